@@ -1,0 +1,111 @@
+"""`Constraint`: the compiled arrays of an ontology, and nothing else. Numpy only."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+
+import numpy as np
+from numpy.typing import NDArray
+
+VOID = 255
+"""The void index in 8-bit label files and in losses. Never a class."""
+
+ROW_VOID = -1
+"""Row code of a raw value that the taxonomy's `void:` key lists (not annotated)."""
+
+ROW_UNKNOWN = -2
+"""Row code of a raw value that the taxonomy does not list. Never silently a class."""
+
+KINDS = ("none", "equal", "inside", "contains", "overlaps")
+"""Names of the codes in `Constraint.kind`: 0 none or `!`, 1 `=`, 2 `<`, 3 `>`, 4 `~`."""
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Where a dataset's files lie, relative to its root.
+
+    `images` and `labels` are patterns with placeholders: `{split}` and any other `{name}`, each of which
+    matches within one path segment; an image and a label belong together when all placeholders agree.
+    """
+
+    splits: tuple[str, ...] = ()
+    images: str = ""
+    labels: str = ""
+
+
+@dataclass(frozen=True, eq=False)
+class Constraint:
+    """What a pixel of each dataset class may be in the source taxonomy.
+
+    D is the number of dataset classes (rows, in the file's order), K that of source classes (channels).
+    Void is column K of `allowed` and never shares a number with a class.
+
+    Attributes:
+        dataset, dataset_version: the dataset taxonomy, e.g. `"idd"`, `"v2"`.
+        source, source_version: the source taxonomy, e.g. `"cityscapes"`, `"v1"`.
+        classes: D names. source_classes: K names.
+        allowed: bool `[D, K+1]`. `allowed[d]` is S(d); the last column is void.
+        kind: uint8 `[D, K]`. 0 none or `!`, 1 `=`, 2 `<`, 3 `>`, 4 `~` (see `KINDS`).
+        certain: bool `[D, K]`. The source class lies inside the dataset class, so predicting it implies d.
+        relabel: int16 `[D]`. The one element of S(d): a channel, K for void, or -1 where there are several.
+        novel: bool `[D]`. Known to be no source class (`! any`).
+        raw: uint32 `[N]`, ascending. The raw values that the taxonomy lists; a colour is `R<<16 | G<<8 | B`.
+        raw_row: int16 `[N]`. The row of each raw value, or `ROW_VOID`. A value not in `raw` is `ROW_UNKNOWN`.
+        palette: uint8 `[D, 3]` RGB. source_palette: uint8 `[K, 3]` RGB.
+        encoding: how label files store raw values (`id`, `id16`, `id16/1000`, `rgb`).
+        layout: where the files lie.
+        sha256: over the taxonomy files that this was compiled from.
+    """
+
+    dataset: str
+    dataset_version: str
+    source: str
+    source_version: str
+    classes: tuple[str, ...]
+    source_classes: tuple[str, ...]
+    allowed: NDArray[np.bool_]
+    kind: NDArray[np.uint8]
+    certain: NDArray[np.bool_]
+    relabel: NDArray[np.int16]
+    novel: NDArray[np.bool_]
+    raw: NDArray[np.uint32]
+    raw_row: NDArray[np.int16]
+    palette: NDArray[np.uint8]
+    source_palette: NDArray[np.uint8]
+    encoding: str
+    layout: Layout
+    sha256: str
+
+    @property
+    def num_classes(self) -> int:
+        """K, the number of source classes."""
+        return len(self.source_classes)
+
+    @property
+    def open_rows(self) -> NDArray[np.bool_]:
+        """bool `[D]`: rows whose S(d) has void."""
+        return self.allowed[:, -1]
+
+    def names(self, dataset_class: str | int) -> tuple[str, ...]:
+        """S(d) as names, `"void"` last.
+
+        >>> import lsu_onto
+        >>> lsu_onto.load("demo_town", source="demo").names("drivable")
+        ('road', 'lane_marking')
+        """
+        d = dataset_class if isinstance(dataset_class, int) else self.classes.index(dataset_class)
+        labels = (*self.source_classes, "void")
+        return tuple(labels[i] for i in np.flatnonzero(self.allowed[d]))
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Constraint):
+            return NotImplemented
+        return all(_same(getattr(self, f.name), getattr(other, f.name)) for f in fields(self))
+
+    __hash__ = None  # type: ignore[assignment]
+
+
+def _same(a: object, b: object) -> bool:
+    if isinstance(a, np.ndarray) and isinstance(b, np.ndarray):
+        return a.dtype == b.dtype and np.array_equal(a, b)
+    return a == b
