@@ -1,0 +1,62 @@
+"""Ontologies of segmentation datasets: read `.tax` files, check them, compile them to constraint matrices.
+
+The whole public API is `load`, `Constraint` and the three codes below; it needs numpy and no torch.
+
+>>> import lsu_onto
+>>> c = lsu_onto.load("demo_town", source="demo")
+>>> c.allowed.shape == (len(c.classes), c.num_classes + 1)
+True
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+    from lsu_onto.constraint import ROW_UNKNOWN, ROW_VOID, VOID, Constraint, Layout
+    from lsu_onto.library import TaxonomyError
+
+__all__ = ["ROW_UNKNOWN", "ROW_VOID", "VOID", "Constraint", "Layout", "TaxonomyError", "load"]
+
+
+def load(name: str | Path, source: str | None = None, paths: Iterable[str | Path] = ()) -> Constraint:
+    """The compiled constraint of a dataset.
+
+    Args:
+        name: a dataset on the search path (`"idd"`), the path of a `.tax` file, or of a compiled `.npz`.
+            A source's own name gives the identity: labels stored as channels.
+        source: the source taxonomy's name; needed where the dataset has maps to several.
+        paths: folders to search before the shipped library.
+
+    Raises:
+        TaxonomyError: there is no such map, or one of its files has errors; the message is the report.
+
+    >>> load("demo_town", source="demo").names("sky")
+    ('sky',)
+    """
+    if str(name).endswith(".npz"):
+        from lsu_onto.compiled import load_npz
+
+        return load_npz(name)
+    from lsu_onto.library import Library
+    from lsu_onto.matrices import compile_ontology
+
+    return compile_ontology(Library(paths).ontology(name, source))
+
+
+def __getattr__(name: str) -> Any:
+    # Lazily, so that `import lsu_onto` and `lsu-onto --help` need neither numpy nor lark.
+    if name in ("Constraint", "Layout", "ROW_UNKNOWN", "ROW_VOID", "VOID"):
+        from lsu_onto import constraint
+
+        return getattr(constraint, name)
+    if name == "TaxonomyError":
+        from lsu_onto.library import TaxonomyError
+
+        return TaxonomyError
+    raise AttributeError(f"module 'lsu_onto' has no attribute {name!r}")

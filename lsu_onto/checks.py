@@ -1,0 +1,327 @@
+"""The rules that a resolved model must keep: one function per code, gathered at the end."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from lsu_onto.diagnostics import Diagnostic
+from lsu_onto.model import Dataset, MapRow, Ontology, Relation, Source, Target, TaxClass, Taxonomy
+
+Findings = Iterator[Diagnostic]
+
+_ID_LIMIT = {"id": 1 << 8, "id16": 1 << 16}
+
+
+def _first_and_again(
+    code: str, message: str, first: TaxClass, again: TaxClass, help: str | None
+) -> Diagnostic:
+    return Diagnostic(code, message, again.span, help, first.span, "first here")
+
+
+# --- taxonomies ---------------------------------------------------------------------------------------
+
+
+def duplicate_name(t: Taxonomy) -> Findings:
+    first: dict[str, TaxClass] = {}
+    for c in t.classes:
+        if c.name in first:
+            yield _first_and_again(
+                "TAX101", f"`{c.name}` is already a class", first[c.name], c, "rename one of the two"
+            )
+        first.setdefault(c.name, c)
+
+
+def duplicate_other_name(t: Taxonomy) -> Findings:
+    first = {c.name: c for c in t.classes}
+    for c in t.classes:
+        for other in dict.fromkeys((c.official, *c.aliases)):
+            taken = first.setdefault(other, c)
+            if taken is not c and taken.name != c.name:
+                yield _first_and_again(
+                    "TAX102", f"`{other}` already stands for `{taken.name}`", taken, c, None
+                )
+
+
+def duplicate_id(t: Taxonomy) -> Findings:
+    taken: list[tuple[int, int, TaxClass]] = []
+    for c in t.classes:
+        for low, high in c.ids:
+            for a, b, owner in taken:
+                if low <= b and a <= high:
+                    what = f"id {max(a, low)} already belongs to `{owner.name}`"
+                    yield _first_and_again("TAX103", what, owner, c, _free_id(t))
+                    break
+            taken.append((low, high, c))
+
+
+def _free_id(t: Taxonomy) -> str:
+    used = {i for c in t.classes for low, high in c.ids for i in range(low, min(high, low + 65536) + 1)}
+    return f"the lowest free id is {next(i for i in range(1 << 17) if i not in used and i not in t.void)}"
+
+
+def duplicate_colour(t: Taxonomy) -> Findings:
+    if t.encoding != "rgb":
+        return
+    first: dict[int, TaxClass] = {}
+    for c in t.classes:
+        for colour in c.colours if c.ids else ():
+            if colour in first:
+                what = f"#{colour:06x} already belongs to `{first[colour].name}`"
+                yield _first_and_again(
+                    "TAX104", what, first[colour], c, "under `encoding: rgb` the colour is the raw value"
+                )
+            first.setdefault(colour, c)
+
+
+def channels_not_contiguous(t: Taxonomy) -> Findings:
+    if not isinstance(t, Source) or t.damaged:
+        return
+    for expected, c in enumerate(t.classes):
+        if c.ids != ((expected, expected),):
+            found = "`-`" if not c.ids else f"{c.ids[0][0]}"
+            yield Diagnostic("TAX106", f"`{c.name}` has channel {found}, expected {expected}", c.span,
+                             "the classes of a source are numbered 0 to K-1, in order")  # fmt: skip
+            return
+
+
+def id_out_of_range(t: Taxonomy) -> Findings:
+    limit = _id_limit(t.encoding)
+    for c in t.classes:
+        for low, high in c.ids:
+            if high >= limit and t.encoding != "rgb":
+                yield Diagnostic("TAX107", f"id {high} does not fit `encoding: {t.encoding}` (0 to {limit - 1})", c.span,
+                                 "write `encoding: id16` if the labels are 16-bit" if t.encoding == "id" else None)  # fmt: skip
+            elif low > high:
+                yield Diagnostic(
+                    "TAX107", f"the range {low}..{high} runs backwards", c.span, f"write `{high}..{low}`"
+                )
+
+
+def _id_limit(encoding: str) -> int:
+    if "/" in encoding:
+        return (1 << 16) // int(encoding.partition("/")[2]) + 1
+    return _ID_LIMIT.get(encoding, 1 << 16)
+
+
+def void_is_class(t: Taxonomy) -> Findings:
+    for c in t.classes:
+        ranges = [(x, x) for x in c.colours] if t.encoding == "rgb" else c.ids
+        for value in t.void:
+            if any(low <= value <= high for low, high in ranges) and c.ids:
+                shown = f"#{value:06x}" if t.encoding == "rgb" else str(value)
+                yield Diagnostic("TAX108", f"{shown} is a void value and also `{c.name}`", c.span,
+                                 "take it out of `void:`, or make the class `-> void`", t.span, "this taxonomy's `void:`")  # fmt: skip
+
+
+def colour_missing(t: Taxonomy) -> Findings:
+    if t.encoding == "rgb":
+        for c in t.classes:
+            if c.ids and not c.colours:
+                yield Diagnostic("TAX109", f"`{c.name}` has no colour, and the encoding is `rgb`", c.span,
+                                 "add its `#rrggbb`, or `-` as its id if it is never drawn")  # fmt: skip
+
+
+# --- maps ---------------------------------------------------------------------------------------------
+
+
+def unmapped(o: Ontology) -> Findings:
+    mapped = {r.cls for r in o.rows}
+    if o.damaged:
+        return
+    separate = o.span.file != o.dataset.span.file or o.span != o.dataset.span
+    for i, c in enumerate(o.dataset.classes):
+        if i not in mapped:
+            line = f"{c.name} -> void" if separate else "-> void"
+            yield Diagnostic("TAX301", f"`{c.name}` is mapped to nothing in `{o.source.name}`",
+                             o.span if separate else c.span,
+                             f"relate it to a class, or write `{line}` to ignore its pixels",
+                             c.span if separate else None, "declared here")  # fmt: skip
+
+
+def _positive(row: MapRow) -> Iterator[tuple[Relation, Target]]:
+    for relation in row.relations:
+        if relation.op != "!":
+            for target in relation.targets:
+                yield relation, target
+
+
+def two_kinds(o: Ontology) -> Findings:
+    for row in _sound(o):
+        first: dict[int, tuple[Relation, Target]] = {}
+        for relation in row.relations:
+            for target in relation.targets:
+                for channel in target.channels:
+                    other = first.setdefault(channel, (relation, target))
+                    clash = other[0].op != relation.op
+                    excluded = "!" in (other[0].op, relation.op) and "group" in (other[1].kind, target.kind)
+                    if clash and not excluded:
+                        name = o.source.classes[channel].name
+                        yield Diagnostic("TAX302", f"`{other[0].op}` and `{relation.op}` to one class, `{name}`",
+                                         target.span, "keep the one that is true", other[1].span, "first here")  # fmt: skip
+                        break
+
+
+def not_alone(o: Ontology) -> Findings:
+    for row in _sound(o):
+        channels = sum(len(t.channels) or 1 for _, t in _positive(row))
+        for relation in row.relations:
+            if relation.op in "=<" and (channels > 1 or len(row.relations) > 1):
+                names = " ".join(_shown(t) for r, t in _positive(row))
+                yield Diagnostic("TAX303", f"`{relation.op}` stands alone: the class can be nothing else", relation.span,
+                                 f"if it overlaps several, write `~ {names}`")  # fmt: skip
+                break
+
+
+def _shown(t: Target) -> str:
+    return f"@{t.text}" if t.kind == "group" else f'"{t.text}"' if t.kind == "string" else t.text
+
+
+def nothing_allowed(o: Ontology) -> Findings:
+    for row in _sound(o):
+        meaning = row.meaning(len(o.source.classes))
+        if not meaning.channels and not meaning.void:
+            name = o.dataset.classes[row.cls].name
+            yield Diagnostic("TAX304", f"`{name}` is allowed to be nothing", row.span,
+                             "write `! any` if no source class fits (a fact), or `-> void` to ignore it (a decision)")  # fmt: skip
+
+
+def says_no_more(o: Ontology) -> Findings:
+    for row in _sound(o):
+        positive = list(_positive(row))
+        if len(positive) == 1 and positive[0][0].op in "~>" and len(positive[0][1].channels) == 1:
+            relation, target = positive[0]
+            simple, why = (
+                ("<", "the class lies inside") if relation.op == "~" else ("=", "the class is all of")
+            )
+            yield Diagnostic("TAX305", f"`{relation.op} {_shown(target)}` alone says no more than `{simple} {_shown(target)}`",
+                             relation.span, f"write `{simple} {_shown(target)}` ({why} `{target.text}`),"
+                             " or add `void` if part of it is no source class")  # fmt: skip
+
+
+def contradiction(o: Ontology) -> Findings:
+    """The classes of one dataset are disjoint, so a source class inside one has no part in another."""
+    holders: dict[int, list[tuple[MapRow, Relation]]] = {}
+    for row in _sound(o):
+        meaning = row.meaning(len(o.source.classes))
+        for relation, target in _positive(row):
+            for channel in target.channels:
+                if meaning.channels.get(channel) == relation.op:
+                    holders.setdefault(channel, []).append((row, relation))
+    told: set[tuple[int, int]] = set()
+    for channel, users in holders.items():
+        name = o.source.classes[channel].name
+        whole = next((u for u in users if u[1].op in "=>"), None)
+        for row, relation in users if whole else ():
+            pair = (whole[0].cls, row.cls) if whole else (0, 0)
+            if whole is None or row is whole[0] or pair in told:
+                continue
+            told.add(pair)
+            owner, other = (o.dataset.classes[i].name for i in pair)
+            yield Diagnostic(
+                "TAX306",
+                f"`{name}` lies wholly inside `{owner}`, so `{other}` cannot hold part of it",
+                relation.span,
+                "weaken the side that is not true to `~`"
+                if relation.op in "=>"
+                else f"weaken `{owner}` to `~`, or take `{name}` out of `{other}`",
+                whole[1].span,
+                f"`{owner}` claims all of `{name}`",
+            )
+
+
+def unreached(o: Ontology) -> Findings:
+    if o.damaged or len(_sound(o)) < len(o.rows):
+        return
+    reached = {c for row in o.rows for c in row.meaning(len(o.source.classes)).channels}
+    missing = [c.name for i, c in enumerate(o.source.classes) if i not in reached]
+    if missing:
+        names = ", ".join(f"`{m}`" for m in missing)
+        yield Diagnostic(
+            "TAX307", f"no class of `{o.dataset.name}` reaches {names} of `{o.source.name}`", o.span
+        )
+
+
+def named_twice(o: Ontology) -> Findings:
+    for row in _sound(o):
+        first: dict[tuple[str, int], Target] = {}
+        for relation in row.relations:
+            for target in relation.targets:
+                keys: list[tuple[str, int]] = [(relation.op, c) for c in target.channels] or [
+                    (relation.op + target.kind, -1)
+                ]
+                again = [k for k in keys if k in first]
+                if len(again) == len(keys):
+                    yield Diagnostic("TAX308", f"`{_shown(target)}` is already named", target.span, "leave it out",
+                                     first[again[0]].span, "here")  # fmt: skip
+                for k in keys:
+                    first.setdefault(k, target)
+
+
+def removes_nothing(o: Ontology) -> Findings:
+    for row in _sound(o):
+        stated = {c for _, t in _positive(row) for c in t.channels}
+        for relation in row.relations:
+            for target in relation.targets if relation.op == "!" else ():
+                if target.kind != "any" and stated.isdisjoint(target.channels):
+                    yield Diagnostic("TAX309", f"`! {_shown(target)}` removes nothing", target.span,
+                                     "what is not written is already excluded: leave it out")  # fmt: skip
+
+
+def wrong_target(o: Ontology) -> Findings:
+    for row in _sound(o):
+        for relation in row.relations:
+            for target in relation.targets:
+                if target.kind == "void" and relation.op in "=<!":
+                    help_ = "`! any` if no source class fits (a fact), `-> void` to ignore it (a decision)"
+                    yield Diagnostic(
+                        "TAX310",
+                        f"`{relation.op}` cannot be followed by `void`",
+                        target.span,
+                        f"write {help_}",
+                    )
+                elif target.kind == "any" and relation.op != "!":
+                    yield Diagnostic("TAX310", f"`{relation.op}` cannot be followed by `any`", target.span,
+                                     "write `-> any` to leave the class unconstrained")  # fmt: skip
+
+
+def _sound(o: Ontology) -> list[MapRow]:
+    """Rows whose names all resolved: the others would only raise follow-on errors."""
+    return [r for r in o.rows if not r.poisoned]
+
+
+TAXONOMY_RULES: tuple[Callable[[Taxonomy], Findings], ...] = (
+    duplicate_name,  # TAX101
+    duplicate_other_name,  # TAX102
+    duplicate_id,  # TAX103
+    duplicate_colour,  # TAX104
+    channels_not_contiguous,  # TAX106
+    id_out_of_range,  # TAX107
+    void_is_class,  # TAX108
+    colour_missing,  # TAX109
+)
+
+MAP_RULES: tuple[Callable[[Ontology], Findings], ...] = (
+    unmapped,  # TAX301
+    two_kinds,  # TAX302
+    not_alone,  # TAX303
+    nothing_allowed,  # TAX304
+    says_no_more,  # TAX305
+    contradiction,  # TAX306
+    unreached,  # TAX307
+    named_twice,  # TAX308
+    removes_nothing,  # TAX309
+    wrong_target,  # TAX310
+)
+
+
+def check_taxonomy(taxonomy: Source | Dataset) -> list[Diagnostic]:
+    return [d for rule in TAXONOMY_RULES for d in rule(taxonomy)]
+
+
+def check_map(ontology: Ontology) -> list[Diagnostic]:
+    """All findings on a map; a row with an error raises no mere warnings beside it."""
+    found = [d for rule in MAP_RULES for d in rule(ontology)]
+    clashes = {d.span.line for d in found if d.code == "TAX302"}
+    found = [d for d in found if d.code != "TAX304" or d.span.line not in clashes]
+    wrong = {d.span.line for d in found if d.severity == "error"}
+    return [d for d in found if d.severity == "error" or d.span.line not in wrong or d.code == "TAX307"]

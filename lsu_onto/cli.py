@@ -1,0 +1,277 @@
+"""`lsu-onto`: thin commands over the functions that everything else calls too.
+
+Imports are inside the commands, so that `--help` starts without numpy, lark or networkx.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from lsu_onto import __version__
+
+if TYPE_CHECKING:
+    from lsu_onto.diagnostics import Diagnostic
+    from lsu_onto.library import Library
+
+_PATH = click.option(
+    "--path", "search", multiple=True, type=click.Path(file_okay=False), metavar="DIR",
+    help="Search this folder before the shipped taxonomies (repeatable).",
+)  # fmt: skip
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(__version__, prog_name="lsu-onto")
+def main() -> None:
+    """Check, compile and draw label-space ontologies written in `.tax` files.
+
+    \b
+    Examples:
+      lsu-onto validate taxonomies            check every file; silent when all is well
+      lsu-onto show demo_town                 what a pixel of each class may be
+      lsu-onto render demo_town -o town.svg   draw the map
+      lsu-onto explain TAX306                 what a rule wants, and why
+    """
+
+
+def _colour() -> bool:
+    return sys.stderr.isatty() and "NO_COLOR" not in os.environ
+
+
+def _tax_files(paths: tuple[str, ...]) -> tuple[list[str], list[Diagnostic]]:
+    from lsu_onto.diagnostics import Diagnostic, suggest
+    from lsu_onto.library import here
+
+    files: dict[str, None] = {}
+    problems = []
+    for path in paths or (".",):
+        p = Path(path)
+        found = sorted(map(str, p.rglob("*.tax"))) if p.is_dir() else [path]
+        if p.is_dir() and not found:
+            problems.append(Diagnostic("TAX001", f"there are no `.tax` files in `{path}`", here(path)))
+        elif not p.exists():
+            near = [str(f) for f in p.parent.iterdir()] if p.parent.is_dir() else []
+            problems.append(
+                Diagnostic("TAX001", f"there is no file or folder `{path}`", here(path), suggest(path, near))
+            )
+        else:
+            files.update(dict.fromkeys(found))
+    return list(files), problems
+
+
+@main.command()
+@click.argument("paths", nargs=-1, metavar="[PATH]...")
+@click.option("--strict", is_flag=True, help="Warnings count as errors.")
+@click.option("--format", "format_", default="full", show_default=True,
+              type=click.Choice(["full", "concise", "json", "github"]), help="How findings are printed.")  # fmt: skip
+@_PATH
+def validate(paths: tuple[str, ...], strict: bool, format_: str, **options: Any) -> None:
+    """Check `.tax` files and folders of them (default: this folder).
+
+    Silent on success. Exit code 0: no errors, 1: errors (with --strict: or warnings), 2: wrong usage.
+    `json` also lists infos.
+
+    \b
+    Examples:
+      lsu-onto validate field.tax
+      lsu-onto validate taxonomies --strict --format github
+    """
+    from lsu_onto.library import Library
+    from lsu_onto.report import FORMATS
+
+    library = Library(options["search"])
+    files, found = _tax_files(paths)
+    for file in files:
+        found += library.check(file).diagnostics
+    for file in files:
+        imported = {f for o in library.check(file).resolved.ontologies for f in o.files} - set(files)
+        found += [d for f in sorted(imported) for d in library.check(f).errors]
+    shown = [d for d in dict.fromkeys(found) if format_ == "json" or d.severity != "info"]
+    errors = sum(d.severity == "error" for d in shown)
+    warnings = sum(d.severity == "warning" for d in shown)
+    if shown or format_ == "json":
+        to_stdout = format_ != "full"
+        text = FORMATS[format_](shown, library.texts, _colour() and not to_stdout)
+        click.echo(text, err=not to_stdout)
+    if format_ == "full" and (errors or warnings):
+        counts = [
+            f"{n} {word}{'s' * (n != 1)}" for n, word in ((errors, "error"), (warnings, "warning")) if n
+        ]
+        first = next(d for d in shown if d.severity == ("error" if errors else "warning"))
+        click.echo(f"\n{' and '.join(counts)} in {len(files)} file{'s' * (len(files) != 1)};"
+                   f" `lsu-onto explain {first.code}` says more", err=True)  # fmt: skip
+    sys.exit(1 if errors or (strict and warnings) else 0)
+
+
+def _user_errors(action: Callable[[], Any]) -> Any:
+    """Run an action; a taxonomy's errors become a message and exit code 1."""
+    from lsu_onto.library import TaxonomyError
+
+    try:
+        return action()
+    except TaxonomyError as e:
+        click.echo(f"error: {e}", err=True)
+        sys.exit(1)
+
+
+@main.command()
+@click.argument("name")
+@click.option(
+    "-o", "--output", type=click.Path(dir_okay=False), help="Default: NAME.svg. The suffix sets the format."
+)
+@click.option("--source", help="The source taxonomy, where NAME has maps to several.")
+@click.option("--view", type=click.Choice(["map", "tree", "matrix"]), default="map", show_default=True,
+              help="The relations, the groups, or the matrix of S(d).")  # fmt: skip
+@_PATH
+def render(name: str, output: str | None, source: str | None, view: str, **options: Any) -> None:
+    """Draw an ontology as svg, png, pdf or dot. Needs no `dot` program.
+
+    \b
+    Examples:
+      lsu-onto render demo_town
+      lsu-onto render field.tax -o field.png
+      lsu-onto render cityscapes --view tree -o cityscapes.pdf
+    """
+    from lsu_onto.library import Library
+    from lsu_onto.render import RenderError, draw
+
+    library = Library(options["search"])
+    target = Path(output or f"{Path(name).stem}.svg")
+    ontology = _user_errors(lambda: library.ontology(name, source))
+    try:
+        draw(ontology, target, view)
+    except RenderError as e:
+        click.echo(f"error: {e}", err=True)
+        sys.exit(2)
+    click.echo(target)
+
+
+@main.command(name="compile")
+@click.argument("name")
+@click.option("-o", "--output", required=True, type=click.Path(dir_okay=False), help="The `.npz` to write.")
+@click.option("--source", help="The source taxonomy, where NAME has maps to several.")
+@_PATH
+def compile_(name: str, output: str, source: str | None, **options: Any) -> None:
+    """Compile an ontology to its constraint matrices.
+
+    \b
+    Example:
+      lsu-onto compile demo_town -o town.npz
+      python -c "import lsu_onto; print(lsu_onto.load('town.npz').allowed)"
+    """
+    from lsu_onto.compiled import save_npz
+    from lsu_onto.library import Library
+    from lsu_onto.matrices import compile_ontology
+
+    if not output.endswith(".npz"):
+        raise click.UsageError(f"the output must end in `.npz`, not `{output}`")
+    ontology = _user_errors(lambda: Library(options["search"]).ontology(name, source))
+    try:
+        save_npz(compile_ontology(ontology), output)
+    except OSError as e:
+        click.echo(f"error: cannot write `{output}`: {e.strerror}", err=True)
+        sys.exit(1)
+    click.echo(output)
+
+
+@main.command()
+@click.argument("name")
+@click.argument("class_", metavar="[CLASS]", required=False)
+@click.option("--source", help="The source taxonomy, where NAME has maps to several.")
+@click.option("--format", "format_", type=click.Choice(["text", "json"]), default="text", show_default=True)
+@_PATH
+def show(name: str, class_: str | None, source: str | None, format_: str, **options: Any) -> None:
+    """Show what a pixel of each class may be: S(d), relations, notes, statistics.
+
+    \b
+    Examples:
+      lsu-onto show demo_town
+      lsu-onto show demo_town verge
+    """
+    from lsu_onto.library import Library
+    from lsu_onto.show import as_json, as_text
+
+    library = Library(options["search"])
+    ontology = _user_errors(lambda: library.ontology(name, source))
+    click.echo(
+        (as_json if format_ == "json" else as_text)(ontology, _user_errors(lambda: _row(ontology, class_)))
+    )
+
+
+def _row(ontology: Any, class_: str | None) -> int | None:
+    from lsu_onto.diagnostics import suggest
+    from lsu_onto.library import TaxonomyError
+
+    if class_ is None:
+        return None
+    names = {**ontology.dataset.by_other_name, **ontology.dataset.by_name}
+    if class_ not in names:
+        hint = suggest(class_, names)
+        raise TaxonomyError(
+            f"`{ontology.dataset.name}` has no class `{class_}`" + (f"; {hint}" if hint else "")
+        )
+    return int(names[class_])
+
+
+@main.command()
+@click.argument("code")
+def explain(code: str) -> None:
+    """Explain a diagnostic: what the rule wants, why, and an example of each.
+
+    \b
+    Example:
+      lsu-onto explain TAX306
+    """
+    from lsu_onto.diagnostics import RULES, suggest
+
+    rule = RULES.get(code.upper())
+    if rule is None:
+        hint = suggest(code.upper(), RULES)
+        raise click.UsageError(f"there is no rule `{code}`" + (f"; {hint}" if hint else ""))
+    indent = "\n".join
+    click.echo(f"{rule.severity}[{rule.code}]: {rule.title}\n\n{rule.why}\n")
+    click.echo("bad:\n" + indent(f"    {line}" for line in rule.bad.split("\n")) + "\n")
+    click.echo("good:\n" + indent(f"    {line}" for line in rule.good.split("\n")))
+
+
+@main.command(name="list")
+@click.option("--format", "format_", type=click.Choice(["text", "json"]), default="text", show_default=True)
+@_PATH
+def list_(format_: str, **options: Any) -> None:
+    """List the taxonomies and maps on the search path."""
+    import json
+
+    from lsu_onto.library import Library
+
+    library: Library = Library(options["search"])
+    rows: list[dict[str, Any]] = []
+    for e in library.entries():
+        declared = library.declared(str(e.path)).taxonomies
+        count = next((len(t.classes) for t in declared if (t.name, t.version) == (e.name, e.version)), None)
+        target = f"{e.source} {e.source_version}" if e.source else ""
+        rows.append(
+            {
+                "kind": e.kind,
+                "name": e.name,
+                "version": e.version,
+                "classes": count,
+                "source": target,
+                "file": str(e.path),
+            }
+        )
+    if format_ == "json":
+        click.echo(json.dumps({"version": 1, "taxonomies": rows}, indent=2))
+        return
+    for r in rows:
+        arrow = f"-> {r['source']}" if r["source"] else ""
+        classes = f"{r['classes']} classes" if r["classes"] is not None else ""
+        click.echo(f"{r['kind']:8} {r['name'] + ' ' + r['version']:24} {classes:12} {arrow}".rstrip())
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,74 @@
+"""`Constraint` ↔ `.npz`: the same input gives the same bytes, and loading needs no pickle."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import tempfile
+import zipfile
+from dataclasses import asdict, fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from lsu_onto.constraint import Constraint, Layout
+from lsu_onto.library import TaxonomyError
+
+FORMAT = 1
+
+
+def save_npz(constraint: Constraint, path: str | Path) -> None:
+    """Write a constraint under `path`: whole or not at all. The zip's times are fixed, so bytes repeat."""
+    header: dict[str, Any] = {"format": FORMAT}
+    arrays: dict[str, np.ndarray] = {}
+    for f in fields(constraint):
+        value = getattr(constraint, f.name)
+        if isinstance(value, np.ndarray):
+            arrays[f.name] = value
+        else:
+            header[f.name] = asdict(value) if isinstance(value, Layout) else value
+    text = json.dumps(header, sort_keys=True).encode()
+    arrays["header"] = np.frombuffer(text, np.uint8)
+    target = Path(path)
+    handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
+    try:
+        with os.fdopen(handle, "wb") as out, zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
+            for name in sorted(arrays):
+                buffer = io.BytesIO()
+                np.lib.format.write_array(buffer, np.ascontiguousarray(arrays[name]), allow_pickle=False)
+                info = zipfile.ZipInfo(f"{name}.npy", date_time=(1980, 1, 1, 0, 0, 0))
+                info.compress_type = zipfile.ZIP_DEFLATED
+                archive.writestr(info, buffer.getvalue())
+        Path(temporary).chmod(0o644)
+        Path(temporary).replace(target)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+
+
+def load_npz(path: str | Path) -> Constraint:
+    """Read a compiled constraint.
+
+    Raises:
+        TaxonomyError: not a compiled constraint, damaged, or written by a newer version.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            arrays = {name: archive[name] for name in archive.files}
+        header = json.loads(arrays.pop("header").tobytes())
+    except FileNotFoundError:
+        raise TaxonomyError(f"there is no file `{path}`") from None
+    except (KeyError, ValueError, OSError, zipfile.BadZipFile) as e:
+        raise TaxonomyError(
+            f"`{path}` is not a compiled constraint ({e}); make one with `lsu-onto compile`"
+        ) from e
+    if header.pop("format") != FORMAT:
+        raise TaxonomyError(f"`{path}` was compiled by another version of lsu-toolkit; compile it again")
+    layout = header.pop("layout")
+    for name in ("classes", "source_classes"):
+        header[name] = tuple(header[name])
+    return Constraint(
+        **header, **arrays, layout=Layout(tuple(layout["splits"]), layout["images"], layout["labels"])
+    )

@@ -1,0 +1,1 @@
+"""The `.tax` language: grammar, syntax tree, parser."""

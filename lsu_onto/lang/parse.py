@@ -1,0 +1,354 @@
+"""Text → syntax tree, one logical line at a time, so that a bad line costs one diagnostic and no more."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Iterator
+from functools import cache
+from pathlib import Path
+from typing import Any, cast
+
+from lsu_onto.diagnostics import Diagnostic, Span, suggest
+from lsu_onto.lang import syntax as ast
+
+_CONTINUES = re.compile(r"[ \t]+(?:[=<>~!]|->)")
+_ALLOW = re.compile(r"\ballow:\s*(TAX\d{3}(?:[\s,]+TAX\d{3})*)")
+_NOTE = re.compile(r"(?:^|(?<=[ \t]))#(?=[ \t]|$).*")
+
+# What the parser's terminals are called in messages.
+_EXPECTED = {
+    "NAME": "a name", "STRING": 'a "quoted" name', "COLOUR": "a colour `#rrggbb`", "INT": "a number",
+    "RANGE": "a range `1..3`", "NEVER": "`-`", "OP": "an operator `= < > ~ !`", "BUT": "`!`", "GROUP": "`@group`",
+    "VOID": "`void`", "ANY": "`any`", "VERSION": "a version such as `v1`", "AKA": "`aka`", "NOTE": "a note `# …`",
+    "GROUP_HEADER": "`[group]`", "KEY": "`key:`", "VALUE": "a value", "COMMA": "`,`", "__ANON_0": "`->`",
+    "$END": "the end of the line",
+}  # fmt: skip
+
+
+def read(path: str) -> tuple[str, Diagnostic | None]:
+    """The text of a file, or an empty text and the diagnostic that says why not."""
+    here = Span(path, 1, 1, 1)
+    try:
+        data = Path(path).read_bytes()
+    except OSError as e:
+        return "", Diagnostic("TAX001", f"cannot read `{path}`: {e.strerror}", here)
+    try:
+        return data.decode("utf-8"), None
+    except UnicodeDecodeError as e:
+        line = data.count(b"\n", 0, e.start) + 1
+        column = e.start - (data.rfind(b"\n", 0, e.start) + 1) + 1
+        what = "binary data" if b"\0" in data[:4096] else f"byte 0x{data[e.start]:02x}"
+        return "", Diagnostic(
+            "TAX002",
+            f"not UTF-8 text: found {what}",
+            Span(path, line, column, column + 1),
+            "save the file as UTF-8",
+        )
+
+
+def parse(path: str, text: str) -> tuple[ast.File, list[Diagnostic]]:
+    """Parse the text of a `.tax` file.
+
+    Returns the file with every statement that could be read, and one diagnostic for each line that could not.
+    Never raises for what the text contains.
+    """
+    found: list[Diagnostic] = []
+    if text.startswith("\ufeff"):
+        found.append(
+            Diagnostic(
+                "TAX009", "the file starts with a byte order mark", Span(path, 1, 1, 2), "save without BOM"
+            )
+        )
+        text = text[1:]
+    statements: list[ast.Statement] = []
+    allowed: dict[int, frozenset[str]] = {}
+    for first, lines in _logical_lines(text):
+        logical = "\n".join(lines)
+        codes = frozenset(re.findall(r"TAX\d{3}", " ".join(m[1] for m in _ALLOW.finditer(logical))))
+        for i in range(len(lines)):
+            if codes:
+                allowed[first + i] = codes
+        for i, line in enumerate(lines):
+            if "\t" in line:
+                column = line.index("\t") + 1
+                found.append(
+                    Diagnostic(
+                        "TAX010", "tab character", Span(path, first + i, column, column + 1), "use spaces"
+                    )
+                )
+        statement = _parse_line(path, first, logical)
+        if isinstance(statement, Diagnostic):
+            found.append(statement)
+        else:
+            statements.append(statement)
+    found += _edition(path, statements, text)
+    return ast.File(path, text, tuple(statements), allowed), found
+
+
+def _logical_lines(text: str) -> Iterator[tuple[int, list[str]]]:
+    current: list[str] = []
+    first = 0
+    for number, line in enumerate(text.split("\n"), 1):
+        line = line.removesuffix("\r").rstrip(" \t")
+        if not line:
+            continue
+        if current and first + len(current) == number and _CONTINUES.match(line):
+            current.append(line)
+            continue
+        if current:
+            yield first, current
+        first, current = number, [line]
+    if current:
+        yield first, current
+
+
+def _edition(path: str, statements: list[ast.Statement], text: str) -> list[Diagnostic]:
+    first = next((s for s in statements if not isinstance(s, ast.Comment)), None)
+    if isinstance(first, ast.Edition):
+        if first.number > ast.EDITION:
+            return [
+                Diagnostic(
+                    "TAX005",
+                    f"edition {first.number} is newer than this program knows (edition {ast.EDITION})",
+                    first.span,
+                    "upgrade lsu-toolkit",
+                )
+            ]
+        if first.number == ast.EDITION:
+            return []
+    here = first.span if first else Span(path, 1, 1, max(2, len(text.split("\n", 1)[0]) + 1))
+    return [
+        Diagnostic("TAX004", "the file does not start with `tax 1`", here, "write `tax 1` on the first line")
+    ]
+
+
+@cache
+def _parser() -> Any:
+    import lark
+
+    return lark.Lark.open(
+        "tax.lark",
+        rel_to=__file__,
+        start="line",
+        parser="lalr",
+        lexer="contextual",
+        cache=_cache_file() or False,
+    )
+
+
+def _cache_file() -> str | None:
+    """Where lark may keep the compiled grammar: in the user's own cache, as it is unpickled on the next start."""
+    base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "lsu-onto"
+    try:
+        base.mkdir(parents=True, exist_ok=True, mode=0o700)
+    except (OSError, RuntimeError):
+        return None
+    import lark
+
+    return str(base / f"tax-{lark.__version__}.lark-cache") if os.access(base, os.W_OK) else None
+
+
+def _parse_line(path: str, first: int, text: str) -> ast.Statement | Diagnostic:
+    import lark
+
+    starts = [0]
+    for line in text.split("\n"):
+        starts.append(starts[-1] + len(line) + 1)
+
+    def span(start: int, end: int) -> Span:  # end: of the last character
+        row = max(i for i, s in enumerate(starts) if s <= start)
+        column = start - starts[row] + 1
+        return Span(path, first + row, column, max(end - starts[row] + 2, column + 1))
+
+    try:
+        tree = _parser().parse(text)
+    except lark.UnexpectedCharacters as e:
+        return _explain(text, e.pos_in_stream or 0, set(e.allowed or ()), span)
+    except lark.UnexpectedToken as e:
+        at = e.pos_in_stream if e.pos_in_stream is not None else len(text)
+        if e.token.type == "$END":
+            at = len(text)
+        return _explain(text, at, set(e.accepts or e.expected), span)
+    return _Builder(span).build(tree)
+
+
+def _explain(text: str, at: int, expected: set[str], span: Callable[[int, int], Span]) -> Diagnostic:
+    """Turn a parser's complaint into what a person did wrong, if that can be told."""
+    rest = text[at:]
+    word = re.match(r"[^\s,]+", rest)
+    found = word[0] if word else ""
+    here = span(at, at + max(1, len(found)) - 1)
+    before = text[:at].rstrip(" \t")
+
+    if found.startswith("#"):
+        digits = found[1:]
+        if re.fullmatch(r"[0-9A-Fa-f]{3,8}", digits) and len(digits) != 6:
+            return Diagnostic(
+                "TAX006", f"`{found}` is not a colour", here, "a colour is `#` and six hexadecimal digits"
+            )
+        if not re.fullmatch(r"[0-9A-Fa-f]{6}", digits):
+            return Diagnostic(
+                "TAX007",
+                f"`{found}` is neither a note nor a colour",
+                here,
+                "put a space after `#` to start a note",
+            )
+    name = re.search(r"[A-Za-z_][A-Za-z0-9_]*$", text[:at])
+    whole = re.match(r"[A-Za-z_][\w.\-/&+]*", rest) if not name else None
+    if (whole and "-" in whole[0]) or (whole and not re.fullmatch(r"[A-Za-z0-9_]+", whole[0])):
+        safe = re.sub(r"[^A-Za-z0-9]+", "_", whole[0]).strip("_").lower()
+        return Diagnostic(
+            "TAX003",
+            f"`{whole[0]}` is not a name",
+            span(at, at + len(whole[0]) - 1),
+            f'names have letters, digits and `_`; write `{safe} "{whole[0]}"` to keep the official spelling',
+        )
+    if found.startswith('"') and found.count('"') % 2 and '"' not in rest[1:]:
+        return Diagnostic("TAX003", "the quote is not closed", here, 'add `"` at the end of the name')
+    if re.match(r"-\d", rest):
+        return Diagnostic(
+            "TAX003", f"`{found}` is negative", here, "write `-` for a class that is never drawn"
+        )
+    if found and not re.search(r"[=<>~!]|->", text) and re.match(r"[A-Za-z_]", before or text):
+        first = re.match(r"[A-Za-z_]\w*", text)
+        help_ = suggest(first[0], ast.KEYWORDS) if first and first[0] not in ast.KEYWORDS else None
+        if help_:
+            return Diagnostic("TAX003", f"unexpected `{found}` after `{before}`", here, help_)
+    wanted = sorted({_EXPECTED[t] for t in expected if t in _EXPECTED} - {"a note `# …`"})
+    what = f"unexpected `{found}`" if found else "the line ends too early"
+    return Diagnostic("TAX003", what, here, f"expected {_either(wanted)}" if wanted else None)
+
+
+def _either(words: list[str]) -> str:
+    return words[0] if len(words) == 1 else ", ".join(words[:-1]) + " or " + words[-1]
+
+
+class _Builder:
+    """lark's tree → our own tree. One method per rule of the grammar."""
+
+    def __init__(self, span: Callable[[int, int], Span]) -> None:
+        self.span = span
+
+    def build(self, tree: Any) -> ast.Statement:
+        method: Callable[[Any], ast.Statement] = getattr(self, tree.data.rstrip("_"))
+        return method(tree)
+
+    def of(self, token: Any) -> Span:
+        return self.span(token.start_pos, token.end_pos - 1)
+
+    def over(self, tree: Any) -> Span:
+        tokens = list(tree.scan_values(lambda t: t.type != "NOTE"))
+        first = self.of(tokens[0])
+        last = [s for s in map(self.of, tokens) if s.line == first.line][-1]
+        return Span(first.file, first.line, first.column, last.end)
+
+    def word(self, token: Any) -> ast.Word:
+        return ast.Word(token.value.strip('"') if token.type == "STRING" else token.value, self.of(token))
+
+    @staticmethod
+    def note(tree: Any) -> str:
+        return " ".join(t.value[1:].strip() for t in tree.children if getattr(t, "type", "") == "NOTE")
+
+    @staticmethod
+    def parts(tree: Any, name: str) -> list[Any]:
+        return [c for c in tree.children if getattr(c, "data", None) == name]
+
+    @staticmethod
+    def tokens(tree: Any, *types: str) -> list[Any]:
+        return [c for c in tree.children if getattr(c, "type", None) in types]
+
+    def comment(self, tree: Any) -> ast.Comment:
+        token = tree.children[0]
+        return ast.Comment(token.value[1:].strip(), self.of(token))
+
+    def edition(self, tree: Any) -> ast.Edition:
+        (number,) = self.tokens(tree, "INT")
+        return ast.Edition(int(number), self.note(tree), self.of(number))
+
+    def taxon(self, tree: Any) -> ast.Taxon:
+        name, version = self.tokens(tree, "NAME", "VERSION")
+        return ast.Taxon(self.word(name), self.word(version))
+
+    def header(self, tree: Any) -> ast.Header:
+        arrow = self.parts(tree, "arrow")
+        target = self.taxon(arrow[0]) if arrow else None
+        return ast.Header(
+            cast(Any, str(tree.data)), self.taxon(tree), target, self.note(tree), self.over(tree)
+        )
+
+    source = dataset = map = header
+
+    def extends(self, tree: Any) -> ast.Extends:
+        return ast.Extends(self.taxon(tree), self.note(tree), self.over(tree))
+
+    def meta(self, tree: Any) -> ast.Meta:
+        (key,) = self.tokens(tree, "KEY")
+        value = self.tokens(tree, "VALUE")
+        word = self.word(value[0]) if value else ast.Word("", self.of(key))
+        return ast.Meta(ast.Word(key.value[:-1], self.of(key)), word, self.note(tree), self.over(tree))
+
+    def group(self, tree: Any) -> ast.Group:
+        (token,) = self.tokens(tree, "GROUP_HEADER")
+        return ast.Group(token.value[1:-1].strip(), self.note(tree), self.of(token))
+
+    def ids(self, tree: Any) -> tuple[ast.IdRange, ...]:
+        out = []
+        for part in self.parts(tree, "id"):
+            token = part.children[0]
+            low, _, high = token.value.partition("..")
+            out.append(ast.IdRange(int(low[:12]), int((high or low)[:12]), self.of(token)))
+        return tuple(out)
+
+    def class_(self, tree: Any) -> ast.ClassLine:
+        name, *official = self.tokens(tree, "NAME", "STRING")
+        colours = [self.word(t) for c in self.parts(tree, "colours") for t in c.children]
+        aliases = [self.word(t) for a in self.parts(tree, "aka") for t in self.tokens(a, "NAME", "STRING")]
+        return ast.ClassLine(
+            ids=self.ids(self.parts(tree, "ids")[0]),
+            name=self.word(name),
+            official=self.word(official[0]) if official else None,
+            colours=tuple(colours),
+            aliases=tuple(aliases),
+            note=self.note(tree),
+            relations=self.relations(tree),
+            decision=self.decision(tree),
+            span=self.of(name),
+        )
+
+    vars()["class"] = class_
+
+    def row(self, tree: Any) -> ast.Row:
+        (token,) = self.tokens(tree, "NAME", "STRING")
+        kind: Any = "string" if token.type == "STRING" else "name"
+        word = self.word(token)
+        return ast.Row(
+            ast.Target(kind, word.text, word.span),
+            self.note(tree),
+            self.relations(tree),
+            self.decision(tree),
+            word.span,
+        )
+
+    def relations(self, tree: Any) -> tuple[ast.Relation, ...]:
+        return tuple(
+            ast.Relation(str(self.tokens(r, "OP", "BUT")[0]), self.targets(r), self.note(r), self.over(r))
+            for r in self.parts(tree, "relation")
+        )
+
+    def decision(self, tree: Any) -> ast.Decision | None:
+        for d in self.parts(tree, "decision"):
+            (to,) = self.tokens(d, "VOID", "ANY")
+            minus = self.parts(d, "minus")
+            note = " ".join(filter(None, [self.note(d), *map(self.note, minus)]))
+            return ast.Decision(to.value, self.targets(minus[0]) if minus else (), note, self.over(d))
+        return None
+
+    def targets(self, tree: Any) -> tuple[ast.Target, ...]:
+        out = []
+        for part in self.parts(tree, "target"):
+            token = part.children[0]
+            out.append(
+                ast.Target(token.type.lower(), token.value.strip('"').removeprefix("@"), self.of(token))
+            )
+        return tuple(out)

@@ -1,0 +1,257 @@
+"""Finds taxonomies on the search path and puts the stages together: read, parse, resolve, check."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from lsu_onto import checks
+from lsu_onto.diagnostics import Diagnostic, Span, did_you_mean, suggest
+from lsu_onto.lang import syntax as ast
+from lsu_onto.lang.parse import parse, read
+from lsu_onto.model import Dataset, MapRow, Ontology, Relation, Source, Target
+from lsu_onto.resolve import Resolved, resolve
+
+_HEADER = re.compile(
+    r"^[ \t]*(source|dataset|map)[ \t]+(\w+)[ \t]+(v[\d.]+)(?:[ \t]*->[ \t]*(\w+)[ \t]+(v[\d.]+))?",
+    re.MULTILINE,
+)
+
+
+class TaxonomyError(ValueError):
+    """A taxonomy that was asked for does not exist or has errors. The message is the full report."""
+
+    def __init__(self, message: str, diagnostics: Sequence[Diagnostic] = ()) -> None:
+        super().__init__(message)
+        self.diagnostics = tuple(diagnostics)
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A header found on the search path."""
+
+    kind: str
+    name: str
+    version: str
+    source: str
+    source_version: str
+    path: Path
+
+
+@dataclass
+class Analysis:
+    """Everything known of one file."""
+
+    file: ast.File
+    resolved: Resolved
+    diagnostics: list[Diagnostic] = field(default_factory=list)
+
+    @property
+    def errors(self) -> list[Diagnostic]:
+        return [d for d in self.diagnostics if d.severity == "error"]
+
+
+def shipped() -> Path:
+    """The folder of the taxonomies that come with the package."""
+    here = Path(__file__).parent
+    return next(p for p in (here / "taxonomies", here.parent / "taxonomies") if p.is_dir())
+
+
+class Library:
+    """The search path, and every file read from it once.
+
+    Args:
+        paths: folders searched (with their subfolders) before the shipped library.
+    """
+
+    def __init__(self, paths: Iterable[str | Path] = ()) -> None:
+        self.roots = [*map(Path, paths), shipped()]
+        self.texts: dict[str, str] = {}
+        self._indexed: dict[tuple[Path, bool], list[Entry]] = {}
+        self._declared: dict[str, Resolved] = {}
+        self._parsed: dict[str, tuple[ast.File, list[Diagnostic]]] = {}
+        self._checked: dict[str, Analysis] = {}
+        self._open: list[str] = []
+
+    # --- looking things up ----------------------------------------------------------------------------
+
+    def entries(self, beside: Path | None = None) -> Iterator[Entry]:
+        """Every header on the search path; the files beside `beside` first, then in the order of the roots."""
+        if beside:
+            yield from self._index(beside, False)
+        for root in self.roots:
+            yield from self._index(root, True)
+
+    def _index(self, folder: Path, recursive: bool) -> list[Entry]:
+        key = (folder, recursive)
+        if key not in self._indexed:
+            files = sorted(folder.rglob("*.tax") if recursive else folder.glob("*.tax"))
+            self._indexed[key] = [
+                Entry(m[1], m[2], m[3], m[4] or "", m[5] or "", f)
+                for f in files
+                if f.is_file()
+                for m in _HEADER.finditer(f.read_text(encoding="utf-8", errors="replace"))
+            ]
+        return self._indexed[key]
+
+    def taxonomy(self, kind: str, taxon: ast.Taxon) -> tuple[Source | Dataset | None, Diagnostic | None]:
+        """The taxonomy that a file refers to, or the diagnostic that says why there is none."""
+        name, version = taxon.name.text, taxon.version.text
+        known = [e for e in self.entries(Path(taxon.name.span.file).parent) if e.kind == kind]
+        named = [e for e in known if e.name == name]
+        exact = next((e for e in named if e.version == version), None)
+        if exact:
+            path = str(exact.path)
+            if path in self._open:
+                circle = " -> ".join([*self._open[self._open.index(path) :], path])
+                return None, Diagnostic(
+                    "TAX205", f"`{name} {version}` builds on itself: {circle}", taxon.name.span
+                )
+            for t in self.declared(path).taxonomies:
+                if (t.name, t.version) == (name, version):
+                    return t, None
+            return None, Diagnostic("TAX203", f"`{path}` declares `{name} {version}` but cannot be read", taxon.name.span,
+                                    f"lsu-onto validate {path}")  # fmt: skip
+        if named:
+            found = ", ".join(f"`{e.version}` ({e.path.name})" for e in named)
+            return None, Diagnostic("TAX204", f"there is no `{name} {version}`; found {found}", taxon.version.span,
+                                    f"write `{name} {named[0].version}` if its classes are the ones meant")  # fmt: skip
+        help_ = suggest(
+            name, [e.name for e in known], "`lsu-onto list` shows what there is; `--path DIR` adds a folder"
+        )
+        return None, Diagnostic("TAX203", f"there is no {kind} `{name}`", taxon.name.span, help_)
+
+    # --- reading --------------------------------------------------------------------------------------
+
+    def _parse(self, path: str, text: str | None = None) -> tuple[ast.File, list[Diagnostic]]:
+        if path not in self._parsed:
+            problem = None
+            if text is None:
+                text, problem = read(path)
+            self.texts[path] = text
+            self._parsed[path] = (ast.File(path, "", ()), [problem]) if problem else parse(path, text)
+        return self._parsed[path]
+
+    def declared(self, path: str) -> Resolved:
+        """The taxonomies that a file declares. Its maps are left alone, so that files may name each other."""
+        if path not in self._declared:
+            file, found = self._parse(path)
+            statements = tuple(s for s in file.statements if not isinstance(s, ast.Row))
+            statements = tuple(
+                ast.Header(s.kind, s.taxon, None, s.note, s.span)
+                if isinstance(s, ast.Header) and s.kind == "dataset"
+                else s
+                for s in statements
+                if not (isinstance(s, ast.Header) and s.kind == "map")
+            )
+            self._open.append(path)
+            try:
+                only = ast.File(path, file.text, statements)
+                self._declared[path] = resolve(only, _error_lines(found), self.taxonomy)
+            finally:
+                self._open.pop()
+        return self._declared[path]
+
+    def check(self, path: str | Path, text: str | None = None) -> Analysis:
+        """Read, parse, resolve and check one file; of imported files, only their errors are added.
+
+        Never raises for what the file contains. With `text` the file on disk is not read (editors).
+        """
+        path = str(path)
+        if path not in self._checked:
+            file, found = self._parse(path, text)
+            self._open.append(path)
+            try:
+                resolved = resolve(file, _error_lines(found), self.taxonomy)
+            finally:
+                self._open.pop()
+            found = [*found, *resolved.diagnostics]
+            for t in resolved.taxonomies:
+                found += checks.check_taxonomy(t)
+            for o in resolved.ontologies:
+                found += checks.check_map(o)
+            kept = [d for d in found if d.code not in file.allowed.get(d.span.line, ())]
+            kept.sort(key=lambda d: (d.span, d.code))
+            self._checked[path] = Analysis(file, resolved, list(dict.fromkeys(kept)))
+        return self._checked[path]
+
+    # --- ontologies -----------------------------------------------------------------------------------
+
+    def ontology(self, name: str | Path, source: str | None = None) -> Ontology:
+        """The ontology of a dataset, by name or by file.
+
+        Args:
+            name: a dataset's or source's name on the search path, or the path of a `.tax` file.
+            source: the source's name; needed where there are maps to several.
+
+        Raises:
+            TaxonomyError: it does not exist, the choice is ambiguous, or one of its files has errors.
+        """
+        candidates = self._candidates(name, source)
+        found: list[Ontology] = []
+        for path in candidates:
+            for o in self._sound(path):
+                wanted = str(name).endswith(".tax") or o.dataset.name == str(name)
+                if wanted and source in (None, o.source.name):
+                    found.append(o)
+        if len(found) == 1:
+            return found[0]
+        if found:
+            choice = ", ".join(
+                f"{o.dataset.name} {o.dataset.version} -> {o.source.name} {o.source.version}" for o in found
+            )
+            raise TaxonomyError(f"`{name}` has several maps: {choice}; say which with `source=`")
+        target = f" to `{source}`" if source else ""
+        raise TaxonomyError(f"there is no map from `{name}`{target}{self._hint(str(name), source)}")
+
+    def _candidates(self, name: str | Path, source: str | None) -> list[str]:
+        if str(name).endswith(".tax"):
+            return [str(name)]
+        hits: dict[str, None] = {}
+        for e in self.entries():
+            if e.name == name and (e.kind == "source" or (e.source and source in (None, e.source))):
+                hits.setdefault(str(e.path))
+        return list(hits)
+
+    def _sound(self, path: str) -> list[Ontology]:
+        analysis = self.check(path)
+        ontologies = list(analysis.resolved.ontologies)
+        files = dict.fromkeys([path, *(f for o in ontologies for f in o.files)])
+        errors = [d for f in files for d in self.check(f).errors]
+        if errors:
+            from lsu_onto.report import full
+
+            raise TaxonomyError(f"`{path}` has errors\n{full(errors, self.texts)}", errors)
+        ontologies += [identity(t) for t in analysis.resolved.taxonomies if isinstance(t, Source)]
+        return ontologies
+
+    def _hint(self, name: str, source: str | None) -> str:
+        entries = list(self.entries())
+        sources = sorted({e.source for e in entries if e.name == name and e.source})
+        if sources and source:
+            return f"; there are maps to {', '.join(f'`{s}`' for s in sources)}"
+        close = did_you_mean(name, {e.name for e in entries})
+        return f"; did you mean `{close}`?" if close else "; `lsu-onto list` shows what there is"
+
+
+def identity(source: Source) -> Ontology:
+    """A source as its own dataset: labels that are stored as channels. Every class equals itself."""
+    rows = []
+    for i, c in enumerate(source.classes):
+        target = Target(text=c.name, channels=(i,), kind="name", span=c.span)
+        relation = Relation(op="=", targets=(target,), note="", span=c.span)
+        rows.append(MapRow(cls=i, relations=(relation,), decision=None, note="", span=c.span))
+    return Ontology(
+        dataset=source, source=source, rows=tuple(rows), span=source.span, files=(source.span.file,)
+    )
+
+
+def _error_lines(found: list[Diagnostic]) -> frozenset[int]:
+    return frozenset(d.span.line for d in found if d.severity == "error" and d.code != "TAX004")
+
+
+def here(path: str) -> Span:
+    """The first character of a file, for findings that have no better place."""
+    return Span(path, 1, 1, 2)

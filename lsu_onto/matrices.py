@@ -1,0 +1,95 @@
+"""Graph → `Constraint`: the dense arrays that decoding, losses and metrics read."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lsu_onto.constraint import ROW_VOID, Constraint, Layout
+from lsu_onto.graph import VOID_NODE, build
+from lsu_onto.model import Ontology, TaxClass, Taxonomy
+
+_KIND = {"=": 1, "<": 2, ">": 3, "~": 4}
+
+
+def compile_ontology(ontology: Ontology) -> Constraint:
+    """Compile an ontology without errors."""
+    graph = build(ontology)
+    dataset, source = ontology.dataset, ontology.source
+    rows, channels = len(dataset.classes), len(source.classes)
+    allowed = np.zeros((rows, channels + 1), bool)
+    kind = np.zeros((rows, channels), np.uint8)
+    novel = np.zeros(rows, bool)
+    for d in range(rows):
+        node: Any = ("dataset", d)
+        novel[d] = graph.nodes[node]["novel"]
+        for _, target, data in graph.out_edges(node, data=True):
+            column = channels if target == VOID_NODE else target[1]
+            allowed[d, column] = True
+            if column < channels:
+                kind[d, column] = _KIND.get(data["kind"], 0)
+    relabel = np.where(allowed.sum(1) == 1, allowed.argmax(1), -1).astype(np.int16)
+    raw, raw_row = _raw_values(dataset)
+    return Constraint(
+        dataset=dataset.name,
+        dataset_version=dataset.version,
+        source=source.name,
+        source_version=source.version,
+        classes=tuple(c.name for c in dataset.classes),
+        source_classes=tuple(c.name for c in source.classes),
+        allowed=allowed,
+        kind=kind,
+        certain=(kind == _KIND["="]) | (kind == _KIND[">"]),
+        relabel=relabel,
+        novel=novel,
+        raw=raw,
+        raw_row=raw_row,
+        palette=_palette(dataset.classes),
+        source_palette=_palette(source.classes),
+        encoding=dataset.encoding,
+        layout=Layout(
+            splits=tuple(dataset.meta.get("splits", "").replace(",", " ").split()),
+            images=dataset.meta.get("images", ""),
+            labels=dataset.meta.get("labels", ""),
+        ),
+        sha256=_sha256(ontology.files),
+    )
+
+
+def _raw_values(t: Taxonomy) -> tuple[NDArray[np.uint32], NDArray[np.int16]]:
+    table: dict[int, int] = dict.fromkeys(t.void, ROW_VOID)
+    for row, c in enumerate(t.classes):
+        if t.encoding == "rgb":
+            values = c.colours if c.ids else ()
+        else:
+            values = tuple(v for low, high in c.ids for v in range(low, high + 1))
+        table.update(dict.fromkeys(values, row))
+    items = sorted(table.items())
+    return np.array([v for v, _ in items], np.uint32), np.array([r for _, r in items], np.int16)
+
+
+def _palette(classes: tuple[TaxClass, ...]) -> NDArray[np.uint8]:
+    """RGB per class; classes without a colour get distinct ones, spread by the golden angle."""
+    out = np.zeros((len(classes), 3), np.uint8)
+    for i, c in enumerate(classes):
+        out[i] = c.rgb or _spread(i)
+    return out
+
+
+def _spread(i: int) -> tuple[int, int, int]:
+    import colorsys
+
+    r, g, b = colorsys.hsv_to_rgb(i * 0.61803398875 % 1.0, 0.45 + 0.35 * (i % 2), 0.9 - 0.25 * (i % 3) / 2)
+    return int(r * 255), int(g * 255), int(b * 255)
+
+
+def _sha256(files: tuple[str, ...]) -> str:
+    """Over the contents, not the places, of the files: the same taxonomies hash alike on every machine."""
+    digest = hashlib.sha256()
+    for file in files:
+        digest.update(hashlib.sha256(Path(file).read_bytes()).digest())
+    return digest.hexdigest()

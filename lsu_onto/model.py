@@ -1,0 +1,169 @@
+"""The resolved model: taxonomies and the relations between them, as immutable pydantic values."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import Literal, NamedTuple
+
+from pydantic import BaseModel, ConfigDict
+
+from lsu_onto.diagnostics import Span
+
+VOID_COLUMN = -1
+"""Stands for void among channels until K is known to the reader; the last column in matrices."""
+
+
+class _Value(BaseModel):
+    model_config = ConfigDict(frozen=True, ignored_types=(cached_property,))
+
+
+class TaxClass(_Value):
+    """One class of a taxonomy.
+
+    `ids` are inclusive ranges of raw values (channels in a source); empty: never drawn. `colours` are
+    `0xrrggbb`; the first is the palette's, all of them are raw values under `encoding: rgb`.
+    """
+
+    name: str
+    official: str
+    ids: tuple[tuple[int, int], ...]
+    colours: tuple[int, ...]
+    aliases: tuple[str, ...]
+    group: str
+    note: str
+    span: Span
+
+    @property
+    def rgb(self) -> tuple[int, int, int] | None:
+        if not self.colours:
+            return None
+        c = self.colours[0]
+        return c >> 16, c >> 8 & 255, c & 255
+
+
+class Taxonomy(_Value):
+    """What sources and datasets share: a name, a version, classes in the file's order, and free keys."""
+
+    name: str
+    version: str
+    classes: tuple[TaxClass, ...]
+    meta: dict[str, str]
+    encoding: str = "id"
+    void: tuple[int, ...] = ()
+    span: Span
+    damaged: bool = False
+    """A line of its section could not be read, so that a missing name may be no mistake."""
+
+    @cached_property
+    def by_name(self) -> dict[str, int]:
+        return {c.name: i for i, c in enumerate(self.classes)}
+
+    @cached_property
+    def by_other_name(self) -> dict[str, int]:
+        """Official names and aliases → class."""
+        out: dict[str, int] = {}
+        for i, c in enumerate(self.classes):
+            for other in (c.official, *c.aliases):
+                out.setdefault(other, i)
+        return out
+
+    def group(self, name: str) -> tuple[int, ...]:
+        """The classes of a group and its subgroups."""
+        return tuple(
+            i for i, c in enumerate(self.classes) if c.group == name or c.group.startswith(name + ".")
+        )
+
+    @property
+    def groups(self) -> tuple[str, ...]:
+        """Every group and every parent of one, in order of appearance."""
+        seen: dict[str, None] = {}
+        for c in self.classes:
+            parts = c.group.split(".") if c.group else []
+            for n in range(1, len(parts) + 1):
+                seen.setdefault(".".join(parts[:n]))
+        return tuple(seen)
+
+
+class Source(Taxonomy):
+    """The K classes that models predict; class i is channel i."""
+
+
+class Dataset(Taxonomy):
+    """The D classes that a dataset was annotated with."""
+
+
+class Target(_Value):
+    """One resolved target. `channels` has several for a group; empty with `void` or `any`."""
+
+    text: str
+    channels: tuple[int, ...]
+    kind: Literal["name", "string", "group", "void", "any"]
+    span: Span
+
+
+class Relation(_Value):
+    op: Literal["=", "<", ">", "~", "!"]
+    targets: tuple[Target, ...]
+    note: str
+    span: Span
+
+
+class Decision(_Value):
+    to: Literal["void", "any"]
+    minus: tuple[Target, ...]
+    note: str
+    span: Span
+
+
+class Meaning(NamedTuple):
+    """S(d), as DESIGN's table reads a row: op per allowed channel (`any` where a decision allows it)."""
+
+    channels: dict[int, str]
+    void: bool
+    novel: bool
+
+
+class MapRow(_Value):
+    """The relations of one dataset class. A poisoned row has a name that could not be resolved."""
+
+    cls: int
+    relations: tuple[Relation, ...]
+    decision: Decision | None
+    note: str
+    span: Span
+    poisoned: bool = False
+
+    def meaning(self, num_channels: int) -> Meaning:
+        """S(d): exactly the set written, minus `!` targets."""
+        minus = {c for r in self.relations if r.op == "!" for t in r.targets for c in t.channels}
+        if self.decision:
+            if self.decision.to == "void":
+                return Meaning({}, True, False)
+            minus |= {c for t in self.decision.minus for c in t.channels}
+            void = not any(t.kind == "void" for t in self.decision.minus)
+            return Meaning({c: "any" for c in range(num_channels) if c not in minus}, void, False)
+        stated: dict[int, str] = {}
+        void = novel = False
+        for relation in self.relations:
+            for target in relation.targets:
+                if relation.op == "!":
+                    novel = novel or target.kind == "any"
+                    continue
+                void = void or target.kind == "void"
+                for c in target.channels:
+                    stated.setdefault(c, relation.op)
+        if novel:
+            return Meaning({}, not stated, not stated)
+        return Meaning({c: op for c, op in stated.items() if c not in minus}, void, False)
+
+
+class Ontology(_Value):
+    """A map, resolved: both taxonomies and one row per dataset class that the map mentions."""
+
+    dataset: Dataset | Source
+    source: Source
+    rows: tuple[MapRow, ...]
+    span: Span
+    damaged: bool = False
+    files: tuple[str, ...]
+    """The files it was read from: dataset, map, source."""

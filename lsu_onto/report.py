@@ -1,0 +1,102 @@
+"""Diagnostics as text for people and machines. One function per format."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+
+from lsu_onto.diagnostics import RULES, Diagnostic, Span
+
+Texts = Mapping[str, str]
+"""File → its text, for the excerpts."""
+
+ENVELOPE = 1
+"""Version of the JSON format; rises when a field changes its meaning or goes away."""
+
+_COLOURS = {"error": "1;31", "warning": "1;33", "info": "1;34", "frame": "34", "bold": "1", "help": "36"}
+
+
+def full(diagnostics: Sequence[Diagnostic], texts: Texts, colour: bool = False) -> str:
+    """With excerpts and carets, as rustc prints them."""
+
+    def paint(text: str, style: str) -> str:
+        return f"\x1b[{_COLOURS[style]}m{text}\x1b[0m" if colour else text
+
+    blocks = []
+    for d in diagnostics:
+        lines = [paint(f"{d.severity}[{d.code}]", d.severity) + paint(f": {d.message}", "bold")]
+        lines += _excerpt(d.span, "^", "", d.severity, texts, paint)
+        if d.second:
+            lines += _excerpt(d.second, "-", d.label, "frame", texts, paint)
+        if d.help:
+            lines.append(paint("     = ", "frame") + paint("help", "help") + f": {d.help}")
+        blocks.append("\n".join(lines))
+    return "\n\n".join(blocks)
+
+
+def _excerpt(
+    span: Span, mark: str, label: str, style: str, texts: Texts, paint: Callable[[str, str], str]
+) -> list[str]:
+    out = [paint("  --> ", "frame") + f"{span.file}:{span.line}:{span.column}"]
+    lines = texts.get(span.file, "").removeprefix("\ufeff").split("\n")
+    if span.line <= len(lines) and lines[span.line - 1].strip():
+        text = lines[span.line - 1].rstrip("\r").replace("\t", " ")
+        start, end = span.column - 1, max(span.end - 1, span.column)
+        cut = max(0, start - 60) if len(text) > 140 else 0
+        shown = ("…" if cut else "") + text[cut : cut + 140] + ("…" if len(text) > cut + 140 else "")
+        pad = " " * (start - cut + bool(cut))
+        marks = paint(mark * max(1, min(end, cut + 140) - start), style)
+        out.append(paint(f"{span.line:4d} | ", "frame") + shown)
+        out.append(paint("     | ", "frame") + pad + marks + (f" {label}" if label else ""))
+    return out
+
+
+def concise(diagnostics: Sequence[Diagnostic], texts: Texts, colour: bool = False) -> str:
+    """One line each: `file:line:column: error[CODE] message; help`."""
+    return "\n".join(
+        f"{d.span.file}:{d.span.line}:{d.span.column}: {d.severity}[{d.code}] {d.message}"
+        + (f"; {d.help}" if d.help else "")
+        for d in diagnostics
+    )
+
+
+def as_json(diagnostics: Sequence[Diagnostic], texts: Texts, colour: bool = False) -> str:
+    """A versioned envelope. Lines and columns count from 1; `end` is the column after the last character."""
+
+    def place(s: Span) -> dict[str, object]:
+        return {"file": s.file, "line": s.line, "column": s.column, "end": s.end}
+
+    items = [
+        {
+            "code": d.code,
+            "severity": d.severity,
+            "title": RULES[d.code].title,
+            "message": d.message,
+            "range": place(d.span),
+            "help": d.help,
+            "related": [{"message": d.label, "range": place(d.second)}] if d.second else [],
+        }
+        for d in diagnostics
+    ]
+    counts = {s: sum(d.severity == s for d in diagnostics) for s in ("error", "warning", "info")}
+    return json.dumps({"version": ENVELOPE, "counts": counts, "diagnostics": items}, indent=2)
+
+
+def github(diagnostics: Sequence[Diagnostic], texts: Texts, colour: bool = False) -> str:
+    """Workflow commands: annotations in a pull request."""
+    level = {"error": "error", "warning": "warning", "info": "notice"}
+
+    def line(d: Diagnostic) -> str:
+        message = (d.message + (f" ({d.help})" if d.help else "")).replace("%", "%25").replace("\n", "%0A")
+        where = f"file={d.span.file},line={d.span.line},col={d.span.column},endColumn={d.span.end}"
+        return f"::{level[d.severity]} {where},title={d.code}::{message}"
+
+    return "\n".join(map(line, diagnostics))
+
+
+FORMATS: dict[str, Callable[[Sequence[Diagnostic], Texts, bool], str]] = {
+    "full": full,
+    "concise": concise,
+    "json": as_json,
+    "github": github,
+}

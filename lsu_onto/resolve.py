@@ -1,0 +1,367 @@
+"""Syntax tree + imported taxonomies → model. Finds what a name stands for; judges nothing else."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from lsu_onto import model
+from lsu_onto.diagnostics import Diagnostic, Span, did_you_mean, suggest
+from lsu_onto.lang import syntax as ast
+
+ENCODINGS = ("id", "id16", "id16/N", "rgb")
+KEYS = (
+    "title", "url", "paper", "cite", "licence", "license", "confidence", "source-of-labels",
+    "encoding", "void", "splits", "images", "labels",
+)  # fmt: skip
+
+Kind = type[model.Source] | type[model.Dataset]
+
+
+@dataclass
+class Section:
+    """A header and the statements below it."""
+
+    header: ast.Header
+    statements: list[ast.Statement] = field(default_factory=list)
+
+
+@dataclass
+class Resolved:
+    """What one file declares."""
+
+    taxonomies: list[model.Source | model.Dataset] = field(default_factory=list)
+    ontologies: list[model.Ontology] = field(default_factory=list)
+    diagnostics: list[Diagnostic] = field(default_factory=list)
+
+
+Importer = Callable[[str, ast.Taxon], tuple[Any, Diagnostic | None]]
+"""(kind `source` or `dataset`, reference) → the taxonomy declared elsewhere, or why there is none."""
+
+
+def resolve(file: ast.File, damaged: frozenset[int], importer: Importer) -> Resolved:
+    """Resolve the sections of a file.
+
+    Args:
+        file: the syntax tree.
+        damaged: lines that could not be read; their sections raise no follow-on errors.
+        importer: looks up taxonomies that other files declare.
+    """
+    return _Resolver(file, damaged, importer).run()
+
+
+class _Resolver:
+    def __init__(self, file: ast.File, damaged: frozenset[int], importer: Importer) -> None:
+        self.file = file
+        self.damaged = damaged
+        self.importer = importer
+        self.out = Resolved()
+
+    def error(self, code: str, message: str, span: Span, help: str | None = None) -> None:
+        self.out.diagnostics.append(Diagnostic(code, message, span, help))
+
+    def run(self) -> Resolved:
+        sections = self.sections()
+        ends = [s.header.span.line for s in sections[1:]] + [1 << 60]
+        broken = [
+            any(s.header.span.line < n < end for n in self.damaged)
+            for s, end in zip(sections, ends, strict=True)
+        ]
+        for section, bad in zip(sections, broken, strict=True):
+            if section.header.kind != "map":
+                self.taxonomy(section, bad)
+        for section, bad in zip(sections, broken, strict=True):
+            if section.header.kind == "map" or section.header.target:
+                self.ontology(section, bad)
+        return self.out
+
+    # --- sections -------------------------------------------------------------------------------------
+
+    def sections(self) -> list[Section]:
+        sections: list[Section] = []
+        for s in self.file.statements:
+            if isinstance(s, ast.Header):
+                if s.kind == "source" and s.target:
+                    self.error("TAX011", "a source has no source of its own", s.span)
+                sections.append(Section(s))
+            elif isinstance(s, ast.Edition):
+                if sections or (s.span.line > 1 and any(isinstance(x, ast.Edition) for x in self.before(s))):
+                    self.error("TAX011", "`tax` stands once, on the first line", s.span)
+            elif isinstance(s, ast.Comment):
+                continue
+            elif not sections:
+                if not self.damaged:
+                    self.error("TAX011", "this stands before any header", s.span,
+                               "write `source NAME v1`, `dataset NAME v1 -> SOURCE v1` or `map …` above it")  # fmt: skip
+            elif self.fits(s, sections[-1].header):
+                sections[-1].statements.append(s)
+        return sections
+
+    def before(self, statement: ast.Statement) -> list[ast.Statement]:
+        return [s for s in self.file.statements if s.span.line < statement.span.line]
+
+    def fits(self, s: ast.Statement, header: ast.Header) -> bool:
+        where = f"a `{header.kind}` section"
+        if isinstance(s, ast.Row) and header.kind != "map":
+            self.error("TAX011", f"a class line in {where} starts with its id", s.span,
+                       f"write `{'0' if header.kind == 'source' else '-'} {s.target.text} …`,"
+                       " `-` for a class that is never drawn")  # fmt: skip
+        elif isinstance(s, ast.ClassLine) and header.kind == "map":
+            self.error(
+                "TAX011",
+                "a row of a map names a class and has no id",
+                s.span,
+                f"start the line with `{s.name.text}`",
+            )
+        elif isinstance(s, ast.ClassLine) and not header.target and (s.relations or s.decision):
+            place = (s.relations[0] if s.relations else s.decision).span  # type: ignore[union-attr]
+            hint = (
+                "a source's classes have no relations"
+                if header.kind == "source"
+                else f"write `dataset {header.taxon.name.text} {header.taxon.version.text} -> SOURCE v1` above, or a `map` section"
+            )
+            self.error("TAX011", f"relations in {where} that names no source", place, hint)
+            return True
+        elif isinstance(s, (ast.Group, ast.Extends)) and header.kind == "map":
+            self.error(
+                "TAX011",
+                f"a {'group' if isinstance(s, ast.Group) else 'base'} does not belong in a map",
+                s.span,
+            )
+        else:
+            return True
+        return False
+
+    # --- taxonomies -----------------------------------------------------------------------------------
+
+    def taxonomy(self, section: Section, damaged: bool) -> None:
+        header, taxon = section.header, section.header.taxon
+        name, version = taxon.name.text, taxon.version.text
+        self.reserved(taxon.name)
+        for other in self.out.taxonomies:
+            if (other.name, other.version) == (name, version):
+                self.out.diagnostics.append(
+                    Diagnostic(
+                        "TAX110",
+                        f"`{name} {version}` is declared twice",
+                        header.span,
+                        None,
+                        other.span,
+                        "first here",
+                    )
+                )
+        base = self.base(section)
+        meta = dict(base.meta) if base else {}
+        own: list[model.TaxClass] = []
+        group = ""
+        encoding, void = (base.encoding, base.void) if base else ("id", ())
+        void_words: tuple[str, Span] | None = None
+        for s in section.statements:
+            if isinstance(s, ast.Group):
+                group = s.name
+            elif isinstance(s, ast.ClassLine):
+                own.append(self.tax_class(s, group))
+            elif isinstance(s, ast.Meta):
+                key, value = s.key.text, s.value.text
+                if key not in KEYS:
+                    self.error("TAX008", f"unknown key `{key}`", s.key.span, suggest(key, KEYS))
+                if not value:
+                    self.error("TAX012", f"`{key}:` has no value", s.span)
+                if key == "encoding":
+                    encoding = self.encoding(s)
+                elif key == "void":
+                    void_words = (value, s.value.span)
+                meta[key] = value
+        if void_words:
+            void = self.void(*void_words, encoding)
+        if base:
+            replaced = {c.name for c in own}
+            own = [c for c in base.classes if c.name not in replaced] + own
+        kind: Kind = model.Source if header.kind == "source" else model.Dataset
+        self.out.taxonomies.append(
+            kind(
+                name=name,
+                version=version,
+                classes=tuple(own),
+                meta=meta,
+                encoding=encoding,
+                void=void if void or kind is model.Dataset else (255,),
+                span=header.span,
+                damaged=damaged or bool(base and base.damaged),
+            )
+        )
+
+    def base(self, section: Section) -> model.Dataset | None:
+        base: model.Dataset | None = None
+        for s in section.statements:
+            if isinstance(s, ast.Extends):
+                base = self.lookup("dataset", s.taxon)
+        return base
+
+    def tax_class(self, s: ast.ClassLine, group: str) -> model.TaxClass:
+        self.reserved(s.name)
+        return model.TaxClass(
+            name=s.name.text,
+            official=s.official.text if s.official else s.name.text,
+            ids=tuple((i.low, i.high) for i in s.ids),
+            colours=tuple(int(c.text[1:], 16) for c in s.colours),
+            aliases=tuple(a.text for a in s.aliases),
+            group=group,
+            note=s.note,
+            span=s.name.span,
+        )
+
+    def reserved(self, word: ast.Word) -> None:
+        if word.text in ast.RESERVED:
+            help_ = "list its raw values under `void:`" if word.text == "void" else "choose another name"
+            self.error("TAX105", f"`{word.text}` is a reserved word", word.span, help_)
+
+    def encoding(self, s: ast.Meta) -> str:
+        value = s.value.text
+        if value in ("id", "id16", "rgb") or re.fullmatch(r"id16/[1-9]\d{0,4}", value):
+            return value
+        self.error("TAX012", f"unknown encoding `{value}`", s.value.span,
+                   f"one of {', '.join(f'`{e}`' for e in ENCODINGS)}")  # fmt: skip
+        return "id"
+
+    def void(self, text: str, span: Span, encoding: str) -> tuple[int, ...]:
+        """Raw values: numbers, ranges, or colours under `encoding: rgb`."""
+        values: list[int] = []
+        for word in re.split(r"[\s,]+", text):
+            numbers = re.fullmatch(r"(\d{1,10})(?:\.\.(\d{1,10}))?", word)
+            if encoding == "rgb" and re.fullmatch(r"#[0-9A-Fa-f]{6}", word):
+                values.append(int(word[1:], 16))
+            elif encoding != "rgb" and numbers and int(numbers[2] or numbers[1]) - int(numbers[1]) < 65536:
+                values += range(int(numbers[1]), int(numbers[2] or numbers[1]) + 1)
+            else:
+                wanted = (
+                    "colours such as `#000000`"
+                    if encoding == "rgb"
+                    else "numbers such as `0,255` or `250..255`"
+                )
+                self.error(
+                    "TAX012",
+                    f"`{word}` is not a raw value of `encoding: {encoding}`",
+                    span,
+                    f"expected {wanted}",
+                )
+        return tuple(values)
+
+    # --- maps -----------------------------------------------------------------------------------------
+
+    def lookup(self, kind: str, taxon: ast.Taxon) -> Any:
+        """A taxonomy of this file or another; None after reporting why there is none."""
+        wanted: Any = model.Source if kind == "source" else model.Dataset
+        for t in self.out.taxonomies:
+            if isinstance(t, wanted) and (t.name, t.version) == (taxon.name.text, taxon.version.text):
+                return t
+        found, problem = self.importer(kind, taxon)
+        if problem:
+            self.out.diagnostics.append(problem)
+        return found
+
+    def ontology(self, section: Section, damaged: bool) -> None:
+        header = section.header
+        assert header.target is not None  # the grammar: a map has a target; run() asks for one elsewhere
+        source: model.Source | None = self.lookup("source", header.target)
+        if header.kind == "map":
+            dataset: model.Dataset | None = self.lookup("dataset", header.taxon)
+        else:
+            dataset = next((t for t in self.out.taxonomies if t.span == header.span), None)  # type: ignore[assignment]
+        if source is None or dataset is None:
+            return
+        rows: list[model.MapRow] = []
+        seen: dict[int, Span] = {}
+        for s in section.statements:
+            if isinstance(s, ast.Row):
+                cls = self.reference(s.target, dataset, quiet=dataset.damaged)
+                if cls is None:
+                    continue
+                if cls in seen:
+                    self.out.diagnostics.append(
+                        Diagnostic("TAX311", f"`{dataset.classes[cls].name}` has two rows in this map", s.span,
+                                   "put all its relations in one place", seen[cls], "first here")
+                    )  # fmt: skip
+                    continue
+                seen[cls] = s.span
+                rows.append(self.row(s, cls, source, s.span))
+            elif isinstance(s, ast.ClassLine) and (s.relations or s.decision):
+                index = next((i for i, c in enumerate(dataset.classes) if c.span == s.name.span), None)
+                if index is not None:
+                    rows.append(self.row(s, index, source, s.span))
+        files = dict.fromkeys((dataset.span.file, self.file.path, source.span.file))
+        self.out.ontologies.append(
+            model.Ontology(
+                dataset=dataset,
+                source=source,
+                rows=tuple(rows),
+                span=header.span,
+                damaged=damaged or dataset.damaged or source.damaged,
+                files=tuple(files),
+            )
+        )
+
+    def row(self, s: ast.Row | ast.ClassLine, cls: int, source: model.Source, span: Span) -> model.MapRow:
+        poisoned = False
+
+        def targets(items: tuple[ast.Target, ...]) -> tuple[model.Target, ...]:
+            nonlocal poisoned
+            out = []
+            for t in items:
+                channels = self.target(t, source)
+                if channels is None:
+                    poisoned = True
+                else:
+                    out.append(model.Target(text=t.text, channels=channels, kind=t.kind, span=t.span))
+            return tuple(out)
+
+        relations = tuple(
+            model.Relation(op=r.op, targets=targets(r.targets), note=r.note, span=r.span) for r in s.relations
+        )
+        decision = None
+        if s.decision:
+            d = s.decision
+            decision = model.Decision(to=d.to, minus=targets(d.minus), note=d.note, span=d.span)
+        return model.MapRow(
+            cls=cls, relations=relations, decision=decision, note=s.note, span=span, poisoned=poisoned
+        )
+
+    def target(self, t: ast.Target, source: model.Source) -> tuple[int, ...] | None:
+        if t.kind in ("void", "any"):
+            return ()
+        if t.kind == "group":
+            members = source.group(t.text)
+            if not members and not source.damaged:
+                names = source.groups
+                hit = did_you_mean(t.text, names)
+                close = f"did you mean `@{hit}`?" if hit else None
+                if not close and t.text in source.by_name:
+                    close = f"`{t.text}` is a class: write it without `@`"
+                listing = (
+                    "its groups are " + ", ".join(f"`@{g}`" for g in names) if names else "it has no groups"
+                )
+                self.error("TAX202", f"`{source.name}` has no group `{t.text}`", t.span, close or listing)
+            return members or None
+        channel = self.reference(t, source, quiet=source.damaged)
+        return None if channel is None else (channel,)
+
+    def reference(self, t: ast.Target, taxonomy: model.Taxonomy, quiet: bool) -> int | None:
+        """The class that a name or quoted official name stands for."""
+        if t.kind == "name" and t.text in taxonomy.by_name:
+            return taxonomy.by_name[t.text]
+        if t.text in taxonomy.by_other_name:
+            hit = taxonomy.by_other_name[t.text]
+            c = taxonomy.classes[hit]
+            if t.text in c.aliases and t.text != c.official:
+                self.error("TAX206", f"`{t.text}` is an alias of `{c.name}`", t.span, f"write `{c.name}`")
+            return hit
+        if not quiet:
+            known = [*taxonomy.by_name, *taxonomy.by_other_name]
+            help_ = suggest(t.text, known)
+            if not help_ and t.text in taxonomy.groups:
+                help_ = f"`{t.text}` is a group: write `@{t.text}`"
+            self.error("TAX201", f"`{taxonomy.name}` has no class `{t.text}`", t.span,
+                       help_ or f"`lsu-onto show {taxonomy.name}` lists its classes")  # fmt: skip
+        return None
