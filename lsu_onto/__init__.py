@@ -1,6 +1,6 @@
 """Ontologies of segmentation datasets: read `.tax` files, check them, compile them to constraint matrices.
 
-The whole public API is `load`, `Constraint` and the three codes below; it needs numpy and no torch.
+The whole public API is `load`, `draw`, `Constraint` and the three codes below; it needs numpy and no torch.
 
 >>> import lsu_onto
 >>> c = lsu_onto.load("demo_town", source="demo")
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from lsu_onto.constraint import ROW_UNKNOWN, ROW_VOID, VOID, Constraint, Layout
     from lsu_onto.library import TaxonomyError
 
-__all__ = ["ROW_UNKNOWN", "ROW_VOID", "VOID", "Constraint", "Layout", "TaxonomyError", "load"]
+__all__ = ["ROW_UNKNOWN", "ROW_VOID", "VOID", "Constraint", "Layout", "TaxonomyError", "draw", "load"]
 
 
 def load(name: str | Path, source: str | None = None, paths: Iterable[str | Path] = ()) -> Constraint:
@@ -47,6 +47,30 @@ def load(name: str | Path, source: str | None = None, paths: Iterable[str | Path
     from lsu_onto.matrices import compile_ontology
 
     return compile_ontology(Library(paths).ontology(name, source))
+
+
+def draw(
+    name: str | Path,
+    target: str | Path,
+    source: str | None = None,
+    view: str = "map",
+    paths: Iterable[str | Path] = (),
+) -> None:
+    """Draw an ontology; the target's suffix (svg, png, pdf, dot) sets the format.
+
+    Args:
+        name, source, paths: as for `load`, but not a compiled `.npz`.
+        view: `map`, `tree` or `matrix`.
+
+    Raises:
+        TaxonomyError: as for `load`. RenderError (a ValueError): it cannot be drawn or written.
+    """
+    import pathlib
+
+    from lsu_onto.library import Library
+    from lsu_onto.render import draw as draw_ontology
+
+    draw_ontology(Library(paths).ontology(name, source), pathlib.Path(target), view)
 
 
 def __getattr__(name: str) -> Any:

@@ -282,6 +282,14 @@ def wrong_target(o: Ontology) -> Findings:
                 elif target.kind == "any" and relation.op != "!":
                     yield Diagnostic("TAX310", f"`{relation.op}` cannot be followed by `any`", target.span,
                                      "write `-> any` to leave the class unconstrained")  # fmt: skip
+        for target in row.decision.minus if row.decision else ():
+            if row.decision and row.decision.to == "void":
+                yield Diagnostic(
+                    "TAX310", "`-> void` leaves nothing for `!` to remove", target.span, "leave it out"
+                )
+            elif target.kind == "any":
+                yield Diagnostic("TAX310", "`-> any` cannot be followed by `! any`", target.span,
+                                 "write `-> void` to ignore the class")  # fmt: skip
 
 
 def _sound(o: Ontology) -> list[MapRow]:
@@ -321,7 +329,18 @@ def check_taxonomy(taxonomy: Source | Dataset) -> list[Diagnostic]:
 def check_map(ontology: Ontology) -> list[Diagnostic]:
     """All findings on a map; a row with an error raises no mere warnings beside it."""
     found = [d for rule in MAP_RULES for d in rule(ontology)]
-    clashes = {d.span.line for d in found if d.code == "TAX302"}
-    found = [d for d in found if d.code != "TAX304" or d.span.line not in clashes]
-    wrong = {d.span.line for d in found if d.severity == "error"}
-    return [d for d in found if d.severity == "error" or d.span.line not in wrong or d.code == "TAX307"]
+    first = {line: row.span.line for row in ontology.rows for line in _lines(row)}
+
+    def row(d: Diagnostic) -> int:
+        return first.get(d.span.line, d.span.line)
+
+    clashes = {row(d) for d in found if d.code in ("TAX302", "TAX310")}
+    found = [d for d in found if d.code != "TAX304" or row(d) not in clashes]
+    wrong = {row(d) for d in found if d.severity == "error"}
+    return [d for d in found if d.severity == "error" or row(d) not in wrong or d.code == "TAX307"]
+
+
+def _lines(row: MapRow) -> set[int]:
+    """The lines that a row stands on: a continued one has several."""
+    targets = [t for r in row.relations for t in r.targets] + list(row.decision.minus if row.decision else ())
+    return {row.span.line, *(r.span.line for r in row.relations), *(t.span.line for t in targets)}

@@ -58,17 +58,18 @@ def load_npz(path: str | Path) -> Constraint:
         with np.load(path, allow_pickle=False) as archive:
             arrays = {name: archive[name] for name in archive.files}
         header = json.loads(arrays.pop("header").tobytes())
+        if header.pop("format") != FORMAT:
+            raise TaxonomyError(f"`{path}` was compiled by another version of lsu-toolkit; compile it again")
+        layout = header.pop("layout")
+        for name in ("classes", "source_classes"):
+            header[name] = tuple(header[name])
+        layout = Layout(tuple(layout["splits"]), layout["images"], layout["labels"])
+        return Constraint(**header, **arrays, layout=layout)
+    except TaxonomyError:
+        raise
     except FileNotFoundError:
         raise TaxonomyError(f"there is no file `{path}`") from None
-    except (KeyError, ValueError, OSError, zipfile.BadZipFile) as e:
+    except Exception as e:  # damaged bytes surface as anything: zlib.error, EOFError, KeyError, TypeError …
         raise TaxonomyError(
             f"`{path}` is not a compiled constraint ({e}); make one with `lsu-onto compile`"
         ) from e
-    if header.pop("format") != FORMAT:
-        raise TaxonomyError(f"`{path}` was compiled by another version of lsu-toolkit; compile it again")
-    layout = header.pop("layout")
-    for name in ("classes", "source_classes"):
-        header[name] = tuple(header[name])
-    return Constraint(
-        **header, **arrays, layout=Layout(tuple(layout["splits"]), layout["images"], layout["labels"])
-    )

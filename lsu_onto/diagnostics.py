@@ -181,7 +181,7 @@ RULES: dict[str, Rule] = {
               "0 lorry < truck ~ car", "0 lorry ~ truck car"),
         _rule("TAX304", "error", "nothing is allowed",
               "S(d) must not be empty: every pixel of the class must be allowed to be something.",
-              "0 vehicle ~ car ! car", "0 vehicle ! any"),
+              "0 thing ~ @vehicle ! @vehicle", "0 thing ! any"),
         _rule("TAX305", "warning", "relation says no more than a simpler one",
               "`~ s` alone and closed allows only s, which `< s` says; `> s` alone and closed is `= s`.",
               "0 lorry ~ truck", "0 lorry < truck"),

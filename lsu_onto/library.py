@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from lsu_onto import checks
@@ -105,11 +105,15 @@ class Library:
         if exact:
             path = str(exact.path)
             if path in self._open:
-                circle = " -> ".join([*self._open[self._open.index(path) :], path])
+                names = " -> ".join([*self._open[self._open.index(path) :], path])
                 return None, Diagnostic(
-                    "TAX205", f"`{name} {version}` builds on itself: {circle}", taxon.name.span
+                    "TAX205", f"`{name} {version}` builds on itself: {names}", taxon.name.span
                 )
-            for t in self.declared(path).taxonomies:
+            declared = self.declared(path)
+            circle = next((d for d in declared.diagnostics if d.code == "TAX205"), None)
+            if circle:
+                return None, replace(circle, span=taxon.name.span)
+            for t in declared.taxonomies:
                 if (t.name, t.version) == (name, version):
                     return t, None
             return None, Diagnostic("TAX203", f"`{path}` declares `{name} {version}` but cannot be read", taxon.name.span,
@@ -172,7 +176,10 @@ class Library:
                 found += checks.check_taxonomy(t)
             for o in resolved.ontologies:
                 found += checks.check_map(o)
-            kept = [d for d in found if d.code not in file.allowed.get(d.span.line, ())]
+            # Errors cannot be allowed: what `load` compiles must keep every rule.
+            kept = [
+                d for d in found if d.severity == "error" or d.code not in file.allowed.get(d.span.line, ())
+            ]
             kept.sort(key=lambda d: (d.span, d.code))
             self._checked[path] = Analysis(file, resolved, list(dict.fromkeys(kept)))
         return self._checked[path]
@@ -196,24 +203,29 @@ class Library:
                 wanted = str(name).endswith(".tax") or o.dataset.name == str(name)
                 if wanted and source in (None, o.source.name):
                     found.append(o)
+        # A file that has a map is asked for its map; its sources' own labels are asked for by name.
+        found = [o for o in found if o.dataset is not o.source] or found
         if len(found) == 1:
             return found[0]
         if found:
             choice = ", ".join(
                 f"{o.dataset.name} {o.dataset.version} -> {o.source.name} {o.source.version}" for o in found
             )
-            raise TaxonomyError(f"`{name}` has several maps: {choice}; say which with `source=`")
+            raise TaxonomyError(
+                f"`{name}` has several maps: {choice}; say which with `source=`, or give the file's path"
+            )
         target = f" to `{source}`" if source else ""
         raise TaxonomyError(f"there is no map from `{name}`{target}{self._hint(str(name), source)}")
 
     def _candidates(self, name: str | Path, source: str | None) -> list[str]:
         if str(name).endswith(".tax"):
             return [str(name)]
-        hits: dict[str, None] = {}
+        hits: dict[tuple[str, ...], str] = {}  # the first on the search path wins
         for e in self.entries():
             if e.name == name and (e.kind == "source" or (e.source and source in (None, e.source))):
-                hits.setdefault(str(e.path))
-        return list(hits)
+                key = (e.version, e.source, e.source_version) if e.source else (e.version,)
+                hits.setdefault(key, str(e.path))
+        return list(dict.fromkeys(hits.values()))
 
     def _sound(self, path: str) -> list[Ontology]:
         analysis = self.check(path)

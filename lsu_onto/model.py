@@ -51,6 +51,8 @@ class Taxonomy(_Value):
     encoding: str = "id"
     void: tuple[int, ...] = ()
     span: Span
+    bases: tuple[str, ...] = ()
+    """The files of the datasets that it extends."""
     damaged: bool = False
     """A line of its section could not be read, so that a missing name may be no mistake."""
 

@@ -64,7 +64,7 @@ class _Resolver:
 
     def run(self) -> Resolved:
         sections = self.sections()
-        ends = [s.header.span.line for s in sections[1:]] + [1 << 60]
+        ends = [s.header.span.line for s in sections[1:]] + [1 << 60] * bool(sections)
         broken = [
             any(s.header.span.line < n < end for n in self.damaged)
             for s, end in zip(sections, ends, strict=True)
@@ -189,6 +189,7 @@ class _Resolver:
                 encoding=encoding,
                 void=void if void or kind is model.Dataset else (255,),
                 span=header.span,
+                bases=(*base.bases, base.span.file) if base else (),
                 damaged=damaged or bool(base and base.damaged),
             )
         )
@@ -272,6 +273,12 @@ class _Resolver:
             dataset = next((t for t in self.out.taxonomies if t.span == header.span), None)  # type: ignore[assignment]
         if source is None or dataset is None:
             return
+        for other in self.out.ontologies:
+            if (other.dataset, other.source) == (dataset, source):
+                what = f"`{dataset.name} {dataset.version}` is already mapped to `{source.name} {source.version}`"
+                self.out.diagnostics.append(
+                    Diagnostic("TAX110", what, header.span, None, other.span, "first here")
+                )
         rows: list[model.MapRow] = []
         seen: dict[int, Span] = {}
         for s in section.statements:
@@ -291,7 +298,7 @@ class _Resolver:
                 index = next((i for i, c in enumerate(dataset.classes) if c.span == s.name.span), None)
                 if index is not None:
                     rows.append(self.row(s, index, source, s.span))
-        files = dict.fromkeys((dataset.span.file, self.file.path, source.span.file))
+        files = dict.fromkeys((dataset.span.file, *dataset.bases, self.file.path, source.span.file))
         self.out.ontologies.append(
             model.Ontology(
                 dataset=dataset,

@@ -264,7 +264,7 @@ class _Builder:
 
     def edition(self, tree: Any) -> ast.Edition:
         (number,) = self.tokens(tree, "INT")
-        return ast.Edition(int(number), self.note(tree), self.of(number))
+        return ast.Edition(int(number[:12]), self.note(tree), self.of(number))
 
     def taxon(self, tree: Any) -> ast.Taxon:
         name, version = self.tokens(tree, "NAME", "VERSION")

@@ -1,0 +1,11 @@
+"""Train and judge across datasets whose classes disagree: the MMSegmentation side of the toolkit.
+
+`import lsu_seg` makes our parts known to mmengine's registries and takes care of the stack's rough edges
+(`compat`). It imports neither torch nor our own modules; those come with the first name that is looked up.
+"""
+
+from . import compat
+
+compat.install()  # before anything imports mmseg.models or loads a checkpoint
+
+from . import registry as registry  # noqa: E402

@@ -1,0 +1,66 @@
+"""Label files → source channels and rows of d, for a dataset's own labels and for pseudo-labels. No torch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+
+from lsu_onto import ROW_VOID, Constraint
+from lsu_seg.encodings import LabelReader, void_index
+
+
+@dataclass
+class Annotation:
+    """How one dataset's label files become `gt_seg_map` and `gt_rows`. Travels with every sample, so: small.
+
+    Attributes:
+        constraint: of the dataset's own label files, or of channel files (`channels`).
+        channels: the files hold source channels (pseudo-labels), not the dataset's raw values.
+    """
+
+    constraint: Constraint
+    channels: bool
+    unknown: str = "error"
+
+    @cached_property
+    def reader(self) -> LabelReader:
+        return LabelReader(self.constraint, unknown=self.unknown)
+
+    def load(self, path: str) -> tuple[np.ndarray, np.ndarray]:
+        """`(channels, rows)` of a label file.
+
+        Returns:
+            channels: `[H, W]`, uint8 or uint16: the one class of S(d); void where S(d) has several or is {void}.
+            rows: int16 `[H, W]`: the row of d, or `ROW_VOID`.
+        """
+        rows = self.reader.rows(path)
+        k = self.constraint.num_classes
+        void = void_index(k)
+        table = np.full(len(self.constraint.relabel) + 1, void, np.uint8 if void < 256 else np.uint16)
+        decided = (self.constraint.relabel >= 0) & (self.constraint.relabel < k)
+        table[:-1][decided] = self.constraint.relabel[decided]
+        return table[rows], rows  # ROW_VOID is -1: the last entry
+
+
+def channel_constraint(constraint: Constraint) -> Constraint:
+    """The identity over the source's channels, with the void index as the one void value: pseudo-label files."""
+    k = constraint.num_classes
+    void = void_index(k)
+    eye = np.eye(k, k + 1, dtype=bool)
+    return replace(
+        constraint,
+        dataset=constraint.source,
+        dataset_version=constraint.source_version,
+        classes=constraint.source_classes,
+        allowed=eye,
+        kind=eye[:, :k].astype(np.uint8),
+        certain=eye[:, :k],
+        relabel=np.arange(k, dtype=np.int16),
+        novel=np.zeros(k, bool),
+        raw=np.append(np.arange(k), void).astype(np.uint32),
+        raw_row=np.append(np.arange(k), ROW_VOID).astype(np.int16),
+        palette=constraint.source_palette,
+        encoding="id" if void < 256 else "id16",
+    )

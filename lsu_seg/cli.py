@@ -1,0 +1,267 @@
+"""`lsu-seg`: the commands over `engine` and `unify`. Imports are inside them, so that `--help` starts fast."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from lsu_onto import __version__
+
+CONFIGS = Path(__file__).parent / "configs"
+DEMO = CONFIGS / "demo" / "demo.py"
+
+
+def _run(action: Callable[[], Any]) -> Any:
+    """Run an action; what a user got wrong becomes a message and exit code 1, never a traceback."""
+    from lsu_seg.errors import USER_ERRORS
+
+    try:
+        return action()
+    except USER_ERRORS as e:
+        click.echo(f"error: {e}", err=True)
+        sys.exit(1)
+    except KeyboardInterrupt:
+        click.echo("interrupted; what was finished is kept, the same command goes on from there", err=True)
+        sys.exit(130)
+
+
+def _options(pairs: tuple[str, ...]) -> dict[str, Any]:
+    from mmengine.config import DictAction
+
+    out = {}
+    for pair in pairs:
+        key, equals, value = pair.partition("=")
+        if not equals:
+            raise click.UsageError(f"`-o {pair}` is not `key=value`")
+        out[key] = DictAction._parse_iterable(value)
+    return out
+
+
+_CONFIG = click.argument("config", type=click.Path(exists=True, dir_okay=False))
+_ROOT = click.option("--data-root", help="Put in place of the config's `data_root`.")
+_WORK = click.option("--work-dir", help="Folder of the results.  [default: the config's, or work/NAME]")
+_SET = click.option(
+    "-o",
+    "--option",
+    "options",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="Change a key of the config (repeatable).",
+)
+
+
+def _load(config: str, data_root: str | None, work_dir: str | None, options: tuple[str, ...]) -> Any:
+    from lsu_seg import engine
+
+    cfg = engine.load_config(config, data_root, _options(options))
+    if work_dir or not cfg.get("work_dir"):
+        cfg.work_dir = work_dir or f"work/{Path(config).stem}"
+    return cfg
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(__version__, prog_name="lsu-seg")
+def main() -> None:
+    """Train teachers, pseudo-label datasets inside their constraints, train and judge students.
+
+    \b
+    Examples:
+      lsu-seg demo                             the whole method on drawn scenes
+      lsu-seg unify CONFIG                     the whole method on your data
+      lsu-seg train CONFIG                     one model
+      lsu-seg pseudo-label CONFIG CHECKPOINT   labels alone
+      lsu-seg evaluate CONFIG CHECKPOINT       figures alone
+    """
+
+
+@main.command()
+@_CONFIG
+@_WORK
+@_ROOT
+@click.option("--resume", is_flag=True, help="Go on from the last checkpoint in the work folder.")
+@_SET
+def train(
+    config: str, work_dir: str | None, data_root: str | None, resume: bool, options: tuple[str, ...]
+) -> None:
+    """Train the model of an MMSeg config.
+
+    \b
+    Example:
+      lsu-seg train lsu_seg/configs/demo/demo.py --work-dir work/teacher
+    """
+    from lsu_seg import engine
+
+    checkpoint = _run(lambda: engine.train(_load(config, data_root, work_dir, options), resume=resume))
+    click.echo(checkpoint)
+
+
+@main.command(name="pseudo-label")
+@_CONFIG
+@click.argument("checkpoint", type=click.Path(dir_okay=False))
+@_WORK
+@_ROOT
+@_SET
+def pseudo_label(
+    config: str, checkpoint: str, work_dir: str | None, data_root: str | None, options: tuple[str, ...]
+) -> None:
+    """Pseudo-label the extra datasets of a config with a trained teacher.
+
+    The config has either a `unify` section, whose `extra` datasets are labelled into WORK_DIR/pseudo, or
+    `test_cfg = dict(type='PseudoLabelLoop', …)`. A run that was stopped goes on where it was.
+
+    \b
+    Example:
+      lsu-seg pseudo-label lsu_seg/configs/demo/demo.py work/demo/teacher/iter_500.pth
+    """
+    from lsu_seg import engine, unify
+
+    def action() -> None:
+        cfg = _load(config, data_root, work_dir, options)
+        if "unify" not in cfg:
+            engine.pseudo_label(cfg, checkpoint)
+            return
+        for name in cfg.unify.extra:
+            one = unify.pseudo_config(cfg, Path(cfg.work_dir), 0, name)
+            engine.pseudo_label(one, checkpoint, quiet=True)
+            click.echo(one.test_cfg.out_dir)
+
+    _run(action)
+
+
+@main.command()
+@_CONFIG
+@click.argument("checkpoint", type=click.Path(dir_okay=False))
+@_WORK
+@_ROOT
+@click.option("--json", "json_", type=click.Path(dir_okay=False), help="Also write the figures there.")
+@_SET
+def evaluate(config: str, checkpoint: str, work_dir: str | None, data_root: str | None, json_: str | None,
+             options: tuple[str, ...]) -> None:  # fmt: skip
+    """Evaluate a model on the config's `unify.evaluate` sets, or on its `test_dataloader`.
+
+    \b
+    Example:
+      lsu-seg evaluate lsu_seg/configs/demo/demo.py work/demo/teacher/iter_500.pth --json teacher.json
+    """
+    import json
+
+    from lsu_seg import engine
+    from lsu_seg.encodings import write_atomic
+
+    measured = _run(
+        lambda: engine.evaluate(_load(config, data_root, work_dir, options), checkpoint, quiet=True)
+    )
+    for name, values in measured.items():
+        click.echo(f"{name:16} mIoU {values['source/mIoU']:.4f} over {values['source/present']:.0f} classes")
+    if json_:
+        write_atomic(json_, json.dumps(measured, indent=2).encode())
+
+
+@main.command()
+@_CONFIG
+@_WORK
+@_ROOT
+@click.option("--seed", default=0, show_default=True, help="Of every training.")
+@click.option("--fresh", is_flag=True, help="Start over: remove what an earlier run left in the work folder.")
+@_SET
+def unify(
+    config: str, work_dir: str | None, data_root: str | None, seed: int, fresh: bool, options: tuple[str, ...]
+) -> None:
+    """Run the whole method: teacher, pseudo-labels, students, evaluation, report.
+
+    CONFIG is an MMSeg config of the teacher with a `unify` section. Stages whose config and inputs have not
+    changed are reused. Writes WORK_DIR/results.json and WORK_DIR/report/index.html.
+
+    \b
+    Example:
+      lsu-seg unify lsu_seg/configs/camvid/camvid.py --data-root ../camvid
+    """
+    _run(lambda: _unify(_load(config, data_root, work_dir, options), seed, fresh, None))
+
+
+@main.command()
+@click.option("--work-dir", default="work/demo", show_default=True, help="Folder of data and results.")
+@click.option("--seed", default=0, show_default=True, help="Of the scenes and of every training.")
+@click.option("--fresh", is_flag=True, help="Start over: remove what an earlier run left.")
+@_SET
+def demo(work_dir: str, seed: int, fresh: bool, options: tuple[str, ...]) -> None:
+    """The whole method on drawn driving scenes, in a few minutes on a CPU.
+
+    \b
+    Examples:
+      lsu-seg demo
+      lsu-seg demo --seed 1 --work-dir work/demo1
+    """
+
+    def action() -> None:
+        import lsu_onto
+        from lsu_seg.demo import data
+
+        for taxonomy in dict.fromkeys(p.taxonomy for p in data.PARTS):
+            constraint = lsu_onto.load(taxonomy, data.SOURCE)
+            click.echo(
+                f"{taxonomy}: {len(constraint.classes)} classes -> {constraint.num_classes} of `{data.SOURCE}`, valid"
+            )
+        if fresh:
+            shutil.rmtree(work_dir, ignore_errors=True)
+        root = Path(work_dir) / "data"
+        if not data.make_data(root, seed):
+            click.echo("scenes: reused")
+        cfg = _load(str(DEMO), str(root), work_dir, options)
+        _unify(cfg, seed, False, data.data_key(seed))
+
+    _run(action)
+
+
+def _unify(cfg: Any, seed: int, fresh: bool, data_key: Any) -> None:
+    from lsu_seg import report, unify
+
+    start = time.monotonic()
+    work = Path(cfg.work_dir)
+    if fresh:
+        for name in ("stages", "teacher", "pseudo", "student_raw", "student_constrained", "report"):
+            shutil.rmtree(work / name, ignore_errors=True)
+    results = unify.unify(cfg, work, seed, click.echo, data_key)
+    page = report.write(cfg, work, results)
+    click.echo()
+    click.echo(report.table(results))
+    click.echo(f"\n{work / 'results.json'}\n{page}\n{time.monotonic() - start:.0f} s")
+
+
+@main.command()
+@click.argument("taxonomy")
+@click.option(
+    "--source",
+    "source_taxonomy",
+    required=True,
+    help="Taxonomy of the fine labels: a source, or a dataset without open choices.",
+)
+@click.option("--data-root", required=True, help="Folder of the fine dataset.")
+@click.option("--split", required=True, help="Split to relabel.")
+@click.option("-o", "--output", required=True, help="Folder to write the coarse dataset to.")
+@click.option("--seed", default=0, show_default=True, help="Of the choices where classes overlap.")
+def relabel(taxonomy: str, source_taxonomy: str, data_root: str, split: str, output: str, seed: int) -> None:
+    """Relabel a fine dataset in a coarser TAXONOMY, as an annotator with those classes would.
+
+    Writes images and labels in the layout of TAXONOMY. Where several classes may hold a region, chance decides.
+
+    \b
+    Example:
+      lsu-seg relabel camvid_coarse --source camvid11 --data-root ../camvid --split train -o work/coarse
+    """
+    from lsu_seg.relabel import relabel_dataset
+
+    count = _run(
+        lambda: relabel_dataset(taxonomy, source_taxonomy, Path(data_root), split, Path(output), seed)
+    )
+    click.echo(f"{count} images in {output}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,283 @@
+"""What stands between us and two generations of the OpenMMLab stack.
+
+`lsu_seg` runs on the maintained forks (`onedl-*`, the extra `[seg]`) and on the originals (the extra
+`[seg-openmmlab]`). Both have the same import names and the same three rough edges:
+
+- `import mmseg.models` needs compiled `mmcv` operators that neither stack brings along;
+- a checkpoint written by mmengine is more than weights, so `torch.load(weights_only=True)` refuses it, and
+  the forks then load it with unrestricted pickle, which runs whatever code the file holds;
+- a config that inherits from `mmseg::…` is looked up in a distribution whose name differs.
+
+`install()` takes care of all three. It runs on `import lsu_seg`, so it has to be cheap: torch, `mmseg.models`
+and `mmengine.runner` are not imported here. What can only be done after one of them is imported waits for
+that import (`_after_import`), whoever does it and however late.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+import os
+import re
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from importlib.machinery import ModuleSpec, PathFinder
+from pathlib import Path
+from pickle import UnpicklingError
+from types import ModuleType
+from typing import Any
+
+TRUST_VARIABLE = "LSU_SEG_TRUST_CHECKPOINT"
+"""Set to 1 to let a checkpoint be unpickled without restriction. It can then run any code."""
+
+
+class UntrustedCheckpointError(RuntimeError):
+    """A checkpoint holds something other than tensors, numbers and mmengine's own records."""
+
+
+def install() -> None:
+    """Apply everything in this module. Calling it again changes nothing."""
+    if install_ops_stub():
+        # On a GPU this module would call the missing kernel instead of its plain-torch path.
+        _after_import("mmcv.ops.multi_scale_deform_attn", _use_torch_attention)
+    _after_import("mmengine.runner.checkpoint", guard_checkpoints)
+    _find_mmseg_configs()
+
+
+# --- compiled operators ------------------------------------------------------------------------------------
+
+
+class _MissingOp:
+    """Stands for one compiled operator: importing it is fine, calling it is not."""
+
+    def __init__(self, name: str) -> None:
+        self.__name__ = name
+
+    def __call__(self, *args: object, **kwargs: object) -> None:
+        raise NotImplementedError(
+            f"`{self.__name__}` needs mmcv with compiled operators, and this mmcv has none; "
+            "install one that has, or choose a model that does without"
+        )
+
+
+class _OpsStub(ModuleType):
+    def __getattr__(self, name: str) -> _MissingOp:
+        if name.startswith("__"):  # never pretend to be a package, a proxy or the like
+            raise AttributeError(name)
+        return _MissingOp(name)
+
+
+def install_ops_stub() -> bool:
+    """Put a stub in the place of `mmcv._ext` where there is no compiled one; says whether the stub is there.
+
+    Most of `mmcv.ops` is plain torch, yet importing any of it imports `mmcv._ext`. With the stub the plain
+    parts work, and a compiled operator fails when it is called, naming itself.
+    """
+    name = "mmcv._ext"
+    if name not in sys.modules:
+        mmcv = importlib.util.find_spec("mmcv")
+        # Not `find_spec(name)`: that would import mmcv, and with it OpenCV.
+        if mmcv is None or PathFinder.find_spec(name, mmcv.submodule_search_locations):
+            return False
+        stub = _OpsStub(name)
+        stub.__spec__ = ModuleSpec(name, loader=None)  # `find_spec` raises on a module without one
+        sys.modules[name] = stub
+    return isinstance(sys.modules[name], _OpsStub)
+
+
+def _use_torch_attention(module: ModuleType) -> None:
+    module.IS_CUDA_AVAILABLE = False  # type: ignore[attr-defined]
+
+
+# --- checkpoints -------------------------------------------------------------------------------------------
+
+
+def load_checkpoint(filename: str | os.PathLike[str], map_location: Any = None) -> Any:
+    """Load a local checkpoint file without running code from it.
+
+    Args:
+        filename: the file.
+        map_location: as in `torch.load`.
+
+    Returns:
+        What was saved, usually a dict with the key `state_dict`.
+
+    Raises:
+        UntrustedCheckpointError: the file holds something that is neither tensors nor what mmengine writes.
+    """
+    path = Path(filename).expanduser()
+    if not path.is_file():
+        raise FileNotFoundError(f"no checkpoint at `{path}`")
+    with _restricted(str(path)):
+        return _torch_load(path, map_location)
+
+
+def guard_checkpoints(module: ModuleType) -> None:
+    """Let no loader of `mmengine.runner.checkpoint` unpickle anything that is not on our list.
+
+    Args:
+        module: `mmengine.runner.checkpoint`.
+    """
+    if hasattr(module, "_lsu_seg_guarded"):
+        return
+    module._lsu_seg_guarded = True  # type: ignore[attr-defined]
+    loaders = module.CheckpointLoader
+
+    def load_from_local(filename: str, map_location: Any = None) -> Any:
+        return load_checkpoint(filename, map_location)
+
+    for prefix, loader in list(loaders._schemes.items()):
+        guarded = load_from_local if prefix == "" else _guarded(loader)
+        loaders.register_scheme(prefix, guarded, force=True)
+    if hasattr(module, "_safe_torch_load"):  # the forks' own, which falls back to unrestricted pickle
+        module._safe_torch_load = _torch_load
+
+
+def _guarded(loader: Callable[..., Any]) -> Callable[..., Any]:
+    """`loader` (of `https://`, `s3://` …) under the same restriction as local files."""
+
+    def load(filename: str, map_location: Any = None) -> Any:
+        with _restricted(filename):
+            return loader(filename, map_location)
+
+    load.__name__ = loader.__name__  # mmengine prints it
+    return load
+
+
+def _torch_load(file: Any, map_location: Any = None, weights_only: bool | None = None) -> Any:
+    """`torch.load`, restricted unless the user trusts the file; stands in for the forks' `_safe_torch_load`."""
+    import torch
+
+    return torch.load(file, map_location=map_location, weights_only=not _trusted())
+
+
+def _trusted() -> bool:
+    return os.environ.get(TRUST_VARIABLE) == "1"
+
+
+@contextlib.contextmanager
+def _restricted(filename: str) -> Iterator[None]:
+    """Restrict every `torch.load` inside, also one that asks for `weights_only=False` by itself."""
+    import torch
+
+    # Each time anew: whoever uses torch's `safe_globals` context takes away what their list shares with ours.
+    torch.serialization.add_safe_globals(_safe_globals())
+    unrestricted, restricted = "TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD", "TORCH_FORCE_WEIGHTS_ONLY_LOAD"
+    before = {name: os.environ.pop(name, None) for name in (unrestricted, restricted)}
+    os.environ[unrestricted if _trusted() else restricted] = "1"
+    try:
+        yield
+    except UnpicklingError as error:
+        raise UntrustedCheckpointError(
+            f"refused to load `{filename}`: {_what_was_refused(error)}\n"
+            "  only tensors, numbers and the records that mmengine writes are loaded; anything else can run code\n"
+            f"  help: if you trust the file's author, set {TRUST_VARIABLE}=1"
+        ) from None  # torch's own message tells how to switch the protection off
+    finally:
+        for name, value in before.items():
+            os.environ.pop(name, None)
+            if value is not None:
+                os.environ[name] = value
+
+
+def _what_was_refused(error: UnpicklingError) -> str:
+    """The telling part of torch's page of advice."""
+    text = str(error)
+    if asked := re.search(r"GLOBAL (\S+)", text):
+        return f"it asks for `{asked[1]}`"
+    before_advice = text.partition("\n\nCheck the documentation")[0]
+    return before_advice.split("WeightsUnpickler error:")[-1].strip()
+
+
+def _safe_globals() -> list[Any]:
+    """What an mmengine checkpoint holds besides tensors: its message hub's histories and numpy values."""
+    import numpy as np
+    from mmengine.logging.history_buffer import HistoryBuffer
+
+    multiarray = np._core.multiarray
+    rebuild = [
+        _named(getattr(multiarray, function), f"{core}.multiarray", function)
+        for function in ("_reconstruct", "scalar")
+        for core in ("numpy.core", "numpy._core")  # as numpy 1 and numpy 2 write it
+    ]
+    kinds = ("?", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "f2", "f4", "f8")
+    dtypes = [np.dtype, *(type(np.dtype(kind)) for kind in kinds)]
+    history_method = _named(_history_method, "builtins", "getattr")
+    return [HistoryBuffer, history_method, np.ndarray, *rebuild, *dtypes]
+
+
+def _history_method(owner: object, name: object) -> Any:
+    """The only use of `getattr` that is let through.
+
+    A pickled HistoryBuffer names its statistics as `getattr(HistoryBuffer, "mean")`. The real `getattr` would
+    hand the file's author a way from there to anything that is reachable by attributes.
+    """
+    from mmengine.logging.history_buffer import HistoryBuffer
+
+    if owner is HistoryBuffer and isinstance(name, str) and not name.startswith("_"):
+        return getattr(owner, name)
+    raise UnpicklingError(f"it asks for `builtins.getattr({owner!r}, {name!r})`")
+
+
+_NAMED: dict[tuple[str, str], Callable[..., Any]] = {}
+
+
+def _named(function: Callable[..., Any], module: str, name: str) -> Callable[..., Any]:
+    """`function` under the name by which a pickle asks for it.
+
+    torch 2.6 takes pairs of function and name as well, but torch 2.4 and 2.5 go by the function's own.
+    """
+
+    def named(*args: Any) -> Any:
+        return function(*args)
+
+    named.__module__, named.__name__, named.__qualname__ = module, name, name
+    return _NAMED.setdefault((module, name), named)  # one object for ever: torch keeps a set of them
+
+
+# --- configs -----------------------------------------------------------------------------------------------
+
+
+def _find_mmseg_configs() -> None:
+    """Let `_base_ = ['mmseg::…']` work where the distribution is not called `mmsegmentation`.
+
+    The value is used to find the installed package, and the import name is right for forks and originals.
+    """
+    from mmengine.config.utils import MODULE2PACKAGE
+
+    MODULE2PACKAGE["mmseg"] = "mmseg"
+
+
+# --- deferred work -----------------------------------------------------------------------------------------
+
+
+class _AfterImport:
+    """A finder that finds one module the ordinary way and calls `action` on it once it is imported."""
+
+    def __init__(self, name: str, action: Callable[[ModuleType], None]) -> None:
+        self.name = name
+        self.action = action
+
+    def find_spec(
+        self, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        spec = PathFinder.find_spec(name, path) if name == self.name else None
+        if spec is None or spec.loader is None:
+            return None
+        sys.meta_path.remove(self)
+        execute = spec.loader.exec_module
+
+        def execute_and_act(module: ModuleType) -> None:
+            execute(module)
+            self.action(module)
+
+        spec.loader.exec_module = execute_and_act  # type: ignore[method-assign]
+        return spec
+
+
+def _after_import(name: str, action: Callable[[ModuleType], None]) -> None:
+    """Call `action` on the module `name`: now if it is imported, else as soon as somebody imports it."""
+    if name in sys.modules:
+        action(sys.modules[name])
+    elif not any(isinstance(finder, _AfterImport) and finder.name == name for finder in sys.meta_path):
+        sys.meta_path.insert(0, _AfterImport(name, action))

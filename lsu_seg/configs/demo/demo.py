@@ -1,0 +1,83 @@
+"""The demo: a small model on drawn scenes. An ordinary MMSeg config, plus the section `unify`.
+
+`lsu-seg demo` draws the data first; then `lsu-seg unify` runs every stage, `tools/train.py` the teacher alone.
+"""
+
+_base_ = ["../_base_/unet_small.py", "../_base_/schedule_short.py"]
+custom_imports = dict(imports=["lsu_seg"])
+default_scope = "mmseg"
+
+source = "demo"
+data_root = "work/demo/data"
+model = dict(decode_head=dict(num_classes=15))
+
+train_pipeline = [
+    dict(type="LoadImageFromFile"),
+    dict(type="LoadTaxAnnotations"),
+    dict(type="RandomResize", scale=(192, 96), ratio_range=(0.75, 1.5), keep_ratio=True),
+    dict(type="RandomCrop", crop_size=(96, 192), cat_max_ratio=0.9),
+    dict(type="RandomFlip", prob=0.5),
+    dict(type="PhotoMetricDistortion"),
+    dict(type="PackTaxInputs"),
+]
+test_pipeline = [
+    dict(type="LoadImageFromFile"),
+    dict(type="LoadTaxAnnotations"),
+    dict(type="PackTaxInputs"),
+]
+
+train_dataloader = dict(
+    batch_size=8,
+    num_workers=0,
+    sampler=dict(type="CompoundSampler"),
+    dataset=dict(
+        type="CompoundDataset",
+        source=source,
+        pipeline=train_pipeline,
+        datasets=[dict(type="TaxDataset", taxonomy="demo", data_root=f"{data_root}/source", split="train")],
+    ),
+)
+val_dataloader = dict(
+    batch_size=10,
+    num_workers=0,
+    sampler=dict(type="DefaultSampler", shuffle=False),
+    dataset=dict(
+        type="TaxDataset",
+        taxonomy="demo",
+        data_root=f"{data_root}/source",
+        split="val",
+        pipeline=test_pipeline,
+    ),
+)
+val_evaluator = dict(type="OntologyIoU", source=source)
+val_cfg = dict(type="ValLoop")
+
+unify = dict(
+    extra=dict(
+        town=dict(
+            dataset=dict(
+                type="TaxDataset",
+                taxonomy="demo_town",
+                source=source,
+                data_root=f"{data_root}/town",
+                split="train",
+            ),
+            truth=dict(taxonomy="demo", folder=f"{data_root}/town/truth/train"),
+        ),
+        country=dict(
+            dataset=dict(
+                type="TaxDataset",
+                taxonomy="demo_country",
+                source=source,
+                data_root=f"{data_root}/country",
+                split="train",
+            ),
+            truth=dict(taxonomy="demo", folder=f"{data_root}/country/truth/train"),
+        ),
+    ),
+    views=dict(scales=(1.0, 1.5), flips=(False, True)),
+    evaluate=dict(
+        source_val=dict(type="TaxDataset", taxonomy="demo", data_root=f"{data_root}/source", split="val"),
+        zero_shot=dict(type="TaxDataset", taxonomy="demo", data_root=f"{data_root}/zero_shot", split="val"),
+    ),
+)

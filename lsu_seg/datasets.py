@@ -1,0 +1,164 @@
+"""Datasets for MMSegmentation, driven by taxonomies: `TaxDataset` for one, `CompoundDataset` for a union."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from mmengine.dataset import ConcatDataset
+from mmseg.datasets import BaseSegDataset
+
+import lsu_onto
+from lsu_seg.annotation import Annotation, channel_constraint
+from lsu_seg.encodings import void_index
+from lsu_seg.layout import DatasetError, find_pairs
+from lsu_seg.registry import DATASETS, register
+
+
+@register(DATASETS)
+class TaxDataset(BaseSegDataset):
+    """A dataset as it lies on disk, described by its taxonomy alone.
+
+    Args:
+        taxonomy: name of a dataset on the search path, path of a `.tax` file or of a compiled `.npz`. A source's
+            own name stands for labels that are stored as its channels.
+        source: the source taxonomy; needed where the taxonomy has maps to several.
+        data_root: the dataset's folder.
+        split: one of the taxonomy's splits.
+        labels: folder of pseudo-labels (channels of the source) to use in place of the dataset's own labels;
+            laid out as the pseudo-label loop writes it.
+        weight: how often an image is drawn, against weight 1 of others (`CompoundSampler`).
+        unknown: `error`, or `void` to count values that the taxonomy does not list as void.
+
+    The metainfo holds plain values only, so that checkpoints stay loadable: `classes`, `palette`, `taxonomy`,
+    `source`.
+    """
+
+    def __init__(
+        self,
+        taxonomy: str,
+        data_root: str,
+        split: str,
+        source: str | None = None,
+        labels: str | None = None,
+        weight: float = 1.0,
+        unknown: str = "error",
+        **kwargs: Any,
+    ) -> None:
+        if weight < 0:
+            raise DatasetError(f"weight of `{taxonomy}` is {weight}; it must not be negative")
+        self.taxonomy = taxonomy
+        self.constraint = lsu_onto.load(taxonomy, source)
+        self.split = split
+        self.weight = weight
+        self.pseudo = Path(labels) if labels else None
+        if self.pseudo:
+            self.annotation = Annotation(channel_constraint(self.constraint), channels=True)
+        else:
+            self.annotation = Annotation(self.constraint, channels=False, unknown=unknown)
+        metainfo = {
+            "classes": list(self.constraint.source_classes),
+            "palette": self.constraint.source_palette.tolist(),
+        }
+        k = self.constraint.num_classes
+        super().__init__(data_root=data_root, metainfo=metainfo, ignore_index=void_index(k), **kwargs)
+        # Not given to mmengine, which takes strings for names of files.
+        self._metainfo.update(taxonomy=taxonomy, source=self.constraint.source)
+
+    def load_data_list(self) -> list[dict[str, Any]]:
+        pairs = find_pairs(self.data_root, self.constraint.layout, self.split)
+        items = []
+        for pair in pairs:
+            label = self.pseudo / f"{pair.key}.png" if self.pseudo else pair.label
+            items.append(
+                {
+                    "img_path": str(pair.image),
+                    "seg_map_path": str(label),
+                    "key": pair.key,
+                    "label_map": None,
+                    "reduce_zero_label": False,
+                    "seg_fields": [],
+                }
+            )
+        if self.pseudo:
+            missing = [i["seg_map_path"] for i in items if not Path(i["seg_map_path"]).is_file()]
+            if missing:
+                raise DatasetError(
+                    f"{self.pseudo}: {len(missing)} of {len(items)} pseudo-labels are missing, e.g. {missing[0]};"
+                    " run `lsu-seg pseudo-label` again, it resumes"
+                )
+        return items
+
+    def prepare_data(self, idx: int) -> Any:
+        info = self.get_data_info(idx)
+        info["annotation"] = self.annotation
+        return self.pipeline(info)
+
+    def __getitem__(self, idx: int) -> Any:
+        # mmengine draws another sample where a pipeline returns None; ours never does, and errors must surface.
+        if not self._fully_initialized:
+            self.full_init()
+        return self.prepare_data(idx)
+
+
+@register(DATASETS)
+class CompoundDataset(ConcatDataset):
+    """The union of datasets in one source taxonomy.
+
+    Args:
+        datasets: `TaxDataset`s (or configs of them).
+        source: the source taxonomy of all of them; set for each that names none.
+        pipeline: the transforms of each dataset that has none of its own.
+
+    Raises:
+        DatasetError: their classes or palettes differ; the message says which and where.
+    """
+
+    def __init__(
+        self,
+        datasets: Sequence[Any],
+        source: str | None = None,
+        pipeline: Sequence[dict[str, Any]] | None = None,
+        lazy_init: bool = False,
+    ) -> None:
+        configs = []
+        for d in datasets:
+            if isinstance(d, dict):
+                d = copy.copy(d)
+                if source:
+                    d.setdefault("source", source)
+                if pipeline is not None:
+                    d.setdefault("pipeline", pipeline)
+            configs.append(d)
+        built = [DATASETS.build(d) if isinstance(d, dict) else d for d in configs]
+        if not built:
+            raise DatasetError("a CompoundDataset needs at least one dataset")
+        first = built[0].metainfo
+        for other in built[1:]:
+            for key in ("source", "classes", "palette"):
+                a, b = first.get(key), other.metainfo.get(key)
+                if a != b:
+                    raise DatasetError(
+                        f"`{first.get('taxonomy')}` and `{other.metainfo.get('taxonomy')}` differ in `{key}`: "
+                        f"{_difference(a, b)}; all datasets of a compound need the same source taxonomy"
+                    )
+        super().__init__(
+            built, lazy_init=lazy_init, ignore_keys=sorted({k for d in built for k in d.metainfo})
+        )
+        self._metainfo = {k: v for k, v in first.items() if k != "taxonomy"}
+
+    @property
+    def weights(self) -> list[float]:
+        """The sampling weight of each dataset."""
+        return [float(getattr(d, "weight", 1.0)) for d in self.datasets]
+
+
+def _difference(a: Any, b: Any) -> str:
+    if isinstance(a, list) and isinstance(b, list):
+        if len(a) != len(b):
+            return f"{len(a)} against {len(b)} entries"
+        at = next(i for i, (x, y) in enumerate(zip(a, b, strict=True)) if x != y)
+        return f"entry {at} is `{a[at]}` against `{b[at]}`"
+    return f"`{a}` against `{b}`"

@@ -1,0 +1,1 @@
+"""Procedurally drawn driving scenes with exact labels."""

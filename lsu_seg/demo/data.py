@@ -1,0 +1,82 @@
+"""Writes the demo's datasets to disk, as ordinary dataset folders."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+import lsu_onto
+from lsu_seg.demo.scenes import CLASSES, STYLES, draw_scene
+from lsu_seg.encodings import write_atomic
+from lsu_seg.progress import progress
+from lsu_seg.relabel import coarsen, encode, write_png
+
+SOURCE = "demo"
+
+
+@dataclass(frozen=True)
+class Part:
+    """One split of one of the demo's datasets. `taxonomy` other than the source's: coarse labels, fine truth apart."""
+
+    folder: str
+    style: str
+    taxonomy: str
+    split: str
+    images: int
+
+
+PARTS = (
+    Part("source", "source", SOURCE, "train", 20),
+    Part("source", "source", SOURCE, "val", 60),
+    Part("town", "town", "demo_town", "train", 150),
+    Part("country", "country", "demo_country", "train", 150),
+    Part("zero_shot", "zero_shot", SOURCE, "val", 60),
+)
+HEIGHT, WIDTH = 96, 192
+
+
+def data_key(seed: int) -> list[object]:
+    """What the data depends on; a changed key draws it anew."""
+    here = Path(__file__).parent
+    code = [zlib.crc32((here / f).read_bytes()) for f in ("scenes.py", "objects.py", "data.py")]
+    return [seed, HEIGHT, WIDTH, code, [lsu_onto.load(p.taxonomy, SOURCE).sha256 for p in PARTS]]
+
+
+def make_data(root: Path, seed: int) -> bool:
+    """Draw all datasets under `root`; False if they were there already.
+
+    Extra datasets get `images`, their own coarse labels, and `truth/<split>` with the fine labels, which no
+    training reads.
+    """
+    wanted = json.loads(json.dumps(data_key(seed)))
+    done = root / "complete.json"
+    if done.is_file() and json.loads(done.read_text(encoding="utf-8")) == wanted:
+        return False
+    shutil.rmtree(root, ignore_errors=True)
+    source = lsu_onto.load(SOURCE)
+    if source.source_classes != CLASSES:
+        raise ValueError(
+            f"`taxonomies/demo/demo.tax` and `scenes.CLASSES` differ: {source.source_classes}, {CLASSES}"
+        )
+    with progress("drawing scenes", sum(p.images for p in PARTS)) as advance:
+        for number, part in enumerate(PARTS):
+            constraint = lsu_onto.load(part.taxonomy, SOURCE)
+            layout = constraint.layout
+            for i in range(part.images):
+                rng = np.random.default_rng([seed, number, i])
+                image, labels = draw_scene(rng, STYLES[part.style], HEIGHT, WIDTH)
+                stem = f"{part.folder}_{i:04d}"
+                base = root / part.folder
+                write_png(base / layout.images.format(split=part.split, stem=stem), image)
+                rows = coarsen(labels, constraint, rng)
+                write_png(base / layout.labels.format(split=part.split, stem=stem), encode(rows, constraint))
+                if part.taxonomy != SOURCE:
+                    write_png(base / "truth" / part.split / f"{stem}.png", labels)
+                advance()
+    write_atomic(done, json.dumps(wanted).encode())
+    return True

@@ -1,0 +1,170 @@
+"""Train, pseudo-label, evaluate: what `tools/*.py` and `lsu-seg` share. Each runs one mmengine `Runner`."""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import io
+import itertools
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from mmengine.config import Config
+from mmengine.logging import MMLogger
+from mmengine.runner import Runner
+
+from lsu_seg.teachers import TeacherError
+
+
+class ConfigError(ValueError):
+    """A config that cannot be run. The message names what is missing."""
+
+
+def load_config(
+    path: str | Path, data_root: str | None = None, options: Mapping[str, Any] | None = None
+) -> Config:
+    """An MMSeg config, with `data_root` moved and options merged.
+
+    Args:
+        data_root: put in place of the config's own top-level `data_root`, wherever that is the beginning of a
+            string.
+        options: dotted keys, as mmengine's `--cfg-options` takes them.
+    """
+    if not Path(path).is_file():
+        raise ConfigError(f"there is no config `{path}`")
+    cfg = Config.fromfile(path)
+    if data_root is not None:
+        old = cfg.get("data_root")
+        if not old:
+            raise ConfigError(f"{path} has no top-level `data_root`, so `--data-root` has nothing to replace")
+        cfg = Config(
+            _rebase(cfg.to_dict(), old.rstrip("/"), str(data_root).rstrip("/")), filename=cfg.filename
+        )
+    if options:
+        cfg.merge_from_dict(dict(options))
+    return cfg
+
+
+def _rebase(value: Any, old: str, new: str) -> Any:
+    if isinstance(value, dict):
+        return {k: _rebase(v, old, new) for k, v in value.items()}
+    if isinstance(value, (list, tuple)):
+        return type(value)(_rebase(v, old, new) for v in value)
+    if isinstance(value, str) and (value == old or value.startswith(old + "/")):
+        return new + value[len(old) :]
+    return value
+
+
+class QuietRunner(Runner):
+    """A Runner whose log goes to its file in the work folder, and only errors to the terminal."""
+
+    def build_logger(self, *args: Any, **kwargs: Any) -> MMLogger:
+        logger = super().build_logger(*args, **kwargs)
+        for handler in logger.handlers:
+            if not isinstance(handler, logging.FileHandler):
+                handler.setLevel(logging.ERROR)
+        return logger
+
+
+def build_runner(cfg: Config, quiet: bool = False) -> Runner:
+    """A Runner of a name of its own, so that several can be built in one process."""
+    cfg = copy.deepcopy(cfg)
+    cfg.experiment_name = f"{Path(cfg.work_dir).name}-{next(_NUMBER)}"
+    return (QuietRunner if quiet else Runner).from_cfg(cfg)
+
+
+_NUMBER = itertools.count()
+
+
+def train(cfg: Config, quiet: bool = False, resume: bool = False) -> Path:
+    """Train a model; returns the path of the last checkpoint."""
+    cfg = copy.deepcopy(cfg)
+    for key in ("test_dataloader", "test_cfg", "test_evaluator"):
+        cfg.pop(key, None)
+    cfg.resume = resume
+    build_runner(cfg, quiet).train()
+    return Path((Path(cfg.work_dir) / "last_checkpoint").read_text(encoding="utf-8").strip())
+
+
+def pseudo_label(cfg: Config, checkpoint: str | Path, quiet: bool = False) -> dict[str, float]:
+    """Run the config's `PseudoLabelLoop` with a trained teacher.
+
+    Raises:
+        ConfigError: `test_cfg` is no PseudoLabelLoop. TeacherError: the checkpoint does not fit the model, or
+            the model not the source taxonomy.
+    """
+    if cfg.get("test_cfg", {}).get("type") not in ("PseudoLabelLoop", "lsu_seg.PseudoLabelLoop"):
+        raise ConfigError(
+            "the config has no `test_cfg = dict(type='PseudoLabelLoop', …)` and no `unify` section"
+        )
+    cfg = copy.deepcopy(cfg)
+    cfg.test_evaluator = []
+    runner = _with_checkpoint(cfg, checkpoint, quiet)
+    return runner.test()
+
+
+def evaluate(
+    cfg: Config, checkpoint: str | Path, datasets: Mapping[str, Any] | None = None, quiet: bool = False
+) -> dict[str, dict[str, Any]]:
+    """Evaluate a model on datasets.
+
+    Args:
+        datasets: name → dataset config; by default the config's own `unify.evaluate` or `test_dataloader`.
+
+    Returns:
+        name → what `OntologyIoU` measured.
+    """
+    cfg = copy.deepcopy(cfg)
+    sets = dict(datasets or cfg.get("unify", {}).get("evaluate", {}))
+    if not sets:
+        if cfg.get("test_dataloader") is None:
+            raise ConfigError(
+                "the config has neither `unify.evaluate` nor `test_dataloader`: nothing to evaluate on"
+            )
+        sets = {"test": cfg.test_dataloader.dataset}
+    loader = cfg.get("test_dataloader") or cfg.get("val_dataloader")
+    if loader is None:
+        raise ConfigError(
+            "the config has no `val_dataloader` or `test_dataloader` that says how to load images"
+        )
+    results = {}
+    for name, dataset in sets.items():
+        one = copy.deepcopy(cfg)
+        one.test_dataloader = copy.deepcopy(loader)
+        pipeline = one.test_dataloader.dataset.get("pipeline")
+        one.test_dataloader.dataset = copy.deepcopy(dataset)
+        one.test_dataloader.dataset.setdefault("pipeline", pipeline)
+        if not one.test_dataloader.dataset.get("pipeline"):
+            raise ConfigError(f"the evaluation set `{name}` has no pipeline")
+        one.test_cfg = dict(type="TestLoop")
+        one.test_evaluator = cfg.get("test_evaluator") or cfg.get("val_evaluator") or dict(type="OntologyIoU")
+        results[name] = _with_checkpoint(one, checkpoint, quiet).test()
+    return results
+
+
+def _with_checkpoint(cfg: Config, checkpoint: str | Path, quiet: bool) -> Runner:
+    """A Runner for testing, its weights loaded completely or not at all."""
+    for key in (
+        "train_dataloader",
+        "train_cfg",
+        "optim_wrapper",
+        "val_dataloader",
+        "val_cfg",
+        "val_evaluator",
+    ):
+        cfg.pop(key, None)
+    cfg.pop("param_scheduler", None)
+    if not Path(checkpoint).is_file():
+        raise ConfigError(f"there is no checkpoint `{checkpoint}`")
+    cfg.load_from = str(checkpoint)
+    runner = build_runner(cfg, quiet)
+    try:
+        with contextlib.redirect_stdout(io.StringIO()) if quiet else contextlib.nullcontext():
+            loaded = runner.load_checkpoint(str(checkpoint), strict=True)  # prints a line past every logger
+    except RuntimeError as e:
+        raise TeacherError(f"`{checkpoint}` does not fit the config's model: {e}") from e
+    model = getattr(runner.model, "module", runner.model)
+    model.dataset_meta = loaded.get("meta", {}).get("dataset_meta")
+    return runner

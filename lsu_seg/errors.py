@@ -1,0 +1,23 @@
+"""Everything that means a user's mistake, for the commands: these become messages, all else is our bug."""
+
+from lsu_onto import TaxonomyError
+from lsu_seg.compat import UntrustedCheckpointError
+from lsu_seg.decode.reference import DecodeError
+from lsu_seg.encodings import LabelFileError
+from lsu_seg.engine import ConfigError
+from lsu_seg.layout import DatasetError
+from lsu_seg.pseudo.output import OutputError
+from lsu_seg.relabel import RelabelError
+from lsu_seg.teachers import TeacherError
+
+USER_ERRORS = (
+    ConfigError,
+    DatasetError,
+    DecodeError,
+    LabelFileError,
+    OutputError,
+    RelabelError,
+    TaxonomyError,
+    TeacherError,
+    UntrustedCheckpointError,
+)

@@ -1,0 +1,40 @@
+"""mmengine hooks."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from typing import Any
+
+from mmengine.hooks import Hook
+
+from lsu_seg.progress import Advance, progress
+from lsu_seg.registry import HOOKS, register
+
+
+@register(HOOKS)
+class TrainProgressHook(Hook):
+    """A progress bar with ETA for training, in place of log lines on the terminal.
+
+    Args:
+        title: what the bar says.
+    """
+
+    def __init__(self, title: str = "training") -> None:
+        self.title = title
+        self._stack = ExitStack()
+        self._advance: Advance | None = None
+
+    def before_train(self, runner: Any) -> None:
+        self._advance = self._stack.enter_context(progress(self.title, runner.max_iters))
+        if runner.iter:
+            self._advance(runner.iter)
+
+    def after_train_iter(
+        self, runner: Any, batch_idx: int, data_batch: Any = None, outputs: Any = None
+    ) -> None:
+        if self._advance:
+            loss = outputs.get("loss") if isinstance(outputs, dict) else None
+            self._advance(1, f"loss {loss.item():.3f}" if loss is not None else "")
+
+    def after_train(self, runner: Any) -> None:
+        self._stack.close()

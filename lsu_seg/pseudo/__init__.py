@@ -1,0 +1,1 @@
+"""Pseudo-labelling: the loop, its output folder and manifest."""

@@ -1,0 +1,103 @@
+"""The output folder of a pseudo-label run: manifest, label files, records. Nothing is ever half-written."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from lsu_seg.encodings import write_atomic, write_labels
+
+MANIFEST = "manifest.json"
+
+
+class OutputError(ValueError):
+    """The output folder cannot be used as it is. The message says why and what to do."""
+
+
+def file_sha256(path: str | Path) -> str:
+    """sha256 of a file, read in pieces."""
+    digest = hashlib.sha256()
+    with Path(path).open("rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+class OutputFolder:
+    """Label files of one run, mirrored from the dataset's tree: `<root>/<key>.png`.
+
+    A folder belongs to one manifest. A run with the same manifest resumes it, any other is refused.
+
+    Args:
+        root: made if it does not exist.
+        manifest: everything that the labels depend on: taxonomies with hashes, checkpoint, views, thresholds.
+        palette: uint8 `[K, 3]`.
+        rank: of this worker; each appends to a record file of its own.
+
+    Raises:
+        OutputError: not a folder, not writable, or another run's.
+    """
+
+    def __init__(
+        self, root: str | Path, manifest: dict[str, Any], palette: np.ndarray, rank: int = 0
+    ) -> None:
+        self.root = Path(root)
+        self.palette = palette
+        try:
+            self.root.mkdir(parents=True, exist_ok=True)
+            self._settle(manifest)
+            self._records = (self.root / f"records-{rank}.jsonl").open("a", encoding="utf-8")
+        except OSError as e:
+            raise OutputError(
+                f"{self.root}: cannot write there ({e.strerror}); choose another output folder"
+            ) from e
+
+    def _settle(self, manifest: dict[str, Any]) -> None:
+        path = self.root / MANIFEST
+        wanted = json.loads(json.dumps(manifest))
+        if not path.exists():
+            write_atomic(path, json.dumps(wanted, indent=2, sort_keys=True).encode())
+            return
+        try:
+            found = json.loads(path.read_text(encoding="utf-8"))
+        except ValueError:
+            raise OutputError(f"{path}: not a manifest; remove the folder or choose another") from None
+        changed = sorted(k for k in wanted.keys() | found.keys() if wanted.get(k) != found.get(k))
+        if changed:
+            lines = "\n".join(f"  {k}: there {found.get(k)}, now {wanted.get(k)}" for k in changed)
+            raise OutputError(
+                f"{self.root} holds labels made with other settings:\n{lines}\n"
+                "  help: remove the folder to label again, or write to another one"
+            )
+
+    def done(self, key: str) -> bool:
+        """Whether the label exists. Files appear under their final name only when whole."""
+        return self.path(key).is_file()
+
+    def path(self, key: str) -> Path:
+        return self.root / f"{key}.png"
+
+    def write(self, key: str, labels: np.ndarray, record: dict[str, Any]) -> None:
+        """Write one label and its record."""
+        path = self.path(key)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_labels(path, labels, self.palette)
+        self._records.write(json.dumps({"key": key, **record}) + "\n")
+        self._records.flush()
+
+    def records(self) -> Iterator[dict[str, Any]]:
+        """The records of every worker; a last line cut off by a kill is passed over."""
+        for file in sorted(self.root.glob("records-*.jsonl")):
+            for line in file.read_text(encoding="utf-8").splitlines():
+                try:
+                    yield json.loads(line)
+                except ValueError:
+                    continue
+
+    def close(self) -> None:
+        self._records.close()

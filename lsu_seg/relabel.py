@@ -1,0 +1,131 @@
+"""Turn fine ground truth into a coarser taxonomy's, through a map: how a dataset with that taxonomy looks.
+
+Needed to study the method where a fine truth is at hand: the coarse labels play the extra dataset, the fine
+truth scores what the pseudo-labels made of them.
+"""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+import lsu_onto
+from lsu_onto import ROW_VOID, Constraint
+from lsu_seg.annotation import Annotation
+from lsu_seg.encodings import write_atomic
+from lsu_seg.layout import find_pairs
+from lsu_seg.progress import track
+
+
+class RelabelError(ValueError):
+    """The map leaves a source class without any dataset class."""
+
+
+def coarsen(
+    channels: NDArray[np.int_], constraint: Constraint, rng: np.random.Generator
+) -> NDArray[np.int16]:
+    """Draw the fine labels as an annotator with the coarse taxonomy would.
+
+    A source class that lies inside one dataset class becomes that class. Where several classes may hold it, each
+    connected region gets one of them by chance: two annotators would disagree about regions, not about pixels.
+
+    Args:
+        channels: int `[H, W]`, source channels; anything else is not annotated.
+        constraint: of the coarse taxonomy.
+        rng: decides the open cases.
+
+    Returns:
+        int16 `[H, W]`: rows of the coarse taxonomy, or `ROW_VOID`. The truth always lies in S(row).
+
+    Raises:
+        RelabelError: a class that occurs has no row.
+    """
+    rows = np.full(channels.shape, ROW_VOID, np.int16)
+    for c in np.unique(channels):
+        if not 0 <= c < constraint.num_classes:
+            continue
+        own = np.flatnonzero(constraint.kind[:, c])
+        undecided = np.flatnonzero(constraint.allowed[:, c] & (constraint.kind[:, c] == 0))  # `-> any`
+        if not len(own) and not len(undecided):
+            name = constraint.source_classes[c]
+            raise RelabelError(
+                f"no class of `{constraint.dataset}` holds `{name}`; add a relation to its map"
+            )
+        mask = channels == c
+        if len(own) == 1 and not len(undecided):
+            rows[mask] = own[0]
+            continue
+        # Decisions such as `-> any` are for the odd region that an annotator skipped.
+        chance = np.concatenate([np.full(len(own), 1.0), np.full(len(undecided), 0.04 if len(own) else 1.0)])
+        count, regions = cv2.connectedComponents(mask.astype(np.uint8))
+        picks = rng.choice(np.concatenate([own, undecided]), size=count, p=chance / chance.sum())
+        rows[mask] = picks[regions[mask]]
+    return rows
+
+
+def encode(rows: NDArray[np.int16], constraint: Constraint) -> NDArray[np.uint8]:
+    """Rows → the dataset's own label image: `[H, W]` for `id`, `[H, W, 3]` RGB for `rgb`.
+
+    Each class is stored as its lowest raw value, void as the lowest void value.
+    """
+    void = constraint.raw[constraint.raw_row == ROW_VOID]
+    if (rows == ROW_VOID).any() and not len(void):
+        raise RelabelError(
+            f"`{constraint.dataset}` has no `void:` value to store pixels that are not annotated"
+        )
+    first = [
+        int(constraint.raw[constraint.raw_row == d].min(initial=1 << 24))
+        for d in range(len(constraint.classes))
+    ]
+    table = np.array([*first, int(void[0]) if len(void) else 0], np.int64)
+    values = table[rows]  # ROW_VOID is -1: the last entry
+    if constraint.encoding == "rgb":
+        return np.stack([values >> 16, values >> 8 & 255, values & 255], -1).astype(np.uint8)
+    if constraint.encoding != "id":
+        raise RelabelError(f"cannot write `encoding: {constraint.encoding}`; use `id` or `rgb`")
+    return values.astype(np.uint8)
+
+
+def write_png(path: Path, pixels: NDArray[np.uint8]) -> None:
+    """Write an image, whole or not at all; colours are RGB."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    bgr = pixels[..., ::-1] if pixels.ndim == 3 else pixels
+    ok, data = cv2.imencode(".png", np.ascontiguousarray(bgr), [cv2.IMWRITE_PNG_COMPRESSION, 3])
+    if not ok:
+        raise OSError(f"{path}: OpenCV cannot write it")
+    write_atomic(path, data.tobytes())
+
+
+def relabel_dataset(taxonomy: str, fine: str, root: Path, split: str, output: Path, seed: int) -> int:
+    """Write the coarse twin of a fine dataset, images and labels, in the coarse taxonomy's layout.
+
+    Args:
+        taxonomy: the coarse dataset, with a map to the fine one's source.
+        fine: the taxonomy of the labels under `root`; every class of it must mean one source class.
+        root, split: where the fine dataset lies. output: where the coarse one goes.
+        seed: decides where classes overlap, image by image.
+
+    Returns:
+        the number of images.
+    """
+    fine_constraint = lsu_onto.load(fine)
+    coarse = lsu_onto.load(taxonomy, fine_constraint.source)
+    if output.resolve() == root.resolve():
+        raise RelabelError(f"{output}: the output must not be the input")
+    pairs = find_pairs(root, fine_constraint.layout, split)
+    annotation = Annotation(fine_constraint, channels=False)
+    if "{stem}" not in coarse.layout.images or "{stem}" not in coarse.layout.labels:
+        raise RelabelError(f"`{taxonomy}`: the patterns `images:` and `labels:` need `{{stem}}`")
+    for i, pair in enumerate(track(pairs, "relabelling", len(pairs))):
+        channels, _ = annotation.load(str(pair.label))
+        rows = coarsen(channels, coarse, np.random.default_rng([seed, i]))
+        stem = pair.image.stem
+        write_png(output / coarse.layout.labels.format(split=split, stem=stem), encode(rows, coarse))
+        image = output / coarse.layout.images.format(split=split, stem=stem)
+        image.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(pair.image, image)
+    return len(pairs)

@@ -1,0 +1,199 @@
+"""The report of a `unify` run: a table for the terminal and a page with pictures."""
+
+from __future__ import annotations
+
+import html
+import io
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from mmengine.config import Config
+from numpy.typing import NDArray
+from PIL import Image
+from rich.console import Console
+from rich.table import Table
+
+import lsu_onto
+from lsu_onto import Constraint
+from lsu_seg.annotation import channel_constraint
+from lsu_seg.datasets import TaxDataset
+from lsu_seg.encodings import LabelReader, write_atomic
+
+MODELS = {
+    "teacher": "teacher",
+    "student_raw": "student, raw labels",
+    "student_constrained": "student, constrained labels",
+}
+_SHOWN = 4  # pictures per extra dataset
+_WIDTH = 420  # of a picture on the page, in pixels
+
+
+# --- figures -----------------------------------------------------------------------------------------------
+
+
+def rows(results: dict[str, Any]) -> tuple[list[str], list[list[str]]]:
+    """Header and rows of the table of models: mIoU in percent, and the difference from the teacher."""
+    sets = list(results["teacher"])
+    out = []
+    for model, title in MODELS.items():
+        line = [title]
+        for name in sets:
+            miou, base = results[model][name]["miou"], results["teacher"][name]["miou"]
+            line.append(f"{miou:.1%}" + (f" ({(miou - base) * 100:+.1f})" if model != "teacher" else ""))
+        out.append(line)
+    return ["mIoU", *sets], out
+
+
+def label_rows(results: dict[str, Any]) -> tuple[list[str], list[list[str]]]:
+    """Header and rows of the table of pseudo-labels."""
+    scores = results["pseudo_labels"]
+    names = list(scores["constrained"])
+    out = [[f"{kind} pseudo-labels", *(f"{scores[kind][n]['miou']:.1%}" for n in names)] for kind in scores]
+    return ["mIoU of the labels", *names], out
+
+
+def table(results: dict[str, Any]) -> str:
+    """Both tables as text."""
+    buffer = io.StringIO()
+    console = Console(file=buffer, width=100)
+    for header, body in (label_rows(results), rows(results)):
+        if len(header) == 1:
+            continue
+        grid = Table(*header, show_edge=False)
+        for column in grid.columns[1:]:
+            column.justify = "right"
+        for line in body:
+            grid.add_row(*line)
+        console.print(grid)
+        console.print()
+    return buffer.getvalue().rstrip()
+
+
+# --- page --------------------------------------------------------------------------------------------------
+
+
+def write(cfg: Config, work: Path, results: dict[str, Any]) -> Path:
+    """Write `report/index.html` under the work folder, with its pictures beside it; returns its path."""
+    folder = work / "report"
+    (folder / "pictures").mkdir(parents=True, exist_ok=True)
+    parts = [_grid(*rows(results)), _grid(*label_rows(results))]
+    source = cfg.train_dataloader.dataset.get("source")
+    for name, extra in cfg.unify.extra.items():
+        dataset = TaxDataset(**{k: v for k, v in extra.dataset.items() if k != "type"})
+        parts += [f"<h2>{html.escape(name)}</h2>", _pictures(dataset, work, folder, name)]
+        parts.append(_ontology(dataset, folder, source))
+    intro = (
+        "What the ground truth allows, the teacher decides: raw teacher against constrained pseudo-labels."
+    )
+    title = f"{Path(str(cfg.filename)).stem}: label-space unification"
+    page = _PAGE.format(
+        title=html.escape(title),
+        intro=intro,
+        body="\n".join(parts),
+        settings=html.escape(str(results["settings"])),
+    )
+    write_atomic(folder / "index.html", page.encode())
+    return folder / "index.html"
+
+
+def _grid(header: Sequence[str], body: Sequence[Sequence[str]]) -> str:
+    if len(header) == 1:
+        return ""
+    head = "".join(f"<th>{html.escape(h)}</th>" for h in header)
+    lines = "".join("<tr>" + "".join(f"<td>{html.escape(c)}</td>" for c in line) + "</tr>" for line in body)
+    return f"<table><tr>{head}</tr>{lines}</table>"
+
+
+def _pictures(dataset: TaxDataset, work: Path, folder: Path, name: str) -> str:
+    c = dataset.constraint
+    own, channels = LabelReader(c), LabelReader(channel_constraint(c))
+    indices = np.linspace(0, len(dataset) - 1, min(_SHOWN, len(dataset))).astype(int)
+    lines = []
+    for number, i in enumerate(indices):
+        info = dataset.get_data_info(int(i))
+        image = np.asarray(Image.open(info["img_path"]).convert("RGB"))
+        labels = [
+            channels.rows(work / "pseudo" / kind / name / f"{info['key']}.png")
+            for kind in ("raw", "constrained")
+        ]
+        columns = [
+            image,
+            paint(own.rows(info["seg_map_path"]), c.palette),
+            *(paint(x, c.source_palette) for x in labels),
+        ]
+        cells = ""
+        for column, pixels in enumerate(columns):
+            file = folder / "pictures" / f"{name}_{number}_{column}.png"
+            buffer = io.BytesIO()
+            _scaled(pixels, smooth=column == 0).save(buffer, "PNG")
+            write_atomic(file, buffer.getvalue())
+            cells += f'<td><img src="pictures/{file.name}" alt=""></td>'
+        lines.append(f"<tr>{cells}</tr>")
+    heads = (
+        "image",
+        f"ground truth, {c.dataset}",
+        f"raw teacher, {c.source}",
+        f"constrained pseudo-label, {c.source}",
+    )
+    head = "".join(f"<th>{html.escape(h)}</th>" for h in heads)
+    return f'<table class="pictures"><tr>{head}</tr>{"".join(lines)}</table>{_legends(c)}'
+
+
+def paint(rows: NDArray[np.int16], palette: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Rows or channels as colours, uint8 `[H, W, 3]`; what is negative (void) is black."""
+    colours = np.concatenate([palette, np.zeros((1, 3), np.uint8)])
+    return colours[np.where(rows < 0, len(palette), rows)]
+
+
+def _scaled(pixels: NDArray[np.uint8], smooth: bool) -> Image.Image:
+    image = Image.fromarray(pixels)
+    size = (_WIDTH, round(image.height * _WIDTH / image.width))
+    return image.resize(size, Image.Resampling.LANCZOS if smooth else Image.Resampling.NEAREST)
+
+
+def _legends(c: Constraint) -> str:
+    def chips(names: Sequence[str], palette: NDArray[np.uint8]) -> str:
+        return " ".join(
+            f'<span class="chip"><i style="background:#{colour.tobytes().hex()}"></i>{html.escape(n)}</span>'
+            for n, colour in zip(names, palette, strict=True)
+        )
+
+    return (
+        f"<p>{html.escape(c.dataset)}: {chips(c.classes, c.palette)}<br>"
+        f"{html.escape(c.source)}: {chips(c.source_classes, c.source_palette)} "
+        '<span class="chip"><i style="background:#000"></i>void</span></p>'
+    )
+
+
+def _ontology(dataset: TaxDataset, folder: Path, source: str | None) -> str:
+    file = folder / "pictures" / f"{dataset.constraint.dataset}.svg"
+    try:
+        lsu_onto.draw(dataset.taxonomy, file, source=source)
+    except ValueError as e:  # the page is worth having without the drawing
+        return f"<p>The ontology is not drawn here: {html.escape(str(e))}</p>"
+    return f'<details open><summary>ontology</summary><img class="ontology" src="pictures/{file.name}" alt="ontology"></details>'
+
+
+_PAGE = """<!doctype html>
+<html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">
+<title>{title}</title>
+<style>
+body {{ font: 15px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 1800px; padding: 0 1rem; color: #222; }}
+table {{ border-collapse: collapse; margin: 1rem 0; }}
+th, td {{ text-align: right; padding: .25rem .9rem; border-bottom: 1px solid #ddd; }}
+th:first-child, td:first-child {{ text-align: left; padding-left: 0; }}
+.pictures th, .pictures td {{ text-align: left; border: 0; padding: .2rem .4rem .2rem 0; }}
+.pictures img {{ width: 100%; display: block; }}
+.chip {{ white-space: nowrap; margin-right: .6em; }}
+.chip i {{ display: inline-block; width: .9em; height: .9em; margin-right: .3em; vertical-align: -.1em; border: 1px solid #0003; }}
+.ontology {{ max-width: 100%; }}
+footer {{ color: #777; margin-top: 3rem; }}
+</style>
+<h1>{title}</h1>
+<p>{intro}</p>
+{body}
+<footer>{settings}</footer>
+</html>
+"""

@@ -1,0 +1,267 @@
+"""The whole method from one config: teacher → pseudo-labels → students → evaluation.
+
+The config is an ordinary MMSeg config of the teacher with one more section:
+
+    unify = dict(
+        extra=dict(town=dict(dataset=dict(type='TaxDataset', taxonomy='demo_town', …),   # to pseudo-label
+                             truth=dict(taxonomy='demo', folder='…'))),                  # only to score labels
+        views=dict(scales=(1.0, 1.5), flips=(False, True)),
+        evaluate=dict(source_val=dict(type='TaxDataset', …), zero_shot=dict(…)),
+    )
+
+Each stage is a config derived from it, saved beside the stage's results as a file that `tools/*.py` can run.
+A stage whose config and inputs have not changed is reused.
+"""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+import json
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from mmengine.config import Config
+
+import lsu_onto
+from lsu_onto import ROW_VOID
+from lsu_seg import engine
+from lsu_seg.annotation import channel_constraint
+from lsu_seg.datasets import TaxDataset
+from lsu_seg.encodings import LabelReader, write_atomic
+from lsu_seg.metrics import confusion, iou_summary
+from lsu_seg.progress import track
+from lsu_seg.pseudo.output import file_sha256
+
+KINDS = ("raw", "constrained")
+
+
+# --- configs of the stages ---------------------------------------------------------------------------------
+
+
+def teacher_config(cfg: Config, work: Path, seed: int) -> Config:
+    """The config as it is, with a folder, a seed and a progress bar."""
+    cfg = _stage(cfg, work / "teacher", seed)
+    cfg.custom_hooks = [*cfg.get("custom_hooks", []), dict(type="TrainProgressHook", title="teacher")]
+    return cfg
+
+
+def pseudo_config(cfg: Config, work: Path, seed: int, name: str) -> Config:
+    """The teacher's config with one extra dataset to label, constrained and, to compare, raw."""
+    extra = cfg.unify.extra[name]
+    loader = copy.deepcopy(cfg.val_dataloader)
+    pipeline = loader.dataset.pipeline
+    loader.dataset = copy.deepcopy(extra.dataset)
+    loader.dataset.pipeline = pipeline
+    out = _stage(cfg, work / "pseudo", seed)
+    out.test_dataloader = loader
+    out.test_cfg = dict(
+        type="PseudoLabelLoop",
+        out_dir=str(work / "pseudo" / "constrained" / name),
+        raw_dir=str(work / "pseudo" / "raw" / name),
+        title=f"pseudo-labels of {name}",
+        **cfg.unify.get("views", {}),
+    )
+    return out
+
+
+def student_config(cfg: Config, work: Path, seed: int, kind: str) -> Config:
+    """The teacher's config, trained on the union of the source dataset and the pseudo-labelled ones."""
+    out = _stage(cfg, work / f"student_{kind}", seed)
+    compound = out.train_dataloader.dataset
+    if compound.get("type") != "CompoundDataset":
+        raise engine.ConfigError(
+            "`train_dataloader.dataset` must be a CompoundDataset, for the student to extend"
+        )
+    for name, extra in cfg.unify.extra.items():
+        dataset = copy.deepcopy(extra.dataset)
+        dataset.labels = str(work / "pseudo" / kind / name)
+        compound.datasets.append(dataset)
+    out.custom_hooks = [
+        *cfg.get("custom_hooks", []),
+        dict(type="TrainProgressHook", title=f"student on {kind} labels"),
+    ]
+    return out
+
+
+def _stage(cfg: Config, folder: Path, seed: int) -> Config:
+    out = copy.deepcopy(cfg)
+    out.work_dir = str(folder)
+    out.randomness = dict(seed=seed)
+    return out
+
+
+# --- running -----------------------------------------------------------------------------------------------
+
+
+@dataclass
+class Stages:
+    """Runs stages, or reuses what an earlier run left if its key is the same."""
+
+    work: Path
+    say: Callable[[str], None]
+
+    def run(
+        self, name: str, key: Any, action: Callable[[], Any], outputs: list[Path], folders: list[Path]
+    ) -> Any:
+        """The action's JSON result.
+
+        Args:
+            key: everything that the result depends on.
+            outputs: files that must still be there for the result to be reused.
+            folders: removed before the action runs.
+        """
+        record = self.work / "stages" / f"{name}.json"
+        digest = hashlib.sha256(json.dumps(key, sort_keys=True, default=str).encode()).hexdigest()
+        if record.is_file():
+            found = json.loads(record.read_text(encoding="utf-8"))
+            if found["key"] == digest and all(o.exists() for o in outputs):
+                self.say(f"{name}: reused")
+                return found["result"]
+            record.unlink()
+        for folder in folders:
+            shutil.rmtree(folder, ignore_errors=True)
+        result = action()
+        record.parent.mkdir(parents=True, exist_ok=True)
+        write_atomic(record, json.dumps({"key": digest, "result": result}).encode())
+        return result
+
+
+def unify(
+    cfg: Config, work: Path, seed: int = 0, say: Callable[[str], None] = print, data_key: Any = None
+) -> dict[str, Any]:
+    """Run the whole method; returns what `results.json` holds.
+
+    Args:
+        cfg: a config with a `unify` section.
+        work: folder of all results.
+        seed: of every training.
+        say: gets a line per stage.
+        data_key: what the data on disk depends on, where it is generated.
+    """
+    if "unify" not in cfg:
+        raise engine.ConfigError("the config has no `unify` section")
+    stages = Stages(work, say)
+    key: list[Any] = [lsu_onto.__version__, seed, data_key, _taxonomies(cfg)]
+
+    teacher_cfg = teacher_config(cfg, work, seed)
+    last = work / "teacher" / "last_checkpoint"
+    checkpoint = Path(
+        stages.run(
+            "teacher",
+            [*key, _text(teacher_cfg)],
+            lambda: str(_train(teacher_cfg)),
+            [last],
+            [work / "teacher"],
+        )
+    )
+    models = {"teacher": (teacher_cfg, checkpoint)}
+
+    key.append(file_sha256(checkpoint))
+    for name in cfg.unify.extra:
+        one = pseudo_config(cfg, work, seed, name)
+        folders = [work / "pseudo" / kind / name for kind in KINDS]
+        manifests = [f / "manifest.json" for f in folders]
+        stages.run(
+            f"pseudo-{name}", [*key, _text(one)], lambda c=one: _label(c, checkpoint), manifests, folders
+        )
+    scores = _score_labels(cfg, work)
+
+    for kind in KINDS:
+        student_cfg = student_config(cfg, work, seed, kind)
+        folder = work / f"student_{kind}"
+        path = stages.run(
+            f"student-{kind}",
+            [*key, _text(student_cfg)],
+            lambda c=student_cfg: str(_train(c)),
+            [folder / "last_checkpoint"],
+            [folder],
+        )
+        models[f"student_{kind}"] = (student_cfg, Path(path))
+
+    results: dict[str, Any] = {}
+    for model, (model_cfg, path) in models.items():
+        # The training's config decides nothing here, so a changed schedule without new weights costs no evaluation.
+        wanted = [
+            lsu_onto.__version__,
+            file_sha256(path),
+            cfg.unify.evaluate.to_dict(),
+            cfg.val_dataloader.to_dict(),
+            data_key,
+        ]
+        results[model] = stages.run(
+            f"evaluate-{model}", wanted, lambda c=model_cfg, p=path: _evaluate(c, p), [], []
+        )
+    results["pseudo_labels"] = scores
+    results["settings"] = {
+        "seed": seed,
+        "version": lsu_onto.__version__,
+        "config": Path(str(cfg.filename)).name,
+    }
+    write_atomic(work / "results.json", json.dumps(results, indent=2).encode())
+    return results
+
+
+def _taxonomies(cfg: Config) -> list[str]:
+    """Hashes of every ontology that takes part: a changed `.tax` file makes the stages stale."""
+    datasets = [*cfg.train_dataloader.dataset.datasets, *(e.dataset for e in cfg.unify.extra.values())]
+    source = cfg.train_dataloader.dataset.get("source")
+    return [lsu_onto.load(d.taxonomy, d.get("source", source)).sha256 for d in datasets]
+
+
+def _text(cfg: Config) -> str:
+    return json.dumps(cfg.to_dict(), sort_keys=True, default=str)
+
+
+def _save(cfg: Config, name: str) -> None:
+    folder = Path(cfg.work_dir)
+    folder.mkdir(parents=True, exist_ok=True)
+    cfg.dump(folder / name)
+
+
+def _train(cfg: Config) -> Path:
+    _save(cfg, "config.py")
+    return engine.train(cfg, quiet=True)
+
+
+def _label(cfg: Config, checkpoint: Path) -> dict[str, float]:
+    _save(cfg, f"{Path(cfg.test_cfg.out_dir).name}.py")
+    return engine.pseudo_label(cfg, checkpoint, quiet=True)
+
+
+def _evaluate(cfg: Config, checkpoint: Path) -> dict[str, Any]:
+    measured = engine.evaluate(cfg, checkpoint, quiet=True)
+    return {name: {"miou": m["source/mIoU"], **m} for name, m in measured.items()}
+
+
+# --- scoring pseudo-labels ---------------------------------------------------------------------------------
+
+
+def _score_labels(cfg: Config, work: Path) -> dict[str, Any]:
+    """mIoU of the pseudo-labels themselves, where a fine truth is at hand that the training never saw."""
+    scores: dict[str, Any] = {kind: {} for kind in KINDS}
+    for name, extra in cfg.unify.extra.items():
+        if "truth" not in extra:
+            continue
+        dataset = TaxDataset(**{k: v for k, v in extra.dataset.items() if k != "type"}, lazy_init=False)
+        truth = LabelReader(lsu_onto.load(extra.truth.taxonomy))
+        labels = LabelReader(channel_constraint(dataset.constraint))
+        k = dataset.constraint.num_classes
+        matrices = {kind: torch.zeros(k + 1, k + 1, dtype=torch.int64) for kind in KINDS}
+        infos = [dataset.get_data_info(i) for i in range(len(dataset))]
+        for info in track(infos, f"scoring labels of {name}", len(infos)):
+            true = _tensor(truth, Path(extra.truth.folder) / f"{Path(info['img_path']).stem}.png")
+            for kind in KINDS:
+                found = _tensor(labels, work / "pseudo" / kind / name / f"{info['key']}.png")
+                matrices[kind] += confusion(found, true, k, ignore=ROW_VOID)
+        for kind in KINDS:
+            scores[kind][name] = {"miou": iou_summary(matrices[kind])["miou"], "images": len(infos)}
+    return scores
+
+
+def _tensor(reader: LabelReader, path: Path) -> torch.Tensor:
+    return torch.from_numpy(reader.rows(path))

@@ -1,0 +1,93 @@
+"""`lsu_onto.load`: names, paths, and what it says when there is no one answer."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from conftest import SOURCE, TAX
+
+import lsu_onto
+
+OTHER = SOURCE.replace("source demo", "source other")
+MAPS = "map town v1 -> demo v1\nway < road\nmap town v1 -> other v1\nway = road\n"
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Sources `demo` and `other`, a dataset `town`, maps to both, and a broken dataset."""
+    (tmp_path / "demo.tax").write_text(SOURCE)
+    (tmp_path / "other.tax").write_text(OTHER)
+    (tmp_path / "deep").mkdir()
+    (tmp_path / "deep" / "town.tax").write_text(f"tax 1\ndataset town v1\n1 way\n{MAPS}")
+    (tmp_path / "broken.tax").write_text("tax 1\ndataset broken v1 -> demo v1\n0 lorry < trukc\n1 gone\n")
+    return tmp_path
+
+
+def test_by_name_and_source(folder: Path) -> None:
+    assert lsu_onto.load("town", source="other", paths=[folder]).relabel.tolist() == [0]
+
+
+def test_several_maps_need_a_source(folder: Path) -> None:
+    with pytest.raises(lsu_onto.TaxonomyError, match=r"several maps: .*-> demo v1, .*-> other v1.*`source=`"):
+        lsu_onto.load("town", paths=[folder])
+    with pytest.raises(lsu_onto.TaxonomyError, match="there are maps to `demo`, `other`"):
+        lsu_onto.load("town", source="third", paths=[folder])
+
+
+def test_did_you_mean(folder: Path) -> None:
+    with pytest.raises(lsu_onto.TaxonomyError, match="did you mean `town`"):
+        lsu_onto.load("twon", paths=[folder])
+    with pytest.raises(lsu_onto.TaxonomyError, match="lsu-onto list"):
+        lsu_onto.load("zzzzzz")
+
+
+def test_error_carries_the_report(folder: Path) -> None:
+    with pytest.raises(lsu_onto.TaxonomyError) as caught:
+        lsu_onto.load("broken", paths=[folder])
+    assert [d.code for d in caught.value.diagnostics] == ["TAX201", "TAX301"]
+    assert "did you mean `truck`?" in str(caught.value)
+    assert "0 lorry < trukc" in str(caught.value)
+
+
+def test_errors_of_an_imported_file_count(folder: Path) -> None:
+    (folder / "demo.tax").write_text(SOURCE + "5 road\n")
+    with pytest.raises(lsu_onto.TaxonomyError, match="`road` is already a class"):
+        lsu_onto.load("town", source="demo", paths=[folder])
+
+
+def test_errors_of_a_base_count(tmp_path: Path) -> None:
+    for name in ("field", "idd", "idd_plus"):
+        (tmp_path / f"{name}.tax").write_bytes((TAX / "ok" / f"{name}.tax").read_bytes())
+    with (tmp_path / "idd.tax").open("a") as f:
+        f.write("2 twice\n")
+    with pytest.raises(lsu_onto.TaxonomyError, match="TAX103"):
+        lsu_onto.load(tmp_path / "idd_plus.tax")
+
+
+def test_by_path(folder: Path) -> None:
+    for file in (TAX / "ok" / "field.tax", str(TAX / "ok" / "field.tax")):
+        assert lsu_onto.load(file).dataset == "field"
+    with pytest.raises(lsu_onto.TaxonomyError, match="TAX001"):
+        lsu_onto.load(folder / "nowhere.tax")
+    assert lsu_onto.load(folder / "demo.tax").dataset == "demo"
+
+
+def test_a_file_with_a_source_and_one_map_means_the_map(tmp_path: Path) -> None:
+    file = tmp_path / "x.tax"
+    file.write_text(f"{SOURCE}dataset town v1 -> demo v1\n0 way < road\n")
+    assert lsu_onto.load(file).dataset == "town"
+    assert lsu_onto.load(file, source="demo").dataset == "town"
+
+
+def test_the_first_on_the_search_path_wins(folder: Path) -> None:
+    text = "tax 1\ndataset demo_town v1 -> demo v1\n0 all -> any\n"
+    (folder / "mine.tax").write_text(text)
+    assert lsu_onto.load("demo_town", paths=[folder]).classes == ("all",)
+    assert len(lsu_onto.load("demo_town").classes) == 8
+
+
+def test_shipped_taxonomies_load() -> None:
+    c = lsu_onto.load("demo_town", source="demo")
+    assert c.layout.images == "images/{split}/{stem}.png"
+    assert c.layout.splits == ("train",)

@@ -1,0 +1,236 @@
+"""Checkpoints: what mmengine writes is loaded, and nothing in a file is ever run."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+from types import SimpleNamespace
+from typing import ClassVar
+
+import numpy as np
+import pytest
+
+pytest.importorskip("mmseg")
+
+from lsu_seg import compat  # the import itself guards mmengine's loaders
+
+torch = pytest.importorskip("torch")
+from mmengine.logging import HistoryBuffer, MessageHub  # noqa: E402
+from mmengine.model import BaseModel  # noqa: E402
+from mmengine.optim import OptimWrapper  # noqa: E402
+from mmengine.runner import Runner, load_checkpoint  # noqa: E402
+from mmengine.runner.checkpoint import CheckpointLoader  # noqa: E402
+
+
+class Writes:
+    """Unpickling this makes a folder: harmless proof that code ran."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self):
+        return os.mkdir, (str(self.path),)
+
+
+class Walks:
+    """Asks for `getattr`, which the list knows, but for something else than a history's statistics."""
+
+    def __reduce__(self):
+        return getattr, (HistoryBuffer, "__init__")
+
+
+@pytest.fixture
+def model() -> torch.nn.Module:
+    return torch.nn.Linear(2, 1)
+
+
+def malicious(path: Path, model: torch.nn.Module) -> tuple[Path, Path]:
+    """A checkpoint whose weights are fine, and the path that exists once its code has run."""
+    proof = path / "code_ran"
+    file = path / "model.pth"
+    torch.save({"state_dict": model.state_dict(), "meta": Writes(proof)}, file)
+    return file, proof
+
+
+def test_a_malicious_checkpoint_is_refused(tmp_path: Path, model: torch.nn.Module) -> None:
+    file, proof = malicious(tmp_path, model)
+    with pytest.raises(compat.UntrustedCheckpointError) as refusal:
+        load_checkpoint(model, str(file))
+    assert not proof.exists()
+    message = str(refusal.value)
+    assert str(file) in message
+    assert "posix.mkdir" in message or "nt.mkdir" in message
+    assert "LSU_SEG_TRUST_CHECKPOINT=1" in message
+    assert len(message.splitlines()) == 3
+
+
+def test_a_bare_pickle_is_refused(tmp_path: Path, model: torch.nn.Module) -> None:
+    """The format of before torch 1.6 has no archive around it."""
+    file = tmp_path / "model.pth"
+    file.write_bytes(pickle.dumps(Writes(tmp_path / "code_ran"), protocol=2))
+    with pytest.raises(compat.UntrustedCheckpointError, match="mkdir"):
+        load_checkpoint(model, str(file))
+    assert not (tmp_path / "code_ran").exists()
+
+
+def test_the_guard_does_not_depend_on_the_order_of_imports(tmp_path: Path, model: torch.nn.Module) -> None:
+    """Here `lsu_seg` comes first and mmengine's loader later, as in a user's training script."""
+    file, proof = malicious(tmp_path, model)
+    code = f"""
+import lsu_seg, sys
+assert 'mmengine.runner.checkpoint' not in sys.modules
+from mmengine.runner.checkpoint import CheckpointLoader
+try:
+    CheckpointLoader.load_checkpoint({str(file)!r})
+except lsu_seg.compat.UntrustedCheckpointError:
+    print('refused')
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert "refused" in done.stdout, done.stderr
+    assert not proof.exists()
+
+
+def test_trust_is_the_way_out(
+    tmp_path: Path, model: torch.nn.Module, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file, proof = malicious(tmp_path, model)
+    monkeypatch.setenv(compat.TRUST_VARIABLE, "1")
+    load_checkpoint(model, str(file))
+    assert proof.exists()
+
+
+def test_getattr_is_not_a_way_round(tmp_path: Path, model: torch.nn.Module) -> None:
+    file = tmp_path / "model.pth"
+    torch.save({"state_dict": model.state_dict(), "meta": Walks()}, file)
+    with pytest.raises(compat.UntrustedCheckpointError, match=r"builtins\.getattr.*'__init__'"):
+        load_checkpoint(model, str(file))
+
+
+def test_other_sources_are_restricted_too(tmp_path: Path, model: torch.nn.Module) -> None:
+    """The loader of `https://` asks for an unrestricted load by itself; here is one that needs no network."""
+    file, proof = malicious(tmp_path, model)
+
+    def load_from_probe(filename: str, map_location=None):
+        return torch.load(file, map_location=map_location, weights_only=False)
+
+    class Loader(CheckpointLoader):
+        _schemes: ClassVar = {"probe://": load_from_probe}
+
+    compat.guard_checkpoints(SimpleNamespace(CheckpointLoader=Loader))
+    with pytest.raises(compat.UntrustedCheckpointError, match="refused to load `probe://model`"):
+        Loader.load_checkpoint("probe://model")
+    assert not proof.exists()
+
+
+def test_the_environment_is_left_as_it_was(tmp_path: Path, model: torch.nn.Module) -> None:
+    file = tmp_path / "model.pth"
+    torch.save(model.state_dict(), file)
+    before = dict(os.environ)
+    load_checkpoint(model, str(file))
+    assert dict(os.environ) == before
+
+
+def test_a_file_that_is_not_there(model: torch.nn.Module, tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match="no checkpoint at"):
+        load_checkpoint(model, str(tmp_path / "none.pth"))
+
+
+class Regression(BaseModel):
+    def __init__(self) -> None:
+        super().__init__()
+        self.linear = torch.nn.Linear(2, 1)
+
+    def forward(self, *inputs, mode="tensor"):
+        out = self.linear(torch.stack(inputs))
+        return {"loss": out.square().mean()} if mode == "loss" else out
+
+
+def test_a_runner_checkpoint_loads(tmp_path: Path) -> None:
+    """As a training writes it: weights, optimizer, schedule, and the message hub with its histories."""
+
+    def runner(**options) -> Runner:
+        return Runner(
+            Regression(),
+            str(tmp_path / "work"),
+            train_dataloader={
+                "dataset": [torch.ones(2)] * 4,
+                "sampler": {"type": "DefaultSampler", "shuffle": True},
+                "batch_size": 2,
+            },
+            optim_wrapper=OptimWrapper(torch.optim.AdamW(Regression().parameters())),
+            train_cfg={"by_epoch": False, "max_iters": 3},
+            param_scheduler=None,
+            default_hooks={"logger": {"type": "LoggerHook", "interval": 1}},
+            log_level="ERROR",
+            experiment_name=tmp_path.name + str(len(options)),
+            **options,
+        )
+
+    first = runner()
+    first.train()
+    hub = MessageHub.get_current_instance()
+    hub.update_info("dataset_meta", {"classes": ("road", "sky"), "palette": np.zeros((2, 3), np.uint8)})
+    hub.update_info("numbers", [np.float64(0.5), np.int64(3), np.bool_(True)])
+    first.save_checkpoint(str(tmp_path), "model.pth")
+
+    assert b"HistoryBuffer" in b"".join(pickled(tmp_path / "model.pth"))
+    loaded = CheckpointLoader.load_checkpoint(str(tmp_path / "model.pth"))
+    history = loaded["message_hub"]["log_scalars"]["train/loss"]
+    assert isinstance(history, HistoryBuffer)
+    assert history.mean() > 0
+    assert loaded["message_hub"]["runtime_info"]["numbers"] == [0.5, 3, True]
+
+    second = runner(resume=True, load_from=str(tmp_path / "model.pth"))
+    second.load_or_resume()
+    assert second.iter == 3
+    for one, other in zip(first.model.parameters(), second.model.parameters(), strict=True):
+        assert torch.equal(one, other)
+
+
+def pickled(file: Path) -> list[bytes]:
+    """The pickle streams of a checkpoint, which is a zip file."""
+    with zipfile.ZipFile(file) as archive:
+        return [archive.read(name) for name in archive.namelist() if name.endswith(".pkl")]
+
+
+def test_a_checkpoint_written_with_numpy_1(tmp_path: Path) -> None:
+    """It asks for `numpy.core`, which numpy 2 calls `numpy._core`; a bare pickle is easily made to ask so."""
+    new = pickle.dumps({"mean": np.float64(0.5), "array": np.arange(3)}, protocol=2)
+    payload = new.replace(b"numpy._core", b"numpy.core")
+    assert payload != new
+    torch.save({}, tmp_path / "empty.pth")
+    with zipfile.ZipFile(tmp_path / "empty.pth") as empty, zipfile.ZipFile(tmp_path / "old.pth", "w") as old:
+        for name in empty.namelist():
+            old.writestr(name, payload if name.endswith("data.pkl") else empty.read(name))
+    loaded = CheckpointLoader.load_checkpoint(str(tmp_path / "old.pth"))
+    assert loaded["mean"] == 0.5
+    assert loaded["array"].tolist() == [0, 1, 2]
+
+
+def test_mmseg_configs_are_found() -> None:
+    from mmengine.config import Config
+    from mmengine.config.utils import MODULE2PACKAGE
+
+    assert MODULE2PACKAGE["mmseg"] == "mmseg"
+    config = Config._get_cfg_path("mmseg::_base_/schedules/schedule_20k.py", "")
+    assert Path(config[0]).is_file()
+
+
+def test_a_compiled_operator_fails_when_it_is_called() -> None:
+    from mmcv.ops import nms, point_sample
+
+    assert point_sample(torch.ones(1, 1, 2, 2), torch.full((1, 3, 2), 0.5)).flatten().tolist() == [1, 1, 1]
+    if isinstance(sys.modules["mmcv._ext"], compat._OpsStub):
+        with pytest.raises(NotImplementedError, match="`nms` needs mmcv with compiled operators"):
+            nms(torch.rand(2, 4), torch.rand(2), 0.5)
+
+
+def test_installing_twice_changes_nothing() -> None:
+    schemes = dict(CheckpointLoader._schemes)
+    compat.install()
+    assert dict(CheckpointLoader._schemes) == schemes
+    assert not any(isinstance(f, compat._AfterImport) and f.name in sys.modules for f in sys.meta_path)
