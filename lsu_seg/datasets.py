@@ -82,14 +82,20 @@ class TaxDataset(BaseSegDataset):
                     "seg_fields": [],
                 }
             )
-        if self.pseudo:
-            missing = [i["seg_map_path"] for i in items if not Path(i["seg_map_path"]).is_file()]
+        return items
+
+    def full_init(self) -> None:
+        if self._fully_initialized:
+            return
+        super().full_init()
+        if self.pseudo:  # only now: `indices` may have left images out that nobody labelled
+            paths = [self.get_data_info(i)["seg_map_path"] for i in range(len(self))]
+            missing = [p for p in paths if not Path(p).is_file()]
             if missing:
                 raise DatasetError(
-                    f"{self.pseudo}: {len(missing)} of {len(items)} pseudo-labels are missing, e.g. {missing[0]};"
+                    f"{self.pseudo}: {len(missing)} of {len(paths)} pseudo-labels are missing, e.g. {missing[0]};"
                     " run `lsu-seg pseudo-label` again, it resumes"
                 )
-        return items
 
     def prepare_data(self, idx: int) -> Any:
         info = self.get_data_info(idx)

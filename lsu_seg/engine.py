@@ -34,7 +34,10 @@ def load_config(
     """
     if not Path(path).is_file():
         raise ConfigError(f"there is no config `{path}`")
-    cfg = Config.fromfile(path)
+    try:
+        cfg = Config.fromfile(path)
+    except Exception as e:  # a config is a program, and fails like one
+        raise ConfigError(f"{path} cannot be read: {type(e).__name__}: {e}") from e
     if data_root is not None:
         old = cfg.get("data_root")
         if not old:
@@ -43,7 +46,10 @@ def load_config(
             _rebase(cfg.to_dict(), old.rstrip("/"), str(data_root).rstrip("/")), filename=cfg.filename
         )
     if options:
-        cfg.merge_from_dict(dict(options))
+        try:
+            cfg.merge_from_dict(dict(options))
+        except (KeyError, TypeError, IndexError) as e:
+            raise ConfigError(f"the options {dict(options)} do not fit {path}: {e}") from e
     return cfg
 
 

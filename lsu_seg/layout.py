@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -57,21 +58,25 @@ def find_pairs(root: str | Path, layout: Layout, split: str) -> list[Pair]:
 
 
 def _match(root: Path, pattern: str, split: str) -> dict[tuple[tuple[str, str], ...], Path]:
-    """Files by what their placeholders hold; hidden files (`._x.png`, `.DS_Store`) are passed over."""
+    """Files by what their placeholders hold; hidden ones (`._x.png`, `.cache/x.png`) are passed over."""
     pattern = pattern.replace("{split}", split)
     parts = _PLACEHOLDER.split(pattern)
     seen: set[str] = set()
-    regex = ""
+    regex = wildcards = ""
     for i, part in enumerate(parts):
         if i % 2 == 0:
             regex += re.escape(part)
+            wildcards += glob.escape(part)
         else:
             regex += f"(?P={part})" if part in seen else f"(?P<{part}>[^/]+)"
+            wildcards += "*"
             seen.add(part)
     found: dict[tuple[tuple[str, str], ...], Path] = {}
-    for file in root.glob(_PLACEHOLDER.sub("*", pattern)):
-        match = re.fullmatch(regex, file.relative_to(root).as_posix())
-        if match and not file.name.startswith("."):
+    for file in root.glob(wildcards):
+        path = file.relative_to(root)
+        hidden = (p[0] == "." != q[0] for p, q in zip(path.parts, Path(pattern).parts, strict=True))
+        match = re.fullmatch(regex, path.as_posix())
+        if match and not any(hidden):
             found[tuple(sorted(match.groupdict().items()))] = file
     return found
 

@@ -6,6 +6,7 @@ truth scores what the pseudo-labels made of them.
 
 from __future__ import annotations
 
+import re
 import shutil
 from pathlib import Path
 
@@ -45,11 +46,14 @@ def coarsen(
         RelabelError: a class that occurs has no row.
     """
     rows = np.full(channels.shape, ROW_VOID, np.int16)
+    drawn = np.isin(np.arange(len(constraint.classes)), constraint.raw_row)  # not those with `-` for a value
     for c in np.unique(channels):
         if not 0 <= c < constraint.num_classes:
             continue
-        own = np.flatnonzero(constraint.kind[:, c])
-        undecided = np.flatnonzero(constraint.allowed[:, c] & (constraint.kind[:, c] == 0))  # `-> any`
+        own = np.flatnonzero(drawn & (constraint.kind[:, c] > 0))
+        undecided = np.flatnonzero(
+            drawn & constraint.allowed[:, c] & (constraint.kind[:, c] == 0)
+        )  # `-> any`
         if not len(own) and not len(undecided):
             name = constraint.source_classes[c]
             raise RelabelError(
@@ -83,6 +87,9 @@ def encode(rows: NDArray[np.int16], constraint: Constraint) -> NDArray[np.uint8]
     ]
     table = np.array([*first, int(void[0]) if len(void) else 0], np.int64)
     values = table[rows]  # ROW_VOID is -1: the last entry
+    if values.max(initial=0) == 1 << 24:
+        name = constraint.classes[rows[values == 1 << 24][0]]
+        raise RelabelError(f"`{name}` of `{constraint.dataset}` has no raw value to store it as")
     if constraint.encoding == "rgb":
         return np.stack([values >> 16, values >> 8 & 255, values & 255], -1).astype(np.uint8)
     if constraint.encoding != "id":
@@ -114,12 +121,27 @@ def relabel_dataset(taxonomy: str, fine: str, root: Path, split: str, output: Pa
     """
     fine_constraint = lsu_onto.load(fine)
     coarse = lsu_onto.load(taxonomy, fine_constraint.source)
-    if output.resolve() == root.resolve():
-        raise RelabelError(f"{output}: the output must not be the input")
+    if (fine_constraint.relabel < 0).any():
+        name = fine_constraint.classes[int((fine_constraint.relabel < 0).argmax())]
+        raise RelabelError(f"`{name}` of `{fine}` may be several classes; only fine labels can be relabelled")
+    if output.resolve().is_relative_to(root.resolve()):
+        raise RelabelError(f"{output}: the output must not be the input, or a folder inside it")
     pairs = find_pairs(root, fine_constraint.layout, split)
     annotation = Annotation(fine_constraint, channels=False)
-    if "{stem}" not in coarse.layout.images or "{stem}" not in coarse.layout.labels:
-        raise RelabelError(f"`{taxonomy}`: the patterns `images:` and `labels:` need `{{stem}}`")
+    for pattern in (coarse.layout.images, coarse.layout.labels):
+        if "{stem}" not in pattern or re.search(r"\{(?!stem\}|split\})", pattern):
+            raise RelabelError(
+                f"`{taxonomy}`: the pattern `{pattern}` needs `{{stem}}`, and only that and `{{split}}`"
+            )
+    stems: dict[str, Path] = {}
+    for pair in pairs:
+        if stems.setdefault(pair.image.stem, pair.image) != pair.image:
+            raise RelabelError(
+                f"{pair.image} and {stems[pair.image.stem]} would both become `{pair.image.stem}`"
+            )
+    suffix = Path(coarse.layout.images).suffix
+    if suffix != pairs[0].image.suffix:
+        raise RelabelError(f"`{taxonomy}` has images `*{suffix}`, and {pairs[0].image} is copied as it is")
     for i, pair in enumerate(track(pairs, "relabelling", len(pairs))):
         channels, _ = annotation.load(str(pair.label))
         rows = coarsen(channels, coarse, np.random.default_rng([seed, i]))

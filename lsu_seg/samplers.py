@@ -19,9 +19,8 @@ class CompoundSampler(Sampler[int]):
     """An endless stream over a `CompoundDataset` that realises its weights as closely as whole images allow.
 
     An image of weight w is drawn w times as often as one of weight 1: dataset i has the share
-    w_i n_i / Σ w_j n_j. The next image comes from the dataset that is furthest behind its share, so that every
-    stretch of the stream, and with it every batch, is within one image of it. Within a dataset images are
-    shuffled and each comes once before any comes again.
+    w_i n_i / Σ w_j n_j. From the start of the stream to any point of it, every dataset is within one image of its
+    share. Within a dataset images are shuffled and each comes once before any comes again.
 
     Args:
         dataset: a `CompoundDataset`, or any other dataset, which counts as one of weight 1.
@@ -48,8 +47,10 @@ class CompoundSampler(Sampler[int]):
         inner = [self._shuffled(i, n) for i, n in enumerate(self.sizes)]
         drawn = [0] * len(self.sizes)
         for total in itertools.count(1):
-            behind = [share * total - n for share, n in zip(self.shares, drawn, strict=True)]
-            i = max(range(len(behind)), key=behind.__getitem__)
+            # Of the datasets behind their share, the one that would first be a whole image behind. (The one that is
+            # furthest behind would not do: rare datasets are then overtaken for too long.)
+            behind = [i for i, share in enumerate(self.shares) if drawn[i] < share * total]
+            i = min(behind, key=lambda i: (drawn[i] + 1) / self.shares[i])
             drawn[i] += 1
             yield offsets[i] + next(inner[i])
 

@@ -6,6 +6,7 @@ The config is an ordinary MMSeg config of the teacher with one more section:
         extra=dict(town=dict(dataset=dict(type='TaxDataset', taxonomy='demo_town', …),   # to pseudo-label
                              truth=dict(taxonomy='demo', folder='…'))),                  # only to score labels
         views=dict(scales=(1.0, 1.5), flips=(False, True)),
+        student_init='teacher',   # optional: students start from the teacher's weights
         evaluate=dict(source_val=dict(type='TaxDataset', …), zero_shot=dict(…)),
     )
 
@@ -69,14 +70,12 @@ def pseudo_config(cfg: Config, work: Path, seed: int, name: str) -> Config:
     return out
 
 
-def student_config(cfg: Config, work: Path, seed: int, kind: str) -> Config:
+def student_config(cfg: Config, work: Path, seed: int, kind: str, teacher: Path) -> Config:
     """The teacher's config, trained on the union of the source dataset and the pseudo-labelled ones."""
     out = _stage(cfg, work / f"student_{kind}", seed)
+    if cfg.unify.get("student_init") == "teacher":
+        out.load_from = str(teacher)
     compound = out.train_dataloader.dataset
-    if compound.get("type") != "CompoundDataset":
-        raise engine.ConfigError(
-            "`train_dataloader.dataset` must be a CompoundDataset, for the student to extend"
-        )
     for name, extra in cfg.unify.extra.items():
         dataset = copy.deepcopy(extra.dataset)
         dataset.labels = str(work / "pseudo" / kind / name)
@@ -106,7 +105,13 @@ class Stages:
     say: Callable[[str], None]
 
     def run(
-        self, name: str, key: Any, action: Callable[[], Any], outputs: list[Path], folders: list[Path]
+        self,
+        name: str,
+        key: Any,
+        action: Callable[[], Any],
+        outputs: list[Path],
+        folders: list[Path],
+        resumes: bool = False,
     ) -> Any:
         """The action's JSON result.
 
@@ -114,19 +119,21 @@ class Stages:
             key: everything that the result depends on.
             outputs: files that must still be there for the result to be reused.
             folders: removed before the action runs.
+            resumes: the action goes on from what it left in the folders when it was stopped; then they stay.
         """
         record = self.work / "stages" / f"{name}.json"
         digest = hashlib.sha256(json.dumps(key, sort_keys=True, default=str).encode()).hexdigest()
-        if record.is_file():
-            found = json.loads(record.read_text(encoding="utf-8"))
-            if found["key"] == digest and all(o.exists() for o in outputs):
-                self.say(f"{name}: reused")
-                return found["result"]
-            record.unlink()
-        for folder in folders:
-            shutil.rmtree(folder, ignore_errors=True)
-        result = action()
+        found = json.loads(record.read_text(encoding="utf-8")) if record.is_file() else {}
+        same, finished = found.get("key") == digest, "result" in found
+        if same and finished and all(o.exists() for o in outputs):
+            self.say(f"{name}: reused")
+            return found["result"]
+        if not (same and resumes and not finished):
+            for folder in folders:
+                shutil.rmtree(folder, ignore_errors=True)
         record.parent.mkdir(parents=True, exist_ok=True)
+        write_atomic(record, json.dumps({"key": digest}).encode())
+        result = action()
         write_atomic(record, json.dumps({"key": digest, "result": result}).encode())
         return result
 
@@ -143,10 +150,15 @@ def unify(
         say: gets a line per stage.
         data_key: what the data on disk depends on, where it is generated.
     """
-    if "unify" not in cfg:
-        raise engine.ConfigError("the config has no `unify` section")
+    _check(cfg)
     stages = Stages(work, say)
-    key: list[Any] = [lsu_onto.__version__, seed, data_key, _taxonomies(cfg)]
+    source = cfg.train_dataloader.dataset.get("source")
+    extra = {name: _ontology(e.dataset, source) for name, e in cfg.unify.extra.items()}
+    key = [
+        lsu_onto.__version__,
+        data_key,
+        [_ontology(d, source) for d in cfg.train_dataloader.dataset.datasets],
+    ]
 
     teacher_cfg = teacher_config(cfg, work, seed)
     last = work / "teacher" / "last_checkpoint"
@@ -162,21 +174,28 @@ def unify(
     models = {"teacher": (teacher_cfg, checkpoint)}
 
     key.append(file_sha256(checkpoint))
+    label_keys = []
     for name in cfg.unify.extra:
         one = pseudo_config(cfg, work, seed, name)
         folders = [work / "pseudo" / kind / name for kind in KINDS]
         manifests = [f / "manifest.json" for f in folders]
+        label_keys.append([*key, extra[name], _text(one)])
         stages.run(
-            f"pseudo-{name}", [*key, _text(one)], lambda c=one: _label(c, checkpoint), manifests, folders
+            f"pseudo-{name}",
+            label_keys[-1],
+            lambda c=one: _label(c, checkpoint),
+            manifests,
+            folders,
+            resumes=True,
         )
     scores = _score_labels(cfg, work)
 
     for kind in KINDS:
-        student_cfg = student_config(cfg, work, seed, kind)
+        student_cfg = student_config(cfg, work, seed, kind, checkpoint)
         folder = work / f"student_{kind}"
         path = stages.run(
             f"student-{kind}",
-            [*key, _text(student_cfg)],
+            [label_keys, _text(student_cfg)],
             lambda c=student_cfg: str(_train(c)),
             [folder / "last_checkpoint"],
             [folder],
@@ -189,8 +208,9 @@ def unify(
         wanted = [
             lsu_onto.__version__,
             file_sha256(path),
+            [_ontology(d, source) for d in cfg.unify.evaluate.values()],
+            [cfg[k].to_dict() for k in ("model", "val_dataloader", "val_evaluator") if k in cfg],
             cfg.unify.evaluate.to_dict(),
-            cfg.val_dataloader.to_dict(),
             data_key,
         ]
         results[model] = stages.run(
@@ -206,15 +226,32 @@ def unify(
     return results
 
 
-def _taxonomies(cfg: Config) -> list[str]:
-    """Hashes of every ontology that takes part: a changed `.tax` file makes the stages stale."""
-    datasets = [*cfg.train_dataloader.dataset.datasets, *(e.dataset for e in cfg.unify.extra.values())]
-    source = cfg.train_dataloader.dataset.get("source")
-    return [lsu_onto.load(d.taxonomy, d.get("source", source)).sha256 for d in datasets]
+def _check(cfg: Config) -> None:
+    """Find now what would otherwise come to light after hours of training."""
+    if "unify" not in cfg:
+        raise engine.ConfigError("the config has no `unify` section")
+    for key in ("extra", "evaluate"):
+        if key not in cfg.unify:
+            raise engine.ConfigError(f"the config's `unify` section has no `{key}`")
+    if cfg.train_dataloader.dataset.get("type") != "CompoundDataset":
+        raise engine.ConfigError(
+            "`train_dataloader.dataset` must be a CompoundDataset, for the student to extend"
+        )
+    for dataset in (*(e.dataset for e in cfg.unify.extra.values()), *cfg.unify.evaluate.values()):
+        if dataset.get("type") == "TaxDataset":
+            TaxDataset(**{k: v for k, v in dataset.items() if k not in ("type", "pipeline")})
+
+
+def _ontology(dataset: Any, source: str | None) -> str:
+    """The hash of a dataset's ontology: a changed `.tax` file makes the stages that need it stale."""
+    if "taxonomy" not in dataset:
+        return ""
+    return lsu_onto.load(dataset.taxonomy, dataset.get("source", source)).sha256
 
 
 def _text(cfg: Config) -> str:
-    return json.dumps(cfg.to_dict(), sort_keys=True, default=str)
+    """The config without the section `unify`: what a stage takes from there is in its own config."""
+    return json.dumps({k: v for k, v in cfg.to_dict().items() if k != "unify"}, sort_keys=True, default=str)
 
 
 def _save(cfg: Config, name: str) -> None:

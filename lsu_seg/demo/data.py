@@ -31,7 +31,7 @@ class Part:
 
 
 PARTS = (
-    Part("source", "source", SOURCE, "train", 20),
+    Part("source", "source", SOURCE, "train", 16),
     Part("source", "source", SOURCE, "val", 60),
     Part("town", "town", "demo_town", "train", 150),
     Part("country", "country", "demo_country", "train", 150),

@@ -95,19 +95,23 @@ class PseudoLabelLoop(BaseLoop):
         start = time.monotonic()
         with progress(self.title, len(self.dataloader)) as advance:
             for batch in self.dataloader:
-                todo = [
-                    (image, sample)
-                    for image, sample in zip(batch["inputs"], batch["data_samples"], strict=True)
-                    if not (out.done(sample.key) and (raw is None or raw.done(sample.key)))
-                ]
-                for group in _same_size(todo):
+                samples = batch["data_samples"]
+                todo = {s.key for s in samples if not (out.done(s.key) and (raw is None or raw.done(s.key)))}
+                for group in _same_size(list(zip(batch["inputs"], samples, strict=True))):
                     rows = [sample.gt_rows.data[0] for _, sample in group]
                     asked = [ambiguous_rows[r.long()] & (r >= 0) for r in rows]
-                    needed = raw is not None or any(bool(a.any()) for a in asked)
-                    views = self._views(teacher, [i for i, _ in group]) if needed else None
+                    needing = [n for n, a in enumerate(asked) if raw is not None or bool(a.any())]
+                    views: dict[int, list[View]] = {}
+                    if any(group[n][1].key in todo for n in needing):
+                        # All of them, also those that are done: an image's batch shows in the last bits of its
+                        # logits, and a resumed run must give the bytes of an unbroken one.
+                        seen = self._views(teacher, [group[n][0] for n in needing])
+                        views = dict(zip(needing, seen, strict=True))
                     for n, (_, sample) in enumerate(group):
+                        if sample.key not in todo:
+                            continue
                         name = sample.img_path
-                        mine = views[n] if views else _no_views(len(self.constraint.source_classes))
+                        mine = views.get(n) or _no_views(len(self.constraint.source_classes))
                         decoded = decode(mine, rows[n], allowed, self.threshold, name)
                         count = int(asked[n].sum())
                         record = {
@@ -116,13 +120,13 @@ class PseudoLabelLoop(BaseLoop):
                             "confidence": round(float(decoded.confidence[asked[n]].mean()), 4)
                             if count
                             else 1.0,
-                            "teacher": views is not None,
+                            "teacher": n in views,
                         }
                         out.write(sample.key, decoded.labels.cpu().numpy(), record)
-                        if raw is not None and views is not None:
+                        if raw is not None:
                             labels = decode_unconstrained(views[n], tuple(rows[n].shape), name).labels
                             raw.write(sample.key, labels.cpu().numpy(), {"pixels": rows[n].numel()})
-                        images, skipped = images + 1, skipped + (views is None)
+                        images, skipped = images + 1, skipped + (n not in views)
                         ambiguous, pixels = ambiguous + count, pixels + rows[n].numel()
                 rate = images / max(1e-9, time.monotonic() - start)
                 advance(note=f"{rate:.1f} img/s, {ambiguous / max(1, pixels):.0%} of pixels asked")

@@ -51,7 +51,8 @@ class OutputFolder:
         try:
             self.root.mkdir(parents=True, exist_ok=True)
             self._settle(manifest)
-            self._records = (self.root / f"records-{rank}.jsonl").open("a", encoding="utf-8")
+            self._records = (self.root / f"records-{rank}.jsonl").open("a+b")
+            self._end_line()
         except OSError as e:
             raise OutputError(
                 f"{self.root}: cannot write there ({e.strerror}); choose another output folder"
@@ -75,6 +76,13 @@ class OutputFolder:
                 "  help: remove the folder to label again, or write to another one"
             )
 
+    def _end_line(self) -> None:
+        """After a kill the last record may be cut off: it is lost, the next must not be lost with it."""
+        if self._records.seek(0, 2):
+            self._records.seek(-1, 2)
+            if self._records.read(1) != b"\n":
+                self._records.write(b"\n")
+
     def done(self, key: str) -> bool:
         """Whether the label exists. Files appear under their final name only when whole."""
         return self.path(key).is_file()
@@ -87,7 +95,7 @@ class OutputFolder:
         path = self.path(key)
         path.parent.mkdir(parents=True, exist_ok=True)
         write_labels(path, labels, self.palette)
-        self._records.write(json.dumps({"key": key, **record}) + "\n")
+        self._records.write(json.dumps({"key": key, **record}).encode() + b"\n")
         self._records.flush()
 
     def records(self) -> Iterator[dict[str, Any]]:

@@ -3,7 +3,7 @@
 `lsu-seg demo` draws the data first; then `lsu-seg unify` runs every stage, `tools/train.py` the teacher alone.
 """
 
-_base_ = ["../_base_/unet_small.py", "../_base_/schedule_short.py"]
+_base_ = ["../_base_/resnet_fpn_small.py", "../_base_/schedule_short.py"]
 custom_imports = dict(imports=["lsu_seg"])
 default_scope = "mmseg"
 
@@ -15,7 +15,7 @@ train_pipeline = [
     dict(type="LoadImageFromFile"),
     dict(type="LoadTaxAnnotations"),
     dict(type="RandomResize", scale=(192, 96), ratio_range=(0.75, 1.5), keep_ratio=True),
-    dict(type="RandomCrop", crop_size=(96, 192), cat_max_ratio=0.9),
+    dict(type="RandomCrop", crop_size=(96, 192)),
     dict(type="RandomFlip", prob=0.5),
     dict(type="PhotoMetricDistortion"),
     dict(type="PackTaxInputs"),
@@ -27,14 +27,18 @@ test_pipeline = [
 ]
 
 train_dataloader = dict(
-    batch_size=8,
+    batch_size=4,
     num_workers=0,
     sampler=dict(type="CompoundSampler"),
     dataset=dict(
         type="CompoundDataset",
         source=source,
         pipeline=train_pipeline,
-        datasets=[dict(type="TaxDataset", taxonomy="demo", data_root=f"{data_root}/source", split="train")],
+        datasets=[
+            dict(
+                type="TaxDataset", taxonomy="demo", data_root=f"{data_root}/source", split="train", weight=5.0
+            )
+        ],
     ),
 )
 val_dataloader = dict(
@@ -50,7 +54,7 @@ val_dataloader = dict(
     ),
 )
 val_evaluator = dict(type="OntologyIoU", source=source)
-val_cfg = dict(type="ValLoop")
+train_cfg = dict(max_iters=1200, val_interval=1200)
 
 unify = dict(
     extra=dict(
@@ -75,6 +79,7 @@ unify = dict(
             truth=dict(taxonomy="demo", folder=f"{data_root}/country/truth/train"),
         ),
     ),
+    student_init="teacher",
     views=dict(scales=(1.0, 1.5), flips=(False, True)),
     evaluate=dict(
         source_val=dict(type="TaxDataset", taxonomy="demo", data_root=f"{data_root}/source", split="val"),
