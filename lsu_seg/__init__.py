@@ -4,7 +4,16 @@
 (`compat`). It imports neither torch nor our own modules; those come with the first name that is looked up.
 """
 
-from . import compat
+import importlib.util
+
+for _needed in ("mmengine", "mmseg", "torch"):
+    if importlib.util.find_spec(_needed) is None:
+        raise ImportError(
+            f"lsu_seg needs `{_needed}`, which is not installed: pip install 'lsu-toolkit[seg]'"
+            " (lsu_onto works without it)"
+        )
+
+from . import compat  # noqa: E402
 
 compat.install()  # before anything imports mmseg.models or loads a checkpoint
 

@@ -17,6 +17,9 @@ from mmengine.runner import Runner
 
 from lsu_seg.teachers import TeacherError
 
+with contextlib.redirect_stdout(io.StringIO()):
+    import mmseg.datasets  # noqa: F401 - once and here, as the forks print a line about an optional package
+
 
 class ConfigError(ValueError):
     """A config that cannot be run. The message names what is missing."""
@@ -74,9 +77,20 @@ class QuietRunner(Runner):
         return logger
 
 
+def renamed(cfg: Config, name: str) -> Config:
+    """A copy named `<name>.py`: under its name mmengine writes a config into the work folder, over one of that name."""
+    return Config(copy.deepcopy(cfg.to_dict()), cfg_text="#", filename=f"{name}.py")
+
+
 def build_runner(cfg: Config, quiet: bool = False) -> Runner:
     """A Runner of a name of its own, so that several can be built in one process."""
     cfg = copy.deepcopy(cfg)
+    try:
+        Path(cfg.work_dir).mkdir(parents=True, exist_ok=True)
+    except OSError as e:
+        raise ConfigError(
+            f"{cfg.work_dir}: cannot be the work folder ({e.strerror}); choose another with `--work-dir`"
+        ) from e
     cfg.experiment_name = f"{Path(cfg.work_dir).name}-{next(_NUMBER)}"
     return (QuietRunner if quiet else Runner).from_cfg(cfg)
 
@@ -137,7 +151,7 @@ def evaluate(
         )
     results = {}
     for name, dataset in sets.items():
-        one = copy.deepcopy(cfg)
+        one = renamed(cfg, f"evaluate_{name}")
         one.test_dataloader = copy.deepcopy(loader)
         pipeline = one.test_dataloader.dataset.get("pipeline")
         one.test_dataloader.dataset = copy.deepcopy(dataset)

@@ -46,7 +46,7 @@ KINDS = ("raw", "constrained")
 
 def teacher_config(cfg: Config, work: Path, seed: int) -> Config:
     """The config as it is, with a folder, a seed and a progress bar."""
-    cfg = _stage(cfg, work / "teacher", seed)
+    cfg = _stage(cfg, work / "teacher", seed, "teacher")
     cfg.custom_hooks = [*cfg.get("custom_hooks", []), dict(type="TrainProgressHook", title="teacher")]
     return cfg
 
@@ -58,7 +58,7 @@ def pseudo_config(cfg: Config, work: Path, seed: int, name: str) -> Config:
     pipeline = loader.dataset.pipeline
     loader.dataset = copy.deepcopy(extra.dataset)
     loader.dataset.pipeline = pipeline
-    out = _stage(cfg, work / "pseudo", seed)
+    out = _stage(cfg, work / "pseudo", seed, name)
     out.test_dataloader = loader
     out.test_cfg = dict(
         type="PseudoLabelLoop",
@@ -72,7 +72,7 @@ def pseudo_config(cfg: Config, work: Path, seed: int, name: str) -> Config:
 
 def student_config(cfg: Config, work: Path, seed: int, kind: str, teacher: Path) -> Config:
     """The teacher's config, trained on the union of the source dataset and the pseudo-labelled ones."""
-    out = _stage(cfg, work / f"student_{kind}", seed)
+    out = _stage(cfg, work / f"student_{kind}", seed, f"student_{kind}")
     if cfg.unify.get("student_init") == "teacher":
         out.load_from = str(teacher)
     compound = out.train_dataloader.dataset
@@ -87,8 +87,8 @@ def student_config(cfg: Config, work: Path, seed: int, kind: str, teacher: Path)
     return out
 
 
-def _stage(cfg: Config, folder: Path, seed: int) -> Config:
-    out = copy.deepcopy(cfg)
+def _stage(cfg: Config, folder: Path, seed: int, name: str) -> Config:
+    out = engine.renamed(cfg, name)  # the file that mmengine writes can be run by `tools/*.py`
     out.work_dir = str(folder)
     out.randomness = dict(seed=seed)
     return out
@@ -195,7 +195,7 @@ def unify(
         folder = work / f"student_{kind}"
         path = stages.run(
             f"student-{kind}",
-            [label_keys, _text(student_cfg)],
+            [*key, label_keys, _text(student_cfg)],
             lambda c=student_cfg: str(_train(c)),
             [folder / "last_checkpoint"],
             [folder],
@@ -239,7 +239,8 @@ def _check(cfg: Config) -> None:
         )
     for dataset in (*(e.dataset for e in cfg.unify.extra.values()), *cfg.unify.evaluate.values()):
         if dataset.get("type") == "TaxDataset":
-            TaxDataset(**{k: v for k, v in dataset.items() if k not in ("type", "pipeline")})
+            options = {k: v for k, v in dataset.items() if k not in ("type", "pipeline")}
+            TaxDataset(**{**options, "lazy_init": True}).load_data_list()
 
 
 def _ontology(dataset: Any, source: str | None) -> str:
@@ -254,19 +255,11 @@ def _text(cfg: Config) -> str:
     return json.dumps({k: v for k, v in cfg.to_dict().items() if k != "unify"}, sort_keys=True, default=str)
 
 
-def _save(cfg: Config, name: str) -> None:
-    folder = Path(cfg.work_dir)
-    folder.mkdir(parents=True, exist_ok=True)
-    cfg.dump(folder / name)
-
-
 def _train(cfg: Config) -> Path:
-    _save(cfg, "config.py")
     return engine.train(cfg, quiet=True)
 
 
 def _label(cfg: Config, checkpoint: Path) -> dict[str, float]:
-    _save(cfg, f"{Path(cfg.test_cfg.out_dir).name}.py")
     return engine.pseudo_label(cfg, checkpoint, quiet=True)
 
 

@@ -69,7 +69,11 @@ class OutputFolder:
         except ValueError:
             raise OutputError(f"{path}: not a manifest; remove the folder or choose another") from None
         changed = sorted(k for k in wanted.keys() | found.keys() if wanted.get(k) != found.get(k))
-        if changed:
+        if (
+            changed and next(self.root.rglob("*.png"), None) is None
+        ):  # a run that ended before its first label
+            write_atomic(path, json.dumps(wanted, indent=2, sort_keys=True).encode())
+        elif changed:
             lines = "\n".join(f"  {k}: there {found.get(k)}, now {wanted.get(k)}" for k in changed)
             raise OutputError(
                 f"{self.root} holds labels made with other settings:\n{lines}\n"

@@ -310,6 +310,7 @@ def test_a_teacher_of_other_classes_is_refused(world: Path, tmp_path: Path) -> N
     with pytest.raises(TeacherError, match="the teacher predicts 6 classes, and the source taxonomy has 5"):
         engine.pseudo_label(cfg, six, quiet=True)
     assert labels(tmp_path) == {}
+    assert run(world, tmp_path)["images"] == 6  # what wrote nothing has no claim on the folder
 
 
 def test_half_a_checkpoint_is_refused(world: Path, tmp_path: Path) -> None:

@@ -126,7 +126,7 @@ def model_config(num_classes: int = 5) -> dict[str, Any]:
         decode_head=dict(
             type="FCNHead", in_channels=4, in_index=1, channels=8, num_convs=1, concat_input=False,
             dropout_ratio=0.0, num_classes=num_classes, norm_cfg=dict(type="BN"), align_corners=False,
-            loss_decode=dict(type="CrossEntropyLoss"),
+            loss_decode=dict(type="CrossEntropyLoss", avg_non_ignore=True),
         ),
         test_cfg=dict(mode="whole"),
     )  # fmt: skip
@@ -147,7 +147,8 @@ def label_config(dataset: dict[str, Any], work: Path, batch_size: int = 2, **loo
                 dataset=dict(type="TaxDataset", pipeline=LOAD, **dataset),
             ),
             test_cfg=dict(type="PseudoLabelLoop", out_dir=str(work / "labels"), **loop),
-        )
+        ),
+        format_python_code=False,
     )
 
 

@@ -9,6 +9,7 @@ Indices split one folder of 100 frames: every fifth for the teacher, the rest fo
 _base_ = ["../_base_/resnet_fpn_small.py", "../_base_/schedule_short.py"]
 custom_imports = dict(imports=["lsu_seg"])
 default_scope = "mmseg"
+custom_hooks = [dict(type="ChannelsLastHook")]
 
 source = "camvid11"
 data_root = "data/camvid"

@@ -6,6 +6,7 @@
 _base_ = ["../_base_/resnet_fpn_small.py", "../_base_/schedule_short.py"]
 custom_imports = dict(imports=["lsu_seg"])
 default_scope = "mmseg"
+custom_hooks = [dict(type="ChannelsLastHook")]
 
 source = "demo"
 data_root = "work/demo/data"
@@ -54,7 +55,7 @@ val_dataloader = dict(
     ),
 )
 val_evaluator = dict(type="OntologyIoU", source=source)
-train_cfg = dict(max_iters=1200, val_interval=1200)
+train_cfg = dict(max_iters=1300, val_interval=1300)
 
 unify = dict(
     extra=dict(

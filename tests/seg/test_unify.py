@@ -1,0 +1,315 @@
+"""The whole method on a handful of drawn scenes: what is written, and what a second run does again."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from collections.abc import Iterator
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import pytest
+from mmengine.config import Config
+from mmengine.registry import init_default_scope
+from mmseg.registry import MODELS
+from tiny import LOAD, model_config
+
+import lsu_onto
+import lsu_seg
+from lsu_onto.library import shipped
+from lsu_seg import engine, report, unify
+from lsu_seg.demo import data
+from lsu_seg.layout import DatasetError
+
+CONFIGS = Path(lsu_seg.__file__).parent / "configs"
+MODEL_NAMES = ["teacher", "student_raw", "student_constrained"]
+EVALUATIONS = [f"evaluate-{m}" for m in MODEL_NAMES]
+LABELS = ["pseudo-town", "pseudo-country"]
+STUDENTS = ["student-raw", "student-constrained"]
+STAGES = ["teacher", *LABELS, *STUDENTS, *EVALUATIONS]
+
+
+def config(root: Path, iterations: int = 4) -> Config:
+    """A teacher of a few hundred weights, two extra datasets, two sets to judge on."""
+
+    def tax(taxonomy: str, folder: str, split: str) -> dict[str, Any]:
+        return dict(
+            type="TaxDataset", taxonomy=str(root / f"tax/{taxonomy}.tax"), source="demo",
+            data_root=str(root / "data" / folder), split=split,
+            serialize_data=False,  # which collects garbage every time
+        )  # fmt: skip
+
+    def extra(name: str) -> dict[str, Any]:
+        truth = dict(taxonomy=str(root / "tax/demo.tax"), folder=str(root / f"data/{name}/truth/train"))
+        return dict(dataset=tax(f"demo_{name}", name, "train"), truth=truth)
+
+    return Config(
+        dict(
+            custom_imports=dict(imports=["lsu_seg"]),
+            default_scope="mmseg",
+            log_level="WARNING",
+            model=model_config(15),
+            train_dataloader=dict(
+                batch_size=2,
+                sampler=dict(type="CompoundSampler"),
+                dataset=dict(
+                    type="CompoundDataset", source="demo", pipeline=LOAD, datasets=[tax("demo", "source", "train")]
+                ),
+            ),
+            val_dataloader=dict(
+                batch_size=2,
+                sampler=dict(type="DefaultSampler", shuffle=False),
+                dataset=dict(**tax("demo", "source", "val"), pipeline=LOAD),
+            ),
+            val_evaluator=dict(type="OntologyIoU", source="demo"),
+            val_cfg=dict(type="ValLoop"),
+            optim_wrapper=dict(type="OptimWrapper", optimizer=dict(type="AdamW", lr=1e-2)),
+            train_cfg=dict(type="IterBasedTrainLoop", max_iters=iterations, val_interval=1000),
+            default_hooks=dict(checkpoint=dict(type="CheckpointHook", by_epoch=False, interval=1000)),
+            unify=dict(
+                extra=dict(town=extra("town"), country=extra("country")),
+                views=dict(scales=(1.0,), flips=(False,)),
+                evaluate=dict(source_val=tax("demo", "source", "val"), zero_shot=tax("demo", "zero_shot", "val")),
+            ),
+        ),
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="module", autouse=True)
+def unformatted_configs() -> Iterator[None]:
+    """Every run writes its config four times, and laying it out takes longer than training on it."""
+    with pytest.MonkeyPatch.context() as patch:
+        for module in ("yapf.yapflib.yapf_api", "mmengine.config.config"):  # the originals import it early
+            patch.setattr(f"{module}.FormatCode", lambda text, **_: (text, True), raising=False)
+        yield
+
+
+class Project:
+    """A folder with taxonomies, scenes and, after `run`, results."""
+
+    def __init__(self, root: Path) -> None:
+        self.root, self.work = root, root / "work"
+
+    def run(self, cfg: Config | None = None, seed: int = 0, data_key: Any = None) -> set[str]:
+        """Run the method; returns the stages that were not reused."""
+        said: list[str] = []
+        self.results = unify.unify(cfg or config(self.root), self.work, seed, said.append, data_key)
+        return set(STAGES) - {line.removesuffix(": reused") for line in said}
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    project = Project(tmp_path_factory.mktemp("unify"))
+    shutil.copytree(shipped() / "demo", project.root / "tax")
+    with pytest.MonkeyPatch.context() as patch:
+        parts = zip(data.PARTS, (4, 2, 3, 3, 2), strict=True)
+        patch.setattr(data, "PARTS", [data.Part(**{**vars(p), "images": n}) for p, n in parts])
+        data.make_data(project.root / "data", seed=0)
+    assert project.run() == set(STAGES)
+    return project
+
+
+@pytest.fixture
+def project(finished: Project, tmp_path: Path) -> Iterator[Project]:
+    """A finished run to change: paths are a part of configs, so it is the same folder, put back afterwards."""
+    shutil.copytree(finished.root, tmp_path / "before")
+    yield finished
+    shutil.rmtree(finished.root)
+    shutil.copytree(tmp_path / "before", finished.root)
+
+
+# --- what is written ---------------------------------------------------------------------------------------
+
+
+def test_results(finished: Project) -> None:
+    results = json.loads((finished.work / "results.json").read_text())
+    assert results.keys() == {*MODEL_NAMES, "pseudo_labels", "settings"}
+    for model in MODEL_NAMES:
+        assert results[model].keys() == {"source_val", "zero_shot"}
+        for values in results[model].values():
+            assert 0 <= values["miou"] <= 1
+            assert values["miou"] == values["source/mIoU"]
+    assert results["pseudo_labels"].keys() == {"raw", "constrained"}
+    for kind in ("raw", "constrained"):
+        assert {n: v["images"] for n, v in results["pseudo_labels"][kind].items()} == {
+            "town": 3,
+            "country": 3,
+        }
+    assert results["settings"]["seed"] == 0
+
+
+def test_constraints_make_better_labels(finished: Project) -> None:
+    scores = finished.results["pseudo_labels"]
+    for name in ("town", "country"):
+        assert scores["constrained"][name]["miou"] > scores["raw"][name]["miou"] + 0.1
+
+
+def test_every_label_is_there_in_both_kinds(finished: Project) -> None:
+    files = {str(f.relative_to(finished.work / "pseudo")) for f in (finished.work / "pseudo").rglob("*.png")}
+    trees = {"town": "labels/train/town_{:04}.png", "country": "annotations/train/country_{:04}_color.png"}
+    assert files == {
+        f"{kind}/{name}/{tree.format(i)}" for kind in unify.KINDS for name, tree in trees.items() for i in range(3)
+    }  # fmt: skip
+
+
+def test_each_stage_leaves_a_config_that_can_be_run(finished: Project) -> None:
+    for name in MODEL_NAMES:
+        cfg = engine.load_config(finished.work / name / f"{name}.py")
+        assert cfg.work_dir == str(finished.work / name)
+    student = engine.load_config(finished.work / "student_constrained/student_constrained.py")
+    assert [d.get("labels") for d in student.train_dataloader.dataset.datasets] == [
+        None, *(str(finished.work / "pseudo/constrained" / n) for n in ("town", "country"))
+    ]  # fmt: skip
+
+
+class Pictures(HTMLParser):
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.found: list[str] = []
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.found += [v or "" for k, v in attrs if tag == "img" and k == "src"]
+
+
+def test_the_report_shows_what_it_names(finished: Project) -> None:
+    page = report.write(config(finished.root), finished.work, finished.results)
+    assert page == finished.work / "report/index.html"
+    pictures = Pictures(page.read_text()).found
+    assert len(pictures) >= 2 * 3 * 4
+    assert all((page.parent / p).stat().st_size > 0 for p in pictures)
+    text = report.table(finished.results)
+    for value in (finished.results["teacher"]["zero_shot"]["miou"],):
+        assert f"{value:.1%}" in text
+        assert f"{value:.1%}" in page.read_text()
+    assert re.search(r"student, constrained labels.*\([+-]\d+\.\d\)", text)
+
+
+# --- what is done again ------------------------------------------------------------------------------------
+
+
+def test_nothing_changed(project: Project) -> None:
+    before = {f: f.stat().st_mtime_ns for f in project.work.rglob("*") if f.name != "results.json"}
+    assert project.run() == set()
+    assert {f: f.stat().st_mtime_ns for f in project.work.rglob("*") if f.name != "results.json"} == before
+
+
+def test_a_changed_relation_of_an_extra_dataset(project: Project) -> None:
+    tax = project.root / "tax/demo_town.tax"
+    tax.write_text(
+        tax.read_text().replace("> sidewalk ~ grass ", "> sidewalk ~ grass tree ").replace("> tree", "~ tree")
+    )
+    assert project.run() == {"pseudo-town", *STUDENTS, *EVALUATIONS[1:]}  # fmt: skip
+
+
+def test_a_changed_source_taxonomy(project: Project) -> None:
+    tax = project.root / "tax/demo.tax"
+    tax.write_text(tax.read_text().replace("#808000", "#808001").replace("v1\n", "v1\n\n# a new note\n", 1))
+    assert project.run() == set(STAGES)
+
+
+def test_another_seed(project: Project) -> None:
+    assert project.run(seed=1) == set(STAGES)
+    assert project.results["settings"]["seed"] == 1
+
+
+def test_a_longer_training(project: Project) -> None:
+    assert project.run(config(project.root, iterations=5)) == set(STAGES)
+
+
+def test_other_views(project: Project) -> None:
+    cfg = config(project.root)
+    cfg.unify.views.flips = (False, True)
+    assert project.run(cfg) == {*LABELS, *STUDENTS, *EVALUATIONS[1:]}
+
+
+def test_another_set_to_judge_on(project: Project) -> None:
+    cfg = config(project.root)
+    cfg.unify.evaluate.pop("zero_shot")
+    assert project.run(cfg) == set(EVALUATIONS)
+    assert project.results["teacher"].keys() == {"source_val"}
+
+
+def test_one_extra_dataset_less(project: Project) -> None:
+    cfg = config(project.root)
+    cfg.unify.extra.pop("country")
+    assert project.run(cfg) == {*STUDENTS, *EVALUATIONS[1:], "pseudo-country"}  # the last: not asked for
+    assert project.results["pseudo_labels"]["raw"].keys() == {"town"}
+
+
+def test_lost_results_are_made_again(project: Project) -> None:
+    shutil.rmtree(project.work / "student_raw")
+    before = json.loads((project.work / "results.json").read_text())["student_raw"]
+    assert project.run() == {"student-raw", "evaluate-student_raw"}
+    assert project.results["student_raw"] == before
+
+
+def test_labels_go_on_where_they_were_stopped(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Stopped after the second image of six, each of which is written twice: constrained and raw."""
+    cfg = config(project.root)
+    cfg.unify.views.flips = (True,)
+    write, written = unify.write_atomic, []
+
+    def stop_at_fifth(path: Path, *args: Any) -> None:
+        if len(written) == 4:
+            raise KeyboardInterrupt
+        write(path, *args)
+        written.append(str(path))
+
+    with monkeypatch.context() as patch:
+        patch.setattr("lsu_seg.encodings.write_atomic", stop_at_fifth)
+        with pytest.raises(KeyboardInterrupt):
+            project.run(cfg)
+    kept = {Path(f): Path(f).stat().st_mtime_ns for f in written}
+    assert {f.suffix for f in kept} == {".png"}
+    assert project.run(cfg) == {*LABELS, *STUDENTS, *EVALUATIONS[1:]}
+    assert {f: f.stat().st_mtime_ns for f in kept} == kept
+
+
+# --- mistakes ----------------------------------------------------------------------------------------------
+
+
+def test_mistakes_come_to_light_before_any_training(finished: Project, tmp_path: Path) -> None:
+    def refused(change: Any, error: type[Exception], message: str) -> None:
+        cfg = config(finished.root)
+        change(cfg)
+        with pytest.raises(error, match=message):
+            unify.unify(cfg, tmp_path / "work", say=print)
+        assert not (tmp_path / "work").exists()
+
+    refused(lambda c: c.pop("unify"), engine.ConfigError, "no `unify` section")
+    refused(lambda c: c.unify.pop("extra"), engine.ConfigError, "no `extra`")
+    refused(lambda c: c.unify.pop("evaluate"), engine.ConfigError, "no `evaluate`")
+    one = config(finished.root).train_dataloader.dataset.datasets[0]
+    refused(lambda c: c.train_dataloader.update(dataset=one), engine.ConfigError, "must be a CompoundDataset")
+    for name in ("extra.town.dataset", "evaluate.zero_shot"):
+        refused(
+            lambda c, n=name: c.merge_from_dict({f"unify.{n}.data_root": "gone"}),
+            DatasetError,
+            "no such folder",
+        )
+        refused(
+            lambda c, n=name: c.merge_from_dict({f"unify.{n}.taxonomy": "atlantis"}),
+            lsu_onto.TaxonomyError,
+            "atlantis",
+        )
+
+
+# --- shipped configs ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "file", [f for f in sorted(CONFIGS.rglob("*.py")) if f.parent.name != "_base_"], ids=lambda f: f.stem
+)
+def test_a_shipped_config_loads_and_its_model_fits_its_source(file: Path) -> None:
+    cfg = engine.load_config(file)
+    init_default_scope(cfg.default_scope)
+    model = MODELS.build(cfg.model)
+    source = lsu_onto.load(cfg.train_dataloader.dataset.source)
+    assert model.decode_head.num_classes == source.num_classes
+    for dataset in (*cfg.train_dataloader.dataset.datasets, *(e.dataset for e in cfg.unify.extra.values())):
+        constraint = lsu_onto.load(dataset.taxonomy, dataset.get("source"))
+        assert constraint.source_classes == source.source_classes
+        assert dataset.split in constraint.layout.splits
