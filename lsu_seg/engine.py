@@ -15,10 +15,11 @@ from mmengine.config import Config
 from mmengine.logging import MMLogger
 from mmengine.runner import Runner
 
+from lsu_seg.compat import UntrustedCheckpointError
 from lsu_seg.teachers import TeacherError
 
-with contextlib.redirect_stdout(io.StringIO()):
-    import mmseg.datasets  # noqa: F401 - once and here, as the forks print a line about an optional package
+with contextlib.redirect_stdout(io.StringIO()):  # the forks print a line about an optional package
+    import mmseg.datasets  # noqa: F401
 
 
 class ConfigError(ValueError):
@@ -75,6 +76,10 @@ class QuietRunner(Runner):
             if not isinstance(handler, logging.FileHandler):
                 handler.setLevel(logging.ERROR)
         return logger
+
+    def load_checkpoint(self, *args: Any, **kwargs: Any) -> Any:
+        with contextlib.redirect_stdout(io.StringIO()):  # it prints a line past every logger
+            return super().load_checkpoint(*args, **kwargs)
 
 
 def renamed(cfg: Config, name: str) -> Config:
@@ -181,10 +186,14 @@ def _with_checkpoint(cfg: Config, checkpoint: str | Path, quiet: bool) -> Runner
     cfg.load_from = str(checkpoint)
     runner = build_runner(cfg, quiet)
     try:
-        with contextlib.redirect_stdout(io.StringIO()) if quiet else contextlib.nullcontext():
-            loaded = runner.load_checkpoint(str(checkpoint), strict=True)  # prints a line past every logger
+        loaded = runner.load_checkpoint(str(checkpoint), strict=True)
+    except UntrustedCheckpointError:
+        raise
+    except EOFError as e:
+        raise TeacherError(f"`{checkpoint}` is empty or cut off; get the file again") from e
     except RuntimeError as e:
-        raise TeacherError(f"`{checkpoint}` does not fit the config's model: {e}") from e
+        what = "cannot be read" if "PytorchStreamReader" in str(e) else "does not fit the config's model"
+        raise TeacherError(f"`{checkpoint}` {what}: {e}") from e
     model = getattr(runner.model, "module", runner.model)
     model.dataset_meta = loaded.get("meta", {}).get("dataset_meta")
     return runner

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from contextlib import ExitStack, closing
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -81,10 +83,21 @@ class PseudoLabelLoop(BaseLoop):
 
     def run(self) -> dict[str, float]:
         """Label the dataset; returns counts and speed."""
+        with ExitStack() as stack:
+            out = stack.enter_context(closing(self._folder(self.out_dir, constrained=True)))
+            raw = None
+            if self.raw_dir:
+                raw = stack.enter_context(closing(self._folder(self.raw_dir, constrained=False)))
+            return self._label(out, raw)
+
+    def _folder(self, path: str, constrained: bool) -> OutputFolder:
+        data = self.dataloader.dataset.data_root
+        if Path(path).resolve().is_relative_to(Path(data).resolve()):
+            raise OutputError(f"{path} is the dataset's folder {data} or inside it; write labels elsewhere")
         rank, _ = get_dist_info()
-        palette = self.constraint.source_palette
-        out = OutputFolder(self.out_dir, self.manifest(True), palette, rank)
-        raw = OutputFolder(self.raw_dir, self.manifest(False), palette, rank) if self.raw_dir else None
+        return OutputFolder(path, self.manifest(constrained), self.constraint.source_palette, rank)
+
+    def _label(self, out: OutputFolder, raw: OutputFolder | None) -> dict[str, float]:
         self.runner.load_or_resume()
         self.runner.call_hook("before_test")
         self.runner.model.eval()
@@ -130,8 +143,6 @@ class PseudoLabelLoop(BaseLoop):
                         ambiguous, pixels = ambiguous + count, pixels + rows[n].numel()
                 rate = images / max(1e-9, time.monotonic() - start)
                 advance(note=f"{rate:.1f} img/s, {ambiguous / max(1, pixels):.0%} of pixels asked")
-        for folder in filter(None, (out, raw)):
-            folder.close()
         self.runner.call_hook("after_test")
         seconds = time.monotonic() - start
         result = {

@@ -10,6 +10,11 @@ from typing import Any
 
 import numpy as np
 
+try:
+    import fcntl
+except ImportError:  # Windows has no locks of this kind
+    fcntl = None  # type: ignore[assignment]
+
 from lsu_seg.encodings import write_atomic, write_labels
 
 MANIFEST = "manifest.json"
@@ -50,13 +55,29 @@ class OutputFolder:
         self.palette = palette
         try:
             self.root.mkdir(parents=True, exist_ok=True)
-            self._settle(manifest)
             self._records = (self.root / f"records-{rank}.jsonl").open("a+b")
-            self._end_line()
+            try:
+                self._lock()
+                self._settle(manifest)
+                self._end_line()
+            except BaseException:
+                self._records.close()  # and with it the lock
+                raise
         except OSError as e:
             raise OutputError(
                 f"{self.root}: cannot write there ({e.strerror}); choose another output folder"
             ) from e
+
+    def _lock(self) -> None:
+        """Keep a second run out for as long as this one lives, however it ends."""
+        if fcntl is None:
+            return
+        try:
+            fcntl.flock(self._records, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise OutputError(
+                f"{self.root}: another run is writing there; wait for it, or choose another"
+            ) from None
 
     def _settle(self, manifest: dict[str, Any]) -> None:
         path = self.root / MANIFEST

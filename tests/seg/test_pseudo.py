@@ -270,6 +270,7 @@ def test_other_settings_are_refused(
         refusal.value
     )
     assert labels(tmp_path) == before
+    assert run(world, tmp_path)["images"] == 0
 
 
 def test_another_teacher_or_taxonomy_is_refused(world: Path, tmp_path: Path) -> None:
@@ -338,6 +339,27 @@ def test_a_teacher_that_says_nan(world: Path, tmp_path: Path) -> None:
 def test_no_view_is_refused(world: Path, tmp_path: Path, options: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match="give no view"):
         run(world, tmp_path, **options)
+
+
+@pytest.mark.parametrize("folder", [".", "labels", "pseudo"])
+def test_the_dataset_is_never_written_to(world: Path, tmp_path: Path, folder: str) -> None:
+    before = labels(world / "park")
+    for key in ("out_dir", "raw_dir"):
+        cfg = config(world, tmp_path)
+        cfg.test_cfg[key] = str(world / "park" / folder)
+        with pytest.raises(OutputError, match=r"is the dataset's folder .* or inside it"):
+            engine.pseudo_label(cfg, world / "teacher.pth", quiet=True)
+    assert labels(world / "park") == before
+
+
+def test_a_second_run_into_the_same_folder_is_refused(world: Path, tmp_path: Path) -> None:
+    run(world, tmp_path)
+    manifest = json.loads((tmp_path / "labels/manifest.json").read_text())
+    out = OutputFolder(tmp_path / "labels", manifest, np.zeros((5, 3), np.uint8))
+    with pytest.raises(OutputError, match="another run is writing there"):
+        run(world, tmp_path)
+    out.close()
+    assert run(world, tmp_path)["images"] == 0
 
 
 def test_only_one_dataset_at_a_time(world: Path, tmp_path: Path) -> None:

@@ -14,8 +14,6 @@ import torch
 from mmengine.config import Config
 from PIL import Image
 
-from lsu_onto import ROW_VOID
-
 CLASSES = ["road", "grass", "tree", "sky", "car"]
 VOID = 255
 
@@ -166,8 +164,3 @@ def save_checkpoint(path: Path, seed: int = 0, classes: Sequence[str] = CLASSES,
     meta = {"dataset_meta": {"classes": list(classes), "palette": [[0, 0, 0]] * len(classes)}}
     torch.save({"state_dict": weights, "meta": meta}, path)
     return path
-
-
-def void_or(rows: np.ndarray, row: int) -> np.ndarray:
-    """Where annotators drew `row` or nothing."""
-    return (rows == row) | (rows == ROW_VOID)

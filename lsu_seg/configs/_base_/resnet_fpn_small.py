@@ -36,7 +36,7 @@ model = dict(
         num_classes=15,  # the child config says how many
         norm_cfg=norm_cfg,
         align_corners=False,
-        loss_decode=dict(type="CrossEntropyLoss"),
+        loss_decode=dict(type="CrossEntropyLoss", avg_non_ignore=True),
     ),
     train_cfg=dict(),
     test_cfg=dict(mode="whole"),

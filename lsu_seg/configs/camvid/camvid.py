@@ -1,7 +1,7 @@
 """CamVid: twenty fine-labelled frames for the teacher, the other frames in coarse classes as the extra dataset.
 
-    lsu-seg relabel camvid_coarse --source camvid11 --data-root CAMVID --split train -o CAMVID_COARSE
-    lsu-seg unify lsu_seg/configs/camvid/camvid.py --data-root CAMVID -o coarse_root=CAMVID_COARSE
+    lsu-seg relabel camvid_coarse --source camvid11 --data-root CAMVID --split train -o work/camvid_coarse
+    lsu-seg unify lsu_seg/configs/camvid/camvid.py --data-root CAMVID
 
 Indices split one folder of 100 frames: every fifth for the teacher, the rest for the extra dataset.
 """
