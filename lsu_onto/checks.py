@@ -86,6 +86,13 @@ def channels_not_contiguous(t: Taxonomy) -> Findings:
 
 def id_out_of_range(t: Taxonomy) -> Findings:
     limit = _id_limit(t.encoding)
+    for value in t.void:
+        if value >= limit and t.encoding != "rgb":
+            yield Diagnostic(
+                "TAX107",
+                f"void value {value} does not fit `encoding: {t.encoding}` (0 to {limit - 1})",
+                t.span,
+            )
     for c in t.classes:
         for low, high in c.ids:
             if high >= limit and t.encoding != "rgb":
@@ -99,7 +106,7 @@ def id_out_of_range(t: Taxonomy) -> Findings:
 
 def _id_limit(encoding: str) -> int:
     if "/" in encoding:
-        return (1 << 16) // int(encoding.partition("/")[2]) + 1
+        return 0xFFFF // int(encoding.partition("/")[2]) + 1
     return _ID_LIMIT.get(encoding, 1 << 16)
 
 
@@ -110,7 +117,7 @@ def void_is_class(t: Taxonomy) -> Findings:
             if any(low <= value <= high for low, high in ranges) and c.ids:
                 shown = f"#{value:06x}" if t.encoding == "rgb" else str(value)
                 yield Diagnostic("TAX108", f"{shown} is a void value and also `{c.name}`", c.span,
-                                 "take it out of `void:`, or make the class `-> void`", t.span, "this taxonomy's `void:`")  # fmt: skip
+                                 "take it out of `void:`, or remove the class", t.span, "this taxonomy's `void:`")  # fmt: skip
 
 
 def colour_missing(t: Taxonomy) -> Findings:
@@ -166,7 +173,7 @@ def not_alone(o: Ontology) -> Findings:
         channels = sum(len(t.channels) or 1 for _, t in _positive(row))
         for relation in row.relations:
             if relation.op in "=<" and (channels > 1 or len(row.relations) > 1):
-                names = " ".join(_shown(t) for r, t in _positive(row))
+                names = " ".join(dict.fromkeys(_shown(t) for r, t in _positive(row)))
                 yield Diagnostic("TAX303", f"`{relation.op}` stands alone: the class can be nothing else", relation.span,
                                  f"if it overlaps several, write `~ {names}`")  # fmt: skip
                 break
@@ -269,6 +276,10 @@ def removes_nothing(o: Ontology) -> Findings:
 
 def wrong_target(o: Ontology) -> Findings:
     for row in _sound(o):
+        positive = [t for _, t in _positive(row)]
+        if positive and all(t.kind == "void" for t in positive) and any(r.op in ">~" for r in row.relations):
+            yield Diagnostic("TAX310", "`void` alone relates the class to nothing", positive[0].span,
+                             "write `! any` if no source class fits (a fact), `-> void` to ignore it (a decision)")  # fmt: skip
         for relation in row.relations:
             for target in relation.targets:
                 if target.kind == "void" and relation.op in "=<!":
@@ -334,8 +345,8 @@ def check_map(ontology: Ontology) -> list[Diagnostic]:
     def row(d: Diagnostic) -> int:
         return first.get(d.span.line, d.span.line)
 
-    clashes = {row(d) for d in found if d.code in ("TAX302", "TAX310")}
-    found = [d for d in found if d.code != "TAX304" or row(d) not in clashes]
+    clashes = {row(d) for d in found if d.code in ("TAX302", "TAX310")}  # say it all
+    found = [d for d in found if d.code not in ("TAX303", "TAX304") or row(d) not in clashes]
     wrong = {row(d) for d in found if d.severity == "error"}
     return [d for d in found if d.severity == "error" or row(d) not in wrong or d.code == "TAX307"]
 

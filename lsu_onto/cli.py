@@ -9,18 +9,19 @@ import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 import click
 
 from lsu_onto import __version__
+from lsu_onto.exchange import commands as exchange
 
 if TYPE_CHECKING:
     from lsu_onto.diagnostics import Diagnostic
     from lsu_onto.library import Library
 
 _PATH = click.option(
-    "--path", "search", multiple=True, type=click.Path(file_okay=False), metavar="DIR",
+    "--path", "search", multiple=True, type=click.Path(exists=True, file_okay=False), metavar="DIR",
     help="Search this folder before the shipped taxonomies (repeatable).",
 )  # fmt: skip
 
@@ -35,12 +36,13 @@ def main() -> None:
       lsu-onto validate taxonomies            check every file; silent when all is well
       lsu-onto show demo_town                 what a pixel of each class may be
       lsu-onto render demo_town -o town.svg   draw the map
+      lsu-onto fmt taxonomies                 align the columns
       lsu-onto explain TAX306                 what a rule wants, and why
     """
 
 
-def _colour() -> bool:
-    return sys.stderr.isatty() and "NO_COLOR" not in os.environ
+def _colour(stream: TextIO | None = None) -> bool:
+    return (stream or sys.stderr).isatty() and "NO_COLOR" not in os.environ
 
 
 def _tax_files(paths: tuple[str, ...]) -> tuple[list[str], list[Diagnostic]]:
@@ -68,7 +70,7 @@ def _tax_files(paths: tuple[str, ...]) -> tuple[list[str], list[Diagnostic]]:
 @click.argument("paths", nargs=-1, metavar="[PATH]...")
 @click.option("--strict", is_flag=True, help="Warnings count as errors.")
 @click.option("--format", "format_", default="full", show_default=True,
-              type=click.Choice(["full", "concise", "json", "github"]), help="How findings are printed.")  # fmt: skip
+              type=click.Choice(["full", "concise", "json", "github", "sarif"]), help="How findings are printed.")  # fmt: skip
 @_PATH
 def validate(paths: tuple[str, ...], strict: bool, format_: str, **options: Any) -> None:
     """Check `.tax` files and folders of them (default: this folder).
@@ -94,7 +96,7 @@ def validate(paths: tuple[str, ...], strict: bool, format_: str, **options: Any)
     shown = [d for d in dict.fromkeys(found) if format_ == "json" or d.severity != "info"]
     errors = sum(d.severity == "error" for d in shown)
     warnings = sum(d.severity == "warning" for d in shown)
-    if shown or format_ == "json":
+    if shown or format_ in ("json", "sarif"):
         to_stdout = format_ != "full"
         text = FORMATS[format_](shown, library.texts, _colour() and not to_stdout)
         click.echo(text, err=not to_stdout)
@@ -106,6 +108,124 @@ def validate(paths: tuple[str, ...], strict: bool, format_: str, **options: Any)
         click.echo(f"\n{' and '.join(counts)} in {len(files)} file{'s' * (len(files) != 1)};"
                    f" `lsu-onto explain {first.code}` says more", err=True)  # fmt: skip
     sys.exit(1 if errors or (strict and warnings) else 0)
+
+
+def _standard_input(name: str) -> tuple[str, Diagnostic | None]:
+    from lsu_onto.diagnostics import Diagnostic
+    from lsu_onto.library import here
+
+    try:
+        return sys.stdin.buffer.read().decode("utf-8"), None
+    except UnicodeDecodeError as e:
+        return "", Diagnostic("TAX002", f"not UTF-8 text: found byte 0x{e.object[e.start]:02x}", here(name))
+
+
+@main.command()
+@click.argument("paths", nargs=-1, metavar="[PATH]...")
+@click.option("--check", is_flag=True, help="Write nothing; list the files that would change.")
+@click.option("--diff", "diff_", is_flag=True, help="Write nothing; show what would change.")
+@_PATH
+def fmt(paths: tuple[str, ...], check: bool, diff_: bool, **options: Any) -> None:
+    """Give `.tax` files and folders of them (default: this folder) the canonical layout.
+
+    Only white space moves, and official names in quotes that are used as references become names. Lines that cannot
+    be read stay as they are. `-` reads standard input and writes standard output. Exit code 0: done, or nothing to
+    do; 1: with --check or --diff a file would change, or a file cannot be read; 2: wrong usage.
+
+    \b
+    Examples:
+      lsu-onto fmt                      every .tax file below this folder
+      lsu-onto fmt --check taxonomies   for CI
+      lsu-onto fmt --diff field.tax
+      lsu-onto fmt - < field.tax
+    """
+    from lsu_onto.diagnostics import Diagnostic
+    from lsu_onto.formatting import diff, format_file, rewrite
+    from lsu_onto.lang.parse import read
+    from lsu_onto.library import Library, here
+    from lsu_onto.report import full
+
+    if check and diff_:
+        raise click.UsageError("--check and --diff exclude each other: --diff checks too")
+    if "-" in paths and len(paths) > 1:
+        raise click.UsageError("`-` stands alone")
+    library = Library(options["search"])
+    files, found = (["-"], []) if "-" in paths else _tax_files(paths)
+    changed = False
+    for file in files:
+        stdin = file == "-"
+        name = "<stdin>" if stdin else file
+        text, problem = _standard_input(name) if stdin else read(file)
+        if problem:
+            found.append(problem)
+            continue
+        new = format_file(library, file, text)
+        changed |= new != text
+        if diff_ and new != text:
+            click.echo(diff(name, text, new, _colour(sys.stdout)))
+        elif check and new != text:
+            click.echo(name)
+        elif stdin and not (check or diff_):
+            click.echo(new.encode(), nl=False)
+        elif new != text and not (check or diff_):
+            try:
+                rewrite(Path(file), new)
+            except OSError as e:
+                found.append(Diagnostic("TAX001", f"cannot write `{file}`: {e.strerror}", here(file)))
+            else:
+                click.echo(f"formatted {file}")
+    if found:
+        click.echo(full(found, library.texts, _colour()), err=True)
+    sys.exit(1 if found or (changed and (check or diff_)) else 0)
+
+
+@main.command()
+@click.argument("file")
+@click.option(
+    "--against", required=True, metavar="git:REV|FILE", help="The old version: a revision, or a file."
+)
+@click.option("--format", "format_", default="full", show_default=True,
+              type=click.Choice(["full", "concise", "json", "github", "sarif"]), help="How changes are printed.")  # fmt: skip
+@_PATH
+def changes(file: str, against: str, format_: str, **options: Any) -> None:
+    """List the breaking changes of a `.tax` file since another version of it.
+
+    \b
+    LABEL       a raw value (or a colour that is one) means another class
+    CHANNEL     a class of a source moved, came or went: checkpoints break
+    CONSTRAINT  S(d) changed: pseudo-labels are stale
+    RENAME      a class has another name, and no alias tells
+
+    Exit code 0: none, 1: some, or one of the versions has errors, 2: wrong usage, or nothing to compare with. With
+    git:REV the other taxonomies of the repository are read as they were at that revision, too.
+
+    \b
+    Examples:
+      lsu-onto changes field.tax --against git:HEAD
+      lsu-onto changes field.tax --against git:origin/main --format github
+      lsu-onto changes field.tax --against field_v1.tax
+    """
+    from lsu_onto.changes import BUCKETS
+    from lsu_onto.report import FORMATS
+    from lsu_onto.revisions import RevisionError
+    from lsu_onto.revisions import changes as compare
+
+    for path in (file, *([] if against.startswith("git:") else [against])):
+        if not Path(path).is_file():
+            raise click.UsageError(f"there is no file `{path}`")
+    try:
+        found, texts = compare(file, against, options["search"])
+    except RevisionError as e:
+        raise click.UsageError(str(e)) from None
+    to_stdout = format_ != "full"
+    if found or format_ in ("json", "sarif"):
+        click.echo(FORMATS[format_](found, texts, _colour() and not to_stdout), err=not to_stdout)
+    if found and not to_stdout:
+        codes = [BUCKETS.get(d.code) for d in found]
+        counts = [f"{codes.count(b)} {b}" for b in BUCKETS.values() if b in codes]
+        what = f"breaking changes: {', '.join(counts)}" if counts else "the versions cannot be compared"
+        click.echo(f"\n{what}; `lsu-onto explain {found[0].code}` says more", err=True)
+    sys.exit(1 if found else 0)
 
 
 def _user_errors(action: Callable[[], Any]) -> Any:
@@ -135,7 +255,7 @@ def render(name: str, output: str | None, source: str | None, view: str, **optio
     Examples:
       lsu-onto render demo_town
       lsu-onto render field.tax -o field.png
-      lsu-onto render cityscapes --view tree -o cityscapes.pdf
+      lsu-onto render demo --view tree -o demo.pdf
     """
     from lsu_onto.library import Library
     from lsu_onto.render import RenderError, draw
@@ -191,7 +311,7 @@ def show(name: str, class_: str | None, source: str | None, format_: str, **opti
     \b
     Examples:
       lsu-onto show demo_town
-      lsu-onto show demo_town verge
+      lsu-onto show demo_town pavement
     """
     from lsu_onto.library import Library
     from lsu_onto.show import as_json, as_text
@@ -272,6 +392,9 @@ def list_(format_: str, **options: Any) -> None:
         classes = f"{r['classes']} classes" if r["classes"] is not None else ""
         click.echo(f"{r['kind']:8} {r['name'] + ' ' + r['version']:24} {classes:12} {arrow}".rstrip())
 
+
+main.add_command(exchange.export)
+main.add_command(exchange.import_)
 
 if __name__ == "__main__":
     main()

@@ -73,9 +73,6 @@ def _rule(code: str, severity: Severity, title: str, why: str, bad: str, good: s
     return Rule(code, severity, title, why, bad.strip("\n"), good.strip("\n"))
 
 
-_SOURCE = "tax 1\nsource demo v1\n0 road #804080\n1 car #00008e\n"
-_DATASET = "tax 1\ndataset town v1 -> demo v1\n"
-
 RULES: dict[str, Rule] = {
     r.code: r
     for r in (
@@ -118,6 +115,14 @@ RULES: dict[str, Rule] = {
         _rule("TAX012", "error", "key has a value it cannot have",
               "the loader acts on these values.",
               "encoding: jpeg", "encoding: id"),
+        _rule(
+            "TAX013",
+            "error",
+            "nothing is declared",
+            "a file without a header, or a taxonomy without classes, cannot be meant.",
+            "tax 1\nsource demo v1",
+            "tax 1\nsource demo v1\n0 road",
+        ),
         # 1xx: identity
         _rule("TAX101", "error", "class name used twice",
               "a name stands for one class.",
@@ -204,5 +209,22 @@ RULES: dict[str, Rule] = {
         _rule("TAX311", "error", "class has two rows in one map",
               "a class is mapped in one place; continue a row on an indented line.",
               "road < road\nroad ~ terrain", "road ~ road terrain"),
+        # 9xx: changes between versions
+        _rule("TAX901", "error", "LABEL: a raw value means another class than before",
+              "label files stay as they are: what was read from them with the old version, and every pseudo-label made"
+              " from it, is wrong under the new one.",
+              "3 gravel (it was `3 grass`)", "3 grass, and 4 gravel in the next release of the labels"),
+        _rule("TAX902", "error", "CHANNEL: a channel of a source changed",
+              "checkpoints predict channels: a class that moved, went or came makes those of the old version"
+              " unusable, and silently wrong where their number is the same.",
+              "0 car and 1 road (it was 0 road and 1 car)", "a source of another name"),
+        _rule("TAX903", "error", "CONSTRAINT: what a class may be changed",
+              "pseudo-labels were chosen inside the old S(d), and are stale.",
+              "gravel ~ road terrain (it was `< road`), with the old pseudo-labels",
+              "the same, and pseudo-labels made anew"),
+        _rule("TAX904", "error", "RENAME: a class has another name and no alias tells",
+              "maps and scripts that name the class no longer find it; an alias keeps them working, and keeps the"
+              " history readable.",
+              "3 soil (it was `3 dirt`)", "3 soil aka dirt"),
     )
 }  # fmt: skip

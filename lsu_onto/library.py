@@ -92,7 +92,7 @@ class Library:
                 Entry(m[1], m[2], m[3], m[4] or "", m[5] or "", f)
                 for f in files
                 if f.is_file()
-                for m in _HEADER.finditer(f.read_text(encoding="utf-8", errors="replace"))
+                for m in _HEADER.finditer(_text(f))
             ]
         return self._indexed[key]
 
@@ -159,7 +159,7 @@ class Library:
         return self._declared[path]
 
     def check(self, path: str | Path, text: str | None = None) -> Analysis:
-        """Read, parse, resolve and check one file; of imported files, only their errors are added.
+        """Read, parse, resolve and check one file; the findings of files that it imports are theirs.
 
         Never raises for what the file contains. With `text` the file on disk is not read (editors).
         """
@@ -215,6 +215,11 @@ class Library:
                 f"`{name}` has several maps: {choice}; say which with `source=`, or give the file's path"
             )
         target = f" to `{source}`" if source else ""
+        if str(name).endswith(".tax") and not source:
+            raise TaxonomyError(
+                f"`{name}` has no map; write `dataset NAME v1 -> SOURCE v1` and a relation for each class,"
+                " or a `map` section"
+            )
         raise TaxonomyError(f"there is no map from `{name}`{target}{self._hint(str(name), source)}")
 
     def _candidates(self, name: str | Path, source: str | None) -> list[str]:
@@ -258,6 +263,14 @@ def identity(source: Source) -> Ontology:
     return Ontology(
         dataset=source, source=source, rows=tuple(rows), span=source.span, files=(source.span.file,)
     )
+
+
+def _text(file: Path) -> str:
+    """A neighbour's text for the index; one that cannot be read declares nothing."""
+    try:
+        return file.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return ""
 
 
 def _error_lines(found: list[Diagnostic]) -> frozenset[int]:

@@ -9,9 +9,6 @@ from pydantic import BaseModel, ConfigDict
 
 from lsu_onto.diagnostics import Span
 
-VOID_COLUMN = -1
-"""Stands for void among channels until K is known to the reader; the last column in matrices."""
-
 
 class _Value(BaseModel):
     model_config = ConfigDict(frozen=True, ignored_types=(cached_property,))

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import PurePath
+from urllib.parse import quote
 
+from lsu_onto import __version__
 from lsu_onto.diagnostics import RULES, Diagnostic, Span
 
 Texts = Mapping[str, str]
@@ -13,6 +16,7 @@ Texts = Mapping[str, str]
 ENVELOPE = 1
 """Version of the JSON format; rises when a field changes its meaning or goes away."""
 
+_SARIF = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
 _COLOURS = {"error": "1;31", "warning": "1;33", "info": "1;34", "frame": "34", "bold": "1", "help": "36"}
 
 
@@ -40,7 +44,7 @@ def _excerpt(
     out = [paint("  --> ", "frame") + f"{span.file}:{span.line}:{span.column}"]
     lines = texts.get(span.file, "").removeprefix("\ufeff").split("\n")
     if span.line <= len(lines) and lines[span.line - 1].strip():
-        text = lines[span.line - 1].rstrip("\r").replace("\t", " ")
+        text = "".join(c if c.isprintable() else " " for c in lines[span.line - 1])
         start, end = span.column - 1, max(span.end - 1, span.column)
         cut = max(0, start - 60) if len(text) > 140 else 0
         shown = ("…" if cut else "") + text[cut : cut + 140] + ("…" if len(text) > cut + 140 else "")
@@ -94,9 +98,53 @@ def github(diagnostics: Sequence[Diagnostic], texts: Texts, colour: bool = False
     return "\n".join(map(line, diagnostics))
 
 
+def sarif(diagnostics: Sequence[Diagnostic], texts: Texts, colour: bool = False) -> str:
+    """SARIF 2.1.0, for code scanning. Columns count characters."""
+    level = {"error": "error", "warning": "warning", "info": "note"}
+    codes = sorted({d.code for d in diagnostics})
+
+    def place(s: Span) -> dict[str, object]:
+        path = PurePath(s.file)
+        uri = path.as_uri() if path.is_absolute() else quote(path.as_posix())
+        region = {"startLine": s.line, "startColumn": s.column, "endColumn": s.end}
+        return {"physicalLocation": {"artifactLocation": {"uri": uri}, "region": region}}
+
+    def result(d: Diagnostic) -> dict[str, object]:
+        out: dict[str, object] = {
+            "ruleId": d.code,
+            "ruleIndex": codes.index(d.code),
+            "level": level[d.severity],
+            "message": {"text": d.message + (f"; {d.help}" if d.help else "")},
+            "locations": [place(d.span)],
+        }
+        if d.second:
+            message = {"message": {"text": d.label}} if d.label else {}
+            out["relatedLocations"] = [{"id": 0, **place(d.second), **message}]
+        return out
+
+    rules = [
+        {
+            "id": r.code,
+            "shortDescription": {"text": r.title},
+            "fullDescription": {"text": r.why},
+            "help": {"text": f"{r.why}\n\nbad:\n{r.bad}\n\ngood:\n{r.good}"},
+            "defaultConfiguration": {"level": level[r.severity]},
+        }
+        for r in map(RULES.__getitem__, codes)
+    ]
+    run = {
+        "tool": {"driver": {"name": "lsu-onto", "version": __version__, "rules": rules}},
+        "columnKind": "unicodeCodePoints",
+        "results": [result(d) for d in diagnostics],
+    }
+    log = {"$schema": _SARIF, "version": "2.1.0", "runs": [run]}
+    return json.dumps(log, indent=2)
+
+
 FORMATS: dict[str, Callable[[Sequence[Diagnostic], Texts, bool], str]] = {
     "full": full,
     "concise": concise,
     "json": as_json,
     "github": github,
+    "sarif": sarif,
 }

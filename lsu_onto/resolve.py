@@ -26,6 +26,8 @@ class Section:
 
     header: ast.Header
     statements: list[ast.Statement] = field(default_factory=list)
+    spoiled: bool = False
+    """A statement did not fit here, so that a missing name may be no further mistake."""
 
 
 @dataclass
@@ -52,6 +54,11 @@ def resolve(file: ast.File, damaged: frozenset[int], importer: Importer) -> Reso
     return _Resolver(file, damaged, importer).run()
 
 
+_HEADERS = ("source", "dataset", "map")
+_SOURCE_VOID = {"id": (255,), "id16": (65535,)}
+"""What a source's label files mean by void where the file says nothing: as pseudo-labels are written."""
+
+
 class _Resolver:
     def __init__(self, file: ast.File, damaged: frozenset[int], importer: Importer) -> None:
         self.file = file
@@ -69,19 +76,26 @@ class _Resolver:
             any(s.header.span.line < n < end for n in self.damaged)
             for s, end in zip(sections, ends, strict=True)
         ]
+        if not sections and not self.damaged and not self.out.diagnostics:
+            last = self.file.statements[-1].span if self.file.statements else Span(self.file.path, 1, 1, 2)
+            self.error("TAX013", "the file declares nothing", last,
+                       "write `source NAME v1`, `dataset NAME v1 -> SOURCE v1` or `map NAME v1 -> SOURCE v1`")  # fmt: skip
         for section, bad in zip(sections, broken, strict=True):
             if section.header.kind != "map":
-                self.taxonomy(section, bad)
+                self.taxonomy(section, bad or section.spoiled)
         for section, bad in zip(sections, broken, strict=True):
             if section.header.kind == "map" or section.header.target:
-                self.ontology(section, bad)
+                self.ontology(section, bad or section.spoiled)
         return self.out
 
     # --- sections -------------------------------------------------------------------------------------
 
     def sections(self) -> list[Section]:
         sections: list[Section] = []
+        orphans = self.orphans()
         for s in self.file.statements:
+            if s.span.line in orphans:
+                continue
             if isinstance(s, ast.Header):
                 if s.kind == "source" and s.target:
                     self.error("TAX011", "a source has no source of its own", s.span)
@@ -97,7 +111,21 @@ class _Resolver:
                                "write `source NAME v1`, `dataset NAME v1 -> SOURCE v1` or `map …` above it")  # fmt: skip
             elif self.fits(s, sections[-1].header):
                 sections[-1].statements.append(s)
+            else:
+                sections[-1].spoiled = True
         return sections
+
+    def orphans(self) -> set[int]:
+        """Lines below a header that could not be read: they belong to no section that is known."""
+        lines = self.file.text.split("\n")
+        out: set[int] = set()
+        headers = [s.span.line for s in self.file.statements if isinstance(s, ast.Header)]
+        for broken in self.damaged:
+            word = lines[broken - 1].split(maxsplit=1)[:1] if broken <= len(lines) else []
+            if word and (word[0] in _HEADERS or did_you_mean(word[0], _HEADERS)):
+                end = min((h for h in headers if h > broken), default=len(lines) + 1)
+                out |= set(range(broken + 1, end))
+        return out
 
     def before(self, statement: ast.Statement) -> list[ast.Statement]:
         return [s for s in self.file.statements if s.span.line < statement.span.line]
@@ -106,8 +134,8 @@ class _Resolver:
         where = f"a `{header.kind}` section"
         if isinstance(s, ast.Row) and header.kind != "map":
             self.error("TAX011", f"a class line in {where} starts with its id", s.span,
-                       f"write `{'0' if header.kind == 'source' else '-'} {s.target.text} …`,"
-                       " `-` for a class that is never drawn")  # fmt: skip
+                       f"write the number that label files store, e.g. `4 {s.target.text} …`;"
+                       " `-` only if the class is never drawn")  # fmt: skip
         elif isinstance(s, ast.ClassLine) and header.kind == "map":
             self.error(
                 "TAX011",
@@ -169,6 +197,8 @@ class _Resolver:
                     self.error("TAX008", f"unknown key `{key}`", s.key.span, suggest(key, KEYS))
                 if not value:
                     self.error("TAX012", f"`{key}:` has no value", s.span)
+                if key in ("images", "labels") and value:
+                    self.pattern(s)
                 if key == "encoding":
                     encoding = self.encoding(s)
                 elif key == "void":
@@ -176,6 +206,10 @@ class _Resolver:
                 meta[key] = value
         if void_words:
             void = self.void(*void_words, encoding)
+        if not own and not base and not damaged:
+            self.error(
+                "TAX013", f"`{name}` has no classes", header.span, "write one per line: `0 road #804080`"
+            )
         if base:
             replaced = {c.name for c in own}
             own = [c for c in base.classes if c.name not in replaced] + own
@@ -187,7 +221,7 @@ class _Resolver:
                 classes=tuple(own),
                 meta=meta,
                 encoding=encoding,
-                void=void if void or kind is model.Dataset else (255,),
+                void=void if void or kind is model.Dataset else _SOURCE_VOID.get(encoding, ()),
                 span=header.span,
                 bases=(*base.bases, base.span.file) if base else (),
                 damaged=damaged or bool(base and base.damaged),
@@ -218,6 +252,21 @@ class _Resolver:
         if word.text in ast.RESERVED:
             help_ = "list its raw values under `void:`" if word.text == "void" else "choose another name"
             self.error("TAX105", f"`{word.text}` is a reserved word", word.span, help_)
+
+    def pattern(self, s: ast.Meta) -> None:
+        """A file pattern is relative and has `{name}` placeholders."""
+        value = s.value.text
+        rest = re.sub(r"\{[A-Za-z_]\w*\}", "", value)
+        if value.startswith("/") or re.match(r"[A-Za-z]:", value) or ".." in value.split("/"):
+            self.error(
+                "TAX012",
+                f"`{value}` leaves the dataset's folder",
+                s.value.span,
+                "write it relative to `data_root`",
+            )
+        elif "{" in rest or "}" in rest:
+            self.error("TAX012", f"`{value}` has a brace that is no placeholder", s.value.span,
+                       "a placeholder is `{name}` with letters, digits and `_`")  # fmt: skip
 
     def encoding(self, s: ast.Meta) -> str:
         value = s.value.text
@@ -285,6 +334,7 @@ class _Resolver:
             if isinstance(s, ast.Row):
                 cls = self.reference(s.target, dataset, quiet=dataset.damaged)
                 if cls is None:
+                    damaged = True  # some class is meant here: it is not unmapped
                     continue
                 if cls in seen:
                     self.out.diagnostics.append(

@@ -16,12 +16,11 @@ class Annotation:
     """How one dataset's label files become `gt_seg_map` and `gt_rows`. Travels with every sample, so: small.
 
     Attributes:
-        constraint: of the dataset's own label files, or of channel files (`channels`).
-        channels: the files hold source channels (pseudo-labels), not the dataset's raw values.
+        constraint: of the dataset's own label files, or of pseudo-labels (`channel_constraint`).
+        unknown: what becomes of raw values that the taxonomy does not list, see `encodings.check_known`.
     """
 
     constraint: Constraint
-    channels: bool
     unknown: str = "error"
 
     @cached_property

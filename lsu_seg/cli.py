@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import sys
 import time
 from collections.abc import Callable
@@ -32,8 +31,14 @@ def _run(action: Callable[[], Any]) -> Any:
     except USER_ERRORS as e:
         click.echo(f"error: {e}", err=True)
         sys.exit(1)
+    except OSError as e:
+        click.echo(f"error: {e.filename or 'input or output'}: {e.strerror or e}", err=True)
+        sys.exit(1)
     except KeyboardInterrupt:
-        click.echo("interrupted; what was finished is kept, the same command goes on from there", err=True)
+        click.echo(
+            "interrupted; finished stages and written labels are kept, and the same command goes on after them",
+            err=True,
+        )
         sys.exit(130)
 
 
@@ -126,7 +131,7 @@ def pseudo_label(
 
     \b
     Example:
-      lsu-seg pseudo-label lsu_seg/configs/demo/demo.py work/demo/teacher/iter_500.pth
+      lsu-seg pseudo-label lsu_seg/configs/demo/demo.py work/demo/teacher/iter_1300.pth
     """
     from lsu_seg import engine, unify
 
@@ -156,20 +161,22 @@ def evaluate(config: str, checkpoint: str, work_dir: str | None, data_root: str 
 
     \b
     Example:
-      lsu-seg evaluate lsu_seg/configs/demo/demo.py work/demo/teacher/iter_500.pth --json teacher.json
+      lsu-seg evaluate lsu_seg/configs/demo/demo.py work/demo/teacher/iter_1300.pth --json teacher.json
     """
     import json
 
     from lsu_seg import engine
     from lsu_seg.encodings import write_atomic
 
+    if json_ and not Path(json_).absolute().parent.is_dir():
+        raise click.UsageError(f"`--json {json_}`: there is no such folder")
     measured = _run(
         lambda: engine.evaluate(_load(config, data_root, work_dir, options), checkpoint, quiet=True)
     )
     for name, values in measured.items():
         click.echo(f"{name:16} mIoU {values['source/mIoU']:.4f} over {values['source/present']:.0f} classes")
     if json_:
-        write_atomic(json_, json.dumps(measured, indent=2).encode())
+        _run(lambda: write_atomic(json_, json.dumps(measured, indent=2).encode()))
 
 
 @main.command()
@@ -189,9 +196,10 @@ def unify(
 
     \b
     Example:
+      lsu-seg relabel camvid_coarse --source camvid11 --data-root ../camvid --split train -o work/camvid_coarse
       lsu-seg unify lsu_seg/configs/camvid/camvid.py --data-root ../camvid
     """
-    _run(lambda: _unify(_load(config, data_root, work_dir, options), seed, fresh, None))
+    _run(lambda: _unify(_load(config, data_root, work_dir, options), seed, fresh))
 
 
 @main.command()
@@ -222,26 +230,23 @@ def demo(work_dir: str, seed: int, fresh: bool, options: tuple[str, ...]) -> Non
             click.echo(
                 f"{taxonomy}: {len(constraint.classes)} classes -> {constraint.num_classes} of `{data.SOURCE}`, valid"
             )
-        if fresh:
-            shutil.rmtree(work_dir, ignore_errors=True)
         root = Path(work_dir) / "data"
-        if not data.make_data(root, seed):
+        if not data.make_data(root, seed, fresh):
             click.echo("scenes: reused")
         cfg = _load(str(DEMO), str(root), work_dir, options)
-        _unify(cfg, seed, False, data.data_key(seed))
+        _unify(cfg, seed, fresh)
 
     _run(action)
 
 
-def _unify(cfg: Any, seed: int, fresh: bool, data_key: Any) -> None:
+def _unify(cfg: Any, seed: int, fresh: bool) -> None:
     from lsu_seg import report, unify
 
     start = time.monotonic()
     work = Path(cfg.work_dir)
     if fresh:
-        for name in ("stages", "teacher", "pseudo", "student_raw", "student_constrained", "report"):
-            shutil.rmtree(work / name, ignore_errors=True)
-    results = unify.unify(cfg, work, seed, click.echo, data_key)
+        unify.clear(work)
+    results = unify.unify(cfg, work, seed, click.echo)
     page = report.write(cfg, work, results)
     click.echo()
     click.echo(report.table(results))

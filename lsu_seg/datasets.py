@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -55,9 +56,9 @@ class TaxDataset(BaseSegDataset):
         self.weight = weight
         self.pseudo = Path(labels) if labels else None
         if self.pseudo:
-            self.annotation = Annotation(channel_constraint(self.constraint), channels=True)
+            self.annotation = Annotation(channel_constraint(self.constraint))
         else:
-            self.annotation = Annotation(self.constraint, channels=False, unknown=unknown)
+            self.annotation = Annotation(self.constraint, unknown=unknown)
         metainfo = {
             "classes": list(self.constraint.source_classes),
             "palette": self.constraint.source_palette.tolist(),
@@ -96,6 +97,19 @@ class TaxDataset(BaseSegDataset):
                     f"{self.pseudo}: {len(missing)} of {len(paths)} pseudo-labels are missing, e.g. {missing[0]};"
                     " run `lsu-seg pseudo-label` again, it resumes"
                 )
+
+    def fingerprint(self, times: bool = False) -> str:
+        """sha256 over the names and sizes of the image and label files, with `times` also when they were changed.
+
+        Without times it is the same for a copy of the dataset on another machine.
+        """
+        digest = hashlib.sha256()
+        for i in range(len(self)):
+            info = self.get_data_info(i)
+            for path in (info["img_path"], info["seg_map_path"]):
+                stat = Path(path).stat()
+                digest.update(f"{info['key']} {stat.st_size} {stat.st_mtime_ns if times else ''}\n".encode())
+        return digest.hexdigest()
 
     def prepare_data(self, idx: int) -> Any:
         info = self.get_data_info(idx)

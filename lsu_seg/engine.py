@@ -7,6 +7,7 @@ import copy
 import io
 import itertools
 import logging
+import struct
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -97,7 +98,11 @@ def build_runner(cfg: Config, quiet: bool = False) -> Runner:
             f"{cfg.work_dir}: cannot be the work folder ({e.strerror}); choose another with `--work-dir`"
         ) from e
     cfg.experiment_name = f"{Path(cfg.work_dir).name}-{next(_NUMBER)}"
-    return (QuietRunner if quiet else Runner).from_cfg(cfg)
+    try:
+        return (QuietRunner if quiet else Runner).from_cfg(cfg)
+    except (TypeError, KeyError, AttributeError, AssertionError) as e:
+        # What mmengine's registries raise for a name or option that does not exist.
+        raise ConfigError(f"a part of the config cannot be built: {e}") from e
 
 
 _NUMBER = itertools.count()
@@ -164,9 +169,24 @@ def evaluate(
         if not one.test_dataloader.dataset.get("pipeline"):
             raise ConfigError(f"the evaluation set `{name}` has no pipeline")
         one.test_cfg = dict(type="TestLoop")
-        one.test_evaluator = cfg.get("test_evaluator") or cfg.get("val_evaluator") or dict(type="OntologyIoU")
+        one.test_evaluator = evaluator(cfg)
         results[name] = _with_checkpoint(one, checkpoint, quiet).test()
     return results
+
+
+def evaluator(cfg: Config) -> Any:
+    """The config's evaluator, which must be one that measures mIoU in the source taxonomy."""
+    found = cfg.get("test_evaluator") or cfg.get("val_evaluator")
+    for one in found if isinstance(found, (list, tuple)) else [found]:
+        if (
+            one
+            and one.get("type") in ("OntologyIoU", "lsu_seg.OntologyIoU")
+            and "source" in one.get("views", ("source",))
+        ):
+            return found
+    raise ConfigError(
+        "write `val_evaluator = dict(type='OntologyIoU', source=…)`: its figures are the ones reported"
+    )
 
 
 def _with_checkpoint(cfg: Config, checkpoint: str | Path, quiet: bool) -> Runner:
@@ -189,8 +209,8 @@ def _with_checkpoint(cfg: Config, checkpoint: str | Path, quiet: bool) -> Runner
         loaded = runner.load_checkpoint(str(checkpoint), strict=True)
     except UntrustedCheckpointError:
         raise
-    except EOFError as e:
-        raise TeacherError(f"`{checkpoint}` is empty or cut off; get the file again") from e
+    except (EOFError, KeyError, IndexError, ValueError, AttributeError, struct.error) as e:
+        raise TeacherError(f"`{checkpoint}` is not a checkpoint, or is cut off; get the file again") from e
     except RuntimeError as e:
         what = "cannot be read" if "PytorchStreamReader" in str(e) else "does not fit the config's model"
         raise TeacherError(f"`{checkpoint}` {what}: {e}") from e

@@ -196,7 +196,7 @@ class OntologyIoU(BaseMetric):
     - `projected`, `set`: `gt_rows` int16 `[1, H, W]`, and the constraint: `dataset_meta["constraint"]`, or loaded by
       the name `dataset_meta["taxonomy"]`.
 
-    Logs fractions 0..1 and counts, e.g. `source/mIoU`, `source/absent`, `projected/mIoU`, `projected/ambiguous`,
+    Logs fractions 0..1 and counts, e.g. `source/mIoU`, `source/IoU.car` of each class present, `source/absent`, `projected/mIoU`, `projected/ambiguous`,
     `set/consistency`, `set/unknown`, and a table per class. For `save_best` give `rule="greater"` with the key.
 
     Args:
@@ -288,7 +288,7 @@ class OntologyIoU(BaseMetric):
         metrics: dict[str, float] = {}
         if "source" in self.views:
             summary = iou_summary(total["source"])
-            metrics |= _flat("source", summary)
+            metrics |= _flat("source", summary, names)
             title = f"in the source taxonomy `{self.source}`"
             print_log(class_table(title, names, total["source"], summary), "current")
         if constraint is not None and "projected" in self.views:
@@ -297,7 +297,9 @@ class OntologyIoU(BaseMetric):
             unknown = int(total["rows"][-1].sum())
             summary["void_truth"] -= unknown
             summary["void_predicted"] -= ambiguous
-            metrics |= _flat("projected", {**summary, "ambiguous": ambiguous, "unknown": unknown})
+            metrics |= _flat(
+                "projected", {**summary, "ambiguous": ambiguous, "unknown": unknown}, constraint.classes
+            )
             title = f"in the taxonomy of `{constraint.dataset}`, {ambiguous} ambiguous pixels"
             print_log(
                 class_table(title, constraint.classes, own, summary, constraint.certain.any(1)), "current"
@@ -363,9 +365,11 @@ def class_table(
     return "\n".join(lines)
 
 
-def _flat(view: str, summary: dict[str, Any]) -> dict[str, float]:
+def _flat(view: str, summary: dict[str, Any], classes: Sequence[str]) -> dict[str, float]:
     names = {"miou": "mIoU", "accuracy": "aAcc"}
-    return {f"{view}/{names.get(k, k)}": float(v) for k, v in summary.items() if k != "per_class"}
+    flat = {f"{view}/{names.get(k, k)}": float(v) for k, v in summary.items() if k != "per_class"}
+    pairs = zip(classes, summary["per_class"], strict=True)
+    return flat | {f"{view}/IoU.{name}": float(iou) for name, iou in pairs if not np.isnan(iou)}
 
 
 def _add(a: dict[str, Tensor], b: dict[str, Tensor]) -> dict[str, Tensor]:

@@ -29,11 +29,11 @@ import torch
 from mmengine.config import Config
 
 import lsu_onto
-from lsu_onto import ROW_VOID
 from lsu_seg import engine
-from lsu_seg.annotation import channel_constraint
+from lsu_seg.annotation import Annotation, channel_constraint
 from lsu_seg.datasets import TaxDataset
-from lsu_seg.encodings import LabelReader, write_atomic
+from lsu_seg.encodings import void_index, write_atomic
+from lsu_seg.layout import DatasetError
 from lsu_seg.metrics import confusion, iou_summary
 from lsu_seg.progress import track
 from lsu_seg.pseudo.output import file_sha256
@@ -109,7 +109,7 @@ class Stages:
         name: str,
         key: Any,
         action: Callable[[], Any],
-        outputs: list[Path],
+        complete: Callable[[Any], bool],
         folders: list[Path],
         resumes: bool = False,
     ) -> Any:
@@ -117,19 +117,23 @@ class Stages:
 
         Args:
             key: everything that the result depends on.
-            outputs: files that must still be there for the result to be reused.
+            complete: whether what a finished run left, given its result, is still all there.
             folders: removed before the action runs.
-            resumes: the action goes on from what it left in the folders when it was stopped; then they stay.
+            resumes: the action goes on from what it left in the folders; then they stay, if the key is the same.
         """
         record = self.work / "stages" / f"{name}.json"
         digest = hashlib.sha256(json.dumps(key, sort_keys=True, default=str).encode()).hexdigest()
-        found = json.loads(record.read_text(encoding="utf-8")) if record.is_file() else {}
-        same, finished = found.get("key") == digest, "result" in found
-        if same and finished and all(o.exists() for o in outputs):
+        found = _read_record(record)
+        same = found.get("key") == digest
+        if same and "result" in found and complete(found["result"]):
             self.say(f"{name}: reused")
             return found["result"]
-        if not (same and resumes and not finished):
+        if not (same and resumes):
             for folder in folders:
+                if not record.is_file() and folder.is_dir() and any(folder.iterdir()):
+                    raise engine.ConfigError(
+                        f"{folder} is not a folder of this program's; choose another work folder"
+                    )
                 shutil.rmtree(folder, ignore_errors=True)
         record.parent.mkdir(parents=True, exist_ok=True)
         write_atomic(record, json.dumps({"key": digest}).encode())
@@ -138,9 +142,22 @@ class Stages:
         return result
 
 
-def unify(
-    cfg: Config, work: Path, seed: int = 0, say: Callable[[str], None] = print, data_key: Any = None
-) -> dict[str, Any]:
+def _read_record(record: Path) -> dict[str, Any]:
+    try:
+        found = json.loads(record.read_text(encoding="utf-8"))
+    except (FileNotFoundError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def clear(work: Path) -> None:
+    """Remove what `unify` left in a work folder, and nothing else."""
+    if (work / "stages").is_dir():  # or else it is not ours
+        for name in ("teacher", "pseudo", *(f"student_{k}" for k in KINDS), "report", "stages"):
+            shutil.rmtree(work / name, ignore_errors=True)
+
+
+def unify(cfg: Config, work: Path, seed: int = 0, say: Callable[[str], None] = print) -> dict[str, Any]:
     """Run the whole method; returns what `results.json` holds.
 
     Args:
@@ -148,26 +165,20 @@ def unify(
         work: folder of all results.
         seed: of every training.
         say: gets a line per stage.
-        data_key: what the data on disk depends on, where it is generated.
     """
     _check(cfg)
     stages = Stages(work, say)
     source = cfg.train_dataloader.dataset.get("source")
-    extra = {name: _ontology(e.dataset, source) for name, e in cfg.unify.extra.items()}
-    key = [
-        lsu_onto.__version__,
-        data_key,
-        [_ontology(d, source) for d in cfg.train_dataloader.dataset.datasets],
-    ]
+    extra = {name: _inputs(e.dataset, source) for name, e in cfg.unify.extra.items()}
+    key = [lsu_onto.__version__, [_inputs(d, source) for d in cfg.train_dataloader.dataset.datasets]]
 
     teacher_cfg = teacher_config(cfg, work, seed)
-    last = work / "teacher" / "last_checkpoint"
     checkpoint = Path(
         stages.run(
             "teacher",
             [*key, _text(teacher_cfg)],
             lambda: str(_train(teacher_cfg)),
-            [last],
+            _is_file,
             [work / "teacher"],
         )
     )
@@ -178,13 +189,12 @@ def unify(
     for name in cfg.unify.extra:
         one = pseudo_config(cfg, work, seed, name)
         folders = [work / "pseudo" / kind / name for kind in KINDS]
-        manifests = [f / "manifest.json" for f in folders]
         label_keys.append([*key, extra[name], _text(one)])
         stages.run(
             f"pseudo-{name}",
             label_keys[-1],
             lambda c=one: _label(c, checkpoint),
-            manifests,
+            lambda _, n=extra[name][-1], f=folders: all(sum(1 for _ in x.rglob("*.png")) == n for x in f),
             folders,
             resumes=True,
         )
@@ -197,7 +207,7 @@ def unify(
             f"student-{kind}",
             [*key, label_keys, _text(student_cfg)],
             lambda c=student_cfg: str(_train(c)),
-            [folder / "last_checkpoint"],
+            _is_file,
             [folder],
         )
         models[f"student_{kind}"] = (student_cfg, Path(path))
@@ -208,13 +218,12 @@ def unify(
         wanted = [
             lsu_onto.__version__,
             file_sha256(path),
-            [_ontology(d, source) for d in cfg.unify.evaluate.values()],
-            [cfg[k].to_dict() for k in ("model", "val_dataloader", "val_evaluator") if k in cfg],
+            [_inputs(d, source) for d in cfg.unify.evaluate.values()],
+            [cfg[k] for k in ("model", *_JUDGES) if k in cfg],
             cfg.unify.evaluate.to_dict(),
-            data_key,
         ]
         results[model] = stages.run(
-            f"evaluate-{model}", wanted, lambda c=model_cfg, p=path: _evaluate(c, p), [], []
+            f"evaluate-{model}", wanted, lambda c=model_cfg, p=path: _evaluate(c, p), lambda _: True, []
         )
     results["pseudo_labels"] = scores
     results["settings"] = {
@@ -226,6 +235,9 @@ def unify(
     return results
 
 
+_JUDGES = ("val_dataloader", "val_evaluator", "test_dataloader", "test_evaluator")
+
+
 def _check(cfg: Config) -> None:
     """Find now what would otherwise come to light after hours of training."""
     if "unify" not in cfg:
@@ -233,21 +245,41 @@ def _check(cfg: Config) -> None:
     for key in ("extra", "evaluate"):
         if key not in cfg.unify:
             raise engine.ConfigError(f"the config's `unify` section has no `{key}`")
-    if cfg.train_dataloader.dataset.get("type") != "CompoundDataset":
+    if cfg.get("train_dataloader", {}).get("dataset", {}).get("type") != "CompoundDataset":
         raise engine.ConfigError(
             "`train_dataloader.dataset` must be a CompoundDataset, for the student to extend"
         )
-    for dataset in (*(e.dataset for e in cfg.unify.extra.values()), *cfg.unify.evaluate.values()):
+    if not cfg.get("val_dataloader", {}).get("dataset", {}).get("pipeline"):
+        raise engine.ConfigError("`val_dataloader.dataset` needs a pipeline: labelling and evaluation use it")
+    if cfg.unify.get("student_init") not in (None, "teacher"):
+        raise engine.ConfigError(f"`student_init` is `{cfg.unify.student_init}`; it can be 'teacher' or None")
+    engine.evaluator(cfg)
+    sets = {f"extra set `{n}`": e.get("dataset") for n, e in cfg.unify.extra.items()}
+    sets |= {f"evaluation set `{n}`": d for n, d in cfg.unify.evaluate.items()}
+    for name, dataset in sets.items():
+        if not dataset:
+            raise engine.ConfigError(f"{name} has no `dataset`")
         if dataset.get("type") == "TaxDataset":
-            options = {k: v for k, v in dataset.items() if k not in ("type", "pipeline")}
-            TaxDataset(**{**options, "lazy_init": True}).load_data_list()
+            try:
+                _dataset(dataset, lazy_init=True).load_data_list()
+            except (DatasetError, lsu_onto.TaxonomyError) as e:
+                raise engine.ConfigError(f"{name}: {e}") from e
 
 
-def _ontology(dataset: Any, source: str | None) -> str:
-    """The hash of a dataset's ontology: a changed `.tax` file makes the stages that need it stale."""
-    if "taxonomy" not in dataset:
-        return ""
-    return lsu_onto.load(dataset.taxonomy, dataset.get("source", source)).sha256
+def _dataset(config: Any, **options: Any) -> TaxDataset:
+    return TaxDataset(**{**{k: v for k, v in config.items() if k not in ("type", "pipeline")}, **options})
+
+
+def _inputs(config: Any, source: str | None) -> list[Any]:
+    """What a dataset's stages depend on: its ontology and files; and how many images it has."""
+    if config.get("type") != "TaxDataset":
+        return ["", "", 0]
+    dataset = _dataset({"source": source, **config})
+    return [dataset.constraint.sha256, dataset.fingerprint(times=True), len(dataset)]
+
+
+def _is_file(path: str) -> bool:
+    return Path(path).is_file()
 
 
 def _text(cfg: Config) -> str:
@@ -277,21 +309,22 @@ def _score_labels(cfg: Config, work: Path) -> dict[str, Any]:
     for name, extra in cfg.unify.extra.items():
         if "truth" not in extra:
             continue
-        dataset = TaxDataset(**{k: v for k, v in extra.dataset.items() if k != "type"}, lazy_init=False)
-        truth = LabelReader(lsu_onto.load(extra.truth.taxonomy))
-        labels = LabelReader(channel_constraint(dataset.constraint))
-        k = dataset.constraint.num_classes
+        dataset = _dataset(extra.dataset)
+        c = dataset.constraint
+        truth = Annotation(lsu_onto.load(extra.truth.taxonomy, c.source))
+        labels = Annotation(channel_constraint(c))
+        k, void = c.num_classes, void_index(c.num_classes)
         matrices = {kind: torch.zeros(k + 1, k + 1, dtype=torch.int64) for kind in KINDS}
         infos = [dataset.get_data_info(i) for i in range(len(dataset))]
         for info in track(infos, f"scoring labels of {name}", len(infos)):
             true = _tensor(truth, Path(extra.truth.folder) / f"{Path(info['img_path']).stem}.png")
             for kind in KINDS:
                 found = _tensor(labels, work / "pseudo" / kind / name / f"{info['key']}.png")
-                matrices[kind] += confusion(found, true, k, ignore=ROW_VOID)
+                matrices[kind] += confusion(found, true, k, ignore=void)
         for kind in KINDS:
             scores[kind][name] = {"miou": iou_summary(matrices[kind])["miou"], "images": len(infos)}
     return scores
 
 
-def _tensor(reader: LabelReader, path: Path) -> torch.Tensor:
-    return torch.from_numpy(reader.rows(path))
+def _tensor(annotation: Annotation, path: Path) -> torch.Tensor:
+    return torch.from_numpy(annotation.load(str(path))[0].astype("int64"))

@@ -14,7 +14,6 @@ from lsu_onto.lang import syntax as ast
 
 _CONTINUES = re.compile(r"[ \t]+(?:[=<>~!]|->)")
 _ALLOW = re.compile(r"\ballow:\s*(TAX\d{3}(?:[\s,]+TAX\d{3})*)")
-_NOTE = re.compile(r"(?:^|(?<=[ \t]))#(?=[ \t]|$).*")
 
 # What the parser's terminals are called in messages.
 _EXPECTED = {
@@ -82,7 +81,11 @@ def parse(path: str, text: str) -> tuple[ast.File, list[Diagnostic]]:
             found.append(statement)
         else:
             statements.append(statement)
-    found += _edition(path, statements, text)
+    begins = min((s.span.line for s in statements if not isinstance(s, ast.Comment)), default=1 << 60)
+    if not any(
+        d.severity == "error" and d.span.line < begins for d in found
+    ):  # or else that line was the edition
+        found += _edition(path, statements, text)
     return ast.File(path, text, tuple(statements), allowed), found
 
 
@@ -210,11 +213,17 @@ def _explain(text: str, at: int, expected: set[str], span: Callable[[int, int], 
         return Diagnostic(
             "TAX003", f"`{found}` is negative", here, "write `-` for a class that is never drawn"
         )
-    if found and not re.search(r"[=<>~!]|->", text) and re.match(r"[A-Za-z_]", before or text):
-        first = re.match(r"[A-Za-z_]\w*", text)
-        help_ = suggest(first[0], ast.KEYWORDS) if first and first[0] not in ast.KEYWORDS else None
-        if help_:
-            return Diagnostic("TAX003", f"unexpected `{found}` after `{before}`", here, help_)
+    if found and re.fullmatch(r"[A-Za-z_]\w*", before) and before not in ast.KEYWORDS:
+        keyword = suggest(before, ast.KEYWORDS)
+        if keyword:
+            return Diagnostic("TAX003", f"unexpected `{found}` after `{before}`", here, keyword)
+    if re.match(r"[A-Za-z_]\w*[ \t]+$", text[:at]) and re.match(r'#[0-9A-Fa-f]{6}\b|"|aka\b', rest):
+        return Diagnostic("TAX011", "a class line starts with its id", span(0, len(before) - 1),
+                          f"write the number that label files store, e.g. `4 {before} …`;"
+                          " `-` only if the class is never drawn")  # fmt: skip
+    if before.endswith("->") and found:
+        return Diagnostic("TAX003", f"unexpected `{found}` after `->`", here,
+                          f"`->` is a decision: `-> void` or `-> any`; to relate the class write `< {found}`")  # fmt: skip
     wanted = sorted({_EXPECTED[t] for t in expected if t in _EXPECTED} - {"a note `# …`"})
     what = f"unexpected `{found}`" if found else "the line ends too early"
     return Diagnostic("TAX003", what, here, f"expected {_either(wanted)}" if wanted else None)

@@ -13,6 +13,7 @@ import numpy as np
 import lsu_onto
 from lsu_seg.demo.scenes import CLASSES, STYLES, draw_scene
 from lsu_seg.encodings import write_atomic
+from lsu_seg.layout import DatasetError
 from lsu_seg.progress import progress
 from lsu_seg.relabel import coarsen, encode, write_png
 
@@ -40,24 +41,29 @@ PARTS = (
 HEIGHT, WIDTH = 96, 192
 
 
-def data_key(seed: int) -> list[object]:
+def _data_key(seed: int) -> list[object]:
     """What the data depends on; a changed key draws it anew."""
     here = Path(__file__).parent
     code = [zlib.crc32((here / f).read_bytes()) for f in ("scenes.py", "objects.py", "data.py")]
     return [seed, HEIGHT, WIDTH, code, [lsu_onto.load(p.taxonomy, SOURCE).sha256 for p in PARTS]]
 
 
-def make_data(root: Path, seed: int) -> bool:
+def make_data(root: Path, seed: int, fresh: bool = False) -> bool:
     """Draw all datasets under `root`; False if they were there already.
 
     Extra datasets get `images`, their own coarse labels, and `truth/<split>` with the fine labels, which no
     training reads.
     """
-    wanted = json.loads(json.dumps(data_key(seed)))
+    wanted = json.loads(json.dumps(_data_key(seed)))
     done = root / "complete.json"
-    if done.is_file() and json.loads(done.read_text(encoding="utf-8")) == wanted:
+    if not fresh and done.is_file() and json.loads(done.read_text(encoding="utf-8")) == wanted:
         return False
+    mark = root / ".lsu-demo"
+    if root.exists() and not mark.is_file() and any(root.iterdir()):
+        raise DatasetError(f"{root} holds files that are not the demo's; choose another work folder")
     shutil.rmtree(root, ignore_errors=True)
+    root.mkdir(parents=True)
+    mark.touch()
     source = lsu_onto.load(SOURCE)
     if source.source_classes != CLASSES:
         raise ValueError(

@@ -52,10 +52,14 @@ class PseudoLabelLoop(BaseLoop):
         super().__init__(runner, dataloader)
         if not isinstance(self.dataloader.dataset, TaxDataset):
             raise OutputError("a PseudoLabelLoop labels one TaxDataset")
+        if self.dataloader.dataset.pseudo:
+            raise OutputError(
+                "a PseudoLabelLoop reads the dataset's own labels: take `labels=` out of its config"
+            )
         self.out_dir, self.raw_dir, self.title = out_dir, raw_dir, title
         self.scales, self.flips, self.threshold = tuple(scales), tuple(flips), threshold
         if not self.scales or not self.flips or min(self.scales) <= 0:
-            raise ValueError(
+            raise OutputError(
                 f"scales {self.scales} and flips {self.flips} give no view; name at least one of each"
             )
 
@@ -74,6 +78,9 @@ class PseudoLabelLoop(BaseLoop):
             "dataset": f"{c.dataset} {c.dataset_version}",
             "source": f"{c.source} {c.source_version}",
             "taxonomies_sha256": c.sha256,
+            "files_sha256": self.dataloader.dataset.fingerprint(),
+            "unknown": self.dataloader.dataset.annotation.unknown,
+            "pipeline": [dict(t) for t in self.runner.cfg.test_dataloader.dataset.pipeline],
             "checkpoint_sha256": file_sha256(checkpoint) if checkpoint else "none: initial weights",
             "scales": list(self.scales),
             "flips": list(self.flips),
@@ -109,6 +116,10 @@ class PseudoLabelLoop(BaseLoop):
         with progress(self.title, len(self.dataloader)) as advance:
             for batch in self.dataloader:
                 samples = batch["data_samples"]
+                if "key" not in samples[0] or "gt_rows" not in samples[0]:
+                    raise OutputError(
+                        "the test pipeline must have LoadTaxAnnotations and end in PackTaxInputs"
+                    )
                 todo = {s.key for s in samples if not (out.done(s.key) and (raw is None or raw.done(s.key)))}
                 for group in _same_size(list(zip(batch["inputs"], samples, strict=True))):
                     rows = [sample.gt_rows.data[0] for _, sample in group]
@@ -135,8 +146,9 @@ class PseudoLabelLoop(BaseLoop):
                             else 1.0,
                             "teacher": n in views,
                         }
-                        out.write(sample.key, decoded.labels.cpu().numpy(), record)
-                        if raw is not None:
+                        if not out.done(sample.key):
+                            out.write(sample.key, decoded.labels.cpu().numpy(), record)
+                        if raw is not None and not raw.done(sample.key):
                             labels = decode_unconstrained(views[n], tuple(rows[n].shape), name).labels
                             raw.write(sample.key, labels.cpu().numpy(), {"pixels": rows[n].numel()})
                         images, skipped = images + 1, skipped + (n not in views)

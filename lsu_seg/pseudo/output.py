@@ -83,6 +83,10 @@ class OutputFolder:
         path = self.root / MANIFEST
         wanted = json.loads(json.dumps(manifest))
         if not path.exists():
+            if next(self.root.rglob("*.png"), None):
+                raise OutputError(
+                    f"{self.root} holds PNGs and no {MANIFEST}: they are not this program's labels; choose an empty folder"
+                )
             write_atomic(path, json.dumps(wanted, indent=2, sort_keys=True).encode())
             return
         try:

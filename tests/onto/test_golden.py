@@ -17,6 +17,7 @@ from lsu_onto.diagnostics import RULES
 from lsu_onto.library import Library, shipped
 
 BAD = sorted((TAX / "bad").glob("*.tax"))
+CHANGES = sorted((TAX / "changes").glob("*.new.tax"))
 OK = sorted((TAX / "ok").glob("*.tax"))
 SHIPPED = sorted(shipped().rglob("*.tax"))
 FROM_BYTES = {"TAX001": "needs a missing file", "TAX002": "needs bytes", "TAX009": "needs bytes"}
@@ -49,7 +50,7 @@ def test_good_file_is_silent(path: Path) -> None:
 
 
 def test_every_rule_has_a_bad_file() -> None:
-    covered = {code for path in BAD for _, _, code in expected(path)}
+    covered = {code for path in [*BAD, *CHANGES] for _, _, code in expected(path)}
     assert covered | set(FROM_BYTES) == set(RULES)
 
 

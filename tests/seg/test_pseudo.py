@@ -337,7 +337,7 @@ def test_a_teacher_that_says_nan(world: Path, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("options", [dict(scales=()), dict(flips=()), dict(scales=(0.0,))])
 def test_no_view_is_refused(world: Path, tmp_path: Path, options: dict[str, Any]) -> None:
-    with pytest.raises(ValueError, match="give no view"):
+    with pytest.raises(OutputError, match="give no view"):
         run(world, tmp_path, **options)
 
 

@@ -92,10 +92,10 @@ class Project:
     def __init__(self, root: Path) -> None:
         self.root, self.work = root, root / "work"
 
-    def run(self, cfg: Config | None = None, seed: int = 0, data_key: Any = None) -> set[str]:
+    def run(self, cfg: Config | None = None, seed: int = 0) -> set[str]:
         """Run the method; returns the stages that were not reused."""
         said: list[str] = []
-        self.results = unify.unify(cfg or config(self.root), self.work, seed, said.append, data_key)
+        self.results = unify.unify(cfg or config(self.root), self.work, seed, said.append)
         return set(STAGES) - {line.removesuffix(": reused") for line in said}
 
 
@@ -287,12 +287,12 @@ def test_mistakes_come_to_light_before_any_training(finished: Project, tmp_path:
     for name in ("extra.town.dataset", "evaluate.zero_shot"):
         refused(
             lambda c, n=name: c.merge_from_dict({f"unify.{n}.data_root": "gone"}),
-            DatasetError,
+            engine.ConfigError,
             "no such folder",
         )
         refused(
             lambda c, n=name: c.merge_from_dict({f"unify.{n}.taxonomy": "atlantis"}),
-            lsu_onto.TaxonomyError,
+            engine.ConfigError,
             "atlantis",
         )
 

@@ -22,7 +22,7 @@ train_pipeline = [
     dict(type="LoadImageFromFile"),
     dict(type="LoadTaxAnnotations"),
     dict(type="RandomResize", scale=(480, 360), ratio_range=(0.6, 1.4), keep_ratio=True),
-    dict(type="RandomCrop", crop_size=(224, 288), cat_max_ratio=0.9),
+    dict(type="RandomCrop", crop_size=(192, 256), cat_max_ratio=0.9),
     dict(type="RandomFlip", prob=0.5),
     dict(type="PhotoMetricDistortion"),
     dict(type="PackTaxInputs"),
@@ -48,6 +48,7 @@ train_dataloader = dict(
                 data_root=data_root,
                 split="train",
                 indices=fine_frames,
+                weight=2.0,  # of the student's samples a third are these frames
             )
         ],
     ),
@@ -61,7 +62,7 @@ val_dataloader = dict(
     ),
 )
 val_evaluator = dict(type="OntologyIoU", source=source)
-train_cfg = dict(max_iters=1500, val_interval=1500)
+train_cfg = dict(max_iters=1200, val_interval=1200)
 
 unify = dict(
     extra=dict(
@@ -77,6 +78,7 @@ unify = dict(
             truth=dict(taxonomy="camvid11", folder=f"{data_root}/trainannot"),
         ),
     ),
+    student_init="teacher",
     views=dict(scales=(0.75, 1.0), flips=(False, True)),
     evaluate=dict(
         source_val=dict(type="TaxDataset", taxonomy="camvid11", data_root=data_root, split="val"),

@@ -1,0 +1,246 @@
+"""What broke between two versions of a `.tax` file, in four buckets.
+
+LABEL: a raw value means another class. CHANNEL: a class of a source moved, so checkpoints break. CONSTRAINT: S(d)
+changed, so pseudo-labels are stale. RENAME: a class has another name and no alias tells.
+
+Taxonomies are matched by name, whatever their version: a release that raises its version still breaks what was made
+with the one before. A class that was renamed is followed through its alias or its ids, so that one rename is one
+finding. Of a class that is only in one of the versions, S(d) is not compared: its raw values are reported.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+
+from lsu_onto.diagnostics import Diagnostic, Span
+from lsu_onto.lang import syntax as ast
+from lsu_onto.library import Analysis
+from lsu_onto.model import Meaning, Ontology, Source, TaxClass, Taxonomy
+
+BUCKETS = {"TAX901": "LABEL", "TAX902": "CHANNEL", "TAX903": "CONSTRAINT", "TAX904": "RENAME"}
+
+VOID = "void"  # reserved, so that no class has this name
+Names = dict[str, str]
+"""Name of a class in the old version → its name in the new one."""
+
+
+def compare(old: Analysis, new: Analysis) -> list[Diagnostic]:
+    """The breaking changes from `old` to `new`, two versions without errors.
+
+    The second place of a finding lies in the old file.
+    """
+    found: list[Diagnostic] = []
+    names: dict[str, Names] = {}
+    news = {(type(t), t.name): t for t in new.resolved.taxonomies}
+    for t in old.resolved.taxonomies:
+        now = news.get((type(t), t.name))
+        if now is None:
+            code = "TAX902" if isinstance(t, Source) else "TAX901"
+            found.append(_gone(code, f"{type(t).__name__.lower()} `{t.name}`", t.span, new))
+            continue
+        names[t.name] = _follow(t, now)
+        found += _renames(t, now, names[t.name])
+        if isinstance(t, Source):
+            found += _channels(t, now, names[t.name])
+        found += _labels(t, now, names[t.name], old, new)
+    maps = {(o.dataset.name, o.source.name): o for o in new.resolved.ontologies}
+    for o in old.resolved.ontologies:
+        other = maps.get((o.dataset.name, o.source.name))
+        if other:
+            found += _constraints(o, other, names)
+        elif o.dataset.name in names or all(o.dataset.name != t.name for t in old.resolved.taxonomies):
+            what = f"map from `{o.dataset.name}` to `{o.source.name}`"
+            found.append(_gone("TAX903", what, o.span, new))
+    return sorted(found, key=lambda d: (d.span, d.code))
+
+
+def _gone(code: str, what: str, old: Span, new: Analysis) -> Diagnostic:
+    start = Span(new.file.path, 1, 1, len(new.file.text.split("\n", 1)[0].rstrip()) + 1)
+    return Diagnostic(code, f"the {what} is gone", start, None, old, "it was here")
+
+
+# --- names -------------------------------------------------------------------------------------------------
+
+
+def _follow(old: Taxonomy, new: Taxonomy) -> Names:
+    """Where each class of the old version went: by name, by alias, or by its ids or its official label."""
+    fresh = [c for c in new.classes if c.name not in old.by_name]
+    names: Names = {}
+    for c in old.classes:
+        if c.name in new.by_name:
+            names[c.name] = c.name
+            continue
+        heirs = (
+            [x for x in fresh if c.name in x.aliases],
+            [x for x in fresh if c.ids and x.ids == c.ids],
+            [x for x in fresh if not c.ids and not x.ids and x.official == c.official],
+        )
+        taken = names.values()
+        heir = next((x.name for group in heirs for x in group if x.name not in taken), None)
+        if heir:
+            names[c.name] = heir
+    return names
+
+
+def _renames(old: Taxonomy, new: Taxonomy, names: Names) -> Iterator[Diagnostic]:
+    for was, now in names.items():
+        heir = new.classes[new.by_name[now]]
+        if was != now and was not in heir.aliases:
+            yield Diagnostic(
+                "TAX904", f"`{was}` is now called `{now}`, and no alias tells", heir.span,
+                f"write `aka {was}`", old.classes[old.by_name[was]].span, f"`{was}` was here",
+            )  # fmt: skip
+
+
+# --- channels ----------------------------------------------------------------------------------------------
+
+
+def _channels(old: Taxonomy, new: Taxonomy, names: Names) -> Iterator[Diagnostic]:
+    for was, now in names.items():
+        before, after = old.classes[old.by_name[was]], new.classes[new.by_name[now]]
+        if before.ids != after.ids:
+            yield Diagnostic(
+                "TAX902", f"`{now}` moved from channel {_numbers(before)} to {_numbers(after)}", after.span,
+                "checkpoints that were trained with the old channels no longer fit", before.span, "it was here",
+            )  # fmt: skip
+    for c in old.classes:
+        if c.name not in names:
+            yield Diagnostic(
+                "TAX902", f"channel {_numbers(c)}, `{c.name}`, is gone", new.span, None, c.span, "it was here"
+            )
+    known = set(names.values())
+    for c in new.classes:
+        if c.name not in known:
+            yield Diagnostic(
+                "TAX902", f"channel {_numbers(c)}, `{c.name}`, is new", c.span,
+                "checkpoints of the old version do not have it",
+            )  # fmt: skip
+
+
+def _numbers(c: TaxClass) -> str:
+    return ",".join(f"{low}..{high}" if high > low else f"{low}" for low, high in c.ids) or "-"
+
+
+# --- raw values --------------------------------------------------------------------------------------------
+
+
+def _labels(
+    old: Taxonomy, new: Taxonomy, names: Names, past: Analysis, analysis: Analysis
+) -> Iterator[Diagnostic]:
+    if old.encoding != new.encoding:
+        yield Diagnostic(
+            "TAX901", f"the encoding was `{old.encoding}` and is `{new.encoding}`",
+            _key(analysis, new, "encoding"), None, _key(past, old, "encoding"), "as it was",
+        )  # fmt: skip
+        return
+    # What a source's own labels store are its channels, which TAX902 is about; or colours.
+    classes = not isinstance(old, Source) or old.encoding == "rgb"
+    before, after = _raw(old, classes), _raw(new, classes)
+    moved: dict[tuple[str, str], list[int]] = {}
+    for value in sorted(before.keys() | after.keys()):
+        was, now = before.get(value, ""), after.get(value, "")
+        if (names.get(was, was) if was != VOID else was) != now:
+            moved.setdefault((was, now), []).append(value)
+    void = _key(analysis, new, "void")
+    for (was, now), values in moved.items():
+        here = void if now == VOID else new.classes[new.by_name[now]].span if now else None
+        there = None
+        if was:
+            there = _key(past, old, "void") if was == VOID else old.classes[old.by_name[was]].span
+        if here is None:  # gone: point at what is left of the class
+            heir = names.get(was)
+            here = void if was == VOID else new.classes[new.by_name[heir]].span if heir else new.span
+        yield Diagnostic(
+            "TAX901", _moved(values, was, now, old.encoding == "rgb"), here, None, there,
+            f"{'it was' if len(values) == 1 else 'they were'} here" if there else "",
+        )  # fmt: skip
+
+
+def _raw(t: Taxonomy, classes: bool) -> dict[int, str]:
+    """Raw value → class name, or `void`."""
+    table = dict.fromkeys(t.void, VOID)
+    for c in t.classes if classes else ():
+        if t.encoding == "rgb":
+            values: Iterable[int] = c.colours if c.ids else ()
+        else:
+            values = (v for low, high in c.ids for v in range(low, high + 1))
+        table.update(dict.fromkeys(values, c.name))
+    return table
+
+
+def _moved(values: Sequence[int], was: str, now: str, colours: bool) -> str:
+    one = len(values) == 1
+    what = ("colour " if colours else "raw value ") if one else ("colours " if colours else "raw values ")
+    what += ", ".join(f"#{v:06x}" for v in values[:8]) if colours else _ranges(values)
+    if colours and len(values) > 8:
+        what += f" and {len(values) - 8} more"
+    if not was:
+        return f"{what} {'is' if one else 'are'} new, as `{now}`"
+    if not now:
+        return f"{what} {'is' if one else 'are'} gone; {'it was' if one else 'they were'} `{was}`"
+    return f"{what} {'was' if one else 'were'} `{was}` and {'is' if one else 'are'} `{now}`"
+
+
+def _ranges(values: Sequence[int]) -> str:
+    out: list[list[int]] = []
+    for v in values:
+        if out and v == out[-1][1] + 1:
+            out[-1][1] = v
+        else:
+            out.append([v, v])
+    return ",".join(f"{a}..{b}" if b > a else f"{a}" for a, b in out)
+
+
+def _key(analysis: Analysis, taxonomy: Taxonomy, key: str) -> Span:
+    """Where a key of a taxonomy stands; its header if it is not written."""
+    inside = False
+    place = taxonomy.span
+    for s in analysis.file.statements:
+        if isinstance(s, ast.Header):
+            inside = s.span == taxonomy.span
+        elif inside and isinstance(s, ast.Meta) and s.key.text == key:
+            place = s.span
+    return place
+
+
+# --- constraints -------------------------------------------------------------------------------------------
+
+
+def _constraints(old: Ontology, new: Ontology, names: dict[str, Names]) -> Iterator[Diagnostic]:
+    datasets = names.get(old.dataset.name) or _follow(old.dataset, new.dataset)
+    sources = names.get(old.source.name) or _follow(old.source, new.source)
+    rows = {new.dataset.classes[r.cls].name: r for r in new.rows}
+    for row in old.rows:
+        name = datasets.get(old.dataset.classes[row.cls].name, "")
+        now = rows.get(name)
+        if now is None:
+            continue
+        before = [sources.get(s, s) for s in _allowed(old, row.meaning(len(old.source.classes)))]
+        after = _allowed(new, now.meaning(len(new.source.classes)))
+        gains, losses = _without(after, before), _without(before, after)
+        if gains or losses:
+            what = [
+                f"{verb} be {_list(c)}" for verb, c in (("may now", gains), ("may no longer", losses)) if c
+            ]
+            yield Diagnostic(
+                "TAX903", f"`{name}` {' and '.join(what)}", now.span, "pseudo-labels made before are stale",
+                row.span, "it was here",
+            )  # fmt: skip
+
+
+def _allowed(o: Ontology, meaning: Meaning) -> list[str]:
+    names = [c.name for i, c in enumerate(o.source.classes) if i in meaning.channels]
+    return names + [VOID] * meaning.void
+
+
+def _without(items: Iterable[str], others: Iterable[str]) -> list[str]:
+    gone = set(others)
+    return [x for x in items if x not in gone]
+
+
+def _list(names: Sequence[str]) -> str:
+    shown = [f"`{n}`" for n in names[:5]]
+    if len(names) > 6:
+        return ", ".join(shown) + f" and {len(names) - 5} more"
+    shown = [f"`{n}`" for n in names]
+    return shown[0] if len(shown) == 1 else ", ".join(shown[:-1]) + f" or {shown[-1]}"

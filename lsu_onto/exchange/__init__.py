@@ -1,0 +1,58 @@
+"""Interchange: an ontology as other formats, and class lists and mappings of others as `.tax` text.
+
+The two tables are all there is to know; a format's module is imported when it is used.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+from lsu_onto.exchange.base import ExchangeError, Finding, Imported, Options, write_text
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from lsu_onto.model import Ontology
+
+__all__ = ["EXPORTS", "IMPORTS", "ExchangeError", "Finding", "Imported", "Options", "export", "import_",
+           "write_text"]  # fmt: skip
+
+EXPORTS = {
+    "json": "lsu_onto.exchange.to_json",
+    "csv": "lsu_onto.exchange.to_csv",
+    "sssom": "lsu_onto.exchange.to_sssom",
+    "skos": "lsu_onto.exchange.to_skos",
+    "mmseg": "lsu_onto.exchange.to_mmseg",
+    "md": "lsu_onto.exchange.to_md",
+}
+"""Format → a module with `dump(ontology) -> str`."""
+
+IMPORTS = {
+    "csv": "lsu_onto.exchange.from_csv",
+    "data-priors": "lsu_onto.exchange.from_data_priors",
+    "mseg": "lsu_onto.exchange.from_mseg",
+    "mmseg": "lsu_onto.exchange.from_mmseg",
+}
+"""Format → a module with `read(inputs, options) -> Imported`."""
+
+
+def export(ontology: Ontology, format_: str) -> str:
+    """An ontology as text in one of `EXPORTS`.
+
+    Raises:
+        ExchangeError: the format's package is not installed.
+    """
+    text: str = import_module(EXPORTS[format_]).dump(ontology)
+    return text
+
+
+def import_(format_: str, inputs: Sequence[str | Path], options: Options | None = None) -> Imported:
+    """`.tax` text from files in one of `IMPORTS`, and everything in them that deserves a second look.
+
+    Raises:
+        ExchangeError: a file cannot be read as the format; the message names the place and what to do.
+    """
+    imported: Imported = import_module(IMPORTS[format_]).read([str(i) for i in inputs], options or Options())
+    return imported

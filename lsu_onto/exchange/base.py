@@ -1,0 +1,82 @@
+"""What all formats share: findings, options, and writing a file whole or not at all."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+Place = tuple[str, int, int]
+"""File, line, column; both count from 1."""
+
+
+class ExchangeError(ValueError):
+    """Something cannot be imported or exported. The message says where, what was found and what to do."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing in an imported file that a person should look at. Nothing is dropped without one."""
+
+    severity: Literal["warning", "info"]
+    kind: str
+    """`dangling`, `blank`, `duplicate`, `unmentioned`, `value`, `source` or `name`."""
+    message: str
+    place: Place
+    help: str | None = None
+
+    def __str__(self) -> str:
+        file, line, column = self.place
+        return f"{file}:{line}:{column}: {self.severity}: {self.message}" + (
+            f"; {self.help}" if self.help else ""
+        )
+
+
+@dataclass(frozen=True)
+class Imported:
+    """`.tax` text, and the findings in the order of the files."""
+
+    text: str
+    findings: tuple[Finding, ...]
+
+
+@dataclass(frozen=True)
+class Options:
+    """What the files do not say.
+
+    Attributes:
+        name, version: the taxonomy's; the name defaults to the file's or folder's.
+        source: the source taxonomy's name on the search path.
+        source_from: mapping files (`data-priors`) whose rows become `source` sections.
+        kind: what a plain class list becomes.
+        encoding, void: the dataset's keys.
+        column: the column of an MSeg table.
+        search: folders searched before the shipped taxonomies.
+    """
+
+    name: str | None = None
+    version: str = "v1"
+    source: str | None = None
+    source_from: tuple[str, ...] = ()
+    kind: Literal["dataset", "source"] = "dataset"
+    encoding: str | None = None
+    void: str | None = None
+    column: str | None = None
+    search: tuple[str, ...] = ()
+
+
+def write_text(path: str | Path, text: str) -> None:
+    """Write a file under its final name: whole or not at all."""
+    import tempfile
+
+    target = Path(path)
+    handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as out:
+            out.write(text)
+        Path(temporary).chmod(0o644)
+        Path(temporary).replace(target)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise

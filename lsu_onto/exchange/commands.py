@@ -1,0 +1,149 @@
+"""`lsu-onto export` and `lsu-onto import`. The formats themselves are imported when they are used."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from lsu_onto.exchange import EXPORTS, IMPORTS
+
+_PATH = click.option(
+    "--path", "search", multiple=True, type=click.Path(file_okay=False), metavar="DIR",
+    help="Search this folder before the shipped taxonomies (repeatable).",
+)  # fmt: skip
+
+
+def _fail(message: object) -> None:
+    click.echo(f"error: {message}", err=True)
+    sys.exit(1)
+
+
+def _put(text: str, output: str | None) -> None:
+    from lsu_onto.exchange import write_text
+
+    if output is None:
+        click.echo(text, nl=False)
+        return
+    try:
+        write_text(output, text)
+    except OSError as e:
+        _fail(f"cannot write `{output}`: {e.strerror}")
+    click.echo(output, err=True)
+
+
+@click.command()
+@click.argument("name")
+@click.option("--to", "format_", type=click.Choice(list(EXPORTS)), required=True, help="The format.")
+@click.option(
+    "-o", "--output", type=click.Path(dir_okay=False), metavar="FILE", help="Default: standard output."
+)
+@click.option("--source", help="The source taxonomy, where NAME has maps to several.")
+@_PATH
+def export(name: str, format_: str, output: str | None, source: str | None, search: tuple[str, ...]) -> None:
+    """Write an ontology in another format. NAME is a taxonomy or a `.tax` file.
+
+    \b
+    json   both taxonomies and every relation, in a versioned envelope
+    csv    one row per dataset class; `import --from csv` reads it back
+    sssom  a mapping set (TSV with a YAML header); facts only, no decisions
+    skos   two concept schemes in Turtle; needs the extra [skos]
+    mmseg  METAINFO, num_classes, and a label map where S(d) is one class
+    md     a page with a table of classes
+
+    \b
+    Examples:
+      lsu-onto export demo_town --to csv
+      lsu-onto export demo_town --to sssom -o town.sssom.tsv
+      lsu-onto export field.tax --to md -o field.md
+    """
+    from lsu_onto.exchange import ExchangeError
+    from lsu_onto.exchange import export as export_
+    from lsu_onto.library import Library, TaxonomyError
+
+    try:
+        text = export_(Library(search).ontology(name, source), format_)
+    except (TaxonomyError, ExchangeError) as e:
+        _fail(e)
+    _put(text, output)
+
+
+@click.command(name="import")
+@click.argument("inputs", nargs=-1, required=True, metavar="FILE_OR_DIR...")
+@click.option("--from", "format_", type=click.Choice(list(IMPORTS)), required=True, help="The format.")
+@click.option(
+    "-o", "--output", type=click.Path(dir_okay=False), metavar="OUT.tax", help="Default: standard output."
+)
+@click.option("--name", help="The taxonomy's name. Default: from the file or folder.")
+@click.option(
+    "--taxonomy-version", "version", default="v1", show_default=True, metavar="V", help="Its version."
+)
+@click.option("--as", "kind", type=click.Choice(["dataset", "source"]), default="dataset", show_default=True,
+              help="What a class list becomes (csv, mmseg, mseg).")  # fmt: skip
+@click.option("--source", help="The source taxonomy that the classes are related to, by name.")
+@click.option("--source-from", "source_from", multiple=True, type=click.Path(), metavar="FILE",
+              help="data-priors: write the source section from this mapping file's rows (repeatable).")  # fmt: skip
+@click.option("--column", help="mseg: the dataset's column, e.g. `idd-39`.")
+@click.option("--encoding", help="How raw values are stored: id, id16, id16/1000, rgb.")
+@click.option("--void", help="Raw values that mean `not annotated`, e.g. `255`.")
+@_PATH
+def import_(inputs: tuple[str, ...], format_: str, output: str | None, **options: Any) -> None:
+    """Make a `.tax` file from class lists and mappings of others.
+
+    Everything that a person should look at (labels that match nothing, are listed twice, or are in no mapping) is
+    printed with file, line and column, and kept as a note in the output.
+
+    \b
+    csv          `id,name,color,…` lists, and what `export --to csv` writes
+    data-priors  a folder, or labels.csv and master_labels_SOURCE.csv files
+    mseg         MSeg_master.tsv, with TAXONOMY_names.txt for the raw values
+    mmseg        module:Class, file.py:Class, or a JSON of classes and palette
+
+    \b
+    Examples:
+      lsu-onto import --from csv cityscapes.csv --as source -o cityscapes.tax
+      lsu-onto import --from csv idd.csv --source cityscapes --void 255 -o idd.tax
+      lsu-onto import --from data-priors IDD/master_labels_cityscapes.csv \\
+          --source-from IDD/master_labels_cityscapes.csv -o idd.tax
+      lsu-onto import --from mseg MSeg_master.tsv idd-39_names.txt --column idd-39
+      lsu-onto import --from mmseg mmseg.datasets.cityscapes:CityscapesDataset --as source
+    """
+    from lsu_onto.exchange import ExchangeError, Options
+    from lsu_onto.exchange import import_ as read
+    from lsu_onto.library import Library, TaxonomyError
+    from lsu_onto.report import concise
+
+    _usage(options)
+    try:
+        imported = read(format_, inputs, Options(**options))
+    except (ExchangeError, TaxonomyError) as e:
+        _fail(e)
+    for finding in imported.findings:
+        click.echo(str(finding), err=True)
+    # A file that is not sound is written all the same: it is easier to mend than the table that it came from.
+    name = output or str(Path("imported.tax"))
+    errors = Library(options["search"]).check(name, imported.text).errors
+    _put(imported.text, output)
+    if imported.findings:
+        count = sum(f.severity == "warning" for f in imported.findings)
+        click.echo(f"{count} warning{'s' * (count != 1)} in what was imported", err=True)
+    if errors:
+        click.echo(concise(errors, {}), err=True)
+        _fail(
+            f"`{name}` needs {len(errors)} correction{'s' * (len(errors) != 1)}; `lsu-onto validate` shows the places"
+        )
+
+
+def _usage(options: dict[str, Any]) -> None:
+    import re
+
+    from lsu_onto.exchange.draft import NAME, identifier
+    from lsu_onto.lang.syntax import RESERVED
+
+    name, version = options["name"], options["version"]
+    if name is not None and (not NAME.fullmatch(name) or name in RESERVED):
+        raise click.UsageError(f"`{name}` cannot be a name; write `{identifier(name)}`")
+    if not re.fullmatch(r"v\d+(\.\d+)*", version):
+        raise click.UsageError(f"`{version}` is not a version such as `v1` or `v2.1`")

@@ -1,0 +1,138 @@
+"""Writing `.tax` text: identifiers for official labels, and aligned class lines and rows."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+from lsu_onto.lang.syntax import RESERVED
+
+WIDTH = 100
+NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+
+
+def identifier(label: str) -> str:
+    """A label as a name: letters, digits and `_`.
+
+    >>> identifier("Obstacles / trash"), identifier("void"), identifier("4-wheeler")
+    ('Obstacles_trash', 'void_class', 'class_4_wheeler')
+    """
+    ascii_ = unicodedata.normalize("NFKD", label).encode("ascii", "ignore").decode()
+    if NAME.fullmatch(ascii_.strip()):
+        name = ascii_.strip()
+    else:
+        name = re.sub(r"[^A-Za-z0-9]+", "_", ascii_).strip("_")
+    if not name or name[0].isdigit():
+        name = f"class_{name}".rstrip("_")
+    return f"{name}_class" if name in RESERVED else name
+
+
+def identifiers(labels: Sequence[str]) -> list[str]:
+    """Distinct names, none of which is the official label of another class.
+
+    >>> identifiers(["traffic light", "traffic_light", "sky", "sky "])
+    ['traffic_light_2', 'traffic_light', 'sky', 'sky_2']
+    """
+    out: list[str] = []
+    for i, label in enumerate(labels):
+        base = name = identifier(label)
+        others = {o for j, o in enumerate(labels) if j != i}
+        n = 1
+        while name in out or name in others:
+            n += 1
+            name = f"{base}_{n}"
+        out.append(name)
+    return out
+
+
+def quoted(text: str) -> str:
+    """A string of the language, which has no escapes."""
+    return '"' + " ".join(text.replace('"', "'").split()) + '"'
+
+
+def note(*parts: str) -> str:
+    """A trailing note, or nothing. Never one that would switch a diagnostic off."""
+    text = "; ".join(dict.fromkeys(" ".join(p.split()) for p in parts if p.strip()))
+    return "# " + re.sub(r"\ballow:", "allow", text) if text else ""
+
+
+@dataclass
+class ClassLine:
+    """A class as it will be written. `relation` has one string per line."""
+
+    name: str
+    ids: str = "-"
+    official: str = ""
+    colours: str = ""
+    aliases: tuple[str, ...] = ()
+    group: str = ""
+    relation: tuple[str, ...] = ()
+    notes: list[str] = field(default_factory=list)
+
+
+def class_lines(classes: Sequence[ClassLine]) -> list[str]:
+    """Class lines in columns, below their `[group]` headers.
+
+    A class without a group that follows one with a group stands in `[ungrouped]`: a header holds until the next.
+    """
+    rows: list[tuple[str, list[str], ClassLine]] = []
+    group, officials = "", set[str]()
+    for c in classes:
+        wanted = c.group or ("ungrouped" if group else "")
+        name, official = c.name, quoted(c.official)
+        if official in officials:  # differs from another in what a quoted string cannot hold
+            c.notes.append(f"officially {official}")
+        elif c.official and c.official != c.name:
+            name += f" {official}"
+        officials.add(official)
+        aliases = " ".join(a if NAME.fullmatch(a) and a not in RESERVED else quoted(a) for a in c.aliases)
+        rows.append((wanted, [c.ids, name, c.colours, f"aka {aliases}" if aliases else ""], c))
+        group = wanted
+    widths = [max((len(cells[i]) for _, cells, _ in rows), default=0) for i in range(4)]
+    out, group = [], ""
+    for wanted, cells, c in rows:
+        if wanted != group:
+            out.append(f"[{wanted}]")
+            group = wanted
+        head = "  ".join(f"{cell:{w}}" for cell, w in zip(cells, widths, strict=True) if w)
+        out += _with_relation(head, c.relation, note(*c.notes))
+    return out
+
+
+def map_rows(rows: Iterable[tuple[str, tuple[str, ...], list[str]]]) -> list[str]:
+    """Rows of a map in columns: name, relation, notes."""
+    rows = list(rows)
+    width = max((len(name) for name, _, _ in rows), default=0)
+    return [
+        line for name, rel, notes in rows for line in _with_relation(f"{name:{width}}", rel, note(*notes))
+    ]
+
+
+def _with_relation(head: str, relation: tuple[str, ...], trailing: str) -> list[str]:
+    first, *rest = relation or ("",)
+    lines = [f"{head}  {first}" if first else head, *(" " * (len(head) + 2) + r for r in rest)]
+    lines[-1] += f"  {trailing}" if trailing else ""
+    return [line.rstrip() for line in lines]
+
+
+def allowed_relation(channels: Sequence[str], void: bool, total: int) -> tuple[str, ...]:
+    """The weakest statement with exactly this S(d): what a published set says, and no more.
+
+    >>> allowed_relation(["road"], False, 19), allowed_relation(["road"], True, 19), allowed_relation([], True, 19)
+    (('< road',), ('~ road void',), ('-> void',))
+    """
+    if not channels:
+        return ("-> void",)
+    if void and len(channels) == total > 1:
+        return ("-> any",)
+    if len(channels) == 1 and not void:
+        return (f"< {channels[0]}",)
+    lines, current = [], "~"
+    for name in [*channels, *(["void"] if void else [])]:
+        if len(current) + len(name) + 1 > WIDTH - 30 and current != "~":
+            lines.append(current)
+            current = "~"
+        current += f" {name}"
+    return (*lines, current)

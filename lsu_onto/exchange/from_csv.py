@@ -1,0 +1,180 @@
+"""Class lists as CSV → `.tax`: what `export --to csv` writes, and `id,name,color,train_id,void,…` lists.
+
+Only `name` is needed. A dataset keeps every row; a source has the classes with a `train_id` (255: none), in that
+order, or every row that is not `void`, in the file's order.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from pathlib import Path
+
+from lsu_onto.exchange import skeleton
+from lsu_onto.exchange.base import ExchangeError, Finding, Imported, Options
+from lsu_onto.exchange.draft import NAME, ClassLine, identifier, identifiers
+from lsu_onto.exchange.tables import Cell, Table, number, read_table
+from lsu_onto.lang.parse import parse
+from lsu_onto.lang.syntax import RESERVED
+
+_IDS = re.compile(r"[0-9]{1,9}(\.\.[0-9]{1,9})?(,[0-9]{1,9}(\.\.[0-9]{1,9})?)*")
+
+
+def read(inputs: list[str], options: Options) -> Imported:
+    if len(inputs) != 1:
+        raise ExchangeError(f"expected one CSV file, found {len(inputs)}; import one class list at a time")
+    table = read_table(inputs[0])
+    if not table.rows:
+        raise ExchangeError(f"{inputs[0]}: no classes below the header")
+    found: list[Finding] = []
+    classes = _classes(table, options, found)
+    if options.kind == "source":
+        classes = _channels(table, classes, found)
+    if any(c.relation for c, _ in classes) and not options.source:
+        raise ExchangeError(f"{inputs[0]}:1:{table.header[table.need('relation')].place[2]}: there are relations, and"
+                            " the file does not say to which source; add `--source NAME`")  # fmt: skip
+    name = options.name or identifier(Path(inputs[0]).stem.lower())
+    text = skeleton.write([c for c, _ in classes], name, f"{name}, from {Path(inputs[0]).name}", options)
+    return Imported(text, tuple(found))
+
+
+def _error(cell: Cell, message: str) -> ExchangeError:
+    file, line, column = cell.place
+    return ExchangeError(f"{file}:{line}:{column}: {message}")
+
+
+def _classes(
+    table: Table, options: Options, found: list[Finding]
+) -> list[tuple[ClassLine, tuple[Cell, ...]]]:
+    columns = {
+        "name": table.need("name"),
+        "id": table.column("id", "ids"),
+        "official": table.column("official"),
+        "colour": table.column("colour", "color"),
+        "group": table.column("group", "supercategory"),
+        "aliases": table.column("aliases"),
+        "relation": table.column("relation"),
+        "void": table.column("void"),
+        "note": table.column("note", "notes"),
+    }
+    rows = []
+    for row in table.rows:
+        cells = {k: row[i] for k, i in columns.items() if i is not None and i < len(row)}
+        if "name" not in cells or not cells["name"].stripped:
+            raise _error(row[0], "this row has no name; write one, or take the row out")
+        rows.append((row, cells))
+    ours = columns["official"] is not None
+    labels = [c["name"].stripped for _, c in rows]
+    names = labels if ours else identifiers(labels)
+    out: list[tuple[ClassLine, tuple[Cell, ...]]] = []
+    seen: dict[str, Cell] = {}
+    for (row, cells), label, name in zip(rows, labels, names, strict=True):
+        if ours and (not NAME.fullmatch(name) or name in RESERVED):
+            raise _error(
+                cells["name"],
+                f"`{name}` cannot be a name; write `{identifier(name)}` and `{name}` as `official`",
+            )
+        first = seen.setdefault(label, cells["name"])
+        if first is not cells["name"]:
+            if ours:
+                raise _error(
+                    cells["name"],
+                    f"`{label}` is already a class, at line {first.place[1]}; rename one of the two",
+                )
+            found.append(Finding("warning", "duplicate", f"`{label}` is listed twice; the second is `{name}`",
+                                 cells["name"].place, f"first at line {first.place[1]}"))  # fmt: skip
+
+        def get(key: str, cells: dict[str, Cell] = cells) -> str:
+            return cells[key].stripped if key in cells else ""
+
+        colours = [c.lower() for c in re.split(r"[\s,;]+", get("colour")) if c]
+        for colour in colours:
+            if not re.fullmatch("#[0-9a-f]{6}", colour):
+                raise _error(
+                    cells["colour"], f"`{colour}` is not a colour; write `#` and six hexadecimal digits"
+                )
+        notes = [get("note")]
+        relation = _relation(cells["relation"], name) if get("relation") and options.kind == "dataset" else ()
+        if get("void") == "1":
+            notes.append("officially void")
+            if options.source and not relation:
+                relation = ("-> void",)
+        official = get("official") if ours else label if first is cells["name"] else ""
+        line = ClassLine(
+            name,
+            _ids(cells.get("id"), len(out)),
+            official,
+            ",".join(colours),
+            tuple(a.strip() for a in get("aliases").split(";") if a.strip()),
+            ".".join(identifier(g) for g in get("group").split(".") if g.strip()),
+            relation,
+            [n for n in notes if n],
+        )
+        out.append((line, row))
+    return out
+
+
+def _ids(cell: Cell | None, index: int) -> str:
+    text = re.sub(r"\s+", "", cell.text) if cell else str(index)
+    if text in ("-", "-1", ""):
+        return "-"
+    if cell and not _IDS.fullmatch(text):
+        raise _error(
+            cell, f"`{cell.stripped}` is not an id; write `7`, `6,7`, `12..14`, or `-` if it is never drawn"
+        )
+    return text
+
+
+def _relation(cell: Cell, name: str) -> tuple[str, ...]:
+    text = cell.stripped
+    if text.startswith(f"{name} "):
+        text = text[len(name) :].strip()
+    _, problems = parse("", f"tax 1\nx {text}")
+    if problems or not re.match(r"[=<>~!-]", text) or "\n" in text:
+        help_ = (
+            problems[0].help
+            if problems and problems[0].help
+            else "write it as in a `.tax` file: `road < asphalt`"
+        )
+        raise _error(cell, f"`{cell.stripped}` is not a relation of `{name}`; {help_}")
+    return (text,)
+
+
+def _channels(
+    table: Table, classes: list[tuple[ClassLine, tuple[Cell, ...]]], found: list[Finding]
+) -> list[tuple[ClassLine, tuple[Cell, ...]]]:
+    at_train, at_void = table.column("train_id", "trainid"), table.column("void")
+    kept: dict[int, tuple[ClassLine, tuple[Cell, ...]]] = {}
+    for line, row in classes:
+        if at_train is None:
+            train = str(len(kept))
+        else:
+            train = row[at_train].stripped if at_train < len(row) else ""
+        void = (
+            at_train is None and at_void is not None and at_void < len(row) and row[at_void].stripped == "1"
+        )
+        if number(train) is None or train == "255" or void:
+            found.append(
+                Finding(
+                    "info",
+                    "source",
+                    f"`{line.official or line.name}` is no class of the source",
+                    row[0].place,
+                )
+            )
+        elif int(train) in kept:
+            first = kept[int(train)][0]
+            first.aliases = (*first.aliases, line.official or line.name)
+            found.append(Finding("warning", "duplicate", f"`{line.official or line.name}` shares train id {train} with"
+                                 f" `{first.name}`: it becomes an alias", row[at_train or 0].place))  # fmt: skip
+        else:
+            kept[int(train)] = (line, row)
+    if not kept:
+        raise ExchangeError(
+            f"{table.file}: no row is a class of the source: each is void or has train id 255"
+        )
+    ordered = [kept[t] for t in sorted(kept)]
+    if sorted(kept) != list(range(len(kept))):
+        found.append(Finding("warning", "source", "the train ids have gaps: channels are numbered 0 to K-1 in their order",
+                             table.header[at_train or 0].place))  # fmt: skip
+    return [(replace(line, ids=str(i)), row) for i, (line, row) in enumerate(ordered)]

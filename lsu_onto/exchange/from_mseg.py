@@ -1,0 +1,193 @@
+"""The MSeg master table → `.tax`: one row per universal class, one column per dataset.
+
+A cell holds the dataset's classes that are this universal class, several as `{A, B}`; the row `unlabeled` is void.
+As with every published set, a cell says S(d) and no more. The table has no raw values: they are the line numbers of
+`<taxonomy>_names.txt`, given as a second file; without it classes are written as never drawn (`-`).
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from lsu_onto.diagnostics import did_you_mean, suggest
+from lsu_onto.exchange.base import ExchangeError, Finding, Imported, Options, Place
+from lsu_onto.exchange.draft import (
+    ClassLine,
+    allowed_relation,
+    class_lines,
+    identifier,
+    identifiers,
+    map_rows,
+    note,
+)
+from lsu_onto.exchange.tables import Cell, Table, read_table, read_text
+
+VOID = "unlabeled"
+
+
+def read(inputs: list[str], options: Options) -> Imported:
+    """Import one column (`--column idd-39`) with the universal source, or (`--as source`) the source alone."""
+    tables = [i for i in inputs if not i.endswith("_names.txt")]
+    names_files = [i for i in inputs if i.endswith("_names.txt")]
+    if len(tables) != 1 or len(names_files) > 1:
+        raise ExchangeError("expected the MSeg master table, and at most one `<taxonomy>_names.txt`")
+    table = read_table(tables[0], "\t")
+    universal = table.need("universal")
+    found: list[Finding] = []
+    source, channels = _universal(table, universal, options, found)
+    if options.kind == "source":
+        return Imported("\n".join(["tax 1", *source]) + "\n", tuple(found))
+    at = _column(table, universal, options.column)
+    label = table.header[at].stripped
+    allowed, places, remarks = _cells(table, at, channels, found)
+    lost: list[str] = []
+    ids = dict.fromkeys(allowed, "-")
+    if names_files:
+        ids, places = _numbered(names_files[0], ids, places, remarks, lost, table, found)
+    else:
+        found.append(Finding("warning", "value", "the table has no raw values: every class is written as never drawn (`-`)",
+                             table.header[at].place, f"give `{label}_names.txt` (MSeg's dataset_lists) as a second file"))  # fmt: skip
+    name = options.name or identifier(label.lower())
+    classes = [ClassLine(n, ids[o], o) for o, n in zip(ids, identifiers(list(ids)), strict=True)]
+    total = len(set(channels.values()) - {"void"})
+    rows = []
+    for c in classes:
+        targets = list(allowed.get(c.official, {}))
+        notes = remarks.get(c.official, [])
+        if c.official not in allowed:
+            found.append(Finding("warning", "unmentioned", f"`{c.official}` is in no row of `{label}`: written as `-> void`",
+                                 places[c.official], "relate it to a class if it has one"))  # fmt: skip
+            notes = [*notes, f"in no row of {Path(table.file).name}"]
+        rows.append(
+            (c.name, allowed_relation([t for t in targets if t != "void"], "void" in targets, total), notes)
+        )
+    high = max((int(i) for i in ids.values() if i.isdigit()), default=0)
+    head = [f"dataset {name} {options.version}", "", f"title:    {label} of MSeg",
+            f"encoding: {options.encoding or ('id16' if high > 255 else 'id')}"]  # fmt: skip
+    head += [f"void:     {options.void}"] if options.void else []
+    text = ["tax 1", *source, *head, "", *class_lines(classes), "", f"map {name} {options.version} -> mseg v1", "",
+            *map_rows(rows), *lost]  # fmt: skip
+    return Imported("\n".join(text) + "\n", tuple(found))
+
+
+def _universal(
+    table: Table, at: int, options: Options, found: list[Finding]
+) -> tuple[list[str], dict[int, str]]:
+    """The source's section, and what each row of the table stands for."""
+    group_at = table.column("parent category")
+    rows = [(i, r[at]) for i, r in enumerate(table.rows) if at < len(r) and r[at].stripped]
+    for i, r in enumerate(table.rows):
+        if at >= len(r) or not r[at].stripped:
+            found.append(Finding("warning", "value", "this row has no universal class: its cells are lost", table.rows[i][0].place))  # fmt: skip
+    real = [(i, c) for i, c in rows if c.stripped != VOID]
+    if not real:
+        raise ExchangeError(f"{table.file}: the column `universal` is empty")
+    names = identifiers([c.stripped for _, c in real])
+    channels = {i: "void" for i, c in rows if c.stripped == VOID}
+    lines = []
+    seen: dict[str, Cell] = {}
+    for channel, ((i, cell), name) in enumerate(zip(real, names, strict=True)):
+        channels[i] = name
+        first = seen.setdefault(cell.stripped, cell)
+        if first is not cell:
+            found.append(Finding("warning", "duplicate", f"universal class `{cell.stripped}` is listed twice; the second is `{name}`",
+                                 cell.place, f"first at line {first.place[1]}"))  # fmt: skip
+        group = table.rows[i][group_at].stripped if group_at is not None else ""
+        lines.append(ClassLine(name, str(channel), cell.stripped if first is cell else name,
+                               group=identifier(group) if group else ""))  # fmt: skip
+    version = "v1" if options.kind == "dataset" else options.version
+    name = options.name if options.kind == "source" and options.name else "mseg"
+    return [
+        f"source {name} {version}",
+        "",
+        "title: MSeg's universal classes",
+        "",
+        *class_lines(lines),
+        "",
+    ], channels
+
+
+def _column(table: Table, universal: int, wanted: str | None) -> int:
+    known = [
+        c.stripped for c in table.header[:universal] if c.stripped and c.stripped.lower() != "parent category"
+    ]
+    after = [c.stripped for c in table.header[universal + 1 :] if c.stripped]
+    if wanted is None:
+        raise ExchangeError(f"{table.file}: which dataset? add `--column` with one of {', '.join(f'`{k}`' for k in known)},"
+                            " or `--as source` for the universal classes alone")  # fmt: skip
+    index = table.column(wanted.lower())
+    if index is None:
+        hint = suggest(wanted, [*known, *after], f"there are {', '.join(f'`{k}`' for k in known)}")
+        raise ExchangeError(f"{table.file}:1:1: there is no column `{wanted}`; {hint}")
+    return index
+
+
+def _cells(
+    table: Table, at: int, channels: dict[int, str], found: list[Finding]
+) -> tuple[dict[str, dict[str, None]], dict[str, Place], dict[str, list[str]]]:
+    allowed: dict[str, dict[str, None]] = {}
+    places: dict[str, Place] = {}
+    remarks: dict[str, list[str]] = {}
+    for i, row in enumerate(table.rows):
+        if at >= len(row) or not row[at].stripped:
+            continue
+        cell = row[at]
+        file, line, column = cell.place
+        inside = cell.stripped
+        if inside.startswith("{") != inside.endswith("}"):
+            raise ExchangeError(f"{file}:{line}:{column}: `{inside}` has one brace; write `{{A, B}}`")
+        names = [n.strip() for n in inside.strip("{}").split(",")] if inside.startswith("{") else [inside]
+        for name in filter(None, names):
+            offset = max(cell.text.find(name), 0)
+            places.setdefault(name, (file, line, column + offset))
+            target = channels.get(i)
+            if names.count(name) > 1:
+                remarks.setdefault(name, []).append(f"twice in one cell, line {line}")
+                found.append(
+                    Finding(
+                        "warning", "duplicate", f"`{name}` stands twice in this cell", (file, line, column)
+                    )
+                )
+            sets = allowed.setdefault(name, {})
+            if target:
+                sets[target] = None
+    if not allowed:
+        raise ExchangeError(
+            f"{table.file}:1:{table.header[at].place[2]}: the column `{table.header[at].stripped}` is empty"
+        )
+    return allowed, places, remarks
+
+
+def _numbered(
+    path: str, ids: dict[str, str], places: dict[str, Place], remarks: dict[str, list[str]], lost: list[str],
+    table: Table, found: list[Finding],
+) -> tuple[dict[str, str], dict[str, Place]]:  # fmt: skip
+    """Ids by the line numbers of a names file; what only one of the two has is reported."""
+    listed = [line.strip() for line in read_text(path).splitlines()]
+    while listed and not listed[-1]:
+        listed.pop()
+    out: dict[str, str] = {}
+    where: dict[str, Place] = {}
+    for i, name in enumerate(listed):
+        if name in out:
+            found.append(
+                Finding(
+                    "warning",
+                    "duplicate",
+                    f"`{name}` is listed twice: both ids become one class",
+                    (path, i + 1, 1),
+                )
+            )
+            remarks.setdefault(name, []).append(f"listed twice, with ids {out[name]}, {i}")
+            out[name] += f",{i}"
+        elif name:
+            out[name] = str(i)
+            where[name] = (path, i + 1, 1)
+    for name in ids:
+        if name not in out:
+            file, line, column = places[name]
+            close = did_you_mean(name, out)
+            found.append(Finding("warning", "dangling", f"`{name}` is no class of {Path(path).name}: its edge is lost",
+                                 places[name], f"did you mean `{close}`?" if close else None))  # fmt: skip
+            lost.append(note(f"{Path(file).name}:{line}:{column}: `{name}` is no class of {Path(path).name}"))
+    return out, where

@@ -1,0 +1,60 @@
+"""A class list as a `.tax` file: a source, a dataset without relations, or a dataset with a first proposal."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from lsu_onto.diagnostics import suggest
+from lsu_onto.exchange.base import ExchangeError, Options
+from lsu_onto.exchange.draft import ClassLine, class_lines, identifier
+from lsu_onto.library import Library
+from lsu_onto.model import Source
+
+
+def find_source(name: str, search: tuple[str, ...]) -> Source | None:
+    """The first source of a name on the search path."""
+    library = Library(search)
+    for entry in library.entries():
+        if entry.kind == "source" and entry.name == name:
+            for t in library.declared(str(entry.path)).taxonomies:
+                if isinstance(t, Source) and (t.name, t.version) == (name, entry.version):
+                    return t
+    return None
+
+
+def need_source(name: str, search: tuple[str, ...]) -> Source:
+    found = find_source(name, search)
+    if found is None:
+        known = sorted({e.name for e in Library(search).entries() if e.kind == "source"})
+        hint = suggest(name, known, "`lsu-onto list` shows what there is; `--path DIR` adds a folder")
+        raise ExchangeError(f"there is no source `{name}`; {hint}")
+    return found
+
+
+def same_name(source: Source) -> dict[str, str]:
+    """Every spelling of a source's classes, without case and punctuation → the class's name."""
+    out = {identifier(k).lower(): source.classes[i].name for k, i in source.by_other_name.items()}
+    return {**out, **{k.lower(): k for k in source.by_name}}
+
+
+def write(classes: Sequence[ClassLine], name: str, title: str, options: Options) -> str:
+    """The file. With a source and no relation, a class of the same name is proposed and the rest left open."""
+    head = f"{options.kind} {name} {options.version}"
+    keys = [f"title:    {title}"]
+    if options.kind == "dataset":
+        if options.source:
+            source = need_source(options.source, options.search)
+            head += f" -> {source.name} {source.version}"
+            names = same_name(source)
+            for c in classes:
+                if not c.relation:
+                    hit = names.get(identifier(c.official or c.name).lower())
+                    c.relation = (f"< {hit}",) if hit else ("-> any",)
+                    c.notes.append("proposed: the same name, to be checked" if hit else "to do: relate it")
+        high = max(
+            (int(i) for c in classes for i in c.ids.replace("..", ",").split(",") if i.isdigit()), default=0
+        )
+        keys.append(f"encoding: {options.encoding or ('id16' if high > 255 else 'id')}")
+        if options.void:
+            keys.append(f"void:     {options.void}")
+    return "\n".join(["tax 1", head, "", *keys, "", *class_lines(classes)]) + "\n"

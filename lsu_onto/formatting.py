@@ -1,0 +1,74 @@
+"""`fmt` with the library at hand: layout, and quoted references turned into names."""
+
+from __future__ import annotations
+
+import difflib
+import os
+import shutil
+import tempfile
+from pathlib import Path
+
+from lsu_onto.diagnostics import Span
+from lsu_onto.lang import syntax as ast
+from lsu_onto.lang.fmt import format_text
+from lsu_onto.library import Analysis, Library
+from lsu_onto.model import Taxonomy
+
+
+def format_file(library: Library, path: str, text: str | None = None) -> str:
+    """The canonical text of a file: layout, and official names used as references turned into names.
+
+    With `text` the file on disk is not read (editors, standard input).
+    """
+    analysis = library.check(path, text)
+    names = quoted_names(analysis)
+    return format_text(path, library.texts[path], lambda target: names.get(target.span))
+
+
+def quoted_names(analysis: Analysis) -> dict[Span, str]:
+    """Place of each quoted reference that resolves → the name of its class."""
+    found: dict[Span, str] = {}
+
+    def add(span: Span, taxonomy: Taxonomy, index: int) -> None:
+        name = taxonomy.classes[index].name
+        if name not in ast.RESERVED and taxonomy.by_name.get(name) == index:
+            found[span] = name
+
+    for o in analysis.resolved.ontologies:
+        for row in o.rows:
+            add(row.span, o.dataset, row.cls)  # fmt asks for it only where it is quoted
+            targets = [t for r in row.relations for t in r.targets]
+            targets += row.decision.minus if row.decision else ()
+            for t in targets:
+                if t.kind == "string" and len(t.channels) == 1:
+                    add(t.span, o.source, t.channels[0])
+    return found
+
+
+def rewrite(path: Path, text: str) -> None:
+    """Replace a file's text at once: readers see the old or the new one. Its mode stays; links are followed."""
+    target = path.resolve()
+    handle, name = tempfile.mkstemp(prefix=f".{target.name}.", suffix=".tmp", dir=target.parent)
+    temporary = Path(name)
+    try:
+        with os.fdopen(handle, "wb") as f:
+            f.write(text.encode("utf-8"))
+        shutil.copymode(target, temporary)
+        temporary.replace(target)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+def diff(path: str, old: str, new: str, colour: bool = False) -> str:
+    """Unified diff of a file and its canonical text."""
+    lines = difflib.unified_diff(old.splitlines(), new.splitlines(), path, path, lineterm="")
+    if not colour:
+        return "\n".join(lines)
+    styles = {"---": "1", "+++": "1", "@@ ": "36", "-": "31", "+": "32"}
+
+    def paint(line: str) -> str:
+        style = styles.get(line[:3]) or styles.get(line[:1])
+        return f"\x1b[{style}m{line}\x1b[0m" if style else line
+
+    return "\n".join(map(paint, lines))

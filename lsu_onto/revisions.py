@@ -1,0 +1,116 @@
+"""A `.tax` file against another file, or against itself at a git revision."""
+
+from __future__ import annotations
+
+import io
+import subprocess
+import tarfile
+import tempfile
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from lsu_onto.changes import compare
+from lsu_onto.diagnostics import Diagnostic, Span
+from lsu_onto.library import Analysis, Library, shipped
+
+
+class RevisionError(ValueError):
+    """There is no repository, no such revision, or no such file in it."""
+
+
+def changes(
+    file: str, against: str, search: Sequence[str | Path] = ()
+) -> tuple[list[Diagnostic], dict[str, str]]:
+    """The breaking changes of a file, and the texts they are about.
+
+    Where one of the two versions has errors, these are the findings. Under `git:REV`, every `.tax` file of the
+    repository, the search path's included, is read as it was at that revision; otherwise both versions refer to
+    the taxonomies as they are today.
+
+    Args:
+        file: the new version.
+        against: a file, or `git:` and a commit, tag or branch.
+        search: folders searched before the shipped library.
+
+    Raises:
+        RevisionError: there is nothing to compare with.
+    """
+    library = Library(search)
+    new = library.check(file)
+    problems = _errors(library, new)
+    if problems:
+        return problems, library.texts
+    if not against.startswith("git:"):
+        old = library.check(against)
+        return _errors(library, old) or compare(old, new), library.texts
+    revision = against.removeprefix("git:")
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name).resolve()
+        root, path = checkout(Path(file), revision, folder)
+        before = Library([*moved([*map(Path, search), shipped()], root, folder), *search])
+        old = before.check(path)
+        found = _errors(before, old) or compare(old, new)
+
+        def label(path: str) -> str:
+            p = Path(path)
+            return f"{revision}:{p.relative_to(folder).as_posix()}" if p.is_relative_to(folder) else path
+
+        def place(span: Span | None) -> Span | None:
+            return span and replace(span, file=label(span.file))
+
+        texts = library.texts | {label(f): text for f, text in before.texts.items()}
+        return [replace(d, span=place(d.span) or d.span, second=place(d.second)) for d in found], texts
+
+
+def _errors(library: Library, analysis: Analysis) -> list[Diagnostic]:
+    files = dict.fromkeys([analysis.file.path, *(f for o in analysis.resolved.ontologies for f in o.files)])
+    return [d for f in files for d in library.check(f).errors]
+
+
+def checkout(file: Path, revision: str, folder: Path) -> tuple[Path, Path]:
+    """Write every `.tax` file of a revision to a folder.
+
+    Args:
+        file: a file in the work tree of a git repository.
+        revision: a commit, tag or branch.
+        folder: where to write; the repository is not touched.
+
+    Returns:
+        The root of the work tree, and the file as it was.
+    """
+    file = file.resolve()
+    if not file.parent.is_dir():
+        raise RevisionError(f"there is no folder `{file.parent}`")
+    try:
+        root = Path(_git(file.parent, "rev-parse", "--show-toplevel").decode().rstrip("\n")).resolve()
+    except subprocess.CalledProcessError:
+        raise RevisionError(f"`{file.name}` is not in a git repository") from None
+    try:
+        commit = _git(root, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}")
+    except subprocess.CalledProcessError:
+        raise RevisionError(f"there is no revision `{revision}`") from None
+    inside = file.relative_to(root)
+    try:
+        sha = commit.decode().strip()
+        _git(root, "cat-file", "-e", f"{sha}:{inside.as_posix()}")
+        archive = _git(root, "archive", "--format=tar", sha, "--", ":(glob)**/*.tax",
+                       f":(literal){inside.as_posix()}")  # fmt: skip
+    except subprocess.CalledProcessError:
+        raise RevisionError(f"`{inside.as_posix()}` is not in revision `{revision}`") from None
+    with tarfile.open(fileobj=io.BytesIO(archive)) as tar:
+        tar.extractall(folder, [m for m in tar if m.isfile() or m.isdir()], filter="data")
+    return root, folder / inside
+
+
+def moved(roots: Iterable[Path], root: Path, folder: Path) -> list[Path]:
+    """Those of the roots that lie in the work tree, as they are in the folder."""
+    inside = [r.resolve() for r in roots if r.resolve().is_relative_to(root)]
+    return [p for p in (folder / r.relative_to(root) for r in inside) if p.is_dir()]
+
+
+def _git(folder: Path, *args: str) -> bytes:
+    try:
+        return subprocess.run(["git", "-C", str(folder), *args], capture_output=True, check=True).stdout
+    except FileNotFoundError:
+        raise RevisionError("the program `git` is not installed") from None
