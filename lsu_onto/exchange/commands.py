@@ -92,8 +92,8 @@ def export(name: str, format_: str, output: str | None, source: str | None, sear
 def import_(inputs: tuple[str, ...], format_: str, output: str | None, **options: Any) -> None:
     """Make a `.tax` file from class lists and mappings of others.
 
-    Everything that a person should look at (labels that match nothing, are listed twice, or are in no mapping) is
-    printed with file, line and column, and kept as a note in the output.
+    Labels that match nothing, are listed twice, or are in no mapping are printed with file, line and column, and
+    kept as notes in the output.
 
     \b
     csv          `id,name,color,…` lists, and what `export --to csv` writes

@@ -36,9 +36,9 @@ def identifiers(labels: Sequence[str]) -> list[str]:
     ['traffic_light_2', 'traffic_light', 'sky', 'sky_2']
     """
     out: list[str] = []
-    for i, label in enumerate(labels):
+    for label in labels:
         base = name = identifier(label)
-        others = {o for j, o in enumerate(labels) if j != i}
+        others = {o for o in labels if o != label}
         n = 1
         while name in out or name in others:
             n += 1
@@ -81,8 +81,8 @@ def class_lines(classes: Sequence[ClassLine]) -> list[str]:
     group, officials = "", set[str]()
     for c in classes:
         wanted = c.group or ("ungrouped" if group else "")
-        name, official = c.name, quoted(c.official)
-        if official in officials:  # differs from another in what a quoted string cannot hold
+        name, official = c.name, quoted(c.official or c.name)
+        if official in officials:  # listed twice, or differs in what a quoted string cannot hold
             c.notes.append(f"officially {official}")
         elif c.official and c.official != c.name:
             name += f" {official}"

@@ -99,7 +99,7 @@ def _classes(
             notes.append("officially void")
             if options.source and not relation:
                 relation = ("-> void",)
-        official = get("official") if ours else label if first is cells["name"] else ""
+        official = get("official") if ours else label
         line = ClassLine(
             name,
             _ids(cells.get("id"), len(out)),
@@ -146,10 +146,9 @@ def _channels(
     at_train, at_void = table.column("train_id", "trainid"), table.column("void")
     kept: dict[int, tuple[ClassLine, tuple[Cell, ...]]] = {}
     for line, row in classes:
-        if at_train is None:
-            train = str(len(kept))
-        else:
-            train = row[at_train].stripped if at_train < len(row) else ""
+        train = str(len(kept)) if at_train is None else ""
+        if at_train is not None and at_train < len(row):
+            train = row[at_train].stripped
         void = (
             at_train is None and at_void is not None and at_void < len(row) and row[at_void].stripped == "1"
         )
@@ -164,7 +163,11 @@ def _channels(
             )
         elif int(train) in kept:
             first = kept[int(train)][0]
-            first.aliases = (*first.aliases, line.official or line.name)
+            label = line.official or line.name
+            if sum((c.official or c.name) == label for c, _ in classes) > 1:
+                first.notes.append(f"also `{label}`")  # an alias must be the only one
+            else:
+                first.aliases = (*first.aliases, label)
             found.append(Finding("warning", "duplicate", f"`{line.official or line.name}` shares train id {train} with"
                                  f" `{first.name}`: it becomes an alias", row[at_train or 0].place))  # fmt: skip
         else:

@@ -248,7 +248,7 @@ def _source(
         if first is not cell:
             found.append(Finding("warning", "duplicate", f"source class `{cell.stripped}` is listed twice; the second is `{name}`",
                                  cell.place, f"first at line {first.place[1]}"))  # fmt: skip
-        lines.append(ClassLine(name, str(i), cell.stripped if first is cell else name))
+        lines.append(ClassLine(name, str(i), cell.stripped))
     by_label = dict(zip(reversed(official), reversed(names), strict=True))
     if origin is None or Path(origin.path).resolve() == Path(m.path).resolve():
         here: list[str | None] = list(names)

@@ -57,7 +57,6 @@ def read(inputs: list[str], options: Options) -> Imported:
                     (path, line, 1),
                 )
             )
-            official = name
         colour = f"#{palette[i][0]:02x}{palette[i][1]:02x}{palette[i][2]:02x}" if palette else ""
         lines.append(ClassLine(name, str(i + start), official, colour))
     name = options.name or identifier(re.sub("dataset", "", title.lower()))

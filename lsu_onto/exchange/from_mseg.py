@@ -78,7 +78,7 @@ def _universal(
     rows = [(i, r[at]) for i, r in enumerate(table.rows) if at < len(r) and r[at].stripped]
     for i, r in enumerate(table.rows):
         if at >= len(r) or not r[at].stripped:
-            found.append(Finding("warning", "value", "this row has no universal class: its cells are lost", table.rows[i][0].place))  # fmt: skip
+            found.append(Finding("warning", "value", "this row has no universal class", table.rows[i][0].place))  # fmt: skip
     real = [(i, c) for i, c in rows if c.stripped != VOID]
     if not real:
         raise ExchangeError(f"{table.file}: the column `universal` is empty")
@@ -93,7 +93,7 @@ def _universal(
             found.append(Finding("warning", "duplicate", f"universal class `{cell.stripped}` is listed twice; the second is `{name}`",
                                  cell.place, f"first at line {first.place[1]}"))  # fmt: skip
         group = table.rows[i][group_at].stripped if group_at is not None else ""
-        lines.append(ClassLine(name, str(channel), cell.stripped if first is cell else name,
+        lines.append(ClassLine(name, str(channel), cell.stripped,
                                group=identifier(group) if group else ""))  # fmt: skip
     version = "v1" if options.kind == "dataset" else options.version
     name = options.name if options.kind == "source" and options.name else "mseg"
@@ -151,6 +151,14 @@ def _cells(
             sets = allowed.setdefault(name, {})
             if target:
                 sets[target] = None
+            else:
+                found.append(
+                    Finding("warning", "dangling", f"`{name}` stands in a row without a universal class: its edge is lost",
+                            places[name])
+                )  # fmt: skip
+                remarks.setdefault(name, []).append(
+                    f"an edge lost at line {line}, which has no universal class"
+                )
     if not allowed:
         raise ExchangeError(
             f"{table.file}:1:{table.header[at].place[2]}: the column `{table.header[at].stripped}` is empty"

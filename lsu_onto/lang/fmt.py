@@ -82,6 +82,8 @@ def _items(path: str, text: str, name_of: NameOf | None) -> Iterator[_Item]:
 
 def _item(statement: ast.Statement, first: int, lines: list[str], name_of: NameOf | None) -> _Item | None:
     line = lines[0]
+    if len(lines) > 1 and isinstance(statement, (ast.Comment, ast.Meta, ast.Group)):
+        return None
     if isinstance(statement, ast.Comment):
         return _Item("comment", ["indented" if line[0] in " \t" else ""], [("", _note(line.lstrip(" \t")))])
     if isinstance(statement, ast.Meta):

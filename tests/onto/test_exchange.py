@@ -6,6 +6,7 @@ import dataclasses
 import json
 import random
 import re
+import sys
 from collections import Counter
 from pathlib import Path
 
@@ -148,6 +149,12 @@ def test_skos_is_two_schemes_and_the_relations_between(rich: Path) -> None:
     assert sum(len(list(graph.subject_objects(r))) for r in relations) == 5
 
 
+def test_skos_without_rdflib_says_what_to_install(rich: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "rdflib", None)
+    result = run("export", rich, "--to", "skos")
+    assert result.exit_code == 1 and "pip install 'lsu-toolkit[skos]'" in result.stderr
+
+
 def test_mmseg_runs_as_python(rich: Path) -> None:
     space: dict[str, object] = {}
     exec(exported(rich, "mmseg"), space)
@@ -242,6 +249,13 @@ def test_reference_list_becomes_a_dataset_and_a_source(tmp_path: Path) -> None:
     lines = [line.split()[:2] for line in source.text.splitlines() if line[:1].isdigit()]
     assert lines == [["0", "road_way"], ["1", "car"]]
     assert [f.kind for f in source.findings] == ["source"] * 3
+
+
+def test_a_label_listed_twice_is_two_classes_that_say_so(tmp_path: Path) -> None:
+    (tmp_path / "x.csv").write_text("id,name\n3,car\n4,car\n")
+    imported = import_("csv", [tmp_path / "x.csv"])
+    assert errors(imported.text) == [] and '4  car_2  # officially "car"' in imported.text
+    assert [f.kind for f in imported.findings] == ["duplicate"]
 
 
 def test_a_source_makes_proposals_that_can_be_loaded(tmp_path: Path) -> None:

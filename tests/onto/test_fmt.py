@@ -201,6 +201,7 @@ LINES = st.lists(st.one_of(statements(), statements(), st.sampled_from(["", "", 
 
 @settings(max_examples=400, deadline=None)
 @given(LINES, NEWLINE)
+@example(["source a v1", "title:", "  = continued"], "\n")
 def test_generated_files(lines: list[str], newline: str) -> None:
     holds("tax 1\n" + newline.join(lines))
 

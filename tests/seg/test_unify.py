@@ -21,7 +21,6 @@ import lsu_seg
 from lsu_onto.library import shipped
 from lsu_seg import engine, report, unify
 from lsu_seg.demo import data
-from lsu_seg.layout import DatasetError
 
 CONFIGS = Path(lsu_seg.__file__).parent / "configs"
 MODEL_NAMES = ["teacher", "student_raw", "student_constrained"]
