@@ -44,7 +44,7 @@ HEIGHT, WIDTH = 96, 192
 def _data_key(seed: int) -> list[object]:
     """What the data depends on; a changed key draws it anew."""
     here = Path(__file__).parent
-    code = [zlib.crc32((here / f).read_bytes()) for f in ("scenes.py", "objects.py", "data.py")]
+    code = [zlib.crc32((here / f).read_bytes()) for f in ("scenes.py", "styles.py", "objects.py", "data.py")]
     return [seed, HEIGHT, WIDTH, code, [lsu_onto.load(p.taxonomy, SOURCE).sha256 for p in PARTS]]
 
 
