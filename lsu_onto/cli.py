@@ -359,6 +359,35 @@ def explain(code: str) -> None:
     click.echo("good:\n" + indent(f"    {line}" for line in rule.good.split("\n")))
 
 
+@main.command()
+@click.option(
+    "-o",
+    "--output",
+    default="docs/errors",
+    show_default=True,
+    type=click.Path(file_okay=False),
+    help="Folder.",
+)
+def docs(output: str) -> None:
+    """Write a Markdown page for every diagnostic, and an index.
+
+    \b
+    Example:
+      lsu-onto docs -o docs/errors
+    """
+    from lsu_onto.docs import error_pages
+
+    folder = Path(output)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, text in error_pages().items():
+            (folder / name).write_text(text, encoding="utf-8")
+    except OSError as e:
+        click.echo(f"error: cannot write `{output}`: {e.strerror}", err=True)
+        sys.exit(1)
+    click.echo(output)
+
+
 @main.command(name="list")
 @click.option("--format", "format_", type=click.Choice(["text", "json"]), default="text", show_default=True)
 @_PATH
