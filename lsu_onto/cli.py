@@ -140,7 +140,8 @@ def fmt(paths: tuple[str, ...], check: bool, diff_: bool, **options: Any) -> Non
       lsu-onto fmt - < field.tax
     """
     from lsu_onto.diagnostics import Diagnostic
-    from lsu_onto.formatting import diff, format_file, rewrite
+    from lsu_onto.files import write_atomic
+    from lsu_onto.formatting import diff, format_file
     from lsu_onto.lang.parse import read
     from lsu_onto.library import Library, here
     from lsu_onto.report import full
@@ -169,7 +170,7 @@ def fmt(paths: tuple[str, ...], check: bool, diff_: bool, **options: Any) -> Non
             click.echo(new.encode(), nl=False)
         elif new != text and not (check or diff_):
             try:
-                rewrite(Path(file), new)
+                write_atomic(file, new.encode())
             except OSError as e:
                 found.append(Diagnostic("TAX001", f"cannot write `{file}`: {e.strerror}", here(file)))
             else:

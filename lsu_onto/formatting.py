@@ -3,10 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import os
-import shutil
-import tempfile
-from pathlib import Path
 
 from lsu_onto.diagnostics import Span
 from lsu_onto.lang import syntax as ast
@@ -43,21 +39,6 @@ def quoted_names(analysis: Analysis) -> dict[Span, str]:
                 if t.kind == "string" and len(t.channels) == 1:
                     add(t.span, o.source, t.channels[0])
     return found
-
-
-def rewrite(path: Path, text: str) -> None:
-    """Replace a file's text at once: readers see the old or the new one. Its mode stays; links are followed."""
-    target = path.resolve()
-    handle, name = tempfile.mkstemp(prefix=f".{target.name}.", suffix=".tmp", dir=target.parent)
-    temporary = Path(name)
-    try:
-        with os.fdopen(handle, "wb") as f:
-            f.write(text.encode("utf-8"))
-        shutil.copymode(target, temporary)
-        temporary.replace(target)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
 
 
 def diff(path: str, old: str, new: str, colour: bool = False) -> str:

@@ -7,15 +7,14 @@ process. All text goes through HTML-like labels, so that `_esc` is the only plac
 from __future__ import annotations
 
 import html
-import os
 import re
 import shutil
-import tempfile
 import warnings
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from lsu_onto.files import write_atomic
 from lsu_onto.graph import VOID_NODE, build
 from lsu_onto.model import Ontology, TaxClass, Taxonomy
 
@@ -112,15 +111,7 @@ def _same_length(date: re.Match[bytes]) -> bytes:
 
 def _write(target: Path, data: bytes) -> None:
     try:
-        handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
-        try:
-            with os.fdopen(handle, "wb") as out:
-                out.write(data)
-            Path(temporary).chmod(0o644)
-            Path(temporary).replace(target)
-        except BaseException:
-            Path(temporary).unlink(missing_ok=True)
-            raise
+        write_atomic(target, data)
     except OSError as e:
         raise RenderError(f"cannot write `{target}`: {e.strerror}") from e
 

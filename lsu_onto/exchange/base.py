@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
+
+from lsu_onto.files import write_atomic
 
 Place = tuple[str, int, int]
 """File, line, column; both count from 1."""
@@ -67,16 +68,5 @@ class Options:
 
 
 def write_text(path: str | Path, text: str) -> None:
-    """Write a file under its final name: whole or not at all."""
-    import tempfile
-
-    target = Path(path)
-    handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as out:
-            out.write(text)
-        Path(temporary).chmod(0o644)
-        Path(temporary).replace(target)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+    """Write a UTF-8 file, whole or not at all."""
+    write_atomic(path, text.encode("utf-8"))

@@ -15,7 +15,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 import lsu_onto
-from lsu_onto import formatting
+from lsu_onto import files
 from lsu_onto.cli import main
 from lsu_onto.diagnostics import Span
 from lsu_onto.formatting import format_file
@@ -351,7 +351,7 @@ def test_a_failed_write_leaves_the_file_and_no_litter(messy: Path, monkeypatch: 
     def fail(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(formatting.shutil, "copymode", fail)
+    monkeypatch.setattr(files.shutil, "copymode", fail)
     result = run(str(messy))
     assert result.exit_code == 1 and "No space left" in result.stderr
     assert messy.read_text() == MESSY
