@@ -15,7 +15,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 import lsu_onto
-from lsu_onto import files
+from lsu_onto import files, formatting
 from lsu_onto.cli import main
 from lsu_onto.diagnostics import Span
 from lsu_onto.formatting import format_file
