@@ -230,7 +230,7 @@ def contradiction(o: Ontology) -> Findings:
                 relation.span,
                 "weaken the side that is not true to `~`"
                 if relation.op in "=>"
-                else f"weaken `{owner}` to `~`, or take `{name}` out of `{other}`",
+                else f"weaken `{owner}` to `{'<' if whole[1].op == '=' else '~'}`, or take `{name}` out of `{other}`",
                 whole[1].span,
                 f"`{owner}` claims all of `{name}`",
             )
