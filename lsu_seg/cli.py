@@ -60,6 +60,15 @@ def _options(pairs: tuple[str, ...]) -> dict[str, Any]:
 _CONFIG = click.argument("config", type=click.Path(exists=True, dir_okay=False))
 _ROOT = click.option("--data-root", help="Put in place of the config's `data_root`.")
 _WORK = click.option("--work-dir", help="Folder of the results.  [default: the config's, or work/NAME]")
+_LAUNCHER = click.option(
+    "--launcher",
+    type=click.Choice(["none", "pytorch", "slurm", "mpi"]),
+    default="none",
+    show_default=True,
+    expose_value=False,
+    callback=lambda context, _, value: context.meta.update({"lsu_seg.launcher": value}),
+    help="How several processes were started, as mmengine names it; `pytorch` for torchrun.",
+)
 _SET = click.option(
     "-o",
     "--option",
@@ -76,6 +85,7 @@ def _load(config: str, data_root: str | None, work_dir: str | None, options: tup
     cfg = engine.load_config(config, data_root, _options(options))
     if work_dir or not cfg.get("work_dir"):
         cfg.work_dir = work_dir or f"work/{Path(config).stem}"
+    cfg.launcher = click.get_current_context().meta.get("lsu_seg.launcher", "none")
     return cfg
 
 
@@ -99,6 +109,7 @@ def main() -> None:
 @_WORK
 @_ROOT
 @click.option("--resume", is_flag=True, help="Go on from the last checkpoint in the work folder.")
+@_LAUNCHER
 @_SET
 def train(
     config: str, work_dir: str | None, data_root: str | None, resume: bool, options: tuple[str, ...]
@@ -120,6 +131,7 @@ def train(
 @click.argument("checkpoint", type=click.Path(dir_okay=False))
 @_WORK
 @_ROOT
+@_LAUNCHER
 @_SET
 def pseudo_label(
     config: str, checkpoint: str, work_dir: str | None, data_root: str | None, options: tuple[str, ...]
@@ -130,8 +142,9 @@ def pseudo_label(
     `test_cfg = dict(type='PseudoLabelLoop', …)`. A run that was stopped goes on where it was.
 
     \b
-    Example:
+    Examples:
       lsu-seg pseudo-label lsu_seg/configs/demo/demo.py work/demo/teacher/iter_1300.pth
+      torchrun --nproc-per-node 4 tools/pseudo_label.py CONFIG CHECKPOINT --launcher pytorch
     """
     from lsu_seg import engine, unify
 
@@ -154,6 +167,7 @@ def pseudo_label(
 @_WORK
 @_ROOT
 @click.option("--json", "json_", type=click.Path(dir_okay=False), help="Also write the figures there.")
+@_LAUNCHER
 @_SET
 def evaluate(config: str, checkpoint: str, work_dir: str | None, data_root: str | None, json_: str | None,
              options: tuple[str, ...]) -> None:  # fmt: skip

@@ -12,8 +12,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import torch
 from mmengine.config import Config
 from mmengine.logging import MMLogger
+from mmengine.model import MMDistributedDataParallel, is_model_wrapper
 from mmengine.runner import Runner
 
 from lsu_seg.compat import UntrustedCheckpointError
@@ -68,7 +70,17 @@ def _rebase(value: Any, old: str, new: str) -> Any:
     return value
 
 
-class QuietRunner(Runner):
+class RankedRunner(Runner):
+    """A Runner that also works with several ranks on CPUs, which mmengine's own wrapping of the model does not."""
+
+    def wrap_model(self, model_wrapper_cfg: Any, model: Any) -> Any:
+        plain = model_wrapper_cfg is None and not is_model_wrapper(model)
+        if self.distributed and plain and not torch.cuda.is_available():
+            return MMDistributedDataParallel(module=model, broadcast_buffers=False)
+        return super().wrap_model(model_wrapper_cfg, model)
+
+
+class QuietRunner(RankedRunner):
     """A Runner whose log goes to its file in the work folder, and only errors to the terminal."""
 
     def build_logger(self, *args: Any, **kwargs: Any) -> MMLogger:
@@ -97,9 +109,15 @@ def build_runner(cfg: Config, quiet: bool = False) -> Runner:
         raise ConfigError(
             f"{cfg.work_dir}: cannot be the work folder ({e.strerror}); choose another with `--work-dir`"
         ) from e
+    if (
+        cfg.get("launcher") == "pytorch"
+        and not torch.cuda.is_available()
+        and not torch.distributed.is_initialized()
+    ):
+        torch.distributed.init_process_group("gloo")  # mmengine's own way asks for a GPU
     cfg.experiment_name = f"{Path(cfg.work_dir).name}-{next(_NUMBER)}"
     try:
-        return (QuietRunner if quiet else Runner).from_cfg(cfg)
+        return (QuietRunner if quiet else RankedRunner).from_cfg(cfg)
     except (TypeError, KeyError, AttributeError, AssertionError) as e:
         # What mmengine's registries raise for a name or option that does not exist.
         raise ConfigError(f"a part of the config cannot be built: {e}") from e

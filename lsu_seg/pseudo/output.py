@@ -83,7 +83,9 @@ class OutputFolder:
         path = self.root / MANIFEST
         wanted = json.loads(json.dumps(manifest))
         if not path.exists():
-            if next(self.root.rglob("*.png"), None):
+            if (
+                next(self.root.rglob("*.png"), None) and not path.exists()
+            ):  # another rank's may have come meanwhile
                 raise OutputError(
                     f"{self.root} holds PNGs and no {MANIFEST}: they are not this program's labels; choose an empty folder"
                 )

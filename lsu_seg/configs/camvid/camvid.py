@@ -22,7 +22,7 @@ train_pipeline = [
     dict(type="LoadImageFromFile"),
     dict(type="LoadTaxAnnotations"),
     dict(type="RandomResize", scale=(480, 360), ratio_range=(0.6, 1.4), keep_ratio=True),
-    dict(type="RandomCrop", crop_size=(192, 256), cat_max_ratio=0.9),
+    dict(type="RandomCrop", crop_size=(224, 288), cat_max_ratio=0.9),
     dict(type="RandomFlip", prob=0.5),
     dict(type="PhotoMetricDistortion"),
     dict(type="PackTaxInputs"),
@@ -62,7 +62,7 @@ val_dataloader = dict(
     ),
 )
 val_evaluator = dict(type="OntologyIoU", source=source)
-train_cfg = dict(max_iters=1200, val_interval=1200)
+train_cfg = dict(max_iters=1500, val_interval=1500)
 
 unify = dict(
     extra=dict(
