@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from lsu_onto.diagnostics import Diagnostic, Span, suggest
+from lsu_onto.lang import fastpath
 from lsu_onto.lang import syntax as ast
 
 _CONTINUES = re.compile(r"[ \t]+(?:[=<>~!]|->)")
@@ -76,7 +77,7 @@ def parse(path: str, text: str) -> tuple[ast.File, list[Diagnostic]]:
                         "TAX010", "tab character", Span(path, first + i, column, column + 1), "use spaces"
                     )
                 )
-        statement = _parse_line(path, first, logical)
+        statement = fastpath.statement(path, first, lines) or _parse_line(path, first, logical)
         if isinstance(statement, Diagnostic):
             found.append(statement)
         else:
