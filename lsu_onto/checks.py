@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Callable, Iterator
 
 from lsu_onto.diagnostics import Diagnostic
@@ -43,20 +44,30 @@ def duplicate_other_name(t: Taxonomy) -> Findings:
 
 
 def duplicate_id(t: Taxonomy) -> Findings:
-    taken: list[tuple[int, int, TaxClass]] = []
-    for c in t.classes:
+    """One finding for each range that a class declared above holds part of."""
+    help_ = _free_id(t)
+    owners: list[tuple[int, int, int]] = []  # disjoint low, high, class; ascending
+    for i, c in enumerate(t.classes):
         for low, high in c.ids:
-            for a, b, owner in taken:
-                if low <= b and a <= high:
-                    what = f"id {max(a, low)} already belongs to `{owner.name}`"
-                    yield _first_and_again("TAX103", what, owner, c, _free_id(t))
-                    break
-            taken.append((low, high, c))
+            at = bisect_left(owners, (low, -1, -1))
+            if at and owners[at - 1][1] >= low:
+                at -= 1
+            if at < len(owners) and owners[at][0] <= high:
+                a, _, owner = owners[at]
+                what = f"id {max(a, low)} already belongs to `{t.classes[owner].name}`"
+                yield _first_and_again("TAX103", what, t.classes[owner], c, help_)
+            elif low <= high:
+                owners.insert(at, (low, high, i))
 
 
 def _free_id(t: Taxonomy) -> str:
-    used = {i for c in t.classes for low, high in c.ids for i in range(low, min(high, low + 65536) + 1)}
-    return f"the lowest free id is {next(i for i in range(1 << 17) if i not in used and i not in t.void)}"
+    """Of the ids that one could write, the lowest that nobody uses."""
+    free = 0
+    for low, high in sorted([*(r for c in t.classes for r in c.ids), *((v, v) for v in t.void)]):
+        if low > free:
+            break
+        free = max(free, high + 1)
+    return f"the lowest free id is {free}"
 
 
 def duplicate_colour(t: Taxonomy) -> Findings:

@@ -5,7 +5,6 @@ Diagnostics are plain values. Functions return them and never raise for a user's
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
@@ -58,8 +57,10 @@ def did_you_mean(word: str, candidates: Iterable[str]) -> str | None:
     >>> did_you_mean("vegetaton", ["road", "vegetation"])
     'vegetation'
     """
+    from rapidfuzz import fuzz, process  # only needed once something is wrong
+
     pool = {c.lower(): c for c in candidates}
-    hit = difflib.get_close_matches(word.lower(), pool, n=1, cutoff=0.6)
+    hit = process.extractOne(word.lower(), pool.keys(), scorer=fuzz.ratio, score_cutoff=60)
     return pool[hit[0]] if hit else None
 
 

@@ -330,6 +330,7 @@ class _Resolver:
                 )
         rows: list[model.MapRow] = []
         seen: dict[int, Span] = {}
+        at = {c.span: i for i, c in enumerate(dataset.classes)}
         for s in section.statements:
             if isinstance(s, ast.Row):
                 cls = self.reference(s.target, dataset, quiet=dataset.damaged)
@@ -345,7 +346,7 @@ class _Resolver:
                 seen[cls] = s.span
                 rows.append(self.row(s, cls, source, s.span))
             elif isinstance(s, ast.ClassLine) and (s.relations or s.decision):
-                index = next((i for i, c in enumerate(dataset.classes) if c.span == s.name.span), None)
+                index = at.get(s.name.span)
                 if index is not None:
                     rows.append(self.row(s, index, source, s.span))
         files = dict.fromkeys((dataset.span.file, *dataset.bases, self.file.path, source.span.file))

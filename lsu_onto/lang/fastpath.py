@@ -203,7 +203,9 @@ def _relations(tokens: _Tokens) -> tuple[tuple[ast.Relation, ...], ast.Decision 
     while tokens.next.kind == "op":
         op = tokens.take()
         targets = _targets(tokens)
-        relations.append(ast.Relation(op.text, targets, tokens.note(), _over([op.span, *(t.span for t in targets)])))
+        relations.append(
+            ast.Relation(op.text, targets, tokens.note(), _over([op.span, *(t.span for t in targets)]))
+        )
     tokens.need("end")
     return tuple(relations), None
 
