@@ -1,6 +1,6 @@
 """Ontologies of segmentation datasets: read `.tax` files, check them, compile them to constraint matrices.
 
-The whole public API is `load`, `draw`, `Constraint` and the three codes below; it needs numpy and no torch.
+The whole public API is `load`, `draw`, `Constraint` and the four codes below; it needs numpy and no torch.
 
 >>> import lsu_onto
 >>> c = lsu_onto.load("demo_town", source="demo")
@@ -18,10 +18,20 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
-    from lsu_onto.constraint import ROW_UNKNOWN, ROW_VOID, VOID, Constraint, Layout
+    from lsu_onto.constraint import ROW_SKIPPED, ROW_UNKNOWN, ROW_VOID, VOID, Constraint, Layout
     from lsu_onto.library import TaxonomyError
 
-__all__ = ["ROW_UNKNOWN", "ROW_VOID", "VOID", "Constraint", "Layout", "TaxonomyError", "draw", "load"]
+__all__ = [
+    "ROW_SKIPPED",
+    "ROW_UNKNOWN",
+    "ROW_VOID",
+    "VOID",
+    "Constraint",
+    "Layout",
+    "TaxonomyError",
+    "draw",
+    "load",
+]
 
 
 def load(name: str | Path, source: str | None = None, paths: Iterable[str | Path] = ()) -> Constraint:
@@ -75,7 +85,7 @@ def draw(
 
 def __getattr__(name: str) -> Any:
     # Lazily, so that `import lsu_onto` and `lsu-onto --help` need neither numpy nor lark.
-    if name in ("Constraint", "Layout", "ROW_UNKNOWN", "ROW_VOID", "VOID"):
+    if name in ("Constraint", "Layout", "ROW_SKIPPED", "ROW_UNKNOWN", "ROW_VOID", "VOID"):
         from lsu_onto import constraint
 
         return getattr(constraint, name)

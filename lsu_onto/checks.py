@@ -10,7 +10,7 @@ from lsu_onto.model import Dataset, MapRow, Ontology, Relation, Source, Target, 
 
 Findings = Iterator[Diagnostic]
 
-_ID_LIMIT = {"id": 1 << 8, "id16": 1 << 16}
+_ID_LIMIT = {"id": 1 << 8, "id16": 1 << 16, "instance-ids": 1000}
 
 
 def _first_and_again(

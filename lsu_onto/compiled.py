@@ -15,7 +15,7 @@ from lsu_onto.constraint import Constraint, Layout
 from lsu_onto.files import write_atomic
 from lsu_onto.library import TaxonomyError
 
-FORMAT = 1
+FORMAT = 2
 
 
 def save_npz(constraint: Constraint, path: str | Path) -> None:
@@ -54,9 +54,11 @@ def load_npz(path: str | Path) -> Constraint:
         if header.pop("format") != FORMAT:
             raise TaxonomyError(f"`{path}` was compiled by another version of lsu-toolkit; compile it again")
         layout = header.pop("layout")
-        for name in ("classes", "source_classes"):
+        for name in ("classes", "source_classes", "raw_names"):
             header[name] = tuple(header[name])
-        layout = Layout(tuple(layout["splits"]), layout["images"], layout["labels"])
+        layout["splits"] = tuple(layout["splits"])
+        layout["split_values"] = tuple((s, p, tuple(v)) for s, p, v in layout["split_values"])
+        layout = Layout(**layout)
         return Constraint(**header, **arrays, layout=layout)
     except TaxonomyError:
         raise

@@ -16,6 +16,9 @@ ROW_VOID = -1
 ROW_UNKNOWN = -2
 """Row code of a raw value that the taxonomy does not list. Never silently a class."""
 
+ROW_SKIPPED = -3
+"""Row code of a class with `-` for an id where labels are names: what carries it is not drawn at all."""
+
 KINDS = ("none", "equal", "inside", "contains", "overlaps")
 """Names of the codes in `Constraint.kind`: 0 none or `!`, 1 `=`, 2 `<`, 3 `>`, 4 `~`."""
 
@@ -25,12 +28,21 @@ class Layout:
     """Where a dataset's files lie, relative to its root.
 
     `images` and `labels` are patterns with placeholders: `{split}` and any other `{name}`, each of which
-    matches within one path segment; an image and a label belong together when all placeholders agree.
+    matches within one path segment; an image and a label belong together when the placeholders that both
+    have agree. `segments` and `list` may have `{split}`.
+
+    Attributes:
+        segments: the JSON file (`panoptic-rgb`) or folder of JSON tables (`rle`) that tells what is drawn.
+        list: a text file that lists the images of a split, one a line, with or without their labels.
+        split_values: `(split, placeholder, values)`: the split has the files whose placeholder is one of these.
     """
 
     splits: tuple[str, ...] = ()
     images: str = ""
     labels: str = ""
+    segments: str = ""
+    list: str = ""
+    split_values: tuple[tuple[str, str, tuple[str, ...]], ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,8 +63,11 @@ class Constraint:
         novel: bool `[D]`. Known to be no source class (`! any`).
         raw: uint32 `[N]`, ascending. The raw values that the taxonomy lists; a colour is `R<<16 | G<<8 | B`.
         raw_row: int16 `[N]`. The row of each raw value, or `ROW_VOID`. A value not in `raw` is `ROW_UNKNOWN`.
+        raw_names: N labels where these are names (`polygons`, `rle`), else none; raw value i is name i, and
+            `ROW_SKIPPED` is what is not drawn.
+        background: the row of pixels on which nothing is drawn (`panoptic-rgb`, `polygons`, `rle`), or `ROW_VOID`.
         palette: uint8 `[D, 3]` RGB. source_palette: uint8 `[K, 3]` RGB.
-        encoding: how label files store raw values (`id`, `id16`, `id16/1000`, `rgb`).
+        encoding: how label files store raw values (see docs/language.md).
         layout: where the files lie.
         sha256: over the taxonomy files that this was compiled from.
     """
@@ -75,6 +90,8 @@ class Constraint:
     encoding: str
     layout: Layout
     sha256: str
+    raw_names: tuple[str, ...] = ()
+    background: int = ROW_VOID
 
     @property
     def num_classes(self) -> int:

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lsu_onto.constraint import ROW_VOID, Constraint, Layout
+from lsu_onto.constraint import ROW_SKIPPED, ROW_VOID, Constraint, Layout
 from lsu_onto.graph import VOID_NODE, build
-from lsu_onto.model import Ontology, TaxClass, Taxonomy
+from lsu_onto.model import NAMED, Ontology, TaxClass, Taxonomy
 
 _KIND = {"=": 1, "<": 2, ">": 3, "~": 4}
 
@@ -33,7 +33,9 @@ def compile_ontology(ontology: Ontology) -> Constraint:
             if column < channels:
                 kind[d, column] = _KIND.get(data["kind"], 0)
     relabel = np.where(allowed.sum(1) == 1, allowed.argmax(1), -1).astype(np.int16)
-    raw, raw_row = _raw_values(dataset)
+    raw_names, raw, raw_row = (
+        _raw_names(dataset) if dataset.encoding in NAMED else ((), *_raw_values(dataset))
+    )
     return Constraint(
         dataset=dataset.name,
         dataset_version=dataset.version,
@@ -51,12 +53,19 @@ def compile_ontology(ontology: Ontology) -> Constraint:
         palette=_palette(dataset.classes),
         source_palette=_palette(source.classes),
         encoding=dataset.encoding,
-        layout=Layout(
-            splits=tuple(dataset.meta.get("splits", "").replace(",", " ").split()),
-            images=dataset.meta.get("images", ""),
-            labels=dataset.meta.get("labels", ""),
-        ),
+        layout=_layout(dataset),
         sha256=_sha256(ontology.files),
+        raw_names=raw_names,
+        background=dataset.by_name.get(dataset.meta.get("background", ""), ROW_VOID),
+    )
+
+
+def _layout(t: Taxonomy) -> Layout:
+    values = {k.removeprefix("split-"): v.partition("=") for k, v in t.meta.items() if k.startswith("split-")}
+    return Layout(
+        splits=t.splits,
+        split_values=tuple((k, name.strip(), tuple(v.split())) for k, (name, _, v) in values.items()),
+        **{key: t.meta.get(key, "") for key in ("images", "labels", "segments", "list")},
     )
 
 
@@ -70,6 +79,14 @@ def _raw_values(t: Taxonomy) -> tuple[NDArray[np.uint32], NDArray[np.int16]]:
         table.update(dict.fromkeys(values, row))
     items = sorted(table.items())
     return np.array([v for v, _ in items], np.uint32), np.array([r for _, r in items], np.int16)
+
+
+def _raw_names(t: Taxonomy) -> tuple[tuple[str, ...], NDArray[np.uint32], NDArray[np.int16]]:
+    """Every name of every class: annotators wrote the official one, an alias, or what the file calls it."""
+    table = {
+        name: d if t.classes[d].ids else ROW_SKIPPED for name, d in (t.by_other_name | t.by_name).items()
+    }
+    return tuple(table), np.arange(len(table), dtype=np.uint32), np.array(list(table.values()), np.int16)
 
 
 def _palette(classes: tuple[TaxClass, ...]) -> NDArray[np.uint8]:

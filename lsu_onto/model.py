@@ -14,6 +14,10 @@ class _Value(BaseModel):
     model_config = ConfigDict(frozen=True, ignored_types=(cached_property,))
 
 
+NAMED = ("polygons", "rle")
+"""The encodings whose raw values are the names of classes, not numbers."""
+
+
 class TaxClass(_Value):
     """One class of a taxonomy.
 
@@ -52,6 +56,10 @@ class Taxonomy(_Value):
     """The files of the datasets that it extends."""
     damaged: bool = False
     """A line of its section could not be read, so that a missing name may be no mistake."""
+
+    @property
+    def splits(self) -> tuple[str, ...]:
+        return tuple(self.meta.get("splits", "").replace(",", " ").split())
 
     @cached_property
     def by_name(self) -> dict[str, int]:

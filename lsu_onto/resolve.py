@@ -9,12 +9,13 @@ from typing import Any
 
 from lsu_onto import model
 from lsu_onto.diagnostics import Diagnostic, Span, did_you_mean, suggest
+from lsu_onto.keys import misfits
 from lsu_onto.lang import syntax as ast
 
-ENCODINGS = ("id", "id16", "id16/N", "rgb")
+ENCODINGS = ("id", "id16", "id16/N", "instance-ids", "rgb", "panoptic-rgb", "polygons", "rle")
 KEYS = (
     "title", "url", "paper", "cite", "licence", "license", "confidence", "source-of-labels",
-    "encoding", "void", "splits", "images", "labels",
+    "encoding", "void", "background", "splits", "images", "labels", "segments", "list",
 )  # fmt: skip
 
 Kind = type[model.Source] | type[model.Dataset]
@@ -193,11 +194,11 @@ class _Resolver:
                 own.append(self.tax_class(s, group))
             elif isinstance(s, ast.Meta):
                 key, value = s.key.text, s.value.text
-                if key not in KEYS:
+                if key not in KEYS and not key.startswith("split-"):
                     self.error("TAX008", f"unknown key `{key}`", s.key.span, suggest(key, KEYS))
                 if not value:
                     self.error("TAX012", f"`{key}:` has no value", s.span)
-                if key in ("images", "labels") and value:
+                if key in ("images", "labels", "segments", "list") and value:
                     self.pattern(s)
                 if key == "encoding":
                     encoding = self.encoding(s)
@@ -214,19 +215,21 @@ class _Resolver:
             replaced = {c.name for c in own}
             own = [c for c in base.classes if c.name not in replaced] + own
         kind: Kind = model.Source if header.kind == "source" else model.Dataset
-        self.out.taxonomies.append(
-            kind(
-                name=name,
-                version=version,
-                classes=tuple(own),
-                meta=meta,
-                encoding=encoding,
-                void=void if void or kind is model.Dataset else _SOURCE_VOID.get(encoding, ()),
-                span=header.span,
-                bases=(*base.bases, base.span.file) if base else (),
-                damaged=damaged or bool(base and base.damaged),
-            )
+        made = kind(
+            name=name,
+            version=version,
+            classes=tuple(own),
+            meta=meta,
+            encoding=encoding,
+            void=void if void or kind is model.Dataset else _SOURCE_VOID.get(encoding, ()),
+            span=header.span,
+            bases=(*base.bases, base.span.file) if base else (),
+            damaged=damaged or bool(base and base.damaged),
         )
+        self.out.taxonomies.append(made)
+        for s in section.statements:
+            if isinstance(s, ast.Meta) and s.value.text:
+                self.out.diagnostics += misfits(s, made)
 
     def base(self, section: Section) -> model.Dataset | None:
         base: model.Dataset | None = None
@@ -264,13 +267,16 @@ class _Resolver:
                 s.value.span,
                 "write it relative to `data_root`",
             )
+        elif s.key.text in ("segments", "list") and set(re.findall(r"\{(\w+)\}", value)) - {"split"}:
+            self.error("TAX012", f"`{s.key.text}:` names one file per split", s.value.span,
+                       "its only placeholder is `{split}`")  # fmt: skip
         elif "{" in rest or "}" in rest:
             self.error("TAX012", f"`{value}` has a brace that is no placeholder", s.value.span,
                        "a placeholder is `{name}` with letters, digits and `_`")  # fmt: skip
 
     def encoding(self, s: ast.Meta) -> str:
         value = s.value.text
-        if value in ("id", "id16", "rgb") or re.fullmatch(r"id16/[1-9]\d{0,4}", value):
+        if (value in ENCODINGS and value != "id16/N") or re.fullmatch(r"id16/[1-9]\d{0,4}", value):
             return value
         self.error("TAX012", f"unknown encoding `{value}`", s.value.span,
                    f"one of {', '.join(f'`{e}`' for e in ENCODINGS)}")  # fmt: skip
@@ -281,7 +287,10 @@ class _Resolver:
         values: list[int] = []
         for word in re.split(r"[\s,]+", text):
             numbers = re.fullmatch(r"(\d{1,10})(?:\.\.(\d{1,10}))?", word)
-            if encoding == "rgb" and re.fullmatch(r"#[0-9A-Fa-f]{6}", word):
+            if encoding in model.NAMED:
+                self.error("TAX012", f"`encoding: {encoding}` stores names, and void is none", span,
+                           "write the label as a class, and `-> void` behind it")  # fmt: skip
+            elif encoding == "rgb" and re.fullmatch(r"#[0-9A-Fa-f]{6}", word):
                 values.append(int(word[1:], 16))
             elif encoding != "rgb" and numbers and int(numbers[2] or numbers[1]) - int(numbers[1]) < 65536:
                 values += range(int(numbers[1]), int(numbers[2] or numbers[1]) + 1)

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import lsu_onto
-from lsu_onto import ROW_UNKNOWN, ROW_VOID, Constraint
+from lsu_onto import ROW_SKIPPED, ROW_UNKNOWN, ROW_VOID, Constraint
 from lsu_onto.compiled import load_npz, save_npz
 
 ALL = "road sidewalk car truck sky"
@@ -110,6 +110,36 @@ def test_npz_repeats_its_bytes_and_comes_back_equal(tmp_path: Path) -> None:
         assert (tmp_path / "a.npz").read_bytes() == (tmp_path / "b.npz").read_bytes()
         assert lsu_onto.load(tmp_path / "a.npz") == c
     assert sorted(p.name for p in tmp_path.iterdir()) == ["a.npz", "b.npz"]
+
+
+DATASETS = ["panoptic", "polygons", "masks", "instances"]
+
+
+@pytest.mark.parametrize("name", DATASETS)
+def test_npz_keeps_what_every_encoding_needs(tmp_path: Path, name: str) -> None:
+    c = lsu_onto.load(name, source="shore", paths=[TAX / "ok"])
+    save_npz(c, tmp_path / "a.npz")
+    assert load_npz(tmp_path / "a.npz") == c
+
+
+def test_labels_that_are_names() -> None:
+    c = lsu_onto.load("polygons", source="shore", paths=[TAX / "ok"])
+    rows = dict(zip(c.raw_names, c.raw_row.tolist(), strict=True))
+    assert rows == {
+        "unlabeled": 0, "road": 1, "the road": 1, "car": 2, "automobile": 2, "plate": ROW_SKIPPED,
+        "license plate": ROW_SKIPPED,
+    }  # fmt: skip
+    assert c.raw.tolist() == list(range(7))
+    assert c.background == 0
+    assert c.layout.split_values == (("train", "scene", ("a", "b")), ("val", "scene", ("c",)))
+
+
+def test_category_ids_and_layout_keys() -> None:
+    c = lsu_onto.load("panoptic", source="shore", paths=[TAX / "ok"])
+    assert (c.raw_names, c.background) == ((), ROW_VOID)
+    assert dict(zip(c.raw.tolist(), c.raw_row.tolist(), strict=True)) == {0: ROW_VOID, 7: 0, 9: 2, 200: 1}
+    assert c.layout.segments == "annotations/panoptic_{split}2017.json"
+    assert lsu_onto.load("instances", source="shore", paths=[TAX / "ok"]).layout.list == "{split}.lst"
 
 
 def test_npz_holds_no_pickle(tmp_path: Path) -> None:
