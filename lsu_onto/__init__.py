@@ -39,7 +39,8 @@ def load(name: str | Path, source: str | None = None, paths: Iterable[str | Path
 
     Args:
         name: a dataset on the search path (`"idd"`), the path of a `.tax` file, or of a compiled `.npz`.
-            A source's own name gives the identity: labels stored as channels.
+            A source's own name gives the identity (labels stored as channels), unless a dataset of that name
+            has a map.
         source: the source taxonomy's name; needed where the dataset has maps to several.
         paths: folders to search before the shipped library.
 

@@ -91,3 +91,15 @@ def test_shipped_taxonomies_load() -> None:
     c = lsu_onto.load("demo_town", source="demo")
     assert c.layout.images == "images/{split}/{stem}.png"
     assert c.layout.splits == ("train",)
+
+
+def test_a_dataset_may_have_the_name_of_its_source(folder: Path) -> None:
+    assert lsu_onto.load("demo", paths=[folder]).encoding == "id"
+    (folder / "labels.tax").write_text(
+        "tax 1\ndataset demo v1\nencoding: id16\n7 way\nmap demo v1 -> demo v1\nway < road\n"
+    )
+    for source in (None, "demo"):
+        found = lsu_onto.load("demo", source=source, paths=[folder])
+        assert (found.classes, found.encoding) == (("way",), "id16")
+    identity = lsu_onto.load(folder / "demo.tax")
+    assert identity.classes == identity.source_classes
