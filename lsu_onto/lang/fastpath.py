@@ -52,7 +52,7 @@ class _Token(NamedTuple):
 _END = _Token("end", "", Span("", 0, 0, 0))
 
 
-class _Unread(Exception):
+class _UnreadError(Exception):
     """This is lark's to read, or to explain."""
 
 
@@ -75,7 +75,7 @@ def statement(path: str, first: int, lines: Sequence[str]) -> ast.Statement | No
             return _class_line(tokens)
         if kind in ("name", "string") and tokens.next.text not in ast.KEYWORDS:
             return _row(tokens)
-    except _Unread:
+    except _UnreadError:
         pass
     return None
 
@@ -130,7 +130,7 @@ class _Tokens:
             while at < len(line):
                 m = _TOKEN.match(line, at)
                 if m is None:
-                    raise _Unread
+                    raise _UnreadError
                 kind = m.lastgroup or "end"
                 start, at = m.span(kind)
                 if kind != "end":
@@ -150,7 +150,7 @@ class _Tokens:
 
     def need(self, *kinds: str) -> _Token:
         if self.next.kind not in kinds:
-            raise _Unread
+            raise _UnreadError
         return self.take()
 
     def note(self) -> str:
@@ -190,7 +190,7 @@ def _row(tokens: _Tokens) -> ast.Row:
     note = tokens.note()
     relations, decision = _relations(tokens)
     if not relations and not decision:
-        raise _Unread
+        raise _UnreadError
     return ast.Row(target, note, relations, decision, target.span)
 
 
@@ -213,7 +213,7 @@ def _relations(tokens: _Tokens) -> tuple[tuple[ast.Relation, ...], ast.Decision 
 def _decision(tokens: _Tokens) -> ast.Decision:
     to = tokens.need("name")
     if to.text not in ("void", "any"):
-        raise _Unread
+        raise _UnreadError
     kind: Any = to.text
     notes, spans = [tokens.note()], [to.span]
     minus: tuple[ast.Target, ...] = ()
