@@ -219,7 +219,7 @@ def says_no_more(o: Ontology) -> Findings:
 def contradiction(o: Ontology) -> Findings:
     """The classes of one dataset are disjoint, so a source class inside one has no part in another."""
     holders: dict[int, list[tuple[MapRow, Relation]]] = {}
-    for row in _sound(o):
+    for row in _sound(o, inherited=True):
         meaning = row.meaning(len(o.source.classes))
         for relation, target in _positive(row):
             for channel in target.channels:
@@ -229,26 +229,30 @@ def contradiction(o: Ontology) -> Findings:
     for channel, users in holders.items():
         name = o.source.classes[channel].name
         whole = next((u for u in users if u[1].op in "=>"), None)
-        for row, relation in users if whole else ():
-            pair = (whole[0].cls, row.cls) if whole else (0, 0)
-            if whole is None or row is whole[0] or pair in told:
+        for user in users if whole else ():
+            if whole is None or user[0] is whole[0] or (whole[0].inherited and user[0].inherited):
+                continue  # between two rows of a base it is the base's finding
+            pair = (whole[0].cls, user[0].cls)
+            if pair in told:
                 continue
             told.add(pair)
             owner, other = (o.dataset.classes[i].name for i in pair)
+            claim, part = f"`{owner}` claims all of `{name}`", f"`{other}` holds part of it"
+            here, there = (user, whole) if not user[0].inherited else (whole, user)
             yield Diagnostic(
                 "TAX306",
                 f"`{name}` lies wholly inside `{owner}`, so `{other}` cannot hold part of it",
-                relation.span,
+                here[1].span,
                 "weaken the side that is not true to `~`"
-                if relation.op in "=>"
+                if user[1].op in "=>"
                 else f"weaken `{owner}` to `{'<' if whole[1].op == '=' else '~'}`, or take `{name}` out of `{other}`",
-                whole[1].span,
-                f"`{owner}` claims all of `{name}`",
+                there[1].span,
+                claim if there is whole else part,
             )
 
 
 def unreached(o: Ontology) -> Findings:
-    if o.damaged or len(_sound(o)) < len(o.rows):
+    if o.damaged or any(r.poisoned for r in o.rows):
         return
     reached = {c for row in o.rows for c in row.meaning(len(o.source.classes)).channels}
     missing = [c.name for i, c in enumerate(o.source.classes) if i not in reached]
@@ -314,9 +318,10 @@ def wrong_target(o: Ontology) -> Findings:
                                  "write `-> void` to ignore the class")  # fmt: skip
 
 
-def _sound(o: Ontology) -> list[MapRow]:
-    """Rows whose names all resolved: the others would only raise follow-on errors."""
-    return [r for r in o.rows if not r.poisoned]
+def _sound(o: Ontology, inherited: bool = False) -> list[MapRow]:
+    """Rows whose names all resolved: the others would only raise follow-on errors. What is wrong with an inherited
+    row alone is found where it stands."""
+    return [r for r in o.rows if not r.poisoned and (inherited or not r.inherited)]
 
 
 TAXONOMY_RULES: tuple[Callable[[Taxonomy], Findings], ...] = (
@@ -351,7 +356,7 @@ def check_taxonomy(taxonomy: Source | Dataset) -> list[Diagnostic]:
 def check_map(ontology: Ontology) -> list[Diagnostic]:
     """All findings on a map; a row with an error raises no mere warnings beside it."""
     found = [d for rule in MAP_RULES for d in rule(ontology)]
-    first = {line: row.span.line for row in ontology.rows for line in _lines(row)}
+    first = {line: row.span.line for row in ontology.rows if not row.inherited for line in _lines(row)}
 
     def row(d: Diagnostic) -> int:
         return first.get(d.span.line, d.span.line)

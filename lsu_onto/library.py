@@ -11,8 +11,8 @@ from lsu_onto import checks
 from lsu_onto.diagnostics import Diagnostic, Span, did_you_mean, suggest
 from lsu_onto.lang import syntax as ast
 from lsu_onto.lang.parse import parse, read
-from lsu_onto.model import Dataset, MapRow, Ontology, Relation, Source, Target
-from lsu_onto.resolve import Resolved, resolve
+from lsu_onto.model import Dataset, MapRow, Ontology, Relation, Source, Target, Taxonomy
+from lsu_onto.resolve import Resolved, inherited, resolve
 
 _HEADER = re.compile(
     r"^[ \t]*(source|dataset|map)[ \t]+(\w+)[ \t]+(v[\d.]+)(?:[ \t]*->[ \t]*(\w+)[ \t]+(v[\d.]+))?",
@@ -38,6 +38,10 @@ class Entry:
     source: str
     source_version: str
     path: Path
+
+    @property
+    def source_text(self) -> str:
+        return f"{self.source} {self.source_version}"
 
 
 @dataclass
@@ -73,6 +77,7 @@ class Library:
         self._declared: dict[str, Resolved] = {}
         self._parsed: dict[str, tuple[ast.File, list[Diagnostic]]] = {}
         self._checked: dict[str, Analysis] = {}
+        self._maps: dict[tuple[str, tuple[str, str], tuple[str, str]], Ontology | None] = {}
         self._open: list[str] = []
 
     # --- looking things up ----------------------------------------------------------------------------
@@ -127,6 +132,30 @@ class Library:
         )
         return None, Diagnostic("TAX203", f"there is no {kind} `{name}`", taxon.name.span, help_)
 
+    def map(self, dataset: tuple[str, str], source: tuple[str, str], file: str) -> Ontology | None:
+        """The map of a dataset to a source (name and version each), as seen from a file; its findings are its own."""
+        for e in self.entries(Path(file).parent):
+            if (e.name, e.version) == dataset and (e.source, e.source_version) == source:
+                key = (str(e.path), dataset, source)
+                if key not in self._maps:
+                    self._maps[key] = self._map(*key)
+                return self._maps[key]
+        return None
+
+    def _map(self, path: str, dataset: tuple[str, str], source: tuple[str, str]) -> Ontology | None:
+        """One section of a file, resolved alone, so that files may name each other."""
+        file, found = self._parse(path)
+        headers = [s for s in file.statements if isinstance(s, ast.Header)]
+        for header, following in zip(headers, [*headers[1:], None], strict=True):
+            target = header.target
+            if target and (_key(header.taxon), _key(target)) == (dataset, source):
+                lines = range(header.span.line, following.span.line if following else 1 << 60)
+                only = tuple(s for s in file.statements if s.span.line in lines)
+                damaged = _error_lines(found) & frozenset(d.span.line for d in found if d.span.line in lines)
+                resolved = resolve(ast.File(path, file.text, only), damaged, self)
+                return next(iter(resolved.ontologies), None)
+        return None
+
     # --- reading --------------------------------------------------------------------------------------
 
     def _parse(self, path: str, text: str | None = None) -> tuple[ast.File, list[Diagnostic]]:
@@ -153,7 +182,7 @@ class Library:
             self._open.append(path)
             try:
                 only = ast.File(path, file.text, statements)
-                self._declared[path] = resolve(only, _error_lines(found), self.taxonomy)
+                self._declared[path] = resolve(only, _error_lines(found), self)
             finally:
                 self._open.pop()
         return self._declared[path]
@@ -166,11 +195,7 @@ class Library:
         path = str(path)
         if path not in self._checked:
             file, found = self._parse(path, text)
-            self._open.append(path)
-            try:
-                resolved = resolve(file, _error_lines(found), self.taxonomy)
-            finally:
-                self._open.pop()
+            resolved = resolve(file, _error_lines(found), self)
             found = [*found, *resolved.diagnostics]
             for t in resolved.taxonomies:
                 found += checks.check_taxonomy(t)
@@ -190,19 +215,21 @@ class Library:
         """The ontology of a dataset, by name or by file.
 
         Args:
-            name: a dataset's or source's name on the search path, or the path of a `.tax` file.
-            source: the source's name; needed where there are maps to several.
+            name: a dataset's or source's name on the search path, with its version where there are several
+                (`"vistas v2"`), or the path of a `.tax` file.
+            source: the source's name (and version); needed where there are maps to several.
 
         Raises:
             TaxonomyError: it does not exist, the choice is ambiguous, or one of its files has errors.
         """
-        candidates = self._candidates(name, source)
+        file = str(name).endswith(".tax")
         found: list[Ontology] = []
-        for path in candidates:
+        for path in [str(name)] if file else self._candidates(str(name), source):
             for o in self._sound(path):
-                wanted = str(name).endswith(".tax") or o.dataset.name == str(name)
-                if wanted and source in (None, o.source.name):
+                if (file or _is(o.dataset, str(name))) and (source is None or _is(o.source, source)):
                     found.append(o)
+        if not file and not any(o.dataset is not o.source for o in found):
+            found += self._inherited(str(name), source)
         # A file that has a map is asked for its map; its sources' own labels are asked for by name.
         found = [o for o in found if o.dataset is not o.source] or found
         if len(found) == 1:
@@ -211,44 +238,89 @@ class Library:
             choice = ", ".join(
                 f"{o.dataset.name} {o.dataset.version} -> {o.source.name} {o.source.version}" for o in found
             )
+            several = len({(o.dataset.name, o.dataset.version) for o in found}) > 1
+            how = f'name the version, e.g. `"{found[0].dataset.name} {found[0].dataset.version}"`'
             raise TaxonomyError(
-                f"`{name}` has several maps: {choice}; say which with `source=`, or give the file's path"
+                f"`{name}` has several maps: {choice};"
+                f" {how if several and not file else 'say which with `source=`, or give the file’s path'}"
             )
         target = f" to `{source}`" if source else ""
-        if str(name).endswith(".tax") and not source:
+        if file and not source:
             raise TaxonomyError(
                 f"`{name}` has no map; write `dataset NAME v1 -> SOURCE v1` and a relation for each class,"
                 " or a `map` section"
             )
         raise TaxonomyError(f"there is no map from `{name}`{target}{self._hint(str(name), source)}")
 
-    def _candidates(self, name: str | Path, source: str | None) -> list[str]:
-        if str(name).endswith(".tax"):
-            return [str(name)]
+    def _candidates(self, name: str, source: str | None) -> list[str]:
         hits: dict[tuple[str, ...], str] = {}  # the first on the search path wins
         for e in self.entries():
-            if e.name == name and (e.kind == "source" or (e.source and source in (None, e.source))):
+            if _is(e, name) and (
+                e.kind == "source" or (e.source and source in (None, e.source, e.source_text))
+            ):
                 key = (e.version, e.source, e.source_version) if e.source else (e.version,)
                 hits.setdefault(key, str(e.path))
         return list(dict.fromkeys(hits.values()))
+
+    def _inherited(self, name: str, source: str | None) -> list[Ontology]:
+        """The maps that a dataset without any has from the dataset that it extends."""
+        found: dict[tuple[str, ...], Ontology] = {}
+        for e in [e for e in self.entries() if e.kind == "dataset" and _is(e, name)]:
+            dataset = next(
+                (t for t in self.declared(str(e.path)).taxonomies if _is(t, f"{e.name} {e.version}")), None
+            )
+            if not isinstance(dataset, Dataset):
+                continue
+            for base in dataset.extends:
+                maps = [x for x in self.entries() if (x.name, x.version) == base and x.source]
+                for x in maps:
+                    key = (e.version, x.source, x.source_version)
+                    if key in found or source not in (None, x.source, x.source_text):
+                        continue
+                    origin = self.map(base, (x.source, x.source_version), str(e.path))
+                    if origin:
+                        found[key] = self._derive(dataset, origin)
+                if maps:
+                    break
+        return list(found.values())
+
+    def _derive(self, dataset: Dataset, base: Ontology) -> Ontology:
+        files = dict.fromkeys((dataset.span.file, *dataset.bases, *base.files))
+        self._refuse(dataset.span.file, [d for f in files for d in self.check(f).errors])
+        rows = inherited(base, dataset, ())
+        own = [c.name for i, c in enumerate(dataset.classes) if i not in {r.cls for r in rows}]
+        if own:
+            raise TaxonomyError(
+                f"`{dataset.name}` has the map of `{base.dataset.name}` to `{base.source.name}`, which does not know"
+                f" {', '.join(f'`{c}`' for c in own)}; write `map {dataset.name} {dataset.version} ->"
+                f" {base.source.name} {base.source.version}` and a row for each of them"
+            )
+        return Ontology(
+            dataset=dataset, source=base.source, rows=tuple(rows), span=dataset.span, files=tuple(files)
+        )
 
     def _sound(self, path: str) -> list[Ontology]:
         analysis = self.check(path)
         ontologies = list(analysis.resolved.ontologies)
         files = dict.fromkeys([path, *(f for o in ontologies for f in o.files)])
-        errors = [d for f in files for d in self.check(f).errors]
+        self._refuse(path, [d for f in files for d in self.check(f).errors])
+        ontologies += [identity(t) for t in analysis.resolved.taxonomies if isinstance(t, Source)]
+        return ontologies
+
+    def _refuse(self, path: str, found: list[Diagnostic]) -> None:
+        errors = [d for d in found if d.severity == "error"]
         if errors:
             from lsu_onto.report import full
 
             raise TaxonomyError(f"`{path}` has errors\n{full(errors, self.texts)}", errors)
-        ontologies += [identity(t) for t in analysis.resolved.taxonomies if isinstance(t, Source)]
-        return ontologies
 
     def _hint(self, name: str, source: str | None) -> str:
         entries = list(self.entries())
-        sources = sorted({e.source for e in entries if e.name == name and e.source})
+        sources = sorted({e.source for e in entries if _is(e, name) and e.source})
         if sources and source:
             return f"; there are maps to {', '.join(f'`{s}`' for s in sources)}"
+        if any(_is(e, name) and e.kind == "dataset" for e in entries):
+            return "; write one: `map NAME VERSION -> SOURCE VERSION` and a row for each class"
         close = did_you_mean(name, {e.name for e in entries})
         return f"; did you mean `{close}`?" if close else "; `lsu-onto list` shows what there is"
 
@@ -265,12 +337,21 @@ def identity(source: Source) -> Ontology:
     )
 
 
+def _is(t: Entry | Taxonomy, wanted: str) -> bool:
+    """Whether it has this name, or this name and version."""
+    return wanted in (t.name, f"{t.name} {t.version}")
+
+
 def _text(file: Path) -> str:
     """A neighbour's text for the index; one that cannot be read declares nothing."""
     try:
         return file.read_text(encoding="utf-8", errors="replace")
     except OSError:
         return ""
+
+
+def _key(taxon: ast.Taxon) -> tuple[str, str]:
+    return taxon.name.text, taxon.version.text
 
 
 def _error_lines(found: list[Diagnostic]) -> frozenset[int]:

@@ -54,6 +54,8 @@ class Taxonomy(_Value):
     span: Span
     bases: tuple[str, ...] = ()
     """The files of the datasets that it extends."""
+    extends: tuple[tuple[str, str], ...] = ()
+    """Name and version of the datasets that it extends, the nearest first."""
     damaged: bool = False
     """A line of its section could not be read, so that a missing name may be no mistake."""
 
@@ -139,6 +141,8 @@ class MapRow(_Value):
     note: str
     span: Span
     poisoned: bool = False
+    inherited: bool = False
+    """It stands in the map of a dataset that this one extends."""
 
     def meaning(self, num_channels: int) -> Meaning:
         """S(d): exactly the set written, minus `!` targets."""

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 from lsu_onto import model
 from lsu_onto.diagnostics import Diagnostic, Span, did_you_mean, suggest
@@ -40,8 +40,14 @@ class Resolved:
     diagnostics: list[Diagnostic] = field(default_factory=list)
 
 
-Importer = Callable[[str, ast.Taxon], tuple[Any, Diagnostic | None]]
-"""(kind `source` or `dataset`, reference) → the taxonomy declared elsewhere, or why there is none."""
+class Importer(Protocol):
+    """What other files declare."""
+
+    def taxonomy(self, kind: str, taxon: ast.Taxon) -> tuple[Any, Diagnostic | None]:
+        """(`source` or `dataset`, reference) → the taxonomy, or why there is none."""
+
+    def map(self, dataset: tuple[str, str], source: tuple[str, str], file: str) -> model.Ontology | None:
+        """The map of a dataset to a source, both by name and version, as seen from a file."""
 
 
 def resolve(file: ast.File, damaged: frozenset[int], importer: Importer) -> Resolved:
@@ -53,6 +59,21 @@ def resolve(file: ast.File, damaged: frozenset[int], importer: Importer) -> Reso
         importer: looks up taxonomies that other files declare.
     """
     return _Resolver(file, damaged, importer).run()
+
+
+def inherited(base: model.Ontology, dataset: model.Dataset, own: Iterable[int]) -> list[model.MapRow]:
+    """The rows of a base's map for the classes of `dataset` that have none of their own."""
+    taken = set(own)
+    rows = ((dataset.by_name.get(base.dataset.classes[r.cls].name), r) for r in base.rows)
+    return [
+        r.model_copy(update={"cls": cls, "inherited": True})
+        for cls, r in rows
+        if cls is not None and cls not in taken
+    ]
+
+
+def _key(taxon: ast.Taxon) -> tuple[str, str]:
+    return taxon.name.text, taxon.version.text
 
 
 _HEADERS = ("source", "dataset", "map")
@@ -84,9 +105,13 @@ class _Resolver:
         for section, bad in zip(sections, broken, strict=True):
             if section.header.kind != "map":
                 self.taxonomy(section, bad or section.spoiled)
-        for section, bad in zip(sections, broken, strict=True):
-            if section.header.kind == "map" or section.header.target:
-                self.ontology(section, bad or section.spoiled)
+        self.maps = [
+            (section, bad or section.spoiled)
+            for section, bad in zip(sections, broken, strict=True)
+            if section.header.target and section.header.kind != "source"
+        ]
+        while self.maps:
+            self.ontology(*self.maps.pop(0))
         return self.out
 
     # --- sections -------------------------------------------------------------------------------------
@@ -224,6 +249,7 @@ class _Resolver:
             void=void if void or kind is model.Dataset else _SOURCE_VOID.get(encoding, ()),
             span=header.span,
             bases=(*base.bases, base.span.file) if base else (),
+            extends=((base.name, base.version), *base.extends) if base else (),
             damaged=damaged or bool(base and base.damaged),
         )
         self.out.taxonomies.append(made)
@@ -316,7 +342,7 @@ class _Resolver:
         for t in self.out.taxonomies:
             if isinstance(t, wanted) and (t.name, t.version) == (taxon.name.text, taxon.version.text):
                 return t
-        found, problem = self.importer(kind, taxon)
+        found, problem = self.importer.taxonomy(kind, taxon)
         if problem:
             self.out.diagnostics.append(problem)
         return found
@@ -358,7 +384,19 @@ class _Resolver:
                 index = at.get(s.name.span)
                 if index is not None:
                     rows.append(self.row(s, index, source, s.span))
-        files = dict.fromkeys((dataset.span.file, *dataset.bases, self.file.path, source.span.file))
+        base = self.base_map(dataset, source)
+        if base:
+            rows += inherited(base, dataset, {r.cls for r in rows})
+            damaged = damaged or base.damaged
+        files = dict.fromkeys(
+            (
+                dataset.span.file,
+                *dataset.bases,
+                self.file.path,
+                source.span.file,
+                *(base.files if base else ()),
+            )
+        )
         self.out.ontologies.append(
             model.Ontology(
                 dataset=dataset,
@@ -369,6 +407,27 @@ class _Resolver:
                 files=tuple(files),
             )
         )
+
+    def base_map(self, dataset: model.Dataset, source: model.Source) -> model.Ontology | None:
+        """The map to the same source of the dataset that this one extends, in this file or another."""
+        wanted = (source.name, source.version)
+        for base in dataset.extends:
+            for i, (section, damaged) in enumerate(self.maps):  # one that stands further down
+                header = section.header
+                if _key(header.taxon) == base and header.target and _key(header.target) == wanted:
+                    del self.maps[i]
+                    self.ontology(section, damaged)
+                    break
+            for o in self.out.ontologies:
+                if (o.dataset.name, o.dataset.version) == base and (
+                    o.source.name,
+                    o.source.version,
+                ) == wanted:
+                    return o
+            found = self.importer.map(base, wanted, self.file.path)
+            if found:
+                return found
+        return None
 
     def row(self, s: ast.Row | ast.ClassLine, cls: int, source: model.Source, span: Span) -> model.MapRow:
         poisoned = False
