@@ -97,13 +97,10 @@ def channels_not_contiguous(t: Taxonomy) -> Findings:
 
 def id_out_of_range(t: Taxonomy) -> Findings:
     limit = _id_limit(t.encoding)
-    for value in t.void:
-        if value >= limit and t.encoding != "rgb":
-            yield Diagnostic(
-                "TAX107",
-                f"void value {value} does not fit `encoding: {t.encoding}` (0 to {limit - 1})",
-                t.span,
-            )
+    beyond = [v for v in t.void[-1:] if v >= limit and t.encoding != "rgb"]
+    for value in beyond:
+        what = f"void value {value} does not fit `encoding: {t.encoding}` (0 to {limit - 1})"
+        yield Diagnostic("TAX107", what, t.span)
     for c in t.classes:
         for low, high in c.ids:
             if high >= limit and t.encoding != "rgb":
@@ -122,11 +119,12 @@ def _id_limit(encoding: str) -> int:
 
 
 def void_is_class(t: Taxonomy) -> Findings:
-    for c in t.classes:
+    for c in t.classes if t.void else ():
         ranges = [(x, x) for x in c.colours] if t.encoding == "rgb" else c.ids
-        for value in t.void:
-            if any(low <= value <= high for low, high in ranges) and c.ids:
-                shown = f"#{value:06x}" if t.encoding == "rgb" else str(value)
+        for low, high in ranges if c.ids else ():
+            at = bisect_left(t.void, low)
+            if at < len(t.void) and t.void[at] <= high:
+                shown = f"#{t.void[at]:06x}" if t.encoding == "rgb" else str(t.void[at])
                 yield Diagnostic("TAX108", f"{shown} is a void value and also `{c.name}`", c.span,
                                  "take it out of `void:`, or remove the class", t.span, "this taxonomy's `void:`")  # fmt: skip
 

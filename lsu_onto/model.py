@@ -51,6 +51,7 @@ class Taxonomy(_Value):
     meta: dict[str, str]
     encoding: str = "id"
     void: tuple[int, ...] = ()
+    """Raw values that mean "not annotated", ascending."""
     span: Span
     bases: tuple[str, ...] = ()
     """The files of the datasets that it extends."""

@@ -194,18 +194,12 @@ class _Resolver:
         header, taxon = section.header, section.header.taxon
         name, version = taxon.name.text, taxon.version.text
         self.reserved(taxon.name)
-        for other in self.out.taxonomies:
-            if (other.name, other.version) == (name, version):
-                self.out.diagnostics.append(
-                    Diagnostic(
-                        "TAX110",
-                        f"`{name} {version}` is declared twice",
-                        header.span,
-                        None,
-                        other.span,
-                        "first here",
-                    )
-                )
+        first = next((t for t in self.out.taxonomies if (t.name, t.version) == (name, version)), None)
+        if first:
+            twice = f"`{name} {version}` is declared twice"
+            self.out.diagnostics.append(
+                Diagnostic("TAX110", twice, header.span, None, first.span, "first here")
+            )
         base = self.base(section)
         meta = dict(base.meta) if base else {}
         own: list[model.TaxClass] = []
@@ -310,16 +304,16 @@ class _Resolver:
 
     def void(self, text: str, span: Span, encoding: str) -> tuple[int, ...]:
         """Raw values: numbers, ranges, or colours under `encoding: rgb`."""
-        values: list[int] = []
-        for word in re.split(r"[\s,]+", text):
+        ranges: list[tuple[int, int]] = []
+        for word in dict.fromkeys(re.split(r"[\s,]+", text)):
             numbers = re.fullmatch(r"(\d{1,10})(?:\.\.(\d{1,10}))?", word)
             if encoding in model.NAMED:
                 self.error("TAX012", f"`encoding: {encoding}` stores names, and void is none", span,
                            "write the label as a class, and `-> void` behind it")  # fmt: skip
             elif encoding == "rgb" and re.fullmatch(r"#[0-9A-Fa-f]{6}", word):
-                values.append(int(word[1:], 16))
+                ranges.append((int(word[1:], 16), int(word[1:], 16)))
             elif encoding != "rgb" and numbers and int(numbers[2] or numbers[1]) - int(numbers[1]) < 65536:
-                values += range(int(numbers[1]), int(numbers[2] or numbers[1]) + 1)
+                ranges.append((int(numbers[1]), int(numbers[2] or numbers[1])))
             else:
                 wanted = (
                     "colours such as `#000000`"
@@ -332,6 +326,9 @@ class _Resolver:
                     span,
                     f"expected {wanted}",
                 )
+        values: list[int] = []
+        for low, high in sorted(ranges):  # they may overlap, and be many
+            values += range(max(low, values[-1] + 1 if values else 0), high + 1)
         return tuple(values)
 
     # --- maps -----------------------------------------------------------------------------------------
