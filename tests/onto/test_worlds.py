@@ -6,6 +6,7 @@ that a `.tax` file makes.
 
 from __future__ import annotations
 
+import random
 import tempfile
 from pathlib import Path
 
@@ -16,9 +17,11 @@ from hypothesis import strategies as st
 import lsu_onto
 from lsu_onto.library import Library
 
+World = tuple[int, list[tuple[int, int]]]
+
 
 @st.composite
-def worlds(draw: st.DrawFn) -> tuple[int, list[tuple[int, int]]]:
+def worlds(draw: st.DrawFn) -> World:
     """K, and pixels (d, s); s == K is void. Few pixels, so that all five relations are common."""
     k = draw(st.integers(1, 6))
     pixels = draw(st.lists(st.tuples(st.integers(0, 5), st.integers(0, k)), min_size=1, max_size=24))
@@ -28,7 +31,7 @@ def worlds(draw: st.DrawFn) -> tuple[int, list[tuple[int, int]]]:
 def relations(d: int, k: int, pixels: list[tuple[int, int]]) -> dict[int, str]:
     """RCC-5 between dataset class d and every source class that shares a pixel with it; void as `void`."""
     mine = [s for e, s in pixels if e == d]
-    out = {}
+    out: dict[int, str] = {}
     for s in sorted(set(mine)):
         whole_d = set(mine) == {s}
         whole_s = all(e == d for e, t in pixels if t == s)
@@ -44,19 +47,26 @@ def row(found: dict[int, str]) -> str:
     for s, op in found.items():
         by_op.setdefault(op, []).append(f"s{s}")
     void = by_op.pop("void", None)
+    never = by_op.pop("!", None)
     if void:
         by_op.setdefault("~", []).append("void")
+    if never:
+        by_op["!"] = never
     return " ".join(f"{op} {' '.join(names)}" for op, names in by_op.items())
 
 
-@settings(max_examples=300, deadline=None)
+def write(k: int, truth: dict[int, dict[int, str]]) -> list[str]:
+    lines = ["tax 1", "source world v1", *(f"{s} s{s}" for s in range(k)), "dataset drawn v1 -> world v1"]
+    return lines + [f"{d} d{d} {row(found)}" for d, found in truth.items()]
+
+
+@settings(max_examples=600, deadline=None)
 @given(worlds())
-def test_what_was_drawn_is_what_is_compiled(world: tuple[int, list[tuple[int, int]]]) -> None:
+def test_what_was_drawn_is_what_is_compiled(world: World) -> None:
     k, pixels = world
     classes = sorted({d for d, _ in pixels})
     truth = {d: relations(d, k, pixels) for d in classes}
-    lines = ["tax 1", "source world v1", *(f"{s} s{s}" for s in range(k)), "dataset drawn v1 -> world v1"]
-    lines += [f"{d} d{d} {row(truth[d])}" for d in classes]
+    lines = write(k, truth)
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "world.tax"
         file.write_text("\n".join(lines) + "\n")
@@ -80,16 +90,64 @@ def test_what_was_drawn_is_what_is_compiled(world: tuple[int, list[tuple[int, in
 
 @settings(max_examples=200, deadline=None)
 @given(worlds(), st.data())
-def test_a_claim_that_no_world_can_keep_is_found(
-    world: tuple[int, list[tuple[int, int]]], data: st.DataObject
-) -> None:
+def test_a_claim_that_no_world_can_keep_is_found(world: World, data: st.DataObject) -> None:
     """Two dataset classes in one source class, one of which claims all of it."""
     k, pixels = world
     shared = [(d, e, s) for d, s in pixels for e, t in pixels if s == t < k and d != e]
     if not shared:
         return
     d, e, s = data.draw(st.sampled_from(shared))
-    lines = ["tax 1", "source world v1", *(f"{i} s{i}" for i in range(k)), "dataset drawn v1 -> world v1"]
-    lines += [f"{d} d{d} > s{s} ~ void", f"{e} d{e} ~ s{s} void"]
+    lines = [*write(k, {}), f"{d} d{d} > s{s} ~ void", f"{e} d{e} ~ s{s} void"]
     found = Library().check("world.tax", "\n".join(lines)).diagnostics
     assert [x.code for x in found if x.severity != "info"] == ["TAX306"]
+
+
+def wrong(world: World, rng: random.Random) -> tuple[list[str], dict[int, dict[int, str]]] | None:
+    """A true file with one relation changed to another kind; `!` is what stands between classes that never meet."""
+    k, pixels = world
+    truth = {d: relations(d, k, pixels) for d in sorted({d for d, _ in pixels})}
+    d, s = rng.choice(sorted(truth)), rng.randrange(k)
+    before = truth[d].get(s, "!")
+    after = rng.choice([op for op in "=<>~!" if op != before])
+    changed = {s: after, **{t: op for t, op in truth[d].items() if t != s}}
+    if after == "!" and before == "!":
+        return None
+    truth[d] = dict(sorted(changed.items()))
+    return write(k, truth), truth
+
+
+def keeps(world: World, c: lsu_onto.Constraint) -> bool:
+    """Whether all that a compiled file claims of pixels holds in a world: S(d) has every pixel, and `certain` is."""
+    _, pixels = world
+    row = {name: i for i, name in enumerate(c.classes)}
+    inside = all(c.allowed[row[f"d{d}"], s] for d, s in pixels)
+    whole = all(
+        d == e
+        for i, s in np.argwhere(c.certain)
+        for d, t in pixels
+        if t == s
+        for e in [int(c.classes[i][1:])]
+    )
+    return inside and whole
+
+
+def test_one_wrong_relation_is_found_or_is_a_weaker_truth(tmp_path: Path) -> None:
+    rng = random.Random(0)
+    caught = missed = 0
+    while caught + missed < 1500:
+        k = rng.randint(1, 6)
+        world = k, [(rng.randint(0, 5), rng.randint(0, k)) for _ in range(rng.randint(1, 24))]
+        mutated = wrong(world, rng)
+        if mutated is None:
+            continue
+        library = Library()
+        text = "\n".join(mutated[0]) + "\n"
+        if any(d.severity != "info" for d in library.check("world.tax", text).diagnostics):
+            caught += 1
+            continue
+        missed += 1
+        file = tmp_path / "world.tax"
+        file.write_text(text)
+        assert keeps(world, lsu_onto.load(file)), text
+    print(f"caught {caught} of {caught + missed}")
+    assert caught >= 0.9 * (caught + missed), (caught, missed)
