@@ -123,15 +123,19 @@ def test_sssom_states_the_facts_and_no_decisions(rich: Path) -> None:
     assert "rock -> void" in "\n".join(header)
 
 
-SHIPPED = sorted({e.name for e in Library().entries()})
+SHIPPED = sorted(
+    {(e.name, e.source or e.name) for e in Library().entries() if e.source or e.kind == "source"}
+)
 
 
-@pytest.mark.parametrize("name", ["field", *SHIPPED])
-def test_sssom_validates_with_sssom_py(rich: Path, name: str, caplog: pytest.LogCaptureFixture) -> None:
+@pytest.mark.parametrize(("name", "source"), [("field", "demo"), *SHIPPED])
+def test_sssom_validates_with_sssom_py(
+    rich: Path, name: str, source: str, caplog: pytest.LogCaptureFixture
+) -> None:
     parsers = pytest.importorskip("sssom.parsers", reason="pip install -e '.[sssom]'")
     from sssom.validators import validate
 
-    text = exported(rich, "sssom") if name == "field" else export(Library().ontology(name), "sssom")
+    text = exported(rich, "sssom") if name == "field" else export(Library().ontology(name, source), "sssom")
     file = rich.with_name("x.sssom.tsv")
     file.write_text(text)
     mappings = parsers.parse_sssom_table(str(file))
