@@ -213,7 +213,8 @@ class _Resolver:
                 group = s.name
             elif isinstance(s, ast.ClassLine):
                 if s.name.text in ast.RESERVED:
-                    self.reserved(s.name)
+                    help_ = "take the line out, and list its raw values under the key `void:`"
+                    self.reserved(s.name, help_ if s.name.text == "void" else "choose another name")
                     damaged = True  # that line is no class, so that what it lacks is no further mistake
                 else:
                     own.append(self.tax_class(s, group))
@@ -276,14 +277,9 @@ class _Resolver:
             span=s.name.span,
         )
 
-    def reserved(self, word: ast.Word) -> None:
+    def reserved(self, word: ast.Word, help: str = "choose another name") -> None:
         if word.text in ast.RESERVED:
-            help_ = (
-                "take the line out, and list its raw values under the key `void:`"
-                if word.text == "void"
-                else "choose another name"
-            )
-            self.error("TAX105", f"`{word.text}` is a reserved word", word.span, help_)
+            self.error("TAX105", f"`{word.text}` is a reserved word", word.span, help)
 
     def pattern(self, s: ast.Meta) -> None:
         """A file pattern is relative and has `{name}` placeholders."""

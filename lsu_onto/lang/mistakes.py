@@ -164,6 +164,11 @@ def _words(
         return Guess(
             f"unexpected `{found}`", at, at + len(found), 'a quoted name has straight quotes `"` around it'
         )
+    coloured = re.search(rf"({_NAME})[ \t]+(#[0-9A-Fa-f]{{6}})$", before)
+    if rest.startswith('"') and coloured:
+        official = (re.match(r'"[^"]*"?', rest) or [""])[0]
+        return Guess(f"unexpected `{official}`", at, at + len(official),
+                     f"the official name stands behind the name: `{coloured[1]} {official} {coloured[2]}`")  # fmt: skip
     if found.startswith(("//", "--", ";", "/*")):
         return Guess(f"unexpected `{found}`", at, at + len(found), "a note starts with `#` and a space")
     alone = re.match(rf"[ \t]*({_NAME})(?![A-Za-z0-9_])[ \t]*(?=$|\n|#(?:[ \t]|$)|:|{_NAME})", text)
