@@ -15,6 +15,8 @@ _NAME = r"[A-Za-z_][A-Za-z0-9_]*"
 _LIKE_SPACE = re.compile(r"[^\S \t\r\n]|[\u200b\u2060\ufeff]")
 _OPERATORS = {"==": "=", "<=": "<", "=<": "<", ">=": ">", "=>": "->", "!=": "!", "~=": "~", "<>": "~",
               "→": "->", "⇒": "->", "-->": "->", "- >": "->", "⊂": "<", "⊆": "<", "⊃": ">", "⊇": ">"}  # fmt: skip
+_LONG = 2000
+"""Nobody types such a line; some of the patterns below are quadratic in its length."""
 _QUOTES = "“”„«»'`"
 
 
@@ -39,6 +41,8 @@ def name_of(label: str) -> str:
 
 def guess(text: str, at: int, expected: set[str]) -> Guess | None:
     """What was meant by a line that the parser refuses at `at`, where it expected one of these terminals."""
+    if len(text) > _LONG:
+        return None
     before, rest = text[:at].rstrip(" \t\n"), text[at:]
     found = (re.match(r"[^\s,]+", rest) or [""])[0]
     first = (re.match(r"\S+", text) or [""])[0]

@@ -93,9 +93,7 @@ def test_the_cookbook_has_ten_situations_each_with_file_result_and_mistake() -> 
 def test_the_python_page_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     page = str(ROOT / "docs" / "python.md")
-    found = doctest.testfile(
-        page, module_relative=False, encoding="utf-8"
-    )
+    found = doctest.testfile(page, module_relative=False, encoding="utf-8")
     assert found.failed == 0 and found.attempted > 20
 
 
