@@ -38,17 +38,42 @@ def load(name: str | Path, source: str | None = None, paths: Iterable[str | Path
     """The compiled constraint of a dataset.
 
     Args:
-        name: a dataset on the search path (`"idd"`), the path of a `.tax` file, or of a compiled `.npz`.
+        name: a dataset on the search path (`"idd"`; `"vistas v2"` where there are releases), the path of a `.tax` file, or of a compiled `.npz`.
             A source's own name gives the identity (labels stored as channels), unless a dataset of that name
             has a map.
         source: the source taxonomy's name; needed where the dataset has maps to several.
         paths: folders to search before the shipped library.
 
-    Raises:
-        TaxonomyError: there is no such map, or one of its files has errors; the message is the report.
+    Returns:
+        Arrays with D rows, one per class of the dataset in the file's order, and K columns, one per channel of the
+        source: `allowed` bool [D, K+1] is S(d), its last column void. See `Constraint`.
 
-    >>> load("demo_town", source="demo").names("sky")
-    ('sky',)
+    Raises:
+        TaxonomyError: there is no such map, or one of its files has errors; the message is the report that
+            `lsu-onto validate` prints, `diagnostics` its findings.
+
+    By name:
+
+    >>> town = load("demo_town", source="demo")
+    >>> town.names("pavement"), town.allowed.shape
+    (('sidewalk', 'grass'), (8, 16))
+
+    By path:
+
+    >>> import pathlib, tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     file = pathlib.Path(folder, "field.tax")
+    ...     _ = file.write_text("tax 1\\ndataset field v1 -> demo v1\\n3 path < road\\n7 cow ! any\\n")
+    ...     field = load(file)
+    >>> field.classes, field.raw.tolist(), field.names("cow")
+    (('path', 'cow'), [3, 7], ('void',))
+
+    What does not exist:
+
+    >>> load("demo_twon")
+    Traceback (most recent call last):
+        ...
+    lsu_onto.library.TaxonomyError: there is no map from `demo_twon`; did you mean `demo_town`?
     """
     if str(name).endswith(".npz"):
         from lsu_onto.compiled import load_npz

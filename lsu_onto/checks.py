@@ -38,9 +38,8 @@ def duplicate_other_name(t: Taxonomy) -> Findings:
         for other in dict.fromkeys((c.official, *c.aliases)):
             taken = first.setdefault(other, c)
             if taken is not c and taken.name != c.name:
-                yield _first_and_again(
-                    "TAX102", f"`{other}` already stands for `{taken.name}`", taken, c, None
-                )
+                yield _first_and_again("TAX102", f"`{other}` already stands for `{taken.name}`", taken, c,
+                                       "take it out of one of the two")  # fmt: skip
 
 
 def duplicate_id(t: Taxonomy) -> Findings:
@@ -100,7 +99,8 @@ def id_out_of_range(t: Taxonomy) -> Findings:
     beyond = [v for v in t.void[-1:] if v >= limit and t.encoding != "rgb"]
     for value in beyond:
         what = f"void value {value} does not fit `encoding: {t.encoding}` (0 to {limit - 1})"
-        yield Diagnostic("TAX107", what, t.span)
+        help_ = f"write values from 0 to {limit - 1} under `void:`, or `encoding: id16` if the labels are 16-bit"
+        yield Diagnostic("TAX107", what, t.span, help_)
     for c in t.classes:
         for low, high in c.ids:
             if high >= limit and t.encoding != "rgb":
@@ -202,7 +202,7 @@ def nothing_allowed(o: Ontology) -> Findings:
 
 
 def says_no_more(o: Ontology) -> Findings:
-    for row in _sound(o):
+    for row in () if o.damaged else _sound(o):  # the line that cannot be read may continue it
         positive = list(_positive(row))
         if len(positive) == 1 and positive[0][0].op in "~>" and len(positive[0][1].channels) == 1:
             relation, target = positive[0]
@@ -305,7 +305,8 @@ def wrong_target(o: Ontology) -> Findings:
                     )
                 elif target.kind == "any" and relation.op != "!":
                     yield Diagnostic("TAX310", f"`{relation.op}` cannot be followed by `any`", target.span,
-                                     "write `-> any` to leave the class unconstrained")  # fmt: skip
+                                     "write `-> any` to leave the class unconstrained (a decision), or `! any` if no"
+                                     " source class fits (a fact)")  # fmt: skip
         for target in row.decision.minus if row.decision else ():
             if row.decision and row.decision.to == "void":
                 yield Diagnostic(

@@ -27,6 +27,8 @@ class Section:
 
     header: ast.Header
     statements: list[ast.Statement] = field(default_factory=list)
+    told: set[str] = field(default_factory=set)
+    """What was said once, and holds for all its lines."""
     spoiled: bool = False
     """A statement did not fit here, so that a missing name may be no further mistake."""
 
@@ -123,8 +125,6 @@ class _Resolver:
             if s.span.line in orphans:
                 continue
             if isinstance(s, ast.Header):
-                if s.kind == "source" and s.target:
-                    self.error("TAX011", "a source has no source of its own", s.span)
                 sections.append(Section(s))
             elif isinstance(s, ast.Edition):
                 if sections or (s.span.line > 1 and any(isinstance(x, ast.Edition) for x in self.before(s))):
@@ -135,7 +135,7 @@ class _Resolver:
                 if not self.damaged:
                     self.error("TAX011", "this stands before any header", s.span,
                                "write `source NAME v1`, `dataset NAME v1 -> SOURCE v1` or `map …` above it")  # fmt: skip
-            elif self.fits(s, sections[-1].header):
+            elif self.fits(s, sections[-1]):
                 sections[-1].statements.append(s)
             else:
                 sections[-1].spoiled = True
@@ -156,34 +156,36 @@ class _Resolver:
     def before(self, statement: ast.Statement) -> list[ast.Statement]:
         return [s for s in self.file.statements if s.span.line < statement.span.line]
 
-    def fits(self, s: ast.Statement, header: ast.Header) -> bool:
+    def fits(self, s: ast.Statement, section: Section) -> bool:
+        header = section.header
         where = f"a `{header.kind}` section"
+        taxon = f"{header.taxon.name.text} {header.taxon.version.text}"
+
+        def once(message: str, span: Span, help: str) -> None:
+            if message not in section.told:
+                self.error("TAX011", message, span, help)
+            section.told.add(message)
+
         if isinstance(s, ast.Row) and header.kind != "map":
+            key = f"a key ends with a colon: `{s.target.text}: …`"
             self.error("TAX011", f"a class line in {where} starts with its id", s.span,
-                       f"write the number that label files store, e.g. `4 {s.target.text} …`;"
-                       " `-` only if the class is never drawn")  # fmt: skip
+                       key if s.target.text in KEYS else f"write the number that label files store, e.g."
+                       f" `4 {s.target.text} …`; `-` only if the class is never drawn")  # fmt: skip
         elif isinstance(s, ast.ClassLine) and header.kind == "map":
-            self.error(
-                "TAX011",
-                "a row of a map names a class and has no id",
-                s.span,
-                f"start the line with `{s.name.text}`",
-            )
+            once("a row of a map names a class and has no id", s.span,
+                 f"start the line with `{s.name.text}`, or write `dataset {taxon} -> …` above to declare classes")  # fmt: skip
         elif isinstance(s, ast.ClassLine) and not header.target and (s.relations or s.decision):
             place = (s.relations[0] if s.relations else s.decision).span  # type: ignore[union-attr]
-            hint = (
-                "a source's classes have no relations"
-                if header.kind == "source"
-                else f"write `dataset {header.taxon.name.text} {header.taxon.version.text} -> SOURCE v1` above, or a `map` section"
-            )
-            self.error("TAX011", f"relations in {where} that names no source", place, hint)
+            hint = f"write `dataset {taxon} -> SOURCE v1` in line {header.span.line}"
+            if header.kind == "source":
+                hint = f"take them out, or {hint} if these are a dataset's classes"
+            else:
+                hint += "; `lsu-onto list` shows the sources"
+            once(f"relations in {where} that names no source", place, hint)
             return True
         elif isinstance(s, (ast.Group, ast.Extends)) and header.kind == "map":
-            self.error(
-                "TAX011",
-                f"a {'group' if isinstance(s, ast.Group) else 'base'} does not belong in a map",
-                s.span,
-            )
+            once(f"a {'group' if isinstance(s, ast.Group) else 'base'} does not belong in a map", s.span,
+                 f"take it out, or write `dataset {taxon} -> …` above to declare classes")  # fmt: skip
         else:
             return True
         return False
@@ -198,7 +200,7 @@ class _Resolver:
         if first:
             twice = f"`{name} {version}` is declared twice"
             self.out.diagnostics.append(
-                Diagnostic("TAX110", twice, header.span, None, first.span, "first here")
+                Diagnostic("TAX110", twice, header.span, "take one out, or give it another version", first.span, "first here")
             )
         base = self.base(section)
         meta = dict(base.meta) if base else {}
@@ -210,13 +212,18 @@ class _Resolver:
             if isinstance(s, ast.Group):
                 group = s.name
             elif isinstance(s, ast.ClassLine):
-                own.append(self.tax_class(s, group))
+                if s.name.text in ast.RESERVED:
+                    help_ = "take the line out, and list its raw values under the key `void:`"
+                    self.reserved(s.name, help_ if s.name.text == "void" else "choose another name")
+                    damaged = True  # that line is no class, so that what it lacks is no further mistake
+                else:
+                    own.append(self.tax_class(s, group))
             elif isinstance(s, ast.Meta):
                 key, value = s.key.text, s.value.text
                 if key not in KEYS and not key.startswith("split-"):
                     self.error("TAX008", f"unknown key `{key}`", s.key.span, suggest(key, KEYS))
                 if not value:
-                    self.error("TAX012", f"`{key}:` has no value", s.span)
+                    self.error("TAX012", f"`{key}:` has no value", s.span, "write one, or take the line out")
                 if key in ("images", "labels", "segments", "list") and value:
                     self.pattern(s)
                 if key == "encoding":
@@ -259,7 +266,6 @@ class _Resolver:
         return base
 
     def tax_class(self, s: ast.ClassLine, group: str) -> model.TaxClass:
-        self.reserved(s.name)
         return model.TaxClass(
             name=s.name.text,
             official=s.official.text if s.official else s.name.text,
@@ -271,10 +277,9 @@ class _Resolver:
             span=s.name.span,
         )
 
-    def reserved(self, word: ast.Word) -> None:
+    def reserved(self, word: ast.Word, help: str = "choose another name") -> None:
         if word.text in ast.RESERVED:
-            help_ = "list its raw values under `void:`" if word.text == "void" else "choose another name"
-            self.error("TAX105", f"`{word.text}` is a reserved word", word.span, help_)
+            self.error("TAX105", f"`{word.text}` is a reserved word", word.span, help)
 
     def pattern(self, s: ast.Meta) -> None:
         """A file pattern is relative and has `{name}` placeholders."""
@@ -358,7 +363,14 @@ class _Resolver:
             if (other.dataset, other.source) == (dataset, source):
                 what = f"`{dataset.name} {dataset.version}` is already mapped to `{source.name} {source.version}`"
                 self.out.diagnostics.append(
-                    Diagnostic("TAX110", what, header.span, None, other.span, "first here")
+                    Diagnostic(
+                        "TAX110",
+                        what,
+                        header.span,
+                        "put all rows into one of the two",
+                        other.span,
+                        "first here",
+                    )
                 )
         rows: list[model.MapRow] = []
         seen: dict[int, Span] = {}
@@ -432,8 +444,8 @@ class _Resolver:
         def targets(items: tuple[ast.Target, ...]) -> tuple[model.Target, ...]:
             nonlocal poisoned
             out = []
-            for t in items:
-                channels = self.target(t, source)
+            for i, t in enumerate(items):
+                channels = self.target(t, source, last=items[i - 1] if i else None)
                 if channels is None:
                     poisoned = True
                 else:
@@ -451,7 +463,7 @@ class _Resolver:
             cls=cls, relations=relations, decision=decision, note=s.note, span=span, poisoned=poisoned
         )
 
-    def target(self, t: ast.Target, source: model.Source) -> tuple[int, ...] | None:
+    def target(self, t: ast.Target, source: model.Source, last: ast.Target | None) -> tuple[int, ...] | None:
         if t.kind in ("void", "any"):
             return ()
         if t.kind == "group":
@@ -467,10 +479,12 @@ class _Resolver:
                 )
                 self.error("TAX202", f"`{source.name}` has no group `{t.text}`", t.span, close or listing)
             return members or None
-        channel = self.reference(t, source, quiet=source.damaged)
+        channel = self.reference(t, source, quiet=source.damaged, last=last)
         return None if channel is None else (channel,)
 
-    def reference(self, t: ast.Target, taxonomy: model.Taxonomy, quiet: bool) -> int | None:
+    def reference(
+        self, t: ast.Target, taxonomy: model.Taxonomy, quiet: bool, last: ast.Target | None = None
+    ) -> int | None:
         """The class that a name or quoted official name stands for."""
         if t.kind == "name" and t.text in taxonomy.by_name:
             return taxonomy.by_name[t.text]
@@ -482,9 +496,18 @@ class _Resolver:
             return hit
         if not quiet:
             known = [*taxonomy.by_name, *taxonomy.by_other_name]
-            help_ = suggest(t.text, known)
-            if not help_ and t.text in taxonomy.groups:
+            if last and last.text in known and t.text in ("and", "or"):
+                help_ = "targets are separated by spaces: leave it out"
+            elif last and f"{last.text}_{t.text}" in taxonomy.by_name:
+                help_ = f"a name is one word: did you mean `{last.text}_{t.text}`?"
+            elif t.text.lower() in ("void", "any"):
+                help_ = f"write `{t.text.lower()}`"
+            elif t.text in taxonomy.groups:
                 help_ = f"`{t.text}` is a group: write `@{t.text}`"
-            self.error("TAX201", f"`{taxonomy.name}` has no class `{t.text}`", t.span,
-                       help_ or f"`lsu-onto show {taxonomy.name}` lists its classes")  # fmt: skip
+            else:
+                listing = f"`lsu-onto show {taxonomy.name}` lists its classes"
+                help_ = (
+                    suggest(t.text, known, f"{listing}; a note starts with `# `" if last else listing) or ""
+                )
+            self.error("TAX201", f"`{taxonomy.name}` has no class `{t.text}`", t.span, help_)
         return None

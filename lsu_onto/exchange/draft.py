@@ -49,7 +49,7 @@ def identifiers(labels: Sequence[str]) -> list[str]:
 
 def quoted(text: str) -> str:
     """A string of the language, which has no escapes."""
-    return '"' + " ".join(text.replace('"', "'").split()) + '"'
+    return '"' + re.sub(r"[\r\n\t]+", " ", text.replace('"', "'")) + '"'
 
 
 def note(*parts: str) -> str:

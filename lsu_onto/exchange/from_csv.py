@@ -17,6 +17,7 @@ from lsu_onto.exchange.tables import Cell, Table, number, read_table
 from lsu_onto.lang.parse import parse
 from lsu_onto.lang.syntax import RESERVED
 
+_ALIAS = re.compile(r'"([^"]*)"|([^;"]+)')
 _IDS = re.compile(r"[0-9]{1,9}(\.\.[0-9]{1,9})?(,[0-9]{1,9}(\.\.[0-9]{1,9})?)*")
 
 
@@ -33,6 +34,11 @@ def read(inputs: list[str], options: Options) -> Imported:
     if any(c.relation for c, _ in classes) and not options.source:
         raise ExchangeError(f"{inputs[0]}:1:{table.header[table.need('relation')].place[2]}: there are relations, and"
                             " the file does not say to which source; add `--source NAME`")  # fmt: skip
+    unsaid = [k for k in ("encoding", "void") if getattr(options, k) is None]
+    if table.column("official") is not None and options.kind == "dataset" and unsaid:
+        said = " and ".join(f"`{k}:`" for k in unsaid)
+        found.append(Finding("info", "value", f"a class list does not say {said}, nor where files lie",
+                             (inputs[0], 1, 1), " ".join(f"`--{k}`" for k in unsaid) + " add them"))  # fmt: skip
     name = options.name or identifier(Path(inputs[0]).stem.lower())
     text = skeleton.write([c for c, _ in classes], name, f"{name}, from {Path(inputs[0]).name}", options)
     return Imported(text, tuple(found))
@@ -99,13 +105,13 @@ def _classes(
             notes.append("officially void")
             if options.source and not relation:
                 relation = ("-> void",)
-        official = get("official") if ours else label
+        official = cells["official"].text if ours and get("official") else label
         line = ClassLine(
             name,
             _ids(cells.get("id"), len(out)),
             official,
             ",".join(colours),
-            tuple(a.strip() for a in get("aliases").split(";") if a.strip()),
+            tuple(a or b.strip() for a, b in _ALIAS.findall(get("aliases")) if a or b.strip()),
             ".".join(identifier(g) for g in get("group").split(".") if g.strip()),
             relation,
             [n for n in notes if n],

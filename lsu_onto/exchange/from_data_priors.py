@@ -323,10 +323,10 @@ def _map(
     return [*head, *map_rows(rows), *m.lost]
 
 
-def _guess(text: str, labels: dict[str, _Label]) -> str | None:
+def _guess(text: str, labels: dict[str, _Label]) -> str:
     for i in range(1, len(text)):
         left, right = text[:i].strip(), text[i:].strip()
         if (left in labels and right in {*labels, "void"}) or (right in labels and left == "void"):
             return f"are `{left}` and `{right}` two cells?"
     close = did_you_mean(text, labels)
-    return f"did you mean `{close}`?" if close else None
+    return f"did you mean `{close}`?" if close else "no label there is like it: correct the cell, or take it out"

@@ -15,7 +15,7 @@ def dump(ontology: Ontology) -> str:
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(HEADER)
-    for row in ontology.rows:
+    for row in sorted(ontology.rows, key=lambda r: r.cls):  # a map's rows may stand in any order
         c = ontology.dataset.classes[row.cls]
         writer.writerow(
             [
@@ -24,7 +24,7 @@ def dump(ontology: Ontology) -> str:
                 c.official,
                 " ".join(f"#{x:06x}" for x in c.colours),
                 c.group,
-                "; ".join(c.aliases),
+                "; ".join(f'"{a}"' if ";" in a or a != a.strip() else a for a in c.aliases),
                 # The whole statement: a cell that starts with `=` or `-` is a formula to a spreadsheet.
                 f"{c.name} {relation_text(row)}",
                 " ".join(allowed_names(ontology, row)),

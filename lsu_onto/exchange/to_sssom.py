@@ -14,6 +14,8 @@ from lsu_onto.show import notes, relation_text
 COLUMNS = ("subject_id", "subject_label", "predicate_id", "object_id", "object_label", "mapping_justification",
            "object_source", "comment")  # fmt: skip
 _SKOS = "http://www.w3.org/2004/02/skos/core#"
+_TAKEN = {"skos", "semapv", "sssom", "owl", "rdf", "rdfs", "linkml"}
+"""Prefixes that SSSOM fixes: an expansion of ours would be ignored, and the mappings would mean something else."""
 
 
 def dump(ontology: Ontology) -> str:
@@ -22,7 +24,8 @@ def dump(ontology: Ontology) -> str:
     `! any` is `sssom:NoTermFound`; void among the targets stands in the comment of the row's mappings.
     """
     d, s = ontology.dataset, ontology.source
-    subject = d.name if d is s or d.name != s.name else f"{d.name}_labels"
+    target = f"{s.name}_source" if s.name in _TAKEN else s.name
+    subject = target if d is s else f"{d.name}_labels" if d.name in (*_TAKEN, target) else d.name
     rows: list[list[str]] = []
     decided: list[str] = []
     for row in ontology.rows:
@@ -32,16 +35,16 @@ def dump(ontology: Ontology) -> str:
         if meaning.void and meaning.channels:
             remarks = ["part of it may be no class of the object source", *remarks]
         head = [f"{subject}:{c.name}", c.official]
-        tail = ["semapv:ManualMappingCuration", f"{s.name}:", "; ".join(remarks)]
+        tail = ["semapv:ManualMappingCuration", f"{target}:", "; ".join(remarks)]
         if row.decision:
             decided.append(f"{c.name} {relation_text(row)}")
         elif meaning.novel:
             rows.append([*head, "skos:exactMatch", "sssom:NoTermFound", "", *tail])
         else:
             for channel, op in sorted(meaning.channels.items()):
-                target = s.classes[channel]
+                other = s.classes[channel]
                 rows.append(
-                    [*head, f"skos:{PREDICATES[op]}", f"{s.name}:{target.name}", target.official, *tail]
+                    [*head, f"skos:{PREDICATES[op]}", f"{target}:{other.name}", other.official, *tail]
                 )
     comment = "Pixels of a subject class may be the object classes (label-space ontology, RCC-5)."
     if decided:
@@ -49,7 +52,7 @@ def dump(ontology: Ontology) -> str:
     header = {
         "curie_map": {
             subject: uri(d, ""),
-            s.name: uri(s, ""),
+            target: uri(s, ""),
             "skos": _SKOS,
             "semapv": "https://w3id.org/semapv/vocab/",
             "sssom": "https://w3id.org/sssom/",

@@ -12,6 +12,7 @@ from typing import Any, cast
 from lsu_onto.diagnostics import Diagnostic, Span, suggest
 from lsu_onto.lang import fastpath
 from lsu_onto.lang import syntax as ast
+from lsu_onto.lang.mistakes import guess
 
 _CONTINUES = re.compile(r"[ \t]+(?:[=<>~!]|->)")
 _ALLOW = re.compile(r"\ballow:\s*(TAX\d{3}(?:[\s,]+TAX\d{3})*)")
@@ -116,7 +117,7 @@ def _edition(path: str, statements: list[ast.Statement], text: str) -> list[Diag
                     "TAX005",
                     f"edition {first.number} is newer than this program knows (edition {ast.EDITION})",
                     first.span,
-                    "upgrade lsu-toolkit",
+                    f"upgrade lsu-toolkit, or write `tax {ast.EDITION}` in a new file",
                 )
             ]
         if first.number == ast.EDITION:
@@ -185,7 +186,10 @@ def _explain(text: str, at: int, expected: set[str], span: Callable[[int, int], 
     here = span(at, at + max(1, len(found)) - 1)
     before = text[:at].rstrip(" \t")
 
-    if found.startswith("#"):
+    meant = guess(text, at, expected)
+    if meant:
+        return Diagnostic(meant.code, meant.message, span(meant.start, meant.end - 1), meant.help)
+    if found.startswith("#") and found != "#":
         digits = found[1:]
         if re.fullmatch(r"[0-9A-Fa-f]{3,8}", digits) and len(digits) != 6:
             return Diagnostic(
@@ -198,16 +202,6 @@ def _explain(text: str, at: int, expected: set[str], span: Callable[[int, int], 
                 here,
                 "put a space after `#` to start a note",
             )
-    name = re.search(r"[A-Za-z_][A-Za-z0-9_]*$", text[:at])
-    whole = re.match(r"[A-Za-z_][\w.\-/&+]*", rest) if not name else None
-    if (whole and "-" in whole[0]) or (whole and not re.fullmatch(r"[A-Za-z0-9_]+", whole[0])):
-        safe = re.sub(r"[^A-Za-z0-9]+", "_", whole[0]).strip("_").lower()
-        return Diagnostic(
-            "TAX003",
-            f"`{whole[0]}` is not a name",
-            span(at, at + len(whole[0]) - 1),
-            f'names have letters, digits and `_`; write `{safe} "{whole[0]}"` to keep the official spelling',
-        )
     if found.startswith('"') and found.count('"') % 2 and '"' not in rest[1:]:
         return Diagnostic("TAX003", "the quote is not closed", here, 'add `"` at the end of the name')
     if re.match(r"-\d", rest):
@@ -226,7 +220,7 @@ def _explain(text: str, at: int, expected: set[str], span: Callable[[int, int], 
         return Diagnostic("TAX003", f"unexpected `{found}` after `->`", here,
                           f"`->` is a decision: `-> void` or `-> any`; to relate the class write `< {found}`")  # fmt: skip
     wanted = sorted({_EXPECTED[t] for t in expected if t in _EXPECTED} - {"a note `# …`"})
-    what = f"unexpected `{found}`" if found else "the line ends too early"
+    what = f"unexpected `{found}`" if found and found != "#" else "the line ends too early"
     return Diagnostic("TAX003", what, here, f"expected {_either(wanted)}" if wanted else None)
 
 

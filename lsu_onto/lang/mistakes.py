@@ -1,0 +1,203 @@
+"""What people type by mistake, recognised from the line: a message that says what to type instead.
+
+Only texts that the grammar refuses come here, so a guess can be wrong about the wish, never about the error.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import NamedTuple
+
+from lsu_onto.diagnostics import suggest
+from lsu_onto.lang.syntax import EDITION, KEYWORDS
+
+_NAME = r"[A-Za-z_][A-Za-z0-9_]*"
+_LIKE_SPACE = re.compile(r"[^\S \t\r\n]|[\u200b\u2060\ufeff]")
+_OPERATORS = {"==": "=", "<=": "<", "=<": "<", ">=": ">", "=>": "->", "!=": "!", "~=": "~", "<>": "~",
+              "→": "->", "⇒": "->", "-->": "->", "- >": "->", "⊂": "<", "⊆": "<", "⊃": ">", "⊇": ">"}  # fmt: skip
+_LONG = 2000
+"""Nobody types such a line; some of the patterns below are quadratic in its length."""
+_QUOTES = "“”„«»'`"
+
+
+class Guess(NamedTuple):
+    """A diagnostic on `text[start:end]` of the logical line."""
+
+    message: str
+    start: int
+    end: int
+    help: str
+    code: str = "TAX003"
+
+
+def name_of(label: str) -> str:
+    """A label as a name of the language.
+
+    >>> name_of("lane-marking"), name_of("Obstacles / trash")
+    ('lane_marking', 'obstacles_trash')
+    """
+    return re.sub(r"[^A-Za-z0-9]+", "_", label).strip("_").lower()
+
+
+def guess(text: str, at: int, expected: set[str]) -> Guess | None:
+    """What was meant by a line that the parser refuses at `at`, where it expected one of these terminals."""
+    if len(text) > _LONG:
+        return None
+    before, rest = text[:at].rstrip(" \t\n"), text[at:]
+    found = (re.match(r"[^\s,]+", rest) or [""])[0]
+    first = (re.match(r"\S+", text) or [""])[0]
+
+    odd = _LIKE_SPACE.match(rest)
+    if odd:
+        return Guess(f"U+{ord(odd[0]):04X} only looks like a space", at, at + 1, "type a space in its place")
+    edition = re.fullmatch(r"(tax[ \t]*v?[\d.]*)[ \t]*(?:#.*)?", text.rstrip())
+    if edition:
+        return Guess(
+            f"`{edition[1].strip()}` is not an edition", 0, len(edition[1].strip()), f"write `tax {EDITION}`"
+        )
+    return (
+        _operator(text, before, rest, at)
+        or _group(text, first)
+        or _ids(text, at, before, rest, found)
+        or _decision(text, at, before, rest, found)
+        or _name(text, at, before, found, expected)
+        or _colour(text, at, before, found, expected)
+        or _words(text, at, before, found, rest, expected, first)
+    )  # fmt: skip
+
+
+def _operator(text: str, before: str, rest: str, at: int) -> Guess | None:
+    both = text[max(0, at - 1) : at + 1]
+    if both in _OPERATORS:
+        return Guess(f"`{both}` is not an operator", at - 1, at + 1, f"write `{_OPERATORS[both]}`")
+    for sign in sorted(_OPERATORS, key=len, reverse=True):
+        if rest.startswith(sign):
+            return Guess(f"`{sign}` is not an operator", at, at + len(sign), f"write `{_OPERATORS[sign]}`")
+    if not before and rest[:1] in tuple("=<>~!"):
+        return Guess(
+            "a relation without its class", at, at + 1, "indent the line to continue the class above it"
+        )
+    return None
+
+
+def _group(text: str, first: str) -> Guess | None:
+    header = re.match(r"[ \t]*(\[[^\]#]*\]?)", text)
+    if not header:
+        return None
+    name = ".".join(filter(None, (name_of(part) for part in header[1].split("."))))
+    return Guess(f"`{header[1].strip()}` is not a group header", header.start(1), header.end(1),
+                 f"write `[{name or 'group'}]`: letters, digits and `_`, and `.` before a subgroup")  # fmt: skip
+
+
+def _ids(text: str, at: int, before: str, rest: str, found: str) -> Guess | None:
+    dashed = re.match(r"[ \t]*((\d+)[ \t]*-[ \t]*(\d+))\b", text)
+    if dashed and at <= dashed.end():
+        return Guess(f"`{dashed[1]}` is not an id", dashed.start(1), dashed.end(1),
+                     f"write `{dashed[2]}..{dashed[3]}` for a range")  # fmt: skip
+    marked = re.match(r"[ \t]*((\d+)[.:;)]+|(\d+),(?=[ \t]+[A-Za-z_]))", text)
+    if marked and at <= marked.end() + 1 and not re.match(r"[ \t]*\d+\.\.\d", text):
+        number = marked[2] or marked[3]
+        return Guess(
+            f"`{marked[1]}` is not an id", marked.start(1), marked.end(1), f"write `{number}` and a space"
+        )
+    if rest.startswith('"') and re.fullmatch(r"(\d|\.\.|[-, \t])+", before):
+        official = (re.match(r'"([^"]*)', rest) or ["", ""])[1]
+        return Guess(f'`"{official}"` is an official name, which stands behind the name', at, at + len(official) + 2,
+                     f'write `{name_of(official)} "{official}"`')  # fmt: skip
+    return None
+
+
+def _decision(text: str, at: int, before: str, rest: str, found: str) -> Guess | None:
+    if before.endswith("->"):
+        if not found or found == "#":
+            return Guess("`->` decides nothing", len(before) - 2, len(before), "write `-> void` or `-> any`")
+        if found.lower() in ("void", "any"):
+            return Guess(f"unexpected `{found}` after `->`", at, at + len(found), f"write `{found.lower()}`")
+    if rest.startswith("->"):
+        header = re.match(rf"source[ \t]+({_NAME}[ \t]+\S+)[ \t]*$", before)
+        if header:
+            return Guess("a source has no source of its own", at, at + 2,
+                         f"write `dataset {header[1]} -> …` if these are a dataset's classes")  # fmt: skip
+        if re.search(r"[=<>~!]", before.partition("#")[0]) or re.search(r"[ \t][=<>~!][ \t]", before):
+            return Guess(
+                "a decision stands alone", at, at + 2, "keep the relations, or `->` and what follows"
+            )
+    return None
+
+
+def _name(text: str, at: int, before: str, found: str, expected: set[str]) -> Guess | None:
+    """A word that is no name: in a header, as a class, or as a target."""
+    start = at - len((re.search(r"[\w.\-/&+]*$", text[:at]) or [""])[0])
+    word = (re.match(r"[A-Za-z_][\w.\-/&+]*", text[start:]) or [""])[0].rstrip("-")
+    if not word or re.fullmatch(_NAME, word) or word.endswith(":") or start + len(word) <= at - 1:
+        return None
+    lead, name = text[:start].strip(), name_of(word)
+    message, end = f"`{word}` is not a name", start + len(word)
+    if lead.split(" ")[0] in (*KEYWORDS, "->") and "aka" not in lead:
+        return Guess(message, start, end, f"names have letters, digits and `_`; write `{name}`")
+    if re.search(r"[=<>~!]|(^|[ \t])aka[ \t]", lead):
+        return Guess(message, start, end, f'write `{name}`, or `"{word}"` if that is the official name')
+    return Guess(message, start, end,
+                 f'names have letters, digits and `_`; write `{name} "{word}"` to keep the official spelling')  # fmt: skip
+
+
+def _colour(text: str, at: int, before: str, found: str, expected: set[str]) -> Guess | None:
+    if "COLOUR" not in expected:
+        return None
+    how = "a colour is `#` and six hexadecimal digits"
+    numbers = re.match(r"[(\[]?(\d{1,3})[ \t]*,[ \t]*(\d{1,3})[ \t]*,[ \t]*(\d{1,3})[)\]]?(?!\d)", text[at:])
+    if numbers and all(int(n) < 256 for n in numbers.groups()):
+        written = "#" + "".join(f"{int(n):02x}" for n in numbers.groups())
+        return Guess(
+            f"`{numbers[0]}` is not a colour", at, at + numbers.end(), f"{how}: write `{written}`", "TAX006"
+        )
+    plain = re.fullmatch(r"(?:0x)?([0-9A-Fa-f]{6})", found)
+    if plain:
+        return Guess(
+            f"`{found}` is not a colour", at, at + len(found), f"{how}: write `#{plain[1]}`", "TAX006"
+        )
+    if re.fullmatch(r"#[0-9A-Za-z]{3,8}", found) and len(re.findall(r"[0-9A-Fa-f]", found)) > len(found) / 2:
+        return Guess(f"`{found}` is not a colour", at, at + len(found), how, "TAX006")
+    return None
+
+
+def _words(
+    text: str, at: int, before: str, found: str, rest: str, expected: set[str], first: str
+) -> Guess | None:
+    if found[:1] and found[0] in _QUOTES:
+        return Guess(
+            f"unexpected `{found}`", at, at + len(found), 'a quoted name has straight quotes `"` around it'
+        )
+    coloured = re.search(rf"({_NAME})[ \t]+(#[0-9A-Fa-f]{{6}})$", before)
+    if rest.startswith('"') and coloured:
+        official = (re.match(r'"[^"]*"?', rest) or [""])[0]
+        return Guess(f"unexpected `{official}`", at, at + len(official),
+                     f"the official name stands behind the name: `{coloured[1]} {official} {coloured[2]}`")  # fmt: skip
+    if found.startswith(("//", "--", ";", "/*")):
+        return Guess(f"unexpected `{found}`", at, at + len(found), "a note starts with `#` and a space")
+    alone = re.match(rf"[ \t]*({_NAME})(?![A-Za-z0-9_])[ \t]*(?=$|\n|#(?:[ \t]|$)|:|{_NAME})", text)
+    if alone and "OP" in expected and alone[1] not in KEYWORDS:
+        word = alone[1]
+        if text[0] in " \t":
+            return Guess("this line continues no class", alone.start(1), alone.end(1),
+                         f"start it with an operator, such as `~ {word}`, to continue the class above")  # fmt: skip
+        if found.startswith(":"):
+            return Guess("unexpected `:`", at, at + 1, f"no space before the colon: `{word}:`")
+        if not found or found == "#":
+            return Guess(f"`{word}` says nothing", alone.start(1), alone.end(1),
+                         f"a class line starts with its id: `4 {word}`; a row of a map has a relation: `{word} < …`")  # fmt: skip
+        if not suggest(word, KEYWORDS):
+            return Guess(f"unexpected `{found}` after `{word}`", at, at + len(found),
+                         f"a key ends with a colon: `{word}:`; a class line starts with its id: `4 {word}`")  # fmt: skip
+    named = re.fullmatch(rf"[ \t]*(?:[\d,. \t]+|-[ \t]+)({_NAME})((?:[ \t]+{_NAME})*)", before)
+    following = re.match(rf"{_NAME}(?:[ \t]+{_NAME})*(?=[ \t]*(?:$|[#=<>~!\n]|->))", rest)
+    if named and following and "STRING" in expected:
+        official = f"{named[1]} {' '.join(following[0].split())}"
+        return Guess(f"unexpected `{found}`", at, at + len(found),
+                     f'a name is one word: write `{name_of(official)} "{official}"`, or put an operator before a target')  # fmt: skip
+    targets = re.match(rf":?[ \t]*({_NAME}(?:[ \t]+{_NAME})*)", rest)
+    if targets and "OP" in expected and re.match(r"[ \t]*[-\d]", text):
+        target = targets[1].split()[-1]
+        return Guess(f"unexpected `{found}`", at, at + len(found),
+                     f"a relation starts with an operator, one of `= < > ~ !`: `< {target}` if the class lies inside it")  # fmt: skip
+    return None
