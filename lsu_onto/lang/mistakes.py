@@ -67,9 +67,10 @@ def guess(text: str, at: int, expected: set[str]) -> Guess | None:
 
 
 def _operator(text: str, before: str, rest: str, at: int) -> Guess | None:
-    both = text[max(0, at - 1) : at + 1]
+    start = max(0, at - 1)
+    both = text[start : at + 1]
     if both in _OPERATORS:
-        return Guess(f"`{both}` is not an operator", at - 1, at + 1, f"write `{_OPERATORS[both]}`")
+        return Guess(f"`{both}` is not an operator", start, at + 1, f"write `{_OPERATORS[both]}`")
     for sign in sorted(_OPERATORS, key=len, reverse=True):
         if rest.startswith(sign):
             return Guess(f"`{sign}` is not an operator", at, at + len(sign), f"write `{_OPERATORS[sign]}`")
