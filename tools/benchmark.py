@@ -1,0 +1,113 @@
+"""Times what the project promises to be fast, as ratios against named baselines of the same run.
+
+    python tools/benchmark.py              everything
+    python tools/benchmark.py language     the `.tax` language and its tools
+
+Milliseconds depend on the machine and on what else runs on it; the ratios much less. Each figure is the best of
+several runs. Nothing is asserted: `docs/benchmarks.md` has a table, and the machine that it was measured on.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import NamedTuple
+from unittest import mock
+
+import click
+
+
+class Figure(NamedTuple):
+    """One measurement. `bar`: what the project promises, in milliseconds."""
+
+    what: str
+    ms: float
+    baseline: str
+    baseline_ms: float
+    bar: float | None = None
+
+
+def best(run: Callable[[], object], repeats: int = 5) -> float:
+    """Milliseconds of the fastest run."""
+    times = []
+    for _ in range(repeats):
+        began = time.perf_counter()
+        run()
+        times.append(time.perf_counter() - began)
+    return 1000 * min(times)
+
+
+def process(*args: str) -> Callable[[], object]:
+    return lambda: subprocess.run([sys.executable, *args], check=True, stdout=subprocess.DEVNULL)
+
+
+# --- the language ------------------------------------------------------------------------------------------
+
+
+def source_text(classes: int) -> str:
+    lines = [f"{i}  class_{i}  #{i * 65793 % (1 << 24):06x}  # note {i}" for i in range(classes)]
+    return "\n".join(["tax 1", "source big v1", "[all]", *lines, ""])
+
+
+def dataset_text(classes: int, channels: int) -> str:
+    lines = [
+        f'{i}  thing_{i} "thing {i}"  #{i * 65793 % (1 << 24):06x}  aka other_{i}'
+        f"  ~ class_{i % channels} class_{(i + 7) % channels} void  # what annotators did"
+        for i in range(classes)
+    ]
+    return "\n".join(["tax 1", "dataset town v1 -> big v1", "encoding: id16", *lines, ""])
+
+
+def language() -> Iterator[Figure]:
+    from lsu_onto.lang import fastpath
+    from lsu_onto.library import Library
+
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        (folder / "big.tax").write_text(source_text(194))
+        town, huge = folder / "town.tax", folder / "huge.tax"
+        town.write_text(dataset_text(150, 194))
+        huge.write_text(dataset_text(10_000, 194))
+
+        def check(file: Path) -> Callable[[], object]:
+            def run() -> None:
+                assert not Library([folder]).check(file).errors
+
+            return run
+
+        bare = best(process("-c", "pass"), 9)
+        run = "from lsu_onto.cli import main; main()"
+        yield Figure("`lsu-onto --help`", best(process("-c", run, "--help"), 9), "python -c pass", bare, 150)
+        cold = best(process("-c", run, "validate", str(town)), 9)
+        yield Figure("validate 150 classes against 194, cold", cold, "python -c pass", bare, 300)
+        with mock.patch.object(fastpath, "statement", lambda *_: None):
+            lark, lark_huge = best(check(town)), best(check(huge), 1)
+        yield Figure("the same in process", best(check(town), 9), "every line through lark", lark, 30)
+        yield Figure(
+            "10,000 lines in process", best(check(huge), 3), "every line through lark", lark_huge, 2000
+        )
+
+
+SECTIONS: dict[str, Callable[[], Iterator[Figure]]] = {"language": language}
+
+
+@click.command()
+@click.argument("sections", nargs=-1, type=click.Choice(list(SECTIONS)))
+def main(sections: tuple[str, ...]) -> None:
+    """Time the SECTIONS (default: all)."""
+    print("| what | ms | bar | baseline | ms | ratio |\n|---|---:|---:|---|---:|---:|")
+    for section in sections or SECTIONS:
+        for f in SECTIONS[section]():
+            bar = f"{f.bar:g}" if f.bar else ""
+            print(
+                f"| {f.what} | {f.ms:.3g} | {bar} | {f.baseline} | {f.baseline_ms:.3g} | {f.ms / f.baseline_ms:.3g} |",
+                flush=True,
+            )
+
+
+if __name__ == "__main__":
+    main()
