@@ -42,7 +42,8 @@ def main() -> None:
 
 
 def _colour(stream: TextIO | None = None) -> bool:
-    return (stream or sys.stderr).isatty() and "NO_COLOR" not in os.environ
+    """Whether a stream (default: stderr) is a terminal whose user wants colours (no-color.org)."""
+    return (stream or sys.stderr).isatty() and not os.environ.get("NO_COLOR")
 
 
 def _tax_files(paths: tuple[str, ...]) -> tuple[list[str], list[Diagnostic]]:
@@ -319,9 +320,8 @@ def show(name: str, class_: str | None, source: str | None, format_: str, **opti
 
     library = Library(options["search"])
     ontology = _user_errors(lambda: library.ontology(name, source))
-    click.echo(
-        (as_json if format_ == "json" else as_text)(ontology, _user_errors(lambda: _row(ontology, class_)))
-    )
+    row = _user_errors(lambda: _row(ontology, class_))
+    click.echo((as_json if format_ == "json" else as_text)(ontology, row, _colour(sys.stdout)))
 
 
 def _row(ontology: Any, class_: str | None) -> int | None:
@@ -354,10 +354,16 @@ def explain(code: str) -> None:
     if rule is None:
         hint = suggest(code.upper(), RULES)
         raise click.UsageError(f"there is no rule `{code}`" + (f"; {hint}" if hint else ""))
-    indent = "\n".join
     click.echo(f"{rule.severity}[{rule.code}]: {rule.title}\n\n{rule.why}\n")
-    click.echo("bad:\n" + indent(f"    {line}" for line in rule.bad.split("\n")) + "\n")
-    click.echo("good:\n" + indent(f"    {line}" for line in rule.good.split("\n")))
+    click.echo(f"bad:\n{_example(rule.bad)}\n\ngood:\n{_example(rule.good)}")
+
+
+def _example(text: str) -> str:
+    if _colour(sys.stdout):
+        from lsu_onto.lang.highlight import highlight
+
+        text = highlight(text)
+    return "\n".join(f"    {line}" for line in text.split("\n"))
 
 
 @main.command()
