@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 import click
 
 from lsu_onto import __version__
+from lsu_onto.doctor import doctor
 from lsu_onto.exchange import commands as exchange
 
 if TYPE_CHECKING:
@@ -431,6 +432,7 @@ def list_(format_: str, **options: Any) -> None:
 
 main.add_command(exchange.export)
 main.add_command(exchange.import_)
+main.add_command(doctor)
 
 if __name__ == "__main__":
     main()
