@@ -16,6 +16,7 @@ import click
 from lsu_onto import __version__
 from lsu_onto.doctor import doctor
 from lsu_onto.exchange import commands as exchange
+from lsu_onto.init import init
 
 if TYPE_CHECKING:
     from lsu_onto.diagnostics import Diagnostic
@@ -433,6 +434,7 @@ def list_(format_: str, **options: Any) -> None:
 main.add_command(exchange.export)
 main.add_command(exchange.import_)
 main.add_command(doctor)
+main.add_command(init)
 
 if __name__ == "__main__":
     main()
