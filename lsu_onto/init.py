@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from lsu_onto.scan import Scan
 
 TODO = "TODO"
+NO_VOID = f'# void: 255 {TODO}: raw values that mean "not annotated", if there are any'
 
 
 def _how_to(source: Source | None) -> list[str]:
@@ -109,7 +110,7 @@ def from_csv(file: str, name: str, source: Source | None, encoding: str | None) 
     keys = [
         f"title: {name}, from {Path(file).name}",
         f"encoding: {encoding or narrowest(classes)} # {TODO}: is that how the label files store it?",
-        f'# void: 255 {TODO}: raw values that mean "not annotated", if there are any',
+        NO_VOID,
     ]
     return _write(name, source, keys, class_lines(classes)), [str(f) for f in found]
 
@@ -130,17 +131,16 @@ def from_labels(scan: Scan, layout: Layout, name: str, source: Source | None) ->
         todo = f"{TODO}: `< {hint}`? It has its colour" if hint else f"{TODO}: name it"
         if source and not hint:
             todo += " and relate it"
-        seen = f"{pixels} px, {_percent(pixels, scan.pixels)}, in {'' if len(v.stored) == 1 else 'at least '}{files}"
+        least = "at least " if len(v.stored) > 1 and files < scan.files else ""
+        seen = f"{pixels} px, {_percent(pixels, scan.pixels)}, in {least}{files}"
         notes = [todo, *([v.note] if v.note else []), f"{seen} of {scan.files} files"]
         colour = f"#{v.colour:06x}" if v.colour is not None else ""
         classes.append(ClassLine(v.name, v.ids, colours=colour, notes=notes))
     why = f" # a guess: {layout.why_encoding}" if layout.why_encoding else ""
     keys = [f"title: {name}", f"encoding: {layout.encoding}{why}"]
-    if layout.void:
-        pixels = sum(scan.counts[s] for s in layout.void_stored)
-        keys.append(
-            f"void: {layout.void} # a guess: {layout.why_void}; {_percent(pixels, scan.pixels)} of the pixels"
-        )
+    pixels = sum(scan.counts[s] for s in layout.void_stored)
+    guess = f"void: {layout.void} # a guess: {layout.why_void}; {_percent(pixels, scan.pixels)} of the pixels"
+    keys.append(guess if layout.void else NO_VOID)
     about = (f"Found in {scan.files} label files by `lsu-onto init`.",)
     return _write(name, source, keys, class_lines(classes), about)
 
@@ -252,7 +252,8 @@ def _make(name: str, target: Path, labels: tuple[str, ...], **options: Any) -> l
         summary = (f"{len(found_layout.values)} classes in {scanned.files} label files, encoding"
                    f" {found_layout.encoding}{void}")  # fmt: skip
         if others:
-            click.echo(f"passed over {others} files that are neither PNG nor TIFF", err=True)
+            what = "1 file that is" if others == 1 else f"{others} files that are"
+            click.echo(f"passed over {what} neither PNG nor TIFF", err=True)
     else:
         text = starter(name, source)
     write_atomic(target, text.encode("utf-8"))

@@ -153,7 +153,7 @@ def test_eight_bit_values_with_counts() -> None:
     Path("labels/readme.txt").write_text("x")
     result = run("--from-labels", "labels", "--name", "x", "--source", "demo")
     assert "3 classes in 2 label files, encoding id, void 255" in result.stdout
-    assert "passed over 1 files" in result.stderr
+    assert "passed over 1 file that is neither" in result.stderr
     _, keys, classes = written()
     assert keys["encoding"] == ("id", "a guess: 8-bit values")
     assert keys["void"] == ("255", "a guess: 255 stands apart from the other values; 40.0 % of the pixels")
@@ -165,8 +165,13 @@ def test_eight_bit_values_with_counts() -> None:
 def test_zero_is_asked_about_where_nothing_tells() -> None:
     png("a.png", A([[0, 1, 254, 255]], np.uint8))
     run("x", "--from-labels", "labels")
-    _, keys, classes = written()
-    assert "void" not in keys and "is it void?" in classes["class_0"].note and len(classes) == 4
+    text, keys, classes = written()
+    assert (
+        "void" not in keys
+        and "# void: 255 TODO" in text
+        and "is it void?" in classes["class_0"].note
+        and len(classes) == 4
+    )
 
 
 def test_a_palette_gives_the_colours() -> None:
