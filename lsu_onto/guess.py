@@ -12,6 +12,10 @@ PACKINGS = (1000, 256)
 """Divisors that datasets pack `class * N + instance` with."""
 
 
+ELSEWHERE = {"panoptic-rgb": "the JSON of the segments", "polygons": "a JSON per image", "rle": "tables"}
+"""Encodings whose classes this module cannot find, and where they are."""
+
+
 @dataclass(frozen=True)
 class Value:
     """A class as the files store it: the language's ids, and every stored value that is one of its pixels."""
@@ -45,6 +49,9 @@ def layout(scan: Scan, encoding: str = "auto") -> Layout:
         ScanError: the files do not agree, do not fit, or hold too many values to be classes.
     """
     fits = _fitting(scan)
+    if encoding in ELSEWHERE:
+        raise ScanError(f"under `{encoding}` the classes stand in {ELSEWHERE[encoding]}, not in images; write them into"
+                        " a CSV, for `--from-csv`")  # fmt: skip
     if encoding != "auto" and encoding.partition("/")[0] not in fits:
         raise ScanError(f"the files do not store `{encoding}`: {_seen(scan)}; they fit"
                         f" {' or '.join(f'`{f}`' for f in fits)}")  # fmt: skip
@@ -55,6 +62,8 @@ def layout(scan: Scan, encoding: str = "auto") -> Layout:
         found = _ids(scan)
     elif encoding == "auto":
         found = _wide(scan)
+    elif encoding == "instance-ids":
+        found = _instance_ids(scan)
     else:
         divisor = int(encoding.partition("/")[2] or 1)
         found = _packed(scan, divisor) if divisor > 1 else _plain(scan)
@@ -79,7 +88,7 @@ def _fitting(scan: Scan) -> list[str]:
     if kinds <= {"palette", "grey8", "grey32"} and max(scan.counts) <= 255:
         out.append("id")
     if kinds <= {"grey16", "grey32"}:
-        out.append("id16")
+        out += ["id16", "instance-ids"]
     if kinds == {"rgb"} or kinds == {"palette"}:
         out.append("rgb")
     if not out:
@@ -157,8 +166,20 @@ def _packed(scan: Scan, divisor: int) -> Layout:
                   f"65535, the largest value there is, // {divisor}", tuple(void))  # fmt: skip
 
 
+def _instance_ids(scan: Scan) -> Layout:
+    """Classes without instances by their id, the others packed by 1000: Cityscapes' instanceIds."""
+    groups: dict[int, list[int]] = defaultdict(list)
+    for v in sorted(scan.counts):
+        groups[v if v < 1000 else v // 1000].append(v)
+    void = groups.pop(65) if groups.get(65) == [65535] and len(groups) > 1 else []
+    values = [Value(str(q), f"class_{q}", tuple(stored)) for q, stored in sorted(groups.items())]
+    return Layout("instance-ids", values, "65" if void else "",
+                  "16-bit values; those from 1000 on cluster as class * 1000 + instance",
+                  "65535, the largest value there is, // 1000", tuple(void))  # fmt: skip
+
+
 def _mixed(scan: Scan, divisor: int) -> Layout:
-    """Classes without instances by their id, the others packed: Cityscapes' instanceIds."""
+    """The same with another divisor, for which the language has ranges."""
     plain = _plain(scan)
     groups: dict[int, list[int]] = defaultdict(list)
     for value in plain.values:
@@ -182,7 +203,9 @@ def _wide(scan: Scan) -> Layout:
     for divisor in PACKINGS:
         if clusters(sorted(set(scan.counts) - {65535}), divisor):
             small = {v for v in scan.counts if 0 < v < divisor}
-            return _mixed(scan, divisor) if small else _packed(scan, divisor)
+            if small:
+                return _instance_ids(scan) if divisor == 1000 else _mixed(scan, divisor)
+            return _packed(scan, divisor)
     return _plain(scan)
 
 

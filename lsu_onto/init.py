@@ -59,7 +59,7 @@ def _write(
 # --- from nothing ------------------------------------------------------------------------------------------
 
 
-def starter(name: str, source: Source | None) -> str:
+def starter(name: str, source: Source | None, encoding: str = "id") -> str:
     """A commented file with two classes to replace."""
     todo = f"# {TODO}: its id, name and colour" + (f"; what it is in {source.name}" if source else "")
     keys = [
@@ -167,7 +167,7 @@ def _percent(part: int, whole: int) -> str:
 @click.option("--from-labels", multiple=True, metavar="DIR_OR_GLOB",
               help="Label files, PNG or TIFF (repeatable). Needs Pillow: the extra [labels].")  # fmt: skip
 @click.option("--encoding", default="auto", show_default=True, metavar="ENCODING",
-              help="How files store classes: id, id16, id16/1000, rgb; auto: see what they hold.")  # fmt: skip
+              help="How files store classes: id, id16, id16/1000, instance-ids, rgb …; auto: see what they hold.")  # fmt: skip
 @click.option("-o", "--output", metavar="FILE", type=click.Path(dir_okay=False), help="Default: NAME.tax.")
 @click.option("--force", is_flag=True, help="Replace a file that is there.")
 @click.option("--path", "search", multiple=True, type=click.Path(exists=True, file_okay=False), metavar="DIR",
@@ -255,7 +255,7 @@ def _make(name: str, target: Path, labels: tuple[str, ...], **options: Any) -> l
             what = "1 file that is" if others == 1 else f"{others} files that are"
             click.echo(f"passed over {what} neither PNG nor TIFF", err=True)
     else:
-        text = starter(name, source)
+        text = starter(name, source, "id" if encoding == "auto" else encoding)
     write_atomic(target, text.encode("utf-8"))
     _next(target, text, summary, source, options["search"])
     return refused
@@ -264,8 +264,12 @@ def _make(name: str, target: Path, labels: tuple[str, ...], **options: Any) -> l
 def _check_encoding(encoding: str) -> None:
     import re
 
-    if not re.fullmatch(r"auto|id|id16(/[1-9]\d{0,4})?|rgb", encoding):
-        raise click.UsageError(f"`{encoding}` is no encoding; write id, id16, id16/1000, rgb, or auto")
+    from lsu_onto.resolve import ENCODINGS
+
+    plain = {"auto", *ENCODINGS} - {"id16/N"}
+    if encoding not in plain and not re.fullmatch(r"id16/[1-9]\d{0,4}", encoding):
+        known = ", ".join(f"`{e}`" for e in ENCODINGS)
+        raise click.UsageError(f"`{encoding}` is no encoding; known are {known}, and `auto`")
 
 
 def _next(target: Path, text: str, summary: str, source: Source | None, search: tuple[str, ...]) -> None:

@@ -200,7 +200,7 @@ def _pixels(path: Path, image: Any, bits: int) -> Counted:
         colours = image.getcolors(MAX_COLOURS)
         if colours is None:
             raise _refuse(path, f"more than {MAX_COLOURS} colours", "is it a picture? Give the label files only;"
-                          " if its colours count instances, convert it to class ids")  # fmt: skip
+                          " if its colours number segments (panoptic-rgb), write the classes into a CSV, for `--from-csv`")  # fmt: skip
         return Counted("rgb", {r << 16 | g << 8 | b: n for n, (r, g, b) in colours})
     array = np.asarray(image)
     if mode == "P":

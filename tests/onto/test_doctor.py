@@ -10,6 +10,7 @@ import tomllib
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
 
 import lsu_onto
 from lsu_onto.doctor import EXTRAS, Environment, Finding, as_dict, as_text, examine
@@ -17,12 +18,18 @@ from lsu_onto.doctor import EXTRAS, Environment, Finding, as_dict, as_text, exam
 ROOT = Path(lsu_onto.__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 
-CORE = {"click": "8.1.7", "lark": "1.3.1", "networkx": "3.6", "numpy": "2.4.6", "packaging": "26.3", "pydantic": "2.14",
-        "Pygments": "2.21.0", "rich": "15.0.0"}  # fmt: skip
-FORKS = {"torch": "2.13.0+cpu", "onedl-mmengine": "0.10.12", "onedl_mmcv": "2.3.6", "onedl-mmsegmentation": "1.4.2",
-         "pillow": "13.0.0"}  # fmt: skip
-ORIGINALS = {"torch": "2.13.0+cpu", "mmengine": "0.10.7", "mmcv-lite": "2.1.0", "mmsegmentation": "1.2.2",
-             "ftfy": "6.3.1", "regex": "2026.1.1", "setuptools": "81.0.0", "pillow": "13.0.0"}  # fmt: skip
+
+def lowest(needs: list[str]) -> dict[str, str]:
+    """The lowest version of each requirement that is in range."""
+    found = {}
+    for r in map(Requirement, needs):
+        found[r.name] = next((s.version for s in r.specifier if s.operator == ">="), "1.0")
+    return found
+
+
+CORE = lowest(PROJECT["dependencies"])
+FORKS = lowest(PROJECT["optional-dependencies"]["seg"]) | {"torch": "2.13.0+cpu"}
+ORIGINALS = lowest(PROJECT["optional-dependencies"]["seg-openmmlab"]) | {"torch": "2.13.0+cpu"}
 
 
 def put(
@@ -60,7 +67,9 @@ def test_a_sound_environment(tmp_path: Path, stack: dict[str, str]) -> None:
     env = environment(tmp_path, CORE, stack)
     assert problems(env) == []
     text = as_text(env, examine(env))
-    assert "✓ the language: click 8.1.7, lark 1.3.1" in text and text.endswith("no problems")
+    assert f"✓ the language: click {CORE['click']}, lark {CORE['lark']}" in text and text.endswith(
+        "no problems"
+    )
     assert ("✓ [seg]: " in text) == (stack is FORKS) and ("✓ [seg-openmmlab]: " in text) == (
         stack is ORIGINALS
     )
@@ -73,12 +82,12 @@ CASES: dict[str, tuple[dict[str, str], list[str], list[str]]] = {
     "new torch": (CORE | FORKS | {"torch": "2.14.0"}, ["torch 2.14.0 is outside"], ['pip install "torch<2.14,>=2.4"']),
     "old torch, nothing else": (CORE | {"torch": "2.3.1"}, ["torch 2.3.1 is outside"], ['"torch<2.14,>=2.4"']),
     "half of the forks": (
-        {k: v for k, v in (CORE | FORKS).items() if k != "onedl_mmcv"}, ["[seg] lacks onedl-mmcv"], ['"onedl-mmcv<2.4,>=2.3.6"']),
+        {k: v for k, v in (CORE | FORKS).items() if k != "onedl-mmcv"}, ["[seg] lacks onedl-mmcv"], ['"onedl-mmcv<2.4,>=2.3.6"']),
     "forks and originals": (
-        CORE | FORKS | ORIGINALS, ["onedl-mmengine 0.10.12", "mmcv-lite 2.1.0", "overwrite"],
+        CORE | FORKS | ORIGINALS, ["onedl-mmengine 0.10.12", "mmcv-lite 2.1", "overwrite"],
         ["uninstall -y onedl-mmengine onedl-mmcv onedl-mmsegmentation mmengine mmcv-lite mmsegmentation && ",
          'pip install "onedl-mmengine<0.11,>=0.10.12" "onedl-mmcv']),
-    "two mmcv": (CORE | ORIGINALS | {"mmcv": "2.1.0"}, ["mmcv 2.1.0, mmcv-lite 2.1.0"],
+    "two mmcv": (CORE | ORIGINALS | {"mmcv": "2.1.0"}, ["mmcv 2.1.0, mmcv-lite 2.1"],
                  ['uninstall -y mmcv mmcv-lite && python -m pip install "mmcv-lite<2.2,>=2.1"']),
     "mmcv too new for mmseg": (
         {k: v for k, v in (CORE | ORIGINALS).items() if k != "mmcv-lite"} | {"mmcv": "2.2.0"}, ["mmcv 2.2.0 is outside"], ["mmcv-lite<2.2"]),

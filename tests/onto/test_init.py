@@ -84,8 +84,13 @@ def test_the_starter_asks_for_what_is_open_and_validates_when_it_is_settled() ->
 
 
 def test_the_starter_without_a_source() -> None:
-    run("mydata")
-    assert "-> NAME v1" in written("mydata.tax")[0] and Library().check("mydata.tax").errors == []
+    run("mydata", "--encoding", "instance-ids")
+    text, keys, _ = written("mydata.tax")
+    assert (
+        "-> NAME v1" in text
+        and keys["encoding"][0] == "instance-ids"
+        and Library().check("mydata.tax").errors == []
+    )
 
 
 def test_nothing_is_overwritten() -> None:
@@ -131,6 +136,7 @@ def test_a_list_without_a_source_is_valid_at_once() -> None:
         (["void"], 2, "`void` cannot be a name"),
         (["a", "--name", "b"], 2, "given twice"),
         (["a", "--encoding", "jpeg"], 2, "`jpeg` is no encoding"),
+        (["a", "--encoding", "id16/N"], 2, "`id16/N` is no encoding"),
         (["a", "--source", "dmeo"], 1, "there is no source `dmeo`; did you mean `demo`?"),
         (["a", "--from-csv", "no.csv"], 1, "cannot read `no.csv`"),
         (["a", "--from-csv", "a", "--from-labels", "b"], 2, "exclude each other"),
@@ -202,12 +208,13 @@ def test_colours() -> None:
         ([0, 300, 65535], "id16", "65535", {"class_0": [(0, 0)], "class_300": [(300, 300)]}),
         ([1000, 1001, 26000, 26001, 65535], "id16/1000", "65", {"class_1": [(1, 1)], "class_26": [(26, 26)]}),
         ([7 * 256, 26 * 256, 26 * 256 + 1], "id16/256", None, {"class_7": [(7, 7)], "class_26": [(26, 26)]}),
-        ([7, 8, 26, 24000, 24001, 26000, 26001], "id16", None,  # Cityscapes' instanceIds
-         {"class_7": [(7, 7)], "class_8": [(8, 8)], "class_24": [(24000, 24999)],
-          "class_26": [(26, 26), (26000, 26999)]}),
+        ([7, 8, 26, 24000, 24001, 26000, 26001, 65535], "instance-ids", "65",  # Cityscapes' instanceIds
+         {f"class_{i}": [(i, i)] for i in (7, 8, 24, 26)}),
+        ([7, 26, 26 * 256, 26 * 256 + 1, 27 * 256], "id16", None,
+         {"class_7": [(7, 7)], "class_26": [(26, 26), (6656, 6911)], "class_27": [(6912, 7167)]}),
         (list(range(300)), "id16", None, {f"class_{i}": [(i, i)] for i in range(300)}),
     ],
-    ids=["plain", "by 1000", "by 256", "mixed", "many"],
+    ids=["plain", "by 1000", "by 256", "mixed", "mixed by 256", "many"],
 )  # fmt: skip
 def test_sixteen_bits(values: list[int], encoding: str, void: str | None, expected: dict[str, Any]) -> None:
     png("a.png", A([values], np.uint16))
@@ -222,7 +229,8 @@ def test_an_encoding_that_is_said_is_no_guess() -> None:
     run("x", "--from-labels", "labels", "--encoding", "id16/1000")
     _, keys, classes = written()
     assert keys["encoding"] == ("id16/1000", "") and set(classes) == {"class_0", "class_26"}
-    assert "fit `id16`" in run("x", "--from-labels", "labels", "--encoding", "rgb", "--force", code=1).stderr
+    for other, message in (("rgb", "fit `id16`"), ("polygons", "the classes stand in a JSON per image")):
+        assert message in run("x", "--from-labels", "labels", "--encoding", other, "--force", code=1).stderr
 
 
 def test_values_are_exact_whatever_stores_them() -> None:
