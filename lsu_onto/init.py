@@ -62,10 +62,14 @@ def _write(
 def starter(name: str, source: Source | None, encoding: str = "id") -> str:
     """A commented file with two classes to replace."""
     todo = f"# {TODO}: its id, name and colour" + (f"; what it is in {source.name}" if source else "")
+    from lsu_onto.guess import ELSEWHERE
+
+    void = {"rgb": "#000000", "id16": "65535", "instance-ids": "65"}.get(encoding, "255")
+    void = str(65535 // int(encoding[5:])) if encoding.startswith("id16/") else void
     keys = [
         f"title: {name}",
-        "encoding: id # 8-bit images; or id16, id16/1000 (stored // 1000), rgb (colours)",
-        'void: 255 # raw values that mean "not annotated"',
+        f"encoding: {encoding} # id: 8-bit images; or id16, id16/1000 (stored // 1000), rgb (colours) …",
+        f'void: {void} # raw values that mean "not annotated"' if encoding not in ELSEWHERE else "",
         "# splits: train val",
         "# images: images/{split}/{stem}.png",
         "# labels: labels/{split}/{stem}.png",

@@ -23,6 +23,7 @@ from lsu_onto.formatting import format_file
 from lsu_onto.lang import syntax as ast
 from lsu_onto.lang.parse import parse
 from lsu_onto.library import Library
+from lsu_onto.resolve import ENCODINGS
 
 A = np.array
 
@@ -83,14 +84,14 @@ def test_the_starter_asks_for_what_is_open_and_validates_when_it_is_settled() ->
     assert Library().check("mydata.tax").errors == []
 
 
-def test_the_starter_without_a_source() -> None:
-    run("mydata", "--encoding", "instance-ids")
-    text, keys, _ = written("mydata.tax")
-    assert (
-        "-> NAME v1" in text
-        and keys["encoding"][0] == "instance-ids"
-        and Library().check("mydata.tax").errors == []
-    )
+@pytest.mark.parametrize("encoding", [*(set(ENCODINGS) - {"id16/N"}), "id16/1000"])
+def test_the_starter_without_a_source_is_valid_under_every_encoding(encoding: str) -> None:
+    run("mydata", "--encoding", encoding)
+    text = Path("mydata.tax").read_text()
+    assert "-> NAME v1" in text and f"encoding: {encoding} " in text
+    # Where the classes stand in a JSON, the file asks for it.
+    asked = ["TAX012"] if encoding in ("panoptic-rgb", "rle") else []
+    assert [d.code for d in Library().check("mydata.tax").diagnostics if d.severity != "info"] == asked
 
 
 def test_nothing_is_overwritten() -> None:
