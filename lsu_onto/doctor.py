@@ -8,12 +8,9 @@ about.
 from __future__ import annotations
 
 import os
-import platform
-import shutil
 import sys
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import click
 
@@ -44,8 +41,7 @@ EXTRAS = {
 """The extras that a user may want, and what for."""
 
 
-@dataclass(frozen=True)
-class Finding:
+class Finding(NamedTuple):
     """One line of the report. A `note` is worth knowing and needs no action; only a `problem` fails."""
 
     state: Literal["ok", "note", "problem"]
@@ -53,24 +49,29 @@ class Finding:
     fix: str | None = None
 
 
-@dataclass(frozen=True)
 class Environment:
-    """What the rules look at. `path`: folders with `.dist-info` folders (None: the running interpreter's)."""
+    """What the rules look at.
 
-    path: Sequence[str] | None = None
-    virtual: bool = field(
-        default_factory=lambda: sys.prefix != sys.base_prefix or bool(os.environ.get("CONDA_PREFIX"))
-    )
-    dot: str | None = field(default_factory=lambda: shutil.which("dot"))
-    installed: dict[str, Distribution] = field(init=False, default_factory=dict)
-    """Normalised name → the distribution that an import finds."""
+    Args:
+        path: folders with `.dist-info` folders; None: where the running interpreter looks.
+        virtual: whether it is a virtual environment; None: whether this is one.
+        dot: the `dot` program; None: look for it, "": there is none.
+    """
 
-    def __post_init__(self) -> None:
+    def __init__(
+        self, path: Sequence[str] | None = None, virtual: bool | None = None, dot: str | None = None
+    ) -> None:
+        import shutil
         from importlib.metadata import distributions
 
         from packaging.utils import canonicalize_name
 
-        for d in distributions() if self.path is None else distributions(path=list(self.path)):
+        here = sys.prefix != sys.base_prefix or bool(os.environ.get("CONDA_PREFIX"))
+        self.virtual = here if virtual is None else virtual
+        self.dot = (shutil.which("dot") or "") if dot is None else dot
+        self.installed: dict[str, Distribution] = {}
+        """Normalised name → the distribution that an import finds."""
+        for d in distributions() if path is None else distributions(path=list(path)):
             name = d.metadata["Name"]  # None in the leavings of a broken uninstallation
             if name:
                 self.installed.setdefault(canonicalize_name(name), d)
@@ -265,18 +266,22 @@ def _versions(env: Environment) -> dict[str, str]:
 
 def as_dict(env: Environment, findings: Sequence[Finding]) -> dict[str, Any]:
     """The report as a versioned envelope."""
+    import platform
+
     return {
         "version": 1,
         "python": platform.python_version(),
         "prefix": sys.prefix,
         "packages": _versions(env),
         "problems": sum(f.state == "problem" for f in findings),
-        "findings": [asdict(f) for f in findings],
+        "findings": [f._asdict() for f in findings],
     }
 
 
 def as_text(env: Environment, findings: Sequence[Finding], marks: str = "✓·✗") -> str:
     """The report for people; `marks` for well, worth knowing, problem."""
+    import platform
+
     from lsu_onto import __version__
 
     version = env.version(US) if US in env.installed else __version__

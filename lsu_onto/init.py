@@ -7,7 +7,6 @@ may help (a similar name, the same colour) stands in its note. A default such as
 from __future__ import annotations
 
 import sys
-import textwrap
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -30,6 +29,8 @@ def _how_to(source: Source | None) -> list[str]:
             "To relate the classes to a source taxonomy (`lsu-onto list`), write `-> NAME v1` behind the header above,",
             "and after each class what it is there, e.g. `< road`.",
         ]
+    import textwrap
+
     a, b = ([c.name for c in source.classes] * 2)[:2]
     lines = [
         f"Say of each class, before its note, what it is in {source.name}:",

@@ -49,9 +49,7 @@ def put_ourselves(folder: Path) -> None:
     put(folder, PROJECT["name"], "0.1.0", requires)
 
 
-def environment(
-    folder: Path, *packages: dict[str, str], virtual: bool = True, dot: str | None = None
-) -> Environment:
+def environment(folder: Path, *packages: dict[str, str], virtual: bool = True, dot: str = "") -> Environment:
     put_ourselves(folder)
     for name, version in {k: v for p in packages for k, v in p.items()}.items():
         put(folder, name, version)
@@ -122,7 +120,7 @@ def test_each_conflict_and_its_fix(tmp_path: Path, case: str) -> None:
 def test_torchvision(tmp_path: Path, torch: str, vision: str, needs: str, fits: bool) -> None:
     env = environment(tmp_path / "a", CORE, {"torch": torch})
     put(tmp_path / "a", "torchvision", vision, ["numpy", needs, 'scipy ; extra == "scipy"'])
-    env = Environment([str(tmp_path / "a")], True, None)
+    env = Environment([str(tmp_path / "a")], True, "")
     found = problems(env)
     assert (found == []) == fits
     for f in found:
@@ -135,7 +133,7 @@ def test_mmcv_with_compiled_ops(tmp_path: Path) -> None:
     for name, record in (("without", ""), ("with", "mmcv/_ext.cpython-311-x86_64-linux-gnu.so,,\n")):
         environment(tmp_path / name, packages)
         put(tmp_path / name, "mmcv", "2.1.0", files=f"mmcv/__init__.py,,\n{record}")
-        env = Environment([str(tmp_path / name)], True, None)
+        env = Environment([str(tmp_path / name)], True, "")
         assert problems(env) == []
         assert any("no compiled ops" in f.message for f in examine(env)) == (name == "without")
 
@@ -158,7 +156,7 @@ def test_not_installed(tmp_path: Path) -> None:
     for name, version in CORE.items():
         put(tmp_path, name, version)
     (tmp_path / "~umpy-1.0.dist-info").mkdir()  # the leavings of an uninstallation that broke off
-    (found,) = problems(Environment([str(tmp_path)], True, None))
+    (found,) = problems(Environment([str(tmp_path)], True, ""))
     assert "not installed" in found.message and found.fix and "pip install -e ." in found.fix
 
 
