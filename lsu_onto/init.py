@@ -108,7 +108,9 @@ def from_csv(file: str, name: str, source: Source | None, encoding: str | None) 
     from lsu_onto.exchange.from_csv import class_list
     from lsu_onto.exchange.skeleton import encoding as narrowest
 
-    classes, found = class_list(file, Options(source=source.name if source else None))
+    # Not None: the file that is written asks for encoding and void itself.
+    said = Options(source=source.name if source else None, encoding=encoding or "", void="")
+    classes, found = class_list(file, said)
     for c in classes if source else ():
         if not c.relation:
             c.notes.insert(0, _suggestion(c, source))  # type: ignore[arg-type]

@@ -121,6 +121,13 @@ def test_a_list_gets_suggestions_and_no_relations() -> None:
     assert len(Library().check("my_list.tax").errors) == 3
 
 
+def test_what_export_wrote_is_a_list_too() -> None:
+    exported = CliRunner().invoke(main, ["export", "demo_town", "--to", "csv", "-o", "town.csv"])
+    assert exported.exit_code == 0
+    assert run("x", "--from-csv", "town.csv", "--source", "demo").stderr == ""
+    assert all(c.relations for c in written()[2].values()) and Library().check("x.tax").errors == []
+
+
 def test_a_list_without_a_source_is_valid_at_once() -> None:
     Path("a.csv").write_text(LIST)
     run("x", "--from-csv", "a.csv", "--encoding", "id16")
