@@ -14,7 +14,9 @@ from typing import TYPE_CHECKING, Any, TextIO
 import click
 
 from lsu_onto import __version__
+from lsu_onto.doctor import doctor
 from lsu_onto.exchange import commands as exchange
+from lsu_onto.init import init
 
 if TYPE_CHECKING:
     from lsu_onto.diagnostics import Diagnostic
@@ -42,7 +44,8 @@ def main() -> None:
 
 
 def _colour(stream: TextIO | None = None) -> bool:
-    return (stream or sys.stderr).isatty() and "NO_COLOR" not in os.environ
+    """Whether a stream (default: stderr) is a terminal whose user wants colours (no-color.org)."""
+    return (stream or sys.stderr).isatty() and not os.environ.get("NO_COLOR")
 
 
 def _tax_files(paths: tuple[str, ...]) -> tuple[list[str], list[Diagnostic]]:
@@ -319,9 +322,8 @@ def show(name: str, class_: str | None, source: str | None, format_: str, **opti
 
     library = Library(options["search"])
     ontology = _user_errors(lambda: library.ontology(name, source))
-    click.echo(
-        (as_json if format_ == "json" else as_text)(ontology, _user_errors(lambda: _row(ontology, class_)))
-    )
+    row = _user_errors(lambda: _row(ontology, class_))
+    click.echo((as_json if format_ == "json" else as_text)(ontology, row, _colour(sys.stdout)))
 
 
 def _row(ontology: Any, class_: str | None) -> int | None:
@@ -354,10 +356,16 @@ def explain(code: str) -> None:
     if rule is None:
         hint = suggest(code.upper(), RULES)
         raise click.UsageError(f"there is no rule `{code}`" + (f"; {hint}" if hint else ""))
-    indent = "\n".join
     click.echo(f"{rule.severity}[{rule.code}]: {rule.title}\n\n{rule.why}\n")
-    click.echo("bad:\n" + indent(f"    {line}" for line in rule.bad.split("\n")) + "\n")
-    click.echo("good:\n" + indent(f"    {line}" for line in rule.good.split("\n")))
+    click.echo(f"bad:\n{_example(rule.bad)}\n\ngood:\n{_example(rule.good)}")
+
+
+def _example(text: str) -> str:
+    if _colour(sys.stdout):
+        from lsu_onto.lang.highlight import highlight
+
+        text = highlight(text)
+    return "\n".join(f"    {line}" for line in text.split("\n"))
 
 
 @main.command()
@@ -425,6 +433,8 @@ def list_(format_: str, **options: Any) -> None:
 
 main.add_command(exchange.export)
 main.add_command(exchange.import_)
+main.add_command(doctor)
+main.add_command(init)
 
 if __name__ == "__main__":
     main()

@@ -46,10 +46,15 @@ def diff(path: str, old: str, new: str, colour: bool = False) -> str:
     lines = difflib.unified_diff(old.splitlines(), new.splitlines(), path, path, lineterm="")
     if not colour:
         return "\n".join(lines)
-    styles = {"---": "1", "+++": "1", "@@ ": "36", "-": "31", "+": "32"}
+    from lsu_onto.lang.highlight import highlight
 
-    def paint(line: str) -> str:
-        style = styles.get(line[:3]) or styles.get(line[:1])
-        return f"\x1b[{style}m{line}\x1b[0m" if style else line
+    signs = {"-": "\x1b[1;31m-\x1b[0m", "+": "\x1b[1;32m+\x1b[0m", " ": " "}
 
-    return "\n".join(map(paint, lines))
+    def paint(number: int, line: str) -> str:
+        if number < 2:  # the names of the files
+            return f"\x1b[1m{line}\x1b[0m"
+        if line.startswith("@@"):
+            return f"\x1b[36m{line}\x1b[0m"
+        return signs[line[0]] + highlight(line[1:])
+
+    return "\n".join(paint(i, line) for i, line in enumerate(lines))

@@ -26,12 +26,19 @@ def full(diagnostics: Sequence[Diagnostic], texts: Texts, colour: bool = False) 
     def paint(text: str, style: str) -> str:
         return f"\x1b[{_COLOURS[style]}m{text}\x1b[0m" if colour else text
 
+    def excerpt(text: str, start: int, end: int) -> str:
+        if not colour:
+            return text[start:end]
+        from lsu_onto.lang.highlight import highlight
+
+        return highlight(text, start, end)
+
     blocks = []
     for d in diagnostics:
         lines = [paint(f"{d.severity}[{d.code}]", d.severity) + paint(f": {d.message}", "bold")]
-        lines += _excerpt(d.span, "^", "", d.severity, texts, paint)
+        lines += _excerpt(d.span, "^", "", d.severity, texts, paint, excerpt)
         if d.second:
-            lines += _excerpt(d.second, "-", d.label, "frame", texts, paint)
+            lines += _excerpt(d.second, "-", d.label, "frame", texts, paint, excerpt)
         if d.help:
             lines.append(paint("     = ", "frame") + paint("help", "help") + f": {d.help}")
         blocks.append("\n".join(lines))
@@ -39,15 +46,16 @@ def full(diagnostics: Sequence[Diagnostic], texts: Texts, colour: bool = False) 
 
 
 def _excerpt(
-    span: Span, mark: str, label: str, style: str, texts: Texts, paint: Callable[[str, str], str]
-) -> list[str]:
+    span: Span, mark: str, label: str, style: str, texts: Texts,
+    paint: Callable[[str, str], str], excerpt: Callable[[str, int, int], str],
+) -> list[str]:  # fmt: skip
     out = [paint("  --> ", "frame") + f"{span.file}:{span.line}:{span.column}"]
     lines = texts.get(span.file, "").removeprefix("\ufeff").split("\n")
     if span.line <= len(lines) and lines[span.line - 1].strip():
         text = "".join(c if c.isprintable() else " " for c in lines[span.line - 1])
         start, end = span.column - 1, max(span.end - 1, span.column)
         cut = max(0, start - 60) if len(text) > 140 else 0
-        shown = ("…" if cut else "") + text[cut : cut + 140] + ("…" if len(text) > cut + 140 else "")
+        shown = ("…" if cut else "") + excerpt(text, cut, cut + 140) + ("…" if len(text) > cut + 140 else "")
         pad = " " * (start - cut + bool(cut))
         marks = paint(mark * max(1, min(end, cut + 140) - start), style)
         out.append(paint(f"{span.line:4d} | ", "frame") + shown)

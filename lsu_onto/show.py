@@ -35,7 +35,7 @@ def notes(ontology: Ontology, row: MapRow) -> list[str]:
     return list(dict.fromkeys(n for n in found if n))
 
 
-def as_json(ontology: Ontology, only: int | None = None) -> str:
+def as_json(ontology: Ontology, only: int | None = None, colour: bool = False) -> str:
     """The same facts for machines, in a versioned envelope."""
     classes = [
         {
@@ -54,16 +54,22 @@ def as_json(ontology: Ontology, only: int | None = None) -> str:
     return json.dumps({"version": 1, **head, "classes": classes}, indent=2)
 
 
-def as_text(ontology: Ontology, only: int | None = None) -> str:
-    """A table of S(d), or everything about one class."""
+def as_text(ontology: Ontology, only: int | None = None, colour: bool = False) -> str:
+    """A table of S(d), or everything about one class; what is `.tax` in it may be coloured."""
+    if colour:
+        from lsu_onto.lang.highlight import highlight
+    else:
+
+        def highlight(text: str, start: int = 0, end: int | None = None) -> str:
+            return text[start:end]
+
     rows = [r for r in ontology.rows if only in (None, r.cls)]
     names = [ontology.dataset.classes[r.cls].name for r in rows]
     texts = [relation_text(r) for r in rows]
     w1, w2 = max(map(len, names), default=0), max(map(len, texts), default=0)
-    lines = [
-        f"{ontology.dataset.name} {ontology.dataset.version} -> {ontology.source.name} {ontology.source.version}",
-        "",
-    ]
+    head = f"map {ontology.dataset.name} {ontology.dataset.version}"
+    head += f" -> {ontology.source.name} {ontology.source.version}"
+    lines = [highlight(head, len("map ")), ""]
     for row, name, text in zip(rows, names, texts, strict=True):
         allowed = allowed_names(ontology, row)
         shown = (
@@ -71,9 +77,9 @@ def as_text(ontology: Ontology, only: int | None = None) -> str:
             if len(allowed) <= 8 or only is not None
             else f"{' '.join(allowed[:6])} … ({len(allowed)})"
         )
-        lines.append(f"  {name:{w1}}  {text:{w2}}  {{{shown}}}")
+        lines.append(f"  {highlight(f'{name:{w1}}  {text:{w2}}')}  {{{shown}}}")
         if only is not None:
-            lines += [f"    # {n}" for n in notes(ontology, row)]
+            lines += ["    " + highlight(f"# {n}") for n in notes(ontology, row)]
     if only is None:
         lines += ["", *_statistics(ontology)]
     return "\n".join(lines)

@@ -104,7 +104,7 @@ def test_one_module_touches_the_registries_of_mmseg(file: Path) -> None:
 
 # --- the tree ----------------------------------------------------------------------------------------------
 
-NOT_OURS = {".git", ".venv", "work", "dist", "build", "__pycache__"}
+NOT_OURS = {".git", "node_modules", ".venv", "work", "dist", "build", "__pycache__"}
 _MACHINE = re.compile(r"(?<![\w.$}*~-])/(?:work|opt|home|root|mnt|srv|Users)/[\w.]")
 _INDEX = re.compile(r"index-url|pypi\.org/simple|(?:artifactory|nexus|devpi|pypi|mirrors?)\.[\w-]+\.\w+")
 

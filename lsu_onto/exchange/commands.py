@@ -139,11 +139,10 @@ def import_(inputs: tuple[str, ...], format_: str, output: str | None, **options
 def _usage(options: dict[str, Any]) -> None:
     import re
 
-    from lsu_onto.exchange.draft import NAME, identifier
-    from lsu_onto.lang.syntax import RESERVED
+    from lsu_onto.exchange.draft import name_problem
 
     name, version = options["name"], options["version"]
-    if name is not None and (not NAME.fullmatch(name) or name in RESERVED):
-        raise click.UsageError(f"`{name}` cannot be a name; write `{identifier(name)}`")
+    if name is not None and (problem := name_problem(name)):
+        raise click.UsageError(problem)
     if not re.fullmatch(r"v\d+(\.\d+)*", version):
         raise click.UsageError(f"`{version}` is not a version such as `v1` or `v2.1`")

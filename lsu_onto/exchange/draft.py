@@ -47,6 +47,17 @@ def identifiers(labels: Sequence[str]) -> list[str]:
     return out
 
 
+def name_problem(name: str) -> str | None:
+    """Why a taxonomy cannot have this name, if it cannot.
+
+    >>> name_problem("field"), name_problem("my data.tax")
+    (None, '`my data.tax` cannot be a name; write `my_data`')
+    """
+    if NAME.fullmatch(name) and name not in RESERVED:
+        return None
+    return f"`{name}` cannot be a name; write `{identifier(name.removesuffix('.tax'))}`"
+
+
 def quoted(text: str) -> str:
     """A string of the language, which has no escapes."""
     return '"' + re.sub(r"[\r\n\t]+", " ", text.replace('"', "'")) + '"'

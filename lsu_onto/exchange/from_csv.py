@@ -24,24 +24,30 @@ _IDS = re.compile(r"[0-9]{1,9}(\.\.[0-9]{1,9})?(,[0-9]{1,9}(\.\.[0-9]{1,9})?)*")
 def read(inputs: list[str], options: Options) -> Imported:
     if len(inputs) != 1:
         raise ExchangeError(f"expected one CSV file, found {len(inputs)}; import one class list at a time")
-    table = read_table(inputs[0])
+    classes, found = class_list(inputs[0], options)
+    name = options.name or identifier(Path(inputs[0]).stem.lower())
+    text = skeleton.write(classes, name, f"{name}, from {Path(inputs[0]).name}", options)
+    return Imported(text, tuple(found))
+
+
+def class_list(file: str, options: Options) -> tuple[list[ClassLine], list[Finding]]:
+    """The classes of a CSV file, with the relations that it states and no others."""
+    table = read_table(file)
     if not table.rows:
-        raise ExchangeError(f"{inputs[0]}: no classes below the header")
+        raise ExchangeError(f"{file}: no classes below the header")
     found: list[Finding] = []
     classes = _classes(table, options, found)
     if options.kind == "source":
         classes = _channels(table, classes, found)
     if any(c.relation for c, _ in classes) and not options.source:
-        raise ExchangeError(f"{inputs[0]}:1:{table.header[table.need('relation')].place[2]}: there are relations, and"
+        raise ExchangeError(f"{file}:1:{table.header[table.need('relation')].place[2]}: there are relations, and"
                             " the file does not say to which source; add `--source NAME`")  # fmt: skip
     unsaid = [k for k in ("encoding", "void") if getattr(options, k) is None]
     if table.column("official") is not None and options.kind == "dataset" and unsaid:
         said = " and ".join(f"`{k}:`" for k in unsaid)
         found.append(Finding("info", "value", f"a class list does not say {said}, nor where files lie",
-                             (inputs[0], 1, 1), " ".join(f"`--{k}`" for k in unsaid) + " add them"))  # fmt: skip
-    name = options.name or identifier(Path(inputs[0]).stem.lower())
-    text = skeleton.write([c for c, _ in classes], name, f"{name}, from {Path(inputs[0]).name}", options)
-    return Imported(text, tuple(found))
+                             (file, 1, 1), " ".join(f"`--{k}`" for k in unsaid) + " add them"))  # fmt: skip
+    return [c for c, _ in classes], found
 
 
 def _error(cell: Cell, message: str) -> ExchangeError:

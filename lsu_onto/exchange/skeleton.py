@@ -37,6 +37,12 @@ def same_name(source: Source) -> dict[str, str]:
     return {**out, **{k.lower(): k for k in source.by_name}}
 
 
+def encoding(classes: Sequence[ClassLine]) -> str:
+    """The narrowest encoding that holds the ids."""
+    ids = (i for c in classes for i in c.ids.replace("..", ",").split(","))
+    return "id16" if max((int(i) for i in ids if i.isdigit()), default=0) > 255 else "id"
+
+
 def write(classes: Sequence[ClassLine], name: str, title: str, options: Options) -> str:
     """The file. With a source and no relation, a class of the same name is proposed and the rest left open."""
     head = f"{options.kind} {name} {options.version}"
@@ -51,10 +57,7 @@ def write(classes: Sequence[ClassLine], name: str, title: str, options: Options)
                     hit = names.get(identifier(c.official or c.name).lower())
                     c.relation = (f"< {hit}",) if hit else ("-> any",)
                     c.notes.append("proposed: the same name, to be checked" if hit else "to do: relate it")
-        high = max(
-            (int(i) for c in classes for i in c.ids.replace("..", ",").split(",") if i.isdigit()), default=0
-        )
-        keys.append(f"encoding: {options.encoding or ('id16' if high > 255 else 'id')}")
+        keys.append(f"encoding: {options.encoding or encoding(classes)}")
         if options.void:
             keys.append(f"void:     {options.void}")
     return "\n".join(["tax 1", head, "", *keys, "", *class_lines(classes)]) + "\n"

@@ -319,8 +319,10 @@ def test_check_and_diff_write_nothing(messy: Path) -> None:
 
 
 def test_diff_in_colour() -> None:
-    text = formatting.diff("x.tax", "a\nb\n", "a\nc\n", colour=True)
-    assert "\x1b[31m-b\x1b[0m\n\x1b[32m+c\x1b[0m" in text and "\x1b[1m--- x.tax" in text
+    old, new = "tax 1\n-- x\nb\n", "tax 1\nc\n"
+    text = formatting.diff("x.tax", old, new, colour=True)
+    assert "\x1b[1m--- x.tax" in text and "\x1b[1;31m-\x1b[0m" in text and "\x1b[1;32m+\x1b[0m" in text
+    assert re.sub(r"\x1b\[[\d;]*m", "", text) == formatting.diff("x.tax", old, new)
 
 
 def test_standard_input() -> None:

@@ -1,0 +1,319 @@
+"""`lsu-onto doctor`: what is installed, what does not go together, and the command that mends it.
+
+Reads the metadata of the installed packages and imports none of them, so that it also works where they do not. What
+lsu-toolkit needs is read off its own metadata; what is known here beyond that are the conflicts that pip keeps quiet
+about.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+
+import click
+
+if TYPE_CHECKING:
+    from importlib.metadata import Distribution
+
+    from packaging.requirements import Requirement
+
+US = "lsu-toolkit"
+FORKS = ("onedl-mmengine", "onedl-mmcv", "onedl-mmsegmentation", "onedl-mmdetection", "onedl-mmpretrain")
+ORIGINALS = ("mmengine", "mmengine-lite", "mmcv", "mmcv-lite", "mmsegmentation", "mmdet", "mmpretrain")
+OPENCV = (
+    "opencv-python",
+    "opencv-python-headless",
+    "opencv-contrib-python",
+    "opencv-contrib-python-headless",
+)
+EXTRAS = {
+    "seg": "training, pseudo-labels and evaluation: `lsu-seg`",
+    "seg-openmmlab": "`lsu-seg` on the OpenMMLab originals",
+    "mask2former": "Mask2Former teachers",
+    "hf": "teachers from Hugging Face",
+    "render": "`lsu-onto render`",
+    "labels": "`lsu-onto init --from-labels`",
+    "skos": "`lsu-onto export --to skos`",
+    "lsp": "`lsu-onto lsp`, for editors",
+}
+"""The extras that a user may want, and what for."""
+
+
+class Finding(NamedTuple):
+    """One line of the report. A `note` is worth knowing and needs no action; only a `problem` fails."""
+
+    state: Literal["ok", "note", "problem"]
+    message: str
+    fix: str | None = None
+
+
+class Environment:
+    """What the rules look at.
+
+    Args:
+        path: folders with `.dist-info` folders; None: where the running interpreter looks.
+        virtual: whether it is a virtual environment; None: whether this is one.
+        dot: the `dot` program; None: look for it, "": there is none.
+    """
+
+    def __init__(
+        self, path: Sequence[str] | None = None, virtual: bool | None = None, dot: str | None = None
+    ) -> None:
+        import shutil
+        from importlib.metadata import distributions
+
+        from packaging.utils import canonicalize_name
+
+        here = sys.prefix != sys.base_prefix or bool(os.environ.get("CONDA_PREFIX"))
+        self.virtual = here if virtual is None else virtual
+        self.dot = (shutil.which("dot") or "") if dot is None else dot
+        self.installed: dict[str, Distribution] = {}
+        """Normalised name → the distribution that an import finds."""
+        for d in distributions() if path is None else distributions(path=list(path)):
+            name = d.metadata["Name"]  # None in the leavings of a broken uninstallation
+            if name:
+                self.installed.setdefault(canonicalize_name(name), d)
+
+    def has(self, names: Iterable[str]) -> list[str]:
+        return [n for n in names if n in self.installed]
+
+    def version(self, name: str) -> str:
+        return str(self.installed[name].version)
+
+    def shown(self, names: Iterable[str]) -> str:
+        return ", ".join(f"{n} {self.version(n)}" for n in names)
+
+    def needs(self, extra: str = "") -> list[Requirement]:
+        """What lsu-toolkit's metadata says that it needs, always or for an extra."""
+        from packaging.requirements import Requirement
+
+        if US not in self.installed:
+            return []
+        out = []
+        for text in self.installed[US].requires or ():
+            r = Requirement(text)
+            always = r.marker is None or r.marker.evaluate({"extra": ""})
+            if always != bool(extra) and (always or (r.marker and r.marker.evaluate({"extra": extra}))):
+                out.append(r)
+        return out
+
+
+def _install(needs: Iterable[Requirement]) -> str:
+    return "python -m pip install " + " ".join(f'"{r.name}{r.specifier}"' for r in needs)
+
+
+def _uninstall(names: Iterable[str]) -> str:
+    return f"python -m pip uninstall -y {' '.join(names)}"
+
+
+def _judge(
+    env: Environment, needs: list[Requirement]
+) -> tuple[list[str], list[Requirement], list[Requirement]]:
+    """Names of what is there and in range, what is missing, what is out of range."""
+    from packaging.utils import canonicalize_name
+
+    good, missing, wrong = [], [], []
+    for r in needs:
+        name = canonicalize_name(r.name)
+        if name == "mmcv-lite" and "mmcv" in env.installed:
+            name = canonicalize_name("mmcv")  # the same with compiled ops
+        if name not in env.installed:
+            missing.append(r)
+        elif not r.specifier.contains(env.version(name), prereleases=True):
+            wrong.append(r)
+        else:
+            good.append(str(name))
+    return good, missing, wrong
+
+
+def _out_of_range(env: Environment, wrong: list[Requirement]) -> Iterator[Finding]:
+    from packaging.utils import canonicalize_name
+
+    for r in wrong:
+        name = canonicalize_name(r.name)
+        have = name if name in env.installed else "mmcv"
+        yield Finding("problem", f"{env.shown([have])} is outside {r.specifier}", _install([r]))
+
+
+# --- the rules ---------------------------------------------------------------------------------------------
+
+
+def virtual_environment(env: Environment) -> Iterator[Finding]:
+    if not env.virtual:
+        yield Finding("note", "this is no virtual environment: what is installed here can break other programs, and"
+                      " they can break this", "python -m venv .venv && . .venv/bin/activate")  # fmt: skip
+
+
+def core(env: Environment) -> Iterator[Finding]:
+    if US not in env.installed:
+        yield Finding("problem", f"{US} is on the import path but not installed, so what it needs is not known",
+                      "python -m pip install -e .   # at the root of the repository")  # fmt: skip
+        return
+    good, missing, wrong = _judge(env, env.needs())
+    if missing:
+        yield Finding("problem", f"missing: {', '.join(r.name for r in missing)}", _install(missing))
+    yield from _out_of_range(env, wrong)
+    if good and not missing and not wrong:
+        yield Finding("ok", f"the language: {env.shown(good)}")
+
+
+def extras(env: Environment) -> Iterator[Finding]:
+    forks, originals = env.has(FORKS), env.has(ORIGINALS)
+    unwanted = {"seg", "seg-openmmlab"} if forks and originals else {"seg" if originals else "seg-openmmlab"}
+    in_use = {"seg"} if forks else {"seg-openmmlab"} if originals else set()
+    seen: set[str] = set()
+    for extra, purpose in EXTRAS.items():
+        needs = [r for r in env.needs(extra) if r.name not in seen or extra not in unwanted]
+        if extra in unwanted or not needs:
+            continue
+        good, missing, wrong = _judge(env, needs)
+        if extra == "render" and env.dot and [r.name for r in missing] == ["pygraphviz"]:
+            yield Finding("ok", f"[render]: {env.shown(good)}, and the `dot` program at {env.dot}")
+        elif missing:
+            names = ", ".join(r.name for r in missing)
+            state: Literal["problem", "note"] = "problem" if extra in in_use else "note"
+            yield Finding(state, f"[{extra}] lacks {names}: {purpose}", _install(missing))
+        elif not wrong:
+            yield Finding("ok", f"[{extra}]: {env.shown(good)}")
+        yield from _out_of_range(env, [r for r in wrong if r.name not in seen])
+        seen |= {r.name for r in wrong}
+
+
+def forks_and_originals(env: Environment) -> Iterator[Finding]:
+    both = [*env.has(FORKS), *env.has(ORIGINALS)]
+    if env.has(FORKS) and env.has(ORIGINALS):
+        fix = _uninstall(both)
+        if again := env.needs("seg"):
+            fix += f" && {_install(r for r in again if r.name in FORKS)}"
+        yield Finding("problem", f"{env.shown(both)}: forks and originals have the same import names and overwrite each"
+                      " other's files", fix)  # fmt: skip
+
+
+def two_mmcv(env: Environment) -> Iterator[Finding]:
+    both = env.has(("mmcv", "mmcv-lite"))
+    if len(both) == 2 and not env.has(FORKS):
+        need = [r for r in env.needs("seg-openmmlab") if r.name == "mmcv-lite"]
+        fix = _uninstall(both) + (f" && {_install(need)}" if need else "")
+        yield Finding("problem", f"{env.shown(both)}: two packages for one folder, `mmcv`", fix)
+
+
+def two_opencv(env: Environment) -> Iterator[Finding]:
+    several = env.has(OPENCV)
+    if len(several) > 1:
+        fix = f"{_uninstall(several)} && python -m pip install opencv-python"
+        yield Finding(
+            "problem", f"{env.shown(several)}: they overwrite each other's files, all in `cv2`", fix
+        )
+
+
+def torchvision(env: Environment) -> Iterator[Finding]:
+    """Its wheels are built for one torch, which their metadata names; builds for CPU and GPU do not mix either."""
+    from packaging.requirements import Requirement
+    from packaging.version import Version
+
+    if len(env.has(("torch", "torchvision"))) < 2:
+        return
+    torch, vision = Version(env.version("torch")), Version(env.version("torchvision"))
+    needs = [r for r in map(Requirement, env.installed["torchvision"].requires or ()) if r.name == "torch"]
+    wrong = next((f"it is built for torch{r.specifier}" for r in needs if torch not in r.specifier), None)
+    if not wrong and torch.local != vision.local:
+        wrong = f"one is built for {torch.local or 'the default device'}, the other for {vision.local or 'the default device'}"
+    if wrong:
+        yield Finding("problem", f"torchvision {vision} does not go with torch {torch}: {wrong}; imports fail with"
+                      " `operator torchvision::nms does not exist`",
+                      f"{_uninstall(['torchvision'])}   # nothing here needs it")  # fmt: skip
+
+
+def compiled_ops(env: Environment) -> Iterator[Finding]:
+    for name in env.has(("onedl-mmcv", "mmcv", "mmcv-lite")):
+        files = env.installed[name].files
+        if files is not None and not any(f.name.startswith("_ext") for f in files):
+            yield Finding("note", f"{name} {env.version(name)} has no compiled ops: PSANet cannot run, and deformable"
+                          " attention (Mask2Former) runs in plain torch")  # fmt: skip
+
+
+RULES = (
+    virtual_environment,
+    core,
+    extras,
+    forks_and_originals,
+    two_mmcv,
+    two_opencv,
+    torchvision,
+    compiled_ops,
+)
+
+
+# --- the report --------------------------------------------------------------------------------------------
+
+
+def examine(env: Environment | None = None) -> list[Finding]:
+    """All findings on an environment, in the order of `RULES`."""
+    env = env or Environment()
+    return [finding for rule in RULES for finding in rule(env)]
+
+
+def _versions(env: Environment) -> dict[str, str]:
+    """The packages that matter here, installed."""
+    from packaging.utils import canonicalize_name
+
+    needed = [canonicalize_name(r.name) for e in ("", *EXTRAS) for r in env.needs(e)]
+    names = dict.fromkeys([US, *needed, "torchvision", *FORKS, *ORIGINALS, *OPENCV])
+    return {n: env.version(n) for n in env.has(names)}
+
+
+def as_dict(env: Environment, findings: Sequence[Finding]) -> dict[str, Any]:
+    """The report as a versioned envelope."""
+    import platform
+
+    return {
+        "version": 1,
+        "python": platform.python_version(),
+        "prefix": sys.prefix,
+        "packages": _versions(env),
+        "problems": sum(f.state == "problem" for f in findings),
+        "findings": [f._asdict() for f in findings],
+    }
+
+
+def as_text(env: Environment, findings: Sequence[Finding], marks: str = "✓·✗") -> str:
+    """The report for people; `marks` for well, worth knowing, problem."""
+    import platform
+
+    from lsu_onto import __version__
+
+    version = env.version(US) if US in env.installed else __version__
+    lines = [f"{US} {version}, Python {platform.python_version()} in {sys.prefix}", ""]
+    mark = dict(zip(("ok", "note", "problem"), marks, strict=True))
+    for f in findings:
+        lines.append(f"{mark[f.state]} {f.message}")
+        if f.fix:
+            lines.append(f"    {f.fix}")
+    count = sum(f.state == "problem" for f in findings)
+    return "\n".join([*lines, "", f"{count or 'no'} problem{'s' * (count != 1)}"])
+
+
+@click.command()
+@click.option("--format", "format_", type=click.Choice(["text", "json"]), default="text", show_default=True)
+def doctor(format_: str) -> None:
+    """Check the installation: versions, what is missing, what does not go together, and the command that mends it.
+
+    Exit code 0: no problems, 1: problems. An extra that is not installed is none.
+
+    \b
+    Example:
+      lsu-onto doctor
+    """
+    import json
+
+    env = Environment()
+    findings = examine(env)
+    if format_ == "json":
+        click.echo(json.dumps(as_dict(env, findings), indent=2))
+    else:
+        encoding = getattr(sys.stdout, "encoding", None) or "ascii"
+        plain = "✓·✗".encode(encoding, "ignore").decode(encoding) != "✓·✗"
+        click.echo(as_text(env, findings, "+-!" if plain else "✓·✗"))
+    sys.exit(any(f.state == "problem" for f in findings))
