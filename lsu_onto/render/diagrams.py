@@ -1,19 +1,16 @@
 """The three views as diagrams, written in DOT by the `graphviz` package.
 
-An installed `dot` lays them out; where there is none, the engine inside pygraphviz's wheels does, in this
-process. All text goes through HTML-like labels, so that `esc` is the only place that escapes.
+All text goes through HTML-like labels, so that `esc` is the only place that escapes.
 """
 
 from __future__ import annotations
 
-import re
-import shutil
-import warnings
 from collections.abc import Iterable
 from itertools import pairwise
 from typing import Any
 
 from lsu_onto.model import Ontology, TaxClass, Taxonomy
+from lsu_onto.render.engine import INSTALL, lay_out
 from lsu_onto.render.looks import (
     KINDS,
     RenderError,
@@ -29,7 +26,6 @@ from lsu_onto.render.looks import (
     unconstrained,
 )
 
-INSTALL = "install it with `pip install 'lsu-toolkit[render]'`"
 FONT = "Helvetica,Arial,sans-serif"
 GREY = "#6b7280"
 GROUND = "#f4f5f7"
@@ -50,12 +46,14 @@ def diagram(ontology: Ontology, suffix: str, view: str) -> bytes:
     """An `svg`, `png`, `pdf` or `dot` of one view.
 
     Raises:
-        RenderError: nothing to draw with.
+        RenderError: as for `lay_out`, or no package to write DOT with.
     """
     try:
         import graphviz
     except ImportError:
-        raise RenderError(f"drawing needs the `graphviz` package; {INSTALL}") from None
+        raise RenderError(
+            f"`.{suffix}` needs the `graphviz` package; {INSTALL}; `.html` needs none"
+        ) from None
     graph = graphviz.Digraph("ontology")
     graph.attr(fontname=FONT, fontsize="11", bgcolor="white", pad="0.3", labelloc="t",
                dpi="144" if suffix == "png" else "72")  # fmt: skip
@@ -63,31 +61,7 @@ def diagram(ontology: Ontology, suffix: str, view: str) -> bytes:
     {"map": _map, "tree": _tree, "matrix": _matrix}[view](graph, ontology)
     if suffix == "dot":
         return str(graph.source).encode()
-    return re.sub(rb"/CreationDate \([^)]*\)", _same_length, _lay_out(graph, suffix))
-
-
-def _lay_out(graph: Any, suffix: str) -> bytes:
-    if shutil.which("dot"):
-        import subprocess
-
-        try:
-            return bytes(graph.pipe(format=suffix, quiet=True))
-        except (OSError, subprocess.CalledProcessError) as e:
-            raise RenderError(f"`dot` failed: {e}") from e
-    try:
-        import pygraphviz
-    except ImportError:
-        raise RenderError(
-            f"there is no `dot` program, and no `pygraphviz` to replace it; {INSTALL}"
-        ) from None
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        return bytes(pygraphviz.AGraph(string=graph.source).draw(format=suffix, prog="dot"))
-
-
-def _same_length(date: re.Match[bytes]) -> bytes:
-    # Offsets in a PDF count bytes, so the date is blanked and not cut out.
-    return b"/CreationDate (" + b" " * (len(date[0]) - 16) + b")"
+    return lay_out(graph.source, suffix)
 
 
 # --- the heading --------------------------------------------------------------------------------------
@@ -145,7 +119,7 @@ def _map(graph: Any, ontology: Ontology) -> None:
     dataset, source = ontology.dataset, ontology.source
     found = edges(ontology) if dataset is not source else []
     void = len(source.classes)
-    free = unconstrained(ontology)
+    free = unconstrained(ontology, found)
     shown = [e for e in found if e.row not in free]
     size = max(len(dataset.classes), len(source.classes))
     graph.attr(rankdir="LR", ranksep=f"{2.2 + size / 25:.2f}", nodesep="0.09", newrank="false",
@@ -227,7 +201,7 @@ def _tree(graph: Any, ontology: Ontology) -> None:
 def _outline(t: Taxonomy) -> list[str]:
     def row(depth: int, first: str, name: str, extra: str = "") -> str:
         indent = "&#160;" * (5 * depth)
-        return f'<tr>{first}<td width="4" height="18"></td><td align="left">{indent}{name}</td><td align="left">{extra}</td></tr>'
+        return f'<tr>{first}<td width="4" height="18"></td><td align="left">{indent}{name}</td><td width="10"></td><td align="left">{extra}</td></tr>'
 
     rows = [row(0, "<td></td>", f'<font point-size="13"><b>{esc(t.name)} {esc(t.version)}</b></font>')]
     for depth, group, classes in outline(t):

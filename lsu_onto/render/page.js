@@ -45,7 +45,7 @@
     for (const item of items) {
       const own = item.dataset.id;
       item.classList.toggle('on', on(own));
-      item.classList.toggle('dim', query ? !matches(own, query) : id !== null && !on(own));
+      item.classList.toggle('dim', !on(own) && (query ? !matches(own, query) : id !== null));
       item.setAttribute('aria-pressed', String(own === pinned));
     }
     for (const edge of edges) {
@@ -94,9 +94,7 @@
       for (const [other, name, kind] of own) {
         const li = element('li');
         const chip = element('button', `${data.symbols[kind]} ${name}`, 'c chip');
-        const from = document.querySelector(`#map [data-id="${other}"]`);
-        if (from?.style.getPropertyValue('--c')) chip.style.cssText = from.style.cssText;
-        else chip.classList.add('plain');
+        chip.style.cssText = document.querySelector(`#tree [data-id="${other}"] .swatch`)?.style.cssText ?? '';
         chip.type = 'button';
         chip.addEventListener('click', () => pin(other, true));
         li.append(chip);
@@ -136,7 +134,10 @@
     pinned = pinned === id && !go ? null : id;
     shown = null;
     paint();
-    if (go) visible(id)?.scrollIntoView({ block: 'center', inline: 'center' });
+    if (!go) return;
+    const place = visible(id);
+    place?.scrollIntoView({ block: 'center', inline: 'center' });
+    if (document.activeElement !== search) place?.focus({ preventScroll: true });
   }
 
   const idOf = (event) => event.target.closest?.('[data-id]')?.dataset.id ?? null;

@@ -56,7 +56,7 @@ def page(ontology: Ontology, view: str) -> str:
         "map": _map(ontology, [] if alone else found),
         "tree": _tree(ontology),
         "matrix": _matrix(ontology, found),
-        "legend": _legend({e.kind for e in found}),
+        "legend": "" if alone else f'<div id="legend"><h2>Relations</h2>{_legend({e.kind for e in found})}</div>',
         "statistics": "" if alone else "<br>".join(map(esc, statistics(ontology))),
         # `<` would let a name end the element or open a comment.
         "data": json.dumps(_data(ontology, found), ensure_ascii=False, separators=(",", ":")).replace("<", "\\u003c"),
@@ -121,12 +121,18 @@ def _colours(c: TaxClass) -> str:
 
 
 def _swatch(c: TaxClass, text: str = "") -> str:
-    return f'<span class="swatch" style="--c:{hexa(c)};--ink:{ink(c.rgb)}">{text}</span>'
+    return f'<span class="swatch" style="{_colours(c)}">{text}</span>'
 
 
 def _says(ontology: Ontology, row: MapRow) -> str:
+    """S(d) in the fewest words; none where the relations are S(d), word by word."""
     names = allowed_names(ontology, row)
-    return "everything" if len(names) > len(ontology.source.classes) else " ".join(names)
+    if set(names) <= set(relation_text(row).split()):
+        return ""
+    rest = [n for n in (*ontology.source.by_name, "void") if n not in set(names)]
+    if len(rest) >= len(names):
+        return " ".join(names)
+    return f"everything but {' '.join(rest)}" if rest else "everything"
 
 
 def _path(kind: str, y1: float, y2: float) -> str:
@@ -166,35 +172,43 @@ def _map(ontology: Ontology, found: list[Edge]) -> str:
     """Dataset classes in the file's order; source groups, and the classes in them, opposite what reaches them."""
     dataset, source = ontology.dataset, ontology.source
     rows, void = _rows(ontology), len(source.classes)
-    free = unconstrained(ontology)
+    free = unconstrained(ontology, found)
     shown = [e for e in found if e.row not in free]
     reached = {e.channel for e in shown}
 
     def item(key: str, c: TaxClass, tip: str, strong: bool) -> str:
         small = f"<small>{esc(official(c))}</small>" if official(c) else ""
-        look = (" chip" if c.colours else " chip plain") if strong else " chip unreached"
+        look = " chip" if strong else " chip unreached"
         return _button(key, look, esc(c.name) + small, tip, _colours(c) if strong else "")
 
     left: list[tuple[str, str]] = []  # (id, HTML) of each line
     for group, classes in members(dataset).items() if dataset is not source else ():
         left += [("", _group(group))] * bool(group)
         for d in classes:
-            tip = f"{relation_text(rows[d])} : {_says(ontology, rows[d])}" if d in rows else ""
+            tip = (
+                " · ".join(filter(None, [relation_text(rows[d]), _says(ontology, rows[d])]))
+                if d in rows
+                else ""
+            )
             left.append((f"d{d}", f"<li>{item(f'd{d}', dataset.classes[d], tip, True)}</li>"))
     height = {key: i for i, (key, _) in enumerate(left) if key}
 
+    others = [(f"s{void}", f"<li>{_button(f's{void}', ' chip plain', 'void')}</li>")] * (void in reached)
+    others += [
+        (f"any{d}", f"<li>{_button(f'd{d}', ' chip plain', esc(words))}</li>") for d, words in free.items()
+    ]
+    others = [("", _group("not a class")), *others] if others else []
     right: list[tuple[str, str]] = []
     for group, classes in _opposite(source, shown, height):
+        if group and not reached & set(classes):  # what nothing reaches stands below void
+            right, others = right + others, []
         right += [("", _group(group))] * bool(group)
         for k in classes:
             own = dataset is source or k in reached
             right.append(
                 (f"s{k}", f"<li>{item(f's{k}', source.classes[k], source.classes[k].note, own)}</li>")
             )
-    right += [(f"s{void}", f"<li>{_button(f's{void}', ' chip plain', 'void')}</li>")] * (void in reached)
-    right += [
-        (f"any{d}", f"<li>{_button(f'd{d}', ' chip plain', esc(words))}</li>") for d, words in free.items()
-    ]
+    right += others
 
     def y(lines: list[tuple[str, str]]) -> dict[str, float]:
         return {key: (i + 0.5) * ROW for i, (key, _) in enumerate(lines)}
@@ -259,14 +273,16 @@ def _outline(ontology: Ontology, side: str, t: Taxonomy) -> str:
             )
             row = rows.get(i)
             own = notes(ontology, row) if row else [c.note] * bool(c.note)
-            says = (
-                f"<code>{esc(relation_text(row))}</code> · may be {esc(_says(ontology, row))}" if row else ""
-            )
-            more = [says] * bool(says) + [f"# {esc(n)}" for n in own]
+            more = [f"# {esc(n)}" for n in own]
+            if row:
+                says = _says(ontology, row)
+                more.insert(
+                    0, f"<code>{esc(relation_text(row))}</code>" + f" · may be {esc(says)}" * bool(says)
+                )
             out.append(
                 f"<li>{_button(f'{side}{i}', '', f'{_swatch(c, raw_values(c))} {esc(c.name)}')}"
                 + (f' <span class="sub">{esc(" ".join(other))}</span>' if other else "")
-                + "".join(f'<span class="says">{m}</span>' for m in more)
+                + "".join(f' <span class="says">{m}</span>' for m in more)
                 + "</li>"
             )
     out += ["</ul></li>"] * depth
