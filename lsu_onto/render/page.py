@@ -240,10 +240,15 @@ def _opposite(source: Taxonomy, shown: list[Edge], height: dict[str, int]) -> li
         heights.setdefault(k, []).append(height[f"d{d}"])
 
     def mean(classes: list[int]) -> float:
-        own = [h for k in classes for h in heights.get(k, [])]
-        return sum(own) / len(own) if own else float("inf")
+        found = [h for k in classes for h in heights.get(k, [])]
+        return sum(found) / len(found) if found else float("inf")
 
-    groups = [(group, sorted(classes, key=lambda k: mean([k]))) for group, classes in members(source).items()]
+    own = members(source)
+    idle = [k for k in own.get("", []) if k not in heights]
+    if heights and idle:  # without groups, most of a long column may be those
+        own[""] = [k for k in own[""] if k in heights]
+        own["(nothing reaches)"] = idle
+    groups = [(group, sorted(classes, key=lambda k: mean([k]))) for group, classes in own.items()]
     # Classes without a group stand first: below a group they would look like its own.
     return sorted(groups, key=lambda g: (bool(g[0]), mean(g[1])))
 

@@ -167,3 +167,15 @@ def test_command_needs_no_graphviz(tmp_path: Path, large: Path, monkeypatch: pyt
     assert (result.exit_code, result.stdout) == (0, f"{target}\n")
     assert time.perf_counter() - start < 3  # 0.4 s on two idle cores
     assert target.stat().st_size < 400_000
+
+
+def test_void_stands_above_what_nothing_reaches(tmp_path: Path) -> None:
+    for header, tail in (("", ["road", "not a class", "void", "(nothing reaches)", "sky", "car"]),
+                         ("[g]\n", ["g", "road", "sky", "car", "not a class", "void"])):  # fmt: skip
+        text = f"tax 1\nsource s v1\n{header}0 sky\n1 car\n2 road\ndataset d v1 -> s v1\n1 way ~ road void\n"
+        (tmp_path / "d.tax").write_text(text)
+        drawn = page(Library().ontology(tmp_path / "d.tax"), "map")
+        right = re.findall(
+            r"<li[^>]*>(?:<button[^>]*>)?([^<]+)", drawn.partition("</svg>")[2].partition("</section>")[0]
+        )
+        assert right == tail
