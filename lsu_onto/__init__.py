@@ -92,14 +92,20 @@ def draw(
     view: str = "map",
     paths: Iterable[str | Path] = (),
 ) -> None:
-    """Draw an ontology; the target's suffix (svg, png, pdf, dot) sets the format.
+    """Draw an ontology; the target's suffix (svg, png, pdf, html, dot) sets the format.
 
     Args:
         name, source, paths: as for `load`, but not a compiled `.npz`.
-        view: `map`, `tree` or `matrix`.
+        view: `map`, `tree` or `matrix`. An html has all three and opens with this one.
 
     Raises:
         TaxonomyError: as for `load`. RenderError (a ValueError): it cannot be drawn or written.
+
+    >>> import pathlib, tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     draw("demo_town", pathlib.Path(folder, "town.html"), source="demo")
+    ...     pathlib.Path(folder, "town.html").read_text(encoding="utf-8")[:15]
+    '<!DOCTYPE html>'
     """
     import pathlib
 

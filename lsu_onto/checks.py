@@ -99,7 +99,9 @@ def id_out_of_range(t: Taxonomy) -> Findings:
     beyond = [v for v in t.void[-1:] if v >= limit and t.encoding != "rgb"]
     for value in beyond:
         what = f"void value {value} does not fit `encoding: {t.encoding}` (0 to {limit - 1})"
-        help_ = f"write values from 0 to {limit - 1} under `void:`, or `encoding: id16` if the labels are 16-bit"
+        help_ = (
+            f"write values from 0 to {limit - 1} under `void:`, or `encoding: id16` if the labels are 16-bit"
+        )
         yield Diagnostic("TAX107", what, t.span, help_)
     for c in t.classes:
         for low, high in c.ids:

@@ -250,15 +250,19 @@ def _user_errors(action: Callable[[], Any]) -> Any:
 )
 @click.option("--source", help="The source taxonomy, where NAME has maps to several.")
 @click.option("--view", type=click.Choice(["map", "tree", "matrix"]), default="map", show_default=True,
-              help="The relations, the groups, or the matrix of S(d).")  # fmt: skip
+              help="The relations, the groups, or the matrix of S(d); an html opens with it.")  # fmt: skip
 @_PATH
 def render(name: str, output: str | None, source: str | None, view: str, **options: Any) -> None:
-    """Draw an ontology as svg, png, pdf or dot. Needs no `dot` program.
+    """Draw an ontology as svg, png, pdf, html or dot. Needs no `dot` program.
+
+    An html has all three views on one page, with search; pointing at a class
+    shows what it may be, and its notes. It opens from disk, without a network.
 
     \b
     Examples:
       lsu-onto render demo_town
-      lsu-onto render field.tax -o field.png
+      lsu-onto render field.tax -o field.html
+      lsu-onto render field.tax -o field.png --view matrix
       lsu-onto render demo --view tree -o demo.pdf
     """
     from lsu_onto.library import Library

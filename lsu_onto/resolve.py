@@ -200,7 +200,14 @@ class _Resolver:
         if first:
             twice = f"`{name} {version}` is declared twice"
             self.out.diagnostics.append(
-                Diagnostic("TAX110", twice, header.span, "take one out, or give it another version", first.span, "first here")
+                Diagnostic(
+                    "TAX110",
+                    twice,
+                    header.span,
+                    "take one out, or give it another version",
+                    first.span,
+                    "first here",
+                )
             )
         base = self.base(section)
         meta = dict(base.meta) if base else {}

@@ -81,11 +81,11 @@ def as_text(ontology: Ontology, only: int | None = None, colour: bool = False) -
         if only is not None:
             lines += ["    " + highlight(f"# {n}") for n in notes(ontology, row)]
     if only is None:
-        lines += ["", *_statistics(ontology)]
+        lines += ["", *statistics(ontology)]
     return "\n".join(lines)
 
 
-def _statistics(ontology: Ontology) -> list[str]:
+def statistics(ontology: Ontology) -> list[str]:
     total = len(ontology.source.classes)
     meanings = [r.meaning(total) for r in ontology.rows]
     sizes = [len(m.channels) + m.void for m in meanings]

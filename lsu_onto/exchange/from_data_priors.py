@@ -329,4 +329,6 @@ def _guess(text: str, labels: dict[str, _Label]) -> str:
         if (left in labels and right in {*labels, "void"}) or (right in labels and left == "void"):
             return f"are `{left}` and `{right}` two cells?"
     close = did_you_mean(text, labels)
-    return f"did you mean `{close}`?" if close else "no label there is like it: correct the cell, or take it out"
+    return (
+        f"did you mean `{close}`?" if close else "no label there is like it: correct the cell, or take it out"
+    )

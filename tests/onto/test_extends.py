@@ -105,7 +105,7 @@ def test_the_hash_covers_the_bases_map(tmp_path: Path) -> None:
 def test_versions_tell_releases_apart(tmp_path: Path) -> None:
     two = MORE.replace("more v1", "base v2") + "map base v2 -> demo v1\npolice ~ road sidewalk\n"
     write(tmp_path, base=BASE, map=MAP, two=two)
-    with pytest.raises(TaxonomyError, match='name the version'):
+    with pytest.raises(TaxonomyError, match="name the version"):
         lsu_onto.load("base", "demo", paths=[tmp_path])
     assert len(lsu_onto.load("base v1", "demo", paths=[tmp_path]).classes) == 3
     assert len(lsu_onto.load("base v2", "demo v1", paths=[tmp_path]).classes) == 4

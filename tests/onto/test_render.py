@@ -2,21 +2,32 @@
 
 from __future__ import annotations
 
+import re
+import subprocess
 import sys
+import time
 import xml.etree.ElementTree as ET
+from itertools import combinations
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 from click.testing import CliRunner
 from conftest import TAX
+from large import DATASET, SOURCE, large_tax
+from PIL import ImageFont
 
 from lsu_onto.cli import main
 from lsu_onto.library import Library
 from lsu_onto.model import Ontology
-from lsu_onto.render import VIEWS, RenderError, _ink, draw
+from lsu_onto.render import FORMATS, VIEWS, RenderError, draw
+from lsu_onto.render.diagrams import _EDGES
+from lsu_onto.render.engine import lay_out
+from lsu_onto.render.looks import KINDS, ink
+from lsu_onto.render.page import _path
 
 FIELD = Library().ontology(TAX / "ok" / "field.tax")
-MAGIC = {"svg": b"<?xml", "png": b"\x89PNG", "pdf": b"%PDF", "dot": b"digraph"}
+MAGIC = {"svg": b"<?xml", "png": b"\x89PNG", "pdf": b"%PDF", "dot": b"digraph", "html": b"<!DOCTYPE html>"}
 
 
 @pytest.fixture
@@ -32,7 +43,7 @@ def words(svg: Path) -> str:
 
 @pytest.mark.usefixtures("no_dot")
 @pytest.mark.parametrize("view", VIEWS)
-@pytest.mark.parametrize("suffix", MAGIC)
+@pytest.mark.parametrize("suffix", FORMATS)
 def test_every_view_in_every_format(tmp_path: Path, view: str, suffix: str) -> None:
     first, again = tmp_path / f"a.{suffix}", tmp_path / f"b.{suffix}"
     draw(FIELD, first, view)
@@ -63,9 +74,77 @@ def test_names_are_escaped(tmp_path: Path, view: str) -> None:
 
 
 @pytest.mark.usefixtures("no_dot")
-def test_a_source_alone_is_drawn_once(tmp_path: Path) -> None:
-    draw(Library().ontology("demo"), tmp_path / "a.svg", "tree")
-    assert words(tmp_path / "a.svg").count("lane_marking") == 1
+@pytest.mark.parametrize("view", VIEWS)
+def test_a_source_alone(tmp_path: Path, view: str) -> None:
+    demo = Library().ontology("demo")
+    draw(demo, tmp_path / "a.svg", view)
+    text = words(tmp_path / "a.svg")
+    assert text.count("lane_marking") == (2 if view == "matrix" else 1)
+    order = [text.rindex(c.name) for c in demo.source.classes]
+    assert order == sorted(order)
+    assert "→" not in text
+
+
+class Label(NamedTuple):
+    text: str
+    left: float
+    right: float
+    top: float
+    bottom: float
+
+
+def labels(svg: Path) -> tuple[list[Label], float, float]:
+    """The texts of a picture as boxes on the page, as wide as in a font like Helvetica, and the page's size."""
+    font = ImageFont.load_default(64)  # Pillow's own, some 4 % wider
+    root = ET.parse(svg).getroot()
+    _, _, width, height = map(float, root.attrib["viewBox"].split())
+    move = re.search(
+        r"translate\(([\d.]+) ([\d.]+)\)", next(e for e in root if e.tag.endswith("}g")).attrib["transform"]
+    )
+    assert move
+    found = []
+    for e in root.iter():
+        text = "".join(e.itertext()).strip("\xa0 ") if e.tag.endswith("}text") else ""
+        if text:
+            x, y, size = (float(e.attrib[k]) for k in ("x", "y", "font-size"))
+            raw = "".join(e.itertext())
+            indent = 0.28 * size * (len(raw) - len(raw.lstrip("\xa0")))
+            across = font.getlength(text) * size / 64
+            back = {"middle": across / 2, "end": across}.get(e.attrib.get("text-anchor", ""), 0)
+            left = float(move[1]) + x + indent - back
+            base = float(move[2]) + y
+            found.append(Label(text, left, left + across, base - 0.72 * size, base + 0.1 * size))
+    return found, width, height
+
+
+@pytest.mark.usefixtures("no_dot")
+@pytest.mark.parametrize("view", VIEWS)
+def test_a_large_ontology_has_no_label_cut_or_on_another(tmp_path: Path, view: str) -> None:
+    (tmp_path / "many.tax").write_text(large_tax())
+    many = Library().ontology(tmp_path / "many.tax")
+    start = time.perf_counter()
+    draw(many, tmp_path / "a.svg", view)
+    assert time.perf_counter() - start < 5  # under 1 s on two idle cores
+    found, width, height = labels(tmp_path / "a.svg")
+    texts = [label.text for label in found]
+    assert [c.name for c in (*many.dataset.classes, *many.source.classes) if texts.count(c.name) != 1] == []
+    assert len(many.dataset.classes) == DATASET
+    assert len(many.source.classes) == SOURCE
+    assert [a for a in found if a.left < 0 or a.top < 0 or a.right > width or a.bottom > height] == []
+    assert [
+        (a.text, b.text)
+        for a, b in combinations(found, 2)
+        if a.left < b.right and b.left < a.right and a.top < b.bottom and b.top < a.bottom
+    ] == []
+
+
+def test_kinds_differ_without_colour() -> None:
+    shapes = {kind: tuple(sorted((k, v) for k, v in e.items() if k != "color")) for kind, e in _EDGES.items()}
+    assert _EDGES["="]["color"].split(":")[1] == "invis"  # two lines: Graphviz has no attribute for it
+    assert len(set(shapes.values())) == len(KINDS) == len({k.symbol for k in KINDS.values()})
+    bare = {kind for kind in KINDS if _path(kind, 7, 7) == _path("~", 7, 7)}
+    assert bare == {"~", "any"}  # dashed and dotted: page.css
+    assert len({_path(kind, 7, 7) for kind in KINDS}) == len(KINDS) - 1
 
 
 @pytest.mark.usefixtures("no_dot")
@@ -78,7 +157,7 @@ def test_command(tmp_path: Path) -> None:
 
 
 def test_what_cannot_be_drawn_or_written(tmp_path: Path) -> None:
-    with pytest.raises(RenderError, match=r"`\.svg`, `\.png`, `\.pdf`, `\.dot`"):
+    with pytest.raises(RenderError, match=r"`\.svg`, `\.png`, `\.pdf`, `\.html`, `\.dot`"):
         draw(FIELD, tmp_path / "a.jpg", "map")
     with pytest.raises(RenderError, match="`map`, `tree`, `matrix`"):
         draw(FIELD, tmp_path / "a.svg", "pie")
@@ -99,7 +178,25 @@ def test_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, m
         draw(FIELD, tmp_path / "a.svg", "map")
 
 
+@pytest.mark.usefixtures("no_dot")
+def test_graphviz_s_own_errors_are_not_lost() -> None:
+    with pytest.raises(RenderError, match="Graphviz failed: Error: syntax error in line 1"):
+        lay_out('digraph {a [label=<<table><tr><td><font color="red"></font></td></tr></table>>]}', "svg")
+
+
+def test_a_machine_without_fonts(tmp_path: Path) -> None:
+    pytest.importorskip("pygraphviz")
+    (tmp_path / "fonts.conf").write_text('<?xml version="1.0"?><fontconfig></fontconfig>')
+    command = [sys.executable, "-m", "lsu_onto.cli", "render", "demo_town", "-o"]
+    root = str(Path(__file__).parents[2])
+    bare = {"PATH": "", "PYTHONPATH": root, "FONTCONFIG_FILE": str(tmp_path / "fonts.conf")}
+    run = [subprocess.run([*command, str(tmp_path / f"a.{s}")], env=bare, capture_output=True, text=True) for s in ("png", "svg")]  # fmt: skip
+    assert [r.returncode for r in run] == [2, 0]
+    assert "install some" in run[0].stderr
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["a.svg", "fonts.conf"]
+
+
 def test_text_is_readable_on_its_colour() -> None:
-    assert [_ink(c) for c in ((0, 0, 0), (255, 255, 255), (0, 0, 142), (107, 142, 35), None)] == [
+    assert [ink(c) for c in ((0, 0, 0), (255, 255, 255), (0, 0, 142), (107, 142, 35), None)] == [
         "#ffffff", "#000000", "#ffffff", "#000000", "#000000"
     ]  # fmt: skip

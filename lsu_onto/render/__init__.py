@@ -1,0 +1,46 @@
+"""Pictures of an ontology: svg, png, pdf and dot by Graphviz, and a page of HTML to explore it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from lsu_onto.files import write_atomic
+from lsu_onto.model import Ontology
+from lsu_onto.render.looks import VIEWS, RenderError
+
+__all__ = ["FORMATS", "VIEWS", "RenderError", "draw"]
+
+FORMATS = ("svg", "png", "pdf", "html", "dot")
+
+
+def draw(ontology: Ontology, target: Path, view: str) -> None:
+    """Draw an ontology without errors. The suffix of `target` sets the format; the same input gives the same bytes.
+
+    Args:
+        ontology: what to draw.
+        target: the file to write, whole or not at all.
+        view: `map` (relations), `tree` (groups and classes of both sides) or `matrix` (S(d)). A page of HTML
+            has all three and opens with this one.
+
+    Raises:
+        RenderError: unknown format or view, nothing to draw with, or the file cannot be written.
+    """
+    suffix = target.suffix.lower().removeprefix(".")
+    if suffix not in FORMATS:
+        raise RenderError(
+            f"cannot draw `{target}`: the suffix must be one of {', '.join(f'`.{f}`' for f in FORMATS)}"
+        )
+    if view not in VIEWS:
+        raise RenderError(f"there is no view `{view}`; one of {', '.join(f'`{v}`' for v in VIEWS)}")
+    if suffix == "html":
+        from lsu_onto.render.page import page
+
+        data = page(ontology, view).encode()
+    else:
+        from lsu_onto.render.diagrams import diagram
+
+        data = diagram(ontology, suffix, view)
+    try:
+        write_atomic(target, data)
+    except OSError as e:
+        raise RenderError(f"cannot write `{target}`: {e.strerror}") from e

@@ -1,0 +1,262 @@
+"""The three views as diagrams, written in DOT by the `graphviz` package.
+
+All text goes through HTML-like labels, so that `esc` is the only place that escapes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from itertools import pairwise
+from typing import Any
+
+from lsu_onto.model import Ontology, TaxClass, Taxonomy
+from lsu_onto.render.engine import INSTALL, lay_out
+from lsu_onto.render.looks import (
+    KINDS,
+    RenderError,
+    edges,
+    esc,
+    hexa,
+    ink,
+    members,
+    official,
+    outline,
+    raw_values,
+    title,
+    unconstrained,
+)
+
+FONT = "Helvetica,Arial,sans-serif"
+GREY = "#6b7280"
+GROUND = "#f4f5f7"
+
+# The arrow points from the part to the whole. Shapes differ too, so that a black-and-white print says the same.
+_EDGES = {
+    "=": {"color": f"{KINDS['='].colour}:invis:{KINDS['='].colour}", "penwidth": "1.8", "dir": "none"},
+    "<": {"penwidth": "1.6", "arrowhead": "normal"},
+    ">": {"penwidth": "1.6", "dir": "back", "arrowtail": "empty"},
+    "~": {"penwidth": "1.4", "style": "dashed", "dir": "none"},
+    "any": {"penwidth": "1.6", "style": "dotted", "arrowhead": "none"},
+    "void": {"penwidth": "1.1", "arrowhead": "tee"},
+    "novel": {"penwidth": "1.1", "dir": "both", "arrowhead": "tee", "arrowtail": "box"},
+}
+
+
+def diagram(ontology: Ontology, suffix: str, view: str) -> bytes:
+    """An `svg`, `png`, `pdf` or `dot` of one view.
+
+    Raises:
+        RenderError: as for `lay_out`, or no package to write DOT with.
+    """
+    try:
+        import graphviz
+    except ImportError:
+        raise RenderError(
+            f"`.{suffix}` needs the `graphviz` package; {INSTALL}; `.html` needs none"
+        ) from None
+    graph = graphviz.Digraph("ontology")
+    graph.attr(fontname=FONT, fontsize="11", bgcolor="white", pad="0.3", labelloc="t",
+               dpi="144" if suffix == "png" else "72")  # fmt: skip
+    graph.attr("node", fontname=FONT, fontsize="11")
+    {"map": _map, "tree": _tree, "matrix": _matrix}[view](graph, ontology)
+    if suffix == "dot":
+        return str(graph.source).encode()
+    return lay_out(graph.source, suffix)
+
+
+# --- the heading --------------------------------------------------------------------------------------
+
+
+def _heading(ontology: Ontology, legend: str) -> str:
+    small = esc(ontology.dataset.meta.get("title", ""))
+    below = f'<tr><td><font color="{GREY}">{small}</font></td></tr>' if small else ""
+    rest = f'<tr><td height="6"></td></tr><tr><td>{legend}</td></tr>' if legend else ""
+    return (
+        f'<<table border="0" cellspacing="0" cellpadding="2"><tr><td><font point-size="17"><b>{esc(title(ontology))}'
+        f'</b></font></td></tr>{below}{rest}<tr><td height="8"></td></tr></table>>'
+    )
+
+
+def _legend(kinds: Iterable[str], sample: dict[str, str]) -> str:
+    """The kinds that occur, three to a row: a sample and what it means."""
+    there = set(kinds)
+    cells = [
+        f'{sample[k]}<td align="left"><font point-size="10">{look.meaning}</font></td><td width="8"></td>'
+        for k, look in KINDS.items()
+        if k in there
+    ]
+    rows = [f"<tr>{''.join(cells[i : i + 3])}</tr>" for i in range(0, len(cells), 3)]
+    return f'<table border="0" cellspacing="2" cellpadding="1">{"".join(rows)}</table>' if rows else ""
+
+
+def _line(kind: str) -> str:
+    """A legend's sample of an edge: a table cell with the border for a line, and a glyph for the head."""
+    look = KINDS[kind]
+    style = _EDGES[kind].get("style", "solid")
+    sides, height = ("TB", "5") if kind == "=" else ("T", "3")
+    glyph = {
+        end: f'<td cellpadding="0"><font color="{look.colour}" point-size="9">{mark}</font></td>'
+        for end, mark in {
+            "head": {"<": "►", "void": "┤", "novel": "┤"}.get(kind),
+            "tail": {">": "◁", "novel": "■"}.get(kind),
+        }.items()
+        if mark
+    }
+    # 5 and 3 are the smallest heights that Graphviz lays out without a complaint.
+    line = (
+        f'<td cellpadding="0"><table border="0" cellspacing="0" cellpadding="0"><tr><td width="26" height="{height}" fixedsize="true"'
+        f' border="1" sides="{sides}" style="{style}" color="{look.colour}"></td></tr></table></td>'
+    )
+    table = f'<table border="0" cellspacing="0" cellpadding="0"><tr>{glyph.get("tail", "")}{line}{glyph.get("head", "")}</tr></table>'
+    return f'<td align="right">{table}</td><td width="14"><font color="{look.colour}"><b>{esc(look.symbol)}</b></font></td>'
+
+
+# --- map ----------------------------------------------------------------------------------------------
+
+
+def _map(graph: Any, ontology: Ontology) -> None:
+    """Dataset classes left, source classes right, as dot orders them within their groups. A source alone: one column."""
+    dataset, source = ontology.dataset, ontology.source
+    found = edges(ontology) if dataset is not source else []
+    void = len(source.classes)
+    free = unconstrained(ontology, found)
+    shown = [e for e in found if e.row not in free]
+    size = max(len(dataset.classes), len(source.classes))
+    graph.attr(rankdir="LR", ranksep=f"{2.2 + size / 25:.2f}", nodesep="0.09", newrank="false",
+               label=_heading(ontology, _legend((e.kind for e in found), {k: _line(k) for k in KINDS})))  # fmt: skip
+    graph.attr(
+        "node", shape="box", style="rounded,filled", color="#00000055", margin="0.12,0.04", height="0.3"
+    )
+    reached = {e.channel for e in shown}
+    if dataset is source:
+        graph.attr(rankdir="TB", ranksep="0.09")
+        _side(graph, "s", source, set(range(void)))
+        order = [k for group in members(source).values() for k in group]
+        for above, below in pairwise(order):
+            graph.edge(f"s{above}", f"s{below}", style="invis")
+        return
+    _side(graph, "d", dataset, set(range(len(dataset.classes))))
+    _side(graph, "s", source, reached)
+    plain = {"fillcolor": "white", "color": GREY, "fontcolor": GREY, "style": "rounded,filled,dashed"}
+    if void in reached:
+        graph.node(f"s{void}", label="<void>", **plain)
+    graph.attr("edge", tailport="e", headport="w")
+    for d, words in free.items():
+        graph.node(f"any {words}", label=f"<{esc(words)}>", **plain)
+        graph.edge(f"d{d}", f"any {words}", color=KINDS["any"].colour, **_EDGES["any"])
+    last = "d0"
+    for d, k, kind in shown:
+        graph.edge(f"d{d}", f"s{k}", **{"color": KINDS[kind].colour, **_EDGES[kind]})
+    for k in range(void):
+        if k in reached:
+            last = next(f"d{e.row}" for e in shown if e.channel == k)
+        else:  # keeps the class on its side, and beside its neighbours
+            graph.edge(last, f"s{k}", style="invis", weight="0")
+
+
+def _side(graph: Any, side: str, taxonomy: Taxonomy, strong: set[int]) -> None:
+    # Boxes of one width have their ends in line; 11 points of Helvetica take some 0.08 inches a letter.
+    width = f"{0.08 * max((len(c.name) for c in taxonomy.classes), default=0) + 0.2:.2f}"
+    for n, (group, classes) in enumerate(members(taxonomy).items()):
+        with graph.subgraph(name=f"cluster_{side}{n}" if group else f"{side}{n}") as cluster:
+            if group:
+                cluster.attr(label=f"<{esc(group)}>", labeljust="l" if side == "d" else "r", fontsize="9",
+                             fontcolor=GREY, style="filled,rounded", color=GROUND, fillcolor=GROUND, margin="6")  # fmt: skip
+            for i in classes:
+                c = taxonomy.classes[i]
+                look = {"fillcolor": hexa(c), "fontcolor": ink(c.rgb)}
+                if i not in strong:
+                    look = {"fillcolor": "white", "fontcolor": GREY, "style": "rounded,filled,dashed"}
+                tip = f"<{esc(c.note or c.name)}>"
+                cluster.node(f"{side}{i}", label=f"<{_name(c)}>", tooltip=tip, width=width, **look)
+
+
+def _name(c: TaxClass) -> str:
+    """The name, and below it the official one where it says more."""
+    if not official(c):
+        return esc(c.name)
+    return (
+        f'<table border="0" cellspacing="0" cellpadding="0"><tr><td>{esc(c.name)}</td></tr><tr><td height="2"></td></tr>'
+        f'<tr><td><font point-size="8.5">{esc(c.official)}</font></td></tr></table>'
+    )
+
+
+# --- tree ---------------------------------------------------------------------------------------------
+
+
+def _tree(graph: Any, ontology: Ontology) -> None:
+    """Each taxonomy as an indented table: groups, subgroups, classes with their raw values and colours."""
+    graph.attr(label=_heading(ontology, ""))
+    sides = [ontology.dataset] if ontology.dataset is ontology.source else [ontology.dataset, ontology.source]
+    outlines = [_outline(t) for t in sides]
+    blank = '<tr><td height="18">&#160;</td></tr>'  # or Graphviz would stretch the shorter one
+    tables = [rows + [blank] * (max(map(len, outlines)) - len(rows)) for rows in outlines]
+    cells = '<td width="24"></td>'.join(
+        f'<td><table border="0" cellspacing="1" cellpadding="2">{"".join(rows)}</table></td>'
+        for rows in tables
+    )
+    graph.node("tree", shape="plain", label=f'<<table border="0"><tr>{cells}</tr></table>>')
+
+
+def _outline(t: Taxonomy) -> list[str]:
+    def row(depth: int, first: str, name: str, extra: str = "") -> str:
+        indent = "&#160;" * (5 * depth)
+        return f'<tr>{first}<td width="4" height="18"></td><td align="left">{indent}{name}</td><td width="10"></td><td align="left">{extra}</td></tr>'
+
+    rows = [row(0, "<td></td>", f'<font point-size="13"><b>{esc(t.name)} {esc(t.version)}</b></font>')]
+    for depth, group, classes in outline(t):
+        if group:
+            rows.append(row(depth - 1, "<td></td>", f'<font color="{GREY}">▾ {esc(group)}</font>'))
+        for c in (t.classes[i] for i in classes):
+            swatch = f'<td border="1" color="#00000033" bgcolor="{hexa(c)}"><font color="{ink(c.rgb)}" point-size="9">{raw_values(c)}</font></td>'
+            other = [f'"{c.official}"'] * (c.official != c.name) + [f"aka {a}" for a in c.aliases]
+            extra = f'<font color="{GREY}" point-size="9">{esc(" ".join(other))}</font>' if other else ""
+            rows.append(row(depth, swatch, esc(c.name), extra))
+    return rows
+
+
+# --- matrix -------------------------------------------------------------------------------------------
+
+
+def _matrix(graph: Any, ontology: Ontology) -> None:
+    """Rows are dataset classes, columns source classes and void.
+
+    Graphviz cannot turn text, so the names of the columns stand on a stair, each with a line down to its column.
+    """
+    dataset, source = ontology.dataset, ontology.source
+    found = edges(ontology)
+    kinds = {(e.row, e.channel): e.kind for e in found}
+    columns = [*source.classes, None]
+
+    def cell(kind: str | None, shade: str) -> str:
+        look = f'bgcolor="{KINDS[kind].colour}"' if kind else f'bgcolor="{shade}"'
+        text = f'<font color="white"><b>{esc(KINDS[kind].symbol)}</b></font>' if kind else ""
+        return f'<td width="18" height="18" fixedsize="true" {look}>{text}</td>'
+
+    def swatch(c: TaxClass | None, text: str = "") -> str:
+        if c is None:
+            return '<td width="18" height="14"></td>'
+        label = f'<font color="{ink(c.rgb)}" point-size="8">{text}</font>' if text else ""
+        return f'<td width="18" height="14" fixedsize="true" bgcolor="{hexa(c)}" border="1" color="#00000033">{label}</td>'
+
+    line = '<td width="18" height="10" fixedsize="true" border="1" sides="L" color="#9ca3af"></td>'
+    stair = [
+        f'<tr><td colspan="{k + 2}" align="right"><font point-size="9">{esc(c.name if c else "void")}</font></td>'
+        f"{line * (len(columns) - k)}</tr>"
+        for k, c in reversed(list(enumerate(columns)))
+    ]
+    # As wide as the longest name of a column, or the stair's lowest step would push the columns apart.
+    width = 5.5 * max(len(c.name) if c else 4 for c in columns)
+    channels = f'<tr><td width="{width:.0f}"></td><td></td>{"".join(swatch(c, str(k)) for k, c in enumerate(columns))}</tr>'
+    rows = []
+    for d, c in enumerate(dataset.classes):
+        shade = GROUND if d % 2 else "#eaecef"
+        cells = "".join(cell(kinds.get((d, k)), shade) for k in range(len(columns)))
+        rows.append(
+            f'<tr><td align="right">{esc(c.name)}</td>{swatch(c, raw_values(c) if len(raw_values(c)) < 4 else "")}{cells}</tr>'
+        )
+    graph.attr(label=_heading(ontology, _legend(kinds.values(), {k: cell(k, "") for k in KINDS})))
+    body = "".join([*stair, channels, *rows, channels])
+    graph.node(
+        "m", shape="plain", label=f'<<table border="0" cellspacing="1" cellpadding="1">{body}</table>>'
+    )

@@ -1,0 +1,128 @@
+"""What the diagrams and the page share: how a kind of relation looks, which edges there are, text and colour."""
+
+from __future__ import annotations
+
+import html
+import re
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+from lsu_onto.graph import VOID_NODE, build
+from lsu_onto.model import Ontology, TaxClass, Taxonomy
+
+VIEWS = ("map", "tree", "matrix")
+
+
+class RenderError(ValueError):
+    """A picture that cannot be drawn or written."""
+
+
+class Kind(NamedTuple):
+    """How one kind of relation looks. The symbol stands in the cells of the matrix, for black and white."""
+
+    symbol: str
+    colour: str
+    meaning: str
+
+
+KINDS = {
+    "=": Kind("=", "#00795c", "the same pixels"),
+    "<": Kind("<", "#1d5fa8", "lies inside the source class"),
+    ">": Kind(">", "#b4460f", "contains the source class"),
+    "~": Kind("~", "#8e3b8a", "overlaps it"),
+    "any": Kind("·", "#64748b", "unconstrained"),
+    "void": Kind("∅", "#374151", "may be void"),
+    "novel": Kind("!", "#111827", "no source class"),
+}
+
+
+class Edge(NamedTuple):
+    """Source class `channel` (void: K) is in S(row); `kind` is a key of KINDS."""
+
+    row: int
+    channel: int
+    kind: str
+
+
+def edges(ontology: Ontology) -> list[Edge]:
+    """S(d) of every row, in the order of rows and channels."""
+    graph = build(ontology)
+    void = len(ontology.source.classes)
+    return sorted(
+        Edge(a[1], void if b == VOID_NODE else b[1], "novel" if b == VOID_NODE and graph.nodes[a]["novel"] else kind)
+        for a, b, kind in graph.edges(data="kind")
+    )  # fmt: skip
+
+
+def unconstrained(ontology: Ontology, found: list[Edge]) -> dict[int, str]:
+    """Rows that a decision leaves to the teacher → what they may be, in words. They have one edge in a map, not K."""
+    names = [*(c.name for c in ontology.source.classes), "void"]
+    allowed: dict[int, set[int]] = {
+        r.cls: set() for r in ontology.rows if r.decision and r.decision.to == "any"
+    }
+    for row, channel, _ in found:
+        if row in allowed:
+            allowed[row].add(channel)
+    return {row: _all_but([n for k, n in enumerate(names) if k not in own]) for row, own in allowed.items()}
+
+
+def _all_but(missing: list[str]) -> str:
+    few = missing if len(missing) <= 3 else [*missing[:2], f"{len(missing) - 2} more"]
+    return "any class, or void" if not few else f"any but {', '.join(few)}"
+
+
+def members(taxonomy: Taxonomy) -> dict[str, list[int]]:
+    """The classes of each group that has some of its own, in the file's order."""
+    out: dict[str, list[int]] = {}
+    for i, c in enumerate(taxonomy.classes):
+        out.setdefault(c.group, []).append(i)
+    return out
+
+
+def outline(taxonomy: Taxonomy) -> Iterator[tuple[int, str, list[int]]]:
+    """`(depth, last part of the name, classes)` of every group and parent of one; "" first, at depth 0."""
+    own = members(taxonomy)
+    for group in ["", *taxonomy.groups]:
+        yield group.count(".") + bool(group), group.rpartition(".")[2], own.get(group, [])
+
+
+def title(ontology: Ontology) -> str:
+    d, s = ontology.dataset, ontology.source
+    return f"{d.name} {d.version}" + (f" → {s.name} {s.version}" if d is not s else "")
+
+
+def raw_values(c: TaxClass) -> str:
+    """As they are written in the file: `3`, `6,7`, `12..14`, `-`."""
+    return ",".join(f"{a}" if a == b else f"{a}..{b}" for a, b in c.ids) or "-"
+
+
+def official(c: TaxClass) -> str:
+    """The official name where it says more than the name: `traffic light` says no more than `traffic_light`."""
+    return "" if _letters(c.official) == _letters(c.name) else c.official
+
+
+def _letters(text: str) -> str:
+    return re.sub(r"[\s_-]+", "_", text.casefold())
+
+
+def esc(text: Any) -> str:
+    """Text for HTML, and for Graphviz's labels in its likeness; control characters would break their XML."""
+    return html.escape("".join(c if c.isprintable() else "\ufffd" for c in str(text)))
+
+
+def hexa(c: TaxClass) -> str:
+    """A class's colour; without one white."""
+    return f"#{c.colours[0]:06x}" if c.colours else "#ffffff"
+
+
+def ink(rgb: tuple[int, int, int] | None) -> str:
+    """Black or white, whichever contrasts more (WCAG relative luminance).
+
+    >>> ink((0, 0, 142)), ink((107, 142, 35))
+    ('#ffffff', '#000000')
+    """
+    linear = [
+        (v / 255 / 12.92 if v <= 10 else ((v / 255 + 0.055) / 1.055) ** 2.4) for v in rgb or (255, 255, 255)
+    ]
+    luminance = 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+    return "#000000" if (luminance + 0.05) ** 2 > 0.05 * 1.05 else "#ffffff"
