@@ -183,6 +183,8 @@ class _Resolver:
                 hint += "; `lsu-onto list` shows the sources"
             once(f"relations in {where} that names no source", place, hint)
             return True
+        elif isinstance(s, ast.Extends) and header.kind == "source":
+            once("a source builds on nothing", s.span, "list its classes, or write `dataset` above")
         elif isinstance(s, (ast.Group, ast.Extends)) and header.kind == "map":
             once(f"a {'group' if isinstance(s, ast.Group) else 'base'} does not belong in a map", s.span,
                  f"take it out, or write `dataset {taxon} -> …` above to declare classes")  # fmt: skip
@@ -210,6 +212,7 @@ class _Resolver:
                 )
             )
         base = self.base(section)
+        damaged = damaged or (base is None and any(isinstance(s, ast.Extends) for s in section.statements))
         meta = dict(base.meta) if base else {}
         own: list[model.TaxClass] = []
         group = ""
@@ -266,10 +269,10 @@ class _Resolver:
                 self.out.diagnostics += misfits(s, made)
 
     def base(self, section: Section) -> model.Dataset | None:
-        base: model.Dataset | None = None
-        for s in section.statements:
-            if isinstance(s, ast.Extends):
-                base = self.lookup("dataset", s.taxon)
+        wanted = [s for s in section.statements if isinstance(s, ast.Extends)]
+        for s in wanted[1:]:
+            self.error("TAX011", "a dataset builds on one other", s.span, "take one of the two out")
+        base: model.Dataset | None = self.lookup("dataset", wanted[0].taxon) if wanted else None
         return base
 
     def tax_class(self, s: ast.ClassLine, group: str) -> model.TaxClass:

@@ -65,6 +65,25 @@ def test_an_info_about_a_map_is_silenced_on_its_header() -> None:
         assert [d.code for d in Library().check("x.tax", text).diagnostics] == codes
 
 
+@pytest.mark.parametrize(
+    ("section", "codes"),
+    [
+        ("dataset b v1 -> mini v1\nextends a v1\n3 c < car", ""),
+        ("dataset b v1 -> mini v1\nextends a v1\nextends a v1\n3 c < car", "TAX011"),
+        (
+            "dataset b v1 -> mini v1\nextends aa v1\n1 a\n3 c < car",
+            "TAX203",
+        ),  # nothing follows from what is not known
+        ("source b v1\nextends a v1\n0 c", "TAX011"),
+        ("map b v1 -> mini v1\nextends a v1", "TAX011 TAX203"),
+    ],
+)
+def test_extends_belongs_in_a_dataset_once(section: str, codes: str) -> None:
+    text = f"{SOURCE}dataset a v1 -> mini v1\n1 a < road\n2 b < grass\n{section}\n"
+    found = Library().check("x.tax", text).diagnostics
+    assert " ".join(sorted(d.code for d in found if d.severity != "info")) == codes
+
+
 @pytest.mark.parametrize("line", ["1 " + "a" * 50_000 + " = = x", "tax" + " " * 50_000 + "x", " " * 50_000 + "= x =",
                                   "1 a ~ " + "b " * 4_000 + "|", '1 a #804080 "' + "x " * 30_000])  # fmt: skip
 def test_a_long_line_is_refused_in_no_time(line: str) -> None:
