@@ -6,6 +6,7 @@ from bisect import bisect_left
 from collections.abc import Callable, Iterator
 
 from lsu_onto.diagnostics import Diagnostic
+from lsu_onto.fixes import ignore_class, ignore_row, shown, take_away, write_instead, write_operator
 from lsu_onto.model import Dataset, MapRow, Ontology, Relation, Source, Target, TaxClass, Taxonomy
 
 Findings = Iterator[Diagnostic]
@@ -153,7 +154,8 @@ def unmapped(o: Ontology) -> Findings:
             yield Diagnostic("TAX301", f"`{c.name}` is mapped to nothing in `{o.source.name}`",
                              o.span if separate else c.span,
                              f"relate it to a class, or write `{line}` to ignore its pixels",
-                             c.span if separate else None, "declared here")  # fmt: skip
+                             c.span if separate else None, "declared here",
+                             ignore_class(o, i, separate))  # fmt: skip
 
 
 def _positive(row: MapRow) -> Iterator[tuple[Relation, Target]]:
@@ -184,14 +186,11 @@ def not_alone(o: Ontology) -> Findings:
         channels = sum(len(t.channels) or 1 for _, t in _positive(row))
         for relation in row.relations:
             if relation.op in "=<" and (channels > 1 or len(row.relations) > 1):
-                names = " ".join(dict.fromkeys(_shown(t) for r, t in _positive(row)))
+                names = " ".join(dict.fromkeys(shown(t) for r, t in _positive(row)))
                 yield Diagnostic("TAX303", f"`{relation.op}` stands alone: the class can be nothing else", relation.span,
-                                 f"if it overlaps several, write `~ {names}`")  # fmt: skip
+                                 f"if it overlaps several, write `~ {names}`",
+                                 fix=write_instead(row, f"~ {names}"))  # fmt: skip
                 break
-
-
-def _shown(t: Target) -> str:
-    return f"@{t.text}" if t.kind == "group" else f'"{t.text}"' if t.kind == "string" else t.text
 
 
 def nothing_allowed(o: Ontology) -> Findings:
@@ -211,9 +210,10 @@ def says_no_more(o: Ontology) -> Findings:
             simple, why = (
                 ("<", "the class lies inside") if relation.op == "~" else ("=", "the class is all of")
             )
-            yield Diagnostic("TAX305", f"`{relation.op} {_shown(target)}` alone says no more than `{simple} {_shown(target)}`",
-                             relation.span, f"write `{simple} {_shown(target)}` ({why} `{target.text}`),"
-                             " or add `void` if part of it is no source class")  # fmt: skip
+            yield Diagnostic("TAX305", f"`{relation.op} {shown(target)}` alone says no more than `{simple} {shown(target)}`",
+                             relation.span, f"write `{simple} {shown(target)}` ({why} `{target.text}`),"
+                             " or add `void` if part of it is no source class",
+                             fix=write_operator(relation, simple, target))  # fmt: skip
 
 
 def contradiction(o: Ontology) -> Findings:
@@ -273,8 +273,8 @@ def named_twice(o: Ontology) -> Findings:
                 ]
                 again = [k for k in keys if k in first]
                 if len(again) == len(keys):
-                    yield Diagnostic("TAX308", f"`{_shown(target)}` is already named", target.span, "leave it out",
-                                     first[again[0]].span, "here")  # fmt: skip
+                    yield Diagnostic("TAX308", f"`{shown(target)}` is already named", target.span, "leave it out",
+                                     first[again[0]].span, "here", take_away(row, relation, target))  # fmt: skip
                 for k in keys:
                     first.setdefault(k, target)
 
@@ -285,8 +285,9 @@ def removes_nothing(o: Ontology) -> Findings:
         for relation in row.relations:
             for target in relation.targets if relation.op == "!" else ():
                 if target.kind != "any" and stated.isdisjoint(target.channels):
-                    yield Diagnostic("TAX309", f"`! {_shown(target)}` removes nothing", target.span,
-                                     "what is not written is already excluded: leave it out")  # fmt: skip
+                    yield Diagnostic("TAX309", f"`! {shown(target)}` removes nothing", target.span,
+                                     "what is not written is already excluded: leave it out",
+                                     fix=take_away(row, relation, target))  # fmt: skip
 
 
 def wrong_target(o: Ontology) -> Findings:
@@ -306,17 +307,19 @@ def wrong_target(o: Ontology) -> Findings:
                         f"write {help_}",
                     )
                 elif target.kind == "any" and relation.op != "!":
+                    alone = len(row.relations) == len(relation.targets) == 1
                     yield Diagnostic("TAX310", f"`{relation.op}` cannot be followed by `any`", target.span,
                                      "write `-> any` to leave the class unconstrained (a decision), or `! any` if no"
-                                     " source class fits (a fact)")  # fmt: skip
+                                     " source class fits (a fact)",
+                                     fix=write_instead(row, "-> any") if alone else None)  # fmt: skip
         for target in row.decision.minus if row.decision else ():
             if row.decision and row.decision.to == "void":
-                yield Diagnostic(
-                    "TAX310", "`-> void` leaves nothing for `!` to remove", target.span, "leave it out"
-                )
+                yield Diagnostic("TAX310", "`-> void` leaves nothing for `!` to remove", target.span, "leave it out",
+                                 fix=ignore_row(row.decision))  # fmt: skip
             elif target.kind == "any":
                 yield Diagnostic("TAX310", "`-> any` cannot be followed by `! any`", target.span,
-                                 "write `-> void` to ignore the class")  # fmt: skip
+                                 "write `-> void` to ignore the class",
+                                 fix=ignore_row(row.decision))  # fmt: skip
 
 
 def _sound(o: Ontology, inherited: bool = False) -> list[MapRow]:

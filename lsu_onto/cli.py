@@ -17,6 +17,7 @@ from lsu_onto import __version__
 from lsu_onto.doctor import doctor
 from lsu_onto.exchange import commands as exchange
 from lsu_onto.init import init
+from lsu_onto.lsp.command import lsp
 
 if TYPE_CHECKING:
     from lsu_onto.diagnostics import Diagnostic
@@ -439,6 +440,7 @@ main.add_command(exchange.export)
 main.add_command(exchange.import_)
 main.add_command(doctor)
 main.add_command(init)
+main.add_command(lsp)
 
 if __name__ == "__main__":
     main()

@@ -23,6 +23,19 @@ class Span:
 
 
 @dataclass(frozen=True)
+class Fix:
+    """The one obvious edit that settles a finding: `text` instead of what stands at `span`, which may be empty."""
+
+    title: str
+    span: Span
+    text: str
+
+    @classmethod
+    def write(cls, text: str, span: Span) -> Fix:
+        return cls(f"write `{text.strip()}`", span, text)
+
+
+@dataclass(frozen=True)
 class Diagnostic:
     """One finding: a rule's code, where, what, and what to do about it."""
 
@@ -33,6 +46,7 @@ class Diagnostic:
     second: Span | None = None
     label: str = ""
     """What the second place shows."""
+    fix: Fix | None = None
 
     @property
     def severity(self) -> Severity:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 
 from lsu_onto import model
-from lsu_onto.diagnostics import Diagnostic, Span, suggest
+from lsu_onto.diagnostics import Diagnostic, Fix, Span, did_you_mean, suggest
 from lsu_onto.lang import syntax as ast
 
 _DRAWN = ("panoptic-rgb", "polygons", "rle")
@@ -17,8 +17,9 @@ def misfits(s: ast.Meta, t: model.Taxonomy) -> Iterator[Diagnostic]:
     """What is wrong with one key, given the whole taxonomy."""
     key, value, encoding = s.key.text, s.value.text, t.encoding
 
-    def wrong(message: str, place: Span, help: str | None) -> Diagnostic:
-        return Diagnostic("TAX012", message, place, help)
+    def wrong(message: str, place: Span, help: str | None, instead: str | None = None) -> Diagnostic:
+        fix = Fix.write(instead, place) if instead else None
+        return Diagnostic("TAX012", message, place, help, fix=fix)
 
     if key == "background":
         if encoding not in _DRAWN:
@@ -26,7 +27,8 @@ def misfits(s: ast.Meta, t: model.Taxonomy) -> Iterator[Diagnostic]:
             yield wrong(what, s.key.span, "leave `background:` out")
         elif value not in t.by_name:
             hint = suggest(value, t.by_name, "name the class of pixels on which nothing is drawn")
-            yield wrong(f"`{t.name}` has no class `{value}`", s.value.span, hint)
+            close = did_you_mean(value, t.by_name)
+            yield wrong(f"`{t.name}` has no class `{value}`", s.value.span, hint, close)
     elif key == "encoding" and value in ("panoptic-rgb", "rle") and not t.meta.get("segments"):
         what = "JSON file" if value == "panoptic-rgb" else "folder of JSON tables"
         yield wrong(f"`encoding: {value}` needs `segments:`", s.value.span, f"add the pattern of its {what}")
@@ -39,7 +41,8 @@ def misfits(s: ast.Meta, t: model.Taxonomy) -> Iterator[Diagnostic]:
         words = re.fullmatch(r"(\w+)\s*=\s*\S.*", value)
         if split not in t.splits:
             hint = suggest(split, t.splits, "name it in `splits:`")
-            yield wrong(f"there is no split `{split}`", s.key.span, hint)
+            close = did_you_mean(split, t.splits)
+            yield wrong(f"there is no split `{split}`", s.key.span, hint, close and f"split-{close}:")
         elif not words:
             hint = "write `placeholder = value value`, e.g. `scene = park-1 park-2`"
             yield wrong(f"`{value}` does not say which files", s.value.span, hint)

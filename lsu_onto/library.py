@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from lsu_onto import checks
-from lsu_onto.diagnostics import Diagnostic, Span, did_you_mean, suggest
+from lsu_onto.diagnostics import Diagnostic, Fix, Span, did_you_mean, suggest
 from lsu_onto.lang import syntax as ast
 from lsu_onto.lang.parse import parse, read
 from lsu_onto.model import Dataset, MapRow, Ontology, Relation, Source, Target, Taxonomy
@@ -68,12 +69,19 @@ class Library:
 
     Args:
         paths: folders searched (with their subfolders) before the shipped library.
+        texts: path → text that counts instead of the file on disk, which need not exist (editors).
     """
 
-    def __init__(self, paths: Iterable[str | Path] = ()) -> None:
+    def __init__(
+        self, paths: Iterable[str | Path] = (), texts: Mapping[str | Path, str] | None = None
+    ) -> None:
         self.roots = [*map(Path, paths), shipped()]
+        self.edited = {str(p): text for p, text in (texts or {}).items()}
         self.texts: dict[str, str] = {}
+        self._headers: dict[str, list[Entry]] = {}
         self._indexed: dict[tuple[Path, bool], list[Entry]] = {}
+        self._users: dict[str, set[str]] = {}
+        self._readers: list[str] = []
         self._declared: dict[str, Resolved] = {}
         self._parsed: dict[str, tuple[ast.File, list[Diagnostic]]] = {}
         self._checked: dict[str, Analysis] = {}
@@ -92,14 +100,19 @@ class Library:
     def _index(self, folder: Path, recursive: bool) -> list[Entry]:
         key = (folder, recursive)
         if key not in self._indexed:
-            files = sorted(folder.rglob("*.tax") if recursive else folder.glob("*.tax"))
-            self._indexed[key] = [
-                Entry(m[1], m[2], m[3], m[4] or "", m[5] or "", f)
-                for f in files
-                if f.is_file()
-                for m in _HEADER.finditer(_text(f))
-            ]
+            files = set(folder.rglob("*.tax") if recursive else folder.glob("*.tax"))
+            open_ = map(Path, self.edited)
+            files |= {f for f in open_ if f.parent == folder or (recursive and f.is_relative_to(folder))}
+            self._indexed[key] = [e for f in sorted(files) for e in self._entries_of(f)]
         return self._indexed[key]
+
+    def _entries_of(self, file: Path) -> list[Entry]:
+        path = str(file)
+        if path not in self._headers:
+            text = self.edited[path] if path in self.edited else _text(file) if file.is_file() else ""
+            found = (Entry(m[1], m[2], m[3], m[4] or "", m[5] or "", file) for m in _HEADER.finditer(text))
+            self._headers[path] = list(found)
+        return self._headers[path]
 
     def taxonomy(self, kind: str, taxon: ast.Taxon) -> tuple[Source | Dataset | None, Diagnostic | None]:
         """The taxonomy that a file refers to, or the diagnostic that says why there is none."""
@@ -109,6 +122,7 @@ class Library:
         exact = next((e for e in named if e.version == version), None)
         if exact:
             path = str(exact.path)
+            self._used(path)
             if path in self._open:
                 names = " -> ".join([*self._open[self._open.index(path) :], path])
                 return None, Diagnostic(
@@ -125,20 +139,25 @@ class Library:
                                     f"lsu-onto validate {path}")  # fmt: skip
         if named:
             found = ", ".join(f"`{e.version}` ({e.path.name})" for e in named)
+            fix = Fix.write(named[0].version, taxon.version.span) if len(named) == 1 else None
             return None, Diagnostic("TAX204", f"there is no `{name} {version}`; found {found}", taxon.version.span,
-                                    f"write `{name} {named[0].version}` if its classes are the ones meant")  # fmt: skip
+                                    f"write `{name} {named[0].version}` if its classes are the ones meant", fix=fix)  # fmt: skip
         help_ = suggest(
             name, [e.name for e in known], "`lsu-onto list` shows what there is; `--path DIR` adds a folder"
         )
-        return None, Diagnostic("TAX203", f"there is no {kind} `{name}`", taxon.name.span, help_)
+        close = did_you_mean(name, [e.name for e in known])
+        return None, Diagnostic("TAX203", f"there is no {kind} `{name}`", taxon.name.span, help_,
+                                fix=Fix.write(close, taxon.name.span) if close else None)  # fmt: skip
 
     def map(self, dataset: tuple[str, str], source: tuple[str, str], file: str) -> Ontology | None:
         """The map of a dataset to a source (name and version each), as seen from a file; its findings are its own."""
         for e in self.entries(Path(file).parent):
             if (e.name, e.version) == dataset and (e.source, e.source_version) == source:
                 key = (str(e.path), dataset, source)
+                self._used(key[0])
                 if key not in self._maps:
-                    self._maps[key] = self._map(*key)
+                    with self._reading(key[0]):
+                        self._maps[key] = self._map(*key)
                 return self._maps[key]
         return None
 
@@ -162,6 +181,8 @@ class Library:
         if path not in self._parsed:
             problem = None
             if text is None:
+                text = self.edited.get(path)
+            if text is None:
                 text, problem = read(path)
             self.texts[path] = text
             self._parsed[path] = (ast.File(path, "", ()), [problem]) if problem else parse(path, text)
@@ -182,7 +203,8 @@ class Library:
             self._open.append(path)
             try:
                 only = ast.File(path, file.text, statements)
-                self._declared[path] = resolve(only, _error_lines(found), self)
+                with self._reading(path):
+                    self._declared[path] = resolve(only, _error_lines(found), self)
             finally:
                 self._open.pop()
         return self._declared[path]
@@ -195,7 +217,8 @@ class Library:
         path = str(path)
         if path not in self._checked:
             file, found = self._parse(path, text)
-            resolved = resolve(file, _error_lines(found), self)
+            with self._reading(path):
+                resolved = resolve(file, _error_lines(found), self)
             found = [*found, *resolved.diagnostics]
             for t in resolved.taxonomies:
                 found += checks.check_taxonomy(t)
@@ -208,6 +231,49 @@ class Library:
             kept.sort(key=lambda d: (d.span, d.code))
             self._checked[path] = Analysis(file, resolved, list(dict.fromkeys(kept)))
         return self._checked[path]
+
+    # --- editors --------------------------------------------------------------------------------------
+
+    def edit(self, path: str | Path, text: str | None) -> None:
+        """Let a text count instead of the file on disk; None: the file again."""
+        path = str(path)
+        if text is None:
+            self.edited.pop(path, None)
+        else:
+            self.edited[path] = text
+        self.forget(path)
+
+    def forget(self, path: str | Path) -> None:
+        """A file changed, came or went: read it anew when it is asked for, and what builds on it."""
+        path = str(path)
+        self._parsed.pop(path, None)
+        before = self._headers.pop(path, None)
+        if before != self._entries_of(Path(path)):  # names may now mean something else anywhere
+            for cache in (self._indexed, self._declared, self._checked, self._maps, self._users):
+                cache.clear()
+        stale, todo = set(), [path]
+        while todo:
+            user = todo.pop()
+            if user not in stale:
+                stale.add(user)
+                todo += self._users.get(user, ())
+        for user in stale:
+            self._declared.pop(user, None)
+            self._checked.pop(user, None)
+        for key in [k for k in self._maps if k[0] in stale]:
+            del self._maps[key]
+
+    @contextmanager
+    def _reading(self, path: str) -> Iterator[None]:
+        self._readers.append(path)
+        try:
+            yield
+        finally:
+            self._readers.pop()
+
+    def _used(self, path: str) -> None:
+        """What is being read builds on this file."""
+        self._users.setdefault(path, set()).update(self._readers)
 
     # --- ontologies -----------------------------------------------------------------------------------
 

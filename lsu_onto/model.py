@@ -33,6 +33,8 @@ class TaxClass(_Value):
     group: str
     note: str
     span: Span
+    end: int
+    """The column behind its ids, names, colours and aliases: where relations and further aliases go."""
 
     @property
     def rgb(self) -> tuple[int, int, int] | None:

@@ -8,7 +8,7 @@ from pathlib import PurePath
 from urllib.parse import quote
 
 from lsu_onto import __version__
-from lsu_onto.diagnostics import RULES, Diagnostic, Span
+from lsu_onto.diagnostics import RULES, Diagnostic, Fix, Span
 
 Texts = Mapping[str, str]
 """File → its text, for the excerpts."""
@@ -78,6 +78,9 @@ def as_json(diagnostics: Sequence[Diagnostic], texts: Texts, colour: bool = Fals
     def place(s: Span) -> dict[str, object]:
         return {"file": s.file, "line": s.line, "column": s.column, "end": s.end}
 
+    def edit(f: Fix | None) -> dict[str, object] | None:
+        return {"title": f.title, "range": place(f.span), "text": f.text} if f else None
+
     items = [
         {
             "code": d.code,
@@ -87,6 +90,7 @@ def as_json(diagnostics: Sequence[Diagnostic], texts: Texts, colour: bool = Fals
             "range": place(d.span),
             "help": d.help,
             "related": [{"message": d.label, "range": place(d.second)}] if d.second else [],
+            "fix": edit(d.fix),
         }
         for d in diagnostics
     ]
@@ -111,7 +115,7 @@ def sarif(diagnostics: Sequence[Diagnostic], texts: Texts, colour: bool = False)
     level = {"error": "error", "warning": "warning", "info": "note"}
     codes = sorted({d.code for d in diagnostics})
 
-    def place(s: Span) -> dict[str, object]:
+    def place(s: Span) -> dict[str, dict[str, object]]:
         path = PurePath(s.file)
         uri = path.as_uri() if path.is_absolute() else quote(path.as_posix())
         region = {"startLine": s.line, "startColumn": s.column, "endColumn": s.end}
@@ -128,6 +132,11 @@ def sarif(diagnostics: Sequence[Diagnostic], texts: Texts, colour: bool = False)
         if d.second:
             message = {"message": {"text": d.label}} if d.label else {}
             out["relatedLocations"] = [{"id": 0, **place(d.second), **message}]
+        if d.fix:
+            physical = place(d.fix.span)["physicalLocation"]
+            edit = {"deletedRegion": physical["region"], "insertedContent": {"text": d.fix.text}}
+            change = {"artifactLocation": physical["artifactLocation"], "replacements": [edit]}
+            out["fixes"] = [{"description": {"text": d.fix.title}, "artifactChanges": [change]}]
         return out
 
     rules = [

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 from lsu_onto import model
-from lsu_onto.diagnostics import Diagnostic, Span, did_you_mean, suggest
+from lsu_onto.diagnostics import Diagnostic, Fix, Span, did_you_mean, suggest
 from lsu_onto.keys import misfits
 from lsu_onto.lang import syntax as ast
 
@@ -90,8 +90,10 @@ class _Resolver:
         self.importer = importer
         self.out = Resolved()
 
-    def error(self, code: str, message: str, span: Span, help: str | None = None) -> None:
-        self.out.diagnostics.append(Diagnostic(code, message, span, help))
+    def error(
+        self, code: str, message: str, span: Span, help: str | None = None, fix: Fix | None = None
+    ) -> None:
+        self.out.diagnostics.append(Diagnostic(code, message, span, help, fix=fix))
 
     def run(self) -> Resolved:
         sections = self.sections()
@@ -161,9 +163,9 @@ class _Resolver:
         where = f"a `{header.kind}` section"
         taxon = f"{header.taxon.name.text} {header.taxon.version.text}"
 
-        def once(message: str, span: Span, help: str) -> None:
+        def once(message: str, span: Span, help: str, fix: Fix | None = None) -> None:
             if message not in section.told:
-                self.error("TAX011", message, span, help)
+                self.error("TAX011", message, span, help, fix)
             section.told.add(message)
 
         if isinstance(s, ast.Row) and header.kind != "map":
@@ -172,8 +174,10 @@ class _Resolver:
                        key if s.target.text in KEYS else f"write the number that label files store, e.g."
                        f" `4 {s.target.text} …`; `-` only if the class is never drawn")  # fmt: skip
         elif isinstance(s, ast.ClassLine) and header.kind == "map":
+            ids = replace(s.ids[0].span, end=s.span.column) if s.ids and s.end == s.span.end else None
             once("a row of a map names a class and has no id", s.span,
-                 f"start the line with `{s.name.text}`, or write `dataset {taxon} -> …` above to declare classes")  # fmt: skip
+                 f"start the line with `{s.name.text}`, or write `dataset {taxon} -> …` above to declare classes",
+                 Fix("take the id away", ids, "") if ids else None)  # fmt: skip
         elif isinstance(s, ast.ClassLine) and not header.target and (s.relations or s.decision):
             place = (s.relations[0] if s.relations else s.decision).span  # type: ignore[union-attr]
             hint = f"write `dataset {taxon} -> SOURCE v1` in line {header.span.line}"
@@ -231,7 +235,9 @@ class _Resolver:
             elif isinstance(s, ast.Meta):
                 key, value = s.key.text, s.value.text
                 if key not in KEYS and not key.startswith("split-"):
-                    self.error("TAX008", f"unknown key `{key}`", s.key.span, suggest(key, KEYS))
+                    hit = did_you_mean(key, KEYS)
+                    fix = Fix.write(f"{hit}:", s.key.span) if hit else None
+                    self.error("TAX008", f"unknown key `{key}`", s.key.span, suggest(key, KEYS), fix)
                 if not value:
                     self.error("TAX012", f"`{key}:` has no value", s.span, "write one, or take the line out")
                 if key in ("images", "labels", "segments", "list") and value:
@@ -285,6 +291,7 @@ class _Resolver:
             group=group,
             note=s.note,
             span=s.name.span,
+            end=s.end,
         )
 
     def reserved(self, word: ast.Word, help: str = "choose another name") -> None:
@@ -313,8 +320,10 @@ class _Resolver:
         value = s.value.text
         if (value in ENCODINGS and value != "id16/N") or re.fullmatch(r"id16/[1-9]\d{0,4}", value):
             return value
+        hit = did_you_mean(value, [e for e in ENCODINGS if "N" not in e])
         self.error("TAX012", f"unknown encoding `{value}`", s.value.span,
-                   f"one of {', '.join(f'`{e}`' for e in ENCODINGS)}")  # fmt: skip
+                   f"one of {', '.join(f'`{e}`' for e in ENCODINGS)}",
+                   Fix.write(hit, s.value.span) if hit and value else None)  # fmt: skip
         return "id"
 
     def void(self, text: str, span: Span, encoding: str) -> tuple[int, ...]:
@@ -482,12 +491,16 @@ class _Resolver:
                 names = source.groups
                 hit = did_you_mean(t.text, names)
                 close = f"did you mean `@{hit}`?" if hit else None
+                fix = Fix.write(f"@{hit}", t.span) if hit else None
                 if not close and t.text in source.by_name:
                     close = f"`{t.text}` is a class: write it without `@`"
+                    fix = Fix.write(t.text, t.span)
                 listing = (
                     "its groups are " + ", ".join(f"`@{g}`" for g in names) if names else "it has no groups"
                 )
-                self.error("TAX202", f"`{source.name}` has no group `{t.text}`", t.span, close or listing)
+                self.error(
+                    "TAX202", f"`{source.name}` has no group `{t.text}`", t.span, close or listing, fix
+                )
             return members or None
         channel = self.reference(t, source, quiet=source.damaged, last=last)
         return None if channel is None else (channel,)
@@ -502,22 +515,29 @@ class _Resolver:
             hit = taxonomy.by_other_name[t.text]
             c = taxonomy.classes[hit]
             if t.text in c.aliases and t.text != c.official:
-                self.error("TAX206", f"`{t.text}` is an alias of `{c.name}`", t.span, f"write `{c.name}`")
+                self.error("TAX206", f"`{t.text}` is an alias of `{c.name}`", t.span, f"write `{c.name}`",
+                           Fix.write(c.name, t.span))  # fmt: skip
             return hit
         if not quiet:
-            known = [*taxonomy.by_name, *taxonomy.by_other_name]
+            known = taxonomy.by_other_name | taxonomy.by_name
+            instead: str | None = None
             if last and last.text in known and t.text in ("and", "or"):
                 help_ = "targets are separated by spaces: leave it out"
             elif last and f"{last.text}_{t.text}" in taxonomy.by_name:
                 help_ = f"a name is one word: did you mean `{last.text}_{t.text}`?"
             elif t.text.lower() in ("void", "any"):
-                help_ = f"write `{t.text.lower()}`"
+                instead = t.text.lower()
+                help_ = f"write `{instead}`"
             elif t.text in taxonomy.groups:
-                help_ = f"`{t.text}` is a group: write `@{t.text}`"
+                instead = f"@{t.text}"
+                help_ = f"`{t.text}` is a group: write `{instead}`"
             else:
                 listing = f"`lsu-onto show {taxonomy.name}` lists its classes"
+                close = did_you_mean(t.text, known)
+                instead = taxonomy.classes[known[close]].name if close else None
                 help_ = (
                     suggest(t.text, known, f"{listing}; a note starts with `# `" if last else listing) or ""
                 )
-            self.error("TAX201", f"`{taxonomy.name}` has no class `{t.text}`", t.span, help_)
+            fix = Fix.write(instead, t.span) if instead else None
+            self.error("TAX201", f"`{taxonomy.name}` has no class `{t.text}`", t.span, help_, fix)
         return None

@@ -4,19 +4,16 @@ from __future__ import annotations
 
 import json
 
-from lsu_onto.model import MapRow, Ontology, Target
-
-
-def _target(t: Target) -> str:
-    return f"@{t.text}" if t.kind == "group" else f'"{t.text}"' if t.kind == "string" else t.text
+from lsu_onto.fixes import shown
+from lsu_onto.model import MapRow, Ontology
 
 
 def relation_text(row: MapRow) -> str:
     """The relations as one would write them on one line."""
     if row.decision:
-        minus = " ! " + " ".join(map(_target, row.decision.minus)) if row.decision.minus else ""
+        minus = " ! " + " ".join(map(shown, row.decision.minus)) if row.decision.minus else ""
         return f"-> {row.decision.to}{minus}"
-    return " ".join(f"{r.op} {' '.join(map(_target, r.targets))}" for r in row.relations)
+    return " ".join(f"{r.op} {' '.join(map(shown, r.targets))}" for r in row.relations)
 
 
 def allowed_names(ontology: Ontology, row: MapRow) -> list[str]:

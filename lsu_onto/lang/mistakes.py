@@ -28,6 +28,8 @@ class Guess(NamedTuple):
     end: int
     help: str
     code: str = "TAX003"
+    instead: str | None = None
+    """What to write there, where that is obvious."""
 
 
 def name_of(label: str) -> str:
@@ -37,6 +39,18 @@ def name_of(label: str) -> str:
     ('lane_marking', 'obstacles_trash')
     """
     return re.sub(r"[^A-Za-z0-9]+", "_", label).strip("_").lower()
+
+
+def css_colour(text: str) -> str | None:
+    """`#rgb` and `#rrggbbaa` as `#rrggbb`.
+
+    >>> css_colour("#ABC"), css_colour("#1020307f"), css_colour("#12345")
+    ('#aabbcc', '#102030', None)
+    """
+    digits = text[1:].lower()
+    if not re.fullmatch(r"[0-9a-f]{3}|[0-9a-f]{8}", digits):
+        return None
+    return "#" + ("".join(2 * c for c in digits) if len(digits) == 3 else digits[:6])
 
 
 def guess(text: str, at: int, expected: set[str]) -> Guess | None:
@@ -49,11 +63,16 @@ def guess(text: str, at: int, expected: set[str]) -> Guess | None:
 
     odd = _LIKE_SPACE.match(rest)
     if odd:
-        return Guess(f"U+{ord(odd[0]):04X} only looks like a space", at, at + 1, "type a space in its place")
+        return Guess(f"U+{ord(odd[0]):04X} only looks like a space", at, at + 1, "type a space in its place",
+                     instead=" ")  # fmt: skip
     edition = re.fullmatch(r"(tax[ \t]*v?[\d.]*)[ \t]*(?:#.*)?", text.rstrip())
     if edition:
         return Guess(
-            f"`{edition[1].strip()}` is not an edition", 0, len(edition[1].strip()), f"write `tax {EDITION}`"
+            f"`{edition[1].strip()}` is not an edition",
+            0,
+            len(edition[1].strip()),
+            f"write `tax {EDITION}`",
+            instead=f"tax {EDITION}",
         )
     return (
         _operator(text, before, rest, at)
@@ -70,10 +89,12 @@ def _operator(text: str, before: str, rest: str, at: int) -> Guess | None:
     start = max(0, at - 1)
     both = text[start : at + 1]
     if both in _OPERATORS:
-        return Guess(f"`{both}` is not an operator", start, at + 1, f"write `{_OPERATORS[both]}`")
+        return Guess(f"`{both}` is not an operator", start, at + 1, f"write `{_OPERATORS[both]}`",
+                     instead=_OPERATORS[both])  # fmt: skip
     for sign in sorted(_OPERATORS, key=len, reverse=True):
         if rest.startswith(sign):
-            return Guess(f"`{sign}` is not an operator", at, at + len(sign), f"write `{_OPERATORS[sign]}`")
+            return Guess(f"`{sign}` is not an operator", at, at + len(sign), f"write `{_OPERATORS[sign]}`",
+                         instead=_OPERATORS[sign])  # fmt: skip
     if not before and rest[:1] in tuple("=<>~!"):
         return Guess(
             "a relation without its class", at, at + 1, "indent the line to continue the class above it"
@@ -87,19 +108,24 @@ def _group(text: str, first: str) -> Guess | None:
         return None
     name = ".".join(filter(None, (name_of(part) for part in header[1].split("."))))
     return Guess(f"`{header[1].strip()}` is not a group header", header.start(1), header.end(1),
-                 f"write `[{name or 'group'}]`: letters, digits and `_`, and `.` before a subgroup")  # fmt: skip
+                 f"write `[{name or 'group'}]`: letters, digits and `_`, and `.` before a subgroup",
+                 instead=f"[{name}]" if name and not re.search(r"\s[^\]]*$", header[1]) else None)  # fmt: skip
 
 
 def _ids(text: str, at: int, before: str, rest: str, found: str) -> Guess | None:
     dashed = re.match(r"[ \t]*((\d+)[ \t]*-[ \t]*(\d+))\b", text)
     if dashed and at <= dashed.end():
         return Guess(f"`{dashed[1]}` is not an id", dashed.start(1), dashed.end(1),
-                     f"write `{dashed[2]}..{dashed[3]}` for a range")  # fmt: skip
+                     f"write `{dashed[2]}..{dashed[3]}` for a range", instead=f"{dashed[2]}..{dashed[3]}")  # fmt: skip
     marked = re.match(r"[ \t]*((\d+)[.:;)]+|(\d+),(?=[ \t]+[A-Za-z_]))", text)
     if marked and at <= marked.end() + 1 and not re.match(r"[ \t]*\d+\.\.\d", text):
         number = marked[2] or marked[3]
         return Guess(
-            f"`{marked[1]}` is not an id", marked.start(1), marked.end(1), f"write `{number}` and a space"
+            f"`{marked[1]}` is not an id",
+            marked.start(1),
+            marked.end(1),
+            f"write `{number}` and a space",
+            instead=number if text[marked.end(1) : marked.end(1) + 1] in " \t" else f"{number} ",
         )
     if rest.startswith('"') and re.fullmatch(r"(\d|\.\.|[-, \t])+", before):
         official = (re.match(r'"([^"]*)', rest) or ["", ""])[1]
@@ -113,7 +139,8 @@ def _decision(text: str, at: int, before: str, rest: str, found: str) -> Guess |
         if not found or found == "#":
             return Guess("`->` decides nothing", len(before) - 2, len(before), "write `-> void` or `-> any`")
         if found.lower() in ("void", "any"):
-            return Guess(f"unexpected `{found}` after `->`", at, at + len(found), f"write `{found.lower()}`")
+            return Guess(f"unexpected `{found}` after `->`", at, at + len(found), f"write `{found.lower()}`",
+                         instead=found.lower())  # fmt: skip
     if rest.startswith("->"):
         header = re.match(rf"source[ \t]+({_NAME}[ \t]+\S+)[ \t]*$", before)
         if header:
@@ -135,11 +162,12 @@ def _name(text: str, at: int, before: str, found: str, expected: set[str]) -> Gu
     lead, name = text[:start].strip(), name_of(word)
     message, end = f"`{word}` is not a name", start + len(word)
     if lead.split(" ")[0] in (*KEYWORDS, "->") and "aka" not in lead:
-        return Guess(message, start, end, f"names have letters, digits and `_`; write `{name}`")
+        return Guess(message, start, end, f"names have letters, digits and `_`; write `{name}`", instead=name)
     if re.search(r"[=<>~!]|(^|[ \t])aka[ \t]", lead):
         return Guess(message, start, end, f'write `{name}`, or `"{word}"` if that is the official name')
     return Guess(message, start, end,
-                 f'names have letters, digits and `_`; write `{name} "{word}"` to keep the official spelling')  # fmt: skip
+                 f'names have letters, digits and `_`; write `{name} "{word}"` to keep the official spelling',
+                 instead=None if re.match(r'[ \t]*"', text[end:]) else f'{name} "{word}"')  # fmt: skip
 
 
 def _colour(text: str, at: int, before: str, found: str, expected: set[str]) -> Guess | None:
@@ -150,15 +178,25 @@ def _colour(text: str, at: int, before: str, found: str, expected: set[str]) -> 
     if numbers and all(int(n) < 256 for n in numbers.groups()):
         written = "#" + "".join(f"{int(n):02x}" for n in numbers.groups())
         return Guess(
-            f"`{numbers[0]}` is not a colour", at, at + numbers.end(), f"{how}: write `{written}`", "TAX006"
+            f"`{numbers[0]}` is not a colour",
+            at,
+            at + numbers.end(),
+            f"{how}: write `{written}`",
+            "TAX006",
+            written,
         )
     plain = re.fullmatch(r"(?:0x)?([0-9A-Fa-f]{6})", found)
     if plain:
         return Guess(
-            f"`{found}` is not a colour", at, at + len(found), f"{how}: write `#{plain[1]}`", "TAX006"
+            f"`{found}` is not a colour",
+            at,
+            at + len(found),
+            f"{how}: write `#{plain[1]}`",
+            "TAX006",
+            f"#{plain[1]}",
         )
     if re.fullmatch(r"#[0-9A-Za-z]{3,8}", found) and len(re.findall(r"[0-9A-Fa-f]", found)) > len(found) / 2:
-        return Guess(f"`{found}` is not a colour", at, at + len(found), how, "TAX006")
+        return Guess(f"`{found}` is not a colour", at, at + len(found), how, "TAX006", css_colour(found))
     return None
 
 
@@ -175,7 +213,8 @@ def _words(
         return Guess(f"unexpected `{official}`", at, at + len(official),
                      f"the official name stands behind the name: `{coloured[1]} {official} {coloured[2]}`")  # fmt: skip
     if found.startswith(("//", "--", ";", "/*")):
-        return Guess(f"unexpected `{found}`", at, at + len(found), "a note starts with `#` and a space")
+        return Guess(f"unexpected `{found}`", at, at + len(found), "a note starts with `#` and a space",
+                     instead="#" if found in ("//", "--", ";") else None)  # fmt: skip
     alone = re.match(rf"[ \t]*({_NAME})(?![A-Za-z0-9_])[ \t]*(?=$|\n|#(?:[ \t]|$)|:|{_NAME})", text)
     if alone and "OP" in expected and alone[1] not in KEYWORDS:
         word = alone[1]

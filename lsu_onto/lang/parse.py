@@ -5,14 +5,14 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Iterator
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any, cast
 
-from lsu_onto.diagnostics import Diagnostic, Span, suggest
+from lsu_onto.diagnostics import Diagnostic, Fix, Span, did_you_mean, suggest
 from lsu_onto.lang import fastpath
 from lsu_onto.lang import syntax as ast
-from lsu_onto.lang.mistakes import guess
+from lsu_onto.lang.mistakes import css_colour, guess
 
 _CONTINUES = re.compile(r"[ \t]+(?:[=<>~!]|->)")
 _ALLOW = re.compile(r"\ballow:\s*(TAX\d{3}(?:[\s,]+TAX\d{3})*)")
@@ -72,13 +72,8 @@ def parse(path: str, text: str) -> tuple[ast.File, list[Diagnostic]]:
                 allowed[first + i] = codes
         for i, line in enumerate(lines):
             if "\t" in line:
-                column = line.index("\t") + 1
-                found.append(
-                    Diagnostic(
-                        "TAX010", "tab character", Span(path, first + i, column, column + 1), "use spaces"
-                    )
-                )
-        statement = fastpath.statement(path, first, lines) or _parse_line(path, first, logical)
+                found.append(_tab(line, path, first + i))
+        statement = _statement(path, first, tuple(lines))
         if isinstance(statement, Diagnostic):
             found.append(statement)
         else:
@@ -89,6 +84,12 @@ def parse(path: str, text: str) -> tuple[ast.File, list[Diagnostic]]:
     ):  # or else that line was the edition
         found += _edition(path, statements, text)
     return ast.File(path, text, tuple(statements), allowed), found
+
+
+@lru_cache(maxsize=20_000)
+def _statement(path: str, first: int, lines: tuple[str, ...]) -> ast.Statement | Diagnostic:
+    """What stands on a logical line. An editor asks again for all lines whenever one changes."""
+    return fastpath.statement(path, first, lines) or _parse_line(path, first, "\n".join(lines))
 
 
 def _logical_lines(text: str) -> Iterator[tuple[int, list[str]]]:
@@ -108,6 +109,17 @@ def _logical_lines(text: str) -> Iterator[tuple[int, list[str]]]:
         yield first, current
 
 
+def _tab(line: str, path: str, number: int) -> Diagnostic:
+    start, end = line.index("\t"), line.rindex("\t") + 1
+    wide = line.expandtabs()
+    spaces = Fix(
+        "use spaces", Span(path, number, start + 1, end + 1), wide[start : len(wide) - len(line[end:])]
+    )
+    return Diagnostic(
+        "TAX010", "tab character", Span(path, number, start + 1, start + 2), "use spaces", fix=spaces
+    )
+
+
 def _edition(path: str, statements: list[ast.Statement], text: str) -> list[Diagnostic]:
     first = next((s for s in statements if not isinstance(s, ast.Comment)), None)
     if isinstance(first, ast.Edition):
@@ -123,8 +135,12 @@ def _edition(path: str, statements: list[ast.Statement], text: str) -> list[Diag
         if first.number == ast.EDITION:
             return []
     here = first.span if first else Span(path, 1, 1, max(2, len(text.split("\n", 1)[0]) + 1))
+    top = Span(path, 1, 1, 1)
+    fix = Fix.write("1", first.span) if isinstance(first, ast.Edition) else Fix.write("tax 1\n", top)
     return [
-        Diagnostic("TAX004", "the file does not start with `tax 1`", here, "write `tax 1` on the first line")
+        Diagnostic(
+            "TAX004", "the file does not start with `tax 1`", here, "write `tax 1` on the first line", fix=fix
+        )
     ]
 
 
@@ -188,12 +204,19 @@ def _explain(text: str, at: int, expected: set[str], span: Callable[[int, int], 
 
     meant = guess(text, at, expected)
     if meant:
-        return Diagnostic(meant.code, meant.message, span(meant.start, meant.end - 1), meant.help)
+        there = span(meant.start, meant.end - 1)
+        fix = Fix.write(meant.instead, there) if meant.instead else None
+        return Diagnostic(meant.code, meant.message, there, meant.help, fix=fix)
     if found.startswith("#") and found != "#":
         digits = found[1:]
         if re.fullmatch(r"[0-9A-Fa-f]{3,8}", digits) and len(digits) != 6:
+            six = css_colour(found)
             return Diagnostic(
-                "TAX006", f"`{found}` is not a colour", here, "a colour is `#` and six hexadecimal digits"
+                "TAX006",
+                f"`{found}` is not a colour",
+                here,
+                "a colour is `#` and six hexadecimal digits",
+                fix=Fix.write(six, here) if six else None,
             )
         if not re.fullmatch(r"[0-9A-Fa-f]{6}", digits):
             return Diagnostic(
@@ -201,17 +224,23 @@ def _explain(text: str, at: int, expected: set[str], span: Callable[[int, int], 
                 f"`{found}` is neither a note nor a colour",
                 here,
                 "put a space after `#` to start a note",
+                fix=Fix("put a space after `#`", span(at, at), "# "),
             )
     if found.startswith('"') and found.count('"') % 2 and '"' not in rest[1:]:
         return Diagnostic("TAX003", "the quote is not closed", here, 'add `"` at the end of the name')
     if re.match(r"-\d", rest):
         return Diagnostic(
-            "TAX003", f"`{found}` is negative", here, "write `-` for a class that is never drawn"
+            "TAX003",
+            f"`{found}` is negative",
+            here,
+            "write `-` for a class that is never drawn",
+            fix=Fix.write("-", here),
         )
     if found and re.fullmatch(r"[A-Za-z_]\w*", before) and before not in ast.KEYWORDS:
-        keyword = suggest(before, ast.KEYWORDS)
+        keyword = did_you_mean(before, ast.KEYWORDS)
         if keyword:
-            return Diagnostic("TAX003", f"unexpected `{found}` after `{before}`", here, keyword)
+            return Diagnostic("TAX003", f"unexpected `{found}` after `{before}`", here, suggest(before, ast.KEYWORDS),
+                              fix=Fix.write(keyword, span(0, len(before) - 1)))  # fmt: skip
     if re.match(r"[A-Za-z_]\w*[ \t]+$", text[:at]) and re.match(r'#[0-9A-Fa-f]{6}\b|"|aka\b', rest):
         return Diagnostic("TAX011", "a class line starts with its id", span(0, len(before) - 1),
                           f"write the number that label files store, e.g. `4 {before} …`;"

@@ -116,6 +116,11 @@ class ClassLine(NamedTuple):
     decision: Decision | None
     span: Span
 
+    @property
+    def end(self) -> int:
+        """The column behind its ids, names, colours and aliases."""
+        return (self.aliases or self.colours or (self.official or self.name,))[-1].span.end
+
 
 class Row(NamedTuple):
     """A class of the dataset and its relations, inside a map."""

@@ -114,7 +114,7 @@ def test_broken_file_is_reported_by_every_command(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-HEAVY = "torch mmengine mmseg mmcv networkx lark numpy pydantic graphviz pygraphviz"
+HEAVY = "torch mmengine mmseg mmcv networkx lark numpy pydantic graphviz pygraphviz pygls lsprotocol"
 
 
 @pytest.mark.parametrize(

@@ -62,7 +62,7 @@ def facts(o: model.Ontology) -> list[object]:
     """Everything that a class says, apart from where it says it."""
     rows = {r.cls: r for r in o.rows}
     return [
-        (c.model_dump(exclude={"span", "note"}), relation_text(rows[i]), "; ".join(notes(o, rows[i])))
+        (c.model_dump(exclude={"span", "end", "note"}), relation_text(rows[i]), "; ".join(notes(o, rows[i])))
         for i, c in enumerate(o.dataset.classes)
     ]
 
@@ -112,7 +112,7 @@ def test_json_holds_every_field_of_the_model(tmp_path: Path, text: str) -> None:
         )
         assert found[side]["void"] == list(t.void)
         for told, c in zip(found[side]["classes"], t.classes, strict=True):
-            assert set(told) == set(model.TaxClass.model_fields) - {"span"}
+            assert set(told) == set(model.TaxClass.model_fields) - {"span", "end"}
             assert told["colours"] == [f"#{x:06x}" for x in c.colours] and told["ids"] == [
                 list(r) for r in c.ids
             ]
@@ -153,6 +153,6 @@ def test_a_sources_csv_out_and_in(tmp_path: Path, name: str) -> None:
     text = import_("csv", [table], Options(kind="source", name="again")).text
     (tmp_path / "again.tax").write_text(text, encoding="utf-8")
     again = Library([tmp_path]).ontology("again").source
-    assert [c.model_dump(exclude={"span"}) for c in again.classes] == [
-        c.model_dump(exclude={"span"}) for c in first.classes
+    assert [c.model_dump(exclude={"span", "end"}) for c in again.classes] == [
+        c.model_dump(exclude={"span", "end"}) for c in first.classes
     ]

@@ -57,7 +57,7 @@ def test_structure(args: list[str]) -> None:
         assert rule["defaultConfiguration"]["level"] in ("none", "note", "warning", "error")
     assert bool(run["results"]) == (args[0] != str(TAX / "ok"))
     for result in run["results"]:
-        assert result.keys() - {"relatedLocations"} == {
+        assert result.keys() - {"relatedLocations", "fixes"} == {
             "ruleId",
             "ruleIndex",
             "level",
@@ -68,6 +68,14 @@ def test_structure(args: list[str]) -> None:
         assert result["level"] in ("none", "note", "warning", "error") and result["message"]["text"]
         for location in result["locations"] + result.get("relatedLocations", []):
             place(location)
+        for fix in result.get("fixes", []):
+            assert fix.keys() == {"description", "artifactChanges"} and fix["description"]["text"]
+            (change,) = fix["artifactChanges"]
+            (edit,) = change["replacements"]
+            assert edit.keys() == {"deletedRegion", "insertedContent"}
+            artifact = change["artifactLocation"]
+            place({"physicalLocation": {"artifactLocation": artifact, "region": edit["deletedRegion"]}})
+            assert edit["insertedContent"].keys() == {"text"}
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,49 @@
+"""`lsu-onto lsp`."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+
+
+@click.command()
+@click.option("--path", "search", multiple=True, type=click.Path(exists=True, file_okay=False), metavar="DIR",
+              help="Search this folder before the shipped taxonomies (repeatable).")  # fmt: skip
+@click.option(
+    "--stdio", is_flag=True, help="Talk over standard input and output: always so; many editors say it."
+)
+def lsp(search: tuple[str, ...], stdio: bool) -> None:
+    """Serve an editor: findings as you type, hover, completion, renaming, quick fixes.
+
+    Speaks the Language Server Protocol over standard input and output, so an editor starts it, not you. The extension
+    in tools/editor does so for VS Code. Exit code 0: the editor said goodbye, 1: it vanished, 2: pygls is missing.
+
+    \b
+    Neovim 0.11, in init.lua:
+      vim.filetype.add({ extension = { tax = 'tax' } })
+      vim.lsp.config('lsu_onto', { cmd = { 'lsu-onto', 'lsp' }, filetypes = { 'tax' } })
+      vim.lsp.enable('lsu_onto')
+
+    \b
+    Helix, in languages.toml:
+      [language-server.lsu-onto]
+      command = "lsu-onto"
+      args = ["lsp"]
+      [[language]]
+      name = "tax"
+      scope = "source.tax"
+      file-types = ["tax"]
+      comment-token = "#"
+      language-servers = ["lsu-onto"]
+
+    More in docs/editor.md.
+    """
+    try:
+        import pygls  # noqa: F401
+    except ImportError:
+        click.echo("error: the language server needs pygls: pip install 'lsu-toolkit[lsp]'", err=True)
+        sys.exit(2)
+    from lsu_onto.lsp.server import serve
+
+    sys.exit(serve(search))

@@ -1,0 +1,60 @@
+"""Our lines and columns, which count characters from 1, and the protocol's, which count code units from 0."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from lsprotocol import types
+from pygls.uris import from_fs_path, to_fs_path
+
+from lsu_onto.diagnostics import Span
+
+_CODECS = {"utf-8": ("utf-8", 1), "utf-16": ("utf-16-le", 2), "utf-32": ("utf-32-le", 4)}
+
+
+def to_character(line: str, column: int, encoding: str = "utf-16") -> int:
+    """Column of a character → code units in front of it.
+
+    >>> to_character("a🚗b", 3)
+    3
+    """
+    if line.isascii():
+        return column - 1
+    codec, size = _CODECS[encoding]
+    beyond = max(0, column - 1 - len(line))
+    return len(line[: column - 1].encode(codec, "surrogatepass")) // size + beyond
+
+
+def to_column(line: str, character: int, encoding: str = "utf-16") -> int:
+    """Code units in front of a character → its column; the end of the line where there are fewer.
+
+    >>> to_column("a🚗b", 3)
+    3
+    """
+    if line.isascii():
+        return min(character, len(line)) + 1
+    codec, size = _CODECS[encoding]
+    units = line.encode(codec, "surrogatepass")[: character * size]
+    return len(units.decode(codec, "ignore")) + 1
+
+
+def to_range(lines: list[str], span: Span, encoding: str) -> types.Range:
+    """A span → a range.
+
+    Args:
+        lines: the lines of the span's file.
+        span: where.
+        encoding: what the client counts.
+    """
+    line = lines[span.line - 1].removesuffix("\r") if span.line <= len(lines) else ""
+    start, end = (to_character(line, c, encoding) for c in (span.column, span.end))
+    return types.Range(types.Position(span.line - 1, start), types.Position(span.line - 1, end))
+
+
+def to_path(uri: str) -> str:
+    """The path that a library knows a document by. A document that is no file is known by its address."""
+    return to_fs_path(uri) or uri
+
+
+def to_uri(path: str) -> str:
+    return from_fs_path(str(Path(path).absolute())) or path

@@ -1,0 +1,346 @@
+"""The server: the protocol's requests, answered by the functions beside it."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from lsprotocol import types
+from pygls.exceptions import JsonRpcException
+from pygls.lsp.server import LanguageServer
+
+from lsu_onto import __version__
+from lsu_onto.diagnostics import RULES, Diagnostic, Fix, Span
+from lsu_onto.formatting import format_file
+from lsu_onto.lang import syntax as ast
+from lsu_onto.library import Analysis
+from lsu_onto.lsp.complete import Item, complete
+from lsu_onto.lsp.hover import hover
+from lsu_onto.lsp.outline import outline
+from lsu_onto.lsp.positions import to_column, to_path, to_range, to_uri
+from lsu_onto.lsp.rename import RenameError, may_rename, references, rename
+from lsu_onto.lsp.session import Session
+from lsu_onto.lsp.symbols import Occurrence, at, line_of, occurrences
+
+_SEVERITY = {
+    "error": types.DiagnosticSeverity.Error,
+    "warning": types.DiagnosticSeverity.Warning,
+    "info": types.DiagnosticSeverity.Information,
+}
+_KIND = {
+    "class": types.CompletionItemKind.EnumMember,
+    "group": types.CompletionItemKind.Module,
+    "word": types.CompletionItemKind.Keyword,
+    "taxonomy": types.CompletionItemKind.File,
+    "version": types.CompletionItemKind.Constant,
+    "key": types.CompletionItemKind.Property,
+    "value": types.CompletionItemKind.Value,
+    "code": types.CompletionItemKind.Reference,
+}
+_UNNECESSARY = ("TAX308", "TAX309")
+_REQUEST_FAILED = -32803
+_QUICK = 0.2
+"""Seconds. A file that takes longer to check is checked when the typing pauses."""
+
+
+class Server(LanguageServer):
+    """Our session behind pygls' protocol. Texts come whole: a `.tax` file is small, and nothing can get out of step."""
+
+    def __init__(self, paths: Iterable[str] = ()) -> None:
+        super().__init__("lsu-onto", __version__, text_document_sync_kind=types.TextDocumentSyncKind.Full)
+        self.session = Session(paths)
+        self.said_goodbye = False
+        self._published: dict[str, Analysis] = {}
+        self._took = 0.0
+        self._waiting: asyncio.TimerHandle | None = None
+
+    # --- places ---------------------------------------------------------------------------------------
+
+    @property
+    def encoding(self) -> str:
+        return str(getattr(self.workspace.position_encoding, "value", self.workspace.position_encoding))
+
+    def uri(self, path: str) -> str:
+        return self.session.open.get(path) or to_uri(path)
+
+    def range(self, span: Span) -> types.Range:
+        return to_range(self.session.text(span.file).split("\n"), span, self.encoding)
+
+    def location(self, span: Span) -> types.Location:
+        return types.Location(self.uri(span.file), self.range(span))
+
+    def place(self, uri: str, position: types.Position) -> tuple[str, int, int]:
+        """File, line and column of a position."""
+        path = to_path(uri)
+        line = line_of(self.session.text(path), position.line + 1)
+        return path, position.line + 1, to_column(line, position.character, self.encoding)
+
+    def under(self, uri: str, position: types.Position) -> Occurrence | None:
+        path, line, column = self.place(uri, position)
+        return at(occurrences(self.session.library, self.session.check(path)), line, column)
+
+    def edit(self, fixes: Iterable[Fix]) -> types.WorkspaceEdit:
+        changes: dict[str, list[types.TextEdit]] = {}
+        for f in fixes:
+            changes.setdefault(self.uri(f.span.file), []).append(types.TextEdit(self.range(f.span), f.text))
+        return types.WorkspaceEdit(changes=changes)
+
+    # --- findings -------------------------------------------------------------------------------------
+
+    def changed(self) -> None:
+        """Check what is open: at once, or when the typing pauses if the files are large."""
+        if self._waiting:
+            self._waiting.cancel()
+        if self._took < _QUICK:
+            self.publish()
+        else:
+            self._waiting = asyncio.get_running_loop().call_later(self._took, self.publish)
+
+    def publish(self) -> None:
+        """Send the findings of every open document that has new ones: an edit may touch its users, too."""
+        start = time.perf_counter()
+        for path, uri in self.session.open.items():
+            analysis = self.session.check(path)
+            if self._published.get(path) is not analysis:
+                self._published[path] = analysis
+                found = [self.diagnostic(d, path) for d in analysis.diagnostics]
+                self.text_document_publish_diagnostics(types.PublishDiagnosticsParams(uri, found))
+        self._took = time.perf_counter() - start
+
+    def close(self, path: str) -> None:
+        uri = self.uri(path)
+        self.session.close(path)
+        self._published.pop(path, None)
+        self.text_document_publish_diagnostics(types.PublishDiagnosticsParams(uri, []))
+
+    def diagnostic(self, d: Diagnostic, path: str) -> types.Diagnostic:
+        where, related = d.span, [(d.second, d.label or "here")] if d.second else []
+        if where.file != path:  # an inherited class: it shows at the top, and leads there
+            where, related = Span(path, 1, 1, 2), [(d.span, d.message), *related]
+        fix = d.fix and {"title": d.fix.title, "text": d.fix.text}
+        return types.Diagnostic(
+            range=self.range(where),
+            message=d.message + (f"\n{d.help}" if d.help else ""),
+            severity=_SEVERITY[d.severity],
+            code=d.code,
+            source="lsu-onto",
+            tags=[types.DiagnosticTag.Unnecessary] if d.code in _UNNECESSARY else None,
+            related_information=[
+                types.DiagnosticRelatedInformation(self.location(span), text) for span, text in related
+            ] or None,
+            data={"title": RULES[d.code].title, "why": RULES[d.code].why, "fix": fix},
+        )  # fmt: skip
+
+    def quick_fixes(self, params: types.CodeActionParams) -> list[types.CodeAction]:
+        path = to_path(params.text_document.uri)
+        wanted = params.context.only
+        if wanted is not None and not any("quickfix".startswith(str(getattr(k, "value", k))) for k in wanted):
+            return []
+        lines = range(params.range.start.line + 1, params.range.end.line + 2)
+        return [
+            types.CodeAction(d.fix.title, types.CodeActionKind.QuickFix, [self.diagnostic(d, path)],
+                             is_preferred=True, edit=self.edit([d.fix]))
+            for d in self.session.check(path).diagnostics
+            if d.fix and d.span.file == path and d.span.line in lines
+        ]  # fmt: skip
+
+    # --- colours and layout ---------------------------------------------------------------------------
+
+    def colours(self, uri: str) -> list[types.ColorInformation]:
+        found = []
+        for s in self.session.check(to_path(uri)).file.statements:
+            for word in s.colours if isinstance(s, ast.ClassLine) else ():
+                red, green, blue = (value / 255 for value in bytes.fromhex(word.text[1:]))
+                colour = types.Color(red, green, blue, 1.0)
+                found.append(types.ColorInformation(self.range(word.span), colour))
+        return found
+
+    def layout(self, uri: str) -> list[types.TextEdit]:
+        """What `fmt` would change, as one edit. Line ends are the editor's."""
+        path = to_path(uri)
+        old = self.session.text(path).replace("\r\n", "\n")
+        new = format_file(self.session.library, path)
+        if old == new:
+            return []
+        same = _shared(old, new)
+        back = _shared(old[same:][::-1], new[same:][::-1])
+
+        def position(offset: int) -> types.Position:
+            before = old[:offset].split("\n")
+            column = len(before[-1]) + 1
+            return self.range(Span(path, len(before), column, column)).start
+
+        where = types.Range(position(same), position(len(old) - back))
+        return [types.TextEdit(where, new[same : len(new) - back])]
+
+    def completion(self, item: Item, order: int, line: int, column: int, path: str) -> types.CompletionItem:
+        span = Span(path, line, item.start, column)
+        return types.CompletionItem(
+            item.text,
+            kind=_KIND[item.kind],
+            detail=item.detail or None,
+            documentation=item.note or None,
+            sort_text=f"{order:05d}",
+            filter_text=item.text,
+            text_edit=types.TextEdit(self.range(span), item.text),
+        )
+
+
+def _shared(a: str, b: str) -> int:
+    """How many characters two texts begin with alike."""
+    return next((i for i, (x, y) in enumerate(zip(a, b, strict=False)) if x != y), min(len(a), len(b)))
+
+
+def _failed(error: RenameError) -> JsonRpcException:
+    return JsonRpcException(str(error), _REQUEST_FAILED)
+
+
+def initialize(ls: Server, params: types.InitializeParams) -> None:
+    options: Any = params.initialization_options or {}
+    paths: Sequence[str] = options.get("path", []) if isinstance(options, dict) else []
+    if paths:
+        ls.session.start([*ls.session.paths, *paths])
+    folders_changed(ls)
+
+
+def folders_changed(ls: Server, *_: Any) -> None:
+    folders = [to_path(f.uri) for f in ls.workspace.folders.values()]
+    root = ls.workspace.root_path  # of editors that know no folders
+    ls.session.folders = [Path(f) for f in folders or ([root] if root else [])]
+
+
+def initialized(ls: Server, params: types.InitializedParams) -> None:
+    watched = ls.client_capabilities.workspace and ls.client_capabilities.workspace.did_change_watched_files
+    if watched and watched.dynamic_registration:
+        options = types.DidChangeWatchedFilesRegistrationOptions([types.FileSystemWatcher("**/*.tax")])
+        method = types.WORKSPACE_DID_CHANGE_WATCHED_FILES
+        ls.client_register_capability(
+            types.RegistrationParams([types.Registration("watch", method, options)])
+        )
+
+
+def did_open(ls: Server, params: types.DidOpenTextDocumentParams) -> None:
+    document = params.text_document
+    ls.session.edit(to_path(document.uri), document.uri, document.text)
+    on_disk(ls, params)
+
+
+def did_change(ls: Server, params: types.DidChangeTextDocumentParams) -> None:
+    uri = params.text_document.uri
+    for change in params.content_changes:
+        ls.session.edit(to_path(uri), uri, change.text)
+    ls.changed()
+
+
+def did_close(ls: Server, params: types.DidCloseTextDocumentParams) -> None:
+    ls.close(to_path(params.text_document.uri))
+    ls.changed()
+
+
+def on_disk(ls: Server, params: Any) -> None:
+    ls.session.look(now=True)
+    ls.changed()
+
+
+def on_hover(ls: Server, params: types.HoverParams) -> types.Hover | None:
+    path, line, column = ls.place(params.text_document.uri, params.position)
+    found = hover(ls.session.library, ls.session.check(path), line, column)
+    if not found:
+        return None
+    return types.Hover(types.MarkupContent(types.MarkupKind.Markdown, found[1]), ls.range(found[0]))
+
+
+def on_completion(ls: Server, params: types.CompletionParams) -> types.CompletionList:
+    path, line, column = ls.place(params.text_document.uri, params.position)
+    found = complete(ls.session.library, ls.session.check(path), line, column)
+    return types.CompletionList(False, [ls.completion(x, i, line, column, path) for i, x in enumerate(found)])
+
+
+def on_definition(ls: Server, params: types.DefinitionParams) -> types.Location | None:
+    found = ls.under(params.text_document.uri, params.position)
+    return ls.location(found.symbol.place) if found else None
+
+
+def on_references(ls: Server, params: types.ReferenceParams) -> list[types.Location]:
+    here = ls.under(params.text_document.uri, params.position)
+    with_it = params.context.include_declaration
+    found = references(ls.session, here.symbol) if here else ()
+    return [ls.location(o.span) for o in found if with_it or o.span != o.symbol.place]
+
+
+def on_prepare_rename(ls: Server, params: types.PrepareRenameParams) -> types.PrepareRenamePlaceholder | None:
+    here = ls.under(params.text_document.uri, params.position)
+    if not here:
+        return None
+    try:
+        may_rename(ls.session, here)
+    except RenameError as e:
+        raise _failed(e) from None
+    return types.PrepareRenamePlaceholder(ls.range(here.span), here.symbol.name)
+
+
+def on_rename(ls: Server, params: types.RenameParams) -> types.WorkspaceEdit | None:
+    here = ls.under(params.text_document.uri, params.position)
+    if not here:
+        return None
+    try:
+        may_rename(ls.session, here)
+        return ls.edit(rename(ls.session, here.symbol, params.new_name))
+    except RenameError as e:
+        raise _failed(e) from None
+
+
+def on_symbols(ls: Server, params: types.DocumentSymbolParams) -> list[types.DocumentSymbol]:
+    return outline(ls.session.check(to_path(params.text_document.uri)).file, ls.range)
+
+
+def on_presentation(ls: Server, params: types.ColorPresentationParams) -> list[types.ColorPresentation]:
+    c = params.color
+    text = "#" + "".join(f"{round(min(1, max(0, x)) * 255):02x}" for x in (c.red, c.green, c.blue))
+    return [types.ColorPresentation(text, types.TextEdit(params.range, text))]
+
+
+def build(paths: Iterable[str] = ()) -> Server:
+    """A server that knows every request it can answer."""
+    server = Server(paths)
+
+    def goodbye(ls: Server, *_: Any) -> None:
+        ls.said_goodbye = True
+
+    triggers = types.CompletionOptions(trigger_characters=["@", " "])
+    features: list[tuple[str, Any, Any]] = [
+        (types.INITIALIZE, initialize, None),
+        (types.INITIALIZED, initialized, None),
+        (types.SHUTDOWN, goodbye, None),
+        (types.WORKSPACE_DID_CHANGE_WORKSPACE_FOLDERS, folders_changed, None),
+        (types.TEXT_DOCUMENT_DID_OPEN, did_open, None),
+        (types.TEXT_DOCUMENT_DID_CHANGE, did_change, None),
+        (types.TEXT_DOCUMENT_DID_CLOSE, did_close, None),
+        (types.TEXT_DOCUMENT_DID_SAVE, on_disk, None),
+        (types.WORKSPACE_DID_CHANGE_WATCHED_FILES, on_disk, None),
+        (types.TEXT_DOCUMENT_HOVER, on_hover, None),
+        (types.TEXT_DOCUMENT_COMPLETION, on_completion, triggers),
+        (types.TEXT_DOCUMENT_DEFINITION, on_definition, None),
+        (types.TEXT_DOCUMENT_REFERENCES, on_references, None),
+        (types.TEXT_DOCUMENT_PREPARE_RENAME, on_prepare_rename, None),
+        (types.TEXT_DOCUMENT_RENAME, on_rename, types.RenameOptions(prepare_provider=True)),
+        (types.TEXT_DOCUMENT_DOCUMENT_SYMBOL, on_symbols, None),
+        (types.TEXT_DOCUMENT_DOCUMENT_COLOR, lambda ls, p: ls.colours(p.text_document.uri), None),
+        (types.TEXT_DOCUMENT_COLOR_PRESENTATION, on_presentation, None),
+        (types.TEXT_DOCUMENT_FORMATTING, lambda ls, p: ls.layout(p.text_document.uri), None),
+        (types.TEXT_DOCUMENT_CODE_ACTION, lambda ls, p: ls.quick_fixes(p),
+         types.CodeActionOptions([types.CodeActionKind.QuickFix])),
+    ]  # fmt: skip
+    for name, handler, options in features:
+        server.feature(name, options)(handler)  # pygls hands the server to a parameter named `ls`
+    return server
+
+
+def serve(paths: Iterable[str] = ()) -> int:
+    """Serve one editor over standard input and output. The exit code: 0 if it said goodbye."""
+    server = build(paths)
+    server.start_io()
+    return 0 if server.said_goodbye else 1

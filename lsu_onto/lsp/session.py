@@ -1,0 +1,92 @@
+"""What an editor has open, and the library that reads these documents instead of the files on disk."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterable
+from pathlib import Path
+
+from lsu_onto.library import Analysis, Library
+
+_NOT_OURS = {"node_modules", "__pycache__", "site-packages"}
+
+
+class Session:
+    """Open documents over the search path.
+
+    Args:
+        paths: folders searched before the shipped library.
+    """
+
+    def __init__(self, paths: Iterable[str | Path] = ()) -> None:
+        self.folders: list[Path] = []
+        """The editor's own: searched for references, but not part of the search path, as in `validate`."""
+        self.open: dict[str, str] = {}
+        """Path → the address by which the editor knows it."""
+        self.start(paths)
+
+    def start(self, paths: Iterable[str | Path]) -> None:
+        """Begin anew with another search path."""
+        self.paths = [Path(p).absolute() for p in paths]
+        self.library = Library(self.paths)
+        self._stamps: dict[str, tuple[int, int]] = {}
+        self._looked = 0.0
+        self._rest = 0.0
+
+    def edit(self, path: str, uri: str, text: str) -> None:
+        self.open[path] = uri
+        self.library.edit(path, text)
+        self.look()
+
+    def close(self, path: str) -> None:
+        self.open.pop(path, None)
+        self.library.edit(path, None)
+        self.look()
+
+    def check(self, path: str) -> Analysis:
+        return self.library.check(path)
+
+    def text(self, path: str) -> str:
+        self.library.check(path)
+        return self.library.texts[path].removeprefix("\ufeff")
+
+    def look(self, now: bool = False) -> None:
+        """Notice files that changed, came or went. Not at every keystroke, and seldom where it takes long."""
+        start = time.monotonic()
+        if not now and start - self._looked < self._rest:
+            return
+        stamps = {}
+        for path in self._files():
+            try:
+                stat = os.stat(path)  # noqa: PTH116
+            except OSError:
+                continue
+            stamps[path] = (stat.st_mtime_ns, stat.st_size)
+        for path in stamps.keys() | self._stamps.keys():
+            if stamps.get(path) != self._stamps.get(path) and path not in self.library.edited:
+                self.library.forget(path)
+        self._stamps = stamps
+        self._looked = time.monotonic()
+        self._rest = max(1.0, 50 * (self._looked - start))
+
+    def _files(self) -> set[str]:
+        """Every file that a name may lead to, and its neighbours."""
+        found = {str(f) for root in self.library.roots for f in root.rglob("*.tax")}
+        for folder in {Path(p).parent for p in (*self.library.texts, *self.open)}:
+            found |= {str(f) for f in folder.glob("*.tax")}
+        return found
+
+    def everywhere(self) -> list[str]:
+        """The `.tax` files of the search path and of the editor's folders, and the open documents."""
+        self.look(now=True)
+        found = self._files() | set(self.open)
+        for folder in self.folders:
+            for here, folders, files in os.walk(folder):
+                folders[:] = [f for f in folders if not f.startswith(".") and f not in _NOT_OURS]
+                found |= {str(Path(here, f)) for f in files if f.endswith(".tax")}
+        return sorted(found)
+
+    def owns(self, path: str) -> bool:
+        """Whether a file is the user's to change: open, or in a folder that is."""
+        return path in self.open or any(Path(path).is_relative_to(f) for f in (*self.folders, *self.paths))
