@@ -11,7 +11,7 @@ from pathlib import Path
 from lsu_onto import checks
 from lsu_onto.diagnostics import Diagnostic, Fix, Span, did_you_mean, suggest
 from lsu_onto.lang import syntax as ast
-from lsu_onto.lang.parse import parse, read
+from lsu_onto.lang.parse import Lines, parse, read
 from lsu_onto.model import Dataset, MapRow, Ontology, Relation, Source, Target, Taxonomy
 from lsu_onto.resolve import Resolved, inherited, resolve
 
@@ -83,6 +83,7 @@ class Library:
         self._users: dict[str, set[str]] = {}
         self._readers: list[str] = []
         self._declared: dict[str, Resolved] = {}
+        self._lines: dict[str, Lines] = {}
         self._parsed: dict[str, tuple[ast.File, list[Diagnostic]]] = {}
         self._checked: dict[str, Analysis] = {}
         self._maps: dict[tuple[str, tuple[str, str], tuple[str, str]], Ontology | None] = {}
@@ -185,7 +186,8 @@ class Library:
             if text is None:
                 text, problem = read(path)
             self.texts[path] = text
-            self._parsed[path] = (ast.File(path, "", ()), [problem]) if problem else parse(path, text)
+            lines = self._lines.setdefault(path, {})
+            self._parsed[path] = (ast.File(path, "", ()), [problem]) if problem else parse(path, text, lines)
         return self._parsed[path]
 
     def declared(self, path: str) -> Resolved:

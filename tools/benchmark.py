@@ -9,6 +9,7 @@ several runs. Nothing is asserted: `docs/benchmarks.md` has a table, and the mac
 
 from __future__ import annotations
 
+import asyncio
 import subprocess
 import sys
 import tempfile
@@ -90,6 +91,46 @@ def language() -> Iterator[Figure]:
         yield Figure(
             "10,000 lines in process", best(check(huge), 3), "every line through lark", lark_huge, 2000
         )
+
+        lines = dataset_text(200, 194)
+        town.write_text(lines)
+        yield Figure(
+            "an answer to a keystroke in 200 lines, over the protocol", keystroke(town, lines),
+            "the file in process", best(check(town)), 50,
+        )  # fmt: skip
+
+
+def keystroke(file: Path, text: str) -> float:
+    """Milliseconds from a change to the findings, in an editor that talks to `lsu-onto lsp`: the median of 20."""
+    from lsprotocol import types
+    from pygls.lsp.client import LanguageClient
+
+    client, answered = LanguageClient("benchmark", "1"), asyncio.Event()
+    client.feature(types.TEXT_DOCUMENT_PUBLISH_DIAGNOSTICS)(lambda _: answered.set())
+    uri = file.as_uri()
+
+    async def session() -> list[float]:
+        await client.start_io(sys.executable, "-m", "lsu_onto.cli", "lsp")
+        await client.initialize_async(types.InitializeParams(types.ClientCapabilities()))
+        document = types.TextDocumentItem(uri, "tax", 0, text)
+        client.text_document_did_open(types.DidOpenTextDocumentParams(document))
+        times = []
+        for n in range(1, 22):
+            await answered.wait()
+            answered.clear()
+            began = time.perf_counter()
+            change = types.TextDocumentContentChangeWholeDocument(text.replace("did", "did" + n * "!", 1))
+            client.text_document_did_change(
+                types.DidChangeTextDocumentParams(types.VersionedTextDocumentIdentifier(n, uri), [change])
+            )
+            await answered.wait()
+            times.append(1000 * (time.perf_counter() - began))
+        await client.shutdown_async(None)
+        client.exit(None)
+        await client.stop()
+        return sorted(times)
+
+    return asyncio.run(session())[10]
 
 
 SECTIONS: dict[str, Callable[[], Iterator[Figure]]] = {"language": language}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Iterator
-from functools import cache, lru_cache
+from functools import cache
 from pathlib import Path
 from typing import Any, cast
 
@@ -25,6 +25,10 @@ _EXPECTED = {
     "GROUP_HEADER": "`[group]`", "KEY": "`key:`", "VALUE": "a value", "COMMA": "`,`", "__ANON_0": "`->`",
     "$END": "the end of the line",
 }  # fmt: skip
+
+
+Lines = dict[tuple[int | str, ...], ast.Statement | Diagnostic]
+"""Number of the first line and the texts of a logical line → what it is."""
 
 
 def read(path: str) -> tuple[str, Diagnostic | None]:
@@ -48,8 +52,14 @@ def read(path: str) -> tuple[str, Diagnostic | None]:
         )
 
 
-def parse(path: str, text: str) -> tuple[ast.File, list[Diagnostic]]:
+def parse(path: str, text: str, known: Lines | None = None) -> tuple[ast.File, list[Diagnostic]]:
     """Parse the text of a `.tax` file.
+
+    Args:
+        path: the file's name, for spans.
+        text: its text.
+        known: what the lines of its former text were; those of this text afterwards. An editor asks for all lines
+            whenever one changes.
 
     Returns the file with every statement that could be read, and one diagnostic for each line that could not.
     Never raises for what the text contains.
@@ -62,6 +72,8 @@ def parse(path: str, text: str) -> tuple[ast.File, list[Diagnostic]]:
             )
         )
         text = text[1:]
+    known = {} if known is None else known
+    read_now: Lines = {}
     statements: list[ast.Statement] = []
     allowed: dict[int, frozenset[str]] = {}
     for first, lines in _logical_lines(text):
@@ -73,23 +85,23 @@ def parse(path: str, text: str) -> tuple[ast.File, list[Diagnostic]]:
         for i, line in enumerate(lines):
             if "\t" in line:
                 found.append(_tab(line, path, first + i))
-        statement = _statement(path, first, tuple(lines))
+        key: tuple[int | str, ...] = (first, *lines)
+        statement = (
+            known.get(key) or fastpath.statement(path, first, lines) or _parse_line(path, first, logical)
+        )
+        read_now[key] = statement
         if isinstance(statement, Diagnostic):
             found.append(statement)
         else:
             statements.append(statement)
+    known.clear()
+    known.update(read_now)
     begins = min((s.span.line for s in statements if not isinstance(s, ast.Comment)), default=1 << 60)
     if not any(
         d.severity == "error" and d.span.line < begins for d in found
     ):  # or else that line was the edition
         found += _edition(path, statements, text)
     return ast.File(path, text, tuple(statements), allowed), found
-
-
-@lru_cache(maxsize=20_000)
-def _statement(path: str, first: int, lines: tuple[str, ...]) -> ast.Statement | Diagnostic:
-    """What stands on a logical line. An editor asks again for all lines whenever one changes."""
-    return fastpath.statement(path, first, lines) or _parse_line(path, first, "\n".join(lines))
 
 
 def _logical_lines(text: str) -> Iterator[tuple[int, list[str]]]:

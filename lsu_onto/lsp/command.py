@@ -16,8 +16,9 @@ import click
 def lsp(search: tuple[str, ...], stdio: bool) -> None:
     """Serve an editor: findings as you type, hover, completion, renaming, quick fixes.
 
-    Speaks the Language Server Protocol over standard input and output, so an editor starts it, not you. The extension
-    in tools/editor does so for VS Code. Exit code 0: the editor said goodbye, 1: it vanished, 2: pygls is missing.
+    Speaks the Language Server Protocol over standard input and output, so an editor starts it, not you. For VS Code
+    the extension in tools/editor/vscode does. Exit code 0: the editor said goodbye, 1: it vanished, 2: pygls is
+    missing.
 
     \b
     Neovim 0.11, in init.lua:

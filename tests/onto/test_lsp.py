@@ -494,7 +494,7 @@ def test_without_pygls(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_help_says_how_to_set_up_an_editor() -> None:
-    text = CliRunner().invoke(main, ["lsp", "--help"]).stdout
+    text = " ".join(CliRunner().invoke(main, ["lsp", "--help"]).stdout.split())
     assert all(word in text for word in ("VS Code", "vim.lsp.config", "languages.toml", "docs/editor.md"))
 
 
