@@ -86,19 +86,19 @@ def guess(text: str, at: int, expected: set[str]) -> Guess | None:
 
 
 def _operator(text: str, before: str, rest: str, at: int) -> Guess | None:
-    start = max(0, at - 1)
-    both = text[start : at + 1]
+    signs = sorted(_OPERATORS, key=len, reverse=True)
+    if not before:
+        sign = next((sign for sign in (*signs, "->", *"=<>~!") if rest.startswith(sign)), None)
+        return sign and Guess("a relation without its class", at, at + len(sign),
+                              "write the class in front of it, or indent the line to continue the class above")  # fmt: skip
+    both = text[at - 1 : at + 1]
     if both in _OPERATORS:
-        return Guess(f"`{both}` is not an operator", start, at + 1, f"write `{_OPERATORS[both]}`",
+        return Guess(f"`{both}` is not an operator", at - 1, at + 1, f"write `{_OPERATORS[both]}`",
                      instead=_OPERATORS[both])  # fmt: skip
-    for sign in sorted(_OPERATORS, key=len, reverse=True):
+    for sign in signs:
         if rest.startswith(sign):
             return Guess(f"`{sign}` is not an operator", at, at + len(sign), f"write `{_OPERATORS[sign]}`",
                          instead=_OPERATORS[sign])  # fmt: skip
-    if not before and rest[:1] in tuple("=<>~!"):
-        return Guess(
-            "a relation without its class", at, at + 1, "indent the line to continue the class above it"
-        )
     return None
 
 

@@ -113,7 +113,7 @@ CASES: list[tuple[str, str, str, str, str | None]] = [
     ("-> void ", "~ void ", "TAX310", "`-> void` to ignore it", None),
     ("-> void ", "-> VOID ", "TAX003", "write `void`", None),
     ("-> void ", "-> ", "TAX003", "write `-> void` or `-> any`", None),
-    ("6  blurred", "→  blurred", "TAX003", "write `->`", None),
+    ("6  blurred", "→  blurred", "TAX003", "write the class in front of it", None),
     ("-> void ", "→ void ", "TAX003", "write `->`", None),
     ("-> void ", "- > void ", "TAX003", "write `->`", None),
     ("-> void ", "! any -> void ", "TAX003", "keep the relations, or `->`", None),
