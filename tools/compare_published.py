@@ -172,7 +172,7 @@ def set_text(ontology: Ontology, names: Sequence[str]) -> str:
     """A set in words; a set that lacks only a few classes is told by those."""
     every = set_names(ontology.source, range(len(ontology.source.classes) + 1))
     missing = [n for n in every if n not in names]
-    if len(missing) < len(names):
+    if 2 * len(missing) < len(names):
         return "any" + (" but " + " ".join(missing) if missing else "")
     return " ".join(names)
 
