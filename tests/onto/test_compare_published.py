@@ -145,7 +145,7 @@ def page_sections() -> Sections:
 
 @pytest.mark.skipif(not PAGE.is_file(), reason="no map has been compared yet")
 def test_the_page_is_current() -> None:
-    """Every set that the page states as ours is what the map says now; no class is left out; every departure has a why."""
+    """Every set that the page states as ours, and every why, is what the map says now; no class is left out."""
     sections = page_sections()
     assert sections, f"{PAGE} has no section"
     library = Library()
@@ -157,11 +157,13 @@ def test_the_page_is_current() -> None:
             n: tool.set_text(ontology, tool.allowed(ontology, r))
             for n, r in zip(names, ontology.rows, strict=True)
         }
+        whys = {n: tool.reason(r) for n, r in zip(names, ontology.rows, strict=True)}
         stated = {c[0].strip("`"): c[2] for c in departures} | same
         assert stated == now, f"{title}: run tools/compare_published.py, as the page says"
         assert len(departures) + len(same) == len(now), title
         for name, published, ours, why in departures:
             assert why.strip(), f"{title}: {name} departs without a note in the map"
+            assert why.replace("&lt;", "<").replace("\\|", "|") == whys[name.strip("`")], f"{title}: {name}"
             assert re.sub(r" \*\(.*", "", published) != ours, f"{title}: {name} does not depart"
         written = re.search(rf"^\| \[{re.escape(title)}\].*\| (\d+) \| (\d+) \| (\d+) \|$",
                             PAGE.read_text(encoding="utf-8"), re.MULTILINE)  # fmt: skip
