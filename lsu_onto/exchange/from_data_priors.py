@@ -38,7 +38,9 @@ class _Label:
 
 
 @dataclass
-class _Mapping:
+class Mapping:
+    """A `master_labels_<source>.csv`."""
+
     path: str
     source: str
     channels: list[tuple[Cell, Cell]]
@@ -57,7 +59,7 @@ def read(inputs: list[str], options: Options) -> Imported:
     for label in labels:
         for cell in label.cells:
             known.setdefault(cell.text, label)
-    mappings = [_mapping(p, found) for p in paths]
+    mappings = [read_mapping(p, found) for p in paths]
     if options.source:
         if len(mappings) > 1:
             raise ExchangeError(
@@ -72,7 +74,7 @@ def read(inputs: list[str], options: Options) -> Imported:
             Finding("info", "name", f"the dataset is called `{name}`, as a source has its name",
                     (labels_path, 1, 1), "`--name` chooses another")
         )  # fmt: skip
-    written = {Path(p).resolve(): _mapping(p, []) for p in options.source_from}
+    written = {Path(p).resolve(): read_mapping(p, []) for p in options.source_from}
     sections: list[str] = []
     maps: list[str] = []
     for m in mappings:
@@ -184,7 +186,8 @@ def _labels(path: str, found: list[Finding]) -> list[_Label]:
     return list(labels.values())
 
 
-def _mapping(path: str, found: list[Finding]) -> _Mapping:
+def read_mapping(path: str, found: list[Finding]) -> Mapping:
+    """The cells of a mapping with their places; what deserves a second look is added to `found`."""
     table = read_table(path)
     if len(table.header) < 2 or table.header[1].stripped.lower() != "name":
         have = ", ".join(f"`{c.stripped}`" for c in table.header[:3])
@@ -209,11 +212,11 @@ def _mapping(path: str, found: list[Finding]) -> _Mapping:
     if not channels:
         raise ExchangeError(f"{path}: there is no source class below the header")
     stem = Path(path).stem.removeprefix("master_labels").strip("_")
-    return _Mapping(path, identifier(stem.lower()) if stem else "master", channels, rows)
+    return Mapping(path, identifier(stem.lower()) if stem else "master", channels, rows)
 
 
 def _source(
-    m: _Mapping, origin: _Mapping | None, options: Options, found: list[Finding]
+    m: Mapping, origin: Mapping | None, options: Options, found: list[Finding]
 ) -> tuple[str, list[str | None], list[str]]:
     """Version, the name of each of the mapping's channels (None: not in the source), and a section to write."""
     labels = [c.stripped for _, c in m.channels]
@@ -267,7 +270,7 @@ def _source(
     )
 
 
-def _report(m: _Mapping, finding: Finding, found: list[Finding]) -> None:
+def _report(m: Mapping, finding: Finding, found: list[Finding]) -> None:
     """A finding that no class of the dataset can carry as its note."""
     found.append(finding)
     _, line, column = finding.place
@@ -275,7 +278,7 @@ def _report(m: _Mapping, finding: Finding, found: list[Finding]) -> None:
 
 
 def _map(
-    m: _Mapping, name: str, version: str, channels: list[str | None], labels: list[_Label],
+    m: Mapping, name: str, version: str, channels: list[str | None], labels: list[_Label],
     known: dict[str, _Label], labels_path: str, options: Options, found: list[Finding],
 ) -> list[str]:  # fmt: skip
     allowed: dict[int, dict[str, None]] = {id(x): {} for x in labels}
