@@ -108,7 +108,8 @@ def _grid(header: Sequence[str], body: Sequence[Sequence[str]]) -> str:
 
 def _pictures(dataset: TaxDataset, work: Path, folder: Path, name: str) -> str:
     c = dataset.constraint
-    own, channels = LabelReader(c), LabelReader(channel_constraint(c))
+    own = LabelReader(c, root=dataset.data_root, split=dataset.split)
+    channels = LabelReader(channel_constraint(c))
     indices = np.linspace(0, len(dataset) - 1, min(_SHOWN, len(dataset))).astype(int)
     lines = []
     for number, i in enumerate(indices):

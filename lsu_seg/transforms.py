@@ -6,12 +6,31 @@ from typing import Any
 
 import numpy as np
 import torch
-from mmcv.transforms import BaseTransform
+from mmcv.transforms import BaseTransform, LoadImageFromFile
 from mmengine.structures import PixelData
 from mmseg.datasets.transforms import PackSegInputs
+from PIL import Image
 
 from lsu_seg.encodings import LabelFileError
 from lsu_seg.registry import TRANSFORMS, register
+
+ORIENTATION = 0x0112
+"""The EXIF tag that asks a viewer to turn an image."""
+
+
+@register(TRANSFORMS)
+class LoadTaxImage(LoadImageFromFile):
+    """`LoadImageFromFile` that takes an image's pixels as they are stored, whatever its EXIF orientation says.
+
+    Label files have no orientation: turned images would no longer lie under their labels.
+    """
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(color_type="color_ignore_orientation", imdecode_backend="cv2", **kwargs)
+
+    def transform(self, results: dict[str, Any]) -> dict[str, Any] | None:
+        results["as_stored"] = True
+        return super().transform(results)
 
 
 @register(TRANSFORMS)
@@ -23,8 +42,8 @@ class LoadTaxAnnotations(BaseTransform):
     resolution), which they do not.
 
     Raises:
-        LabelFileError: an unreadable label, a value that the taxonomy does not list, or another size than the
-            image's.
+        LabelFileError: an unreadable label, a value that the taxonomy does not list, another size than the
+            image's, or an image that was turned as its EXIF orientation asks.
     """
 
     def transform(self, results: dict[str, Any]) -> dict[str, Any]:
@@ -36,10 +55,26 @@ class LoadTaxAnnotations(BaseTransform):
                 f"{path}: the label is {channels.shape[1]}x{channels.shape[0]} and the image `{results['img_path']}`"
                 f" {image[1]}x{image[0]}; they must be of one size, labels are never resized silently"
             )
+        if image is not None and not results.get("as_stored"):
+            _check_orientation(results["img_path"])
         results["gt_seg_map"] = channels
         results["gt_rows"] = rows
         results["seg_fields"].append("gt_seg_map")
         return results
+
+
+def _check_orientation(path: str) -> None:
+    """`LoadImageFromFile` turns images by their EXIF orientation; their labels stay as they are."""
+    try:
+        with Image.open(path) as image:
+            turned = image.getexif().get(ORIENTATION, 1)
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+        return  # no image that Pillow knows, so none with an orientation that OpenCV would obey
+    if turned not in (0, 1):
+        raise LabelFileError(
+            f"{path}: found EXIF orientation {turned}; expected none: the label's pixels lie as they are stored;"
+            " load images with `LoadTaxImage`, which ignores it, in place of `LoadImageFromFile`"
+        )
 
 
 @register(TRANSFORMS)

@@ -8,6 +8,7 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from lsu_seg.encodings.drawn import Drawing, Palette, read_json, wrong_json
+from lsu_seg.encodings.errors import LabelFileError
 from lsu_seg.encodings.raster import check_size
 
 _EXPECTED = "a JSON with `imgHeight`, `imgWidth` and `objects`, each with `label` and `polygon`"
@@ -38,6 +39,8 @@ def draw_polygons(path: Path, known: dict[str, int], max_pixels: int) -> Drawing
             code = palette.code(thing["label"])
             if code is not None:
                 drawer.polygon(corners, fill=code)
-    except (KeyError, TypeError, AttributeError) as error:
+    except LabelFileError:
+        raise
+    except (KeyError, TypeError, AttributeError, ValueError, OverflowError) as error:
         raise wrong_json(path, error, _EXPECTED) from error
     return Drawing(np.asarray(image).astype(np.uint16), palette.labels)
