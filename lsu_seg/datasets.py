@@ -13,7 +13,7 @@ from mmseg.datasets import BaseSegDataset
 
 import lsu_onto
 from lsu_seg.annotation import Annotation, channel_constraint
-from lsu_seg.encodings import void_index
+from lsu_seg.encodings import container, void_index
 from lsu_seg.layout import DatasetError, find_pairs
 from lsu_seg.registry import DATASETS, register
 
@@ -116,7 +116,7 @@ class TaxDataset(BaseSegDataset):
         for i in range(len(self)):
             info = self.get_data_info(i)
             for path in (info["img_path"], info["seg_map_path"]):
-                stat = Path(path).stat()
+                stat = container(Path(path)).stat()
                 digest.update(f"{info['key']} {stat.st_size} {stat.st_mtime_ns if times else ''}\n".encode())
         return digest.hexdigest()
 

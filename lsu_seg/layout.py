@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 
 from lsu_onto import Layout
-from lsu_seg.encodings import load_sheets
+from lsu_seg.encodings import container, load_sheets
 from lsu_seg.lists import ListError, read_list
 from lsu_seg.patterns import Found, Held, Pattern
 
@@ -203,7 +203,8 @@ def _pair(
         (labels, of_label, layout.labels, "image", images),
     ):
         if all(p in Pattern(pattern).names for p in told):
-            lonely = [f for f in files if f not in partners]
+            # A table of images holds every frame of a drive; those without a label were never meant to have one.
+            lonely = [f for f in files if f not in partners and (what == "image" or container(f) == f)]
             by_name = {o.stem.lower(): o for o in others} if lonely else {}
             out.alone += [f"{f} (no {what}{_why(f, by_name)})" for f in lonely]
 

@@ -1,7 +1,8 @@
 """File patterns with placeholders: which files match, and what their placeholders hold. No torch.
 
 `{name}` matches within one folder or file name, and the same name means the same text wherever it stands. Where a
-file name can be read in several ways (`{stem}_{view}.png` and `a_b_c.png`) all of them are given.
+file name can be read in several ways (`{stem}_{view}.png` and `a_b_c.png`) all of them are given. A Parquet table
+counts as a folder of the files in it.
 """
 
 from __future__ import annotations
@@ -12,6 +13,9 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
+
+from lsu_seg.encodings import SUFFIX, list_members
 
 Held = dict[str, str]
 """What the placeholders hold."""
@@ -64,14 +68,18 @@ class Pattern:
         ]
         for depth, part in enumerate(self.parts):
             last = depth == len(self.parts) - 1
+            open_end = last and len(part) > 1 and not part[-1]
             seen: dict[tuple[int, int], Path] = {}
             deeper = []
             for folder, held, above in open_:
                 for entry in _entries(folder, part, found):
                     ways = _read(part, entry.name, held)
-                    if not ways or (last and len(part) > 1 and not part[-1] and not _known(entry.name)):
+                    if not ways or (open_end and not (entry.member or _known(entry.name))):
                         continue
                     path = folder / entry.name
+                    if entry.member:
+                        found.files[path] = ways
+                        continue
                     try:
                         state = path.stat()
                     except OSError as error:
@@ -80,11 +88,11 @@ class Pattern:
                             if error.errno == errno.ELOOP
                             else "a link to nothing"
                         )
-                        found.notes.append(f"{path} is {loop if entry.is_symlink() else error.strerror}")
+                        found.notes.append(f"{path} is {loop if entry.link else error.strerror}")
                         continue
                     if last and path.is_file():
                         found.files[path] = ways
-                    elif not last and path.is_dir():
+                    elif not last and (path.is_dir() or path.suffix == SUFFIX):
                         here = (state.st_dev, state.st_ino)
                         if here in above:
                             found.notes.append(f"{path} leads back to a folder above it; not entered again")
@@ -96,11 +104,20 @@ class Pattern:
         return found
 
 
-def _entries(folder: Path, part: list[str], found: Found) -> Iterable[os.DirEntry[str]]:
-    """What lies in a folder, real folders before links to them."""
+class _Entry(NamedTuple):
+    name: str
+    link: bool = False
+    member: bool = False
+
+
+def _entries(folder: Path, part: list[str], found: Found) -> Iterable[_Entry]:
+    """What lies in a folder, real folders before links to them; or in a table."""
+    if folder.suffix == SUFFIX and folder.is_file():
+        yield from (_Entry(name, member=True) for name in list_members(folder))
+        return
     try:
         with os.scandir(folder) as scan:
-            entries = sorted(scan, key=lambda e: (e.is_symlink(), e.name))
+            entries = sorted((_Entry(e.name, e.is_symlink()) for e in scan), key=lambda e: (e.link, e.name))
     except NotADirectoryError:
         return
     except OSError as error:

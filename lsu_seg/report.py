@@ -19,7 +19,7 @@ import lsu_onto
 from lsu_onto import Constraint
 from lsu_seg.annotation import channel_constraint
 from lsu_seg.datasets import TaxDataset
-from lsu_seg.encodings import LabelReader, write_atomic
+from lsu_seg.encodings import LabelReader, read_bytes, write_atomic
 
 MODELS = {
     "teacher": "teacher",
@@ -114,7 +114,7 @@ def _pictures(dataset: TaxDataset, work: Path, folder: Path, name: str) -> str:
     lines = []
     for number, i in enumerate(indices):
         info = dataset.get_data_info(int(i))
-        image = np.asarray(Image.open(info["img_path"]).convert("RGB"))
+        image = np.asarray(Image.open(io.BytesIO(read_bytes(Path(info["img_path"])))).convert("RGB"))
         labels = [
             channels.rows(work / "pseudo" / kind / name / f"{info['key']}.png")
             for kind in ("raw", "constrained")

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
+import mmcv
 import numpy as np
 import torch
 from mmcv.transforms import BaseTransform, LoadImageFromFile
@@ -11,7 +13,7 @@ from mmengine.structures import PixelData
 from mmseg.datasets.transforms import PackSegInputs
 from PIL import Image
 
-from lsu_seg.encodings import LabelFileError
+from lsu_seg.encodings import LabelFileError, container, read_bytes
 from lsu_seg.registry import TRANSFORMS, register
 
 ORIENTATION = 0x0112
@@ -22,7 +24,8 @@ ORIENTATION = 0x0112
 class LoadTaxImage(LoadImageFromFile):
     """`LoadImageFromFile` that takes an image's pixels as they are stored, whatever its EXIF orientation says.
 
-    Label files have no orientation: turned images would no longer lie under their labels.
+    Label files have no orientation: turned images would no longer lie under their labels. Reads images inside
+    Parquet tables as well (Waymo).
     """
 
     def __init__(self, **kwargs: Any) -> None:
@@ -30,7 +33,13 @@ class LoadTaxImage(LoadImageFromFile):
 
     def transform(self, results: dict[str, Any]) -> dict[str, Any] | None:
         results["as_stored"] = True
-        return super().transform(results)
+        path = Path(results["img_path"])
+        if container(path) == path:
+            return super().transform(results)
+        image = mmcv.imfrombytes(read_bytes(path), flag=self.color_type, backend=self.imdecode_backend)
+        if self.to_float32:
+            image = image.astype(np.float32)
+        return results | {"img": image, "img_shape": image.shape[:2], "ori_shape": image.shape[:2]}
 
 
 @register(TRANSFORMS)

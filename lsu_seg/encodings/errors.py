@@ -13,15 +13,6 @@ def refuse(path: Path, found: str, expected: str, advice: str) -> LabelFileError
     return LabelFileError(f"{path}: found {found}; expected {expected}; {advice}")
 
 
-def read_bytes(path: Path) -> bytes:
-    """The bytes of a label file. Raises `LabelFileError` where there is none."""
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        found = f"no readable file ({error.strerror})"
-        raise refuse(path, found, "a label file", "check path and rights") from error
-
-
 _LOSSY = "go back to the original annotation and save as PNG: its pixels are not the annotated values"
 _MAGIC: tuple[tuple[bytes, str, str], ...] = (
     (b"\xff\xd8\xff", "a JPEG, which changes values into other valid ones", _LOSSY),

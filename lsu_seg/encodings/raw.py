@@ -11,7 +11,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from lsu_seg.encodings.errors import read_bytes, refuse
+from lsu_seg.encodings.errors import refuse
+from lsu_seg.encodings.members import container, read_bytes, read_member
 from lsu_seg.encodings.raster import Pixels, read_pixels
 
 MAX_PIXELS = 1 << 29
@@ -68,7 +69,14 @@ def read_raw_and_palette(
     kind, divisor = parse_encoding(encoding)
     if kind in ("polygons", "rle"):
         raise ValueError(f"`encoding: {encoding}` has no raw values in an image")
-    pixels = read_pixels(path, read_bytes(path), max_pixels)
+    if container(path) == path:
+        data = read_bytes(path)
+    else:
+        data, stated = read_member(path)
+        if stated not in (None, divisor):
+            advice = f"declare `encoding: id16/{stated}`"
+            raise refuse(path, f"labels with divisor {stated}", f"`encoding: {encoding}`", advice)
+    pixels = read_pixels(path, data, max_pixels)
     if kind in ("rgb", "panoptic-rgb"):
         return _raw_rgb(path, pixels, red_first=kind == "rgb"), None
     return _raw_id(path, pixels, kind, encoding, divisor), pixels.palette

@@ -7,13 +7,16 @@ that a taxonomy needs to find them. Rows are rows of `tiny.PARK`; `ROW_VOID` is 
 from __future__ import annotations
 
 import base64
+import io
 import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+import pyarrow as pa
 from PIL import Image
+from pyarrow import parquet
 from pycocotools import mask as coco
 from tiny import SOURCE
 
@@ -194,6 +197,25 @@ def write_masks(root: Path, split: str, drawn: Rows) -> None:
         (folder / f"{table}.json").write_text(json.dumps(content))
 
 
+def write_waymo(root: Path, split: str, drawn: Rows) -> None:
+    """Waymo v2: a table per component and segment; images of every frame, labels of some."""
+    for n, (stem, rows) in enumerate(drawn.items()):
+        frames = [1510593600000000 + n, 1510593600100000 + n]
+        keys = {
+            "key.segment_context_name": [stem] * 2, "key.frame_timestamp_micros": frames, "key.camera_name": [1, 1],
+        }  # fmt: skip
+        image, label = io.BytesIO(), io.BytesIO()
+        Image.fromarray(np.zeros((*rows.shape, 3), np.uint8)).save(image, "JPEG")
+        Image.fromarray((np.arange(1, 8)[rows] * 1000 + 3).astype(np.uint16)).save(label, "PNG")
+        table = pa.table(keys | {"[CameraImageComponent].image": [image.getvalue()] * 2})
+        one = pa.table({k: v[1:] for k, v in keys.items()} | {
+            "[CameraSegmentationLabelComponent].panoptic_label_divisor": pa.array([1000], pa.int32()),
+            "[CameraSegmentationLabelComponent].panoptic_label": [label.getvalue()]})  # fmt: skip
+        for component, content in (("camera_image", table), ("camera_segmentation", one)):
+            (root / split / component).mkdir(parents=True, exist_ok=True)
+            parquet.write_table(content, root / split / component / f"{stem}.parquet", row_group_size=1)
+
+
 def _pack_cityscapes(values: np.ndarray) -> np.ndarray:
     return np.where(values < 4, values, values * 1000 + 7)  # instances of things only
 
@@ -208,6 +230,9 @@ FORMS = {
                       numbered(list(range(6)), 60, np.uint16, lambda v: v * 1000 + 13)),
     "id16/256": Form(f"encoding: id16/256\nvoid: 255\n{LAYOUT}", list(range(6)),
                      numbered(list(range(6)), 255, np.uint16, lambda v: v * 256 + 255)),
+    "id16/1000, Waymo": Form(
+        "encoding: id16/1000\nvoid: 7\nimages: {split}/camera_image/{segment}.parquet/{frame}_{camera}\n"
+        "labels: {split}/camera_segmentation/{segment}.parquet/{frame}_{camera}\n", list(range(1, 7)), write_waymo),
     "instance-ids": Form(f"encoding: instance-ids\nvoid: 0\n{LAYOUT}", list(range(1, 7)),
                          numbered(list(range(1, 7)), 0, np.uint16, _pack_cityscapes)),
     "rgb": Form(f"encoding: rgb\nvoid: #000000\n{LAYOUT}", list(range(6)), write_colours),

@@ -5,13 +5,16 @@ from __future__ import annotations
 import json
 import pickle
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from forms import FORMS, Form, mask_of, save, write_tax
 from mmengine.registry import init_default_scope
 from PIL import Image, ImageDraw
+from pyarrow import parquet
 
 import lsu_onto
 from lsu_onto import ROW_UNKNOWN, ROW_VOID, Constraint
@@ -48,7 +51,7 @@ def test_every_form_is_read_back_to_the_row_that_was_drawn(tmp_path: Path, form:
     reader.prepare()
     assert len(pairs) == 2
     for pair in pairs:
-        stem = next(s for s in drawn if s in pair.image.name)
+        stem = next(s for s in drawn if s in pair.image.name or s in pair.image.parent.name)
         rows = reader.rows(pair.label)
         assert rows.dtype == np.int16
         assert np.array_equal(rows, np.where(drawn[stem] < 0, drawn[stem], drawn[stem] + first))
@@ -73,7 +76,9 @@ def test_every_form_runs_through_the_pipeline(tmp_path: Path, form: Form) -> Non
         assert {0, 255} <= set(channels.ravel().tolist())
 
 
-@pytest.mark.parametrize("name", [n for n in FORMS if "panoptic" not in n and n not in ("polygons", "rle")])
+@pytest.mark.parametrize(
+    "name", [n for n in FORMS if not n.startswith(("panoptic", "polygons", "rle", "id16/1000, "))]
+)
 def test_unlisted_numbers_and_colours_are_told(tmp_path: Path, name: str) -> None:
     constraint, _ = written(tmp_path, FORMS[name])
     pair = find_pairs(tmp_path / "data", constraint.layout, "train")[0]
@@ -233,6 +238,31 @@ def test_what_is_no_polygon_file_is_refused(tmp_path: Path, data: bytes, text: s
     path.write_bytes(data)
     with pytest.raises(LabelFileError, match=text):
         reader.rows(path)
+
+
+# --- tables ------------------------------------------------------------------------------------------------
+
+
+def test_labels_inside_tables(tmp_path: Path) -> None:
+    constraint, _ = written(tmp_path, FORMS["id16/1000, Waymo"])
+    pair = find_pairs(tmp_path / "data", constraint.layout, "train")[0]
+    assert pair.key == "train/camera_segmentation/x.parquet/1510593600100000_1"
+    with pytest.raises(
+        LabelFileError, match=r"divisor 1000; expected `encoding: id16/256`; declare `encoding: id16/1000`"
+    ):
+        LabelReader(replace(constraint, encoding="id16/256")).rows(pair.label)
+    with pytest.raises(LabelFileError, match=r"x\.parquet: found no row `7_1`"):
+        LabelReader(constraint).rows(pair.label.with_name("7_1"))
+    labels = tmp_path / "pseudo" / f"{pair.key}.png"  # lie in a folder that is called like the table
+    save(labels, np.full(SIZE, 3, np.uint8))
+    assert set(LabelReader(replace(constraint, encoding="id")).rows(labels).ravel().tolist()) == {2}
+    table = pair.label.parent
+    parquet.write_table(pa.table({"a": [1]}), table)
+    with pytest.raises(LabelFileError, match=r"x\.parquet: found columns a; expected Waymo's"):
+        find_pairs(tmp_path / "data", constraint.layout, "train")
+    table.write_bytes(b"PAR1?")
+    with pytest.raises(LabelFileError, match=r"x\.parquet: found no Parquet table"):
+        find_pairs(tmp_path / "data", constraint.layout, "train")
 
 
 # --- masks -------------------------------------------------------------------------------------------------
