@@ -104,11 +104,11 @@ def survey(root: str | Path, layout: Layout, split: str) -> Survey:
             _pair_by_list(root, layout, images, labels, out)
         else:
             _pair(images, labels, _edges(images, labels, _common(root, layout)), layout, split, out)
-    _same_but_for_case(itertools.chain(images, () if tables else labels), root, out)
+    _same_but_for_case(itertools.chain(images, () if tables else labels), out)
     out.pairs = sorted(
-        (replace(p, key=PurePosixPath(p.label.relative_to(root).as_posix()).with_suffix("").as_posix())
-         for p in out.pairs), key=lambda p: p.key,
-    )  # fmt: skip
+        (Pair(p.image, p.label, p.label.relative_to(root).with_suffix("").as_posix()) for p in out.pairs),
+        key=lambda p: p.key,
+    )
     return out
 
 
@@ -227,9 +227,10 @@ def _pair_by_list(
     if not path.is_file():
         raise DatasetError(f"{root}: there is no list `{layout.list}`{_nearest(root, layout.list)}")
     try:
-        listed = read_list(path, root, images, labels)
+        listed, notes = read_list(path, root, images, labels)
     except ListError as error:
         raise DatasetError(str(error)) from error
+    out.notes += notes
     rest = {i: images[i] for i, label in listed.items() if label is None}
     edges = [(i, label) for i, label in listed.items() if label is not None]
     if rest:
@@ -248,12 +249,12 @@ def _pair_by_tables(root: Path, layout: Layout, images: dict[Path, list[Held]], 
             out.alone.append(f"{root / name} (no image, but masks in {layout.segments})")
 
 
-def _same_but_for_case(files: Iterable[Path], root: Path, out: Survey) -> None:
+def _same_but_for_case(files: Iterable[Path], out: Survey) -> None:
     """Files that would be one on a disk that does not tell upper from lower case."""
     first: dict[str, Path] = {}
     for file in files:
-        other = first.setdefault(file.relative_to(root).as_posix().casefold(), file)
-        if other.name != file.name or other.parent != file.parent:
+        other = first.setdefault(str(file).casefold(), file)
+        if other is not file and other != file:
             out.doubles.append(f"{other} and {file} differ in case only; rename one of the two")
 
 

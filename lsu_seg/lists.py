@@ -13,11 +13,11 @@ class ListError(ValueError):
 
 def read_list(
     path: Path, root: Path, images: Iterable[Path], labels: Iterable[Path]
-) -> dict[Path, Path | None]:
-    """The listed images, each with its label where the line has one.
+) -> tuple[dict[Path, Path | None], list[str]]:
+    """The listed images, each with its label where the line has one, and notes for the user.
 
-    Blank lines, CRLF, a byte order mark and spaces around a path are tolerated. A path may begin anywhere below the
-    root, and may lack its suffix.
+    Blank lines, CRLF, a byte order mark, spaces around a path, a header and further columns are tolerated. A path may
+    begin anywhere below the root, and may lack its suffix.
 
     Raises:
         ListError: unreadable, an entry that is not there or could be several files, or one that stands twice.
@@ -31,41 +31,53 @@ def read_list(
     left, right = _Tails(images, root), _Tails(labels, root)
     out: dict[Path, Path | None] = {}
     first: dict[Path, int] = {}
-    problems = []
+    problems, astray = [], []
     for number, line in enumerate(text.splitlines(), 1):
         entry = line.strip().replace("\\", "/")
         if not entry:
             continue
-        found = _read(entry, left, right)
-        if found is None:
-            problems.append(f"{path}:{number}: `{entry}` is no image of this folder")
-        elif len(found[0]) > 1:
-            several = ", ".join(str(p.relative_to(root)) for p in found[0][:3])
+        image, label, has_label = _read(entry, left, right)
+        if not image:
+            if number > 1 or not re.fullmatch(r"[\w ]+([\t,;][\w ]+)+", entry):  # a header has no paths
+                problems.append(f"{path}:{number}: `{entry}` is no image of this folder")
+        elif len(image) > 1:
+            several = ", ".join(str(p.relative_to(root)) for p in image[:3])
             problems.append(f"{path}:{number}: `{entry}` could be {several}; write more of the path")
-        elif found[0][0] in first:
+        elif image[0] in first:
             problems.append(
-                f"{path}:{number}: `{entry}` stands there twice (first in line {first[found[0][0]]})"
+                f"{path}:{number}: `{entry}` stands there twice (first in line {first[image[0]]})"
             )
         else:
-            first[found[0][0]] = number
-            out[found[0][0]] = found[1]
+            first[image[0]] = number
+            out[image[0]] = label
+            astray += [number] if has_label and label is None else []
     if problems:
         shown = "\n  ".join(problems[:10])
         raise ListError(f"{path}: {len(problems)} entries cannot be used, e.g.\n  {shown}")
     if not out:
         raise ListError(f"{path}: the list is empty; expected one path a line")
-    return out
+    where = f"{path}: {len(astray)} labels are not where the list says (first in line"
+    return out, [f"{where} {astray[0]}); those that fit `labels:` are taken"] if astray else []
 
 
-def _read(entry: str, images: _Tails, labels: _Tails) -> tuple[list[Path], Path | None] | None:
-    """One line: an image, or an image and its label with white space, a comma or a semicolon between them."""
+def _read(entry: str, images: _Tails, labels: _Tails) -> tuple[list[Path], Path | None, bool]:
+    """One line: the image, its label, and whether it names a label. Between them white space, a comma or `;`."""
     if alone := images.find(entry):
-        return alone, None
-    for gap in re.finditer(r"\s*[\s,;]\s*", entry):  # paths may have spaces: the split that names two files
-        image, label = images.find(entry[: gap.start()]), labels.find(entry[gap.end() :])
-        if image and len(label) == 1:
-            return image, label[0]
-    return None
+        return alone, None, False
+    if re.search(r"[\t,;]", entry):  # columns: numbers among them may look like a name without its suffix
+        columns = sorted(re.split(r"\s*[\t,;]\s*", entry), key=len, reverse=True)
+        image = next((c for c in columns if images.find(c)), "")
+        if image:
+            others = [c for c in columns if c != image]
+            found = next((hit for c in others if len(hit := labels.find(c)) == 1), [None])
+            return images.find(image), found[0], bool(others)
+    astray: list[Path] = []
+    for gap in re.finditer(r"\s+", entry):  # paths may have spaces: the split that names two files
+        hit, label = images.find(entry[: gap.start()]), labels.find(entry[gap.end() :])
+        if hit and len(label) == 1:
+            return hit, label[0], True
+        astray = astray or hit
+    return astray, None, bool(astray)
 
 
 class _Tails:

@@ -77,9 +77,12 @@ class Pattern:
                     if not ways or (open_end and not (entry.member or _known(entry.name))):
                         continue
                     path = folder / entry.name
-                    if entry.member:
-                        found.files[path] = ways
-                        continue
+                    if entry.file:
+                        if last:
+                            found.files[path] = ways
+                            continue
+                        if path.suffix != SUFFIX:
+                            continue
                     try:
                         state = path.stat()
                     except OSError as error:
@@ -107,17 +110,22 @@ class Pattern:
 class _Entry(NamedTuple):
     name: str
     link: bool = False
+    file: bool = False
+    """Known to be a regular file, so that it need not be asked about: a big tree has 100,000 of them."""
     member: bool = False
 
 
 def _entries(folder: Path, part: list[str], found: Found) -> Iterable[_Entry]:
     """What lies in a folder, real folders before links to them; or in a table."""
     if folder.suffix == SUFFIX and folder.is_file():
-        yield from (_Entry(name, member=True) for name in list_members(folder))
+        yield from (_Entry(name, file=True, member=True) for name in list_members(folder))
         return
     try:
         with os.scandir(folder) as scan:
-            entries = sorted((_Entry(e.name, e.is_symlink()) for e in scan), key=lambda e: (e.link, e.name))
+            entries = sorted(
+                (_Entry(e.name, e.is_symlink(), e.is_file(follow_symlinks=False)) for e in scan),
+                key=lambda e: (e.link, e.name),
+            )
     except NotADirectoryError:
         return
     except OSError as error:

@@ -32,13 +32,6 @@ class UnknownValue(NamedTuple):
     y: int
 
 
-class LabelRows(NamedTuple):
-    """rows: int16 `[H, W]`, a row of d, `ROW_VOID`, or with `unknown="keep"` `ROW_UNKNOWN`. unknown: pixels."""
-
-    rows: NDArray[np.int16]
-    unknown: int
-
-
 @dataclass
 class RowTable:
     """Raw values → rows of d through one dense table: exact, and no replacement can hit a replaced value.

@@ -288,6 +288,7 @@ LISTED = Layout(("train", "val"), "{seq}/cam a/{stem}.jpg", "{seq}/id/{stem}.png
         "0/cam a/1\n1/cam a/2\n",
         "1.jpg\n2.jpg\n",
         "0\\cam a\\1.jpg\n2\n",
+        "id,im_path,label_path\n1,/0/cam a/1.jpg,/0/id/1.png\n2,/1/cam a/2.jpg,/1/id/2.png\n",
     ],
 )
 def test_a_list_says_what_is_in_a_split(tmp_path: Path, text: str) -> None:
@@ -303,7 +304,8 @@ def test_a_list_says_what_is_in_a_split(tmp_path: Path, text: str) -> None:
     [
         ("1\n2\n1\n", r"train\.lst:3: `1` stands there twice \(first in line 1\)"),
         ("1\n7\n", r"train\.lst:2: `7` is no image"),
-        ("1 3.png\n", "train.lst:1: `1 3.png` is no image"),
+        ("3,4\n5 3.png\n", r"train\.lst:2: `5 3\.png` could be"),
+        ("1\nimage,label\n", r"train\.lst:2: `image,label` is no image"),
         ("", "the list is empty"),
         ("5\n", r"`5` could be 0/cam a/5\.jpg, 1/cam a/5\.jpg; write more"),
         ("1\n3\n", r"1/cam a/3\.jpg \(no label\)"),
@@ -315,6 +317,14 @@ def test_lists_that_cannot_be_used(tmp_path: Path, text: str, message: str) -> N
     (tmp_path / "train.lst").write_text(text)
     with pytest.raises(DatasetError, match=message):
         find_pairs(tmp_path, LISTED, "train")
+
+
+def test_a_label_that_is_not_where_the_list_says(tmp_path: Path) -> None:
+    """ApolloScape's lists of road01 leave `_bin` out of the labels' names."""
+    touch(tmp_path, "0/cam a/1.jpg", "0/id/1.png")
+    (tmp_path / "train.lst").write_text("0/cam a/1.jpg\t0/id/1_old.png\n")
+    with pytest.warns(UserWarning, match=r"1 labels are not where the list says \(first in line 1\)"):
+        assert keys(tmp_path, LISTED) == ["0/id/1"]
 
 
 def test_lists_that_cannot_be_read(tmp_path: Path) -> None:
