@@ -5,15 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import mmcv
+import cv2
 import numpy as np
 import torch
-from mmcv.transforms import BaseTransform, LoadImageFromFile
+from mmcv.transforms import BaseTransform
 from mmengine.structures import PixelData
 from mmseg.datasets.transforms import PackSegInputs
 from PIL import Image
 
-from lsu_seg.encodings import LabelFileError, container, read_bytes
+from lsu_seg.encodings import LabelFileError, read_bytes
 from lsu_seg.registry import TRANSFORMS, register
 
 ORIENTATION = 0x0112
@@ -21,25 +21,28 @@ ORIENTATION = 0x0112
 
 
 @register(TRANSFORMS)
-class LoadTaxImage(LoadImageFromFile):
-    """`LoadImageFromFile` that takes an image's pixels as they are stored, whatever its EXIF orientation says.
+class LoadTaxImage(BaseTransform):
+    """Load an image as `LoadImageFromFile` does, but its pixels as they are stored, whatever its EXIF orientation says.
 
     Label files have no orientation: turned images would no longer lie under their labels. Reads images inside
-    Parquet tables as well (Waymo).
+    Parquet tables as well (Waymo). Adds `img` uint8 `[H, W, 3]` BGR, `img_shape` and `ori_shape`.
+
+    Raises:
+        LabelFileError: no such file, or no image that OpenCV can read.
     """
 
-    def __init__(self, **kwargs: Any) -> None:
-        super().__init__(color_type="color_ignore_orientation", imdecode_backend="cv2", **kwargs)
-
-    def transform(self, results: dict[str, Any]) -> dict[str, Any] | None:
-        results["as_stored"] = True
+    def transform(self, results: dict[str, Any]) -> dict[str, Any]:
         path = Path(results["img_path"])
-        if container(path) == path:
-            return super().transform(results)
-        image = mmcv.imfrombytes(read_bytes(path), flag=self.color_type, backend=self.imdecode_backend)
-        if self.to_float32:
-            image = image.astype(np.float32)
-        return results | {"img": image, "img_shape": image.shape[:2], "ori_shape": image.shape[:2]}
+        data = np.frombuffer(read_bytes(path), np.uint8)
+        image = cv2.imdecode(data, cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION) if len(data) else None
+        if image is None:
+            raise LabelFileError(f"{path}: found no image that OpenCV can read; get the file again")
+        return results | {
+            "img": image,
+            "img_shape": image.shape[:2],
+            "ori_shape": image.shape[:2],
+            "as_stored": True,
+        }
 
 
 @register(TRANSFORMS)

@@ -70,3 +70,12 @@ def test_image_and_label_of_different_size_are_refused(tmp_path: Path, pipeline:
         LabelFileError, match=r"the label is 40x24 and the image `.*a\.png` 20x12; .*never resized"
     ):
         dataset(tmp_path, pipeline)[0]
+
+
+@pytest.mark.parametrize("data", [b"", b"what?", b"\x89PNG\r\n\x1a\n"])
+def test_an_unreadable_image_is_named(tmp_path: Path, data: bytes) -> None:
+    write_park(tmp_path / "park", {"a": [0, 1]})
+    path = tmp_path / "park/images/train/a.png"
+    path.write_bytes(data)
+    with pytest.raises(LabelFileError, match=r"a\.png: found no image that OpenCV can read"):
+        dataset(tmp_path, STORED)[0]
