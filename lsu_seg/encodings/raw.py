@@ -78,11 +78,12 @@ def read_raw_and_palette(
             raise refuse(path, f"labels with divisor {stated}", f"`encoding: {encoding}`", advice)
     pixels = read_pixels(path, data, max_pixels)
     if kind in ("rgb", "panoptic-rgb"):
-        return _raw_rgb(path, pixels, red_first=kind == "rgb"), None
+        return raw_colours(path, pixels, red_first=kind == "rgb"), None
     return _raw_id(path, pixels, kind, encoding, divisor), pixels.palette
 
 
-def _raw_rgb(path: Path, pixels: Pixels, red_first: bool) -> NDArray[np.uint32]:
+def raw_colours(path: Path, pixels: Pixels, red_first: bool) -> NDArray[np.uint32]:
+    """Pixels → one number for each colour: 0xrrggbb, or 0xbbggrr."""
     array = pixels.array
     if pixels.kind == "palette" and pixels.palette is not None:
         if array.max(initial=0) >= len(pixels.palette):

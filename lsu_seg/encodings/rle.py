@@ -40,7 +40,7 @@ def draw_masks(folder: Path, image: str, known: dict[str, int]) -> Drawing:
     if image not in sheets:
         raise refuse(Path(image), f"no entry in {folder}", "a key frame of the split", "check `segments:`")
     sheet = sheets[image]
-    codes = np.zeros((sheet.height, sheet.width), np.uint16)
+    codes = np.zeros((sheet.height, sheet.width), np.uint16, order="F")  # as masks are: column by column
     palette = Palette(known)
     for label, mask in sheet.masks:
         code = palette.code(label)
@@ -54,8 +54,8 @@ def draw_masks(folder: Path, image: str, known: dict[str, int]) -> Drawing:
             expected = f"a compressed mask of {sheet.width}x{sheet.height}"
             raise refuse(folder, found, expected, "get the tables again") from error
         if code is not None:
-            codes[drawn != 0] = code
-    return Drawing(codes, palette.labels)
+            np.copyto(codes, code, where=drawn.view(bool))
+    return Drawing(np.ascontiguousarray(codes), palette.labels)
 
 
 def load_sheets(folder: Path) -> dict[str, Sheet]:
