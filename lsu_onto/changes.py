@@ -15,11 +15,13 @@ from collections.abc import Iterable, Iterator, Sequence
 from lsu_onto.diagnostics import Diagnostic, Span
 from lsu_onto.lang import syntax as ast
 from lsu_onto.library import Analysis
-from lsu_onto.model import Meaning, Ontology, Source, TaxClass, Taxonomy
+from lsu_onto.model import NAMED, Meaning, Ontology, Source, TaxClass, Taxonomy
 
 BUCKETS = {"TAX901": "LABEL", "TAX902": "CHANNEL", "TAX903": "CONSTRAINT", "TAX904": "RENAME"}
 
 VOID = "void"  # reserved, so that no class has this name
+Raw = int | str
+"""A raw value: a number, or a name where labels are names."""
 Names = dict[str, str]
 """Name of a class in the old version → its name in the new one."""
 
@@ -133,10 +135,20 @@ def _labels(
             _key(analysis, new, "encoding"), None, _key(past, old, "encoding"), "as it was",
         )  # fmt: skip
         return
+    nothing = [t.meta.get("background", "") for t in (old, new)]
+    if names.get(nothing[0], nothing[0]) != nothing[1]:
+        shown = [f"`{n}`" if n else "not annotated" for n in nothing]
+        yield Diagnostic(
+            "TAX901", f"pixels on which nothing is drawn were {shown[0]} and are {shown[1]}",
+            _key(analysis, new, "background"), None, _key(past, old, "background"), "as it was",
+        )  # fmt: skip
     # What a source's own labels store are its channels, which TAX902 is about; or colours.
     classes = not isinstance(old, Source) or old.encoding == "rgb"
     before, after = _raw(old, classes), _raw(new, classes)
-    moved: dict[tuple[str, str], list[int]] = {}
+    if old.encoding in NAMED:  # a further name for a class breaks nothing
+        known = old.by_other_name | old.by_name
+        after = {label: c for label, c in after.items() if label in known}
+    moved: dict[tuple[str, str], list[Raw]] = {}
     for value in sorted(before.keys() | after.keys()):
         was, now = before.get(value, ""), after.get(value, "")
         if (names.get(was, was) if was != VOID else was) != now:
@@ -151,14 +163,17 @@ def _labels(
             heir = names.get(was)
             here = void if was == VOID else new.classes[new.by_name[heir]].span if heir else new.span
         yield Diagnostic(
-            "TAX901", _moved(values, was, now, old.encoding == "rgb"), here, None, there,
+            "TAX901", _moved(values, was, now, old.encoding), here, None, there,
             f"{'it was' if len(values) == 1 else 'they were'} here" if there else "",
         )  # fmt: skip
 
 
-def _raw(t: Taxonomy, classes: bool) -> dict[int, str]:
-    """Raw value → class name, or `void`."""
-    table = dict.fromkeys(t.void, VOID)
+def _raw(t: Taxonomy, classes: bool) -> dict[Raw, str]:
+    """Raw value → class name, or `void`. Where labels are names: those of classes that are drawn."""
+    if t.encoding in NAMED:
+        names = (t.by_other_name | t.by_name).items()
+        return {name: t.classes[i].name for name, i in names if t.classes[i].ids}
+    table: dict[Raw, str] = dict.fromkeys(t.void, VOID)
     for c in t.classes if classes else ():
         if t.encoding == "rgb":
             values: Iterable[int] = c.colours if c.ids else ()
@@ -168,11 +183,16 @@ def _raw(t: Taxonomy, classes: bool) -> dict[int, str]:
     return table
 
 
-def _moved(values: Sequence[int], was: str, now: str, colours: bool) -> str:
+def _moved(values: Sequence[Raw], was: str, now: str, encoding: str) -> str:
     one = len(values) == 1
-    what = ("colour " if colours else "raw value ") if one else ("colours " if colours else "raw values ")
-    what += ", ".join(f"#{v:06x}" for v in values[:8]) if colours else _ranges(values)
-    if colours and len(values) > 8:
+    what = {"rgb": "colour", "polygons": "label", "rle": "label"}.get(encoding, "raw value") + "s " * (
+        not one
+    )
+    numbers = [v for v in values if isinstance(v, int)]
+    listed = encoding == "rgb" or not numbers
+    shown = ", ".join(f"#{v:06x}" if isinstance(v, int) else f"`{v}`" for v in values[:8])
+    what = f"{what.strip()} {shown if listed else _ranges(numbers)}"
+    if listed and len(values) > 8:
         what += f" and {len(values) - 8} more"
     if not was:
         return f"{what} {'is' if one else 'are'} new, as `{now}`"

@@ -17,15 +17,18 @@ class Annotation:
 
     Attributes:
         constraint: of the dataset's own label files, or of pseudo-labels (`channel_constraint`).
-        unknown: what becomes of raw values that the taxonomy does not list, see `encodings.check_known`.
+        unknown: what becomes of raw values that the taxonomy does not list, see `encodings.LabelReader`.
+        root, split: where the dataset lies; needed where side files explain its labels (`segments:`).
     """
 
     constraint: Constraint
     unknown: str = "error"
+    root: str | None = None
+    split: str = ""
 
     @cached_property
     def reader(self) -> LabelReader:
-        return LabelReader(self.constraint, unknown=self.unknown)
+        return LabelReader(self.constraint, unknown=self.unknown, root=self.root, split=self.split)
 
     def load(self, path: str) -> tuple[np.ndarray, np.ndarray]:
         """`(channels, rows)` of a label file.
@@ -62,4 +65,6 @@ def channel_constraint(constraint: Constraint) -> Constraint:
         raw_row=np.append(np.arange(k), ROW_VOID).astype(np.int16),
         palette=constraint.source_palette,
         encoding="id" if void < 256 else "id16",
+        raw_names=(),
+        background=ROW_VOID,
     )

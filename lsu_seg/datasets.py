@@ -13,7 +13,7 @@ from mmseg.datasets import BaseSegDataset
 
 import lsu_onto
 from lsu_seg.annotation import Annotation, channel_constraint
-from lsu_seg.encodings import void_index
+from lsu_seg.encodings import container, void_index
 from lsu_seg.layout import DatasetError, find_pairs
 from lsu_seg.registry import DATASETS, register
 
@@ -58,7 +58,7 @@ class TaxDataset(BaseSegDataset):
         if self.pseudo:
             self.annotation = Annotation(channel_constraint(self.constraint))
         else:
-            self.annotation = Annotation(self.constraint, unknown=unknown)
+            self.annotation = Annotation(self.constraint, unknown, data_root, split)
         metainfo = {
             "classes": list(self.constraint.source_classes),
             "palette": self.constraint.source_palette.tolist(),
@@ -70,6 +70,8 @@ class TaxDataset(BaseSegDataset):
 
     def load_data_list(self) -> list[dict[str, Any]]:
         pairs = find_pairs(self.data_root, self.constraint.layout, self.split)
+        if not self.pseudo:
+            self.annotation.reader.prepare()
         items = []
         for pair in pairs:
             label = self.pseudo / f"{pair.key}.png" if self.pseudo else pair.label
@@ -104,10 +106,17 @@ class TaxDataset(BaseSegDataset):
         Without times it is the same for a copy of the dataset on another machine.
         """
         digest = hashlib.sha256()
+        tables = self.annotation.reader.segments
+        for path in (
+            sorted(tables.glob("*.json")) if tables and tables.is_dir() else [tables] if tables else []
+        ):
+            digest.update(
+                f"{path.name} {path.stat().st_size} {path.stat().st_mtime_ns if times else ''}\n".encode()
+            )
         for i in range(len(self)):
             info = self.get_data_info(i)
             for path in (info["img_path"], info["seg_map_path"]):
-                stat = Path(path).stat()
+                stat = container(Path(path)).stat()
                 digest.update(f"{info['key']} {stat.st_size} {stat.st_mtime_ns if times else ''}\n".encode())
         return digest.hexdigest()
 

@@ -127,7 +127,7 @@ def relabel_dataset(taxonomy: str, fine: str, root: Path, split: str, output: Pa
     if output.resolve().is_relative_to(root.resolve()):
         raise RelabelError(f"{output}: the output must not be the input, or a folder inside it")
     pairs = find_pairs(root, fine_constraint.layout, split)
-    annotation = Annotation(fine_constraint)
+    annotation = Annotation(fine_constraint, root=str(root), split=split)
     for pattern in (coarse.layout.images, coarse.layout.labels):
         if "{stem}" not in pattern or re.search(r"\{(?!stem\}|split\})", pattern):
             raise RelabelError(

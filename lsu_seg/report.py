@@ -19,7 +19,7 @@ import lsu_onto
 from lsu_onto import Constraint
 from lsu_seg.annotation import channel_constraint
 from lsu_seg.datasets import TaxDataset
-from lsu_seg.encodings import LabelReader, write_atomic
+from lsu_seg.encodings import LabelReader, read_bytes, write_atomic
 
 MODELS = {
     "teacher": "teacher",
@@ -108,12 +108,13 @@ def _grid(header: Sequence[str], body: Sequence[Sequence[str]]) -> str:
 
 def _pictures(dataset: TaxDataset, work: Path, folder: Path, name: str) -> str:
     c = dataset.constraint
-    own, channels = LabelReader(c), LabelReader(channel_constraint(c))
+    own = LabelReader(c, root=dataset.data_root, split=dataset.split)
+    channels = LabelReader(channel_constraint(c))
     indices = np.linspace(0, len(dataset) - 1, min(_SHOWN, len(dataset))).astype(int)
     lines = []
     for number, i in enumerate(indices):
         info = dataset.get_data_info(int(i))
-        image = np.asarray(Image.open(info["img_path"]).convert("RGB"))
+        image = np.asarray(Image.open(io.BytesIO(read_bytes(Path(info["img_path"])))).convert("RGB"))
         labels = [
             channels.rows(work / "pseudo" / kind / name / f"{info['key']}.png")
             for kind in ("raw", "constrained")

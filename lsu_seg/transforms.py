@@ -2,16 +2,47 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import torch
 from mmcv.transforms import BaseTransform
 from mmengine.structures import PixelData
 from mmseg.datasets.transforms import PackSegInputs
+from PIL import Image
 
-from lsu_seg.encodings import LabelFileError
+from lsu_seg.encodings import LabelFileError, read_bytes
 from lsu_seg.registry import TRANSFORMS, register
+
+ORIENTATION = 0x0112
+"""The EXIF tag that asks a viewer to turn an image."""
+
+
+@register(TRANSFORMS)
+class LoadTaxImage(BaseTransform):
+    """Load an image as `LoadImageFromFile` does, but its pixels as they are stored, whatever its EXIF orientation says.
+
+    Label files have no orientation: turned images would no longer lie under their labels. Reads images inside
+    Parquet tables as well (Waymo). Adds `img` uint8 `[H, W, 3]` BGR, `img_shape` and `ori_shape`.
+
+    Raises:
+        LabelFileError: no such file, or no image that OpenCV can read.
+    """
+
+    def transform(self, results: dict[str, Any]) -> dict[str, Any]:
+        path = Path(results["img_path"])
+        data = np.frombuffer(read_bytes(path), np.uint8)
+        image = cv2.imdecode(data, cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION) if len(data) else None
+        if image is None:
+            raise LabelFileError(f"{path}: found no image that OpenCV can read; get the file again")
+        return results | {
+            "img": image,
+            "img_shape": image.shape[:2],
+            "ori_shape": image.shape[:2],
+            "as_stored": True,
+        }
 
 
 @register(TRANSFORMS)
@@ -23,8 +54,8 @@ class LoadTaxAnnotations(BaseTransform):
     resolution), which they do not.
 
     Raises:
-        LabelFileError: an unreadable label, a value that the taxonomy does not list, or another size than the
-            image's.
+        LabelFileError: an unreadable label, a value that the taxonomy does not list, another size than the
+            image's, or an image that was turned as its EXIF orientation asks.
     """
 
     def transform(self, results: dict[str, Any]) -> dict[str, Any]:
@@ -36,10 +67,26 @@ class LoadTaxAnnotations(BaseTransform):
                 f"{path}: the label is {channels.shape[1]}x{channels.shape[0]} and the image `{results['img_path']}`"
                 f" {image[1]}x{image[0]}; they must be of one size, labels are never resized silently"
             )
+        if image is not None and not results.get("as_stored"):
+            _check_orientation(results["img_path"])
         results["gt_seg_map"] = channels
         results["gt_rows"] = rows
         results["seg_fields"].append("gt_seg_map")
         return results
+
+
+def _check_orientation(path: str) -> None:
+    """`LoadImageFromFile` turns images by their EXIF orientation; their labels stay as they are."""
+    try:
+        with Image.open(path) as image:
+            turned = image.getexif().get(ORIENTATION, 1)
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+        return  # no image that Pillow knows, so none with an orientation that OpenCV would obey
+    if turned not in (0, 1):
+        raise LabelFileError(
+            f"{path}: found EXIF orientation {turned}; expected none: the label's pixels lie as they are stored;"
+            " load images with `LoadTaxImage`, which ignores it, in place of `LoadImageFromFile`"
+        )
 
 
 @register(TRANSFORMS)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
 
 from lsu_onto import Layout
-from lsu_seg.layout import DatasetError, find_pairs
+from lsu_seg.layout import DatasetError, find_pairs, overlap, survey
 
 FLAT = Layout(("train", "val"), "images/{split}/{stem}.png", "labels/{split}/{stem}.png")
 CITIES = Layout(
@@ -134,3 +135,210 @@ def test_no_match_says_where_the_path_ends(tmp_path: Path) -> None:
 def test_a_taxonomy_without_patterns(tmp_path: Path) -> None:
     with pytest.raises(DatasetError, match="has no `images:` and `labels:` patterns"):
         find_pairs(tmp_path, Layout(), "train")
+
+
+# --- what both patterns have in common ---------------------------------------------------------------------
+
+
+def test_only_the_common_placeholders_must_agree(tmp_path: Path) -> None:
+    """IDD: PNGs in part I, JPEGs in part II. GOOSE-Ex: three cameras whose names only the images have."""
+    idd = Layout((), "img/{seq}/{stem}_leftImg8bit.{suffix}", "gt/{seq}/{stem}_polygons.json")
+    touch(tmp_path, "img/1/a_leftImg8bit.png", "img/1/b_leftImg8bit.jpg", "img/1/notes_leftImg8bit.txt")
+    touch(tmp_path, "gt/1/a_polygons.json", "gt/1/b_polygons.json")
+    assert [(p.image.name, p.label.name) for p in find_pairs(tmp_path, idd, "any")] == [
+        ("a_leftImg8bit.png", "a_polygons.json"),
+        ("b_leftImg8bit.jpg", "b_polygons.json"),
+    ]
+    goose = Layout((), "images/{stem}_{camera}.png", "labels/{stem}_labelids.png")
+    touch(tmp_path, "images/s_0_front.png", "images/s_1_camera_left.png", "images/s_2_realsense.png")
+    touch(tmp_path, *(f"labels/s_{i}_labelids.png" for i in range(3)))
+    assert [p.image.name for p in find_pairs(tmp_path, goose, "any")] == [
+        "s_0_front.png", "s_1_camera_left.png", "s_2_realsense.png",
+    ]  # fmt: skip
+
+
+def test_patterns_that_share_nothing_are_refused(tmp_path: Path) -> None:
+    touch(tmp_path, "a/1.jpg", "b/1.png")
+    with pytest.raises(DatasetError, match="have no placeholder in common"):
+        find_pairs(tmp_path, Layout((), "a/{x}.jpg", "b/{y}.png"), "any")
+
+
+# --- BAD_INPUTS 25 to 35 -----------------------------------------------------------------------------------
+
+
+def test_two_files_of_one_stem_are_refused(tmp_path: Path) -> None:
+    layout = Layout((), "images/{stem}.{suffix}", "labels/{stem}.png")
+    touch(tmp_path, "images/a.jpg", "images/a.png", "images/b.jpg", "labels/a.png", "labels/b.png")
+    with pytest.raises(DatasetError, match="1 files of one name") as refusal:
+        find_pairs(tmp_path, layout, "any")
+    assert "labels/a.png has 2 images: " in str(refusal.value)
+    assert [p.key for p in survey(tmp_path, layout, "any").pairs] == ["labels/b"]
+    folders = Layout((), "{part}/{stem}.jpg", "labels/{stem}.png")
+    touch(tmp_path, "one/c.jpg", "two/c.jpg", "labels/c.png")
+    assert any("labels/c.png has 2 images" in d for d in survey(tmp_path, folders, "any").doubles)
+
+
+def test_names_that_differ_in_case_are_refused(tmp_path: Path) -> None:
+    touch(tmp_path, "images/train/a.png", "images/train/A.png", "labels/train/a.png", "labels/train/A.png")
+    with pytest.raises(DatasetError, match="differ in case only") as refusal:
+        find_pairs(tmp_path, FLAT, "train")
+    assert "2 files of one name" in str(refusal.value)
+    touch(tmp_path, "images/val/B.png", "labels/val/b.png")
+    with pytest.raises(DatasetError, match=r"images/val/B\.png \(no label; b\.png differs in case\)"):
+        find_pairs(tmp_path, FLAT, "val")
+
+
+def test_links_that_lead_back_are_told_and_not_followed(tmp_path: Path) -> None:
+    touch(tmp_path, "leftImg8bit/train/bonn/1_leftImg8bit.png", "gtFine/train/bonn/1_gtFine_labelIds.png")
+    (tmp_path / "leftImg8bit/train/loop").symlink_to(tmp_path / "leftImg8bit")
+    (tmp_path / "leftImg8bit/train/self").symlink_to(tmp_path / "leftImg8bit/train/self")
+    (tmp_path / "leftImg8bit/train/bonn/2_leftImg8bit.png").symlink_to(tmp_path / "gone")
+    with pytest.warns(UserWarning) as told:
+        assert len(find_pairs(tmp_path, CITIES, "train")) == 1
+    text = " | ".join(str(w.message) for w in told)
+    assert "train/loop leads back to a folder above it" in text
+    assert "train/self is a link that leads to itself" in text
+    assert "2_leftImg8bit.png is a link to nothing" in text
+
+
+def test_two_links_to_one_folder_are_not_counted_twice(tmp_path: Path) -> None:
+    touch(tmp_path, "leftImg8bit/train/bonn/1_leftImg8bit.png", "gtFine/train/bonn/1_gtFine_labelIds.png")
+    for part in ("leftImg8bit", "gtFine"):
+        (tmp_path / part / "train/again").symlink_to(tmp_path / part / "train/bonn")
+    with pytest.warns(UserWarning, match="train/again and .*train/bonn are one folder; counted once"):
+        (pair,) = find_pairs(tmp_path, CITIES, "train")
+    assert pair.image.parent.name == "bonn"
+
+
+def test_junk_is_passed_over_and_counted(tmp_path: Path) -> None:
+    layout = Layout((), "images/{stem}.{suffix}", "labels/{stem}.png")
+    touch(tmp_path, "images/a.jpg", "images/._a.jpg", "images/.DS_Store", "images/Thumbs.db", "labels/a.png")
+    found = survey(tmp_path, layout, "any")
+    assert len(found.pairs) == 1
+    assert sorted(p.name for p in found.junk) == [".DS_Store", "._a.jpg", "Thumbs.db"]
+
+
+def test_a_suffix_given_twice_is_seen(tmp_path: Path) -> None:
+    touch(
+        tmp_path, "images/train/a.png", "images/train/b.jpg.png", "labels/train/a.png", "labels/train/b.png"
+    )
+    with pytest.raises(DatasetError, match=r"\(no label; it has two suffixes, \.jpg and \.png\)"):
+        find_pairs(tmp_path, FLAT, "train")
+
+
+def test_a_folder_that_cannot_be_read_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    touch(tmp_path, *(f"leftImg8bit/train/{c}/1_leftImg8bit.png" for c in ("bonn", "ulm")))
+    touch(tmp_path, *(f"gtFine/train/{c}/1_gtFine_labelIds.png" for c in ("bonn", "ulm")))
+    scandir = os.scandir
+
+    def refuse(path: Path) -> object:
+        if str(path).endswith("leftImg8bit/train/ulm"):
+            raise PermissionError(13, "Permission denied")
+        return scandir(path)
+
+    monkeypatch.setattr("lsu_seg.patterns.os.scandir", refuse)
+    with pytest.raises(
+        DatasetError, match=r"1 folders that cannot be read, e\.g\.\n  .*ulm \(Permission denied\)"
+    ):
+        find_pairs(tmp_path, CITIES, "train")
+    assert len(survey(tmp_path, CITIES, "train").pairs) == 1
+
+
+# --- splits by folder, and lists ---------------------------------------------------------------------------
+
+RUGD = Layout(
+    ("train", "val"),
+    "images/{seq}/{stem}.png",
+    "labels/{seq}/{stem}.png",
+    split_values=(("train", "seq", ("park-2", "trail")), ("val", "seq", ("park-8",))),
+)
+
+
+def test_a_split_by_what_a_placeholder_holds(tmp_path: Path) -> None:
+    for part in ("images", "labels"):
+        touch(tmp_path, *(f"{part}/{seq}/1.png" for seq in ("park-2", "trail", "park-8", "creek")))
+    assert keys(tmp_path, RUGD) == ["labels/park-2/1", "labels/trail/1"]
+    assert keys(tmp_path, RUGD, "val") == ["labels/park-8/1"]
+    (tmp_path / "images/trail/1.png").unlink()
+    (tmp_path / "labels/trail/1.png").unlink()
+    with pytest.warns(UserWarning, match=r"nothing has `seq` trail \(split `train`\)"):
+        assert keys(tmp_path, RUGD) == ["labels/park-2/1"]
+
+
+def test_what_only_images_tell_selects_their_labels(tmp_path: Path) -> None:
+    layout = Layout(
+        ("a",), "images/{cam}/{stem}.png", "labels/{stem}.png", split_values=(("a", "cam", ("left",)),)
+    )
+    touch(tmp_path, "images/left/1.png", "images/right/2.png", "labels/1.png", "labels/2.png")
+    assert keys(tmp_path, layout, "a") == ["labels/1"]
+    (tmp_path / "labels/1.png").unlink()
+    with pytest.raises(DatasetError, match=r"left/1\.png \(no label\)"):
+        find_pairs(tmp_path, layout, "a")
+
+
+LISTED = Layout(("train", "val"), "{seq}/cam a/{stem}.jpg", "{seq}/id/{stem}.png", list="{split}.lst")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "0/cam a/1.jpg 0/id/1.png\n1/cam a/2.jpg 1/id/2.png\n",
+        "0/cam a/1.jpg\t0/id/1.png\n1/cam a/2.jpg\t1/id/2.png",
+        "\ufeff0/cam a/1.jpg, 0/id/1.png  \r\n\r\n  ./1/cam a/2.jpg;1/id/2.png\r\n",
+        "0/cam a/1\n1/cam a/2\n",
+        "1.jpg\n2.jpg\n",
+        "0\\cam a\\1.jpg\n2\n",
+        "id,im_path,label_path\n1,/0/cam a/1.jpg,/0/id/1.png\n2,/1/cam a/2.jpg,/1/id/2.png\n",
+    ],
+)
+def test_a_list_says_what_is_in_a_split(tmp_path: Path, text: str) -> None:
+    touch(
+        tmp_path, "0/cam a/1.jpg", "1/cam a/2.jpg", "1/cam a/3.jpg", "0/id/1.png", "1/id/2.png", "1/id/4.png"
+    )
+    (tmp_path / "train.lst").write_bytes(text.encode())
+    assert keys(tmp_path, LISTED) == ["0/id/1", "1/id/2"]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("1\n2\n1\n", r"train\.lst:3: `1` stands there twice \(first in line 1\)"),
+        ("1\n7\n", r"train\.lst:2: `7` is no image"),
+        ("3,4\n5 3.png\n", r"train\.lst:2: `5 3\.png` could be"),
+        ("1\nimage,label\n", r"train\.lst:2: `image,label` is no image"),
+        ("", "the list is empty"),
+        ("5\n", r"`5` could be 0/cam a/5\.jpg, 1/cam a/5\.jpg; write more"),
+        ("1\n3\n", r"1/cam a/3\.jpg \(no label\)"),
+    ],
+)
+def test_lists_that_cannot_be_used(tmp_path: Path, text: str, message: str) -> None:
+    touch(tmp_path, "0/cam a/1.jpg", "1/cam a/2.jpg", "1/cam a/3.jpg", "0/id/1.png", "1/id/2.png")
+    touch(tmp_path, "0/cam a/5.jpg", "1/cam a/5.jpg")
+    (tmp_path / "train.lst").write_text(text)
+    with pytest.raises(DatasetError, match=message):
+        find_pairs(tmp_path, LISTED, "train")
+
+
+def test_a_label_that_is_not_where_the_list_says(tmp_path: Path) -> None:
+    """ApolloScape's lists of road01 leave `_bin` out of the labels' names."""
+    touch(tmp_path, "0/cam a/1.jpg", "0/id/1.png")
+    (tmp_path / "train.lst").write_text("0/cam a/1.jpg\t0/id/1_old.png\n")
+    with pytest.warns(UserWarning, match=r"1 labels are not where the list says \(first in line 1\)"):
+        assert keys(tmp_path, LISTED) == ["0/id/1"]
+
+
+def test_lists_that_cannot_be_read(tmp_path: Path) -> None:
+    touch(tmp_path, "0/cam a/1.jpg", "0/id/1.png", "training.lst")
+    with pytest.raises(DatasetError, match=r"there is no list `train\.lst`; .*`training\.lst`"):
+        find_pairs(tmp_path, LISTED, "train")
+    (tmp_path / "train.lst").write_bytes(b"\xff\xfe1")
+    with pytest.raises(DatasetError, match=r"train\.lst: not UTF-8"):
+        find_pairs(tmp_path, LISTED, "train")
+
+
+def test_images_of_two_splits_are_found(tmp_path: Path) -> None:
+    touch(tmp_path, "0/cam a/1.jpg", "1/cam a/2.jpg", "0/id/1.png", "1/id/2.png")
+    (tmp_path / "train.lst").write_text("1\n2\n")
+    assert overlap(tmp_path, LISTED) == []
+    (tmp_path / "val.lst").write_text("2\n")
+    assert overlap(tmp_path, LISTED) == [(tmp_path / "1/cam a/2.jpg", "train", "val")]

@@ -1,0 +1,41 @@
+"""Label files → rows of d, and back to files: the one loader of label files. No torch.
+
+A label file is trusted for what it refuses: everything that would silently give other numbers than the annotators
+stored (lossy compression, scaled grey levels, dropped bits, half-read files, unlisted values) raises
+`LabelFileError` with the file, what was found, what was expected and what to do.
+
+`reader.py` is the entry point, `raster.py` reads images to the bit, `raw.py` finds raw values in them, `rows.py`
+turns these into rows; `panoptic.py`, `polygons.py` and `rle.py` read labels that are drawn or explained by JSON, and
+`members.py` finds files inside tables.
+"""
+
+from lsu_seg.encodings.errors import LabelFileError
+from lsu_seg.encodings.members import SUFFIX, container, list_members, read_bytes
+from lsu_seg.encodings.raw import MAX_PIXELS, parse_encoding, read_raw
+from lsu_seg.encodings.reader import Inspection, LabelReader, LabelRows
+from lsu_seg.encodings.rle import load_sheets
+from lsu_seg.encodings.rows import RowTable, UnknownValue, show_value, unknown_values
+from lsu_seg.encodings.write import VOID16, void_index, write_atomic, write_labels
+
+__all__ = [
+    "MAX_PIXELS",
+    "SUFFIX",
+    "VOID16",
+    "Inspection",
+    "LabelFileError",
+    "LabelReader",
+    "LabelRows",
+    "RowTable",
+    "UnknownValue",
+    "container",
+    "list_members",
+    "load_sheets",
+    "parse_encoding",
+    "read_bytes",
+    "read_raw",
+    "show_value",
+    "unknown_values",
+    "void_index",
+    "write_atomic",
+    "write_labels",
+]

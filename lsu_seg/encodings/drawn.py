@@ -1,0 +1,66 @@
+"""What encodings have in common in which labels are drawn one over another, and side files say what they are."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lsu_onto import ROW_SKIPPED
+from lsu_seg.encodings.errors import not_what_was_expected, refuse
+from lsu_seg.encodings.members import read_bytes
+
+
+class Drawing(NamedTuple):
+    """codes: uint16 `[H, W]`, 0 where nothing is drawn. labels: the name behind code i + 1, known or not."""
+
+    codes: NDArray[np.uint16]
+    labels: list[str]
+
+
+class Palette:
+    """Hands out codes for labels.
+
+    Args:
+        known: label → row of d, `ROW_SKIPPED` for what is not drawn.
+
+    >>> palette = Palette({"car": 0, "plate": ROW_SKIPPED})
+    >>> [palette.code(label) for label in ("car", "cargroup", "plate", "cat")]
+    [1, 1, None, 2]
+    """
+
+    def __init__(self, known: dict[str, int]) -> None:
+        self.known = known
+        self.labels: list[str] = []
+
+    def code(self, label: str) -> int | None:
+        """The code of a label, or None if it is not to be drawn."""
+        if label not in self.known and label.removesuffix("group") in self.known:
+            label = label.removesuffix(
+                "group"
+            )  # Cityscapes' way to say that instances could not be told apart
+        if self.known.get(label) == ROW_SKIPPED:
+            return None
+        if label not in self.labels:
+            self.labels.append(label)
+        return self.labels.index(label) + 1
+
+
+def read_json(path: Path, expected: str) -> Any:
+    """The content of a JSON file. Raises `LabelFileError` for anything else."""
+    data = read_bytes(path)
+    try:
+        return json.loads(data)
+    except ValueError as error:
+        if data.lstrip(b"\xef\xbb\xbf \t\r\n")[:1] in (b"{", b"["):
+            raise refuse(path, f"damaged JSON ({error})", expected, "get the file again") from error
+        raise not_what_was_expected(path, data, expected, "check `encoding:`") from error
+
+
+def wrong_json(path: Path, error: Exception, expected: str) -> Exception:
+    """The refusal of JSON of another form, given what was raised while it was read."""
+    found = f"no `{error.args[0]}`" if isinstance(error, KeyError) else f"another form ({error})"
+    return refuse(path, found, expected, "check `encoding:` and whether the file belongs to the dataset")

@@ -1,0 +1,74 @@
+"""The JSON beside panoptic PNGs (COCO, WildDash 2): which category each segment of an image has."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lsu_seg.encodings.drawn import read_json, wrong_json
+from lsu_seg.encodings.errors import LabelFileError, refuse
+
+_EXPECTED = (
+    "a panoptic JSON: `annotations`, each with `file_name` and `segments_info` of `id` and `category_id`"
+)
+
+
+class Segments(NamedTuple):
+    """The segments of all images, one after another: `ids[a:b]` of `category[a:b]`, with a, b from `where`."""
+
+    where: dict[str, tuple[int, int]]
+    ids: NDArray[np.uint32]
+    category: NDArray[np.uint32]
+
+
+def segments_of(table: Path, label: Path) -> tuple[NDArray[np.uint32], NDArray[np.uint32]]:
+    """Segment numbers and categories of one label file. Raises `LabelFileError` where the JSON lacks it."""
+    segments = load_segments(table)
+    if label.name not in segments.where:
+        known = next(iter(segments.where), "nothing")
+        advice = "take the JSON that belongs to these labels"
+        raise refuse(label, f"no entry in {table}", f"one of its file names, such as `{known}`", advice)
+    a, b = segments.where[label.name]
+    return segments.ids[a:b], segments.category[a:b]
+
+
+def load_segments(table: Path) -> Segments:
+    """Read the JSON, once per process (COCO's has 0.4 GB; forked workers share the parent's)."""
+    try:
+        stat = table.stat()
+    except OSError as error:
+        raise refuse(table, f"no readable file ({error.strerror})", _EXPECTED, "check `segments:`") from error
+    return _load(table, stat.st_mtime_ns, stat.st_size)
+
+
+@lru_cache(maxsize=4)
+def _load(table: Path, _mtime: int, _size: int) -> Segments:
+    content = read_json(table, _EXPECTED)
+    where: dict[str, tuple[int, int]] = {}
+    ids: list[int] = []
+    category: list[int] = []
+    try:
+        for annotation in content["annotations"]:
+            name, start = Path(annotation["file_name"]).name, len(ids)
+            ids += [s["id"] for s in annotation["segments_info"]]
+            category += [s["category_id"] for s in annotation["segments_info"]]
+            if name in where:
+                raise refuse(table, f"`{name}` twice", "one entry per label file", "remove one of the two")
+            if len(set(ids[start:])) < len(ids) - start:
+                found = f"a segment number twice in `{name}`"
+                raise refuse(table, found, "one category per segment", "get the file again")
+            where[name] = start, len(ids)
+        numbers = np.array(ids, np.int64), np.array(category, np.int64)
+        for values, what, top in zip(numbers, ("segment", "category"), (1 << 24, 1 << 32), strict=True):
+            if values.min(initial=0) < 0 or values.max(initial=0) >= top:
+                found = f"{what} numbers from {values.min()} to {values.max()}"
+                raise refuse(table, found, f"0 to {top - 1}", "get the file again")
+    except LabelFileError:
+        raise
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
+        raise wrong_json(table, error, _EXPECTED) from error
+    return Segments(where, numbers[0].astype(np.uint32), numbers[1].astype(np.uint32))

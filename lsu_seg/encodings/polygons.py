@@ -1,0 +1,46 @@
+"""Polygon files (Cityscapes, IDD) → codes, drawn as the datasets' own tools draw them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageDraw
+
+from lsu_seg.encodings.drawn import Drawing, Palette, read_json, wrong_json
+from lsu_seg.encodings.errors import LabelFileError
+from lsu_seg.encodings.raster import check_size
+
+_EXPECTED = "a JSON with `imgHeight`, `imgWidth` and `objects`, each with `label` and `polygon`"
+
+
+def draw_polygons(path: Path, known: dict[str, int], max_pixels: int) -> Drawing:
+    """Draw a polygon file: later objects over earlier ones, outlines included, `deleted` ones left out.
+
+    Args:
+        path: the JSON file. known: label → row of d, see `Palette`. max_pixels: refuse larger images.
+
+    Raises:
+        LabelFileError: not such a file.
+    """
+    content = read_json(path, _EXPECTED)
+    palette = Palette(known)
+    try:
+        size = int(content["imgWidth"]), int(content["imgHeight"])
+        check_size(path, *size, max_pixels)
+        # Pillow draws 8-bit and 32-bit images by one rule, so the depth does not show in the shapes.
+        many = len({o["label"] for o in content["objects"]}) > 255
+        image = Image.new("I" if many else "L", size, 0)
+        drawer = ImageDraw.Draw(image)
+        for thing in content["objects"]:
+            corners = [(x, y) for x, y in thing["polygon"]]
+            if thing.get("deleted") or len(corners) < 3:
+                continue
+            code = palette.code(thing["label"])
+            if code is not None:
+                drawer.polygon(corners, fill=code)
+    except LabelFileError:
+        raise
+    except (KeyError, TypeError, AttributeError, ValueError, OverflowError) as error:
+        raise wrong_json(path, error, _EXPECTED) from error
+    return Drawing(np.asarray(image).astype(np.uint16), palette.labels)

@@ -1,0 +1,132 @@
+"""Label files that store a number or a colour per pixel → raw values."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from lsu_seg.encodings.errors import refuse
+from lsu_seg.encodings.members import container, read_bytes, read_member
+from lsu_seg.encodings.raster import Pixels, read_pixels
+
+MAX_PIXELS = 1 << 29
+"""Largest label file that is read unless told otherwise (`max_pixels=`): 537 megapixels."""
+
+KINDS = ("id", "id16", "instance-ids", "rgb", "panoptic-rgb", "polygons", "rle")
+
+
+def parse_encoding(encoding: str) -> tuple[str, int]:
+    """Split an encoding into one of `KINDS` and a divisor.
+
+    >>> parse_encoding("rgb"), parse_encoding("id16/1000")
+    (('rgb', 1), ('id16', 1000))
+    """
+    if encoding in KINDS:
+        return encoding, 1
+    match = re.fullmatch(r"id16/([1-9][0-9]*)", encoding)
+    if match is None:
+        raise ValueError(f"unknown encoding `{encoding}`; known are {', '.join(KINDS)} and `id16/N`")
+    return "id16", int(match[1])
+
+
+def read_raw(path: str | os.PathLike[str], encoding: str, *, max_pixels: int = MAX_PIXELS) -> NDArray[Any]:
+    """Read the raw values of a label file, exactly as they are stored.
+
+    Args:
+        path: a PNG or lossless TIFF.
+        encoding: `id` (8-bit values or palette indices), `id16` (16-bit), `id16/N` (16-bit, raw = stored // N),
+            `instance-ids` (16-bit, raw = stored below 1000, else stored // 1000), `rgb` (raw = R<<16 | G<<8 | B),
+            or `panoptic-rgb` (raw = R | G<<8 | B<<16, the number of a segment).
+        max_pixels: refuse larger images before they are decoded.
+
+    Returns:
+        `[H, W]` uint8 for `id`, uint16 for 16-bit files, uint32 for colours.
+
+    Raises:
+        LabelFileError: not exactly readable under this encoding. ValueError: no such encoding, or one without
+            raw values in an image.
+
+    >>> import tempfile
+    >>> file = Path(tempfile.mkdtemp()) / "a.png"
+    >>> cv2.imwrite(str(file), np.array([[7, 26003]], np.uint16))
+    True
+    >>> read_raw(file, "id16/1000").tolist()
+    [[0, 26]]
+    """
+    return read_raw_and_palette(Path(path), encoding, max_pixels)[0]
+
+
+def read_raw_and_palette(
+    path: Path, encoding: str, max_pixels: int
+) -> tuple[NDArray[Any], NDArray[np.uint8] | None]:
+    """The raw values and, for a file of indices, its palette."""
+    kind, divisor = parse_encoding(encoding)
+    if kind in ("polygons", "rle"):
+        raise ValueError(f"`encoding: {encoding}` has no raw values in an image")
+    if container(path) == path:
+        data = read_bytes(path)
+    else:
+        data, stated = read_member(path)
+        if stated not in (None, divisor):
+            advice = f"declare `encoding: id16/{stated}`"
+            raise refuse(path, f"labels with divisor {stated}", f"`encoding: {encoding}`", advice)
+    pixels = read_pixels(path, data, max_pixels)
+    if kind in ("rgb", "panoptic-rgb"):
+        return raw_colours(path, pixels, red_first=kind == "rgb"), None
+    return _raw_id(path, pixels, kind, encoding, divisor), pixels.palette
+
+
+def raw_colours(path: Path, pixels: Pixels, red_first: bool) -> NDArray[np.uint32]:
+    """Pixels → one number for each colour: 0xrrggbb, or 0xbbggrr."""
+    array = pixels.array
+    if pixels.kind == "palette" and pixels.palette is not None:
+        if array.max(initial=0) >= len(pixels.palette):
+            raise refuse(
+                path, "an index beyond its palette", "a colour for each index", "write the file again"
+            )
+        array = pixels.palette[array]  # a palette stores exact colours, so nothing is lost
+    elif pixels.kind != "rgb":
+        raise refuse(
+            path, pixels.found, "RGB colours", "declare `encoding: id` or `id16` if it stores numbers"
+        )
+    # Four bytes per pixel, read as one number: 20 times as fast as shifting and adding channels.
+    order = cv2.COLOR_RGB2BGRA if red_first else cv2.COLOR_RGB2RGBA
+    packed: NDArray[np.uint32] = cv2.cvtColor(np.ascontiguousarray(array), order).view("<u4")[..., 0]
+    packed &= np.uint32(0xFFFFFF)
+    return packed
+
+
+def _raw_id(path: Path, pixels: Pixels, kind: str, encoding: str, divisor: int) -> NDArray[Any]:
+    bits, expected = (8, "8-bit values or palette indices") if kind == "id" else (16, "16-bit grey values")
+    expected = f"{expected} (`encoding: {encoding}`)"
+    array, dtype = pixels.array, np.uint8 if bits == 8 else np.uint16
+    if pixels.kind == "rgb":
+        if (array == array[..., :1]).all():
+            found = pixels.found + " with R = G = B: grey values stored three times"
+            advice = (
+                "save one channel as 8-bit grey PNG, or declare `encoding: rgb` and list the greys as colours"
+            )
+            raise refuse(path, found, expected, advice)
+        raise refuse(path, pixels.found, expected, "declare `encoding: rgb` if colours tell the classes")
+    if pixels.kind == "grey32":
+        if not (np.isfinite(array).all() and (array == np.floor(array)).all()):
+            raise refuse(path, pixels.found + " with fractions, NaN or Inf", expected, "write integers")
+        low, high = array.min(initial=0), array.max(initial=0)
+        if low < 0 or high >= 1 << bits:
+            raise refuse(
+                path, f"{pixels.found} from {low} to {high}", expected, "write each value into the range"
+            )
+    elif (pixels.kind == "grey16") != (bits == 16):
+        other = "id" if bits == 16 else "id16"
+        advice = f"declare `encoding: {other}` if that is how the files store values"
+        raise refuse(path, pixels.found, expected, advice)
+    values = array.astype(dtype)
+    if kind == "instance-ids":
+        return np.where(values < 1000, values, values // dtype(1000))
+    return values // dtype(divisor) if divisor < 1 << bits else np.zeros_like(values)

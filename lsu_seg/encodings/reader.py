@@ -1,0 +1,149 @@
+"""Label file → rows of d, whatever the encoding: the one entry point."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lsu_onto import ROW_UNKNOWN, ROW_VOID, Constraint
+from lsu_seg.encodings.drawn import Drawing
+from lsu_seg.encodings.panoptic import load_segments, segments_of
+from lsu_seg.encodings.polygons import draw_polygons
+from lsu_seg.encodings.raw import MAX_PIXELS, parse_encoding, read_raw_and_palette
+from lsu_seg.encodings.rle import draw_masks, load_sheets
+from lsu_seg.encodings.rows import RowTable, UnknownValue, unknown_values, unlisted
+
+
+class LabelRows(NamedTuple):
+    """rows: int16 `[H, W]`, a row of d, `ROW_VOID`, or with `unknown="keep"` `ROW_UNKNOWN`. unknown: pixels."""
+
+    rows: NDArray[np.int16]
+    unknown: int
+
+
+class Inspection(NamedTuple):
+    """rows: int16 `[H, W]`, a row of d, `ROW_VOID` or `ROW_UNKNOWN`. unknown: the unlisted values, by count."""
+
+    rows: NDArray[np.int16]
+    unknown: list[UnknownValue]
+
+
+@dataclass
+class LabelReader:
+    """Reads the label files of one dataset into rows of d. Picklable and cheap to construct.
+
+    Args:
+        constraint: gives encoding, raw values, and where side files lie.
+        unknown: what becomes of unlisted values: `"error"` refuses them; `"void"` turns them into `ROW_VOID` and
+            counts them; `"keep"` leaves `ROW_UNKNOWN`.
+        root, split: where the dataset lies; needed where the labels are explained by side files (`segments:`).
+
+    >>> import cv2, lsu_onto, tempfile
+    >>> file = Path(tempfile.mkdtemp()) / "a.png"
+    >>> cv2.imwrite(str(file), np.array([[1, 255, 77]], np.uint8))
+    True
+    >>> LabelReader(lsu_onto.load("demo_town", source="demo"), unknown="void").read(file)
+    LabelRows(rows=array([[ 0, -1, -1]], dtype=int16), unknown=1)
+    """
+
+    constraint: Constraint
+    unknown: str = "error"
+    max_pixels: int = MAX_PIXELS
+    root: str | None = None
+    split: str = ""
+    _table: RowTable = field(init=False, repr=False)
+    _palette_seen: bool = field(default=False, init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        self._kind = parse_encoding(self.constraint.encoding)[0]
+        if self.unknown not in ("error", "void", "keep"):
+            raise ValueError(f"unknown is {self.unknown!r}; it must be 'error', 'void' or 'keep'")
+        if self._kind in ("panoptic-rgb", "rle") and self.root is None:
+            raise ValueError(f"`encoding: {self._kind}` needs `root` and `split`, to find its `segments:`")
+        self._table = RowTable.of(self.constraint)
+        self._names = dict(zip(self.constraint.raw_names, self.constraint.raw_row.tolist(), strict=False))
+
+    @property
+    def segments(self) -> Path | None:
+        """The file or folder that explains the labels of this split, if the encoding has one."""
+        if self._kind not in ("panoptic-rgb", "rle") or self.root is None:
+            return None
+        return Path(self.root) / self.constraint.layout.segments.replace("{split}", self.split)
+
+    def prepare(self) -> None:
+        """Read side files now: their errors come early, and workers that are forked later share them."""
+        if self.segments:
+            (load_segments if self._kind == "panoptic-rgb" else load_sheets)(self.segments)
+
+    def read(self, path: str | os.PathLike[str]) -> LabelRows:
+        """int16 rows `[H, W]` and the number of unknown pixels. Raises `LabelFileError`.
+
+        `path` is the label file; under `rle` the image, whose masks are in the tables.
+        """
+        rows, values = self.inspect(path)
+        if values and self.unknown == "error":
+            raise unlisted(path, values, self.constraint)
+        if values and self.unknown == "void":
+            rows = np.where(rows == ROW_UNKNOWN, np.int16(ROW_VOID), rows)
+        return LabelRows(rows, sum(u.count for u in values))
+
+    def rows(self, path: str | os.PathLike[str]) -> NDArray[np.int16]:
+        """int16 `[H, W]`: a row of d, or `ROW_VOID`. Raises `LabelFileError`."""
+        return self.read(path).rows
+
+    def inspect(self, path: str | os.PathLike[str]) -> Inspection:
+        """Rows and unlisted values, whatever `unknown` says. Raises `LabelFileError` for unreadable files only."""
+        path = Path(path)
+        if self._kind == "polygons":
+            return self._drawn(draw_polygons(path, self._names, self.max_pixels))
+        if self._kind == "rle" and self.segments and self.root:
+            image = path.relative_to(self.root).as_posix()
+            return self._drawn(draw_masks(self.segments, image, self._names))
+        raw, palette = read_raw_and_palette(path, self.constraint.encoding, self.max_pixels)
+        if palette is not None and not self._palette_seen:
+            self._palette_seen = True  # one look per reader: a dataset has one palette
+            self._compare_palette(path, raw, palette)
+        if self._kind == "panoptic-rgb" and self.segments:
+            return self._panoptic(raw, *segments_of(self.segments, path))
+        rows = self._table.rows(raw)
+        return Inspection(rows, unknown_values(raw, rows))
+
+    def _drawn(self, drawing: Drawing) -> Inspection:
+        known = [self._names.get(label, ROW_UNKNOWN) for label in drawing.labels]
+        rows = np.array([self.constraint.background, *known], np.int16)[drawing.codes]
+        return Inspection(rows, unknown_values(drawing.codes, rows, lambda code: drawing.labels[code - 1]))
+
+    def _panoptic(
+        self, raw: NDArray[Any], ids: NDArray[np.uint32], category: NDArray[np.uint32]
+    ) -> Inspection:
+        """Segment numbers → rows through a table of this file. Number 0 is no segment unless the JSON has it."""
+        listed = dict(zip(self.constraint.raw.tolist(), self.constraint.raw_row.tolist(), strict=True))
+        of = dict(zip(ids.tolist(), category.tolist(), strict=True))
+        row = {0: self.constraint.background, **{i: listed.get(c, ROW_UNKNOWN) for i, c in of.items()}}
+        table = RowTable(
+            np.array(list(row), np.uint32), np.array(list(row.values()), np.int16), "panoptic-rgb"
+        )
+        rows = table.rows(raw)
+        return Inspection(
+            rows, unknown_values(raw, rows, lambda i: of.get(i, f"segment {i}, not in the JSON"))
+        )
+
+    def _compare_palette(self, path: Path, raw: NDArray[Any], palette: NDArray[np.uint8]) -> None:
+        if (palette == palette[:, :1]).all():
+            return  # a grey ramp says nothing about colours
+        listed = (self.constraint.raw_row >= 0) & np.isin(self.constraint.raw, raw)
+        values, rows = self.constraint.raw[listed], self.constraint.raw_row[listed]
+        for value, row in zip(values.tolist(), rows.tolist(), strict=True):
+            declared = self.constraint.palette[row]
+            if value < len(palette) and (palette[value] != declared).any():
+                name, found = self.constraint.classes[row], palette[value].tobytes().hex()
+                text = f"{path}: the file's palette has #{found} for value {value}, the taxonomy "
+                text += f"#{declared.tobytes().hex()} (`{name}`); the values are used, not the colours"
+                warnings.warn(text, stacklevel=3)
+                return

@@ -1,0 +1,96 @@
+"""Tables of run-length masks (nuImages) → codes, drawn in the order of the dataset's own tools."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from lsu_seg.encodings.drawn import Drawing, Palette, read_json, wrong_json
+from lsu_seg.encodings.errors import refuse
+
+_TABLES = ("category", "sample_data", "surface_ann", "object_ann")
+_EXPECTED = "nuImages' tables `category`, `sample_data`, `surface_ann` and `object_ann` (.json)"
+
+
+class Sheet(NamedTuple):
+    """What is drawn on one image: its size, and (category, compressed mask) in order."""
+
+    height: int
+    width: int
+    masks: list[tuple[str, dict[str, Any]]]
+
+
+def draw_masks(folder: Path, image: str, known: dict[str, int]) -> Drawing:
+    """Draw the masks of an image: surfaces, then objects in the order of their tokens.
+
+    Args:
+        folder: with the tables. image: its `filename` in `sample_data`. known: label → row of d, see `Palette`.
+
+    Raises:
+        LabelFileError: not in the tables, or a damaged mask.
+    """
+    from pycocotools import mask as coco
+
+    sheets = load_sheets(folder)
+    if image not in sheets:
+        raise refuse(Path(image), f"no entry in {folder}", "a key frame of the split", "check `segments:`")
+    sheet = sheets[image]
+    codes = np.zeros((sheet.height, sheet.width), np.uint16, order="F")  # as masks are: column by column
+    palette = Palette(known)
+    for label, mask in sheet.masks:
+        code = palette.code(label)
+        try:
+            counts = base64.b64decode(mask["counts"], validate=True)
+            drawn = coco.decode({"size": mask["size"], "counts": counts})
+            if drawn.shape != codes.shape:
+                raise ValueError(f"it is {drawn.shape[1]}x{drawn.shape[0]}")
+        except (KeyError, TypeError, ValueError, binascii.Error) as error:
+            found = f"a damaged mask of `{label}` on `{image}` ({error})"
+            expected = f"a compressed mask of {sheet.width}x{sheet.height}"
+            raise refuse(folder, found, expected, "get the tables again") from error
+        if code is not None:
+            np.copyto(codes, code, where=drawn.view(bool))
+    return Drawing(np.ascontiguousarray(codes), palette.labels)
+
+
+def load_sheets(folder: Path) -> dict[str, Sheet]:
+    """What is drawn on every key frame, by its file name. Read once per process.
+
+    Raises:
+        LabelFileError: a table is missing, or has another form.
+    """
+    paths = [folder / f"{name}.json" for name in _TABLES]
+    for path in paths:
+        if not path.is_file():
+            raise refuse(path, "no such file", _EXPECTED, "check `segments:` and the split")
+    return _load(folder, tuple((p.stat().st_mtime_ns, p.stat().st_size) for p in paths))
+
+
+@lru_cache(maxsize=4)
+def _load(folder: Path, _state: tuple[tuple[int, int], ...]) -> dict[str, Sheet]:
+    path = folder
+    try:
+        path = folder / "category.json"
+        names = {c["token"]: c["name"] for c in read_json(path, _EXPECTED)}
+        path = folder / "sample_data.json"
+        frames = {
+            s["token"]: (s["filename"], Sheet(int(s["height"] or 0), int(s["width"] or 0), []))
+            for s in read_json(path, _EXPECTED)
+            if s["is_key_frame"]
+        }
+        for table in ("surface_ann", "object_ann"):
+            path = folder / f"{table}.json"
+            annotations = read_json(path, _EXPECTED)
+            if table == "object_ann":
+                annotations.sort(key=lambda a: a["token"])
+            for a in annotations:
+                if a["mask"] is not None and a["sample_data_token"] in frames:
+                    frames[a["sample_data_token"]][1].masks.append((names[a["category_token"]], a["mask"]))
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise wrong_json(path, error, _EXPECTED) from error
+    return dict(frames.values())

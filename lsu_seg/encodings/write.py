@@ -1,0 +1,79 @@
+"""Labels → files: the form in which pseudo-labels are stored."""
+
+from __future__ import annotations
+
+import io
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from lsu_onto import VOID
+
+VOID16 = 65535
+"""The void index of 16-bit label files, where there are too many classes for 8 bits."""
+
+
+def void_index(num_classes: int) -> int:
+    """The void value in label files with this many classes: 255, or 65535 where 255 may be a class.
+
+    >>> void_index(19), void_index(255), void_index(256)
+    (255, 255, 65535)
+    """
+    if not 0 < num_classes <= VOID16:
+        raise ValueError(f"num_classes is {num_classes}; label files hold 1 to {VOID16} classes")
+    return VOID if num_classes <= VOID else VOID16
+
+
+def write_labels(path: str | os.PathLike[str], labels: NDArray[Any], palette: NDArray[np.uint8]) -> None:
+    """Write source-taxonomy labels: an 8-bit palette PNG, or 16-bit grey where K classes do not fit.
+
+    Args:
+        path: the final name; the folder must exist. Never holds half a file (see `write_atomic`).
+        labels: integer `[H, W]`, channels 0..K-1 or `void_index(K)`.
+        palette: uint8 `[K, 3]` RGB; void is black.
+
+    Raises:
+        ValueError: a label that is neither a channel nor void. OSError: the disk's word.
+    """
+    num_classes = len(palette)
+    void = void_index(num_classes)
+    labels = np.asarray(labels)
+    if labels.ndim != 2 or labels.dtype.kind not in "iu":
+        raise ValueError(f"{path}: labels must be integer [H, W], not {labels.dtype} {list(labels.shape)}")
+    wrong = (labels != void) & ((labels < 0) | (labels >= num_classes))
+    if wrong.any():
+        raise ValueError(
+            f"{path}: label {labels[wrong][0]} is neither void ({void}) nor one of {num_classes} classes"
+        )
+    if void == VOID:
+        image = Image.fromarray(labels.astype(np.uint8))
+        colours = np.zeros((256, 3), np.uint8)
+        colours[:num_classes] = palette
+        image.putpalette(colours.tobytes())
+    else:
+        image = Image.fromarray(labels.astype(np.uint16))
+    buffer = io.BytesIO()
+    image.save(buffer, "PNG")
+    write_atomic(path, buffer.getvalue())
+
+
+def write_atomic(path: str | os.PathLike[str], data: bytes) -> None:
+    """Write a file whole or not at all: temporary file in the same folder, fsync, rename.
+
+    The temporary name is short (long names stay writable) and starts with a dot (scans pass over it).
+    """
+    path = Path(path)
+    temporary = path.parent / f".{os.getpid():x}-{os.urandom(4).hex()}.tmp"
+    try:
+        with temporary.open("xb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)  # noqa: PTH105 - the atomic one, by its documented name
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
