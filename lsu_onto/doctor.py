@@ -37,6 +37,7 @@ EXTRAS = {
     "labels": "`lsu-onto init --from-labels`",
     "skos": "`lsu-onto export --to skos`",
     "lsp": "`lsu-onto lsp`, for editors",
+    "parquet": "Waymo labels, which come as Parquet tables",
 }
 """The extras that a user may want, and what for."""
 
