@@ -258,7 +258,7 @@ def test_labels_go_on_where_they_were_stopped(project: Project, monkeypatch: pyt
         written.append(str(path))
 
     with monkeypatch.context() as patch:
-        patch.setattr("lsu_seg.encodings.write_atomic", stop_at_fifth)
+        patch.setattr("lsu_seg.encodings.write.write_atomic", stop_at_fifth)
         with pytest.raises(KeyboardInterrupt):
             project.run(cfg)
     kept = {Path(f): Path(f).stat().st_mtime_ns for f in written}
