@@ -149,13 +149,18 @@ def unmapped(o: Ontology) -> Findings:
         return
     separate = o.span.file != o.dataset.span.file or o.span != o.dataset.span
     for i, c in enumerate(o.dataset.classes):
-        if i not in mapped:
-            line = f"{c.name} -> void" if separate else "-> void"
-            yield Diagnostic("TAX301", f"`{c.name}` is mapped to nothing in `{o.source.name}`",
-                             o.span if separate else c.span,
-                             f"relate it to a class, or write `{line}` to ignore its pixels",
-                             c.span if separate else None, "declared here",
-                             ignore_class(o, i, separate))  # fmt: skip
+        if i in mapped:
+            continue
+        what = f"`{c.name}` is mapped to nothing in `{o.source.name}`"
+        if separate:
+            help_ = f"relate it to a class, or write `{c.name} -> void` to ignore its pixels"
+            yield Diagnostic("TAX301", what, o.span, help_, c.span, "declared here", ignore_class(o, i, True))
+        elif (c.span.file, c.span.line) < (o.span.file, o.span.line) or c.span.file != o.span.file:
+            help_ = f"repeat the line of `{c.name}` here with a relation, or `-> void`"
+            yield Diagnostic("TAX301", what, o.span, help_, c.span, "declared here")
+        else:
+            help_ = "relate it to a class, or write `-> void` to ignore its pixels"
+            yield Diagnostic("TAX301", what, c.span, help_, fix=ignore_class(o, i, False))
 
 
 def _positive(row: MapRow) -> Iterator[tuple[Relation, Target]]:

@@ -138,6 +138,9 @@ RULES: dict[str, Rule] = {
             "tax 1\nsource demo v1",
             "tax 1\nsource demo v1\n0 road",
         ),
+        _rule("TAX014", "error", "key given twice",
+              "only one of the values could count, and which one would be a guess.",
+              "void: 255\nvoid: 0", "void: 0,255"),
         # 1xx: identity
         _rule("TAX101", "error", "class name used twice",
               "a name stands for one class.",

@@ -271,10 +271,9 @@ def _make(name: str, target: Path, labels: tuple[str, ...], **options: Any) -> l
 def _check_encoding(encoding: str) -> None:
     import re
 
-    from lsu_onto.resolve import ENCODINGS
+    from lsu_onto.keys import ENCODINGS
 
-    plain = {"auto", *ENCODINGS} - {"id16/N"}
-    if encoding not in plain and not re.fullmatch(r"id16/[1-9]\d{0,4}", encoding):
+    if encoding not in ("auto", *ENCODINGS) and not re.fullmatch(r"id16/[1-9]\d{0,4}", encoding):
         known = ", ".join(f"`{e}`" for e in ENCODINGS)
         raise click.UsageError(f"`{encoding}` is no encoding; known are {known}, and `auto`")
 

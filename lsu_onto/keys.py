@@ -1,16 +1,147 @@
-"""Keys whose values only make sense beside others, wherever in the section these stand."""
+"""The keys of a taxonomy: what there is, what each means, and which values it can have."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 
 from lsu_onto import model
 from lsu_onto.diagnostics import Diagnostic, Fix, Span, did_you_mean, suggest
 from lsu_onto.lang import syntax as ast
 
+KEYS = {
+    "title": "the full name",
+    "url": "where it is published",
+    "paper": "the paper that describes it",
+    "cite": "how to cite it",
+    "licence": "under what terms it may be used",
+    "license": "under what terms it may be used",
+    "confidence": "how sure one is of the relations below",
+    "source-of-labels": "where the list of classes was taken from",
+    "encoding": "how raw values are stored: `id`, `id16`, `id16/1000`, `rgb`",
+    "void": 'raw values that mean "not annotated": `255`, `0,255`, `250..255`, or colours under `rgb`',
+    "background": "the class of pixels on which nothing is drawn, where labels are shapes or segments",
+    "splits": "the names of the splits",
+    "images": "where images lie below the root: `images/{split}/{stem}.jpg`",
+    "labels": "where label files lie below the root: `labels/{split}/{stem}.png`",
+    "segments": "where the JSON tables of `panoptic-rgb` and `rle` lie",
+    "list": "where the list of a split's files lies",
+}
+
+SPLIT = "the split of this name has the files whose placeholder is one of these: `scene = park-8 trail-5`"
+"""The keys `split-NAME`."""
+
+ENCODINGS = {
+    "id": "8-bit images or palette indices",
+    "id16": "16-bit images",
+    "id16/1000": "16-bit images; the class is the stored value // 1000",
+    "instance-ids": "16-bit images: the value below 1000, else value // 1000 (Cityscapes)",
+    "rgb": "the colour is the raw value",
+    "panoptic-rgb": "colours are numbers of segments; the JSON of `segments:` has their categories",
+    "polygons": "a JSON of labelled polygons per image",
+    "rle": "tables of masks in the folder `segments:`",
+}
+"""`id16/N` for any N, and the others as they stand."""
+
 _DRAWN = ("panoptic-rgb", "polygons", "rle")
 """Encodings with pixels on which nothing is drawn."""
+
+
+@dataclass
+class Keys:
+    """The keys of one section: what it inherits and what it says itself."""
+
+    meta: dict[str, str]
+    encoding: str
+    void: tuple[int, ...]
+    found: list[Diagnostic] = field(default_factory=list)
+
+    def error(self, code: str, message: str, span: Span, help: str, fix: Fix | None = None) -> None:
+        self.found.append(Diagnostic(code, message, span, help, fix=fix))
+
+
+def read(statements: Sequence[ast.Statement], base: model.Dataset | None) -> Keys:
+    """The keys among the statements of a section, on top of those of the dataset that it extends."""
+    keys = Keys(dict(base.meta), base.encoding, base.void) if base else Keys({}, "id", ())
+    first: dict[str, ast.Meta] = {}
+    for s in statements:
+        if not isinstance(s, ast.Meta):
+            continue
+        key, value = s.key.text, s.value.text
+        if key in first:
+            again = Diagnostic("TAX014", f"`{key}:` is already given", s.key.span, "keep one of the two",
+                               first[key].key.span, "first here")  # fmt: skip
+            keys.found.append(again)
+            continue
+        first[key] = s
+        keys.meta[key] = value
+        if key not in KEYS and not key.startswith("split-"):
+            hit = did_you_mean(key, KEYS)
+            fix = Fix.write(f"{hit}:", s.key.span) if hit else None
+            known = f"known are {', '.join(f'`{k}:`' for k in KEYS)}"
+            keys.error("TAX008", f"unknown key `{key}`", s.key.span, suggest(key, KEYS) or known, fix)
+        if not value:
+            keys.error("TAX012", f"`{key}:` has no value", s.span, "write one, or take the line out")
+        elif key in ("images", "labels", "segments", "list"):
+            _pattern(keys, s)
+    if "encoding" in first:
+        keys.encoding = _encoding(keys, first["encoding"])
+    if "void" in first:
+        keys.void = _void(keys, first["void"])
+    return keys
+
+
+def _pattern(keys: Keys, s: ast.Meta) -> None:
+    """A file pattern is relative and has `{name}` placeholders."""
+    value, place = s.value.text, s.value.span
+    rest = re.sub(r"\{[A-Za-z_]\w*\}", "", value)
+    if value.startswith("/") or re.match(r"[A-Za-z]:", value) or ".." in value.split("/"):
+        keys.error(
+            "TAX012", f"`{value}` leaves the dataset's folder", place, "write it relative to `data_root`"
+        )
+    elif s.key.text in ("segments", "list") and set(re.findall(r"\{(\w+)\}", value)) - {"split"}:
+        what = f"`{s.key.text}:` names one file per split"
+        keys.error("TAX012", what, place, "its only placeholder is `{split}`")
+    elif "{" in rest or "}" in rest:
+        what = f"`{value}` has a brace that is no placeholder"
+        keys.error("TAX012", what, place, "a placeholder is `{name}` with letters, digits and `_`")
+
+
+def _encoding(keys: Keys, s: ast.Meta) -> str:
+    value = s.value.text
+    if value in ENCODINGS or re.fullmatch(r"id16/[1-9]\d{0,4}", value):
+        return value
+    hit = did_you_mean(value, ENCODINGS)
+    fix = Fix.write(hit, s.value.span) if hit and value else None
+    known = f"one of {', '.join(f'`{e}`' for e in ENCODINGS)}"
+    keys.error("TAX012", f"unknown encoding `{value}`", s.value.span, known, fix)
+    return "id"
+
+
+def _void(keys: Keys, s: ast.Meta) -> tuple[int, ...]:
+    """Raw values: numbers, ranges, or colours under `encoding: rgb`."""
+    encoding, place = keys.encoding, s.value.span
+    ranges: list[tuple[int, int]] = []
+    for word in dict.fromkeys(re.split(r"[\s,]+", s.value.text)):
+        numbers = re.fullmatch(r"(\d{1,10})(?:\.\.(\d{1,10}))?", word)
+        if encoding in model.NAMED:
+            what = f"`encoding: {encoding}` stores names, and void is none"
+            keys.error("TAX012", what, place, "write the label as a class, and `-> void` behind it")
+        elif encoding == "rgb" and re.fullmatch(r"#[0-9A-Fa-f]{6}", word):
+            ranges.append((int(word[1:], 16), int(word[1:], 16)))
+        elif encoding != "rgb" and numbers and int(numbers[2] or numbers[1]) - int(numbers[1]) < 65536:
+            ranges.append((int(numbers[1]), int(numbers[2] or numbers[1])))
+        else:
+            wanted = (
+                "colours such as `#000000`" if encoding == "rgb" else "numbers such as `0,255` or `250..255`"
+            )
+            what = f"`{word}` is not a raw value of `encoding: {encoding}`"
+            keys.error("TAX012", what, place, f"expected {wanted}")
+    values: list[int] = []
+    for low, high in sorted(ranges):  # they may overlap, and be many
+        values += range(max(low, values[-1] + 1 if values else 0), high + 1)
+    return tuple(values)
 
 
 def misfits(s: ast.Meta, t: model.Taxonomy) -> Iterator[Diagnostic]:
@@ -41,7 +172,7 @@ def misfits(s: ast.Meta, t: model.Taxonomy) -> Iterator[Diagnostic]:
         words = re.fullmatch(r"(\w+)\s*=\s*\S.*", value)
         if split not in t.splits:
             hint = suggest(split, t.splits, "name it in `splits:`")
-            close = did_you_mean(split, t.splits)
+            close = did_you_mean(split, [n for n in t.splits if f"split-{n}" not in t.meta])
             yield wrong(f"there is no split `{split}`", s.key.span, hint, close and f"split-{close}:")
         elif not words:
             hint = "write `placeholder = value value`, e.g. `scene = park-1 park-2`"

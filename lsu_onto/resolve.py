@@ -2,35 +2,17 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from lsu_onto import keys as tax_keys
 from lsu_onto import model
 from lsu_onto.diagnostics import Diagnostic, Fix, Span, did_you_mean, suggest
-from lsu_onto.keys import misfits
 from lsu_onto.lang import syntax as ast
-
-ENCODINGS = ("id", "id16", "id16/N", "instance-ids", "rgb", "panoptic-rgb", "polygons", "rle")
-KEYS = (
-    "title", "url", "paper", "cite", "licence", "license", "confidence", "source-of-labels",
-    "encoding", "void", "background", "splits", "images", "labels", "segments", "list",
-)  # fmt: skip
+from lsu_onto.sections import Section, split
 
 Kind = type[model.Source] | type[model.Dataset]
-
-
-@dataclass
-class Section:
-    """A header and the statements below it."""
-
-    header: ast.Header
-    statements: list[ast.Statement] = field(default_factory=list)
-    told: set[str] = field(default_factory=set)
-    """What was said once, and holds for all its lines."""
-    spoiled: bool = False
-    """A statement did not fit here, so that a missing name may be no further mistake."""
 
 
 @dataclass
@@ -74,11 +56,14 @@ def inherited(base: model.Ontology, dataset: model.Dataset, own: Iterable[int]) 
     ]
 
 
+def _pair(dataset: model.Taxonomy, source: model.Taxonomy) -> tuple[str, ...]:
+    return dataset.name, dataset.version, source.name, source.version
+
+
 def _key(taxon: ast.Taxon) -> tuple[str, str]:
     return taxon.name.text, taxon.version.text
 
 
-_HEADERS = ("source", "dataset", "map")
 _SOURCE_VOID = {"id": (255,), "id16": (65535,)}
 """What a source's label files mean by void where the file says nothing: as pseudo-labels are written."""
 
@@ -89,6 +74,10 @@ class _Resolver:
         self.damaged = damaged
         self.importer = importer
         self.out = Resolved()
+        self.waiting: list[Section] = []
+        self.maps: list[Section] = []
+        self.open: set[tuple[str, tuple[str, str]]] = set()
+        """The taxonomies that are being resolved."""
 
     def error(
         self, code: str, message: str, span: Span, help: str | None = None, fix: Fix | None = None
@@ -96,132 +85,35 @@ class _Resolver:
         self.out.diagnostics.append(Diagnostic(code, message, span, help, fix=fix))
 
     def run(self) -> Resolved:
-        sections = self.sections()
-        ends = [s.header.span.line for s in sections[1:]] + [1 << 60] * bool(sections)
-        broken = [
-            any(s.header.span.line < n < end for n in self.damaged)
-            for s, end in zip(sections, ends, strict=True)
-        ]
-        if not sections and not self.damaged and not self.out.diagnostics:
-            last = self.file.statements[-1].span if self.file.statements else Span(self.file.path, 1, 1, 2)
-            self.error("TAX013", "the file declares nothing", last,
-                       "write `source NAME v1`, `dataset NAME v1 -> SOURCE v1` or `map NAME v1 -> SOURCE v1`")  # fmt: skip
-        for section, bad in zip(sections, broken, strict=True):
-            if section.header.kind != "map":
-                self.taxonomy(section, bad or section.spoiled)
-        self.maps = [
-            (section, bad or section.spoiled)
-            for section, bad in zip(sections, broken, strict=True)
-            if section.header.target and section.header.kind != "source"
-        ]
+        sections, self.out.diagnostics = split(self.file, self.damaged)
+        self.waiting = [s for s in sections if s.header.kind != "map"]
+        self.maps = [s for s in sections if s.header.target and s.header.kind != "source"]
+        while self.waiting:
+            self.taxonomy(self.waiting.pop(0))
         while self.maps:
-            self.ontology(*self.maps.pop(0))
+            self.ontology(self.maps.pop(0))
         return self.out
-
-    # --- sections -------------------------------------------------------------------------------------
-
-    def sections(self) -> list[Section]:
-        sections: list[Section] = []
-        orphans = self.orphans()
-        for s in self.file.statements:
-            if s.span.line in orphans:
-                continue
-            if isinstance(s, ast.Header):
-                sections.append(Section(s))
-            elif isinstance(s, ast.Edition):
-                if sections or (s.span.line > 1 and any(isinstance(x, ast.Edition) for x in self.before(s))):
-                    self.error("TAX011", "`tax` stands once, on the first line", s.span)
-            elif isinstance(s, ast.Comment):
-                continue
-            elif not sections:
-                if not self.damaged:
-                    self.error("TAX011", "this stands before any header", s.span,
-                               "write `source NAME v1`, `dataset NAME v1 -> SOURCE v1` or `map …` above it")  # fmt: skip
-            elif self.fits(s, sections[-1]):
-                sections[-1].statements.append(s)
-            else:
-                sections[-1].spoiled = True
-        return sections
-
-    def orphans(self) -> set[int]:
-        """Lines below a header that could not be read: they belong to no section that is known."""
-        lines = self.file.text.split("\n")
-        out: set[int] = set()
-        headers = [s.span.line for s in self.file.statements if isinstance(s, ast.Header)]
-        for broken in self.damaged:
-            word = lines[broken - 1].split(maxsplit=1)[:1] if broken <= len(lines) else []
-            if word and (word[0] in _HEADERS or did_you_mean(word[0], _HEADERS)):
-                end = min((h for h in headers if h > broken), default=len(lines) + 1)
-                out |= set(range(broken + 1, end))
-        return out
-
-    def before(self, statement: ast.Statement) -> list[ast.Statement]:
-        return [s for s in self.file.statements if s.span.line < statement.span.line]
-
-    def fits(self, s: ast.Statement, section: Section) -> bool:
-        header = section.header
-        where = f"a `{header.kind}` section"
-        taxon = f"{header.taxon.name.text} {header.taxon.version.text}"
-
-        def once(message: str, span: Span, help: str, fix: Fix | None = None) -> None:
-            if message not in section.told:
-                self.error("TAX011", message, span, help, fix)
-            section.told.add(message)
-
-        if isinstance(s, ast.Row) and header.kind != "map":
-            key = f"a key ends with a colon: `{s.target.text}: …`"
-            self.error("TAX011", f"a class line in {where} starts with its id", s.span,
-                       key if s.target.text in KEYS else f"write the number that label files store, e.g."
-                       f" `4 {s.target.text} …`; `-` only if the class is never drawn")  # fmt: skip
-        elif isinstance(s, ast.ClassLine) and header.kind == "map":
-            ids = replace(s.ids[0].span, end=s.span.column) if s.ids and s.end == s.span.end else None
-            once("a row of a map names a class and has no id", s.span,
-                 f"start the line with `{s.name.text}`, or write `dataset {taxon} -> …` above to declare classes",
-                 Fix("take the id away", ids, "") if ids else None)  # fmt: skip
-        elif isinstance(s, ast.ClassLine) and not header.target and (s.relations or s.decision):
-            place = (s.relations[0] if s.relations else s.decision).span  # type: ignore[union-attr]
-            hint = f"write `dataset {taxon} -> SOURCE v1` in line {header.span.line}"
-            if header.kind == "source":
-                hint = f"take them out, or {hint} if these are a dataset's classes"
-            else:
-                hint += "; `lsu-onto list` shows the sources"
-            once(f"relations in {where} that names no source", place, hint)
-            return True
-        elif isinstance(s, ast.Extends) and header.kind == "source":
-            once("a source builds on nothing", s.span, "list its classes, or write `dataset` above")
-        elif isinstance(s, (ast.Group, ast.Extends)) and header.kind == "map":
-            once(f"a {'group' if isinstance(s, ast.Group) else 'base'} does not belong in a map", s.span,
-                 f"take it out, or write `dataset {taxon} -> …` above to declare classes")  # fmt: skip
-        else:
-            return True
-        return False
 
     # --- taxonomies -----------------------------------------------------------------------------------
 
-    def taxonomy(self, section: Section, damaged: bool) -> None:
+    def taxonomy(self, section: Section) -> None:
         header, taxon = section.header, section.header.taxon
         name, version = taxon.name.text, taxon.version.text
         self.reserved(taxon.name)
         first = next((t for t in self.out.taxonomies if (t.name, t.version) == (name, version)), None)
         if first:
-            twice = f"`{name} {version}` is declared twice"
             self.out.diagnostics.append(
-                Diagnostic(
-                    "TAX110",
-                    twice,
-                    header.span,
-                    "take one out, or give it another version",
-                    first.span,
-                    "first here",
-                )
-            )
+                Diagnostic("TAX110", f"`{name} {version}` is declared twice", header.span,
+                           "take one out, or give it another version", first.span, "first here")
+            )  # fmt: skip
         base = self.base(section)
-        damaged = damaged or (base is None and any(isinstance(s, ast.Extends) for s in section.statements))
-        meta = dict(base.meta) if base else {}
+        damaged = section.damaged or (
+            base is None and any(isinstance(s, ast.Extends) for s in section.statements)
+        )
+        keys = tax_keys.read(section.statements, base)
+        self.out.diagnostics += keys.found
         own: list[model.TaxClass] = []
         group = ""
-        encoding, void = (base.encoding, base.void) if base else ("id", ())
-        void_words: tuple[str, Span] | None = None
         for s in section.statements:
             if isinstance(s, ast.Group):
                 group = s.name
@@ -232,23 +124,6 @@ class _Resolver:
                     damaged = True  # that line is no class, so that what it lacks is no further mistake
                 else:
                     own.append(self.tax_class(s, group))
-            elif isinstance(s, ast.Meta):
-                key, value = s.key.text, s.value.text
-                if key not in KEYS and not key.startswith("split-"):
-                    hit = did_you_mean(key, KEYS)
-                    fix = Fix.write(f"{hit}:", s.key.span) if hit else None
-                    self.error("TAX008", f"unknown key `{key}`", s.key.span, suggest(key, KEYS), fix)
-                if not value:
-                    self.error("TAX012", f"`{key}:` has no value", s.span, "write one, or take the line out")
-                if key in ("images", "labels", "segments", "list") and value:
-                    self.pattern(s)
-                if key == "encoding":
-                    encoding = self.encoding(s)
-                elif key == "void":
-                    void_words = (value, s.value.span)
-                meta[key] = value
-        if void_words:
-            void = self.void(*void_words, encoding)
         if not own and not base and not damaged:
             self.error(
                 "TAX013", f"`{name}` has no classes", header.span, "write one per line: `0 road #804080`"
@@ -261,9 +136,9 @@ class _Resolver:
             name=name,
             version=version,
             classes=tuple(own),
-            meta=meta,
-            encoding=encoding,
-            void=void if void or kind is model.Dataset else _SOURCE_VOID.get(encoding, ()),
+            meta=keys.meta,
+            encoding=keys.encoding,
+            void=keys.void if keys.void or kind is model.Dataset else _SOURCE_VOID.get(keys.encoding, ()),
             span=header.span,
             bases=(*base.bases, base.span.file) if base else (),
             extends=((base.name, base.version), *base.extends) if base else (),
@@ -272,13 +147,18 @@ class _Resolver:
         self.out.taxonomies.append(made)
         for s in section.statements:
             if isinstance(s, ast.Meta) and s.value.text:
-                self.out.diagnostics += misfits(s, made)
+                self.out.diagnostics += tax_keys.misfits(s, made)
 
     def base(self, section: Section) -> model.Dataset | None:
         wanted = [s for s in section.statements if isinstance(s, ast.Extends)]
         for s in wanted[1:]:
             self.error("TAX011", "a dataset builds on one other", s.span, "take one of the two out")
-        base: model.Dataset | None = self.lookup("dataset", wanted[0].taxon) if wanted else None
+        if not wanted:
+            return None
+        this = ("dataset", _key(section.header.taxon))
+        self.open.add(this)
+        base: model.Dataset | None = self.lookup("dataset", wanted[0].taxon)
+        self.open.discard(this)
         return base
 
     def tax_class(self, s: ast.ClassLine, group: str) -> model.TaxClass:
@@ -298,78 +178,31 @@ class _Resolver:
         if word.text in ast.RESERVED:
             self.error("TAX105", f"`{word.text}` is a reserved word", word.span, help)
 
-    def pattern(self, s: ast.Meta) -> None:
-        """A file pattern is relative and has `{name}` placeholders."""
-        value = s.value.text
-        rest = re.sub(r"\{[A-Za-z_]\w*\}", "", value)
-        if value.startswith("/") or re.match(r"[A-Za-z]:", value) or ".." in value.split("/"):
-            self.error(
-                "TAX012",
-                f"`{value}` leaves the dataset's folder",
-                s.value.span,
-                "write it relative to `data_root`",
-            )
-        elif s.key.text in ("segments", "list") and set(re.findall(r"\{(\w+)\}", value)) - {"split"}:
-            self.error("TAX012", f"`{s.key.text}:` names one file per split", s.value.span,
-                       "its only placeholder is `{split}`")  # fmt: skip
-        elif "{" in rest or "}" in rest:
-            self.error("TAX012", f"`{value}` has a brace that is no placeholder", s.value.span,
-                       "a placeholder is `{name}` with letters, digits and `_`")  # fmt: skip
-
-    def encoding(self, s: ast.Meta) -> str:
-        value = s.value.text
-        if (value in ENCODINGS and value != "id16/N") or re.fullmatch(r"id16/[1-9]\d{0,4}", value):
-            return value
-        hit = did_you_mean(value, [e for e in ENCODINGS if "N" not in e])
-        self.error("TAX012", f"unknown encoding `{value}`", s.value.span,
-                   f"one of {', '.join(f'`{e}`' for e in ENCODINGS)}",
-                   Fix.write(hit, s.value.span) if hit and value else None)  # fmt: skip
-        return "id"
-
-    def void(self, text: str, span: Span, encoding: str) -> tuple[int, ...]:
-        """Raw values: numbers, ranges, or colours under `encoding: rgb`."""
-        ranges: list[tuple[int, int]] = []
-        for word in dict.fromkeys(re.split(r"[\s,]+", text)):
-            numbers = re.fullmatch(r"(\d{1,10})(?:\.\.(\d{1,10}))?", word)
-            if encoding in model.NAMED:
-                self.error("TAX012", f"`encoding: {encoding}` stores names, and void is none", span,
-                           "write the label as a class, and `-> void` behind it")  # fmt: skip
-            elif encoding == "rgb" and re.fullmatch(r"#[0-9A-Fa-f]{6}", word):
-                ranges.append((int(word[1:], 16), int(word[1:], 16)))
-            elif encoding != "rgb" and numbers and int(numbers[2] or numbers[1]) - int(numbers[1]) < 65536:
-                ranges.append((int(numbers[1]), int(numbers[2] or numbers[1])))
-            else:
-                wanted = (
-                    "colours such as `#000000`"
-                    if encoding == "rgb"
-                    else "numbers such as `0,255` or `250..255`"
-                )
-                self.error(
-                    "TAX012",
-                    f"`{word}` is not a raw value of `encoding: {encoding}`",
-                    span,
-                    f"expected {wanted}",
-                )
-        values: list[int] = []
-        for low, high in sorted(ranges):  # they may overlap, and be many
-            values += range(max(low, values[-1] + 1 if values else 0), high + 1)
-        return tuple(values)
-
     # --- maps -----------------------------------------------------------------------------------------
 
     def lookup(self, kind: str, taxon: ast.Taxon) -> Any:
         """A taxonomy of this file or another; None after reporting why there is none."""
+        key = _key(taxon)
+        for i, section in enumerate(self.waiting):  # one that stands further down
+            if section.header.kind == kind and _key(section.header.taxon) == key:
+                self.taxonomy(self.waiting.pop(i))
+                break
         wanted: Any = model.Source if kind == "source" else model.Dataset
         for t in self.out.taxonomies:
-            if isinstance(t, wanted) and (t.name, t.version) == (taxon.name.text, taxon.version.text):
+            if isinstance(t, wanted) and (t.name, t.version) == key:
                 return t
+        if (kind, key) in self.open:
+            self.error(
+                "TAX205", f"`{' '.join(key)}` builds on itself", taxon.name.span, "take one `extends` out"
+            )
+            return None
         found, problem = self.importer.taxonomy(kind, taxon)
         if problem:
             self.out.diagnostics.append(problem)
         return found
 
-    def ontology(self, section: Section, damaged: bool) -> None:
-        header = section.header
+    def ontology(self, section: Section) -> None:
+        header, damaged = section.header, section.damaged
         assert header.target is not None  # the grammar: a map has a target; run() asks for one elsewhere
         source: model.Source | None = self.lookup("source", header.target)
         if header.kind == "map":
@@ -379,7 +212,7 @@ class _Resolver:
         if source is None or dataset is None:
             return
         for other in self.out.ontologies:
-            if (other.dataset, other.source) == (dataset, source):
+            if _pair(other.dataset, other.source) == _pair(dataset, source):
                 what = f"`{dataset.name} {dataset.version}` is already mapped to `{source.name} {source.version}`"
                 self.out.diagnostics.append(
                     Diagnostic(
@@ -440,11 +273,10 @@ class _Resolver:
         """The map to the same source of the dataset that this one extends, in this file or another."""
         wanted = (source.name, source.version)
         for base in dataset.extends:
-            for i, (section, damaged) in enumerate(self.maps):  # one that stands further down
+            for i, section in enumerate(self.maps):  # one that stands further down
                 header = section.header
                 if _key(header.taxon) == base and header.target and _key(header.target) == wanted:
-                    del self.maps[i]
-                    self.ontology(section, damaged)
+                    self.ontology(self.maps.pop(i))
                     break
             for o in self.out.ontologies:
                 if (o.dataset.name, o.dataset.version) == base and (

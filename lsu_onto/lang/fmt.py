@@ -92,6 +92,8 @@ def _item(statement: ast.Statement, first: int, lines: list[str], name_of: NameO
             return None
         note = _NOTE.search(key[2])
         value = key[2][: note.start()].rstrip(" \t") if note else key[2]
+        if note and value.endswith("#"):
+            return None  # a space between the two would start the note one character early
         return _Item("key", [key[1], value], [("", _note(note[0]) if note else "")])
     if isinstance(statement, ast.Group):
         group = _GROUP.fullmatch(line)

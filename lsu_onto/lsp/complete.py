@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal, NamedTuple
 
+from lsu_onto import keys
 from lsu_onto.diagnostics import RULES
 from lsu_onto.lang import syntax as ast
 from lsu_onto.library import Analysis, Library
@@ -52,7 +53,7 @@ def _proposals(library: Library, analysis: Analysis, text: str, line: int, befor
     key = re.fullmatch(r"[ \t]*([\w-]+):[ \t]*(\S*)", before)
     header = re.fullmatch(r"[ \t]*(source|dataset|map|extends)[ \t]+(.*)", before)
     if key:
-        known = words.ENCODINGS if key[1] == "encoding" else {}
+        known = keys.ENCODINGS if key[1] == "encoding" else {}
         yield from (Item(w, "value", about, "", key.start(2) + 1) for w, about in known.items())
     elif header:
         yield from _taxonomies(library, analysis, header[1], before, start)
@@ -86,7 +87,7 @@ def _line_start(library: Library, analysis: Analysis, line: int, typed: int) -> 
         if dataset:
             yield from (i for i in _classes(dataset, 1, "raw value") if i.text not in mapped)
     elif section:
-        yield from (Item(f"{k}:", "key", about, "", 1) for k, about in words.KEYS.items())
+        yield from (Item(f"{k}:", "key", about, "", 1) for k, about in keys.KEYS.items())
     for word in ("source", "dataset", "map", *(["extends"] if section and section.kind == "dataset" else [])):
         yield Item(word, "word", words.KEYWORDS[word], "", 1)
 

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+from lsu_onto import keys
 from lsu_onto.diagnostics import RULES, Rule, Span
 from lsu_onto.lang import syntax as ast
 from lsu_onto.library import Analysis, Library
@@ -82,7 +83,7 @@ def _words(file: ast.File, text: str) -> Iterator[tuple[Span, str, str]]:
     """Operators, `void`, `any`, keys and keywords: words with a fixed meaning."""
     for s in file.statements:
         if isinstance(s, ast.Meta):
-            meaning = words.SPLIT if s.key.text.startswith("split-") else words.KEYS.get(s.key.text)
+            meaning = keys.SPLIT if s.key.text.startswith("split-") else keys.KEYS.get(s.key.text)
             if meaning:
                 yield s.key.span, f"{s.key.text}:", meaning
         if isinstance(s, (ast.ClassLine, ast.Row)):

@@ -116,3 +116,15 @@ def test_files_may_name_each_other(tmp_path: Path) -> None:
     write(tmp_path, a=BASE + MAP + "map more v1 -> demo v1\npolice ~ road sidewalk\n", b=MORE)
     assert findings(tmp_path / "a.tax") == findings(tmp_path / "b.tax") == []
     assert lsu_onto.load("more", "demo", paths=[tmp_path]).names("walkway") == ("sidewalk",)
+
+
+def test_a_base_may_stand_below(tmp_path: Path) -> None:
+    write(tmp_path, all=MORE + BASE + MAP + "map more v1 -> demo v1\npolice ~ road sidewalk\n")
+    assert findings(tmp_path / "all.tax") == []
+    assert len(lsu_onto.load("more", "demo", paths=[tmp_path]).classes) == 4
+
+
+def test_two_datasets_that_extend_each_other(tmp_path: Path) -> None:
+    text = "tax 1\ndataset a v1\nextends b v1\n1 x\ndataset b v1\nextends a v1\n2 y\n"
+    found = Library().check(tmp_path / "memory.tax", text).diagnostics
+    assert [(d.code, d.span.line) for d in found] == [("TAX205", 6)]

@@ -15,10 +15,9 @@ from lsp_client import Editor, apply
 from lsprotocol import types
 from pygls.exceptions import JsonRpcException
 
-from lsu_onto import resolve
+from lsu_onto import keys, resolve
 from lsu_onto.cli import main
 from lsu_onto.library import Library, shipped
-from lsu_onto.lsp import words
 from lsu_onto.lsp.rename import rename
 from lsu_onto.lsp.session import Session
 from lsu_onto.lsp.symbols import occurrences
@@ -264,7 +263,7 @@ def test_completion_of_everything_else(editor: Editor) -> None:
     assert labels(editor, "", "") == ["tax 1", "source", "dataset", "map"]
     start = labels(editor, HEAD + "enc", "enc")
     assert {"encoding:", "void:", "images:", "extends", "map"} <= set(start)
-    assert labels(editor, HEAD + "encoding: ", "encoding: ") == list(words.ENCODINGS)
+    assert labels(editor, HEAD + "encoding: ", "encoding: ") == list(keys.ENCODINGS)
     assert "ground v1" in labels(editor, "tax 1\ndataset y v1 -> gr", "-> gr")
     assert labels(editor, "tax 1\ndataset y v1 -> ground ", "ground ") == ["v1"]
     assert {"track v1", "other v1"} <= set(labels(editor, "tax 1\nmap ", "map "))
@@ -272,11 +271,6 @@ def test_completion_of_everything_else(editor: Editor) -> None:
     assert labels(editor, "tax 1\ndataset new", "new") == []
     rows = labels(editor, "tax 1\nmap track v1 -> ground v1\nway < road\n", "road\n")
     assert rows[:3] == ["vehicles", "lawn", "lorry"]
-
-
-def test_what_is_said_of_keys_covers_the_keys() -> None:
-    assert tuple(words.KEYS) == resolve.KEYS
-    assert {e.replace("1000", "N") for e in words.ENCODINGS} == set(resolve.ENCODINGS)
 
 
 def test_definition(editor: Editor) -> None:
@@ -352,11 +346,11 @@ def test_rename_a_class_of_a_dataset_from_a_reference(editor: Editor) -> None:
     assert "4    turf aka lawn" in after["track.tax"]
 
 
-def test_a_finding_that_stands_in_another_file_shows_at_the_top(editor: Editor) -> None:
+def test_an_inherited_class_without_a_row_shows_at_the_header_and_leads_there(editor: Editor) -> None:
     bare = "tax 1\ndataset old v1\n1 way\n2 verge\n"
     editor.open("old.tax", bare)
     (found,) = editor.open("plus.tax", "tax 1\ndataset old v2 -> demo v1\nextends old v1\n1 way < road\n")[:1]
-    assert found.code == "TAX301" and found.range.start.line == 0
+    assert found.code == "TAX301" and found.range.start.line == 1
     assert found.related_information and found.related_information[0].location.uri == editor.uri("old.tax")
 
 
