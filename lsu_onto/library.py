@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -14,11 +13,7 @@ from lsu_onto.lang import syntax as ast
 from lsu_onto.lang.parse import Lines, parse, read
 from lsu_onto.model import Dataset, MapRow, Ontology, Relation, Source, Target, Taxonomy
 from lsu_onto.resolve import Resolved, inherited, resolve
-
-_HEADER = re.compile(
-    r"^[ \t]*(source|dataset|map)[ \t]+(\w+)[ \t]+(v[\d.]+)(?:[ \t]*->[ \t]*(\w+)[ \t]+(v[\d.]+))?",
-    re.MULTILINE,
-)
+from lsu_onto.searchpath import Entry, SearchPath, shipped
 
 
 class TaxonomyError(ValueError):
@@ -27,22 +22,6 @@ class TaxonomyError(ValueError):
     def __init__(self, message: str, diagnostics: Sequence[Diagnostic] = ()) -> None:
         super().__init__(message)
         self.diagnostics = tuple(diagnostics)
-
-
-@dataclass(frozen=True)
-class Entry:
-    """A header found on the search path."""
-
-    kind: str
-    name: str
-    version: str
-    source: str
-    source_version: str
-    path: Path
-
-    @property
-    def source_text(self) -> str:
-        return f"{self.source} {self.source_version}"
 
 
 @dataclass
@@ -58,12 +37,6 @@ class Analysis:
         return [d for d in self.diagnostics if d.severity == "error"]
 
 
-def shipped() -> Path:
-    """The folder of the taxonomies that come with the package."""
-    here = Path(__file__).parent
-    return next(p for p in (here / "taxonomies", here.parent / "taxonomies") if p.is_dir())
-
-
 class Library:
     """The search path, and every file read from it once.
 
@@ -75,11 +48,10 @@ class Library:
     def __init__(
         self, paths: Iterable[str | Path] = (), texts: Mapping[str | Path, str] | None = None
     ) -> None:
-        self.roots = [*map(Path, paths), shipped()]
         self.edited = {str(p): text for p, text in (texts or {}).items()}
+        self.search = SearchPath([*map(Path, paths), shipped()], self.edited)
+        self.entries = self.search.entries
         self.texts: dict[str, str] = {}
-        self._headers: dict[str, list[Entry]] = {}
-        self._indexed: dict[tuple[Path, bool], list[Entry]] = {}
         self._users: dict[str, set[str]] = {}
         self._readers: list[str] = []
         self._declared: dict[str, Resolved] = {}
@@ -89,38 +61,13 @@ class Library:
         self._maps: dict[tuple[str, tuple[str, str], tuple[str, str]], Ontology | None] = {}
         self._open: list[str] = []
 
-    # --- looking things up ----------------------------------------------------------------------------
-
-    def entries(self, beside: Path | None = None) -> Iterator[Entry]:
-        """Every header on the search path; the files beside `beside` first, then in the order of the roots."""
-        if beside:
-            yield from self._index(beside, False)
-        for root in self.roots:
-            yield from self._index(root, True)
-
-    def _index(self, folder: Path, recursive: bool) -> list[Entry]:
-        key = (folder, recursive)
-        if key not in self._indexed:
-            files = set(folder.rglob("*.tax") if recursive else folder.glob("*.tax"))
-            open_ = map(Path, self.edited)
-            files |= {f for f in open_ if f.parent == folder or (recursive and f.is_relative_to(folder))}
-            self._indexed[key] = [e for f in sorted(files) for e in self._entries_of(f)]
-        return self._indexed[key]
-
-    def _entries_of(self, file: Path) -> list[Entry]:
-        path = str(file)
-        if path not in self._headers:
-            text = self.edited[path] if path in self.edited else _text(file) if file.is_file() else ""
-            found = (Entry(m[1], m[2], m[3], m[4] or "", m[5] or "", file) for m in _HEADER.finditer(text))
-            self._headers[path] = list(found)
-        return self._headers[path]
+    # --- what files refer to --------------------------------------------------------------------------
 
     def taxonomy(self, kind: str, taxon: ast.Taxon) -> tuple[Source | Dataset | None, Diagnostic | None]:
         """The taxonomy that a file refers to, or the diagnostic that says why there is none."""
         name, version = taxon.name.text, taxon.version.text
-        known = [e for e in self.entries(Path(taxon.name.span.file).parent) if e.kind == kind]
-        named = [e for e in known if e.name == name]
-        exact = next((e for e in named if e.version == version), None)
+        entries = self.entries(Path(taxon.name.span.file).parent)
+        exact = next((e for e in entries if (e.kind, e.name, e.version) == (kind, name, version)), None)
         if exact:
             path = str(exact.path)
             self._used(path)
@@ -138,6 +85,8 @@ class Library:
                     return t, None
             return None, Diagnostic("TAX203", f"`{path}` declares `{name} {version}` but cannot be read", taxon.name.span,
                                     f"lsu-onto validate {path}")  # fmt: skip
+        known = [e for e in self.entries(Path(taxon.name.span.file).parent) if e.kind == kind]
+        named = [e for e in known if e.name == name]
         if named:
             found = ", ".join(f"`{e.version}` ({e.path.name})" for e in named)
             fix = Fix.write(named[0].version, taxon.version.span) if len(named) == 1 else None
@@ -249,9 +198,8 @@ class Library:
         """A file changed, came or went: read it anew when it is asked for, and what builds on it."""
         path = str(path)
         self._parsed.pop(path, None)
-        before = self._headers.pop(path, None)
-        if before != self._entries_of(Path(path)):  # names may now mean something else anywhere
-            for cache in (self._indexed, self._declared, self._checked, self._maps, self._users):
+        if self.search.forget(path):
+            for cache in (self._declared, self._checked, self._maps, self._users):
                 cache.clear()
         stale, todo = set(), [path]
         while todo:
@@ -408,14 +356,6 @@ def identity(source: Source) -> Ontology:
 def _is(t: Entry | Taxonomy, wanted: str) -> bool:
     """Whether it has this name, or this name and version."""
     return wanted in (t.name, f"{t.name} {t.version}")
-
-
-def _text(file: Path) -> str:
-    """A neighbour's text for the index; one that cannot be read declares nothing."""
-    try:
-        return file.read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        return ""
 
 
 def _key(taxon: ast.Taxon) -> tuple[str, str]:

@@ -72,7 +72,7 @@ class Session:
 
     def _files(self) -> set[str]:
         """Every file that a name may lead to, and its neighbours."""
-        found = {str(f) for root in self.library.roots for f in root.rglob("*.tax")}
+        found = {str(f) for root in self.library.search.roots for f in root.rglob("*.tax")}
         for folder in {Path(p).parent for p in (*self.library.texts, *self.open)}:
             found |= {str(f) for f in folder.glob("*.tax")}
         return found

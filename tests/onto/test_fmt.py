@@ -21,7 +21,8 @@ from lsu_onto.diagnostics import Span
 from lsu_onto.formatting import format_file
 from lsu_onto.lang.fmt import format_text
 from lsu_onto.lang.parse import parse, read
-from lsu_onto.library import Library, shipped
+from lsu_onto.library import Library
+from lsu_onto.searchpath import shipped
 
 FILES = [p for p in sorted(TAX.rglob("*.tax")) + sorted(shipped().rglob("*.tax")) if read(str(p))[1] is None]
 FIELD = """\

@@ -1,0 +1,91 @@
+"""The search path: which file declares what, read off the headers without parsing the files."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+_HEADER = re.compile(
+    r"^[ \t]*(source|dataset|map)[ \t]+(\w+)[ \t]+(v[\d.]+)(?:[ \t]*->[ \t]*(\w+)[ \t]+(v[\d.]+))?",
+    re.MULTILINE,
+)
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A header found on the search path."""
+
+    kind: str
+    name: str
+    version: str
+    source: str
+    source_version: str
+    path: Path
+
+    @property
+    def source_text(self) -> str:
+        return f"{self.source} {self.source_version}"
+
+
+def shipped() -> Path:
+    """The folder of the taxonomies that come with the package."""
+    here = Path(__file__).parent
+    return next(p for p in (here / "taxonomies", here.parent / "taxonomies") if p.is_dir())
+
+
+class SearchPath:
+    """Folders with `.tax` files. A file's own folder comes first, then the roots in their order.
+
+    Args:
+        roots: folders searched with their subfolders.
+        edited: path → text that counts instead of the file on disk, which need not exist. It may change; say
+            `forget` then.
+    """
+
+    def __init__(self, roots: Iterable[Path], edited: dict[str, str]) -> None:
+        self.roots = list(roots)
+        self.edited = edited
+        self._headers: dict[str, list[Entry]] = {}
+        self._indexed: dict[tuple[Path, bool], list[Entry]] = {}
+
+    def entries(self, beside: Path | None = None) -> Iterator[Entry]:
+        """Every header on the search path; the files beside `beside` first, then in the order of the roots."""
+        if beside:
+            yield from self._index(beside, False)
+        for root in self.roots:
+            yield from self._index(root, True)
+
+    def _index(self, folder: Path, recursive: bool) -> list[Entry]:
+        key = (folder, recursive)
+        if key not in self._indexed:
+            files = set(folder.rglob("*.tax") if recursive else folder.glob("*.tax"))
+            open_ = map(Path, self.edited)
+            files |= {f for f in open_ if f.parent == folder or (recursive and f.is_relative_to(folder))}
+            self._indexed[key] = [e for f in sorted(files) for e in self._entries_of(f)]
+        return self._indexed[key]
+
+    def _entries_of(self, file: Path) -> list[Entry]:
+        path = str(file)
+        if path not in self._headers:
+            text = self.edited[path] if path in self.edited else _text(file) if file.is_file() else ""
+            found = (Entry(m[1], m[2], m[3], m[4] or "", m[5] or "", file) for m in _HEADER.finditer(text))
+            self._headers[path] = list(found)
+        return self._headers[path]
+
+    def forget(self, path: str) -> bool:
+        """Read a file's headers anew; whether they changed, so that names may mean something else anywhere."""
+        before = self._headers.pop(path, None)
+        changed = before != self._entries_of(Path(path))
+        if changed:
+            self._indexed.clear()
+        return changed
+
+
+def _text(file: Path) -> str:
+    """A neighbour's text for the index; one that cannot be read declares nothing."""
+    try:
+        return file.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return ""
