@@ -14,10 +14,6 @@ from typing import TYPE_CHECKING, Any, TextIO
 import click
 
 from lsu_onto import __version__
-from lsu_onto.doctor import doctor
-from lsu_onto.exchange import commands as exchange
-from lsu_onto.init import init
-from lsu_onto.lsp.command import lsp
 
 if TYPE_CHECKING:
     from lsu_onto.diagnostics import Diagnostic
@@ -29,7 +25,34 @@ _PATH = click.option(
 )  # fmt: skip
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+_ELSEWHERE = {
+    "doctor": "lsu_onto.doctor:doctor",
+    "export": "lsu_onto.exchange.commands:export",
+    "import": "lsu_onto.exchange.commands:import_",
+    "init": "lsu_onto.init:init",
+    "lsp": "lsu_onto.lsp.command:lsp",
+}
+
+
+class _Commands(click.Group):
+    """Imports the commands of other modules when they are asked for, so that `validate` does not wait for them."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return sorted([*super().list_commands(ctx), *_ELSEWHERE])
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in _ELSEWHERE:
+            return super().get_command(ctx, cmd_name)
+        from importlib import import_module
+
+        module, _, name = _ELSEWHERE[cmd_name].partition(":")
+        command: click.Command = getattr(import_module(module), name)
+        return command
+
+
+@click.group(
+    cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100}
+)
 @click.version_option(__version__, prog_name="lsu-onto")
 def main() -> None:
     """Check, compile and draw label-space ontologies written in `.tax` files.
@@ -435,12 +458,6 @@ def list_(format_: str, **options: Any) -> None:
         classes = f"{r['classes']} classes" if r["classes"] is not None else ""
         click.echo(f"{r['kind']:8} {r['name'] + ' ' + r['version']:24} {classes:12} {arrow}".rstrip())
 
-
-main.add_command(exchange.export)
-main.add_command(exchange.import_)
-main.add_command(doctor)
-main.add_command(init)
-main.add_command(lsp)
 
 if __name__ == "__main__":
     main()
