@@ -10,12 +10,32 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from pydantic import BaseModel, ConfigDict
 
 from lsu_onto.constraint import Constraint, Layout
 from lsu_onto.files import write_atomic
 from lsu_onto.library import TaxonomyError
 
 FORMAT = 2
+
+
+class _Header(BaseModel):
+    """What is not an array: the only data of ours that comes back from outside, so it is validated."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    format: int
+    dataset: str
+    dataset_version: str
+    source: str
+    source_version: str
+    classes: tuple[str, ...]
+    source_classes: tuple[str, ...]
+    raw_names: tuple[str, ...]
+    background: int
+    encoding: str
+    layout: Layout
+    sha256: str
 
 
 def save_npz(constraint: Constraint, path: str | Path) -> None:
@@ -50,16 +70,13 @@ def load_npz(path: str | Path) -> Constraint:
     try:
         with np.load(path, allow_pickle=False) as archive:
             arrays = {name: archive[name] for name in archive.files}
-        header = json.loads(arrays.pop("header").tobytes())
-        if header.pop("format") != FORMAT:
+        text = arrays.pop("header").tobytes()
+        if json.loads(text)["format"] != FORMAT:
             raise TaxonomyError(f"`{path}` was compiled by another version of lsu-toolkit; compile it again")
-        layout = header.pop("layout")
-        for name in ("classes", "source_classes", "raw_names"):
-            header[name] = tuple(header[name])
-        layout["splits"] = tuple(layout["splits"])
-        layout["split_values"] = tuple((s, p, tuple(v)) for s, p, v in layout["split_values"])
-        layout = Layout(**layout)
-        return Constraint(**header, **arrays, layout=layout)
+        header = _Header.model_validate_json(text)
+        return Constraint(
+            **{name: getattr(header, name) for name in _Header.model_fields if name != "format"}, **arrays
+        )
     except TaxonomyError:
         raise
     except FileNotFoundError:

@@ -1,24 +1,24 @@
-"""The resolved model: taxonomies and the relations between them, as immutable pydantic values."""
+"""The resolved model: taxonomies and the relations between them, as immutable values.
+
+Plain dataclasses: every value is made by `resolve.py` out of a checked syntax tree, so there is nothing to validate,
+and importing pydantic would take longer than all the rest of `lsu-onto validate`. Data that comes from outside the
+language is validated where it enters (`compiled.py`).
+"""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal, NamedTuple
 
-from pydantic import BaseModel, ConfigDict
-
 from lsu_onto.diagnostics import Span
-
-
-class _Value(BaseModel):
-    model_config = ConfigDict(frozen=True, ignored_types=(cached_property,))
-
 
 NAMED = ("polygons", "rle")
 """The encodings whose raw values are the names of classes, not numbers."""
 
 
-class TaxClass(_Value):
+@dataclass(frozen=True, kw_only=True)
+class TaxClass:
     """One class of a taxonomy.
 
     `ids` are inclusive ranges of raw values (channels in a source); empty: never drawn. `colours` are
@@ -44,7 +44,8 @@ class TaxClass(_Value):
         return c >> 16, c >> 8 & 255, c & 255
 
 
-class Taxonomy(_Value):
+@dataclass(frozen=True, kw_only=True)
+class Taxonomy:
     """What sources and datasets share: a name, a version, classes in the file's order, and free keys."""
 
     name: str
@@ -96,15 +97,18 @@ class Taxonomy(_Value):
         return tuple(seen)
 
 
+@dataclass(frozen=True, kw_only=True)
 class Source(Taxonomy):
     """The K classes that models predict; class i is channel i."""
 
 
+@dataclass(frozen=True, kw_only=True)
 class Dataset(Taxonomy):
     """The D classes that a dataset was annotated with."""
 
 
-class Target(_Value):
+@dataclass(frozen=True, kw_only=True)
+class Target:
     """One resolved target. `channels` has several for a group; empty with `void` or `any`."""
 
     text: str
@@ -113,14 +117,16 @@ class Target(_Value):
     span: Span
 
 
-class Relation(_Value):
+@dataclass(frozen=True, kw_only=True)
+class Relation:
     op: Literal["=", "<", ">", "~", "!"]
     targets: tuple[Target, ...]
     note: str
     span: Span
 
 
-class Decision(_Value):
+@dataclass(frozen=True, kw_only=True)
+class Decision:
     to: Literal["void", "any"]
     minus: tuple[Target, ...]
     note: str
@@ -135,7 +141,8 @@ class Meaning(NamedTuple):
     novel: bool
 
 
-class MapRow(_Value):
+@dataclass(frozen=True, kw_only=True)
+class MapRow:
     """The relations of one dataset class. A poisoned row has a name that could not be resolved."""
 
     cls: int
@@ -171,7 +178,8 @@ class MapRow(_Value):
         return Meaning({c: op for c, op in stated.items() if c not in minus}, void, False)
 
 
-class Ontology(_Value):
+@dataclass(frozen=True, kw_only=True)
+class Ontology:
     """A map, resolved: both taxonomies and one row per dataset class that the map mentions."""
 
     dataset: Dataset | Source

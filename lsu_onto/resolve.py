@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
-from typing import Any, Protocol
+from dataclasses import dataclass, field, replace
+from typing import Any, Protocol, cast
 
 from lsu_onto import keys as tax_keys
 from lsu_onto import model
@@ -49,11 +49,7 @@ def inherited(base: model.Ontology, dataset: model.Dataset, own: Iterable[int]) 
     """The rows of a base's map for the classes of `dataset` that have none of their own."""
     taken = set(own)
     rows = ((dataset.by_name.get(base.dataset.classes[r.cls].name), r) for r in base.rows)
-    return [
-        r.model_copy(update={"cls": cls, "inherited": True})
-        for cls, r in rows
-        if cls is not None and cls not in taken
-    ]
+    return [replace(r, cls=cls, inherited=True) for cls, r in rows if cls is not None and cls not in taken]
 
 
 def _pair(dataset: model.Taxonomy, source: model.Taxonomy) -> tuple[str, ...]:
@@ -304,7 +300,8 @@ class _Resolver:
             return tuple(out)
 
         relations = tuple(
-            model.Relation(op=r.op, targets=targets(r.targets), note=r.note, span=r.span) for r in s.relations
+            model.Relation(op=cast(Any, r.op), targets=targets(r.targets), note=r.note, span=r.span)
+            for r in s.relations
         )
         decision = None
         if s.decision:

@@ -7,6 +7,7 @@ import hashlib
 import json
 import re
 import time
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -66,12 +67,12 @@ class Page(HTMLParser):
 def nasty(ontology: Ontology) -> Ontology:
     """Every text that a file can bring, hostile."""
     update = {"official": NASTY, "note": NASTY, "aliases": (NASTY,)}
-    classes = tuple(c.model_copy(update=update) for c in ontology.dataset.classes)
-    channels = tuple(c.model_copy(update=update) for c in ontology.source.classes)
-    rows = tuple(r.model_copy(update={"note": NASTY}) for r in ontology.rows)
-    dataset = ontology.dataset.model_copy(update={"classes": classes, "meta": {"title": NASTY}})
-    source = ontology.source.model_copy(update={"classes": channels})
-    return ontology.model_copy(update={"dataset": dataset, "source": source, "rows": rows})
+    classes = tuple(replace(c, **update) for c in ontology.dataset.classes)
+    channels = tuple(replace(c, **update) for c in ontology.source.classes)
+    rows = tuple(replace(r, note=NASTY) for r in ontology.rows)
+    dataset = replace(ontology.dataset, classes=classes, meta={"title": NASTY})
+    source = replace(ontology.source, classes=channels)
+    return replace(ontology, dataset=dataset, source=source, rows=rows)
 
 
 @pytest.fixture(scope="module")

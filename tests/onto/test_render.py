@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 import xml.etree.ElementTree as ET
+from dataclasses import replace
 from itertools import combinations
 from pathlib import Path
 from typing import NamedTuple
@@ -66,9 +67,9 @@ def test_the_map_names_every_class_and_legend(tmp_path: Path) -> None:
 @pytest.mark.parametrize("view", VIEWS)
 def test_names_are_escaped(tmp_path: Path, view: str) -> None:
     nasty = r"""<b>&amp; \N %s \x01 ü" -> {a|b}</b>""" + "\x01"
-    classes = tuple(c.model_copy(update={"official": nasty, "note": nasty}) for c in FIELD.dataset.classes)
-    dataset = FIELD.dataset.model_copy(update={"classes": classes, "meta": {"title": nasty}})
-    odd: Ontology = FIELD.model_copy(update={"dataset": dataset})
+    classes = tuple(replace(c, official=nasty, note=nasty) for c in FIELD.dataset.classes)
+    dataset = replace(FIELD.dataset, classes=classes, meta={"title": nasty})
+    odd: Ontology = replace(FIELD, dataset=dataset)
     draw(odd, tmp_path / "a.svg", view)
     assert nasty[:-1] in words(tmp_path / "a.svg").replace("\xa0", " ")
 
