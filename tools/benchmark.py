@@ -70,7 +70,8 @@ def language() -> Iterator[Figure]:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         (folder / "big.tax").write_text(source_text(194))
-        town, huge = folder / "town.tax", folder / "huge.tax"
+        town, huge = folder / "town.tax", folder / "apart" / "huge.tax"
+        huge.parent.mkdir()  # or its headers would be looked through for every other figure
         town.write_text(dataset_text(150, 194))
         huge.write_text(dataset_text(10_000, 194))
 
