@@ -17,7 +17,6 @@ from lsu_onto import __version__
 
 if TYPE_CHECKING:
     from lsu_onto.diagnostics import Diagnostic
-    from lsu_onto.library import Library
 
 _PATH = click.option(
     "--path", "search", multiple=True, type=click.Path(exists=True, file_okay=False), metavar="DIR",
@@ -429,34 +428,25 @@ def docs(output: str) -> None:
 @click.option("--format", "format_", type=click.Choice(["text", "json"]), default="text", show_default=True)
 @_PATH
 def list_(format_: str, **options: Any) -> None:
-    """List the taxonomies and maps on the search path."""
-    import json
+    """List the taxonomies on the search path: class counts, and the sources that each dataset has a map to.
 
+    \b
+    Examples:
+      lsu-onto list
+      lsu-onto list --path my_taxonomies --format json
+    """
+    import json
+    import shutil
+
+    from lsu_onto.catalogue import as_text, catalogue
     from lsu_onto.library import Library
 
-    library: Library = Library(options["search"])
-    rows: list[dict[str, Any]] = []
-    for e in library.entries():
-        declared = library.declared(str(e.path)).taxonomies
-        count = next((len(t.classes) for t in declared if (t.name, t.version) == (e.name, e.version)), None)
-        target = f"{e.source} {e.source_version}" if e.source else ""
-        rows.append(
-            {
-                "kind": e.kind,
-                "name": e.name,
-                "version": e.version,
-                "classes": count,
-                "source": target,
-                "file": str(e.path),
-            }
-        )
+    rows = catalogue(Library(options["search"]))
     if format_ == "json":
-        click.echo(json.dumps({"version": 1, "taxonomies": rows}, indent=2))
+        click.echo(json.dumps({"version": 2, "taxonomies": rows}, indent=2))
         return
-    for r in rows:
-        arrow = f"-> {r['source']}" if r["source"] else ""
-        classes = f"{r['classes']} classes" if r["classes"] is not None else ""
-        click.echo(f"{r['kind']:8} {r['name'] + ' ' + r['version']:24} {classes:12} {arrow}".rstrip())
+    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else 1000
+    click.echo(as_text(rows, width))
 
 
 if __name__ == "__main__":

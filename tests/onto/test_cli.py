@@ -92,10 +92,17 @@ def test_explain_unknown_code() -> None:
 
 
 def test_list() -> None:
-    assert "dataset  demo_town v1" in run("list").stdout
+    lines = [line.split() for line in run("list").stdout.splitlines()]
+    assert ["demo_town", "v1", "8", "demo"] in [line[:4] for line in lines]
+    assert ["kitti", "v1", "35", "cityscapes", "offroad", "vistas"] in [
+        line[:6] for line in lines
+    ]  # inherited
+    assert ["kitti360", "v1", "46", "cityscapes", "vistas"] in [
+        line[:5] for line in lines
+    ]  # has more classes
     rows = json.loads(run("list", "--format", "json", "--path", OK).stdout)["taxonomies"]
     field = next(r for r in rows if r["name"] == "field")
-    assert (field["kind"], field["classes"], field["source"]) == ("dataset", 13, "town v1")
+    assert (field["kind"], field["classes"], field["maps"]) == ("dataset", 13, ["town v1"])
 
 
 def test_compile(tmp_path: Path) -> None:
