@@ -64,7 +64,8 @@ def check_finite(i: int, view: View | QueryView, image_name: str) -> None:
             with np.errstate(over="ignore"):
                 single = single.astype(np.float32, copy=False)
         # x - x is 0 for what is finite and NaN for all else, in either library.
-        bad = int((single - single != 0).sum())
+        with np.errstate(invalid="ignore"):
+            bad = int((single - single != 0).sum())
         if bad:
             raise DecodeError(f"{name}: the teacher's {what} (view {i}) hold {bad} NaN or Inf values")
         if what == "no-object mass" and (maps < 0).any():

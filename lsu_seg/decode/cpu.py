@@ -49,8 +49,8 @@ def decode(
     >>> allowed = np.array([[True, True, False, False]])  # one dataset class: channel 0 or 1 of 3
     >>> view = View(np.array([1, 2, 9], np.float32).reshape(3, 1, 1))
     >>> labels, confidence = decode([view], np.zeros((1, 2), np.int16), allowed)
-    >>> labels.tolist(), confidence.round(4).tolist()
-    ([[1, 1]], [[0.7310..., 0.7310...]])
+    >>> labels.tolist(), [round(float(c), 4) for c in confidence[0]]
+    ([[1, 1]], [0.7311, 0.7311])
     """
     num_classes = check_shapes(views, image_name)
     rows, allowed = np.asarray(rows), np.asarray(allowed)
