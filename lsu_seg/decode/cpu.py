@@ -184,7 +184,12 @@ def _steps(n: int, size: int) -> _Steps:
     if stride in (4, 8):
         padded = np.floor(place)
         return _Steps(
-            first, weight, padded.astype(np.int32) + 1, (place - padded).astype(np.float32), stride, stride // 2
+            first,
+            weight,
+            padded.astype(np.int32) + 1,
+            (place - padded).astype(np.float32),
+            stride,
+            stride // 2,
         )
     return _Steps(first, weight, first + 1, weight, stride if stride == 1 else 0, 0)
 

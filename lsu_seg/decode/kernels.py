@@ -160,13 +160,31 @@ def _expand(line, a, b, column, weight, stride, half, out):
 
 
 @_inline
+def _add_exp(v, best, total):
+    for i in range(len(v)):
+        total[i] += _exp(v[i] - best[i])
+
+
+@_inline
+def _keep_better(v, c, best, arg):
+    # With a mask and not a condition: LLVM makes a branch of that, and does not vectorise.
+    for i in range(len(v)):
+        x, b, a = v[i], best[i], arg[i]
+        mask = np.int32(-np.int32(x > b))
+        best[i] = max(b, x)
+        arg[i] = np.int32(a ^ np.int32((a ^ c) & mask))
+
+
+@_inline
 def _write(labels, confidence, x, label, share, low, void):
     confidence[x] = share
     labels[x] = void if share < low else label
 
 
 @_inline
-def _by_logits(a, b, members, lines, column, weight, stride, half, low, void, labels, confidence, s, best, arg, total):
+def _by_logits(
+    a, b, members, lines, column, weight, stride, half, low, void, labels, confidence, s, best, arg, total
+):
     """A run of a closed set, one view: only the allowed logits matter, and only they are interpolated."""
     if b - a <= SHORT:
         for x in range(a, b):
@@ -191,9 +209,7 @@ def _by_logits(a, b, members, lines, column, weight, stride, half, low, void, la
     _best(s, members, offset, n, best, arg)
     total[:] = _f(0.0)
     for j in range(len(members)):
-        v = s[j, offset : offset + n]
-        for i in range(n):
-            total[i] += _exp(v[i] - best[i])
+        _add_exp(s[j, offset : offset + n], best, total)
     out, sure = labels[a:b], confidence[a:b]
     for i in range(n):
         sure[i] = _f(1.0) / total[i]
@@ -209,15 +225,13 @@ def _best(s, members, offset, n, best, arg):
         best[i] = v[i]
         arg[i] = c
     for j in range(1, len(members)):
-        v, c = s[j, offset : offset + n], members[j]
-        for i in range(n):
-            better = v[i] > best[i]
-            best[i] = v[i] if better else best[i]
-            arg[i] = c if better else arg[i]
+        _keep_better(s[j, offset : offset + n], members[j], best, arg)
 
 
 @_inline
-def _add_logits(a, b, order, nm, is_open, lines, column, weight, stride, half, share, mass, evidence, s, best, total, out):
+def _add_logits(
+    a, b, order, nm, is_open, lines, column, weight, stride, half, share, mass, evidence, s, best, total, out
+):
     """Add one view's p to `out` [members, pixels], and void's evidence to `evidence`: the residual, or the mass."""
     n, offset, nk = b - a, 0, len(order)
     for j in range(nk):
@@ -230,9 +244,7 @@ def _add_logits(a, b, order, nm, is_open, lines, column, weight, stride, half, s
             best[i] = max(best[i], v[i])
     total[:] = _f(0.0)
     for j in range(nm, nk):
-        v = s[j, offset : offset + n]
-        for i in range(n):
-            total[i] += _exp(v[i] - best[i])
+        _add_exp(s[j, offset : offset + n], best, total)
     if is_open and not mass:
         rest = s[nk, :n]  # a spare row
         rest[:] = total
@@ -260,7 +272,9 @@ def _add_logits(a, b, order, nm, is_open, lines, column, weight, stride, half, s
 
 
 @_inline
-def _add_queries(a, b, members, is_open, lines, p_class, column, weight, stride, half, share, evidence, s, total, out):
+def _add_queries(
+    a, b, members, is_open, lines, p_class, column, weight, stride, half, share, evidence, s, total, out
+):
     """The same for a view of masks: sigmoid at label resolution, then the classes that the set allows."""
     n, offset, nq, k = b - a, 0, p_class.shape[1], p_class.shape[0] - 1
     total = total[:n]
@@ -510,7 +524,19 @@ def decode_rows(
                     confident = value / total[i]
                     if not (best[i] >= TINY or sums[nm, i] >= TINY):
                         chosen, exact = _exact(
-                            a + i, y, views, yi, ya, xi, xa, order[u], nm, sets[u, OPEN], mass, log_p, log_mine
+                            a + i,
+                            y,
+                            views,
+                            yi,
+                            ya,
+                            xi,
+                            xa,
+                            order[u],
+                            nm,
+                            sets[u, OPEN],
+                            mass,
+                            log_p,
+                            log_mine,
                         )
                         confident = _f(exact)
                     confident = min(confident, _f(1.0))

@@ -6,14 +6,18 @@ import math
 import multiprocessing
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from click.testing import CliRunner
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from PIL import Image
 
 from lsu_onto import ROW_UNKNOWN, ROW_VOID
+from lsu_seg.cli import main
 from lsu_seg.decode import DecodeError, QueryView, View, cpu, reference
 
 
@@ -156,7 +160,9 @@ def test_a_query_view_by_hand() -> None:
     ):
         for decode in (reference.decode, cpu.decode):
             seen = tensor_view(view)
-            labels, confidence = decode([seen], torch.zeros(1, 1, dtype=torch.int16), torch.from_numpy(allowed))
+            labels, confidence = decode(
+                [seen], torch.zeros(1, 1, dtype=torch.int16), torch.from_numpy(allowed)
+            )
             assert labels.item() == label
             assert confidence.item() == pytest.approx(share, abs=1e-6)
 
@@ -194,7 +200,9 @@ def test_nan_and_inf_are_found_wherever_they_are(bad: float, where: tuple) -> No
          np.zeros((1, 1)), closed(2, 0), "all or none"),
     ],
 )  # fmt: skip
-def test_what_does_not_fit_is_refused_by_name(views: list, rows: np.ndarray, allowed: np.ndarray, text: str) -> None:
+def test_what_does_not_fit_is_refused_by_name(
+    views: list, rows: np.ndarray, allowed: np.ndarray, text: str
+) -> None:
     with pytest.raises(DecodeError, match=f"^name: .*{text}"):
         cpu.decode(views, rows, allowed, image_name="name")
 
@@ -203,7 +211,9 @@ def test_other_types_and_strides_of_arrays_are_taken() -> None:
     logits = np.random.default_rng(1).standard_normal((4, 6, 3))
     rows = np.array([[0, ROW_VOID, 0]] * 2)
     wanted = cpu.decode(
-        [View(np.ascontiguousarray(logits.transpose(2, 0, 1), np.float32))], rows.astype(np.int16), closed(3, 0, 2)
+        [View(np.ascontiguousarray(logits.transpose(2, 0, 1), np.float32))],
+        rows.astype(np.int16),
+        closed(3, 0, 2),
     )
     for view in (
         View(logits.transpose(2, 0, 1)),
@@ -236,3 +246,27 @@ def test_importing_the_package_compiles_and_loads_nothing() -> None:
     code = "import lsu_seg.decode, sys; print([m for m in ('torch', 'numba') if m in sys.modules])"
     out = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
     assert out.stdout.strip() == "[]"
+
+
+def test_the_command_writes_a_pseudo_label(tmp_path: Path) -> None:
+    logits = np.zeros((15, 2, 2), np.float32)
+    logits[1, :, 1] = 5  # lane_marking
+    np.save(tmp_path / "a.npy", logits)
+    Image.fromarray(np.zeros((4, 8), np.uint8) + 1).save(tmp_path / "a.png")  # drivable
+    out = tmp_path / "new" / "out.png"
+    args = [
+        "decode",
+        "demo_town",
+        "--source",
+        "demo",
+        str(tmp_path / "a.png"),
+        str(tmp_path / "a.npy"),
+        "-o",
+        str(out),
+    ]
+    assert CliRunner().invoke(main, args).exit_code == 0
+    assert set(np.unique(np.asarray(Image.open(out)))) == {0, 1}
+    (tmp_path / "a.npy").write_bytes(b"no array")
+    refused = CliRunner().invoke(main, args)
+    assert refused.exit_code == 1
+    assert "a.npy: not a `.npy` file" in refused.output
