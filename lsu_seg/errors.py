@@ -2,7 +2,7 @@
 
 from lsu_onto import TaxonomyError
 from lsu_seg.compat import UntrustedCheckpointError
-from lsu_seg.decode.reference import DecodeError
+from lsu_seg.decode.views import DecodeError
 from lsu_seg.encodings import LabelFileError
 from lsu_seg.engine import ConfigError
 from lsu_seg.layout import DatasetError

@@ -2,6 +2,7 @@
 
     python tools/benchmark.py              everything
     python tools/benchmark.py language     the `.tax` language and its tools
+    python tools/benchmark.py decode       teacher logits to pseudo-labels, on two cores
 
 Milliseconds depend on the machine and on what else runs on it; the ratios much less. Each figure is the best of
 several runs. Nothing is asserted: `docs/benchmarks.md` has a table, and the machine that it was measured on.
@@ -134,7 +135,86 @@ def keystroke(file: Path, text: str) -> float:
     return asyncio.run(session())[10]
 
 
-SECTIONS: dict[str, Callable[[], Iterator[Figure]]] = {"language": language}
+# --- decoding ----------------------------------------------------------------------------------------------
+
+
+def decode() -> Iterator[Figure]:
+    """1024 x 2048 labels of ApolloScape's classes on a drawn street, 63 channels at stride 4.
+
+    The scene is drawn by rules, with poles, signs and people in it; its runs are about as long as a real scene's.
+    """
+    import numpy as np
+    import torch
+
+    import lsu_onto
+    from lsu_seg.decode import View, cpu, reference
+    from lsu_seg.demo.scenes import CLASSES, STYLES, draw_scene
+
+    constraint = lsu_onto.load("apolloscape", source="vistas")
+    rng = np.random.default_rng(0)
+    k, height, width = constraint.num_classes, 1024, 2048
+    names = {"lane_marking": "road", "grass": "vegetation", "tree": "vegetation"}
+    row_of = np.full(256, -1, np.int16)
+    for i, name in enumerate(CLASSES):
+        row_of[i] = constraint.classes.index(names.get(name, name))
+    rows = row_of[draw_scene(rng, STYLES["town"], height, width)[1]]
+    noise = rng.integers(-1, len(constraint.classes), rows.shape).astype(np.int16)
+    logits = rng.standard_normal((k, height // 4, width // 4), dtype=np.float32) * 3
+    tensor, sets, allowed = torch.from_numpy(logits), torch.from_numpy(constraint.allowed), constraint.allowed
+    index = torch.from_numpy(rows).long()
+
+    def upsampled() -> torch.Tensor:
+        size = (height, width)
+        return torch.nn.functional.interpolate(tensor[None], size, mode="bilinear", align_corners=False)[0]
+
+    def masked() -> object:
+        return upsampled().masked_fill(~sets[:, :k][index].permute(2, 0, 1), -torch.inf).argmax(0)
+
+    def published() -> object:
+        p = torch.cat([upsampled().softmax(0), torch.zeros(1, height, width)])
+        mask = torch.zeros(k + 1, height, width)
+        for d in np.unique(rows[rows >= 0]):
+            here = index == int(d)
+            for c in np.flatnonzero(allowed[d]):
+                mask[c][here] = 1
+        p = p * mask
+        return (p / p.sum(0)).argmax(0)
+
+    def touched() -> object:
+        copy = np.empty_like(rows)
+        copy[:] = rows
+        labels, confidence = np.empty(rows.shape, np.uint8), np.empty(rows.shape, np.float32)
+        labels[:], confidence[:] = 1, 1
+        return logits.max()
+
+    def fast(views: list[View], rows: np.ndarray = rows) -> Callable[[], object]:
+        return lambda: cpu.decode(views, rows, allowed, threads=2)
+
+    one = fast([View(logits)])
+    one()  # compiled
+    torch.set_num_threads(2)
+    plain, theirs, bytes_ = best(masked, 2), best(published, 2), best(touched, 15)
+    ours = best(one, 25)
+    bytes_ = min(bytes_, best(touched, 15))
+    yield Figure("decode, one view", ours, "upsample, mask, argmax in torch", plain, plain / 150)
+    yield Figure("decode, one view", ours, "published algorithm", theirs, theirs / 300)
+    yield Figure("decode, one view", ours, "all bytes read and written once, one core", bytes_, 2 * bytes_)
+    yield Figure(
+        "decode, one view, labels are noise",
+        best(fast([View(logits)], noise), 3),
+        "published algorithm",
+        theirs,
+    )
+
+    # The reference holds float64 of every view at label resolution: a quarter of the image, for both.
+    part = np.ascontiguousarray(rows[::2, ::2])
+    sizes = [(round(128 * s), round(256 * s)) for s in (0.5, 1.0, 1.5, 2.0)]
+    views = [View(tensor.new_empty(k, *size).normal_() * 3, flip) for size in sizes for flip in (False, True)]
+    slow = best(lambda: reference.decode(views, torch.from_numpy(part), sets), 1)
+    yield Figure("decode, 8 views, 512 x 1024", best(fast(views, part), 3), "reference", slow, slow / 10)
+
+
+SECTIONS: dict[str, Callable[[], Iterator[Figure]]] = {"language": language, "decode": decode}
 
 
 @click.command()

@@ -1,5 +1,106 @@
-"""From teacher views and annotated rows to pseudo-labels. `reference` is the rule in plain torch."""
+"""From teacher views and annotated rows to pseudo-labels.
 
-from lsu_seg.decode.reference import Decoded, DecodeError, View, decode, decode_unconstrained
+`reference` is the rule in plain torch, `cpu` the same compiled. Neither is imported before it is used: `import
+lsu_seg.decode` loads no torch and no numba.
+"""
 
-__all__ = ["DecodeError", "Decoded", "View", "decode", "decode_unconstrained"]
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from lsu_seg.decode.views import Decoded, DecodeError, QueryView, View
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
+
+    from lsu_onto import Constraint
+
+__all__ = ["DecodeError", "Decoded", "Decoder", "QueryView", "View", "decode_arrays", "decoder"]
+
+
+class Decoder(NamedTuple):
+    """One path of the decoder.
+
+    Attributes:
+        name: `"cpu"` or `"reference"`.
+        decode: `(views, rows, allowed, threshold, image_name)` → `Decoded`, arrays.
+    """
+
+    name: str
+    decode: Callable[..., Decoded]
+
+    def unconstrained(
+        self, views: Sequence[View | QueryView], size: tuple[int, int], image_name: str
+    ) -> Decoded:
+        """The raw teacher: every class is allowed everywhere, and void nowhere."""
+        first = views[0]
+        k = first.classes.shape[1] - 1 if isinstance(first, QueryView) else first.logits.shape[0]
+        everything = np.arange(k + 1)[None] < k
+        return self.decode(views, np.zeros(size, np.int16), everything, None, image_name)
+
+
+def decoder(device: str) -> Decoder:
+    """The fastest path for views on a device of this type (`"cpu"`, `"cuda"` …)."""
+    if device == "cpu":
+        from lsu_seg.decode import cpu
+
+        return Decoder("cpu", cpu.decode)
+    return Decoder("reference", _by_reference)
+
+
+def _by_reference(views: Any, rows: Any, allowed: Any, threshold: float | None, image_name: str) -> Decoded:
+    import torch
+
+    from lsu_seg.decode import reference
+
+    labels, confidence = reference.decode(
+        views, torch.as_tensor(rows), torch.as_tensor(allowed), threshold, image_name
+    )
+    return Decoded(labels.cpu().numpy(), confidence.cpu().numpy())
+
+
+def decode_arrays(
+    logits: ArrayLike | Sequence[View | QueryView],
+    rows: ArrayLike,
+    constraint: Constraint,
+    threshold: float | None = None,
+    image_name: str = "",
+) -> Decoded:
+    """Decode the arrays of any framework, on the CPU.
+
+    Args:
+        logits: float `[K, h, w]` at any resolution, in the order of `constraint.source_classes`; or a list of `View`
+            and `QueryView`, of arrays, where there are several views, mirrored ones, or a no-object mass.
+        rows: integer `[H, W]`: the dataset's class of each pixel as its place in `constraint.classes`, -1 where
+            nothing is annotated. `lsu_seg.encodings.LabelReader` reads them from a label file.
+        constraint: what `lsu_onto.load` gives.
+        threshold: 0..1; where confidence is below it, the output is void.
+        image_name: for error messages.
+
+    Returns:
+        Arrays `[H, W]`: labels, uint8 with void = 255 (K > 255: uint16 with void = 65535), and confidence, float32.
+
+    Raises:
+        DecodeError: NaN or Inf anywhere in a view, an unknown row, shapes that do not fit.
+
+    >>> import lsu_onto
+    >>> constraint = lsu_onto.load("demo_town", source="demo")
+    >>> drivable = constraint.classes.index("drivable")  # road or lane_marking
+    >>> logits = np.zeros((15, 4, 8), np.float32)
+    >>> logits[constraint.source_classes.index("car")] = 9  # not allowed here
+    >>> logits[constraint.source_classes.index("lane_marking"), :, 4:] = 5
+    >>> rows = np.full((16, 32), drivable)
+    >>> labels, confidence = decode_arrays(logits, rows, constraint)
+    >>> [constraint.source_classes[c] for c in labels[0, [0, 31]]]
+    ['road', 'lane_marking']
+    >>> [round(float(c), 3) for c in confidence[0, [0, 31]]]
+    [0.5, 0.993]
+    """
+    from lsu_seg.decode import cpu
+
+    is_views = isinstance(logits, (list, tuple)) and all(isinstance(v, (View, QueryView)) for v in logits)
+    views = list(logits) if is_views else [View(np.asarray(logits))]  # type: ignore[arg-type]
+    return cpu.decode(views, rows, constraint.allowed, threshold, image_name)

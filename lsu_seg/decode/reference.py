@@ -6,50 +6,19 @@ It says what is meant, in float64, and makes everything of size K x H x W. See `
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import NamedTuple
 
 import torch
 from torch import Tensor
-from torch.nn.functional import interpolate
+from torch.nn.functional import interpolate, logsigmoid
 
-from lsu_onto import ROW_UNKNOWN, ROW_VOID
+from lsu_onto import ROW_VOID
+from lsu_seg.decode.checks import check_allowed, check_finite, check_rows, check_shapes
+from lsu_seg.decode.views import Decoded, QueryView, View
 from lsu_seg.encodings import void_index
 
 
-class DecodeError(ValueError):
-    """Teacher output or rows that cannot be decoded. The message names the image."""
-
-
-@dataclass
-class View:
-    """One teacher view of a whole image, at any resolution.
-
-    Attributes:
-        logits: float `[K, h, w]`.
-        flip: it was computed on the mirrored image (left and right exchanged) and is mirrored back.
-        void: float `[h, w]`, the teacher's no-object probability, of models that have one.
-    """
-
-    logits: Tensor
-    flip: bool = False
-    void: Tensor | None = None
-
-
-class Decoded(NamedTuple):
-    """What became of an image.
-
-    Attributes:
-        labels: `[H, W]`, channels and void: uint8 with void = 255, or with K > 255 int32 with void = 65535.
-        confidence: float32 `[H, W]` in 0..1.
-    """
-
-    labels: Tensor
-    confidence: Tensor
-
-
 def decode(
-    views: Sequence[View],
+    views: Sequence[View | QueryView],
     rows: Tensor,
     allowed: Tensor,
     threshold: float | None = None,
@@ -58,7 +27,8 @@ def decode(
     """Give every pixel one element of its allowed set S(d): the teacher picks where the annotation leaves a choice.
 
     For each pixel with dataset class d, p_v being the softmax over K of view v's logits, brought to the rows'
-    resolution before the softmax (bilinear, `align_corners=False`), and p their mean over views:
+    resolution before the softmax (bilinear, `align_corners=False`), or what `QueryView` says, from masks brought to
+    that resolution, and p their mean over views:
 
     1. S(d) has one element: that is the output. Pixels without annotation (`ROW_VOID`) are void.
     2. Otherwise the class of S(d) with the largest p, the lowest channel among equals. With one view the logits
@@ -87,9 +57,10 @@ def decode(
     (1, 0.7311)
     """
     num_classes = _check(views, image_name)
-    device = views[0].logits.device
+    device = _maps(views[0]).device
+    check_allowed(allowed.cpu().numpy(), num_classes, threshold, image_name)
     rows, allowed = rows.to(device).long(), allowed.to(device)
-    _check_rows(rows, allowed, num_classes, threshold, image_name)
+    check_rows(rows, len(allowed), image_name)
 
     annotated = rows != ROW_VOID
     # [K+1, H, W]: S(d) of each pixel. Without annotation: void alone.
@@ -122,7 +93,9 @@ def decode(
     return Decoded(_labels(output, num_classes), confidence.float().clamp(0, 1))
 
 
-def decode_unconstrained(views: Sequence[View], size: tuple[int, int], image_name: str = "") -> Decoded:
+def decode_unconstrained(
+    views: Sequence[View | QueryView], size: tuple[int, int], image_name: str = ""
+) -> Decoded:
     """The raw teacher at label resolution: the argmax of p over all K classes, and that p as confidence.
 
     The baseline that pseudo-labels are compared with. Never void.
@@ -144,16 +117,36 @@ def decode_unconstrained(views: Sequence[View], size: tuple[int, int], image_nam
     return Decoded(_labels(best, num_classes), confidence.float())
 
 
-def _fuse(views: Sequence[View], size: Sequence[int]) -> tuple[Tensor | None, Tensor, Tensor | None]:
+def _fuse(
+    views: Sequence[View | QueryView], size: Sequence[int]
+) -> tuple[Tensor | None, Tensor, Tensor | None]:
     """Bring the views to (H, W) and join them, in float64.
 
-    Returns the logits `[K, H, W]` if there is one view, log p `[K, H, W]`, and the no-object mass `[H, W]` if any.
+    Returns the logits `[K, H, W]` if there is one view that has any, log p `[K, H, W]`, and the no-object mass
+    `[H, W]` if any.
     """
-    logits = [_resize(view.logits, view.flip, size) for view in views]
-    log_p = torch.stack([x.log_softmax(0) for x in logits]).logsumexp(0)
-    log_p -= torch.tensor(float(len(views)), dtype=torch.float64).log()
-    masses = [_resize(view.void[None], view.flip, size)[0] for view in views if view.void is not None]
-    return logits[0] if len(views) == 1 else None, log_p, torch.stack(masses).mean(0) if masses else None
+    log_p, masses, logits = [], [], None
+    for view in views:
+        if isinstance(view, QueryView):
+            with_void = _merge(view, size)
+            log_p.append(with_void[:-1])
+            masses.append(with_void[-1].exp())
+            continue
+        logits = _resize(view.logits, view.flip, size)
+        log_p.append(logits.log_softmax(0))
+        if view.void is not None:
+            masses.append(_resize(view.void[None], view.flip, size)[0])
+    mean = torch.stack(log_p).logsumexp(0) - torch.tensor(float(len(views)), dtype=torch.float64).log()
+    return logits if len(views) == 1 else None, mean, torch.stack(masses).mean(0) if masses else None
+
+
+def _merge(view: QueryView, size: Sequence[int]) -> Tensor:
+    """log p `[K+1, H, W]` of masks and their classes; the last is no-object."""
+    log_class = view.classes.detach().double().log_softmax(1)[:, :, None, None]
+    log_mask = logsigmoid(_resize(view.masks, view.flip, size))
+    # Class by class: of all at once, Q x K x H x W would have to be there.
+    log_sum = torch.stack([(log_class[:, c] + log_mask).logsumexp(0) for c in range(log_class.shape[1])])
+    return log_sum.log_softmax(0)
 
 
 def _resize(maps: Tensor, flip: bool, size: Sequence[int]) -> Tensor:
@@ -172,51 +165,13 @@ def _labels(output: Tensor, num_classes: int) -> Tensor:
     return torch.where(output == num_classes, void, output).to(dtype)
 
 
-def _check(views: Sequence[View], image_name: str) -> int:
+def _maps(view: View | QueryView) -> Tensor:
+    return view.masks if isinstance(view, QueryView) else view.logits
+
+
+def _check(views: Sequence[View | QueryView], image_name: str) -> int:
     """Refuse views that cannot be joined or are not finite. Returns K."""
-    name = image_name or "image"
-    if not views:
-        raise DecodeError(f"{name}: no teacher view")
-    num_classes = views[0].logits.shape[0]
+    num_classes = check_shapes(views, image_name)
     for i, view in enumerate(views):
-        shape = tuple(view.logits.shape)
-        if len(shape) != 3 or shape[0] != num_classes or 0 in shape:
-            raise DecodeError(f"{name}: view {i} has logits of shape {shape}; expected ({num_classes}, h, w)")
-        if (view.void is None) != (views[0].void is None):
-            raise DecodeError(
-                f"{name}: some views have a no-object mass and some have none; it is all or none"
-            )
-        if view.void is not None and view.void.shape != view.logits.shape[1:]:
-            found = tuple(view.void.shape)
-            raise DecodeError(f"{name}: view {i} has a no-object mass of shape {found}; expected {shape[1:]}")
-        for what, maps in (("logits", view.logits), ("no-object mass", view.void)):
-            if maps is not None and not torch.isfinite(maps.float()).all():  # also: beyond float32
-                bad = int((~torch.isfinite(maps.float())).sum())
-                raise DecodeError(f"{name}: the teacher's {what} (view {i}) hold {bad} NaN or Inf values")
-        if view.void is not None and (view.void < 0).any():
-            raise DecodeError(f"{name}: the teacher's no-object mass (view {i}) is negative")
+        check_finite(i, view, image_name)
     return num_classes
-
-
-def _check_rows(
-    rows: Tensor, allowed: Tensor, num_classes: int, threshold: float | None, image_name: str
-) -> None:
-    name = image_name or "image"
-    if allowed.dtype != torch.bool or allowed.ndim != 2 or allowed.shape[1] != num_classes + 1:
-        found = f"{allowed.dtype} {tuple(allowed.shape)}"
-        raise DecodeError(
-            f"{name}: `allowed` is {found}; the teacher's {num_classes} classes need bool (D, K+1)"
-        )
-    if not allowed.any(1).all():
-        row = int((~allowed.any(1)).nonzero()[0])
-        raise DecodeError(f"{name}: row {row} of `allowed` allows nothing, not even void")
-    if rows.ndim != 2:
-        raise DecodeError(f"{name}: rows have shape {tuple(rows.shape)}; expected (H, W)")
-    unknown = int((rows == ROW_UNKNOWN).sum())
-    if unknown:
-        raise DecodeError(f"{name}: {unknown} pixels have a raw value that the taxonomy does not list")
-    if rows.numel() and (rows.min() < ROW_VOID or rows.max() >= len(allowed)):
-        found = f"{int(rows.min())}..{int(rows.max())}"
-        raise DecodeError(f"{name}: rows range over {found}; the dataset has {len(allowed)} classes")
-    if threshold is not None and not 0 <= threshold <= 1:
-        raise DecodeError(f"{name}: the threshold is {threshold}; expected 0..1")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from contextlib import ExitStack, closing
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from mmengine.runner import BaseLoop
 
 from lsu_onto import Constraint, __version__
 from lsu_seg.datasets import TaxDataset
-from lsu_seg.decode import View, decode, decode_unconstrained
+from lsu_seg.decode import Decoder, View, decoder
 from lsu_seg.progress import progress
 from lsu_seg.pseudo.output import OutputError, OutputFolder, file_sha256
 from lsu_seg.registry import LOOPS, register
@@ -68,6 +69,10 @@ class PseudoLabelLoop(BaseLoop):
         constraint: Constraint = self.dataloader.dataset.constraint
         return constraint
 
+    @cached_property
+    def decoder(self) -> Decoder:
+        return decoder(next(self.runner.model.parameters()).device.type)
+
     def manifest(self, constrained: bool) -> dict[str, Any]:
         """Everything that the labels depend on."""
         c = self.constraint
@@ -85,6 +90,7 @@ class PseudoLabelLoop(BaseLoop):
             "scales": list(self.scales),
             "flips": list(self.flips),
             "threshold": self.threshold,
+            "decoder": self.decoder.name,
             "constrained": constrained,
         }
 
@@ -109,7 +115,7 @@ class PseudoLabelLoop(BaseLoop):
         self.runner.call_hook("before_test")
         self.runner.model.eval()
         teacher = SegmentorTeacher(self.runner.model, self.constraint.source_classes)
-        allowed = torch.from_numpy(self.constraint.allowed)
+        allowed = self.constraint.allowed
         ambiguous_rows = torch.from_numpy(self.constraint.relabel < 0)
         images = skipped = ambiguous = pixels = 0
         start = time.monotonic()
@@ -136,21 +142,21 @@ class PseudoLabelLoop(BaseLoop):
                             continue
                         name = sample.img_path
                         mine = views.get(n) or _no_views(len(self.constraint.source_classes))
-                        decoded = decode(mine, rows[n], allowed, self.threshold, name)
+                        decoded = self.decoder.decode(mine, rows[n], allowed, self.threshold, name)
                         count = int(asked[n].sum())
                         record = {
                             "pixels": rows[n].numel(),
                             "asked": count,
-                            "confidence": round(float(decoded.confidence[asked[n]].mean()), 4)
+                            "confidence": round(float(decoded.confidence[asked[n].numpy()].mean()), 4)
                             if count
                             else 1.0,
                             "teacher": n in views,
                         }
                         if not out.done(sample.key):
-                            out.write(sample.key, decoded.labels.cpu().numpy(), record)
+                            out.write(sample.key, decoded.labels, record)
                         if raw is not None and not raw.done(sample.key):
-                            labels = decode_unconstrained(views[n], tuple(rows[n].shape), name).labels
-                            raw.write(sample.key, labels.cpu().numpy(), {"pixels": rows[n].numel()})
+                            labels = self.decoder.unconstrained(views[n], tuple(rows[n].shape), name).labels
+                            raw.write(sample.key, labels, {"pixels": rows[n].numel()})
                         images, skipped = images + 1, skipped + (n not in views)
                         ambiguous, pixels = ambiguous + count, pixels + rows[n].numel()
                 rate = images / max(1e-9, time.monotonic() - start)

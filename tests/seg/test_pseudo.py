@@ -30,7 +30,8 @@ from tiny import (
 
 from lsu_onto import ROW_VOID
 from lsu_seg import engine
-from lsu_seg.decode import DecodeError, decode, decode_unconstrained
+from lsu_seg.decode import DecodeError
+from lsu_seg.decode.reference import decode, decode_unconstrained
 from lsu_seg.pseudo.output import OutputError, OutputFolder
 from lsu_seg.teachers import SegmentorTeacher, TeacherError
 

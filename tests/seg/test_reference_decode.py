@@ -14,7 +14,8 @@ from torch import Tensor
 from worlds import make_constraint
 
 from lsu_onto import ROW_UNKNOWN, ROW_VOID
-from lsu_seg.decode import DecodeError, View, decode, decode_unconstrained
+from lsu_seg.decode import DecodeError, View
+from lsu_seg.decode.reference import decode, decode_unconstrained
 
 VOID = 255
 

@@ -1,0 +1,100 @@
+"""What every path of the decoder refuses, in the same words. For tensors and for arrays alike."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lsu_onto import ROW_UNKNOWN, ROW_VOID
+from lsu_seg.decode.views import DecodeError, QueryView, View
+
+
+def check_shapes(views: Sequence[View | QueryView], image_name: str) -> int:
+    """Refuse views that cannot be joined. Returns K."""
+    name = image_name or "image"
+    if not views:
+        raise DecodeError(f"{name}: no teacher view")
+    first = views[0]
+    num_classes = first.classes.shape[-1] - 1 if isinstance(first, QueryView) else first.logits.shape[0]
+    with_void = [isinstance(view, QueryView) or view.void is not None for view in views]
+    for i, view in enumerate(views):
+        if isinstance(view, QueryView):
+            classes, shape = tuple(view.classes.shape), tuple(view.masks.shape)
+            if len(classes) != 2 or classes[1] != num_classes + 1 or num_classes < 1:
+                raise DecodeError(
+                    f"{name}: view {i} has class logits of shape {classes}; expected (Q, {num_classes + 1})"
+                )
+            if len(shape) != 3 or shape[0] != classes[0] or 0 in shape:
+                raise DecodeError(
+                    f"{name}: view {i} has mask logits of shape {shape}; expected ({classes[0]}, h, w)"
+                )
+        else:
+            shape = tuple(view.logits.shape)
+            if len(shape) != 3 or shape[0] != num_classes or 0 in shape:
+                raise DecodeError(
+                    f"{name}: view {i} has logits of shape {shape}; expected ({num_classes}, h, w)"
+                )
+            if view.void is not None and tuple(view.void.shape) != shape[1:]:
+                found = tuple(view.void.shape)
+                raise DecodeError(
+                    f"{name}: view {i} has a no-object mass of shape {found}; expected {shape[1:]}"
+                )
+        if with_void[i] != with_void[0]:
+            raise DecodeError(
+                f"{name}: some views have a no-object mass and some have none; it is all or none"
+            )
+    return num_classes
+
+
+def check_finite(i: int, view: View | QueryView, image_name: str) -> None:
+    """Refuse a view that holds NaN, Inf, what float32 cannot hold, or a negative mass."""
+    name = image_name or "image"
+    if isinstance(view, QueryView):
+        parts: list[tuple[str, Any]] = [("class logits", view.classes), ("mask logits", view.masks)]
+    else:
+        parts = [("logits", view.logits), ("no-object mass", view.void)]
+    for what, maps in parts:
+        if maps is None:
+            continue
+        single = maps.float() if hasattr(maps, "float") else np.asarray(maps)
+        if isinstance(single, np.ndarray):
+            with np.errstate(over="ignore"):
+                single = single.astype(np.float32, copy=False)
+        # x - x is 0 for what is finite and NaN for all else, in either library.
+        with np.errstate(invalid="ignore"):
+            bad = int((single - single != 0).sum())
+        if bad:
+            raise DecodeError(f"{name}: the teacher's {what} (view {i}) hold {bad} NaN or Inf values")
+        if what == "no-object mass" and (maps < 0).any():
+            raise DecodeError(f"{name}: the teacher's no-object mass (view {i}) is negative")
+
+
+def check_allowed(allowed: NDArray[Any], num_classes: int, threshold: float | None, image_name: str) -> None:
+    """Refuse a constraint that is not one for K classes, and a threshold out of range."""
+    name = image_name or "image"
+    if allowed.dtype != bool or allowed.ndim != 2 or allowed.shape[1] != num_classes + 1:
+        found = f"{allowed.dtype} {allowed.shape}"
+        raise DecodeError(
+            f"{name}: `allowed` is {found}; the teacher's {num_classes} classes need bool (D, K+1)"
+        )
+    if not allowed.any(1).all():
+        row = int((~allowed.any(1)).nonzero()[0][0])
+        raise DecodeError(f"{name}: row {row} of `allowed` allows nothing, not even void")
+    if threshold is not None and not 0 <= threshold <= 1:
+        raise DecodeError(f"{name}: the threshold is {threshold}; expected 0..1")
+
+
+def check_rows(rows: Any, num_rows: int, image_name: str) -> None:
+    """Refuse rows of the wrong shape or without a meaning."""
+    name = image_name or "image"
+    if rows.ndim != 2:
+        raise DecodeError(f"{name}: rows have shape {tuple(rows.shape)}; expected (H, W)")
+    unknown = int((rows == ROW_UNKNOWN).sum())
+    if unknown:
+        raise DecodeError(f"{name}: {unknown} pixels have a raw value that the taxonomy does not list")
+    if 0 not in rows.shape and (rows.min() < ROW_VOID or rows.max() >= num_rows):
+        found = f"{int(rows.min())}..{int(rows.max())}"
+        raise DecodeError(f"{name}: rows range over {found}; the dataset has {num_rows} classes")

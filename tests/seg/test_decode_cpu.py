@@ -1,0 +1,272 @@
+"""The CPU decoder against the reference: equal but for float32's rounding, inside S(d), the same bytes always."""
+
+from __future__ import annotations
+
+import math
+import multiprocessing
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from click.testing import CliRunner
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from lsu_onto import ROW_UNKNOWN, ROW_VOID
+from lsu_seg.cli import main
+from lsu_seg.decode import DecodeError, QueryView, View, cpu, reference
+
+
+def tensor_view(view: View | QueryView) -> View | QueryView:
+    if isinstance(view, QueryView):
+        return QueryView(torch.from_numpy(view.classes), torch.from_numpy(view.masks), view.flip)
+    void = None if view.void is None else torch.from_numpy(view.void)
+    return View(torch.from_numpy(view.logits), view.flip, void)
+
+
+@st.composite
+def problems(draw: st.DrawFn) -> tuple:
+    """Views, rows and `allowed`: blocks and single pixels, every kind of row, ties, large logits, all forms."""
+    rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    k = draw(st.sampled_from([1, 2, 3, 7, 19, 63, 200, 255, 256, 300]))
+    d = draw(st.integers(1, 30))
+    h, w = int(rng.integers(1, 9)), int(rng.integers(1, 40))
+    strides = draw(st.sampled_from([1, 2, 3, 4, 4, 4, 8, 8, 0]))
+    if strides:
+        height, width = h * strides, w * strides
+    else:
+        height, width = int(rng.integers(1, 30)), int(rng.integers(1, 90))
+    scale = draw(st.sampled_from([0.0, 0.3, 3.0, 20.0, 300.0, 2000.0]))
+    form = draw(st.sampled_from(["plain", "plain", "mass", "query", "mixed"]))
+    views: list[View | QueryView] = []
+    for v in range(draw(st.sampled_from([1, 1, 1, 2, 4]))):
+        size = (h, w) if v == 0 else tuple(rng.integers(1, 12, 2))
+        rounded = draw(st.booleans())
+
+        def maps(n: int, size: tuple = size, rounded: bool = rounded) -> np.ndarray:
+            x = rng.uniform(-1, 1, (n, *size))
+            return ((x * 2).round() / 2 if rounded else x).astype(np.float32) * np.float32(scale)
+
+        flip = bool(rng.integers(2))
+        if form == "query" or (form == "mixed" and rng.integers(2)):
+            q = int(rng.integers(1, 12))
+            classes = (rng.standard_normal((q, k + 1)) * min(scale, 20)).astype(np.float32)
+            views.append(QueryView(classes, maps(q), flip))
+        else:
+            mass = None if form == "plain" else rng.uniform(0, 1, size).astype(np.float32)
+            views.append(View(maps(k), flip, mass))
+    allowed = rng.random((d, k + 1)) < rng.choice([0.02, 0.3, 0.9, 1.0], (d, 1))
+    allowed[np.arange(d), rng.integers(0, k + 1, d)] = True  # never empty
+    grain = draw(st.sampled_from([1, 3, 16, 64]))
+    rows = rng.integers(-1, d, (-(-height // grain), -(-width // grain)))
+    rows = np.repeat(np.repeat(rows, grain, 0), grain, 1)[:height, :width].astype(np.int16)
+    return views, rows, allowed
+
+
+def gaps(views: list, rows: np.ndarray, allowed: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Per pixel, of the two best allowed outputs in the reference: the difference of log p, and what float32 leaves
+    of it: the rounding of the logits themselves, which is relative to the largest of them."""
+    k = allowed.shape[1] - 1
+    seen = [tensor_view(v) for v in views]
+    _, log_p, mass = reference._fuse(seen, rows.shape)
+    table = np.vstack([allowed, np.arange(k + 1) == k])
+    inside = torch.from_numpy(table[rows]).permute(2, 0, 1)  # ROW_VOID is -1: the last
+    evidence = mass if mass is not None else log_p.exp().masked_fill(inside[:k], 0).sum(0)
+    score = torch.cat([log_p, evidence.log()[None]]).masked_fill(~inside, -torch.inf)
+    top = score.topk(min(2, k + 1), 0).values
+    gap = (top[0] - top[-1]).numpy()
+    size = max(float(np.abs(v.masks if isinstance(v, QueryView) else v.logits).max()) for v in views)
+    return gap, np.full(gap.shape, 1e-5 * max(1.0, size))
+
+
+@settings(max_examples=150, deadline=None)
+@given(problems(), st.sampled_from([None, 0.0, 0.5, 1.0]))
+def test_equals_the_reference(problem: tuple, threshold: float | None) -> None:
+    views, rows, allowed = problem
+    k = allowed.shape[1] - 1
+    wanted = reference.decode(
+        [tensor_view(v) for v in views], torch.from_numpy(rows), torch.from_numpy(allowed), threshold
+    )
+    found = cpu.decode(views, rows, allowed, threshold, threads=1)
+    void = 255 if k <= 255 else 65535
+    assert found.labels.dtype == (np.uint8 if k <= 255 else np.uint16)
+    assert found.confidence.dtype == np.float32
+
+    labels = np.where(found.labels == void, k, found.labels.astype(np.int64))
+    table = np.vstack([allowed, np.arange(k + 1) == k])
+    in_set = np.take_along_axis(table[rows], labels[..., None], 2)[..., 0]
+    overruled = (labels == k) & (found.confidence < (threshold or 0))
+    assert (in_set | overruled).all()
+    assert ((found.confidence >= 0) & (found.confidence <= 1)).all()
+
+    gap, tolerance = gaps(views, rows, allowed)
+    clear = gap > tolerance
+    sure = wanted.confidence.numpy()
+    assert (np.abs(found.confidence - sure)[clear] <= 2 * tolerance[clear]).all()
+    if threshold is not None:
+        clear &= np.abs(sure - threshold) > 2 * tolerance
+    assert np.array_equal(found.labels[clear], wanted.labels.numpy()[clear])
+
+    again = cpu.decode(views, rows, allowed, threshold, threads=2)
+    assert again.labels.tobytes() == found.labels.tobytes()
+    assert again.confidence.tobytes() == found.confidence.tobytes()
+
+
+def closed(k: int, *members: int) -> np.ndarray:
+    row = np.zeros((1, k + 1), bool)
+    row[0, list(members)] = True
+    return row
+
+
+def test_ties_go_to_the_lowest_channel_at_every_pixel_of_a_run() -> None:
+    """Equal logits stay equal through the interpolation, whichever loop handles the pixel."""
+    one = np.random.default_rng(0).standard_normal((1, 5, 70)).astype(np.float32)
+    for width in (70, 280, 560, 333, 3):
+        labels, confidence = cpu.decode(
+            [View(np.repeat(one, 4, 0))], np.zeros((9, width), np.int16), closed(4, 1, 2, 3)
+        )
+        assert (labels == 1).all()
+        assert np.allclose(confidence, 1 / 3)
+
+
+def test_views_that_leave_no_float32_probability_are_decided_in_float64() -> None:
+    logits = np.array([5000, 0, 1], np.float32).reshape(3, 1, 1)
+    labels, confidence = cpu.decode([View(logits), View(logits)], np.zeros((2, 2), np.int16), closed(3, 1, 2))
+    assert (labels == 2).all()
+    assert confidence[0, 0] == pytest.approx(1 / (1 + math.exp(-1)))
+    masks = QueryView(np.array([[0, 3, 0.0], [3, 0, 0]], np.float32), np.full((2, 1, 1), -300, np.float32))
+    wanted = reference.decode(
+        [tensor_view(masks)], torch.zeros(1, 1), torch.from_numpy(closed(2, 0, 1)), image_name="a"
+    )
+    labels, confidence = cpu.decode([masks], np.zeros((1, 1), np.int16), closed(2, 0, 1))
+    assert labels[0, 0] == wanted.labels[0, 0]
+    assert confidence[0, 0] == pytest.approx(wanted.confidence[0, 0].item(), abs=1e-6)
+
+
+def test_a_query_view_by_hand() -> None:
+    """Two queries, two classes: sums over queries of class probability times mask, no-object among them."""
+    p = np.array([[0.7, 0.1, 0.2], [0.1, 0.3, 0.6]])
+    m = np.array([0.9, 0.4])
+    view = QueryView(np.log(p).astype(np.float32), np.log(m / (1 - m)).astype(np.float32).reshape(2, 1, 1))
+    evidence = (p * m[:, None]).sum(0)  # 0.67, 0.21, 0.42
+    for allowed, label, share in (
+        (closed(2, 0, 1), 0, evidence[0] / evidence[:2].sum()),
+        (closed(2, 1, 2), 255, evidence[2] / evidence[1:].sum()),
+        (closed(2, 0, 2), 0, evidence[0] / (evidence[0] + evidence[2])),
+    ):
+        for decode in (reference.decode, cpu.decode):
+            seen = tensor_view(view)
+            labels, confidence = decode(
+                [seen], torch.zeros(1, 1, dtype=torch.int16), torch.from_numpy(allowed)
+            )
+            assert labels.item() == label
+            assert confidence.item() == pytest.approx(share, abs=1e-6)
+
+
+@pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
+@pytest.mark.parametrize("where", [(0, 0, 0), (1, 7, 9), (2, 3, 4)])
+def test_nan_and_inf_are_found_wherever_they_are(bad: float, where: tuple) -> None:
+    """In channels, too, that no pixel asks for."""
+    logits = np.zeros((3, 8, 10), np.float32)
+    logits[where] = bad
+    fine = View(np.zeros((3, 2, 2), np.float32))
+    rows = np.zeros((32, 40), np.int16)
+    with pytest.raises(DecodeError, match=r"aachen: .*logits \(view 1\) hold 1 NaN or Inf"):
+        cpu.decode([fine, View(logits)], rows, closed(3, 0), image_name="aachen")
+    with pytest.raises(DecodeError, match=r"aachen: .*mask logits \(view 0\)"):
+        cpu.decode([QueryView(np.zeros((3, 3), np.float32), logits)], rows, closed(2, 0), image_name="aachen")
+
+
+@pytest.mark.parametrize(
+    ("views", "rows", "allowed", "text"),
+    [
+        ([], np.zeros((1, 1)), closed(2, 0), "no teacher view"),
+        ([View(np.zeros((2, 1)))], np.zeros((1, 1)), closed(2, 0), "logits of shape"),
+        ([View(np.zeros((2, 1, 1)))], np.zeros((1, 1)), closed(3, 0), "2 classes"),
+        ([View(np.zeros((2, 1, 1)))], np.zeros((1, 1)), closed(2), "row 0 of `allowed` allows nothing"),
+        ([View(np.zeros((2, 1, 1)))], np.ones((1, 1), np.int16), closed(2, 0), r"rows range over 1\.\.1"),
+        ([View(np.zeros((2, 1, 1)))], np.full((1, 1), 70000), closed(2, 0), r"rows range over 70000"),
+        ([View(np.zeros((2, 1, 1)))], np.full((2, 3), ROW_UNKNOWN, np.int16), closed(2, 0), "6 pixels have a raw"),
+        ([View(np.zeros((2, 1, 1)))], np.zeros((1, 1, 1), np.int16), closed(2, 0), "rows have shape"),
+        ([View(np.zeros((2, 1, 1)), void=np.full((1, 1), -1.0))], np.zeros((1, 1)), closed(2, 0), "negative"),
+        ([View(np.zeros((2, 1, 1)), void=np.full((1, 1), np.nan))], np.zeros((1, 1)), closed(2, 0), "mass"),
+        ([QueryView(np.zeros((3, 3)), np.zeros((2, 1, 1)))], np.zeros((1, 1)), closed(2, 0), "mask logits of shape"),
+        ([QueryView(np.full((1, 3), np.nan), np.zeros((1, 1, 1)))], np.zeros((1, 1)), closed(2, 0), "class logits"),
+        ([QueryView(np.zeros((1, 3)), np.zeros((1, 1, 1))), View(np.zeros((2, 1, 1)))],
+         np.zeros((1, 1)), closed(2, 0), "all or none"),
+    ],
+)  # fmt: skip
+def test_what_does_not_fit_is_refused_by_name(
+    views: list, rows: np.ndarray, allowed: np.ndarray, text: str
+) -> None:
+    with pytest.raises(DecodeError, match=f"^name: .*{text}"):
+        cpu.decode(views, rows, allowed, image_name="name")
+
+
+def test_other_types_and_strides_of_arrays_are_taken() -> None:
+    logits = np.random.default_rng(1).standard_normal((4, 6, 3))
+    rows = np.array([[0, ROW_VOID, 0]] * 2)
+    wanted = cpu.decode(
+        [View(np.ascontiguousarray(logits.transpose(2, 0, 1), np.float32))],
+        rows.astype(np.int16),
+        closed(3, 0, 2),
+    )
+    for view in (
+        View(logits.transpose(2, 0, 1)),
+        View(torch.from_numpy(logits).permute(2, 0, 1).requires_grad_()),
+    ):
+        found = cpu.decode([view], torch.from_numpy(rows), torch.from_numpy(closed(3, 0, 2)))
+        assert found.labels.tobytes() == wanted.labels.tobytes()
+        assert found.confidence.tobytes() == wanted.confidence.tobytes()
+    assert cpu.decode([View(logits)], np.zeros((0, 5), np.int16), closed(4, 0)).labels.shape == (0, 5)
+
+
+def in_child(queue: multiprocessing.Queue) -> None:
+    queue.put(cpu.decode([View(np.zeros((2, 4, 4), np.float32))], np.zeros((64, 16), np.int16), closed(2, 0, 1),
+                         threads=2).labels.sum())  # fmt: skip
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="fork")
+def test_a_forked_process_decodes_too() -> None:
+    context = multiprocessing.get_context("fork")
+    queue = context.Queue()
+    in_child(queue)  # the parent has threads now
+    child = context.Process(target=in_child, args=(queue,))
+    child.start()
+    assert [queue.get(timeout=60), queue.get(timeout=60)] == [0, 0]
+    child.join(60)
+    assert child.exitcode == 0
+
+
+def test_importing_the_package_compiles_and_loads_nothing() -> None:
+    code = "import lsu_seg.decode, sys; print([m for m in ('torch', 'numba') if m in sys.modules])"
+    out = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    assert out.stdout.strip() == "[]"
+
+
+def test_the_command_writes_a_pseudo_label(tmp_path: Path) -> None:
+    logits = np.zeros((15, 2, 2), np.float32)
+    logits[1, :, 1] = 5  # lane_marking
+    np.save(tmp_path / "a.npy", logits)
+    Image.fromarray(np.zeros((4, 8), np.uint8) + 1).save(tmp_path / "a.png")  # drivable
+    out = tmp_path / "new" / "out.png"
+    args = [
+        "decode",
+        "demo_town",
+        "--source",
+        "demo",
+        str(tmp_path / "a.png"),
+        str(tmp_path / "a.npy"),
+        "-o",
+        str(out),
+    ]
+    assert CliRunner().invoke(main, args).exit_code == 0
+    assert set(np.unique(np.asarray(Image.open(out)))) == {0, 1}
+    (tmp_path / "a.npy").write_bytes(b"no array")
+    refused = CliRunner().invoke(main, args)
+    assert refused.exit_code == 1
+    assert "a.npy: not a `.npy` file" in refused.output
