@@ -79,9 +79,11 @@ def _tax_files(paths: tuple[str, ...]) -> tuple[list[str], list[Diagnostic]]:
     problems = []
     for path in paths or (".",):
         p = Path(path)
-        found = sorted(map(str, p.rglob("*.tax"))) if p.is_dir() else [path]
+        found = sorted(str(f) for f in p.rglob("*.tax") if not f.is_dir()) if p.is_dir() else [path]
         if p.is_dir() and not found:
             problems.append(Diagnostic("TAX001", f"there are no `.tax` files in `{path}`", here(path)))
+        elif p.is_symlink() and not p.exists():
+            files[path] = None  # reading it says why not
         elif not p.exists():
             near = [str(f) for f in p.parent.iterdir()] if p.parent.is_dir() else []
             problems.append(
@@ -131,8 +133,8 @@ def validate(paths: tuple[str, ...], strict: bool, format_: str, **options: Any)
             f"{n} {word}{'s' * (n != 1)}" for n, word in ((errors, "error"), (warnings, "warning")) if n
         ]
         first = next(d for d in shown if d.severity == ("error" if errors else "warning"))
-        click.echo(f"\n{' and '.join(counts)} in {len(files)} file{'s' * (len(files) != 1)};"
-                   f" `lsu-onto explain {first.code}` says more", err=True)  # fmt: skip
+        where = f" in {len(files)} file{'s' * (len(files) != 1)}" if files else ""
+        click.echo(f"\n{' and '.join(counts)}{where}; `lsu-onto explain {first.code}` says more", err=True)
     sys.exit(1 if errors or (strict and warnings) else 0)
 
 
@@ -187,6 +189,7 @@ def fmt(paths: tuple[str, ...], check: bool, diff_: bool, **options: Any) -> Non
             found.append(problem)
             continue
         new = format_file(library, file, text)
+        found += [d for d in library.check(file).diagnostics if d.code == "TAX005"]
         changed |= new != text
         if diff_ and new != text:
             click.echo(diff(name, text, new, _colour(sys.stdout)))
@@ -361,10 +364,8 @@ def _row(ontology: Any, class_: str | None) -> int | None:
         return None
     names = {**ontology.dataset.by_other_name, **ontology.dataset.by_name}
     if class_ not in names:
-        hint = suggest(class_, names)
-        raise TaxonomyError(
-            f"`{ontology.dataset.name}` has no class `{class_}`" + (f"; {hint}" if hint else "")
-        )
+        hint = suggest(class_, names, "without CLASS, all are shown")
+        raise TaxonomyError(f"`{ontology.dataset.name}` has no class `{class_}`; {hint}")
     return int(names[class_])
 
 

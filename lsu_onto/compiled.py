@@ -68,11 +68,17 @@ def load_npz(path: str | Path) -> Constraint:
         TaxonomyError: not a compiled constraint, damaged, or written by a newer version.
     """
     try:
-        with np.load(path, allow_pickle=False) as archive:
-            arrays = {name: archive[name] for name in archive.files}
+        with zipfile.ZipFile(path) as archive:  # np.load would take other files for pickles, and say so
+            arrays: dict[str, Any] = {
+                n.removesuffix(".npy"): _array(archive.read(n)) for n in archive.namelist()
+            }
         text = arrays.pop("header").tobytes()
-        if json.loads(text)["format"] != FORMAT:
-            raise TaxonomyError(f"`{path}` was compiled by another version of lsu-toolkit; compile it again")
+        found = json.loads(text)["format"]
+        if found != FORMAT:
+            by, mend = ("a newer", "upgrade, or ") if found > FORMAT else ("an older", "")
+            raise TaxonomyError(
+                f"`{path}` was compiled by {by} lsu-toolkit (format {found}; this one reads {FORMAT}): {mend}compile it again"
+            )
         header = _Header.model_validate_json(text)
         return Constraint(
             **{name: getattr(header, name) for name in _Header.model_fields if name != "format"}, **arrays
@@ -81,7 +87,15 @@ def load_npz(path: str | Path) -> Constraint:
         raise
     except FileNotFoundError:
         raise TaxonomyError(f"there is no file `{path}`") from None
-    except Exception as e:  # damaged bytes surface as anything: zlib.error, EOFError, KeyError, TypeError …
+    except OSError as e:
+        raise TaxonomyError(f"cannot read `{path}`: {e.strerror or e}") from None
+    except Exception as e:  # damaged bytes surface as anything: BadZipFile, zlib.error, KeyError, TypeError …
+        why = (str(e) or type(e).__name__).splitlines()[0]  # pydantic's word has more lines
         raise TaxonomyError(
-            f"`{path}` is not a compiled constraint ({e}); make one with `lsu-onto compile`"
+            f"`{path}` is not a compiled constraint, or damaged ({why}); make one with `lsu-onto compile`"
         ) from e
+
+
+def _array(data: bytes) -> np.ndarray:
+    array: np.ndarray = np.lib.format.read_array(io.BytesIO(data), allow_pickle=False)
+    return array

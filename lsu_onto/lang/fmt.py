@@ -8,7 +8,7 @@ Only white space moves; with `name_of`, quoted references also become names. The
 - Continued relations stand under the first operator of their class, keys in a column within their run.
 - At most one blank line in a row; none at the start and the end. Comments stay where they are; an indented one
   below a note is aligned with that note.
-- A line that cannot be read stays as it is.
+- A line that cannot be read stays as it is, and so does a file of a newer edition.
 """
 
 from __future__ import annotations
@@ -55,8 +55,11 @@ def format_text(path: str, text: str, name_of: NameOf | None = None) -> str:
         text: its text.
         name_of: turns quoted references into names; without it they stay.
     """
+    file, found = parse(path, text)
+    if any(d.code == "TAX005" for d in found):
+        return text
     text = "\n".join(line.rstrip(" \t\r") for line in text.removeprefix("\ufeff").split("\n"))
-    items = list(_items(path, text, name_of))
+    items = list(_items(file, text, name_of))
     for table in _tables(items):
         _lay_table(table)
     for run in _runs(items):
@@ -67,8 +70,7 @@ def format_text(path: str, text: str, name_of: NameOf | None = None) -> str:
 # --- text → items ------------------------------------------------------------------------------------------
 
 
-def _items(path: str, text: str, name_of: NameOf | None) -> Iterator[_Item]:
-    file, _ = parse(path, text)
+def _items(file: ast.File, text: str, name_of: NameOf | None) -> Iterator[_Item]:
     statements = {s.span.line: s for s in file.statements}
     after = 0
     for first, lines in _logical_lines(text):

@@ -60,7 +60,27 @@ def test_validate_formats_for_machines() -> None:
 def test_validate_a_folder_without_files_or_a_misspelt_one(tmp_path: Path) -> None:
     (tmp_path / "town").mkdir()
     assert "no `.tax` files" in run("validate", str(tmp_path / "town")).output
-    assert "did you mean" in run("validate", str(tmp_path / "twon")).output
+    nowhere = run("validate", str(tmp_path / "twon")).output
+    assert "did you mean" in nowhere and "1 error; `lsu-onto explain TAX001`" in nowhere
+
+
+def test_a_folder_called_tax_is_a_folder_and_a_link_to_nowhere_says_so(tmp_path: Path) -> None:
+    (tmp_path / "old.tax").mkdir()
+    (tmp_path / "old.tax" / "a.tax").write_text("tax 1\nsource a v1\n0 road\n")
+    assert run("validate", str(tmp_path)).output == ""
+    (tmp_path / "b.tax").symlink_to("gone.tax")
+    for path in (tmp_path, tmp_path / "b.tax"):
+        found = run("validate", str(path)).output
+        assert "b.tax`: No such file or directory" in found and "did you mean" not in found
+
+
+@pytest.mark.parametrize("command", ["show", "validate", "fmt"])
+def test_a_file_of_a_newer_edition_is_refused_and_stays(command: str, tmp_path: Path) -> None:
+    text = "tax 2\nsource   a v1\n0 road\n"
+    (tmp_path / "a.tax").write_text(text)
+    result = run(command, str(tmp_path / "a.tax"))
+    assert result.exit_code == 1 and "TAX005" in result.stderr
+    assert (tmp_path / "a.tax").read_text() == text
 
 
 def test_show() -> None:
