@@ -19,7 +19,7 @@ _KINDS = {
     "note": _NOTE,
     "colour": r"#[0-9A-Fa-f]{6}(?![0-9A-Za-z])",
     "string": r'"[^"\r\n]*"',
-    "name": r"[A-Za-z_][A-Za-z0-9_]*(?![A-Za-z0-9_-])",
+    "name": r"[A-Za-z_][A-Za-z0-9_]*(?![A-Za-z0-9_]|-(?!>))",
     "group": r"@[A-Za-z_][A-Za-z0-9_]*(?:\.[A-Za-z_][A-Za-z0-9_]*)*",
     "range": r"[0-9]+\.\.[0-9]+(?![A-Za-z0-9_.])",
     "int": r"[0-9]+(?![A-Za-z0-9_.])",

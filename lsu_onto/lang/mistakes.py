@@ -75,14 +75,22 @@ def guess(text: str, at: int, expected: set[str]) -> Guess | None:
             instead=f"tax {EDITION}",
         )
     return (
-        _operator(text, before, rest, at)
+        _void_key(text)
+        or _operator(text, before, rest, at)
         or _group(text, first)
         or _ids(text, at, before, rest, found)
         or _decision(text, at, before, rest, found)
+        or _target(text, at, before, rest, found)
         or _name(text, at, before, found, expected)
         or _colour(text, at, before, found, expected)
         or _words(text, at, before, found, rest, expected, first)
     )  # fmt: skip
+
+
+def _void_key(text: str) -> Guess | None:
+    key = re.match(r"(void[ \t]*[=:]?[ \t]*)(?=\d|#[0-9A-Fa-f]{6})", text)
+    return key and Guess(f"`{key[1].strip()}` is not a key", 0, len(key[1].rstrip()), "a key ends with a colon: `void:`",
+                         instead="void:" if key[1][-1:] in " \t" else "void: ")  # fmt: skip
 
 
 def _operator(text: str, before: str, rest: str, at: int) -> Guess | None:
@@ -150,6 +158,28 @@ def _decision(text: str, at: int, before: str, rest: str, found: str) -> Guess |
             return Guess(
                 "a decision stands alone", at, at + 2, "keep the relations, or `->` and what follows"
             )
+    return None
+
+
+def _target(text: str, at: int, before: str, rest: str, found: str) -> Guess | None:
+    """Where a target is missing, or something other than a space stands between two."""
+    last = re.search(r"(?<![=<>~!-])[=<>~!]$|,$", before)
+    if last and (not found or re.match(r"#(?=[ \t]|$)", rest)):
+        sign = last[0]
+        if sign == ",":
+            return Guess(
+                "nothing follows the `,`", last.start(), last.end(), "leave it out, or name another target"
+            )
+        how = (
+            "write `! any` if no source class fits"
+            if sign == "!"
+            else f"write `{sign} road` with the name of a class"
+        )
+        return Guess(f"`{sign}` names no class", last.start(), last.end(), how)
+    between = re.match(rf"([;|/&+])[ \t]*@?{_NAME}", rest)
+    if between and re.search(rf"[=<>~!,][ \t]*(@?{_NAME}[ \t,]*)+$", before):
+        return Guess(f"unexpected `{between[1]}`", at, at + 1, "targets are separated by spaces: leave it out",
+                     instead=" ")  # fmt: skip
     return None
 
 
@@ -238,6 +268,9 @@ def _words(
     targets = re.match(rf":?[ \t]*({_NAME}(?:[ \t]+{_NAME})*)", rest)
     if targets and "OP" in expected and re.match(r"[ \t]*[-\d]", text):
         target = targets[1].split()[-1]
+        if target in ("void", "any"):
+            return Guess(f"unexpected `{found}`", at, at + len(found), f"a decision has an arrow: `-> {target}`",
+                         instead=f"-> {target}" if found == target else None)  # fmt: skip
         return Guess(f"unexpected `{found}`", at, at + len(found),
                      f"a relation starts with an operator, one of `= < > ~ !`: `< {target}` if the class lies inside it")  # fmt: skip
     return None

@@ -45,7 +45,8 @@ def rename(session: Session, symbol: Symbol, name: str) -> list[Fix]:
     """The edits that rename a class.
 
     The old name becomes an alias, so that files which nobody can see from here keep their meaning (and `changes` knows
-    the class again). References through aliases and official names stay.
+    the class again). References through aliases and official names stay, and so do files that are not the user's:
+    the shipped library may map a taxonomy of the same name.
 
     Raises:
         RenameError: the name is invalid, reserved or taken.
@@ -75,6 +76,8 @@ def rename(session: Session, symbol: Symbol, name: str) -> list[Fix]:
     kept = Fix(title, again.span, old) if again else _alias(title, symbol, line, old)
     edits = [Fix(title, symbol.place, name), kept]
     for o in found:
+        if not session.owns(o.span.file):
+            continue
         text = _text_at(session, o.span)
         if o.span != symbol.place and text in (old, f'"{old}"') and not _on_line(line, o.span):
             edits.append(Fix(title, o.span, name))

@@ -7,6 +7,7 @@ from conftest import TAX
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from lsu_onto.diagnostics import Diagnostic
 from lsu_onto.lang import fastpath
 from lsu_onto.lang.parse import _logical_lines, _parse_line
 from lsu_onto.lang.syntax import Statement
@@ -18,7 +19,7 @@ LINES = sorted({line for p in ALL for line in p.read_text().splitlines() if line
 PIECES = st.sampled_from([
     "tax", "source", "dataset", "map", "extends", "a", "v1", "v1.2", "->", "title:", "[a.b]", "@a.b", "0", "12", "1..3",
     "-", ",", "road", "void", "any", "aka", '"x y"', '""', "=", "<", ">", "~", "!", "#804080", "#x", "# note", "#", " ",
-    "\n  =", "\n  ->", "\n  ~ road # more", "\t", "x-y", "é", "\xa0",
+    "v1->", "\n  =", "\n  ->", "\n  ~ road # more", "\t", "x-y", "é", "\xa0",
 ])  # fmt: skip
 
 
@@ -34,6 +35,13 @@ def read(text: str) -> list[tuple[Statement | None, object]]:
 def test_good_files_need_no_lark(path: object) -> None:
     for quick, slow in read(path.read_text()):  # type: ignore[attr-defined]
         assert quick == slow
+
+
+@pytest.mark.parametrize("line", ["dataset a v1->b v1", "map a v1-> b v1", "3 b->void", "b->any ! c", "a<b"])
+def test_spaces_around_operators_are_a_choice(line: str) -> None:
+    ((quick, slow),) = read(line)
+    assert quick == slow
+    assert not isinstance(slow, Diagnostic)
 
 
 @settings(max_examples=500, deadline=None)

@@ -385,6 +385,15 @@ def test_names_that_a_class_cannot_have(editor: Editor) -> None:
             editor.rename("ground.tax", "road", name)
 
 
+def test_rename_leaves_the_shipped_files_alone(tmp_path: Path) -> None:
+    copy = tmp_path / "lanes.tax"
+    copy.write_text((shipped() / "urban" / "lanes.tax").read_text())
+    session = Session([tmp_path])  # its `lanes` goes before the shipped one, for the shipped maps too
+    path = str(copy)
+    here = next(o for o in occurrences(session.library, session.check(path)) if o.symbol.kind == "class")
+    assert {fix.span.file for fix in rename(session, here.symbol, "quite_new")} == {path}
+
+
 def test_what_cannot_be_renamed(editor: Editor) -> None:
     editor.open("ground.tax")
     with pytest.raises(JsonRpcException, match="only classes can be renamed"):
