@@ -126,8 +126,8 @@ def import_(inputs: tuple[str, ...], format_: str, output: str | None, **options
     name = output or str(Path("imported.tax"))
     errors = Library(options["search"]).check(name, imported.text).errors
     _put(imported.text, output)
-    if imported.findings:
-        count = sum(f.severity == "warning" for f in imported.findings)
+    count = sum(f.severity == "warning" for f in imported.findings)
+    if count:
         click.echo(f"{count} warning{'s' * (count != 1)} in what was imported", err=True)
     if errors:
         click.echo(concise(errors, {}), err=True)

@@ -13,7 +13,7 @@ from pathlib import Path
 from lsu_onto.exchange import skeleton
 from lsu_onto.exchange.base import ExchangeError, Finding, Imported, Options
 from lsu_onto.exchange.draft import NAME, ClassLine, identifier, identifiers
-from lsu_onto.exchange.tables import Cell, Table, number, read_table
+from lsu_onto.exchange.tables import Cell, Table, colour, number, read_table
 from lsu_onto.lang.parse import parse
 from lsu_onto.lang.syntax import RESERVED
 
@@ -71,6 +71,12 @@ def _classes(
     }
     rows = []
     for row in table.rows:
+        beyond = [c for c in row[len(table.header) :] if c.stripped]
+        if beyond:
+            raise _error(
+                beyond[0],
+                f"this row has {len(row)} cells, the header {len(table.header)}; put quotes around a cell with commas",
+            )
         cells = {k: row[i] for k, i in columns.items() if i is not None and i < len(row)}
         if "name" not in cells or not cells["name"].stripped:
             raise _error(row[0], "this row has no name; write one, or take the row out")
@@ -99,12 +105,15 @@ def _classes(
         def get(key: str, cells: dict[str, Cell] = cells) -> str:
             return cells[key].stripped if key in cells else ""
 
-        colours = [c.lower() for c in re.split(r"[\s,;]+", get("colour")) if c]
-        for colour in colours:
-            if not re.fullmatch("#[0-9a-f]{6}", colour):
-                raise _error(
-                    cells["colour"], f"`{colour}` is not a colour; write `#` and six hexadecimal digits"
-                )
+        text = get("colour")
+        parts = [text] if colour(text) else [c for c in re.split(r"[\s,;]+", text) if c]
+        colours = [colour(part) for part in parts]
+        if None in colours:
+            raise _error(
+                cells["colour"],
+                f"`{parts[colours.index(None)]}` is not a colour; write `#` and six hexadecimal digits,"
+                " or red, green and blue as `244,35,232`",
+            )
         notes = [get("note")]
         relation = _relation(cells["relation"], name) if get("relation") and options.kind == "dataset" else ()
         if get("void") == "1":
@@ -116,7 +125,7 @@ def _classes(
             name,
             _ids(cells.get("id"), len(out)),
             official,
-            ",".join(colours),
+            ",".join(filter(None, colours)),
             tuple(a or b.strip() for a, b in _ALIAS.findall(get("aliases")) if a or b.strip()),
             ".".join(identifier(g) for g in get("group").split(".") if g.strip()),
             relation,

@@ -8,7 +8,6 @@ which is what the published code makes of it without a word.
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -25,6 +24,7 @@ from lsu_onto.exchange.draft import (
 )
 from lsu_onto.exchange.skeleton import find_source, need_source, same_name
 from lsu_onto.exchange.tables import Cell, number, read_table
+from lsu_onto.exchange.tables import colour as read_colour
 
 VOID_ID = "255"
 
@@ -155,11 +155,11 @@ def _labels(path: str, found: list[Finding]) -> list[_Label]:
         else:
             id_ = str(int(id_))
             owner[id_] = cell.stripped
-        colour = get(row, at_colour).lower()
-        if colour and not re.fullmatch("#[0-9a-f]{6}", colour):
-            found.append(Finding("warning", "value", f"`{colour}` is not a colour: left out",
+        said = get(row, at_colour)
+        colour = read_colour(said) or ""
+        if said and not colour:
+            found.append(Finding("warning", "value", f"`{said}` is not a colour: left out",
                                  row[at_colour or 0].place, "a colour is `#` and six hexadecimal digits"))  # fmt: skip
-            colour = ""
         if cell.stripped in labels:
             first = labels[cell.stripped]
             file, line, _ = first.cells[0].place

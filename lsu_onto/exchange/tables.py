@@ -36,6 +36,12 @@ class Table:
     def need(self, *names: str) -> int:
         index = self.column(*names)
         if index is None:
+            separator = next((s for s in (";", "\t") if s in self.header[0].text), None)
+            if separator and len(self.header) == 1:
+                raise ExchangeError(
+                    f"{self.file}:1:1: one column, `{self.header[0].stripped}`: the cells are separated by"
+                    f" {'tabs' if separator != ';' else '`;`'}; expected commas, so save it with commas"
+                )
             have = ", ".join(f"`{c.stripped}`" for c in self.header if c.stripped) or "nothing"
             raise ExchangeError(
                 f"{self.file}:1:1: the header has no column `{names[0]}`; found {have};"
@@ -53,14 +59,28 @@ def number(text: str) -> int | None:
     return int(text) if re.fullmatch("[0-9]{1,9}", text) else None
 
 
+def colour(text: str) -> str | None:
+    """`#rrggbb`, or three numbers in brackets or not, as `#rrggbb`; None for anything else.
+
+    >>> colour("#F423E8"), colour("[244, 35,232]"), colour("244 35 232"), colour("300,0,0")
+    ('#f423e8', '#f423e8', '#f423e8', None)
+    """
+    if re.fullmatch("#[0-9A-Fa-f]{6}", text):
+        return text.lower()
+    numbers = re.fullmatch(r"[(\[]?\s*(\d{1,3})[\s,;]+(\d{1,3})[\s,;]+(\d{1,3})\s*[)\]]?", text)
+    if numbers and all(int(n) < 256 for n in numbers.groups()):
+        return "#" + "".join(f"{int(n):02x}" for n in numbers.groups())
+    return None
+
+
 def read_text(path: str) -> str:
     """The text of a file without its byte order mark."""
     try:
         data = Path(path).read_bytes()
     except OSError as e:
         folder = Path(path).parent
-        near = [str(f) for f in folder.iterdir()] if folder.is_dir() else []
-        hint = suggest(path, near)
+        missing = isinstance(e, FileNotFoundError) and folder.is_dir()
+        hint = suggest(path, map(str, folder.iterdir())) if missing else None
         raise ExchangeError(f"cannot read `{path}`: {e.strerror}" + (f"; {hint}" if hint else "")) from None
     try:
         text = data.decode("utf-8-sig")

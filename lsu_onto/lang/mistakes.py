@@ -259,6 +259,9 @@ def _words(
         if not suggest(word, KEYWORDS):
             return Guess(f"unexpected `{found}` after `{word}`", at, at + len(found),
                          f"a key ends with a colon: `{word}:`; a class line starts with its id: `4 {word}`")  # fmt: skip
+    if found in ("void", "any") and "OP" in expected and re.match(r"[ \t]*[-\d]", text):
+        return Guess(f"unexpected `{found}`", at, at + len(found), f"a decision has an arrow: write `-> {found}`",
+                     instead=f"-> {found}")  # fmt: skip
     named = re.fullmatch(rf"[ \t]*(?:[\d,. \t]+|-[ \t]+)({_NAME})((?:[ \t]+{_NAME})*)", before)
     following = re.match(rf"{_NAME}(?:[ \t]+{_NAME})*(?=[ \t]*(?:$|[#=<>~!\n]|->))", rest)
     if named and following and "STRING" in expected:
@@ -268,9 +271,6 @@ def _words(
     targets = re.match(rf":?[ \t]*({_NAME}(?:[ \t]+{_NAME})*)", rest)
     if targets and "OP" in expected and re.match(r"[ \t]*[-\d]", text):
         target = targets[1].split()[-1]
-        if target in ("void", "any"):
-            return Guess(f"unexpected `{found}`", at, at + len(found), f"a decision has an arrow: `-> {target}`",
-                         instead=f"-> {target}" if found == target else None)  # fmt: skip
         return Guess(f"unexpected `{found}`", at, at + len(found),
                      f"a relation starts with an operator, one of `= < > ~ !`: `< {target}` if the class lies inside it")  # fmt: skip
     return None

@@ -231,6 +231,8 @@ def test_cells_know_their_place(tmp_path: Path) -> None:
         (b'id,name\n0,"road\n', ":2:3: the quote is not closed"), (b"id,name\n", "no classes below the header"),
         (b"id,name\nx,road\n", ":2:1: `x` is not an id"), (b"id,name\n0,\n", ":2:1: this row has no name"),
         (b"id,name,color\n0,road,red\n", ":2:8: `red` is not a colour"),
+        (b"id;name\n0;road\n", "are separated by `;`"), (b"id\tname\n0\troad\n", "are separated by tabs"),
+        (b"id,name,color\n0,road,128,64,128\n", ":2:12: this row has 5 cells, the header 3; put quotes"),
         (b"name,official\nbig car,x\n", ":2:1: `big car` cannot be a name; write `big_car`"),
         (b"name,official\na,x\na,y\n", ":3:1: `a` is already a class, at line 2"),
         (b"name,relation\nroad,< street\n", "add `--source NAME`"),
@@ -243,6 +245,18 @@ def test_csv_errors_say_where_and_what(tmp_path: Path, data: bytes, message: str
     result = run("import", "--from", "csv", file, "-o", tmp_path / "x.tax")
     assert result.exit_code == 1 and message in result.stderr, result.stderr
     assert not (tmp_path / "x.tax").exists()
+
+
+def test_csv_reads_colours_as_numbers_and_is_silent_without_warnings(tmp_path: Path) -> None:
+    file = tmp_path / "x.csv"
+    file.write_text('name,color\nroad,"(128, 64, 128)"\nsky,70 130 180\ncar,#00008E #00008f\n')
+    result = run("import", "--from", "csv", file)
+    assert [re.findall("#[0-9a-f]{6}", line) for line in result.stdout.splitlines()[-3:]] == [
+        ["#804080"], ["#4682b4"], ["#00008e", "#00008f"]
+    ]  # fmt: skip
+    assert "warning" not in result.stderr
+    folder = run("import", "--from", "csv", tmp_path)
+    assert "Is a directory" in folder.stderr and "did you mean" not in folder.stderr
 
 
 # --- csv ---------------------------------------------------------------------------------------------------

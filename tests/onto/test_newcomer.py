@@ -119,6 +119,7 @@ CASES: list[tuple[str, str, str, str, str | None]] = [
     ("-> void ", "~ void ", "TAX310", "`-> void` to ignore it", None),
     ("-> void ", "void ", "TAX003", "`-> void`", None),
     ("-> any ", "any ", "TAX003", "`-> any`", None),
+    ("#000000  -> void ", "void ", "TAX003", "write `-> void`", "-> void "),
     ("-> void ", "-> VOID ", "TAX003", "write `void`", None),
     ("-> void ", "-> ", "TAX003", "write `-> void` or `-> any`", None),
     ("6  blurred", "→  blurred", "TAX003", "write the class in front of it", None),
