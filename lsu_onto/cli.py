@@ -14,14 +14,10 @@ from typing import TYPE_CHECKING, Any, TextIO
 import click
 
 from lsu_onto import __version__
+from lsu_onto.arguments import search_path, tax_files
 
 if TYPE_CHECKING:
     from lsu_onto.diagnostics import Diagnostic
-
-_PATH = click.option(
-    "--path", "search", multiple=True, type=click.Path(exists=True, file_okay=False), metavar="DIR",
-    help="Search this folder before the shipped taxonomies (repeatable).",
-)  # fmt: skip
 
 
 _ELSEWHERE = {
@@ -71,35 +67,12 @@ def _colour(stream: TextIO | None = None) -> bool:
     return (stream or sys.stderr).isatty() and not os.environ.get("NO_COLOR")
 
 
-def _tax_files(paths: tuple[str, ...]) -> tuple[list[str], list[Diagnostic]]:
-    from lsu_onto.diagnostics import Diagnostic, suggest
-    from lsu_onto.library import here
-
-    files: dict[str, None] = {}
-    problems = []
-    for path in paths or (".",):
-        p = Path(path)
-        found = sorted(str(f) for f in p.rglob("*.tax") if not f.is_dir()) if p.is_dir() else [path]
-        if p.is_dir() and not found:
-            problems.append(Diagnostic("TAX001", f"there are no `.tax` files in `{path}`", here(path)))
-        elif p.is_symlink() and not p.exists():
-            files[path] = None  # reading it says why not
-        elif not p.exists():
-            near = [str(f) for f in p.parent.iterdir()] if p.parent.is_dir() else []
-            problems.append(
-                Diagnostic("TAX001", f"there is no file or folder `{path}`", here(path), suggest(path, near))
-            )
-        else:
-            files.update(dict.fromkeys(found))
-    return list(files), problems
-
-
 @main.command()
 @click.argument("paths", nargs=-1, metavar="[PATH]...")
 @click.option("--strict", is_flag=True, help="Warnings count as errors.")
 @click.option("--format", "format_", default="full", show_default=True,
               type=click.Choice(["full", "concise", "json", "github", "sarif"]), help="How findings are printed.")  # fmt: skip
-@_PATH
+@search_path
 def validate(paths: tuple[str, ...], strict: bool, format_: str, **options: Any) -> None:
     """Check `.tax` files and folders of them (default: this folder).
 
@@ -115,7 +88,7 @@ def validate(paths: tuple[str, ...], strict: bool, format_: str, **options: Any)
     from lsu_onto.report import FORMATS
 
     library = Library(options["search"])
-    files, found = _tax_files(paths)
+    files, found = tax_files(paths)
     for file in files:
         found += library.check(file).diagnostics
     for file in files:
@@ -152,7 +125,7 @@ def _standard_input(name: str) -> tuple[str, Diagnostic | None]:
 @click.argument("paths", nargs=-1, metavar="[PATH]...")
 @click.option("--check", is_flag=True, help="Write nothing; list the files that would change.")
 @click.option("--diff", "diff_", is_flag=True, help="Write nothing; show what would change.")
-@_PATH
+@search_path
 def fmt(paths: tuple[str, ...], check: bool, diff_: bool, **options: Any) -> None:
     """Give `.tax` files and folders of them (default: this folder) the canonical layout.
 
@@ -179,7 +152,7 @@ def fmt(paths: tuple[str, ...], check: bool, diff_: bool, **options: Any) -> Non
     if "-" in paths and len(paths) > 1:
         raise click.UsageError("`-` stands alone")
     library = Library(options["search"])
-    files, found = (["-"], []) if "-" in paths else _tax_files(paths)
+    files, found = (["-"], []) if "-" in paths else tax_files(paths)
     changed = False
     for file in files:
         stdin = file == "-"
@@ -216,7 +189,7 @@ def fmt(paths: tuple[str, ...], check: bool, diff_: bool, **options: Any) -> Non
 )
 @click.option("--format", "format_", default="full", show_default=True,
               type=click.Choice(["full", "concise", "json", "github", "sarif"]), help="How changes are printed.")  # fmt: skip
-@_PATH
+@search_path
 def changes(file: str, against: str, format_: str, **options: Any) -> None:
     """List the breaking changes of a `.tax` file since another version of it.
 
@@ -277,7 +250,7 @@ def _user_errors(action: Callable[[], Any]) -> Any:
 @click.option("--source", help="The source taxonomy, where NAME has maps to several.")
 @click.option("--view", type=click.Choice(["map", "tree", "matrix"]), default="map", show_default=True,
               help="The relations, the groups, or the matrix of S(d); an html opens with it.")  # fmt: skip
-@_PATH
+@search_path
 def render(name: str, output: str | None, source: str | None, view: str, **options: Any) -> None:
     """Draw an ontology as svg, png, pdf, html or dot. Needs no `dot` program.
 
@@ -292,16 +265,16 @@ def render(name: str, output: str | None, source: str | None, view: str, **optio
       lsu-onto render demo --view tree -o demo.pdf
     """
     from lsu_onto.library import Library
-    from lsu_onto.render import RenderError, draw
+    from lsu_onto.render import FORMATS, RenderError, draw
 
     library = Library(options["search"])
-    target = Path(output or f"{Path(name).stem}.svg")
+    target = Path(output or f"{Path(name).stem if name.endswith('.tax') else name}.svg")
     ontology = _user_errors(lambda: library.ontology(name, source))
     try:
         draw(ontology, target, view)
     except RenderError as e:
         click.echo(f"error: {e}", err=True)
-        sys.exit(2)
+        sys.exit(1 if target.suffix.lower()[1:] in FORMATS else 2)
     click.echo(target)
 
 
@@ -309,7 +282,7 @@ def render(name: str, output: str | None, source: str | None, view: str, **optio
 @click.argument("name")
 @click.option("-o", "--output", required=True, type=click.Path(dir_okay=False), help="The `.npz` to write.")
 @click.option("--source", help="The source taxonomy, where NAME has maps to several.")
-@_PATH
+@search_path
 def compile_(name: str, output: str, source: str | None, **options: Any) -> None:
     """Compile an ontology to its constraint matrices.
 
@@ -338,7 +311,7 @@ def compile_(name: str, output: str, source: str | None, **options: Any) -> None
 @click.argument("class_", metavar="[CLASS]", required=False)
 @click.option("--source", help="The source taxonomy, where NAME has maps to several.")
 @click.option("--format", "format_", type=click.Choice(["text", "json"]), default="text", show_default=True)
-@_PATH
+@search_path
 def show(name: str, class_: str | None, source: str | None, format_: str, **options: Any) -> None:
     """Show what a pixel of each class may be: S(d), relations, notes, statistics.
 
@@ -427,7 +400,7 @@ def docs(output: str) -> None:
 
 @main.command(name="list")
 @click.option("--format", "format_", type=click.Choice(["text", "json"]), default="text", show_default=True)
-@_PATH
+@search_path
 def list_(format_: str, **options: Any) -> None:
     """List the taxonomies on the search path: class counts, and the sources that each dataset has a map to.
 

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from lsu_onto.arguments import search_path
+
 if TYPE_CHECKING:
     from lsu_onto.exchange.draft import ClassLine
     from lsu_onto.guess import Layout
@@ -177,8 +179,7 @@ def _percent(part: int, whole: int) -> str:
               help="How files store classes: id, id16, id16/1000, instance-ids, rgb …; auto: see what they hold.")  # fmt: skip
 @click.option("-o", "--output", metavar="FILE", type=click.Path(dir_okay=False), help="Default: NAME.tax.")
 @click.option("--force", is_flag=True, help="Replace a file that is there.")
-@click.option("--path", "search", multiple=True, type=click.Path(exists=True, file_okay=False), metavar="DIR",
-              help="Search this folder before the shipped taxonomies (repeatable).")  # fmt: skip
+@search_path
 def init(argument: str | None, name: str | None, from_labels: tuple[str, ...], **options: Any) -> None:
     """Begin a `.tax` file: a commented one, or the classes of a CSV list or of label files.
 

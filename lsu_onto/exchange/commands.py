@@ -8,12 +8,8 @@ from typing import Any
 
 import click
 
+from lsu_onto.arguments import search_path
 from lsu_onto.exchange import EXPORTS, IMPORTS
-
-_PATH = click.option(
-    "--path", "search", multiple=True, type=click.Path(file_okay=False), metavar="DIR",
-    help="Search this folder before the shipped taxonomies (repeatable).",
-)  # fmt: skip
 
 
 def _fail(message: object) -> None:
@@ -41,7 +37,7 @@ def _put(text: str, output: str | None) -> None:
     "-o", "--output", type=click.Path(dir_okay=False), metavar="FILE", help="Default: standard output."
 )
 @click.option("--source", help="The source taxonomy, where NAME has maps to several.")
-@_PATH
+@search_path
 def export(name: str, format_: str, output: str | None, source: str | None, search: tuple[str, ...]) -> None:
     """Write an ontology in another format. NAME is a taxonomy or a `.tax` file.
 
@@ -88,7 +84,7 @@ def export(name: str, format_: str, output: str | None, source: str | None, sear
 @click.option("--column", help="mseg: the dataset's column, e.g. `idd-39`.")
 @click.option("--encoding", help="How raw values are stored: id, id16, id16/1000, rgb.")
 @click.option("--void", help="Raw values that mean `not annotated`, e.g. `255`.")
-@_PATH
+@search_path
 def import_(inputs: tuple[str, ...], format_: str, output: str | None, **options: Any) -> None:
     """Make a `.tax` file from class lists and mappings of others.
 

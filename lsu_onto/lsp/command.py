@@ -6,10 +6,11 @@ import sys
 
 import click
 
+from lsu_onto.arguments import search_path
+
 
 @click.command()
-@click.option("--path", "search", multiple=True, type=click.Path(exists=True, file_okay=False), metavar="DIR",
-              help="Search this folder before the shipped taxonomies (repeatable).")  # fmt: skip
+@search_path
 @click.option(
     "--stdio", is_flag=True, help="Talk over standard input and output: always so; many editors say it."
 )

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -139,6 +141,48 @@ def test_broken_file_is_reported_by_every_command(tmp_path: Path) -> None:
         result = run(*args)
         assert result.exit_code == 1 and "TAX201" in result.stderr
     assert list(tmp_path.iterdir()) == []
+
+
+def test_render_names_its_file_after_the_taxonomy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for args, out in (
+        (["vistas v1.2", "--source", "cityscapes"], "vistas v1.2.svg"), ([f"{OK}/field.tax"], "field.svg"),
+    ):  # fmt: skip
+        assert run("render", *args).stdout == f"{out}\n" and (tmp_path / out).is_file()
+    assert run("render", "demo_town", "-o", "town.txt").exit_code == 2
+    nowhere = run("render", "demo_town", "-o", "no/town.svg")
+    assert nowhere.exit_code == 1 and "cannot write `no/town.svg`" in nowhere.stderr
+
+
+CLOSED = """
+import ctypes, os, sys
+for capability in (1, 2):  # root may read everything, unless it gives that up
+    ctypes.CDLL(None).prctl(24, capability, 0, 0, 0)
+os.execv(sys.executable, [sys.executable, "-m", "lsu_onto.cli", *sys.argv[1:]])
+"""
+
+
+def test_what_may_not_be_read_is_named_and_the_rest_is_checked(tmp_path: Path) -> None:
+    for name in ("closed", "open"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "a.tax").write_text("tax 1\nsource a v1\n1 road\n")
+    (tmp_path / "open" / "b.tax").write_text("")
+    (tmp_path / "open" / "b.tax").chmod(0)
+    (tmp_path / "closed").chmod(0)
+    try:
+        for paths in (["."], ["closed", "open"], ["closed/a.tax", "open"]):
+            done = subprocess.run(
+                [sys.executable, "-c", CLOSED, "validate", "--format", "concise", *paths], cwd=tmp_path,
+                capture_output=True, text=True, env={**os.environ, "PYTHONPATH": str(Path(lsu_onto.__file__).parents[1])},
+            )  # fmt: skip
+            assert (done.returncode, done.stderr) == (1, ""), done.stderr
+            for expected in ("closed", "open/b.tax"):
+                assert re.search(rf"cannot read `(\./)?{expected}[^`]*`: Permission denied", done.stdout), (
+                    done.stdout
+                )
+            assert "open/a.tax:3:3: error[TAX106]" in done.stdout
+    finally:
+        (tmp_path / "closed").chmod(0o755)
 
 
 HEAVY = "torch mmengine mmseg mmcv networkx lark numpy pydantic graphviz pygraphviz pygls lsprotocol"

@@ -1,0 +1,68 @@
+"""What several commands take: `--path`, and `.tax` files and folders of them."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from lsu_onto.diagnostics import Diagnostic
+
+search_path = click.option(
+    "--path", "search", multiple=True, type=click.Path(exists=True, file_okay=False), metavar="DIR",
+    help="Search this folder before the shipped taxonomies (repeatable).",
+)  # fmt: skip
+
+
+def tax_files(paths: tuple[str, ...]) -> tuple[list[str], list[Diagnostic]]:
+    """The files that are named, and those in the folders that are; and what is wrong with the names.
+
+    A file that cannot be read is among the files: reading it says why not.
+    """
+    from lsu_onto.diagnostics import Diagnostic, suggest
+    from lsu_onto.library import here
+
+    files: dict[str, None] = {}
+    problems = []
+    for path in paths or (".",):
+        if _is_folder(path):
+            found, closed = _below(path)
+            problems += [Diagnostic("TAX001", f"cannot read `{e.filename}`: {e.strerror}", here(e.filename))
+                         for e in closed]  # fmt: skip
+            if not found and not closed:
+                problems.append(Diagnostic("TAX001", f"there are no `.tax` files in `{path}`", here(path)))
+            files.update(dict.fromkeys(found))
+        elif os.path.lexists(path) or (near := _neighbours(path)) is None:
+            files[path] = None
+        else:
+            what = f"there is no file or folder `{path}`"
+            problems.append(Diagnostic("TAX001", what, here(path), suggest(path, near)))
+    return list(files), problems
+
+
+def _is_folder(path: str) -> bool:
+    try:
+        return Path(path).is_dir()
+    except OSError:  # in a folder that may not be entered
+        return False
+
+
+def _below(folder: str) -> tuple[list[str], list[OSError]]:
+    """The `.tax` files of a folder and its subfolders, in order; and the folders that cannot be read."""
+    closed: list[OSError] = []
+    walk = os.walk(folder, onerror=closed.append)
+    return sorted(str(Path(here, f)) for here, _, files in walk for f in files if f.endswith(".tax")), closed
+
+
+def _neighbours(path: str) -> list[str] | None:
+    """What stands beside a file that is not there; None where that cannot be seen."""
+    folder = Path(path).parent
+    try:
+        return [str(f) for f in folder.iterdir()]
+    except FileNotFoundError:
+        return []
+    except OSError:
+        return None
