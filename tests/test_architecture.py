@@ -114,7 +114,7 @@ def texts() -> Iterator[tuple[Path, str]]:
         folders[:] = [f for f in folders if f not in NOT_OURS and not f.endswith(("_cache", ".egg-info"))]
         if ".hypothesis" in folders:
             folders.remove(".hypothesis")
-        for file in (Path(folder) / f for f in files):
+        for file in (Path(folder) / f for f in files if f != ".git"):  # a file in a worktree
             try:
                 yield file, file.read_text(encoding="utf-8")
             except UnicodeDecodeError:

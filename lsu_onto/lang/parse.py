@@ -27,6 +27,8 @@ _EXPECTED = {
 }  # fmt: skip
 
 
+_MANY = 20
+
 Lines = dict[tuple[int | str, ...], ast.Statement | Diagnostic]
 """Number of the first line and the texts of a logical line → what it is."""
 
@@ -96,12 +98,22 @@ def parse(path: str, text: str, known: Lines | None = None) -> tuple[ast.File, l
             statements.append(statement)
     known.clear()
     known.update(read_now)
+    if len(found) > _MANY and not any(isinstance(s, (ast.Edition, ast.Header)) for s in statements):
+        return ast.File(path, text, tuple(statements), allowed), [_no_tax_file(path, text, found)]
     begins = min((s.span.line for s in statements if not isinstance(s, ast.Comment)), default=1 << 60)
     if not any(
         d.severity == "error" and d.span.line < begins for d in found
     ):  # or else that line was the edition
         found += _edition(path, statements, text)
     return ast.File(path, text, tuple(statements), allowed), found
+
+
+def _no_tax_file(path: str, text: str, found: list[Diagnostic]) -> Diagnostic:
+    """Instead of a finding for each line of a JSON file, or whatever it is."""
+    lines = len({d.span.line for d in found})
+    what = f"{lines} lines cannot be understood, and none says `tax`, `source`, `dataset` or `map`"
+    end = max(2, len(text.split("\n", 1)[0]) + 1)
+    return Diagnostic("TAX004", what, Span(path, 1, 1, end), "is this a `.tax` file? It starts with `tax 1`")
 
 
 def _logical_lines(text: str) -> Iterator[tuple[int, list[str]]]:

@@ -76,6 +76,13 @@ def test_a_folder_called_tax_is_a_folder_and_a_link_to_nowhere_says_so(tmp_path:
         assert "b.tax`: No such file or directory" in found and "did you mean" not in found
 
 
+def test_a_file_of_something_else_costs_a_few_findings(tmp_path: Path) -> None:
+    other = tmp_path / "town.json"
+    other.write_text(run("export", "demo_town", "--to", "json").stdout)
+    found = run("validate", str(other), "--format", "concise").stdout.splitlines()
+    assert len(found) <= 2 and "is this a `.tax` file?" in found[0]
+
+
 @pytest.mark.parametrize("command", ["show", "validate", "fmt"])
 def test_a_file_of_a_newer_edition_is_refused_and_stays(command: str, tmp_path: Path) -> None:
     text = "tax 2\nsource   a v1\n0 road\n"
