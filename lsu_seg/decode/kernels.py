@@ -22,8 +22,10 @@ PAD = 16
 SHORT = 6
 """Runs up to this length are decoded pixel by pixel."""
 
-TINY = np.float32(1e-30)
+TINY = np.float32(1e-20)
 """Where the best allowed p is below this, float32 may have lost the order: such pixels are decoded in float64."""
+FAINT = np.float32(1e-10)
+"""Where all masks together say less than this, p cannot be normalised in float32: TINY * FAINT is still a number."""
 
 # Columns of the table of views.
 MAPS, COUNT, HEIGHT, WIDTH, FLIP, MASS, STRIDE, HALF, CLASS_P, CLASS_LOG_P = range(10)
@@ -290,7 +292,7 @@ def _add_queries(
     for i in range(n):
         # A query's classes sum to 1, so `total` is the sum of all evidence. Where no mask comes near, float32 has
         # lost it, and NaN sends the pixel to `_exact`.
-        total[i] = share / total[i] if total[i] >= TINY else _f(np.nan)
+        total[i] = share / total[i] if total[i] >= FAINT else _f(np.nan)
     for j in range(len(members) + is_open):
         c = members[j] if j < len(members) else k
         p = out[j] if j < len(members) else evidence
