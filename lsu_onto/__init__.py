@@ -27,6 +27,7 @@ __all__ = [
     "ROW_VOID",
     "VOID",
     "Constraint",
+    "Entry",
     "Layout",
     "TaxonomyError",
     "draw",
@@ -160,8 +161,8 @@ def __getattr__(name: str) -> Any:
         from lsu_onto import constraint
 
         return getattr(constraint, name)
-    if name == "TaxonomyError":
-        from lsu_onto.library import TaxonomyError
+    if name in ("Entry", "TaxonomyError"):
+        from lsu_onto import library
 
-        return TaxonomyError
+        return getattr(library, name)
     raise AttributeError(f"module 'lsu_onto' has no attribute {name!r}")

@@ -8,12 +8,15 @@ from pathlib import Path
 import numpy as np
 
 import lsu_onto
-from lsu_onto import Constraint, TaxonomyError
+from lsu_onto import Constraint, Entry, TaxonomyError
 from lsu_seg.encodings import parse_encoding
 from lsu_seg.scan.totals import Totals
 
 _CLOSE = 0.6
-"""A taxonomy explains a set of values if it lists all of them, and this share of what it lists occurs."""
+"""A taxonomy explains a set of values if it lists (nearly) all of them, and this share of what it lists occurs."""
+
+_NEARLY = 0.9
+"""A few values of no taxonomy, from damage or a tool, must not hide which one it is."""
 
 _FEW = 5
 """Fewer values than this could be anything."""
@@ -73,11 +76,9 @@ def _other(totals: Totals, seen: set[int], listed: set[int]) -> str:
     """The shipped taxonomy that explains the values clearly better than the declared one."""
     c = totals.constraint
     own = _fit(seen, listed)
-    # A few values of no taxonomy, from smoothing or damage, must not hide which one it is.
-    need = seen if len(seen) < 40 else set(sorted(seen)[:40])
     if len(seen) < _FEW or (own >= _CLOSE and seen <= listed):
         return ""
-    best: tuple[float, Constraint, Path] | None = None
+    best: tuple[float, Constraint, Entry] | None = None
     for entry in lsu_onto.taxonomies():
         try:
             other = lsu_onto.load_dataset(entry.path)
@@ -87,15 +88,21 @@ def _other(totals: Totals, seen: set[int], listed: set[int]) -> str:
             continue
         values = set(other.raw.tolist())
         fit = _fit(seen, values)
-        if need <= values and fit >= _CLOSE and fit > own + 0.1 and (best is None or fit > best[0]):
-            best = fit, other, entry.path
+        if (
+            len(seen & values) >= _NEARLY * len(seen)
+            and fit >= _CLOSE
+            and fit > own + 0.1
+            and (best is None or fit > best[0])
+        ):
+            best = fit, other, entry
     if best is None:
         return ""
-    _, other, path = best
-    what = "trainIds" if path.parent.name == "sources" and other.dataset == "cityscapes" else "labels"
+    _, other, entry = best
+    what = "trainIds, the channels of that source" if entry.kind == "source" else "labels"
+    number = len(seen & set(other.raw.tolist()))
     return (
-        f"these look like `{other.dataset} {other.dataset_version}` {what}: all {len(seen)} values are among its"
-        f" {len(other.raw)}, and {len(seen & listed)} among the {len(listed)} of `{c.dataset}`; use {_short(path)}"
+        f"these look like `{other.dataset} {other.dataset_version}` {what}: it lists {number} of the {len(seen)} values,"
+        f" `{c.dataset}` {len(seen & listed)}; use {_short(entry.path)}"
     )
 
 

@@ -110,12 +110,12 @@ class Totals:
             self.find("label", record["label"])
             return
         self.read += 1
-        rows = [i for i, _ in record["rows"]]
-        self.pixels[rows] += [n for _, n in record["rows"]]
+        rows, pixels = np.array(record["rows"], np.int64).reshape(-1, 2).T
+        self.pixels[rows] += pixels
         self.files[rows] += 1
         self.void += record["void"]
         self.needing += bool(self.ambiguous[rows].any())
-        if not rows and not record.get("unknown"):
+        if not len(rows) and not record.get("unknown"):
             self.find("void", str(pair.label))
         if "palette" in record:
             self.find("palette", record["palette"])
