@@ -39,6 +39,9 @@ def as_text(report: Report, colour: bool = False) -> str:
         if report.source_classes:
             console.print()
             console.print(_source(report))
+            none = [c.name for c in report.source_classes if not c.decided + c.possible]
+            if none:
+                console.print(Text(f"no pixels of: {' '.join(none)}"))
     if report.values:
         console.print()
         console.print(_unlisted(report))
@@ -115,6 +118,8 @@ def _classes(report: Report) -> Table:
 def _source(report: Report) -> Table:
     table = _table(f"class of {report.source}", "decided", "share", "for the teacher", "share")
     for c in report.source_classes:
+        if not c.decided + c.possible:
+            continue
         cells: list[Any] = [Text(c.name)]
         for n in (c.decided, c.possible):
             cells += [str(n), share(n, report.pixels)]
