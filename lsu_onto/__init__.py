@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from lsu_onto.constraint import ROW_SKIPPED, ROW_UNKNOWN, ROW_VOID, VOID, Constraint, Layout
-    from lsu_onto.library import Entry, TaxonomyError
+    from lsu_onto.library import TaxonomyError
+    from lsu_onto.searchpath import Entry
 
 __all__ = [
     "ROW_SKIPPED",
@@ -161,8 +162,12 @@ def __getattr__(name: str) -> Any:
         from lsu_onto import constraint
 
         return getattr(constraint, name)
-    if name in ("Entry", "TaxonomyError"):
-        from lsu_onto import library
+    if name == "TaxonomyError":
+        from lsu_onto.library import TaxonomyError
 
-        return getattr(library, name)
+        return TaxonomyError
+    if name == "Entry":
+        from lsu_onto.searchpath import Entry
+
+        return Entry
     raise AttributeError(f"module 'lsu_onto' has no attribute {name!r}")
