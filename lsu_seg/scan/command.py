@@ -24,7 +24,14 @@ import click
     type=click.Path(exists=True, file_okay=False),
     help="Folder with taxonomies, before the shipped ones (repeatable).",
 )
-@click.option("--format", "format_", type=click.Choice(["text", "json"]), default="text", show_default=True)
+@click.option(
+    "--format",
+    "format_",
+    type=click.Choice(["text", "json"]),
+    default="text",
+    show_default=True,
+    help="Of what is printed.",
+)
 @click.option("--html", type=click.Path(dir_okay=False), help="Also write a page there.")
 @click.option(
     "--unknown",
