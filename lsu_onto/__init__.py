@@ -1,6 +1,6 @@
 """Ontologies of segmentation datasets: read `.tax` files, check them, compile them to constraint matrices.
 
-The whole public API is `load`, `draw`, `Constraint` and the four codes below; it needs numpy and no torch.
+The whole public API is `load`, `load_dataset`, `taxonomies`, `draw`, `Constraint` and the four codes below; it needs numpy and no torch.
 
 >>> import lsu_onto
 >>> c = lsu_onto.load("demo_town", source="demo")
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from lsu_onto.constraint import ROW_SKIPPED, ROW_UNKNOWN, ROW_VOID, VOID, Constraint, Layout
     from lsu_onto.library import TaxonomyError
+    from lsu_onto.searchpath import Entry
 
 __all__ = [
     "ROW_SKIPPED",
@@ -27,10 +28,13 @@ __all__ = [
     "ROW_VOID",
     "VOID",
     "Constraint",
+    "Entry",
     "Layout",
     "TaxonomyError",
     "draw",
     "load",
+    "load_dataset",
+    "taxonomies",
 ]
 
 
@@ -85,6 +89,43 @@ def load(name: str | Path, source: str | None = None, paths: Iterable[str | Path
     return compile_ontology(Library(paths).ontology(name, source))
 
 
+def load_dataset(name: str | Path, paths: Iterable[str | Path] = ()) -> Constraint:
+    """A dataset alone, whatever its maps say: to find and read its files before there is a map.
+
+    Args:
+        name, paths: as for `load`. Where a dataset and a source share a name, the dataset is meant.
+
+    Returns:
+        As `load`, to a source without classes: `source` is `""`, K is 0, S(d) is {void} for every class.
+
+    Raises:
+        TaxonomyError: there is no such dataset, or its classes have errors.
+
+    >>> town = load_dataset("demo_town")
+    >>> len(town.classes), town.source, town.allowed.shape
+    (8, '', (8, 1))
+    """
+    if str(name).endswith(".npz"):
+        from lsu_onto.compiled import load_npz
+
+        return load_npz(name)
+    from lsu_onto.library import Library
+    from lsu_onto.matrices import compile_alone
+
+    return compile_alone(Library(paths).alone(name))
+
+
+def taxonomies(paths: Iterable[str | Path] = ()) -> list[Entry]:
+    """The datasets and sources on the search path: `kind`, `name`, `version` and `path` of each.
+
+    >>> [e.path.name for e in taxonomies() if (e.kind, e.name) == ("source", "demo")]
+    ['demo.tax']
+    """
+    from lsu_onto.library import Library
+
+    return [e for e in Library(paths).entries() if e.kind != "map"]
+
+
 def draw(
     name: str | Path,
     target: str | Path,
@@ -125,4 +166,8 @@ def __getattr__(name: str) -> Any:
         from lsu_onto.library import TaxonomyError
 
         return TaxonomyError
+    if name == "Entry":
+        from lsu_onto.searchpath import Entry
+
+        return Entry
     raise AttributeError(f"module 'lsu_onto' has no attribute {name!r}")

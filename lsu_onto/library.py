@@ -143,13 +143,10 @@ class Library:
         """The taxonomies that a file declares. Its maps are left alone, so that files may name each other."""
         if path not in self._declared:
             file, found = self._parse(path)
-            statements = tuple(s for s in file.statements if not isinstance(s, ast.Row))
             statements = tuple(
-                ast.Header(s.kind, s.taxon, None, s.note, s.span)
-                if isinstance(s, ast.Header) and s.kind == "dataset"
-                else s
-                for s in statements
-                if not (isinstance(s, ast.Header) and s.kind == "map")
+                _without_map(s)
+                for s in file.statements
+                if not (isinstance(s, ast.Row) or (isinstance(s, ast.Header) and s.kind == "map"))
             )
             self._open.append(path)
             try:
@@ -268,6 +265,37 @@ class Library:
             )
         raise TaxonomyError(f"there is no map from `{name}`{target}{self._hint(str(name), source)}")
 
+    def alone(self, name: str | Path) -> Source | Dataset:
+        """A dataset (else a source) by itself, whatever its maps say.
+
+        Args:
+            name: as for `ontology`. A file with a map only stands for the dataset that it maps.
+
+        Raises:
+            TaxonomyError: it does not exist, there are several, or its classes have errors.
+        """
+        file = str(name).endswith(".tax")
+        known = [e for e in self.entries() if e.kind != "map" and _is(e, str(name))]
+        known = [e for e in known if e.kind == "dataset"] or known
+        found: dict[tuple[str, str], Source | Dataset] = {}
+        for path in [str(name)] if file else dict.fromkeys(str(e.path) for e in known):
+            declared = self.declared(path)
+            # What the names and relations of maps have wrong (2xx, 3xx) does not concern the classes.
+            found_here = [d for d in self.check(path).errors if not d.code.startswith(("TAX2", "TAX3"))]
+            self._refuse(path, found_here or (declared.diagnostics if declared.taxonomies else []))
+            for t in declared.taxonomies or [o.dataset for o in self.check(path).resolved.ontologies]:
+                if file or _is(t, str(name)):
+                    found.setdefault((t.name, t.version), t)  # the first on the search path wins
+        datasets: list[Source | Dataset] = [t for t in found.values() if isinstance(t, Dataset)]
+        datasets = datasets or list(found.values())
+        if len(datasets) != 1:
+            names = ", ".join(f"`{t.name} {t.version}`" for t in datasets)
+            what = (
+                f"stands for {names}; name one" if names else f"is no taxonomy{self._hint(str(name), None)}"
+            )
+            raise TaxonomyError(f"`{name}` {what}")
+        return datasets[0]
+
     def _candidates(self, name: str, source: str | None) -> list[str]:
         hits: dict[tuple[str, ...], str] = {}  # the first on the search path wins
         for e in self.entries():
@@ -351,6 +379,13 @@ def identity(source: Source) -> Ontology:
     return Ontology(
         dataset=source, source=source, rows=tuple(rows), span=source.span, files=(source.span.file,)
     )
+
+
+def _without_map(s: ast.Statement) -> ast.Statement:
+    """A statement of a dataset without what it says of its source."""
+    if isinstance(s, ast.Header) and s.kind == "dataset":
+        return s._replace(target=None)
+    return s._replace(relations=(), decision=None) if isinstance(s, ast.ClassLine) else s
 
 
 def _is(t: Entry | Taxonomy, wanted: str) -> bool:

@@ -33,31 +33,56 @@ def compile_ontology(ontology: Ontology) -> Constraint:
             if column < channels:
                 kind[d, column] = _KIND.get(data["kind"], 0)
     relabel = np.where(allowed.sum(1) == 1, allowed.argmax(1), -1).astype(np.int16)
-    raw_names, raw, raw_row = (
-        _raw_names(dataset) if dataset.encoding in NAMED else ((), *_raw_values(dataset))
-    )
     return Constraint(
-        dataset=dataset.name,
-        dataset_version=dataset.version,
+        **_of_dataset(dataset),
         source=source.name,
         source_version=source.version,
-        classes=tuple(c.name for c in dataset.classes),
         source_classes=tuple(c.name for c in source.classes),
         allowed=allowed,
         kind=kind,
         certain=(kind == _KIND["="]) | (kind == _KIND[">"]),
         relabel=relabel,
         novel=novel,
-        raw=raw,
-        raw_row=raw_row,
-        palette=_palette(dataset.classes),
         source_palette=_palette(source.classes),
-        encoding=dataset.encoding,
-        layout=_layout(dataset),
         sha256=_sha256(ontology.files),
-        raw_names=raw_names,
-        background=dataset.by_name.get(dataset.meta.get("background", ""), ROW_VOID),
     )
+
+
+def compile_alone(dataset: Taxonomy) -> Constraint:
+    """A dataset without a map: a constraint to a source without classes, so that S(d) is {void} for each."""
+    rows = len(dataset.classes)
+    return Constraint(
+        **_of_dataset(dataset),
+        source="",
+        source_version="",
+        source_classes=(),
+        allowed=np.ones((rows, 1), bool),
+        kind=np.zeros((rows, 0), np.uint8),
+        certain=np.zeros((rows, 0), bool),
+        relabel=np.zeros(rows, np.int16),
+        novel=np.zeros(rows, bool),
+        source_palette=np.zeros((0, 3), np.uint8),
+        sha256=_sha256((dataset.span.file,)),
+    )
+
+
+def _of_dataset(dataset: Taxonomy) -> dict[str, Any]:
+    """The fields of a constraint that no map has a say in."""
+    raw_names, raw, raw_row = (
+        _raw_names(dataset) if dataset.encoding in NAMED else ((), *_raw_values(dataset))
+    )
+    return {
+        "dataset": dataset.name,
+        "dataset_version": dataset.version,
+        "classes": tuple(c.name for c in dataset.classes),
+        "raw": raw,
+        "raw_row": raw_row,
+        "raw_names": raw_names,
+        "background": dataset.by_name.get(dataset.meta.get("background", ""), ROW_VOID),
+        "palette": _palette(dataset.classes),
+        "encoding": dataset.encoding,
+        "layout": _layout(dataset),
+    }
 
 
 def _layout(t: Taxonomy) -> Layout:

@@ -12,6 +12,7 @@ from typing import Any
 import click
 
 from lsu_onto import __version__
+from lsu_seg.scan.command import scan
 
 # Before torch starts its threads: one that waits gives its core away after some 10 µs instead of spinning for
 # milliseconds. On a machine that does anything else at the same time the spinning costs 3 to 20 times the run
@@ -97,6 +98,7 @@ def main() -> None:
     \b
     Examples:
       lsu-seg demo                             the whole method on drawn scenes
+      lsu-seg scan TAXONOMY --data-root DIR    is the dataset what its taxonomy says?
       lsu-seg unify CONFIG                     the whole method on your data
       lsu-seg train CONFIG                     one model
       lsu-seg pseudo-label CONFIG CHECKPOINT   labels alone
@@ -325,6 +327,9 @@ def decode(taxonomy: str, label: str, logits: str, source: str | None, output: s
     from lsu_seg.decode.files import decode_file
 
     _run(lambda: decode_file(taxonomy, source, label, logits, output, threshold, unknown))
+
+
+main.add_command(scan)
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 
@@ -112,16 +112,12 @@ def survey(root: str | Path, layout: Layout, split: str) -> Survey:
     return out
 
 
-def overlap(root: str | Path, layout: Layout) -> list[tuple[Path, str, str]]:
-    """Images that are in two splits: (image, split, split). Splits that are not there are left out."""
+def overlap(pairs: Mapping[str, Iterable[Pair]]) -> list[tuple[Path, str, str]]:
+    """Images that are in two splits, given the pairs of each: (image, split, split)."""
     first: dict[Path, str] = {}
     twice = []
-    for split in layout.splits:
-        try:
-            pairs = survey(root, layout, split).pairs
-        except DatasetError:
-            continue
-        for pair in pairs:
+    for split, of_split in pairs.items():
+        for pair in of_split:
             image = pair.image.resolve()
             if first.setdefault(image, split) != split:
                 twice.append((pair.image, first[image], split))

@@ -29,9 +29,7 @@ class Advance(Protocol):
 @contextmanager
 def progress(title: str, total: int) -> Iterator[Advance]:
     """`with progress("labels", 100) as advance: … advance(1, "3 img/s")`. Writes to stderr; rank 0 only."""
-    from mmengine.dist import is_main_process
-
-    if not is_main_process():
+    if not _is_main_process():
         yield lambda n=1, note="": None
     elif sys.stderr.isatty():
         columns = (
@@ -43,6 +41,14 @@ def progress(title: str, total: int) -> Iterator[Advance]:
             yield lambda n=1, note="": bar.update(task, advance=n, note=note)
     else:
         yield _lines(title, total)
+
+
+def _is_main_process() -> bool:
+    if "torch" not in sys.modules:  # then there are no ranks, and asking mmengine would import it
+        return True
+    from mmengine.dist import is_main_process
+
+    return bool(is_main_process())
 
 
 def _lines(title: str, total: int) -> Advance:

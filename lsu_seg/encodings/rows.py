@@ -121,7 +121,7 @@ def unlisted(
     )
     more = f" and {len(values) - 5} more value(s)" if len(values) > 5 else ""
     advice = (
-        _hint(values, constraint) or "add it to the taxonomy, or pass `--unknown void` to count it as void"
+        hint(values, constraint) or "add it to the taxonomy, or pass `--unknown void` to count it as void"
     )
     found = f"{sum(u.count for u in values)} pixel(s) with unlisted values: {shown}{more}"
     taxonomy = f"`{constraint.dataset} {constraint.dataset_version}`"
@@ -140,7 +140,7 @@ def show_value(value: int | str, constraint: Constraint) -> str:
     return f"#{value:06x}" if constraint.encoding == "rgb" else str(value)
 
 
-def _hint(values: Sequence[UnknownValue], constraint: Constraint) -> str:
+def hint(values: Sequence[UnknownValue], constraint: Constraint) -> str:
     """Guess what went wrong with the most frequent unknown values; empty when nothing suggests itself."""
     known = constraint.raw.astype(np.int64)
     first = values[0].value
@@ -162,16 +162,22 @@ def _hint(values: Sequence[UnknownValue], constraint: Constraint) -> str:
             "red and blue look swapped (BGR): read with red and blue exchanged, all these colours are listed"
         )
 
+    colour, name, distance = nearest_colour(first, constraint)
+    text = f"the nearest listed colour is #{colour:06x} (`{name}`) at distance {distance:.1f}"
+    if distance <= 32:
+        text += ": lossy compression or smoothing? Go back to the original annotation"
+    return text
+
+
+def nearest_colour(value: int, constraint: Constraint) -> tuple[int, str, float]:
+    """The listed colour that is nearest to an unlisted one, its class, and the distance in RGB."""
+    known = constraint.raw.astype(np.int64)
+
     def channels(colour: NDArray[np.int64]) -> NDArray[np.int64]:
         return np.stack([colour >> 16, colour >> 8 & 0xFF, colour & 0xFF], -1)
 
-    distance = np.linalg.norm(channels(known) - channels(missing[:1]), axis=-1)
+    distance = np.linalg.norm(channels(known) - channels(np.array([value], np.int64)), axis=-1)
     nearest = int(distance.argmin())
     row = int(constraint.raw_row[nearest])
     name = constraint.classes[row] if row >= 0 else "void"
-    text = (
-        f"the nearest listed colour is #{known[nearest]:06x} (`{name}`) at distance {distance[nearest]:.1f}"
-    )
-    if distance[nearest] <= 32:
-        text += ": lossy compression or smoothing? Go back to the original annotation"
-    return text
+    return int(known[nearest]), name, float(distance[nearest])

@@ -103,3 +103,41 @@ def test_a_dataset_may_have_the_name_of_its_source(folder: Path) -> None:
         assert (found.classes, found.encoding) == (("way",), "id16")
     identity = lsu_onto.load(folder / "demo.tax")
     assert identity.classes == identity.source_classes
+
+
+# --- a dataset alone ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("dataset a v1 -> nowhere v1\n1 x = y\n2 z\n", ("x", "z")),  # what the map has wrong does not matter
+        ("dataset a v1\n1 x\nmap a v1 -> demo v1\nx = gone\n", ("x",)),
+        ("map demo_town v1 -> demo v1\nsky = sky\n", "demo_town"),
+        ("dataset a v1 -> demo v1\n1 x\n1 y\n", "id 1 already belongs to `x`"),
+        ("dataset a v1 -> demo v1\nz = road\n", "starts with its id"),
+        ("dataset a v1\nextends gone v1\n1 x\n", "there is no dataset `gone`"),
+        ("dataset a v1\n1 x\ndataset b v1\n1 x\n", "stands for `a v1`, `b v1`; name one"),
+    ],
+)
+def test_a_dataset_is_loaded_without_its_map(tmp_path: Path, text: str, found: tuple | str) -> None:
+    file = tmp_path / "a.tax"
+    file.write_text(f"tax 1\n{text}")
+    if isinstance(found, tuple):
+        alone = lsu_onto.load_dataset(file)
+        assert (alone.classes, alone.num_classes, alone.source) == (found, 0, "")
+    elif found == "demo_town":
+        assert lsu_onto.load_dataset(file) == lsu_onto.load_dataset(found)
+    else:
+        with pytest.raises(lsu_onto.TaxonomyError, match=found):
+            lsu_onto.load_dataset(file)
+
+
+def test_a_dataset_alone_has_the_labels_that_it_has_with_a_map() -> None:
+    alone, mapped = lsu_onto.load_dataset("demo_town"), lsu_onto.load("demo_town", "demo")
+    assert alone.layout == mapped.layout
+    assert alone.encoding == mapped.encoding
+    for name in ("raw", "raw_row", "palette"):
+        assert (getattr(alone, name) == getattr(mapped, name)).all()
+    with pytest.raises(lsu_onto.TaxonomyError, match="`demo_twon` is no taxonomy; did you mean `demo_town`"):
+        lsu_onto.load_dataset("demo_twon")

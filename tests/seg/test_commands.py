@@ -70,7 +70,16 @@ default_hooks = dict(checkpoint=dict(type='CheckpointHook', by_epoch=False, inte
 
 def test_help_names_every_command() -> None:
     text = call("--help").output
-    assert set(COMMANDS) == {"demo", "evaluate", "pseudo-label", "relabel", "train", "unify"}
+    assert set(COMMANDS) == {
+        "decode",
+        "demo",
+        "evaluate",
+        "pseudo-label",
+        "relabel",
+        "train",
+        "unify",
+        "scan",
+    }
     assert all(f"lsu-seg {name}" in text or f"  {name} " in text for name in COMMANDS)
     assert __version__ in call("--version").output
 

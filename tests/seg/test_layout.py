@@ -339,6 +339,10 @@ def test_lists_that_cannot_be_read(tmp_path: Path) -> None:
 def test_images_of_two_splits_are_found(tmp_path: Path) -> None:
     touch(tmp_path, "0/cam a/1.jpg", "1/cam a/2.jpg", "0/id/1.png", "1/id/2.png")
     (tmp_path / "train.lst").write_text("1\n2\n")
-    assert overlap(tmp_path, LISTED) == []
+    (tmp_path / "val.lst").write_text("3\n")
+    touch(tmp_path, "0/cam a/3.jpg", "0/id/3.png")
+    assert overlap({s: find_pairs(tmp_path, LISTED, s) for s in ("train", "val")}) == []
     (tmp_path / "val.lst").write_text("2\n")
-    assert overlap(tmp_path, LISTED) == [(tmp_path / "1/cam a/2.jpg", "train", "val")]
+    assert overlap({s: find_pairs(tmp_path, LISTED, s) for s in ("train", "val")}) == [
+        (tmp_path / "1/cam a/2.jpg", "train", "val")
+    ]

@@ -1,0 +1,201 @@
+"""One image and label → what the scan says of them; many of them, on all cores, in order."""
+
+from __future__ import annotations
+
+import io
+import multiprocessing
+import os
+import signal
+import sys
+import threading
+import warnings
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from PIL import ExifTags, Image
+
+from lsu_seg.encodings import LabelFileError, LabelReader, container, not_what_was_expected, read_bytes
+from lsu_seg.layout import Pair
+
+Record = dict[str, Any]
+"""What is known of a pair, as it is kept in the state file:
+
+label: why the label file was refused, or absent. size: width and height of the label. rows: [row, pixels] of each row
+of d in it; void: pixels that `void:` lists. unknown: [value, pixels, x, y] of its most frequent unlisted values;
+more: how many further ones, and their pixels. palette: how the file's palette differs.
+image: why the image cannot be read; image_size; turned: its EXIF orientation, if it has one.
+"""
+
+MAX_VALUES = 64
+"""Unlisted values that are kept of one file: a smoothed label has thousands."""
+
+_BATCH = 4
+_ROWS = 1 << 24
+"""cv2 counts in float32, which is exact up to here."""
+
+
+class WorkerError(RuntimeError):
+    """A process was ended from outside, most often because memory ran out."""
+
+
+@dataclass
+class Inspector:
+    """Looks at pairs of one split. Picklable."""
+
+    reader: LabelReader
+
+    def __call__(self, pairs: Sequence[Pair]) -> list[Record]:
+        return [{**self.label(pair.label), **look_at_image(pair.image)} for pair in pairs]
+
+    def label(self, path: Path) -> Record:
+        try:
+            with warnings.catch_warnings(record=True) as told:
+                warnings.simplefilter("always")
+                rows, unknown = self.reader.inspect(path)
+        except LabelFileError as error:
+            return {"label": str(error)}
+        except MemoryError:
+            return {"label": f"{path}: too large for the memory of this machine; cut it into tiles, or use fewer --jobs"}  # fmt: skip
+        counts = count_rows(rows, len(self.reader.constraint.classes))
+        seen, pixels = np.flatnonzero(counts), sum(u.count for u in unknown)
+        out: Record = {
+            "size": [rows.shape[1], rows.shape[0]],
+            "rows": [[int(i), int(counts[i])] for i in seen],
+            "void": int(rows.size - counts.sum() - pixels),
+        }
+        if unknown:
+            kept, rest = unknown[:MAX_VALUES], unknown[MAX_VALUES:]
+            out["unknown"] = [list(u) for u in kept]
+            if rest:
+                out["more"] = [len(rest), sum(u.count for u in rest)]
+        if told:
+            out["palette"] = str(told[0].message)
+        return out
+
+
+def count_rows(rows: NDArray[np.int16], classes: int) -> NDArray[np.int64]:
+    """int64 `[D]`: pixels of each row of d; negative codes are not counted. Eight times as fast as `np.bincount`.
+
+    >>> count_rows(np.array([[0, 2, 2, -1]], np.int16), 3).tolist()
+    [1, 0, 2]
+    """
+    flat = np.ascontiguousarray(rows).view(np.uint16).reshape(1, -1)
+    out = np.zeros(classes, np.int64)
+    for start in range(0, flat.size, _ROWS):
+        part = flat[:, start : start + _ROWS]
+        out += cv2.calcHist([part], [0], None, [classes], [0, classes]).ravel().astype(np.int64)
+    return out
+
+
+def look_at_image(path: Path) -> Record:
+    """Size and EXIF orientation, from the header alone."""
+    try:
+        in_table = container(path) != path
+        with Image.open(io.BytesIO(read_bytes(path)) if in_table else path) as image:
+            out: Record = {"image_size": list(image.size)}
+            turned = image.getexif().get(ExifTags.Base.Orientation, 1)
+    except LabelFileError as error:
+        return {"image": str(error)}
+    except Exception as error:  # Pillow raises whatever the damage leads to
+        return {"image": _no_image(path, error)}
+    if turned not in (0, 1):
+        out["turned"] = int(turned)
+    return out
+
+
+def _no_image(path: Path, error: Exception) -> str:
+    if isinstance(error, OSError) and error.strerror:
+        return f"{path}: found no readable file ({error.strerror}); expected an image; check path and rights"
+    try:
+        with path.open("rb") as file:
+            head = file.read(512)
+    except OSError:
+        head = b"?"
+    advice = "get the file again"
+    return str(not_what_was_expected(path, head, "an image", advice))
+
+
+# --- many --------------------------------------------------------------------------------------------------
+
+
+def cores() -> int:
+    """The processor cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def inspect_all(inspector: Inspector, pairs: Iterable[Pair], jobs: int) -> Iterator[tuple[Pair, Record]]:
+    """The record of each pair, in order; only a few batches are in memory at a time.
+
+    Processes and not threads: JSON and much else holds the interpreter's lock. Forked where that is safe, so that
+    side files that the reader has read are shared.
+
+    Raises:
+        WorkerError: a process was ended from outside.
+    """
+    todo = iter(pairs)
+    if jobs == 1:
+        with _any_size():
+            for pair in todo:
+                yield pair, inspector([pair])[0]
+        return
+    context = multiprocessing.get_context("fork" if sys.platform == "linux" else "spawn")
+    pool = ProcessPoolExecutor(jobs, context, _start_worker, (inspector,))
+    waiting: deque[tuple[list[Pair], Future[list[Record]]]] = deque()
+    try:
+        while True:
+            while len(waiting) < 4 * jobs and (batch := list(islice(todo, _BATCH))):
+                waiting.append((batch, pool.submit(_inspect, batch)))
+            if not waiting:
+                return
+            batch, future = waiting.popleft()
+            yield from zip(batch, future.result(), strict=True)
+    except BrokenProcessPool as error:
+        raise WorkerError(
+            f"a process was ended from outside while it read {waiting[0][0][0].label if waiting else 'labels'} or a"
+            " file near it; out of memory? Run again with fewer `--jobs`: what was read is kept"
+        ) from error
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)
+
+
+_inspector: Inspector
+
+
+def _start_worker(inspector: Inspector) -> None:
+    global _inspector
+    _inspector = inspector
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent answers Ctrl-C
+    cv2.setNumThreads(0)
+    Image.MAX_IMAGE_PIXELS = None  # of images, headers are read and nothing else
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    """Nobody is left behind when the parent is killed."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
+
+
+def _inspect(pairs: list[Pair]) -> list[Record]:
+    return _inspector(pairs)
+
+
+class _any_size:  # noqa: N801 - a context manager
+    """Pillow's limit on the size of images, lifted: only headers are read."""
+
+    def __enter__(self) -> None:
+        self.limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
+
+    def __exit__(self, *_: object) -> None:
+        Image.MAX_IMAGE_PIXELS = self.limit

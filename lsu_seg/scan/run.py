@@ -1,0 +1,118 @@
+"""The scan of a dataset, from its name to its report."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from pathlib import Path
+
+import lsu_onto
+from lsu_onto import Constraint, TaxonomyError
+from lsu_seg.encodings import MAX_PIXELS, LabelFileError, LabelReader
+from lsu_seg.layout import DatasetError, Pair, overlap, survey
+from lsu_seg.progress import progress
+from lsu_seg.scan import guess
+from lsu_seg.scan.collect import Inspector, cores, inspect_all
+from lsu_seg.scan.state import State, default_path, label_space
+from lsu_seg.scan.totals import Report, Totals, report
+
+
+def load_taxonomy(name: str, source: str | None, paths: Sequence[str] = ()) -> tuple[Constraint, str]:
+    """The dataset with the map to a source where there is one to take, and why there is none.
+
+    Raises:
+        TaxonomyError: no such dataset, its classes have errors, or it has no sound map to the source asked for.
+    """
+    alone = lsu_onto.load_dataset(name, paths)
+    try:
+        return lsu_onto.load(name, source, paths), ""
+    except TaxonomyError as error:
+        if source:
+            raise
+        if error.diagnostics:
+            why = f"the map has {len(error.diagnostics)} error(s), which `lsu-onto validate` shows"
+        else:
+            why = f"{error}; with `--source`, ambiguity is told as well"
+        return alone, why
+
+
+def scan(
+    name: str,
+    data_root: str | Path,
+    splits: Sequence[str] = (),
+    source: str | None = None,
+    *,
+    paths: Sequence[str] = (),
+    work_dir: str | Path = "work/scan",
+    jobs: int = 0,
+    fresh: bool = False,
+    unknown_is_void: bool = False,
+    max_pixels: int = MAX_PIXELS,
+) -> Report:
+    """Look through a dataset.
+
+    Args:
+        name, source, paths: as for `lsu_onto.load`; the map may be missing or unfinished.
+        splits: of the taxonomy; none means all that are there.
+        work_dir: where records are kept, so that a further scan reads only what has changed.
+        jobs: processes; 0 means one per core.
+
+    Raises:
+        TaxonomyError: see `load_taxonomy`. WorkerError: a process was ended from outside.
+    """
+    constraint, why = load_taxonomy(name, source, paths)
+    root, totals = Path(data_root), Totals(constraint, unknown_is_void)
+    if why:
+        totals.find("map", f"nothing is said of ambiguity: {why}")
+    pairs: dict[str, list[Pair]] = {}
+    for split, missing in _choose(constraint, splits):
+        try:
+            found = survey(root, constraint.layout, split)
+        except (DatasetError, LabelFileError) as error:
+            totals.find("absent" if missing else "split", str(error))
+            continue
+        pairs[split] = found.pairs
+        totals.add_survey(found)
+    if not pairs and "absent" in totals.findings:  # then that is what is wrong
+        lost = totals.findings.pop("absent")
+        for text in lost.examples:
+            totals.find("split", text)
+    for image, first, second in overlap(pairs):
+        totals.find("overlap", f"{image} is in `{first}` and in `{second}`")
+    for split, of_split in pairs.items():
+        reader = LabelReader(constraint, unknown="keep", max_pixels=max_pixels, root=str(root), split=split)
+        try:
+            reader.prepare()
+        except LabelFileError as error:
+            totals.find("label", str(error))
+            continue
+        path = default_path(Path(work_dir), constraint.dataset, split, root)
+        title = f"{constraint.dataset} {split}".strip()
+        with State.open(path, label_space(reader), fresh) as state, progress(title, len(of_split)) as advance:
+            for pair, record in _records(Inspector(reader), of_split, state, jobs or cores()):
+                totals.add(pair, record)
+                advance()
+    guess.look(totals)
+    return report(totals, str(root), list(pairs), sum(map(len, pairs.values())))
+
+
+def _choose(constraint: Constraint, splits: Sequence[str]) -> list[tuple[str, bool]]:
+    """The splits to read, each with whether it may be missing."""
+    if splits:
+        return [(s, False) for s in splits]
+    return [(s, True) for s in constraint.layout.splits] or [("", False)]
+
+
+def _records(
+    inspector: Inspector, pairs: Sequence[Pair], state: State, jobs: int
+) -> Iterator[tuple[Pair, dict]]:
+    """The record of each pair in order, kept or read now: a scan that was stopped ends in the same report."""
+    todo = [pair for pair in pairs if state.get(pair) is None]
+    new = {pair.key for pair in todo}
+    with closing(inspect_all(inspector, todo, max(1, min(jobs, len(todo) // 4)))) as records:
+        for pair in pairs:
+            kept = None if pair.key in new else state.get(pair)
+            if kept is None:
+                pair, kept = next(records)
+                state.add(pair, kept)
+            yield pair, kept

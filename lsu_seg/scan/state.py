@@ -1,0 +1,120 @@
+"""What was read, kept in a file that only grows: a scan that was killed goes on where it was.
+
+One JSON value a line. The first says for which label space the records hold; a record holds while label and image have
+the size and time that it names. Nothing of a map is in it, so relations may change between two scans.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from lsu_onto import Constraint
+from lsu_seg.encodings import LabelReader, container
+from lsu_seg.layout import Pair
+from lsu_seg.scan.collect import Record
+
+FORMAT = 1
+
+
+def label_space(reader: LabelReader) -> str:
+    """sha256 over all that decides what is read out of a label file."""
+    c: Constraint = reader.constraint
+    tables = reader.segments
+    files = sorted(tables.glob("*.json")) if tables and tables.is_dir() else [tables] if tables else []
+    parts = (
+        c.classes, c.raw.tolist(), c.raw_row.tolist(), c.raw_names, c.encoding, c.background, c.palette.tolist(),
+        reader.max_pixels, [_stamp(f) for f in files],
+    )  # fmt: skip
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
+
+
+def _stamp(path: Path) -> list[int]:
+    try:
+        stat = container(path).stat()
+    except OSError:
+        return []
+    return [stat.st_size, stat.st_mtime_ns]
+
+
+class State:
+    """The records of one split.
+
+    >>> import tempfile
+    >>> file = Path(tempfile.mkdtemp()) / "a.jsonl"
+    >>> pair = Pair(file.parent / "a.jpg", file.parent / "a.png", "a")
+    >>> with State.open(file, "space") as state:
+    ...     state.add(pair, {"void": 7})
+    >>> with State.open(file, "space") as state:
+    ...     state.get(pair)
+    {'void': 7}
+    """
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self._where: dict[str, int] = {}  # not the records themselves: a dataset may have millions
+
+    @classmethod
+    @contextmanager
+    def open(cls, path: Path, space: str, fresh: bool = False) -> Iterator[State]:
+        """Open or begin a file. One of another label space, or of another version, is begun anew."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        header = {"scan": FORMAT, "space": space}
+        with path.open("a+b") as file:
+            file.seek(0)
+            if fresh or _json(file.readline()) != header:
+                file.truncate(0)
+                file.write(json.dumps(header).encode() + b"\n")
+                file.flush()
+            state = cls(file)
+            state._index()
+            yield state
+
+    def _index(self) -> None:
+        self._file.seek(0)
+        self._file.readline()
+        place = self._file.tell()
+        line = b"\n"
+        for line in iter(self._file.readline, b""):
+            record = _json(line)
+            if isinstance(record, dict) and "key" in record:
+                self._where[record["key"]] = place  # the last one counts
+            place += len(line)
+        if not line.endswith(b"\n"):  # a run was killed while it wrote
+            self._file.write(b"\n")
+
+    def get(self, pair: Pair) -> Record | None:
+        """What was read of a pair, unless one of its files has changed since."""
+        place = self._where.get(pair.key)
+        if place is None:
+            return None
+        self._file.seek(place)
+        record = _json(self._file.readline())
+        return record["record"] if record and record["stamp"] == _stamps(pair) else None
+
+    def add(self, pair: Pair, record: Record) -> None:
+        line = json.dumps({"key": pair.key, "stamp": _stamps(pair), "record": record}, separators=(",", ":"))
+        self._file.write(line.encode("utf-8", "surrogateescape") + b"\n")
+        self._file.flush()
+
+
+def _stamps(pair: Pair) -> Sequence[Any]:
+    return [str(pair.image), _stamp(pair.label), _stamp(pair.image)]
+
+
+def _json(line: bytes) -> Any:
+    try:
+        return json.loads(line)
+    except ValueError:
+        return None
+
+
+def default_path(folder: Path, dataset: str, split: str, root: Path) -> Path:
+    """Where the records of a split are kept: another root is another file."""
+    place = hashlib.sha256(os.fsencode(root.resolve())).hexdigest()[:8]
+    return folder / f"{dataset}-{split or 'all'}-{place}.jsonl"

@@ -1,0 +1,285 @@
+"""Records → one report: counters that do not grow with the number of files, and findings with a few examples each."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lsu_onto import Constraint
+from lsu_seg.encodings import UnknownValue, hint, nearest_colour, show_value
+from lsu_seg.layout import Pair, Survey
+from lsu_seg.scan.collect import Record
+
+SHOWN = 10
+"""Examples that are kept of a finding."""
+
+MAX_VALUES = 1024
+"""Different unlisted values that are told apart."""
+
+TITLES = {
+    "split": ("error", "splits that cannot be read"),
+    "folder": ("error", "folders that cannot be read"),
+    "double": ("error", "files of one name"),
+    "alone": ("error", "files without their partner"),
+    "label": ("error", "label files that are refused"),
+    "image": ("error", "images that cannot be read"),
+    "size": ("error", "images and labels of different size"),
+    "values": ("error", "label files with unlisted values"),
+    "space": ("error", "the label space"),
+    "overlap": ("warning", "images in two splits"),
+    "void": ("warning", "labels that are void everywhere: training skips them"),
+    "turned": ("warning", "images that EXIF asks to turn: image and label are taken as they are stored"),
+    "palette": ("warning", "palettes that differ from the taxonomy's colours"),
+    "unseen": ("warning", "classes that are declared and never seen"),
+    "absent": ("warning", "splits of the taxonomy that are not here"),
+    "link": ("warning", "links and folders"),
+    "junk": ("info", "hidden and junk files, passed over"),
+    "map": ("info", "the source"),
+}
+"""Kind of finding → severity and title, in the order in which they are shown."""
+
+
+@dataclass
+class Finding:
+    """Something that was found `count` times; `examples` has the first of them."""
+
+    kind: str
+    severity: str = ""
+    count: int = 0
+    examples: list[str] = field(default_factory=list)
+
+    @property
+    def title(self) -> str:
+        return TITLES[self.kind][1]
+
+
+@dataclass
+class Unlisted:
+    """A value that the taxonomy does not list: pixels, files, and where it stands first."""
+
+    value: int | str
+    pixels: int
+    files: int
+    file: str
+    x: int
+    y: int
+
+
+class Totals:
+    """Adds records up.
+
+    Attributes:
+        constraint: with a map or without.
+        pixels, files: int64 `[D]`, of each row of d.
+        void, unknown: pixels; images, needing: images, and those of them that need the teacher.
+    """
+
+    def __init__(self, constraint: Constraint, unknown_is_void: bool = False) -> None:
+        self.constraint = constraint
+        self.pixels = np.zeros(len(constraint.classes), np.int64)
+        self.files = np.zeros(len(constraint.classes), np.int64)
+        self.ambiguous: NDArray[np.bool_] = constraint.allowed.sum(1) > 1
+        self.void = self.unknown = self.further = self.read = self.needing = 0
+        self.unlisted: dict[int | str, Unlisted] = {}
+        self.findings: dict[str, Finding] = {}
+        self._severity = {"values": "warning"} if unknown_is_void else {}
+
+    def find(self, kind: str, text: str, count: int = 1, severity: str = "") -> None:
+        finding = self.findings.setdefault(kind, Finding(kind))
+        finding.severity = severity or self._severity.get(kind, TITLES[kind][0])
+        finding.count += count
+        if len(finding.examples) < SHOWN:
+            finding.examples.append(text)
+
+    def add_survey(self, survey: Survey) -> None:
+        for kind, texts in (
+            ("folder", survey.unreadable), ("double", survey.doubles), ("alone", sorted(survey.alone)),
+            ("link", survey.notes), ("junk", map(str, survey.junk)),
+        ):  # fmt: skip
+            for text in texts:
+                self.find(kind, text)
+
+    def add(self, pair: Pair, record: Record) -> None:
+        if "image" in record:
+            self.find("image", record["image"])
+        if "label" in record:
+            self.find("label", record["label"])
+            return
+        self.read += 1
+        rows, pixels = np.array(record["rows"], np.int64).reshape(-1, 2).T
+        self.pixels[rows] += pixels
+        self.files[rows] += 1
+        self.void += record["void"]
+        self.needing += bool(self.ambiguous[rows].any())
+        if not len(rows) and not record.get("unknown"):
+            self.find("void", str(pair.label))
+        if "palette" in record:
+            self.find("palette", record["palette"])
+        self._add_unknown(pair, record)
+        self._compare(pair, record)
+
+    def _add_unknown(self, pair: Pair, record: Record) -> None:
+        values = [UnknownValue(*u) for u in record.get("unknown", ())]
+        if not values:
+            return
+        further, pixels = record.get("more", (0, 0))
+        self.unknown += sum(u.count for u in values) + pixels
+        self.further += pixels
+        for u in values:
+            if u.value in self.unlisted:
+                self.unlisted[u.value].pixels += u.count
+                self.unlisted[u.value].files += 1
+            elif len(self.unlisted) < MAX_VALUES:
+                self.unlisted[u.value] = Unlisted(u.value, u.count, 1, str(pair.label), u.x, u.y)
+            else:
+                self.further += u.count
+        shown = ", ".join(
+            f"{show_value(u.value, self.constraint)} ({u.count} px, x={u.x} y={u.y})" for u in values[:3]
+        )
+        more = len(values) + further - 3
+        self.find("values", f"{pair.label}: {shown}{f' and {more} more value(s)' if more > 0 else ''}")
+
+    def _compare(self, pair: Pair, record: Record) -> None:
+        size, image, turned = record["size"], record.get("image_size"), record.get("turned")
+        if image is not None and size != image:
+            text = f"{pair.label}: the label is {size[0]}x{size[1]}, the image `{pair.image}` {image[0]}x{image[1]}"
+            if turned and turned >= 5 and size == image[::-1]:
+                text += (
+                    f": it was drawn on the turned image (EXIF orientation {turned}); save the image turned"
+                )
+            self.find("size", text)
+        elif turned:
+            self.find("turned", f"{pair.image}: EXIF orientation {turned}; check that its label lies on it")
+
+    def sorted_unlisted(self) -> list[Unlisted]:
+        """Most pixels first."""
+        return sorted(self.unlisted.values(), key=lambda u: (-u.pixels, str(u.value)))
+
+
+@dataclass
+class Class:
+    """A class of the dataset: what was seen of it, and S(d) as names."""
+
+    name: str
+    colour: str
+    pixels: int
+    files: int
+    allowed: list[str]
+
+
+@dataclass
+class SourceClass:
+    """A class of the source: pixels that are it, and pixels that may be it if the teacher says so."""
+
+    name: str
+    colour: str
+    decided: int
+    possible: int
+
+
+@dataclass
+class Report:
+    """All that a scan says. Plain values: `text.py` and `page.py` show it, `dataclasses.asdict` gives the JSON.
+
+    Attributes:
+        pairs: image-label pairs found; read: labels of these that could be read.
+        void: pixels that are not annotated or can only be void; decided: with one class; teacher: with several;
+            unlisted: with a value that the taxonomy does not list. Without a source, all listed pixels are `decided`.
+        images_needing_teacher: images with such pixels.
+    """
+
+    taxonomy: str
+    source: str
+    data_root: str
+    encoding: str
+    splits: list[str]
+    pairs: int
+    read: int
+    pixels: int
+    decided: int
+    teacher: int
+    void: int
+    unlisted: int
+    images_needing_teacher: int
+    classes: list[Class]
+    source_classes: list[SourceClass]
+    values: list[dict[str, Any]]
+    hint: str
+    findings: list[Finding]
+
+    @property
+    def errors(self) -> int:
+        return sum(f.count for f in self.findings if f.severity == "error")
+
+    @property
+    def warnings(self) -> int:
+        return sum(f.count for f in self.findings if f.severity == "warning")
+
+
+def report(totals: Totals, data_root: str, splits: Sequence[str], pairs: int) -> Report:
+    """Put the report together."""
+    c = totals.constraint
+    k = c.num_classes
+    for i in np.flatnonzero(totals.files == 0):
+        if totals.read and (c.raw_row == i).any():
+            totals.find("unseen", c.classes[i])
+    single = ~totals.ambiguous
+    only_void = single & c.allowed[:, k] & bool(k)
+    decided, possible = _in_source(totals)
+    unlisted = totals.sorted_unlisted()
+    top = [UnknownValue(u.value, u.pixels, u.x, u.y) for u in unlisted]
+    return Report(
+        taxonomy=f"{c.dataset} {c.dataset_version}",
+        source=f"{c.source} {c.source_version}".strip(),
+        data_root=data_root,
+        encoding=c.encoding,
+        splits=list(splits),
+        pairs=pairs,
+        read=totals.read,
+        pixels=int(totals.pixels.sum()) + totals.void + totals.unknown,
+        decided=int(totals.pixels[single & ~only_void].sum()),
+        teacher=int(totals.pixels[totals.ambiguous].sum()),
+        void=totals.void + int(totals.pixels[only_void].sum()),
+        unlisted=totals.unknown,
+        images_needing_teacher=totals.needing,
+        classes=[
+            Class(name, _hex(c.palette[i]), int(totals.pixels[i]), int(totals.files[i]), list(c.names(i)) if k else [])
+            for i, name in enumerate(c.classes)
+        ],
+        source_classes=[
+            SourceClass(name, _hex(colour), int(decided[i]), int(possible[i]))
+            for i, (name, colour) in enumerate(zip(c.source_classes, c.source_palette, strict=True))
+        ],
+        values=[_told(u, c) for u in unlisted],
+        hint=hint(top, c) if top else "",
+        findings=_in_order(totals.findings.values()),
+    )  # fmt: skip
+
+
+def _in_source(totals: Totals) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """int64 `[K]` each: pixels whose one class it is, and pixels for which it is one of several."""
+    allowed = totals.constraint.allowed[:, : totals.constraint.num_classes].astype(np.int64)
+    of = totals.pixels[:, None] * allowed
+    return of[~totals.ambiguous].sum(0), of[totals.ambiguous].sum(0)
+
+
+def _told(u: Unlisted, c: Constraint) -> dict[str, Any]:
+    out = {"value": show_value(u.value, c), "pixels": u.pixels, "files": u.files, "file": u.file, "x": u.x, "y": u.y}  # fmt: skip
+    if c.encoding == "rgb" and isinstance(u.value, int) and len(c.raw):
+        colour, name, distance = nearest_colour(u.value, c)
+        out |= {"nearest": f"#{colour:06x}", "class": name, "distance": round(distance, 1)}
+    return out
+
+
+def _in_order(findings: Iterable[Finding]) -> list[Finding]:
+    order = list(TITLES)
+    severity = ("error", "warning", "info")
+    return sorted(findings, key=lambda f: (severity.index(f.severity), order.index(f.kind)))
+
+
+def _hex(colour: NDArray[np.uint8]) -> str:
+    return f"#{colour.tobytes().hex()}"
