@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from lsu_onto.diagnostics import Fix
 from lsu_onto.model import Decision, MapRow, Ontology, Relation, Target
 
@@ -19,12 +17,12 @@ def ignore_class(o: Ontology, index: int, separate: bool) -> Fix | None:
     if not separate and c.span.file != o.span.file:
         return None
     if not separate:
-        return Fix("add `-> void`", replace(c.span, column=c.end, end=c.end), "  -> void")
+        return Fix("add `-> void`", c.span._replace(column=c.end, end=c.end), "  -> void")
     rows = sorted((r for r in o.rows if not r.inherited), key=lambda r: r.span)
     if not rows:
         return None
     follower = next((r for r in sorted(rows, key=lambda r: r.cls) if r.cls > index), rows[-1])
-    top = replace(follower.span, column=1, end=1)
+    top = follower.span._replace(column=1, end=1)
     return Fix(f"add `{c.name} -> void`", top, f"{c.name} -> void\n")
 
 
@@ -33,7 +31,7 @@ def write_instead(row: MapRow, text: str) -> Fix | None:
     spans = [s for r in row.relations for s in (r.span, *(t.span for t in r.targets))]
     if len({s.line for s in spans}) != 1 or any(r.op == "!" for r in row.relations):
         return None
-    return Fix.write(text, replace(spans[0], end=max(s.end for s in spans)))
+    return Fix.write(text, spans[0]._replace(end=max(s.end for s in spans)))
 
 
 def take_away(row: MapRow, relation: Relation, target: Target) -> Fix | None:
@@ -42,20 +40,20 @@ def take_away(row: MapRow, relation: Relation, target: Target) -> Fix | None:
     before = relation.targets[at - 1].span if at else None
     if len(relation.targets) > 1 and before is None:
         after = relation.targets[1].span
-        gap = replace(target.span, end=after.column) if after.line == target.span.line else None
+        gap = target.span._replace(end=after.column) if after.line == target.span.line else None
     elif before is None:
         place = row.relations.index(relation)
         before = row.relations[place - 1].targets[-1].span if place else None
-        gap = before and replace(before, column=before.end, end=target.span.end)
+        gap = before and before._replace(column=before.end, end=target.span.end)
     else:
-        gap = replace(before, column=before.end, end=target.span.end)
+        gap = before._replace(column=before.end, end=target.span.end)
     one_line = before is None or before.line == target.span.line
     return Fix(f"take `{shown(target)}` away", gap, "") if gap and one_line else None
 
 
 def write_operator(relation: Relation, operator: str, target: Target) -> Fix:
     """Write another operator in front of the only target."""
-    place = replace(relation.span, end=relation.span.column + 1)
+    place = relation.span._replace(end=relation.span.column + 1)
     return Fix(f"write `{operator} {shown(target)}`", place, operator)
 
 

@@ -58,7 +58,7 @@ def changes(
             return f"{revision}:{p.relative_to(folder).as_posix()}" if p.is_relative_to(folder) else path
 
         def place(span: Span | None) -> Span | None:
-            return span and replace(span, file=label(span.file))
+            return span and span._replace(file=label(span.file))
 
         texts = library.texts | {label(f): text for f, text in before.texts.items()}
         return [replace(d, span=place(d.span) or d.span, second=place(d.second)) for d in found], texts

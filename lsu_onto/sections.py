@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from lsu_onto.diagnostics import Diagnostic, Fix, Span, did_you_mean
 from lsu_onto.keys import KEYS
@@ -106,7 +106,7 @@ class _Splitter:
                        key if s.target.text in KEYS else f"write the number that label files store, e.g."
                        f" `4 {s.target.text} …`; `-` only if the class is never drawn")  # fmt: skip
         elif isinstance(s, ast.ClassLine) and header.kind == "map":
-            ids = replace(s.ids[0].span, end=s.span.column) if s.ids and s.end == s.span.end else None
+            ids = s.ids[0].span._replace(end=s.span.column) if s.ids and s.end == s.span.end else None
             once("a row of a map names a class and has no id", s.span,
                  f"start the line with `{s.name.text}`, or write `dataset {taxon} -> …` above to declare classes",
                  Fix("take the id away", ids, "") if ids else None)  # fmt: skip

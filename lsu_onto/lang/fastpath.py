@@ -29,6 +29,7 @@ _KINDS = {
     "op": r"[=<>~!]",
     "end": r"$",
 }
+_ORDER = ["", *_KINDS]
 _TOKEN = re.compile(rf"[ \t]*(?:{'|'.join(f'(?P<{kind}>{regex})' for kind, regex in _KINDS.items())})")
 _NAME = r"[A-Za-z_][A-Za-z0-9_]*"
 _VERSION = r"v[0-9]+(?:\.[0-9]+)*"
@@ -125,16 +126,16 @@ class _Tokens:
 
     def __init__(self, path: str, first: int, lines: Sequence[str]) -> None:
         self.tokens: list[_Token] = []
+        match, add = _TOKEN.match, self.tokens.append
         for number, line in enumerate(lines, first):
             at = 0
             while at < len(line):
-                m = _TOKEN.match(line, at)
-                if m is None:
+                m = match(line, at)
+                if m is None or m.lastindex is None:
                     raise _UnreadError
-                kind = m.lastgroup or "end"
-                start, at = m.span(kind)
-                if kind != "end":
-                    self.tokens.append(_Token(kind, m[kind], Span(path, number, start + 1, at + 1)))
+                start, at = m.span(m.lastindex)
+                if start < at:  # else: the end
+                    add(_Token(_ORDER[m.lastindex], line[start:at], Span(path, number, start + 1, at + 1)))
         self.tokens += [_END, _END]  # one to take, one to look at
         self.at = 0
         self.next = self.tokens[0]

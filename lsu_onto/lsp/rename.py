@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import replace
 
 from lsu_onto.diagnostics import Fix, Span
 from lsu_onto.lang import syntax as ast
@@ -96,7 +95,7 @@ def _line(session: Session, symbol: Symbol) -> ast.ClassLine:
 
 
 def _alias(title: str, symbol: Symbol, line: ast.ClassLine, old: str) -> Fix:
-    end = replace(symbol.place, column=line.end, end=line.end)
+    end = symbol.place._replace(column=line.end, end=line.end)
     return Fix(title, end, f" {old}" if line.aliases else f" aka {old}")
 
 
