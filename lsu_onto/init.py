@@ -17,8 +17,8 @@ from lsu_onto.arguments import search_path
 if TYPE_CHECKING:
     from lsu_onto.exchange.draft import ClassLine
     from lsu_onto.guess import Layout
+    from lsu_onto.label_values import Scan
     from lsu_onto.model import Source
-    from lsu_onto.scan import Scan
 
 TODO = "TODO"
 NO_VOID = f'# void: 255 {TODO}: raw values that mean "not annotated", if there are any'
@@ -194,7 +194,7 @@ def init(argument: str | None, name: str | None, from_labels: tuple[str, ...], *
       lsu-onto init mydata --from-labels 'data/**/*_labelIds.png' --encoding id
     """
     from lsu_onto.exchange import ExchangeError
-    from lsu_onto.scan import ScanError
+    from lsu_onto.label_values import ScanError
 
     if argument and name and argument != name:
         raise click.UsageError(f"the name is given twice, `{argument}` and `{name}`")
@@ -250,7 +250,7 @@ def _make(name: str, target: Path, labels: tuple[str, ...], **options: Any) -> l
         summary = f"the classes of {options['from_csv']}"
     elif labels:
         from lsu_onto.guess import layout
-        from lsu_onto.scan import find, scan
+        from lsu_onto.label_values import find, scan
 
         files, others = find(labels)
         scanned = scan(files)
