@@ -17,7 +17,7 @@ from click.testing import CliRunner, Result
 from PIL import Image
 from test_highlight import ROOT
 
-from lsu_onto import guess, scan
+from lsu_onto import guess, label_values
 from lsu_onto.cli import main
 from lsu_onto.formatting import format_file
 from lsu_onto.keys import ENCODINGS
@@ -252,7 +252,7 @@ def test_values_are_exact_whatever_stores_them() -> None:
     }
     for name, (array, expected) in files.items():
         path = four_bit(array) if name == "four.png" else png(name, array)
-        assert scan.count(path).counts == expected, name
+        assert label_values.count(path).counts == expected, name
 
 
 def four_bit(array: Any) -> Path:
