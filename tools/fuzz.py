@@ -3,8 +3,8 @@
     python tools/fuzz.py --inputs 1000000
 
 Each input is checked and its findings are printed; for every eighth, in every format, and what `fmt` makes of it is
-formatted again. An input that raises, takes more than a second of processor time or is not a fixed point of `fmt` is kept in `work/fuzz`, and the exit code
-is 1. The same `--seed` gives the same inputs.
+formatted again. An input that raises, takes more than a second of processor time or is not a fixed point of `fmt` is
+kept in `work/fuzz`, and the exit code is 1. The same `--seed` gives the same inputs.
 """
 
 from __future__ import annotations
