@@ -29,7 +29,8 @@ class Layout:
 
     `images` and `labels` are patterns with placeholders: `{split}` and any other `{name}`, each of which
     matches within one path segment; an image and a label belong together when the placeholders that both
-    have agree. `segments` and `list` may have `{split}`.
+    have agree. `segments` and `list` may have `{split}`. Each of the four may hold several patterns with ` | ` between
+    them, for downloads that come in several forms: the first that finds a file of the split counts, see `alternatives`.
 
     Attributes:
         segments: the JSON file (`panoptic-rgb`) or folder of JSON tables (`rle`) that tells what is drawn.
@@ -43,6 +44,15 @@ class Layout:
     segments: str = ""
     list: str = ""
     split_values: tuple[tuple[str, str, tuple[str, ...]], ...] = ()
+
+    def alternatives(self, key: str, split: str) -> tuple[str, ...]:
+        """The patterns of `images`, `labels`, `segments` or `list`, with `{split}` filled in; none for an absent key.
+
+        >>> Layout(labels="{split}/labels/{stem}.png | {split}/v1.2/labels/{stem}.png").alternatives("labels", "val")
+        ('val/labels/{stem}.png', 'val/v1.2/labels/{stem}.png')
+        """
+        value: str = getattr(self, key)
+        return tuple(p.replace("{split}", split) for p in value.split(" | ")) if value else ()
 
 
 @dataclass(frozen=True, eq=False)

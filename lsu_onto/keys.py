@@ -23,7 +23,7 @@ KEYS = {
     "void": 'raw values that mean "not annotated": `255`, `0,255`, `250..255`, or colours under `rgb`',
     "background": "the class of pixels on which nothing is drawn, where labels are shapes or segments",
     "splits": "the names of the splits",
-    "images": "where images lie below the root: `images/{split}/{stem}.jpg`",
+    "images": "where images lie below the root: `images/{split}/{stem}.jpg`; alternatives with ` | ` between them",
     "labels": "where label files lie below the root: `labels/{split}/{stem}.png`",
     "segments": "where the JSON tables of `panoptic-rgb` and `rle` lie",
     "list": "where the list of a split's files lies",
@@ -93,10 +93,20 @@ def read(statements: Sequence[ast.Statement], base: model.Dataset | None) -> Key
 
 
 def _pattern(keys: Keys, s: ast.Meta) -> None:
-    """A file pattern is relative and has `{name}` placeholders."""
-    value, place = s.value.text, s.value.span
+    """Each alternative of a file pattern is relative and has `{name}` placeholders."""
+    for value in model.alternatives(s.value.text):
+        _alternative(keys, s, value)
+
+
+def _alternative(keys: Keys, s: ast.Meta, value: str) -> None:
+    place = s.value.span
     rest = re.sub(r"\{[A-Za-z_]\w*\}", "", value)
-    if value.startswith("/") or re.match(r"[A-Za-z]:", value) or ".." in value.split("/"):
+    if "|" in value:
+        parts = re.split(r"\s*\|\s*", s.value.text)
+        fix = Fix.write(" | ".join(parts), place) if all(parts) else None
+        help = "alternatives have ` | ` between them, with a blank on either side"
+        keys.error("TAX012", f"`{value}` has a `|` that stands between no two patterns", place, help, fix)
+    elif value.startswith("/") or re.match(r"[A-Za-z]:", value) or ".." in value.split("/"):
         keys.error(
             "TAX012", f"`{value}` leaves the dataset's folder", place, "write it relative to `data_root`"
         )
@@ -177,6 +187,13 @@ def misfits(s: ast.Meta, t: model.Taxonomy) -> Iterator[Diagnostic]:
         elif not words:
             hint = "write `placeholder = value value`, e.g. `scene = park-1 park-2`"
             yield wrong(f"`{value}` does not say which files", s.value.span, hint)
-        elif f"{{{words[1]}}}" not in t.meta.get("images", "") + t.meta.get("labels", ""):
-            hint = "name a placeholder of `images:` or `labels:`"
-            yield wrong(f"no pattern has `{{{words[1]}}}`", s.value.span, hint)
+        else:
+            name, patterns = f"{{{words[1]}}}", [t.meta.get(k, "") for k in ("images", "labels")]
+            # Were it in one alternative only, the other would take the files of all splits.
+            if not any(all(name in a for a in model.alternatives(p)) for p in patterns):
+                some = any(name in p for p in patterns)
+                what = f"an alternative has no `{name}`" if some else f"no pattern has `{name}`"
+                hint = "name a placeholder of every alternative of `images:`, or of `labels:`"
+                yield wrong(
+                    what, s.value.span, hint if some else "name a placeholder of `images:` or `labels:`"
+                )

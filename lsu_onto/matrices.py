@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from lsu_onto.constraint import ROW_SKIPPED, ROW_VOID, Constraint, Layout
 from lsu_onto.graph import VOID_NODE, build
-from lsu_onto.model import NAMED, Ontology, TaxClass, Taxonomy
+from lsu_onto.model import NAMED, Ontology, TaxClass, Taxonomy, alternatives
 
 _KIND = {"=": 1, "<": 2, ">": 3, "~": 4}
 
@@ -90,7 +90,10 @@ def _layout(t: Taxonomy) -> Layout:
     return Layout(
         splits=t.splits,
         split_values=tuple((k, name.strip(), tuple(v.split())) for k, (name, _, v) in values.items()),
-        **{key: t.meta.get(key, "") for key in ("images", "labels", "segments", "list")},
+        **{
+            key: " | ".join(alternatives(t.meta.get(key, "")))
+            for key in ("images", "labels", "segments", "list")
+        },
     )
 
 

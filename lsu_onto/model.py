@@ -7,6 +7,7 @@ language is validated where it enters (`compiled.py`).
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal, NamedTuple
@@ -15,6 +16,15 @@ from lsu_onto.diagnostics import Span
 
 NAMED = ("polygons", "rle")
 """The encodings whose raw values are the names of classes, not numbers."""
+
+
+def alternatives(patterns: str) -> list[str]:
+    """The patterns that ` | ` separates in a key such as `labels:`, in their order.
+
+    >>> alternatives("{split}/labels/{stem}.png | {split}/v1.2/labels/{stem}.png")
+    ['{split}/labels/{stem}.png', '{split}/v1.2/labels/{stem}.png']
+    """
+    return re.split(r"\s+\|\s+", patterns)
 
 
 @dataclass(frozen=True, kw_only=True)

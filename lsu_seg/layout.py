@@ -9,9 +9,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 
 from lsu_onto import Layout
-from lsu_seg.encodings import container, load_sheets
+from lsu_seg.encodings import container, load_sheets, segments_path
 from lsu_seg.lists import ListError, read_list
-from lsu_seg.patterns import Found, Held, Pattern
+from lsu_seg.patterns import Held, Pattern
 
 
 class DatasetError(ValueError):
@@ -90,18 +90,16 @@ def survey(root: str | Path, layout: Layout, split: str) -> Survey:
         )
     if not root.is_dir():
         raise DatasetError(f"{root}: no such folder; set `data_root` to where the dataset lies")
-    layout = replace(
-        layout,
-        **{k: getattr(layout, k).replace("{split}", split) for k in ("images", "labels", "segments", "list")},
-    )
     out = Survey()
-    images = _find(root, layout.images, layout, split, out)
+    images, pattern = _find(root, "images", layout, split, out)
+    layout = replace(layout, images=pattern)
     if tables:
-        _pair_by_tables(root, layout, images, out)
+        _pair_by_tables(root, layout, images, split, out)
     else:
-        labels = _find(root, layout.labels, layout, split, out)
+        labels, pattern = _find(root, "labels", layout, split, out)
+        layout = replace(layout, labels=pattern)
         if layout.list:
-            _pair_by_list(root, layout, images, labels, out)
+            _pair_by_list(root, layout, images, labels, split, out)
         else:
             _pair(images, labels, _edges(images, labels, _common(root, layout)), layout, split, out)
     _same_but_for_case(itertools.chain(images, () if tables else labels), out)
@@ -124,26 +122,40 @@ def overlap(pairs: Mapping[str, Iterable[Pair]]) -> list[tuple[Path, str, str]]:
     return twice
 
 
-def _find(root: Path, pattern: str, layout: Layout, split: str, out: Survey) -> dict[Path, list[Held]]:
-    """The files of a pattern, and of the split where that is told by what a placeholder holds."""
-    found: Found = Pattern(pattern).find(root)
-    out.unreadable += found.unreadable
-    out.notes += found.notes
-    out.junk += found.junk
-    files = found.files
+def _find(
+    root: Path, key: str, layout: Layout, split: str, out: Survey
+) -> tuple[dict[Path, list[Held]], str]:
+    """The files of the first alternative that has any, and that alternative.
+
+    A folder that cannot be read may hold files of it, so that the search ends there: nothing is passed over silently.
+    """
+    patterns = layout.alternatives(key, split)
+    for pattern in patterns:
+        found = Pattern(pattern).find(root)
+        files, missing = _of_split(root, pattern, found.files, layout, split)
+        out.notes += found.notes
+        if files or found.unreadable:
+            out.unreadable += found.unreadable
+            out.notes += missing
+            out.junk += found.junk
+            return files, pattern
+    raise DatasetError(f"{root}: nothing matches {_or(patterns)}{_nearest(root, patterns)}")
+
+
+def _of_split(
+    root: Path, pattern: str, files: dict[Path, list[Held]], layout: Layout, split: str
+) -> tuple[dict[Path, list[Held]], list[str]]:
+    """The files of the split where that is told by what a placeholder holds, and notes of what is missing."""
+    notes = []
     for name, placeholder, values in layout.split_values:
         if name == split and placeholder in Pattern(pattern).names:
             present = {h[placeholder] for held in files.values() for h in held}
             missing = [v for v in values if v not in present]
             if missing:
-                out.notes.append(
-                    f"{root}: nothing has `{placeholder}` {', '.join(missing)} (split `{split}`)"
-                )
+                notes.append(f"{root}: nothing has `{placeholder}` {', '.join(missing)} (split `{split}`)")
             chosen = ((f, [h for h in held if h[placeholder] in values]) for f, held in files.items())
             files = {f: held for f, held in chosen if held}
-    if not files and not out.unreadable:
-        raise DatasetError(f"{root}: nothing matches `{pattern}`{_nearest(root, pattern)}")
-    return files
+    return files, notes
 
 
 def _common(root: Path, layout: Layout) -> list[str]:
@@ -217,11 +229,13 @@ def _why(file: Path, by_name: dict[str, Path]) -> str:
 
 
 def _pair_by_list(
-    root: Path, layout: Layout, images: dict[Path, list[Held]], labels: dict[Path, list[Held]], out: Survey
-) -> None:
-    path = root / layout.list
-    if not path.is_file():
-        raise DatasetError(f"{root}: there is no list `{layout.list}`{_nearest(root, layout.list)}")
+    root: Path, layout: Layout, images: dict[Path, list[Held]], labels: dict[Path, list[Held]],
+    split: str, out: Survey,
+) -> None:  # fmt: skip
+    lists = layout.alternatives("list", split)
+    path = next((root / p for p in lists if (root / p).is_file()), None)
+    if path is None:
+        raise DatasetError(f"{root}: there is no list {_or(lists)}{_nearest(root, lists)}")
     try:
         listed, notes = read_list(path, root, images, labels)
     except ListError as error:
@@ -235,14 +249,16 @@ def _pair_by_list(
     _pair({i: images[i] for i in listed}, chosen, edges, replace(layout, split_values=()), "", out)
 
 
-def _pair_by_tables(root: Path, layout: Layout, images: dict[Path, list[Held]], out: Survey) -> None:
+def _pair_by_tables(
+    root: Path, layout: Layout, images: dict[Path, list[Held]], split: str, out: Survey
+) -> None:
     """`rle`: the key frames of the split's tables. Images that these do not name are of other splits."""
-    pattern = Pattern(layout.images)
-    for name in load_sheets(root / layout.segments):
+    pattern, tables = Pattern(layout.images), segments_path(root, layout, split)
+    for name in load_sheets(tables):
         if root / name in images:
             out.pairs.append(Pair(root / name, root / name, ""))
         elif pattern.match(name):
-            out.alone.append(f"{root / name} (no image, but masks in {layout.segments})")
+            out.alone.append(f"{root / name} (no image, but masks in {tables.relative_to(root)})")
 
 
 def _same_but_for_case(files: Iterable[Path], out: Survey) -> None:
@@ -254,12 +270,19 @@ def _same_but_for_case(files: Iterable[Path], out: Survey) -> None:
             out.doubles.append(f"{other} and {file} differ in case only; rename one of the two")
 
 
-def _nearest(root: Path, pattern: str) -> str:
-    """What lies where the pattern stops matching, as a hint."""
-    folder = root
-    for part in Path(pattern).parts[:-1]:
-        if not (folder / part).is_dir():
-            break
-        folder /= part
-    there = sorted(p.name for p in folder.iterdir())[:5]
-    return f"; `{folder}` has {', '.join(f'`{n}`' for n in there)}" if there else f"; `{folder}` is empty"
+def _or(patterns: Iterable[str]) -> str:
+    return " or ".join(f"`{p}`" for p in patterns)
+
+
+def _nearest(root: Path, patterns: Iterable[str]) -> str:
+    """What lies where each pattern stops matching, as a hint."""
+    hints = {}
+    for pattern in patterns:
+        folder = root
+        for part in Path(pattern).parts[:-1]:
+            if not (folder / part).is_dir():
+                break
+            folder /= part
+        there = ", ".join(f"`{p}`" for p in sorted(p.name for p in folder.iterdir())[:5])
+        hints[folder] = f"; `{folder}` has {there}" if there else f"; `{folder}` is empty"
+    return "".join(hints.values())

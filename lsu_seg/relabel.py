@@ -128,8 +128,13 @@ def relabel_dataset(taxonomy: str, fine: str, root: Path, split: str, output: Pa
         raise RelabelError(f"{output}: the output must not be the input, or a folder inside it")
     pairs = find_pairs(root, fine_constraint.layout, split)
     annotation = Annotation(fine_constraint, root=str(root), split=split)
-    for pattern in (coarse.layout.images, coarse.layout.labels):
-        if "{stem}" not in pattern or re.search(r"\{(?!stem\}|split\})", pattern):
+    # Where there are alternatives, the first is written: it is also the first to be looked for.
+    image_pattern, label_pattern = (
+        alternatives[0] if (alternatives := coarse.layout.alternatives(key, split)) else ""
+        for key in ("images", "labels")
+    )
+    for pattern in (image_pattern, label_pattern):
+        if "{stem}" not in pattern or re.search(r"\{(?!stem\})", pattern):
             raise RelabelError(
                 f"`{taxonomy}`: the pattern `{pattern}` needs `{{stem}}`, and only that and `{{split}}`"
             )
@@ -139,15 +144,15 @@ def relabel_dataset(taxonomy: str, fine: str, root: Path, split: str, output: Pa
             raise RelabelError(
                 f"{pair.image} and {stems[pair.image.stem]} would both become `{pair.image.stem}`"
             )
-    suffix = Path(coarse.layout.images).suffix
+    suffix = Path(image_pattern).suffix
     if suffix != pairs[0].image.suffix:
         raise RelabelError(f"`{taxonomy}` has images `*{suffix}`, and {pairs[0].image} is copied as it is")
     for i, pair in enumerate(track(pairs, "relabelling", len(pairs))):
         channels, _ = annotation.load(str(pair.label))
         rows = coarsen(channels, coarse, np.random.default_rng([seed, i]))
         stem = pair.image.stem
-        write_png(output / coarse.layout.labels.format(split=split, stem=stem), encode(rows, coarse))
-        image = output / coarse.layout.images.format(split=split, stem=stem)
+        write_png(output / label_pattern.format(stem=stem), encode(rows, coarse))
+        image = output / image_pattern.format(stem=stem)
         image.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(pair.image, image)
     return len(pairs)

@@ -264,6 +264,31 @@ def _check(cfg: Config) -> None:
                 _dataset(dataset, lazy_init=True).load_data_list()
             except (DatasetError, lsu_onto.TaxonomyError) as e:
                 raise engine.ConfigError(f"{name}: {e}") from e
+    for name, extra in cfg.unify.extra.items():
+        if "truth" in extra:
+            _check_truth(
+                f"the truth of extra set `{name}`", extra.truth, _dataset(extra.dataset, lazy_init=True)
+            )
+
+
+def _check_truth(name: str, truth: Any, dataset: TaxDataset) -> None:
+    """The truth is one label image per image, which scoring reads by the image's stem."""
+    for key in ("taxonomy", "folder"):
+        if key not in truth:
+            raise engine.ConfigError(f"{name} has no `{key}`; expected `dict(taxonomy='…', folder='…')`")
+    try:
+        constraint = lsu_onto.load(truth.taxonomy, dataset.constraint.source)
+    except lsu_onto.TaxonomyError as e:
+        raise engine.ConfigError(f"{name}: {e}") from e
+    if constraint.encoding in ("panoptic-rgb", "polygons", "rle"):
+        raise engine.ConfigError(
+            f"{name}: the label files of `{truth.taxonomy}` are `encoding: {constraint.encoding}`; expected a folder of"
+            " `STEM.png` whose pixels are raw values, such as `id` or `rgb`: convert them, or leave `truth` out"
+        )
+    if not Path(truth.folder).is_dir():
+        raise engine.ConfigError(
+            f"{name}: {truth.folder}: no such folder; expected one with `STEM.png` per image"
+        )
 
 
 def _dataset(config: Any, **options: Any) -> TaxDataset:

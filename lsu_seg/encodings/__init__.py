@@ -12,7 +12,7 @@ turns these into rows; `panoptic.py`, `polygons.py` and `rle.py` read labels tha
 from lsu_seg.encodings.errors import LabelFileError, not_what_was_expected
 from lsu_seg.encodings.members import SUFFIX, container, list_members, read_bytes
 from lsu_seg.encodings.raw import MAX_PIXELS, parse_encoding, read_raw
-from lsu_seg.encodings.reader import Inspection, LabelReader, LabelRows
+from lsu_seg.encodings.reader import Inspection, LabelReader, LabelRows, segments_path
 from lsu_seg.encodings.rle import load_sheets
 from lsu_seg.encodings.rows import RowTable, UnknownValue, hint, nearest_colour, show_value, unknown_values
 from lsu_seg.encodings.write import VOID16, void_index, write_atomic, write_labels
@@ -36,6 +36,7 @@ __all__ = [
     "parse_encoding",
     "read_bytes",
     "read_raw",
+    "segments_path",
     "show_value",
     "unknown_values",
     "void_index",

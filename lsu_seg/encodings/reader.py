@@ -11,8 +11,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from lsu_onto import ROW_UNKNOWN, ROW_VOID, Constraint
+from lsu_onto import ROW_UNKNOWN, ROW_VOID, Constraint, Layout
 from lsu_seg.encodings.drawn import Drawing
+from lsu_seg.encodings.errors import refuse
 from lsu_seg.encodings.panoptic import load_segments, segments_of
 from lsu_seg.encodings.polygons import draw_polygons
 from lsu_seg.encodings.raw import MAX_PIXELS, parse_encoding, read_raw_and_palette
@@ -32,6 +33,20 @@ class Inspection(NamedTuple):
 
     rows: NDArray[np.int16]
     unknown: list[UnknownValue]
+
+
+def segments_path(root: Path, layout: Layout, split: str) -> Path:
+    """The file or folder of `segments:`: the first alternative that is there.
+
+    Raises:
+        LabelFileError: none of several is there. (One that stands alone is returned: who reads it says what is amiss.)
+    """
+    paths = [root / p for p in layout.alternatives("segments", split)]
+    there = [p for p in paths if p.exists()]
+    if not there and len(paths) > 1:
+        expected = " or ".join(f"`{p.relative_to(root)}`" for p in paths)
+        raise refuse(root, "none of the tables of `segments:`", expected, "check `data_root` and the split")
+    return (there or paths)[0]
 
 
 @dataclass
@@ -74,7 +89,7 @@ class LabelReader:
         """The file or folder that explains the labels of this split, if the encoding has one."""
         if self._kind not in ("panoptic-rgb", "rle") or self.root is None:
             return None
-        return Path(self.root) / self.constraint.layout.segments.replace("{split}", self.split)
+        return segments_path(Path(self.root), self.constraint.layout, self.split)
 
     def prepare(self) -> None:
         """Read side files now: their errors come early, and workers that are forked later share them."""

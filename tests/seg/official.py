@@ -212,3 +212,23 @@ OFFICIAL: dict[str, Official] = {
         {0: "background", 1: "smooth_trail", 6: "non_traversable_low_vegetation"}),
 }  # fmt: skip
 """By the name that a user writes, NAME, or NAME VERSION."""
+
+_VISTAS = OFFICIAL["vistas v2"]
+OTHER_FORMS: dict[str, Official] = {
+    # The old release, a zip of its own.
+    "bdd100k": Official(
+        grey8,
+        same("train val", "seg/images/$/*.jpg", "seg/labels/$/*_train_id.png", "0a0a0b1a-7c39d841", "0a0b16e4-a8156a0d"),
+        OFFICIAL["bdd100k"].knows,
+        ["seg/images/test/ac6d4f42-00000000.jpg", "seg/color_labels/train/0a0a0b1a-7c39d841_train_color.png"]),
+    # The zips with the label images lie inside the zip of annotations.
+    "coco_panoptic": OFFICIAL["coco_panoptic"]._replace(
+        splits=same("train", "$2017/*.jpg", "annotations/panoptic_$2017/*.png", "000000000009", "000000000025")
+        | same("val", "$2017/*.jpg", "annotations/panoptic_$2017/*.png", "000000000139")),
+    # The zip of v2.0 holds the labels of both versions.
+    "vistas v1.2": OFFICIAL["vistas v1.2"]._replace(
+        splits={s: [(image, label.replace("v2.0", "v1.2")) for image, label in pairs] for s, pairs in _VISTAS.splits.items()},
+        beside=[path.replace("v1.2", "v2.0") for path in _VISTAS.beside]
+        + ["training/v1.2/instances/-0B5KqvLmp5bVcTXmHxqPA.png"]),
+}  # fmt: skip
+"""Datasets of which there are downloads with other folders. The label files are the same."""

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from lsu_onto import Layout
+from lsu_seg.encodings import LabelFileError, segments_path
 from lsu_seg.layout import DatasetError, find_pairs, overlap, survey
 
 FLAT = Layout(("train", "val"), "images/{split}/{stem}.png", "labels/{split}/{stem}.png")
@@ -346,3 +347,99 @@ def test_images_of_two_splits_are_found(tmp_path: Path) -> None:
     assert overlap({s: find_pairs(tmp_path, LISTED, s) for s in ("train", "val")}) == [
         (tmp_path / "1/cam a/2.jpg", "train", "val")
     ]
+
+
+# --- alternatives ------------------------------------------------------------------------------------------
+
+VISTAS = Layout(
+    ("train", "val"),
+    "{split}/images/{stem}.jpg",
+    "{split}/labels/{stem}.png | {split}/v1.2/labels/{stem}.png",
+)
+
+
+def test_the_first_alternative_with_a_file_counts(tmp_path: Path) -> None:
+    touch(tmp_path, "train/images/a.jpg", "train/v1.2/labels/a.png", "val/images/b.jpg", "val/labels/b.png")
+    assert keys(tmp_path, VISTAS) == ["train/v1.2/labels/a"]
+    assert keys(tmp_path, VISTAS, "val") == ["val/labels/b"]  # each split for itself
+    (tmp_path / "train/labels").mkdir()
+    assert keys(tmp_path, VISTAS) == ["train/v1.2/labels/a"]
+    touch(tmp_path, "train/labels/a.png", "train/v1.2/labels/c.png")
+    assert keys(tmp_path, VISTAS) == ["train/labels/a"]  # no other is looked at
+
+
+def test_alternatives_do_not_add_up(tmp_path: Path) -> None:
+    """Half of the labels in one form and half in the other is an error, not a mixture."""
+    touch(tmp_path, *(f"train/images/{s}.jpg" for s in "ab"), "train/labels/a.png", "train/v1.2/labels/b.png")
+    with pytest.raises(DatasetError, match=r"1 files without their partner, e\.g\.\n.*b\.jpg \(no label\)"):
+        find_pairs(tmp_path, VISTAS, "train")
+
+
+def test_each_key_chooses_by_itself(tmp_path: Path) -> None:
+    layout = Layout((), "a/{stem}.jpg | {x}/{stem}_b.jpg", "{stem}.png | c/{x}/{stem}.png")
+    touch(tmp_path, "q/1_b.jpg", "c/q/1.png", "c/r/1.png", "q/2_b.jpg", "c/q/2.png")
+    found = survey(tmp_path, layout, "any")  # and what both that were chosen have in common makes the pairs
+    assert [p.key for p in found.pairs] == ["c/q/1", "c/q/2"]
+    assert found.alone == [f"{tmp_path / 'c/r/1.png'} (no image)"]
+    touch(tmp_path, "1.png", "2.png")
+    assert keys(tmp_path, layout) == ["1", "2"]
+
+
+def test_no_alternative_matches(tmp_path: Path) -> None:
+    touch(tmp_path, "train/images/a.jpg", "train/v1.2/instances/a.png")
+    both = r"nothing matches `train/labels/\{stem\}\.png` or `train/v1\.2/labels/\{stem\}\.png`; "
+    with pytest.raises(DatasetError, match=both) as refusal:
+        find_pairs(tmp_path, VISTAS, "train")
+    assert f"`{tmp_path / 'train'}` has `images`, `v1.2`; `{tmp_path / 'train/v1.2'}` has `instances`" in str(
+        refusal.value
+    )
+
+
+def test_a_folder_that_cannot_be_read_is_no_reason_for_the_next_alternative(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    touch(tmp_path, "train/images/a.jpg", "train/labels/a.png", "train/v1.2/labels/a.png")
+    scandir = os.scandir
+
+    def refuse(path: Path) -> object:
+        if str(path).endswith("train/labels"):
+            raise PermissionError(13, "Permission denied")
+        return scandir(path)
+
+    monkeypatch.setattr("lsu_seg.patterns.os.scandir", refuse)
+    with pytest.raises(DatasetError, match=r"train/labels \(Permission denied\)"):
+        find_pairs(tmp_path, VISTAS, "train")
+
+
+def test_an_alternative_without_files_of_the_split_does_not_count(tmp_path: Path) -> None:
+    layout = Layout(
+        ("a",), "{seq}/{stem}.jpg", "old/{seq}/{stem}.png | new/{seq}/{stem}.png",
+        split_values=(("a", "seq", ("s",)),),
+    )  # fmt: skip
+    touch(tmp_path, "s/1.jpg", "old/t/1.png", "new/s/1.png", "new/t/1.png")
+    assert keys(tmp_path, layout, "a") == ["new/s/1"]
+
+
+def test_lists_have_alternatives(tmp_path: Path) -> None:
+    layout = Layout(("train",), "img/{stem}.jpg", "gt/{stem}.png", list="{split}.lst | lists/{split}.txt")
+    touch(tmp_path, *(f"img/{i}.jpg" for i in "12"), *(f"gt/{i}.png" for i in "12"))
+    with pytest.raises(DatasetError, match=r"there is no list `train\.lst` or `lists/train\.txt`"):
+        find_pairs(tmp_path, layout, "train")
+    (tmp_path / "lists").mkdir()
+    (tmp_path / "lists/train.txt").write_text("2\n")
+    assert keys(tmp_path, layout) == ["gt/2"]
+    (tmp_path / "train.lst").write_text("1\n")
+    assert keys(tmp_path, layout) == ["gt/1"]
+
+
+def test_segments_have_alternatives(tmp_path: Path) -> None:
+    layout = Layout(("val",), segments="{split}.json | annotations/{split}.json")
+    with pytest.raises(LabelFileError, match=r"expected `val\.json` or `annotations/val\.json`; check"):
+        segments_path(tmp_path, layout, "val")
+    touch(tmp_path, "annotations/val.json")
+    assert segments_path(tmp_path, layout, "val") == tmp_path / "annotations/val.json"
+    touch(tmp_path, "val.json")
+    assert segments_path(tmp_path, layout, "val") == tmp_path / "val.json"
+    assert (
+        segments_path(tmp_path, Layout(segments="{split}.txt"), "val") == tmp_path / "val.txt"
+    )  # told on reading

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
-from miniatures import draw
+from miniatures import Official, draw
 from mmengine.registry import init_default_scope
-from official import OFFICIAL
+from official import OFFICIAL, OTHER_FORMS
 from tiny import label_config, model_config, read, save_checkpoint
 
 import lsu_onto
@@ -18,6 +19,7 @@ from lsu_onto import Constraint
 from lsu_onto.library import Entry, Library
 from lsu_seg import engine
 from lsu_seg.datasets import TaxDataset
+from lsu_seg.encodings import LabelReader
 from lsu_seg.layout import survey
 
 LOAD = [dict(type="LoadTaxImage"), dict(type="LoadTaxAnnotations"), dict(type="PackTaxInputs")]
@@ -91,15 +93,46 @@ def test_the_whole_way(name: str, tmp_path: Path, teacher: Callable[[Constraint]
     assert {raw: constraint.classes[known[raw]] for raw in official.knows} == official.knows
     assert set(constraint.layout.splits) == set(official.splits)
 
+    drawn = check_finding(name, official, data, constraint)
+    for number, source in enumerate(sources):
+        split = list(drawn)[number % len(drawn)]
+        check_pseudo_labels(name, source, data, split, drawn[split], tmp_path / source, teacher)
+
+
+def test_every_dataset_with_alternatives_has_a_miniature_of_the_other_form() -> None:
+    patterns = {n: lsu_onto.load(n, sources_of(n)[0]).layout for n in OFFICIAL}
+    assert {n for n, p in patterns.items() if " | " in p.images + p.labels + p.segments + p.list} == set(
+        OTHER_FORMS
+    )
+
+
+@pytest.mark.parametrize("name", OTHER_FORMS)
+def test_other_forms_of_the_download(name: str, tmp_path: Path) -> None:
+    constraint = lsu_onto.load(name, sources_of(name)[0])
+    check_finding(name, OTHER_FORMS[name], tmp_path, constraint)
+
+
+def test_tables_in_another_folder(tmp_path: Path) -> None:
+    """`rle` finds its tables by the alternatives of `segments:`, the pairs and the masks alike."""
+    constraint = lsu_onto.load("nuimages", "cityscapes")
+    drawn = draw(OFFICIAL["nuimages"], tmp_path, constraint)
+    layout = replace(constraint.layout, segments="{split}/tables | v1.0-{split}")
+    reader = LabelReader(replace(constraint, layout=layout), root=str(tmp_path), split="val")
+    (pair,) = survey(tmp_path, layout, "val").pairs
+    assert np.array_equal(reader.rows(pair.label), drawn["val"][pair.image])
+
+
+def check_finding(
+    name: str, official: Official, data: Path, constraint: Constraint
+) -> dict[str, dict[Path, np.ndarray]]:
+    """Draw the miniature: its pairs are found, no other file is taken, and its labels are read as they were drawn."""
     drawn = draw(official, data, constraint)
     for split, pairs in official.splits.items():
         found = survey(data, constraint.layout, split)
         assert {(p.image, p.label) for p in found.pairs} == {(data / i, data / label) for i, label in pairs}
         assert not (found.alone or found.doubles or found.unreadable)
-        check_decoding(name, sources[0], data, split, drawn[split])
-    for number, source in enumerate(sources):
-        split = list(drawn)[number % len(drawn)]
-        check_pseudo_labels(name, source, data, split, drawn[split], tmp_path / source, teacher)
+        check_decoding(name, constraint.source, data, split, drawn[split])
+    return drawn
 
 
 def check_decoding(name: str, source: str, data: Path, split: str, drawn: dict[Path, np.ndarray]) -> None:

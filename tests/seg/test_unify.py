@@ -294,6 +294,20 @@ def test_mistakes_come_to_light_before_any_training(finished: Project, tmp_path:
             engine.ConfigError,
             "atlantis",
         )
+    masks = finished.root / "masks.tax"
+    masks.write_text("tax 1\ndataset masks v1 -> demo v1\nencoding: rle\nsegments: v1\n0 way = road\n")
+    for change, message in (
+        (
+            {"taxonomy": str(masks)},
+            "the truth of extra set `town`: .* are `encoding: rle`; expected a folder of",
+        ),
+        ({"taxonomy": "atlantis"}, "the truth of extra set `town`: .*atlantis"),
+        ({"folder": "gone"}, "the truth of extra set `town`: gone: no such folder"),
+    ):
+        refused(lambda c, change=change: c.unify.extra.town.truth.update(change), engine.ConfigError, message)
+    refused(
+        lambda c: c.unify.extra.town.truth.pop("folder"), engine.ConfigError, "set `town` has no `folder`"
+    )
 
 
 # --- shipped configs ---------------------------------------------------------------------------------------
