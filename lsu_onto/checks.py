@@ -103,7 +103,9 @@ def id_out_of_range(t: Taxonomy) -> Findings:
         help_ = (
             f"write values from 0 to {limit - 1} under `void:`, or `encoding: id16` if the labels are 16-bit"
         )
-        yield Diagnostic("TAX107", what, t.span, help_)
+        here = t.void_span if t.void_span and t.void_span.file == t.span.file else t.span
+        second = t.void_span if here is t.span else None  # the base's file has its own encoding, and is right
+        yield Diagnostic("TAX107", what, here, help_, second, "inherited from here")
     for c in t.classes:
         for low, high in c.ids:
             if high >= limit and t.encoding != "rgb":
@@ -128,8 +130,14 @@ def void_is_class(t: Taxonomy) -> Findings:
             at = bisect_left(t.void, low)
             if at < len(t.void) and t.void[at] <= high:
                 shown = f"#{t.void[at]:06x}" if t.encoding == "rgb" else str(t.void[at])
-                yield Diagnostic("TAX108", f"{shown} is a void value and also `{c.name}`", c.span,
-                                 "take it out of `void:`, or remove the class", t.span, "this taxonomy's `void:`")  # fmt: skip
+                help_, label = "take it out of `void:`, or remove the class", "void here"
+                if not t.void_span:
+                    help_, label = (
+                        "write the void value of its labels under `void:`",
+                        "no `void:` here: it is a source's",
+                    )
+                yield Diagnostic("TAX108", f"{shown} is a void value and also `{c.name}`", c.span, help_,
+                                 t.void_span or t.span, label)  # fmt: skip
 
 
 def colour_missing(t: Taxonomy) -> Findings:

@@ -135,6 +135,7 @@ class _Resolver:
             meta=keys.meta,
             encoding=keys.encoding,
             void=keys.void if keys.void or kind is model.Dataset else _SOURCE_VOID.get(keys.encoding, ()),
+            void_span=keys.void_span,
             span=header.span,
             bases=(*base.bases, base.span.file) if base else (),
             extends=((base.name, base.version), *base.extends) if base else (),
