@@ -196,14 +196,28 @@ def two_kinds(o: Ontology) -> Findings:
 
 def not_alone(o: Ontology) -> Findings:
     for row in _sound(o):
-        channels = sum(len(t.channels) or 1 for _, t in _positive(row))
-        for relation in row.relations:
-            if relation.op in "=<" and (channels > 1 or len(row.relations) > 1):
-                names = " ".join(dict.fromkeys(shown(t) for r, t in _positive(row)))
-                yield Diagnostic("TAX303", f"`{relation.op}` stands alone: the class can be nothing else", relation.span,
-                                 f"if it overlaps several, write `~ {names}`",
-                                 fix=write_instead(row, f"~ {names}"))  # fmt: skip
-                break
+        relation = _has_company(row)
+        if relation is None:
+            continue
+        what = f"`{relation.op}` stands alone: the class can be nothing else"
+        names = " ".join(dict.fromkeys(shown(t) for _, t in _positive(row)))
+        help_ = f"if it overlaps several, write `~ {names}`"
+        if len(_stated(row)) == 1:
+            help_ = "what is not written is already excluded: leave what follows `!` out"
+        elif relation.op == "=" and not any(t.kind == "void" for _, t in _positive(row)):
+            help_ += f", or `> {names}` if they make up all of it"
+        yield Diagnostic("TAX303", what, relation.span, help_, fix=write_instead(row, f"~ {names}"))
+
+
+def _has_company(row: MapRow) -> Relation | None:
+    """The `=` or `<` of a row that says more than that. One class named twice is TAX308's."""
+    alone = len(_stated(row)) <= 1 and not any(r.op == "!" for r in row.relations)
+    return None if alone else next((r for r in row.relations if r.op in "=<"), None)
+
+
+def _stated(row: MapRow) -> set[int | str]:
+    """The channels and words that a row names, without those behind `!`."""
+    return {k for _, t in _positive(row) for k in t.channels or (t.kind,)}
 
 
 def nothing_allowed(o: Ontology) -> Findings:
@@ -233,6 +247,8 @@ def contradiction(o: Ontology) -> Findings:
     """The classes of one dataset are disjoint, so a source class inside one has no part in another."""
     holders: dict[int, list[tuple[MapRow, Relation]]] = {}
     for row in _sound(o, inherited=True):
+        if _has_company(row):
+            continue  # it says something else once that is settled
         meaning = row.meaning(len(o.source.classes))
         for relation, target in _positive(row):
             for channel in target.channels:
