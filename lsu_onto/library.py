@@ -120,7 +120,9 @@ class Library:
             if target and (_key(header.taxon), _key(target)) == (dataset, source):
                 lines = range(header.span.line, following.span.line if following else 1 << 60)
                 only = tuple(s for s in file.statements if s.span.line in lines)
-                damaged = _error_lines(found) & frozenset(d.span.line for d in found if d.span.line in lines)
+                damaged = _damaged(file, found) & frozenset(
+                    d.span.line for d in found if d.span.line in lines
+                )
                 resolved = resolve(ast.File(path, file.text, only), damaged, self)
                 return next(iter(resolved.ontologies), None)
         return None
@@ -152,7 +154,7 @@ class Library:
             try:
                 only = ast.File(path, file.text, statements)
                 with self._reading(path):
-                    self._declared[path] = resolve(only, _error_lines(found), self)
+                    self._declared[path] = resolve(only, _damaged(file, found), self)
             finally:
                 self._open.pop()
         return self._declared[path]
@@ -166,7 +168,7 @@ class Library:
         if path not in self._checked:
             file, found = self._parse(path, text)
             with self._reading(path):
-                resolved = resolve(file, _error_lines(found), self)
+                resolved = resolve(file, _damaged(file, found), self)
             found = [*found, *resolved.diagnostics]
             for t in resolved.taxonomies:
                 found += checks.check_taxonomy(t)
@@ -397,8 +399,12 @@ def _key(taxon: ast.Taxon) -> tuple[str, str]:
     return taxon.name.text, taxon.version.text
 
 
-def _error_lines(found: list[Diagnostic]) -> frozenset[int]:
-    return frozenset(d.span.line for d in found if d.severity == "error" and d.code != "TAX004")
+def _damaged(file: ast.File, found: list[Diagnostic]) -> frozenset[int]:
+    """The lines that could not be read. Without the edition they can be, unless nothing says that this is a `.tax` file."""
+    plain = any(isinstance(s, ast.Header) for s in file.statements)
+    return frozenset(
+        d.span.line for d in found if d.severity == "error" and not (plain and d.code == "TAX004")
+    )
 
 
 def here(path: str) -> Span:

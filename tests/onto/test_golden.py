@@ -72,6 +72,15 @@ def test_bytes_that_are_no_plain_text(tmp_path: Path, data: bytes | None, codes:
     assert [d.code for d in Library().check(file).diagnostics if d.code != "TAX004"] == codes
 
 
+@pytest.mark.parametrize(
+    "text",
+    ["", "# a note\n", "title: x\n", "0 road\n", "{\n" + '  "a": 1,\n' * 30 + "}\n", "".join(f"k{i}: x\n  - {i}\n" for i in range(30))],
+    ids=["empty", "note", "key", "class", "json", "yaml"],
+)  # fmt: skip
+def test_a_file_that_is_no_tax_file_is_told_once(text: str) -> None:
+    assert [d.code for d in diagnose(text)] == ["TAX004"]
+
+
 def test_second_place_and_help_of_a_contradiction() -> None:
     (found,) = (d for d in Library().check(TAX / "bad" / "TAX306.tax").diagnostics if d.code == "TAX306")
     assert found.message == "`car` lies wholly inside `vehicle`, so `police` cannot hold part of it"
