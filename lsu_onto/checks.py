@@ -103,7 +103,9 @@ def id_out_of_range(t: Taxonomy) -> Findings:
         help_ = (
             f"write values from 0 to {limit - 1} under `void:`, or `encoding: id16` if the labels are 16-bit"
         )
-        yield Diagnostic("TAX107", what, t.span, help_)
+        here = t.void_span if t.void_span and t.void_span.file == t.span.file else t.span
+        second = t.void_span if here is t.span else None  # the base's file has its own encoding, and is right
+        yield Diagnostic("TAX107", what, here, help_, second, "inherited from here")
     for c in t.classes:
         for low, high in c.ids:
             if high >= limit and t.encoding != "rgb":
@@ -128,8 +130,14 @@ def void_is_class(t: Taxonomy) -> Findings:
             at = bisect_left(t.void, low)
             if at < len(t.void) and t.void[at] <= high:
                 shown = f"#{t.void[at]:06x}" if t.encoding == "rgb" else str(t.void[at])
-                yield Diagnostic("TAX108", f"{shown} is a void value and also `{c.name}`", c.span,
-                                 "take it out of `void:`, or remove the class", t.span, "this taxonomy's `void:`")  # fmt: skip
+                help_, label = "take it out of `void:`, or remove the class", "void here"
+                if not t.void_span:
+                    help_, label = (
+                        "write the void value of its labels under `void:`",
+                        "no `void:` here: it is a source's",
+                    )
+                yield Diagnostic("TAX108", f"{shown} is a void value and also `{c.name}`", c.span, help_,
+                                 t.void_span or t.span, label)  # fmt: skip
 
 
 def colour_missing(t: Taxonomy) -> Findings:
@@ -188,14 +196,28 @@ def two_kinds(o: Ontology) -> Findings:
 
 def not_alone(o: Ontology) -> Findings:
     for row in _sound(o):
-        channels = sum(len(t.channels) or 1 for _, t in _positive(row))
-        for relation in row.relations:
-            if relation.op in "=<" and (channels > 1 or len(row.relations) > 1):
-                names = " ".join(dict.fromkeys(shown(t) for r, t in _positive(row)))
-                yield Diagnostic("TAX303", f"`{relation.op}` stands alone: the class can be nothing else", relation.span,
-                                 f"if it overlaps several, write `~ {names}`",
-                                 fix=write_instead(row, f"~ {names}"))  # fmt: skip
-                break
+        relation = _has_company(row)
+        if relation is None:
+            continue
+        what = f"`{relation.op}` stands alone: the class can be nothing else"
+        names = " ".join(dict.fromkeys(shown(t) for _, t in _positive(row)))
+        help_ = f"if it overlaps several, write `~ {names}`"
+        if len(_stated(row)) == 1:
+            help_ = "what is not written is already excluded: leave what follows `!` out"
+        elif relation.op == "=" and not any(t.kind == "void" for _, t in _positive(row)):
+            help_ += f", or `> {names}` if they make up all of it"
+        yield Diagnostic("TAX303", what, relation.span, help_, fix=write_instead(row, f"~ {names}"))
+
+
+def _has_company(row: MapRow) -> Relation | None:
+    """The `=` or `<` of a row that says more than that. One class named twice is TAX308's."""
+    alone = len(_stated(row)) <= 1 and not any(r.op == "!" for r in row.relations)
+    return None if alone else next((r for r in row.relations if r.op in "=<"), None)
+
+
+def _stated(row: MapRow) -> set[int | str]:
+    """The channels and words that a row names, without those behind `!`."""
+    return {k for _, t in _positive(row) for k in t.channels or (t.kind,)}
 
 
 def nothing_allowed(o: Ontology) -> Findings:
@@ -225,6 +247,8 @@ def contradiction(o: Ontology) -> Findings:
     """The classes of one dataset are disjoint, so a source class inside one has no part in another."""
     holders: dict[int, list[tuple[MapRow, Relation]]] = {}
     for row in _sound(o, inherited=True):
+        if _has_company(row):
+            continue  # it says something else once that is settled
         meaning = row.meaning(len(o.source.classes))
         for relation, target in _positive(row):
             for channel in target.channels:

@@ -55,6 +55,7 @@ class Keys:
     meta: dict[str, str]
     encoding: str
     void: tuple[int, ...]
+    void_span: Span | None = None
     found: list[Diagnostic] = field(default_factory=list)
 
     def error(self, code: str, message: str, span: Span, help: str, fix: Fix | None = None) -> None:
@@ -63,7 +64,7 @@ class Keys:
 
 def read(statements: Sequence[ast.Statement], base: model.Dataset | None) -> Keys:
     """The keys among the statements of a section, on top of those of the dataset that it extends."""
-    keys = Keys(dict(base.meta), base.encoding, base.void) if base else Keys({}, "id", ())
+    keys = Keys(dict(base.meta), base.encoding, base.void, base.void_span) if base else Keys({}, "id", ())
     first: dict[str, ast.Meta] = {}
     for s in statements:
         if not isinstance(s, ast.Meta):
@@ -89,6 +90,7 @@ def read(statements: Sequence[ast.Statement], base: model.Dataset | None) -> Key
         keys.encoding = _encoding(keys, first["encoding"])
     if "void" in first:
         keys.void = _void(keys, first["void"])
+        keys.void_span = first["void"].value.span
     return keys
 
 

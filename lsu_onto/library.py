@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -120,7 +121,9 @@ class Library:
             if target and (_key(header.taxon), _key(target)) == (dataset, source):
                 lines = range(header.span.line, following.span.line if following else 1 << 60)
                 only = tuple(s for s in file.statements if s.span.line in lines)
-                damaged = _error_lines(found) & frozenset(d.span.line for d in found if d.span.line in lines)
+                damaged = _damaged(file, found) & frozenset(
+                    d.span.line for d in found if d.span.line in lines
+                )
                 resolved = resolve(ast.File(path, file.text, only), damaged, self)
                 return next(iter(resolved.ontologies), None)
         return None
@@ -152,7 +155,7 @@ class Library:
             try:
                 only = ast.File(path, file.text, statements)
                 with self._reading(path):
-                    self._declared[path] = resolve(only, _error_lines(found), self)
+                    self._declared[path] = resolve(only, _damaged(file, found), self)
             finally:
                 self._open.pop()
         return self._declared[path]
@@ -166,7 +169,7 @@ class Library:
         if path not in self._checked:
             file, found = self._parse(path, text)
             with self._reading(path):
-                resolved = resolve(file, _error_lines(found), self)
+                resolved = resolve(file, _damaged(file, found), self)
             found = [*found, *resolved.diagnostics]
             for t in resolved.taxonomies:
                 found += checks.check_taxonomy(t)
@@ -252,17 +255,19 @@ class Library:
                 f"{o.dataset.name} {o.dataset.version} -> {o.source.name} {o.source.version}" for o in found
             )
             several = len({(o.dataset.name, o.dataset.version) for o in found}) > 1
-            how = f'name the version, e.g. `"{found[0].dataset.name} {found[0].dataset.version}"`'
-            raise TaxonomyError(
-                f"`{name}` has several maps: {choice};"
-                f" {how if several and not file else 'say which with `source=`, or give the file’s path'}"
-            )
+            how = "say which with `--source` (`source=` in Python)"
+            if several and not file:
+                how = f'name the version, e.g. `"{found[0].dataset.name} {found[0].dataset.version}"`'
+            elif not file:
+                how += ", or give the file’s path"
+            raise TaxonomyError(f"`{name}` has several maps: {choice}; {how}")
         target = f" to `{source}`" if source else ""
         if file and not source:
             raise TaxonomyError(
                 f"`{name}` has no map; write `dataset NAME v1 -> SOURCE v1` and a relation for each class,"
                 " or a `map` section"
             )
+        self._no_path(str(name))
         raise TaxonomyError(f"there is no map from `{name}`{target}{self._hint(str(name), source)}")
 
     def alone(self, name: str | Path) -> Source | Dataset:
@@ -288,6 +293,8 @@ class Library:
                     found.setdefault((t.name, t.version), t)  # the first on the search path wins
         datasets: list[Source | Dataset] = [t for t in found.values() if isinstance(t, Dataset)]
         datasets = datasets or list(found.values())
+        if not datasets:
+            self._no_path(str(name))
         if len(datasets) != 1:
             names = ", ".join(f"`{t.name} {t.version}`" for t in datasets)
             what = (
@@ -358,6 +365,21 @@ class Library:
 
             raise TaxonomyError(f"`{path}` has errors\n{full(errors, self.texts)}", errors)
 
+    def _no_path(self, name: str) -> None:
+        """Refuse a path that exists and stands for no taxonomy."""
+        there = os.path.exists(name)  # noqa: PTH110 (a name may be too long for a path: Path raises)
+        if not there or any(_is(e, name) for e in self.entries()):
+            return
+        wanted = (
+            "expected the name of a taxonomy or a `.tax` file; `lsu_onto.load` also takes a compiled `.npz`"
+        )
+        if Path(name).is_dir():
+            what = "a folder"
+            wanted += ". `--path` (`paths=` in Python) adds the taxonomies of a folder"
+        else:
+            what = "compiled" if name.endswith(".npz") else "a file of another kind"
+        raise TaxonomyError(f"`{name}` is {what}: {wanted}")
+
     def _hint(self, name: str, source: str | None) -> str:
         entries = list(self.entries())
         sources = sorted({e.source for e in entries if _is(e, name) and e.source})
@@ -397,8 +419,12 @@ def _key(taxon: ast.Taxon) -> tuple[str, str]:
     return taxon.name.text, taxon.version.text
 
 
-def _error_lines(found: list[Diagnostic]) -> frozenset[int]:
-    return frozenset(d.span.line for d in found if d.severity == "error" and d.code != "TAX004")
+def _damaged(file: ast.File, found: list[Diagnostic]) -> frozenset[int]:
+    """The lines that could not be read. Without the edition they can be, unless nothing says that this is a `.tax` file."""
+    plain = any(isinstance(s, ast.Header) for s in file.statements)
+    return frozenset(
+        d.span.line for d in found if d.severity == "error" and not (plain and d.code == "TAX004")
+    )
 
 
 def here(path: str) -> Span:

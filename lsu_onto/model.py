@@ -65,6 +65,8 @@ class Taxonomy:
     encoding: str = "id"
     void: tuple[int, ...] = ()
     """Raw values that mean "not annotated", ascending."""
+    void_span: Span | None = None
+    """Where they are written, which may be the file of a base."""
     span: Span
     bases: tuple[str, ...] = ()
     """The files of the datasets that it extends."""

@@ -8,9 +8,10 @@ from typing import Any, Protocol, cast
 
 from lsu_onto import keys as tax_keys
 from lsu_onto import model
-from lsu_onto.diagnostics import Diagnostic, Fix, Span, did_you_mean, suggest
+from lsu_onto.diagnostics import Diagnostic, Fix, Span
 from lsu_onto.lang import syntax as ast
 from lsu_onto.sections import Section, split
+from lsu_onto.unknown import taken_apart, unknown_class, unknown_group
 
 Kind = type[model.Source] | type[model.Dataset]
 
@@ -135,6 +136,7 @@ class _Resolver:
             meta=keys.meta,
             encoding=keys.encoding,
             void=keys.void if keys.void or kind is model.Dataset else _SOURCE_VOID.get(keys.encoding, ()),
+            void_span=keys.void_span,
             span=header.span,
             bases=(*base.bases, base.span.file) if base else (),
             extends=((base.name, base.version), *base.extends) if base else (),
@@ -291,8 +293,13 @@ class _Resolver:
         def targets(items: tuple[ast.Target, ...]) -> tuple[model.Target, ...]:
             nonlocal poisoned
             out = []
+            told: set[int] = set()
+            for run, finding in taken_apart(items, source) if not source.damaged else ():
+                self.out.diagnostics.append(finding)
+                told.update(run)
             for i, t in enumerate(items):
-                channels = self.target(t, source, last=items[i - 1] if i else None)
+                last = items[i - 1] if i else None
+                channels = None if i in told else self.target(t, source, last)
                 if channels is None:
                     poisoned = True
                 else:
@@ -317,19 +324,7 @@ class _Resolver:
         if t.kind == "group":
             members = source.group(t.text)
             if not members and not source.damaged:
-                names = source.groups
-                hit = did_you_mean(t.text, names)
-                close = f"did you mean `@{hit}`?" if hit else None
-                fix = Fix.write(f"@{hit}", t.span) if hit else None
-                if not close and t.text in source.by_name:
-                    close = f"`{t.text}` is a class: write it without `@`"
-                    fix = Fix.write(t.text, t.span)
-                listing = (
-                    "its groups are " + ", ".join(f"`@{g}`" for g in names) if names else "it has no groups"
-                )
-                self.error(
-                    "TAX202", f"`{source.name}` has no group `{t.text}`", t.span, close or listing, fix
-                )
+                self.out.diagnostics.append(unknown_group(t, source))
             return members or None
         channel = self.reference(t, source, quiet=source.damaged, last=last)
         return None if channel is None else (channel,)
@@ -348,25 +343,5 @@ class _Resolver:
                            Fix.write(c.name, t.span))  # fmt: skip
             return hit
         if not quiet:
-            known = taxonomy.by_other_name | taxonomy.by_name
-            instead: str | None = None
-            if last and last.text in known and t.text in ("and", "or"):
-                help_ = "targets are separated by spaces: leave it out"
-            elif last and f"{last.text}_{t.text}" in taxonomy.by_name:
-                help_ = f"a name is one word: did you mean `{last.text}_{t.text}`?"
-            elif t.text.lower() in ("void", "any"):
-                instead = t.text.lower()
-                help_ = f"write `{instead}`"
-            elif t.text in taxonomy.groups:
-                instead = f"@{t.text}"
-                help_ = f"`{t.text}` is a group: write `{instead}`"
-            else:
-                listing = f"`lsu-onto show {taxonomy.name}` lists its classes"
-                close = did_you_mean(t.text, known)
-                instead = taxonomy.classes[known[close]].name if close else None
-                help_ = (
-                    suggest(t.text, known, f"{listing}; a note starts with `# `" if last else listing) or ""
-                )
-            fix = Fix.write(instead, t.span) if instead else None
-            self.error("TAX201", f"`{taxonomy.name}` has no class `{t.text}`", t.span, help_, fix)
+            self.out.diagnostics.append(unknown_class(t, taxonomy, last))
         return None

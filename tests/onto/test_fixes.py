@@ -60,6 +60,9 @@ source demo v1
 1 grass aka lawn meadow
 [vehicle]
 2 car
+3 roadway
+[vehicle.small]
+4 bicycle
 dataset town v1 -> demo v1
 """
 
@@ -69,8 +72,16 @@ dataset town v1 -> demo v1
     [
         ("0 way < raod", "TAX201", "0 way < road"),
         ('0 way < "the raod"', "TAX201", "0 way < road"),
+        ("0 way ~ gr ass void", "TAX201", "0 way ~ grass void"),
+        ("0 way ~ the road void", "TAX201", "0 way ~ road void"),
+        ("0 way ~ car gr a ss", "TAX201", "0 way ~ car grass"),
+        ("0 way ~ car road way", "TAX201", "0 way ~ car roadway"),
         ("0 way ~ vehicle void", "TAX201", "0 way ~ @vehicle void"),
         ("0 way ~ @vehicel void", "TAX202", "0 way ~ @vehicle void"),
+        ("0 way ~ @Small void", "TAX202", "0 way ~ @vehicle.small void"),
+        ("0 way ~ @smal void", "TAX202", "0 way ~ @vehicle.small void"),
+        ("0 way ~ small void", "TAX201", "0 way ~ @vehicle.small void"),
+        ("0 way ~ @Car void", "TAX202", "0 way ~ car void"),
         ("0 way ~ @car void", "TAX202", "0 way ~ car void"),
         ("0 way < lawn", "TAX206", "0 way < grass"),
         ('0 way "W" #123456 aka a b  # note', "TAX301", '0 way "W" #123456 aka a b  -> void  # note'),
@@ -97,6 +108,11 @@ def test_the_line_after_the_fix(line: str, code: str, fixed: str) -> None:
 def test_no_fix_where_the_edit_is_not_obvious() -> None:
     for line in ("0 way < xyzzy", "0 way ~ road\n  ~ grass\n  ! car", "0 way < traffic-light"):
         assert [d.fix for d in check(HEAD + line) if d.severity != "info"] == [None]
+
+
+def test_groups_of_the_same_last_name_are_all_named() -> None:
+    (found,) = check("tax 1\nsource s v1\n[a.b]\n0 x\n[c.b]\n1 y\ndataset d v1 -> s v1\n0 way ~ @b void")
+    assert (found.code, found.help, found.fix) == ("TAX202", "did you mean `@a.b` or `@c.b`?", None)
 
 
 def test_a_row_for_a_class_that_a_map_forgot() -> None:

@@ -72,11 +72,37 @@ def test_bytes_that_are_no_plain_text(tmp_path: Path, data: bytes | None, codes:
     assert [d.code for d in Library().check(file).diagnostics if d.code != "TAX004"] == codes
 
 
+@pytest.mark.parametrize(
+    "text",
+    ["", "# a note\n", "title: x\n", "0 road\n", "{\n" + '  "a": 1,\n' * 30 + "}\n", "".join(f"k{i}: x\n  - {i}\n" for i in range(30))],
+    ids=["empty", "note", "key", "class", "json", "yaml"],
+)  # fmt: skip
+def test_a_file_that_is_no_tax_file_is_told_once(text: str) -> None:
+    assert [d.code for d in diagnose(text)] == ["TAX004"]
+
+
 def test_second_place_and_help_of_a_contradiction() -> None:
     (found,) = (d for d in Library().check(TAX / "bad" / "TAX306.tax").diagnostics if d.code == "TAX306")
     assert found.message == "`car` lies wholly inside `vehicle`, so `police` cannot hold part of it"
     assert found.second is not None and found.second.line == 10
     assert found.help and "`~`" in found.help
+
+
+def test_void_values_are_shown_where_they_are_written() -> None:
+    (found,) = (d for d in Library().check(TAX / "bad" / "TAX108.tax").diagnostics if d.code == "TAX108")
+    assert found.second is not None and (found.second.line, found.second.column) == (10, 7)
+    (found,) = diagnose("tax 1\nsource big v1\n" + "\n".join(f"{i} c{i}" for i in range(256)))
+    assert found.second is not None and found.second.line == 2  # 255 is a source's void where none is written
+    assert found.help == "write the void value of its labels under `void:`"
+
+
+def test_a_void_value_that_a_base_wrote(tmp_path: Path) -> None:
+    base, own = tmp_path / "base.tax", tmp_path / "own.tax"
+    base.write_text("tax 1\ndataset base v1\nencoding: id16\nvoid: 65535\n1 road\n")
+    own.write_text("tax 1\ndataset own v1\nextends base v1\nencoding: id\n2 car\n")
+    (found,) = Library().check(own).diagnostics
+    assert (found.code, found.span.file, found.span.line) == ("TAX107", str(own), 2)
+    assert found.second is not None and (found.second.file, found.second.line) == (str(base), 4)
 
 
 def test_the_example_of_the_design() -> None:
