@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 
 from lsu_onto.diagnostics import Diagnostic, Fix, did_you_mean, suggest
 from lsu_onto.lang.syntax import Target
@@ -82,7 +81,7 @@ def taken_apart(items: Sequence[Target], taxonomy: Taxonomy) -> Iterator[tuple[r
         unsettled = any(unknown[i] for i in run) and told.isdisjoint(run)
         if name and unsettled and all(w.kind == "name" for w in words):
             told.update(run)
-            written, place = " ".join(w.text for w in words), replace(words[0].span, end=words[-1].span.end)
+            written, place = " ".join(w.text for w in words), words[0].span._replace(end=words[-1].span.end)
             what = f"`{taxonomy.name}` has no class `{written}`"
             help_ = f"a name is one word: did you mean `{name}`?"
             yield run, Diagnostic("TAX201", what, place, help_, fix=Fix.write(name, place))
