@@ -315,18 +315,26 @@ def compile_(name: str, output: str, source: str | None, **options: Any) -> None
 def show(name: str, class_: str | None, source: str | None, format_: str, **options: Any) -> None:
     """Show what a pixel of each class may be: S(d), relations, notes, statistics.
 
+    On a terminal long cells go on below themselves; elsewhere every class is one line.
+
     \b
     Examples:
       lsu-onto show demo_town
       lsu-onto show demo_town pavement
     """
+    import shutil
+
     from lsu_onto.library import Library
     from lsu_onto.show import as_json, as_text
 
     library = Library(options["search"])
     ontology = _user_errors(lambda: library.ontology(name, source))
     row = _user_errors(lambda: _row(ontology, class_))
-    click.echo((as_json if format_ == "json" else as_text)(ontology, row, _colour(sys.stdout)))
+    if format_ == "json":
+        click.echo(as_json(ontology, row))
+        return
+    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+    click.echo(as_text(ontology, row, _colour(sys.stdout), width))
 
 
 def _row(ontology: Any, class_: str | None) -> int | None:

@@ -3,9 +3,17 @@
 from __future__ import annotations
 
 import json
+import re
+from itertools import zip_longest
+from textwrap import wrap
 
 from lsu_onto.fixes import shown
 from lsu_onto.model import MapRow, Ontology
+
+_NARROW = 20
+"""No column is broken into less."""
+_BEHIND_OPERATOR = re.compile("(?<=[=<>~!]) ")
+_GLUE = "\0"
 
 
 def relation_text(row: MapRow) -> str:
@@ -32,7 +40,7 @@ def notes(ontology: Ontology, row: MapRow) -> list[str]:
     return list(dict.fromkeys(n for n in found if n))
 
 
-def as_json(ontology: Ontology, only: int | None = None, colour: bool = False) -> str:
+def as_json(ontology: Ontology, only: int | None = None) -> str:
     """The same facts for machines, in a versioned envelope."""
     classes = [
         {
@@ -51,8 +59,17 @@ def as_json(ontology: Ontology, only: int | None = None, colour: bool = False) -
     return json.dumps({"version": 1, **head, "classes": classes}, indent=2)
 
 
-def as_text(ontology: Ontology, only: int | None = None, colour: bool = False) -> str:
-    """A table of S(d), or everything about one class; what is `.tax` in it may be coloured."""
+def as_text(
+    ontology: Ontology, only: int | None = None, colour: bool = False, width: int | None = None
+) -> str:
+    """A table of S(d), or everything about one class.
+
+    Args:
+        ontology: what to show.
+        only: the index of the one class.
+        colour: whether what is `.tax` in it has terminal colours.
+        width: columns of the terminal: long cells go on below themselves. None: every row is one line.
+    """
     if colour:
         from lsu_onto.lang.highlight import highlight
     else:
@@ -63,23 +80,45 @@ def as_text(ontology: Ontology, only: int | None = None, colour: bool = False) -
     rows = [r for r in ontology.rows if only in (None, r.cls)]
     names = [ontology.dataset.classes[r.cls].name for r in rows]
     texts = [relation_text(r) for r in rows]
-    w1, w2 = max(map(len, names), default=0), max(map(len, texts), default=0)
+    sets = [_set_text(allowed_names(ontology, r), whole=only is not None) for r in rows]
+    w1, w2, w3 = (max(map(len, cells), default=0) for cells in (names, texts, sets))
+    if width:
+        room = max(width - w1 - 6, _NARROW * 5 // 2)
+        w2 = min(w2, max(room - w3, room * 3 // 5))
+        w3 = room - w2
     head = f"map {ontology.dataset.name} {ontology.dataset.version}"
     head += f" -> {ontology.source.name} {ontology.source.version}"
     lines = [highlight(head, len("map ")), ""]
-    for row, name, text in zip(rows, names, texts, strict=True):
-        allowed = allowed_names(ontology, row)
-        shown = (
-            " ".join(allowed)
-            if len(allowed) <= 8 or only is not None
-            else f"{' '.join(allowed[:6])} … ({len(allowed)})"
-        )
-        lines.append(f"  {highlight(f'{name:{w1}}  {text:{w2}}')}  {{{shown}}}")
+    for row, name, text, allowed in zip(rows, names, texts, sets, strict=True):
+        line = f"{name:{w1}}  {text}"  # coloured as a whole: what a word is depends on what stands before it
+        whole = f"{name:{w1}}  {_BEHIND_OPERATOR.sub(_GLUE, text)}"  # an operator stays with its first target
+        at = w1 + 2
+        lead = highlight(line, 0, at)
+        for left, right in zip_longest(_wrapped(whole[at:], w2), _wrapped(allowed, w3, " "), fillvalue=""):
+            start = whole.index(left, at)
+            at = start + len(left)
+            lines.append(f"  {lead}{highlight(line, start, at)}{' ' * (w2 - len(left))}  {right}".rstrip())
+            lead = " " * (w1 + 2)
         if only is not None:
-            lines += ["    " + highlight(f"# {n}") for n in notes(ontology, row)]
+            for note in notes(ontology, row):
+                lines += ["    " + highlight(n) for n in _wrapped(f"# {note}", width and width - 4, "# ")]
     if only is None:
-        lines += ["", *statistics(ontology)]
+        lines += ["", *(x for s in statistics(ontology) for x in _wrapped(s, width, "  "))]
     return "\n".join(lines)
+
+
+def _set_text(allowed: list[str], whole: bool) -> str:
+    short = f"{' '.join(allowed[:6])} … ({len(allowed)})"
+    return f"{{{' '.join(allowed) if whole or len(allowed) <= 8 else short}}}"
+
+
+def _wrapped(text: str, width: int | None, indent: str = "") -> list[str]:
+    """The lines of a text, broken at blanks; without a width it stays one."""
+    if not width or len(text) <= width:
+        return [text]
+    return wrap(
+        text, max(width, _NARROW), subsequent_indent=indent, break_long_words=False, break_on_hyphens=False
+    )
 
 
 def statistics(ontology: Ontology) -> list[str]:

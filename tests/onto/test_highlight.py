@@ -142,13 +142,25 @@ BAD = "tests/tax/bad/TAX306.tax"
     ],
 )
 def test_colour_on_a_terminal_and_nowhere_else(args: list[str], coloured: str) -> None:
-    shown = on_a_terminal(*args)
+    shown = on_a_terminal(*args, COLUMNS="200")
     assert coloured in shown
     plain = subprocess.run(
         [sys.executable, "-m", "lsu_onto.cli", *args], capture_output=True, text=True, cwd=ROOT
     )
     assert _SGR.sub("", shown) == plain.stdout + plain.stderr
     assert "\x1b" not in plain.stdout + plain.stderr
+
+
+def test_show_keeps_to_the_width_of_a_terminal() -> None:
+    shown = on_a_terminal("show", "kitti", "--source", "vistas", COLUMNS="100")
+    plain = _SGR.sub("", shown)
+    assert "\x1b[01m\x1b[36mstatic" in shown
+    assert max(map(len, plain.splitlines())) <= 100
+    assert not any(line.rstrip().endswith(("~", ">", "~  {")) for line in plain.splitlines())
+    piped = subprocess.run([sys.executable, "-m", "lsu_onto.cli", "show", "kitti", "--source", "vistas"],
+                           capture_output=True, text=True, cwd=ROOT).stdout  # fmt: skip
+    assert sorted(plain.split()) == sorted(piped.split())  # nothing is lost, and a pipe has a line per class
+    assert len(plain.splitlines()) > len(piped.splitlines())
 
 
 def test_no_color() -> None:
