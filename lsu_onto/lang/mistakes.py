@@ -177,7 +177,8 @@ def _target(text: str, at: int, before: str, rest: str, found: str) -> Guess | N
         )
         return Guess(f"`{sign}` names no class", last.start(), last.end(), how)
     between = re.match(rf"([;|/&+])[ \t]*@?{_NAME}", rest)
-    if between and re.search(rf"[=<>~!,][ \t]*(@?{_NAME}[ \t,]*)+$", before):
+    *signs, targets = re.split(r"[=<>~!,]", before)
+    if between and signs and re.fullmatch(rf"[ \t]*@?{_NAME}([ \t]+@?{_NAME})*", targets):
         return Guess(f"unexpected `{between[1]}`", at, at + 1, "targets are separated by spaces: leave it out",
                      instead=" ")  # fmt: skip
     return None

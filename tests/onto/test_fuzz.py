@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 from conftest import TAX, diagnose
 from hypothesis import given, settings
@@ -64,6 +66,16 @@ def test_mutations_of_real_files(text: str, data: st.DataObject) -> None:
 )
 def test_awkward_text(text: str) -> None:
     examine(text)
+
+
+@pytest.mark.parametrize(
+    "line", ["0 a ~ " + "x" * 1500 + ";y", "0 a ~ " + "x " * 700 + ";y", "0 a ~ " + "x," * 700 + "|y"]
+)
+def test_a_guess_at_what_was_meant_takes_no_time(line: str) -> None:
+    """One of the patterns was exponential: 66 s for a line that the fuzzer found. The bound is a hang, not a bar."""
+    began = time.process_time()
+    examine(f"tax 1\nsource a v1\n{line}\n")
+    assert time.process_time() - began < 5
 
 
 def test_a_bad_line_costs_one_finding() -> None:
