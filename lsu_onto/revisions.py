@@ -100,7 +100,12 @@ def checkout(file: Path, revision: str, folder: Path) -> tuple[Path, Path]:
     except subprocess.CalledProcessError:
         raise RevisionError(f"`{inside.as_posix()}` is not in revision `{revision}`") from None
     with tarfile.open(fileobj=io.BytesIO(archive)) as tar:
-        tar.extractall(folder, [m for m in tar if m.isfile() or m.isdir()], filter="data")
+        for member in tar:  # `filter="data"` came with Python 3.11.4; links are left out, as with it
+            content = tar.extractfile(member) if member.isfile() else None
+            target = (folder / member.name).resolve()
+            if content and target.is_relative_to(folder):
+                target.parent.mkdir(parents=True, exist_ok=True)
+                target.write_bytes(content.read())
     return root, folder / inside
 
 
