@@ -24,7 +24,7 @@ install: $(VENV)/.installed
 $(VENV)/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; say which with PYTHON=python3.11")'
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[seg,render,lsp,dev]"
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[seg,hf,render,lsp,dev]"
 	touch $@
 
 clean:
