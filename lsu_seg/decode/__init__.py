@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from lsu_seg.decode.views import Decoded, DecodeError, QueryView, View
+from lsu_seg.decode.views import Decoded, DecodeError, Part, QueryView, View
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
     from lsu_onto import Constraint
 
-__all__ = ["DecodeError", "Decoded", "Decoder", "QueryView", "View", "decode_arrays", "decoder"]
+__all__ = ["DecodeError", "Decoded", "Decoder", "Part", "QueryView", "View", "decode_arrays", "decoder"]
 
 
 class Decoder(NamedTuple):

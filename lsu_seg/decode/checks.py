@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lsu_onto import ROW_UNKNOWN, ROW_VOID
-from lsu_seg.decode.views import DecodeError, QueryView, View
+from lsu_seg.decode.views import DecodeError, Part, QueryView, View
 
 
 def check_shapes(views: Sequence[View | QueryView], image_name: str) -> int:
@@ -47,6 +47,26 @@ def check_shapes(views: Sequence[View | QueryView], image_name: str) -> int:
                 f"{name}: some views have a no-object mass and some have none; it is all or none"
             )
     return num_classes
+
+
+def check_part(i: int, part: Part, first: Any, height: int, rows: int, image_name: str) -> None:
+    """Refuse a part of a view that does not hold what its label rows read.
+
+    Args:
+        first: int `[label_height]`, the upper of the two map rows that each row of the whole label reads.
+        height: rows of the map that are there. rows: label rows to decode.
+    """
+    top, full_height, label_top, label_height = part
+    if label_top >= 0 and label_top + rows <= label_height and top >= 0 and top + height <= full_height:
+        if not rows:
+            return
+        reads = first[label_top], min(first[label_top + rows - 1] + 1, full_height - 1)
+        if top <= reads[0] and reads[1] < top + height:
+            return
+    raise DecodeError(
+        f"{image_name or 'image'}: view {i} has rows {top}..{top + height - 1} of {full_height}, which do not cover"
+        f" the label rows {label_top}..{label_top + rows - 1} of {label_height}"
+    )
 
 
 def check_finite(i: int, view: View | QueryView, image_name: str) -> None:

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lsu_seg.decode import kernels as k
-from lsu_seg.decode.checks import check_allowed, check_finite, check_rows, check_shapes
+from lsu_seg.decode.checks import check_allowed, check_finite, check_part, check_rows, check_shapes
 from lsu_seg.decode.views import Decoded, DecodeError, QueryView, View
 from lsu_seg.encodings import void_index
 
@@ -81,8 +81,11 @@ def decode(
     sets = _Sets.of(allowed.tobytes(), allowed.shape[1], void)
     table = np.array([a.fields(width) for a in arrays], np.int64)
     columns = [_steps(a.maps.shape[2], width) for a in arrays]
-    lines_ = [_steps(a.maps.shape[1], height) for a in arrays]
-    yi, ya = np.stack([s.first for s in lines_]), np.stack([s.weight for s in lines_])
+    lines_ = [
+        _lines(i, view, a.maps.shape[1], height, image_name)
+        for i, (view, a) in enumerate(zip(views, arrays, strict=True))
+    ]
+    yi, ya = np.stack([first for first, _ in lines_]), np.stack([weight for _, weight in lines_])
     xi = np.stack([s.padded for s in columns])
     xa = np.stack([s.padded_weight for s in columns])
 
@@ -192,6 +195,19 @@ def _steps(n: int, size: int) -> _Steps:
             stride // 2,
         )
     return _Steps(first, weight, first + 1, weight, stride if stride == 1 else 0, 0)
+
+
+def _lines(
+    i: int, view: View | QueryView, h: int, height: int, image_name: str
+) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
+    """Upper row, and weight of the lower, of each label row; of a part, as in the whole."""
+    if view.part is None:
+        steps = _steps(h, height)
+        return steps.first, steps.weight
+    steps = _steps(view.part.full_height, view.part.label_height)
+    check_part(i, view.part, steps.first, h, height, image_name)
+    here = slice(view.part.label_top, view.part.label_top + height)
+    return steps.first[here] - np.int32(view.part.top), steps.weight[here]
 
 
 class _Sets(NamedTuple):

@@ -12,8 +12,8 @@ from torch import Tensor
 from torch.nn.functional import interpolate, logsigmoid
 
 from lsu_onto import ROW_VOID
-from lsu_seg.decode.checks import check_allowed, check_finite, check_rows, check_shapes
-from lsu_seg.decode.views import Decoded, QueryView, View
+from lsu_seg.decode.checks import check_allowed, check_finite, check_part, check_rows, check_shapes
+from lsu_seg.decode.views import Decoded, Part, QueryView, View, bilinear
 from lsu_seg.encodings import void_index
 
 
@@ -56,7 +56,7 @@ def decode(
     >>> labels.item(), round(confidence.item(), 4)  # channel 2 is better, but not allowed; 1 / (1 + 1/e)
     (1, 0.7311)
     """
-    num_classes = _check(views, image_name)
+    num_classes = _check(views, len(rows), image_name)
     device = _maps(views[0]).device
     check_allowed(allowed.cpu().numpy(), num_classes, threshold, image_name)
     rows, allowed = rows.to(device).long(), allowed.to(device)
@@ -110,7 +110,7 @@ def decode_unconstrained(
     >>> decode_unconstrained([view], (1, 2)).labels.tolist()
     [[2, 2]]
     """
-    num_classes = _check(views, image_name)
+    num_classes = _check(views, size[0], image_name)
     logits, log_p, _ = _fuse(views, size)
     best = (logits if logits is not None else log_p).argmax(0)
     confidence = log_p.gather(0, best[None])[0].exp()
@@ -132,10 +132,10 @@ def _fuse(
             log_p.append(with_void[:-1])
             masses.append(with_void[-1].exp())
             continue
-        logits = _resize(view.logits, view.flip, size)
+        logits = _resize(view.logits, view, size)
         log_p.append(logits.log_softmax(0))
         if view.void is not None:
-            masses.append(_resize(view.void[None], view.flip, size)[0])
+            masses.append(_resize(view.void[None], view, size)[0])
     mean = torch.stack(log_p).logsumexp(0) - torch.tensor(float(len(views)), dtype=torch.float64).log()
     return logits if len(views) == 1 else None, mean, torch.stack(masses).mean(0) if masses else None
 
@@ -143,19 +143,31 @@ def _fuse(
 def _merge(view: QueryView, size: Sequence[int]) -> Tensor:
     """log p `[K+1, H, W]` of masks and their classes; the last is no-object."""
     log_class = view.classes.detach().double().log_softmax(1)[:, :, None, None]
-    log_mask = logsigmoid(_resize(view.masks, view.flip, size))
+    log_mask = logsigmoid(_resize(view.masks, view, size))
     # Class by class: of all at once, Q x K x H x W would have to be there.
     log_sum = torch.stack([(log_class[:, c] + log_mask).logsumexp(0) for c in range(log_class.shape[1])])
     return log_sum.log_softmax(0)
 
 
-def _resize(maps: Tensor, flip: bool, size: Sequence[int]) -> Tensor:
-    """float64 `[C, H, W]` of `[C, h, w]`, mirrored back if `flip`."""
+def _resize(maps: Tensor, view: View | QueryView, size: Sequence[int]) -> Tensor:
+    """float64 `[C, H, W]` of the view's maps `[C, h, w]`, mirrored back if it is a mirrored one."""
     maps = maps.detach().double()
-    maps = maps.flip(-1) if flip else maps
+    maps = maps.flip(-1) if view.flip else maps
+    if view.part is not None:
+        maps = _rows_of(maps, view.part, size[0])
     if tuple(maps.shape[1:]) == tuple(size):
         return maps
     return interpolate(maps[None], tuple(size), mode="bilinear", align_corners=False)[0]
+
+
+def _rows_of(maps: Tensor, part: Part, rows: int) -> Tensor:
+    """`[C, rows, w]`: what `interpolate` makes of the whole map, in the label rows that the part is for."""
+    first, weight = bilinear(part.full_height, part.label_height)
+    here = slice(part.label_top, part.label_top + rows)
+    upper = torch.from_numpy(first[here] - part.top).to(maps.device)
+    lower = (upper + 1).clamp(max=maps.shape[1] - 1)
+    share = torch.from_numpy(weight[here]).to(maps.device)[:, None]
+    return (1 - share) * maps[:, upper] + share * maps[:, lower]
 
 
 def _labels(output: Tensor, num_classes: int) -> Tensor:
@@ -169,9 +181,12 @@ def _maps(view: View | QueryView) -> Tensor:
     return view.masks if isinstance(view, QueryView) else view.logits
 
 
-def _check(views: Sequence[View | QueryView], image_name: str) -> int:
-    """Refuse views that cannot be joined or are not finite. Returns K."""
+def _check(views: Sequence[View | QueryView], rows: int, image_name: str) -> int:
+    """Refuse views that cannot be joined, do not cover the label's rows or are not finite. Returns K."""
     num_classes = check_shapes(views, image_name)
     for i, view in enumerate(views):
+        if view.part is not None:
+            first, _ = bilinear(view.part.full_height, view.part.label_height)
+            check_part(i, view.part, first, _maps(view).shape[1], rows, image_name)
         check_finite(i, view, image_name)
     return num_classes

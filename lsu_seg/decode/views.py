@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import numpy as np
+
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
     from torch import Tensor
 
 
@@ -13,19 +17,39 @@ class DecodeError(ValueError):
     """Teacher output or rows that cannot be decoded. The message names the image."""
 
 
+class Part(NamedTuple):
+    """Which rows of a view are there, and for which label rows, where an image is decoded band by band.
+
+    Both count in the whole: a band decodes to the same labels whatever the bands around it.
+
+    Attributes:
+        top: the row of the whole map that the first row here is.
+        full_height: rows of the whole map.
+        label_top: the row of the whole label that the first row to decode is.
+        label_height: rows of the whole label.
+    """
+
+    top: int
+    full_height: int
+    label_top: int
+    label_height: int
+
+
 @dataclass
 class View:
-    """One teacher view of a whole image, at any resolution.
+    """One teacher view of an image, at any resolution.
 
     Attributes:
         logits: float `[K, h, w]`.
         flip: it was computed on the mirrored image (left and right exchanged) and is mirrored back.
         void: float `[h, w]`, the teacher's no-object probability, of models that have one.
+        part: None: this is the whole view. Else these are some of its rows.
     """
 
     logits: Tensor
     flip: bool = False
     void: Tensor | None = None
+    part: Part | None = None
 
 
 @dataclass
@@ -38,12 +62,13 @@ class QueryView:
     Attributes:
         classes: float `[Q, K+1]`, class logits, the last column no-object.
         masks: float `[Q, h, w]`, mask logits.
-        flip: as in `View`.
+        flip, part: as in `View`.
     """
 
     classes: Tensor
     masks: Tensor
     flip: bool = False
+    part: Part | None = None
 
 
 class Decoded(NamedTuple):
@@ -57,3 +82,18 @@ class Decoded(NamedTuple):
 
     labels: Any
     confidence: Any
+
+
+@lru_cache(64)
+def bilinear(n: int, size: int) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Where each of `size` label rows lies among the `n` rows of a map: bilinear, `align_corners=False`.
+
+    Returns:
+        int64 `[size]`, the upper row (the lower is the next, if there is one), and float64 `[size]`, the lower's weight.
+
+    >>> bilinear(2, 4)
+    (array([0, 0, 0, 1]), array([0.  , 0.25, 0.75, 0.25]))
+    """
+    place = np.maximum((np.arange(size) + 0.5) * (n / size) - 0.5, 0)
+    first = np.minimum(place.astype(np.int64), n - 1)
+    return first, place - first

@@ -1,5 +1,6 @@
 """Teachers: anything that turns images into per-pixel evidence over the source's classes."""
 
-from lsu_seg.teachers.segmentor import SegmentorTeacher, TeacherError
+from lsu_seg.teachers.segmentor import SegmentorTeacher
+from lsu_seg.teachers.windows import Band, TeacherError, Views
 
-__all__ = ["SegmentorTeacher", "TeacherError"]
+__all__ = ["Band", "SegmentorTeacher", "TeacherError", "Views"]

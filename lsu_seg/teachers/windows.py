@@ -1,0 +1,109 @@
+"""Views and windows: which there are, where they lie, what they weigh. Nothing here runs a model."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, NamedTuple
+
+from lsu_seg.decode import QueryView, View
+
+MULTIPLE = 32
+"""Views and windows are sized and placed in multiples of this, so that no backbone pads or rounds: logits always
+cover the image, and those of overlapping windows lie on one grid."""
+
+
+class TeacherError(ValueError):
+    """A teacher that cannot do what it is asked: other classes, impossible settings, too little memory."""
+
+
+class Band(NamedTuple):
+    """What the teacher's views say about some rows of an image's label.
+
+    Attributes:
+        top, bottom: the label's rows top..bottom-1.
+        views: all views, in the order of scales and then flips; of each the rows that these label rows read.
+        out_of_memory: the image did not go through the model as planned. It was seen in smaller pieces, see
+            `SegmentorTeacher`.
+    """
+
+    top: int
+    bottom: int
+    views: list[View | QueryView]
+    out_of_memory: bool = False
+
+
+@dataclass(frozen=True)
+class Views:
+    """How a teacher looks at an image. Labels depend on all of it, so all of it belongs into the manifest.
+
+    Args:
+        scales, flips: every scale of the image's size is seen with every flip (True: left and right exchanged).
+        window: (height, width) of sliding windows on each scaled image, in pixels, multiples of 32. None: whole
+            images where their evidence fits `memory`, else the largest square windows that do.
+        overlap: the share of a window that the next one sees too, 0..0.9. Where windows overlap, they fade into each
+            other.
+        memory: GiB that the evidence may take beside the model. None: no bound, so whole images.
+        keep_windows: compute windows, too, in which no pixel is needed.
+
+    Raises:
+        TeacherError: settings that give no view or no window.
+
+    >>> Views(scales=(0.5, 1), flips=(False,)).manifest()["scales"]
+    [0.5, 1.0]
+    """
+
+    scales: tuple[float, ...] = (1.0,)
+    flips: tuple[bool, ...] = (False, True)
+    window: tuple[int, int] | None = None
+    overlap: float = 0.25
+    memory: float | None = 2.0
+    keep_windows: bool = False
+
+    def __post_init__(self) -> None:
+        # A config gives lists and whole numbers.
+        try:
+            scales, flips = tuple(float(s) for s in self.scales), tuple(bool(f) for f in self.flips)
+            window = None if self.window is None else tuple(int(n) for n in self.window)
+            overlap, memory = float(self.overlap), None if self.memory is None else float(self.memory)
+        except (TypeError, ValueError) as e:
+            raise TeacherError(
+                f"{self} is no setting: scales are numbers, flips true or false, window is (height, width) or None, "
+                "overlap and memory are numbers"
+            ) from e
+        if not scales or not flips:
+            raise TeacherError(f"scales {scales} and flips {flips} give no view; name at least one of each")
+        if not all(math.isfinite(s) and s > 0 for s in scales):
+            raise TeacherError(f"scales are {scales}; expected positive numbers, such as 0.5, 1 and 1.5")
+        if len(set(scales)) < len(scales) or len(set(flips)) < len(flips):
+            raise TeacherError(f"scales {scales} and flips {flips} name a view twice; name each once")
+        if window is not None and (len(window) != 2 or any(n < MULTIPLE or n % MULTIPLE for n in window)):
+            raise TeacherError(
+                f"window is {window}; expected (height, width), multiples of {MULTIPLE}, such as (512, 512), or None"
+            )
+        if not 0 <= overlap <= 0.9:
+            raise TeacherError(
+                f"overlap is {overlap}; expected 0..0.9, the share of a window that the next sees too"
+            )
+        if memory is not None and not memory > 0:
+            raise TeacherError(
+                f"memory is {memory}; expected GiB for the views' evidence, such as 2, or None for no bound"
+            )
+        values = scales, flips, window, overlap, memory
+        for name, value in zip(("scales", "flips", "window", "overlap", "memory"), values, strict=True):
+            object.__setattr__(self, name, value)
+
+    def manifest(self) -> dict[str, Any]:
+        """The settings as JSON has them, for an output folder's manifest."""
+        return {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(self).items()}
+
+
+def scaled_size(size: Sequence[int], scale: float) -> tuple[int, int]:
+    """(height, width) of a view of an image of `size`: multiples of 32 near to that.
+
+    >>> scaled_size((600, 800), 0.5)
+    (288, 384)
+    """
+    height, width = (max(MULTIPLE, round(s * scale / MULTIPLE) * MULTIPLE) for s in size)
+    return height, width
