@@ -3,16 +3,42 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property, lru_cache, partial
 from typing import Any
 
 import numpy as np
 import torch
+from mmengine.logging import print_log
 from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import interpolate
 
 from lsu_seg.decode import QueryView, View
+from lsu_seg.teachers.forward import Forward, ran_out
+from lsu_seg.teachers.maps import Maps
+from lsu_seg.teachers.memory import Plan, Probe, make_plan
+from lsu_seg.teachers.resample import scaled_rows
+from lsu_seg.teachers.sliding import SlidingView
 from lsu_seg.teachers.windows import MULTIPLE, Band, TeacherError, Views, scaled_size
+
+_PROBE = 128
+"""Side of the image that is looked at to find a model's stride and channels."""
+
+
+@dataclass
+class Counts:
+    """What a teacher did so far.
+
+    Attributes:
+        images: that it saw. out_of_memory: those of them that it had to see in smaller pieces.
+        windows: of all views of the images that were seen in windows. skipped: those of them without a needed pixel.
+    """
+
+    images: int = 0
+    out_of_memory: int = 0
+    windows: int = 0
+    skipped: int = 0
 
 
 class SegmentorTeacher:
@@ -35,6 +61,8 @@ class SegmentorTeacher:
 
     def __init__(self, model: Any, classes: Sequence[str], views: Views | None = None) -> None:
         self.settings = views or Views()
+        self.counts = Counts()
+        self._plans: dict[tuple[tuple[int, int], tuple[int, int]], Plan] = {}
         self.model = getattr(model, "module", model)
         out = getattr(self.model, "out_channels", None) or getattr(
             getattr(self.model, "decode_head", None), "out_channels", None
@@ -70,28 +98,106 @@ class SegmentorTeacher:
         Yields:
             (place of the image among `images`, band). The bands of an image come in order and do not overlap. Label
             rows without a needed pixel may be in none. Labels do not depend on how many bands there are.
+
+        Raises:
+            TeacherError: the budget is too small, or there is no memory even for the smallest pieces.
         """
+        image_size = images[0].shape[1], images[0].shape[2]
+        needed = needed or [None] * len(images)
+        try:
+            plan = self.plan(image_size, label_sizes[0])
+            if plan.window is None:
+                for at in range(0, len(images), plan.together):
+                    some = slice(at, at + plan.together)
+                    for i, band in enumerate(self._whole(images[some], label_sizes[some], image_size)):
+                        yield at + i, band
+                return
+            for i, (image, mine, label) in enumerate(zip(images, needed, label_sizes, strict=True)):
+                plan = self.plan(image_size, label)
+                for band in self._in_windows(image, mine, label, plan):
+                    yield i, band
+        except (RuntimeError, MemoryError) as error:
+            if not ran_out(error):
+                raise
+            raise TeacherError(
+                f"out of memory beside the model, with images of {image_size[0]} x {image_size[1]} pixels: set"
+                f" `memory`, now {self.settings.memory} GiB, to what can be had, or take fewer or smaller scales"
+            ) from None
+
+    def plan(self, image: tuple[int, int], label: tuple[int, int]) -> Plan:
+        """How images and labels of these (height, width) are looked at; logged where it takes more than before."""
+        if self.settings.window is None and self.settings.memory is None:
+            return Plan()
+        if (image, label) not in self._plans:
+            plan = make_plan(self.settings, self._probe, image, label)
+            if plan.bytes > max((p.bytes for p in self._plans.values()), default=0):
+                print_log(plan.words, "current")
+            self._plans[image, label] = plan
+        return self._plans[image, label]
+
+    @cached_property
+    def _blank(self) -> tuple[Tensor, Maps]:
+        """A small image, and what the model says about it. Models that know one size only know that of the window."""
+        height, width = self.settings.window or (_PROBE, _PROBE)
+        batch = self._normalised([torch.zeros(3, height, width, dtype=torch.uint8)])
+        return batch, Forward(self.model, (height, width))(batch)[0]
+
+    @property
+    def _probe(self) -> Probe:
+        batch, maps = self._blank
+        values, classes = maps.values, maps.classes
+        stride = batch.shape[2] / values.shape[1], batch.shape[3] / values.shape[2]
+        return Probe(stride, len(values), len(values) if classes is None else classes.shape[1])
+
+    def _whole(
+        self, images: Sequence[Tensor], labels: Sequence[tuple[int, int]], size: tuple[int, int]
+    ) -> Iterator[Band]:
+        """One band for each image."""
         batch = self._normalised(images)
+        forward = Forward(self.model, size)
         views: list[list[View | QueryView]] = [[] for _ in images]
         for scale in self.settings.scales:
-            size = scaled_size(batch.shape[2:], scale)
-            scaled = batch
-            if tuple(batch.shape[2:]) != size:
-                scaled = interpolate(batch, size, mode="bilinear", align_corners=False, antialias=scale < 1)
+            scaled_to = scaled_size(size, scale)
+            scaled = scaled_rows(batch, scaled_to, 0, scaled_to[0])
             for flip in self.settings.flips:
-                for mine, view in zip(views, self._forward(scaled.flip(3) if flip else scaled), strict=True):
-                    view.flip = flip
-                    mine.append(view)
-        for i, (mine, (height, _)) in enumerate(zip(views, label_sizes, strict=True)):
-            yield i, Band(0, height, mine)
+                seen = forward(scaled.flip(3) if flip else scaled)
+                for mine, maps in zip(views, seen, strict=True):
+                    mine.append(maps.view(flip))
+        self.counts.images += len(images)
+        self.counts.out_of_memory += len(images) * forward.out_of_memory
+        for mine, (height, _) in zip(views, labels, strict=True):
+            yield Band(0, height, mine, forward.out_of_memory)
 
-    def _forward(self, batch: Tensor) -> list[View | QueryView]:
-        """The model's evidence for each image of `[B, 3, h, w]`."""
-        if hasattr(self.model, "evidence_of"):
-            return list(self.model.evidence_of(batch))
-        logits = self.model(batch, mode="tensor")
-        logits = logits[0] if isinstance(logits, (list, tuple)) else logits
-        return [View(item) for item in logits.float()]
+    def _in_windows(
+        self, image: Tensor, needed: NDArray[np.bool_] | None, label: tuple[int, int], plan: Plan
+    ) -> Iterator[Band]:
+        """The bands of one image. Of each view only the strip is there that the next band needs."""
+        assert plan.window is not None
+        batch, forward = self._normalised([image]), Forward(self.model, (image.shape[1], image.shape[2]))
+        asked = None if self.settings.keep_windows else needed
+        # The two mirrored views of a scale are at the same strip, one after the other.
+        pixels = lru_cache(1)(partial(scaled_rows, batch))
+        small, seen = self._blank
+        blank, stride = seen.by_class(), forward.stride(small, seen)
+        views = [
+            SlidingView(pixels, scaled_size(batch.shape[2:], scale), flip, plan.window, self.settings.overlap,
+                        stride, blank, label, asked)
+            for scale in self.settings.scales
+            for flip in self.settings.flips
+        ]  # fmt: skip
+        done = 0
+        while done < label[0]:
+            min(views, key=lambda view: view.ready).advance(done, forward)
+            ready = min(view.ready for view in views)
+            while done < ready:
+                bottom = min(ready, done + plan.band_rows)
+                if needed is None or needed[done:bottom].any():
+                    yield Band(done, bottom, [v.part(done, bottom) for v in views], forward.out_of_memory)
+                done = bottom
+        self.counts.images += 1
+        self.counts.out_of_memory += forward.out_of_memory
+        self.counts.windows += sum(v.windows for v in views)
+        self.counts.skipped += sum(v.skipped for v in views)
 
     @torch.no_grad()
     def views(

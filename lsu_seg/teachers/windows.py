@@ -7,7 +7,11 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, NamedTuple
 
+import numpy as np
+from numpy.typing import NDArray
+
 from lsu_seg.decode import QueryView, View
+from lsu_seg.decode.views import bilinear
 
 MULTIPLE = 32
 """Views and windows are sized and placed in multiples of this, so that no backbone pads or rounds: logits always
@@ -107,3 +111,45 @@ def scaled_size(size: Sequence[int], scale: float) -> tuple[int, int]:
     """
     height, width = (max(MULTIPLE, round(s * scale / MULTIPLE) * MULTIPLE) for s in size)
     return height, width
+
+
+def starts(size: int, window: int, overlap: float) -> list[int]:
+    """Where windows begin along a side of `size`; the last ends with it. All are multiples of 32.
+
+    >>> starts(1024, 512, 0.25)
+    [0, 384, 512]
+    """
+    if window >= size:
+        return [0]
+    step = max(MULTIPLE, int(window * (1 - overlap)) // MULTIPLE * MULTIPLE)
+    return [*range(0, size - window, step), size - window]
+
+
+def fades(begins: Sequence[int], window: int, size: int) -> list[NDArray[np.float64]]:
+    """Weights `[window]` of each window along one side: triangles, made to sum to 1 wherever windows overlap.
+
+    >>> [w.round(2).tolist() for w in fades([0, 2], 4, 6)]
+    [[1.0, 1.0, 0.67, 0.33], [0.33, 0.67, 1.0, 1.0]]
+    """
+    triangle = np.minimum(np.arange(window) + 1.0, window - np.arange(window))
+    total = np.zeros(size)
+    for begin in begins:
+        total[begin : begin + window] += triangle
+    return [triangle / total[begin : begin + window] for begin in begins]
+
+
+def readers(n: int, size: int, begin: int, end: int) -> tuple[int, int]:
+    """The label's rows (or columns), of `size`, that read any of begin..end-1 of a map's `n`, and one more each side.
+
+    >>> readers(4, 16, 0, 1)
+    (0, 7)
+    """
+    first, _ = bilinear(n, size)
+    low, high = np.searchsorted(first, [begin - 1, end])
+    return max(0, int(low) - 1), min(size, int(high) + 1)
+
+
+def decided(n: int, size: int, end: int) -> int:
+    """How many of the label's rows, from the first on, read only 0..end-1 of a map's `n` rows."""
+    first, _ = bilinear(n, size)
+    return size if end >= n else int(np.searchsorted(first, end - 1))

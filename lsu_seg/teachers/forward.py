@@ -1,0 +1,165 @@
+"""The model's forward, which answers out of memory with smaller batches and then smaller pieces."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from lsu_seg.decode import QueryView, View
+from lsu_seg.teachers.maps import Maps, stride_of
+from lsu_seg.teachers.windows import MULTIPLE, TeacherError
+
+_HALO = 256
+"""Pixels around a piece that the model sees too: more than most convolutional models' outputs depend on."""
+
+_SMALLEST = 64
+"""Pixels of a piece's side, without halo, that is not halved again."""
+
+_MESSAGES = (
+    "can't allocate memory",  # torch's CPU allocator
+    "CUDA out of memory",
+    "ALLOC_FAILED",  # cuDNN, cuBLAS
+    "could not create a primitive",  # oneDNN, without memory for its own
+    "could not create a memory",
+    "std::bad_alloc",
+)
+
+Core = tuple[int, int, int, int]
+"""top, bottom, left, right, in pixels."""
+
+
+def ran_out(error: BaseException) -> bool:
+    """Whether this is out of memory, by any of the names that torch and its libraries have for it."""
+    if isinstance(error, (torch.OutOfMemoryError, MemoryError)):
+        return True
+    return isinstance(error, RuntimeError) and any(text in str(error) for text in _MESSAGES)
+
+
+@dataclass
+class Forward:
+    """Runs a model for one image, or for some that are seen together.
+
+    What ran out of memory once is not tried again for the same image; the next one, which gets its own `Forward`, starts
+    as planned, so that its labels do not depend on the images before.
+
+    Attributes:
+        model: a segmentor, see `SegmentorTeacher`.
+        image_size: (height, width), for error messages.
+        out_of_memory: it happened.
+    """
+
+    model: Any
+    image_size: tuple[int, int]
+    out_of_memory: bool = False
+    _too_large: set[tuple[int, ...]] = field(default_factory=set)
+
+    def __call__(self, batch: Tensor, by_class: bool = False) -> list[Maps]:
+        """The evidence for each image or window of float `[B, 3, h, w]`; of masks, with `by_class`, that of classes.
+
+        Raises:
+            TeacherError: no memory even for the smallest pieces.
+        """
+        seen = self._tried(batch, by_class)
+        if seen is not None:
+            return seen
+        if len(batch) > 1:
+            return [maps for item in batch.split(1) for maps in self(item, by_class)]
+        return [self._from_pieces(batch)]
+
+    def _tried(self, batch: Tensor, by_class: bool) -> list[Maps] | None:
+        """None if there is too little memory for that."""
+        if tuple(batch.shape) in self._too_large:
+            return None
+        try:
+            seen = [Maps.of(view) for view in self._views(batch)]
+            return [maps.by_class() for maps in seen] if by_class else seen
+        except (RuntimeError, MemoryError) as error:
+            if not ran_out(error):
+                raise
+        # Only now is the exception gone, and with it the tensors of the frames that it came through.
+        if torch.cuda.is_initialized():
+            torch.cuda.empty_cache()
+        self._too_large.add(tuple(batch.shape))
+        self.out_of_memory = True
+        return None
+
+    def _views(self, batch: Tensor) -> list[View | QueryView]:
+        if hasattr(self.model, "evidence_of"):
+            return list(self.model.evidence_of(batch))
+        logits = self.model(batch, mode="tensor")
+        logits = logits[0] if isinstance(logits, (list, tuple)) else logits
+        return [View(item) for item in logits]
+
+    def _from_pieces(self, image: Tensor) -> Maps:
+        """`[1, 3, h, w]` seen in pieces that do not overlap but for their halos, which are cut away."""
+        height, width = image.shape[2:]
+        whole: Maps | None = None
+        for (top, bottom, left, right), maps, stride in self._pieces(image, (0, height, 0, width)):
+            if whole is None:
+                size = len(maps.values), height // stride, width // stride
+                whole = maps.like(maps.values.new_empty(size))
+            rows, columns = slice(top // stride, bottom // stride), slice(left // stride, right // stride)
+            whole.values[:, rows, columns] = maps.values
+        assert whole is not None
+        return whole
+
+    def _pieces(self, image: Tensor, core: Core) -> Iterator[tuple[Core, Maps, int]]:
+        """The two halves of `core`, or the halves of a half where that is too large still."""
+        for half in self._halves(core):
+            crop, inner = _with_halo(image, half)
+            seen = self._tried(crop, by_class=True)
+            if seen is None:
+                yield from self._pieces(image, half)
+                continue
+            stride = self.stride(crop, seen[0])
+            top, bottom, left, right = (n // stride for n in inner)
+            yield half, seen[0].like(seen[0].values[:, top:bottom, left:right]), stride
+
+    def _halves(self, core: Core) -> list[Core]:
+        top, bottom, left, right = core
+        if max(bottom - top, right - left) < _SMALLEST:
+            height, width = self.image_size
+            raise TeacherError(
+                f"out of memory: of an image of {height} x {width} pixels, the teacher cannot even see a piece of"
+                f" {bottom - top} x {right - left}; free memory on its device, or take a smaller model or `memory`"
+            )
+        if bottom - top >= right - left:
+            middle = top + _half(bottom - top)
+            return [(top, middle, left, right), (middle, bottom, left, right)]
+        middle = left + _half(right - left)
+        return [(top, bottom, left, middle), (top, bottom, middle, right)]
+
+    def stride(self, batch: Tensor, maps: Maps) -> int:
+        """Pixels for one value of a map.
+
+        Raises:
+            TeacherError: windows cannot be put together, because the model's values do not lie on one grid.
+        """
+        height, width = batch.shape[2:]
+        found = maps.values.shape[1], maps.values.shape[2]
+        stride = stride_of((height, width), found)
+        if not stride or MULTIPLE % stride:
+            raise TeacherError(
+                f"the teacher gives {found[0]} x {found[1]} values for a window of {height} x {width} pixels; windows"
+                f" need a whole number of pixels for each value that divides {MULTIPLE}. Set window=None, memory=None"
+                " for whole images"
+            )
+        return stride
+
+
+def _half(side: int) -> int:
+    return -(-side // (2 * MULTIPLE)) * MULTIPLE
+
+
+def _with_halo(image: Tensor, core: Core) -> tuple[Tensor, Core]:
+    """`[1, 3, h, w]` → the core with its halo, as far as the image goes; and where the core lies in that."""
+    top, bottom, left, right = core
+    longer = max(bottom - top, right - left)
+    halo = min(_HALO, max(MULTIPLE, longer // 2 // MULTIPLE * MULTIPLE))
+    up, down = max(0, top - halo), min(image.shape[2], bottom + halo)
+    west, east = max(0, left - halo), min(image.shape[3], right + halo)
+    return image[:, :, up:down, west:east], (top - up, bottom - up, left - west, right - west)

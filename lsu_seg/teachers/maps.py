@@ -1,0 +1,86 @@
+"""What a model says about an image or a window, in a form that windows can be put together in."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+from torch.nn.functional import logsigmoid
+
+from lsu_seg.decode import Part, QueryView, View
+
+_ELSEWHERE = -100.0
+"""Class logit of a class mask for all other classes: e^-100 is nothing, and finite."""
+
+
+@dataclass(frozen=True)
+class Maps:
+    """The evidence of a `View` or `QueryView` as one tensor.
+
+    Attributes:
+        values: float32 `[C, h, w]`: logits, with `mass` the no-object probability as the last, or mask logits.
+        classes: float32 `[C, K+1]`, the class logits of masks; None: `values` are logits.
+        mass: the last of `values` is the no-object probability.
+        blendable: channel c means the same in every window, so that windows may be averaged.
+    """
+
+    values: Tensor
+    classes: Tensor | None = None
+    mass: bool = False
+    blendable: bool = True
+
+    @classmethod
+    def of(cls, view: View | QueryView) -> Maps:
+        if isinstance(view, QueryView):
+            return cls(view.masks.float(), view.classes.float(), blendable=False)
+        if view.void is None:
+            return cls(view.logits.float())
+        return cls(torch.cat([view.logits.float(), view.void.float()[None]]), mass=True)
+
+    def view(self, flip: bool, rows: slice | None = None, part: Part | None = None) -> View | QueryView:
+        """As the decoder takes it: all rows as they are, or a copy of some."""
+        values = self.values if rows is None else self.values[:, rows].contiguous()
+        if self.classes is not None:
+            return QueryView(self.classes, values, flip, part)
+        if self.mass:
+            return View(values[:-1], flip, values[-1], part)
+        return View(values, flip, None, part)
+
+    def like(self, values: Tensor) -> Maps:
+        """Other values of the same meaning."""
+        return replace(self, values=values)
+
+    def by_class(self) -> Maps:
+        """Masks with a class each → one mask for each class and one for no object.
+
+        Queries of two windows have nothing to do with each other. So here, in every pixel, the evidence of each class
+        and of no object (`QueryView` has the formula) is divided by their sum, to p, and log(p / (1 - p)) is the logit
+        of that class's mask. As a view of K + 1 queries, one for each class, this decodes to what the queries do; only
+        that the sum over queries is taken at the masks' resolution and not at the label's.
+
+        >>> maps = Maps.of(QueryView(torch.tensor([[4.0, 0, 0], [0, 0, 1]]), torch.tensor([1.0, -1]).view(2, 1, 1)))
+        >>> maps.by_class().values.flatten().sigmoid()  # class 0, class 1, no object
+        tensor([0.7622, 0.0699, 0.1679])
+        """
+        if self.blendable or self.classes is None:
+            return self
+        count, height, width = self.values.shape
+        log_mask = logsigmoid(self.values).view(count, -1)
+        # Relative to the pixel's surest mask, whose class probabilities sum to 1: the sum is 1 at least.
+        share = log_mask.sub_(log_mask.amax(0)).exp_()
+        evidence = self.classes.softmax(1).T @ share
+        p = evidence.div_(evidence.sum(0)).clamp_(1e-30, 1 - 2**-24)
+        values = torch.logit(p).view(-1, height, width)
+        classes = torch.full((len(values), len(values)), _ELSEWHERE, device=values.device).fill_diagonal_(0)
+        return Maps(values, classes)
+
+
+def stride_of(window: tuple[int, int], maps: tuple[int, int]) -> int:
+    """Pixels for one value of a map, or 0: not the same whole number in both directions.
+
+    >>> stride_of((512, 256), (128, 64)), stride_of((512, 512), (37, 37))
+    (4, 0)
+    """
+    stride = window[0] // max(1, maps[0])
+    return stride if (maps[0] * stride, maps[1] * stride) == window else 0

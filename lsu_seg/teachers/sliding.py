@@ -1,0 +1,128 @@
+"""One view of an image, seen window by window from top to bottom."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from lsu_seg.decode import Part, QueryView, View
+from lsu_seg.decode.views import bilinear
+from lsu_seg.teachers.forward import Forward
+from lsu_seg.teachers.maps import Maps
+from lsu_seg.teachers.windows import decided, fades, readers, starts
+
+_PIXELS = 1 << 20
+"""Windows of a strip that go through the model together have at most so many pixels. Fixed, and not a matter of free
+memory: how many there are can show in the last bits of logits."""
+
+
+class SlidingView:
+    """The maps of one scale and flip, of which only the rows are there that are not handed out yet.
+
+    A strip is the row of windows that begin at one height. Windows are averaged with weights that fall off linearly
+    towards their edges, at the maps' own resolution. What overlaps no other window is what the model said, to the bit.
+
+    Args:
+        pixels: `(size, top, bottom)` → float `[1, 3, bottom - top, width]`, rows of the image scaled to `size`.
+        size: (height, width) of the scaled image. flip: look at it mirrored.
+        window, overlap: as in `Views`.
+        stride: pixels for one value of a map. blank: some `Maps`, which say what channels mean.
+        label: (height, width) of the label. needed: bool of that size, or None: all pixels.
+    """
+
+    def __init__(
+        self,
+        pixels: Callable[[tuple[int, int], int, int], Tensor],
+        size: tuple[int, int],
+        flip: bool,
+        window: tuple[int, int],
+        overlap: float,
+        stride: int,
+        blank: Maps,
+        label: tuple[int, int],
+        needed: NDArray[np.bool_] | None,
+    ) -> None:
+        self.pixels, self.size, self.flip, self.stride, self.label = pixels, size, flip, stride, label
+        self.window = min(window[0], size[0]), min(window[1], size[1])
+        tops, lefts = (starts(n, w, overlap) for n, w in zip(size, self.window, strict=True))
+        self.tops, self.lefts = [t // stride for t in tops], [x // stride for x in lefts]
+        self.height, self.width = size[0] // stride, size[1] // stride
+        self.cells = self.window[0] // stride, self.window[1] // stride
+        self.down = fades(self.tops, self.cells[0], self.height)
+        self.across = fades(self.lefts, self.cells[1], self.width)
+        # Label columns in the order in which the mirrored view sees them.
+        self.needed = needed if needed is None or not flip else needed[:, ::-1]
+        self.maps = blank.like(blank.values.new_empty(len(blank.values), 0, self.width))
+        self.top = self.strip = 0
+        self.windows = self.skipped = 0
+
+    @property
+    def ready(self) -> int:
+        """Label rows, from the first on, for which everything is there."""
+        if self.strip == len(self.tops):
+            return self.label[0]
+        return decided(self.height, self.label[0], self.tops[self.strip])
+
+    def advance(self, done: int, forward: Forward) -> None:
+        """Look at the next strip, and let go of what only label rows above `done` read."""
+        top = self.tops[self.strip]
+        chosen = [i for i, left in enumerate(self.lefts) if self._is_needed(top, left)]
+        self.windows += len(self.lefts)
+        self.skipped += len(self.lefts) - len(chosen)
+
+        if len(self.tops) == len(self.lefts) == 1:
+            # One window is the whole: queries stay queries, and the maps need lie on no grid.
+            if chosen:
+                self.maps = forward(self._pixels())[0]
+                self.height = self.maps.values.shape[1]
+            self.strip = 1
+            return
+        first = min(top, int(bilinear(self.height, self.label[0])[0][done]))
+        old = self.maps.values[:, first - self.top :]
+        values = old.new_zeros(len(old), top + self.cells[0] - first, self.width)
+        values[:, : old.shape[1]] = old
+        self.maps, self.top = self.maps.like(values), first
+        del old
+        if chosen:
+            self._add(values[:, top - first :], chosen, forward)
+        self.strip += 1
+
+    def _pixels(self) -> Tensor:
+        """Float `[1, 3, h, width]`, the strip's part of the scaled image."""
+        top = self.tops[self.strip] * self.stride
+        strip = self.pixels(self.size, top, top + self.window[0])
+        return strip.flip(3) if self.flip else strip
+
+    def _is_needed(self, top: int, left: int) -> bool:
+        """Whether a needed pixel reads any value of this window."""
+        if self.needed is None:
+            return True
+        a, b = readers(self.height, self.label[0], top, top + self.cells[0])
+        c, d = readers(self.width, self.label[1], left, left + self.cells[1])
+        return bool(self.needed[a:b, c:d].any())
+
+    def _add(self, values: Tensor, chosen: list[int], forward: Forward) -> None:
+        """Add windows of this strip to their places in `[C, h, width]`."""
+        strip = self._pixels()
+        down = torch.from_numpy(self.down[self.strip])[:, None]
+        together = max(1, _PIXELS // (self.window[0] * self.window[1]))
+        for at in range(0, len(chosen), together):
+            some = chosen[at : at + together]
+            lefts = [self.lefts[i] * self.stride for i in some]
+            batch = torch.cat([strip[..., x : x + self.window[1]] for x in lefts])
+            for i, maps in zip(some, forward(batch, by_class=True), strict=True):
+                forward.stride(batch, maps)
+                weight = (down * torch.from_numpy(self.across[i])).to(values)
+                left = self.lefts[i]
+                values[:, :, left : left + self.cells[1]].addcmul_(maps.values, weight)
+
+    def part(self, top: int, bottom: int) -> View | QueryView:
+        """A copy of what the label's rows top..bottom-1 read."""
+        first, _ = bilinear(self.height, self.label[0])
+        begin, end = int(first[top]), min(int(first[bottom - 1]) + 2, self.height)
+        rows = slice(begin - self.top, end - self.top)
+        return self.maps.view(self.flip, rows, Part(begin, self.height, top, self.label[0]))
