@@ -191,7 +191,7 @@ class SegmentorTeacher:
             ready = min(view.ready for view in views)
             while done < ready:
                 bottom = min(ready, done + plan.band_rows)
-                if needed is None or needed[done:bottom].any():
+                if asked is None or asked[done:bottom].any():
                     yield Band(done, bottom, [v.part(done, bottom) for v in views], forward.out_of_memory)
                 done = bottom
         self.counts.images += 1

@@ -28,8 +28,7 @@ class Band(NamedTuple):
     Attributes:
         top, bottom: the label's rows top..bottom-1.
         views: all views, in the order of scales and then flips; of each the rows that these label rows read.
-        out_of_memory: the image did not go through the model as planned. It was seen in smaller pieces, see
-            `SegmentorTeacher`.
+        out_of_memory: the image did not go through the model as planned, but in smaller batches or pieces.
     """
 
     top: int
@@ -49,7 +48,7 @@ class Views:
         overlap: the share of a window that the next one sees too, 0..0.9. Where windows overlap, they fade into each
             other.
         memory: GiB that the evidence may take beside the model. None: no bound, so whole images.
-        keep_windows: compute windows, too, in which no pixel is needed.
+        keep_windows: windows in which no pixel is needed are computed too, and rows without one handed out.
 
     Raises:
         TeacherError: settings that give no view or no window.

@@ -16,6 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from mmengine.registry import init_default_scope
 from mmseg.registry import MODELS
+from tiny import model_config
 from torch import nn
 from torch.nn.functional import interpolate
 
@@ -202,7 +203,8 @@ def test_skipped_windows_change_no_needed_pixel(seed: int) -> None:
     rng = np.random.default_rng(seed)
     height, width = (int(n) for n in rng.integers(60, 260, 2))
     net, picture = Net(reach=2), image(height, width, seed % 1000)
-    needed = np.zeros((height - 7, width + 5), bool)
+    factor = rng.choice([0.3, 1.0, 2.7])  # of label to image
+    needed = np.zeros((int((height - 7) * factor), int((width + 5) * factor)), bool)
     for _ in range(rng.integers(1, 4)):
         y, x = rng.integers(0, needed.shape[0]), rng.integers(0, needed.shape[1])
         needed[y : y + rng.integers(1, 40), x : x + rng.integers(1, 40)] = True
@@ -213,13 +215,13 @@ def test_skipped_windows_change_no_needed_pixel(seed: int) -> None:
         patch.setattr("lsu_seg.teachers.sliding._PIXELS", 1)
         kept = bands(net, picture, needed, needed.shape, keep_windows=True, **options)
         found = bands(net, picture, needed, needed.shape, **options)
-    assert [(b.top, b.bottom) for b in kept] == [(b.top, b.bottom) for b in found]
+    assert {(b.top, b.bottom) for b in kept} >= {(b.top, b.bottom) for b in found}
     left_out = np.ones(len(rows), bool)
     for band in found:
         left_out[band.top : band.bottom] = False
     assert not needed[left_out].any()
     for a, b in zip(decoded(kept, rows, ALL), decoded(found, rows, ALL), strict=True):
-        assert a.tobytes() == b.tobytes()
+        assert a[~left_out].tobytes() == b[~left_out].tobytes()
 
 
 def test_windows_without_a_needed_pixel_are_not_computed() -> None:
@@ -230,7 +232,8 @@ def test_windows_without_a_needed_pixel_are_not_computed() -> None:
     assert (teacher.counts.images, teacher.counts.windows, teacher.counts.skipped) == (1, 64, 62)
     assert all(needed[b.top : b.bottom].any() for b in found)
     teacher = SegmentorTeacher(Net().eval(), CLASSES, Views(window=(64, 64), overlap=0, keep_windows=True))
-    list(teacher.evidence([picture], [needed], [(256, 512)]))
+    kept = [b for _, b in teacher.evidence([picture], [needed], [(256, 512)])]
+    assert sum(b.bottom - b.top for b in kept) == 256
     assert (teacher.counts.windows, teacher.counts.skipped) == (64, 0)
 
 
@@ -292,6 +295,23 @@ def test_a_no_object_mass_goes_through_windows() -> None:
     found = decoded(bands(net, image(128, 160), window=(64, 64)), rows, ALL)
     assert 255 in whole[0]
     assert (whole[0] != found[0]).mean() < 1e-3
+
+
+def test_a_segmentor_of_mmseg_in_windows() -> None:
+    """A UNet as it comes from a config, stride 1: windows differ from the whole only near their edges."""
+    init_default_scope("mmseg")
+    torch.manual_seed(0)
+    model = MODELS.build(model_config()).eval()
+    for parameter in model.parameters():
+        nn.init.normal_(parameter, std=0.5)
+    picture, rows = image(192, 256), np.zeros((192, 256), np.int16)
+    whole, some, many = (
+        decoded(bands(model, picture, **options), rows, ALL)[0]
+        for options in (dict(memory=None), dict(window=(96, 96)), dict(window=(96, 96), overlap=0.6))
+    )
+    assert len(np.unique(whole)) > 2
+    assert (some != whole).mean() < 0.05
+    assert (many != whole).mean() < 0.05
 
 
 def test_a_model_whose_values_lie_on_no_grid_cannot_be_put_together() -> None:
@@ -405,16 +425,14 @@ def under_a_limit() -> dict[str, Any]:
     import resource
 
     net = Net(reach=1).eval()
-    net.body = nn.Sequential(nn.Conv2d(3, 128, 3, padding=1), nn.ReLU(), nn.Conv2d(128, K, 4, 4))
-    picture = image(768, 1024)
-    wanted = decoded(bands(net, picture, memory=None, flips=(False,)), np.zeros((768, 1024), np.int16), ALL)[
-        0
-    ]
+    net.body = nn.Sequential(nn.Conv2d(3, 128, 4, 2, 1), nn.ReLU(), nn.Conv2d(128, K, 2, 2))
+    picture, rows = image(768, 1024), np.zeros((768, 1024), np.int16)
+    wanted = decoded(bands(net, picture, memory=None, flips=(False,)), rows, ALL)[0]
     used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
-    resource.setrlimit(resource.RLIMIT_AS, (used + (350 << 20), resource.RLIM_INFINITY))
+    resource.setrlimit(resource.RLIMIT_AS, (used + (150 << 20), resource.RLIM_INFINITY))
     found = bands(net, picture, memory=None, flips=(False,))
     resource.setrlimit(resource.RLIMIT_AS, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
-    labels = decoded(found, np.zeros((768, 1024), np.int16), ALL)[0]
+    labels = decoded(found, rows, ALL)[0]
     return {"pieces": found[0].out_of_memory, "differ": float((labels != wanted).mean())}
 
 
@@ -434,9 +452,9 @@ def twelve_views() -> dict[str, Any]:
     net = Net(reach=0).eval()
     net.body = nn.Sequential(nn.Conv2d(3, 124, 4, 4))
     picture, rows = image(3000, 4000), np.zeros((3000, 4000), np.int16)
-    rows[:, ::2] = -1
-    allowed = np.ones((1, 125), bool)
-    cpu.decode([View(np.zeros((124, 2, 2), np.float32))], rows[:8, :8], allowed)
+    rows[:, 40:] = -1  # most is decided, or this would be a test of the decoder's speed
+    allowed = np.arange(125)[None] < 3
+    cpu.decode([View(np.zeros((124, 2, 2), np.float32))] * 2, rows[:8, :8], allowed)  # compiles
     teacher = SegmentorTeacher(net, classes, Views(scales=(0.5, 0.75, 1.0, 1.25, 1.5, 1.75)))
     plan = teacher.plan((3000, 4000), (3000, 4000))
     with torch.no_grad():
@@ -447,6 +465,7 @@ def twelve_views() -> dict[str, Any]:
 
     before, start, views, height = peak(), time.monotonic(), set(), 0
     for _, band in teacher.evidence([picture], None, [(3000, 4000)]):
+        cpu.decode(band.views, rows[band.top : band.bottom], allowed)
         views.add(len(band.views))
         height += band.bottom - band.top
     used = peak() - before
