@@ -119,9 +119,10 @@ class SegmentorTeacher:
         except (RuntimeError, MemoryError) as error:
             if not ran_out(error):
                 raise
+            now = "not set" if self.settings.memory is None else f"{self.settings.memory:g}"
             raise TeacherError(
                 f"out of memory beside the model, with images of {image_size[0]} x {image_size[1]} pixels: set"
-                f" `memory`, now {self.settings.memory} GiB, to what can be had, or take fewer or smaller scales"
+                f" `memory` ({now}) to the GiB that can be had there, or take fewer or smaller scales"
             ) from None
 
     def plan(self, image: tuple[int, int], label: tuple[int, int]) -> Plan:

@@ -396,6 +396,14 @@ def test_a_model_that_never_fits_is_an_error_that_says_what_to_do() -> None:
         bands(Net(limit=64), image(96, 128), memory=None)
 
 
+def test_too_little_memory_for_the_image_itself() -> None:
+    huge = torch.zeros(3, 1, 1, dtype=torch.uint8).expand(3, 1 << 20, 1 << 20)
+    with pytest.raises(
+        TeacherError, match=r"beside the model, with images of 1048576 x 1048576 pixels: set `memory`"
+    ):
+        bands(Net(), huge, label=(64, 64), memory=None)
+
+
 def test_other_errors_of_a_model_are_not_taken_for_memory() -> None:
     net = Net()
     net.body = nn.Sequential(nn.Conv2d(4, K, 1))
