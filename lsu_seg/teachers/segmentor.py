@@ -175,7 +175,7 @@ class SegmentorTeacher:
         """The bands of one image. Of each view only the strip is there that the next band needs."""
         assert plan.window is not None
         batch, forward = self._normalised([image]), Forward(self.model, (image.shape[1], image.shape[2]))
-        asked = None if self.settings.keep_windows else needed
+        asked = None if needed is None or self.settings.keep_windows else np.asarray(needed)
         # The two mirrored views of a scale are at the same strip, one after the other.
         pixels = lru_cache(1)(partial(scaled_rows, batch))
         small, seen = self._blank
