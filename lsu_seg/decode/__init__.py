@@ -1,12 +1,14 @@
 """From teacher views and annotated rows to pseudo-labels.
 
-`reference` is the rule in plain torch, `cpu` the same compiled. Neither is imported before it is used: `import
+`reference` is the rule in plain torch, `cpu` and `cuda` are the same compiled. None is imported before it is used: `import
 lsu_seg.decode` loads no torch and no numba.
 """
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -25,7 +27,7 @@ class Decoder(NamedTuple):
     """One path of the decoder.
 
     Attributes:
-        name: `"cpu"` or `"reference"`.
+        name: `"cpu"`, `"cuda"` or `"reference"`.
         decode: `(views, rows, allowed, threshold, image_name)` → `Decoded`, arrays.
     """
 
@@ -48,18 +50,27 @@ def decoder(device: str) -> Decoder:
         from lsu_seg.decode import cpu
 
         return Decoder("cpu", cpu.decode)
-    return Decoder("reference", _by_reference)
+    if device == "cuda" and importlib.util.find_spec("triton"):  # comes with torch for CUDA
+        from lsu_seg.decode import cuda
 
-
-def _by_reference(views: Any, rows: Any, allowed: Any, threshold: float | None, image_name: str) -> Decoded:
-    import torch
-
+        return Decoder("cuda", partial(_with_tensors, cuda.decode))
     from lsu_seg.decode import reference
 
-    labels, confidence = reference.decode(
-        views, torch.as_tensor(rows), torch.as_tensor(allowed), threshold, image_name
-    )
-    return Decoded(labels.cpu().numpy(), confidence.cpu().numpy())
+    return Decoder("reference", partial(_with_tensors, reference.decode))
+
+
+def _with_tensors(
+    decode: Callable[..., Decoded],
+    views: Any,
+    rows: Any,
+    allowed: Any,
+    threshold: float | None,
+    image_name: str,
+) -> Decoded:
+    import torch
+
+    decoded = decode(views, torch.as_tensor(rows), torch.as_tensor(allowed), threshold, image_name)
+    return Decoded(*(tensor.cpu().numpy() for tensor in decoded))
 
 
 def decode_arrays(
