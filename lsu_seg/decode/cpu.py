@@ -93,13 +93,14 @@ def decode(
     chunks = -(-height // _ROWS_PER_CHUNK)
     mass = arrays[0].mass is not None or arrays[0].log_class is not None
     low = np.float32(-1 if threshold is None else threshold)
+    void32 = np.int32(void)
     depth = max(num_classes, *(len(a.maps) for a in arrays)) + 2
     longest = max(a.maps.shape[2] for a in arrays) + 2
 
     def work() -> None:
         k.decode_rows(
             counter, chunks, status, rows, sets.of_row, sets.table, sets.order, table, yi, ya, xi, xa,
-            mass, low, void, labels, confidence, *_space(depth, longest, num_classes, width, len(sets.table)),
+            mass, low, void32, labels, confidence, *_space(depth, longest, num_classes, width, len(sets.table), labels.dtype),
         )  # fmt: skip
 
     _announced(labels.dtype, lambda: _in_threads(work, min(threads or default_threads(), chunks)))
@@ -244,23 +245,30 @@ _pool: ThreadPoolExecutor | None = None
 _pool_lock = threading.Lock()
 
 
-def _space(depth: int, longest: int, num_classes: int, width: int, num_sets: int) -> tuple[NDArray[Any], ...]:
+def _space(depth: int, longest: int, num_classes: int, width: int, num_sets: int, dtype: Any) -> tuple[NDArray[Any], ...]:
     """Buffers of this thread, kept for the next image of these sizes: some label rows' worth, whatever H."""
-    key = (depth, longest, num_classes, width, num_sets)
+    key = (depth, longest, num_classes, width, num_sets, dtype)
     if getattr(_local, "key", None) != key:
         tile = k.TILE + k.PAD
         _local.space = (
-            np.empty((depth, longest), np.float32),
-            np.empty((depth, tile), np.float32),
-            np.empty(tile, np.float32),
+            np.zeros((depth, longest + k.PAD), np.float32),
+            np.zeros((depth, tile), np.float32),
             np.empty(tile, np.int32),
             np.empty(tile, np.float32),
-            np.empty((num_classes + 1) * width, np.float32),
+            np.empty(tile, dtype),
+            np.empty(tile, np.float32),
+            np.empty(tile, np.float32),
+            np.empty((num_classes + 1) * 2 * (width + num_sets * 8), np.float32),
             np.empty(num_classes + 1, np.float64),
             np.empty(num_classes + 1, np.float64),
+            np.empty((width, 4), np.int32),
             np.empty((width, 3), np.int32),
-            np.empty(num_sets + num_classes, np.int32),
-            np.empty(num_sets + num_classes, np.int32),
+            np.zeros(num_sets, np.int32),
+            np.empty(width, np.int32),
+            np.empty(k.TILE, np.int32),
+            np.empty(k.TILE, np.float32),
+            np.empty(num_sets + depth, np.int32),
+            np.empty(num_sets + depth, np.int32),
             np.empty(num_sets, np.uint8),
         )
         _local.key = key

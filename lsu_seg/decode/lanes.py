@@ -1,0 +1,196 @@
+"""Eight float32 or int32 at a time, for numba: LLVM vectors, which every target has or takes apart.
+
+What LLVM vectorises by itself it finishes one by one where a run does not end on a whole vector, and most runs do not.
+Here a loop goes on to the end of the last vector; what lies beyond the run is computed and not used.
+"""
+
+from __future__ import annotations
+
+from llvmlite import ir
+from numba import types
+from numba.core import cgutils
+from numba.extending import intrinsic, models, register_model
+
+LANES = 8
+
+_i32 = ir.IntType(32)
+_vector = {types.float32: ir.VectorType(ir.FloatType(), LANES), types.int32: ir.VectorType(_i32, LANES)}
+_fuse = ("contract",)  # changes neither comparisons nor what is NaN
+
+
+class Lanes(types.Type):
+    """The numba type of eight values of `dtype`."""
+
+    def __init__(self, dtype):
+        self.dtype = dtype
+        super().__init__(f"Lanes({dtype})")
+
+
+@register_model(Lanes)
+class _Model(models.PrimitiveModel):
+    def __init__(self, manager, lanes):
+        super().__init__(manager, lanes, _vector[lanes.dtype])
+
+
+_floats, _ints = Lanes(types.float32), Lanes(types.int32)
+
+
+def _address(context, builder, array_type, array, i):
+    """Of element i of a contiguous array."""
+    return builder.gep(context.make_array(array_type)(context, builder, array).data, [i])
+
+
+def _constant(x):
+    return ir.Constant(_vector[types.float32], [x] * LANES)
+
+
+@intrinsic
+def load(typing, array, i):
+    """Elements i .. i+7."""
+
+    def codegen(context, builder, signature, args):
+        place = _address(context, builder, signature.args[0], *args)
+        vector = _vector[signature.return_type.dtype]
+        return builder.load(builder.bitcast(place, vector.as_pointer()), align=4)
+
+    return Lanes(array.dtype)(array, types.int64), codegen
+
+
+@intrinsic
+def store(typing, array, i, x):
+    """Set elements i .. i+7."""
+
+    def codegen(context, builder, signature, args):
+        array, i, x = args
+        place = _address(context, builder, signature.args[0], array, i)
+        builder.store(x, builder.bitcast(place, x.type.as_pointer()), align=4)
+
+    return types.void(array, types.int64, x), codegen
+
+
+@intrinsic
+def weave(typing, array, i, a, b, c, d):
+    """Set elements i .. i+31 to a[0], b[0], c[0], d[0], a[1], ... Integers are cut to the array's type."""
+
+    def codegen(context, builder, signature, args):
+        array, i, *four = args
+        pick = ir.Constant(ir.VectorType(_i32, 2 * LANES), list(range(2 * LANES)))
+        ab, cd = (builder.shuffle_vector(*pair, pick) for pair in (four[:2], four[2:]))
+        order = [LANES * (j % 4) + j // 4 for j in range(4 * LANES)]
+        x = builder.shuffle_vector(ab, cd, ir.Constant(ir.VectorType(_i32, 4 * LANES), order))
+        element = context.get_data_type(signature.args[0].dtype)
+        if element != x.type.element:
+            x = builder.trunc(x, ir.VectorType(element, 4 * LANES))
+        place = _address(context, builder, signature.args[0], array, i)
+        builder.store(x, builder.bitcast(place, x.type.as_pointer()), align=1)
+
+    return types.void(array, types.int64, a, a, a, a), codegen
+
+
+@intrinsic
+def splat(typing, x):
+    """Eight times a float32 or an int32."""
+
+    def codegen(context, builder, signature, args):
+        vector = _vector[signature.args[0]]
+        one = builder.insert_element(ir.Constant(vector, ir.Undefined), args[0], ir.Constant(_i32, 0))
+        return builder.shuffle_vector(one, one, ir.Constant(ir.VectorType(_i32, LANES), [0] * LANES))
+
+    return Lanes(x)(x), codegen
+
+
+@intrinsic
+def add(typing, a, b):
+    return _floats(_floats, _floats), lambda _, builder, __, ab: builder.fadd(*ab, flags=_fuse)
+
+
+@intrinsic
+def subtract(typing, a, b):
+    return _floats(_floats, _floats), lambda _, builder, __, ab: builder.fsub(*ab, flags=_fuse)
+
+
+@intrinsic
+def multiply(typing, a, b):
+    return _floats(_floats, _floats), lambda _, builder, __, ab: builder.fmul(*ab, flags=_fuse)
+
+
+@intrinsic
+def divide(typing, a, b):
+    return _floats(_floats, _floats), lambda _, builder, __, ab: builder.fdiv(*ab)
+
+
+@intrinsic
+def where_greater(typing, a, b, x, y):
+    """x where a > b, else y: y, too, where a or b is NaN."""
+
+    def codegen(context, builder, signature, args):
+        a, b, x, y = args
+        return builder.select(builder.fcmp_ordered(">", a, b), x, y)
+
+    return x(_floats, _floats, x, x), codegen
+
+
+@intrinsic
+def exp(typing, x):
+    """exp(x) for x <= 0, to 2 units in the last place; not less than exp(-87), so that nothing is denormal."""
+
+    def codegen(context, builder, signature, args):
+        def fused(a, b, c):
+            return builder.fadd(builder.fmul(a, b, flags=_fuse), c, flags=_fuse)
+
+        x, low, magic = args[0], _constant(-87.0), _constant(12582912.0)  # 1.5 * 2**23
+        x = builder.select(builder.fcmp_ordered(">", x, low), x, low)
+        shifted = fused(x, _constant(1.44269504088896341), magic)  # the integer part in the low bits
+        n = builder.fsub(shifted, magic)
+        r = fused(n, _constant(-0.693359375), x)
+        r = fused(n, _constant(2.12194440e-4), r)
+        y = _constant(1.9875691500e-4)
+        for c in (1.3981999507e-3, 8.3334519073e-3, 4.1665795894e-2, 1.6666665459e-1, 5.0000001201e-1):
+            y = fused(y, r, _constant(c))
+        y = fused(y, builder.fmul(r, r), builder.fadd(r, _constant(1.0)))
+        whole = _vector[types.int32]
+        power = builder.shl(builder.bitcast(shifted, whole), ir.Constant(whole, [23] * LANES))
+        return builder.bitcast(builder.add(builder.bitcast(y, whole), power), x.type)
+
+    return _floats(_floats), codegen
+
+
+@intrinsic
+def differences(typing, row, i, d):
+    """Bit j of the result (int64): whether element i+j of an int16 array, j < 32, is not d."""
+
+    def codegen(context, builder, signature, args):
+        row, i, d = args
+        short = ir.IntType(16)
+        vector = ir.VectorType(short, 32)
+        place = builder.bitcast(_address(context, builder, signature.args[0], row, i), vector.as_pointer())
+        one = builder.insert_element(ir.Constant(vector, ir.Undefined), d, ir.Constant(_i32, 0))
+        same = builder.shuffle_vector(one, one, ir.Constant(ir.VectorType(_i32, 32), [0] * 32))
+        bits = builder.icmp_signed("!=", builder.load(place, align=2), same)
+        return builder.zext(builder.bitcast(bits, _i32), ir.IntType(64))
+
+    return types.int64(row, types.int64, types.int16), codegen
+
+
+@intrinsic
+def lowest_bit(typing, bits):
+    """The place of the lowest bit that is set, of int64 > 0."""
+
+    def codegen(context, builder, signature, args):
+        return builder.cttz(args[0], ir.Constant(ir.IntType(1), 1))
+
+    return types.int64(types.int64), codegen
+
+
+@intrinsic
+def copy(typing, target, i, source, j, count):
+    """target[i : i+count] = source[j : j+count], of contiguous arrays of one type."""
+
+    def codegen(context, builder, signature, args):
+        target, i, source, j, count = args
+        to = _address(context, builder, signature.args[0], target, i)
+        origin = _address(context, builder, signature.args[2], source, j)
+        size = context.get_abi_sizeof(context.get_data_type(signature.args[0].dtype))
+        cgutils.raw_memcpy(builder, to, origin, count, size)
+
+    return types.void(target, types.int64, source, types.int64, types.int64), codegen

@@ -1,0 +1,128 @@
+"""The CPU decoder's bilinear sampling (`align_corners=False`): vertical and then horizontal, and of one pixel alone."""
+
+from __future__ import annotations
+
+import numpy as np
+from llvmlite import ir
+from numba import carray, njit, types
+from numba.core import cgutils
+from numba.extending import intrinsic
+
+from lsu_seg.decode.lanes import LANES, add, load, multiply, splat, store, weave
+
+# Columns of the table of views.
+MAPS, COUNT, HEIGHT, WIDTH, FLIP, MASS, STRIDE, HALF, CLASS_P, CLASS_LOG_P = range(10)
+VIEW_FIELDS = 10
+
+# Columns of the table of sets.
+ONLY, MEMBERS, OPEN = range(3)
+
+_f = np.float32
+inline = njit(nogil=True, error_model="numpy", fastmath={"contract"})
+
+
+@intrinsic
+def pointer(typing_context, address):
+    def codegen(context, builder, signature, args):
+        return builder.inttoptr(args[0], cgutils.voidptr_t)
+
+    return types.voidptr(types.int64), codegen
+
+
+@inline
+def not_finite(values):
+    """Whether any of float32 [N] is NaN or Inf: the exponent's bits are all ones, and carry into the sign."""
+    carry = np.int32(0)
+    bits = values.view(np.int32)
+    for i in range(len(bits)):
+        carry |= np.int32((bits[i] & np.int32(0x7F800000)) + np.int32(0x00800000))
+    return carry < 0
+
+
+@inline
+def blend(top, bottom, weight, flip, low, high, out):
+    """Interpolate a channel vertically: columns `low` .. `high` of the padded line (column 0 repeats 1, w+1 repeats w)."""
+    w = len(top)
+    first, last = max(low - 1, 0), min(high, w)
+    n = last - first
+    target = out[first + 1 : last + 1]
+    keep = _f(1.0) - weight
+    if flip:
+        a, b = top[w - last : w - first], bottom[w - last : w - first]
+        for i in range(n):
+            target[i] = keep * a[n - 1 - i] + weight * b[n - 1 - i]
+    else:
+        a, b = top[first:last], bottom[first:last]
+        for i in range(n):
+            target[i] = keep * a[i] + weight * b[i]
+    if low == 0:
+        out[0] = out[1]
+    if high == w + 1:
+        out[w + 1] = out[w]
+
+
+@inline
+def _mix(p, a, q, b):
+    return add(multiply(p, splat(_f(a))), multiply(q, splat(_f(b))))
+
+
+@inline
+def expand(line, columns, weights, x, stride, half, out):
+    """Interpolate a line horizontally for the pixels of a tile. Returns where in `out` its first pixel lies.
+
+    `x` is that pixel where they are neighbours and the stride is a whole number; `stride` is 0 elsewhere.
+    """
+    n = len(columns)
+    if stride == 4:
+        k = columns[0]
+        for i in range(0, columns[n - 1] + 1 - k, LANES):
+            p, q = load(line, k + i), load(line, k + i + 1)
+            weave(
+                out, 4 * i,
+                _mix(p, 0.875, q, 0.125), _mix(p, 0.625, q, 0.375), _mix(p, 0.375, q, 0.625), _mix(p, 0.125, q, 0.875),
+            )  # fmt: skip
+        return (x + half) % 4
+    if stride == 8:
+        k = columns[0]
+        m = columns[n - 1] + 1 - k
+        left, right = line[k : k + m], line[k + 1 : k + 1 + m]
+        for i in range(m):
+            p, q = left[i], right[i]
+            for j in range(8):
+                w = _f(0.0625) + _f(0.125) * _f(j)
+                out[8 * i + j] = p * (_f(1.0) - w) + q * w
+        return (x + half) % 8
+    if stride == 1:
+        k = columns[0]
+        for i in range(0, n, LANES):
+            store(out, i, load(line, k + i))
+        return 0
+    for i in range(n):
+        k, w = columns[i], weights[i]
+        out[i] = (_f(1.0) - w) * line[k] + w * line[k + 1]
+    return 0
+
+
+@inline
+def expand_planes(line, k, size, out):
+    """At stride 4, from column `k`: the first pixels of `size` samples, then their second ones, third, fourth."""
+    for i in range(0, size, LANES):
+        p, q = load(line, k + i), load(line, k + i + 1)
+        store(out, i, _mix(p, 0.875, q, 0.125))
+        store(out, i + size, _mix(p, 0.625, q, 0.375))
+        store(out, i + 2 * size, _mix(p, 0.375, q, 0.625))
+        store(out, i + 3 * size, _mix(p, 0.125, q, 0.875))
+
+
+@inline
+def sample(maps, c, view, y, x, yi, ya, xi, xa):
+    """One interpolated value, in float64."""
+    h, w, k = view[HEIGHT], view[WIDTH], xi[x]
+    y0 = yi[y]
+    y1, x0, x1 = min(y0 + 1, h - 1), max(k - 1, 0), min(k, w - 1)
+    if view[FLIP]:
+        x0, x1 = w - 1 - x0, w - 1 - x1
+    ay, ax = np.float64(ya[y]), np.float64(xa[x])
+    top = (1 - ax) * maps[c, y0, x0] + ax * maps[c, y0, x1]
+    bottom = (1 - ax) * maps[c, y1, x0] + ax * maps[c, y1, x1]
+    return (1 - ay) * top + ay * bottom
