@@ -130,24 +130,26 @@ def where_greater(typing, a, b, x, y):
     return x(_floats, _floats, x, x), codegen
 
 
+# Of 2**r on -1/2 .. 1/2, r to r**5; off by 1.1e-7 at most, and not at 0.
+_power_of_two = (0.6931470036506653, 0.24022240936756134, 0.0555073507130146, 0.009671619161963463, 0.0013264591107144952)
+
+
 @intrinsic
 def exp(typing, x):
-    """exp(x) for x <= 0, to 2 units in the last place; not less than exp(-87), so that nothing is denormal."""
+    """exp(x) for x <= 0, to a relative 2e-7 + 6e-8 |x|; not less than exp(-87), so that nothing is denormal."""
 
     def codegen(context, builder, signature, args):
         def fused(a, b, c):
             return builder.fadd(builder.fmul(a, b, flags=_fuse), c, flags=_fuse)
 
-        x, low, magic = args[0], _constant(-87.0), _constant(12582912.0)  # 1.5 * 2**23
-        x = builder.select(builder.fcmp_ordered(">", x, low), x, low)
-        shifted = fused(x, _constant(1.44269504088896341), magic)  # the integer part in the low bits
+        low, scale, magic = _constant(-87.0), _constant(1.44269504088896341), _constant(12582912.0)
+        x = builder.select(builder.fcmp_ordered(">", args[0], low), args[0], low)
+        shifted = fused(x, scale, magic)  # 1.5 * 2**23 + n: the integer part in the low bits
         n = builder.fsub(shifted, magic)
-        r = fused(n, _constant(-0.693359375), x)
-        r = fused(n, _constant(2.12194440e-4), r)
-        y = _constant(1.9875691500e-4)
-        for c in (1.3981999507e-3, 8.3334519073e-3, 4.1665795894e-2, 1.6666665459e-1, 5.0000001201e-1):
+        r = builder.fsub(builder.fmul(x, scale, flags=_fuse), n, flags=_fuse)
+        y = _constant(_power_of_two[-1])
+        for c in (*_power_of_two[-2::-1], 1.0):
             y = fused(y, r, _constant(c))
-        y = fused(y, builder.fmul(r, r), builder.fadd(r, _constant(1.0)))
         whole = _vector[types.int32]
         power = builder.shl(builder.bitcast(shifted, whole), ir.Constant(whole, [23] * LANES))
         return builder.bitcast(builder.add(builder.bitcast(y, whole), power), x.type)
