@@ -20,8 +20,8 @@ from lsu_seg.decode.lanes import (
     LANES, add, copy, differences, divide, exp, load, lowest_bit, splat, store, subtract, weave, where_greater,
 )  # fmt: skip
 from lsu_seg.decode.sampling import (
-    CLASS_P, COUNT, FLIP, HALF, HEIGHT, MAPS, MASS, STRIDE, WIDTH, blend, expand, expand_planes, inline, not_finite,
-    pointer,
+    CLASS_P, COUNT, FLIP, HALF, HEIGHT, MAPS, MASS, STRIDE, WIDTH, blend, expand,  inline, not_finite,
+    pointer, quarters,
 )  # fmt: skip
 
 TILE = 256
@@ -108,12 +108,35 @@ def _choose(s, members, size, low, void, label, sure):
 
 
 @inline
-def _weave_planes(label, sure, size, woven_label, woven_sure):
-    """Put what was decided in planes (`expand_planes`) into the order of the row."""
-    for i in range(0, size, LANES):
-        j, k, m = i + size, i + 2 * size, i + 3 * size
-        weave(woven_label, 4 * i, load(label, i), load(label, j), load(label, k), load(label, m))
-        weave(woven_sure, 4 * i, load(sure, i), load(sure, j), load(sure, k), load(sure, m))
+def _choose_samples(lines, members, k, size, low, void, label, sure):
+    """The same at stride 4, for the pixels of `size` samples from column `k` of the padded lines on.
+
+    `quarters` gives the first pixels of eight samples, their second ones, third, fourth. They stay apart until they are
+    decided: to put two results in the order of the row costs less than every member's scores.
+    """
+    for i in range(k, k + size, LANES):
+        a, b, c, d = quarters(lines[members[0]], i)
+        chosen_a = chosen_b = chosen_c = chosen_d = splat(members[0])
+        for j in range(1, len(members)):
+            w, x, y, z = quarters(lines[members[j]], i)
+            member = splat(members[j])
+            chosen_a, a = where_greater(w, a, member, chosen_a), where_greater(w, a, w, a)
+            chosen_b, b = where_greater(x, b, member, chosen_b), where_greater(x, b, x, b)
+            chosen_c, c = where_greater(y, c, member, chosen_c), where_greater(y, c, y, c)
+            chosen_d, d = where_greater(z, d, member, chosen_d), where_greater(z, d, z, d)
+        sum_a = sum_b = sum_c = sum_d = splat(_f(0.0))
+        for j in range(len(members)):
+            w, x, y, z = quarters(lines[members[j]], i)
+            sum_a, sum_b = add(sum_a, exp(subtract(w, a))), add(sum_b, exp(subtract(x, b)))
+            sum_c, sum_d = add(sum_c, exp(subtract(y, c))), add(sum_d, exp(subtract(z, d)))
+        one, least, other = splat(_f(1.0)), splat(low), splat(void)
+        a, b, c, d = divide(one, sum_a), divide(one, sum_b), divide(one, sum_c), divide(one, sum_d)
+        weave(sure, 4 * (i - k), a, b, c, d)
+        chosen_a = where_greater(least, a, other, chosen_a)
+        chosen_b = where_greater(least, b, other, chosen_b)
+        chosen_c = where_greater(least, c, other, chosen_c)
+        chosen_d = where_greater(least, d, other, chosen_d)
+        weave(label, 4 * (i - k), chosen_a, chosen_b, chosen_c, chosen_d)
 
 
 @inline
@@ -256,11 +279,9 @@ def decode_rows(
                     by_logits = direct and not sets[u, OPEN]
                     if by_logits and stride == 4 and not collected:
                         k = column[a]
-                        size = (column[b - 1] - k + LANES) // LANES * LANES
-                        for j in range(nm):
-                            expand_planes(lines[members[j]], k, size, s[j])
-                        _choose(s, members, 4 * size, low, void, label, sure)
-                        _weave_planes(label, sure, size, woven_label, woven_sure)
+                        _choose_samples(
+                            lines, members, k, column[b - 1] + 1 - k, low, void, woven_label, woven_sure
+                        )
                         offset = a + half - 4 * k
                         copy(out, a, woven_label, offset, n)
                         copy(confident, a, woven_sure, offset, n)

@@ -67,6 +67,15 @@ def _mix(p, a, q, b):
 
 
 @inline
+def quarters(line, k):
+    """At stride 4, of eight pairs of samples from `k` on: the first pixels between them, the second, third, fourth."""
+    p, q = load(line, k), load(line, k + 1)
+    return (
+        _mix(p, 0.875, q, 0.125), _mix(p, 0.625, q, 0.375), _mix(p, 0.375, q, 0.625), _mix(p, 0.125, q, 0.875)
+    )  # fmt: skip
+
+
+@inline
 def expand(line, columns, weights, x, stride, half, out):
     """Interpolate a line horizontally for the pixels of a tile. Returns where in `out` its first pixel lies.
 
@@ -76,11 +85,8 @@ def expand(line, columns, weights, x, stride, half, out):
     if stride == 4:
         k = columns[0]
         for i in range(0, columns[n - 1] + 1 - k, LANES):
-            p, q = load(line, k + i), load(line, k + i + 1)
-            weave(
-                out, 4 * i,
-                _mix(p, 0.875, q, 0.125), _mix(p, 0.625, q, 0.375), _mix(p, 0.375, q, 0.625), _mix(p, 0.125, q, 0.875),
-            )  # fmt: skip
+            a, b, c, d = quarters(line, k + i)
+            weave(out, 4 * i, a, b, c, d)
         return (x + half) % 4
     if stride == 8:
         k = columns[0]
@@ -101,17 +107,6 @@ def expand(line, columns, weights, x, stride, half, out):
         k, w = columns[i], weights[i]
         out[i] = (_f(1.0) - w) * line[k] + w * line[k + 1]
     return 0
-
-
-@inline
-def expand_planes(line, k, size, out):
-    """At stride 4, from column `k`: the first pixels of `size` samples, then their second ones, third, fourth."""
-    for i in range(0, size, LANES):
-        p, q = load(line, k + i), load(line, k + i + 1)
-        store(out, i, _mix(p, 0.875, q, 0.125))
-        store(out, i + size, _mix(p, 0.625, q, 0.375))
-        store(out, i + 2 * size, _mix(p, 0.375, q, 0.625))
-        store(out, i + 3 * size, _mix(p, 0.125, q, 0.875))
 
 
 @inline
