@@ -93,14 +93,13 @@ def decode(
     chunks = -(-height // _ROWS_PER_CHUNK)
     mass = arrays[0].mass is not None or arrays[0].log_class is not None
     low = np.float32(-1 if threshold is None else threshold)
-    void32 = np.int32(void)
     depth = max(num_classes, *(len(a.maps) for a in arrays)) + 2
     longest = max(a.maps.shape[2] for a in arrays) + 2
 
     def work() -> None:
         k.decode_rows(
             counter, chunks, status, rows, sets.of_row, sets.table, sets.order, table, yi, ya, xi, xa,
-            mass, low, void32, labels, confidence, *_space(depth, longest, num_classes, width, len(sets.table), labels.dtype),
+            mass, low, np.int32(void), labels, confidence, *_space(depth, longest, num_classes, width, len(sets.table), labels.dtype),
         )  # fmt: skip
 
     _announced(labels.dtype, lambda: _in_threads(work, min(threads or default_threads(), chunks)))
@@ -245,7 +244,9 @@ _pool: ThreadPoolExecutor | None = None
 _pool_lock = threading.Lock()
 
 
-def _space(depth: int, longest: int, num_classes: int, width: int, num_sets: int, dtype: Any) -> tuple[NDArray[Any], ...]:
+def _space(
+    depth: int, longest: int, num_classes: int, width: int, num_sets: int, dtype: Any
+) -> tuple[NDArray[Any], ...]:
     """Buffers of this thread, kept for the next image of these sizes: some label rows' worth, whatever H."""
     key = (depth, longest, num_classes, width, num_sets, dtype)
     if getattr(_local, "key", None) != key:

@@ -5,9 +5,30 @@ from __future__ import annotations
 import numpy as np
 from numba import carray, njit
 
-from lsu_seg.decode.lanes import LANES, add, divide, exp, load, multiply, splat, store, subtract, where_greater
+from lsu_seg.decode.lanes import (
+    LANES,
+    add,
+    divide,
+    exp,
+    load,
+    multiply,
+    splat,
+    store,
+    subtract,
+    where_greater,
+)
 from lsu_seg.decode.sampling import (
-    CLASS_LOG_P, CLASS_P, COUNT, HEIGHT, MAPS, MASS, WIDTH, expand, inline, pointer, sample,
+    CLASS_LOG_P,
+    CLASS_P,
+    COUNT,
+    HEIGHT,
+    MAPS,
+    MASS,
+    WIDTH,
+    expand,
+    inline,
+    pointer,
+    sample,
 )  # fmt: skip
 
 TINY = np.float32(1e-20)
@@ -16,17 +37,6 @@ FAINT = np.float32(1e-10)
 """Where all masks together say less than this, p cannot be normalised in float32: TINY * FAINT is still a number."""
 
 _f = np.float32
-
-
-@inline
-def best_of(s, members, i):
-    """Of eight pixels the largest of the members' scores and its class, the first among equals."""
-    best, choice = load(s[0], i), splat(members[0])
-    for j in range(1, len(members)):
-        x = load(s[j], i)
-        choice = where_greater(x, best, splat(members[j]), choice)
-        best = where_greater(x, best, x, best)
-    return best, choice
 
 
 @inline
@@ -98,7 +108,7 @@ def _log_add(a, b):
     return a + np.log1p(np.exp(b - a)) if b > -np.inf else a
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@njit(nogil=True, error_model="numpy")
 def exact_pixel(x, y, views, yi, ya, xi, xa, order, nm, is_open, mass, log_p, mine):
     """One pixel in float64 and in logarithms, as the reference has it. Returns channel (K for void), confidence.
 
@@ -143,5 +153,3 @@ def exact_pixel(x, y, views, yi, ya, xi, xa, order, nm, is_open, mass, log_p, mi
         if evidence > log_p[output]:
             output = k
     return output, np.exp(log_p[output] - total)
-
-

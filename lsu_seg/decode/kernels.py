@@ -15,14 +15,25 @@ from llvmlite import ir
 from numba import carray, njit, types
 from numba.extending import intrinsic
 
-from lsu_seg.decode.evidence import TINY, add_logits, add_queries, best_of, exact_pixel
-from lsu_seg.decode.lanes import (
-    LANES, add, copy, differences, divide, exp, load, lowest_bit, splat, store, subtract, weave, where_greater,
-)  # fmt: skip
+from lsu_seg.decode.choices import choose, choose_samples, share_out
+from lsu_seg.decode.evidence import TINY, add_logits, add_queries, exact_pixel
+from lsu_seg.decode.lanes import LANES, copy, differences, lowest_bit
 from lsu_seg.decode.sampling import (
-    CLASS_P, COUNT, FLIP, HALF, HEIGHT, MAPS, MASS, STRIDE, WIDTH, blend, expand,  inline, not_finite,
-    pointer, quarters,
-)  # fmt: skip
+    CLASS_P,
+    COUNT,
+    FLIP,
+    HALF,
+    HEIGHT,
+    MAPS,
+    MASS,
+    STRIDE,
+    WIDTH,
+    blend,
+    expand,
+    inline,
+    not_finite,
+    pointer,
+)
 
 TILE = 256
 """Pixels of a run that are handled at once: what its classes need stays in the first caches."""
@@ -95,51 +106,6 @@ def _collect(shorts, count, lengths, places, tiles, num_tiles):
 
 
 @inline
-def _choose(s, members, size, low, void, label, sure):
-    """Decide `size` pixels by logits: the label and its share of the softmax over the members."""
-    for i in range(0, size, LANES):
-        best, choice = best_of(s, members, i)
-        total = exp(subtract(load(s[0], i), best))
-        for j in range(1, len(members)):
-            total = add(total, exp(subtract(load(s[j], i), best)))
-        share = divide(splat(_f(1.0)), total)
-        store(sure, i, share)
-        store(label, i, where_greater(splat(low), share, splat(void), choice))
-
-
-@inline
-def _choose_samples(lines, members, k, size, low, void, label, sure):
-    """The same at stride 4, for the pixels of `size` samples from column `k` of the padded lines on.
-
-    `quarters` gives the first pixels of eight samples, their second ones, third, fourth. They stay apart until they are
-    decided: to put two results in the order of the row costs less than every member's scores.
-    """
-    for i in range(k, k + size, LANES):
-        a, b, c, d = quarters(lines[members[0]], i)
-        chosen_a = chosen_b = chosen_c = chosen_d = splat(members[0])
-        for j in range(1, len(members)):
-            w, x, y, z = quarters(lines[members[j]], i)
-            member = splat(members[j])
-            chosen_a, a = where_greater(w, a, member, chosen_a), where_greater(w, a, w, a)
-            chosen_b, b = where_greater(x, b, member, chosen_b), where_greater(x, b, x, b)
-            chosen_c, c = where_greater(y, c, member, chosen_c), where_greater(y, c, y, c)
-            chosen_d, d = where_greater(z, d, member, chosen_d), where_greater(z, d, z, d)
-        sum_a = sum_b = sum_c = sum_d = splat(_f(0.0))
-        for j in range(len(members)):
-            w, x, y, z = quarters(lines[members[j]], i)
-            sum_a, sum_b = add(sum_a, exp(subtract(w, a))), add(sum_b, exp(subtract(x, b)))
-            sum_c, sum_d = add(sum_c, exp(subtract(y, c))), add(sum_d, exp(subtract(z, d)))
-        one, least, other = splat(_f(1.0)), splat(low), splat(void)
-        a, b, c, d = divide(one, sum_a), divide(one, sum_b), divide(one, sum_c), divide(one, sum_d)
-        weave(sure, 4 * (i - k), a, b, c, d)
-        chosen_a = where_greater(least, a, other, chosen_a)
-        chosen_b = where_greater(least, b, other, chosen_b)
-        chosen_c = where_greater(least, c, other, chosen_c)
-        chosen_d = where_greater(least, d, other, chosen_d)
-        weave(label, 4 * (i - k), chosen_a, chosen_b, chosen_c, chosen_d)
-
-
-@inline
 def _put(label, sure, offset, a, b, collected, places, out, confidence):
     """Write a tile's labels and confidences, which begin at `offset`, to its pixels of the row."""
     if collected:
@@ -149,23 +115,6 @@ def _put(label, sure, offset, a, b, collected, places, out, confidence):
     copy(confidence, a, sure, offset, b - a)
     for i in range(b - a):
         out[a + i] = label[offset + i]
-
-
-@inline
-def _share_out(sums, members, size, num_classes, label, sure, value):
-    """Decide `size` pixels by evidence: the class or `num_classes` for void, its share of all, and its evidence."""
-    one, nm = splat(_f(1.0)), len(members)
-    for i in range(0, size, LANES):
-        best, choice = best_of(sums, members, i)
-        void = load(sums[nm], i)  # 0 in a closed set
-        total = void
-        for j in range(nm):
-            total = add(total, load(sums[j], i))
-        store(label, i, where_greater(void, best, splat(np.int32(num_classes)), choice))
-        best = where_greater(void, best, void, best)
-        share = divide(best, total)
-        store(sure, i, where_greater(share, one, one, share))
-        store(value, i, best)
 
 
 def decode_rows(
@@ -279,7 +228,7 @@ def decode_rows(
                     by_logits = direct and not sets[u, OPEN]
                     if by_logits and stride == 4 and not collected:
                         k = column[a]
-                        _choose_samples(
+                        choose_samples(
                             lines, members, k, column[b - 1] + 1 - k, low, void, woven_label, woven_sure
                         )
                         offset = a + half - 4 * k
@@ -297,7 +246,7 @@ def decode_rows(
                         offset = 0
                         for j in range(nm):
                             offset = expand(lines[members[j]], columns, weights, a, step, half, s[j])
-                        _choose(s, members, offset + n, low, void, label, sure)
+                        choose(s, members, offset + n, low, void, label, sure)
                         _put(label, sure, offset, a, b, collected, places, out, confident)
                         continue
                     size = (n + LANES - 1) // LANES * LANES
@@ -308,11 +257,34 @@ def decode_rows(
                     if view[CLASS_P]:
                         p_class = carray(pointer(view[CLASS_P]), (num_classes + 1, view[COUNT]), np.float32)
                         add_queries(
-                            members, sets[u, OPEN], lines, p_class, columns, weights, a, step, half, share, s, sums
+                            members,
+                            sets[u, OPEN],
+                            lines,
+                            p_class,
+                            columns,
+                            weights,
+                            a,
+                            step,
+                            half,
+                            share,
+                            s,
+                            sums,
                         )
                     else:
                         add_logits(
-                            order[u], nm, sets[u, OPEN], lines, columns, weights, a, step, half, share, mass, s, sums
+                            order[u],
+                            nm,
+                            sets[u, OPEN],
+                            lines,
+                            columns,
+                            weights,
+                            a,
+                            step,
+                            half,
+                            share,
+                            mass,
+                            s,
+                            sums,
                         )
 
             # 4. Decide what was added up.
@@ -325,7 +297,7 @@ def decode_rows(
                 size = (n + LANES - 1) // LANES * LANES
                 sums = acc[at : at + (nm + 1) * size].reshape((nm + 1, size))
                 at += (nm + 1) * size
-                _share_out(sums, order[u, :nm], size, num_classes, label, sure, value)
+                share_out(sums, order[u, :nm], size, num_classes, label, sure, value)
                 for i in range(n):
                     if not value[i] >= TINY:
                         x = places[a + i] if collected else a + i
@@ -339,6 +311,8 @@ def decode_rows(
 
 
 # numba's cache goes by the time of this file alone; by its name, the function is another when the other files are.
-_sources = b"".join(Path(__file__).with_name(f"{n}.py").read_bytes() for n in ("evidence", "lanes", "sampling"))
+_sources = b"".join(
+    Path(__file__).with_name(f"{n}.py").read_bytes() for n in ("choices", "evidence", "lanes", "sampling")
+)
 decode_rows.__qualname__ += "-" + hashlib.sha256(_sources).hexdigest()[:8]
 decode_rows = njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract"})(decode_rows)

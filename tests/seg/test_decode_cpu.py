@@ -36,6 +36,8 @@ def problems(draw: st.DrawFn) -> tuple:
     d = draw(st.integers(1, 30))
     h, w = int(rng.integers(1, 9)), int(rng.integers(1, 40))
     strides = draw(st.sampled_from([1, 2, 3, 4, 4, 4, 8, 8, 0]))
+    if draw(st.integers(0, 9)) == 0:
+        h, w = 1, int(rng.integers(90, 200))  # runs longer than a tile
     if strides:
         height, width = h * strides, w * strides
     else:
@@ -61,9 +63,11 @@ def problems(draw: st.DrawFn) -> tuple:
             views.append(View(maps(k), flip, mass))
     allowed = rng.random((d, k + 1)) < rng.choice([0.02, 0.3, 0.9, 1.0], (d, 1))
     allowed[np.arange(d), rng.integers(0, k + 1, d)] = True  # never empty
-    grain = draw(st.sampled_from([1, 3, 16, 64]))
+    grain = draw(st.sampled_from([1, 3, 8, 9, 16, 64, 1000]))
     rows = rng.integers(-1, d, (-(-height // grain), -(-width // grain)))
     rows = np.repeat(np.repeat(rows, grain, 0), grain, 1)[:height, :width].astype(np.int16)
+    if draw(st.booleans()):  # short runs among long ones
+        rows = np.where(rng.random(rows.shape) < 0.05, rng.integers(-1, d, rows.shape), rows).astype(np.int16)
     return views, rows, allowed
 
 
@@ -131,6 +135,44 @@ def test_ties_go_to_the_lowest_channel_at_every_pixel_of_a_run() -> None:
         )
         assert (labels == 1).all()
         assert np.allclose(confidence, 1 / 3)
+
+
+@pytest.mark.parametrize("width", [1, 2, 8, 9, 31, 33, 253, 254, 255, 256, 257, 258, 511, 4 * 131])
+def test_a_run_of_any_length_is_decoded_to_its_last_pixel_and_no_further(width: int) -> None:
+    """At the ends of vectors and of tiles; beside it runs of one possible output, which must stay as they are."""
+    rng = np.random.default_rng(width)
+    k, allowed = 5, np.vstack([closed(5, 1, 2, 3), closed(5, 4), closed(5, 0, 2, 5)])
+    for before in (0, 1, 2, 5):
+        full = -(-(width + before + 3) // 4) * 4
+        for row in (0, 2):
+            rows = np.full((4, full), 1, np.int16)
+            rows[:, before : before + width] = row
+            view = View(rng.standard_normal((k, 1, full // 4)).astype(np.float32))
+            labels, confidence = cpu.decode([view], rows, allowed)
+            wanted = reference.decode([tensor_view(view)], torch.from_numpy(rows), torch.from_numpy(allowed))
+            assert np.array_equal(labels, wanted.labels.numpy())
+            assert np.allclose(confidence, wanted.confidence.numpy(), atol=3e-6)
+
+
+def test_short_runs_of_many_sets_and_more_pixels_than_a_tile_has() -> None:
+    """Noise: a row's pixels of one set are decoded together, wherever they are."""
+    rng = np.random.default_rng(3)
+    k, d = 20, 6
+    allowed = rng.random((d, k + 1)) < 0.4
+    allowed[:, 3] = True
+    rows = rng.integers(-1, d, (16, 2400)).astype(np.int16)
+    for views in (
+        [View(rng.standard_normal((k, 4, 600)).astype(np.float32), flip=True)],
+        [View(rng.standard_normal((k, 3, 77)).astype(np.float32), flip) for flip in (True, False)],
+    ):
+        labels, confidence = cpu.decode(views, rows, allowed)
+        seen = [tensor_view(v) for v in views]
+        wanted = reference.decode(seen, torch.from_numpy(rows), torch.from_numpy(allowed))
+        gap, tolerance = gaps(views, rows, allowed)
+        clear = gap > tolerance
+        assert clear.mean() > 0.9
+        assert np.array_equal(labels[clear], wanted.labels.numpy()[clear])
+        assert np.allclose(confidence, wanted.confidence.numpy(), atol=1e-5)
 
 
 def test_views_that_leave_no_float32_probability_are_decided_in_float64() -> None:
