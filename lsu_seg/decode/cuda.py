@@ -17,8 +17,8 @@ import triton.language as tl
 from torch import Tensor
 
 from lsu_seg.decode import reference
-from lsu_seg.decode.checks import check_allowed, check_finite, check_rows, check_shapes
-from lsu_seg.decode.views import Decoded, QueryView, View
+from lsu_seg.decode.checks import check_allowed, check_finite, check_part, check_rows, check_shapes
+from lsu_seg.decode.views import Decoded, QueryView, View, bilinear
 from lsu_seg.encodings import void_index
 
 _TINY = tl.constexpr(1e-30)
@@ -67,7 +67,7 @@ def decode(
         [[_pointer(m), len(m), m.shape[1], m.shape[2], _pointer(p), _pointer(w)]
          for m, p, w in zip(maps, held, masses, strict=True)], device=device
     )  # fmt: skip
-    y0, y1, ya = _steps([(m.shape[1], False) for m in maps], height, device)
+    y0, y1, ya = _row_steps(views, maps, height, device, image_name)
     x0, x1, xa = _steps([(m.shape[2], v.flip) for m, v in zip(maps, views, strict=True)], width, device)
 
     # The last set is of pixels without annotation, whose row is -1: void alone.
@@ -147,6 +147,24 @@ def _steps(lines: Sequence[tuple[int, bool]], size: int, device: Any) -> tuple[T
         firsts.append(n - 1 - first if mirrored else first)
         seconds.append(n - 1 - second if mirrored else second)
     return tuple(torch.from_numpy(np.stack(a)).to(device) for a in (firsts, seconds, weights))  # type: ignore[return-value]
+
+
+def _row_steps(
+    views: Sequence[View | QueryView], maps: Sequence[Tensor], height: int, device: Any, image_name: str
+) -> tuple[Tensor, Tensor, Tensor]:
+    """`_steps` from top to bottom; of a part of a view, as in the whole."""
+    found = []
+    for i, (view, m) in enumerate(zip(views, maps, strict=True)):
+        rows = m.shape[1]
+        first, second, weight = (a[0] for a in _steps([(rows, False)], height, "cpu"))
+        if (part := view.part) is not None:
+            upper, share = bilinear(part.full_height, part.label_height)
+            check_part(i, part, upper, rows, height, image_name)
+            here = slice(part.label_top, part.label_top + height)
+            first = torch.from_numpy(upper[here] - part.top).int()
+            second, weight = (first + 1).clamp(max=rows - 1), torch.from_numpy(share[here]).float()
+        found.append((first, second, weight))
+    return tuple(torch.stack(a).to(device) for a in zip(*found, strict=True))  # type: ignore[return-value]
 
 
 def _sampled(view: View | QueryView, *steps: Tensor) -> View | QueryView:

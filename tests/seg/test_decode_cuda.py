@@ -19,7 +19,7 @@ if not GPU:
     os.environ["TRITON_INTERPRET"] = "1"
 pytest.importorskip("triton")
 
-from lsu_seg.decode import DecodeError, QueryView, View, cuda, decoder, reference  # noqa: E402
+from lsu_seg.decode import DecodeError, Part, QueryView, View, cuda, decoder, reference  # noqa: E402
 
 DEVICE = "cuda" if GPU else "cpu"
 
@@ -69,6 +69,20 @@ def test_equals_the_reference(problem: tuple, threshold: float | None) -> None:
     if threshold is not None:
         clear &= np.abs(wanted_sure - threshold) > 2 * tolerance
     assert np.array_equal(found_labels[clear], wanted.labels.numpy()[clear])
+
+
+def test_a_view_decodes_the_same_in_parts() -> None:
+    logits = torch.randn(4, 9, 7, generator=torch.Generator().manual_seed(0))
+    rows, allowed = torch.zeros(36, 28, dtype=torch.int16), torch.ones(1, 5, dtype=torch.bool)
+    whole = cuda.decode([View(logits, True), View(logits)], rows, allowed)
+    for top, bottom, a, b in [(0, 10, 0, 4), (10, 23, 2, 7), (23, 36, 5, 9)]:
+        part = Part(a, 9, top, 36)
+        views = [View(logits[:, a:b], flip, None, part) for flip in (True, False)]
+        found = cuda.decode(views, rows[top:bottom], allowed)
+        assert torch.equal(found.labels, whole.labels[top:bottom])
+        assert torch.equal(found.confidence, whole.confidence[top:bottom])
+    with pytest.raises(DecodeError, match="do not cover"):
+        cuda.decode(views, rows[:36], allowed)
 
 
 @pytest.mark.parametrize("where", ["logits", "void"])
