@@ -75,6 +75,11 @@ class HFSegmentor(BaseSegmentor):
                 f"test_cfg is {dict(test_cfg)}; an HFSegmentor sees whole images (windows: `PseudoLabelLoop`)"
             )
         made: HFModel = build(dict(hf), num_classes)
+        if data_preprocessor is None and made.data_preprocessor is None:
+            raise TeacherError(
+                f"how images are normalised is not said: {hf} has no preprocessor_config.json; save the model's image"
+                " processor there, or write `data_preprocessor=dict(type='SegDataPreProcessor', mean=…, std=…)`"
+            )
         super().__init__(data_preprocessor=data_preprocessor or made.data_preprocessor, init_cfg=init_cfg)
         self.net: nn.Module = made.net
         self.num_classes = self.out_channels = made.net.config.num_labels
