@@ -231,10 +231,10 @@ def _folder_preprocessor(path: Path, made: HFModel) -> dict[str, Any] | None:
 
 
 def _preprocessor(mean: Sequence[float], std: Sequence[float], made: HFModel) -> dict[str, Any]:
+    """Pads for training alone: `predict` would take the padding off again."""
     return dict(
         type="SegDataPreProcessor", mean=list(mean), std=list(std), bgr_to_rgb=True, pad_val=0,
         seg_pad_val=void_index(made.net.config.num_labels), size_divisor=made.multiple,
-        test_cfg=dict(size_divisor=made.multiple),
     )  # fmt: skip
 
 

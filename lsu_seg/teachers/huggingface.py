@@ -140,11 +140,9 @@ class HFSegmentor(BaseSegmentor):
             self.net.grid_size = self._grid
         try:
             return self.net(pixel_values=inputs, **labels)
-        except ValueError as e:  # what models raise whose positions are of one size
-            raise TeacherError(
-                f"{type(self.net).__name__} does not take images of {fitting[1]}x{fitting[0]}: {e}; it may know one"
-                " size only: then crop or scale to it, and pseudo-label in windows of it"
-            ) from e
+        except ValueError as e:  # what models raise that know one size only, or train on no single image
+            found = f"{len(inputs)} image(s) of {fitting[1]}x{fitting[0]}"
+            raise TeacherError(f"a {type(self.net).__name__} of this config does not take {found}: {e}") from e
 
     def evidence_of(self, batch: Tensor) -> list[View | QueryView]:
         """What the model says about each image.
