@@ -142,7 +142,9 @@ class HFSegmentor(BaseSegmentor):
             return self.net(pixel_values=inputs, **labels)
         except ValueError as e:  # what models raise that know one size only, or train on no single image
             found = f"{len(inputs)} image(s) of {fitting[1]}x{fitting[0]}"
-            raise TeacherError(f"a {type(self.net).__name__} of this config does not take {found}: {e}") from e
+            raise TeacherError(
+                f"a {type(self.net).__name__} of this config does not take {found}: {e}"
+            ) from e
 
     def evidence_of(self, batch: Tensor) -> list[View | QueryView]:
         """What the model says about each image.

@@ -31,10 +31,8 @@ from lsu_seg.compat import UntrustedCheckpointError  # noqa: E402
 from lsu_seg.decode import QueryView, View, decoder  # noqa: E402
 from lsu_seg.engine import ConfigError  # noqa: E402
 from lsu_seg.pseudo.oneline import pseudo_label_config  # noqa: E402
-from lsu_seg.teachers import TeacherError, hf_models  # noqa: E402
+from lsu_seg.teachers import TeacherError, data_priors, hf_models  # noqa: E402
 from lsu_seg.teachers.classes import class_mismatch  # noqa: E402
-from lsu_seg.teachers.data_priors import MEAN  # noqa: E402  # fmt: skip
-from lsu_seg.teachers.data_priors import read as read_released
 from lsu_seg.teachers.huggingface import mask_targets  # noqa: E402
 
 SWIN = dict(
@@ -420,7 +418,7 @@ def test_a_released_checkpoint_becomes_the_model_that_it_was(
 ) -> None:
     path = released(tmp_path / "3_best.pth", monkeypatch)
     assert any(
-        ".encoder.encoder.layers.0." in key for key in read_released(path).weights
+        ".encoder.encoder.layers.0." in key for key in data_priors.read(path).weights
     )  # not today's names
     segmentor = built(dict(type="HFSegmentor", hf=dict(pretrained=str(path))))
     image = torch.randn(1, 3, 64, 96)
@@ -429,7 +427,7 @@ def test_a_released_checkpoint_becomes_the_model_that_it_was(
     torch.testing.assert_close(after.masks, before.masks)
     torch.testing.assert_close(after.classes, before.classes)
     assert segmentor.class_names == tuple(CLASSES)
-    assert segmentor.data_preprocessor.mean.flatten().tolist() == pytest.approx(list(MEAN))
+    assert segmentor.data_preprocessor.mean.flatten().tolist() == pytest.approx(list(data_priors.MEAN))
 
 
 class Writes:
@@ -489,7 +487,7 @@ def test_files_that_are_no_checkpoint(tmp_path: Path) -> None:
         with pytest.raises(
             (TeacherError, UntrustedCheckpointError), match=message if content is None else str(path)
         ):
-            read_released(path)
+            data_priors.read(path)
 
 
 # --- the command -----------------------------------------------------------------------------------------------
