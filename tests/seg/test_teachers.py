@@ -449,6 +449,17 @@ def test_a_malicious_one_is_refused_and_does_not_run(tmp_path: Path, monkeypatch
         assert not proof.exists()
 
 
+def test_a_folder_with_a_malicious_pickle_is_refused(tmp_path: Path) -> None:
+    """The format of weights before safetensors."""
+    path = folder(tmp_path / "f")
+    (path / "model.safetensors").unlink()
+    proof = tmp_path / "ran"
+    torch.save({"weights": Writes(proof)}, path / "pytorch_model.bin")
+    with pytest.raises(TeacherError, match="the model cannot be loaded"):
+        built(dict(type="HFSegmentor", hf=dict(pretrained=str(path))))
+    assert not proof.exists()
+
+
 def test_the_stand_in_runs_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from lsu_seg.compat import PickledRecord, load_checkpoint
 
