@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import os
-import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import click
 
 from lsu_onto import __version__
+from lsu_seg.arguments import CONFIG, LAUNCHER, ROOT, SET, WORK, load, run
+from lsu_seg.pseudo.command import pseudo_label
 from lsu_seg.scan.command import scan
 
 # Before torch starts its threads: one that waits gives its core away after some 10 µs instead of spinning for
@@ -21,73 +21,6 @@ os.environ.setdefault("GOMP_SPINCOUNT", "10000")
 
 CONFIGS = Path(__file__).parent / "configs"
 DEMO = CONFIGS / "demo" / "demo.py"
-
-
-def _run(action: Callable[[], Any]) -> Any:
-    """Run an action; what a user got wrong becomes a message and exit code 1, never a traceback."""
-    from lsu_seg.errors import USER_ERRORS
-
-    try:
-        return action()
-    except USER_ERRORS as e:
-        click.echo(f"error: {e}", err=True)
-        sys.exit(1)
-    except OSError as e:
-        click.echo(f"error: {e.filename or 'input or output'}: {e.strerror or e}", err=True)
-        sys.exit(1)
-    except KeyboardInterrupt:
-        click.echo(
-            "interrupted; finished stages and written labels are kept, and the same command goes on after them",
-            err=True,
-        )
-        sys.exit(130)
-
-
-def _options(pairs: tuple[str, ...]) -> dict[str, Any]:
-    from mmengine.config import DictAction
-
-    out = {}
-    for pair in pairs:
-        key, equals, value = pair.partition("=")
-        if not equals:
-            raise click.UsageError(f"`-o {pair}` is not `key=value`")
-        try:
-            out[key] = DictAction._parse_iterable(value)
-        except AssertionError as e:
-            raise click.UsageError(f"`-o {pair}`: {e}") from e
-    return out
-
-
-_CONFIG = click.argument("config", type=click.Path(exists=True, dir_okay=False))
-_ROOT = click.option("--data-root", help="Put in place of the config's `data_root`.")
-_WORK = click.option("--work-dir", help="Folder of the results.  [default: the config's, or work/NAME]")
-_LAUNCHER = click.option(
-    "--launcher",
-    type=click.Choice(["none", "pytorch", "slurm", "mpi"]),
-    default="none",
-    show_default=True,
-    expose_value=False,
-    callback=lambda context, _, value: context.meta.update({"lsu_seg.launcher": value}),
-    help="How several processes were started, as mmengine names it; `pytorch` for torchrun.",
-)
-_SET = click.option(
-    "-o",
-    "--option",
-    "options",
-    multiple=True,
-    metavar="KEY=VALUE",
-    help="Change a key of the config (repeatable).",
-)
-
-
-def _load(config: str, data_root: str | None, work_dir: str | None, options: tuple[str, ...]) -> Any:
-    from lsu_seg import engine
-
-    cfg = engine.load_config(config, data_root, _options(options))
-    if work_dir or not cfg.get("work_dir"):
-        cfg.work_dir = work_dir or f"work/{Path(config).stem}"
-    cfg.launcher = click.get_current_context().meta.get("lsu_seg.launcher", "none")
-    return cfg
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -102,18 +35,19 @@ def main() -> None:
       lsu-seg unify CONFIG                     the whole method on your data
       lsu-seg train CONFIG                     one model
       lsu-seg pseudo-label CONFIG CHECKPOINT   labels alone
+      lsu-seg pseudo-label TAXONOMY --teacher CONFIG CHECKPOINT --data-root DIR -o OUT
       lsu-seg evaluate CONFIG CHECKPOINT       figures alone
       lsu-seg decode TAXONOMY LABEL LOGITS     one pseudo-label from your own model's logits
     """
 
 
 @main.command()
-@_CONFIG
-@_WORK
-@_ROOT
+@CONFIG
+@WORK
+@ROOT
 @click.option("--resume", is_flag=True, help="Go on from the last checkpoint in the work folder.")
-@_LAUNCHER
-@_SET
+@LAUNCHER
+@SET
 def train(
     config: str, work_dir: str | None, data_root: str | None, resume: bool, options: tuple[str, ...]
 ) -> None:
@@ -125,53 +59,18 @@ def train(
     """
     from lsu_seg import engine
 
-    checkpoint = _run(lambda: engine.train(_load(config, data_root, work_dir, options), resume=resume))
+    checkpoint = run(lambda: engine.train(load(config, data_root, work_dir, options), resume=resume))
     click.echo(checkpoint)
 
 
-@main.command(name="pseudo-label")
-@_CONFIG
-@click.argument("checkpoint", type=click.Path(dir_okay=False))
-@_WORK
-@_ROOT
-@_LAUNCHER
-@_SET
-def pseudo_label(
-    config: str, checkpoint: str, work_dir: str | None, data_root: str | None, options: tuple[str, ...]
-) -> None:
-    """Pseudo-label the extra datasets of a config with a trained teacher.
-
-    The config has either a `unify` section, whose `extra` datasets are labelled into WORK_DIR/pseudo, or
-    `test_cfg = dict(type='PseudoLabelLoop', …)`. A run that was stopped goes on where it was.
-
-    \b
-    Examples:
-      lsu-seg pseudo-label lsu_seg/configs/demo/demo.py work/demo/teacher/iter_1300.pth
-      torchrun --nproc-per-node 4 tools/pseudo_label.py CONFIG CHECKPOINT --launcher pytorch
-    """
-    from lsu_seg import engine, unify
-
-    def action() -> None:
-        cfg = _load(config, data_root, work_dir, options)
-        if "unify" not in cfg:
-            engine.pseudo_label(cfg, checkpoint)
-            return
-        for name in cfg.unify.extra:
-            one = unify.pseudo_config(cfg, Path(cfg.work_dir), 0, name)
-            engine.pseudo_label(one, checkpoint, quiet=True)
-            click.echo(one.test_cfg.out_dir)
-
-    _run(action)
-
-
 @main.command()
-@_CONFIG
+@CONFIG
 @click.argument("checkpoint", type=click.Path(dir_okay=False))
-@_WORK
-@_ROOT
+@WORK
+@ROOT
 @click.option("--json", "json_", type=click.Path(dir_okay=False), help="Also write the figures there.")
-@_LAUNCHER
-@_SET
+@LAUNCHER
+@SET
 def evaluate(config: str, checkpoint: str, work_dir: str | None, data_root: str | None, json_: str | None,
              options: tuple[str, ...]) -> None:  # fmt: skip
     """Evaluate a model on the config's `unify.evaluate` sets, or on its `test_dataloader`.
@@ -187,22 +86,22 @@ def evaluate(config: str, checkpoint: str, work_dir: str | None, data_root: str 
 
     if json_ and not Path(json_).absolute().parent.is_dir():
         raise click.UsageError(f"`--json {json_}`: there is no such folder")
-    measured = _run(
-        lambda: engine.evaluate(_load(config, data_root, work_dir, options), checkpoint, quiet=True)
+    measured = run(
+        lambda: engine.evaluate(load(config, data_root, work_dir, options), checkpoint, quiet=True)
     )
     for name, values in measured.items():
         click.echo(f"{name:16} mIoU {values['source/mIoU']:.4f} over {values['source/present']:.0f} classes")
     if json_:
-        _run(lambda: write_atomic(json_, json.dumps(measured, indent=2).encode()))
+        run(lambda: write_atomic(json_, json.dumps(measured, indent=2).encode()))
 
 
 @main.command()
-@_CONFIG
-@_WORK
-@_ROOT
+@CONFIG
+@WORK
+@ROOT
 @click.option("--seed", default=0, show_default=True, help="Of every training.")
 @click.option("--fresh", is_flag=True, help="Start over: remove what an earlier run left in the work folder.")
-@_SET
+@SET
 def unify(
     config: str, work_dir: str | None, data_root: str | None, seed: int, fresh: bool, options: tuple[str, ...]
 ) -> None:
@@ -216,14 +115,14 @@ def unify(
       lsu-seg relabel camvid_coarse --source camvid11 --data-root ../camvid --split train -o work/camvid_coarse
       lsu-seg unify lsu_seg/configs/camvid/camvid.py --data-root ../camvid
     """
-    _run(lambda: _unify(_load(config, data_root, work_dir, options), seed, fresh))
+    run(lambda: _unify(load(config, data_root, work_dir, options), seed, fresh))
 
 
 @main.command()
 @click.option("--work-dir", default="work/demo", show_default=True, help="Folder of data and results.")
 @click.option("--seed", default=0, show_default=True, help="Of the scenes and of every training.")
 @click.option("--fresh", is_flag=True, help="Start over: remove what an earlier run left.")
-@_SET
+@SET
 def demo(work_dir: str, seed: int, fresh: bool, options: tuple[str, ...]) -> None:
     """The whole method on drawn driving scenes, in a few minutes on a CPU.
 
@@ -250,10 +149,10 @@ def demo(work_dir: str, seed: int, fresh: bool, options: tuple[str, ...]) -> Non
         root = Path(work_dir) / "data"
         if not data.make_data(root, seed, fresh):
             click.echo("scenes: reused")
-        cfg = _load(str(DEMO), str(root), work_dir, options)
+        cfg = load(str(DEMO), str(root), work_dir, options)
         _unify(cfg, seed, fresh)
 
-    _run(action)
+    run(action)
 
 
 def _unify(cfg: Any, seed: int, fresh: bool) -> None:
@@ -293,7 +192,7 @@ def relabel(taxonomy: str, source_taxonomy: str, data_root: str, split: str, out
     """
     from lsu_seg.relabel import relabel_dataset
 
-    count = _run(
+    count = run(
         lambda: relabel_dataset(taxonomy, source_taxonomy, Path(data_root), split, Path(output), seed)
     )
     click.echo(f"{count} images in {output}")
@@ -326,9 +225,10 @@ def decode(taxonomy: str, label: str, logits: str, source: str | None, output: s
     """
     from lsu_seg.decode.files import decode_file
 
-    _run(lambda: decode_file(taxonomy, source, label, logits, output, threshold, unknown))
+    run(lambda: decode_file(taxonomy, source, label, logits, output, threshold, unknown))
 
 
+main.add_command(pseudo_label)
 main.add_command(scan)
 
 

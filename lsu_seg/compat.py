@@ -203,7 +203,35 @@ def _safe_globals() -> list[Any]:
     kinds = ("?", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "f2", "f4", "f8")
     dtypes = [np.dtype, *(type(np.dtype(kind)) for kind in kinds)]
     history_method = _named(_history_method, "builtins", "getattr")
-    return [HistoryBuffer, history_method, np.ndarray, *rebuild, *dtypes]
+    return [HistoryBuffer, history_method, np.ndarray, *rebuild, *dtypes, *_RECORDS]
+
+
+class PickledRecord:
+    """Stands in for a class that a checkpoint pickled an object of: keeps its attributes, and does nothing.
+
+    The class itself is neither imported nor called.
+
+    Attributes:
+        attributes: name → what was saved.
+    """
+
+    attributes: dict[str, Any]
+
+    def __setstate__(self, state: Any) -> None:
+        if not isinstance(state, dict):
+            raise UnpicklingError(f"it saved a `{type(self).__name__}` without names of attributes")
+        self.attributes = state
+
+
+def _record(module: str, name: str) -> type[PickledRecord]:
+    return type(name, (PickledRecord,), {"__module__": module, "__qualname__": name})
+
+
+_RECORDS = [
+    # What the published code of data-priors saves beside the weights (`teachers/data_priors.py`).
+    _record("transformers.models.mask2former.configuration_mask2former", "Mask2FormerConfig"),
+    _record("transformers.models.swin.configuration_swin", "SwinConfig"),
+]
 
 
 def _history_method(owner: object, name: object) -> Any:

@@ -2,5 +2,6 @@
 
 from lsu_seg import datasets, hooks, metrics, samplers, transforms
 from lsu_seg.pseudo import loop
+from lsu_seg.teachers import huggingface
 
-__all__ = ["datasets", "hooks", "loop", "metrics", "samplers", "transforms"]
+__all__ = ["datasets", "hooks", "huggingface", "loop", "metrics", "samplers", "transforms"]

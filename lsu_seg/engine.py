@@ -52,12 +52,16 @@ def load_config(
         cfg = Config(
             _rebase(cfg.to_dict(), old.rstrip("/"), str(data_root).rstrip("/")), filename=cfg.filename
         )
-    if options:
-        try:
-            cfg.merge_from_dict(dict(options))
-        except (KeyError, TypeError, IndexError) as e:
-            raise ConfigError(f"the options {dict(options)} do not fit {path}: {e}") from e
+    merge(cfg, options or {})
     return cfg
+
+
+def merge(cfg: Config, options: Mapping[str, Any]) -> None:
+    """Change keys of a config; `options` has dotted keys."""
+    try:
+        cfg.merge_from_dict(dict(options))
+    except (KeyError, TypeError, IndexError) as e:
+        raise ConfigError(f"the options {dict(options)} do not fit {cfg.filename}: {e}") from e
 
 
 def _rebase(value: Any, old: str, new: str) -> Any:
@@ -136,8 +140,11 @@ def train(cfg: Config, quiet: bool = False, resume: bool = False) -> Path:
     return Path((Path(cfg.work_dir) / "last_checkpoint").read_text(encoding="utf-8").strip())
 
 
-def pseudo_label(cfg: Config, checkpoint: str | Path, quiet: bool = False) -> dict[str, float]:
+def pseudo_label(cfg: Config, checkpoint: str | Path | None, quiet: bool = False) -> dict[str, float]:
     """Run the config's `PseudoLabelLoop` with a trained teacher.
+
+    Args:
+        checkpoint: None where the config's model brings its weights: an `HFSegmentor` with `hf=dict(pretrained=…)`.
 
     Raises:
         ConfigError: `test_cfg` is no PseudoLabelLoop. TeacherError: the checkpoint does not fit the model, or
@@ -207,8 +214,10 @@ def evaluator(cfg: Config) -> Any:
     )
 
 
-def _with_checkpoint(cfg: Config, checkpoint: str | Path, quiet: bool) -> Runner:
+def _with_checkpoint(cfg: Config, checkpoint: str | Path | None, quiet: bool) -> Runner:
     """A Runner for testing, its weights loaded completely or not at all."""
+    if checkpoint is None and not (cfg.model.get("hf") or {}).get("pretrained"):
+        raise ConfigError("the config's model has random weights: give the CHECKPOINT of a trained one")
     for key in (
         "train_dataloader",
         "train_cfg",
@@ -219,6 +228,9 @@ def _with_checkpoint(cfg: Config, checkpoint: str | Path, quiet: bool) -> Runner
     ):
         cfg.pop(key, None)
     cfg.pop("param_scheduler", None)
+    if checkpoint is None:
+        cfg.load_from = None
+        return build_runner(cfg, quiet)
     if not Path(checkpoint).is_file():
         raise ConfigError(f"there is no checkpoint `{checkpoint}`")
     cfg.load_from = str(checkpoint)

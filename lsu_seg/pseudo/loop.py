@@ -76,7 +76,6 @@ class PseudoLabelLoop(BaseLoop):
     def manifest(self, constrained: bool) -> dict[str, Any]:
         """Everything that the labels depend on."""
         c = self.constraint
-        checkpoint = self.runner._load_from
         return {
             "format": 1,
             "version": __version__,
@@ -86,13 +85,20 @@ class PseudoLabelLoop(BaseLoop):
             "files_sha256": self.dataloader.dataset.fingerprint(),
             "unknown": self.dataloader.dataset.annotation.unknown,
             "pipeline": [dict(t) for t in self.runner.cfg.test_dataloader.dataset.pipeline],
-            "checkpoint_sha256": file_sha256(checkpoint) if checkpoint else "none: initial weights",
+            "checkpoint_sha256": self._weights_sha256(),
             "scales": list(self.scales),
             "flips": list(self.flips),
             "threshold": self.threshold,
             "decoder": self.decoder.name,
             "constrained": constrained,
         }
+
+    def _weights_sha256(self) -> str:
+        """Of the checkpoint, or of the files that the model brought its weights from (`HFSegmentor`)."""
+        if self.runner._load_from:
+            return file_sha256(self.runner._load_from)
+        files = getattr(getattr(self.runner.model, "module", self.runner.model), "weight_files", ())
+        return " ".join(file_sha256(f) for f in files) or "none: initial weights"
 
     def run(self) -> dict[str, float]:
         """Label the dataset; returns counts and speed."""

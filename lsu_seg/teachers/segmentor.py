@@ -15,6 +15,7 @@ from torch import Tensor
 from torch.nn.functional import interpolate
 
 from lsu_seg.decode import QueryView, View
+from lsu_seg.teachers.classes import class_mismatch
 from lsu_seg.teachers.forward import Forward, ran_out
 from lsu_seg.teachers.maps import Maps
 from lsu_seg.teachers.memory import Plan, Probe, make_plan
@@ -64,22 +65,8 @@ class SegmentorTeacher:
         self.counts = Counts()
         self._plans: dict[tuple[tuple[int, int], tuple[int, int]], Plan] = {}
         self.model = getattr(model, "module", model)
-        out = getattr(self.model, "out_channels", None) or getattr(
-            getattr(self.model, "decode_head", None), "out_channels", None
-        )
-        if out is not None and out != len(classes):
-            raise TeacherError(
-                f"the teacher predicts {out} classes, and the source taxonomy has {len(classes)}"
-            )
-        named = (getattr(self.model, "dataset_meta", None) or {}).get("classes")
-        if named and list(named) != list(classes):
-            at = next(
-                (i for i, (a, b) in enumerate(zip(named, classes, strict=False)) if a != b), len(classes)
-            )
-            raise TeacherError(
-                f"the checkpoint's classes differ from the source taxonomy's from channel {at} on:"
-                f" {list(named)[at : at + 3]} against {list(classes)[at : at + 3]}"
-            )
+        if problem := class_mismatch(self.model, classes):
+            raise TeacherError(problem)
 
     @torch.no_grad()
     def evidence(

@@ -1,0 +1,109 @@
+"""The config of a pseudo-label run from a dataset's name and a teacher: what the one-line command runs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from mmengine.config import Config
+
+import lsu_onto
+from lsu_seg import engine
+from lsu_seg.engine import ConfigError
+from lsu_seg.layout import DatasetError
+
+CONFIG_SUFFIXES = (".py", ".yaml", ".yml", ".json")
+"""Of MMSegmentation's configs."""
+
+
+def pseudo_label_config(
+    taxonomy: str,
+    data_root: str,
+    teacher: Sequence[str],
+    output: str,
+    source: str | None = None,
+    split: str = "train",
+    scales: Sequence[float] = (1.0,),
+    flip: bool = True,
+    threshold: float | None = None,
+    confidence: bool = False,
+    unknown: str = "error",
+) -> tuple[Config, str | None]:
+    """An MMSeg config whose test run pseudo-labels one split of a dataset, and the checkpoint to run it with.
+
+    Args:
+        taxonomy, source: as for `lsu_onto.load`.
+        teacher: a config of MMSegmentation and a checkpoint; or a Hugging Face folder; or a checkpoint of data-priors.
+        output: folder of the labels.
+        scales, threshold, confidence: of `PseudoLabelLoop`; flip: every scale mirrored, too.
+        unknown: of `TaxDataset`.
+
+    Returns:
+        the config, and the checkpoint; None where the teacher's weights are in the config's model.
+
+    Raises:
+        ConfigError: a teacher that is none of these. DatasetError: no such split. TaxonomyError.
+
+    >>> cfg, _ = pseudo_label_config("demo_town", "data/town", ["weights/segformer"], "out", source="demo")
+    >>> cfg.model.to_dict(), cfg.test_cfg.type
+    ({'type': 'HFSegmentor', 'hf': {'pretrained': 'weights/segformer'}}, 'PseudoLabelLoop')
+    """
+    splits = lsu_onto.load(taxonomy, source).layout.splits
+    if splits and split not in splits:
+        raise DatasetError(f"`{taxonomy}` has no split `{split}`; it has {', '.join(splits)}")
+    given, checkpoint = _teacher(teacher)
+    dataset: dict[str, Any] = dict(
+        type="TaxDataset", taxonomy=taxonomy, data_root=data_root, split=split, unknown=unknown,
+        pipeline=[dict(type="LoadTaxImage"), dict(type="LoadTaxAnnotations"), dict(type="PackTaxInputs")],
+    )  # fmt: skip
+    if source:
+        dataset["source"] = source
+    loop: dict[str, Any] = dict(
+        type="PseudoLabelLoop", out_dir=output, scales=list(scales), flips=[False, True] if flip else [False],
+        title=f"pseudo-labels of {Path(taxonomy).stem}",
+    )  # fmt: skip
+    if threshold is not None:
+        loop["threshold"] = threshold
+    if confidence:
+        loop["confidence"] = True
+    given["test_dataloader"] = dict(
+        batch_size=1, num_workers=0, sampler=dict(type="DefaultSampler", shuffle=False), dataset=dataset
+    )
+    given["test_cfg"] = loop
+    # The name under which mmengine keeps it in the work folder; it can be run from there.
+    return Config(given, cfg_text="#", filename=f"{Path(taxonomy).stem}.py"), checkpoint
+
+
+def _teacher(given: Sequence[str]) -> tuple[dict[str, Any], str | None]:
+    """The part of the config that is the teacher's, and its checkpoint."""
+    first, *rest = given
+    is_config = Path(first).suffix in CONFIG_SUFFIXES
+    if is_config and len(rest) != 1:
+        raise ConfigError(
+            f"`--teacher {first}` is a config; give its checkpoint after it: --teacher CONFIG CHECKPOINT"
+        )
+    if not is_config and rest:
+        raise ConfigError(
+            f"`--teacher {' '.join(given)}`: a folder or a checkpoint of data-priors stands alone; a config ends in"
+            f" {', '.join(CONFIG_SUFFIXES)}"
+        )
+    if not is_config:
+        base: dict[str, Any] = dict(
+            custom_imports=dict(imports=["lsu_seg"]), default_scope="mmseg", log_level="WARNING",
+            model=dict(type="HFSegmentor", hf=dict(pretrained=first)),
+        )  # fmt: skip
+        return base, None
+    cfg = engine.load_config(first)
+    if "model" not in cfg:
+        raise ConfigError(f"{first} has no `model`, so it is no teacher's config")
+    kept = {
+        k: v for k, v in cfg.to_dict().items() if k in ("custom_imports", "default_scope", "env_cfg", "model")
+    }
+    imports = kept.setdefault("custom_imports", dict(imports=[]))
+    imports["imports"] = list(dict.fromkeys([*_listed(imports.get("imports")), "lsu_seg"]))
+    return {"default_scope": "mmseg", "log_level": "WARNING", **kept}, rest[0]
+
+
+def _listed(imports: Any) -> list[str]:
+    return [imports] if isinstance(imports, str) else list(imports or [])

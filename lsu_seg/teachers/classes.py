@@ -1,0 +1,56 @@
+"""Whether a teacher's classes are the source's: their number, and where it knows them their names and order."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Any
+
+
+def class_mismatch(model: Any, classes: Sequence[str]) -> str | None:
+    """What keeps a segmentor from teaching in a source taxonomy, or None.
+
+    Args:
+        model: an MMSegmentation segmentor. Names are in its `dataset_meta`, which its checkpoint brings, or in
+            `class_names`, which `HFSegmentor` reads from its Hugging Face config.
+        classes: the source's class names.
+
+    The names of a `dataset_meta` of ours are the source's to the letter; others may be spelt as `same_class` allows.
+    """
+    head = getattr(model, "decode_head", None)
+    out = getattr(model, "out_channels", None) or getattr(head, "out_channels", None)
+    if out is not None and out != len(classes):
+        return f"the teacher predicts {out} classes, and the source taxonomy has {len(classes)}"
+    meta = getattr(model, "dataset_meta", None) or {}
+    named = list(meta.get("classes") or getattr(model, "class_names", None) or ())
+    if not named:
+        return None
+    for channel, (name, wanted) in enumerate(zip(named, classes, strict=False)):
+        if not same_class(name, wanted):
+            return (
+                f"the checkpoint's classes differ from the source taxonomy's from channel {channel} on:"
+                f" {named[channel : channel + 3]} against {list(classes)[channel : channel + 3]}"
+            )
+    if len(named) != len(classes):
+        return f"the checkpoint names {len(named)} classes, and the source taxonomy has {len(classes)}"
+    return None
+
+
+def same_class(name: str, wanted: str) -> bool:
+    """Whether a checkpoint's class name stands for a class of a taxonomy.
+
+    Case does not count, nor how words are joined. Where the name is a path, as in Vistas' official labels, its end
+    may stand for the whole.
+
+    >>> same_class("Traffic light", "traffic_light"), same_class("object--traffic-sign--front", "traffic_sign_front")
+    (True, True)
+    >>> same_class("guard rail", "rail")
+    False
+    """
+    path = name.split("--")
+    ends = (" ".join(path[i:]) for i in range(len(path)))
+    return any(_words(end) == _words(wanted) for end in ends)
+
+
+def _words(text: str) -> str:
+    return " ".join(re.findall(r"\w+", text.casefold().replace("_", " ")))

@@ -1,0 +1,112 @@
+"""The checkpoints that go with the paper, as the code of `UniBwTAS/data-priors` writes them.
+
+Such a file is a dict: `model_state_dict`, the weights of a `Mask2FormerForUniversalSegmentation` on a Swin backbone;
+`model_config`, its config as a pickled object; and the state of the training, which does not matter here. The config's
+`id2label` has the K classes in order; void has no channel, and no label in the losses.
+
+The object is read without running anything of the file's or of `transformers`: `compat` has an inert stand-in for each
+of its two classes, and refuses every other.
+"""
+
+from __future__ import annotations
+
+import struct
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from torch import Tensor
+
+from lsu_seg.compat import PickledRecord, UntrustedCheckpointError, load_checkpoint
+from lsu_seg.teachers import TeacherError
+
+MEAN = (80.85, 77.914, 76.967)
+STD = (61.877, 61.501, 64.752)
+"""RGB, of the values 0 to 255: what all of its datasets are normalised with. It stands in its code, not in the files."""
+
+_ARCHITECTURE = (
+    "activation_function", "class_weight", "common_stride", "decoder_layers", "dice_weight", "dim_feedforward", "dropout",
+    "encoder_feedforward_dim", "encoder_layers", "enforce_input_projection", "feature_size", "feature_strides",
+    "hidden_dim", "ignore_value", "importance_sample_ratio", "init_std", "init_xavier_std", "mask_feature_size",
+    "mask_weight", "no_object_weight", "num_attention_heads", "num_queries", "oversample_ratio", "pre_norm",
+    "train_num_points", "use_auxiliary_loss",
+)  # fmt: skip
+_BACKBONE = (
+    "attention_probs_dropout_prob", "depths", "drop_path_rate", "embed_dim", "encoder_stride", "hidden_act",
+    "hidden_dropout_prob", "image_size", "initializer_range", "layer_norm_eps", "mlp_ratio", "num_channels", "num_heads",
+    "patch_size", "qkv_bias", "use_absolute_embeddings", "window_size",
+)  # fmt: skip
+"""Attributes that say what the model is; the others, some sixty, are of text generation and of the library's version."""
+
+
+class Released(NamedTuple):
+    """What such a checkpoint holds.
+
+    Attributes:
+        config: arguments of `Mask2FormerConfig`, plain values, with `id2label` and `backbone_config`.
+        weights: the state dict.
+    """
+
+    config: dict[str, Any]
+    weights: dict[str, Tensor]
+
+
+def read(path: Path) -> Released:
+    """Read a checkpoint of data-priors.
+
+    Raises:
+        TeacherError: no such file, damaged, or something else. UntrustedCheckpointError: it holds objects that are
+            neither tensors, plain values, nor the two configs.
+    """
+    if not path.is_file():
+        raise TeacherError(
+            f"there is no `{path}`; expected a folder that `save_pretrained` wrote, or a checkpoint of data-priors"
+        )
+    try:
+        found = load_checkpoint(path, map_location="cpu")
+    except UntrustedCheckpointError:
+        raise
+    except (EOFError, KeyError, IndexError, ValueError, AttributeError, RuntimeError, struct.error) as e:
+        raise TeacherError(f"`{path}` is not a checkpoint, or is cut off; get the file again") from e
+    keys = sorted(map(str, found)) if isinstance(found, dict) else type(found).__name__
+    if isinstance(found, dict) and "state_dict" in found:
+        raise TeacherError(
+            f"`{path}` is a checkpoint of MMEngine, which does not say what its model is; give its config, too"
+        )
+    if not isinstance(found, dict) or not {"model_state_dict", "model_config"} <= found.keys():
+        raise TeacherError(
+            f"`{path}`: found {keys}; expected the keys `model_state_dict` and `model_config` of data-priors"
+        )
+    weights = found["model_state_dict"]
+    if not isinstance(weights, dict) or not all(isinstance(v, Tensor) for v in weights.values()):
+        raise TeacherError(f"`{path}`: `model_state_dict` holds something other than tensors")
+    return Released(_config(path, found["model_config"]), dict(weights))
+
+
+def _config(path: Path, record: Any) -> dict[str, Any]:
+    main = _attributes(path, record, "Mask2FormerConfig", "model_config")
+    swin = _attributes(path, main.get("backbone_config"), "SwinConfig", "model_config.backbone_config")
+    names = main.get("id2label")
+    if not isinstance(names, dict) or sorted(names) != list(range(len(names))) or not names:
+        raise TeacherError(f"`{path}`: `id2label` is {names}; expected the classes 0 to K-1 by name")
+    stages = swin.get("_out_features") or [f"stage{i + 1}" for i in range(len(swin.get("depths", ())))]
+    backbone = {"model_type": "swin", "out_features": stages, **{k: swin[k] for k in _BACKBONE if k in swin}}
+    config = {k: main[k] for k in _ARCHITECTURE if k in main}
+    for key, value in (*config.items(), *backbone.items(), *names.items()):
+        if not _plain(value):
+            raise TeacherError(
+                f"`{path}`: `{key}` of its config is a {type(value).__name__}; expected a plain value"
+            )
+    return {**config, "id2label": {i: str(names[i]) for i in sorted(names)}, "backbone_config": backbone}
+
+
+def _attributes(path: Path, record: Any, name: str, where: str) -> dict[str, Any]:
+    if type(record).__name__ != name:
+        raise TeacherError(f"`{path}`: found a {type(record).__name__} as `{where}`; expected a {name}")
+    # The class itself is there only if the user trusts the file (`compat.TRUST_VARIABLE`).
+    return dict(getattr(record, "attributes", {}) if isinstance(record, PickledRecord) else vars(record))
+
+
+def _plain(value: Any) -> bool:
+    if isinstance(value, (list, tuple)):
+        return all(_plain(v) for v in value)
+    return value is None or isinstance(value, (bool, int, float, str))

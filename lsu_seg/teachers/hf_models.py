@@ -1,0 +1,277 @@
+"""Where an `HFSegmentor`'s model comes from: a config, a folder, or a checkpoint of data-priors. No network."""
+
+from __future__ import annotations
+
+import contextlib
+import difflib
+import importlib.util
+import json
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import fields
+from pathlib import Path
+from types import ModuleType
+from typing import Any, NamedTuple
+
+import torch
+
+from lsu_seg.encodings import void_index
+from lsu_seg.teachers import TeacherError, data_priors
+
+QUERY_MODELS = (
+    "Mask2FormerForUniversalSegmentation",
+    "MaskFormerForInstanceSegmentation",
+    "EomtForUniversalSegmentation",
+)
+"""They predict masks with a class each."""
+
+MODELS = (
+    *QUERY_MODELS,
+    "SegformerForSemanticSegmentation",
+    "UperNetForSemanticSegmentation",
+    "DPTForSemanticSegmentation",
+)
+
+CONFIG, PROCESSOR = "config.json", "preprocessor_config.json"
+
+_UNUSED = re.compile(r"\.swin\.layernorm\.(weight|bias)$|\.relative_position_index$")
+"""Weights that only one of a checkpoint and today's `transformers` has, and that no output depends on."""
+
+
+class HFModel(NamedTuple):
+    """A model and what is known of it.
+
+    Attributes:
+        net: the model of `transformers`, in float32.
+        class_names: K names, or None where the config has only `LABEL_0` and the like.
+        files: of which it was made; () for random weights.
+        queries: it predicts masks with a class each.
+        multiple: image sizes must be multiples of this.
+        data_preprocessor: config with the normalisation that it was trained with, or None for random weights.
+    """
+
+    net: Any
+    class_names: tuple[str, ...] | None
+    files: tuple[Path, ...]
+    queries: bool
+    multiple: int
+    data_preprocessor: dict[str, Any] | None
+
+
+def build(hf: dict[str, Any], num_classes: int | None) -> HFModel:
+    """Make the model that `HFSegmentor`'s argument `hf` describes.
+
+    Raises:
+        TeacherError: see `HFSegmentor`.
+    """
+    if importlib.util.find_spec("transformers") is None:
+        raise TeacherError(
+            "Hugging Face models need `transformers`, which is not installed: pip install 'lsu-toolkit[hf]'"
+        )
+    import transformers
+
+    unknown = sorted(set(hf) - {"model", "config", "pretrained"})
+    if unknown or ("pretrained" in hf) == ("config" in hf):
+        raise TeacherError(
+            f"`hf` has the keys {sorted(hf)}; expected `pretrained`, or `model` and `config` for random weights"
+        )
+    if "config" in hf:
+        return _random(transformers, hf.get("model"), dict(hf["config"] or {}), num_classes)
+    path = Path(hf["pretrained"]).expanduser()
+    made = (
+        _folder(transformers, path, num_classes)
+        if path.is_dir()
+        else _released(transformers, path, num_classes)
+    )
+    wanted = hf.get("model")
+    if wanted and wanted != type(made.net).__name__:
+        raise TeacherError(f"{path} holds a {type(made.net).__name__}, and the config says {wanted}")
+    return made
+
+
+# --- the three sources -----------------------------------------------------------------------------------------------
+
+
+def _random(transformers: ModuleType, name: Any, given: dict[str, Any], num_classes: int | None) -> HFModel:
+    if name not in MODELS:
+        raise TeacherError(
+            f"there is no model `{name}`{_meant(str(name), MODELS)}; there are {', '.join(MODELS)}"
+        )
+    if num_classes is None:
+        raise TeacherError(f"`num_classes` of the {name} is missing")
+    cls = getattr(transformers, name)
+    net = _construct(cls, _config(cls.config_class, {**given, "num_labels": num_classes}))
+    return _described(net, (), None)
+
+
+def _folder(transformers: ModuleType, path: Path, num_classes: int | None) -> HFModel:
+    name = model_name(path)
+    cls = getattr(transformers, name)
+    with _quiet(transformers), _explained(path):
+        config = cls.config_class.from_pretrained(str(path), local_files_only=True)
+        new_head = num_classes is not None and num_classes != config.num_labels
+        if new_head:
+            config.num_labels = num_classes
+        net, info = cls.from_pretrained(
+            str(path), config=config, local_files_only=True, dtype=torch.float32,
+            ignore_mismatched_sizes=new_head, output_loading_info=True,
+        )  # fmt: skip
+    _check_complete(path, info)
+    weights = sorted(p for p in path.iterdir() if p.suffix in (".safetensors", ".bin"))
+    return _described(net, (path / CONFIG, *weights), lambda made: _folder_preprocessor(path, made))
+
+
+def _released(transformers: ModuleType, path: Path, num_classes: int | None) -> HFModel:
+    released = data_priors.read(path)
+    cls = transformers.Mask2FormerForUniversalSegmentation
+    with _explained(path):
+        config = _config(cls.config_class, released.config)
+    if num_classes not in (None, config.num_labels):
+        raise TeacherError(f"{path} has {config.num_labels} classes, and the config says {num_classes}")
+    with _quiet(transformers), _explained(path):
+        # Not `load_state_dict`: what weights are called has changed since, and only this knows how.
+        net, info = cls.from_pretrained(
+            None, config=config, state_dict=released.weights, dtype=torch.float32, output_loading_info=True
+        )
+    _check_complete(path, info)
+    return _described(net, (path,), lambda made: _preprocessor(data_priors.MEAN, data_priors.STD, made))
+
+
+def model_name(folder: Path) -> str:
+    """The class of the model in a folder that `save_pretrained` wrote.
+
+    Raises:
+        TeacherError: no such folder, or none of our models.
+    """
+    try:
+        config = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
+        names = config.get("architectures") or [None]
+    except FileNotFoundError:
+        raise TeacherError(
+            f"{folder}: found no {CONFIG}; expected a folder that `model.save_pretrained` wrote (models are not downloaded)"
+        ) from None
+    except (ValueError, AttributeError, OSError) as e:
+        raise TeacherError(f"{folder / CONFIG}: cannot be read as the config of a model: {e}") from None
+    if names[0] not in MODELS:
+        raise TeacherError(
+            f"{folder / CONFIG}: found a model `{names[0]}`; expected one of {', '.join(MODELS)}"
+        )
+    return str(names[0])
+
+
+# --- configs ---------------------------------------------------------------------------------------------------------
+
+
+def _config(cls: Any, given: dict[str, Any]) -> Any:
+    """A config of `transformers`, which by itself would keep a misspelt key without a word."""
+    known = {f.name for f in fields(cls)} | set(cls.attribute_map) | {"num_labels", "id2label"}
+    for key in given:
+        if key not in known:
+            raise TeacherError(f"a {cls.__name__} has no `{key}`{_meant(key, known)}")
+    try:
+        return cls(**given)
+    except Exception as e:  # its validators raise what they like
+        raise TeacherError(f"a {cls.__name__} cannot be made of {given}: {_short(e)}") from e
+
+
+def _construct(cls: Any, config: Any) -> Any:
+    try:
+        return cls(config)
+    except Exception as e:
+        raise TeacherError(f"a {cls.__name__} cannot be made of its config: {_short(e)}") from e
+
+
+def _described(net: Any, files: tuple[Path, ...], preprocessor: Any) -> HFModel:
+    names = [str(net.config.id2label[i]) for i in range(net.config.num_labels)]
+    generic = all(re.fullmatch(r"LABEL_\d+", name) for name in names)
+    queries = type(net).__name__ in QUERY_MODELS
+    made = HFModel(net, None if generic else tuple(names), files, queries, _multiple(net), None)
+    return made._replace(data_preprocessor=preprocessor(made)) if preprocessor else made
+
+
+def _multiple(net: Any) -> int:
+    """Of the patches of plain vision transformers; of the stride of the others' last stage."""
+    backbone = getattr(net.config, "backbone_config", None) or net.config
+    patch = getattr(backbone, "patch_size", None) or getattr(net.config, "patch_size", None)
+    plain = type(net).__name__.startswith(("Eomt", "DPT")) or (isinstance(patch, int) and patch > 4)
+    return int(patch) if plain and isinstance(patch, int) else 32
+
+
+def _check_complete(path: Path, info: dict[str, Any]) -> None:
+    """Refuse weights that the model lacks, or that it has no place for, but for those that no output depends on."""
+    for what, keys in (("lacks", info["missing_keys"]), ("has no place for", info["unexpected_keys"])):
+        odd = sorted(k for k in keys if not _UNUSED.search(k))
+        # A new head's weights are `mismatched_keys`, which are wanted.
+        if odd:
+            raise TeacherError(
+                f"{path}: the weights do not fit the config: the {'file' if what == 'lacks' else 'model'} {what}"
+                f" {len(odd)} of them, e.g. `{odd[0]}`; get the files again"
+            )
+
+
+# --- normalisation ---------------------------------------------------------------------------------------------------
+
+
+def _folder_preprocessor(path: Path, made: HFModel) -> dict[str, Any] | None:
+    """What `preprocessor_config.json` says; None where there is none: then the config must have one."""
+    try:
+        said = json.loads((path / PROCESSOR).read_text(encoding="utf-8"))
+        factor = float(said.get("rescale_factor", 1 / 255)) if said.get("do_rescale", True) else 1.0
+        if not said.get("do_normalize", True):
+            return _preprocessor([0.0] * 3, [1 / factor] * 3, made)
+        mean, std = said["image_mean"], said["image_std"]
+        return _preprocessor([m / factor for m in mean], [s / factor for s in std], made)
+    except FileNotFoundError:
+        return None
+    except (ValueError, KeyError, TypeError, AttributeError, ZeroDivisionError) as e:
+        raise TeacherError(
+            f"{path / PROCESSOR}: does not say how images are normalised ({type(e).__name__}: {e});"
+            " save the model's image processor there again"
+        ) from None
+
+
+def _preprocessor(mean: Sequence[float], std: Sequence[float], made: HFModel) -> dict[str, Any]:
+    """Pads for training alone: `predict` would take the padding off again."""
+    return dict(
+        type="SegDataPreProcessor", mean=list(mean), std=list(std), bgr_to_rgb=True, pad_val=0,
+        seg_pad_val=void_index(made.net.config.num_labels), size_divisor=made.multiple,
+    )  # fmt: skip
+
+
+# --- transformers' manners -------------------------------------------------------------------------------------------
+
+
+@contextlib.contextmanager
+def _quiet(transformers: ModuleType) -> Iterator[None]:
+    """Without its progress bar and its report, which say what `_check_complete` looks at."""
+    logs = transformers.utils.logging
+    bar, level = logs.is_progress_bar_enabled(), logs.get_verbosity()
+    logs.disable_progress_bar()
+    logs.set_verbosity(logs.CRITICAL)
+    try:
+        yield
+    finally:
+        logs.set_verbosity(level)
+        if bar:
+            logs.enable_progress_bar()
+
+
+@contextlib.contextmanager
+def _explained(path: Path) -> Iterator[None]:
+    """Whatever `transformers` makes of a damaged or foreign file, said with its path."""
+    try:
+        yield
+    except TeacherError:
+        raise
+    except Exception as e:
+        raise TeacherError(f"{path}: the model cannot be loaded: {_short(e)}; get the files again") from e
+
+
+def _short(error: Exception) -> str:
+    lines = str(error).strip().splitlines() or [""]
+    return f"{type(error).__name__}: {lines[0]}"
+
+
+def _meant(name: str, known: Any) -> str:
+    close = difflib.get_close_matches(name, [str(k) for k in known], 1)
+    return f"; did you mean `{close[0]}`?" if close else ""

@@ -1,0 +1,315 @@
+"""Hugging Face segmentation models behind MMSegmentation's segmentor interface."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from mmengine.structures import PixelData
+from mmseg.models.segmentors import BaseSegmentor
+from mmseg.structures import SegDataSample
+from torch import Tensor, nn
+from torch.nn.functional import interpolate
+
+from lsu_seg.decode import QueryView, View
+from lsu_seg.encodings import void_index
+from lsu_seg.registry import MODELS, register
+from lsu_seg.teachers import TeacherError
+from lsu_seg.teachers.hf_models import HFModel, build
+
+_AT_ONCE = 8
+"""Masks that `predict` brings to the image's size at the same time: with all of them, Q x H x W would have to be."""
+
+
+@register(MODELS)
+class HFSegmentor(BaseSegmentor):
+    """A model of `transformers` as an MMSegmentation segmentor: to train, to validate, and as a teacher.
+
+    The classes that it takes are in `hf_models.MODELS`. Those that predict masks with a class each (Mask2Former,
+    MaskFormer, EoMT) hand over their masks as they are, at their own resolution, and with the mass of no object: nothing
+    is brought to 384 x 384, as Hugging Face's post-processing does.
+
+    Args:
+        hf: where the model comes from, one of
+
+            - `dict(model='SegformerForSemanticSegmentation', config=dict(depths=…))`: random weights; `config` is what
+              the class's config takes,
+            - `dict(pretrained='folder')`: a folder that `save_pretrained` wrote,
+            - `dict(pretrained='23_best.pth')`: a checkpoint that data-priors wrote (`data_priors.py`).
+
+            Nothing is ever downloaded.
+        num_classes: K. Needed for random weights. A pretrained model has its own; another number gives it a new head
+            with random weights, to be trained.
+        loss_decode: the loss of models with per-pixel logits; by default cross-entropy. Models with masks have the loss
+            that `transformers` gives them.
+        data_preprocessor: MMSegmentation's `SegDataPreProcessor`, as for any model. A pretrained model brings its own
+            normalisation (the folder's `preprocessor_config.json`), which is used where this is None.
+        test_cfg: None or `dict(mode='whole')`: windows are `PseudoLabelLoop`'s.
+        pretrained, train_cfg: only for `mmseg.apis.init_model`, which sets them to None.
+
+    Images whose sizes are not multiples of `multiple` are scaled to the nearest that are, and what the model says about
+    them is scaled back; views of `PseudoLabelLoop` have such sizes for all models but those with patches of 14.
+
+    Raises:
+        TeacherError: `transformers` is missing; no such model, config key, or folder; a config that cannot be built;
+            weights that do not fit.
+    """
+
+    def __init__(
+        self,
+        hf: dict[str, Any],
+        num_classes: int | None = None,
+        loss_decode: dict[str, Any] | None = None,
+        data_preprocessor: dict[str, Any] | None = None,
+        init_cfg: dict[str, Any] | None = None,
+        test_cfg: dict[str, Any] | None = None,
+        pretrained: None = None,
+        train_cfg: dict[str, Any] | None = None,
+    ) -> None:
+        if pretrained is not None:
+            raise TeacherError(f"write `hf=dict(pretrained={pretrained!r})`, not `pretrained={pretrained!r}`")
+        if test_cfg and test_cfg.get("mode", "whole") != "whole":
+            raise TeacherError(
+                f"test_cfg is {dict(test_cfg)}; an HFSegmentor sees whole images (windows: `PseudoLabelLoop`)"
+            )
+        made: HFModel = build(dict(hf), num_classes)
+        if data_preprocessor is None and made.data_preprocessor is None:
+            raise TeacherError(
+                f"how images are normalised is not said: {hf} has no preprocessor_config.json; save the model's image"
+                " processor there, or write `data_preprocessor=dict(type='SegDataPreProcessor', mean=…, std=…)`"
+            )
+        super().__init__(data_preprocessor=data_preprocessor or made.data_preprocessor, init_cfg=init_cfg)
+        self.net: nn.Module = made.net
+        self.num_classes = self.out_channels = made.net.config.num_labels
+        self.class_names = made.class_names
+        self.weight_files = made.files
+        self.queries, self.multiple = made.queries, made.multiple
+        self.align_corners = False
+        self.void = void_index(self.num_classes)
+        self.loss_decode = None if self.queries else MODELS.build(loss_decode or dict(
+            type="CrossEntropyLoss", avg_non_ignore=True
+        ))  # fmt: skip
+        self.takes_sets = loss_decode is not None
+        if self.queries and loss_decode is not None:
+            raise TeacherError(
+                f"`loss_decode` has no effect on a {type(self.net).__name__}, which has a loss of its own; leave it out"
+            )
+        self._grid = (0, 0)
+        self._auxiliary: list[Tensor] = []
+        self._prepare_net()
+
+    # --- the model's forward ---------------------------------------------------------------------------------------
+
+    def _prepare_net(self) -> None:
+        """Let models that know one size only, or square images only, take any."""
+        name = type(self.net).__name__
+        if name.startswith("Eomt"):
+            self.net.embeddings.position_embeddings.register_forward_hook(self._positions)
+        if name.startswith("DPT"):
+            self.net.neck.register_forward_pre_hook(self._patches, with_kwargs=True)
+        if getattr(self.net, "auxiliary_head", None) is not None:
+            self.net.auxiliary_head.register_forward_hook(self._keep_auxiliary)
+
+    def _keep_auxiliary(self, module: nn.Module, inputs: Any, logits: Tensor) -> None:
+        """Logits that `transformers` computes and does not hand over."""
+        self._auxiliary.append(logits)
+
+    def _positions(self, module: nn.Embedding, inputs: Any, embedded: Tensor) -> Tensor:
+        """EoMT's table of positions `[1, h * w, C]`, interpolated to the patches of this image."""
+        side = math.isqrt(embedded.shape[1])
+        if self._grid == (side, side):
+            return embedded
+        table = embedded.reshape(1, side, side, -1).permute(0, 3, 1, 2)
+        table = interpolate(table, self._grid, mode="bicubic", align_corners=False)
+        return table.flatten(2).transpose(1, 2)
+
+    def _patches(self, module: nn.Module, args: Any, kwargs: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
+        """DPT's neck takes every image for a square one unless it is told otherwise."""
+        return args, {**kwargs, "patch_height": self._grid[0], "patch_width": self._grid[1]}
+
+    def _run(self, inputs: Tensor, **labels: Any) -> Any:
+        """The model's output for images `[N, 3, H, W]` of any size."""
+        fitting = tuple(max(1, round(s / self.multiple)) * self.multiple for s in inputs.shape[2:])
+        if tuple(inputs.shape[2:]) != fitting:
+            inputs = interpolate(inputs, fitting, mode="bilinear", align_corners=False)
+        self._grid = (fitting[0] // self.multiple, fitting[1] // self.multiple)
+        self._auxiliary.clear()
+        if hasattr(self.net, "grid_size"):
+            self.net.grid_size = self._grid
+        try:
+            return self.net(pixel_values=inputs, **labels)
+        except ValueError as e:  # what models raise that know one size only, or train on no single image
+            found = f"{len(inputs)} image(s) of {fitting[1]}x{fitting[0]}"
+            raise TeacherError(
+                f"a {type(self.net).__name__} of this config does not take {found}: {e}"
+            ) from e
+
+    def evidence_of(self, batch: Tensor) -> list[View | QueryView]:
+        """What the model says about each image.
+
+        Args:
+            batch: normalised images, float `[N, 3, H, W]`.
+
+        Returns:
+            for each a `QueryView`, if the model predicts masks, else a `View`, float32, at the model's own resolution.
+        """
+        out = self._run(batch)
+        if not self.queries:
+            return [View(logits) for logits in out.logits.float()]
+        pairs = zip(out.class_queries_logits.float(), out.masks_queries_logits.float(), strict=True)
+        return [QueryView(classes, masks) for classes, masks in pairs]
+
+    # --- MMSegmentation's interface ----------------------------------------------------------------------------------
+
+    def _forward(self, inputs: Tensor, data_samples: Any = None) -> Tensor:
+        """`mode='tensor'`: logits `[N, K, h, w]` at the model's resolution; of masks, log p without no-object's."""
+        return torch.stack([_logits(view) for view in self.evidence_of(inputs)])
+
+    def extract_feat(self, inputs: Tensor) -> Any:
+        return self._run(inputs, output_hidden_states=True).hidden_states
+
+    def encode_decode(self, inputs: Tensor, batch_img_metas: Any = None) -> Tensor:
+        """Logits `[N, K, H, W]` at the size of the inputs."""
+        size = tuple(inputs.shape[2:])
+        return torch.stack(
+            [_logits(view, lambda maps: _resize(maps, size)) for view in self.evidence_of(inputs)]
+        )
+
+    def predict(self, inputs: Tensor, data_samples: Any = None) -> list[SegDataSample]:
+        """Adds `pred_sem_seg` `[1, H, W]` and `seg_logits` `[K, H, W]`, at the original size, to the samples.
+
+        Padding is taken off before the model sees an image, so that the labels are those that `lsu_seg.decode` finds in
+        `evidence_of` the whole image without constraints.
+        """
+        samples = data_samples or [SegDataSample() for _ in inputs]
+        size = tuple(inputs.shape[2:])
+        shown = [_shown(sample.metainfo, size) for sample in samples]
+        if all(part == shown[0] for part in shown):
+            views = self.evidence_of(inputs[(..., *shown[0])])
+        else:
+            views = [
+                self.evidence_of(one[None][(..., *part)])[0] for one, part in zip(inputs, shown, strict=True)
+            ]
+        for view, sample, part in zip(views, samples, shown, strict=True):
+            logits = _logits(view, _placement(sample.metainfo, [p.stop - p.start for p in part]))
+            sample.set_data(
+                {
+                    "seg_logits": PixelData(data=logits),
+                    "pred_sem_seg": PixelData(data=logits.argmax(0, keepdim=True)),
+                }
+            )
+        return list(samples)
+
+    def loss(self, inputs: Tensor, data_samples: Any) -> dict[str, Tensor]:
+        """The losses of a batch; `gt_sem_seg` holds channels, and void."""
+        target = torch.stack([sample.gt_sem_seg.data.squeeze(0) for sample in data_samples]).long()
+        if self.queries:
+            return self._query_loss(inputs, target)
+        if not self.takes_sets:
+            target = hard(target, self.num_classes, self.void)
+        out = self._run(inputs)
+        losses = {"loss_ce": self._pixel_loss(out.logits, target)}
+        weight = getattr(self.net.config, "auxiliary_loss_weight", 0.4)
+        for logits in self._auxiliary:
+            losses["loss_aux"] = weight * self._pixel_loss(logits, target)
+        return losses
+
+    def _pixel_loss(self, logits: Tensor, target: Tensor) -> Tensor:
+        assert self.loss_decode is not None
+        loss: Tensor = self.loss_decode(
+            _resize(logits, tuple(target.shape[1:])), target, ignore_index=self.void
+        )
+        return loss
+
+    def _query_loss(self, inputs: Tensor, target: Tensor) -> dict[str, Tensor]:
+        masks, classes = mask_targets(target, self.num_classes, self.void)
+        known = [i for i, c in enumerate(classes) if len(c)]
+        if not known:  # no pixel says anything; a zero that keeps every parameter in the graph, for DDP
+            out = self._run(inputs)
+            return {"loss_masks": 0 * (out.class_queries_logits.sum() + out.masks_queries_logits.sum())}
+        if len(known) < len(inputs):
+            inputs, masks, classes = inputs[known], [masks[i] for i in known], [classes[i] for i in known]
+        out = self._run(inputs, mask_labels=masks, class_labels=classes)
+        return {"loss_masks": out.loss.sum()}
+
+
+# --- targets ---------------------------------------------------------------------------------------------------------
+
+
+def hard(target: Tensor, num_classes: int, void: int) -> Tensor:
+    """Targets without sets: numbers above the void index (`lsu_seg.targets`) are ignored.
+
+    >>> hard(torch.tensor([0, 2, 255, 257]), 3, 255).tolist()
+    [0, 2, 255, 255]
+    """
+    return torch.where((target >= 0) & (target < num_classes), target, void)
+
+
+def mask_targets(target: Tensor, num_classes: int, void: int) -> tuple[list[Tensor], list[Tensor]]:
+    """What models with masks are trained on: one mask for each class in an image. Void and sets are in none.
+
+    Args:
+        target: int `[N, H, W]`, channels and void.
+
+    Returns:
+        for each image masks, float `[M, H, W]`, and their classes, int64 `[M]`; M is 0 where all is void.
+
+    >>> masks, classes = mask_targets(torch.tensor([[[0, 2, 255]]]), 3, 255)
+    >>> masks[0].tolist(), classes[0].tolist()
+    ([[[1.0, 0.0, 0.0]], [[0.0, 1.0, 0.0]]], [0, 2])
+    """
+    masks, classes = [], []
+    for one in hard(target, num_classes, void):
+        there = one.unique()
+        there = there[there != void]
+        classes.append(there)
+        masks.append((one[None] == there[:, None, None]).float())
+    return masks, classes
+
+
+# --- evidence → logits at a size -------------------------------------------------------------------------------------
+
+
+def _resize(maps: Tensor, size: Sequence[int]) -> Tensor:
+    """`[C, h, w]` or `[N, C, h, w]`, bilinear, as the decoders do."""
+    if tuple(maps.shape[-2:]) == tuple(size):
+        return maps
+    batch = maps if maps.ndim == 4 else maps[None]
+    resized = interpolate(batch, tuple(size), mode="bilinear", align_corners=False)
+    return resized if maps.ndim == 4 else resized[0]
+
+
+def _shown(meta: dict[str, Any], size: tuple[int, int]) -> tuple[slice, slice]:
+    """Rows and columns of a padded input of this size that the image fills."""
+    left, right, top, bottom = meta.get("img_padding_size", meta.get("padding_size", (0, 0, 0, 0)))
+    return slice(top, size[0] - bottom), slice(left, size[1] - right)
+
+
+def _placement(meta: dict[str, Any], size: Sequence[int]) -> Callable[[Tensor], Tensor]:
+    """How maps of an image come to lie on the original, which has this size where the meta data know no other."""
+    flipped = {"horizontal": -1, "vertical": -2}[meta["flip_direction"]] if meta.get("flip") else None
+
+    def place(maps: Tensor) -> Tensor:
+        return _resize(
+            maps if flipped is None else maps.flip(flipped), tuple(meta.get("ori_shape", size))[:2]
+        )
+
+    return place
+
+
+def _logits(view: View | QueryView, place: Callable[[Tensor], Tensor] = lambda maps: maps) -> Tensor:
+    """`[K, H, W]`: logits as they are; of masks the logarithm of the classes' shares of the evidence."""
+    if isinstance(view, View):
+        return place(view.logits)
+    classes = view.classes.softmax(1)
+    evidence: Tensor | None = None
+    for first in range(0, len(classes), _AT_ONCE):
+        masks = place(view.masks[first : first + _AT_ONCE]).sigmoid()
+        part = torch.einsum("qc,qhw->chw", classes[first : first + _AT_ONCE], masks)
+        evidence = part if evidence is None else evidence.add_(part)
+    assert evidence is not None
+    tiny = torch.finfo(evidence.dtype).tiny
+    evidence = evidence / evidence.sum(0).clamp_min(tiny)
+    return evidence[:-1].clamp_min(tiny).log()
