@@ -1,7 +1,7 @@
 """Imports everything of ours that registers with mmengine. Imported at the first look-up in a registry."""
 
 from lsu_seg import datasets, hooks, metrics, samplers, transforms
-from lsu_seg.pseudo import loop
+from lsu_seg.pseudo import loop, shards
 from lsu_seg.teachers import huggingface
 
-__all__ = ["datasets", "hooks", "huggingface", "loop", "metrics", "samplers", "transforms"]
+__all__ = ["datasets", "hooks", "huggingface", "loop", "metrics", "samplers", "shards", "transforms"]

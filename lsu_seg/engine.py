@@ -14,11 +14,13 @@ from typing import Any
 
 import torch
 from mmengine.config import Config
+from mmengine.device import get_device
 from mmengine.logging import MMLogger
 from mmengine.model import MMDistributedDataParallel, is_model_wrapper
 from mmengine.runner import Runner
 
 from lsu_seg.compat import UntrustedCheckpointError
+from lsu_seg.pseudo.errors import check_output
 from lsu_seg.teachers import TeacherError
 
 with contextlib.redirect_stdout(io.StringIO()):  # the forks print a line about an optional package
@@ -75,9 +77,14 @@ def _rebase(value: Any, old: str, new: str) -> Any:
 
 
 class RankedRunner(Runner):
-    """A Runner that also works with several ranks on CPUs, which mmengine's own wrapping of the model does not."""
+    """A Runner that also works with several ranks on CPUs, which mmengine's own wrapping of the model does not.
+
+    A model that is not trained is not wrapped: its ranks need not talk to each other.
+    """
 
     def wrap_model(self, model_wrapper_cfg: Any, model: Any) -> Any:
+        if self._train_loop is None:
+            return model.to(get_device())
         plain = model_wrapper_cfg is None and not is_model_wrapper(model)
         if self.distributed and plain and not torch.cuda.is_available():
             return MMDistributedDataParallel(module=model, broadcast_buffers=False)
@@ -156,6 +163,10 @@ def pseudo_label(cfg: Config, checkpoint: str | Path | None, quiet: bool = False
         )
     cfg = copy.deepcopy(cfg)
     cfg.test_evaluator = []
+    for folder in (cfg.test_cfg.get("out_dir"), cfg.test_cfg.get("raw_dir")):
+        data_root = cfg.test_dataloader.dataset.get("data_root")
+        if folder:  # before the model is built
+            check_output(folder, [data_root] if data_root else [])
     runner = _with_checkpoint(cfg, checkpoint, quiet)
     return runner.test()
 

@@ -6,7 +6,7 @@ from lsu_seg.decode.views import DecodeError
 from lsu_seg.encodings import LabelFileError
 from lsu_seg.engine import ConfigError
 from lsu_seg.layout import DatasetError
-from lsu_seg.pseudo.output import OutputError
+from lsu_seg.pseudo.errors import OutputError
 from lsu_seg.relabel import RelabelError
 from lsu_seg.teachers import TeacherError
 

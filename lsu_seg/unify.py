@@ -37,6 +37,7 @@ from lsu_seg.layout import DatasetError
 from lsu_seg.metrics import confusion, iou_summary
 from lsu_seg.progress import track
 from lsu_seg.pseudo.output import file_sha256
+from lsu_seg.pseudo.records import finished
 
 KINDS = ("raw", "constrained")
 
@@ -194,7 +195,7 @@ def unify(cfg: Config, work: Path, seed: int = 0, say: Callable[[str], None] = p
             f"pseudo-{name}",
             label_keys[-1],
             lambda c=one: _label(c, checkpoint),
-            lambda _, n=extra[name][-1], f=folders: all(sum(1 for _ in x.rglob("*.png")) == n for x in f),
+            lambda _, n=extra[name][-1], f=folders: all(len(finished(x)) == n for x in f),
             folders,
             resumes=True,
         )

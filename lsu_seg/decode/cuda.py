@@ -14,11 +14,12 @@ import numpy as np
 import torch
 import triton
 import triton.language as tl
+from numpy.typing import NDArray
 from torch import Tensor
 
 from lsu_seg.decode import reference
 from lsu_seg.decode.checks import check_allowed, check_finite, check_part, check_rows, check_shapes
-from lsu_seg.decode.views import Decoded, QueryView, View, bilinear
+from lsu_seg.decode.views import Decoded, Part, QueryView, View, bilinear
 from lsu_seg.encodings import void_index
 
 _TINY = tl.constexpr(1e-30)
@@ -67,8 +68,14 @@ def decode(
         [[_pointer(m), len(m), m.shape[1], m.shape[2], _pointer(p), _pointer(w)]
          for m, p, w in zip(maps, held, masses, strict=True)], device=device
     )  # fmt: skip
-    y0, y1, ya = _row_steps(views, maps, height, device, image_name)
-    x0, x1, xa = _steps([(m.shape[2], v.flip) for m, v in zip(maps, views, strict=True)], width, device)
+    y0, y1, ya = _upload(
+        [
+            _lines(i, v, m.shape[1], height, image_name)
+            for i, (v, m) in enumerate(zip(views, maps, strict=True))
+        ],
+        device,
+    )
+    x0, x1, xa = _upload([_columns(v, m.shape[2], width) for v, m in zip(views, maps, strict=True)], device)
 
     # The last set is of pixels without annotation, whose row is -1: void alone.
     sets = torch.cat([allowed.to(device), torch.arange(num_classes + 1, device=device)[None] == num_classes])
@@ -128,43 +135,35 @@ def _check_finite(views: Sequence[View | QueryView], maps: Sequence[Tensor], ima
             check_finite(i, view, image_name)
 
 
-def _steps(lines: Sequence[tuple[int, bool]], size: int, device: Any) -> tuple[Tensor, Tensor, Tensor]:
-    """Between which samples each of `size` pixels lies: bilinear, `align_corners=False`. Per view.
-
-    Args:
-        lines: the number of samples, and whether they are mirrored.
-
-    Returns:
-        first and second sample int32 `[V, size]`, and the weight of the second float32 `[V, size]`. Computed in float64:
-        in float32 a pixel's place in a large image would be off by more than logits are.
-    """
-    firsts, seconds, weights = [], [], []
-    for n, mirrored in lines:
-        place = ((np.arange(size) + 0.5) * (n / size) - 0.5).clip(0)
-        first = np.minimum(place.astype(np.int32), n - 1)
-        second = np.minimum(first + 1, n - 1)
-        weights.append((place - first).astype(np.float32))
-        firsts.append(n - 1 - first if mirrored else first)
-        seconds.append(n - 1 - second if mirrored else second)
-    return tuple(torch.from_numpy(np.stack(a)).to(device) for a in (firsts, seconds, weights))  # type: ignore[return-value]
+_Steps = tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]
+"""First and second sample of each pixel, and the weight of the second. In float64: in float32 a pixel's place in a
+large image would be off by more than logits are."""
 
 
-def _row_steps(
-    views: Sequence[View | QueryView], maps: Sequence[Tensor], height: int, device: Any, image_name: str
-) -> tuple[Tensor, Tensor, Tensor]:
-    """`_steps` from top to bottom; of a part of a view, as in the whole."""
-    found = []
-    for i, (view, m) in enumerate(zip(views, maps, strict=True)):
-        rows = m.shape[1]
-        first, second, weight = (a[0] for a in _steps([(rows, False)], height, "cpu"))
-        if (part := view.part) is not None:
-            upper, share = bilinear(part.full_height, part.label_height)
-            check_part(i, part, upper, rows, height, image_name)
-            here = slice(part.label_top, part.label_top + height)
-            first = torch.from_numpy(upper[here] - part.top).int()
-            second, weight = (first + 1).clamp(max=rows - 1), torch.from_numpy(share[here]).float()
-        found.append((first, second, weight))
-    return tuple(torch.stack(a).to(device) for a in zip(*found, strict=True))  # type: ignore[return-value]
+def _lines(i: int, view: View | QueryView, h: int, height: int, image_name: str) -> _Steps:
+    """Of each label row, in the `h` rows that are there of a view."""
+    part = view.part or Part(0, h, 0, height)
+    first, weight = bilinear(part.full_height, part.label_height)
+    check_part(i, part, first, h, height, image_name)
+    here = slice(part.label_top, part.label_top + height)
+    upper = first[here] - part.top
+    return upper, np.minimum(upper + 1, h - 1), weight[here]
+
+
+def _columns(view: View | QueryView, w: int, width: int) -> _Steps:
+    first, weight = bilinear(w, width)
+    second = np.minimum(first + 1, w - 1)
+    return (w - 1 - first, w - 1 - second, weight) if view.flip else (first, second, weight)
+
+
+def _upload(steps: Sequence[_Steps], device: Any) -> tuple[Tensor, Tensor, Tensor]:
+    """int32, int32 and float32 `[V, size]`."""
+    first, second, weight = (np.stack(a) for a in zip(*steps, strict=True))
+    return (
+        torch.from_numpy(first.astype(np.int32)).to(device),
+        torch.from_numpy(second.astype(np.int32)).to(device),
+        torch.from_numpy(weight.astype(np.float32)).to(device),
+    )
 
 
 def _sampled(view: View | QueryView, *steps: Tensor) -> View | QueryView:

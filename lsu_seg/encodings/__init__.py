@@ -15,7 +15,7 @@ from lsu_seg.encodings.raw import MAX_PIXELS, parse_encoding, read_raw
 from lsu_seg.encodings.reader import Inspection, LabelReader, LabelRows, segments_path
 from lsu_seg.encodings.rle import load_sheets
 from lsu_seg.encodings.rows import RowTable, UnknownValue, hint, nearest_colour, show_value, unknown_values
-from lsu_seg.encodings.write import VOID16, void_index, write_atomic, write_labels
+from lsu_seg.encodings.write import VOID16, encode_labels, void_index, write_atomic, write_labels
 
 __all__ = [
     "MAX_PIXELS",
@@ -28,6 +28,7 @@ __all__ = [
     "RowTable",
     "UnknownValue",
     "container",
+    "encode_labels",
     "hint",
     "list_members",
     "load_sheets",

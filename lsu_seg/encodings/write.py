@@ -17,6 +17,10 @@ VOID16 = 65535
 """The void index of 16-bit label files, where there are too many classes for 8 bits."""
 
 
+_LEVEL = 3
+"""Of zlib: some 40 % larger label files than at its default, 6, in less than half the time."""
+
+
 def void_index(num_classes: int) -> int:
     """The void value in label files with this many classes: 255, or 65535 where 255 may be a class.
 
@@ -29,15 +33,28 @@ def void_index(num_classes: int) -> int:
 
 
 def write_labels(path: str | os.PathLike[str], labels: NDArray[Any], palette: NDArray[np.uint8]) -> None:
-    """Write source-taxonomy labels: an 8-bit palette PNG, or 16-bit grey where K classes do not fit.
+    """Write source-taxonomy labels, as `encode_labels` makes them.
 
     Args:
         path: the final name; the folder must exist. Never holds half a file (see `write_atomic`).
+        labels, palette: see `encode_labels`.
+
+    Raises:
+        ValueError: a label that is neither a channel nor void. OSError: the disk's word.
+    """
+    write_atomic(path, encode_labels(path, labels, palette))
+
+
+def encode_labels(path: str | os.PathLike[str], labels: NDArray[Any], palette: NDArray[np.uint8]) -> bytes:
+    """The PNG of source-taxonomy labels: 8 bits with a palette, or 16-bit grey where K classes do not fit.
+
+    Args:
+        path: for error messages.
         labels: integer `[H, W]`, channels 0..K-1 or `void_index(K)`.
         palette: uint8 `[K, 3]` RGB; void is black.
 
     Raises:
-        ValueError: a label that is neither a channel nor void. OSError: the disk's word.
+        ValueError: a label that is neither a channel nor void.
     """
     num_classes = len(palette)
     void = void_index(num_classes)
@@ -57,8 +74,8 @@ def write_labels(path: str | os.PathLike[str], labels: NDArray[Any], palette: ND
     else:
         image = Image.fromarray(labels.astype(np.uint16))
     buffer = io.BytesIO()
-    image.save(buffer, "PNG")
-    write_atomic(path, buffer.getvalue())
+    image.save(buffer, "PNG", compress_level=_LEVEL)
+    return buffer.getvalue()
 
 
 def write_atomic(path: str | os.PathLike[str], data: bytes) -> None:

@@ -2,24 +2,30 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Sequence
+import copy
+import os
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, closing
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 import torch
-from mmengine.dist import get_dist_info
+from mmengine.dist import broadcast_object_list, get_dist_info, is_distributed
+from mmengine.logging import print_log
 from mmengine.runner import BaseLoop
 
 from lsu_onto import Constraint, __version__
 from lsu_seg.datasets import TaxDataset
-from lsu_seg.decode import Decoder, View, decoder
+from lsu_seg.decode import Decoder, QueryView, View, decoder
+from lsu_seg.decode.soft import top_k
 from lsu_seg.progress import progress
-from lsu_seg.pseudo.output import OutputError, OutputFolder, file_sha256
+from lsu_seg.pseudo.errors import OutputError, check_output
+from lsu_seg.pseudo.image import LabelledImage
+from lsu_seg.pseudo.output import OutputFolder, file_sha256
+from lsu_seg.pseudo.pipeline import Behind, ahead
+from lsu_seg.pseudo.statistics import Statistics
 from lsu_seg.registry import LOOPS, register
-from lsu_seg.teachers import SegmentorTeacher
+from lsu_seg.teachers import Band, SegmentorTeacher, Views
 
 
 @register(LOOPS)
@@ -28,12 +34,16 @@ class PseudoLabelLoop(BaseLoop):
 
     For every image: the teacher's views, decoded by DESIGN's rule at the label's own resolution, written as
     source-taxonomy PNGs. Images whose pixels the ground truth decides alone skip the teacher. A run that was
-    stopped resumes; one with other settings is refused.
+    stopped goes on where it was; one with other settings is refused. Images are read ahead and files written behind the
+    teacher, in threads. With several workers each labels the images of its shard (`ShardSampler`), whatever the
+    dataloader's own sampler, and none waits for another.
 
     Args:
         out_dir: where the labels go, laid out as the dataset's own.
-        scales, flips: the views; every scale with every flip.
+        scales, flips, window, overlap, memory, keep_windows: how the teacher looks at images, see `Views`.
         threshold: below this confidence the output is void.
+        confidence: also write images of the confidence, `OUT_DIR/confidence`.
+        soft: also write the best so many classes and their shares, `OUT_DIR/soft`. Slow.
         raw_dir: also write the teacher's unconstrained argmax there (the baseline to compare with).
         title: for the progress bar.
     """
@@ -46,10 +56,19 @@ class PseudoLabelLoop(BaseLoop):
         evaluator: Any = None,
         scales: Sequence[float] = (1.0,),
         flips: Sequence[bool] = (False, True),
+        window: tuple[int, int] | None = None,
+        overlap: float = 0.25,
+        memory: float | None = 2.0,
+        keep_windows: bool = False,
         threshold: float | None = None,
+        confidence: bool = False,
+        soft: int = 0,
         raw_dir: str | None = None,
         title: str = "pseudo-labels",
     ) -> None:
+        if isinstance(dataloader, dict):
+            dataloader = copy.deepcopy(dataloader)
+            dataloader["sampler"] = dict(type="ShardSampler", batch_size=dataloader.get("batch_size", 1))
         super().__init__(runner, dataloader)
         if not isinstance(self.dataloader.dataset, TaxDataset):
             raise OutputError("a PseudoLabelLoop labels one TaxDataset")
@@ -57,12 +76,13 @@ class PseudoLabelLoop(BaseLoop):
             raise OutputError(
                 "a PseudoLabelLoop reads the dataset's own labels: take `labels=` out of its config"
             )
+        if threshold is not None and not 0 <= threshold <= 1:
+            raise OutputError(f"threshold is {threshold}; expected 0..1, or None")
+        if soft < 0:
+            raise OutputError(f"soft is {soft}; expected how many classes of each pixel to keep, or 0")
         self.out_dir, self.raw_dir, self.title = out_dir, raw_dir, title
-        self.scales, self.flips, self.threshold = tuple(scales), tuple(flips), threshold
-        if not self.scales or not self.flips or min(self.scales) <= 0:
-            raise OutputError(
-                f"scales {self.scales} and flips {self.flips} give no view; name at least one of each"
-            )
+        self.views = Views(tuple(scales), tuple(flips), window, overlap, memory, keep_windows)
+        self.threshold, self.confidence, self.soft = threshold, confidence, soft
 
     @property
     def constraint(self) -> Constraint:
@@ -77,7 +97,7 @@ class PseudoLabelLoop(BaseLoop):
         """Everything that the labels depend on."""
         c = self.constraint
         return {
-            "format": 1,
+            "format": 2,
             "version": __version__,
             "dataset": f"{c.dataset} {c.dataset_version}",
             "source": f"{c.source} {c.source_version}",
@@ -86,9 +106,11 @@ class PseudoLabelLoop(BaseLoop):
             "unknown": self.dataloader.dataset.annotation.unknown,
             "pipeline": [dict(t) for t in self.runner.cfg.test_dataloader.dataset.pipeline],
             "checkpoint_sha256": self._weights_sha256(),
-            "scales": list(self.scales),
-            "flips": list(self.flips),
+            "batch_size": self.dataloader.batch_size,
+            **self.views.manifest(),
             "threshold": self.threshold,
+            "confidence": self.confidence,
+            "soft": self.soft,
             "decoder": self.decoder.name,
             "constrained": constrained,
         }
@@ -102,95 +124,126 @@ class PseudoLabelLoop(BaseLoop):
 
     def run(self) -> dict[str, float]:
         """Label the dataset; returns counts and speed."""
+        if not self.constraint.allowed[:, :-1].any():
+            raise OutputError(
+                f"no class of `{self.constraint.dataset}` may be any class of `{self.constraint.source}`: every"
+                " label would be void; relate its classes in the map first"
+            )
         with ExitStack() as stack:
-            out = stack.enter_context(closing(self._folder(self.out_dir, constrained=True)))
+            # One name for all workers of this run: what tells them from another run's.
+            run = [os.urandom(16).hex()]
+            if is_distributed():
+                broadcast_object_list(run)
+            out = stack.enter_context(closing(self._folder(self.out_dir, run[0], constrained=True)))
             raw = None
             if self.raw_dir:
-                raw = stack.enter_context(closing(self._folder(self.raw_dir, constrained=False)))
-            return self._label(out, raw)
+                raw = stack.enter_context(closing(self._folder(self.raw_dir, run[0], constrained=False)))
+            self.runner.load_or_resume()
+            self.runner.call_hook("before_test")
+            self.runner.model.eval()
+            result = self._label(out, raw)
+            self.runner.call_hook("after_test")
+        self.runner.logger.info(f"pseudo-labels in {self.out_dir}: {result}")
+        return result
 
-    def _folder(self, path: str, constrained: bool) -> OutputFolder:
-        data = self.dataloader.dataset.data_root
-        if Path(path).resolve().is_relative_to(Path(data).resolve()):
-            raise OutputError(f"{path} is the dataset's folder {data} or inside it; write labels elsewhere")
+    def _folder(self, path: str, run: str, constrained: bool) -> OutputFolder:
+        check_output(path, [self.dataloader.dataset.data_root])
         rank, _ = get_dist_info()
-        return OutputFolder(path, self.manifest(constrained), self.constraint.source_palette, rank)
+        return OutputFolder(path, self.manifest(constrained), self.constraint.source_palette, rank, run)
 
     def _label(self, out: OutputFolder, raw: OutputFolder | None) -> dict[str, float]:
-        self.runner.load_or_resume()
-        self.runner.call_hook("before_test")
-        self.runner.model.eval()
-        teacher = SegmentorTeacher(self.runner.model, self.constraint.source_classes)
-        allowed = self.constraint.allowed
-        ambiguous_rows = torch.from_numpy(self.constraint.relabel < 0)
-        images = skipped = ambiguous = pixels = 0
-        start = time.monotonic()
-        with progress(self.title, len(self.dataloader)) as advance:
-            for batch in self.dataloader:
+        teacher = SegmentorTeacher(self.runner.model, self.constraint.source_classes, self.views)
+        statistics = Statistics(teacher.counts)
+        with (
+            progress(self.title, len(self.dataloader.sampler)) as advance,
+            Behind() as writer,
+            closing(ahead(self.dataloader)) as batches,
+        ):
+            for batch in batches:
                 samples = batch["data_samples"]
                 if "key" not in samples[0] or "gt_rows" not in samples[0]:
                     raise OutputError(
                         "the test pipeline must have LoadTaxAnnotations and end in PackTaxInputs"
                     )
-                todo = {s.key for s in samples if not (out.done(s.key) and (raw is None or raw.done(s.key)))}
-                for group in _same_size(list(zip(batch["inputs"], samples, strict=True))):
-                    rows = [sample.gt_rows.data[0] for _, sample in group]
-                    asked = [ambiguous_rows[r.long()] & (r >= 0) for r in rows]
-                    needing = [n for n, a in enumerate(asked) if raw is not None or bool(a.any())]
-                    views: dict[int, list[View]] = {}
-                    if any(group[n][1].key in todo for n in needing):
-                        # All of them, also those that are done: an image's batch shows in the last bits of its
-                        # logits, and a resumed run must give the bytes of an unbroken one.
-                        seen = self._views(teacher, [group[n][0] for n in needing])
-                        views = dict(zip(needing, seen, strict=True))
-                    for n, (_, sample) in enumerate(group):
-                        if sample.key not in todo:
-                            continue
-                        name = sample.img_path
-                        mine = views.get(n) or _no_views(len(self.constraint.source_classes))
-                        decoded = self.decoder.decode(mine, rows[n], allowed, self.threshold, name)
-                        count = int(asked[n].sum())
-                        record = {
-                            "pixels": rows[n].numel(),
-                            "asked": count,
-                            "confidence": round(float(decoded.confidence[asked[n].numpy()].mean()), 4)
-                            if count
-                            else 1.0,
-                            "teacher": n in views,
-                        }
-                        if not out.done(sample.key):
-                            out.write(sample.key, decoded.labels, record)
-                        if raw is not None and not raw.done(sample.key):
-                            labels = self.decoder.unconstrained(views[n], tuple(rows[n].shape), name).labels
-                            raw.write(sample.key, labels, {"pixels": rows[n].numel()})
-                        images, skipped = images + 1, skipped + (n not in views)
-                        ambiguous, pixels = ambiguous + count, pixels + rows[n].numel()
-                rate = images / max(1e-9, time.monotonic() - start)
-                advance(note=f"{rate:.1f} img/s, {ambiguous / max(1, pixels):.0%} of pixels asked")
-        self.runner.call_hook("after_test")
-        seconds = time.monotonic() - start
-        result = {
-            "images": images,
-            "skipped_teacher": skipped,
-            "asked_share": ambiguous / max(1, pixels),
-            "seconds": seconds,
-        }
-        self.runner.logger.info(f"pseudo-labels in {self.out_dir}: {result}")
-        return result
+                items = [
+                    LabelledImage(image, sample, self.constraint)
+                    for image, sample in zip(batch["inputs"], samples, strict=True)
+                ]
+                for item in items:
+                    item.todo = not out.done(item.key)
+                    item.todo_raw = raw is not None and not raw.done(item.key)
+                for group in _same_size(items):
+                    for item in self._decided(teacher, group, raw is not None):
+                        if item.todo:
+                            record = item.record()
+                            sure = item.confidence if self.confidence else None
+                            writer.do(out.write, item.key, item.labels, record, sure, item.soft)
+                            statistics.add(item.key, record)
+                        if item.todo_raw and raw is not None:
+                            writer.do(raw.write, item.key, item.raw, {"pixels": item.rows.size})
+                            statistics.images += not item.todo
+                advance(len(items), statistics.note())
+        for folder in (out, raw):
+            if folder is not None and folder.damaged:
+                print_log(
+                    f"{folder.root}: {folder.damaged} files were there without a record of their checksum, or with"
+                    " another checksum, and were made anew",
+                    "current",
+                )
+        for line in statistics.findings():
+            print_log(line, "current")
+        return statistics.summary()
 
-    def _views(self, teacher: SegmentorTeacher, images: list[torch.Tensor]) -> list[list[View]]:
-        by_view = list(teacher.views(images, self.scales, self.flips))
-        return [[view[n] for view in by_view] for n in range(len(images))]
+    def _decided(
+        self, teacher: SegmentorTeacher, group: list[LabelledImage], with_raw: bool
+    ) -> Iterator[LabelledImage]:
+        """The images of a group, one after the other, decoded."""
+        # The raw teacher is asked for every pixel.
+        asking = [item for item in group if with_raw or item.needed.any()]
+        # All of them, also those that are done: an image's batch shows in the last bits of its logits, and a
+        # resumed run must give the bytes of an unbroken one.
+        if any(item.todo or item.todo_raw for item in asking):
+            evidence = teacher.evidence(
+                [item.image for item in asking],
+                [None if with_raw else item.needed for item in asking],
+                [(len(item.rows), item.rows.shape[1]) for item in asking],
+            )
+            for i, band in evidence:
+                asking[i].teacher = True
+                self._take(asking[i], band)
+        for item in group:
+            if item.todo:
+                self._advance(item, len(item.rows), None)
+            yield item
+
+    def _take(self, item: LabelledImage, band: Band) -> None:
+        item.out_of_memory |= band.out_of_memory
+        if item.todo:
+            self._advance(item, band.top, None)
+            self._advance(item, band.bottom, band.views)
+        if item.todo_raw:
+            size = (band.bottom - band.top, item.rows.shape[1])
+            item.put_raw(band.top, self.decoder.unconstrained(band.views, size, item.path).labels)
+
+    def _advance(self, item: LabelledImage, bottom: int, views: list[View | QueryView] | None) -> None:
+        """Decide the rows down to `bottom`. No views: none of their pixels needs any."""
+        rows = item.rows[item.decided : bottom]
+        if not len(rows):
+            return
+        views = views or _no_views(self.constraint.num_classes)
+        allowed = self.constraint.allowed
+        soft = top_k(views, rows, allowed, self.soft) if self.soft else None
+        item.put(self.decoder.decode(views, rows, allowed, self.threshold, item.path), soft)
 
 
-def _same_size(items: list[Any]) -> list[list[Any]]:
-    """Groups of samples whose images can be stacked."""
-    groups: dict[tuple[int, ...], list[Any]] = {}
+def _same_size(items: list[LabelledImage]) -> list[list[LabelledImage]]:
+    """Groups of images that can be stacked."""
+    groups: dict[tuple[int, ...], list[LabelledImage]] = {}
     for item in items:
-        groups.setdefault(tuple(item[0].shape), []).append(item)
+        groups.setdefault(tuple(item.image.shape), []).append(item)
     return list(groups.values())
 
 
-def _no_views(num_classes: int) -> list[View]:
-    """Evidence for images in which no pixel asks for any."""
+def _no_views(num_classes: int) -> list[View | QueryView]:
+    """Evidence for pixels of which none asks for any."""
     return [View(torch.zeros(num_classes, 1, 1))]

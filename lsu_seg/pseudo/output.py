@@ -1,27 +1,35 @@
-"""The output folder of a pseudo-label run: manifest, label files, records. Nothing is ever half-written."""
+"""The output folder of a pseudo-label run. Nothing is ever half-written, and what is there is known to be whole.
+
+    OUT/manifest.json          everything that the labels depend on
+    OUT/KEY.png                labels: channels of the source, in its colours
+    OUT/confidence/KEY.png     8-bit grey, 255 = certain (on request)
+    OUT/soft/KEY.npz           the best few classes and their shares (on request)
+    OUT/records-RANK.jsonl     a line per image: checksums and counts
+
+A file appears under its final name when it is whole and on the disk; then its record is written. A power cut can so
+lose a name or a record, and never leaves one that lies: a label counts as done if its record has its checksum.
+"""
 
 from __future__ import annotations
 
 import hashlib
+import io
 import json
-from collections.abc import Iterator
+import os
+import zipfile
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
 
-try:
-    import fcntl
-except ImportError:  # Windows has no locks of this kind
-    fcntl = None  # type: ignore[assignment]
-
-from lsu_seg.encodings import write_atomic, write_labels
+from lsu_seg.encodings import encode_labels, write_atomic
+from lsu_seg.pseudo.errors import OutputError, refused
+from lsu_seg.pseudo.lock import RunLock
+from lsu_seg.pseudo.records import Records, checksum
 
 MANIFEST = "manifest.json"
-
-
-class OutputError(ValueError):
-    """The output folder cannot be used as it is. The message says why and what to do."""
 
 
 def file_sha256(path: str | Path) -> str:
@@ -34,72 +42,71 @@ def file_sha256(path: str | Path) -> str:
 
 
 class OutputFolder:
-    """Label files of one run, mirrored from the dataset's tree: `<root>/<key>.png`.
+    """Label files of one run, mirrored from the dataset's tree.
 
-    A folder belongs to one manifest. A run with the same manifest resumes it, any other is refused.
+    A folder belongs to one manifest. A run with the same manifest goes on in it, any other is refused.
 
     Args:
         root: made if it does not exist.
         manifest: everything that the labels depend on: taxonomies with hashes, checkpoint, views, thresholds.
         palette: uint8 `[K, 3]`.
         rank: of this worker; each appends to a record file of its own.
+        run: a name that all workers of this run have; None: this is the only worker.
+
+    Attributes:
+        damaged: labels that are not, or no longer, what was recorded, and are made anew.
 
     Raises:
-        OutputError: not a folder, not writable, or another run's.
+        OutputError: not a folder, not writable, another run's, or one of other settings.
     """
 
     def __init__(
-        self, root: str | Path, manifest: dict[str, Any], palette: np.ndarray, rank: int = 0
+        self,
+        root: str | Path,
+        manifest: dict[str, Any],
+        palette: NDArray[np.uint8],
+        rank: int = 0,
+        run: str | None = None,
     ) -> None:
         self.root = Path(root)
         self.palette = palette
+        self.damaged = 0
         try:
             self.root.mkdir(parents=True, exist_ok=True)
-            self._records = (self.root / f"records-{rank}.jsonl").open("a+b")
+            self._lock = RunLock(self.root, run or os.urandom(16).hex())
             try:
-                self._lock()
                 self._settle(manifest)
-                self._end_line()
+                self._records = Records(self.root, rank)
+                self._lock.entered()
             except BaseException:
-                self._records.close()  # and with it the lock
+                self._lock.release()
                 raise
         except OSError as e:
             raise OutputError(
                 f"{self.root}: cannot write there ({e.strerror}); choose another output folder"
             ) from e
 
-    def _lock(self) -> None:
-        """Keep a second run out for as long as this one lives, however it ends."""
-        if fcntl is None:
-            return
-        try:
-            fcntl.flock(self._records, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise OutputError(
-                f"{self.root}: another run is writing there; wait for it, or choose another"
-            ) from None
-
     def _settle(self, manifest: dict[str, Any]) -> None:
         path = self.root / MANIFEST
         wanted = json.loads(json.dumps(manifest))
+        text = json.dumps(wanted, indent=2, sort_keys=True).encode()
         if not path.exists():
-            if (
-                next(self.root.rglob("*.png"), None) and not path.exists()
-            ):  # another rank's may have come meanwhile
+            if next(self.root.rglob("*.png"), None):
                 raise OutputError(
                     f"{self.root} holds PNGs and no {MANIFEST}: they are not this program's labels; choose an empty folder"
                 )
-            write_atomic(path, json.dumps(wanted, indent=2, sort_keys=True).encode())
+            write_atomic(path, text)
             return
         try:
             found = json.loads(path.read_text(encoding="utf-8"))
-        except ValueError:
+            assert isinstance(found, dict)
+        except (ValueError, AssertionError):
             raise OutputError(f"{path}: not a manifest; remove the folder or choose another") from None
         changed = sorted(k for k in wanted.keys() | found.keys() if wanted.get(k) != found.get(k))
         if (
             changed and next(self.root.rglob("*.png"), None) is None
         ):  # a run that ended before its first label
-            write_atomic(path, json.dumps(wanted, indent=2, sort_keys=True).encode())
+            write_atomic(path, text)
         elif changed:
             lines = "\n".join(f"  {k}: there {found.get(k)}, now {wanted.get(k)}" for k in changed)
             raise OutputError(
@@ -107,36 +114,98 @@ class OutputFolder:
                 "  help: remove the folder to label again, or write to another one"
             )
 
-    def _end_line(self) -> None:
-        """After a kill the last record may be cut off: it is lost, the next must not be lost with it."""
-        if self._records.seek(0, 2):
-            self._records.seek(-1, 2)
-            if self._records.read(1) != b"\n":
-                self._records.write(b"\n")
-
     def done(self, key: str) -> bool:
-        """Whether the label exists. Files appear under their final name only when whole."""
-        return self.path(key).is_file()
+        """Whether the label and what belongs to it are there and have the checksums of their record."""
+        record = self._records.latest.get(key)
+        if record is None:
+            self.damaged += self.path(key).exists()  # a kill came between the file and its record
+            return False
+        for name, wanted in record["files"].items():
+            try:
+                whole = checksum((self.root / name).read_bytes()) == wanted
+            except OSError:
+                whole = False
+            if not whole:
+                self.damaged += 1
+                del self._records.latest[key]
+                return False
+        return True
 
     def path(self, key: str) -> Path:
         return self.root / f"{key}.png"
 
-    def write(self, key: str, labels: np.ndarray, record: dict[str, Any]) -> None:
-        """Write one label and its record."""
-        path = self.path(key)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_labels(path, labels, self.palette)
-        self._records.write(json.dumps({"key": key, **record}).encode() + b"\n")
-        self._records.flush()
+    def write(
+        self,
+        key: str,
+        labels: NDArray[Any],
+        record: dict[str, Any],
+        confidence: NDArray[np.float32] | None = None,
+        soft: tuple[NDArray[Any], NDArray[np.float32]] | None = None,
+    ) -> None:
+        """Write one image's files and then its record.
 
-    def records(self) -> Iterator[dict[str, Any]]:
-        """The records of every worker; a last line cut off by a kill is passed over."""
-        for file in sorted(self.root.glob("records-*.jsonl")):
-            for line in file.read_text(encoding="utf-8").splitlines():
-                try:
-                    yield json.loads(line)
-                except ValueError:
-                    continue
+        Args:
+            labels: `[H, W]`, channels and the void index.
+            record: counts; key and checksums are added.
+            confidence: float32 `[H, W]`, 0..1.
+            soft: see `soft_file`.
+
+        Raises:
+            OutputError: the disk is full or refuses; nothing of the file is left.
+        """
+        files = {f"{key}.png": encode_labels(self.path(key), labels, self.palette)}
+        if confidence is not None:
+            files[f"confidence/{key}.png"] = _confidence_file(confidence)
+        if soft is not None:
+            files[f"soft/{key}.npz"] = soft_file(*soft)
+        for name, data in files.items():
+            path = self.root / name
+            try:
+                path.parent.mkdir(parents=True, exist_ok=True)
+                write_atomic(path, data)
+            except OSError as e:
+                raise refused(path, e) from e
+        record = {"key": key, **record, "files": {name: checksum(data) for name, data in files.items()}}
+        try:
+            self._records.append(record)
+        except OSError as e:
+            raise refused(self.path(key), e) from e
 
     def close(self) -> None:
-        self._records.close()
+        try:
+            self._records.close()
+        finally:
+            self._lock.release()
+
+
+def _confidence_file(confidence: NDArray[np.float32]) -> bytes:
+    buffer = io.BytesIO()
+    Image.fromarray((confidence * np.float32(255) + np.float32(0.5)).astype(np.uint8)).save(
+        buffer, "PNG", compress_level=3
+    )
+    return buffer.getvalue()
+
+
+def soft_file(classes: NDArray[Any], shares: NDArray[np.float32]) -> bytes:
+    """The bytes of a soft label: `.npz`, the same for the same arrays.
+
+    Args:
+        classes: integers `[k, H, W]`, the best k of S(d), best first; where S(d) has fewer, the void index.
+        shares: float `[k, H, W]`, their shares of the evidence in S(d); 0 where S(d) has fewer.
+
+    Returns:
+        a file for `numpy.load` with `classes` (uint8, or uint16 with 16-bit labels) and `shares` (uint8, 255 = 1).
+
+    >>> import io
+    >>> data = soft_file(np.zeros((1, 2, 2), np.uint8), np.full((1, 2, 2), 0.5, np.float32))
+    >>> np.load(io.BytesIO(data))["shares"][0, 0].tolist()
+    [128, 128]
+    """
+    arrays = {"classes": classes, "shares": (np.asarray(shares) * 255 + 0.5).astype(np.uint8)}
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED, compresslevel=3) as archive:
+        for name, array in arrays.items():
+            member = io.BytesIO()
+            np.save(member, array)
+            archive.writestr(zipfile.ZipInfo(f"{name}.npy"), member.getvalue(), zipfile.ZIP_DEFLATED, 3)
+    return buffer.getvalue()

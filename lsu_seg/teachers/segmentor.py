@@ -12,7 +12,6 @@ import torch
 from mmengine.logging import print_log
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.nn.functional import interpolate
 
 from lsu_seg.decode import QueryView, View
 from lsu_seg.teachers.classes import class_mismatch
@@ -21,7 +20,7 @@ from lsu_seg.teachers.maps import Maps
 from lsu_seg.teachers.memory import Plan, Probe, make_plan
 from lsu_seg.teachers.resample import scaled_rows
 from lsu_seg.teachers.sliding import SlidingView
-from lsu_seg.teachers.windows import MULTIPLE, Band, TeacherError, Views, scaled_size
+from lsu_seg.teachers.windows import Band, TeacherError, Views, scaled_size
 
 _PROBE = 128
 """Side of the image that is looked at to find a model's stride and channels."""
@@ -186,31 +185,6 @@ class SegmentorTeacher:
         self.counts.out_of_memory += forward.out_of_memory
         self.counts.windows += sum(v.windows for v in views)
         self.counts.skipped += sum(v.skipped for v in views)
-
-    @torch.no_grad()
-    def views(
-        self, images: Sequence[Tensor], scales: Sequence[float], flips: Sequence[bool]
-    ) -> Iterator[list[View]]:
-        """All views of a batch, one after the other.
-
-        Args:
-            images: uint8 `[3, H, W]` each, of one size, as the pipeline packs them.
-            scales: of the image's size; every scale is seen with every flip.
-
-        Yields:
-            for each scale and flip, one `View` per image.
-        """
-        batch = self._normalised(images)
-        height, width = batch.shape[2:]
-        for scale in scales:
-            size = [max(MULTIPLE, round(s * scale / MULTIPLE) * MULTIPLE) for s in (height, width)]
-            scaled = batch
-            if list(batch.shape[2:]) != size:
-                scaled = interpolate(batch, size, mode="bilinear", align_corners=False, antialias=scale < 1)
-            for flip in flips:
-                logits = self.model(scaled.flip(3) if flip else scaled, mode="tensor")
-                logits = logits[0] if isinstance(logits, (list, tuple)) else logits
-                yield [View(item, flip) for item in logits.float()]
 
     def _normalised(self, images: Sequence[Tensor]) -> Tensor:
         preprocessor = self.model.data_preprocessor

@@ -1,0 +1,81 @@
+"""Soft labels: the best few classes of every pixel, and their shares of the evidence in S(d)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from lsu_seg.decode import reference
+from lsu_seg.decode.views import Part, QueryView, View, bilinear
+from lsu_seg.encodings import void_index
+
+_PIXELS = 1 << 16
+"""Decided at a time: everything of size K x that is there."""
+
+
+def top_k(
+    views: Sequence[View | QueryView],
+    rows: NDArray[np.int16],
+    allowed: NDArray[np.bool_],
+    k: int,
+) -> tuple[NDArray[Any], NDArray[np.float32]]:
+    """The k best elements of S(d), void among them in open rows, best first, and their shares.
+
+    The evidence is that of `reference.decode`, in its float64: slower than the label itself.
+
+    Args:
+        views, rows, allowed: as for `reference.decode`; views may be parts. k: at least 1.
+
+    Returns:
+        classes uint8 or uint16 `[k, H, W]`, shares float32 `[k, H, W]`. Where S(d) has fewer elements: the void index with a
+        share of 0. Without annotation: void, share 1.
+
+    >>> view = View(torch.tensor([1.0, 2.0, 9.0]).reshape(3, 1, 1))
+    >>> classes, shares = top_k([view], np.zeros((1, 1), np.int16), np.array([[True, True, False, False]]), 3)
+    >>> classes[:, 0, 0].tolist(), shares[:, 0, 0].round(3).tolist()
+    ([1, 0, 255], [0.731, 0.269, 0.0])
+    """
+    num_classes = allowed.shape[1] - 1
+    void = void_index(num_classes)
+    height, width = rows.shape
+    classes = np.empty((k, height, width), np.uint8 if void < 256 else np.uint16)
+    shares = np.empty((k, height, width), np.float32)
+    table = torch.from_numpy(np.vstack([allowed, np.arange(num_classes + 1) == num_classes]))
+    step = max(1, _PIXELS // max(1, width))
+    for top in range(0, height, step):
+        here = rows[top : top + step]
+        parts = [_part(view, top, len(here), height) for view in views]
+        _, log_p, mass = reference._fuse(parts, here.shape)
+        inside = table.to(log_p.device)[torch.from_numpy(here.astype(np.int64))].permute(2, 0, 1)
+        p = log_p.exp()
+        outside = p.masked_fill(inside[:-1], 0).sum(0) if mass is None else mass
+        evidence = torch.cat([p, outside[None]])
+        # In the log domain, so that a tiny share of something tiny is still a share.
+        log_e = torch.cat([log_p, outside.log()[None]]).masked_fill(~inside, -torch.inf)
+        alone = inside.sum(0) == 1
+        log_e = torch.where(alone & inside, 0.0, log_e)
+        share = torch.softmax(log_e, 0).nan_to_num(0)
+        best, which = share.topk(min(k, len(evidence)), 0)
+        which = torch.where((best > 0) & (which < num_classes), which, void)
+        n = len(which)
+        classes[:, top : top + step], shares[:, top : top + step] = void, 0
+        classes[:n, top : top + step] = which.cpu().numpy()
+        shares[:n, top : top + step] = best.cpu().numpy()
+    return classes, shares
+
+
+def _part(view: View | QueryView, top: int, rows: int, height: int) -> View | QueryView:
+    """Of a view of `height` label rows what `rows` of them read, from `top` on."""
+    maps = view.masks if isinstance(view, QueryView) else view.logits
+    whole = view.part or Part(0, maps.shape[1], 0, height)
+    upper, _ = bilinear(whole.full_height, whole.label_height)
+    first = whole.label_top + top
+    here = slice(int(upper[first]) - whole.top, int(upper[first + rows - 1]) - whole.top + 2)
+    part = whole._replace(top=int(upper[first]), label_top=first)
+    if isinstance(view, QueryView):
+        return QueryView(view.classes, view.masks[:, here], view.flip, part)
+    return View(view.logits[:, here], view.flip, None if view.void is None else view.void[here], part)

@@ -1,0 +1,55 @@
+"""What goes wrong with an output folder."""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+from pathlib import Path
+
+
+class OutputError(ValueError):
+    """The output folder cannot be used as it is. The message says why and what to do."""
+
+
+def refused(path: Path, error: OSError) -> OutputError:
+    """The disk's refusal to write `path`, in words that say what to do."""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        try:
+            free = f" ({shutil.disk_usage(path.parent).free / 1e6:.1f} MB are free)"
+        except OSError:
+            free = ""
+        return OutputError(
+            f"{path}: the disk is full{free}; labels written so far are whole: make room and run the same command"
+            " again, it goes on from there"
+        )
+    return OutputError(
+        f"{path}: cannot write there ({error.strerror or error}); labels written so far are whole, and the same"
+        " command goes on from there"
+    )
+
+
+def check_output(path: str | Path, inputs: list[str | Path]) -> None:
+    """Refuse an output folder that cannot be one, before any time is spent. Leaves it made.
+
+    Args:
+        inputs: folders that are read and must not be written to.
+
+    Raises:
+        OutputError: it is a file, or cannot be written to; it is one of `inputs`, inside one, or around one.
+    """
+    path = Path(path)
+    for folder in inputs:
+        if path.resolve().is_relative_to(Path(folder).resolve()):
+            raise OutputError(f"{path} is the dataset's folder {folder} or inside it; write labels elsewhere")
+        if Path(folder).resolve().is_relative_to(path.resolve()):
+            raise OutputError(f"{path} holds the dataset's folder {folder}; write labels elsewhere")
+    trial = path / f".{os.getpid():x}-{os.urandom(4).hex()}.tmp"
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        trial.touch()
+        trial.unlink()
+    except OSError as e:
+        raise OutputError(
+            f"{path}: cannot write there ({e.strerror or e}); choose another output folder"
+        ) from e

@@ -1,0 +1,79 @@
+"""One image on its way from the dataset to the output folder."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+from lsu_onto import Constraint
+from lsu_seg.decode import Decoded
+from lsu_seg.encodings import void_index
+
+
+class LabelledImage:
+    """What the teacher needs of an image, and what is decided of it so far, from the first row down.
+
+    Attributes:
+        image: uint8 `[3, h, w]`. key, path: of the sample.
+        rows: int16 `[H, W]`, of the label. needed: bool `[H, W]`, the pixels that the teacher is asked for.
+        todo, todo_raw: whether the label, and the teacher's unconstrained label, are to be made.
+        decided: rows of the label that are.
+        labels, confidence, raw, soft: `[H, W]` (`soft`: two of `[k, H, W]`), filled row by row.
+        teacher: it was asked. out_of_memory: and had not enough at first.
+    """
+
+    def __init__(self, image: Tensor, sample: Any, constraint: Constraint) -> None:
+        self.image, self.key, self.path = image, sample.key, sample.img_path
+        self.unknown = int(sample.get("unknown_pixels", 0))
+        self.rows: NDArray[np.int16] = np.ascontiguousarray(sample.gt_rows.data[0].numpy())
+        # Without annotation the row is -1, the last entry.
+        self.needed: NDArray[np.bool_] = np.append(constraint.relabel < 0, False)[self.rows]
+        self.todo = self.todo_raw = True
+        self.decided = 0
+        self.teacher = self.out_of_memory = False
+        void = void_index(constraint.num_classes)
+        self._void, self._dtype = void, np.uint8 if void < 256 else np.uint16
+        self.labels: NDArray[Any] = np.empty(0)
+        self.confidence: NDArray[np.float32] = np.empty(0, np.float32)
+        self.raw: NDArray[Any] = np.empty(0)
+        self.soft: tuple[NDArray[Any], NDArray[np.float32]] | None = None
+
+    def put(self, decoded: Decoded, soft: tuple[NDArray[Any], NDArray[np.float32]] | None = None) -> None:
+        """The next rows of the label."""
+        height, top = len(self.rows), self.decided
+        self.decided += len(decoded.labels)
+        if len(decoded.labels) == height:
+            self.labels, self.confidence, self.soft = decoded.labels, decoded.confidence, soft
+            return
+        if not top:
+            self.labels = np.empty(self.rows.shape, self._dtype)
+            self.confidence = np.empty(self.rows.shape, np.float32)
+            if soft:
+                self.soft = tuple(np.empty((len(a), *self.rows.shape), a.dtype) for a in soft)  # type: ignore[assignment]
+        here = slice(top, self.decided)
+        self.labels[here], self.confidence[here] = decoded.labels, decoded.confidence
+        if self.soft and soft:
+            for whole, part in zip(self.soft, soft, strict=True):
+                whole[:, here] = part
+
+    def put_raw(self, top: int, labels: NDArray[Any]) -> None:
+        """Rows of the teacher's unconstrained label, from `top` on."""
+        if not len(self.raw):
+            self.raw = np.empty(self.rows.shape, self._dtype)
+        self.raw[top : top + len(labels)] = labels
+
+    def record(self) -> dict[str, Any]:
+        """What is counted of an image. confidence: the mean over the pixels that the teacher was asked for."""
+        asked = int(np.count_nonzero(self.needed))
+        counts = {
+            "pixels": self.rows.size,
+            "asked": asked,
+            "void": int(np.count_nonzero(self.labels == self._void)),
+            "unknown": self.unknown,
+            "confidence": round(float(self.confidence[self.needed].mean()), 4) if asked else 1.0,
+            "teacher": self.teacher,
+        }
+        return counts | ({"out_of_memory": True} if self.out_of_memory else {})

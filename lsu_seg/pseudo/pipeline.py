@@ -1,0 +1,101 @@
+"""Reading ahead and writing behind, in threads: what would make the teacher wait happens beside it."""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from types import TracebackType
+from typing import Any, TypeVar
+
+_Item = TypeVar("_Item")
+
+
+def ahead(items: Iterable[_Item], depth: int = 2) -> Iterator[_Item]:
+    """The same items, made in a thread, up to `depth` of them before they are asked for.
+
+    An exception comes where the item would have. When the consumer stops, the thread stops after its item.
+
+    >>> list(ahead(range(3)))
+    [0, 1, 2]
+    """
+    ready: queue.Queue[tuple[str, Any]] = queue.Queue(depth)
+    stop = threading.Event()
+
+    def put(kind: str, value: Any) -> None:
+        while not stop.is_set():
+            try:
+                return ready.put((kind, value), timeout=0.1)
+            except queue.Full:
+                continue
+
+    def work() -> None:
+        try:
+            for item in items:
+                put("item", item)
+                if stop.is_set():
+                    return
+            put("end", None)
+        except BaseException as e:
+            put("error", e)
+
+    thread = threading.Thread(target=work, name="read-ahead", daemon=True)
+    thread.start()
+    try:
+        while True:
+            kind, value = ready.get()
+            if kind == "end":
+                return
+            if kind == "error":
+                raise value
+            yield value
+    finally:
+        stop.set()
+        thread.join()
+
+
+class Behind:
+    """Calls made in one thread, in order, `depth` of them waiting at most.
+
+    The first exception is raised by the next call of `do`, or when the block ends; what was waiting behind it is not
+    done. If the block ends with an exception of its own, what is waiting is still done.
+
+    >>> done = []
+    >>> with Behind() as behind:
+    ...     behind.do(done.append, 1)
+    >>> done
+    [1]
+    """
+
+    def __init__(self, depth: int = 4) -> None:
+        self._depth = depth
+        self._waiting: list[Future[Any]] = []
+        self._pool = ThreadPoolExecutor(1, "write-behind")
+        self._failed = False
+
+    def do(self, call: Callable[..., Any], *args: Any) -> None:
+        """Have `call(*args)` made. Waits while `depth` calls are waiting."""
+        while self._waiting and (len(self._waiting) >= self._depth or self._waiting[0].done()):
+            self._waiting.pop(0).result()
+        self._waiting.append(self._pool.submit(self._unless_failed, call, *args))
+
+    def _unless_failed(self, call: Callable[..., Any], *args: Any) -> None:
+        if self._failed:
+            return
+        try:
+            call(*args)
+        except BaseException:
+            self._failed = True
+            raise
+
+    def __enter__(self) -> Behind:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._pool.shutdown(wait=True)
+        if error is None:
+            for future in self._waiting:
+                future.result()
