@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import copy
 import hashlib
+import logging
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from mmengine.dataset import ConcatDataset
+from mmengine.logging import print_log
 from mmseg.datasets import BaseSegDataset
 
 import lsu_onto
@@ -40,7 +43,10 @@ class TaxDataset(BaseSegDataset):
         unknown: `error`, or `void` to count values that the taxonomy does not list as void.
 
     The metainfo holds plain values only, so that checkpoints stay loadable: `classes`, `palette`, `taxonomy`,
-    `source`.
+    `source`. Samples say in `dataset` which dataset they are of.
+
+    In training (in a `CompoundDataset`) an image whose target is void everywhere is passed over with a warning and the
+    next one of the same dataset taken, so that shares stay as they are; samples count in `void_skipped` how many.
     """
 
     def __init__(
@@ -62,6 +68,9 @@ class TaxDataset(BaseSegDataset):
         self.constraint = lsu_onto.load(taxonomy, source)
         self.split = split
         self.weight = weight
+        self.name = self.constraint.dataset
+        self.skip_void = False
+        self._void: set[int] = set()
         self.pseudo = Path(labels) if labels else None
         self.own = Annotation(self.constraint, unknown, data_root, split)
         self.annotation = Annotation(channel_constraint(self.constraint)) if self.pseudo else self.own
@@ -144,15 +153,37 @@ class TaxDataset(BaseSegDataset):
         return digest.hexdigest()
 
     def prepare_data(self, idx: int) -> Any:
+        return self._prepare(idx, 0)
+
+    def _prepare(self, idx: int, skipped: int) -> Any:
         info = self.get_data_info(idx)
         info |= {"annotation": self.annotation, "coder": self.coder, "own": self.own if self.pseudo else None}
+        info |= {"dataset": self.name, "skip_void": self.skip_void, "void_skipped": skipped}
         return self.pipeline(info)
 
     def __getitem__(self, idx: int) -> Any:
-        # mmengine draws another sample where a pipeline returns None; ours never does, and errors must surface.
+        # mmengine draws another sample where a pipeline returns None, at random and from anywhere; errors must surface.
         if not self._fully_initialized:
             self.full_init()
-        return self.prepare_data(idx)
+        if not self.skip_void:
+            return self.prepare_data(idx)
+        for skipped in range(len(self)):
+            at = (idx + skipped) % len(self)
+            sample = self._prepare(at, skipped)
+            if sample is not None:
+                return sample
+            if at not in self._void:
+                self._void.add(at)
+                print_log(
+                    f"{self.get_data_info(at)['seg_map_path']}: void everywhere, so training passes over it"
+                    f" ({len(self._void)} of `{self.name}` so far); the next image is taken in its place",
+                    "current",
+                    logging.WARNING,
+                )
+        raise DatasetError(
+            f"`{self.name}`: each of its {len(self)} images is void everywhere: there is nothing to train on; check the"
+            " map, or give a `threshold` so that ambiguous pixels are trained on as sets"
+        )
 
 
 @register(DATASETS)
@@ -163,6 +194,7 @@ class CompoundDataset(ConcatDataset):
         datasets: `TaxDataset`s (or configs of them).
         source: the source taxonomy of all of them; set for each that names none.
         pipeline: the transforms of each dataset that has none of its own.
+        test_mode: also give images that are void everywhere, which training passes over.
 
     Raises:
         DatasetError: their classes or palettes differ; the message says which and where.
@@ -174,6 +206,7 @@ class CompoundDataset(ConcatDataset):
         source: str | None = None,
         pipeline: Sequence[dict[str, Any]] | None = None,
         lazy_init: bool = False,
+        test_mode: bool = False,
     ) -> None:
         configs = []
         for d in datasets:
@@ -196,6 +229,12 @@ class CompoundDataset(ConcatDataset):
                         f"`{first.get('taxonomy')}` and `{other.metainfo.get('taxonomy')}` differ in `{key}`: "
                         f"{_difference(a, b)}; all datasets of a compound need the same source taxonomy"
                     )
+        seen: Counter[str] = Counter()
+        for dataset in (d for d in built if isinstance(d, TaxDataset)):
+            seen[dataset.name] += 1
+            if seen[dataset.name] > 1:
+                dataset.name += f"#{seen[dataset.name]}"
+            dataset.skip_void = not test_mode
         super().__init__(
             built, lazy_init=lazy_init, ignore_keys=sorted({k for d in built for k in d.metainfo})
         )

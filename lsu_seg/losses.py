@@ -287,6 +287,8 @@ def _groups(target: Tensor, offsets: Tensor, sizes: Tensor, first: int, logp: Te
         if size > 1 and len(mine):  # sets of one are hard
             image = mine.div(step, rounding_mode="floor")
             groups.append(
-                _Group(size, mine, image.mul_(step * (logp.shape[1] - 1)).add_(mine), of, offsets.T.contiguous())
+                _Group(
+                    size, mine, image.mul_(step * (logp.shape[1] - 1)).add_(mine), of, offsets.T.contiguous()
+                )
             )
     return groups

@@ -13,7 +13,7 @@ from mmengine.structures import PixelData
 from mmseg.datasets.transforms import PackSegInputs
 from PIL import Image
 
-from lsu_seg.encodings import LabelFileError, read_bytes, read_raw
+from lsu_seg.encodings import LabelFileError, read_bytes, read_raw, void_index
 from lsu_seg.registry import TRANSFORMS, register
 
 ORIENTATION = 0x0112
@@ -59,7 +59,7 @@ class LoadTaxAnnotations(BaseTransform):
             image's, or an image that was turned as its EXIF orientation asks.
     """
 
-    def transform(self, results: dict[str, Any]) -> dict[str, Any]:
+    def transform(self, results: dict[str, Any]) -> dict[str, Any] | None:
         path = results["seg_map_path"]
         labels, rows = results["annotation"].load(path)
         image = results.get("ori_shape")
@@ -79,6 +79,11 @@ class LoadTaxAnnotations(BaseTransform):
                 _, rows = results["own"].load(results["own_path"])
                 confidence = _confidence(results["confidence_path"], labels.shape)
             labels = coder.pseudo(labels, rows, confidence)
+        if (
+            results.get("skip_void")
+            and (labels == void_index(results["annotation"].constraint.num_classes)).all()
+        ):
+            return None  # TaxDataset takes another
         results["gt_seg_map"] = labels
         results["gt_rows"] = rows
         results["seg_fields"].append("gt_seg_map")
@@ -112,11 +117,11 @@ def _check_orientation(path: str) -> None:
 
 @register(TRANSFORMS)
 class PackTaxInputs(PackSegInputs):
-    """`PackSegInputs`, and `gt_rows` int16 `[1, H, W]` and the sample's `key` beside it."""
+    """`PackSegInputs`, and `gt_rows` int16 `[1, H, W]`, and the sample's `key` and `dataset` beside it."""
 
-    def __init__(
-        self, meta_keys: tuple[str, ...] = ("img_path", "seg_map_path", "ori_shape", "img_shape", "key")
-    ) -> None:
+    META = ("img_path", "seg_map_path", "ori_shape", "img_shape", "key", "dataset", "void_skipped")
+
+    def __init__(self, meta_keys: tuple[str, ...] = META) -> None:
         super().__init__(meta_keys=meta_keys)
 
     def transform(self, results: dict[str, Any]) -> dict[str, Any]:
