@@ -8,9 +8,10 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
+from mmseg.structures.sampler import OHEMPixelSampler
 from torch import Tensor, nn
 
-from lsu_seg.registry import MODELS, register
+from lsu_seg.registry import MODELS, TASK_UTILS, register
 from lsu_seg.targets import TargetError, target_table
 
 
@@ -157,6 +158,37 @@ class SetNLLLoss(nn.Module):
             reduction="sum" if averaged else reduction,
         )
         return self.loss_weight * (loss / avg_factor if averaged and avg_factor else loss)
+
+
+@register(TASK_UTILS)
+class SetOHEMPixelSampler(OHEMPixelSampler):
+    """`OHEMPixelSampler` for set-valued targets: `thresh` is compared with the probability of the pixel's set.
+
+    MMSeg's own works with `SetNLLLoss` as long as it has no `thresh`, and is the same on hard labels.
+
+    Args:
+        context, thresh, min_kept: as in MMSeg; the context's losses must have a `SetNLLLoss` among them.
+    """
+
+    def sample(self, seg_logit: Tensor, seg_label: Tensor) -> Tensor:
+        """logits `[N, K, H, W]`, target `[N, 1, H, W]` → weights `[N, H, W]`, 1 for the pixels that are kept."""
+        if self.thresh is None:
+            return super().sample(seg_logit, seg_label)
+        losses = self.context.loss_decode
+        losses = list(losses) if isinstance(losses, nn.ModuleList) else [losses]
+        source = next(loss.source for loss in losses if isinstance(loss, SetNLLLoss))
+        table, ignore = target_table(source, seg_logit.shape[1]), self.context.ignore_index
+        target = seg_label.squeeze(1)
+        with torch.no_grad():
+            p = set_nll_loss(
+                seg_logit, target, torch.from_numpy(table.sets), ignore_index=ignore, first_set=table.first,
+                reduction="none",
+            ).neg_().exp_()  # fmt: skip
+            valid = target != ignore
+            rising = p[valid].sort().values
+            keep = self.min_kept * len(target)
+            enough = rising[min(keep, len(rising) - 1)] if len(rising) else p.new_zeros(())
+            return (valid & (p < enough.clamp(min=self.thresh))).to(seg_logit.dtype)
 
 
 def _check(
