@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from typing import Any
 
 import pytest
@@ -15,7 +17,7 @@ from mmseg.registry import MODELS, TASK_UTILS
 from mmseg.structures import SegDataSample
 from torch import Tensor
 
-from lsu_seg.losses import set_nll_loss
+from lsu_seg.set_nll import set_nll_loss
 from lsu_seg.targets import TargetError, target_table
 
 FIRST = 256
@@ -207,6 +209,11 @@ def test_refusals() -> None:
         set_nll_loss(logits, target, sets[:1, :2])
     with pytest.raises(TargetError, match="the numbers overlap"):
         set_nll_loss(logits, target, sets[:1], ignore_index=1)
+
+
+def test_the_function_needs_no_mmseg() -> None:
+    code = "import sys, lsu_seg.set_nll; sys.exit('mmseg' in sys.modules or 'mmcv' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
 # --- in MMSeg ----------------------------------------------------------------------------------------------
