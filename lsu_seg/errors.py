@@ -5,6 +5,7 @@ from lsu_seg.compat import UntrustedCheckpointError
 from lsu_seg.decode.views import DecodeError
 from lsu_seg.encodings import LabelFileError
 from lsu_seg.engine import ConfigError
+from lsu_seg.hooks.checks import DisagreementError
 from lsu_seg.layout import DatasetError
 from lsu_seg.pseudo.output import OutputError
 from lsu_seg.relabel import RelabelError
@@ -15,6 +16,7 @@ USER_ERRORS = (
     ConfigError,
     DatasetError,
     DecodeError,
+    DisagreementError,
     LabelFileError,
     OutputError,
     RelabelError,

@@ -10,7 +10,7 @@ from mmseg.structures.sampler import OHEMPixelSampler
 from torch import Tensor, nn
 
 from lsu_seg.registry import MODELS, TASK_UTILS, register
-from lsu_seg.set_nll import set_nll_loss
+from lsu_seg.set_nll import at_least_something, set_nll_loss, set_nll_map
 from lsu_seg.targets import target_table
 
 
@@ -42,6 +42,11 @@ class SetNLLLoss(nn.Module):
         self.source, self.class_weight = source, class_weight
         self.label_smoothing, self.loss_weight, self.reduction = label_smoothing, loss_weight, reduction
         self._loss_name = loss_name
+        self.watch = False
+        """Whether to keep `seen`, for `OntologyHook`."""
+        self.seen: Tensor | None = None
+        """Of the last batch, float32 `[N, 4]`: per sample the sums of loss and of shares in the mean, pixels with sets,
+        pixels that are not ignored."""
 
     @property
     def loss_name(self) -> str:
@@ -62,9 +67,7 @@ class SetNLLLoss(nn.Module):
         avg_factor: what `mean` divides by, in place of the pixels that are not ignored.
         """
         table = target_table(self.source, cls_score.shape[1])
-        reduction = reduction_override or self.reduction
-        averaged = avg_factor is not None and reduction == "mean"
-        loss = set_nll_loss(
+        losses, shares = set_nll_map(
             cls_score,
             label,
             torch.from_numpy(table.sets),
@@ -74,9 +77,16 @@ class SetNLLLoss(nn.Module):
             label_smoothing=self.label_smoothing,
             ignore_index=ignore_index,
             first_set=table.first,
-            reduction="sum" if averaged else reduction,
         )
-        return self.loss_weight * (loss / avg_factor if averaged and avg_factor else loss)
+        reduction = reduction_override or self.reduction
+        if self.watch and reduction == "mean":
+            of_sample = (losses.detach(), shares, label >= table.first, label != ignore_index)
+            self.seen = torch.stack([x.flatten(1).sum(1).float() for x in of_sample], 1)
+        if reduction == "mean":
+            losses = losses.sum() / (at_least_something(shares.sum()) if avg_factor is None else avg_factor)
+        elif reduction == "sum":
+            losses = losses.sum()
+        return self.loss_weight * losses
 
 
 @register(TASK_UTILS)

@@ -120,7 +120,9 @@ class TargetCoder:
                 by_row[d] = self.classes[members[0]]
             elif threshold is not None:
                 by_row[d] = table.add(allowed[:k], weight)
-        if max(by_row.max(), self.classes.max(initial=0)) > self.void:
+        self.uses_table = bool(max(by_row.max(), self.classes.max(initial=0)) > self.void)
+        """Whether target maps refer to the table: then only a `SetNLLLoss` understands them."""
+        if self.uses_table:
             self.dtype = np.uint16 if self.void < 256 else np.int32
         if self.void < 256 and len(table) > np.iinfo(np.uint16).max - table.first:
             raise TargetError(
