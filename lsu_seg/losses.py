@@ -80,7 +80,11 @@ class SetNLLLoss(nn.Module):
         )
         reduction = reduction_override or self.reduction
         if self.watch and reduction == "mean":
-            of_sample = (losses.detach(), shares, label >= table.first, label != ignore_index)
+            several = torch.zeros(table.first + len(table), dtype=torch.bool)
+            several[table.first :] = torch.from_numpy(table.sets.sum(1) > 1)
+            valid = label != ignore_index
+            of_set = several.to(label.device)[label.masked_fill(~valid, 0)]
+            of_sample = (losses.detach(), shares, of_set, valid)
             self.seen = torch.stack([x.flatten(1).sum(1).float() for x in of_sample], 1)
         if reduction == "mean":
             losses = losses.sum() / (at_least_something(shares.sum()) if avg_factor is None else avg_factor)

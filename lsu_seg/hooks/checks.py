@@ -132,31 +132,33 @@ def _names(names: list[str]) -> str:
 
 def check_pipelines(members: list[TaxDataset]) -> Iterator[str]:
     """What the transforms put where there is no label, and who reads the label files."""
+    found: dict[str, list[str]] = {}
     for dataset in members:
-        void = void_index(dataset.constraint.num_classes)
-        transforms = list(_transforms(dataset.pipeline))
-        if not any(isinstance(t, LoadTaxAnnotations) for t in transforms):
-            yield f"`{dataset.name}`'s pipeline does not read its labels: write `dict(type='LoadTaxAnnotations')`"
-        for transform in transforms:
-            kind = type(transform).__name__
-            if isinstance(transform, LoadAnnotations):
-                yield (
-                    f"`{dataset.name}`'s pipeline has {kind}, which takes raw values for classes: write"
-                    " `dict(type='LoadTaxAnnotations')`"
-                )
-            pad = getattr(transform, "pad_val", None)
-            values = {
-                "seg_pad_val": getattr(transform, "seg_pad_val", void),
-                "pad_val": pad.get("seg", 255) if isinstance(pad, dict) else void,
-                "ignore_index": getattr(transform, "ignore_index", void),
-            }
-            for key, value in values.items():
-                if value != void:
-                    line = f"dict(img=…, seg={void})" if key == "pad_val" else void
-                    yield (
-                        f"`{dataset.name}`'s {kind} takes {value} for void, which is {void}: write"
-                        f" `dict(type='{kind}', {key}={line}, …)`"
-                    )
+        for text in _check_transforms(
+            list(_transforms(dataset.pipeline)), void_index(dataset.constraint.num_classes)
+        ):
+            found.setdefault(text, []).append(dataset.name)
+    for text, names in found.items():
+        yield f"the pipeline of {_names(names)}: {text}"
+
+
+def _check_transforms(transforms: list[Any], void: int) -> Iterator[str]:
+    if not any(isinstance(t, LoadTaxAnnotations) for t in transforms):
+        yield "nothing reads the labels: write `dict(type='LoadTaxAnnotations')`"
+    for transform in transforms:
+        kind = type(transform).__name__
+        if isinstance(transform, LoadAnnotations):
+            yield f"{kind} takes raw values for classes: write `dict(type='LoadTaxAnnotations')`"
+        pad = getattr(transform, "pad_val", None)
+        values = {
+            "seg_pad_val": getattr(transform, "seg_pad_val", void),
+            "pad_val": pad.get("seg", 255) if isinstance(pad, dict) else void,
+            "ignore_index": getattr(transform, "ignore_index", void),
+        }
+        for key, value in values.items():
+            if value != void:
+                line = f"dict(img=…, seg={void})" if key == "pad_val" else void
+                yield f"{kind} takes {value} for void, which is {void}: write `dict(type='{kind}', {key}={line}, …)`"
 
 
 def _transforms(pipeline: Any) -> Iterator[Any]:
