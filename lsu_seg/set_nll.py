@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -87,33 +87,34 @@ def set_nll_map(
     k, device = logits.shape[1], logits.device
     first = max(ignore_index + 1, k) if first_set is None else first_set
     _check(logits, target, sets, ignore_index, first, label_smoothing)
-    ignored = target == ignore_index
-    lead = target.masked_fill(ignored, 0)
-    members, sizes = _members(sets.to(device))
-    if len(sets):
-        # What each target value stands for: a class, or the first member of a set.
-        lut = torch.zeros(first + len(sets), dtype=torch.int64, device=device)
-        lut[:k] = torch.arange(k, device=device)
-        lut[first:] = members[:, 0]
-        value, lead = lead, lut[lead]
+    if ignore_index < 0:  # so that tables can have it
+        spare = first + len(sets)
+        target, ignore_index = target.masked_fill(target == ignore_index, spare), spare
+    values = max(first + len(sets), ignore_index + 1)
+    flat = target.reshape(-1)
+    low, high = (int(v) for v in flat.aminmax()) if len(flat) else (0, 0)
+    if low < 0 or high >= values:
+        raise _unknown(low if low < 0 else high, k, len(sets), first)
 
-    factor = (~ignored).to(torch.promote_types(logits.dtype, torch.float32))
-    if class_weight is not None:
-        per_value = per_class = class_weight.to(factor)
-        if len(sets):
-            per_value = factor.new_zeros(len(lut))
-            per_value[:k] = per_class
-            per_value[first:] = (sets.to(factor) @ per_class) / sizes
-        factor = factor * per_value[value if len(sets) else lead]
-    shares = factor
-    if set_weights is not None and len(sets):
-        by_value = factor.new_ones(len(lut))
-        by_value[first:] = set_weights.to(factor)
-        factor = factor * by_value[value]
+    # What each target value stands for: its class, or its set's first; and what its pixels count.
+    members, sizes = _members(sets.to(device))
+    lead = torch.full((values,), -1, dtype=torch.int64, device=device)
+    lead[:k] = torch.arange(k, device=device)
+    lead[first : first + len(sets)] = members[:, 0] if len(sets) else lead[:0]
+    lead[ignore_index] = 0
+    share = torch.zeros(values, dtype=torch.promote_types(logits.dtype, torch.float32), device=device)
+    per_class = share.new_ones(k) if class_weight is None else class_weight.to(share)
+    share[:k] = per_class
+    share[first : first + len(sets)] = (sets.to(share) @ per_class) / sizes
+    shares = share.index_select(0, flat).view(target.shape)
+    factor = shares
+    if set_weights is not None and bool((set_weights != 1).any()):
+        share[first : first + len(sets)] *= set_weights.to(share)
+        factor = share.index_select(0, flat).view(target.shape)
     if weight is not None:
         factor = factor * weight.to(factor)
-
-    return _SetNLL.apply(logits, lead, target, members, sizes, first, factor, label_smoothing), shares
+    losses = _SetNLL.apply(logits, lead, flat, members, sizes, first, ignore_index, factor, label_smoothing)
+    return losses, shares
 
 
 def _check(logits: Tensor, target: Tensor, sets: Tensor, ignore: int, first: int, smoothing: float) -> None:
@@ -132,13 +133,12 @@ def _check(logits: Tensor, target: Tensor, sets: Tensor, ignore: int, first: int
         raise TargetError(f"label smoothing of {smoothing}: expected 0 to 1, without 1")
     if first < k or k > ignore >= 0 or first <= ignore < first + len(sets):
         raise TargetError(f"{k} classes, ignored {ignore}, sets from {first}: the numbers overlap")
-    wrong = ((target < 0) | (target >= k)) & (target != ignore)
-    wrong &= (target < first) | (target >= first + len(sets))
-    if wrong.any():
-        raise TargetError(
-            f"target {int(target[wrong][0])} is neither a class below {k}, nor {ignore}, nor one of {len(sets)} sets"
-            f" from {first} on"
-        )
+
+
+def _unknown(target: int, k: int, sets: int, first: int) -> TargetError:
+    return TargetError(
+        f"target {target} is neither a class below {k}, nor the ignored index, nor one of {sets} sets from {first} on"
+    )
 
 
 def _members(sets: Tensor) -> tuple[Tensor, Tensor]:
@@ -158,55 +158,49 @@ class _SetNLL(torch.autograd.Function):
     @staticmethod
     def forward(
         ctx: Any, logits: Tensor, lead: Tensor, target: Tensor, members: Tensor, sizes: Tensor, first: int,
-        factor: Tensor, smoothing: float,
+        ignore: int, factor: Tensor, smoothing: float,
     ) -> Tensor:  # fmt: skip
         logp = F.log_softmax(logits, 1, dtype=factor.dtype).contiguous()
-        flat, step = logp.view(-1), logp[0, 0].numel()
-        losses = flat.index_select(0, _leading(lead, logp)).neg_()
-        groups = _groups(target, members * step, sizes, first, logp) if len(sizes) else []
+        flat, (n, k), step = logp.view(-1), logp.shape[:2], factor[0].numel()
+        at = (lead * step).index_select(0, target)
+        if len(at) and int(at.min()) < 0:
+            raise _unknown(int(target[at < 0][0]), k, len(sizes), first)
+        image = torch.arange(n, device=at.device)[:, None] * (k * step)
+        at.view(n, step).add_(image).add_(torch.arange(step, device=at.device))
+        losses = flat.index_select(0, at).neg_()
+        groups = _groups(target, members * step, sizes, first, ignore, k * step, step)
         for group in groups:
-            inside = flat.index_select(0, group.channel(0))
+            own = group.logp(flat, 0)
+            inside, spread = own, own * (smoothing / group.size) if smoothing else None
             for m in range(1, group.size):
-                inside = torch.logaddexp(inside, flat.index_select(0, group.channel(m)))
-            found = inside.neg()
-            if smoothing:
-                found *= 1 - smoothing
-                for m in range(group.size):
-                    found.sub_(flat.index_select(0, group.channel(m)), alpha=smoothing / group.size)
+                own = group.logp(flat, m)
+                inside = torch.logaddexp(inside, own)
+                if spread is not None:
+                    spread.add_(own, alpha=smoothing / group.size)
+            found = inside.neg() if spread is None else (inside * (smoothing - 1)).sub_(spread)
             losses.index_copy_(0, group.pixels, found)
             group.inside = inside
-        ctx.save_for_backward(logp, lead, factor)
+            del group.pixels
+        ctx.save_for_backward(logp, at, factor)
         ctx.groups, ctx.smoothing, ctx.dtype = groups, smoothing, logits.dtype
-        return losses.view(lead.shape).mul_(factor)
+        return losses.view(factor.shape).mul_(factor)
 
     @staticmethod
     @torch.autograd.function.once_differentiable
     def backward(ctx: Any, grad: Tensor) -> Any:
-        logp, lead, factor = ctx.saved_tensors
+        logp, at, factor = ctx.saved_tensors
         out = logp.exp()
-        minus = factor.new_full((lead.numel(),), -1)
-        for group in ctx.groups:
-            minus.index_fill_(0, group.pixels, 0)
         flat = out.view(-1)
-        flat.scatter_add_(0, _leading(lead, logp), minus)
-        for group in ctx.groups:
+        flat.scatter_add_(0, at, factor.new_full((1,), -1).expand(len(at)))
+        for group in ctx.groups:  # the first member's channel, wrong until now, is one of these
             for m in range(group.size):
-                at = group.channel(m)
-                own = logp.view(-1).index_select(0, at)
+                own = group.logp(logp.view(-1), m)
                 share = (own - group.inside).exp_()
                 if ctx.smoothing:
                     share.mul_(1 - ctx.smoothing).add_(ctx.smoothing / group.size)
-                flat.scatter_(0, at, own.exp_().sub_(share))
+                flat.scatter_(0, group.channel(m), own.exp().sub_(share))
         out.mul_((grad * factor)[:, None])
-        return out.to(ctx.dtype), None, None, None, None, None, None, None
-
-
-def _leading(lead: Tensor, logp: Tensor) -> Tensor:
-    """Where in the flat `logp` [N, K, ...] each pixel's channel `lead` [N, ...] is."""
-    n, k = logp.shape[:2]
-    step = logp[0, 0].numel()
-    image = torch.arange(n, device=lead.device)[:, None] * (k * step)
-    return ((lead.reshape(n, step) * step).add_(image).add_(torch.arange(step, device=lead.device))).view(-1)
+        return out.to(ctx.dtype), *[None] * 8
 
 
 @dataclass
@@ -218,18 +212,35 @@ class _Group:
     base: Tensor
     which: Tensor
     offsets: Tensor
+    few: bool
     inside: Tensor | None = None
+    kept: dict[int, Tensor] = field(default_factory=dict)
 
     def channel(self, m: int) -> Tensor:
         """Where the logit of each pixel's m-th member is."""
         return self.offsets[m].index_select(0, self.which).add_(self.base)
 
+    def logp(self, flat: Tensor, m: int) -> Tensor:
+        """The log-probability of each pixel's m-th member; kept for the gradient where members are few."""
+        if m in self.kept:
+            return self.kept[m]
+        found = flat.index_select(0, self.channel(m))
+        if self.few:
+            self.kept[m] = found
+        return found
 
-def _groups(target: Tensor, offsets: Tensor, sizes: Tensor, first: int, logp: Tensor) -> list[_Group]:
-    step = logp[0, 0].numel()
-    flat = target.reshape(-1)
-    pixels = (flat >= first).nonzero().view(-1)
-    which = flat.index_select(0, pixels).sub_(first)
+
+def _groups(
+    target: Tensor, offsets: Tensor, sizes: Tensor, first: int, ignore: int, image: int, step: int
+) -> list[_Group]:
+    """offsets: of each set's members' channels, `[S, M]`. image, step: elements of an image and of a channel."""
+    if not len(sizes):
+        return []
+    among = target >= first
+    if ignore > first:
+        among &= target != ignore
+    pixels = among.nonzero().view(-1)
+    which = target.index_select(0, pixels).sub_(first)
     different = sizes.unique().tolist()
     groups = []
     for size in different:
@@ -238,10 +249,6 @@ def _groups(target: Tensor, offsets: Tensor, sizes: Tensor, first: int, logp: Te
             here = (sizes.index_select(0, which) == size).nonzero().view(-1)
             mine, of = pixels.index_select(0, here), which.index_select(0, here)
         if size > 1 and len(mine):  # sets of one are hard
-            image = mine.div(step, rounding_mode="floor")
-            groups.append(
-                _Group(
-                    size, mine, image.mul_(step * (logp.shape[1] - 1)).add_(mine), of, offsets.T.contiguous()
-                )
-            )
+            base = mine.div(step, rounding_mode="floor").mul_(image - step).add_(mine)
+            groups.append(_Group(size, mine, base, of, offsets.T.contiguous(), few=4 * size * step <= image))
     return groups

@@ -122,6 +122,15 @@ def test_a_set_of_one_is_a_hard_target_and_a_set_of_all_costs_nothing() -> None:
     assert logits.grad.abs().max() < 1e-6
 
 
+def test_a_negative_ignore_index() -> None:
+    """As torch has it by default."""
+    logits, target = torch.randn(1, 3, 2, 2), torch.tensor([[[0, -100], [3, 2]]])
+    sets = torch.tensor([[True, True, False]])
+    found = set_nll_loss(logits, target, sets, ignore_index=-100, reduction="none")
+    wanted = plain(logits, torch.tensor([[[0, 255], [256, 2]]]), sets)
+    assert torch.allclose(found.double(), wanted, atol=1e-6)
+
+
 def test_weights() -> None:
     """Class weights as in F.cross_entropy, a set's the mean of its members'; the others do not divide the mean."""
     logits = torch.zeros(1, 4, 3)
@@ -198,7 +207,8 @@ def test_refusals() -> None:
         set_nll_loss(logits, target, sets)
     for value in (-1, 3, 254, 257):
         with pytest.raises(
-            TargetError, match=f"target {value} is neither a class below 3, nor 255, nor one of 1 sets"
+            TargetError,
+            match=f"target {value} is neither a class below 3, nor the ignored index, nor one of 1 sets",
         ):
             set_nll_loss(logits, target + value, sets[:1])
     with pytest.raises(TargetError, match=r"expected \[N, K, ...\] and \[N, ...\]"):
