@@ -13,6 +13,7 @@ from mmseg.datasets.transforms import LoadAnnotations
 from mmseg.structures.sampler import OHEMPixelSampler
 from torch import nn
 
+from lsu_onto import Constraint
 from lsu_seg.datasets import CompoundDataset, TaxDataset
 from lsu_seg.encodings import void_index
 from lsu_seg.losses import SetNLLLoss, SetOHEMPixelSampler
@@ -55,10 +56,11 @@ def check_training(model: nn.Module, loop: Any, val_dataset: Any = None) -> None
 
 
 def check_model(model: nn.Module, members: list[TaxDataset]) -> Iterator[str]:
-    """Classes, ignored index and losses of every head."""
-    constraint = members[0].constraint
-    source, k = constraint.source, constraint.num_classes
-    void = void_index(k)
+    """Classes, ignored index and losses of every head.
+
+    A head, or a segmentor without heads, that has no `loss_decode` and `takes_sets = True` sees to sets by itself.
+    """
+    void = void_index(members[0].constraint.num_classes)
     setted = [d.name for d in members if d.coder is not None and d.coder.uses_table]
     padding = getattr(getattr(model, "data_preprocessor", None), "seg_pad_val", void)
     if padding != void:
@@ -66,64 +68,63 @@ def check_model(model: nn.Module, members: list[TaxDataset]) -> Iterator[str]:
             f"batches are padded with {padding}, and void is {void}: write"
             f" `model = dict(data_preprocessor=dict(seg_pad_val={void}))`"
         )
-    heads = list(_heads(model))
-    for name, head in heads:
-        classes = getattr(head, "num_classes", k)
-        if classes != k:
-            yield (
-                f"model.{name} has num_classes={classes}, and `{source}` has {k} classes: write"
-                f" `{name}=dict(num_classes={k})`"
-            )
-        ignored = getattr(head, "ignore_index", void)
-        if ignored != void:
-            yield f"model.{name} ignores {ignored}, and void is {void}: write `{name}=dict(ignore_index={void})`"
-        losses = getattr(head, "loss_decode", None)
-        for loss in losses if isinstance(losses, nn.ModuleList) else [losses]:
-            kind = type(loss if loss is not None else head).__name__
-            if not isinstance(loss, SetNLLLoss):
-                if setted:
-                    what = (
-                        f"model.{name} is trained with {kind}"
-                        if loss is not None
-                        else f"{kind} has no loss_decode"
-                    )
-                    yield (
-                        f"{what}, which does not know the targets that `threshold` or `loss_weight` of"
-                        f" {_names(setted)} make: write `{name}=dict(loss_decode=dict(type='SetNLLLoss',"
-                        f" source='{source}'))`, or take the two out of the datasets"
-                    )
-                continue
+    for name, head in _heads(model):
+        yield from _check_head(name, head, members[0].constraint, setted)
+
+
+def _check_head(name: str, head: nn.Module, constraint: Constraint, setted: list[str]) -> Iterator[str]:
+    source, k = constraint.source, constraint.num_classes
+    void = void_index(k)
+    last = name.rpartition(".")[2]
+    classes = getattr(head, "num_classes", k)
+    if classes != k:
+        yield (
+            f"{name} has num_classes={classes}, and `{source}` has {k} classes: write `{last}=dict(num_classes={k})`"
+        )
+    ignored = getattr(head, "ignore_index", void)
+    if ignored != void:
+        yield f"{name} ignores {ignored}, and void is {void}: write `{last}=dict(ignore_index={void})`"
+    losses = getattr(head, "loss_decode", None)
+    for loss in losses if isinstance(losses, nn.ModuleList) else [losses]:
+        if isinstance(loss, SetNLLLoss):
             if loss.source != source:
                 yield (
-                    f"model.{name}'s SetNLLLoss is of `{loss.source}`, and the datasets of `{source}`: write"
+                    f"{name}'s SetNLLLoss is of `{loss.source}`, and the datasets of `{source}`: write"
                     f" `loss_decode=dict(type='SetNLLLoss', source='{source}')`"
                 )
             if loss.class_weight is not None and len(loss.class_weight) != k:
                 yield (
-                    f"model.{name}'s SetNLLLoss has {len(loss.class_weight)} class weights, and `{source}` {k}"
-                    " classes: write one for each, in the order of its channels"
+                    f"{name}'s SetNLLLoss has {len(loss.class_weight)} class weights, and `{source}` {k} classes:"
+                    " write one for each, in the order of its channels"
                 )
-        pixels = getattr(head, "sampler", None)
-        if setted and type(pixels) is OHEMPixelSampler and pixels.thresh is not None:
+        elif setted and (loss is not None or not getattr(head, "takes_sets", False)):
+            kind = type(loss if loss is not None else head).__name__
             yield (
-                f"model.{name}'s OHEMPixelSampler with a `thresh` looks up the probability of one class: write"
-                f" `sampler=dict(type='{SetOHEMPixelSampler.__name__}', thresh={pixels.thresh},"
-                f" min_kept={pixels.min_kept})`"
+                f"{name} is trained with {kind}, which does not know the targets that `threshold` or `loss_weight` of"
+                f" {_names(setted)} make: write `{last}=dict(loss_decode=dict(type='SetNLLLoss', source='{source}'))`,"
+                " or take the two out of the datasets"
             )
-    if setted and not heads:
+    pixels = getattr(head, "sampler", None)
+    if setted and type(pixels) is OHEMPixelSampler and pixels.thresh is not None:
         yield (
-            f"{type(model).__name__} has no decode_head with a SetNLLLoss, and `threshold` or `loss_weight` of"
-            f" {_names(setted)} need one: take the two out of the datasets"
+            f"{name}'s OHEMPixelSampler with a `thresh` looks up the probability of one class: write"
+            f" `sampler=dict(type='{SetOHEMPixelSampler.__name__}', thresh={pixels.thresh},"
+            f" min_kept={pixels.min_kept})`"
         )
 
 
 def _heads(model: nn.Module) -> Iterator[tuple[str, nn.Module]]:
+    """What is trained with a loss: the heads of MMSeg's segmentors, or a segmentor that has no heads."""
+    heads = False
     for name in ("decode_head", "auxiliary_head"):
         head = getattr(model, name, None)
         if isinstance(head, nn.ModuleList):
-            yield from ((f"{name}[{i}]", h) for i, h in enumerate(head))
+            yield from ((f"model.{name}[{i}]", h) for i, h in enumerate(head))
         elif isinstance(head, nn.Module):
-            yield name, head
+            yield f"model.{name}", head
+        heads |= head is not None
+    if not heads:
+        yield "model", model
 
 
 def _names(names: list[str]) -> str:

@@ -47,8 +47,8 @@ class OntologyHook(Hook):
             sizes = [len(d) for d in members]
             self.wanted = getattr(sampler, "shares", [n / sum(sizes) for n in sizes])
         self.totals = torch.zeros(len(members), len(COLUMNS), dtype=torch.float64)
-        head = getattr(model, "decode_head", None)
-        losses = [m for m in head.modules() if isinstance(m, SetNLLLoss)] if head is not None else []
+        head = getattr(model, "decode_head", None) or model
+        losses = [m for m in head.modules() if isinstance(m, SetNLLLoss)]
         self.loss = losses[0] if losses else None
         if self.loss is not None:
             self.loss.watch = True

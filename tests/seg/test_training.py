@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,8 @@ from tiny import CLASSES, VOID, model_config, save, write_park, write_tax
 
 from lsu_onto import ROW_VOID
 from lsu_seg import engine
+from lsu_seg.datasets import TaxDataset
+from lsu_seg.demo import data
 
 ROWS = [0, 1, 2, 3, 4, 5, ROW_VOID]
 
@@ -93,3 +97,31 @@ def test_a_student_trains_on_set_valued_targets(tmp_path: Path) -> None:
     weights = torch.load(checkpoint, weights_only=False)["state_dict"]
     assert all(torch.isfinite(w).all() for w in weights.values() if w.is_floating_point())
     assert weights["decode_head.conv_seg.weight"].shape[0] == len(CLASSES)
+
+
+def test_the_config_on_the_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """docs/training.md: its config trains, two iterations long, on drawn scenes."""
+    root = Path(__file__).parents[2]
+    (text,) = re.findall(
+        r"^```python\n(_base_.*?)^```$", (root / "docs/training.md").read_text(), re.M | re.S
+    )
+    parts = [replace(p, images=3) for p in data.PARTS if p.folder in ("source", "town")]
+    monkeypatch.setattr(data, "PARTS", tuple(parts))
+    data.make_data(tmp_path / "data", seed=0)
+    town = TaxDataset("demo_town", str(tmp_path / "data/town"), "train", source="demo")
+    for i in range(len(town)):
+        info = town.get_data_info(i)
+        channels, _ = town.annotation.load(info["seg_map_path"])
+        save(tmp_path / f"work/town_pseudo/{info['key']}.png", channels)
+        save(
+            tmp_path / f"work/town_pseudo/confidence/{info['key']}.png",
+            np.where(channels < VOID, 255, 100).astype("u1"),
+        )
+    text = text.replace('"lsu_seg/', f'"{root}/lsu_seg/')
+    for folder in ("data/source", "data/town", "work/town_pseudo"):
+        assert f'"{folder}"' in text
+        text = text.replace(f'"{folder}"', f'"{tmp_path / folder}"')
+    (tmp_path / "student.py").write_text(text)
+    cfg = engine.load_config(tmp_path / "student.py")
+    cfg.work_dir, cfg.train_cfg.max_iters = str(tmp_path / "out"), 2
+    assert engine.train(cfg, quiet=True).is_file()
