@@ -222,13 +222,15 @@ class CompoundDataset(ConcatDataset):
             raise DatasetError("a CompoundDataset needs at least one dataset")
         first = built[0].metainfo
         for other in built[1:]:
-            for key in ("source", "classes", "palette"):
-                a, b = first.get(key), other.metainfo.get(key)
-                if a != b:
-                    raise DatasetError(
-                        f"`{first.get('taxonomy')}` and `{other.metainfo.get('taxonomy')}` differ in `{key}`: "
-                        f"{_difference(a, b)}; all datasets of a compound need the same source taxonomy"
-                    )
+            pairs = {
+                key: (first.get(key), other.metainfo.get(key)) for key in ("source", "classes", "palette")
+            }
+            differences = [f"in `{key}`: {_difference(a, b)}" for key, (a, b) in pairs.items() if a != b]
+            if differences:
+                raise DatasetError(
+                    f"`{first.get('taxonomy')}` and `{other.metainfo.get('taxonomy')}` differ {'; '.join(differences)};"
+                    " all datasets of a compound need the same source taxonomy"
+                )
         seen: Counter[str] = Counter()
         for dataset in (d for d in built if isinstance(d, TaxDataset)):
             seen[dataset.name] += 1

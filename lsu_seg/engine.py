@@ -191,6 +191,8 @@ def evaluate(
         pipeline = one.test_dataloader.dataset.get("pipeline")
         one.test_dataloader.dataset = copy.deepcopy(dataset)
         one.test_dataloader.dataset.setdefault("pipeline", pipeline)
+        if one.test_dataloader.dataset.get("type") in ("CompoundDataset", "lsu_seg.CompoundDataset"):
+            one.test_dataloader.dataset.setdefault("test_mode", True)  # every image counts, void ones too
         if not one.test_dataloader.dataset.get("pipeline"):
             raise ConfigError(f"the evaluation set `{name}` has no pipeline")
         one.test_cfg = dict(type="TestLoop")

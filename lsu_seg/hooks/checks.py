@@ -195,7 +195,12 @@ def check_sampling(loop: Any, dataset: Any) -> Iterator[str]:
 
 
 def check_validation(train: TaxDataset, val_dataset: Any) -> Iterator[str]:
-    """That it is judged in the classes that it is trained in."""
+    """That it is judged in the classes that it is trained in, and on every image."""
+    if any(d.skip_void for d in tax_datasets(val_dataset)):
+        yield (
+            "the validation set is a CompoundDataset for training, which passes over void images: write"
+            " `val_dataloader = dict(dataset=dict(type='CompoundDataset', test_mode=True, …))`"
+        )
     meta = getattr(val_dataset, "metainfo", None) or {}
     for key in ("source", "classes", "palette"):
         mine, other = train.metainfo.get(key), meta.get(key)

@@ -117,23 +117,23 @@ def test_a_disagreement_is_refused_with_the_line_to_write(tmp_path: Path, case: 
     assert message in refusal(cfg)
 
 
-def test_a_validation_set_in_other_classes(tmp_path: Path) -> None:
-    cfg = student_config(tmp_path)
-    (tmp_path / "other").mkdir()
-    (tmp_path / "other/tiny.tax").write_text(SOURCE.replace("2 tree ", "2 bush "))
+def validated(cfg: Config, dataset: dict[str, Any], source: Path) -> Config:
     cfg.val_dataloader = dict(
-        batch_size=1,
-        sampler=dict(type="DefaultSampler", shuffle=False),
-        dataset=dict(
-            type="TaxDataset", taxonomy=str(tmp_path / "other/tiny.tax"), data_root=str(tmp_path / "park"),
-            split="train", pipeline=LOAD,
-        ),
-    )  # fmt: skip
-    cfg.val_cfg, cfg.val_evaluator = (
-        dict(type="ValLoop"),
-        dict(type="OntologyIoU", source=str(tmp_path / "tax/tiny.tax")),
+        batch_size=1, sampler=dict(type="DefaultSampler", shuffle=False), dataset=dataset
     )
-    assert "the validation set's `classes` differ from those of `tiny`" in refusal(cfg)
+    cfg.val_cfg, cfg.val_evaluator = dict(type="ValLoop"), dict(type="OntologyIoU", source=str(source))
+    return cfg
+
+
+def test_validation_in_other_classes_or_without_void_images(tmp_path: Path) -> None:
+    cfg, tiny, other = student_config(tmp_path), tmp_path / "tax/tiny.tax", tmp_path / "other/tiny.tax"
+    other.parent.mkdir()
+    other.write_text(SOURCE.replace("2 tree ", "2 bush "))
+    one = dict(type="TaxDataset", data_root=str(tmp_path / "park"), split="train", pipeline=LOAD)
+    wrong = validated(cfg, dict(**one, taxonomy=str(other)), tiny)
+    assert "the validation set's `classes` differ from those of `tiny`" in refusal(wrong)
+    union = dict(type="CompoundDataset", datasets=[dict(**one, taxonomy=str(tiny))])
+    assert "passes over void images: write" in refusal(validated(cfg, union, tiny))
 
 
 def test_everything_is_found_at_once(tmp_path: Path) -> None:

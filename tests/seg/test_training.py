@@ -125,3 +125,23 @@ def test_the_config_on_the_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     cfg = engine.load_config(tmp_path / "student.py")
     cfg.work_dir, cfg.train_cfg.max_iters = str(tmp_path / "out"), 2
     assert engine.train(cfg, quiet=True).is_file()
+
+
+def test_a_resumed_training_sees_what_an_unbroken_one_would(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[tuple[str, int]] = []
+    prepare = TaxDataset._prepare
+
+    def recording(self: TaxDataset, idx: int, skipped: int) -> Any:
+        seen.append((self.name, idx))
+        return prepare(self, idx, skipped)
+
+    monkeypatch.setattr(TaxDataset, "_prepare", recording)
+    whole = student_config(tmp_path / "whole", iterations=6)
+    engine.train(whole, quiet=True)
+    unbroken, seen[:] = list(seen), []
+    engine.train(student_config(tmp_path / "broken", iterations=2), quiet=True)
+    engine.train(student_config(tmp_path / "broken", iterations=6), quiet=True, resume=True)
+    assert seen == unbroken
+    assert len(unbroken) == 12
