@@ -1,7 +1,17 @@
 """Imports everything of ours that registers with mmengine. Imported at the first look-up in a registry."""
 
-from lsu_seg import datasets, hooks, metrics, samplers, transforms
+from lsu_seg import datasets, hooks, losses, metrics, samplers, transforms
 from lsu_seg.pseudo import loop, shards
 from lsu_seg.teachers import huggingface
 
-__all__ = ["datasets", "hooks", "huggingface", "loop", "metrics", "samplers", "shards", "transforms"]
+__all__ = [
+    "datasets",
+    "hooks",
+    "huggingface",
+    "loop",
+    "losses",
+    "metrics",
+    "samplers",
+    "shards",
+    "transforms",
+]

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import copy
 import hashlib
+import logging
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from mmengine.dataset import ConcatDataset
+from mmengine.logging import print_log
 from mmseg.datasets import BaseSegDataset
 
 import lsu_onto
@@ -16,6 +19,7 @@ from lsu_seg.annotation import Annotation, channel_constraint
 from lsu_seg.encodings import container, void_index
 from lsu_seg.layout import DatasetError, find_pairs
 from lsu_seg.registry import DATASETS, register
+from lsu_seg.targets import TargetCoder
 
 
 @register(DATASETS)
@@ -31,10 +35,18 @@ class TaxDataset(BaseSegDataset):
         labels: folder of pseudo-labels (channels of the source) to use in place of the dataset's own labels;
             laid out as the pseudo-label loop writes it.
         weight: how often an image is drawn, against weight 1 of others (`CompoundSampler`).
+        threshold: pseudo-labels of at least this confidence are hard targets; below it the target is S(d) in closed
+            rows and nothing in open ones (`TargetCoder`). Needs `SetNLLLoss`, and `confidence/` in the folder of
+            pseudo-labels. With the dataset's own labels any number makes ambiguous pixels of closed rows
+            set-valued. None: pseudo-labels are taken as they are, and own labels only where they decide.
+        loss_weight: factor on the loss of every pixel of this dataset; other than 1 it needs `SetNLLLoss`.
         unknown: `error`, or `void` to count values that the taxonomy does not list as void.
 
     The metainfo holds plain values only, so that checkpoints stay loadable: `classes`, `palette`, `taxonomy`,
-    `source`.
+    `source`. Samples say in `dataset` which dataset they are of.
+
+    In training (in a `CompoundDataset`) an image whose target is void everywhere is passed over with a warning and the
+    next one of the same dataset taken, so that shares stay as they are; samples count in `void_skipped` how many.
     """
 
     def __init__(
@@ -45,6 +57,8 @@ class TaxDataset(BaseSegDataset):
         source: str | None = None,
         labels: str | None = None,
         weight: float = 1.0,
+        threshold: float | None = None,
+        loss_weight: float = 1.0,
         unknown: str = "error",
         **kwargs: Any,
     ) -> None:
@@ -54,11 +68,16 @@ class TaxDataset(BaseSegDataset):
         self.constraint = lsu_onto.load(taxonomy, source)
         self.split = split
         self.weight = weight
+        self.name = self.constraint.dataset
+        self.skip_void = False
+        self._void: set[int] = set()
         self.pseudo = Path(labels) if labels else None
-        if self.pseudo:
-            self.annotation = Annotation(channel_constraint(self.constraint))
-        else:
-            self.annotation = Annotation(self.constraint, unknown, data_root, split)
+        self.own = Annotation(self.constraint, unknown, data_root, split)
+        self.annotation = Annotation(channel_constraint(self.constraint)) if self.pseudo else self.own
+        self.coder = None
+        if threshold is not None or loss_weight != 1:
+            self.coder = TargetCoder(self.constraint, threshold, loss_weight)
+        self.needs_confidence = bool(self.pseudo) and threshold is not None
         metainfo = {
             "classes": list(self.constraint.source_classes),
             "palette": self.constraint.source_palette.tolist(),
@@ -70,8 +89,8 @@ class TaxDataset(BaseSegDataset):
 
     def load_data_list(self) -> list[dict[str, Any]]:
         pairs = find_pairs(self.data_root, self.constraint.layout, self.split)
-        if not self.pseudo:
-            self.annotation.reader.prepare()
+        if not self.pseudo or self.needs_confidence:
+            self.own.reader.prepare()
         items = []
         for pair in pairs:
             label = self.pseudo / f"{pair.key}.png" if self.pseudo else pair.label
@@ -80,6 +99,10 @@ class TaxDataset(BaseSegDataset):
                     "img_path": str(pair.image),
                     "seg_map_path": str(label),
                     "key": pair.key,
+                    "own_path": str(pair.label),
+                    "confidence_path": str(self.pseudo / "confidence" / f"{pair.key}.png")
+                    if self.pseudo
+                    else "",
                     "label_map": None,
                     "reduce_zero_label": False,
                     "seg_fields": [],
@@ -98,6 +121,15 @@ class TaxDataset(BaseSegDataset):
                 raise DatasetError(
                     f"{self.pseudo}: {len(missing)} of {len(paths)} pseudo-labels are missing, e.g. {missing[0]};"
                     " run `lsu-seg pseudo-label` again, it resumes"
+                )
+        if self.needs_confidence:
+            paths = [self.get_data_info(i)["confidence_path"] for i in range(len(self))]
+            missing = [p for p in paths if not Path(p).is_file()]
+            if missing:
+                raise DatasetError(
+                    f"{self.pseudo}: {len(missing)} of {len(paths)} images of confidence are missing, e.g."
+                    f" {missing[0]}, and `threshold` needs them; label again with `confidence=True` in the"
+                    " `PseudoLabelLoop`, or leave `threshold` out"
                 )
 
     def fingerprint(self, times: bool = False) -> str:
@@ -121,15 +153,37 @@ class TaxDataset(BaseSegDataset):
         return digest.hexdigest()
 
     def prepare_data(self, idx: int) -> Any:
+        return self._prepare(idx, 0)
+
+    def _prepare(self, idx: int, skipped: int) -> Any:
         info = self.get_data_info(idx)
-        info["annotation"] = self.annotation
+        info |= {"annotation": self.annotation, "coder": self.coder, "own": self.own if self.pseudo else None}
+        info |= {"dataset": self.name, "skip_void": self.skip_void, "void_skipped": skipped}
         return self.pipeline(info)
 
     def __getitem__(self, idx: int) -> Any:
-        # mmengine draws another sample where a pipeline returns None; ours never does, and errors must surface.
+        # mmengine draws another sample where a pipeline returns None, at random and from anywhere; errors must surface.
         if not self._fully_initialized:
             self.full_init()
-        return self.prepare_data(idx)
+        if not self.skip_void:
+            return self.prepare_data(idx)
+        for skipped in range(len(self)):
+            at = (idx + skipped) % len(self)
+            sample = self._prepare(at, skipped)
+            if sample is not None:
+                return sample
+            if at not in self._void:
+                self._void.add(at)
+                print_log(
+                    f"{self.get_data_info(at)['seg_map_path']}: void everywhere, so training passes over it"
+                    f" ({len(self._void)} of `{self.name}` so far); the next image is taken in its place",
+                    "current",
+                    logging.WARNING,
+                )
+        raise DatasetError(
+            f"`{self.name}`: each of its {len(self)} images is void everywhere: there is nothing to train on; check the"
+            " map, or give a `threshold` so that ambiguous pixels are trained on as sets"
+        )
 
 
 @register(DATASETS)
@@ -140,6 +194,7 @@ class CompoundDataset(ConcatDataset):
         datasets: `TaxDataset`s (or configs of them).
         source: the source taxonomy of all of them; set for each that names none.
         pipeline: the transforms of each dataset that has none of its own.
+        test_mode: also give images that are void everywhere, which training passes over.
 
     Raises:
         DatasetError: their classes or palettes differ; the message says which and where.
@@ -151,6 +206,7 @@ class CompoundDataset(ConcatDataset):
         source: str | None = None,
         pipeline: Sequence[dict[str, Any]] | None = None,
         lazy_init: bool = False,
+        test_mode: bool = False,
     ) -> None:
         configs = []
         for d in datasets:
@@ -166,13 +222,21 @@ class CompoundDataset(ConcatDataset):
             raise DatasetError("a CompoundDataset needs at least one dataset")
         first = built[0].metainfo
         for other in built[1:]:
-            for key in ("source", "classes", "palette"):
-                a, b = first.get(key), other.metainfo.get(key)
-                if a != b:
-                    raise DatasetError(
-                        f"`{first.get('taxonomy')}` and `{other.metainfo.get('taxonomy')}` differ in `{key}`: "
-                        f"{_difference(a, b)}; all datasets of a compound need the same source taxonomy"
-                    )
+            pairs = {
+                key: (first.get(key), other.metainfo.get(key)) for key in ("source", "classes", "palette")
+            }
+            differences = [f"in `{key}`: {_difference(a, b)}" for key, (a, b) in pairs.items() if a != b]
+            if differences:
+                raise DatasetError(
+                    f"`{first.get('taxonomy')}` and `{other.metainfo.get('taxonomy')}` differ {'; '.join(differences)};"
+                    " all datasets of a compound need the same source taxonomy"
+                )
+        seen: Counter[str] = Counter()
+        for dataset in (d for d in built if isinstance(d, TaxDataset)):
+            seen[dataset.name] += 1
+            if seen[dataset.name] > 1:
+                dataset.name += f"#{seen[dataset.name]}"
+            dataset.skip_void = not test_mode
         super().__init__(
             built, lazy_init=lazy_init, ignore_keys=sorted({k for d in built for k in d.metainfo})
         )

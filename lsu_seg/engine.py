@@ -138,11 +138,18 @@ _NUMBER = itertools.count()
 
 
 def train(cfg: Config, quiet: bool = False, resume: bool = False) -> Path:
-    """Train a model; returns the path of the last checkpoint."""
+    """Train a model; returns the path of the last checkpoint.
+
+    Raises:
+        DisagreementError: the config disagrees with the ontology of its datasets (`OntologyHook`).
+    """
     cfg = copy.deepcopy(cfg)
     for key in ("test_dataloader", "test_cfg", "test_evaluator"):
         cfg.pop(key, None)
     cfg.resume = resume
+    hooks = cfg.get("custom_hooks") or []
+    if not any(hook.get("type") in ("OntologyHook", "lsu_seg.OntologyHook") for hook in hooks):
+        cfg.custom_hooks = [*hooks, dict(type="OntologyHook")]
     build_runner(cfg, quiet).train()
     return Path((Path(cfg.work_dir) / "last_checkpoint").read_text(encoding="utf-8").strip())
 
@@ -202,6 +209,8 @@ def evaluate(
         pipeline = one.test_dataloader.dataset.get("pipeline")
         one.test_dataloader.dataset = copy.deepcopy(dataset)
         one.test_dataloader.dataset.setdefault("pipeline", pipeline)
+        if one.test_dataloader.dataset.get("type") in ("CompoundDataset", "lsu_seg.CompoundDataset"):
+            one.test_dataloader.dataset.setdefault("test_mode", True)  # every image counts, void ones too
         if not one.test_dataloader.dataset.get("pipeline"):
             raise ConfigError(f"the evaluation set `{name}` has no pipeline")
         one.test_cfg = dict(type="TestLoop")

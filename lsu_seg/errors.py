@@ -5,18 +5,22 @@ from lsu_seg.compat import UntrustedCheckpointError
 from lsu_seg.decode.views import DecodeError
 from lsu_seg.encodings import LabelFileError
 from lsu_seg.engine import ConfigError
+from lsu_seg.hooks.checks import DisagreementError
 from lsu_seg.layout import DatasetError
 from lsu_seg.pseudo.errors import OutputError
 from lsu_seg.relabel import RelabelError
+from lsu_seg.targets import TargetError
 from lsu_seg.teachers import TeacherError
 
 USER_ERRORS = (
     ConfigError,
     DatasetError,
     DecodeError,
+    DisagreementError,
     LabelFileError,
     OutputError,
     RelabelError,
+    TargetError,
     TaxonomyError,
     TeacherError,
     UntrustedCheckpointError,

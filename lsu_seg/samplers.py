@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+import math
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -16,55 +18,163 @@ from lsu_seg.registry import DATA_SAMPLERS, register
 
 @register(DATA_SAMPLERS)
 class CompoundSampler(Sampler[int]):
-    """An endless stream over a `CompoundDataset` that realises its weights as closely as whole images allow.
+    """Samples of a `CompoundDataset` that realise its weights as closely as whole images allow.
 
     An image of weight w is drawn w times as often as one of weight 1: dataset i has the share
-    w_i n_i / Σ w_j n_j. From the start of the stream to any point of it, every dataset is within one image of its
-    share. Within a dataset images are shuffled and each comes once before any comes again.
+    w_i n_i / Σ w_j n_j. All ranks follow one plan, made of batches:
+
+    - a batch has within one image of every share (⌊share · batch_size⌋ or one more);
+    - the ranks' batches are consecutive in the plan: what they train on together has the shares as well. From the start
+      of training to any batch every dataset is within one image of its share (within two for batch_size above 1);
+    - of these batches each rank takes the one that mends its own shares most, so every rank sees every dataset;
+    - within a dataset images are shuffled, and each comes once, on whichever rank, before any comes again.
+
+    An epoch is as many samples as the datasets (of weight above 0) have images, divided by the ranks and rounded up
+    to whole batches. The plan goes on from epoch to epoch; it depends on the seed and the number of ranks only, not on
+    workers.
 
     Args:
         dataset: a `CompoundDataset`, or any other dataset, which counts as one of weight 1.
         shuffle: shuffle within each dataset.
         seed: None draws one that all ranks share.
+        batch_size: the dataloader's, on one rank. With 1 batches are windows of an even stream: of two datasets within
+            one image of their share, of more within two.
+        endless: go on after an epoch, as `IterBasedTrainLoop` wants it. For `EpochBasedTrainLoop`: False.
     """
 
-    def __init__(self, dataset: Any, shuffle: bool = True, seed: int | None = None) -> None:
+    def __init__(
+        self,
+        dataset: Any,
+        shuffle: bool = True,
+        seed: int | None = None,
+        batch_size: int = 1,
+        endless: bool = True,
+    ) -> None:
+        if batch_size < 1:
+            raise ValueError(f"batch_size is {batch_size}; expected the dataloader's, 1 or more")
         self.rank, self.world_size = get_dist_info()
         self.dataset = dataset
         self.shuffle = shuffle
         self.seed = sync_random_seed() if seed is None else seed
+        self.batch_size, self.endless = batch_size, endless
         if isinstance(dataset, CompoundDataset):
             self.sizes = [len(d) for d in dataset.datasets]
             mass = [w * n for w, n in zip(dataset.weights, self.sizes, strict=True)]
         else:
-            self.sizes, mass = [len(dataset)], [1.0]
+            self.sizes, mass = [len(dataset)], [float(len(dataset))]
         if sum(mass) <= 0:
             raise ValueError("every dataset has weight 0 or no images: there is nothing to sample")
         self.shares = [m / sum(mass) for m in mass]
-
-    def _stream(self) -> Iterator[int]:
-        offsets = [0, *itertools.accumulate(self.sizes)]
-        inner = [self._shuffled(i, n) for i, n in enumerate(self.sizes)]
-        drawn = [0] * len(self.sizes)
-        for total in itertools.count(1):
-            # Of the datasets behind their share, the one that would first be a whole image behind. (The one that is
-            # furthest behind would not do: rare datasets are then overtaken for too long.)
-            behind = [i for i, share in enumerate(self.shares) if drawn[i] < share * total]
-            i = min(behind, key=lambda i: (drawn[i] + 1) / self.shares[i])
-            drawn[i] += 1
-            yield offsets[i] + next(inner[i])
-
-    def _shuffled(self, which: int, size: int) -> Iterator[int]:
-        generator = torch.Generator()
-        generator.manual_seed(self.seed + which)
-        while True:
-            yield from torch.randperm(size, generator=generator).tolist() if self.shuffle else range(size)
+        drawn_from = sum(n for n, m in zip(self.sizes, mass, strict=True) if m > 0)
+        self.batches = math.ceil(drawn_from / (self.world_size * batch_size))
+        self._epoch = self._skipped = 0
+        nothing = [0] * len(self.sizes)
+        self._states = {0: _State(nothing, [nothing] * self.world_size)}
+        self._orders: dict[int, tuple[int, list[int]]] = {}
 
     def __iter__(self) -> Iterator[int]:
-        return itertools.islice(self._stream(), self.rank, None, self.world_size)
+        skipped, self._skipped = self._skipped, 0
+        epochs = itertools.count(self._epoch) if self.endless else [self._epoch]
+        return itertools.islice(self._stream(epochs), skipped, None)
 
     def __len__(self) -> int:
-        return sum(self.sizes)
+        return self.batches * self.batch_size
 
     def set_epoch(self, epoch: int) -> None:
-        """The stream is endless: epochs mean nothing to it."""
+        """Where the next iteration begins."""
+        self._epoch = epoch
+
+    def skip(self, num_samples: int) -> None:
+        """Leave out the first samples of the next iteration: mmengine resumes so."""
+        self._skipped = num_samples
+
+    def _stream(self, epochs: Iterable[int]) -> Iterator[int]:
+        offsets = [0, *itertools.accumulate(self.sizes)]
+        for epoch in epochs:
+            for i, n in self._draws(epoch):
+                yield offsets[i] + self._image(i, n)
+
+    def _draws(self, epoch: int) -> Iterator[tuple[int, int]]:
+        """This rank's (dataset, number of the draw from it) in an epoch."""
+        begin = max(e for e in self._states if e <= epoch)
+        for e in range(begin, epoch + 1):
+            state = self._states[e].copy()
+            for _ in range(self.batches):
+                before = state.drawn
+                batches = state.advance(self.shares, self.batch_size)
+                mine = state.assign(batches, self.shares)[self.rank]
+                if e == epoch:
+                    yield from _numbered(batches, before, mine)
+            self._states[e + 1] = state
+
+    def _image(self, which: int, n: int) -> int:
+        """The n-th draw from a dataset, counted over all ranks from the start of training."""
+        size = self.sizes[which]
+        if not self.shuffle:
+            return n % size
+        turn = n // size
+        if self._orders.get(which, (-1, []))[0] != turn:
+            generator = torch.Generator()
+            generator.manual_seed((self.seed * 1_000_003 + which) * 1_000_003 + turn & 2**63 - 1)
+            self._orders[which] = turn, torch.randperm(size, generator=generator).tolist()
+        return self._orders[which][1][n % size]
+
+
+@dataclass
+class _State:
+    """Where the plan is. drawn: images of each dataset so far; by_rank: the same, for each rank."""
+
+    drawn: list[int]
+    by_rank: list[list[int]]
+
+    def copy(self) -> _State:
+        return _State(list(self.drawn), [list(r) for r in self.by_rank])
+
+    def advance(self, shares: list[float], batch_size: int) -> list[list[int]]:
+        """The next batch of every rank: for each batch the datasets of its samples."""
+        return [self._batch(shares, batch_size) for _ in self.by_rank]
+
+    def _batch(self, shares: list[float], batch_size: int) -> list[int]:
+        drawn = list(self.drawn)
+        total = sum(drawn) + batch_size
+        batch = []
+        for i, share in enumerate(shares):
+            sure = math.floor(share * batch_size + 1e-9)
+            batch += [i] * sure
+            drawn[i] += sure
+        # Who has not got what is due by the end of this batch gets one more, those first that would soonest be a
+        # whole image behind. (Those that are furthest behind would not do: rare datasets are overtaken for too long.)
+        due = [i for i, share in enumerate(shares) if share > 0]
+        due.sort(key=lambda i: (drawn[i] >= shares[i] * total - 1e-9, (drawn[i] + 1) / shares[i]))
+        for i in due[: batch_size - len(batch)]:
+            batch.append(i)
+            drawn[i] += 1
+        self.drawn = drawn
+        return batch
+
+    def assign(self, batches: list[list[int]], shares: list[float]) -> list[int]:
+        """Which of the batches each rank takes, so that every rank comes to have the shares."""
+        seen = sum(self.by_rank[0])
+        lag = [[share * seen - n for share, n in zip(shares, row, strict=True)] for row in self.by_rank]
+        gain = [[sum(behind[i] for i in batch) for batch in batches] for behind in lag]
+        taken = list(range(len(batches)))
+        better = True
+        while better:
+            better = False
+            for q, r in itertools.combinations(range(len(taken)), 2):
+                a, b = taken[q], taken[r]
+                if gain[q][b] + gain[r][a] > gain[q][a] + gain[r][b] + 1e-9:
+                    taken[q], taken[r], better = b, a, True
+        for row, b in zip(self.by_rank, taken, strict=True):
+            for i in batches[b]:
+                row[i] += 1
+        return taken
+
+
+def _numbered(batches: list[list[int]], before: list[int], mine: int) -> Iterator[tuple[int, int]]:
+    numbers = list(before)
+    for b, batch in enumerate(batches):
+        for i in batch:
+            if b == mine:
+                yield i, numbers[i]
+            numbers[i] += 1

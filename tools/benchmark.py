@@ -3,6 +3,7 @@
     python tools/benchmark.py              everything
     python tools/benchmark.py language     the `.tax` language and its tools
     python tools/benchmark.py decode       teacher logits to pseudo-labels, on two cores
+    python tools/benchmark.py loss         the set-valued loss against cross-entropy, on one core
 
 Milliseconds depend on the machine and on what else runs on it; the ratios much less. Each figure is the best of
 several runs. Nothing is asserted: `docs/benchmarks.md` has a table, and the machine that it was measured on.
@@ -214,7 +215,77 @@ def decode() -> Iterator[Figure]:
     yield Figure("decode, 8 views, 512 x 1024", best(fast(views, part), 3), "reference", slow, slow / 10)
 
 
-SECTIONS: dict[str, Callable[[], Iterator[Figure]]] = {"language": language, "decode": decode}
+# --- the loss ----------------------------------------------------------------------------------------------
+
+
+def loss() -> Iterator[Figure]:
+    """Forward and backward of the set-valued loss: logits of 512 x 1024, labels in patches of 8 x 8 pixels.
+
+    The clock is the processor's, so other programs count less. Memory is the most that is allocated at once,
+    beyond logits and labels.
+    """
+    import torch
+    import torch.nn.functional as F
+
+    from lsu_seg.set_nll import set_nll_loss
+
+    torch.set_num_threads(1)
+    generator = torch.Generator().manual_seed(0)
+    for images, k in ((4, 19), (2, 63)):
+        logits = torch.randn(images, k, 512, 1024, generator=generator).requires_grad_()
+
+        def patches(values: int, n: int = images) -> torch.Tensor:
+            drawn = torch.randint(0, values, (n, 64, 128), generator=generator)
+            return drawn.repeat_interleave(8, 1).repeat_interleave(8, 2)
+
+        hard = patches(k)
+        sets = torch.zeros(6, k, dtype=torch.bool)
+        for i in range(6):  # two to four classes
+            sets[i, torch.randperm(k, generator=generator)[: 2 + i % 3]] = True
+        where, which = patches(100), patches(6)
+
+        def cross_entropy() -> None:
+            F.cross_entropy(logits, hard, ignore_index=255).backward()  # noqa: B023
+            logits.grad = None  # noqa: B023
+
+        for percent in (0, 30, 100):
+            target = torch.where(where < percent, 256 + which, hard)
+
+            def ours() -> None:
+                set_nll_loss(logits, target, sets).backward()  # noqa: B023
+                logits.grad = None  # noqa: B023
+
+            what = f"set_nll_loss, [{images}, {k}, 512, 1024], {percent} % sets"
+            times: tuple[list[float], list[float]] = ([], [])
+            for _ in range(5):  # in turns, so that both see the same neighbours
+                for run, into in zip((ours, cross_entropy), times, strict=True):
+                    began = time.process_time()
+                    run()
+                    into.append(1000 * (time.process_time() - began))
+            a, b = min(times[0]), min(times[1])
+            yield Figure(what, a, "F.cross_entropy", b, 1.3 * b)
+            a, b = peak_mebibytes(ours), peak_mebibytes(cross_entropy)
+            yield Figure(what + ", MiB", a, "F.cross_entropy, MiB", b, 1.3 * b)
+
+
+def peak_mebibytes(run: Callable[[], object]) -> float:
+    """The most memory that torch has allocated at once while `run` runs, beyond what it had before."""
+    import torch
+
+    run()
+    with torch.profiler.profile(
+        activities=[torch.profiler.ProfilerActivity.CPU], profile_memory=True
+    ) as profiler:
+        run()
+    events = [e for e in profiler.profiler.kineto_results.events() if e.name() == "[memory]"]
+    now = peak = 0
+    for event in sorted(events, key=lambda e: e.start_ns()):
+        now += event.nbytes()
+        peak = max(peak, now)
+    return peak / 2**20
+
+
+SECTIONS: dict[str, Callable[[], Iterator[Figure]]] = {"language": language, "decode": decode, "loss": loss}
 
 
 @click.command()

@@ -1,0 +1,212 @@
+"""What a training config says twice, and must say the same way: found before the first iteration.
+
+Each function yields findings: what is there, what the ontology says, and the line to write.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from mmengine.runner import EpochBasedTrainLoop
+from mmseg.datasets.transforms import LoadAnnotations
+from mmseg.structures.sampler import OHEMPixelSampler
+from torch import nn
+
+from lsu_onto import Constraint
+from lsu_seg.datasets import CompoundDataset, TaxDataset
+from lsu_seg.encodings import void_index
+from lsu_seg.losses import SetNLLLoss, SetOHEMPixelSampler
+from lsu_seg.samplers import CompoundSampler
+from lsu_seg.transforms import LoadTaxAnnotations
+
+
+class DisagreementError(ValueError):
+    """A training config disagrees with its ontology. The message lists every place and the line to write there."""
+
+
+def tax_datasets(dataset: Any) -> list[TaxDataset]:
+    """The TaxDatasets that a training dataset consists of; none if it is another kind."""
+    members = dataset.datasets if isinstance(dataset, CompoundDataset) else [dataset]
+    return [d for d in members if isinstance(d, TaxDataset)]
+
+
+def check_training(model: nn.Module, loop: Any, val_dataset: Any = None) -> None:
+    """Hold a training against the ontology of its datasets.
+
+    Args:
+        model: the segmentor, not wrapped. loop: the train loop. val_dataset: what it is validated on, if anything.
+
+    Raises:
+        DisagreementError: with all that was found.
+    """
+    dataset = loop.dataloader.dataset
+    members = tax_datasets(dataset)
+    if not members:
+        return  # nobody's ontology
+    found = [
+        *check_model(model, members),
+        *check_pipelines(members),
+        *check_sampling(loop, dataset),
+        *check_validation(members[0], val_dataset),
+    ]
+    if found:
+        lines = "\n".join(f"  - {f}" for f in dict.fromkeys(found))
+        raise DisagreementError(f"the config disagrees with the ontology of its datasets:\n{lines}")
+
+
+def check_model(model: nn.Module, members: list[TaxDataset]) -> Iterator[str]:
+    """Classes, ignored index and losses of every head.
+
+    A head, or a segmentor without heads, that has no `loss_decode` and `takes_sets = True` sees to sets by itself.
+    """
+    void = void_index(members[0].constraint.num_classes)
+    setted = [d.name for d in members if d.coder is not None and d.coder.uses_table]
+    padding = getattr(getattr(model, "data_preprocessor", None), "seg_pad_val", void)
+    if padding != void:
+        yield (
+            f"batches are padded with {padding}, and void is {void}: write"
+            f" `model = dict(data_preprocessor=dict(seg_pad_val={void}))`"
+        )
+    for name, head in _heads(model):
+        yield from _check_head(name, head, members[0].constraint, setted)
+
+
+def _check_head(name: str, head: nn.Module, constraint: Constraint, setted: list[str]) -> Iterator[str]:
+    source, k = constraint.source, constraint.num_classes
+    void = void_index(k)
+    last = name.rpartition(".")[2]
+    classes = getattr(head, "num_classes", k)
+    if classes != k:
+        yield (
+            f"{name} has num_classes={classes}, and `{source}` has {k} classes: write `{last}=dict(num_classes={k})`"
+        )
+    ignored = getattr(head, "ignore_index", void)
+    if ignored != void:
+        yield f"{name} ignores {ignored}, and void is {void}: write `{last}=dict(ignore_index={void})`"
+    losses = getattr(head, "loss_decode", None)
+    for loss in losses if isinstance(losses, nn.ModuleList) else [losses]:
+        if isinstance(loss, SetNLLLoss):
+            if loss.source != source:
+                yield (
+                    f"{name}'s SetNLLLoss is of `{loss.source}`, and the datasets of `{source}`: write"
+                    f" `loss_decode=dict(type='SetNLLLoss', source='{source}')`"
+                )
+            if loss.class_weight is not None and len(loss.class_weight) != k:
+                yield (
+                    f"{name}'s SetNLLLoss has {len(loss.class_weight)} class weights, and `{source}` {k} classes:"
+                    " write one for each, in the order of its channels"
+                )
+        elif setted and (loss is not None or not getattr(head, "takes_sets", False)):
+            kind = type(loss if loss is not None else head).__name__
+            yield (
+                f"{name} is trained with {kind}, which does not know the targets that `threshold` or `loss_weight` of"
+                f" {_names(setted)} make: write `{last}=dict(loss_decode=dict(type='SetNLLLoss', source='{source}'))`,"
+                " or take the two out of the datasets"
+            )
+    pixels = getattr(head, "sampler", None)
+    if setted and type(pixels) is OHEMPixelSampler and pixels.thresh is not None:
+        yield (
+            f"{name}'s OHEMPixelSampler with a `thresh` looks up the probability of one class: write"
+            f" `sampler=dict(type='{SetOHEMPixelSampler.__name__}', thresh={pixels.thresh},"
+            f" min_kept={pixels.min_kept})`"
+        )
+
+
+def _heads(model: nn.Module) -> Iterator[tuple[str, nn.Module]]:
+    """What is trained with a loss: the heads of MMSeg's segmentors, or a segmentor that has no heads."""
+    heads = False
+    for name in ("decode_head", "auxiliary_head"):
+        head = getattr(model, name, None)
+        if isinstance(head, nn.ModuleList):
+            yield from ((f"model.{name}[{i}]", h) for i, h in enumerate(head))
+        elif isinstance(head, nn.Module):
+            yield f"model.{name}", head
+        heads |= head is not None
+    if not heads:
+        yield "model", model
+
+
+def _names(names: list[str]) -> str:
+    return ", ".join(f"`{n}`" for n in names)
+
+
+def check_pipelines(members: list[TaxDataset]) -> Iterator[str]:
+    """What the transforms put where there is no label, and who reads the label files."""
+    found: dict[str, list[str]] = {}
+    for dataset in members:
+        for text in _check_transforms(
+            list(_transforms(dataset.pipeline)), void_index(dataset.constraint.num_classes)
+        ):
+            found.setdefault(text, []).append(dataset.name)
+    for text, names in found.items():
+        yield f"the pipeline of {_names(names)}: {text}"
+
+
+def _check_transforms(transforms: list[Any], void: int) -> Iterator[str]:
+    if not any(isinstance(t, LoadTaxAnnotations) for t in transforms):
+        yield "nothing reads the labels: write `dict(type='LoadTaxAnnotations')`"
+    for transform in transforms:
+        kind = type(transform).__name__
+        if isinstance(transform, LoadAnnotations):
+            yield f"{kind} takes raw values for classes: write `dict(type='LoadTaxAnnotations')`"
+        pad = getattr(transform, "pad_val", None)
+        values = {
+            "seg_pad_val": getattr(transform, "seg_pad_val", void),
+            "pad_val": pad.get("seg", 255) if isinstance(pad, dict) else void,
+            "ignore_index": getattr(transform, "ignore_index", void),
+        }
+        for key, value in values.items():
+            if value != void:
+                line = f"dict(img=…, seg={void})" if key == "pad_val" else void
+                yield f"{kind} takes {value} for void, which is {void}: write `dict(type='{kind}', {key}={line}, …)`"
+
+
+def _transforms(pipeline: Any) -> Iterator[Any]:
+    """The transforms of a pipeline, also those inside `RandomChoice`, `RandomApply` and the like."""
+    for transform in getattr(pipeline, "transforms", pipeline if isinstance(pipeline, (list, tuple)) else ()):
+        if not isinstance(transform, (list, tuple)):
+            yield transform
+        yield from _transforms(transform)
+
+
+def check_sampling(loop: Any, dataset: Any) -> Iterator[str]:
+    """That weights have an effect, and that an epoch ends."""
+    sampler = getattr(loop.dataloader, "sampler", None)
+    if not isinstance(sampler, CompoundSampler):
+        weights = dataset.weights if isinstance(dataset, CompoundDataset) else []
+        if len(set(weights)) > 1:
+            yield (
+                f"the datasets have the weights {weights}, and {type(sampler).__name__} does not look at them: write"
+                " `train_dataloader = dict(sampler=dict(type='CompoundSampler'))`"
+            )
+        return
+    size = loop.dataloader.batch_size
+    if sampler.batch_size not in (1, size):
+        yield (
+            f"the CompoundSampler makes batches of {sampler.batch_size}, and the dataloader of {size}: write"
+            f" `sampler=dict(type='CompoundSampler', batch_size={size})`"
+        )
+    if isinstance(loop, EpochBasedTrainLoop) and sampler.endless:
+        yield (
+            "an EpochBasedTrainLoop waits for its epoch to end, and the CompoundSampler is endless: write"
+            " `sampler=dict(type='CompoundSampler', endless=False)`"
+        )
+
+
+def check_validation(train: TaxDataset, val_dataset: Any) -> Iterator[str]:
+    """That it is judged in the classes that it is trained in, and on every image."""
+    if any(d.skip_void for d in tax_datasets(val_dataset)):
+        yield (
+            "the validation set is a CompoundDataset for training, which passes over void images: write"
+            " `val_dataloader = dict(dataset=dict(type='CompoundDataset', test_mode=True, …))`"
+        )
+    meta = getattr(val_dataset, "metainfo", None) or {}
+    for key in ("source", "classes", "palette"):
+        mine, other = train.metainfo.get(key), meta.get(key)
+        if other is not None and list(mine) != list(other):
+            yield (
+                f"the validation set's `{key}` differ from those of `{train.constraint.source}`, which training has:"
+                f" write `val_dataloader = dict(dataset=dict(source='{train.constraint.source}', …))`"
+            )
+            return

@@ -1,0 +1,109 @@
+"""The hook that knows of the ontology: checks before training, figures per dataset during it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from mmengine.dist import all_reduce, is_main_process
+from mmengine.hooks import Hook
+
+from lsu_seg.datasets import CompoundDataset
+from lsu_seg.hooks.checks import check_training, tax_datasets
+from lsu_seg.losses import SetNLLLoss
+from lsu_seg.registry import HOOKS, register
+
+
+@register(HOOKS)
+class OntologyHook(Hook):
+    """Refuse a training that disagrees with its ontology; log each dataset's loss, ratio and share of sets.
+
+    `lsu-seg train` and `unify` add it; elsewhere: `custom_hooks = [dict(type='OntologyHook')]`.
+
+    Before training it compares classes, ignored index, losses, padding, samplers and the validation set with the
+    ontology of the training datasets, and raises `DisagreementError` with the lines to write. During training the log
+    has, for each dataset (`town`):
+
+    - `loss_town`: mean loss per pixel (with a `SetNLLLoss`);
+    - `ratio_town`: share of the samples so far;
+    - `sets_town`: share of its labelled pixels so far whose target is a set (with a `SetNLLLoss`).
+
+    After it, a table over all ranks, with the shares that the weights ask for and how many void images were passed
+    over. Samples are attributed by the `dataset` that `PackTaxInputs` writes.
+    """
+
+    priority = "NORMAL"  # before the LoggerHook
+
+    def before_train(self, runner: Any) -> None:
+        model = getattr(runner.model, "module", runner.model)
+        loader = getattr(runner.val_loop, "dataloader", None)
+        check_training(model, runner.train_loop, getattr(loader, "dataset", None))
+        dataset = runner.train_loop.dataloader.dataset
+        members = tax_datasets(dataset)
+        self.names = [d.name for d in members]
+        self.wanted = [1.0]
+        if isinstance(dataset, CompoundDataset):
+            sampler = runner.train_loop.dataloader.sampler
+            sizes = [len(d) for d in members]
+            self.wanted = getattr(sampler, "shares", [n / sum(sizes) for n in sizes])
+        self.totals = torch.zeros(len(members), len(COLUMNS), dtype=torch.float64)
+        head = getattr(model, "decode_head", None) or model
+        losses = [m for m in head.modules() if isinstance(m, SetNLLLoss)]
+        self.loss = losses[0] if losses else None
+        if self.loss is not None:
+            self.loss.watch = True
+
+    def after_train_iter(
+        self, runner: Any, batch_idx: int, data_batch: Any = None, outputs: Any = None
+    ) -> None:
+        if not self.names or data_batch is None:
+            return
+        samples = data_batch["data_samples"]
+        if not all("dataset" in s for s in samples):
+            return  # packed by another transform than ours
+        rows = [self.names.index(s.dataset) for s in samples]
+        new = torch.zeros_like(self.totals)
+        seen = self.loss.seen if self.loss is not None else None
+        for n, row in enumerate(rows):
+            new[row, 0] += 1
+            new[row, 1] += samples[n].get("void_skipped", 0)
+        if seen is not None and len(seen) == len(rows):
+            new[:, 2:].index_add_(0, torch.tensor(rows), seen.double().cpu())
+        self.totals += new
+        hub = runner.message_hub
+        for row in sorted(set(rows)):
+            name, (_, _, loss, counted, _, _) = self.names[row], new[row].tolist()
+            if counted:
+                hub.update_scalar(f"train/loss_{name}", loss / counted)
+            if seen is not None:
+                _, _, _, _, sets, valid = self.totals[row].tolist()
+                hub.update_scalar(f"train/sets_{name}", sets / max(1, valid))
+        for row, name in enumerate(self.names):
+            hub.update_scalar(f"train/ratio_{name}", float(self.totals[row, 0] / self.totals[:, 0].sum()))
+
+    def after_train(self, runner: Any) -> None:
+        if self.loss is not None:
+            self.loss.watch, self.loss.seen = False, None
+        totals = self.totals.clone()
+        all_reduce(totals)
+        if is_main_process() and totals[:, 0].sum():
+            runner.logger.info("samples of each dataset:\n" + table(self.names, self.wanted, totals))
+
+
+COLUMNS = ("samples", "void skipped", "loss", "counted", "sets", "valid")
+
+
+def table(names: list[str], wanted: list[float], totals: torch.Tensor) -> str:
+    """A line per dataset. totals: float64 `[D, 6]`, columns as COLUMNS says."""
+    width = max(len("dataset"), *map(len, names))
+    lines = [f"  {'dataset':{width}}  samples  ratio  wanted   loss  sets  void images skipped"]
+    for name, share, (samples, skipped, loss, counted, sets, valid) in zip(
+        names, wanted, totals.tolist(), strict=True
+    ):
+        mean = f"{loss / counted:.3f}" if counted else "-"
+        among = f"{sets / valid:.0%}" if valid else "-"
+        lines.append(
+            f"  {name:{width}}  {samples:7.0f}  {samples / float(totals[:, 0].sum()):5.3f}  {share:6.3f}"
+            f"  {mean:>5}  {among:>4}  {skipped:.0f}"
+        )
+    return "\n".join(lines)

@@ -1,0 +1,254 @@
+"""The set-valued loss as a function on tensors. For training code without MMSegmentation as well."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from lsu_seg.targets import TargetError
+
+
+def set_nll_loss(
+    logits: Tensor,
+    target: Tensor,
+    sets: Tensor,
+    *,
+    set_weights: Tensor | None = None,
+    class_weight: Tensor | None = None,
+    weight: Tensor | None = None,
+    label_smoothing: float = 0.0,
+    ignore_index: int = 255,
+    first_set: int | None = None,
+    reduction: str = "mean",
+) -> Tensor:
+    """Cross-entropy where a pixel's class is known, -log Σ_{s∈S} p(s) where only a set S of classes is.
+
+    Computed in float32 (float64 for float64 logits), also under autocast. On maps without sets it equals
+    `F.cross_entropy` with the same `ignore_index`; pixels with sets cost extra, others do not.
+
+    Args:
+        logits: `[N, K, ...]`, any float dtype.
+        target: int64 `[N, ...]`: a class 0..K-1, `ignore_index`, or `first_set + i` for set i.
+        sets: bool `[S, K]`; no row may be empty. S may be 0.
+        set_weights: float `[S]`, a factor on the loss of each set's pixels.
+        class_weight: float `[K]`; a set has the mean of its members'. As in `F.cross_entropy`, the mean is then
+            over weights.
+        weight: float `[N, ...]`, a factor on each pixel's loss that the mean does not divide by.
+        label_smoothing: this share of a set's target is spread evenly over its members; hard targets, sets of one,
+            are not smoothed, for no other class is allowed there.
+        first_set: the target of set 0; by default what comes after `ignore_index` and the classes.
+        reduction: `mean` over the pixels that are not ignored (0 where all are), `sum`, or `none`.
+
+    Returns:
+        A scalar, or `[N, ...]` for `none` (0 where ignored), float32 or float64.
+
+    Raises:
+        TargetError: shapes that do not fit, an empty set, or a target that is none of the above.
+
+    Of two pixels one is class 0, the other class 0 or 1:
+
+    >>> logits = torch.zeros(1, 4, 2)
+    >>> set_nll_loss(logits, torch.tensor([[0, 256]]), torch.tensor([[True, True, False, False]]), reduction="none")
+    tensor([[1.3863, 0.6931]])
+    """
+    if reduction not in ("mean", "sum", "none"):
+        raise TargetError(f"reduction `{reduction}`: expected `mean`, `sum` or `none`")
+    losses, shares = set_nll_map(
+        logits, target, sets, set_weights=set_weights, class_weight=class_weight, weight=weight,
+        label_smoothing=label_smoothing, ignore_index=ignore_index, first_set=first_set,
+    )  # fmt: skip
+    if reduction == "none":
+        return losses
+    return losses.sum() / at_least_something(shares.sum()) if reduction == "mean" else losses.sum()
+
+
+def at_least_something(total: Tensor) -> Tensor:
+    """What a mean divides by: 1 where every pixel is ignored, so that it is 0 and not NaN."""
+    return total.where(total > 0, 1)
+
+
+def set_nll_map(
+    logits: Tensor,
+    target: Tensor,
+    sets: Tensor,
+    *,
+    set_weights: Tensor | None = None,
+    class_weight: Tensor | None = None,
+    weight: Tensor | None = None,
+    label_smoothing: float = 0.0,
+    ignore_index: int = 255,
+    first_set: int | None = None,
+) -> tuple[Tensor, Tensor]:
+    """`set_nll_loss` before its reduction: the loss of each pixel, and what it counts for in the mean, `[N, ...]`."""
+    k, device = logits.shape[1], logits.device
+    first = max(ignore_index + 1, k) if first_set is None else first_set
+    _check(logits, target, sets, ignore_index, first, label_smoothing)
+    if ignore_index < 0:  # so that tables can have it
+        spare = first + len(sets)
+        target, ignore_index = target.masked_fill(target == ignore_index, spare), spare
+    values = max(first + len(sets), ignore_index + 1)
+    flat = target.reshape(-1)
+    low, high = (int(v) for v in flat.aminmax()) if len(flat) else (0, 0)
+    if low < 0 or high >= values:
+        raise _unknown(low if low < 0 else high, k, len(sets), first)
+
+    # What each target value stands for: its class, or its set's first; and what its pixels count.
+    members, sizes = _members(sets.to(device))
+    lead = torch.full((values,), -1, dtype=torch.int64, device=device)
+    lead[:k] = torch.arange(k, device=device)
+    lead[first : first + len(sets)] = members[:, 0] if len(sets) else lead[:0]
+    lead[ignore_index] = 0
+    share = torch.zeros(values, dtype=torch.promote_types(logits.dtype, torch.float32), device=device)
+    per_class = share.new_ones(k) if class_weight is None else class_weight.to(share)
+    share[:k] = per_class
+    share[first : first + len(sets)] = (sets.to(share) @ per_class) / sizes
+    shares = share.index_select(0, flat).view(target.shape)
+    factor = shares
+    if set_weights is not None and bool((set_weights != 1).any()):
+        share[first : first + len(sets)] *= set_weights.to(share)
+        factor = share.index_select(0, flat).view(target.shape)
+    if weight is not None:
+        factor = factor * weight.to(factor)
+    losses = _SetNLL.apply(logits, lead, flat, members, sizes, first, ignore_index, factor, label_smoothing)
+    return losses, shares
+
+
+def _check(logits: Tensor, target: Tensor, sets: Tensor, ignore: int, first: int, smoothing: float) -> None:
+    if logits.dim() < 2 or target.shape != logits.shape[:1] + logits.shape[2:]:
+        raise TargetError(
+            f"logits {list(logits.shape)} and target {list(target.shape)}: expected [N, K, ...] and [N, ...]"
+        )
+    k = logits.shape[1]
+    if sets.dim() != 2 or sets.shape[1] != k or sets.dtype != torch.bool:
+        raise TargetError(f"sets {list(sets.shape)} of {sets.dtype}: expected bool [S, {k}]")
+    if not sets.any(1).all():
+        raise TargetError(
+            f"set {int((~sets.any(1)).nonzero()[0])} is empty: a pixel must be one of some classes"
+        )
+    if not 0 <= smoothing < 1:
+        raise TargetError(f"label smoothing of {smoothing}: expected 0 to 1, without 1")
+    if first < k or k > ignore >= 0 or first <= ignore < first + len(sets):
+        raise TargetError(f"{k} classes, ignored {ignore}, sets from {first}: the numbers overlap")
+
+
+def _unknown(target: int, k: int, sets: int, first: int) -> TargetError:
+    return TargetError(
+        f"target {target} is neither a class below {k}, nor the ignored index, nor one of {sets} sets from {first} on"
+    )
+
+
+def _members(sets: Tensor) -> tuple[Tensor, Tensor]:
+    """The members of each set, int64 `[S, M]` (beyond a set's size: any), and sizes int64 `[S]`."""
+    sizes = sets.sum(1)
+    most = int(sizes.max()) if len(sets) else 0
+    return sets.to(torch.int8).argsort(dim=1, descending=True, stable=True)[:, :most], sizes
+
+
+class _SetNLL(torch.autograd.Function):
+    """Loss per pixel with its analytic gradient: softmax minus the softmax restricted to the set.
+
+    Everything is indexed flat, with `index_select` and `scatter_`: on a CPU three times as fast as `gather` along a
+    dimension or indexing with tensors.
+    """
+
+    @staticmethod
+    def forward(
+        ctx: Any, logits: Tensor, lead: Tensor, target: Tensor, members: Tensor, sizes: Tensor, first: int,
+        ignore: int, factor: Tensor, smoothing: float,
+    ) -> Tensor:  # fmt: skip
+        logp = F.log_softmax(logits, 1, dtype=factor.dtype).contiguous()
+        flat, (n, k), step = logp.view(-1), logp.shape[:2], factor[0].numel()
+        at = (lead * step).index_select(0, target)
+        if len(at) and int(at.min()) < 0:
+            raise _unknown(int(target[at < 0][0]), k, len(sizes), first)
+        image = torch.arange(n, device=at.device)[:, None] * (k * step)
+        at.view(n, step).add_(image).add_(torch.arange(step, device=at.device))
+        losses = flat.index_select(0, at).neg_()
+        groups = _groups(target, members * step, sizes, first, ignore, k * step, step)
+        for group in groups:
+            own = group.logp(flat, 0)
+            inside, spread = own, own * (smoothing / group.size) if smoothing else None
+            for m in range(1, group.size):
+                own = group.logp(flat, m)
+                inside = torch.logaddexp(inside, own)
+                if spread is not None:
+                    spread.add_(own, alpha=smoothing / group.size)
+            found = inside.neg() if spread is None else (inside * (smoothing - 1)).sub_(spread)
+            losses.index_copy_(0, group.pixels, found)
+            group.inside = inside
+            del group.pixels
+        ctx.save_for_backward(logp, at, factor)
+        ctx.groups, ctx.smoothing, ctx.dtype = groups, smoothing, logits.dtype
+        return losses.view(factor.shape).mul_(factor)
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> Any:
+        logp, at, factor = ctx.saved_tensors
+        out = logp.exp()
+        flat = out.view(-1)
+        flat.scatter_add_(0, at, factor.new_full((1,), -1).expand(len(at)))
+        for group in ctx.groups:  # the first member's channel, wrong until now, is one of these
+            for m in range(group.size):
+                own = group.logp(logp.view(-1), m)
+                share = (own - group.inside).exp_()
+                if ctx.smoothing:
+                    share.mul_(1 - ctx.smoothing).add_(ctx.smoothing / group.size)
+                flat.scatter_(0, group.channel(m), own.exp().sub_(share))
+        out.mul_((grad * factor)[:, None])
+        return out.to(ctx.dtype), *[None] * 8
+
+
+@dataclass
+class _Group:
+    """Pixels whose sets have one size. Indices are flat: `pixels` into `[N, ...]`, `base` into `[N, K, ...]`."""
+
+    size: int
+    pixels: Tensor
+    base: Tensor
+    which: Tensor
+    offsets: Tensor
+    few: bool
+    inside: Tensor | None = None
+    kept: dict[int, Tensor] = field(default_factory=dict)
+
+    def channel(self, m: int) -> Tensor:
+        """Where the logit of each pixel's m-th member is."""
+        return self.offsets[m].index_select(0, self.which).add_(self.base)
+
+    def logp(self, flat: Tensor, m: int) -> Tensor:
+        """The log-probability of each pixel's m-th member; kept for the gradient where members are few."""
+        if m in self.kept:
+            return self.kept[m]
+        found = flat.index_select(0, self.channel(m))
+        if self.few:
+            self.kept[m] = found
+        return found
+
+
+def _groups(
+    target: Tensor, offsets: Tensor, sizes: Tensor, first: int, ignore: int, image: int, step: int
+) -> list[_Group]:
+    """offsets: of each set's members' channels, `[S, M]`. image, step: elements of an image and of a channel."""
+    if not len(sizes):
+        return []
+    among = target >= first
+    if ignore > first:
+        among &= target != ignore
+    pixels = among.nonzero().view(-1)
+    which = target.index_select(0, pixels).sub_(first)
+    different = sizes.unique().tolist()
+    groups = []
+    for size in different:
+        mine, of = pixels, which
+        if len(different) > 1:
+            here = (sizes.index_select(0, which) == size).nonzero().view(-1)
+            mine, of = pixels.index_select(0, here), which.index_select(0, here)
+        if size > 1 and len(mine):  # sets of one are hard
+            base = mine.div(step, rounding_mode="floor").mul_(image - step).add_(mine)
+            groups.append(_Group(size, mine, base, of, offsets.T.contiguous(), few=4 * size * step <= image))
+    return groups
