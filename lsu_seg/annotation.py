@@ -31,19 +31,24 @@ class Annotation:
         return LabelReader(self.constraint, unknown=self.unknown, root=self.root, split=self.split)
 
     def load(self, path: str) -> tuple[np.ndarray, np.ndarray]:
-        """`(channels, rows)` of a label file.
+        """`(channels, rows)` of a label file, see `read`."""
+        return self.read(path)[:2]
+
+    def read(self, path: str) -> tuple[np.ndarray, np.ndarray, int]:
+        """`(channels, rows, unknown)` of a label file.
 
         Returns:
             channels: `[H, W]`, uint8 or uint16: the one class of S(d); void where S(d) has several or is {void}.
             rows: int16 `[H, W]`: the row of d, or `ROW_VOID`.
+            unknown: the number of pixels whose raw value the taxonomy does not list.
         """
-        rows = self.reader.rows(path)
+        rows, unknown = self.reader.read(path)
         k = self.constraint.num_classes
         void = void_index(k)
         table = np.full(len(self.constraint.relabel) + 1, void, np.uint8 if void < 256 else np.uint16)
         decided = (self.constraint.relabel >= 0) & (self.constraint.relabel < k)
         table[:-1][decided] = self.constraint.relabel[decided]
-        return table[rows], rows  # ROW_VOID is -1: the last entry
+        return table[rows], rows, unknown  # ROW_VOID is -1: the last entry
 
 
 def channel_constraint(constraint: Constraint) -> Constraint:

@@ -19,8 +19,9 @@ from mmengine.logging import MMLogger
 from mmengine.model import MMDistributedDataParallel, is_model_wrapper
 from mmengine.runner import Runner
 
+import lsu_onto
 from lsu_seg.compat import UntrustedCheckpointError
-from lsu_seg.pseudo.errors import check_output
+from lsu_seg.pseudo.errors import OutputError, check_output
 from lsu_seg.teachers import TeacherError
 
 with contextlib.redirect_stdout(io.StringIO()):  # the forks print a line about an optional package
@@ -170,12 +171,26 @@ def pseudo_label(cfg: Config, checkpoint: str | Path | None, quiet: bool = False
         )
     cfg = copy.deepcopy(cfg)
     cfg.test_evaluator = []
-    for folder in (cfg.test_cfg.get("out_dir"), cfg.test_cfg.get("raw_dir")):
-        data_root = cfg.test_dataloader.dataset.get("data_root")
-        if folder:  # before the model is built
-            check_output(folder, [data_root] if data_root else [])
+    _check_labelling(cfg)
     runner = _with_checkpoint(cfg, checkpoint, quiet)
     return runner.test()
+
+
+def _check_labelling(cfg: Config) -> None:
+    """Find, before the model is built, what would end the run."""
+    dataset, loop = cfg.test_dataloader.dataset, cfg.test_cfg
+    others = {"the dataset's folder": dataset.data_root} if dataset.get("data_root") else {}
+    for key, what in (("out_dir", "the folder of the constrained labels"), ("raw_dir", "")):
+        if loop.get(key):
+            check_output(loop[key], others)
+            others[what] = loop[key]
+    if dataset.get("type") in ("TaxDataset", "lsu_seg.TaxDataset"):
+        c = lsu_onto.load(dataset.taxonomy, dataset.get("source"))
+        if not c.allowed[:, :-1].any():
+            raise OutputError(
+                f"no class of `{c.dataset}` may be any class of `{c.source}`: every label would be void; relate its"
+                " classes in the map first"
+            )
 
 
 def evaluate(

@@ -61,7 +61,7 @@ class LoadTaxAnnotations(BaseTransform):
 
     def transform(self, results: dict[str, Any]) -> dict[str, Any] | None:
         path = results["seg_map_path"]
-        labels, rows = results["annotation"].load(path)
+        labels, rows, results["unknown_pixels"] = results["annotation"].read(path)
         image = results.get("ori_shape")
         if image is not None and tuple(image[:2]) != labels.shape:
             raise LabelFileError(
@@ -119,7 +119,16 @@ def _check_orientation(path: str) -> None:
 class PackTaxInputs(PackSegInputs):
     """`PackSegInputs`, and `gt_rows` int16 `[1, H, W]`, and the sample's `key` and `dataset` beside it."""
 
-    META = ("img_path", "seg_map_path", "ori_shape", "img_shape", "key", "dataset", "void_skipped")
+    META = (
+        "img_path",
+        "seg_map_path",
+        "ori_shape",
+        "img_shape",
+        "key",
+        "dataset",
+        "void_skipped",
+        "unknown_pixels",
+    )
 
     def __init__(self, meta_keys: tuple[str, ...] = META) -> None:
         super().__init__(meta_keys=meta_keys)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 
 
@@ -29,21 +30,22 @@ def refused(path: Path, error: OSError) -> OutputError:
     )
 
 
-def check_output(path: str | Path, inputs: list[str | Path]) -> None:
+def check_output(path: str | Path, others: Mapping[str, str | Path]) -> None:
     """Refuse an output folder that cannot be one, before any time is spent. Leaves it made.
 
     Args:
-        inputs: folders that are read and must not be written to.
+        others: folders that it must have nothing to do with, by what they are.
 
     Raises:
-        OutputError: it is a file, or cannot be written to; it is one of `inputs`, inside one, or around one.
+        OutputError: it is a file, or cannot be written to; it is one of `others`, inside one, or around one.
     """
     path = Path(path)
-    for folder in inputs:
-        if path.resolve().is_relative_to(Path(folder).resolve()):
-            raise OutputError(f"{path} is the dataset's folder {folder} or inside it; write labels elsewhere")
-        if Path(folder).resolve().is_relative_to(path.resolve()):
-            raise OutputError(f"{path} holds the dataset's folder {folder}; write labels elsewhere")
+    for what, folder in others.items():
+        mine, its = path.resolve(), Path(folder).resolve()
+        if mine.is_relative_to(its):
+            raise OutputError(f"{path} is {what} {folder} or inside it; write labels elsewhere")
+        if its.is_relative_to(mine):
+            raise OutputError(f"{path} holds {what} {folder}; write labels elsewhere")
     trial = path / f".{os.getpid():x}-{os.urandom(4).hex()}.tmp"
     try:
         path.mkdir(parents=True, exist_ok=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import logging
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, closing
@@ -19,7 +20,7 @@ from lsu_seg.datasets import TaxDataset
 from lsu_seg.decode import Decoder, QueryView, View, decoder
 from lsu_seg.decode.soft import top_k
 from lsu_seg.progress import progress
-from lsu_seg.pseudo.errors import OutputError, check_output
+from lsu_seg.pseudo.errors import OutputError
 from lsu_seg.pseudo.image import LabelledImage
 from lsu_seg.pseudo.output import OutputFolder, file_sha256
 from lsu_seg.pseudo.pipeline import Behind, ahead
@@ -109,8 +110,8 @@ class PseudoLabelLoop(BaseLoop):
             "batch_size": self.dataloader.batch_size,
             **self.views.manifest(),
             "threshold": self.threshold,
-            "confidence": self.confidence,
-            "soft": self.soft,
+            "confidence": self.confidence and constrained,
+            "soft": self.soft if constrained else 0,
             "decoder": self.decoder.name,
             "constrained": constrained,
         }
@@ -124,11 +125,6 @@ class PseudoLabelLoop(BaseLoop):
 
     def run(self) -> dict[str, float]:
         """Label the dataset; returns counts and speed."""
-        if not self.constraint.allowed[:, :-1].any():
-            raise OutputError(
-                f"no class of `{self.constraint.dataset}` may be any class of `{self.constraint.source}`: every"
-                " label would be void; relate its classes in the map first"
-            )
         with ExitStack() as stack:
             # One name for all workers of this run: what tells them from another run's.
             run = [os.urandom(16).hex()]
@@ -147,9 +143,19 @@ class PseudoLabelLoop(BaseLoop):
         return result
 
     def _folder(self, path: str, run: str, constrained: bool) -> OutputFolder:
-        check_output(path, [self.dataloader.dataset.data_root])
+        dataset = self.dataloader.dataset
+        keys = {dataset.get_data_info(i)["key"] for i in self.dataloader.sampler}
         rank, _ = get_dist_info()
-        return OutputFolder(path, self.manifest(constrained), self.constraint.source_palette, rank, run)
+        folder = OutputFolder(
+            path, self.manifest(constrained), self.constraint.source_palette, rank, run, keys
+        )
+        if not folder.locked:
+            print_log(
+                f"{path}: this file system has no locks: see to it that no other run writes there",
+                "current",
+                logging.WARNING,
+            )
+        return folder
 
     def _label(self, out: OutputFolder, raw: OutputFolder | None) -> dict[str, float]:
         teacher = SegmentorTeacher(self.runner.model, self.constraint.source_classes, self.views)

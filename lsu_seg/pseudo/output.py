@@ -17,6 +17,7 @@ import io
 import json
 import os
 import zipfile
+from collections.abc import Container
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,7 @@ from PIL import Image
 from lsu_seg.encodings import encode_labels, write_atomic
 from lsu_seg.pseudo.errors import OutputError, refused
 from lsu_seg.pseudo.lock import RunLock
-from lsu_seg.pseudo.records import Records, checksum
+from lsu_seg.pseudo.records import FILES, Records, checksum, whole
 
 MANIFEST = "manifest.json"
 
@@ -52,6 +53,7 @@ class OutputFolder:
         palette: uint8 `[K, 3]`.
         rank: of this worker; each appends to a record file of its own.
         run: a name that all workers of this run have; None: this is the only worker.
+        keys: of the images that this worker labels; None: all.
 
     Attributes:
         damaged: labels that are not, or no longer, what was recorded, and are made anew.
@@ -67,6 +69,7 @@ class OutputFolder:
         palette: NDArray[np.uint8],
         rank: int = 0,
         run: str | None = None,
+        keys: Container[str] | None = None,
     ) -> None:
         self.root = Path(root)
         self.palette = palette
@@ -76,7 +79,7 @@ class OutputFolder:
             self._lock = RunLock(self.root, run or os.urandom(16).hex())
             try:
                 self._settle(manifest)
-                self._records = Records(self.root, rank)
+                self._records = Records(self.root, rank, keys)
                 self._lock.entered()
             except BaseException:
                 self._lock.release()
@@ -114,25 +117,28 @@ class OutputFolder:
                 "  help: remove the folder to label again, or write to another one"
             )
 
+    @property
+    def locked(self) -> bool:
+        """Whether a second run is kept out. Not where the file system has no locks."""
+        return self._lock.possible
+
     def done(self, key: str) -> bool:
-        """Whether the label and what belongs to it are there and have the checksums of their record."""
-        record = self._records.latest.get(key)
-        if record is None:
+        """Whether the label and what belongs to it are there and have the checksums of their record.
+
+        Looked at when the run comes to it: that costs a small part of labelling it, and an unbroken run nothing.
+        """
+        found = self._records.sums.pop(key, None)
+        if found is None:
             self.damaged += self.path(key).exists()  # a kill came between the file and its record
             return False
-        for name, wanted in record["files"].items():
-            try:
-                whole = checksum((self.root / name).read_bytes()) == wanted
-            except OSError:
-                whole = False
-            if not whole:
-                self.damaged += 1
-                del self._records.latest[key]
-                return False
-        return True
+        names, digests = found
+        sums = [digests[i : i + 32].hex() for i in range(0, len(digests), 32)]
+        is_whole = whole(self.root, key, dict(zip(names, sums, strict=True)))
+        self.damaged += not is_whole
+        return is_whole
 
     def path(self, key: str) -> Path:
-        return self.root / f"{key}.png"
+        return self.root / FILES["label"].format(key)
 
     def write(
         self,
@@ -153,13 +159,13 @@ class OutputFolder:
         Raises:
             OutputError: the disk is full or refuses; nothing of the file is left.
         """
-        files = {f"{key}.png": encode_labels(self.path(key), labels, self.palette)}
+        files = {"label": encode_labels(self.path(key), labels, self.palette)}
         if confidence is not None:
-            files[f"confidence/{key}.png"] = _confidence_file(confidence)
+            files["confidence"] = _confidence_file(confidence)
         if soft is not None:
-            files[f"soft/{key}.npz"] = soft_file(*soft)
+            files["soft"] = soft_file(*soft)
         for name, data in files.items():
-            path = self.root / name
+            path = self.root / FILES[name].format(key)
             try:
                 path.parent.mkdir(parents=True, exist_ok=True)
                 write_atomic(path, data)
