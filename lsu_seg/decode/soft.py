@@ -36,7 +36,7 @@ def top_k(
 
     >>> view = View(torch.tensor([1.0, 2.0, 9.0]).reshape(3, 1, 1))
     >>> classes, shares = top_k([view], np.zeros((1, 1), np.int16), np.array([[True, True, False, False]]), 3)
-    >>> classes[:, 0, 0].tolist(), shares[:, 0, 0].round(3).tolist()
+    >>> classes[:, 0, 0].tolist(), [round(float(s), 3) for s in shares[:, 0, 0]]
     ([1, 0, 255], [0.731, 0.269, 0.0])
     """
     num_classes = allowed.shape[1] - 1
