@@ -255,14 +255,15 @@ def test_labels_go_on_where_they_were_stopped(project: Project, monkeypatch: pyt
         if len(written) == 4:
             raise KeyboardInterrupt
         write(path, *args)
-        written.append(str(path))
+        if path.suffix == ".png":
+            written.append(str(path))
 
     with monkeypatch.context() as patch:
-        patch.setattr("lsu_seg.encodings.write.write_atomic", stop_at_fifth)
+        patch.setattr("lsu_seg.pseudo.output.write_atomic", stop_at_fifth)
         with pytest.raises(KeyboardInterrupt):
             project.run(cfg)
     kept = {Path(f): Path(f).stat().st_mtime_ns for f in written}
-    assert {f.suffix for f in kept} == {".png"}
+    assert len(kept) == 4
     assert project.run(cfg) == {*LABELS, *STUDENTS, *EVALUATIONS[1:]}
     assert {f: f.stat().st_mtime_ns for f in kept} == kept
 
