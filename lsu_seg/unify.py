@@ -33,8 +33,8 @@ from lsu_seg import engine
 from lsu_seg.annotation import Annotation, channel_constraint
 from lsu_seg.datasets import TaxDataset
 from lsu_seg.encodings import void_index, write_atomic
+from lsu_seg.evaluation.counts import confusion, iou_summary
 from lsu_seg.layout import DatasetError
-from lsu_seg.metrics import confusion, iou_summary
 from lsu_seg.progress import track
 from lsu_seg.pseudo.output import file_sha256
 from lsu_seg.pseudo.records import finished
