@@ -35,6 +35,7 @@ from lsu_seg.datasets import TaxDataset
 from lsu_seg.encodings import void_index, write_atomic
 from lsu_seg.evaluation.counts import confusion, iou_summary
 from lsu_seg.layout import DatasetError
+from lsu_seg.metrics import VIEWS
 from lsu_seg.progress import track
 from lsu_seg.pseudo.output import file_sha256
 from lsu_seg.pseudo.records import finished
@@ -222,6 +223,7 @@ def unify(cfg: Config, work: Path, seed: int = 0, say: Callable[[str], None] = p
             [_inputs(d, source) for d in cfg.unify.evaluate.values()],
             [cfg[k] for k in ("model", *_JUDGES) if k in cfg],
             cfg.unify.evaluate.to_dict(),
+            VIEWS,
         ]
         results[model] = stages.run(
             f"evaluate-{model}", wanted, lambda c=model_cfg, p=path: _evaluate(c, p), lambda _: True, []
