@@ -34,6 +34,7 @@ from lsu_seg.annotation import Annotation, channel_constraint
 from lsu_seg.datasets import TaxDataset
 from lsu_seg.encodings import void_index, write_atomic
 from lsu_seg.evaluation.counts import confusion, iou_summary
+from lsu_seg.evaluation.document import document
 from lsu_seg.layout import DatasetError
 from lsu_seg.metrics import VIEWS
 from lsu_seg.progress import track
@@ -324,8 +325,14 @@ def _label(cfg: Config, checkpoint: Path) -> dict[str, float]:
 
 
 def _evaluate(cfg: Config, checkpoint: Path) -> dict[str, Any]:
-    measured = engine.evaluate(cfg, checkpoint, quiet=True)
-    return {name: {"miou": m["source/mIoU"], **m} for name, m in measured.items()}
+    measured = engine.measure(cfg, checkpoint, quiet=True)
+    sets = document(measured)["sets"]
+    out = {}
+    for name, m in measured.items():
+        figures = m.figures()
+        interval = [float(x) for x in sets[name]["views"]["source"]["interval"]]
+        out[name] = {"miou": figures["source/mIoU"], "interval": interval, **figures}
+    return out
 
 
 # --- scoring pseudo-labels ---------------------------------------------------------------------------------

@@ -37,7 +37,8 @@ def write(folder: Path, report: dict[str, Any], measured: Mapping[str, Measured]
     write_atomic(folder / "classes.csv", as_csv(report).encode())
     for name, m in measured.items():
         for view in (v for v in m.views if v != "set"):
-            file = f"confusion_{re.sub(r'[^\w.-]', '_', name)}_{view}.png"
+            safe = re.sub(r"[^\w.-]", "_", name)
+            file = f"confusion_{safe}_{view}.png"
             title = f"{name}: truth and prediction, {m.source if view == 'source' else m.constraint.dataset}"
             write_atomic(folder / file, confusion_picture(m.matrix(view).numpy(), m.names(view), title))
     write_atomic(folder / "evaluation.json", as_json(report).encode())
