@@ -114,6 +114,17 @@ def test_train_then_evaluate_then_label(world: Path) -> None:
     miou = json.loads(figures.read_text())["sets"]["test"]["views"]["source"]["miou"]
     assert f" {100 * miou:.1f} " in measured.output
 
+    named = ("--dataset", world / "tax/tiny.tax", world / "fine", "val", "-o", world / "named")
+    direct = call("evaluate", world / "train.py", checkpoint, "--work-dir", world / "run", *named)
+    assert direct.exit_code == 0, direct.output
+    same = call("compare", figures, world / "named/evaluation.json")
+    assert "differ in the sets: `['test']` and `['tiny']`" in same.output
+    assert json.loads((world / "named/evaluation.json").read_text())["sets"]["tiny"]["views"].keys() == {
+        "source",
+        "projected",
+        "set",
+    }
+
     labelled = call("pseudo-label", world / "label.py", checkpoint)
     assert labelled.exit_code == 0, labelled.output
     assert (world / "labels/labels/train/a.png").is_file()
