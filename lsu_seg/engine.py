@@ -21,9 +21,9 @@ from mmengine.runner import Runner
 
 import lsu_onto
 from lsu_seg.compat import UntrustedCheckpointError
-from lsu_seg.pseudo.errors import OutputError, check_output
 from lsu_seg.evaluation.measured import Measured
 from lsu_seg.metrics import VIEWS, OntologyIoU
+from lsu_seg.pseudo.errors import OutputError, check_output
 from lsu_seg.teachers import TeacherError
 
 with contextlib.redirect_stdout(io.StringIO()):  # the forks print a line about an optional package

@@ -5,8 +5,8 @@ from lsu_seg.compat import UntrustedCheckpointError
 from lsu_seg.decode.views import DecodeError
 from lsu_seg.encodings import LabelFileError
 from lsu_seg.engine import ConfigError
-from lsu_seg.hooks.checks import DisagreementError
 from lsu_seg.evaluation.files import EvaluationError
+from lsu_seg.hooks.checks import DisagreementError
 from lsu_seg.layout import DatasetError
 from lsu_seg.pseudo.errors import OutputError
 from lsu_seg.relabel import RelabelError

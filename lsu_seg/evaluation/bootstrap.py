@@ -26,10 +26,16 @@ def resample(sums: NDArray[np.int32], stream: int = 0) -> NDArray[np.float64]:
     n = len(sums)
     flat = sums.reshape(n, -1).astype(np.float64)
     rng = np.random.default_rng([SEED, stream])
-    even = np.full(n, 1 / n) if n else np.empty(0)
-    parts = [rng.multinomial(n, even, _CHUNK) @ flat for _ in range(0, RESAMPLES, _CHUNK)] if n else []
+    parts = [_weights(rng, n) @ flat for _ in range(0, RESAMPLES, _CHUNK)] if n else []
     totals = np.concatenate(parts) if parts else np.zeros((RESAMPLES, flat.shape[1]))
     return totals.reshape(RESAMPLES, *sums.shape[1:])
+
+
+def _weights(rng: np.random.Generator, n: int) -> NDArray[np.float64]:
+    """How often each of n images is drawn: `[_CHUNK, n]`.."""
+    return np.stack([np.bincount(rng.integers(0, n, n), minlength=n) for _ in range(_CHUNK)]).astype(
+        np.float64
+    )
 
 
 def iou(sums: NDArray[np.float64]) -> NDArray[np.float64]:
