@@ -11,6 +11,7 @@ import click
 
 from lsu_onto import __version__
 from lsu_seg.arguments import CONFIG, LAUNCHER, ROOT, SET, WORK, load, run
+from lsu_seg.evaluation.command import compare, evaluate
 from lsu_seg.pseudo.command import pseudo_label
 from lsu_seg.scan.command import scan
 
@@ -37,6 +38,7 @@ def main() -> None:
       lsu-seg pseudo-label CONFIG CHECKPOINT   labels alone
       lsu-seg pseudo-label TAXONOMY --teacher CONFIG CHECKPOINT --data-root DIR -o OUT
       lsu-seg evaluate CONFIG CHECKPOINT       figures alone
+      lsu-seg compare A.json B.json            what differs between two of them
       lsu-seg decode TAXONOMY LABEL LOGITS     one pseudo-label from your own model's logits
     """
 
@@ -61,38 +63,6 @@ def train(
 
     checkpoint = run(lambda: engine.train(load(config, data_root, work_dir, options), resume=resume))
     click.echo(checkpoint)
-
-
-@main.command()
-@CONFIG
-@click.argument("checkpoint", type=click.Path(dir_okay=False))
-@WORK
-@ROOT
-@click.option("--json", "json_", type=click.Path(dir_okay=False), help="Also write the figures there.")
-@LAUNCHER
-@SET
-def evaluate(config: str, checkpoint: str, work_dir: str | None, data_root: str | None, json_: str | None,
-             options: tuple[str, ...]) -> None:  # fmt: skip
-    """Evaluate a model on the config's `unify.evaluate` sets, or on its `test_dataloader`.
-
-    \b
-    Example:
-      lsu-seg evaluate lsu_seg/configs/demo/demo.py work/demo/teacher/iter_1300.pth --json teacher.json
-    """
-    import json
-
-    from lsu_seg import engine
-    from lsu_seg.encodings import write_atomic
-
-    if json_ and not Path(json_).absolute().parent.is_dir():
-        raise click.UsageError(f"`--json {json_}`: there is no such folder")
-    measured = run(
-        lambda: engine.evaluate(load(config, data_root, work_dir, options), checkpoint, quiet=True)
-    )
-    for name, values in measured.items():
-        click.echo(f"{name:16} mIoU {values['source/mIoU']:.4f} over {values['source/present']:.0f} classes")
-    if json_:
-        run(lambda: write_atomic(json_, json.dumps(measured, indent=2).encode()))
 
 
 @main.command()
@@ -230,6 +200,8 @@ def decode(taxonomy: str, label: str, logits: str, source: str | None, output: s
 
 main.add_command(pseudo_label)
 main.add_command(scan)
+main.add_command(evaluate)
+main.add_command(compare)
 
 
 if __name__ == "__main__":

@@ -21,6 +21,8 @@ from mmengine.runner import Runner
 
 import lsu_onto
 from lsu_seg.compat import UntrustedCheckpointError
+from lsu_seg.evaluation.measured import Measured
+from lsu_seg.metrics import VIEWS, OntologyIoU
 from lsu_seg.pseudo.errors import OutputError, check_output
 from lsu_seg.teachers import TeacherError
 
@@ -196,13 +198,20 @@ def _check_labelling(cfg: Config) -> None:
 def evaluate(
     cfg: Config, checkpoint: str | Path, datasets: Mapping[str, Any] | None = None, quiet: bool = False
 ) -> dict[str, dict[str, Any]]:
-    """Evaluate a model on datasets.
+    """`measure`, as flat figures: name → `source/mIoU`, …"""
+    return {name: m.figures() for name, m in measure(cfg, checkpoint, datasets, quiet).items()}
+
+
+def measure(
+    cfg: Config, checkpoint: str | Path, datasets: Mapping[str, Any] | None = None, quiet: bool = False
+) -> dict[str, Measured]:
+    """Evaluate a model on datasets, in all views that their labels allow.
 
     Args:
         datasets: name → dataset config; by default the config's own `unify.evaluate` or `test_dataloader`.
 
     Returns:
-        name → what `OntologyIoU` measured.
+        name → what `OntologyIoU` counted.
     """
     cfg = copy.deepcopy(cfg)
     sets = dict(datasets or cfg.get("unify", {}).get("evaluate", {}))
@@ -229,24 +238,34 @@ def evaluate(
         if not one.test_dataloader.dataset.get("pipeline"):
             raise ConfigError(f"the evaluation set `{name}` has no pipeline")
         one.test_cfg = dict(type="TestLoop")
-        one.test_evaluator = evaluator(cfg)
-        results[name] = _with_checkpoint(one, checkpoint, quiet).test()
+        one.test_evaluator = copy.deepcopy(evaluator(cfg))
+        metric = _ontology_iou(one.test_evaluator)
+        if one.test_dataloader.dataset.get("type") in ("TaxDataset", "lsu_seg.TaxDataset"):
+            metric["views"] = VIEWS
+            one.test_dataloader.dataset.setdefault("source", metric["source"])
+        title = f"evaluating on {name}"
+        one.custom_hooks = [*one.get("custom_hooks", []), dict(type="TestProgressHook", title=title)]
+        runner = _with_checkpoint(one, checkpoint, quiet)
+        runner.test()
+        results[name] = next(m.measured for m in runner.test_evaluator.metrics if isinstance(m, OntologyIoU))
     return results
 
 
 def evaluator(cfg: Config) -> Any:
     """The config's evaluator, which must be one that measures mIoU in the source taxonomy."""
     found = cfg.get("test_evaluator") or cfg.get("val_evaluator")
-    for one in found if isinstance(found, (list, tuple)) else [found]:
-        if (
-            one
-            and one.get("type") in ("OntologyIoU", "lsu_seg.OntologyIoU")
-            and "source" in one.get("views", ("source",))
-        ):
-            return found
+    one = _ontology_iou(found)
+    if one and "source" in one.get("views", ("source",)):
+        return found
     raise ConfigError(
         "write `val_evaluator = dict(type='OntologyIoU', source=…)`: its figures are the ones reported"
     )
+
+
+def _ontology_iou(evaluators: Any) -> Any:
+    """The config of OntologyIoU among evaluators, or None."""
+    several = evaluators if isinstance(evaluators, (list, tuple)) else [evaluators]
+    return next((e for e in several if e and e.get("type") in ("OntologyIoU", "lsu_seg.OntologyIoU")), None)
 
 
 def _with_checkpoint(cfg: Config, checkpoint: str | Path | None, quiet: bool) -> Runner:

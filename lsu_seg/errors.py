@@ -5,6 +5,7 @@ from lsu_seg.compat import UntrustedCheckpointError
 from lsu_seg.decode.views import DecodeError
 from lsu_seg.encodings import LabelFileError
 from lsu_seg.engine import ConfigError
+from lsu_seg.evaluation.files import EvaluationError
 from lsu_seg.hooks.checks import DisagreementError
 from lsu_seg.layout import DatasetError
 from lsu_seg.pseudo.errors import OutputError
@@ -17,6 +18,7 @@ USER_ERRORS = (
     DatasetError,
     DecodeError,
     DisagreementError,
+    EvaluationError,
     LabelFileError,
     OutputError,
     RelabelError,

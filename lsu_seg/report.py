@@ -46,6 +46,22 @@ def rows(results: dict[str, Any]) -> tuple[list[str], list[list[str]]]:
     return ["mIoU", *sets], out
 
 
+def view_rows(results: dict[str, Any]) -> tuple[list[str], list[list[str]]]:
+    """Header and rows of the other two views: the dataset's own taxonomy (lower to upper), and consistency."""
+    sets = [n for n, m in results["teacher"].items() if "set/consistency" in m]
+    out = []
+    for model, title in MODELS.items():
+        line = [title]
+        for name in sets:
+            m = results[model][name]
+            low, high = m["projected/mIoU"], m["projected/mIoU_upper"]
+            line.append(f"{low:.1%}" if high - low < 5e-4 else f"{low:.1%} to {high:.1%}")
+            line.append(f"{m['set/consistency']:.1%}")
+        out.append(line)
+    head = [text for n in sets for text in (f"{n}: mIoU in its taxonomy", f"{n}: pixels in S(d)")]
+    return ["other views", *head], out
+
+
 def label_rows(results: dict[str, Any]) -> tuple[list[str], list[list[str]]]:
     """Header and rows of the table of pseudo-labels."""
     scores = results["pseudo_labels"]
@@ -55,10 +71,10 @@ def label_rows(results: dict[str, Any]) -> tuple[list[str], list[list[str]]]:
 
 
 def table(results: dict[str, Any]) -> str:
-    """Both tables as text."""
+    """The tables as text."""
     buffer = io.StringIO()
     console = Console(file=buffer, width=100)
-    for header, body in (label_rows(results), rows(results)):
+    for header, body in (label_rows(results), rows(results), view_rows(results)):
         if len(header) == 1:
             continue
         grid = Table(*header, show_edge=False)
@@ -78,7 +94,7 @@ def write(cfg: Config, work: Path, results: dict[str, Any]) -> Path:
     """Write `report/index.html` under the work folder, with its pictures beside it; returns its path."""
     folder = work / "report"
     (folder / "pictures").mkdir(parents=True, exist_ok=True)
-    parts = [_grid(*rows(results)), _grid(*label_rows(results))]
+    parts = [_grid(*rows(results)), _grid(*view_rows(results)), _grid(*label_rows(results))]
     source = cfg.train_dataloader.dataset.get("source")
     for name, extra in cfg.unify.extra.items():
         dataset = TaxDataset(**{k: v for k, v in extra.dataset.items() if k != "type"})

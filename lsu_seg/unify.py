@@ -33,8 +33,10 @@ from lsu_seg import engine
 from lsu_seg.annotation import Annotation, channel_constraint
 from lsu_seg.datasets import TaxDataset
 from lsu_seg.encodings import void_index, write_atomic
+from lsu_seg.evaluation.counts import confusion, iou_summary
+from lsu_seg.evaluation.document import document
 from lsu_seg.layout import DatasetError
-from lsu_seg.metrics import confusion, iou_summary
+from lsu_seg.metrics import VIEWS
 from lsu_seg.progress import track
 from lsu_seg.pseudo.output import file_sha256
 from lsu_seg.pseudo.records import finished
@@ -222,6 +224,7 @@ def unify(cfg: Config, work: Path, seed: int = 0, say: Callable[[str], None] = p
             [_inputs(d, source) for d in cfg.unify.evaluate.values()],
             [cfg[k] for k in ("model", *_JUDGES) if k in cfg],
             cfg.unify.evaluate.to_dict(),
+            VIEWS,
         ]
         results[model] = stages.run(
             f"evaluate-{model}", wanted, lambda c=model_cfg, p=path: _evaluate(c, p), lambda _: True, []
@@ -322,8 +325,14 @@ def _label(cfg: Config, checkpoint: Path) -> dict[str, float]:
 
 
 def _evaluate(cfg: Config, checkpoint: Path) -> dict[str, Any]:
-    measured = engine.evaluate(cfg, checkpoint, quiet=True)
-    return {name: {"miou": m["source/mIoU"], **m} for name, m in measured.items()}
+    measured = engine.measure(cfg, checkpoint, quiet=True)
+    sets = document(measured)["sets"]
+    out = {}
+    for name, m in measured.items():
+        figures = m.figures()
+        interval = [float(x) for x in sets[name]["views"]["source"]["interval"]]
+        out[name] = {"miou": figures["source/mIoU"], "interval": interval, **figures}
+    return out
 
 
 # --- scoring pseudo-labels ---------------------------------------------------------------------------------

@@ -1,6 +1,11 @@
-"""`python tools/evaluate.py …` is `lsu-seg evaluate …`, for mmengine's launchers (torchrun, Slurm)."""
+"""`python tools/evaluate.py …` is `lsu-seg evaluate …`, for mmengine's launchers; `evaluate.py compare …`, `lsu-seg compare …`."""
 
-from lsu_seg.cli import evaluate
+import sys
+
+from lsu_seg.evaluation.command import compare, evaluate
 
 if __name__ == "__main__":
-    evaluate()
+    if sys.argv[1:2] == ["compare"]:
+        compare(sys.argv[2:])
+    else:
+        evaluate()

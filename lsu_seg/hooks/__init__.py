@@ -1,6 +1,6 @@
 """mmengine hooks: `training.py` for any training, `ontology.py` for one whose datasets are taxonomies'."""
 
 from lsu_seg.hooks.ontology import OntologyHook
-from lsu_seg.hooks.training import ChannelsLastHook, TrainProgressHook
+from lsu_seg.hooks.training import ChannelsLastHook, TestProgressHook, TrainProgressHook
 
-__all__ = ["ChannelsLastHook", "OntologyHook", "TrainProgressHook"]
+__all__ = ["ChannelsLastHook", "OntologyHook", "TestProgressHook", "TrainProgressHook"]

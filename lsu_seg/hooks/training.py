@@ -47,3 +47,31 @@ class ChannelsLastHook(Hook):
 
     def before_run(self, runner: Any) -> None:
         runner.model.to(memory_format=torch.channels_last)
+
+
+@register(HOOKS)
+class TestProgressHook(Hook):
+    """A progress bar with ETA for evaluation, in batches.
+
+    Args:
+        title: what the bar says.
+    """
+
+    __test__ = False  # no test, whatever pytest makes of the name
+
+    def __init__(self, title: str = "evaluating") -> None:
+        self.title = title
+        self._stack = ExitStack()
+        self._advance: Advance | None = None
+
+    def before_test_epoch(self, runner: Any) -> None:
+        self._advance = self._stack.enter_context(progress(self.title, len(runner.test_loop.dataloader)))
+
+    def after_test_iter(
+        self, runner: Any, batch_idx: int, data_batch: Any = None, outputs: Any = None
+    ) -> None:
+        if self._advance:
+            self._advance(1)
+
+    def after_test_epoch(self, runner: Any, metrics: Any = None) -> None:
+        self._stack.close()

@@ -71,6 +71,7 @@ default_hooks = dict(checkpoint=dict(type='CheckpointHook', by_epoch=False, inte
 def test_help_names_every_command() -> None:
     text = call("--help").output
     assert set(COMMANDS) == {
+        "compare",
         "decode",
         "demo",
         "evaluate",
@@ -106,13 +107,23 @@ def test_train_then_evaluate_then_label(world: Path) -> None:
     checkpoint = world / "run/iter_3.pth"
     assert trained.output.splitlines()[-1] == str(checkpoint)
 
-    figures = world / "figures.json"
-    measured = call(
-        "evaluate", world / "train.py", checkpoint, "--work-dir", world / "run", "--json", figures
-    )
+    measured = call("evaluate", world / "train.py", checkpoint, "--work-dir", world / "run")
     assert measured.exit_code == 0, measured.output
-    miou = json.loads(figures.read_text())["test"]["source/mIoU"]
-    assert f"mIoU {miou:.4f} over " in measured.output
+    figures = world / "run/evaluation/evaluation.json"
+    assert measured.output.splitlines()[-1] == str(figures)
+    miou = json.loads(figures.read_text())["sets"]["test"]["views"]["source"]["miou"]
+    assert f" {100 * miou:.1f} " in measured.output
+
+    named = ("--dataset", world / "tax/tiny.tax", world / "fine", "val", "-o", world / "named")
+    direct = call("evaluate", world / "train.py", checkpoint, "--work-dir", world / "run", *named)
+    assert direct.exit_code == 0, direct.output
+    same = call("compare", figures, world / "named/evaluation.json")
+    assert "differ in the sets: `['test']` and `['tiny']`" in same.output
+    assert json.loads((world / "named/evaluation.json").read_text())["sets"]["tiny"]["views"].keys() == {
+        "source",
+        "projected",
+        "set",
+    }
 
     labelled = call("pseudo-label", world / "label.py", checkpoint)
     assert labelled.exit_code == 0, labelled.output

@@ -1,0 +1,1 @@
+"""From a model's predictions to figures with intervals, files, and comparisons."""

@@ -1,0 +1,127 @@
+"""The commands. Imports are inside them, so that `--help` starts fast."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from lsu_seg.arguments import CONFIG, LAUNCHER, ROOT, WORK, key_values, load, run
+
+
+@click.command()
+@CONFIG
+@click.argument("checkpoint", type=click.Path(dir_okay=False))
+@WORK
+@ROOT
+@click.option(
+    "--dataset",
+    "datasets",
+    nargs=3,
+    multiple=True,
+    metavar="TAXONOMY DIR SPLIT",
+    help="Evaluate on this dataset in place of the config's (repeatable).",
+)
+@click.option(
+    "--output", type=click.Path(file_okay=False), help="Folder to write to.  [default: WORK_DIR/evaluation]"
+)
+@click.option(
+    "--option", "options", multiple=True, metavar="KEY=VALUE", help="Change a key of the config (repeatable)."
+)
+@click.option(
+    "-o", "short", multiple=True, metavar="DIR | KEY=VALUE", help="Short for --output, and for --option."
+)
+@LAUNCHER
+def evaluate(
+    config: str, checkpoint: str, work_dir: str | None, data_root: str | None,
+    datasets: tuple[tuple[str, str, str], ...], output: str | None, options: tuple[str, ...], short: tuple[str, ...],
+) -> None:  # fmt: skip
+    """Evaluate a model on the config's `unify.evaluate` sets, or on its `test_dataloader`.
+
+    Per dataset and pooled: mIoU in the source taxonomy and in the dataset's own, and how often predictions lie in
+    S(d), each with a 95 % interval. Writes evaluation.json, evaluation.npz, classes.csv and pictures of the confusion
+    matrices. What the figures mean: docs/evaluation.md.
+
+    \b
+    Examples:
+      lsu-seg evaluate lsu_seg/configs/demo/demo.py work/demo/teacher/iter_1300.pth -o work/teacher
+      lsu-seg evaluate CONFIG CHECKPOINT --dataset idd data/idd val --dataset acdc data/acdc val -o out
+      torchrun --nproc-per-node 4 tools/evaluate.py CONFIG CHECKPOINT --launcher pytorch
+    """
+    folders = [s for s in short if "=" not in s]
+    if len(folders) + bool(output) > 1:
+        raise click.UsageError(
+            f"several output folders: {', '.join([*folders, *([output] if output else [])])}"
+        )
+
+    def action() -> None:
+        from mmengine.dist import is_main_process
+
+        from lsu_seg import engine
+        from lsu_seg.evaluation import files
+        from lsu_seg.evaluation.document import document
+        from lsu_seg.evaluation.text import table
+        from lsu_seg.pseudo.output import file_sha256
+
+        cfg = load(config, data_root, work_dir, (*options, *(s for s in short if "=" in s)))
+        measured = engine.measure(cfg, checkpoint, _sets(datasets), quiet=True)
+        if not is_main_process():
+            return
+        model = {
+            "config": Path(config).name,
+            "checkpoint": checkpoint,
+            "sha256": file_sha256(Path(checkpoint)),
+        }
+        report: dict[str, Any] = document(measured) | {"model": model}
+        folder = Path(output or next(iter(folders), f"{cfg.work_dir}/evaluation"))
+        files.write(folder, report, measured)
+        click.echo(table(report))
+        click.echo(folder / "evaluation.json")
+
+    key_values(options)  # what is no KEY=VALUE is told before anything is loaded
+    run(action)
+
+
+def _sets(datasets: tuple[tuple[str, str, str], ...]) -> dict[str, Any] | None:
+    sets: dict[str, Any] = {}
+    for taxonomy, root, split in datasets:
+        name = Path(taxonomy).stem if Path(taxonomy).stem not in sets else f"{Path(taxonomy).stem} {split}"
+        if name in sets:
+            raise click.UsageError(f"`--dataset {taxonomy} {root} {split}` stands twice")
+        sets[name] = dict(type="TaxDataset", taxonomy=taxonomy, data_root=root, split=split)
+    return sets or None
+
+
+@click.command()
+@click.argument("a", type=click.Path(exists=True, dir_okay=False))
+@click.argument("b", type=click.Path(exists=True, dir_okay=False))
+@click.option(
+    "--format",
+    "format_",
+    type=click.Choice(["text", "json"]),
+    default="text",
+    show_default=True,
+    help="Of what is printed.",
+)
+def compare(a: str, b: str, format_: str) -> None:
+    """Compare two evaluations on the same datasets: B - A, per class, with a 95 % interval.
+
+    A and B are `evaluation.json` files of `lsu-seg evaluate`, with their `.npz` beside them. Exits with 0 whatever
+    differs, 1 if they cannot be compared.
+
+    \b
+    Examples:
+      lsu-seg compare work/teacher/evaluation.json work/student/evaluation.json
+      lsu-seg compare A.json B.json --format json > difference.json
+    """
+
+    def action() -> None:
+        from lsu_seg.evaluation.compare import as_text
+        from lsu_seg.evaluation.compare import compare as difference
+        from lsu_seg.evaluation.files import as_json
+
+        result = difference(Path(a), Path(b))
+        click.echo(as_json(result).rstrip() if format_ == "json" else as_text(result))
+
+    run(action)

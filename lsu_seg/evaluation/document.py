@@ -1,0 +1,118 @@
+"""Measured counts → the document that is written as JSON: per dataset and pooled, with intervals."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+import lsu_onto
+from lsu_seg.evaluation import bootstrap
+from lsu_seg.evaluation.counts import iou_summary
+from lsu_seg.evaluation.measured import Measured
+from lsu_seg.evaluation.views import possible, projection, scored_rows
+
+FORMAT = 1
+
+
+def document(measured: Mapping[str, Measured]) -> dict[str, Any]:
+    """Everything that was measured of one model, as plain values; what is undefined is None.
+
+    `sets` has a dataset each, `pooled` their union: matrices and images of all, drawn within each dataset.
+    """
+    first = next(iter(measured.values()))
+    draws = {
+        name: {view: bootstrap.resample(sums, i) for view, sums in m.sums.items()}
+        for i, (name, m) in enumerate(measured.items())
+    }
+    return {
+        "format": FORMAT,
+        "toolkit": lsu_onto.__version__,
+        "source": first.source,
+        "bootstrap": {"resamples": bootstrap.RESAMPLES, "seed": bootstrap.SEED, "level": 0.95},
+        "sets": {name: _set(m, draws[name]) for name, m in measured.items()},
+        "pooled": _pooled(measured, draws),
+    }
+
+
+def _set(m: Measured, draws: dict[str, Any]) -> dict[str, Any]:
+    views: dict[str, Any] = {}
+    for view in m.views:
+        summary = m.summary(view)
+        if view == "set":
+            hits, pixels = draws["set"].T
+            share = np.divide(hits, pixels, out=np.full(len(hits), np.nan), where=pixels > 0)
+            views[view] = summary | {"interval": bootstrap.interval(share, len(m.keys))}
+            continue
+        scored = None
+        if view == "projected":
+            assert m.constraint is not None
+            scored = scored_rows(m.constraint)
+        views[view] = _classes(m.names(view), summary, m.matrix(view), draws[view], len(m.keys), scored)
+    if "projected" in views and m.constraint is not None:
+        implied, open_ = projection(m.constraint), possible(m.constraint)
+        labels = (*m.constraint.source_classes, "void")
+        for d, one in enumerate(views["projected"]["classes"]):
+            one["certain"] = [labels[s] for s in np.flatnonzero(implied == d)]
+            one["possible"] = [labels[s] for s in np.flatnonzero(open_[d])]
+    constraint = m.constraint
+    return {
+        "taxonomy": constraint.dataset if constraint else None,
+        "taxonomy_sha256": constraint.sha256 if constraint else None,
+        "images": len(m.keys),
+        "views": views,
+    }
+
+
+def _classes(
+    names: Any, summary: dict[str, Any], matrix: Any, draws: Any, images: int, scored: Any = None
+) -> dict[str, Any]:
+    per_class = bootstrap.iou(draws)
+    low, high = bootstrap.interval(per_class, images)
+    table = matrix.numpy()
+    truth, predicted = table[:-1].sum(1), table[:-1].sum(0)[:-1]
+    classes = []
+    for i, name in enumerate(names):
+        one = {
+            "name": name,
+            "iou": summary["per_class"][i],
+            "interval": [low[i], high[i]],
+            "hits": table[i, i],
+            "truth": truth[i],
+            "predicted": predicted[i],
+        }
+        if scored is not None:
+            one |= {"iou_upper": summary["per_class_upper"][i], "scored": scored[i]}
+        classes.append(one)
+    plain = {k: v for k, v in summary.items() if not k.startswith("per_class")}
+    return plain | {
+        "interval": bootstrap.interval(bootstrap.mean(per_class, scored), images),
+        "classes": classes,
+        "matrix": table,
+    }
+
+
+def _pooled(measured: Mapping[str, Measured], draws: dict[str, Any]) -> dict[str, Any]:
+    """The source view and the consistency over all sets; dataset classes of several taxonomies don't pool."""
+    first = next(iter(measured.values()))
+    images = sum(len(m.keys) for m in measured.values())
+    views: dict[str, Any] = {}
+    share = {name: {"images": len(m.keys), "pixels": {}} for name, m in measured.items()}
+    if all("source" in m.views for m in measured.values()):
+        counts = sum(m.counts["source"] for m in measured.values())
+        total = sum(d["source"] for d in draws.values())
+        views["source"] = _classes(first.classes, iou_summary(counts), counts, total, images)
+    if all("set" in m.views for m in measured.values()):
+        parts = [m.summary("set") for m in measured.values()]
+        hits, pixels = sum(d["set"] for d in draws.values()).T
+        ratio = np.divide(hits, pixels, out=np.full(len(hits), np.nan), where=pixels > 0)
+        exact = np.sum([m.sums["set"].sum(0, dtype=np.int64) for m in measured.values()], axis=0)
+        views["set"] = {
+            "consistency": exact[0] / exact[1] if exact[1] else None,
+            "interval": bootstrap.interval(ratio, images),
+            **{k: sum(p[k] for p in parts) for k in ("pixels", "void_truth", "unknown")},
+        }
+    for name, m in measured.items():
+        share[name]["pixels"] = {v: m.summary(v)["pixels"] for v in views if v in m.views}
+    return {"sets": share, "images": images, "views": views}

@@ -1,0 +1,102 @@
+"""A folder with one evaluation: `evaluation.json`, `.npz` with the sums per image, `classes.csv`, pictures."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from lsu_seg.encodings import write_atomic
+from lsu_seg.evaluation.document import FORMAT
+from lsu_seg.evaluation.measured import Measured
+from lsu_seg.evaluation.picture import confusion_picture
+
+COLUMNS = ("set", "view", "class", "iou", "low", "high", "iou_upper", "scored", "hits", "truth", "predicted")
+
+
+class EvaluationError(ValueError):
+    """Files that are no evaluation, or evaluations that cannot be compared."""
+
+
+def write(folder: Path, report: dict[str, Any], measured: Mapping[str, Measured]) -> None:
+    """Write the folder; the JSON last, so that where it is, all is."""
+    folder.mkdir(parents=True, exist_ok=True)
+    arrays: dict[str, Any] = {}
+    for i, m in enumerate(measured.values()):
+        arrays[f"keys_{i}"] = np.array(m.keys, dtype=str)
+        arrays |= {f"{view}_{i}": sums for view, sums in m.sums.items()}
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, **arrays)
+    write_atomic(folder / "evaluation.npz", buffer.getvalue())
+    write_atomic(folder / "classes.csv", as_csv(report).encode())
+    for name, m in measured.items():
+        for view in (v for v in m.views if v != "set"):
+            safe = re.sub(r"[^\w.-]", "_", name)
+            file = f"confusion_{safe}_{view}.png"
+            title = f"{name}: truth and prediction, {m.source if view == 'source' else m.constraint.dataset}"
+            write_atomic(folder / file, confusion_picture(m.matrix(view).numpy(), m.names(view), title))
+    write_atomic(folder / "evaluation.json", as_json(report).encode())
+
+
+def as_json(value: Any) -> str:
+    """JSON with undefined numbers as null, and lists of numbers on one line."""
+    text = json.dumps(_plain(value), indent=1, ensure_ascii=False, allow_nan=False)
+    return re.sub(r"\[[\d.,\s\-enul+]*\]", lambda m: re.sub(r"\s+", " ", m[0]), text) + "\n"
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {k: _plain(v) for k, v in value.items()}
+    if isinstance(value, np.ndarray):
+        value = value.tolist()
+    if isinstance(value, (list, tuple)):
+        return [_plain(v) for v in value]
+    if isinstance(value, np.generic):
+        value = value.item()
+    return None if isinstance(value, float) and not np.isfinite(value) else value
+
+
+def as_csv(report: dict[str, Any]) -> str:
+    """A line per set, view and class; what is undefined is empty."""
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(COLUMNS)
+    for name, part in [*report["sets"].items(), ("(pooled)", report["pooled"])]:
+        for view, values in part["views"].items():
+            for c in _plain(values.get("classes", [])):
+                low, high = c["interval"]
+                line = [c["name"], c["iou"], low, high, c.get("iou_upper"), c.get("scored")]
+                writer.writerow([name, view, *line, c["hits"], c["truth"], c["predicted"]])
+    return out.getvalue()
+
+
+def read(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
+    """An `evaluation.json` and the arrays beside it.
+
+    Raises:
+        EvaluationError: it is none, or the arrays are missing.
+    """
+    try:
+        report = json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, OSError) as e:
+        raise EvaluationError(
+            f"{path}: cannot be read as JSON ({e}); expected what `lsu-seg evaluate` wrote"
+        ) from e
+    if not isinstance(report, dict) or report.get("format") != FORMAT or "sets" not in report:
+        raise EvaluationError(
+            f"{path}: found no evaluation of format {FORMAT}; expected the `evaluation.json` of `lsu-seg evaluate`"
+        )
+    arrays = path.with_suffix(".npz")
+    try:
+        with np.load(arrays, allow_pickle=False) as file:
+            return report, dict(file)
+    except (OSError, ValueError, EOFError, KeyError) as e:
+        raise EvaluationError(
+            f"{arrays}: cannot be read ({e}); it has the sums per image and belongs beside {path.name}"
+        ) from e

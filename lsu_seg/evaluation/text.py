@@ -1,0 +1,44 @@
+"""An evaluation on the terminal."""
+
+from __future__ import annotations
+
+import io
+from typing import Any
+
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+
+
+def table(report: dict[str, Any]) -> str:
+    """A line per set, in percent with intervals; the last for all sets together, if there are several."""
+    grid = Table("set", "images", "mIoU, source", "classes", "mIoU, own taxonomy", "in S(d)", show_edge=False)
+    for column in grid.columns[1:]:
+        column.justify = "right"
+    parts = list(report["sets"].items())
+    if len(parts) > 1:
+        parts.append(("pooled", report["pooled"]))
+    for name, part in parts:
+        source, own, sets = (part["views"].get(v) for v in ("source", "projected", "set"))
+        grid.add_row(
+            name,
+            str(part["images"]),
+            _share(source["miou"], source["interval"]) if source else "",
+            f"{source['present']} of {source['present'] + source['absent']}" if source else "",
+            f"{_share(own['miou'], own['interval'])}, at most {_percent(own['miou_upper'])}" if own else "",
+            _share(sets["consistency"], sets["interval"]) if sets else "",
+        )
+    buffer = io.StringIO()
+    Console(file=buffer, width=120).print(grid)
+    return buffer.getvalue().rstrip()
+
+
+def _share(value: float | None, interval: Any) -> str:
+    low, high = interval
+    return _percent(value) + (
+        f" [{100 * low:.1f}, {100 * high:.1f}]" if np.isfinite([low, high]).all() else ""
+    )
+
+
+def _percent(value: float | None) -> str:
+    return "none" if value is None or np.isnan(value) else f"{100 * value:.1f}"
