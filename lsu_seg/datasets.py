@@ -16,6 +16,7 @@ from lsu_seg.annotation import Annotation, channel_constraint
 from lsu_seg.encodings import container, void_index
 from lsu_seg.layout import DatasetError, find_pairs
 from lsu_seg.registry import DATASETS, register
+from lsu_seg.targets import TargetCoder
 
 
 @register(DATASETS)
@@ -31,6 +32,11 @@ class TaxDataset(BaseSegDataset):
         labels: folder of pseudo-labels (channels of the source) to use in place of the dataset's own labels;
             laid out as the pseudo-label loop writes it.
         weight: how often an image is drawn, against weight 1 of others (`CompoundSampler`).
+        threshold: pseudo-labels of at least this confidence are hard targets; below it the target is S(d) in closed
+            rows and nothing in open ones (`TargetCoder`). Needs `SetNLLLoss`, and `confidence/` in the folder of
+            pseudo-labels. With the dataset's own labels any number makes ambiguous pixels of closed rows
+            set-valued. None: pseudo-labels are taken as they are, and own labels only where they decide.
+        loss_weight: factor on the loss of every pixel of this dataset; other than 1 it needs `SetNLLLoss`.
         unknown: `error`, or `void` to count values that the taxonomy does not list as void.
 
     The metainfo holds plain values only, so that checkpoints stay loadable: `classes`, `palette`, `taxonomy`,
@@ -45,6 +51,8 @@ class TaxDataset(BaseSegDataset):
         source: str | None = None,
         labels: str | None = None,
         weight: float = 1.0,
+        threshold: float | None = None,
+        loss_weight: float = 1.0,
         unknown: str = "error",
         **kwargs: Any,
     ) -> None:
@@ -55,10 +63,12 @@ class TaxDataset(BaseSegDataset):
         self.split = split
         self.weight = weight
         self.pseudo = Path(labels) if labels else None
-        if self.pseudo:
-            self.annotation = Annotation(channel_constraint(self.constraint))
-        else:
-            self.annotation = Annotation(self.constraint, unknown, data_root, split)
+        self.own = Annotation(self.constraint, unknown, data_root, split)
+        self.annotation = Annotation(channel_constraint(self.constraint)) if self.pseudo else self.own
+        self.coder = None
+        if threshold is not None or loss_weight != 1:
+            self.coder = TargetCoder(self.constraint, threshold, loss_weight)
+        self.needs_confidence = bool(self.pseudo) and threshold is not None
         metainfo = {
             "classes": list(self.constraint.source_classes),
             "palette": self.constraint.source_palette.tolist(),
@@ -70,8 +80,8 @@ class TaxDataset(BaseSegDataset):
 
     def load_data_list(self) -> list[dict[str, Any]]:
         pairs = find_pairs(self.data_root, self.constraint.layout, self.split)
-        if not self.pseudo:
-            self.annotation.reader.prepare()
+        if not self.pseudo or self.needs_confidence:
+            self.own.reader.prepare()
         items = []
         for pair in pairs:
             label = self.pseudo / f"{pair.key}.png" if self.pseudo else pair.label
@@ -80,6 +90,10 @@ class TaxDataset(BaseSegDataset):
                     "img_path": str(pair.image),
                     "seg_map_path": str(label),
                     "key": pair.key,
+                    "own_path": str(pair.label),
+                    "confidence_path": str(self.pseudo / "confidence" / f"{pair.key}.png")
+                    if self.pseudo
+                    else "",
                     "label_map": None,
                     "reduce_zero_label": False,
                     "seg_fields": [],
@@ -98,6 +112,15 @@ class TaxDataset(BaseSegDataset):
                 raise DatasetError(
                     f"{self.pseudo}: {len(missing)} of {len(paths)} pseudo-labels are missing, e.g. {missing[0]};"
                     " run `lsu-seg pseudo-label` again, it resumes"
+                )
+        if self.needs_confidence:
+            paths = [self.get_data_info(i)["confidence_path"] for i in range(len(self))]
+            missing = [p for p in paths if not Path(p).is_file()]
+            if missing:
+                raise DatasetError(
+                    f"{self.pseudo}: {len(missing)} of {len(paths)} images of confidence are missing, e.g."
+                    f" {missing[0]}, and `threshold` needs them; label again with `confidence=True` in the"
+                    " `PseudoLabelLoop`, or leave `threshold` out"
                 )
 
     def fingerprint(self, times: bool = False) -> str:
@@ -122,7 +145,7 @@ class TaxDataset(BaseSegDataset):
 
     def prepare_data(self, idx: int) -> Any:
         info = self.get_data_info(idx)
-        info["annotation"] = self.annotation
+        info |= {"annotation": self.annotation, "coder": self.coder, "own": self.own if self.pseudo else None}
         return self.pipeline(info)
 
     def __getitem__(self, idx: int) -> Any:

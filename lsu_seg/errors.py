@@ -8,6 +8,7 @@ from lsu_seg.engine import ConfigError
 from lsu_seg.layout import DatasetError
 from lsu_seg.pseudo.output import OutputError
 from lsu_seg.relabel import RelabelError
+from lsu_seg.targets import TargetError
 from lsu_seg.teachers import TeacherError
 
 USER_ERRORS = (
@@ -17,6 +18,7 @@ USER_ERRORS = (
     LabelFileError,
     OutputError,
     RelabelError,
+    TargetError,
     TaxonomyError,
     TeacherError,
     UntrustedCheckpointError,

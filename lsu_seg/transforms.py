@@ -13,7 +13,7 @@ from mmengine.structures import PixelData
 from mmseg.datasets.transforms import PackSegInputs
 from PIL import Image
 
-from lsu_seg.encodings import LabelFileError, read_bytes
+from lsu_seg.encodings import LabelFileError, read_bytes, read_raw
 from lsu_seg.registry import TRANSFORMS, register
 
 ORIENTATION = 0x0112
@@ -49,9 +49,10 @@ class LoadTaxImage(BaseTransform):
 class LoadTaxAnnotations(BaseTransform):
     """Load a label file through the dataset's taxonomy.
 
-    Adds `gt_seg_map` `[H, W]` (source channels; void where the class is not decided by the ground truth alone),
-    which geometric transforms carry along, and `gt_rows` int16 `[H, W]` (rows of d at the label's own
-    resolution), which they do not.
+    Adds `gt_seg_map` `[H, W]`: the target map (`lsu_seg.targets`), in which pseudo-label, row of d and confidence are
+    one number per pixel, so that every geometric transform carries them together; and `gt_rows` int16 `[H, W]` (rows of
+    d at the label's own resolution), which transforms do not touch. Pseudo-labels without a threshold have the
+    channels in its place.
 
     Raises:
         LabelFileError: an unreadable label, a value that the taxonomy does not list, another size than the
@@ -60,19 +61,39 @@ class LoadTaxAnnotations(BaseTransform):
 
     def transform(self, results: dict[str, Any]) -> dict[str, Any]:
         path = results["seg_map_path"]
-        channels, rows = results["annotation"].load(path)
+        labels, rows = results["annotation"].load(path)
         image = results.get("ori_shape")
-        if image is not None and tuple(image[:2]) != channels.shape:
+        if image is not None and tuple(image[:2]) != labels.shape:
             raise LabelFileError(
-                f"{path}: the label is {channels.shape[1]}x{channels.shape[0]} and the image `{results['img_path']}`"
+                f"{path}: the label is {labels.shape[1]}x{labels.shape[0]} and the image `{results['img_path']}`"
                 f" {image[1]}x{image[0]}; they must be of one size, labels are never resized silently"
             )
         if image is not None and not results.get("as_stored"):
             _check_orientation(results["img_path"])
-        results["gt_seg_map"] = channels
+        coder = results["coder"]
+        if coder is not None and results["own"] is None:
+            labels = coder.own(rows)
+        elif coder is not None:
+            confidence = None
+            if coder.threshold is not None:
+                _, rows = results["own"].load(results["own_path"])
+                confidence = _confidence(results["confidence_path"], labels.shape)
+            labels = coder.pseudo(labels, rows, confidence)
+        results["gt_seg_map"] = labels
         results["gt_rows"] = rows
         results["seg_fields"].append("gt_seg_map")
         return results
+
+
+def _confidence(path: str, shape: tuple[int, ...]) -> np.ndarray:
+    """uint8 `[H, W]`, 255 = 1."""
+    confidence = read_raw(path, "id")
+    if confidence.dtype != np.uint8 or confidence.shape != shape:
+        raise LabelFileError(
+            f"{path}: {confidence.shape[1]}x{confidence.shape[0]} of {confidence.dtype}; expected the confidence of a"
+            f" pseudo-label of {shape[1]}x{shape[0]}, 8 bits; label again with `lsu-seg pseudo-label`"
+        )
+    return confidence
 
 
 def _check_orientation(path: str) -> None:
