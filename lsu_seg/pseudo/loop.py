@@ -34,6 +34,7 @@ class PseudoLabelLoop(BaseLoop):
         out_dir: where the labels go, laid out as the dataset's own.
         scales, flips: the views; every scale with every flip.
         threshold: below this confidence the output is void.
+        confidence: also write the confidence, `<out_dir>/confidence/<key>.png`, 8 bits, 255 = 1.
         raw_dir: also write the teacher's unconstrained argmax there (the baseline to compare with).
         title: for the progress bar.
     """
@@ -48,6 +49,7 @@ class PseudoLabelLoop(BaseLoop):
         flips: Sequence[bool] = (False, True),
         threshold: float | None = None,
         raw_dir: str | None = None,
+        confidence: bool = False,
         title: str = "pseudo-labels",
     ) -> None:
         super().__init__(runner, dataloader)
@@ -58,6 +60,7 @@ class PseudoLabelLoop(BaseLoop):
                 "a PseudoLabelLoop reads the dataset's own labels: take `labels=` out of its config"
             )
         self.out_dir, self.raw_dir, self.title = out_dir, raw_dir, title
+        self.confidence = confidence
         self.scales, self.flips, self.threshold = tuple(scales), tuple(flips), threshold
         if not self.scales or not self.flips or min(self.scales) <= 0:
             raise OutputError(
@@ -90,6 +93,7 @@ class PseudoLabelLoop(BaseLoop):
             "scales": list(self.scales),
             "flips": list(self.flips),
             "threshold": self.threshold,
+            "confidence": self.confidence and constrained,
             "decoder": self.decoder.name,
             "constrained": constrained,
         }
@@ -153,7 +157,8 @@ class PseudoLabelLoop(BaseLoop):
                             "teacher": n in views,
                         }
                         if not out.done(sample.key):
-                            out.write(sample.key, decoded.labels, record)
+                            grey = decoded.confidence if self.confidence else None
+                            out.write(sample.key, decoded.labels, record, grey)
                         if raw is not None and not raw.done(sample.key):
                             labels = self.decoder.unconstrained(views[n], tuple(rows[n].shape), name).labels
                             raw.write(sample.key, labels, {"pixels": rows[n].numel()})

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from PIL import Image
 
 try:
     import fcntl
@@ -121,9 +123,17 @@ class OutputFolder:
     def path(self, key: str) -> Path:
         return self.root / f"{key}.png"
 
-    def write(self, key: str, labels: np.ndarray, record: dict[str, Any]) -> None:
-        """Write one label and its record."""
+    def write(
+        self, key: str, labels: np.ndarray, record: dict[str, Any], confidence: np.ndarray | None = None
+    ) -> None:
+        """Write one label and its record, and the confidence (float `[H, W]`, 0..1) as 8-bit grey, 255 = 1."""
         path = self.path(key)
+        if confidence is not None:  # first: a label says that all of the image is there
+            grey = self.root / "confidence" / f"{key}.png"
+            grey.parent.mkdir(parents=True, exist_ok=True)
+            buffer = io.BytesIO()
+            Image.fromarray(np.rint(255 * confidence).astype(np.uint8)).save(buffer, "PNG")
+            write_atomic(grey, buffer.getvalue())
         path.parent.mkdir(parents=True, exist_ok=True)
         write_labels(path, labels, self.palette)
         self._records.write(json.dumps({"key": key, **record}).encode() + b"\n")
