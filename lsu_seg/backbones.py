@@ -61,8 +61,14 @@ class EfficientNetLite(BaseModule):
             for i in range(blocks):
                 stage.append(
                     InvertedResidualV3(
-                        width, channels, width * expansion, kernel_size=kernel, stride=1 if i else stride,
-                        with_expand_conv=expansion > 1, norm_cfg=norm, act_cfg=act,
+                        width,
+                        channels,
+                        width * expansion,
+                        kernel_size=kernel,
+                        stride=1 if i else stride,
+                        with_expand_conv=expansion > 1,
+                        norm_cfg=norm,
+                        act_cfg=act,
                     )  # fmt: skip
                 )
                 width = channels
@@ -110,7 +116,5 @@ def imagenet_weights(model: EfficientNetLite) -> dict[str, Tensor]:
     ours = {k: v for k, v in model.state_dict().items() if not k.endswith("num_batches_tracked")}
     for (name, mine), given in zip(ours.items(), weights, strict=False):
         if mine.shape != given.shape:
-            raise ValueError(
-                f"{path}: `{name}` would be {tuple(given.shape)}; expected {tuple(mine.shape)}"
-            )
+            raise ValueError(f"{path}: `{name}` would be {tuple(given.shape)}; expected {tuple(mine.shape)}")
     return dict(zip(ours, weights, strict=False))

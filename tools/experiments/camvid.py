@@ -132,16 +132,18 @@ class Seed:
         """The results of all models by name, and how good the pseudo-labels are."""
         self.clock = clock
         out = {"teacher": self.model("teacher", [])}
-        labels = self.labels(Path(out["teacher"]["checkpoint"]))
-        for name, extra in {
-            "raw": dict(labels=self.folder("raw")),
-            "constrained": dict(labels=self.folder("constrained")),
-            "confident": dict(labels=self.folder("confident")),
-            "set": dict(labels=self.folder("constrained"), threshold=self.threshold),
-        }.items():
-            out[name] = self.model(name, [{**self.coarse, **extra}], labels["key"])
+        teacher = Path(out["teacher"]["checkpoint"])
+        constrained, key = self.labels(("constrained", "raw"), teacher, confidence=True)
+        confident, sure = self.labels(("confident",), teacher, threshold=self.threshold)
+        for name, extra, labels in (
+            ("raw", dict(labels=self.folder("raw")), key),
+            ("constrained", dict(labels=self.folder("constrained")), key),
+            ("confident", dict(labels=self.folder("confident")), sure),
+            ("set", dict(labels=self.folder("constrained"), threshold=self.threshold), key),
+        ):
+            out[name] = self.model(name, [{**self.coarse, **extra}], labels)
         out["oracle"] = self.model("oracle", [self.truth])
-        return {**out, "labels": labels["scores"]}
+        return {**out, "labels": {**constrained, **confident}}
 
     def folder(self, kind: str) -> str:
         return str(self.work / "pseudo" / kind)
@@ -158,7 +160,10 @@ class Seed:
 
         def action() -> dict[str, Any]:
             start = time.monotonic()
-            checkpoint = engine.train(cfg, quiet=True)
+            training = copy.deepcopy(cfg)
+            for part in ("val_dataloader", "val_cfg", "val_evaluator"):  # judged once, below
+                training.pop(part, None)
+            checkpoint = engine.train(training, quiet=True)
             measured = engine.evaluate(cfg, checkpoint, {"val": val}, quiet=True)["val"]
             prefix = "source/IoU."
             return {
@@ -174,52 +179,45 @@ class Seed:
         self.clock.took(result["seconds"])
         return result
 
-    def labels(self, teacher: Path) -> dict[str, Any]:
-        """Label the coarse frames, raw and constrained, and constrained with a threshold."""
-        cfg = unify.stage_config(self.cfg, self.work / "pseudo" / "log", self.seed, "labels")
+    def labels(self, kinds: Sequence[str], teacher: Path, **options: Any) -> tuple[dict[str, Any], Any]:
+        """Label the coarse frames: constrained, and raw if `kinds` has a second. The labels' scores, and their key."""
+        cfg = unify.stage_config(self.cfg, self.work / "pseudo" / f"log_{kinds[0]}", self.seed, "labels")
         pipeline = cfg.val_dataloader.dataset.pipeline
         cfg.test_dataloader = copy.deepcopy(cfg.val_dataloader)
         cfg.test_dataloader.dataset = {**self.coarse, "pipeline": pipeline}
-        loop = dict(type="PseudoLabelLoop", **self.views)
-        runs = [
-            dict(loop, out_dir=self.folder("constrained"), raw_dir=self.folder("raw"), confidence=True, title="labels"),
-            dict(loop, out_dir=self.folder("confident"), threshold=self.threshold, title="labels, sure ones only"),
-        ]
-        key = [__version__, unify.text(cfg), runs, file_sha256(teacher), unify.inputs(self.coarse, SOURCE)]
+        cfg.test_cfg = dict(type="PseudoLabelLoop", out_dir=self.folder(kinds[0]), **self.views, **options)
+        if len(kinds) > 1:
+            cfg.test_cfg.raw_dir = self.folder(kinds[1])
+        key = [__version__, unify.text(cfg), file_sha256(teacher), unify.inputs(self.coarse, SOURCE)]
 
         def action() -> dict[str, Any]:
-            start = time.monotonic()
-            for run in runs:
-                cfg.test_cfg = run
-                engine.pseudo_label(cfg, teacher, quiet=True)
-            return {**self.score(), "seconds": round(time.monotonic() - start)}
+            engine.pseudo_label(cfg, teacher, quiet=True)
+            return {kind: self.score(kind) for kind in kinds}
 
-        scores = self.stages.run(
-            "pseudo", key, action, lambda _: all(Path(self.folder(k)).is_dir() for k in KINDS),
-            [self.work / "pseudo"], resumes=True,
-        )  # fmt: skip
-        return {"key": key, "scores": scores}
+        folders = [Path(self.folder(kind)) for kind in kinds]
+        found = self.stages.run(
+            f"pseudo-{kinds[0]}",
+            key,
+            action,
+            lambda _: all(f.is_dir() for f in folders),
+            folders,
+            resumes=True,
+        )
+        return found, key
 
-    def score(self) -> dict[str, Any]:
-        """mIoU of the labels against the fine truth, and how many pixels have one; in the confident labels the unsure
-        pixels have none."""
+    def score(self, kind: str) -> dict[str, float]:
+        """How many pixels with a fine truth the labels name a class for, and their mIoU there."""
         dataset = TaxDataset(**{k: v for k, v in self.truth.items() if k != "type"})
         k = dataset.constraint.num_classes
         reader = Annotation(channel_constraint(dataset.constraint))
-        counts = {kind: torch.zeros(k + 1, k + 1, dtype=torch.int64) for kind in KINDS}
+        counts = torch.zeros(k + 1, k + 1, dtype=torch.int64)
         for info in map(dataset.get_data_info, range(len(dataset))):
-            true = torch.from_numpy(dataset.annotation.load(info["seg_map_path"])[0].astype("int64"))
-            for kind in KINDS:
-                found = reader.load(f"{self.folder(kind)}/{info['key']}.png")[0].astype("int64")
-                counts[kind] += confusion(torch.from_numpy(found), true, k, ignore=void_index(k))
-        out = {}
-        for kind, table in counts.items():
-            out[kind] = {
-                "labelled": float(table[:-1, :-1].sum() / table[:-1].sum()),
-                # Of the pixels that have a label: a label that is left out is not a wrong one.
-                "miou": iou_summary(torch.cat([table[:, :-1], torch.zeros_like(table[:, :1])], 1))["miou"],
-            }
-        return out
+            true = dataset.annotation.load(info["seg_map_path"])[0].astype("int64")
+            found = reader.load(f"{self.folder(kind)}/{info['key']}.png")[0].astype("int64")
+            counts += confusion(torch.from_numpy(found), torch.from_numpy(true), k, ignore=void_index(k))
+        labelled = float(counts[:-1, :-1].sum() / counts[:-1].sum())
+        counts[:, -1] = 0  # a label that is left out is not a wrong one
+        return {"miou": iou_summary(counts)["miou"], "labelled": labelled}
 
 
 def summary(values: Sequence[float]) -> dict[str, float]:
@@ -278,7 +276,14 @@ def plot(results: dict[str, Any], path: Path) -> None:
         values = [s[name]["miou"] * 100 for s in seeds]
         both = summary(values)
         colour = {"teacher": "#9a9a9a", "oracle": "#5a8a5a"}.get(name, "#3d6fa5")
-        axes.barh(y, both["mean"], xerr=both["std"] if len(values) > 1 else None, color=colour, alpha=0.75, capsize=3)
+        axes.barh(
+            y,
+            both["mean"],
+            xerr=both["std"] if len(values) > 1 else None,
+            color=colour,
+            alpha=0.75,
+            capsize=3,
+        )
         axes.plot(values, [y] * len(values), "o", color="black", markersize=3)
         axes.text(0.5, y, MODELS[name], va="center", fontsize=8, color="white")
     axes.invert_yaxis()
@@ -298,9 +303,15 @@ def _processor() -> str:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data-root", required=True, type=Path, help="CamVid in the layout of the SegNet tutorial")
-    parser.add_argument("--work-dir", default=Path("work/camvid"), type=Path, help="for all results (%(default)s)")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--data-root", required=True, type=Path, help="CamVid in the layout of the SegNet tutorial"
+    )
+    parser.add_argument(
+        "--work-dir", default=Path("work/camvid"), type=Path, help="for all results (%(default)s)"
+    )
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--iters", type=int, help="of every training; by default the config's")
     parser.add_argument("--fine", type=int, default=10, help="frames with fine labels (%(default)s)")
