@@ -69,7 +69,7 @@ class EfficientNetLite(BaseModule):
                         with_expand_conv=expansion > 1,
                         norm_cfg=norm,
                         act_cfg=act,
-                    )  # fmt: skip
+                    )
                 )
                 width = channels
             self.stages.append(stage)
