@@ -1,10 +1,11 @@
 """Imports everything of ours that registers with mmengine. Imported at the first look-up in a registry."""
 
-from lsu_seg import datasets, hooks, losses, metrics, samplers, transforms
+from lsu_seg import backbones, datasets, hooks, losses, metrics, samplers, transforms
 from lsu_seg.pseudo import loop, shards
 from lsu_seg.teachers import huggingface
 
 __all__ = [
+    "backbones",
     "datasets",
     "hooks",
     "huggingface",

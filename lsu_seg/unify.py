@@ -49,7 +49,7 @@ KINDS = ("raw", "constrained")
 
 def teacher_config(cfg: Config, work: Path, seed: int) -> Config:
     """The config as it is, with a folder, a seed and a progress bar."""
-    cfg = _stage(cfg, work / "teacher", seed, "teacher")
+    cfg = stage_config(cfg, work / "teacher", seed, "teacher")
     cfg.custom_hooks = [*cfg.get("custom_hooks", []), dict(type="TrainProgressHook", title="teacher")]
     return cfg
 
@@ -61,7 +61,7 @@ def pseudo_config(cfg: Config, work: Path, seed: int, name: str) -> Config:
     pipeline = loader.dataset.pipeline
     loader.dataset = copy.deepcopy(extra.dataset)
     loader.dataset.pipeline = pipeline
-    out = _stage(cfg, work / "pseudo", seed, name)
+    out = stage_config(cfg, work / "pseudo", seed, name)
     out.test_dataloader = loader
     out.test_cfg = dict(
         type="PseudoLabelLoop",
@@ -75,7 +75,7 @@ def pseudo_config(cfg: Config, work: Path, seed: int, name: str) -> Config:
 
 def student_config(cfg: Config, work: Path, seed: int, kind: str, teacher: Path) -> Config:
     """The teacher's config, trained on the union of the source dataset and the pseudo-labelled ones."""
-    out = _stage(cfg, work / f"student_{kind}", seed, f"student_{kind}")
+    out = stage_config(cfg, work / f"student_{kind}", seed, f"student_{kind}")
     if cfg.unify.get("student_init") == "teacher":
         out.load_from = str(teacher)
     compound = out.train_dataloader.dataset
@@ -90,7 +90,7 @@ def student_config(cfg: Config, work: Path, seed: int, kind: str, teacher: Path)
     return out
 
 
-def _stage(cfg: Config, folder: Path, seed: int, name: str) -> Config:
+def stage_config(cfg: Config, folder: Path, seed: int, name: str) -> Config:
     out = engine.renamed(cfg, name)  # the file that mmengine writes can be run by `tools/*.py`
     out.work_dir = str(folder)
     out.randomness = dict(seed=seed)
@@ -172,14 +172,14 @@ def unify(cfg: Config, work: Path, seed: int = 0, say: Callable[[str], None] = p
     _check(cfg)
     stages = Stages(work, say)
     source = cfg.train_dataloader.dataset.get("source")
-    extra = {name: _inputs(e.dataset, source) for name, e in cfg.unify.extra.items()}
-    key = [lsu_onto.__version__, [_inputs(d, source) for d in cfg.train_dataloader.dataset.datasets]]
+    extra = {name: inputs(e.dataset, source) for name, e in cfg.unify.extra.items()}
+    key = [lsu_onto.__version__, [inputs(d, source) for d in cfg.train_dataloader.dataset.datasets]]
 
     teacher_cfg = teacher_config(cfg, work, seed)
     checkpoint = Path(
         stages.run(
             "teacher",
-            [*key, _text(teacher_cfg)],
+            [*key, text(teacher_cfg)],
             lambda: str(_train(teacher_cfg)),
             _is_file,
             [work / "teacher"],
@@ -192,7 +192,7 @@ def unify(cfg: Config, work: Path, seed: int = 0, say: Callable[[str], None] = p
     for name in cfg.unify.extra:
         one = pseudo_config(cfg, work, seed, name)
         folders = [work / "pseudo" / kind / name for kind in KINDS]
-        label_keys.append([*key, extra[name], _text(one)])
+        label_keys.append([*key, extra[name], text(one)])
         stages.run(
             f"pseudo-{name}",
             label_keys[-1],
@@ -208,7 +208,7 @@ def unify(cfg: Config, work: Path, seed: int = 0, say: Callable[[str], None] = p
         folder = work / f"student_{kind}"
         path = stages.run(
             f"student-{kind}",
-            [*key, label_keys, _text(student_cfg)],
+            [*key, label_keys, text(student_cfg)],
             lambda c=student_cfg: str(_train(c)),
             _is_file,
             [folder],
@@ -221,7 +221,7 @@ def unify(cfg: Config, work: Path, seed: int = 0, say: Callable[[str], None] = p
         wanted = [
             lsu_onto.__version__,
             file_sha256(path),
-            [_inputs(d, source) for d in cfg.unify.evaluate.values()],
+            [inputs(d, source) for d in cfg.unify.evaluate.values()],
             [cfg[k] for k in ("model", *_JUDGES) if k in cfg],
             cfg.unify.evaluate.to_dict(),
             VIEWS,
@@ -299,7 +299,7 @@ def _dataset(config: Any, **options: Any) -> TaxDataset:
     return TaxDataset(**{**{k: v for k, v in config.items() if k not in ("type", "pipeline")}, **options})
 
 
-def _inputs(config: Any, source: str | None) -> list[Any]:
+def inputs(config: Any, source: str | None) -> list[Any]:
     """What a dataset's stages depend on: its ontology and files; and how many images it has."""
     if config.get("type") != "TaxDataset":
         return ["", "", 0]
@@ -311,7 +311,7 @@ def _is_file(path: str) -> bool:
     return Path(path).is_file()
 
 
-def _text(cfg: Config) -> str:
+def text(cfg: Config) -> str:
     """The config without the section `unify`: what a stage takes from there is in its own config."""
     return json.dumps({k: v for k, v in cfg.to_dict().items() if k != "unify"}, sort_keys=True, default=str)
 

@@ -86,7 +86,7 @@ OFFICIAL: dict[str, Official] = {
         grey8, same("train val test", "$/*.png", "$annot/*.png", "0001TP_006690", "Seq05VD_f00000"),
         {0: "sky", 4: "pavement", 10: "bicyclist"}, ["train.txt"]),
     "camvid_coarse": Official(  # our own, in the folders of the tutorial
-        grey8, same("train val test", "$/*.png", "$annot/*.png", "0001TP_006690", "Seq05VD_f00000"), {2: "nature"}),
+        grey8, same("train val test", "$/*.png", "$annot/*.png", "0001TP_006690", "Seq05VD_f00000"), {5: "nature"}),
     "cityscapes": Official(
         grey8,
         same("train", "leftImg8bit/$/*_leftImg8bit.png", "gtFine/$/*_gtFine_labelIds.png",

@@ -76,13 +76,7 @@ def config(root: Path, iterations: int = 4) -> Config:
     )  # fmt: skip
 
 
-@pytest.fixture(scope="module", autouse=True)
-def unformatted_configs() -> Iterator[None]:
-    """Every run writes its config four times, and laying it out takes longer than training on it."""
-    with pytest.MonkeyPatch.context() as patch:
-        for module in ("yapf.yapflib.yapf_api", "mmengine.config.config"):  # the originals import it early
-            patch.setattr(f"{module}.FormatCode", lambda text, **_: (text, True), raising=False)
-        yield
+pytestmark = pytest.mark.usefixtures("unformatted_configs")
 
 
 class Project:
