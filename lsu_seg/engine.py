@@ -24,6 +24,7 @@ from lsu_seg.compat import UntrustedCheckpointError
 from lsu_seg.evaluation.measured import Measured
 from lsu_seg.metrics import VIEWS, OntologyIoU
 from lsu_seg.pseudo.errors import OutputError, check_output
+from lsu_seg.pseudo.output import MANIFEST
 from lsu_seg.teachers import TeacherError
 
 with contextlib.redirect_stdout(io.StringIO()):  # the forks print a line about an optional package
@@ -157,11 +158,14 @@ def train(cfg: Config, quiet: bool = False, resume: bool = False) -> Path:
     return Path((Path(cfg.work_dir) / "last_checkpoint").read_text(encoding="utf-8").strip())
 
 
-def pseudo_label(cfg: Config, checkpoint: str | Path | None, quiet: bool = False) -> dict[str, float]:
+def pseudo_label(
+    cfg: Config, checkpoint: str | Path | None, quiet: bool = False, resume: bool = True
+) -> dict[str, float]:
     """Run the config's `PseudoLabelLoop` with a trained teacher.
 
     Args:
         checkpoint: None where the config's model brings its weights: an `HFSegmentor` with `hf=dict(pretrained=…)`.
+        resume: go on in a folder that an earlier run left; else such a folder is refused.
 
     Raises:
         ConfigError: `test_cfg` is no PseudoLabelLoop. TeacherError: the checkpoint does not fit the model, or
@@ -173,18 +177,22 @@ def pseudo_label(cfg: Config, checkpoint: str | Path | None, quiet: bool = False
         )
     cfg = copy.deepcopy(cfg)
     cfg.test_evaluator = []
-    _check_labelling(cfg)
+    _check_labelling(cfg, resume)
     runner = _with_checkpoint(cfg, checkpoint, quiet)
     return runner.test()
 
 
-def _check_labelling(cfg: Config) -> None:
+def _check_labelling(cfg: Config, resume: bool) -> None:
     """Find, before the model is built, what would end the run."""
     dataset, loop = cfg.test_dataloader.dataset, cfg.test_cfg
     others = {"the dataset's folder": dataset.data_root} if dataset.get("data_root") else {}
     for key, what in (("out_dir", "the folder of the constrained labels"), ("raw_dir", "")):
         if loop.get(key):
             check_output(loop[key], others)
+            if not resume and (Path(loop[key]) / MANIFEST).exists():
+                raise OutputError(
+                    f"{loop[key]} holds labels of an earlier run; remove it, choose another folder, or go on with `--resume`"
+                )
             others[what] = loop[key]
     if dataset.get("type") in ("TaxDataset", "lsu_seg.TaxDataset"):
         c = lsu_onto.load(dataset.taxonomy, dataset.get("source"))

@@ -58,6 +58,12 @@ def _scales(context: click.Context, parameter: click.Parameter, value: str | Non
     help="What values are that TAXONOMY does not list.  [default: error]",
 )
 @click.option("--output", metavar="OUT", help="Folder of TAXONOMY's labels.")
+@click.option(
+    "--resume/--no-resume",
+    default=True,
+    show_default=True,
+    help="Go on in a folder that a stopped run left, after a look at every label there; else refuse it.",
+)
 @WORK
 @LAUNCHER
 @click.option(
@@ -69,7 +75,8 @@ def _scales(context: click.Context, parameter: click.Parameter, value: str | Non
 def pseudo_label(
     args: tuple[str, ...], teacher: tuple[str, ...], source: str | None, data_root: str | None, split: str | None,
     scales: list[float] | None, flip: bool | None, threshold: float | None, confidence: bool | None,
-    unknown: str | None, output: str | None, work_dir: str | None, options: tuple[str, ...], short: tuple[str, ...],
+    unknown: str | None, output: str | None, resume: bool, work_dir: str | None, options: tuple[str, ...],
+    short: tuple[str, ...],
 ) -> None:  # fmt: skip
     """Pseudo-label datasets with a trained teacher, inside their constraints. A run that was stopped goes on.
 
@@ -103,7 +110,7 @@ def pseudo_label(
         folders = [*([output] if output else []), *(s for s in short if "=" not in s)]
         options = (*options, *(s for s in short if "=" in s))
         name = _one_line_arguments(args, teacher, data_root, folders)
-        run(lambda: _one_line(name, str(data_root), teacher, folders[0], work_dir, options, chosen))
+        run(lambda: _one_line(name, str(data_root), teacher, folders[0], resume, work_dir, options, chosen))
         return
     foreign = [*chosen, *(["output"] if output else [])]
     if foreign and args:
@@ -117,7 +124,7 @@ def pseudo_label(
             f"there is no config `{args[0]}`; if it is a taxonomy, say who labels it: --teacher CONFIG CHECKPOINT"
         )
     config, checkpoint = args[0], args[1] if len(args) == 2 else None
-    run(lambda: _by_config(config, checkpoint, work_dir, data_root, (*options, *short)))
+    run(lambda: _by_config(config, checkpoint, resume, work_dir, data_root, (*options, *short)))
 
 
 def _one_line_arguments(
@@ -139,7 +146,7 @@ def _one_line_arguments(
 
 
 def _one_line(
-    taxonomy: str, data_root: str, teacher: tuple[str, ...], output: str, work_dir: str | None,
+    taxonomy: str, data_root: str, teacher: tuple[str, ...], output: str, resume: bool, work_dir: str | None,
     options: tuple[str, ...], chosen: dict[str, Any],
 ) -> None:  # fmt: skip
     from lsu_seg import engine
@@ -149,20 +156,21 @@ def _one_line(
     engine.merge(cfg, key_values(options))
     cfg.work_dir = work_dir or f"work/{Path(taxonomy).stem}"
     cfg.launcher = click.get_current_context().meta.get("lsu_seg.launcher", "none")
-    engine.pseudo_label(cfg, checkpoint, quiet=True)
+    engine.pseudo_label(cfg, checkpoint, quiet=True, resume=resume)
     click.echo(output)
 
 
 def _by_config(
-    config: str, checkpoint: str | None, work_dir: str | None, data_root: str | None, options: tuple[str, ...]
-) -> None:
+    config: str, checkpoint: str | None, resume: bool, work_dir: str | None, data_root: str | None,
+    options: tuple[str, ...],
+) -> None:  # fmt: skip
     from lsu_seg import engine, unify
 
     cfg = load(config, data_root, work_dir, options)
     if "unify" not in cfg:
-        engine.pseudo_label(cfg, checkpoint)
+        engine.pseudo_label(cfg, checkpoint, resume=resume)
         return
     for name in cfg.unify.extra:
         one = unify.pseudo_config(cfg, Path(cfg.work_dir), 0, name)
-        engine.pseudo_label(one, checkpoint, quiet=True)
+        engine.pseudo_label(one, checkpoint, quiet=True, resume=resume)
         click.echo(one.test_cfg.out_dir)

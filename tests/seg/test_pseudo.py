@@ -191,6 +191,12 @@ def test_a_finished_run_has_nothing_to_do(world: Path, tmp_path: Path) -> None:
     assert {f: f.stat().st_mtime_ns for f in (tmp_path / "labels").rglob("*.png")} == before
 
 
+def test_going_on_can_be_refused(world: Path, tmp_path: Path) -> None:
+    run(world, tmp_path)
+    with pytest.raises(OutputError, match="holds labels of an earlier run"):
+        engine.pseudo_label(config(world, tmp_path), world / "teacher.pth", quiet=True, resume=False)
+
+
 def test_a_resume_writes_what_is_missing(world: Path, unbroken: Path, tmp_path: Path) -> None:
     """One image of a batch, both of another: the bytes are those of an unbroken run."""
     run(world, tmp_path)
