@@ -19,7 +19,7 @@ from lsu_onto import Constraint, __version__
 from lsu_seg.datasets import TaxDataset
 from lsu_seg.decode import Decoder, QueryView, View, decoder
 from lsu_seg.decode.soft import top_k
-from lsu_seg.progress import progress
+from lsu_seg.progress import progress, track
 from lsu_seg.pseudo.errors import OutputError
 from lsu_seg.pseudo.image import LabelledImage
 from lsu_seg.pseudo.output import OutputFolder, file_sha256
@@ -91,8 +91,13 @@ class PseudoLabelLoop(BaseLoop):
         return constraint
 
     @cached_property
+    def _device(self) -> torch.device:
+        device: torch.device = next(self.runner.model.parameters()).device
+        return device
+
+    @cached_property
     def decoder(self) -> Decoder:
-        return decoder(next(self.runner.model.parameters()).device.type)
+        return decoder(self._device.type)
 
     def manifest(self, constrained: bool) -> dict[str, Any]:
         """Everything that the labels depend on."""
@@ -134,6 +139,8 @@ class PseudoLabelLoop(BaseLoop):
             raw = None
             if self.raw_dir:
                 raw = stack.enter_context(closing(self._folder(self.raw_dir, run[0], constrained=False)))
+            folders = [out] if raw is None else [out, raw]
+            self._todo = [self._unfinished(folder) for folder in folders]
             self.runner.load_or_resume()
             self.runner.call_hook("before_test")
             self.runner.model.eval()
@@ -143,8 +150,7 @@ class PseudoLabelLoop(BaseLoop):
         return result
 
     def _folder(self, path: str, run: str, constrained: bool) -> OutputFolder:
-        dataset = self.dataloader.dataset
-        keys = {dataset.get_data_info(i)["key"] for i in self.dataloader.sampler}
+        keys = set(self._keys())
         rank, _ = get_dist_info()
         folder = OutputFolder(
             path, self.manifest(constrained), self.constraint.source_palette, rank, run, keys
@@ -157,9 +163,24 @@ class PseudoLabelLoop(BaseLoop):
             )
         return folder
 
+    def _keys(self) -> list[str]:
+        """Of the images of this rank."""
+        dataset = self.dataloader.dataset
+        return [dataset.get_data_info(i)["key"] for i in self.dataloader.sampler]
+
+    def _unfinished(self, folder: OutputFolder) -> set[str]:
+        """The keys of this rank that the folder has no whole label for."""
+        if not len(folder):
+            return {key for key in self._keys() if not folder.done(key)}
+        keys = self._keys()
+        return {key for key in track(keys, "checking what is there", len(keys)) if not folder.done(key)}
+
     def _label(self, out: OutputFolder, raw: OutputFolder | None) -> dict[str, float]:
         teacher = SegmentorTeacher(self.runner.model, self.constraint.source_classes, self.views)
         statistics = Statistics(teacher.counts)
+        todo = set().union(*self._todo)
+        sampler = self.dataloader.sampler
+        sampler.keep({i for i, key in zip(sampler, self._keys(), strict=True) if key in todo})
         with (
             progress(self.title, len(self.dataloader.sampler)) as advance,
             Behind() as writer,
@@ -176,8 +197,8 @@ class PseudoLabelLoop(BaseLoop):
                     for image, sample in zip(batch["inputs"], samples, strict=True)
                 ]
                 for item in items:
-                    item.todo = not out.done(item.key)
-                    item.todo_raw = raw is not None and not raw.done(item.key)
+                    item.todo = item.key in self._todo[0]
+                    item.todo_raw = raw is not None and item.key in self._todo[1]
                 for group in _same_size(items):
                     for item in self._decided(teacher, group, raw is not None):
                         if item.todo:
@@ -236,7 +257,8 @@ class PseudoLabelLoop(BaseLoop):
         rows = item.rows[item.decided : bottom]
         if not len(rows):
             return
-        views = views or _no_views(self.constraint.num_classes)
+        if views is None:
+            views = [View(torch.zeros(self.constraint.num_classes, 1, 1, device=self._device))]
         allowed = self.constraint.allowed
         soft = top_k(views, rows, allowed, self.soft) if self.soft else None
         item.put(self.decoder.decode(views, rows, allowed, self.threshold, item.path), soft)
@@ -248,8 +270,3 @@ def _same_size(items: list[LabelledImage]) -> list[list[LabelledImage]]:
     for item in items:
         groups.setdefault(tuple(item.image.shape), []).append(item)
     return list(groups.values())
-
-
-def _no_views(num_classes: int) -> list[View | QueryView]:
-    """Evidence for pixels of which none asks for any."""
-    return [View(torch.zeros(num_classes, 1, 1))]

@@ -117,6 +117,10 @@ class OutputFolder:
                 "  help: remove the folder to label again, or write to another one"
             )
 
+    def __len__(self) -> int:
+        """How many of this worker's images have a record that `done` has not looked at."""
+        return len(self._records.sums)
+
     @property
     def locked(self) -> bool:
         """Whether a second run is kept out. Not where the file system has no locks."""
@@ -125,7 +129,7 @@ class OutputFolder:
     def done(self, key: str) -> bool:
         """Whether the label and what belongs to it are there and have the checksums of their record.
 
-        Looked at when the run comes to it: that costs a small part of labelling it, and an unbroken run nothing.
+        Reads what is there. Costs an unbroken run nothing.
         """
         found = self._records.sums.pop(key, None)
         if found is None:

@@ -20,6 +20,8 @@ def ahead(items: Iterable[_Item], depth: int = 2) -> Iterator[_Item]:
     >>> list(ahead(range(3)))
     [0, 1, 2]
     """
+    # Here, not in the thread: a loader forks its workers now.
+    iterator = iter(items)
     ready: queue.Queue[tuple[str, Any]] = queue.Queue(depth)
     stop = threading.Event()
 
@@ -32,7 +34,7 @@ def ahead(items: Iterable[_Item], depth: int = 2) -> Iterator[_Item]:
 
     def work() -> None:
         try:
-            for item in items:
+            for item in iterator:
                 put("item", item)
                 if stop.is_set():
                     return

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+import itertools
+from collections.abc import Container, Iterator
 from typing import Any
 
 from mmengine.dist import get_dist_info
@@ -27,18 +28,21 @@ class ShardSampler(Sampler[int]):
 
     def __init__(self, dataset: Any, batch_size: int = 1, seed: int | None = None) -> None:
         rank, world_size = get_dist_info()
-        self.indices = [
-            i
+        self.batches = [
+            list(range(first, min(first + batch_size, len(dataset))))
             for first in range(0, len(dataset), batch_size)
             if shard(dataset.get_data_info(first)["key"], world_size) == rank
-            for i in range(first, min(first + batch_size, len(dataset)))
         ]
 
+    def keep(self, indices: Container[int]) -> None:
+        """Leave out the batches in which none of these images is."""
+        self.batches = [batch for batch in self.batches if any(i in indices for i in batch)]
+
     def __iter__(self) -> Iterator[int]:
-        return iter(self.indices)
+        return itertools.chain.from_iterable(self.batches)
 
     def __len__(self) -> int:
-        return len(self.indices)
+        return sum(map(len, self.batches))
 
 
 def shard(key: str, world_size: int) -> int:

@@ -67,6 +67,7 @@ class Statistics:
             "confidence": self.confidence,
             "void_images": len(self.all_void),
             "seconds": self._seconds,
+            "images_per_second": self.images / self._seconds,
         }
 
     def findings(self) -> list[str]:
