@@ -9,6 +9,7 @@ import json
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -185,3 +186,63 @@ def test_a_killed_worker_leaves_a_resumable_folder(
     resumed = engine.pseudo_label(config(world, broken), world / "teacher.pth", quiet=True)
     assert labels(broken) == alone
     assert resumed["images"] == left
+
+
+@pytest.mark.slow
+def test_slurm_starts_workers_too(world: Path, alone: dict[str, bytes], tmp_path: Path) -> None:
+    """Two processes with the variables that srun sets for its tasks."""
+    config(world, tmp_path).dump(tmp_path / "config.py")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = str(free.getsockname()[1])
+    job = [str(TOOL), str(tmp_path / "config.py"), str(world / "teacher.pth"), "--launcher", "slurm"]
+    common = {
+        "SLURM_NTASKS": "2",
+        "SLURM_JOB_NODELIST": "here",
+        "MASTER_ADDR": "127.0.0.1",
+        "MASTER_PORT": port,
+    }
+    tasks = [
+        subprocess.Popen(
+            [sys.executable, *job],
+            env=os.environ | common | {"SLURM_PROCID": str(i), "SLURM_LOCALID": str(i)},
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for i in (0, 1)
+    ]
+    errors = [task.communicate(timeout=300)[1] for task in tasks]
+    assert [task.returncode for task in tasks] == [0, 0], errors
+    assert labels(tmp_path) == alone
+    assert [set(keys) for keys in recorded(tmp_path)] == shards(2)
+
+
+@pytest.mark.parametrize(
+    ("launcher", "variable", "program"),
+    [
+        ("pytorch", "RANK", "torchrun"),
+        ("slurm", "SLURM_PROCID", "srun"),
+        ("mpi", "OMPI_COMM_WORLD_RANK", "mpirun"),
+    ],
+)
+def test_a_launcher_that_started_nothing(
+    launcher: str, variable: str, program: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv(variable, raising=False)
+    with pytest.raises(
+        engine.ConfigError, match=f"`{program}` started, and {variable} is not set: put `{program} "
+    ):
+        engine.join_ranks(launcher)
+
+
+def test_slurm_without_a_first_machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for name, value in {
+        "SLURM_PROCID": "0",
+        "SLURM_NTASKS": "1",
+        "SLURM_LOCALID": "0",
+        "PATH": str(tmp_path),
+    }.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.delenv("MASTER_ADDR", raising=False)
+    with pytest.raises(engine.ConfigError, match="set MASTER_ADDR in the batch script"):
+        engine.join_ranks("slurm")
