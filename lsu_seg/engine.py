@@ -7,9 +7,7 @@ import copy
 import io
 import itertools
 import logging
-import os
 import struct
-import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -24,6 +22,7 @@ from mmengine.runner import Runner
 import lsu_onto
 from lsu_seg.compat import UntrustedCheckpointError
 from lsu_seg.evaluation.measured import Measured
+from lsu_seg.launch import join_ranks
 from lsu_seg.metrics import VIEWS, OntologyIoU
 from lsu_seg.pseudo.errors import OutputError, check_output
 from lsu_seg.teachers import TeacherError
@@ -116,67 +115,6 @@ def renamed(cfg: Config, name: str) -> Config:
     return Config(copy.deepcopy(cfg.to_dict()), cfg_text="#", filename=f"{name}.py")
 
 
-_VARIABLES = {  # rank, number of ranks, rank on this machine; and who sets them
-    "pytorch": ("RANK", "WORLD_SIZE", "LOCAL_RANK", "torchrun"),
-    "slurm": ("SLURM_PROCID", "SLURM_NTASKS", "SLURM_LOCALID", "srun"),
-    "mpi": ("OMPI_COMM_WORLD_RANK", "OMPI_COMM_WORLD_SIZE", "OMPI_COMM_WORLD_LOCAL_RANK", "mpirun"),
-}
-
-
-def join_ranks(launcher: str) -> None:
-    """Let the processes of this run find each other, by gloo where there is no GPU.
-
-    mmengine's own way, which is taken with GPUs, asks for one.
-
-    Args:
-        launcher: `none`, or what started the processes: `pytorch` (torchrun), `slurm` (srun), `mpi` (Open MPI).
-
-    Raises:
-        ConfigError: the launcher's variables are not set, so it did not start this process.
-    """
-    if launcher == "none" or torch.distributed.is_initialized():
-        return
-    if launcher not in _VARIABLES:
-        raise ConfigError(f"`launcher` is `{launcher}`; expected none, {', '.join(_VARIABLES)}")
-    *names, program = _VARIABLES[launcher]
-    if missing := [name for name in names if name not in os.environ]:
-        raise ConfigError(
-            f"`--launcher {launcher}` is for processes that `{program}` started, and {missing[0]} is not set: put"
-            f" `{program} …` in front of the command, or leave `--launcher` out for one process"
-        )
-    if launcher == "slurm":
-        os.environ.setdefault("MASTER_ADDR", _first_node())
-    if torch.cuda.is_available():
-        return
-    for name, value in zip(("RANK", "WORLD_SIZE", "LOCAL_RANK"), names, strict=True):
-        os.environ[name] = os.environ[value]
-    os.environ.setdefault("MASTER_PORT", "29500")  # mmengine's, too
-    if "MASTER_ADDR" not in os.environ:
-        raise ConfigError(
-            "MASTER_ADDR is not set: set it to the name of the first machine, for all processes"
-        )
-    torch.distributed.init_process_group("gloo")
-
-
-def _first_node() -> str:
-    """Of a Slurm job: the machine of rank 0."""
-    if "MASTER_ADDR" in os.environ:
-        return os.environ["MASTER_ADDR"]
-    try:
-        nodes = subprocess.run(
-            ["scontrol", "show", "hostnames", os.environ.get("SLURM_JOB_NODELIST", "")],
-            capture_output=True,
-            text=True,
-            check=True,
-        ).stdout.split()
-        return nodes[0]
-    except (OSError, subprocess.CalledProcessError, IndexError):
-        raise ConfigError(
-            "MASTER_ADDR is not set, and `scontrol show hostnames` does not say which machine is the first (it may be"
-            " missing inside a container): set MASTER_ADDR in the batch script, before `srun`"
-        ) from None
-
-
 def build_runner(cfg: Config, quiet: bool = False) -> Runner:
     """A Runner of a name of its own, so that several can be built in one process."""
     cfg = copy.deepcopy(cfg)
@@ -232,6 +170,9 @@ def pseudo_label(cfg: Config, checkpoint: str | Path | None, quiet: bool = False
     cfg = copy.deepcopy(cfg)
     cfg.test_evaluator = []
     _check_labelling(cfg)
+    # Nothing is exchanged but a few numbers at the start. NCCL, which configs ask for, would watch over its peers and end
+    # processes whose peers are gone.
+    cfg.merge_from_dict({"env_cfg.dist_cfg.backend": "gloo"})
     runner = _with_checkpoint(cfg, checkpoint, quiet)
     return runner.test()
 

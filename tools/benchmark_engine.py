@@ -1,4 +1,4 @@
-"""The pseudo-label engine from end to end: sections `pipeline` and `soak` of `benchmark.py`."""
+"""The pseudo-label engine from end to end: section `pipeline` of `benchmark.py`."""
 
 from __future__ import annotations
 

@@ -24,6 +24,7 @@ from tiny import label_config, save_checkpoint, write_park, write_tax
 
 from lsu_onto import ROW_VOID
 from lsu_seg import engine
+from lsu_seg.launch import LaunchError, join_ranks
 from lsu_seg.pseudo.shards import shard
 
 TOOL = Path(__file__).parents[2] / "tools/pseudo_label.py"
@@ -189,32 +190,37 @@ def test_a_killed_worker_leaves_a_resumable_folder(
 
 
 @pytest.mark.slow
-def test_slurm_starts_workers_too(world: Path, alone: dict[str, bytes], tmp_path: Path) -> None:
-    """Two processes with the variables that srun sets for its tasks."""
+def test_workers_of_slurm_outlive_the_first(world: Path, alone: dict[str, bytes], tmp_path: Path) -> None:
+    """Two processes with the variables that srun sets for its tasks; the one that the other found is killed."""
     config(world, tmp_path).dump(tmp_path / "config.py")
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = str(free.getsockname()[1])
     job = [str(TOOL), str(tmp_path / "config.py"), str(world / "teacher.pth"), "--launcher", "slurm"]
-    common = {
-        "SLURM_NTASKS": "2",
-        "SLURM_JOB_NODELIST": "here",
-        "MASTER_ADDR": "127.0.0.1",
-        "MASTER_PORT": port,
-    }
-    tasks = [
-        subprocess.Popen(
-            [sys.executable, *job],
-            env=os.environ | common | {"SLURM_PROCID": str(i), "SLURM_LOCALID": str(i)},
-            stderr=subprocess.PIPE,
-            text=True,
+    common = {"SLURM_NTASKS": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
+    with (tmp_path / "output").open("w") as output:
+        first, second = (
+            subprocess.Popen(
+                [sys.executable, *job],
+                env=os.environ | common | {"SLURM_PROCID": str(i), "SLURM_LOCALID": str(i)},
+                stdout=output,
+                stderr=output,
+                text=True,
+            )
+            for i in (0, 1)
         )
-        for i in (0, 1)
-    ]
-    errors = [task.communicate(timeout=300)[1] for task in tasks]
-    assert [task.returncode for task in tasks] == [0, 0], errors
+        try:
+            wait_for(both_at_work(tmp_path), first, tmp_path)
+        finally:
+            first.kill()
+        finish(second, tmp_path)
+    assert first.wait() < 0
+    mine, its = shards(2)
+    found = recorded(tmp_path)
+    assert set(found[0]) < mine
+    assert set(found[1]) == its
+    engine.pseudo_label(config(world, tmp_path), world / "teacher.pth", quiet=True)
     assert labels(tmp_path) == alone
-    assert [set(keys) for keys in recorded(tmp_path)] == shards(2)
 
 
 @pytest.mark.parametrize(
@@ -232,7 +238,7 @@ def test_a_launcher_that_started_nothing(
     with pytest.raises(
         engine.ConfigError, match=f"`{program}` started, and {variable} is not set: put `{program} "
     ):
-        engine.join_ranks(launcher)
+        join_ranks(launcher)
 
 
 def test_slurm_without_a_first_machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -244,5 +250,5 @@ def test_slurm_without_a_first_machine(monkeypatch: pytest.MonkeyPatch, tmp_path
     }.items():
         monkeypatch.setenv(name, value)
     monkeypatch.delenv("MASTER_ADDR", raising=False)
-    with pytest.raises(engine.ConfigError, match="set MASTER_ADDR in the batch script"):
-        engine.join_ranks("slurm")
+    with pytest.raises(LaunchError, match="set MASTER_ADDR in the batch script"):
+        join_ranks("slurm")
