@@ -22,6 +22,7 @@ from mmengine.runner import Runner
 import lsu_onto
 from lsu_seg.compat import UntrustedCheckpointError
 from lsu_seg.evaluation.measured import Measured
+from lsu_seg.launch import join_ranks
 from lsu_seg.metrics import VIEWS, OntologyIoU
 from lsu_seg.pseudo.errors import OutputError, check_output
 from lsu_seg.pseudo.output import MANIFEST
@@ -124,12 +125,7 @@ def build_runner(cfg: Config, quiet: bool = False) -> Runner:
         raise ConfigError(
             f"{cfg.work_dir}: cannot be the work folder ({e.strerror}); choose another with `--work-dir`"
         ) from e
-    if (
-        cfg.get("launcher") == "pytorch"
-        and not torch.cuda.is_available()
-        and not torch.distributed.is_initialized()
-    ):
-        torch.distributed.init_process_group("gloo")  # mmengine's own way asks for a GPU
+    join_ranks(cfg.get("launcher", "none"))
     cfg.experiment_name = f"{Path(cfg.work_dir).name}-{next(_NUMBER)}"
     try:
         return (QuietRunner if quiet else RankedRunner).from_cfg(cfg)
@@ -178,6 +174,9 @@ def pseudo_label(
     cfg = copy.deepcopy(cfg)
     cfg.test_evaluator = []
     _check_labelling(cfg, resume)
+    # Nothing is exchanged but a few numbers at the start. NCCL, which configs ask for, would watch over its peers and end
+    # processes whose peers are gone.
+    cfg.merge_from_dict({"env_cfg.dist_cfg.backend": "gloo"})
     runner = _with_checkpoint(cfg, checkpoint, quiet)
     return runner.test()
 

@@ -7,6 +7,7 @@ from lsu_seg.encodings import LabelFileError
 from lsu_seg.engine import ConfigError
 from lsu_seg.evaluation.files import EvaluationError
 from lsu_seg.hooks.checks import DisagreementError
+from lsu_seg.launch import LaunchError
 from lsu_seg.layout import DatasetError
 from lsu_seg.pseudo.errors import OutputError
 from lsu_seg.relabel import RelabelError
@@ -20,6 +21,7 @@ USER_ERRORS = (
     DisagreementError,
     EvaluationError,
     LabelFileError,
+    LaunchError,
     OutputError,
     RelabelError,
     TargetError,

@@ -4,6 +4,7 @@
     python tools/benchmark.py language     the `.tax` language and its tools
     python tools/benchmark.py decode       teacher logits to pseudo-labels, on two cores
     python tools/benchmark.py loss         the set-valued loss against cross-entropy, on one core
+    python tools/benchmark.py pipeline     files to pseudo-labels against the bare model, on two cores
 
 Milliseconds depend on the machine and on what else runs on it; the ratios much less. Each figure is the best of
 several runs. Nothing is asserted: `docs/benchmarks.md` has a table, and the machine that it was measured on.
@@ -285,7 +286,16 @@ def peak_mebibytes(run: Callable[[], object]) -> float:
     return peak / 2**20
 
 
-SECTIONS: dict[str, Callable[[], Iterator[Figure]]] = {"language": language, "decode": decode, "loss": loss}
+def pipeline() -> Iterator[Figure]:
+    """The pseudo-label engine from end to end, and what the ontology saves."""
+    import benchmark_engine
+
+    yield from (Figure(*figure) for figure in benchmark_engine.pipeline())
+
+
+SECTIONS: dict[str, Callable[[], Iterator[Figure]]] = {
+    "language": language, "decode": decode, "loss": loss, "pipeline": pipeline,
+}  # fmt: skip
 
 
 @click.command()

@@ -18,7 +18,8 @@ class Statistics:
     def __init__(self, teacher: Counts) -> None:
         self.teacher = teacher
         self.images = self.skipped = self.pixels = self.asked = self.void = self.unknown = 0
-        self.all_void: list[str] = []
+        self.all_void = 0
+        self._some_void: list[str] = []
         self._sure = 0.0
         self._start = time.monotonic()
 
@@ -32,7 +33,9 @@ class Statistics:
         self.unknown += record["unknown"]
         self._sure += record["confidence"] * record["asked"]
         if record["void"] == record["pixels"]:
-            self.all_void.append(key)
+            self.all_void += 1
+            if self.all_void <= 3:  # there may be some hundred thousand
+                self._some_void.append(key)
 
     @property
     def _seconds(self) -> float:
@@ -65,7 +68,7 @@ class Statistics:
             "void_share": self.void / pixels,
             "unknown_pixels": self.unknown,
             "confidence": self.confidence,
-            "void_images": len(self.all_void),
+            "void_images": self.all_void,
             "seconds": self._seconds,
             "images_per_second": self.images / self._seconds,
         }
@@ -78,9 +81,9 @@ class Statistics:
                 f"{self.unknown} pixels have raw values that the taxonomy does not list: they are void"
             )
         if self.all_void:
-            some = ", ".join(self.all_void[:3]) + (" …" if len(self.all_void) > 3 else "")
+            some = ", ".join(self._some_void) + (" …" if self.all_void > 3 else "")
             found.append(
-                f"{len(self.all_void)} of {self.images} labels are void everywhere ({some}): training passes over them"
+                f"{self.all_void} of {self.images} labels are void everywhere ({some}): training passes over them"
             )
         if self.teacher.out_of_memory:
             found.append(

@@ -257,22 +257,6 @@ def test_a_killed_run_leaves_whole_files_and_goes_on(world: Path, tmp_path: Path
     assert finished(tmp_path / "labels") == {f"labels/train/{i:02}" for i in range(16)}
 
 
-def test_two_ranks_write_the_bytes_of_one(world: Path, tmp_path: Path) -> None:
-    write_park(tmp_path / "park", {f"{i:02}": ROWS for i in range(7)})
-    cfg = config(world, tmp_path, batch_size=1)
-    cfg.test_dataloader.dataset.data_root = str(tmp_path / "park")
-    engine.pseudo_label(cfg, world / "teacher.pth", quiet=True)
-    alone = labels(tmp_path / "labels")
-    cfg.test_cfg.out_dir = str(tmp_path / "ranks")
-    cfg.dump(tmp_path / "config.py")
-    run = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
-    job = ["pseudo-label", str(tmp_path / "config.py"), str(world / "teacher.pth"), "--launcher", "pytorch"]
-    done = subprocess.run([*run, "-m", "lsu_seg.cli", *job], capture_output=True, text=True, timeout=300)
-    assert done.returncode == 0, done.stderr
-    assert labels(tmp_path / "ranks") == alone
-    assert {f.name for f in (tmp_path / "ranks").glob("records-*")} == {"records-0.jsonl", "records-1.jsonl"}
-
-
 # --- what is refused ---------------------------------------------------------------------------------------
 
 

@@ -1,0 +1,72 @@
+"""How the processes of one run find each other: torchrun, Slurm, Open MPI."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+
+import torch
+
+_VARIABLES = {  # rank, number of ranks, rank on this machine; and who sets them
+    "pytorch": ("RANK", "WORLD_SIZE", "LOCAL_RANK", "torchrun"),
+    "slurm": ("SLURM_PROCID", "SLURM_NTASKS", "SLURM_LOCALID", "srun"),
+    "mpi": ("OMPI_COMM_WORLD_RANK", "OMPI_COMM_WORLD_SIZE", "OMPI_COMM_WORLD_LOCAL_RANK", "mpirun"),
+}
+
+
+class LaunchError(ValueError):
+    """The launcher that is named did not start this process. The message says what to do."""
+
+
+def join_ranks(launcher: str) -> None:
+    """Let the processes of this run find each other, by gloo where there is no GPU.
+
+    mmengine's own way, which is taken with GPUs, asks for one.
+
+    Args:
+        launcher: `none`, or what started the processes: `pytorch` (torchrun), `slurm` (srun), `mpi` (Open MPI).
+
+    Raises:
+        LaunchError: the launcher's variables are not set, so it did not start this process.
+    """
+    if launcher == "none" or torch.distributed.is_initialized():
+        return
+    if launcher not in _VARIABLES:
+        raise LaunchError(f"`launcher` is `{launcher}`; expected none, {', '.join(_VARIABLES)}")
+    *names, program = _VARIABLES[launcher]
+    if missing := [name for name in names if name not in os.environ]:
+        raise LaunchError(
+            f"`--launcher {launcher}` is for processes that `{program}` started, and {missing[0]} is not set: put"
+            f" `{program} …` in front of the command, or leave `--launcher` out for one process"
+        )
+    if launcher == "slurm":
+        os.environ.setdefault("MASTER_ADDR", _first_node())
+    if torch.cuda.is_available():
+        return
+    for name, value in zip(("RANK", "WORLD_SIZE", "LOCAL_RANK"), names, strict=True):
+        os.environ[name] = os.environ[value]
+    os.environ.setdefault("MASTER_PORT", "29500")  # mmengine's, too
+    if "MASTER_ADDR" not in os.environ:
+        raise LaunchError(
+            "MASTER_ADDR is not set: set it to the name of the first machine, for all processes"
+        )
+    torch.distributed.init_process_group("gloo")
+
+
+def _first_node() -> str:
+    """Of a Slurm job: the machine of rank 0."""
+    if "MASTER_ADDR" in os.environ:
+        return os.environ["MASTER_ADDR"]
+    try:
+        nodes = subprocess.run(
+            ["scontrol", "show", "hostnames", os.environ.get("SLURM_JOB_NODELIST", "")],
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout.split()
+        return nodes[0]
+    except (OSError, subprocess.CalledProcessError, IndexError):
+        raise LaunchError(
+            "MASTER_ADDR is not set, and `scontrol show hostnames` does not say which machine is the first (it may be"
+            " missing inside a container): set MASTER_ADDR in the batch script, before `srun`"
+        ) from None
