@@ -25,6 +25,9 @@ QUERY_MODELS = (
 )
 """They predict masks with a class each."""
 
+SET_QUERY_MODELS = (QUERY_MODELS[0], QUERY_MODELS[2])
+"""Of these, the ones whose loss looks at points, and so can leave some out (`query_loss.py`)."""
+
 MODELS = (
     *QUERY_MODELS,
     "SegformerForSemanticSegmentation",
@@ -208,6 +211,8 @@ def _described(net: Any, files: tuple[Path, ...], preprocessor: Any) -> HFModel:
     names = [str(net.config.id2label[i]) for i in range(net.config.num_labels)]
     generic = all(re.fullmatch(r"LABEL_\d+", name) for name in names)
     queries = type(net).__name__ in QUERY_MODELS
+    if hasattr(net, "criterion"):  # a folder keeps the weight that its model was trained with
+        net.criterion.empty_weight[-1] = net.config.no_object_weight
     made = HFModel(net, None if generic else tuple(names), files, queries, _multiple(net), None)
     return made._replace(data_preprocessor=preprocessor(made)) if preprocessor else made
 
