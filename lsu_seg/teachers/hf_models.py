@@ -108,9 +108,7 @@ def _random(transformers: ModuleType, name: Any, given: dict[str, Any], num_clas
     return _described(net, (), None)
 
 
-def _folder(
-    transformers: ModuleType, path: Path, num_classes: int | None, given: dict[str, Any]
-) -> HFModel:
+def _folder(transformers: ModuleType, path: Path, num_classes: int | None, given: dict[str, Any]) -> HFModel:
     name = model_name(path)
     cls = getattr(transformers, name)
     with _quiet(transformers), _explained(path):
@@ -169,6 +167,18 @@ def model_name(folder: Path) -> str:
             f"{folder / CONFIG}: found a model `{names[0]}`; expected one of {', '.join(MODELS)}"
         )
     return str(names[0])
+
+
+def predicts_masks(hf: dict[str, Any]) -> bool:
+    """Whether `HFSegmentor`'s argument `hf` describes a model that predicts masks.
+
+    Raises:
+        TeacherError: no such folder, or none of our models.
+    """
+    path = Path(hf["pretrained"]).expanduser() if hf.get("pretrained") else None
+    if hf.get("model"):
+        return hf["model"] in QUERY_MODELS
+    return path is None or not path.is_dir() or model_name(path) in QUERY_MODELS
 
 
 # --- configs ---------------------------------------------------------------------------------------------------------
