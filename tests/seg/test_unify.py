@@ -183,7 +183,7 @@ def test_one_student_by_itself(finished: Project) -> None:
     for key in ("model", "train_dataloader"):
         stage = engine.load_config(finished.work / "student_set/student_set.py")
         assert unify.one_student(cfg, "set")[key].to_dict() == stage[key].to_dict()
-    with pytest.raises(engine.ConfigError, match="no student `best`; .* raw, constrained, set"):
+    with pytest.raises(engine.ConfigError, match=r"no student `best`; .* raw, constrained, set"):
         unify.one_student(cfg, "best")
     cfg.unify.student_init = "teacher"
     with pytest.raises(engine.ConfigError, match="load_from=CHECKPOINT"):

@@ -5,4 +5,4 @@ _base_ = [
     "../_base_/models/mask2former_swin_b.py",
     "../_base_/schedule_paper.py",
 ]
-model = dict(num_classes=34)
+model = dict(num_classes=34, source="offroad")
