@@ -47,22 +47,33 @@ def main() -> None:
 @CONFIG
 @WORK
 @ROOT
+@click.option(
+    "--student",
+    metavar="KIND",
+    help="Train a student of the config's `unify` section, raw, constrained or set, on the labels in WORK_DIR/pseudo.",
+)
 @click.option("--resume", is_flag=True, help="Go on from the last checkpoint in the work folder.")
 @LAUNCHER
 @SET
 def train(
-    config: str, work_dir: str | None, data_root: str | None, resume: bool, options: tuple[str, ...]
-) -> None:
+    config: str, work_dir: str | None, data_root: str | None, student: str | None, resume: bool,
+    options: tuple[str, ...],
+) -> None:  # fmt: skip
     """Train the model of an MMSeg config.
 
     \b
     Example:
       lsu-seg train lsu_seg/configs/demo/demo.py --work-dir work/teacher
+      lsu-seg train RECIPE --student set --work-dir work/recipe
     """
     from lsu_seg import engine
+    from lsu_seg.unify import one_student
 
-    checkpoint = run(lambda: engine.train(load(config, data_root, work_dir, options), resume=resume))
-    click.echo(checkpoint)
+    def action() -> Path:
+        cfg = load(config, data_root, work_dir, options)
+        return engine.train(one_student(cfg, student) if student else cfg, resume=resume)
+
+    click.echo(run(action))
 
 
 @main.command()

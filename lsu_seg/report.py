@@ -19,12 +19,15 @@ import lsu_onto
 from lsu_onto import Constraint
 from lsu_seg.annotation import channel_constraint
 from lsu_seg.datasets import TaxDataset
-from lsu_seg.encodings import LabelReader, read_bytes, write_atomic
+from lsu_seg.encodings import LabelReader, read_bytes, read_raw, write_atomic
+from lsu_seg.students import label_kinds, labels_of, students
+from lsu_seg.targets import TargetCoder
 
 MODELS = {
     "teacher": "teacher",
     "student_raw": "student, raw labels",
     "student_constrained": "student, constrained labels",
+    "student_set": "student, set-valued labels",
 }
 _SHOWN = 4  # pictures per extra dataset
 _WIDTH = 420  # of a picture on the page, in pixels
@@ -37,7 +40,7 @@ def rows(results: dict[str, Any]) -> tuple[list[str], list[list[str]]]:
     """Header and rows of the table of models: mIoU in percent, and the difference from the teacher."""
     sets = list(results["teacher"])
     out = []
-    for model, title in MODELS.items():
+    for model, title in _models(results).items():
         line = [title]
         for name in sets:
             miou, base = results[model][name]["miou"], results["teacher"][name]["miou"]
@@ -46,11 +49,15 @@ def rows(results: dict[str, Any]) -> tuple[list[str], list[list[str]]]:
     return ["mIoU", *sets], out
 
 
+def _models(results: dict[str, Any]) -> dict[str, str]:
+    return {model: title for model, title in MODELS.items() if model in results}
+
+
 def view_rows(results: dict[str, Any]) -> tuple[list[str], list[list[str]]]:
     """Header and rows of the other two views: the dataset's own taxonomy (lower to upper), and consistency."""
     sets = [n for n, m in results["teacher"].items() if "set/consistency" in m]
     out = []
-    for model, title in MODELS.items():
+    for model, title in _models(results).items():
         line = [title]
         for name in sets:
             m = results[model][name]
@@ -98,7 +105,7 @@ def write(cfg: Config, work: Path, results: dict[str, Any]) -> Path:
     source = cfg.train_dataloader.dataset.get("source")
     for name, extra in cfg.unify.extra.items():
         dataset = TaxDataset(**{k: v for k, v in extra.dataset.items() if k != "type"})
-        parts += [f"<h2>{html.escape(name)}</h2>", _pictures(dataset, work, folder, name)]
+        parts += [f"<h2>{html.escape(name)}</h2>", _pictures(dataset, cfg, work, folder, name)]
         parts.append(_ontology(dataset, folder, source))
     intro = (
         "What the ground truth allows, the teacher decides: raw teacher against constrained pseudo-labels."
@@ -122,24 +129,26 @@ def _grid(header: Sequence[str], body: Sequence[Sequence[str]]) -> str:
     return f"<table><tr>{head}</tr>{lines}</table>"
 
 
-def _pictures(dataset: TaxDataset, work: Path, folder: Path, name: str) -> str:
+def _pictures(dataset: TaxDataset, cfg: Config, work: Path, folder: Path, name: str) -> str:
     c = dataset.constraint
     own = LabelReader(c, root=dataset.data_root, split=dataset.split)
     channels = LabelReader(channel_constraint(c))
+    kinds, with_sets = label_kinds(cfg), "set" in students(cfg)
+    coder = TargetCoder(c, cfg.unify.get("threshold"))
     indices = np.linspace(0, len(dataset) - 1, min(_SHOWN, len(dataset))).astype(int)
     lines = []
     for number, i in enumerate(indices):
         info = dataset.get_data_info(int(i))
         image = np.asarray(Image.open(io.BytesIO(read_bytes(Path(info["img_path"])))).convert("RGB"))
-        labels = [
-            channels.rows(work / "pseudo" / kind / name / f"{info['key']}.png")
-            for kind in ("raw", "constrained")
-        ]
-        columns = [
-            image,
-            paint(own.rows(info["seg_map_path"]), c.palette),
-            *(paint(x, c.source_palette) for x in labels),
-        ]
+        rows = own.rows(info["seg_map_path"])
+        columns = [image, paint(rows, c.palette)]
+        for kind in kinds:
+            file = Path(labels_of(kind, work, name)) / f"{info['key']}.png"
+            columns.append(paint(channels.rows(file), c.source_palette))
+        if with_sets:
+            confidence = Path(labels_of("set", work, name)) / "confidence" / f"{info['key']}.png"
+            targets = coder.pseudo(read_raw(file, "id"), rows, read_raw(confidence, "id"))
+            columns.append(_paint_targets(targets, c.source_palette, coder.void))
         cells = ""
         for column, pixels in enumerate(columns):
             file = folder / "pictures" / f"{name}_{number}_{column}.png"
@@ -148,12 +157,10 @@ def _pictures(dataset: TaxDataset, work: Path, folder: Path, name: str) -> str:
             write_atomic(file, buffer.getvalue())
             cells += f'<td><img src="pictures/{file.name}" alt=""></td>'
         lines.append(f"<tr>{cells}</tr>")
-    heads = (
-        "image",
-        f"ground truth, {c.dataset}",
-        f"raw teacher, {c.source}",
-        f"constrained pseudo-label, {c.source}",
-    )
+    titles = {"raw": "raw teacher", "constrained": "constrained pseudo-label"}
+    heads = ["image", f"ground truth, {c.dataset}", *(f"{titles[kind]}, {c.source}" for kind in kinds)]
+    if with_sets:
+        heads.append(f"what the set-valued student learns, {c.source}; white: one of S(d)")
     head = "".join(f"<th>{html.escape(h)}</th>" for h in heads)
     return f'<table class="pictures"><tr>{head}</tr>{"".join(lines)}</table>{_legends(c)}'
 
@@ -162,6 +169,12 @@ def paint(rows: NDArray[np.int16], palette: NDArray[np.uint8]) -> NDArray[np.uin
     """Rows or channels as colours, uint8 `[H, W, 3]`; what is negative (void) is black."""
     colours = np.concatenate([palette, np.zeros((1, 3), np.uint8)])
     return colours[np.where(rows < 0, len(palette), rows)]
+
+
+def _paint_targets(targets: NDArray[Any], palette: NDArray[np.uint8], void: int) -> NDArray[np.uint8]:
+    """A target map (`targets.py`): classes in their colours, sets white, void black."""
+    hard = np.where(targets < len(palette), targets, -1).astype(np.int16)
+    return np.where((targets > void)[..., None], np.uint8(255), paint(hard, palette))
 
 
 def _scaled(pixels: NDArray[np.uint8], smooth: bool) -> Image.Image:

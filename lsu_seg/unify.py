@@ -6,6 +6,8 @@ The config is an ordinary MMSeg config of the teacher with one more section:
         extra=dict(town=dict(dataset=dict(type='TaxDataset', taxonomy='demo_town', …),   # to pseudo-label
                              truth=dict(taxonomy='demo', folder='…'))),                  # only to score labels
         views=dict(scales=(1.0, 1.5), flips=(False, True)),
+        students=('raw', 'constrained', 'set'),   # by default without 'set', see `students.py`
+        threshold=0.8,                            # of 'set': from this confidence on labels are hard targets
         student_init='teacher',   # optional: students start from the teacher's weights
         evaluate=dict(source_val=dict(type='TaxDataset', …), zero_shot=dict(…)),
     )
@@ -40,9 +42,7 @@ from lsu_seg.metrics import VIEWS
 from lsu_seg.progress import track
 from lsu_seg.pseudo.output import file_sha256
 from lsu_seg.pseudo.records import finished
-
-KINDS = ("raw", "constrained")
-
+from lsu_seg.students import STUDENTS, check_students, label_kinds, labels_of, students, take_sets
 
 # --- configs of the stages ---------------------------------------------------------------------------------
 
@@ -55,7 +55,7 @@ def teacher_config(cfg: Config, work: Path, seed: int) -> Config:
 
 
 def pseudo_config(cfg: Config, work: Path, seed: int, name: str) -> Config:
-    """The teacher's config with one extra dataset to label, constrained and, to compare, raw."""
+    """The teacher's config with one extra dataset to label, constrained and, where a student wants it, raw."""
     extra = cfg.unify.extra[name]
     loader = copy.deepcopy(cfg.val_dataloader)
     pipeline = loader.dataset.pipeline
@@ -65,29 +65,57 @@ def pseudo_config(cfg: Config, work: Path, seed: int, name: str) -> Config:
     out.test_dataloader = loader
     out.test_cfg = dict(
         type="PseudoLabelLoop",
-        out_dir=str(work / "pseudo" / "constrained" / name),
-        raw_dir=str(work / "pseudo" / "raw" / name),
+        out_dir=labels_of("constrained", work, name),
+        raw_dir=labels_of("raw", work, name) if "raw" in label_kinds(cfg) else None,
+        confidence="set" in students(cfg),
         title=f"pseudo-labels of {name}",
         **cfg.unify.get("views", {}),
     )
     return out
 
 
-def student_config(cfg: Config, work: Path, seed: int, kind: str, teacher: Path) -> Config:
-    """The teacher's config, trained on the union of the source dataset and the pseudo-labelled ones."""
+def student_config(cfg: Config, work: Path, seed: int, kind: str, teacher: Path | None = None) -> Config:
+    """The teacher's config, trained on the union of the source dataset and the pseudo-labelled ones.
+
+    Args:
+        kind: one of `students.STUDENTS`.
+        teacher: its checkpoint, where the config says `student_init='teacher'`.
+    """
     out = stage_config(cfg, work / f"student_{kind}", seed, f"student_{kind}")
     if cfg.unify.get("student_init") == "teacher":
-        out.load_from = str(teacher)
+        if teacher is None and not cfg.get("load_from"):
+            raise engine.ConfigError(
+                "students begin with the teacher's weights here: give `-o load_from=CHECKPOINT`"
+            )
+        out.load_from = str(teacher or cfg.load_from)
     compound = out.train_dataloader.dataset
     for name, extra in cfg.unify.extra.items():
         dataset = copy.deepcopy(extra.dataset)
-        dataset.labels = str(work / "pseudo" / kind / name)
+        dataset.labels = labels_of(kind, work, name)
         compound.datasets.append(dataset)
+    if kind == "set":
+        take_sets(out)
     out.custom_hooks = [
         *cfg.get("custom_hooks", []),
-        dict(type="TrainProgressHook", title=f"student on {kind} labels"),
+        dict(type="TrainProgressHook", title=f"student on {'set-valued' if kind == 'set' else kind} labels"),
     ]
     return out
+
+
+def one_student(cfg: Config, kind: str) -> Config:
+    """The config of a student on labels that are in `work_dir/pseudo` already, for a training of its own.
+
+    Raises:
+        ConfigError: no such student, or no `unify` section.
+    """
+    _check_section(cfg)
+    if kind not in students(cfg):
+        raise engine.ConfigError(
+            f"there is no student `{kind}`; the config's `unify.students` are {', '.join(students(cfg))}"
+        )
+    check_students(cfg)
+    seed = cfg.get("randomness", {}).get("seed") or 0
+    return student_config(cfg, Path(cfg.work_dir), seed, kind)
 
 
 def stage_config(cfg: Config, folder: Path, seed: int, name: str) -> Config:
@@ -156,7 +184,7 @@ def _read_record(record: Path) -> dict[str, Any]:
 def clear(work: Path) -> None:
     """Remove what `unify` left in a work folder, and nothing else."""
     if (work / "stages").is_dir():  # or else it is not ours
-        for name in ("teacher", "pseudo", *(f"student_{k}" for k in KINDS), "report", "stages"):
+        for name in ("teacher", "pseudo", *(f"student_{k}" for k in STUDENTS), "report", "stages"):
             shutil.rmtree(work / name, ignore_errors=True)
 
 
@@ -191,7 +219,7 @@ def unify(cfg: Config, work: Path, seed: int = 0, say: Callable[[str], None] = p
     label_keys = []
     for name in cfg.unify.extra:
         one = pseudo_config(cfg, work, seed, name)
-        folders = [work / "pseudo" / kind / name for kind in KINDS]
+        folders = [Path(labels_of(kind, work, name)) for kind in label_kinds(cfg)]
         label_keys.append([*key, extra[name], text(one)])
         stages.run(
             f"pseudo-{name}",
@@ -203,7 +231,7 @@ def unify(cfg: Config, work: Path, seed: int = 0, say: Callable[[str], None] = p
         )
     scores = _score_labels(cfg, work)
 
-    for kind in KINDS:
+    for kind in students(cfg):
         student_cfg = student_config(cfg, work, seed, kind, checkpoint)
         folder = work / f"student_{kind}"
         path = stages.run(
@@ -242,8 +270,7 @@ def unify(cfg: Config, work: Path, seed: int = 0, say: Callable[[str], None] = p
 _JUDGES = ("val_dataloader", "val_evaluator", "test_dataloader", "test_evaluator")
 
 
-def _check(cfg: Config) -> None:
-    """Find now what would otherwise come to light after hours of training."""
+def _check_section(cfg: Config) -> None:
     if "unify" not in cfg:
         raise engine.ConfigError("the config has no `unify` section")
     for key in ("extra", "evaluate"):
@@ -253,10 +280,16 @@ def _check(cfg: Config) -> None:
         raise engine.ConfigError(
             "`train_dataloader.dataset` must be a CompoundDataset, for the student to extend"
         )
+
+
+def _check(cfg: Config) -> None:
+    """Find now what would otherwise come to light after hours of training."""
+    _check_section(cfg)
     if not cfg.get("val_dataloader", {}).get("dataset", {}).get("pipeline"):
         raise engine.ConfigError("`val_dataloader.dataset` needs a pipeline: labelling and evaluation use it")
     if cfg.unify.get("student_init") not in (None, "teacher"):
         raise engine.ConfigError(f"`student_init` is `{cfg.unify.student_init}`; it can be 'teacher' or None")
+    check_students(cfg)
     engine.evaluator(cfg)
     sets = {f"extra set `{n}`": e.get("dataset") for n, e in cfg.unify.extra.items()}
     sets |= {f"evaluation set `{n}`": d for n, d in cfg.unify.evaluate.items()}
@@ -340,7 +373,8 @@ def _evaluate(cfg: Config, checkpoint: Path) -> dict[str, Any]:
 
 def _score_labels(cfg: Config, work: Path) -> dict[str, Any]:
     """mIoU of the pseudo-labels themselves, where a fine truth is at hand that the training never saw."""
-    scores: dict[str, Any] = {kind: {} for kind in KINDS}
+    kinds = label_kinds(cfg)
+    scores: dict[str, Any] = {kind: {} for kind in kinds}
     for name, extra in cfg.unify.extra.items():
         if "truth" not in extra:
             continue
@@ -349,14 +383,14 @@ def _score_labels(cfg: Config, work: Path) -> dict[str, Any]:
         truth = Annotation(lsu_onto.load(extra.truth.taxonomy, c.source))
         labels = Annotation(channel_constraint(c))
         k, void = c.num_classes, void_index(c.num_classes)
-        matrices = {kind: torch.zeros(k + 1, k + 1, dtype=torch.int64) for kind in KINDS}
+        matrices = {kind: torch.zeros(k + 1, k + 1, dtype=torch.int64) for kind in kinds}
         infos = [dataset.get_data_info(i) for i in range(len(dataset))]
         for info in track(infos, f"scoring labels of {name}", len(infos)):
             true = _tensor(truth, Path(extra.truth.folder) / f"{Path(info['img_path']).stem}.png")
-            for kind in KINDS:
-                found = _tensor(labels, work / "pseudo" / kind / name / f"{info['key']}.png")
+            for kind in kinds:
+                found = _tensor(labels, Path(labels_of(kind, work, name)) / f"{info['key']}.png")
                 matrices[kind] += confusion(found, true, k, ignore=void)
-        for kind in KINDS:
+        for kind in kinds:
             scores[kind][name] = {"miou": iou_summary(matrices[kind])["miou"], "images": len(infos)}
     return scores
 

@@ -37,6 +37,7 @@ PARTS = (
     Part("town", "town", "demo_town", "train", 150),
     Part("country", "country", "demo_country", "train", 150),
     Part("zero_shot", "zero_shot", SOURCE, "val", 60),
+    Part("town", "town", "demo_town", "val", 60),
 )
 HEIGHT, WIDTH = 96, 192
 

@@ -99,11 +99,15 @@ def _check_head(name: str, head: nn.Module, constraint: Constraint, setted: list
                 )
         elif setted and (loss is not None or not getattr(head, "takes_sets", False)):
             kind = type(loss if loss is not None else head).__name__
+            line = f"loss_decode=dict(type='SetNLLLoss', source='{source}')"
+            if getattr(head, "queries", False):  # masks have a loss of their own
+                line = f"source='{source}'"
             yield (
                 f"{name} is trained with {kind}, which does not know the targets that `threshold` or `loss_weight` of"
-                f" {_names(setted)} make: write `{last}=dict(loss_decode=dict(type='SetNLLLoss', source='{source}'))`,"
-                " or take the two out of the datasets"
+                f" {_names(setted)} make: write `{last}=dict({line})`, or take the two out of the datasets"
             )
+    if getattr(head, "source", None) not in (None, source):
+        yield f"{name} has source='{head.source}', and the datasets `{source}`: write `{last}=dict(source='{source}')`"
     pixels = getattr(head, "sampler", None)
     if setted and type(pixels) is OHEMPixelSampler and pixels.thresh is not None:
         yield (

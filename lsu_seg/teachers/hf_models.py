@@ -25,6 +25,9 @@ QUERY_MODELS = (
 )
 """They predict masks with a class each."""
 
+SET_QUERY_MODELS = (QUERY_MODELS[0], QUERY_MODELS[2])
+"""Of these, the ones whose loss looks at points, and so can leave some out (`query_loss.py`)."""
+
 MODELS = (
     *QUERY_MODELS,
     "SegformerForSemanticSegmentation",
@@ -71,17 +74,18 @@ def build(hf: dict[str, Any], num_classes: int | None) -> HFModel:
     import transformers
 
     unknown = sorted(set(hf) - {"model", "config", "pretrained"})
-    if unknown or ("pretrained" in hf) == ("config" in hf):
+    if unknown or (hf.get("pretrained") is None and "config" not in hf):
         raise TeacherError(
             f"`hf` has the keys {sorted(hf)}; expected `pretrained`, or `model` and `config` for random weights"
         )
-    if "config" in hf:
-        return _random(transformers, hf.get("model"), dict(hf["config"] or {}), num_classes)
+    given = dict(hf.get("config") or {})
+    if hf.get("pretrained") is None:
+        return _random(transformers, hf.get("model"), given, num_classes)
     path = Path(hf["pretrained"]).expanduser()
     made = (
-        _folder(transformers, path, num_classes)
+        _folder(transformers, path, num_classes, given)
         if path.is_dir()
-        else _released(transformers, path, num_classes)
+        else _released(transformers, path, num_classes, given)
     )
     wanted = hf.get("model")
     if wanted and wanted != type(made.net).__name__:
@@ -104,28 +108,34 @@ def _random(transformers: ModuleType, name: Any, given: dict[str, Any], num_clas
     return _described(net, (), None)
 
 
-def _folder(transformers: ModuleType, path: Path, num_classes: int | None) -> HFModel:
+def _folder(transformers: ModuleType, path: Path, num_classes: int | None, given: dict[str, Any]) -> HFModel:
     name = model_name(path)
     cls = getattr(transformers, name)
     with _quiet(transformers), _explained(path):
         config = cls.config_class.from_pretrained(str(path), local_files_only=True)
-        new_head = num_classes is not None and num_classes != config.num_labels
+        if given:
+            _check_keys(cls.config_class, given)
+            config = cls.config_class.from_dict(_changed(config.to_dict(), given))
+        old = config.num_labels
+        new_head = num_classes is not None and num_classes != old
         if new_head:
             config.num_labels = num_classes
         net, info = cls.from_pretrained(
             str(path), config=config, local_files_only=True, dtype=torch.float32,
             ignore_mismatched_sizes=new_head, output_loading_info=True,
         )  # fmt: skip
-    _check_complete(path, info)
+    _check_complete(path, info, (old, config.num_labels))
     weights = sorted(p for p in path.iterdir() if p.suffix in (".safetensors", ".bin"))
     return _described(net, (path / CONFIG, *weights), lambda made: _folder_preprocessor(path, made))
 
 
-def _released(transformers: ModuleType, path: Path, num_classes: int | None) -> HFModel:
+def _released(
+    transformers: ModuleType, path: Path, num_classes: int | None, given: dict[str, Any]
+) -> HFModel:
     released = data_priors.read(path)
     cls = transformers.Mask2FormerForUniversalSegmentation
     with _explained(path):
-        config = _config(cls.config_class, released.config)
+        config = _config(cls.config_class, _changed(released.config, given))
     if num_classes not in (None, config.num_labels):
         raise TeacherError(f"{path} has {config.num_labels} classes, and the config says {num_classes}")
     with _quiet(transformers), _explained(path):
@@ -159,19 +169,45 @@ def model_name(folder: Path) -> str:
     return str(names[0])
 
 
+def predicts_masks(hf: dict[str, Any]) -> bool:
+    """Whether `HFSegmentor`'s argument `hf` describes a model that predicts masks.
+
+    Raises:
+        TeacherError: no such folder, or none of our models.
+    """
+    path = Path(hf["pretrained"]).expanduser() if hf.get("pretrained") else None
+    if hf.get("model"):
+        return hf["model"] in QUERY_MODELS
+    return path is None or not path.is_dir() or model_name(path) in QUERY_MODELS
+
+
 # --- configs ---------------------------------------------------------------------------------------------------------
 
 
 def _config(cls: Any, given: dict[str, Any]) -> Any:
     """A config of `transformers`, which by itself would keep a misspelt key without a word."""
-    known = {f.name for f in fields(cls)} | set(cls.attribute_map) | {"num_labels", "id2label"}
-    for key in given:
-        if key not in known:
-            raise TeacherError(f"a {cls.__name__} has no `{key}`{_meant(key, known)}")
+    _check_keys(cls, given)
     try:
         return cls(**given)
     except Exception as e:  # its validators raise what they like
         raise TeacherError(f"a {cls.__name__} cannot be made of {given}: {_short(e)}") from e
+
+
+def _check_keys(cls: Any, given: dict[str, Any]) -> None:
+    known = {f.name for f in fields(cls)} | set(cls.attribute_map) | {"num_labels", "id2label"}
+    for key in given:
+        if key not in known:
+            raise TeacherError(f"a {cls.__name__} has no `{key}`{_meant(key, known)}")
+
+
+def _changed(config: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]:
+    """A pretrained model's config with keys of ours; of a part with a config of its own, such as the backbone, keys, too."""
+    both = {
+        key: _changed(config[key], value)
+        for key, value in given.items()
+        if isinstance(value, dict) and isinstance(config.get(key), dict)
+    }
+    return {**config, **given, **both}
 
 
 def _construct(cls: Any, config: Any) -> Any:
@@ -185,6 +221,8 @@ def _described(net: Any, files: tuple[Path, ...], preprocessor: Any) -> HFModel:
     names = [str(net.config.id2label[i]) for i in range(net.config.num_labels)]
     generic = all(re.fullmatch(r"LABEL_\d+", name) for name in names)
     queries = type(net).__name__ in QUERY_MODELS
+    if hasattr(net, "criterion"):  # a folder keeps the weight that its model was trained with
+        net.criterion.empty_weight[-1] = net.config.no_object_weight
     made = HFModel(net, None if generic else tuple(names), files, queries, _multiple(net), None)
     return made._replace(data_preprocessor=preprocessor(made)) if preprocessor else made
 
@@ -197,11 +235,22 @@ def _multiple(net: Any) -> int:
     return int(patch) if plain and isinstance(patch, int) else 32
 
 
-def _check_complete(path: Path, info: dict[str, Any]) -> None:
-    """Refuse weights that the model lacks, or that it has no place for, but for those that no output depends on."""
+def _check_complete(path: Path, info: dict[str, Any], classes: tuple[int, int] = (0, 0)) -> None:
+    """Refuse weights that the model lacks, or that it has no place for, but for those that no output depends on.
+
+    Args:
+        classes: of the file and of the model. Weights of which only the first size differs, and as these do, are those of
+            a new head, and wanted; of masks, there is one class more for no object.
+    """
+    for key, found, wanted in info["mismatched_keys"]:
+        first = (found[0], wanted[0]) if len(found) and len(wanted) else (0, 0)
+        if found[1:] != wanted[1:] or first not in (classes, (classes[0] + 1, classes[1] + 1)):
+            raise TeacherError(
+                f"{path}: the weights `{key}` are of size {list(found)}, and of the config's model {list(wanted)}; take"
+                " what does not belong to this model out of the `config` that stands beside `pretrained`"
+            )
     for what, keys in (("lacks", info["missing_keys"]), ("has no place for", info["unexpected_keys"])):
         odd = sorted(k for k in keys if not _UNUSED.search(k))
-        # A new head's weights are `mismatched_keys`, which are wanted.
         if odd:
             raise TeacherError(
                 f"{path}: the weights do not fit the config: the {'file' if what == 'lacks' else 'model'} {what}"

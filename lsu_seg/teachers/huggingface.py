@@ -16,8 +16,9 @@ from torch.nn.functional import interpolate
 from lsu_seg.decode import QueryView, View
 from lsu_seg.encodings import void_index
 from lsu_seg.registry import MODELS, register
+from lsu_seg.targets import target_table
 from lsu_seg.teachers import TeacherError
-from lsu_seg.teachers.hf_models import HFModel, build
+from lsu_seg.teachers.hf_models import SET_QUERY_MODELS, HFModel, build
 
 _AT_ONCE = 8
 """Masks that `predict` brings to the image's size at the same time: with all of them, Q x H x W would have to be."""
@@ -39,11 +40,13 @@ class HFSegmentor(BaseSegmentor):
             - `dict(pretrained='folder')`: a folder that `save_pretrained` wrote,
             - `dict(pretrained='23_best.pth')`: a checkpoint that data-priors wrote (`data_priors.py`).
 
-            Nothing is ever downloaded.
+            Beside `pretrained`, `config` changes keys of the model's own: `config=dict(no_object_weight=0.005)`;
+            `pretrained=None` is as good as none. Nothing is ever downloaded.
         num_classes: K. Needed for random weights. A pretrained model has its own; another number gives it a new head
             with random weights, to be trained.
         loss_decode: the loss of models with per-pixel logits; by default cross-entropy. Models with masks have the loss
             that `transformers` gives them.
+        source: the source taxonomy, with which Mask2Former and EoMT are trained on sets too (`query_loss.py`).
         data_preprocessor: MMSegmentation's `SegDataPreProcessor`, as for any model. A pretrained model brings its own
             normalisation (the folder's `preprocessor_config.json`), which is used where this is None.
         test_cfg: None or `dict(mode='whole')`: windows are `PseudoLabelLoop`'s.
@@ -62,6 +65,7 @@ class HFSegmentor(BaseSegmentor):
         hf: dict[str, Any],
         num_classes: int | None = None,
         loss_decode: dict[str, Any] | None = None,
+        source: str | None = None,
         data_preprocessor: dict[str, Any] | None = None,
         init_cfg: dict[str, Any] | None = None,
         test_cfg: dict[str, Any] | None = None,
@@ -91,11 +95,17 @@ class HFSegmentor(BaseSegmentor):
         self.loss_decode = None if self.queries else MODELS.build(loss_decode or dict(
             type="CrossEntropyLoss", avg_non_ignore=True
         ))  # fmt: skip
+        self.source = source
         self.takes_sets = loss_decode is not None
         if self.queries and loss_decode is not None:
             raise TeacherError(
                 f"`loss_decode` has no effect on a {type(self.net).__name__}, which has a loss of its own; leave it out"
             )
+        if source is not None and type(self.net).__name__ in SET_QUERY_MODELS:
+            from lsu_seg.teachers.query_loss import KnownLoss
+
+            self.net.criterion = KnownLoss(self.net)
+            self.takes_sets = True
         self._grid = (0, 0)
         self._auxiliary: list[Tensor] = []
         self._prepare_net()
@@ -224,7 +234,14 @@ class HFSegmentor(BaseSegmentor):
         return loss
 
     def _query_loss(self, inputs: Tensor, target: Tensor) -> dict[str, Tensor]:
-        masks, classes = mask_targets(target, self.num_classes, self.void)
+        if self.takes_sets:
+            from lsu_seg.teachers.query_loss import masks_and_known
+
+            table = target_table(str(self.source), self.num_classes)
+            found = [masks_and_known(one, table) for one in target]
+            classes, masks = [c for c, _ in found], [m for _, m in found]
+        else:
+            masks, classes = mask_targets(target, self.num_classes, self.void)
         known = [i for i, c in enumerate(classes) if len(c)]
         if not known:  # no pixel says anything; a zero that keeps every parameter in the graph, for DDP
             out = self._run(inputs)

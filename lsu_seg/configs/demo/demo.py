@@ -81,9 +81,19 @@ unify = dict(
         ),
     ),
     student_init="teacher",
+    students=("raw", "constrained", "set"),
+    threshold=0.8,
     views=dict(scales=(1.0, 1.5), flips=(False, True)),
     evaluate=dict(
         source_val=dict(type="TaxDataset", taxonomy="demo", data_root=f"{data_root}/source", split="val"),
         zero_shot=dict(type="TaxDataset", taxonomy="demo", data_root=f"{data_root}/zero_shot", split="val"),
+        # In its own classes: what the views of `report` beside the source's are about.
+        town_val=dict(
+            type="TaxDataset",
+            taxonomy="demo_town",
+            source=source,
+            data_root=f"{data_root}/town",
+            split="val",
+        ),
     ),
 )

@@ -1,0 +1,26 @@
+# Urban datasets in the 63 classes of Mapillary Vistas: the teacher is trained on Vistas v1.2.
+_base_ = "urban.py"
+source = "vistas"
+home = "vistas"
+sets = {
+    name: dict(
+        type="TaxDataset",
+        source=source,
+        data_root=f"{_base_.data_root}/{d.get('folder', name)}",
+        **{key: value for key, value in d.items() if key != "folder"},
+    )
+    for name, d in {**_base_.datasets, **_base_.zero_shot}.items()
+}
+train_dataloader = dict(dataset=dict(source=source, datasets=[dict(sets[home], weight=4.0)]))
+val_dataloader = dict(dataset=dict(sets[home], split="validation"))
+val_evaluator = dict(type="OntologyIoU", source=source)
+unify = dict(
+    extra={name: dict(dataset=sets[name]) for name in _base_.datasets if name != home},
+    students=("set",),
+    threshold=0.8,
+    views=dict(scales=(0.5, 1.0, 1.5, 2.0), flips=(False, True)),
+    evaluate={
+        f"{home}_val": dict(sets[home], split="validation"),
+        **{name: sets[name] for name in _base_.zero_shot},
+    },
+)

@@ -1,0 +1,13 @@
+# What every model of the recipes does to images: ImageNet's normalisation, and padding with void.
+model = dict(
+    data_preprocessor=dict(
+        type="SegDataPreProcessor",
+        mean=[123.675, 116.28, 103.53],
+        std=[58.395, 57.12, 57.375],
+        bgr_to_rgb=True,
+        pad_val=0,
+        seg_pad_val=255,
+        size=(750, 1536),  # the crops; smaller images are padded
+        test_cfg=dict(size_divisor=32),
+    )
+)

@@ -1,0 +1,8 @@
+"""Mask2Former on Swin-B, the urban datasets in Mapillary Vistas' 63 classes: see docs/reproducing.md."""
+
+_base_ = [
+    "../_base_/data/urban_vistas.py",
+    "../_base_/models/mask2former_swin_b.py",
+    "../_base_/schedule_paper.py",
+]
+model = dict(num_classes=63, source="vistas")

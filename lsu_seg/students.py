@@ -1,0 +1,99 @@
+"""What a student of `unify` is trained with: which labels, which threshold, which loss."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from mmengine.config import Config
+
+import lsu_onto
+from lsu_seg.engine import ConfigError
+from lsu_seg.teachers.hf_models import predicts_masks
+
+STUDENTS = ("raw", "constrained", "set")
+"""`set` has the constrained labels where the teacher is sure, and elsewhere the sets that the ground truth allows."""
+
+
+def students(cfg: Config) -> tuple[str, ...]:
+    """The students that a config asks for."""
+    return tuple(cfg.unify.get("students", STUDENTS[:2]))
+
+
+def label_kinds(cfg: Config) -> tuple[str, ...]:
+    """The kinds of pseudo-labels that they need."""
+    return ("raw", "constrained") if "raw" in students(cfg) else ("constrained",)
+
+
+def source_of(cfg: Config) -> str:
+    """The source taxonomy of the training datasets."""
+    compound = cfg.train_dataloader.dataset
+    if compound.get("source"):
+        return str(compound.source)
+    first = compound.datasets[0]
+    return lsu_onto.load(first.taxonomy, first.get("source")).source
+
+
+def labels_of(kind: str, work: Path, name: str) -> str:
+    """The folder of the labels that a student has of an extra dataset."""
+    return str(work / "pseudo" / ("raw" if kind == "raw" else "constrained") / name)
+
+
+def check_students(cfg: Config) -> None:
+    """Refuse students that cannot be trained.
+
+    Raises:
+        ConfigError: what to write.
+    """
+    wanted = students(cfg)
+    unknown = [s for s in wanted if s not in STUDENTS]
+    if unknown or not wanted:
+        raise ConfigError(f"`unify.students` is {wanted}; expected some of {', '.join(STUDENTS)}")
+    threshold = cfg.unify.get("threshold")
+    if "set" in wanted:
+        if not isinstance(threshold, (int, float)) or not 0 <= threshold <= 1:
+            raise ConfigError(
+                f"`unify.threshold` is {threshold}; the student `set` needs the confidence, 0 to 1, from which on a"
+                " pseudo-label is a hard target"
+            )
+        take_sets(Config(cfg.to_dict()))
+
+
+def take_sets(cfg: Config) -> None:
+    """Make a config's model and datasets those of the student `set`: its losses know sets, its datasets a threshold."""
+    source = source_of(cfg)
+    for dataset in cfg.train_dataloader.dataset.datasets:
+        dataset.setdefault("threshold", cfg.unify.threshold)
+    model = cfg.model
+    if model.type in ("HFSegmentor", "lsu_seg.HFSegmentor"):
+        if predicts_masks(model.hf):
+            model.source = source
+        else:
+            _set_loss("model", model, source)
+        return
+    for name in ("decode_head", "auxiliary_head"):
+        heads = model.get(name) or []
+        for head in heads if isinstance(heads, (list, tuple)) else [heads]:
+            _set_loss(f"model.{name}", head, source)
+
+
+def _set_loss(name: str, head: Any, source: str) -> None:
+    losses = head.get("loss_decode") or dict(type="CrossEntropyLoss")
+    several = isinstance(losses, (list, tuple))
+    new = [_set_nll(name, dict(loss), source) for loss in (losses if several else [losses])]
+    head.loss_decode = new if several else new[0]
+
+
+def _set_nll(name: str, loss: dict[str, Any], source: str) -> dict[str, Any]:
+    if loss["type"] in ("SetNLLLoss", "lsu_seg.SetNLLLoss"):
+        return loss
+    weights = loss.get("class_weight")
+    if loss["type"] not in ("CrossEntropyLoss", "mmseg.CrossEntropyLoss") or (
+        loss.get("use_sigmoid") or loss.get("use_mask") or isinstance(weights, str)
+    ):
+        raise ConfigError(
+            f"{name}.loss_decode is {loss}, which cannot be trained on sets; write"
+            f" `loss_decode=dict(type='SetNLLLoss', source='{source}')`, or leave `set` out of `unify.students`"
+        )
+    kept = {key: loss[key] for key in ("class_weight", "loss_weight", "reduction") if key in loss}
+    return dict(type="SetNLLLoss", source=source, **kept)
