@@ -1,0 +1,608 @@
+"""The output folder: what is written, what a resume finds, who may write, and what is refused."""
+
+from __future__ import annotations
+
+import ctypes
+import io
+import itertools
+import json
+import multiprocessing
+import os
+import resource
+import shutil
+import signal
+import subprocess
+import time
+import zipfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from tiny import read
+
+from lsu_seg.decode import View, cpu, reference
+from lsu_seg.decode.soft import top_k
+from lsu_seg.decode.views import Part, bilinear
+from lsu_seg.pseudo.errors import OutputError, check_output
+from lsu_seg.pseudo.output import OutputFolder, soft_file
+from lsu_seg.pseudo.records import finished
+
+KEYS = [f"train/{name}" for name in ("a", "b", "ä b", "deep/er")]
+PALETTE = np.arange(15, dtype=np.uint8).reshape(5, 3)
+MANIFEST: dict[str, Any] = {"version": "1", "views": [1.0, 2.0], "threshold": 0.5}
+RECORD = {"pixels": 24 * 40}
+
+
+def arrays(key: str) -> dict[str, Any]:
+    """What a run might write under `key`."""
+    rng = np.random.default_rng(KEYS.index(key))
+    soft = rng.integers(0, 5, (2, 24, 40), np.uint8), rng.random((2, 24, 40), np.float32)
+    labels = rng.choice(np.array([0, 1, 2, 3, 4, 255], np.uint8), (24, 40))
+    return dict(labels=labels, confidence=rng.random((24, 40), np.float32), soft=soft)
+
+
+def fill(
+    root: Path, keys: list[str] = KEYS, manifest: dict[str, Any] = MANIFEST, **options: Any
+) -> tuple[int, int]:
+    """A run: writes what is not done; returns how many that were, and how many of them were damaged."""
+    folder = OutputFolder(root, manifest, PALETTE, **options)
+    written = 0
+    try:
+        for key in keys:
+            if not folder.done(key):
+                folder.write(key, record=RECORD, **arrays(key))
+                written += 1
+    finally:
+        folder.close()
+    return written, folder.damaged
+
+
+def tree(root: Path) -> dict[str, bytes]:
+    """All files but the bookkeeping of workers."""
+    return {
+        str(f.relative_to(root)): f.read_bytes()
+        for f in sorted(root.rglob("*"))
+        if f.is_file() and ".lock" not in f.parts and not f.name.startswith("records-")
+    }
+
+
+def check_whole(root: Path) -> None:
+    """Everything under a final name opens; nothing lies around."""
+    for name, data in tree(root).items():
+        assert not name.endswith(".tmp")
+        if name.endswith(".png"):
+            assert Image.open(io.BytesIO(data)).convert("L").size == (40, 24)
+        elif name.endswith(".npz"):
+            assert zipfile.ZipFile(io.BytesIO(data)).testzip() is None
+        else:
+            json.loads(data)
+
+
+@pytest.fixture(scope="module")
+def unbroken(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("unbroken")
+    assert fill(root) == (len(KEYS), 0)
+    return root
+
+
+# --- what is written ---------------------------------------------------------------------------------------
+
+
+def test_the_files_of_an_image(unbroken: Path) -> None:
+    names = {f"{k}.png" for k in KEYS} | {f"confidence/{k}.png" for k in KEYS}
+    assert tree(unbroken).keys() == names | {f"soft/{k}.npz" for k in KEYS} | {"manifest.json"}
+    check_whole(unbroken)
+    for key in KEYS:
+        wanted = arrays(key)
+        image = Image.open(unbroken / f"{key}.png")
+        assert image.mode == "P" and image.getpalette()[:15] == PALETTE.ravel().tolist()
+        assert np.array_equal(image, wanted["labels"])
+        with np.load(unbroken / f"soft/{key}.npz", allow_pickle=False) as soft:
+            assert np.array_equal(soft["classes"], wanted["soft"][0])
+            assert np.abs(soft["shares"] / 255 - wanted["soft"][1]).max() <= 0.5 / 255 + 1e-6
+
+
+def test_confidence_is_rounded_to_255ths(tmp_path: Path) -> None:
+    values = np.concatenate(
+        [np.arange(256) / 255, (np.arange(255) + 0.499) / 255, (np.arange(255) + 0.501) / 255]
+    )
+    confidence = values.astype(np.float32)[None]
+    folder = OutputFolder(tmp_path, MANIFEST, PALETTE)
+    folder.write("a", np.zeros(confidence.shape, np.uint8), {}, confidence)
+    folder.close()
+    found = read(tmp_path / "confidence/a.png")
+    assert found.dtype == np.uint8
+    assert np.array_equal(found[0], np.concatenate([np.arange(256), np.arange(255), np.arange(255) + 1]))
+
+
+@pytest.mark.parametrize(("classes", "dtype", "void"), [(255, np.uint8, 255), (256, np.uint16, 65535)])
+def test_labels_have_as_many_bits_as_they_need(tmp_path: Path, classes: int, dtype: Any, void: int) -> None:
+    labels = np.append(np.arange(classes), void)[None].astype(dtype)
+    soft = labels[None], np.ones(labels[None].shape, np.float32)
+    folder = OutputFolder(tmp_path, MANIFEST, np.zeros((classes, 3), np.uint8))
+    folder.write("a", labels, {}, soft=soft)
+    folder.close()
+    assert np.array_equal(read(tmp_path / "a.png"), labels)
+    with np.load(tmp_path / "soft/a.npz") as found:
+        assert found["classes"].dtype == dtype
+        assert np.array_equal(found["classes"], labels[None])
+
+
+def test_a_soft_file_says_nothing_about_when_it_was_written(monkeypatch: pytest.MonkeyPatch) -> None:
+    soft = arrays("train/a")["soft"]
+    first = soft_file(*soft)
+    monkeypatch.setattr(time, "time", lambda: 2e9)
+    monkeypatch.setattr(time, "localtime", lambda *_: time.gmtime(2e9))
+    assert soft_file(*soft) == first
+    assert soft_file(*(a.copy() for a in soft)) == first
+
+
+# --- soft labels -------------------------------------------------------------------------------------------
+
+
+def evidence(seed: int, k: int, size: tuple[int, int], count: int, scale: float = 4.0) -> list[View]:
+    rng = np.random.default_rng(seed)
+    shape = [(k, -(-size[0] // (2 + i)), -(-size[1] // (2 + i))) for i in range(count)]
+    return [
+        View(torch.from_numpy((scale * rng.standard_normal(s)).astype(np.float32)), bool(i % 2))
+        for i, s in enumerate(shape)
+    ]
+
+
+def with_mass(views: list[View], seed: int) -> list[View]:
+    rng = np.random.default_rng(seed)
+    return [
+        View(v.logits, v.flip, torch.from_numpy(rng.random(v.logits.shape[1:], np.float32))) for v in views
+    ]
+
+
+def some_rows(seed: int, k: int, size: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
+    """`[H, W]` rows, -1 among them, and `[D, K+1]`: {0}, {void}, closed, open, everything."""
+    rng = np.random.default_rng(seed)
+    allowed = rng.random((5, k + 1)) < 0.5
+    allowed[:, 1] = True
+    allowed[0], allowed[0, 0] = False, True
+    allowed[1], allowed[1, k] = False, True
+    allowed[2, k], allowed[3, k], allowed[4] = False, True, True
+    return rng.integers(-1, 5, size).astype(np.int16), allowed
+
+
+@pytest.mark.parametrize(
+    ("k", "count", "mass"), [(5, 1, False), (5, 3, False), (7, 2, True), (300, 1, False)]
+)
+def test_soft_labels_are_the_best_of_the_allowed(k: int, count: int, mass: bool) -> None:
+    size = (13, 22)
+    views, (rows, allowed) = evidence(k, k, size, count), some_rows(k, k, size)
+    views = with_mass(views, k) if mass else views
+    void = 255 if k <= 255 else 65535
+    classes, shares = top_k(views, rows, allowed, k + 3)
+    assert classes.shape == shares.shape == (k + 3, *size)
+    assert classes.dtype == (np.uint8 if k <= 255 else np.uint16)
+    table = np.vstack([allowed, np.arange(k + 1) == k])[rows]  # [H, W, K+1]; -1 is the last
+    assert np.allclose(shares.sum(0), 1, atol=1e-5)
+    assert (np.diff(shares, axis=0) <= 0).all()
+    # Every class of S(d) once, nothing else, and void as padding with no share.
+    channel = np.where(classes == void, k, classes).astype(int)
+    shared = shares > 0
+    for y, x in itertools.product(*map(range, size)):
+        got = channel[shared[:, y, x], y, x].tolist()
+        assert len(set(got)) == len(got)
+        assert set(got) <= set(np.flatnonzero(table[y, x]).tolist())
+        assert len(got) == table[y, x].sum() or mass or table[y, x].all() or table[y, x, k]
+    assert (classes[~shared] == void).all()
+    # The first is the decoder's label, its share the confidence, but for ties in float32.
+    for decoded in (
+        cpu.decode(views, rows, allowed),
+        reference.decode(views, torch.from_numpy(rows), torch.from_numpy(allowed)),
+    ):
+        labels, confidence = np.asarray(decoded.labels), np.asarray(decoded.confidence)
+        tie = shares[0] - shares[1] < 1e-4
+        assert tie.mean() < 0.05
+        assert np.array_equal(classes[0][~tie], labels[~tie])
+        assert np.abs(shares[0] - confidence)[~tie].max() < 1e-4
+
+
+def test_a_smaller_k_is_the_beginning_of_a_larger(k: int = 6) -> None:
+    size = (9, 30)
+    views, (rows, allowed) = evidence(1, k, size, 2), some_rows(1, k, size)
+    classes, shares = top_k(views, rows, allowed, k + 1)
+    for few in (1, 2, 4):
+        less = top_k(views, rows, allowed, few)
+        assert np.array_equal(less[0], classes[:few])
+        assert np.array_equal(less[1], shares[:few])
+    closed = np.isin(rows, [0, 1, 2, -1])
+    assert (shares[:3].sum(0)[closed] <= 1 + 1e-6).all()
+
+
+def test_teachers_that_are_very_sure_still_leave_shares(k: int = 5) -> None:
+    """Where only what is nearly impossible is allowed, its members share what there is."""
+    size = (4, 6)
+    logits = torch.zeros(k, *size)
+    logits[0], logits[1], logits[2] = 600, 1, 0
+    allowed = np.array([[False, True, True, False, False, False]])
+    classes, shares = top_k([View(logits)] * 2, np.zeros(size, np.int16), allowed, 2)
+    assert (classes[0] == 1).all() and (classes[1] == 2).all()
+    assert np.allclose(shares[0], 1 / (1 + np.exp(-1)), atol=1e-6)
+
+
+@pytest.mark.parametrize("heights", [(1,) * 13, (5, 8), (13,)])
+def test_soft_labels_do_not_depend_on_bands(heights: tuple[int, ...], k: int = 5) -> None:
+    size = (13, 22)
+    views, (rows, allowed) = with_mass(evidence(3, k, size, 3), 3), some_rows(3, k, size)
+    whole, top, bands = top_k(views, rows, allowed, 3), 0, []
+    for height in heights:
+        parts = []
+        for view in views:
+            full = view.logits.shape[1]
+            first = int(bilinear(full, size[0])[0][top])
+            last = min(int(bilinear(full, size[0])[0][top + height - 1]) + 2, full)
+            part = Part(first, full, top, size[0])
+            parts.append(View(view.logits[:, first:last], view.flip, view.void[first:last], part))
+        bands.append(top_k(parts, rows[top : top + height], allowed, 3))
+        top += height
+    assert np.array_equal(np.concatenate([b[0] for b in bands], 1), whole[0])
+    assert np.allclose(np.concatenate([b[1] for b in bands], 1), whole[1], atol=1e-6)
+
+
+def test_a_tall_image_in_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The decoder of soft labels takes some rows at a time; which, does not show."""
+    size = (40, 12)
+    views, (rows, allowed) = evidence(4, 5, size, 2), some_rows(4, 5, size)
+    whole = top_k(views, rows, allowed, 2)
+    monkeypatch.setattr("lsu_seg.decode.soft._PIXELS", 36)
+    pieces = top_k(views, rows, allowed, 2)
+    assert np.array_equal(pieces[0], whole[0])
+    assert np.allclose(pieces[1], whole[1], atol=1e-6)
+
+
+# --- going on ----------------------------------------------------------------------------------------------
+
+
+def _flip_a_bit(root: Path) -> None:
+    file = root / "train/b.png"
+    data = bytearray(file.read_bytes())
+    data[len(data) // 2] ^= 4
+    file.write_bytes(data)
+
+
+def _truncate(root: Path) -> None:
+    file = root / "train/b.png"
+    file.write_bytes(file.read_bytes()[:-20])
+
+
+def _lose_the_record(root: Path) -> None:
+    file = root / "records-0.jsonl"
+    file.write_bytes(b"".join(s for s in file.read_bytes().splitlines(True) if b"train/b" not in s))
+
+
+def _cut_a_record(root: Path) -> None:
+    file = root / "records-0.jsonl"
+    file.write_bytes(file.read_bytes()[:-9])
+
+
+def _junk_in_records(root: Path) -> None:
+    """A block of a file system that lost power: zeros in the middle of a line, and others' lines."""
+    file = root / "records-0.jsonl"
+    lines = file.read_bytes().splitlines(True)
+    lines[1] = lines[1][:10] + bytes(20) + b"\xff\xfe\n"
+    file.write_bytes(b"".join([*lines, b"[]\n", b"17\n", b'{"key": "train/a"}\n']))
+
+
+DAMAGES: list[tuple[Callable[[Path], Any], int, int]] = [
+    (_flip_a_bit, 1, 1),
+    (_truncate, 1, 1),
+    (lambda root: (root / "train/b.png").write_bytes(b""), 1, 1),
+    (lambda root: shutil.copy(root / "train/a.png", root / "train/b.png"), 1, 1),
+    (lambda root: (root / "confidence/train/b.png").unlink(), 1, 1),
+    (lambda root: shutil.rmtree(root / "soft"), 4, 4),
+    (_lose_the_record, 1, 1),
+    (_cut_a_record, 1, 1),
+    (_junk_in_records, 1, 1),
+    (lambda root: (root / "records-0.jsonl").unlink(), 4, 4),
+    (lambda root: (root / "records-0.jsonl").write_bytes(b""), 4, 4),
+]
+
+
+@pytest.mark.parametrize(("damage", "written", "damaged"), DAMAGES)
+def test_what_is_damaged_is_made_again(
+    unbroken: Path, tmp_path: Path, damage: Callable[[Path], Any], written: int, damaged: int
+) -> None:
+    root = tmp_path / "labels"
+    shutil.copytree(unbroken, root)
+    damage(root)
+    assert fill(root) == (written, damaged)
+    assert tree(root) == tree(unbroken)
+    assert finished(root) == set(KEYS)
+    assert fill(root) == (0, 0)
+
+
+def test_records_of_another_world_size_count(unbroken: Path, tmp_path: Path) -> None:
+    for rank in range(3):
+        assert fill(tmp_path, KEYS[rank::3], rank=rank)[1] == 0
+    assert len(list(tmp_path.glob("records-*.jsonl"))) == 3
+    assert fill(tmp_path) == (0, 0)
+    (tmp_path / f"{KEYS[2]}.png").unlink()
+    assert fill(tmp_path, rank=7) == (1, 1)
+    assert fill(tmp_path) == (0, 0)  # the last record of a key counts, whoever wrote it
+    assert tree(tmp_path) == tree(unbroken)
+
+
+@pytest.mark.parametrize("key", MANIFEST)
+def test_every_key_of_a_manifest_counts(unbroken: Path, tmp_path: Path, key: str) -> None:
+    root = tmp_path / "labels"
+    shutil.copytree(unbroken, root)
+    for other in ({**MANIFEST, key: "other"}, {k: v for k, v in MANIFEST.items() if k != key}):
+        with pytest.raises(
+            OutputError, match=rf"holds labels made with other settings:\n  {key}: there .*, now"
+        ):
+            fill(root, manifest=other)
+    with pytest.raises(OutputError, match="more: there None, now 1"):
+        fill(root, manifest={**MANIFEST, "more": 1})
+    assert tree(root) == tree(unbroken)
+    assert fill(root) == (0, 0)
+
+
+# --- a disk that refuses -----------------------------------------------------------------------------------
+
+PAGE = 4096
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Callable[[int], Path]]:
+    """`small_disk(pages)` mounts a file system of that size, or gives it that size."""
+    root, mounted = tmp_path / "disk", False
+
+    def sized(pages: int) -> Path:
+        nonlocal mounted
+        root.mkdir(exist_ok=True)
+        options = f"{'remount,' if mounted else ''}size={pages * PAGE}"
+        done = subprocess.run(
+            ["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(root)], capture_output=True, text=True
+        )
+        if done.returncode and not mounted:
+            pytest.skip(f"no file system can be mounted here: {done.stderr.strip()}")
+        assert not done.returncode, done.stderr
+        mounted = True
+        return root
+
+    yield sized
+    if mounted:
+        subprocess.run(["umount", str(root)], check=True)
+
+
+def test_a_full_disk(unbroken: Path, small_disk: Callable[[int], Path]) -> None:
+    """Whatever it is that does not fit any more, from the manifest to the last record."""
+    refusals = []
+    for pages in itertools.count(1):
+        root = small_disk(pages)
+        try:
+            fill(root)
+            break
+        except OutputError as error:
+            refusals.append(str(error))
+        check_whole(root)
+        small_disk(64)
+        before = finished(root)
+        assert fill(root) == (len(KEYS) - len(before), pytest.approx(0, abs=1))
+        assert tree(root) == tree(unbroken)
+        assert finished(root) == set(KEYS)
+        for leftover in root.iterdir():
+            shutil.rmtree(leftover) if leftover.is_dir() else leftover.unlink()
+    assert len(refusals) > 6
+    for text in refusals:
+        assert text.startswith(str(root)) and "disk is full" in text and "make room and run" in text
+    named = {
+        next((n for n in ("manifest", "confidence", "soft", "records", ".png") if n in t), t)
+        for t in refusals
+    }
+    assert {"confidence", "soft", ".png"} <= named, refusals
+
+
+def test_a_limit_on_the_size_of_files(unbroken: Path, tmp_path: Path) -> None:
+    """As quotas and some network disks do: single files cannot grow, and a write ends in the middle."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    sizes = sorted({len(data) for data in tree(unbroken).values()} | {700, 1100})
+    for number, limit in enumerate(sizes):
+        root = tmp_path / str(number)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (limit - 1, hard))
+        try:
+            with pytest.raises(OutputError, match=rf"{root}.*: cannot write|the disk is full"):
+                fill(root)
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+        check_whole(root)
+        fill(root)
+        assert tree(root) == tree(unbroken)
+        assert finished(root) == set(KEYS)
+
+
+def drop_privileges() -> None:
+    """Root without the right to pass over permissions (CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH)."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    header, sets = (ctypes.c_uint32 * 2)(0x20080522, 0), (ctypes.c_uint32 * 6)()
+    assert libc.capget(header, sets) == 0
+    sets[0] &= ~0b110
+    assert libc.capset(header, sets) == 0
+
+
+FORK = multiprocessing.get_context("fork")
+
+
+def forked(call: Callable[[], Any], timeout: float = 60) -> str:
+    """What a call says in a process of its own: `ok`, or its `OutputError`."""
+    ours, its = FORK.Pipe()
+
+    def body() -> None:
+        try:
+            call()
+            its.send("ok")
+        except OutputError as error:
+            its.send(str(error))
+
+    process = FORK.Process(target=body)
+    process.start()
+    assert ours.poll(timeout)
+    text: str = ours.recv()
+    process.join(timeout)
+    assert process.exitcode == 0
+    return text
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_a_folder_without_permission(tmp_path: Path, there: bool) -> None:
+    closed = tmp_path / "closed"
+    closed.mkdir(mode=0o555)
+    root = closed if there else closed / "new"
+
+    def attempt(call: Callable[[], Any]) -> str:
+        return forked(lambda: (os.geteuid() or drop_privileges(), call()))
+
+    try:
+        for call in (lambda: check_output(root, {}), lambda: fill(root)):
+            assert (
+                attempt(call)
+                == f"{root}: cannot write there (Permission denied); choose another output folder"
+            )
+        assert not list(closed.iterdir())
+        closed.chmod(0o755)
+        assert attempt(lambda: (check_output(root, {}), fill(root))) == "ok"
+    finally:
+        closed.chmod(0o755)
+
+
+def test_a_folder_that_loses_its_permission(unbroken: Path, tmp_path: Path) -> None:
+    fill(tmp_path, KEYS[:1])
+    (tmp_path / "train").chmod(0o555)
+    said = forked(lambda: (os.geteuid() or drop_privileges(), fill(tmp_path)))
+    assert said.startswith(
+        f"{tmp_path / 'train/b.png'}: cannot write there (Permission denied); labels written"
+    )
+    (tmp_path / "train").chmod(0o755)
+    assert fill(tmp_path) == (3, 0)
+    assert tree(tmp_path) == tree(unbroken)
+
+
+def test_a_read_only_disk(small_disk: Callable[[int], Path]) -> None:
+    root = small_disk(16)
+    subprocess.run(["mount", "-o", "remount,ro", str(root)], check=True)
+    for call in (lambda: check_output(root, {}), lambda: fill(root), lambda: check_output(root / "new", {})):
+        with pytest.raises(
+            OutputError, match=r"cannot write there \(Read-only file system\); choose another"
+        ):
+            call()
+
+
+@pytest.mark.parametrize("name", ["file", "file/below"])
+def test_a_file_in_place_of_a_folder(tmp_path: Path, name: str) -> None:
+    (tmp_path / "file").write_text("text")
+    root = tmp_path / name
+    for call in (lambda: check_output(root, {}), lambda: fill(root)):
+        with pytest.raises(
+            OutputError, match=rf"{root}: cannot write there \((File exists|Not a directory)\)"
+        ):
+            call()
+    assert (tmp_path / "file").read_text() == "text"
+
+
+# --- who may write -----------------------------------------------------------------------------------------
+
+
+class Holder:
+    """Another process that has the folder open."""
+
+    def __init__(self, root: Path, child: bool = False, **options: Any) -> None:
+        self._ours, its = FORK.Pipe()
+
+        def body() -> None:
+            try:
+                folder = OutputFolder(root, MANIFEST, PALETTE, **options)
+            except OutputError as error:
+                return its.send(str(error))
+            pid = os.fork() if child else -1
+            if pid == 0:
+                time.sleep(60)
+                os._exit(0)
+            its.send(pid)
+            its.recv()
+            folder.close()
+
+        self.process = FORK.Process(target=body)
+        self.process.start()
+
+    def said(self) -> Any:
+        """A refusal; or where it got in, the child's process id or -1."""
+        assert self._ours.poll(60)
+        return self._ours.recv()
+
+    def leave(self) -> None:
+        self._ours.send("enough")
+        self.process.join(60)
+        assert self.process.exitcode == 0
+
+    def kill(self) -> None:
+        os.kill(self.process.pid or 0, signal.SIGKILL)
+        self.process.join(60)
+        assert self.process.exitcode == -signal.SIGKILL
+
+
+def test_only_one_run_at_a_time(tmp_path: Path) -> None:
+    first = Holder(tmp_path)
+    assert first.said() == -1
+    with pytest.raises(
+        OutputError, match="another run is writing there; wait for it, or choose another folder"
+    ):
+        fill(tmp_path)
+    first.leave()
+    assert fill(tmp_path) == (4, 0)
+    killed = Holder(tmp_path)
+    assert killed.said() == -1
+    with pytest.raises(OutputError, match="another run"):
+        fill(tmp_path)
+    killed.kill()
+    assert fill(tmp_path) == (0, 0)
+
+
+def test_workers_of_one_run_get_in_at_the_same_moment(tmp_path: Path) -> None:
+    for number in range(3):
+        workers = [Holder(tmp_path, rank=rank, run=f"run {number}") for rank in range(3)]
+        assert [w.said() for w in workers] == [-1, -1, -1]
+        for worker in workers:
+            with pytest.raises(OutputError, match="another run"):
+                fill(tmp_path, run="stranger")
+            worker.kill() if number == 1 else worker.leave()
+    assert fill(tmp_path, run="stranger") == (4, 0)
+
+
+def test_strangers_at_the_same_moment(tmp_path: Path) -> None:
+    strangers = [Holder(tmp_path, run=f"{i}") for i in range(4)]
+    said = [s.said() for s in strangers]
+    assert said.count(-1) == 1
+    assert sum("another run is writing there" in str(s) for s in said) == 3
+    strangers[said.index(-1)].leave()
+
+
+def test_a_forked_child_does_not_keep_the_folder(tmp_path: Path) -> None:
+    """As the processes of a DataLoader do, that outlive a killed run for a while."""
+    parent = Holder(tmp_path, child=True)
+    child = parent.said()
+    try:
+        parent.kill()
+        os.kill(child, 0)
+        assert fill(tmp_path) == (4, 0)
+    finally:
+        os.kill(child, signal.SIGKILL)
+
+
+def test_leftovers_of_a_killed_run_are_removed(unbroken: Path, tmp_path: Path) -> None:
+    killed = Holder(tmp_path, run="killed")
+    assert killed.said() == -1
+    (tmp_path / "train").mkdir()
+    for folder in (tmp_path, tmp_path / "train"):
+        (folder / f".{killed.process.pid:x}-0a1b2c3d.tmp").write_bytes(b"half")
+    killed.kill()
+    assert fill(tmp_path) == (4, 0)
+    assert tree(tmp_path) == tree(unbroken)
