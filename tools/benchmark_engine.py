@@ -61,16 +61,18 @@ MAPS = {
 
 
 def write_streets(root: Path, images: int, height: int = HEIGHT, width: int = WIDTH) -> None:
-    """JPEGs and PNGs of drawn streets, and a dataset taxonomy for each of MAPS."""
+    """JPEGs and PNGs of drawn streets in `root / "data"`, and a dataset taxonomy for each of MAPS."""
     from lsu_seg.demo.scenes import STYLES, draw_scene
     from lsu_seg.relabel import write_png
 
     for folder in ("images/train", "labels/train"):
-        (root / folder).mkdir(parents=True, exist_ok=True)
+        (root / "data" / folder).mkdir(parents=True)
     for i in range(images):
         image, labels = draw_scene(np.random.default_rng(i), STYLES["town"], height, width)
-        cv2.imwrite(str(root / f"images/train/{i:05}.jpg"), image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 90])
-        write_png(root / f"labels/train/{i:05}.png", labels)
+        cv2.imwrite(
+            str(root / f"data/images/train/{i:05}.jpg"), image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 90]
+        )
+        write_png(root / f"data/labels/train/{i:05}.png", labels)
     for name, (rows, _) in MAPS.items():
         (root / f"{name}.tax").write_text(HEAD.format(name=name) + rows)
 
@@ -103,7 +105,7 @@ def label_config(root: Path, model: dict[str, Any], taxonomy: str, **loop: Any) 
     dataset = dict(
         type="TaxDataset",
         taxonomy=str(root / f"{taxonomy}.tax"),
-        data_root=str(root),
+        data_root=str(root / "data"),
         split="train",
         pipeline=steps,
     )
