@@ -28,6 +28,8 @@ def join_ranks(launcher: str) -> None:
 
     Raises:
         LaunchError: the launcher's variables are not set, so it did not start this process.
+
+    >>> join_ranks("none")
     """
     if launcher == "none" or torch.distributed.is_initialized():
         return
