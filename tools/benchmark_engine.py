@@ -26,7 +26,7 @@ images:   images/{{split}}/{{stem}}.jpg
 labels:   labels/{{split}}/{{stem}}.png
 """
 FINE = """\
-0  road          #804080  = road
+0  road          #804080  < road
 1  lane_marking  #ffffff  < road
 2  sidewalk      #f423e8  = sidewalk
 3  building      #464646  = building
