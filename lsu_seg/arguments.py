@@ -12,16 +12,17 @@ import click
 
 def run(action: Callable[[], Any]) -> Any:
     """Run an action; what a user got wrong becomes a message and exit code 1, never a traceback."""
-    from lsu_seg.errors import USER_ERRORS
-
     try:
-        return action()
-    except USER_ERRORS as e:
-        click.echo(f"error: {e}", err=True)
-        sys.exit(1)
-    except OSError as e:
-        click.echo(f"error: {e.filename or 'input or output'}: {e.strerror or e}", err=True)
-        sys.exit(1)
+        from lsu_seg.errors import USER_ERRORS  # takes seconds, in which Ctrl-C may come, too
+
+        try:
+            return action()
+        except USER_ERRORS as e:
+            click.echo(f"error: {e}", err=True)
+            sys.exit(1)
+        except OSError as e:
+            click.echo(f"error: {e.filename or 'input or output'}: {e.strerror or e}", err=True)
+            sys.exit(1)
     except KeyboardInterrupt:
         click.echo(
             "interrupted; finished stages and written labels are kept, and the same command goes on after them",

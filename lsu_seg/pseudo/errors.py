@@ -13,11 +13,16 @@ class OutputError(ValueError):
     """The output folder cannot be used as it is. The message says why and what to do."""
 
 
+_FULL = (errno.ENOSPC, errno.EDQUOT)
+
+
 def refused(path: Path, error: OSError) -> OutputError:
     """The disk's refusal to write `path`, in words that say what to do."""
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+    if error.errno in _FULL:
         try:
-            free = f" ({shutil.disk_usage(path.parent).free / 1e6:.1f} MB are free)"
+            free = (
+                f" ({shutil.disk_usage(path if path.is_dir() else path.parent).free / 1e6:.1f} MB are free)"
+            )
         except OSError:
             free = ""
         return OutputError(
@@ -27,6 +32,15 @@ def refused(path: Path, error: OSError) -> OutputError:
     return OutputError(
         f"{path}: cannot write there ({error.strerror or error}); labels written so far are whole, and the same"
         " command goes on from there"
+    )
+
+
+def unusable(root: Path, error: OSError) -> OutputError:
+    """The disk's refusal of a folder to write into, before anything is written."""
+    if error.errno in _FULL:
+        return refused(root, error)
+    return OutputError(
+        f"{root}: cannot write there ({error.strerror or error}); choose another output folder"
     )
 
 
@@ -52,6 +66,4 @@ def check_output(path: str | Path, others: Mapping[str, str | Path]) -> None:
         trial.touch()
         trial.unlink()
     except OSError as e:
-        raise OutputError(
-            f"{path}: cannot write there ({e.strerror or e}); choose another output folder"
-        ) from e
+        raise unusable(path, e) from e

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import copy
+import hashlib
+import json
 import logging
 import os
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, closing
 from functools import cached_property
@@ -111,6 +114,7 @@ class PseudoLabelLoop(BaseLoop):
             "files_sha256": self.dataloader.dataset.fingerprint(),
             "unknown": self.dataloader.dataset.annotation.unknown,
             "pipeline": [dict(t) for t in self.runner.cfg.test_dataloader.dataset.pipeline],
+            "model_sha256": _config_sha256(self.runner.cfg.model.to_dict()),
             "checkpoint_sha256": self._weights_sha256(),
             "batch_size": self.dataloader.batch_size,
             **self.views.manifest(),
@@ -210,15 +214,15 @@ class PseudoLabelLoop(BaseLoop):
                             writer.do(raw.write, item.key, item.raw, {"pixels": item.rows.size})
                             statistics.images += not item.todo
                 advance(len(items), statistics.note())
-        for folder in (out, raw):
-            if folder is not None and folder.damaged:
-                print_log(
-                    f"{folder.root}: {folder.damaged} files were there without a record of their checksum, or with"
-                    " another checksum, and were made anew",
-                    "current",
-                )
-        for line in statistics.findings():
+        findings = [
+            f"{folder.root}: {folder.damaged} files were there without a record of their checksum, or with another"
+            " checksum, and were made anew"
+            for folder in (out, raw)
+            if folder is not None and folder.damaged
+        ]
+        for line in [*findings, *statistics.findings()]:
             print_log(line, "current")
+            print(line, file=sys.stderr, flush=True)  # whatever the log's level: somebody should look at it
         return statistics.summary()
 
     def _decided(
@@ -262,6 +266,19 @@ class PseudoLabelLoop(BaseLoop):
         allowed = self.constraint.allowed
         soft = top_k(views, rows, allowed, self.soft) if self.soft else None
         item.put(self.decoder.decode(views, rows, allowed, self.threshold, item.path), soft)
+
+
+def _config_sha256(model: dict[str, Any]) -> str:
+    """Of a model's config: normalisation and heads make other labels of the same weights. Not of where weights lie."""
+
+    def settings(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {
+                k: settings(v) for k, v in value.items() if k not in ("pretrained", "init_cfg", "checkpoint")
+            }
+        return [settings(v) for v in value] if isinstance(value, (list, tuple)) else value
+
+    return hashlib.sha256(json.dumps(settings(model), sort_keys=True, default=str).encode()).hexdigest()
 
 
 def _same_size(items: list[LabelledImage]) -> list[list[LabelledImage]]:

@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from lsu_seg.encodings import encode_labels, write_atomic
-from lsu_seg.pseudo.errors import OutputError, refused
+from lsu_seg.pseudo.errors import OutputError, refused, unusable
 from lsu_seg.pseudo.lock import RunLock
 from lsu_seg.pseudo.records import FILES, Records, checksum, whole
 
@@ -85,9 +85,7 @@ class OutputFolder:
                 self._lock.release()
                 raise
         except OSError as e:
-            raise OutputError(
-                f"{self.root}: cannot write there ({e.strerror}); choose another output folder"
-            ) from e
+            raise unusable(self.root, e) from e
 
     def _settle(self, manifest: dict[str, Any]) -> None:
         path = self.root / MANIFEST
