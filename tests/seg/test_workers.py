@@ -235,9 +235,7 @@ def test_a_launcher_that_started_nothing(
     launcher: str, variable: str, program: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv(variable, raising=False)
-    with pytest.raises(
-        engine.ConfigError, match=f"`{program}` started, and {variable} is not set: put `{program} "
-    ):
+    with pytest.raises(LaunchError, match=f"`{program}` started, and {variable} is not set: put `{program} "):
         join_ranks(launcher)
 
 
