@@ -4,8 +4,24 @@ from __future__ import annotations
 
 import numpy as np
 
-from lsu_seg.decode.lanes import LANES, add, divide, exp, load, splat, store, subtract, weave, where_greater
-from lsu_seg.decode.sampling import inline, quarters
+from lsu_seg.decode.lanes import (
+    LANES,
+    add,
+    divide,
+    exp,
+    least_of,
+    load,
+    multiply,
+    splat,
+    store,
+    subtract,
+    weave,
+    where_greater,
+)
+from lsu_seg.decode.sampling import inline
+
+FAINT = np.float32(1e-30)
+"""Where the best product of shares is below this, float32 may have lost others that count beside it."""
 
 _f = np.float32
 
@@ -35,35 +51,53 @@ def choose(s, members, size, low, void, label, sure):
 
 
 @inline
-def choose_samples(lines, members, k, size, low, void, label, sure):
-    """The same at stride 4, for the pixels of `size` samples from column `k` of the padded lines on.
+def choose_samples(samples, powers, members, size, low, void, label, sure):
+    """The same at stride 4, for the pixels between `size` pairs of samples. Returns whether float32 could hold them.
 
-    `quarters` gives the first pixels of eight samples, their second ones, third, fourth. They stay apart until they are
-    decided: to put two results in the order of the row costs less than every member's scores.
+    Between two samples the logits run straight, and what the softmax makes of them are products: with A and B the
+    eighth roots of a member's share at the left and the right sample, relative to the best there, the four pixels
+    have A^7 B, A^5 B^3, A^3 B^5 and A B^7. One exponential in four pixels, and none but products compared.
+
+    A member's share that is lost below 1e-38 is that of a member that neither wins nor counts, unless all are lost:
+    another one is best at each side, and by far. Then nothing is said of the tile.
     """
-    for i in range(k, k + size, LANES):
-        a, b, c, d = quarters(lines[members[0]], i)
-        chosen_a = chosen_b = chosen_c = chosen_d = splat(members[0])
+    eighth = splat(_f(0.125))
+    for i in range(0, size + 1, LANES):
+        best = load(samples[0], i)
         for j in range(1, len(members)):
-            w, x, y, z = quarters(lines[members[j]], i)
+            x = load(samples[j], i)
+            best = where_greater(x, best, x, best)
+        for j in range(len(members)):
+            store(powers[j], i, exp(multiply(subtract(load(samples[j], i), best), eighth)))
+    for j in range(len(members)):  # what the last vector has beyond the last sample shall decide nothing
+        store(powers[j], size + 1, splat(powers[j, size]))
+    one, least, other, nothing = splat(_f(1.0)), splat(low), splat(void), splat(_f(0.0))
+    faintest = one
+    for i in range(0, size, LANES):
+        a = b = c = d = sum_a = sum_b = sum_c = sum_d = nothing
+        chosen_a = chosen_b = chosen_c = chosen_d = splat(members[0])
+        for j in range(len(members)):
+            p, q = load(powers[j], i), load(powers[j], i + 1)
+            p2, q2, pq = multiply(p, p), multiply(q, q), multiply(p, q)
+            p4, q4, p3q, pq3 = multiply(p2, p2), multiply(q2, q2), multiply(pq, p2), multiply(pq, q2)
+            w, x, y, z = multiply(p3q, p4), multiply(pq3, p4), multiply(p3q, q4), multiply(pq3, q4)
             member = splat(members[j])
             chosen_a, a = where_greater(w, a, member, chosen_a), where_greater(w, a, w, a)
             chosen_b, b = where_greater(x, b, member, chosen_b), where_greater(x, b, x, b)
             chosen_c, c = where_greater(y, c, member, chosen_c), where_greater(y, c, y, c)
             chosen_d, d = where_greater(z, d, member, chosen_d), where_greater(z, d, z, d)
-        sum_a = sum_b = sum_c = sum_d = splat(_f(0.0))
-        for j in range(len(members)):
-            w, x, y, z = quarters(lines[members[j]], i)
-            sum_a, sum_b = add(sum_a, exp(subtract(w, a))), add(sum_b, exp(subtract(x, b)))
-            sum_c, sum_d = add(sum_c, exp(subtract(y, c))), add(sum_d, exp(subtract(z, d)))
-        one, least, other = splat(_f(1.0)), splat(low), splat(void)
-        a, b, c, d = divide(one, sum_a), divide(one, sum_b), divide(one, sum_c), divide(one, sum_d)
-        weave(sure, 4 * (i - k), a, b, c, d)
+            sum_a, sum_b, sum_c, sum_d = add(sum_a, w), add(sum_b, x), add(sum_c, y), add(sum_d, z)
+        ab, cd = where_greater(b, a, a, b), where_greater(d, c, c, d)
+        ab = where_greater(cd, ab, ab, cd)
+        faintest = where_greater(faintest, ab, ab, faintest)
+        a, b, c, d = divide(a, sum_a), divide(b, sum_b), divide(c, sum_c), divide(d, sum_d)
+        weave(sure, 4 * i, a, b, c, d)
         chosen_a = where_greater(least, a, other, chosen_a)
         chosen_b = where_greater(least, b, other, chosen_b)
         chosen_c = where_greater(least, c, other, chosen_c)
         chosen_d = where_greater(least, d, other, chosen_d)
-        weave(label, 4 * (i - k), chosen_a, chosen_b, chosen_c, chosen_d)
+        weave(label, 4 * i, chosen_a, chosen_b, chosen_c, chosen_d)
+    return least_of(faintest) > FAINT
 
 
 @inline

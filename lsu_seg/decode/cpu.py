@@ -253,6 +253,8 @@ def _space(
         tile = k.TILE + k.PAD
         _local.space = (
             np.zeros((depth, longest + k.PAD), np.float32),
+            np.zeros((depth, tile // 4), np.float32),
+            np.zeros((depth, tile // 4), np.float32),
             np.zeros((depth, tile), np.float32),
             np.empty(tile, np.int32),
             np.empty(tile, np.float32),

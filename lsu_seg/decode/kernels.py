@@ -33,10 +33,12 @@ from lsu_seg.decode.sampling import (
     inline,
     not_finite,
     pointer,
+    spread,
 )
 
-TILE = 256
-"""Pixels of a run that are handled at once: what its classes need stays in the first caches."""
+TILE = 4 * (8 * LANES - 1)
+"""Pixels of a run that are handled at once: what its classes need stays in the first caches. At stride 4 they lie
+between samples that fill whole vectors."""
 
 PAD = 64
 """A tile's buffer is this much longer: it begins and ends with whole samples and ends with a whole vector."""
@@ -119,7 +121,7 @@ def _put(label, sure, offset, a, b, collected, places, out, confidence):
 
 def decode_rows(
     counter, chunks, status, rows, set_of, sets, order, views, yi, ya, xi, xa, mass, low, void, labels, confidence,
-    lines, s, label, sure, woven_label, woven_sure, value, acc, log_p, log_mine, tiles, shorts, lengths, places,
+    lines, samples, powers, s, label, sure, woven_label, woven_sure, value, acc, log_p, log_mine, tiles, shorts, lengths, places,
     near, weights_near, left, right, marks,
 ):  # fmt: skip
     """Decode chunks of label rows until none is left. Several threads do so with one `counter`.
@@ -139,6 +141,7 @@ def decode_rows(
     num_classes, num_views = order.shape[1], len(views)
     share = _f(1.0) / _f(num_views)
     direct = num_views == 1 and views[0, CLASS_P] == 0
+    woven = direct and views[0, STRIDE] == 4
     while True:
         chunk = _take_next(counter)
         if chunk >= chunks or status[0] or status[1]:
@@ -167,12 +170,14 @@ def decode_rows(
                     out[x:end] = sets[u, ONLY]
                     x = end
                     continue
-                if marks[u] == 0:
-                    marks[u] = 1
-                    left[u] = x
-                right[u] = end
-                reach, until = min(reach, x), end
-                if end - x <= SHORT:
+                short = end - x <= SHORT
+                if short or not (woven and not sets[u, OPEN]):
+                    if marks[u] == 0:
+                        marks[u] = 1
+                        left[u] = x
+                    right[u] = end
+                    reach, until = min(reach, x), end
+                if short:
                     shorts[num_short, 0], shorts[num_short, 1], shorts[num_short, 2] = x, end, u
                     num_short += 1
                     lengths[u] += end - x
@@ -210,13 +215,13 @@ def decode_rows(
                     if last[c] > first[c]:
                         blend(
                             maps[c, y0], maps[c, y1], ya[v, y], view[FLIP],
-                            column[first[c]], column[last[c] - 1] + 1, lines[c],
+                            column[first[c]], column[last[c] - 1] + 1, lines[c, column[first[c]] :],
                         )  # fmt: skip
                 if view[MASS]:
                     masses = carray(pointer(view[MASS]), (h, w), np.float32)
                     blend(
                         masses[y0], masses[y1], ya[v, y], view[FLIP],
-                        column[reach], column[until - 1] + 1, lines[num_classes],
+                        column[reach], column[until - 1] + 1, lines[num_classes, column[reach] :],
                     )  # fmt: skip
 
                 # 3. The tiles: decided here, or added up over views.
@@ -228,12 +233,18 @@ def decode_rows(
                     by_logits = direct and not sets[u, OPEN]
                     if by_logits and stride == 4 and not collected:
                         k = column[a]
-                        choose_samples(
-                            lines, members, k, column[b - 1] + 1 - k, low, void, woven_label, woven_sure
-                        )
-                        offset = a + half - 4 * k
-                        copy(out, a, woven_label, offset, n)
-                        copy(confident, a, woven_sure, offset, n)
+                        size, offset = column[b - 1] + 1 - k, a + half - 4 * k
+                        for j in range(nm):
+                            c = members[j]
+                            blend(maps[c, y0], maps[c, y1], ya[v, y], view[FLIP], k, k + size, samples[j])
+                        if choose_samples(samples, powers, members, size, low, void, woven_label, woven_sure):
+                            copy(out, a, woven_label, offset, n)
+                            copy(confident, a, woven_sure, offset, n)
+                            continue
+                        for j in range(nm):
+                            spread(samples[j], size, s[j])
+                        choose(s, members, 4 * size, low, void, label, sure)
+                        _put(label, sure, offset, a, b, collected, places, out, confident)
                         continue
                     step = 0 if collected else stride
                     columns, weights = near[:n], weights_near[:n]

@@ -130,6 +130,21 @@ def where_greater(typing, a, b, x, y):
     return x(_floats, _floats, x, x), codegen
 
 
+@intrinsic
+def least_of(typing, x):
+    """The smallest of eight float32."""
+
+    def codegen(context, builder, signature, args):
+        (x,) = args
+        for n in (4, 2, 1):
+            halves = (ir.Constant(ir.VectorType(_i32, n), [*range(at, at + n)]) for at in (0, n))
+            a, b = (builder.shuffle_vector(x, x, half) for half in halves)
+            x = builder.select(builder.fcmp_ordered("<", a, b), a, b)
+        return builder.extract_element(x, ir.Constant(_i32, 0))
+
+    return types.float32(_floats), codegen
+
+
 # Of 2**r on -1/2 .. 1/2, r to r**5; off by 1.1e-7 at most, and not at 0.
 _power_of_two = (
     0.6931470036506653,

@@ -39,39 +39,49 @@ def not_finite(values):
 
 
 @inline
-def blend(top, bottom, weight, flip, low, high, out):
-    """Interpolate a channel vertically: columns `low` .. `high` of the padded line (column 0 repeats 1, w+1 repeats w)."""
-    w = len(top)
-    first, last = max(low - 1, 0), min(high, w)
-    n = last - first
-    target = out[first + 1 : last + 1]
-    keep = _f(1.0) - weight
-    if flip:
-        a, b = top[w - last : w - first], bottom[w - last : w - first]
-        for i in range(n):
-            target[i] = keep * a[n - 1 - i] + weight * b[n - 1 - i]
-    else:
-        a, b = top[first:last], bottom[first:last]
-        for i in range(n):
-            target[i] = keep * a[i] + weight * b[i]
-    if low == 0:
-        out[0] = out[1]
-    if high == w + 1:
-        out[w + 1] = out[w]
-
-
-@inline
 def _mix(p, a, q, b):
     return add(multiply(p, splat(_f(a))), multiply(q, splat(_f(b))))
 
 
 @inline
-def quarters(line, k):
-    """At stride 4, of eight pairs of samples from `k` on: the first pixels between them, the second, third, fourth."""
-    p, q = load(line, k), load(line, k + 1)
-    return (
-        _mix(p, 0.875, q, 0.125), _mix(p, 0.625, q, 0.375), _mix(p, 0.375, q, 0.625), _mix(p, 0.125, q, 0.875)
-    )  # fmt: skip
+def blend(top, bottom, weight, flip, low, high, out):
+    """Interpolate a channel vertically: columns `low` .. `high` of the padded line (column 0 repeats 1, w+1 repeats w).
+
+    Column `low` becomes out[0].
+    """
+    w = len(top)
+    first, last = max(low - 1, 0), min(high, w)
+    n = last - first
+    target = out[first + 1 - low : last + 1 - low]
+    keep = _f(1.0) - weight
+    if flip:
+        a, b = top[w - last : w - first], bottom[w - last : w - first]
+        for i in range(n):
+            target[i] = keep * a[n - 1 - i] + weight * b[n - 1 - i]
+    elif n < LANES:
+        a, b = top[first:last], bottom[first:last]
+        for i in range(n):
+            target[i] = keep * a[i] + weight * b[i]
+    else:
+        a, b = top[first:last], bottom[first:last]
+        for i in range(0, n, LANES):
+            at = min(i, n - LANES)  # the last vector may share with the one before, but reads nothing else
+            store(target, at, _mix(load(a, at), keep, load(b, at), weight))
+    if low == 0:
+        out[0] = out[1]
+    if high == w + 1:
+        out[w + 1 - low] = out[w - low]
+
+
+@inline
+def spread(line, size, out):
+    """At stride 4, interpolate horizontally: the four pixels between the samples of each of `size` pairs."""
+    for i in range(0, size, LANES):
+        p, q = load(line, i), load(line, i + 1)
+        weave(
+            out, 4 * i,
+            _mix(p, 0.875, q, 0.125), _mix(p, 0.625, q, 0.375), _mix(p, 0.375, q, 0.625), _mix(p, 0.125, q, 0.875),
+        )  # fmt: skip
 
 
 @inline
@@ -83,9 +93,7 @@ def expand(line, columns, weights, x, stride, half, out):
     n = len(columns)
     if stride == 4:
         k = columns[0]
-        for i in range(0, columns[n - 1] + 1 - k, LANES):
-            a, b, c, d = quarters(line, k + i)
-            weave(out, 4 * i, a, b, c, d)
+        spread(line[k:], columns[n - 1] + 1 - k, out)
         return (x + half) % 4
     if stride == 8:
         k = columns[0]
