@@ -61,36 +61,25 @@ def choose_samples(samples, powers, members, size, low, void, label, sure):
     A member's share that is lost below 1e-38 is that of a member that neither wins nor counts, unless all are lost:
     another one is best at each side, and by far. Then nothing is said of the tile.
     """
-    eighth = splat(_f(0.125))
+    eighth, length, nm = splat(_f(0.125)), samples.shape[1], len(members)
     for i in range(0, size + 1, LANES):
-        best = load(samples[0], i)
-        for j in range(1, len(members)):
-            x = load(samples[j], i)
+        best = load(samples, i)
+        for j in range(1, nm):
+            x = load(samples, j * length + i)
             best = where_greater(x, best, x, best)
-        for j in range(len(members)):
-            store(powers[j], i, exp(multiply(subtract(load(samples[j], i), best), eighth)))
-    for j in range(len(members)):  # what the last vector has beyond the last sample shall decide nothing
-        store(powers[j], size + 1, splat(powers[j, size]))
-    one, least, other, nothing = splat(_f(1.0)), splat(low), splat(void), splat(_f(0.0))
-    faintest = one
+        for j in range(nm):
+            at = j * length + i
+            store(powers, at, exp(multiply(subtract(load(samples, at), best), eighth)))
+    for j in range(nm):  # what the last vector has beyond the last sample shall decide nothing
+        store(powers, j * length + size + 1, splat(powers[j, size]))
+    least, other, faintest = splat(low), splat(void), splat(_f(1.0))
     for i in range(0, size, LANES):
-        a = b = c = d = sum_a = sum_b = sum_c = sum_d = nothing
-        chosen_a = chosen_b = chosen_c = chosen_d = splat(members[0])
-        for j in range(len(members)):
-            p, q = load(powers[j], i), load(powers[j], i + 1)
-            p2, q2, pq = multiply(p, p), multiply(q, q), multiply(p, q)
-            p4, q4, p3q, pq3 = multiply(p2, p2), multiply(q2, q2), multiply(pq, p2), multiply(pq, q2)
-            w, x, y, z = multiply(p3q, p4), multiply(pq3, p4), multiply(p3q, q4), multiply(pq3, q4)
-            member = splat(members[j])
-            chosen_a, a = where_greater(w, a, member, chosen_a), where_greater(w, a, w, a)
-            chosen_b, b = where_greater(x, b, member, chosen_b), where_greater(x, b, x, b)
-            chosen_c, c = where_greater(y, c, member, chosen_c), where_greater(y, c, y, c)
-            chosen_d, d = where_greater(z, d, member, chosen_d), where_greater(z, d, z, d)
-            sum_a, sum_b, sum_c, sum_d = add(sum_a, w), add(sum_b, x), add(sum_c, y), add(sum_d, z)
-        ab, cd = where_greater(b, a, a, b), where_greater(d, c, c, d)
+        chosen_a, chosen_b, best_a, best_b, a, b = _nearer(powers, members, i, i + 1)
+        chosen_d, chosen_c, best_d, best_c, d, c = _nearer(powers, members, i + 1, i)
+        ab, cd = where_greater(best_b, best_a, best_a, best_b), where_greater(best_d, best_c, best_c, best_d)
         ab = where_greater(cd, ab, ab, cd)
         faintest = where_greater(faintest, ab, ab, faintest)
-        a, b, c, d = divide(a, sum_a), divide(b, sum_b), divide(c, sum_c), divide(d, sum_d)
+        a, b, c, d = divide(best_a, a), divide(best_b, b), divide(best_c, c), divide(best_d, d)
         weave(sure, 4 * i, a, b, c, d)
         chosen_a = where_greater(least, a, other, chosen_a)
         chosen_b = where_greater(least, b, other, chosen_b)
@@ -98,6 +87,26 @@ def choose_samples(samples, powers, members, size, low, void, label, sure):
         chosen_d = where_greater(least, d, other, chosen_d)
         weave(label, 4 * i, chosen_a, chosen_b, chosen_c, chosen_d)
     return least_of(faintest) > FAINT
+
+
+@inline
+def _nearer(powers, members, near, far):
+    """Of the two pixels at the samples from `near` on, towards those from `far` on: choice, its product, all products.
+
+    Two at a time, because what four need does not fit into the registers.
+    """
+    best_a = best_b = sum_a = sum_b = splat(_f(0.0))
+    chosen_a = chosen_b = splat(members[0])
+    for j in range(len(members)):
+        at = j * powers.shape[1]
+        p, q = load(powers, at + near), load(powers, at + far)
+        p2, pq = multiply(p, p), multiply(p, q)
+        p4, p3q, pq3 = multiply(p2, p2), multiply(pq, p2), multiply(pq, multiply(q, q))
+        a, b, member = multiply(p3q, p4), multiply(pq3, p4), splat(members[j])
+        chosen_a, best_a = where_greater(a, best_a, member, chosen_a), where_greater(a, best_a, a, best_a)
+        chosen_b, best_b = where_greater(b, best_b, member, chosen_b), where_greater(b, best_b, b, best_b)
+        sum_a, sum_b = add(sum_a, a), add(sum_b, b)
+    return chosen_a, chosen_b, best_a, best_b, sum_a, sum_b
 
 
 @inline

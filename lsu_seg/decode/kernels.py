@@ -29,6 +29,7 @@ from lsu_seg.decode.sampling import (
     STRIDE,
     WIDTH,
     blend,
+    blend_members,
     expand,
     inline,
     not_finite,
@@ -141,7 +142,7 @@ def decode_rows(
     num_classes, num_views = order.shape[1], len(views)
     share = _f(1.0) / _f(num_views)
     direct = num_views == 1 and views[0, CLASS_P] == 0
-    woven = direct and views[0, STRIDE] == 4
+    woven = direct and views[0, STRIDE] == 4 and not views[0, FLIP]
     while True:
         chunk = _take_next(counter)
         if chunk >= chunks or status[0] or status[1]:
@@ -215,13 +216,13 @@ def decode_rows(
                     if last[c] > first[c]:
                         blend(
                             maps[c, y0], maps[c, y1], ya[v, y], view[FLIP],
-                            column[first[c]], column[last[c] - 1] + 1, lines[c, column[first[c]] :],
+                            column[first[c]], column[last[c] - 1] + 1, lines[c],
                         )  # fmt: skip
                 if view[MASS]:
                     masses = carray(pointer(view[MASS]), (h, w), np.float32)
                     blend(
                         masses[y0], masses[y1], ya[v, y], view[FLIP],
-                        column[reach], column[until - 1] + 1, lines[num_classes, column[reach] :],
+                        column[reach], column[until - 1] + 1, lines[num_classes],
                     )  # fmt: skip
 
                 # 3. The tiles: decided here, or added up over views.
@@ -231,12 +232,10 @@ def decode_rows(
                     nm, n = sets[u, MEMBERS], b - a
                     members = order[u, :nm]
                     by_logits = direct and not sets[u, OPEN]
-                    if by_logits and stride == 4 and not collected:
+                    if by_logits and woven and not collected:
                         k = column[a]
                         size, offset = column[b - 1] + 1 - k, a + half - 4 * k
-                        for j in range(nm):
-                            c = members[j]
-                            blend(maps[c, y0], maps[c, y1], ya[v, y], view[FLIP], k, k + size, samples[j])
+                        blend_members(maps, members, y0, y1, ya[v, y], k, size + 1, samples)
                         if choose_samples(samples, powers, members, size, low, void, woven_label, woven_sure):
                             copy(out, a, woven_label, offset, n)
                             copy(confident, a, woven_sure, offset, n)

@@ -46,7 +46,7 @@ def _constant(x):
 
 @intrinsic
 def load(typing, array, i):
-    """Elements i .. i+7."""
+    """Elements i .. i+7, counted through all of a contiguous array's dimensions."""
 
     def codegen(context, builder, signature, args):
         place = _address(context, builder, signature.args[0], *args)
@@ -130,19 +130,28 @@ def where_greater(typing, a, b, x, y):
     return x(_floats, _floats, x, x), codegen
 
 
+def _folded(builder, x, join):
+    """Of eight values one: halves are joined until one is left."""
+    for n in (4, 2, 1):
+        halves = [ir.Constant(ir.VectorType(_i32, n), [*range(at, at + n)]) for at in (0, n)]
+        x = join(*(builder.shuffle_vector(x, x, half) for half in halves))
+    return builder.extract_element(x, ir.Constant(_i32, 0))
+
+
 @intrinsic
 def least_of(typing, x):
     """The smallest of eight float32."""
 
     def codegen(context, builder, signature, args):
-        (x,) = args
-        for n in (4, 2, 1):
-            halves = (ir.Constant(ir.VectorType(_i32, n), [*range(at, at + n)]) for at in (0, n))
-            a, b = (builder.shuffle_vector(x, x, half) for half in halves)
-            x = builder.select(builder.fcmp_ordered("<", a, b), a, b)
-        return builder.extract_element(x, ir.Constant(_i32, 0))
+        return _folded(builder, args[0], lambda a, b: builder.select(builder.fcmp_ordered("<", a, b), a, b))
 
     return types.float32(_floats), codegen
+
+
+@intrinsic
+def sum_of(typing, x):
+    """The sum of eight float32."""
+    return types.float32(_floats), lambda _, builder, __, args: _folded(builder, args[0], builder.fadd)
 
 
 # Of 2**r on -1/2 .. 1/2, r to r**5; off by 1.1e-7 at most, and not at 0.

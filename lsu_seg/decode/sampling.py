@@ -7,7 +7,7 @@ from numba import njit, types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from lsu_seg.decode.lanes import LANES, add, load, multiply, splat, store, weave
+from lsu_seg.decode.lanes import LANES, add, load, multiply, splat, store, sum_of, weave
 
 # Columns of the table of views.
 MAPS, COUNT, HEIGHT, WIDTH, FLIP, MASS, STRIDE, HALF, CLASS_P, CLASS_LOG_P = range(10)
@@ -30,47 +30,71 @@ def pointer(typing_context, address):
 
 @inline
 def not_finite(values):
-    """Whether any of float32 [N] is NaN or Inf: the exponent's bits are all ones, and carry into the sign."""
-    carry = np.int32(0)
-    bits = values.view(np.int32)
-    for i in range(len(bits)):
-        carry |= np.int32((bits[i] & np.int32(0x7F800000)) + np.int32(0x00800000))
-    return carry < 0
-
-
-@inline
-def _mix(p, a, q, b):
-    return add(multiply(p, splat(_f(a))), multiply(q, splat(_f(b))))
+    """Whether any of float32 [N] is NaN or Inf: what is not, times 0, is 0."""
+    n, zero = len(values), splat(_f(0.0))
+    a = b = c = d = zero
+    whole = n // (4 * LANES) * (4 * LANES)
+    for i in range(0, whole, 4 * LANES):
+        a = add(a, multiply(load(values, i), zero))
+        b = add(b, multiply(load(values, i + LANES), zero))
+        c = add(c, multiply(load(values, i + 2 * LANES), zero))
+        d = add(d, multiply(load(values, i + 3 * LANES), zero))
+    total = sum_of(add(add(a, b), add(c, d)))
+    for i in range(whole, n):
+        total += values[i] * _f(0.0)
+    return total != _f(0.0)
 
 
 @inline
 def blend(top, bottom, weight, flip, low, high, out):
-    """Interpolate a channel vertically: columns `low` .. `high` of the padded line (column 0 repeats 1, w+1 repeats w).
-
-    Column `low` becomes out[0].
-    """
+    """Interpolate a channel vertically: columns `low` .. `high` of the padded line (column 0 repeats 1, w+1 repeats w)."""
     w = len(top)
     first, last = max(low - 1, 0), min(high, w)
     n = last - first
-    target = out[first + 1 - low : last + 1 - low]
+    target = out[first + 1 : last + 1]
     keep = _f(1.0) - weight
     if flip:
         a, b = top[w - last : w - first], bottom[w - last : w - first]
         for i in range(n):
             target[i] = keep * a[n - 1 - i] + weight * b[n - 1 - i]
-    elif n < LANES:
+    else:
         a, b = top[first:last], bottom[first:last]
         for i in range(n):
             target[i] = keep * a[i] + weight * b[i]
-    else:
-        a, b = top[first:last], bottom[first:last]
-        for i in range(0, n, LANES):
-            at = min(i, n - LANES)  # the last vector may share with the one before, but reads nothing else
-            store(target, at, _mix(load(a, at), keep, load(b, at), weight))
     if low == 0:
         out[0] = out[1]
     if high == w + 1:
-        out[w + 1 - low] = out[w - low]
+        out[w + 1] = out[w]
+
+
+@inline
+def blend_members(maps, members, y0, y1, weight, low, size, samples):
+    """The same of several channels, not mirrored, for `size` columns from `low` on: a member's go to its row of `samples`."""
+    h, w = maps.shape[1:]
+    first = max(low - 1, 0)
+    n = min(low + size - 1, w) - first
+    before = first + 1 - low
+    keep = _f(1.0) - weight
+    for j in range(len(members)):
+        at, top = j * samples.shape[1] + before, (members[j] * h + y0) * w + first
+        bottom = top + (y1 - y0) * w
+        if n >= LANES:
+            for i in range(0, n, LANES):
+                i = min(i, n - LANES)  # the last vector shares with the one before; nothing else may be read
+                store(samples, at + i, _mix(load(maps, top + i), keep, load(maps, bottom + i), weight))
+        else:
+            for i in range(n):
+                x = first + i
+                samples[j, before + i] = keep * maps[members[j], y0, x] + weight * maps[members[j], y1, x]
+        if before:
+            samples[j, 0] = samples[j, 1]
+        if low + size - 1 > w:
+            samples[j, size - 1] = samples[j, size - 2]
+
+
+@inline
+def _mix(p, a, q, b):
+    return add(multiply(p, splat(_f(a))), multiply(q, splat(_f(b))))
 
 
 @inline
