@@ -137,7 +137,7 @@ def test_ties_go_to_the_lowest_channel_at_every_pixel_of_a_run() -> None:
         assert np.allclose(confidence, 1 / 3)
 
 
-@pytest.mark.parametrize("width", [1, 2, 8, 9, 31, 33, 253, 254, 255, 256, 257, 258, 511, 4 * 131])
+@pytest.mark.parametrize("width", [1, 2, 8, 9, 13, 31, 33, 249, 250, 251, 252, 253, 254, 503, 4 * 131])
 def test_a_run_of_any_length_is_decoded_to_its_last_pixel_and_no_further(width: int) -> None:
     """At the ends of vectors and of tiles; beside it runs of one possible output, which must stay as they are."""
     rng = np.random.default_rng(width)
@@ -173,6 +173,18 @@ def test_short_runs_of_many_sets_and_more_pixels_than_a_tile_has() -> None:
         assert clear.mean() > 0.9
         assert np.array_equal(labels[clear], wanted.labels.numpy()[clear])
         assert np.allclose(confidence, wanted.confidence.numpy(), atol=1e-5)
+
+
+def test_where_each_sample_has_another_best_by_far_the_pixels_between_are_decided_by_logits() -> None:
+    """At stride 4 shares are relative to the best of each sample, and between these none may be left."""
+    logits = np.zeros((3, 1, 12), np.float32)
+    logits[0, 0, ::2], logits[1, 0, 1::2], logits[2] = 3000, 3001, 1100
+    labels, confidence = cpu.decode([View(logits)], np.zeros((4, 48), np.int16), closed(3, 0, 1, 2))
+    wanted = reference.decode(
+        [tensor_view(View(logits))], torch.zeros(4, 48), torch.from_numpy(closed(3, 0, 1, 2))
+    )
+    assert np.array_equal(labels, wanted.labels.numpy())
+    assert np.allclose(confidence, wanted.confidence.numpy(), atol=1e-5)
 
 
 def test_views_that_leave_no_float32_probability_are_decided_in_float64() -> None:
