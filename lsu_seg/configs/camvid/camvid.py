@@ -98,7 +98,7 @@ unify = dict(
         ),
     ),
     views=dict(scales=(0.8, 1.2), flips=(False, True)),
-    threshold=0.7,  # of confidence, for the experiment's students that know which pixels the teacher is unsure of
+    threshold=0.7,  # of confidence; docs/results.md says why
     evaluate=dict(
         source_val=dict(type="TaxDataset", taxonomy="camvid11", data_root=data_root, split="val"),
     ),
