@@ -10,7 +10,7 @@ demo: install
 	$(BIN)/lsu-seg demo $(ARGS)
 
 test: install check
-	$(BIN)/python -m pytest $(ARGS)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile $(ARGS)
 
 check: install
 	$(BIN)/ruff check .

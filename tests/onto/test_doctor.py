@@ -45,7 +45,9 @@ def put(
 def put_ourselves(folder: Path) -> None:
     requires = list(PROJECT["dependencies"])
     for extra, needs in PROJECT["optional-dependencies"].items():
-        requires += [f'{n} ; extra == "{extra}"' for n in needs]
+        for need in needs:
+            name, _, marker = need.partition(";")
+            requires.append(f'{name} ; {f"({marker}) and " if marker else ""}extra == "{extra}"')
     put(folder, PROJECT["name"], "0.1.0", requires)
 
 

@@ -735,7 +735,8 @@ def test_lines_that_are_wrong(args: tuple[str, ...], message: str) -> None:
     ],
 )  # fmt: skip
 def test_lines_with_mistakes(args: tuple[str, ...], message: str, tmp_path: Path) -> None:
-    result = call(*args, "--data-root", tmp_path, "-o", tmp_path / "out", "--work-dir", tmp_path / "log")
+    data = tmp_path / "data"
+    result = call(*args, "--data-root", data, "-o", tmp_path / "out", "--work-dir", tmp_path / "log")
     assert result.exit_code == 1, result.output
     assert message in result.output
     assert "Traceback" not in result.output
