@@ -114,7 +114,7 @@ if __name__ == "__main__":
     import mmseg.models  # noqa: F401
     import numpy as np
 
-    import lsu_seg.errors  # noqa: F401
+    import lsu_seg.errors
     import lsu_seg.pseudo.loop  # noqa: F401 - what the command imports late, and a child would once more
     from lsu_seg.cli import main
     from lsu_seg.decode import View, cpu
