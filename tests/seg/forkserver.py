@@ -34,6 +34,7 @@ class Server:
 
     def start(self, log: Path, *arguments: object, unprivileged: bool = False) -> Command:
         """`lsu-seg ARGUMENTS`. unprivileged: permissions hold for it, even if it is root's."""
+        log.write_text("")
         request = dict(log=str(log), arguments=[str(a) for a in arguments], unprivileged=unprivileged)
         return Command(self, self.ask(**request), log)
 
@@ -99,8 +100,6 @@ def _serve() -> None:
 
 
 def _become(request: dict[str, Any]) -> None:
-    from lsu_seg.cli import main
-
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     log = os.open(request["log"], os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o666)
     os.dup2(log, 1)
@@ -115,6 +114,9 @@ if __name__ == "__main__":
     import mmseg.models  # noqa: F401
     import numpy as np
 
+    import lsu_seg.errors
+    import lsu_seg.pseudo.loop  # noqa: F401 - what the command imports late, and a child would once more
+    from lsu_seg.cli import main
     from lsu_seg.decode import View, cpu
 
     # Loads the compiled decoder. In this thread: a process that forks must have no other.
