@@ -64,6 +64,6 @@ def check_output(path: str | Path, others: Mapping[str, str | Path]) -> None:
     try:
         path.mkdir(parents=True, exist_ok=True)
         trial.touch()
-        trial.unlink()
+        trial.unlink(missing_ok=True)
     except OSError as e:
         raise unusable(path, e) from e
