@@ -38,6 +38,7 @@ EXTRAS = {
     "skos": "`lsu-onto export --to skos`",
     "lsp": "`lsu-onto lsp`, for editors",
     "parquet": "Waymo labels, which come as Parquet tables",
+    "experiments": "the weights and plots of tools/experiments",
 }
 """The extras that a user may want, and what for."""
 

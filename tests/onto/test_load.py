@@ -120,7 +120,7 @@ def test_the_first_on_the_search_path_wins(folder: Path) -> None:
 def test_shipped_taxonomies_load() -> None:
     c = lsu_onto.load("demo_town", source="demo")
     assert c.layout.images == "images/{split}/{stem}.png"
-    assert c.layout.splits == ("train",)
+    assert c.layout.splits == ("train", "val")
 
 
 def test_a_dataset_may_have_the_name_of_its_source(folder: Path) -> None:

@@ -273,24 +273,24 @@ def test_lost_results_are_made_again(project: Project) -> None:
 
 
 def test_labels_go_on_where_they_were_stopped(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Stopped after the second image of six, each of which is written twice: constrained and raw."""
+    """Stopped after the second image of six, each of which is written three times: constrained, its confidence, and raw."""
     cfg = config(project.root)
     cfg.unify.views.flips = (True,)
     write, written = unify.write_atomic, []
 
-    def stop_at_fifth(path: Path, *args: Any) -> None:
-        if len(written) == 4:
+    def stop_at_seventh(path: Path, *args: Any) -> None:
+        if len(written) == 6:
             raise KeyboardInterrupt
         write(path, *args)
         if path.suffix == ".png":
             written.append(str(path))
 
     with monkeypatch.context() as patch:
-        patch.setattr("lsu_seg.pseudo.output.write_atomic", stop_at_fifth)
+        patch.setattr("lsu_seg.pseudo.output.write_atomic", stop_at_seventh)
         with pytest.raises(KeyboardInterrupt):
             project.run(cfg)
     kept = {Path(f): Path(f).stat().st_mtime_ns for f in written}
-    assert len(kept) == 4
+    assert len(kept) == 6
     assert project.run(cfg) == {*LABELS, *STUDENTS, *EVALUATIONS[1:]}
     assert {f: f.stat().st_mtime_ns for f in kept} == kept
 
