@@ -8,7 +8,7 @@ import json
 import logging
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, closing
 from functools import cached_property
 from typing import Any
@@ -154,10 +154,9 @@ class PseudoLabelLoop(BaseLoop):
         return result
 
     def _folder(self, path: str, run: str, constrained: bool) -> OutputFolder:
-        keys = set(self._keys())
         rank, _ = get_dist_info()
         folder = OutputFolder(
-            path, self.manifest(constrained), self.constraint.source_palette, rank, run, keys
+            path, self.manifest(constrained), self.constraint.source_palette, rank, run, self._mine
         )
         if not folder.locked:
             print_log(
@@ -167,24 +166,24 @@ class PseudoLabelLoop(BaseLoop):
             )
         return folder
 
-    def _keys(self) -> list[str]:
-        """Of the images of this rank."""
+    @cached_property
+    def _mine(self) -> dict[str, int]:
+        """Key → index of the images of this rank. Read once: there may be some hundred thousand."""
         dataset = self.dataloader.dataset
-        return [dataset.get_data_info(i)["key"] for i in self.dataloader.sampler]
+        return {dataset.get_data_info(i)["key"]: i for i in self.dataloader.sampler}
 
     def _unfinished(self, folder: OutputFolder) -> set[str]:
         """The keys of this rank that the folder has no whole label for."""
-        if not len(folder):
-            return {key for key in self._keys() if not folder.done(key)}
-        keys = self._keys()
-        return {key for key in track(keys, "checking what is there", len(keys)) if not folder.done(key)}
+        keys: Iterable[str] = self._mine
+        if len(folder):  # else there is nothing to read, which takes no time
+            keys = track(self._mine, "checking what is there", len(self._mine))
+        return {key for key in keys if not folder.done(key)}
 
     def _label(self, out: OutputFolder, raw: OutputFolder | None) -> dict[str, float]:
         teacher = SegmentorTeacher(self.runner.model, self.constraint.source_classes, self.views)
         statistics = Statistics(teacher.counts)
         todo = set().union(*self._todo)
-        sampler = self.dataloader.sampler
-        sampler.keep({i for i, key in zip(sampler, self._keys(), strict=True) if key in todo})
+        self.dataloader.sampler.keep({i for key, i in self._mine.items() if key in todo})
         with (
             progress(self.title, len(self.dataloader.sampler)) as advance,
             Behind() as writer,
