@@ -20,6 +20,7 @@ from mmengine.model import MMDistributedDataParallel, is_model_wrapper
 from mmengine.runner import Runner
 
 import lsu_onto
+from lsu_seg.allocator import keep_freed_memory
 from lsu_seg.compat import UntrustedCheckpointError
 from lsu_seg.evaluation.measured import Measured
 from lsu_seg.launch import join_ranks
@@ -126,6 +127,7 @@ def build_runner(cfg: Config, quiet: bool = False) -> Runner:
             f"{cfg.work_dir}: cannot be the work folder ({e.strerror}); choose another with `--work-dir`"
         ) from e
     join_ranks(cfg.get("launcher", "none"))
+    keep_freed_memory()
     cfg.experiment_name = f"{Path(cfg.work_dir).name}-{next(_NUMBER)}"
     try:
         return (QuietRunner if quiet else RankedRunner).from_cfg(cfg)

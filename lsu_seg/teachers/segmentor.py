@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache, partial
@@ -13,6 +14,7 @@ from mmengine.logging import print_log
 from numpy.typing import NDArray
 from torch import Tensor
 
+from lsu_seg.allocator import keep_freed_memory
 from lsu_seg.decode import QueryView, View
 from lsu_seg.teachers.classes import class_mismatch
 from lsu_seg.teachers.forward import Forward, ran_out
@@ -24,6 +26,9 @@ from lsu_seg.teachers.windows import Band, TeacherError, Views, scaled_size
 
 _PROBE = 128
 """Side of the image that is looked at to find a model's stride and channels."""
+
+_KEPT = 1.5
+"""What memory that is kept when it is freed may come to, beside what is in use."""
 
 
 @dataclass
@@ -119,6 +124,8 @@ class SegmentorTeacher:
             plan = make_plan(self.settings, self._probe, image, label)
             if plan.bytes > max((p.bytes for p in self._plans.values()), default=0):
                 print_log(plan.words, "current")
+                budget = math.inf if self.settings.memory is None else self.settings.memory * 2**30
+                keep_freed_memory(_KEPT * plan.bytes <= budget)
             self._plans[image, label] = plan
         return self._plans[image, label]
 
