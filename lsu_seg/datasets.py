@@ -132,6 +132,15 @@ class TaxDataset(BaseSegDataset):
                     " `PseudoLabelLoop`, or leave `threshold` out"
                 )
 
+    def use_labels(self, labels: str | Path) -> None:
+        """Take other pseudo-labels from now on, of the same images. Workers that run already do not hear of it.
+
+        Raises:
+            DatasetError: some are missing.
+        """
+        self.pseudo, self._void, self._fully_initialized = Path(labels), set(), False
+        self.full_init()
+
     def fingerprint(self, times: bool = False) -> str:
         """sha256 over the names and sizes of the image and label files, with `times` also when they were changed.
 

@@ -9,6 +9,7 @@ The config is an ordinary MMSeg config of the teacher with one more section:
         students=('raw', 'constrained', 'set'),   # by default without 'set', see `students.py`
         threshold=0.8,                            # of 'set': from this confidence on labels are hard targets
         student_init='teacher',   # optional: students start from the teacher's weights
+        refresh=dict(every=5),    # optional: their average labels anew, see `TeacherRefreshHook`; not for 'raw'
         evaluate=dict(source_val=dict(type='TaxDataset', …), zero_shot=dict(…)),
     )
 
@@ -37,6 +38,8 @@ from lsu_seg.datasets import TaxDataset
 from lsu_seg.encodings import void_index, write_atomic
 from lsu_seg.evaluation.counts import confusion, iou_summary
 from lsu_seg.evaluation.document import document
+from lsu_seg.hooks import TeacherRefreshHook
+from lsu_seg.hooks.checks import DisagreementError
 from lsu_seg.layout import DatasetError
 from lsu_seg.metrics import VIEWS
 from lsu_seg.progress import track
@@ -99,7 +102,13 @@ def student_config(cfg: Config, work: Path, seed: int, kind: str, teacher: Path 
         *cfg.get("custom_hooks", []),
         dict(type="TrainProgressHook", title=f"student on {'set-valued' if kind == 'set' else kind} labels"),
     ]
+    if kind != "raw" and "refresh" in cfg.unify:  # which labels inside the constraints
+        out.custom_hooks.append(dict(type="TeacherRefreshHook", **_refresh(cfg)))
     return out
+
+
+def _refresh(cfg: Config) -> dict[str, Any]:
+    return {"views": cfg.unify.get("views", {}), **cfg.unify.refresh}
 
 
 def one_student(cfg: Config, kind: str) -> Config:
@@ -290,6 +299,11 @@ def _check(cfg: Config) -> None:
     if cfg.unify.get("student_init") not in (None, "teacher"):
         raise engine.ConfigError(f"`student_init` is `{cfg.unify.student_init}`; it can be 'teacher' or None")
     check_students(cfg)
+    if "refresh" in cfg.unify:
+        try:
+            TeacherRefreshHook(**_refresh(cfg))
+        except (TypeError, DisagreementError) as e:
+            raise engine.ConfigError(f"`unify.refresh`: {e}") from e
     engine.evaluator(cfg)
     sets = {f"extra set `{n}`": e.get("dataset") for n, e in cfg.unify.extra.items()}
     sets |= {f"evaluation set `{n}`": d for n, d in cfg.unify.evaluate.items()}

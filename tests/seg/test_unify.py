@@ -190,6 +190,19 @@ def test_one_student_by_itself(finished: Project) -> None:
         unify.one_student(cfg, "set")
 
 
+def test_students_whose_labels_are_made_anew(finished: Project) -> None:
+    cfg = config(finished.root)
+    cfg.unify.refresh = dict(every=2)
+    hooks = {
+        kind: [h for h in unify.student_config(cfg, finished.work, 0, kind).custom_hooks if "every" in h]
+        for kind in ("raw", "constrained", "set")
+    }
+    assert hooks["raw"] == []
+    assert hooks["set"] == hooks["constrained"]
+    (hook,) = hooks["set"]
+    assert hook == dict(type="TeacherRefreshHook", views=cfg.unify.views.to_dict(), every=2)
+
+
 class Pictures(HTMLParser):
     def __init__(self, text: str) -> None:
         super().__init__()
@@ -314,6 +327,12 @@ def test_mistakes_come_to_light_before_any_training(finished: Project, tmp_path:
         engine.ConfigError,
         "expected some of raw, constrained, set",
     )
+    for refresh, message in ((dict(every=0), "`every` .* is 0"), (dict(), "every"), (dict(often=1), "often")):
+        refused(
+            lambda c, r=refresh: c.unify.update(refresh=r),
+            engine.ConfigError,
+            f"`unify.refresh`: .*{message}",
+        )
     refused(lambda c: c.unify.pop("threshold"), engine.ConfigError, "`unify.threshold` is None")
     refused(
         lambda c: c.model.decode_head.update(loss_decode=dict(type="DiceLoss")),
