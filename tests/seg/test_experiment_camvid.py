@@ -84,7 +84,7 @@ def test_students_differ_in_the_targets_of_the_coarse_frames_alone(
     parts = {
         m: Config.fromfile(work / f"{m}/{m}.py").train_dataloader.dataset.datasets for m in camvid.MODELS
     }
-    assert [len(p) for p in parts.values()] == [1, 2, 2, 2, 2, 2]
+    assert [len(p) for p in parts.values()] == [1, 2, 2, 2, 2, 2, 2]
     assert len({json.dumps(p[0], sort_keys=True) for p in parts.values()}) == 1
     fine = set(parts["teacher"][0]["indices"])
     del parts["teacher"]
@@ -95,9 +95,11 @@ def test_students_differ_in_the_targets_of_the_coarse_frames_alone(
         "constrained": "constrained",
         "confident": "confident",
         "set": "constrained",
+        "refreshed": "constrained",
         "oracle": "",
     }
-    assert [p[1].get("threshold") for p in parts.values()] == [None, None, None, 0.6, None]
+    assert [p[1].get("threshold") for p in parts.values()] == [None, None, None, 0.6, 0.6, None]
+    assert sorted(p.name for p in (work / "refreshed/refresh").iterdir()) == ["1"]
     assert parts["oracle"][1]["taxonomy"] == "camvid11"
 
 

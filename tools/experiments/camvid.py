@@ -2,7 +2,7 @@
 
     python tools/experiments/camvid.py --data-root CAMVID --work-dir work/camvid
 
-For every seed: a teacher on the fine frames; pseudo-labels of the coarse frames; four students that differ in the
+For every seed: a teacher on the fine frames; pseudo-labels of the coarse frames; five students that differ in the
 targets of the coarse frames alone; and an oracle that has their fine labels. All start from the same weights and take
 equally many iterations. Judged by mIoU in CamVid's eleven classes on the val split, at native resolution. Finished parts
 are kept: the same command goes on where it was stopped, and one per seed may run at a time.
@@ -48,6 +48,7 @@ MODELS = {
     "constrained": "student, constrained",
     "confident": "student, unsure pixels ignored",
     "set": "student, unsure pixels set-valued",
+    "refreshed": "the same, labels refreshed twice",
     "oracle": "oracle: fine labels everywhere",
 }
 KINDS = ("raw", "constrained", "confident")
@@ -122,7 +123,7 @@ class Seed:
         others = [i for i in range(total) if i not in set(fine)]
         self.cfg.train_dataloader.dataset.datasets = [_train_split(root, fine)]
         self.cfg.val_dataloader.dataset.data_root = str(root)
-        self.truth = _train_split(root, others)
+        self.truth, self.total = _train_split(root, others), total
         self.coarse = {**self.truth, "taxonomy": COARSE, "source": SOURCE, "data_root": str(coarse)}
         recipe = self.cfg.pop("unify")
         self.views, self.threshold = recipe["views"], recipe["threshold"]
@@ -142,19 +143,36 @@ class Seed:
             ("set", dict(labels=self.folder("constrained"), threshold=self.threshold), key),
         ):
             out[name] = self.model(name, [{**self.coarse, **extra}], labels)
+        sets = dict(labels=self.folder("constrained"), threshold=self.threshold)
+        out["refreshed"] = self.model("refreshed", [{**self.coarse, **sets}], key, [self.refresh()])
         out["oracle"] = self.model("oracle", [self.truth])
         return {**out, "labels": {**constrained, **confident}}
+
+    def refresh(self) -> dict[str, Any]:
+        """The student's average labels the coarse frames anew after each third of the training."""
+        loader = self.cfg.train_dataloader
+        epoch = -(-self.total // loader.batch_size)  # in iterations
+        return dict(
+            type="TeacherRefreshHook",
+            every=max(1, self.cfg.train_cfg.max_iters // 3 // epoch),
+            views=self.views,
+            pipeline=self.cfg.val_dataloader.dataset.pipeline,
+            momentum=0.01,  # of a third of 1500 iterations, the last hundred count
+        )
 
     def folder(self, kind: str) -> str:
         return str(self.work / "pseudo" / kind)
 
-    def model(self, name: str, extra: list[dict[str, Any]], labels: Any = None) -> dict[str, Any]:
+    def model(
+        self, name: str, extra: list[dict[str, Any]], labels: Any = None, hooks: Sequence[dict[str, Any]] = ()
+    ) -> dict[str, Any]:
         """Train and judge one model; `extra` is what it has besides the fine frames."""
         self.clock.next(f"seed {self.seed}: {MODELS[name]}")
         cfg = unify.stage_config(self.cfg, self.work / name, self.seed, name)
         datasets = cfg.train_dataloader.dataset.datasets
         datasets.extend(copy.deepcopy(extra))
-        cfg.custom_hooks = [*cfg.get("custom_hooks", []), dict(type="TrainProgressHook", title=MODELS[name])]
+        bar = dict(type="TrainProgressHook", title=MODELS[name])
+        cfg.custom_hooks = [*cfg.get("custom_hooks", []), bar, *hooks]
         val = cfg.val_dataloader.dataset
         key = [__version__, unify.text(cfg), [unify.inputs(d, SOURCE) for d in [*datasets, val]], labels]
 
