@@ -30,7 +30,7 @@ test_pipeline = [
 train_dataloader = dict(
     batch_size=4,
     num_workers=0,
-    sampler=dict(type="CompoundSampler"),
+    sampler=dict(type="CompoundSampler", batch_size=4),
     dataset=dict(
         type="CompoundDataset",
         source=source,
