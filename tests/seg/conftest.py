@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -16,3 +17,19 @@ def unformatted_configs() -> Iterator[None]:
         for module in ("yapf.yapflib.yapf_api", "mmengine.config.config"):  # the originals import it early
             patch.setattr(f"{module}.FormatCode", lambda text, **_: (text, True), raising=False)
         yield
+
+
+@pytest.fixture(scope="module")
+def park(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The taxonomies `tiny` and `park`, and a dataset of each."""
+    import numpy as np
+    from tiny import save, write_park, write_tax
+
+    root = tmp_path_factory.mktemp("park")
+    write_tax(root / "tax")
+    write_park(root / "park", {"a": [0, 1, 2, 3, 4, 5, -1], "b": [1, 3], "c": [0, 2]}, size=(64, 96))
+    rng = np.random.default_rng(0)
+    for split in ("train", "val"):
+        save(root / f"fine/images/{split}/a.png", rng.integers(0, 256, (64, 64, 3), np.uint8))
+        save(root / f"fine/labels/{split}/a.png", rng.choice([0, 1, 2, 3, 4, 255], (64, 64)).astype(np.uint8))
+    return root
