@@ -44,7 +44,9 @@ class SetMask2FormerHead(Mask2FormerHead):
         super().__init__(num_classes=num_classes, **kwargs)
         self.source = source
 
-    def _seg_data_to_instance_data(self, batch_data_samples: Any) -> tuple[list[InstanceData], list[dict[str, Any]]]:
+    def _seg_data_to_instance_data(
+        self, batch_data_samples: Any
+    ) -> tuple[list[InstanceData], list[dict[str, Any]]]:
         """`labels` `[M]` and `masks` `[M, 2, H, W]` of each image, as `masks_and_known` makes them."""
         table = target_table(self.source, self.num_classes)
         found = [masks_and_known(s.gt_sem_seg.data.squeeze(0), table) for s in batch_data_samples]
@@ -78,7 +80,11 @@ class SetMask2FormerHead(Mask2FormerHead):
         count = logits.new_tensor(float(len(masks)))
         all_reduce(count, "mean")
         if not len(masks):
-            return loss_cls, logits.sum(), logits.sum()  # zeros that keep the parameters in the graph, for DDP
+            return (
+                loss_cls,
+                logits.sum(),
+                logits.sum(),
+            )  # zeros that keep the parameters in the graph, for DDP
         points = hard_points(
             logits[:, None], masks, self.num_points, self.oversample_ratio, self.importance_sample_ratio
         )

@@ -14,7 +14,9 @@ from lsu_seg.teachers.hf_models import predicts_masks
 STUDENTS = ("raw", "constrained", "set")
 """`set` has the constrained labels where the teacher is sure, and elsewhere the sets that the ground truth allows."""
 
-_SET_HEADS = tuple(scope + kind for scope in ("", "mmseg.", "lsu_seg.") for kind in ("Mask2FormerHead", "SetMask2FormerHead"))
+_SET_HEADS = tuple(
+    scope + kind for scope in ("", "mmseg.", "lsu_seg.") for kind in ("Mask2FormerHead", "SetMask2FormerHead")
+)
 
 
 def students(cfg: Config) -> tuple[str, ...]:
