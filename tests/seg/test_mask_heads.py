@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import math
 import sys
 from pathlib import Path
 from typing import Any
@@ -264,6 +265,9 @@ def test_pixels_that_may_be_a_masks_own_count_neither_in_its_loss_nor_in_matchin
         assert (gradient[1, :, 25:] >= 0).all()  # outside the mask of 2, and pushed there
         assert gradient[1, :, 25:].any()
         assert not gradient[2:].any()
+    # A mean over the known points of a mask, however few: log 2 where nothing is said.
+    unsaid = head._loss_by_feat_single(scores, torch.zeros(1, 12, 32, 32), known, metas)
+    assert unsaid[1].item() == pytest.approx(5 * math.log(2), rel=1e-5)
 
 
 @needs_mmdet
