@@ -1,6 +1,6 @@
 """Imports everything of ours that registers with mmengine. Imported at the first look-up in a registry."""
 
-from lsu_seg import backbones, datasets, hooks, losses, metrics, samplers, transforms
+from lsu_seg import backbones, datasets, hooks, losses, mask_heads, metrics, samplers, transforms
 from lsu_seg.pseudo import loop, shards
 from lsu_seg.teachers import huggingface
 
@@ -11,6 +11,7 @@ __all__ = [
     "huggingface",
     "loop",
     "losses",
+    "mask_heads",
     "metrics",
     "samplers",
     "shards",

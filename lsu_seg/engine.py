@@ -134,6 +134,8 @@ def build_runner(cfg: Config, quiet: bool = False) -> Runner:
     except (TypeError, KeyError, AttributeError, AssertionError) as e:
         # What mmengine's registries raise for a name or option that does not exist.
         raise ConfigError(f"a part of the config cannot be built: {e}") from e
+    except ImportError as e:
+        raise ConfigError(f"a part of the config needs what is not installed: {e}") from e
 
 
 _NUMBER = itertools.count()

@@ -14,6 +14,10 @@ from lsu_seg.teachers.hf_models import predicts_masks
 STUDENTS = ("raw", "constrained", "set")
 """`set` has the constrained labels where the teacher is sure, and elsewhere the sets that the ground truth allows."""
 
+_SET_HEADS = tuple(
+    scope + kind for scope in ("", "mmseg.", "lsu_seg.") for kind in ("Mask2FormerHead", "SetMask2FormerHead")
+)
+
 
 def students(cfg: Config) -> tuple[str, ...]:
     """The students that a config asks for."""
@@ -74,7 +78,10 @@ def take_sets(cfg: Config) -> None:
     for name in ("decode_head", "auxiliary_head"):
         heads = model.get(name) or []
         for head in heads if isinstance(heads, (list, tuple)) else [heads]:
-            _set_loss(f"model.{name}", head, source)
+            if head.type in _SET_HEADS:
+                head.type, head.source = "SetMask2FormerHead", source
+            else:
+                _set_loss(f"model.{name}", head, source)
 
 
 def _set_loss(name: str, head: Any, source: str) -> None:

@@ -102,6 +102,8 @@ def _check_head(name: str, head: nn.Module, constraint: Constraint, setted: list
             line = f"loss_decode=dict(type='SetNLLLoss', source='{source}')"
             if getattr(head, "queries", False):  # masks have a loss of their own
                 line = f"source='{source}'"
+            elif kind == "Mask2FormerHead":
+                line = f"type='SetMask2FormerHead', source='{source}'"
             yield (
                 f"{name} is trained with {kind}, which does not know the targets that `threshold` or `loss_weight` of"
                 f" {_names(setted)} make: write `{last}=dict({line})`, or take the two out of the datasets"

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
 import torch
+from mmseg.structures import SegDataSample
 from torch import Tensor
 
 from lsu_seg.decode import QueryView, View
@@ -90,6 +92,8 @@ class Forward:
     def _views(self, batch: Tensor) -> list[View | QueryView]:
         if hasattr(self.model, "evidence_of"):
             return list(self.model.evidence_of(batch))
+        if _has_mask_head(self.model):
+            return _mask_views(self.model, batch)
         logits = self.model(batch, mode="tensor")
         logits = logits[0] if isinstance(logits, (list, tuple)) else logits
         return [View(item) for item in logits]
@@ -149,6 +153,23 @@ class Forward:
                 " for whole images"
             )
         return stride
+
+
+def _has_mask_head(model: Any) -> bool:
+    """Whether the head is one of those that MMSegmentation has from mmdet, Mask2Former's and MaskFormer's.
+
+    They are known by what sets them apart: the samples, which no other head's forward takes.
+    """
+    head = getattr(model, "decode_head", None)
+    return head is not None and "batch_data_samples" in inspect.signature(head.forward).parameters
+
+
+def _mask_views(model: Any, batch: Tensor) -> list[View | QueryView]:
+    """The masks and classes of the last of the decoder's layers. MMSegmentation's own `predict` drops no-object."""
+    size = tuple(batch.shape[2:])
+    sample = SegDataSample(metainfo=dict(img_shape=size, batch_input_shape=size))
+    classes, masks = model.decode_head(model.extract_feat(batch), [sample] * len(batch))
+    return [QueryView(*pair) for pair in zip(classes[-1], masks[-1], strict=True)]
 
 
 def _half(side: int) -> int:

@@ -15,6 +15,7 @@ from torch.nn.functional import interpolate
 
 from lsu_seg.decode import QueryView, View
 from lsu_seg.encodings import void_index
+from lsu_seg.known_masks import masks_and_known
 from lsu_seg.registry import MODELS, register
 from lsu_seg.targets import target_table
 from lsu_seg.teachers import TeacherError
@@ -235,8 +236,6 @@ class HFSegmentor(BaseSegmentor):
 
     def _query_loss(self, inputs: Tensor, target: Tensor) -> dict[str, Tensor]:
         if self.takes_sets:
-            from lsu_seg.teachers.query_loss import masks_and_known
-
             table = target_table(str(self.source), self.num_classes)
             found = [masks_and_known(one, table) for one in target]
             classes, masks = [c for c, _ in found], [m for _, m in found]
