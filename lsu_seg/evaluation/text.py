@@ -25,12 +25,19 @@ def table(report: dict[str, Any]) -> str:
             str(part["images"]),
             _share(source["miou"], source["interval"]) if source else "",
             f"{source['present']} of {source['present'] + source['absent']}" if source else "",
-            f"{_share(own['miou'], own['interval'])}, at most {_percent(own['miou_upper'])}" if own else "",
+            _own(own) if own else "",
             _share(sets["consistency"], sets["interval"]) if sets else "",
         )
     buffer = io.StringIO()
     Console(file=buffer, width=120).print(grid)
     return buffer.getvalue().rstrip()
+
+
+def _own(view: dict[str, Any]) -> str:
+    """With the upper value, if ambiguous predictions leave room for one."""
+    upper = _percent(view["miou_upper"])
+    text = _share(view["miou"], view["interval"])
+    return text if upper == _percent(view["miou"]) else f"{text}, at most {upper}"
 
 
 def _share(value: float | None, interval: Any) -> str:
