@@ -112,8 +112,8 @@ def _sets(datasets: tuple[tuple[str, str, str], ...]) -> dict[str, Any] | None:
 def compare(a: str, b: str, format_: str) -> None:
     """Compare two evaluations on the same datasets: B - A, per class, with a 95 % interval.
 
-    A and B are `evaluation.json` files of `lsu-seg evaluate`, with their `.npz` beside them. Exits with 0 whatever
-    differs, 1 if they cannot be compared.
+    A and B are `evaluation.json` files of `lsu-seg evaluate`, with their `.npz` beside them; without, there are no
+    intervals. Exits with 0 whatever differs, 1 if they cannot be compared.
 
     \b
     Examples:

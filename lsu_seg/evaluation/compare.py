@@ -163,9 +163,10 @@ def as_text(result: dict[str, Any]) -> str:
                 )
     end = "* exceeds what other images would make of it (95 %, bootstrap over images)"
     if result["missing"]:
+        gone = " and ".join(result["missing"])
         end = (
-            f"no intervals: {' and '.join(result['missing'])} missing; with the sums per image, which `lsu-seg evaluate`"
-            " writes beside its JSON, they are there"
+            f"no intervals: {gone} {'is' if len(result['missing']) == 1 else 'are'} missing, the sums per image that"
+            " `lsu-seg evaluate` writes; put them beside the JSON and compare again"
         )
     return "\n".join([*out, "", end])
 
