@@ -144,23 +144,14 @@ def as_text(result: dict[str, Any]) -> str:
         n, m = part["images"]
         how = {True: ", paired", False: ", other ones: not paired", None: ""}[part.get("paired")]
         count = f"{n} images" if n == m else f"{n} and {m} images"
+        tables: dict[str, list[str]] = {}
         for view, values in part["views"].items():
-            lines = [values, *values.get("classes", [])]
-            width = max(len(line["name"]) for line in lines)
-            title = "" if result["missing"] else "  95 %"
-            out += [
-                "",
-                f"{name}, {view} ({count}{how})",
-                f"  {'':{width}} {'A':>6} {'B':>6} {'B-A':>6}{title}",
-            ]
-            for line in lines:
-                low, high = line["interval"]
-                cells = " ".join(_percent(line[k], "") for k in ("a", "b"))
-                between = "" if math.isnan(low) else f"  [{100 * low:+.1f}, {100 * high:+.1f}]"
-                mark = "  *" if line["exceeds"] else ""
-                out.append(
-                    f"  {line['name']:{width}} {cells} {_percent(line['difference'], '+')}{between}{mark}"
-                )
+            tables[view] = _table(values, bool(result["missing"]))
+            title = f"{name}, {view} ({count}{how})"
+            if view == "projected" and tables[view] == tables.get("source"):
+                out += ["", f"{title}: as in source"]  # a dataset in the source taxonomy
+            else:
+                out += ["", title, *tables[view]]
     end = "* exceeds what other images would make of it (95 %, bootstrap over images)"
     if result["missing"]:
         gone = " and ".join(result["missing"])
@@ -169,6 +160,20 @@ def as_text(result: dict[str, Any]) -> str:
             " `lsu-seg evaluate` writes; put them beside the JSON and compare again"
         )
     return "\n".join([*out, "", end])
+
+
+def _table(values: dict[str, Any], bare: bool) -> list[str]:
+    """A view's lines. bare: nothing has an interval."""
+    lines = [values, *values.get("classes", [])]
+    width = max(len(line["name"]) for line in lines)
+    out = [f"  {'':{width}} {'A':>6} {'B':>6} {'B-A':>6}" + ("" if bare else "  95 %")]
+    for line in lines:
+        low, high = line["interval"]
+        cells = " ".join(_percent(line[k], "") for k in ("a", "b"))
+        between = "" if math.isnan(low) else f"  [{100 * low:+.1f}, {100 * high:+.1f}]"
+        mark = "  *" if line["exceeds"] else ""
+        out.append(f"  {line['name']:{width}} {cells} {_percent(line['difference'], '+')}{between}{mark}")
+    return out
 
 
 def _percent(value: float, sign: str) -> str:

@@ -11,7 +11,7 @@ from rich.table import Table
 
 
 def table(report: dict[str, Any]) -> str:
-    """A line per set, in percent with intervals; the last for all sets together, if there are several."""
+    """A line per set, in percent with intervals; one for all sets together, if there are several; a caption."""
     grid = Table("set", "images", "mIoU, source", "classes", "mIoU, own taxonomy", "in S(d)", show_edge=False)
     for column in grid.columns[1:]:
         column.justify = "right"
@@ -30,7 +30,7 @@ def table(report: dict[str, Any]) -> str:
         )
     buffer = io.StringIO()
     Console(file=buffer, width=120).print(grid)
-    return buffer.getvalue().rstrip()
+    return f"{buffer.getvalue().rstrip()}\n percent, with 95 % intervals over images"
 
 
 def _own(view: dict[str, Any]) -> str:

@@ -194,6 +194,15 @@ def test_ranks_write_the_bytes_of_one(ranks: int, world: Path, alone: Path, tmp_
     assert all(np.array_equal(read(alone / f), read(tmp_path / f)) for f in pictures)
 
 
+def test_a_model_compared_with_itself(alone: Path) -> None:
+    file = str(alone / "evaluation.json")
+    done = CliRunner().invoke(main, ["compare", file, file])
+    assert done.exit_code == 0, done.output
+    assert "fine, projected (7 images, paired): as in source\n" in done.output  # and not all of it twice
+    assert "town, projected (2 images, paired)\n" in done.output
+    assert "]  *" not in done.output
+
+
 def test_batches_of_the_config_change_nothing(world: Path, alone: Path, tmp_path: Path) -> None:
     """Images have several sizes, which MMSegmentation takes one by one."""
     for size in (1, 4):

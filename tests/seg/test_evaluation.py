@@ -118,7 +118,7 @@ def test_pooled_is_the_sum_and_not_the_mean() -> None:
     }
     hits = sum(m.sums["set"].sum(0) for m in sets.values())
     assert report["pooled"]["views"]["set"]["consistency"] == hits[0] / hits[1]
-    assert table(report).splitlines()[-1].split()[0] == "pooled"
+    assert table(report).splitlines()[-2].split()[0] == "pooled"
 
 
 def test_files(tmp_path: Path) -> None:
