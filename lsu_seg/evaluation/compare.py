@@ -152,7 +152,7 @@ def as_text(result: dict[str, Any]) -> str:
                 out += ["", f"{title}: as in source"]  # a dataset in the source taxonomy
             else:
                 out += ["", title, *tables[view]]
-    end = "* exceeds what other images would make of it (95 %, bootstrap over images)"
+    end = "percent; * exceeds what other images would make of it (95 %, bootstrap over images)"
     if result["missing"]:
         gone = " and ".join(result["missing"])
         end = (
