@@ -28,6 +28,7 @@ from lsu_seg.metrics import VIEWS, OntologyIoU
 from lsu_seg.pseudo.errors import OutputError, check_output
 from lsu_seg.pseudo.output import MANIFEST
 from lsu_seg.teachers import TeacherError
+from lsu_seg.teachers.classes import class_mismatch
 
 with contextlib.redirect_stdout(io.StringIO()):  # the forks print a line about an optional package
     import mmseg.datasets  # noqa: F401
@@ -207,22 +208,27 @@ def _check_labelling(cfg: Config, resume: bool) -> None:
 
 
 def evaluate(
-    cfg: Config, checkpoint: str | Path, datasets: Mapping[str, Any] | None = None, quiet: bool = False
+    cfg: Config, checkpoint: str | Path | None, datasets: Mapping[str, Any] | None = None, quiet: bool = False
 ) -> dict[str, dict[str, Any]]:
     """`measure`, as flat figures: name → `source/mIoU`, …"""
     return {name: m.figures() for name, m in measure(cfg, checkpoint, datasets, quiet).items()}
 
 
 def measure(
-    cfg: Config, checkpoint: str | Path, datasets: Mapping[str, Any] | None = None, quiet: bool = False
+    cfg: Config, checkpoint: str | Path | None, datasets: Mapping[str, Any] | None = None, quiet: bool = False
 ) -> dict[str, Measured]:
     """Evaluate a model on datasets, in all views that their labels allow.
 
     Args:
+        checkpoint: None where the config's model brings its weights: an `HFSegmentor` with `hf=dict(pretrained=…)`.
         datasets: name → dataset config; by default the config's own `unify.evaluate` or `test_dataloader`.
 
     Returns:
-        name → what `OntologyIoU` counted.
+        name → what `OntologyIoU` counted; the same on every rank.
+
+    Raises:
+        ConfigError: the config lacks what evaluation needs. TeacherError: the checkpoint does not fit the model, or the
+            model not the source taxonomy. EvaluationError: an image's labels do not fit.
     """
     cfg = copy.deepcopy(cfg)
     sets = dict(datasets or cfg.get("unify", {}).get("evaluate", {}))
@@ -232,34 +238,45 @@ def measure(
                 "the config has neither `unify.evaluate` nor `test_dataloader`: nothing to evaluate on"
             )
         sets = {"test": cfg.test_dataloader.dataset}
-    loader = cfg.get("test_dataloader") or cfg.get("val_dataloader")
+    return {name: _measure(cfg, checkpoint, name, dataset, quiet) for name, dataset in sets.items()}
+
+
+def _measure(cfg: Config, checkpoint: str | Path | None, name: str, dataset: Any, quiet: bool) -> Measured:
+    """`measure` on one dataset."""
+    one = renamed(cfg, f"evaluate_{name}")
+    loader = one.get("test_dataloader") or one.get("val_dataloader")
     if loader is None:
         raise ConfigError(
             "the config has no `val_dataloader` or `test_dataloader` that says how to load images"
         )
-    results = {}
-    for name, dataset in sets.items():
-        one = renamed(cfg, f"evaluate_{name}")
-        one.test_dataloader = copy.deepcopy(loader)
-        pipeline = one.test_dataloader.dataset.get("pipeline")
-        one.test_dataloader.dataset = copy.deepcopy(dataset)
-        one.test_dataloader.dataset.setdefault("pipeline", pipeline)
-        if one.test_dataloader.dataset.get("type") in ("CompoundDataset", "lsu_seg.CompoundDataset"):
-            one.test_dataloader.dataset.setdefault("test_mode", True)  # every image counts, void ones too
-        if not one.test_dataloader.dataset.get("pipeline"):
-            raise ConfigError(f"the evaluation set `{name}` has no pipeline")
-        one.test_cfg = dict(type="TestLoop")
-        one.test_evaluator = copy.deepcopy(evaluator(cfg))
-        metric = _ontology_iou(one.test_evaluator)
-        if one.test_dataloader.dataset.get("type") in ("TaxDataset", "lsu_seg.TaxDataset"):
-            metric["views"] = VIEWS
-            one.test_dataloader.dataset.setdefault("source", metric["source"])
-        title = f"evaluating on {name}"
-        one.custom_hooks = [*one.get("custom_hooks", []), dict(type="TestProgressHook", title=title)]
-        runner = _with_checkpoint(one, checkpoint, quiet)
-        runner.test()
-        results[name] = next(m.measured for m in runner.test_evaluator.metrics if isinstance(m, OntologyIoU))
-    return results
+    pipeline = loader.dataset.get("pipeline")
+    loader.dataset = copy.deepcopy(dataset)
+    loader.dataset.setdefault("pipeline", pipeline)
+    if not loader.dataset.get("pipeline"):
+        raise ConfigError(f"the evaluation set `{name}` has no pipeline")
+    if loader.dataset.get("type") in ("CompoundDataset", "lsu_seg.CompoundDataset"):
+        loader.dataset.setdefault("test_mode", True)  # every image counts, void ones too
+    # Each image alone and once, whatever the config says: how images are batched shows in the last bits of logits, MMSeg
+    # takes no batches of several sizes, and by default samplers repeat images so that all ranks have equally many.
+    loader.batch_size = 1
+    loader.sampler = dict(type="DefaultSampler", shuffle=False, round_up=False)
+    loader.pop("batch_sampler", None)
+    one.test_dataloader = loader
+    one.test_cfg = dict(type="TestLoop")
+    one.test_evaluator = copy.deepcopy(evaluator(cfg))
+    metric = _ontology_iou(one.test_evaluator)
+    if loader.dataset.get("type") in ("TaxDataset", "lsu_seg.TaxDataset"):
+        metric["views"] = VIEWS
+        loader.dataset.setdefault("source", metric["source"])
+    title = f"evaluating on {name}"
+    one.custom_hooks = [*one.get("custom_hooks", []), dict(type="TestProgressHook", title=title)]
+    runner = _with_checkpoint(one, checkpoint, quiet)
+    classes = (getattr(runner.test_dataloader.dataset, "metainfo", None) or {}).get("classes")
+    problem = class_mismatch(getattr(runner.model, "module", runner.model), classes) if classes else None
+    if problem:
+        raise TeacherError(f"evaluation set `{name}`: {problem}")
+    runner.test()
+    return next(m.measured for m in runner.test_evaluator.metrics if isinstance(m, OntologyIoU))
 
 
 def evaluator(cfg: Config) -> Any:
@@ -281,7 +298,8 @@ def _ontology_iou(evaluators: Any) -> Any:
 
 def _with_checkpoint(cfg: Config, checkpoint: str | Path | None, quiet: bool) -> Runner:
     """A Runner for testing, its weights loaded completely or not at all."""
-    if checkpoint is None and not (cfg.model.get("hf") or {}).get("pretrained"):
+    pretrained = (cfg.model.get("hf") or {}).get("pretrained")
+    if checkpoint is None and not pretrained:
         raise ConfigError("the config's model has random weights: give the CHECKPOINT of a trained one")
     for key in (
         "train_dataloader",
@@ -295,7 +313,13 @@ def _with_checkpoint(cfg: Config, checkpoint: str | Path | None, quiet: bool) ->
     cfg.pop("param_scheduler", None)
     if checkpoint is None:
         cfg.load_from = None
-        return build_runner(cfg, quiet)
+        runner = build_runner(cfg, quiet)
+        if runner.model.new_head:
+            raise ConfigError(
+                f"{pretrained} has another number of classes than the config's `num_classes`, so the model's head has random"
+                " weights: give the CHECKPOINT of a trained one"
+            )
+        return runner
     if not Path(checkpoint).is_file():
         raise ConfigError(f"there is no checkpoint `{checkpoint}`")
     cfg.load_from = str(checkpoint)

@@ -5,7 +5,7 @@ from lsu_seg.compat import UntrustedCheckpointError
 from lsu_seg.decode.views import DecodeError
 from lsu_seg.encodings import LabelFileError
 from lsu_seg.engine import ConfigError
-from lsu_seg.evaluation.files import EvaluationError
+from lsu_seg.evaluation.errors import EvaluationError
 from lsu_seg.hooks.checks import DisagreementError
 from lsu_seg.launch import LaunchError
 from lsu_seg.layout import DatasetError

@@ -27,10 +27,20 @@ def join_ranks(launcher: str) -> None:
         launcher: `none`, or what started the processes: `pytorch` (torchrun), `slurm` (srun), `mpi` (Open MPI).
 
     Raises:
-        LaunchError: the launcher's variables are not set, so it did not start this process.
+        LaunchError: the launcher's variables are not set, so it did not start this process; or torchrun started several,
+            and nobody said so.
 
     >>> join_ranks("none")
     """
+    if (
+        launcher == "none"
+        and "TORCHELASTIC_RUN_ID" in os.environ
+        and os.environ.get("WORLD_SIZE", "1") != "1"
+    ):
+        raise LaunchError(
+            f"torchrun started {os.environ['WORLD_SIZE']} processes, each of which would do all the work: add"
+            " `--launcher pytorch`"
+        )
     if launcher == "none" or torch.distributed.is_initialized():
         return
     if launcher not in _VARIABLES:

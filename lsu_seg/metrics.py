@@ -21,6 +21,7 @@ import lsu_onto
 from lsu_onto import Constraint
 from lsu_seg.encodings import void_index
 from lsu_seg.evaluation.counts import confusion, row_counts
+from lsu_seg.evaluation.errors import EvaluationError
 from lsu_seg.evaluation.measured import Measured, sums_of_image
 from lsu_seg.evaluation.views import scored_rows
 from lsu_seg.registry import METRICS, register
@@ -48,7 +49,7 @@ class OntologyIoU(BaseMetric):
         ignore_index: void in `gt_sem_seg`; by default 255, or 65535 with more than 255 classes.
 
     Raises:
-        ValueError: an unknown view; data that lacks what a view needs, or does not fit.
+        EvaluationError: an unknown view; data that lacks what a view needs, or does not fit.
 
     >>> metric = OntologyIoU("demo", views=("source", "set"))
     """
@@ -61,7 +62,7 @@ class OntologyIoU(BaseMetric):
         super().__init__(**kwargs)
         wrong = [v for v in views if v not in VIEWS]
         if wrong or not views:
-            raise ValueError(f"views are {list(views)}; expected some of {', '.join(VIEWS)}")
+            raise EvaluationError(f"views are {list(views)}; expected some of {', '.join(VIEWS)}")
         self.source, self.views, self.ignore_index = source, tuple(views), ignore_index
         self._constraint: Constraint | None
         self.measured: Measured | None = None
@@ -91,7 +92,7 @@ class OntologyIoU(BaseMetric):
                     rows = self._map(sample, "gt_rows")
                     counts["rows"] = row_counts(pred, rows, len(constraint.classes), len(names))
             except ValueError as error:
-                raise ValueError(f"{path}: {error}") from error
+                raise EvaluationError(f"{path}: {error}") from error
             self._sum = _add(self._sum, self._last)
             self._last = counts
             self._images.append((sample.get("key", path), sums_of_image(counts, constraint)))
@@ -150,27 +151,29 @@ class OntologyIoU(BaseMetric):
         constraint = meta.get("constraint") or self._constraint
         if constraint is None and self.views != ("source",):
             if not meta.get("taxonomy"):
-                raise ValueError(
+                raise EvaluationError(
                     f"views {self.views} need `taxonomy` in the dataset's metainfo, as of `TaxDataset`"
                 )
             constraint = self._constraint = lsu_onto.load(meta["taxonomy"], self.source)
         source = constraint.source if constraint is not None else meta.get("source", self.source)
         if source != self.source:
-            raise ValueError(
+            raise EvaluationError(
                 f"the dataset is related to source `{source}`; the metric is for `{self.source}`"
             )
         names = meta.get("classes") or (constraint.source_classes if constraint is not None else None)
         if not names:
-            raise ValueError("the dataset's metainfo has no `classes`")
+            raise EvaluationError("the dataset's metainfo has no `classes`")
         if constraint is not None and len(names) != constraint.num_classes:
-            raise ValueError(f"metainfo has {len(names)} classes, `{self.source}` {constraint.num_classes}")
+            raise EvaluationError(
+                f"metainfo has {len(names)} classes, `{self.source}` {constraint.num_classes}"
+            )
         return names, constraint if self.views != ("source",) else None
 
     @staticmethod
     def _map(sample: dict, key: str) -> Tensor:
         """The map `[1, H, W]` under a key, as `[H, W]`."""
         if key not in sample:
-            raise ValueError(f"the data sample has no `{key}`")
+            raise EvaluationError(f"the data sample has no `{key}`")
         data = sample[key]["data"]
         return data[0] if data.ndim == 3 else data
 

@@ -12,7 +12,7 @@ from lsu_seg.arguments import CONFIG, LAUNCHER, ROOT, WORK, key_values, load, ru
 
 @click.command()
 @CONFIG
-@click.argument("checkpoint", type=click.Path(dir_okay=False))
+@click.argument("checkpoint", required=False, type=click.Path(dir_okay=False))
 @WORK
 @ROOT
 @click.option(
@@ -34,7 +34,7 @@ from lsu_seg.arguments import CONFIG, LAUNCHER, ROOT, WORK, key_values, load, ru
 )
 @LAUNCHER
 def evaluate(
-    config: str, checkpoint: str, work_dir: str | None, data_root: str | None,
+    config: str, checkpoint: str | None, work_dir: str | None, data_root: str | None,
     datasets: tuple[tuple[str, str, str], ...], output: str | None, options: tuple[str, ...], short: tuple[str, ...],
 ) -> None:  # fmt: skip
     """Evaluate a model on the config's `unify.evaluate` sets, or on its `test_dataloader`.
@@ -42,6 +42,8 @@ def evaluate(
     Per dataset and pooled: mIoU in the source taxonomy and in the dataset's own, and how often predictions lie in
     S(d), each with a 95 % interval. Writes evaluation.json, evaluation.npz, classes.csv and pictures of the confusion
     matrices. What the figures mean: docs/evaluation.md.
+
+    CHECKPOINT is left out where the model brings its weights, as `HFSegmentor` does with `hf=dict(pretrained=…)`.
 
     \b
     Examples:
@@ -63,15 +65,18 @@ def evaluate(
         from lsu_seg.evaluation.document import document
         from lsu_seg.evaluation.text import table
         from lsu_seg.pseudo.output import file_sha256
+        from lsu_seg.teachers.hf_models import weight_files
 
         cfg = load(config, data_root, work_dir, (*options, *(s for s in short if "=" in s)))
         measured = engine.measure(cfg, checkpoint, _sets(datasets), quiet=True)
         if not is_main_process():
             return
+        weights = checkpoint or cfg.model.hf.pretrained
+        files_of_it = [weights] if checkpoint else weight_files(Path(weights).expanduser())
         model = {
             "config": Path(config).name,
-            "checkpoint": checkpoint,
-            "sha256": file_sha256(Path(checkpoint)),
+            "checkpoint": weights,
+            "sha256": " ".join(map(file_sha256, files_of_it)),
         }
         report: dict[str, Any] = document(measured) | {"model": model}
         folder = Path(output or next(iter(folders), f"{cfg.work_dir}/evaluation"))
@@ -107,8 +112,8 @@ def _sets(datasets: tuple[tuple[str, str, str], ...]) -> dict[str, Any] | None:
 def compare(a: str, b: str, format_: str) -> None:
     """Compare two evaluations on the same datasets: B - A, per class, with a 95 % interval.
 
-    A and B are `evaluation.json` files of `lsu-seg evaluate`, with their `.npz` beside them. Exits with 0 whatever
-    differs, 1 if they cannot be compared.
+    A and B are `evaluation.json` files of `lsu-seg evaluate`, with their `.npz` beside them; without, there are no
+    intervals. Exits with 0 whatever differs, 1 if they cannot be compared.
 
     \b
     Examples:

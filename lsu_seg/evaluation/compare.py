@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from lsu_seg.evaluation import bootstrap
-from lsu_seg.evaluation.files import EvaluationError, read
+from lsu_seg.evaluation.errors import EvaluationError
+from lsu_seg.evaluation.files import read
+
+_Draws = tuple[NDArray[np.float64], NDArray[np.float64]]
+"""Resampled sums of a view, of A and of B."""
 
 
 def compare(a: Path, b: Path) -> dict[str, Any]:
@@ -17,47 +23,43 @@ def compare(a: Path, b: Path) -> dict[str, Any]:
     Where both have the same images, each resample draws the same images for both (`paired`): what makes an image hard
     for both cancels out. Else they are drawn independently. A difference `exceeds` if its interval leaves 0 out.
 
+    The figures are those of the JSON files; what is undefined is NaN. Intervals need the sums per image beside them:
+    where a `.npz` is `missing`, intervals are NaN, and `paired` and `exceeds` None.
+
     Raises:
         EvaluationError: no evaluations; other source, sets, taxonomies or labels.
     """
     (first, arrays_a), (second, arrays_b) = read(a), read(b)
     _same(a, b, "source", first["source"], second["source"])
     _same(a, b, "sets", list(first["sets"]), list(second["sets"]))
-    sets = {}
+    sets, drawn = {}, []
     for i, (name, one) in enumerate(first["sets"].items()):
         other = second["sets"][name]
         for key in ("taxonomy", "taxonomy_sha256"):
             _same(a, b, f"{key} of set `{name}`", one[key], other[key])
-        paired = np.array_equal(arrays_a[f"keys_{i}"], arrays_b[f"keys_{i}"])
-        views = {}
-        for view in one["views"]:
-            if view not in other["views"]:
-                continue
-            x, y = arrays_a[f"{view}_{i}"], arrays_b[f"{view}_{i}"]
-            names = [c["name"] for c in one["views"][view].get("classes", [])]
-            _same(
-                a,
-                b,
-                f"classes of `{name}`, {view}",
-                names,
-                [c["name"] for c in other["views"][view].get("classes", [])],
-            )
+        views = [view for view in one["views"] if view in other["views"]]
+        for view in views:
+            names = ([c["name"] for c in part["views"][view].get("classes", [])] for part in (one, other))
+            _same(a, b, f"classes of `{name}`, {view}", *names)
+        paired, draws = None, {}
+        if arrays_a is not None and arrays_b is not None:
+            paired = np.array_equal(arrays_a[f"keys_{i}"], arrays_b[f"keys_{i}"])
             if paired:
-                differ = np.flatnonzero((x[:, 1] != y[:, 1]).reshape(len(x), -1).any(1))
-                if len(differ):
-                    key = arrays_a[f"keys_{i}"][differ[0]]
-                    raise EvaluationError(
-                        f"{a} and {b}: {len(differ)} images of set `{name}`, e.g. `{key}`, have other labels in one"
-                        " than in the other; evaluate both models on the same files"
-                    )
-            draws = bootstrap.resample(x, i), bootstrap.resample(y, i if paired else i + 1_000_000)
-            views[view] = _view(view, one["views"][view], x, y, *draws)
-        sets[name] = {
-            "paired": paired,
-            "images": [len(arrays_a[f"keys_{i}"]), len(arrays_b[f"keys_{i}"])],
-            "views": views,
-        }
-    return {"a": str(a), "b": str(b), "source": first["source"], "sets": sets}
+                _same_labels(a, b, name, i, views, arrays_a, arrays_b)
+            stream = i if paired else i + 1_000_000
+            for view in views:
+                x, y = arrays_a[f"{view}_{i}"], arrays_b[f"{view}_{i}"]
+                draws[view] = bootstrap.resample(x, i), bootstrap.resample(y, stream)
+        drawn.append(draws)
+        sets[name] = {"paired": paired} | _part(one, other, views, draws)
+    result = {"a": str(a), "b": str(b), "source": first["source"], "sets": sets}
+    if len(sets) > 1:
+        one, other = first["pooled"], second["pooled"]
+        views = [view for view in one["views"] if view in other["views"]]
+        total = {v: _sum([d[v] for d in drawn]) for v in views if all(v in d for d in drawn)}
+        result["pooled"] = _part(one, other, views, total)
+    gone = [p.with_suffix(".npz") for p, arrays in ((a, arrays_a), (b, arrays_b)) if arrays is None]
+    return result | {"missing": [str(p) for p in gone]}
 
 
 def _same(a: Path, b: Path, what: str, x: Any, y: Any) -> None:
@@ -67,56 +69,112 @@ def _same(a: Path, b: Path, what: str, x: Any, y: Any) -> None:
         )
 
 
-def _view(view: str, one: dict[str, Any], x: Any, y: Any, draws_x: Any, draws_y: Any) -> dict[str, Any]:
-    images = min(len(x), len(y))
-    sums = x.sum(0, dtype=np.float64), y.sum(0, dtype=np.float64)
+def _same_labels(a: Path, b: Path, name: str, i: int, views: list[str], one: Any, other: Any) -> None:
+    for view in views:
+        x, y = one[f"{view}_{i}"], other[f"{view}_{i}"]
+        differ = np.flatnonzero((x[:, 1] != y[:, 1]).reshape(len(x), -1).any(1))
+        if len(differ):
+            raise EvaluationError(
+                f"{a} and {b}: {len(differ)} images of set `{name}`, e.g. `{one[f'keys_{i}'][differ[0]]}`, have other"
+                " labels in one than in the other; evaluate both models on the same files"
+            )
+
+
+def _sum(draws: list[_Draws]) -> _Draws:
+    return sum(x for x, _ in draws), sum(y for _, y in draws)  # type: ignore[return-value]
+
+
+def _part(
+    one: dict[str, Any], other: dict[str, Any], views: list[str], draws: dict[str, _Draws]
+) -> dict[str, Any]:
+    images = [one["images"], other["images"]]
+    pairs = {view: (one["views"][view], other["views"][view]) for view in views}
+    return {
+        "images": images,
+        "views": {v: _view(v, *pair, draws.get(v), min(images)) for v, pair in pairs.items()},
+    }
+
+
+def _view(
+    view: str, one: dict[str, Any], other: dict[str, Any], draws: _Draws | None, images: int
+) -> dict[str, Any]:
+    def interval(figure: Any) -> Any:
+        if draws is None:
+            return np.full((2, 1), np.nan)
+        return bootstrap.interval(figure(draws[1]) - figure(draws[0]), images)
+
     if view == "set":
-        a, b = (s[0] / s[1] if s[1] else np.nan for s in sums)
-        with np.errstate(invalid="ignore", divide="ignore"):
-            gap = draws_y[:, 0] / draws_y[:, 1] - draws_x[:, 0] / draws_x[:, 1]
-        return _line("set consistency", a, b, bootstrap.interval(gap, images))
+        low, high = interval(_share).flat
+        return _line("set consistency", one["consistency"], other["consistency"], (low, high))
     scored = np.array([c.get("scored", True) for c in one["classes"]])
-    per_a, per_b = bootstrap.iou(sums[0]), bootstrap.iou(sums[1])
-    per_x, per_y = bootstrap.iou(draws_x), bootstrap.iou(draws_y)
-    mean = _line(
-        "mIoU",
-        bootstrap.mean(per_a, scored),
-        bootstrap.mean(per_b, scored),
-        bootstrap.interval(bootstrap.mean(per_y, scored) - bootstrap.mean(per_x, scored), images),
-    )
-    low, high = bootstrap.interval(per_y - per_x, images)
-    lines = [_line(c["name"], per_a[i], per_b[i], (low[i], high[i])) for i, c in enumerate(one["classes"])]
-    return mean | {"classes": [line for line in lines if np.isfinite([line["a"], line["b"]]).any()]}
+    low, high = interval(lambda sums: bootstrap.mean(bootstrap.iou(sums), scored)).flat
+    mean = _line("mIoU", one["miou"], other["miou"], (low, high))
+    low, high = np.broadcast_to(interval(bootstrap.iou), (2, len(scored)))
+    lines = [
+        _line(c["name"], c["iou"], d["iou"], (low[i], high[i]))
+        for i, (c, d) in enumerate(zip(one["classes"], other["classes"], strict=True))
+        if c["iou"] is not None or d["iou"] is not None
+    ]
+    return mean | {"classes": lines}
 
 
-def _line(name: str, a: Any, b: Any, interval: Any) -> dict[str, Any]:
+def _share(sums: NDArray[np.float64]) -> NDArray[np.float64]:
+    hits, pixels = sums.T
+    return np.divide(hits, pixels, out=np.full(len(hits), np.nan), where=pixels > 0)
+
+
+def _line(name: str, a: float | None, b: float | None, interval: Any) -> dict[str, Any]:
+    a, b = (math.nan if x is None else x for x in (a, b))
     low, high = map(float, interval)
     return {
         "name": name,
-        "a": float(a),
-        "b": float(b),
-        "difference": float(b) - float(a),
+        "a": a,
+        "b": b,
+        "difference": b - a,
         "interval": [low, high],
-        "exceeds": bool(low > 0 or high < 0),
+        "exceeds": None if math.isnan(low) else low > 0 or high < 0,
     }
 
 
 def as_text(result: dict[str, Any]) -> str:
     """A table per set and view, in percent; `*` marks differences that exceed their interval."""
     out = [f"A {result['a']}", f"B {result['b']}"]
-    for name, part in result["sets"].items():
+    pooled = {"pooled": result["pooled"]} if "pooled" in result else {}
+    for name, part in (result["sets"] | pooled).items():
         n, m = part["images"]
-        how = f"{n} images, paired" if part["paired"] else f"{n} and {m} images, other ones: not paired"
+        how = {True: ", paired", False: ", other ones: not paired", None: ""}[part.get("paired")]
+        count = f"{n} images" if n == m else f"{n} and {m} images"
+        tables: dict[str, list[str]] = {}
         for view, values in part["views"].items():
-            lines = [values, *values.get("classes", [])]
-            width = max(len(line["name"]) for line in lines)
-            out += ["", f"{name}, {view} ({how})", f"  {'':{width}} {'A':>6} {'B':>6} {'B-A':>6}  95 %"]
-            for line in lines:
-                low, high = line["interval"]
-                cells = " ".join(f"{100 * line[k]:6.1f}" for k in ("a", "b"))
-                mark = "  *" if line["exceeds"] else ""
-                out.append(
-                    f"  {line['name']:{width}} {cells} {100 * line['difference']:+6.1f}"
-                    f"  [{100 * low:+.1f}, {100 * high:+.1f}]{mark}"
-                )
-    return "\n".join([*out, "", "* exceeds what other images would make of it (95 %, bootstrap over images)"])
+            tables[view] = _table(values, bool(result["missing"]))
+            title = f"{name}, {view} ({count}{how})"
+            if view == "projected" and tables[view] == tables.get("source"):
+                out += ["", f"{title}: as in source"]  # a dataset in the source taxonomy
+            else:
+                out += ["", title, *tables[view]]
+    end = "percent; * exceeds what other images would make of it (95 %, bootstrap over images)"
+    if result["missing"]:
+        gone = " and ".join(result["missing"])
+        end = (
+            f"no intervals: {gone} {'is' if len(result['missing']) == 1 else 'are'} missing, the sums per image that"
+            " `lsu-seg evaluate` writes; put them beside the JSON and compare again"
+        )
+    return "\n".join([*out, "", end])
+
+
+def _table(values: dict[str, Any], bare: bool) -> list[str]:
+    """A view's lines. bare: nothing has an interval."""
+    lines = [values, *values.get("classes", [])]
+    width = max(len(line["name"]) for line in lines)
+    out = [f"  {'':{width}} {'A':>6} {'B':>6} {'B-A':>6}" + ("" if bare else "  95 %")]
+    for line in lines:
+        low, high = line["interval"]
+        cells = " ".join(_percent(line[k], "") for k in ("a", "b"))
+        between = "" if math.isnan(low) else f"  [{100 * low:+.1f}, {100 * high:+.1f}]"
+        mark = "  *" if line["exceeds"] else ""
+        out.append(f"  {line['name']:{width}} {cells} {_percent(line['difference'], '+')}{between}{mark}")
+    return out
+
+
+def _percent(value: float, sign: str) -> str:
+    return f"{'-':>6}" if math.isnan(value) else f"{100 * value:{sign}6.1f}"

@@ -9,19 +9,17 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 
 from lsu_seg.encodings import write_atomic
 from lsu_seg.evaluation.document import FORMAT
+from lsu_seg.evaluation.errors import EvaluationError
 from lsu_seg.evaluation.measured import Measured
 from lsu_seg.evaluation.picture import confusion_picture
 
 COLUMNS = ("set", "view", "class", "iou", "low", "high", "iou_upper", "scored", "hits", "truth", "predicted")
-
-
-class EvaluationError(ValueError):
-    """Files that are no evaluation, or evaluations that cannot be compared."""
 
 
 def write(folder: Path, report: dict[str, Any], measured: Mapping[str, Measured]) -> None:
@@ -40,7 +38,8 @@ def write(folder: Path, report: dict[str, Any], measured: Mapping[str, Measured]
             safe = re.sub(r"[^\w.-]", "_", name)
             file = f"confusion_{safe}_{view}.png"
             title = f"{name}: truth and prediction, {m.source if view == 'source' else m.constraint.dataset}"
-            write_atomic(folder / file, confusion_picture(m.matrix(view).numpy(), m.names(view), title))
+            last = "void" if view == "source" else "void or ambiguous"
+            write_atomic(folder / file, confusion_picture(m.matrix(view).numpy(), m.names(view), title, last))
     write_atomic(folder / "evaluation.json", as_json(report).encode())
 
 
@@ -76,11 +75,11 @@ def as_csv(report: dict[str, Any]) -> str:
     return out.getvalue()
 
 
-def read(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
-    """An `evaluation.json` and the arrays beside it.
+def read(path: Path) -> tuple[dict[str, Any], dict[str, Any] | None]:
+    """An `evaluation.json`, and the arrays beside it, or None where there are none.
 
     Raises:
-        EvaluationError: it is none, or the arrays are missing.
+        EvaluationError: it is none, or the arrays are not its own.
     """
     try:
         report = json.loads(path.read_text(encoding="utf-8"))
@@ -93,10 +92,35 @@ def read(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
             f"{path}: found no evaluation of format {FORMAT}; expected the `evaluation.json` of `lsu-seg evaluate`"
         )
     arrays = path.with_suffix(".npz")
+    if not arrays.exists():
+        return report, None
+    advice = (
+        f"it has the sums per image of {path.name}; copy it again from where that came from, or evaluate again"
+        " (without it, `compare` shows differences without intervals)"
+    )
     try:
         with np.load(arrays, allow_pickle=False) as file:
-            return report, dict(file)
-    except (OSError, ValueError, EOFError, KeyError) as e:
-        raise EvaluationError(
-            f"{arrays}: cannot be read ({e}); it has the sums per image and belongs beside {path.name}"
-        ) from e
+            found = dict(file)
+    except (OSError, ValueError, EOFError, KeyError, BadZipFile) as e:
+        raise EvaluationError(f"{arrays}: cannot be read ({e}); {advice}") from e
+    if not _belongs(report, found):
+        raise EvaluationError(f"{arrays}: is of another evaluation than {path.name}; {advice}")
+    return report, found
+
+
+def _belongs(report: dict[str, Any], arrays: dict[str, Any]) -> bool:
+    """Whether sums per image add up to the figures: a folder may hold files of two runs."""
+    for i, part in enumerate(report["sets"].values()):
+        if f"keys_{i}" not in arrays or len(arrays[f"keys_{i}"]) != part["images"]:
+            return False
+        for view, values in part["views"].items():
+            if f"{view}_{i}" not in arrays:
+                return False
+            total = arrays[f"{view}_{i}"].sum(0, dtype=np.int64).tolist()
+            if view == "set":
+                share = total[0] / total[1] if total[1] else None
+                if total[1] != values["pixels"] or share != values["consistency"]:
+                    return False
+            elif total != [[c[k] for c in values["classes"]] for k in ("hits", "truth", "predicted")]:
+                return False
+    return True

@@ -11,11 +11,14 @@ from numpy.typing import NDArray
 _NUMBERS = 25  # up to so many classes, cells have their percentage
 
 
-def confusion_picture(matrix: NDArray[np.int64], names: Sequence[str], title: str) -> bytes:
-    """A PNG: rows are the truth and add up to 100 %, columns the prediction; void last. Absent classes are grey.
+def confusion_picture(
+    matrix: NDArray[np.int64], names: Sequence[str], title: str, last: str = "void"
+) -> bytes:
+    """A PNG: rows are the truth and add up to 100 %, columns the prediction. Absent classes are grey.
 
     Args:
         matrix: int64 `[K+1, K+1]` of `confusion`; the row of ignored truth is not shown.
+        last: what the last column is: `void`, or what implies no class.
     """
     from matplotlib.figure import Figure  # not pyplot, which keeps every figure and may ask for a display
 
@@ -30,7 +33,7 @@ def confusion_picture(matrix: NDArray[np.int64], names: Sequence[str], title: st
     image = axes.imshow(np.ma.masked_invalid(share), cmap="Blues", vmin=0, vmax=1, aspect="equal")
     axes.set_facecolor("#cccccc")
     size = 8 if k <= _NUMBERS else 7
-    axes.set_xticks(range(k + 1), [*names, "void"], rotation=90, fontsize=size)
+    axes.set_xticks(range(k + 1), [*names, last], rotation=90, fontsize=size)
     axes.set_yticks(range(k), names, fontsize=size)
     axes.set_xlabel("predicted")
     axes.set_ylabel("truth")

@@ -11,7 +11,7 @@ from rich.table import Table
 
 
 def table(report: dict[str, Any]) -> str:
-    """A line per set, in percent with intervals; the last for all sets together, if there are several."""
+    """A line per set, in percent with intervals; one for all sets together, if there are several; a caption."""
     grid = Table("set", "images", "mIoU, source", "classes", "mIoU, own taxonomy", "in S(d)", show_edge=False)
     for column in grid.columns[1:]:
         column.justify = "right"
@@ -25,12 +25,19 @@ def table(report: dict[str, Any]) -> str:
             str(part["images"]),
             _share(source["miou"], source["interval"]) if source else "",
             f"{source['present']} of {source['present'] + source['absent']}" if source else "",
-            f"{_share(own['miou'], own['interval'])}, at most {_percent(own['miou_upper'])}" if own else "",
+            _own(own) if own else "",
             _share(sets["consistency"], sets["interval"]) if sets else "",
         )
     buffer = io.StringIO()
     Console(file=buffer, width=120).print(grid)
-    return buffer.getvalue().rstrip()
+    return f"{buffer.getvalue().rstrip()}\n percent, with 95 % intervals over images"
+
+
+def _own(view: dict[str, Any]) -> str:
+    """With the upper value, if ambiguous predictions leave room for one."""
+    upper = _percent(view["miou_upper"])
+    text = _share(view["miou"], view["interval"])
+    return text if upper == _percent(view["miou"]) else f"{text}, at most {upper}"
 
 
 def _share(value: float | None, interval: Any) -> str:

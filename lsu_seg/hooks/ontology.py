@@ -25,6 +25,8 @@ class OntologyHook(Hook):
     has, for each dataset (`town`):
 
     - `loss_town`: mean loss per pixel (with a `SetNLLLoss`);
+    - `acc_town`: share of its labelled pixels in the batch whose likeliest class is the target, or in the target's set
+      (with a `SetNLLLoss`; in place of MMSegmentation's `acc_seg`, to which every set is wrong);
     - `ratio_town`: share of the samples so far;
     - `sets_town`: share of its labelled pixels so far whose target is a set (with a `SetNLLLoss`).
 
@@ -67,14 +69,22 @@ class OntologyHook(Hook):
         for n, row in enumerate(rows):
             new[row, 0] += 1
             new[row, 1] += samples[n].get("void_skipped", 0)
+        right = new.new_zeros(len(new))
         if seen is not None and len(seen) == len(rows):
-            new[:, 2:].index_add_(0, torch.tensor(rows), seen.double().cpu())
+            of_sample = seen.double().cpu()
+            new[:, 2:].index_add_(0, torch.tensor(rows), of_sample[:, :-1])
+            right.index_add_(0, torch.tensor(rows), of_sample[:, -1])
         self.totals += new
         hub = runner.message_hub
+        if seen is not None:
+            for key in [k for k in hub.log_scalars if k.endswith("acc_seg")]:
+                del hub.log_scalars[key]
         for row in sorted(set(rows)):
-            name, (_, _, loss, counted, _, _) = self.names[row], new[row].tolist()
+            name, (_, _, loss, counted, _, valid) = self.names[row], new[row].tolist()
             if counted:
                 hub.update_scalar(f"train/loss_{name}", loss / counted)
+            if valid:
+                hub.update_scalar(f"train/acc_{name}", float(right[row]) / valid)
             if seen is not None:
                 _, _, _, _, sets, valid = self.totals[row].tolist()
                 hub.update_scalar(f"train/sets_{name}", sets / max(1, valid))

@@ -20,7 +20,7 @@ def class_mismatch(model: Any, classes: Sequence[str]) -> str | None:
     head = getattr(model, "decode_head", None)
     out = getattr(model, "out_channels", None) or getattr(head, "out_channels", None)
     if out is not None and out != len(classes):
-        return f"the teacher predicts {out} classes, and the source taxonomy has {len(classes)}"
+        return f"the model predicts {out} classes, and the source taxonomy has {len(classes)}"
     meta = getattr(model, "dataset_meta", None) or {}
     named = list(meta.get("classes") or getattr(model, "class_names", None) or ())
     if not named:

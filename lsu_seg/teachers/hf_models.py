@@ -48,6 +48,7 @@ class HFModel(NamedTuple):
         net: the model of `transformers`, in float32.
         class_names: K names, or None where the config has only `LABEL_0` and the like.
         files: of which it was made; () for random weights.
+        new_head: the files are of another number of classes, so that its head has random weights.
         queries: it predicts masks with a class each.
         multiple: image sizes must be multiples of this.
         data_preprocessor: config with the normalisation that it was trained with, or None for random weights.
@@ -56,6 +57,7 @@ class HFModel(NamedTuple):
     net: Any
     class_names: tuple[str, ...] | None
     files: tuple[Path, ...]
+    new_head: bool
     queries: bool
     multiple: int
     data_preprocessor: dict[str, Any] | None
@@ -125,8 +127,8 @@ def _folder(transformers: ModuleType, path: Path, num_classes: int | None, given
             ignore_mismatched_sizes=new_head, output_loading_info=True,
         )  # fmt: skip
     _check_complete(path, info, (old, config.num_labels))
-    weights = sorted(p for p in path.iterdir() if p.suffix in (".safetensors", ".bin"))
-    return _described(net, (path / CONFIG, *weights), lambda made: _folder_preprocessor(path, made))
+    made = _described(net, weight_files(path), lambda made: _folder_preprocessor(path, made))
+    return made._replace(new_head=new_head)
 
 
 def _released(
@@ -144,7 +146,17 @@ def _released(
             None, config=config, state_dict=released.weights, dtype=torch.float32, output_loading_info=True
         )
     _check_complete(path, info)
-    return _described(net, (path,), lambda made: _preprocessor(data_priors.MEAN, data_priors.STD, made))
+    return _described(
+        net, weight_files(path), lambda made: _preprocessor(data_priors.MEAN, data_priors.STD, made)
+    )
+
+
+def weight_files(pretrained: Path) -> tuple[Path, ...]:
+    """What a pretrained model is made of: a folder's config and weights, or the one checkpoint."""
+    if not pretrained.is_dir():
+        return (pretrained,)
+    weights = (p for p in pretrained.iterdir() if p.suffix in (".safetensors", ".bin"))
+    return (pretrained / CONFIG, *sorted(weights))
 
 
 def model_name(folder: Path) -> str:
@@ -223,7 +235,7 @@ def _described(net: Any, files: tuple[Path, ...], preprocessor: Any) -> HFModel:
     queries = type(net).__name__ in QUERY_MODELS
     if hasattr(net, "criterion"):  # a folder keeps the weight that its model was trained with
         net.criterion.empty_weight[-1] = net.config.no_object_weight
-    made = HFModel(net, None if generic else tuple(names), files, queries, _multiple(net), None)
+    made = HFModel(net, None if generic else tuple(names), files, False, queries, _multiple(net), None)
     return made._replace(data_preprocessor=preprocessor(made)) if preprocessor else made
 
 

@@ -89,7 +89,7 @@ class HFSegmentor(BaseSegmentor):
         self.net: nn.Module = made.net
         self.num_classes = self.out_channels = made.net.config.num_labels
         self.class_names = made.class_names
-        self.weight_files = made.files
+        self.weight_files, self.new_head = made.files, made.new_head
         self.queries, self.multiple = made.queries, made.multiple
         self.align_corners = False
         self.void = void_index(self.num_classes)

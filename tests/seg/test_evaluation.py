@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -20,7 +21,7 @@ from worlds import make_constraint
 
 from lsu_seg.cli import main
 from lsu_seg.evaluation import bootstrap, files
-from lsu_seg.evaluation.compare import compare
+from lsu_seg.evaluation.compare import as_text, compare
 from lsu_seg.evaluation.counts import confusion, iou_summary, row_counts
 from lsu_seg.evaluation.document import document
 from lsu_seg.evaluation.measured import Measured, sums_of_image
@@ -117,7 +118,7 @@ def test_pooled_is_the_sum_and_not_the_mean() -> None:
     }
     hits = sum(m.sums["set"].sum(0) for m in sets.values())
     assert report["pooled"]["views"]["set"]["consistency"] == hits[0] / hits[1]
-    assert table(report).splitlines()[-1].split()[0] == "pooled"
+    assert table(report).splitlines()[-2].split()[0] == "pooled"
 
 
 def test_files(tmp_path: Path) -> None:
@@ -194,8 +195,52 @@ def test_what_cannot_be_compared(folders: Path) -> None:
     refused("found no evaluation of format 1")
     b.write_text("{")
     refused("cannot be read as JSON")
-    (folders / "a/evaluation.npz").unlink()
-    refused("evaluation.npz: cannot be read")
+    sums = folders / "a/evaluation.npz"
+    sums.write_bytes(sums.read_bytes()[:200])
+    refused("a/evaluation.npz: cannot be read")
+    refused("copy it again from where that came from, or evaluate again")
+    shutil.copy(folders / "b/evaluation.npz", sums)
+    refused("a/evaluation.npz: is of another evaluation than evaluation.json")
+
+
+def test_compare_without_the_sums_per_image(folders: Path) -> None:
+    a, b = folders / "a/evaluation.json", folders / "b/evaluation.json"
+    whole = compare(a, b)["sets"]["val"]["views"]
+    sums = folders / "b/evaluation.npz"
+    sums.unlink()
+    result = compare(a, b)
+    assert result["missing"] == [str(sums)]
+    part = result["sets"]["val"]
+    assert part["paired"] is None
+    for view, values in part["views"].items():
+        assert (values["a"], values["b"]) == (whole[view]["a"], whole[view]["b"])
+        assert values["difference"] == whole[view]["difference"] != 0
+        assert values["exceeds"] is None
+        assert np.isnan(values["interval"]).all()
+        lines = [(c["name"], c["difference"]) for c in values.get("classes", [])]
+        assert lines == [(c["name"], c["difference"]) for c in whole[view].get("classes", [])]
+    done = CliRunner().invoke(main, ["compare", str(a), str(b)])
+    assert done.exit_code == 0, done.output
+    assert f"no intervals: {sums} is missing" in done.output
+    assert "[" not in done.output
+    assert "nan" not in done.output
+    done = CliRunner().invoke(main, ["compare", str(a), str(b), "--format", "json"])
+    assert json.loads(done.output)["sets"]["val"]["views"]["source"]["interval"] == [None, None]
+
+
+def test_compare_pools_the_sets(tmp_path: Path) -> None:
+    for name, right in (("a", 0.5), ("b", 0.7)):
+        sets = {"x": measured(2, right), "y": measured(3, right, images=9)}
+        files.write(tmp_path / name, document(sets), sets)
+    result = compare(tmp_path / "a/evaluation.json", tmp_path / "b/evaluation.json")
+    pooled = result["pooled"]
+    assert (pooled["images"], list(pooled["views"])) == ([39, 39], ["source", "set"])
+    source = pooled["views"]["source"]
+    assert source["exceeds"]
+    assert source["interval"][0] < source["difference"] < source["interval"][1]
+    one = result["sets"]["x"]["views"]["source"]["interval"]
+    assert source["interval"][1] - source["interval"][0] < one[1] - one[0]  # more images say more
+    assert "pooled, set (39 images)" in as_text(result)
 
 
 RANK = """

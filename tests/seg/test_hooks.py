@@ -170,10 +170,12 @@ def test_the_log_has_figures_for_each_dataset(tmp_path: Path) -> None:
     assert last["ratio_park"] == pytest.approx(1 / 3)
     assert last["ratio_park#2"] == pytest.approx(2 / 3)
     assert last["sets_park"] == 0 < last["sets_park#2"] < 1
+    assert not any("acc_seg" in line for line in lines)
     for before, line in zip([{}, *lines], lines, strict=False):  # one sample each: its loss is the batch's
         new = [k for k in ("loss_park", "loss_park#2") if line.get(k) != before.get(k)]
         assert len(new) == 1
         assert line[new[0]] == pytest.approx(line["decode.loss_set_nll"], rel=1e-4)
+        assert 0 <= line[new[0].replace("loss", "acc")] <= 1
     (log,) = (tmp_path / "work").glob("*/*.log")
     table = log.read_text().split("samples of each dataset:\n")[1].splitlines()
     assert table[1].split()[:4] == ["park", "3", "0.333", "0.333"]

@@ -265,6 +265,26 @@ def test_in_a_decode_head() -> None:
     assert torch.isclose(found.double(), wanted, rtol=1e-5)
 
 
+def test_what_it_saw_of_a_batch() -> None:
+    target = some_targets()
+    decode = head(dict(type="SetNLLLoss", source=SOURCE))
+    decode.loss_decode.watch = True
+    logits = torch.randn(2, 5, 16, 16)
+    acc_seg = decode.loss_by_feat(logits, batch(target))["acc_seg"]
+    table = target_table(SOURCE, 5)
+    allowed = {i: {i} for i in range(5)} | {255: set()}
+    allowed |= {table.first + i: set(row.nonzero()[0].tolist()) for i, row in enumerate(table.sets)}
+    best = logits.argmax(1)
+    for n in range(2):
+        _, _, sets, valid, right = decode.loss_decode.seen[n].tolist()
+        pairs = list(zip(target[n].flatten().tolist(), best[n].flatten().tolist(), strict=True))
+        assert right == sum(b in allowed[t] for t, b in pairs)
+        assert valid == sum(t != 255 for t, _ in pairs)
+        assert sets == sum(len(allowed[t]) > 1 for t, _ in pairs)
+    seen = decode.loss_decode.seen.sum(0)
+    assert acc_seg / 100 < seen[4] / seen[3]  # to MMSegmentation every set is wrong
+
+
 def test_hard_labels_train_as_with_mmsegs_cross_entropy() -> None:
     target = some_targets()
     target[target > 255] = 3

@@ -317,7 +317,7 @@ def test_a_teacher_of_other_classes_is_refused(world: Path, tmp_path: Path) -> N
         run(world, tmp_path, six)
     cfg = config(world, tmp_path)
     cfg.model = model_config(6)
-    with pytest.raises(TeacherError, match="the teacher predicts 6 classes, and the source taxonomy has 5"):
+    with pytest.raises(TeacherError, match="the model predicts 6 classes, and the source taxonomy has 5"):
         engine.pseudo_label(cfg, six, quiet=True)
     assert labels(tmp_path) == {}
     assert run(world, tmp_path)["images"] == 6  # what wrote nothing has no claim on the folder

@@ -255,5 +255,5 @@ def test_class_names_of_a_folder_are_the_sources(
     problem = class_mismatch(segmentor, CLASSES)
     assert problem is None if message is None else message in str(problem)
     assert class_mismatch(segmentor, [*CLASSES, "bus"]) == (
-        "the teacher predicts 5 classes, and the source taxonomy has 6"
+        "the model predicts 5 classes, and the source taxonomy has 6"
     )

@@ -239,6 +239,16 @@ def test_a_launcher_that_started_nothing(
         join_ranks(launcher)
 
 
+def test_torchrun_and_nobody_said_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each process would do everything, and all write the same files."""
+    monkeypatch.setenv("TORCHELASTIC_RUN_ID", "none")
+    monkeypatch.setenv("WORLD_SIZE", "1")
+    join_ranks("none")
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    with pytest.raises(LaunchError, match=r"torchrun started 2 processes.*add `--launcher pytorch`"):
+        join_ranks("none")
+
+
 def test_slurm_without_a_first_machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     for name, value in {
         "SLURM_PROCID": "0",
