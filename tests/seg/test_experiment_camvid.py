@@ -84,7 +84,7 @@ def test_students_differ_in_the_targets_of_the_coarse_frames_alone(
     parts = {
         m: Config.fromfile(work / f"{m}/{m}.py").train_dataloader.dataset.datasets for m in camvid.MODELS
     }
-    assert [len(p) for p in parts.values()] == [1, 2, 2, 2, 2, 2, 2]
+    assert [len(p) for p in parts.values()] == [1, 2, 2, 2, 2, 2]
     assert len({json.dumps(p[0], sort_keys=True) for p in parts.values()}) == 1
     fine = set(parts["teacher"][0]["indices"])
     del parts["teacher"]
@@ -95,12 +95,23 @@ def test_students_differ_in_the_targets_of_the_coarse_frames_alone(
         "constrained": "constrained",
         "confident": "confident",
         "set": "constrained",
-        "refreshed": "constrained",
         "oracle": "",
     }
-    assert [p[1].get("threshold") for p in parts.values()] == [None, None, None, 0.6, 0.6, None]
-    assert sorted(p.name for p in (work / "refreshed/refresh").iterdir()) == ["1"]
+    assert [p[1].get("threshold") for p in parts.values()] == [None, None, None, 0.6, None]
     assert parts["oracle"][1]["taxonomy"] == "camvid11"
+
+
+def test_variants_of_the_set_valued_student(camvid: Any, finished: tuple[Path, dict[str, Any]]) -> None:
+    folder, results = finished
+    also = camvid.experiment(
+        config(camvid), folder / "camvid", folder / "work", seeds=[3], fine=2, also=["smoothed", "refreshed"]
+    )
+    assert camvid.trained(also) == [*list(camvid.MODELS)[:-1], "smoothed", "refreshed", "oracle"]
+    assert {k: v for k, v in also["seeds"]["3"].items() if k not in camvid.VARIANTS} == results["seeds"]["3"]
+    work = folder / "work/seed3"
+    loss = Config.fromfile(work / "smoothed/smoothed.py").model.decode_head.loss_decode
+    assert (loss.type, loss.label_smoothing) == ("SetNLLLoss", 0.5)
+    assert sorted(p.name for p in (work / "refreshed/refresh").iterdir()) == ["1"]
 
 
 def test_table_and_plot(camvid: Any, tmp_path: Path) -> None:

@@ -2,7 +2,7 @@
 
     python tools/experiments/camvid.py --data-root CAMVID --work-dir work/camvid
 
-For every seed: a teacher on the fine frames; pseudo-labels of the coarse frames; five students that differ in the
+For every seed: a teacher on the fine frames; pseudo-labels of the coarse frames; four students that differ in the
 targets of the coarse frames alone; and an oracle that has their fine labels. All start from the same weights and take
 equally many iterations. Judged by mIoU in CamVid's eleven classes on the val split, at native resolution. Finished parts
 are kept: the same command goes on where it was stopped, and one per seed may run at a time.
@@ -48,18 +48,26 @@ MODELS = {
     "constrained": "student, constrained",
     "confident": "student, unsure pixels ignored",
     "set": "student, unsure pixels set-valued",
-    "refreshed": "the same, labels refreshed twice",
     "oracle": "oracle: fine labels everywhere",
 }
+VARIANTS = {
+    "smoothed": "set-valued, smoothed inside the set",
+    "refreshed": "set-valued, labels refreshed twice",
+}
+"""Of the set-valued student, trained where `--also` names them."""
+TITLES = {**MODELS, **VARIANTS}
 KINDS = ("raw", "constrained", "confident")
 """Of pseudo-labels. The set-valued student has the constrained ones, and their confidence."""
 
 
-def experiment(cfg: Config, root: Path, work: Path, seeds: Sequence[int], fine: int) -> dict[str, Any]:
+def experiment(
+    cfg: Config, root: Path, work: Path, seeds: Sequence[int], fine: int, also: Sequence[str] = ()
+) -> dict[str, Any]:
     """Run everything, or reuse it; returns what `results.json` holds.
 
     Args:
         cfg: `configs/camvid/camvid.py`, or one like it. root: CamVid. fine: so many frames have fine labels.
+        also: some of VARIANTS.
     """
     total = len(find_pairs(root, lsu_onto.load(SOURCE).layout, "train"))
     if not 0 < fine < total:
@@ -72,12 +80,13 @@ def experiment(cfg: Config, root: Path, work: Path, seeds: Sequence[int], fine: 
         lambda _: coarse.is_dir(),
         [coarse],
     )
-    clock = Clock(len(seeds) * len(MODELS))
+    models = [*MODELS, *also]
+    clock = Clock(len(seeds) * len(models))
     found = {}
     for seed in seeds:
         # Evenly spaced along the drives, and other frames for every seed.
         chosen = sorted({(seed * total // fine // 3 + i * total // fine) % total for i in range(fine)})
-        found[str(seed)] = Seed(cfg, root, coarse, work / f"seed{seed}", seed, chosen, total).run(clock)
+        found[str(seed)] = Seed(cfg, root, coarse, work / f"seed{seed}", seed, chosen, total).run(clock, also)
     return {
         "settings": {
             "version": __version__,
@@ -89,7 +98,7 @@ def experiment(cfg: Config, root: Path, work: Path, seeds: Sequence[int], fine: 
             "machine": f"{_processor()}, {torch.get_num_threads()} thread",
         },
         "seeds": found,
-        "summary": {model: summary([s[model]["miou"] for s in found.values()]) for model in MODELS},
+        "summary": {model: summary([s[model]["miou"] for s in found.values()]) for model in models},
     }
 
 
@@ -129,7 +138,7 @@ class Seed:
         self.views, self.threshold = recipe["views"], recipe["threshold"]
         self.stages = unify.Stages(work, lambda line: print(f"seed {seed}: {line}"))
 
-    def run(self, clock: Clock) -> dict[str, Any]:
+    def run(self, clock: Clock, also: Sequence[str] = ()) -> dict[str, Any]:
         """The results of all models by name, and how good the pseudo-labels are."""
         self.clock = clock
         out = {"teacher": self.model("teacher", [])}
@@ -143,9 +152,10 @@ class Seed:
             ("set", dict(labels=self.folder("constrained"), threshold=self.threshold), key),
         ):
             out[name] = self.model(name, [{**self.coarse, **extra}], labels)
-        sets = dict(labels=self.folder("constrained"), threshold=self.threshold)
-        out["refreshed"] = self.model("refreshed", [{**self.coarse, **sets}], key, [self.refresh()])
         out["oracle"] = self.model("oracle", [self.truth])
+        sets = dict(labels=self.folder("constrained"), threshold=self.threshold)
+        for name in also:
+            out[name] = self.model(name, [{**self.coarse, **sets}], key)
         return {**out, "labels": {**constrained, **confident}}
 
     def refresh(self) -> dict[str, Any]:
@@ -163,16 +173,17 @@ class Seed:
     def folder(self, kind: str) -> str:
         return str(self.work / "pseudo" / kind)
 
-    def model(
-        self, name: str, extra: list[dict[str, Any]], labels: Any = None, hooks: Sequence[dict[str, Any]] = ()
-    ) -> dict[str, Any]:
+    def model(self, name: str, extra: list[dict[str, Any]], labels: Any = None) -> dict[str, Any]:
         """Train and judge one model; `extra` is what it has besides the fine frames."""
-        self.clock.next(f"seed {self.seed}: {MODELS[name]}")
+        self.clock.next(f"seed {self.seed}: {TITLES[name]}")
         cfg = unify.stage_config(self.cfg, self.work / name, self.seed, name)
         datasets = cfg.train_dataloader.dataset.datasets
         datasets.extend(copy.deepcopy(extra))
-        bar = dict(type="TrainProgressHook", title=MODELS[name])
-        cfg.custom_hooks = [*cfg.get("custom_hooks", []), bar, *hooks]
+        cfg.custom_hooks = [*cfg.get("custom_hooks", []), dict(type="TrainProgressHook", title=TITLES[name])]
+        if name == "refreshed":
+            cfg.custom_hooks.append(self.refresh())
+        if name == "smoothed":
+            cfg.model.decode_head.loss_decode.label_smoothing = 0.5
         val = cfg.val_dataloader.dataset
         key = [__version__, unify.text(cfg), [unify.inputs(d, SOURCE) for d in [*datasets, val]], labels]
 
@@ -243,16 +254,22 @@ def summary(values: Sequence[float]) -> dict[str, float]:
     return {"mean": statistics.mean(values), "std": statistics.stdev(values) if len(values) > 1 else 0.0}
 
 
+def trained(results: dict[str, Any]) -> list[str]:
+    """The models of a result, the oracle last."""
+    found = set.intersection(*(set(s) for s in results["seeds"].values()))
+    return [name for name in sorted(TITLES, key=lambda name: name == "oracle") if name in found]
+
+
 def table(results: dict[str, Any]) -> str:
     """The results in Markdown: mIoU in percent, and its difference from the teacher of the same seed."""
     seeds = results["seeds"]
     heads = ["model", "mIoU", "against the teacher", *(f"seed {s}" for s in seeds)]
     lines = [f"| {' | '.join(heads)} |", "|---" + "|---:" * (len(heads) - 1) + "|"]
-    for name, title in MODELS.items():
+    for name in trained(results):
         values = [s[name]["miou"] * 100 for s in seeds.values()]
         gains = [v - s["teacher"]["miou"] * 100 for v, s in zip(values, seeds.values(), strict=True)]
         both = [summary(values), summary(gains)]
-        cells = [title, "{mean:.1f} ± {std:.1f}".format(**both[0]),
+        cells = [TITLES[name], "{mean:.1f} ± {std:.1f}".format(**both[0]),
                  "" if name == "teacher" else "{mean:+.1f} ± {std:.1f}".format(**both[1]),
                  *(f"{v:.1f}" for v in values)]  # fmt: skip
         lines.append(f"| {' | '.join(cells)} |")
@@ -264,7 +281,7 @@ def class_table(results: dict[str, Any]) -> str:
     seeds = list(results["seeds"].values())
     names = list(seeds[0]["teacher"]["per_class"])
     lines = [f"| IoU | {' | '.join(names)} |", "|---" + "|---:" * len(names) + "|"]
-    for model in MODELS:
+    for model in trained(results):
         means = [statistics.mean(s[model]["per_class"][n] for s in seeds) * 100 for n in names]
         lines.append(f"| {model} | {' | '.join(f'{m:.0f}' for m in means)} |")
     return "\n".join(lines)
@@ -290,7 +307,7 @@ def plot(results: dict[str, Any], path: Path) -> None:
     plt.rcParams["svg.hashsalt"] = "lsu"  # the same results give the same file
     figure, axes = plt.subplots(figsize=(7, 3.2), layout="constrained")
     seeds = list(results["seeds"].values())
-    for y, name in enumerate(MODELS):
+    for y, name in enumerate(trained(results)):
         values = [s[name]["miou"] * 100 for s in seeds]
         both = summary(values)
         colour = {"teacher": "#9a9a9a", "oracle": "#5a8a5a"}.get(name, "#3d6fa5")
@@ -303,7 +320,7 @@ def plot(results: dict[str, Any], path: Path) -> None:
             capsize=3,
         )
         axes.plot(values, [y] * len(values), "o", color="black", markersize=3)
-        axes.text(0.5, y, MODELS[name], va="center", fontsize=8, color="white")
+        axes.text(0.5, y, TITLES[name], va="center", fontsize=8, color="white")
     axes.invert_yaxis()
     axes.set_yticks([])
     axes.set_xlabel(f"mIoU in % on the val split; bars: mean ± standard deviation; dots: {len(seeds)} seeds")
@@ -333,6 +350,9 @@ def main() -> int:
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--iters", type=int, help="of every training; by default the config's")
     parser.add_argument("--fine", type=int, default=10, help="frames with fine labels (%(default)s)")
+    parser.add_argument(
+        "--also", nargs="+", choices=VARIANTS, default=[], help="train these students as well"
+    )
     args = parser.parse_args()
     torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
     start = time.monotonic()
@@ -340,7 +360,7 @@ def main() -> int:
         cfg = engine.load_config(CONFIG)
         if args.iters:
             cfg.train_cfg.max_iters = cfg.train_cfg.val_interval = args.iters
-        results = experiment(cfg, args.data_root, args.work_dir, args.seeds, args.fine)
+        results = experiment(cfg, args.data_root, args.work_dir, args.seeds, args.fine, args.also)
     except (*USER_ERRORS, ImportError, OSError) as e:
         print(f"error: {e}", file=sys.stderr)
         return 1
