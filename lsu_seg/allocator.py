@@ -25,7 +25,7 @@ def keep_freed_memory(keep: bool = True) -> bool:
     `GLIBC_TUNABLES`.
 
     Args:
-        keep: False: give it back again from now on.
+        keep: False: give back what is freed from now on.
 
     Returns:
         Whether the allocator could be told.

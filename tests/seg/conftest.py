@@ -1,6 +1,7 @@
 """Settings for the tests of `lsu_seg`, made before anything imports torch."""
 
 import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -8,6 +9,10 @@ import pytest
 
 # The networks here are tiny: more threads only wait for each other. Processes that a test starts inherit it.
 os.environ["OMP_NUM_THREADS"] = "1"
+
+# A shell that starts the tests in the background has them ignore it, and then so would all that a test interrupts.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="module")

@@ -20,9 +20,11 @@ def faults():
         torch.ones(16 << 20)  # 64 MiB
     return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
 
+faults()
+default = faults()
 told = keep_freed_memory()
 faults()
-print(told, faults(), keep_freed_memory(False) and faults())
+print(told, default, faults())
 """
 
 
@@ -39,12 +41,12 @@ HUGE = Path("/sys/kernel/mm/transparent_hugepage/enabled")
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="glibc's malloc")
 @pytest.mark.skipif(HUGE.is_file() and "[always]" in HUGE.read_text(), reason="one fault clears 512 pages")
 def test_pages_of_freed_memory_are_not_cleared_anew() -> None:
-    told, kept, given_back = child()
+    told, default, kept = child()
     if told == "False":
         pytest.skip("models run on a GPU here")
     pages = 5 * 16384
     assert int(kept) < pages / 100
-    assert int(given_back) > pages / 2
+    assert int(default) > pages / 2
 
 
 def test_a_users_own_settings_stand() -> None:
