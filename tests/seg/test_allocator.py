@@ -20,11 +20,10 @@ def faults():
         torch.ones(16 << 20)  # 64 MiB
     return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
 
-faults()
-default = faults()
+default = min(faults() for _ in range(5))
 told = keep_freed_memory()
-faults()
-print(told, default, faults())
+# Small blocks may settle in what was freed, so that some round needs new pages.
+print(told, default, min(faults() for _ in range(5)))
 """
 
 
