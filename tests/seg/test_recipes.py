@@ -46,33 +46,24 @@ PARAMETERS = {
     "upernet_swin_b": 121e6,
 }
 
-SMALL: dict[str, dict[str, Any]] = {
-    "mask2former_swin_b": {
+
+def small_mask2former(**backbone: Any) -> dict[str, Any]:
+    return {
         "model.hf": dict(
             pretrained=None,
             config=dict(
                 hidden_dim=32, feature_size=32, mask_feature_size=32, encoder_layers=1, decoder_layers=2,
                 num_attention_heads=2, encoder_feedforward_dim=32, dim_feedforward=32, num_queries=40,
                 train_num_points=64,
-                backbone_config=dict(
-                    embed_dim=16, depths=[1] * 4, num_heads=[1, 1, 2, 2], window_size=4, image_size=64
-                ),
+                backbone_config=dict(num_heads=[1, 1, 2, 2], window_size=4, image_size=64, **backbone),
             ),
         ),
-    },
-    "mask2former_swin_l": {
-        "model.hf": dict(
-            pretrained=None,
-            config=dict(
-                hidden_dim=32, feature_size=32, mask_feature_size=32, encoder_layers=1, decoder_layers=2,
-                num_attention_heads=2, encoder_feedforward_dim=32, dim_feedforward=32, num_queries=50,
-                train_num_points=64,
-                backbone_config=dict(
-                    embed_dim=24, depths=[1, 1, 2, 1], num_heads=[1, 1, 2, 2], window_size=4, image_size=64
-                ),
-            ),
-        ),
-    },
+    }  # fmt: skip
+
+
+SMALL: dict[str, dict[str, Any]] = {
+    "mask2former_swin_b": small_mask2former(embed_dim=16, depths=[1] * 4),
+    "mask2former_swin_l": small_mask2former(embed_dim=24, depths=[1, 1, 2, 1]),
     "segformer_b5": {
         "model.backbone": dict(embed_dims=8, num_layers=[1] * 4, num_heads=[1] * 4, init_cfg=None),
         "model.decode_head": dict(in_channels=[8] * 4, channels=8),
