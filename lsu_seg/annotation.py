@@ -8,7 +8,7 @@ from functools import cached_property
 import numpy as np
 
 from lsu_onto import ROW_VOID, Constraint
-from lsu_seg.encodings import LabelReader, void_index
+from lsu_seg.encodings import LabelFileError, LabelReader, read_raw, void_index
 
 
 @dataclass
@@ -73,3 +73,14 @@ def channel_constraint(constraint: Constraint) -> Constraint:
         raw_names=(),
         background=ROW_VOID,
     )
+
+
+def read_confidence(path: str, shape: tuple[int, ...]) -> np.ndarray:
+    """The confidence of a pseudo-label of this size: uint8 `[H, W]`, 255 = 1."""
+    confidence = read_raw(path, "id")
+    if confidence.dtype != np.uint8 or confidence.shape != shape:
+        raise LabelFileError(
+            f"{path}: {confidence.shape[1]}x{confidence.shape[0]} of {confidence.dtype}; expected the confidence of a"
+            f" pseudo-label of {shape[1]}x{shape[0]}, 8 bits; label again with `lsu-seg pseudo-label`"
+        )
+    return confidence

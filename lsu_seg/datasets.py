@@ -16,6 +16,7 @@ from mmseg.datasets import BaseSegDataset
 
 import lsu_onto
 from lsu_seg.annotation import Annotation, channel_constraint
+from lsu_seg.class_thresholds import class_thresholds, count_confidence
 from lsu_seg.encodings import container, void_index
 from lsu_seg.layout import DatasetError, find_pairs
 from lsu_seg.registry import DATASETS, register
@@ -39,6 +40,8 @@ class TaxDataset(BaseSegDataset):
             rows and nothing in open ones (`TargetCoder`). Needs `SetNLLLoss`, and `confidence/` in the folder of
             pseudo-labels. With the dataset's own labels any number makes ambiguous pixels of closed rows
             set-valued. None: pseudo-labels are taken as they are, and own labels only where they decide.
+        unsure: in place of `threshold`: the share, 0 to 1, of each class's ambiguous pixels that are not hard targets,
+            the least sure ones. So that rare classes lose no more than frequent ones (`class_thresholds`).
         loss_weight: factor on the loss of every pixel of this dataset; other than 1 it needs `SetNLLLoss`.
         unknown: `error`, or `void` to count values that the taxonomy does not list as void.
 
@@ -58,12 +61,18 @@ class TaxDataset(BaseSegDataset):
         labels: str | None = None,
         weight: float = 1.0,
         threshold: float | None = None,
+        unsure: float | None = None,
         loss_weight: float = 1.0,
         unknown: str = "error",
         **kwargs: Any,
     ) -> None:
         if weight < 0:
             raise DatasetError(f"weight of `{taxonomy}` is {weight}; it must not be negative")
+        if unsure is not None and (threshold is not None or not 0 <= unsure <= 1):
+            other = "" if threshold is None else f", and `threshold` {threshold}"
+            raise DatasetError(
+                f"`unsure` of `{taxonomy}` is {unsure}{other}; expected a share of the pixels, 0 to 1, and no `threshold`"
+            )
         self.taxonomy = taxonomy
         self.constraint = lsu_onto.load(taxonomy, source)
         self.split = split
@@ -74,6 +83,9 @@ class TaxDataset(BaseSegDataset):
         self.pseudo = Path(labels) if labels else None
         self.own = Annotation(self.constraint, unknown, data_root, split)
         self.annotation = Annotation(channel_constraint(self.constraint)) if self.pseudo else self.own
+        self.unsure, self.loss_weight = unsure, loss_weight
+        if unsure is not None:
+            threshold = 1.0  # until `full_init` knows better
         self.coder = None
         if threshold is not None or loss_weight != 1:
             self.coder = TargetCoder(self.constraint, threshold, loss_weight)
@@ -122,15 +134,29 @@ class TaxDataset(BaseSegDataset):
                     f"{self.pseudo}: {len(missing)} of {len(paths)} pseudo-labels are missing, e.g. {missing[0]};"
                     " run `lsu-seg pseudo-label` again, it resumes"
                 )
-        if self.needs_confidence:
+        if self.pseudo and self.needs_confidence:
+            key = "threshold" if self.unsure is None else "unsure"
             paths = [self.get_data_info(i)["confidence_path"] for i in range(len(self))]
             missing = [p for p in paths if not Path(p).is_file()]
             if missing:
                 raise DatasetError(
                     f"{self.pseudo}: {len(missing)} of {len(paths)} images of confidence are missing, e.g."
-                    f" {missing[0]}, and `threshold` needs them; label again with `confidence=True` in the"
-                    " `PseudoLabelLoop`, or leave `threshold` out"
+                    f" {missing[0]}, and `{key}` needs them; label again with `confidence=True` in the"
+                    f" `PseudoLabelLoop`, or leave `{key}` out"
                 )
+            if self.unsure is not None:
+                self._take_thresholds(self.pseudo, self.unsure)
+
+    def _take_thresholds(self, folder: Path, unsure: float) -> None:
+        items = [self.get_data_info(i) for i in range(len(self))]
+        counts = count_confidence(items, self.annotation, self.own, folder, f"confidence of {self.name}")
+        found = class_thresholds(counts, unsure)
+        self.coder = TargetCoder(self.constraint, found.tolist(), self.loss_weight)
+        classes = zip(self.constraint.source_classes, found, counts.sum(1), strict=True)
+        text = ", ".join(f"{name} {level:.2f}" for name, level, pixels in classes if pixels)
+        print_log(
+            f"`{self.name}`: confidence from which on ambiguous pixels are hard targets: {text}", "current"
+        )
 
     def use_labels(self, labels: str | Path) -> None:
         """Take other pseudo-labels from now on, of the same images. Workers that run already do not hear of it.
@@ -191,7 +217,7 @@ class TaxDataset(BaseSegDataset):
                 )
         raise DatasetError(
             f"`{self.name}`: each of its {len(self)} images is void everywhere: there is nothing to train on; check the"
-            " map, or give a `threshold` so that ambiguous pixels are trained on as sets"
+            " map, or give `threshold` or `unsure` so that ambiguous pixels are trained on as sets"
         )
 
 

@@ -20,8 +20,7 @@ from lsu_onto import Constraint
 from lsu_seg.annotation import channel_constraint
 from lsu_seg.datasets import TaxDataset
 from lsu_seg.encodings import LabelReader, read_bytes, read_raw, write_atomic
-from lsu_seg.students import label_kinds, labels_of, students
-from lsu_seg.targets import TargetCoder
+from lsu_seg.students import label_kinds, labels_of, students, take_doubt
 
 MODELS = {
     "teacher": "teacher",
@@ -134,7 +133,10 @@ def _pictures(dataset: TaxDataset, cfg: Config, work: Path, folder: Path, name: 
     own = LabelReader(c, root=dataset.data_root, split=dataset.split)
     channels = LabelReader(channel_constraint(c))
     kinds, with_sets = label_kinds(cfg), "set" in students(cfg)
-    coder = TargetCoder(c, cfg.unify.get("threshold"))
+    if with_sets:
+        options = {**cfg.unify.extra[name].dataset, "labels": labels_of("set", work, name)}
+        take_doubt(options, cfg)
+        coder = TaxDataset(**{k: v for k, v in options.items() if k != "type"}).coder
     indices = np.linspace(0, len(dataset) - 1, min(_SHOWN, len(dataset))).astype(int)
     lines = []
     for number, i in enumerate(indices):

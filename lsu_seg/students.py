@@ -1,4 +1,4 @@
-"""What a student of `unify` is trained with: which labels, which threshold, which loss."""
+"""What a student of `unify` is trained with: which labels, which of them as sets, which loss."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from lsu_seg.teachers.hf_models import predicts_masks
 STUDENTS = ("raw", "constrained", "set")
 """`set` has the constrained labels where the teacher is sure, and elsewhere the sets that the ground truth allows."""
 
+_DOUBT = ("unsure", "threshold")
 _SET_HEADS = tuple(
     scope + kind for scope in ("", "mmseg.", "lsu_seg.") for kind in ("Mask2FormerHead", "SetMask2FormerHead")
 )
@@ -53,21 +54,29 @@ def check_students(cfg: Config) -> None:
     unknown = [s for s in wanted if s not in STUDENTS]
     if unknown or not wanted:
         raise ConfigError(f"`unify.students` is {wanted}; expected some of {', '.join(STUDENTS)}")
-    threshold = cfg.unify.get("threshold")
     if "set" in wanted:
-        if not isinstance(threshold, (int, float)) or not 0 <= threshold <= 1:
+        found = {key: value for key in _DOUBT if (value := cfg.unify.get(key)) is not None}
+        if len(found) != 1 or not all(isinstance(v, (int, float)) and 0 <= v <= 1 for v in found.values()):
+            text = " and ".join(f"`unify.{key}` is {value}" for key, value in found.items())
             raise ConfigError(
-                f"`unify.threshold` is {threshold}; the student `set` needs the confidence, 0 to 1, from which on a"
-                " pseudo-label is a hard target"
+                f"{text or 'there is neither `unify.unsure` nor `unify.threshold`'}; the student `set` needs one of the"
+                " two: `unsure`, the share, 0 to 1, of each class's labels that are least sure, or `threshold`, the"
+                " confidence, 0 to 1, from which on a pseudo-label is a hard target"
             )
         take_sets(Config(cfg.to_dict()))
 
 
+def take_doubt(dataset: Any, cfg: Config) -> None:
+    """Tell the config of a dataset of the student `set` which pseudo-labels are no hard targets, unless it says so."""
+    if not any(key in dataset for key in _DOUBT):
+        dataset.update({key: cfg.unify[key] for key in _DOUBT if cfg.unify.get(key) is not None})
+
+
 def take_sets(cfg: Config) -> None:
-    """Make a config's model and datasets those of the student `set`: its losses know sets, its datasets a threshold."""
+    """Make a config's model and datasets those of the student `set`: its losses know sets, its datasets say where."""
     source = source_of(cfg)
     for dataset in cfg.train_dataloader.dataset.datasets:
-        dataset.setdefault("threshold", cfg.unify.threshold)
+        take_doubt(dataset, cfg)
     model = cfg.model
     if model.type in ("HFSegmentor", "lsu_seg.HFSegmentor"):
         if predicts_masks(model.hf):

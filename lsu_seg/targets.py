@@ -13,6 +13,7 @@ maps would have to be moved three times, and MMSeg's `Pad`, `Albu` and `RandomMo
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -86,25 +87,31 @@ class TargetCoder:
         constraint: of the dataset's own labels.
         threshold: in ambiguous pixels, a pseudo-label of at least this confidence is the target; below it the
             target is S(d) in closed rows, and nothing in open ones (a softmax over the K classes would be forced into
-            S(d) though the pixel may be none of them). Own labels have no confidence: their ambiguous pixels
-            are all below. None: pseudo-labels are targets, whatever their confidence, and own labels say nothing
-            of ambiguous pixels.
+            S(d) though the pixel may be none of them). One for all classes, or `[K]`: that of the pseudo-label
+            counts. Own labels have no confidence: their ambiguous pixels are all below. None: pseudo-labels are
+            targets, whatever their confidence, and own labels say nothing of ambiguous pixels.
         weight: of the dataset's pixels in the loss.
 
     It is small and travels with every sample into the workers, which need no table.
     """
 
-    def __init__(self, constraint: Constraint, threshold: float | None = None, weight: float = 1.0) -> None:
+    def __init__(
+        self,
+        constraint: Constraint,
+        threshold: float | Sequence[float] | None = None,
+        weight: float = 1.0,
+    ) -> None:
         if weight <= 0:
             raise TargetError(
                 f"a loss weight of {weight}: expected more than 0; leave the dataset out instead"
             )
-        if threshold is not None and threshold < 0:
-            raise TargetError(f"a threshold of {threshold}: expected a confidence, 0 to 1, or more for none")
         k = constraint.num_classes
-        table = target_table(constraint.source, k)
-        self.threshold = threshold
         self.void = void_index(k)
+        self.sure: NDArray[np.int16] | None = None
+        """int16, by label, the void index included: the least confidence, 255 = 1, of a hard target."""
+        if threshold is not None:
+            self.sure = _least_confidence(threshold, k, self.void)
+        table = target_table(constraint.source, k)
         self.dtype: Any = np.uint8 if self.void < 256 else np.uint16
         self.classes = np.arange(k)
         if weight != 1:
@@ -118,7 +125,7 @@ class TargetCoder:
                 continue
             if len(members) == 1:
                 by_row[d] = self.classes[members[0]]
-            elif threshold is not None:
+            elif self.sure is not None:
                 by_row[d] = table.add(allowed[:k], weight)
         self.uses_table = bool(max(by_row.max(), self.classes.max(initial=0)) > self.void)
         """Whether target maps refer to the table: then only a `SetNLLLoss` understands them."""
@@ -153,18 +160,29 @@ class TargetCoder:
             TargetError: one of the two is missing or of another shape.
         """
         targets = self.of_channel[labels]
-        if self.threshold is None:
+        if self.sure is None:
             return targets
         if rows is None or confidence is None:
             missing = "rows of d" if rows is None else "confidence"
-            raise TargetError(f"a threshold of {self.threshold} without {missing}: expected both")
+            raise TargetError(f"a threshold without {missing}: expected both")
         if not rows.shape == confidence.shape == labels.shape:
             raise TargetError(
                 f"pseudo-label {labels.shape}, rows {rows.shape} and confidence {confidence.shape} differ in size"
             )
-        # As the 8-bit image stores it: a confidence that equals the threshold was rounded like it.
-        unsure = self.ambiguous[rows] & (confidence < round(255 * self.threshold))
+        unsure = self.ambiguous[rows] & (confidence < self.sure[labels])
         return np.where(unsure, self.by_row[rows], targets)
+
+
+def _least_confidence(threshold: float | Sequence[float], k: int, void: int) -> NDArray[np.int16]:
+    least = np.asarray(threshold, float)
+    if least.shape not in ((), (k,)):
+        raise TargetError(f"thresholds of shape {least.shape}: expected one, or one for each of {k} classes")
+    if not (least >= 0).all():
+        raise TargetError(f"a threshold of {least.min()}: expected a confidence, 0 to 1, or more for none")
+    sure = np.full(void + 1, 256, np.int16)  # what is left void is no hard target, whatever its confidence
+    # As the 8-bit image stores it: a confidence that equals the threshold was rounded like it.
+    sure[:k] = np.minimum(np.round(255 * least), 256)
+    return sure
 
 
 class QueryTargets(NamedTuple):

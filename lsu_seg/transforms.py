@@ -13,7 +13,8 @@ from mmengine.structures import PixelData
 from mmseg.datasets.transforms import PackSegInputs
 from PIL import Image
 
-from lsu_seg.encodings import LabelFileError, read_bytes, read_raw, void_index
+from lsu_seg.annotation import read_confidence
+from lsu_seg.encodings import LabelFileError, read_bytes, void_index
 from lsu_seg.registry import TRANSFORMS, register
 
 ORIENTATION = 0x0112
@@ -75,9 +76,9 @@ class LoadTaxAnnotations(BaseTransform):
             labels = coder.own(rows)
         elif coder is not None:
             confidence = None
-            if coder.threshold is not None:
+            if coder.sure is not None:
                 _, rows = results["own"].load(results["own_path"])
-                confidence = _confidence(results["confidence_path"], labels.shape)
+                confidence = read_confidence(results["confidence_path"], labels.shape)
             labels = coder.pseudo(labels, rows, confidence)
         if (
             results.get("skip_void")
@@ -88,17 +89,6 @@ class LoadTaxAnnotations(BaseTransform):
         results["gt_rows"] = rows
         results["seg_fields"].append("gt_seg_map")
         return results
-
-
-def _confidence(path: str, shape: tuple[int, ...]) -> np.ndarray:
-    """uint8 `[H, W]`, 255 = 1."""
-    confidence = read_raw(path, "id")
-    if confidence.dtype != np.uint8 or confidence.shape != shape:
-        raise LabelFileError(
-            f"{path}: {confidence.shape[1]}x{confidence.shape[0]} of {confidence.dtype}; expected the confidence of a"
-            f" pseudo-label of {shape[1]}x{shape[0]}, 8 bits; label again with `lsu-seg pseudo-label`"
-        )
-    return confidence
 
 
 def _check_orientation(path: str) -> None:

@@ -105,8 +105,8 @@ def _check_head(name: str, head: nn.Module, constraint: Constraint, setted: list
             elif kind == "Mask2FormerHead":
                 line = f"type='SetMask2FormerHead', source='{source}'"
             yield (
-                f"{name} is trained with {kind}, which does not know the targets that `threshold` or `loss_weight` of"
-                f" {_names(setted)} make: write `{last}=dict({line})`, or take the two out of the datasets"
+                f"{name} is trained with {kind}, which does not know the targets that `threshold`, `unsure` or"
+                f" `loss_weight` of {_names(setted)} make: write `{last}=dict({line})`, or take them out of the datasets"
             )
     if getattr(head, "source", None) not in (None, source):
         yield f"{name} has source='{head.source}', and the datasets `{source}`: write `{last}=dict(source='{source}')`"

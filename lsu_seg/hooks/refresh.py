@@ -172,7 +172,7 @@ class TeacherRefreshHook(Hook):
         loader = copy.deepcopy(cfg.get("val_dataloader") or cfg.train_dataloader)
         loader.pop("batch_sampler", None)
         target = {"type": "TaxDataset", "source": dataset.constraint.source, **copy.deepcopy(config)}
-        for key in ("labels", "threshold", "weight", "loss_weight"):
+        for key in ("labels", "threshold", "unsure", "weight", "loss_weight"):
             target.pop(key, None)
         cfg.test_dataloader = dict(
             batch_size=(cfg.get("val_dataloader") or {}).get("batch_size", 1),

@@ -49,7 +49,6 @@ def config(camvid: Any) -> Config:
     pipeline = [dict(type=t) for t in ("LoadTaxImage", "LoadTaxAnnotations", "PackTaxInputs")]
     cfg.train_dataloader.dataset.pipeline = pipeline
     cfg.val_dataloader.dataset.pipeline = pipeline
-    cfg.unify.threshold = 0.6
     return cfg
 
 
@@ -97,18 +96,20 @@ def test_students_differ_in_the_targets_of_the_coarse_frames_alone(
         "set": "constrained",
         "oracle": "",
     }
-    assert [p[1].get("threshold") for p in parts.values()] == [None, None, None, 0.6, None]
+    assert [p[1].get("unsure") for p in parts.values()] == [None, None, None, 0.06, None]
     assert parts["oracle"][1]["taxonomy"] == "camvid11"
 
 
 def test_variants_of_the_set_valued_student(camvid: Any, finished: tuple[Path, dict[str, Any]]) -> None:
     folder, results = finished
     also = camvid.experiment(
-        config(camvid), folder / "camvid", folder / "work", seeds=[3], fine=2, also=["smoothed", "refreshed"]
+        config(camvid), folder / "camvid", folder / "work", seeds=[3], fine=2, also=list(camvid.VARIANTS)
     )
-    assert camvid.trained(also) == [*list(camvid.MODELS)[:-1], "smoothed", "refreshed", "oracle"]
+    assert camvid.trained(also) == [*list(camvid.MODELS)[:-1], *camvid.VARIANTS, "oracle"]
     assert {k: v for k, v in also["seeds"]["3"].items() if k not in camvid.VARIANTS} == results["seeds"]["3"]
     work = folder / "work/seed3"
+    single = Config.fromfile(work / "single/single.py").train_dataloader.dataset.datasets[1]
+    assert (single.threshold, "unsure" in single) == (camvid.THRESHOLD, False)
     loss = Config.fromfile(work / "smoothed/smoothed.py").model.decode_head.loss_decode
     assert (loss.type, loss.label_smoothing) == ("SetNLLLoss", 0.5)
     assert sorted(p.name for p in (work / "refreshed/refresh").iterdir()) == ["1"]

@@ -58,7 +58,7 @@ CASES = {
     ),
     "loss": (
         change(f"{HEAD}.loss_decode", dict(_delete_=True, type="CrossEntropyLoss", avg_non_ignore=True)),
-        "model.decode_head is trained with CrossEntropyLoss, which does not know the targets that `threshold` or"
+        "model.decode_head is trained with CrossEntropyLoss, which does not know the targets that `threshold`, `unsure` or"
         " `loss_weight` of `park#2` make: write `decode_head=dict(loss_decode=dict(type='SetNLLLoss', source='tiny'))`",
     ),
     "another source": (

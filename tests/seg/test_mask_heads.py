@@ -128,7 +128,7 @@ def test_where_mmdet_is_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
 def test_a_config_becomes_that_of_the_student_set() -> None:
     head = dict(type="Mask2FormerHead", num_classes=5)
     cfg = Config(dict(
-        model=dict(type="EncoderDecoder", decode_head=head), unify=dict(threshold=0.5),
+        model=dict(type="EncoderDecoder", decode_head=head), unify=dict(unsure=0.05),
         train_dataloader=dict(dataset=dict(source="tiny", datasets=[dict(type="TaxDataset")])),
     ))  # fmt: skip
     take_sets(cfg)

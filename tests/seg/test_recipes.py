@@ -213,7 +213,7 @@ def test_dry_run(file: Path, tmp_path: Path, light: None) -> None:
 
     student = engine.load_config(work / "student_set/student_set.py")
     assert len(student.train_dataloader.dataset.datasets) == len(trained_on(cfg))
-    assert all(d.threshold == cfg.unify.threshold for d in student.train_dataloader.dataset.datasets)
+    assert all(d.unsure == cfg.unify.unsure for d in student.train_dataloader.dataset.datasets)
     logs = "".join(f.read_text() for f in (work / "student_set").rglob("*.log"))
     table = logs.split("samples of each dataset:")[1]
     for name in {load(d.taxonomy, d.source).dataset for d in trained_on(cfg)}:

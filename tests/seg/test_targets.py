@@ -50,18 +50,22 @@ def meaning(target: int) -> tuple[set[int], float]:
 # --- the rule ----------------------------------------------------------------------------------------------
 
 
-def wanted(row: int, label: int, confidence: int, threshold: float | None) -> set[int]:
+def wanted(row: int, label: int, confidence: int, threshold: float | list[float] | None) -> set[int]:
     """The rule, from S(d) as tiny.py has it."""
     allowed = ALLOWED[row] if row >= 0 else {VOID}
+    if isinstance(threshold, list):  # of the label's class; void is never a hard target
+        threshold = 2.0 if label == VOID else threshold[label]
     hard = set() if label == VOID else {label}
     if threshold is None or len(allowed) == 1 or confidence >= round(255 * threshold):
         return hard
     return set() if VOID in allowed else allowed
 
 
-@pytest.mark.parametrize("threshold", [None, 0.0, 0.5, 1.0, 1.1])
+@pytest.mark.parametrize("threshold", [None, 0.0, 0.5, 1.0, 1.1, [0.0, 0.5, 0.997, 1.1, 0.6]])
 @pytest.mark.parametrize("weight", [1.0, 0.25])
-def test_targets_of_pseudo_labels(park: lsu_onto.Constraint, threshold: float | None, weight: float) -> None:
+def test_targets_of_pseudo_labels(
+    park: lsu_onto.Constraint, threshold: float | list[float] | None, weight: float
+) -> None:
     pixels = [
         (row, label, confidence)
         for row in ROWS
@@ -83,6 +87,13 @@ def test_targets_of_own_labels(park: lsu_onto.Constraint, threshold: float | Non
     found = TargetCoder(park, threshold).own(np.array([ROWS], np.int16))[0]
     both = {1, 2} if threshold is not None else set()
     assert [meaning(t)[0] for t in found] == [{0}, both, {3}, set(), set(), set(), set()]
+
+
+def test_what_the_teacher_left_void_is_a_set_where_the_row_is_closed(park: lsu_onto.Constraint) -> None:
+    """Labels that `PseudoLabelLoop(threshold=…)` made void: the set is known all the same."""
+    rows, labels = np.array([[1, 0]], np.int16), np.full((1, 2), VOID, np.uint8)
+    found = TargetCoder(park, 0.0).pseudo(labels, rows, np.full((1, 2), 255, np.uint8))
+    assert [meaning(t)[0] for t in found[0]] == [{1, 2}, set()]
 
 
 def test_hard_targets_stay_what_they_were(park: lsu_onto.Constraint) -> None:
@@ -128,6 +139,8 @@ def test_wrong_settings(park: lsu_onto.Constraint) -> None:
         TargetCoder(park, weight=0)
     with pytest.raises(TargetError, match=r"a threshold of -0\.5"):
         TargetCoder(park, -0.5)
+    with pytest.raises(TargetError, match=r"thresholds of shape \(3,\): expected one, or one for each of 5"):
+        TargetCoder(park, [0.1, 0.2, 0.3])
     labels, rows = np.zeros((2, 3), np.uint8), np.zeros((2, 3), np.int16)
     coder = TargetCoder(park, 0.5)
     with pytest.raises(TargetError, match="without rows of d"):

@@ -71,7 +71,7 @@ def config(root: Path, iterations: int = 4) -> Config:
                 extra=dict(town=extra("town"), country=extra("country")),
                 views=dict(scales=(1.0,), flips=(False,)),
                 students=("raw", "constrained", "set"),
-                threshold=0.7,
+                unsure=0.1,
                 evaluate=dict(source_val=tax("demo", "source", "val"), zero_shot=tax("demo", "zero_shot", "val")),
             ),
         ),
@@ -159,11 +159,11 @@ def test_each_stage_leaves_a_config_that_can_be_run(finished: Project) -> None:
     student = engine.load_config(finished.work / "student_constrained/student_constrained.py")
     labels = [None, *(str(finished.work / "pseudo/constrained" / n) for n in ("town", "country"))]
     assert [d.get("labels") for d in student.train_dataloader.dataset.datasets] == labels
-    assert "threshold" not in student.train_dataloader.dataset.datasets[1]
+    assert "unsure" not in student.train_dataloader.dataset.datasets[1]
     assert student.model.decode_head.loss_decode.type == "CrossEntropyLoss"
     of_sets = engine.load_config(finished.work / "student_set/student_set.py")
     assert [d.get("labels") for d in of_sets.train_dataloader.dataset.datasets] == labels
-    assert {d.threshold for d in of_sets.train_dataloader.dataset.datasets} == {0.7}
+    assert {d.unsure for d in of_sets.train_dataloader.dataset.datasets} == {0.1}
     assert of_sets.model.decode_head.loss_decode.to_dict() == dict(type="SetNLLLoss", source="demo")
 
 
@@ -333,7 +333,15 @@ def test_mistakes_come_to_light_before_any_training(finished: Project, tmp_path:
             engine.ConfigError,
             f"`unify.refresh`: .*{message}",
         )
-    refused(lambda c: c.unify.pop("threshold"), engine.ConfigError, "`unify.threshold` is None")
+    refused(
+        lambda c: c.unify.pop("unsure"), engine.ConfigError, "neither `unify.unsure` nor `unify.threshold`"
+    )
+    refused(lambda c: c.unify.update(unsure=6), engine.ConfigError, "`unify.unsure` is 6; .* share, 0 to 1")
+    refused(
+        lambda c: c.unify.update(threshold=0.7),
+        engine.ConfigError,
+        r"`unify.unsure` is 0\.1 and `unify.threshold` is 0\.7; .* one of the two",
+    )
     refused(
         lambda c: c.model.decode_head.update(loss_decode=dict(type="DiceLoss")),
         engine.ConfigError,

@@ -51,10 +51,13 @@ MODELS = {
     "oracle": "oracle: fine labels everywhere",
 }
 VARIANTS = {
+    "single": "set-valued, one threshold",
     "smoothed": "set-valued, smoothed inside the set",
     "refreshed": "set-valued, labels refreshed twice",
 }
 """Of the set-valued student, trained where `--also` names them."""
+THRESHOLD = 0.7
+"""Of confidence: where unsure pixels are ignored, and of the variant with one threshold for all classes."""
 TITLES = {**MODELS, **VARIANTS}
 KINDS = ("raw", "constrained", "confident")
 """Of pseudo-labels. The set-valued student has the constrained ones, and their confidence."""
@@ -94,7 +97,8 @@ def experiment(
             "batch": cfg.train_dataloader.batch_size,
             "fine": fine,
             "coarse": total - fine,
-            "threshold": cfg.unify.threshold,
+            "threshold": THRESHOLD,
+            "unsure": cfg.unify.unsure,
             "machine": f"{_processor()}, {torch.get_num_threads()} thread",
         },
         "seeds": found,
@@ -135,7 +139,7 @@ class Seed:
         self.truth, self.total = _train_split(root, others), total
         self.coarse = {**self.truth, "taxonomy": COARSE, "source": SOURCE, "data_root": str(coarse)}
         recipe = self.cfg.pop("unify")
-        self.views, self.threshold = recipe["views"], recipe["threshold"]
+        self.views, self.unsure = recipe["views"], recipe["unsure"]
         self.stages = unify.Stages(work, lambda line: print(f"seed {seed}: {line}"))
 
     def run(self, clock: Clock, also: Sequence[str] = ()) -> dict[str, Any]:
@@ -144,18 +148,19 @@ class Seed:
         out = {"teacher": self.model("teacher", [])}
         teacher = Path(out["teacher"]["checkpoint"])
         constrained, key = self.labels(("constrained", "raw"), teacher, confidence=True)
-        confident, sure = self.labels(("confident",), teacher, threshold=self.threshold)
+        confident, sure = self.labels(("confident",), teacher, threshold=THRESHOLD)
+        sets = dict(labels=self.folder("constrained"), unsure=self.unsure)
         for name, extra, labels in (
             ("raw", dict(labels=self.folder("raw")), key),
             ("constrained", dict(labels=self.folder("constrained")), key),
             ("confident", dict(labels=self.folder("confident")), sure),
-            ("set", dict(labels=self.folder("constrained"), threshold=self.threshold), key),
+            ("set", sets, key),
         ):
             out[name] = self.model(name, [{**self.coarse, **extra}], labels)
         out["oracle"] = self.model("oracle", [self.truth])
-        sets = dict(labels=self.folder("constrained"), threshold=self.threshold)
         for name in also:
-            out[name] = self.model(name, [{**self.coarse, **sets}], key)
+            extra = dict(labels=self.folder("constrained"), threshold=THRESHOLD) if name == "single" else sets
+            out[name] = self.model(name, [{**self.coarse, **extra}], key)
         return {**out, "labels": {**constrained, **confident}}
 
     def refresh(self) -> dict[str, Any]:
