@@ -89,7 +89,8 @@ def unify(
     """Run the whole method: teacher, pseudo-labels, students, evaluation, report.
 
     CONFIG is an MMSeg config of the teacher with a `unify` section. Stages whose config and inputs have not
-    changed are reused. Writes WORK_DIR/results.json and WORK_DIR/report/index.html.
+    changed are reused; what a change replaces is kept once, as FOLDER.before. Writes WORK_DIR/results.json and
+    WORK_DIR/report/index.html.
 
     \b
     Example:

@@ -20,11 +20,9 @@ A stage whose config and inputs have not changed is reused.
 from __future__ import annotations
 
 import copy
-import hashlib
 import json
 import shutil
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +43,7 @@ from lsu_seg.metrics import VIEWS
 from lsu_seg.progress import track
 from lsu_seg.pseudo.output import file_sha256
 from lsu_seg.pseudo.records import finished
+from lsu_seg.stages import Stages, before
 from lsu_seg.students import STUDENTS, check_students, label_kinds, labels_of, students, take_sets
 
 # --- configs of the stages ---------------------------------------------------------------------------------
@@ -137,64 +136,12 @@ def stage_config(cfg: Config, folder: Path, seed: int, name: str) -> Config:
 # --- running -----------------------------------------------------------------------------------------------
 
 
-@dataclass
-class Stages:
-    """Runs stages, or reuses what an earlier run left if its key is the same."""
-
-    work: Path
-    say: Callable[[str], None]
-
-    def run(
-        self,
-        name: str,
-        key: Any,
-        action: Callable[[], Any],
-        complete: Callable[[Any], bool],
-        folders: list[Path],
-        resumes: bool = False,
-    ) -> Any:
-        """The action's JSON result.
-
-        Args:
-            key: everything that the result depends on.
-            complete: whether what a finished run left, given its result, is still all there.
-            folders: removed before the action runs.
-            resumes: the action goes on from what it left in the folders; then they stay, if the key is the same.
-        """
-        record = self.work / "stages" / f"{name}.json"
-        digest = hashlib.sha256(json.dumps(key, sort_keys=True, default=str).encode()).hexdigest()
-        found = _read_record(record)
-        same = found.get("key") == digest
-        if same and "result" in found and complete(found["result"]):
-            self.say(f"{name}: reused")
-            return found["result"]
-        if not (same and resumes):
-            for folder in folders:
-                if not record.is_file() and folder.is_dir() and any(folder.iterdir()):
-                    raise engine.ConfigError(
-                        f"{folder} is not a folder of this program's; choose another work folder"
-                    )
-                shutil.rmtree(folder, ignore_errors=True)
-        record.parent.mkdir(parents=True, exist_ok=True)
-        write_atomic(record, json.dumps({"key": digest}).encode())
-        result = action()
-        write_atomic(record, json.dumps({"key": digest, "result": result}).encode())
-        return result
-
-
-def _read_record(record: Path) -> dict[str, Any]:
-    try:
-        found = json.loads(record.read_text(encoding="utf-8"))
-    except (FileNotFoundError, ValueError):
-        return {}
-    return found if isinstance(found, dict) else {}
-
-
 def clear(work: Path) -> None:
     """Remove what `unify` left in a work folder, and nothing else."""
     if (work / "stages").is_dir():  # or else it is not ours
         for name in ("teacher", "pseudo", *(f"student_{k}" for k in STUDENTS), "report", "stages"):
             shutil.rmtree(work / name, ignore_errors=True)
+            shutil.rmtree(before(work / name), ignore_errors=True)
 
 
 def unify(cfg: Config, work: Path, seed: int = 0, say: Callable[[str], None] = print) -> dict[str, Any]:

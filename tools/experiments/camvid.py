@@ -39,6 +39,7 @@ from lsu_seg.evaluation.counts import confusion, iou_summary
 from lsu_seg.layout import find_pairs
 from lsu_seg.pseudo.output import file_sha256
 from lsu_seg.relabel import relabel_dataset
+from lsu_seg.stages import Stages
 
 CONFIG = Path(lsu_seg.__file__).parent / "configs/camvid/camvid.py"
 SOURCE, COARSE = "camvid11", "camvid_coarse"
@@ -76,7 +77,7 @@ def experiment(
     if not 0 < fine < total:
         raise engine.ConfigError(f"{fine} fine frames of {total}: expected at least one, and one left")
     coarse = work / "coarse"
-    unify.Stages(work, print).run(
+    Stages(work, print).run(
         "coarse",
         [__version__, unify.inputs(_train_split(root), SOURCE), lsu_onto.load(COARSE).sha256],
         lambda: relabel_dataset(COARSE, SOURCE, root, "train", coarse, seed=0),
@@ -140,7 +141,7 @@ class Seed:
         self.coarse = {**self.truth, "taxonomy": COARSE, "source": SOURCE, "data_root": str(coarse)}
         recipe = self.cfg.pop("unify")
         self.views, self.unsure = recipe["views"], recipe["unsure"]
-        self.stages = unify.Stages(work, lambda line: print(f"seed {seed}: {line}"))
+        self.stages = Stages(work, lambda line: print(f"seed {seed}: {line}"))
 
     def run(self, clock: Clock, also: Sequence[str] = ()) -> dict[str, Any]:
         """The results of all models by name, and how good the pseudo-labels are."""
