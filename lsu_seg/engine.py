@@ -130,7 +130,10 @@ def build_runner(cfg: Config, quiet: bool = False) -> Runner:
     join_ranks(cfg.get("launcher", "none"))
     keep_freed_memory()
     cfg.experiment_name = f"{Path(cfg.work_dir).name}-{next(_NUMBER)}"
+    from lsu_seg.mask_heads import check_mmdet  # imports all models of MMSegmentation
+
     try:
+        check_mmdet(cfg.get("model"))
         return (QuietRunner if quiet else RankedRunner).from_cfg(cfg)
     except (TypeError, KeyError, AttributeError, AssertionError) as e:
         # What mmengine's registries raise for a name or option that does not exist.

@@ -13,6 +13,12 @@ from torch.nn.functional import grid_sample
 
 from lsu_seg.targets import TargetTable, query_targets
 
+NO_SETS = (
+    "cannot be trained on sets; take a `SetMask2FormerHead`, Mask2Former or EoMT as an `HFSegmentor`, or a head of"
+    " per-pixel logits with `loss_decode=dict(type='SetNLLLoss', …)`"
+)
+"""What messages say of other heads that predict masks."""
+
 
 def masks_and_known(target: Tensor, table: TargetTable) -> tuple[Tensor, Tensor]:
     """`query_targets` on the target's device.

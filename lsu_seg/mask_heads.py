@@ -19,6 +19,8 @@ from lsu_seg.targets import target_table
 _OUTSIDE = -1e4
 """A mask logit whose sigmoid is 0, also in half precision."""
 
+_NEED_MMDET = ("MaskFormerHead", "Mask2FormerHead", "SetMask2FormerHead")
+
 
 @register(MODELS)
 class SetMask2FormerHead(Mask2FormerHead):
@@ -138,6 +140,21 @@ def match_costs(
         for cost in costs:
             total[:, mine] += torch.nan_to_num(cost(pred_instances=queries, gt_instances=masks))
     return total
+
+
+def check_mmdet(config: Any) -> None:
+    """Raise an ImportError that says what to install, where a model's config needs mmdet and there is none.
+
+    Before anything is built: MMSegmentation's own `MaskFormerHead` would complain of an unexpected argument.
+    """
+    if isinstance(config, dict):
+        kind = str(config.get("type", ""))
+        if kind.startswith("mmdet.") or kind.rpartition(".")[2] in _NEED_MMDET:
+            need_mmdet(kind)
+        config = list(config.values())
+    if isinstance(config, (list, tuple)):
+        for part in config:
+            check_mmdet(part)
 
 
 def need_mmdet(name: str) -> None:

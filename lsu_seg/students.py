@@ -9,7 +9,8 @@ from mmengine.config import Config
 
 import lsu_onto
 from lsu_seg.engine import ConfigError
-from lsu_seg.teachers.hf_models import predicts_masks
+from lsu_seg.known_masks import NO_SETS
+from lsu_seg.teachers.hf_models import QUERY_MODELS, SET_QUERY_MODELS, model_of
 
 STUDENTS = ("raw", "constrained", "set")
 """`set` has the constrained labels where the teacher is sure, and elsewhere the sets that the ground truth allows."""
@@ -79,8 +80,11 @@ def take_sets(cfg: Config) -> None:
         take_doubt(dataset, cfg)
     model = cfg.model
     if model.type in ("HFSegmentor", "lsu_seg.HFSegmentor"):
-        if predicts_masks(model.hf):
+        kind = model_of(model.hf)
+        if kind in SET_QUERY_MODELS:
             model.source = source
+        elif kind in QUERY_MODELS:
+            raise ConfigError(_no_sets("model", kind))
         else:
             _set_loss("model", model, source)
         return
@@ -89,8 +93,14 @@ def take_sets(cfg: Config) -> None:
         for head in heads if isinstance(heads, (list, tuple)) else [heads]:
             if head.type in _SET_HEADS:
                 head.type, head.source = "SetMask2FormerHead", source
+            elif head.type in ("MaskFormerHead", "mmseg.MaskFormerHead"):
+                raise ConfigError(_no_sets(f"model.{name}", "MaskFormerHead"))
             else:
                 _set_loss(f"model.{name}", head, source)
+
+
+def _no_sets(name: str, kind: str) -> str:
+    return f"{name} is a {kind}, which {NO_SETS}, or leave `set` out of `unify.students`"
 
 
 def _set_loss(name: str, head: Any, source: str) -> None:

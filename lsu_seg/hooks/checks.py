@@ -16,8 +16,10 @@ from torch import nn
 from lsu_onto import Constraint
 from lsu_seg.datasets import CompoundDataset, TaxDataset
 from lsu_seg.encodings import void_index
+from lsu_seg.known_masks import NO_SETS
 from lsu_seg.losses import SetNLLLoss, SetOHEMPixelSampler
 from lsu_seg.samplers import CompoundSampler
+from lsu_seg.teachers.hf_models import SET_QUERY_MODELS
 from lsu_seg.transforms import LoadTaxAnnotations
 
 
@@ -69,7 +71,10 @@ def check_model(model: nn.Module, members: list[TaxDataset]) -> Iterator[str]:
             f" `model = dict(data_preprocessor=dict(seg_pad_val={void}))`"
         )
     for name, head in _heads(model):
-        yield from _check_head(name, head, members[0].constraint, setted)
+        masks = _predicts_masks(head)
+        yield from _check_head(name, head, members[0].constraint, [] if masks else setted)
+        if masks:
+            yield from _check_masks(name, head, members)
 
 
 def _check_head(name: str, head: nn.Module, constraint: Constraint, setted: list[str]) -> Iterator[str]:
@@ -100,10 +105,6 @@ def _check_head(name: str, head: nn.Module, constraint: Constraint, setted: list
         elif setted and (loss is not None or not getattr(head, "takes_sets", False)):
             kind = type(loss if loss is not None else head).__name__
             line = f"loss_decode=dict(type='SetNLLLoss', source='{source}')"
-            if getattr(head, "queries", False):  # masks have a loss of their own
-                line = f"source='{source}'"
-            elif kind == "Mask2FormerHead":
-                line = f"type='SetMask2FormerHead', source='{source}'"
             yield (
                 f"{name} is trained with {kind}, which does not know the targets that `threshold`, `unsure` or"
                 f" `loss_weight` of {_names(setted)} make: write `{last}=dict({line})`, or take them out of the datasets"
@@ -117,6 +118,41 @@ def _check_head(name: str, head: nn.Module, constraint: Constraint, setted: list
             f" `sampler=dict(type='{SetOHEMPixelSampler.__name__}', thresh={pixels.thresh},"
             f" min_kept={pixels.min_kept})`"
         )
+
+
+def _predicts_masks(head: nn.Module) -> bool:
+    from mmseg.models.decode_heads import Mask2FormerHead, MaskFormerHead  # slow: all models
+
+    return getattr(head, "queries", False) is True or isinstance(head, (MaskFormerHead, Mask2FormerHead))
+
+
+def _check_masks(name: str, head: nn.Module, members: list[TaxDataset]) -> Iterator[str]:
+    """A head that predicts masks: its losses are of masks and classes, which pixels have no weight in."""
+    weighted = [d.name for d in members if d.loss_weight != 1]
+    if weighted:
+        yield (
+            f"{name} is trained on masks, so the `loss_weight` of {_names(weighted)} has no effect: write"
+            " `dict(type='TaxDataset', loss_weight=1.0, …)`; `weight` says how often a dataset's images are drawn"
+        )
+    makers = ", ".join(
+        f"`{'threshold' if d.unsure is None else 'unsure'}` of `{d.name}`"
+        for d in members
+        if d.coder is not None and (d.coder.by_row[d.coder.ambiguous] > d.coder.void).any()
+    )
+    if not makers or getattr(head, "takes_sets", False):
+        return
+    source, kind = members[0].constraint.source, type(getattr(head, "net", head)).__name__
+    if kind in SET_QUERY_MODELS:
+        line = f"source='{source}'"
+    elif kind == "Mask2FormerHead":
+        line = f"type='SetMask2FormerHead', source='{source}'"
+    else:
+        yield f"{name} is a {kind}, which {NO_SETS}; or leave out {makers}"
+        return
+    yield (
+        f"{name} is trained with {kind}, which does not know sets, as they come of {makers}: write"
+        f" `{name.rpartition('.')[2]}=dict({line})`, or leave that out"
+    )
 
 
 def _heads(model: nn.Module) -> Iterator[tuple[str, nn.Module]]:
@@ -216,3 +252,23 @@ def check_validation(train: TaxDataset, val_dataset: Any) -> Iterator[str]:
                 f" write `val_dataloader = dict(dataset=dict(source='{train.constraint.source}', …))`"
             )
             return
+
+
+def check_val_batch(model: nn.Module, batch: Any) -> None:
+    """That MMSegmentation can stack the images of a batch: in training it pads them, in validation not.
+
+    Only now: pipelines give images their sizes, and before training all of them would have to be read.
+
+    Raises:
+        DisagreementError: they are of several sizes.
+    """
+    from mmseg.models import SegDataPreProcessor
+
+    if not isinstance(getattr(model, "data_preprocessor", None), SegDataPreProcessor):
+        return
+    sizes = sorted({f"{image.shape[-1]}x{image.shape[-2]}" for image in batch["inputs"]})
+    if len(sizes) > 1:
+        raise DisagreementError(
+            f"a batch of the validation set has images of {' and '.join(sizes)}, which cannot be stacked: write"
+            " `val_dataloader = dict(batch_size=1)`"
+        )

@@ -9,7 +9,7 @@ from mmengine.dist import all_reduce, is_main_process
 from mmengine.hooks import Hook
 
 from lsu_seg.datasets import CompoundDataset
-from lsu_seg.hooks.checks import check_training, tax_datasets
+from lsu_seg.hooks.checks import check_training, check_val_batch, tax_datasets
 from lsu_seg.losses import SetNLLLoss
 from lsu_seg.registry import HOOKS, register
 
@@ -21,8 +21,8 @@ class OntologyHook(Hook):
     `lsu-seg train` and `unify` add it; elsewhere: `custom_hooks = [dict(type='OntologyHook')]`.
 
     Before training it compares classes, ignored index, losses, padding, samplers and the validation set with the
-    ontology of the training datasets, and raises `DisagreementError` with the lines to write. During training the log
-    has, for each dataset (`town`):
+    ontology of the training datasets, and raises `DisagreementError` with the lines to write; so it does in validation
+    where a batch has images of several sizes. During training the log has, for each dataset (`town`):
 
     - `loss_town`: mean loss per pixel (with a `SetNLLLoss`);
     - `acc_town`: share of its labelled pixels in the batch whose likeliest class is the target, or in the target's set
@@ -54,6 +54,9 @@ class OntologyHook(Hook):
         self.loss = losses[0] if losses else None
         if self.loss is not None:
             self.loss.watch = True
+
+    def before_val_iter(self, runner: Any, batch_idx: int, data_batch: Any = None) -> None:
+        check_val_batch(getattr(runner.model, "module", runner.model), data_batch)
 
     def after_train_iter(
         self, runner: Any, batch_idx: int, data_batch: Any = None, outputs: Any = None

@@ -181,16 +181,16 @@ def model_name(folder: Path) -> str:
     return str(names[0])
 
 
-def predicts_masks(hf: dict[str, Any]) -> bool:
-    """Whether `HFSegmentor`'s argument `hf` describes a model that predicts masks.
+def model_of(hf: dict[str, Any]) -> str:
+    """The class of the model that `HFSegmentor`'s argument `hf` describes; where it does not say, of data-priors.
 
     Raises:
         TeacherError: no such folder, or none of our models.
     """
     path = Path(hf["pretrained"]).expanduser() if hf.get("pretrained") else None
     if hf.get("model"):
-        return hf["model"] in QUERY_MODELS
-    return path is None or not path.is_dir() or model_name(path) in QUERY_MODELS
+        return str(hf["model"])
+    return model_name(path) if path is not None and path.is_dir() else QUERY_MODELS[0]
 
 
 # --- configs ---------------------------------------------------------------------------------------------------------

@@ -102,7 +102,12 @@ class HFSegmentor(BaseSegmentor):
             raise TeacherError(
                 f"`loss_decode` has no effect on a {type(self.net).__name__}, which has a loss of its own; leave it out"
             )
-        if source is not None and type(self.net).__name__ in SET_QUERY_MODELS:
+        if source is not None:
+            if type(self.net).__name__ not in SET_QUERY_MODELS:
+                raise TeacherError(
+                    f"`source` has no effect on a {type(self.net).__name__}: leave it out (Mask2Former and EoMT are trained"
+                    " on sets with it)"
+                )
             from lsu_seg.teachers.query_loss import KnownLoss
 
             self.net.criterion = KnownLoss(self.net)

@@ -13,7 +13,7 @@ import pytest
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
 from test_training import student_config
-from tiny import LOAD, SOURCE
+from tiny import LOAD, SOURCE, write_park
 
 from lsu_seg import engine
 from lsu_seg.hooks.checks import DisagreementError
@@ -117,7 +117,7 @@ def test_a_disagreement_is_refused_with_the_line_to_write(tmp_path: Path, case: 
     assert message in refusal(cfg)
 
 
-def validated(cfg: Config, dataset: dict[str, Any], source: Path) -> Config:
+def validated(cfg: Config, dataset: dict[str, Any], source: Path | str) -> Config:
     cfg.val_dataloader = dict(
         batch_size=1, sampler=dict(type="DefaultSampler", shuffle=False), dataset=dataset
     )
@@ -134,6 +134,22 @@ def test_validation_in_other_classes_or_without_void_images(tmp_path: Path) -> N
     assert "the validation set's `classes` differ from those of `tiny`" in refusal(wrong)
     union = dict(type="CompoundDataset", datasets=[dict(**one, taxonomy=str(tiny))])
     assert "passes over void images: write" in refusal(validated(cfg, union, tiny))
+
+
+def test_validation_on_images_of_several_sizes(tmp_path: Path) -> None:
+    cfg = student_config(tmp_path, iterations=1)
+    write_park(tmp_path / "park", {"a": [0, 1]}, split="val")
+    write_park(tmp_path / "park", {"b": [0, 1]}, split="val", size=(40, 64))
+    one = dict(type="TaxDataset", taxonomy=str(tmp_path / "tax/park.tax"), source="tiny")
+    one.update(data_root=str(tmp_path / "park"), split="val", pipeline=LOAD)
+    validated(cfg, one, "tiny").train_cfg.val_interval = 1
+    assert engine.train(cfg, quiet=True).is_file()
+    cfg.val_dataloader.batch_size = 2
+    with pytest.raises(
+        DisagreementError, match=r"has images of .* and 64x40, .*write `val_dataloader = dict"
+    ) as e:
+        engine.train(cfg, quiet=True)
+    assert "batch_size=1" in str(e.value)
 
 
 def test_everything_is_found_at_once(tmp_path: Path) -> None:

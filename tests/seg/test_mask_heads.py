@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import math
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -114,14 +115,25 @@ def test_the_last_layers_masks_are_the_evidence() -> None:
         assert torch.equal(view.classes, model.decode_head.classes[1])
 
 
-def test_where_mmdet_is_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("head", "named"),
+    [
+        (dict(type="SetMask2FormerHead", source="tiny", num_classes=5), "SetMask2FormerHead"),
+        (dict(type="Mask2FormerHead", num_classes=5), "Mask2FormerHead"),
+        (dict(type="mmseg.MaskFormerHead", num_classes=5, in_channels=[4, 4]), "mmseg.MaskFormerHead"),
+        (dict(type="FCNHead", loss_decode=[dict(type="mmdet.DiceLoss")]), "mmdet.DiceLoss"),
+    ],
+)
+def test_where_mmdet_is_missing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, head: dict[str, Any], named: str
+) -> None:
     monkeypatch.setitem(sys.modules, "mmdet.models.dense_heads", None)
     monkeypatch.setitem(sys.modules, "mmdet", None)
     dataset = dict(taxonomy=write_tax(tmp_path / "tax"), data_root=str(tmp_path / "park"), split="train")
     write_park(tmp_path / "park", {"a": [0, 1]})
     cfg = label_config(dataset, tmp_path)
-    cfg.model.decode_head = dict(type="SetMask2FormerHead", source="tiny", num_classes=5)
-    with pytest.raises(ConfigError, match=r"`SetMask2FormerHead` needs mmdet.*lsu-toolkit\[mask2former\]"):
+    cfg.model.decode_head = head
+    with pytest.raises(ConfigError, match=rf"`{named}` needs mmdet.*lsu-toolkit\[mask2former\]"):
         engine.pseudo_label(cfg, save_checkpoint(tmp_path / "teacher.pth"), quiet=True)
 
 
@@ -133,6 +145,22 @@ def test_a_config_becomes_that_of_the_student_set() -> None:
     ))  # fmt: skip
     take_sets(cfg)
     assert cfg.model.decode_head.to_dict() == dict(type="SetMask2FormerHead", num_classes=5, source="tiny")
+    cfg.model.decode_head.type = "MaskFormerHead"
+    with pytest.raises(
+        ConfigError, match=r"decode_head is a MaskFormerHead, which cannot be .* take a `SetMask2"
+    ):
+        take_sets(cfg)
+
+
+def test_weighted_pixels_are_in_masks_as_others_are() -> None:
+    table = TargetTable(3)
+    target = torch.tensor([[0, 2, 2, table.add([True, True, False]), 255]])
+    heavy = [
+        table.add(member, 0.5) for member in ([True, False, False], [False, False, True], [True, True, False])
+    ]
+    weighted = torch.tensor([[heavy[0], heavy[1], heavy[1], heavy[2], 255]])
+    for one, other in zip(masks_and_known(target, table), masks_and_known(weighted, table), strict=True):
+        assert torch.equal(one, other)
 
 
 # --- with mmdet ----------------------------------------------------------------------------------------------
@@ -305,12 +333,18 @@ def test_evidence_is_what_the_head_predicts_and_no_object(config: Any) -> None:
 @pytest.mark.parametrize("window", [None, "128,128"])
 def test_a_student_on_sets_is_trained_and_then_teaches(tmp_path: Path, window: str | None) -> None:
     cfg = student_config(tmp_path)
-    cfg.model = mask2former()
-    with pytest.raises(
-        DisagreementError, match="`decode_head=dict\\(type='SetMask2FormerHead', source='tiny'\\)`"
-    ):
+    refused = {
+        "`loss_weight` of `park#2` has no effect: write `dict(type='TaxDataset', loss_weight=1.0, …)`": mask2former(),
+        "write `decode_head=dict(type='SetMask2FormerHead', source='tiny')`": mask2former(),
+        "decode_head is a MaskFormerHead, which cannot be trained on sets": maskformer(),
+    }
+    for message, cfg.model in refused.items():
+        with pytest.raises(DisagreementError, match=re.escape(message)):
+            engine.train(cfg, quiet=True)
+    cfg.model = mask2former("SetMask2FormerHead", source="tiny")
+    with pytest.raises(DisagreementError, match=r"has no effect: write [^\n]*$"):  # and nothing else
         engine.train(cfg, quiet=True)
-    cfg.model.decode_head.update(type="SetMask2FormerHead", source="tiny")
+    cfg.train_dataloader.dataset.datasets[1].loss_weight = 1.0
     checkpoint = engine.train(cfg, quiet=True)
     config = tmp_path / "teacher.py"
     config.write_text(f"custom_imports = dict(imports=['lsu_seg'])\nmodel = {cfg.model.to_dict()!r}\n")

@@ -7,10 +7,17 @@ from typing import Any
 
 import pytest
 import torch
-from hf import M2F, SEGFORMER, built, model
+from hf import M2F, SEGFORMER, built, folder, model
+from mmengine.config import Config
 from mmengine.structures import PixelData
 from mmseg.structures import SegDataSample
 
+from lsu_seg.engine import ConfigError
+from lsu_seg.known_masks import NO_SETS
+from lsu_seg.students import take_sets
+from lsu_seg.teachers import TeacherError
+
+MASKFORMER = "MaskFormerForInstanceSegmentation"
 POINT_MODELS = (M2F, "EomtForUniversalSegmentation")
 
 
@@ -93,12 +100,18 @@ def test_the_checks_before_training_know_which_models_take_sets(park: Path) -> N
     from lsu_seg.datasets import TaxDataset
     from lsu_seg.hooks.checks import check_model
 
-    members = [TaxDataset(str(park / "tax/park.tax"), str(park / "park"), "train", threshold=0.5)]
+    def dataset(**options: Any) -> TaxDataset:
+        return TaxDataset(str(park / "tax/park.tax"), str(park / "park"), "train", **options)
+
+    members = [dataset(threshold=0.5)]
 
     def found(name: str, **options: Any) -> str:
         return "\n".join(check_model(built(dict(model(name), **options)), members))
 
     assert "write `model=dict(source='tiny')`" in found(M2F)
+    assert (
+        found(MASKFORMER) == f"model is a {MASKFORMER}, which {NO_SETS}; or leave out `threshold` of `park`"
+    )
     assert "has source='town', and the datasets `tiny`" in found(M2F, source="town")
     assert (
         found(M2F, source="tiny")
@@ -106,3 +119,31 @@ def test_the_checks_before_training_know_which_models_take_sets(park: Path) -> N
         == ""
     )
     assert "SetNLLLoss" in found(SEGFORMER)
+
+    members = [dataset(unsure=0.1)]
+    assert "as they come of `unsure` of `park`: write `model=dict(source='tiny')`" in found(M2F)
+    members = [dataset(loss_weight=0.5)]  # no sets, but numbers of the table
+    for line in (found(M2F, source="tiny"), found(M2F), found(MASKFORMER)):
+        assert line.startswith(
+            "model is trained on masks, so the `loss_weight` of `park` has no effect: write"
+        )
+        assert "\n" not in line
+    assert found(SEGFORMER, loss_decode=dict(type="SetNLLLoss", source="tiny")) == ""
+    assert "SetNLLLoss" in found(SEGFORMER)
+
+
+def test_maskformer_is_not_made_a_student_on_sets(tmp_path: Path) -> None:
+    sets = dict(source="tiny", datasets=[dict(type="TaxDataset")])
+    for hf in (dict(model(MASKFORMER)["hf"]), dict(pretrained=str(folder(tmp_path / "hf", MASKFORMER)))):
+        segmentor = dict(type="HFSegmentor", hf=hf)
+        cfg = Config(dict(model=segmentor, unify=dict(threshold=0.5), train_dataloader=dict(dataset=sets)))
+        with pytest.raises(
+            ConfigError, match=f"model is a {MASKFORMER}, which cannot .* out of `unify.students`"
+        ):
+            take_sets(cfg)
+
+
+@pytest.mark.parametrize("name", [MASKFORMER, SEGFORMER])
+def test_a_source_without_effect_is_refused(name: str) -> None:
+    with pytest.raises(TeacherError, match=f"`source` has no effect on a {name}: leave it out"):
+        built(dict(model(name), source="tiny"))

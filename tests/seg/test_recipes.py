@@ -134,6 +134,7 @@ def test_what_a_recipe_trains_on(file: Path) -> None:
         constraint = load(d.taxonomy, d.source)
         assert constraint.source_classes == source.source_classes
         assert d.split in constraint.layout.splits
+    assert cfg.val_dataloader.batch_size == 1  # images of several sizes
     # Nothing that is judged is trained on: other splits of the source dataset.
     assert (cfg.val_dataloader.dataset.data_root, cfg.val_dataloader.dataset.split) not in places
     assert set(range(source.num_classes)) <= set(source.relabel.tolist()), (
