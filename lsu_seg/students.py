@@ -65,6 +65,26 @@ def check_students(cfg: Config) -> None:
                 " confidence, 0 to 1, from which on a pseudo-label is a hard target"
             )
         take_sets(Config(cfg.to_dict()))
+    datasets = [*cfg.train_dataloader.dataset.datasets, *(e.dataset for e in cfg.unify.extra.values())]
+    weighted = [d.taxonomy for d in datasets if d.get("loss_weight", 1) != 1]
+    if weighted and _predicts_masks(
+        cfg.model
+    ):  # the OntologyHook would say so after the teacher and its labels
+        raise ConfigError(
+            f"the `loss_weight` of {', '.join(f'`{name}`' for name in weighted)} has no effect on a model that is"
+            " trained on masks: leave it out; `weight` says how often a dataset's images are drawn"
+        )
+
+
+def _predicts_masks(model: Any) -> bool:
+    if model.type in ("HFSegmentor", "lsu_seg.HFSegmentor"):
+        return model_of(model.hf) in QUERY_MODELS
+    head = model.get("decode_head") or {}
+    return isinstance(head, dict) and head.get("type") in (
+        *_SET_HEADS,
+        "MaskFormerHead",
+        "mmseg.MaskFormerHead",
+    )
 
 
 def take_doubt(dataset: Any, cfg: Config) -> None:

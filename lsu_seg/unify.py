@@ -167,6 +167,7 @@ def unify(cfg: Config, work: Path, seed: int = 0, say: Callable[[str], None] = p
             lambda: str(_train(teacher_cfg)),
             _is_file,
             [work / "teacher"],
+            resumes=True,
         )
     )
     models = {"teacher": (teacher_cfg, checkpoint)}
@@ -196,6 +197,7 @@ def unify(cfg: Config, work: Path, seed: int = 0, say: Callable[[str], None] = p
             lambda c=student_cfg: str(_train(c)),
             _is_file,
             [folder],
+            resumes=True,
         )
         models[f"student_{kind}"] = (student_cfg, Path(path))
 
@@ -311,7 +313,7 @@ def text(cfg: Config) -> str:
 
 
 def _train(cfg: Config) -> Path:
-    return engine.train(cfg, quiet=True)
+    return engine.train(cfg, quiet=True, resume=True)
 
 
 def _label(cfg: Config, checkpoint: Path) -> dict[str, float]:

@@ -145,3 +145,22 @@ def test_a_resumed_training_sees_what_an_unbroken_one_would(
     engine.train(student_config(tmp_path / "broken", iterations=6), quiet=True, resume=True)
     assert seen == unbroken
     assert len(unbroken) == 12
+
+
+def test_a_folder_that_was_moved_is_resumed(tmp_path: Path) -> None:
+    def config(folder: str, iterations: int) -> Config:
+        cfg = student_config(tmp_path, iterations=iterations)
+        cfg.work_dir = str(tmp_path / folder)
+        return cfg
+
+    engine.train(config("there", 2), quiet=True)
+    (tmp_path / "there").rename(tmp_path / "here")
+    assert engine.train(config("here", 3), quiet=True, resume=True).name == "iter_3.pth"
+    steps = (tmp_path / "here").glob("iter_*.pth")
+    for checkpoint in steps:
+        checkpoint.unlink()
+    with pytest.raises(
+        engine.ConfigError, match=r"here/last_checkpoint names .*iter_3\.pth, which is not there"
+    ):
+        engine.train(config("here", 4), quiet=True, resume=True)
+    assert engine.train(config("nowhere", 1), quiet=True, resume=True).name == "iter_1.pth"

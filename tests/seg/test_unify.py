@@ -308,6 +308,28 @@ def test_labels_go_on_where_they_were_stopped(project: Project, monkeypatch: pyt
     assert {f: f.stat().st_mtime_ns for f in kept} == kept
 
 
+def test_a_training_goes_on_where_it_was_stopped(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A student that begins with the teacher's weights: it goes on from its own checkpoint, not from the teacher's."""
+    cfg = config(project.root, iterations=5)
+    cfg.unify.update(student_init="teacher", students=("set",))
+    cfg.default_hooks.checkpoint.interval = 2
+    taken = []
+
+    def stop_at_fourth(self: Any, runner: Any, **_: Any) -> None:
+        if Path(runner.work_dir).name == "student_set":
+            taken.append(runner.iter)
+            if len(taken) == 4:
+                raise KeyboardInterrupt
+
+    monkeypatch.setattr("lsu_seg.hooks.TrainProgressHook.after_train_iter", stop_at_fourth)
+    with pytest.raises(KeyboardInterrupt):
+        project.run(cfg)
+    assert taken == [0, 1, 2, 3]
+    assert "teacher" not in project.run(cfg)
+    assert taken[4:] == [2, 3, 4]
+    assert (project.work / "student_set/iter_5.pth").is_file()
+
+
 # --- mistakes ----------------------------------------------------------------------------------------------
 
 
@@ -347,6 +369,12 @@ def test_mistakes_come_to_light_before_any_training(finished: Project, tmp_path:
         engine.ConfigError,
         "model.decode_head.loss_decode is .*DiceLoss.* cannot be trained on sets",
     )
+
+    def weighted_masks(cfg: Config) -> None:
+        cfg.unify.extra.town.dataset.loss_weight = 0.5
+        cfg.model.decode_head = dict(type="Mask2FormerHead")
+
+    refused(weighted_masks, engine.ConfigError, "the `loss_weight` of .*demo_town.* has no effect on a model")
     one = config(finished.root).train_dataloader.dataset.datasets[0]
     refused(lambda c: c.train_dataloader.update(dataset=one), engine.ConfigError, "must be a CompoundDataset")
     for name in ("extra.town.dataset", "evaluate.zero_shot"):
