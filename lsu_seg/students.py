@@ -65,7 +65,10 @@ def check_students(cfg: Config) -> None:
                 " confidence, 0 to 1, from which on a pseudo-label is a hard target"
             )
         take_sets(Config(cfg.to_dict()))
-    datasets = [*cfg.train_dataloader.dataset.datasets, *(e.dataset for e in cfg.unify.extra.values())]
+    datasets = [
+        *cfg.train_dataloader.dataset.datasets,
+        *(e.get("dataset") or {} for e in cfg.unify.extra.values()),
+    ]
     weighted = [d.taxonomy for d in datasets if d.get("loss_weight", 1) != 1]
     if weighted and _predicts_masks(
         cfg.model
