@@ -97,6 +97,19 @@ class RankedRunner(Runner):
             return MMDistributedDataParallel(module=model, broadcast_buffers=False)
         return super().wrap_model(model_wrapper_cfg, model)
 
+    def load_checkpoint(self, filename: str, *args: Any, **kwargs: Any) -> Any:
+        checkpoint = super().load_checkpoint(filename, *args, **kwargs)
+        # mmengine would begin the optimizer and the learning rate's schedule anew, in the middle of the training.
+        states = {"optimizer": True, "param_schedulers": bool(self.param_schedulers)}
+        missing = [key for key, used in states.items() if used and key not in checkpoint]
+        if self._resume and missing and checkpoint["meta"]["iter"] < self.max_iters:
+            raise ConfigError(
+                f"{filename} has no state of {' and '.join(f'`{key}`' for key in missing)}, so the training cannot go on"
+                f" from it: remove {Path(self.work_dir) / 'last_checkpoint'} to train from the beginning, and write"
+                " `default_hooks = dict(checkpoint=dict(save_optimizer=True, save_param_scheduler=True))`"
+            )
+        return checkpoint
+
 
 class QuietRunner(RankedRunner):
     """A Runner whose log goes to its file in the work folder, and only errors to the terminal."""
@@ -153,7 +166,8 @@ def train(cfg: Config, quiet: bool = False, resume: bool = False) -> Path:
 
     Raises:
         DisagreementError: the config disagrees with the ontology of its datasets (`OntologyHook`).
-        ConfigError: the checkpoint to go on from is not where the work folder says.
+        ConfigError: the checkpoint to go on from is not where the work folder says, or lacks the optimizer's state; or
+            none was saved.
     """
     cfg = copy.deepcopy(cfg)
     for key in ("test_dataloader", "test_cfg", "test_evaluator"):
@@ -168,7 +182,13 @@ def train(cfg: Config, quiet: bool = False, resume: bool = False) -> Path:
     if not any(hook.get("type") in ("OntologyHook", "lsu_seg.OntologyHook") for hook in hooks):
         cfg.custom_hooks = [*hooks, dict(type="OntologyHook")]
     build_runner(cfg, quiet).train()
-    return Path((Path(cfg.work_dir) / "last_checkpoint").read_text(encoding="utf-8").strip())
+    last = _last_checkpoint(Path(cfg.work_dir))
+    if last is None:
+        raise ConfigError(
+            f"the training has saved no checkpoint in {cfg.work_dir}: write `default_hooks = dict(checkpoint=dict("
+            "type='CheckpointHook', save_last=True, …))`"
+        )
+    return last
 
 
 def _last_checkpoint(folder: Path) -> Path | None:

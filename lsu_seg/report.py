@@ -21,6 +21,7 @@ from lsu_seg.annotation import channel_constraint
 from lsu_seg.datasets import TaxDataset
 from lsu_seg.encodings import LabelReader, read_bytes, read_raw, write_atomic
 from lsu_seg.students import label_kinds, labels_of, students, take_doubt
+from lsu_seg.targets import TargetCoder
 
 MODELS = {
     "teacher": "teacher",
@@ -136,7 +137,9 @@ def _pictures(dataset: TaxDataset, cfg: Config, work: Path, folder: Path, name: 
     if with_sets:
         options = {**cfg.unify.extra[name].dataset, "labels": labels_of("set", work, name)}
         take_doubt(options, cfg)
-        coder = TaxDataset(**{k: v for k, v in options.items() if k != "type"}).coder
+        # The weight of pixels cannot be seen, and makes other numbers of classes.
+        plain = {k: v for k, v in options.items() if k not in ("type", "loss_weight")}
+        coder = TaxDataset(**plain).coder or TargetCoder(c)
     indices = np.linspace(0, len(dataset) - 1, min(_SHOWN, len(dataset))).astype(int)
     lines = []
     for number, i in enumerate(indices):

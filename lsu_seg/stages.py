@@ -18,9 +18,9 @@ from lsu_seg.engine import ConfigError
 class Stages:
     """Runs stages, or reuses what an earlier run left if its key is the same.
 
-    `WORK/stages/NAME.json` holds the key and the result. When the key changes, folders of a finished stage become
-    `FOLDER.before`: a changed time of the data's files, or a word in a config, must not cost a training of days. When
-    it changes back, they are taken back.
+    `WORK/stages/NAME.json` holds the key, the folders and the result. When the key changes, folders of a finished stage
+    become `FOLDER.before`: a changed time of the data's files, or a word in a config, must not cost a training of days.
+    When it changes back, they are taken back, all of them or none: what a kill leaves half moved is moved on next time.
 
     Args:
         work: folder of all results.
@@ -44,42 +44,53 @@ class Stages:
         Args:
             key: everything that the result depends on.
             complete: whether what a finished run left, given its result, is still all there.
-            folders: what the action writes to; empty when it runs.
+            folders: under `work`, what the action writes to; empty when it runs.
             resumes: the action goes on from what it left in the folders; then they stay, if the key is the same.
         """
         record = self.work / "stages" / f"{name}.json"
         digest = hashlib.sha256(json.dumps(key, sort_keys=True, default=str).encode()).hexdigest()
-        found = _read(record)
+        _go_on(self.work, _journal(record))
+        found, kept = _read(record), _read(before(record))
+        names = [folder.relative_to(self.work).as_posix() for folder in folders]
         same = found.get("key") == digest
-        if not same and _read(before(record)).get("key") == digest:
+        if not same and kept.get("key") == digest:
             self.say(f"{name}: as it was before the last change")
-            for path in (*folders, record):
-                _swap(path)
-            found, same = _read(record), True
+            self._exchange(record, {*found.get("folders", names), *kept.get("folders", names)})
+            found, same = kept, True
         if same and "result" in found and complete(found["result"]):
             self.say(f"{name}: reused")
             return found["result"]
         if not (same and resumes):
-            self._make_room(name, record, folders, keep=not same and "result" in found)
+            self._make_room(name, record, {*names, *found.get("folders", [])}, not same and "result" in found)
         record.parent.mkdir(parents=True, exist_ok=True)
-        write_atomic(record, json.dumps({"key": digest}).encode())
+        begun = {"key": digest, "folders": names}
+        write_atomic(record, json.dumps(begun).encode())
         result = action()
-        write_atomic(record, json.dumps({"key": digest, "result": result}).encode())
+        write_atomic(record, json.dumps({**begun, "result": result}).encode())
         return result
 
-    def _make_room(self, name: str, record: Path, folders: list[Path], keep: bool) -> None:
+    def _make_room(self, name: str, record: Path, names: set[str], keep: bool) -> None:
+        folders = [self.work / n for n in sorted(names)]
         there = [folder for folder in folders if folder.is_dir() and any(folder.iterdir())]
         if there and not record.is_file():
             raise ConfigError(f"{there[0]} is not a folder of this program's; choose another work folder")
-        if keep and there:
-            for path in (*folders, record):
-                shutil.rmtree(before(path), ignore_errors=True)
-                if path.exists():
-                    path.replace(before(path))
-            names = ", ".join(str(before(folder)) for folder in there)
-            self.say(f"{name}: config or data have changed; what was there is kept in {names}")
+        if keep and (there or not folders):  # a stage without folders has its result in the record alone
+            kept = _read(before(record)).get("folders", [])
+            before(record).unlink(missing_ok=True)  # first: half a folder must not pass for a finished one
+            for folder in {*folders, *(self.work / n for n in kept)}:
+                shutil.rmtree(before(folder), ignore_errors=True)
+            self._exchange(record, names)
+            if there:
+                text = ", ".join(str(before(folder)) for folder in there)
+                self.say(f"{name}: config or data have changed; what was there is kept in {text}")
         for folder in folders:
             shutil.rmtree(folder, ignore_errors=True)
+
+    def _exchange(self, record: Path, names: set[str]) -> None:
+        """Folders and record change places with those of before."""
+        paths = [*sorted(names), record.relative_to(self.work).as_posix()]
+        write_atomic(_journal(record), json.dumps({"paths": paths, "aside": False}).encode())
+        _go_on(self.work, _journal(record))
 
 
 def before(path: Path) -> Path:
@@ -91,11 +102,35 @@ def before(path: Path) -> Path:
     return path.with_name(f"{path.name}.before")
 
 
-def _swap(path: Path) -> None:
-    other, between = before(path), path.with_name(f"{path.name}.swapped")
-    for source, target in ((path, between), (other, path), (between, other)):
-        if source.exists():
-            source.replace(target)
+def aside(path: Path) -> tuple[Path, Path]:
+    """Where a path, and what is kept of it, are while they change places."""
+    return path.with_name(f"{path.name}.leaves"), path.with_name(f"{path.name}.returns")
+
+
+def _journal(record: Path) -> Path:
+    return record.with_suffix(".moves")
+
+
+def _go_on(work: Path, journal: Path) -> None:
+    """Change places, from wherever a kill came between two renames: each half may be done again without harm."""
+    found = _read(journal)
+    paths = [work / name for name in found.get("paths", [])]
+    if paths and not found["aside"]:
+        for path in paths:
+            leaves, returns = aside(path)
+            _move(path, leaves)
+            _move(before(path), returns)
+        write_atomic(journal, json.dumps({**found, "aside": True}).encode())
+    for path in paths:
+        leaves, returns = aside(path)
+        _move(returns, path)
+        _move(leaves, before(path))
+    journal.unlink(missing_ok=True)
+
+
+def _move(source: Path, target: Path) -> None:
+    if source.exists():
+        source.replace(target)
 
 
 def _read(record: Path) -> dict[str, Any]:

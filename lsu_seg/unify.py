@@ -43,7 +43,7 @@ from lsu_seg.metrics import VIEWS
 from lsu_seg.progress import track
 from lsu_seg.pseudo.output import file_sha256
 from lsu_seg.pseudo.records import finished
-from lsu_seg.stages import Stages, before
+from lsu_seg.stages import Stages, aside, before
 from lsu_seg.students import STUDENTS, check_students, label_kinds, labels_of, students, take_sets
 
 # --- configs of the stages ---------------------------------------------------------------------------------
@@ -140,8 +140,8 @@ def clear(work: Path) -> None:
     """Remove what `unify` left in a work folder, and nothing else."""
     if (work / "stages").is_dir():  # or else it is not ours
         for name in ("teacher", "pseudo", *(f"student_{k}" for k in STUDENTS), "report", "stages"):
-            shutil.rmtree(work / name, ignore_errors=True)
-            shutil.rmtree(before(work / name), ignore_errors=True)
+            for path in (work / name, before(work / name), *aside(work / name)):
+                shutil.rmtree(path, ignore_errors=True)
 
 
 def unify(cfg: Config, work: Path, seed: int = 0, say: Callable[[str], None] = print) -> dict[str, Any]:

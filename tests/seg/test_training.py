@@ -155,6 +155,8 @@ def test_a_folder_that_was_moved_is_resumed(tmp_path: Path) -> None:
 
     engine.train(config("there", 2), quiet=True)
     (tmp_path / "there").rename(tmp_path / "here")
+    here = tmp_path / "here/iter_2.pth"
+    assert engine.train(config("here", 2), quiet=True, resume=True) == here, "nothing was left to do"
     assert engine.train(config("here", 3), quiet=True, resume=True).name == "iter_3.pth"
     steps = (tmp_path / "here").glob("iter_*.pth")
     for checkpoint in steps:
@@ -164,3 +166,28 @@ def test_a_folder_that_was_moved_is_resumed(tmp_path: Path) -> None:
     ):
         engine.train(config("here", 4), quiet=True, resume=True)
     assert engine.train(config("nowhere", 1), quiet=True, resume=True).name == "iter_1.pth"
+
+
+def test_a_checkpoint_without_the_optimizers_state_is_not_gone_on_from(tmp_path: Path) -> None:
+    def config(iterations: int, **checkpoint: bool) -> Config:
+        cfg = student_config(tmp_path, iterations=iterations)
+        cfg.default_hooks.checkpoint.update(checkpoint)
+        cfg.param_scheduler = [dict(type="ConstantLR", by_epoch=False, factor=0.5)]
+        return cfg
+
+    last = engine.train(config(2, save_optimizer=False, save_param_scheduler=False), quiet=True)
+    assert engine.train(config(2), quiet=True, resume=True) == last, "nothing was left to do"
+    with pytest.raises(
+        engine.ConfigError, match=r"no state of `optimizer` and `param_schedulers`, so .* remove"
+    ):
+        engine.train(config(3), quiet=True, resume=True)
+    (last.parent / "last_checkpoint").unlink()
+    engine.train(config(1), quiet=True)
+    assert engine.train(config(2), quiet=True, resume=True).name == "iter_2.pth"
+
+
+def test_a_training_that_saves_nothing(tmp_path: Path) -> None:
+    cfg = student_config(tmp_path, iterations=1)
+    cfg.default_hooks.checkpoint.update(interval=-1, save_last=False)
+    with pytest.raises(engine.ConfigError, match=r"saved no checkpoint in .* save_last=True"):
+        engine.train(cfg, quiet=True)

@@ -226,6 +226,19 @@ def test_the_report_shows_what_it_names(finished: Project) -> None:
     assert re.search(r"student, constrained labels.*\([+-]\d+\.\d\)", text)
 
 
+def test_the_report_shows_targets_of_datasets_with_settings_of_their_own(finished: Project) -> None:
+    def picture(**options: Any) -> bytes:
+        cfg = config(finished.root)
+        cfg.unify.extra.town.dataset.update(options)
+        page = report.write(cfg, finished.work, finished.results)
+        return (page.parent / "pictures/town_0_4.png").read_bytes()
+
+    plain = picture()
+    assert picture(loss_weight=0.5) == plain
+    assert picture(threshold=1.0) != plain
+    assert picture(threshold=None) != plain, "its labels are taken as they are"
+
+
 # --- what is done again ------------------------------------------------------------------------------------
 
 
