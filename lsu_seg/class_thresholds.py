@@ -93,6 +93,6 @@ def _kept(path: Path, digest: str, k: int) -> NDArray[np.int64] | None:
         found = json.loads(path.read_text(encoding="utf-8"))
         if found["of"] == digest:
             return np.array(found["counts"], np.int64).reshape(k, 256)
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, OverflowError):
         return None
     return None

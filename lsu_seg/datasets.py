@@ -89,6 +89,8 @@ class TaxDataset(BaseSegDataset):
         self.coder = None
         if threshold is not None or loss_weight != 1:
             self.coder = TargetCoder(self.constraint, threshold, loss_weight)
+        self.thresholds: dict[str, float] = {}
+        """With `unsure`, once the dataset is initialized: from which confidence on a class's labels are hard targets."""
         self.needs_confidence = bool(self.pseudo) and threshold is not None
         metainfo = {
             "classes": list(self.constraint.source_classes),
@@ -153,10 +155,7 @@ class TaxDataset(BaseSegDataset):
         found = class_thresholds(counts, unsure)
         self.coder = TargetCoder(self.constraint, found.tolist(), self.loss_weight)
         classes = zip(self.constraint.source_classes, found, counts.sum(1), strict=True)
-        text = ", ".join(f"{name} {level:.2f}" for name, level, pixels in classes if pixels)
-        print_log(
-            f"`{self.name}`: confidence from which on ambiguous pixels are hard targets: {text}", "current"
-        )
+        self.thresholds = {name: float(level) for name, level, pixels in classes if pixels}
 
     def use_labels(self, labels: str | Path) -> None:
         """Take other pseudo-labels from now on, of the same images. Workers that run already do not hear of it.

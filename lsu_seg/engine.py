@@ -174,9 +174,8 @@ def train(cfg: Config, quiet: bool = False, resume: bool = False) -> Path:
         cfg.pop(key, None)
     last = _last_checkpoint(Path(cfg.work_dir)) if resume else None
     cfg.resume = last is not None
-    if (
-        last is not None
-    ):  # mmengine would resume what `load_from` names: the teacher, where students begin with it
+    if last is not None:
+        # Or else mmengine resumes what `load_from` names: the teacher, where students begin with its weights.
         cfg.load_from = str(last)
     hooks = cfg.get("custom_hooks") or []
     if not any(hook.get("type") in ("OntologyHook", "lsu_seg.OntologyHook") for hook in hooks):

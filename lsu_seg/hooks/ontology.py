@@ -8,7 +8,7 @@ import torch
 from mmengine.dist import all_reduce, is_main_process
 from mmengine.hooks import Hook
 
-from lsu_seg.datasets import CompoundDataset
+from lsu_seg.datasets import CompoundDataset, TaxDataset
 from lsu_seg.hooks.checks import check_training, check_val_batch, tax_datasets
 from lsu_seg.losses import SetNLLLoss
 from lsu_seg.registry import HOOKS, register
@@ -30,8 +30,9 @@ class OntologyHook(Hook):
     - `ratio_town`: share of the samples so far;
     - `sets_town`: share of its labelled pixels so far whose target is a set (with a `SetNLLLoss`).
 
-    After it, a table over all ranks, with the shares that the weights ask for and how many void images were passed
-    over. Samples are attributed by the `dataset` that `PackTaxInputs` writes.
+    Before the first iteration the log has the thresholds of datasets with `unsure`; after the last a table over all
+    ranks, with the shares that the weights ask for and how many void images were passed over. Samples are attributed by
+    the `dataset` that `PackTaxInputs` writes.
     """
 
     priority = "NORMAL"  # before the LoggerHook
@@ -43,6 +44,7 @@ class OntologyHook(Hook):
         dataset = runner.train_loop.dataloader.dataset
         members = tax_datasets(dataset)
         self.names = [d.name for d in members]
+        log_thresholds(runner, members)
         self.wanted = [1.0]
         if isinstance(dataset, CompoundDataset):
             sampler = runner.train_loop.dataloader.sampler
@@ -101,6 +103,16 @@ class OntologyHook(Hook):
         all_reduce(totals)
         if is_main_process() and totals[:, 0].sum():
             runner.logger.info("samples of each dataset:\n" + table(self.names, self.wanted, totals))
+
+
+def log_thresholds(runner: Any, members: list[TaxDataset]) -> None:
+    """Which confidence the datasets with `unsure` ask of hard targets."""
+    for dataset in members:
+        if dataset.thresholds:
+            text = ", ".join(f"{name} {level:.2f}" for name, level in dataset.thresholds.items())
+            runner.logger.info(
+                f"`{dataset.name}`: confidence from which on ambiguous pixels are hard targets: {text}"
+            )
 
 
 COLUMNS = ("samples", "void skipped", "loss", "counted", "sets", "valid")

@@ -24,6 +24,7 @@ from mmengine.runner import EpochBasedTrainLoop
 from lsu_seg import engine
 from lsu_seg.datasets import CompoundDataset, TaxDataset
 from lsu_seg.hooks.checks import DisagreementError
+from lsu_seg.hooks.ontology import log_thresholds
 from lsu_seg.registry import HOOKS, register
 
 
@@ -190,8 +191,10 @@ class TeacherRefreshHook(Hook):
         return cfg
 
     def _use(self, runner: Any, epochs: int) -> None:
-        for dataset, _ in self._labelled(runner):
+        members = [dataset for dataset, _ in self._labelled(runner)]
+        for dataset in members:
             dataset.use_labels(_folder(runner, epochs) / dataset.name)
+        log_thresholds(runner, members)
         self._in_use = epochs
 
     def _wait(self) -> None:

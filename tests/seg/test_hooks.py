@@ -198,6 +198,19 @@ def test_the_log_has_figures_for_each_dataset(tmp_path: Path) -> None:
     assert table[2].split()[:4] == ["park#2", "6", "0.667", "0.667"]
 
 
+def test_the_log_has_the_thresholds_of_classes(tmp_path: Path) -> None:
+    cfg = student_config(tmp_path, iterations=1)
+    labelled = cfg.train_dataloader.dataset.datasets[1]
+    labelled.unsure = 0.6  # of two confidences, 64 and 191
+    del labelled.threshold
+    cfg.log_level = "INFO"
+    engine.train(cfg, quiet=True)
+    (log,) = (tmp_path / "work").glob("*/*.log")
+    (line,) = (x for x in log.read_text().splitlines() if "are hard targets: " in x)
+    assert "`park#2`: confidence from which on" in line
+    assert line.split("targets: ")[1] == "road 0.75, grass 0.75, tree 0.75, car 0.75"
+
+
 @pytest.mark.slow
 def test_the_table_is_of_all_ranks(tmp_path: Path) -> None:
     cfg = student_config(tmp_path, iterations=3)

@@ -86,6 +86,19 @@ def test_the_students_average_labels_anew_and_training_takes_that(tmp_path: Path
     assert not torch.equal(teacher["decode_head.conv_seg.weight"], student["decode_head.conv_seg.weight"])
 
 
+def test_new_labels_have_thresholds_of_their_own(tmp_path: Path) -> None:
+    cfg = refreshing(tmp_path)
+    labelled = cfg.train_dataloader.dataset.datasets[1]
+    labelled.unsure = 0.1
+    del labelled.threshold
+    cfg.log_level = "INFO"
+    engine.train(cfg, quiet=True)
+    (log,) = (tmp_path / "work").glob("*/*.log")
+    lines = [x.split("INFO - ")[1] for x in log.read_text().splitlines() if "are hard targets: " in x]
+    assert len(lines) == len(set(lines)) == 3
+    assert (tmp_path / "work/refresh/2/park#2/confidence.json").is_file()
+
+
 def test_images_and_random_numbers_are_as_without_it(tmp_path: Path, batches: list[Any]) -> None:
     engine.train(refreshing(tmp_path / "with"), quiet=True)
     logger = MMLogger.get_current_instance()
