@@ -7,7 +7,7 @@ The config is an ordinary MMSeg config of the teacher with one more section:
                              truth=dict(taxonomy='demo', folder='…'))),                  # only to score labels
         views=dict(scales=(1.0, 1.5), flips=(False, True)),
         students=('raw', 'constrained', 'set'),   # by default without 'set', see `students.py`
-        unsure=0.06,                              # of 'set': the share of each class's labels that are sets instead
+        unsure=0.25,                              # of 'set': the share of each class's labels that are sets instead
         student_init='teacher',   # optional: students start from the teacher's weights
         refresh=dict(every=5),    # optional: their average labels anew, see `TeacherRefreshHook`; not for 'raw'
         evaluate=dict(source_val=dict(type='TaxDataset', …), zero_shot=dict(…)),

@@ -96,7 +96,7 @@ def test_students_differ_in_the_targets_of_the_coarse_frames_alone(
         "set": "constrained",
         "oracle": "",
     }
-    assert [p[1].get("unsure") for p in parts.values()] == [None, None, None, 0.06, None]
+    assert [p[1].get("unsure") for p in parts.values()] == [None, None, None, 0.25, None]
     assert parts["oracle"][1]["taxonomy"] == "camvid11"
 
 

@@ -82,7 +82,7 @@ unify = dict(
     ),
     student_init="teacher",
     students=("raw", "constrained", "set"),
-    unsure=0.06,
+    unsure=0.25,
     views=dict(scales=(1.0, 1.5), flips=(False, True)),
     evaluate=dict(
         source_val=dict(type="TaxDataset", taxonomy="demo", data_root=f"{data_root}/source", split="val"),

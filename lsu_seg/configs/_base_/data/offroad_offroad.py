@@ -17,7 +17,7 @@ val_evaluator = dict(type="OntologyIoU", source=source)
 unify = dict(
     extra={name: dict(dataset=sets[name]) for name in _base_.datasets if name != home},
     students=("set",),
-    unsure=0.06,
+    unsure=0.25,
     views=dict(scales=(0.5, 1.0, 1.5, 2.0), flips=(False, True)),
     evaluate={
         f"{home}_val": dict(sets[home], split="val"),
