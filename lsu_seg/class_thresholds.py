@@ -1,7 +1,7 @@
 """Thresholds by class: of each class's pseudo-labels the same share, the least sure, gives way to sets.
 
-One threshold for all classes takes few labels from the frequent classes, of which teachers are sure, and half of them
-from the rare ones. Class-balanced self-training (Zou et al., ECCV 2018) picks thresholds in the same way.
+One threshold for all classes takes few labels from the frequent classes, of which teachers are sure, and up to a half
+from rare ones (docs/results.md). Class-balanced self-training (Zou et al., ECCV 2018) picks thresholds in the same way.
 """
 
 from __future__ import annotations

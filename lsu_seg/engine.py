@@ -102,7 +102,7 @@ class RankedRunner(Runner):
         # mmengine would begin the optimizer and the learning rate's schedule anew, in the middle of the training.
         states = {"optimizer": True, "param_schedulers": bool(self.param_schedulers)}
         missing = [key for key, used in states.items() if used and key not in checkpoint]
-        if self._resume and missing and checkpoint["meta"]["iter"] < self.max_iters:
+        if self._resume and missing and checkpoint.get("meta", {}).get("iter", 0) < self.max_iters:
             raise ConfigError(
                 f"{filename} has no state of {' and '.join(f'`{key}`' for key in missing)}, so the training cannot go on"
                 f" from it: remove {Path(self.work_dir) / 'last_checkpoint'} to train from the beginning, and write"

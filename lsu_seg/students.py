@@ -15,6 +15,7 @@ from lsu_seg.teachers.hf_models import QUERY_MODELS, SET_QUERY_MODELS, model_of
 STUDENTS = ("raw", "constrained", "set")
 """`set` has the constrained labels where the teacher is sure, and elsewhere the sets that the ground truth allows."""
 
+_MASKFORMER = ("MaskFormerHead", "mmseg.MaskFormerHead")
 _DOUBT = ("unsure", "threshold")
 _SET_HEADS = tuple(
     scope + kind for scope in ("", "mmseg.", "lsu_seg.") for kind in ("Mask2FormerHead", "SetMask2FormerHead")
@@ -70,9 +71,8 @@ def check_students(cfg: Config) -> None:
         *(e.get("dataset") or {} for e in cfg.unify.extra.values()),
     ]
     weighted = [d.taxonomy for d in datasets if d.get("loss_weight", 1) != 1]
-    if weighted and _predicts_masks(
-        cfg.model
-    ):  # the OntologyHook would say so after the teacher and its labels
+    # Now: the OntologyHook would say so after the teacher and its labels.
+    if weighted and _predicts_masks(cfg.model):
         raise ConfigError(
             f"the `loss_weight` of {', '.join(f'`{name}`' for name in weighted)} has no effect on a model that is"
             " trained on masks: leave it out; `weight` says how often a dataset's images are drawn"
@@ -83,11 +83,7 @@ def _predicts_masks(model: Any) -> bool:
     if model.type in ("HFSegmentor", "lsu_seg.HFSegmentor"):
         return model_of(model.hf) in QUERY_MODELS
     head = model.get("decode_head") or {}
-    return isinstance(head, dict) and head.get("type") in (
-        *_SET_HEADS,
-        "MaskFormerHead",
-        "mmseg.MaskFormerHead",
-    )
+    return isinstance(head, dict) and head.get("type") in (*_SET_HEADS, *_MASKFORMER)
 
 
 def take_doubt(dataset: Any, cfg: Config) -> None:
@@ -116,7 +112,7 @@ def take_sets(cfg: Config) -> None:
         for head in heads if isinstance(heads, (list, tuple)) else [heads]:
             if head.type in _SET_HEADS:
                 head.type, head.source = "SetMask2FormerHead", source
-            elif head.type in ("MaskFormerHead", "mmseg.MaskFormerHead"):
+            elif head.type in _MASKFORMER:
                 raise ConfigError(_no_sets(f"model.{name}", "MaskFormerHead"))
             else:
                 _set_loss(f"model.{name}", head, source)

@@ -181,6 +181,11 @@ def test_a_checkpoint_without_the_optimizers_state_is_not_gone_on_from(tmp_path:
         engine.ConfigError, match=r"no state of `optimizer` and `param_schedulers`, so .* remove"
     ):
         engine.train(config(3), quiet=True, resume=True)
+    bare = last.with_name("bare.pth")  # weights alone, which somebody has written into the file
+    torch.save(torch.load(last, weights_only=False)["state_dict"], bare)
+    (last.parent / "last_checkpoint").write_text(str(bare))
+    with pytest.raises(engine.ConfigError, match=r"bare\.pth has no state of `optimizer`"):
+        engine.train(config(3), quiet=True, resume=True)
     (last.parent / "last_checkpoint").unlink()
     engine.train(config(1), quiet=True)
     assert engine.train(config(2), quiet=True, resume=True).name == "iter_2.pth"
