@@ -12,9 +12,13 @@ if TYPE_CHECKING:
     from lsu_onto.diagnostics import Diagnostic
 
 search_path = click.option(
-    "--path", "search", multiple=True, type=click.Path(exists=True, file_okay=False), metavar="DIR",
+    "--path",
+    "search",
+    multiple=True,
+    type=click.Path(exists=True, file_okay=False),
+    metavar="DIR",
     help="Search this folder before the shipped taxonomies (repeatable).",
-)  # fmt: skip
+)
 
 
 def tax_files(paths: tuple[str, ...]) -> tuple[list[str], list[Diagnostic]]:
@@ -30,8 +34,9 @@ def tax_files(paths: tuple[str, ...]) -> tuple[list[str], list[Diagnostic]]:
     for path in paths or (".",):
         if _is_folder(path):
             found, closed = _below(path)
-            problems += [Diagnostic("TAX001", f"cannot read `{e.filename}`: {e.strerror}", here(e.filename))
-                         for e in closed]  # fmt: skip
+            problems += [
+                Diagnostic("TAX001", f"cannot read `{e.filename}`: {e.strerror}", here(e.filename)) for e in closed
+            ]
             if not found and not closed:
                 problems.append(Diagnostic("TAX001", f"there are no `.tax` files in `{path}`", here(path)))
             files.update(dict.fromkeys(found))

@@ -89,9 +89,13 @@ def _renames(old: Taxonomy, new: Taxonomy, names: Names) -> Iterator[Diagnostic]
         heir = new.classes[new.by_name[now]]
         if was != now and was not in heir.aliases:
             yield Diagnostic(
-                "TAX904", f"`{was}` is now called `{now}`, and no alias tells", heir.span,
-                f"write `aka {was}`", old.classes[old.by_name[was]].span, f"`{was}` was here",
-            )  # fmt: skip
+                "TAX904",
+                f"`{was}` is now called `{now}`, and no alias tells",
+                heir.span,
+                f"write `aka {was}`",
+                old.classes[old.by_name[was]].span,
+                f"`{was}` was here",
+            )
 
 
 # --- channels ----------------------------------------------------------------------------------------------
@@ -102,9 +106,13 @@ def _channels(old: Taxonomy, new: Taxonomy, names: Names) -> Iterator[Diagnostic
         before, after = old.classes[old.by_name[was]], new.classes[new.by_name[now]]
         if before.ids != after.ids:
             yield Diagnostic(
-                "TAX902", f"`{now}` moved from channel {_numbers(before)} to {_numbers(after)}", after.span,
-                "checkpoints that were trained with the old channels no longer fit", before.span, "it was here",
-            )  # fmt: skip
+                "TAX902",
+                f"`{now}` moved from channel {_numbers(before)} to {_numbers(after)}",
+                after.span,
+                "checkpoints that were trained with the old channels no longer fit",
+                before.span,
+                "it was here",
+            )
     for c in old.classes:
         if c.name not in names:
             yield Diagnostic(
@@ -114,9 +122,11 @@ def _channels(old: Taxonomy, new: Taxonomy, names: Names) -> Iterator[Diagnostic
     for c in new.classes:
         if c.name not in known:
             yield Diagnostic(
-                "TAX902", f"channel {_numbers(c)}, `{c.name}`, is new", c.span,
+                "TAX902",
+                f"channel {_numbers(c)}, `{c.name}`, is new",
+                c.span,
                 "checkpoints of the old version do not have it",
-            )  # fmt: skip
+            )
 
 
 def _numbers(c: TaxClass) -> str:
@@ -126,22 +136,28 @@ def _numbers(c: TaxClass) -> str:
 # --- raw values --------------------------------------------------------------------------------------------
 
 
-def _labels(
-    old: Taxonomy, new: Taxonomy, names: Names, past: Analysis, analysis: Analysis
-) -> Iterator[Diagnostic]:
+def _labels(old: Taxonomy, new: Taxonomy, names: Names, past: Analysis, analysis: Analysis) -> Iterator[Diagnostic]:
     if old.encoding != new.encoding:
         yield Diagnostic(
-            "TAX901", f"the encoding was `{old.encoding}` and is `{new.encoding}`",
-            _key(analysis, new, "encoding"), None, _key(past, old, "encoding"), "as it was",
-        )  # fmt: skip
+            "TAX901",
+            f"the encoding was `{old.encoding}` and is `{new.encoding}`",
+            _key(analysis, new, "encoding"),
+            None,
+            _key(past, old, "encoding"),
+            "as it was",
+        )
         return
     nothing = [t.meta.get("background", "") for t in (old, new)]
     if names.get(nothing[0], nothing[0]) != nothing[1]:
         shown = [f"`{n}`" if n else "not annotated" for n in nothing]
         yield Diagnostic(
-            "TAX901", f"pixels on which nothing is drawn were {shown[0]} and are {shown[1]}",
-            _key(analysis, new, "background"), None, _key(past, old, "background"), "as it was",
-        )  # fmt: skip
+            "TAX901",
+            f"pixels on which nothing is drawn were {shown[0]} and are {shown[1]}",
+            _key(analysis, new, "background"),
+            None,
+            _key(past, old, "background"),
+            "as it was",
+        )
     # What a source's own labels store are its channels, which TAX902 is about; or colours.
     classes = not isinstance(old, Source) or old.encoding == "rgb"
     before, after = _raw(old, classes), _raw(new, classes)
@@ -163,9 +179,13 @@ def _labels(
             heir = names.get(was)
             here = void if was == VOID else new.classes[new.by_name[heir]].span if heir else new.span
         yield Diagnostic(
-            "TAX901", _moved(values, was, now, old.encoding), here, None, there,
+            "TAX901",
+            _moved(values, was, now, old.encoding),
+            here,
+            None,
+            there,
             f"{'it was' if len(values) == 1 else 'they were'} here" if there else "",
-        )  # fmt: skip
+        )
 
 
 def _raw(t: Taxonomy, classes: bool) -> dict[Raw, str]:
@@ -185,9 +205,7 @@ def _raw(t: Taxonomy, classes: bool) -> dict[Raw, str]:
 
 def _moved(values: Sequence[Raw], was: str, now: str, encoding: str) -> str:
     one = len(values) == 1
-    what = {"rgb": "colour", "polygons": "label", "rle": "label"}.get(encoding, "raw value") + "s " * (
-        not one
-    )
+    what = {"rgb": "colour", "polygons": "label", "rle": "label"}.get(encoding, "raw value") + "s " * (not one)
     numbers = [v for v in values if isinstance(v, int)]
     listed = encoding == "rgb" or not numbers
     shown = ", ".join(f"#{v:06x}" if isinstance(v, int) else f"`{v}`" for v in values[:8])
@@ -239,13 +257,15 @@ def _constraints(old: Ontology, new: Ontology, names: dict[str, Names]) -> Itera
         after = _allowed(new, now.meaning(len(new.source.classes)))
         gains, losses = _without(after, before), _without(before, after)
         if gains or losses:
-            what = [
-                f"{verb} be {_list(c)}" for verb, c in (("may now", gains), ("may no longer", losses)) if c
-            ]
+            what = [f"{verb} be {_list(c)}" for verb, c in (("may now", gains), ("may no longer", losses)) if c]
             yield Diagnostic(
-                "TAX903", f"`{name}` {' and '.join(what)}", now.span, "pseudo-labels made before are stale",
-                row.span, "it was here",
-            )  # fmt: skip
+                "TAX903",
+                f"`{name}` {' and '.join(what)}",
+                now.span,
+                "pseudo-labels made before are stale",
+                row.span,
+                "it was here",
+            )
 
 
 def _allowed(o: Ontology, meaning: Meaning) -> list[str]:

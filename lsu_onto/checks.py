@@ -14,9 +14,7 @@ Findings = Iterator[Diagnostic]
 _ID_LIMIT = {"id": 1 << 8, "id16": 1 << 16, "instance-ids": 1000}
 
 
-def _first_and_again(
-    code: str, message: str, first: TaxClass, again: TaxClass, help: str | None
-) -> Diagnostic:
+def _first_and_again(code: str, message: str, first: TaxClass, again: TaxClass, help: str | None) -> Diagnostic:
     return Diagnostic(code, message, again.span, help, first.span, "first here")
 
 
@@ -39,8 +37,9 @@ def duplicate_other_name(t: Taxonomy) -> Findings:
         for other in dict.fromkeys((c.official, *c.aliases)):
             taken = first.setdefault(other, c)
             if taken is not c and taken.name != c.name:
-                yield _first_and_again("TAX102", f"`{other}` already stands for `{taken.name}`", taken, c,
-                                       "take it out of one of the two")  # fmt: skip
+                yield _first_and_again(
+                    "TAX102", f"`{other}` already stands for `{taken.name}`", taken, c, "take it out of one of the two"
+                )
 
 
 def duplicate_id(t: Taxonomy) -> Findings:
@@ -90,8 +89,12 @@ def channels_not_contiguous(t: Taxonomy) -> Findings:
     for expected, c in enumerate(t.classes):
         if c.ids != ((expected, expected),):
             found = "`-`" if not c.ids else f"{c.ids[0][0]}"
-            yield Diagnostic("TAX106", f"`{c.name}` has channel {found}, expected {expected}", c.span,
-                             "the classes of a source are numbered 0 to K-1, in order")  # fmt: skip
+            yield Diagnostic(
+                "TAX106",
+                f"`{c.name}` has channel {found}, expected {expected}",
+                c.span,
+                "the classes of a source are numbered 0 to K-1, in order",
+            )
             return
 
 
@@ -100,21 +103,21 @@ def id_out_of_range(t: Taxonomy) -> Findings:
     beyond = [v for v in t.void[-1:] if v >= limit and t.encoding != "rgb"]
     for value in beyond:
         what = f"void value {value} does not fit `encoding: {t.encoding}` (0 to {limit - 1})"
-        help_ = (
-            f"write values from 0 to {limit - 1} under `void:`, or `encoding: id16` if the labels are 16-bit"
-        )
+        help_ = f"write values from 0 to {limit - 1} under `void:`, or `encoding: id16` if the labels are 16-bit"
         here = t.void_span if t.void_span and t.void_span.file == t.span.file else t.span
         second = t.void_span if here is t.span else None  # the base's file has its own encoding, and is right
         yield Diagnostic("TAX107", what, here, help_, second, "inherited from here")
     for c in t.classes:
         for low, high in c.ids:
             if high >= limit and t.encoding != "rgb":
-                yield Diagnostic("TAX107", f"id {high} does not fit `encoding: {t.encoding}` (0 to {limit - 1})", c.span,
-                                 "write `encoding: id16` if the labels are 16-bit" if t.encoding == "id" else None)  # fmt: skip
-            elif low > high:
                 yield Diagnostic(
-                    "TAX107", f"the range {low}..{high} runs backwards", c.span, f"write `{high}..{low}`"
+                    "TAX107",
+                    f"id {high} does not fit `encoding: {t.encoding}` (0 to {limit - 1})",
+                    c.span,
+                    "write `encoding: id16` if the labels are 16-bit" if t.encoding == "id" else None,
                 )
+            elif low > high:
+                yield Diagnostic("TAX107", f"the range {low}..{high} runs backwards", c.span, f"write `{high}..{low}`")
 
 
 def _id_limit(encoding: str) -> int:
@@ -136,16 +139,26 @@ def void_is_class(t: Taxonomy) -> Findings:
                         "write the void value of its labels under `void:`",
                         "no `void:` here: it is a source's",
                     )
-                yield Diagnostic("TAX108", f"{shown} is a void value and also `{c.name}`", c.span, help_,
-                                 t.void_span or t.span, label)  # fmt: skip
+                yield Diagnostic(
+                    "TAX108",
+                    f"{shown} is a void value and also `{c.name}`",
+                    c.span,
+                    help_,
+                    t.void_span or t.span,
+                    label,
+                )
 
 
 def colour_missing(t: Taxonomy) -> Findings:
     if t.encoding == "rgb":
         for c in t.classes:
             if c.ids and not c.colours:
-                yield Diagnostic("TAX109", f"`{c.name}` has no colour, and the encoding is `rgb`", c.span,
-                                 "add its `#rrggbb`, or `-` as its id if it is never drawn")  # fmt: skip
+                yield Diagnostic(
+                    "TAX109",
+                    f"`{c.name}` has no colour, and the encoding is `rgb`",
+                    c.span,
+                    "add its `#rrggbb`, or `-` as its id if it is never drawn",
+                )
 
 
 # --- maps ---------------------------------------------------------------------------------------------
@@ -189,8 +202,14 @@ def two_kinds(o: Ontology) -> Findings:
                     excluded = "!" in (other[0].op, relation.op) and "group" in (other[1].kind, target.kind)
                     if clash and not excluded:
                         name = o.source.classes[channel].name
-                        yield Diagnostic("TAX302", f"`{other[0].op}` and `{relation.op}` to one class, `{name}`",
-                                         target.span, "keep the one that is true", other[1].span, "first here")  # fmt: skip
+                        yield Diagnostic(
+                            "TAX302",
+                            f"`{other[0].op}` and `{relation.op}` to one class, `{name}`",
+                            target.span,
+                            "keep the one that is true",
+                            other[1].span,
+                            "first here",
+                        )
                         break
 
 
@@ -225,8 +244,12 @@ def nothing_allowed(o: Ontology) -> Findings:
         meaning = row.meaning(len(o.source.classes))
         if not meaning.channels and not meaning.void:
             name = o.dataset.classes[row.cls].name
-            yield Diagnostic("TAX304", f"`{name}` is allowed to be nothing", row.span,
-                             "write `! any` if no source class fits (a fact), or `-> void` to ignore it (a decision)")  # fmt: skip
+            yield Diagnostic(
+                "TAX304",
+                f"`{name}` is allowed to be nothing",
+                row.span,
+                "write `! any` if no source class fits (a fact), or `-> void` to ignore it (a decision)",
+            )
 
 
 def says_no_more(o: Ontology) -> Findings:
@@ -234,13 +257,15 @@ def says_no_more(o: Ontology) -> Findings:
         positive = list(_positive(row))
         if len(positive) == 1 and positive[0][0].op in "~>" and len(positive[0][1].channels) == 1:
             relation, target = positive[0]
-            simple, why = (
-                ("<", "the class lies inside") if relation.op == "~" else ("=", "the class is all of")
+            simple, why = ("<", "the class lies inside") if relation.op == "~" else ("=", "the class is all of")
+            yield Diagnostic(
+                "TAX305",
+                f"`{relation.op} {shown(target)}` alone says no more than `{simple} {shown(target)}`",
+                relation.span,
+                f"write `{simple} {shown(target)}` ({why} `{target.text}`),"
+                " or add `void` if part of it is no source class",
+                fix=write_operator(relation, simple, target),
             )
-            yield Diagnostic("TAX305", f"`{relation.op} {shown(target)}` alone says no more than `{simple} {shown(target)}`",
-                             relation.span, f"write `{simple} {shown(target)}` ({why} `{target.text}`),"
-                             " or add `void` if part of it is no source class",
-                             fix=write_operator(relation, simple, target))  # fmt: skip
 
 
 def contradiction(o: Ontology) -> Findings:
@@ -287,9 +312,7 @@ def unreached(o: Ontology) -> Findings:
     missing = [c.name for i, c in enumerate(o.source.classes) if i not in reached]
     if missing:
         names = ", ".join(f"`{m}`" for m in missing)
-        yield Diagnostic(
-            "TAX307", f"no class of `{o.dataset.name}` reaches {names} of `{o.source.name}`", o.span
-        )
+        yield Diagnostic("TAX307", f"no class of `{o.dataset.name}` reaches {names} of `{o.source.name}`", o.span)
 
 
 def named_twice(o: Ontology) -> Findings:
@@ -302,8 +325,15 @@ def named_twice(o: Ontology) -> Findings:
                 ]
                 again = [k for k in keys if k in first]
                 if len(again) == len(keys):
-                    yield Diagnostic("TAX308", f"`{shown(target)}` is already named", target.span, "leave it out",
-                                     first[again[0]].span, "here", take_away(row, relation, target))  # fmt: skip
+                    yield Diagnostic(
+                        "TAX308",
+                        f"`{shown(target)}` is already named",
+                        target.span,
+                        "leave it out",
+                        first[again[0]].span,
+                        "here",
+                        take_away(row, relation, target),
+                    )
                 for k in keys:
                     first.setdefault(k, target)
 
@@ -314,17 +344,25 @@ def removes_nothing(o: Ontology) -> Findings:
         for relation in row.relations:
             for target in relation.targets if relation.op == "!" else ():
                 if target.kind != "any" and stated.isdisjoint(target.channels):
-                    yield Diagnostic("TAX309", f"`! {shown(target)}` removes nothing", target.span,
-                                     "what is not written is already excluded: leave it out",
-                                     fix=take_away(row, relation, target))  # fmt: skip
+                    yield Diagnostic(
+                        "TAX309",
+                        f"`! {shown(target)}` removes nothing",
+                        target.span,
+                        "what is not written is already excluded: leave it out",
+                        fix=take_away(row, relation, target),
+                    )
 
 
 def wrong_target(o: Ontology) -> Findings:
     for row in _sound(o):
         positive = [t for _, t in _positive(row)]
         if positive and all(t.kind == "void" for t in positive) and any(r.op in ">~" for r in row.relations):
-            yield Diagnostic("TAX310", "`void` alone relates the class to nothing", positive[0].span,
-                             "write `! any` if no source class fits (a fact), `-> void` to ignore it (a decision)")  # fmt: skip
+            yield Diagnostic(
+                "TAX310",
+                "`void` alone relates the class to nothing",
+                positive[0].span,
+                "write `! any` if no source class fits (a fact), `-> void` to ignore it (a decision)",
+            )
         for relation in row.relations:
             for target in relation.targets:
                 if target.kind == "void" and relation.op in "=<!":
@@ -337,18 +375,31 @@ def wrong_target(o: Ontology) -> Findings:
                     )
                 elif target.kind == "any" and relation.op != "!":
                     alone = len(row.relations) == len(relation.targets) == 1
-                    yield Diagnostic("TAX310", f"`{relation.op}` cannot be followed by `any`", target.span,
-                                     "write `-> any` to leave the class unconstrained (a decision), or `! any` if no"
-                                     " source class fits (a fact)",
-                                     fix=write_instead(row, "-> any") if alone else None)  # fmt: skip
+                    yield Diagnostic(
+                        "TAX310",
+                        f"`{relation.op}` cannot be followed by `any`",
+                        target.span,
+                        "write `-> any` to leave the class unconstrained (a decision), or `! any` if no"
+                        " source class fits (a fact)",
+                        fix=write_instead(row, "-> any") if alone else None,
+                    )
         for target in row.decision.minus if row.decision else ():
             if row.decision and row.decision.to == "void":
-                yield Diagnostic("TAX310", "`-> void` leaves nothing for `!` to remove", target.span, "leave it out",
-                                 fix=ignore_row(row.decision))  # fmt: skip
+                yield Diagnostic(
+                    "TAX310",
+                    "`-> void` leaves nothing for `!` to remove",
+                    target.span,
+                    "leave it out",
+                    fix=ignore_row(row.decision),
+                )
             elif target.kind == "any":
-                yield Diagnostic("TAX310", "`-> any` cannot be followed by `! any`", target.span,
-                                 "write `-> void` to ignore the class",
-                                 fix=ignore_row(row.decision))  # fmt: skip
+                yield Diagnostic(
+                    "TAX310",
+                    "`-> any` cannot be followed by `! any`",
+                    target.span,
+                    "write `-> void` to ignore the class",
+                    fix=ignore_row(row.decision),
+                )
 
 
 def _sound(o: Ontology, inherited: bool = False) -> list[MapRow]:

@@ -45,9 +45,7 @@ class _Commands(click.Group):
         return command
 
 
-@click.group(
-    cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100}
-)
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(__version__, prog_name="lsu-onto")
 def main() -> None:
     """Check, compile and draw label-space ontologies written in `.tax` files.
@@ -70,8 +68,14 @@ def _colour(stream: TextIO | None = None) -> bool:
 @main.command()
 @click.argument("paths", nargs=-1, metavar="[PATH]...")
 @click.option("--strict", is_flag=True, help="Warnings count as errors.")
-@click.option("--format", "format_", default="full", show_default=True,
-              type=click.Choice(["full", "concise", "json", "github", "sarif"]), help="How findings are printed.")  # fmt: skip
+@click.option(
+    "--format",
+    "format_",
+    default="full",
+    show_default=True,
+    type=click.Choice(["full", "concise", "json", "github", "sarif"]),
+    help="How findings are printed.",
+)
 @search_path
 def validate(paths: tuple[str, ...], strict: bool, format_: str, **options: Any) -> None:
     """Check `.tax` files and folders of them (default: this folder).
@@ -102,9 +106,7 @@ def validate(paths: tuple[str, ...], strict: bool, format_: str, **options: Any)
         text = FORMATS[format_](shown, library.texts, _colour() and not to_stdout)
         click.echo(text, err=not to_stdout)
     if format_ == "full" and (errors or warnings):
-        counts = [
-            f"{n} {word}{'s' * (n != 1)}" for n, word in ((errors, "error"), (warnings, "warning")) if n
-        ]
+        counts = [f"{n} {word}{'s' * (n != 1)}" for n, word in ((errors, "error"), (warnings, "warning")) if n]
         first = next(d for d in shown if d.severity == ("error" if errors else "warning"))
         where = f" in {len(files)} file{'s' * (len(files) != 1)}" if files else ""
         click.echo(f"\n{' and '.join(counts)}{where}; `lsu-onto explain {first.code}` says more", err=True)
@@ -184,11 +186,15 @@ def fmt(paths: tuple[str, ...], check: bool, diff_: bool, **options: Any) -> Non
 
 @main.command()
 @click.argument("file")
+@click.option("--against", required=True, metavar="git:REV|FILE", help="The old version: a revision, or a file.")
 @click.option(
-    "--against", required=True, metavar="git:REV|FILE", help="The old version: a revision, or a file."
+    "--format",
+    "format_",
+    default="full",
+    show_default=True,
+    type=click.Choice(["full", "concise", "json", "github", "sarif"]),
+    help="How changes are printed.",
 )
-@click.option("--format", "format_", default="full", show_default=True,
-              type=click.Choice(["full", "concise", "json", "github", "sarif"]), help="How changes are printed.")  # fmt: skip
 @search_path
 def changes(file: str, against: str, format_: str, **options: Any) -> None:
     """List the breaking changes of a `.tax` file since another version of it.
@@ -244,12 +250,15 @@ def _user_errors(action: Callable[[], Any]) -> Any:
 
 @main.command()
 @click.argument("name")
-@click.option(
-    "-o", "--output", type=click.Path(dir_okay=False), help="Default: NAME.svg. The suffix sets the format."
-)
+@click.option("-o", "--output", type=click.Path(dir_okay=False), help="Default: NAME.svg. The suffix sets the format.")
 @click.option("--source", help="The source taxonomy, where NAME has maps to several.")
-@click.option("--view", type=click.Choice(["map", "tree", "matrix"]), default="map", show_default=True,
-              help="The relations, the groups, or the matrix of S(d); an html opens with it.")  # fmt: skip
+@click.option(
+    "--view",
+    type=click.Choice(["map", "tree", "matrix"]),
+    default="map",
+    show_default=True,
+    help="The relations, the groups, or the matrix of S(d); an html opens with it.",
+)
 @search_path
 def render(name: str, output: str | None, source: str | None, view: str, **options: Any) -> None:
     """Draw an ontology as svg, png, pdf, html or dot. Needs no `dot` program.

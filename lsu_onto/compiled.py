@@ -69,9 +69,7 @@ def load_npz(path: str | Path) -> Constraint:
     """
     try:
         with zipfile.ZipFile(path) as archive:  # np.load would take other files for pickles, and say so
-            arrays: dict[str, Any] = {
-                n.removesuffix(".npy"): _array(archive.read(n)) for n in archive.namelist()
-            }
+            arrays: dict[str, Any] = {n.removesuffix(".npy"): _array(archive.read(n)) for n in archive.namelist()}
         text = arrays.pop("header").tobytes()
         found = json.loads(text)["format"]
         if found != FORMAT:

@@ -29,9 +29,7 @@ def error_pages() -> dict[str, str]:
     for digit, title in _GROUPS.items():
         index += [f"## {digit}xx: {title}", "", "| code | severity | finding |", "|---|---|---|"]
         index += [
-            f"| [{r.code}]({r.code}.md) | {r.severity} | {r.title} |"
-            for r in RULES.values()
-            if r.code[3] == digit
+            f"| [{r.code}]({r.code}.md) | {r.severity} | {r.title} |" for r in RULES.values() if r.code[3] == digit
         ]
         index.append("")
     pages["README.md"] = "\n".join(index)

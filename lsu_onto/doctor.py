@@ -60,9 +60,7 @@ class Environment:
         dot: the `dot` program; None: look for it, "": there is none.
     """
 
-    def __init__(
-        self, path: Sequence[str] | None = None, virtual: bool | None = None, dot: str | None = None
-    ) -> None:
+    def __init__(self, path: Sequence[str] | None = None, virtual: bool | None = None, dot: str | None = None) -> None:
         import shutil
         from importlib.metadata import distributions
 
@@ -110,9 +108,7 @@ def _uninstall(names: Iterable[str]) -> str:
     return f"python -m pip uninstall -y {' '.join(names)}"
 
 
-def _judge(
-    env: Environment, needs: list[Requirement]
-) -> tuple[list[str], list[Requirement], list[Requirement]]:
+def _judge(env: Environment, needs: list[Requirement]) -> tuple[list[str], list[Requirement], list[Requirement]]:
     """Names of what is there and in range, what is missing, what is out of range."""
     from packaging.utils import canonicalize_name
 
@@ -144,14 +140,20 @@ def _out_of_range(env: Environment, wrong: list[Requirement]) -> Iterator[Findin
 
 def virtual_environment(env: Environment) -> Iterator[Finding]:
     if not env.virtual:
-        yield Finding("note", "this is no virtual environment: what is installed here can break other programs, and"
-                      " they can break this", "python -m venv .venv && . .venv/bin/activate")  # fmt: skip
+        yield Finding(
+            "note",
+            "this is no virtual environment: what is installed here can break other programs, and they can break this",
+            "python -m venv .venv && . .venv/bin/activate",
+        )
 
 
 def core(env: Environment) -> Iterator[Finding]:
     if US not in env.installed:
-        yield Finding("problem", f"{US} is on the import path but not installed, so what it needs is not known",
-                      "python -m pip install -e .   # at the root of the repository")  # fmt: skip
+        yield Finding(
+            "problem",
+            f"{US} is on the import path but not installed, so what it needs is not known",
+            "python -m pip install -e .   # at the root of the repository",
+        )
         return
     good, missing, wrong = _judge(env, env.needs())
     if missing:
@@ -189,8 +191,11 @@ def forks_and_originals(env: Environment) -> Iterator[Finding]:
         fix = _uninstall(both)
         if again := env.needs("seg"):
             fix += f" && {_install(r for r in again if r.name in FORKS)}"
-        yield Finding("problem", f"{env.shown(both)}: forks and originals have the same import names and overwrite each"
-                      " other's files", fix)  # fmt: skip
+        yield Finding(
+            "problem",
+            f"{env.shown(both)}: forks and originals have the same import names and overwrite each other's files",
+            fix,
+        )
 
 
 def two_mmcv(env: Environment) -> Iterator[Finding]:
@@ -205,9 +210,7 @@ def two_opencv(env: Environment) -> Iterator[Finding]:
     several = env.has(OPENCV)
     if len(several) > 1:
         fix = f"{_uninstall(several)} && python -m pip install opencv-python"
-        yield Finding(
-            "problem", f"{env.shown(several)}: they overwrite each other's files, all in `cv2`", fix
-        )
+        yield Finding("problem", f"{env.shown(several)}: they overwrite each other's files, all in `cv2`", fix)
 
 
 def torchvision(env: Environment) -> Iterator[Finding]:
@@ -223,17 +226,23 @@ def torchvision(env: Environment) -> Iterator[Finding]:
     if not wrong and torch.local != vision.local:
         wrong = f"one is built for {torch.local or 'the default device'}, the other for {vision.local or 'the default device'}"
     if wrong:
-        yield Finding("problem", f"torchvision {vision} does not go with torch {torch}: {wrong}; imports fail with"
-                      " `operator torchvision::nms does not exist`",
-                      f"{_uninstall(['torchvision'])}   # nothing here needs it")  # fmt: skip
+        yield Finding(
+            "problem",
+            f"torchvision {vision} does not go with torch {torch}: {wrong}; imports fail with"
+            " `operator torchvision::nms does not exist`",
+            f"{_uninstall(['torchvision'])}   # nothing here needs it",
+        )
 
 
 def compiled_ops(env: Environment) -> Iterator[Finding]:
     for name in env.has(("onedl-mmcv", "mmcv", "mmcv-lite")):
         files = env.installed[name].files
         if files is not None and not any(f.name.startswith("_ext") for f in files):
-            yield Finding("note", f"{name} {env.version(name)} has no compiled ops: PSANet cannot run, and deformable"
-                          " attention (Mask2Former) runs in plain torch")  # fmt: skip
+            yield Finding(
+                "note",
+                f"{name} {env.version(name)} has no compiled ops: PSANet cannot run, and deformable"
+                " attention (Mask2Former) runs in plain torch",
+            )
 
 
 RULES = (

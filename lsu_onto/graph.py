@@ -31,23 +31,17 @@ def build(ontology: Ontology) -> nx.DiGraph[Any]:
     for k, c in enumerate(ontology.source.classes):
         graph.add_node(("source", k), name=c.name, side="source", rgb=c.rgb, group=c.group, note=c.note)
     for d, c in enumerate(ontology.dataset.classes):
-        graph.add_node(
-            ("dataset", d), name=c.name, side="dataset", rgb=c.rgb, group=c.group, note=c.note, novel=False
-        )
+        graph.add_node(("dataset", d), name=c.name, side="dataset", rgb=c.rgb, group=c.group, note=c.note, novel=False)
     for row in ontology.rows:
         node = ("dataset", row.cls)
         meaning = row.meaning(len(ontology.source.classes))
         graph.nodes[node]["novel"] = meaning.novel
         notes = " ".join(
-            filter(
-                None, [row.note, *(r.note for r in row.relations), row.decision.note if row.decision else ""]
-            )
+            filter(None, [row.note, *(r.note for r in row.relations), row.decision.note if row.decision else ""])
         )
         graph.nodes[node]["notes"] = notes
         for channel, op in meaning.channels.items():
             graph.add_edge(node, ("source", channel), kind=op)
         if meaning.void:
-            graph.add_edge(
-                node, VOID_NODE, kind="any" if row.decision and row.decision.to == "any" else "void"
-            )
+            graph.add_edge(node, VOID_NODE, kind="any" if row.decision and row.decision.to == "any" else "void")
     return graph

@@ -50,11 +50,14 @@ def layout(scan: Scan, encoding: str = "auto") -> Layout:
     """
     fits = _fitting(scan)
     if encoding in ELSEWHERE:
-        raise ScanError(f"under `{encoding}` the classes stand in {ELSEWHERE[encoding]}, not in images; write them into"
-                        " a CSV, for `--from-csv`")  # fmt: skip
+        raise ScanError(
+            f"under `{encoding}` the classes stand in {ELSEWHERE[encoding]}, not in images; write them into"
+            " a CSV, for `--from-csv`"
+        )
     if encoding != "auto" and encoding.partition("/")[0] not in fits:
-        raise ScanError(f"the files do not store `{encoding}`: {_seen(scan)}; they fit"
-                        f" {' or '.join(f'`{f}`' for f in fits)}")  # fmt: skip
+        raise ScanError(
+            f"the files do not store `{encoding}`: {_seen(scan)}; they fit {' or '.join(f'`{f}`' for f in fits)}"
+        )
     base = fits[0] if encoding == "auto" else encoding
     if base == "rgb":
         found = _colours(scan, encoding == "rgb")
@@ -70,14 +73,21 @@ def layout(scan: Scan, encoding: str = "auto") -> Layout:
     if encoding != "auto":
         found.why_encoding = ""
     if len(found.values) > MAX_CLASSES:
-        raise ScanError(f"found {len(found.values)} different values, too many to be classes;"
-                        " if they count instances, say how: `--encoding id16/1000`")  # fmt: skip
+        raise ScanError(
+            f"found {len(found.values)} different values, too many to be classes;"
+            " if they count instances, say how: `--encoding id16/1000`"
+        )
     return found
 
 
 def _seen(scan: Scan) -> str:
-    words = {"palette": "8-bit palette indices", "grey8": "8-bit grey", "grey16": "16-bit grey",
-             "grey32": "32-bit grey", "rgb": "RGB colours"}  # fmt: skip
+    words = {
+        "palette": "8-bit palette indices",
+        "grey8": "8-bit grey",
+        "grey16": "16-bit grey",
+        "grey32": "32-bit grey",
+        "rgb": "RGB colours",
+    }
     return ", ".join(f"{words[k]} ({f})" for k, f in scan.kinds.items())
 
 
@@ -103,12 +113,12 @@ def _grey(colour: int) -> bool:
 def _colours(scan: Scan, said: bool) -> Layout:
     counts = scan.counts
     if "palette" in scan.kinds:
-        raise ScanError(
-            "palette files already store ids; leave `--encoding` out, and the palette gives the colours"
-        )
+        raise ScanError("palette files already store ids; leave `--encoding` out, and the palette gives the colours")
     if not said and all(map(_grey, counts)):
-        raise ScanError(f"{scan.kinds['rgb']}: found grey values stored three times (R = G = B); save one channel as"
-                        " 8-bit grey PNG, or pass `--encoding rgb` if the greys are meant as colours")  # fmt: skip
+        raise ScanError(
+            f"{scan.kinds['rgb']}: found grey values stored three times (R = G = B); save one channel as"
+            " 8-bit grey PNG, or pass `--encoding rgb` if the greys are meant as colours"
+        )
     void = (0,) if 0 in counts and len(counts) > 1 else ()
     colours = sorted(set(counts) - set(void))
     return Layout(
@@ -136,23 +146,26 @@ def _ids(scan: Scan) -> Layout:
     return Layout(
         "id",
         [
-            Value(str(v), f"class_{v}", (v,), palette[v] if v < len(palette) else None,
-                  "is it void?" if v == 0 and not void else "")
+            Value(
+                str(v),
+                f"class_{v}",
+                (v,),
+                palette[v] if v < len(palette) else None,
+                "is it void?" if v == 0 and not void else "",
+            )
             for v in sorted(set(counts) - set(void))
         ],
         " ".join(map(str, void)),
         "palette indices" if set(scan.kinds) == {"palette"} else "8-bit values",
         why,
         void,
-    )  # fmt: skip
+    )
 
 
 def _plain(scan: Scan) -> Layout:
     void = (65535,) if 65535 in scan.counts and len(scan.counts) > 1 else ()
     values = [Value(str(v), f"class_{v}", (v,)) for v in sorted(set(scan.counts) - set(void))]
-    return Layout(
-        "id16", values, "65535" if void else "", "16-bit values", "the largest value there is", void
-    )
+    return Layout("id16", values, "65535" if void else "", "16-bit values", "the largest value there is", void)
 
 
 def _packed(scan: Scan, divisor: int) -> Layout:
@@ -162,8 +175,14 @@ def _packed(scan: Scan, divisor: int) -> Layout:
     top = 65535 // divisor
     void = groups.pop(top) if groups.get(top) == [65535] and len(groups) > 1 else []
     values = [Value(str(q), f"class_{q}", tuple(stored)) for q, stored in groups.items()]
-    return Layout(f"id16/{divisor}", values, str(top) if void else "", f"the values cluster as class * {divisor} + instance",
-                  f"65535, the largest value there is, // {divisor}", tuple(void))  # fmt: skip
+    return Layout(
+        f"id16/{divisor}",
+        values,
+        str(top) if void else "",
+        f"the values cluster as class * {divisor} + instance",
+        f"65535, the largest value there is, // {divisor}",
+        tuple(void),
+    )
 
 
 def _instance_ids(scan: Scan) -> Layout:
@@ -173,9 +192,14 @@ def _instance_ids(scan: Scan) -> Layout:
         groups[v if v < 1000 else v // 1000].append(v)
     void = groups.pop(65) if groups.get(65) == [65535] and len(groups) > 1 else []
     values = [Value(str(q), f"class_{q}", tuple(stored)) for q, stored in sorted(groups.items())]
-    return Layout("instance-ids", values, "65" if void else "",
-                  "16-bit values; those from 1000 on cluster as class * 1000 + instance",
-                  "65535, the largest value there is, // 1000", tuple(void))  # fmt: skip
+    return Layout(
+        "instance-ids",
+        values,
+        "65" if void else "",
+        "16-bit values; those from 1000 on cluster as class * 1000 + instance",
+        "65535, the largest value there is, // 1000",
+        tuple(void),
+    )
 
 
 def _mixed(scan: Scan, divisor: int) -> Layout:

@@ -48,9 +48,7 @@ def _how_to(source: Source | None) -> list[str]:
     return lines + textwrap.wrap(f"Classes of {source.name}: {names}", 100, subsequent_indent="  ")
 
 
-def _write(
-    name: str, source: Source | None, keys: list[str], classes: list[str], about: tuple[str, ...] = ()
-) -> str:
+def _write(name: str, source: Source | None, keys: list[str], classes: list[str], about: tuple[str, ...] = ()) -> str:
     from lsu_onto.lang.fmt import format_text
 
     arrow = f" -> {source.name} {source.version}" if source else ""
@@ -173,10 +171,19 @@ def _percent(part: int, whole: int) -> str:
 @click.option("--name", help="The same as NAME. Default: from the CSV file or the folder.")
 @click.option("--source", help="The source taxonomy that the classes will be related to.")
 @click.option("--from-csv", metavar="FILE", help="A class list: `id,name,color,…`; only `name` is needed.")
-@click.option("--from-labels", multiple=True, metavar="DIR_OR_GLOB",
-              help="Label files, PNG or TIFF (repeatable). Needs Pillow: the extra [labels].")  # fmt: skip
-@click.option("--encoding", default="auto", show_default=True, metavar="ENCODING",
-              help="How files store classes: id, id16, id16/1000, instance-ids, rgb …; auto: see what they hold.")  # fmt: skip
+@click.option(
+    "--from-labels",
+    multiple=True,
+    metavar="DIR_OR_GLOB",
+    help="Label files, PNG or TIFF (repeatable). Needs Pillow: the extra [labels].",
+)
+@click.option(
+    "--encoding",
+    default="auto",
+    show_default=True,
+    metavar="ENCODING",
+    help="How files store classes: id, id16, id16/1000, instance-ids, rgb …; auto: see what they hold.",
+)
 @click.option("-o", "--output", metavar="FILE", type=click.Path(dir_okay=False), help="Default: NAME.tax.")
 @click.option("--force", is_flag=True, help="Replace a file that is there.")
 @search_path
@@ -199,9 +206,7 @@ def init(argument: str | None, name: str | None, from_labels: tuple[str, ...], *
     if argument and name and argument != name:
         raise click.UsageError(f"the name is given twice, `{argument}` and `{name}`")
     if options["from_csv"] and from_labels:
-        raise click.UsageError(
-            "--from-csv and --from-labels exclude each other; the values go into the CSV as `id`"
-        )
+        raise click.UsageError("--from-csv and --from-labels exclude each other; the values go into the CSV as `id`")
     name = _name(argument or name, options["from_csv"], from_labels)
     target = Path(options["output"] or f"{name}.tax")
     if target.exists() and not options["force"]:
@@ -213,8 +218,11 @@ def init(argument: str | None, name: str | None, from_labels: tuple[str, ...], *
     except OSError as e:
         _fail(f"cannot write `{target}`: {e.strerror}")
     if refused:
-        _fail(f"{len(refused)} file{'s' * (len(refused) != 1)} could not be read, so that values may be missing:\n"
-              + "\n".join(refused[:5]) + ("\n…" if len(refused) > 5 else ""))  # fmt: skip
+        _fail(
+            f"{len(refused)} file{'s' * (len(refused) != 1)} could not be read, so that values may be missing:\n"
+            + "\n".join(refused[:5])
+            + ("\n…" if len(refused) > 5 else "")
+        )
 
 
 def _fail(message: str) -> None:
@@ -257,8 +265,9 @@ def _make(name: str, target: Path, labels: tuple[str, ...], **options: Any) -> l
         found_layout = layout(scanned, encoding)
         text, refused = from_labels(scanned, found_layout, name, source), scanned.refused
         void = f", void {found_layout.void}" if found_layout.void else ", no void value"
-        summary = (f"{len(found_layout.values)} classes in {scanned.files} label files, encoding"
-                   f" {found_layout.encoding}{void}")  # fmt: skip
+        summary = (
+            f"{len(found_layout.values)} classes in {scanned.files} label files, encoding {found_layout.encoding}{void}"
+        )
         if others:
             what = "1 file that is" if others == 1 else f"{others} files that are"
             click.echo(f"passed over {what} neither PNG nor TIFF", err=True)

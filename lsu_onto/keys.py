@@ -71,8 +71,14 @@ def read(statements: Sequence[ast.Statement], base: model.Dataset | None) -> Key
             continue
         key, value = s.key.text, s.value.text
         if key in first:
-            again = Diagnostic("TAX014", f"`{key}:` is already given", s.key.span, "keep one of the two",
-                               first[key].key.span, "first here")  # fmt: skip
+            again = Diagnostic(
+                "TAX014",
+                f"`{key}:` is already given",
+                s.key.span,
+                "keep one of the two",
+                first[key].key.span,
+                "first here",
+            )
             keys.found.append(again)
             continue
         first[key] = s
@@ -109,9 +115,7 @@ def _alternative(keys: Keys, s: ast.Meta, value: str) -> None:
         help = "alternatives have ` | ` between them, with a blank on either side"
         keys.error("TAX012", f"`{value}` has a `|` that stands between no two patterns", place, help, fix)
     elif value.startswith("/") or re.match(r"[A-Za-z]:", value) or ".." in value.split("/"):
-        keys.error(
-            "TAX012", f"`{value}` leaves the dataset's folder", place, "write it relative to `data_root`"
-        )
+        keys.error("TAX012", f"`{value}` leaves the dataset's folder", place, "write it relative to `data_root`")
     elif s.key.text in ("segments", "list") and set(re.findall(r"\{(\w+)\}", value)) - {"split"}:
         what = f"`{s.key.text}:` names one file per split"
         keys.error("TAX012", what, place, "its only placeholder is `{split}`")
@@ -145,9 +149,7 @@ def _void(keys: Keys, s: ast.Meta) -> tuple[int, ...]:
         elif encoding != "rgb" and numbers and int(numbers[2] or numbers[1]) - int(numbers[1]) < 65536:
             ranges.append((int(numbers[1]), int(numbers[2] or numbers[1])))
         else:
-            wanted = (
-                "colours such as `#000000`" if encoding == "rgb" else "numbers such as `0,255` or `250..255`"
-            )
+            wanted = "colours such as `#000000`" if encoding == "rgb" else "numbers such as `0,255` or `250..255`"
             what = f"`{word}` is not a raw value of `encoding: {encoding}`"
             keys.error("TAX012", what, place, f"expected {wanted}")
     values: list[int] = []
@@ -196,6 +198,4 @@ def misfits(s: ast.Meta, t: model.Taxonomy) -> Iterator[Diagnostic]:
                 some = any(name in p for p in patterns)
                 what = f"an alternative has no `{name}`" if some else f"no pattern has `{name}`"
                 hint = "name a placeholder of every alternative of `images:`, or of `labels:`"
-                yield wrong(
-                    what, s.value.span, hint if some else "name a placeholder of `images:` or `labels:`"
-                )
+                yield wrong(what, s.value.span, hint if some else "name a placeholder of `images:` or `labels:`")

@@ -88,14 +88,18 @@ def find(where: Sequence[str]) -> tuple[list[Path], int]:
             hits = [f for f in files if f.suffix.lower() in SUFFIXES]
             others += len(files) - len(hits)
             if not hits:
-                raise ScanError(f"`{text}`: found {_suffixes(files)}; expected PNG or TIFF label files;"
-                                " give the folder with the labels, or a pattern in quotes")  # fmt: skip
+                raise ScanError(
+                    f"`{text}`: found {_suffixes(files)}; expected PNG or TIFF label files;"
+                    " give the folder with the labels, or a pattern in quotes"
+                )
         else:
             matched = sorted(glob.glob(text, recursive=True))  # noqa: PTH207 - absolute patterns, too
             hits = [Path(f) for f in matched if Path(f).is_file()]
             if not hits:
-                raise ScanError(f"`{text}`: there is no such folder or file, and as a pattern it matches none;"
-                                " `**` stands for any folders: 'data/**/*_labelIds.png'")  # fmt: skip
+                raise ScanError(
+                    f"`{text}`: there is no such folder or file, and as a pattern it matches none;"
+                    " `**` stands for any folders: 'data/**/*_labelIds.png'"
+                )
         found.update(dict.fromkeys(hits))
     return list(found), others
 
@@ -199,8 +203,12 @@ def _pixels(path: Path, image: Any, bits: int) -> Counted:
     if mode == "RGB":
         colours = image.getcolors(MAX_COLOURS)
         if colours is None:
-            raise _refuse(path, f"more than {MAX_COLOURS} colours", "is it a picture? Give the label files only;"
-                          " if its colours number segments (panoptic-rgb), write the classes into a CSV, for `--from-csv`")  # fmt: skip
+            raise _refuse(
+                path,
+                f"more than {MAX_COLOURS} colours",
+                "is it a picture? Give the label files only;"
+                " if its colours number segments (panoptic-rgb), write the classes into a CSV, for `--from-csv`",
+            )
         return Counted("rgb", {r << 16 | g << 8 | b: n for n, (r, g, b) in colours})
     array = np.asarray(image)
     if mode == "P":
@@ -252,8 +260,15 @@ def _progress(total: int) -> Iterator[_Advance]:
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-    bar = Progress(TextColumn("label files"), BarColumn(), MofNCompleteColumn(), TextColumn("ETA"), TimeRemainingColumn(),
-                   console=Console(stderr=True), transient=True)  # fmt: skip
+    bar = Progress(
+        TextColumn("label files"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("ETA"),
+        TimeRemainingColumn(),
+        console=Console(stderr=True),
+        transient=True,
+    )
     task = bar.add_task("", total=total)
     start = time.monotonic()
     done, next_line = 0, AFTER_S

@@ -46,9 +46,7 @@ class Library:
         texts: path → text that counts instead of the file on disk, which need not exist (editors).
     """
 
-    def __init__(
-        self, paths: Iterable[str | Path] = (), texts: Mapping[str | Path, str] | None = None
-    ) -> None:
+    def __init__(self, paths: Iterable[str | Path] = (), texts: Mapping[str | Path, str] | None = None) -> None:
         self.edited = {str(p): text for p, text in (texts or {}).items()}
         self.search = SearchPath([*map(Path, paths), shipped()], self.edited)
         self.entries = self.search.entries
@@ -74,9 +72,7 @@ class Library:
             self._used(path)
             if path in self._open:
                 names = " -> ".join([*self._open[self._open.index(path) :], path])
-                return None, Diagnostic(
-                    "TAX205", f"`{name} {version}` builds on itself: {names}", taxon.name.span
-                )
+                return None, Diagnostic("TAX205", f"`{name} {version}` builds on itself: {names}", taxon.name.span)
             declared = self.declared(path)
             circle = next((d for d in declared.diagnostics if d.code == "TAX205"), None)
             if circle:
@@ -84,21 +80,35 @@ class Library:
             for t in declared.taxonomies:
                 if (t.name, t.version) == (name, version):
                     return t, None
-            return None, Diagnostic("TAX203", f"`{path}` declares `{name} {version}` but cannot be read", taxon.name.span,
-                                    f"lsu-onto validate {path}")  # fmt: skip
+            return None, Diagnostic(
+                "TAX203",
+                f"`{path}` declares `{name} {version}` but cannot be read",
+                taxon.name.span,
+                f"lsu-onto validate {path}",
+            )
         known = [e for e in self.entries(Path(taxon.name.span.file).parent) if e.kind == kind]
         named = [e for e in known if e.name == name]
         if named:
             found = ", ".join(f"`{e.version}` ({e.path.name})" for e in named)
             fix = Fix.write(named[0].version, taxon.version.span) if len(named) == 1 else None
-            return None, Diagnostic("TAX204", f"there is no `{name} {version}`; found {found}", taxon.version.span,
-                                    f"write `{name} {named[0].version}` if its classes are the ones meant", fix=fix)  # fmt: skip
+            return None, Diagnostic(
+                "TAX204",
+                f"there is no `{name} {version}`; found {found}",
+                taxon.version.span,
+                f"write `{name} {named[0].version}` if its classes are the ones meant",
+                fix=fix,
+            )
         help_ = suggest(
             name, [e.name for e in known], "`lsu-onto list` shows what there is; `--path DIR` adds a folder"
         )
         close = did_you_mean(name, [e.name for e in known])
-        return None, Diagnostic("TAX203", f"there is no {kind} `{name}`", taxon.name.span, help_,
-                                fix=Fix.write(close, taxon.name.span) if close else None)  # fmt: skip
+        return None, Diagnostic(
+            "TAX203",
+            f"there is no {kind} `{name}`",
+            taxon.name.span,
+            help_,
+            fix=Fix.write(close, taxon.name.span) if close else None,
+        )
 
     def map(self, dataset: tuple[str, str], source: tuple[str, str], file: str) -> Ontology | None:
         """The map of a dataset to a source (name and version each), as seen from a file; its findings are its own."""
@@ -121,9 +131,7 @@ class Library:
             if target and (_key(header.taxon), _key(target)) == (dataset, source):
                 lines = range(header.span.line, following.span.line if following else 1 << 60)
                 only = tuple(s for s in file.statements if s.span.line in lines)
-                damaged = _damaged(file, found) & frozenset(
-                    d.span.line for d in found if d.span.line in lines
-                )
+                damaged = _damaged(file, found) & frozenset(d.span.line for d in found if d.span.line in lines)
                 resolved = resolve(ast.File(path, file.text, only), damaged, self)
                 return next(iter(resolved.ontologies), None)
         return None
@@ -176,9 +184,7 @@ class Library:
             for o in resolved.ontologies:
                 found += checks.check_map(o)
             # Errors cannot be allowed: what `load` compiles must keep every rule.
-            kept = [
-                d for d in found if d.severity == "error" or d.code not in file.allowed.get(d.span.line, ())
-            ]
+            kept = [d for d in found if d.severity == "error" or d.code not in file.allowed.get(d.span.line, ())]
             kept.sort(key=lambda d: (d.span, d.code))
             self._checked[path] = Analysis(file, resolved, list(dict.fromkeys(kept)))
         return self._checked[path]
@@ -297,18 +303,14 @@ class Library:
             self._no_path(str(name))
         if len(datasets) != 1:
             names = ", ".join(f"`{t.name} {t.version}`" for t in datasets)
-            what = (
-                f"stands for {names}; name one" if names else f"is no taxonomy{self._hint(str(name), None)}"
-            )
+            what = f"stands for {names}; name one" if names else f"is no taxonomy{self._hint(str(name), None)}"
             raise TaxonomyError(f"`{name}` {what}")
         return datasets[0]
 
     def _candidates(self, name: str, source: str | None) -> list[str]:
         hits: dict[tuple[str, ...], str] = {}  # the first on the search path wins
         for e in self.entries():
-            if _is(e, name) and (
-                e.kind == "source" or (e.source and source in (None, e.source, e.source_text))
-            ):
+            if _is(e, name) and (e.kind == "source" or (e.source and source in (None, e.source, e.source_text))):
                 key = (e.version, e.source, e.source_version) if e.source else (e.version,)
                 hits.setdefault(key, str(e.path))
         return list(dict.fromkeys(hits.values()))
@@ -317,9 +319,7 @@ class Library:
         """The maps that a dataset without any has from the dataset that it extends."""
         found: dict[tuple[str, ...], Ontology] = {}
         for e in [e for e in self.entries() if e.kind == "dataset" and _is(e, name)]:
-            dataset = next(
-                (t for t in self.declared(str(e.path)).taxonomies if _is(t, f"{e.name} {e.version}")), None
-            )
+            dataset = next((t for t in self.declared(str(e.path)).taxonomies if _is(t, f"{e.name} {e.version}")), None)
             if not isinstance(dataset, Dataset):
                 continue
             for base in dataset.extends:
@@ -346,9 +346,7 @@ class Library:
                 f" {', '.join(f'`{c}`' for c in own)}; write `map {dataset.name} {dataset.version} ->"
                 f" {base.source.name} {base.source.version}` and a row for each of them"
             )
-        return Ontology(
-            dataset=dataset, source=base.source, rows=tuple(rows), span=dataset.span, files=tuple(files)
-        )
+        return Ontology(dataset=dataset, source=base.source, rows=tuple(rows), span=dataset.span, files=tuple(files))
 
     def _sound(self, path: str) -> list[Ontology]:
         analysis = self.check(path)
@@ -370,9 +368,7 @@ class Library:
         there = os.path.exists(name)  # noqa: PTH110 (a name may be too long for a path: Path raises)
         if not there or any(_is(e, name) for e in self.entries()):
             return
-        wanted = (
-            "expected the name of a taxonomy or a `.tax` file; `lsu_onto.load` also takes a compiled `.npz`"
-        )
+        wanted = "expected the name of a taxonomy or a `.tax` file; `lsu_onto.load` also takes a compiled `.npz`"
         if Path(name).is_dir():
             what = "a folder"
             wanted += ". `--path` (`paths=` in Python) adds the taxonomies of a folder"
@@ -398,9 +394,7 @@ def identity(source: Source) -> Ontology:
         target = Target(text=c.name, channels=(i,), kind="name", span=c.span)
         relation = Relation(op="=", targets=(target,), note="", span=c.span)
         rows.append(MapRow(cls=i, relations=(relation,), decision=None, note="", span=c.span))
-    return Ontology(
-        dataset=source, source=source, rows=tuple(rows), span=source.span, files=(source.span.file,)
-    )
+    return Ontology(dataset=source, source=source, rows=tuple(rows), span=source.span, files=(source.span.file,))
 
 
 def _without_map(s: ast.Statement) -> ast.Statement:
@@ -422,9 +416,7 @@ def _key(taxon: ast.Taxon) -> tuple[str, str]:
 def _damaged(file: ast.File, found: list[Diagnostic]) -> frozenset[int]:
     """The lines that could not be read. Without the edition they can be, unless nothing says that this is a `.tax` file."""
     plain = any(isinstance(s, ast.Header) for s in file.statements)
-    return frozenset(
-        d.span.line for d in found if d.severity == "error" and not (plain and d.code == "TAX004")
-    )
+    return frozenset(d.span.line for d in found if d.severity == "error" and not (plain and d.code == "TAX004"))
 
 
 def here(path: str) -> Span:

@@ -68,9 +68,7 @@ def compile_alone(dataset: Taxonomy) -> Constraint:
 
 def _of_dataset(dataset: Taxonomy) -> dict[str, Any]:
     """The fields of a constraint that no map has a say in."""
-    raw_names, raw, raw_row = (
-        _raw_names(dataset) if dataset.encoding in NAMED else ((), *_raw_values(dataset))
-    )
+    raw_names, raw, raw_row = _raw_names(dataset) if dataset.encoding in NAMED else ((), *_raw_values(dataset))
     return {
         "dataset": dataset.name,
         "dataset_version": dataset.version,
@@ -90,10 +88,7 @@ def _layout(t: Taxonomy) -> Layout:
     return Layout(
         splits=t.splits,
         split_values=tuple((k, name.strip(), tuple(v.split())) for k, (name, _, v) in values.items()),
-        **{
-            key: " | ".join(alternatives(t.meta.get(key, "")))
-            for key in ("images", "labels", "segments", "list")
-        },
+        **{key: " | ".join(alternatives(t.meta.get(key, ""))) for key in ("images", "labels", "segments", "list")},
     )
 
 
@@ -111,9 +106,7 @@ def _raw_values(t: Taxonomy) -> tuple[NDArray[np.uint32], NDArray[np.int16]]:
 
 def _raw_names(t: Taxonomy) -> tuple[tuple[str, ...], NDArray[np.uint32], NDArray[np.int16]]:
     """Every name of every class: annotators wrote the official one, an alias, or what the file calls it."""
-    table = {
-        name: d if t.classes[d].ids else ROW_SKIPPED for name, d in (t.by_other_name | t.by_name).items()
-    }
+    table = {name: d if t.classes[d].ids else ROW_SKIPPED for name, d in (t.by_other_name | t.by_name).items()}
     return tuple(table), np.arange(len(table), dtype=np.uint32), np.array(list(table.values()), np.int16)
 
 

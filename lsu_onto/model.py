@@ -94,9 +94,7 @@ class Taxonomy:
 
     def group(self, name: str) -> tuple[int, ...]:
         """The classes of a group and its subgroups."""
-        return tuple(
-            i for i, c in enumerate(self.classes) if c.group == name or c.group.startswith(name + ".")
-        )
+        return tuple(i for i, c in enumerate(self.classes) if c.group == name or c.group.startswith(name + "."))
 
     @property
     def groups(self) -> tuple[str, ...]:

@@ -46,9 +46,14 @@ def full(diagnostics: Sequence[Diagnostic], texts: Texts, colour: bool = False) 
 
 
 def _excerpt(
-    span: Span, mark: str, label: str, style: str, texts: Texts,
-    paint: Callable[[str, str], str], excerpt: Callable[[str, int, int], str],
-) -> list[str]:  # fmt: skip
+    span: Span,
+    mark: str,
+    label: str,
+    style: str,
+    texts: Texts,
+    paint: Callable[[str, str], str],
+    excerpt: Callable[[str, int, int], str],
+) -> list[str]:
     out = [paint("  --> ", "frame") + f"{span.file}:{span.line}:{span.column}"]
     lines = texts.get(span.file, "").removeprefix("\ufeff").split("\n")
     if span.line <= len(lines) and lines[span.line - 1].strip():

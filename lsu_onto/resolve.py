@@ -76,9 +76,7 @@ class _Resolver:
         self.open: set[tuple[str, tuple[str, str]]] = set()
         """The taxonomies that are being resolved."""
 
-    def error(
-        self, code: str, message: str, span: Span, help: str | None = None, fix: Fix | None = None
-    ) -> None:
+    def error(self, code: str, message: str, span: Span, help: str | None = None, fix: Fix | None = None) -> None:
         self.out.diagnostics.append(Diagnostic(code, message, span, help, fix=fix))
 
     def run(self) -> Resolved:
@@ -100,13 +98,17 @@ class _Resolver:
         first = next((t for t in self.out.taxonomies if (t.name, t.version) == (name, version)), None)
         if first:
             self.out.diagnostics.append(
-                Diagnostic("TAX110", f"`{name} {version}` is declared twice", header.span,
-                           "take one out, or give it another version", first.span, "first here")
-            )  # fmt: skip
+                Diagnostic(
+                    "TAX110",
+                    f"`{name} {version}` is declared twice",
+                    header.span,
+                    "take one out, or give it another version",
+                    first.span,
+                    "first here",
+                )
+            )
         base = self.base(section)
-        damaged = section.damaged or (
-            base is None and any(isinstance(s, ast.Extends) for s in section.statements)
-        )
+        damaged = section.damaged or (base is None and any(isinstance(s, ast.Extends) for s in section.statements))
         keys = tax_keys.read(section.statements, base)
         self.out.diagnostics += keys.found
         own: list[model.TaxClass] = []
@@ -122,9 +124,7 @@ class _Resolver:
                 else:
                     own.append(self.tax_class(s, group))
         if not own and not base and not damaged:
-            self.error(
-                "TAX013", f"`{name}` has no classes", header.span, "write one per line: `0 road #804080`"
-            )
+            self.error("TAX013", f"`{name}` has no classes", header.span, "write one per line: `0 road #804080`")
         if base:
             replaced = {c.name for c in own}
             own = [c for c in base.classes if c.name not in replaced] + own
@@ -190,9 +190,7 @@ class _Resolver:
             if isinstance(t, wanted) and (t.name, t.version) == key:
                 return t
         if (kind, key) in self.open:
-            self.error(
-                "TAX205", f"`{' '.join(key)}` builds on itself", taxon.name.span, "take one `extends` out"
-            )
+            self.error("TAX205", f"`{' '.join(key)}` builds on itself", taxon.name.span, "take one `extends` out")
             return None
         found, problem = self.importer.taxonomy(kind, taxon)
         if problem:
@@ -233,9 +231,15 @@ class _Resolver:
                     continue
                 if cls in seen:
                     self.out.diagnostics.append(
-                        Diagnostic("TAX311", f"`{dataset.classes[cls].name}` has two rows in this map", s.span,
-                                   "put all its relations in one place", seen[cls], "first here")
-                    )  # fmt: skip
+                        Diagnostic(
+                            "TAX311",
+                            f"`{dataset.classes[cls].name}` has two rows in this map",
+                            s.span,
+                            "put all its relations in one place",
+                            seen[cls],
+                            "first here",
+                        )
+                    )
                     continue
                 seen[cls] = s.span
                 rows.append(self.row(s, cls, source, s.span))
@@ -314,9 +318,7 @@ class _Resolver:
         if s.decision:
             d = s.decision
             decision = model.Decision(to=d.to, minus=targets(d.minus), note=d.note, span=d.span)
-        return model.MapRow(
-            cls=cls, relations=relations, decision=decision, note=s.note, span=span, poisoned=poisoned
-        )
+        return model.MapRow(cls=cls, relations=relations, decision=decision, note=s.note, span=span, poisoned=poisoned)
 
     def target(self, t: ast.Target, source: model.Source, last: ast.Target | None) -> tuple[int, ...] | None:
         if t.kind in ("void", "any"):
@@ -339,8 +341,13 @@ class _Resolver:
             hit = taxonomy.by_other_name[t.text]
             c = taxonomy.classes[hit]
             if t.text in c.aliases and t.text != c.official:
-                self.error("TAX206", f"`{t.text}` is an alias of `{c.name}`", t.span, f"write `{c.name}`",
-                           Fix.write(c.name, t.span))  # fmt: skip
+                self.error(
+                    "TAX206",
+                    f"`{t.text}` is an alias of `{c.name}`",
+                    t.span,
+                    f"write `{c.name}`",
+                    Fix.write(c.name, t.span),
+                )
             return hit
         if not quiet:
             self.out.diagnostics.append(unknown_class(t, taxonomy, last))

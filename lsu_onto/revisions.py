@@ -20,9 +20,7 @@ class RevisionError(ValueError):
     """There is no repository, no such revision, or no such file in it."""
 
 
-def changes(
-    file: str, against: str, search: Sequence[str | Path] = ()
-) -> tuple[list[Diagnostic], dict[str, str]]:
+def changes(file: str, against: str, search: Sequence[str | Path] = ()) -> tuple[list[Diagnostic], dict[str, str]]:
     """The breaking changes of a file, and the texts they are about.
 
     Where one of the two versions has errors, these are the findings. Under `git:REV`, every `.tax` file of the
@@ -95,8 +93,7 @@ def checkout(file: Path, revision: str, folder: Path) -> tuple[Path, Path]:
     try:
         sha = commit.decode().strip()
         _git(root, "cat-file", "-e", f"{sha}:{inside.as_posix()}")
-        archive = _git(root, "archive", "--format=tar", sha, "--", ":(glob)**/*.tax",
-                       f":(literal){inside.as_posix()}")  # fmt: skip
+        archive = _git(root, "archive", "--format=tar", sha, "--", ":(glob)**/*.tax", f":(literal){inside.as_posix()}")
     except subprocess.CalledProcessError:
         raise RevisionError(f"`{inside.as_posix()}` is not in revision `{revision}`") from None
     with tarfile.open(fileobj=io.BytesIO(archive)) as tar:

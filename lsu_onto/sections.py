@@ -34,8 +34,12 @@ def split(file: ast.File, damaged: frozenset[int]) -> tuple[list[Section], list[
     sections = splitter.sections()
     if not sections and not damaged and not splitter.found:
         last = file.statements[-1].span if file.statements else Span(file.path, 1, 1, 2)
-        splitter.error("TAX013", "the file declares nothing", last,
-                       "write `source NAME v1`, `dataset NAME v1 -> SOURCE v1` or `map NAME v1 -> SOURCE v1`")  # fmt: skip
+        splitter.error(
+            "TAX013",
+            "the file declares nothing",
+            last,
+            "write `source NAME v1`, `dataset NAME v1 -> SOURCE v1` or `map NAME v1 -> SOURCE v1`",
+        )
     ends = [s.header.span.line for s in sections[1:]] + [1 << 60] * bool(sections)
     for section, end in zip(sections, ends, strict=True):
         section.damaged |= any(section.header.span.line < n < end for n in damaged)
@@ -48,9 +52,7 @@ class _Splitter:
         self.damaged = damaged
         self.found: list[Diagnostic] = []
 
-    def error(
-        self, code: str, message: str, span: Span, help: str | None = None, fix: Fix | None = None
-    ) -> None:
+    def error(self, code: str, message: str, span: Span, help: str | None = None, fix: Fix | None = None) -> None:
         self.found.append(Diagnostic(code, message, span, help, fix=fix))
 
     def sections(self) -> list[Section]:
@@ -70,8 +72,12 @@ class _Splitter:
                 continue
             elif not sections:
                 if not self.damaged:
-                    self.error("TAX011", "this stands before any header", s.span,
-                               "write `source NAME v1`, `dataset NAME v1 -> SOURCE v1` or `map …` above it")  # fmt: skip
+                    self.error(
+                        "TAX011",
+                        "this stands before any header",
+                        s.span,
+                        "write `source NAME v1`, `dataset NAME v1 -> SOURCE v1` or `map …` above it",
+                    )
             elif self.fits(s, sections[-1]):
                 sections[-1].statements.append(s)
             else:
@@ -102,14 +108,23 @@ class _Splitter:
 
         if isinstance(s, ast.Row) and header.kind != "map":
             key = f"a key ends with a colon: `{s.target.text}: …`"
-            self.error("TAX011", f"a class line in {where} starts with its id", s.span,
-                       key if s.target.text in KEYS else f"write the number that label files store, e.g."
-                       f" `4 {s.target.text} …`; `-` only if the class is never drawn")  # fmt: skip
+            self.error(
+                "TAX011",
+                f"a class line in {where} starts with its id",
+                s.span,
+                key
+                if s.target.text in KEYS
+                else f"write the number that label files store, e.g."
+                f" `4 {s.target.text} …`; `-` only if the class is never drawn",
+            )
         elif isinstance(s, ast.ClassLine) and header.kind == "map":
             ids = s.ids[0].span._replace(end=s.span.column) if s.ids and s.end == s.span.end else None
-            once("a row of a map names a class and has no id", s.span,
-                 f"start the line with `{s.name.text}`, or write `dataset {taxon} -> …` above to declare classes",
-                 Fix("take the id away", ids, "") if ids else None)  # fmt: skip
+            once(
+                "a row of a map names a class and has no id",
+                s.span,
+                f"start the line with `{s.name.text}`, or write `dataset {taxon} -> …` above to declare classes",
+                Fix("take the id away", ids, "") if ids else None,
+            )
         elif isinstance(s, ast.ClassLine) and not header.target and (s.relations or s.decision):
             place = (s.relations[0] if s.relations else s.decision).span  # type: ignore[union-attr]
             hint = f"write `dataset {taxon} -> SOURCE v1` in line {header.span.line}"
@@ -122,8 +137,11 @@ class _Splitter:
         elif isinstance(s, ast.Extends) and header.kind == "source":
             once("a source builds on nothing", s.span, "list its classes, or write `dataset` above")
         elif isinstance(s, (ast.Group, ast.Extends)) and header.kind == "map":
-            once(f"a {'group' if isinstance(s, ast.Group) else 'base'} does not belong in a map", s.span,
-                 f"take it out, or write `dataset {taxon} -> …` above to declare classes")  # fmt: skip
+            once(
+                f"a {'group' if isinstance(s, ast.Group) else 'base'} does not belong in a map",
+                s.span,
+                f"take it out, or write `dataset {taxon} -> …` above to declare classes",
+            )
         else:
             return True
         return False

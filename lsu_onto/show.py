@@ -59,9 +59,7 @@ def as_json(ontology: Ontology, only: int | None = None) -> str:
     return json.dumps({"version": 1, **head, "classes": classes}, indent=2)
 
 
-def as_text(
-    ontology: Ontology, only: int | None = None, colour: bool = False, width: int | None = None
-) -> str:
+def as_text(ontology: Ontology, only: int | None = None, colour: bool = False, width: int | None = None) -> str:
     """A table of S(d), or everything about one class.
 
     Args:
@@ -116,9 +114,7 @@ def _wrapped(text: str, width: int | None, indent: str = "") -> list[str]:
     """The lines of a text, broken at blanks; without a width it stays one."""
     if not width or len(text) <= width:
         return [text]
-    return wrap(
-        text, max(width, _NARROW), subsequent_indent=indent, break_long_words=False, break_on_hyphens=False
-    )
+    return wrap(text, max(width, _NARROW), subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)
 
 
 def statistics(ontology: Ontology) -> list[str]:

@@ -67,8 +67,7 @@ def _groups(text: str, taxonomy: Taxonomy) -> list[str]:
 def taken_apart(items: Sequence[Target], taxonomy: Taxonomy) -> Iterator[tuple[range, Diagnostic]]:
     """Names written as several words, as `side walk` for `sidewalk`: which targets they are, and the one finding."""
     unknown = [
-        t.kind == "name" and t.text not in taxonomy.by_name and t.text not in taxonomy.by_other_name
-        for t in items
+        t.kind == "name" and t.text not in taxonomy.by_name and t.text not in taxonomy.by_other_name for t in items
     ]
     if len(items) < 2 or not any(unknown):
         return

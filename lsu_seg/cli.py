@@ -56,9 +56,13 @@ def main() -> None:
 @LAUNCHER
 @SET
 def train(
-    config: str, work_dir: str | None, data_root: str | None, student: str | None, resume: bool,
+    config: str,
+    work_dir: str | None,
+    data_root: str | None,
+    student: str | None,
+    resume: bool,
     options: tuple[str, ...],
-) -> None:  # fmt: skip
+) -> None:
     """Train the model of an MMSeg config.
 
     \b
@@ -174,9 +178,7 @@ def relabel(taxonomy: str, source_taxonomy: str, data_root: str, split: str, out
     """
     from lsu_seg.relabel import relabel_dataset
 
-    count = run(
-        lambda: relabel_dataset(taxonomy, source_taxonomy, Path(data_root), split, Path(output), seed)
-    )
+    count = run(lambda: relabel_dataset(taxonomy, source_taxonomy, Path(data_root), split, Path(output), seed))
     click.echo(f"{count} images in {output}")
 
 
@@ -194,8 +196,9 @@ def relabel(taxonomy: str, source_taxonomy: str, data_root: str, split: str, out
     show_default=True,
     help="What becomes of raw values that TAXONOMY does not list.",
 )
-def decode(taxonomy: str, label: str, logits: str, source: str | None, output: str, threshold: float | None,
-           unknown: str) -> None:  # fmt: skip
+def decode(
+    taxonomy: str, label: str, logits: str, source: str | None, output: str, threshold: float | None, unknown: str
+) -> None:
     """Decode the logits of any model into a pseudo-label, inside the constraints of one label file.
 
     LABEL is annotated in TAXONOMY. LOGITS is a `.npy` file: float [K, h, w] at any resolution, channels in the

@@ -114,9 +114,7 @@ class TaxDataset(BaseSegDataset):
                     "seg_map_path": str(label),
                     "key": pair.key,
                     "own_path": str(pair.label),
-                    "confidence_path": str(self.pseudo / "confidence" / f"{pair.key}.png")
-                    if self.pseudo
-                    else "",
+                    "confidence_path": str(self.pseudo / "confidence" / f"{pair.key}.png") if self.pseudo else "",
                     "label_map": None,
                     "reduce_zero_label": False,
                     "seg_fields": [],
@@ -173,12 +171,8 @@ class TaxDataset(BaseSegDataset):
         """
         digest = hashlib.sha256()
         tables = self.annotation.reader.segments
-        for path in (
-            sorted(tables.glob("*.json")) if tables and tables.is_dir() else [tables] if tables else []
-        ):
-            digest.update(
-                f"{path.name} {path.stat().st_size} {path.stat().st_mtime_ns if times else ''}\n".encode()
-            )
+        for path in sorted(tables.glob("*.json")) if tables and tables.is_dir() else [tables] if tables else []:
+            digest.update(f"{path.name} {path.stat().st_size} {path.stat().st_mtime_ns if times else ''}\n".encode())
         for i in range(len(self)):
             info = self.get_data_info(i)
             for path in (info["img_path"], info["seg_map_path"]):
@@ -256,9 +250,7 @@ class CompoundDataset(ConcatDataset):
             raise DatasetError("a CompoundDataset needs at least one dataset")
         first = built[0].metainfo
         for other in built[1:]:
-            pairs = {
-                key: (first.get(key), other.metainfo.get(key)) for key in ("source", "classes", "palette")
-            }
+            pairs = {key: (first.get(key), other.metainfo.get(key)) for key in ("source", "classes", "palette")}
             differences = [f"in `{key}`: {_difference(a, b)}" for key, (a, b) in pairs.items() if a != b]
             if differences:
                 raise DatasetError(
@@ -271,9 +263,7 @@ class CompoundDataset(ConcatDataset):
             if seen[dataset.name] > 1:
                 dataset.name += f"#{seen[dataset.name]}"
             dataset.skip_void = not test_mode
-        super().__init__(
-            built, lazy_init=lazy_init, ignore_keys=sorted({k for d in built for k in d.metainfo})
-        )
+        super().__init__(built, lazy_init=lazy_init, ignore_keys=sorted({k for d in built for k in d.metainfo}))
         self._metainfo = {k: v for k, v in first.items() if k != "taxonomy"}
 
     @property

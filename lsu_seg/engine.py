@@ -38,9 +38,7 @@ class ConfigError(ValueError):
     """A config that cannot be run. The message names what is missing."""
 
 
-def load_config(
-    path: str | Path, data_root: str | None = None, options: Mapping[str, Any] | None = None
-) -> Config:
+def load_config(path: str | Path, data_root: str | None = None, options: Mapping[str, Any] | None = None) -> Config:
     """An MMSeg config, with `data_root` moved and options merged.
 
     Args:
@@ -58,9 +56,7 @@ def load_config(
         old = cfg.get("data_root")
         if not old:
             raise ConfigError(f"{path} has no top-level `data_root`, so `--data-root` has nothing to replace")
-        cfg = Config(
-            _rebase(cfg.to_dict(), old.rstrip("/"), str(data_root).rstrip("/")), filename=cfg.filename
-        )
+        cfg = Config(_rebase(cfg.to_dict(), old.rstrip("/"), str(data_root).rstrip("/")), filename=cfg.filename)
     merge(cfg, options or {})
     return cfg
 
@@ -218,9 +214,7 @@ def pseudo_label(
             the model not the source taxonomy.
     """
     if cfg.get("test_cfg", {}).get("type") not in ("PseudoLabelLoop", "lsu_seg.PseudoLabelLoop"):
-        raise ConfigError(
-            "the config has no `test_cfg = dict(type='PseudoLabelLoop', …)` and no `unify` section"
-        )
+        raise ConfigError("the config has no `test_cfg = dict(type='PseudoLabelLoop', …)` and no `unify` section")
     cfg = copy.deepcopy(cfg)
     cfg.test_evaluator = []
     _check_labelling(cfg, resume)
@@ -279,9 +273,7 @@ def measure(
     sets = dict(datasets or cfg.get("unify", {}).get("evaluate", {}))
     if not sets:
         if cfg.get("test_dataloader") is None:
-            raise ConfigError(
-                "the config has neither `unify.evaluate` nor `test_dataloader`: nothing to evaluate on"
-            )
+            raise ConfigError("the config has neither `unify.evaluate` nor `test_dataloader`: nothing to evaluate on")
         sets = {"test": cfg.test_dataloader.dataset}
     return {name: _measure(cfg, checkpoint, name, dataset, quiet) for name, dataset in sets.items()}
 
@@ -291,9 +283,7 @@ def _measure(cfg: Config, checkpoint: str | Path | None, name: str, dataset: Any
     one = renamed(cfg, f"evaluate_{name}")
     loader = one.get("test_dataloader") or one.get("val_dataloader")
     if loader is None:
-        raise ConfigError(
-            "the config has no `val_dataloader` or `test_dataloader` that says how to load images"
-        )
+        raise ConfigError("the config has no `val_dataloader` or `test_dataloader` that says how to load images")
     pipeline = loader.dataset.get("pipeline")
     loader.dataset = copy.deepcopy(dataset)
     loader.dataset.setdefault("pipeline", pipeline)
@@ -330,9 +320,7 @@ def evaluator(cfg: Config) -> Any:
     one = _ontology_iou(found)
     if one and "source" in one.get("views", ("source",)):
         return found
-    raise ConfigError(
-        "write `val_evaluator = dict(type='OntologyIoU', source=…)`: its figures are the ones reported"
-    )
+    raise ConfigError("write `val_evaluator = dict(type='OntologyIoU', source=…)`: its figures are the ones reported")
 
 
 def _ontology_iou(evaluators: Any) -> Any:

@@ -38,9 +38,7 @@ def masks_and_known(target: Tensor, table: TargetTable) -> tuple[Tensor, Tensor]
     values, index = target.unique(return_inverse=True)
     found = query_targets(values.cpu().numpy()[None], table)  # of a row with every value once
     of_value = torch.stack([torch.from_numpy(x[:, 0]) for x in (found.mask_labels, found.known)], 1)
-    return torch.from_numpy(found.class_labels).to(target.device), of_value.float().to(target.device)[
-        ..., index
-    ]
+    return torch.from_numpy(found.class_labels).to(target.device), of_value.float().to(target.device)[..., index]
 
 
 def sample(maps: Tensor, points: Tensor, padding: str = "zeros") -> Tensor:

@@ -32,11 +32,7 @@ def join_ranks(launcher: str) -> None:
 
     >>> join_ranks("none")
     """
-    if (
-        launcher == "none"
-        and "TORCHELASTIC_RUN_ID" in os.environ
-        and os.environ.get("WORLD_SIZE", "1") != "1"
-    ):
+    if launcher == "none" and "TORCHELASTIC_RUN_ID" in os.environ and os.environ.get("WORLD_SIZE", "1") != "1":
         raise LaunchError(
             f"torchrun started {os.environ['WORLD_SIZE']} processes, each of which would do all the work: add"
             " `--launcher pytorch`"
@@ -59,9 +55,7 @@ def join_ranks(launcher: str) -> None:
         os.environ[name] = os.environ[value]
     os.environ.setdefault("MASTER_PORT", "29500")  # mmengine's, too
     if "MASTER_ADDR" not in os.environ:
-        raise LaunchError(
-            "MASTER_ADDR is not set: set it to the name of the first machine, for all processes"
-        )
+        raise LaunchError("MASTER_ADDR is not set: set it to the name of the first machine, for all processes")
     torch.distributed.init_process_group("gloo")
 
 

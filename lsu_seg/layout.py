@@ -85,9 +85,7 @@ def survey(root: str | Path, layout: Layout, split: str) -> Survey:
             f"{root}: the taxonomy has no `images:` and `labels:` patterns, so its files cannot be found"
         )
     if layout.splits and split not in layout.splits:
-        raise DatasetError(
-            f"{root}: there is no split `{split}`; the taxonomy has {', '.join(layout.splits)}"
-        )
+        raise DatasetError(f"{root}: there is no split `{split}`; the taxonomy has {', '.join(layout.splits)}")
     if not root.is_dir():
         raise DatasetError(f"{root}: no such folder; set `data_root` to where the dataset lies")
     out = Survey()
@@ -122,9 +120,7 @@ def overlap(pairs: Mapping[str, Iterable[Pair]]) -> list[tuple[Path, str, str]]:
     return twice
 
 
-def _find(
-    root: Path, key: str, layout: Layout, split: str, out: Survey
-) -> tuple[dict[Path, list[Held]], str]:
+def _find(root: Path, key: str, layout: Layout, split: str, out: Survey) -> tuple[dict[Path, list[Held]], str]:
     """The files of the first alternative that has any, and that alternative.
 
     A folder that cannot be read may hold files of it, so that the search ends there: nothing is passed over silently.
@@ -188,9 +184,13 @@ def _edges(
 
 
 def _pair(
-    images: dict[Path, list[Held]], labels: dict[Path, list[Held]], edges: Iterable[tuple[Path, Path]],
-    layout: Layout, split: str, out: Survey,
-) -> None:  # fmt: skip
+    images: dict[Path, list[Held]],
+    labels: dict[Path, list[Held]],
+    edges: Iterable[tuple[Path, Path]],
+    layout: Layout,
+    split: str,
+    out: Survey,
+) -> None:
     of_image: dict[Path, list[Path]] = {}
     of_label: dict[Path, list[Path]] = {}
     for image, label in edges:
@@ -201,9 +201,7 @@ def _pair(
             if len(others) > 1:
                 names = ", ".join(str(o) for o in others[:3])
                 out.doubles.append(f"{file} has {len(others)} {many}: {names}; keep one {one}")
-    out.pairs = [
-        Pair(i, ls[0], "") for i, ls in of_image.items() if len(ls) == 1 and len(of_label[ls[0]]) == 1
-    ]
+    out.pairs = [Pair(i, ls[0], "") for i, ls in of_image.items() if len(ls) == 1 and len(of_label[ls[0]]) == 1]
     # Where a pattern cannot tell which files are of this split, those without partner are of others.
     told = [p for name, p, _ in layout.split_values if name == split]
     for files, partners, pattern, what, others in (
@@ -229,9 +227,13 @@ def _why(file: Path, by_name: dict[str, Path]) -> str:
 
 
 def _pair_by_list(
-    root: Path, layout: Layout, images: dict[Path, list[Held]], labels: dict[Path, list[Held]],
-    split: str, out: Survey,
-) -> None:  # fmt: skip
+    root: Path,
+    layout: Layout,
+    images: dict[Path, list[Held]],
+    labels: dict[Path, list[Held]],
+    split: str,
+    out: Survey,
+) -> None:
     lists = layout.alternatives("list", split)
     path = next((root / p for p in lists if (root / p).is_file()), None)
     if path is None:
@@ -249,9 +251,7 @@ def _pair_by_list(
     _pair({i: images[i] for i in listed}, chosen, edges, replace(layout, split_values=()), "", out)
 
 
-def _pair_by_tables(
-    root: Path, layout: Layout, images: dict[Path, list[Held]], split: str, out: Survey
-) -> None:
+def _pair_by_tables(root: Path, layout: Layout, images: dict[Path, list[Held]], split: str, out: Survey) -> None:
     """`rle`: the key frames of the split's tables. Images that these do not name are of other splits."""
     pattern, tables = Pattern(layout.images), segments_path(root, layout, split)
     for name in load_sheets(tables):

@@ -44,9 +44,7 @@ def read_list(
             several = ", ".join(str(p.relative_to(root)) for p in image[:3])
             problems.append(f"{path}:{number}: `{entry}` could be {several}; write more of the path")
         elif image[0] in first:
-            problems.append(
-                f"{path}:{number}: `{entry}` stands there twice (first in line {first[image[0]]})"
-            )
+            problems.append(f"{path}:{number}: `{entry}` stands there twice (first in line {first[image[0]]})")
         else:
             first[image[0]] = number
             out[image[0]] = label

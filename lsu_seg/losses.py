@@ -84,9 +84,7 @@ class SetNLLLoss(nn.Module):
             several[table.first :] = torch.from_numpy(table.sets.sum(1) > 1)
             valid = label != ignore_index
             of_set = several.to(label.device)[label.masked_fill(~valid, 0)]
-            right = valid & _best_is_target(
-                cls_score.detach(), label, torch.from_numpy(table.sets), table.first
-            )
+            right = valid & _best_is_target(cls_score.detach(), label, torch.from_numpy(table.sets), table.first)
             of_sample = (losses.detach(), shares, of_set, valid, right)
             self.seen = torch.stack([x.flatten(1).sum(1).float() for x in of_sample], 1)
         if reduction == "mean":
@@ -132,10 +130,18 @@ class SetOHEMPixelSampler(OHEMPixelSampler):
         table, ignore = target_table(source, seg_logit.shape[1]), self.context.ignore_index
         target = seg_label.squeeze(1)
         with torch.no_grad():
-            p = set_nll_loss(
-                seg_logit, target, torch.from_numpy(table.sets), ignore_index=ignore, first_set=table.first,
-                reduction="none",
-            ).neg_().exp_()  # fmt: skip
+            p = (
+                set_nll_loss(
+                    seg_logit,
+                    target,
+                    torch.from_numpy(table.sets),
+                    ignore_index=ignore,
+                    first_set=table.first,
+                    reduction="none",
+                )
+                .neg_()
+                .exp_()
+            )
             valid = target != ignore
             rising = p[valid].sort().values
             keep = self.min_kept * len(target)

@@ -46,9 +46,7 @@ class SetMask2FormerHead(Mask2FormerHead):
         super().__init__(num_classes=num_classes, **kwargs)
         self.source = source
 
-    def _seg_data_to_instance_data(
-        self, batch_data_samples: Any
-    ) -> tuple[list[InstanceData], list[dict[str, Any]]]:
+    def _seg_data_to_instance_data(self, batch_data_samples: Any) -> tuple[list[InstanceData], list[dict[str, Any]]]:
         """`labels` `[M]` and `masks` `[M, 2, H, W]` of each image, as `masks_and_known` makes them."""
         table = target_table(self.source, self.num_classes)
         found = [masks_and_known(s.gt_sem_seg.data.squeeze(0), table) for s in batch_data_samples]
@@ -75,9 +73,7 @@ class SetMask2FormerHead(Mask2FormerHead):
             target.append(known_of.masks[masks])
         labels, weights = labels.flatten(), weights.flatten()
         shares = cls_scores.new_tensor(self.class_weight)[labels] * weights
-        loss_cls = self.loss_cls(
-            cls_scores.flatten(0, 1), labels, weights, avg_factor=shares.sum().clamp(min=1e-6)
-        )
+        loss_cls = self.loss_cls(cls_scores.flatten(0, 1), labels, weights, avg_factor=shares.sum().clamp(min=1e-6))
         logits, masks = torch.cat(predicted), torch.cat(target)
         count = logits.new_tensor(float(len(masks)))
         all_reduce(count, "mean")

@@ -109,9 +109,7 @@ class OntologyIoU(BaseMetric):
         all_reduce(seen)
         surplus = int(seen) - size
         if surplus >= world:
-            print_log(
-                f"OntologyIoU saw {int(seen)} images, the dataset has {size}: all are counted", "current"
-            )
+            print_log(f"OntologyIoU saw {int(seen)} images, the dataset has {size}: all are counted", "current")
         keep_last = not 0 < surplus < world or rank < world - surplus
         shapes = {"source": (len(names) + 1,) * 2} if "source" in self.views else {}
         if constraint is not None:
@@ -157,16 +155,12 @@ class OntologyIoU(BaseMetric):
             constraint = self._constraint = lsu_onto.load(meta["taxonomy"], self.source)
         source = constraint.source if constraint is not None else meta.get("source", self.source)
         if source != self.source:
-            raise EvaluationError(
-                f"the dataset is related to source `{source}`; the metric is for `{self.source}`"
-            )
+            raise EvaluationError(f"the dataset is related to source `{source}`; the metric is for `{self.source}`")
         names = meta.get("classes") or (constraint.source_classes if constraint is not None else None)
         if not names:
             raise EvaluationError("the dataset's metainfo has no `classes`")
         if constraint is not None and len(names) != constraint.num_classes:
-            raise EvaluationError(
-                f"metainfo has {len(names)} classes, `{self.source}` {constraint.num_classes}"
-            )
+            raise EvaluationError(f"metainfo has {len(names)} classes, `{self.source}` {constraint.num_classes}")
         return names, constraint if self.views != ("source",) else None
 
     @staticmethod

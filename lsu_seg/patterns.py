@@ -86,11 +86,7 @@ class Pattern:
                     try:
                         state = path.stat()
                     except OSError as error:
-                        loop = (
-                            "a link that leads to itself"
-                            if error.errno == errno.ELOOP
-                            else "a link to nothing"
-                        )
+                        loop = "a link that leads to itself" if error.errno == errno.ELOOP else "a link to nothing"
                         found.notes.append(f"{path} is {loop if entry.link else error.strerror}")
                         continue
                     if last and path.is_file():

@@ -33,9 +33,14 @@ def progress(title: str, total: int) -> Iterator[Advance]:
         yield lambda n=1, note="": None
     elif sys.stderr.isatty():
         columns = (
-            TextColumn(f"{title:34}"), BarColumn(bar_width=28), MofNCompleteColumn(), TimeElapsedColumn(),
-            TextColumn("ETA"), TimeRemainingColumn(), TextColumn("[dim]{task.fields[note]}"),
-        )  # fmt: skip
+            TextColumn(f"{title:34}"),
+            BarColumn(bar_width=28),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            TextColumn("ETA"),
+            TimeRemainingColumn(),
+            TextColumn("[dim]{task.fields[note]}"),
+        )
         with Progress(*columns, console=Console(stderr=True)) as bar:
             task = bar.add_task(title, total=total, note="")
             yield lambda n=1, note="": bar.update(task, advance=n, note=note)

@@ -26,9 +26,7 @@ class RelabelError(ValueError):
     """The map leaves a source class without any dataset class."""
 
 
-def coarsen(
-    channels: NDArray[np.int_], constraint: Constraint, rng: np.random.Generator
-) -> NDArray[np.int16]:
+def coarsen(channels: NDArray[np.int_], constraint: Constraint, rng: np.random.Generator) -> NDArray[np.int16]:
     """Draw the fine labels as an annotator with the coarse taxonomy would.
 
     A source class that lies inside one dataset class becomes that class. Where several classes may hold it, each
@@ -51,14 +49,10 @@ def coarsen(
         if not 0 <= c < constraint.num_classes:
             continue
         own = np.flatnonzero(drawn & (constraint.kind[:, c] > 0))
-        undecided = np.flatnonzero(
-            drawn & constraint.allowed[:, c] & (constraint.kind[:, c] == 0)
-        )  # `-> any`
+        undecided = np.flatnonzero(drawn & constraint.allowed[:, c] & (constraint.kind[:, c] == 0))  # `-> any`
         if not len(own) and not len(undecided):
             name = constraint.source_classes[c]
-            raise RelabelError(
-                f"no class of `{constraint.dataset}` holds `{name}`; add a relation to its map"
-            )
+            raise RelabelError(f"no class of `{constraint.dataset}` holds `{name}`; add a relation to its map")
         mask = channels == c
         if len(own) == 1 and not len(undecided):
             rows[mask] = own[0]
@@ -78,13 +72,8 @@ def encode(rows: NDArray[np.int16], constraint: Constraint) -> NDArray[np.uint8]
     """
     void = constraint.raw[constraint.raw_row == ROW_VOID]
     if (rows == ROW_VOID).any() and not len(void):
-        raise RelabelError(
-            f"`{constraint.dataset}` has no `void:` value to store pixels that are not annotated"
-        )
-    first = [
-        int(constraint.raw[constraint.raw_row == d].min(initial=1 << 24))
-        for d in range(len(constraint.classes))
-    ]
+        raise RelabelError(f"`{constraint.dataset}` has no `void:` value to store pixels that are not annotated")
+    first = [int(constraint.raw[constraint.raw_row == d].min(initial=1 << 24)) for d in range(len(constraint.classes))]
     table = np.array([*first, int(void[0]) if len(void) else 0], np.int64)
     values = table[rows]  # ROW_VOID is -1: the last entry
     if values.max(initial=0) == 1 << 24:
@@ -135,15 +124,11 @@ def relabel_dataset(taxonomy: str, fine: str, root: Path, split: str, output: Pa
     )
     for pattern in (image_pattern, label_pattern):
         if "{stem}" not in pattern or re.search(r"\{(?!stem\})", pattern):
-            raise RelabelError(
-                f"`{taxonomy}`: the pattern `{pattern}` needs `{{stem}}`, and only that and `{{split}}`"
-            )
+            raise RelabelError(f"`{taxonomy}`: the pattern `{pattern}` needs `{{stem}}`, and only that and `{{split}}`")
     stems: dict[str, Path] = {}
     for pair in pairs:
         if stems.setdefault(pair.image.stem, pair.image) != pair.image:
-            raise RelabelError(
-                f"{pair.image} and {stems[pair.image.stem]} would both become `{pair.image.stem}`"
-            )
+            raise RelabelError(f"{pair.image} and {stems[pair.image.stem]} would both become `{pair.image.stem}`")
     suffix = Path(image_pattern).suffix
     if suffix != pairs[0].image.suffix:
         raise RelabelError(f"`{taxonomy}` has images `*{suffix}`, and {pairs[0].image} is copied as it is")

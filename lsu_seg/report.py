@@ -107,9 +107,7 @@ def write(cfg: Config, work: Path, results: dict[str, Any]) -> Path:
         dataset = TaxDataset(**{k: v for k, v in extra.dataset.items() if k != "type"})
         parts += [f"<h2>{html.escape(name)}</h2>", _pictures(dataset, cfg, work, folder, name)]
         parts.append(_ontology(dataset, folder, source))
-    intro = (
-        "What the ground truth allows, the teacher decides: raw teacher against constrained pseudo-labels."
-    )
+    intro = "What the ground truth allows, the teacher decides: raw teacher against constrained pseudo-labels."
     title = f"{Path(str(cfg.filename)).stem}: label-space unification"
     page = _PAGE.format(
         title=html.escape(title),

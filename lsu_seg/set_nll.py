@@ -58,9 +58,16 @@ def set_nll_loss(
     if reduction not in ("mean", "sum", "none"):
         raise TargetError(f"reduction `{reduction}`: expected `mean`, `sum` or `none`")
     losses, shares = set_nll_map(
-        logits, target, sets, set_weights=set_weights, class_weight=class_weight, weight=weight,
-        label_smoothing=label_smoothing, ignore_index=ignore_index, first_set=first_set,
-    )  # fmt: skip
+        logits,
+        target,
+        sets,
+        set_weights=set_weights,
+        class_weight=class_weight,
+        weight=weight,
+        label_smoothing=label_smoothing,
+        ignore_index=ignore_index,
+        first_set=first_set,
+    )
     if reduction == "none":
         return losses
     return losses.sum() / at_least_something(shares.sum()) if reduction == "mean" else losses.sum()
@@ -126,9 +133,7 @@ def _check(logits: Tensor, target: Tensor, sets: Tensor, ignore: int, first: int
     if sets.dim() != 2 or sets.shape[1] != k or sets.dtype != torch.bool:
         raise TargetError(f"sets {list(sets.shape)} of {sets.dtype}: expected bool [S, {k}]")
     if not sets.any(1).all():
-        raise TargetError(
-            f"set {int((~sets.any(1)).nonzero()[0])} is empty: a pixel must be one of some classes"
-        )
+        raise TargetError(f"set {int((~sets.any(1)).nonzero()[0])} is empty: a pixel must be one of some classes")
     if not 0 <= smoothing < 1:
         raise TargetError(f"label smoothing of {smoothing}: expected 0 to 1, without 1")
     if first < k or k > ignore >= 0 or first <= ignore < first + len(sets):
@@ -157,9 +162,17 @@ class _SetNLL(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any, logits: Tensor, lead: Tensor, target: Tensor, members: Tensor, sizes: Tensor, first: int,
-        ignore: int, factor: Tensor, smoothing: float,
-    ) -> Tensor:  # fmt: skip
+        ctx: Any,
+        logits: Tensor,
+        lead: Tensor,
+        target: Tensor,
+        members: Tensor,
+        sizes: Tensor,
+        first: int,
+        ignore: int,
+        factor: Tensor,
+        smoothing: float,
+    ) -> Tensor:
         logp = F.log_softmax(logits, 1, dtype=factor.dtype).contiguous()
         flat, (n, k), step = logp.view(-1), logp.shape[:2], factor[0].numel()
         at = (lead * step).index_select(0, target)

@@ -102,9 +102,7 @@ class TargetCoder:
         weight: float = 1.0,
     ) -> None:
         if weight <= 0:
-            raise TargetError(
-                f"a loss weight of {weight}: expected more than 0; leave the dataset out instead"
-            )
+            raise TargetError(f"a loss weight of {weight}: expected more than 0; leave the dataset out instead")
         k = constraint.num_classes
         self.void = void_index(k)
         self.sure: NDArray[np.int16] | None = None
@@ -132,9 +130,7 @@ class TargetCoder:
         if self.uses_table:
             self.dtype = np.uint16 if self.void < 256 else np.int32
         if self.void < 256 and len(table) > np.iinfo(np.uint16).max - table.first:
-            raise TargetError(
-                f"`{constraint.source}` has {len(table)} sets in use, more than 16 bits can number"
-            )
+            raise TargetError(f"`{constraint.source}` has {len(table)} sets in use, more than 16 bits can number")
         self.by_row = by_row.astype(self.dtype)
         lut = np.full(self.void + 1, self.void)
         lut[:k] = self.classes
@@ -220,12 +216,8 @@ def query_targets(target: NDArray[Any], table: TargetTable) -> QueryTargets:
     target = np.asarray(target).astype(np.int64)
     sets = np.concatenate([np.eye(k, dtype=bool), np.ones((1, k), bool), table.sets])
     index = np.where(target < k, target, target - void + k)
-    if (
-        invalid := (target < 0) | (index >= len(sets)) | (index < 0) | ((target >= k) & (target < void))
-    ).any():
-        raise TargetError(
-            f"target {target[invalid][0]} is neither a class, nor void, nor one of {len(table)} sets"
-        )
+    if (invalid := (target < 0) | (index >= len(sets)) | (index < 0) | ((target >= k) & (target < void))).any():
+        raise TargetError(f"target {target[invalid][0]} is neither a class, nor void, nor one of {len(table)} sets")
     alone = sets.sum(1) == 1
     hard = np.where(alone, sets.argmax(1), -1)[index]
     if k == 1:

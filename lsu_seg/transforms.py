@@ -80,10 +80,7 @@ class LoadTaxAnnotations(BaseTransform):
                 _, rows = results["own"].load(results["own_path"])
                 confidence = read_confidence(results["confidence_path"], labels.shape)
             labels = coder.pseudo(labels, rows, confidence)
-        if (
-            results.get("skip_void")
-            and (labels == void_index(results["annotation"].constraint.num_classes)).all()
-        ):
+        if results.get("skip_void") and (labels == void_index(results["annotation"].constraint.num_classes)).all():
             return None  # TaxDataset takes another
         results["gt_seg_map"] = labels
         results["gt_rows"] = rows

@@ -86,9 +86,7 @@ def student_config(cfg: Config, work: Path, seed: int, kind: str, teacher: Path 
     out = stage_config(cfg, work / f"student_{kind}", seed, f"student_{kind}")
     if cfg.unify.get("student_init") == "teacher":
         if teacher is None and not cfg.get("load_from"):
-            raise engine.ConfigError(
-                "students begin with the teacher's weights here: give `-o load_from=CHECKPOINT`"
-            )
+            raise engine.ConfigError("students begin with the teacher's weights here: give `-o load_from=CHECKPOINT`")
         out.load_from = str(teacher or cfg.load_from)
     compound = out.train_dataloader.dataset
     for name, extra in cfg.unify.extra.items():
@@ -235,9 +233,7 @@ def _check_section(cfg: Config) -> None:
         if key not in cfg.unify:
             raise engine.ConfigError(f"the config's `unify` section has no `{key}`")
     if cfg.get("train_dataloader", {}).get("dataset", {}).get("type") != "CompoundDataset":
-        raise engine.ConfigError(
-            "`train_dataloader.dataset` must be a CompoundDataset, for the student to extend"
-        )
+        raise engine.ConfigError("`train_dataloader.dataset` must be a CompoundDataset, for the student to extend")
 
 
 def _check(cfg: Config) -> None:
@@ -266,9 +262,7 @@ def _check(cfg: Config) -> None:
                 raise engine.ConfigError(f"{name}: {e}") from e
     for name, extra in cfg.unify.extra.items():
         if "truth" in extra:
-            _check_truth(
-                f"the truth of extra set `{name}`", extra.truth, _dataset(extra.dataset, lazy_init=True)
-            )
+            _check_truth(f"the truth of extra set `{name}`", extra.truth, _dataset(extra.dataset, lazy_init=True))
 
 
 def _check_truth(name: str, truth: Any, dataset: TaxDataset) -> None:
@@ -286,9 +280,7 @@ def _check_truth(name: str, truth: Any, dataset: TaxDataset) -> None:
             " `STEM.png` whose pixels are raw values, such as `id` or `rgb`: convert them, or leave `truth` out"
         )
     if not Path(truth.folder).is_dir():
-        raise engine.ConfigError(
-            f"{name}: {truth.folder}: no such folder; expected one with `STEM.png` per image"
-        )
+        raise engine.ConfigError(f"{name}: {truth.folder}: no such folder; expected one with `STEM.png` per image")
 
 
 def _dataset(config: Any, **options: Any) -> TaxDataset:

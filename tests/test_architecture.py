@@ -53,9 +53,7 @@ def reached(file: Path, package: str) -> set[str]:
 def test_the_reader_of_imports_sees_them_all(tmp_path: Path) -> None:
     assert ("lsu_onto.lang", "syntax") in set(imports(ROOT / "lsu_onto" / "resolve.py"))
     assert ("lsu_seg", "compat") in set(imports(ROOT / "lsu_seg" / "__init__.py"))  # relative
-    assert ("lsu_onto.compiled", "load_npz") in set(
-        imports(ROOT / "lsu_onto" / "__init__.py")
-    )  # in a function
+    assert ("lsu_onto.compiled", "load_npz") in set(imports(ROOT / "lsu_onto" / "__init__.py"))  # in a function
     assert reached(ROOT / "lsu_onto" / "resolve.py", "lsu_onto") >= {"lsu_onto.lang.syntax"}
     assert len(ONTO) > 10
     assert len(SEG) > 10

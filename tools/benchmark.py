@@ -96,16 +96,17 @@ def language() -> Iterator[Figure]:
         with mock.patch.object(fastpath, "statement", lambda *_: None):
             lark, lark_huge = best(check(town)), best(check(huge), 1)
         yield Figure("the same in process", best(check(town), 9), "every line through lark", lark, 30)
-        yield Figure(
-            "10,000 lines in process", best(check(huge), 3), "every line through lark", lark_huge, 2000
-        )
+        yield Figure("10,000 lines in process", best(check(huge), 3), "every line through lark", lark_huge, 2000)
 
         lines = dataset_text(200, 194)
         town.write_text(lines)
         yield Figure(
-            "an answer to a keystroke in 200 lines, over the protocol", keystroke(town, lines),
-            "the file in process", best(check(town)), 50,
-        )  # fmt: skip
+            "an answer to a keystroke in 200 lines, over the protocol",
+            keystroke(town, lines),
+            "the file in process",
+            best(check(town)),
+            50,
+        )
 
 
 def keystroke(file: Path, text: str) -> float:
@@ -304,9 +305,7 @@ def peak_mebibytes(run: Callable[[], object]) -> float:
     import torch
 
     run()
-    with torch.profiler.profile(
-        activities=[torch.profiler.ProfilerActivity.CPU], profile_memory=True
-    ) as profiler:
+    with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU], profile_memory=True) as profiler:
         run()
     events = [e for e in profiler.profiler.kineto_results.events() if e.name() == "[memory]"]
     now = peak = 0
@@ -324,8 +323,11 @@ def pipeline() -> Iterator[Figure]:
 
 
 SECTIONS: dict[str, Callable[[], Iterator[Figure]]] = {
-    "language": language, "decode": decode, "loss": loss, "pipeline": pipeline,
-}  # fmt: skip
+    "language": language,
+    "decode": decode,
+    "loss": loss,
+    "pipeline": pipeline,
+}
 
 
 @click.command()

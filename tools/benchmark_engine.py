@@ -73,9 +73,7 @@ def write_streets(root: Path, images: int, height: int = HEIGHT, width: int = WI
         (root / "data" / folder).mkdir(parents=True)
     for i in range(images):
         image, labels = draw_scene(np.random.default_rng(i), STYLES["town"], height, width)
-        cv2.imwrite(
-            str(root / f"data/images/train/{i:05}.jpg"), image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 90]
-        )
+        cv2.imwrite(str(root / f"data/images/train/{i:05}.jpg"), image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 90])
         write_png(root / f"data/labels/train/{i:05}.png", labels)
     for name, rows in MAPS.items():
         (root / f"{name}.tax").write_text(HEAD.format(name=name) + rows)
@@ -124,7 +122,7 @@ def label_config(root: Path, model: dict[str, Any], taxonomy: str, **loop: Any) 
             test_cfg=dict(type="PseudoLabelLoop", out_dir=str(root / "out"), flips=(False,), **loop),
         ),
         format_python_code=False,
-    )  # fmt: skip
+    )
 
 
 class Cost(NamedTuple):
@@ -170,9 +168,7 @@ def pipeline(images: int = 12, rounds: int = 5) -> Iterator[tuple[Any, ...]]:
         def label(taxonomy: str, **options: Any) -> tuple[Cost, dict[str, Any]]:
             shutil.rmtree(root / "out", ignore_errors=True)
             with mock.patch.object(PseudoLabelLoop, "_label", measured):
-                engine.pseudo_label(
-                    label_config(root, model, taxonomy, **options), root / "b0.pth", quiet=True
-                )
+                engine.pseudo_label(label_config(root, model, taxonomy, **options), root / "b0.pth", quiet=True)
             return seen[-1]
 
         label("coarse")  # now the decoder is compiled, and the files are in the system's cache
@@ -208,9 +204,7 @@ def pipeline(images: int = 12, rounds: int = 5) -> Iterator[tuple[Any, ...]]:
                     " need no teacher"
                 )
         for field in ("wall", "processor"):
-            median = {
-                name: statistics.median(getattr(c, field) for c in found) for name, found in costs.items()
-            }
+            median = {name: statistics.median(getattr(c, field) for c in found) for name, found in costs.items()}
             bases = {name: median.pop(name) for name in BARE}
             for name, ms in median.items():
                 for what, base in bases.items():

@@ -25,12 +25,28 @@ from lsu_onto.library import Library, TaxonomyError
 from lsu_onto.model import Dataset, MapRow, Ontology, Source, Taxonomy
 
 FOLDERS = {
-    "cityscapes": "cityscapes", "kitti": "KITTI", "vistas v1.2": "mapillary-vistas", "bdd100k": "BDD", "idd": "IDD",
-    "apolloscape": "ApolloScape", "a2d2": "a2d2", "nuimages": "nuimages", "waymo": "waymo", "wilddash2": "wilddash",
-    "camvid": "CamVid", "coco_panoptic": "coco", "lanes": "road_lane_segmentation", "goose": "goose2d",
-    "rellis3d": "rellis-3d", "rugd": "rugd", "tas500": "tas500", "ycor": "yamaha",
-    "freiburg_forest": "freiburg-forest", "wildscenes": "WildScenes", "great_outdoors": "god",
-}  # fmt: skip
+    "cityscapes": "cityscapes",
+    "kitti": "KITTI",
+    "vistas v1.2": "mapillary-vistas",
+    "bdd100k": "BDD",
+    "idd": "IDD",
+    "apolloscape": "ApolloScape",
+    "a2d2": "a2d2",
+    "nuimages": "nuimages",
+    "waymo": "waymo",
+    "wilddash2": "wilddash",
+    "camvid": "CamVid",
+    "coco_panoptic": "coco",
+    "lanes": "road_lane_segmentation",
+    "goose": "goose2d",
+    "rellis3d": "rellis-3d",
+    "rugd": "rugd",
+    "tas500": "tas500",
+    "ycor": "yamaha",
+    "freiburg_forest": "freiburg-forest",
+    "wildscenes": "WildScenes",
+    "great_outdoors": "god",
+}
 """Our dataset → its folder in data-priors."""
 
 SUFFIXES = {"cityscapes": "cityscapes", "vistas": "mapillary", "offroad": "offroad"}
@@ -151,9 +167,7 @@ def _by_id(path: Path, dataset: Taxonomy, names: dict[str, int]) -> dict[str, in
     taken = {names[_key(label)] for _, label in labels if _key(label) in names}
     of_id = {n: i for i, c in enumerate(dataset.classes) for a, b in c.ids for n in range(a, b + 1)}
     ids = [(of_id.get(int(n)), label) for n, label in labels if number(n) is not None]
-    return {
-        label: cls for cls, label in ids if cls is not None and cls not in taken and _key(label) not in names
-    }
+    return {label: cls for cls, label in ids if cls is not None and cls not in taken and _key(label) not in names}
 
 
 def allowed(ontology: Ontology, row: MapRow) -> tuple[str, ...]:
@@ -327,10 +341,20 @@ def _chosen(library: Library, dataset: str | None, source: str | None, at: Path)
 @click.command()
 @click.argument("dataset", required=False)
 @click.option("--source", help="the source taxonomy's name; default: every one")
-@click.option("--published", "at", required=True, type=click.Path(exists=True, path_type=Path),
-              help="the folder data-priors, a dataset's folder in it, or a master_labels_<source>.csv")  # fmt: skip
-@click.option("--path", "paths", multiple=True, type=click.Path(exists=True, file_okay=False),
-              help="a folder searched for taxonomies before the shipped ones")  # fmt: skip
+@click.option(
+    "--published",
+    "at",
+    required=True,
+    type=click.Path(exists=True, path_type=Path),
+    help="the folder data-priors, a dataset's folder in it, or a master_labels_<source>.csv",
+)
+@click.option(
+    "--path",
+    "paths",
+    multiple=True,
+    type=click.Path(exists=True, file_okay=False),
+    help="a folder searched for taxonomies before the shipped ones",
+)
 @click.option("--format", "format_", type=click.Choice(list(FORMATS)), default="text", show_default=True)
 def main(dataset: str | None, source: str | None, at: Path, paths: tuple[str, ...], format_: str) -> None:
     """Compare the map of DATASET (default: every map) with the published one."""

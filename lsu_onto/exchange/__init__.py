@@ -16,8 +16,7 @@ if TYPE_CHECKING:
 
     from lsu_onto.model import Ontology
 
-__all__ = ["EXPORTS", "IMPORTS", "ExchangeError", "Finding", "Imported", "Options", "export", "import_",
-           "write_text"]  # fmt: skip
+__all__ = ["EXPORTS", "IMPORTS", "ExchangeError", "Finding", "Imported", "Options", "export", "import_", "write_text"]
 
 EXPORTS = {
     "json": "lsu_onto.exchange.to_json",

@@ -29,9 +29,7 @@ class Finding:
 
     def __str__(self) -> str:
         file, line, column = self.place
-        return f"{file}:{line}:{column}: {self.severity}: {self.message}" + (
-            f"; {self.help}" if self.help else ""
-        )
+        return f"{file}:{line}:{column}: {self.severity}: {self.message}" + (f"; {self.help}" if self.help else "")
 
 
 @dataclass(frozen=True)

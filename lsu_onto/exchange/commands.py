@@ -33,9 +33,7 @@ def _put(text: str, output: str | None) -> None:
 @click.command()
 @click.argument("name")
 @click.option("--to", "format_", type=click.Choice(list(EXPORTS)), required=True, help="The format.")
-@click.option(
-    "-o", "--output", type=click.Path(dir_okay=False), metavar="FILE", help="Default: standard output."
-)
+@click.option("-o", "--output", type=click.Path(dir_okay=False), metavar="FILE", help="Default: standard output.")
 @click.option("--source", help="The source taxonomy, where NAME has maps to several.")
 @search_path
 def export(name: str, format_: str, output: str | None, source: str | None, search: tuple[str, ...]) -> None:
@@ -69,18 +67,26 @@ def export(name: str, format_: str, output: str | None, source: str | None, sear
 @click.command(name="import")
 @click.argument("inputs", nargs=-1, required=True, metavar="FILE_OR_DIR...")
 @click.option("--from", "format_", type=click.Choice(list(IMPORTS)), required=True, help="The format.")
-@click.option(
-    "-o", "--output", type=click.Path(dir_okay=False), metavar="OUT.tax", help="Default: standard output."
-)
+@click.option("-o", "--output", type=click.Path(dir_okay=False), metavar="OUT.tax", help="Default: standard output.")
 @click.option("--name", help="The taxonomy's name. Default: from the file or folder.")
+@click.option("--taxonomy-version", "version", default="v1", show_default=True, metavar="V", help="Its version.")
 @click.option(
-    "--taxonomy-version", "version", default="v1", show_default=True, metavar="V", help="Its version."
+    "--as",
+    "kind",
+    type=click.Choice(["dataset", "source"]),
+    default="dataset",
+    show_default=True,
+    help="What a class list becomes (csv, mmseg, mseg).",
 )
-@click.option("--as", "kind", type=click.Choice(["dataset", "source"]), default="dataset", show_default=True,
-              help="What a class list becomes (csv, mmseg, mseg).")  # fmt: skip
 @click.option("--source", help="The source taxonomy that the classes are related to, by name.")
-@click.option("--source-from", "source_from", multiple=True, type=click.Path(), metavar="FILE",
-              help="data-priors: write the source section from this mapping file's rows (repeatable).")  # fmt: skip
+@click.option(
+    "--source-from",
+    "source_from",
+    multiple=True,
+    type=click.Path(),
+    metavar="FILE",
+    help="data-priors: write the source section from this mapping file's rows (repeatable).",
+)
 @click.option("--column", help="mseg: the dataset's column, e.g. `idd-39`.")
 @click.option("--encoding", help="How raw values are stored: id, id16, id16/1000, rgb.")
 @click.option("--void", help="Raw values that mean `not annotated`, e.g. `255`.")

@@ -20,10 +20,7 @@ def identifier(label: str) -> str:
     ('Obstacles_trash', 'void_class', 'class_4_wheeler')
     """
     ascii_ = unicodedata.normalize("NFKD", label).encode("ascii", "ignore").decode()
-    if NAME.fullmatch(ascii_.strip()):
-        name = ascii_.strip()
-    else:
-        name = re.sub(r"[^A-Za-z0-9]+", "_", ascii_).strip("_")
+    name = ascii_.strip() if NAME.fullmatch(ascii_.strip()) else re.sub(r"[^A-Za-z0-9]+", "_", ascii_).strip("_")
     if not name or name[0].isdigit():
         name = f"class_{name}".rstrip("_")
     return f"{name}_class" if name in RESERVED else name
@@ -116,9 +113,7 @@ def map_rows(rows: Iterable[tuple[str, tuple[str, ...], list[str]]]) -> list[str
     """Rows of a map in columns: name, relation, notes."""
     rows = list(rows)
     width = max((len(name) for name, _, _ in rows), default=0)
-    return [
-        line for name, rel, notes in rows for line in _with_relation(f"{name:{width}}", rel, note(*notes))
-    ]
+    return [line for name, rel, notes in rows for line in _with_relation(f"{name:{width}}", rel, note(*notes))]
 
 
 def _with_relation(head: str, relation: tuple[str, ...], trailing: str) -> list[str]:

@@ -40,13 +40,22 @@ def class_list(file: str, options: Options) -> tuple[list[ClassLine], list[Findi
     if options.kind == "source":
         classes = _channels(table, classes, found)
     if any(c.relation for c, _ in classes) and not options.source:
-        raise ExchangeError(f"{file}:1:{table.header[table.need('relation')].place[2]}: there are relations, and"
-                            " the file does not say to which source; add `--source NAME`")  # fmt: skip
+        raise ExchangeError(
+            f"{file}:1:{table.header[table.need('relation')].place[2]}: there are relations, and"
+            " the file does not say to which source; add `--source NAME`"
+        )
     unsaid = [k for k in ("encoding", "void") if getattr(options, k) is None]
     if table.column("official") is not None and options.kind == "dataset" and unsaid:
         said = " and ".join(f"`{k}:`" for k in unsaid)
-        found.append(Finding("info", "value", f"a class list does not say {said}, nor where files lie",
-                             (file, 1, 1), " ".join(f"`--{k}`" for k in unsaid) + " add them"))  # fmt: skip
+        found.append(
+            Finding(
+                "info",
+                "value",
+                f"a class list does not say {said}, nor where files lie",
+                (file, 1, 1),
+                " ".join(f"`--{k}`" for k in unsaid) + " add them",
+            )
+        )
     return [c for c, _ in classes], found
 
 
@@ -55,9 +64,7 @@ def _error(cell: Cell, message: str) -> ExchangeError:
     return ExchangeError(f"{file}:{line}:{column}: {message}")
 
 
-def _classes(
-    table: Table, options: Options, found: list[Finding]
-) -> list[tuple[ClassLine, tuple[Cell, ...]]]:
+def _classes(table: Table, options: Options, found: list[Finding]) -> list[tuple[ClassLine, tuple[Cell, ...]]]:
     columns = {
         "name": table.need("name"),
         "id": table.column("id", "ids"),
@@ -99,8 +106,15 @@ def _classes(
                     cells["name"],
                     f"`{label}` is already a class, at line {first.place[1]}; rename one of the two",
                 )
-            found.append(Finding("warning", "duplicate", f"`{label}` is listed twice; the second is `{name}`",
-                                 cells["name"].place, f"first at line {first.place[1]}"))  # fmt: skip
+            found.append(
+                Finding(
+                    "warning",
+                    "duplicate",
+                    f"`{label}` is listed twice; the second is `{name}`",
+                    cells["name"].place,
+                    f"first at line {first.place[1]}",
+                )
+            )
 
         def get(key: str, cells: dict[str, Cell] = cells) -> str:
             return cells[key].stripped if key in cells else ""
@@ -140,9 +154,7 @@ def _ids(cell: Cell | None, index: int) -> str:
     if text in ("-", "-1", ""):
         return "-"
     if cell and not _IDS.fullmatch(text):
-        raise _error(
-            cell, f"`{cell.stripped}` is not an id; write `7`, `6,7`, `12..14`, or `-` if it is never drawn"
-        )
+        raise _error(cell, f"`{cell.stripped}` is not an id; write `7`, `6,7`, `12..14`, or `-` if it is never drawn")
     return text
 
 
@@ -152,11 +164,7 @@ def _relation(cell: Cell, name: str) -> tuple[str, ...]:
         text = text[len(name) :].strip()
     _, problems = parse("", f"tax 1\nx {text}")
     if problems or not re.match(r"[=<>~!-]", text) or "\n" in text:
-        help_ = (
-            problems[0].help
-            if problems and problems[0].help
-            else "write it as in a `.tax` file: `road < asphalt`"
-        )
+        help_ = problems[0].help if problems and problems[0].help else "write it as in a `.tax` file: `road < asphalt`"
         raise _error(cell, f"`{cell.stripped}` is not a relation of `{name}`; {help_}")
     return (text,)
 
@@ -170,9 +178,7 @@ def _channels(
         train = str(len(kept)) if at_train is None else ""
         if at_train is not None and at_train < len(row):
             train = row[at_train].stripped
-        void = (
-            at_train is None and at_void is not None and at_void < len(row) and row[at_void].stripped == "1"
-        )
+        void = at_train is None and at_void is not None and at_void < len(row) and row[at_void].stripped == "1"
         if number(train) is None or train == "255" or void:
             found.append(
                 Finding(
@@ -189,16 +195,26 @@ def _channels(
                 first.notes.append(f"also `{label}`")  # an alias must be the only one
             else:
                 first.aliases = (*first.aliases, label)
-            found.append(Finding("warning", "duplicate", f"`{line.official or line.name}` shares train id {train} with"
-                                 f" `{first.name}`: it becomes an alias", row[at_train or 0].place))  # fmt: skip
+            found.append(
+                Finding(
+                    "warning",
+                    "duplicate",
+                    f"`{line.official or line.name}` shares train id {train} with `{first.name}`: it becomes an alias",
+                    row[at_train or 0].place,
+                )
+            )
         else:
             kept[int(train)] = (line, row)
     if not kept:
-        raise ExchangeError(
-            f"{table.file}: no row is a class of the source: each is void or has train id 255"
-        )
+        raise ExchangeError(f"{table.file}: no row is a class of the source: each is void or has train id 255")
     ordered = [kept[t] for t in sorted(kept)]
     if sorted(kept) != list(range(len(kept))):
-        found.append(Finding("warning", "source", "the train ids have gaps: channels are numbered 0 to K-1 in their order",
-                             table.header[at_train or 0].place))  # fmt: skip
+        found.append(
+            Finding(
+                "warning",
+                "source",
+                "the train ids have gaps: channels are numbered 0 to K-1 in their order",
+                table.header[at_train or 0].place,
+            )
+        )
     return [(replace(line, ids=str(i)), row) for i, (line, row) in enumerate(ordered)]

@@ -71,9 +71,14 @@ def read(inputs: list[str], options: Options) -> Imported:
     if any(m.source == name for m in mappings):
         name = f"{name}_labels"
         found.append(
-            Finding("info", "name", f"the dataset is called `{name}`, as a source has its name",
-                    (labels_path, 1, 1), "`--name` chooses another")
-        )  # fmt: skip
+            Finding(
+                "info",
+                "name",
+                f"the dataset is called `{name}`, as a source has its name",
+                (labels_path, 1, 1),
+                "`--name` chooses another",
+            )
+        )
     written = {Path(p).resolve(): read_mapping(p, []) for p in options.source_from}
     sections: list[str] = []
     maps: list[str] = []
@@ -105,9 +110,7 @@ def _files(inputs: list[str]) -> tuple[str, list[str]]:
         path = Path(given)
         if path.is_dir():
             if not (path / "labels.csv").is_file():
-                raise ExchangeError(
-                    f"`{given}` has no `labels.csv`; give a folder with one, or the files themselves"
-                )
+                raise ExchangeError(f"`{given}` has no `labels.csv`; give a folder with one, or the files themselves")
             labels[str(path / "labels.csv")] = None
             mappings.update((str(p), None) for p in sorted(path.glob("master_labels*.csv")))
         elif path.name.startswith("master_labels"):
@@ -126,7 +129,11 @@ def _files(inputs: list[str]) -> tuple[str, list[str]]:
 def _labels(path: str, found: list[Finding]) -> list[_Label]:
     table = read_table(path)
     at_name, at_id = table.need("name"), table.need("id")
-    at_colour, at_group, at_group_id = table.column("color", "colour"), table.column("category"), table.column("categoryid")  # fmt: skip
+    at_colour, at_group, at_group_id = (
+        table.column("color", "colour"),
+        table.column("category"),
+        table.column("categoryid"),
+    )
     labels: dict[str, _Label] = {}
     owner: dict[str, str] = {}
     blanks: list[Cell] = []
@@ -143,13 +150,25 @@ def _labels(path: str, found: list[Finding]) -> list[_Label]:
             blanks.append(cell)
         id_ = get(row, at_id)
         if number(id_) is None:
-            found.append(Finding("info" if id_ == "-1" else "warning", "value", f"`{id_}` is not a raw value: `{cell.stripped}` is written as never drawn (`-`)",
-                                 row[min(at_id, len(row) - 1)].place))  # fmt: skip
+            found.append(
+                Finding(
+                    "info" if id_ == "-1" else "warning",
+                    "value",
+                    f"`{id_}` is not a raw value: `{cell.stripped}` is written as never drawn (`-`)",
+                    row[min(at_id, len(row) - 1)].place,
+                )
+            )
             id_ = "-"
         elif str(int(id_)) in owner:
             id_ = str(int(id_))
-            found.append(Finding("warning", "duplicate", f"id {id_} already belongs to `{owner[id_]}`: `{cell.stripped}`"
-                                 " is written as never drawn (`-`)", row[at_id].place))  # fmt: skip
+            found.append(
+                Finding(
+                    "warning",
+                    "duplicate",
+                    f"id {id_} already belongs to `{owner[id_]}`: `{cell.stripped}` is written as never drawn (`-`)",
+                    row[at_id].place,
+                )
+            )
             notes.append(f"the list gives it id {id_}, which is `{owner[id_]}`")
             id_ = "-"
         else:
@@ -158,29 +177,48 @@ def _labels(path: str, found: list[Finding]) -> list[_Label]:
         said = get(row, at_colour)
         colour = read_colour(said) or ""
         if said and not colour:
-            found.append(Finding("warning", "value", f"`{said}` is not a colour: left out",
-                                 row[at_colour or 0].place, "a colour is `#` and six hexadecimal digits"))  # fmt: skip
+            found.append(
+                Finding(
+                    "warning",
+                    "value",
+                    f"`{said}` is not a colour: left out",
+                    row[at_colour or 0].place,
+                    "a colour is `#` and six hexadecimal digits",
+                )
+            )
         if cell.stripped in labels:
             first = labels[cell.stripped]
             file, line, _ = first.cells[0].place
             ids = [i for i in (first.line.ids, id_) if i != "-"]
             found.append(
-                Finding("warning", "duplicate", f"`{cell.stripped}` is listed twice: both ids ({', '.join(ids)}) become one class",
-                        cell.place, f"first at {Path(file).name}:{line}; is one of the two mislabelled?")
-            )  # fmt: skip
+                Finding(
+                    "warning",
+                    "duplicate",
+                    f"`{cell.stripped}` is listed twice: both ids ({', '.join(ids)}) become one class",
+                    cell.place,
+                    f"first at {Path(file).name}:{line}; is one of the two mislabelled?",
+                )
+            )
             first.cells.append(cell)
             first.line.ids = ",".join(ids) or "-"
             first.line.notes.append(f"listed twice, with ids {', '.join(ids)}")
             continue
         # `x` marks a column elsewhere in these files; a category counts where it has an id.
         group = identifier(get(row, at_group)) if get(row, at_group) and get(row, at_group_id) else ""
-        labels[cell.stripped] = _Label(
-            [cell], ClassLine("", id_, cell.stripped, colour, group=group, notes=notes)
-        )
+        labels[cell.stripped] = _Label([cell], ClassLine("", id_, cell.stripped, colour, group=group, notes=notes))
     if not labels:
         raise ExchangeError(f"{path}: no classes below the header")
     if blanks:
-        found.append(Finding("info", "blank", f"`{blanks[0].text}`" + (f" and {len(blanks) - 1} more labels have" if len(blanks) > 1 else " has") + " a blank at an end, which is left out", blanks[0].place))  # fmt: skip
+        found.append(
+            Finding(
+                "info",
+                "blank",
+                f"`{blanks[0].text}`"
+                + (f" and {len(blanks) - 1} more labels have" if len(blanks) > 1 else " has")
+                + " a blank at an end, which is left out",
+                blanks[0].place,
+            )
+        )
     for label, name in zip(labels.values(), identifiers(list(labels)), strict=True):
         label.line.name = name
     return list(labels.values())
@@ -191,22 +229,33 @@ def read_mapping(path: str, found: list[Finding]) -> Mapping:
     table = read_table(path)
     if len(table.header) < 2 or table.header[1].stripped.lower() != "name":
         have = ", ".join(f"`{c.stripped}`" for c in table.header[:3])
-        raise ExchangeError(f"{path}:1:1: the header starts with {have}, expected an id column and `name`;"
-                            " is this a `master_labels_<source>.csv`?")  # fmt: skip
+        raise ExchangeError(
+            f"{path}:1:1: the header starts with {have}, expected an id column and `name`;"
+            " is this a `master_labels_<source>.csv`?"
+        )
     channels: list[tuple[Cell, Cell]] = []
     rows: list[tuple[int | None, tuple[Cell, ...]]] = []
     for row in table.rows:
         if len(row) < 2 or number(row[0].stripped) is None or not row[1].stripped:
             file, line, column = row[0].place
-            raise ExchangeError(f"{file}:{line}:{column}: expected a source id and a source label, found"
-                                f" `{','.join(c.text for c in row[:2])}`; write them, or take the row out")  # fmt: skip
+            raise ExchangeError(
+                f"{file}:{line}:{column}: expected a source id and a source label, found"
+                f" `{','.join(c.text for c in row[:2])}`; write them, or take the row out"
+            )
         cells = tuple(c for c in row[2:] if c.stripped)
         if row[0].stripped == VOID_ID:
             rows.append((None, cells))
             continue
         if int(row[0].stripped) != len(channels):
-            found.append(Finding("warning", "source", f"`{row[1].stripped}` has id {row[0].stripped}, expected"
-                                 f" {len(channels)}: channels are numbered 0 to K-1 in the file's order", row[0].place))  # fmt: skip
+            found.append(
+                Finding(
+                    "warning",
+                    "source",
+                    f"`{row[1].stripped}` has id {row[0].stripped}, expected"
+                    f" {len(channels)}: channels are numbered 0 to K-1 in the file's order",
+                    row[0].place,
+                )
+            )
         rows.append((len(channels), cells))
         channels.append((row[0], row[1]))
     if not channels:
@@ -227,9 +276,7 @@ def _source(
         if t:
             names_of = same_name(t)
             hits = [
-                t.classes[t.by_other_name[x]].name
-                if x in t.by_other_name
-                else names_of.get(identifier(x).lower())
+                t.classes[t.by_other_name[x]].name if x in t.by_other_name else names_of.get(identifier(x).lower())
                 for x in labels
             ]
             for (_, cell), hit in zip(m.channels, hits, strict=True):
@@ -237,10 +284,23 @@ def _source(
                     close = did_you_mean(cell.stripped, [*t.by_other_name, *t.by_name])
                     what = f"`{cell.stripped}` is no class of `{t.name} {t.version}`: what it maps is lost"
                     other = f"`--source-from {m.path}` writes the source as this file has it"
-                    _report(m, Finding("warning", "dangling", what, cell.place, f"did you mean `{close}`?" if close else other), found)  # fmt: skip
+                    _report(
+                        m,
+                        Finding(
+                            "warning", "dangling", what, cell.place, f"did you mean `{close}`?" if close else other
+                        ),
+                        found,
+                    )
             return t.version, hits, []
-        found.append(Finding("info", "source", f"no source `{m.source}` on the search path: its section is written from this file",
-                             (m.path, 1, 1), "`--path DIR` adds a folder, `--source NAME` names another"))  # fmt: skip
+        found.append(
+            Finding(
+                "info",
+                "source",
+                f"no source `{m.source}` on the search path: its section is written from this file",
+                (m.path, 1, 1),
+                "`--path DIR` adds a folder, `--source NAME` names another",
+            )
+        )
     cells = (origin or m).channels
     official = [c.stripped for _, c in cells]
     names = identifiers(official)
@@ -249,8 +309,15 @@ def _source(
     for i, ((_, cell), name) in enumerate(zip(cells, names, strict=True)):
         first = seen.setdefault(cell.stripped, cell)
         if first is not cell:
-            found.append(Finding("warning", "duplicate", f"source class `{cell.stripped}` is listed twice; the second is `{name}`",
-                                 cell.place, f"first at line {first.place[1]}"))  # fmt: skip
+            found.append(
+                Finding(
+                    "warning",
+                    "duplicate",
+                    f"source class `{cell.stripped}` is listed twice; the second is `{name}`",
+                    cell.place,
+                    f"first at line {first.place[1]}",
+                )
+            )
         lines.append(ClassLine(name, str(i), cell.stripped))
     by_label = dict(zip(reversed(official), reversed(names), strict=True))
     if origin is None or Path(origin.path).resolve() == Path(m.path).resolve():
@@ -260,8 +327,17 @@ def _source(
         for (_, cell), hit in zip(m.channels, here, strict=True):
             if hit is None:
                 close = did_you_mean(cell.stripped, official)
-                _report(m, Finding("warning", "dangling", f"`{cell.stripped}` is no class of `{origin.path}`: what it maps is lost",
-                                   cell.place, f"did you mean `{close}`?" if close else None), found)  # fmt: skip
+                _report(
+                    m,
+                    Finding(
+                        "warning",
+                        "dangling",
+                        f"`{cell.stripped}` is no class of `{origin.path}`: what it maps is lost",
+                        cell.place,
+                        f"did you mean `{close}`?" if close else None,
+                    ),
+                    found,
+                )
     title = f"title: The classes of {Path((origin or m).path).name}"
     return (
         options.version,
@@ -278,9 +354,16 @@ def _report(m: Mapping, finding: Finding, found: list[Finding]) -> None:
 
 
 def _map(
-    m: Mapping, name: str, version: str, channels: list[str | None], labels: list[_Label],
-    known: dict[str, _Label], labels_path: str, options: Options, found: list[Finding],
-) -> list[str]:  # fmt: skip
+    m: Mapping,
+    name: str,
+    version: str,
+    channels: list[str | None],
+    labels: list[_Label],
+    known: dict[str, _Label],
+    labels_path: str,
+    options: Options,
+    found: list[Finding],
+) -> list[str]:
     allowed: dict[int, dict[str, None]] = {id(x): {} for x in labels}
     remarks: dict[int, list[str]] = {id(x): [] for x in labels}
     mentioned: set[int] = set()
@@ -294,17 +377,41 @@ def _map(
             label = known.get(cell.text)
             if label is None and cell.stripped in stripped:
                 label = stripped[cell.stripped]
-                found.append(Finding("warning", "blank", f"`{cell.text}` is `{label.cells[0].text}` in"
-                                     f" {Path(labels_path).name}: they differ in blanks only, and are read as one", cell.place, "the published code loses this edge"))  # fmt: skip
+                found.append(
+                    Finding(
+                        "warning",
+                        "blank",
+                        f"`{cell.text}` is `{label.cells[0].text}` in"
+                        f" {Path(labels_path).name}: they differ in blanks only, and are read as one",
+                        cell.place,
+                        "the published code loses this edge",
+                    )
+                )
                 remarks[id(label)].append(f"`{target}` read from `{cell.text}` at {file}:{line}:{column}")
             if label is None:
-                _report(m, Finding("warning", "dangling", f"`{cell.text}` is no class of {Path(labels_path).name}:"
-                                   f" its edge to `{target}` is lost", cell.place, _guess(cell.stripped, stripped)), found)  # fmt: skip
+                _report(
+                    m,
+                    Finding(
+                        "warning",
+                        "dangling",
+                        f"`{cell.text}` is no class of {Path(labels_path).name}: its edge to `{target}` is lost",
+                        cell.place,
+                        _guess(cell.stripped, stripped),
+                    ),
+                    found,
+                )
                 continue
             mentioned.add(id(label))
             if id(label) in seen:
-                found.append(Finding("warning", "duplicate", f"`{cell.stripped}` stands twice in this row; the second adds nothing",
-                                     cell.place, f"first at column {seen[id(label)].place[2]}"))  # fmt: skip
+                found.append(
+                    Finding(
+                        "warning",
+                        "duplicate",
+                        f"`{cell.stripped}` stands twice in this row; the second adds nothing",
+                        cell.place,
+                        f"first at column {seen[id(label)].place[2]}",
+                    )
+                )
                 remarks[id(label)].append(f"twice in the row of `{target}` at {file}:{line}")
             seen.setdefault(id(label), cell)
             if target is not None:
@@ -315,8 +422,15 @@ def _map(
         targets = list(allowed[id(label)])
         notes = remarks[id(label)]
         if id(label) not in mentioned:
-            found.append(Finding("warning", "unmentioned", f"`{label.line.official}` is in no row of {file}: written as `-> void`",
-                                 label.cells[0].place, "relate it to a class if it has one"))  # fmt: skip
+            found.append(
+                Finding(
+                    "warning",
+                    "unmentioned",
+                    f"`{label.line.official}` is in no row of {file}: written as `-> void`",
+                    label.cells[0].place,
+                    "relate it to a class if it has one",
+                )
+            )
             notes.append(f"in no row of {file}")
         elif not targets:
             notes.append(f"all its rows in {file} are lost")
@@ -332,6 +446,4 @@ def _guess(text: str, labels: dict[str, _Label]) -> str:
         if (left in labels and right in {*labels, "void"}) or (right in labels and left == "void"):
             return f"are `{left}` and `{right}` two cells?"
     close = did_you_mean(text, labels)
-    return (
-        f"did you mean `{close}`?" if close else "no label there is like it: correct the cell, or take it out"
-    )
+    return f"did you mean `{close}`?" if close else "no label there is like it: correct the cell, or take it out"

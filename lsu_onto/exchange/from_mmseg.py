@@ -41,8 +41,14 @@ def read(inputs: list[str], options: Options) -> Imported:
     classes, palette = _checked(path, line, value)
     found = []
     if shift and options.kind == "dataset":
-        found.append(Finding("info", "value", "`reduce_zero_label` is on: raw values are the class's place plus 1, and 0 is void",
-                             (path, line, 1)))  # fmt: skip
+        found.append(
+            Finding(
+                "info",
+                "value",
+                "`reduce_zero_label` is on: raw values are the class's place plus 1, and 0 is void",
+                (path, line, 1),
+            )
+        )
         options = replace(options, void=options.void or "0")
     start = shift if options.kind == "dataset" else 0
     lines = []
@@ -67,9 +73,7 @@ def _checked(path: str, line: int, value: Any) -> tuple[list[str], list[list[int
     where = f"{path}:{line}:1"
     if not isinstance(value, dict) or "classes" not in value:
         have = ", ".join(f"`{k}`" for k in value) if isinstance(value, dict) else type(value).__name__
-        raise ExchangeError(
-            f"{where}: no `classes` here, found {have or 'nothing'}; expected `classes` and `palette`"
-        )
+        raise ExchangeError(f"{where}: no `classes` here, found {have or 'nothing'}; expected `classes` and `palette`")
     classes, palette = value["classes"], value.get("palette") or []
     if (
         not isinstance(classes, (list, tuple))
@@ -84,9 +88,7 @@ def _checked(path: str, line: int, value: Any) -> tuple[list[str], list[list[int
     if not good:
         raise ExchangeError(f"{where}: `palette` is not a list of `[r, g, b]` from 0 to 255")
     if palette and len(palette) != len(classes):
-        raise ExchangeError(
-            f"{where}: {len(classes)} classes and {len(palette)} colours; one of the lists is wrong"
-        )
+        raise ExchangeError(f"{where}: {len(classes)} classes and {len(palette)} colours; one of the lists is wrong")
     return [c.strip() for c in classes], [list(c) for c in palette]
 
 
@@ -108,7 +110,9 @@ def _python(given: str) -> tuple[str, Any, int, str, int]:
             value = _metainfo(statement)
             if value is not None:
                 owners[node.name if isinstance(node, ast.ClassDef) else ""] = (
-                    value, node if isinstance(node, ast.ClassDef) else None)  # fmt: skip
+                    value,
+                    node if isinstance(node, ast.ClassDef) else None,
+                )
     if wanted not in owners:
         names = [n for n in owners if n]
         if len(owners) == 1 and not wanted:
@@ -116,11 +120,7 @@ def _python(given: str) -> tuple[str, Any, int, str, int]:
         else:
             listed = ", ".join(f"`{n}`" for n in names) or "none"
             hint = suggest(wanted, names, f"classes with a METAINFO: {listed}")
-            what = (
-                f"no class `{wanted}` with a METAINFO"
-                if wanted
-                else "which class? write `:Class` after the file"
-            )
+            what = f"no class `{wanted}` with a METAINFO" if wanted else "which class? write `:Class` after the file"
             raise ExchangeError(f"{path}: {what}; {hint}")
     node_, cls = owners[wanted]
     shift = int(cls is not None and any(_is_shifted(f) for f in cls.body))
@@ -166,11 +166,7 @@ def _value(path: str, node: ast.expr) -> dict[str, Any]:
     if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "dict":
         pairs = [(k.arg or "", k.value) for k in node.keywords]
     elif isinstance(node, ast.Dict):
-        pairs = [
-            (str(k.value), v)
-            for k, v in zip(node.keys, node.values, strict=True)
-            if isinstance(k, ast.Constant)
-        ]
+        pairs = [(str(k.value), v) for k, v in zip(node.keys, node.values, strict=True) if isinstance(k, ast.Constant)]
     out: dict[str, Any] = {}
     for key, value in pairs:
         if key not in ("classes", "palette"):
@@ -179,8 +175,10 @@ def _value(path: str, node: ast.expr) -> dict[str, Any]:
         try:
             out[key] = ast.literal_eval(value)
         except (ValueError, TypeError, SyntaxError, RecursionError, MemoryError):
-            raise ExchangeError(f"{path}:{value.lineno}:{value.col_offset + 1}: `{key}` is computed, and this is read"
-                                " without running it; write it out as a JSON of `classes` and `palette`") from None  # fmt: skip
+            raise ExchangeError(
+                f"{path}:{value.lineno}:{value.col_offset + 1}: `{key}` is computed, and this is read"
+                " without running it; write it out as a JSON of `classes` and `palette`"
+            ) from None
     return out
 
 

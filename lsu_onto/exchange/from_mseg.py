@@ -45,8 +45,15 @@ def read(inputs: list[str], options: Options) -> Imported:
     if names_files:
         ids, places = _numbered(names_files[0], ids, places, remarks, lost, table, found)
     else:
-        found.append(Finding("warning", "value", "the table has no raw values: every class is written as never drawn (`-`)",
-                             table.header[at].place, f"give `{label}_names.txt` (MSeg's dataset_lists) as a second file"))  # fmt: skip
+        found.append(
+            Finding(
+                "warning",
+                "value",
+                "the table has no raw values: every class is written as never drawn (`-`)",
+                table.header[at].place,
+                f"give `{label}_names.txt` (MSeg's dataset_lists) as a second file",
+            )
+        )
     name = options.name or identifier(label.lower())
     classes = [ClassLine(n, ids[o], o) for o, n in zip(ids, identifiers(list(ids)), strict=True)]
     total = len(set(channels.values()) - {"void"})
@@ -55,30 +62,47 @@ def read(inputs: list[str], options: Options) -> Imported:
         targets = list(allowed.get(c.official, {}))
         notes = remarks.get(c.official, [])
         if c.official not in allowed:
-            found.append(Finding("warning", "unmentioned", f"`{c.official}` is in no row of `{label}`: written as `-> void`",
-                                 places[c.official], "relate it to a class if it has one"))  # fmt: skip
+            found.append(
+                Finding(
+                    "warning",
+                    "unmentioned",
+                    f"`{c.official}` is in no row of `{label}`: written as `-> void`",
+                    places[c.official],
+                    "relate it to a class if it has one",
+                )
+            )
             notes = [*notes, f"in no row of {Path(table.file).name}"]
-        rows.append(
-            (c.name, allowed_relation([t for t in targets if t != "void"], "void" in targets, total), notes)
-        )
+        rows.append((c.name, allowed_relation([t for t in targets if t != "void"], "void" in targets, total), notes))
     high = max((int(i) for i in ids.values() if i.isdigit()), default=0)
-    head = [f"dataset {name} {options.version}", "", f"title:    {label} of MSeg",
-            f"encoding: {options.encoding or ('id16' if high > 255 else 'id')}"]  # fmt: skip
+    head = [
+        f"dataset {name} {options.version}",
+        "",
+        f"title:    {label} of MSeg",
+        f"encoding: {options.encoding or ('id16' if high > 255 else 'id')}",
+    ]
     head += [f"void:     {options.void}"] if options.void else []
-    text = ["tax 1", *source, *head, "", *class_lines(classes), "", f"map {name} {options.version} -> mseg v1", "",
-            *map_rows(rows), *lost]  # fmt: skip
+    text = [
+        "tax 1",
+        *source,
+        *head,
+        "",
+        *class_lines(classes),
+        "",
+        f"map {name} {options.version} -> mseg v1",
+        "",
+        *map_rows(rows),
+        *lost,
+    ]
     return Imported("\n".join(text) + "\n", tuple(found))
 
 
-def _universal(
-    table: Table, at: int, options: Options, found: list[Finding]
-) -> tuple[list[str], dict[int, str]]:
+def _universal(table: Table, at: int, options: Options, found: list[Finding]) -> tuple[list[str], dict[int, str]]:
     """The source's section, and what each row of the table stands for."""
     group_at = table.column("parent category")
     rows = [(i, r[at]) for i, r in enumerate(table.rows) if at < len(r) and r[at].stripped]
     for i, r in enumerate(table.rows):
         if at >= len(r) or not r[at].stripped:
-            found.append(Finding("warning", "value", "this row has no universal class", table.rows[i][0].place))  # fmt: skip
+            found.append(Finding("warning", "value", "this row has no universal class", table.rows[i][0].place))
     real = [(i, c) for i, c in rows if c.stripped != VOID]
     if not real:
         raise ExchangeError(f"{table.file}: the column `universal` is empty")
@@ -90,11 +114,17 @@ def _universal(
         channels[i] = name
         first = seen.setdefault(cell.stripped, cell)
         if first is not cell:
-            found.append(Finding("warning", "duplicate", f"universal class `{cell.stripped}` is listed twice; the second is `{name}`",
-                                 cell.place, f"first at line {first.place[1]}"))  # fmt: skip
+            found.append(
+                Finding(
+                    "warning",
+                    "duplicate",
+                    f"universal class `{cell.stripped}` is listed twice; the second is `{name}`",
+                    cell.place,
+                    f"first at line {first.place[1]}",
+                )
+            )
         group = table.rows[i][group_at].stripped if group_at is not None else ""
-        lines.append(ClassLine(name, str(channel), cell.stripped,
-                               group=identifier(group) if group else ""))  # fmt: skip
+        lines.append(ClassLine(name, str(channel), cell.stripped, group=identifier(group) if group else ""))
     version = "v1" if options.kind == "dataset" else options.version
     name = options.name if options.kind == "source" and options.name else "mseg"
     return [
@@ -108,13 +138,13 @@ def _universal(
 
 
 def _column(table: Table, universal: int, wanted: str | None) -> int:
-    known = [
-        c.stripped for c in table.header[:universal] if c.stripped and c.stripped.lower() != "parent category"
-    ]
+    known = [c.stripped for c in table.header[:universal] if c.stripped and c.stripped.lower() != "parent category"]
     after = [c.stripped for c in table.header[universal + 1 :] if c.stripped]
     if wanted is None:
-        raise ExchangeError(f"{table.file}: which dataset? add `--column` with one of {', '.join(f'`{k}`' for k in known)},"
-                            " or `--as source` for the universal classes alone")  # fmt: skip
+        raise ExchangeError(
+            f"{table.file}: which dataset? add `--column` with one of {', '.join(f'`{k}`' for k in known)},"
+            " or `--as source` for the universal classes alone"
+        )
     index = table.column(wanted.lower())
     if index is None:
         hint = suggest(wanted, [*known, *after], f"there are {', '.join(f'`{k}`' for k in known)}")
@@ -144,21 +174,21 @@ def _cells(
             if names.count(name) > 1:
                 remarks.setdefault(name, []).append(f"twice in one cell, line {line}")
                 found.append(
-                    Finding(
-                        "warning", "duplicate", f"`{name}` stands twice in this cell", (file, line, column)
-                    )
+                    Finding("warning", "duplicate", f"`{name}` stands twice in this cell", (file, line, column))
                 )
             sets = allowed.setdefault(name, {})
             if target:
                 sets[target] = None
             else:
                 found.append(
-                    Finding("warning", "dangling", f"`{name}` stands in a row without a universal class: its edge is lost",
-                            places[name])
-                )  # fmt: skip
-                remarks.setdefault(name, []).append(
-                    f"an edge lost at line {line}, which has no universal class"
+                    Finding(
+                        "warning",
+                        "dangling",
+                        f"`{name}` stands in a row without a universal class: its edge is lost",
+                        places[name],
+                    )
                 )
+                remarks.setdefault(name, []).append(f"an edge lost at line {line}, which has no universal class")
     if not allowed:
         raise ExchangeError(
             f"{table.file}:1:{table.header[at].place[2]}: the column `{table.header[at].stripped}` is empty"
@@ -167,9 +197,14 @@ def _cells(
 
 
 def _numbered(
-    path: str, ids: dict[str, str], places: dict[str, Place], remarks: dict[str, list[str]], lost: list[str],
-    table: Table, found: list[Finding],
-) -> tuple[dict[str, str], dict[str, Place]]:  # fmt: skip
+    path: str,
+    ids: dict[str, str],
+    places: dict[str, Place],
+    remarks: dict[str, list[str]],
+    lost: list[str],
+    table: Table,
+    found: list[Finding],
+) -> tuple[dict[str, str], dict[str, Place]]:
     """Ids by the line numbers of a names file; what only one of the two has is reported."""
     listed = [line.strip() for line in read_text(path).splitlines()]
     while listed and not listed[-1]:
@@ -195,7 +230,14 @@ def _numbered(
         if name not in out:
             file, line, column = places[name]
             close = did_you_mean(name, out)
-            found.append(Finding("warning", "dangling", f"`{name}` is no class of {Path(path).name}: its edge is lost",
-                                 places[name], f"did you mean `{close}`?" if close else None))  # fmt: skip
+            found.append(
+                Finding(
+                    "warning",
+                    "dangling",
+                    f"`{name}` is no class of {Path(path).name}: its edge is lost",
+                    places[name],
+                    f"did you mean `{close}`?" if close else None,
+                )
+            )
             lost.append(note(f"{Path(file).name}:{line}:{column}: `{name}` is no class of {Path(path).name}"))
     return out, where

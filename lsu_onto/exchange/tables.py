@@ -143,9 +143,7 @@ def _quoted(text: str, i: int, place: Place) -> tuple[str, int]:
         end = text.find('"', at)
         if end < 0:
             file, line, column = place
-            raise ExchangeError(
-                f"{file}:{line}:{column}: the quote is not closed; add `\"` at the cell's end"
-            )
+            raise ExchangeError(f"{file}:{line}:{column}: the quote is not closed; add `\"` at the cell's end")
         parts.append(text[at:end])
         if text[end + 1 : end + 2] != '"':
             return "".join(parts), end + 1

@@ -36,8 +36,15 @@ def _taxonomy(t: Taxonomy) -> dict[str, Any]:
         }
         for c in t.classes
     ]
-    return {"name": t.name, "version": t.version, "encoding": t.encoding, "void": list(t.void),
-            "meta": t.meta, "groups": list(t.groups), "classes": classes}  # fmt: skip
+    return {
+        "name": t.name,
+        "version": t.version,
+        "encoding": t.encoding,
+        "void": list(t.void),
+        "meta": t.meta,
+        "groups": list(t.groups),
+        "classes": classes,
+    }
 
 
 def _row(ontology: Ontology, row: MapRow) -> dict[str, Any]:
@@ -54,9 +61,7 @@ def _row(ontology: Ontology, row: MapRow) -> dict[str, Any]:
     return {
         "class": ontology.dataset.classes[row.cls].name,
         "text": relation_text(row),
-        "relations": [
-            {"op": r.op, "targets": [target(t) for t in r.targets], "note": r.note} for r in row.relations
-        ],
+        "relations": [{"op": r.op, "targets": [target(t) for t in r.targets], "note": r.note} for r in row.relations],
         "decision": decision,
         "allowed": allowed_names(ontology, row),
         "novel": row.meaning(len(source.classes)).novel,

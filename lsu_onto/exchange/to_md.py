@@ -38,8 +38,15 @@ def dump(ontology: Ontology) -> str:
         allowed = allowed_names(ontology, row)
         shown = "anything" if len(allowed) == total + 1 else ", ".join(allowed)
         colours = " ".join(_code(f"#{x:06x}") for x in c.colours)
-        cells = [ids(c.ids), name, colours, _cell(c.group), _code(relation_text(row)), shown,
-                 _cell("; ".join(notes(ontology, row)))]  # fmt: skip
+        cells = [
+            ids(c.ids),
+            name,
+            colours,
+            _cell(c.group),
+            _code(relation_text(row)),
+            shown,
+            _cell("; ".join(notes(ontology, row))),
+        ]
         lines.append("| " + " | ".join(cells) + " |")
     missing = [c.name for i, c in enumerate(s.classes) if i not in reached]
     if missing:

@@ -10,7 +10,9 @@ from lsu_onto.model import Ontology
 def dump(ontology: Ontology) -> str:
     c = compile_ontology(ontology)
     names = "".join(f"        {n!r},\n" for n in c.source_classes)
-    palette = "".join(f"        {rgb.tolist()},  # {n}\n" for n, rgb in zip(c.source_classes, c.source_palette, strict=True))  # fmt: skip
+    palette = "".join(
+        f"        {rgb.tolist()},  # {n}\n" for n, rgb in zip(c.source_classes, c.source_palette, strict=True)
+    )
     label_map, left = [], []
     for value, row in zip(c.raw.tolist(), c.raw_row.tolist(), strict=True):
         shown = f"0x{value:06x}" if c.encoding == "rgb" else f"{value}"
@@ -23,9 +25,7 @@ def dump(ontology: Ontology) -> str:
             continue
         target = VOID if to == c.num_classes else to
         label_map.append(f"    {shown}: {target},  # {c.classes[row]}: {c.names(row)[0]}\n")
-    keys = {"rgb": "colours, R<<16 | G<<8 | B", "id": "raw values"}.get(
-        c.encoding, f"raw values, `{c.encoding}`"
-    )
+    keys = {"rgb": "colours, R<<16 | G<<8 | B", "id": "raw values"}.get(c.encoding, f"raw values, `{c.encoding}`")
     text = (
         f"# {c.dataset} {c.dataset_version} -> {c.source} {c.source_version}, written by `lsu-onto export --to mmseg`\n"
         f"METAINFO = dict(\n    classes=(\n{names}    ),\n    palette=[\n{palette}    ],\n)\n"

@@ -11,8 +11,16 @@ from lsu_onto.exchange.to_skos import PREDICATES, uri
 from lsu_onto.model import Ontology
 from lsu_onto.show import notes, relation_text
 
-COLUMNS = ("subject_id", "subject_label", "predicate_id", "object_id", "object_label", "mapping_justification",
-           "object_source", "comment")  # fmt: skip
+COLUMNS = (
+    "subject_id",
+    "subject_label",
+    "predicate_id",
+    "object_id",
+    "object_label",
+    "mapping_justification",
+    "object_source",
+    "comment",
+)
 _SKOS = "http://www.w3.org/2004/02/skos/core#"
 _TAKEN = {"skos", "semapv", "sssom", "owl", "rdf", "rdfs", "linkml"}
 """Prefixes that SSSOM fixes: an expansion of ours would be ignored, and the mappings would mean something else."""
@@ -43,9 +51,7 @@ def dump(ontology: Ontology) -> str:
         else:
             for channel, op in sorted(meaning.channels.items()):
                 other = s.classes[channel]
-                rows.append(
-                    [*head, f"skos:{PREDICATES[op]}", f"{target}:{other.name}", other.official, *tail]
-                )
+                rows.append([*head, f"skos:{PREDICATES[op]}", f"{target}:{other.name}", other.official, *tail])
     comment = "Pixels of a subject class may be the object classes (label-space ontology, RCC-5)."
     if decided:
         comment += f" Not mapped, by decision: {'; '.join(decided)}."

@@ -182,8 +182,17 @@ def _class_line(tokens: _Tokens) -> ast.ClassLine:
             aliases.append(_word(tokens.take()))
     note = tokens.note()
     relations, decision = _relations(tokens)
-    return ast.ClassLine(tuple(ids), _word(name), _word(official) if official else None, tuple(colours),
-                         tuple(aliases), note, relations, decision, name.span)  # fmt: skip
+    return ast.ClassLine(
+        tuple(ids),
+        _word(name),
+        _word(official) if official else None,
+        tuple(colours),
+        tuple(aliases),
+        note,
+        relations,
+        decision,
+        name.span,
+    )
 
 
 def _row(tokens: _Tokens) -> ast.Row:
@@ -204,9 +213,7 @@ def _relations(tokens: _Tokens) -> tuple[tuple[ast.Relation, ...], ast.Decision 
     while tokens.next.kind == "op":
         op = tokens.take()
         targets = _targets(tokens)
-        relations.append(
-            ast.Relation(op.text, targets, tokens.note(), _over([op.span, *(t.span for t in targets)]))
-        )
+        relations.append(ast.Relation(op.text, targets, tokens.note(), _over([op.span, *(t.span for t in targets)])))
     tokens.need("end")
     return tuple(relations), None
 

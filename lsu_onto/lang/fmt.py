@@ -106,8 +106,7 @@ def _item(statement: ast.Statement, first: int, lines: list[str], name_of: NameO
         return None
     names = _names(statement, name_of) if name_of else {}
     words = [
-        [names.get((first + i, column), t) for t, column in line if not _NOTE.match(t)]
-        for i, line in enumerate(tokens)
+        [names.get((first + i, column), t) for t, column in line if not _NOTE.match(t)] for i, line in enumerate(tokens)
     ]
     notes = [_note(line[-1][0]) if _NOTE.match(line[-1][0]) else "" for line in tokens]
     if isinstance(statement, ast.ClassLine):
@@ -132,8 +131,11 @@ def _class_cells(words: list[str]) -> tuple[list[str], list[str]]:
     aka = until(colours, lambda w: w != "," and not w.startswith("#"))
     relations = until(aka, lambda w: w in ("->", *"=<>~!"))
     cells = [
-        "".join(words[:name]), _join(words[name:colours]), "".join(words[colours:aka]), _join(words[aka:relations])
-    ]  # fmt: skip
+        "".join(words[:name]),
+        _join(words[name:colours]),
+        "".join(words[colours:aka]),
+        _join(words[aka:relations]),
+    ]
     return cells, words[relations:]
 
 

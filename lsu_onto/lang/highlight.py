@@ -118,7 +118,7 @@ class TaxLexer(RegexLexer):  # type: ignore[misc]
             (r"[^\r\n]", String),
         ],
         "rest": [*_SHARED, (r"[^\r\n]", Error)],
-    }  # fmt: skip
+    }
 
 
 # Colours of the terminal's own palette (dark and light ground look them up there). Errors stay plain: the
@@ -159,8 +159,7 @@ def highlight(text: str, start: int = 0, end: int | None = None) -> str:
     lexer, formatter = _tools()
     end = len(text) if end is None else end
     pieces = (
-        (kind, value[max(0, start - at) : max(0, end - at)])
-        for at, kind, value in lexer.get_tokens_unprocessed(text)
+        (kind, value[max(0, start - at) : max(0, end - at)]) for at, kind, value in lexer.get_tokens_unprocessed(text)
     )
     out = StringIO()
     formatter.format(((kind, value) for kind, value in pieces if value), out)

@@ -13,8 +13,24 @@ from lsu_onto.lang.syntax import EDITION, KEYWORDS
 
 _NAME = r"[A-Za-z_][A-Za-z0-9_]*"
 _LIKE_SPACE = re.compile(r"[^\S \t\r\n]|[\u200b\u2060\ufeff]")
-_OPERATORS = {"==": "=", "<=": "<", "=<": "<", ">=": ">", "=>": "->", "!=": "!", "~=": "~", "<>": "~",
-              "→": "->", "⇒": "->", "-->": "->", "- >": "->", "⊂": "<", "⊆": "<", "⊃": ">", "⊇": ">"}  # fmt: skip
+_OPERATORS = {
+    "==": "=",
+    "<=": "<",
+    "=<": "<",
+    ">=": ">",
+    "=>": "->",
+    "!=": "!",
+    "~=": "~",
+    "<>": "~",
+    "→": "->",
+    "⇒": "->",
+    "-->": "->",
+    "- >": "->",
+    "⊂": "<",
+    "⊆": "<",
+    "⊃": ">",
+    "⊇": ">",
+}
 _LONG = 2000
 """Nobody types such a line; some of the patterns below are quadratic in its length."""
 _QUOTES = "“”„«»'`"
@@ -63,8 +79,9 @@ def guess(text: str, at: int, expected: set[str]) -> Guess | None:
 
     odd = _LIKE_SPACE.match(rest)
     if odd:
-        return Guess(f"U+{ord(odd[0]):04X} only looks like a space", at, at + 1, "type a space in its place",
-                     instead=" ")  # fmt: skip
+        return Guess(
+            f"U+{ord(odd[0]):04X} only looks like a space", at, at + 1, "type a space in its place", instead=" "
+        )
     edition = re.fullmatch(r"(tax[ \t]*v?[\d.]*)[ \t]*(?:#.*)?", text.rstrip())
     if edition:
         return Guess(
@@ -84,29 +101,44 @@ def guess(text: str, at: int, expected: set[str]) -> Guess | None:
         or _name(text, at, before, found, expected)
         or _colour(text, at, before, found, expected)
         or _words(text, at, before, found, rest, expected, first)
-    )  # fmt: skip
+    )
 
 
 def _void_key(text: str) -> Guess | None:
     key = re.match(r"(void[ \t]*[=:]?[ \t]*)(?=\d|#[0-9A-Fa-f]{6})", text)
-    return key and Guess(f"`{key[1].strip()}` is not a key", 0, len(key[1].rstrip()), "a key ends with a colon: `void:`",
-                         instead="void:" if key[1][-1:] in " \t" else "void: ")  # fmt: skip
+    return key and Guess(
+        f"`{key[1].strip()}` is not a key",
+        0,
+        len(key[1].rstrip()),
+        "a key ends with a colon: `void:`",
+        instead="void:" if key[1][-1:] in " \t" else "void: ",
+    )
 
 
 def _operator(text: str, before: str, rest: str, at: int) -> Guess | None:
     signs = sorted(_OPERATORS, key=len, reverse=True)
     if not before:
         sign = next((sign for sign in (*signs, "->", *"=<>~!") if rest.startswith(sign)), None)
-        return sign and Guess("a relation without its class", at, at + len(sign),
-                              "write the class in front of it, or indent the line to continue the class above")  # fmt: skip
+        return sign and Guess(
+            "a relation without its class",
+            at,
+            at + len(sign),
+            "write the class in front of it, or indent the line to continue the class above",
+        )
     both = text[at - 1 : at + 1]
     if both in _OPERATORS:
-        return Guess(f"`{both}` is not an operator", at - 1, at + 1, f"write `{_OPERATORS[both]}`",
-                     instead=_OPERATORS[both])  # fmt: skip
+        return Guess(
+            f"`{both}` is not an operator", at - 1, at + 1, f"write `{_OPERATORS[both]}`", instead=_OPERATORS[both]
+        )
     for sign in signs:
         if rest.startswith(sign):
-            return Guess(f"`{sign}` is not an operator", at, at + len(sign), f"write `{_OPERATORS[sign]}`",
-                         instead=_OPERATORS[sign])  # fmt: skip
+            return Guess(
+                f"`{sign}` is not an operator",
+                at,
+                at + len(sign),
+                f"write `{_OPERATORS[sign]}`",
+                instead=_OPERATORS[sign],
+            )
     return None
 
 
@@ -115,16 +147,25 @@ def _group(text: str, first: str) -> Guess | None:
     if not header:
         return None
     name = ".".join(filter(None, (name_of(part) for part in header[1].split("."))))
-    return Guess(f"`{header[1].strip()}` is not a group header", header.start(1), header.end(1),
-                 f"write `[{name or 'group'}]`: letters, digits and `_`, and `.` before a subgroup",
-                 instead=f"[{name}]" if name and not re.search(r"\s[^\]]*$", header[1]) else None)  # fmt: skip
+    return Guess(
+        f"`{header[1].strip()}` is not a group header",
+        header.start(1),
+        header.end(1),
+        f"write `[{name or 'group'}]`: letters, digits and `_`, and `.` before a subgroup",
+        instead=f"[{name}]" if name and not re.search(r"\s[^\]]*$", header[1]) else None,
+    )
 
 
 def _ids(text: str, at: int, before: str, rest: str, found: str) -> Guess | None:
     dashed = re.match(r"[ \t]*((\d+)[ \t]*-[ \t]*(\d+))\b", text)
     if dashed and at <= dashed.end():
-        return Guess(f"`{dashed[1]}` is not an id", dashed.start(1), dashed.end(1),
-                     f"write `{dashed[2]}..{dashed[3]}` for a range", instead=f"{dashed[2]}..{dashed[3]}")  # fmt: skip
+        return Guess(
+            f"`{dashed[1]}` is not an id",
+            dashed.start(1),
+            dashed.end(1),
+            f"write `{dashed[2]}..{dashed[3]}` for a range",
+            instead=f"{dashed[2]}..{dashed[3]}",
+        )
     marked = re.match(r"[ \t]*((\d+)[.:;)]+|(\d+),(?=[ \t]+[A-Za-z_]))", text)
     if marked and at <= marked.end() + 1 and not re.match(r"[ \t]*\d+\.\.\d", text):
         number = marked[2] or marked[3]
@@ -137,8 +178,12 @@ def _ids(text: str, at: int, before: str, rest: str, found: str) -> Guess | None
         )
     if rest.startswith('"') and re.fullmatch(r"(\d|\.\.|[-, \t])+", before):
         official = (re.match(r'"([^"]*)', rest) or ["", ""])[1]
-        return Guess(f'`"{official}"` is an official name, which stands behind the name', at, at + len(official) + 2,
-                     f'write `{name_of(official)} "{official}"`')  # fmt: skip
+        return Guess(
+            f'`"{official}"` is an official name, which stands behind the name',
+            at,
+            at + len(official) + 2,
+            f'write `{name_of(official)} "{official}"`',
+        )
     return None
 
 
@@ -147,17 +192,24 @@ def _decision(text: str, at: int, before: str, rest: str, found: str) -> Guess |
         if not found or found == "#":
             return Guess("`->` decides nothing", len(before) - 2, len(before), "write `-> void` or `-> any`")
         if found.lower() in ("void", "any"):
-            return Guess(f"unexpected `{found}` after `->`", at, at + len(found), f"write `{found.lower()}`",
-                         instead=found.lower())  # fmt: skip
+            return Guess(
+                f"unexpected `{found}` after `->`",
+                at,
+                at + len(found),
+                f"write `{found.lower()}`",
+                instead=found.lower(),
+            )
     if rest.startswith("->"):
         header = re.match(rf"source[ \t]+({_NAME}[ \t]+\S+)[ \t]*$", before)
         if header:
-            return Guess("a source has no source of its own", at, at + 2,
-                         f"write `dataset {header[1]} -> …` if these are a dataset's classes")  # fmt: skip
-        if re.search(r"[=<>~!]", before.partition("#")[0]) or re.search(r"[ \t][=<>~!][ \t]", before):
             return Guess(
-                "a decision stands alone", at, at + 2, "keep the relations, or `->` and what follows"
+                "a source has no source of its own",
+                at,
+                at + 2,
+                f"write `dataset {header[1]} -> …` if these are a dataset's classes",
             )
+        if re.search(r"[=<>~!]", before.partition("#")[0]) or re.search(r"[ \t][=<>~!][ \t]", before):
+            return Guess("a decision stands alone", at, at + 2, "keep the relations, or `->` and what follows")
     return None
 
 
@@ -167,20 +219,17 @@ def _target(text: str, at: int, before: str, rest: str, found: str) -> Guess | N
     if last and (not found or re.match(r"#(?=[ \t]|$)", rest)):
         sign = last[0]
         if sign == ",":
-            return Guess(
-                "nothing follows the `,`", last.start(), last.end(), "leave it out, or name another target"
-            )
+            return Guess("nothing follows the `,`", last.start(), last.end(), "leave it out, or name another target")
         how = (
-            "write `! any` if no source class fits"
-            if sign == "!"
-            else f"write `{sign} road` with the name of a class"
+            "write `! any` if no source class fits" if sign == "!" else f"write `{sign} road` with the name of a class"
         )
         return Guess(f"`{sign}` names no class", last.start(), last.end(), how)
     between = re.match(rf"([;|/&+])[ \t]*@?{_NAME}", rest)
     *signs, targets = re.split(r"[=<>~!,]", before)
     if between and signs and re.fullmatch(rf"[ \t]*@?{_NAME}([ \t]+@?{_NAME})*", targets):
-        return Guess(f"unexpected `{between[1]}`", at, at + 1, "targets are separated by spaces: leave it out",
-                     instead=" ")  # fmt: skip
+        return Guess(
+            f"unexpected `{between[1]}`", at, at + 1, "targets are separated by spaces: leave it out", instead=" "
+        )
     return None
 
 
@@ -196,9 +245,13 @@ def _name(text: str, at: int, before: str, found: str, expected: set[str]) -> Gu
         return Guess(message, start, end, f"names have letters, digits and `_`; write `{name}`", instead=name)
     if re.search(r"[=<>~!]|(^|[ \t])aka[ \t]", lead):
         return Guess(message, start, end, f'write `{name}`, or `"{word}"` if that is the official name')
-    return Guess(message, start, end,
-                 f'names have letters, digits and `_`; write `{name} "{word}"` to keep the official spelling',
-                 instead=None if re.match(r'[ \t]*"', text[end:]) else f'{name} "{word}"')  # fmt: skip
+    return Guess(
+        message,
+        start,
+        end,
+        f'names have letters, digits and `_`; write `{name} "{word}"` to keep the official spelling',
+        instead=None if re.match(r'[ \t]*"', text[end:]) else f'{name} "{word}"',
+    )
 
 
 def _colour(text: str, at: int, before: str, found: str, expected: set[str]) -> Guess | None:
@@ -231,47 +284,77 @@ def _colour(text: str, at: int, before: str, found: str, expected: set[str]) -> 
     return None
 
 
-def _words(
-    text: str, at: int, before: str, found: str, rest: str, expected: set[str], first: str
-) -> Guess | None:
+def _words(text: str, at: int, before: str, found: str, rest: str, expected: set[str], first: str) -> Guess | None:
     if found[:1] and found[0] in _QUOTES:
-        return Guess(
-            f"unexpected `{found}`", at, at + len(found), 'a quoted name has straight quotes `"` around it'
-        )
+        return Guess(f"unexpected `{found}`", at, at + len(found), 'a quoted name has straight quotes `"` around it')
     coloured = re.search(rf"({_NAME})[ \t]+(#[0-9A-Fa-f]{{6}})$", before)
     if rest.startswith('"') and coloured:
         official = (re.match(r'"[^"]*"?', rest) or [""])[0]
-        return Guess(f"unexpected `{official}`", at, at + len(official),
-                     f"the official name stands behind the name: `{coloured[1]} {official} {coloured[2]}`")  # fmt: skip
+        return Guess(
+            f"unexpected `{official}`",
+            at,
+            at + len(official),
+            f"the official name stands behind the name: `{coloured[1]} {official} {coloured[2]}`",
+        )
     if found.startswith(("//", "--", ";", "/*")):
-        return Guess(f"unexpected `{found}`", at, at + len(found), "a note starts with `#` and a space",
-                     instead="#" if found in ("//", "--", ";") else None)  # fmt: skip
+        return Guess(
+            f"unexpected `{found}`",
+            at,
+            at + len(found),
+            "a note starts with `#` and a space",
+            instead="#" if found in ("//", "--", ";") else None,
+        )
     alone = re.match(rf"[ \t]*({_NAME})(?![A-Za-z0-9_])[ \t]*(?=$|\n|#(?:[ \t]|$)|:|{_NAME})", text)
     if alone and "OP" in expected and alone[1] not in KEYWORDS:
         word = alone[1]
         if text[0] in " \t":
-            return Guess("this line continues no class", alone.start(1), alone.end(1),
-                         f"start it with an operator, such as `~ {word}`, to continue the class above")  # fmt: skip
+            return Guess(
+                "this line continues no class",
+                alone.start(1),
+                alone.end(1),
+                f"start it with an operator, such as `~ {word}`, to continue the class above",
+            )
         if found.startswith(":"):
             return Guess("unexpected `:`", at, at + 1, f"no space before the colon: `{word}:`")
         if not found or found == "#":
-            return Guess(f"`{word}` says nothing", alone.start(1), alone.end(1),
-                         f"a class line starts with its id: `4 {word}`; a row of a map has a relation: `{word} < …`")  # fmt: skip
+            return Guess(
+                f"`{word}` says nothing",
+                alone.start(1),
+                alone.end(1),
+                f"a class line starts with its id: `4 {word}`; a row of a map has a relation: `{word} < …`",
+            )
         if not suggest(word, KEYWORDS):
-            return Guess(f"unexpected `{found}` after `{word}`", at, at + len(found),
-                         f"a key ends with a colon: `{word}:`; a class line starts with its id: `4 {word}`")  # fmt: skip
+            return Guess(
+                f"unexpected `{found}` after `{word}`",
+                at,
+                at + len(found),
+                f"a key ends with a colon: `{word}:`; a class line starts with its id: `4 {word}`",
+            )
     if found in ("void", "any") and "OP" in expected and re.match(r"[ \t]*[-\d]", text):
-        return Guess(f"unexpected `{found}`", at, at + len(found), f"a decision has an arrow: write `-> {found}`",
-                     instead=f"-> {found}")  # fmt: skip
+        return Guess(
+            f"unexpected `{found}`",
+            at,
+            at + len(found),
+            f"a decision has an arrow: write `-> {found}`",
+            instead=f"-> {found}",
+        )
     named = re.fullmatch(rf"[ \t]*(?:[\d,. \t]+|-[ \t]+)({_NAME})((?:[ \t]+{_NAME})*)", before)
     following = re.match(rf"{_NAME}(?:[ \t]+{_NAME})*(?=[ \t]*(?:$|[#=<>~!\n]|->))", rest)
     if named and following and "STRING" in expected:
         official = f"{named[1]} {' '.join(following[0].split())}"
-        return Guess(f"unexpected `{found}`", at, at + len(found),
-                     f'a name is one word: write `{name_of(official)} "{official}"`, or put an operator before a target')  # fmt: skip
+        return Guess(
+            f"unexpected `{found}`",
+            at,
+            at + len(found),
+            f'a name is one word: write `{name_of(official)} "{official}"`, or put an operator before a target',
+        )
     targets = re.match(rf":?[ \t]*({_NAME}(?:[ \t]+{_NAME})*)", rest)
     if targets and "OP" in expected and re.match(r"[ \t]*[-\d]", text):
         target = targets[1].split()[-1]
-        return Guess(f"unexpected `{found}`", at, at + len(found),
-                     f"a relation starts with an operator, one of `= < > ~ !`: `< {target}` if the class lies inside it")  # fmt: skip
+        return Guess(
+            f"unexpected `{found}`",
+            at,
+            at + len(found),
+            f"a relation starts with an operator, one of `= < > ~ !`: `< {target}` if the class lies inside it",
+        )
     return None

@@ -19,12 +19,27 @@ _ALLOW = re.compile(r"\ballow:\s*(TAX\d{3}(?:[\s,]+TAX\d{3})*)")
 
 # What the parser's terminals are called in messages.
 _EXPECTED = {
-    "NAME": "a name", "STRING": 'a "quoted" name', "COLOUR": "a colour `#rrggbb`", "INT": "a number",
-    "RANGE": "a range `1..3`", "NEVER": "`-`", "OP": "an operator `= < > ~ !`", "BUT": "`!`", "GROUP": "`@group`",
-    "VOID": "`void`", "ANY": "`any`", "VERSION": "a version such as `v1`", "AKA": "`aka`", "NOTE": "a note `# …`",
-    "GROUP_HEADER": "`[group]`", "KEY": "`key:`", "VALUE": "a value", "COMMA": "`,`", "__ANON_0": "`->`",
+    "NAME": "a name",
+    "STRING": 'a "quoted" name',
+    "COLOUR": "a colour `#rrggbb`",
+    "INT": "a number",
+    "RANGE": "a range `1..3`",
+    "NEVER": "`-`",
+    "OP": "an operator `= < > ~ !`",
+    "BUT": "`!`",
+    "GROUP": "`@group`",
+    "VOID": "`void`",
+    "ANY": "`any`",
+    "VERSION": "a version such as `v1`",
+    "AKA": "`aka`",
+    "NOTE": "a note `# …`",
+    "GROUP_HEADER": "`[group]`",
+    "KEY": "`key:`",
+    "VALUE": "a value",
+    "COMMA": "`,`",
+    "__ANON_0": "`->`",
     "$END": "the end of the line",
-}  # fmt: skip
+}
 
 
 _MANY = 20
@@ -69,9 +84,7 @@ def parse(path: str, text: str, known: Lines | None = None) -> tuple[ast.File, l
     found: list[Diagnostic] = []
     if text.startswith("\ufeff"):
         found.append(
-            Diagnostic(
-                "TAX009", "the file starts with a byte order mark", Span(path, 1, 1, 2), "save without BOM"
-            )
+            Diagnostic("TAX009", "the file starts with a byte order mark", Span(path, 1, 1, 2), "save without BOM")
         )
         text = text[1:]
     known = {} if known is None else known
@@ -88,9 +101,7 @@ def parse(path: str, text: str, known: Lines | None = None) -> tuple[ast.File, l
             if "\t" in line:
                 found.append(_tab(line, path, first + i))
         key: tuple[int | str, ...] = (first, *lines)
-        statement = (
-            known.get(key) or fastpath.statement(path, first, lines) or _parse_line(path, first, logical)
-        )
+        statement = known.get(key) or fastpath.statement(path, first, lines) or _parse_line(path, first, logical)
         read_now[key] = statement
         if isinstance(statement, Diagnostic):
             found.append(statement)
@@ -101,9 +112,7 @@ def parse(path: str, text: str, known: Lines | None = None) -> tuple[ast.File, l
     if len(found) > _MANY and not any(isinstance(s, (ast.Edition, ast.Header)) for s in statements):
         return ast.File(path, text, tuple(statements), allowed), [_no_tax_file(path, text, found)]
     begins = min((s.span.line for s in statements if not isinstance(s, ast.Comment)), default=1 << 60)
-    if not any(
-        d.severity == "error" and d.span.line < begins for d in found
-    ):  # or else that line was the edition
+    if not any(d.severity == "error" and d.span.line < begins for d in found):  # or else that line was the edition
         found += _edition(path, statements, text)
     return ast.File(path, text, tuple(statements), allowed), found
 
@@ -136,12 +145,8 @@ def _logical_lines(text: str) -> Iterator[tuple[int, list[str]]]:
 def _tab(line: str, path: str, number: int) -> Diagnostic:
     start, end = line.index("\t"), line.rindex("\t") + 1
     wide = line.expandtabs()
-    spaces = Fix(
-        "use spaces", Span(path, number, start + 1, end + 1), wide[start : len(wide) - len(line[end:])]
-    )
-    return Diagnostic(
-        "TAX010", "tab character", Span(path, number, start + 1, start + 2), "use spaces", fix=spaces
-    )
+    spaces = Fix("use spaces", Span(path, number, start + 1, end + 1), wide[start : len(wide) - len(line[end:])])
+    return Diagnostic("TAX010", "tab character", Span(path, number, start + 1, start + 2), "use spaces", fix=spaces)
 
 
 def _edition(path: str, statements: list[ast.Statement], text: str) -> list[Diagnostic]:
@@ -162,9 +167,7 @@ def _edition(path: str, statements: list[ast.Statement], text: str) -> list[Diag
     top = Span(path, 1, 1, 1)
     fix = Fix.write("1", first.span) if isinstance(first, ast.Edition) else Fix.write("tax 1\n", top)
     return [
-        Diagnostic(
-            "TAX004", "the file does not start with `tax 1`", here, "write `tax 1` on the first line", fix=fix
-        )
+        Diagnostic("TAX004", "the file does not start with `tax 1`", here, "write `tax 1` on the first line", fix=fix)
     ]
 
 
@@ -263,15 +266,27 @@ def _explain(text: str, at: int, expected: set[str], span: Callable[[int, int], 
     if found and re.fullmatch(r"[A-Za-z_]\w*", before) and before not in ast.KEYWORDS:
         keyword = did_you_mean(before, ast.KEYWORDS)
         if keyword:
-            return Diagnostic("TAX003", f"unexpected `{found}` after `{before}`", here, suggest(before, ast.KEYWORDS),
-                              fix=Fix.write(keyword, span(0, len(before) - 1)))  # fmt: skip
+            return Diagnostic(
+                "TAX003",
+                f"unexpected `{found}` after `{before}`",
+                here,
+                suggest(before, ast.KEYWORDS),
+                fix=Fix.write(keyword, span(0, len(before) - 1)),
+            )
     if re.match(r"[A-Za-z_]\w*[ \t]+$", text[:at]) and re.match(r'#[0-9A-Fa-f]{6}\b|"|aka\b', rest):
-        return Diagnostic("TAX011", "a class line starts with its id", span(0, len(before) - 1),
-                          f"write the number that label files store, e.g. `4 {before} …`;"
-                          " `-` only if the class is never drawn")  # fmt: skip
+        return Diagnostic(
+            "TAX011",
+            "a class line starts with its id",
+            span(0, len(before) - 1),
+            f"write the number that label files store, e.g. `4 {before} …`; `-` only if the class is never drawn",
+        )
     if before.endswith("->") and found:
-        return Diagnostic("TAX003", f"unexpected `{found}` after `->`", here,
-                          f"`->` is a decision: `-> void` or `-> any`; to relate the class write `< {found}`")  # fmt: skip
+        return Diagnostic(
+            "TAX003",
+            f"unexpected `{found}` after `->`",
+            here,
+            f"`->` is a decision: `-> void` or `-> any`; to relate the class write `< {found}`",
+        )
     wanted = sorted({_EXPECTED[t] for t in expected if t in _EXPECTED} - {"a note `# …`"})
     what = f"unexpected `{found}`" if found and found != "#" else "the line ends too early"
     return Diagnostic("TAX003", what, here, f"expected {_either(wanted)}" if wanted else None)
@@ -330,9 +345,7 @@ class _Builder:
     def header(self, tree: Any) -> ast.Header:
         arrow = self.parts(tree, "arrow")
         target = self.taxon(arrow[0]) if arrow else None
-        return ast.Header(
-            cast(Any, str(tree.data)), self.taxon(tree), target, self.note(tree), self.over(tree)
-        )
+        return ast.Header(cast(Any, str(tree.data)), self.taxon(tree), target, self.note(tree), self.over(tree))
 
     source = dataset = map = header
 
@@ -405,7 +418,5 @@ class _Builder:
         out = []
         for part in self.parts(tree, "target"):
             token = part.children[0]
-            out.append(
-                ast.Target(token.type.lower(), token.value.strip('"').removeprefix("@"), self.of(token))
-            )
+            out.append(ast.Target(token.type.lower(), token.value.strip('"').removeprefix("@"), self.of(token)))
         return tuple(out)

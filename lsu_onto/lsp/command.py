@@ -11,9 +11,7 @@ from lsu_onto.arguments import search_path
 
 @click.command()
 @search_path
-@click.option(
-    "--stdio", is_flag=True, help="Talk over standard input and output: always so; many editors say it."
-)
+@click.option("--stdio", is_flag=True, help="Talk over standard input and output: always so; many editors say it.")
 def lsp(search: tuple[str, ...], stdio: bool) -> None:
     """Serve an editor: findings as you type, hover, completion, renaming, quick fixes.
 

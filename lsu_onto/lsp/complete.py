@@ -34,8 +34,10 @@ def complete(library: Library, analysis: Analysis, line: int, column: int) -> li
     """The proposals at a place, best first: in the order in which their files have them."""
     text = analysis.file.text.removeprefix("\ufeff")
     before = line_of(text, line)[: column - 1]
-    return [Item(t, kind, detail, note, start) for t, kind, detail, note, start in
-            _proposals(library, analysis, text, line, before)]  # fmt: skip
+    return [
+        Item(t, kind, detail, note, start)
+        for t, kind, detail, note, start in _proposals(library, analysis, text, line, before)
+    ]
 
 
 _Proposals = Iterator[Item]
@@ -46,9 +48,7 @@ def _proposals(library: Library, analysis: Analysis, text: str, line: int, befor
     bare = re.sub(r'"[^"]*"', lambda m: "_" * len(m[0]), before)
     if re.search(r"#(?=[ \t])|#$", bare) or '"' in bare:
         if re.search(r"\ballow:[\sTAX\d,]*$", before):
-            yield from (
-                Item(r.code, "code", r.title, r.why, start) for r in RULES.values() if r.severity != "error"
-            )
+            yield from (Item(r.code, "code", r.title, r.why, start) for r in RULES.values() if r.severity != "error")
         return
     key = re.fullmatch(r"[ \t]*([\w-]+):[ \t]*(\S*)", before)
     header = re.fullmatch(r"[ \t]*(source|dataset|map|extends)[ \t]+(.*)", before)
@@ -79,10 +79,16 @@ def _line_start(library: Library, analysis: Analysis, line: int, typed: int) -> 
         yield Item("tax 1", "word", words.KEYWORDS["tax"], "", 1)
     if section and section.kind == "map":
         dataset = find_taxonomy(library, analysis, "dataset", section.taxon)
-        after = [s.span.line for s in analysis.file.statements
-                 if isinstance(s, ast.Header) and s.span.line > section.span.line]  # fmt: skip
-        rows = [s for s in analysis.file.statements if isinstance(s, ast.Row)
-                and section.span.line < s.span.line < min(after, default=1 << 60)]  # fmt: skip
+        after = [
+            s.span.line
+            for s in analysis.file.statements
+            if isinstance(s, ast.Header) and s.span.line > section.span.line
+        ]
+        rows = [
+            s
+            for s in analysis.file.statements
+            if isinstance(s, ast.Row) and section.span.line < s.span.line < min(after, default=1 << 60)
+        ]
         mapped = {s.target.text for s in rows if s.span.line != line}
         if dataset:
             yield from (i for i in _classes(dataset, 1, "raw value") if i.text not in mapped)
@@ -139,6 +145,4 @@ def _classes(taxonomy: Taxonomy, start: int, what: str) -> _Proposals:
         ids = ", ".join(f"{low}" if low == high else f"{low}..{high}" for low, high in c.ids)
         facts = [f"{what} {ids}" if ids else "never drawn", *([f"in {c.group}"] if c.group else [])]
         official = [c.official] if c.official != c.name else []
-        yield Item(
-            c.name, "class", ", ".join(facts), ". ".join([*official, *([c.note] if c.note else [])]), start
-        )
+        yield Item(c.name, "class", ", ".join(facts), ". ".join([*official, *([c.note] if c.note else [])]), start)

@@ -75,8 +75,10 @@ def _names(names: list[str]) -> str:
 
 
 def _rule(rule: Rule) -> str:
-    return (f"**{rule.code}** ({rule.severity}): {rule.title}\n\n{rule.why}\n\n"
-            f"bad:\n```tax\n{rule.bad}\n```\ngood:\n```tax\n{rule.good}\n```")  # fmt: skip
+    return (
+        f"**{rule.code}** ({rule.severity}): {rule.title}\n\n{rule.why}\n\n"
+        f"bad:\n```tax\n{rule.bad}\n```\ngood:\n```tax\n{rule.good}\n```"
+    )
 
 
 def _words(file: ast.File, text: str) -> Iterator[tuple[Span, str, str]]:

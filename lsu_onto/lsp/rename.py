@@ -28,16 +28,18 @@ def may_rename(session: Session, here: Occurrence) -> None:
     """Raises RenameError where the cursor is not on a class's name, or the class is not ours."""
     symbol = here.symbol
     if symbol.kind != "class":
-        raise RenameError(f"a {symbol.kind} has no aliases, so files elsewhere would lose `{symbol.name}`:"
-                          " only classes can be renamed")  # fmt: skip
+        raise RenameError(
+            f"a {symbol.kind} has no aliases, so files elsewhere would lose `{symbol.name}`:"
+            " only classes can be renamed"
+        )
     if not session.owns(symbol.place.file):
-        raise RenameError(f"`{symbol.name}` belongs to `{symbol.taxonomy.name} {symbol.taxonomy.version}`, which lies"
-                          f" outside the folders that are open: {symbol.place.file}")  # fmt: skip
+        raise RenameError(
+            f"`{symbol.name}` belongs to `{symbol.taxonomy.name} {symbol.taxonomy.version}`, which lies"
+            f" outside the folders that are open: {symbol.place.file}"
+        )
     other = _text_at(session, here.span).strip('"')
     if other != symbol.name:
-        raise RenameError(
-            f"`{other}` is another name of `{symbol.name}`: rename the class where it is called that"
-        )
+        raise RenameError(f"`{other}` is another name of `{symbol.name}`: rename the class where it is called that")
 
 
 def rename(session: Session, symbol: Symbol, name: str) -> list[Fix]:
@@ -61,9 +63,7 @@ def rename(session: Session, symbol: Symbol, name: str) -> list[Fix]:
     for taxonomy in [symbol.taxonomy, *_extensions(session, symbol)]:
         replaced = taxonomy.by_name.get(old)
         if replaced is not None and taxonomy.classes[replaced].span != symbol.place:
-            raise RenameError(
-                f"`{taxonomy.name} {taxonomy.version}` replaces `{old}` by its own: rename that first"
-            )
+            raise RenameError(f"`{taxonomy.name} {taxonomy.version}` replaces `{old}` by its own: rename that first")
         taken = taxonomy.by_name.get(name, taxonomy.by_other_name.get(name))
         if taken is not None and taxonomy.classes[taken].span != symbol.place:
             raise RenameError(

@@ -130,9 +130,10 @@ class Server(LanguageServer):
             tags=[types.DiagnosticTag.Unnecessary] if d.code in _UNNECESSARY else None,
             related_information=[
                 types.DiagnosticRelatedInformation(self.location(span), text) for span, text in related
-            ] or None,
+            ]
+            or None,
             data={"title": RULES[d.code].title, "why": RULES[d.code].why, "fix": fix},
-        )  # fmt: skip
+        )
 
     def quick_fixes(self, params: types.CodeActionParams) -> list[types.CodeAction]:
         path = to_path(params.text_document.uri)
@@ -141,11 +142,16 @@ class Server(LanguageServer):
             return []
         lines = range(params.range.start.line + 1, params.range.end.line + 2)
         return [
-            types.CodeAction(d.fix.title, types.CodeActionKind.QuickFix, [self.diagnostic(d, path)],
-                             is_preferred=True, edit=self.edit([d.fix]))
+            types.CodeAction(
+                d.fix.title,
+                types.CodeActionKind.QuickFix,
+                [self.diagnostic(d, path)],
+                is_preferred=True,
+                edit=self.edit([d.fix]),
+            )
             for d in self.session.check(path).diagnostics
             if d.fix and d.span.file == path and d.span.line in lines
-        ]  # fmt: skip
+        ]
 
     # --- colours and layout ---------------------------------------------------------------------------
 
@@ -217,9 +223,7 @@ def initialized(ls: Server, params: types.InitializedParams) -> None:
     if watched and watched.dynamic_registration:
         options = types.DidChangeWatchedFilesRegistrationOptions([types.FileSystemWatcher("**/*.tax")])
         method = types.WORKSPACE_DID_CHANGE_WATCHED_FILES
-        ls.client_register_capability(
-            types.RegistrationParams([types.Registration("watch", method, options)])
-        )
+        ls.client_register_capability(types.RegistrationParams([types.Registration("watch", method, options)]))
 
 
 def did_open(ls: Server, params: types.DidOpenTextDocumentParams) -> None:
@@ -331,9 +335,12 @@ def build(paths: Iterable[str] = ()) -> Server:
         (types.TEXT_DOCUMENT_DOCUMENT_COLOR, lambda ls, p: ls.colours(p.text_document.uri), None),
         (types.TEXT_DOCUMENT_COLOR_PRESENTATION, on_presentation, None),
         (types.TEXT_DOCUMENT_FORMATTING, lambda ls, p: ls.layout(p.text_document.uri), None),
-        (types.TEXT_DOCUMENT_CODE_ACTION, lambda ls, p: ls.quick_fixes(p),
-         types.CodeActionOptions([types.CodeActionKind.QuickFix])),
-    ]  # fmt: skip
+        (
+            types.TEXT_DOCUMENT_CODE_ACTION,
+            lambda ls, p: ls.quick_fixes(p),
+            types.CodeActionOptions([types.CodeActionKind.QuickFix]),
+        ),
+    ]
     for name, handler, options in features:
         server.feature(name, options)(handler)  # pygls hands the server to a parameter named `ls`
     return server

@@ -48,9 +48,7 @@ def at(found: Iterable[Occurrence], line: int, column: int) -> Occurrence | None
     return next((o for o in found if o.span.line == line and o.span.column <= column <= o.span.end), None)
 
 
-def find_taxonomy(
-    library: Library, analysis: Analysis, kind: str, taxon: ast.Taxon
-) -> Source | Dataset | None:
+def find_taxonomy(library: Library, analysis: Analysis, kind: str, taxon: ast.Taxon) -> Source | Dataset | None:
     """The taxonomy that a reference in this file stands for."""
     key = (taxon.name.text, taxon.version.text)
     wanted = Source if kind == "source" else Dataset

@@ -27,9 +27,7 @@ def draw(ontology: Ontology, target: Path, view: str) -> None:
     """
     suffix = target.suffix.lower().removeprefix(".")
     if suffix not in FORMATS:
-        raise RenderError(
-            f"cannot draw `{target}`: the suffix must be one of {', '.join(f'`.{f}`' for f in FORMATS)}"
-        )
+        raise RenderError(f"cannot draw `{target}`: the suffix must be one of {', '.join(f'`.{f}`' for f in FORMATS)}")
     if view not in VIEWS:
         raise RenderError(f"there is no view `{view}`; one of {', '.join(f'`{v}`' for v in VIEWS)}")
     if suffix == "html":

@@ -51,12 +51,11 @@ def diagram(ontology: Ontology, suffix: str, view: str) -> bytes:
     try:
         import graphviz
     except ImportError:
-        raise RenderError(
-            f"`.{suffix}` needs the `graphviz` package; {INSTALL}; `.html` needs none"
-        ) from None
+        raise RenderError(f"`.{suffix}` needs the `graphviz` package; {INSTALL}; `.html` needs none") from None
     graph = graphviz.Digraph("ontology")
-    graph.attr(fontname=FONT, fontsize="11", bgcolor="white", pad="0.3", labelloc="t",
-               dpi="144" if suffix == "png" else "72")  # fmt: skip
+    graph.attr(
+        fontname=FONT, fontsize="11", bgcolor="white", pad="0.3", labelloc="t", dpi="144" if suffix == "png" else "72"
+    )
     graph.attr("node", fontname=FONT, fontsize="11")
     {"map": _map, "tree": _tree, "matrix": _matrix}[view](graph, ontology)
     if suffix == "dot":
@@ -122,11 +121,14 @@ def _map(graph: Any, ontology: Ontology) -> None:
     free = unconstrained(ontology, found)
     shown = [e for e in found if e.row not in free]
     size = max(len(dataset.classes), len(source.classes))
-    graph.attr(rankdir="LR", ranksep=f"{2.2 + size / 25:.2f}", nodesep="0.09", newrank="false",
-               label=_heading(ontology, _legend((e.kind for e in found), {k: _line(k) for k in KINDS})))  # fmt: skip
     graph.attr(
-        "node", shape="box", style="rounded,filled", color="#00000055", margin="0.12,0.04", height="0.3"
+        rankdir="LR",
+        ranksep=f"{2.2 + size / 25:.2f}",
+        nodesep="0.09",
+        newrank="false",
+        label=_heading(ontology, _legend((e.kind for e in found), {k: _line(k) for k in KINDS})),
     )
+    graph.attr("node", shape="box", style="rounded,filled", color="#00000055", margin="0.12,0.04", height="0.3")
     reached = {e.channel for e in shown}
     if dataset is source:
         graph.attr(rankdir="TB", ranksep="0.09")
@@ -160,8 +162,16 @@ def _side(graph: Any, side: str, taxonomy: Taxonomy, strong: set[int]) -> None:
     for n, (group, classes) in enumerate(members(taxonomy).items()):
         with graph.subgraph(name=f"cluster_{side}{n}" if group else f"{side}{n}") as cluster:
             if group:
-                cluster.attr(label=f"<{esc(group)}>", labeljust="l" if side == "d" else "r", fontsize="9",
-                             fontcolor=GREY, style="filled,rounded", color=GROUND, fillcolor=GROUND, margin="6")  # fmt: skip
+                cluster.attr(
+                    label=f"<{esc(group)}>",
+                    labeljust="l" if side == "d" else "r",
+                    fontsize="9",
+                    fontcolor=GREY,
+                    style="filled,rounded",
+                    color=GROUND,
+                    fillcolor=GROUND,
+                    margin="6",
+                )
             for i in classes:
                 c = taxonomy.classes[i]
                 look = {"fillcolor": hexa(c), "fontcolor": ink(c.rgb)}
@@ -192,8 +202,7 @@ def _tree(graph: Any, ontology: Ontology) -> None:
     blank = '<tr><td height="18">&#160;</td></tr>'  # or Graphviz would stretch the shorter one
     tables = [rows + [blank] * (max(map(len, outlines)) - len(rows)) for rows in outlines]
     cells = '<td width="24"></td>'.join(
-        f'<td><table border="0" cellspacing="1" cellpadding="2">{"".join(rows)}</table></td>'
-        for rows in tables
+        f'<td><table border="0" cellspacing="1" cellpadding="2">{"".join(rows)}</table></td>' for rows in tables
     )
     graph.node("tree", shape="plain", label=f'<<table border="0"><tr>{cells}</tr></table>>')
 
@@ -237,7 +246,9 @@ def _matrix(graph: Any, ontology: Ontology) -> None:
         if c is None:
             return '<td width="18" height="14"></td>'
         label = f'<font color="{ink(c.rgb)}" point-size="8">{text}</font>' if text else ""
-        return f'<td width="18" height="14" fixedsize="true" bgcolor="{hexa(c)}" border="1" color="#00000033">{label}</td>'
+        return (
+            f'<td width="18" height="14" fixedsize="true" bgcolor="{hexa(c)}" border="1" color="#00000033">{label}</td>'
+        )
 
     line = '<td width="18" height="10" fixedsize="true" border="1" sides="L" color="#9ca3af"></td>'
     stair = [
@@ -247,7 +258,9 @@ def _matrix(graph: Any, ontology: Ontology) -> None:
     ]
     # As wide as the longest name of a column, or the stair's lowest step would push the columns apart.
     width = 5.5 * max(len(c.name) if c else 4 for c in columns)
-    channels = f'<tr><td width="{width:.0f}"></td><td></td>{"".join(swatch(c, str(k)) for k, c in enumerate(columns))}</tr>'
+    channels = (
+        f'<tr><td width="{width:.0f}"></td><td></td>{"".join(swatch(c, str(k)) for k, c in enumerate(columns))}</tr>'
+    )
     rows = []
     for d, c in enumerate(dataset.classes):
         shade = GROUND if d % 2 else "#eaecef"
@@ -257,6 +270,4 @@ def _matrix(graph: Any, ontology: Ontology) -> None:
         )
     graph.attr(label=_heading(ontology, _legend(kinds.values(), {k: cell(k, "") for k in KINDS})))
     body = "".join([*stair, channels, *rows, channels])
-    graph.node(
-        "m", shape="plain", label=f'<<table border="0" cellspacing="1" cellpadding="1">{body}</table>>'
-    )
+    graph.node("m", shape="plain", label=f'<<table border="0" cellspacing="1" cellpadding="1">{body}</table>>')

@@ -45,9 +45,7 @@ def _in_process(dot: str, suffix: str) -> bytes:
     try:
         import pygraphviz
     except ImportError:
-        raise RenderError(
-            f"there is no `dot` program, and no `pygraphviz` to replace it; {INSTALL}"
-        ) from None
+        raise RenderError(f"there is no `dot` program, and no `pygraphviz` to replace it; {INSTALL}") from None
 
     def run(text: str, suffix: str) -> bytes:
         with warnings.catch_warnings(), _stderr() as said:

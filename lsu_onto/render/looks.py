@@ -51,15 +51,13 @@ def edges(ontology: Ontology) -> list[Edge]:
     return sorted(
         Edge(a[1], void if b == VOID_NODE else b[1], "novel" if b == VOID_NODE and graph.nodes[a]["novel"] else kind)
         for a, b, kind in graph.edges(data="kind")
-    )  # fmt: skip
+    )
 
 
 def unconstrained(ontology: Ontology, found: list[Edge]) -> dict[int, str]:
     """Rows that a decision leaves to the teacher → what they may be, in words. They have one edge in a map, not K."""
     names = [*(c.name for c in ontology.source.classes), "void"]
-    allowed: dict[int, set[int]] = {
-        r.cls: set() for r in ontology.rows if r.decision and r.decision.to == "any"
-    }
+    allowed: dict[int, set[int]] = {r.cls: set() for r in ontology.rows if r.decision and r.decision.to == "any"}
     for row, channel, _ in found:
         if row in allowed:
             allowed[row].add(channel)
@@ -121,8 +119,6 @@ def ink(rgb: tuple[int, int, int] | None) -> str:
     >>> ink((0, 0, 142)), ink((107, 142, 35))
     ('#ffffff', '#000000')
     """
-    linear = [
-        (v / 255 / 12.92 if v <= 10 else ((v / 255 + 0.055) / 1.055) ** 2.4) for v in rgb or (255, 255, 255)
-    ]
+    linear = [(v / 255 / 12.92 if v <= 10 else ((v / 255 + 0.055) / 1.055) ** 2.4) for v in rgb or (255, 255, 255)]
     luminance = 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
     return "#000000" if (luminance + 0.05) ** 2 > 0.05 * 1.05 else "#ffffff"

@@ -60,7 +60,7 @@ def page(ontology: Ontology, view: str) -> str:
         "statistics": "" if alone else "<br>".join(map(esc, statistics(ontology))),
         # `<` would let a name end the element or open a comment.
         "data": json.dumps(_data(ontology, found), ensure_ascii=False, separators=(",", ":")).replace("<", "\\u003c"),
-    }  # fmt: skip
+    }
     return re.sub(r"\{\{(\w+)\}\}", lambda m: parts[m[1]], _resource("page.html"))
 
 
@@ -185,18 +185,12 @@ def _map(ontology: Ontology, found: list[Edge]) -> str:
     for group, classes in members(dataset).items() if dataset is not source else ():
         left += [("", _group(group))] * bool(group)
         for d in classes:
-            tip = (
-                " · ".join(filter(None, [relation_text(rows[d]), _says(ontology, rows[d])]))
-                if d in rows
-                else ""
-            )
+            tip = " · ".join(filter(None, [relation_text(rows[d]), _says(ontology, rows[d])])) if d in rows else ""
             left.append((f"d{d}", f"<li>{item(f'd{d}', dataset.classes[d], tip, True)}</li>"))
     height = {key: i for i, (key, _) in enumerate(left) if key}
 
     others = [(f"s{void}", f"<li>{_button(f's{void}', ' chip plain', 'void')}</li>")] * (void in reached)
-    others += [
-        (f"any{d}", f"<li>{_button(f'd{d}', ' chip plain', esc(words))}</li>") for d, words in free.items()
-    ]
+    others += [(f"any{d}", f"<li>{_button(f'd{d}', ' chip plain', esc(words))}</li>") for d, words in free.items()]
     others = [("", _group("not a class")), *others] if others else []
     right: list[tuple[str, str]] = []
     for group, classes in _opposite(source, shown, height):
@@ -205,9 +199,7 @@ def _map(ontology: Ontology, found: list[Edge]) -> str:
         right += [("", _group(group))] * bool(group)
         for k in classes:
             own = dataset is source or k in reached
-            right.append(
-                (f"s{k}", f"<li>{item(f's{k}', source.classes[k], source.classes[k].note, own)}</li>")
-            )
+            right.append((f"s{k}", f"<li>{item(f's{k}', source.classes[k], source.classes[k].note, own)}</li>"))
     right += others
 
     def y(lines: list[tuple[str, str]]) -> dict[str, float]:
@@ -273,17 +265,13 @@ def _outline(ontology: Ontology, side: str, t: Taxonomy) -> str:
         depth = level
         for i in classes:
             c = t.classes[i]
-            other = [f'"{c.official}"'] * (c.official != c.name) + [f"aka {' '.join(c.aliases)}"] * bool(
-                c.aliases
-            )
+            other = [f'"{c.official}"'] * (c.official != c.name) + [f"aka {' '.join(c.aliases)}"] * bool(c.aliases)
             row = rows.get(i)
             own = notes(ontology, row) if row else [c.note] * bool(c.note)
             more = [f"# {esc(n)}" for n in own]
             if row:
                 says = _says(ontology, row)
-                more.insert(
-                    0, f"<code>{esc(relation_text(row))}</code>" + f" · may be {esc(says)}" * bool(says)
-                )
+                more.insert(0, f"<code>{esc(relation_text(row))}</code>" + f" · may be {esc(says)}" * bool(says))
             out.append(
                 f"<li>{_button(f'{side}{i}', '', f'{_swatch(c, raw_values(c))} {esc(c.name)}')}"
                 + (f' <span class="sub">{esc(" ".join(other))}</span>' if other else "")

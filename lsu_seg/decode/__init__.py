@@ -34,9 +34,7 @@ class Decoder(NamedTuple):
     name: str
     decode: Callable[..., Decoded]
 
-    def unconstrained(
-        self, views: Sequence[View | QueryView], size: tuple[int, int], image_name: str
-    ) -> Decoded:
+    def unconstrained(self, views: Sequence[View | QueryView], size: tuple[int, int], image_name: str) -> Decoded:
         """The raw teacher: every class is allowed everywhere, and void nowhere."""
         first = views[0]
         k = first.classes.shape[1] - 1 if isinstance(first, QueryView) else first.logits.shape[0]

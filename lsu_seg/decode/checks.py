@@ -28,24 +28,16 @@ def check_shapes(views: Sequence[View | QueryView], image_name: str) -> int:
                     f"{name}: view {i} has class logits of shape {classes}; expected (Q, {num_classes + 1})"
                 )
             if len(shape) != 3 or shape[0] != classes[0] or 0 in shape:
-                raise DecodeError(
-                    f"{name}: view {i} has mask logits of shape {shape}; expected ({classes[0]}, h, w)"
-                )
+                raise DecodeError(f"{name}: view {i} has mask logits of shape {shape}; expected ({classes[0]}, h, w)")
         else:
             shape = tuple(view.logits.shape)
             if len(shape) != 3 or shape[0] != num_classes or 0 in shape:
-                raise DecodeError(
-                    f"{name}: view {i} has logits of shape {shape}; expected ({num_classes}, h, w)"
-                )
+                raise DecodeError(f"{name}: view {i} has logits of shape {shape}; expected ({num_classes}, h, w)")
             if view.void is not None and tuple(view.void.shape) != shape[1:]:
                 found = tuple(view.void.shape)
-                raise DecodeError(
-                    f"{name}: view {i} has a no-object mass of shape {found}; expected {shape[1:]}"
-                )
+                raise DecodeError(f"{name}: view {i} has a no-object mass of shape {found}; expected {shape[1:]}")
         if with_void[i] != with_void[0]:
-            raise DecodeError(
-                f"{name}: some views have a no-object mass and some have none; it is all or none"
-            )
+            raise DecodeError(f"{name}: some views have a no-object mass and some have none; it is all or none")
     return num_classes
 
 
@@ -97,9 +89,7 @@ def check_allowed(allowed: NDArray[Any], num_classes: int, threshold: float | No
     name = image_name or "image"
     if allowed.dtype != bool or allowed.ndim != 2 or allowed.shape[1] != num_classes + 1:
         found = f"{allowed.dtype} {allowed.shape}"
-        raise DecodeError(
-            f"{name}: `allowed` is {found}; the teacher's {num_classes} classes need bool (D, K+1)"
-        )
+        raise DecodeError(f"{name}: `allowed` is {found}; the teacher's {num_classes} classes need bool (D, K+1)")
     if not allowed.any(1).all():
         row = int((~allowed.any(1)).nonzero()[0][0])
         raise DecodeError(f"{name}: row {row} of `allowed` allows nothing, not even void")

@@ -98,9 +98,25 @@ def decode(
 
     def work() -> None:
         k.decode_rows(
-            counter, chunks, status, rows, sets.of_row, sets.table, sets.order, table, yi, ya, xi, xa,
-            mass, low, np.int32(void), labels, confidence, *_space(depth, longest, num_classes, width, len(sets.table), labels.dtype),
-        )  # fmt: skip
+            counter,
+            chunks,
+            status,
+            rows,
+            sets.of_row,
+            sets.table,
+            sets.order,
+            table,
+            yi,
+            ya,
+            xi,
+            xa,
+            mass,
+            low,
+            np.int32(void),
+            labels,
+            confidence,
+            *_space(depth, longest, num_classes, width, len(sets.table), labels.dtype),
+        )
 
     _announced(labels.dtype, lambda: _in_threads(work, min(threads or default_threads(), chunks)))
     if status[0]:

@@ -65,14 +65,14 @@ def decode(
     held = [_classes(v) if isinstance(v, QueryView) else None for v in views]  # kept alive for the kernel
     masses = [None if isinstance(v, QueryView) or v.void is None else _float32(v.void) for v in views]
     table = torch.tensor(
-        [[_pointer(m), len(m), m.shape[1], m.shape[2], _pointer(p), _pointer(w)]
-         for m, p, w in zip(maps, held, masses, strict=True)], device=device
-    )  # fmt: skip
-    y0, y1, ya = _upload(
         [
-            _lines(i, v, m.shape[1], height, image_name)
-            for i, (v, m) in enumerate(zip(views, maps, strict=True))
+            [_pointer(m), len(m), m.shape[1], m.shape[2], _pointer(p), _pointer(w)]
+            for m, p, w in zip(maps, held, masses, strict=True)
         ],
+        device=device,
+    )
+    y0, y1, ya = _upload(
+        [_lines(i, v, m.shape[1], height, image_name) for i, (v, m) in enumerate(zip(views, maps, strict=True))],
         device,
     )
     x0, x1, xa = _upload([_columns(v, m.shape[2], width) for v, m in zip(views, maps, strict=True)], device)
@@ -86,12 +86,31 @@ def decode(
     channels = max(16, triton.next_power_of_2(num_classes + 1))
     block = max(16, min(256, (_TILE_ONE_VIEW if plain else _TILE) // channels))
     _decide[(triton.cdiv(width, block), height)](
-        rows.to(device, torch.int16).contiguous(), sets.to(torch.uint8), only, table, y0, y1, ya, x0, x1, xa,
-        labels, confidence, width, height, len(sets), -1.0 if threshold is None else threshold, void,
-        views=len(views), form=_form(views), plain=plain,
+        rows.to(device, torch.int16).contiguous(),
+        sets.to(torch.uint8),
+        only,
+        table,
+        y0,
+        y1,
+        ya,
+        x0,
+        x1,
+        xa,
+        labels,
+        confidence,
+        width,
+        height,
+        len(sets),
+        -1.0 if threshold is None else threshold,
+        void,
+        views=len(views),
+        form=_form(views),
+        plain=plain,
         has_mass=isinstance(views[0], QueryView) or views[0].void is not None,
-        num_classes=num_classes, channels=channels, block=block,
-    )  # fmt: skip
+        num_classes=num_classes,
+        channels=channels,
+        block=block,
+    )
     if (left := (confidence < 0).nonzero()).numel():
         y, x = left.unbind(1)
         steps = (y0[:, y], y1[:, y], ya[:, y], x0[:, x], x1[:, x], xa[:, x])
@@ -199,20 +218,30 @@ def _interpolated(maps, index, mask, h, w, y0, y1, ya, x0, x1, xa):  # type: ign
 
 @triton.jit
 def _joined(  # type: ignore[no-untyped-def]
-    maps, classes, count, c, asked, h, w, y0, y1, ya, x0, x1, xa,
-    num_classes: tl.constexpr, channels: tl.constexpr, block: tl.constexpr,
-):  # fmt: skip
+    maps,
+    classes,
+    count,
+    c,
+    asked,
+    h,
+    w,
+    y0,
+    y1,
+    ya,
+    x0,
+    x1,
+    xa,
+    num_classes: tl.constexpr,
+    channels: tl.constexpr,
+    block: tl.constexpr,
+):
     """[channels, block] of p from masks and their classes, no object the last; and the sum [block] before it was 1."""
     p_class = classes.to(tl.pointer_type(tl.float32))
     joined = tl.zeros([channels, block], tl.float32)
     for first in range(0, count, 16):
         q = first + tl.arange(0, 16)
-        masks = _interpolated(
-            maps, q[:, None], (q < count)[:, None] & asked[None, :], h, w, y0, y1, ya, x0, x1, xa
-        )
-        share = tl.load(
-            p_class + c * count + q[None, :], mask=(c <= num_classes) & (q < count)[None, :], other=0.0
-        )
+        masks = _interpolated(maps, q[:, None], (q < count)[:, None] & asked[None, :], h, w, y0, y1, ya, x0, x1, xa)
+        share = tl.load(p_class + c * count + q[None, :], mask=(c <= num_classes) & (q < count)[None, :], other=0.0)
         joined += tl.dot(share, tl.sigmoid(masks), input_precision="ieee")
     total = tl.sum(joined, 0)
     return joined / tl.maximum(total, _TINY)[None, :], total
@@ -220,10 +249,31 @@ def _joined(  # type: ignore[no-untyped-def]
 
 @triton.jit
 def _decide(  # type: ignore[no-untyped-def]
-    rows, sets, only, table, y0s, y1s, yas, x0s, x1s, xas, labels, confidence, width, height, num_sets, low, void,
-    views: tl.constexpr, form: tl.constexpr, plain: tl.constexpr, has_mass: tl.constexpr,
-    num_classes: tl.constexpr, channels: tl.constexpr, block: tl.constexpr,
-):  # fmt: skip
+    rows,
+    sets,
+    only,
+    table,
+    y0s,
+    y1s,
+    yas,
+    x0s,
+    x1s,
+    xas,
+    labels,
+    confidence,
+    width,
+    height,
+    num_sets,
+    low,
+    void,
+    views: tl.constexpr,
+    form: tl.constexpr,
+    plain: tl.constexpr,
+    has_mass: tl.constexpr,
+    num_classes: tl.constexpr,
+    channels: tl.constexpr,
+    block: tl.constexpr,
+):
     y = tl.program_id(1)
     x = tl.program_id(0) * block + tl.arange(0, block)
     inside = x < width
@@ -267,7 +317,7 @@ def _decide(  # type: ignore[no-untyped-def]
             if is_query:
                 joined, total = _joined(
                     maps, classes, count, c, asked, h, w, y0, y1, ya, x0, x1, xa, num_classes, channels, block
-                )  # fmt: skip
+                )
                 weak = tl.where(total < _TINY, 1, weak)
                 mass += tl.sum(tl.where(c == num_classes, joined, 0.0), 0)
                 p += tl.where(c < num_classes, joined, 0.0)

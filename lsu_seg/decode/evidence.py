@@ -29,7 +29,7 @@ from lsu_seg.decode.sampling import (
     inline,
     pointer,
     sample,
-)  # fmt: skip
+)
 
 TINY = np.float32(1e-20)
 """Where the best allowed p is below this, float32 may have lost the order: such pixels are decoded in float64."""

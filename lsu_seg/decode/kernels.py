@@ -121,10 +121,45 @@ def _put(label, sure, offset, a, b, collected, places, out, confidence):
 
 
 def decode_rows(
-    counter, chunks, status, rows, set_of, sets, order, views, yi, ya, xi, xa, mass, low, void, labels, confidence,
-    lines, samples, powers, s, label, sure, woven_label, woven_sure, value, acc, log_p, log_mine, tiles, shorts, lengths, places,
-    near, weights_near, left, right, marks,
-):  # fmt: skip
+    counter,
+    chunks,
+    status,
+    rows,
+    set_of,
+    sets,
+    order,
+    views,
+    yi,
+    ya,
+    xi,
+    xa,
+    mass,
+    low,
+    void,
+    labels,
+    confidence,
+    lines,
+    samples,
+    powers,
+    s,
+    label,
+    sure,
+    woven_label,
+    woven_sure,
+    value,
+    acc,
+    log_p,
+    log_mine,
+    tiles,
+    shorts,
+    lengths,
+    places,
+    near,
+    weights_near,
+    left,
+    right,
+    marks,
+):
     """Decode chunks of label rows until none is left. Several threads do so with one `counter`.
 
     Args:
@@ -215,15 +250,25 @@ def decode_rows(
                 for c in range(view[COUNT]):
                     if last[c] > first[c]:
                         blend(
-                            maps[c, y0], maps[c, y1], ya[v, y], view[FLIP],
-                            column[first[c]], column[last[c] - 1] + 1, lines[c],
-                        )  # fmt: skip
+                            maps[c, y0],
+                            maps[c, y1],
+                            ya[v, y],
+                            view[FLIP],
+                            column[first[c]],
+                            column[last[c] - 1] + 1,
+                            lines[c],
+                        )
                 if view[MASS]:
                     masses = carray(pointer(view[MASS]), (h, w), np.float32)
                     blend(
-                        masses[y0], masses[y1], ya[v, y], view[FLIP],
-                        column[reach], column[until - 1] + 1, lines[num_classes],
-                    )  # fmt: skip
+                        masses[y0],
+                        masses[y1],
+                        ya[v, y],
+                        view[FLIP],
+                        column[reach],
+                        column[until - 1] + 1,
+                        lines[num_classes],
+                    )
 
                 # 3. The tiles: decided here, or added up over views.
                 at = 0

@@ -93,9 +93,7 @@ def decode(
     return Decoded(_labels(output, num_classes), confidence.float().clamp(0, 1))
 
 
-def decode_unconstrained(
-    views: Sequence[View | QueryView], size: tuple[int, int], image_name: str = ""
-) -> Decoded:
+def decode_unconstrained(views: Sequence[View | QueryView], size: tuple[int, int], image_name: str = "") -> Decoded:
     """The raw teacher at label resolution: the argmax of p over all K classes, and that p as confidence.
 
     The baseline that pseudo-labels are compared with. Never void.
@@ -117,9 +115,7 @@ def decode_unconstrained(
     return Decoded(_labels(best, num_classes), confidence.float())
 
 
-def _fuse(
-    views: Sequence[View | QueryView], size: Sequence[int]
-) -> tuple[Tensor | None, Tensor, Tensor | None]:
+def _fuse(views: Sequence[View | QueryView], size: Sequence[int]) -> tuple[Tensor | None, Tensor, Tensor | None]:
     """Bring the views to (H, W) and join them, in float64.
 
     Returns the logits `[K, H, W]` if there is one view that has any, log p `[K, H, W]`, and the no-object mass

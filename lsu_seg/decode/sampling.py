@@ -103,9 +103,13 @@ def spread(line, size, out):
     for i in range(0, size, LANES):
         p, q = load(line, i), load(line, i + 1)
         weave(
-            out, 4 * i,
-            _mix(p, 0.875, q, 0.125), _mix(p, 0.625, q, 0.375), _mix(p, 0.375, q, 0.625), _mix(p, 0.125, q, 0.875),
-        )  # fmt: skip
+            out,
+            4 * i,
+            _mix(p, 0.875, q, 0.125),
+            _mix(p, 0.625, q, 0.375),
+            _mix(p, 0.375, q, 0.625),
+            _mix(p, 0.125, q, 0.875),
+        )
 
 
 @inline

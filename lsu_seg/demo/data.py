@@ -67,9 +67,7 @@ def make_data(root: Path, seed: int, fresh: bool = False) -> bool:
     mark.touch()
     source = lsu_onto.load(SOURCE)
     if source.source_classes != CLASSES:
-        raise ValueError(
-            f"`taxonomies/demo/demo.tax` and `scenes.CLASSES` differ: {source.source_classes}, {CLASSES}"
-        )
+        raise ValueError(f"`taxonomies/demo/demo.tax` and `scenes.CLASSES` differ: {source.source_classes}, {CLASSES}")
     with progress("drawing scenes", sum(p.images for p in PARTS)) as advance:
         for number, part in enumerate(PARTS):
             constraint = lsu_onto.load(part.taxonomy, SOURCE)

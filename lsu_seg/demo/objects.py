@@ -14,9 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Colour = tuple[float, float, float]  # RGB, 0..255
-Swatch = tuple[
-    float, float, float, float, float, float
-]  # hue (degrees), saturation, value: low and high of each
+Swatch = tuple[float, float, float, float, float, float]  # hue (degrees), saturation, value: low and high of each
 Point = tuple[float, float, float]
 Shape = Sequence[tuple[float, float]]  # an outline across the view: x from the object's place, y
 
@@ -196,9 +194,7 @@ class House:
     def build(cls, rng: np.random.Generator, colour: Colour, height: float, roofed: float) -> "House":
         roof = pick(rng, ROOF) if height < 9 and rng.random() < roofed else None
         trim = shade(colour, rng.uniform(0.5, 1.5))
-        return cls(
-            height, colour, pick(rng, GLASS), trim, roof, rng.uniform(2.6, 3.6), rng.uniform(0.3, 0.75)
-        )
+        return cls(height, colour, pick(rng, GLASS), trim, roof, rng.uniform(2.6, 3.6), rng.uniform(0.3, 0.75))
 
 
 def house_bay(canvas: Canvas, house: House, x: float, z0: float, z1: float, shop: bool) -> None:
@@ -234,9 +230,7 @@ def house_end(canvas: Canvas, house: House, x: float, depth: float, z: float) ->
     canvas.face(x, z, windows, house.glass, Kind.BUILDING)
 
 
-def wall_bay(
-    canvas: Canvas, x: float, height: float, z0: float, z1: float, colour: Colour, cap: bool
-) -> None:
+def wall_bay(canvas: Canvas, x: float, height: float, z0: float, z1: float, colour: Colour, cap: bool) -> None:
     """A few metres of wall."""
     z, lit = (z0 + z1) / 2, canvas.lit(colour, -x)
     canvas.fill([flank(x, 0, height, z0, z1)], lit, Kind.WALL, z)
@@ -253,9 +247,7 @@ class Fence(IntEnum):
     BOARDS = 3
 
 
-def fence_bay(
-    canvas: Canvas, x: float, height: float, z0: float, z1: float, colour: Colour, form: Fence
-) -> None:
+def fence_bay(canvas: Canvas, x: float, height: float, z0: float, z1: float, colour: Colour, form: Fence) -> None:
     """A fence panel: all of it is fence, also where one sees through."""
     z, lit = (z0 + z1) / 2, canvas.lit(colour, -x)
     canvas.veil(flank(x, 0, height, z0, z1), lit, Kind.FENCE, z, (0.45, 0.25, 0.15, 0.9)[form])
@@ -282,17 +274,14 @@ def tree(rng: np.random.Generator, canvas: Canvas, x: float, z: float, height: f
         foliage(rng, canvas, (x, (trunk + height) / 2, z), radius, (height - trunk) / 2, colour)
 
 
-def foliage(
-    rng: np.random.Generator, canvas: Canvas, centre: Point, rx: float, ry: float, colour: Colour
-) -> None:
+def foliage(rng: np.random.Generator, canvas: Canvas, centre: Point, rx: float, ry: float, colour: Colour) -> None:
     """A ragged blob with a dark side and a lit one."""
     x, y, z = centre
     lean = canvas.sun * rx * 0.35
     for dx, dy, size, tint in ((0.0, 0.0, 1.0, 0.85), (-lean, -0.25, 0.5, 0.62), (lean, 0.3, 0.5, 1.15)):
         ragged = (size * rng.uniform(0.75, 1.2, len(_CIRCLE))).tolist()
         outline = [
-            (dx + rx * r * c, max(0.0, y + ry * (dy + r * s)))
-            for (c, s), r in zip(_CIRCLE, ragged, strict=True)
+            (dx + rx * r * c, max(0.0, y + ry * (dy + r * s))) for (c, s), r in zip(_CIRCLE, ragged, strict=True)
         ]
         canvas.face(x, z, [outline], shade(colour, tint), Kind.TREE)
 
@@ -358,9 +347,7 @@ def bicycle(rng: np.random.Generator, canvas: Canvas, x: float, z: float, ridden
     """A bicycle from the side or from behind; what is seen between its spokes is bicycle too."""
     colour = shade(pick(rng, ANY), 1.1)
 
-    def tube(
-        a: tuple[float, float], b: tuple[float, float], thick: float, tint: Colour, least: int = 1
-    ) -> None:
+    def tube(a: tuple[float, float], b: tuple[float, float], thick: float, tint: Colour, least: int = 1) -> None:
         canvas.bar((x + a[0], a[1], z), (x + b[0], b[1], z), thick, tint, Kind.BICYCLE, least)
 
     if rng.random() < 0.25:
@@ -422,9 +409,7 @@ def car(rng: np.random.Generator, canvas: Canvas, x: float, z: float, colour: Co
         canvas.face(x, z + start, [screen], tint, Kind.CAR)
     canvas.face(x, z, [block(-half, half, 0.25, belt)], shade(colour, 0.9), Kind.CAR)
     canvas.face(x, z, [block(-half, half, 0.12, 0.38)], shade(colour, 0.4), Kind.CAR)
-    canvas.face(
-        x, z, pair(half - 0.32, half, belt - 0.28, belt - 0.08), REAR_LAMP if rear else LAMP, Kind.CAR
-    )
+    canvas.face(x, z, pair(half - 0.32, half, belt - 0.28, belt - 0.08), REAR_LAMP if rear else LAMP, Kind.CAR)
     canvas.face(x, z, [block(-0.26, 0.26, 0.45, 0.57)], WHITE if rear else BLACK, Kind.CAR)
 
 
@@ -462,9 +447,7 @@ def truck(rng: np.random.Generator, canvas: Canvas, x: float, z: float, colour: 
     else:
         high = min(top, 2.6)
         canvas.face(x, z, [block(-half, half, 0.3, high)], cab, Kind.TRUCK)
-        canvas.face(
-            x, z, [block(0.12 - half, half - 0.12, 1.45, high - 0.2)], pick(rng, GLASS[:1]), Kind.TRUCK
-        )
+        canvas.face(x, z, [block(0.12 - half, half - 0.12, 1.45, high - 0.2)], pick(rng, GLASS[:1]), Kind.TRUCK)
         canvas.face(x, z, [block(-0.7, 0.7, 0.7, 1.2)], BLACK, Kind.TRUCK)
     canvas.face(x, z, pair(half - 0.35, half, 0.6, 0.85), REAR_LAMP if rear else LAMP, Kind.TRUCK)
 

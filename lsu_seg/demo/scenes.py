@@ -180,9 +180,7 @@ def lay_markings(rng: np.random.Generator, ground: Ground, street: Street, colou
     left, right = (side.kerb for side in street.sides)
     painted = zebra & (ground.x > left + 0.3) & (ground.x < right - 0.3) & (ground.x % 1.0 < 0.5)
     for place, half, dashed in street.lines:
-        painted |= (np.abs(ground.x - place) < np.maximum(half, 0.5 * ground.pixel)) & (
-            dashes if dashed else solid
-        )
+        painted |= (np.abs(ground.x - place) < np.maximum(half, 0.5 * ground.pixel)) & (dashes if dashed else solid)
     ground.lay(painted, Kind.LANE_MARKING, colour)
 
 
@@ -216,9 +214,7 @@ def paint_ground(stage: Stage, shadow: Image, texture: float) -> None:
     clear = np.exp(-canvas.haze * ground.z)[..., None]
     top = canvas.height - len(light)
     colours *= (light * shadow[top:])[..., None]
-    canvas.pixels[top:, :, :3] = np.clip(
-        colours * clear + np.array(canvas.fog, np.float32) * (1 - clear), 0, 255
-    )
+    canvas.pixels[top:, :, :3] = np.clip(colours * clear + np.array(canvas.fog, np.float32) * (1 - clear), 0, 255)
     canvas.pixels[top:, :, 3] = kinds
 
 
@@ -400,18 +396,14 @@ def traffic(stage: Stage) -> Iterator[Item]:
                 yield Item(z, paint, (x, half, long, 1.3))
 
 
-def cast_shadows(
-    canvas: Canvas, items: list[Item], dark: float, sun: tuple[float, float], soft: float
-) -> Image:
+def cast_shadows(canvas: Canvas, items: list[Item], dark: float, sun: tuple[float, float], soft: float) -> Image:
     """How much light reaches each pixel of bare ground."""
     light = np.full((canvas.height, canvas.width), 255, np.uint8)
     level = round(255 * (1 - dark))
     for item in items:
         if item.footprint:
             x, half, deep, height = item.footprint
-            corners = [
-                (a, 0.0, b) for a in (x - half, x + half) for b in (item.z - deep / 2, item.z + deep / 2)
-            ]
+            corners = [(a, 0.0, b) for a in (x - half, x + half) for b in (item.z - deep / 2, item.z + deep / 2)]
             corners += [(a + sun[0] * height, 0.0, b + sun[1] * height) for a, _, b in corners]
             cv2.fillConvexPoly(light, cv2.convexHull(canvas.outline(corners)), level, shift=4)
     return np.asarray(cv2.GaussianBlur(light, (0, 0), soft) / np.float32(255), np.float32)
@@ -481,9 +473,7 @@ def draw_scene(
     stage = Stage(rng, canvas, style, plan_street(rng, style))
     items = [item for side in stage.street.sides for item in line_side(stage, side)]
     items += [*furniture(stage), *traffic(stage)]
-    shadow = cast_shadows(
-        canvas, items, rng.uniform(*weather.shadow), sun, rng.uniform(0.6, 1.5) * height / 96
-    )
+    shadow = cast_shadows(canvas, items, rng.uniform(*weather.shadow), sun, rng.uniform(0.6, 1.5) * height / 96)
     paint_sky(rng, canvas, weather)
     paint_ground(stage, shadow, texture)
     paint_backdrop(stage)

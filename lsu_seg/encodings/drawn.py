@@ -39,9 +39,7 @@ class Palette:
     def code(self, label: str) -> int | None:
         """The code of a label, or None if it is not to be drawn."""
         if label not in self.known and label.removesuffix("group") in self.known:
-            label = label.removesuffix(
-                "group"
-            )  # Cityscapes' way to say that instances could not be told apart
+            label = label.removesuffix("group")  # Cityscapes' way to say that instances could not be told apart
         if self.known.get(label) == ROW_SKIPPED:
             return None
         if label not in self.labels:

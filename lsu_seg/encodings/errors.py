@@ -35,9 +35,7 @@ def not_what_was_expected(path: Path, data: bytes, expected: str, advice: str) -
     if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
         return refuse(path, "a WebP image, which may be lossy", expected, _LOSSY)
     if data[:256].lstrip(b"\xef\xbb\xbf \t\r\n").lower().startswith((b"<!doctype", b"<html", b"<?xml")):
-        return refuse(
-            path, "an HTML or XML page", expected, "get the file again: the download was answered by a page"
-        )
+        return refuse(path, "an HTML or XML page", expected, "get the file again: the download was answered by a page")
     for magic, found, remedy in _MAGIC:
         if data.startswith(magic):
             return refuse(path, found, expected, remedy)

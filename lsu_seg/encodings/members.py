@@ -52,9 +52,7 @@ def read_member(path: Path) -> Member:
     try:
         state = table.stat().st_mtime_ns
     except OSError as error:
-        raise refuse(
-            table, f"no readable file ({error.strerror})", "a table", "check path and rights"
-        ) from error
+        raise refuse(table, f"no readable file ({error.strerror})", "a table", "check path and rights") from error
     place = _index(table, state).get(path.name)
     if place is None:
         raise refuse(table, f"no row `{path.name}`", "one for each label and image", "get the file again")

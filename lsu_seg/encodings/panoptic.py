@@ -12,9 +12,7 @@ from numpy.typing import NDArray
 from lsu_seg.encodings.drawn import read_json, wrong_json
 from lsu_seg.encodings.errors import LabelFileError, refuse
 
-_EXPECTED = (
-    "a panoptic JSON: `annotations`, each with `file_name` and `segments_info` of `id` and `category_id`"
-)
+_EXPECTED = "a panoptic JSON: `annotations`, each with `file_name` and `segments_info` of `id` and `category_id`"
 
 
 class Segments(NamedTuple):

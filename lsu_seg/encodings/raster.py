@@ -125,9 +125,7 @@ def _read_tiff(path: Path, data: bytes, max_pixels: int) -> Pixels:
         raise
     except Image.DecompressionBombError as error:
         advice = "save it as PNG, or raise `PIL.Image.MAX_IMAGE_PIXELS`"
-        raise refuse(
-            path, f"a TIFF that Pillow holds for too large ({error})", "a smaller one", advice
-        ) from error
+        raise refuse(path, f"a TIFF that Pillow holds for too large ({error})", "a smaller one", advice) from error
     except Exception as error:
         raise refuse(path, f"a damaged TIFF ({error})", "a whole TIFF", "get the file again") from error
     found = f"{bits}-bit {image.mode} TIFF"
@@ -137,9 +135,7 @@ def _read_tiff(path: Path, data: bytes, max_pixels: int) -> Pixels:
     scaled = photometric == 0 or (photometric == 1 and bits in (2, 4))
     signed8 = sample == 2 and bits == 8
     if scaled or signed8 or (bits > 8 and image.mode not in ("I;16", "I;16B", "I;16L", "I", "F")):
-        raise refuse(
-            path, f"{found} whose values cannot be read exactly", "plain grey or RGB", "save it as PNG"
-        )
+        raise refuse(path, f"{found} whose values cannot be read exactly", "plain grey or RGB", "save it as PNG")
     array = np.asarray(image)
     if image.mode in ("1", "L"):
         return Pixels(array.astype(np.uint8), "grey8", found)

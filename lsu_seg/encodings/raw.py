@@ -62,9 +62,7 @@ def read_raw(path: str | os.PathLike[str], encoding: str, *, max_pixels: int = M
     return read_raw_and_palette(Path(path), encoding, max_pixels)[0]
 
 
-def read_raw_and_palette(
-    path: Path, encoding: str, max_pixels: int
-) -> tuple[NDArray[Any], NDArray[np.uint8] | None]:
+def read_raw_and_palette(path: Path, encoding: str, max_pixels: int) -> tuple[NDArray[Any], NDArray[np.uint8] | None]:
     """The raw values and, for a file of indices, its palette."""
     kind, divisor = parse_encoding(encoding)
     if kind in ("polygons", "rle"):
@@ -87,14 +85,10 @@ def raw_colours(path: Path, pixels: Pixels, red_first: bool) -> NDArray[np.uint3
     array = pixels.array
     if pixels.kind == "palette" and pixels.palette is not None:
         if array.max(initial=0) >= len(pixels.palette):
-            raise refuse(
-                path, "an index beyond its palette", "a colour for each index", "write the file again"
-            )
+            raise refuse(path, "an index beyond its palette", "a colour for each index", "write the file again")
         array = pixels.palette[array]  # a palette stores exact colours, so nothing is lost
     elif pixels.kind != "rgb":
-        raise refuse(
-            path, pixels.found, "RGB colours", "declare `encoding: id` or `id16` if it stores numbers"
-        )
+        raise refuse(path, pixels.found, "RGB colours", "declare `encoding: id` or `id16` if it stores numbers")
     # Four bytes per pixel, read as one number: 20 times as fast as shifting and adding channels.
     order = cv2.COLOR_RGB2BGRA if red_first else cv2.COLOR_RGB2RGBA
     packed: NDArray[np.uint32] = cv2.cvtColor(np.ascontiguousarray(array), order).view("<u4")[..., 0]
@@ -109,9 +103,7 @@ def _raw_id(path: Path, pixels: Pixels, kind: str, encoding: str, divisor: int) 
     if pixels.kind == "rgb":
         if (array == array[..., :1]).all():
             found = pixels.found + " with R = G = B: grey values stored three times"
-            advice = (
-                "save one channel as 8-bit grey PNG, or declare `encoding: rgb` and list the greys as colours"
-            )
+            advice = "save one channel as 8-bit grey PNG, or declare `encoding: rgb` and list the greys as colours"
             raise refuse(path, found, expected, advice)
         raise refuse(path, pixels.found, expected, "declare `encoding: rgb` if colours tell the classes")
     if pixels.kind == "grey32":
@@ -119,9 +111,7 @@ def _raw_id(path: Path, pixels: Pixels, kind: str, encoding: str, divisor: int) 
             raise refuse(path, pixels.found + " with fractions, NaN or Inf", expected, "write integers")
         low, high = array.min(initial=0), array.max(initial=0)
         if low < 0 or high >= 1 << bits:
-            raise refuse(
-                path, f"{pixels.found} from {low} to {high}", expected, "write each value into the range"
-            )
+            raise refuse(path, f"{pixels.found} from {low} to {high}", expected, "write each value into the range")
     elif (pixels.kind == "grey16") != (bits == 16):
         other = "id" if bits == 16 else "id16"
         advice = f"declare `encoding: {other}` if that is how the files store values"

@@ -134,20 +134,14 @@ class LabelReader:
         rows = np.array([self.constraint.background, *known], np.int16)[drawing.codes]
         return Inspection(rows, unknown_values(drawing.codes, rows, lambda code: drawing.labels[code - 1]))
 
-    def _panoptic(
-        self, raw: NDArray[Any], ids: NDArray[np.uint32], category: NDArray[np.uint32]
-    ) -> Inspection:
+    def _panoptic(self, raw: NDArray[Any], ids: NDArray[np.uint32], category: NDArray[np.uint32]) -> Inspection:
         """Segment numbers → rows through a table of this file. Number 0 is no segment unless the JSON has it."""
         listed = dict(zip(self.constraint.raw.tolist(), self.constraint.raw_row.tolist(), strict=True))
         of = dict(zip(ids.tolist(), category.tolist(), strict=True))
         row = {0: self.constraint.background, **{i: listed.get(c, ROW_UNKNOWN) for i, c in of.items()}}
-        table = RowTable(
-            np.array(list(row), np.uint32), np.array(list(row.values()), np.int16), "panoptic-rgb"
-        )
+        table = RowTable(np.array(list(row), np.uint32), np.array(list(row.values()), np.int16), "panoptic-rgb")
         rows = table.rows(raw)
-        return Inspection(
-            rows, unknown_values(raw, rows, lambda i: of.get(i, f"segment {i}, not in the JSON"))
-        )
+        return Inspection(rows, unknown_values(raw, rows, lambda i: of.get(i, f"segment {i}, not in the JSON")))
 
     def _compare_palette(self, path: Path, raw: NDArray[Any], palette: NDArray[np.uint8]) -> None:
         if (palette == palette[:, :1]).all():

@@ -106,23 +106,16 @@ def unknown_values(
         found[name(value)] = before + count, min(at, earlier)
     width = raw.shape[1]
     out = [UnknownValue(v, n, at % width, at // width) for v, (n, at) in found.items()]
-    return sorted(
-        out, key=lambda u: (-u.count, str(u.value) if isinstance(u.value, str) else f"{u.value:09d}")
-    )
+    return sorted(out, key=lambda u: (-u.count, str(u.value) if isinstance(u.value, str) else f"{u.value:09d}"))
 
 
-def unlisted(
-    path: str | os.PathLike[str], values: Sequence[UnknownValue], constraint: Constraint
-) -> Exception:
+def unlisted(path: str | os.PathLike[str], values: Sequence[UnknownValue], constraint: Constraint) -> Exception:
     """The refusal of a file with values that the taxonomy does not list: value, count, first pixel, a hint."""
     shown = ", ".join(
-        f"{show_value(u.value, constraint)} in {u.count} pixel(s), first at x={u.x} y={u.y}"
-        for u in values[:5]
+        f"{show_value(u.value, constraint)} in {u.count} pixel(s), first at x={u.x} y={u.y}" for u in values[:5]
     )
     more = f" and {len(values) - 5} more value(s)" if len(values) > 5 else ""
-    advice = (
-        hint(values, constraint) or "add it to the taxonomy, or pass `--unknown void` to count it as void"
-    )
+    advice = hint(values, constraint) or "add it to the taxonomy, or pass `--unknown void` to count it as void"
     found = f"{sum(u.count for u in values)} pixel(s) with unlisted values: {shown}{more}"
     taxonomy = f"`{constraint.dataset} {constraint.dataset_version}`"
     return refuse(Path(path), found, f"only values that {taxonomy} lists", advice)
@@ -158,9 +151,7 @@ def hint(values: Sequence[UnknownValue], constraint: Constraint) -> str:
         return ""
     swapped = (missing & 0xFF) << 16 | missing & 0xFF00 | missing >> 16
     if np.isin(swapped, known).all():
-        return (
-            "red and blue look swapped (BGR): read with red and blue exchanged, all these colours are listed"
-        )
+        return "red and blue look swapped (BGR): read with red and blue exchanged, all these colours are listed"
 
     colour, name, distance = nearest_colour(first, constraint)
     text = f"the nearest listed colour is #{colour:06x} (`{name}`) at distance {distance:.1f}"

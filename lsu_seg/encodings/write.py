@@ -63,9 +63,7 @@ def encode_labels(path: str | os.PathLike[str], labels: NDArray[Any], palette: N
         raise ValueError(f"{path}: labels must be integer [H, W], not {labels.dtype} {list(labels.shape)}")
     wrong = (labels != void) & ((labels < 0) | (labels >= num_classes))
     if wrong.any():
-        raise ValueError(
-            f"{path}: label {labels[wrong][0]} is neither void ({void}) nor one of {num_classes} classes"
-        )
+        raise ValueError(f"{path}: label {labels[wrong][0]} is neither void ({void}) nor one of {num_classes} classes")
     if void == VOID:
         image = Image.fromarray(labels.astype(np.uint8))
         colours = np.zeros((256, 3), np.uint8)

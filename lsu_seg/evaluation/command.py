@@ -23,20 +23,22 @@ from lsu_seg.arguments import CONFIG, LAUNCHER, ROOT, WORK, key_values, load, ru
     metavar="TAXONOMY DIR SPLIT",
     help="Evaluate on this dataset in place of the config's (repeatable).",
 )
-@click.option(
-    "--output", type=click.Path(file_okay=False), help="Folder to write to.  [default: WORK_DIR/evaluation]"
-)
+@click.option("--output", type=click.Path(file_okay=False), help="Folder to write to.  [default: WORK_DIR/evaluation]")
 @click.option(
     "--option", "options", multiple=True, metavar="KEY=VALUE", help="Change a key of the config (repeatable)."
 )
-@click.option(
-    "-o", "short", multiple=True, metavar="DIR | KEY=VALUE", help="Short for --output, and for --option."
-)
+@click.option("-o", "short", multiple=True, metavar="DIR | KEY=VALUE", help="Short for --output, and for --option.")
 @LAUNCHER
 def evaluate(
-    config: str, checkpoint: str | None, work_dir: str | None, data_root: str | None,
-    datasets: tuple[tuple[str, str, str], ...], output: str | None, options: tuple[str, ...], short: tuple[str, ...],
-) -> None:  # fmt: skip
+    config: str,
+    checkpoint: str | None,
+    work_dir: str | None,
+    data_root: str | None,
+    datasets: tuple[tuple[str, str, str], ...],
+    output: str | None,
+    options: tuple[str, ...],
+    short: tuple[str, ...],
+) -> None:
     """Evaluate a model on the config's `unify.evaluate` sets, or on its `test_dataloader`.
 
     Per dataset and pooled: mIoU in the source taxonomy and in the dataset's own, and how often predictions lie in
@@ -53,9 +55,7 @@ def evaluate(
     """
     folders = [s for s in short if "=" not in s]
     if len(folders) + bool(output) > 1:
-        raise click.UsageError(
-            f"several output folders: {', '.join([*folders, *([output] if output else [])])}"
-        )
+        raise click.UsageError(f"several output folders: {', '.join([*folders, *([output] if output else [])])}")
 
     def action() -> None:
         from mmengine.dist import is_main_process

@@ -64,9 +64,7 @@ def compare(a: Path, b: Path) -> dict[str, Any]:
 
 def _same(a: Path, b: Path, what: str, x: Any, y: Any) -> None:
     if x != y:
-        raise EvaluationError(
-            f"{a} and {b} differ in the {what}: `{x}` and `{y}`; compare what was measured alike"
-        )
+        raise EvaluationError(f"{a} and {b} differ in the {what}: `{x}` and `{y}`; compare what was measured alike")
 
 
 def _same_labels(a: Path, b: Path, name: str, i: int, views: list[str], one: Any, other: Any) -> None:
@@ -84,9 +82,7 @@ def _sum(draws: list[_Draws]) -> _Draws:
     return sum(x for x, _ in draws), sum(y for _, y in draws)  # type: ignore[return-value]
 
 
-def _part(
-    one: dict[str, Any], other: dict[str, Any], views: list[str], draws: dict[str, _Draws]
-) -> dict[str, Any]:
+def _part(one: dict[str, Any], other: dict[str, Any], views: list[str], draws: dict[str, _Draws]) -> dict[str, Any]:
     images = [one["images"], other["images"]]
     pairs = {view: (one["views"][view], other["views"][view]) for view in views}
     return {
@@ -95,9 +91,7 @@ def _part(
     }
 
 
-def _view(
-    view: str, one: dict[str, Any], other: dict[str, Any], draws: _Draws | None, images: int
-) -> dict[str, Any]:
+def _view(view: str, one: dict[str, Any], other: dict[str, Any], draws: _Draws | None, images: int) -> dict[str, Any]:
     def interval(figure: Any) -> Any:
         if draws is None:
             return np.full((2, 1), np.nan)

@@ -58,9 +58,7 @@ def row_counts(pred: Tensor, rows: Tensor, num_rows: int, num_classes: int) -> T
     """
     rows = torch.as_tensor(rows).long()
     if rows.numel() and (rows.min() < ROW_UNKNOWN or rows.max() >= num_rows):
-        raise ValueError(
-            f"rows range over {int(rows.min())}..{int(rows.max())}; there are {num_rows} classes"
-        )
+        raise ValueError(f"rows range over {int(rows.min())}..{int(rows.max())}; there are {num_rows} classes")
     index = torch.where(rows == ROW_VOID, num_rows, torch.where(rows == ROW_UNKNOWN, num_rows + 1, rows))
     return _count(pred, index, num_classes, num_rows + 2)
 

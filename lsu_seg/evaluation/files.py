@@ -84,9 +84,7 @@ def read(path: Path) -> tuple[dict[str, Any], dict[str, Any] | None]:
     try:
         report = json.loads(path.read_text(encoding="utf-8"))
     except (ValueError, OSError) as e:
-        raise EvaluationError(
-            f"{path}: cannot be read as JSON ({e}); expected what `lsu-seg evaluate` wrote"
-        ) from e
+        raise EvaluationError(f"{path}: cannot be read as JSON ({e}); expected what `lsu-seg evaluate` wrote") from e
     if not isinstance(report, dict) or report.get("format") != FORMAT or "sets" not in report:
         raise EvaluationError(
             f"{path}: found no evaluation of format {FORMAT}; expected the `evaluation.json` of `lsu-seg evaluate`"

@@ -82,9 +82,7 @@ _NAMES = {"miou": "mIoU", "miou_upper": "mIoU_upper", "accuracy": "aAcc"}
 
 
 def _flat(view: str, summary: dict[str, Any], classes: Sequence[str]) -> dict[str, float]:
-    flat = {
-        f"{view}/{_NAMES.get(k, k)}": float(v) for k, v in summary.items() if not k.startswith("per_class")
-    }
+    flat = {f"{view}/{_NAMES.get(k, k)}": float(v) for k, v in summary.items() if not k.startswith("per_class")}
     for key, label in (("per_class", "IoU"), ("per_class_upper", "IoU_upper")):
         if key in summary:
             pairs = zip(classes, summary[key], strict=True)

@@ -11,9 +11,7 @@ from numpy.typing import NDArray
 _NUMBERS = 25  # up to so many classes, cells have their percentage
 
 
-def confusion_picture(
-    matrix: NDArray[np.int64], names: Sequence[str], title: str, last: str = "void"
-) -> bytes:
+def confusion_picture(matrix: NDArray[np.int64], names: Sequence[str], title: str, last: str = "void") -> bytes:
     """A PNG: rows are the truth and add up to 100 %, columns the prediction. Absent classes are grey.
 
     Args:

@@ -42,9 +42,7 @@ def _own(view: dict[str, Any]) -> str:
 
 def _share(value: float | None, interval: Any) -> str:
     low, high = interval
-    return _percent(value) + (
-        f" [{100 * low:.1f}, {100 * high:.1f}]" if np.isfinite([low, high]).all() else ""
-    )
+    return _percent(value) + (f" [{100 * low:.1f}, {100 * high:.1f}]" if np.isfinite([low, high]).all() else "")
 
 
 def _percent(value: float | None) -> str:

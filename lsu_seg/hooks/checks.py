@@ -177,9 +177,7 @@ def check_pipelines(members: list[TaxDataset]) -> Iterator[str]:
     """What the transforms put where there is no label, and who reads the label files."""
     found: dict[str, list[str]] = {}
     for dataset in members:
-        for text in _check_transforms(
-            list(_transforms(dataset.pipeline)), void_index(dataset.constraint.num_classes)
-        ):
+        for text in _check_transforms(list(_transforms(dataset.pipeline)), void_index(dataset.constraint.num_classes)):
             found.setdefault(text, []).append(dataset.name)
     for text, names in found.items():
         yield f"the pipeline of {_names(names)}: {text}"

@@ -60,9 +60,7 @@ class OntologyHook(Hook):
     def before_val_iter(self, runner: Any, batch_idx: int, data_batch: Any = None) -> None:
         check_val_batch(getattr(runner.model, "module", runner.model), data_batch)
 
-    def after_train_iter(
-        self, runner: Any, batch_idx: int, data_batch: Any = None, outputs: Any = None
-    ) -> None:
+    def after_train_iter(self, runner: Any, batch_idx: int, data_batch: Any = None, outputs: Any = None) -> None:
         if not self.names or data_batch is None:
             return
         samples = data_batch["data_samples"]
@@ -110,9 +108,7 @@ def log_thresholds(runner: Any, members: list[TaxDataset]) -> None:
     for dataset in members:
         if dataset.thresholds:
             text = ", ".join(f"{name} {level:.2f}" for name, level in dataset.thresholds.items())
-            runner.logger.info(
-                f"`{dataset.name}`: confidence from which on ambiguous pixels are hard targets: {text}"
-            )
+            runner.logger.info(f"`{dataset.name}`: confidence from which on ambiguous pixels are hard targets: {text}")
 
 
 COLUMNS = ("samples", "void skipped", "loss", "counted", "sets", "valid")
@@ -122,9 +118,7 @@ def table(names: list[str], wanted: list[float], totals: torch.Tensor) -> str:
     """A line per dataset. totals: float64 `[D, 6]`, columns as COLUMNS says."""
     width = max(len("dataset"), *map(len, names))
     lines = [f"  {'dataset':{width}}  samples  ratio  wanted   loss  sets  void images skipped"]
-    for name, share, (samples, skipped, loss, counted, sets, valid) in zip(
-        names, wanted, totals.tolist(), strict=True
-    ):
+    for name, share, (samples, skipped, loss, counted, sets, valid) in zip(names, wanted, totals.tolist(), strict=True):
         mean = f"{loss / counted:.3f}" if counted else "-"
         among = f"{sets / valid:.0%}" if valid else "-"
         lines.append(

@@ -60,13 +60,9 @@ class TeacherRefreshHook(Hook):
         momentum: float = 0.001,
     ) -> None:
         if every < 1:
-            raise DisagreementError(
-                f"`every` of the TeacherRefreshHook is {every}; expected epochs, 1 or more"
-            )
+            raise DisagreementError(f"`every` of the TeacherRefreshHook is {every}; expected epochs, 1 or more")
         if not 0 < momentum <= 1:
-            raise DisagreementError(
-                f"`momentum` of the TeacherRefreshHook is {momentum}; expected above 0, to 1"
-            )
+            raise DisagreementError(f"`momentum` of the TeacherRefreshHook is {momentum}; expected above 0, to 1")
         self.every, self.views, self.pipeline, self.momentum = every, dict(views or {}), pipeline, momentum
         self._in_use = 0
         self._saved: dict[str, Any] = {}
@@ -87,9 +83,7 @@ class TeacherRefreshHook(Hook):
                 self._use(runner, epochs)
             self._saved = {}
 
-    def after_train_iter(
-        self, runner: Any, batch_idx: int, data_batch: Any = None, outputs: Any = None
-    ) -> None:
+    def after_train_iter(self, runner: Any, batch_idx: int, data_batch: Any = None, outputs: Any = None) -> None:
         self._average.update_parameters(self._model)
         if isinstance(runner.train_loop, EpochBasedTrainLoop):
             return
@@ -159,9 +153,7 @@ class TeacherRefreshHook(Hook):
         self._wait()
         for dataset, config in self._labelled(runner):
             with _undisturbed(runner):
-                found = engine.pseudo_label(
-                    self._config(runner, dataset, config, folder), teacher, quiet=True
-                )
+                found = engine.pseudo_label(self._config(runner, dataset, config, folder), teacher, quiet=True)
             runner.logger.info(f"after {epochs} epochs, `{dataset.name}` labelled anew: {found}")
         self._wait()
         self._use(runner, epochs)

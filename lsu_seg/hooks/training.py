@@ -30,9 +30,7 @@ class TrainProgressHook(Hook):
         if runner.iter:
             self._advance(runner.iter)
 
-    def after_train_iter(
-        self, runner: Any, batch_idx: int, data_batch: Any = None, outputs: Any = None
-    ) -> None:
+    def after_train_iter(self, runner: Any, batch_idx: int, data_batch: Any = None, outputs: Any = None) -> None:
         if self._advance:
             loss = outputs.get("loss") if isinstance(outputs, dict) else None
             self._advance(1, f"loss {loss.item():.3f}" if loss is not None else "")
@@ -67,9 +65,7 @@ class TestProgressHook(Hook):
     def before_test_epoch(self, runner: Any) -> None:
         self._advance = self._stack.enter_context(progress(self.title, len(runner.test_loop.dataloader)))
 
-    def after_test_iter(
-        self, runner: Any, batch_idx: int, data_batch: Any = None, outputs: Any = None
-    ) -> None:
+    def after_test_iter(self, runner: Any, batch_idx: int, data_batch: Any = None, outputs: Any = None) -> None:
         if self._advance:
             self._advance(1)
 

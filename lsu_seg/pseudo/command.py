@@ -46,9 +46,7 @@ def _scales(context: click.Context, parameter: click.Parameter, value: str | Non
 @click.option("--source", help="Source taxonomy, where TAXONOMY has maps to several.")
 @click.option("--data-root", help="Folder of the dataset; of CONFIG, put in place of its `data_root`.")
 @click.option("--split", help="Of TAXONOMY.  [default: train]")
-@click.option(
-    "--scales", callback=_scales, metavar="S,S,…", help="Of the images that the teacher sees.  [default: 1]"
-)
+@click.option("--scales", callback=_scales, metavar="S,S,…", help="Of the images that the teacher sees.  [default: 1]")
 @click.option("--flip/--no-flip", default=None, help="Mirrored images, too, at every scale.  [default: flip]")
 @click.option("--threshold", type=click.FloatRange(0, 1), help="Below this confidence the label is void.")
 @click.option("--confidence", is_flag=True, default=None, help="Write confidence as images, too.")
@@ -69,15 +67,24 @@ def _scales(context: click.Context, parameter: click.Parameter, value: str | Non
 @click.option(
     "--option", "options", multiple=True, metavar="KEY=VALUE", help="Change a key of the config (repeatable)."
 )
-@click.option(
-    "-o", "short", multiple=True, metavar="OUT | KEY=VALUE", help="Short for --output, and for --option."
-)
+@click.option("-o", "short", multiple=True, metavar="OUT | KEY=VALUE", help="Short for --output, and for --option.")
 def pseudo_label(
-    args: tuple[str, ...], teacher: tuple[str, ...], source: str | None, data_root: str | None, split: str | None,
-    scales: list[float] | None, flip: bool | None, threshold: float | None, confidence: bool | None,
-    unknown: str | None, output: str | None, resume: bool, work_dir: str | None, options: tuple[str, ...],
+    args: tuple[str, ...],
+    teacher: tuple[str, ...],
+    source: str | None,
+    data_root: str | None,
+    split: str | None,
+    scales: list[float] | None,
+    flip: bool | None,
+    threshold: float | None,
+    confidence: bool | None,
+    unknown: str | None,
+    output: str | None,
+    resume: bool,
+    work_dir: str | None,
+    options: tuple[str, ...],
     short: tuple[str, ...],
-) -> None:  # fmt: skip
+) -> None:
     """Pseudo-label datasets with a trained teacher, inside their constraints. A run that was stopped goes on.
 
     \b
@@ -103,8 +110,14 @@ def pseudo_label(
       torchrun --nproc-per-node 4 tools/pseudo_label.py CONFIG CHECKPOINT --launcher pytorch
     """
     settings: dict[str, Any] = dict(
-        source=source, split=split, scales=scales, flip=flip, threshold=threshold, confidence=confidence, unknown=unknown
-    )  # fmt: skip
+        source=source,
+        split=split,
+        scales=scales,
+        flip=flip,
+        threshold=threshold,
+        confidence=confidence,
+        unknown=unknown,
+    )
     chosen = {key: value for key, value in settings.items() if value is not None}
     if teacher:
         folders = [*([output] if output else []), *(s for s in short if "=" not in s)]
@@ -139,16 +152,20 @@ def _one_line_arguments(
     if data_root is None:
         raise click.UsageError("--data-root is missing: the folder of the dataset")
     if len(folders) != 1:
-        raise click.UsageError(
-            f"expected one folder to write to, -o OUT; found {', '.join(folders) or 'none'}"
-        )
+        raise click.UsageError(f"expected one folder to write to, -o OUT; found {', '.join(folders) or 'none'}")
     return args[0]
 
 
 def _one_line(
-    taxonomy: str, data_root: str, teacher: tuple[str, ...], output: str, resume: bool, work_dir: str | None,
-    options: tuple[str, ...], chosen: dict[str, Any],
-) -> None:  # fmt: skip
+    taxonomy: str,
+    data_root: str,
+    teacher: tuple[str, ...],
+    output: str,
+    resume: bool,
+    work_dir: str | None,
+    options: tuple[str, ...],
+    chosen: dict[str, Any],
+) -> None:
     from lsu_seg import engine
     from lsu_seg.pseudo.oneline import pseudo_label_config
 
@@ -161,9 +178,13 @@ def _one_line(
 
 
 def _by_config(
-    config: str, checkpoint: str | None, resume: bool, work_dir: str | None, data_root: str | None,
+    config: str,
+    checkpoint: str | None,
+    resume: bool,
+    work_dir: str | None,
+    data_root: str | None,
     options: tuple[str, ...],
-) -> None:  # fmt: skip
+) -> None:
     from lsu_seg import engine, unify
 
     cfg = load(config, data_root, work_dir, options)

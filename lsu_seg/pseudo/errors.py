@@ -20,9 +20,7 @@ def refused(path: Path, error: OSError) -> OutputError:
     """The disk's refusal to write `path`, in words that say what to do."""
     if error.errno in _FULL:
         try:
-            free = (
-                f" ({shutil.disk_usage(path if path.is_dir() else path.parent).free / 1e6:.1f} MB are free)"
-            )
+            free = f" ({shutil.disk_usage(path if path.is_dir() else path.parent).free / 1e6:.1f} MB are free)"
         except OSError:
             free = ""
         return OutputError(
@@ -39,9 +37,7 @@ def unusable(root: Path, error: OSError) -> OutputError:
     """The disk's refusal of a folder to write into, before anything is written."""
     if error.errno in _FULL:
         return refused(root, error)
-    return OutputError(
-        f"{root}: cannot write there ({error.strerror or error}); choose another output folder"
-    )
+    return OutputError(f"{root}: cannot write there ({error.strerror or error}); choose another output folder")
 
 
 def check_output(path: str | Path, others: Mapping[str, str | Path]) -> None:

@@ -77,9 +77,7 @@ class PseudoLabelLoop(BaseLoop):
         if not isinstance(self.dataloader.dataset, TaxDataset):
             raise OutputError("a PseudoLabelLoop labels one TaxDataset")
         if self.dataloader.dataset.pseudo:
-            raise OutputError(
-                "a PseudoLabelLoop reads the dataset's own labels: take `labels=` out of its config"
-            )
+            raise OutputError("a PseudoLabelLoop reads the dataset's own labels: take `labels=` out of its config")
         if threshold is not None and not 0 <= threshold <= 1:
             raise OutputError(f"threshold is {threshold}; expected 0..1, or None")
         if soft < 0:
@@ -155,9 +153,7 @@ class PseudoLabelLoop(BaseLoop):
 
     def _folder(self, path: str, run: str, constrained: bool) -> OutputFolder:
         rank, _ = get_dist_info()
-        folder = OutputFolder(
-            path, self.manifest(constrained), self.constraint.source_palette, rank, run, self._mine
-        )
+        folder = OutputFolder(path, self.manifest(constrained), self.constraint.source_palette, rank, run, self._mine)
         if not folder.locked:
             print_log(
                 f"{path}: this file system has no locks: see to it that no other run writes there",
@@ -192,9 +188,7 @@ class PseudoLabelLoop(BaseLoop):
             for batch in batches:
                 samples = batch["data_samples"]
                 if "key" not in samples[0] or "gt_rows" not in samples[0]:
-                    raise OutputError(
-                        "the test pipeline must have LoadTaxAnnotations and end in PackTaxInputs"
-                    )
+                    raise OutputError("the test pipeline must have LoadTaxAnnotations and end in PackTaxInputs")
                 items = [
                     LabelledImage(image, sample, self.constraint)
                     for image, sample in zip(batch["inputs"], samples, strict=True)
@@ -272,9 +266,7 @@ def _config_sha256(model: dict[str, Any]) -> str:
 
     def settings(value: Any) -> Any:
         if isinstance(value, dict):
-            return {
-                k: settings(v) for k, v in value.items() if k not in ("pretrained", "init_cfg", "checkpoint")
-            }
+            return {k: settings(v) for k, v in value.items() if k not in ("pretrained", "init_cfg", "checkpoint")}
         return [settings(v) for v in value] if isinstance(value, (list, tuple)) else value
 
     return hashlib.sha256(json.dumps(settings(model), sort_keys=True, default=str).encode()).hexdigest()

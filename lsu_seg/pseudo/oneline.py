@@ -54,15 +54,22 @@ def pseudo_label_config(
         raise DatasetError(f"`{taxonomy}` has no split `{split}`; it has {', '.join(splits)}")
     given, checkpoint = _teacher(teacher)
     dataset: dict[str, Any] = dict(
-        type="TaxDataset", taxonomy=taxonomy, data_root=data_root, split=split, unknown=unknown,
+        type="TaxDataset",
+        taxonomy=taxonomy,
+        data_root=data_root,
+        split=split,
+        unknown=unknown,
         pipeline=[dict(type="LoadTaxImage"), dict(type="LoadTaxAnnotations"), dict(type="PackTaxInputs")],
-    )  # fmt: skip
+    )
     if source:
         dataset["source"] = source
     loop: dict[str, Any] = dict(
-        type="PseudoLabelLoop", out_dir=output, scales=list(scales), flips=[False, True] if flip else [False],
+        type="PseudoLabelLoop",
+        out_dir=output,
+        scales=list(scales),
+        flips=[False, True] if flip else [False],
         title=f"pseudo-labels of {Path(taxonomy).stem}",
-    )  # fmt: skip
+    )
     if threshold is not None:
         loop["threshold"] = threshold
     if confidence:
@@ -80,9 +87,7 @@ def _teacher(given: Sequence[str]) -> tuple[dict[str, Any], str | None]:
     first, *rest = given
     is_config = Path(first).suffix in CONFIG_SUFFIXES
     if is_config and len(rest) != 1:
-        raise ConfigError(
-            f"`--teacher {first}` is a config; give its checkpoint after it: --teacher CONFIG CHECKPOINT"
-        )
+        raise ConfigError(f"`--teacher {first}` is a config; give its checkpoint after it: --teacher CONFIG CHECKPOINT")
     if not is_config and rest:
         raise ConfigError(
             f"`--teacher {' '.join(given)}`: a folder or a checkpoint of data-priors stands alone; a config ends in"
@@ -90,16 +95,16 @@ def _teacher(given: Sequence[str]) -> tuple[dict[str, Any], str | None]:
         )
     if not is_config:
         base: dict[str, Any] = dict(
-            custom_imports=dict(imports=["lsu_seg"]), default_scope="mmseg", log_level="WARNING",
+            custom_imports=dict(imports=["lsu_seg"]),
+            default_scope="mmseg",
+            log_level="WARNING",
             model=dict(type="HFSegmentor", hf=dict(pretrained=first)),
-        )  # fmt: skip
+        )
         return base, None
     cfg = engine.load_config(first)
     if "model" not in cfg:
         raise ConfigError(f"{first} has no `model`, so it is no teacher's config")
-    kept = {
-        k: v for k, v in cfg.to_dict().items() if k in ("custom_imports", "default_scope", "env_cfg", "model")
-    }
+    kept = {k: v for k, v in cfg.to_dict().items() if k in ("custom_imports", "default_scope", "env_cfg", "model")}
     imports = kept.setdefault("custom_imports", dict(imports=[]))
     imports["imports"] = list(dict.fromkeys([*_listed(imports.get("imports")), "lsu_seg"]))
     return {"default_scope": "mmseg", "log_level": "WARNING", **kept}, rest[0]

@@ -104,9 +104,7 @@ class OutputFolder:
         except (ValueError, AssertionError):
             raise OutputError(f"{path}: not a manifest; remove the folder or choose another") from None
         changed = sorted(k for k in wanted.keys() | found.keys() if wanted.get(k) != found.get(k))
-        if (
-            changed and next(self.root.rglob("*.png"), None) is None
-        ):  # a run that ended before its first label
+        if changed and next(self.root.rglob("*.png"), None) is None:  # a run that ended before its first label
             write_atomic(path, text)
         elif changed:
             lines = "\n".join(f"  {k}: there {found.get(k)}, now {wanted.get(k)}" for k in changed)

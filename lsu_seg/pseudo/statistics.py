@@ -77,9 +77,7 @@ class Statistics:
         """Sentences about what somebody should look at."""
         found = []
         if self.unknown:
-            found.append(
-                f"{self.unknown} pixels have raw values that the taxonomy does not list: they are void"
-            )
+            found.append(f"{self.unknown} pixels have raw values that the taxonomy does not list: they are void")
         if self.all_void:
             some = ", ".join(self._some_void) + (" …" if self.all_void > 3 else "")
             found.append(

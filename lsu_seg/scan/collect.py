@@ -64,7 +64,9 @@ class Inspector:
         except LabelFileError as error:
             return {"label": str(error)}
         except MemoryError:
-            return {"label": f"{path}: too large for the memory of this machine; cut it into tiles, or use fewer --jobs"}  # fmt: skip
+            return {
+                "label": f"{path}: too large for the memory of this machine; cut it into tiles, or use fewer --jobs"
+            }
         counts = count_rows(rows, len(self.reader.constraint.classes))
         seen, pixels = np.flatnonzero(counts), sum(u.count for u in unknown)
         out: Record = {

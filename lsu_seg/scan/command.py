@@ -13,9 +13,7 @@ import click
 @click.option(
     "--data-root", required=True, type=click.Path(exists=True, file_okay=False), help="Folder of the dataset."
 )
-@click.option(
-    "--split", "splits", multiple=True, help="Split to read (repeatable).  [default: all that are there]"
-)
+@click.option("--split", "splits", multiple=True, help="Split to read (repeatable).  [default: all that are there]")
 @click.option("--source", help="Source taxonomy, where there are maps to several.")
 @click.option(
     "--path",
@@ -50,9 +48,19 @@ import click
 )
 @click.option("--fresh", is_flag=True, help="Read everything again.")
 def scan(
-    taxonomy: str, data_root: str, splits: tuple[str, ...], source: str | None, search: tuple[str, ...], format_: str,
-    html: str | None, unknown: str, jobs: int | None, max_pixels: int | None, work_dir: str, fresh: bool,
-) -> None:  # fmt: skip
+    taxonomy: str,
+    data_root: str,
+    splits: tuple[str, ...],
+    source: str | None,
+    search: tuple[str, ...],
+    format_: str,
+    html: str | None,
+    unknown: str,
+    jobs: int | None,
+    max_pixels: int | None,
+    work_dir: str,
+    fresh: bool,
+) -> None:
     """Look through a dataset before any GPU is touched: what is missing, damaged, or not what TAXONOMY says.
 
     Exits with 0 if there is no problem (warnings do not count), 1 if there are some, 2 if it was called wrongly. A
@@ -80,9 +88,17 @@ def scan(
             if known and split not in known:
                 raise click.UsageError(f"there is no split `{split}`; the taxonomy has {', '.join(known)}")
         report = run.scan(
-            taxonomy, data_root, splits, source, paths=search, work_dir=work_dir, jobs=jobs or 0, fresh=fresh,
-            unknown_is_void=unknown == "void", max_pixels=max_pixels or MAX_PIXELS,
-        )  # fmt: skip
+            taxonomy,
+            data_root,
+            splits,
+            source,
+            paths=search,
+            work_dir=work_dir,
+            jobs=jobs or 0,
+            fresh=fresh,
+            unknown_is_void=unknown == "void",
+            max_pixels=max_pixels or MAX_PIXELS,
+        )
         if html:
             write_atomic(html, page(report).encode())
     except TaxonomyError as error:

@@ -36,15 +36,23 @@ def look(totals: Totals) -> None:
         )
         return
     if c.num_classes and not totals.unknown and not c.allowed[totals.files > 0, : c.num_classes].any():
-        totals.find("space", f"every pixel that is annotated is void in `{c.source}`: these labels teach nothing;"
-                    " are they dummies, as for a test split? Scan another `--split`", severity="warning")  # fmt: skip
+        totals.find(
+            "space",
+            f"every pixel that is annotated is void in `{c.source}`: these labels teach nothing;"
+            " are they dummies, as for a test split? Scan another `--split`",
+            severity="warning",
+        )
     if seen is None:
         return
     listed = set(c.raw.tolist())
     unlisted = seen - listed
     if parse_encoding(c.encoding)[0] != "rgb" and seen <= {0, 255} and 255 in seen and len(listed) > 2:
-        totals.find("space", "the files have no values but 0 and 255: masks of one class, not class ids;"
-                    " give the folder with the labels of all classes", severity="error")  # fmt: skip
+        totals.find(
+            "space",
+            "the files have no values but 0 and 255: masks of one class, not class ids;"
+            " give the folder with the labels of all classes",
+            severity="error",
+        )
         return
     found = _other(totals, seen, listed)
     severity = "error" if unlisted else "warning"
@@ -54,8 +62,12 @@ def look(totals: Totals) -> None:
         for step, word in ((1, "more"), (-1, "less")):
             moved = {v - step for v in seen if v not in (255, 65535)}
             if moved <= listed and len(moved) >= _CLOSE * len(listed):
-                totals.find("space", f"each value looks one {word} than the taxonomy's: were the ids shifted by a tool?"
-                            f" Write the ids that the files store into the taxonomy, or undo the shift", severity=severity)  # fmt: skip
+                totals.find(
+                    "space",
+                    f"each value looks one {word} than the taxonomy's: were the ids shifted by a tool?"
+                    f" Write the ids that the files store into the taxonomy, or undo the shift",
+                    severity=severity,
+                )
                 break
 
 

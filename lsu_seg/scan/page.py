@@ -31,9 +31,11 @@ def _ambiguity(report: Report) -> str:
     if not (report.source and report.pixels):
         return ""
     parts = (
-        ("decided", report.decided, "#2a7f62"), ("need the teacher", report.teacher, "#e0a030"),
-        ("void", report.void, "#888"), ("unlisted", report.unlisted, "#c0392b"),
-    )  # fmt: skip
+        ("decided", report.decided, "#2a7f62"),
+        ("need the teacher", report.teacher, "#e0a030"),
+        ("void", report.void, "#888"),
+        ("unlisted", report.unlisted, "#c0392b"),
+    )
     bars = "".join(
         f'<i style="width:{100 * n / report.pixels:.3f}%;background:{colour}"'
         f' title="{name}: {n} px, {share(n, report.pixels)}"></i>'
@@ -63,9 +65,7 @@ def _values(report: Report) -> str:
     rows = []
     for v in report.values[:_VALUES]:
         chip = _chip(v["value"]) if v["value"].startswith("#") else ""
-        near = (
-            f"{_chip(v['nearest'])}{escape(v['class'])}, distance {v['distance']}" if "nearest" in v else ""
-        )
+        near = f"{_chip(v['nearest'])}{escape(v['class'])}, distance {v['distance']}" if "nearest" in v else ""
         rows.append(
             f"<tr><td>{chip}{escape(v['value'])}</td><td>{v['pixels']}</td><td>{v['files']}</td>"
             f"<td>{near}</td><td>{escape(v['file'])} x={v['x']} y={v['y']}</td></tr>"

@@ -103,9 +103,7 @@ def _choose(constraint: Constraint, splits: Sequence[str]) -> list[tuple[str, bo
     return [(s, True) for s in constraint.layout.splits] or [("", False)]
 
 
-def _records(
-    inspector: Inspector, pairs: Sequence[Pair], state: State, jobs: int
-) -> Iterator[tuple[Pair, dict]]:
+def _records(inspector: Inspector, pairs: Sequence[Pair], state: State, jobs: int) -> Iterator[tuple[Pair, dict]]:
     """The record of each pair in order, kept or read now: a scan that was stopped ends in the same report."""
     todo = [pair for pair in pairs if state.get(pair) is None]
     new = {pair.key for pair in todo}

@@ -28,9 +28,16 @@ def label_space(reader: LabelReader) -> str:
     tables = reader.segments
     files = sorted(tables.glob("*.json")) if tables and tables.is_dir() else [tables] if tables else []
     parts = (
-        c.classes, c.raw.tolist(), c.raw_row.tolist(), c.raw_names, c.encoding, c.background, c.palette.tolist(),
-        reader.max_pixels, [_stamp(f) for f in files],
-    )  # fmt: skip
+        c.classes,
+        c.raw.tolist(),
+        c.raw_row.tolist(),
+        c.raw_names,
+        c.encoding,
+        c.background,
+        c.palette.tolist(),
+        reader.max_pixels,
+        [_stamp(f) for f in files],
+    )
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
 

@@ -99,8 +99,9 @@ def verdict(report: Report) -> str:
 def _table(*columns: str) -> Table:
     table = Table(box=None, pad_edge=False, header_style="bold")
     for i, name in enumerate(columns):
-        table.add_column(name, justify="left" if i == 0 or name in ("", "S(d)", "first at", "nearest") else "right",
-                         no_wrap=True)  # fmt: skip
+        table.add_column(
+            name, justify="left" if i == 0 or name in ("", "S(d)", "first at", "nearest") else "right", no_wrap=True
+        )
     return table
 
 
@@ -109,9 +110,17 @@ def _classes(report: Report) -> Table:
     most = max((c.pixels for c in report.classes), default=0)
     for c in report.classes:
         bar = Text("█" * -(-_BAR * c.pixels // max(most, 1)), c.colour)
-        allowed = " ".join(c.allowed) if len(c.allowed) <= 4 else f"{len(c.allowed)} of {len(report.source_classes) + 1}"  # fmt: skip
-        table.add_row(Text(c.name), str(c.pixels), share(c.pixels, report.pixels), str(c.files), bar,
-                      *([Text(allowed)] if report.source else []))  # fmt: skip
+        allowed = (
+            " ".join(c.allowed) if len(c.allowed) <= 4 else f"{len(c.allowed)} of {len(report.source_classes) + 1}"
+        )
+        table.add_row(
+            Text(c.name),
+            str(c.pixels),
+            share(c.pixels, report.pixels),
+            str(c.files),
+            bar,
+            *([Text(allowed)] if report.source else []),
+        )
     return table
 
 

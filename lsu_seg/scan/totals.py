@@ -97,9 +97,12 @@ class Totals:
 
     def add_survey(self, survey: Survey) -> None:
         for kind, texts in (
-            ("folder", survey.unreadable), ("double", survey.doubles), ("alone", sorted(survey.alone)),
-            ("link", survey.notes), ("junk", map(str, survey.junk)),
-        ):  # fmt: skip
+            ("folder", survey.unreadable),
+            ("double", survey.doubles),
+            ("alone", sorted(survey.alone)),
+            ("link", survey.notes),
+            ("junk", map(str, survey.junk)),
+        ):
             for text in texts:
                 self.find(kind, text)
 
@@ -137,9 +140,7 @@ class Totals:
                 self.unlisted[u.value] = Unlisted(u.value, u.count, 1, str(pair.label), u.x, u.y)
             else:
                 self.further += u.count
-        shown = ", ".join(
-            f"{show_value(u.value, self.constraint)} ({u.count} px, x={u.x} y={u.y})" for u in values[:3]
-        )
+        shown = ", ".join(f"{show_value(u.value, self.constraint)} ({u.count} px, x={u.x} y={u.y})" for u in values[:3])
         more = len(values) + further - 3
         self.find("values", f"{pair.label}: {shown}{f' and {more} more value(s)' if more > 0 else ''}")
 
@@ -148,9 +149,7 @@ class Totals:
         if image is not None and size != image:
             text = f"{pair.label}: the label is {size[0]}x{size[1]}, the image `{pair.image}` {image[0]}x{image[1]}"
             if turned and turned >= 5 and size == image[::-1]:
-                text += (
-                    f": it was drawn on the turned image (EXIF orientation {turned}); save the image turned"
-                )
+                text += f": it was drawn on the turned image (EXIF orientation {turned}); save the image turned"
             self.find("size", text)
         elif turned:
             self.find("turned", f"{pair.image}: EXIF orientation {turned}; check that its label lies on it")
@@ -257,7 +256,7 @@ def report(totals: Totals, data_root: str, splits: Sequence[str], pairs: int) ->
         values=[_told(u, c) for u in unlisted],
         hint=hint(top, c) if top else "",
         findings=_in_order(totals.findings.values()),
-    )  # fmt: skip
+    )
 
 
 def _in_source(totals: Totals) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -268,7 +267,7 @@ def _in_source(totals: Totals) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
 
 
 def _told(u: Unlisted, c: Constraint) -> dict[str, Any]:
-    out = {"value": show_value(u.value, c), "pixels": u.pixels, "files": u.files, "file": u.file, "x": u.x, "y": u.y}  # fmt: skip
+    out = {"value": show_value(u.value, c), "pixels": u.pixels, "files": u.files, "file": u.file, "x": u.x, "y": u.y}
     if c.encoding == "rgb" and isinstance(u.value, int) and len(c.raw):
         colour, name, distance = nearest_colour(u.value, c)
         out |= {"nearest": f"#{colour:06x}", "class": name, "distance": round(distance, 1)}

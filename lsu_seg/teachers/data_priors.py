@@ -24,17 +24,52 @@ STD = (61.877, 61.501, 64.752)
 """RGB, of the values 0 to 255: what all of its datasets are normalised with. It stands in its code, not in the files."""
 
 _ARCHITECTURE = (
-    "activation_function", "class_weight", "common_stride", "decoder_layers", "dice_weight", "dim_feedforward", "dropout",
-    "encoder_feedforward_dim", "encoder_layers", "enforce_input_projection", "feature_size", "feature_strides",
-    "hidden_dim", "ignore_value", "importance_sample_ratio", "init_std", "init_xavier_std", "mask_feature_size",
-    "mask_weight", "no_object_weight", "num_attention_heads", "num_queries", "oversample_ratio", "pre_norm",
-    "train_num_points", "use_auxiliary_loss",
-)  # fmt: skip
+    "activation_function",
+    "class_weight",
+    "common_stride",
+    "decoder_layers",
+    "dice_weight",
+    "dim_feedforward",
+    "dropout",
+    "encoder_feedforward_dim",
+    "encoder_layers",
+    "enforce_input_projection",
+    "feature_size",
+    "feature_strides",
+    "hidden_dim",
+    "ignore_value",
+    "importance_sample_ratio",
+    "init_std",
+    "init_xavier_std",
+    "mask_feature_size",
+    "mask_weight",
+    "no_object_weight",
+    "num_attention_heads",
+    "num_queries",
+    "oversample_ratio",
+    "pre_norm",
+    "train_num_points",
+    "use_auxiliary_loss",
+)
 _BACKBONE = (
-    "attention_probs_dropout_prob", "depths", "drop_path_rate", "embed_dim", "encoder_stride", "hidden_act",
-    "hidden_dropout_prob", "image_size", "initializer_range", "layer_norm_eps", "mlp_ratio", "num_channels", "num_heads",
-    "patch_size", "qkv_bias", "use_absolute_embeddings", "window_size",
-)  # fmt: skip
+    "attention_probs_dropout_prob",
+    "depths",
+    "drop_path_rate",
+    "embed_dim",
+    "encoder_stride",
+    "hidden_act",
+    "hidden_dropout_prob",
+    "image_size",
+    "initializer_range",
+    "layer_norm_eps",
+    "mlp_ratio",
+    "num_channels",
+    "num_heads",
+    "patch_size",
+    "qkv_bias",
+    "use_absolute_embeddings",
+    "window_size",
+)
 """Attributes that say what the model is; the others, some sixty, are of text generation and of the library's version."""
 
 
@@ -93,9 +128,7 @@ def _config(path: Path, record: Any) -> dict[str, Any]:
     config = {k: main[k] for k in _ARCHITECTURE if k in main}
     for key, value in (*config.items(), *backbone.items(), *names.items()):
         if not _plain(value):
-            raise TeacherError(
-                f"`{path}`: `{key}` of its config is a {type(value).__name__}; expected a plain value"
-            )
+            raise TeacherError(f"`{path}`: `{key}` of its config is a {type(value).__name__}; expected a plain value")
     return {**config, "id2label": {i: str(names[i]) for i in sorted(names)}, "backbone_config": backbone}
 
 

@@ -100,9 +100,7 @@ def build(hf: dict[str, Any], num_classes: int | None) -> HFModel:
 
 def _random(transformers: ModuleType, name: Any, given: dict[str, Any], num_classes: int | None) -> HFModel:
     if name not in MODELS:
-        raise TeacherError(
-            f"there is no model `{name}`{_meant(str(name), MODELS)}; there are {', '.join(MODELS)}"
-        )
+        raise TeacherError(f"there is no model `{name}`{_meant(str(name), MODELS)}; there are {', '.join(MODELS)}")
     if num_classes is None:
         raise TeacherError(f"`num_classes` of the {name} is missing")
     cls = getattr(transformers, name)
@@ -123,17 +121,19 @@ def _folder(transformers: ModuleType, path: Path, num_classes: int | None, given
         if new_head:
             config.num_labels = num_classes
         net, info = cls.from_pretrained(
-            str(path), config=config, local_files_only=True, dtype=torch.float32,
-            ignore_mismatched_sizes=new_head, output_loading_info=True,
-        )  # fmt: skip
+            str(path),
+            config=config,
+            local_files_only=True,
+            dtype=torch.float32,
+            ignore_mismatched_sizes=new_head,
+            output_loading_info=True,
+        )
     _check_complete(path, info, (old, config.num_labels))
     made = _described(net, weight_files(path), lambda made: _folder_preprocessor(path, made))
     return made._replace(new_head=new_head)
 
 
-def _released(
-    transformers: ModuleType, path: Path, num_classes: int | None, given: dict[str, Any]
-) -> HFModel:
+def _released(transformers: ModuleType, path: Path, num_classes: int | None, given: dict[str, Any]) -> HFModel:
     released = data_priors.read(path)
     cls = transformers.Mask2FormerForUniversalSegmentation
     with _explained(path):
@@ -146,9 +146,7 @@ def _released(
             None, config=config, state_dict=released.weights, dtype=torch.float32, output_loading_info=True
         )
     _check_complete(path, info)
-    return _described(
-        net, weight_files(path), lambda made: _preprocessor(data_priors.MEAN, data_priors.STD, made)
-    )
+    return _described(net, weight_files(path), lambda made: _preprocessor(data_priors.MEAN, data_priors.STD, made))
 
 
 def weight_files(pretrained: Path) -> tuple[Path, ...]:
@@ -175,9 +173,7 @@ def model_name(folder: Path) -> str:
     except (ValueError, AttributeError, OSError) as e:
         raise TeacherError(f"{folder / CONFIG}: cannot be read as the config of a model: {e}") from None
     if names[0] not in MODELS:
-        raise TeacherError(
-            f"{folder / CONFIG}: found a model `{names[0]}`; expected one of {', '.join(MODELS)}"
-        )
+        raise TeacherError(f"{folder / CONFIG}: found a model `{names[0]}`; expected one of {', '.join(MODELS)}")
     return str(names[0])
 
 
@@ -294,9 +290,14 @@ def _folder_preprocessor(path: Path, made: HFModel) -> dict[str, Any] | None:
 def _preprocessor(mean: Sequence[float], std: Sequence[float], made: HFModel) -> dict[str, Any]:
     """Pads for training alone: `predict` would take the padding off again."""
     return dict(
-        type="SegDataPreProcessor", mean=list(mean), std=list(std), bgr_to_rgb=True, pad_val=0,
-        seg_pad_val=void_index(made.net.config.num_labels), size_divisor=made.multiple,
-    )  # fmt: skip
+        type="SegDataPreProcessor",
+        mean=list(mean),
+        std=list(std),
+        bgr_to_rgb=True,
+        pad_val=0,
+        seg_pad_val=void_index(made.net.config.num_labels),
+        size_divisor=made.multiple,
+    )
 
 
 # --- transformers' manners -------------------------------------------------------------------------------------------

@@ -93,9 +93,9 @@ class HFSegmentor(BaseSegmentor):
         self.queries, self.multiple = made.queries, made.multiple
         self.align_corners = False
         self.void = void_index(self.num_classes)
-        self.loss_decode = None if self.queries else MODELS.build(loss_decode or dict(
-            type="CrossEntropyLoss", avg_non_ignore=True
-        ))  # fmt: skip
+        self.loss_decode = (
+            None if self.queries else MODELS.build(loss_decode or dict(type="CrossEntropyLoss", avg_non_ignore=True))
+        )
         self.source = source
         self.takes_sets = loss_decode is not None
         if self.queries and loss_decode is not None:
@@ -158,9 +158,7 @@ class HFSegmentor(BaseSegmentor):
             return self.net(pixel_values=inputs, **labels)
         except ValueError as e:  # what models raise that know one size only, or train on no single image
             found = f"{len(inputs)} image(s) of {fitting[1]}x{fitting[0]}"
-            raise TeacherError(
-                f"a {type(self.net).__name__} of this config does not take {found}: {e}"
-            ) from e
+            raise TeacherError(f"a {type(self.net).__name__} of this config does not take {found}: {e}") from e
 
     def evidence_of(self, batch: Tensor) -> list[View | QueryView]:
         """What the model says about each image.
@@ -189,9 +187,7 @@ class HFSegmentor(BaseSegmentor):
     def encode_decode(self, inputs: Tensor, batch_img_metas: Any = None) -> Tensor:
         """Logits `[N, K, H, W]` at the size of the inputs."""
         size = tuple(inputs.shape[2:])
-        return torch.stack(
-            [_logits(view, lambda maps: _resize(maps, size)) for view in self.evidence_of(inputs)]
-        )
+        return torch.stack([_logits(view, lambda maps: _resize(maps, size)) for view in self.evidence_of(inputs)])
 
     def predict(self, inputs: Tensor, data_samples: Any = None) -> list[SegDataSample]:
         """Adds `pred_sem_seg` `[1, H, W]` and `seg_logits` `[K, H, W]`, at the original size, to the samples.
@@ -205,9 +201,7 @@ class HFSegmentor(BaseSegmentor):
         if all(part == shown[0] for part in shown):
             views = self.evidence_of(inputs[(..., *shown[0])])
         else:
-            views = [
-                self.evidence_of(one[None][(..., *part)])[0] for one, part in zip(inputs, shown, strict=True)
-            ]
+            views = [self.evidence_of(one[None][(..., *part)])[0] for one, part in zip(inputs, shown, strict=True)]
         for view, sample, part in zip(views, samples, shown, strict=True):
             logits = _logits(view, _placement(sample.metainfo, [p.stop - p.start for p in part]))
             sample.set_data(
@@ -234,9 +228,7 @@ class HFSegmentor(BaseSegmentor):
 
     def _pixel_loss(self, logits: Tensor, target: Tensor) -> Tensor:
         assert self.loss_decode is not None
-        loss: Tensor = self.loss_decode(
-            _resize(logits, tuple(target.shape[1:])), target, ignore_index=self.void
-        )
+        loss: Tensor = self.loss_decode(_resize(logits, tuple(target.shape[1:])), target, ignore_index=self.void)
         return loss
 
     def _query_loss(self, inputs: Tensor, target: Tensor) -> dict[str, Tensor]:
@@ -313,9 +305,7 @@ def _placement(meta: dict[str, Any], size: Sequence[int]) -> Callable[[Tensor], 
     flipped = {"horizontal": -1, "vertical": -2}[meta["flip_direction"]] if meta.get("flip") else None
 
     def place(maps: Tensor) -> Tensor:
-        return _resize(
-            maps if flipped is None else maps.flip(flipped), tuple(meta.get("ori_shape", size))[:2]
-        )
+        return _resize(maps if flipped is None else maps.flip(flipped), tuple(meta.get("ori_shape", size))[:2])
 
     return place
 

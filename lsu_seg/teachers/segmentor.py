@@ -174,11 +174,20 @@ class SegmentorTeacher:
         small, seen = self._blank
         blank, stride = seen.by_class(), forward.stride(small, seen)
         views = [
-            SlidingView(pixels, scaled_size(batch.shape[2:], scale), flip, plan.window, self.settings.overlap,
-                        stride, blank, label, asked)
+            SlidingView(
+                pixels,
+                scaled_size(batch.shape[2:], scale),
+                flip,
+                plan.window,
+                self.settings.overlap,
+                stride,
+                blank,
+                label,
+                asked,
+            )
             for scale in self.settings.scales
             for flip in self.settings.flips
-        ]  # fmt: skip
+        ]
         done = 0
         while done < label[0]:
             min(views, key=lambda view: view.ready).advance(done, forward)

@@ -86,9 +86,7 @@ class Views:
                 f"window is {window}; expected (height, width), multiples of {MULTIPLE}, such as (512, 512), or None"
             )
         if not 0 <= overlap <= 0.9:
-            raise TeacherError(
-                f"overlap is {overlap}; expected 0..0.9, the share of a window that the next sees too"
-            )
+            raise TeacherError(f"overlap is {overlap}; expected 0..0.9, the share of a window that the next sees too")
         if memory is not None and not memory > 0:
             raise TeacherError(
                 f"memory is {memory}; expected GiB for the views' evidence, such as 2, or None for no bound"

@@ -47,9 +47,7 @@ def large_tax() -> str:
     relations = list(_relations())
     group = None
     for d, relation in enumerate(relations):
-        new = ("traffic", "traffic.movers", "surroundings", "surroundings.ground", "things.small", "rest")[
-            d // 11
-        ]
+        new = ("traffic", "traffic.movers", "surroundings", "surroundings.ground", "things.small", "rest")[d // 11]
         if new != group:
             group = new
             lines.append(f"[{group}]")

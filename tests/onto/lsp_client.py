@@ -20,9 +20,7 @@ TIMEOUT = 20
 class Editor:
     """One server process and the documents open in it. Positions are found by searching for a text."""
 
-    def __init__(
-        self, folder: Path, *args: str, options: Any = None, encodings: list[str] | None = None
-    ) -> None:
+    def __init__(self, folder: Path, *args: str, options: Any = None, encodings: list[str] | None = None) -> None:
         self.folder = folder
         self.loop = asyncio.new_event_loop()
         self.client = LanguageClient("test", "1")
@@ -103,9 +101,7 @@ class Editor:
 
     # --- requests -------------------------------------------------------------------------------------
 
-    def at(
-        self, name: str, text: str, inside: int = 0
-    ) -> tuple[types.TextDocumentIdentifier, types.Position]:
+    def at(self, name: str, text: str, inside: int = 0) -> tuple[types.TextDocumentIdentifier, types.Position]:
         """The place of a text, or so many characters into it, in UTF-16 code units."""
         before = self.texts[name][: self.texts[name].index(text) + inside]
         column = len(before.rpartition("\n")[2].encode("utf-16-le")) // 2
@@ -134,8 +130,7 @@ class Editor:
 
     def edited(self, edit: types.WorkspaceEdit) -> dict[str, str]:
         return {
-            Path(uri).name: apply(self.text(Path(uri).name), list(edits))
-            for uri, edits in (edit.changes or {}).items()
+            Path(uri).name: apply(self.text(Path(uri).name), list(edits)) for uri, edits in (edit.changes or {}).items()
         }
 
     def text(self, name: str) -> str:

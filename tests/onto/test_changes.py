@@ -54,9 +54,7 @@ def test_a_shipped_file_has_no_changes_since_itself(file: Path) -> None:
 
 def test_messages() -> None:
     def messages(name: str) -> list[str]:
-        return [
-            d.message for d in changes(*(str(TAX / "changes" / f"{name}.{v}.tax") for v in ("new", "old")))[0]
-        ]
+        return [d.message for d in changes(*(str(TAX / "changes" / f"{name}.{v}.tax") for v in ("new", "old")))[0]]
 
     assert messages("label") == [
         "raw value 9 is gone; it was `lost`",
@@ -78,9 +76,7 @@ def test_exit_codes_and_summary(tmp_path: Path) -> None:
     new = str(TAX / "changes" / "constraint.new.tax")
     before = str(TAX / "changes" / "constraint.old.tax")
     result = run(new, "--against", before)
-    assert (
-        result.exit_code == 1 and "breaking changes: 4 CONSTRAINT; `lsu-onto explain TAX903`" in result.stderr
-    )
+    assert result.exit_code == 1 and "breaking changes: 4 CONSTRAINT; `lsu-onto explain TAX903`" in result.stderr
     assert run(before, "--against", before).output == ""
     assert run(before, "--against", before).exit_code == 0
     assert json.loads(run(new, "--against", before, "--format", "json").stdout)["counts"]["error"] == 4
@@ -113,9 +109,7 @@ def repository(tmp_path: Path) -> Path:
 
 
 def git(root: Path, *args: str) -> None:
-    env = {k: v for k, v in os.environ.items() if not k.startswith("GIT_")} | {
-        "GIT_CONFIG_GLOBAL": os.devnull
-    }
+    env = {k: v for k, v in os.environ.items() if not k.startswith("GIT_")} | {"GIT_CONFIG_GLOBAL": os.devnull}
     who = ["-c", "user.name=a", "-c", "user.email=a@example.org", "-c", "commit.gpgsign=false"]
     subprocess.run(["git", "-C", str(root), *who, *args], check=True, capture_output=True, env=env)
 

@@ -35,10 +35,15 @@ def test_validate_is_silent_on_success() -> None:
 @pytest.mark.parametrize(
     ("args", "code"),
     [
-        ([BAD], 1), ([WARNING], 0), ([WARNING, "--strict"], 1), ([OK, "--strict"], 0), (["nowhere.tax"], 1),
-        (["--format", "xml"], 2), (["--nonsense"], 2),
+        ([BAD], 1),
+        ([WARNING], 0),
+        ([WARNING, "--strict"], 1),
+        ([OK, "--strict"], 0),
+        (["nowhere.tax"], 1),
+        (["--format", "xml"], 2),
+        (["--nonsense"], 2),
     ],
-)  # fmt: skip
+)
 def test_validate_exit_codes(args: list[str], code: int) -> None:
     assert run("validate", *args).exit_code == code
 
@@ -123,12 +128,8 @@ def test_explain_unknown_code() -> None:
 def test_list() -> None:
     lines = [line.split() for line in run("list").stdout.splitlines()]
     assert ["demo_town", "v1", "8", "demo"] in [line[:4] for line in lines]
-    assert ["kitti", "v1", "35", "cityscapes", "offroad", "vistas"] in [
-        line[:6] for line in lines
-    ]  # inherited
-    assert ["kitti360", "v1", "46", "cityscapes", "vistas"] in [
-        line[:5] for line in lines
-    ]  # has more classes
+    assert ["kitti", "v1", "35", "cityscapes", "offroad", "vistas"] in [line[:6] for line in lines]  # inherited
+    assert ["kitti360", "v1", "46", "cityscapes", "vistas"] in [line[:5] for line in lines]  # has more classes
     rows = json.loads(run("list", "--format", "json", "--path", OK).stdout)["taxonomies"]
     field = next(r for r in rows if r["name"] == "field")
     assert (field["kind"], field["classes"], field["maps"]) == ("dataset", 13, ["town v1"])
@@ -153,8 +154,9 @@ def test_broken_file_is_reported_by_every_command(tmp_path: Path) -> None:
 def test_render_names_its_file_after_the_taxonomy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     for args, out in (
-        (["vistas v1.2", "--source", "cityscapes"], "vistas v1.2.svg"), ([f"{OK}/field.tax"], "field.svg"),
-    ):  # fmt: skip
+        (["vistas v1.2", "--source", "cityscapes"], "vistas v1.2.svg"),
+        ([f"{OK}/field.tax"], "field.svg"),
+    ):
         assert run("render", *args).stdout == f"{out}\n" and (tmp_path / out).is_file()
     assert run("render", "demo_town", "-o", "town.txt").exit_code == 2
     nowhere = run("render", "demo_town", "-o", "no/town.svg")
@@ -179,14 +181,15 @@ def test_what_may_not_be_read_is_named_and_the_rest_is_checked(tmp_path: Path) -
     try:
         for paths in (["."], ["closed", "open"], ["closed/a.tax", "open"]):
             done = subprocess.run(
-                [sys.executable, "-c", CLOSED, "validate", "--format", "concise", *paths], cwd=tmp_path,
-                capture_output=True, text=True, env={**os.environ, "PYTHONPATH": str(Path(lsu_onto.__file__).parents[1])},
-            )  # fmt: skip
+                [sys.executable, "-c", CLOSED, "validate", "--format", "concise", *paths],
+                cwd=tmp_path,
+                capture_output=True,
+                text=True,
+                env={**os.environ, "PYTHONPATH": str(Path(lsu_onto.__file__).parents[1])},
+            )
             assert (done.returncode, done.stderr) == (1, ""), done.stderr
             for expected in ("closed", "open/b.tax"):
-                assert re.search(rf"cannot read `(\./)?{expected}[^`]*`: Permission denied", done.stdout), (
-                    done.stdout
-                )
+                assert re.search(rf"cannot read `(\./)?{expected}[^`]*`: Permission denied", done.stdout), done.stdout
             assert "open/a.tax:3:3: error[TAX106]" in done.stdout
     finally:
         (tmp_path / "closed").chmod(0o755)
@@ -200,8 +203,13 @@ HEAVY = "torch mmengine mmseg mmcv networkx lark numpy pydantic graphviz pygraph
 )
 def test_starts_without_heavy_imports(code: str) -> None:
     script = f"import sys\n{code}\nprint([m for m in {HEAVY.split()!r} if m in sys.modules], file=sys.stderr)"
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True,
-                          cwd=Path(lsu_onto.__file__).parents[1])  # fmt: skip
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=Path(lsu_onto.__file__).parents[1],
+    )
     assert done.stderr.strip() == "[]"
 
 

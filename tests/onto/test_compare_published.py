@@ -19,9 +19,7 @@ PAGE = ROOT / "docs" / "maps.md"
 
 
 def _tool() -> ModuleType:
-    spec = importlib.util.spec_from_file_location(
-        "compare_published", ROOT / "tools" / "compare_published.py"
-    )
+    spec = importlib.util.spec_from_file_location("compare_published", ROOT / "tools" / "compare_published.py")
     assert spec and spec.loader
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module  # dataclasses look themselves up
@@ -122,9 +120,7 @@ def test_errors_say_what_to_do(drawn: Path) -> None:
         "yard", "--source", "tiny", "--published", drawn / "labels.csv", "--path", drawn
     )
     assert "master_labels_demo.csv" in failed("demo_town", "--source", "demo", "--published", drawn)
-    assert "there is no map from `yord`" in failed(
-        "yord", "--source", "tiny", "--published", drawn, "--path", drawn
-    )
+    assert "there is no map from `yord`" in failed("yord", "--source", "tiny", "--published", drawn, "--path", drawn)
     assert "give the folder data-priors" in failed("--published", drawn)
 
 
@@ -153,10 +149,7 @@ def test_the_page_is_current() -> None:
         dataset, source = title.split(" → ")
         ontology = library.ontology(dataset, source)
         names = [ontology.dataset.classes[r.cls].name for r in ontology.rows]
-        now = {
-            n: tool.set_text(ontology, tool.allowed(ontology, r))
-            for n, r in zip(names, ontology.rows, strict=True)
-        }
+        now = {n: tool.set_text(ontology, tool.allowed(ontology, r)) for n, r in zip(names, ontology.rows, strict=True)}
         whys = {n: tool.reason(r) for n, r in zip(names, ontology.rows, strict=True)}
         stated = {c[0].strip("`"): c[2] for c in departures} | same
         assert stated == now, f"{title}: run tools/compare_published.py, as the page says"
@@ -165,6 +158,9 @@ def test_the_page_is_current() -> None:
             assert why.strip(), f"{title}: {name} departs without a note in the map"
             assert why.replace("&lt;", "<").replace("\\|", "|") == whys[name.strip("`")], f"{title}: {name}"
             assert re.sub(r" \*\(.*", "", published) != ours, f"{title}: {name} does not depart"
-        written = re.search(rf"^\| \[{re.escape(title)}\].*\| (\d+) \| (\d+) \| (\d+) \|$",
-                            PAGE.read_text(encoding="utf-8"), re.MULTILINE)  # fmt: skip
+        written = re.search(
+            rf"^\| \[{re.escape(title)}\].*\| (\d+) \| (\d+) \| (\d+) \|$",
+            PAGE.read_text(encoding="utf-8"),
+            re.MULTILINE,
+        )
         assert written and [int(n) for n in written.groups()] == [len(now), len(same), len(departures)], title

@@ -37,9 +37,7 @@ ALL = "road sidewalk car truck sky"
         ("-> any ! void", ALL, {}, "", False),
     ],
 )
-def test_row(
-    compiled: Compile, row: str, allowed: str, kinds: dict[str, int], certain: str, novel: bool
-) -> None:
+def test_row(compiled: Compile, row: str, allowed: str, kinds: dict[str, int], certain: str, novel: bool) -> None:
     c = compiled(f"0 it {row}\n")
     names = c.source_classes
     assert " ".join(c.names("it")) == allowed
@@ -54,12 +52,13 @@ def test_row(
 def test_shapes_and_types(compiled: Compile) -> None:
     c = compiled("1 a = car\n2 b ~ road void\n")
     assert c.num_classes == 5
-    got = {
-        n: (getattr(c, n).dtype.name, getattr(c, n).shape) for n in ("allowed", "kind", "certain", "relabel")
-    }
+    got = {n: (getattr(c, n).dtype.name, getattr(c, n).shape) for n in ("allowed", "kind", "certain", "relabel")}
     assert got == {
-        "allowed": ("bool", (2, 6)), "kind": ("uint8", (2, 5)), "certain": ("bool", (2, 5)), "relabel": ("int16", (2,))
-    }  # fmt: skip
+        "allowed": ("bool", (2, 6)),
+        "kind": ("uint8", (2, 5)),
+        "certain": ("bool", (2, 5)),
+        "relabel": ("int16", (2,)),
+    }
     assert c.source_palette[2].tolist() == [0, 0, 0x8E]
 
 
@@ -75,9 +74,7 @@ def test_raw_values_of_ranges_void_and_classes_never_drawn(compiled: Compile) ->
 
 
 def test_raw_values_of_colours(compiled: Compile) -> None:
-    c = compiled(
-        "0 a #010203,#0a0b0c = car\n1 b #ffffff = sky\n- never < road\n", "encoding: rgb\nvoid: #000000"
-    )
+    c = compiled("0 a #010203,#0a0b0c = car\n1 b #ffffff = sky\n- never < road\n", "encoding: rgb\nvoid: #000000")
     assert raw(c) == {0: ROW_VOID, 0x010203: 0, 0x0A0B0C: 0, 0xFFFFFF: 1}
     assert c.palette[0].tolist() == [1, 2, 3]
 
@@ -126,9 +123,14 @@ def test_labels_that_are_names() -> None:
     c = lsu_onto.load("polygons", source="shore", paths=[TAX / "ok"])
     rows = dict(zip(c.raw_names, c.raw_row.tolist(), strict=True))
     assert rows == {
-        "unlabeled": 0, "road": 1, "the road": 1, "car": 2, "automobile": 2, "plate": ROW_SKIPPED,
+        "unlabeled": 0,
+        "road": 1,
+        "the road": 1,
+        "car": 2,
+        "automobile": 2,
+        "plate": ROW_SKIPPED,
         "license plate": ROW_SKIPPED,
-    }  # fmt: skip
+    }
     assert c.raw.tolist() == list(range(7))
     assert c.background == 0
     assert c.layout.split_values == (("train", "scene", ("a", "b")), ("val", "scene", ("c",)))
@@ -181,9 +183,7 @@ def test_npz_that_is_something_else(tmp_path: Path) -> None:
 
 @settings(max_examples=150, deadline=None)
 @given(st.data())
-def test_damaged_npz_is_refused_or_unharmed(
-    tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
-) -> None:
+def test_damaged_npz_is_refused_or_unharmed(tmp_path_factory: pytest.TempPathFactory, data: st.DataObject) -> None:
     good = lsu_onto.load(TAX / "ok" / "field.tax")
     path = tmp_path_factory.getbasetemp() / "damaged.npz"
     save_npz(good, path)

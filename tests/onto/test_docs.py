@@ -68,22 +68,28 @@ def test_files_are_valid_and_commands_print_what_is_shown(
 
 
 def test_the_tutorial_makes_two_mistakes_and_mends_them() -> None:
-    drafts = [
-        (words, text) for language, words, text in blocks("docs/language.md") if words[:1] == ["field.tax"]
-    ]
+    drafts = [(words, text) for language, words, text in blocks("docs/language.md") if words[:1] == ["field.tax"]]
     assert [w[1:] for w, _ in drafts] == [["wrong"], []]
     shown = next(text for language, _, text in blocks("docs/language.md") if "error[" in text)
     assert len(re.findall(r"^error\[", shown, re.MULTILINE)) == 2
 
 
-SITUATIONS = ("coarser class", "finer class", "overlapping policy", "void in one", "unlabelled regions", "instance-packed ids",
-              "colour files", "two releases of one dataset", "known to be outside", "new source")  # fmt: skip
+SITUATIONS = (
+    "coarser class",
+    "finer class",
+    "overlapping policy",
+    "void in one",
+    "unlabelled regions",
+    "instance-packed ids",
+    "colour files",
+    "two releases of one dataset",
+    "known to be outside",
+    "new source",
+)
 
 
 def test_the_cookbook_has_ten_situations_each_with_file_result_and_mistake() -> None:
-    recipes = re.split(
-        r"^## \d+\. ", (ROOT / "docs/cookbook.md").read_text(encoding="utf-8"), flags=re.MULTILINE
-    )[1:]
+    recipes = re.split(r"^## \d+\. ", (ROOT / "docs/cookbook.md").read_text(encoding="utf-8"), flags=re.MULTILINE)[1:]
     assert len(recipes) == 10
     for recipe, situation in zip(recipes, SITUATIONS, strict=True):
         assert situation in recipe.splitlines()[0].lower()
@@ -97,9 +103,7 @@ def test_the_python_page_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     assert found.failed == 0 and found.attempted > 20
 
 
-@pytest.mark.parametrize(
-    "page", [*PAGES, "docs/python.md", "docs/architecture.md", "docs/demo.md", "CONTRIBUTING.md"]
-)
+@pytest.mark.parametrize("page", [*PAGES, "docs/python.md", "docs/architecture.md", "docs/demo.md", "CONTRIBUTING.md"])
 def test_links_lead_somewhere(page: str) -> None:
     for file, anchor in _LINK.findall(
         re.sub(r"```.*?```", "", (ROOT / page).read_text(encoding="utf-8"), flags=re.DOTALL)

@@ -32,9 +32,7 @@ FORKS = lowest(PROJECT["optional-dependencies"]["seg"]) | {"torch": "2.13.0+cpu"
 ORIGINALS = lowest(PROJECT["optional-dependencies"]["seg-openmmlab"]) | {"torch": "2.13.0+cpu"}
 
 
-def put(
-    folder: Path, name: str, version: str, requires: list[str] | tuple[str, ...] = (), files: str = ""
-) -> None:
+def put(folder: Path, name: str, version: str, requires: list[str] | tuple[str, ...] = (), files: str = "") -> None:
     info = folder / f"{name.replace('-', '_')}-{version}.dist-info"
     info.mkdir(parents=True)
     head = f"Metadata-Version: 2.4\nName: {name}\nVersion: {version}\n"
@@ -67,12 +65,8 @@ def test_a_sound_environment(tmp_path: Path, stack: dict[str, str]) -> None:
     env = environment(tmp_path, CORE, stack)
     assert problems(env) == []
     text = as_text(env, examine(env))
-    assert f"✓ the language: click {CORE['click']}, lark {CORE['lark']}" in text and text.endswith(
-        "no problems"
-    )
-    assert ("✓ [seg]: " in text) == (stack is FORKS) and ("✓ [seg-openmmlab]: " in text) == (
-        stack is ORIGINALS
-    )
+    assert f"✓ the language: click {CORE['click']}, lark {CORE['lark']}" in text and text.endswith("no problems")
+    assert ("✓ [seg]: " in text) == (stack is FORKS) and ("✓ [seg-openmmlab]: " in text) == (stack is ORIGINALS)
 
 
 CASES: dict[str, tuple[dict[str, str], list[str], list[str]]] = {
@@ -82,23 +76,44 @@ CASES: dict[str, tuple[dict[str, str], list[str], list[str]]] = {
     "new torch": (CORE | FORKS | {"torch": "2.14.0"}, ["torch 2.14.0 is outside"], ['pip install "torch<2.14,>=2.4"']),
     "old torch, nothing else": (CORE | {"torch": "2.3.1"}, ["torch 2.3.1 is outside"], ['"torch<2.14,>=2.4"']),
     "half of the forks": (
-        {k: v for k, v in (CORE | FORKS).items() if k != "onedl-mmcv"}, ["[seg] lacks onedl-mmcv"], ['"onedl-mmcv<2.4,>=2.3.6"']),
+        {k: v for k, v in (CORE | FORKS).items() if k != "onedl-mmcv"},
+        ["[seg] lacks onedl-mmcv"],
+        ['"onedl-mmcv<2.4,>=2.3.6"'],
+    ),
     "forks and originals": (
-        CORE | FORKS | ORIGINALS, ["onedl-mmengine 0.10.12", "mmcv-lite 2.1", "overwrite"],
-        ["uninstall -y onedl-mmengine onedl-mmcv onedl-mmsegmentation mmengine mmcv-lite mmsegmentation && ",
-         'pip install "onedl-mmengine<0.11,>=0.10.12" "onedl-mmcv']),
-    "two mmcv": (CORE | ORIGINALS | {"mmcv": "2.1.0"}, ["mmcv 2.1.0, mmcv-lite 2.1"],
-                 ['uninstall -y mmcv mmcv-lite && python -m pip install "mmcv-lite<2.2,>=2.1"']),
+        CORE | FORKS | ORIGINALS,
+        ["onedl-mmengine 0.10.12", "mmcv-lite 2.1", "overwrite"],
+        [
+            "uninstall -y onedl-mmengine onedl-mmcv onedl-mmsegmentation mmengine mmcv-lite mmsegmentation && ",
+            'pip install "onedl-mmengine<0.11,>=0.10.12" "onedl-mmcv',
+        ],
+    ),
+    "two mmcv": (
+        CORE | ORIGINALS | {"mmcv": "2.1.0"},
+        ["mmcv 2.1.0, mmcv-lite 2.1"],
+        ['uninstall -y mmcv mmcv-lite && python -m pip install "mmcv-lite<2.2,>=2.1"'],
+    ),
     "mmcv too new for mmseg": (
-        {k: v for k, v in (CORE | ORIGINALS).items() if k != "mmcv-lite"} | {"mmcv": "2.2.0"}, ["mmcv 2.2.0 is outside"], ["mmcv-lite<2.2"]),
-    "two opencv": (CORE | {"opencv-python": "5.0.0.93", "opencv-python-headless": "4.12.0"},
-                   ["opencv-python 5.0.0.93, opencv-python-headless 4.12.0"],
-                   ["uninstall -y opencv-python opencv-python-headless && python -m pip install opencv-python"]),
+        {k: v for k, v in (CORE | ORIGINALS).items() if k != "mmcv-lite"} | {"mmcv": "2.2.0"},
+        ["mmcv 2.2.0 is outside"],
+        ["mmcv-lite<2.2"],
+    ),
+    "two opencv": (
+        CORE | {"opencv-python": "5.0.0.93", "opencv-python-headless": "4.12.0"},
+        ["opencv-python 5.0.0.93, opencv-python-headless 4.12.0"],
+        ["uninstall -y opencv-python opencv-python-headless && python -m pip install opencv-python"],
+    ),
     "originals without what they do not declare": (
         {k: v for k, v in (CORE | ORIGINALS).items() if k not in ("ftfy", "regex", "setuptools")},
-        ["[seg-openmmlab] lacks ftfy, regex, setuptools"], ['"ftfy" "regex" "setuptools<82,>=77.0.3"']),
-    "setuptools without pkg_resources": (CORE | ORIGINALS | {"setuptools": "82.0.0"}, ["setuptools 82.0.0 is outside"], ['"setuptools<82']),
-}  # fmt: skip
+        ["[seg-openmmlab] lacks ftfy, regex, setuptools"],
+        ['"ftfy" "regex" "setuptools<82,>=77.0.3"'],
+    ),
+    "setuptools without pkg_resources": (
+        CORE | ORIGINALS | {"setuptools": "82.0.0"},
+        ["setuptools 82.0.0 is outside"],
+        ['"setuptools<82'],
+    ),
+}
 
 
 @pytest.mark.parametrize("case", CASES)

@@ -70,8 +70,15 @@ def test_json_holds_everything(rich: Path) -> None:
     found = json.loads(exported(rich, "json"))
     assert (found["version"], found["dataset"]["name"], found["source"]["version"]) == (1, "field", "v1")
     path, *_ = found["dataset"]["classes"]
-    assert path == {"name": "path", "official": "path", "ids": [[0, 0], [7, 9]], "colours": ["#010203", "#010204"],
-                    "aliases": ["way", "foot way"], "group": "g.a", "note": ""}  # fmt: skip
+    assert path == {
+        "name": "path",
+        "official": "path",
+        "ids": [[0, 0], [7, 9]],
+        "colours": ["#010203", "#010204"],
+        "aliases": ["way", "foot way"],
+        "group": "g.a",
+        "note": "",
+    }
     rows = {r["class"]: r for r in found["map"]}
     assert rows["stuff"]["allowed"] == ["road", "sidewalk", "sky", "void"]
     assert rows["stuff"]["decision"]["minus"][0]["classes"] == ["car", "truck"]
@@ -123,15 +130,11 @@ def test_sssom_states_the_facts_and_no_decisions(rich: Path) -> None:
     assert "rock -> void" in "\n".join(header)
 
 
-SHIPPED = sorted(
-    {(e.name, e.source or e.name) for e in Library().entries() if e.source or e.kind == "source"}
-)
+SHIPPED = sorted({(e.name, e.source or e.name) for e in Library().entries() if e.source or e.kind == "source"})
 
 
 @pytest.mark.parametrize(("name", "source"), [("field", "demo"), *SHIPPED])
-def test_sssom_validates_with_sssom_py(
-    rich: Path, name: str, source: str, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_sssom_validates_with_sssom_py(rich: Path, name: str, source: str, caplog: pytest.LogCaptureFixture) -> None:
     parsers = pytest.importorskip("sssom.parsers", reason="pip install -e '.[sssom]'")
     from sssom.validators import validate
 
@@ -226,19 +229,25 @@ def test_cells_know_their_place(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("data", "message"),
     [
-        (b"", "is empty"), (b"\n,,\n", "is empty"), (b"id,nam\n0,road\n", "no column `name`; found `id`, `nam`; did you mean"),
-        (b"id,name\n0,caf\xe9\n", ":2:6: not UTF-8 text: found byte 0xe9"), (b"id,name\0\n", "binary"),
-        (b'id,name\n0,"road\n', ":2:3: the quote is not closed"), (b"id,name\n", "no classes below the header"),
-        (b"id,name\nx,road\n", ":2:1: `x` is not an id"), (b"id,name\n0,\n", ":2:1: this row has no name"),
+        (b"", "is empty"),
+        (b"\n,,\n", "is empty"),
+        (b"id,nam\n0,road\n", "no column `name`; found `id`, `nam`; did you mean"),
+        (b"id,name\n0,caf\xe9\n", ":2:6: not UTF-8 text: found byte 0xe9"),
+        (b"id,name\0\n", "binary"),
+        (b'id,name\n0,"road\n', ":2:3: the quote is not closed"),
+        (b"id,name\n", "no classes below the header"),
+        (b"id,name\nx,road\n", ":2:1: `x` is not an id"),
+        (b"id,name\n0,\n", ":2:1: this row has no name"),
         (b"id,name,color\n0,road,red\n", ":2:8: `red` is not a colour"),
-        (b"id;name\n0;road\n", "are separated by `;`"), (b"id\tname\n0\troad\n", "are separated by tabs"),
+        (b"id;name\n0;road\n", "are separated by `;`"),
+        (b"id\tname\n0\troad\n", "are separated by tabs"),
         (b"id,name,color\n0,road,128,64,128\n", ":2:12: this row has 5 cells, the header 3; put quotes"),
         (b"name,official\nbig car,x\n", ":2:1: `big car` cannot be a name; write `big_car`"),
         (b"name,official\na,x\na,y\n", ":3:1: `a` is already a class, at line 2"),
         (b"name,relation\nroad,< street\n", "add `--source NAME`"),
         (b"name,relation\nroad,#NAME?\n", ":2:6: `#NAME?` is not a relation of `road`"),
     ],
-)  # fmt: skip
+)
 def test_csv_errors_say_where_and_what(tmp_path: Path, data: bytes, message: str) -> None:
     file = tmp_path / "x.csv"
     file.write_bytes(data)
@@ -252,8 +261,10 @@ def test_csv_reads_colours_as_numbers_and_is_silent_without_warnings(tmp_path: P
     file.write_text('name,color\nroad,"(128, 64, 128)"\nsky,70 130 180\ncar,#00008E #00008f\n')
     result = run("import", "--from", "csv", file)
     assert [re.findall("#[0-9a-f]{6}", line) for line in result.stdout.splitlines()[-3:]] == [
-        ["#804080"], ["#4682b4"], ["#00008e", "#00008f"]
-    ]  # fmt: skip
+        ["#804080"],
+        ["#4682b4"],
+        ["#00008e", "#00008f"],
+    ]
     assert "warning" not in result.stderr
     folder = run("import", "--from", "csv", tmp_path)
     assert "Is a directory" in folder.stderr and "did you mean" not in folder.stderr
@@ -362,14 +373,19 @@ def test_data_priors_relations_are_the_weakest_with_that_set(priors: Path) -> No
     imported = import_("data-priors", [priors])
     assert errors(imported.text) == []
     rows = dict(
-        re.findall(
-            r"^(\w+) +((?:[<~]|->) [^#\n]*?) *(?:#.*)?$", imported.text.split("\nmap ")[1], re.MULTILINE
-        )
+        re.findall(r"^(\w+) +((?:[<~]|->) [^#\n]*?) *(?:#.*)?$", imported.text.split("\nmap ")[1], re.MULTILINE)
     )
     assert rows == {
-        "void_class": "-> void", "road": "< street", "tree_merged": "< green", "grass": "~ green void",
-        "car": "< car", "a_big_thing_odd": "-> void", "puddle": "-> void", "anything": "-> any", "kerb": "-> void",
-    }  # fmt: skip
+        "void_class": "-> void",
+        "road": "< street",
+        "tree_merged": "< green",
+        "grass": "~ green void",
+        "car": "< car",
+        "a_big_thing_odd": "-> void",
+        "puddle": "-> void",
+        "anything": "-> any",
+        "kerb": "-> void",
+    }
     assert "dataset Town_Set v1" not in imported.text and "dataset town_set v1" in imported.text
     assert '1  traffic_light "traffic light"' in imported.text
     assert "4,5  car " in imported.text and "-    puddle" in imported.text
@@ -381,19 +397,33 @@ def test_data_priors_reports_every_label_that_goes_astray(priors: Path) -> None:
     said = {(Path(f.place[0]).name, *f.place[1:], f.kind) for f in imported.findings}
     labels, master = "labels.csv", "master_labels_city.csv"
     assert said == {
-        (labels, 3, 3, "blank"), (labels, 7, 3, "duplicate"), (labels, 8, 3, "unmentioned"), (labels, 9, 10, "value"),
-        (labels, 9, 3, "unmentioned"), (labels, 11, 8, "duplicate"), (labels, 11, 16, "value"),
-        (labels, 11, 3, "unmentioned"), (master, 1, 1, "source"), (master, 2, 10, "blank"),
-        (master, 3, 17, "dangling"), (master, 4, 36, "duplicate"), (master, 5, 20, "dangling"),
-    }  # fmt: skip
+        (labels, 3, 3, "blank"),
+        (labels, 7, 3, "duplicate"),
+        (labels, 8, 3, "unmentioned"),
+        (labels, 9, 10, "value"),
+        (labels, 9, 3, "unmentioned"),
+        (labels, 11, 8, "duplicate"),
+        (labels, 11, 16, "value"),
+        (labels, 11, 3, "unmentioned"),
+        (master, 1, 1, "source"),
+        (master, 2, 10, "blank"),
+        (master, 3, 17, "dangling"),
+        (master, 4, 36, "duplicate"),
+        (master, 5, 20, "dangling"),
+    }
     texts = "\n".join(map(str, imported.findings))
     assert (
         "`tree-mergedvoid` is no class of labels.csv: its edge to `traffic_light` is lost; are `tree-merged` and"
         in texts
     )
     assert "`gras` is no class of labels.csv: its edge to `car` is lost; did you mean `grass`?" in texts
-    for kept in ("tree-mergedvoid", "`gras`", "listed twice, with ids 4, 5", "in no row of master_labels_city.csv",
-                 "twice in the row of `green`"):  # fmt: skip
+    for kept in (
+        "tree-mergedvoid",
+        "`gras`",
+        "listed twice, with ids 4, 5",
+        "in no row of master_labels_city.csv",
+        "twice in the row of `green`",
+    ):
         assert re.search(rf"# .*{re.escape(kept)}", imported.text), kept
 
 
@@ -552,9 +582,7 @@ def test_mseg(tmp_path: Path) -> None:
     assert "no raw values" in plain.findings[-1].message and re.search(r"^-  path$", plain.text, re.MULTILINE)
     full = import_("mseg", [table, names], Options(column="town-4"))
     assert errors(full.text) == []
-    assert re.search(r"^0  lane$", full.text, re.MULTILINE) and re.search(
-        r"^road +< road$", full.text, re.MULTILINE
-    )
+    assert re.search(r"^0  lane$", full.text, re.MULTILINE) and re.search(r"^road +< road$", full.text, re.MULTILINE)
     assert re.search(r"^ego_vehicle +-> void$", full.text, re.MULTILINE)
     said = {(Path(f.place[0]).name, *f.place[1:], f.kind, f.help) for f in full.findings}
     assert ("MSeg_master.tsv", 3, 6, "dangling", "did you mean `pavment`?") in said
@@ -575,10 +603,7 @@ def test_mseg_errors(tmp_path: Path) -> None:
         result = run("import", "--from", "mseg", table, *options)
         assert result.exit_code == 1 and message in result.stderr
     table.write_text(MSEG.replace("{road, lane}", "{road, lane"))
-    assert (
-        ":2:6: `{road, lane` has one brace"
-        in run("import", "--from", "mseg", table, "--column", "town-4").stderr
-    )
+    assert ":2:6: `{road, lane` has one brace" in run("import", "--from", "mseg", table, "--column", "town-4").stderr
 
 
 # --- mmseg -------------------------------------------------------------------------------------------------
@@ -621,11 +646,13 @@ def test_mmseg_reads_the_source_text(tmp_path: Path, monkeypatch: pytest.MonkeyP
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ('{"classes": ["road"],', ":1:22: not JSON"), ("[]", "no `classes` here"), ('{"classes": []}', "not a list of names"),
+        ('{"classes": ["road"],', ":1:22: not JSON"),
+        ("[]", "no `classes` here"),
+        ('{"classes": []}', "not a list of names"),
         ('{"classes": ["a"], "palette": [[0, 0, 300]]}', "not a list of `[r, g, b]`"),
         ('{"classes": ["a"], "palette": [[0, 0, 0], [1, 1, 1]]}', "1 classes and 2 colours"),
     ],
-)  # fmt: skip
+)
 def test_mmseg_json_errors(tmp_path: Path, text: str, message: str) -> None:
     (tmp_path / "m.json").write_text(text)
     result = run("import", "--from", "mmseg", tmp_path / "m.json")
@@ -635,9 +662,7 @@ def test_mmseg_json_errors(tmp_path: Path, text: str, message: str) -> None:
 def test_mmseg_json_round_trip(tmp_path: Path) -> None:
     o = Library().ontology("demo")
     classes = [c.name for c in o.source.classes]
-    (tmp_path / "m.json").write_text(
-        json.dumps({"classes": classes, "palette": [c.rgb for c in o.source.classes]})
-    )
+    (tmp_path / "m.json").write_text(json.dumps({"classes": classes, "palette": [c.rgb for c in o.source.classes]}))
     imported = import_("mmseg", [tmp_path / "m.json"], Options(kind="source", name="again"))
     (tmp_path / "m.tax").write_text(imported.text)
     again = lsu_onto.load("again", paths=[tmp_path])
@@ -647,8 +672,37 @@ def test_mmseg_json_round_trip(tmp_path: Path) -> None:
 
 # --- anything ----------------------------------------------------------------------------------------------
 
-BITS = ['"', ",", "\n", "\r", "\t", "{", "}", "²", "-1", "255", "void", "any", "#", "# ", "allow: TAX301", "=", "é", "\0",
-        "  ", "\u2028", "\x0b", "[", "]", "99999999999", "tax", "v1", "\\", ";", ".."]  # fmt: skip
+BITS = [
+    '"',
+    ",",
+    "\n",
+    "\r",
+    "\t",
+    "{",
+    "}",
+    "²",
+    "-1",
+    "255",
+    "void",
+    "any",
+    "#",
+    "# ",
+    "allow: TAX301",
+    "=",
+    "é",
+    "\0",
+    "  ",
+    "\u2028",
+    "\x0b",
+    "[",
+    "]",
+    "99999999999",
+    "tax",
+    "v1",
+    "\\",
+    ";",
+    "..",
+]
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -680,14 +734,10 @@ def test_mutated_files_are_imported_or_refused(tmp_path: Path, seed: int) -> Non
         ):
             files: list[str | Path] = [mutate(text, name) for text, name in given]
             try:
-                imported = import_(
-                    format_, files if format_ != "mmseg" else [f"{files[0]}:TownDataset"], options
-                )
+                imported = import_(format_, files if format_ != "mmseg" else [f"{files[0]}:TownDataset"], options)
             except ExchangeError:
                 continue
             made += 1
             # What comes out can be read; ids and colours may be wrong, as the file said them.
-            assert not [e for e in errors(imported.text) if not e.startswith(("TAX103", "TAX107"))], (
-                imported.text
-            )
+            assert not [e for e in errors(imported.text) if not e.startswith(("TAX103", "TAX107"))], imported.text
     assert made > 50

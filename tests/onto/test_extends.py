@@ -71,9 +71,7 @@ def test_own_rows_win(tmp_path: Path) -> None:
 
 def test_a_new_row_that_contradicts_an_inherited_one(tmp_path: Path) -> None:
     write(tmp_path, base=BASE, map=MAP, more=MORE + "map more v1 -> demo v1\npolice < car\n")
-    (found,) = (
-        d for d in Library([tmp_path]).check(tmp_path / "more.tax").diagnostics if d.severity == "error"
-    )
+    (found,) = (d for d in Library([tmp_path]).check(tmp_path / "more.tax").diagnostics if d.severity == "error")
     assert (found.code, found.span.file, found.span.line) == ("TAX306", str(tmp_path / "more.tax"), 6)
     assert found.second and (found.second.file, found.second.line) == (str(tmp_path / "map.tax"), 5)
 

@@ -16,11 +16,51 @@ from lsu_onto.searchpath import shipped
 GOOD = sorted([*(TAX / "ok").glob("*.tax"), *(TAX / "changes").glob("*.tax"), *shipped().rglob("*.tax")])
 ALL = sorted([*TAX.rglob("*.tax"), *shipped().rglob("*.tax")])
 LINES = sorted({line for p in ALL for line in p.read_text().splitlines() if line.strip()})
-PIECES = st.sampled_from([
-    "tax", "source", "dataset", "map", "extends", "a", "v1", "v1.2", "->", "title:", "[a.b]", "@a.b", "0", "12", "1..3",
-    "-", ",", "road", "void", "any", "aka", '"x y"', '""', "=", "<", ">", "~", "!", "#804080", "#x", "# note", "#", " ",
-    "v1->", "\n  =", "\n  ->", "\n  ~ road # more", "\t", "x-y", "é", "\xa0",
-])  # fmt: skip
+PIECES = st.sampled_from(
+    [
+        "tax",
+        "source",
+        "dataset",
+        "map",
+        "extends",
+        "a",
+        "v1",
+        "v1.2",
+        "->",
+        "title:",
+        "[a.b]",
+        "@a.b",
+        "0",
+        "12",
+        "1..3",
+        "-",
+        ",",
+        "road",
+        "void",
+        "any",
+        "aka",
+        '"x y"',
+        '""',
+        "=",
+        "<",
+        ">",
+        "~",
+        "!",
+        "#804080",
+        "#x",
+        "# note",
+        "#",
+        " ",
+        "v1->",
+        "\n  =",
+        "\n  ->",
+        "\n  ~ road # more",
+        "\t",
+        "x-y",
+        "é",
+        "\xa0",
+    ]
+)
 
 
 def read(text: str) -> list[tuple[Statement | None, object]]:

@@ -48,8 +48,24 @@ def test_a_fix_settles_its_finding(path: Path) -> None:
 def test_what_has_a_fix() -> None:
     fixed = {d.code for p in BAD for d in check(p.read_text()) if d.fix}
     assert fixed == {
-        "TAX003", "TAX004", "TAX007", "TAX008", "TAX010", "TAX011", "TAX012", "TAX201", "TAX202", "TAX203", "TAX206", "TAX301", "TAX303", "TAX305", "TAX308", "TAX309", "TAX310",
-    }  # fmt: skip
+        "TAX003",
+        "TAX004",
+        "TAX007",
+        "TAX008",
+        "TAX010",
+        "TAX011",
+        "TAX012",
+        "TAX201",
+        "TAX202",
+        "TAX203",
+        "TAX206",
+        "TAX301",
+        "TAX303",
+        "TAX305",
+        "TAX308",
+        "TAX309",
+        "TAX310",
+    }
 
 
 HEAD = """\
@@ -136,7 +152,5 @@ def test_a_newcomer_may_take_every_fix(right: str, typed: str) -> None:
     for d in before:
         if d.fix:
             after = [x for x in check(apply(text, d.fix)) if x.severity != "info"]
-            settled = [
-                x for x in after if x.code in (d.code, "TAX003", "TAX006") and x.span.line == d.fix.span.line
-            ]
+            settled = [x for x in after if x.code in (d.code, "TAX003", "TAX006") and x.span.line == d.fix.span.line]
             assert settled == [] or d.code in ("TAX201", "TAX202"), (d, settled)

@@ -134,28 +134,21 @@ def statements(draw: st.DrawFn) -> str:
         return draw(st.lists(strategy, min_size=low, max_size=high))
 
     def targets() -> str:
-        return "".join(
-            draw(st.sampled_from([" ", "  ", ", ", " , ", "\t"])) + t for t in some(TARGETS, 1, 4)
-        ).lstrip(",\t ")
+        return "".join(draw(st.sampled_from([" ", "  ", ", ", " , ", "\t"])) + t for t in some(TARGETS, 1, 4)).lstrip(
+            ",\t "
+        )
 
     def relations(low: int) -> str:
         out = ""
         for op in some(st.sampled_from("=<>~!"), low, 3):
-            out += (
-                (note() + draw(NEWLINE) + gap() if draw(st.booleans()) else gap()) + op + tight() + targets()
-            )
+            out += (note() + draw(NEWLINE) + gap() if draw(st.booleans()) else gap()) + op + tight() + targets()
         return out + note()
 
     def decision() -> str:
         lead = note() + draw(NEWLINE) + gap() if draw(st.booleans()) else gap()
         minus = (note() + draw(NEWLINE) if draw(st.booleans()) else "") + gap() + "!" + tight() + targets()
         return (
-            lead
-            + "->"
-            + tight()
-            + draw(st.sampled_from(["void", "any"]))
-            + draw(st.sampled_from(["", minus]))
-            + note()
+            lead + "->" + tight() + draw(st.sampled_from(["void", "any"])) + draw(st.sampled_from(["", minus])) + note()
         )
 
     kind = draw(st.sampled_from(["class"] * 5 + ["row"] * 2 + ["header", "key", "key", "group", "comment"]))
@@ -173,30 +166,22 @@ def statements(draw: st.DrawFn) -> str:
             if arrow
             else draw(st.sampled_from(["source", "dataset", "extends"]))
         )
-        return (
-            f"{word}{gap()}a{gap()}v1" + (f"{arrow}{tight()}b{gap()}v2.0" if arrow.strip() else "") + note()
-        )
+        return f"{word}{gap()}a{gap()}v1" + (f"{arrow}{tight()}b{gap()}v2.0" if arrow.strip() else "") + note()
     body = decision() if draw(st.booleans()) else relations(1 if kind == "row" else 0)
     if kind == "row":
         return draw(st.one_of(NAMES, STRINGS)) + body
-    ids = draw(
-        st.sampled_from(["0", "12", "1..3", "1,2", "1 , 4..5,\t9", "-", ",".join(map(str, range(30)))])
-    )
+    ids = draw(st.sampled_from(["0", "12", "1..3", "1,2", "1 , 4..5,\t9", "-", ",".join(map(str, range(30)))]))
     colours = draw(st.sampled_from(["", "#804080", "#804080,#102030", "#804080 , #102030"]))
     line = ids + (gap() if ids != "-" else tight()) + draw(NAMES)
     line += gap() + draw(STRINGS) if draw(st.booleans()) else ""
     line += gap() + colours if colours else ""
     line += (
-        gap() + "aka" + "".join(gap() + w for w in some(st.one_of(NAMES, STRINGS), 1, 4))
-        if draw(st.booleans())
-        else ""
+        gap() + "aka" + "".join(gap() + w for w in some(st.one_of(NAMES, STRINGS), 1, 4)) if draw(st.booleans()) else ""
     )
     return line + body
 
 
-BAD = st.sampled_from(
-    ["0 road = = x", "  = orphan", "\t< tab\t x", '0 "open', "#804080", "9.. x", "\x0c", "tax 1 2"]
-)
+BAD = st.sampled_from(["0 road = = x", "  = orphan", "\t< tab\t x", '0 "open', "#804080", "9.. x", "\x0c", "tax 1 2"])
 LINES = st.lists(st.one_of(statements(), statements(), st.sampled_from(["", "", " "]), BAD), max_size=25)
 
 
@@ -258,9 +243,7 @@ def test_a_wide_cell_does_not_push_the_others() -> None:
     wide = "~ " + " ".join(["road"] * 12)
     rows = f"0  a  < road  # note\n1  b  {wide}  # far\n         # below\n2  c  < sky\n"
     new = format_text("x.tax", "tax 1\ndataset a v1 -> b v1\n" + rows)
-    assert (
-        f"\n0  a  < road  # note\n1  b  {wide}  # far\n{' ' * (len(wide) + 8)}# below\n2  c  < sky\n" in new
-    )
+    assert f"\n0  a  < road  # note\n1  b  {wide}  # far\n{' ' * (len(wide) + 8)}# below\n2  c  < sky\n" in new
 
 
 def test_official_names_become_names_where_they_are_references(tmp_path: Path) -> None:

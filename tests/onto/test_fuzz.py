@@ -13,12 +13,49 @@ from lsu_onto.lang.parse import parse
 from lsu_onto.report import FORMATS
 
 SEEDS = [p.read_bytes().decode() for p in sorted(TAX.rglob("*.tax"))]
-PIECES = st.sampled_from([
-    "tax 1", "source a v1", "dataset b v1 -> a v1", "map b v1 -> a v1", "extends b v1", "title:", "encoding: rgb",
-    "void: 1..3", "id16/7", "[a.b]", "@a.b", "0", "1..3", "-", "road", "car", "void", "any", "aka", '"x y"', '"',
-    "=", "<", ">", "~", "!", "->", ",", "#804080", "#x", "# note", "# allow: TAX307", "\n", "\n  ", "\r\n", "\t",
-    "\xa0", "é", "\0",
-])  # fmt: skip
+PIECES = st.sampled_from(
+    [
+        "tax 1",
+        "source a v1",
+        "dataset b v1 -> a v1",
+        "map b v1 -> a v1",
+        "extends b v1",
+        "title:",
+        "encoding: rgb",
+        "void: 1..3",
+        "id16/7",
+        "[a.b]",
+        "@a.b",
+        "0",
+        "1..3",
+        "-",
+        "road",
+        "car",
+        "void",
+        "any",
+        "aka",
+        '"x y"',
+        '"',
+        "=",
+        "<",
+        ">",
+        "~",
+        "!",
+        "->",
+        ",",
+        "#804080",
+        "#x",
+        "# note",
+        "# allow: TAX307",
+        "\n",
+        "\n  ",
+        "\r\n",
+        "\t",
+        "\xa0",
+        "é",
+        "\0",
+    ]
+)
 
 
 def examine(text: str) -> None:

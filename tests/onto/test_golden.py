@@ -39,9 +39,7 @@ def test_bad_file_has_the_findings_it_expects_and_no_more(path: Path) -> None:
     found = Library().check(path).diagnostics
     infos = {code for _, _, code in wanted if RULES[code].severity == "info"}
     assert wanted
-    assert [
-        (d.span.line, d.span.column, d.code) for d in found if d.severity != "info" or d.code in infos
-    ] == wanted
+    assert [(d.span.line, d.span.column, d.code) for d in found if d.severity != "info" or d.code in infos] == wanted
     assert all(d.span.end > d.span.column for d in found)
 
 
@@ -74,9 +72,16 @@ def test_bytes_that_are_no_plain_text(tmp_path: Path, data: bytes | None, codes:
 
 @pytest.mark.parametrize(
     "text",
-    ["", "# a note\n", "title: x\n", "0 road\n", "{\n" + '  "a": 1,\n' * 30 + "}\n", "".join(f"k{i}: x\n  - {i}\n" for i in range(30))],
+    [
+        "",
+        "# a note\n",
+        "title: x\n",
+        "0 road\n",
+        "{\n" + '  "a": 1,\n' * 30 + "}\n",
+        "".join(f"k{i}: x\n  - {i}\n" for i in range(30)),
+    ],
     ids=["empty", "note", "key", "class", "json", "yaml"],
-)  # fmt: skip
+)
 def test_a_file_that_is_no_tax_file_is_told_once(text: str) -> None:
     assert [d.code for d in diagnose(text)] == ["TAX004"]
 
@@ -138,8 +143,14 @@ def test_extends_keeps_the_classes_of_its_base_and_replaces_by_name() -> None:
     assert c.classes == ("drivable_fallback", "vehicle_fallback", "out_of_roi", "hedge", "road")
     assert c.encoding == "id16/1000"
     assert dict(zip(c.raw.tolist(), c.raw_row.tolist(), strict=True)) == {
-        1: 0, 2: 1, 3: 1, 4: 1, 5: 3, 10: 4, 65: lsu_onto.ROW_VOID
-    }  # fmt: skip
+        1: 0,
+        2: 1,
+        3: 1,
+        4: 1,
+        5: 3,
+        10: 4,
+        65: lsu_onto.ROW_VOID,
+    }
 
 
 def test_errors_cannot_be_allowed() -> None:

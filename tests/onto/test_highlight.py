@@ -40,8 +40,34 @@ def test_tokens_cover_every_file(file: Path) -> None:
         assert [v for _, k, v in found if k is Error] == []
 
 
-WORDS = st.sampled_from(["tax 1", "source a v1", "map", " -> ", "\n", "\r\n", " ", "\t", "# n", "#80408", "#804080", '"',
-                         "aka", "void", "@g", "[a.b]", "0..3", "-", "<", "!", "title: x # y", "é", "\x85", "\0"])  # fmt: skip
+WORDS = st.sampled_from(
+    [
+        "tax 1",
+        "source a v1",
+        "map",
+        " -> ",
+        "\n",
+        "\r\n",
+        " ",
+        "\t",
+        "# n",
+        "#80408",
+        "#804080",
+        '"',
+        "aka",
+        "void",
+        "@g",
+        "[a.b]",
+        "0..3",
+        "-",
+        "<",
+        "!",
+        "title: x # y",
+        "é",
+        "\x85",
+        "\0",
+    ]
+)
 
 
 @given(st.one_of(st.text(), st.lists(WORDS).map("".join)), st.integers(0, 40), st.integers(0, 40))
@@ -71,31 +97,81 @@ road  < "Road, paved"
 """
     integer, operator, note = "Literal.Number.Integer", "Operator", "Comment.Single"
     assert tokens(text) == [
-        ("Keyword.Declaration", "tax"), (integer, "1"),
-        ("Keyword.Declaration", "dataset"), ("Name.Namespace", "field"), ("Literal.Number", "v2"), (operator, "->"),
-        ("Name.Namespace", "cityscapes"), ("Literal.Number", "v1"),
-        ("Name.Attribute", "title"), ("Punctuation", ":"), ("Literal.String", "Off-road #1 set"),
-        ("Name.Attribute", "void"), ("Punctuation", ":"), ("Literal.String", "255"), (note, "# not annotated"),
-        ("Punctuation", "["), ("Name.Label", "ground.hard"), ("Punctuation", "]"),
-        (integer, "3"), ("Name.Class", "gravel"), ("Literal.Number.Hex", "#786450"), (operator, "~"), ("Name", "road"),
-        ("Name", "terrain"), ("Keyword.Constant", "void"), (note, "# loose"),
-        (integer, "6"), ("Punctuation", ","), (integer, "7"), ("Name.Class", "woody"), ("Literal.Number.Hex", "#006400"),
-        ("Punctuation", ","), ("Literal.Number.Hex", "#006401"), ("Keyword", "aka"), ("Name.Variable", "bush"),
-        ("Literal.String.Double", '"big tree"'), (operator, "<"), ("Name", "vegetation"),
-        (integer, "9"), ("Name.Class", "pickup"), ("Literal.String.Double", '"pick-up"'), (operator, ">"),
-        ("Name", "truck"), (operator, "~"), ("Name", "car"), (note, "# continued"),
-        (integer, "12"), ("Punctuation", ".."), (integer, "14"), ("Name.Class", "obstacle"), (operator, "->"),
-        ("Keyword.Constant", "any"), (operator, "!"), ("Name.Label", "@flat"),
-        ("Keyword.Constant", "-"), ("Name.Class", "tunnel"),
-        ("Keyword.Declaration", "map"), ("Name.Namespace", "idd"), ("Literal.Number", "v2.1"), (operator, "->"),
-        ("Name.Namespace", "cityscapes"), ("Literal.Number", "v1"),
-        ("Name.Class", "road"), (operator, "<"), ("Literal.String.Double", '"Road, paved"'),
-    ]  # fmt: skip
+        ("Keyword.Declaration", "tax"),
+        (integer, "1"),
+        ("Keyword.Declaration", "dataset"),
+        ("Name.Namespace", "field"),
+        ("Literal.Number", "v2"),
+        (operator, "->"),
+        ("Name.Namespace", "cityscapes"),
+        ("Literal.Number", "v1"),
+        ("Name.Attribute", "title"),
+        ("Punctuation", ":"),
+        ("Literal.String", "Off-road #1 set"),
+        ("Name.Attribute", "void"),
+        ("Punctuation", ":"),
+        ("Literal.String", "255"),
+        (note, "# not annotated"),
+        ("Punctuation", "["),
+        ("Name.Label", "ground.hard"),
+        ("Punctuation", "]"),
+        (integer, "3"),
+        ("Name.Class", "gravel"),
+        ("Literal.Number.Hex", "#786450"),
+        (operator, "~"),
+        ("Name", "road"),
+        ("Name", "terrain"),
+        ("Keyword.Constant", "void"),
+        (note, "# loose"),
+        (integer, "6"),
+        ("Punctuation", ","),
+        (integer, "7"),
+        ("Name.Class", "woody"),
+        ("Literal.Number.Hex", "#006400"),
+        ("Punctuation", ","),
+        ("Literal.Number.Hex", "#006401"),
+        ("Keyword", "aka"),
+        ("Name.Variable", "bush"),
+        ("Literal.String.Double", '"big tree"'),
+        (operator, "<"),
+        ("Name", "vegetation"),
+        (integer, "9"),
+        ("Name.Class", "pickup"),
+        ("Literal.String.Double", '"pick-up"'),
+        (operator, ">"),
+        ("Name", "truck"),
+        (operator, "~"),
+        ("Name", "car"),
+        (note, "# continued"),
+        (integer, "12"),
+        ("Punctuation", ".."),
+        (integer, "14"),
+        ("Name.Class", "obstacle"),
+        (operator, "->"),
+        ("Keyword.Constant", "any"),
+        (operator, "!"),
+        ("Name.Label", "@flat"),
+        ("Keyword.Constant", "-"),
+        ("Name.Class", "tunnel"),
+        ("Keyword.Declaration", "map"),
+        ("Name.Namespace", "idd"),
+        ("Literal.Number", "v2.1"),
+        (operator, "->"),
+        ("Name.Namespace", "cityscapes"),
+        ("Literal.Number", "v1"),
+        ("Name.Class", "road"),
+        (operator, "<"),
+        ("Literal.String.Double", '"Road, paved"'),
+    ]
 
 
 def test_a_bad_line_does_not_colour_the_next() -> None:
     assert tokens('0 a "open\n1 b < c')[-4:] == [
-        ("Literal.Number.Integer", "1"), ("Name.Class", "b"), ("Operator", "<"), ("Name", "c")]  # fmt: skip
+        ("Literal.Number.Integer", "1"),
+        ("Name.Class", "b"),
+        ("Operator", "<"),
+        ("Name", "c"),
+    ]
     assert Token.Error in [k for _, k, _ in TaxLexer().get_tokens_unprocessed("0 a #80408")]
 
 
@@ -110,8 +186,14 @@ def on_a_terminal(*args: str, **env: str) -> str:
     main, side = pty.openpty()
     try:
         clean = {k: v for k, v in os.environ.items() if k != "NO_COLOR"}
-        process = subprocess.Popen([sys.executable, "-m", "lsu_onto.cli", *args], stdout=side, stderr=side,
-                                   stdin=subprocess.DEVNULL, cwd=ROOT, env={**clean, **env})  # fmt: skip
+        process = subprocess.Popen(
+            [sys.executable, "-m", "lsu_onto.cli", *args],
+            stdout=side,
+            stderr=side,
+            stdin=subprocess.DEVNULL,
+            cwd=ROOT,
+            env={**clean, **env},
+        )
         os.close(side)
         out = b""
         while True:
@@ -144,9 +226,7 @@ BAD = "tests/tax/bad/TAX306.tax"
 def test_colour_on_a_terminal_and_nowhere_else(args: list[str], coloured: str) -> None:
     shown = on_a_terminal(*args, COLUMNS="200")
     assert coloured in shown
-    plain = subprocess.run(
-        [sys.executable, "-m", "lsu_onto.cli", *args], capture_output=True, text=True, cwd=ROOT
-    )
+    plain = subprocess.run([sys.executable, "-m", "lsu_onto.cli", *args], capture_output=True, text=True, cwd=ROOT)
     assert _SGR.sub("", shown) == plain.stdout + plain.stderr
     assert "\x1b" not in plain.stdout + plain.stderr
 
@@ -157,8 +237,12 @@ def test_show_keeps_to_the_width_of_a_terminal() -> None:
     assert "\x1b[01m\x1b[36mstatic" in shown
     assert max(map(len, plain.splitlines())) <= 100
     assert not any(line.rstrip().endswith(("~", ">", "~  {")) for line in plain.splitlines())
-    piped = subprocess.run([sys.executable, "-m", "lsu_onto.cli", "show", "kitti", "--source", "vistas"],
-                           capture_output=True, text=True, cwd=ROOT).stdout  # fmt: skip
+    piped = subprocess.run(
+        [sys.executable, "-m", "lsu_onto.cli", "show", "kitti", "--source", "vistas"],
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+    ).stdout
     assert sorted(plain.split()) == sorted(piped.split())  # nothing is lost, and a pipe has a line per class
     assert len(plain.splitlines()) > len(piped.splitlines())
 

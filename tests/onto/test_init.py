@@ -115,9 +115,7 @@ def test_a_list_gets_suggestions_and_no_relations() -> None:
         "side_walk": "TODO: `< sidewalk`?; paved",
         "quad": "TODO: relate it",
     }
-    assert classes["outside"].decision and not any(
-        c.relations for c in classes.values()
-    )  # the list says `void`
+    assert classes["outside"].decision and not any(c.relations for c in classes.values())  # the list says `void`
     assert len(Library().check("my_list.tax").errors) == 3
 
 
@@ -151,7 +149,7 @@ def test_a_list_without_a_source_is_valid_at_once() -> None:
         (["a", "--from-labels", "nowhere"], 1, "there is no such folder or file"),
         (["a", "-o", "no/a.tax"], 1, "cannot write `no/a.tax`"),
     ],
-)  # fmt: skip
+)
 def test_mistakes(args: list[str], code: int, message: str, here: Path) -> None:
     assert message in run(*args, code=code).stderr
     assert list(here.iterdir()) == []
@@ -206,7 +204,9 @@ def test_colours() -> None:
     _, keys, classes = written()
     assert keys["encoding"][0] == "rgb" and keys["void"][0] == "#000000"
     assert {n: c.colours[0].text for n, c in classes.items()} == {
-        "colour_010203": "#010203", "colour_804080": "#804080"}  # fmt: skip
+        "colour_010203": "#010203",
+        "colour_804080": "#804080",
+    }
     assert "2 px, 33.3 %, in 2 of 2 files" in classes["colour_010203"].note
 
 
@@ -216,14 +216,22 @@ def test_colours() -> None:
         ([0, 300, 65535], "id16", "65535", {"class_0": [(0, 0)], "class_300": [(300, 300)]}),
         ([1000, 1001, 26000, 26001, 65535], "id16/1000", "65", {"class_1": [(1, 1)], "class_26": [(26, 26)]}),
         ([7 * 256, 26 * 256, 26 * 256 + 1], "id16/256", None, {"class_7": [(7, 7)], "class_26": [(26, 26)]}),
-        ([7, 8, 26, 24000, 24001, 26000, 26001, 65535], "instance-ids", "65",  # Cityscapes' instanceIds
-         {f"class_{i}": [(i, i)] for i in (7, 8, 24, 26)}),
-        ([7, 26, 26 * 256, 26 * 256 + 1, 27 * 256], "id16", None,
-         {"class_7": [(7, 7)], "class_26": [(26, 26), (6656, 6911)], "class_27": [(6912, 7167)]}),
+        (
+            [7, 8, 26, 24000, 24001, 26000, 26001, 65535],
+            "instance-ids",
+            "65",  # Cityscapes' instanceIds
+            {f"class_{i}": [(i, i)] for i in (7, 8, 24, 26)},
+        ),
+        (
+            [7, 26, 26 * 256, 26 * 256 + 1, 27 * 256],
+            "id16",
+            None,
+            {"class_7": [(7, 7)], "class_26": [(26, 26), (6656, 6911)], "class_27": [(6912, 7167)]},
+        ),
         (list(range(300)), "id16", None, {f"class_{i}": [(i, i)] for i in range(300)}),
     ],
     ids=["plain", "by 1000", "by 256", "mixed", "mixed by 256", "many"],
-)  # fmt: skip
+)
 def test_sixteen_bits(values: list[int], encoding: str, void: str | None, expected: dict[str, Any]) -> None:
     png("a.png", A([values], np.uint16))
     run("x", "--from-labels", "labels")
@@ -269,10 +277,7 @@ def four_bit(array: Any) -> Path:
     Path("labels").mkdir(exist_ok=True)
     path = Path("labels/four.png")
     path.write_bytes(
-        b"\x89PNG\r\n\x1a\n"
-        + chunk(b"IHDR", header)
-        + chunk(b"IDAT", zlib.compress(packed))
-        + chunk(b"IEND", b"")
+        b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(packed)) + chunk(b"IEND", b"")
     )
     return path
 
@@ -290,17 +295,29 @@ REFUSED: dict[str, tuple[Callable[[], Path], str]] = {
     "jpeg called png": (lambda: png("a.jpg", RGB).rename("labels/a.png"), "a JPEG, which changes values"),
     "webp": (lambda: png("a.webp", RGB), "a WebP image"),
     "gif": (lambda: png("a.gif", RGB[..., 0]), "a GIF"),
-    "empty": (lambda: png("a.png", RGB).rename("labels/b.png").write_bytes(b"") or Path("labels/b.png"), "an empty file"),
+    "empty": (
+        lambda: png("a.png", RGB).rename("labels/b.png").write_bytes(b"") or Path("labels/b.png"),
+        "an empty file",
+    ),
     "truncated": (lambda: damaged(png("a.png", np.arange(4096, dtype=np.uint8).reshape(64, 64))), "a damaged PNG"),
-    "lfs": (lambda: png("a.png", RGB).write_bytes(b"version https://git-lfs.github.com/spec/v1\n") and Path("labels/a.png"), "git-LFS"),
+    "lfs": (
+        lambda: png("a.png", RGB).write_bytes(b"version https://git-lfs.github.com/spec/v1\n") and Path("labels/a.png"),
+        "git-LFS",
+    ),
     "grey three times": (lambda: png("a.png", A([[[1, 1, 1], [7, 7, 7]]], np.uint8)), "R = G = B"),
     "transparent": (lambda: png("a.png", A([[[1, 2, 3, 9]]], np.uint8)), "transparent pixels"),
     "fractions": (lambda: png("a.tif", A([[0.5]], np.float32)), "fractions"),
     "negative": (lambda: png("a.tif", A([[-1]], np.int32)), "negative"),
     "lossy tiff": (lambda: png("a.tif", np.zeros((16, 16, 3), np.uint8), compression="jpeg"), "lossy compression"),
-    "a picture": (lambda: png("a.png", np.random.default_rng(0).integers(0, 256, (99, 99, 3), np.uint8)), "more than 4096 colours"),
-    "too many values": (lambda: png("a.png", (np.arange(1500, dtype=np.uint16) * 7 + 3)[None]), "too many to be classes"),
-}  # fmt: skip
+    "a picture": (
+        lambda: png("a.png", np.random.default_rng(0).integers(0, 256, (99, 99, 3), np.uint8)),
+        "more than 4096 colours",
+    ),
+    "too many values": (
+        lambda: png("a.png", (np.arange(1500, dtype=np.uint16) * 7 + 3)[None]),
+        "too many to be classes",
+    ),
+}
 
 
 @pytest.mark.parametrize("case", REFUSED)
@@ -350,11 +367,18 @@ def test_progress_when_it_takes_long(terminal: bool) -> None:
 
     for i in range(12):
         png(f"{i}.png", np.zeros((1500, 1500), np.uint8))
-    script = ("import lsu_onto.label_values as s\ns.AFTER_S = s.LINE_S = 0.001\nfrom lsu_onto.cli import main\n"
-              "main(['init', 'x', '--from-labels', 'labels'])")  # fmt: skip
+    script = (
+        "import lsu_onto.label_values as s\ns.AFTER_S = s.LINE_S = 0.001\nfrom lsu_onto.cli import main\n"
+        "main(['init', 'x', '--from-labels', 'labels'])"
+    )
     main_end, side = pty.openpty()
-    process = subprocess.Popen([sys.executable, "-c", script], env={**_env(), "TERM": "xterm"}, text=not terminal,
-                               stdout=subprocess.DEVNULL, stderr=side if terminal else subprocess.PIPE)  # fmt: skip
+    process = subprocess.Popen(
+        [sys.executable, "-c", script],
+        env={**_env(), "TERM": "xterm"},
+        text=not terminal,
+        stdout=subprocess.DEVNULL,
+        stderr=side if terminal else subprocess.PIPE,
+    )
     os.close(side)
     if terminal:
         shown = b""

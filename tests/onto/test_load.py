@@ -40,13 +40,9 @@ def test_several_maps_need_a_source(folder: Path) -> None:
 def test_a_path_that_is_no_taxonomy(folder: Path) -> None:
     (folder / "p.npy").touch()
     for load in (lsu_onto.load, lsu_onto.load_dataset):
-        with pytest.raises(
-            lsu_onto.TaxonomyError, match=r"p.npy` is a file of another kind: .*`\.tax`.*`\.npz`"
-        ):
+        with pytest.raises(lsu_onto.TaxonomyError, match=r"p.npy` is a file of another kind: .*`\.tax`.*`\.npz`"):
             load(folder / "p.npy")
-        with pytest.raises(
-            lsu_onto.TaxonomyError, match=r"deep` is a folder: expected the name of .*`paths="
-        ):
+        with pytest.raises(lsu_onto.TaxonomyError, match=r"deep` is a folder: expected the name of .*`paths="):
             load(folder / "deep", paths=[folder])
     with pytest.raises(lsu_onto.TaxonomyError, match="there is no map from `xxx"):
         lsu_onto.load("x" * 5000)
@@ -55,9 +51,7 @@ def test_a_path_that_is_no_taxonomy(folder: Path) -> None:
         lsu_onto.draw(folder / "town.npz", folder / "x.svg")
 
 
-def test_a_folder_of_the_name_of_a_taxonomy_is_not_meant(
-    folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_folder_of_the_name_of_a_taxonomy_is_not_meant(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (folder / "town").mkdir()
     monkeypatch.chdir(folder)
     assert lsu_onto.load("town", source="other", paths=[folder]).dataset == "town"

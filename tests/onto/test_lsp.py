@@ -130,9 +130,7 @@ def test_an_edited_source_is_what_open_datasets_are_checked_against(editor: Edit
     assert editor.open("track.tax") == []
     renamed = SOURCE.replace("1  grass", "1  meadow")
     assert codes(editor.type("ground.tax", renamed, "track.tax")) == ["TAX201", "TAX201"]
-    assert codes(editor.type("ground.tax", SOURCE.replace("ground v1", "ground v2"), "track.tax")) == [
-        "TAX204"
-    ]
+    assert codes(editor.type("ground.tax", SOURCE.replace("ground v1", "ground v2"), "track.tax")) == ["TAX204"]
     assert editor.type("ground.tax", SOURCE, "track.tax") == []
 
 
@@ -171,9 +169,7 @@ def test_broken_documents(editor: Editor) -> None:
         editor.open("x.tax", text)
         document = types.TextDocumentIdentifier(editor.uri("x.tax"))
         for position in (types.Position(0, 0), types.Position(0, 99), types.Position(99, 0)):
-            assert (
-                editor.ask("textDocument/completion", types.CompletionParams(document, position)) is not None
-            )
+            assert editor.ask("textDocument/completion", types.CompletionParams(document, position)) is not None
             editor.ask("textDocument/hover", types.HoverParams(document, position))
             editor.ask("textDocument/definition", types.DefinitionParams(document, position))
         for method, params in (
@@ -278,9 +274,7 @@ def test_definition(editor: Editor) -> None:
     editor.open("track.tax")
 
     def target(text: str, inside: int = 0) -> tuple[str, int, int]:
-        found = editor.ask(
-            "textDocument/definition", types.DefinitionParams(*editor.at("track.tax", text, inside))
-        )
+        found = editor.ask("textDocument/definition", types.DefinitionParams(*editor.at("track.tax", text, inside)))
         return Path(found.uri).name, found.range.start.line, found.range.start.character
 
     assert target("road grass") == ("ground.tax", 6, 3)
@@ -378,9 +372,14 @@ def test_renaming_changes_no_finding_of_the_shipped_taxonomies(name: str) -> Non
 def test_names_that_a_class_cannot_have(editor: Editor) -> None:
     editor.open("ground.tax")
     for name, why in {
-        "2nd": "is not a name", "a-b": "is not a name", "": "is not a name", "void": "is a reserved word",
-        "map": "is a reserved word", "car": "already stands for `car`", "lorry": "already stands for `truck`",
-    }.items():  # fmt: skip
+        "2nd": "is not a name",
+        "a-b": "is not a name",
+        "": "is not a name",
+        "void": "is a reserved word",
+        "map": "is a reserved word",
+        "car": "already stands for `car`",
+        "lorry": "already stands for `truck`",
+    }.items():
         with pytest.raises(JsonRpcException, match=why):
             editor.rename("ground.tax", "road", name)
 
@@ -426,9 +425,7 @@ def test_colours(editor: Editor) -> None:
     assert "1  grass  #98fb98 " in apply(SOURCE, [shown.text_edit])
 
 
-@pytest.mark.parametrize(
-    "text", [DATASET, DATASET.replace("\n", "\r\n"), "tax 1\nsource a v1\n0   b\n1 c", "\n\n"]
-)
+@pytest.mark.parametrize("text", [DATASET, DATASET.replace("\n", "\r\n"), "tax 1\nsource a v1\n0   b\n1 c", "\n\n"])
 def test_layout_is_that_of_fmt(editor: Editor, tmp_path: Path, text: str) -> None:
     messy = text.replace("aka path  ~", "aka   path ~")
     (tmp_path / "x.tax").write_bytes(messy.encode())
@@ -472,9 +469,7 @@ def test_the_search_path(tmp_path: Path) -> None:
         (tmp_path / name).mkdir()
         (tmp_path / name / "s.tax").write_text(f"tax 1\nsource {name} v1\n0 road\n")
     (tmp_path / "open").mkdir()
-    editor = Editor(
-        tmp_path / "open", "--path", str(tmp_path / "one"), options={"path": [str(tmp_path / "two")]}
-    )
+    editor = Editor(tmp_path / "open", "--path", str(tmp_path / "one"), options={"path": [str(tmp_path / "two")]})
     for name in ("one", "two"):
         assert editor.open(f"{name}.tax", f"tax 1\ndataset x v1 -> {name} v1\n1 a < road\n") == []
     (tmp_path / "open" / "deep").mkdir()
@@ -486,8 +481,13 @@ def test_the_search_path(tmp_path: Path) -> None:
 
 
 def test_an_editor_that_vanishes() -> None:
-    done = subprocess.run([sys.executable, "-m", "lsu_onto.cli", "lsp", "--stdio"], input=b"", capture_output=True,
-                          cwd=Path(resolve.__file__).parents[1], timeout=30)  # fmt: skip
+    done = subprocess.run(
+        [sys.executable, "-m", "lsu_onto.cli", "lsp", "--stdio"],
+        input=b"",
+        capture_output=True,
+        cwd=Path(resolve.__file__).parents[1],
+        timeout=30,
+    )
     assert done.returncode == 1 and done.stdout == b""
 
 

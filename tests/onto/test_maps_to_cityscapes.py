@@ -78,9 +78,7 @@ def test_source_classes_that_a_dataset_lacks(name: str) -> None:
 @pytest.mark.parametrize("file", FILES, ids=lambda f: f.stem)
 def test_rows_stand_in_the_order_of_the_dataset(file: Path) -> None:
     rows = [
-        s.target.text
-        for s in parse(str(file), file.read_text(encoding="utf-8"))[0].statements
-        if isinstance(s, Row)
+        s.target.text for s in parse(str(file), file.read_text(encoding="utf-8"))[0].statements if isinstance(s, Row)
     ]
     classes = list(constraint(file.stem).classes)
     assert rows == sorted(rows, key=classes.index)

@@ -74,7 +74,13 @@ CASES: list[tuple[str, str, str, str, str | None]] = [
     ("4  sky", '4  "sky"', "TAX003", '`sky "sky"`', '4  sky "sky"'),
     ("4  sky ", '4  sky "the sky ', "TAX003", 'add `"` at the end of the name', '4  sky "the sky" '),
     ("4  sky ", "4  sky “the sky” ", "TAX003", 'straight quotes `"`', '4  sky "the sky" '),
-    ("4  sky         #4080b0", '4  sky #4080b0 "the sky"', "TAX003", '`sky "the sky" #4080b0`', '4  sky "the sky" #4080b0'),
+    (
+        "4  sky         #4080b0",
+        '4  sky #4080b0 "the sky"',
+        "TAX003",
+        '`sky "the sky" #4080b0`',
+        '4  sky "the sky" #4080b0',
+    ),
     ("4  sky ", "4  any ", "TAX105", "choose another name", None),
     ("#805080", "805080", "TAX006", "write `#805080`", None),
     ("#805080", "128,80,128", "TAX006", "write `#805080`", None),
@@ -140,7 +146,7 @@ CASES: list[tuple[str, str, str, str, str | None]] = [
     ("! any", "= any", "TAX310", "`! any` if no source class fits", None),
     ("-> any", "~ any", "TAX310", "write `-> any`", None),
     ("-> any", "-> any - sky", "TAX003", "expected `!`", "-> any ! sky"),
-]  # fmt: skip
+]
 
 
 def findings(text: str) -> list[Diagnostic]:

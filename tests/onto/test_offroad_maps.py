@@ -7,8 +7,22 @@ import pytest
 import lsu_onto
 from lsu_onto.library import Library
 
-DATASETS = ["goose", "goose_ex", "rellis3d", "rugd", "tas500", "ycor", "freiburg_forest", "wildscenes",
-            "great_outdoors", "cityscapes", "acdc", "kitti", "coco_panoptic", "vistas v1.2"]  # fmt: skip
+DATASETS = [
+    "goose",
+    "goose_ex",
+    "rellis3d",
+    "rugd",
+    "tas500",
+    "ycor",
+    "freiburg_forest",
+    "wildscenes",
+    "great_outdoors",
+    "cityscapes",
+    "acdc",
+    "kitti",
+    "coco_panoptic",
+    "vistas v1.2",
+]
 
 # Dataset, class, classes that S(d) must have, classes that it must not have.
 FACTS = [

@@ -127,9 +127,16 @@ def test_everything_is_there_without_javascript(large: Path) -> None:
     for view in VIEWS:
         assert [n for n in names if n not in seen.text[view]] == []
     tree = " ".join(seen.text["tree"].split())
-    for words in ("~ @nature void ! nature_sky · may be nature_mountain nature_sand", "# both, and nothing else",
-                  "# partly nothing that `wide` knows", "-> any · may be everything #", "0,1 label_00_x",
-                  "may be everything but void", "! any · may be void", '"construction--barrier--guard-rail"'):  # fmt: skip
+    for words in (
+        "~ @nature void ! nature_sky · may be nature_mountain nature_sand",
+        "# both, and nothing else",
+        "# partly nothing that `wide` knows",
+        "-> any · may be everything #",
+        "0,1 label_00_x",
+        "may be everything but void",
+        "! any · may be void",
+        '"construction--barrier--guard-rail"',
+    ):
         assert words in tree, words
     cells = [a["class"] for t, a in seen.elements if t == "td" and "class" in a]
     assert len(cells) == int(lsu_onto.load(large).allowed.sum())
@@ -171,8 +178,10 @@ def test_command_needs_no_graphviz(tmp_path: Path, large: Path, monkeypatch: pyt
 
 
 def test_void_stands_above_what_nothing_reaches(tmp_path: Path) -> None:
-    for header, tail in (("", ["road", "not a class", "void", "(nothing reaches)", "sky", "car"]),
-                         ("[g]\n", ["g", "road", "sky", "car", "not a class", "void"])):  # fmt: skip
+    for header, tail in (
+        ("", ["road", "not a class", "void", "(nothing reaches)", "sky", "car"]),
+        ("[g]\n", ["g", "road", "sky", "car", "not a class", "void"]),
+    ):
         text = f"tax 1\nsource s v1\n{header}0 sky\n1 car\n2 road\ndataset d v1 -> s v1\n1 way ~ road void\n"
         (tmp_path / "d.tax").write_text(text)
         drawn = page(Library().ontology(tmp_path / "d.tax"), "map")

@@ -66,9 +66,7 @@ def one(browser: Any, css: str) -> Any:
 
 
 def ids(browser: Any, css: str) -> set[str]:
-    return set(
-        browser.execute_script(f"return [...document.querySelectorAll('{css}')].map(e => e.dataset.id)")
-    )
+    return set(browser.execute_script(f"return [...document.querySelectorAll('{css}')].map(e => e.dataset.id)"))
 
 
 def hover(browser: Any, css: str) -> None:

@@ -54,9 +54,7 @@ def test_the_reference(line: str, allowed: str, codes: str) -> None:
     assert " ".join(d.code for d in analysis.diagnostics if d.severity != "info") == codes
     (o,) = analysis.resolved.ontologies
     meaning = o.rows[0].meaning(5)
-    assert [o.source.classes[c].name for c in sorted(meaning.channels)] + [
-        "void"
-    ] * meaning.void == allowed.split()
+    assert [o.source.classes[c].name for c in sorted(meaning.channels)] + ["void"] * meaning.void == allowed.split()
 
 
 def test_an_info_about_a_map_is_silenced_on_its_header() -> None:
@@ -84,8 +82,16 @@ def test_extends_belongs_in_a_dataset_once(section: str, codes: str) -> None:
     assert " ".join(sorted(d.code for d in found if d.severity != "info")) == codes
 
 
-@pytest.mark.parametrize("line", ["1 " + "a" * 50_000 + " = = x", "tax" + " " * 50_000 + "x", " " * 50_000 + "= x =",
-                                  "1 a ~ " + "b " * 4_000 + "|", '1 a #804080 "' + "x " * 30_000])  # fmt: skip
+@pytest.mark.parametrize(
+    "line",
+    [
+        "1 " + "a" * 50_000 + " = = x",
+        "tax" + " " * 50_000 + "x",
+        " " * 50_000 + "= x =",
+        "1 a ~ " + "b " * 4_000 + "|",
+        '1 a #804080 "' + "x " * 30_000,
+    ],
+)
 def test_a_long_line_is_refused_in_no_time(line: str) -> None:
     start = time.perf_counter()
     assert Library().check("x.tax", f"tax 1\n{line}\n").errors

@@ -191,7 +191,10 @@ def test_a_machine_without_fonts(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "lsu_onto.cli", "render", "demo_town", "-o"]
     root = str(Path(__file__).parents[2])
     bare = {"PATH": "", "PYTHONPATH": root, "FONTCONFIG_FILE": str(tmp_path / "fonts.conf")}
-    run = [subprocess.run([*command, str(tmp_path / f"a.{s}")], env=bare, capture_output=True, text=True) for s in ("png", "svg")]  # fmt: skip
+    run = [
+        subprocess.run([*command, str(tmp_path / f"a.{s}")], env=bare, capture_output=True, text=True)
+        for s in ("png", "svg")
+    ]
     assert [r.returncode for r in run] == [1, 0]
     assert "install some" in run[0].stderr
     assert sorted(p.name for p in tmp_path.iterdir()) == ["a.svg", "fonts.conf"]
@@ -199,5 +202,9 @@ def test_a_machine_without_fonts(tmp_path: Path) -> None:
 
 def test_text_is_readable_on_its_colour() -> None:
     assert [ink(c) for c in ((0, 0, 0), (255, 255, 255), (0, 0, 142), (107, 142, 35), None)] == [
-        "#ffffff", "#000000", "#ffffff", "#000000", "#000000"
-    ]  # fmt: skip
+        "#ffffff",
+        "#000000",
+        "#ffffff",
+        "#000000",
+        "#000000",
+    ]

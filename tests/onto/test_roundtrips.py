@@ -27,8 +27,18 @@ source demo v1
 [vehicle.large]
 3 truck #000046
 """
-RELATIONS = ("< road", '~ "side walk, paved" road', "~ @vehicle void", "~ @vehicle void ! car", "! any", "-> void", "-> any",
-             "-> any ! @vehicle.large", "< car # it's a note; with | and , and #hash", "~ road\n  ~ car # second\n  ~ void")  # fmt: skip
+RELATIONS = (
+    "< road",
+    '~ "side walk, paved" road',
+    "~ @vehicle void",
+    "~ @vehicle void ! car",
+    "! any",
+    "-> void",
+    "-> any",
+    "-> any ! @vehicle.large",
+    "< car # it's a note; with | and , and #hash",
+    "~ road\n  ~ car # second\n  ~ void",
+)
 
 label = st.text(st.sampled_from("abyz ,;:|#&'()-=/éß@[]"), min_size=1, max_size=6).filter(str.strip)
 ids = st.sampled_from(["{0}", "{0},{1}", "{0}..{1}", "-"])
@@ -48,7 +58,10 @@ def datasets(draw: st.DrawFn) -> str:
         official = f' "{others[2 * i]}"' if draw(st.booleans()) else ""
         colour = draw(st.sampled_from(["", f" #0102{i:02x}", f" #0102{i:02x},#0103{i:02x}"]))
         aka = f' aka alias_{i} "{others[2 * i + 1]}"' if draw(st.booleans()) else ""
-        lines.append(draw(ids).format(10 * i + 1, 10 * i + 4) + f" class_{i}{official}{colour}{aka} {draw(st.sampled_from(RELATIONS))}")  # fmt: skip
+        lines.append(
+            draw(ids).format(10 * i + 1, 10 * i + 4)
+            + f" class_{i}{official}{colour}{aka} {draw(st.sampled_from(RELATIONS))}"
+        )
     return SOURCE + "\n".join(lines) + "\n"
 
 
@@ -79,9 +92,7 @@ def test_csv_keeps_every_field_of_a_class(tmp_path: Path, text: str) -> None:
     table = tmp_path / "field.csv"
     table.write_text(export(first, "csv"), encoding="utf-8")
     void = first.dataset.meta["void"]
-    options = Options(
-        name="field", version="v2", source="demo", void=void, encoding="id", search=(str(tmp_path),)
-    )
+    options = Options(name="field", version="v2", source="demo", void=void, encoding="id", search=(str(tmp_path),))
     (tmp_path / "demo.tax").write_text(SOURCE)
     again = ontology(tmp_path, "again.tax", import_("csv", [table], options).text)
     assert facts(again) == facts(first)
@@ -90,10 +101,7 @@ def test_csv_keeps_every_field_of_a_class(tmp_path: Path, text: str) -> None:
 
 
 def test_csv_has_the_datasets_order_and_says_what_it_does_not_hold(tmp_path: Path) -> None:
-    text = (
-        SOURCE
-        + "dataset field v1\nencoding: id16\nvoid: 0\n1 a\n2 b\nmap field v1 -> demo v1\nb < road\na < car\n"
-    )
+    text = SOURCE + "dataset field v1\nencoding: id16\nvoid: 0\n1 a\n2 b\nmap field v1 -> demo v1\nb < road\na < car\n"
     table = tmp_path / "field.csv"
     table.write_text(export(ontology(tmp_path, "field.tax", text), "csv"))
     (tmp_path / "demo.tax").write_text(SOURCE)
@@ -101,8 +109,7 @@ def test_csv_has_the_datasets_order_and_says_what_it_does_not_hold(tmp_path: Pat
     assert [line.split()[1] for line in table.read_text().replace(",", " ").splitlines()[1:]] == ["a", "b"]
     (finding,) = imported.findings
     assert (
-        "does not say `encoding:` and `void:`" in finding.message
-        and finding.help == "`--encoding` `--void` add them"
+        "does not say `encoding:` and `void:`" in finding.message and finding.help == "`--encoding` `--void` add them"
     )
 
 
@@ -118,9 +125,7 @@ def test_json_holds_every_field_of_the_model(tmp_path: Path, text: str) -> None:
         assert found[side]["void"] == list(t.void)
         for told, c in zip(found[side]["classes"], t.classes, strict=True):
             assert set(told) == {f.name for f in fields(model.TaxClass)} - {"span", "end"}
-            assert told["colours"] == [f"#{x:06x}" for x in c.colours] and told["ids"] == [
-                list(r) for r in c.ids
-            ]
+            assert told["colours"] == [f"#{x:06x}" for x in c.colours] and told["ids"] == [list(r) for r in c.ids]
             assert (told["official"], told["aliases"], told["group"]) == (
                 c.official,
                 list(c.aliases),
@@ -159,6 +164,4 @@ def test_a_sources_csv_out_and_in(tmp_path: Path, name: str) -> None:
     text = import_("csv", [table], Options(kind="source", name="again")).text
     (tmp_path / "again.tax").write_text(text, encoding="utf-8")
     again = Library([tmp_path]).ontology("again").source
-    assert [without(c, "span", "end") for c in again.classes] == [
-        without(c, "span", "end") for c in first.classes
-    ]
+    assert [without(c, "span", "end") for c in again.classes] == [without(c, "span", "end") for c in first.classes]

@@ -20,9 +20,7 @@ FILES = [str(p) for p in sorted((TAX / "bad").glob("TAX*.tax"))]
 
 
 def log(*args: str) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads(
-        CliRunner().invoke(main, ["validate", *args, "--format", "sarif"]).stdout
-    )
+    found: dict[str, Any] = json.loads(CliRunner().invoke(main, ["validate", *args, "--format", "sarif"]).stdout)
     return found
 
 
@@ -31,19 +29,13 @@ def place(location: dict[str, Any]) -> dict[str, Any]:
     physical: dict[str, Any] = location["physicalLocation"]
     assert physical.keys() == {"artifactLocation", "region"}
     region = physical["region"]
-    assert (
-        region["startLine"] >= 1
-        and region["startColumn"] >= 1
-        and region["endColumn"] >= region["startColumn"]
-    )
+    assert region["startLine"] >= 1 and region["startColumn"] >= 1 and region["endColumn"] >= region["startColumn"]
     assert all(type(v) is int for v in region.values())
     assert " " not in physical["artifactLocation"]["uri"]
     return physical
 
 
-@pytest.mark.parametrize(
-    "args", [FILES, [str(TAX / "ok")], ["nowhere at all.tax"]], ids=["bad", "ok", "missing"]
-)
+@pytest.mark.parametrize("args", [FILES, [str(TAX / "ok")], ["nowhere at all.tax"]], ids=["bad", "ok", "missing"])
 def test_structure(args: list[str]) -> None:
     found = log(*args)
     assert found["version"] == "2.1.0" and found["$schema"].endswith("sarif-schema-2.1.0.json")

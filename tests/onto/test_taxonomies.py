@@ -225,8 +225,7 @@ def test_what_extends_another_has_its_labels() -> None:
 
 def test_colours_of_the_files_that_store_colours() -> None:
     """A2D2 has several per class; Freiburg's Void has none."""
-    count = {"a2d2 v1": 55, "camvid v1": 32, "rugd v1": 25, "lanes v1": 4, "tas500 v1.1": 24,
-             "freiburg_forest v1": 6}  # fmt: skip
+    count = {"a2d2 v1": 55, "camvid v1": 32, "rugd v1": 25, "lanes v1": 4, "tas500 v1.1": 24, "freiburg_forest v1": 6}
     for key, expected in count.items():
         found = colours(shelf()["dataset"][key].classes)
         assert len(found) == len(set(found)) == expected, key
@@ -240,10 +239,15 @@ def test_what_is_never_drawn() -> None:
 
 def test_groups() -> None:
     sizes = {
-        ("vistas v2", "object.traffic_light"): 6, ("vistas v2", "void"): 6, ("vistas v1.2", "void"): 3,
-        ("coco_panoptic v1", "thing"): 80, ("coco_panoptic v1", "stuff"): 53, ("goose v1", "other"): 3,
-        ("nuimages v1", "vehicle"): 11, ("apolloscape v1", "movable_object"): 16,
-    }  # fmt: skip
+        ("vistas v2", "object.traffic_light"): 6,
+        ("vistas v2", "void"): 6,
+        ("vistas v1.2", "void"): 3,
+        ("coco_panoptic v1", "thing"): 80,
+        ("coco_panoptic v1", "stuff"): 53,
+        ("goose v1", "other"): 3,
+        ("nuimages v1", "vehicle"): 11,
+        ("apolloscape v1", "movable_object"): 16,
+    }
     assert {k: len(shelf()["dataset"][k[0]].group(k[1])) for k in sizes} == sizes
 
 

@@ -36,9 +36,7 @@ def test_the_package_names_files_that_are_there() -> None:
     assert load(language["configuration"])["comments"] == {"lineComment": "#"}
     code = (EXTENSION / package["main"]).read_text(encoding="utf-8")
     settings = {s.removeprefix("lsu-tax.") for s in package["contributes"]["configuration"]["properties"]}
-    assert set(re.findall(r'\.get\("(\w+)"', code)) == settings - {
-        "trace.server"
-    }  # the client reads that one
+    assert set(re.findall(r'\.get\("(\w+)"', code)) == settings - {"trace.server"}  # the client reads that one
     assert {c["command"] for c in package["contributes"]["commands"]} == set(
         re.findall(r'registerCommand\("([\w.-]+)"', code)
     )
@@ -64,5 +62,7 @@ def test_every_include_is_there() -> None:
 )
 def test_the_grammar_in_the_engine_of_vs_code() -> None:
     files = [*(TAX / "ok").glob("*.tax"), *shipped().rglob("*.tax")]
-    done = subprocess.run(["node", "test/grammar.test.js", *map(str, files)], cwd=EXTENSION, capture_output=True, text=True)  # fmt: skip
+    done = subprocess.run(
+        ["node", "test/grammar.test.js", *map(str, files)], cwd=EXTENSION, capture_output=True, text=True
+    )
     assert done.returncode == 0, done.stderr

@@ -121,13 +121,7 @@ def keeps(world: World, c: lsu_onto.Constraint) -> bool:
     _, pixels = world
     row = {name: i for i, name in enumerate(c.classes)}
     inside = all(c.allowed[row[f"d{d}"], s] for d, s in pixels)
-    whole = all(
-        d == e
-        for i, s in np.argwhere(c.certain)
-        for d, t in pixels
-        if t == s
-        for e in [int(c.classes[i][1:])]
-    )
+    whole = all(d == e for i, s in np.argwhere(c.certain) for d, t in pixels if t == s for e in [int(c.classes[i][1:])])
     return inside and whole
 
 

@@ -120,7 +120,5 @@ if __name__ == "__main__":
     from lsu_seg.decode import View, cpu
 
     # Loads the compiled decoder. In this thread: a process that forks must have no other.
-    cpu.decode(
-        [View(np.zeros((2, 1, 1), np.float32))] * 2, np.zeros((1, 1)), np.ones((1, 3), bool), threads=1
-    )
+    cpu.decode([View(np.zeros((2, 1, 1), np.float32))] * 2, np.zeros((1, 1)), np.ones((1, 3), bool), threads=1)
     _serve()

@@ -66,9 +66,7 @@ def channels(values: np.ndarray) -> np.ndarray:
     return np.stack([values >> 16, values >> 8 & 255, values & 255], -1).astype(np.uint8)
 
 
-def numbered(
-    ids: list[int], void: int, dtype: type = np.uint8, pack: Callable[[np.ndarray], Any] | None = None
-):
+def numbered(ids: list[int], void: int, dtype: type = np.uint8, pack: Callable[[np.ndarray], Any] | None = None):
     """Labels that store a number per pixel, below `labels/{split}/{scene}`."""
 
     def write(root: Path, split: str, drawn: Rows) -> None:
@@ -108,9 +106,7 @@ def segments(rows: np.ndarray, ids: list[int]) -> tuple[np.ndarray, list[dict[st
             if row != ROW_VOID:
                 number = 0x010203 * (int(row) + 1) + x * 7
                 numbers[:, x : x + 8][rows[:, x : x + 8] == row] = number
-                infos.append(
-                    {"id": number, "category_id": ids[row], "area": 1, "iscrowd": 0, "bbox": [0] * 4}
-                )
+                infos.append({"id": number, "category_id": ids[row], "area": 1, "iscrowd": 0, "bbox": [0] * 4})
     return numbers, infos
 
 
@@ -167,8 +163,10 @@ def write_masks(root: Path, split: str, drawn: Rows) -> None:
     """nuImages' form: images of all splits in one folder, tables per split, objects above surfaces."""
     tables: dict[str, list[dict[str, Any]]] = {
         "category": [{"token": f"c{i}", "name": f"the {n}"} for i, n in enumerate(NAMES)],
-        "sample_data": [], "surface_ann": [], "object_ann": [],
-    }  # fmt: skip
+        "sample_data": [],
+        "surface_ann": [],
+        "object_ann": [],
+    }
     for stem, rows in drawn.items():
         h, w = rows.shape
         name = f"samples/CAM_FRONT/{stem}.jpg"
@@ -202,15 +200,21 @@ def write_waymo(root: Path, split: str, drawn: Rows) -> None:
     for n, (stem, rows) in enumerate(drawn.items()):
         frames = [1510593600000000 + n, 1510593600100000 + n]
         keys = {
-            "key.segment_context_name": [stem] * 2, "key.frame_timestamp_micros": frames, "key.camera_name": [1, 1],
-        }  # fmt: skip
+            "key.segment_context_name": [stem] * 2,
+            "key.frame_timestamp_micros": frames,
+            "key.camera_name": [1, 1],
+        }
         image, label = io.BytesIO(), io.BytesIO()
         Image.fromarray(np.zeros((*rows.shape, 3), np.uint8)).save(image, "JPEG")
         Image.fromarray((np.arange(1, 8)[rows] * 1000 + 3).astype(np.uint16)).save(label, "PNG")
         table = pa.table(keys | {"[CameraImageComponent].image": [image.getvalue()] * 2})
-        one = pa.table({k: v[1:] for k, v in keys.items()} | {
-            "[CameraSegmentationLabelComponent].panoptic_label_divisor": pa.array([1000], pa.int32()),
-            "[CameraSegmentationLabelComponent].panoptic_label": [label.getvalue()]})  # fmt: skip
+        one = pa.table(
+            {k: v[1:] for k, v in keys.items()}
+            | {
+                "[CameraSegmentationLabelComponent].panoptic_label_divisor": pa.array([1000], pa.int32()),
+                "[CameraSegmentationLabelComponent].panoptic_label": [label.getvalue()],
+            }
+        )
         for component, content in (("camera_image", table), ("camera_segmentation", one)):
             (root / split / component).mkdir(parents=True, exist_ok=True)
             parquet.write_table(content, root / split / component / f"{stem}.parquet", row_group_size=1)
@@ -224,32 +228,57 @@ COCO_IDS = [1, 90, 91, 118, 184, 200]
 FORMS = {
     "id": Form(f"encoding: id\nvoid: 255\n{LAYOUT}", list(range(6)), numbered(list(range(6)), 255)),
     "palette": Form(f"encoding: id\nvoid: 255\n{LAYOUT}", list(range(6)), write_palette),
-    "id16": Form(f"encoding: id16\nvoid: 65535\n{LAYOUT}", [0, 300, 5000, 7, 9, 11],
-                 numbered([0, 300, 5000, 7, 9, 11], 65535, np.uint16)),
-    "id16/1000": Form(f"encoding: id16/1000\nvoid: 60\n{LAYOUT}", list(range(6)),
-                      numbered(list(range(6)), 60, np.uint16, lambda v: v * 1000 + 13)),
-    "id16/256": Form(f"encoding: id16/256\nvoid: 255\n{LAYOUT}", list(range(6)),
-                     numbered(list(range(6)), 255, np.uint16, lambda v: v * 256 + 255)),
+    "id16": Form(
+        f"encoding: id16\nvoid: 65535\n{LAYOUT}",
+        [0, 300, 5000, 7, 9, 11],
+        numbered([0, 300, 5000, 7, 9, 11], 65535, np.uint16),
+    ),
+    "id16/1000": Form(
+        f"encoding: id16/1000\nvoid: 60\n{LAYOUT}",
+        list(range(6)),
+        numbered(list(range(6)), 60, np.uint16, lambda v: v * 1000 + 13),
+    ),
+    "id16/256": Form(
+        f"encoding: id16/256\nvoid: 255\n{LAYOUT}",
+        list(range(6)),
+        numbered(list(range(6)), 255, np.uint16, lambda v: v * 256 + 255),
+    ),
     "id16/1000, Waymo": Form(
         "encoding: id16/1000\nvoid: 7\nimages: {split}/camera_image/{segment}.parquet/{frame}_{camera}\n"
-        "labels: {split}/camera_segmentation/{segment}.parquet/{frame}_{camera}\n", list(range(1, 7)), write_waymo),
-    "instance-ids": Form(f"encoding: instance-ids\nvoid: 0\n{LAYOUT}", list(range(1, 7)),
-                         numbered(list(range(1, 7)), 0, np.uint16, _pack_cityscapes)),
+        "labels: {split}/camera_segmentation/{segment}.parquet/{frame}_{camera}\n",
+        list(range(1, 7)),
+        write_waymo,
+    ),
+    "instance-ids": Form(
+        f"encoding: instance-ids\nvoid: 0\n{LAYOUT}",
+        list(range(1, 7)),
+        numbered(list(range(1, 7)), 0, np.uint16, _pack_cityscapes),
+    ),
     "rgb": Form(f"encoding: rgb\nvoid: #000000\n{LAYOUT}", list(range(6)), write_colours),
     "panoptic-rgb, COCO": Form(
         "encoding: panoptic-rgb\nimages: {split}2017/{stem}.jpg\nlabels: panoptic_{split}2017/{stem}.png\n"
-        "segments: annotations/panoptic_{split}2017.json\n", COCO_IDS,
-        panoptic(COCO_IDS, "{split}2017/{stem}.jpg", "panoptic_{split}2017/{stem}.png",
-                 "annotations/panoptic_{split}2017.json")),
+        "segments: annotations/panoptic_{split}2017.json\n",
+        COCO_IDS,
+        panoptic(
+            COCO_IDS,
+            "{split}2017/{stem}.jpg",
+            "panoptic_{split}2017/{stem}.png",
+            "annotations/panoptic_{split}2017.json",
+        ),
+    ),
     "panoptic-rgb, WildDash 2": Form(
         "encoding: panoptic-rgb\nimages: images/{stem}.jpg\nlabels: panoptic/{stem}.png\nsegments: panoptic.json\n",
         list(range(6)),
-        panoptic(list(range(6)), "images/{stem}.jpg", "panoptic/{stem}.png", "panoptic.json")),
+        panoptic(list(range(6)), "images/{stem}.jpg", "panoptic/{stem}.png", "panoptic.json"),
+    ),
     "polygons": Form(
         "encoding: polygons\nimages: leftImg8bit/{split}/{seq}/{stem}_leftImg8bit.{suffix}\n"
         'labels: gtFine/{split}/{seq}/{stem}_gtFine_polygons.json\n- plate "license plate" -> void\n',
-        list(range(6)), write_polygons),
-    "rle": Form("encoding: rle\nimages: samples/{camera}/{stem}.jpg\nsegments: v1.0-{split}\n",
-                list(range(6)), write_masks),
-}  # fmt: skip
+        list(range(6)),
+        write_polygons,
+    ),
+    "rle": Form(
+        "encoding: rle\nimages: samples/{camera}/{stem}.jpg\nsegments: v1.0-{split}\n", list(range(6)), write_masks
+    ),
+}
 """Every encoding, under the name of the dataset where it has several forms."""

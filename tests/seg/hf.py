@@ -18,24 +18,55 @@ from mmengine.registry import init_default_scope  # noqa: E402
 from mmseg.registry import MODELS  # noqa: E402
 
 SWIN = dict(
-    model_type="swin", embed_dim=16, depths=[1] * 4, num_heads=[1, 1, 2, 2], window_size=4, image_size=64,
+    model_type="swin",
+    embed_dim=16,
+    depths=[1] * 4,
+    num_heads=[1, 1, 2, 2],
+    window_size=4,
+    image_size=64,
     out_features=["stage1", "stage2", "stage3", "stage4"],
-)  # fmt: skip
+)
 TINY: dict[str, dict[str, Any]] = {
     "Mask2FormerForUniversalSegmentation": dict(
-        backbone_config=SWIN, hidden_dim=32, feature_size=32, mask_feature_size=32, encoder_layers=1, decoder_layers=2,
-        num_attention_heads=2, encoder_feedforward_dim=32, dim_feedforward=32, num_queries=12, train_num_points=64,
+        backbone_config=SWIN,
+        hidden_dim=32,
+        feature_size=32,
+        mask_feature_size=32,
+        encoder_layers=1,
+        decoder_layers=2,
+        num_attention_heads=2,
+        encoder_feedforward_dim=32,
+        dim_feedforward=32,
+        num_queries=12,
+        train_num_points=64,
     ),
     "MaskFormerForInstanceSegmentation": dict(
-        backbone_config=SWIN, fpn_feature_size=32, mask_feature_size=32,
+        backbone_config=SWIN,
+        fpn_feature_size=32,
+        mask_feature_size=32,
         decoder_config=dict(
-            model_type="detr", d_model=16, decoder_layers=1, encoder_layers=1, decoder_ffn_dim=32, encoder_ffn_dim=32,
-            decoder_attention_heads=2, encoder_attention_heads=2, num_queries=12,
+            model_type="detr",
+            d_model=16,
+            decoder_layers=1,
+            encoder_layers=1,
+            decoder_ffn_dim=32,
+            encoder_ffn_dim=32,
+            decoder_attention_heads=2,
+            encoder_attention_heads=2,
+            num_queries=12,
         ),
     ),
     "EomtForUniversalSegmentation": dict(
-        hidden_size=16, num_hidden_layers=3, num_attention_heads=2, image_size=64, patch_size=16, num_blocks=2,
-        num_queries=12, num_upscale_blocks=2, train_num_points=64, mlp_ratio=2,
+        hidden_size=16,
+        num_hidden_layers=3,
+        num_attention_heads=2,
+        image_size=64,
+        patch_size=16,
+        num_blocks=2,
+        num_queries=12,
+        num_upscale_blocks=2,
+        train_num_points=64,
+        mlp_ratio=2,
     ),
     "SegformerForSemanticSegmentation": dict(
         hidden_sizes=[16] * 4, depths=[1] * 4, num_attention_heads=[1] * 4, decoder_hidden_size=16
@@ -44,19 +75,28 @@ TINY: dict[str, dict[str, Any]] = {
         backbone_config=SWIN, hidden_size=16, auxiliary_in_channels=64, auxiliary_channels=16
     ),
     "DPTForSemanticSegmentation": dict(
-        hidden_size=16, num_hidden_layers=4, num_attention_heads=2, intermediate_size=32, image_size=64, patch_size=16,
-        backbone_out_indices=[0, 1, 2, 3], neck_hidden_sizes=[16] * 4, fusion_hidden_size=16,
+        hidden_size=16,
+        num_hidden_layers=4,
+        num_attention_heads=2,
+        intermediate_size=32,
+        image_size=64,
+        patch_size=16,
+        backbone_out_indices=[0, 1, 2, 3],
+        neck_hidden_sizes=[16] * 4,
+        fusion_hidden_size=16,
     ),
-}  # fmt: skip
+}
 M2F, SEGFORMER = "Mask2FormerForUniversalSegmentation", "SegformerForSemanticSegmentation"
 PREPROCESSOR = model_config()["data_preprocessor"]
 
 
 def model(name: str, **changes: Any) -> dict[str, Any]:
     return dict(
-        type="HFSegmentor", hf=dict(model=name, config={**TINY[name], **changes}), num_classes=5,
+        type="HFSegmentor",
+        hf=dict(model=name, config={**TINY[name], **changes}),
+        num_classes=5,
         data_preprocessor=PREPROCESSOR,
-    )  # fmt: skip
+    )
 
 
 def built(config: dict[str, Any], seed: int = 0) -> Any:
@@ -119,9 +159,7 @@ def released(path: Path, monkeypatch: pytest.MonkeyPatch, names: list[str] = CLA
     weights = load_file(weights_at / "model.safetensors")
     shutil.rmtree(weights_at)
     weights = {
-        k: v
-        for k, v in weights.items()
-        if not k.endswith(("encoder.layernorm.weight", "encoder.layernorm.bias"))
+        k: v for k, v in weights.items() if not k.endswith(("encoder.layernorm.weight", "encoder.layernorm.bias"))
     }
     swin, main = (dict(c.__dict__) for c in (segmentor.net.config.backbone_config, segmentor.net.config))
     swin = {k: v for k, v in swin.items() if isinstance(v, (int, float, str, list, type(None)))}
@@ -138,8 +176,13 @@ def released(path: Path, monkeypatch: pytest.MonkeyPatch, names: list[str] = CLA
         main["id2label"] = dict(enumerate(names))
         config = kinds["Mask2FormerConfig"](**main, torch_dtype=torch.float32)
         checkpoint = {
-            "model_state_dict": weights, "model_config": config, "optimizer_state_dict": {}, "epoch": 3,
-            "scheduler_state_dict": {"last_epoch": 3}, "config": {"size": "base"}, "fitness": torch.tensor(0.5),
-        }  # fmt: skip
+            "model_state_dict": weights,
+            "model_config": config,
+            "optimizer_state_dict": {},
+            "epoch": 3,
+            "scheduler_state_dict": {"last_epoch": 3},
+            "config": {"size": "base"},
+            "fitness": torch.tensor(0.5),
+        }
         torch.save({**checkpoint, **changes}, path)
     return path

@@ -78,10 +78,7 @@ def draw(official: Official, root: Path, constraint: Constraint) -> dict[str, di
             file, line = official.lists[split]
             text = [
                 official.header,
-                *(
-                    line.format(image=p.image, label=p.label, bare=p.label.replace("_bin", ""))
-                    for p in pictures
-                ),
+                *(line.format(image=p.image, label=p.label, bare=p.label.replace("_bin", "")) for p in pictures),
             ]
             _text(root / file, "\n".join(filter(None, text)) + "\n")
     for path in official.beside:
@@ -162,9 +159,7 @@ def polygons(root: Path, split: str, pictures: Sequence[Picture], c: Constraint)
                     x2, y2 = x + CELL - 1, y + CELL - 1
                     corners = [[x, y], [x2, y], [x2, y2], [x, y2]]
                     label = c.raw_names[p.values[y, x]]
-                    objects.append(
-                        {"id": len(objects), "label": label, "polygon": corners, "deleted": 0, "draw": True}
-                    )
+                    objects.append({"id": len(objects), "label": label, "polygon": corners, "deleted": 0, "draw": True})
         _text(root / p.label, json.dumps({"imgHeight": h, "imgWidth": w, "objects": objects}))
 
 
@@ -194,9 +189,7 @@ def masks(root: Path, split: str, pictures: Sequence[Picture], c: Constraint) ->
         }
         tables["sample_data"] += [frame, frame | sweep]
         for v in used:
-            table = (
-                "surface_ann" if c.raw_names[v] in ("flat.driveable_surface", "vehicle.ego") else "object_ann"
-            )
+            table = "surface_ann" if c.raw_names[v] in ("flat.driveable_surface", "vehicle.ego") else "object_ann"
             annotation = {"token": f"a{n}-{v}", "sample_data_token": f"sd{n}", "category_token": f"c{v}"}
             tables[table].append(annotation | {"mask": mask_of(p.values == v)})
     for name, content in tables.items():
@@ -210,14 +203,15 @@ def waymo(root: Path, split: str, pictures: Sequence[Picture], c: Constraint) ->
     for p in pictures:
         image, label = io.BytesIO(), io.BytesIO()
         Image.fromarray(np.zeros((*SIZE, 3), np.uint8)).save(image, "JPEG")
-        Image.fromarray((c.raw[p.values] * 1000 + np.arange(SIZE[1]) % 4).astype(np.uint16)).save(
-            label, "PNG"
-        )
+        Image.fromarray((c.raw[p.values] * 1000 + np.arange(SIZE[1]) % 4).astype(np.uint16)).save(label, "PNG")
         table, name = p.image.rsplit("/", 1)
         time, camera = map(int, name.split("_"))
         for later in (0, 100_000):  # the frame after has no label
-            key = {"key.segment_context_name": Path(table).stem, "key.frame_timestamp_micros": time + later,
-                   "key.camera_name": camera}  # fmt: skip
+            key = {
+                "key.segment_context_name": Path(table).stem,
+                "key.frame_timestamp_micros": time + later,
+                "key.camera_name": camera,
+            }
             tables.setdefault(table, []).append(key | {"[CameraImageComponent].image": image.getvalue()})
             if not later:
                 content = {f"{label_key}_divisor": 1000, label_key: label.getvalue()}

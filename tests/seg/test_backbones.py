@@ -41,6 +41,4 @@ def test_imagenet_weights() -> None:
     last = model.stages[-1][-1].linear_conv
     assert torch.equal(last.conv.weight, given["_blocks.15._project_conv.weight"])
     assert torch.equal(last.bn.running_var, given["_blocks.15._bn2.running_var"])
-    assert torch.equal(
-        model.stages[2][0].depthwise_conv.conv.weight, given["_blocks.3._depthwise_conv.weight"]
-    )
+    assert torch.equal(model.stages[2][0].depthwise_conv.conv.weight, given["_blocks.3._depthwise_conv.weight"])

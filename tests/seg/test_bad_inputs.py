@@ -60,7 +60,7 @@ PROOF: dict[int, tuple[str, ...]] = {
     35: ("test_broken_taxonomies", "onto/test_fuzz.py", "onto/test_golden.py"),
     36: ("test_a_class_mapped_to_nothing", "onto/test_golden.py"),
     37: ("onto/test_exchange.py",),
-}  # fmt: skip
+}
 """Row of the table → the tests that prove it, `file::test` where they are not in this file."""
 
 LABELS = np.array([[1, 2, 3], [1, 2, 255]], np.uint8)
@@ -103,8 +103,16 @@ class World:
 
     def scan(self, *options: str, code: int = 1, split: str = "train") -> dict:
         """What the command says, as JSON, after its exit code was checked; a text must come out as well."""
-        args = ["scan", str(self.root / "field.tax"), "--data-root", str(self.root / "data"),
-                "--work-dir", str(self.root / "work"), *(["--split", split] if split else []), *options]  # fmt: skip
+        args = [
+            "scan",
+            str(self.root / "field.tax"),
+            "--data-root",
+            str(self.root / "data"),
+            "--work-dir",
+            str(self.root / "work"),
+            *(["--split", split] if split else []),
+            *options,
+        ]
         text = CliRunner().invoke(main, args)
         assert isinstance(text.exception, SystemExit | None), text.exception
         assert text.exit_code == code, text.output
@@ -165,7 +173,7 @@ GREY_ALPHA = np.dstack([LABELS, np.full(LABELS.shape, 128, np.uint8)])
         (20, put(lambda _: b"version https://git-lfs.github.com/spec/v1\n"), "git-LFS pointer.*`git lfs pull`"),
         (20, put(lambda _: b"<!doctype html><html>"), "an HTML or XML page"),
     ],
-)  # fmt: skip
+)
 def test_label_files(world: World, row: int, damage: Callable, message: str) -> None:
     bad = world.pair("bad")
     damage(bad)
@@ -195,9 +203,18 @@ def test_swapped_and_near_colours(world: World) -> None:
     near = world.pair("near", colours + np.uint8([[[3, 0, 0], [0, 0, 0], [0, 0, 0]]]))
     report = world.scan()
     assert report["values"] == [
-        {"value": "#834080", "pixels": 1, "files": 1, "file": str(near), "x": 0, "y": 0,
-         "nearest": "#804080", "class": "way", "distance": 3.0}
-    ]  # fmt: skip
+        {
+            "value": "#834080",
+            "pixels": 1,
+            "files": 1,
+            "file": str(near),
+            "x": 0,
+            "y": 0,
+            "nearest": "#804080",
+            "class": "way",
+            "distance": 3.0,
+        }
+    ]
     assert "smoothing" in report["hint"]
     assert report["found"]["values"]["count"] == 1
     near.unlink()
@@ -348,9 +365,7 @@ def test_splits(world: World) -> None:
 
 
 def test_lists(world: World) -> None:
-    world.tax(
-        "id", places="list: {split}.lst\nimages: images/train/{stem}.jpg\nlabels: labels/train/{stem}.png\n"
-    )
+    world.tax("id", places="list: {split}.lst\nimages: images/train/{stem}.jpg\nlabels: labels/train/{stem}.png\n")
     world.pair("b 2")
     world.path("train.lst").write_bytes("\ufeffgood  \r\n\r\nb 2.jpg\r\n".encode())
     world.path("val.lst").write_bytes(b"b 2\n")

@@ -94,9 +94,7 @@ except lsu_seg.compat.UntrustedCheckpointError:
     assert not proof.exists()
 
 
-def test_trust_is_the_way_out(
-    tmp_path: Path, model: torch.nn.Module, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_trust_is_the_way_out(tmp_path: Path, model: torch.nn.Module, monkeypatch: pytest.MonkeyPatch) -> None:
     file, proof = malicious(tmp_path, model)
     monkeypatch.setenv(compat.TRUST_VARIABLE, "1")
     load_checkpoint(model, str(file))

@@ -63,9 +63,7 @@ def write_labels(folder: Path, drawn: dict[str, np.ndarray], seed: int, sure: in
 
 def dataset(root: Path, labels: str | None = "pseudo", **options: Any) -> TaxDataset:
     folder = str(root / labels) if labels else None
-    return TaxDataset(
-        write_tax(root / "tax"), str(root / "park"), "train", pipeline=LOAD, labels=folder, **options
-    )
+    return TaxDataset(write_tax(root / "tax"), str(root / "park"), "train", pipeline=LOAD, labels=folder, **options)
 
 
 def shares(root: Path, made: TaxDataset, labels: str = "pseudo") -> dict[int, float]:
@@ -92,9 +90,7 @@ def test_a_class_that_teachers_are_sure_of_gives_up_as_many_as_the_others(
         assert found == pytest.approx({GRASS: unsure, TREE: unsure}, abs=0.04)
 
 
-def test_one_for_all_and_by_class_differ_in_the_threshold_alone(
-    tmp_path: Path, park: dict[str, np.ndarray]
-) -> None:
+def test_one_for_all_and_by_class_differ_in_the_threshold_alone(tmp_path: Path, park: dict[str, np.ndarray]) -> None:
     by_class, one = dataset(tmp_path, unsure=1.0), dataset(tmp_path, threshold=1.0)
     assert by_class.coder.by_row.tolist() == one.coder.by_row.tolist()
     assert by_class.coder.dtype == one.coder.dtype

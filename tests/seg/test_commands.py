@@ -61,7 +61,7 @@ optim_wrapper = dict(type='OptimWrapper', optimizer=dict(type='SGD', lr=0.01))
 train_cfg = dict(type='IterBasedTrainLoop', max_iters=2)
 default_hooks = dict(checkpoint=dict(type='CheckpointHook', by_epoch=False, interval=2))
 """
-    )  # fmt: skip
+    )
     return tmp_path
 
 
@@ -95,7 +95,7 @@ def test_help_has_an_example_and_explains_every_option(command: str) -> None:
 
 
 def test_help_needs_no_torch() -> None:
-    code = "import sys, runpy; sys.argv = ['lsu-seg', '--help']\ntry: runpy.run_module('lsu_seg.cli', run_name='__main__')\nfinally: print('torch' in sys.modules)"  # fmt: skip
+    code = "import sys, runpy; sys.argv = ['lsu-seg', '--help']\ntry: runpy.run_module('lsu_seg.cli', run_name='__main__')\nfinally: print('torch' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.stdout.startswith("Usage: "), done.stderr
     assert done.stdout.splitlines()[-1] == "False"
@@ -156,9 +156,7 @@ def test_configs_that_lack_something(world: Path) -> None:
     config, teacher = world / "train.py", world / "teacher.pth"
     work = ("--work-dir", world / "run")
     assert refused(1, "unify", config, *work) == "error: the config has no `unify` section\n"
-    assert "no `test_cfg = dict(type='PseudoLabelLoop', …)`" in refused(
-        1, "pseudo-label", config, teacher, *work
-    )
+    assert "no `test_cfg = dict(type='PseudoLabelLoop', …)`" in refused(1, "pseudo-label", config, teacher, *work)
     assert "has no top-level `data_root`" in refused(1, "train", world / "label.py", "--data-root", "x")
     (world / "bare.py").write_text("default_scope = 'mmseg'\n")
     assert "nothing to evaluate on" in refused(1, "evaluate", world / "bare.py", teacher, *work)

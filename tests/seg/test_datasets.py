@@ -208,9 +208,7 @@ def test_a_union_of_different_sources_is_refused(tmp_path: Path) -> None:
         dict(type="TaxDataset", taxonomy=t, data_root=str(tmp_path / "park"), split="train")
         for t in (park, str(tmp_path / "other/tiny.tax"))
     ]
-    with pytest.raises(
-        DatasetError, match="differ in `classes`: entry 2 is `tree` against `bush`; all datasets"
-    ):
+    with pytest.raises(DatasetError, match="differ in `classes`: entry 2 is `tree` against `bush`; all datasets"):
         CompoundDataset(configs)
     with pytest.raises(DatasetError, match="at least one dataset"):
         CompoundDataset([])

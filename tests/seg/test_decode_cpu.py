@@ -180,9 +180,7 @@ def test_where_each_sample_has_another_best_by_far_the_pixels_between_are_decide
     logits = np.zeros((3, 1, 12), np.float32)
     logits[0, 0, ::2], logits[1, 0, 1::2], logits[2] = 3000, 3001, 1100
     labels, confidence = cpu.decode([View(logits)], np.zeros((4, 48), np.int16), closed(3, 0, 1, 2))
-    wanted = reference.decode(
-        [tensor_view(View(logits))], torch.zeros(4, 48), torch.from_numpy(closed(3, 0, 1, 2))
-    )
+    wanted = reference.decode([tensor_view(View(logits))], torch.zeros(4, 48), torch.from_numpy(closed(3, 0, 1, 2)))
     assert np.array_equal(labels, wanted.labels.numpy())
     assert np.allclose(confidence, wanted.confidence.numpy(), atol=1e-5)
 
@@ -214,9 +212,7 @@ def test_a_query_view_by_hand() -> None:
     ):
         for decode in (reference.decode, cpu.decode):
             seen = tensor_view(view)
-            labels, confidence = decode(
-                [seen], torch.zeros(1, 1, dtype=torch.int16), torch.from_numpy(allowed)
-            )
+            labels, confidence = decode([seen], torch.zeros(1, 1, dtype=torch.int16), torch.from_numpy(allowed))
             assert labels.item() == label
             assert confidence.item() == pytest.approx(share, abs=1e-6)
 
@@ -250,13 +246,15 @@ def test_nan_and_inf_are_found_wherever_they_are(bad: float, where: tuple) -> No
         ([View(np.zeros((2, 1, 1)), void=np.full((1, 1), np.nan))], np.zeros((1, 1)), closed(2, 0), "mass"),
         ([QueryView(np.zeros((3, 3)), np.zeros((2, 1, 1)))], np.zeros((1, 1)), closed(2, 0), "mask logits of shape"),
         ([QueryView(np.full((1, 3), np.nan), np.zeros((1, 1, 1)))], np.zeros((1, 1)), closed(2, 0), "class logits"),
-        ([QueryView(np.zeros((1, 3)), np.zeros((1, 1, 1))), View(np.zeros((2, 1, 1)))],
-         np.zeros((1, 1)), closed(2, 0), "all or none"),
+        (
+            [QueryView(np.zeros((1, 3)), np.zeros((1, 1, 1))), View(np.zeros((2, 1, 1)))],
+            np.zeros((1, 1)),
+            closed(2, 0),
+            "all or none",
+        ),
     ],
-)  # fmt: skip
-def test_what_does_not_fit_is_refused_by_name(
-    views: list, rows: np.ndarray, allowed: np.ndarray, text: str
-) -> None:
+)
+def test_what_does_not_fit_is_refused_by_name(views: list, rows: np.ndarray, allowed: np.ndarray, text: str) -> None:
     with pytest.raises(DecodeError, match=f"^name: .*{text}"):
         cpu.decode(views, rows, allowed, image_name="name")
 
@@ -280,8 +278,11 @@ def test_other_types_and_strides_of_arrays_are_taken() -> None:
 
 
 def in_child(queue: multiprocessing.Queue) -> None:
-    queue.put(cpu.decode([View(np.zeros((2, 4, 4), np.float32))], np.zeros((64, 16), np.int16), closed(2, 0, 1),
-                         threads=2).labels.sum())  # fmt: skip
+    queue.put(
+        cpu.decode(
+            [View(np.zeros((2, 4, 4), np.float32))], np.zeros((64, 16), np.int16), closed(2, 0, 1), threads=2
+        ).labels.sum()
+    )
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="fork")

@@ -32,9 +32,7 @@ def on_device(view: View | QueryView) -> View | QueryView:
     return view
 
 
-@pytest.mark.filterwarnings(
-    "ignore::RuntimeWarning"
-)  # of the interpreter: numpy's, where pixels are not asked
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")  # of the interpreter: numpy's, where pixels are not asked
 @settings(
     max_examples=15,
     deadline=None,
@@ -49,9 +47,7 @@ def test_equals_the_reference(problem: tuple, threshold: float | None) -> None:
     wanted = reference.decode(
         [tensor_view(v) for v in views], torch.from_numpy(rows), torch.from_numpy(allowed), threshold
     )
-    found = cuda.decode(
-        [on_device(v) for v in views], torch.from_numpy(rows), torch.from_numpy(allowed), threshold
-    )
+    found = cuda.decode([on_device(v) for v in views], torch.from_numpy(rows), torch.from_numpy(allowed), threshold)
     assert found.labels.dtype == wanted.labels.dtype
     assert found.confidence.dtype == torch.float32
     found_labels, sure = found.labels.cpu().numpy(), found.confidence.cpu().numpy()

@@ -49,9 +49,7 @@ def png(width: int, bits: int, colour: int, row: bytes, extra: bytes = b"") -> b
     return b"\x89PNG\r\n\x1a\n" + body
 
 
-def save(
-    path: Path, array: np.ndarray, format: str = "PNG", palette: bool = False, **options: object
-) -> Path:
+def save(path: Path, array: np.ndarray, format: str = "PNG", palette: bool = False, **options: object) -> Path:
     image = Image.fromarray(array)
     if palette:
         image.putpalette(np.array(COLOURS, np.uint8).tobytes())
@@ -76,9 +74,7 @@ def test_8_bit_values_and_palette_indices_are_read_as_stored(tmp_path: Path, opt
     [(1, b"\x50", [0, 1, 0, 1]), (2, b"\x1b", [0, 1, 2, 3]), (4, b"\x12\x3f", [1, 2, 3, 15])],
 )
 @pytest.mark.parametrize("colour", [0, 3])
-def test_values_of_few_bits_are_not_scaled(
-    tmp_path: Path, bits: int, row: bytes, values: list, colour: int
-) -> None:
+def test_values_of_few_bits_are_not_scaled(tmp_path: Path, bits: int, row: bytes, values: list, colour: int) -> None:
     palette = chunk(b"PLTE", bytes(range(3 << bits))) if colour == 3 else b""
     assert read_raw(put(tmp_path / "a.png", png(4, bits, colour, row, palette)), "id").tolist() == [values]
 
@@ -200,9 +196,7 @@ def test_interlaced_png_is_read(tmp_path: Path, bits: int, size: tuple) -> None:
         for row in values[y::dy, x::dx]:
             if len(row):
                 text = "".join(f"{v:0{bits}b}" for v in row)
-                rows += b"\0" + int(text.ljust(-(-len(text) // 8) * 8, "0"), 2).to_bytes(
-                    -(-len(text) // 8), "big"
-                )
+                rows += b"\0" + int(text.ljust(-(-len(text) // 8) * 8, "0"), 2).to_bytes(-(-len(text) // 8), "big")
     header = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, bits, 0, 0, 0, 1))
     body = header + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
     file = put(tmp_path / "a.png", b"\x89PNG\r\n\x1a\n" + body)
@@ -326,9 +320,7 @@ def test_different_palette_warns_once(tmp_path: Path) -> None:
 
 
 def test_same_palette_and_grey_ramps_do_not_warn(tmp_path: Path, recwarn: pytest.WarningsRecorder) -> None:
-    world = make_constraint(
-        ["road", "sky"], {"street": "= road", "air": "= sky"}, palette=[0x0000FF, 0x010AFE]
-    )
+    world = make_constraint(["road", "sky"], {"street": "= road", "air": "= sky"}, palette=[0x0000FF, 0x010AFE])
     LabelReader(world).rows(save(tmp_path / "a.png", np.array([[0, 1]], np.uint8), palette=True))
     LabelReader(world).rows(save(tmp_path / "b.png", np.array([[0, 1]], np.uint8)))
     assert not recwarn.list
@@ -370,9 +362,7 @@ def test_labels_that_are_no_class_are_not_written(tmp_path: Path, bad: list) -> 
     assert not list(tmp_path.iterdir())
 
 
-def test_failed_write_leaves_the_old_file_and_nothing_else(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_failed_write_leaves_the_old_file_and_nothing_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     file = put(tmp_path / "a.png", b"old")
 
     def full(fd: int) -> None:
@@ -391,9 +381,7 @@ def test_two_megapixels_are_decoded_in_time() -> None:
     cv2.setNumThreads(1)
     colours = np.unique(np.random.default_rng(0).integers(0, 1 << 24, 35))
     labels = np.random.default_rng(1).integers(0, len(colours), (128, 256)).repeat(8, 0).repeat(8, 1)
-    rgb = np.stack([colours[labels] >> 16, colours[labels] >> 8 & 255, colours[labels] & 255], -1).astype(
-        np.uint8
-    )
+    rgb = np.stack([colours[labels] >> 16, colours[labels] >> 8 & 255, colours[labels] & 255], -1).astype(np.uint8)
     rows = np.arange(len(colours), dtype=np.int16)
 
     def seconds(decode: Callable[[], np.ndarray]) -> float:

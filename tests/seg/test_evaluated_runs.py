@@ -32,10 +32,21 @@ SIZES = [(96, 192), (70, 130), (96, 192), (64, 100), (130, 70), (96, 192), (96, 
 
 TOWN = ["drivable", "pavement", "green", "structure", "sky", "furniture", "vehicle", "vulnerable"]
 ROW = {
-    "road": "drivable", "lane_marking": "drivable", "sidewalk": "pavement", "tree": "green", "building": "structure",
-    "wall": "structure", "fence": "structure", "sky": "sky", "pole": "furniture", "traffic_sign": "furniture",
-    "car": "vehicle", "truck": "vehicle", "person": "vulnerable", "bicycle": "vulnerable",
-}  # fmt: skip
+    "road": "drivable",
+    "lane_marking": "drivable",
+    "sidewalk": "pavement",
+    "tree": "green",
+    "building": "structure",
+    "wall": "structure",
+    "fence": "structure",
+    "sky": "sky",
+    "pole": "furniture",
+    "traffic_sign": "furniture",
+    "car": "vehicle",
+    "truck": "vehicle",
+    "person": "vulnerable",
+    "bicycle": "vulnerable",
+}
 """demo_town.tax, by hand: what a predicted class means there. Grass may be pavement or green."""
 
 
@@ -107,9 +118,7 @@ def predicted(world: Path) -> dict[str, np.ndarray]:
     return {key: sample.pred_sem_seg.data[0].numpy() for key, sample in found.items()}
 
 
-def pixels(
-    world: Path, predicted: dict[str, np.ndarray], dataset: str
-) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+def pixels(world: Path, predicted: dict[str, np.ndarray], dataset: str) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Raw values of the label files and predictions, image by image, flat."""
     for key, labels in predicted.items():
         if key.startswith(dataset):
@@ -179,8 +188,11 @@ def test_ranks_write_the_bytes_of_one(ranks: int, world: Path, alone: Path, tmp_
     run = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(ranks)]
     done = subprocess.run(
         [*run, str(TOOL), *arguments(world, tmp_path), "--launcher", "pytorch"],
-        capture_output=True, text=True, timeout=600, check=False,
-    )  # fmt: skip
+        capture_output=True,
+        text=True,
+        timeout=600,
+        check=False,
+    )
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("evaluation.json") == 1  # one of them speaks
     assert json.loads((tmp_path / "evaluation.json").read_text())["pooled"]["images"] == 9
@@ -214,14 +226,16 @@ def test_batches_of_the_config_change_nothing(world: Path, alone: Path, tmp_path
 
 
 def test_labels_in_another_size_are_refused(world: Path, tmp_path: Path) -> None:
-    steps = [dict(type="LoadImageFromFile"), dict(type="LoadTaxAnnotations"),
-             dict(type="Resize", scale=(96, 48)), dict(type="PackTaxInputs")]  # fmt: skip
+    steps = [
+        dict(type="LoadImageFromFile"),
+        dict(type="LoadTaxAnnotations"),
+        dict(type="Resize", scale=(96, 48)),
+        dict(type="PackTaxInputs"),
+    ]
     cfg = Config.fromfile(world / "config.py")
     cfg.val_dataloader.dataset.pipeline = steps
     cfg.dump(tmp_path / "config.py")
-    done = CliRunner().invoke(
-        main, ["evaluate", str(tmp_path / "config.py"), *arguments(world, tmp_path)[1:]]
-    )
+    done = CliRunner().invoke(main, ["evaluate", str(tmp_path / "config.py"), *arguments(world, tmp_path)[1:]])
     assert done.exit_code == 1
     assert "error: " in done.output
     assert "10.png: the prediction has shape (96, 192), the truth (48, 96)" in done.output
@@ -249,24 +263,26 @@ def test_a_model_of_other_classes_is_refused(world: Path, tmp_path: Path) -> Non
 
 def evaluation(park: Path, root: Path, segmentor: dict[str, Any]) -> Path:
     """A config that evaluates `segmentor` on the fine dataset."""
-    dataset = dict(
-        type="TaxDataset", taxonomy=str(park / "tax/tiny.tax"), data_root=str(park / "fine"), split="val"
-    )
+    dataset = dict(type="TaxDataset", taxonomy=str(park / "tax/tiny.tax"), data_root=str(park / "fine"), split="val")
     cfg = Config(
         dict(
-            custom_imports=dict(imports=["lsu_seg"]), default_scope="mmseg", log_level="ERROR", model=segmentor,
-            work_dir=str(root / "run"), test_evaluator=dict(type="OntologyIoU", source="tiny"),
-            test_dataloader=dict(batch_size=1, dataset=dict(dataset, pipeline=LOAD), sampler=dict(type="DefaultSampler")),
+            custom_imports=dict(imports=["lsu_seg"]),
+            default_scope="mmseg",
+            log_level="ERROR",
+            model=segmentor,
+            work_dir=str(root / "run"),
+            test_evaluator=dict(type="OntologyIoU", source="tiny"),
+            test_dataloader=dict(
+                batch_size=1, dataset=dict(dataset, pipeline=LOAD), sampler=dict(type="DefaultSampler")
+            ),
         ),
         format_python_code=False,
-    )  # fmt: skip
+    )
     cfg.dump(root / "evaluate.py")
     return root / "evaluate.py"
 
 
-def test_a_model_that_brings_its_weights_is_evaluated_without_a_checkpoint(
-    park: Path, tmp_path: Path
-) -> None:
+def test_a_model_that_brings_its_weights_is_evaluated_without_a_checkpoint(park: Path, tmp_path: Path) -> None:
     path = folder(tmp_path / "f")
     cfg = evaluation(park, tmp_path, dict(type="HFSegmentor", hf=dict(pretrained=str(path))))
     done = CliRunner().invoke(main, ["evaluate", str(cfg), "-o", str(tmp_path / "out")])

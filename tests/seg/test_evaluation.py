@@ -30,9 +30,7 @@ from lsu_seg.evaluation.text import table
 from lsu_seg.evaluation.views import possible, projected_summary, scored_rows
 
 
-def measured(
-    seed: int, right: float, images: int = 30, views: tuple = ("source", "projected", "set")
-) -> Measured:
+def measured(seed: int, right: float, images: int = 30, views: tuple = ("source", "projected", "set")) -> Measured:
     """A model that is right with a probability; truth and keys do not depend on the model."""
     counts, sums, keys = {}, [], []
     for i in range(images):

@@ -80,9 +80,7 @@ def test_students_differ_in_the_targets_of_the_coarse_frames_alone(
     camvid: Any, finished: tuple[Path, dict[str, Any]]
 ) -> None:
     work = finished[0] / "work/seed3"
-    parts = {
-        m: Config.fromfile(work / f"{m}/{m}.py").train_dataloader.dataset.datasets for m in camvid.MODELS
-    }
+    parts = {m: Config.fromfile(work / f"{m}/{m}.py").train_dataloader.dataset.datasets for m in camvid.MODELS}
     assert [len(p) for p in parts.values()] == [1, 2, 2, 2, 2, 2]
     assert len({json.dumps(p[0], sort_keys=True) for p in parts.values()}) == 1
     fine = set(parts["teacher"][0]["indices"])

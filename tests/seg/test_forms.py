@@ -76,9 +76,7 @@ def test_every_form_runs_through_the_pipeline(tmp_path: Path, form: Form) -> Non
         assert {0, 255} <= set(channels.ravel().tolist())
 
 
-@pytest.mark.parametrize(
-    "name", [n for n in FORMS if not n.startswith(("panoptic", "polygons", "rle", "id16/1000, "))]
-)
+@pytest.mark.parametrize("name", [n for n in FORMS if not n.startswith(("panoptic", "polygons", "rle", "id16/1000, "))])
 def test_unlisted_numbers_and_colours_are_told(tmp_path: Path, name: str) -> None:
     constraint, _ = written(tmp_path, FORMS[name])
     pair = find_pairs(tmp_path / "data", constraint.layout, "train")[0]
@@ -146,13 +144,15 @@ def test_a_segment_that_the_json_lacks_is_unknown_and_not_void(coco: tuple[Label
         (lambda c: c.pop("annotations"), "no `annotations`"),
         (lambda c: c["annotations"][0].pop("segments_info"), "no `segments_info`"),
         (lambda c: c["annotations"].append(c["annotations"][0]), r"`x\.png` twice"),
-        (lambda c: c["annotations"][0]["segments_info"].append(c["annotations"][0]["segments_info"][0]),
-         "a segment number twice"),
+        (
+            lambda c: c["annotations"][0]["segments_info"].append(c["annotations"][0]["segments_info"][0]),
+            "a segment number twice",
+        ),
         (lambda c: c["annotations"][0]["segments_info"][0].update(id=-1), "segment numbers from -1"),
         (lambda c: c["annotations"][0].update(file_name="z.png"), r"x\.png: found no entry in .*such as `z\.png`"),
         (lambda c: c.update(annotations="none"), "another form"),
     ],
-)  # fmt: skip
+)
 def test_a_json_of_another_form_is_refused(coco: tuple, edit: object, text: str) -> None:
     reader, table, label = coco
     change(table, edit)
@@ -163,9 +163,7 @@ def test_a_json_of_another_form_is_refused(coco: tuple, edit: object, text: str)
 def test_a_missing_json_is_told_before_the_first_label(coco: tuple[LabelReader, Path, Path]) -> None:
     reader, table, _ = coco
     table.unlink()
-    with pytest.raises(
-        LabelFileError, match=r"panoptic_train2017\.json: found no readable file .*`segments:`"
-    ):
+    with pytest.raises(LabelFileError, match=r"panoptic_train2017\.json: found no readable file .*`segments:`"):
         reader.prepare()
     with pytest.raises(ValueError, match="needs `root` and `split`"):
         LabelReader(reader.constraint)
@@ -202,9 +200,7 @@ def test_names_aliases_and_groups_are_labels(tmp_path: Path) -> None:
 
 def test_background_is_a_class_where_the_taxonomy_says_so(tmp_path: Path) -> None:
     line = {"label": "the way", "polygon": [[1, 1], [2, 2]]}  # two corners: nothing, as IDD's tool has it
-    reader, path = polygons(
-        tmp_path, {"label": "the sky", "polygon": SQUARE}, line, extra="background: skip\n"
-    )
+    reader, path = polygons(tmp_path, {"label": "the sky", "polygon": SQUARE}, line, extra="background: skip\n")
     rows = reader.rows(path)
     skip, sky = (reader.constraint.classes.index(n) for n in ("skip", "sky"))
     assert (rows == sky).sum() == 16

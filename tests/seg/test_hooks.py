@@ -118,9 +118,7 @@ def test_a_disagreement_is_refused_with_the_line_to_write(tmp_path: Path, case: 
 
 
 def validated(cfg: Config, dataset: dict[str, Any], source: Path | str) -> Config:
-    cfg.val_dataloader = dict(
-        batch_size=1, sampler=dict(type="DefaultSampler", shuffle=False), dataset=dataset
-    )
+    cfg.val_dataloader = dict(batch_size=1, sampler=dict(type="DefaultSampler", shuffle=False), dataset=dataset)
     cfg.val_cfg, cfg.val_evaluator = dict(type="ValLoop"), dict(type="OntologyIoU", source=str(source))
     return cfg
 
@@ -145,9 +143,7 @@ def test_validation_on_images_of_several_sizes(tmp_path: Path) -> None:
     validated(cfg, one, "tiny").train_cfg.val_interval = 1
     assert engine.train(cfg, quiet=True).is_file()
     cfg.val_dataloader.batch_size = 2
-    with pytest.raises(
-        DisagreementError, match=r"has images of .* and 64x40, .*write `val_dataloader = dict"
-    ) as e:
+    with pytest.raises(DisagreementError, match=r"has images of .* and 64x40, .*write `val_dataloader = dict") as e:
         engine.train(cfg, quiet=True)
     assert "batch_size=1" in str(e.value)
 

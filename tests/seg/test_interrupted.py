@@ -106,9 +106,7 @@ def a_round(
 
 
 @pytest.mark.parametrize("number", SIGNALS)
-def test_stopped_at_some_moment(
-    server: Server, world: Path, unbroken: Path, tmp_path: Path, number: int
-) -> None:
+def test_stopped_at_some_moment(server: Server, world: Path, unbroken: Path, tmp_path: Path, number: int) -> None:
     a_round(server, world, unbroken, tmp_path, [number], random.Random(number))
 
 

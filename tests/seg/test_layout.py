@@ -44,9 +44,7 @@ def test_placeholders_pair_by_what_they_hold(tmp_path: Path) -> None:
     """As Cityscapes lies on disk: two cities have a frame of the same number, and labels lie beside other files."""
     touch(tmp_path, *(f"leftImg8bit/train/{c}/{c}_1_leftImg8bit.png" for c in ("bonn", "aachen")))
     touch(tmp_path, *(f"gtFine/train/{c}/{c}_1_gtFine_labelIds.png" for c in ("bonn", "aachen")))
-    touch(
-        tmp_path, "gtFine/train/bonn/bonn_1_gtFine_color.png", "gtFine/train/bonn/bonn_1_gtFine_polygons.json"
-    )
+    touch(tmp_path, "gtFine/train/bonn/bonn_1_gtFine_color.png", "gtFine/train/bonn/bonn_1_gtFine_polygons.json")
     pairs = find_pairs(tmp_path, CITIES, "train")
     assert [p.key for p in pairs] == [f"gtFine/train/{c}/{c}_1_gtFine_labelIds" for c in ("aachen", "bonn")]
     assert all(p.image.parent.name == p.label.parent.name for p in pairs)
@@ -154,8 +152,10 @@ def test_only_the_common_placeholders_must_agree(tmp_path: Path) -> None:
     touch(tmp_path, "images/s_0_front.png", "images/s_1_camera_left.png", "images/s_2_realsense.png")
     touch(tmp_path, *(f"labels/s_{i}_labelids.png" for i in range(3)))
     assert [p.image.name for p in find_pairs(tmp_path, goose, "any")] == [
-        "s_0_front.png", "s_1_camera_left.png", "s_2_realsense.png",
-    ]  # fmt: skip
+        "s_0_front.png",
+        "s_1_camera_left.png",
+        "s_2_realsense.png",
+    ]
 
 
 def test_patterns_that_share_nothing_are_refused(tmp_path: Path) -> None:
@@ -220,9 +220,7 @@ def test_junk_is_passed_over_and_counted(tmp_path: Path) -> None:
 
 
 def test_a_suffix_given_twice_is_seen(tmp_path: Path) -> None:
-    touch(
-        tmp_path, "images/train/a.png", "images/train/b.jpg.png", "labels/train/a.png", "labels/train/b.png"
-    )
+    touch(tmp_path, "images/train/a.png", "images/train/b.jpg.png", "labels/train/a.png", "labels/train/b.png")
     with pytest.raises(DatasetError, match=r"\(no label; it has two suffixes, \.jpg and \.png\)"):
         find_pairs(tmp_path, FLAT, "train")
 
@@ -238,9 +236,7 @@ def test_a_folder_that_cannot_be_read_is_named(tmp_path: Path, monkeypatch: pyte
         return scandir(path)
 
     monkeypatch.setattr("lsu_seg.patterns.os.scandir", refuse)
-    with pytest.raises(
-        DatasetError, match=r"1 folders that cannot be read, e\.g\.\n  .*ulm \(Permission denied\)"
-    ):
+    with pytest.raises(DatasetError, match=r"1 folders that cannot be read, e\.g\.\n  .*ulm \(Permission denied\)"):
         find_pairs(tmp_path, CITIES, "train")
     assert len(survey(tmp_path, CITIES, "train").pairs) == 1
 
@@ -267,9 +263,7 @@ def test_a_split_by_what_a_placeholder_holds(tmp_path: Path) -> None:
 
 
 def test_what_only_images_tell_selects_their_labels(tmp_path: Path) -> None:
-    layout = Layout(
-        ("a",), "images/{cam}/{stem}.png", "labels/{stem}.png", split_values=(("a", "cam", ("left",)),)
-    )
+    layout = Layout(("a",), "images/{cam}/{stem}.png", "labels/{stem}.png", split_values=(("a", "cam", ("left",)),))
     touch(tmp_path, "images/left/1.png", "images/right/2.png", "labels/1.png", "labels/2.png")
     assert keys(tmp_path, layout, "a") == ["labels/1"]
     (tmp_path / "labels/1.png").unlink()
@@ -293,9 +287,7 @@ LISTED = Layout(("train", "val"), "{seq}/cam a/{stem}.jpg", "{seq}/id/{stem}.png
     ],
 )
 def test_a_list_says_what_is_in_a_split(tmp_path: Path, text: str) -> None:
-    touch(
-        tmp_path, "0/cam a/1.jpg", "1/cam a/2.jpg", "1/cam a/3.jpg", "0/id/1.png", "1/id/2.png", "1/id/4.png"
-    )
+    touch(tmp_path, "0/cam a/1.jpg", "1/cam a/2.jpg", "1/cam a/3.jpg", "0/id/1.png", "1/id/2.png", "1/id/4.png")
     (tmp_path / "train.lst").write_bytes(text.encode())
     assert keys(tmp_path, LISTED) == ["0/id/1", "1/id/2"]
 
@@ -413,9 +405,11 @@ def test_a_folder_that_cannot_be_read_is_no_reason_for_the_next_alternative(
 
 def test_an_alternative_without_files_of_the_split_does_not_count(tmp_path: Path) -> None:
     layout = Layout(
-        ("a",), "{seq}/{stem}.jpg", "old/{seq}/{stem}.png | new/{seq}/{stem}.png",
+        ("a",),
+        "{seq}/{stem}.jpg",
+        "old/{seq}/{stem}.png | new/{seq}/{stem}.png",
         split_values=(("a", "seq", ("s",)),),
-    )  # fmt: skip
+    )
     touch(tmp_path, "s/1.jpg", "old/t/1.png", "new/s/1.png", "new/t/1.png")
     assert keys(tmp_path, layout, "a") == ["new/s/1"]
 
@@ -440,6 +434,4 @@ def test_segments_have_alternatives(tmp_path: Path) -> None:
     assert segments_path(tmp_path, layout, "val") == tmp_path / "annotations/val.json"
     touch(tmp_path, "val.json")
     assert segments_path(tmp_path, layout, "val") == tmp_path / "val.json"
-    assert (
-        segments_path(tmp_path, Layout(segments="{split}.txt"), "val") == tmp_path / "val.txt"
-    )  # told on reading
+    assert segments_path(tmp_path, Layout(segments="{split}.txt"), "val") == tmp_path / "val.txt"  # told on reading

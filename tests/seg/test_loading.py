@@ -50,9 +50,7 @@ def test_a_turned_image_is_refused_also_where_its_size_does_not_tell(
     tmp_path: Path, orientation: int, size: tuple[int, int]
 ) -> None:
     turned(tmp_path, orientation, size)
-    with pytest.raises(
-        LabelFileError, match=rf"a\.png: found EXIF orientation {orientation}; .*`LoadTaxImage`"
-    ):
+    with pytest.raises(LabelFileError, match=rf"a\.png: found EXIF orientation {orientation}; .*`LoadTaxImage`"):
         dataset(tmp_path, LOAD)[0]
 
 
@@ -66,9 +64,7 @@ def test_an_image_that_lies_as_stored_is_loaded_by_either(tmp_path: Path) -> Non
 def test_image_and_label_of_different_size_are_refused(tmp_path: Path, pipeline: list) -> None:
     write_park(tmp_path / "park", {"a": [0, 1]})
     save(tmp_path / "park/images/train/a.png", np.zeros((12, 20, 3), np.uint8))
-    with pytest.raises(
-        LabelFileError, match=r"the label is 40x24 and the image `.*a\.png` 20x12; .*never resized"
-    ):
+    with pytest.raises(LabelFileError, match=r"the label is 40x24 and the image `.*a\.png` 20x12; .*never resized"):
         dataset(tmp_path, pipeline)[0]
 
 

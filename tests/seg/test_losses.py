@@ -229,10 +229,20 @@ def head(loss: Any, **options: Any) -> Any:
     init_default_scope("mmseg")
     return MODELS.build(
         dict(
-            type="FCNHead", in_channels=4, in_index=0, channels=4, num_convs=1, concat_input=False, dropout_ratio=0.0,
-            num_classes=5, norm_cfg=dict(type="BN"), align_corners=False, loss_decode=loss, **options,
+            type="FCNHead",
+            in_channels=4,
+            in_index=0,
+            channels=4,
+            num_convs=1,
+            concat_input=False,
+            dropout_ratio=0.0,
+            num_classes=5,
+            norm_cfg=dict(type="BN"),
+            align_corners=False,
+            loss_decode=loss,
+            **options,
         )
-    )  # fmt: skip
+    )
 
 
 def batch(target: Tensor) -> list[SegDataSample]:
@@ -317,9 +327,7 @@ def test_ohem_with_a_threshold_goes_by_the_probability_of_the_set() -> None:
     assert torch.equal(kept == 1, (p < 0.7) & (target != 255))
     hard = torch.where(target > 255, 2, target)
     plain_sampler = TASK_UTILS.build(dict(type="OHEMPixelSampler", context=decode, thresh=0.7, min_kept=20))
-    assert torch.equal(
-        decode.sampler.sample(logits, hard[:, None]), plain_sampler.sample(logits, hard[:, None])
-    )
+    assert torch.equal(decode.sampler.sample(logits, hard[:, None]), plain_sampler.sample(logits, hard[:, None]))
 
 
 def test_options_of_the_module() -> None:

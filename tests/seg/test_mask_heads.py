@@ -139,25 +139,24 @@ def test_where_mmdet_is_missing(
 
 def test_a_config_becomes_that_of_the_student_set() -> None:
     head = dict(type="Mask2FormerHead", num_classes=5)
-    cfg = Config(dict(
-        model=dict(type="EncoderDecoder", decode_head=head), unify=dict(unsure=0.05),
-        train_dataloader=dict(dataset=dict(source="tiny", datasets=[dict(type="TaxDataset")])),
-    ))  # fmt: skip
+    cfg = Config(
+        dict(
+            model=dict(type="EncoderDecoder", decode_head=head),
+            unify=dict(unsure=0.05),
+            train_dataloader=dict(dataset=dict(source="tiny", datasets=[dict(type="TaxDataset")])),
+        )
+    )
     take_sets(cfg)
     assert cfg.model.decode_head.to_dict() == dict(type="SetMask2FormerHead", num_classes=5, source="tiny")
     cfg.model.decode_head.type = "MaskFormerHead"
-    with pytest.raises(
-        ConfigError, match=r"decode_head is a MaskFormerHead, which cannot be .* take a `SetMask2"
-    ):
+    with pytest.raises(ConfigError, match=r"decode_head is a MaskFormerHead, which cannot be .* take a `SetMask2"):
         take_sets(cfg)
 
 
 def test_weighted_pixels_are_in_masks_as_others_are() -> None:
     table = TargetTable(3)
     target = torch.tensor([[0, 2, 2, table.add([True, True, False]), 255]])
-    heavy = [
-        table.add(member, 0.5) for member in ([True, False, False], [False, False, True], [True, True, False])
-    ]
+    heavy = [table.add(member, 0.5) for member in ([True, False, False], [False, False, True], [True, True, False])]
     weighted = torch.tensor([[heavy[0], heavy[1], heavy[1], heavy[2], 255]])
     for one, other in zip(masks_and_known(target, table), masks_and_known(weighted, table), strict=True):
         assert torch.equal(one, other)
@@ -171,19 +170,28 @@ METAS = [dict(img_shape=(64, 96))] * 2
 def mask2former(head: str = "Mask2FormerHead", **changes: Any) -> dict[str, Any]:
     """MMSegmentation's recipe with everything small."""
     attention = dict(embed_dims=16, num_heads=2, batch_first=True)
-    layer = dict(
-        ffn_cfg=dict(embed_dims=16, feedforward_channels=16, act_cfg=dict(type="ReLU", inplace=True))
-    )
+    layer = dict(ffn_cfg=dict(embed_dims=16, feedforward_channels=16, act_cfg=dict(type="ReLU", inplace=True)))
     places = dict(num_feats=8, normalize=True)
     model = model_config()
     model["backbone"] = dict(type="MixVisionTransformer", embed_dims=8, num_layers=[1] * 4, num_heads=[1] * 4)
     model["decode_head"] = dict(
-        type=head, num_classes=5, in_channels=[8] * 4, strides=[4, 8, 16, 32], feat_channels=16, out_channels=16,
-        num_queries=12, num_transformer_feat_level=3,
+        type=head,
+        num_classes=5,
+        in_channels=[8] * 4,
+        strides=[4, 8, 16, 32],
+        feat_channels=16,
+        out_channels=16,
+        num_queries=12,
+        num_transformer_feat_level=3,
         pixel_decoder=dict(
-            type="mmdet.MSDeformAttnPixelDecoder", num_outs=3, norm_cfg=dict(type="GN", num_groups=4),
-            act_cfg=dict(type="ReLU"), positional_encoding=places,
-            encoder=dict(num_layers=1, layer_cfg=dict(layer, self_attn_cfg=dict(attention, num_levels=3, num_points=4))),
+            type="mmdet.MSDeformAttnPixelDecoder",
+            num_outs=3,
+            norm_cfg=dict(type="GN", num_groups=4),
+            act_cfg=dict(type="ReLU"),
+            positional_encoding=places,
+            encoder=dict(
+                num_layers=1, layer_cfg=dict(layer, self_attn_cfg=dict(attention, num_levels=3, num_points=4))
+            ),
         ),
         positional_encoding=places,
         transformer_decoder=dict(
@@ -193,7 +201,9 @@ def mask2former(head: str = "Mask2FormerHead", **changes: Any) -> dict[str, Any]
         loss_mask=dict(type="mmdet.CrossEntropyLoss", use_sigmoid=True, loss_weight=5.0),
         loss_dice=dict(type="mmdet.DiceLoss", naive_dice=True, eps=1.0, loss_weight=5.0),
         train_cfg=dict(
-            num_points=64, oversample_ratio=3.0, importance_sample_ratio=0.75,
+            num_points=64,
+            oversample_ratio=3.0,
+            importance_sample_ratio=0.75,
             sampler=dict(type="mmdet.MaskPseudoSampler"),
             assigner=dict(
                 type="mmdet.HungarianAssigner",
@@ -205,15 +215,13 @@ def mask2former(head: str = "Mask2FormerHead", **changes: Any) -> dict[str, Any]
             ),
         ),
         **changes,
-    )  # fmt: skip
+    )
     return model
 
 
 def maskformer() -> dict[str, Any]:
     attention = dict(embed_dims=16, num_heads=2, batch_first=True)
-    layer = dict(
-        ffn_cfg=dict(embed_dims=16, feedforward_channels=16, act_cfg=dict(type="ReLU", inplace=True))
-    )
+    layer = dict(ffn_cfg=dict(embed_dims=16, feedforward_channels=16, act_cfg=dict(type="ReLU", inplace=True)))
     model = mask2former("MaskFormerHead")
     head = model["decode_head"]
     for key in ("strides", "num_transformer_feat_level", "train_cfg"):
@@ -223,9 +231,11 @@ def maskformer() -> dict[str, Any]:
     )
     head["enforce_decoder_input_project"] = True
     head["transformer_decoder"] = dict(
-        return_intermediate=True, num_layers=2, init_cfg=None,
+        return_intermediate=True,
+        num_layers=2,
+        init_cfg=None,
         layer_cfg=dict(layer, self_attn_cfg=attention, cross_attn_cfg=attention),
-    )  # fmt: skip
+    )
     return model
 
 
@@ -260,9 +270,7 @@ def test_where_all_is_known_the_loss_is_that_of_mmsegmentation() -> None:
     for theirs, ours in zip(*(s.parameters() for s in segmentors), strict=True):
         assert (theirs.grad is None) == (ours.grad is None)
         if theirs.grad is not None:
-            assert torch.allclose(
-                ours.grad, theirs.grad, rtol=1e-4, atol=1e-5 * float(theirs.grad.abs().max())
-            )
+            assert torch.allclose(ours.grad, theirs.grad, rtol=1e-4, atol=1e-5 * float(theirs.grad.abs().max()))
 
 
 @needs_mmdet

@@ -75,9 +75,7 @@ def test_pixels_that_may_be_a_masks_own_count_neither_in_its_loss_nor_in_matchin
     for right in (-9.0, 9.0):
         first, second = half.clone(), -half
         first[:, 24:], second[:, 24:] = right, -9
-        pairs = criterion.matcher(
-            torch.stack([first, second])[None], torch.zeros(1, 2, 6), [masks], [classes]
-        )
+        pairs = criterion.matcher(torch.stack([first, second])[None], torch.zeros(1, 2, 6), [masks], [classes])
         assert [p.tolist() for p in pairs[0]] == [[0, 1], [0, 1]]
 
 
@@ -109,24 +107,16 @@ def test_the_checks_before_training_know_which_models_take_sets(park: Path) -> N
         return "\n".join(check_model(built(dict(model(name), **options)), members))
 
     assert "write `model=dict(source='tiny')`" in found(M2F)
-    assert (
-        found(MASKFORMER) == f"model is a {MASKFORMER}, which {NO_SETS}; or leave out `threshold` of `park`"
-    )
+    assert found(MASKFORMER) == f"model is a {MASKFORMER}, which {NO_SETS}; or leave out `threshold` of `park`"
     assert "has source='town', and the datasets `tiny`" in found(M2F, source="town")
-    assert (
-        found(M2F, source="tiny")
-        == found(SEGFORMER, loss_decode=dict(type="SetNLLLoss", source="tiny"))
-        == ""
-    )
+    assert found(M2F, source="tiny") == found(SEGFORMER, loss_decode=dict(type="SetNLLLoss", source="tiny")) == ""
     assert "SetNLLLoss" in found(SEGFORMER)
 
     members = [dataset(unsure=0.1)]
     assert "as they come of `unsure` of `park`: write `model=dict(source='tiny')`" in found(M2F)
     members = [dataset(loss_weight=0.5)]  # no sets, but numbers of the table
     for line in (found(M2F, source="tiny"), found(M2F), found(MASKFORMER)):
-        assert line.startswith(
-            "model is trained on masks, so the `loss_weight` of `park` has no effect: write"
-        )
+        assert line.startswith("model is trained on masks, so the `loss_weight` of `park` has no effect: write")
         assert "\n" not in line
     assert found(SEGFORMER, loss_decode=dict(type="SetNLLLoss", source="tiny")) == ""
     assert "SetNLLLoss" in found(SEGFORMER)
@@ -137,9 +127,7 @@ def test_maskformer_is_not_made_a_student_on_sets(tmp_path: Path) -> None:
     for hf in (dict(model(MASKFORMER)["hf"]), dict(pretrained=str(folder(tmp_path / "hf", MASKFORMER)))):
         segmentor = dict(type="HFSegmentor", hf=hf)
         cfg = Config(dict(model=segmentor, unify=dict(threshold=0.5), train_dataloader=dict(dataset=sets)))
-        with pytest.raises(
-            ConfigError, match=f"model is a {MASKFORMER}, which cannot .* out of `unify.students`"
-        ):
+        with pytest.raises(ConfigError, match=f"model is a {MASKFORMER}, which cannot .* out of `unify.students`"):
             take_sets(cfg)
 
 

@@ -80,16 +80,12 @@ def teacher(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Constraint], 
     return of
 
 
-@pytest.mark.filterwarnings(
-    "ignore:.*labels are not where the list says"
-)  # ApolloScape's road01, officially so
+@pytest.mark.filterwarnings("ignore:.*labels are not where the list says")  # ApolloScape's road01, officially so
 @pytest.mark.parametrize("name", OFFICIAL)
 def test_the_whole_way(name: str, tmp_path: Path, teacher: Callable[[Constraint], Path]) -> None:
     official, sources, data = OFFICIAL[name], sources_of(name), tmp_path / "data"
     constraint = lsu_onto.load(name, sources[0])
-    known = dict(
-        zip(constraint.raw_names or constraint.raw.tolist(), constraint.raw_row.tolist(), strict=True)
-    )
+    known = dict(zip(constraint.raw_names or constraint.raw.tolist(), constraint.raw_row.tolist(), strict=True))
     assert {raw: constraint.classes[known[raw]] for raw in official.knows} == official.knows
     assert set(constraint.layout.splits) == set(official.splits)
 
@@ -101,9 +97,7 @@ def test_the_whole_way(name: str, tmp_path: Path, teacher: Callable[[Constraint]
 
 def test_every_dataset_with_alternatives_has_a_miniature_of_the_other_form() -> None:
     patterns = {n: lsu_onto.load(n, sources_of(n)[0]).layout for n in OFFICIAL}
-    assert {n for n, p in patterns.items() if " | " in p.images + p.labels + p.segments + p.list} == set(
-        OTHER_FORMS
-    )
+    assert {n for n, p in patterns.items() if " | " in p.images + p.labels + p.segments + p.list} == set(OTHER_FORMS)
 
 
 @pytest.mark.parametrize("name", OTHER_FORMS)
@@ -151,9 +145,14 @@ def check_decoding(name: str, source: str, data: Path, split: str, drawn: dict[P
 
 
 def check_pseudo_labels(
-    name: str, source: str, data: Path, split: str, drawn: dict[Path, np.ndarray], work: Path,
+    name: str,
+    source: str,
+    data: Path,
+    split: str,
+    drawn: dict[Path, np.ndarray],
+    work: Path,
     teacher: Callable[[Constraint], Path],
-) -> None:  # fmt: skip
+) -> None:
     """A real loop with a small teacher: its output is inside S(d) on every pixel, and is read as it was written."""
     constraint = lsu_onto.load(name, source)
     config = dict(taxonomy=name, source=source, data_root=str(data), split=split)

@@ -29,18 +29,22 @@ def call(*args: object) -> Result:
 def one_line(park: Path, *teacher_and_work: Path, extra: tuple[object, ...] = ()) -> Result:
     *teacher, work = teacher_and_work
     return call(
-        park / "tax/park.tax", "--data-root", park / "park", "--teacher", *teacher, "-o", work / "out",
-        "--work-dir", work / "log", *extra,
-    )  # fmt: skip
-
-
-def test_one_line_with_each_kind_of_teacher(
-    park: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    config = tmp_path / "teacher.py"
-    config.write_text(
-        f"model = {model_config()!r}\ntrain_cfg = dict(type='IterBasedTrainLoop', max_iters=3)\n"
+        park / "tax/park.tax",
+        "--data-root",
+        park / "park",
+        "--teacher",
+        *teacher,
+        "-o",
+        work / "out",
+        "--work-dir",
+        work / "log",
+        *extra,
     )
+
+
+def test_one_line_with_each_kind_of_teacher(park: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    config = tmp_path / "teacher.py"
+    config.write_text(f"model = {model_config()!r}\ntrain_cfg = dict(type='IterBasedTrainLoop', max_iters=3)\n")
     teachers: dict[str, tuple[Path, ...]] = {
         "mmseg": (config, save_checkpoint(tmp_path / "teacher.pth")),
         "folder": (folder(tmp_path / "folder"),),
@@ -72,9 +76,14 @@ def test_the_line_says_all_that_the_config_does() -> None:
     )
     assert checkpoint is None
     assert cfg.test_cfg.to_dict() == dict(
-        type="PseudoLabelLoop", out_dir="out", scales=[0.5, 2], flips=[False], threshold=0.2, confidence=True,
+        type="PseudoLabelLoop",
+        out_dir="out",
+        scales=[0.5, 2],
+        flips=[False],
+        threshold=0.2,
+        confidence=True,
         title="pseudo-labels of idd",
-    )  # fmt: skip
+    )
     dataset = cfg.test_dataloader.dataset
     assert (dataset.taxonomy, dataset.source, dataset.split, dataset.unknown) == (
         "idd",
@@ -127,12 +136,18 @@ def test_lines_that_are_wrong(args: tuple[str, ...], message: str) -> None:
     [
         (("iddd", "--source", "cityscapes", "--teacher", "f"), "did you mean `idd`?"),
         (("idd", "--teacher", "f"), "say which with `--source`"),
-        (("idd", "--source", "cityscapes", "--teacher", "f", "--split", "tran"), "has no split `tran`; it has train, val"),
+        (
+            ("idd", "--source", "cityscapes", "--teacher", "f", "--split", "tran"),
+            "has no split `tran`; it has train, val",
+        ),
         (("idd", "--source", "cityscapes", "--teacher", "no.pth"), "there is no `no.pth`"),
         (("idd", "--source", "cityscapes", "--teacher", "m.py", "c.pth"), "there is no config `m.py`"),
-        (("idd", "--source", "cityscapes", "--teacher", "m.py"), "give its checkpoint after it: --teacher CONFIG CHECKPOINT"),
+        (
+            ("idd", "--source", "cityscapes", "--teacher", "m.py"),
+            "give its checkpoint after it: --teacher CONFIG CHECKPOINT",
+        ),
     ],
-)  # fmt: skip
+)
 def test_lines_with_mistakes(args: tuple[str, ...], message: str, tmp_path: Path) -> None:
     data = tmp_path / "data"
     result = call(*args, "--data-root", data, "-o", tmp_path / "out", "--work-dir", tmp_path / "log")
@@ -154,11 +169,31 @@ def test_the_line_under_torchrun(park: Path, tmp_path: Path) -> None:
     assert one_line(park, path, tmp_path / "one").exit_code == 0
     tool = Path(__file__).parents[2] / "tools/pseudo_label.py"
     subprocess.run(
-        [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--master-port", "29653", tool,
-         park / "tax/park.tax", "--data-root", park / "park", "--teacher", path, "-o", tmp_path / "two",
-         "--work-dir", tmp_path / "log", "--launcher", "pytorch"],
-        check=True, env={**os.environ, "OMP_NUM_THREADS": "1"}, timeout=300,
-    )  # fmt: skip
+        [
+            sys.executable,
+            "-m",
+            "torch.distributed.run",
+            "--nproc-per-node",
+            "2",
+            "--master-port",
+            "29653",
+            tool,
+            park / "tax/park.tax",
+            "--data-root",
+            park / "park",
+            "--teacher",
+            path,
+            "-o",
+            tmp_path / "two",
+            "--work-dir",
+            tmp_path / "log",
+            "--launcher",
+            "pytorch",
+        ],
+        check=True,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        timeout=300,
+    )
     for stem in "abc":
         label = f"labels/train/{stem}.png"
         assert (tmp_path / "two" / label).read_bytes() == (tmp_path / "one/out" / label).read_bytes()

@@ -41,9 +41,7 @@ def arrays(key: str) -> dict[str, Any]:
     return dict(labels=labels, confidence=rng.random((24, 40), np.float32), soft=soft)
 
 
-def fill(
-    root: Path, keys: list[str] = KEYS, manifest: dict[str, Any] = MANIFEST, **options: Any
-) -> tuple[int, int]:
+def fill(root: Path, keys: list[str] = KEYS, manifest: dict[str, Any] = MANIFEST, **options: Any) -> tuple[int, int]:
     """A run: writes what is not done; returns how many that were, and how many of them were damaged."""
     folder = OutputFolder(root, manifest, PALETTE, **options)
     written = 0
@@ -104,9 +102,7 @@ def test_the_files_of_an_image(unbroken: Path) -> None:
 
 
 def test_confidence_is_rounded_to_255ths(tmp_path: Path) -> None:
-    values = np.concatenate(
-        [np.arange(256) / 255, (np.arange(255) + 0.499) / 255, (np.arange(255) + 0.501) / 255]
-    )
+    values = np.concatenate([np.arange(256) / 255, (np.arange(255) + 0.499) / 255, (np.arange(255) + 0.501) / 255])
     confidence = values.astype(np.float32)[None]
     folder = OutputFolder(tmp_path, MANIFEST, PALETTE)
     folder.write("a", np.zeros(confidence.shape, np.uint8), {}, confidence)
@@ -215,9 +211,7 @@ def test_every_key_of_a_manifest_counts(unbroken: Path, tmp_path: Path, key: str
     root = tmp_path / "labels"
     shutil.copytree(unbroken, root)
     for other in ({**MANIFEST, key: "other"}, {k: v for k, v in MANIFEST.items() if k != key}):
-        with pytest.raises(
-            OutputError, match=rf"holds labels made with other settings:\n  {key}: there .*, now"
-        ):
+        with pytest.raises(OutputError, match=rf"holds labels made with other settings:\n  {key}: there .*, now"):
             fill(root, manifest=other)
     with pytest.raises(OutputError, match="more: there None, now 1"):
         fill(root, manifest={**MANIFEST, "more": 1})
@@ -274,10 +268,7 @@ def test_a_full_disk(unbroken: Path, small_disk: Callable[[int], Path]) -> None:
     assert len(refusals) > 6
     for text in refusals:
         assert text.startswith(str(root)) and "disk is full" in text and "make room and run" in text
-    named = {
-        next((n for n in ("manifest", "confidence", "soft", "records", ".png") if n in t), t)
-        for t in refusals
-    }
+    named = {next((n for n in ("manifest", "confidence", "soft", "records", ".png") if n in t), t) for t in refusals}
     assert {"confidence", "soft", ".png"} <= named, refusals
 
 
@@ -333,10 +324,7 @@ def test_a_folder_without_permission(tmp_path: Path, there: bool) -> None:
 
     try:
         for call in (lambda: check_output(root, {}), lambda: fill(root)):
-            assert (
-                attempt(call)
-                == f"{root}: cannot write there (Permission denied); choose another output folder"
-            )
+            assert attempt(call) == f"{root}: cannot write there (Permission denied); choose another output folder"
         assert not list(closed.iterdir())
         closed.chmod(0o755)
         assert attempt(lambda: (check_output(root, {}), fill(root))) == "ok"
@@ -348,9 +336,7 @@ def test_a_folder_that_loses_its_permission(unbroken: Path, tmp_path: Path) -> N
     fill(tmp_path, KEYS[:1])
     (tmp_path / "train").chmod(0o555)
     said = forked(lambda: (drop_privileges(), fill(tmp_path)))
-    assert said.startswith(
-        f"{tmp_path / 'train/b.png'}: cannot write there (Permission denied); labels written"
-    )
+    assert said.startswith(f"{tmp_path / 'train/b.png'}: cannot write there (Permission denied); labels written")
     (tmp_path / "train").chmod(0o755)
     assert fill(tmp_path) == (3, 0)
     assert tree(tmp_path) == tree(unbroken)
@@ -360,9 +346,7 @@ def test_a_read_only_disk(small_disk: Callable[[int], Path]) -> None:
     root = small_disk(16)
     subprocess.run(["mount", "-o", "remount,ro", str(root)], check=True)
     for call in (lambda: check_output(root, {}), lambda: fill(root), lambda: check_output(root / "new", {})):
-        with pytest.raises(
-            OutputError, match=r"cannot write there \(Read-only file system\); choose another"
-        ):
+        with pytest.raises(OutputError, match=r"cannot write there \(Read-only file system\); choose another"):
             call()
 
 
@@ -371,9 +355,7 @@ def test_a_file_in_place_of_a_folder(tmp_path: Path, name: str) -> None:
     (tmp_path / "file").write_text("text")
     root = tmp_path / name
     for call in (lambda: check_output(root, {}), lambda: fill(root)):
-        with pytest.raises(
-            OutputError, match=rf"{root}: cannot write there \((File exists|Not a directory)\)"
-        ):
+        with pytest.raises(OutputError, match=rf"{root}: cannot write there \((File exists|Not a directory)\)"):
             call()
     assert (tmp_path / "file").read_text() == "text"
 
@@ -422,9 +404,7 @@ class Holder:
 def test_only_one_run_at_a_time(tmp_path: Path) -> None:
     first = Holder(tmp_path)
     assert first.said() == -1
-    with pytest.raises(
-        OutputError, match="another run is writing there; wait for it, or choose another folder"
-    ):
+    with pytest.raises(OutputError, match="another run is writing there; wait for it, or choose another folder"):
         fill(tmp_path)
     first.leave()
     assert fill(tmp_path) == (4, 0)

@@ -58,9 +58,7 @@ def config(world: Path, work: Path, **options: Any) -> Config:
 
 
 def run(world: Path, work: Path, checkpoint: Path | None = None, **options: Any) -> dict[str, float]:
-    return engine.pseudo_label(
-        config(world, work, **options), checkpoint or world / "teacher.pth", quiet=True
-    )
+    return engine.pseudo_label(config(world, work, **options), checkpoint or world / "teacher.pth", quiet=True)
 
 
 def labels(folder: Path) -> dict[str, bytes]:
@@ -268,16 +266,12 @@ def test_a_killed_run_leaves_whole_files_and_goes_on(world: Path, tmp_path: Path
         (dict(threshold=0.5), "threshold: there None, now 0.5"),
     ],
 )
-def test_other_settings_are_refused(
-    world: Path, tmp_path: Path, options: dict[str, Any], changed: str
-) -> None:
+def test_other_settings_are_refused(world: Path, tmp_path: Path, options: dict[str, Any], changed: str) -> None:
     run(world, tmp_path)
     before = labels(tmp_path)
     with pytest.raises(OutputError) as refusal:
         run(world, tmp_path, **options)
-    assert f"holds labels made with other settings:\n  {changed}\n  help: remove the folder" in str(
-        refusal.value
-    )
+    assert f"holds labels made with other settings:\n  {changed}\n  help: remove the folder" in str(refusal.value)
     assert labels(tmp_path) == before
     assert run(world, tmp_path)["images"] == 0
 
@@ -285,9 +279,7 @@ def test_other_settings_are_refused(
 def test_another_teacher_or_taxonomy_is_refused(world: Path, tmp_path: Path) -> None:
     run(world, tmp_path)
     other = save_checkpoint(tmp_path / "other.pth", seed=1)
-    with pytest.raises(
-        OutputError, match=r"settings:\n  checkpoint_sha256: there \w{64}, now \w{64}\n  help"
-    ):
+    with pytest.raises(OutputError, match=r"settings:\n  checkpoint_sha256: there \w{64}, now \w{64}\n  help"):
         run(world, tmp_path, other)
     cfg = config(world, tmp_path)
     cfg.test_dataloader.dataset.taxonomy = write_tax(tmp_path / "tax", rows="1 way #805080 < road\n")
@@ -308,9 +300,7 @@ def test_a_folder_that_cannot_be_one(world: Path, tmp_path: Path) -> None:
 
 def test_a_teacher_of_other_classes_is_refused(world: Path, tmp_path: Path) -> None:
     swapped = [CLASSES[i] for i in (0, 2, 1, 3, 4)]
-    with pytest.raises(
-        TeacherError, match=r"differ .* from channel 1 on: \['tree', 'grass', 'sky'\] against"
-    ):
+    with pytest.raises(TeacherError, match=r"differ .* from channel 1 on: \['tree', 'grass', 'sky'\] against"):
         run(world, tmp_path, save_checkpoint(tmp_path / "swapped.pth", classes=swapped))
     six = save_checkpoint(tmp_path / "six.pth", classes=[*CLASSES, "bus"])
     with pytest.raises(TeacherError, match=r"six\.pth` does not fit the config's model"):

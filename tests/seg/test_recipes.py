@@ -30,14 +30,33 @@ RECIPES = sorted([*CONFIGS.glob("urban/*.py"), *CONFIGS.glob("offroad/*.py")])
 
 PAPER = {
     "urban": {
-        "cityscapes", "vistas v1.2", "apolloscape", "a2d2", "bdd100k", "camvid", "coco_panoptic", "goose", "idd", "kitti",
-        "nuimages", "lanes", "waymo",
+        "cityscapes",
+        "vistas v1.2",
+        "apolloscape",
+        "a2d2",
+        "bdd100k",
+        "camvid",
+        "coco_panoptic",
+        "goose",
+        "idd",
+        "kitti",
+        "nuimages",
+        "lanes",
+        "waymo",
     },
     "offroad": {
-        "goose", "rellis3d", "tas500", "ycor", "freiburg_forest", "wildscenes", "great_outdoors", "cityscapes",
-        "coco_panoptic", "vistas v1.2",
+        "goose",
+        "rellis3d",
+        "tas500",
+        "ycor",
+        "freiburg_forest",
+        "wildscenes",
+        "great_outdoors",
+        "cityscapes",
+        "coco_panoptic",
+        "vistas v1.2",
     },
-}  # fmt: skip
+}
 ZERO_SHOT = {"urban": {"wilddash2"}, "offroad": {"rugd"}}
 PARAMETERS = {
     "mask2former_swin_b": 107e6,
@@ -52,13 +71,20 @@ def small_mask2former(**backbone: Any) -> dict[str, Any]:
         "model.hf": dict(
             pretrained=None,
             config=dict(
-                hidden_dim=32, feature_size=32, mask_feature_size=32, encoder_layers=1, decoder_layers=2,
-                num_attention_heads=2, encoder_feedforward_dim=32, dim_feedforward=32, num_queries=40,
+                hidden_dim=32,
+                feature_size=32,
+                mask_feature_size=32,
+                encoder_layers=1,
+                decoder_layers=2,
+                num_attention_heads=2,
+                encoder_feedforward_dim=32,
+                dim_feedforward=32,
+                num_queries=40,
                 train_num_points=64,
                 backbone_config=dict(num_heads=[1, 1, 2, 2], window_size=4, image_size=64, **backbone),
             ),
         ),
-    }  # fmt: skip
+    }
 
 
 SMALL: dict[str, dict[str, Any]] = {
@@ -75,7 +101,7 @@ SMALL: dict[str, dict[str, Any]] = {
         "model.decode_head": dict(in_channels=[8, 16, 32, 64], channels=8),
         "model.auxiliary_head": dict(in_channels=32, channels=8),
     },
-}  # fmt: skip
+}
 """What makes a recipe's model small. These, and `SHORT`, are all that a dry run changes."""
 SHORT: dict[str, Any] = {
     "model.data_preprocessor.size": (32, 64),
@@ -137,9 +163,7 @@ def test_what_a_recipe_trains_on(file: Path) -> None:
     assert cfg.val_dataloader.batch_size == 1  # images of several sizes
     # Nothing that is judged is trained on: other splits of the source dataset.
     assert (cfg.val_dataloader.dataset.data_root, cfg.val_dataloader.dataset.split) not in places
-    assert set(range(source.num_classes)) <= set(source.relabel.tolist()), (
-        "the teacher cannot learn every class"
-    )
+    assert set(range(source.num_classes)) <= set(source.relabel.tolist()), "the teacher cannot learn every class"
 
 
 @pytest.mark.parametrize("model", PARAMETERS)
@@ -181,9 +205,7 @@ def light(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     gc.unfreeze()
 
 
-@pytest.mark.filterwarnings(
-    "ignore:.*labels are not where the list says"
-)  # ApolloScape's road01, officially so
+@pytest.mark.filterwarnings("ignore:.*labels are not where the list says")  # ApolloScape's road01, officially so
 @pytest.mark.parametrize("file", RECIPES, ids=lambda f: f.stem)
 def test_dry_run(file: Path, tmp_path: Path, light: None) -> None:
     """Teacher, labels of the datasets, student on the union, figures on a dataset that nobody was trained on."""

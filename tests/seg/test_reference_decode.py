@@ -152,7 +152,7 @@ def test_a_class_that_allows_nothing_is_an_error_and_not_void() -> None:
 def test_a_whole_world() -> None:
     world = make_constraint(
         ["road", "terrain", "car"], {"gravel": "~ road terrain", "vehicle": "> car", "animal": "void", "gap": "any"}
-    )  # fmt: skip
+    )
     logits = log(0.5, 0.2, 0.3).expand(3, 1, 5)
     rows = torch.tensor([[0, 1, 2, 3, ROW_VOID]], dtype=torch.int16)
     labels, confidence = decode([View(logits)], rows, torch.from_numpy(world.allowed))
@@ -212,9 +212,7 @@ def test_void_never_shares_a_number_with_a_class(k: int, dtype: torch.dtype, voi
 
 
 def test_half_precision_teachers_and_int64_rows_work() -> None:
-    labels, _ = decode(
-        [View(log(0.1, 0.9).bfloat16())], torch.zeros(2, 2, dtype=torch.int64), sets(2, {0, 1})
-    )
+    labels, _ = decode([View(log(0.1, 0.9).bfloat16())], torch.zeros(2, 2, dtype=torch.int64), sets(2, {0, 1}))
     assert labels.tolist() == [[1, 1], [1, 1]]
 
 
@@ -232,10 +230,12 @@ def test_half_precision_teachers_and_int64_rows_work() -> None:
         ([View(log(0.5, 0.5), void=-torch.ones(1, 1))], torch.zeros(1, 1), sets(2, {0}), "negative"),
         (
             [View(log(0.5, 0.5), void=torch.zeros(1, 1)), View(log(0.5, 0.5))],
-            torch.zeros(1, 1), sets(2, {0}), "all or none",
+            torch.zeros(1, 1),
+            sets(2, {0}),
+            "all or none",
         ),
     ],
-)  # fmt: skip
+)
 def test_what_does_not_fit_is_refused_by_name(views: list, rows: Tensor, allowed: Tensor, text: str) -> None:
     with pytest.raises(DecodeError, match=f"^name: .*{text}"):
         decode(views, rows, allowed, image_name="name")
@@ -356,9 +356,7 @@ def test_equals_the_pixel_by_pixel_reading(problem: tuple) -> None:
 
 @settings(max_examples=150, deadline=None)
 @given(problems(), st.sampled_from([None, 0.0, 0.5, 1.0]))
-def test_output_lies_in_the_allowed_set_and_confidence_in_0_to_1(
-    problem: tuple, threshold: float | None
-) -> None:
+def test_output_lies_in_the_allowed_set_and_confidence_in_0_to_1(problem: tuple, threshold: float | None) -> None:
     views, rows, allowed = problem
     k, d = allowed.shape[1] - 1, len(allowed)
     labels, confidence = decode(views, rows, allowed, threshold)

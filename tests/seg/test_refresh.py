@@ -186,9 +186,9 @@ def test_two_ranks_label_together(tmp_path: Path) -> None:
 
 def test_other_labels_of_the_same_images(tmp_path: Path) -> None:
     cfg = student_config(tmp_path)
-    dataset = TaxDataset(source="tiny", **{
-        k: v for k, v in cfg.train_dataloader.dataset.datasets[1].items() if k != "type"
-    })  # fmt: skip
+    dataset = TaxDataset(
+        source="tiny", **{k: v for k, v in cfg.train_dataloader.dataset.datasets[1].items() if k != "type"}
+    )
     with pytest.raises(Exception, match="3 of 3 pseudo-labels are missing"):
         dataset.use_labels(tmp_path / "nothing")
     dataset.use_labels(tmp_path / "pseudo")

@@ -106,9 +106,7 @@ def labelled(world: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         ({"model.decode_head.align_corners": True}, ["model_sha256"]),
     ],
 )
-def test_a_changed_setting_is_named(
-    world: Path, labelled: Path, options: dict[str, Any], changed: list[str]
-) -> None:
+def test_a_changed_setting_is_named(world: Path, labelled: Path, options: dict[str, Any], changed: list[str]) -> None:
     cfg, before = config(world, labelled), tree(labelled / "labels")
     cfg.merge_from_dict(options)
     with pytest.raises(OutputError) as refusal:
@@ -169,14 +167,10 @@ def test_one_image_of_nan(world: Path, tmp_path: Path) -> None:
 # --- 46 and 17: nothing allowed -----------------------------------------------------------------------------
 
 
-def test_void_is_counted_and_warned_of(
-    world: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
-) -> None:
+def test_void_is_counted_and_warned_of(world: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     images = {"all": [0, 2], "animals": [0, 4], "empty": [ROW_VOID], "novel": [4]}
     drawn = write_park(tmp_path / "park", images)
-    result = engine.pseudo_label(
-        config(world, tmp_path, tmp_path / "park"), world / "teacher.pth", quiet=True
-    )
+    result = engine.pseudo_label(config(world, tmp_path, tmp_path / "park"), world / "teacher.pth", quiet=True)
     records = {r["key"].rpartition("/")[2]: r for r in read_records(tmp_path / "labels")}
     for stem, rows in drawn.items():
         found = read(tmp_path / f"labels/labels/train/{stem}.png")

@@ -59,9 +59,7 @@ def coarse_worlds(draw: st.DrawFn) -> tuple[lsu_onto.Constraint, np.ndarray]:
         words = [f"{SYMBOLS[k - 1]} {NAMES[c]}" for c, k in enumerate(kinds) if k]
         if words or draw(st.booleans()):
             rows[f"row{i}"] = " ".join(words) or "any"
-    labels = draw(
-        hnp.arrays(np.int64, (6, 7), elements=st.sampled_from([*range(len(NAMES)), len(NAMES), VOID, -1]))
-    )
+    labels = draw(hnp.arrays(np.int64, (6, 7), elements=st.sampled_from([*range(len(NAMES)), len(NAMES), VOID, -1])))
     return make_constraint(NAMES, rows, encoding=draw(st.sampled_from(["id", "rgb"]))), labels
 
 

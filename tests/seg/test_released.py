@@ -16,13 +16,9 @@ from lsu_seg.compat import UntrustedCheckpointError
 from lsu_seg.teachers import TeacherError, data_priors
 
 
-def test_a_released_checkpoint_becomes_the_model_that_it_was(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_released_checkpoint_becomes_the_model_that_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = released(tmp_path / "3_best.pth", monkeypatch)
-    assert any(
-        ".encoder.encoder.layers.0." in key for key in data_priors.read(path).weights
-    )  # not today's names
+    assert any(".encoder.encoder.layers.0." in key for key in data_priors.read(path).weights)  # not today's names
     segmentor = built(dict(type="HFSegmentor", hf=dict(pretrained=str(path))))
     image = torch.randn(1, 3, 64, 96)
     with torch.no_grad():
@@ -98,7 +94,5 @@ def test_files_that_are_no_checkpoint(tmp_path: Path) -> None:
     ):
         path = tmp_path / "x.pth"
         path.write_bytes(content) if content else torch.save([1], path)
-        with pytest.raises(
-            (TeacherError, UntrustedCheckpointError), match=message if content is None else str(path)
-        ):
+        with pytest.raises((TeacherError, UntrustedCheckpointError), match=message if content is None else str(path)):
             data_priors.read(path)

@@ -53,9 +53,9 @@ def shares_of(sizes: list[int], weights: list[float]) -> np.ndarray:
     return mass / mass.sum()
 
 
-worlds = st.lists(
-    st.tuples(st.integers(1, 60), st.floats(0.01, 5, allow_nan=False)), min_size=1, max_size=7
-).map(lambda w: tuple(map(list, zip(*w, strict=True))))
+worlds = st.lists(st.tuples(st.integers(1, 60), st.floats(0.01, 5, allow_nan=False)), min_size=1, max_size=7).map(
+    lambda w: tuple(map(list, zip(*w, strict=True)))
+)
 machines = st.tuples(st.integers(1, 4), st.integers(1, 9))  # ranks, batch size
 
 
@@ -74,14 +74,10 @@ def test_every_prefix_is_within_one_image_of_the_weights(world: tuple[list[int],
 
 @given(worlds, machines)
 @settings(max_examples=100, deadline=None)
-def test_shares_of_every_batch_epoch_and_rank(
-    world: tuple[list[int], list[float]], machine: tuple[int, int]
-) -> None:
+def test_shares_of_every_batch_epoch_and_rank(world: tuple[list[int], list[float]], machine: tuple[int, int]) -> None:
     (sizes, weights), (ranks, size) = world, machine
     shares = shares_of(sizes, weights)
-    each = [
-        sampler(sizes, weights, rank=r, ranks=ranks, batch_size=size, endless=False) for r in range(ranks)
-    ]
+    each = [sampler(sizes, weights, rank=r, ranks=ranks, batch_size=size, endless=False) for r in range(ranks)]
     epochs = []
     for epoch in range(3):
         for s in each:
@@ -92,9 +88,7 @@ def test_shares_of_every_batch_epoch_and_rank(
             for batch in _batched(stream, size):
                 assert np.abs(counts(batch, sizes) - shares * size).max() < 1 + 1e-6
             assert np.abs(counts(stream, sizes) - shares * len(stream)).max() < 5
-        together = sum(
-            (counts(stream, sizes) for epoch_ in epochs for stream in epoch_), np.zeros(len(sizes))
-        )
+        together = sum((counts(stream, sizes) for epoch_ in epochs for stream in epoch_), np.zeros(len(sizes)))
         total = (epoch + 1) * ranks * len(each[0])
         assert np.abs(together - shares * total).max() < (1 + 1e-6 if size == 1 else 2)
 
@@ -195,8 +189,7 @@ def test_workers_do_not_change_what_is_drawn(tmp_path: Path, workers: int) -> No
     for name, stems in (("one", "abc"), ("two", "de")):
         write_park(tmp_path / name, {s: [0, 1, 2] for s in stems})
     datasets = [
-        dict(type="TaxDataset", taxonomy=park, data_root=str(tmp_path / n), split="train")
-        for n in ("one", "two")
+        dict(type="TaxDataset", taxonomy=park, data_root=str(tmp_path / n), split="train") for n in ("one", "two")
     ]
     loader = Runner.build_dataloader(
         dict(

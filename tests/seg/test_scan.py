@@ -63,9 +63,7 @@ def test_counts_are_those_of_what_was_drawn(tmp_path: Path) -> None:
 def test_every_encoding_is_scanned(tmp_path: Path, form: str) -> None:
     drawn = {"x": np.kron([[0, 1, 2, 3, 4, 5, 0, 1]], np.ones((8, 8), int))}
     FORMS[form].write(tmp_path / "data", "train", drawn)
-    result = command(
-        tmp_path, write_tax(tmp_path / "tax", FORMS[form]), "--split", "train", "--format", "json"
-    )
+    result = command(tmp_path, write_tax(tmp_path / "tax", FORMS[form]), "--split", "train", "--format", "json")
     assert result.exit_code == 0, result.output
     report = json.loads(result.stdout)["report"]
     pixels = {c["name"]: c["pixels"] for c in report["classes"]}
@@ -112,9 +110,7 @@ def test_only_what_has_changed_is_read_again(tmp_path: Path) -> None:
     result = command(tmp_path, tax, "--split", "train")
     assert result.exit_code == 0
     assert [json.loads(r)["key"] for r in records()] == ["labels/train/a", "labels/train/b", "labels/train/b"]
-    write_park_tax(
-        tmp_path / "tax", rows=PARK.replace("> grass tree", "= grass")
-    )  # relations: nothing is read
+    write_park_tax(tmp_path / "tax", rows=PARK.replace("> grass tree", "= grass"))  # relations: nothing is read
     assert "0 % need the teacher" in command(tmp_path, tax, "--split", "train").output
     assert len(records()) == 3
     write_park_tax(tmp_path / "tax", rows=PARK.replace("2 green", "7 green"))  # another label space: all is
@@ -129,8 +125,23 @@ def test_a_killed_scan_loses_nothing_and_leaves_nobody_behind(tmp_path: Path) ->
         np.kron(np.random.default_rng(0).integers(1, 7, (60, 60)), np.ones((20, 20))).astype(np.uint8),
         60,
     )
-    args = [sys.executable, "-m", "lsu_seg.cli", "scan", tax, "--data-root", str(tmp_path / "data"), "--split", "train",
-            "--work-dir", str(tmp_path / "work"), "--format", "json", "--jobs", "2"]  # fmt: skip
+    args = [
+        sys.executable,
+        "-m",
+        "lsu_seg.cli",
+        "scan",
+        tax,
+        "--data-root",
+        str(tmp_path / "data"),
+        "--split",
+        "train",
+        "--work-dir",
+        str(tmp_path / "work"),
+        "--format",
+        "json",
+        "--jobs",
+        "2",
+    ]
     env = {**os.environ, "PYTHONPATH": str(ROOT)}
     process = subprocess.Popen(args, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=env)
     lines: list[bytes] = []
@@ -139,9 +150,7 @@ def test_a_killed_scan_loses_nothing_and_leaves_nobody_behind(tmp_path: Path) ->
         assert process.poll() is None, "it was through before it could be killed"
         for file in (tmp_path / "work").glob("*.jsonl"):
             lines = file.read_bytes().splitlines()
-        children = [
-            int(p) for p in Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
-        ]
+        children = [int(p) for p in Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()]
         time.sleep(0.005)
     process.send_signal(signal.SIGKILL)
     process.wait()
@@ -190,9 +199,7 @@ def space(result: Result) -> dict:
 def test_train_ids_are_told_from_ids(tmp_path: Path) -> None:
     text = (ROOT / "taxonomies/urban/cityscapes.tax").read_text()
     own = tmp_path / "own.tax"
-    own.write_text(
-        re.sub(r"(?m)^(images|labels|splits):.*\n", "", text).replace("\n[void]", f"\n{PLACES}\n[void]", 1)
-    )
+    own.write_text(re.sub(r"(?m)^(images|labels|splits):.*\n", "", text).replace("\n[void]", f"\n{PLACES}\n[void]", 1))
     labels(tmp_path, np.array([[*range(19), 255]], np.uint8))
     found = space(command(tmp_path, str(own), "--format", "json"))
     assert found["severity"] == "error"
@@ -242,9 +249,7 @@ def test_dummies_of_a_test_split_are_told(tmp_path: Path) -> None:
     tax = tmp_path / "own.tax"
     tax.write_text(f"tax 1\ndataset own v1 -> demo v1\n{PLACES}0 rest -> void\n1 way = road\n")
     labels(tmp_path, np.zeros((2, 2), np.uint8))
-    assert (
-        "these labels teach nothing" in space(command(tmp_path, str(tax), "--format", "json"))["examples"][0]
-    )
+    assert "these labels teach nothing" in space(command(tmp_path, str(tax), "--format", "json"))["examples"][0]
 
 
 # --- the command -------------------------------------------------------------------------------------------

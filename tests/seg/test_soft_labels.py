@@ -24,9 +24,7 @@ def evidence(seed: int, k: int, size: tuple[int, int], count: int, scale: float 
 
 def with_mass(views: list[View], seed: int) -> list[View]:
     rng = np.random.default_rng(seed)
-    return [
-        View(v.logits, v.flip, torch.from_numpy(rng.random(v.logits.shape[1:], np.float32))) for v in views
-    ]
+    return [View(v.logits, v.flip, torch.from_numpy(rng.random(v.logits.shape[1:], np.float32))) for v in views]
 
 
 def some_rows(seed: int, k: int, size: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
@@ -40,9 +38,7 @@ def some_rows(seed: int, k: int, size: tuple[int, int]) -> tuple[np.ndarray, np.
     return rng.integers(-1, 5, size).astype(np.int16), allowed
 
 
-@pytest.mark.parametrize(
-    ("k", "count", "mass"), [(5, 1, False), (5, 3, False), (7, 2, True), (300, 1, False)]
-)
+@pytest.mark.parametrize(("k", "count", "mass"), [(5, 1, False), (5, 3, False), (7, 2, True), (300, 1, False)])
 def test_soft_labels_are_the_best_of_the_allowed(k: int, count: int, mass: bool) -> None:
     size = (13, 22)
     views, (rows, allowed) = evidence(k, k, size, count), some_rows(k, k, size)

@@ -27,9 +27,7 @@ class Work:
             return str(self.folder / f"{self.runs}.txt")
 
         stages = Stages(self.root, self.lines.append)
-        found = stages.run(
-            "teacher", [key], action, lambda p: Path(p).is_file(), [self.folder], resumes=resumes
-        )
+        found = stages.run("teacher", [key], action, lambda p: Path(p).is_file(), [self.folder], resumes=resumes)
         return Path(found).read_text()
 
     def files(self, folder: str = "teacher") -> list[str]:

@@ -154,9 +154,7 @@ def test_wrong_settings(park: lsu_onto.Constraint) -> None:
 # --- from files, through transforms -------------------------------------------------------------------------
 
 
-def dataset(
-    root: Path, drawn: dict[str, np.ndarray], pipeline: list[Any] = LOAD, **options: Any
-) -> TaxDataset:
+def dataset(root: Path, drawn: dict[str, np.ndarray], pipeline: list[Any] = LOAD, **options: Any) -> TaxDataset:
     if "labels" not in options:
         options["labels"] = write_pseudo(root / "pseudo", drawn)
     return TaxDataset(write_tax(root / "tax"), str(root / "park"), "train", pipeline=pipeline, **options)
@@ -180,14 +178,10 @@ def test_what_a_threshold_needs(tmp_path: Path) -> None:
     made = dataset(tmp_path, drawn, threshold=0.5, lazy_init=True)
     file = pseudo / "confidence/labels/train/a.png"
     save(file, np.zeros((3, 4), np.uint8))
-    with pytest.raises(
-        LabelFileError, match="4x3 of uint8; expected the confidence of a pseudo-label of 40x24"
-    ):
+    with pytest.raises(LabelFileError, match="4x3 of uint8; expected the confidence of a pseudo-label of 40x24"):
         made[0]
     file.unlink()
-    with pytest.raises(
-        DatasetError, match=r"1 of 2 images of confidence are missing.*confidence=True"
-    ) as refusal:
+    with pytest.raises(DatasetError, match=r"1 of 2 images of confidence are missing.*confidence=True") as refusal:
         dataset(tmp_path, drawn, labels=str(pseudo), threshold=0.5)
     assert str(file) in str(refusal.value)
     assert len(dataset(tmp_path, drawn, labels=str(pseudo))) == 2
@@ -225,16 +219,15 @@ def test_transforms_move_the_three_together(
         np.random.seed(seed)
         shifted = pixels.astype(np.int32) - fill + VOID
         image = np.zeros((24, 40, 3), np.uint8)
-        results = transforms(
-            dict(img=image, img_shape=(24, 40), gt_seg_map=shifted, seg_fields=["gt_seg_map"])
-        )
+        results = transforms(dict(img=image, img_shape=(24, 40), gt_seg_map=shifted, seg_fields=["gt_seg_map"]))
         return results["gt_seg_map"] - VOID + fill
 
     one_map = moved(coder.pseudo(labels, rows, confidence), VOID)
     parts = coder.pseudo(
-        moved(labels, VOID).astype(np.uint8), moved(rows, ROW_VOID).astype(np.int16),
+        moved(labels, VOID).astype(np.uint8),
+        moved(rows, ROW_VOID).astype(np.int16),
         moved(confidence, 0).astype(np.uint8),
-    )  # fmt: skip
+    )
     assert np.array_equal(one_map, parts)
 
 
@@ -263,9 +256,7 @@ def test_batches_are_padded_with_void(tmp_path: Path) -> None:
 
 def compound(root: Path, stems: dict[str, list[int]], **options: Any) -> CompoundDataset:
     write_park(root / "park", stems)
-    one = dict(
-        type="TaxDataset", taxonomy=write_tax(root / "tax"), data_root=str(root / "park"), split="train"
-    )
+    one = dict(type="TaxDataset", taxonomy=write_tax(root / "tax"), data_root=str(root / "park"), split="train")
     return CompoundDataset([one], pipeline=LOAD, **options)
 
 

@@ -32,17 +32,24 @@ def test_a_runner_trains_validates_saves_and_reloads_it(name: str, park: Path, t
     loader = dict(batch_size=1, sampler=dict(type="DefaultSampler", shuffle=False))
     cfg = Config(
         dict(
-            custom_imports=dict(imports=["lsu_seg"]), default_scope="mmseg", log_level="ERROR", model=model(name),
-            work_dir=str(tmp_path / "run"), randomness=dict(seed=0),
-            train_dataloader=dict(loader, batch_size=2, sampler=dict(type="InfiniteSampler"), dataset=dict(dataset, split="train")),
+            custom_imports=dict(imports=["lsu_seg"]),
+            default_scope="mmseg",
+            log_level="ERROR",
+            model=model(name),
+            work_dir=str(tmp_path / "run"),
+            randomness=dict(seed=0),
+            train_dataloader=dict(
+                loader, batch_size=2, sampler=dict(type="InfiniteSampler"), dataset=dict(dataset, split="train")
+            ),
             val_dataloader=dict(loader, dataset=dict(dataset, split="val")),
-            train_cfg=dict(type="IterBasedTrainLoop", max_iters=2, val_interval=2), val_cfg=dict(type="ValLoop"),
+            train_cfg=dict(type="IterBasedTrainLoop", max_iters=2, val_interval=2),
+            val_cfg=dict(type="ValLoop"),
             val_evaluator=dict(type="OntologyIoU", source="tiny", views=("source",)),
             optim_wrapper=dict(type="OptimWrapper", optimizer=dict(type="AdamW", lr=1e-3)),
             default_hooks=dict(checkpoint=dict(type="CheckpointHook", by_epoch=False, interval=2)),
         ),
         format_python_code=False,
-    )  # fmt: skip
+    )
     checkpoint = engine.train(cfg, quiet=True)
     assert checkpoint.name == "iter_2.pth"
     weights = torch.load(checkpoint, weights_only=False)["state_dict"]
@@ -52,9 +59,9 @@ def test_a_runner_trains_validates_saves_and_reloads_it(name: str, park: Path, t
     measured = engine.evaluate(cfg, checkpoint, {"val": cfg.val_dataloader.dataset}, quiet=True)["val"]
     assert 0 <= measured["source/mIoU"] <= 1
 
-    cfg.test_dataloader = dict(loader, dataset=dict(
-        dataset, taxonomy=str(park / "tax/park.tax"), data_root=str(park / "park"), split="train"
-    ))  # fmt: skip
+    cfg.test_dataloader = dict(
+        loader, dataset=dict(dataset, taxonomy=str(park / "tax/park.tax"), data_root=str(park / "park"), split="train")
+    )
     cfg.test_cfg = dict(type="PseudoLabelLoop", out_dir=str(tmp_path / "labels"), scales=(0.5, 1.0))
     assert engine.pseudo_label(cfg, checkpoint, quiet=True)["images"] == 3
     assert inside(park, tmp_path / "labels")
@@ -69,9 +76,7 @@ def test_its_labels_are_those_of_the_decoder(name: str) -> None:
     with torch.no_grad():
         [predicted] = segmentor.test_step(dict(inputs=[image], data_samples=[sample]))
         assert tuple(predicted.img_padding_size) == (0, 0, 0, 26)
-        normalised = (
-            image.flip(0)[None] - 128.0
-        ) / 64  # as a teacher's view: in a size that needs no padding
+        normalised = (image.flip(0)[None] - 128.0) / 64  # as a teacher's view: in a size that needs no padding
         views = segmentor.evidence_of(interpolate(normalised, (64, 96), mode="bilinear", align_corners=False))
     assert isinstance(views[0], QueryView if segmentor.queries else View)
     expected = decoder("cpu").unconstrained(views, (77, 190), name).labels
@@ -176,17 +181,26 @@ def test_another_number_of_classes_gets_a_new_head(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda p: (p / "config.json").unlink(), "found no config.json; expected a folder that `model.save_pretrained`"),
+        (
+            lambda p: (p / "config.json").unlink(),
+            "found no config.json; expected a folder that `model.save_pretrained`",
+        ),
         (lambda p: (p / "config.json").write_text("{"), "cannot be read as the config of a model"),
-        (lambda p: alter(p / "config.json", architectures=["BertModel"]), "found a model `BertModel`; expected one of Mask"),
+        (
+            lambda p: alter(p / "config.json", architectures=["BertModel"]),
+            "found a model `BertModel`; expected one of Mask",
+        ),
         (lambda p: (p / "preprocessor_config.json").unlink(), "how images are normalised is not said"),
         (lambda p: alter(p / "preprocessor_config.json", image_mean=None), "does not say how images are normalised"),
         (lambda p: (p / "model.safetensors").unlink(), "the model cannot be loaded: OSError"),
         (lambda p: (p / "model.safetensors").write_bytes(b"half"), "the model cannot be loaded: Safetensor"),
-        (lambda p: drop_weight(p, "decode_head.classifier.bias"), "the file lacks 1 of them, e.g. `decode_head.classif"),
+        (
+            lambda p: drop_weight(p, "decode_head.classifier.bias"),
+            "the file lacks 1 of them, e.g. `decode_head.classif",
+        ),
         (lambda p: alter(p / "config.json", decoder_hidden_size=8), "the model cannot be loaded"),
     ],
-)  # fmt: skip
+)
 def test_folders_that_hold_something_else(tmp_path: Path, change: Any, message: str) -> None:
     path = folder(tmp_path / "segformer")
     change(path)
@@ -211,8 +225,14 @@ def drop_weight(path: Path, name: str) -> None:
 @pytest.mark.parametrize(
     ("config", "message"),
     [
-        (dict(hf=dict(model="SegformerForSemantic", config={}), num_classes=5), "did you mean `SegformerForSemanticSeg"),
-        (dict(hf=dict(model=SEGFORMER, config=dict(hiden_sizes=[8])), num_classes=5), "no `hiden_sizes`; did you mean `hidden"),
+        (
+            dict(hf=dict(model="SegformerForSemantic", config={}), num_classes=5),
+            "did you mean `SegformerForSemanticSeg",
+        ),
+        (
+            dict(hf=dict(model=SEGFORMER, config=dict(hiden_sizes=[8])), num_classes=5),
+            "no `hiden_sizes`; did you mean `hidden",
+        ),
         (dict(hf=dict(model=SEGFORMER, config=dict(depths="x")), num_classes=5), "cannot be made of"),
         (dict(hf=dict(model=SEGFORMER, config={})), "`num_classes` of the SegformerForSemanticSegmentation is missing"),
         (dict(hf=dict(path="x")), "`hf` has the keys ['path']; expected `pretrained`"),
@@ -221,7 +241,7 @@ def drop_weight(path: Path, name: str) -> None:
         (dict(model(SEGFORMER), pretrained="x"), "write `hf=dict(pretrained='x')`"),
         (dict(model(M2F), loss_decode=dict(type="CrossEntropyLoss")), "`loss_decode` has no effect on a Mask2Former"),
     ],
-)  # fmt: skip
+)
 def test_configs_that_are_wrong(config: dict[str, Any], message: str) -> None:
     with pytest.raises(TeacherError) as refusal:
         built(dict(dict(type="HFSegmentor", data_preprocessor=PREPROCESSOR), **config))
@@ -245,12 +265,13 @@ def test_transformers_is_an_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     [
         (["Road", "object--grass", "Tree", "sky", "CAR"], None),
         (["LABEL_0", "LABEL_1", "LABEL_2", "LABEL_3", "LABEL_4"], None),
-        (["road", "tree", "grass", "sky", "car"], "differ from the source taxonomy's from channel 1 on: ['tree', 'grass'"),
+        (
+            ["road", "tree", "grass", "sky", "car"],
+            "differ from the source taxonomy's from channel 1 on: ['tree', 'grass'",
+        ),
     ],
-)  # fmt: skip
-def test_class_names_of_a_folder_are_the_sources(
-    tmp_path: Path, names: list[str], message: str | None
-) -> None:
+)
+def test_class_names_of_a_folder_are_the_sources(tmp_path: Path, names: list[str], message: str | None) -> None:
     segmentor = built(dict(type="HFSegmentor", hf=dict(pretrained=str(folder(tmp_path / "f", names=names)))))
     problem = class_mismatch(segmentor, CLASSES)
     assert problem is None if message is None else message in str(problem)

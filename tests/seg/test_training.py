@@ -102,9 +102,7 @@ def test_a_student_trains_on_set_valued_targets(tmp_path: Path) -> None:
 def test_the_config_on_the_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """docs/training.md: its config trains, two iterations long, on drawn scenes."""
     root = Path(__file__).parents[2]
-    (text,) = re.findall(
-        r"^```python\n(_base_.*?)^```$", (root / "docs/training.md").read_text(), re.M | re.S
-    )
+    (text,) = re.findall(r"^```python\n(_base_.*?)^```$", (root / "docs/training.md").read_text(), re.M | re.S)
     parts = [replace(p, images=3) for p in data.PARTS if p.folder in ("source", "town")]
     monkeypatch.setattr(data, "PARTS", tuple(parts))
     data.make_data(tmp_path / "data", seed=0)
@@ -127,9 +125,7 @@ def test_the_config_on_the_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     assert engine.train(cfg, quiet=True).is_file()
 
 
-def test_a_resumed_training_sees_what_an_unbroken_one_would(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_resumed_training_sees_what_an_unbroken_one_would(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[tuple[str, int]] = []
     prepare = TaxDataset._prepare
 
@@ -161,9 +157,7 @@ def test_a_folder_that_was_moved_is_resumed(tmp_path: Path) -> None:
     steps = (tmp_path / "here").glob("iter_*.pth")
     for checkpoint in steps:
         checkpoint.unlink()
-    with pytest.raises(
-        engine.ConfigError, match=r"here/last_checkpoint names .*iter_3\.pth, which is not there"
-    ):
+    with pytest.raises(engine.ConfigError, match=r"here/last_checkpoint names .*iter_3\.pth, which is not there"):
         engine.train(config("here", 4), quiet=True, resume=True)
     assert engine.train(config("nowhere", 1), quiet=True, resume=True).name == "iter_1.pth"
 
@@ -177,9 +171,7 @@ def test_a_checkpoint_without_the_optimizers_state_is_not_gone_on_from(tmp_path:
 
     last = engine.train(config(2, save_optimizer=False, save_param_scheduler=False), quiet=True)
     assert engine.train(config(2), quiet=True, resume=True) == last, "nothing was left to do"
-    with pytest.raises(
-        engine.ConfigError, match=r"no state of `optimizer` and `param_schedulers`, so .* remove"
-    ):
+    with pytest.raises(engine.ConfigError, match=r"no state of `optimizer` and `param_schedulers`, so .* remove"):
         engine.train(config(3), quiet=True, resume=True)
     bare = last.with_name("bare.pth")  # weights alone, which somebody has written into the file
     torch.save(torch.load(last, weights_only=False)["state_dict"], bare)

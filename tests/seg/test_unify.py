@@ -35,10 +35,13 @@ def config(root: Path, iterations: int = 4) -> Config:
 
     def tax(taxonomy: str, folder: str, split: str) -> dict[str, Any]:
         return dict(
-            type="TaxDataset", taxonomy=str(root / f"tax/{taxonomy}.tax"), source="demo",
-            data_root=str(root / "data" / folder), split=split,
+            type="TaxDataset",
+            taxonomy=str(root / f"tax/{taxonomy}.tax"),
+            source="demo",
+            data_root=str(root / "data" / folder),
+            split=split,
             serialize_data=False,  # which collects garbage every time
-        )  # fmt: skip
+        )
 
     def extra(name: str) -> dict[str, Any]:
         truth = dict(taxonomy=str(root / "tax/demo.tax"), folder=str(root / f"data/{name}/truth/train"))
@@ -75,7 +78,7 @@ def config(root: Path, iterations: int = 4) -> Config:
                 evaluate=dict(source_val=tax("demo", "source", "val"), zero_shot=tax("demo", "zero_shot", "val")),
             ),
         ),
-    )  # fmt: skip
+    )
 
 
 pytestmark = pytest.mark.usefixtures("unformatted_configs")
@@ -253,7 +256,7 @@ def test_a_changed_relation_of_an_extra_dataset(project: Project) -> None:
     tax.write_text(
         tax.read_text().replace("> sidewalk ~ grass ", "> sidewalk ~ grass tree ").replace("> tree", "~ tree")
     )
-    assert project.run() == {"pseudo-town", *STUDENTS, *EVALUATIONS[1:]}  # fmt: skip
+    assert project.run() == {"pseudo-town", *STUDENTS, *EVALUATIONS[1:]}
 
 
 def test_a_changed_source_taxonomy(project: Project) -> None:
@@ -368,9 +371,7 @@ def test_mistakes_come_to_light_before_any_training(finished: Project, tmp_path:
             engine.ConfigError,
             f"`unify.refresh`: .*{message}",
         )
-    refused(
-        lambda c: c.unify.pop("unsure"), engine.ConfigError, "neither `unify.unsure` nor `unify.threshold`"
-    )
+    refused(lambda c: c.unify.pop("unsure"), engine.ConfigError, "neither `unify.unsure` nor `unify.threshold`")
     refused(lambda c: c.unify.update(unsure=6), engine.ConfigError, "`unify.unsure` is 6; .* share, 0 to 1")
     refused(
         lambda c: c.unify.update(threshold=0.7),
@@ -412,17 +413,13 @@ def test_mistakes_come_to_light_before_any_training(finished: Project, tmp_path:
         ({"folder": "gone"}, "the truth of extra set `town`: gone: no such folder"),
     ):
         refused(lambda c, change=change: c.unify.extra.town.truth.update(change), engine.ConfigError, message)
-    refused(
-        lambda c: c.unify.extra.town.truth.pop("folder"), engine.ConfigError, "set `town` has no `folder`"
-    )
+    refused(lambda c: c.unify.extra.town.truth.pop("folder"), engine.ConfigError, "set `town` has no `folder`")
 
 
 # --- shipped configs ---------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    "file", [CONFIGS / "demo/demo.py", CONFIGS / "camvid/camvid.py"], ids=lambda f: f.stem
-)
+@pytest.mark.parametrize("file", [CONFIGS / "demo/demo.py", CONFIGS / "camvid/camvid.py"], ids=lambda f: f.stem)
 def test_a_shipped_config_loads_and_its_model_fits_its_source(file: Path) -> None:
     cfg = engine.load_config(file)
     init_default_scope(cfg.default_scope)

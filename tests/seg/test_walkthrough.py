@@ -61,9 +61,7 @@ def written(text: str) -> str:
 
 
 @pytest.mark.parametrize("page", ["adding-a-dataset.md", "scan.md"])
-def test_every_command_prints_what_stands_there(
-    page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_every_command_prints_what_stands_there(page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     draw(tmp_path / "data")
     (tmp_path / "classes.csv").write_text(CSV)
     monkeypatch.chdir(tmp_path)

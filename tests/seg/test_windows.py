@@ -114,9 +114,7 @@ def test_a_view_decodes_the_same_in_parts(seed: int, form: str, count: int) -> N
         maps = torch.from_numpy(rng.normal(0, 3, (n if form == "query" else k, h, w)).astype(np.float32))
         flip = bool(rng.integers(2))
         if form == "query":
-            views.append(
-                QueryView(torch.from_numpy(rng.normal(0, 3, (n, k + 1)).astype(np.float32)), maps, flip)
-            )
+            views.append(QueryView(torch.from_numpy(rng.normal(0, 3, (n, k + 1)).astype(np.float32)), maps, flip))
         else:
             mass = torch.from_numpy(rng.random((h, w)).astype(np.float32)) if form == "mass" else None
             views.append(View(maps, flip, mass))
@@ -136,9 +134,7 @@ def test_a_view_decodes_the_same_in_parts(seed: int, form: str, count: int) -> N
         assert torch.allclose(found.confidence, wanted.confidence[top:bottom], atol=1e-6)
 
 
-@pytest.mark.parametrize(
-    "part", [Part(0, 8, 12, 32), Part(2, 8, 0, 32), Part(7, 8, 28, 32), Part(0, 8, 0, 3)]
-)
+@pytest.mark.parametrize("part", [Part(0, 8, 12, 32), Part(2, 8, 0, 32), Part(7, 8, 28, 32), Part(0, 8, 0, 3)])
 def test_a_part_that_does_not_cover_its_label_rows_is_refused(part: Part) -> None:
     view = View(np.zeros((2, 2, 4), np.float32), part=part)
     rows = np.zeros((8, 16), np.int16)
@@ -273,9 +269,7 @@ def test_queries_merged_by_class_decode_as_they_do() -> None:
     """At the masks' own resolution there is no difference but rounding, no-object mass and all."""
     generator = torch.Generator().manual_seed(0)
     views = [
-        QueryView(
-            torch.randn(9, K + 1, generator=generator) * 3, torch.randn(9, 20, 30, generator=generator) * s
-        )
+        QueryView(torch.randn(9, K + 1, generator=generator) * 3, torch.randn(9, 20, 30, generator=generator) * s)
         for s in (1.0, 4.0, 30.0)
     ]
     merged = [Maps.of(view).by_class().view(flip=False) for view in views]
@@ -399,9 +393,7 @@ def test_a_model_that_never_fits_is_an_error_that_says_what_to_do() -> None:
 
 def test_too_little_memory_for_the_image_itself() -> None:
     huge = torch.zeros(3, 1, 1, dtype=torch.uint8).expand(3, 1 << 20, 1 << 20)
-    with pytest.raises(
-        TeacherError, match=r"beside the model, with images of 1048576 x 1048576 pixels: set `memory`"
-    ):
+    with pytest.raises(TeacherError, match=r"beside the model, with images of 1048576 x 1048576 pixels: set `memory`"):
         bands(Net(), huge, label=(64, 64), memory=None)
 
 
@@ -479,8 +471,15 @@ def twelve_views() -> dict[str, Any]:
         views.add(len(band.views))
         height += band.bottom - band.top
     used = peak() - before
-    return {"GiB": used / 2**30, "plan": plan.bytes / 2**30, "window": plan.window, "views": sorted(views),
-            "rows": height, "windows": teacher.counts.windows, "seconds": time.monotonic() - start}  # fmt: skip
+    return {
+        "GiB": used / 2**30,
+        "plan": plan.bytes / 2**30,
+        "window": plan.window,
+        "views": sorted(views),
+        "rows": height,
+        "windows": teacher.counts.windows,
+        "seconds": time.monotonic() - start,
+    }
 
 
 @pytest.mark.slow
@@ -519,7 +518,11 @@ def test_settings_that_make_no_sense_are_refused(settings_: dict, text: str) -> 
 def test_settings_come_from_a_config_and_go_into_a_manifest() -> None:
     views = Views(scales=[0.5, 1], flips=[0, 1], window=[512, 1024])  # type: ignore[arg-type]
     assert json.loads(json.dumps(views.manifest())) == {
-        "scales": [0.5, 1.0], "flips": [False, True], "window": [512, 1024], "overlap": 0.25, "memory": 2.0,
+        "scales": [0.5, 1.0],
+        "flips": [False, True],
+        "window": [512, 1024],
+        "overlap": 0.25,
+        "memory": 2.0,
         "keep_windows": False,
-    }  # fmt: skip
+    }
     assert views == Views(scales=(0.5, 1.0), window=(512, 1024))

@@ -165,9 +165,7 @@ def test_no_worker_waits_for_another(world: Path, alone: dict[str, bytes], tmp_p
 
 @pytest.mark.slow
 @needs_proc
-def test_a_killed_worker_leaves_a_resumable_folder(
-    world: Path, alone: dict[str, bytes], tmp_path: Path
-) -> None:
+def test_a_killed_worker_leaves_a_resumable_folder(world: Path, alone: dict[str, bytes], tmp_path: Path) -> None:
     broken = tmp_path / "broken"
     with torchrun(world, broken, 2) as process:
         wait_for(both_at_work(broken), process, broken)

@@ -46,8 +46,11 @@ PARK = """\
 ALLOWED = [{0}, {1, 2}, {3}, {4, VOID}, {VOID}, {0, 1, 2, 4, VOID}]
 """S(d) of PARK's rows, as the values of label files."""
 
-RAW = {"id": [1, 2, 3, 4, 5, 6, 255], "id16/1000": [1, 2, 3, 4, 5, 6, 60],
-       "rgb": [0x805080, 0x70A030, 0x4080B0, 0x202090, 0xD02040, 0x00FFFF, 0]}  # fmt: skip
+RAW = {
+    "id": [1, 2, 3, 4, 5, 6, 255],
+    "id16/1000": [1, 2, 3, 4, 5, 6, 60],
+    "rgb": [0x805080, 0x70A030, 0x4080B0, 0x202090, 0xD02040, 0x00FFFF, 0],
+}
 """Raw values of PARK's rows by encoding, void last."""
 
 
@@ -113,21 +116,42 @@ def model_config(num_classes: int = 5) -> dict[str, Any]:
     return dict(
         type="EncoderDecoder",
         data_preprocessor=dict(
-            type="SegDataPreProcessor", mean=[128.0] * 3, std=[64.0] * 3, bgr_to_rgb=True,
-            pad_val=0, seg_pad_val=255, size_divisor=32, test_cfg=dict(size_divisor=32),
+            type="SegDataPreProcessor",
+            mean=[128.0] * 3,
+            std=[64.0] * 3,
+            bgr_to_rgb=True,
+            pad_val=0,
+            seg_pad_val=255,
+            size_divisor=32,
+            test_cfg=dict(size_divisor=32),
         ),
         backbone=dict(
-            type="UNet", base_channels=4, num_stages=2, strides=(1, 1), enc_num_convs=(1, 1),
-            dec_num_convs=(1,), downsamples=(True,), enc_dilations=(1, 1), dec_dilations=(1,),
+            type="UNet",
+            base_channels=4,
+            num_stages=2,
+            strides=(1, 1),
+            enc_num_convs=(1, 1),
+            dec_num_convs=(1,),
+            downsamples=(True,),
+            enc_dilations=(1, 1),
+            dec_dilations=(1,),
             norm_cfg=dict(type="BN"),
         ),
         decode_head=dict(
-            type="FCNHead", in_channels=4, in_index=1, channels=8, num_convs=1, concat_input=False,
-            dropout_ratio=0.0, num_classes=num_classes, norm_cfg=dict(type="BN"), align_corners=False,
+            type="FCNHead",
+            in_channels=4,
+            in_index=1,
+            channels=8,
+            num_convs=1,
+            concat_input=False,
+            dropout_ratio=0.0,
+            num_classes=num_classes,
+            norm_cfg=dict(type="BN"),
+            align_corners=False,
             loss_decode=dict(type="CrossEntropyLoss", avg_non_ignore=True),
         ),
         test_cfg=dict(mode="whole"),
-    )  # fmt: skip
+    )
 
 
 def label_config(dataset: dict[str, Any], work: Path, batch_size: int = 2, **loop: Any) -> Config:

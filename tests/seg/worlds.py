@@ -47,12 +47,22 @@ def make_constraint(
     if palette is not None:
         colours[:d] = [[c >> 16, c >> 8 & 255, c & 255] for c in palette]
     return Constraint(
-        dataset="field", dataset_version="v1", source=name, source_version="v1",
-        classes=classes, source_classes=tuple(source), allowed=allowed, kind=kind,
+        dataset="field",
+        dataset_version="v1",
+        source=name,
+        source_version="v1",
+        classes=classes,
+        source_classes=tuple(source),
+        allowed=allowed,
+        kind=kind,
         certain=(kind == KINDS.index("equal")) | (kind == KINDS.index("contains")),
         relabel=np.where(single, allowed.argmax(1), -1).astype(np.int16),
         novel=np.isin(classes, list(novel)) if novel else np.zeros(d, bool),
         raw=np.array(list(raw), np.uint32),
         raw_row=np.array([ROW_VOID if c == "void" else classes.index(c) for c in raw.values()], np.int16),
-        palette=colours[:d], source_palette=colours[d:], encoding=encoding, layout=Layout(), sha256="0" * 64,
-    )  # fmt: skip
+        palette=colours[:d],
+        source_palette=colours[d:],
+        encoding=encoding,
+        layout=Layout(),
+        sha256="0" * 64,
+    )

@@ -208,9 +208,7 @@ class Seed:
                 "seconds": round(time.monotonic() - start),
             }
 
-        result = self.stages.run(
-            name, key, action, lambda r: Path(r["checkpoint"]).is_file(), [self.work / name]
-        )
+        result = self.stages.run(name, key, action, lambda r: Path(r["checkpoint"]).is_file(), [self.work / name])
         self.clock.took(result["seconds"])
         return result
 
@@ -275,9 +273,12 @@ def table(results: dict[str, Any]) -> str:
         values = [s[name]["miou"] * 100 for s in seeds.values()]
         gains = [v - s["teacher"]["miou"] * 100 for v, s in zip(values, seeds.values(), strict=True)]
         both = [summary(values), summary(gains)]
-        cells = [TITLES[name], "{mean:.1f} ± {std:.1f}".format(**both[0]),
-                 "" if name == "teacher" else "{mean:+.1f} ± {std:.1f}".format(**both[1]),
-                 *(f"{v:.1f}" for v in values)]  # fmt: skip
+        cells = [
+            TITLES[name],
+            "{mean:.1f} ± {std:.1f}".format(**both[0]),
+            "" if name == "teacher" else "{mean:+.1f} ± {std:.1f}".format(**both[1]),
+            *(f"{v:.1f}" for v in values),
+        ]
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
 
@@ -344,21 +345,13 @@ def _processor() -> str:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument(
-        "--data-root", required=True, type=Path, help="CamVid in the layout of the SegNet tutorial"
-    )
-    parser.add_argument(
-        "--work-dir", default=Path("work/camvid"), type=Path, help="for all results (%(default)s)"
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data-root", required=True, type=Path, help="CamVid in the layout of the SegNet tutorial")
+    parser.add_argument("--work-dir", default=Path("work/camvid"), type=Path, help="for all results (%(default)s)")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--iters", type=int, help="of every training; by default the config's")
     parser.add_argument("--fine", type=int, default=10, help="frames with fine labels (%(default)s)")
-    parser.add_argument(
-        "--also", nargs="+", choices=VARIANTS, default=[], help="train these students as well"
-    )
+    parser.add_argument("--also", nargs="+", choices=VARIANTS, default=[], help="train these students as well")
     args = parser.parse_args()
     torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
     start = time.monotonic()

@@ -4,9 +4,7 @@ optim_wrapper = dict(
     optimizer=dict(type="AdamW", lr=1e-4, weight_decay=0.05),
     clip_grad=dict(max_norm=1.0),
     # The encoder's rate is 1e-5: `backbone` in MMSegmentation's models, the other in Hugging Face's Mask2Former.
-    paramwise_cfg=dict(
-        custom_keys={"backbone": dict(lr_mult=0.1), "pixel_level_module.encoder": dict(lr_mult=0.1)}
-    ),
+    paramwise_cfg=dict(custom_keys={"backbone": dict(lr_mult=0.1), "pixel_level_module.encoder": dict(lr_mult=0.1)}),
 )
 param_scheduler = [
     dict(type="LinearLR", start_factor=1e-3, by_epoch=True, begin=0, end=1, convert_to_iter_based=True),

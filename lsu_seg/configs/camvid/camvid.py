@@ -21,9 +21,7 @@ coarse_root = "work/camvid_coarse"
 fine_frames = list(range(0, 100, 10))
 coarse_frames = [i for i in range(100) if i % 10]
 model = dict(
-    backbone=dict(
-        _delete_=True, type="EfficientNetLite", out_indices=(1, 2, 4, 6), frozen_stages=7, pretrained=True
-    ),
+    backbone=dict(_delete_=True, type="EfficientNetLite", out_indices=(1, 2, 4, 6), frozen_stages=7, pretrained=True),
     neck=dict(in_channels=[24, 40, 112, 320]),
     decode_head=dict(
         num_classes=11,
@@ -76,9 +74,7 @@ val_dataloader = dict(
     batch_size=4,
     num_workers=0,
     sampler=dict(type="DefaultSampler", shuffle=False),
-    dataset=dict(
-        type="TaxDataset", taxonomy="camvid11", data_root=data_root, split="val", pipeline=test_pipeline
-    ),
+    dataset=dict(type="TaxDataset", taxonomy="camvid11", data_root=data_root, split="val", pipeline=test_pipeline),
 )
 val_evaluator = dict(type="OntologyIoU", source=source)
 train_cfg = dict(max_iters=450, val_interval=450)

@@ -35,11 +35,7 @@ train_dataloader = dict(
         type="CompoundDataset",
         source=source,
         pipeline=train_pipeline,
-        datasets=[
-            dict(
-                type="TaxDataset", taxonomy="demo", data_root=f"{data_root}/source", split="train", weight=5.0
-            )
-        ],
+        datasets=[dict(type="TaxDataset", taxonomy="demo", data_root=f"{data_root}/source", split="train", weight=5.0)],
     ),
 )
 val_dataloader = dict(
