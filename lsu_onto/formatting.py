@@ -8,7 +8,7 @@ from lsu_onto.diagnostics import Span
 from lsu_onto.lang import syntax as ast
 from lsu_onto.lang.fmt import format_text
 from lsu_onto.library import Analysis, Library
-from lsu_onto.model import Taxonomy
+from lsu_onto.ontology.model import Taxonomy
 
 
 def format_file(library: Library, path: str, text: str | None = None) -> str:

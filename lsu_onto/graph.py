@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from lsu_onto.model import Ontology
+from lsu_onto.ontology.model import Ontology
 
 if TYPE_CHECKING:
     import networkx as nx

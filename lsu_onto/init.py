@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from lsu_onto.exchange.draft import ClassLine
     from lsu_onto.guess import Layout
     from lsu_onto.label_values import Scan
-    from lsu_onto.model import Source
+    from lsu_onto.ontology.model import Source
 
 TODO = "TODO"
 NO_VOID = f'# void: 255 {TODO}: raw values that mean "not annotated", if there are any'
@@ -281,7 +281,7 @@ def _make(name: str, target: Path, labels: tuple[str, ...], **options: Any) -> l
 def _check_encoding(encoding: str) -> None:
     import re
 
-    from lsu_onto.keys import ENCODINGS
+    from lsu_onto.ontology.keys import ENCODINGS
 
     if encoding not in ("auto", *ENCODINGS) and not re.fullmatch(r"id16/[1-9]\d{0,4}", encoding):
         known = ", ".join(f"`{e}`" for e in ENCODINGS)

@@ -8,12 +8,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from lsu_onto import checks
 from lsu_onto.diagnostics import Diagnostic, Fix, Span, did_you_mean, suggest
 from lsu_onto.lang import syntax as ast
 from lsu_onto.lang.parse import Lines, parse, read
-from lsu_onto.model import Dataset, MapRow, Ontology, Relation, Source, Target, Taxonomy
-from lsu_onto.resolve import Resolved, inherited, resolve
+from lsu_onto.ontology import checks
+from lsu_onto.ontology.model import Dataset, MapRow, Ontology, Relation, Source, Target, Taxonomy
+from lsu_onto.ontology.resolve import Resolved, inherited, resolve
 from lsu_onto.searchpath import Entry, SearchPath, shipped
 
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from lsu_onto.constraint import ROW_SKIPPED, ROW_VOID, Constraint, Layout
 from lsu_onto.graph import VOID_NODE, build
-from lsu_onto.model import NAMED, Ontology, TaxClass, Taxonomy, alternatives
+from lsu_onto.ontology.model import NAMED, Ontology, TaxClass, Taxonomy, alternatives
 
 _KIND = {"=": 1, "<": 2, ">": 3, "~": 4}
 

@@ -7,37 +7,13 @@ import re
 from itertools import zip_longest
 from textwrap import wrap
 
-from lsu_onto.fixes import shown
-from lsu_onto.model import MapRow, Ontology
+from lsu_onto.ontology.model import Ontology
+from lsu_onto.ontology.words import allowed_names, notes, relation_text, statistics
 
 _NARROW = 20
 """No column is broken into less."""
 _BEHIND_OPERATOR = re.compile("(?<=[=<>~!]) ")
 _GLUE = "\0"
-
-
-def relation_text(row: MapRow) -> str:
-    """The relations as one would write them on one line."""
-    if row.decision:
-        minus = " ! " + " ".join(map(shown, row.decision.minus)) if row.decision.minus else ""
-        return f"-> {row.decision.to}{minus}"
-    return " ".join(f"{r.op} {' '.join(map(shown, r.targets))}" for r in row.relations)
-
-
-def allowed_names(ontology: Ontology, row: MapRow) -> list[str]:
-    """S(d) in channel order, `void` last."""
-    meaning = row.meaning(len(ontology.source.classes))
-    names = [ontology.source.classes[c].name for c in sorted(meaning.channels)]
-    return names + ["void"] * meaning.void
-
-
-def notes(ontology: Ontology, row: MapRow) -> list[str]:
-    own = [
-        ontology.dataset.classes[row.cls].note,
-        row.note if row.span.file != ontology.dataset.span.file else "",
-    ]
-    found = [*own, *(r.note for r in row.relations), row.decision.note if row.decision else ""]
-    return list(dict.fromkeys(n for n in found if n))
 
 
 def as_json(ontology: Ontology, only: int | None = None) -> str:
@@ -115,16 +91,3 @@ def _wrapped(text: str, width: int | None, indent: str = "") -> list[str]:
     if not width or len(text) <= width:
         return [text]
     return wrap(text, max(width, _NARROW), subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)
-
-
-def statistics(ontology: Ontology) -> list[str]:
-    total = len(ontology.source.classes)
-    meanings = [r.meaning(total) for r in ontology.rows]
-    sizes = [len(m.channels) + m.void for m in meanings]
-    missing = set(range(total)) - {c for m in meanings for c in m.channels}
-    names = " ".join(ontology.source.classes[c].name for c in sorted(missing))
-    return [
-        f"{len(sizes)} classes: {sum(s == 1 for s in sizes)} certain, {sum(s > 1 for s in sizes)} left to the teacher,"
-        f" {sum(m.void for m in meanings)} may be void",
-        f"{total - len(missing)} of {total} source classes reached" + (f"; not {names}" if missing else ""),
-    ]

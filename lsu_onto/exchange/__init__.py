@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from lsu_onto.model import Ontology
+    from lsu_onto.ontology.model import Ontology
 
 __all__ = ["EXPORTS", "IMPORTS", "ExchangeError", "Finding", "Imported", "Options", "export", "import_", "write_text"]
 

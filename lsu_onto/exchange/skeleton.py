@@ -8,7 +8,7 @@ from lsu_onto.diagnostics import suggest
 from lsu_onto.exchange.base import ExchangeError, Options
 from lsu_onto.exchange.draft import ClassLine, class_lines, identifier
 from lsu_onto.library import Library
-from lsu_onto.model import Source
+from lsu_onto.ontology.model import Source
 
 
 def find_source(name: str, search: tuple[str, ...]) -> Source | None:

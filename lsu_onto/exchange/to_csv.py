@@ -5,8 +5,8 @@ from __future__ import annotations
 import csv
 import io
 
-from lsu_onto.model import Ontology
-from lsu_onto.show import allowed_names, notes, relation_text
+from lsu_onto.ontology.model import Ontology
+from lsu_onto.ontology.words import allowed_names, notes, relation_text
 
 HEADER = ("id", "name", "official", "colour", "group", "aliases", "relation", "allowed", "note")
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from lsu_onto.model import MapRow, Ontology, Target, Taxonomy
-from lsu_onto.show import allowed_names, relation_text
+from lsu_onto.ontology.model import MapRow, Ontology, Target, Taxonomy
+from lsu_onto.ontology.words import allowed_names, relation_text
 
 VERSION = 1
 """Rises when a field changes its meaning or goes away."""

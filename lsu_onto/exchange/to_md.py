@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from lsu_onto.exchange.to_csv import ids
-from lsu_onto.model import Ontology
-from lsu_onto.show import allowed_names, notes, relation_text
+from lsu_onto.ontology.model import Ontology
+from lsu_onto.ontology.words import allowed_names, notes, relation_text
 
 
 def _cell(text: str) -> str:

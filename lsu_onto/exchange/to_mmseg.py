@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from lsu_onto.constraint import VOID
 from lsu_onto.matrices import compile_ontology
-from lsu_onto.model import Ontology
+from lsu_onto.ontology.model import Ontology
 
 
 def dump(ontology: Ontology) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from lsu_onto.exchange.base import ExchangeError
-from lsu_onto.model import Ontology, Taxonomy
+from lsu_onto.ontology.model import Ontology, Taxonomy
 
 if TYPE_CHECKING:
     import rdflib

@@ -8,8 +8,8 @@ import json
 
 from lsu_onto import __version__
 from lsu_onto.exchange.to_skos import PREDICATES, uri
-from lsu_onto.model import Ontology
-from lsu_onto.show import notes, relation_text
+from lsu_onto.ontology.model import Ontology
+from lsu_onto.ontology.words import notes, relation_text
 
 COLUMNS = (
     "subject_id",

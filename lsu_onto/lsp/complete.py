@@ -7,13 +7,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-from lsu_onto import keys
 from lsu_onto.diagnostics import RULES
 from lsu_onto.lang import syntax as ast
 from lsu_onto.library import Analysis, Library
 from lsu_onto.lsp import words
 from lsu_onto.lsp.symbols import find_taxonomy, line_of, members
-from lsu_onto.model import Taxonomy
+from lsu_onto.ontology import keys
+from lsu_onto.ontology.model import Taxonomy
 
 _CONTINUES = re.compile(r"[ \t]+(?:[=<>~!]|->)")
 _OPERATOR = re.compile(r"->|[=<>~!]")

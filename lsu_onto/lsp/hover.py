@@ -6,14 +6,14 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from lsu_onto import keys
 from lsu_onto.diagnostics import RULES, Rule, Span
 from lsu_onto.lang import syntax as ast
 from lsu_onto.library import Analysis, Library
 from lsu_onto.lsp import words
 from lsu_onto.lsp.symbols import Symbol, at, line_of, members, occurrences, rows_of
-from lsu_onto.model import Source, TaxClass
-from lsu_onto.show import allowed_names, notes, relation_text
+from lsu_onto.ontology import keys
+from lsu_onto.ontology.model import Source, TaxClass
+from lsu_onto.ontology.words import allowed_names, notes, relation_text
 
 _MANY = 24
 

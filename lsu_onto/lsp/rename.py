@@ -9,7 +9,7 @@ from lsu_onto.diagnostics import Fix, Span
 from lsu_onto.lang import syntax as ast
 from lsu_onto.lsp.session import Session
 from lsu_onto.lsp.symbols import Occurrence, Symbol, occurrences
-from lsu_onto.model import Taxonomy
+from lsu_onto.ontology.model import Taxonomy
 
 
 class RenameError(ValueError):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from lsu_onto.files import write_atomic
-from lsu_onto.model import Ontology
+from lsu_onto.ontology.model import Ontology
 from lsu_onto.render.looks import VIEWS, RenderError
 
 __all__ = ["FORMATS", "VIEWS", "RenderError", "draw"]

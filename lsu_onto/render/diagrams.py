@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from itertools import pairwise
 from typing import Any
 
-from lsu_onto.model import Ontology, TaxClass, Taxonomy
+from lsu_onto.ontology.model import Ontology, TaxClass, Taxonomy
 from lsu_onto.render.engine import INSTALL, lay_out
 from lsu_onto.render.looks import (
     KINDS,

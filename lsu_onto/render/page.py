@@ -13,7 +13,8 @@ import re
 from importlib.resources import files
 from typing import Any
 
-from lsu_onto.model import MapRow, Ontology, TaxClass, Taxonomy
+from lsu_onto.ontology.model import MapRow, Ontology, TaxClass, Taxonomy
+from lsu_onto.ontology.words import allowed_names, notes, relation_text, statistics
 from lsu_onto.render.looks import (
     KINDS,
     VIEWS,
@@ -29,7 +30,6 @@ from lsu_onto.render.looks import (
     title,
     unconstrained,
 )
-from lsu_onto.show import allowed_names, notes, relation_text, statistics
 
 ROW = 26
 WIDTH = 380

@@ -15,12 +15,12 @@ from lsp_client import Editor, apply
 from lsprotocol import types
 from pygls.exceptions import JsonRpcException
 
-from lsu_onto import keys, resolve
 from lsu_onto.cli import main
 from lsu_onto.library import Library
 from lsu_onto.lsp.rename import rename
 from lsu_onto.lsp.session import Session
 from lsu_onto.lsp.symbols import occurrences
+from lsu_onto.ontology import keys, resolve
 from lsu_onto.searchpath import shipped
 
 SOURCE = """\

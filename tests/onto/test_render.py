@@ -20,7 +20,7 @@ from PIL import ImageFont
 
 from lsu_onto.cli import main
 from lsu_onto.library import Library
-from lsu_onto.model import Ontology
+from lsu_onto.ontology.model import Ontology
 from lsu_onto.render import FORMATS, VIEWS, RenderError, draw
 from lsu_onto.render.diagrams import _EDGES
 from lsu_onto.render.engine import lay_out

@@ -11,10 +11,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import lsu_onto
-from lsu_onto import model
 from lsu_onto.exchange import Options, export, import_
 from lsu_onto.library import Library
-from lsu_onto.show import notes, relation_text
+from lsu_onto.ontology import model
+from lsu_onto.ontology.words import notes, relation_text
 
 SOURCE = """\
 tax 1

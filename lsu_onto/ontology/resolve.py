@@ -6,12 +6,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol, cast
 
-from lsu_onto import keys as tax_keys
-from lsu_onto import model
 from lsu_onto.diagnostics import Diagnostic, Fix, Span
 from lsu_onto.lang import syntax as ast
-from lsu_onto.sections import Section, split
-from lsu_onto.unknown import taken_apart, unknown_class, unknown_group
+from lsu_onto.ontology import keys as tax_keys
+from lsu_onto.ontology import model
+from lsu_onto.ontology.sections import Section, split
+from lsu_onto.ontology.unknown import taken_apart, unknown_class, unknown_group
 
 Kind = type[model.Source] | type[model.Dataset]
 

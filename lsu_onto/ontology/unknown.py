@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 
 from lsu_onto.diagnostics import Diagnostic, Fix, did_you_mean, suggest
 from lsu_onto.lang.syntax import Target
-from lsu_onto.model import Taxonomy
+from lsu_onto.ontology.model import Taxonomy
 
 
 def unknown_class(t: Target, taxonomy: Taxonomy, last: Target | None) -> Diagnostic:

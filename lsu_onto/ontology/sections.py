@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from lsu_onto.diagnostics import Diagnostic, Fix, Span, did_you_mean
-from lsu_onto.keys import KEYS
 from lsu_onto.lang import syntax as ast
+from lsu_onto.ontology.keys import KEYS
 
 _HEADERS = ("source", "dataset", "map")
 

@@ -6,8 +6,8 @@ from bisect import bisect_left
 from collections.abc import Callable, Iterator
 
 from lsu_onto.diagnostics import Diagnostic
-from lsu_onto.fixes import ignore_class, ignore_row, shown, take_away, write_instead, write_operator
-from lsu_onto.model import Dataset, MapRow, Ontology, Relation, Source, Target, TaxClass, Taxonomy
+from lsu_onto.ontology.fixes import ignore_class, ignore_row, shown, take_away, write_instead, write_operator
+from lsu_onto.ontology.model import Dataset, MapRow, Ontology, Relation, Source, Target, TaxClass, Taxonomy
 
 Findings = Iterator[Diagnostic]
 

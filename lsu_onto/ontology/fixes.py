@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from lsu_onto.diagnostics import Fix
-from lsu_onto.model import Decision, MapRow, Ontology, Relation, Target
+from lsu_onto.ontology.model import Decision, MapRow, Ontology, Relation, Target
 
 
 def shown(t: Target) -> str:
