@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from lsu_onto.constraint import ROW_SKIPPED, ROW_UNKNOWN, ROW_VOID, VOID, Constraint, Layout
-    from lsu_onto.library import TaxonomyError
-    from lsu_onto.searchpath import Entry
+    from lsu_onto.library.library import TaxonomyError
+    from lsu_onto.library.searchpath import Entry
 
 __all__ = [
     "ROW_SKIPPED",
@@ -77,13 +77,13 @@ def load(name: str | Path, source: str | None = None, paths: Iterable[str | Path
     >>> load("demo_twon")
     Traceback (most recent call last):
         ...
-    lsu_onto.library.TaxonomyError: there is no map from `demo_twon`; did you mean `demo_town`?
+    lsu_onto.library.library.TaxonomyError: there is no map from `demo_twon`; did you mean `demo_town`?
     """
     if str(name).endswith(".npz"):
         from lsu_onto.compiled import load_npz
 
         return load_npz(name)
-    from lsu_onto.library import Library
+    from lsu_onto.library.library import Library
     from lsu_onto.matrices import compile_ontology
 
     return compile_ontology(Library(paths).ontology(name, source))
@@ -109,7 +109,7 @@ def load_dataset(name: str | Path, paths: Iterable[str | Path] = ()) -> Constrai
         from lsu_onto.compiled import load_npz
 
         return load_npz(name)
-    from lsu_onto.library import Library
+    from lsu_onto.library.library import Library
     from lsu_onto.matrices import compile_alone
 
     return compile_alone(Library(paths).alone(name))
@@ -121,7 +121,7 @@ def taxonomies(paths: Iterable[str | Path] = ()) -> list[Entry]:
     >>> [e.path.name for e in taxonomies() if (e.kind, e.name) == ("source", "demo")]
     ['demo.tax']
     """
-    from lsu_onto.library import Library
+    from lsu_onto.library.library import Library
 
     return [e for e in Library(paths).entries() if e.kind != "map"]
 
@@ -150,7 +150,7 @@ def draw(
     """
     import pathlib
 
-    from lsu_onto.library import Library
+    from lsu_onto.library.library import Library
     from lsu_onto.render import draw as draw_ontology
 
     draw_ontology(Library(paths).ontology(name, source), pathlib.Path(target), view)
@@ -163,11 +163,11 @@ def __getattr__(name: str) -> Any:
 
         return getattr(constraint, name)
     if name == "TaxonomyError":
-        from lsu_onto.library import TaxonomyError
+        from lsu_onto.library.library import TaxonomyError
 
         return TaxonomyError
     if name == "Entry":
-        from lsu_onto.searchpath import Entry
+        from lsu_onto.library.searchpath import Entry
 
         return Entry
     raise AttributeError(f"module 'lsu_onto' has no attribute {name!r}")

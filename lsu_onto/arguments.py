@@ -27,7 +27,7 @@ def tax_files(paths: tuple[str, ...]) -> tuple[list[str], list[Diagnostic]]:
     A file that cannot be read is among the files: reading it says why not.
     """
     from lsu_onto.diagnostics import Diagnostic, suggest
-    from lsu_onto.library import here
+    from lsu_onto.library.library import here
 
     files: dict[str, None] = {}
     problems = []

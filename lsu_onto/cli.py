@@ -88,7 +88,7 @@ def validate(paths: tuple[str, ...], strict: bool, format_: str, **options: Any)
       lsu-onto validate field.tax
       lsu-onto validate taxonomies --strict --format github
     """
-    from lsu_onto.library import Library
+    from lsu_onto.library.library import Library
     from lsu_onto.report import FORMATS
 
     library = Library(options["search"])
@@ -115,7 +115,7 @@ def validate(paths: tuple[str, ...], strict: bool, format_: str, **options: Any)
 
 def _standard_input(name: str) -> tuple[str, Diagnostic | None]:
     from lsu_onto.diagnostics import Diagnostic
-    from lsu_onto.library import here
+    from lsu_onto.library.library import here
 
     try:
         return sys.stdin.buffer.read().decode("utf-8"), None
@@ -144,9 +144,9 @@ def fmt(paths: tuple[str, ...], check: bool, diff_: bool, **options: Any) -> Non
     """
     from lsu_onto.diagnostics import Diagnostic
     from lsu_onto.files import write_atomic
-    from lsu_onto.formatting import diff, format_file
     from lsu_onto.lang.parse import read
-    from lsu_onto.library import Library, here
+    from lsu_onto.library.formatting import diff, format_file
+    from lsu_onto.library.library import Library, here
     from lsu_onto.report import full
 
     if check and diff_:
@@ -239,7 +239,7 @@ def changes(file: str, against: str, format_: str, **options: Any) -> None:
 
 def _user_errors(action: Callable[[], Any]) -> Any:
     """Run an action; a taxonomy's errors become a message and exit code 1."""
-    from lsu_onto.library import TaxonomyError
+    from lsu_onto.library.library import TaxonomyError
 
     try:
         return action()
@@ -273,7 +273,7 @@ def render(name: str, output: str | None, source: str | None, view: str, **optio
       lsu-onto render field.tax -o field.png --view matrix
       lsu-onto render demo --view tree -o demo.pdf
     """
-    from lsu_onto.library import Library
+    from lsu_onto.library.library import Library
     from lsu_onto.render import FORMATS, RenderError, draw
 
     library = Library(options["search"])
@@ -301,7 +301,7 @@ def compile_(name: str, output: str, source: str | None, **options: Any) -> None
       python -c "import lsu_onto; print(lsu_onto.load('town.npz').allowed)"
     """
     from lsu_onto.compiled import save_npz
-    from lsu_onto.library import Library
+    from lsu_onto.library.library import Library
     from lsu_onto.matrices import compile_ontology
 
     if not output.endswith(".npz"):
@@ -333,7 +333,7 @@ def show(name: str, class_: str | None, source: str | None, format_: str, **opti
     """
     import shutil
 
-    from lsu_onto.library import Library
+    from lsu_onto.library.library import Library
     from lsu_onto.show import as_json, as_text
 
     library = Library(options["search"])
@@ -348,7 +348,7 @@ def show(name: str, class_: str | None, source: str | None, format_: str, **opti
 
 def _row(ontology: Any, class_: str | None) -> int | None:
     from lsu_onto.diagnostics import suggest
-    from lsu_onto.library import TaxonomyError
+    from lsu_onto.library.library import TaxonomyError
 
     if class_ is None:
         return None
@@ -429,8 +429,8 @@ def list_(format_: str, **options: Any) -> None:
     import json
     import shutil
 
-    from lsu_onto.catalogue import as_text, catalogue
-    from lsu_onto.library import Library
+    from lsu_onto.library.catalogue import as_text, catalogue
+    from lsu_onto.library.library import Library
 
     rows = catalogue(Library(options["search"]))
     if format_ == "json":

@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict
 
 from lsu_onto.constraint import Constraint, Layout
 from lsu_onto.files import write_atomic
-from lsu_onto.library import TaxonomyError
+from lsu_onto.library.library import TaxonomyError
 
 FORMAT = 2
 

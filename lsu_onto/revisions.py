@@ -12,8 +12,8 @@ from pathlib import Path
 
 from lsu_onto.changes import compare
 from lsu_onto.diagnostics import Diagnostic, Span
-from lsu_onto.library import Analysis, Library
-from lsu_onto.searchpath import shipped
+from lsu_onto.library.library import Analysis, Library
+from lsu_onto.library.searchpath import shipped
 
 
 class RevisionError(ValueError):

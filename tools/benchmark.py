@@ -72,7 +72,7 @@ def dataset_text(classes: int, channels: int) -> str:
 
 def language() -> Iterator[Figure]:
     from lsu_onto.lang import fastpath
-    from lsu_onto.library import Library
+    from lsu_onto.library.library import Library
 
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)

@@ -18,8 +18,8 @@ from pathlib import Path
 import click
 from rich.progress import MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
 
-from lsu_onto.formatting import format_file
-from lsu_onto.library import Library
+from lsu_onto.library.formatting import format_file
+from lsu_onto.library.library import Library
 from lsu_onto.report import FORMATS
 
 ROOT = Path(__file__).parents[1]

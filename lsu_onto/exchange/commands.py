@@ -55,7 +55,7 @@ def export(name: str, format_: str, output: str | None, source: str | None, sear
     """
     from lsu_onto.exchange import ExchangeError
     from lsu_onto.exchange import export as export_
-    from lsu_onto.library import Library, TaxonomyError
+    from lsu_onto.library.library import Library, TaxonomyError
 
     try:
         text = export_(Library(search).ontology(name, source), format_)
@@ -114,7 +114,7 @@ def import_(inputs: tuple[str, ...], format_: str, output: str | None, **options
     """
     from lsu_onto.exchange import ExchangeError, Options
     from lsu_onto.exchange import import_ as read
-    from lsu_onto.library import Library, TaxonomyError
+    from lsu_onto.library.library import Library, TaxonomyError
     from lsu_onto.report import concise
 
     _usage(options)

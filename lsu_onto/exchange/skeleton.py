@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from lsu_onto.diagnostics import suggest
 from lsu_onto.exchange.base import ExchangeError, Options
 from lsu_onto.exchange.draft import ClassLine, class_lines, identifier
-from lsu_onto.library import Library
+from lsu_onto.library.library import Library
 from lsu_onto.ontology.model import Source
 
 

@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterable
 from pathlib import Path
 
-from lsu_onto.library import Analysis, Library
+from lsu_onto.library.library import Analysis, Library
 
 _NOT_OURS = {"node_modules", "__pycache__", "site-packages"}
 

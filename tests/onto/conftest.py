@@ -10,7 +10,7 @@ import pytest
 import lsu_onto
 from lsu_onto import Constraint
 from lsu_onto.diagnostics import Diagnostic
-from lsu_onto.library import Library
+from lsu_onto.library.library import Library
 
 TAX = Path(__file__).parents[1] / "tax"
 

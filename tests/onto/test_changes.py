@@ -17,9 +17,9 @@ from conftest import TAX
 from test_golden import expected
 
 from lsu_onto.cli import main
-from lsu_onto.library import Library
+from lsu_onto.library.library import Library
+from lsu_onto.library.searchpath import shipped
 from lsu_onto.revisions import changes
-from lsu_onto.searchpath import shipped
 
 NEW = sorted((TAX / "changes").glob("*.new.tax"))
 

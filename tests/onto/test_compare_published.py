@@ -12,7 +12,7 @@ from types import ModuleType
 import pytest
 from click.testing import CliRunner
 
-from lsu_onto.library import Library
+from lsu_onto.library.library import Library
 
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "maps.md"

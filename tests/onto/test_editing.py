@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from lsu_onto.library import Library
+from lsu_onto.library.library import Library
 
 SOURCE = "tax 1\nsource ground v1\n0 road\n1 grass\n"
 DATASET = "tax 1\ndataset track v1\n1 way\n2 verge\n"

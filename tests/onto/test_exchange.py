@@ -20,7 +20,7 @@ import lsu_onto
 from lsu_onto.cli import main
 from lsu_onto.exchange import EXPORTS, ExchangeError, Options, export, import_
 from lsu_onto.exchange.tables import read_table
-from lsu_onto.library import Library
+from lsu_onto.library.library import Library
 
 RICH = """\
 tax 1

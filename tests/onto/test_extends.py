@@ -8,7 +8,7 @@ import pytest
 from conftest import SOURCE
 
 import lsu_onto
-from lsu_onto.library import Library, TaxonomyError
+from lsu_onto.library.library import Library, TaxonomyError
 
 BASE = """\
 dataset base v1

@@ -11,7 +11,7 @@ from lsu_onto.diagnostics import Diagnostic
 from lsu_onto.lang import fastpath
 from lsu_onto.lang.parse import _logical_lines, _parse_line
 from lsu_onto.lang.syntax import Statement
-from lsu_onto.searchpath import shipped
+from lsu_onto.library.searchpath import shipped
 
 GOOD = sorted([*(TAX / "ok").glob("*.tax"), *(TAX / "changes").glob("*.tax"), *shipped().rglob("*.tax")])
 ALL = sorted([*TAX.rglob("*.tax"), *shipped().rglob("*.tax")])

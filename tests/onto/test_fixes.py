@@ -13,7 +13,7 @@ from test_newcomer import CASES, README
 
 from lsu_onto.cli import main
 from lsu_onto.diagnostics import Diagnostic, Fix
-from lsu_onto.library import Library
+from lsu_onto.library.library import Library
 
 BAD = sorted((TAX / "bad").glob("*.tax"))
 

@@ -15,14 +15,15 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 import lsu_onto
-from lsu_onto import files, formatting
+from lsu_onto import files
 from lsu_onto.cli import main
 from lsu_onto.diagnostics import Span
-from lsu_onto.formatting import format_file
 from lsu_onto.lang.fmt import format_text
 from lsu_onto.lang.parse import parse, read
-from lsu_onto.library import Library
-from lsu_onto.searchpath import shipped
+from lsu_onto.library import formatting
+from lsu_onto.library.formatting import format_file
+from lsu_onto.library.library import Library
+from lsu_onto.library.searchpath import shipped
 
 FILES = [p for p in sorted(TAX.rglob("*.tax")) + sorted(shipped().rglob("*.tax")) if read(str(p))[1] is None]
 FIELD = """\

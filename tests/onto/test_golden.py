@@ -14,8 +14,8 @@ from conftest import TAX, diagnose
 
 import lsu_onto
 from lsu_onto.diagnostics import RULES
-from lsu_onto.library import Library
-from lsu_onto.searchpath import shipped
+from lsu_onto.library.library import Library
+from lsu_onto.library.searchpath import shipped
 
 BAD = sorted((TAX / "bad").glob("*.tax"))
 CHANGES = sorted((TAX / "changes").glob("*.new.tax"))

@@ -19,7 +19,7 @@ from pygments.token import Error, Token
 
 import lsu_onto
 from lsu_onto.lang.highlight import TaxLexer, highlight
-from lsu_onto.searchpath import shipped
+from lsu_onto.library.searchpath import shipped
 
 ROOT = Path(lsu_onto.__file__).parents[1]
 FILES = sorted([*TAX.rglob("*.tax"), *shipped().rglob("*.tax")])

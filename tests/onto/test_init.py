@@ -19,10 +19,10 @@ from test_highlight import ROOT
 
 from lsu_onto import guess, label_values
 from lsu_onto.cli import main
-from lsu_onto.formatting import format_file
 from lsu_onto.lang import syntax as ast
 from lsu_onto.lang.parse import parse
-from lsu_onto.library import Library
+from lsu_onto.library.formatting import format_file
+from lsu_onto.library.library import Library
 from lsu_onto.ontology.keys import ENCODINGS
 
 A = np.array

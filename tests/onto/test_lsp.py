@@ -16,12 +16,12 @@ from lsprotocol import types
 from pygls.exceptions import JsonRpcException
 
 from lsu_onto.cli import main
-from lsu_onto.library import Library
+from lsu_onto.library.library import Library
+from lsu_onto.library.searchpath import shipped
 from lsu_onto.lsp.rename import rename
 from lsu_onto.lsp.session import Session
 from lsu_onto.lsp.symbols import occurrences
 from lsu_onto.ontology import keys, resolve
-from lsu_onto.searchpath import shipped
 
 SOURCE = """\
 tax 1

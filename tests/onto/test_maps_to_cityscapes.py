@@ -10,7 +10,7 @@ import pytest
 import lsu_onto
 from lsu_onto.lang.parse import parse
 from lsu_onto.lang.syntax import Row
-from lsu_onto.searchpath import shipped
+from lsu_onto.library.searchpath import shipped
 
 FILES = sorted((shipped() / "urban" / "to_cityscapes").glob("*.tax"))
 INHERITED = ["kitti", "acdc", "goose_ex"]

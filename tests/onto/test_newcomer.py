@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from lsu_onto.diagnostics import Diagnostic
-from lsu_onto.library import Library
+from lsu_onto.library.library import Library
 
 ROOT = Path(__file__).parents[2]
 README = re.findall(r"```\n(tax 1\n.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.S)[0]

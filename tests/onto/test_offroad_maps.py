@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 import lsu_onto
-from lsu_onto.library import Library
+from lsu_onto.library.library import Library
 
 DATASETS = [
     "goose",

@@ -20,7 +20,7 @@ from large import DATASET, SOURCE, large_tax
 
 import lsu_onto
 from lsu_onto.cli import main
-from lsu_onto.library import Library
+from lsu_onto.library.library import Library
 from lsu_onto.ontology.model import Ontology
 from lsu_onto.render import VIEWS, draw
 from lsu_onto.render.page import page

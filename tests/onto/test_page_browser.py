@@ -12,7 +12,7 @@ from conftest import TAX
 from large import DATASET, SOURCE, large_tax
 from test_page import nasty
 
-from lsu_onto.library import Library
+from lsu_onto.library.library import Library
 from lsu_onto.render import draw
 
 webdriver = pytest.importorskip("selenium.webdriver")

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from lsu_onto.library import Library
+from lsu_onto.library.library import Library
 
 SOURCE = """\
 tax 1

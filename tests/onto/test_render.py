@@ -19,7 +19,7 @@ from large import DATASET, SOURCE, large_tax
 from PIL import ImageFont
 
 from lsu_onto.cli import main
-from lsu_onto.library import Library
+from lsu_onto.library.library import Library
 from lsu_onto.ontology.model import Ontology
 from lsu_onto.render import FORMATS, VIEWS, RenderError, draw
 from lsu_onto.render.diagrams import _EDGES

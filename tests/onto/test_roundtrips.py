@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 import lsu_onto
 from lsu_onto.exchange import Options, export, import_
-from lsu_onto.library import Library
+from lsu_onto.library.library import Library
 from lsu_onto.ontology import model
 from lsu_onto.ontology.words import notes, relation_text
 

@@ -11,9 +11,9 @@ from click.testing import CliRunner
 from lsu_onto.cli import main
 from lsu_onto.lang.parse import parse
 from lsu_onto.lang.syntax import Header, Meta
-from lsu_onto.library import Library
+from lsu_onto.library.library import Library
+from lsu_onto.library.searchpath import shipped
 from lsu_onto.ontology.model import Dataset, Source, TaxClass
-from lsu_onto.searchpath import shipped
 
 FILES = sorted(f for folder in ("sources", "urban", "offroad") for f in (shipped() / folder).glob("*.tax"))
 

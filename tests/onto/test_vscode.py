@@ -17,7 +17,7 @@ from conftest import TAX
 
 import lsu_onto
 from lsu_onto.lang.syntax import KEYWORDS, RESERVED
-from lsu_onto.searchpath import shipped
+from lsu_onto.library.searchpath import shipped
 
 EXTENSION = Path(lsu_onto.__file__).parents[1] / "tools" / "editor" / "vscode"
 

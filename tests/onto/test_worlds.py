@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import lsu_onto
-from lsu_onto.library import Library
+from lsu_onto.library.library import Library
 
 World = tuple[int, list[tuple[int, int]]]
 

@@ -16,7 +16,7 @@ from tiny import label_config, model_config, read, save_checkpoint
 
 import lsu_onto
 from lsu_onto import Constraint
-from lsu_onto.library import Entry, Library
+from lsu_onto.library.library import Entry, Library
 from lsu_seg import engine
 from lsu_seg.datasets import TaxDataset
 from lsu_seg.encodings import LabelReader

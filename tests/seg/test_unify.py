@@ -18,7 +18,7 @@ from tiny import LOAD, model_config
 
 import lsu_onto
 import lsu_seg
-from lsu_onto.searchpath import shipped
+from lsu_onto.library.searchpath import shipped
 from lsu_seg import engine, report, unify
 from lsu_seg.demo import data
 

@@ -11,10 +11,10 @@ from pathlib import Path
 from lsu_onto.diagnostics import Diagnostic, Fix, Span, did_you_mean, suggest
 from lsu_onto.lang import syntax as ast
 from lsu_onto.lang.parse import Lines, parse, read
+from lsu_onto.library.searchpath import Entry, SearchPath, shipped
 from lsu_onto.ontology import checks
 from lsu_onto.ontology.model import Dataset, MapRow, Ontology, Relation, Source, Target, Taxonomy
 from lsu_onto.ontology.resolve import Resolved, inherited, resolve
-from lsu_onto.searchpath import Entry, SearchPath, shipped
 
 
 class TaxonomyError(ValueError):

@@ -31,8 +31,8 @@ class Entry:
 
 def shipped() -> Path:
     """The folder of the taxonomies that come with the package."""
-    here = Path(__file__).parent
-    return next(p for p in (here / "taxonomies", here.parent / "taxonomies") if p.is_dir())
+    package = Path(__file__).parents[1]
+    return next(p for p in (package / "taxonomies", package.parent / "taxonomies") if p.is_dir())
 
 
 class SearchPath:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from lsu_onto.library import Library
+from lsu_onto.library.library import Library
 
 
 def catalogue(library: Library) -> list[dict[str, Any]]:

@@ -1,0 +1,1 @@
+"""Which file declares what, and the stages put together: find, parse, resolve, check."""
