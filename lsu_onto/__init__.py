@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
-    from lsu_onto.constraint import ROW_SKIPPED, ROW_UNKNOWN, ROW_VOID, VOID, Constraint, Layout
+    from lsu_onto.constraint.arrays import ROW_SKIPPED, ROW_UNKNOWN, ROW_VOID, VOID, Constraint, Layout
     from lsu_onto.library.library import TaxonomyError
     from lsu_onto.library.searchpath import Entry
 
@@ -80,11 +80,11 @@ def load(name: str | Path, source: str | None = None, paths: Iterable[str | Path
     lsu_onto.library.library.TaxonomyError: there is no map from `demo_twon`; did you mean `demo_town`?
     """
     if str(name).endswith(".npz"):
-        from lsu_onto.compiled import load_npz
+        from lsu_onto.constraint.npz import load_npz
 
         return load_npz(name)
+    from lsu_onto.constraint.matrices import compile_ontology
     from lsu_onto.library.library import Library
-    from lsu_onto.matrices import compile_ontology
 
     return compile_ontology(Library(paths).ontology(name, source))
 
@@ -106,11 +106,11 @@ def load_dataset(name: str | Path, paths: Iterable[str | Path] = ()) -> Constrai
     (8, '', (8, 1))
     """
     if str(name).endswith(".npz"):
-        from lsu_onto.compiled import load_npz
+        from lsu_onto.constraint.npz import load_npz
 
         return load_npz(name)
+    from lsu_onto.constraint.matrices import compile_alone
     from lsu_onto.library.library import Library
-    from lsu_onto.matrices import compile_alone
 
     return compile_alone(Library(paths).alone(name))
 
@@ -159,9 +159,9 @@ def draw(
 def __getattr__(name: str) -> Any:
     # Lazily, so that `import lsu_onto` and `lsu-onto --help` need neither numpy nor lark.
     if name in ("Constraint", "Layout", "ROW_SKIPPED", "ROW_UNKNOWN", "ROW_VOID", "VOID"):
-        from lsu_onto import constraint
+        from lsu_onto.constraint import arrays
 
-        return getattr(constraint, name)
+        return getattr(arrays, name)
     if name == "TaxonomyError":
         from lsu_onto.library.library import TaxonomyError
 

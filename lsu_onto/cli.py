@@ -300,9 +300,9 @@ def compile_(name: str, output: str, source: str | None, **options: Any) -> None
       lsu-onto compile demo_town -o town.npz
       python -c "import lsu_onto; print(lsu_onto.load('town.npz').allowed)"
     """
-    from lsu_onto.compiled import save_npz
+    from lsu_onto.constraint.matrices import compile_ontology
+    from lsu_onto.constraint.npz import save_npz
     from lsu_onto.library.library import Library
-    from lsu_onto.matrices import compile_ontology
 
     if not output.endswith(".npz"):
         raise click.UsageError(f"the output must end in `.npz`, not `{output}`")

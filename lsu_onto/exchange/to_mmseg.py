@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from lsu_onto.constraint import VOID
-from lsu_onto.matrices import compile_ontology
+from lsu_onto.constraint.arrays import VOID
+from lsu_onto.constraint.matrices import compile_ontology
 from lsu_onto.ontology.model import Ontology
 
 

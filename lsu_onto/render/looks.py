@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-from lsu_onto.graph import VOID_NODE, build
+from lsu_onto.constraint.graph import VOID_NODE, build
 from lsu_onto.ontology.model import Ontology, TaxClass, Taxonomy
 
 VIEWS = ("map", "tree", "matrix")

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 import lsu_onto
 from lsu_onto import ROW_SKIPPED, ROW_UNKNOWN, ROW_VOID, Constraint
-from lsu_onto.compiled import load_npz, save_npz
+from lsu_onto.constraint.npz import load_npz, save_npz
 
 ALL = "road sidewalk car truck sky"
 

@@ -20,7 +20,7 @@ from hypothesis.extra import numpy as hnp
 from PIL import Image
 from worlds import make_constraint
 
-from lsu_onto.constraint import ROW_UNKNOWN
+from lsu_onto.constraint.arrays import ROW_UNKNOWN
 from lsu_seg.encodings import (
     LabelFileError,
     LabelReader,

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from lsu_onto.constraint import KINDS, ROW_VOID, Constraint, Layout
+from lsu_onto.constraint.arrays import KINDS, ROW_VOID, Constraint, Layout
 
 SYMBOLS = {"=": 1, "<": 2, ">": 3, "~": 4}
 

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lsu_onto.constraint import ROW_SKIPPED, ROW_VOID, Constraint, Layout
-from lsu_onto.graph import VOID_NODE, build
+from lsu_onto.constraint.arrays import ROW_SKIPPED, ROW_VOID, Constraint, Layout
+from lsu_onto.constraint.graph import VOID_NODE, build
 from lsu_onto.ontology.model import NAMED, Ontology, TaxClass, Taxonomy, alternatives
 
 _KIND = {"=": 1, "<": 2, ">": 3, "~": 4}

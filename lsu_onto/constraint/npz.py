@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from pydantic import BaseModel, ConfigDict
 
-from lsu_onto.constraint import Constraint, Layout
+from lsu_onto.constraint.arrays import Constraint, Layout
 from lsu_onto.files import write_atomic
 from lsu_onto.library.library import TaxonomyError
 

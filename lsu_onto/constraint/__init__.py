@@ -1,0 +1,1 @@
+"""Ontology → graph → dense arrays ⇄ `.npz`."""
