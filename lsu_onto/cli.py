@@ -89,7 +89,7 @@ def validate(paths: tuple[str, ...], strict: bool, format_: str, **options: Any)
       lsu-onto validate taxonomies --strict --format github
     """
     from lsu_onto.library.library import Library
-    from lsu_onto.report import FORMATS
+    from lsu_onto.reporting.findings import FORMATS
 
     library = Library(options["search"])
     files, found = tax_files(paths)
@@ -147,7 +147,7 @@ def fmt(paths: tuple[str, ...], check: bool, diff_: bool, **options: Any) -> Non
     from lsu_onto.lang.parse import read
     from lsu_onto.library.formatting import diff, format_file
     from lsu_onto.library.library import Library, here
-    from lsu_onto.report import full
+    from lsu_onto.reporting.findings import full
 
     if check and diff_:
         raise click.UsageError("--check and --diff exclude each other: --diff checks too")
@@ -215,7 +215,7 @@ def changes(file: str, against: str, format_: str, **options: Any) -> None:
       lsu-onto changes field.tax --against field_v1.tax
     """
     from lsu_onto.changes import BUCKETS
-    from lsu_onto.report import FORMATS
+    from lsu_onto.reporting.findings import FORMATS
     from lsu_onto.revisions import RevisionError
     from lsu_onto.revisions import changes as compare
 
@@ -334,7 +334,7 @@ def show(name: str, class_: str | None, source: str | None, format_: str, **opti
     import shutil
 
     from lsu_onto.library.library import Library
-    from lsu_onto.show import as_json, as_text
+    from lsu_onto.reporting.table import as_json, as_text
 
     library = Library(options["search"])
     ontology = _user_errors(lambda: library.ontology(name, source))
@@ -402,7 +402,7 @@ def docs(output: str) -> None:
     Example:
       lsu-onto docs -o docs/errors
     """
-    from lsu_onto.docs import error_pages
+    from lsu_onto.reporting.error_pages import error_pages
 
     folder = Path(output)
     try:

@@ -20,7 +20,7 @@ from rich.progress import MofNCompleteColumn, Progress, SpinnerColumn, TextColum
 
 from lsu_onto.library.formatting import format_file
 from lsu_onto.library.library import Library
-from lsu_onto.report import FORMATS
+from lsu_onto.reporting.findings import FORMATS
 
 ROOT = Path(__file__).parents[1]
 PIECES = [

@@ -115,7 +115,7 @@ def import_(inputs: tuple[str, ...], format_: str, output: str | None, **options
     from lsu_onto.exchange import ExchangeError, Options
     from lsu_onto.exchange import import_ as read
     from lsu_onto.library.library import Library, TaxonomyError
-    from lsu_onto.report import concise
+    from lsu_onto.reporting.findings import concise
 
     _usage(options)
     try:

@@ -359,7 +359,7 @@ class Library:
     def _refuse(self, path: str, found: list[Diagnostic]) -> None:
         errors = [d for d in found if d.severity == "error"]
         if errors:
-            from lsu_onto.report import full
+            from lsu_onto.reporting.findings import full
 
             raise TaxonomyError(f"`{path}` has errors\n{full(errors, self.texts)}", errors)
 

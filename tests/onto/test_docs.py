@@ -11,7 +11,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from lsu_onto.cli import main
-from lsu_onto.docs import error_pages
+from lsu_onto.reporting.error_pages import error_pages
 
 ROOT = Path(__file__).parents[2]
 ERRORS = ROOT / "docs" / "errors"

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lsu_onto.lang.parse import parse
-from lsu_onto.report import FORMATS
+from lsu_onto.reporting.findings import FORMATS
 
 SEEDS = [p.read_bytes().decode() for p in sorted(TAX.rglob("*.tax"))]
 PIECES = st.sampled_from(

@@ -254,7 +254,7 @@ def test_no_color() -> None:
 
 def test_a_long_line_is_coloured_around_the_place() -> None:
     from lsu_onto.diagnostics import Diagnostic, Span
-    from lsu_onto.report import full
+    from lsu_onto.reporting.findings import full
 
     text = "0  thing  " + "~ car " * 40 + "~ trukc"
     found = [Diagnostic("TAX201", "no", Span("x.tax", 1, len(text) - 4, len(text) + 1))]

@@ -12,9 +12,9 @@ import pytest
 from click.testing import CliRunner
 from conftest import TAX
 
-from lsu_onto import report
 from lsu_onto.cli import main
 from lsu_onto.diagnostics import Diagnostic, Span
+from lsu_onto.reporting import findings as report
 
 FILES = [str(p) for p in sorted((TAX / "bad").glob("TAX*.tax"))]
 
