@@ -214,10 +214,10 @@ def changes(file: str, against: str, format_: str, **options: Any) -> None:
       lsu-onto changes field.tax --against git:origin/main --format github
       lsu-onto changes field.tax --against field_v1.tax
     """
-    from lsu_onto.changes import BUCKETS
+    from lsu_onto.changes.compare import BUCKETS
+    from lsu_onto.changes.revisions import RevisionError
+    from lsu_onto.changes.revisions import changes as compare
     from lsu_onto.reporting.findings import FORMATS
-    from lsu_onto.revisions import RevisionError
-    from lsu_onto.revisions import changes as compare
 
     for path in (file, *([] if against.startswith("git:") else [against])):
         if not Path(path).is_file():

@@ -16,10 +16,10 @@ from click.testing import CliRunner, Result
 from conftest import TAX
 from test_golden import expected
 
+from lsu_onto.changes.revisions import changes
 from lsu_onto.cli import main
 from lsu_onto.library.library import Library
 from lsu_onto.library.searchpath import shipped
-from lsu_onto.revisions import changes
 
 NEW = sorted((TAX / "changes").glob("*.new.tax"))
 

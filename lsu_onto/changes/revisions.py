@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from lsu_onto.changes import compare
+from lsu_onto.changes.compare import compare
 from lsu_onto.diagnostics import Diagnostic, Span
 from lsu_onto.library.library import Analysis, Library
 from lsu_onto.library.searchpath import shipped

@@ -1,0 +1,1 @@
+"""Two versions of a taxonomy: what breaks between them."""
