@@ -13,7 +13,7 @@ import pytest
 from packaging.requirements import Requirement
 
 import lsu_onto
-from lsu_onto.doctor import EXTRAS, Environment, Finding, as_dict, as_text, examine
+from lsu_onto.installation import EXTRAS, Environment, Finding, as_dict, as_text, examine
 
 ROOT = Path(lsu_onto.__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
@@ -203,5 +203,5 @@ def test_the_command(tmp_path: Path) -> None:
     put(tmp_path, "torchvision", "0.1", ["torch==1.0"])
     broken = run("-m", "lsu_onto.cli", "doctor", path=str(tmp_path))
     assert broken.returncode == 1 and "does not go with torch 2.13.0" in broken.stdout
-    script = "import sys\nfrom lsu_onto.doctor import examine\nexamine()\nprint([m for m in ('torch', 'numpy') if m in sys.modules])"
+    script = "import sys\nfrom lsu_onto.installation import examine\nexamine()\nprint([m for m in ('torch', 'numpy') if m in sys.modules])"
     assert run("-c", script).stdout == "[]\n"

@@ -17,13 +17,13 @@ from click.testing import CliRunner, Result
 from PIL import Image
 from test_highlight import ROOT
 
-from lsu_onto import guess, label_values
 from lsu_onto.cli import main
 from lsu_onto.lang import syntax as ast
 from lsu_onto.lang.parse import parse
 from lsu_onto.library.formatting import format_file
 from lsu_onto.library.library import Library
 from lsu_onto.ontology.keys import ENCODINGS
+from lsu_onto.starter import guess, label_values
 
 A = np.array
 
@@ -368,7 +368,7 @@ def test_progress_when_it_takes_long(terminal: bool) -> None:
     for i in range(12):
         png(f"{i}.png", np.zeros((1500, 1500), np.uint8))
     script = (
-        "import lsu_onto.label_values as s\ns.AFTER_S = s.LINE_S = 0.001\nfrom lsu_onto.cli import main\n"
+        "import lsu_onto.starter.label_values as s\ns.AFTER_S = s.LINE_S = 0.001\nfrom lsu_onto.cli import main\n"
         "main(['init', 'x', '--from-labels', 'labels'])"
     )
     main_end, side = pty.openpty()

@@ -6,7 +6,7 @@ import sys
 
 import click
 
-from lsu_onto.arguments import search_path
+from lsu_onto.commands.arguments import search_path
 
 
 @click.command()

@@ -1,10 +1,12 @@
-"""What several commands take: `--path`, and `.tax` files and folders of them."""
+"""What several commands share: `--path`, `.tax` files and folders of them, colours, and how user errors end."""
 
 from __future__ import annotations
 
 import os
+import sys
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TextIO
 
 import click
 
@@ -71,3 +73,37 @@ def _neighbours(path: str) -> list[str] | None:
         return []
     except OSError:
         return None
+
+
+def colours(stream: TextIO | None = None) -> bool:
+    """Whether a stream (default: stderr) is a terminal whose user wants colours (no-color.org)."""
+    return (stream or sys.stderr).isatty() and not os.environ.get("NO_COLOR")
+
+
+def user_errors(action: Callable[[], Any]) -> Any:
+    """Run an action; a taxonomy's errors become a message and exit code 1."""
+    from lsu_onto.library.library import TaxonomyError
+
+    try:
+        return action()
+    except TaxonomyError as e:
+        click.echo(f"error: {e}", err=True)
+        sys.exit(1)
+
+
+def fail(message: object) -> None:
+    click.echo(f"error: {message}", err=True)
+    sys.exit(1)
+
+
+def put(text: str, output: str | None) -> None:
+    from lsu_onto.exchange import write_text
+
+    if output is None:
+        click.echo(text, nl=False)
+        return
+    try:
+        write_text(output, text)
+    except OSError as e:
+        fail(f"cannot write `{output}`: {e.strerror}")
+    click.echo(output, err=True)

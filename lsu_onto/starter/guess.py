@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from dataclasses import dataclass, field
 
-from lsu_onto.label_values import Scan, ScanError
+from lsu_onto.starter.label_values import Scan, ScanError
 
 MAX_CLASSES = 1000
 PACKINGS = (1000, 256)

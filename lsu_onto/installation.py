@@ -1,4 +1,4 @@
-"""`lsu-onto doctor`: what is installed, what does not go together, and the command that mends it.
+"""What is installed, what does not go together, and the command that mends it.
 
 Reads the metadata of the installed packages and imports none of them, so that it also works where they do not. What
 lsu-toolkit needs is read off its own metadata; what is known here beyond that are the conflicts that pip keeps quiet
@@ -11,8 +11,6 @@ import os
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
-
-import click
 
 if TYPE_CHECKING:
     from importlib.metadata import Distribution
@@ -304,27 +302,3 @@ def as_text(env: Environment, findings: Sequence[Finding], marks: str = "✓·�
             lines.append(f"    {f.fix}")
     count = sum(f.state == "problem" for f in findings)
     return "\n".join([*lines, "", f"{count or 'no'} problem{'s' * (count != 1)}"])
-
-
-@click.command()
-@click.option("--format", "format_", type=click.Choice(["text", "json"]), default="text", show_default=True)
-def doctor(format_: str) -> None:
-    """Check the installation: versions, what is missing, what does not go together, and the command that mends it.
-
-    Exit code 0: no problems, 1: problems. An extra that is not installed is none.
-
-    \b
-    Example:
-      lsu-onto doctor
-    """
-    import json
-
-    env = Environment()
-    findings = examine(env)
-    if format_ == "json":
-        click.echo(json.dumps(as_dict(env, findings), indent=2))
-    else:
-        encoding = getattr(sys.stdout, "encoding", None) or "ascii"
-        plain = "✓·✗".encode(encoding, "ignore").decode(encoding) != "✓·✗"
-        click.echo(as_text(env, findings, "+-!" if plain else "✓·✗"))
-    sys.exit(any(f.state == "problem" for f in findings))

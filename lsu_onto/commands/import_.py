@@ -1,67 +1,14 @@
-"""`lsu-onto export` and `lsu-onto import`. The formats themselves are imported when they are used."""
+"""`lsu-onto import`."""
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Any
 
 import click
 
-from lsu_onto.arguments import search_path
-from lsu_onto.exchange import EXPORTS, IMPORTS
-
-
-def _fail(message: object) -> None:
-    click.echo(f"error: {message}", err=True)
-    sys.exit(1)
-
-
-def _put(text: str, output: str | None) -> None:
-    from lsu_onto.exchange import write_text
-
-    if output is None:
-        click.echo(text, nl=False)
-        return
-    try:
-        write_text(output, text)
-    except OSError as e:
-        _fail(f"cannot write `{output}`: {e.strerror}")
-    click.echo(output, err=True)
-
-
-@click.command()
-@click.argument("name")
-@click.option("--to", "format_", type=click.Choice(list(EXPORTS)), required=True, help="The format.")
-@click.option("-o", "--output", type=click.Path(dir_okay=False), metavar="FILE", help="Default: standard output.")
-@click.option("--source", help="The source taxonomy, where NAME has maps to several.")
-@search_path
-def export(name: str, format_: str, output: str | None, source: str | None, search: tuple[str, ...]) -> None:
-    """Write an ontology in another format. NAME is a taxonomy or a `.tax` file.
-
-    \b
-    json   both taxonomies and every relation, in a versioned envelope
-    csv    one row per dataset class; `import --from csv` reads it back
-    sssom  a mapping set (TSV with a YAML header); facts only, no decisions
-    skos   two concept schemes in Turtle; needs the extra [skos]
-    mmseg  METAINFO, num_classes, and a label map where S(d) is one class
-    md     a page with a table of classes
-
-    \b
-    Examples:
-      lsu-onto export demo_town --to csv
-      lsu-onto export demo_town --to sssom -o town.sssom.tsv
-      lsu-onto export field.tax --to md -o field.md
-    """
-    from lsu_onto.exchange import ExchangeError
-    from lsu_onto.exchange import export as export_
-    from lsu_onto.library.library import Library, TaxonomyError
-
-    try:
-        text = export_(Library(search).ontology(name, source), format_)
-    except (TaxonomyError, ExchangeError) as e:
-        _fail(e)
-    _put(text, output)
+from lsu_onto.commands.arguments import fail, put, search_path
+from lsu_onto.exchange import IMPORTS
 
 
 @click.command(name="import")
@@ -121,21 +68,19 @@ def import_(inputs: tuple[str, ...], format_: str, output: str | None, **options
     try:
         imported = read(format_, inputs, Options(**options))
     except (ExchangeError, TaxonomyError) as e:
-        _fail(e)
+        fail(e)
     for finding in imported.findings:
         click.echo(str(finding), err=True)
     # A file that is not sound is written all the same: it is easier to mend than the table that it came from.
     name = output or str(Path("imported.tax"))
     errors = Library(options["search"]).check(name, imported.text).errors
-    _put(imported.text, output)
+    put(imported.text, output)
     count = sum(f.severity == "warning" for f in imported.findings)
     if count:
         click.echo(f"{count} warning{'s' * (count != 1)} in what was imported", err=True)
     if errors:
         click.echo(concise(errors, {}), err=True)
-        _fail(
-            f"`{name}` needs {len(errors)} correction{'s' * (len(errors) != 1)}; `lsu-onto validate` shows the places"
-        )
+        fail(f"`{name}` needs {len(errors)} correction{'s' * (len(errors) != 1)}; `lsu-onto validate` shows the places")
 
 
 def _usage(options: dict[str, Any]) -> None:

@@ -1,0 +1,64 @@
+"""`lsu-onto changes`."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from lsu_onto.commands.arguments import colours, search_path
+
+
+@click.command()
+@click.argument("file")
+@click.option("--against", required=True, metavar="git:REV|FILE", help="The old version: a revision, or a file.")
+@click.option(
+    "--format",
+    "format_",
+    default="full",
+    show_default=True,
+    type=click.Choice(["full", "concise", "json", "github", "sarif"]),
+    help="How changes are printed.",
+)
+@search_path
+def changes(file: str, against: str, format_: str, **options: Any) -> None:
+    """List the breaking changes of a `.tax` file since another version of it.
+
+    \b
+    LABEL       a raw value (or a colour that is one) means another class
+    CHANNEL     a class of a source moved, came or went: checkpoints break
+    CONSTRAINT  S(d) changed: pseudo-labels are stale
+    RENAME      a class has another name, and no alias tells
+
+    Exit code 0: none, 1: some, or one of the versions has errors, 2: wrong usage, or nothing to compare with. With
+    git:REV the other taxonomies of the repository are read as they were at that revision, too.
+
+    \b
+    Examples:
+      lsu-onto changes field.tax --against git:HEAD
+      lsu-onto changes field.tax --against git:origin/main --format github
+      lsu-onto changes field.tax --against field_v1.tax
+    """
+    from lsu_onto.changes.compare import BUCKETS
+    from lsu_onto.changes.revisions import RevisionError
+    from lsu_onto.changes.revisions import changes as compare
+    from lsu_onto.reporting.findings import FORMATS
+
+    for path in (file, *([] if against.startswith("git:") else [against])):
+        if not Path(path).is_file():
+            raise click.UsageError(f"there is no file `{path}`")
+    try:
+        found, texts = compare(file, against, options["search"])
+    except RevisionError as e:
+        raise click.UsageError(str(e)) from None
+    to_stdout = format_ != "full"
+    if found or format_ in ("json", "sarif"):
+        click.echo(FORMATS[format_](found, texts, colours() and not to_stdout), err=not to_stdout)
+    if found and not to_stdout:
+        codes = [BUCKETS.get(d.code) for d in found]
+        counts = [f"{codes.count(b)} {b}" for b in BUCKETS.values() if b in codes]
+        what = f"breaking changes: {', '.join(counts)}" if counts else "the versions cannot be compared"
+        click.echo(f"\n{what}; `lsu-onto explain {found[0].code}` says more", err=True)
+    sys.exit(1 if found else 0)

@@ -1,0 +1,33 @@
+"""`lsu-onto doctor`."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+
+
+@click.command()
+@click.option("--format", "format_", type=click.Choice(["text", "json"]), default="text", show_default=True)
+def doctor(format_: str) -> None:
+    """Check the installation: versions, what is missing, what does not go together, and the command that mends it.
+
+    Exit code 0: no problems, 1: problems. An extra that is not installed is none.
+
+    \b
+    Example:
+      lsu-onto doctor
+    """
+    import json
+
+    from lsu_onto.installation import Environment, as_dict, as_text, examine
+
+    env = Environment()
+    findings = examine(env)
+    if format_ == "json":
+        click.echo(json.dumps(as_dict(env, findings), indent=2))
+    else:
+        encoding = getattr(sys.stdout, "encoding", None) or "ascii"
+        plain = "✓·✗".encode(encoding, "ignore").decode(encoding) != "✓·✗"
+        click.echo(as_text(env, findings, "+-!" if plain else "✓·✗"))
+    sys.exit(any(f.state == "problem" for f in findings))

@@ -1,0 +1,36 @@
+"""`lsu-onto explain`."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+
+from lsu_onto.commands.arguments import colours
+
+
+@click.command()
+@click.argument("code")
+def explain(code: str) -> None:
+    """Explain a diagnostic: what the rule wants, why, and an example of each.
+
+    \b
+    Example:
+      lsu-onto explain TAX306
+    """
+    from lsu_onto.diagnostics import RULES, suggest
+
+    rule = RULES.get(code.upper())
+    if rule is None:
+        hint = suggest(code.upper(), RULES)
+        raise click.UsageError(f"there is no rule `{code}`" + (f"; {hint}" if hint else ""))
+    click.echo(f"{rule.severity}[{rule.code}]: {rule.title}\n\n{rule.why}\n")
+    click.echo(f"bad:\n{_example(rule.bad)}\n\ngood:\n{_example(rule.good)}")
+
+
+def _example(text: str) -> str:
+    if colours(sys.stdout):
+        from lsu_onto.lang.highlight import highlight
+
+        text = highlight(text)
+    return "\n".join(f"    {line}" for line in text.split("\n"))

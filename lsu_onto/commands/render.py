@@ -1,0 +1,50 @@
+"""`lsu-onto render`."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from lsu_onto.commands.arguments import search_path, user_errors
+
+
+@click.command()
+@click.argument("name")
+@click.option("-o", "--output", type=click.Path(dir_okay=False), help="Default: NAME.svg. The suffix sets the format.")
+@click.option("--source", help="The source taxonomy, where NAME has maps to several.")
+@click.option(
+    "--view",
+    type=click.Choice(["map", "tree", "matrix"]),
+    default="map",
+    show_default=True,
+    help="The relations, the groups, or the matrix of S(d); an html opens with it.",
+)
+@search_path
+def render(name: str, output: str | None, source: str | None, view: str, **options: Any) -> None:
+    """Draw an ontology as svg, png, pdf, html or dot. Needs no `dot` program.
+
+    An html has all three views on one page, with search; pointing at a class
+    shows what it may be, and its notes. It opens from disk, without a network.
+
+    \b
+    Examples:
+      lsu-onto render demo_town
+      lsu-onto render field.tax -o field.html
+      lsu-onto render field.tax -o field.png --view matrix
+      lsu-onto render demo --view tree -o demo.pdf
+    """
+    from lsu_onto.library.library import Library
+    from lsu_onto.render import FORMATS, RenderError, draw
+
+    library = Library(options["search"])
+    target = Path(output or f"{Path(name).stem if name.endswith('.tax') else name}.svg")
+    ontology = user_errors(lambda: library.ontology(name, source))
+    try:
+        draw(ontology, target, view)
+    except RenderError as e:
+        click.echo(f"error: {e}", err=True)
+        sys.exit(1 if target.suffix.lower()[1:] in FORMATS else 2)
+    click.echo(target)
