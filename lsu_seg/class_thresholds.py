@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from lsu_seg.annotation import Annotation, read_confidence
 from lsu_seg.encodings import LabelFileError, container, write_atomic
-from lsu_seg.progress import track
+from lsu_seg.runtime.progress import track
 
 SAMPLE = 500
 """So many images, evenly spaced, tell a dataset's distribution of confidence; reading all may take hours."""

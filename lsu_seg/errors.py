@@ -7,10 +7,10 @@ from lsu_seg.encodings import LabelFileError
 from lsu_seg.engine import ConfigError
 from lsu_seg.evaluation.errors import EvaluationError
 from lsu_seg.hooks.checks import DisagreementError
-from lsu_seg.launch import LaunchError
 from lsu_seg.layout import DatasetError
 from lsu_seg.pseudo.errors import OutputError
 from lsu_seg.relabel import RelabelError
+from lsu_seg.runtime.launch import LaunchError
 from lsu_seg.targets import TargetError
 from lsu_seg.teachers import TeacherError
 

@@ -19,7 +19,7 @@ from lsu_onto import ROW_VOID, Constraint
 from lsu_seg.annotation import Annotation
 from lsu_seg.encodings import write_atomic
 from lsu_seg.layout import find_pairs
-from lsu_seg.progress import track
+from lsu_seg.runtime.progress import track
 
 
 class RelabelError(ValueError):

@@ -40,9 +40,9 @@ from lsu_seg.hooks import TeacherRefreshHook
 from lsu_seg.hooks.checks import DisagreementError
 from lsu_seg.layout import DatasetError
 from lsu_seg.metrics import VIEWS
-from lsu_seg.progress import track
 from lsu_seg.pseudo.output import file_sha256
 from lsu_seg.pseudo.records import finished
+from lsu_seg.runtime.progress import track
 from lsu_seg.stages import Stages, aside, before
 from lsu_seg.students import STUDENTS, check_students, label_kinds, labels_of, students, take_sets
 

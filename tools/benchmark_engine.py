@@ -149,8 +149,8 @@ def pipeline(images: int = 12, rounds: int = 5) -> Iterator[tuple[Any, ...]]:
     import torch
 
     from lsu_seg import engine
-    from lsu_seg.allocator import keep_freed_memory
     from lsu_seg.pseudo.loop import PseudoLabelLoop
+    from lsu_seg.runtime.allocator import keep_freed_memory
 
     torch.set_num_threads(2)
     with tempfile.TemporaryDirectory() as folder:

@@ -14,8 +14,8 @@ import lsu_onto
 from lsu_seg.demo.scenes import CLASSES, STYLES, draw_scene
 from lsu_seg.encodings import write_atomic
 from lsu_seg.layout import DatasetError
-from lsu_seg.progress import progress
 from lsu_seg.relabel import coarsen, encode, write_png
+from lsu_seg.runtime.progress import progress
 
 SOURCE = "demo"
 

@@ -8,8 +8,8 @@ from typing import Any
 import torch
 from mmengine.hooks import Hook
 
-from lsu_seg.progress import Advance, progress
 from lsu_seg.registry import HOOKS, register
+from lsu_seg.runtime.progress import Advance, progress
 
 
 @register(HOOKS)

@@ -10,7 +10,7 @@ import lsu_onto
 from lsu_onto import Constraint, TaxonomyError
 from lsu_seg.encodings import MAX_PIXELS, LabelFileError, LabelReader
 from lsu_seg.layout import DatasetError, Pair, overlap, survey
-from lsu_seg.progress import progress
+from lsu_seg.runtime.progress import progress
 from lsu_seg.scan import guess
 from lsu_seg.scan.collect import Inspector, cores, inspect_all
 from lsu_seg.scan.state import State, default_path, label_space

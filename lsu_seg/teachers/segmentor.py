@@ -14,8 +14,8 @@ from mmengine.logging import print_log
 from numpy.typing import NDArray
 from torch import Tensor
 
-from lsu_seg.allocator import keep_freed_memory
 from lsu_seg.decode import QueryView, View
+from lsu_seg.runtime.allocator import keep_freed_memory
 from lsu_seg.teachers.classes import class_mismatch
 from lsu_seg.teachers.forward import Forward, ran_out
 from lsu_seg.teachers.maps import Maps

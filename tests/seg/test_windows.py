@@ -20,9 +20,9 @@ from tiny import model_config
 from torch import nn
 from torch.nn.functional import interpolate
 
-from lsu_seg.allocator import keep_freed_memory
 from lsu_seg.decode import DecodeError, Part, QueryView, View, cpu, reference
 from lsu_seg.decode.views import bilinear
+from lsu_seg.runtime.allocator import keep_freed_memory
 from lsu_seg.teachers import Band, SegmentorTeacher, TeacherError, Views
 from lsu_seg.teachers.forward import Forward
 from lsu_seg.teachers.maps import Maps

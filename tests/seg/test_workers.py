@@ -24,8 +24,8 @@ from tiny import label_config, save_checkpoint, write_park, write_tax
 
 from lsu_onto import ROW_VOID
 from lsu_seg import engine
-from lsu_seg.launch import LaunchError, join_ranks
 from lsu_seg.pseudo.shards import shard
+from lsu_seg.runtime.launch import LaunchError, join_ranks
 
 TOOL = Path(__file__).parents[2] / "tools/pseudo_label.py"
 ROWS = [0, 1, 2, 3, 4, 5, ROW_VOID]
