@@ -15,9 +15,9 @@ from mmengine.logging import print_log
 from mmseg.datasets import BaseSegDataset
 
 import lsu_onto
-from lsu_seg.annotation import Annotation, channel_constraint
 from lsu_seg.class_thresholds import class_thresholds, count_confidence
-from lsu_seg.encodings import container, void_index
+from lsu_seg.label_files import container, void_index
+from lsu_seg.label_files.annotation import Annotation, channel_constraint
 from lsu_seg.layout import DatasetError, find_pairs
 from lsu_seg.registry import DATASETS, register
 from lsu_seg.targets import TargetCoder

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 
 from lsu_onto import Layout
-from lsu_seg.encodings import container, load_sheets, segments_path
+from lsu_seg.label_files import container, load_sheets, segments_path
 from lsu_seg.lists import ListError, read_list
 from lsu_seg.patterns import Held, Pattern
 

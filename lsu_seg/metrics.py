@@ -19,11 +19,11 @@ from torch import Tensor
 
 import lsu_onto
 from lsu_onto import Constraint
-from lsu_seg.encodings import void_index
 from lsu_seg.evaluation.counts import confusion, row_counts
 from lsu_seg.evaluation.errors import EvaluationError
 from lsu_seg.evaluation.measured import Measured, sums_of_image
 from lsu_seg.evaluation.views import scored_rows
+from lsu_seg.label_files import void_index
 from lsu_seg.registry import METRICS, register
 
 VIEWS = ("source", "projected", "set")

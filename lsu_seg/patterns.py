@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
-from lsu_seg.encodings import SUFFIX, list_members
+from lsu_seg.label_files import SUFFIX, list_members
 
 Held = dict[str, str]
 """What the placeholders hold."""

@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 
 import lsu_onto
 from lsu_onto import ROW_VOID, Constraint
-from lsu_seg.annotation import Annotation
-from lsu_seg.encodings import write_atomic
+from lsu_seg.label_files import write_atomic
+from lsu_seg.label_files.annotation import Annotation
 from lsu_seg.layout import find_pairs
 from lsu_seg.runtime.progress import track
 

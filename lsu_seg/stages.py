@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from lsu_seg.encodings import write_atomic
 from lsu_seg.engine import ConfigError
+from lsu_seg.label_files import write_atomic
 
 
 @dataclass

@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lsu_onto import Constraint
-from lsu_seg.encodings import void_index
+from lsu_seg.label_files import void_index
 
 
 class TargetError(ValueError):

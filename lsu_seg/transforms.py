@@ -13,8 +13,8 @@ from mmengine.structures import PixelData
 from mmseg.datasets.transforms import PackSegInputs
 from PIL import Image
 
-from lsu_seg.annotation import read_confidence
-from lsu_seg.encodings import LabelFileError, read_bytes, void_index
+from lsu_seg.label_files import LabelFileError, read_bytes, void_index
+from lsu_seg.label_files.annotation import read_confidence
 from lsu_seg.registry import TRANSFORMS, register
 
 ORIENTATION = 0x0112

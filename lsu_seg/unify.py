@@ -31,13 +31,13 @@ from mmengine.config import Config
 
 import lsu_onto
 from lsu_seg import engine
-from lsu_seg.annotation import Annotation, channel_constraint
 from lsu_seg.datasets import TaxDataset
-from lsu_seg.encodings import void_index, write_atomic
 from lsu_seg.evaluation.counts import confusion, iou_summary
 from lsu_seg.evaluation.document import document
 from lsu_seg.hooks import TeacherRefreshHook
 from lsu_seg.hooks.checks import DisagreementError
+from lsu_seg.label_files import void_index, write_atomic
+from lsu_seg.label_files.annotation import Annotation, channel_constraint
 from lsu_seg.layout import DatasetError
 from lsu_seg.metrics import VIEWS
 from lsu_seg.pseudo.output import file_sha256

@@ -84,7 +84,7 @@ def decode_arrays(
         logits: float `[K, h, w]` at any resolution, in the order of `constraint.source_classes`; or a list of `View`
             and `QueryView`, of arrays, where there are several views, mirrored ones, or a no-object mass.
         rows: integer `[H, W]`: the dataset's class of each pixel as its place in `constraint.classes`, -1 where
-            nothing is annotated. `lsu_seg.encodings.LabelReader` reads them from a label file.
+            nothing is annotated. `lsu_seg.label_files.LabelReader` reads them from a label file.
         constraint: what `lsu_onto.load` gives.
         threshold: 0..1; where confidence is below it, the output is void.
         image_name: for error messages.

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from lsu_seg.decode import kernels as k
 from lsu_seg.decode.checks import check_allowed, check_finite, check_part, check_rows, check_shapes
 from lsu_seg.decode.views import Decoded, DecodeError, QueryView, View
-from lsu_seg.encodings import void_index
+from lsu_seg.label_files import void_index
 
 _ROWS_PER_CHUNK = 8
 """Label rows that a thread takes at a time. At stride 4 the logits they need fit a core's second cache."""

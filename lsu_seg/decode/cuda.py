@@ -20,7 +20,7 @@ from torch import Tensor
 from lsu_seg.decode import reference
 from lsu_seg.decode.checks import check_allowed, check_finite, check_part, check_rows, check_shapes
 from lsu_seg.decode.views import Decoded, Part, QueryView, View, bilinear
-from lsu_seg.encodings import void_index
+from lsu_seg.label_files import void_index
 
 _TINY = tl.constexpr(1e-30)
 """Sums of probabilities below this are decided in float64, by the reference."""

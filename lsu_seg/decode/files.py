@@ -8,7 +8,7 @@ import numpy as np
 
 import lsu_onto
 from lsu_seg.decode import DecodeError, decode_arrays
-from lsu_seg.encodings import LabelReader, write_labels
+from lsu_seg.label_files import LabelReader, write_labels
 
 
 def decode_file(

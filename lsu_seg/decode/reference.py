@@ -14,7 +14,7 @@ from torch.nn.functional import interpolate, logsigmoid
 from lsu_onto import ROW_VOID
 from lsu_seg.decode.checks import check_allowed, check_finite, check_part, check_rows, check_shapes
 from lsu_seg.decode.views import Decoded, Part, QueryView, View, bilinear
-from lsu_seg.encodings import void_index
+from lsu_seg.label_files import void_index
 
 
 def decode(

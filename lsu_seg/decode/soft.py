@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from lsu_seg.decode import reference
 from lsu_seg.decode.views import Part, QueryView, View, bilinear
-from lsu_seg.encodings import void_index
+from lsu_seg.label_files import void_index
 
 _PIXELS = 1 << 16
 """Decided at a time: everything of size K x that is there."""

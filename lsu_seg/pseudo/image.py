@@ -10,7 +10,7 @@ from torch import Tensor
 
 from lsu_onto import Constraint
 from lsu_seg.decode import Decoded
-from lsu_seg.encodings import void_index
+from lsu_seg.label_files import void_index
 
 
 class LabelledImage:

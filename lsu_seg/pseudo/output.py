@@ -25,7 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from lsu_seg.encodings import encode_labels, write_atomic
+from lsu_seg.label_files import encode_labels, write_atomic
 from lsu_seg.pseudo.errors import OutputError, refused, unusable
 from lsu_seg.pseudo.lock import RunLock
 from lsu_seg.pseudo.records import FILES, Records, checksum, whole

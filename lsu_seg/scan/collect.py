@@ -23,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import ExifTags, Image
 
-from lsu_seg.encodings import LabelFileError, LabelReader, container, not_what_was_expected, read_bytes
+from lsu_seg.label_files import LabelFileError, LabelReader, container, not_what_was_expected, read_bytes
 from lsu_seg.layout import Pair
 
 Record = dict[str, Any]

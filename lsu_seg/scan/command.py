@@ -73,7 +73,7 @@ def scan(
       lsu-seg scan idd --data-root data/idd --source cityscapes --format json > scan.json
     """
     from lsu_onto import TaxonomyError
-    from lsu_seg.encodings import MAX_PIXELS, write_atomic
+    from lsu_seg.label_files import MAX_PIXELS, write_atomic
     from lsu_seg.scan import run
     from lsu_seg.scan.collect import WorkerError
     from lsu_seg.scan.page import page

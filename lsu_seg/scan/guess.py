@@ -9,7 +9,7 @@ import numpy as np
 
 import lsu_onto
 from lsu_onto import Constraint, Entry, TaxonomyError
-from lsu_seg.encodings import parse_encoding
+from lsu_seg.label_files import parse_encoding
 from lsu_seg.scan.totals import Totals
 
 _CLOSE = 0.6

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import lsu_onto
 from lsu_onto import Constraint, TaxonomyError
-from lsu_seg.encodings import MAX_PIXELS, LabelFileError, LabelReader
+from lsu_seg.label_files import MAX_PIXELS, LabelFileError, LabelReader
 from lsu_seg.layout import DatasetError, Pair, overlap, survey
 from lsu_seg.runtime.progress import progress
 from lsu_seg.scan import guess

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from lsu_onto import Constraint
-from lsu_seg.encodings import LabelReader, container
+from lsu_seg.label_files import LabelReader, container
 from lsu_seg.layout import Pair
 from lsu_seg.scan.collect import Record
 

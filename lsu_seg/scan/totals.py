@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lsu_onto import Constraint
-from lsu_seg.encodings import UnknownValue, hint, nearest_colour, show_value
+from lsu_seg.label_files import UnknownValue, hint, nearest_colour, show_value
 from lsu_seg.layout import Pair, Survey
 from lsu_seg.scan.collect import Record
 

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 import torch
 
-from lsu_seg.encodings import void_index
+from lsu_seg.label_files import void_index
 from lsu_seg.teachers import TeacherError, data_priors
 
 QUERY_MODELS = (

@@ -14,8 +14,8 @@ from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
 from lsu_seg.decode import QueryView, View
-from lsu_seg.encodings import void_index
 from lsu_seg.known_masks import masks_and_known
+from lsu_seg.label_files import void_index
 from lsu_seg.registry import MODELS, register
 from lsu_seg.targets import target_table
 from lsu_seg.teachers import TeacherError

@@ -17,7 +17,7 @@ from click.testing import CliRunner
 from PIL import Image
 
 from lsu_seg.cli import main
-from lsu_seg.encodings import void_index
+from lsu_seg.label_files import void_index
 
 HERE = Path(__file__).parent
 ONTO = HERE.parent / "onto"

@@ -15,7 +15,7 @@ from tiny import ALLOWED, LOAD, VOID, read, save, write_park, write_tax
 
 from lsu_seg.class_thresholds import class_thresholds
 from lsu_seg.datasets import TaxDataset
-from lsu_seg.encodings import LabelFileError
+from lsu_seg.label_files import LabelFileError
 from lsu_seg.layout import DatasetError
 
 GRASS, TREE, CAR = 1, 2, 4

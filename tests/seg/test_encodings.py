@@ -21,7 +21,7 @@ from PIL import Image
 from worlds import make_constraint
 
 from lsu_onto.constraint.arrays import ROW_UNKNOWN
-from lsu_seg.encodings import (
+from lsu_seg.label_files import (
     LabelFileError,
     LabelReader,
     RowTable,
@@ -32,8 +32,8 @@ from lsu_seg.encodings import (
     void_index,
     write_labels,
 )
-from lsu_seg.encodings.raster import Pixels
-from lsu_seg.encodings.raw import raw_colours
+from lsu_seg.label_files.raster import Pixels
+from lsu_seg.label_files.raw import raw_colours
 
 IDS = np.array([[0, 1, 2], [7, 254, 255]], np.uint8)
 COLOURS = [[i, 10 * i % 256, 255 - i] for i in range(256)]

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from lsu_onto import Layout
-from lsu_seg.encodings import LabelFileError, segments_path
+from lsu_seg.label_files import LabelFileError, segments_path
 from lsu_seg.layout import DatasetError, find_pairs, overlap, survey
 
 FLAT = Layout(("train", "val"), "images/{split}/{stem}.png", "labels/{split}/{stem}.png")

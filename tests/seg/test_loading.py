@@ -11,7 +11,7 @@ from PIL import Image
 from tiny import LOAD, save, write_park, write_tax
 
 from lsu_seg.datasets import TaxDataset
-from lsu_seg.encodings import LabelFileError
+from lsu_seg.label_files import LabelFileError
 
 ORIENTATION = 0x0112
 STORED = [dict(type="LoadTaxImage"), *LOAD[1:]]

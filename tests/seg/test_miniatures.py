@@ -19,7 +19,7 @@ from lsu_onto import Constraint
 from lsu_onto.library.library import Entry, Library
 from lsu_seg import engine
 from lsu_seg.datasets import TaxDataset
-from lsu_seg.encodings import LabelReader
+from lsu_seg.label_files import LabelReader
 from lsu_seg.layout import survey
 
 LOAD = [dict(type="LoadTaxImage"), dict(type="LoadTaxAnnotations"), dict(type="PackTaxInputs")]

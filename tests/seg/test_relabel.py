@@ -14,7 +14,7 @@ from worlds import make_constraint
 
 import lsu_onto
 from lsu_onto import ROW_VOID
-from lsu_seg.encodings import LabelReader
+from lsu_seg.label_files import LabelReader
 from lsu_seg.relabel import RelabelError, coarsen, encode, relabel_dataset, write_png
 
 COARSE = """\

@@ -19,7 +19,7 @@ from tiny import ALLOWED, CLASSES, LOAD, VOID, encode, read, save, write_park, w
 import lsu_onto
 from lsu_onto import ROW_VOID
 from lsu_seg.datasets import CompoundDataset, TaxDataset
-from lsu_seg.encodings import LabelFileError
+from lsu_seg.label_files import LabelFileError
 from lsu_seg.layout import DatasetError
 from lsu_seg.targets import TargetCoder, TargetError, TargetTable, query_targets, target_table
 

@@ -31,11 +31,11 @@ import lsu_onto
 import lsu_seg
 from lsu_onto import __version__
 from lsu_seg import engine, unify
-from lsu_seg.annotation import Annotation, channel_constraint
 from lsu_seg.datasets import TaxDataset
-from lsu_seg.encodings import void_index, write_atomic
 from lsu_seg.errors import USER_ERRORS
 from lsu_seg.evaluation.counts import confusion, iou_summary
+from lsu_seg.label_files import void_index, write_atomic
+from lsu_seg.label_files.annotation import Annotation, channel_constraint
 from lsu_seg.layout import find_pairs
 from lsu_seg.pseudo.output import file_sha256
 from lsu_seg.relabel import relabel_dataset

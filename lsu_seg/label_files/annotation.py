@@ -8,7 +8,7 @@ from functools import cached_property
 import numpy as np
 
 from lsu_onto import ROW_VOID, Constraint
-from lsu_seg.encodings import LabelFileError, LabelReader, read_raw, void_index
+from lsu_seg.label_files import LabelFileError, LabelReader, read_raw, void_index
 
 
 @dataclass

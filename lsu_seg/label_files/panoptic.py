@@ -9,8 +9,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from lsu_seg.encodings.drawn import read_json, wrong_json
-from lsu_seg.encodings.errors import LabelFileError, refuse
+from lsu_seg.label_files.drawn import read_json, wrong_json
+from lsu_seg.label_files.errors import LabelFileError, refuse
 
 _EXPECTED = "a panoptic JSON: `annotations`, each with `file_name` and `segments_info` of `id` and `category_id`"
 

@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lsu_onto import ROW_SKIPPED
-from lsu_seg.encodings.errors import not_what_was_expected, refuse
-from lsu_seg.encodings.members import read_bytes
+from lsu_seg.label_files.errors import not_what_was_expected, refuse
+from lsu_seg.label_files.members import read_bytes
 
 
 class Drawing(NamedTuple):

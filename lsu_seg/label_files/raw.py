@@ -11,9 +11,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from lsu_seg.encodings.errors import refuse
-from lsu_seg.encodings.members import container, read_bytes, read_member
-from lsu_seg.encodings.raster import Pixels, read_pixels
+from lsu_seg.label_files.errors import refuse
+from lsu_seg.label_files.members import container, read_bytes, read_member
+from lsu_seg.label_files.raster import Pixels, read_pixels
 
 MAX_PIXELS = 1 << 29
 """Largest label file that is read unless told otherwise (`max_pixels=`): 537 megapixels."""

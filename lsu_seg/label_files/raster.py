@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, PngImagePlugin, TiffImagePlugin
 
-from lsu_seg.encodings.errors import LabelFileError, not_what_was_expected, refuse
+from lsu_seg.label_files.errors import LabelFileError, not_what_was_expected, refuse
 
 
 class Pixels(NamedTuple):

@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw
 
-from lsu_seg.encodings.drawn import Drawing, Palette, read_json, wrong_json
-from lsu_seg.encodings.errors import LabelFileError
-from lsu_seg.encodings.raster import check_size
+from lsu_seg.label_files.drawn import Drawing, Palette, read_json, wrong_json
+from lsu_seg.label_files.errors import LabelFileError
+from lsu_seg.label_files.raster import check_size
 
 _EXPECTED = "a JSON with `imgHeight`, `imgWidth` and `objects`, each with `label` and `polygon`"
 

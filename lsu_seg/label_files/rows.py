@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lsu_onto import ROW_UNKNOWN, Constraint
-from lsu_seg.encodings.errors import refuse
-from lsu_seg.encodings.raw import parse_encoding
+from lsu_seg.label_files.errors import refuse
+from lsu_seg.label_files.raw import parse_encoding
 
 _SIZE = {"id": 1 << 8, "id16": 1 << 16, "instance-ids": 1 << 16, "rgb": 1 << 24, "panoptic-rgb": 1 << 24}
 

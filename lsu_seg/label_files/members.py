@@ -6,7 +6,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from lsu_seg.encodings.errors import refuse
+from lsu_seg.label_files.errors import refuse
 
 SUFFIX = ".parquet"
 _KEYS = ("key.frame_timestamp_micros", "key.camera_name")

@@ -12,13 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lsu_onto import ROW_UNKNOWN, ROW_VOID, Constraint, Layout
-from lsu_seg.encodings.drawn import Drawing
-from lsu_seg.encodings.errors import refuse
-from lsu_seg.encodings.panoptic import load_segments, segments_of
-from lsu_seg.encodings.polygons import draw_polygons
-from lsu_seg.encodings.raw import MAX_PIXELS, parse_encoding, read_raw_and_palette
-from lsu_seg.encodings.rle import draw_masks, load_sheets
-from lsu_seg.encodings.rows import RowTable, UnknownValue, unknown_values, unlisted
+from lsu_seg.label_files.drawn import Drawing
+from lsu_seg.label_files.errors import refuse
+from lsu_seg.label_files.panoptic import load_segments, segments_of
+from lsu_seg.label_files.polygons import draw_polygons
+from lsu_seg.label_files.raw import MAX_PIXELS, parse_encoding, read_raw_and_palette
+from lsu_seg.label_files.rle import draw_masks, load_sheets
+from lsu_seg.label_files.rows import RowTable, UnknownValue, unknown_values, unlisted
 
 
 class LabelRows(NamedTuple):

@@ -9,13 +9,13 @@ turns these into rows; `panoptic.py`, `polygons.py` and `rle.py` read labels tha
 `members.py` finds files inside tables.
 """
 
-from lsu_seg.encodings.errors import LabelFileError, not_what_was_expected
-from lsu_seg.encodings.members import SUFFIX, container, list_members, read_bytes
-from lsu_seg.encodings.raw import MAX_PIXELS, parse_encoding, read_raw
-from lsu_seg.encodings.reader import Inspection, LabelReader, LabelRows, segments_path
-from lsu_seg.encodings.rle import load_sheets
-from lsu_seg.encodings.rows import RowTable, UnknownValue, hint, nearest_colour, show_value, unknown_values
-from lsu_seg.encodings.write import VOID16, encode_labels, void_index, write_atomic, write_labels
+from lsu_seg.label_files.errors import LabelFileError, not_what_was_expected
+from lsu_seg.label_files.members import SUFFIX, container, list_members, read_bytes
+from lsu_seg.label_files.raw import MAX_PIXELS, parse_encoding, read_raw
+from lsu_seg.label_files.reader import Inspection, LabelReader, LabelRows, segments_path
+from lsu_seg.label_files.rle import load_sheets
+from lsu_seg.label_files.rows import RowTable, UnknownValue, hint, nearest_colour, show_value, unknown_values
+from lsu_seg.label_files.write import VOID16, encode_labels, void_index, write_atomic, write_labels
 
 __all__ = [
     "MAX_PIXELS",

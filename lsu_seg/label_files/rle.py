@@ -10,8 +10,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from lsu_seg.encodings.drawn import Drawing, Palette, read_json, wrong_json
-from lsu_seg.encodings.errors import refuse
+from lsu_seg.label_files.drawn import Drawing, Palette, read_json, wrong_json
+from lsu_seg.label_files.errors import refuse
 
 _TABLES = ("category", "sample_data", "surface_ann", "object_ann")
 _EXPECTED = "nuImages' tables `category`, `sample_data`, `surface_ann` and `object_ann` (.json)"
