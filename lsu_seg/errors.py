@@ -7,7 +7,7 @@ from lsu_seg.engine import ConfigError
 from lsu_seg.evaluation.errors import EvaluationError
 from lsu_seg.hooks.checks import DisagreementError
 from lsu_seg.label_files import LabelFileError
-from lsu_seg.layout import DatasetError
+from lsu_seg.layout.pairs import DatasetError
 from lsu_seg.pseudo.errors import OutputError
 from lsu_seg.relabel import RelabelError
 from lsu_seg.runtime.launch import LaunchError

@@ -18,7 +18,7 @@ import lsu_onto
 from lsu_onto import ROW_VOID, Constraint
 from lsu_seg.label_files import write_atomic
 from lsu_seg.label_files.annotation import Annotation
-from lsu_seg.layout import find_pairs
+from lsu_seg.layout.pairs import find_pairs
 from lsu_seg.runtime.progress import track
 
 

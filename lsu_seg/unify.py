@@ -38,7 +38,7 @@ from lsu_seg.hooks import TeacherRefreshHook
 from lsu_seg.hooks.checks import DisagreementError
 from lsu_seg.label_files import void_index, write_atomic
 from lsu_seg.label_files.annotation import Annotation, channel_constraint
-from lsu_seg.layout import DatasetError
+from lsu_seg.layout.pairs import DatasetError
 from lsu_seg.metrics import VIEWS
 from lsu_seg.pseudo.output import file_sha256
 from lsu_seg.pseudo.records import finished

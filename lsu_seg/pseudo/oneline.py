@@ -11,7 +11,7 @@ from mmengine.config import Config
 import lsu_onto
 from lsu_seg import engine
 from lsu_seg.engine import ConfigError
-from lsu_seg.layout import DatasetError
+from lsu_seg.layout.pairs import DatasetError
 
 CONFIG_SUFFIXES = (".py", ".yaml", ".yml", ".json")
 """Of MMSegmentation's configs."""

@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from PIL import ExifTags, Image
 
 from lsu_seg.label_files import LabelFileError, LabelReader, container, not_what_was_expected, read_bytes
-from lsu_seg.layout import Pair
+from lsu_seg.layout.pairs import Pair
 
 Record = dict[str, Any]
 """What is known of a pair, as it is kept in the state file:

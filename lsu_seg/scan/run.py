@@ -9,7 +9,7 @@ from pathlib import Path
 import lsu_onto
 from lsu_onto import Constraint, TaxonomyError
 from lsu_seg.label_files import MAX_PIXELS, LabelFileError, LabelReader
-from lsu_seg.layout import DatasetError, Pair, overlap, survey
+from lsu_seg.layout.pairs import DatasetError, Pair, overlap, survey
 from lsu_seg.runtime.progress import progress
 from lsu_seg.scan import guess
 from lsu_seg.scan.collect import Inspector, cores, inspect_all

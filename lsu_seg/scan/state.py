@@ -16,7 +16,7 @@ from typing import Any, BinaryIO
 
 from lsu_onto import Constraint
 from lsu_seg.label_files import LabelReader, container
-from lsu_seg.layout import Pair
+from lsu_seg.layout.pairs import Pair
 from lsu_seg.scan.collect import Record
 
 FORMAT = 1

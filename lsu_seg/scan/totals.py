@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from lsu_onto import Constraint
 from lsu_seg.label_files import UnknownValue, hint, nearest_colour, show_value
-from lsu_seg.layout import Pair, Survey
+from lsu_seg.layout.pairs import Pair, Survey
 from lsu_seg.scan.collect import Record
 
 SHOWN = 10

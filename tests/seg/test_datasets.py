@@ -19,7 +19,7 @@ from tiny import ALLOWED, CLASSES, LOAD, RAW, SOURCE, VOID, draw, encode, save, 
 from lsu_onto import ROW_VOID
 from lsu_seg.datasets import CompoundDataset, TaxDataset
 from lsu_seg.label_files import LabelFileError
-from lsu_seg.layout import DatasetError
+from lsu_seg.layout.pairs import DatasetError
 
 ROWS = [0, 1, 2, 3, 4, 5, ROW_VOID]
 DECIDED = np.array([0, VOID, 3, VOID, VOID, VOID, VOID], np.uint8)

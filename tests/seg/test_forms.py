@@ -21,7 +21,7 @@ from lsu_onto import ROW_UNKNOWN, ROW_VOID, Constraint
 from lsu_seg.datasets import TaxDataset
 from lsu_seg.label_files import LabelFileError, LabelReader, UnknownValue
 from lsu_seg.label_files.raw import KINDS
-from lsu_seg.layout import find_pairs
+from lsu_seg.layout.pairs import find_pairs
 
 SIZE = (24, 40)
 

@@ -9,7 +9,7 @@ import pytest
 
 from lsu_onto import Layout
 from lsu_seg.label_files import LabelFileError, segments_path
-from lsu_seg.layout import DatasetError, find_pairs, overlap, survey
+from lsu_seg.layout.pairs import DatasetError, find_pairs, overlap, survey
 
 FLAT = Layout(("train", "val"), "images/{split}/{stem}.png", "labels/{split}/{stem}.png")
 CITIES = Layout(
@@ -235,7 +235,7 @@ def test_a_folder_that_cannot_be_read_is_named(tmp_path: Path, monkeypatch: pyte
             raise PermissionError(13, "Permission denied")
         return scandir(path)
 
-    monkeypatch.setattr("lsu_seg.patterns.os.scandir", refuse)
+    monkeypatch.setattr("lsu_seg.layout.patterns.os.scandir", refuse)
     with pytest.raises(DatasetError, match=r"1 folders that cannot be read, e\.g\.\n  .*ulm \(Permission denied\)"):
         find_pairs(tmp_path, CITIES, "train")
     assert len(survey(tmp_path, CITIES, "train").pairs) == 1
@@ -398,7 +398,7 @@ def test_a_folder_that_cannot_be_read_is_no_reason_for_the_next_alternative(
             raise PermissionError(13, "Permission denied")
         return scandir(path)
 
-    monkeypatch.setattr("lsu_seg.patterns.os.scandir", refuse)
+    monkeypatch.setattr("lsu_seg.layout.patterns.os.scandir", refuse)
     with pytest.raises(DatasetError, match=r"train/labels \(Permission denied\)"):
         find_pairs(tmp_path, VISTAS, "train")
 

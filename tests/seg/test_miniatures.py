@@ -20,7 +20,7 @@ from lsu_onto.library.library import Entry, Library
 from lsu_seg import engine
 from lsu_seg.datasets import TaxDataset
 from lsu_seg.label_files import LabelReader
-from lsu_seg.layout import survey
+from lsu_seg.layout.pairs import survey
 
 LOAD = [dict(type="LoadTaxImage"), dict(type="LoadTaxAnnotations"), dict(type="PackTaxInputs")]
 VOID = 255

@@ -83,7 +83,7 @@ def test_one_process_and_several_say_the_same(tmp_path: Path) -> None:
 def test_processes_may_be_spawned(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import lsu_onto
     from lsu_seg.label_files import LabelReader
-    from lsu_seg.layout import find_pairs
+    from lsu_seg.layout.pairs import find_pairs
 
     tax = write_park_tax(tmp_path / "tax")
     write_park(tmp_path / "data", {f"{i}": [0, 1] for i in range(8)})

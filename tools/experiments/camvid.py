@@ -36,7 +36,7 @@ from lsu_seg.errors import USER_ERRORS
 from lsu_seg.evaluation.counts import confusion, iou_summary
 from lsu_seg.label_files import void_index, write_atomic
 from lsu_seg.label_files.annotation import Annotation, channel_constraint
-from lsu_seg.layout import find_pairs
+from lsu_seg.layout.pairs import find_pairs
 from lsu_seg.pseudo.output import file_sha256
 from lsu_seg.relabel import relabel_dataset
 from lsu_seg.stages import Stages

@@ -10,8 +10,8 @@ from pathlib import Path, PurePosixPath
 
 from lsu_onto import Layout
 from lsu_seg.label_files import container, load_sheets, segments_path
-from lsu_seg.lists import ListError, read_list
-from lsu_seg.patterns import Held, Pattern
+from lsu_seg.layout.lists import ListError, read_list
+from lsu_seg.layout.patterns import Held, Pattern
 
 
 class DatasetError(ValueError):
