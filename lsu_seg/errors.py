@@ -11,7 +11,7 @@ from lsu_seg.layout.pairs import DatasetError
 from lsu_seg.pseudo.errors import OutputError
 from lsu_seg.relabel import RelabelError
 from lsu_seg.runtime.launch import LaunchError
-from lsu_seg.targets import TargetError
+from lsu_seg.targets.table import TargetError
 from lsu_seg.teachers import TeacherError
 
 USER_ERRORS = (

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import grid_sample
 
-from lsu_seg.targets import TargetTable, query_targets
+from lsu_seg.targets.table import TargetTable, query_targets
 
 NO_SETS = (
     "cannot be trained on sets; take a `SetMask2FormerHead`, Mask2Former or EoMT as an `HFSegmentor`, or a head of"

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from lsu_seg.registry import MODELS, TASK_UTILS, register
 from lsu_seg.set_nll import at_least_something, set_nll_loss, set_nll_map
-from lsu_seg.targets import target_table
+from lsu_seg.targets.table import target_table
 
 
 @register(MODELS)

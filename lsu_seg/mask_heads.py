@@ -14,7 +14,7 @@ from torch import Tensor
 
 from lsu_seg.known_masks import hard_points, labels_at, masks_and_known, sample
 from lsu_seg.registry import MODELS, register
-from lsu_seg.targets import target_table
+from lsu_seg.targets.table import target_table
 
 _OUTSIDE = -1e4
 """A mask logit whose sigmoid is 0, also in half precision."""

@@ -21,7 +21,7 @@ from lsu_seg.datasets import TaxDataset
 from lsu_seg.label_files import LabelReader, read_bytes, read_raw, write_atomic
 from lsu_seg.label_files.annotation import channel_constraint
 from lsu_seg.students import label_kinds, labels_of, students, take_doubt
-from lsu_seg.targets import TargetCoder
+from lsu_seg.targets.table import TargetCoder
 
 MODELS = {
     "teacher": "teacher",

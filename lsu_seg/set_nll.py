@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from lsu_seg.targets import TargetError
+from lsu_seg.targets.table import TargetError
 
 
 def set_nll_loss(

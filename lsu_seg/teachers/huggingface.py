@@ -17,7 +17,7 @@ from lsu_seg.decode import QueryView, View
 from lsu_seg.known_masks import masks_and_known
 from lsu_seg.label_files import void_index
 from lsu_seg.registry import MODELS, register
-from lsu_seg.targets import target_table
+from lsu_seg.targets.table import target_table
 from lsu_seg.teachers import TeacherError
 from lsu_seg.teachers.hf_models import SET_QUERY_MODELS, HFModel, build
 
@@ -252,7 +252,7 @@ class HFSegmentor(BaseSegmentor):
 
 
 def hard(target: Tensor, num_classes: int, void: int) -> Tensor:
-    """Targets without sets: numbers above the void index (`lsu_seg.targets`) are ignored.
+    """Targets without sets: numbers above the void index (`lsu_seg.targets.table`) are ignored.
 
     >>> hard(torch.tensor([0, 2, 255, 257]), 3, 255).tolist()
     [0, 2, 255, 255]

@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 from mmengine.registry import init_default_scope
 from tiny import ALLOWED, LOAD, VOID, read, save, write_park, write_tax
 
-from lsu_seg.class_thresholds import class_thresholds
 from lsu_seg.datasets import TaxDataset
 from lsu_seg.label_files import LabelFileError
 from lsu_seg.layout.pairs import DatasetError
+from lsu_seg.targets.class_thresholds import class_thresholds
 
 GRASS, TREE, CAR = 1, 2, 4
 STEMS = {"a": [0, 1, 3], "b": [1, 5], "c": [1, 2, 3]}

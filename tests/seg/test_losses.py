@@ -16,7 +16,7 @@ from mmseg.structures import SegDataSample
 from torch import Tensor
 
 from lsu_seg.set_nll import set_nll_loss
-from lsu_seg.targets import TargetError, target_table
+from lsu_seg.targets.table import TargetError, target_table
 
 FIRST = 256
 

@@ -30,7 +30,7 @@ from lsu_seg.hooks.checks import DisagreementError
 from lsu_seg.known_masks import hard_points, labels_at, masks_and_known
 from lsu_seg.mask_heads import match_costs
 from lsu_seg.students import take_sets
-from lsu_seg.targets import TargetTable, target_table
+from lsu_seg.targets.table import TargetTable, target_table
 from lsu_seg.teachers.forward import Forward
 
 needs_mmdet = pytest.mark.skipif(importlib.util.find_spec("mmdet") is None, reason="mmdet is not installed")

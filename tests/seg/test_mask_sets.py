@@ -48,7 +48,7 @@ def test_where_all_is_known_the_loss_is_that_of_transformers(name: str) -> None:
 
 def test_pixels_that_may_be_a_masks_own_count_neither_in_its_loss_nor_in_matching() -> None:
     from lsu_seg.known_masks import masks_and_known
-    from lsu_seg.targets import target_table
+    from lsu_seg.targets.table import target_table
 
     segmentor = built(dict(model(M2F, train_num_points=512), source="loss_sets"))
     table = target_table("loss_sets", 5)
@@ -81,7 +81,7 @@ def test_pixels_that_may_be_a_masks_own_count_neither_in_its_loss_nor_in_matchin
 
 @pytest.mark.parametrize("name", POINT_MODELS)
 def test_sets_alone_train_no_mask(name: str) -> None:
-    from lsu_seg.targets import target_table
+    from lsu_seg.targets.table import target_table
 
     segmentor = built(dict(model(name), source="loss_alone")).train()
     either = target_table("loss_alone", 5).add([True, True, False, False, False])

@@ -21,7 +21,7 @@ from lsu_onto import ROW_VOID
 from lsu_seg.datasets import CompoundDataset, TaxDataset
 from lsu_seg.label_files import LabelFileError
 from lsu_seg.layout.pairs import DatasetError
-from lsu_seg.targets import TargetCoder, TargetError, TargetTable, query_targets, target_table
+from lsu_seg.targets.table import TargetCoder, TargetError, TargetTable, query_targets, target_table
 
 K = len(CLASSES)
 
