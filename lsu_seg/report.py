@@ -17,7 +17,7 @@ from rich.table import Table
 
 import lsu_onto
 from lsu_onto import Constraint
-from lsu_seg.datasets import TaxDataset
+from lsu_seg.data.datasets import TaxDataset
 from lsu_seg.label_files import LabelReader, read_bytes, read_raw, write_atomic
 from lsu_seg.label_files.annotation import channel_constraint
 from lsu_seg.students import label_kinds, labels_of, students, take_doubt

@@ -31,7 +31,7 @@ from mmengine.config import Config
 
 import lsu_onto
 from lsu_seg import engine
-from lsu_seg.datasets import TaxDataset
+from lsu_seg.data.datasets import TaxDataset
 from lsu_seg.evaluation.counts import confusion, iou_summary
 from lsu_seg.evaluation.document import document
 from lsu_seg.hooks import TeacherRefreshHook

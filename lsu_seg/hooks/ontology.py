@@ -8,7 +8,7 @@ import torch
 from mmengine.dist import all_reduce, is_main_process
 from mmengine.hooks import Hook
 
-from lsu_seg.datasets import CompoundDataset, TaxDataset
+from lsu_seg.data.datasets import CompoundDataset, TaxDataset
 from lsu_seg.hooks.checks import check_training, check_val_batch, tax_datasets
 from lsu_seg.losses import SetNLLLoss
 from lsu_seg.registry import HOOKS, register

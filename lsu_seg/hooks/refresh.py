@@ -22,7 +22,7 @@ from mmengine.model import MomentumAnnealingEMA
 from mmengine.runner import EpochBasedTrainLoop
 
 from lsu_seg import engine
-from lsu_seg.datasets import CompoundDataset, TaxDataset
+from lsu_seg.data.datasets import CompoundDataset, TaxDataset
 from lsu_seg.hooks.checks import DisagreementError
 from lsu_seg.hooks.ontology import log_thresholds
 from lsu_seg.registry import HOOKS, register

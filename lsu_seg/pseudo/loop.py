@@ -19,7 +19,7 @@ from mmengine.logging import print_log
 from mmengine.runner import BaseLoop
 
 from lsu_onto import Constraint, __version__
-from lsu_seg.datasets import TaxDataset
+from lsu_seg.data.datasets import TaxDataset
 from lsu_seg.decode import Decoder, QueryView, View, decoder
 from lsu_seg.decode.soft import top_k
 from lsu_seg.pseudo.errors import OutputError

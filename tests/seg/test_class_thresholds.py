@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from mmengine.registry import init_default_scope
 from tiny import ALLOWED, LOAD, VOID, read, save, write_park, write_tax
 
-from lsu_seg.datasets import TaxDataset
+from lsu_seg.data.datasets import TaxDataset
 from lsu_seg.label_files import LabelFileError
 from lsu_seg.layout.pairs import DatasetError
 from lsu_seg.targets.class_thresholds import class_thresholds

@@ -17,7 +17,7 @@ from mmseg.registry import DATASETS
 from tiny import ALLOWED, CLASSES, LOAD, RAW, SOURCE, VOID, draw, encode, save, write_park, write_tax
 
 from lsu_onto import ROW_VOID
-from lsu_seg.datasets import CompoundDataset, TaxDataset
+from lsu_seg.data.datasets import CompoundDataset, TaxDataset
 from lsu_seg.label_files import LabelFileError
 from lsu_seg.layout.pairs import DatasetError
 

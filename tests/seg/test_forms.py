@@ -18,7 +18,7 @@ from pyarrow import parquet
 
 import lsu_onto
 from lsu_onto import ROW_UNKNOWN, ROW_VOID, Constraint
-from lsu_seg.datasets import TaxDataset
+from lsu_seg.data.datasets import TaxDataset
 from lsu_seg.label_files import LabelFileError, LabelReader, UnknownValue
 from lsu_seg.label_files.raw import KINDS
 from lsu_seg.layout.pairs import find_pairs

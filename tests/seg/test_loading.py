@@ -10,7 +10,7 @@ from mmengine.registry import init_default_scope
 from PIL import Image
 from tiny import LOAD, save, write_park, write_tax
 
-from lsu_seg.datasets import TaxDataset
+from lsu_seg.data.datasets import TaxDataset
 from lsu_seg.label_files import LabelFileError
 
 ORIENTATION = 0x0112

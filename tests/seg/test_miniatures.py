@@ -18,7 +18,7 @@ import lsu_onto
 from lsu_onto import Constraint
 from lsu_onto.library.library import Entry, Library
 from lsu_seg import engine
-from lsu_seg.datasets import TaxDataset
+from lsu_seg.data.datasets import TaxDataset
 from lsu_seg.label_files import LabelReader
 from lsu_seg.layout.pairs import survey
 

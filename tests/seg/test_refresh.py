@@ -17,7 +17,7 @@ from test_training import student_config
 from tiny import ALLOWED, LOAD, read
 
 from lsu_seg import engine
-from lsu_seg.datasets import TaxDataset
+from lsu_seg.data.datasets import TaxDataset
 from lsu_seg.hooks import TeacherRefreshHook
 from lsu_seg.hooks.checks import DisagreementError
 

@@ -15,9 +15,9 @@ from mmengine.registry import init_default_scope
 from mmengine.runner import Runner
 from tiny import LOAD, write_park, write_tax
 
-from lsu_seg import samplers
-from lsu_seg.datasets import CompoundDataset
-from lsu_seg.samplers import CompoundSampler
+from lsu_seg.data import samplers
+from lsu_seg.data.datasets import CompoundDataset
+from lsu_seg.data.samplers import CompoundSampler
 
 
 class Sized(list):

@@ -18,7 +18,7 @@ from tiny import ALLOWED, CLASSES, LOAD, VOID, encode, read, save, write_park, w
 
 import lsu_onto
 from lsu_onto import ROW_VOID
-from lsu_seg.datasets import CompoundDataset, TaxDataset
+from lsu_seg.data.datasets import CompoundDataset, TaxDataset
 from lsu_seg.label_files import LabelFileError
 from lsu_seg.layout.pairs import DatasetError
 from lsu_seg.targets.table import TargetCoder, TargetError, TargetTable, query_targets, target_table
@@ -264,7 +264,7 @@ def test_training_passes_over_void_images(tmp_path: Path) -> None:
     union = compound(tmp_path, {"a": [0], "b": [4], "c": [ROW_VOID], "d": [2]})
     messages = []
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("lsu_seg.datasets.print_log", lambda text, *_: messages.append(text))
+        patch.setattr("lsu_seg.data.datasets.print_log", lambda text, *_: messages.append(text))
         samples = [union[i]["data_samples"] for i in (0, 1, 2, 3, 1)]
     assert [Path(s.img_path).stem for s in samples] == ["a", "d", "d", "d", "d"]
     assert [s.void_skipped for s in samples] == [0, 2, 1, 0, 2]

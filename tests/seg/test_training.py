@@ -16,7 +16,7 @@ from tiny import CLASSES, VOID, model_config, save, write_park, write_tax
 
 from lsu_onto import ROW_VOID
 from lsu_seg import engine
-from lsu_seg.datasets import TaxDataset
+from lsu_seg.data.datasets import TaxDataset
 from lsu_seg.demo import data
 
 ROWS = [0, 1, 2, 3, 4, 5, ROW_VOID]

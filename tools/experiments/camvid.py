@@ -31,7 +31,7 @@ import lsu_onto
 import lsu_seg
 from lsu_onto import __version__
 from lsu_seg import engine, unify
-from lsu_seg.datasets import TaxDataset
+from lsu_seg.data.datasets import TaxDataset
 from lsu_seg.errors import USER_ERRORS
 from lsu_seg.evaluation.counts import confusion, iou_summary
 from lsu_seg.label_files import void_index, write_atomic

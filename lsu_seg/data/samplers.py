@@ -12,7 +12,7 @@ import torch
 from mmengine.dist import get_dist_info, sync_random_seed
 from torch.utils.data import Sampler
 
-from lsu_seg.datasets import CompoundDataset
+from lsu_seg.data.datasets import CompoundDataset
 from lsu_seg.registry import DATA_SAMPLERS, register
 
 
