@@ -1,9 +1,9 @@
 """Imports everything of ours that registers with mmengine. Imported at the first look-up in a registry."""
 
-from lsu_seg import backbones, hooks, losses, mask_heads, metrics
+from lsu_seg import hooks, losses, metrics
 from lsu_seg.data import datasets, samplers, transforms
+from lsu_seg.models import backbones, huggingface, mask_heads
 from lsu_seg.pseudo import loop, shards
-from lsu_seg.teachers import huggingface
 
 __all__ = [
     "backbones",

@@ -139,7 +139,7 @@ def build_runner(cfg: Config, quiet: bool = False) -> Runner:
     join_ranks(cfg.get("launcher", "none"))
     keep_freed_memory()
     cfg.experiment_name = f"{Path(cfg.work_dir).name}-{next(_NUMBER)}"
-    from lsu_seg.mask_heads import check_mmdet  # imports all models of MMSegmentation
+    from lsu_seg.models.mask_heads import check_mmdet  # imports all models of MMSegmentation
 
     try:
         check_mmdet(cfg.get("model"))

@@ -9,8 +9,8 @@ from mmengine.config import Config
 
 import lsu_onto
 from lsu_seg.engine import ConfigError
-from lsu_seg.known_masks import NO_SETS
-from lsu_seg.teachers.hf_models import QUERY_MODELS, SET_QUERY_MODELS, model_of
+from lsu_seg.models.hf_models import QUERY_MODELS, SET_QUERY_MODELS, model_of
+from lsu_seg.models.known_masks import NO_SETS
 
 STUDENTS = ("raw", "constrained", "set")
 """`set` has the constrained labels where the teacher is sure, and elsewhere the sets that the ground truth allows."""

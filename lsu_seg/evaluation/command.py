@@ -64,8 +64,8 @@ def evaluate(
         from lsu_seg.evaluation import files
         from lsu_seg.evaluation.document import document
         from lsu_seg.evaluation.text import table
+        from lsu_seg.models.hf_models import weight_files
         from lsu_seg.pseudo.output import file_sha256
-        from lsu_seg.teachers.hf_models import weight_files
 
         cfg = load(config, data_root, work_dir, (*options, *(s for s in short if "=" in s)))
         measured = engine.measure(cfg, checkpoint, _sets(datasets), quiet=True)

@@ -7,7 +7,7 @@ import importlib.util
 import pytest
 import torch
 
-from lsu_seg.backbones import WEIGHTS_PACKAGE, EfficientNetLite
+from lsu_seg.models.backbones import WEIGHTS_PACKAGE, EfficientNetLite
 
 
 @pytest.mark.parametrize("frozen", [0, 2, 3])

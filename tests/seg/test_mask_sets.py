@@ -13,7 +13,7 @@ from mmengine.structures import PixelData
 from mmseg.structures import SegDataSample
 
 from lsu_seg.engine import ConfigError
-from lsu_seg.known_masks import NO_SETS
+from lsu_seg.models.known_masks import NO_SETS
 from lsu_seg.students import take_sets
 from lsu_seg.teachers import TeacherError
 
@@ -47,7 +47,7 @@ def test_where_all_is_known_the_loss_is_that_of_transformers(name: str) -> None:
 
 
 def test_pixels_that_may_be_a_masks_own_count_neither_in_its_loss_nor_in_matching() -> None:
-    from lsu_seg.known_masks import masks_and_known
+    from lsu_seg.models.known_masks import masks_and_known
     from lsu_seg.targets.table import target_table
 
     segmentor = built(dict(model(M2F, train_num_points=512), source="loss_sets"))

@@ -18,9 +18,10 @@ from torch.nn.functional import interpolate
 
 from lsu_seg import engine
 from lsu_seg.decode import QueryView, View, decoder
-from lsu_seg.teachers import TeacherError, hf_models
+from lsu_seg.models import hf_models
+from lsu_seg.models.huggingface import mask_targets
+from lsu_seg.teachers import TeacherError
 from lsu_seg.teachers.classes import class_mismatch
-from lsu_seg.teachers.huggingface import mask_targets
 
 # --- behind MMSegmentation's interface -----------------------------------------------------------------------
 

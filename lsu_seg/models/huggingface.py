@@ -14,12 +14,12 @@ from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
 from lsu_seg.decode import QueryView, View
-from lsu_seg.known_masks import masks_and_known
 from lsu_seg.label_files import void_index
+from lsu_seg.models.hf_models import SET_QUERY_MODELS, HFModel, build
+from lsu_seg.models.known_masks import masks_and_known
 from lsu_seg.registry import MODELS, register
 from lsu_seg.targets.table import target_table
 from lsu_seg.teachers import TeacherError
-from lsu_seg.teachers.hf_models import SET_QUERY_MODELS, HFModel, build
 
 _AT_ONCE = 8
 """Masks that `predict` brings to the image's size at the same time: with all of them, Q x H x W would have to be."""
@@ -108,7 +108,7 @@ class HFSegmentor(BaseSegmentor):
                     f"`source` has no effect on a {type(self.net).__name__}: leave it out (Mask2Former and EoMT are trained"
                     " on sets with it)"
                 )
-            from lsu_seg.teachers.query_loss import KnownLoss
+            from lsu_seg.models.query_loss import KnownLoss
 
             self.net.criterion = KnownLoss(self.net)
             self.takes_sets = True

@@ -16,7 +16,8 @@ from typing import Any, NamedTuple
 import torch
 
 from lsu_seg.label_files import void_index
-from lsu_seg.teachers import TeacherError, data_priors
+from lsu_seg.models import data_priors
+from lsu_seg.teachers import TeacherError
 
 QUERY_MODELS = (
     "Mask2FormerForUniversalSegmentation",

@@ -12,7 +12,7 @@ from mmseg.models.decode_heads import Mask2FormerHead
 from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
-from lsu_seg.known_masks import hard_points, labels_at, masks_and_known, sample
+from lsu_seg.models.known_masks import hard_points, labels_at, masks_and_known, sample
 from lsu_seg.registry import MODELS, register
 from lsu_seg.targets.table import target_table
 

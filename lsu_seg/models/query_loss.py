@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.nn.functional import softplus
 from transformers.models.mask2former.modeling_mask2former import Mask2FormerHungarianMatcher, Mask2FormerLoss
 
-from lsu_seg.known_masks import hard_points, labels_at, sample
+from lsu_seg.models.known_masks import hard_points, labels_at, sample
 
 
 class KnownMatcher(Mask2FormerHungarianMatcher):

@@ -1,0 +1,1 @@
+"""Networks, for teachers and students alike."""
