@@ -15,7 +15,7 @@ from mmseg.registry import MODELS, TASK_UTILS
 from mmseg.structures import SegDataSample
 from torch import Tensor
 
-from lsu_seg.set_nll import set_nll_loss
+from lsu_seg.losses.set_nll import set_nll_loss
 from lsu_seg.targets.table import TargetError, target_table
 
 FIRST = 256

@@ -1,0 +1,1 @@
+"""The set-valued loss: on tensors, and in MMSegmentation."""
