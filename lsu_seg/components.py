@@ -1,21 +1,15 @@
 """Imports everything of ours that registers with mmengine. Imported at the first look-up in a registry."""
 
-from lsu_seg import hooks, metrics
-from lsu_seg.data import datasets, samplers, transforms
-from lsu_seg.losses import mmseg as losses
-from lsu_seg.models import backbones, huggingface, mask_heads
-from lsu_seg.pseudo import loop, shards
-
-__all__ = [
-    "backbones",
-    "datasets",
-    "hooks",
-    "huggingface",
-    "loop",
-    "losses",
-    "mask_heads",
-    "metrics",
-    "samplers",
-    "shards",
-    "transforms",
-]
+import lsu_seg.data.datasets
+import lsu_seg.data.samplers
+import lsu_seg.data.transforms
+import lsu_seg.losses.mmseg
+import lsu_seg.metrics
+import lsu_seg.models.backbones
+import lsu_seg.models.huggingface
+import lsu_seg.models.mask_heads
+import lsu_seg.pseudo.loop
+import lsu_seg.pseudo.shards
+import lsu_seg.training.ontology
+import lsu_seg.training.progress
+import lsu_seg.training.refresh  # noqa: F401

@@ -5,7 +5,6 @@ from lsu_seg.compat import UntrustedCheckpointError
 from lsu_seg.decode.views import DecodeError
 from lsu_seg.engine import ConfigError
 from lsu_seg.evaluation.errors import EvaluationError
-from lsu_seg.hooks.checks import DisagreementError
 from lsu_seg.label_files import LabelFileError
 from lsu_seg.layout.pairs import DatasetError
 from lsu_seg.pseudo.errors import OutputError
@@ -13,6 +12,7 @@ from lsu_seg.relabel import RelabelError
 from lsu_seg.runtime.launch import LaunchError
 from lsu_seg.targets.table import TargetError
 from lsu_seg.teachers import TeacherError
+from lsu_seg.training.checks import DisagreementError
 
 USER_ERRORS = (
     ConfigError,

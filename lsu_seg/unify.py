@@ -34,8 +34,6 @@ from lsu_seg import engine
 from lsu_seg.data.datasets import TaxDataset
 from lsu_seg.evaluation.counts import confusion, iou_summary
 from lsu_seg.evaluation.document import document
-from lsu_seg.hooks import TeacherRefreshHook
-from lsu_seg.hooks.checks import DisagreementError
 from lsu_seg.label_files import void_index, write_atomic
 from lsu_seg.label_files.annotation import Annotation, channel_constraint
 from lsu_seg.layout.pairs import DatasetError
@@ -45,6 +43,8 @@ from lsu_seg.pseudo.records import finished
 from lsu_seg.runtime.progress import track
 from lsu_seg.stages import Stages, aside, before
 from lsu_seg.students import STUDENTS, check_students, label_kinds, labels_of, students, take_sets
+from lsu_seg.training.checks import DisagreementError
+from lsu_seg.training.refresh import TeacherRefreshHook
 
 # --- configs of the stages ---------------------------------------------------------------------------------
 

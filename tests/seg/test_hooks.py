@@ -16,7 +16,7 @@ from test_training import student_config
 from tiny import LOAD, SOURCE, write_park
 
 from lsu_seg import engine
-from lsu_seg.hooks.checks import DisagreementError
+from lsu_seg.training.checks import DisagreementError
 
 
 @pytest.fixture(autouse=True)

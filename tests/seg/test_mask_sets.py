@@ -96,7 +96,7 @@ def test_sets_alone_train_no_mask(name: str) -> None:
 
 def test_the_checks_before_training_know_which_models_take_sets(park: Path) -> None:
     from lsu_seg.data.datasets import TaxDataset
-    from lsu_seg.hooks.checks import check_model
+    from lsu_seg.training.checks import check_model
 
     def dataset(**options: Any) -> TaxDataset:
         return TaxDataset(str(park / "tax/park.tax"), str(park / "park"), "train", **options)

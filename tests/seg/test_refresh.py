@@ -18,8 +18,8 @@ from tiny import ALLOWED, LOAD, read
 
 from lsu_seg import engine
 from lsu_seg.data.datasets import TaxDataset
-from lsu_seg.hooks import TeacherRefreshHook
-from lsu_seg.hooks.checks import DisagreementError
+from lsu_seg.training.checks import DisagreementError
+from lsu_seg.training.refresh import TeacherRefreshHook
 
 EPOCH = 3
 """Iterations: six images, two at a time."""

@@ -337,7 +337,7 @@ def test_a_training_goes_on_where_it_was_stopped(project: Project, monkeypatch: 
             if len(taken) == 4:
                 raise KeyboardInterrupt
 
-    monkeypatch.setattr("lsu_seg.hooks.TrainProgressHook.after_train_iter", stop_at_fourth)
+    monkeypatch.setattr("lsu_seg.training.progress.TrainProgressHook.after_train_iter", stop_at_fourth)
     with pytest.raises(KeyboardInterrupt):
         project.run(cfg)
     assert taken == [0, 1, 2, 3]

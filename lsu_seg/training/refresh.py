@@ -23,9 +23,9 @@ from mmengine.runner import EpochBasedTrainLoop
 
 from lsu_seg import engine
 from lsu_seg.data.datasets import CompoundDataset, TaxDataset
-from lsu_seg.hooks.checks import DisagreementError
-from lsu_seg.hooks.ontology import log_thresholds
 from lsu_seg.registry import HOOKS, register
+from lsu_seg.training.checks import DisagreementError
+from lsu_seg.training.ontology import log_thresholds
 
 
 @register(HOOKS)

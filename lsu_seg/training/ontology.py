@@ -9,9 +9,9 @@ from mmengine.dist import all_reduce, is_main_process
 from mmengine.hooks import Hook
 
 from lsu_seg.data.datasets import CompoundDataset, TaxDataset
-from lsu_seg.hooks.checks import check_training, check_val_batch, tax_datasets
 from lsu_seg.losses.mmseg import SetNLLLoss
 from lsu_seg.registry import HOOKS, register
+from lsu_seg.training.checks import check_training, check_val_batch, tax_datasets
 
 
 @register(HOOKS)
