@@ -176,7 +176,7 @@ def relabel(taxonomy: str, source_taxonomy: str, data_root: str, split: str, out
     Example:
       lsu-seg relabel camvid_coarse --source camvid11 --data-root ../camvid --split train -o work/coarse
     """
-    from lsu_seg.relabel import relabel_dataset
+    from lsu_seg.demo.relabel import relabel_dataset
 
     count = run(lambda: relabel_dataset(taxonomy, source_taxonomy, Path(data_root), split, Path(output), seed))
     click.echo(f"{count} images in {output}")

@@ -3,8 +3,8 @@
 import lsu_seg.data.datasets
 import lsu_seg.data.samplers
 import lsu_seg.data.transforms
+import lsu_seg.evaluation.metrics
 import lsu_seg.losses.mmseg
-import lsu_seg.metrics
 import lsu_seg.models.backbones
 import lsu_seg.models.huggingface
 import lsu_seg.models.mask_heads

@@ -22,7 +22,7 @@ from mmengine.runner import Runner
 import lsu_onto
 from lsu_seg.compat import UntrustedCheckpointError
 from lsu_seg.evaluation.measured import Measured
-from lsu_seg.metrics import VIEWS, OntologyIoU
+from lsu_seg.evaluation.metrics import VIEWS, OntologyIoU
 from lsu_seg.pseudo.errors import OutputError, check_output
 from lsu_seg.pseudo.output import MANIFEST
 from lsu_seg.runtime.allocator import keep_freed_memory

@@ -34,10 +34,10 @@ from lsu_seg import engine
 from lsu_seg.data.datasets import TaxDataset
 from lsu_seg.evaluation.counts import confusion, iou_summary
 from lsu_seg.evaluation.document import document
+from lsu_seg.evaluation.metrics import VIEWS
 from lsu_seg.label_files import void_index, write_atomic
 from lsu_seg.label_files.annotation import Annotation, channel_constraint
 from lsu_seg.layout.pairs import DatasetError
-from lsu_seg.metrics import VIEWS
 from lsu_seg.pseudo.output import file_sha256
 from lsu_seg.pseudo.records import finished
 from lsu_seg.runtime.progress import track

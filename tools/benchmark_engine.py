@@ -66,8 +66,8 @@ BARE = {"the bare model": False, "the bare model with freed memory kept": True}
 
 def write_streets(root: Path, images: int, height: int = HEIGHT, width: int = WIDTH) -> None:
     """JPEGs and PNGs of drawn streets in `root / "data"`, and a dataset taxonomy for each of MAPS."""
+    from lsu_seg.demo.relabel import write_png
     from lsu_seg.demo.scenes import STYLES, draw_scene
-    from lsu_seg.relabel import write_png
 
     for folder in ("images/train", "labels/train"):
         (root / "data" / folder).mkdir(parents=True)

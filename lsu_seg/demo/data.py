@@ -11,10 +11,10 @@ from pathlib import Path
 import numpy as np
 
 import lsu_onto
+from lsu_seg.demo.relabel import coarsen, encode, write_png
 from lsu_seg.demo.scenes import CLASSES, STYLES, draw_scene
 from lsu_seg.label_files import write_atomic
 from lsu_seg.layout.pairs import DatasetError
-from lsu_seg.relabel import coarsen, encode, write_png
 from lsu_seg.runtime.progress import progress
 
 SOURCE = "demo"

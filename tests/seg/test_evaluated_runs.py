@@ -22,9 +22,9 @@ from tiny import LOAD, read, save
 import lsu_onto
 from lsu_seg import engine
 from lsu_seg.cli import DEMO, main
+from lsu_seg.demo.relabel import coarsen, encode
 from lsu_seg.demo.scenes import CLASSES, STYLES, draw_scene
 from lsu_seg.engine import ConfigError
-from lsu_seg.relabel import coarsen, encode
 
 TOOL = Path(__file__).parents[2] / "tools/evaluate.py"
 SIZES = [(96, 192), (70, 130), (96, 192), (64, 100), (130, 70), (96, 192), (96, 192)]

@@ -21,8 +21,8 @@ from worlds import make_constraint
 
 from lsu_onto import ROW_UNKNOWN, ROW_VOID
 from lsu_seg.evaluation.counts import confusion, iou_summary, row_counts
+from lsu_seg.evaluation.metrics import OntologyIoU
 from lsu_seg.evaluation.views import projected_confusion, projection, set_consistency
-from lsu_seg.metrics import OntologyIoU
 
 SOURCE = ["road", "terrain", "car", "truck"]
 # Certain columns: car and truck -> vehicle; road -> street. terrain lies inside no class: ambiguous.

@@ -14,8 +14,8 @@ from worlds import make_constraint
 
 import lsu_onto
 from lsu_onto import ROW_VOID
+from lsu_seg.demo.relabel import RelabelError, coarsen, encode, relabel_dataset, write_png
 from lsu_seg.label_files import LabelReader
-from lsu_seg.relabel import RelabelError, coarsen, encode, relabel_dataset, write_png
 
 COARSE = """\
 1 ground  #805080  > road ~ grass

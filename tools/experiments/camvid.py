@@ -32,13 +32,13 @@ import lsu_seg
 from lsu_onto import __version__
 from lsu_seg import engine, unify
 from lsu_seg.data.datasets import TaxDataset
+from lsu_seg.demo.relabel import relabel_dataset
 from lsu_seg.errors import USER_ERRORS
 from lsu_seg.evaluation.counts import confusion, iou_summary
 from lsu_seg.label_files import void_index, write_atomic
 from lsu_seg.label_files.annotation import Annotation, channel_constraint
 from lsu_seg.layout.pairs import find_pairs
 from lsu_seg.pseudo.output import file_sha256
-from lsu_seg.relabel import relabel_dataset
 from lsu_seg.stages import Stages
 
 CONFIG = Path(lsu_seg.__file__).parent / "configs/camvid/camvid.py"
