@@ -71,7 +71,7 @@ def train(
       lsu-seg train RECIPE --student set --work-dir work/recipe
     """
     from lsu_seg import engine
-    from lsu_seg.unify import one_student
+    from lsu_seg.unify.unify import one_student
 
     def action() -> Path:
         cfg = load(config, data_root, work_dir, options)
@@ -142,7 +142,7 @@ def demo(work_dir: str, seed: int, fresh: bool, options: tuple[str, ...]) -> Non
 
 
 def _unify(cfg: Any, seed: int, fresh: bool) -> None:
-    from lsu_seg import report, unify
+    from lsu_seg.unify import report, unify
 
     start = time.monotonic()
     work = Path(cfg.work_dir)

@@ -185,7 +185,8 @@ def _by_config(
     data_root: str | None,
     options: tuple[str, ...],
 ) -> None:
-    from lsu_seg import engine, unify
+    from lsu_seg import engine
+    from lsu_seg.unify import unify
 
     cfg = load(config, data_root, work_dir, options)
     if "unify" not in cfg:

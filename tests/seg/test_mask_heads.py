@@ -28,10 +28,10 @@ from lsu_seg.decode import QueryView
 from lsu_seg.engine import ConfigError
 from lsu_seg.models.known_masks import hard_points, labels_at, masks_and_known
 from lsu_seg.models.mask_heads import match_costs
-from lsu_seg.students import take_sets
 from lsu_seg.targets.table import TargetTable, target_table
 from lsu_seg.teachers.forward import Forward
 from lsu_seg.training.checks import DisagreementError
+from lsu_seg.unify.students import take_sets
 
 needs_mmdet = pytest.mark.skipif(importlib.util.find_spec("mmdet") is None, reason="mmdet is not installed")
 

@@ -14,8 +14,8 @@ from mmseg.structures import SegDataSample
 
 from lsu_seg.engine import ConfigError
 from lsu_seg.models.known_masks import NO_SETS
-from lsu_seg.students import take_sets
 from lsu_seg.teachers import TeacherError
+from lsu_seg.unify.students import take_sets
 
 MASKFORMER = "MaskFormerForInstanceSegmentation"
 POINT_MODELS = (M2F, "EomtForUniversalSegmentation")

@@ -22,8 +22,9 @@ from mmseg.registry import MODELS  # noqa: E402
 
 import lsu_onto  # noqa: E402
 import lsu_seg  # noqa: E402
-from lsu_seg import engine, unify  # noqa: E402
+from lsu_seg import engine  # noqa: E402
 from lsu_seg.label_files import read_raw  # noqa: E402
+from lsu_seg.unify import unify  # noqa: E402
 
 CONFIGS = Path(lsu_seg.__file__).parent / "configs"
 RECIPES = sorted([*CONFIGS.glob("urban/*.py"), *CONFIGS.glob("offroad/*.py")])

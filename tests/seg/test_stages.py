@@ -8,7 +8,7 @@ from types import MappingProxyType
 import pytest
 
 from lsu_seg.engine import ConfigError
-from lsu_seg.stages import Stages
+from lsu_seg.unify.stages import Stages
 
 
 class Work:

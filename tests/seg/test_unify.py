@@ -19,8 +19,9 @@ from tiny import LOAD, model_config
 import lsu_onto
 import lsu_seg
 from lsu_onto.library.searchpath import shipped
-from lsu_seg import engine, report, unify
+from lsu_seg import engine
 from lsu_seg.demo import data
+from lsu_seg.unify import report, unify
 
 CONFIGS = Path(lsu_seg.__file__).parent / "configs"
 MODEL_NAMES = ["teacher", "student_raw", "student_constrained", "student_set"]

@@ -30,7 +30,7 @@ from mmengine.config import Config
 import lsu_onto
 import lsu_seg
 from lsu_onto import __version__
-from lsu_seg import engine, unify
+from lsu_seg import engine
 from lsu_seg.data.datasets import TaxDataset
 from lsu_seg.demo.relabel import relabel_dataset
 from lsu_seg.errors import USER_ERRORS
@@ -39,7 +39,8 @@ from lsu_seg.label_files import void_index, write_atomic
 from lsu_seg.label_files.annotation import Annotation, channel_constraint
 from lsu_seg.layout.pairs import find_pairs
 from lsu_seg.pseudo.output import file_sha256
-from lsu_seg.stages import Stages
+from lsu_seg.unify import unify
+from lsu_seg.unify.stages import Stages
 
 CONFIG = Path(lsu_seg.__file__).parent / "configs/camvid/camvid.py"
 SOURCE, COARSE = "camvid11", "camvid_coarse"

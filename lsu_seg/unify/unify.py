@@ -41,10 +41,10 @@ from lsu_seg.layout.pairs import DatasetError
 from lsu_seg.pseudo.output import file_sha256
 from lsu_seg.pseudo.records import finished
 from lsu_seg.runtime.progress import track
-from lsu_seg.stages import Stages, aside, before
-from lsu_seg.students import STUDENTS, check_students, label_kinds, labels_of, students, take_sets
 from lsu_seg.training.checks import DisagreementError
 from lsu_seg.training.refresh import TeacherRefreshHook
+from lsu_seg.unify.stages import Stages, aside, before
+from lsu_seg.unify.students import STUDENTS, check_students, label_kinds, labels_of, students, take_sets
 
 # --- configs of the stages ---------------------------------------------------------------------------------
 

@@ -20,8 +20,8 @@ from lsu_onto import Constraint
 from lsu_seg.data.datasets import TaxDataset
 from lsu_seg.label_files import LabelReader, read_bytes, read_raw, write_atomic
 from lsu_seg.label_files.annotation import channel_constraint
-from lsu_seg.students import label_kinds, labels_of, students, take_doubt
 from lsu_seg.targets.table import TargetCoder
+from lsu_seg.unify.students import label_kinds, labels_of, students, take_doubt
 
 MODELS = {
     "teacher": "teacher",

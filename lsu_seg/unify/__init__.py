@@ -1,0 +1,1 @@
+"""The whole method from one config, stage by stage, and its report."""
