@@ -1,20 +1,15 @@
 """Train and judge across datasets whose classes disagree: the MMSegmentation side of the toolkit.
 
-`import lsu_seg` makes our parts known to mmengine's registries and takes care of the stack's rough edges
-(`compat`). It imports neither torch nor our own modules; those come with the first name that is looked up.
+Where MMSegmentation is installed, `import lsu_seg` makes our parts known to mmengine's registries and takes care of the
+stack's rough edges (`openmmlab`). It imports neither torch nor our own modules; those come with the first name that is
+looked up. Without MMSegmentation the rooms that need no torch work: `label_files`, `layout` and `scan`.
 """
 
-import importlib.util
+from importlib.util import find_spec
 
-for _needed in ("mmengine", "mmseg", "torch"):
-    if importlib.util.find_spec(_needed) is None:
-        raise ImportError(
-            f"lsu_seg needs `{_needed}`, which is not installed: pip install 'lsu-toolkit[seg]'"
-            " (lsu_onto works without it)"
-        )
+if all(find_spec(name) for name in ("torch", "mmengine", "mmseg")):
+    from lsu_seg.openmmlab import compat
 
-from . import compat  # noqa: E402
+    compat.install()  # before anything imports mmseg.models or loads a checkpoint
 
-compat.install()  # before anything imports mmseg.models or loads a checkpoint
-
-from . import registry as registry  # noqa: E402
+    from lsu_seg.openmmlab import registry  # noqa: F401

@@ -20,9 +20,9 @@ from mmengine.model import MMDistributedDataParallel, is_model_wrapper
 from mmengine.runner import Runner
 
 import lsu_onto
-from lsu_seg.compat import UntrustedCheckpointError
 from lsu_seg.evaluation.measured import Measured
 from lsu_seg.evaluation.metrics import VIEWS, OntologyIoU
+from lsu_seg.openmmlab.compat import UntrustedCheckpointError
 from lsu_seg.pseudo.errors import OutputError, check_output
 from lsu_seg.pseudo.output import MANIFEST
 from lsu_seg.runtime.allocator import keep_freed_memory

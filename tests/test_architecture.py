@@ -95,7 +95,7 @@ def test_lsu_seg_imports_only_the_public_api(file: Path) -> None:
 
 @pytest.mark.parametrize("file", [*ONTO, *SEG], ids=module)
 def test_one_module_touches_the_registries_of_mmseg(file: Path) -> None:
-    if module(file) != "lsu_seg.registry":
+    if module(file) != "lsu_seg.openmmlab.registry":
         assert not any(inside(name, "mmseg.registry") for name, _ in imports(file))
         assert ("mmseg", "registry") not in set(imports(file))
 

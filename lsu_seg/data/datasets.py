@@ -18,7 +18,7 @@ import lsu_onto
 from lsu_seg.label_files import container, void_index
 from lsu_seg.label_files.annotation import Annotation, channel_constraint
 from lsu_seg.layout.pairs import DatasetError, find_pairs
-from lsu_seg.registry import DATASETS, register
+from lsu_seg.openmmlab.registry import DATASETS, register
 from lsu_seg.targets.class_thresholds import class_thresholds, count_confidence
 from lsu_seg.targets.table import TargetCoder
 

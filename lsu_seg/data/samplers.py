@@ -13,7 +13,7 @@ from mmengine.dist import get_dist_info, sync_random_seed
 from torch.utils.data import Sampler
 
 from lsu_seg.data.datasets import CompoundDataset
-from lsu_seg.registry import DATA_SAMPLERS, register
+from lsu_seg.openmmlab.registry import DATA_SAMPLERS, register
 
 
 @register(DATA_SAMPLERS)

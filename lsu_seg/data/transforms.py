@@ -15,7 +15,7 @@ from PIL import Image
 
 from lsu_seg.label_files import LabelFileError, read_bytes, void_index
 from lsu_seg.label_files.annotation import read_confidence
-from lsu_seg.registry import TRANSFORMS, register
+from lsu_seg.openmmlab.registry import TRANSFORMS, register
 
 ORIENTATION = 0x0112
 """The EXIF tag that asks a viewer to turn an image."""

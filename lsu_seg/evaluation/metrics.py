@@ -24,7 +24,7 @@ from lsu_seg.evaluation.errors import EvaluationError
 from lsu_seg.evaluation.measured import Measured, sums_of_image
 from lsu_seg.evaluation.views import scored_rows
 from lsu_seg.label_files import void_index
-from lsu_seg.registry import METRICS, register
+from lsu_seg.openmmlab.registry import METRICS, register
 
 VIEWS = ("source", "projected", "set")
 

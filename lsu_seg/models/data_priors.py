@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 from torch import Tensor
 
-from lsu_seg.compat import PickledRecord, UntrustedCheckpointError, load_checkpoint
+from lsu_seg.openmmlab.compat import PickledRecord, UntrustedCheckpointError, load_checkpoint
 from lsu_seg.teachers import TeacherError
 
 MEAN = (80.85, 77.914, 76.967)

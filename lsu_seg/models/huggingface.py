@@ -17,7 +17,7 @@ from lsu_seg.decode import QueryView, View
 from lsu_seg.label_files import void_index
 from lsu_seg.models.hf_models import SET_QUERY_MODELS, HFModel, build
 from lsu_seg.models.known_masks import masks_and_known
-from lsu_seg.registry import MODELS, register
+from lsu_seg.openmmlab.registry import MODELS, register
 from lsu_seg.targets.table import target_table
 from lsu_seg.teachers import TeacherError
 

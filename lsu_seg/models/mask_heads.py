@@ -13,7 +13,7 @@ from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
 from lsu_seg.models.known_masks import hard_points, labels_at, masks_and_known, sample
-from lsu_seg.registry import MODELS, register
+from lsu_seg.openmmlab.registry import MODELS, register
 from lsu_seg.targets.table import target_table
 
 _OUTSIDE = -1e4

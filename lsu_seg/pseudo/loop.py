@@ -22,12 +22,12 @@ from lsu_onto import Constraint, __version__
 from lsu_seg.data.datasets import TaxDataset
 from lsu_seg.decode import Decoder, QueryView, View, decoder
 from lsu_seg.decode.soft import top_k
+from lsu_seg.openmmlab.registry import LOOPS, register
 from lsu_seg.pseudo.errors import OutputError
 from lsu_seg.pseudo.image import LabelledImage
 from lsu_seg.pseudo.output import OutputFolder, file_sha256
 from lsu_seg.pseudo.pipeline import Behind, ahead
 from lsu_seg.pseudo.statistics import Statistics
-from lsu_seg.registry import LOOPS, register
 from lsu_seg.runtime.progress import progress, track
 from lsu_seg.teachers import Band, SegmentorTeacher, Views
 

@@ -10,7 +10,7 @@ from typing import Any
 from mmengine.dist import get_dist_info
 from torch.utils.data import Sampler
 
-from lsu_seg.registry import DATA_SAMPLERS, register
+from lsu_seg.openmmlab.registry import DATA_SAMPLERS, register
 
 
 @register(DATA_SAMPLERS)

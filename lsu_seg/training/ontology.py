@@ -10,7 +10,7 @@ from mmengine.hooks import Hook
 
 from lsu_seg.data.datasets import CompoundDataset, TaxDataset
 from lsu_seg.losses.mmseg import SetNLLLoss
-from lsu_seg.registry import HOOKS, register
+from lsu_seg.openmmlab.registry import HOOKS, register
 from lsu_seg.training.checks import check_training, check_val_batch, tax_datasets
 
 

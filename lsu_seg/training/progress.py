@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from mmengine.hooks import Hook
 
-from lsu_seg.registry import HOOKS, register
+from lsu_seg.openmmlab.registry import HOOKS, register
 from lsu_seg.runtime.progress import Advance, progress
 
 

@@ -23,7 +23,7 @@ from mmengine.runner import EpochBasedTrainLoop
 
 from lsu_seg import engine
 from lsu_seg.data.datasets import CompoundDataset, TaxDataset
-from lsu_seg.registry import HOOKS, register
+from lsu_seg.openmmlab.registry import HOOKS, register
 from lsu_seg.training.checks import DisagreementError
 from lsu_seg.training.ontology import log_thresholds
 

@@ -16,7 +16,7 @@ import pytest
 
 pytest.importorskip("mmseg")
 
-from lsu_seg import compat  # the import itself guards mmengine's loaders
+from lsu_seg.openmmlab import compat  # the import itself guards mmengine's loaders
 
 torch = pytest.importorskip("torch")
 from mmengine.logging import HistoryBuffer, MessageHub  # noqa: E402
@@ -86,7 +86,7 @@ assert 'mmengine.runner.checkpoint' not in sys.modules
 from mmengine.runner.checkpoint import CheckpointLoader
 try:
     CheckpointLoader.load_checkpoint({str(file)!r})
-except lsu_seg.compat.UntrustedCheckpointError:
+except lsu_seg.openmmlab.compat.UntrustedCheckpointError:
     print('refused')
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)

@@ -10,7 +10,7 @@ import pytest
 
 pytest.importorskip("mmseg")
 
-# Takes the place of `lsu_seg/components.py`, so that the real lookup finds a class that only this test has.
+# Takes the place of `lsu_seg/openmmlab/components.py`, so that the real lookup finds a class that only this test has.
 COMPONENTS = """
 from lsu_seg.registry import DATASETS, LOOPS, MODELS, register
 
@@ -30,8 +30,8 @@ import sys
 from mmengine.registry import init_default_scope
 from mmseg.registry import DATASETS, LOOPS, METRICS, MODELS, VISUALIZERS
 {before}
-import lsu_seg
-lsu_seg.__path__.insert(0, {folder!r})
+import lsu_seg.openmmlab
+lsu_seg.openmmlab.__path__.insert(0, {folder!r})
 scope = {scope!r}
 init_default_scope(scope)
 
@@ -89,7 +89,7 @@ def test_import_is_light() -> None:
         "mmseg.models",
         "mmseg.datasets",
         "mmengine.runner",
-        "lsu_seg.components",
+        "lsu_seg.openmmlab.components",
     )
     assert run(f"import sys, lsu_seg; print([m for m in {heavy} if m in sys.modules])").strip() == "[]"
 
@@ -98,7 +98,7 @@ def test_every_mmseg_registry_has_a_child_of_ours() -> None:
     from mmengine.registry import Registry
     from mmseg import registry as mmseg_registry
 
-    from lsu_seg import registry
+    from lsu_seg.openmmlab import registry
 
     for name in mmseg_registry.__all__:
         child = getattr(registry, name)
@@ -111,7 +111,7 @@ def test_registries_of_others_are_left_alone() -> None:
     """Registries without locations share one default list; appending to it would reach every one of them."""
     from mmengine import registry as root
 
-    import lsu_seg.registry  # noqa: F401
+    import lsu_seg.openmmlab.registry  # noqa: F401
 
     assert root.LOOPS._locations == []
     assert root.Registry("probe", scope="probe")._locations == []

@@ -12,8 +12,8 @@ import transformers
 from hf import M2F, built, folder, model, released
 from tiny import CLASSES
 
-from lsu_seg.compat import UntrustedCheckpointError
 from lsu_seg.models import data_priors
+from lsu_seg.openmmlab.compat import UntrustedCheckpointError
 from lsu_seg.teachers import TeacherError
 
 
@@ -61,7 +61,7 @@ def test_a_folder_with_a_malicious_pickle_is_refused(tmp_path: Path) -> None:
 
 
 def test_the_stand_in_runs_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from lsu_seg.compat import PickledRecord, load_checkpoint
+    from lsu_seg.openmmlab.compat import PickledRecord, load_checkpoint
 
     record = load_checkpoint(released(tmp_path / "3.pth", monkeypatch))["model_config"]
     assert isinstance(record, PickledRecord)

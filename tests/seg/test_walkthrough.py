@@ -77,7 +77,7 @@ def test_every_command_prints_what_stands_there(page: str, tmp_path: Path, monke
         exec(config, scope)
         from mmengine.registry import init_default_scope
 
-        from lsu_seg.registry import DATASETS
+        from lsu_seg.openmmlab.registry import DATASETS
 
         init_default_scope("mmseg")
         assert len(DATASETS.build(scope["dataset"])) == 6
