@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import doctest
+import importlib.util
 import re
 import shlex
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 from click.testing import CliRunner, Result
@@ -44,6 +46,19 @@ def plain(output: str) -> str:
 def test_the_error_pages_are_fresh() -> None:
     found = {f.name: f.read_text(encoding="utf-8") for f in ERRORS.iterdir()}
     assert found == error_pages(), "run `lsu-onto docs`"
+
+
+def test_the_diagrams_are_fresh_and_shown() -> None:
+    spec = importlib.util.spec_from_file_location("draw_docs", ROOT / "tools" / "draw_docs.py")
+    assert spec and spec.loader
+    tool = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(tool)
+    pages = "".join(f.read_text(encoding="utf-8") for f in [ROOT / "README.md", *(ROOT / "docs").glob("*.md")])
+    for name, draw in tool.PICTURES.items():
+        ElementTree.fromstring(draw())
+        drawn = (tool.IMAGES / f"{name}.svg").read_text(encoding="utf-8")
+        assert drawn == draw(), "run `python tools/draw_docs.py`"
+        assert f"images/{name}.svg)" in pages, f"no page shows {name}.svg"
 
 
 @pytest.mark.parametrize("page", PAGES)

@@ -108,7 +108,7 @@ def test_infos_are_shown_and_second_places_are_related(editor: Editor) -> None:
     assert second.location == types.Location(
         editor.uri("x.tax"), types.Range(types.Position(2, 10), types.Position(2, 20))
     )
-    assert error.data["why"].startswith("the classes of one dataset share no pixels")  # type: ignore[index]
+    assert error.data["why"].startswith("The classes of one dataset share no pixels")  # type: ignore[index]
 
 
 def test_places_count_utf_16_code_units(editor: Editor) -> None:
@@ -217,7 +217,7 @@ def test_hover(editor: Editor) -> None:
 def test_hover_on_a_code_that_is_allowed(editor: Editor) -> None:
     editor.open("x.tax", "tax 1\ndataset x v1 -> ground v1\n1 a ~ road  # 🚗 allow: TAX305\n")
     text = editor.hover("x.tax", "TAX305", 3)
-    assert "**TAX305** (warning): relation says no more" in text and "good:" in text
+    assert "**TAX305** (warning): a simpler relation says the same" in text and "good:" in text
 
 
 def labels(editor: Editor, text: str, after: str) -> list[str]:
