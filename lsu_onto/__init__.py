@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from lsu_onto.constraint.arrays import ROW_SKIPPED, ROW_UNKNOWN, ROW_VOID, VOID, Constraint, Layout
+    from lsu_onto.errors import UserError
     from lsu_onto.library.library import TaxonomyError
     from lsu_onto.library.searchpath import Entry
 
@@ -31,6 +32,7 @@ __all__ = [
     "Entry",
     "Layout",
     "TaxonomyError",
+    "UserError",
     "draw",
     "load",
     "load_dataset",
@@ -162,6 +164,10 @@ def __getattr__(name: str) -> Any:
         from lsu_onto.constraint import arrays
 
         return getattr(arrays, name)
+    if name == "UserError":
+        from lsu_onto.errors import UserError
+
+        return UserError
     if name == "TaxonomyError":
         from lsu_onto.library.library import TaxonomyError
 

@@ -13,11 +13,11 @@ import click
 def run(action: Callable[[], Any]) -> Any:
     """Run an action; what a user got wrong becomes a message and exit code 1, never a traceback."""
     try:
-        from lsu_seg.errors import USER_ERRORS  # takes seconds, in which Ctrl-C may come, too
+        from lsu_seg.errors import UserError
 
         try:
             return action()
-        except USER_ERRORS as e:
+        except UserError as e:
             click.echo(f"error: {e}", err=True)
             sys.exit(1)
         except OSError as e:
@@ -69,9 +69,9 @@ SET = click.option(
 
 
 def load(config: str, data_root: str | None, work_dir: str | None, options: tuple[str, ...]) -> Any:
-    from lsu_seg import engine
+    from lsu_seg.openmmlab.config import load_config
 
-    cfg = engine.load_config(config, data_root, key_values(options))
+    cfg = load_config(config, data_root, key_values(options))
     if work_dir or not cfg.get("work_dir"):
         cfg.work_dir = work_dir or f"work/{Path(config).stem}"
     cfg.launcher = click.get_current_context().meta.get("lsu_seg.launcher", "none")

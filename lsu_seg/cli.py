@@ -70,12 +70,12 @@ def train(
       lsu-seg train lsu_seg/configs/demo/demo.py --work-dir work/teacher
       lsu-seg train RECIPE --student set --work-dir work/recipe
     """
-    from lsu_seg import engine
+    from lsu_seg.training.run import train
     from lsu_seg.unify.unify import one_student
 
     def action() -> Path:
         cfg = load(config, data_root, work_dir, options)
-        return engine.train(one_student(cfg, student) if student else cfg, resume=resume)
+        return train(one_student(cfg, student) if student else cfg, resume=resume)
 
     click.echo(run(action))
 

@@ -1,31 +1,13 @@
-"""Everything that means a user's mistake, for the commands: these become messages, all else is our bug."""
+"""What a user got wrong. Commands turn these into messages; everything else is a fault of ours."""
 
-from lsu_onto import TaxonomyError
-from lsu_seg.decode.views import DecodeError
-from lsu_seg.demo.relabel import RelabelError
-from lsu_seg.engine import ConfigError
-from lsu_seg.evaluation.errors import EvaluationError
-from lsu_seg.label_files import LabelFileError
-from lsu_seg.layout.pairs import DatasetError
-from lsu_seg.openmmlab.compat import UntrustedCheckpointError
-from lsu_seg.pseudo.errors import OutputError
-from lsu_seg.runtime.launch import LaunchError
-from lsu_seg.targets.table import TargetError
-from lsu_seg.teachers import TeacherError
-from lsu_seg.training.checks import DisagreementError
+from lsu_onto import UserError
 
-USER_ERRORS = (
-    ConfigError,
-    DatasetError,
-    DecodeError,
-    DisagreementError,
-    EvaluationError,
-    LabelFileError,
-    LaunchError,
-    OutputError,
-    RelabelError,
-    TargetError,
-    TaxonomyError,
-    TeacherError,
-    UntrustedCheckpointError,
-)
+__all__ = ["ConfigError", "TeacherError", "UserError"]
+
+
+class ConfigError(UserError):
+    """A config that cannot be run. The message names what is missing."""
+
+
+class TeacherError(UserError):
+    """A model that cannot be a teacher: its files, its settings, or its classes. The message says what to change."""

@@ -148,8 +148,9 @@ def pipeline(images: int = 12, rounds: int = 5) -> Iterator[tuple[Any, ...]]:
     """
     import torch
 
-    from lsu_seg import engine
+    from lsu_seg.openmmlab.runner import runner_with_checkpoint
     from lsu_seg.pseudo.loop import PseudoLabelLoop
+    from lsu_seg.pseudo.run import pseudo_label
     from lsu_seg.runtime.allocator import keep_freed_memory
 
     torch.set_num_threads(2)
@@ -168,13 +169,13 @@ def pipeline(images: int = 12, rounds: int = 5) -> Iterator[tuple[Any, ...]]:
         def label(taxonomy: str, **options: Any) -> tuple[Cost, dict[str, Any]]:
             shutil.rmtree(root / "out", ignore_errors=True)
             with mock.patch.object(PseudoLabelLoop, "_label", measured):
-                engine.pseudo_label(label_config(root, model, taxonomy, **options), root / "b0.pth", quiet=True)
+                pseudo_label(label_config(root, model, taxonomy, **options), root / "b0.pth", quiet=True)
             return seen[-1]
 
         label("coarse")  # now the decoder is compiled, and the files are in the system's cache
         cfg = label_config(root, model, "coarse")
         cfg.test_evaluator = []
-        runner = engine._with_checkpoint(cfg, root / "b0.pth", quiet=True)
+        runner = runner_with_checkpoint(cfg, root / "b0.pth", quiet=True)
         segmentor = runner.model.eval()
         with torch.inference_mode():
             batches = [

@@ -12,11 +12,12 @@ from pathlib import Path
 
 from lsu_onto.changes.compare import compare
 from lsu_onto.diagnostics import Diagnostic, Span
+from lsu_onto.errors import UserError
 from lsu_onto.library.library import Analysis, Library
 from lsu_onto.library.searchpath import shipped
 
 
-class RevisionError(ValueError):
+class RevisionError(UserError):
     """There is no repository, no such revision, or no such file in it."""
 
 

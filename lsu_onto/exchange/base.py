@@ -6,13 +6,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from lsu_onto.errors import UserError
 from lsu_onto.files import write_atomic
 
 Place = tuple[str, int, int]
 """File, line, column; both count from 1."""
 
 
-class ExchangeError(ValueError):
+class ExchangeError(UserError):
     """Something cannot be imported or exported. The message says where, what was found and what to do."""
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from lsu_onto.diagnostics import Diagnostic, Fix, Span, did_you_mean, suggest
+from lsu_onto.errors import UserError
 from lsu_onto.lang import syntax as ast
 from lsu_onto.lang.parse import Lines, parse, read
 from lsu_onto.library.searchpath import Entry, SearchPath, shipped
@@ -17,7 +18,7 @@ from lsu_onto.ontology.model import Dataset, MapRow, Ontology, Relation, Source,
 from lsu_onto.ontology.resolve import Resolved, inherited, resolve
 
 
-class TaxonomyError(ValueError):
+class TaxonomyError(UserError):
     """A taxonomy that was asked for does not exist or has errors. The message is the full report."""
 
     def __init__(self, message: str, diagnostics: Sequence[Diagnostic] = ()) -> None:

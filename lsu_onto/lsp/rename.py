@@ -6,13 +6,14 @@ import re
 from collections.abc import Iterator
 
 from lsu_onto.diagnostics import Fix, Span
+from lsu_onto.errors import UserError
 from lsu_onto.lang import syntax as ast
 from lsu_onto.lsp.session import Session
 from lsu_onto.lsp.symbols import Occurrence, Symbol, occurrences
 from lsu_onto.ontology.model import Taxonomy
 
 
-class RenameError(ValueError):
+class RenameError(UserError):
     """Why this cannot be renamed, for the person who asked."""
 
 

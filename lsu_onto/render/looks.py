@@ -8,12 +8,13 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from lsu_onto.constraint.graph import VOID_NODE, build
+from lsu_onto.errors import UserError
 from lsu_onto.ontology.model import Ontology, TaxClass, Taxonomy
 
 VIEWS = ("map", "tree", "matrix")
 
 
-class RenderError(ValueError):
+class RenderError(UserError):
     """A picture that cannot be drawn or written."""
 
 

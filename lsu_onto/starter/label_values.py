@@ -20,6 +20,8 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from lsu_onto.errors import UserError
+
 SUFFIXES = (".png", ".tif", ".tiff")
 MAX_COLOURS = 4096
 """A file with more colours is a picture, or has instances in its colours."""
@@ -46,7 +48,7 @@ _MAGIC = (
 )
 
 
-class ScanError(ValueError):
+class ScanError(UserError):
     """Label files that cannot be read as such. The message says which, what was found and what to do."""
 
 

@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from lsu_seg.errors import UserError
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor
 
 
-class DecodeError(ValueError):
+class DecodeError(UserError):
     """Teacher output or rows that cannot be decoded. The message names the image."""
 
 

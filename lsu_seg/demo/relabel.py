@@ -16,13 +16,14 @@ from numpy.typing import NDArray
 
 import lsu_onto
 from lsu_onto import ROW_VOID, Constraint
+from lsu_seg.errors import UserError
 from lsu_seg.label_files import write_atomic
 from lsu_seg.label_files.annotation import Annotation
 from lsu_seg.layout.pairs import find_pairs
 from lsu_seg.runtime.progress import track
 
 
-class RelabelError(ValueError):
+class RelabelError(UserError):
     """The map leaves a source class without any dataset class."""
 
 

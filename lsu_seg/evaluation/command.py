@@ -60,15 +60,15 @@ def evaluate(
     def action() -> None:
         from mmengine.dist import is_main_process
 
-        from lsu_seg import engine
         from lsu_seg.evaluation import files
         from lsu_seg.evaluation.document import document
+        from lsu_seg.evaluation.run import measure
         from lsu_seg.evaluation.text import table
         from lsu_seg.models.hf_models import weight_files
         from lsu_seg.pseudo.output import file_sha256
 
         cfg = load(config, data_root, work_dir, (*options, *(s for s in short if "=" in s)))
-        measured = engine.measure(cfg, checkpoint, _sets(datasets), quiet=True)
+        measured = measure(cfg, checkpoint, _sets(datasets), quiet=True)
         if not is_main_process():
             return
         weights = checkpoint or cfg.model.hf.pretrained

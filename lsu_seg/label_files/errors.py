@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from lsu_seg.errors import UserError
 
-class LabelFileError(ValueError):
+
+class LabelFileError(UserError):
     """A label file that must not be used. The message names file, finding, expectation and remedy."""
 
 

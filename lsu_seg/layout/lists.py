@@ -6,8 +6,10 @@ import re
 from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 
+from lsu_seg.errors import UserError
 
-class ListError(ValueError):
+
+class ListError(UserError):
     """A list file that cannot be used. The message names it, the line and the remedy."""
 
 

@@ -9,12 +9,13 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 
 from lsu_onto import Layout
+from lsu_seg.errors import UserError
 from lsu_seg.label_files import container, load_sheets, segments_path
 from lsu_seg.layout.lists import ListError, read_list
 from lsu_seg.layout.patterns import Held, Pattern
 
 
-class DatasetError(ValueError):
+class DatasetError(UserError):
     """A dataset's folder is not as its taxonomy says. The message names pattern, finding and remedy."""
 
 

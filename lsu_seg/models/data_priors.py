@@ -16,8 +16,8 @@ from typing import Any, NamedTuple
 
 from torch import Tensor
 
+from lsu_seg.errors import TeacherError
 from lsu_seg.openmmlab.compat import PickledRecord, UntrustedCheckpointError, load_checkpoint
-from lsu_seg.teachers import TeacherError
 
 MEAN = (80.85, 77.914, 76.967)
 STD = (61.877, 61.501, 64.752)

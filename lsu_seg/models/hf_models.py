@@ -15,9 +15,9 @@ from typing import Any, NamedTuple
 
 import torch
 
+from lsu_seg.errors import TeacherError
 from lsu_seg.label_files import void_index
 from lsu_seg.models import data_priors
-from lsu_seg.teachers import TeacherError
 
 QUERY_MODELS = (
     "Mask2FormerForUniversalSegmentation",

@@ -14,12 +14,12 @@ from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
 from lsu_seg.decode import QueryView, View
+from lsu_seg.errors import TeacherError
 from lsu_seg.label_files import void_index
 from lsu_seg.models.hf_models import SET_QUERY_MODELS, HFModel, build
 from lsu_seg.models.known_masks import masks_and_known
 from lsu_seg.openmmlab.registry import MODELS, register
 from lsu_seg.targets.table import target_table
-from lsu_seg.teachers import TeacherError
 
 _AT_ONCE = 8
 """Masks that `predict` brings to the image's size at the same time: with all of them, Q x H x W would have to be."""

@@ -13,13 +13,12 @@ from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
 from lsu_seg.models.known_masks import hard_points, labels_at, masks_and_known, sample
+from lsu_seg.openmmlab.mmdet import need_mmdet
 from lsu_seg.openmmlab.registry import MODELS, register
 from lsu_seg.targets.table import target_table
 
 _OUTSIDE = -1e4
 """A mask logit whose sigmoid is 0, also in half precision."""
-
-_NEED_MMDET = ("MaskFormerHead", "Mask2FormerHead", "SetMask2FormerHead")
 
 
 @register(MODELS)
@@ -136,29 +135,3 @@ def match_costs(
         for cost in costs:
             total[:, mine] += torch.nan_to_num(cost(pred_instances=queries, gt_instances=masks))
     return total
-
-
-def check_mmdet(config: Any) -> None:
-    """Raise an ImportError that says what to install, where a model's config needs mmdet and there is none.
-
-    Before anything is built: MMSegmentation's own `MaskFormerHead` would complain of an unexpected argument.
-    """
-    if isinstance(config, dict):
-        kind = str(config.get("type", ""))
-        if kind.startswith("mmdet.") or kind.rpartition(".")[2] in _NEED_MMDET:
-            need_mmdet(kind)
-        config = list(config.values())
-    if isinstance(config, (list, tuple)):
-        for part in config:
-            check_mmdet(part)
-
-
-def need_mmdet(name: str) -> None:
-    """Raise an ImportError that says what to install, where mmdet cannot be imported."""
-    try:
-        import mmdet.models.dense_heads  # noqa: F401
-    except ImportError as error:
-        raise ImportError(
-            f"`{name}` needs mmdet, which cannot be imported ({error}): pip install 'lsu-toolkit[mask2former]'"
-            " (docs/teachers.md has a smaller install)"
-        ) from error

@@ -27,11 +27,13 @@ from pickle import UnpicklingError
 from types import ModuleType
 from typing import Any
 
+from lsu_seg.errors import UserError
+
 TRUST_VARIABLE = "LSU_SEG_TRUST_CHECKPOINT"
 """Set to 1 to let a checkpoint be unpickled without restriction. It can then run any code."""
 
 
-class UntrustedCheckpointError(RuntimeError):
+class UntrustedCheckpointError(UserError):
     """A checkpoint holds something other than tensors, numbers and mmengine's own records."""
 
 

@@ -166,14 +166,15 @@ def _one_line(
     options: tuple[str, ...],
     chosen: dict[str, Any],
 ) -> None:
-    from lsu_seg import engine
+    from lsu_seg.openmmlab.config import merge
     from lsu_seg.pseudo.oneline import pseudo_label_config
+    from lsu_seg.pseudo.run import pseudo_label
 
     cfg, checkpoint = pseudo_label_config(taxonomy, data_root, teacher, output, **chosen)
-    engine.merge(cfg, key_values(options))
+    merge(cfg, key_values(options))
     cfg.work_dir = work_dir or f"work/{Path(taxonomy).stem}"
     cfg.launcher = click.get_current_context().meta.get("lsu_seg.launcher", "none")
-    engine.pseudo_label(cfg, checkpoint, quiet=True, resume=resume)
+    pseudo_label(cfg, checkpoint, quiet=True, resume=resume)
     click.echo(output)
 
 
@@ -185,14 +186,14 @@ def _by_config(
     data_root: str | None,
     options: tuple[str, ...],
 ) -> None:
-    from lsu_seg import engine
+    from lsu_seg.pseudo.run import pseudo_label
     from lsu_seg.unify import unify
 
     cfg = load(config, data_root, work_dir, options)
     if "unify" not in cfg:
-        engine.pseudo_label(cfg, checkpoint, resume=resume)
+        pseudo_label(cfg, checkpoint, resume=resume)
         return
     for name in cfg.unify.extra:
         one = unify.pseudo_config(cfg, Path(cfg.work_dir), 0, name)
-        engine.pseudo_label(one, checkpoint, quiet=True, resume=resume)
+        pseudo_label(one, checkpoint, quiet=True, resume=resume)
         click.echo(one.test_cfg.out_dir)

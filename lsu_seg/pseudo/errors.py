@@ -8,8 +8,10 @@ import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
+from lsu_seg.errors import UserError
 
-class OutputError(ValueError):
+
+class OutputError(UserError):
     """The output folder cannot be used as it is. The message says why and what to do."""
 
 

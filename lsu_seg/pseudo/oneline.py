@@ -9,9 +9,9 @@ from typing import Any
 from mmengine.config import Config
 
 import lsu_onto
-from lsu_seg import engine
-from lsu_seg.engine import ConfigError
+from lsu_seg.errors import ConfigError
 from lsu_seg.layout.pairs import DatasetError
+from lsu_seg.openmmlab.config import load_config
 
 CONFIG_SUFFIXES = (".py", ".yaml", ".yml", ".json")
 """Of MMSegmentation's configs."""
@@ -101,7 +101,7 @@ def _teacher(given: Sequence[str]) -> tuple[dict[str, Any], str | None]:
             model=dict(type="HFSegmentor", hf=dict(pretrained=first)),
         )
         return base, None
-    cfg = engine.load_config(first)
+    cfg = load_config(first)
     if "model" not in cfg:
         raise ConfigError(f"{first} has no `model`, so it is no teacher's config")
     kept = {k: v for k, v in cfg.to_dict().items() if k in ("custom_imports", "default_scope", "env_cfg", "model")}

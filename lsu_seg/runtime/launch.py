@@ -7,6 +7,8 @@ import subprocess
 
 import torch
 
+from lsu_seg.errors import UserError
+
 _VARIABLES = {  # rank, number of ranks, rank on this machine; and who sets them
     "pytorch": ("RANK", "WORLD_SIZE", "LOCAL_RANK", "torchrun"),
     "slurm": ("SLURM_PROCID", "SLURM_NTASKS", "SLURM_LOCALID", "srun"),
@@ -14,7 +16,7 @@ _VARIABLES = {  # rank, number of ranks, rank on this machine; and who sets them
 }
 
 
-class LaunchError(ValueError):
+class LaunchError(UserError):
     """The launcher that is named did not start this process. The message says what to do."""
 
 

@@ -23,6 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import ExifTags, Image
 
+from lsu_seg.errors import UserError
 from lsu_seg.label_files import LabelFileError, LabelReader, container, not_what_was_expected, read_bytes
 from lsu_seg.layout.pairs import Pair
 
@@ -43,7 +44,7 @@ _ROWS = 1 << 24
 """cv2 counts in float32, which is exact up to here."""
 
 
-class WorkerError(RuntimeError):
+class WorkerError(UserError):
     """A process was ended from outside, most often because memory ran out."""
 
 

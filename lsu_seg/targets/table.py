@@ -20,10 +20,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lsu_onto import Constraint
+from lsu_seg.errors import UserError
 from lsu_seg.label_files import void_index
 
 
-class TargetError(ValueError):
+class TargetError(UserError):
     """Targets that cannot be made or used. The message says what to change."""
 
 

@@ -1,6 +1,6 @@
 """Teachers: anything that turns images into per-pixel evidence over the source's classes."""
 
 from lsu_seg.teachers.segmentor import Counts, SegmentorTeacher
-from lsu_seg.teachers.windows import Band, TeacherError, Views
+from lsu_seg.teachers.windows import Band, Views
 
-__all__ = ["Band", "Counts", "SegmentorTeacher", "TeacherError", "Views"]
+__all__ = ["Band", "Counts", "SegmentorTeacher", "Views"]

@@ -12,8 +12,9 @@ from mmseg.structures import SegDataSample
 from torch import Tensor
 
 from lsu_seg.decode import QueryView, View
+from lsu_seg.errors import TeacherError
 from lsu_seg.teachers.maps import Maps, stride_of
-from lsu_seg.teachers.windows import MULTIPLE, TeacherError
+from lsu_seg.teachers.windows import MULTIPLE
 
 _HALO = 256
 """Pixels around a piece that the model sees too: more than most convolutional models' outputs depend on."""

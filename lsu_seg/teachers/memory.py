@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from lsu_seg.teachers.windows import TeacherError, Views, scaled_size, starts
+from lsu_seg.errors import TeacherError
+from lsu_seg.teachers.windows import Views, scaled_size, starts
 
 _LARGEST, _SMALLEST, _STEP = 1024, 64, 64
 """Windows that are chosen for a budget, in pixels: models are trained on crops of some hundred."""

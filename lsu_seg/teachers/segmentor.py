@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from lsu_seg.decode import QueryView, View
+from lsu_seg.errors import TeacherError
 from lsu_seg.runtime.allocator import keep_freed_memory
 from lsu_seg.teachers.classes import class_mismatch
 from lsu_seg.teachers.forward import Forward, ran_out
@@ -22,7 +23,7 @@ from lsu_seg.teachers.maps import Maps
 from lsu_seg.teachers.memory import Plan, Probe, make_plan
 from lsu_seg.teachers.resample import scaled_rows
 from lsu_seg.teachers.sliding import SlidingView
-from lsu_seg.teachers.windows import Band, TeacherError, Views, scaled_size
+from lsu_seg.teachers.windows import Band, Views, scaled_size
 
 _PROBE = 128
 """Side of the image that is looked at to find a model's stride and channels."""

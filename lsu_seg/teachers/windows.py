@@ -12,14 +12,11 @@ from numpy.typing import NDArray
 
 from lsu_seg.decode import QueryView, View
 from lsu_seg.decode.views import bilinear
+from lsu_seg.errors import TeacherError
 
 MULTIPLE = 32
 """Views and windows are sized and placed in multiples of this, so that no backbone pads or rounds: logits always
 cover the image, and those of overlapping windows lie on one grid."""
-
-
-class TeacherError(ValueError):
-    """A teacher that cannot do what it is asked: other classes, impossible settings, too little memory."""
 
 
 class Band(NamedTuple):

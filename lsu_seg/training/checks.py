@@ -17,13 +17,14 @@ from lsu_onto import Constraint
 from lsu_seg.data.datasets import CompoundDataset, TaxDataset
 from lsu_seg.data.samplers import CompoundSampler
 from lsu_seg.data.transforms import LoadTaxAnnotations
+from lsu_seg.errors import UserError
 from lsu_seg.label_files import void_index
 from lsu_seg.losses.mmseg import SetNLLLoss, SetOHEMPixelSampler
 from lsu_seg.models.hf_models import SET_QUERY_MODELS
 from lsu_seg.models.known_masks import NO_SETS
 
 
-class DisagreementError(ValueError):
+class DisagreementError(UserError):
     """A training config disagrees with its ontology. The message lists every place and the line to write there."""
 
 

@@ -21,9 +21,9 @@ from mmengine.logging import MessageHub, MMLogger
 from mmengine.model import MomentumAnnealingEMA
 from mmengine.runner import EpochBasedTrainLoop
 
-from lsu_seg import engine
 from lsu_seg.data.datasets import CompoundDataset, TaxDataset
 from lsu_seg.openmmlab.registry import HOOKS, register
+from lsu_seg.pseudo.run import pseudo_label
 from lsu_seg.training.checks import DisagreementError
 from lsu_seg.training.ontology import log_thresholds
 
@@ -153,7 +153,7 @@ class TeacherRefreshHook(Hook):
         self._wait()
         for dataset, config in self._labelled(runner):
             with _undisturbed(runner):
-                found = engine.pseudo_label(self._config(runner, dataset, config, folder), teacher, quiet=True)
+                found = pseudo_label(self._config(runner, dataset, config, folder), teacher, quiet=True)
             runner.logger.info(f"after {epochs} epochs, `{dataset.name}` labelled anew: {found}")
         self._wait()
         self._use(runner, epochs)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from lsu_seg.engine import ConfigError
+from lsu_seg.errors import ConfigError
 from lsu_seg.label_files import write_atomic
 
 

@@ -8,7 +8,7 @@ from typing import Any
 from mmengine.config import Config
 
 import lsu_onto
-from lsu_seg.engine import ConfigError
+from lsu_seg.errors import ConfigError
 from lsu_seg.models.hf_models import QUERY_MODELS, SET_QUERY_MODELS, model_of
 from lsu_seg.models.known_masks import NO_SETS
 

@@ -30,19 +30,23 @@ import torch
 from mmengine.config import Config
 
 import lsu_onto
-from lsu_seg import engine
 from lsu_seg.data.datasets import TaxDataset
+from lsu_seg.errors import ConfigError
 from lsu_seg.evaluation.counts import confusion, iou_summary
 from lsu_seg.evaluation.document import document
 from lsu_seg.evaluation.metrics import VIEWS
+from lsu_seg.evaluation.run import evaluator, measure
 from lsu_seg.label_files import void_index, write_atomic
 from lsu_seg.label_files.annotation import Annotation, channel_constraint
 from lsu_seg.layout.pairs import DatasetError
+from lsu_seg.openmmlab.config import renamed
 from lsu_seg.pseudo.output import file_sha256
 from lsu_seg.pseudo.records import finished
+from lsu_seg.pseudo.run import pseudo_label
 from lsu_seg.runtime.progress import track
 from lsu_seg.training.checks import DisagreementError
 from lsu_seg.training.refresh import TeacherRefreshHook
+from lsu_seg.training.run import train
 from lsu_seg.unify.stages import Stages, aside, before
 from lsu_seg.unify.students import STUDENTS, check_students, label_kinds, labels_of, students, take_sets
 
@@ -86,7 +90,7 @@ def student_config(cfg: Config, work: Path, seed: int, kind: str, teacher: Path 
     out = stage_config(cfg, work / f"student_{kind}", seed, f"student_{kind}")
     if cfg.unify.get("student_init") == "teacher":
         if teacher is None and not cfg.get("load_from"):
-            raise engine.ConfigError("students begin with the teacher's weights here: give `-o load_from=CHECKPOINT`")
+            raise ConfigError("students begin with the teacher's weights here: give `-o load_from=CHECKPOINT`")
         out.load_from = str(teacher or cfg.load_from)
     compound = out.train_dataloader.dataset
     for name, extra in cfg.unify.extra.items():
@@ -116,16 +120,14 @@ def one_student(cfg: Config, kind: str) -> Config:
     """
     _check_section(cfg)
     if kind not in students(cfg):
-        raise engine.ConfigError(
-            f"there is no student `{kind}`; the config's `unify.students` are {', '.join(students(cfg))}"
-        )
+        raise ConfigError(f"there is no student `{kind}`; the config's `unify.students` are {', '.join(students(cfg))}")
     check_students(cfg)
     seed = cfg.get("randomness", {}).get("seed") or 0
     return student_config(cfg, Path(cfg.work_dir), seed, kind)
 
 
 def stage_config(cfg: Config, folder: Path, seed: int, name: str) -> Config:
-    out = engine.renamed(cfg, name)  # the file that mmengine writes can be run by `tools/*.py`
+    out = renamed(cfg, name)  # the file that mmengine writes can be run by `tools/*.py`
     out.work_dir = str(folder)
     out.randomness = dict(seed=seed)
     return out
@@ -228,38 +230,38 @@ _JUDGES = ("val_dataloader", "val_evaluator", "test_dataloader", "test_evaluator
 
 def _check_section(cfg: Config) -> None:
     if "unify" not in cfg:
-        raise engine.ConfigError("the config has no `unify` section")
+        raise ConfigError("the config has no `unify` section")
     for key in ("extra", "evaluate"):
         if key not in cfg.unify:
-            raise engine.ConfigError(f"the config's `unify` section has no `{key}`")
+            raise ConfigError(f"the config's `unify` section has no `{key}`")
     if cfg.get("train_dataloader", {}).get("dataset", {}).get("type") != "CompoundDataset":
-        raise engine.ConfigError("`train_dataloader.dataset` must be a CompoundDataset, for the student to extend")
+        raise ConfigError("`train_dataloader.dataset` must be a CompoundDataset, for the student to extend")
 
 
 def _check(cfg: Config) -> None:
     """Find now what would otherwise come to light after hours of training."""
     _check_section(cfg)
     if not cfg.get("val_dataloader", {}).get("dataset", {}).get("pipeline"):
-        raise engine.ConfigError("`val_dataloader.dataset` needs a pipeline: labelling and evaluation use it")
+        raise ConfigError("`val_dataloader.dataset` needs a pipeline: labelling and evaluation use it")
     if cfg.unify.get("student_init") not in (None, "teacher"):
-        raise engine.ConfigError(f"`student_init` is `{cfg.unify.student_init}`; it can be 'teacher' or None")
+        raise ConfigError(f"`student_init` is `{cfg.unify.student_init}`; it can be 'teacher' or None")
     check_students(cfg)
     if "refresh" in cfg.unify:
         try:
             TeacherRefreshHook(**_refresh(cfg))
         except (TypeError, DisagreementError) as e:
-            raise engine.ConfigError(f"`unify.refresh`: {e}") from e
-    engine.evaluator(cfg)
+            raise ConfigError(f"`unify.refresh`: {e}") from e
+    evaluator(cfg)
     sets = {f"extra set `{n}`": e.get("dataset") for n, e in cfg.unify.extra.items()}
     sets |= {f"evaluation set `{n}`": d for n, d in cfg.unify.evaluate.items()}
     for name, dataset in sets.items():
         if not dataset:
-            raise engine.ConfigError(f"{name} has no `dataset`")
+            raise ConfigError(f"{name} has no `dataset`")
         if dataset.get("type") == "TaxDataset":
             try:
                 _dataset(dataset, lazy_init=True).load_data_list()
             except (DatasetError, lsu_onto.TaxonomyError) as e:
-                raise engine.ConfigError(f"{name}: {e}") from e
+                raise ConfigError(f"{name}: {e}") from e
     for name, extra in cfg.unify.extra.items():
         if "truth" in extra:
             _check_truth(f"the truth of extra set `{name}`", extra.truth, _dataset(extra.dataset, lazy_init=True))
@@ -269,18 +271,18 @@ def _check_truth(name: str, truth: Any, dataset: TaxDataset) -> None:
     """The truth is one label image per image, which scoring reads by the image's stem."""
     for key in ("taxonomy", "folder"):
         if key not in truth:
-            raise engine.ConfigError(f"{name} has no `{key}`; expected `dict(taxonomy='…', folder='…')`")
+            raise ConfigError(f"{name} has no `{key}`; expected `dict(taxonomy='…', folder='…')`")
     try:
         constraint = lsu_onto.load(truth.taxonomy, dataset.constraint.source)
     except lsu_onto.TaxonomyError as e:
-        raise engine.ConfigError(f"{name}: {e}") from e
+        raise ConfigError(f"{name}: {e}") from e
     if constraint.encoding in ("panoptic-rgb", "polygons", "rle"):
-        raise engine.ConfigError(
+        raise ConfigError(
             f"{name}: the label files of `{truth.taxonomy}` are `encoding: {constraint.encoding}`; expected a folder of"
             " `STEM.png` whose pixels are raw values, such as `id` or `rgb`: convert them, or leave `truth` out"
         )
     if not Path(truth.folder).is_dir():
-        raise engine.ConfigError(f"{name}: {truth.folder}: no such folder; expected one with `STEM.png` per image")
+        raise ConfigError(f"{name}: {truth.folder}: no such folder; expected one with `STEM.png` per image")
 
 
 def _dataset(config: Any, **options: Any) -> TaxDataset:
@@ -305,15 +307,15 @@ def text(cfg: Config) -> str:
 
 
 def _train(cfg: Config) -> Path:
-    return engine.train(cfg, quiet=True, resume=True)
+    return train(cfg, quiet=True, resume=True)
 
 
 def _label(cfg: Config, checkpoint: Path) -> dict[str, float]:
-    return engine.pseudo_label(cfg, checkpoint, quiet=True)
+    return pseudo_label(cfg, checkpoint, quiet=True)
 
 
 def _evaluate(cfg: Config, checkpoint: Path) -> dict[str, Any]:
-    measured = engine.measure(cfg, checkpoint, quiet=True)
+    measured = measure(cfg, checkpoint, quiet=True)
     sets = document(measured)["sets"]
     out = {}
     for name, m in measured.items():

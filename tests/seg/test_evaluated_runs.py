@@ -20,11 +20,14 @@ from sklearn.metrics import confusion_matrix, jaccard_score
 from tiny import LOAD, read, save
 
 import lsu_onto
-from lsu_seg import engine
 from lsu_seg.cli import DEMO, main
 from lsu_seg.demo.relabel import coarsen, encode
 from lsu_seg.demo.scenes import CLASSES, STYLES, draw_scene
-from lsu_seg.engine import ConfigError
+from lsu_seg.errors import ConfigError
+from lsu_seg.evaluation.run import measure
+from lsu_seg.openmmlab.config import load_config
+from lsu_seg.pseudo.run import pseudo_label
+from lsu_seg.training.run import train
 
 TOOL = Path(__file__).parents[2] / "tools/evaluate.py"
 SIZES = [(96, 192), (70, 130), (96, 192), (64, 100), (130, 70), (96, 192), (96, 192)]
@@ -69,7 +72,7 @@ def world(tmp_path_factory: pytest.TempPathFactory, unformatted_configs: None) -
         rows = coarsen(scene(seed, "town", "town/images/val", size), town, np.random.default_rng(seed))
         save(root / f"town/labels/val/{seed}.png", encode(rows, town))
 
-    cfg = engine.load_config(DEMO)
+    cfg = load_config(DEMO)
     cfg.work_dir, cfg.log_level, cfg.randomness = str(root / "run"), "WARNING", dict(seed=0)
     cfg.train_cfg.max_iters, cfg.train_cfg.val_interval = 60, 100
     for dataset in (cfg.train_dataloader.dataset.datasets[0], cfg.val_dataloader.dataset):
@@ -78,7 +81,7 @@ def world(tmp_path_factory: pytest.TempPathFactory, unformatted_configs: None) -
     coarse = dict(type="TaxDataset", taxonomy="demo_town", data_root=str(root / "town"), split="val")
     cfg.unify = dict(evaluate=dict(fine=fine, town=coarse))
     cfg.dump(root / "config.py")
-    stored = torch.load(engine.train(cfg, quiet=True), weights_only=False)
+    stored = torch.load(train(cfg, quiet=True), weights_only=False)
     # Some grass, which in town may be two things, and which so short a training never predicts.
     stored["state_dict"]["decode_head.conv_seg.bias"][CLASSES.index("grass")] += 3
     torch.save(stored, root / "model.pth")
@@ -221,7 +224,7 @@ def test_batches_of_the_config_change_nothing(world: Path, alone: Path, tmp_path
         cfg = Config.fromfile(world / "config.py")
         cfg.val_dataloader.batch_size = size
         cfg.work_dir = str(tmp_path)
-        found = engine.measure(cfg, world / "model.pth", quiet=True)
+        found = measure(cfg, world / "model.pth", quiet=True)
         assert found["fine"].matrix("source").tolist() == view(alone, "fine", "source")["matrix"]
 
 
@@ -290,7 +293,7 @@ def test_a_model_that_brings_its_weights_is_evaluated_without_a_checkpoint(park:
     report = json.loads((tmp_path / "out/evaluation.json").read_text())
     segmentor = built(dict(type="HFSegmentor", hf=dict(pretrained=str(path))))
     torch.save({"state_dict": segmentor.state_dict()}, tmp_path / "same.pth")
-    again = engine.measure(Config.fromfile(cfg), tmp_path / "same.pth", quiet=True)["test"]
+    again = measure(Config.fromfile(cfg), tmp_path / "same.pth", quiet=True)["test"]
     assert report["sets"]["test"]["views"]["source"]["matrix"] == again.matrix("source").tolist()
     sums = [hashlib.sha256((path / f).read_bytes()).hexdigest() for f in ("config.json", "model.safetensors")]
     assert report["model"] == {"config": "evaluate.py", "checkpoint": str(path), "sha256": " ".join(sums)}
@@ -314,4 +317,4 @@ def test_random_weights_are_neither_evaluated_nor_label(park: Path, tmp_path: Pa
     )
     label.test_cfg = dict(type="PseudoLabelLoop", out_dir=str(tmp_path / "labels"))
     with pytest.raises(ConfigError, match="the model's head has random weights"):
-        engine.pseudo_label(label, None, quiet=True)
+        pseudo_label(label, None, quiet=True)

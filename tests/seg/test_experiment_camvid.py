@@ -13,7 +13,8 @@ import pytest
 from mmengine.config import Config
 from tiny import model_config, save
 
-from lsu_seg import engine
+from lsu_seg.errors import ConfigError
+from lsu_seg.openmmlab.config import load_config
 
 pytestmark = pytest.mark.usefixtures("unformatted_configs")
 SCRIPT = Path(__file__).parents[2] / "tools/experiments/camvid.py"
@@ -39,7 +40,7 @@ def draw(root: Path) -> None:
 
 
 def config(camvid: Any) -> Config:
-    cfg = engine.load_config(camvid.CONFIG)
+    cfg = load_config(camvid.CONFIG)
     model = model_config(11)
     model["decode_head"]["loss_decode"] = dict(type="SetNLLLoss", source="camvid11")
     cfg.model = model
@@ -133,5 +134,5 @@ def test_table_and_plot(camvid: Any, tmp_path: Path) -> None:
 
 def test_refusals(camvid: Any, tmp_path: Path) -> None:
     draw(tmp_path)
-    with pytest.raises(engine.ConfigError, match="6 fine frames of 6"):
+    with pytest.raises(ConfigError, match="6 fine frames of 6"):
         camvid.experiment(config(camvid), tmp_path, tmp_path / "work", seeds=[0], fine=6)

@@ -15,8 +15,8 @@ from mmengine.registry import init_default_scope
 from test_training import student_config
 from tiny import LOAD, SOURCE, write_park
 
-from lsu_seg import engine
 from lsu_seg.training.checks import DisagreementError
+from lsu_seg.training.run import train
 
 
 @pytest.fixture(autouse=True)
@@ -27,7 +27,7 @@ def scope() -> None:
 def refusal(cfg: Config) -> str:
     """The one line of the refusal, without its mark."""
     with pytest.raises(DisagreementError) as refused:
-        engine.train(cfg, quiet=True)
+        train(cfg, quiet=True)
     head, *lines = str(refused.value).splitlines()
     assert head == "the config disagrees with the ontology of its datasets:"
     assert len(lines) == 1, lines
@@ -141,10 +141,10 @@ def test_validation_on_images_of_several_sizes(tmp_path: Path) -> None:
     one = dict(type="TaxDataset", taxonomy=str(tmp_path / "tax/park.tax"), source="tiny")
     one.update(data_root=str(tmp_path / "park"), split="val", pipeline=LOAD)
     validated(cfg, one, "tiny").train_cfg.val_interval = 1
-    assert engine.train(cfg, quiet=True).is_file()
+    assert train(cfg, quiet=True).is_file()
     cfg.val_dataloader.batch_size = 2
     with pytest.raises(DisagreementError, match=r"has images of .* and 64x40, .*write `val_dataloader = dict") as e:
-        engine.train(cfg, quiet=True)
+        train(cfg, quiet=True)
     assert "batch_size=1" in str(e.value)
 
 
@@ -153,7 +153,7 @@ def test_everything_is_found_at_once(tmp_path: Path) -> None:
     for case in ("classes", "ignored", "batch size"):
         CASES[case][0](cfg)
     with pytest.raises(DisagreementError) as refused:
-        engine.train(cfg, quiet=True)
+        train(cfg, quiet=True)
     assert str(refused.value).count("\n  - ") == 3
 
 
@@ -162,7 +162,7 @@ def test_a_teacher_on_hard_labels_keeps_its_loss(tmp_path: Path) -> None:
     cfg = student_config(tmp_path, iterations=1)
     del cfg.train_dataloader.dataset.datasets[1]
     CASES["loss"][0](cfg)
-    assert engine.train(cfg, quiet=True).is_file()
+    assert train(cfg, quiet=True).is_file()
 
 
 def scalars(work: Path) -> list[dict[str, Any]]:
@@ -175,7 +175,7 @@ def test_the_log_has_figures_for_each_dataset(tmp_path: Path) -> None:
     cfg.train_dataloader.batch_size = 1
     cfg.train_dataloader.dataset.datasets[1].loss_weight = 1.0
     cfg.log_processor.window_size, cfg.log_level = 1, "INFO"
-    engine.train(cfg, quiet=True)
+    train(cfg, quiet=True)
     lines = scalars(tmp_path / "work")
     assert len(lines) == 9
     last = lines[-1]
@@ -200,7 +200,7 @@ def test_the_log_has_the_thresholds_of_classes(tmp_path: Path) -> None:
     labelled.unsure = 0.6  # of two confidences, 64 and 191
     del labelled.threshold
     cfg.log_level = "INFO"
-    engine.train(cfg, quiet=True)
+    train(cfg, quiet=True)
     (log,) = (tmp_path / "work").glob("*/*.log")
     (line,) = (x for x in log.read_text().splitlines() if "are hard targets: " in x)
     assert "`park#2`: confidence from which on" in line
@@ -214,7 +214,7 @@ def test_the_table_is_of_all_ranks(tmp_path: Path) -> None:
     cfg.dump(tmp_path / "student.py")
     code = (
         f"from mmengine.config import Config; from lsu_seg import engine;"
-        f"engine.train(Config.fromfile({str(tmp_path / 'student.py')!r}), quiet=True)"
+        f"train(Config.fromfile({str(tmp_path / 'student.py')!r}), quiet=True)"
     )
     (tmp_path / "run.py").write_text(code)
     run = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
@@ -232,5 +232,5 @@ def test_epochs(tmp_path: Path) -> None:
     cfg.log_processor = dict(by_epoch=True)
     cfg.default_hooks.checkpoint = dict(type="CheckpointHook", interval=1)
     cfg.train_dataloader.sampler.endless = False
-    assert engine.train(cfg, quiet=True).name == "epoch_2.pth"
+    assert train(cfg, quiet=True).name == "epoch_2.pth"
     assert max(line["step"] for line in scalars(tmp_path / "work")) == 2 * 3  # six images, two at a time

@@ -22,15 +22,16 @@ from tiny import ALLOWED, VOID, label_config, model_config, read, save_checkpoin
 from torch import nn
 from torch.nn.functional import binary_cross_entropy_with_logits, interpolate
 
-from lsu_seg import engine
 from lsu_seg.cli import main
 from lsu_seg.decode import QueryView
-from lsu_seg.engine import ConfigError
+from lsu_seg.errors import ConfigError
 from lsu_seg.models.known_masks import hard_points, labels_at, masks_and_known
 from lsu_seg.models.mask_heads import match_costs
+from lsu_seg.pseudo.run import pseudo_label
 from lsu_seg.targets.table import TargetTable, target_table
 from lsu_seg.teachers.forward import Forward
 from lsu_seg.training.checks import DisagreementError
+from lsu_seg.training.run import train
 from lsu_seg.unify.students import take_sets
 
 needs_mmdet = pytest.mark.skipif(importlib.util.find_spec("mmdet") is None, reason="mmdet is not installed")
@@ -134,7 +135,7 @@ def test_where_mmdet_is_missing(
     cfg = label_config(dataset, tmp_path)
     cfg.model.decode_head = head
     with pytest.raises(ConfigError, match=rf"`{named}` needs mmdet.*lsu-toolkit\[mask2former\]"):
-        engine.pseudo_label(cfg, save_checkpoint(tmp_path / "teacher.pth"), quiet=True)
+        pseudo_label(cfg, save_checkpoint(tmp_path / "teacher.pth"), quiet=True)
 
 
 def test_a_config_becomes_that_of_the_student_set() -> None:
@@ -348,12 +349,12 @@ def test_a_student_on_sets_is_trained_and_then_teaches(tmp_path: Path, window: s
     }
     for message, cfg.model in refused.items():
         with pytest.raises(DisagreementError, match=re.escape(message)):
-            engine.train(cfg, quiet=True)
+            train(cfg, quiet=True)
     cfg.model = mask2former("SetMask2FormerHead", source="tiny")
     with pytest.raises(DisagreementError, match=r"has no effect: write [^\n]*$"):  # and nothing else
-        engine.train(cfg, quiet=True)
+        train(cfg, quiet=True)
     cfg.train_dataloader.dataset.datasets[1].loss_weight = 1.0
-    checkpoint = engine.train(cfg, quiet=True)
+    checkpoint = train(cfg, quiet=True)
     config = tmp_path / "teacher.py"
     config.write_text(f"custom_imports = dict(imports=['lsu_seg'])\nmodel = {cfg.model.to_dict()!r}\n")
     root, out = tmp_path / "new", tmp_path / "out"

@@ -12,9 +12,8 @@ from mmengine.config import Config
 from mmengine.structures import PixelData
 from mmseg.structures import SegDataSample
 
-from lsu_seg.engine import ConfigError
+from lsu_seg.errors import ConfigError, TeacherError
 from lsu_seg.models.known_masks import NO_SETS
-from lsu_seg.teachers import TeacherError
 from lsu_seg.unify.students import take_sets
 
 MASKFORMER = "MaskFormerForInstanceSegmentation"

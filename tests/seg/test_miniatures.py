@@ -17,10 +17,10 @@ from tiny import label_config, model_config, read, save_checkpoint
 import lsu_onto
 from lsu_onto import Constraint
 from lsu_onto.library.library import Entry, Library
-from lsu_seg import engine
 from lsu_seg.data.datasets import TaxDataset
 from lsu_seg.label_files import LabelReader
 from lsu_seg.layout.pairs import survey
+from lsu_seg.pseudo.run import pseudo_label
 
 LOAD = [dict(type="LoadTaxImage"), dict(type="LoadTaxAnnotations"), dict(type="PackTaxInputs")]
 VOID = 255
@@ -159,7 +159,7 @@ def check_pseudo_labels(
     cfg = label_config(config, work, flips=(False,))
     cfg.model = model_config(constraint.num_classes)
     cfg.test_dataloader.dataset.pipeline = LOAD
-    result = engine.pseudo_label(cfg, teacher(constraint), quiet=True)
+    result = pseudo_label(cfg, teacher(constraint), quiet=True)
     assert result["images"] == len(drawn)
     assert (result["asked_share"] > 0) == bool((constraint.relabel < 0).any())
 

@@ -16,10 +16,10 @@ from click.testing import CliRunner, Result
 from hf import M2F, folder, inside, released
 from tiny import VOID, model_config, read, save_checkpoint
 
-from lsu_seg import engine
 from lsu_seg.cli import main
-from lsu_seg.engine import ConfigError
+from lsu_seg.errors import ConfigError
 from lsu_seg.pseudo.oneline import pseudo_label_config
+from lsu_seg.pseudo.run import pseudo_label
 
 
 def call(*args: object) -> Result:
@@ -160,7 +160,7 @@ def test_a_config_without_weights_needs_a_checkpoint() -> None:
     cfg, _ = pseudo_label_config("demo_town", "data", ["a.pth"], "out", "demo")
     cfg.model = model_config()
     with pytest.raises(ConfigError, match="random weights: give the CHECKPOINT"):
-        engine.pseudo_label(cfg, None)
+        pseudo_label(cfg, None)
 
 
 @pytest.mark.slow

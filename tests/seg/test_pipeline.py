@@ -18,9 +18,9 @@ import pytest
 from tiny import encode, label_config, read, save, save_checkpoint, write_park, write_tax
 
 from lsu_onto import ROW_VOID
-from lsu_seg import engine
 from lsu_seg.pseudo.output import OutputFolder
 from lsu_seg.pseudo.pipeline import Behind, ahead
+from lsu_seg.pseudo.run import pseudo_label
 
 ROWS = [0, 1, 2, 3, 4, 5, ROW_VOID]
 
@@ -116,7 +116,7 @@ def run(world: Path, work: Path, park: str = "park", **options: Any) -> dict[str
     dataset = dict(taxonomy=str(world / "tax/park.tax"), data_root=str(world / park), split="train")
     cfg = label_config(dataset, work, **loop)
     cfg.test_dataloader.num_workers = options.get("num_workers", 0)
-    return engine.pseudo_label(cfg, world / "teacher.pth", quiet=True)
+    return pseudo_label(cfg, world / "teacher.pth", quiet=True)
 
 
 def labels(folder: Path) -> dict[str, bytes]:
@@ -199,4 +199,4 @@ def test_an_interrupted_run_leaves_what_it_finished(world: Path, tmp_path: Path)
     done = len(list(folder.glob("*.png")))
     assert 3 <= done < 24, output.decode()
     assert len((tmp_path / "labels/records-0.jsonl").read_text().splitlines()) == done
-    assert engine.pseudo_label(cfg, world / "teacher.pth", quiet=True)["images"] == 24 - done
+    assert pseudo_label(cfg, world / "teacher.pth", quiet=True)["images"] == 24 - done

@@ -29,13 +29,15 @@ from tiny import (
 )
 
 from lsu_onto import ROW_VOID
-from lsu_seg import engine
 from lsu_seg.decode import DecodeError
 from lsu_seg.decode.reference import decode, decode_unconstrained
+from lsu_seg.errors import ConfigError, TeacherError
+from lsu_seg.openmmlab.runner import runner_with_checkpoint
 from lsu_seg.pseudo.errors import OutputError
 from lsu_seg.pseudo.output import OutputFolder
 from lsu_seg.pseudo.records import finished
-from lsu_seg.teachers import SegmentorTeacher, TeacherError, Views
+from lsu_seg.pseudo.run import pseudo_label
+from lsu_seg.teachers import SegmentorTeacher, Views
 
 ROWS = [0, 1, 2, 3, 4, 5, ROW_VOID]
 IMAGES = {f"{city}{i}": ROWS for i in range(3) for city in ("bonn ", "ä")}
@@ -58,7 +60,7 @@ def config(world: Path, work: Path, **options: Any) -> Config:
 
 
 def run(world: Path, work: Path, checkpoint: Path | None = None, **options: Any) -> dict[str, float]:
-    return engine.pseudo_label(config(world, work, **options), checkpoint or world / "teacher.pth", quiet=True)
+    return pseudo_label(config(world, work, **options), checkpoint or world / "teacher.pth", quiet=True)
 
 
 def labels(folder: Path) -> dict[str, bytes]:
@@ -100,7 +102,7 @@ def test_the_labels_are_those_of_the_decode_rule(world: Path, unbroken: Path, tm
     """The second batch, by hand: views of both images, decoded one by one."""
     cfg = config(world, tmp_path)
     cfg.test_evaluator = []
-    runner = engine._with_checkpoint(cfg, world / "teacher.pth", quiet=True)
+    runner = runner_with_checkpoint(cfg, world / "teacher.pth", quiet=True)
     runner.model.eval()
     teacher = SegmentorTeacher(runner.model, CLASSES, Views(**VIEWS))
     dataset = Runner.build_dataloader(cfg.test_dataloader).dataset
@@ -131,7 +133,7 @@ def test_the_teacher_is_asked_only_where_there_is_a_choice(tmp_path: Path, world
     drawn = write_park(tmp_path / "park", images)
     cfg = config(world, tmp_path)
     cfg.test_dataloader.dataset.data_root = str(tmp_path / "park")
-    result = engine.pseudo_label(cfg, world / "teacher.pth", quiet=True)
+    result = pseudo_label(cfg, world / "teacher.pth", quiet=True)
     assert (result["images"], result["skipped_teacher"]) == (4, 3)
     records = map(json.loads, (tmp_path / "labels/records-0.jsonl").read_text().splitlines())
     assert {r["key"][-1]: r["teacher"] for r in records} == {"a": False, "b": True, "c": False, "d": False}
@@ -145,7 +147,7 @@ def test_images_of_different_sizes_share_a_batch(tmp_path: Path, world: Path) ->
         write_park(tmp_path / "park", {f"a{n}": ROWS}, size=size)
     cfg = config(world, tmp_path, batch_size=4)
     cfg.test_dataloader.dataset.data_root = str(tmp_path / "park")
-    assert engine.pseudo_label(cfg, world / "teacher.pth", quiet=True)["images"] == 4
+    assert pseudo_label(cfg, world / "teacher.pth", quiet=True)["images"] == 4
     shapes = [read(tmp_path / f"labels/labels/train/a{n}.png").shape for n in range(4)]
     assert shapes == [(24, 40), (40, 24), (24, 40), (33, 57)]
 
@@ -158,7 +160,7 @@ def test_raw_labels_are_the_unconstrained_teacher(world: Path, unbroken: Path, t
     assert {int(v) for name in raw for v in np.unique(read(tmp_path / "raw" / name))} <= set(range(5))
     cfg = config(world, tmp_path, batch_size=1)
     cfg.test_evaluator = []
-    runner = engine._with_checkpoint(cfg, world / "teacher.pth", quiet=True)
+    runner = runner_with_checkpoint(cfg, world / "teacher.pth", quiet=True)
     item = Runner.build_dataloader(cfg.test_dataloader).dataset[0]
     teacher = SegmentorTeacher(runner.model.eval(), CLASSES, Views(**VIEWS))
     ((_, band),) = teacher.evidence([item["inputs"]], None, [(24, 40)])
@@ -192,7 +194,7 @@ def test_a_finished_run_has_nothing_to_do(world: Path, tmp_path: Path) -> None:
 def test_going_on_can_be_refused(world: Path, tmp_path: Path) -> None:
     run(world, tmp_path)
     with pytest.raises(OutputError, match="holds labels of an earlier run"):
-        engine.pseudo_label(config(world, tmp_path), world / "teacher.pth", quiet=True, resume=False)
+        pseudo_label(config(world, tmp_path), world / "teacher.pth", quiet=True, resume=False)
 
 
 def test_a_resume_writes_what_is_missing(world: Path, unbroken: Path, tmp_path: Path) -> None:
@@ -248,9 +250,9 @@ def test_a_killed_run_leaves_whole_files_and_goes_on(world: Path, tmp_path: Path
     cut.write_bytes(cut.read_bytes()[:-9])  # the kill may also have cut a record off
 
     # The label whose record was cut off is made again, and perhaps one that the kill left without a record.
-    assert engine.pseudo_label(cfg, world / "teacher.pth", quiet=True)["images"] in (17 - done, 18 - done)
+    assert pseudo_label(cfg, world / "teacher.pth", quiet=True)["images"] in (17 - done, 18 - done)
     cfg.test_cfg.out_dir = str(tmp_path / "whole")
-    engine.pseudo_label(cfg, world / "teacher.pth", quiet=True)
+    pseudo_label(cfg, world / "teacher.pth", quiet=True)
     assert labels(tmp_path / "labels") == labels(tmp_path / "whole")
     assert finished(tmp_path / "labels") == {f"labels/train/{i:02}" for i in range(16)}
 
@@ -284,7 +286,7 @@ def test_another_teacher_or_taxonomy_is_refused(world: Path, tmp_path: Path) -> 
     cfg = config(world, tmp_path)
     cfg.test_dataloader.dataset.taxonomy = write_tax(tmp_path / "tax", rows="1 way #805080 < road\n")
     with pytest.raises(OutputError, match=r"settings:\n  taxonomies_sha256: there"):
-        engine.pseudo_label(cfg, world / "teacher.pth", quiet=True)
+        pseudo_label(cfg, world / "teacher.pth", quiet=True)
 
 
 def test_a_folder_that_cannot_be_one(world: Path, tmp_path: Path) -> None:
@@ -308,7 +310,7 @@ def test_a_teacher_of_other_classes_is_refused(world: Path, tmp_path: Path) -> N
     cfg = config(world, tmp_path)
     cfg.model = model_config(6)
     with pytest.raises(TeacherError, match="the model predicts 6 classes, and the source taxonomy has 5"):
-        engine.pseudo_label(cfg, six, quiet=True)
+        pseudo_label(cfg, six, quiet=True)
     assert labels(tmp_path) == {}
     assert run(world, tmp_path)["images"] == 6  # what wrote nothing has no claim on the folder
 
@@ -321,7 +323,7 @@ def test_half_a_checkpoint_is_refused(world: Path, tmp_path: Path) -> None:
 
 
 def test_no_checkpoint(world: Path, tmp_path: Path) -> None:
-    with pytest.raises(engine.ConfigError, match=r"there is no checkpoint `.*none\.pth`"):
+    with pytest.raises(ConfigError, match=r"there is no checkpoint `.*none\.pth`"):
         run(world, tmp_path, tmp_path / "none.pth")
 
 
@@ -347,7 +349,7 @@ def test_the_dataset_is_never_written_to(world: Path, tmp_path: Path, folder: st
         cfg = config(world, tmp_path)
         cfg.test_cfg[key] = str(world / "park" / folder)
         with pytest.raises(OutputError, match=r"is the dataset's folder .* or inside it"):
-            engine.pseudo_label(cfg, world / "teacher.pth", quiet=True)
+            pseudo_label(cfg, world / "teacher.pth", quiet=True)
     assert labels(world / "park") == before
 
 
@@ -366,4 +368,4 @@ def test_only_one_dataset_at_a_time(world: Path, tmp_path: Path) -> None:
     one = cfg.test_dataloader.dataset
     cfg.test_dataloader.dataset = dict(type="CompoundDataset", datasets=[one])
     with pytest.raises(OutputError, match="labels one TaxDataset"):
-        engine.pseudo_label(cfg, world / "teacher.pth", quiet=True)
+        pseudo_label(cfg, world / "teacher.pth", quiet=True)

@@ -22,8 +22,8 @@ from mmseg.registry import MODELS  # noqa: E402
 
 import lsu_onto  # noqa: E402
 import lsu_seg  # noqa: E402
-from lsu_seg import engine  # noqa: E402
 from lsu_seg.label_files import read_raw  # noqa: E402
+from lsu_seg.openmmlab.config import load_config  # noqa: E402
 from lsu_seg.unify import unify  # noqa: E402
 
 CONFIGS = Path(lsu_seg.__file__).parent / "configs"
@@ -138,7 +138,7 @@ def test_there_is_a_recipe_of_every_model_for_every_source() -> None:
 
 @pytest.mark.parametrize("file", RECIPES, ids=lambda f: f.stem)
 def test_what_a_recipe_trains_on(file: Path) -> None:
-    cfg, domain = engine.load_config(file), file.parent.name
+    cfg, domain = load_config(file), file.parent.name
     (home,) = cfg.train_dataloader.dataset.datasets
     source = load(home.taxonomy, home.source)
     classes = [
@@ -169,7 +169,7 @@ def test_what_a_recipe_trains_on(file: Path) -> None:
 
 @pytest.mark.parametrize("model", PARAMETERS)
 def test_a_full_size_model_and_its_schedule(model: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    cfg = engine.load_config(next(f for f in RECIPES if model_of(f) == model))
+    cfg = load_config(next(f for f in RECIPES if model_of(f) == model))
     init_default_scope("mmseg")
     if "hf" in cfg.model:
         cfg.model.hf.pretrained = None
@@ -210,7 +210,7 @@ def light(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 @pytest.mark.parametrize("file", RECIPES, ids=lambda f: f.stem)
 def test_dry_run(file: Path, tmp_path: Path, light: None) -> None:
     """Teacher, labels of the datasets, student on the union, figures on a dataset that nobody was trained on."""
-    cfg = engine.load_config(file, str(tmp_path / "data"), {**SMALL[model_of(file)], **SHORT})
+    cfg = load_config(file, str(tmp_path / "data"), {**SMALL[model_of(file)], **SHORT})
     if file.stem not in WHOLE:
         names = sorted(cfg.unify.extra)
         for name in names:
@@ -235,7 +235,7 @@ def test_dry_run(file: Path, tmp_path: Path, light: None) -> None:
         assert ({*read_raw(str(labels[0]), "id").flat} - {255}) <= {*range(k)}
     assert not (work / "pseudo/raw").exists()
 
-    student = engine.load_config(work / "student_set/student_set.py")
+    student = load_config(work / "student_set/student_set.py")
     assert len(student.train_dataloader.dataset.datasets) == len(trained_on(cfg))
     assert all(d.unsure == cfg.unify.unsure for d in student.train_dataloader.dataset.datasets)
     logs = "".join(f.read_text() for f in (work / "student_set").rglob("*.log"))

@@ -16,10 +16,11 @@ from mmengine.registry import init_default_scope
 from test_training import student_config
 from tiny import ALLOWED, LOAD, read
 
-from lsu_seg import engine
 from lsu_seg.data.datasets import TaxDataset
+from lsu_seg.pseudo.run import pseudo_label
 from lsu_seg.training.checks import DisagreementError
 from lsu_seg.training.refresh import TeacherRefreshHook
+from lsu_seg.training.run import train
 
 EPOCH = 3
 """Iterations: six images, two at a time."""
@@ -58,7 +59,7 @@ def pseudo_folders(paths: list[Any]) -> set[Path]:
 
 
 def test_the_students_average_labels_anew_and_training_takes_that(tmp_path: Path, batches: list[Any]) -> None:
-    checkpoint = engine.train(refreshing(tmp_path), quiet=True)
+    checkpoint = train(refreshing(tmp_path), quiet=True)
     work = tmp_path / "work/refresh"
     assert sorted(p.name for p in work.iterdir()) == ["1", "2"]  # none after the last epoch
     of = {0: tmp_path / "pseudo", 1: work / "1/park#2", 2: work / "2/park#2"}
@@ -70,7 +71,7 @@ def test_the_students_average_labels_anew_and_training_takes_that(tmp_path: Path
     # What it wrote is what the engine writes with these weights, and lies in S(d).
     cfg = Config.fromfile(work / "2/log/park#2.py")
     cfg.test_cfg.out_dir = str(tmp_path / "again")
-    engine.pseudo_label(cfg, work / "2/teacher.pth", quiet=True)
+    pseudo_label(cfg, work / "2/teacher.pth", quiet=True)
     for stem in "abc":
         found = read(work / f"2/park#2/labels/train/{stem}.png")
         assert (found == read(tmp_path / f"again/labels/train/{stem}.png")).all()
@@ -92,7 +93,7 @@ def test_new_labels_have_thresholds_of_their_own(tmp_path: Path) -> None:
     labelled.unsure = 0.1
     del labelled.threshold
     cfg.log_level = "INFO"
-    engine.train(cfg, quiet=True)
+    train(cfg, quiet=True)
     (log,) = (tmp_path / "work").glob("*/*.log")
     lines = [x.split("INFO - ")[1] for x in log.read_text().splitlines() if "are hard targets: " in x]
     assert len(lines) == len(set(lines)) == 3
@@ -100,12 +101,12 @@ def test_new_labels_have_thresholds_of_their_own(tmp_path: Path) -> None:
 
 
 def test_images_and_random_numbers_are_as_without_it(tmp_path: Path, batches: list[Any]) -> None:
-    engine.train(refreshing(tmp_path / "with"), quiet=True)
+    train(refreshing(tmp_path / "with"), quiet=True)
     logger = MMLogger.get_current_instance()
     assert logger.name.startswith("mmengine") and "work-" in logger.instance_name
     refreshed = list(batches)
     batches.clear()
-    engine.train(refreshing(tmp_path / "without", every=99), quiet=True)
+    train(refreshing(tmp_path / "without", every=99), quiet=True)
     assert not (tmp_path / "without/work/refresh").exists()
     for (_, images), (_, others) in zip(refreshed, batches, strict=True):
         assert torch.equal(images, others)
@@ -122,16 +123,16 @@ def test_a_resumed_training_has_the_average_and_the_labels_that_it_had(
         cfg.default_hooks.checkpoint = dict(type="CheckpointHook", by_epoch=False, interval=1)
         return cfg
 
-    whole = torch.load(engine.train(plain(tmp_path / "whole"), quiet=True), weights_only=False)
+    whole = torch.load(train(plain(tmp_path / "whole"), quiet=True), weights_only=False)
     unbroken = list(batches)
     batches.clear()
     # Stopped, and a later checkpoint lost: it has labels already that are to be made anew.
     broken = plain(tmp_path / "broken")
-    engine.train(broken, quiet=True)
+    train(broken, quiet=True)
     batches.clear()
     work = tmp_path / "broken/work"
     (work / "last_checkpoint").write_text(str(work / f"iter_{stop}.pth"))
-    resumed = torch.load(engine.train(broken, quiet=True, resume=True), weights_only=False)
+    resumed = torch.load(train(broken, quiet=True, resume=True), weights_only=False)
     for (paths, _), (others, _) in zip(batches, unbroken[stop:], strict=True):
         assert [p.relative_to(tmp_path / "broken") for _, p in paths] == [
             p.relative_to(tmp_path / "whole") for _, p in others
@@ -150,7 +151,7 @@ def test_workers_and_epochs(tmp_path: Path, batches: list[Any], workers: dict[st
         cfg.log_processor = dict(by_epoch=True)
         cfg.default_hooks.checkpoint = dict(type="CheckpointHook", interval=1)
         cfg.train_dataloader.sampler.endless = False
-    engine.train(cfg, quiet=True)
+    train(cfg, quiet=True)
     folders = [pseudo_folders(paths) for paths, _ in batches]
     assert set.union(*folders[:EPOCH]) == {tmp_path / "pseudo"}
     assert set.union(*folders[EPOCH:]) == {tmp_path / "work/refresh/1/park#2"}
@@ -159,14 +160,14 @@ def test_workers_and_epochs(tmp_path: Path, batches: list[Any], workers: dict[st
 def test_it_is_refused_where_it_could_do_nothing(tmp_path: Path) -> None:
     cfg = refreshing(tmp_path, pipeline=None)
     with pytest.raises(DisagreementError, match=r"no `val_dataloader` whose pipeline .* write `pipeline="):
-        engine.train(cfg, quiet=True)
+        train(cfg, quiet=True)
     cfg = refreshing(tmp_path)
     del cfg.train_dataloader.dataset.datasets[1]
     with pytest.raises(DisagreementError, match="no training dataset has pseudo-labels"):
-        engine.train(cfg, quiet=True)
+        train(cfg, quiet=True)
     for wrong in (dict(every=0), dict(momentum=0.0)):
         with pytest.raises(DisagreementError, match="expected"):
-            engine.train(refreshing(tmp_path, **wrong), quiet=True)
+            train(refreshing(tmp_path, **wrong), quiet=True)
 
 
 @pytest.mark.slow
@@ -176,7 +177,7 @@ def test_two_ranks_label_together(tmp_path: Path) -> None:
     cfg.dump(tmp_path / "student.py")
     (tmp_path / "run.py").write_text(
         f"from mmengine.config import Config; from lsu_seg import engine;"
-        f"engine.train(Config.fromfile({str(tmp_path / 'student.py')!r}), quiet=True)"
+        f"train(Config.fromfile({str(tmp_path / 'student.py')!r}), quiet=True)"
     )
     run = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
     done = subprocess.run([*run, str(tmp_path / "run.py")], capture_output=True, text=True, check=False)

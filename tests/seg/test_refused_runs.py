@@ -16,10 +16,10 @@ from test_output import tree
 from tiny import VOID, label_config, read, save, save_checkpoint, write_park, write_tax
 
 from lsu_onto import ROW_VOID
-from lsu_seg import engine
 from lsu_seg.decode import DecodeError
 from lsu_seg.pseudo.errors import OutputError
 from lsu_seg.pseudo.records import finished, read_records
+from lsu_seg.pseudo.run import pseudo_label
 
 IMAGES = {f"a{i}": [0, 1, 2, 3, 4, 5, ROW_VOID] for i in range(4)}
 KEYS = [f"labels/train/{stem}" for stem in IMAGES]
@@ -44,7 +44,7 @@ def nothing_built(cfg: Config, world: Path) -> str:
     """The refusal, which came before the model was built: there is no such model."""
     cfg.model = dict(type="NoSuchModel")
     with pytest.raises(OutputError) as refusal:
-        engine.pseudo_label(cfg, world / "teacher.pth", quiet=True)
+        pseudo_label(cfg, world / "teacher.pth", quiet=True)
     return str(refusal.value)
 
 
@@ -89,7 +89,7 @@ def test_the_labels_and_the_raw_labels(world: Path, tmp_path: Path, raw: str) ->
 def labelled(world: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The work folder of a finished run."""
     work = tmp_path_factory.mktemp("labelled")
-    engine.pseudo_label(config(world, work), world / "teacher.pth", quiet=True)
+    pseudo_label(config(world, work), world / "teacher.pth", quiet=True)
     return work
 
 
@@ -110,7 +110,7 @@ def test_a_changed_setting_is_named(world: Path, labelled: Path, options: dict[s
     cfg, before = config(world, labelled), tree(labelled / "labels")
     cfg.merge_from_dict(options)
     with pytest.raises(OutputError) as refusal:
-        engine.pseudo_label(cfg, world / "teacher.pth", quiet=True)
+        pseudo_label(cfg, world / "teacher.pth", quiet=True)
     first, *lines, last = str(refusal.value).splitlines()
     assert first == f"{labelled / 'labels'} holds labels made with other settings:"
     assert [line.strip().partition(":")[0] for line in lines] == changed
@@ -124,7 +124,7 @@ def test_another_version_is_named(world: Path, labelled: Path) -> None:
     path.write_text(json.dumps(json.loads(before) | {"version": "0.0.1"}))
     try:
         with pytest.raises(OutputError, match=r"settings:\n  version: there 0\.0\.1, now "):
-            engine.pseudo_label(config(world, labelled), world / "teacher.pth", quiet=True)
+            pseudo_label(config(world, labelled), world / "teacher.pth", quiet=True)
     finally:
         path.write_text(before)
 
@@ -132,7 +132,7 @@ def test_another_version_is_named(world: Path, labelled: Path) -> None:
 def test_another_dataset_is_named(world: Path, labelled: Path, tmp_path: Path) -> None:
     write_park(tmp_path / "park", {**IMAGES, "more": [0]})
     with pytest.raises(OutputError, match=r"settings:\n  files_sha256: there"):
-        engine.pseudo_label(config(world, labelled, tmp_path / "park"), world / "teacher.pth", quiet=True)
+        pseudo_label(config(world, labelled, tmp_path / "park"), world / "teacher.pth", quiet=True)
 
 
 # --- 45: a teacher that fails on one image ------------------------------------------------------------------
@@ -153,15 +153,15 @@ def test_one_image_of_nan(world: Path, tmp_path: Path) -> None:
     cfg.model.type = "StandardisingSegmentor"
     for _ in range(2):  # a resume does not pass over it
         with pytest.raises(DecodeError, match=r"images/train/a2\.png: the teacher's logits .* NaN or Inf"):
-            engine.pseudo_label(cfg, world / "teacher.pth", quiet=True)
+            pseudo_label(cfg, world / "teacher.pth", quiet=True)
         assert finished(tmp_path / "labels") == set(KEYS[:2])
     before = tree(tmp_path / "labels")
     cfg.model.type = "EncoderDecoder"
     with pytest.raises(OutputError, match=r"settings:\n  model_sha256: there"):
-        engine.pseudo_label(cfg, world / "teacher.pth", quiet=True)
+        pseudo_label(cfg, world / "teacher.pth", quiet=True)
     assert tree(tmp_path / "labels") == before
     cfg.test_cfg.out_dir = str(tmp_path / "other")
-    assert engine.pseudo_label(cfg, world / "teacher.pth", quiet=True)["images"] == 4
+    assert pseudo_label(cfg, world / "teacher.pth", quiet=True)["images"] == 4
 
 
 # --- 46 and 17: nothing allowed -----------------------------------------------------------------------------
@@ -170,7 +170,7 @@ def test_one_image_of_nan(world: Path, tmp_path: Path) -> None:
 def test_void_is_counted_and_warned_of(world: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     images = {"all": [0, 2], "animals": [0, 4], "empty": [ROW_VOID], "novel": [4]}
     drawn = write_park(tmp_path / "park", images)
-    result = engine.pseudo_label(config(world, tmp_path, tmp_path / "park"), world / "teacher.pth", quiet=True)
+    result = pseudo_label(config(world, tmp_path, tmp_path / "park"), world / "teacher.pth", quiet=True)
     records = {r["key"].rpartition("/")[2]: r for r in read_records(tmp_path / "labels")}
     for stem, rows in drawn.items():
         found = read(tmp_path / f"labels/labels/train/{stem}.png")

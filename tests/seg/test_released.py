@@ -12,9 +12,9 @@ import transformers
 from hf import M2F, built, folder, model, released
 from tiny import CLASSES
 
+from lsu_seg.errors import TeacherError
 from lsu_seg.models import data_priors
 from lsu_seg.openmmlab.compat import UntrustedCheckpointError
-from lsu_seg.teachers import TeacherError
 
 
 def test_a_released_checkpoint_becomes_the_model_that_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,8 +10,8 @@ import pytest
 from tiny import label_config, save_checkpoint, write_park, write_tax
 
 from lsu_onto import ROW_VOID
-from lsu_seg import engine
 from lsu_seg.pseudo.records import finished
+from lsu_seg.pseudo.run import pseudo_label
 from lsu_seg.pseudo.statistics import Statistics
 
 IMAGES, DRAWN = 3000, 60
@@ -46,7 +46,7 @@ def test_memory_is_constant(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(Statistics, "add", watched)
     dataset = dict(taxonomy=str(tmp_path / "tax/park.tax"), data_root=str(tmp_path / "park"), split="train")
     cfg = label_config(dataset, tmp_path, batch_size=2, confidence=True)
-    result = engine.pseudo_label(cfg, tmp_path / "teacher.pth", quiet=True)
+    result = pseudo_label(cfg, tmp_path / "teacher.pth", quiet=True)
     print(f"\nMiB by percent of {IMAGES} images: {seen}; {result['images'] / result['seconds']:.0f} images/s")
     assert result["images"] == IMAGES
     assert len(finished(tmp_path / "labels")) == IMAGES

@@ -7,7 +7,7 @@ from types import MappingProxyType
 
 import pytest
 
-from lsu_seg.engine import ConfigError
+from lsu_seg.errors import ConfigError
 from lsu_seg.unify.stages import Stages
 
 

@@ -16,12 +16,14 @@ from mmseg.structures import SegDataSample
 from tiny import CLASSES, LOAD
 from torch.nn.functional import interpolate
 
-from lsu_seg import engine
 from lsu_seg.decode import QueryView, View, decoder
+from lsu_seg.errors import TeacherError
+from lsu_seg.evaluation.run import evaluate
 from lsu_seg.models import hf_models
 from lsu_seg.models.huggingface import mask_targets
-from lsu_seg.teachers import TeacherError
+from lsu_seg.pseudo.run import pseudo_label
 from lsu_seg.teachers.classes import class_mismatch
+from lsu_seg.training.run import train
 
 # --- behind MMSegmentation's interface -----------------------------------------------------------------------
 
@@ -51,20 +53,20 @@ def test_a_runner_trains_validates_saves_and_reloads_it(name: str, park: Path, t
         ),
         format_python_code=False,
     )
-    checkpoint = engine.train(cfg, quiet=True)
+    checkpoint = train(cfg, quiet=True)
     assert checkpoint.name == "iter_2.pth"
     weights = torch.load(checkpoint, weights_only=False)["state_dict"]
     start = built(model(name)).state_dict()
     assert weights.keys() == start.keys()
 
-    measured = engine.evaluate(cfg, checkpoint, {"val": cfg.val_dataloader.dataset}, quiet=True)["val"]
+    measured = evaluate(cfg, checkpoint, {"val": cfg.val_dataloader.dataset}, quiet=True)["val"]
     assert 0 <= measured["source/mIoU"] <= 1
 
     cfg.test_dataloader = dict(
         loader, dataset=dict(dataset, taxonomy=str(park / "tax/park.tax"), data_root=str(park / "park"), split="train")
     )
     cfg.test_cfg = dict(type="PseudoLabelLoop", out_dir=str(tmp_path / "labels"), scales=(0.5, 1.0))
-    assert engine.pseudo_label(cfg, checkpoint, quiet=True)["images"] == 3
+    assert pseudo_label(cfg, checkpoint, quiet=True)["images"] == 3
     assert inside(park, tmp_path / "labels")
 
 

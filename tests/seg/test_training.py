@@ -15,9 +15,11 @@ from mmengine.registry import init_default_scope
 from tiny import CLASSES, VOID, model_config, save, write_park, write_tax
 
 from lsu_onto import ROW_VOID
-from lsu_seg import engine
 from lsu_seg.data.datasets import TaxDataset
 from lsu_seg.demo import data
+from lsu_seg.errors import ConfigError
+from lsu_seg.openmmlab.config import load_config
+from lsu_seg.training.run import train
 
 ROWS = [0, 1, 2, 3, 4, 5, ROW_VOID]
 
@@ -93,7 +95,7 @@ def student_config(root: Path, *, iterations: int = 3, loss: dict[str, Any] | No
 
 
 def test_a_student_trains_on_set_valued_targets(tmp_path: Path) -> None:
-    checkpoint = engine.train(student_config(tmp_path))
+    checkpoint = train(student_config(tmp_path))
     weights = torch.load(checkpoint, weights_only=False)["state_dict"]
     assert all(torch.isfinite(w).all() for w in weights.values() if w.is_floating_point())
     assert weights["decode_head.conv_seg.weight"].shape[0] == len(CLASSES)
@@ -120,9 +122,9 @@ def test_the_config_on_the_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
         assert f'"{folder}"' in text
         text = text.replace(f'"{folder}"', f'"{tmp_path / folder}"')
     (tmp_path / "student.py").write_text(text)
-    cfg = engine.load_config(tmp_path / "student.py")
+    cfg = load_config(tmp_path / "student.py")
     cfg.work_dir, cfg.train_cfg.max_iters = str(tmp_path / "out"), 2
-    assert engine.train(cfg, quiet=True).is_file()
+    assert train(cfg, quiet=True).is_file()
 
 
 def test_a_resumed_training_sees_what_an_unbroken_one_would(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -135,10 +137,10 @@ def test_a_resumed_training_sees_what_an_unbroken_one_would(tmp_path: Path, monk
 
     monkeypatch.setattr(TaxDataset, "_prepare", recording)
     whole = student_config(tmp_path / "whole", iterations=6)
-    engine.train(whole, quiet=True)
+    train(whole, quiet=True)
     unbroken, seen[:] = list(seen), []
-    engine.train(student_config(tmp_path / "broken", iterations=2), quiet=True)
-    engine.train(student_config(tmp_path / "broken", iterations=6), quiet=True, resume=True)
+    train(student_config(tmp_path / "broken", iterations=2), quiet=True)
+    train(student_config(tmp_path / "broken", iterations=6), quiet=True, resume=True)
     assert seen == unbroken
     assert len(unbroken) == 12
 
@@ -149,17 +151,17 @@ def test_a_folder_that_was_moved_is_resumed(tmp_path: Path) -> None:
         cfg.work_dir = str(tmp_path / folder)
         return cfg
 
-    engine.train(config("there", 2), quiet=True)
+    train(config("there", 2), quiet=True)
     (tmp_path / "there").rename(tmp_path / "here")
     here = tmp_path / "here/iter_2.pth"
-    assert engine.train(config("here", 2), quiet=True, resume=True) == here, "nothing was left to do"
-    assert engine.train(config("here", 3), quiet=True, resume=True).name == "iter_3.pth"
+    assert train(config("here", 2), quiet=True, resume=True) == here, "nothing was left to do"
+    assert train(config("here", 3), quiet=True, resume=True).name == "iter_3.pth"
     steps = (tmp_path / "here").glob("iter_*.pth")
     for checkpoint in steps:
         checkpoint.unlink()
-    with pytest.raises(engine.ConfigError, match=r"here/last_checkpoint names .*iter_3\.pth, which is not there"):
-        engine.train(config("here", 4), quiet=True, resume=True)
-    assert engine.train(config("nowhere", 1), quiet=True, resume=True).name == "iter_1.pth"
+    with pytest.raises(ConfigError, match=r"here/last_checkpoint names .*iter_3\.pth, which is not there"):
+        train(config("here", 4), quiet=True, resume=True)
+    assert train(config("nowhere", 1), quiet=True, resume=True).name == "iter_1.pth"
 
 
 def test_a_checkpoint_without_the_optimizers_state_is_not_gone_on_from(tmp_path: Path) -> None:
@@ -169,22 +171,22 @@ def test_a_checkpoint_without_the_optimizers_state_is_not_gone_on_from(tmp_path:
         cfg.param_scheduler = [dict(type="ConstantLR", by_epoch=False, factor=0.5)]
         return cfg
 
-    last = engine.train(config(2, save_optimizer=False, save_param_scheduler=False), quiet=True)
-    assert engine.train(config(2), quiet=True, resume=True) == last, "nothing was left to do"
-    with pytest.raises(engine.ConfigError, match=r"no state of `optimizer` and `param_schedulers`, so .* remove"):
-        engine.train(config(3), quiet=True, resume=True)
+    last = train(config(2, save_optimizer=False, save_param_scheduler=False), quiet=True)
+    assert train(config(2), quiet=True, resume=True) == last, "nothing was left to do"
+    with pytest.raises(ConfigError, match=r"no state of `optimizer` and `param_schedulers`, so .* remove"):
+        train(config(3), quiet=True, resume=True)
     bare = last.with_name("bare.pth")  # weights alone, which somebody has written into the file
     torch.save(torch.load(last, weights_only=False)["state_dict"], bare)
     (last.parent / "last_checkpoint").write_text(str(bare))
-    with pytest.raises(engine.ConfigError, match=r"bare\.pth has no state of `optimizer`"):
-        engine.train(config(3), quiet=True, resume=True)
+    with pytest.raises(ConfigError, match=r"bare\.pth has no state of `optimizer`"):
+        train(config(3), quiet=True, resume=True)
     (last.parent / "last_checkpoint").unlink()
-    engine.train(config(1), quiet=True)
-    assert engine.train(config(2), quiet=True, resume=True).name == "iter_2.pth"
+    train(config(1), quiet=True)
+    assert train(config(2), quiet=True, resume=True).name == "iter_2.pth"
 
 
 def test_a_training_that_saves_nothing(tmp_path: Path) -> None:
     cfg = student_config(tmp_path, iterations=1)
     cfg.default_hooks.checkpoint.update(interval=-1, save_last=False)
-    with pytest.raises(engine.ConfigError, match=r"saved no checkpoint in .* save_last=True"):
-        engine.train(cfg, quiet=True)
+    with pytest.raises(ConfigError, match=r"saved no checkpoint in .* save_last=True"):
+        train(cfg, quiet=True)

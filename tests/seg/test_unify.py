@@ -19,8 +19,9 @@ from tiny import LOAD, model_config
 import lsu_onto
 import lsu_seg
 from lsu_onto.library.searchpath import shipped
-from lsu_seg import engine
 from lsu_seg.demo import data
+from lsu_seg.errors import ConfigError
+from lsu_seg.openmmlab.config import load_config
 from lsu_seg.unify import report, unify
 
 CONFIGS = Path(lsu_seg.__file__).parent / "configs"
@@ -158,14 +159,14 @@ def test_every_label_is_there_in_both_kinds(finished: Project) -> None:
 
 def test_each_stage_leaves_a_config_that_can_be_run(finished: Project) -> None:
     for name in MODEL_NAMES:
-        cfg = engine.load_config(finished.work / name / f"{name}.py")
+        cfg = load_config(finished.work / name / f"{name}.py")
         assert cfg.work_dir == str(finished.work / name)
-    student = engine.load_config(finished.work / "student_constrained/student_constrained.py")
+    student = load_config(finished.work / "student_constrained/student_constrained.py")
     labels = [None, *(str(finished.work / "pseudo/constrained" / n) for n in ("town", "country"))]
     assert [d.get("labels") for d in student.train_dataloader.dataset.datasets] == labels
     assert "unsure" not in student.train_dataloader.dataset.datasets[1]
     assert student.model.decode_head.loss_decode.type == "CrossEntropyLoss"
-    of_sets = engine.load_config(finished.work / "student_set/student_set.py")
+    of_sets = load_config(finished.work / "student_set/student_set.py")
     assert [d.get("labels") for d in of_sets.train_dataloader.dataset.datasets] == labels
     assert {d.unsure for d in of_sets.train_dataloader.dataset.datasets} == {0.1}
     assert of_sets.model.decode_head.loss_decode.to_dict() == dict(type="SetNLLLoss", source="demo")
@@ -185,12 +186,12 @@ def test_one_student_by_itself(finished: Project) -> None:
     cfg = config(finished.root)
     cfg.work_dir = str(finished.work)
     for key in ("model", "train_dataloader"):
-        stage = engine.load_config(finished.work / "student_set/student_set.py")
+        stage = load_config(finished.work / "student_set/student_set.py")
         assert unify.one_student(cfg, "set")[key].to_dict() == stage[key].to_dict()
-    with pytest.raises(engine.ConfigError, match=r"no student `best`; .* raw, constrained, set"):
+    with pytest.raises(ConfigError, match=r"no student `best`; .* raw, constrained, set"):
         unify.one_student(cfg, "best")
     cfg.unify.student_init = "teacher"
-    with pytest.raises(engine.ConfigError, match="load_from=CHECKPOINT"):
+    with pytest.raises(ConfigError, match="load_from=CHECKPOINT"):
         unify.one_student(cfg, "set")
 
 
@@ -358,30 +359,30 @@ def test_mistakes_come_to_light_before_any_training(finished: Project, tmp_path:
             unify.unify(cfg, tmp_path / "work", say=print)
         assert not (tmp_path / "work").exists()
 
-    refused(lambda c: c.pop("unify"), engine.ConfigError, "no `unify` section")
-    refused(lambda c: c.unify.pop("extra"), engine.ConfigError, "no `extra`")
-    refused(lambda c: c.unify.pop("evaluate"), engine.ConfigError, "no `evaluate`")
+    refused(lambda c: c.pop("unify"), ConfigError, "no `unify` section")
+    refused(lambda c: c.unify.pop("extra"), ConfigError, "no `extra`")
+    refused(lambda c: c.unify.pop("evaluate"), ConfigError, "no `evaluate`")
     refused(
         lambda c: c.unify.update(students=("best",)),
-        engine.ConfigError,
+        ConfigError,
         "expected some of raw, constrained, set",
     )
     for refresh, message in ((dict(every=0), "`every` .* is 0"), (dict(), "every"), (dict(often=1), "often")):
         refused(
             lambda c, r=refresh: c.unify.update(refresh=r),
-            engine.ConfigError,
+            ConfigError,
             f"`unify.refresh`: .*{message}",
         )
-    refused(lambda c: c.unify.pop("unsure"), engine.ConfigError, "neither `unify.unsure` nor `unify.threshold`")
-    refused(lambda c: c.unify.update(unsure=6), engine.ConfigError, "`unify.unsure` is 6; .* share, 0 to 1")
+    refused(lambda c: c.unify.pop("unsure"), ConfigError, "neither `unify.unsure` nor `unify.threshold`")
+    refused(lambda c: c.unify.update(unsure=6), ConfigError, "`unify.unsure` is 6; .* share, 0 to 1")
     refused(
         lambda c: c.unify.update(threshold=0.7),
-        engine.ConfigError,
+        ConfigError,
         r"`unify.unsure` is 0\.1 and `unify.threshold` is 0\.7; .* one of the two",
     )
     refused(
         lambda c: c.model.decode_head.update(loss_decode=dict(type="DiceLoss")),
-        engine.ConfigError,
+        ConfigError,
         "model.decode_head.loss_decode is .*DiceLoss.* cannot be trained on sets",
     )
 
@@ -389,18 +390,18 @@ def test_mistakes_come_to_light_before_any_training(finished: Project, tmp_path:
         cfg.unify.extra.town.dataset.loss_weight = 0.5
         cfg.model.decode_head = dict(type="Mask2FormerHead")
 
-    refused(weighted_masks, engine.ConfigError, "the `loss_weight` of .*demo_town.* has no effect on a model")
+    refused(weighted_masks, ConfigError, "the `loss_weight` of .*demo_town.* has no effect on a model")
     one = config(finished.root).train_dataloader.dataset.datasets[0]
-    refused(lambda c: c.train_dataloader.update(dataset=one), engine.ConfigError, "must be a CompoundDataset")
+    refused(lambda c: c.train_dataloader.update(dataset=one), ConfigError, "must be a CompoundDataset")
     for name in ("extra.town.dataset", "evaluate.zero_shot"):
         refused(
             lambda c, n=name: c.merge_from_dict({f"unify.{n}.data_root": "gone"}),
-            engine.ConfigError,
+            ConfigError,
             "no such folder",
         )
         refused(
             lambda c, n=name: c.merge_from_dict({f"unify.{n}.taxonomy": "atlantis"}),
-            engine.ConfigError,
+            ConfigError,
             "atlantis",
         )
     masks = finished.root / "masks.tax"
@@ -413,8 +414,8 @@ def test_mistakes_come_to_light_before_any_training(finished: Project, tmp_path:
         ({"taxonomy": "atlantis"}, "the truth of extra set `town`: .*atlantis"),
         ({"folder": "gone"}, "the truth of extra set `town`: gone: no such folder"),
     ):
-        refused(lambda c, change=change: c.unify.extra.town.truth.update(change), engine.ConfigError, message)
-    refused(lambda c: c.unify.extra.town.truth.pop("folder"), engine.ConfigError, "set `town` has no `folder`")
+        refused(lambda c, change=change: c.unify.extra.town.truth.update(change), ConfigError, message)
+    refused(lambda c: c.unify.extra.town.truth.pop("folder"), ConfigError, "set `town` has no `folder`")
 
 
 # --- shipped configs ---------------------------------------------------------------------------------------
@@ -422,7 +423,7 @@ def test_mistakes_come_to_light_before_any_training(finished: Project, tmp_path:
 
 @pytest.mark.parametrize("file", [CONFIGS / "demo/demo.py", CONFIGS / "camvid/camvid.py"], ids=lambda f: f.stem)
 def test_a_shipped_config_loads_and_its_model_fits_its_source(file: Path) -> None:
-    cfg = engine.load_config(file)
+    cfg = load_config(file)
     init_default_scope(cfg.default_scope)
     model = MODELS.build(cfg.model)
     source = lsu_onto.load(cfg.train_dataloader.dataset.source)

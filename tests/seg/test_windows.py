@@ -22,8 +22,9 @@ from torch.nn.functional import interpolate
 
 from lsu_seg.decode import DecodeError, Part, QueryView, View, cpu, reference
 from lsu_seg.decode.views import bilinear
+from lsu_seg.errors import TeacherError
 from lsu_seg.runtime.allocator import keep_freed_memory
-from lsu_seg.teachers import Band, SegmentorTeacher, TeacherError, Views
+from lsu_seg.teachers import Band, SegmentorTeacher, Views
 from lsu_seg.teachers.forward import Forward
 from lsu_seg.teachers.maps import Maps
 from lsu_seg.teachers.memory import Probe, make_plan

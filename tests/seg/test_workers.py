@@ -23,7 +23,7 @@ from mmengine.config import Config
 from tiny import label_config, save_checkpoint, write_park, write_tax
 
 from lsu_onto import ROW_VOID
-from lsu_seg import engine
+from lsu_seg.pseudo.run import pseudo_label
 from lsu_seg.pseudo.shards import shard
 from lsu_seg.runtime.launch import LaunchError, join_ranks
 
@@ -56,7 +56,7 @@ def config(world: Path, work: Path) -> Config:
 def alone(world: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
     """What one process writes."""
     work = tmp_path_factory.mktemp("alone")
-    assert engine.pseudo_label(config(world, work), world / "teacher.pth", quiet=True)["images"] == IMAGES
+    assert pseudo_label(config(world, work), world / "teacher.pth", quiet=True)["images"] == IMAGES
     files = labels(work)
     assert len(files) == 2 * IMAGES
     return files
@@ -182,7 +182,7 @@ def test_a_killed_worker_leaves_a_resumable_folder(world: Path, alone: dict[str,
     assert len(recorded(three)) == 3
 
     left = IMAGES - len({key for keys in recorded(broken) for key in keys})
-    resumed = engine.pseudo_label(config(world, broken), world / "teacher.pth", quiet=True)
+    resumed = pseudo_label(config(world, broken), world / "teacher.pth", quiet=True)
     assert labels(broken) == alone
     assert resumed["images"] == left
 
@@ -217,7 +217,7 @@ def test_workers_of_slurm_outlive_the_first(world: Path, alone: dict[str, bytes]
     found = recorded(tmp_path)
     assert set(found[0]) < mine
     assert set(found[1]) == its
-    engine.pseudo_label(config(world, tmp_path), world / "teacher.pth", quiet=True)
+    pseudo_label(config(world, tmp_path), world / "teacher.pth", quiet=True)
     assert labels(tmp_path) == alone
 
 

@@ -30,15 +30,18 @@ from mmengine.config import Config
 import lsu_onto
 import lsu_seg
 from lsu_onto import __version__
-from lsu_seg import engine
 from lsu_seg.data.datasets import TaxDataset
 from lsu_seg.demo.relabel import relabel_dataset
-from lsu_seg.errors import USER_ERRORS
+from lsu_seg.errors import ConfigError, UserError
 from lsu_seg.evaluation.counts import confusion, iou_summary
+from lsu_seg.evaluation.run import evaluate
 from lsu_seg.label_files import void_index, write_atomic
 from lsu_seg.label_files.annotation import Annotation, channel_constraint
 from lsu_seg.layout.pairs import find_pairs
+from lsu_seg.openmmlab.config import load_config
 from lsu_seg.pseudo.output import file_sha256
+from lsu_seg.pseudo.run import pseudo_label
+from lsu_seg.training.run import train
 from lsu_seg.unify import unify
 from lsu_seg.unify.stages import Stages
 
@@ -76,7 +79,7 @@ def experiment(
     """
     total = len(find_pairs(root, lsu_onto.load(SOURCE).layout, "train"))
     if not 0 < fine < total:
-        raise engine.ConfigError(f"{fine} fine frames of {total}: expected at least one, and one left")
+        raise ConfigError(f"{fine} fine frames of {total}: expected at least one, and one left")
     coarse = work / "coarse"
     Stages(work, print).run(
         "coarse",
@@ -199,8 +202,8 @@ class Seed:
             training = copy.deepcopy(cfg)
             for part in ("val_dataloader", "val_cfg", "val_evaluator"):  # judged once, below
                 training.pop(part, None)
-            checkpoint = engine.train(training, quiet=True)
-            measured = engine.evaluate(cfg, checkpoint, {"val": val}, quiet=True)["val"]
+            checkpoint = train(training, quiet=True)
+            measured = evaluate(cfg, checkpoint, {"val": val}, quiet=True)["val"]
             prefix = "source/IoU."
             return {
                 "checkpoint": str(checkpoint),
@@ -225,7 +228,7 @@ class Seed:
         key = [__version__, unify.text(cfg), file_sha256(teacher), unify.inputs(self.coarse, SOURCE)]
 
         def action() -> dict[str, Any]:
-            engine.pseudo_label(cfg, teacher, quiet=True)
+            pseudo_label(cfg, teacher, quiet=True)
             return {kind: self.score(kind) for kind in kinds}
 
         folders = [Path(self.folder(kind)) for kind in kinds]
@@ -357,11 +360,11 @@ def main() -> int:
     torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
     start = time.monotonic()
     try:
-        cfg = engine.load_config(CONFIG)
+        cfg = load_config(CONFIG)
         if args.iters:
             cfg.train_cfg.max_iters = cfg.train_cfg.val_interval = args.iters
         results = experiment(cfg, args.data_root, args.work_dir, args.seeds, args.fine, args.also)
-    except (*USER_ERRORS, ImportError, OSError) as e:
+    except (UserError, ImportError, OSError) as e:
         print(f"error: {e}", file=sys.stderr)
         return 1
     text = "\n\n".join([table(results), class_table(results), label_table(results)])

@@ -1,0 +1,10 @@
+"""The base of every refusal, here and in `lsu_seg`."""
+
+from __future__ import annotations
+
+
+class UserError(ValueError):
+    """What a user got wrong: the message says where, what was found, what was expected, and what to do.
+
+    Commands print it and exit with 1; anything else that reaches them is a fault of the toolkit.
+    """

@@ -1,0 +1,100 @@
+"""One evaluation: a config and a checkpoint in, what was counted out."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from mmengine.config import Config
+
+from lsu_seg.errors import ConfigError, TeacherError
+from lsu_seg.evaluation.measured import Measured
+from lsu_seg.evaluation.metrics import VIEWS, OntologyIoU
+from lsu_seg.openmmlab.config import renamed
+from lsu_seg.openmmlab.runner import runner_with_checkpoint
+from lsu_seg.teachers.classes import class_mismatch
+
+
+def evaluate(
+    cfg: Config, checkpoint: str | Path | None, datasets: Mapping[str, Any] | None = None, quiet: bool = False
+) -> dict[str, dict[str, Any]]:
+    """`measure`, as flat figures: name → `source/mIoU`, …"""
+    return {name: m.figures() for name, m in measure(cfg, checkpoint, datasets, quiet).items()}
+
+
+def measure(
+    cfg: Config, checkpoint: str | Path | None, datasets: Mapping[str, Any] | None = None, quiet: bool = False
+) -> dict[str, Measured]:
+    """Evaluate a model on datasets, in all views that their labels allow.
+
+    Args:
+        checkpoint: None where the config's model brings its weights: an `HFSegmentor` with `hf=dict(pretrained=…)`.
+        datasets: name → dataset config; by default the config's own `unify.evaluate` or `test_dataloader`.
+
+    Returns:
+        name → what `OntologyIoU` counted; the same on every rank.
+
+    Raises:
+        ConfigError: the config lacks what evaluation needs. TeacherError: the checkpoint does not fit the model, or the
+            model not the source taxonomy. EvaluationError: an image's labels do not fit.
+    """
+    cfg = copy.deepcopy(cfg)
+    sets = dict(datasets or cfg.get("unify", {}).get("evaluate", {}))
+    if not sets:
+        if cfg.get("test_dataloader") is None:
+            raise ConfigError("the config has neither `unify.evaluate` nor `test_dataloader`: nothing to evaluate on")
+        sets = {"test": cfg.test_dataloader.dataset}
+    return {name: _measure(cfg, checkpoint, name, dataset, quiet) for name, dataset in sets.items()}
+
+
+def _measure(cfg: Config, checkpoint: str | Path | None, name: str, dataset: Any, quiet: bool) -> Measured:
+    """`measure` on one dataset."""
+    one = renamed(cfg, f"evaluate_{name}")
+    loader = one.get("test_dataloader") or one.get("val_dataloader")
+    if loader is None:
+        raise ConfigError("the config has no `val_dataloader` or `test_dataloader` that says how to load images")
+    pipeline = loader.dataset.get("pipeline")
+    loader.dataset = copy.deepcopy(dataset)
+    loader.dataset.setdefault("pipeline", pipeline)
+    if not loader.dataset.get("pipeline"):
+        raise ConfigError(f"the evaluation set `{name}` has no pipeline")
+    if loader.dataset.get("type") in ("CompoundDataset", "lsu_seg.CompoundDataset"):
+        loader.dataset.setdefault("test_mode", True)  # every image counts, void ones too
+    # Each image alone and once, whatever the config says: how images are batched shows in the last bits of logits, MMSeg
+    # takes no batches of several sizes, and by default samplers repeat images so that all ranks have equally many.
+    loader.batch_size = 1
+    loader.sampler = dict(type="DefaultSampler", shuffle=False, round_up=False)
+    loader.pop("batch_sampler", None)
+    one.test_dataloader = loader
+    one.test_cfg = dict(type="TestLoop")
+    one.test_evaluator = copy.deepcopy(evaluator(cfg))
+    metric = _ontology_iou(one.test_evaluator)
+    if loader.dataset.get("type") in ("TaxDataset", "lsu_seg.TaxDataset"):
+        metric["views"] = VIEWS
+        loader.dataset.setdefault("source", metric["source"])
+    title = f"evaluating on {name}"
+    one.custom_hooks = [*one.get("custom_hooks", []), dict(type="TestProgressHook", title=title)]
+    runner = runner_with_checkpoint(one, checkpoint, quiet)
+    classes = (getattr(runner.test_dataloader.dataset, "metainfo", None) or {}).get("classes")
+    problem = class_mismatch(getattr(runner.model, "module", runner.model), classes) if classes else None
+    if problem:
+        raise TeacherError(f"evaluation set `{name}`: {problem}")
+    runner.test()
+    return next(m.measured for m in runner.test_evaluator.metrics if isinstance(m, OntologyIoU))
+
+
+def evaluator(cfg: Config) -> Any:
+    """The config's evaluator, which must be one that measures mIoU in the source taxonomy."""
+    found = cfg.get("test_evaluator") or cfg.get("val_evaluator")
+    one = _ontology_iou(found)
+    if one and "source" in one.get("views", ("source",)):
+        return found
+    raise ConfigError("write `val_evaluator = dict(type='OntologyIoU', source=…)`: its figures are the ones reported")
+
+
+def _ontology_iou(evaluators: Any) -> Any:
+    """The config of OntologyIoU among evaluators, or None."""
+    several = evaluators if isinstance(evaluators, (list, tuple)) else [evaluators]
+    return next((e for e in several if e and e.get("type") in ("OntologyIoU", "lsu_seg.OntologyIoU")), None)

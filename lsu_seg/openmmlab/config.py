@@ -1,0 +1,58 @@
+"""Configs of MMSegmentation: read, moved to another data root, changed by options."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from mmengine.config import Config
+
+from lsu_seg.errors import ConfigError
+
+
+def load_config(path: str | Path, data_root: str | None = None, options: Mapping[str, Any] | None = None) -> Config:
+    """An MMSeg config, with `data_root` moved and options merged.
+
+    Args:
+        data_root: put in place of the config's own top-level `data_root`, wherever that is the beginning of a
+            string.
+        options: dotted keys, as mmengine's `--cfg-options` takes them.
+    """
+    if not Path(path).is_file():
+        raise ConfigError(f"there is no config `{path}`")
+    try:
+        cfg = Config.fromfile(path)
+    except Exception as e:  # a config is a program, and fails like one
+        raise ConfigError(f"{path} cannot be read: {type(e).__name__}: {e}") from e
+    if data_root is not None:
+        old = cfg.get("data_root")
+        if not old:
+            raise ConfigError(f"{path} has no top-level `data_root`, so `--data-root` has nothing to replace")
+        cfg = Config(_rebase(cfg.to_dict(), old.rstrip("/"), str(data_root).rstrip("/")), filename=cfg.filename)
+    merge(cfg, options or {})
+    return cfg
+
+
+def merge(cfg: Config, options: Mapping[str, Any]) -> None:
+    """Change keys of a config; `options` has dotted keys."""
+    try:
+        cfg.merge_from_dict(dict(options))
+    except (KeyError, TypeError, IndexError) as e:
+        raise ConfigError(f"the options {dict(options)} do not fit {cfg.filename}: {e}") from e
+
+
+def _rebase(value: Any, old: str, new: str) -> Any:
+    if isinstance(value, dict):
+        return {k: _rebase(v, old, new) for k, v in value.items()}
+    if isinstance(value, (list, tuple)):
+        return type(value)(_rebase(v, old, new) for v in value)
+    if isinstance(value, str) and (value == old or value.startswith(old + "/")):
+        return new + value[len(old) :]
+    return value
+
+
+def renamed(cfg: Config, name: str) -> Config:
+    """A copy named `<name>.py`: under its name mmengine writes a config into the work folder, over one of that name."""
+    return Config(copy.deepcopy(cfg.to_dict()), cfg_text="#", filename=f"{name}.py")

@@ -1,0 +1,33 @@
+"""Models that need mmdet, which is not installed with MMSegmentation."""
+
+from __future__ import annotations
+
+from typing import Any
+
+_NEED_MMDET = ("MaskFormerHead", "Mask2FormerHead", "SetMask2FormerHead")
+
+
+def check_mmdet(config: Any) -> None:
+    """Raise an ImportError that says what to install, where a model's config needs mmdet and there is none.
+
+    Before anything is built: MMSegmentation's own `MaskFormerHead` would complain of an unexpected argument.
+    """
+    if isinstance(config, dict):
+        kind = str(config.get("type", ""))
+        if kind.startswith("mmdet.") or kind.rpartition(".")[2] in _NEED_MMDET:
+            need_mmdet(kind)
+        config = list(config.values())
+    if isinstance(config, (list, tuple)):
+        for part in config:
+            check_mmdet(part)
+
+
+def need_mmdet(name: str) -> None:
+    """Raise an ImportError that says what to install, where mmdet cannot be imported."""
+    try:
+        import mmdet.models.dense_heads  # noqa: F401
+    except ImportError as error:
+        raise ImportError(
+            f"`{name}` needs mmdet, which cannot be imported ({error}): pip install 'lsu-toolkit[mask2former]'"
+            " (docs/teachers.md has a smaller install)"
+        ) from error

@@ -1,0 +1,139 @@
+"""mmengine's Runner as we build it: named, with ranks on CPUs too, its weights loaded completely or not at all."""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import io
+import itertools
+import logging
+import struct
+from pathlib import Path
+from typing import Any
+
+import torch
+from mmengine.config import Config
+from mmengine.device import get_device
+from mmengine.logging import MMLogger
+from mmengine.model import MMDistributedDataParallel, is_model_wrapper
+from mmengine.runner import Runner
+
+from lsu_seg.errors import ConfigError, TeacherError
+from lsu_seg.openmmlab.compat import UntrustedCheckpointError
+from lsu_seg.openmmlab.mmdet import check_mmdet
+from lsu_seg.runtime.allocator import keep_freed_memory
+from lsu_seg.runtime.launch import join_ranks
+
+with contextlib.redirect_stdout(io.StringIO()):  # the forks print a line about an optional package
+    import mmseg.datasets  # noqa: F401
+
+
+class RankedRunner(Runner):
+    """A Runner that also works with several ranks on CPUs, which mmengine's own wrapping of the model does not.
+
+    A model that is not trained is not wrapped: its ranks need not talk to each other.
+    """
+
+    def wrap_model(self, model_wrapper_cfg: Any, model: Any) -> Any:
+        if self._train_loop is None:
+            return model.to(get_device())
+        plain = model_wrapper_cfg is None and not is_model_wrapper(model)
+        if self.distributed and plain and not torch.cuda.is_available():
+            return MMDistributedDataParallel(module=model, broadcast_buffers=False)
+        return super().wrap_model(model_wrapper_cfg, model)
+
+    def load_checkpoint(self, filename: str, *args: Any, **kwargs: Any) -> Any:
+        checkpoint = super().load_checkpoint(filename, *args, **kwargs)
+        # mmengine would begin the optimizer and the learning rate's schedule anew, in the middle of the training.
+        states = {"optimizer": True, "param_schedulers": bool(self.param_schedulers)}
+        missing = [key for key, used in states.items() if used and key not in checkpoint]
+        if self._resume and missing and checkpoint.get("meta", {}).get("iter", 0) < self.max_iters:
+            raise ConfigError(
+                f"{filename} has no state of {' and '.join(f'`{key}`' for key in missing)}, so the training cannot go on"
+                f" from it: remove {Path(self.work_dir) / 'last_checkpoint'} to train from the beginning, and write"
+                " `default_hooks = dict(checkpoint=dict(save_optimizer=True, save_param_scheduler=True))`"
+            )
+        return checkpoint
+
+
+class QuietRunner(RankedRunner):
+    """A Runner whose log goes to its file in the work folder, and only errors to the terminal."""
+
+    def build_logger(self, *args: Any, **kwargs: Any) -> MMLogger:
+        logger = super().build_logger(*args, **kwargs)
+        for handler in logger.handlers:
+            if not isinstance(handler, logging.FileHandler):
+                handler.setLevel(logging.ERROR)
+        return logger
+
+    def load_checkpoint(self, *args: Any, **kwargs: Any) -> Any:
+        with contextlib.redirect_stdout(io.StringIO()):  # it prints a line past every logger
+            return super().load_checkpoint(*args, **kwargs)
+
+
+def build_runner(cfg: Config, quiet: bool = False) -> Runner:
+    """A Runner of a name of its own, so that several can be built in one process."""
+    cfg = copy.deepcopy(cfg)
+    try:
+        Path(cfg.work_dir).mkdir(parents=True, exist_ok=True)
+    except OSError as e:
+        raise ConfigError(
+            f"{cfg.work_dir}: cannot be the work folder ({e.strerror}); choose another with `--work-dir`"
+        ) from e
+    join_ranks(cfg.get("launcher", "none"))
+    keep_freed_memory()
+    cfg.experiment_name = f"{Path(cfg.work_dir).name}-{next(_NUMBER)}"
+
+    try:
+        check_mmdet(cfg.get("model"))
+        return (QuietRunner if quiet else RankedRunner).from_cfg(cfg)
+    except (TypeError, KeyError, AttributeError, AssertionError) as e:
+        # What mmengine's registries raise for a name or option that does not exist.
+        raise ConfigError(f"a part of the config cannot be built: {e}") from e
+    except ImportError as e:
+        raise ConfigError(f"a part of the config needs what is not installed: {e}") from e
+
+
+_NUMBER = itertools.count()
+
+
+def runner_with_checkpoint(cfg: Config, checkpoint: str | Path | None, quiet: bool) -> Runner:
+    """A Runner for testing, its weights loaded completely or not at all."""
+    pretrained = (cfg.model.get("hf") or {}).get("pretrained")
+    if checkpoint is None and not pretrained:
+        raise ConfigError("the config's model has random weights: give the CHECKPOINT of a trained one")
+    for key in (
+        "train_dataloader",
+        "train_cfg",
+        "optim_wrapper",
+        "val_dataloader",
+        "val_cfg",
+        "val_evaluator",
+    ):
+        cfg.pop(key, None)
+    cfg.pop("param_scheduler", None)
+    if checkpoint is None:
+        cfg.load_from = None
+        runner = build_runner(cfg, quiet)
+        if runner.model.new_head:
+            raise ConfigError(
+                f"{pretrained} has another number of classes than the config's `num_classes`, so the model's head has random"
+                " weights: give the CHECKPOINT of a trained one"
+            )
+        return runner
+    if not Path(checkpoint).is_file():
+        raise ConfigError(f"there is no checkpoint `{checkpoint}`")
+    cfg.load_from = str(checkpoint)
+    runner = build_runner(cfg, quiet)
+    try:
+        loaded = runner.load_checkpoint(str(checkpoint), strict=True)
+    except UntrustedCheckpointError:
+        raise
+    except (EOFError, KeyError, IndexError, ValueError, AttributeError, struct.error) as e:
+        raise TeacherError(f"`{checkpoint}` is not a checkpoint, or is cut off; get the file again") from e
+    except RuntimeError as e:
+        what = "cannot be read" if "PytorchStreamReader" in str(e) else "does not fit the config's model"
+        raise TeacherError(f"`{checkpoint}` {what}: {e}") from e
+    model = getattr(runner.model, "module", runner.model)
+    model.dataset_meta = loaded.get("meta", {}).get("dataset_meta")
+    return runner

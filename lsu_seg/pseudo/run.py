@@ -1,0 +1,60 @@
+"""One labelling run: a config and a teacher in, a folder of pseudo-labels out."""
+
+from __future__ import annotations
+
+import copy
+from pathlib import Path
+
+from mmengine.config import Config
+
+import lsu_onto
+from lsu_seg.errors import ConfigError
+from lsu_seg.openmmlab.runner import runner_with_checkpoint
+from lsu_seg.pseudo.errors import OutputError, check_output
+from lsu_seg.pseudo.output import MANIFEST
+
+
+def pseudo_label(
+    cfg: Config, checkpoint: str | Path | None, quiet: bool = False, resume: bool = True
+) -> dict[str, float]:
+    """Run the config's `PseudoLabelLoop` with a trained teacher.
+
+    Args:
+        checkpoint: None where the config's model brings its weights: an `HFSegmentor` with `hf=dict(pretrained=…)`.
+        resume: go on in a folder that an earlier run left; else such a folder is refused.
+
+    Raises:
+        ConfigError: `test_cfg` is no PseudoLabelLoop. TeacherError: the checkpoint does not fit the model, or
+            the model not the source taxonomy.
+    """
+    if cfg.get("test_cfg", {}).get("type") not in ("PseudoLabelLoop", "lsu_seg.PseudoLabelLoop"):
+        raise ConfigError("the config has no `test_cfg = dict(type='PseudoLabelLoop', …)` and no `unify` section")
+    cfg = copy.deepcopy(cfg)
+    cfg.test_evaluator = []
+    _check_labelling(cfg, resume)
+    # Nothing is exchanged but a few numbers at the start. NCCL, which configs ask for, would watch over its peers and end
+    # processes whose peers are gone.
+    cfg.merge_from_dict({"env_cfg.dist_cfg.backend": "gloo"})
+    runner = runner_with_checkpoint(cfg, checkpoint, quiet)
+    return runner.test()
+
+
+def _check_labelling(cfg: Config, resume: bool) -> None:
+    """Find, before the model is built, what would end the run."""
+    dataset, loop = cfg.test_dataloader.dataset, cfg.test_cfg
+    others = {"the dataset's folder": dataset.data_root} if dataset.get("data_root") else {}
+    for key, what in (("out_dir", "the folder of the constrained labels"), ("raw_dir", "")):
+        if loop.get(key):
+            check_output(loop[key], others)
+            if not resume and (Path(loop[key]) / MANIFEST).exists():
+                raise OutputError(
+                    f"{loop[key]} holds labels of an earlier run; remove it, choose another folder, or go on with `--resume`"
+                )
+            others[what] = loop[key]
+    if dataset.get("type") in ("TaxDataset", "lsu_seg.TaxDataset"):
+        c = lsu_onto.load(dataset.taxonomy, dataset.get("source"))
+        if not c.allowed[:, :-1].any():
+            raise OutputError(
+                f"no class of `{c.dataset}` may be any class of `{c.source}`: every label would be void; relate its"
+                " classes in the map first"
+            )

@@ -1,0 +1,57 @@
+"""One training: an MMSeg config in, its last checkpoint out."""
+
+from __future__ import annotations
+
+import copy
+from pathlib import Path
+
+from mmengine.config import Config
+
+from lsu_seg.errors import ConfigError
+from lsu_seg.openmmlab.runner import build_runner
+
+
+def train(cfg: Config, quiet: bool = False, resume: bool = False) -> Path:
+    """Train a model; returns the path of the last checkpoint.
+
+    Args:
+        resume: go on from the last checkpoint in the work folder, if it has one.
+
+    Raises:
+        DisagreementError: the config disagrees with the ontology of its datasets (`OntologyHook`).
+        ConfigError: the checkpoint to go on from is not where the work folder says, or lacks the optimizer's state; or
+            none was saved.
+    """
+    cfg = copy.deepcopy(cfg)
+    for key in ("test_dataloader", "test_cfg", "test_evaluator"):
+        cfg.pop(key, None)
+    last = _last_checkpoint(Path(cfg.work_dir)) if resume else None
+    cfg.resume = last is not None
+    if last is not None:
+        # Or else mmengine resumes what `load_from` names: the teacher, where students begin with its weights.
+        cfg.load_from = str(last)
+    hooks = cfg.get("custom_hooks") or []
+    if not any(hook.get("type") in ("OntologyHook", "lsu_seg.OntologyHook") for hook in hooks):
+        cfg.custom_hooks = [*hooks, dict(type="OntologyHook")]
+    build_runner(cfg, quiet).train()
+    last = _last_checkpoint(Path(cfg.work_dir))
+    if last is None:
+        raise ConfigError(
+            f"the training has saved no checkpoint in {cfg.work_dir}: write `default_hooks = dict(checkpoint=dict("
+            "type='CheckpointHook', save_last=True, …))`"
+        )
+    return last
+
+
+def _last_checkpoint(folder: Path) -> Path | None:
+    try:
+        named = Path((folder / "last_checkpoint").read_text(encoding="utf-8").strip())
+    except FileNotFoundError:
+        return None
+    for path in (named, folder / named.name):  # the folder may have been moved
+        if path.is_file():
+            return path
+    raise ConfigError(
+        f"{folder / 'last_checkpoint'} names {named}, which is not there; write another checkpoint's path into it, or"
+        " remove it to train from the beginning"
+    )
