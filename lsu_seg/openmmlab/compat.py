@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib.util
+import io
 import os
 import re
 import sys
@@ -43,6 +44,7 @@ def install() -> None:
         # On a GPU this module would call the missing kernel instead of its plain-torch path.
         _after_import("mmcv.ops.multi_scale_deform_attn", _use_torch_attention)
     _after_import("mmengine.runner.checkpoint", guard_checkpoints)
+    _after_import("mmseg.datasets", lambda _: None)  # for its silence
     _find_mmseg_configs()
 
 
@@ -298,7 +300,8 @@ class _AfterImport:
         execute = spec.loader.exec_module
 
         def execute_and_act(module: ModuleType) -> None:
-            execute(module)
+            with contextlib.redirect_stdout(io.StringIO()):  # the forks print a line about an optional package
+                execute(module)
             self.action(module)
 
         spec.loader.exec_module = execute_and_act  # type: ignore[method-assign]

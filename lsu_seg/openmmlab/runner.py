@@ -24,9 +24,6 @@ from lsu_seg.openmmlab.mmdet import check_mmdet
 from lsu_seg.runtime.allocator import keep_freed_memory
 from lsu_seg.runtime.launch import join_ranks
 
-with contextlib.redirect_stdout(io.StringIO()):  # the forks print a line about an optional package
-    import mmseg.datasets  # noqa: F401
-
 
 class RankedRunner(Runner):
     """A Runner that also works with several ranks on CPUs, which mmengine's own wrapping of the model does not.
