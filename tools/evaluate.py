@@ -2,7 +2,8 @@
 
 import sys
 
-from lsu_seg.evaluation.command import compare, evaluate
+from lsu_seg.commands.compare import compare
+from lsu_seg.commands.evaluate import evaluate
 
 if __name__ == "__main__":
     if sys.argv[1:2] == ["compare"]:

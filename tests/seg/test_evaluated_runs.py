@@ -20,7 +20,8 @@ from sklearn.metrics import confusion_matrix, jaccard_score
 from tiny import LOAD, read, save
 
 import lsu_onto
-from lsu_seg.cli import DEMO, main
+from lsu_seg.cli import main
+from lsu_seg.commands.demo import DEMO
 from lsu_seg.demo.relabel import coarsen, encode
 from lsu_seg.demo.scenes import CLASSES, STYLES, draw_scene
 from lsu_seg.errors import ConfigError

@@ -1,4 +1,4 @@
-"""The command. Imports are inside it, so that `--help` starts fast; torch is not among them."""
+"""`lsu-seg scan`."""
 
 from __future__ import annotations
 

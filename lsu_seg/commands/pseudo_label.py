@@ -1,4 +1,4 @@
-"""The command, in its two forms. Imports are inside it, so that `--help` starts fast."""
+"""`lsu-seg pseudo-label`."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from lsu_seg.arguments import LAUNCHER, WORK, key_values, load, run
+from lsu_seg.commands.arguments import LAUNCHER, WORK, key_values, load, run
 
 
 class _PseudoLabel(click.Command):
@@ -168,13 +168,13 @@ def _one_line(
 ) -> None:
     from lsu_seg.openmmlab.config import merge
     from lsu_seg.pseudo.oneline import pseudo_label_config
-    from lsu_seg.pseudo.run import pseudo_label
+    from lsu_seg.pseudo.run import pseudo_label as label
 
     cfg, checkpoint = pseudo_label_config(taxonomy, data_root, teacher, output, **chosen)
     merge(cfg, key_values(options))
     cfg.work_dir = work_dir or f"work/{Path(taxonomy).stem}"
     cfg.launcher = click.get_current_context().meta.get("lsu_seg.launcher", "none")
-    pseudo_label(cfg, checkpoint, quiet=True, resume=resume)
+    label(cfg, checkpoint, quiet=True, resume=resume)
     click.echo(output)
 
 
@@ -186,14 +186,14 @@ def _by_config(
     data_root: str | None,
     options: tuple[str, ...],
 ) -> None:
-    from lsu_seg.pseudo.run import pseudo_label
+    from lsu_seg.pseudo.run import pseudo_label as label
     from lsu_seg.unify import unify
 
     cfg = load(config, data_root, work_dir, options)
     if "unify" not in cfg:
-        pseudo_label(cfg, checkpoint, resume=resume)
+        label(cfg, checkpoint, resume=resume)
         return
     for name in cfg.unify.extra:
         one = unify.pseudo_config(cfg, Path(cfg.work_dir), 0, name)
-        pseudo_label(one, checkpoint, quiet=True, resume=resume)
+        label(one, checkpoint, quiet=True, resume=resume)
         click.echo(one.test_cfg.out_dir)

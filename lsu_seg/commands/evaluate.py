@@ -1,4 +1,4 @@
-"""The commands. Imports are inside them, so that `--help` starts fast."""
+"""`lsu-seg evaluate`."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from lsu_seg.arguments import CONFIG, LAUNCHER, ROOT, WORK, key_values, load, run
+from lsu_seg.commands.arguments import CONFIG, LAUNCHER, ROOT, WORK, key_values, load, run
 
 
 @click.command()
@@ -96,37 +96,3 @@ def _sets(datasets: tuple[tuple[str, str, str], ...]) -> dict[str, Any] | None:
             raise click.UsageError(f"`--dataset {taxonomy} {root} {split}` stands twice")
         sets[name] = dict(type="TaxDataset", taxonomy=taxonomy, data_root=root, split=split)
     return sets or None
-
-
-@click.command()
-@click.argument("a", type=click.Path(exists=True, dir_okay=False))
-@click.argument("b", type=click.Path(exists=True, dir_okay=False))
-@click.option(
-    "--format",
-    "format_",
-    type=click.Choice(["text", "json"]),
-    default="text",
-    show_default=True,
-    help="Of what is printed.",
-)
-def compare(a: str, b: str, format_: str) -> None:
-    """Compare two evaluations on the same datasets: B - A, per class, with a 95 % interval.
-
-    A and B are `evaluation.json` files of `lsu-seg evaluate`, with their `.npz` beside them; without, there are no
-    intervals. Exits with 0 whatever differs, 1 if they cannot be compared.
-
-    \b
-    Examples:
-      lsu-seg compare work/teacher/evaluation.json work/student/evaluation.json
-      lsu-seg compare A.json B.json --format json > difference.json
-    """
-
-    def action() -> None:
-        from lsu_seg.evaluation.compare import as_text
-        from lsu_seg.evaluation.compare import compare as difference
-        from lsu_seg.evaluation.files import as_json
-
-        result = difference(Path(a), Path(b))
-        click.echo(as_json(result).rstrip() if format_ == "json" else as_text(result))
-
-    run(action)

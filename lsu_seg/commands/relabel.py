@@ -1,0 +1,36 @@
+"""`lsu-seg relabel`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from lsu_seg.commands.arguments import run
+
+
+@click.command()
+@click.argument("taxonomy")
+@click.option(
+    "--source",
+    "source_taxonomy",
+    required=True,
+    help="Taxonomy of the fine labels: a source, or a dataset without open choices.",
+)
+@click.option("--data-root", required=True, help="Folder of the fine dataset.")
+@click.option("--split", required=True, help="Split to relabel.")
+@click.option("-o", "--output", required=True, help="Folder to write the coarse dataset to.")
+@click.option("--seed", default=0, show_default=True, help="Of the choices where classes overlap.")
+def relabel(taxonomy: str, source_taxonomy: str, data_root: str, split: str, output: str, seed: int) -> None:
+    """Relabel a fine dataset in a coarser TAXONOMY, as an annotator with those classes would.
+
+    Writes images and labels in the layout of TAXONOMY. Where several classes may hold a region, chance decides.
+
+    \b
+    Example:
+      lsu-seg relabel camvid_coarse --source camvid11 --data-root ../camvid --split train -o work/coarse
+    """
+    from lsu_seg.demo.relabel import relabel_dataset
+
+    count = run(lambda: relabel_dataset(taxonomy, source_taxonomy, Path(data_root), split, Path(output), seed))
+    click.echo(f"{count} images in {output}")
