@@ -1,15 +1,23 @@
-"""Imports everything of ours that registers with mmengine. Imported at the first look-up in a registry."""
+"""Imports everything of ours that registers with mmengine. Imported at the first look-up in a registry.
 
-import lsu_seg.data.datasets
-import lsu_seg.data.samplers
-import lsu_seg.data.transforms
-import lsu_seg.evaluation.metrics
-import lsu_seg.losses.mmseg
-import lsu_seg.models.backbones
-import lsu_seg.models.huggingface
-import lsu_seg.models.mask_heads
-import lsu_seg.pseudo.loop
-import lsu_seg.pseudo.shards
-import lsu_seg.training.ontology
-import lsu_seg.training.progress
-import lsu_seg.training.refresh  # noqa: F401
+By name, as mmengine imports what a config names: nothing in this room knows the rooms above it.
+"""
+
+from importlib import import_module
+
+for _name in (
+    "data.datasets",
+    "data.samplers",
+    "data.transforms",
+    "evaluation.metrics",
+    "losses.mmseg",
+    "models.backbones",
+    "models.huggingface",
+    "models.mask_heads",
+    "pseudo.loop",
+    "pseudo.shards",
+    "training.ontology",
+    "training.progress",
+    "training.refresh",
+):
+    import_module(f"lsu_seg.{_name}")
