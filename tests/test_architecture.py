@@ -201,6 +201,20 @@ def test_no_file_knows_the_machine_it_was_written_on() -> None:
     assert found == []
 
 
+_PATH = re.compile(r"(?<![\w/.-])(?:lsu_onto|lsu_seg|tests|tools)(?:/\w+)*/\w+\.(?:py|md|lark|svg)\b")
+
+
+def test_files_that_texts_name_are_there() -> None:
+    missing = {
+        f"{file.relative_to(ROOT)}: {name}"
+        for file, text in texts()
+        if file.suffix in (".py", ".md", ".toml") and file.name != "CHANGELOG.md"
+        for name in _PATH.findall(text)
+        if not (ROOT / name).is_file()
+    }
+    assert missing == set()
+
+
 def test_what_counts_as_a_machine() -> None:
     for bad in ("see /opt/conda/bin", 'open("/work/main/x")', "https://pypi.org/simple", "pypi.corp.example"):
         assert _MACHINE.search(bad) or _INDEX.search(bad), bad

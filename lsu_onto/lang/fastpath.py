@@ -1,7 +1,7 @@
 """Well-formed lines → syntax tree, without lark: the grammar of `tax.lark` once more, as fast as Python allows.
 
 lark decides what the language is, and explains every line that this cannot read. Most files have no such line, and
-then lark is not even imported: a file of 150 classes is read in a quarter of the time. `tests/onto/test_fastpath.py`
+then lark is not even imported: a file of 150 classes is read in a quarter of the time. `tests/onto/lang/test_fastpath.py`
 holds the two together: on any text this returns what lark does, or None.
 """
 

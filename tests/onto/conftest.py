@@ -2,38 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 import lsu_onto
+from helpers.tax import SOURCE, Compile
 from lsu_onto import Constraint
-from lsu_onto.diagnostics import Diagnostic
-from lsu_onto.library.library import Library
-
-TAX = Path(__file__).parents[1] / "tax"
-
-SOURCE = """\
-tax 1
-source demo v1
-[flat]
-0 road      #804080
-1 sidewalk  #f423e8
-[vehicle]
-2 car       #00008e
-3 truck     #000046
-[sky]
-4 sky       #4682b4
-"""
-
-
-def diagnose(text: str, path: str = "memory.tax") -> list[Diagnostic]:
-    """All findings on a text, without a file."""
-    return Library().check(path, text).diagnostics
-
-
-Compile = Callable[..., Constraint]
 
 
 @pytest.fixture

@@ -28,7 +28,8 @@ def unformatted_configs() -> Iterator[None]:
 def park(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The taxonomies `tiny` and `park`, and a dataset of each."""
     import numpy as np
-    from tiny import save, write_park, write_tax
+
+    from helpers.tiny import save, write_park, write_tax
 
     root = tmp_path_factory.mktemp("park")
     write_tax(root / "tax")

@@ -1,0 +1,160 @@
+"""`lsu-onto changes`: golden pairs in `tests/tax/changes`, and revisions of git.
+
+`NAME.old.tax` is the version before, `NAME.new.tax` states at its end what broke. To add a case, add two files.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from helpers.tax import TAX, expected
+from lsu_onto.changes.revisions import changes
+from lsu_onto.cli import main
+from lsu_onto.library.library import Library
+from lsu_onto.library.searchpath import shipped
+
+NEW = sorted((TAX / "changes").glob("*.new.tax"))
+
+
+def run(*args: str) -> Result:
+    result = CliRunner().invoke(main, ["changes", *args])
+    assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
+    return result
+
+
+def old(new: Path) -> Path:
+    return new.with_name(new.name.replace(".new.", ".old."))
+
+
+@pytest.mark.parametrize("new", NEW, ids=lambda p: p.name.split(".")[0])
+def test_pair_has_the_changes_it_expects_and_no_more(new: Path) -> None:
+    found, texts = changes(str(new), str(old(new)))
+    assert [(d.span.line, d.span.column, d.code) for d in found] == expected(new)
+    assert all(d.second is None or d.second.file in texts for d in found)
+
+
+@pytest.mark.parametrize("file", [*NEW, *map(old, NEW)], ids=lambda p: p.name)
+def test_versions_have_no_errors_and_nothing_changed_since_themselves(file: Path) -> None:
+    assert Library().check(file).errors == []
+    assert changes(str(file), str(file))[0] == []
+
+
+@pytest.mark.parametrize("file", sorted(shipped().rglob("*.tax")), ids=lambda p: p.stem)
+def test_a_shipped_file_has_no_changes_since_itself(file: Path) -> None:
+    assert changes(str(file), str(file))[0] == []
+
+
+def test_messages() -> None:
+    def messages(name: str) -> list[str]:
+        return [d.message for d in changes(*(str(TAX / "changes" / f"{name}.{v}.tax") for v in ("new", "old")))[0]]
+
+    assert messages("label") == [
+        "raw value 9 is gone; it was `lost`",
+        "raw values 250..252 are gone; they were `void`",
+        "raw values 4..5 were `engine` and are `path`",
+        "raw value 1 was `path` and is `engine`",
+        "raw values 20..21 are new, as `engine`",
+    ]
+    assert messages("constraint") == [
+        "`way` may now be `car`",
+        "`verge` may no longer be `void`",
+        "`engine` may now be `void`",
+        "`lost` may no longer be `road` or `sidewalk`",
+    ]
+    assert messages("channel")[0] == "`sidewalk` moved from channel 1 to 0"
+
+
+def test_exit_codes_and_summary(tmp_path: Path) -> None:
+    new = str(TAX / "changes" / "constraint.new.tax")
+    before = str(TAX / "changes" / "constraint.old.tax")
+    result = run(new, "--against", before)
+    assert result.exit_code == 1 and "breaking changes: 4 CONSTRAINT; `lsu-onto explain TAX903`" in result.stderr
+    assert run(before, "--against", before).output == ""
+    assert run(before, "--against", before).exit_code == 0
+    assert json.loads(run(new, "--against", before, "--format", "json").stdout)["counts"]["error"] == 4
+    for args in (["nowhere.tax", "--against", new], [new, "--against", "nowhere.tax"], [new]):
+        assert run(*args).exit_code == 2
+    bad = str(TAX / "bad" / "TAX201.tax")
+    for args in ([bad, "--against", new], [new, "--against", bad]):
+        result = run(*args)
+        assert result.exit_code == 1 and "cannot be compared" in result.stderr and "TAX201" in result.stderr
+
+
+# --- git ---------------------------------------------------------------------------------------------------
+
+SOURCE = "tax 1\nsource ground v1\n0  road\n1  grass\n"
+DATASET = "tax 1\ndataset track v1 -> ground v1\n1  way    < road\n2  other  -> any\n"
+
+
+@pytest.fixture
+def repository(tmp_path: Path) -> Path:
+    if shutil.which("git") is None:
+        pytest.skip("needs git")
+    root = tmp_path / "repo"
+    (root / "data sets").mkdir(parents=True)
+    (root / "sources").mkdir()
+    (root / "sources" / "ground.tax").write_text(SOURCE)
+    (root / "data sets" / "track.tax").write_text(DATASET)
+    git(root, "init", "-q")
+    commit(root)
+    return root
+
+
+def git(root: Path, *args: str) -> None:
+    env = {k: v for k, v in os.environ.items() if not k.startswith("GIT_")} | {"GIT_CONFIG_GLOBAL": os.devnull}
+    who = ["-c", "user.name=a", "-c", "user.email=a@example.org", "-c", "commit.gpgsign=false"]
+    subprocess.run(["git", "-C", str(root), *who, *args], check=True, capture_output=True, env=env)
+
+
+def commit(root: Path) -> None:
+    git(root, "add", "-A")
+    git(root, "commit", "-q", "-m", "x")
+
+
+def test_against_a_revision(repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(repository / "data sets")
+    args = ["track.tax", "--against", "git:HEAD", "--path", "../sources"]
+    assert run(*args).exit_code == 0
+    Path("track.tax").write_text(DATASET.replace("1  way", "3  way"))
+    result = run(*args)
+    assert result.exit_code == 1
+    assert "--> track.tax:3:4" in result.stderr and "--> HEAD:data sets/track.tax:3:4" in result.stderr
+    assert "   3 | 1  way    < road" in result.stderr  # the old line
+    git(repository, "tag", "old")
+    commit(repository)
+    assert run(*args).exit_code == 0
+    assert run("track.tax", "--against", "git:old", "--path", "../sources").exit_code == 1
+
+
+def test_the_other_taxonomies_are_as_they_were(repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(repository)
+    (repository / "sources" / "ground.tax").write_text(SOURCE + "2  mud\n")
+    (found,), _ = changes("data sets/track.tax", "git:HEAD", ["sources"])
+    assert (found.code, found.message) == ("TAX903", "`other` may now be `mud`")
+
+
+@pytest.mark.parametrize("revision", ["nothing", "--output=x", "", "HEAD:sources"])
+def test_no_such_revision(repository: Path, revision: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(repository)
+    result = run("sources/ground.tax", "--against", f"git:{revision}")
+    assert result.exit_code == 2 and f"there is no revision `{revision}`" in result.stderr
+    assert sorted(p.name for p in repository.iterdir()) == [".git", "data sets", "sources"]
+
+
+def test_a_file_that_is_new_and_a_folder_without_git(
+    repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path))
+    (repository / "new.tax").write_text(SOURCE)
+    result = run(str(repository / "new.tax"), "--against", "git:HEAD")
+    assert result.exit_code == 2 and "`new.tax` is not in revision `HEAD`" in result.stderr
+    (tmp_path / "loose.tax").write_text(SOURCE)
+    result = run(str(tmp_path / "loose.tax"), "--against", "git:HEAD")
+    assert result.exit_code == 2 and "not in a git repository" in result.stderr

@@ -1,0 +1,218 @@
+"""`lsu-onto`, as a person types it."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+import lsu_onto
+from helpers.tax import SOURCE, TAX
+from lsu_onto.cli import main
+from lsu_onto.diagnostics import RULES
+
+BAD, OK = str(TAX / "bad" / "TAX201.tax"), str(TAX / "ok")
+WARNING = str(TAX / "bad" / "TAX305.tax")
+
+
+def run(*args: str) -> Result:
+    result = CliRunner().invoke(main, args)
+    assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
+    return result
+
+
+def test_validate_is_silent_on_success() -> None:
+    result = run("validate", OK)
+    assert (result.exit_code, result.output) == (0, "")
+
+
+@pytest.mark.parametrize(
+    ("args", "code"),
+    [
+        ([BAD], 1),
+        ([WARNING], 0),
+        ([WARNING, "--strict"], 1),
+        ([OK, "--strict"], 0),
+        (["nowhere.tax"], 1),
+        (["--format", "xml"], 2),
+        (["--nonsense"], 2),
+    ],
+)
+def test_validate_exit_codes(args: list[str], code: int) -> None:
+    assert run("validate", *args).exit_code == code
+
+
+def test_validate_full_shows_place_and_help() -> None:
+    err = run("validate", BAD).stderr
+    assert f"error[TAX201]: `demo` has no class `trukc`\n  --> {BAD}:10:11\n" in err
+    assert "  10 | 0 lorry < trukc\n     |           ^^^^^\n     = help: did you mean `truck`?" in err
+    assert "2 errors in 1 file; `lsu-onto explain TAX201` says more" in err
+
+
+def test_validate_formats_for_machines() -> None:
+    assert run("validate", BAD, "--format", "concise").stdout.startswith(f"{BAD}:10:11: error[TAX201] ")
+    assert run("validate", BAD, "--format", "github").stdout.startswith(f"::error file={BAD},line=10,col=11,")
+    found = json.loads(run("validate", BAD, "--format", "json").stdout)
+    assert found["version"] == 1 and found["counts"]["error"] == 2
+    assert found["diagnostics"][0]["range"] == {"file": BAD, "line": 10, "column": 11, "end": 16}
+    assert json.loads(run("validate", OK, "--format", "json").stdout)["counts"]["error"] == 0
+
+
+def test_validate_a_folder_without_files_or_a_misspelt_one(tmp_path: Path) -> None:
+    (tmp_path / "town").mkdir()
+    assert "no `.tax` files" in run("validate", str(tmp_path / "town")).output
+    nowhere = run("validate", str(tmp_path / "twon")).output
+    assert "did you mean" in nowhere and "1 error; `lsu-onto explain TAX001`" in nowhere
+
+
+def test_a_folder_called_tax_is_a_folder_and_a_link_to_nowhere_says_so(tmp_path: Path) -> None:
+    (tmp_path / "old.tax").mkdir()
+    (tmp_path / "old.tax" / "a.tax").write_text("tax 1\nsource a v1\n0 road\n")
+    assert run("validate", str(tmp_path)).output == ""
+    (tmp_path / "b.tax").symlink_to("gone.tax")
+    for path in (tmp_path, tmp_path / "b.tax"):
+        found = run("validate", str(path)).output
+        assert "b.tax`: No such file or directory" in found and "did you mean" not in found
+
+
+def test_a_file_of_something_else_costs_a_few_findings(tmp_path: Path) -> None:
+    other = tmp_path / "town.json"
+    other.write_text(run("export", "demo_town", "--to", "json").stdout)
+    found = run("validate", str(other), "--format", "concise").stdout.splitlines()
+    assert len(found) <= 2 and "is this a `.tax` file?" in found[0]
+
+
+@pytest.mark.parametrize("command", ["show", "validate", "fmt"])
+def test_a_file_of_a_newer_edition_is_refused_and_stays(command: str, tmp_path: Path) -> None:
+    text = "tax 2\nsource   a v1\n0 road\n"
+    (tmp_path / "a.tax").write_text(text)
+    result = run(command, str(tmp_path / "a.tax"))
+    assert result.exit_code == 1 and "TAX005" in result.stderr
+    assert (tmp_path / "a.tax").read_text() == text
+
+
+def test_show() -> None:
+    text = run("show", "demo_town").stdout
+    assert "demo_town v1 -> demo v1" in text
+    assert "  drivable    > road lane_marking    {road lane_marking}\n" in text
+    one = run("show", "demo_town", "vulnerable").stdout
+    assert "# anyone whom a bumper would hurt" in one and "drivable" not in one
+    found = json.loads(run("show", "demo_town", "--format", "json").stdout)
+    assert found["classes"][0]["allowed"] == ["road", "lane_marking"]
+
+
+def test_show_did_you_mean() -> None:
+    for args, hint in ((["demo_twon"], "`demo_town`"), (["demo_town", "vehicel"], "`vehicle`")):
+        result = run("show", *args)
+        assert result.exit_code == 1 and f"did you mean {hint}" in result.stderr
+
+
+@pytest.mark.parametrize("code", RULES)
+def test_explain(code: str) -> None:
+    text = run("explain", code.lower()).stdout
+    assert RULES[code].title in text and RULES[code].why in text
+    assert "bad:\n    " in text and "good:\n    " in text
+
+
+def test_explain_unknown_code() -> None:
+    result = run("explain", "TAX3006")
+    assert result.exit_code == 2 and "did you mean" in result.output
+
+
+def test_list() -> None:
+    lines = [line.split() for line in run("list").stdout.splitlines()]
+    assert ["demo_town", "v1", "8", "demo"] in [line[:4] for line in lines]
+    assert ["kitti", "v1", "35", "cityscapes", "offroad", "vistas"] in [line[:6] for line in lines]  # inherited
+    assert ["kitti360", "v1", "46", "cityscapes", "vistas"] in [line[:5] for line in lines]  # has more classes
+    rows = json.loads(run("list", "--format", "json", "--path", OK).stdout)["taxonomies"]
+    field = next(r for r in rows if r["name"] == "field")
+    assert (field["kind"], field["classes"], field["maps"]) == ("dataset", 13, ["town v1"])
+
+
+def test_compile(tmp_path: Path) -> None:
+    out = tmp_path / "town.npz"
+    assert run("compile", "demo_town", "-o", str(out)).exit_code == 0
+    assert lsu_onto.load(out) == lsu_onto.load("demo_town")
+    assert run("compile", "demo_town", "-o", "town.txt").exit_code == 2
+    nowhere = run("compile", "demo_town", "-o", str(tmp_path / "no" / "town.npz"))
+    assert nowhere.exit_code == 1 and "cannot write" in nowhere.stderr
+
+
+def test_broken_file_is_reported_by_every_command(tmp_path: Path) -> None:
+    for args in (["show", BAD], ["render", BAD], ["compile", BAD, "-o", str(tmp_path / "x.npz")]):
+        result = run(*args)
+        assert result.exit_code == 1 and "TAX201" in result.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_render_names_its_file_after_the_taxonomy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for args, out in (
+        (["vistas v1.2", "--source", "cityscapes"], "vistas v1.2.svg"),
+        ([f"{OK}/field.tax"], "field.svg"),
+    ):
+        assert run("render", *args).stdout == f"{out}\n" and (tmp_path / out).is_file()
+    assert run("render", "demo_town", "-o", "town.txt").exit_code == 2
+    nowhere = run("render", "demo_town", "-o", "no/town.svg")
+    assert nowhere.exit_code == 1 and "cannot write `no/town.svg`" in nowhere.stderr
+
+
+CLOSED = """
+import ctypes, os, sys
+for capability in (1, 2):  # root may read everything, unless it gives that up
+    ctypes.CDLL(None).prctl(24, capability, 0, 0, 0)
+os.execv(sys.executable, [sys.executable, "-m", "lsu_onto.cli", *sys.argv[1:]])
+"""
+
+
+def test_what_may_not_be_read_is_named_and_the_rest_is_checked(tmp_path: Path) -> None:
+    for name in ("closed", "open"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "a.tax").write_text("tax 1\nsource a v1\n1 road\n")
+    (tmp_path / "open" / "b.tax").write_text("")
+    (tmp_path / "open" / "b.tax").chmod(0)
+    (tmp_path / "closed").chmod(0)
+    try:
+        for paths in (["."], ["closed", "open"], ["closed/a.tax", "open"]):
+            done = subprocess.run(
+                [sys.executable, "-c", CLOSED, "validate", "--format", "concise", *paths],
+                cwd=tmp_path,
+                capture_output=True,
+                text=True,
+                env={**os.environ, "PYTHONPATH": str(Path(lsu_onto.__file__).parents[1])},
+            )
+            assert (done.returncode, done.stderr) == (1, ""), done.stderr
+            for expected in ("closed", "open/b.tax"):
+                assert re.search(rf"cannot read `(\./)?{expected}[^`]*`: Permission denied", done.stdout), done.stdout
+            assert "open/a.tax:3:3: error[TAX106]" in done.stdout
+    finally:
+        (tmp_path / "closed").chmod(0o755)
+
+
+HEAVY = "torch mmengine mmseg mmcv networkx lark numpy pydantic graphviz pygraphviz pygls lsprotocol"
+
+
+@pytest.mark.parametrize(
+    "code", ["import lsu_onto", "from lsu_onto.cli import main; main(['--help'], standalone_mode=False)"]
+)
+def test_starts_without_heavy_imports(code: str) -> None:
+    script = f"import sys\n{code}\nprint([m for m in {HEAVY.split()!r} if m in sys.modules], file=sys.stderr)"
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=Path(lsu_onto.__file__).parents[1],
+    )
+    assert done.stderr.strip() == "[]"
+
+
+def test_a_file_found_by_path_option(tmp_path: Path) -> None:
+    (tmp_path / "x.tax").write_text(f"{SOURCE}dataset afar v1 -> demo v1\n0 way < road\n")
+    assert "way  < road" in run("show", "afar", "--path", str(tmp_path)).stdout

@@ -1,0 +1,128 @@
+"""A dataset that extends another has its map, too: own rows win, and only what is new needs one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+import lsu_onto
+from helpers.tax import SOURCE
+from lsu_onto.library.library import Library, TaxonomyError
+
+BASE = """\
+dataset base v1
+1 drivable #805080
+2 walkway  #f050e0
+3 vehicle  #1010ff
+"""
+MAP = """\
+map base v1 -> demo v1
+drivable < road
+walkway  < sidewalk
+vehicle  > car truck
+"""
+MORE = """\
+dataset more v1
+extends base v1
+4 police #1090ff
+"""
+
+
+def write(folder: Path, **files: str) -> None:
+    (folder / "demo.tax").write_text(SOURCE)
+    for name, text in files.items():
+        (folder / f"{name}.tax").write_text(f"tax 1\n{text}")
+
+
+def findings(file: Path) -> list[tuple[str, int]]:
+    found = Library([file.parent]).check(file).diagnostics
+    return [(d.code, d.span.line) for d in found if d.severity != "info" and d.span.file == str(file)]
+
+
+@pytest.mark.parametrize("together", [False, True])
+def test_only_new_classes_need_a_row(tmp_path: Path, together: bool) -> None:
+    more = MORE + "map more v1 -> demo v1\npolice ~ road sidewalk\n"
+    if together:  # the base's map stands below the one that needs it
+        write(tmp_path, all=BASE + more + MAP)
+    else:
+        write(tmp_path, base=BASE, map=MAP, more=more)
+    c = lsu_onto.load("more", "demo", paths=[tmp_path])
+    assert {d: c.names(d) for d in c.classes} == {
+        "drivable": ("road",),
+        "walkway": ("sidewalk",),
+        "vehicle": ("car", "truck"),
+        "police": ("road", "sidewalk"),
+    }
+    assert findings(tmp_path / ("all.tax" if together else "more.tax")) == []
+
+
+def test_own_rows_win(tmp_path: Path) -> None:
+    write(
+        tmp_path,
+        base=BASE,
+        map=MAP,
+        more=MORE + "map more v1 -> demo v1\nvehicle ~ car truck\npolice < car\n",
+    )
+    c = lsu_onto.load("more", "demo", paths=[tmp_path])
+    assert c.names("vehicle") == ("car", "truck")
+    assert not c.certain.any()
+
+
+def test_a_new_row_that_contradicts_an_inherited_one(tmp_path: Path) -> None:
+    write(tmp_path, base=BASE, map=MAP, more=MORE + "map more v1 -> demo v1\npolice < car\n")
+    (found,) = (d for d in Library([tmp_path]).check(tmp_path / "more.tax").diagnostics if d.severity == "error")
+    assert (found.code, found.span.file, found.span.line) == ("TAX306", str(tmp_path / "more.tax"), 6)
+    assert found.second and (found.second.file, found.second.line) == (str(tmp_path / "map.tax"), 5)
+
+
+def test_without_a_map_of_its_own_it_has_the_whole_of_its_bases(tmp_path: Path) -> None:
+    again = "dataset again v1\nextends same v1\n"
+    write(tmp_path, base=BASE, map=MAP, same="dataset same v1\nextends base v1\n", again=again)
+    for name in ("same", "again"):
+        c = lsu_onto.load(name, "demo", paths=[tmp_path])
+        assert (c.dataset, c.names("vehicle")) == (name, ("car", "truck"))
+        assert lsu_onto.load(name, paths=[tmp_path]) == c
+
+
+def test_a_class_that_the_bases_map_does_not_know(tmp_path: Path) -> None:
+    write(tmp_path, base=BASE, map=MAP, more=MORE)
+    with pytest.raises(TaxonomyError, match=r"does not know `police`; write `map more v1 -> demo v1`"):
+        lsu_onto.load("more", "demo", paths=[tmp_path])
+
+
+def test_the_hash_covers_the_bases_map(tmp_path: Path) -> None:
+    write(tmp_path, base=BASE, map=MAP, same="dataset same v1\nextends base v1\n")
+    before = lsu_onto.load("same", "demo", paths=[tmp_path])
+    write(tmp_path, map=MAP.replace("< sidewalk", "~ road sidewalk"))
+    after = lsu_onto.load("same", "demo", paths=[tmp_path])
+    assert before.sha256 != after.sha256
+    assert after.names("walkway") == ("road", "sidewalk")
+
+
+def test_versions_tell_releases_apart(tmp_path: Path) -> None:
+    two = MORE.replace("more v1", "base v2") + "map base v2 -> demo v1\npolice ~ road sidewalk\n"
+    write(tmp_path, base=BASE, map=MAP, two=two)
+    with pytest.raises(TaxonomyError, match="name the version"):
+        lsu_onto.load("base", "demo", paths=[tmp_path])
+    assert len(lsu_onto.load("base v1", "demo", paths=[tmp_path]).classes) == 3
+    assert len(lsu_onto.load("base v2", "demo v1", paths=[tmp_path]).classes) == 4
+
+
+def test_files_may_name_each_other(tmp_path: Path) -> None:
+    """A's map is of B's dataset, which extends a dataset of A."""
+    write(tmp_path, a=BASE + MAP + "map more v1 -> demo v1\npolice ~ road sidewalk\n", b=MORE)
+    assert findings(tmp_path / "a.tax") == findings(tmp_path / "b.tax") == []
+    assert lsu_onto.load("more", "demo", paths=[tmp_path]).names("walkway") == ("sidewalk",)
+
+
+def test_a_base_may_stand_below(tmp_path: Path) -> None:
+    write(tmp_path, all=MORE + BASE + MAP + "map more v1 -> demo v1\npolice ~ road sidewalk\n")
+    assert findings(tmp_path / "all.tax") == []
+    assert len(lsu_onto.load("more", "demo", paths=[tmp_path]).classes) == 4
+
+
+def test_two_datasets_that_extend_each_other(tmp_path: Path) -> None:
+    text = "tax 1\ndataset a v1\nextends b v1\n1 x\ndataset b v1\nextends a v1\n2 y\n"
+    found = Library().check(tmp_path / "memory.tax", text).diagnostics
+    assert [(d.code, d.span.line) for d in found] == [("TAX205", 6)]

@@ -1,0 +1,151 @@
+"""Golden files: `tests/tax/ok` has nothing wrong; `tests/tax/bad` states at its end what is.
+
+`# expect: 7:12 TAX201` is a line, a column and a code. To add a case, add a file. Infos count only where one
+is expected.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+import lsu_onto
+from helpers.tax import TAX, diagnose, expected
+from lsu_onto.diagnostics import RULES
+from lsu_onto.library.library import Library
+from lsu_onto.library.searchpath import shipped
+
+BAD = sorted((TAX / "bad").glob("*.tax"))
+CHANGES = sorted((TAX / "changes").glob("*.new.tax"))
+OK = sorted((TAX / "ok").glob("*.tax"))
+SHIPPED = sorted(shipped().rglob("*.tax"))
+FROM_BYTES = {"TAX001": "needs a missing file", "TAX002": "needs bytes", "TAX009": "needs bytes"}
+
+
+def name(path: Path) -> str:
+    return path.stem
+
+
+@pytest.mark.parametrize("path", BAD, ids=name)
+def test_bad_file_has_the_findings_it_expects_and_no_more(path: Path) -> None:
+    wanted = expected(path)
+    found = Library().check(path).diagnostics
+    infos = {code for _, _, code in wanted if RULES[code].severity == "info"}
+    assert wanted
+    assert [(d.span.line, d.span.column, d.code) for d in found if d.severity != "info" or d.code in infos] == wanted
+    assert all(d.span.end > d.span.column for d in found)
+
+
+@pytest.mark.parametrize("path", OK + SHIPPED, ids=name)
+def test_good_file_is_silent(path: Path) -> None:
+    assert [d for d in Library().check(path).diagnostics if d.severity != "info"] == []
+
+
+def test_every_rule_has_a_bad_file() -> None:
+    covered = {code for path in [*BAD, *CHANGES] for _, _, code in expected(path)}
+    assert covered | set(FROM_BYTES) == set(RULES)
+
+
+@pytest.mark.parametrize(
+    ("data", "codes"),
+    [
+        (b"\xef\xbb\xbftax 1\nsource a v1\n0 road\n", ["TAX009"]),
+        ("tax 1\nsource a v1\n0 stra\u00dfe\n".encode("latin-1"), ["TAX002"]),
+        ("tax 1\nsource a v1\n0 road\n".encode("utf-16"), ["TAX002"]),
+        (b"\x93NUMPY\x01\x00", ["TAX002"]),
+        (None, ["TAX001"]),
+    ],
+)
+def test_bytes_that_are_no_plain_text(tmp_path: Path, data: bytes | None, codes: list[str]) -> None:
+    file = tmp_path / "x.tax"
+    if data is not None:
+        file.write_bytes(data)
+    assert [d.code for d in Library().check(file).diagnostics if d.code != "TAX004"] == codes
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "# a note\n",
+        "title: x\n",
+        "0 road\n",
+        "{\n" + '  "a": 1,\n' * 30 + "}\n",
+        "".join(f"k{i}: x\n  - {i}\n" for i in range(30)),
+    ],
+    ids=["empty", "note", "key", "class", "json", "yaml"],
+)
+def test_a_file_that_is_no_tax_file_is_told_once(text: str) -> None:
+    assert [d.code for d in diagnose(text)] == ["TAX004"]
+
+
+def test_second_place_and_help_of_a_contradiction() -> None:
+    (found,) = (d for d in Library().check(TAX / "bad" / "TAX306.tax").diagnostics if d.code == "TAX306")
+    assert found.message == "`car` lies wholly inside `vehicle`, so `police` cannot hold part of it"
+    assert found.second is not None and found.second.line == 10
+    assert found.help and "`~`" in found.help
+
+
+def test_void_values_are_shown_where_they_are_written() -> None:
+    (found,) = (d for d in Library().check(TAX / "bad" / "TAX108.tax").diagnostics if d.code == "TAX108")
+    assert found.second is not None and (found.second.line, found.second.column) == (10, 7)
+    (found,) = diagnose("tax 1\nsource big v1\n" + "\n".join(f"{i} c{i}" for i in range(256)))
+    assert found.second is not None and found.second.line == 2  # 255 is a source's void where none is written
+    assert found.help == "write the void value of its labels under `void:`"
+
+
+def test_a_void_value_that_a_base_wrote(tmp_path: Path) -> None:
+    base, own = tmp_path / "base.tax", tmp_path / "own.tax"
+    base.write_text("tax 1\ndataset base v1\nencoding: id16\nvoid: 65535\n1 road\n")
+    own.write_text("tax 1\ndataset own v1\nextends base v1\nencoding: id\n2 car\n")
+    (found,) = Library().check(own).diagnostics
+    assert (found.code, found.span.file, found.span.line) == ("TAX107", str(own), 2)
+    assert found.second is not None and (found.second.file, found.second.line) == (str(base), 4)
+
+
+def test_the_example_of_the_design() -> None:
+    c = lsu_onto.load(TAX / "ok" / "field.tax")
+    assert {d: c.names(d) for d in c.classes} == {
+        "footpath": ("sidewalk",),
+        "asphalt": ("road",),
+        "gravel": ("road", "terrain"),
+        "mixed": ("road", "terrain", "void"),
+        "high_grass": ("vegetation", "terrain"),
+        "woody": ("vegetation",),
+        "vehicle": ("car", "truck", "void"),
+        "pickup": ("car",),
+        "animal": ("void",),
+        "rock": ("void",),
+        "obstacle": ("vegetation", "terrain", "car", "truck", "void"),
+        "undefined": ("road", "sidewalk", "vegetation", "terrain", "car", "truck", "void"),
+        "tunnel": ("void",),
+    }
+    assert [d for d, new in zip(c.classes, c.novel, strict=True) if new] == ["animal"]
+
+
+def test_a_map_in_its_own_file() -> None:
+    c = lsu_onto.load(TAX / "ok" / "idd_to_town.tax")
+    assert c.names("road") == ("road",)
+    assert c.names("drivable_fallback") == ("road", "terrain", "void")
+    assert c.names("vehicle_fallback") == ("truck", "void")
+    assert c.encoding == "id16/1000"
+
+
+def test_extends_keeps_the_classes_of_its_base_and_replaces_by_name() -> None:
+    c = lsu_onto.load(TAX / "ok" / "idd_plus.tax")
+    assert c.classes == ("drivable_fallback", "vehicle_fallback", "out_of_roi", "hedge", "road")
+    assert c.encoding == "id16/1000"
+    assert dict(zip(c.raw.tolist(), c.raw_row.tolist(), strict=True)) == {
+        1: 0,
+        2: 1,
+        3: 1,
+        4: 1,
+        5: 3,
+        10: 4,
+        65: lsu_onto.ROW_VOID,
+    }
+
+
+def test_errors_cannot_be_allowed() -> None:
+    assert [d.code for d in diagnose("tax 2  # allow: TAX005\n")] == ["TAX005"]

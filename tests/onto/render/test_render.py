@@ -1,0 +1,210 @@
+"""Pictures: drawn without a `dot` program, the same bytes every time, and no half files."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+import time
+import xml.etree.ElementTree as ET
+from dataclasses import replace
+from itertools import combinations
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+from click.testing import CliRunner
+from PIL import ImageFont
+
+from helpers.large import DATASET, SOURCE, large_tax
+from helpers.tax import TAX
+from lsu_onto.cli import main
+from lsu_onto.library.library import Library
+from lsu_onto.ontology.model import Ontology
+from lsu_onto.render import FORMATS, VIEWS, RenderError, draw
+from lsu_onto.render.diagrams import _EDGES
+from lsu_onto.render.engine import lay_out
+from lsu_onto.render.looks import KINDS, ink
+from lsu_onto.render.page import _path
+
+FIELD = Library().ontology(TAX / "ok" / "field.tax")
+MAGIC = {"svg": b"<?xml", "png": b"\x89PNG", "pdf": b"%PDF", "dot": b"digraph", "html": b"<!DOCTYPE html>"}
+
+
+@pytest.fixture
+def no_dot(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("graphviz")
+    pytest.importorskip("pygraphviz")
+    monkeypatch.setenv("PATH", "")
+
+
+def words(svg: Path) -> str:
+    return " ".join("".join(e.itertext()) for e in ET.parse(svg).iter() if e.tag.endswith("text"))
+
+
+@pytest.mark.usefixtures("no_dot")
+@pytest.mark.parametrize("view", VIEWS)
+@pytest.mark.parametrize("suffix", FORMATS)
+def test_every_view_in_every_format(tmp_path: Path, view: str, suffix: str) -> None:
+    first, again = tmp_path / f"a.{suffix}", tmp_path / f"b.{suffix}"
+    draw(FIELD, first, view)
+    draw(FIELD, again, view)
+    assert first.read_bytes().startswith(MAGIC[suffix])
+    assert first.read_bytes() == again.read_bytes()
+
+
+@pytest.mark.usefixtures("no_dot")
+def test_the_map_names_every_class_and_legend(tmp_path: Path) -> None:
+    draw(FIELD, tmp_path / "a.svg", "map")
+    text = words(tmp_path / "a.svg")
+    for name in (*FIELD.dataset.by_name, *FIELD.source.by_name, "pick-up", "void", "field v2 → town v1"):
+        assert name in text
+    for meaning in ("the same pixels", "overlaps it", "no source class", "unconstrained"):
+        assert meaning in text
+
+
+@pytest.mark.usefixtures("no_dot")
+@pytest.mark.parametrize("view", VIEWS)
+def test_names_are_escaped(tmp_path: Path, view: str) -> None:
+    nasty = r"""<b>&amp; \N %s \x01 ü" -> {a|b}</b>""" + "\x01"
+    classes = tuple(replace(c, official=nasty, note=nasty) for c in FIELD.dataset.classes)
+    dataset = replace(FIELD.dataset, classes=classes, meta={"title": nasty})
+    odd: Ontology = replace(FIELD, dataset=dataset)
+    draw(odd, tmp_path / "a.svg", view)
+    assert nasty[:-1] in words(tmp_path / "a.svg").replace("\xa0", " ")
+
+
+@pytest.mark.usefixtures("no_dot")
+@pytest.mark.parametrize("view", VIEWS)
+def test_a_source_alone(tmp_path: Path, view: str) -> None:
+    demo = Library().ontology("demo")
+    draw(demo, tmp_path / "a.svg", view)
+    text = words(tmp_path / "a.svg")
+    assert text.count("lane_marking") == (2 if view == "matrix" else 1)
+    order = [text.rindex(c.name) for c in demo.source.classes]
+    assert order == sorted(order)
+    assert "→" not in text
+
+
+class Label(NamedTuple):
+    text: str
+    left: float
+    right: float
+    top: float
+    bottom: float
+
+
+def labels(svg: Path) -> tuple[list[Label], float, float]:
+    """The texts of a picture as boxes on the page, as wide as in a font like Helvetica, and the page's size."""
+    font = ImageFont.load_default(64)  # Pillow's own, some 4 % wider
+    root = ET.parse(svg).getroot()
+    _, _, width, height = map(float, root.attrib["viewBox"].split())
+    move = re.search(
+        r"translate\(([\d.]+) ([\d.]+)\)", next(e for e in root if e.tag.endswith("}g")).attrib["transform"]
+    )
+    assert move
+    found = []
+    for e in root.iter():
+        text = "".join(e.itertext()).strip("\xa0 ") if e.tag.endswith("}text") else ""
+        if text:
+            x, y, size = (float(e.attrib[k]) for k in ("x", "y", "font-size"))
+            raw = "".join(e.itertext())
+            indent = 0.28 * size * (len(raw) - len(raw.lstrip("\xa0")))
+            across = font.getlength(text) * size / 64
+            back = {"middle": across / 2, "end": across}.get(e.attrib.get("text-anchor", ""), 0)
+            left = float(move[1]) + x + indent - back
+            base = float(move[2]) + y
+            found.append(Label(text, left, left + across, base - 0.72 * size, base + 0.1 * size))
+    return found, width, height
+
+
+@pytest.mark.usefixtures("no_dot")
+@pytest.mark.parametrize("view", VIEWS)
+def test_a_large_ontology_has_no_label_cut_or_on_another(tmp_path: Path, view: str) -> None:
+    (tmp_path / "many.tax").write_text(large_tax())
+    many = Library().ontology(tmp_path / "many.tax")
+    start = time.perf_counter()
+    draw(many, tmp_path / "a.svg", view)
+    assert time.perf_counter() - start < 5  # under 1 s on two idle cores
+    found, width, height = labels(tmp_path / "a.svg")
+    texts = [label.text for label in found]
+    assert [c.name for c in (*many.dataset.classes, *many.source.classes) if texts.count(c.name) != 1] == []
+    assert len(many.dataset.classes) == DATASET
+    assert len(many.source.classes) == SOURCE
+    assert [a for a in found if a.left < 0 or a.top < 0 or a.right > width or a.bottom > height] == []
+    assert [
+        (a.text, b.text)
+        for a, b in combinations(found, 2)
+        if a.left < b.right and b.left < a.right and a.top < b.bottom and b.top < a.bottom
+    ] == []
+
+
+def test_kinds_differ_without_colour() -> None:
+    shapes = {kind: tuple(sorted((k, v) for k, v in e.items() if k != "color")) for kind, e in _EDGES.items()}
+    assert _EDGES["="]["color"].split(":")[1] == "invis"  # two lines: Graphviz has no attribute for it
+    assert len(set(shapes.values())) == len(KINDS) == len({k.symbol for k in KINDS.values()})
+    bare = {kind for kind in KINDS if _path(kind, 7, 7) == _path("~", 7, 7)}
+    assert bare == {"~", "any"}  # dashed and dotted: page.css
+    assert len({_path(kind, 7, 7) for kind in KINDS}) == len(KINDS) - 1
+
+
+@pytest.mark.usefixtures("no_dot")
+def test_command(tmp_path: Path) -> None:
+    for suffix in ("svg", "png"):
+        target = tmp_path / f"town.{suffix}"
+        result = CliRunner().invoke(main, ["render", "demo_town", "-o", str(target)])
+        assert (result.exit_code, result.stdout) == (0, f"{target}\n")
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["town.png", "town.svg"]
+
+
+def test_what_cannot_be_drawn_or_written(tmp_path: Path) -> None:
+    with pytest.raises(RenderError, match=r"`\.svg`, `\.png`, `\.pdf`, `\.html`, `\.dot`"):
+        draw(FIELD, tmp_path / "a.jpg", "map")
+    with pytest.raises(RenderError, match="`map`, `tree`, `matrix`"):
+        draw(FIELD, tmp_path / "a.svg", "pie")
+    with pytest.raises(RenderError, match="No such file"):
+        draw(FIELD, tmp_path / "no" / "a.dot", "map")
+    (tmp_path / "folder.dot").mkdir()
+    with pytest.raises(RenderError, match="Is a directory"):
+        draw(FIELD, tmp_path / "folder.dot", "map")
+    assert [p.name for p in tmp_path.iterdir()] == ["folder.dot"]
+
+
+@pytest.mark.parametrize("missing", ["graphviz", "pygraphviz"])
+def test_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, missing: str) -> None:
+    pytest.importorskip("graphviz")
+    monkeypatch.setitem(sys.modules, missing, None)
+    monkeypatch.setenv("PATH", "")
+    with pytest.raises(RenderError, match=r"pip install 'lsu-toolkit\[render\]'"):
+        draw(FIELD, tmp_path / "a.svg", "map")
+
+
+@pytest.mark.usefixtures("no_dot")
+def test_graphviz_s_own_errors_are_not_lost() -> None:
+    with pytest.raises(RenderError, match="Graphviz failed: Error: syntax error in line 1"):
+        lay_out('digraph {a [label=<<table><tr><td><font color="red"></font></td></tr></table>>]}', "svg")
+
+
+def test_a_machine_without_fonts(tmp_path: Path) -> None:
+    pytest.importorskip("pygraphviz")
+    (tmp_path / "fonts.conf").write_text('<?xml version="1.0"?><fontconfig></fontconfig>')
+    command = [sys.executable, "-m", "lsu_onto.cli", "render", "demo_town", "-o"]
+    root = str(Path(__file__).parents[3])
+    bare = {"PATH": "", "PYTHONPATH": root, "FONTCONFIG_FILE": str(tmp_path / "fonts.conf")}
+    run = [
+        subprocess.run([*command, str(tmp_path / f"a.{s}")], env=bare, capture_output=True, text=True)
+        for s in ("png", "svg")
+    ]
+    assert [r.returncode for r in run] == [1, 0]
+    assert "install some" in run[0].stderr
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["a.svg", "fonts.conf"]
+
+
+def test_text_is_readable_on_its_colour() -> None:
+    assert [ink(c) for c in ((0, 0, 0), (255, 255, 255), (0, 0, 142), (107, 142, 35), None)] == [
+        "#ffffff",
+        "#000000",
+        "#ffffff",
+        "#000000",
+        "#000000",
+    ]

@@ -1,0 +1,419 @@
+"""`lsu-onto init`: what it writes is canonical, says what it guessed, and decides no relation."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from click.testing import CliRunner, Result
+from PIL import Image
+
+from helpers.tax import ROOT
+from lsu_onto.cli import main
+from lsu_onto.lang import syntax as ast
+from lsu_onto.lang.parse import parse
+from lsu_onto.library.formatting import format_file
+from lsu_onto.library.library import Library
+from lsu_onto.ontology.keys import ENCODINGS
+from lsu_onto.starter import guess, label_values
+
+A = np.array
+
+
+@pytest.fixture(autouse=True)
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def run(*args: str, code: int = 0) -> Result:
+    result = CliRunner().invoke(main, ["init", *args])
+    assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
+    assert result.exit_code == code, result.output
+    return result
+
+
+def png(name: str, array: Any, palette: dict[int, str] | None = None, **options: Any) -> Path:
+    path = Path("labels") / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    image = Image.fromarray(array)
+    if palette is not None:
+        flat = bytearray(768)
+        for i, colour in palette.items():
+            flat[3 * i : 3 * i + 3] = bytes.fromhex(colour)
+        image = Image.fromarray(array).convert("L")
+        image.putpalette(bytes(flat))
+    image.save(path, **options)
+    return path
+
+
+def written(name: str = "x.tax") -> tuple[str, dict[str, tuple[str, str]], dict[str, ast.ClassLine]]:
+    """Text, key → (value, note), name → class. The file is canonical and has no error but open relations."""
+    text = Path(name).read_text()
+    found = Library().check(name).diagnostics
+    assert {d.code for d in found if d.severity != "info"} <= {"TAX301"}, found
+    assert format_file(Library(), name) == text
+    statements = parse(name, text)[0].statements
+    keys = {s.key.text: (s.value.text, s.note) for s in statements if isinstance(s, ast.Meta)}
+    return text, keys, {s.name.text: s for s in statements if isinstance(s, ast.ClassLine)}
+
+
+def ids(classes: dict[str, ast.ClassLine]) -> dict[str, list[tuple[int, int]]]:
+    return {n: [(r.low, r.high) for r in c.ids] for n, c in classes.items()}
+
+
+# --- from nothing, and from a list -------------------------------------------------------------------------
+
+
+def test_the_starter_asks_for_what_is_open_and_validates_when_it_is_settled() -> None:
+    result = run("mydata", "--source", "demo")
+    assert "wrote mydata.tax" in result.stdout and "lsu-onto validate mydata.tax" in result.stdout
+    text, keys, classes = written("mydata.tax")
+    assert keys["encoding"][0] == "id" and len(classes) == 2 and "# labels: labels/{split}/{stem}.png" in text
+    errors = Library().check("mydata.tax").errors
+    assert [d.code for d in errors] == ["TAX301", "TAX301"]
+    Path("mydata.tax").write_text(re.sub(r"# TODO.*", "< road", text))
+    assert Library().check("mydata.tax").errors == []
+
+
+@pytest.mark.parametrize("encoding", list(ENCODINGS))
+def test_the_starter_without_a_source_is_valid_under_every_encoding(encoding: str) -> None:
+    run("mydata", "--encoding", encoding)
+    text = Path("mydata.tax").read_text()
+    assert "-> NAME v1" in text and f"encoding: {encoding} " in text
+    # Where the classes stand in a JSON, the file asks for it.
+    asked = ["TAX012"] if encoding in ("panoptic-rgb", "rle") else []
+    assert [d.code for d in Library().check("mydata.tax").diagnostics if d.severity != "info"] == asked
+
+
+def test_nothing_is_overwritten() -> None:
+    Path("x.tax").write_text("mine")
+    result = run("x", code=1)
+    assert "`x.tax` is there already" in result.stderr and Path("x.tax").read_text() == "mine"
+    run("x", "--force")
+    assert Path("x.tax").read_text().startswith("tax 1\n")
+
+
+LIST = "id,name,color,void,note\n1,Road,#804080,,\n2,side walk,#f423e8,,paved\n3,quad,#112233,,\n300,outside,,1,\n"
+
+
+def test_a_list_gets_suggestions_and_no_relations() -> None:
+    Path("My List.csv").write_text(LIST)
+    run("--from-csv", "My List.csv", "--source", "demo")
+    _, keys, classes = written("my_list.tax")
+    assert keys["encoding"] == ("id16", "TODO: is that how the label files store it?")
+    assert {n: c.note for n, c in classes.items() if n != "outside"} == {
+        "Road": "TODO: `= road` or `< road`? The same name, perhaps not the same pixels",
+        "side_walk": "TODO: `< sidewalk`?; paved",
+        "quad": "TODO: relate it",
+    }
+    assert classes["outside"].decision and not any(c.relations for c in classes.values())  # the list says `void`
+    assert len(Library().check("my_list.tax").errors) == 3
+
+
+def test_what_export_wrote_is_a_list_too() -> None:
+    exported = CliRunner().invoke(main, ["export", "demo_town", "--to", "csv", "-o", "town.csv"])
+    assert exported.exit_code == 0
+    assert run("x", "--from-csv", "town.csv", "--source", "demo").stderr == ""
+    assert all(c.relations for c in written()[2].values()) and Library().check("x.tax").errors == []
+
+
+def test_a_list_without_a_source_is_valid_at_once() -> None:
+    Path("a.csv").write_text(LIST)
+    run("x", "--from-csv", "a.csv", "--encoding", "id16")
+    _, keys, classes = written()
+    assert keys["encoding"][0] == "id16" and classes["Road"].note == ""
+    assert Library().check("x.tax").errors == []
+
+
+@pytest.mark.parametrize(
+    ("args", "code", "message"),
+    [
+        ([], 2, "needs a name"),
+        (["my data.tax"], 2, "write `my_data`"),
+        (["void"], 2, "`void` cannot be a name"),
+        (["a", "--name", "b"], 2, "given twice"),
+        (["a", "--encoding", "jpeg"], 2, "`jpeg` is no encoding"),
+        (["a", "--encoding", "id16/N"], 2, "`id16/N` is no encoding"),
+        (["a", "--source", "dmeo"], 1, "there is no source `dmeo`; did you mean `demo`?"),
+        (["a", "--from-csv", "no.csv"], 1, "cannot read `no.csv`"),
+        (["a", "--from-csv", "a", "--from-labels", "b"], 2, "exclude each other"),
+        (["a", "--from-labels", "nowhere"], 1, "there is no such folder or file"),
+        (["a", "-o", "no/a.tax"], 1, "cannot write `no/a.tax`"),
+    ],
+)
+def test_mistakes(args: list[str], code: int, message: str, here: Path) -> None:
+    assert message in run(*args, code=code).stderr
+    assert list(here.iterdir()) == []
+
+
+# --- from label files --------------------------------------------------------------------------------------
+
+
+def test_eight_bit_values_with_counts() -> None:
+    png("a.png", A([[0, 0, 7], [7, 7, 255]], np.uint8))
+    png("sub/b.tif", A([[3, 255, 255, 255]], np.uint8))
+    Path("labels/.hidden.png").write_bytes(b"")
+    Path("labels/readme.txt").write_text("x")
+    result = run("--from-labels", "labels", "--name", "x", "--source", "demo")
+    assert "3 classes in 2 label files, encoding id, void 255" in result.stdout
+    assert "passed over 1 file that is neither" in result.stderr
+    _, keys, classes = written()
+    assert keys["encoding"] == ("id", "a guess: 8-bit values")
+    assert keys["void"] == ("255", "a guess: 255 stands apart from the other values; 40.0 % of the pixels")
+    assert ids(classes) == {"class_0": [(0, 0)], "class_3": [(3, 3)], "class_7": [(7, 7)]}
+    assert classes["class_7"].note == "TODO: name it and relate it; 3 px, 30.0 %, in 1 of 2 files"
+    assert len(Library().check("x.tax").errors) == 3  # one for each class: nothing was decided
+
+
+def test_zero_is_asked_about_where_nothing_tells() -> None:
+    png("a.png", A([[0, 1, 254, 255]], np.uint8))
+    run("x", "--from-labels", "labels")
+    text, keys, classes = written()
+    assert (
+        "void" not in keys
+        and "# void: 255 TODO" in text
+        and "is it void?" in classes["class_0"].note
+        and len(classes) == 4
+    )
+
+
+def test_a_palette_gives_the_colours() -> None:
+    png("a.png", A([[0, 1, 2, 2]], np.uint8), {1: "804080", 2: "123456"})
+    run("x", "--from-labels", "labels/a.png", "--source", "demo")
+    _, keys, classes = written()
+    assert keys["encoding"] == ("id", "a guess: palette indices") and keys["void"][0] == "0"
+    assert "black in the palette" in keys["void"][1]
+    assert {n: c.colours[0].text for n, c in classes.items()} == {"class_1": "#804080", "class_2": "#123456"}
+    assert classes["class_1"].note.startswith("TODO: `< road`? It has its colour; 1 px")
+
+
+def test_colours() -> None:
+    pixels = A([[[0, 0, 0], [128, 64, 128], [1, 2, 3]]], np.uint8)
+    png("a.png", pixels)
+    png("b.png", np.dstack([pixels, np.full((1, 3), 255, np.uint8)]))  # opaque alpha
+    run("x", "--from-labels", "labels/*.png")
+    _, keys, classes = written()
+    assert keys["encoding"][0] == "rgb" and keys["void"][0] == "#000000"
+    assert {n: c.colours[0].text for n, c in classes.items()} == {
+        "colour_010203": "#010203",
+        "colour_804080": "#804080",
+    }
+    assert "2 px, 33.3 %, in 2 of 2 files" in classes["colour_010203"].note
+
+
+@pytest.mark.parametrize(
+    ("values", "encoding", "void", "expected"),
+    [
+        ([0, 300, 65535], "id16", "65535", {"class_0": [(0, 0)], "class_300": [(300, 300)]}),
+        ([1000, 1001, 26000, 26001, 65535], "id16/1000", "65", {"class_1": [(1, 1)], "class_26": [(26, 26)]}),
+        ([7 * 256, 26 * 256, 26 * 256 + 1], "id16/256", None, {"class_7": [(7, 7)], "class_26": [(26, 26)]}),
+        (
+            [7, 8, 26, 24000, 24001, 26000, 26001, 65535],
+            "instance-ids",
+            "65",  # Cityscapes' instanceIds
+            {f"class_{i}": [(i, i)] for i in (7, 8, 24, 26)},
+        ),
+        (
+            [7, 26, 26 * 256, 26 * 256 + 1, 27 * 256],
+            "id16",
+            None,
+            {"class_7": [(7, 7)], "class_26": [(26, 26), (6656, 6911)], "class_27": [(6912, 7167)]},
+        ),
+        (list(range(300)), "id16", None, {f"class_{i}": [(i, i)] for i in range(300)}),
+    ],
+    ids=["plain", "by 1000", "by 256", "mixed", "mixed by 256", "many"],
+)
+def test_sixteen_bits(values: list[int], encoding: str, void: str | None, expected: dict[str, Any]) -> None:
+    png("a.png", A([values], np.uint16))
+    run("x", "--from-labels", "labels")
+    _, keys, classes = written()
+    assert (keys["encoding"][0], keys.get("void", (None,))[0]) == (encoding, void)
+    assert ids(classes) == expected
+
+
+def test_an_encoding_that_is_said_is_no_guess() -> None:
+    png("a.png", A([[26001, 26002, 7]], np.uint16))
+    run("x", "--from-labels", "labels", "--encoding", "id16/1000")
+    _, keys, classes = written()
+    assert keys["encoding"] == ("id16/1000", "") and set(classes) == {"class_0", "class_26"}
+    for other, message in (("rgb", "fit `id16`"), ("polygons", "the classes stand in a JSON per image")):
+        assert message in run("x", "--from-labels", "labels", "--encoding", other, "--force", code=1).stderr
+
+
+def test_values_are_exact_whatever_stores_them() -> None:
+    """Pillow scales 2- and 4-bit grey; a 1-bit image is 0 and 1; a float TIFF may hold whole numbers."""
+    files = {
+        "four.png": (A([[0, 1, 15, 3]], np.uint8), {0: 1, 1: 1, 15: 1, 3: 1}),
+        "float.tif": (A([[0.0, 3.0]], np.float32), {0: 1, 3: 1}),
+        "int.tif": (A([[0, 70]], np.int32), {0: 1, 70: 1}),
+        "one.png": (A([[True, False, True]]), {0: 1, 1: 2}),
+        "big.tif": (A([[256, 2]], np.uint16), {2: 1, 256: 1}),
+    }
+    for name, (array, expected) in files.items():
+        path = four_bit(array) if name == "four.png" else png(name, array)
+        assert label_values.count(path).counts == expected, name
+
+
+def four_bit(array: Any) -> Path:
+    """A 4-bit grey PNG, which Pillow does not write."""
+    import struct
+    import zlib
+
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    (row,) = array.tolist()
+    packed = bytes([0, *(a << 4 | b for a, b in zip(row[::2], row[1::2], strict=True))])
+    header = struct.pack(">IIBBBBB", len(row), 1, 4, 0, 0, 0, 0)
+    Path("labels").mkdir(exist_ok=True)
+    path = Path("labels/four.png")
+    path.write_bytes(
+        b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(packed)) + chunk(b"IEND", b"")
+    )
+    return path
+
+
+RGB = np.arange(12, dtype=np.uint8).reshape(2, 2, 3)
+
+
+def damaged(path: Path) -> Path:
+    path.write_bytes(path.read_bytes()[:-30])
+    return path
+
+
+REFUSED: dict[str, tuple[Callable[[], Path], str]] = {
+    "jpeg": (lambda: png("a.jpg", RGB), "a JPEG, which changes values"),
+    "jpeg called png": (lambda: png("a.jpg", RGB).rename("labels/a.png"), "a JPEG, which changes values"),
+    "webp": (lambda: png("a.webp", RGB), "a WebP image"),
+    "gif": (lambda: png("a.gif", RGB[..., 0]), "a GIF"),
+    "empty": (
+        lambda: png("a.png", RGB).rename("labels/b.png").write_bytes(b"") or Path("labels/b.png"),
+        "an empty file",
+    ),
+    "truncated": (lambda: damaged(png("a.png", np.arange(4096, dtype=np.uint8).reshape(64, 64))), "a damaged PNG"),
+    "lfs": (
+        lambda: png("a.png", RGB).write_bytes(b"version https://git-lfs.github.com/spec/v1\n") and Path("labels/a.png"),
+        "git-LFS",
+    ),
+    "grey three times": (lambda: png("a.png", A([[[1, 1, 1], [7, 7, 7]]], np.uint8)), "R = G = B"),
+    "transparent": (lambda: png("a.png", A([[[1, 2, 3, 9]]], np.uint8)), "transparent pixels"),
+    "fractions": (lambda: png("a.tif", A([[0.5]], np.float32)), "fractions"),
+    "negative": (lambda: png("a.tif", A([[-1]], np.int32)), "negative"),
+    "lossy tiff": (lambda: png("a.tif", np.zeros((16, 16, 3), np.uint8), compression="jpeg"), "lossy compression"),
+    "a picture": (
+        lambda: png("a.png", np.random.default_rng(0).integers(0, 256, (99, 99, 3), np.uint8)),
+        "more than 4096 colours",
+    ),
+    "too many values": (
+        lambda: png("a.png", (np.arange(1500, dtype=np.uint16) * 7 + 3)[None]),
+        "too many to be classes",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_what_is_no_label_file_is_refused(case: str, here: Path) -> None:
+    make, message = REFUSED[case]
+    path = make()
+    result = run("x", "--from-labels", str(path), code=1)
+    assert message in result.stderr and "Traceback" not in result.output
+    assert not Path("x.tax").exists()
+
+
+def test_a_folder_of_jpegs_says_so() -> None:
+    png("a.jpg", RGB)
+    assert "1 x `.jpg` (JPEG, WebP and GIF do not keep" in run("x", "--from-labels", "labels", code=1).stderr
+
+
+def test_one_bad_file_does_not_stop_the_rest() -> None:
+    png("a.png", A([[1, 2]], np.uint8))
+    png("b.jpg", RGB).rename("labels/b.png")
+    result = run("x", "--from-labels", "labels", code=1)
+    assert "1 file could not be read" in result.stderr and "b.png: found a JPEG" in result.stderr
+    assert set(written()[2]) == {"class_1", "class_2"}
+
+
+def test_files_of_two_kinds_are_refused() -> None:
+    png("a.png", A([[1, 2]], np.uint8))
+    png("b.png", RGB)
+    err = run("x", "--from-labels", "labels", code=1).stderr
+    assert "8-bit grey (labels/a.png), RGB colours (labels/b.png)" in err
+
+
+def test_without_pillow() -> None:
+    png("a.png", A([[1]], np.uint8))
+    script = "import sys\nsys.modules['PIL'] = None\nfrom lsu_onto.cli import main\nmain(['init', 'x', '--from-labels', 'labels'])"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, env=_env())
+    assert done.returncode == 1 and "needs Pillow: `python -m pip install" in done.stderr
+
+
+def _env() -> dict[str, str]:
+    return {**os.environ, "PYTHONPATH": str(ROOT)}
+
+
+@pytest.mark.parametrize("terminal", [True, False])
+def test_progress_when_it_takes_long(terminal: bool) -> None:
+    """The waiting time is shortened, nothing else; the bar is drawn by a real terminal."""
+    import pty
+
+    for i in range(12):
+        png(f"{i}.png", np.zeros((1500, 1500), np.uint8))
+    script = (
+        "import lsu_onto.starter.label_values as s\ns.AFTER_S = s.LINE_S = 0.001\nfrom lsu_onto.cli import main\n"
+        "main(['init', 'x', '--from-labels', 'labels'])"
+    )
+    main_end, side = pty.openpty()
+    process = subprocess.Popen(
+        [sys.executable, "-c", script],
+        env={**_env(), "TERM": "xterm"},
+        text=not terminal,
+        stdout=subprocess.DEVNULL,
+        stderr=side if terminal else subprocess.PIPE,
+    )
+    os.close(side)
+    if terminal:
+        shown = b""
+        deadline = time.monotonic() + 60
+        while time.monotonic() < deadline:
+            try:
+                part = os.read(main_end, 65536)
+            except OSError:
+                break
+            if not part:
+                break
+            shown += part
+        process.wait()
+        assert b"label files" in shown and b"ETA" in shown and b"/12" in shown
+    else:
+        _, err = process.communicate(timeout=60)
+        assert re.search(r"^label files \d+/12, ETA \d+ s$", str(err), re.M)
+    os.close(main_end)
+    assert process.returncode == 0
+
+
+def test_what_is_quick_shows_nothing() -> None:
+    png("a.png", A([[1]], np.uint8))
+    assert run("x", "--from-labels", "labels").stderr == ""
+
+
+@pytest.mark.parametrize(
+    ("values", "divisor", "expected"),
+    [
+        ([24000, 24001, 25000], 1000, True),
+        ([24000, 24001, 25500], 1000, False),  # an instance 500, and none before it
+        ([256, 257, 512], 256, True),
+        (list(range(600)), 256, False),
+        ([7, 8, 9], 1000, False),
+    ],
+)
+def test_clusters(values: list[int], divisor: int, expected: bool) -> None:
+    assert guess.clusters(values, divisor) == expected

@@ -1,0 +1,209 @@
+"""`lsu-seg` as a user meets it: help, results, and what a mistake is answered with."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner, Result
+
+from helpers.tiny import LOAD, draw, label_config, model_config, save, save_checkpoint, write_park, write_tax
+from lsu_onto import __version__
+from lsu_seg.cli import main
+
+COMMANDS = sorted(main.commands)
+
+
+def call(*args: object) -> Result:
+    return CliRunner().invoke(main, [str(a) for a in args])
+
+
+def refused(code: int, *args: object) -> str:
+    """What a command that must fail says: short, for people, and no traceback."""
+    result = call(*args)
+    assert isinstance(result.exception, SystemExit), result.exception
+    assert result.exit_code == code, result.output
+    assert "Traceback" not in result.output
+    text = result.output[result.output.lower().index("error: ") :]
+    assert len(text.splitlines()) <= 5
+    return text
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> Path:
+    """A source dataset `fine`, a coarse one `park`, a teacher, and configs to train and to label with."""
+    park = write_tax(tmp_path / "tax")
+    write_park(tmp_path / "park", {"a": [0, 1, 2, 3, 4, 5, -1]})
+    for split in ("train", "val"):
+        image, channels = draw(0, [0, 1, 2, 3, 4, 255])
+        save(tmp_path / f"fine/images/{split}/a.png", image)
+        save(tmp_path / f"fine/labels/{split}/a.png", channels.astype(np.uint8))
+    save_checkpoint(tmp_path / "teacher.pth")
+    label = label_config(dict(taxonomy=park, data_root=str(tmp_path / "park"), split="train"), tmp_path)
+    label.dump(tmp_path / "label.py")
+    (tmp_path / "train.py").write_text(
+        f"""
+custom_imports = dict(imports=['lsu_seg'])
+default_scope = 'mmseg'
+log_level = 'WARNING'
+data_root = {str(tmp_path / "fine")!r}
+model = {model_config()!r}
+dataset = dict(type='TaxDataset', taxonomy={str(tmp_path / "tax/tiny.tax")!r}, data_root=data_root, pipeline={LOAD!r})
+train_dataloader = dict(batch_size=2, sampler=dict(type='CompoundSampler'), dataset=dict(
+    type='CompoundDataset', datasets=[dict(dataset, split='train')]))
+test_dataloader = dict(batch_size=1, sampler=dict(type='DefaultSampler', shuffle=False), dataset=dict(dataset, split='val'))
+test_evaluator = dict(type='OntologyIoU', source='tiny')
+optim_wrapper = dict(type='OptimWrapper', optimizer=dict(type='SGD', lr=0.01))
+train_cfg = dict(type='IterBasedTrainLoop', max_iters=2)
+default_hooks = dict(checkpoint=dict(type='CheckpointHook', by_epoch=False, interval=2))
+"""
+    )
+    return tmp_path
+
+
+# --- what they do ------------------------------------------------------------------------------------------
+
+
+def test_help_names_every_command() -> None:
+    text = call("--help").output
+    assert set(COMMANDS) == {
+        "compare",
+        "decode",
+        "demo",
+        "evaluate",
+        "pseudo-label",
+        "relabel",
+        "train",
+        "unify",
+        "scan",
+    }
+    assert all(f"lsu-seg {name}" in text or f"  {name} " in text for name in COMMANDS)
+    assert __version__ in call("--version").output
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_has_an_example_and_explains_every_option(command: str) -> None:
+    result = call(command, "--help")
+    assert result.exit_code == 0
+    assert f"lsu-seg {command}" in result.output.split("Example")[1]
+    for parameter in main.commands[command].params:
+        assert parameter.param_type_name == "argument" or getattr(parameter, "help", None), parameter.name
+
+
+def test_help_needs_no_torch() -> None:
+    code = "import sys, runpy; sys.argv = ['lsu-seg', '--help']\ntry: runpy.run_module('lsu_seg.cli', run_name='__main__')\nfinally: print('torch' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.stdout.startswith("Usage: "), done.stderr
+    assert done.stdout.splitlines()[-1] == "False"
+
+
+def test_train_then_evaluate_then_label(world: Path) -> None:
+    trained = call("train", world / "train.py", "--work-dir", world / "run", "-o", "train_cfg.max_iters=3")
+    assert trained.exit_code == 0, trained.output
+    checkpoint = world / "run/iter_3.pth"
+    assert trained.output.splitlines()[-1] == str(checkpoint)
+
+    measured = call("evaluate", world / "train.py", checkpoint, "--work-dir", world / "run")
+    assert measured.exit_code == 0, measured.output
+    figures = world / "run/evaluation/evaluation.json"
+    assert measured.output.splitlines()[-1] == str(figures)
+    miou = json.loads(figures.read_text())["sets"]["test"]["views"]["source"]["miou"]
+    assert f" {100 * miou:.1f} " in measured.output
+
+    named = ("--dataset", world / "tax/tiny.tax", world / "fine", "val", "-o", world / "named")
+    direct = call("evaluate", world / "train.py", checkpoint, "--work-dir", world / "run", *named)
+    assert direct.exit_code == 0, direct.output
+    same = call("compare", figures, world / "named/evaluation.json")
+    assert "differ in the sets: `['test']` and `['tiny']`" in same.output
+    assert json.loads((world / "named/evaluation.json").read_text())["sets"]["tiny"]["views"].keys() == {
+        "source",
+        "projected",
+        "set",
+    }
+
+    labelled = call("pseudo-label", world / "label.py", checkpoint)
+    assert labelled.exit_code == 0, labelled.output
+    assert (world / "labels/labels/train/a.png").is_file()
+
+
+# --- mistakes ----------------------------------------------------------------------------------------------
+
+
+def test_no_such_file(world: Path) -> None:
+    assert "'nowhere.py' does not exist" in refused(2, "train", "nowhere.py")
+    for command, config in (("pseudo-label", "label.py"), ("evaluate", "train.py")):
+        text = refused(1, command, world / config, "none.pth", "--work-dir", world / "run")
+        assert text == "error: there is no checkpoint `none.pth`\n"
+    text = refused(1, "train", world / "train.py", "--data-root", world / "gone", "--work-dir", world / "run")
+    assert text == f"error: {world / 'gone'}: no such folder; set `data_root` to where the dataset lies\n"
+
+
+def test_options_that_are_none(world: Path) -> None:
+    config = world / "train.py"
+    assert "`-o max_iters` is not `key=value`" in refused(2, "train", config, "-o", "max_iters")
+    assert "Imbalanced brackets" in refused(2, "train", config, "-o", "a=[1,(2]")
+    text = refused(1, "train", config, "-o", "train_dataloader.dataset.datasets.7.split=val")
+    assert "do not fit" in text
+    assert "7" in text
+    assert "do not fit" in refused(1, "train", config, "-o", "data_root.x=1")
+
+
+def test_configs_that_lack_something(world: Path) -> None:
+    config, teacher = world / "train.py", world / "teacher.pth"
+    work = ("--work-dir", world / "run")
+    assert refused(1, "unify", config, *work) == "error: the config has no `unify` section\n"
+    assert "no `test_cfg = dict(type='PseudoLabelLoop', …)`" in refused(1, "pseudo-label", config, teacher, *work)
+    assert "has no top-level `data_root`" in refused(1, "train", world / "label.py", "--data-root", "x")
+    (world / "bare.py").write_text("default_scope = 'mmseg'\n")
+    assert "nothing to evaluate on" in refused(1, "evaluate", world / "bare.py", teacher, *work)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("model = dict(\n", "SyntaxError"),
+        ("_base_ = 'gone.py'\n", "gone.py"),
+        ("x = y\n", "name 'y' is not defined"),
+        ("custom_imports = dict(imports=['no_such_module'])\n", "no_such_module"),
+    ],
+)
+def test_configs_that_cannot_be_read(tmp_path: Path, text: str, message: str) -> None:
+    (tmp_path / "bad.py").write_text(text)
+    result = call("train", tmp_path / "bad.py")
+    assert result.exit_code == 1
+    assert isinstance(result.exception, SystemExit)
+    assert f"error: {tmp_path / 'bad.py'} cannot be read: " in result.output
+    assert message in result.output
+
+
+def test_data_that_is_not_what_the_taxonomy_says(world: Path) -> None:
+    save(world / "fine/labels/train/a.png", np.full((24, 40), 9, np.uint8))
+    text = refused(1, "train", world / "train.py", "--work-dir", world / "run")
+    assert f"{world / 'fine/labels/train/a.png'}: found 960 pixel(s) with unlisted values: 9" in text
+
+
+def test_taxonomies_that_are_not_there(world: Path) -> None:
+    options = ("--work-dir", world / "run", "-o", "train_dataloader.dataset.datasets.0.taxonomy=atlantis")
+    assert "atlantis" in refused(1, "train", world / "train.py", *options)
+
+
+@pytest.mark.parametrize("content", [b"", b"not a checkpoint", b"PK\x03\x04 half a zip"])
+def test_files_that_are_no_checkpoint(world: Path, content: bytes) -> None:
+    (world / "bad.pth").write_bytes(content)
+    assert str(world / "bad.pth") in refused(1, "pseudo-label", world / "label.py", world / "bad.pth")
+
+
+def test_a_work_folder_that_is_a_file(world: Path) -> None:
+    (world / "run").write_text("")
+    assert str(world / "run") in refused(1, "train", world / "train.py", "--work-dir", world / "run")
+
+
+def test_relabelling_into_the_input(world: Path) -> None:
+    tiny = world / "tax/tiny.tax"
+    args = ("relabel", tiny, "--source", tiny, "--data-root", world / "fine", "--split", "train", "-o")
+    assert "the output must not be the input" in refused(1, *args, world / "fine")
+    assert call(*args, world / "out").output.splitlines()[-1] == f"1 images in {world / 'out'}"

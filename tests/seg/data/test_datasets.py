@@ -1,0 +1,232 @@
+"""Datasets from taxonomies alone: loading, joining, sampling, as an MMSeg config asks for them."""
+
+from __future__ import annotations
+
+import json
+import pickle
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from mmengine.config import Config
+from mmengine.registry import init_default_scope
+from mmengine.runner import Runner
+from mmseg.registry import DATASETS
+
+from helpers.tiny import ALLOWED, CLASSES, LOAD, RAW, SOURCE, VOID, draw, encode, save, write_park, write_tax
+from lsu_onto import ROW_VOID
+from lsu_seg.data.datasets import CompoundDataset, TaxDataset
+from lsu_seg.label_files import LabelFileError
+from lsu_seg.layout.pairs import DatasetError
+
+ROWS = [0, 1, 2, 3, 4, 5, ROW_VOID]
+DECIDED = np.array([0, VOID, 3, VOID, VOID, VOID, VOID], np.uint8)
+"""`gt_seg_map` of PARK's rows and void: the one class of S(d), void where there are several or none."""
+
+
+@pytest.fixture(autouse=True)
+def scope() -> None:
+    init_default_scope("mmseg")
+
+
+def dataset(root: Path, encoding: str = "id", **options: Any) -> TaxDataset:
+    taxonomy = write_tax(root / "tax", encoding)
+    return TaxDataset(taxonomy, str(root / "park"), "train", pipeline=LOAD, **options)
+
+
+# --- one dataset -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("encoding", RAW)
+def test_the_taxonomy_is_all_that_a_dataset_needs(tmp_path: Path, encoding: str) -> None:
+    drawn = write_park(tmp_path / "park", {"b": ROWS, "a": ROWS}, encoding)
+    park = dataset(tmp_path, encoding)
+    assert len(park) == 2
+    for item, stem in zip(park, ("a", "b"), strict=True):
+        sample = item["data_samples"]
+        assert sample.key == f"labels/train/{stem}"
+        assert Path(sample.img_path) == tmp_path / f"park/images/train/{stem}.png"
+        assert item["inputs"].shape == (3, 24, 40)
+        assert sample.gt_rows.data.dtype == torch.int16
+        assert np.array_equal(sample.gt_rows.data[0], drawn[stem])
+        assert np.array_equal(sample.gt_sem_seg.data[0], DECIDED[drawn[stem]])
+
+
+def test_decided_pixels_are_those_with_one_class(tmp_path: Path) -> None:
+    write_park(tmp_path / "park", {"a": ROWS})
+    allowed = dataset(tmp_path).constraint.allowed
+    for row, wanted in enumerate(ALLOWED):
+        assert {VOID if c == len(CLASSES) else c for c in np.flatnonzero(allowed[row])} == wanted
+
+
+def test_a_source_is_a_dataset_of_its_own_channels(tmp_path: Path) -> None:
+    write_tax(tmp_path / "tax")
+    image, channels = draw(0, [0, 1, 2, 3, 4, VOID])
+    save(tmp_path / "data/images/val/a.png", image)
+    save(tmp_path / "data/labels/val/a.png", channels.astype(np.uint8))
+    source = TaxDataset(str(tmp_path / "tax/tiny.tax"), str(tmp_path / "data"), "val", pipeline=LOAD)
+    assert np.array_equal(source[0]["data_samples"].gt_sem_seg.data[0], channels)
+
+
+def test_metainfo_is_plain(tmp_path: Path) -> None:
+    """It ends up in checkpoints, which hold plain values only."""
+    write_park(tmp_path / "park", {"a": ROWS})
+    meta = dataset(tmp_path).metainfo
+    assert meta["classes"] == CLASSES
+    assert meta["palette"][0] == [0x80, 0x40, 0x80]
+    assert (meta["source"], Path(meta["taxonomy"]).name) == ("tiny", "park.tax")
+    assert json.loads(json.dumps(meta)) == meta
+    torch.save(meta, tmp_path / "meta.pth")
+    assert torch.load(tmp_path / "meta.pth", weights_only=True) == meta
+
+
+def test_a_value_that_the_taxonomy_does_not_list(tmp_path: Path) -> None:
+    write_park(tmp_path / "park", {"a": ROWS})
+    _, rows = draw(0, [0])
+    raw = encode(rows, "id")
+    raw[5:7, 9:12] = 77
+    file = save(tmp_path / "park/labels/train/a.png", raw)
+    with pytest.raises(LabelFileError) as refusal:
+        dataset(tmp_path)[0]
+    message = str(refusal.value)
+    assert message.startswith(f"{file}: ")
+    assert "77 in 6 pixel(s), first at x=9 y=5" in message
+    assert "`park v1`" in message
+    lenient = dataset(tmp_path, unknown="void")[0]["data_samples"].gt_rows.data[0]
+    assert np.array_equal(lenient, np.where(raw == 77, ROW_VOID, rows))
+
+
+def test_a_label_of_another_size_is_refused(tmp_path: Path) -> None:
+    write_park(tmp_path / "park", {"a": ROWS})
+    file = save(tmp_path / "park/labels/train/a.png", encode(np.zeros((12, 20), int), "id"))
+    with pytest.raises(LabelFileError, match=r"the label is 20x12 and the image .* 40x24") as refusal:
+        dataset(tmp_path)[0]
+    assert str(file) in str(refusal.value)
+
+
+def test_transforms_carry_the_classes_and_leave_the_rows(tmp_path: Path) -> None:
+    drawn = write_park(tmp_path / "park", {"a": ROWS})
+    resize = dict(type="Resize", scale=(80, 48), keep_ratio=False)
+    park = TaxDataset(
+        write_tax(tmp_path / "tax"), str(tmp_path / "park"), "train", pipeline=[*LOAD[:2], resize, LOAD[2]]
+    )
+    item = park[0]
+    assert item["inputs"].shape == (3, 48, 80)
+    assert np.array_equal(item["data_samples"].gt_rows.data[0], drawn["a"])
+    doubled = np.kron(DECIDED[drawn["a"]], np.ones((2, 2), np.uint8))
+    assert np.array_equal(item["data_samples"].gt_sem_seg.data[0], doubled)
+
+
+def test_wrong_settings(tmp_path: Path) -> None:
+    write_park(tmp_path / "park", {"a": ROWS})
+    with pytest.raises(DatasetError, match=r"weight of .* is -1"):
+        dataset(tmp_path, weight=-1)
+    with pytest.raises(DatasetError, match="no split `test`"):
+        TaxDataset(write_tax(tmp_path / "tax"), str(tmp_path / "park"), "test")
+
+
+# --- pseudo-labels in place of labels ----------------------------------------------------------------------
+
+
+def write_pseudo(root: Path, stems: list[str], value: int = 2) -> str:
+    for stem in stems:
+        save(root / "pseudo/labels/train" / f"{stem}.png", np.full((24, 40), value, np.uint8))
+    return str(root / "pseudo")
+
+
+def test_pseudo_labels_replace_the_labels(tmp_path: Path) -> None:
+    write_park(tmp_path / "park", {"a": ROWS})
+    park = dataset(tmp_path, labels=write_pseudo(tmp_path, ["a"]))
+    assert (park[0]["data_samples"].gt_sem_seg.data == 2).all()
+    assert park.metainfo["classes"] == CLASSES
+
+
+def test_a_pseudo_label_that_is_no_channel_is_refused(tmp_path: Path) -> None:
+    write_park(tmp_path / "park", {"a": ROWS})
+    park = dataset(tmp_path, labels=write_pseudo(tmp_path, ["a"], value=5))
+    with pytest.raises(LabelFileError, match="5 in 960 pixel"):
+        park[0]
+
+
+def test_missing_pseudo_labels_are_counted(tmp_path: Path) -> None:
+    write_park(tmp_path / "park", {"a": ROWS, "b": ROWS, "c": ROWS})
+    with pytest.raises(DatasetError, match=r"2 of 3 pseudo-labels are missing, e\.g\. .*b\.png.*resumes"):
+        dataset(tmp_path, labels=write_pseudo(tmp_path, ["a"]))
+
+
+def test_a_subset_needs_only_its_own_pseudo_labels(tmp_path: Path) -> None:
+    write_park(tmp_path / "park", {"a": ROWS, "b": ROWS, "c": ROWS})
+    park = dataset(tmp_path, labels=write_pseudo(tmp_path, ["a", "c"]), indices=[0, 2])
+    assert [Path(item["data_samples"].seg_map_path).stem for item in park] == ["a", "c"]
+    with pytest.raises(DatasetError, match="1 of 2 pseudo-labels are missing"):
+        dataset(tmp_path, labels=write_pseudo(tmp_path, []), indices=[0, 1])
+
+
+# --- several datasets --------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def union(tmp_path: Path) -> CompoundDataset:
+    """Three images of `park`, of weight 1/2, and one in the source's own taxonomy, as a user's config says it."""
+    park = write_tax(tmp_path / "tax")
+    write_park(tmp_path / "park", {"a": ROWS, "b": ROWS, "c": ROWS})
+    image, channels = draw(0, [0, 1, 2, 3, 4, VOID])
+    save(tmp_path / "fine/images/train/d.png", image)
+    save(tmp_path / "fine/labels/train/d.png", channels.astype(np.uint8))
+    config = Config.fromstring(
+        f"""
+custom_imports = dict(imports=['lsu_seg'])
+dataset = dict(type='CompoundDataset', source='tiny', pipeline={LOAD!r}, datasets=[
+    dict(type='TaxDataset', taxonomy={park!r}, data_root={str(tmp_path / "park")!r}, split='train', weight=0.5),
+    dict(type='TaxDataset', taxonomy={str(tmp_path / "tax/tiny.tax")!r}, data_root={str(tmp_path / "fine")!r},
+         split='train'),
+])
+""",
+        ".py",
+    )
+    return DATASETS.build(config.dataset)
+
+
+def test_a_union(union: CompoundDataset) -> None:
+    assert [len(d) for d in union.datasets] == [3, 1]
+    assert union.weights == [0.5, 1.0]
+    assert [Path(item["data_samples"].img_path).stem for item in union] == ["a", "b", "c", "d"]
+    assert union.metainfo["classes"] == CLASSES
+    assert union.metainfo["source"] == "tiny"
+    assert "taxonomy" not in union.metainfo  # it has several
+    assert json.loads(json.dumps(union.metainfo)) == union.metainfo
+
+
+def test_a_union_of_different_sources_is_refused(tmp_path: Path) -> None:
+    park = write_tax(tmp_path / "tax")
+    write_park(tmp_path / "park", {"a": ROWS})
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other/tiny.tax").write_text(SOURCE.replace("2 tree ", "2 bush "))
+    configs = [
+        dict(type="TaxDataset", taxonomy=t, data_root=str(tmp_path / "park"), split="train")
+        for t in (park, str(tmp_path / "other/tiny.tax"))
+    ]
+    with pytest.raises(DatasetError, match="differ in `classes`: entry 2 is `tree` against `bush`; all datasets"):
+        CompoundDataset(configs)
+    with pytest.raises(DatasetError, match="at least one dataset"):
+        CompoundDataset([])
+
+
+def test_workers_load_what_the_main_process_loads(union: CompoundDataset) -> None:
+    again = pickle.loads(pickle.dumps(union))
+    loader = Runner.build_dataloader(
+        dict(
+            dataset=union,
+            batch_size=2,
+            num_workers=2,
+            sampler=dict(type="DefaultSampler", shuffle=False),
+            collate_fn=dict(type="pseudo_collate"),
+        )
+    )
+    loaded = [s for batch in loader for s in batch["data_samples"]]
+    assert len(loaded) == len(union) == 4
+    for sample, mine, copied in zip(loaded, union, again, strict=True):
+        assert torch.equal(sample.gt_rows.data, mine["data_samples"].gt_rows.data)
+        assert torch.equal(copied["inputs"], mine["inputs"])

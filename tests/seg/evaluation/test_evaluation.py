@@ -1,0 +1,276 @@
+"""Evaluation: against scikit-learn, on one to three ranks, and its files and comparisons."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from click.testing import CliRunner
+from PIL import Image
+from sklearn.metrics import confusion_matrix, jaccard_score
+
+from helpers.counted import PRED, ROWS, SOURCE, WORLD
+from helpers.worlds import make_constraint
+from lsu_seg.cli import main
+from lsu_seg.evaluation import bootstrap, files
+from lsu_seg.evaluation.compare import as_text, compare
+from lsu_seg.evaluation.counts import confusion, iou_summary, row_counts
+from lsu_seg.evaluation.document import document
+from lsu_seg.evaluation.measured import Measured, sums_of_image
+from lsu_seg.evaluation.picture import confusion_picture
+from lsu_seg.evaluation.text import table
+from lsu_seg.evaluation.views import possible, projected_summary, scored_rows
+
+
+def measured(seed: int, right: float, images: int = 30, views: tuple = ("source", "projected", "set")) -> Measured:
+    """A model that is right with a probability; truth and keys do not depend on the model."""
+    counts, sums, keys = {}, [], []
+    for i in range(images):
+        rng = np.random.default_rng([1, i])
+        truth = torch.from_numpy(rng.integers(0, 4, 200))
+        rows = torch.tensor([0, 2, 1, 1])[truth]
+        model = np.random.default_rng([seed, i])
+        pred = np.where(model.random(200) < right, truth, model.integers(0, 4, 200))
+        pred = torch.from_numpy(pred)
+        one = {"source": confusion(pred, truth, 4), "rows": row_counts(pred, rows, 5, 4)}
+        counts = {k: counts.get(k, 0) + v for k, v in one.items()}
+        keys.append(f"{i:03d}")
+        sums.append(sums_of_image(one, WORLD))
+    stacked = {v: np.stack([s[v] for s in sums]) for v in sums[0]}
+    return Measured("src", tuple(SOURCE), views, counts, WORLD, tuple(keys), stacked)
+
+
+@pytest.mark.parametrize("k", [2, 19, 124])
+def test_scikit_learn_agrees(k: int) -> None:
+    rng = np.random.default_rng(k)
+    truth, pred = rng.integers(0, k - 1, 5000), rng.integers(0, k, 5000)  # class k - 1 is absent
+    counts = confusion(torch.from_numpy(pred), torch.from_numpy(truth), k)
+    assert np.array_equal(counts[:-1, :-1], confusion_matrix(truth, pred, labels=range(k)))
+    expected = jaccard_score(truth, pred, labels=range(k), average=None, zero_division=0)
+    np.testing.assert_allclose(iou_summary(counts)["per_class"][: k - 1], expected[: k - 1], rtol=1e-12)
+    assert iou_summary(counts)["miou"] == pytest.approx(expected[: k - 1].mean())
+
+
+def test_the_bootstrap_is_a_resampling_of_images() -> None:
+    sums = measured(2, 0.8).sums["source"]
+    draws = bootstrap.resample(sums)
+    assert np.array_equal(draws, bootstrap.resample(sums))
+    rng = np.random.default_rng([0, 0])
+    again = [sums[rng.integers(0, 30, 30)].sum(0) for _ in range(60)]
+    assert np.array_equal(draws[:60], again)
+    low, high = bootstrap.interval(bootstrap.mean(bootstrap.iou(draws)), 30)
+    assert low < bootstrap.mean(bootstrap.iou(sums.sum(0, dtype=float))) < high
+    assert np.isnan(bootstrap.interval(draws, 1)).all()
+
+
+def test_the_interval_covers() -> None:
+    """Of 200 sets of 60 images, the mean lies inside some 95 %."""
+    rng = np.random.default_rng(0)
+    covered = 0
+    for _ in range(200):
+        hits = rng.binomial(100, rng.beta(8, 2, 60))
+        sums = np.stack([hits, np.full(60, 100), hits], 1)[..., None].astype(np.int32)
+        low, high = bootstrap.interval(bootstrap.iou(bootstrap.resample(sums))[:, 0], 60)
+        covered += low <= 0.8 <= high
+    assert 180 <= covered <= 198
+
+
+def test_projected_bounds_by_hand() -> None:
+    summary, own = projected_summary(row_counts(PRED, ROWS, 5, 4), WORLD)
+    # terrain (1) is allowed only for gravel and implies nothing; void is allowed for animal
+    assert np.argwhere(possible(WORLD)).tolist() == [[2, 1], [3, 4]]
+    assert own[2, 2] == 0
+    assert summary["per_class_upper"][:4].tolist() == pytest.approx([2 / 7, 2 / 6, 1 / 3, 1 / 2])
+    assert summary["miou_upper"] == summary["miou"]  # gravel and animal are not scored
+
+
+def test_a_row_with_a_doubtful_main_class_has_two_values() -> None:
+    world = make_constraint(["tree", "grass", "road"], {"green": "> tree ~ grass", "way": "= road"})
+    counts = row_counts(torch.tensor([0, 1, 1, 1, 2]), torch.tensor([0, 0, 0, 0, 1]), 2, 3)
+    summary, _ = projected_summary(counts, world)
+    assert (summary["per_class"].tolist(), summary["per_class_upper"].tolist()) == ([0.25, 1], [1, 1])
+    assert (summary["miou"], summary["miou_upper"], summary["ambiguous"]) == (0.625, 1, 3)
+
+
+def test_rows_that_claim_the_same_class_are_not_scored() -> None:
+    twice = make_constraint(["road", "car"], {"a": "> road", "b": "> road", "c": "= car"})
+    assert scored_rows(twice).tolist() == [False, False, True]
+
+
+def test_pooled_is_the_sum_and_not_the_mean() -> None:
+    sets = {"a": measured(2, 0.9), "b": measured(3, 0.4, images=5)}
+    report = document(sets)
+    total = sum(m.counts["source"] for m in sets.values())
+    assert report["pooled"]["views"]["source"]["miou"] == iou_summary(total)["miou"]
+    assert report["pooled"]["sets"] == {
+        "a": {"images": 30, "pixels": {"source": 6000, "set": 6000}},
+        "b": {"images": 5, "pixels": {"source": 1000, "set": 1000}},
+    }
+    hits = sum(m.sums["set"].sum(0) for m in sets.values())
+    assert report["pooled"]["views"]["set"]["consistency"] == hits[0] / hits[1]
+    assert table(report).splitlines()[-2].split()[0] == "pooled"
+
+
+def test_files(tmp_path: Path) -> None:
+    sets = {"a/b": measured(2, 0.8)}
+    files.write(tmp_path, document(sets), sets)
+    report, arrays = files.read(tmp_path / "evaluation.json")
+    assert report["sets"]["a/b"]["views"]["source"]["matrix"] == sets["a/b"].counts["source"].tolist()
+    assert np.array_equal(arrays["source_0"], sets["a/b"].sums["source"])
+    lines = list(csv.DictReader(io.StringIO((tmp_path / "classes.csv").read_text())))
+    assert [x["class"] for x in lines[:4]] == SOURCE
+    assert float(lines[0]["iou"]) == report["sets"]["a/b"]["views"]["source"]["classes"][0]["iou"]
+    names = {f.name for f in tmp_path.glob("*.png")}
+    assert names == {"confusion_a_b_source.png", "confusion_a_b_projected.png"}
+
+
+@pytest.mark.parametrize("k", [4, 124])
+def test_pictures_have_room_for_every_class(k: int) -> None:
+    matrix = np.eye(k + 1, dtype=np.int64)
+    picture = Image.open(io.BytesIO(confusion_picture(matrix, [f"class {i}" for i in range(k)], "t")))
+    assert picture.width > 15 * k
+    assert picture.convert("L").getextrema()[0] < 80
+
+
+@pytest.fixture
+def folders(tmp_path: Path) -> Path:
+    for name, one in (("a", measured(2, 0.7)), ("b", measured(3, 0.8)), ("few", measured(3, 0.8, images=9))):
+        files.write(tmp_path / name, document({"val": one}), {"val": one})
+    return tmp_path
+
+
+def test_compare(folders: Path) -> None:
+    a, b, few = (folders / n / "evaluation.json" for n in ("a", "b", "few"))
+    result = compare(a, b)["sets"]["val"]
+    assert result["paired"]
+    source = result["views"]["source"]
+    assert source["exceeds"]
+    assert source["difference"] == pytest.approx(source["b"] - source["a"])
+    assert source["interval"][0] < source["difference"] < source["interval"][1]
+    same = compare(a, a)["sets"]["val"]["views"]["source"]
+    assert (same["difference"], same["interval"], same["exceeds"]) == (0, [0, 0], False)
+    other = compare(b, few)["sets"]["val"]
+    assert (other["paired"], other["images"]) == (False, [30, 9])
+    wide = other["views"]["source"]["interval"]
+    assert wide[1] - wide[0] > source["interval"][1] - source["interval"][0]
+
+
+def test_compare_command(folders: Path) -> None:
+    a, b = (str(folders / n / "evaluation.json") for n in ("a", "b"))
+    done = CliRunner().invoke(main, ["compare", a, b])
+    assert done.exit_code == 0, done.output
+    assert "val, source (30 images, paired)" in done.output
+    assert "*" in next(x for x in done.output.splitlines() if "mIoU" in x)
+    done = CliRunner().invoke(main, ["compare", a, b, "--format", "json"])
+    assert json.loads(done.output)["sets"]["val"]["views"]["set"]["exceeds"]
+
+
+def test_what_cannot_be_compared(folders: Path) -> None:
+    a, b = folders / "a/evaluation.json", folders / "b/evaluation.json"
+
+    def refused(text: str) -> None:
+        done = CliRunner().invoke(main, ["compare", str(a), str(b)])
+        assert done.exit_code == 1
+        assert text in done.output
+
+    report = json.loads(b.read_text())
+    b.write_text(json.dumps(report | {"source": "other"}))
+    refused("differ in the source: `src` and `other`")
+    b.write_text(json.dumps(report | {"sets": {"test": report["sets"]["val"]}}))
+    refused("differ in the sets: `['val']` and `['test']`")
+    report["sets"]["val"]["taxonomy_sha256"] = "0"
+    b.write_text(json.dumps(report))
+    refused("differ in the taxonomy_sha256 of set `val`")
+    b.write_text("[]")
+    refused("found no evaluation of format 1")
+    b.write_text("{")
+    refused("cannot be read as JSON")
+    sums = folders / "a/evaluation.npz"
+    sums.write_bytes(sums.read_bytes()[:200])
+    refused("a/evaluation.npz: cannot be read")
+    refused("copy it again from where that came from, or evaluate again")
+    shutil.copy(folders / "b/evaluation.npz", sums)
+    refused("a/evaluation.npz: is of another evaluation than evaluation.json")
+
+
+def test_compare_without_the_sums_per_image(folders: Path) -> None:
+    a, b = folders / "a/evaluation.json", folders / "b/evaluation.json"
+    whole = compare(a, b)["sets"]["val"]["views"]
+    sums = folders / "b/evaluation.npz"
+    sums.unlink()
+    result = compare(a, b)
+    assert result["missing"] == [str(sums)]
+    part = result["sets"]["val"]
+    assert part["paired"] is None
+    for view, values in part["views"].items():
+        assert (values["a"], values["b"]) == (whole[view]["a"], whole[view]["b"])
+        assert values["difference"] == whole[view]["difference"] != 0
+        assert values["exceeds"] is None
+        assert np.isnan(values["interval"]).all()
+        lines = [(c["name"], c["difference"]) for c in values.get("classes", [])]
+        assert lines == [(c["name"], c["difference"]) for c in whole[view].get("classes", [])]
+    done = CliRunner().invoke(main, ["compare", str(a), str(b)])
+    assert done.exit_code == 0, done.output
+    assert f"no intervals: {sums} is missing" in done.output
+    assert "[" not in done.output
+    assert "nan" not in done.output
+    done = CliRunner().invoke(main, ["compare", str(a), str(b), "--format", "json"])
+    assert json.loads(done.output)["sets"]["val"]["views"]["source"]["interval"] == [None, None]
+
+
+def test_compare_pools_the_sets(tmp_path: Path) -> None:
+    for name, right in (("a", 0.5), ("b", 0.7)):
+        sets = {"x": measured(2, right), "y": measured(3, right, images=9)}
+        files.write(tmp_path / name, document(sets), sets)
+    result = compare(tmp_path / "a/evaluation.json", tmp_path / "b/evaluation.json")
+    pooled = result["pooled"]
+    assert (pooled["images"], list(pooled["views"])) == ([39, 39], ["source", "set"])
+    source = pooled["views"]["source"]
+    assert source["exceeds"]
+    assert source["interval"][0] < source["difference"] < source["interval"][1]
+    one = result["sets"]["x"]["views"]["source"]["interval"]
+    assert source["interval"][1] - source["interval"][0] < one[1] - one[0]  # more images say more
+    assert "pooled, set (39 images)" in as_text(result)
+
+
+RANK = """
+import sys, json
+import torch, torch.distributed as dist
+from helpers.counted import SOURCE, WORLD
+from lsu_seg.evaluation.document import document
+from lsu_seg.evaluation.files import as_json
+from lsu_seg.evaluation.metrics import OntologyIoU
+rank, world, store, images = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3], int(sys.argv[4])
+if world > 1:
+    dist.init_process_group("gloo", init_method=f"file://{store}", rank=rank, world_size=world)
+metric = OntologyIoU("src", ("source", "projected", "set"))
+metric.dataset_meta = {"classes": SOURCE, "constraint": WORLD}
+indices = list(range(images))
+indices += indices[: -len(indices) % world]
+for i in indices[rank::world]:
+    g = torch.Generator().manual_seed(i)
+    pred, gt = (torch.randint(0, 4, (1, 5, i + 3), generator=g) for _ in range(2))
+    sample = {"pred_sem_seg": {"data": pred}, "gt_sem_seg": {"data": gt}, "key": f"k{i}"}
+    metric.process(None, [sample | {"gt_rows": {"data": torch.tensor([0, 2, 1, 1])[gt]}}])
+metric.evaluate(images)
+print("RESULT" + as_json(document({"a": metric.measured})) + str(metric.measured.keys))
+"""
+
+
+def test_one_two_and_three_ranks_agree_to_the_last_digit(tmp_path: Path) -> None:
+    results = set()
+    for world in (1, 2, 3):
+        command = [sys.executable, "-c", RANK]
+        args = [[str(r), str(world), str(tmp_path / f"store{world}"), "7"] for r in range(world)]
+        ranks = [subprocess.Popen([*command, *a], stdout=subprocess.PIPE, text=True) for a in args]
+        results |= {process.communicate(timeout=120)[0].split("RESULT")[1] for process in ranks}
+    assert len(results) == 1
+    assert "'k6'" in results.pop()

@@ -1,0 +1,214 @@
+"""The one-line form of `lsu-seg pseudo-label`."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+import transformers
+from click.testing import CliRunner, Result
+
+from helpers.hf import M2F, folder, inside, released
+from helpers.tiny import VOID, model_config, read, save_checkpoint
+from lsu_seg.cli import main
+from lsu_seg.errors import ConfigError
+from lsu_seg.pseudo.oneline import pseudo_label_config
+from lsu_seg.pseudo.run import pseudo_label
+
+
+def call(*args: object) -> Result:
+    return CliRunner().invoke(main, ["pseudo-label", *(str(a) for a in args)])
+
+
+def one_line(park: Path, *teacher_and_work: Path, extra: tuple[object, ...] = ()) -> Result:
+    *teacher, work = teacher_and_work
+    return call(
+        park / "tax/park.tax",
+        "--data-root",
+        park / "park",
+        "--teacher",
+        *teacher,
+        "-o",
+        work / "out",
+        "--work-dir",
+        work / "log",
+        *extra,
+    )
+
+
+def test_one_line_with_each_kind_of_teacher(park: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    config = tmp_path / "teacher.py"
+    config.write_text(f"model = {model_config()!r}\ntrain_cfg = dict(type='IterBasedTrainLoop', max_iters=3)\n")
+    teachers: dict[str, tuple[Path, ...]] = {
+        "mmseg": (config, save_checkpoint(tmp_path / "teacher.pth")),
+        "folder": (folder(tmp_path / "folder"),),
+        "data-priors": (released(tmp_path / "3_best.pth", monkeypatch),),
+    }
+    hashes = set()
+    for name, teacher in teachers.items():
+        work = tmp_path / name
+        result = one_line(park, *teacher, work, extra=("--scales", "0.5,1", "--no-flip", "--threshold", 0.3))
+        assert result.exit_code == 0, result.output
+        assert result.output.splitlines()[-1] == str(work / "out")
+        assert inside(park, work / "out")
+        manifest = json.loads((work / "out/manifest.json").read_text())
+        assert (manifest["scales"], manifest["flips"], manifest["threshold"]) == ([0.5, 1.0], [False], 0.3)
+        hashes.add(manifest["checkpoint_sha256"])
+    assert len(hashes) == 3
+    assert "none" not in " ".join(hashes)
+
+    before = (tmp_path / "folder/out/labels/train/a.png").read_bytes()
+    shutil.rmtree(tmp_path / "folder/out")
+    again = call(tmp_path / "folder/log/park.py")  # the config that the one line made
+    assert again.exit_code == 0, again.output
+    assert (tmp_path / "folder/out/labels/train/a.png").read_bytes() == before
+
+
+def test_the_line_says_all_that_the_config_does() -> None:
+    cfg, checkpoint = pseudo_label_config(
+        "idd", "data", ["a.pth"], "out", "vistas", "val", [0.5, 2], False, 0.2, True, "void"
+    )
+    assert checkpoint is None
+    assert cfg.test_cfg.to_dict() == dict(
+        type="PseudoLabelLoop",
+        out_dir="out",
+        scales=[0.5, 2],
+        flips=[False],
+        threshold=0.2,
+        confidence=True,
+        title="pseudo-labels of idd",
+    )
+    dataset = cfg.test_dataloader.dataset
+    assert (dataset.taxonomy, dataset.source, dataset.split, dataset.unknown) == (
+        "idd",
+        "vistas",
+        "val",
+        "void",
+    )
+    assert [step["type"] for step in dataset.pipeline] == [
+        "LoadTaxImage",
+        "LoadTaxAnnotations",
+        "PackTaxInputs",
+    ]
+
+
+def test_options_and_folder_share_a_letter(park: Path, tmp_path: Path) -> None:
+    result = one_line(park, folder(tmp_path / "f"), tmp_path, extra=("-o", "test_cfg.scales=[0.5]"))
+    assert result.exit_code == 0, result.output
+    assert json.loads((tmp_path / "out/manifest.json").read_text())["scales"] == [0.5]
+
+
+@pytest.mark.parametrize(
+    ("args", "message"),
+    [
+        ((), "give CONFIG and CHECKPOINT, or TAXONOMY with --teacher"),
+        (("idd", "x.pth"), "there is no config `idd`; if it is a taxonomy, say who labels it: --teacher"),
+        (("idd", "--teacher", "f", "-o", "out"), "--data-root is missing"),
+        (
+            ("idd", "--teacher", "f", "--data-root", "d"),
+            "expected one folder to write to, -o OUT; found none",
+        ),
+        (
+            ("idd", "x", "--teacher", "f", "--data-root", "d", "-o", "out"),
+            "expected one TAXONOMY; found `idd`, `x`",
+        ),
+        (("a.py", "b.pth", "--split", "val"), "`--split` belongs to the form TAXONOMY --teacher"),
+        (
+            ("idd", "--teacher", "f", "--data-root", "d", "-o", "o", "--scales", "1,x"),
+            "`1,x` is no list of numbers",
+        ),
+    ],
+)
+def test_lines_that_are_wrong(args: tuple[str, ...], message: str) -> None:
+    result = call(*args)
+    assert result.exit_code == 2
+    assert message in result.output
+
+
+@pytest.mark.parametrize(
+    ("args", "message"),
+    [
+        (("iddd", "--source", "cityscapes", "--teacher", "f"), "did you mean `idd`?"),
+        (("idd", "--teacher", "f"), "say which with `--source`"),
+        (
+            ("idd", "--source", "cityscapes", "--teacher", "f", "--split", "tran"),
+            "has no split `tran`; it has train, val",
+        ),
+        (("idd", "--source", "cityscapes", "--teacher", "no.pth"), "there is no `no.pth`"),
+        (("idd", "--source", "cityscapes", "--teacher", "m.py", "c.pth"), "there is no config `m.py`"),
+        (
+            ("idd", "--source", "cityscapes", "--teacher", "m.py"),
+            "give its checkpoint after it: --teacher CONFIG CHECKPOINT",
+        ),
+    ],
+)
+def test_lines_with_mistakes(args: tuple[str, ...], message: str, tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    result = call(*args, "--data-root", data, "-o", tmp_path / "out", "--work-dir", tmp_path / "log")
+    assert result.exit_code == 1, result.output
+    assert message in result.output
+    assert "Traceback" not in result.output
+
+
+def test_a_config_without_weights_needs_a_checkpoint() -> None:
+    cfg, _ = pseudo_label_config("demo_town", "data", ["a.pth"], "out", "demo")
+    cfg.model = model_config()
+    with pytest.raises(ConfigError, match="random weights: give the CHECKPOINT"):
+        pseudo_label(cfg, None)
+
+
+@pytest.mark.slow
+def test_the_line_under_torchrun(park: Path, tmp_path: Path) -> None:
+    path = folder(tmp_path / "f")
+    assert one_line(park, path, tmp_path / "one").exit_code == 0
+    tool = Path(__file__).parents[3] / "tools/pseudo_label.py"
+    subprocess.run(
+        [
+            sys.executable,
+            "-m",
+            "torch.distributed.run",
+            "--nproc-per-node",
+            "2",
+            "--master-port",
+            "29653",
+            tool,
+            park / "tax/park.tax",
+            "--data-root",
+            park / "park",
+            "--teacher",
+            path,
+            "-o",
+            tmp_path / "two",
+            "--work-dir",
+            tmp_path / "log",
+            "--launcher",
+            "pytorch",
+        ],
+        check=True,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        timeout=300,
+    )
+    for stem in "abc":
+        label = f"labels/train/{stem}.png"
+        assert (tmp_path / "two" / label).read_bytes() == (tmp_path / "one/out" / label).read_bytes()
+
+
+def test_no_object_is_evidence_for_void(park: Path, tmp_path: Path) -> None:
+    """Where the queries see nothing, open rows are void, and closed rows are not."""
+    path = folder(tmp_path / "m2f", M2F)
+    net = transformers.Mask2FormerForUniversalSegmentation.from_pretrained(path)
+    with torch.no_grad():
+        net.class_predictor.weight.zero_()
+        net.class_predictor.bias.copy_(torch.tensor([0.0] * 5 + [20.0]))
+    net.save_pretrained(path)
+    result = one_line(park, path, tmp_path)
+    assert result.exit_code == 0, result.output
+    raw, label = read(park / "park/labels/train/a.png"), read(tmp_path / "out/labels/train/a.png")
+    assert set(label[raw == 4]) == {VOID}  # ~ car void
+    assert set(label[raw == 2]) <= {1, 2}  # > grass tree

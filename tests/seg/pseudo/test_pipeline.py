@@ -1,0 +1,202 @@
+"""Reading ahead and writing behind, alone and in the loop."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from helpers.tiny import encode, label_config, read, save, save_checkpoint, write_park, write_tax
+from lsu_onto import ROW_VOID
+from lsu_seg.pseudo.output import OutputFolder
+from lsu_seg.pseudo.pipeline import Behind, ahead
+from lsu_seg.pseudo.run import pseudo_label
+
+ROWS = [0, 1, 2, 3, 4, 5, ROW_VOID]
+
+
+# --- alone -------------------------------------------------------------------------------------------------
+
+
+def test_reading_is_ahead_but_not_far() -> None:
+    taken: list[int] = []
+
+    def items() -> Iterator[int]:
+        for n in range(9):
+            taken.append(n)
+            yield n
+
+    reader = ahead(items(), depth=2)
+    assert next(reader) == 0
+    deadline = time.monotonic() + 5
+    while len(taken) < 4 and time.monotonic() < deadline:
+        time.sleep(0.001)
+    time.sleep(0.02)
+    assert taken == [0, 1, 2, 3]  # two lie ready, and one waits to
+    assert list(reader) == [1, 2, 3, 4, 5, 6, 7, 8]
+
+
+def test_an_error_of_the_reader_comes_in_its_place() -> None:
+    def items() -> Iterator[int]:
+        yield 1
+        raise OSError("gone")
+
+    reader = ahead(items())
+    assert next(reader) == 1
+    with pytest.raises(OSError, match="gone"):
+        next(reader)
+    assert "read-ahead" not in [thread.name for thread in threading.enumerate()]
+
+
+def test_a_reader_that_is_not_needed_any_more_ends() -> None:
+    reader = ahead(itertools.count())
+    assert next(reader) == 0
+    reader.close()
+    assert "read-ahead" not in [thread.name for thread in threading.enumerate()]
+
+
+def test_writing_is_in_order_and_finished_however_the_block_ends() -> None:
+    written: list[int] = []
+
+    def write(n: int) -> None:
+        time.sleep(0.002)
+        written.append(n)
+
+    with pytest.raises(KeyboardInterrupt), Behind(depth=3) as writer:
+        for n in range(8):
+            writer.do(write, n)
+            assert n - len(written) <= 3
+        raise KeyboardInterrupt
+    assert written == list(range(8))
+
+
+def test_an_error_of_the_writer_surfaces_soon_and_nothing_is_written_after_it() -> None:
+    written: list[int] = []
+
+    def write(n: int) -> None:
+        if n == 1:
+            raise OSError("full")
+        written.append(n)
+
+    given = 0
+    with pytest.raises(OSError, match="full"), Behind(depth=2) as writer:
+        for n in range(100):
+            writer.do(write, n)
+            given = n
+    assert given <= 3
+    assert written == [0]
+    with pytest.raises(OSError, match="full"), Behind() as writer:
+        writer.do(write, 1)  # the last one
+
+
+# --- in the loop -------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("world")
+    write_tax(root / "tax")
+    write_park(root / "park", {f"{i:02}": ROWS for i in range(7)})
+    save_checkpoint(root / "teacher.pth")
+    return root
+
+
+def run(world: Path, work: Path, park: str = "park", **options: Any) -> dict[str, float]:
+    loop = {k: v for k, v in options.items() if k != "num_workers"}
+    dataset = dict(taxonomy=str(world / "tax/park.tax"), data_root=str(world / park), split="train")
+    cfg = label_config(dataset, work, **loop)
+    cfg.test_dataloader.num_workers = options.get("num_workers", 0)
+    return pseudo_label(cfg, world / "teacher.pth", quiet=True)
+
+
+def labels(folder: Path) -> dict[str, bytes]:
+    return {str(f.relative_to(folder)): f.read_bytes() for f in sorted(folder.rglob("*.png"))}
+
+
+def test_bytes_do_not_depend_on_who_reads_nor_on_timing(world: Path, tmp_path: Path) -> None:
+    run(world, tmp_path / "a")
+    run(world, tmp_path / "b", num_workers=1)
+    write = OutputFolder.write
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(OutputFolder, "write", lambda *a, **k: (time.sleep(0.03), write(*a, **k))[1])
+        run(world, tmp_path / "c")
+    one = labels(tmp_path / "a/labels")
+    assert len(one) == 7
+    assert one == labels(tmp_path / "b/labels") == labels(tmp_path / "c/labels")
+    for work in "bc":
+        records = [(tmp_path / w / "labels/records-0.jsonl").read_text() for w in ("a", work)]
+        assert records[0] == records[1]
+
+
+def test_a_failed_write_ends_the_run_and_the_next_goes_on(world: Path, tmp_path: Path) -> None:
+    write = OutputFolder.write
+
+    def full(self: OutputFolder, key: str, *rest: Any, **more: Any) -> None:
+        if key.endswith("02"):
+            raise OSError(28, "No space left on device")
+        write(self, key, *rest, **more)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(OutputFolder, "write", full)
+        with pytest.raises(OSError, match="No space left on device"):
+            run(world, tmp_path)
+    assert {"labels/train/00.png", "labels/train/01.png"} <= labels(tmp_path / "labels").keys()
+    run(world, tmp_path)
+    assert len(labels(tmp_path / "labels")) == 7
+
+
+def test_what_the_summary_says(world: Path, tmp_path: Path) -> None:
+    result = run(world, tmp_path)
+    found = np.stack([read(f) for f in sorted((tmp_path / "labels").rglob("*.png"))])
+    assert result["images"] == 7
+    assert result["void_share"] == pytest.approx((found == 255).mean())
+    assert 0 < result["confidence"] < 1
+    assert (result["unknown_pixels"], result["windows"], result["out_of_memory"]) == (0, 0, 0)
+
+
+def test_windows_without_a_choice_are_skipped_and_change_nothing(world: Path, tmp_path: Path) -> None:
+    """One image that asks in its upper left corner only: most windows are not computed."""
+    drawn = write_park(tmp_path / "park", {"a": [0, 2], "b": [0, 1, 5]}, size=(160, 192))
+    raw = encode(drawn["a"], "id")
+    raw[:8, :8] = encode(np.array([[1]]), "id")[0, 0]
+    save(tmp_path / "park/labels/train/a.png", raw)
+    options: dict[str, Any] = dict(window=(64, 64), flips=(False,), batch_size=1)
+    skipping = run(world, tmp_path / "s", str(tmp_path / "park"), **options)
+    keeping = run(world, tmp_path / "k", str(tmp_path / "park"), keep_windows=True, **options)
+    assert skipping["windows"] == keeping["windows"] > 10
+    assert keeping["skipped_windows"] == 0
+    assert skipping["skipped_windows"] > 0.3 * skipping["windows"]
+    assert labels(tmp_path / "s/labels") == labels(tmp_path / "k/labels")
+
+
+def test_an_interrupted_run_leaves_what_it_finished(world: Path, tmp_path: Path) -> None:
+    write_park(tmp_path / "park", {f"{i:02}": ROWS for i in range(24)})
+    dataset = dict(taxonomy=str(world / "tax/park.tax"), data_root=str(tmp_path / "park"), split="train")
+    cfg = label_config(dataset, tmp_path, batch_size=1, scales=(1.0, 4.0))
+    cfg.dump(tmp_path / "config.py")
+    command = ["pseudo-label", str(tmp_path / "config.py"), str(world / "teacher.pth")]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "lsu_seg.cli", *command], stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+    )
+    folder = tmp_path / "labels/labels/train"
+    deadline = time.monotonic() + 120
+    while process.poll() is None and time.monotonic() < deadline and len(list(folder.glob("*.png"))) < 3:
+        time.sleep(0.002)
+    os.kill(process.pid, signal.SIGINT)
+    output, _ = process.communicate(timeout=60)
+    assert process.returncode != 0
+    assert "Traceback" not in output.decode()
+    done = len(list(folder.glob("*.png")))
+    assert 3 <= done < 24, output.decode()
+    assert len((tmp_path / "labels/records-0.jsonl").read_text().splitlines()) == done
+    assert pseudo_label(cfg, world / "teacher.pth", quiet=True)["images"] == 24 - done

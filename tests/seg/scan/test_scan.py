@@ -1,0 +1,300 @@
+"""`lsu-seg scan`: what it counts, what it guesses, how it is stopped and goes on, and what it imports."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner, Result
+from PIL import Image
+
+from helpers.forms import FORMS, write_tax
+from helpers.tiny import PARK, write_park
+from helpers.tiny import write_tax as write_park_tax
+from lsu_seg.cli import main
+from lsu_seg.scan.collect import Inspector, inspect_all
+from lsu_seg.scan.run import scan
+
+ROOT = Path(__file__).parents[3]
+
+
+def command(tmp_path: Path, taxonomy: str, *options: str) -> Result:
+    args = ["scan", taxonomy, "--data-root", str(tmp_path / "data"), "--work-dir", str(tmp_path / "work")]
+    result = CliRunner().invoke(main, [*args, *options])
+    assert isinstance(result.exception, SystemExit | None), result.exception
+    return result
+
+
+def labels(tmp_path: Path, values: np.ndarray, number: int = 1) -> None:
+    for i in range(number):
+        for place, pixels in (("images", np.zeros((*values.shape[:2], 3), np.uint8)), ("labels", values)):
+            file = tmp_path / f"data/{place}/train/{i}.png"
+            file.parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(pixels).save(file)
+
+
+def test_counts_are_those_of_what_was_drawn(tmp_path: Path) -> None:
+    tax = write_park_tax(tmp_path / "tax")
+    drawn = write_park(tmp_path / "data", {"a": [0, 2], "b": [0, 1, 3], "c": [-1, 4, 5], "d": [2, -1]})
+    rows = np.stack(list(drawn.values()))
+    report = scan(tax, tmp_path / "data", ["train"], work_dir=tmp_path / "work")
+    assert [c.pixels for c in report.classes] == [(rows == i).sum() for i in range(6)]
+    assert [c.files for c in report.classes] == [(rows == i).any((1, 2)).sum() for i in range(6)]
+    assert report.pixels == rows.size
+    assert report.decided == np.isin(rows, [0, 2]).sum()
+    assert report.teacher == np.isin(rows, [1, 3, 5]).sum()
+    assert report.void == np.isin(rows, [-1, 4]).sum()
+    assert report.images_needing_teacher == 2
+    grass = report.source_classes[1]
+    assert (grass.decided, grass.possible) == (0, np.isin(rows, [1, 5]).sum())
+    assert report.source_classes[0].decided == (rows == 0).sum()
+    assert report.errors == 0
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_every_encoding_is_scanned(tmp_path: Path, form: str) -> None:
+    drawn = {"x": np.kron([[0, 1, 2, 3, 4, 5, 0, 1]], np.ones((8, 8), int))}
+    FORMS[form].write(tmp_path / "data", "train", drawn)
+    result = command(tmp_path, write_tax(tmp_path / "tax", FORMS[form]), "--split", "train", "--format", "json")
+    assert result.exit_code == 0, result.output
+    report = json.loads(result.stdout)["report"]
+    pixels = {c["name"]: c["pixels"] for c in report["classes"]}
+    assert [pixels[n] for n in ("way", "green", "sky", "thing")] == [128, 128, 64, 64]
+
+
+def test_one_process_and_several_say_the_same(tmp_path: Path) -> None:
+    tax = write_park_tax(tmp_path / "tax")
+    write_park(tmp_path / "data", {f"{i}": [i % 6, 1] for i in range(30)})
+    (tmp_path / "data/labels/train/7.png").write_bytes(b"")
+    one, three = (scan(tax, tmp_path / "data", ["train"], work_dir=tmp_path / f"{n}", jobs=n) for n in (1, 3))
+    assert one == three
+    assert one.errors == 1
+    assert scan(tax, tmp_path / "data", ["train"], work_dir=tmp_path / "3") == one
+
+
+def test_processes_may_be_spawned(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import lsu_onto
+    from lsu_seg.label_files import LabelReader
+    from lsu_seg.layout.pairs import find_pairs
+
+    tax = write_park_tax(tmp_path / "tax")
+    write_park(tmp_path / "data", {f"{i}": [0, 1] for i in range(8)})
+    constraint = lsu_onto.load(tax)
+    pairs = find_pairs(tmp_path / "data", constraint.layout, "train")
+    inspector = Inspector(LabelReader(constraint, unknown="keep"))
+    here = list(inspect_all(inspector, pairs, 1))
+    monkeypatch.setattr("lsu_seg.scan.collect.sys.platform", "darwin")
+    assert list(inspect_all(inspector, pairs, 2)) == here
+
+
+def test_only_what_has_changed_is_read_again(tmp_path: Path) -> None:
+    tax = write_park_tax(tmp_path / "tax")
+    write_park(tmp_path / "data", {"a": [0], "b": [1]})
+    (tmp_path / "data/labels/train/b.png").write_bytes(b"")
+
+    def records() -> list[str]:
+        (file,) = (tmp_path / "work").glob("park-train-*.jsonl")
+        return file.read_text().splitlines()[1:]
+
+    assert command(tmp_path, tax, "--split", "train").exit_code == 1
+    assert len(records()) == 2
+    Image.fromarray(np.full((24, 40), 2, np.uint8)).save(tmp_path / "data/labels/train/b.png")
+    result = command(tmp_path, tax, "--split", "train")
+    assert result.exit_code == 0
+    assert [json.loads(r)["key"] for r in records()] == ["labels/train/a", "labels/train/b", "labels/train/b"]
+    write_park_tax(tmp_path / "tax", rows=PARK.replace("> grass tree", "= grass"))  # relations: nothing is read
+    assert "0 % need the teacher" in command(tmp_path, tax, "--split", "train").output
+    assert len(records()) == 3
+    write_park_tax(tmp_path / "tax", rows=PARK.replace("2 green", "7 green"))  # another label space: all is
+    assert command(tmp_path, tax, "--split", "train").exit_code == 1
+    assert len(records()) == 2
+
+
+def test_a_killed_scan_loses_nothing_and_leaves_nobody_behind(tmp_path: Path) -> None:
+    tax = write_park_tax(tmp_path / "tax")
+    labels(
+        tmp_path,
+        np.kron(np.random.default_rng(0).integers(1, 7, (60, 60)), np.ones((20, 20))).astype(np.uint8),
+        60,
+    )
+    args = [
+        sys.executable,
+        "-m",
+        "lsu_seg.cli",
+        "scan",
+        tax,
+        "--data-root",
+        str(tmp_path / "data"),
+        "--split",
+        "train",
+        "--work-dir",
+        str(tmp_path / "work"),
+        "--format",
+        "json",
+        "--jobs",
+        "2",
+    ]
+    env = {**os.environ, "PYTHONPATH": str(ROOT)}
+    process = subprocess.Popen(args, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=env)
+    lines: list[bytes] = []
+    children: list[int] = []
+    while len(lines) < 8:
+        assert process.poll() is None, "it was through before it could be killed"
+        for file in (tmp_path / "work").glob("*.jsonl"):
+            lines = file.read_bytes().splitlines()
+        children = [int(p) for p in Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()]
+        time.sleep(0.005)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    (file,) = (tmp_path / "work").glob("*.jsonl")
+    before = file.read_bytes()
+    file.write_bytes(before + b'{"key":"labels/train/5')  # and the last line was half written
+    kept = before.count(b"\n") - 1
+    assert 7 <= kept < 60
+    result = subprocess.run(args, capture_output=True, text=True, env=env, check=False)
+    assert result.returncode == 0, result.stderr
+    text = file.read_bytes()
+    assert text.startswith(before)
+    assert text.count(b'"record"') == 60  # each pair was read once
+    whole = scan(tax, tmp_path / "data", ["train"], work_dir=tmp_path / "other", jobs=1)
+    assert json.loads(result.stdout)["report"]["classes"] == [c.__dict__ for c in whole.classes]
+    assert children
+    deadline = time.monotonic() + 20
+    while any(_runs(child) for child in children):
+        assert time.monotonic() < deadline, "a worker outlived its parent"
+        time.sleep(0.05)
+
+
+def _runs(pid: int) -> bool:
+    try:
+        return re.search(r"\) (\w)", Path(f"/proc/{pid}/stat").read_text())[1] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+# --- the wrong label space ---------------------------------------------------------------------------------
+
+PLACES = "splits: train\nimages: images/{split}/{stem}.png\nlabels: labels/{split}/{stem}.png\n"
+
+
+def ids(tmp_path: Path, encoding: str, text: str) -> str:
+    file = tmp_path / "own.tax"
+    file.write_text(f"tax 1\ndataset own v1\nencoding: {encoding}\n{PLACES}{text}")
+    return str(file)
+
+
+def space(result: Result) -> dict:
+    assert result.exit_code in (0, 1), result.output
+    return {f["kind"]: f for f in json.loads(result.stdout)["report"]["findings"]}["space"]
+
+
+def test_train_ids_are_told_from_ids(tmp_path: Path) -> None:
+    text = (ROOT / "taxonomies/urban/cityscapes.tax").read_text()
+    own = tmp_path / "own.tax"
+    own.write_text(re.sub(r"(?m)^(images|labels|splits):.*\n", "", text).replace("\n[void]", f"\n{PLACES}\n[void]", 1))
+    labels(tmp_path, np.array([[*range(19), 255]], np.uint8))
+    found = space(command(tmp_path, str(own), "--format", "json"))
+    assert found["severity"] == "error"
+    assert "these look like `cityscapes v1` trainIds" in found["examples"][0]
+    assert found["examples"][0].endswith("taxonomies/sources/cityscapes.tax")
+    labels(tmp_path, np.array([[*range(34)]], np.uint8))
+    result = command(tmp_path, str(own), "--format", "json")
+    assert "space" not in {f["kind"] for f in json.loads(result.stdout)["report"]["findings"]}
+
+
+def test_colours_of_another_dataset_are_told(tmp_path: Path) -> None:
+    import lsu_onto
+
+    rugd = lsu_onto.load_dataset("rugd")
+    tax = ids(tmp_path, "rgb", "1 a #010203\n2 b #040506\n3 c #070809\n4 d #0a0b0c\n")
+    labels(tmp_path, rugd.palette[None])
+    found = space(command(tmp_path, tax, "--format", "json"))["examples"][0]
+    assert "these look like `rugd" in found
+    assert found.endswith("rugd.tax")
+
+
+@pytest.mark.parametrize(
+    ("values", "text", "message", "severity"),
+    [
+        ([0, 255], "void: 255\n0 a\n1 b\n2 c\n", "no values but 0 and 255: masks of one class", "error"),
+        ([255, 255], "void: 255\n0 a\n1 b\n2 c\n", "every pixel of every label is void", "error"),
+        ([2, 3, 4, 5, 6], "1 a\n2 b\n3 c\n4 d\n5 e\n", "each value looks one more", "error"),
+        ([0, 1, 2, 3, 4], "1 a\n2 b\n3 c\n4 d\n5 e\n", "each value looks one less", "error"),
+    ],
+)
+def test_other_label_spaces(tmp_path: Path, values: list, text: str, message: str, severity: str) -> None:
+    labels(tmp_path, np.array([values], np.uint8))
+    found = space(command(tmp_path, ids(tmp_path, "id", text), "--format", "json"))
+    assert message in found["examples"][0]
+    assert found["severity"] == severity
+
+
+def test_packed_values_name_their_encoding(tmp_path: Path) -> None:
+    labels(tmp_path, np.array([[24001, 26003, 26004]], np.uint16))
+    tax = ids(tmp_path, "id16", "24 person\n26 car\n")
+    report = json.loads(command(tmp_path, tax, "--format", "json").stdout)["report"]
+    assert report["hint"] == "the values look packed: declare `encoding: id16/1000`"
+    assert [v["value"] for v in report["values"]] == ["24001", "26003", "26004"]
+
+
+def test_dummies_of_a_test_split_are_told(tmp_path: Path) -> None:
+    tax = tmp_path / "own.tax"
+    tax.write_text(f"tax 1\ndataset own v1 -> demo v1\n{PLACES}0 rest -> void\n1 way = road\n")
+    labels(tmp_path, np.zeros((2, 2), np.uint8))
+    assert "these labels teach nothing" in space(command(tmp_path, str(tax), "--format", "json"))["examples"][0]
+
+
+# --- the command -------------------------------------------------------------------------------------------
+
+
+def test_memory_does_not_grow_with_what_is_wrong(tmp_path: Path) -> None:
+    """A smoothed colour label has thousands of colours; a few are kept of each file, and all are counted."""
+    noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)
+    labels(tmp_path, noise, 20)
+    tax = ids(tmp_path, "rgb", "1 a #010203\n")
+    result = command(tmp_path, tax, "--format", "json")
+    report = json.loads(result.stdout)["report"]
+    assert report["unlisted"] == 20 * 64 * 64
+    assert len(report["values"]) == 64
+    (file,) = (tmp_path / "work").glob("*.jsonl")
+    assert max(map(len, file.read_text().splitlines())) < 4000
+    values = next(f for f in report["findings"] if f["kind"] == "values")
+    assert (values["count"], len(values["examples"])) == (20, 10)
+
+
+def test_text_is_plain_and_the_page_stands_alone(tmp_path: Path) -> None:
+    tax = write_park_tax(tmp_path / "tax")
+    write_park(tmp_path / "data", {"a": [0, 1, 9 % 6], "b": [5]})
+    page = tmp_path / "page.html"
+    result = command(tmp_path, tax, "--html", str(page))
+    assert result.exit_code == 0
+    assert "\x1b" not in result.output
+    assert "no problems" in result.output
+    html = page.read_text()
+    assert html.count("<h2>") == 4
+    assert not re.search(r"(?:src|href)=|<script|@import|url\(", html)
+    assert "background:#805080" in html
+    assert command(tmp_path, tax, "--html", str(tmp_path / "no/page.html")).exit_code == 2
+    assert command(tmp_path, "nobody").exit_code == 2
+    assert command(tmp_path, tax, "--source", "nobody").exit_code == 2
+
+
+def test_torch_is_not_imported(tmp_path: Path) -> None:
+    tax = write_park_tax(tmp_path / "tax")
+    write_park(tmp_path / "data", {"a": [0]})
+    code = (
+        "import sys; from lsu_seg.cli import main\n"
+        f"try: main(['scan', {tax!r}, '--data-root', {str(tmp_path / 'data')!r}, '--work-dir', {str(tmp_path)!r}])\n"
+        "except SystemExit as e: print(e.code, 'torch' in sys.modules, 'mmcv' in sys.modules)"
+    )
+    env = {**os.environ, "PYTHONPATH": str(ROOT)}
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=env, check=True)
+    assert result.stdout.splitlines()[-1] == "0 False False"

@@ -1,0 +1,125 @@
+"""Students end to end: files on disk → targets → MMSeg's transforms and heads → loss, as a config asks for them."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from mmengine.config import Config
+from mmengine.registry import init_default_scope
+
+from helpers.students import student_config
+from helpers.tiny import CLASSES, VOID, save
+from lsu_seg.data.datasets import TaxDataset
+from lsu_seg.demo import data
+from lsu_seg.errors import ConfigError
+from lsu_seg.openmmlab.config import load_config
+from lsu_seg.training.run import train
+
+
+@pytest.fixture(autouse=True)
+def scope() -> None:
+    init_default_scope("mmseg")
+
+
+def test_a_student_trains_on_set_valued_targets(tmp_path: Path) -> None:
+    checkpoint = train(student_config(tmp_path))
+    weights = torch.load(checkpoint, weights_only=False)["state_dict"]
+    assert all(torch.isfinite(w).all() for w in weights.values() if w.is_floating_point())
+    assert weights["decode_head.conv_seg.weight"].shape[0] == len(CLASSES)
+
+
+def test_the_config_on_the_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """docs/training.md: its config trains, two iterations long, on drawn scenes."""
+    root = Path(__file__).parents[3]
+    (text,) = re.findall(r"^```python\n(_base_.*?)^```$", (root / "docs/training.md").read_text(), re.M | re.S)
+    parts = [replace(p, images=3) for p in data.PARTS if p.folder in ("source", "town")]
+    monkeypatch.setattr(data, "PARTS", tuple(parts))
+    data.make_data(tmp_path / "data", seed=0)
+    town = TaxDataset("demo_town", str(tmp_path / "data/town"), "train", source="demo")
+    for i in range(len(town)):
+        info = town.get_data_info(i)
+        channels, _ = town.annotation.load(info["seg_map_path"])
+        save(tmp_path / f"work/town_pseudo/{info['key']}.png", channels)
+        save(
+            tmp_path / f"work/town_pseudo/confidence/{info['key']}.png",
+            np.where(channels < VOID, 255, 100).astype("u1"),
+        )
+    text = text.replace('"lsu_seg/', f'"{root}/lsu_seg/')
+    for folder in ("data/source", "data/town", "work/town_pseudo"):
+        assert f'"{folder}"' in text
+        text = text.replace(f'"{folder}"', f'"{tmp_path / folder}"')
+    (tmp_path / "student.py").write_text(text)
+    cfg = load_config(tmp_path / "student.py")
+    cfg.work_dir, cfg.train_cfg.max_iters = str(tmp_path / "out"), 2
+    assert train(cfg, quiet=True).is_file()
+
+
+def test_a_resumed_training_sees_what_an_unbroken_one_would(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[tuple[str, int]] = []
+    prepare = TaxDataset._prepare
+
+    def recording(self: TaxDataset, idx: int, skipped: int) -> Any:
+        seen.append((self.name, idx))
+        return prepare(self, idx, skipped)
+
+    monkeypatch.setattr(TaxDataset, "_prepare", recording)
+    whole = student_config(tmp_path / "whole", iterations=6)
+    train(whole, quiet=True)
+    unbroken, seen[:] = list(seen), []
+    train(student_config(tmp_path / "broken", iterations=2), quiet=True)
+    train(student_config(tmp_path / "broken", iterations=6), quiet=True, resume=True)
+    assert seen == unbroken
+    assert len(unbroken) == 12
+
+
+def test_a_folder_that_was_moved_is_resumed(tmp_path: Path) -> None:
+    def config(folder: str, iterations: int) -> Config:
+        cfg = student_config(tmp_path, iterations=iterations)
+        cfg.work_dir = str(tmp_path / folder)
+        return cfg
+
+    train(config("there", 2), quiet=True)
+    (tmp_path / "there").rename(tmp_path / "here")
+    here = tmp_path / "here/iter_2.pth"
+    assert train(config("here", 2), quiet=True, resume=True) == here, "nothing was left to do"
+    assert train(config("here", 3), quiet=True, resume=True).name == "iter_3.pth"
+    steps = (tmp_path / "here").glob("iter_*.pth")
+    for checkpoint in steps:
+        checkpoint.unlink()
+    with pytest.raises(ConfigError, match=r"here/last_checkpoint names .*iter_3\.pth, which is not there"):
+        train(config("here", 4), quiet=True, resume=True)
+    assert train(config("nowhere", 1), quiet=True, resume=True).name == "iter_1.pth"
+
+
+def test_a_checkpoint_without_the_optimizers_state_is_not_gone_on_from(tmp_path: Path) -> None:
+    def config(iterations: int, **checkpoint: bool) -> Config:
+        cfg = student_config(tmp_path, iterations=iterations)
+        cfg.default_hooks.checkpoint.update(checkpoint)
+        cfg.param_scheduler = [dict(type="ConstantLR", by_epoch=False, factor=0.5)]
+        return cfg
+
+    last = train(config(2, save_optimizer=False, save_param_scheduler=False), quiet=True)
+    assert train(config(2), quiet=True, resume=True) == last, "nothing was left to do"
+    with pytest.raises(ConfigError, match=r"no state of `optimizer` and `param_schedulers`, so .* remove"):
+        train(config(3), quiet=True, resume=True)
+    bare = last.with_name("bare.pth")  # weights alone, which somebody has written into the file
+    torch.save(torch.load(last, weights_only=False)["state_dict"], bare)
+    (last.parent / "last_checkpoint").write_text(str(bare))
+    with pytest.raises(ConfigError, match=r"bare\.pth has no state of `optimizer`"):
+        train(config(3), quiet=True, resume=True)
+    (last.parent / "last_checkpoint").unlink()
+    train(config(1), quiet=True)
+    assert train(config(2), quiet=True, resume=True).name == "iter_2.pth"
+
+
+def test_a_training_that_saves_nothing(tmp_path: Path) -> None:
+    cfg = student_config(tmp_path, iterations=1)
+    cfg.default_hooks.checkpoint.update(interval=-1, save_last=False)
+    with pytest.raises(ConfigError, match=r"saved no checkpoint in .* save_last=True"):
+        train(cfg, quiet=True)
