@@ -9,11 +9,15 @@ and dark pages.
 
 from __future__ import annotations
 
+import ast
 from collections.abc import Callable
 from html import escape
 from pathlib import Path
 
-IMAGES = Path(__file__).resolve().parents[1] / "docs" / "images"
+import lsu_onto
+
+ROOT = Path(__file__).resolve().parents[1]
+IMAGES = ROOT / "docs" / "images"
 
 CARD, BORDER, INK, QUIET = "#ffffff", "#d0d7de", "#1f2328", "#57606a"
 DATASET, SOURCE, OTHER = "#0550ae", "#9a4a00", "#1a7f37"  # strokes and labels; each has a contrast > 4.5 on the card
@@ -137,8 +141,149 @@ def relations() -> str:
     )
 
 
+def rooms() -> str:
+    """The rooms of both packages, floor over floor, and which imports which: drawn from the table of the tests.
+
+    An arrow that follows from others is left out: who imports a room may import what that room may.
+    """
+    wide, high, gap = 88, 30, 62
+    towers = _rooms()
+    glosses = {"lsu_onto": "text → meaning → arrays", "lsu_seg": "files → evidence → labels → students → figures"}
+    floors = {package: _floors(rooms) for package, rooms in towers.items()}
+    height = 92 + gap * max(map(len, floors.values()))
+    widths = {package: 8 + max(map(len, rows)) * (wide + 10) for package, rows in floors.items()}
+    left, body = 12.0, []
+    for package, rows in floors.items():
+        middle = left + widths[package] / 2
+        body += [
+            text(middle, 32, package, size=18, font=MONO, bold=True),
+            text(middle, 54, glosses[package], colour=QUIET),
+        ]
+        places: dict[str, tuple[float, float]] = {}
+        for floor, row in enumerate(rows):
+            start = middle - (len(row) - 1) * (wide + 10) / 2
+            for n, name in enumerate(row):
+                places[name] = (start + n * (wide + 10), height - 44 - floor * gap)
+        for name, below in _direct(towers[package]).items():
+            for other in below if name in places else ():
+                (x, y), (a, b) = places[name], places[other]
+                y, b, bend = y + high / 2, b - high / 2, gap / 2
+                body.append(
+                    f'<path d="M{x:g} {y:g} C{x:g} {y + bend:g} {a:g} {b - bend:g} {a:g} {b:g}" fill="none"'
+                    f' stroke="{QUIET}" stroke-opacity="0.55"/>'
+                )
+        colour = {"lsu_onto": DATASET, "lsu_seg": SOURCE}[package]
+        for name, (x, y) in places.items():
+            body += [
+                f'<rect x="{x - wide / 2:g}" y="{y - high / 2:g}" width="{wide}" height="{high}" rx="5" fill="{CARD}"'
+                f' stroke="{colour}" stroke-width="1.5"/>',
+                text(x, y + 4, name, size=12, font=MONO),
+            ]
+        left += widths[package] + 12
+    described = "; ".join(f"{p}: {', '.join(n for row in reversed(rows) for n in row)}" for p, rows in floors.items())
+    return card(int(left), height, "The rooms of the two packages, each above those that it imports", described, body)
+
+
+def _rooms() -> dict[str, dict[str, set[str]]]:
+    """Package → room → the rooms that it may import, as `tests/test_architecture.py` says."""
+    tree = ast.parse((ROOT / "tests" / "test_architecture.py").read_text(encoding="utf-8"))
+    table = next(
+        ast.literal_eval(node.value)
+        for node in tree.body
+        if isinstance(node, ast.AnnAssign) and node.value and ast.unparse(node.target) == "ROOMS"
+    )
+    out: dict[str, dict[str, set[str]]] = {}
+    for package, rooms in table.items():
+        names = [name for name in rooms if (ROOT / package / name).is_dir()]  # folders: the rest are single files
+        allowed = {name: names if rooms[name] == "*" else rooms[name].split() for name in names}
+        out[package] = {name: set(allowed[name]) & set(names) - {name} for name in names}
+    return out
+
+
+def _below(rooms: dict[str, set[str]], name: str) -> set[str]:
+    return rooms[name] | {far for near in rooms[name] for far in _below(rooms, near)}
+
+
+def _direct(rooms: dict[str, set[str]]) -> dict[str, list[str]]:
+    """The imports that do not follow from others."""
+    return {
+        name: sorted(o for o in near if not any(o in _below(rooms, other) for other in near - {o}))
+        for name, near in rooms.items()
+    }
+
+
+def _floors(rooms: dict[str, set[str]]) -> list[list[str]]:
+    """The rooms of each floor, from the ground up; in a floor, each stands near those below it."""
+    floor: dict[str, int] = {}
+    for name in rooms:  # the table goes from the ground up
+        floor[name] = 1 + max((floor[other] for other in rooms[name]), default=-1)
+    rows = [[n for n in rooms if floor[n] == level] for level in range(max(floor.values()) + 1)]
+    direct, place = _direct(rooms), {}
+    for row in rows:
+        centre = {n: sum(place[o] for o in direct[n]) / len(direct[n]) if direct[n] else 0.0 for n in row}
+        row.sort(key=lambda n: centre[n])
+        place.update({n: i - (len(row) - 1) / 2 for i, n in enumerate(row)})
+    return rows
+
+
+def pixel() -> str:
+    """What becomes of four pixels of `demo_town`: raw value, row of d, S(d), pseudo-label, target."""
+    c = lsu_onto.load("demo_town", source="demo")
+    void = 255
+    cases = [  # raw value, the teacher's choice and how sure it is
+        (_raw(c, "sky"), None, None),
+        (_raw(c, "pavement"), "sidewalk", 0.94),
+        (_raw(c, "vehicle"), "truck", 0.41),
+        (void, None, None),
+    ]
+    heads = ("raw value", "row of d", "S(d)", "teacher, inside S(d)", "target")
+    notes = ("in the label file", "constraint.rows", "constraint.allowed", "decode", "targets")
+    columns, width, step = (90, 250, 440, 650, 850), 960, 58
+    height = 110 + step * len(cases)
+    body = []
+    for x, head, note in zip(columns, heads, notes, strict=True):
+        body += [text(x, 36, head, size=15, bold=True), text(x, 56, note, size=12, colour=QUIET, font=MONO)]
+    sets: dict[tuple[str, ...], int] = {}
+    for n, (raw, choice, sure) in enumerate(cases):
+        y = 100 + n * step
+        row = int(c.raw_row[list(c.raw).index(raw)]) if raw in c.raw and raw != void else None
+        if row is None or row < 0:
+            cells = [str(raw), "not annotated", "", "is not asked", f"{void}: ignored"]
+        else:
+            name = c.classes[row]
+            allowed = c.names(name)
+            cells = [str(raw), f"{row}: {name}", "{" + ", ".join(allowed) + "}"]
+            if choice is None:
+                only = c.source_classes.index(allowed[0])
+                cells += ["is not asked", f"{only}: {allowed[0]}"]
+            elif sure is not None and sure >= 0.5:
+                cells += [f"{choice}, {sure:.0%} sure", f"{c.source_classes.index(choice)}: {choice}"]
+            else:
+                entry = void + 1 + sets.setdefault(allowed, len(sets))
+                cells += [f"{choice}, {sure:.0%} sure", f"{entry}: one of " + "{" + ", ".join(allowed) + "}"]
+        if n:
+            body.append(f'<line x1="20" y1="{y - 34}" x2="{width - 20}" y2="{y - 34}" stroke="{BORDER}"/>')
+        for k, (x, cell) in enumerate(zip(columns, cells, strict=True)):
+            colour = (INK, DATASET, SOURCE, OTHER, INK)[k]
+            body.append(text(x, y, cell, size=13, colour=colour, font=MONO))
+    body.append(
+        text(
+            width / 2, height - 24, "values up to 254: this class; 255: no loss; above: a set of classes", colour=QUIET
+        )
+    )
+    return card(
+        width, height, "What becomes of a pixel, from the label file to the loss", "Four pixels, a row each", body
+    )
+
+
+def _raw(c: lsu_onto.Constraint, name: str) -> int:
+    return int(c.raw[list(c.raw_row).index(c.classes.index(name))])
+
+
 PICTURES: dict[str, Callable[[], str]] = {
+    "pixel": pixel,
     "relations": relations,
+    "rooms": rooms,
 }
 
 
