@@ -1,4 +1,4 @@
-"""The commands. Imports are inside them, so that `--help` starts fast."""
+"""The commands. Their imports are local, so that `--help` starts fast."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ def evaluate(
         click.echo(table(report))
         click.echo(folder / "evaluation.json")
 
-    key_values(options)  # what is no KEY=VALUE is told before anything is loaded
+    key_values(options)  # report malformed options before anything is loaded
     run(action)
 
 

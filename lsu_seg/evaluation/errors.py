@@ -1,5 +1,5 @@
-"""What goes wrong with an evaluation."""
+"""Errors of evaluations."""
 
 
 class EvaluationError(ValueError):
-    """Data that cannot be judged, files that are no evaluation, evaluations that cannot be compared."""
+    """Data cannot be evaluated, a file is not an evaluation, or evaluations cannot be compared."""

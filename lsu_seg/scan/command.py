@@ -1,4 +1,4 @@
-"""The command. Imports are inside it, so that `--help` starts fast; torch is not among them."""
+"""The command. Its imports are local, so that `--help` starts fast; torch is not among them."""
 
 from __future__ import annotations
 
