@@ -1,10 +1,10 @@
-"""Our maps beside the published ones of UniBwTAS/data-priors: S(d) of every class, where they differ, and why.
+"""Compare our maps with the published ones of UniBwTAS/data-priors: S(d) of every class, where they differ, and why.
 
     python tools/compare_published.py idd --source cityscapes --published data-priors
     python tools/compare_published.py --published data-priors --format md > docs/maps.md
 
-The published files are not part of this project. Without a dataset, every map with a published counterpart is
-compared; `--format md` then is the page docs/maps.md.
+The published files are not part of this project. Without a dataset argument, the tool compares every map that has a
+published counterpart; with `--format md`, the output is the page docs/maps.md.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ class Row:
     ours: tuple[str, ...]
     why: str
     remark: str
-    """How the published set was found, where that is not plain."""
+    """How the published set was found, if that is not obvious."""
 
 
 @dataclass
@@ -84,13 +84,13 @@ class Comparison:
     @property
     def counts(self) -> str:
         n = len(self.departures)
-        return f"{len(self.rows)} classes, {len(self.rows) - n} as published, {n} depart"
+        return f"{len(self.rows)} classes, {len(self.rows) - n} as published, {n} differ"
 
 
 def compare(ontology: Ontology, path: Path) -> Comparison:
-    """A map beside a `master_labels_<source>.csv`; the `labels.csv` beside it tells classes by id.
+    """Compare a map with a `master_labels_<source>.csv`; the `labels.csv` beside that file identifies classes by id.
 
-    A class that the mapping does not mention is void there, as the published code has it.
+    A class that the mapping does not mention is void there, as in the published code.
 
     Raises:
         ExchangeError: the file cannot be read as a mapping.
@@ -183,7 +183,7 @@ def set_names(source: Source, channels: Iterable[int]) -> tuple[str, ...]:
 
 
 def set_text(ontology: Ontology, names: Sequence[str]) -> str:
-    """A set in words; a set that lacks only a few classes is told by those."""
+    """A set in words; a set that lacks only a few classes is written as `any but` those classes."""
     every = set_names(ontology.source, range(len(ontology.source.classes) + 1))
     missing = [n for n in every if n not in names]
     if 2 * len(missing) < len(names):
@@ -208,13 +208,13 @@ def as_text(comparisons: Sequence[Comparison]) -> str:
             remark = f" ({r.remark})" if r.remark else ""
             lines += [
                 f"  {r.name}",
-                f"    published  {set_text(c.ontology, r.published)}{remark}",
-                f"    ours       {set_text(c.ontology, r.ours)}",
-                f"    only there {_few(n for n in r.published if n not in r.ours)}",
-                f"    only here  {_few(n for n in r.ours if n not in r.published)}",
-                f"    why        {r.why or 'NO NOTE'}",
+                f"    published       {set_text(c.ontology, r.published)}{remark}",
+                f"    ours            {set_text(c.ontology, r.ours)}",
+                f"    only published  {_few(n for n in r.published if n not in r.ours)}",
+                f"    only ours       {_few(n for n in r.ours if n not in r.published)}",
+                f"    why             {r.why or 'NO NOTE'}",
             ]
-        lines += [f"  matches nothing: {u}" for u in c.unmatched]
+        lines += [f"  no match: {u}" for u in c.unmatched]
     return "\n".join(lines) + "\n"
 
 
@@ -248,19 +248,19 @@ def as_json(comparisons: Sequence[Comparison]) -> str:
 
 
 INTRO = """\
-# Where our maps depart from the published ones, and why
+# Differences from the published maps
 
-The published maps are those of UniBwTAS/data-priors at commit 94e9865. They say S(d), what a pixel of class d may be in
-the source taxonomy, and no more. A class that a published map does not mention is void there; *as* gives the label that
-is used there for a class of ours with the same id. Blanks at the ends of labels are read as not meant.
+The published maps are those of UniBwTAS/data-priors at commit 94e9865. They state only S(d): what a pixel of class d may be
+in the source taxonomy. A class that a published map does not mention is void in that map. *as* names the published label with
+the same id as our class. Trailing blanks in published labels are ignored.
 
-This page is written by `python tools/compare_published.py --published DIR --format md > docs/maps.md`, where `DIR` is a
-copy of data-priors; a test holds it to the maps as they are.
+`python tools/compare_published.py --published DIR --format md > docs/maps.md` generates this page, where `DIR` is a copy of
+data-priors. A test checks that the page matches the maps.
 """
 
 
 def as_page(comparisons: Sequence[Comparison]) -> str:
-    lines = [INTRO, "| map | classes | as published | depart |", "|---|---:|---:|---:|"]
+    lines = [INTRO, "| map | classes | as published | differ |", "|---|---:|---:|---:|"]
     for c in comparisons:
         anchor = "".join(x for x in c.title.replace(" ", "-") if x.isalnum() or x in "-_")
         n = len(c.departures)
@@ -292,7 +292,7 @@ def as_section(c: Comparison) -> Iterator[str]:
             yield f"- `{r.name}`: {set_text(c.ontology, r.ours)}"
         yield from ("", "</details>")
     if c.unmatched:
-        yield from ("", f"Published, but matching nothing: {', '.join(dict.fromkeys(c.unmatched))}.")
+        yield from ("", f"Published labels without a match: {', '.join(dict.fromkeys(c.unmatched))}.")
 
 
 FORMATS = {"text": as_text, "json": as_json, "md": as_page}

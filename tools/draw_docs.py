@@ -237,8 +237,8 @@ def pixel() -> str:
         (void, None, None),
     ]
     heads = ("raw value", "row of d", "S(d)", "teacher, inside S(d)", "target")
-    notes = ("in the label file", "constraint.rows", "constraint.allowed", "decode", "targets")
-    columns, width, step = (90, 250, 440, 650, 850), 960, 58
+    notes = ("in the label file", "LabelReader", "constraint.allowed", "decode", "targets")
+    columns, width, step = (80, 240, 430, 650, 860), 990, 58
     height = 110 + step * len(cases)
     body = []
     for x, head, note in zip(columns, heads, notes, strict=True):

@@ -84,7 +84,7 @@ def evaluate(
         click.echo(table(report))
         click.echo(folder / "evaluation.json")
 
-    key_values(options)  # what is no KEY=VALUE is told before anything is loaded
+    key_values(options)  # report malformed options before anything is loaded
     run(action)
 
 

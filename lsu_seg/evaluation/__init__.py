@@ -1,1 +1,1 @@
-"""From a model's predictions to figures with intervals, files, and comparisons."""
+"""From a model's predictions to metrics with intervals, files, and comparisons."""

@@ -1,7 +1,7 @@
-"""How far a figure would move with other images: the percentile bootstrap over images.
+"""How far a metric would move with other images: the percentile bootstrap over images.
 
-Images are the unit, as pixels of one image are not independent. Every figure is a ratio of sums over images, so a
-resample is a weight per image, and all resamples are one matrix product. It is exact: whole numbers below 2^53.
+Images are the unit, because the pixels of an image are not independent. Every metric is a ratio of sums over images, so
+a resample is a weight per image, and all resamples are one matrix product. It is exact: integers below 2^53.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ _CHUNK = 50  # resamples at a time: 20 MB of weights for 50,000 images
 
 
 def resample(sums: NDArray[np.int32], stream: int = 0) -> NDArray[np.float64]:
-    """Sums over images, drawn with replacement: `[n, ...]` -> `[RESAMPLES, ...]`.
+    """Sums over images drawn with replacement: `[n, ...]` -> `[RESAMPLES, ...]`.
 
-    The same number of images and the same `stream` give the same draws, so that two models' figures can be paired.
+    The same number of images and the same `stream` give the same draws, so that two models' metrics can be paired.
 
     >>> resample(np.ones((4, 2), np.int32)).shape, float(resample(np.ones((4, 2), np.int32)).std())
     ((1000, 2), 0.0)
@@ -32,26 +32,26 @@ def resample(sums: NDArray[np.int32], stream: int = 0) -> NDArray[np.float64]:
 
 
 def _weights(rng: np.random.Generator, n: int) -> NDArray[np.float64]:
-    """How often each of n images is drawn: `[_CHUNK, n]`.."""
+    """How often each of n images is drawn: `[_CHUNK, n]`."""
     return np.stack([np.bincount(rng.integers(0, n, n), minlength=n) for _ in range(_CHUNK)]).astype(np.float64)
 
 
 def iou(sums: NDArray[np.float64]) -> NDArray[np.float64]:
-    """IoU per class, NaN where absent: `[..., 3, K]` of hits, truth, predicted -> `[..., K]`."""
+    """IoU per class, NaN if absent: `[..., 3, K]` of hits, truth, predicted -> `[..., K]`."""
     hits, truth, predicted = sums[..., 0, :], sums[..., 1, :], sums[..., 2, :]
     return np.divide(hits, truth + predicted - hits, out=np.full(hits.shape, np.nan), where=truth > 0)
 
 
 def mean(per_class: NDArray[np.float64], scored: NDArray[np.bool_] | None = None) -> NDArray[np.float64]:
-    """The mean over the classes that are present (in that resample): `[..., K]` -> `[...]`."""
+    """The mean over the classes present (in that resample): `[..., K]` -> `[...]`."""
     values = per_class if scored is None else np.where(scored, per_class, np.nan)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", RuntimeWarning)  # nothing is present: NaN is the answer
+        warnings.simplefilter("ignore", RuntimeWarning)  # no class is present: the result is NaN
         return np.asarray(np.nanmean(values, -1))
 
 
 def interval(values: NDArray[np.float64], images: int) -> NDArray[np.float64]:
-    """The middle 95 %: `[RESAMPLES, ...]` -> `[2, ...]`; NaN with fewer than two images, where nothing can vary.
+    """The middle 95 %: `[RESAMPLES, ...]` -> `[2, ...]`; NaN with fewer than two images, because nothing can vary.
 
     >>> interval(np.arange(1001.0), 2).tolist()
     [25.0, 975.0]
@@ -59,5 +59,5 @@ def interval(values: NDArray[np.float64], images: int) -> NDArray[np.float64]:
     if images < 2:
         return np.full((2, *values.shape[1:]), np.nan)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", RuntimeWarning)  # a class that is in no resample
+        warnings.simplefilter("ignore", RuntimeWarning)  # a class that occurs in no resample
         return np.asarray(np.nanpercentile(values, [2.5, 97.5], axis=0))

@@ -1,4 +1,4 @@
-"""Two evaluations on the same datasets: what differs, and by more than other images would make it."""
+"""Compare two evaluations on the same datasets: the differences, and whether they exceed the image sampling error."""
 
 from __future__ import annotations
 
@@ -14,20 +14,21 @@ from lsu_seg.evaluation.errors import EvaluationError
 from lsu_seg.evaluation.files import read
 
 _Draws = tuple[NDArray[np.float64], NDArray[np.float64]]
-"""Resampled sums of a view, of A and of B."""
+"""Resampled sums of a view, for A and for B."""
 
 
 def compare(a: Path, b: Path) -> dict[str, Any]:
-    """Differences B - A per set and view, of the mean and of each class, with their 95 % interval.
+    """Differences B - A per set and view, of the mean and of each class, with their 95 % intervals.
 
-    Where both have the same images, each resample draws the same images for both (`paired`): what makes an image hard
-    for both cancels out. Else they are drawn independently. A difference `exceeds` if its interval leaves 0 out.
+    If both evaluations have the same images, each resample draws the same images for both (`paired`), so that
+    difficulty common to both cancels out. Otherwise the draws are independent. A difference `exceeds` if its interval
+    excludes 0.
 
-    The figures are those of the JSON files; what is undefined is NaN. Intervals need the sums per image beside them:
-    where a `.npz` is `missing`, intervals are NaN, and `paired` and `exceeds` None.
+    The metrics are those of the JSON files; undefined values are NaN. Intervals need the sums per image beside them: if
+    a `.npz` is `missing`, intervals are NaN, and `paired` and `exceeds` are None.
 
     Raises:
-        EvaluationError: no evaluations; other source, sets, taxonomies or labels.
+        EvaluationError: a file is not an evaluation; source, sets, taxonomies or labels differ.
     """
     (first, arrays_a), (second, arrays_b) = read(a), read(b)
     _same(a, b, "source", first["source"], second["source"])
@@ -131,7 +132,7 @@ def _line(name: str, a: float | None, b: float | None, interval: Any) -> dict[st
 
 
 def as_text(result: dict[str, Any]) -> str:
-    """A table per set and view, in percent; `*` marks differences that exceed their interval."""
+    """A table per set and view, in percent; `*` marks differences whose interval excludes 0."""
     out = [f"A {result['a']}", f"B {result['b']}"]
     pooled = {"pooled": result["pooled"]} if "pooled" in result else {}
     for name, part in (result["sets"] | pooled).items():
@@ -157,7 +158,7 @@ def as_text(result: dict[str, Any]) -> str:
 
 
 def _table(values: dict[str, Any], bare: bool) -> list[str]:
-    """A view's lines. bare: nothing has an interval."""
+    """The lines of a view. bare: no intervals."""
     lines = [values, *values.get("classes", [])]
     width = max(len(line["name"]) for line in lines)
     out = [f"  {'':{width}} {'A':>6} {'B':>6} {'B-A':>6}" + ("" if bare else "  95 %")]

@@ -1,4 +1,4 @@
-"""Predictions and truth → counts → IoU. Counts are int64 and summed; ratios are taken once, at the end."""
+"""Predictions and ground truth → counts → IoU. Counts are int64 and summed; ratios are computed once, at the end."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from lsu_onto import ROW_UNKNOWN, ROW_VOID
 
 
 def confusion(pred: Tensor, target: Tensor, num_classes: int, ignore: int = 255) -> Tensor:
-    """Count pairs of truth and prediction.
+    """Count pairs of ground truth and prediction.
 
     Args:
-        pred: integer, any shape; whatever is not 0..K-1 is void or other.
+        pred: integer, any shape; values outside 0..K-1 count as void or other.
         target: integer, the same shape; 0..K-1 or `ignore`.
 
     Returns:
-        int64 `[K+1, K+1]` on the CPU. Rows are the truth, the last one ignored truth; columns are the prediction,
-        the last one void or other. The sum is the number of pixels.
+        int64 `[K+1, K+1]` on the CPU. Rows are the ground truth (the last one is ignored), columns the prediction (the
+        last one is void or other). The sum is the number of pixels.
 
     Raises:
-        ValueError: shapes differ; a truth that is neither a class nor `ignore`; `ignore` is a class.
+        ValueError: the shapes differ; a target is neither a class nor `ignore`; `ignore` is a class.
 
     >>> confusion(torch.tensor([0, 1, 255]), torch.tensor([0, 0, 1]), 2).tolist()
     [[1, 1, 0], [0, 0, 1], [0, 0, 0]]
@@ -41,17 +41,17 @@ def confusion(pred: Tensor, target: Tensor, num_classes: int, ignore: int = 255)
 
 
 def row_counts(pred: Tensor, rows: Tensor, num_rows: int, num_classes: int) -> Tensor:
-    """Count pairs of annotated dataset class and predicted source class: all that the other two views need.
+    """Count pairs of annotated dataset class and predicted source class, which the other two views are based on.
 
     Args:
-        pred: integer, any shape; whatever is not 0..K-1 is void or other.
+        pred: integer, any shape; values outside 0..K-1 count as void or other.
         rows: integer, the same shape; 0..D-1, `ROW_VOID` or `ROW_UNKNOWN`.
 
     Returns:
         int64 `[D+2, K+1]` on the CPU: D classes, not annotated, unknown; columns as in `confusion`.
 
     Raises:
-        ValueError: shapes differ; another value in `rows`.
+        ValueError: the shapes differ; `rows` has any other value.
 
     >>> row_counts(torch.tensor([0, 1, 1]), torch.tensor([0, ROW_VOID, ROW_UNKNOWN]), 1, 2).tolist()
     [[1, 0, 0], [0, 1, 0], [0, 1, 0]]
@@ -77,20 +77,20 @@ def _count(pred: Tensor, index: Tensor, num_classes: int, num_rows: int) -> Tens
 
 
 def iou_summary(counts: Tensor, scored: Sequence[bool] | NDArray[np.bool_] | None = None) -> dict[str, Any]:
-    """IoU per class and its mean over the classes that are present, that is, occur in the truth.
+    """IoU per class, and its mean over the classes that are present, that is, occur in the ground truth.
 
-    A class that only the prediction has is absent: it does not enter the mean as 0, its pixels count against the
-    classes that they should have been. Ignored truth counts nowhere but in `void_truth`.
+    A class that occurs only in the prediction is absent: it does not enter the mean as 0; its pixels count against the
+    classes that they should have been. Ignored ground truth counts only in `void_truth`.
 
     Args:
         counts: int64 `[K+1, K+1]` of `confusion`.
-        scored: bool `[K]`, leaves classes out of the mean.
+        scored: bool `[K]`, which classes enter the mean.
 
     Returns:
-        `miou` and `accuracy` (NaN if nothing is present); `per_class` float64 `[K]`, NaN where absent; the numbers of
-        classes `present`, `absent`, `absent_predicted` (absent, but predicted) and `unscored` (present, left out);
-        the numbers of pixels `pixels` (with truth), `void_truth` (ignored), `void_predicted` (void or other, where
-        there is truth).
+        `miou` and `accuracy` (NaN if no class is present); `per_class` float64 `[K]`, NaN if absent; the numbers of
+        classes `present`, `absent`, `absent_predicted` (absent, but predicted) and `unscored` (present, but not in the
+        mean); the numbers of pixels `pixels` (with ground truth), `void_truth` (ignored) and `void_predicted`
+        (predicted as void or other, with ground truth).
 
     >>> summary = iou_summary(torch.tensor([[3, 1, 0], [0, 0, 0], [0, 5, 0]]))
     >>> summary["miou"], summary["present"], summary["absent"], summary["void_truth"]
@@ -121,7 +121,7 @@ def iou_summary(counts: Tensor, scored: Sequence[bool] | NDArray[np.bool_] | Non
 def image_sums(counts: Tensor) -> NDArray[np.int32]:
     """What an image adds to every IoU: int32 `[3, K]`: hits, truth, predicted. From `confusion`; IoU = h / (t + p - h).
 
-    A bootstrap over images needs no more than that, and it is small: 1.5 KB per image with 124 classes.
+    A bootstrap over images needs nothing else, and the sums are small: 1.5 KB per image with 124 classes.
 
     >>> image_sums(torch.tensor([[3, 1, 0], [0, 0, 0], [0, 5, 0]])).tolist()
     [[3, 0], [4, 0], [3, 1]]

@@ -1,4 +1,4 @@
-"""Measured counts → the document that is written as JSON: per dataset and pooled, with intervals."""
+"""Measured counts → the document written as JSON: per dataset and pooled, with intervals."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ FORMAT = 1
 
 
 def document(measured: Mapping[str, Measured]) -> dict[str, Any]:
-    """Everything that was measured of one model, as plain values; what is undefined is None.
+    """All measurements of one model, as plain values; undefined values are None.
 
-    `sets` has a dataset each, `pooled` their union: matrices and images of all, drawn within each dataset.
+    `sets` has one entry per dataset. `pooled` is their union: all matrices and images, resampled within each dataset.
     """
     first = next(iter(measured.values()))
     draws = {
@@ -94,7 +94,7 @@ def _classes(
 
 
 def _pooled(measured: Mapping[str, Measured], draws: dict[str, Any]) -> dict[str, Any]:
-    """The source view and the consistency over all sets; dataset classes of several taxonomies don't pool."""
+    """The source view and the set consistency over all sets; classes of several taxonomies cannot be pooled."""
     first = next(iter(measured.values()))
     images = sum(len(m.keys) for m in measured.values())
     views: dict[str, Any] = {}

@@ -1,7 +1,7 @@
-"""What goes wrong with an evaluation."""
+"""Errors of evaluations."""
 
 from lsu_seg.errors import UserError
 
 
 class EvaluationError(UserError):
-    """Data that cannot be judged, files that are no evaluation, evaluations that cannot be compared."""
+    """Data cannot be evaluated, a file is not an evaluation, or evaluations cannot be compared."""

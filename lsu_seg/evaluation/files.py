@@ -1,4 +1,4 @@
-"""A folder with one evaluation: `evaluation.json`, `.npz` with the sums per image, `classes.csv`, pictures."""
+"""The folder of an evaluation: `evaluation.json`, `.npz` with the sums per image, `classes.csv`, pictures."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ COLUMNS = ("set", "view", "class", "iou", "low", "high", "iou_upper", "scored", 
 
 
 def write(folder: Path, report: dict[str, Any], measured: Mapping[str, Measured]) -> None:
-    """Write the folder; the JSON last, so that where it is, all is."""
+    """Write the folder; the JSON comes last, so that its presence means that the folder is complete."""
     folder.mkdir(parents=True, exist_ok=True)
     arrays: dict[str, Any] = {}
     for i, m in enumerate(measured.values()):
@@ -44,7 +44,7 @@ def write(folder: Path, report: dict[str, Any], measured: Mapping[str, Measured]
 
 
 def as_json(value: Any) -> str:
-    """JSON with undefined numbers as null, and lists of numbers on one line."""
+    """JSON with undefined numbers as null and lists of numbers on one line."""
     text = json.dumps(_plain(value), indent=1, ensure_ascii=False, allow_nan=False)
     return re.sub(r"\[[\d.,\s\-enul+]*\]", lambda m: re.sub(r"\s+", " ", m[0]), text) + "\n"
 
@@ -62,7 +62,7 @@ def _plain(value: Any) -> Any:
 
 
 def as_csv(report: dict[str, Any]) -> str:
-    """A line per set, view and class; what is undefined is empty."""
+    """One line per set, view and class; undefined values are empty."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(COLUMNS)
@@ -76,10 +76,10 @@ def as_csv(report: dict[str, Any]) -> str:
 
 
 def read(path: Path) -> tuple[dict[str, Any], dict[str, Any] | None]:
-    """An `evaluation.json`, and the arrays beside it, or None where there are none.
+    """An `evaluation.json`, and the arrays beside it, or None if there are none.
 
     Raises:
-        EvaluationError: it is none, or the arrays are not its own.
+        EvaluationError: the file is not an evaluation, or the arrays belong to another one.
     """
     try:
         report = json.loads(path.read_text(encoding="utf-8"))
@@ -107,7 +107,7 @@ def read(path: Path) -> tuple[dict[str, Any], dict[str, Any] | None]:
 
 
 def _belongs(report: dict[str, Any], arrays: dict[str, Any]) -> bool:
-    """Whether sums per image add up to the figures: a folder may hold files of two runs."""
+    """Whether the sums per image add up to the metrics: a folder can contain files of two runs."""
     for i, part in enumerate(report["sets"].values()):
         if f"keys_{i}" not in arrays or len(arrays[f"keys_{i}"]) != part["images"]:
             return False

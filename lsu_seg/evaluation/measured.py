@@ -1,4 +1,4 @@
-"""What was counted on one dataset. Every figure, interval and file derives from it."""
+"""The counts of one dataset, from which every metric, interval and file derives."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from lsu_seg.evaluation.views import projected_confusion, projected_summary, set
 
 @dataclass(frozen=True)
 class Measured:
-    """The counts of one dataset, and of each of its images.
+    """The counts of one dataset and of each of its images.
 
     Attributes:
         source: name of the source taxonomy; `classes`: its K classes.
         counts: `source` int64 `[K+1, K+1]` of `confusion`, `rows` int64 `[D+2, K+1]` of `row_counts`.
-        views: those that were asked for.
-        constraint: the dataset's, where `rows` were counted.
-        keys: of the n images, sorted; the same on every machine and with any number of ranks.
+        views: the requested views.
+        constraint: the dataset's constraint, if `rows` were counted.
+        keys: keys of the n images, sorted; the same on every machine and with any number of ranks.
         sums: per image, int32: `source` `[n, 3, K]`, `projected` `[n, 3, D]`, `set` `[n, 2]`.
     """
 
@@ -37,7 +37,7 @@ class Measured:
     sums: dict[str, NDArray[np.int32]] = field(default_factory=dict)
 
     def summary(self, view: str) -> dict[str, Any]:
-        """`source`: of `iou_summary`; `projected`: of `projected_summary`; `set`: of `set_consistency`."""
+        """The result of `iou_summary` (`source`), `projected_summary` (`projected`) or `set_consistency` (`set`)."""
         if view == "source":
             return iou_summary(self.counts["source"])
         assert self.constraint is not None
@@ -46,7 +46,7 @@ class Measured:
         return dict(set_consistency(self.counts["rows"], self.constraint))
 
     def matrix(self, view: str) -> Tensor:
-        """The confusion in a view, int64, void last."""
+        """The confusion matrix of a view, int64, void last."""
         if view == "source":
             return self.counts["source"]
         assert self.constraint is not None
@@ -60,7 +60,7 @@ class Measured:
         return self.constraint.classes
 
     def figures(self) -> dict[str, float]:
-        """All figures as floats with flat names: `source/mIoU`, `source/IoU.car`, `set/unknown`, …"""
+        """All metrics as floats with flat names: `source/mIoU`, `source/IoU.car`, `set/unknown`, …"""
         flat: dict[str, float] = {}
         for view in self.views:
             summary = self.summary(view)
@@ -70,7 +70,7 @@ class Measured:
 
 
 def sums_of_image(counts: dict[str, Tensor], constraint: Constraint | None) -> dict[str, NDArray[np.int32]]:
-    """`Measured.sums` of one image."""
+    """The `Measured.sums` of one image."""
     sums = {"source": image_sums(counts["source"])} if "source" in counts else {}
     if constraint is not None:
         sums["projected"] = image_sums(projected_confusion(counts["rows"], constraint)[0])

@@ -8,15 +8,15 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-_NUMBERS = 25  # up to so many classes, cells have their percentage
+_NUMBERS = 25  # with up to this many classes, cells show their percentage
 
 
 def confusion_picture(matrix: NDArray[np.int64], names: Sequence[str], title: str, last: str = "void") -> bytes:
-    """A PNG: rows are the truth and add up to 100 %, columns the prediction. Absent classes are grey.
+    """A PNG: rows are the ground truth and add up to 100 %, columns are the prediction. Absent classes are grey.
 
     Args:
         matrix: int64 `[K+1, K+1]` of `confusion`; the row of ignored truth is not shown.
-        last: what the last column is: `void`, or what implies no class.
+        last: the label of the last column: void, or predictions that imply no class.
     """
     from matplotlib.figure import Figure  # not pyplot, which keeps every figure and may ask for a display
 

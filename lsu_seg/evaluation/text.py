@@ -1,4 +1,4 @@
-"""An evaluation on the terminal."""
+"""An evaluation as a terminal table."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from rich.table import Table
 
 
 def table(report: dict[str, Any]) -> str:
-    """A line per set, in percent with intervals; one for all sets together, if there are several; a caption."""
+    """One line per set, in percent with intervals; one for all sets together if there are several; a caption."""
     grid = Table("set", "images", "mIoU, source", "classes", "mIoU, own taxonomy", "in S(d)", show_edge=False)
     for column in grid.columns[1:]:
         column.justify = "right"
@@ -34,7 +34,7 @@ def table(report: dict[str, Any]) -> str:
 
 
 def _own(view: dict[str, Any]) -> str:
-    """With the upper value, if ambiguous predictions leave room for one."""
+    """The mIoU, with its upper value if ambiguous predictions leave a range."""
     upper = _percent(view["miou_upper"])
     text = _share(view["miou"], view["interval"])
     return text if upper == _percent(view["miou"]) else f"{text}, at most {upper}"

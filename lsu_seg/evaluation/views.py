@@ -1,4 +1,4 @@
-"""The two views beside the source's own: the dataset's taxonomy, and consistency with the constraint."""
+"""The two views besides the source view: the dataset's own taxonomy, and consistency with the constraint."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from lsu_seg.evaluation.counts import iou_summary
 
 
 def ignored_rows(constraint: Constraint) -> NDArray[np.bool_]:
-    """bool `[D]`: classes that the map decided to ignore (`-> void`). `! any` states a fact, so it is not ignored."""
+    """bool `[D]`: classes that the map ignores by decision (`-> void`). `! any` states a fact, so it is not ignored."""
     return ~constraint.allowed[:, :-1].any(1) & ~constraint.novel
 
 
 def projection(constraint: Constraint) -> NDArray[np.int64]:
-    """int64 `[K]`: the dataset class that a predicted source class implies, or D where it implies none or several.
+    """int64 `[K]`: the dataset class that a predicted source class implies, or D if it implies none or several.
 
-    A source class implies d if it lies inside d (`certain`), and nothing else does.
+    A source class implies d if it lies inside d (`certain`) and inside no other dataset class.
     """
     one = constraint.certain.sum(0) == 1
     return np.where(one, constraint.certain.argmax(0), len(constraint.classes)).astype(np.int64)
@@ -31,9 +31,9 @@ def projected_confusion(counts: Tensor, constraint: Constraint) -> tuple[Tensor,
     """The confusion in the dataset's own taxonomy, from `row_counts`.
 
     Returns:
-        int64 `[D+1, D+1]` as of `confusion`, and the number of pixels with truth whose predicted source class implies
-        no single dataset class. These are in the last column and thus count as missed: the IoU is a lower bound.
-        The last row has what is not annotated, unknown, or ignored by decision.
+        int64 `[D+1, D+1]` as from `confusion`, and the number of pixels with ground truth whose predicted source class
+        implies no single dataset class. These are in the last column and count as missed: the IoU is a lower bound.
+        The last row has the pixels that are not annotated, unknown, or ignored by decision.
     """
     d = len(constraint.classes)
     columns = np.append(projection(constraint), d)
@@ -48,13 +48,13 @@ def projected_confusion(counts: Tensor, constraint: Constraint) -> tuple[Tensor,
 def scored_rows(constraint: Constraint) -> NDArray[np.bool_]:
     """bool `[D]`: rows that some prediction implies, so that their IoU can be above 0.
 
-    Not enough is that a source class lies inside the row: where it lies inside another row as well, it implies none.
+    A source class inside the row is not enough: if it also lies inside another row, it implies neither.
     """
     return np.isin(np.arange(len(constraint.classes)), projection(constraint))
 
 
 def possible(constraint: Constraint) -> NDArray[np.bool_]:
-    """bool `[D, K+1]`: predictions (the last: void) that S(d) allows, and that imply no row: right, or not right."""
+    """bool `[D, K+1]`: predictions (the last: void) that S(d) allows but that imply no row: they may be correct."""
     undecided = np.append(projection(constraint) == len(constraint.classes), True)
     return constraint.allowed & undecided & ~ignored_rows(constraint)[:, None]
 
@@ -62,13 +62,13 @@ def possible(constraint: Constraint) -> NDArray[np.bool_]:
 def projected_summary(counts: Tensor, constraint: Constraint) -> tuple[dict[str, Any], Tensor]:
     """The IoU in the dataset's own taxonomy, from `row_counts`: a lower and an upper value.
 
-    `per_class` takes a prediction that implies no row as missed. `per_class_upper` takes it as a hit wherever S(d)
-    allows it: what the IoU would be if the model meant the right row each time that the ontology leaves it open. A row
-    with `>` and `~` is scored, and the distance of the two values says how much hangs on its `~`.
+    `per_class` counts a prediction that implies no row as missed. `per_class_upper` counts it as a hit wherever S(d)
+    allows it: the IoU if the model meant the correct row whenever the ontology leaves it open. A row with `>` and `~`
+    is scored, and the difference between the two values shows how much depends on its `~`.
 
     Returns:
-        As `iou_summary`, over `scored_rows`; with `miou_upper` and `per_class_upper` `[D]` over the same rows; `ambiguous`
-        and `unknown` pixels. And the confusion `[D+1, D+1]`.
+        The result of `iou_summary` over `scored_rows`, with `miou_upper` and `per_class_upper` `[D]` over the same
+        rows, and with `ambiguous` and `unknown` pixels; and the confusion `[D+1, D+1]`.
     """
     own, ambiguous = projected_confusion(counts, constraint)
     scored, unknown = scored_rows(constraint), int(counts[-1].sum())
@@ -95,8 +95,8 @@ def set_consistency(counts: Tensor, constraint: Constraint) -> dict[str, float]:
     """The share of pixels whose prediction lies in S(d), from `row_counts`.
 
     Returns:
-        `consistency` over `pixels` (NaN if there are none); not in it, and counted: `void_truth` (not annotated, or
-        ignored by decision) and `unknown`. A class `! any` is in it: only void is right there.
+        `consistency` over `pixels` (NaN if there are none). Excluded, and counted: `void_truth` (not annotated, or
+        ignored by decision) and `unknown`. A class `! any` is included: only void is correct there.
 
     >>> from types import SimpleNamespace
     >>> world = SimpleNamespace(allowed=np.array([[True, False, False]]), novel=np.array([False]))
@@ -117,7 +117,7 @@ def set_consistency(counts: Tensor, constraint: Constraint) -> dict[str, float]:
 
 
 def set_sums(counts: Tensor, constraint: Constraint) -> NDArray[np.int32]:
-    """What an image adds to the consistency: int32 `[2]`: hits, pixels. From `row_counts`."""
+    """What an image adds to the set consistency: int32 `[2]`: hits, pixels. From `row_counts`."""
     scored = ~ignored_rows(constraint)
     table = counts.numpy()[: len(scored)][scored]
     return np.array([table[constraint.allowed[scored]].sum(), table.sum()], np.int32)

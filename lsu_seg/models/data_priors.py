@@ -1,11 +1,11 @@
-"""The checkpoints that go with the paper, as the code of `UniBwTAS/data-priors` writes them.
+"""Read the checkpoints released with the paper, as written by the code of `UniBwTAS/data-priors`.
 
-Such a file is a dict: `model_state_dict`, the weights of a `Mask2FormerForUniversalSegmentation` on a Swin backbone;
-`model_config`, its config as a pickled object; and the state of the training, which does not matter here. The config's
-`id2label` has the K classes in order; void has no channel, and no label in the losses.
+Such a file is a dict with three parts: `model_state_dict`, the weights of a `Mask2FormerForUniversalSegmentation` on a
+Swin backbone; `model_config`, its config as a pickled object; and the training state, which is not used here. The
+config's `id2label` has the K classes in order. Void has no channel, and no label in the losses.
 
-The object is read without running anything of the file's or of `transformers`: `compat` has an inert stand-in for each
-of its two classes, and refuses every other.
+Reading the object runs no code from the file or from `transformers`: `compat` has an inert stand-in for each of its two
+classes and refuses all others.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from lsu_seg.openmmlab.compat import PickledRecord, UntrustedCheckpointError, lo
 
 MEAN = (80.85, 77.914, 76.967)
 STD = (61.877, 61.501, 64.752)
-"""RGB, of the values 0 to 255: what all of its datasets are normalised with. It stands in its code, not in the files."""
+"""RGB, for values 0 to 255: the normalisation of all its datasets. It is part of its code, not of the files."""
 
 _ARCHITECTURE = (
     "activation_function",
@@ -70,14 +70,14 @@ _BACKBONE = (
     "use_absolute_embeddings",
     "window_size",
 )
-"""Attributes that say what the model is; the others, some sixty, are of text generation and of the library's version."""
+"""Attributes that define the model; the other sixty or so concern text generation and the library's version."""
 
 
 class Released(NamedTuple):
-    """What such a checkpoint holds.
+    """The contents of such a checkpoint.
 
     Attributes:
-        config: arguments of `Mask2FormerConfig`, plain values, with `id2label` and `backbone_config`.
+        config: arguments of `Mask2FormerConfig` as plain values, with `id2label` and `backbone_config`.
         weights: the state dict.
     """
 
@@ -89,8 +89,8 @@ def read(path: Path) -> Released:
     """Read a checkpoint of data-priors.
 
     Raises:
-        TeacherError: no such file, damaged, or something else. UntrustedCheckpointError: it holds objects that are
-            neither tensors, plain values, nor the two configs.
+        TeacherError: the file does not exist, is damaged, or is something else. UntrustedCheckpointError: it holds
+            objects other than tensors, plain values and the two configs.
     """
     if not path.is_file():
         raise TeacherError(
@@ -135,7 +135,7 @@ def _config(path: Path, record: Any) -> dict[str, Any]:
 def _attributes(path: Path, record: Any, name: str, where: str) -> dict[str, Any]:
     if type(record).__name__ != name:
         raise TeacherError(f"`{path}`: found a {type(record).__name__} as `{where}`; expected a {name}")
-    # The class itself is there only if the user trusts the file (`compat.TRUST_VARIABLE`).
+    # The class itself is loaded only if the user trusts the file (`compat.TRUST_VARIABLE`).
     return dict(getattr(record, "attributes", {}) if isinstance(record, PickledRecord) else vars(record))
 
 

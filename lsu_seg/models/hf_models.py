@@ -1,4 +1,4 @@
-"""Where an `HFSegmentor`'s model comes from: a config, a folder, or a checkpoint of data-priors. No network."""
+"""Build an `HFSegmentor`'s model from a config, a folder, or a data-priors checkpoint. No network access."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ QUERY_MODELS = (
     "MaskFormerForInstanceSegmentation",
     "EomtForUniversalSegmentation",
 )
-"""They predict masks with a class each."""
+"""Models that predict masks with one class each."""
 
 SET_QUERY_MODELS = (QUERY_MODELS[0], QUERY_MODELS[2])
-"""Of these, the ones whose loss looks at points, and so can leave some out (`query_loss.py`)."""
+"""Those whose loss samples points, and can therefore leave some out (`query_loss.py`)."""
 
 MODELS = (
     *QUERY_MODELS,
@@ -39,20 +39,20 @@ MODELS = (
 CONFIG, PROCESSOR = "config.json", "preprocessor_config.json"
 
 _UNUSED = re.compile(r"\.swin\.layernorm\.(weight|bias)$|\.relative_position_index$")
-"""Weights that only one of a checkpoint and today's `transformers` has, and that no output depends on."""
+"""Weights that exist only in checkpoints or only in today's `transformers`, and that no output depends on."""
 
 
 class HFModel(NamedTuple):
-    """A model and what is known of it.
+    """A model and its properties.
 
     Attributes:
-        net: the model of `transformers`, in float32.
-        class_names: K names, or None where the config has only `LABEL_0` and the like.
-        files: of which it was made; () for random weights.
-        new_head: the files are of another number of classes, so that its head has random weights.
-        queries: it predicts masks with a class each.
+        net: the `transformers` model, in float32.
+        class_names: K names, or None if the config has only `LABEL_0` and the like.
+        files: the files it was loaded from; () for random weights.
+        new_head: the files have another number of classes, so the head has random weights.
+        queries: the model predicts masks with one class each.
         multiple: image sizes must be multiples of this.
-        data_preprocessor: config with the normalisation that it was trained with, or None for random weights.
+        data_preprocessor: config with the normalisation used in training, or None for random weights.
     """
 
     net: Any
@@ -142,7 +142,7 @@ def _released(transformers: ModuleType, path: Path, num_classes: int | None, giv
     if num_classes not in (None, config.num_labels):
         raise TeacherError(f"{path} has {config.num_labels} classes, and the config says {num_classes}")
     with _quiet(transformers), _explained(path):
-        # Not `load_state_dict`: what weights are called has changed since, and only this knows how.
+        # Not `load_state_dict`: weight names have changed since, and only this method can translate them.
         net, info = cls.from_pretrained(
             None, config=config, state_dict=released.weights, dtype=torch.float32, output_loading_info=True
         )
@@ -151,7 +151,7 @@ def _released(transformers: ModuleType, path: Path, num_classes: int | None, giv
 
 
 def weight_files(pretrained: Path) -> tuple[Path, ...]:
-    """What a pretrained model is made of: a folder's config and weights, or the one checkpoint."""
+    """The files of a pretrained model: a folder's config and weights, or the single checkpoint."""
     if not pretrained.is_dir():
         return (pretrained,)
     weights = (p for p in pretrained.iterdir() if p.suffix in (".safetensors", ".bin"))
@@ -159,10 +159,10 @@ def weight_files(pretrained: Path) -> tuple[Path, ...]:
 
 
 def model_name(folder: Path) -> str:
-    """The class of the model in a folder that `save_pretrained` wrote.
+    """The model class of a folder that `save_pretrained` wrote.
 
     Raises:
-        TeacherError: no such folder, or none of our models.
+        TeacherError: the folder does not exist, or the model is not supported.
     """
     try:
         config = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
@@ -179,10 +179,10 @@ def model_name(folder: Path) -> str:
 
 
 def model_of(hf: dict[str, Any]) -> str:
-    """The class of the model that `HFSegmentor`'s argument `hf` describes; where it does not say, of data-priors.
+    """The model class that `HFSegmentor`'s argument `hf` describes; data-priors' class if it does not say.
 
     Raises:
-        TeacherError: no such folder, or none of our models.
+        TeacherError: the folder does not exist, or the model is not supported.
     """
     path = Path(hf["pretrained"]).expanduser() if hf.get("pretrained") else None
     if hf.get("model"):
@@ -194,11 +194,11 @@ def model_of(hf: dict[str, Any]) -> str:
 
 
 def _config(cls: Any, given: dict[str, Any]) -> Any:
-    """A config of `transformers`, which by itself would keep a misspelt key without a word."""
+    """A `transformers` config; `transformers` itself would silently keep a misspelt key."""
     _check_keys(cls, given)
     try:
         return cls(**given)
-    except Exception as e:  # its validators raise what they like
+    except Exception as e:  # its validators raise arbitrary exceptions
         raise TeacherError(f"a {cls.__name__} cannot be made of {given}: {_short(e)}") from e
 
 
@@ -210,7 +210,7 @@ def _check_keys(cls: Any, given: dict[str, Any]) -> None:
 
 
 def _changed(config: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]:
-    """A pretrained model's config with keys of ours; of a part with a config of its own, such as the backbone, keys, too."""
+    """A pretrained model's config with our keys; nested configs, such as the backbone's, are merged key by key."""
     both = {
         key: _changed(config[key], value)
         for key, value in given.items()
@@ -230,14 +230,14 @@ def _described(net: Any, files: tuple[Path, ...], preprocessor: Any) -> HFModel:
     names = [str(net.config.id2label[i]) for i in range(net.config.num_labels)]
     generic = all(re.fullmatch(r"LABEL_\d+", name) for name in names)
     queries = type(net).__name__ in QUERY_MODELS
-    if hasattr(net, "criterion"):  # a folder keeps the weight that its model was trained with
+    if hasattr(net, "criterion"):  # a folder keeps the no-object weight its model was trained with
         net.criterion.empty_weight[-1] = net.config.no_object_weight
     made = HFModel(net, None if generic else tuple(names), files, False, queries, _multiple(net), None)
     return made._replace(data_preprocessor=preprocessor(made)) if preprocessor else made
 
 
 def _multiple(net: Any) -> int:
-    """Of the patches of plain vision transformers; of the stride of the others' last stage."""
+    """The patch size of plain vision transformers; the stride of the last stage of all other models."""
     backbone = getattr(net.config, "backbone_config", None) or net.config
     patch = getattr(backbone, "patch_size", None) or getattr(net.config, "patch_size", None)
     plain = type(net).__name__.startswith(("Eomt", "DPT")) or (isinstance(patch, int) and patch > 4)
@@ -245,11 +245,12 @@ def _multiple(net: Any) -> int:
 
 
 def _check_complete(path: Path, info: dict[str, Any], classes: tuple[int, int] = (0, 0)) -> None:
-    """Refuse weights that the model lacks, or that it has no place for, but for those that no output depends on.
+    """Refuse missing or left-over weights, except for weights that no output depends on.
 
     Args:
-        classes: of the file and of the model. Weights of which only the first size differs, and as these do, are those of
-            a new head, and wanted; of masks, there is one class more for no object.
+        classes: the numbers of classes of the file and of the model. Weights that differ from the model's only in their
+            first size, and by these numbers, belong to a new head and are accepted. Mask models have one more class,
+            for no object.
     """
     for key, found, wanted in info["mismatched_keys"]:
         first = (found[0], wanted[0]) if len(found) and len(wanted) else (0, 0)
@@ -271,7 +272,7 @@ def _check_complete(path: Path, info: dict[str, Any], classes: tuple[int, int] =
 
 
 def _folder_preprocessor(path: Path, made: HFModel) -> dict[str, Any] | None:
-    """What `preprocessor_config.json` says; None where there is none: then the config must have one."""
+    """The normalisation in `preprocessor_config.json`; None if the file is missing: the config must then have one."""
     try:
         said = json.loads((path / PROCESSOR).read_text(encoding="utf-8"))
         factor = float(said.get("rescale_factor", 1 / 255)) if said.get("do_rescale", True) else 1.0
@@ -289,7 +290,7 @@ def _folder_preprocessor(path: Path, made: HFModel) -> dict[str, Any] | None:
 
 
 def _preprocessor(mean: Sequence[float], std: Sequence[float], made: HFModel) -> dict[str, Any]:
-    """Pads for training alone: `predict` would take the padding off again."""
+    """Pads only for training: `predict` would remove the padding again."""
     return dict(
         type="SegDataPreProcessor",
         mean=list(mean),
@@ -301,12 +302,12 @@ def _preprocessor(mean: Sequence[float], std: Sequence[float], made: HFModel) ->
     )
 
 
-# --- transformers' manners -------------------------------------------------------------------------------------------
+# --- quirks of transformers -------------------------------------------------------------------------------------------
 
 
 @contextlib.contextmanager
 def _quiet(transformers: ModuleType) -> Iterator[None]:
-    """Without its progress bar and its report, which say what `_check_complete` looks at."""
+    """Silence the progress bar and the loading report of `transformers`; `_check_complete` checks the same facts."""
     logs = transformers.utils.logging
     bar, level = logs.is_progress_bar_enabled(), logs.get_verbosity()
     logs.disable_progress_bar()
@@ -321,7 +322,7 @@ def _quiet(transformers: ModuleType) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _explained(path: Path) -> Iterator[None]:
-    """Whatever `transformers` makes of a damaged or foreign file, said with its path."""
+    """Turn the exceptions that `transformers` raises for damaged or foreign files into errors that name the path."""
     try:
         yield
     except TeacherError:

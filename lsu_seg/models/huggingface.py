@@ -22,43 +22,44 @@ from lsu_seg.openmmlab.registry import MODELS, register
 from lsu_seg.targets.table import target_table
 
 _AT_ONCE = 8
-"""Masks that `predict` brings to the image's size at the same time: with all of them, Q x H x W would have to be."""
+"""Number of masks that `predict` resizes to the image's size at once; all of them would need Q x H x W values."""
 
 
 @register(MODELS)
 class HFSegmentor(BaseSegmentor):
-    """A model of `transformers` as an MMSegmentation segmentor: to train, to validate, and as a teacher.
+    """A `transformers` model as an MMSegmentation segmentor: for training, for validation, and as a teacher.
 
-    The classes that it takes are in `hf_models.MODELS`. Those that predict masks with a class each (Mask2Former,
-    MaskFormer, EoMT) hand over their masks as they are, at their own resolution, and with the mass of no object: nothing
-    is brought to 384 x 384, as Hugging Face's post-processing does.
+    `hf_models.MODELS` lists the supported classes. Models that predict masks with one class each (Mask2Former,
+    MaskFormer, EoMT) pass their masks on unmerged, at their own resolution and with the mass of no object; nothing is
+    resized to 384 x 384, as in Hugging Face's post-processing.
 
     Args:
         hf: where the model comes from, one of
 
-            - `dict(model='SegformerForSemanticSegmentation', config=dict(depths=…))`: random weights; `config` is what
-              the class's config takes,
+            - `dict(model='SegformerForSemanticSegmentation', config=dict(depths=…))`: random weights; `config` has the
+              arguments of the class's config,
             - `dict(pretrained='folder')`: a folder that `save_pretrained` wrote,
             - `dict(pretrained='23_best.pth')`: a checkpoint that data-priors wrote (`data_priors.py`).
 
-            Beside `pretrained`, `config` changes keys of the model's own: `config=dict(no_object_weight=0.005)`;
-            `pretrained=None` is as good as none. Nothing is ever downloaded.
-        num_classes: K. Needed for random weights. A pretrained model has its own; another number gives it a new head
-            with random weights, to be trained.
-        loss_decode: the loss of models with per-pixel logits; by default cross-entropy. Models with masks have the loss
+            Beside `pretrained`, `config` overrides keys of the model's own config:
+            `config=dict(no_object_weight=0.005)`; `pretrained=None` is the same as no `pretrained`. Nothing is ever
+            downloaded.
+        num_classes: K. Required for random weights. A pretrained model has its own K; any other number gives it a new,
+            untrained head.
+        loss_decode: the loss of models with per-pixel logits; the default is cross-entropy. Mask models use the loss
             that `transformers` gives them.
-        source: the source taxonomy, with which Mask2Former and EoMT are trained on sets too (`query_loss.py`).
-        data_preprocessor: MMSegmentation's `SegDataPreProcessor`, as for any model. A pretrained model brings its own
-            normalisation (the folder's `preprocessor_config.json`), which is used where this is None.
-        test_cfg: None or `dict(mode='whole')`: windows are `PseudoLabelLoop`'s.
+        source: the source taxonomy, with which Mask2Former and EoMT are also trained on sets (`query_loss.py`).
+        data_preprocessor: MMSegmentation's `SegDataPreProcessor`, as for any model. If this is None, a pretrained
+            model's own normalisation is used (the folder's `preprocessor_config.json`).
+        test_cfg: None or `dict(mode='whole')`: `PseudoLabelLoop` handles windows.
         pretrained, train_cfg: only for `mmseg.apis.init_model`, which sets them to None.
 
-    Images whose sizes are not multiples of `multiple` are scaled to the nearest that are, and what the model says about
-    them is scaled back; views of `PseudoLabelLoop` have such sizes for all models but those with patches of 14.
+    Images whose sizes are not multiples of `multiple` are scaled to the nearest size that fits, and the model's output
+    is scaled back. Views of `PseudoLabelLoop` have fitting sizes for all models except those with a patch size of 14.
 
     Raises:
-        TeacherError: `transformers` is missing; no such model, config key, or folder; a config that cannot be built;
-            weights that do not fit.
+        TeacherError: `transformers` is missing; the model, config key or folder does not exist; the config cannot be
+            built; the weights do not fit.
     """
 
     def __init__(
@@ -119,7 +120,7 @@ class HFSegmentor(BaseSegmentor):
     # --- the model's forward ---------------------------------------------------------------------------------------
 
     def _prepare_net(self) -> None:
-        """Let models that know one size only, or square images only, take any."""
+        """Let models for a single size, or for square images only, accept any size."""
         name = type(self.net).__name__
         if name.startswith("Eomt"):
             self.net.embeddings.position_embeddings.register_forward_hook(self._positions)
@@ -129,11 +130,11 @@ class HFSegmentor(BaseSegmentor):
             self.net.auxiliary_head.register_forward_hook(self._keep_auxiliary)
 
     def _keep_auxiliary(self, module: nn.Module, inputs: Any, logits: Tensor) -> None:
-        """Logits that `transformers` computes and does not hand over."""
+        """Keep logits that `transformers` computes but does not return."""
         self._auxiliary.append(logits)
 
     def _positions(self, module: nn.Embedding, inputs: Any, embedded: Tensor) -> Tensor:
-        """EoMT's table of positions `[1, h * w, C]`, interpolated to the patches of this image."""
+        """EoMT's position embeddings `[1, h * w, C]`, interpolated to the patches of this image."""
         side = math.isqrt(embedded.shape[1])
         if self._grid == (side, side):
             return embedded
@@ -142,7 +143,7 @@ class HFSegmentor(BaseSegmentor):
         return table.flatten(2).transpose(1, 2)
 
     def _patches(self, module: nn.Module, args: Any, kwargs: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
-        """DPT's neck takes every image for a square one unless it is told otherwise."""
+        """Pass the patch grid to DPT's neck, which otherwise assumes a square image."""
         return args, {**kwargs, "patch_height": self._grid[0], "patch_width": self._grid[1]}
 
     def _run(self, inputs: Tensor, **labels: Any) -> Any:
@@ -156,18 +157,18 @@ class HFSegmentor(BaseSegmentor):
             self.net.grid_size = self._grid
         try:
             return self.net(pixel_values=inputs, **labels)
-        except ValueError as e:  # what models raise that know one size only, or train on no single image
+        except ValueError as e:  # raised by models with a fixed input size, or that cannot train on a single image
             found = f"{len(inputs)} image(s) of {fitting[1]}x{fitting[0]}"
             raise TeacherError(f"a {type(self.net).__name__} of this config does not take {found}: {e}") from e
 
     def evidence_of(self, batch: Tensor) -> list[View | QueryView]:
-        """What the model says about each image.
+        """The model's evidence for each image.
 
         Args:
             batch: normalised images, float `[N, 3, H, W]`.
 
         Returns:
-            for each a `QueryView`, if the model predicts masks, else a `View`, float32, at the model's own resolution.
+            for each image a `QueryView` if the model predicts masks, else a `View`, float32, at the model's resolution.
         """
         out = self._run(batch)
         if not self.queries:
@@ -178,7 +179,7 @@ class HFSegmentor(BaseSegmentor):
     # --- MMSegmentation's interface ----------------------------------------------------------------------------------
 
     def _forward(self, inputs: Tensor, data_samples: Any = None) -> Tensor:
-        """`mode='tensor'`: logits `[N, K, h, w]` at the model's resolution; of masks, log p without no-object's."""
+        """`mode='tensor'`: logits `[N, K, h, w]` at the model's resolution; for mask models log p without no-object."""
         return torch.stack([_logits(view) for view in self.evidence_of(inputs)])
 
     def extract_feat(self, inputs: Tensor) -> Any:
@@ -190,10 +191,10 @@ class HFSegmentor(BaseSegmentor):
         return torch.stack([_logits(view, lambda maps: _resize(maps, size)) for view in self.evidence_of(inputs)])
 
     def predict(self, inputs: Tensor, data_samples: Any = None) -> list[SegDataSample]:
-        """Adds `pred_sem_seg` `[1, H, W]` and `seg_logits` `[K, H, W]`, at the original size, to the samples.
+        """Add `pred_sem_seg` `[1, H, W]` and `seg_logits` `[K, H, W]`, at the original size, to the samples.
 
-        Padding is taken off before the model sees an image, so that the labels are those that `lsu_seg.decode` finds in
-        `evidence_of` the whole image without constraints.
+        Padding is removed before the model sees an image, so that the labels equal those that `lsu_seg.decode` gets
+        from `evidence_of` for the whole image without constraints.
         """
         samples = data_samples or [SegDataSample() for _ in inputs]
         size = tuple(inputs.shape[2:])
@@ -213,7 +214,7 @@ class HFSegmentor(BaseSegmentor):
         return list(samples)
 
     def loss(self, inputs: Tensor, data_samples: Any) -> dict[str, Tensor]:
-        """The losses of a batch; `gt_sem_seg` holds channels, and void."""
+        """The losses of a batch; `gt_sem_seg` holds channels and void."""
         target = torch.stack([sample.gt_sem_seg.data.squeeze(0) for sample in data_samples]).long()
         if self.queries:
             return self._query_loss(inputs, target)
@@ -239,7 +240,7 @@ class HFSegmentor(BaseSegmentor):
         else:
             masks, classes = mask_targets(target, self.num_classes, self.void)
         known = [i for i, c in enumerate(classes) if len(c)]
-        if not known:  # no pixel says anything; a zero that keeps every parameter in the graph, for DDP
+        if not known:  # no pixel has a known class: a zero loss that keeps every parameter in the graph, for DDP
             out = self._run(inputs)
             return {"loss_masks": 0 * (out.class_queries_logits.sum() + out.masks_queries_logits.sum())}
         if len(known) < len(inputs):
@@ -261,13 +262,13 @@ def hard(target: Tensor, num_classes: int, void: int) -> Tensor:
 
 
 def mask_targets(target: Tensor, num_classes: int, void: int) -> tuple[list[Tensor], list[Tensor]]:
-    """What models with masks are trained on: one mask for each class in an image. Void and sets are in none.
+    """The training targets of mask models: one mask for each class in an image. No mask contains void or sets.
 
     Args:
         target: int `[N, H, W]`, channels and void.
 
     Returns:
-        for each image masks, float `[M, H, W]`, and their classes, int64 `[M]`; M is 0 where all is void.
+        for each image, masks, float `[M, H, W]`, and their classes, int64 `[M]`; M is 0 if the whole image is void.
 
     >>> masks, classes = mask_targets(torch.tensor([[[0, 2, 255]]]), 3, 255)
     >>> masks[0].tolist(), classes[0].tolist()
@@ -286,7 +287,7 @@ def mask_targets(target: Tensor, num_classes: int, void: int) -> tuple[list[Tens
 
 
 def _resize(maps: Tensor, size: Sequence[int]) -> Tensor:
-    """`[C, h, w]` or `[N, C, h, w]`, bilinear, as the decoders do."""
+    """Resize `[C, h, w]` or `[N, C, h, w]` bilinearly, as the decoders do."""
     if tuple(maps.shape[-2:]) == tuple(size):
         return maps
     batch = maps if maps.ndim == 4 else maps[None]
@@ -295,13 +296,13 @@ def _resize(maps: Tensor, size: Sequence[int]) -> Tensor:
 
 
 def _shown(meta: dict[str, Any], size: tuple[int, int]) -> tuple[slice, slice]:
-    """Rows and columns of a padded input of this size that the image fills."""
+    """The rows and columns that the image fills in a padded input of this size."""
     left, right, top, bottom = meta.get("img_padding_size", meta.get("padding_size", (0, 0, 0, 0)))
     return slice(top, size[0] - bottom), slice(left, size[1] - right)
 
 
 def _placement(meta: dict[str, Any], size: Sequence[int]) -> Callable[[Tensor], Tensor]:
-    """How maps of an image come to lie on the original, which has this size where the meta data know no other."""
+    """A function that maps an image's maps to the original image; `size` is used if the metadata have no other size."""
     flipped = {"horizontal": -1, "vertical": -2}[meta["flip_direction"]] if meta.get("flip") else None
 
     def place(maps: Tensor) -> Tensor:
@@ -311,7 +312,7 @@ def _placement(meta: dict[str, Any], size: Sequence[int]) -> Callable[[Tensor], 
 
 
 def _logits(view: View | QueryView, place: Callable[[Tensor], Tensor] = lambda maps: maps) -> Tensor:
-    """`[K, H, W]`: logits as they are; of masks the logarithm of the classes' shares of the evidence."""
+    """`[K, H, W]`: logits unchanged; for masks the logarithm of each class's share of the evidence."""
     if isinstance(view, View):
         return place(view.logits)
     classes = view.classes.softmax(1)

@@ -1,6 +1,6 @@
-"""Set-valued targets for Hugging Face models that predict masks: the loss of `transformers`, on known pixels only.
+"""Set-valued targets for Hugging Face mask models: the loss of `transformers`, restricted to known pixels.
 
-Imports `transformers`: only where such a model is built.
+This module imports `transformers`, so it is imported only when such a model is built.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from lsu_seg.models.known_masks import hard_points, labels_at, sample
 
 
 class KnownMatcher(Mask2FormerHungarianMatcher):
-    """Queries ↔ masks, by what is known of the masks."""
+    """Match queries to masks by the known pixels of the masks."""
 
     @torch.no_grad()
     def forward(
@@ -55,9 +55,9 @@ class KnownMatcher(Mask2FormerHungarianMatcher):
 
 
 class KnownLoss(Mask2FormerLoss):
-    """The loss of Mask2Former and of EoMT, in which a mask's pixels count where they are known.
+    """The loss of Mask2Former and EoMT, in which only the known pixels of a mask count.
 
-    With all pixels known it is theirs. `mask_labels` are `[M, 2, H, W]`, as `masks_and_known` makes them.
+    If all pixels are known, it equals the original loss. `mask_labels` are `[M, 2, H, W]`, from `masks_and_known`.
     """
 
     def __init__(self, net: Any) -> None:
@@ -68,7 +68,7 @@ class KnownLoss(Mask2FormerLoss):
     def loss_masks(
         self, masks_queries_logits: Tensor, mask_labels: list[Tensor], indices: Any, num_masks: Tensor
     ) -> dict[str, Tensor]:
-        """Point-wise cross-entropy and Dice, means over masks of means over known points."""
+        """Point-wise cross-entropy and Dice: the mean over masks of the mean over known points."""
         predicted = masks_queries_logits[self._get_predictions_permutation_indices(indices)][:, None].float()
         target = torch.cat([m[j.to(m.device)] for m, (_, j) in zip(mask_labels, indices, strict=True)])
         with torch.no_grad():

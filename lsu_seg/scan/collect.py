@@ -1,4 +1,4 @@
-"""One image and label → what the scan says of them; many of them, on all cores, in order."""
+"""Inspect an image-label pair, or many pairs on all cores, in order."""
 
 from __future__ import annotations
 
@@ -28,29 +28,29 @@ from lsu_seg.label_files import LabelFileError, LabelReader, container, not_what
 from lsu_seg.layout.pairs import Pair
 
 Record = dict[str, Any]
-"""What is known of a pair, as it is kept in the state file:
+"""The facts about a pair, as stored in the state file:
 
 label: why the label file was refused, or absent. size: width and height of the label. rows: [row, pixels] of each row
 of d in it; void: pixels that `void:` lists. unknown: [value, pixels, x, y] of its most frequent unlisted values;
-more: how many further ones, and their pixels. palette: how the file's palette differs.
+more: the number of further values, and their pixels. palette: how the file's palette differs.
 image: why the image cannot be read; image_size; turned: its EXIF orientation, if it has one.
 """
 
 MAX_VALUES = 64
-"""Unlisted values that are kept of one file: a smoothed label has thousands."""
+"""Number of unlisted values kept per file: a smoothed label has thousands."""
 
 _BATCH = 4
 _ROWS = 1 << 24
-"""cv2 counts in float32, which is exact up to here."""
+"""cv2 counts in float32, which is exact up to this number."""
 
 
 class WorkerError(UserError):
-    """A process was ended from outside, most often because memory ran out."""
+    """A process was killed from outside, usually because memory ran out."""
 
 
 @dataclass
 class Inspector:
-    """Looks at pairs of one split. Picklable."""
+    """Inspects the pairs of one split. Picklable."""
 
     reader: LabelReader
 
@@ -86,7 +86,7 @@ class Inspector:
 
 
 def count_rows(rows: NDArray[np.int16], classes: int) -> NDArray[np.int64]:
-    """int64 `[D]`: pixels of each row of d; negative codes are not counted. Eight times as fast as `np.bincount`.
+    """int64 `[D]`: pixels per row of d; negative codes are not counted. Eight times as fast as `np.bincount`.
 
     >>> count_rows(np.array([[0, 2, 2, -1]], np.int16), 3).tolist()
     [1, 0, 2]
@@ -100,7 +100,7 @@ def count_rows(rows: NDArray[np.int16], classes: int) -> NDArray[np.int64]:
 
 
 def look_at_image(path: Path) -> Record:
-    """Size and EXIF orientation, from the header alone."""
+    """Size and EXIF orientation, read from the header only."""
     try:
         in_table = container(path) != path
         with Image.open(io.BytesIO(read_bytes(path)) if in_table else path) as image:
@@ -108,7 +108,7 @@ def look_at_image(path: Path) -> Record:
             turned = image.getexif().get(ExifTags.Base.Orientation, 1)
     except LabelFileError as error:
         return {"image": str(error)}
-    except Exception as error:  # Pillow raises whatever the damage leads to
+    except Exception as error:  # Pillow raises arbitrary exceptions for damaged files
         return {"image": _no_image(path, error)}
     if turned not in (0, 1):
         out["turned"] = int(turned)
@@ -138,11 +138,11 @@ def cores() -> int:
 def inspect_all(inspector: Inspector, pairs: Iterable[Pair], jobs: int) -> Iterator[tuple[Pair, Record]]:
     """The record of each pair, in order; only a few batches are in memory at a time.
 
-    Processes and not threads: JSON and much else holds the interpreter's lock. Forked where that is safe, so that
-    side files that the reader has read are shared.
+    This uses processes rather than threads, because JSON and much else holds the interpreter's lock. Processes are
+    forked where that is safe, so that they share the side files that the reader has read.
 
     Raises:
-        WorkerError: a process was ended from outside.
+        WorkerError: a process was killed from outside.
     """
     todo = iter(pairs)
     if jobs == 1:
@@ -176,14 +176,14 @@ _inspector: Inspector
 def _start_worker(inspector: Inspector) -> None:
     global _inspector
     _inspector = inspector
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent answers Ctrl-C
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent handles Ctrl-C
     cv2.setNumThreads(0)
-    Image.MAX_IMAGE_PIXELS = None  # of images, headers are read and nothing else
+    Image.MAX_IMAGE_PIXELS = None  # only headers of images are read
     threading.Thread(target=_end_with_parent, daemon=True).start()
 
 
 def _end_with_parent() -> None:
-    """Nobody is left behind when the parent is killed."""
+    """End this process when the parent is killed."""
     parent = multiprocessing.parent_process()
     if parent is not None:
         parent.join()
@@ -195,7 +195,7 @@ def _inspect(pairs: list[Pair]) -> list[Record]:
 
 
 class _any_size:  # noqa: N801 - a context manager
-    """Pillow's limit on the size of images, lifted: only headers are read."""
+    """Lift Pillow's limit on image sizes: only headers are read."""
 
     def __enter__(self) -> None:
         self.limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None

@@ -1,4 +1,4 @@
-"""What the files seem to be, where they are not what the taxonomy says: another label space, a mask, nothing."""
+"""Guess what the files are if they do not match the taxonomy: another label space, a mask, or empty."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from lsu_seg.label_files import parse_encoding
 from lsu_seg.scan.totals import Totals
 
 _CLOSE = 0.6
-"""A taxonomy explains a set of values if it lists (nearly) all of them, and this share of what it lists occurs."""
+"""A taxonomy explains a set of values if it lists (nearly) all of them and this share of its values occurs."""
 
 _NEARLY = 0.9
-"""A few values of no taxonomy, from damage or a tool, must not hide which one it is."""
+"""A few values outside every taxonomy, from damage or a tool, must not hide which taxonomy it is."""
 
 _FEW = 5
-"""Fewer values than this could be anything."""
+"""Fewer values than this do not identify a taxonomy."""
 
 
 def look(totals: Totals) -> None:
-    """Add what is wrong with the label space as a whole to the findings."""
+    """Add problems of the label space as a whole to the findings."""
     c = totals.constraint
     if not totals.read:
         return
@@ -72,7 +72,7 @@ def look(totals: Totals) -> None:
 
 
 def seen_values(totals: Totals) -> set[int] | None:
-    """The raw values in the files, as far as rows tell them; None where labels are names or numbers of segments."""
+    """The raw values in the files, as far as rows reveal them; None if labels are names or segment ids."""
     c = totals.constraint
     if parse_encoding(c.encoding)[0] not in ("id", "id16", "instance-ids", "rgb"):
         return None
@@ -80,12 +80,12 @@ def seen_values(totals: Totals) -> set[int] | None:
     for value, row in zip(c.raw.tolist(), c.raw_row.tolist(), strict=True):
         of_row.setdefault(row, []).append(value)
     rows = [*np.flatnonzero(totals.files).tolist(), *([-1] if totals.void else [])]
-    seen = {of_row[row][0] for row in rows if of_row.get(row)}  # of a class with several values, the first
+    seen = {of_row[row][0] for row in rows if of_row.get(row)}  # the first value of a class with several
     return seen | {u for u in totals.unlisted if isinstance(u, int)}
 
 
 def _other(totals: Totals, seen: set[int], listed: set[int]) -> str:
-    """The shipped taxonomy that explains the values clearly better than the declared one."""
+    """A message about the shipped taxonomy that explains the values clearly better than the declared one, or ""."""
     c = totals.constraint
     own = _fit(seen, listed)
     if len(seen) < _FEW or (own >= _CLOSE and seen <= listed):
@@ -123,7 +123,7 @@ def _same_values(a: Constraint, b: Constraint) -> bool:
 
 
 def _fit(seen: set[int], listed: set[int]) -> float:
-    """Jaccard: 1 if exactly the listed values occur."""
+    """The Jaccard index: 1 if exactly the listed values occur."""
     return len(seen & listed) / max(len(seen | listed), 1)
 
 

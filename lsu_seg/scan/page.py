@@ -1,4 +1,4 @@
-"""A report as one HTML page that needs nothing else: no network, no script."""
+"""A report as a self-contained HTML page: no network, no script."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _VALUES = 50
 
 
 def page(report: Report) -> str:
-    """The page. The same report gives the same text."""
+    """The page. The same report always gives the same text."""
     parts = [f"<p>{'<br>'.join(map(escape, shares(report)))}</p>", _ambiguity(report), _findings(report)]
     if report.values:
         parts.append(_values(report))

@@ -18,10 +18,10 @@ from lsu_seg.scan.totals import Report, Totals, report
 
 
 def load_taxonomy(name: str, source: str | None, paths: Sequence[str] = ()) -> tuple[Constraint, str]:
-    """The dataset with the map to a source where there is one to take, and why there is none.
+    """The dataset with a map to a source if there is one, and the reason if there is none.
 
     Raises:
-        TaxonomyError: no such dataset, its classes have errors, or it has no sound map to the source asked for.
+        TaxonomyError: the dataset does not exist, its classes have errors, or it has no valid map to `source`.
     """
     alone = lsu_onto.load_dataset(name, paths)
     try:
@@ -49,16 +49,16 @@ def scan(
     unknown_is_void: bool = False,
     max_pixels: int = MAX_PIXELS,
 ) -> Report:
-    """Look through a dataset.
+    """Scan a dataset.
 
     Args:
         name, source, paths: as for `lsu_onto.load`; the map may be missing or unfinished.
-        splits: of the taxonomy; none means all that are there.
-        work_dir: where records are kept, so that a further scan reads only what has changed.
+        splits: splits of the taxonomy; empty means all splits that exist.
+        work_dir: where records are kept, so that another scan reads only changed files.
         jobs: processes; 0 means one per core.
 
     Raises:
-        TaxonomyError: see `load_taxonomy`. WorkerError: a process was ended from outside.
+        TaxonomyError: see `load_taxonomy`. WorkerError: a process was killed from outside.
     """
     constraint, why = load_taxonomy(name, source, paths)
     root, totals = Path(data_root), Totals(constraint, unknown_is_void)
@@ -73,7 +73,7 @@ def scan(
             continue
         pairs[split] = found.pairs
         totals.add_survey(found)
-    if not pairs and "absent" in totals.findings:  # then that is what is wrong
+    if not pairs and "absent" in totals.findings:  # missing splits are then the problem itself
         lost = totals.findings.pop("absent")
         for text in lost.examples:
             totals.find("split", text)
@@ -104,7 +104,7 @@ def _choose(constraint: Constraint, splits: Sequence[str]) -> list[tuple[str, bo
 
 
 def _records(inspector: Inspector, pairs: Sequence[Pair], state: State, jobs: int) -> Iterator[tuple[Pair, dict]]:
-    """The record of each pair in order, kept or read now: a scan that was stopped ends in the same report."""
+    """The record of each pair in order, stored or newly read: a stopped scan ends in the same report."""
     todo = [pair for pair in pairs if state.get(pair) is None]
     new = {pair.key for pair in todo}
     with closing(inspect_all(inspector, todo, max(1, min(jobs, len(todo) // 4)))) as records:

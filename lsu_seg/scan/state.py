@@ -1,7 +1,8 @@
-"""What was read, kept in a file that only grows: a scan that was killed goes on where it was.
+"""Store what was read in an append-only file, so that a killed scan resumes where it stopped.
 
-One JSON value a line. The first says for which label space the records hold; a record holds while label and image have
-the size and time that it names. Nothing of a map is in it, so relations may change between two scans.
+Each line is one JSON value. The first line names the label space for which the records are valid. A record is valid
+while label and image have the size and time that it states. It contains nothing from a map, so relations may change
+between scans.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ FORMAT = 1
 
 
 def label_space(reader: LabelReader) -> str:
-    """sha256 over all that decides what is read out of a label file."""
+    """sha256 over everything that determines what is read from a label file."""
     c: Constraint = reader.constraint
     tables = reader.segments
     files = sorted(tables.glob("*.json")) if tables and tables.is_dir() else [tables] if tables else []
@@ -64,12 +65,12 @@ class State:
 
     def __init__(self, file: BinaryIO) -> None:
         self._file = file
-        self._where: dict[str, int] = {}  # not the records themselves: a dataset may have millions
+        self._where: dict[str, int] = {}  # not the records themselves: a dataset can have millions
 
     @classmethod
     @contextmanager
     def open(cls, path: Path, space: str, fresh: bool = False) -> Iterator[State]:
-        """Open or begin a file. One of another label space, or of another version, is begun anew."""
+        """Open or create a file. A file of another label space or another version is started anew."""
         path.parent.mkdir(parents=True, exist_ok=True)
         header = {"scan": FORMAT, "space": space}
         with path.open("a+b") as file:
@@ -92,11 +93,11 @@ class State:
             if isinstance(record, dict) and "key" in record:
                 self._where[record["key"]] = place  # the last one counts
             place += len(line)
-        if not line.endswith(b"\n"):  # a run was killed while it wrote
+        if not line.endswith(b"\n"):  # a run was killed while writing
             self._file.write(b"\n")
 
     def get(self, pair: Pair) -> Record | None:
-        """What was read of a pair, unless one of its files has changed since."""
+        """The record of a pair, unless one of its files has changed since."""
         place = self._where.get(pair.key)
         if place is None:
             return None
@@ -122,6 +123,6 @@ def _json(line: bytes) -> Any:
 
 
 def default_path(folder: Path, dataset: str, split: str, root: Path) -> Path:
-    """Where the records of a split are kept: another root is another file."""
+    """Where the records of a split are kept: each root has its own file."""
     place = hashlib.sha256(os.fsencode(root.resolve())).hexdigest()[:8]
     return folder / f"{dataset}-{split or 'all'}-{place}.jsonl"

@@ -1,4 +1,4 @@
-"""A report as text, for terminals and for files, and as JSON."""
+"""A report as text, for terminals and files, and as JSON."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def as_json(report: Report) -> str:
 
 
 def as_text(report: Report, colour: bool = False) -> str:
-    """The whole report; with `colour` for a terminal."""
+    """The whole report; with `colour`, for a terminal."""
     out = io.StringIO()
     width = shutil.get_terminal_size().columns if colour else 120
     console = Console(file=out, force_terminal=colour, width=max(width, 80), highlight=False, soft_wrap=True)
@@ -66,7 +66,7 @@ def headline(report: Report) -> str:
 
 
 def shares(report: Report) -> list[str]:
-    """What there is, and how much of it needs the teacher, in sentences."""
+    """Sentences that state how much data there is, and how much of it needs the teacher."""
     lines = [f"{report.pairs} image-label pairs, {report.read} labels read, {report.pixels} pixels"]
     if report.source and report.read:
         images = f"{report.images_needing_teacher} of {report.read} images"
@@ -79,7 +79,7 @@ def shares(report: Report) -> list[str]:
 
 
 def share(part: int, whole: int) -> str:
-    """A percentage that says 0 only of nothing, and 100 only of all.
+    """A percentage that is 0 only for nothing and 100 only for everything.
 
     >>> share(0, 9), share(1, 10**9), share(10**9 - 1, 10**9), share(1, 3)
     ('0 %', '<0.1 %', '>99.9 %', '33.3 %')

@@ -1,4 +1,4 @@
-"""Records → one report: counters that do not grow with the number of files, and findings with a few examples each."""
+"""Records → a report: counters that do not grow with the number of files, and findings with a few examples each."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from lsu_seg.layout.pairs import Pair, Survey
 from lsu_seg.scan.collect import Record
 
 SHOWN = 10
-"""Examples that are kept of a finding."""
+"""Number of examples kept per finding."""
 
 MAX_VALUES = 1024
-"""Different unlisted values that are told apart."""
+"""Number of distinct unlisted values that are tracked."""
 
 TITLES = {
     "split": ("error", "splits that cannot be read"),
@@ -40,12 +40,12 @@ TITLES = {
     "junk": ("info", "hidden and junk files, passed over"),
     "map": ("info", "the source"),
 }
-"""Kind of finding → severity and title, in the order in which they are shown."""
+"""Kind of finding → severity and title, in display order."""
 
 
 @dataclass
 class Finding:
-    """Something that was found `count` times; `examples` has the first of them."""
+    """A problem that occurred `count` times; `examples` has the first occurrences."""
 
     kind: str
     severity: str = ""
@@ -59,7 +59,7 @@ class Finding:
 
 @dataclass
 class Unlisted:
-    """A value that the taxonomy does not list: pixels, files, and where it stands first."""
+    """A value that the taxonomy does not list: its pixels, files, and first position."""
 
     value: int | str
     pixels: int
@@ -70,12 +70,12 @@ class Unlisted:
 
 
 class Totals:
-    """Adds records up.
+    """Sums up records.
 
     Attributes:
-        constraint: with a map or without.
-        pixels, files: int64 `[D]`, of each row of d.
-        void, unknown: pixels; images, needing: images, and those of them that need the teacher.
+        constraint: with or without a map.
+        pixels, files: int64 `[D]`, per row of d.
+        void, unknown: pixels. read: labels read. needing: images that need the teacher.
     """
 
     def __init__(self, constraint: Constraint, unknown_is_void: bool = False) -> None:
@@ -155,13 +155,13 @@ class Totals:
             self.find("turned", f"{pair.image}: EXIF orientation {turned}; check that its label lies on it")
 
     def sorted_unlisted(self) -> list[Unlisted]:
-        """Most pixels first."""
+        """Unlisted values, those with most pixels first."""
         return sorted(self.unlisted.values(), key=lambda u: (-u.pixels, str(u.value)))
 
 
 @dataclass
 class Class:
-    """A class of the dataset: what was seen of it, and S(d) as names."""
+    """A class of the dataset: its pixels and files, and the names in S(d)."""
 
     name: str
     colour: str
@@ -172,7 +172,7 @@ class Class:
 
 @dataclass
 class SourceClass:
-    """A class of the source: pixels that are it, and pixels that may be it if the teacher says so."""
+    """A class of the source: pixels that the ground truth decides as this class, and pixels that may be this class."""
 
     name: str
     colour: str
@@ -182,13 +182,14 @@ class SourceClass:
 
 @dataclass
 class Report:
-    """All that a scan says. Plain values: `text.py` and `page.py` show it, `dataclasses.asdict` gives the JSON.
+    """The result of a scan, as plain values: `text.py` and `page.py` display it, `dataclasses.asdict` gives the JSON.
 
     Attributes:
-        pairs: image-label pairs found; read: labels of these that could be read.
-        void: pixels that are not annotated or can only be void; decided: with one class; teacher: with several;
-            unlisted: with a value that the taxonomy does not list. Without a source, all listed pixels are `decided`.
-        images_needing_teacher: images with such pixels.
+        pairs: image-label pairs found; read: labels that could be read.
+        void: pixels that are not annotated or can only be void; decided: pixels with one class; teacher: pixels with
+            several; unlisted: pixels with a value that the taxonomy does not list. Without a source, all listed pixels
+            are `decided`.
+        images_needing_teacher: images with pixels that need the teacher.
     """
 
     taxonomy: str
@@ -220,7 +221,7 @@ class Report:
 
 
 def report(totals: Totals, data_root: str, splits: Sequence[str], pairs: int) -> Report:
-    """Put the report together."""
+    """Assemble the report."""
     c = totals.constraint
     k = c.num_classes
     for i in np.flatnonzero(totals.files == 0):
@@ -260,7 +261,7 @@ def report(totals: Totals, data_root: str, splits: Sequence[str], pairs: int) ->
 
 
 def _in_source(totals: Totals) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """int64 `[K]` each: pixels whose one class it is, and pixels for which it is one of several."""
+    """int64 `[K]` each: per class, the pixels whose only class it is, and the pixels for which it is one of several."""
     allowed = totals.constraint.allowed[:, : totals.constraint.num_classes].astype(np.int64)
     of = totals.pixels[:, None] * allowed
     return of[~totals.ambiguous].sum(0), of[totals.ambiguous].sum(0)

@@ -1,4 +1,4 @@
-"""Teachers: anything that turns images into per-pixel evidence over the source's classes."""
+"""Teachers: everything that turns images into per-pixel evidence over the source's classes."""
 
 from lsu_seg.teachers.segmentor import Counts, SegmentorTeacher
 from lsu_seg.teachers.windows import Band, Views

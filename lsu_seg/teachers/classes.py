@@ -1,4 +1,4 @@
-"""Whether a teacher's classes are the source's: their number, and where it knows them their names and order."""
+"""Check that a teacher's classes match the source's: their number and, if it has names, names and order."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from typing import Any
 
 
 def class_mismatch(model: Any, classes: Sequence[str]) -> str | None:
-    """What keeps a segmentor from teaching in a source taxonomy, or None.
+    """The reason why a segmentor cannot teach in a source taxonomy, or None.
 
     Args:
-        model: an MMSegmentation segmentor. Names are in its `dataset_meta`, which its checkpoint brings, or in
-            `class_names`, which `HFSegmentor` reads from its Hugging Face config.
+        model: an MMSegmentation segmentor. Its class names are in `dataset_meta`, which comes from the checkpoint, or
+            in `class_names`, which `HFSegmentor` reads from the Hugging Face config.
         classes: the source's class names.
 
-    The names of a `dataset_meta` of ours are the source's to the letter; others may be spelt as `same_class` allows.
+    Names in our own `dataset_meta` are exactly the source's; other names may be spelt as `same_class` allows.
     """
     head = getattr(model, "decode_head", None)
     out = getattr(model, "out_channels", None) or getattr(head, "out_channels", None)
@@ -37,10 +37,10 @@ def class_mismatch(model: Any, classes: Sequence[str]) -> str | None:
 
 
 def same_class(name: str, wanted: str) -> bool:
-    """Whether a checkpoint's class name stands for a class of a taxonomy.
+    """Whether a checkpoint's class name matches a class of a taxonomy.
 
-    Case does not count, nor how words are joined. Where the name is a path, as in Vistas' official labels, its end
-    may stand for the whole.
+    The comparison ignores case and how words are joined. If the name is a path, as in Vistas' official labels, its
+    last part may stand for the whole.
 
     >>> same_class("Traffic light", "traffic_light"), same_class("object--traffic-sign--front", "traffic_sign_front")
     (True, True)

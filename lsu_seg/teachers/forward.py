@@ -1,4 +1,4 @@
-"""The model's forward, which answers out of memory with smaller batches and then smaller pieces."""
+"""The model's forward pass; if it runs out of memory, it retries with smaller batches, then with smaller pieces."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from lsu_seg.teachers.maps import Maps, stride_of
 from lsu_seg.teachers.windows import MULTIPLE
 
 _HALO = 256
-"""Pixels around a piece that the model sees too: more than most convolutional models' outputs depend on."""
+"""Pixels around a piece that the model also sees: larger than most convolutional models' receptive fields."""
 
 _SMALLEST = 64
-"""Pixels of a piece's side, without halo, that is not halved again."""
+"""Pieces whose longer side, without halo, is shorter than this are not halved again."""
 
 _MESSAGES = (
     "can't allocate memory",  # torch's CPU allocator
     "CUDA out of memory",
     "ALLOC_FAILED",  # cuDNN, cuBLAS
-    "could not create a primitive",  # oneDNN, without memory for its own
+    "could not create a primitive",  # oneDNN, without memory for its own buffers
     "could not create a memory",
     "std::bad_alloc",
 )
@@ -36,7 +36,7 @@ Core = tuple[int, int, int, int]
 
 
 def ran_out(error: BaseException) -> bool:
-    """Whether this is out of memory, by any of the names that torch and its libraries have for it."""
+    """Whether this is an out-of-memory error, under any of the names that torch and its libraries use."""
     if isinstance(error, (torch.OutOfMemoryError, MemoryError)):
         return True
     return isinstance(error, RuntimeError) and any(text in str(error) for text in _MESSAGES)
@@ -44,15 +44,15 @@ def ran_out(error: BaseException) -> bool:
 
 @dataclass
 class Forward:
-    """Runs a model for one image, or for some that are seen together.
+    """Runs a model for one image, or for several images that share a batch.
 
-    What ran out of memory once is not tried again for the same image; the next one, which gets its own `Forward`, starts
-    as planned, so that its labels do not depend on the images before.
+    A size that ran out of memory is not tried again for the same image. The next image gets its own `Forward` and
+    starts as planned, so that its labels do not depend on the images before it.
 
     Attributes:
         model: a segmentor, see `SegmentorTeacher`.
         image_size: (height, width), for error messages.
-        out_of_memory: it happened.
+        out_of_memory: whether the model ran out of memory.
     """
 
     model: Any
@@ -61,10 +61,10 @@ class Forward:
     _too_large: set[tuple[int, ...]] = field(default_factory=set)
 
     def __call__(self, batch: Tensor, by_class: bool = False) -> list[Maps]:
-        """The evidence for each image or window of float `[B, 3, h, w]`; of masks, with `by_class`, that of classes.
+        """The evidence for each image or window of float `[B, 3, h, w]`; with `by_class`, masks are merged by class.
 
         Raises:
-            TeacherError: no memory even for the smallest pieces.
+            TeacherError: even the smallest pieces do not fit into memory.
         """
         seen = self._tried(batch, by_class)
         if seen is not None:
@@ -74,7 +74,7 @@ class Forward:
         return [self._from_pieces(batch)]
 
     def _tried(self, batch: Tensor, by_class: bool) -> list[Maps] | None:
-        """None if there is too little memory for that."""
+        """The evidence, or None if memory does not suffice."""
         if tuple(batch.shape) in self._too_large:
             return None
         try:
@@ -83,7 +83,7 @@ class Forward:
         except (RuntimeError, MemoryError) as error:
             if not ran_out(error):
                 raise
-        # Only now is the exception gone, and with it the tensors of the frames that it came through.
+        # Only here has the exception been released, and with it the tensors of the frames that it passed through.
         if torch.cuda.is_initialized():
             torch.cuda.empty_cache()
         self._too_large.add(tuple(batch.shape))
@@ -100,7 +100,7 @@ class Forward:
         return [View(item) for item in logits]
 
     def _from_pieces(self, image: Tensor) -> Maps:
-        """`[1, 3, h, w]` seen in pieces that do not overlap but for their halos, which are cut away."""
+        """See `[1, 3, h, w]` in pieces that overlap only in their halos, which are cut away."""
         height, width = image.shape[2:]
         whole: Maps | None = None
         for (top, bottom, left, right), maps, stride in self._pieces(image, (0, height, 0, width)):
@@ -113,7 +113,7 @@ class Forward:
         return whole
 
     def _pieces(self, image: Tensor, core: Core) -> Iterator[tuple[Core, Maps, int]]:
-        """The two halves of `core`, or the halves of a half where that is too large still."""
+        """The two halves of `core`; a half that is still too large is halved again."""
         for half in self._halves(core):
             crop, inner = _with_halo(image, half)
             seen = self._tried(crop, by_class=True)
@@ -139,10 +139,10 @@ class Forward:
         return [(top, bottom, left, middle), (top, bottom, middle, right)]
 
     def stride(self, batch: Tensor, maps: Maps) -> int:
-        """Pixels for one value of a map.
+        """Pixels per value of a map.
 
         Raises:
-            TeacherError: windows cannot be put together, because the model's values do not lie on one grid.
+            TeacherError: windows cannot be joined, because the model's values do not lie on one grid.
         """
         height, width = batch.shape[2:]
         found = maps.values.shape[1], maps.values.shape[2]
@@ -178,7 +178,7 @@ def _half(side: int) -> int:
 
 
 def _with_halo(image: Tensor, core: Core) -> tuple[Tensor, Core]:
-    """`[1, 3, h, w]` → the core with its halo, as far as the image goes; and where the core lies in that."""
+    """`[1, 3, h, w]` → the core with its halo, clipped to the image, and the position of the core inside it."""
     top, bottom, left, right = core
     longer = max(bottom - top, right - left)
     halo = min(_HALO, max(MULTIPLE, longer // 2 // MULTIPLE * MULTIPLE))

@@ -1,4 +1,4 @@
-"""What a model says about an image or a window, in a form that windows can be put together in."""
+"""A model's evidence for an image or a window, in a form that lets windows be joined."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from torch.nn.functional import logsigmoid
 from lsu_seg.decode import Part, QueryView, View
 
 _ELSEWHERE = -100.0
-"""Class logit of a class mask for all other classes: e^-100 is nothing, and finite."""
+"""Class logit of a class mask for all other classes: e^-100 is negligible, and finite."""
 
 
 @dataclass(frozen=True)
@@ -19,10 +19,10 @@ class Maps:
     """The evidence of a `View` or `QueryView` as one tensor.
 
     Attributes:
-        values: float32 `[C, h, w]`: logits, with `mass` the no-object probability as the last, or mask logits.
-        classes: float32 `[C, K+1]`, the class logits of masks; None: `values` are logits.
+        values: float32 `[C, h, w]`: logits (with `mass`, the last map is the no-object probability) or mask logits.
+        classes: float32 `[C, K+1]`, the class logits of the masks; None: `values` are logits.
         mass: the last of `values` is the no-object probability.
-        blendable: channel c means the same in every window, so that windows may be averaged.
+        blendable: channel c has the same meaning in every window, so windows can be averaged.
     """
 
     values: Tensor
@@ -39,7 +39,7 @@ class Maps:
         return cls(torch.cat([view.logits.float(), view.void.float()[None]]), mass=True)
 
     def view(self, flip: bool, rows: slice | None = None, part: Part | None = None) -> View | QueryView:
-        """As the decoder takes it: all rows as they are, or a copy of some."""
+        """In the decoder's form: all rows unchanged, or a copy of some."""
         values = self.values if rows is None else self.values[:, rows].contiguous()
         if self.classes is not None:
             return QueryView(self.classes, values, flip, part)
@@ -48,16 +48,16 @@ class Maps:
         return View(values, flip, None, part)
 
     def like(self, values: Tensor) -> Maps:
-        """Other values of the same meaning."""
+        """Other values with the same meaning."""
         return replace(self, values=values)
 
     def by_class(self) -> Maps:
-        """Masks with a class each → one mask for each class and one for no object.
+        """Masks with one class each → one mask per class and one for no object.
 
-        Queries of two windows have nothing to do with each other. So here, in every pixel, the evidence of each class
-        and of no object (`QueryView` has the formula) is divided by their sum, to p, and log(p / (1 - p)) is the logit
-        of that class's mask. As a view of K + 1 queries, one for each class, this decodes to what the queries do; only
-        that the sum over queries is taken at the masks' resolution and not at the label's.
+        The queries of two windows are unrelated. Therefore, in every pixel, the evidence of each class and of no object
+        (`QueryView` has the formula) is divided by its sum, which gives p, and log(p / (1 - p)) is the logit of that
+        class's mask. As a view of K + 1 queries, one per class, the result decodes as the queries do, except that the
+        sum over queries is taken at the masks' resolution instead of the label's.
 
         >>> maps = Maps.of(QueryView(torch.tensor([[4.0, 0, 0], [0, 0, 1]]), torch.tensor([1.0, -1]).view(2, 1, 1)))
         >>> maps.by_class().values.flatten().sigmoid()  # class 0, class 1, no object
@@ -67,7 +67,7 @@ class Maps:
             return self
         count, height, width = self.values.shape
         log_mask = logsigmoid(self.values).view(count, -1)
-        # Relative to the pixel's surest mask, whose class probabilities sum to 1: the sum is 1 at least.
+        # Relative to the pixel's most certain mask, whose class probabilities sum to 1: the sum is at least 1.
         share = log_mask.sub_(log_mask.amax(0)).exp_()
         evidence = self.classes.softmax(1).T @ share
         p = evidence.div_(evidence.sum(0)).clamp_(1e-30, 1 - 2**-24)
@@ -77,7 +77,7 @@ class Maps:
 
 
 def stride_of(window: tuple[int, int], maps: tuple[int, int]) -> int:
-    """Pixels for one value of a map, or 0: not the same whole number in both directions.
+    """Pixels per value of a map, or 0 if that is not the same whole number in both directions.
 
     >>> stride_of((512, 256), (128, 64)), stride_of((512, 512), (37, 37))
     (4, 0)

@@ -1,4 +1,4 @@
-"""How much memory the evidence of an image takes, and how the image is looked at so that it takes no more."""
+"""Estimate the memory that an image's evidence takes, and plan whole images or windows within the budget."""
 
 from __future__ import annotations
 
@@ -9,23 +9,23 @@ from lsu_seg.errors import TeacherError
 from lsu_seg.teachers.windows import Views, scaled_size, starts
 
 _LARGEST, _SMALLEST, _STEP = 1024, 64, 64
-"""Windows that are chosen for a budget, in pixels: models are trained on crops of some hundred."""
+"""Sizes of the windows chosen for a budget, in pixels: models are trained on crops of a few hundred pixels."""
 
 _SLACK = 96 << 20
-"""Bytes for what is not counted one by one: the allocator's, masks of needed pixels, the decoder's own."""
+"""Bytes for everything not counted individually: the allocator, masks of needed pixels, the decoder."""
 
 _BAND_SHARE = 8
-"""A band is a copy of its rows of all views; it takes at most this part of the budget."""
+"""A band is a copy of its rows in all views; it takes at most one part in this many of the budget."""
 
 
 @dataclass(frozen=True)
 class Probe:
-    """What one small forward tells of a model.
+    """What one small forward pass reveals about a model.
 
     Attributes:
-        stride: pixels for one value, in height and in width; not always whole.
-        channels: maps for a whole image: classes, and a no-object mass, or queries.
-        by_class: maps for a window.
+        stride: pixels per value, in height and width; not always a whole number.
+        channels: number of maps for a whole image: classes and possibly a no-object mass, or queries.
+        by_class: number of maps for a window.
     """
 
     stride: tuple[float, float]
@@ -35,13 +35,13 @@ class Probe:
 
 @dataclass(frozen=True)
 class Plan:
-    """How images of one size are looked at. Follows from settings, sizes and model alone, so the same everywhere.
+    """How images of one size are processed. Depends only on settings, sizes and model, so it is the same everywhere.
 
     Attributes:
         window: (height, width), or None: whole images.
-        together: whole images whose evidence may be there at once.
-        band_rows: label rows that are handed out at once.
-        bytes: what evidence and scaled images take beside the model; 0: not estimated.
+        together: number of whole images whose evidence may be in memory at once.
+        band_rows: number of label rows handed out at once.
+        bytes: memory for evidence and scaled images beside the model; 0: not estimated.
         words: the same, for the log.
     """
 
@@ -53,10 +53,10 @@ class Plan:
 
 
 def make_plan(views: Views, probe: Probe, image: tuple[int, int], label: tuple[int, int]) -> Plan:
-    """Whole images where they fit the budget, windows where they do not or are asked for.
+    """Plan whole images if they fit the budget; windows if they do not, or if the settings ask for them.
 
     Raises:
-        TeacherError: not even small windows fit.
+        TeacherError: even small windows do not fit.
     """
     budget = None if views.memory is None else int(views.memory * 2**30)
     whole = _whole(views, probe, image)
@@ -94,7 +94,7 @@ def _windowed(
     window: tuple[int, int],
     budget: int | None,
 ) -> tuple[int, int]:
-    """Label rows of a band, and bytes."""
+    """The label rows of a band, and the bytes needed."""
     strips = per_row = scratch = 0
     for scale in views.scales:
         height, width = scaled_size(image, scale)
@@ -105,7 +105,7 @@ def _windowed(
         strip = 4 * channels * rows * map_width
         strips += strip * len(views.flips)
         per_row += math.ceil(4 * channels * map_width * map_height / label[0]) * len(views.flips)
-        # While the next strip is begun, what windows share with the last is there twice; and the strip's pixels,
+        # When a strip starts, its overlap with the previous strip exists twice. The strip's pixels exist three times:
         # scaled, mirrored and cut.
         scratch = max(scratch, int(strip * max(views.overlap, 0.1)) + 12 * min(window[0], height) * width * 3)
     band = (strips if budget is None else budget) // _BAND_SHARE
@@ -118,7 +118,7 @@ def _map_size(probe: Probe, size: tuple[int, int]) -> tuple[int, int]:
 
 
 def _input(image: tuple[int, int]) -> int:
-    """The normalised image, and a copy while it is normalised."""
+    """The normalised image, and a copy during normalisation."""
     return 2 * 12 * math.prod(image)
 
 

@@ -1,4 +1,4 @@
-"""Scaled images, some rows at a time: what `torch.nn.functional.interpolate` makes of the whole, without the whole."""
+"""Scale images some rows at a time: the result of `torch.nn.functional.interpolate` without the whole image."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from torch.nn.functional import interpolate
 
 
 def scaled_rows(images: Tensor, size: tuple[int, int], top: int, bottom: int) -> Tensor:
-    """Rows top..bottom-1 of images that are brought to `size`, bilinear, with antialiasing where they shrink.
+    """Rows top..bottom-1 of images scaled to `size`, bilinear, with antialiasing when they shrink.
 
     Args:
         images: float `[B, C, H, W]`. size: (height, width) of the whole result.
 
     Returns:
-        `[B, C, bottom - top, width]`, the same to the bit whatever other rows are asked for.
+        `[B, C, bottom - top, width]`, identical to the bit whichever other rows are requested.
 
     >>> scaled_rows(torch.arange(4.0).view(1, 1, 4, 1), (2, 1), 1, 2).shape
     torch.Size([1, 1, 1, 1])
@@ -38,7 +38,7 @@ def scaled_rows(images: Tensor, size: tuple[int, int], top: int, bottom: int) ->
 
 @lru_cache(32)
 def _taps(n: int, size: int) -> tuple[Tensor, Tensor]:
-    """Which of `n` rows each of `size` is a mean of: int64 and float64 `[size, taps]`; triangles, as in `interpolate`."""
+    """The rows (of `n`) and weights that each of `size` rows averages: int64 and float64 `[size, taps]`; triangles."""
     step = n / size
     reach = max(step, 1.0)
     centre = (torch.arange(size, dtype=torch.float64) + 0.5) * step

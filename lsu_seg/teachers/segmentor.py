@@ -1,4 +1,4 @@
-"""Any segmentor as a teacher: its evidence for an image, whole or window by window."""
+"""Any segmentor as a teacher: its evidence for whole images or window by window."""
 
 from __future__ import annotations
 
@@ -26,19 +26,19 @@ from lsu_seg.teachers.sliding import SlidingView
 from lsu_seg.teachers.windows import Band, Views, scaled_size
 
 _PROBE = 128
-"""Side of the image that is looked at to find a model's stride and channels."""
+"""Side of the image used to determine a model's stride and channels."""
 
 _KEPT = 1.5
-"""What memory that is kept when it is freed may come to, beside what is in use."""
+"""Memory use as a multiple of the plan, if freed memory is kept."""
 
 
 @dataclass
 class Counts:
-    """What a teacher did so far.
+    """What a teacher has done so far.
 
     Attributes:
-        images: that it saw. out_of_memory: those of them that it had to see in smaller pieces.
-        windows: of all views of the images that were seen in windows. skipped: those of them without a needed pixel.
+        images: images seen. out_of_memory: those that had to be seen in smaller pieces.
+        windows: windows in all views of the images seen in windows. skipped: those without a needed pixel.
     """
 
     images: int = 0
@@ -48,21 +48,21 @@ class Counts:
 
 
 class SegmentorTeacher:
-    """Runs views of images through a segmentor and hands over its evidence at the evidence's own resolution.
+    """Runs views of images through a segmentor and returns its evidence at the evidence's own resolution.
 
-    The segmentor is called with normalised images, float `[B, 3, h, w]`, h and w multiples of 32. Where it has a method
-    `evidence_of(batch) -> list[View | QueryView]`, one for each image, that is its evidence (the views' `flip` and
-    `part` are set here). Else it is `model(batch, mode="tensor")`: logits `[B, K, h', w']`, or a list that they come
-    first in.
+    The segmentor is called with normalised images, float `[B, 3, h, w]`, where h and w are multiples of 32. If it has a
+    method `evidence_of(batch) -> list[View | QueryView]`, with one item per image, that is its evidence (this class
+    sets `flip` and `part` of the views). Otherwise the evidence is `model(batch, mode="tensor")`: logits
+    `[B, K, h', w']`, or a list whose first item they are.
 
     Args:
-        model: an MMSegmentation segmentor (a DDP wrapper is taken off), or what behaves like one. It keeps its data
-            preprocessor's normalisation; padding is not used.
+        model: an MMSegmentation segmentor (a DDP wrapper is removed), or an object that behaves like one. The
+            normalisation of its data preprocessor is used, its padding is not.
         classes: the source's class names.
-        views: how images are looked at.
+        views: how the teacher looks at images.
 
     Raises:
-        TeacherError: the model predicts another number of classes, or names them otherwise.
+        TeacherError: the model predicts another number of classes, or has other names for them.
     """
 
     def __init__(self, model: Any, classes: Sequence[str], views: Views | None = None) -> None:
@@ -80,19 +80,19 @@ class SegmentorTeacher:
         needed: Sequence[NDArray[np.bool_] | None] | None,
         label_sizes: Sequence[tuple[int, int]],
     ) -> Iterator[tuple[int, Band]]:
-        """The evidence of all views for the labels of some images, band by band.
+        """The evidence of all views for the labels of several images, band by band.
 
         Args:
-            images: uint8 `[3, h, w]` each, of one size, as the pipeline packs them.
-            needed: for each image bool `[H, W]`, the pixels of its label that the teacher is asked for, or None: all.
+            images: uint8 `[3, h, w]` each, all of one size, as packed by the pipeline.
+            needed: for each image bool `[H, W]`, the label pixels that need the teacher, or None: all pixels.
             label_sizes: (H, W) of each image's label.
 
         Yields:
-            (place of the image among `images`, band). The bands of an image come in order and do not overlap. Label
-            rows without a needed pixel may be in none. Labels do not depend on how many bands there are.
+            (index of the image in `images`, band). The bands of an image come in order and do not overlap. Label rows
+            without a needed pixel may be missing. Labels do not depend on the number of bands.
 
         Raises:
-            TeacherError: the budget is too small, or there is no memory even for the smallest pieces.
+            TeacherError: the budget is too small, or even the smallest pieces do not fit into memory.
         """
         image_size = images[0].shape[1], images[0].shape[2]
         needed = needed or [None] * len(images)
@@ -118,7 +118,7 @@ class SegmentorTeacher:
             ) from None
 
     def plan(self, image: tuple[int, int], label: tuple[int, int]) -> Plan:
-        """How images and labels of these (height, width) are looked at; logged where it takes more than before."""
+        """The plan for images and labels of these (height, width); logged if it takes more memory than any before."""
         if self.settings.window is None and self.settings.memory is None:
             return Plan()
         if (image, label) not in self._plans:
@@ -132,7 +132,7 @@ class SegmentorTeacher:
 
     @cached_property
     def _blank(self) -> tuple[Tensor, Maps]:
-        """A small image, and what the model says about it. Models that know one size only know that of the window."""
+        """A small image and the model's evidence for it. Models with a fixed input size only accept the window's."""
         height, width = self.settings.window or (_PROBE, _PROBE)
         batch = self._normalised([torch.zeros(3, height, width, dtype=torch.uint8)])
         return batch, Forward(self.model, (height, width))(batch)[0]
@@ -147,7 +147,7 @@ class SegmentorTeacher:
     def _whole(
         self, images: Sequence[Tensor], labels: Sequence[tuple[int, int]], size: tuple[int, int]
     ) -> Iterator[Band]:
-        """One band for each image."""
+        """One band per image."""
         batch = self._normalised(images)
         forward = Forward(self.model, size)
         views: list[list[View | QueryView]] = [[] for _ in images]
@@ -166,11 +166,11 @@ class SegmentorTeacher:
     def _in_windows(
         self, image: Tensor, needed: NDArray[np.bool_] | None, label: tuple[int, int], plan: Plan
     ) -> Iterator[Band]:
-        """The bands of one image. Of each view only the strip is there that the next band needs."""
+        """The bands of one image. For each view, only the strip that the next band needs is in memory."""
         assert plan.window is not None
         batch, forward = self._normalised([image]), Forward(self.model, (image.shape[1], image.shape[2]))
         asked = None if needed is None or self.settings.keep_windows else np.asarray(needed)
-        # The two mirrored views of a scale are at the same strip, one after the other.
+        # The two views of a scale, plain and mirrored, use the same strip one after the other.
         pixels = lru_cache(1)(partial(scaled_rows, batch))
         small, seen = self._blank
         blank, stride = seen.by_class(), forward.stride(small, seen)

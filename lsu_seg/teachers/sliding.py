@@ -1,4 +1,4 @@
-"""One view of an image, seen window by window from top to bottom."""
+"""One view of an image, processed window by window from top to bottom."""
 
 from __future__ import annotations
 
@@ -16,21 +16,22 @@ from lsu_seg.teachers.maps import Maps
 from lsu_seg.teachers.windows import decided, fades, readers, starts
 
 _PIXELS = 1 << 20
-"""Windows of a strip that go through the model together have at most so many pixels. Fixed, and not a matter of free
-memory: how many there are can show in the last bits of logits."""
+"""Maximum number of pixels of the windows that go through the model together. Fixed, and independent of free memory,
+because the number of windows can affect the last bits of the logits."""
 
 
 class SlidingView:
-    """The maps of one scale and flip, of which only the rows are there that are not handed out yet.
+    """The maps of one scale and flip; only rows that have not been handed out yet are in memory.
 
-    A strip is the row of windows that begin at one height. Windows are averaged with weights that fall off linearly
-    towards their edges, at the maps' own resolution. What overlaps no other window is what the model said, to the bit.
+    A strip is the row of windows that start at one height. Windows are averaged at the maps' own resolution, with
+    weights that fall linearly towards their edges. Where windows do not overlap, the values are the model's output, to
+    the bit.
 
     Args:
         pixels: `(size, top, bottom)` → float `[1, 3, bottom - top, width]`, rows of the image scaled to `size`.
-        size: (height, width) of the scaled image. flip: look at it mirrored.
+        size: (height, width) of the scaled image. flip: mirror it.
         window, overlap: as in `Views`.
-        stride: pixels for one value of a map. blank: some `Maps`, which say what channels mean.
+        stride: pixels per value of a map. blank: some `Maps`, which define the meaning of the channels.
         label: (height, width) of the label. needed: bool of that size, or None: all pixels.
     """
 
@@ -54,7 +55,7 @@ class SlidingView:
         self.cells = self.window[0] // stride, self.window[1] // stride
         self.down = fades(self.tops, self.cells[0], self.height)
         self.across = fades(self.lefts, self.cells[1], self.width)
-        # Label columns in the order in which the mirrored view sees them.
+        # Label columns in the order of the mirrored view.
         self.needed = needed if needed is None or not flip else needed[:, ::-1]
         self.maps = blank.like(blank.values.new_empty(len(blank.values), 0, self.width))
         self.top = self.strip = 0
@@ -62,20 +63,20 @@ class SlidingView:
 
     @property
     def ready(self) -> int:
-        """Label rows, from the first on, for which everything is there."""
+        """The number of label rows, from the top, whose evidence is complete."""
         if self.strip == len(self.tops):
             return self.label[0]
         return decided(self.height, self.label[0], self.tops[self.strip])
 
     def advance(self, done: int, forward: Forward) -> None:
-        """Look at the next strip, and let go of what only label rows above `done` read."""
+        """Process the next strip, and release the rows that only label rows above `done` read."""
         top = self.tops[self.strip]
         chosen = [i for i, left in enumerate(self.lefts) if self._is_needed(top, left)]
         self.windows += len(self.lefts)
         self.skipped += len(self.lefts) - len(chosen)
 
         if len(self.tops) == len(self.lefts) == 1:
-            # One window is the whole: queries stay queries, and the maps need lie on no grid.
+            # A single window is the whole image: queries stay queries, and the maps need not lie on a grid.
             if chosen:
                 self.maps = forward(self._pixels())[0]
                 self.height = self.maps.values.shape[1]
@@ -92,7 +93,7 @@ class SlidingView:
         self.strip += 1
 
     def _pixels(self) -> Tensor:
-        """Float `[1, 3, h, width]`, the strip's part of the scaled image."""
+        """The strip's part of the scaled image, float `[1, 3, h, width]`."""
         top = self.tops[self.strip] * self.stride
         strip = self.pixels(self.size, top, top + self.window[0])
         return strip.flip(3) if self.flip else strip
@@ -106,7 +107,7 @@ class SlidingView:
         return bool(self.needed[a:b, c:d].any())
 
     def _add(self, values: Tensor, chosen: list[int], forward: Forward) -> None:
-        """Add windows of this strip to their places in `[C, h, width]`."""
+        """Add windows of this strip at their positions in `[C, h, width]`."""
         strip = self._pixels()
         down = torch.from_numpy(self.down[self.strip])[:, None]
         together = max(1, _PIXELS // (self.window[0] * self.window[1]))
@@ -121,7 +122,7 @@ class SlidingView:
                 values[:, :, left : left + self.cells[1]].addcmul_(maps.values, weight)
 
     def part(self, top: int, bottom: int) -> View | QueryView:
-        """A copy of what the label's rows top..bottom-1 read."""
+        """A copy of the values that label rows top..bottom-1 read."""
         first, _ = bilinear(self.height, self.label[0])
         begin, end = int(first[top]), min(int(first[bottom - 1]) + 2, self.height)
         rows = slice(begin - self.top, end - self.top)

@@ -1,4 +1,4 @@
-"""Views and windows: which there are, where they lie, what they weigh. Nothing here runs a model."""
+"""Views and windows: their settings, positions and weights. Nothing here runs a model."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from lsu_seg.decode.views import bilinear
 from lsu_seg.errors import TeacherError
 
 MULTIPLE = 32
-"""Views and windows are sized and placed in multiples of this, so that no backbone pads or rounds: logits always
+"""The sizes and positions of views and windows are multiples of this, so that no backbone pads or rounds: logits always
 cover the image, and those of overlapping windows lie on one grid."""
 
 
 class Band(NamedTuple):
-    """What the teacher's views say about some rows of an image's label.
+    """The evidence of the teacher's views for some rows of an image's label.
 
     Attributes:
-        top, bottom: the label's rows top..bottom-1.
-        views: all views, in the order of scales and then flips; of each the rows that these label rows read.
+        top, bottom: label rows top..bottom-1.
+        views: all views, ordered by scale and then by flip, each with the rows that these label rows read.
         out_of_memory: the image did not go through the model as planned, but in smaller batches or pieces.
     """
 
@@ -36,19 +36,18 @@ class Band(NamedTuple):
 
 @dataclass(frozen=True)
 class Views:
-    """How a teacher looks at an image. Labels depend on all of it, so all of it belongs into the manifest.
+    """How a teacher looks at an image. Labels depend on all of these settings, so all of them are in the manifest.
 
     Args:
-        scales, flips: every scale of the image's size is seen with every flip (True: left and right exchanged).
+        scales, flips: every scale of the image's size is combined with every flip (True: left and right exchanged).
         window: (height, width) of sliding windows on each scaled image, in pixels, multiples of 32. None: whole
-            images where their evidence fits `memory`, else the largest square windows that do.
-        overlap: the share of a window that the next one sees too, 0..0.9. Where windows overlap, they fade into each
-            other.
-        memory: GiB that the evidence may take beside the model. None: no bound, so whole images.
-        keep_windows: windows in which no pixel is needed are computed too, and rows without one handed out.
+            images if their evidence fits `memory`, else the largest square windows that fit.
+        overlap: the share of a window that overlaps the next one, 0..0.9. Overlapping windows fade into each other.
+        memory: GiB that the evidence may take beside the model. None: unlimited, so whole images.
+        keep_windows: also compute windows in which no pixel is needed, and return rows without a needed pixel.
 
     Raises:
-        TeacherError: settings that give no view or no window.
+        TeacherError: the settings give no view or no window.
 
     >>> Views(scales=(0.5, 1), flips=(False,)).manifest()["scales"]
     [0.5, 1.0]
@@ -62,7 +61,7 @@ class Views:
     keep_windows: bool = False
 
     def __post_init__(self) -> None:
-        # A config gives lists and whole numbers.
+        # Configs contain lists and integers.
         try:
             scales, flips = tuple(float(s) for s in self.scales), tuple(bool(f) for f in self.flips)
             window = None if self.window is None else tuple(int(n) for n in self.window)
@@ -93,12 +92,12 @@ class Views:
             object.__setattr__(self, name, value)
 
     def manifest(self) -> dict[str, Any]:
-        """The settings as JSON has them, for an output folder's manifest."""
+        """The settings as JSON values, for an output folder's manifest."""
         return {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(self).items()}
 
 
 def scaled_size(size: Sequence[int], scale: float) -> tuple[int, int]:
-    """(height, width) of a view of an image of `size`: multiples of 32 near to that.
+    """(height, width) of a scaled view of an image of `size`: the nearest multiples of 32.
 
     >>> scaled_size((600, 800), 0.5)
     (288, 384)
@@ -108,7 +107,7 @@ def scaled_size(size: Sequence[int], scale: float) -> tuple[int, int]:
 
 
 def starts(size: int, window: int, overlap: float) -> list[int]:
-    """Where windows begin along a side of `size`; the last ends with it. All are multiples of 32.
+    """Where windows start along a side of `size`; the last window ends with the side. All are multiples of 32.
 
     >>> starts(1024, 512, 0.25)
     [0, 384, 512]
@@ -120,7 +119,7 @@ def starts(size: int, window: int, overlap: float) -> list[int]:
 
 
 def fades(begins: Sequence[int], window: int, size: int) -> list[NDArray[np.float64]]:
-    """Weights `[window]` of each window along one side: triangles, made to sum to 1 wherever windows overlap.
+    """Weights `[window]` of each window along one side: triangles, normalised so that overlapping weights sum to 1.
 
     >>> [w.round(2).tolist() for w in fades([0, 2], 4, 6)]
     [[1.0, 1.0, 0.67, 0.33], [0.33, 0.67, 1.0, 1.0]]
@@ -133,7 +132,7 @@ def fades(begins: Sequence[int], window: int, size: int) -> list[NDArray[np.floa
 
 
 def readers(n: int, size: int, begin: int, end: int) -> tuple[int, int]:
-    """The label's rows (or columns), of `size`, that read any of begin..end-1 of a map's `n`, and one more each side.
+    """The label rows (or columns), of `size`, that read any of begin..end-1 of a map's `n`, plus one on each side.
 
     >>> readers(4, 16, 0, 1)
     (0, 7)
@@ -144,6 +143,6 @@ def readers(n: int, size: int, begin: int, end: int) -> tuple[int, int]:
 
 
 def decided(n: int, size: int, end: int) -> int:
-    """How many of the label's rows, from the first on, read only 0..end-1 of a map's `n` rows."""
+    """The number of label rows, from the top, that read only rows 0..end-1 of a map's `n` rows."""
     first, _ = bilinear(n, size)
     return size if end >= n else int(np.searchsorted(first, end - 1))

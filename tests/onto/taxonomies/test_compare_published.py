@@ -100,8 +100,8 @@ def test_sets_remarks_and_what_matches_nothing(drawn: Path) -> None:
 
 def test_text_and_page(drawn: Path) -> None:
     text = run("yard", "--source", "tiny", "--published", drawn / "master_labels_tiny.csv", "--path", drawn)
-    assert "6 classes, 3 as published, 3 depart" in text
-    assert "only there grass" in text and "published as grass" in text and "NO NOTE" in text
+    assert "6 classes, 3 as published, 3 differ" in text
+    assert "only published  grass" in text and "published as grass" in text and "NO NOTE" in text
     page = run("yard", "--source", "tiny", "--published", drawn, "--path", drawn, "--format", "md")
     assert "| `mud` | grass *(as `swamp`)* | road | published as grass |" in page
     assert "| `nothing` | void *(not mentioned)* | any |  |" in page
