@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 import click
 
 from lsu_onto import __version__
-from lsu_onto.arguments import search_path, tax_files
+from lsu_onto.arguments import named_folders, search_path, tax_files
 
 if TYPE_CHECKING:
     from lsu_onto.diagnostics import Diagnostic
@@ -80,6 +80,7 @@ def _colour(stream: TextIO | None = None) -> bool:
 def validate(paths: tuple[str, ...], strict: bool, format_: str, **options: Any) -> None:
     """Check `.tax` files and folders of them (default: this folder).
 
+    Names are looked up in the folders that are given here first, then in --path, then in the shipped taxonomies.
     Silent on success. Exit code 0: no errors, 1: errors (with --strict: or warnings), 2: wrong usage.
     `json` also lists infos.
 
@@ -91,7 +92,7 @@ def validate(paths: tuple[str, ...], strict: bool, format_: str, **options: Any)
     from lsu_onto.library import Library
     from lsu_onto.report import FORMATS
 
-    library = Library(options["search"])
+    library = Library([*named_folders(paths), *options["search"]])
     files, found = tax_files(paths)
     for file in files:
         found += library.check(file).diagnostics
@@ -153,7 +154,7 @@ def fmt(paths: tuple[str, ...], check: bool, diff_: bool, **options: Any) -> Non
         raise click.UsageError("--check and --diff exclude each other: --diff checks too")
     if "-" in paths and len(paths) > 1:
         raise click.UsageError("`-` stands alone")
-    library = Library(options["search"])
+    library = Library([*named_folders(paths), *options["search"]])
     files, found = (["-"], []) if "-" in paths else tax_files(paths)
     changed = False
     for file in files:
