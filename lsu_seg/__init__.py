@@ -6,11 +6,12 @@
 
 import importlib.util
 
+from lsu_onto import INSTALL
+
 for _needed in ("mmengine", "mmseg", "torch"):
     if importlib.util.find_spec(_needed) is None:
         raise ImportError(
-            f"lsu_seg needs `{_needed}`, which is not installed: pip install 'lsu-toolkit[seg]'"
-            " (lsu_onto works without it)"
+            f"lsu_seg needs `{_needed}`, which is not installed: {INSTALL.format('seg')} (lsu_onto works without it)"
         )
 
 from . import compat  # noqa: E402

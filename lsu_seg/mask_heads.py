@@ -12,6 +12,7 @@ from mmseg.models.decode_heads import Mask2FormerHead
 from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
+from lsu_onto import INSTALL
 from lsu_seg.known_masks import hard_points, labels_at, masks_and_known, sample
 from lsu_seg.registry import MODELS, register
 from lsu_seg.targets import target_table
@@ -159,6 +160,6 @@ def need_mmdet(name: str) -> None:
         import mmdet.models.dense_heads  # noqa: F401
     except ImportError as error:
         raise ImportError(
-            f"`{name}` needs mmdet, which cannot be imported ({error}): pip install 'lsu-toolkit[mask2former]'"
+            f"`{name}` needs mmdet, which cannot be imported ({error}): {INSTALL.format('mask2former')}"
             " (docs/teachers.md has a smaller install)"
         ) from error

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 
 import torch
 
+from lsu_onto import INSTALL
 from lsu_seg.encodings import void_index
 from lsu_seg.teachers import TeacherError, data_priors
 
@@ -70,9 +71,7 @@ def build(hf: dict[str, Any], num_classes: int | None) -> HFModel:
         TeacherError: see `HFSegmentor`.
     """
     if importlib.util.find_spec("transformers") is None:
-        raise TeacherError(
-            "Hugging Face models need `transformers`, which is not installed: pip install 'lsu-toolkit[hf]'"
-        )
+        raise TeacherError(f"Hugging Face models need `transformers`, which is not installed: {INSTALL.format('hf')}")
     import transformers
 
     unknown = sorted(set(hf) - {"model", "config", "pretrained"})
