@@ -22,10 +22,10 @@ check: install
 	$(BIN)/python tools/check_constraints.py
 
 install:
-	$(INSTALL) dev
+	@$(INSTALL) dev
 
 install-demo:
-	$(INSTALL) demo
+	@$(INSTALL) demo
 
 clean:
 	rm -rf .venv work .pytest_cache .mypy_cache .ruff_cache .hypothesis
