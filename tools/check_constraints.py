@@ -37,7 +37,7 @@ LINUX = {
     "platform_python_implementation": "CPython",
 }
 PLATFORMS = ("manylinux2014_x86_64", *(f"manylinux_2_{glibc}_x86_64" for glibc in range(28, 16, -1)))
-KEPT = ("PIP_INDEX_URL", "PIP_CERT", "PIP_CLIENT_CERT", "PIP_PROXY", "PIP_TRUSTED_HOST", "PIP_DEFAULT_TIMEOUT")
+KEPT = ("PIP_INDEX_URL", "PIP_CERT", "PIP_CLIENT_CERT", "PIP_PROXY", "PIP_TRUSTED_HOST")
 """How to reach PyPI. Every other setting of pip (find-links, further indexes, constraints) is left out."""
 
 
@@ -155,7 +155,14 @@ def _report(pins: Sequence[str], python: str) -> list[dict[str, Any]]:
     environment["PIP_CONFIG_FILE"] = os.devnull
     with tempfile.TemporaryDirectory() as folder:
         command = [sys.executable, "-m", "pip", "install", "--quiet", "--dry-run", "--ignore-installed", "--no-deps"]
-        command += ["--use-feature=fast-deps", "--retries=1", "--disable-pip-version-check", "--target", folder]
+        command += [
+            "--use-feature=fast-deps",
+            "--retries=1",
+            "--timeout=15",
+            "--disable-pip-version-check",
+            "--target",
+            folder,
+        ]
         command += ["--python-version", python, *(f"--platform={p}" for p in PLATFORMS), "--report", f"{folder}/report"]
         done = subprocess.run([*command, *pins], capture_output=True, text=True, env=environment)
         if done.returncode == 0:
