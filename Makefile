@@ -1,12 +1,14 @@
-# Two commands on a fresh clone: `make demo` and `make test`. Both set up .venv first.
+# Two commands on a fresh clone: `make demo` and `make test`. Both set up .venv first, with the versions of
+# constraints.txt; `pip install .` alone takes the ranges of pyproject.toml.
 PYTHON ?= python3
-VENV := .venv
-BIN := $(VENV)/bin
+BIN := .venv/bin
+# .venv keeps its Python until PYTHON= names another one.
+INSTALL := "$(PYTHON)" tools/install.py $(if $(filter file,$(origin PYTHON)),,--this-python)
 export PIP_REQUIRE_VIRTUALENV = 1
 
-.PHONY: demo test check install clean
+.PHONY: demo test check install install-demo clean
 
-demo: install
+demo: install-demo
 	$(BIN)/lsu-seg demo $(ARGS)
 
 test: install check
@@ -17,15 +19,13 @@ check: install
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lsu-onto validate --strict taxonomies
+	$(BIN)/python tools/check_constraints.py
 
-install: $(VENV)/.installed
+install:
+	@$(INSTALL) dev
 
-# Tested versions, as one cannot know which newer ones work; `pip install .` alone takes the ranges.
-$(VENV)/.installed: pyproject.toml constraints.txt
-	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; say which with PYTHON=python3.11")'
-	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[seg,hf,render,lsp,dev]"
-	touch $@
+install-demo:
+	@$(INSTALL) demo
 
 clean:
-	rm -rf $(VENV) work .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv work .pytest_cache .mypy_cache .ruff_cache .hypothesis

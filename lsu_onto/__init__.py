@@ -14,6 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
 
+INSTALL = "pip install '.[{}]' at the root of the repository"
+"""How to install an extra, for messages: `INSTALL.format("render")`. There is no package to install by name yet."""
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path

@@ -50,6 +50,11 @@ def tax_files(paths: tuple[str, ...]) -> tuple[list[str], list[Diagnostic]]:
     return list(files), problems
 
 
+def named_folders(paths: tuple[str, ...]) -> list[str]:
+    """The folders among the paths (default: this folder), to search first: the files of a tree see each other."""
+    return [path for path in paths or (".",) if _is_folder(path)]
+
+
 def _is_folder(path: str) -> bool:
     try:
         return Path(path).is_dir()

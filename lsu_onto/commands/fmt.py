@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from lsu_onto.commands.arguments import colours, search_path, tax_files
+from lsu_onto.commands.arguments import colours, named_folders, search_path, tax_files
 
 if TYPE_CHECKING:
     from lsu_onto.diagnostics import Diagnostic
@@ -53,7 +53,7 @@ def fmt(paths: tuple[str, ...], check: bool, diff_: bool, **options: Any) -> Non
         raise click.UsageError("--check and --diff exclude each other: --diff checks too")
     if "-" in paths and len(paths) > 1:
         raise click.UsageError("`-` stands alone")
-    library = Library(options["search"])
+    library = Library([*named_folders(paths), *options["search"]])
     files, found = (["-"], []) if "-" in paths else tax_files(paths)
     changed = False
     for file in files:

@@ -6,6 +6,7 @@ import sys
 
 import click
 
+from lsu_onto import INSTALL
 from lsu_onto.commands.arguments import search_path
 
 
@@ -42,7 +43,7 @@ def lsp(search: tuple[str, ...], stdio: bool) -> None:
     try:
         import pygls  # noqa: F401
     except ImportError:
-        click.echo("error: the language server needs pygls: pip install 'lsu-toolkit[lsp]'", err=True)
+        click.echo(f"error: the language server needs pygls: {INSTALL.format('lsp')}", err=True)
         sys.exit(2)
     from lsu_onto.lsp.server import serve
 

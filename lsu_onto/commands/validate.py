@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from lsu_onto.commands.arguments import colours, search_path, tax_files
+from lsu_onto.commands.arguments import colours, named_folders, search_path, tax_files
 
 
 @click.command()
@@ -25,6 +25,7 @@ from lsu_onto.commands.arguments import colours, search_path, tax_files
 def validate(paths: tuple[str, ...], strict: bool, format_: str, **options: Any) -> None:
     """Check `.tax` files and folders of them (default: this folder).
 
+    Names are looked up in the folders that are given here first, then in --path, then in the shipped taxonomies.
     Silent on success. Exit code 0: no errors, 1: errors (with --strict: or warnings), 2: wrong usage.
     `json` also lists infos.
 
@@ -36,7 +37,7 @@ def validate(paths: tuple[str, ...], strict: bool, format_: str, **options: Any)
     from lsu_onto.library.library import Library
     from lsu_onto.reporting.findings import FORMATS
 
-    library = Library(options["search"])
+    library = Library([*named_folders(paths), *options["search"]])
     files, found = tax_files(paths)
     for file in files:
         found += library.check(file).diagnostics

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from lsu_onto import INSTALL
 from lsu_onto.exchange.base import ExchangeError
 from lsu_onto.ontology.model import Ontology, Taxonomy
 
@@ -27,7 +28,7 @@ def dump(ontology: Ontology) -> str:
     try:
         from rdflib import SKOS, Graph, URIRef
     except ImportError:
-        raise ExchangeError("SKOS needs rdflib; pip install 'lsu-toolkit[skos]'") from None
+        raise ExchangeError(f"SKOS needs rdflib: {INSTALL.format('skos')}") from None
     graph = Graph()
     graph.bind("skos", SKOS)
     for t in dict.fromkeys((ontology.dataset.name, ontology.source.name)):

@@ -10,7 +10,7 @@ from itertools import pairwise
 from typing import Any
 
 from lsu_onto.ontology.model import Ontology, TaxClass, Taxonomy
-from lsu_onto.render.engine import INSTALL, lay_out
+from lsu_onto.render.engine import NEEDED, lay_out
 from lsu_onto.render.looks import (
     KINDS,
     RenderError,
@@ -51,7 +51,7 @@ def diagram(ontology: Ontology, suffix: str, view: str) -> bytes:
     try:
         import graphviz
     except ImportError:
-        raise RenderError(f"`.{suffix}` needs the `graphviz` package; {INSTALL}; `.html` needs none") from None
+        raise RenderError(f"`.{suffix}` needs the `graphviz` package; {NEEDED}; `.html` needs none") from None
     graph = graphviz.Digraph("ontology")
     graph.attr(
         fontname=FONT, fontsize="11", bgcolor="white", pad="0.3", labelloc="t", dpi="144" if suffix == "png" else "72"

@@ -10,9 +10,10 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from lsu_onto import INSTALL
 from lsu_onto.render.looks import RenderError
 
-INSTALL = "install it with `pip install 'lsu-toolkit[render]'`"
+NEEDED = INSTALL.format("render")
 
 
 def lay_out(dot: str, suffix: str) -> bytes:
@@ -45,7 +46,7 @@ def _in_process(dot: str, suffix: str) -> bytes:
     try:
         import pygraphviz
     except ImportError:
-        raise RenderError(f"there is no `dot` program, and no `pygraphviz` to replace it; {INSTALL}") from None
+        raise RenderError(f"there is no `dot` program, and no `pygraphviz` to replace it; {NEEDED}") from None
 
     def run(text: str, suffix: str) -> bytes:
         with warnings.catch_warnings(), _stderr() as said:

@@ -6,6 +6,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from lsu_onto import INSTALL
 from lsu_seg.label_files.errors import refuse
 
 SUFFIX = ".parquet"
@@ -68,8 +69,7 @@ def _open(table: Path) -> Any:
     try:
         import pyarrow.parquet as pq
     except ImportError as error:
-        advice = "pip install 'lsu-toolkit[parquet]'"
-        raise refuse(table, "a Parquet table", "pyarrow, to read it", advice) from error
+        raise refuse(table, "a Parquet table", "pyarrow, to read it", INSTALL.format("parquet")) from error
     try:
         return pq.ParquetFile(table)
     except Exception as error:  # pyarrow's own errors and OSError

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 
 import torch
 
+from lsu_onto import INSTALL
 from lsu_seg.errors import TeacherError
 from lsu_seg.label_files import void_index
 from lsu_seg.models import data_priors
@@ -71,9 +72,7 @@ def build(hf: dict[str, Any], num_classes: int | None) -> HFModel:
         TeacherError: see `HFSegmentor`.
     """
     if importlib.util.find_spec("transformers") is None:
-        raise TeacherError(
-            "Hugging Face models need `transformers`, which is not installed: pip install 'lsu-toolkit[hf]'"
-        )
+        raise TeacherError(f"Hugging Face models need `transformers`, which is not installed: {INSTALL.format('hf')}")
     import transformers
 
     unknown = sorted(set(hf) - {"model", "config", "pretrained"})

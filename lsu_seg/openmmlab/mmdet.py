@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from lsu_onto import INSTALL
+
 _NEED_MMDET = ("MaskFormerHead", "Mask2FormerHead", "SetMask2FormerHead")
 
 
@@ -28,6 +30,6 @@ def need_mmdet(name: str) -> None:
         import mmdet.models.dense_heads  # noqa: F401
     except ImportError as error:
         raise ImportError(
-            f"`{name}` needs mmdet, which cannot be imported ({error}): pip install 'lsu-toolkit[mask2former]'"
+            f"`{name}` needs mmdet, which cannot be imported ({error}): {INSTALL.format('mask2former')}"
             " (docs/teachers.md has a smaller install)"
         ) from error

@@ -213,6 +213,42 @@ def test_starts_without_heavy_imports(code: str) -> None:
     assert done.stderr.strip() == "[]"
 
 
+def tree(root: Path, colour: str = "road") -> Path:
+    """A source in one folder and its map in another, as people keep them."""
+    for folder, text in (
+        ("sources", f"tax 1\nsource mysrc v1\n0 {colour}\n1 sky\n"),
+        ("data", 'tax 1\ndataset town2 v1 -> mysrc v1\n0 way < "road"\n1 sky = sky\n'),
+    ):
+        (root / folder).mkdir(parents=True)
+        (root / folder / f"{folder}.tax").write_text(text)
+    return root
+
+
+def test_the_files_of_a_named_folder_see_each_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tree(tmp_path)
+    assert run("validate", str(tmp_path)).output == ""
+    assert run("validate", str(tmp_path / "data"), str(tmp_path / "sources")).output == ""
+    assert "TAX203" in run("validate", str(tmp_path / "data")).output  # nobody named the folder of the source
+    monkeypatch.chdir(tmp_path)
+    assert run("validate").output == "" and run("validate", ".").output == ""
+    run("fmt", ".")
+    assert "way  < road\n" in Path("data", "data.tax").read_text()  # the quoted reference is known, and its source
+
+
+def test_a_named_folder_comes_before_the_path_option(tmp_path: Path) -> None:
+    named, other = str(tree(tmp_path / "named")), str(tree(tmp_path / "other", "street"))
+    assert run("validate", named, "--path", other).output == ""
+    assert "TAX201" in run("validate", str(Path(named, "data")), "--path", other).output
+
+
+def test_a_named_folder_comes_before_the_shipped_taxonomies(tmp_path: Path) -> None:
+    tree(tmp_path)
+    (tmp_path / "sources" / "demo.tax").write_text("tax 1\nsource demo v1\n0 lawn\n")
+    (tmp_path / "data" / "data.tax").write_text("tax 1\ndataset town2 v1 -> demo v1\n0 green = lawn\n")
+    assert run("validate", str(tmp_path)).output == ""
+    assert "TAX201" in run("validate", str(tmp_path / "data")).output
+
+
 def test_a_file_found_by_path_option(tmp_path: Path) -> None:
     (tmp_path / "x.tax").write_text(f"{SOURCE}dataset afar v1 -> demo v1\n0 way < road\n")
     assert "way  < road" in run("show", "afar", "--path", str(tmp_path)).stdout

@@ -175,7 +175,7 @@ def test_skos_is_two_schemes_and_the_relations_between(rich: Path) -> None:
 def test_skos_without_rdflib_says_what_to_install(rich: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "rdflib", None)
     result = run("export", rich, "--to", "skos")
-    assert result.exit_code == 1 and "pip install 'lsu-toolkit[skos]'" in result.stderr
+    assert result.exit_code == 1 and "pip install '.[skos]'" in result.stderr
 
 
 def test_mmseg_runs_as_python(rich: Path) -> None:

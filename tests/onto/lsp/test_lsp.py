@@ -494,7 +494,7 @@ def test_an_editor_that_vanishes() -> None:
 def test_without_pygls(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "pygls", None)
     done = CliRunner().invoke(main, ["lsp"])
-    assert done.exit_code == 2 and "pip install 'lsu-toolkit[lsp]'" in done.stderr
+    assert done.exit_code == 2 and "pip install '.[lsp]'" in done.stderr
 
 
 def test_help_says_how_to_set_up_an_editor() -> None:

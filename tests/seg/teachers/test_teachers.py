@@ -256,7 +256,7 @@ def test_transformers_is_an_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
         hf_models.importlib.util, "find_spec", lambda name: None if name == "transformers" else found(name)
     )
-    with pytest.raises(TeacherError, match=r"pip install 'lsu-toolkit\[hf\]'"):
+    with pytest.raises(TeacherError, match=r"pip install '.\[hf\]'"):
         hf_models.build(dict(model=SEGFORMER, config={}), 5)
 
 

@@ -29,7 +29,7 @@ async function start() {
     client = undefined;
     const choice = await vscode.window.showErrorMessage(
       `\`${program} lsp\` does not start: ${error instanceof Error ? error.message : error}. ` +
-        "Install it with `pip install 'lsu-toolkit[lsp]'`, or say in the setting `lsu-tax.command` where it is.",
+        "Install it with `pip install '.[lsp]'` at the root of the repository, or say in the setting `lsu-tax.command` where it is.",
       "Open the setting",
     );
     if (choice) {
