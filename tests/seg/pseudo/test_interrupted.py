@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from helpers.folders import check_whole, small_disk, tree  # noqa: F401 - small_disk is a fixture
+from helpers.folders import check_whole, tree
 from helpers.forkserver import Server
 from helpers.tiny import label_config, save_checkpoint, write_park, write_tax
 from lsu_onto import ROW_VOID
