@@ -127,7 +127,7 @@ class TaxDataset(BaseSegDataset):
         if self.reader.given not in (None, table):
             raise DatasetError(
                 f"`{self.name}` is in another CompoundDataset already, whose sets have other numbers: build a TaxDataset"
-                " for each CompoundDataset, and list all of them in one (a CompoundDataset is no member of another)"
+                " for each CompoundDataset"
             )
         self.reader = replace(self.reader, given=table)
 

@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import cached_property
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
@@ -79,6 +79,9 @@ class TargetTable:
                 )
         if len(entries) > np.iinfo(self.dtype).max - self.first:
             raise TargetError(f"`{self.source}` has {len(entries)} sets in use, more than 16 bits can number")
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {field.name: getattr(self, field.name) for field in fields(self)}  # the rest follows from these
 
     @property
     def void(self) -> int:
