@@ -19,14 +19,14 @@ from lsu_seg.label_files import void_index
 from lsu_seg.models.hf_models import SET_QUERY_MODELS, HFModel, build
 from lsu_seg.models.known_masks import masks_and_known
 from lsu_seg.openmmlab.registry import MODELS, register
-from lsu_seg.targets.table import target_table
+from lsu_seg.targets.table import TableUser
 
 _AT_ONCE = 8
 """Number of masks that `predict` resizes to the image's size at once; all of them would need Q x H x W values."""
 
 
 @register(MODELS)
-class HFSegmentor(BaseSegmentor):
+class HFSegmentor(TableUser, BaseSegmentor):
     """A `transformers` model as an MMSegmentation segmentor: for training, for validation, and as a teacher.
 
     `hf_models.MODELS` lists the supported classes. Models that predict masks with one class each (Mask2Former,
@@ -234,8 +234,9 @@ class HFSegmentor(BaseSegmentor):
 
     def _query_loss(self, inputs: Tensor, target: Tensor) -> dict[str, Tensor]:
         if self.takes_sets:
-            table = target_table(str(self.source), self.num_classes)
-            found = [masks_and_known(one, table) for one in target]
+            table = self.table_of(self.num_classes)
+            with self.explained(self.num_classes):
+                found = [masks_and_known(one, table) for one in target]
             classes, masks = [c for c, _ in found], [m for _, m in found]
         else:
             masks, classes = mask_targets(target, self.num_classes, self.void)

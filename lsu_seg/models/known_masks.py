@@ -29,9 +29,9 @@ def masks_and_known(target: Tensor, table: TargetTable) -> tuple[Tensor, Tensor]
     Returns:
         classes int64 `[M]`; float32 `[M, 2, H, W]`: the mask of each class, and whether a pixel is known.
 
-    >>> table = TargetTable(3)
-    >>> either = table.add([True, True, False])
-    >>> classes, masks = masks_and_known(torch.tensor([[0, either, 2, 255]]), table)
+    >>> from lsu_seg.targets import TargetSet
+    >>> table = TargetTable("demo", 3, [TargetSet((0, 1))])
+    >>> classes, masks = masks_and_known(torch.tensor([[0, table.number((0, 1)), 2, 255]]), table)
     >>> classes.tolist(), masks[:, 0, 0].tolist(), masks[:, 1, 0].tolist()
     ([0, 2], [[1.0, 0.0, 0.0, 0.0], [0.0, 0.0, 1.0, 0.0]], [[1.0, 0.0, 1.0, 0.0], [1.0, 1.0, 1.0, 0.0]])
     """

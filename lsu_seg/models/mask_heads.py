@@ -15,14 +15,14 @@ from torch import Tensor
 from lsu_seg.models.known_masks import hard_points, labels_at, masks_and_known, sample
 from lsu_seg.openmmlab.mmdet import need_mmdet
 from lsu_seg.openmmlab.registry import MODELS, register
-from lsu_seg.targets.table import target_table
+from lsu_seg.targets.table import TableUser
 
 _OUTSIDE = -1e4
 """A mask logit whose sigmoid is 0, also in half precision."""
 
 
 @register(MODELS)
-class SetMask2FormerHead(Mask2FormerHead):
+class SetMask2FormerHead(TableUser, Mask2FormerHead):
     """`Mask2FormerHead` for set-valued targets: `decode_head=dict(type='SetMask2FormerHead', source='cityscapes', …)`.
 
     Everything else is as MMSegmentation's recipes have it, its losses and matching costs among it. Where all pixels of a
@@ -47,8 +47,9 @@ class SetMask2FormerHead(Mask2FormerHead):
 
     def _seg_data_to_instance_data(self, batch_data_samples: Any) -> tuple[list[InstanceData], list[dict[str, Any]]]:
         """`labels` `[M]` and `masks` `[M, 2, H, W]` of each image, as `masks_and_known` makes them."""
-        table = target_table(self.source, self.num_classes)
-        found = [masks_and_known(s.gt_sem_seg.data.squeeze(0), table) for s in batch_data_samples]
+        table = self.table_of(self.num_classes)
+        with self.explained(self.num_classes):
+            found = [masks_and_known(s.gt_sem_seg.data.squeeze(0), table) for s in batch_data_samples]
         instances = [InstanceData(labels=classes, masks=masks) for classes, masks in found]
         return instances, [s.metainfo for s in batch_data_samples]
 

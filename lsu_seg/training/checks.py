@@ -14,7 +14,7 @@ from mmseg.structures.sampler import OHEMPixelSampler
 from torch import nn
 
 from lsu_onto import Constraint
-from lsu_seg.data.datasets import CompoundDataset, TaxDataset
+from lsu_seg.data.datasets import CompoundDataset, TaxDataset, tax_datasets
 from lsu_seg.data.samplers import CompoundSampler
 from lsu_seg.data.transforms import LoadTaxAnnotations
 from lsu_seg.errors import UserError
@@ -28,12 +28,6 @@ class DisagreementError(UserError):
     """A training config disagrees with its ontology. The message lists every place and the line to write there."""
 
 
-def tax_datasets(dataset: Any) -> list[TaxDataset]:
-    """The TaxDatasets that a training dataset consists of; none if it is another kind."""
-    members = dataset.datasets if isinstance(dataset, CompoundDataset) else [dataset]
-    return [d for d in members if isinstance(d, TaxDataset)]
-
-
 def check_training(model: nn.Module, loop: Any, val_dataset: Any = None) -> None:
     """Hold a training against the ontology of its datasets.
 
@@ -44,7 +38,7 @@ def check_training(model: nn.Module, loop: Any, val_dataset: Any = None) -> None
         DisagreementError: with all that was found.
     """
     dataset = loop.dataloader.dataset
-    members = tax_datasets(dataset)
+    members = list(tax_datasets(dataset))
     if not members:
         return  # nobody's ontology
     found = [
@@ -64,7 +58,7 @@ def check_model(model: nn.Module, members: list[TaxDataset]) -> Iterator[str]:
     A head, or a segmentor without heads, that has no `loss_decode` and `takes_sets = True` sees to sets by itself.
     """
     void = void_index(members[0].constraint.num_classes)
-    setted = [d.name for d in members if d.coder is not None and d.coder.uses_table]
+    setted = [d.name for d in members if d.coder.uses_table]
     padding = getattr(getattr(model, "data_preprocessor", None), "seg_pad_val", void)
     if padding != void:
         yield (
@@ -136,9 +130,7 @@ def _check_masks(name: str, head: nn.Module, members: list[TaxDataset]) -> Itera
             " `dict(type='TaxDataset', loss_weight=1.0, …)`; `weight` says how often a dataset's images are drawn"
         )
     makers = ", ".join(
-        f"`{'threshold' if d.unsure is None else 'unsure'}` of `{d.name}`"
-        for d in members
-        if d.coder is not None and (d.coder.by_row[d.coder.ambiguous] > d.coder.void).any()
+        f"`{'threshold' if d.unsure is None else 'unsure'}` of `{d.name}`" for d in members if d.coder.has_sets
     )
     if not makers or getattr(head, "takes_sets", False):
         return

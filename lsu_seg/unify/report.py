@@ -18,9 +18,8 @@ from rich.table import Table
 import lsu_onto
 from lsu_onto import Constraint
 from lsu_seg.data.datasets import TaxDataset
-from lsu_seg.label_files import LabelReader, read_bytes, read_raw, write_atomic
+from lsu_seg.label_files import LabelReader, read_bytes, write_atomic
 from lsu_seg.label_files.annotation import channel_constraint
-from lsu_seg.targets.table import TargetCoder
 from lsu_seg.unify.students import label_kinds, labels_of, students, take_doubt
 
 MODELS = {
@@ -135,9 +134,7 @@ def _pictures(dataset: TaxDataset, cfg: Config, work: Path, folder: Path, name: 
     if with_sets:
         options = {**cfg.unify.extra[name].dataset, "labels": labels_of("set", work, name)}
         take_doubt(options, cfg)
-        # The weight of pixels cannot be seen, and makes other numbers of classes.
-        plain = {k: v for k, v in options.items() if k not in ("type", "loss_weight")}
-        coder = TaxDataset(**plain).coder or TargetCoder(c)
+        learned = TaxDataset(**{k: v for k, v in options.items() if k != "type"})
     indices = np.linspace(0, len(dataset) - 1, min(_SHOWN, len(dataset))).astype(int)
     lines = []
     for number, i in enumerate(indices):
@@ -149,9 +146,7 @@ def _pictures(dataset: TaxDataset, cfg: Config, work: Path, folder: Path, name: 
             file = Path(labels_of(kind, work, name)) / f"{info['key']}.png"
             columns.append(paint(channels.rows(file), c.source_palette))
         if with_sets:
-            confidence = Path(labels_of("set", work, name)) / "confidence" / f"{info['key']}.png"
-            targets = coder.pseudo(read_raw(file, "id"), rows, read_raw(confidence, "id"))
-            columns.append(_paint_targets(targets, c.source_palette, coder.void))
+            columns.append(_paint_targets(*learned.targets(int(i)), c.source_palette))
         cells = ""
         for column, pixels in enumerate(columns):
             file = folder / "pictures" / f"{name}_{number}_{column}.png"
@@ -174,10 +169,12 @@ def paint(rows: NDArray[np.int16], palette: NDArray[np.uint8]) -> NDArray[np.uin
     return colours[np.where(rows < 0, len(palette), rows)]
 
 
-def _paint_targets(targets: NDArray[Any], palette: NDArray[np.uint8], void: int) -> NDArray[np.uint8]:
-    """A target map (`targets.py`): classes in their colours, sets white, void black."""
-    hard = np.where(targets < len(palette), targets, -1).astype(np.int16)
-    return np.where((targets > void)[..., None], np.uint8(255), paint(hard, palette))
+def _paint_targets(
+    classes: NDArray[np.int64], of_set: NDArray[np.bool_], palette: NDArray[np.uint8]
+) -> NDArray[np.uint8]:
+    """What `TaxDataset.targets` gives: classes in their colours, sets white, void black."""
+    hard = np.where(classes < len(palette), classes, -1).astype(np.int16)
+    return np.where(of_set[..., None], np.uint8(255), paint(hard, palette))
 
 
 def _scaled(pixels: NDArray[np.uint8], smooth: bool) -> Image.Image:

@@ -213,7 +213,7 @@ def test_the_table_is_of_all_ranks(tmp_path: Path) -> None:
     cfg.launcher, cfg.log_level = "pytorch", "INFO"
     cfg.dump(tmp_path / "student.py")
     code = (
-        f"from mmengine.config import Config; from lsu_seg import engine;"
+        f"from mmengine.config import Config; from lsu_seg.training.run import train;"
         f"train(Config.fromfile({str(tmp_path / 'student.py')!r}), quiet=True)"
     )
     (tmp_path / "run.py").write_text(code)
