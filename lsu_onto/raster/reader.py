@@ -1,12 +1,14 @@
 """Image files → the values that they store, to the bit: PNG and lossless TIFF, and refusals of all else.
 
-PNG is read with its header in hand, because Pillow scales 2- and 4-bit grey (1 -> 85, 17), drops the low bits of
-16-bit colours without a word, skips the checksums of the pixel data and reads missing rows as 0.
+A PNG is taken apart here, because Pillow scales 2- and 4-bit grey (1 -> 85, 17), drops the low bits of 16-bit colours
+without a word, skips the checksums of the pixel data and reads missing rows as 0. What is left to Pillow are the filters
+of its rows.
 """
 
 from __future__ import annotations
 
 import io
+import os
 import struct
 import zlib
 from pathlib import Path
@@ -14,155 +16,309 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, PngImagePlugin, TiffImagePlugin
 
-from lsu_seg.label_files.errors import LabelFileError, not_what_was_expected, refuse
+from lsu_onto.raster.errors import LabelFileError, MissingPillowError
+
+try:
+    from PIL import Image, TiffImagePlugin
+except ImportError as error:
+    raise MissingPillowError from error
+
+MAX_PIXELS = 1 << 29
+"""Largest label file that is read unless told otherwise (`max_pixels=`): 537 megapixels."""
+
+_HEAD = 512
+"""Bytes that tell what a file is."""
 
 
-class Pixels(NamedTuple):
-    """What a file holds. kind: palette, grey8, grey16, grey32, rgb; palette: uint8 `[<=256, 3]` or None."""
+class Raster(NamedTuple):
+    """What a label image stores.
+
+    Attributes:
+        array: `[H, W]`, or `[H, W, 3]` for `rgb`: uint8; uint16 for `grey16`; int32 or float32 for `grey32`.
+        kind: `palette` (indices), `grey8` (up to 8 bits), `grey16`, `grey32` (TIFF only, whole numbers) or `rgb`.
+        description: the file's format in words, for messages: "8-bit palette PNG".
+        palette: uint8 `[<=256, 3]`, the colours of a `palette` file as the file lists them; else None.
+    """
 
     array: NDArray[Any]
     kind: str
-    found: str
+    description: str
     palette: NDArray[np.uint8] | None = None
 
 
-def read_pixels(path: Path, data: bytes, max_pixels: int) -> Pixels:
-    """The stored values of an image file, given its bytes. Raises `LabelFileError`."""
-    if data.startswith(b"\x89PNG\r\n\x1a\n"):
+def read_raster(path: str | os.PathLike[str], data: bytes | None = None, *, max_pixels: int = MAX_PIXELS) -> Raster:
+    """Read a label image exactly as it is stored: no scaling, no palette look-up, no lost bits, no half-read files.
+
+    Args:
+        path: a PNG or lossless TIFF.
+        data: its bytes, where they are at hand; `path` then only names the file in errors.
+        max_pixels: refuse larger images before they are decoded.
+
+    Raises:
+        LabelFileError: not such a file, damaged, or its values cannot be read exactly. The message names the file,
+            what was found, what was expected and what to do.
+
+    >>> import tempfile
+    >>> file = Path(tempfile.mkdtemp()) / "a.png"
+    >>> Image.fromarray(np.array([[7, 26003]], np.uint16)).save(file)
+    >>> raster = read_raster(file)
+    >>> raster.array.tolist(), raster.kind, raster.description
+    ([[7, 26003]], 'grey16', '16-bit grey PNG')
+    """
+    if data is None:
+        data = _read(Path(path))
+    if _is_png(data):
         return _read_png(path, data, max_pixels)
-    if data[:4] in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"):
+    if _is_tiff(data):
         return _read_tiff(path, data, max_pixels)
-    raise not_what_was_expected(path, data, "a PNG or lossless TIFF", "save it as PNG")
+    raise LabelFileError.by_content(path, data, "a PNG or lossless TIFF", "save it as PNG")
 
 
-_PNG_COLOUR = {0: "grey", 2: "RGB", 3: "palette", 4: "grey with alpha (LA)", 6: "RGBA"}
+def _read(path: Path) -> bytes:
+    """The whole file if it may be a label image, else its head, so that no archive is read to be refused."""
+    try:
+        with path.open("rb") as file:
+            head = file.read(_HEAD)
+            return head + file.read() if _is_png(head) or _is_tiff(head) else head
+    except OSError as error:
+        found = f"no readable file ({error.strerror})"
+        raise LabelFileError.of(path, found, "a label file", "check path and rights") from error
 
-_PNG_CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
+
+def _is_png(data: bytes) -> bool:
+    return data.startswith(b"\x89PNG\r\n\x1a\n")
+
+
+def _is_tiff(data: bytes) -> bool:
+    return data[:4] in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+
+
+# --- PNG ---------------------------------------------------------------------------------------------------
+
+
+class _Colour(NamedTuple):
+    """A colour type of PNG: its name, Pillow's mode of 8 bits, values per pixel, bits per value that there are."""
+
+    name: str
+    mode: str
+    channels: int
+    bits: tuple[int, ...]
+
+
+_COLOURS = {
+    0: _Colour("grey", "L", 1, (1, 2, 4, 8, 16)),
+    2: _Colour("RGB", "RGB", 3, (8, 16)),
+    3: _Colour("palette", "P", 1, (1, 2, 4, 8)),
+    4: _Colour("grey with alpha (LA)", "LA", 2, (8, 16)),
+    6: _Colour("RGBA", "RGBA", 4, (8, 16)),
+}
 _ADAM7 = [(0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2)]
 """Passes of an interlaced PNG: first x, first y, step x, step y."""
 
 
-def _read_png(path: Path, data: bytes, max_pixels: int) -> Pixels:
-    width, height, bits, colour, interlaced, parts = _check_png(path, data)
-    check_size(path, width, height, max_pixels)
+class _Png(NamedTuple):
+    """The chunks of a PNG that have to do with its pixels."""
+
+    width: int
+    height: int
+    bits: int
+    colour: _Colour
+    interlaced: bool
+    animated: bool
+    palette: bytes
+    compressed: list[memoryview]
+
+
+def _read_png(path: str | os.PathLike[str], data: bytes, max_pixels: int) -> Raster:
     try:
-        inflate = zlib.decompressobj()
-        size = sum(len(inflate.decompress(part)) for part in parts)
-        if not inflate.eof or size < _png_bytes(width, height, bits * _PNG_CHANNELS[colour], interlaced):
-            raise ValueError("it holds fewer rows than it says")
-        # The plugin's class, not `Image.open`: the latter has a process-wide size limit of its own.
-        image: Any = PngImagePlugin.PngImageFile(io.BytesIO(data))
-        image.load()
-    except Exception as error:  # Pillow raises whatever the damage leads to
-        raise refuse(path, f"a damaged PNG ({error})", "a whole PNG", "get the file again") from error
-    if getattr(image, "n_frames", 1) != 1:
-        raise refuse(path, "an animated PNG", "one image", "write one frame")
-    found = f"{bits}-bit {_PNG_COLOUR.get(colour, 'image of unknown colour type')} PNG"
-    array = np.asarray(image)
-    if colour == 3:
-        palette = np.array(image.getpalette("RGB"), np.uint8).reshape(-1, 3)
-        return Pixels(array, "palette", found, palette)
-    if colour == 0 and bits < 16:  # undo Pillow's exact scaling; 1-bit values are 0 and 1
-        return Pixels(array.astype(np.uint8) // {1: 1, 2: 85, 4: 17, 8: 1}[bits], "grey8", found)
-    if colour == 0:
-        return Pixels(array, "grey16", found)
-    if bits == 16:
-        raise refuse(path, found, "8 bits per channel", "write 8-bit colours, or 16-bit grey values")
-    return _without_alpha(path, array, found)
+        png = _take_apart(data)
+    except ValueError as error:
+        raise _damaged_png(path, error) from error
+    if png.width * png.height > max_pixels:
+        raise LabelFileError.too_large(path, png.width, png.height, max_pixels)
+    if png.animated:
+        raise LabelFileError.of(path, "an animated PNG", "one image", "write one frame")
+    description = f"{png.bits}-bit {png.colour.name} PNG"
+    if png.bits == 16 and png.colour.name != "grey":
+        advice = "write 8-bit colours, or 16-bit grey values"
+        raise LabelFileError.of(path, description, "8 bits per channel", advice)
+    try:
+        array = _unfiltered(png, _inflated(png))
+    except (ValueError, zlib.error) as error:
+        raise _damaged_png(path, error) from error
+    if png.colour.mode == "P":
+        palette = np.frombuffer(png.palette, np.uint8).reshape(-1, 3)
+        return Raster(array, "palette", description, palette)
+    if png.colour.mode == "L":
+        return Raster(array, "grey16" if png.bits == 16 else "grey8", description)
+    return _without_alpha(path, array, description)
 
 
-def _check_png(path: Path, data: bytes) -> tuple[int, int, int, int, int, list[memoryview]]:
-    """Walk the chunks, all checksums included, up to IEND.
+def _damaged_png(path: str | os.PathLike[str], error: Exception) -> LabelFileError:
+    return LabelFileError.of(path, f"a damaged PNG ({error})", "a whole PNG", "get or write the file again")
 
-    Returns width, height, bit depth, colour type, interlace method, and the parts of the compressed pixels.
-    """
-    advice = "get or write the file again"
-    header, position, parts, view = b"", 8, [], memoryview(data)
-    while True:
+
+def _take_apart(data: bytes) -> _Png:
+    """Walk the chunks up to IEND, all checksums included. Raises ValueError for what the format does not allow."""
+    header, palette, animated = b"", b"", False
+    compressed: list[memoryview] = []
+    position, before, view = 8, b"", memoryview(data)
+    while before != b"IEND":
         if position + 12 > len(data):
-            raise refuse(path, f"a truncated PNG ({len(data)} bytes)", "a whole PNG", advice)
+            raise ValueError(f"truncated after {len(data)} bytes")
         (length,) = struct.unpack_from(">I", data, position)
-        end = position + 8 + length
-        name = data[position + 4 : position + 8]
+        name, start, end = data[position + 4 : position + 8], position + 8, position + 8 + length
         if end + 4 > len(data):
-            raise refuse(path, f"a truncated PNG ({len(data)} bytes)", "a whole PNG", advice)
+            raise ValueError(f"truncated after {len(data)} bytes")
         if zlib.crc32(view[position + 4 : end]) != struct.unpack_from(">I", data, end)[0]:
-            raise refuse(path, f"a damaged PNG (wrong checksum at byte {position})", "a whole PNG", advice)
-        if position == 8:
-            if name != b"IHDR" or length != 13:
-                raise refuse(path, "a PNG without header", "a whole PNG", advice)
-            header = data[16:29]
-        if name == b"IDAT":
-            parts.append(view[position + 8 : end])
-        if name == b"IEND":
-            width, height, bits, colour, _, _, interlaced = struct.unpack(">IIBBBBB", header)
-            return width, height, bits, colour, interlaced, parts
-        position = end + 4
+            raise ValueError(f"wrong checksum at byte {position}")
+        if (name == b"IHDR") != (position == 8):
+            raise ValueError("no header at its start" if position == 8 else "two headers")
+        if name == b"IHDR":
+            header = data[start:end]
+        elif name == b"PLTE":
+            if palette or compressed:
+                raise ValueError("two palettes, or one behind the pixels")
+            palette = data[start:end]
+        elif name == b"IDAT":
+            if compressed and before != b"IDAT":
+                raise ValueError("pixels in two places")
+            compressed.append(view[start:end])
+        elif name == b"acTL":
+            animated = data[start : start + 4] != b"\0\0\0\1"
+        elif name != b"IEND" and name[:1].isupper():  # a reader must not skip what it does not know
+            raise ValueError(f"a part {name!r} that changes what the rest means")
+        position, before = end + 4, name
+    if len(header) != 13:
+        raise ValueError("a header of another size")
+    width, height, bits, colour, packing, filters, interlaced = struct.unpack(">IIBBBBB", header)
+    if colour not in _COLOURS or bits not in _COLOURS[colour].bits or packing or filters or interlaced > 1:
+        raise ValueError(f"no such format: {bits} bits, colour type {colour}, methods {packing} {filters} {interlaced}")
+    if not width or not height:
+        raise ValueError(f"{width} x {height} pixels")
+    if colour == 3 and (not palette or len(palette) % 3 or len(palette) > 3 * 256):
+        raise ValueError(f"a palette of {len(palette)} bytes")
+    return _Png(width, height, bits, _COLOURS[colour], bool(interlaced), animated, palette, compressed)
 
 
-def _png_bytes(width: int, height: int, bits: int, interlaced: int) -> int:
-    """Bytes of all rows of a PNG before compression; each row starts with one byte for its filter."""
-    total = 0
-    for x, y, dx, dy in _ADAM7 if interlaced else ((0, 0, 1, 1),):
-        columns, rows = -(-max(width - x, 0) // dx), -(-max(height - y, 0) // dy)
-        total += rows * (1 + (columns * bits + 7) // 8) if columns else 0
-    return total
+def _inflated(png: _Png) -> bytes:
+    """The rows, each with the byte of its filter in front, and no more than the header says."""
+    size = 0
+    for x, y, dx, dy in _ADAM7 if png.interlaced else ((0, 0, 1, 1),):
+        columns, rows = -(-max(png.width - x, 0) // dx), -(-max(png.height - y, 0) // dy)
+        size += rows * (1 + (columns * png.colour.channels * png.bits + 7) // 8) if columns else 0
+    inflate = zlib.decompressobj()
+    rows_ = inflate.decompress(b"".join(png.compressed), size)
+    while not inflate.eof and inflate.decompress(inflate.unconsumed_tail, 1 << 20):
+        pass  # up to the checksum of the stream, without keeping what is too much
+    if not inflate.eof or len(rows_) < size:
+        raise ValueError("it holds fewer rows than it says")
+    return rows_
 
 
-def _read_tiff(path: Path, data: bytes, max_pixels: int) -> Pixels:
+def _unfiltered(png: _Png, rows: bytes) -> NDArray[Any]:
+    """Rows as they are stored -> values, `[H, W]` or `[H, W, channels]`."""
+    if png.bits >= 8 and not png.interlaced:
+        lines = np.frombuffer(rows, np.uint8).reshape(png.height, -1)
+        if not lines[:, 0].any():  # no row has a filter: what most palette files look like
+            shape = (png.height, png.width) if png.colour.channels == 1 else (png.height, png.width, -1)
+            values = np.ascontiguousarray(lines[:, 1:]).reshape(png.height, -1)
+            return (values.view(">u2").astype(np.uint16) if png.bits == 16 else values).reshape(shape)
+    mode, stored = png.colour.mode, png.colour.mode
+    if png.bits == 16:
+        mode, stored = "I;16", "I;16B"
+    elif png.bits < 8:
+        mode, stored = "P", f"P;{png.bits}"  # grey would be scaled
+    # Pillow takes filtered rows only when they are compressed. Level 0 stores them: to inflate again costs a copy.
+    packed = zlib.compress(rows, 0)
+    return np.asarray(Image.frombytes(mode, (png.width, png.height), packed, "zip", stored, int(png.interlaced)))
+
+
+# --- TIFF --------------------------------------------------------------------------------------------------
+
+
+def _read_tiff(path: str | os.PathLike[str], data: bytes, max_pixels: int) -> Raster:
     try:
+        # The plugin's class, not `Image.open`: the latter looks for other formats, too.
         image: Any = TiffImagePlugin.TiffImageFile(io.BytesIO(data))
-        check_size(path, *image.size, max_pixels)
         tags = image.tag_v2
+        width, height = tags.get(256), tags.get(257)
+        if width * height > max_pixels:
+            raise LabelFileError.too_large(path, width, height, max_pixels)
         bits, sample, photometric = max(tags.get(258, (1,))), max(tags.get(339, (1,))), tags.get(262)
         compression = str(image.info.get("compression", "raw"))
+        turned = tags.get(274, 1) != 1
         frames = getattr(image, "n_frames", 1)
         image.seek(0)
+        _check_strips(data, image, compression)
         image.load()
-    except LabelFileError:
+    except (LabelFileError, MemoryError):
         raise
     except Image.DecompressionBombError as error:
         advice = "save it as PNG, or raise `PIL.Image.MAX_IMAGE_PIXELS`"
-        raise refuse(path, f"a TIFF that Pillow holds for too large ({error})", "a smaller one", advice) from error
-    except Exception as error:
-        raise refuse(path, f"a damaged TIFF ({error})", "a whole TIFF", "get the file again") from error
-    found = f"{bits}-bit {image.mode} TIFF"
-    if frames != 1 or any(word in compression for word in ("jpeg", "webp", "jp2")):
-        found = f"{found} with {frames} frame(s) and {compression} compression"
-        raise refuse(path, found, "one lossless image", "go back to the original annotation and save as PNG")
+        found = f"a TIFF that Pillow holds for too large ({error})"
+        raise LabelFileError.of(path, found, "a smaller one", advice) from error
+    except Exception as error:  # Pillow raises whatever the damage leads to
+        raise LabelFileError.of(path, f"a damaged TIFF ({error})", "a whole TIFF", "get the file again") from error
+    description = f"{bits}-bit {image.mode} TIFF"
+    if frames != 1:
+        raise LabelFileError.of(path, f"a TIFF with {frames} images", "one image", "write one file for each")
+    if any(word in compression for word in ("jpeg", "webp", "jp2")):
+        found = f"{description} with {compression} compression, which may be lossy"
+        advice = "go back to the original annotation and save as PNG"
+        raise LabelFileError.of(path, found, "lossless compression", advice)
+    if turned:
+        found, advice = f"{description} with an orientation that turns it", "save it as PNG, turned as its image is"
+        raise LabelFileError.of(path, found, "pixels in the order of the picture", advice)
     scaled = photometric == 0 or (photometric == 1 and bits in (2, 4))
     signed8 = sample == 2 and bits == 8
     if scaled or signed8 or (bits > 8 and image.mode not in ("I;16", "I;16B", "I;16L", "I", "F")):
-        raise refuse(path, f"{found} whose values cannot be read exactly", "plain grey or RGB", "save it as PNG")
+        found = f"{description} whose values cannot be read exactly"
+        raise LabelFileError.of(path, found, "plain grey or RGB", "save it as PNG")
     array = np.asarray(image)
     if image.mode in ("1", "L"):
-        return Pixels(array.astype(np.uint8), "grey8", found)
+        return Raster(array.astype(np.uint8), "grey8", description)
     if image.mode == "P":
-        return Pixels(array, "palette", found, np.array(image.getpalette("RGB"), np.uint8).reshape(-1, 3))
+        palette = np.array(image.getpalette("RGB"), np.uint8).reshape(-1, 3)
+        return Raster(array, "palette", description, palette)
     if image.mode.startswith("I;16"):
-        return Pixels(array.astype(np.uint16), "grey16", found)
+        return Raster(array.astype(np.uint16), "grey16", description)
     if image.mode in ("I", "F"):
-        return Pixels(array, "grey32", found)
+        if not (np.isfinite(array).all() and (array == np.floor(array)).all()):
+            found = f"{description} with fractions, NaN or Inf"
+            raise LabelFileError.of(path, found, "whole numbers", "write integers")
+        return Raster(array, "grey32", description)
     if image.mode in ("RGB", "RGBA", "LA"):
-        return _without_alpha(path, array, found)
-    raise refuse(path, found, "grey values, palette indices or RGB colours", "save it as PNG")
+        return _without_alpha(path, array, description)
+    raise LabelFileError.of(path, description, "grey values, palette indices or RGB colours", "save it as PNG")
 
 
-def _without_alpha(path: Path, array: NDArray[Any], found: str) -> Pixels:
+def _check_strips(data: bytes, image: Any, compression: str) -> None:
+    """All strips or tiles lie in the file, and plain ones have all rows.
+
+    Pillow looks after that itself unless some other package has set `ImageFile.LOAD_TRUNCATED_IMAGES`.
+    """
+    tags = image.tag_v2
+    offsets, sizes = (tags.get(a, tags.get(b, ())) for a, b in ((273, 324), (279, 325)))
+    if any(start + size > len(data) for start, size in zip(offsets, sizes, strict=True)):
+        raise ValueError(f"truncated after {len(data)} bytes")
+    row = (image.width * sum(tags.get(258, (1,))) + 7) // 8
+    if compression == "raw" and sum(sizes) < row * image.height:
+        raise ValueError("it holds fewer rows than it says")
+
+
+# --- both --------------------------------------------------------------------------------------------------
+
+
+def _without_alpha(path: str | os.PathLike[str], array: NDArray[Any], description: str) -> Raster:
     """RGB, RGBA or LA -> rgb or grey8. Alpha that says something would be lost, so it must say nothing."""
     if array.shape[2] in (2, 4):
         alpha, array = array[..., -1], array[..., :-1]
         if (alpha != 255).any():
-            found = f"{found} with transparent pixels"
-            raise refuse(path, found, "opaque pixels", "find out what the alpha means, then save without it")
+            found = f"{description} with transparent pixels"
+            advice = "find out what the alpha means, then save without it"
+            raise LabelFileError.of(path, found, "opaque pixels", advice)
     if array.shape[2] == 1:
-        return Pixels(array[..., 0], "grey8", found)
-    return Pixels(array, "rgb", found)
-
-
-def check_size(path: Path, width: int, height: int, max_pixels: int) -> None:
-    if width * height > max_pixels:
-        found, expected = f"{width} x {height} pixels", f"at most {max_pixels}"
-        raise refuse(path, found, expected, "cut it into tiles, or raise `max_pixels`")
+        return Raster(array[..., 0], "grey8", description)
+    return Raster(array, "rgb", description)

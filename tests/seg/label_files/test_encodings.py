@@ -20,6 +20,7 @@ from hypothesis.extra import numpy as hnp
 from PIL import Image
 
 from helpers.worlds import make_constraint
+from lsu_onto import Raster
 from lsu_onto.constraint.arrays import ROW_UNKNOWN
 from lsu_seg.label_files import (
     LabelFileError,
@@ -32,7 +33,6 @@ from lsu_seg.label_files import (
     void_index,
     write_labels,
 )
-from lsu_seg.label_files.raster import Pixels
 from lsu_seg.label_files.raw import raw_colours
 
 IDS = np.array([[0, 1, 2], [7, 254, 255]], np.uint8)
@@ -390,7 +390,7 @@ def test_two_megapixels_are_decoded_in_time() -> None:
         return min(times)
 
     table = RowTable(colours.astype(np.uint32), rows, "rgb")
-    assert seconds(lambda: table.rows(raw_colours(Path(), Pixels(rgb, "rgb", ""), red_first=True))) < 0.015
+    assert seconds(lambda: table.rows(raw_colours(Path(), Raster(rgb, "rgb", ""), red_first=True))) < 0.015
     for encoding, dtype in (("id", np.uint8), ("id16", np.uint16)):
         table, raw = RowTable(rows.astype(np.uint32), rows, encoding), labels.astype(dtype)
         assert seconds(lambda table=table, raw=raw: table.rows(raw)) < 0.003
