@@ -30,6 +30,9 @@ MAX_PIXELS = 1 << 29
 _HEAD = 512
 """Bytes that tell what a file is."""
 
+_BAND, _PIECE = 1 << 18, 1 << 16
+"""Bytes of rows that are decoded at a time, and of compressed data that zlib is given at a time."""
+
 
 class Raster(NamedTuple):
     """What a label image stores.
@@ -144,7 +147,7 @@ def _read_png(path: str | os.PathLike[str], data: bytes, max_pixels: int) -> Ras
         advice = "write 8-bit colours, or 16-bit grey values"
         raise LabelFileError.of(path, description, "8 bits per channel", advice)
     try:
-        array = _unfiltered(png, _inflated(png))
+        array = _pixels(png)
     except (ValueError, zlib.error) as error:
         raise _damaged_png(path, error) from error
     if png.colour.mode == "P":
@@ -202,37 +205,79 @@ def _take_apart(data: bytes) -> _Png:
     return _Png(width, height, bits, _COLOURS[colour], bool(interlaced), animated, palette, compressed)
 
 
-def _inflated(png: _Png) -> bytes:
-    """The rows, each with the byte of its filter in front, and no more than the header says."""
-    size = 0
+class _Rows:
+    """The filtered rows of a PNG, each with the byte of its filter in front, inflated as they are asked for."""
+
+    def __init__(self, compressed: list[memoryview]) -> None:
+        self._inflate = zlib.decompressobj()
+        self._pieces = (part[i : i + _PIECE] for part in compressed for i in range(0, len(part), _PIECE))
+
+    def take(self, size: int) -> bytes:
+        """The next bytes, exactly so many. Raises ValueError where there are fewer."""
+        out = []
+        while size:
+            out.append(self._next(size))
+            size -= len(out[-1])
+        return b"".join(out)
+
+    def finish(self) -> None:
+        """Go on to the checksum at the end of the stream; what is too much is not kept."""
+        while not self._inflate.eof:
+            self._next(_BAND)
+
+    def _next(self, most: int) -> bytes:
+        data = self._inflate.unconsumed_tail or next(self._pieces, b"")
+        out = self._inflate.decompress(data, most)
+        if not data and not out:
+            raise ValueError("it holds fewer rows than it says")
+        return out
+
+
+def _pixels(png: _Png) -> NDArray[Any]:
+    """The values, `[H, W]` or `[H, W, channels]`. Band by band, so that what lies in between stays in the cache."""
+    rows, channels = _Rows(png.compressed), png.colour.channels
+    if png.interlaced or png.bits < 8:
+        array = _unfiltered(png, png.height, rows.take(_size(png)))
+        rows.finish()
+        return array
+    size = 1 + png.width * channels * png.bits // 8
+    out = np.empty((png.height, png.width * channels), np.uint16 if png.bits == 16 else np.uint8)
+    stored = out.dtype.newbyteorder(">")
+    step = max(1, _BAND // size)
+    for top in range(0, png.height, step):
+        count = min(step, png.height - top)
+        band = rows.take(size * count)
+        lines = np.frombuffer(band, np.uint8).reshape(count, size)
+        if not lines[:, 0].any():  # no filter in any row: so are most palette files
+            out[top : top + count] = lines[:, 1:].view(stored)
+            continue
+        # Filters look at the row above, so the one above the band comes along, with no filter of its own.
+        above = b"\0" + out[top - 1].astype(stored).tobytes() if top else b""
+        array = _unfiltered(png, count + bool(above), above + band)
+        out[top : top + count] = array[bool(above) :].reshape(count, -1)
+    rows.finish()
+    return out.reshape(png.height, png.width, channels) if channels > 1 else out
+
+
+def _size(png: _Png) -> int:
+    """Bytes of all rows with their filters."""
+    total = 0
     for x, y, dx, dy in _ADAM7 if png.interlaced else ((0, 0, 1, 1),):
         columns, rows = -(-max(png.width - x, 0) // dx), -(-max(png.height - y, 0) // dy)
-        size += rows * (1 + (columns * png.colour.channels * png.bits + 7) // 8) if columns else 0
-    inflate = zlib.decompressobj()
-    rows_ = inflate.decompress(b"".join(png.compressed), size)
-    while not inflate.eof and inflate.decompress(inflate.unconsumed_tail, 1 << 20):
-        pass  # up to the checksum of the stream, without keeping what is too much
-    if not inflate.eof or len(rows_) < size:
-        raise ValueError("it holds fewer rows than it says")
-    return rows_
+        total += rows * (1 + (columns * png.colour.channels * png.bits + 7) // 8) if columns else 0
+    return total
 
 
-def _unfiltered(png: _Png, rows: bytes) -> NDArray[Any]:
-    """Rows as they are stored -> values, `[H, W]` or `[H, W, channels]`."""
-    if png.bits >= 8 and not png.interlaced:
-        lines = np.frombuffer(rows, np.uint8).reshape(png.height, -1)
-        if not lines[:, 0].any():  # no row has a filter: what most palette files look like
-            shape = (png.height, png.width) if png.colour.channels == 1 else (png.height, png.width, -1)
-            values = np.ascontiguousarray(lines[:, 1:]).reshape(png.height, -1)
-            return (values.view(">u2").astype(np.uint16) if png.bits == 16 else values).reshape(shape)
+def _unfiltered(png: _Png, height: int, rows: bytes) -> NDArray[Any]:
+    """The values of filtered rows, by Pillow."""
     mode, stored = png.colour.mode, png.colour.mode
     if png.bits == 16:
         mode, stored = "I;16", "I;16B"
     elif png.bits < 8:
-        mode, stored = "P", f"P;{png.bits}"  # grey would be scaled
+        mode, stored = "P", f"P;{png.bits}"  # as grey they would be scaled
     # Pillow takes filtered rows only when they are compressed. Level 0 stores them: to inflate again costs a copy.
     packed = zlib.compress(rows, 0)
-    return np.asarray(Image.frombytes(mode, (png.width, png.height), packed, "zip", stored, int(png.interlaced)))
+    return np.asarray(Image.frombytes(mode, (png.width, height), packed, "zip", stored, int(png.interlaced)))
 
 
 # --- TIFF --------------------------------------------------------------------------------------------------

@@ -85,12 +85,16 @@ def raw_colours(path: Path, raster: Raster, red_first: bool) -> NDArray[np.uint3
         array = raster.palette[array]  # a palette stores exact colours, so nothing is lost
     elif raster.kind != "rgb":
         raise refuse(path, raster.description, "RGB colours", "declare `encoding: id` or `id16` if it stores numbers")
-    # A number of four bytes begins at every third one: one pass, where shifting and adding channels takes six.
-    *shape, channels = array.shape
-    numbers = np.ndarray(
-        shape, ">u4" if red_first else "<u4", array.tobytes() + b"\0", 0, (channels * shape[1], channels)
-    )
-    return (numbers >> np.uint32(8) if red_first else numbers & np.uint32(0xFFFFFF)).astype(np.uint32, copy=False)
+    # A number of four bytes begins at each pixel but the last: one pass, where shifting and adding channels takes six.
+    flat = np.ascontiguousarray(array).reshape(-1)
+    out = np.empty(array.shape[:2], np.uint32)
+    numbers = np.ndarray((out.size - 1,), ">u4" if red_first else "<u4", flat.data, 0, (3,))
+    if red_first:
+        np.right_shift(numbers, np.uint32(8), out=out.reshape(-1)[:-1])
+    else:
+        np.bitwise_and(numbers, np.uint32(0xFFFFFF), out=out.reshape(-1)[:-1])
+    out[-1, -1] = int.from_bytes(flat[-3:].tobytes(), "big" if red_first else "little")
+    return out
 
 
 def _raw_id(path: Path, raster: Raster, kind: str, encoding: str, divisor: int) -> NDArray[Any]:

@@ -97,6 +97,8 @@ def test_colours_are_exact_also_from_a_palette_and_with_opaque_alpha(tmp_path: P
     assert read_raw(save(tmp_path / "a.png", rgb), "rgb").tolist() == expected
     rgba = np.dstack([rgb, np.full((1, 2), 255, np.uint8)])
     assert read_raw(save(tmp_path / "b.png", rgba), "rgb").tolist() == expected
+    assert read_raw(save(tmp_path / "b.png", rgb[:, :1]), "rgb").tolist() == [[0x804081]]
+    assert read_raw(tmp_path / "a.png", "panoptic-rgb").tolist() == [[0x814080, 1 << 16]]
     indices = read_raw(save(tmp_path / "c.png", np.array([[3]], np.uint8), palette=True), "rgb")
     assert indices.tolist() == [[3 << 16 | 30 << 8 | 252]]
 
