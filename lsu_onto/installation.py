@@ -32,7 +32,7 @@ EXTRAS = {
     "mask2former": "Mask2Former teachers",
     "hf": "teachers from Hugging Face",
     "render": "`lsu-onto render`",
-    "labels": "`lsu-onto init --from-labels`",
+    "labels": "`lsu-onto init --from-labels` and `lsu-seg scan`",
     "skos": "`lsu-onto export --to skos`",
     "lsp": "`lsu-onto lsp`, for editors",
     "parquet": "Waymo labels, which come as Parquet tables",

@@ -4,8 +4,8 @@ A label file is trusted for what it refuses: everything that would silently give
 stored (lossy compression, scaled grey levels, dropped bits, half-read files, unlisted values) raises
 `LabelFileError` with the file, what was found, what was expected and what to do.
 
-`reader.py` is the entry point, `raster.py` reads images to the bit, `raw.py` finds raw values in them, `rows.py`
-turns these into rows; `panoptic.py`, `polygons.py` and `rle.py` read labels that are drawn or explained by JSON, and
+`reader.py` is the entry point, `raw.py` finds raw values in images, which `lsu_onto.read_raster` reads to the bit,
+`rows.py` turns these into rows; `panoptic.py`, `polygons.py` and `rle.py` read labels that are drawn or explained by JSON, and
 `members.py` finds files inside tables.
 """
 

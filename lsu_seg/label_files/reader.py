@@ -59,10 +59,10 @@ class LabelReader:
             counts them; `"keep"` leaves `ROW_UNKNOWN`.
         root, split: where the dataset lies; needed where the labels are explained by side files (`segments:`).
 
-    >>> import cv2, lsu_onto, tempfile
+    >>> import lsu_onto, tempfile
+    >>> from PIL import Image
     >>> file = Path(tempfile.mkdtemp()) / "a.png"
-    >>> cv2.imwrite(str(file), np.array([[1, 255, 77]], np.uint8))
-    True
+    >>> Image.fromarray(np.array([[1, 255, 77]], np.uint8)).save(file)
     >>> LabelReader(lsu_onto.load("demo_town", source="demo"), unknown="void").read(file)
     LabelRows(rows=array([[ 0, -1, -1]], dtype=int16), unknown=1)
     """
