@@ -40,8 +40,8 @@ class OntologyIoU(BaseMetric):
       the name `dataset_meta["taxonomy"]`.
 
     Logs fractions 0..1 and counts, e.g. `source/mIoU`, `source/IoU.car` of each class present, `source/absent`,
-    `projected/mIoU` and `projected/mIoU_upper`, `projected/ambiguous`, `set/consistency`, `set/unknown`, and a table per
-    class. After `evaluate`, `measured` holds the counts. For `save_best` give `rule="greater"` with the key.
+    `projected/mIoU` and `projected/mIoU_upper`, `projected/ambiguous`, `set/consistency`, `set/unknown`, and a table
+    per class. After `evaluate`, `measured` holds the counts. For `save_best` give `rule="greater"` with the key.
 
     Args:
         source: name of the source taxonomy; checked against the constraint's.

@@ -106,8 +106,8 @@ class HFSegmentor(BaseSegmentor):
         if source is not None:
             if type(self.net).__name__ not in SET_QUERY_MODELS:
                 raise TeacherError(
-                    f"`source` has no effect on a {type(self.net).__name__}: leave it out (Mask2Former and EoMT are trained"
-                    " on sets with it)"
+                    f"`source` has no effect on a {type(self.net).__name__}: leave it out (Mask2Former and EoMT are"
+                    " trained on sets with it)"
                 )
             from lsu_seg.models.query_loss import KnownLoss
 
