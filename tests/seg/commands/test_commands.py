@@ -92,7 +92,9 @@ def test_help_has_an_example_and_explains_every_option(command: str) -> None:
     result = call(command, "--help")
     assert result.exit_code == 0
     assert f"lsu-seg {command}" in result.output.split("Example")[1]
-    for parameter in main.commands[command].params:
+    found = main.get_command(click.Context(main), command)
+    assert found
+    for parameter in found.params:
         assert parameter.param_type_name == "argument" or getattr(parameter, "help", None), parameter.name
 
 
