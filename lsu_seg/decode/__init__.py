@@ -111,5 +111,5 @@ def decode_arrays(
     from lsu_seg.decode import cpu
 
     is_views = isinstance(logits, (list, tuple)) and all(isinstance(v, (View, QueryView)) for v in logits)
-    views = list(logits) if is_views else [View(np.asarray(logits))]  # type: ignore[arg-type]
+    views: list[View | QueryView] = list(logits) if is_views else [View(np.asarray(logits))]  # type: ignore[arg-type]
     return cpu.decode(views, rows, constraint.allowed, threshold, image_name)

@@ -36,7 +36,8 @@ def pseudo_label(
     # processes whose peers are gone.
     cfg.merge_from_dict({"env_cfg.dist_cfg.backend": "gloo"})
     runner = runner_with_checkpoint(cfg, checkpoint, quiet)
-    return runner.test()
+    figures: dict[str, float] = runner.test()
+    return figures
 
 
 def _check_labelling(cfg: Config, resume: bool) -> None:

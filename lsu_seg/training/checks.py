@@ -112,7 +112,7 @@ def _check_head(name: str, head: nn.Module, constraint: Constraint, setted: list
             )
     if getattr(head, "source", None) not in (None, source):
         yield f"{name} has source='{head.source}', and the datasets `{source}`: write `{last}=dict(source='{source}')`"
-    pixels = getattr(head, "sampler", None)
+    pixels: Any = getattr(head, "sampler", None)
     if setted and type(pixels) is OHEMPixelSampler and pixels.thresh is not None:
         yield (
             f"{name}'s OHEMPixelSampler with a `thresh` looks up the probability of one class: write"
