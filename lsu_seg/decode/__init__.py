@@ -1,7 +1,7 @@
 """From teacher views and annotated rows to pseudo-labels.
 
-`reference` is the rule in plain torch, `cpu` and `cuda` are the same compiled. None is imported before it is used: `import
-lsu_seg.decode` loads no torch and no numba.
+`reference` is the rule in plain torch, `cpu` and `cuda` are the same compiled. None is imported before it is used:
+`import lsu_seg.decode` loads no torch and no numba.
 """
 
 from __future__ import annotations
