@@ -1,7 +1,7 @@
 """Ontologies of segmentation datasets: read `.tax` files, check them, compile them to constraint matrices.
 
-The whole public API is `load`, `load_dataset`, `taxonomies`, `draw`, `read_raster`, `Constraint` and the four codes below; it
-needs numpy and no torch, and `read_raster` needs Pillow.
+The whole public API is `load`, `load_dataset`, `taxonomies`, `draw`, `read_raster`, `Constraint` and the four codes
+below; it needs numpy and no torch, and `read_raster` needs Pillow.
 
 >>> import lsu_onto
 >>> c = lsu_onto.load("demo_town", source="demo")
@@ -54,9 +54,9 @@ def load(name: str | Path, source: str | None = None, paths: Iterable[str | Path
     """The compiled constraint of a dataset.
 
     Args:
-        name: a dataset on the search path (`"idd"`; `"vistas v2"` where there are releases), the path of a `.tax` file, or of a compiled `.npz`.
-            A source's own name gives the identity (labels stored as channels), unless a dataset of that name
-            has a map.
+        name: a dataset on the search path (`"idd"`; `"vistas v2"` where there are releases), the path of a `.tax`
+            file, or of a compiled `.npz`. A source's own name gives the identity (labels stored as channels), unless a
+            dataset of that name has a map.
         source: the source taxonomy's name; needed where the dataset has maps to several.
         paths: folders to search before the shipped library.
 

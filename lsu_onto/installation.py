@@ -222,7 +222,8 @@ def torchvision(env: Environment) -> Iterator[Finding]:
     needs = [r for r in map(Requirement, env.installed["torchvision"].requires or ()) if r.name == "torch"]
     wrong = next((f"it is built for torch{r.specifier}" for r in needs if torch not in r.specifier), None)
     if not wrong and torch.local != vision.local:
-        wrong = f"one is built for {torch.local or 'the default device'}, the other for {vision.local or 'the default device'}"
+        one, other = (version.local or "the default device" for version in (torch, vision))
+        wrong = f"one is built for {one}, the other for {other}"
     if wrong:
         yield Finding(
             "problem",

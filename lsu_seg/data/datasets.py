@@ -146,7 +146,7 @@ class TaxDataset(BaseSegDataset):
         pairs = find_pairs(self.data_root, self.constraint.layout, self.split)
         if not self.pseudo or self.needs_confidence:
             self.reader.own.reader.prepare()
-        items = []
+        items: list[dict[str, Any]] = []
         for pair in pairs:
             label = self.pseudo / f"{pair.key}.png" if self.pseudo else pair.label
             items.append(

@@ -105,7 +105,7 @@ class PackTaxInputs(PackSegInputs):
         super().__init__(meta_keys=meta_keys)
 
     def transform(self, results: dict[str, Any]) -> dict[str, Any]:
-        packed = super().transform(results)
+        packed: dict[str, Any] = super().transform(results)
         if "gt_rows" in results:
             rows = torch.from_numpy(np.ascontiguousarray(results["gt_rows"]))[None]
             packed["data_samples"].gt_rows = PixelData(data=rows)

@@ -62,8 +62,8 @@ def _measure(cfg: Config, checkpoint: str | Path | None, name: str, dataset: Any
         raise ConfigError(f"the evaluation set `{name}` has no pipeline")
     if loader.dataset.get("type") in ("CompoundDataset", "lsu_seg.CompoundDataset"):
         loader.dataset.setdefault("test_mode", True)  # every image counts, void ones too
-    # Each image alone and once, whatever the config says: how images are batched shows in the last bits of logits, MMSeg
-    # takes no batches of several sizes, and by default samplers repeat images so that all ranks have equally many.
+    # Each image alone and once, whatever the config says: how images are batched shows in the last bits of logits,
+    # MMSeg takes no batches of several sizes, and by default samplers repeat images so that all ranks have as many.
     loader.batch_size = 1
     loader.sampler = dict(type="DefaultSampler", shuffle=False, round_up=False)
     loader.pop("batch_sampler", None)

@@ -26,7 +26,7 @@ class UnknownValue(NamedTuple):
     """
 
     value: int | str
-    count: int
+    count: int  # type: ignore[assignment]  # hides tuple.count, which nothing here needs
     x: int
     y: int
 

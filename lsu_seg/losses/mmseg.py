@@ -139,14 +139,15 @@ class SetOHEMPixelSampler(OHEMPixelSampler):
     def sample(self, seg_logit: Tensor, seg_label: Tensor) -> Tensor:
         """logits `[N, K, H, W]`, target `[N, 1, H, W]` → weights `[N, H, W]`, 1 for the pixels that are kept."""
         if self.thresh is None:
-            return super().sample(seg_logit, seg_label)
+            kept: Tensor = super().sample(seg_logit, seg_label)
+            return kept
         losses = self.context.loss_decode
         losses = list(losses) if isinstance(losses, nn.ModuleList) else [losses]
         loss = next(loss for loss in losses if isinstance(loss, SetNLLLoss))
         target, ignore = seg_label.squeeze(1), self.context.ignore_index
         with torch.no_grad():
             p = loss.probability(seg_logit, target, ignore)
-            valid = target != ignore
+            valid: Tensor = target != ignore
             rising = p[valid].sort().values
             keep = self.min_kept * len(target)
             enough = rising[min(keep, len(rising) - 1)] if len(rising) else p.new_zeros(())

@@ -120,7 +120,8 @@ def set_nll_map(
         factor = share.index_select(0, flat).view(target.shape)
     if weight is not None:
         factor = factor * weight.to(factor)
-    losses = _SetNLL.apply(logits, lead, flat, members, sizes, first, ignore_index, factor, label_smoothing)
+    arguments = (lead, flat, members, sizes, first, ignore_index, factor, label_smoothing)
+    losses: Tensor = _SetNLL.apply(logits, *arguments)  # type: ignore[no-untyped-call]
     return losses, shares
 
 

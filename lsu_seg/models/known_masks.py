@@ -48,7 +48,7 @@ def sample(maps: Tensor, points: Tensor, padding: str = "zeros") -> Tensor:
 
 
 def labels_at(target: Tensor, points: Tensor) -> tuple[Tensor, Tensor]:
-    """Targets `[N, 2, H, W]` at points `[N, P, 2]`: labels and known, `[N, P]`. Known is 1 where all four neighbours are."""
+    """Targets `[N, 2, H, W]` at points `[N, P, 2]`: labels and known, `[N, P]`; known where all four neighbours are."""
     known = (sample(target[:, 1:], points, "border")[:, 0] > 1 - 1e-4).float()
     return sample(target[:, :1], points)[:, 0] * known, known
 

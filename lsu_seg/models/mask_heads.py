@@ -25,9 +25,9 @@ _OUTSIDE = -1e4
 class SetMask2FormerHead(TableUser, Mask2FormerHead):
     """`Mask2FormerHead` for set-valued targets: `decode_head=dict(type='SetMask2FormerHead', source='cityscapes', …)`.
 
-    Everything else is as MMSegmentation's recipes have it, its losses and matching costs among it. Where all pixels of a
-    batch have one class, the loss is that of `Mask2FormerHead`. What is not known counts neither in matching nor in the
-    losses of masks, void included; of an image without any known class no query learns.
+    Everything else is as MMSegmentation's recipes have it, its losses and matching costs among it. Where all pixels of
+    a batch have one class, the loss is that of `Mask2FormerHead`. What is not known counts neither in matching nor in
+    the losses of masks, void included; of an image without any known class no query learns.
 
     Args:
         source: the source taxonomy.
@@ -60,7 +60,7 @@ class SetMask2FormerHead(TableUser, Mask2FormerHead):
         batch_gt_instances: list[InstanceData],
         batch_img_metas: list[dict[str, Any]],
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """The losses of classes, masks and Dice of one layer: class logits `[N, Q, K+1]`, mask logits `[N, Q, h, w]`."""
+        """The losses of classes, masks and Dice of a layer: class logits `[N, Q, K+1]`, mask logits `[N, Q, h, w]`."""
         cls_scores, mask_preds = cls_scores.float(), mask_preds.float()
         labels = torch.full(cls_scores.shape[:2], self.num_classes, device=cls_scores.device)
         weights = cls_scores.new_ones(cls_scores.shape[:2])

@@ -46,8 +46,8 @@ class RankedRunner(Runner):
         missing = [key for key, used in states.items() if used and key not in checkpoint]
         if self._resume and missing and checkpoint.get("meta", {}).get("iter", 0) < self.max_iters:
             raise ConfigError(
-                f"{filename} has no state of {' and '.join(f'`{key}`' for key in missing)}, so the training cannot go on"
-                f" from it: remove {Path(self.work_dir) / 'last_checkpoint'} to train from the beginning, and write"
+                f"{filename} has no state of {' and '.join(f'`{key}`' for key in missing)}, so the training cannot go"
+                f" on from it: remove {Path(self.work_dir) / 'last_checkpoint'} to train from the beginning, and write"
                 " `default_hooks = dict(checkpoint=dict(save_optimizer=True, save_param_scheduler=True))`"
             )
         return checkpoint
@@ -114,8 +114,8 @@ def runner_with_checkpoint(cfg: Config, checkpoint: str | Path | None, quiet: bo
         runner = build_runner(cfg, quiet)
         if runner.model.new_head:
             raise ConfigError(
-                f"{pretrained} has another number of classes than the config's `num_classes`, so the model's head has random"
-                " weights: give the CHECKPOINT of a trained one"
+                f"{pretrained} has another number of classes than the config's `num_classes`, so the model's head has"
+                " random weights: give the CHECKPOINT of a trained one"
             )
         return runner
     if not Path(checkpoint).is_file():

@@ -10,7 +10,7 @@ import sys
 import threading
 import warnings
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
@@ -130,7 +130,7 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def inspect_all(inspector: Inspector, pairs: Iterable[Pair], jobs: int) -> Iterator[tuple[Pair, Record]]:
+def inspect_all(inspector: Inspector, pairs: Iterable[Pair], jobs: int) -> Generator[tuple[Pair, Record]]:
     """The record of each pair, in order; only a few batches are in memory at a time.
 
     This uses processes rather than threads, because JSON and much else holds the interpreter's lock. Processes are

@@ -102,11 +102,12 @@ def _check_head(name: str, head: nn.Module, constraint: Constraint, setted: list
             line = f"loss_decode=dict(type='SetNLLLoss', source='{source}')"
             yield (
                 f"{name} is trained with {kind}, which does not know the targets that `threshold`, `unsure` or"
-                f" `loss_weight` of {_names(setted)} make: write `{last}=dict({line})`, or take them out of the datasets"
+                f" `loss_weight` of {_names(setted)} make: write `{last}=dict({line})`, or take them out of the"
+                " datasets"
             )
     if getattr(head, "source", None) not in (None, source):
         yield f"{name} has source='{head.source}', and the datasets `{source}`: write `{last}=dict(source='{source}')`"
-    pixels = getattr(head, "sampler", None)
+    pixels: Any = getattr(head, "sampler", None)
     if setted and type(pixels) is OHEMPixelSampler and pixels.thresh is not None:
         yield (
             f"{name}'s OHEMPixelSampler with a `thresh` looks up the probability of one class: write"

@@ -203,7 +203,8 @@ def _ontology(dataset: TaxDataset, folder: Path, source: str | None) -> str:
         lsu_onto.draw(dataset.taxonomy, file, source=source)
     except ValueError as e:  # the page is worth having without the drawing
         return f"<p>The ontology is not drawn here: {html.escape(str(e))}</p>"
-    return f'<details open><summary>ontology</summary><img class="ontology" src="pictures/{file.name}" alt="ontology"></details>'
+    image = f'<img class="ontology" src="pictures/{file.name}" alt="ontology">'
+    return f"<details open><summary>ontology</summary>{image}</details>"
 
 
 _PAGE = """<!doctype html>
@@ -217,7 +218,8 @@ th:first-child, td:first-child {{ text-align: left; padding-left: 0; }}
 .pictures th, .pictures td {{ text-align: left; border: 0; padding: .2rem .4rem .2rem 0; }}
 .pictures img {{ width: 100%; display: block; }}
 .chip {{ white-space: nowrap; margin-right: .6em; }}
-.chip i {{ display: inline-block; width: .9em; height: .9em; margin-right: .3em; vertical-align: -.1em; border: 1px solid #0003; }}
+.chip i {{ display: inline-block; width: .9em; height: .9em; margin-right: .3em; vertical-align: -.1em;
+  border: 1px solid #0003; }}
 .ontology {{ max-width: 100%; }}
 footer {{ color: #777; margin-top: 3rem; }}
 </style>

@@ -348,7 +348,8 @@ def test_files_of_two_kinds_are_refused() -> None:
 
 def test_without_pillow() -> None:
     png("a.png", A([[1]], np.uint8))
-    script = "import sys\nsys.modules['PIL'] = None\nfrom lsu_onto.cli import main\nmain(['init', 'x', '--from-labels', 'labels'])"
+    script = "import sys\nsys.modules['PIL'] = None\nfrom lsu_onto.cli import main\n"
+    script += "main(['init', 'x', '--from-labels', 'labels'])"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, env=_env())
     assert done.returncode == 1 and "needs Pillow: `python -m pip install" in done.stderr
 

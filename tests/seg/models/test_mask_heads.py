@@ -1,4 +1,4 @@
-"""MMSegmentation's heads with masks: as teachers, and trained on sets. What runs mmdet is skipped where there is none."""
+"""MMSegmentation's heads with masks: as teachers, and trained on sets. What runs mmdet is skipped if there is none."""
 
 from __future__ import annotations
 

@@ -140,7 +140,7 @@ def test_a_disk_that_fills_up(
     world: Path,
     unbroken: Path,
     tmp_path: Path,
-    small_disk: Any,  # noqa: F811
+    small_disk: Any,
 ) -> None:
     out = small_disk(16)
     arguments, log = job(world, tmp_path, out), tmp_path / "log.txt"
