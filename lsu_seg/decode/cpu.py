@@ -13,8 +13,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from lsu_seg.decode import kernels as k
 from lsu_seg.decode.checks import check_allowed, check_finite, check_part, check_rows, check_shapes
+from lsu_seg.decode.kernels import rows as k
 from lsu_seg.decode.views import Decoded, DecodeError, QueryView, View
 from lsu_seg.encodings import void_index
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from lsu_seg.decode.lanes import (
+from lsu_seg.decode.kernels.lanes import (
     LANES,
     add,
     divide,
@@ -18,7 +18,7 @@ from lsu_seg.decode.lanes import (
     weave,
     where_greater,
 )
-from lsu_seg.decode.sampling import inline
+from lsu_seg.decode.kernels.sampling import inline
 
 FAINT = np.float32(1e-30)
 """Where the best product of shares is below this, float32 may have lost others that count beside it."""

@@ -15,10 +15,10 @@ from llvmlite import ir
 from numba import carray, njit, types
 from numba.extending import intrinsic
 
-from lsu_seg.decode.choices import choose, choose_samples, share_out
-from lsu_seg.decode.evidence import TINY, add_logits, add_queries, exact_pixel
-from lsu_seg.decode.lanes import LANES, copy, differences, lowest_bit
-from lsu_seg.decode.sampling import (
+from lsu_seg.decode.kernels.choices import choose, choose_samples, share_out
+from lsu_seg.decode.kernels.evidence import TINY, add_logits, add_queries, exact_pixel
+from lsu_seg.decode.kernels.lanes import LANES, copy, differences, lowest_bit
+from lsu_seg.decode.kernels.sampling import (
     CLASS_P,
     COUNT,
     FLIP,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numba import carray, njit
 
-from lsu_seg.decode.lanes import (
+from lsu_seg.decode.kernels.lanes import (
     LANES,
     add,
     divide,
@@ -17,7 +17,7 @@ from lsu_seg.decode.lanes import (
     subtract,
     where_greater,
 )
-from lsu_seg.decode.sampling import (
+from lsu_seg.decode.kernels.sampling import (
     CLASS_LOG_P,
     CLASS_P,
     COUNT,

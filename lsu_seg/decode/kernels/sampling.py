@@ -7,7 +7,7 @@ from numba import njit, types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from lsu_seg.decode.lanes import LANES, add, load, multiply, splat, store, sum_of, weave
+from lsu_seg.decode.kernels.lanes import LANES, add, load, multiply, splat, store, sum_of, weave
 
 # Columns of the table of views.
 MAPS, COUNT, HEIGHT, WIDTH, FLIP, MASS, STRIDE, HALF, CLASS_P, CLASS_LOG_P = range(10)
