@@ -1,36 +1,20 @@
-"""The CPU decoder's bilinear sampling (`align_corners=False`): vertical and then horizontal, and of one pixel alone."""
+"""Bilinear interpolation (`align_corners=False`): of whole lines, first vertically, then horizontally; of one pixel."""
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
-from numba import njit, types
-from numba.core import cgutils
-from numba.extending import intrinsic
 
-from lsu_seg.decode.kernels.lanes import LANES, add, load, multiply, splat, store, sum_of, weave
-
-# Columns of the table of views.
-MAPS, COUNT, HEIGHT, WIDTH, FLIP, MASS, STRIDE, HALF, CLASS_P, CLASS_LOG_P = range(10)
-VIEW_FIELDS = 10
-
-# Columns of the table of sets.
-ONLY, MEMBERS, OPEN = range(3)
+from lsu_seg.decode.kernels.jit import inline
+from lsu_seg.decode.kernels.lanes import LANES, add, floats, load, multiply, splat, store, sum_of, weave
 
 _f = np.float32
-inline = njit(nogil=True, error_model="numpy", fastmath={"contract"})
-
-
-@intrinsic
-def pointer(typing_context, address):
-    def codegen(context, builder, signature, args):
-        return builder.inttoptr(args[0], cgutils.voidptr_t)
-
-    return types.voidptr(types.int64), codegen
 
 
 @inline
 def not_finite(values):
-    """Whether any of float32 [N] is NaN or Inf: what is not, times 0, is 0."""
+    """Whether any of float32 [N] is NaN or Inf. Everything else times 0 is 0."""
     n, zero = len(values), splat(_f(0.0))
     a = b = c = d = zero
     whole = n // (4 * LANES) * (4 * LANES)
@@ -47,7 +31,7 @@ def not_finite(values):
 
 @inline
 def blend(top, bottom, weight, flip, low, high, out):
-    """Interpolate a channel vertically: columns `low` .. `high` of the padded line (column 0 repeats 1, w+1 repeats w)."""
+    """Interpolate a channel vertically: columns `low` .. `high` of the padded line, whose 0 repeats 1 and w+1 repeats w."""
     w = len(top)
     first, last = max(low - 1, 0), min(high, w)
     n = last - first
@@ -68,24 +52,27 @@ def blend(top, bottom, weight, flip, low, high, out):
 
 
 @inline
-def blend_members(maps, members, y0, y1, weight, low, size, samples):
-    """The same of several channels, not mirrored, for `size` columns from `low` on: a member's go to its row of `samples`."""
-    h, w = maps.shape[1:]
+def blend_members(view, y, weight, members, low, size, samples):
+    """The same for several channels of a view that is not mirrored, between its rows y and y+1.
+
+    `size` columns from `low` on; each channel has a row of `samples`.
+    """
+    h, w = view.height, view.width
+    maps = floats(view.maps, view.count * h * w)
     first = max(low - 1, 0)
     n = min(low + size - 1, w) - first
     before = first + 1 - low
-    keep = _f(1.0) - weight
+    keep, next_row = _f(1.0) - weight, w if y + 1 < h else 0
     for j in range(len(members)):
-        at, top = j * samples.shape[1] + before, (members[j] * h + y0) * w + first
-        bottom = top + (y1 - y0) * w
+        at, top = j * samples.shape[1] + before, (members[j] * h + y) * w + first
+        bottom = top + next_row
         if n >= LANES:
             for i in range(0, n, LANES):
-                i = min(i, n - LANES)  # the last vector shares with the one before; nothing else may be read
+                i = min(i, n - LANES)  # the last vector overlaps the one before it: beyond the map nothing may be read
                 store(samples, at + i, _mix(load(maps, top + i), keep, load(maps, bottom + i), weight))
         else:
             for i in range(n):
-                x = first + i
-                samples[j, before + i] = keep * maps[members[j], y0, x] + weight * maps[members[j], y1, x]
+                samples[j, before + i] = keep * maps[top + i] + weight * maps[bottom + i]
         if before:
             samples[j, 0] = samples[j, 1]
         if low + size - 1 > w:
@@ -94,7 +81,7 @@ def blend_members(maps, members, y0, y1, weight, low, size, samples):
 
 @inline
 def _mix(p, a, q, b):
-    return add(multiply(p, splat(_f(a))), multiply(q, splat(_f(b))))
+    return add(multiply(p, splat(a)), multiply(q, splat(b)))
 
 
 @inline
@@ -105,26 +92,21 @@ def spread(line, size, out):
         weave(
             out,
             4 * i,
-            _mix(p, 0.875, q, 0.125),
-            _mix(p, 0.625, q, 0.375),
-            _mix(p, 0.375, q, 0.625),
-            _mix(p, 0.125, q, 0.875),
+            _mix(p, _f(0.875), q, _f(0.125)),
+            _mix(p, _f(0.625), q, _f(0.375)),
+            _mix(p, _f(0.375), q, _f(0.625)),
+            _mix(p, _f(0.125), q, _f(0.875)),
         )
 
 
 @inline
-def expand(line, columns, weights, x, stride, half, out):
-    """Interpolate a line horizontally for the pixels of a tile. Returns where in `out` its first pixel lies.
-
-    `x` is that pixel where they are neighbours and the stride is a whole number; `stride` is 0 elsewhere.
-    """
-    n = len(columns)
-    if stride == 4:
-        k = columns[0]
+def expand(line, pixels, out):
+    """Interpolate a line horizontally for the pixels of a tile. The first lies at `pixels.offset` of `out`."""
+    columns, weights = pixels.columns, pixels.weights
+    n, k = len(columns), columns[0]
+    if pixels.stride == 4:
         spread(line[k:], columns[n - 1] + 1 - k, out)
-        return (x + half) % 4
-    if stride == 8:
-        k = columns[0]
+    elif pixels.stride == 8:
         m = columns[n - 1] + 1 - k
         left, right = line[k : k + m], line[k + 1 : k + 1 + m]
         for i in range(m):
@@ -132,27 +114,41 @@ def expand(line, columns, weights, x, stride, half, out):
             for j in range(8):
                 w = _f(0.0625) + _f(0.125) * _f(j)
                 out[8 * i + j] = p * (_f(1.0) - w) + q * w
-        return (x + half) % 8
-    if stride == 1:
-        k = columns[0]
+    elif pixels.stride == 1:
         for i in range(0, n, LANES):
             store(out, i, load(line, k + i))
-        return 0
-    for i in range(n):
-        k, w = columns[i], weights[i]
-        out[i] = (_f(1.0) - w) * line[k] + w * line[k + 1]
-    return 0
+    else:
+        for i in range(n):
+            c, w = columns[i], weights[i]
+            out[i] = (_f(1.0) - w) * line[c] + w * line[c + 1]
+
+
+class Corners(NamedTuple):
+    """The four samples around a pixel, as places in a channel, and the weights of the lower and the right ones."""
+
+    top_left: int
+    top_right: int
+    bottom_left: int
+    bottom_right: int
+    down: float
+    right: float
 
 
 @inline
-def sample(maps, c, view, y, x, yi, ya, xi, xa):
-    """One interpolated value, in float64."""
-    h, w, k = view[HEIGHT], view[WIDTH], xi[x]
-    y0 = yi[y]
+def corners(view, v, x, y, steps):
+    """Those of pixel (x, y) in view number v."""
+    h, w, k = view.height, view.width, steps.left[v, x]
+    y0 = steps.upper[v, y]
     y1, x0, x1 = min(y0 + 1, h - 1), max(k - 1, 0), min(k, w - 1)
-    if view[FLIP]:
+    if view.flip:
         x0, x1 = w - 1 - x0, w - 1 - x1
-    ay, ax = np.float64(ya[y]), np.float64(xa[x])
-    top = (1 - ax) * maps[c, y0, x0] + ax * maps[c, y0, x1]
-    bottom = (1 - ax) * maps[c, y1, x0] + ax * maps[c, y1, x1]
-    return (1 - ay) * top + ay * bottom
+    down, right = np.float64(steps.down[v, y]), np.float64(steps.right[v, x])
+    return Corners(y0 * w + x0, y0 * w + x1, y1 * w + x0, y1 * w + x1, down, right)
+
+
+@inline
+def sample(maps, channel, at):
+    """One interpolated value, in float64. `channel`: where in `maps` the channel begins."""
+    top = (1 - at.right) * maps[channel + at.top_left] + at.right * maps[channel + at.top_right]
+    bottom = (1 - at.right) * maps[channel + at.bottom_left] + at.right * maps[channel + at.bottom_right]
+    return (1 - at.down) * top + at.down * bottom
