@@ -50,9 +50,9 @@ class LoadTaxImage(BaseTransform):
 class LoadTaxAnnotations(BaseTransform):
     """Load a label file through the dataset's taxonomy.
 
-    Adds `gt_seg_map` `[H, W]`: the target map (`lsu_seg.targets.table`), in which pseudo-label, row of d and confidence are
-    one number per pixel, so that every geometric transform carries them together; and `gt_rows` int16 `[H, W]` (rows of
-    d at the label's own resolution), which transforms do not touch. Pseudo-labels without a threshold have the
+    Adds `gt_seg_map` `[H, W]`: the target map (`lsu_seg.targets.table`), in which pseudo-label, row of d and confidence
+    are one number per pixel, so that every geometric transform carries them together; and `gt_rows` int16 `[H, W]`
+    (rows of d at the label's own resolution), which transforms do not touch. Pseudo-labels without a threshold have the
     channels in its place.
 
     Raises:

@@ -116,7 +116,7 @@ class TargetCoder:
         Raises:
             TargetError: one of the two is missing or of another shape.
         """
-        targets = self.of_channel[labels]
+        targets: NDArray[Any] = self.of_channel[labels]
         if self.sure is None:
             return targets
         if rows is None or confidence is None:
