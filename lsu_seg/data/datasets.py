@@ -75,8 +75,8 @@ class TaxDataset(BaseSegDataset):
         if unsure is not None and (threshold is not None or not 0 <= unsure <= 1):
             other = "" if threshold is None else f", and `threshold` {threshold}"
             raise DatasetError(
-                f"`unsure` of `{taxonomy}` is {unsure}{other}; expected a share of the pixels, 0 to 1, and no"
-                " `threshold`"
+                f"`unsure` of `{taxonomy}` is {unsure}{other}; expected a share of the pixels, 0 to 1,"
+                " and no `threshold`"
             )
         self.taxonomy = taxonomy
         self.constraint = lsu_onto.load(taxonomy, source)
@@ -94,7 +94,7 @@ class TaxDataset(BaseSegDataset):
         )
         """How label files become target maps."""
         self.thresholds: dict[str, float] = {}
-        """With `unsure`, once the dataset is initialized: from which confidence on a class's labels are hard."""
+        """With `unsure`, once initialized: the confidence from which on a class's labels are hard targets."""
         self.needs_confidence = bool(self.pseudo) and threshold is not None
         metainfo = {
             "classes": list(self.constraint.source_classes),
@@ -107,7 +107,7 @@ class TaxDataset(BaseSegDataset):
 
     @property
     def table(self) -> TargetTable:
-        """What numbers above the void index mean in the target maps; in a `CompoundDataset`, that of all members."""
+        """What numbers above the void index mean in the target maps. The members of a `CompoundDataset` share one."""
         return self.reader.table
 
     @property

@@ -18,9 +18,9 @@ from lsu_seg.targets.table import TableUser
 class SetNLLLoss(TableUser, nn.Module):
     """`set_nll_loss` for any decode head: `loss_decode=dict(type='SetNLLLoss', source='cityscapes')`.
 
-    Which sets a target map's numbers mean, and the datasets' `loss_weight`, is in the datasets' `TargetTable`, which
-    `OntologyHook` gives to the loss before training (`use_table`); without it, a set is refused. On hard labels it is
-    MMSeg's `CrossEntropyLoss(avg_non_ignore=True)`.
+    The datasets' `TargetTable` says which sets the numbers of a target map mean, and has their `loss_weight`.
+    `OntologyHook` gives it to the loss before training (`use_table`); a loss without a table refuses sets. On hard
+    labels it is MMSeg's `CrossEntropyLoss(avg_non_ignore=True)`.
 
     Args:
         source: the source taxonomy.

@@ -26,9 +26,10 @@ class OntologyHook(Hook):
 
     Before training it compares classes, ignored index, losses, padding, samplers and the validation set with the
     ontology of the training datasets, and raises `DisagreementError` with the lines to write; so it does in validation
-    where a batch has images of several sizes. Losses and heads get the table of sets of the datasets whose targets they
-    see (`TakesTargetTable`): in training, and in validation that of the validation set. During training the log has,
-    for each dataset (`town`):
+    where a batch has images of several sizes. Losses and heads (`TakesTargetTable`) get the table of sets of the
+    dataset whose targets they see: the training set's, and during validation the validation set's.
+
+    During training the log has, for each dataset (`town`):
 
     - `loss_town`: mean loss per pixel (with a `SetNLLLoss`);
     - `acc_town`: share of its labelled pixels in the batch whose likeliest class is the target, or in the target's set
