@@ -11,12 +11,12 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from lsu_onto import ROW_UNKNOWN, ROW_VOID, Constraint, Layout
+from lsu_onto import MAX_PIXELS, ROW_UNKNOWN, ROW_VOID, Constraint, Layout
 from lsu_seg.label_files.drawn import Drawing
 from lsu_seg.label_files.errors import refuse
 from lsu_seg.label_files.panoptic import load_segments, segments_of
 from lsu_seg.label_files.polygons import draw_polygons
-from lsu_seg.label_files.raw import MAX_PIXELS, parse_encoding, read_raw_and_palette
+from lsu_seg.label_files.raw import parse_encoding, read_raw_and_palette
 from lsu_seg.label_files.rle import draw_masks, load_sheets
 from lsu_seg.label_files.rows import RowTable, UnknownValue, unknown_values, unlisted
 
