@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 
+from lsu_onto import INSTALL
 from lsu_onto.errors import UserError
 
 _LOSSY = "go back to the original annotation and save as PNG: its pixels are not the annotated values"
@@ -56,4 +57,4 @@ class MissingPillowError(UserError, ImportError):
     """Label files were to be read where Pillow is not installed."""
 
     def __init__(self) -> None:
-        super().__init__('reading label files needs Pillow: `python -m pip install "pillow>=10.3"`')
+        super().__init__(f"reading label files needs Pillow: {INSTALL.format('labels')}")

@@ -1,8 +1,8 @@
 """Image files → the values that they store, to the bit: PNG and lossless TIFF, and refusals of all else.
 
 A PNG is taken apart here, because Pillow scales 2- and 4-bit grey (1 -> 85, 17), drops the low bits of 16-bit colours
-without a word, skips the checksums of the pixel data and reads missing rows as 0. What is left to Pillow are the
-filters of its rows.
+without a word, skips the checksums of the pixel data and reads missing rows as 0. Only the filters of rows are left to
+Pillow.
 """
 
 from __future__ import annotations

@@ -1,7 +1,6 @@
 """What label files hold: the values or colours that occur, with pixels and files counted, for `lsu-onto init`.
 
-Files are read as `lsu-seg scan` reads them, and what is refused there is refused here. Needs Pillow: the extra
-[labels].
+Files are read as `lsu-seg scan` reads them, and what is refused there is refused here. Needs the extra [labels].
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""PNG files by the letter of the specification: every bit depth, filter and interlacing, and damage on demand."""
+"""PNG files written by the letter of the specification: every bit depth, filter and interlacing."""
 
 from __future__ import annotations
 

@@ -16,6 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageFile
 
+import lsu_onto
 from helpers.pngs import SIGNATURE, chunk, header, png, rows
 from lsu_onto import LabelFileError, Raster, UserError, read_raster
 from lsu_onto.raster import reader
@@ -197,7 +198,7 @@ def test_memory_that_runs_out_is_no_damage(monkeypatch: pytest.MonkeyPatch) -> N
 def test_without_pillow_the_package_works_and_the_reader_says_what_it_needs() -> None:
     script = "import sys\nsys.modules['PIL'] = None\nimport lsu_onto\nlsu_onto.LabelFileError\nlsu_onto.read_raster"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
-    assert done.stderr.rstrip().endswith('reading label files needs Pillow: `python -m pip install "pillow>=10.3"`')
+    assert f"reading label files needs Pillow: {lsu_onto.INSTALL.format('labels')}" in done.stderr
     from lsu_onto.raster.errors import MissingPillowError
 
     assert issubclass(MissingPillowError, UserError)

@@ -351,7 +351,7 @@ def test_without_pillow() -> None:
     script = "import sys\nsys.modules['PIL'] = None\nfrom lsu_onto.cli import main\n"
     script += "main(['init', 'x', '--from-labels', 'labels'])"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, env=_env())
-    assert done.returncode == 1 and "needs Pillow: `python -m pip install" in done.stderr
+    assert done.returncode == 1 and "needs Pillow: pip install '.[labels]'" in done.stderr
 
 
 def _env() -> dict[str, str]:
