@@ -97,8 +97,9 @@ def read(path: Path) -> tuple[dict[str, Any], dict[str, Any] | None]:
         " (without it, `compare` shows differences without intervals)"
     )
     try:
-        with np.load(arrays, allow_pickle=False) as file:
-            found = dict(file)
+        # Opened here: np.load leaves a file open that is no archive.
+        with arrays.open("rb") as file, np.load(file, allow_pickle=False) as archive:
+            found = dict(archive)
     except (OSError, ValueError, EOFError, KeyError, BadZipFile) as e:
         raise EvaluationError(f"{arrays}: cannot be read ({e}); {advice}") from e
     if not _belongs(report, found):
