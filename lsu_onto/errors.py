@@ -8,3 +8,5 @@ class UserError(ValueError):
 
     Commands print it and exit with 1; anything else that reaches them is a fault of the toolkit.
     """
+
+    __module__ = "lsu_onto"  # where users import it from, and what a traceback shows

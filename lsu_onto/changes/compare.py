@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from lsu_onto.diagnostics import Diagnostic, Span
 from lsu_onto.lang import syntax as ast
-from lsu_onto.library.library import Analysis
+from lsu_onto.library.pipe import Analysis
 from lsu_onto.ontology.model import NAMED, Meaning, Ontology, Source, TaxClass, Taxonomy
 
 BUCKETS = {"TAX901": "LABEL", "TAX902": "CHANNEL", "TAX903": "CONSTRAINT", "TAX904": "RENAME"}

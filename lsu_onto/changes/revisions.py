@@ -13,7 +13,8 @@ from pathlib import Path
 from lsu_onto.changes.compare import compare
 from lsu_onto.diagnostics import Diagnostic, Span
 from lsu_onto.errors import UserError
-from lsu_onto.library.library import Analysis, Library
+from lsu_onto.library.library import Library
+from lsu_onto.library.pipe import Analysis
 from lsu_onto.library.searchpath import shipped
 
 

@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict
 
 from lsu_onto.constraint.arrays import Constraint, Layout
 from lsu_onto.files import write_atomic
-from lsu_onto.library.library import TaxonomyError
+from lsu_onto.library.errors import TaxonomyError
 
 FORMAT = 2
 

@@ -7,7 +7,8 @@ import difflib
 from lsu_onto.diagnostics import Span
 from lsu_onto.lang import syntax as ast
 from lsu_onto.lang.fmt import format_text
-from lsu_onto.library.library import Analysis, Library
+from lsu_onto.library.library import Library
+from lsu_onto.library.pipe import Analysis
 from lsu_onto.ontology.model import Taxonomy
 
 

@@ -9,7 +9,8 @@ from typing import Literal, NamedTuple
 
 from lsu_onto.diagnostics import RULES
 from lsu_onto.lang import syntax as ast
-from lsu_onto.library.library import Analysis, Library
+from lsu_onto.library.library import Library
+from lsu_onto.library.pipe import Analysis
 from lsu_onto.lsp import words
 from lsu_onto.lsp.symbols import find_taxonomy, line_of, members
 from lsu_onto.ontology import keys

@@ -8,7 +8,8 @@ from pathlib import Path
 
 from lsu_onto.diagnostics import RULES, Rule, Span
 from lsu_onto.lang import syntax as ast
-from lsu_onto.library.library import Analysis, Library
+from lsu_onto.library.library import Library
+from lsu_onto.library.pipe import Analysis
 from lsu_onto.lsp import words
 from lsu_onto.lsp.symbols import Symbol, at, line_of, members, occurrences, rows_of
 from lsu_onto.ontology import keys

@@ -16,7 +16,7 @@ from lsu_onto import __version__
 from lsu_onto.diagnostics import RULES, Diagnostic, Fix, Span
 from lsu_onto.lang import syntax as ast
 from lsu_onto.library.formatting import format_file
-from lsu_onto.library.library import Analysis
+from lsu_onto.library.pipe import Analysis
 from lsu_onto.lsp.complete import Item, complete
 from lsu_onto.lsp.hover import hover
 from lsu_onto.lsp.outline import outline

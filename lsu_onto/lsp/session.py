@@ -7,7 +7,8 @@ import time
 from collections.abc import Iterable
 from pathlib import Path
 
-from lsu_onto.library.library import Analysis, Library
+from lsu_onto.library.library import Library
+from lsu_onto.library.pipe import Analysis
 
 _NOT_OURS = {"node_modules", "__pycache__", "site-packages"}
 
@@ -64,7 +65,7 @@ class Session:
                 continue
             stamps[path] = (stat.st_mtime_ns, stat.st_size)
         for path in stamps.keys() | self._stamps.keys():
-            if stamps.get(path) != self._stamps.get(path) and path not in self.library.edited:
+            if stamps.get(path) != self._stamps.get(path) and path not in self.library.workspace.edited:
                 self.library.forget(path)
         self._stamps = stamps
         self._looked = time.monotonic()
@@ -72,7 +73,7 @@ class Session:
 
     def _files(self) -> set[str]:
         """Every file that a name may lead to, and its neighbours."""
-        found = {str(f) for root in self.library.search.roots for f in root.rglob("*.tax")}
+        found = {str(f) for root in self.library.workspace.search.roots for f in root.rglob("*.tax")}
         for folder in {Path(p).parent for p in (*self.library.texts, *self.open)}:
             found |= {str(f) for f in folder.glob("*.tax")}
         return found

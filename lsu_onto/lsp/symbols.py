@@ -8,7 +8,8 @@ from typing import Literal
 
 from lsu_onto.diagnostics import Span
 from lsu_onto.lang import syntax as ast
-from lsu_onto.library.library import Analysis, Library
+from lsu_onto.library.library import Library
+from lsu_onto.library.pipe import Analysis
 from lsu_onto.ontology.model import Dataset, MapRow, Ontology, Source, TaxClass, Taxonomy
 from lsu_onto.ontology.model import Target as ResolvedTarget
 

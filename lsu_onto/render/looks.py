@@ -17,6 +17,8 @@ VIEWS = ("map", "tree", "matrix")
 class RenderError(UserError):
     """A picture that cannot be drawn or written."""
 
+    __module__ = "lsu_onto.render"  # where users import it from, and what a traceback shows
+
 
 class Kind(NamedTuple):
     """How one kind of relation looks. The symbol stands in the cells of the matrix, for black and white."""
