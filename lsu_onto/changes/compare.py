@@ -31,29 +31,29 @@ def compare(old: Analysis, new: Analysis) -> list[Diagnostic]:
 
     The second place of a finding lies in the old file.
     """
-    found: list[Diagnostic] = []
+    findings: list[Diagnostic] = []
     names: dict[str, Names] = {}
     news = {(type(t), t.name): t for t in new.resolved.taxonomies}
     for t in old.resolved.taxonomies:
         now = news.get((type(t), t.name))
         if now is None:
             code = "TAX902" if isinstance(t, Source) else "TAX901"
-            found.append(_gone(code, f"{type(t).__name__.lower()} `{t.name}`", t.span, new))
+            findings.append(_gone(code, f"{type(t).__name__.lower()} `{t.name}`", t.span, new))
             continue
         names[t.name] = _follow(t, now)
-        found += _renames(t, now, names[t.name])
+        findings += _renames(t, now, names[t.name])
         if isinstance(t, Source):
-            found += _channels(t, now, names[t.name])
-        found += _labels(t, now, names[t.name], old, new)
+            findings += _channels(t, now, names[t.name])
+        findings += _labels(t, now, names[t.name], old, new)
     maps = {(o.dataset.name, o.source.name): o for o in new.resolved.ontologies}
     for o in old.resolved.ontologies:
         other = maps.get((o.dataset.name, o.source.name))
         if other:
-            found += _constraints(o, other, names)
+            findings += _constraints(o, other, names)
         elif o.dataset.name in names or all(o.dataset.name != t.name for t in old.resolved.taxonomies):
             what = f"map from `{o.dataset.name}` to `{o.source.name}`"
-            found.append(_gone("TAX903", what, o.span, new))
-    return sorted(found, key=lambda d: (d.span, d.code))
+            findings.append(_gone("TAX903", what, o.span, new))
+    return sorted(findings, key=lambda d: (d.span, d.code))
 
 
 def _gone(code: str, what: str, old: Span, new: Analysis) -> Diagnostic:
@@ -171,20 +171,20 @@ def _labels(old: Taxonomy, new: Taxonomy, names: Names, past: Analysis, analysis
             moved.setdefault((was, now), []).append(value)
     void = _key(analysis, new, "void")
     for (was, now), values in moved.items():
-        here = void if now == VOID else new.classes[new.by_name[now]].span if now else None
-        there = None
+        new_place = void if now == VOID else new.classes[new.by_name[now]].span if now else None
+        old_place = None
         if was:
-            there = _key(past, old, "void") if was == VOID else old.classes[old.by_name[was]].span
-        if here is None:  # gone: point at what is left of the class
+            old_place = _key(past, old, "void") if was == VOID else old.classes[old.by_name[was]].span
+        if new_place is None:  # gone: point at what is left of the class
             heir = names.get(was)
-            here = void if was == VOID else new.classes[new.by_name[heir]].span if heir else new.span
+            new_place = void if was == VOID else new.classes[new.by_name[heir]].span if heir else new.span
         yield Diagnostic(
             "TAX901",
             _moved(values, was, now, old.encoding),
-            here,
+            new_place,
             None,
-            there,
-            f"{'it was' if len(values) == 1 else 'they were'} here" if there else "",
+            old_place,
+            f"{'it was' if len(values) == 1 else 'they were'} here" if old_place else "",
         )
 
 

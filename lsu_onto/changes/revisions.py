@@ -51,7 +51,7 @@ def changes(file: str, against: str, search: Sequence[str | Path] = ()) -> tuple
         root, path = checkout(Path(file), revision, folder)
         before = Library([*moved([*map(Path, search), shipped()], root, folder), *search])
         old = before.check(path)
-        found = _errors(before, old) or compare(old, new)
+        findings = _errors(before, old) or compare(old, new)
 
         def label(path: str) -> str:
             p = Path(path)
@@ -61,7 +61,7 @@ def changes(file: str, against: str, search: Sequence[str | Path] = ()) -> tuple
             return span and span._replace(file=label(span.file))
 
         texts = library.texts | {label(f): text for f, text in before.texts.items()}
-        return [replace(d, span=place(d.span) or d.span, second=place(d.second)) for d in found], texts
+        return [replace(d, span=place(d.span) or d.span, second=place(d.second)) for d in findings], texts
 
 
 def _errors(library: Library, analysis: Analysis) -> list[Diagnostic]:

@@ -71,11 +71,11 @@ def load_npz(path: str | Path) -> Constraint:
         with zipfile.ZipFile(path) as archive:  # np.load would take other files for pickles, and say so
             arrays: dict[str, Any] = {n.removesuffix(".npy"): _array(archive.read(n)) for n in archive.namelist()}
         text = arrays.pop("header").tobytes()
-        found = json.loads(text)["format"]
-        if found != FORMAT:
-            by, mend = ("a newer", "upgrade, or ") if found > FORMAT else ("an older", "")
+        file_format = json.loads(text)["format"]
+        if file_format != FORMAT:
+            by, mend = ("a newer", "upgrade, or ") if file_format > FORMAT else ("an older", "")
             raise TaxonomyError(
-                f"`{path}` was compiled by {by} lsu-toolkit (format {found}; this one reads {FORMAT}):"
+                f"`{path}` was compiled by {by} lsu-toolkit (format {file_format}; this one reads {FORMAT}):"
                 f" {mend}compile it again"
             )
         header = _Header.model_validate_json(text)

@@ -88,7 +88,7 @@ def class_lines(classes: Sequence[ClassLine]) -> list[str]:
     rows: list[tuple[str, list[str], ClassLine]] = []
     group, officials = "", set[str]()
     for c in classes:
-        wanted = c.group or ("ungrouped" if group else "")
+        heading = c.group or ("ungrouped" if group else "")
         name, official = c.name, quoted(c.official or c.name)
         if official in officials:  # listed twice, or differs in what a quoted string cannot hold
             c.notes.append(f"officially {official}")
@@ -96,14 +96,14 @@ def class_lines(classes: Sequence[ClassLine]) -> list[str]:
             name += f" {official}"
         officials.add(official)
         aliases = " ".join(a if NAME.fullmatch(a) and a not in RESERVED else quoted(a) for a in c.aliases)
-        rows.append((wanted, [c.ids, name, c.colours, f"aka {aliases}" if aliases else ""], c))
-        group = wanted
+        rows.append((heading, [c.ids, name, c.colours, f"aka {aliases}" if aliases else ""], c))
+        group = heading
     widths = [max((len(cells[i]) for _, cells, _ in rows), default=0) for i in range(4)]
     out, group = [], ""
-    for wanted, cells, c in rows:
-        if wanted != group:
-            out.append(f"[{wanted}]")
-            group = wanted
+    for heading, cells, c in rows:
+        if heading != group:
+            out.append(f"[{heading}]")
+            group = heading
         head = "  ".join(f"{cell:{w}}" for cell, w in zip(cells, widths, strict=True) if w)
         out += _with_relation(head, c.relation, note(*c.notes))
     return out

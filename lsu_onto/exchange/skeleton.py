@@ -23,12 +23,12 @@ def find_source(name: str, search: tuple[str, ...]) -> Source | None:
 
 
 def need_source(name: str, search: tuple[str, ...]) -> Source:
-    found = find_source(name, search)
-    if found is None:
+    source = find_source(name, search)
+    if source is None:
         known = sorted({e.name for e in Library(search).entries() if e.kind == "source"})
         hint = suggest(name, known, "`lsu-onto list` shows what there is; `--path DIR` adds a folder")
         raise ExchangeError(f"there is no source `{name}`; {hint}")
-    return found
+    return source
 
 
 def same_name(source: Source) -> dict[str, str]:

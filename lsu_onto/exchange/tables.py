@@ -30,8 +30,8 @@ class Table:
 
     def column(self, *names: str) -> int | None:
         """The first column with one of these names, whatever its case."""
-        found = [c.stripped.lower() for c in self.header]
-        return next((found.index(n) for n in names if n in found), None)
+        columns = [c.stripped.lower() for c in self.header]
+        return next((columns.index(n) for n in names if n in columns), None)
 
     def need(self, *names: str) -> int:
         index = self.column(*names)

@@ -68,9 +68,9 @@ def statement(path: str, first: int, lines: Sequence[str]) -> ast.Statement | No
         lines: the physical lines, without trailing white space; the second and later ones continue the first.
     """
     if len(lines) == 1:
-        found = _short(path, first, lines[0])
-        if found:
-            return found
+        result = _short(path, first, lines[0])
+        if result:
+            return result
     try:
         tokens = _Tokens(path, first, lines)
         kind = tokens.next.kind

@@ -55,15 +55,15 @@ def format_text(path: str, text: str, name_of: NameOf | None = None) -> str:
         text: its text.
         name_of: turns quoted references into names; without it they stay.
     """
-    file, found = parse(path, text)
-    if any(d.code == "TAX005" for d in found):
+    file, findings = parse(path, text)
+    if any(d.code == "TAX005" for d in findings):
         return text
     text = "\n".join(line.rstrip(" \t\r") for line in text.removeprefix("\ufeff").split("\n"))
     items = list(_items(file, text, name_of))
     for table in _tables(items):
-        _lay_table(table)
+        _align_table(table)
     for run in _runs(items):
-        _lay_keys(run)
+        _align_keys(run)
     return "".join(f"{line}\n" for line in _print(items))
 
 
@@ -145,8 +145,8 @@ def _names(statement: ast.Statement, name_of: NameOf) -> dict[tuple[int, int], s
     if isinstance(statement, (ast.Row, ast.ClassLine)):
         targets += [t for r in statement.relations for t in r.targets]
         targets += statement.decision.minus if statement.decision else ()
-    found = {(t.span.line, t.span.column): name_of(t) for t in targets if t.kind == "string"}
-    return {place: name for place, name in found.items() if name}
+    names = {(t.span.line, t.span.column): name_of(t) for t in targets if t.kind == "string"}
+    return {place: name for place, name in names.items() if name}
 
 
 def _note(text: str) -> str:
@@ -195,7 +195,7 @@ def _runs(items: list[_Item]) -> Iterator[list[_Item]]:
             run = []
 
 
-def _lay_table(rows: list[_Item]) -> None:
+def _align_table(rows: list[_Item]) -> None:
     columns = zip(*(row.cells for row in rows), strict=True)
     widths = [max((len(c) for c in column if len(c) <= WIDE), default=0) for column in columns]
     *starts, relations_at = accumulate((w + GAP if w else 0 for w in widths), initial=0)
@@ -216,7 +216,7 @@ def _lay_table(rows: list[_Item]) -> None:
         _add_notes(row, column)
 
 
-def _lay_keys(run: list[_Item]) -> None:
+def _align_keys(run: list[_Item]) -> None:
     width = max(len(item.cells[0]) for item in run) + 1
     column = 0
     for item in run:

@@ -22,17 +22,17 @@ def catalogue(library: Library) -> list[dict[str, Any]]:
     for path in dict.fromkeys(str(e.path) for e in entries if e.kind == "dataset"):
         for d in library.declared(path).taxonomies:
             classes.setdefault((d.name, d.version), {c.name for c in d.classes})
-    found: dict[tuple[str, str, str], dict[str, Any]] = {}
+    rows: dict[tuple[str, str, str], dict[str, Any]] = {}
     for e in entries:
         key = (e.kind, e.name, e.version)
-        if e.kind == "map" or key in found:
+        if e.kind == "map" or key in rows:
             continue
         declared = library.declared(str(e.path)).taxonomies
         t = next((t for t in declared if (t.name, t.version) == (e.name, e.version)), None)
         own = maps.get((e.name, e.version), {}) if e.kind == "dataset" else {}
         known = classes.get((e.name, e.version), set())
         base = next((maps[b] for b in t.extends if b in maps and known <= classes[b]), {}) if t else {}
-        found[key] = {
+        rows[key] = {
             "kind": e.kind,
             "name": e.name,
             "version": e.version,
@@ -42,7 +42,7 @@ def catalogue(library: Library) -> list[dict[str, Any]]:
             "inherited": sorted(set(base) - set(own)),
             "file": str(e.path),
         }
-    return list(found.values())
+    return list(rows.values())
 
 
 def as_text(rows: list[dict[str, Any]], width: int) -> str:

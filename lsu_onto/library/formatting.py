@@ -24,12 +24,12 @@ def format_file(library: Library, path: str, text: str | None = None) -> str:
 
 def quoted_names(analysis: Analysis) -> dict[Span, str]:
     """Place of each quoted reference that resolves → the name of its class."""
-    found: dict[Span, str] = {}
+    names: dict[Span, str] = {}
 
     def add(span: Span, taxonomy: Taxonomy, index: int) -> None:
         name = taxonomy.classes[index].name
         if name not in ast.RESERVED and taxonomy.by_name.get(name) == index:
-            found[span] = name
+            names[span] = name
 
     for o in analysis.resolved.ontologies:
         for row in o.rows:
@@ -39,7 +39,7 @@ def quoted_names(analysis: Analysis) -> dict[Span, str]:
             for t in targets:
                 if t.kind == "string" and len(t.channels) == 1:
                     add(t.span, o.source, t.channels[0])
-    return found
+    return names
 
 
 def diff(path: str, old: str, new: str, colour: bool = False) -> str:

@@ -70,8 +70,8 @@ class SearchPath:
         path = str(file)
         if path not in self._headers:
             text = self.edited[path] if path in self.edited else _text(file) if file.is_file() else ""
-            found = (Entry(m[1], m[2], m[3], m[4] or "", m[5] or "", file) for m in _HEADER.finditer(text))
-            self._headers[path] = list(found)
+            headers = (Entry(m[1], m[2], m[3], m[4] or "", m[5] or "", file) for m in _HEADER.finditer(text))
+            self._headers[path] = list(headers)
         return self._headers[path]
 
     def forget(self, path: str) -> bool:

@@ -60,7 +60,7 @@ def rename(session: Session, symbol: Symbol, name: str) -> list[Fix]:
         raise RenameError(f"`{name}` is not a name: names have letters, digits and `_`, and no digit first")
     if name in ast.RESERVED:
         raise RenameError(f"`{name}` is a reserved word")
-    found = list(references(session, symbol))
+    places = list(references(session, symbol))
     for taxonomy in [symbol.taxonomy, *_extensions(session, symbol)]:
         replaced = taxonomy.by_name.get(old)
         if replaced is not None and taxonomy.classes[replaced].span != symbol.place:
@@ -75,7 +75,7 @@ def rename(session: Session, symbol: Symbol, name: str) -> list[Fix]:
     again = next((a for a in line.aliases if a.text == name), None)  # back to a former name
     kept = Fix(title, again.span, old) if again else _alias(title, symbol, line, old)
     edits = [Fix(title, symbol.place, name), kept]
-    for o in found:
+    for o in places:
         if not session.owns(o.span.file):
             continue
         text = _text_at(session, o.span)

@@ -106,8 +106,8 @@ class Server(LanguageServer):
             analysis = self.session.check(path)
             if self._published.get(path) is not analysis:
                 self._published[path] = analysis
-                found = [self.diagnostic(d, path) for d in analysis.diagnostics]
-                self.text_document_publish_diagnostics(types.PublishDiagnosticsParams(uri, found))
+                findings = [self.diagnostic(d, path) for d in analysis.diagnostics]
+                self.text_document_publish_diagnostics(types.PublishDiagnosticsParams(uri, findings))
         self._took = time.perf_counter() - start
 
     def close(self, path: str) -> None:
@@ -137,8 +137,8 @@ class Server(LanguageServer):
 
     def quick_fixes(self, params: types.CodeActionParams) -> list[types.CodeAction]:
         path = to_path(params.text_document.uri)
-        wanted = params.context.only
-        if wanted is not None and not any("quickfix".startswith(str(getattr(k, "value", k))) for k in wanted):
+        only = params.context.only
+        if only is not None and not any("quickfix".startswith(str(getattr(k, "value", k))) for k in only):
             return []
         lines = range(params.range.start.line + 1, params.range.end.line + 2)
         return [
@@ -156,15 +156,15 @@ class Server(LanguageServer):
     # --- colours and layout ---------------------------------------------------------------------------
 
     def colours(self, uri: str) -> list[types.ColorInformation]:
-        found = []
+        colours = []
         for s in self.session.check(to_path(uri)).file.statements:
             for word in s.colours if isinstance(s, ast.ClassLine) else ():
                 red, green, blue = (value / 255 for value in bytes.fromhex(word.text[1:]))
                 colour = types.Color(red, green, blue, 1.0)
-                found.append(types.ColorInformation(self.range(word.span), colour))
-        return found
+                colours.append(types.ColorInformation(self.range(word.span), colour))
+        return colours
 
-    def layout(self, uri: str) -> list[types.TextEdit]:
+    def formatting(self, uri: str) -> list[types.TextEdit]:
         """What `fmt` would change, as one edit. Line ends are the editor's."""
         path = to_path(uri)
         old = self.session.text(path).replace("\r\n", "\n")
@@ -251,28 +251,28 @@ def on_disk(ls: Server, params: Any) -> None:
 
 def on_hover(ls: Server, params: types.HoverParams) -> types.Hover | None:
     path, line, column = ls.place(params.text_document.uri, params.position)
-    found = hover(ls.session.library, ls.session.check(path), line, column)
-    if not found:
+    answer = hover(ls.session.library, ls.session.check(path), line, column)
+    if not answer:
         return None
-    return types.Hover(types.MarkupContent(types.MarkupKind.Markdown, found[1]), ls.range(found[0]))
+    return types.Hover(types.MarkupContent(types.MarkupKind.Markdown, answer[1]), ls.range(answer[0]))
 
 
 def on_completion(ls: Server, params: types.CompletionParams) -> types.CompletionList:
     path, line, column = ls.place(params.text_document.uri, params.position)
-    found = complete(ls.session.library, ls.session.check(path), line, column)
-    return types.CompletionList(False, [ls.completion(x, i, line, column, path) for i, x in enumerate(found)])
+    items = complete(ls.session.library, ls.session.check(path), line, column)
+    return types.CompletionList(False, [ls.completion(x, i, line, column, path) for i, x in enumerate(items)])
 
 
 def on_definition(ls: Server, params: types.DefinitionParams) -> types.Location | None:
-    found = ls.under(params.text_document.uri, params.position)
-    return ls.location(found.symbol.place) if found else None
+    occurrence = ls.under(params.text_document.uri, params.position)
+    return ls.location(occurrence.symbol.place) if occurrence else None
 
 
 def on_references(ls: Server, params: types.ReferenceParams) -> list[types.Location]:
     here = ls.under(params.text_document.uri, params.position)
     with_it = params.context.include_declaration
-    found = references(ls.session, here.symbol) if here else ()
-    return [ls.location(o.span) for o in found if with_it or o.span != o.symbol.place]
+    places = references(ls.session, here.symbol) if here else ()
+    return [ls.location(o.span) for o in places if with_it or o.span != o.symbol.place]
 
 
 def on_prepare_rename(ls: Server, params: types.PrepareRenameParams) -> types.PrepareRenamePlaceholder | None:
@@ -334,7 +334,7 @@ def build(paths: Iterable[str] = ()) -> Server:
         (types.TEXT_DOCUMENT_DOCUMENT_SYMBOL, on_symbols, None),
         (types.TEXT_DOCUMENT_DOCUMENT_COLOR, lambda ls, p: ls.colours(p.text_document.uri), None),
         (types.TEXT_DOCUMENT_COLOR_PRESENTATION, on_presentation, None),
-        (types.TEXT_DOCUMENT_FORMATTING, lambda ls, p: ls.layout(p.text_document.uri), None),
+        (types.TEXT_DOCUMENT_FORMATTING, lambda ls, p: ls.formatting(p.text_document.uri), None),
         (
             types.TEXT_DOCUMENT_CODE_ACTION,
             lambda ls, p: ls.quick_fixes(p),

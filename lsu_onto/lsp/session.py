@@ -73,20 +73,20 @@ class Session:
 
     def _files(self) -> set[str]:
         """Every file that a name may lead to, and its neighbours."""
-        found = {str(f) for root in self.library.workspace.search.roots for f in root.rglob("*.tax")}
+        files = {str(f) for root in self.library.workspace.search.roots for f in root.rglob("*.tax")}
         for folder in {Path(p).parent for p in (*self.library.texts, *self.open)}:
-            found |= {str(f) for f in folder.glob("*.tax")}
-        return found
+            files |= {str(f) for f in folder.glob("*.tax")}
+        return files
 
     def everywhere(self) -> list[str]:
         """The `.tax` files of the search path and of the editor's folders, and the open documents."""
         self.look(now=True)
-        found = self._files() | set(self.open)
+        paths = self._files() | set(self.open)
         for folder in self.folders:
             for here, folders, files in os.walk(folder):
                 folders[:] = [f for f in folders if not f.startswith(".") and f not in _NOT_OURS]
-                found |= {str(Path(here, f)) for f in files if f.endswith(".tax")}
-        return sorted(found)
+                paths |= {str(Path(here, f)) for f in files if f.endswith(".tax")}
+        return sorted(paths)
 
     def owns(self, path: str) -> bool:
         """Whether a file is the user's to change: open, or in a folder that is."""

@@ -40,20 +40,20 @@ class Occurrence:
 
 def occurrences(library: Library, analysis: Analysis) -> list[Occurrence]:
     """Every name in a file that stands for something, in the order of the text."""
-    found = {o.span: o for o in _occurrences(library, analysis) if o.span.file == analysis.file.path}
-    return sorted(found.values(), key=lambda o: o.span)
+    by_span = {o.span: o for o in _occurrences(library, analysis) if o.span.file == analysis.file.path}
+    return sorted(by_span.values(), key=lambda o: o.span)
 
 
-def at(found: Iterable[Occurrence], line: int, column: int) -> Occurrence | None:
+def at(candidates: Iterable[Occurrence], line: int, column: int) -> Occurrence | None:
     """The occurrence under the cursor, which may stand just behind it."""
-    return next((o for o in found if o.span.line == line and o.span.column <= column <= o.span.end), None)
+    return next((o for o in candidates if o.span.line == line and o.span.column <= column <= o.span.end), None)
 
 
 def find_taxonomy(library: Library, analysis: Analysis, kind: str, taxon: ast.Taxon) -> Source | Dataset | None:
     """The taxonomy that a reference in this file stands for."""
     key = (taxon.name.text, taxon.version.text)
-    wanted = Source if kind == "source" else Dataset
-    own = (t for t in analysis.resolved.taxonomies if isinstance(t, wanted) and (t.name, t.version) == key)
+    expected = Source if kind == "source" else Dataset
+    own = (t for t in analysis.resolved.taxonomies if isinstance(t, expected) and (t.name, t.version) == key)
     return next(own, None) or library.taxonomy(kind, taxon)[0]
 
 

@@ -88,10 +88,10 @@ def channels_not_contiguous(t: Taxonomy) -> Findings:
         return
     for expected, c in enumerate(t.classes):
         if c.ids != ((expected, expected),):
-            found = "`-`" if not c.ids else f"{c.ids[0][0]}"
+            channel = "`-`" if not c.ids else f"{c.ids[0][0]}"
             yield Diagnostic(
                 "TAX106",
-                f"`{c.name}` has channel {found}, expected {expected}",
+                f"`{c.name}` has channel {channel}, expected {expected}",
                 c.span,
                 "the classes of a source are numbered 0 to K-1, in order",
             )
@@ -279,7 +279,7 @@ def contradiction(o: Ontology) -> Findings:
             for channel in target.channels:
                 if meaning.channels.get(channel) == relation.op:
                     holders.setdefault(channel, []).append((row, relation))
-    told: set[tuple[int, int]] = set()
+    reported: set[tuple[int, int]] = set()
     for channel, users in holders.items():
         name = o.source.classes[channel].name
         whole = next((u for u in users if u[1].op in "=>"), None)
@@ -287,21 +287,21 @@ def contradiction(o: Ontology) -> Findings:
             if whole is None or user[0] is whole[0] or (whole[0].inherited and user[0].inherited):
                 continue  # between two rows of a base it is the base's finding
             pair = (whole[0].cls, user[0].cls)
-            if pair in told:
+            if pair in reported:
                 continue
-            told.add(pair)
+            reported.add(pair)
             owner, other = (o.dataset.classes[i].name for i in pair)
             claim, part = f"`{owner}` claims all of `{name}`", f"`{other}` holds part of it"
-            here, there = (user, whole) if not user[0].inherited else (whole, user)
+            place, counterpart = (user, whole) if not user[0].inherited else (whole, user)
             yield Diagnostic(
                 "TAX306",
                 f"`{name}` lies wholly inside `{owner}`, so `{other}` cannot hold part of it",
-                here[1].span,
+                place[1].span,
                 "weaken the side that is not true to `~`"
                 if user[1].op in "=>"
                 else f"weaken `{owner}` to `{'<' if whole[1].op == '=' else '~'}`, or take `{name}` out of `{other}`",
-                there[1].span,
-                claim if there is whole else part,
+                counterpart[1].span,
+                claim if counterpart is whole else part,
             )
 
 
@@ -439,16 +439,16 @@ def check_taxonomy(taxonomy: Source | Dataset) -> list[Diagnostic]:
 
 def check_map(ontology: Ontology) -> list[Diagnostic]:
     """All findings on a map; a row with an error raises no mere warnings beside it."""
-    found = [d for rule in MAP_RULES for d in rule(ontology)]
+    findings = [d for rule in MAP_RULES for d in rule(ontology)]
     first = {line: row.span.line for row in ontology.rows if not row.inherited for line in _lines(row)}
 
     def row(d: Diagnostic) -> int:
         return first.get(d.span.line, d.span.line)
 
-    clashes = {row(d) for d in found if d.code in ("TAX302", "TAX310")}  # say it all
-    found = [d for d in found if d.code not in ("TAX303", "TAX304") or row(d) not in clashes]
-    wrong = {row(d) for d in found if d.severity == "error"}
-    return [d for d in found if d.severity == "error" or row(d) not in wrong or d.code == "TAX307"]
+    clashes = {row(d) for d in findings if d.code in ("TAX302", "TAX310")}  # say it all
+    findings = [d for d in findings if d.code not in ("TAX303", "TAX304") or row(d) not in clashes]
+    wrong = {row(d) for d in findings if d.severity == "error"}
+    return [d for d in findings if d.severity == "error" or row(d) not in wrong or d.code == "TAX307"]
 
 
 def _lines(row: MapRow) -> set[int]:

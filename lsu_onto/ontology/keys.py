@@ -56,10 +56,10 @@ class Keys:
     encoding: str
     void: tuple[int, ...]
     void_span: Span | None = None
-    found: list[Diagnostic] = field(default_factory=list)
+    findings: list[Diagnostic] = field(default_factory=list)
 
     def error(self, code: str, message: str, span: Span, help: str, fix: Fix | None = None) -> None:
-        self.found.append(Diagnostic(code, message, span, help, fix=fix))
+        self.findings.append(Diagnostic(code, message, span, help, fix=fix))
 
 
 def read(statements: Sequence[ast.Statement], base: model.Dataset | None) -> Keys:
@@ -79,7 +79,7 @@ def read(statements: Sequence[ast.Statement], base: model.Dataset | None) -> Key
                 first[key].key.span,
                 "first here",
             )
-            keys.found.append(again)
+            keys.findings.append(again)
             continue
         first[key] = s
         keys.meta[key] = value
@@ -149,9 +149,9 @@ def _void(keys: Keys, s: ast.Meta) -> tuple[int, ...]:
         elif encoding != "rgb" and numbers and int(numbers[2] or numbers[1]) - int(numbers[1]) < 65536:
             ranges.append((int(numbers[1]), int(numbers[2] or numbers[1])))
         else:
-            wanted = "colours such as `#000000`" if encoding == "rgb" else "numbers such as `0,255` or `250..255`"
+            expected = "colours such as `#000000`" if encoding == "rgb" else "numbers such as `0,255` or `250..255`"
             what = f"`{word}` is not a raw value of `encoding: {encoding}`"
-            keys.error("TAX012", what, place, f"expected {wanted}")
+            keys.error("TAX012", what, place, f"expected {expected}")
     values: list[int] = []
     for low, high in sorted(ranges):  # they may overlap, and be many
         values += range(max(low, values[-1] + 1 if values else 0), high + 1)

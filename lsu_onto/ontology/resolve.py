@@ -110,7 +110,7 @@ class _Resolver:
         base = self.base(section)
         damaged = section.damaged or (base is None and any(isinstance(s, ast.Extends) for s in section.statements))
         keys = tax_keys.read(section.statements, base)
-        self.out.diagnostics += keys.found
+        self.out.diagnostics += keys.findings
         own: list[model.TaxClass] = []
         group = ""
         for s in section.statements:
@@ -148,14 +148,14 @@ class _Resolver:
                 self.out.diagnostics += tax_keys.misfits(s, made)
 
     def base(self, section: Section) -> model.Dataset | None:
-        wanted = [s for s in section.statements if isinstance(s, ast.Extends)]
-        for s in wanted[1:]:
+        extends = [s for s in section.statements if isinstance(s, ast.Extends)]
+        for s in extends[1:]:
             self.error("TAX011", "a dataset builds on one other", s.span, "take one of the two out")
-        if not wanted:
+        if not extends:
             return None
         this = ("dataset", _key(section.header.taxon))
         self.open.add(this)
-        base: model.Dataset | None = self.lookup("dataset", wanted[0].taxon)
+        base: model.Dataset | None = self.lookup("dataset", extends[0].taxon)
         self.open.discard(this)
         return base
 
@@ -185,17 +185,17 @@ class _Resolver:
             if section.header.kind == kind and _key(section.header.taxon) == key:
                 self.taxonomy(self.waiting.pop(i))
                 break
-        wanted: Any = model.Source if kind == "source" else model.Dataset
+        expected: Any = model.Source if kind == "source" else model.Dataset
         for t in self.out.taxonomies:
-            if isinstance(t, wanted) and (t.name, t.version) == key:
+            if isinstance(t, expected) and (t.name, t.version) == key:
                 return t
         if (kind, key) in self.open:
             self.error("TAX205", f"`{' '.join(key)}` builds on itself", taxon.name.span, "take one `extends` out")
             return None
-        found, problem = self.importer.taxonomy(kind, taxon)
+        taxonomy, problem = self.importer.taxonomy(kind, taxon)
         if problem:
             self.out.diagnostics.append(problem)
-        return found
+        return taxonomy
 
     def ontology(self, section: Section) -> None:
         header, damaged = section.header, section.damaged
@@ -273,22 +273,22 @@ class _Resolver:
 
     def base_map(self, dataset: model.Dataset, source: model.Source) -> model.Ontology | None:
         """The map to the same source of the dataset that this one extends, in this file or another."""
-        wanted = (source.name, source.version)
+        key = (source.name, source.version)
         for base in dataset.extends:
             for i, section in enumerate(self.maps):  # one that stands further down
                 header = section.header
-                if _key(header.taxon) == base and header.target and _key(header.target) == wanted:
+                if _key(header.taxon) == base and header.target and _key(header.target) == key:
                     self.ontology(self.maps.pop(i))
                     break
             for o in self.out.ontologies:
                 if (o.dataset.name, o.dataset.version) == base and (
                     o.source.name,
                     o.source.version,
-                ) == wanted:
+                ) == key:
                     return o
-            found = self.importer.map(base, wanted, self.file.path)
-            if found:
-                return found
+            ontology = self.importer.map(base, key, self.file.path)
+            if ontology:
+                return ontology
         return None
 
     def row(self, s: ast.Row | ast.ClassLine, cls: int, source: model.Source, span: Span) -> model.MapRow:
@@ -297,13 +297,13 @@ class _Resolver:
         def targets(items: tuple[ast.Target, ...]) -> tuple[model.Target, ...]:
             nonlocal poisoned
             out = []
-            told: set[int] = set()
+            reported: set[int] = set()
             for run, finding in taken_apart(items, source) if not source.damaged else ():
                 self.out.diagnostics.append(finding)
-                told.update(run)
+                reported.update(run)
             for i, t in enumerate(items):
                 last = items[i - 1] if i else None
-                channels = None if i in told else self.target(t, source, last)
+                channels = None if i in reported else self.target(t, source, last)
                 if channels is None:
                     poisoned = True
                 else:

@@ -59,9 +59,9 @@ def unknown_group(t: Target, taxonomy: Taxonomy) -> Diagnostic:
 
 def _groups(text: str, taxonomy: Taxonomy) -> list[str]:
     """The groups of this name, else those that end in it, whatever the case."""
-    wanted = text.lower()
-    exact = [g for g in taxonomy.groups if g.lower() == wanted]
-    return exact or [g for g in taxonomy.groups if g.lower().endswith(f".{wanted}")]
+    lowered = text.lower()
+    exact = [g for g in taxonomy.groups if g.lower() == lowered]
+    return exact or [g for g in taxonomy.groups if g.lower().endswith(f".{lowered}")]
 
 
 def taken_apart(items: Sequence[Target], taxonomy: Taxonomy) -> Iterator[tuple[range, Diagnostic]]:
@@ -73,13 +73,13 @@ def taken_apart(items: Sequence[Target], taxonomy: Taxonomy) -> Iterator[tuple[r
         return
     known = taxonomy.by_other_name | taxonomy.by_name
     plain = {re.sub(r"[\W_]", "", k).lower(): taxonomy.classes[i].name for k, i in known.items()}
-    told: set[int] = set()
+    reported: set[int] = set()
     for run in (range(i, i + n) for n in (3, 2) for i in range(len(items) - n + 1)):
         words = [items[i] for i in run]
         name = plain.get("".join(w.text for w in words).replace("_", "").lower())
-        unsettled = any(unknown[i] for i in run) and told.isdisjoint(run)
+        unsettled = any(unknown[i] for i in run) and reported.isdisjoint(run)
         if name and unsettled and all(w.kind == "name" for w in words):
-            told.update(run)
+            reported.update(run)
             written, place = " ".join(w.text for w in words), words[0].span._replace(end=words[-1].span.end)
             what = f"`{taxonomy.name}` has no class `{written}`"
             help_ = f"a name is one word: did you mean `{name}`?"

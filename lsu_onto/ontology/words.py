@@ -26,8 +26,8 @@ def notes(ontology: Ontology, row: MapRow) -> list[str]:
         ontology.dataset.classes[row.cls].note,
         row.note if row.span.file != ontology.dataset.span.file else "",
     ]
-    found = [*own, *(r.note for r in row.relations), row.decision.note if row.decision else ""]
-    return list(dict.fromkeys(n for n in found if n))
+    texts = [*own, *(r.note for r in row.relations), row.decision.note if row.decision else ""]
+    return list(dict.fromkeys(n for n in texts if n))
 
 
 def statistics(ontology: Ontology) -> list[str]:

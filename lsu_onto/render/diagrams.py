@@ -78,11 +78,11 @@ def _heading(ontology: Ontology, legend: str) -> str:
 
 def _legend(kinds: Iterable[str], sample: dict[str, str]) -> str:
     """The kinds that occur, three to a row: a sample and what it means."""
-    there = set(kinds)
+    present = set(kinds)
     cells = [
         f'{sample[k]}<td align="left"><font point-size="10">{look.meaning}</font></td><td width="8"></td>'
         for k, look in KINDS.items()
-        if k in there
+        if k in present
     ]
     rows = [f"<tr>{''.join(cells[i : i + 3])}</tr>" for i in range(0, len(cells), 3)]
     return f'<table border="0" cellspacing="2" cellpadding="1">{"".join(rows)}</table>' if rows else ""
@@ -119,17 +119,17 @@ def _line(kind: str) -> str:
 def _map(graph: Any, ontology: Ontology) -> None:
     """Dataset classes left, source classes right, as dot orders them in their groups. A source alone: one column."""
     dataset, source = ontology.dataset, ontology.source
-    found = edges(ontology) if dataset is not source else []
+    all_edges = edges(ontology) if dataset is not source else []
     void = len(source.classes)
-    free = unconstrained(ontology, found)
-    shown = [e for e in found if e.row not in free]
+    free = unconstrained(ontology, all_edges)
+    shown = [e for e in all_edges if e.row not in free]
     size = max(len(dataset.classes), len(source.classes))
     graph.attr(
         rankdir="LR",
         ranksep=f"{2.2 + size / 25:.2f}",
         nodesep="0.09",
         newrank="false",
-        label=_heading(ontology, _legend((e.kind for e in found), {k: _line(k) for k in KINDS})),
+        label=_heading(ontology, _legend((e.kind for e in all_edges), {k: _line(k) for k in KINDS})),
     )
     graph.attr("node", shape="box", style="rounded,filled", color="#00000055", margin="0.12,0.04", height="0.3")
     reached = {e.channel for e in shown}
@@ -241,8 +241,8 @@ def _matrix(graph: Any, ontology: Ontology) -> None:
     Graphviz cannot turn text, so the names of the columns stand on a stair, each with a line down to its column.
     """
     dataset, source = ontology.dataset, ontology.source
-    found = edges(ontology)
-    kinds = {(e.row, e.channel): e.kind for e in found}
+    all_edges = edges(ontology)
+    kinds = {(e.row, e.channel): e.kind for e in all_edges}
     columns = [*source.classes, None]
 
     def cell(kind: str | None, shade: str) -> str:

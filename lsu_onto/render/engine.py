@@ -49,10 +49,10 @@ def _in_process(dot: str, suffix: str) -> bytes:
         raise RenderError(f"there is no `dot` program, and no `pygraphviz` to replace it; {NEEDED}") from None
 
     def run(text: str, suffix: str) -> bytes:
-        with warnings.catch_warnings(), _stderr() as said:
+        with warnings.catch_warnings(), _stderr() as stderr:
             warnings.simplefilter("ignore")
             data = bytes(pygraphviz.AGraph(string=text).draw(format=suffix, prog="dot"))
-        if errors := [line for line in said if line.startswith("Error")]:
+        if errors := [line for line in stderr if line.startswith("Error")]:
             raise RenderError(f"Graphviz failed: {errors[0]}")
         return data
 

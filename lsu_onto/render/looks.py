@@ -57,11 +57,11 @@ def edges(ontology: Ontology) -> list[Edge]:
     )
 
 
-def unconstrained(ontology: Ontology, found: list[Edge]) -> dict[int, str]:
+def unconstrained(ontology: Ontology, all_edges: list[Edge]) -> dict[int, str]:
     """Rows that a decision leaves to the teacher → what they may be, in words. They have one edge in a map, not K."""
     names = [*(c.name for c in ontology.source.classes), "void"]
     allowed: dict[int, set[int]] = {r.cls: set() for r in ontology.rows if r.decision and r.decision.to == "any"}
-    for row, channel, _ in found:
+    for row, channel, _ in all_edges:
         if row in allowed:
             allowed[row].add(channel)
     return {row: _all_but([n for k, n in enumerate(names) if k not in own]) for row, own in allowed.items()}

@@ -38,10 +38,11 @@ CLASS = {"=": "eq", "<": "lt", ">": "gt", "~": "ov", "any": "any", "void": "void
 
 def page(ontology: Ontology, view: str) -> str:
     """The HTML of an ontology without errors, opening with `view`. The same input gives the same text."""
-    found = edges(ontology)
+    all_edges = edges(ontology)
     script = _resource("page.js")
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     alone = ontology.dataset is ontology.source
+    data = json.dumps(_data(ontology, all_edges), ensure_ascii=False, separators=(",", ":"))
     parts = {
         "hash": f"sha256-{digest}",  # no script but ours runs, whatever a class is called
         "title": esc(title(ontology)),
@@ -53,13 +54,12 @@ def page(ontology: Ontology, view: str) -> str:
             for v in VIEWS
         ),
         "tabs": "".join(f'<label for="show-{v}">{v}</label>' for v in VIEWS),
-        "map": _map(ontology, [] if alone else found),
+        "map": _map(ontology, [] if alone else all_edges),
         "tree": _tree(ontology),
-        "matrix": _matrix(ontology, found),
-        "legend": "" if alone else f'<div id="legend"><h2>Relations</h2>{_legend({e.kind for e in found})}</div>',
+        "matrix": _matrix(ontology, all_edges),
+        "legend": "" if alone else f'<div id="legend"><h2>Relations</h2>{_legend({e.kind for e in all_edges})}</div>',
         "statistics": "" if alone else "<br>".join(map(esc, statistics(ontology))),
-        # `<` would let a name end the element or open a comment.
-        "data": json.dumps(_data(ontology, found), ensure_ascii=False, separators=(",", ":")).replace("<", "\\u003c"),
+        "data": data.replace("<", "\\u003c"),  # `<` would let a name end the element or open a comment
     }
     return re.sub(r"\{\{(\w+)\}\}", lambda m: parts[m[1]], _resource("page.html"))
 
@@ -72,7 +72,7 @@ def _rows(ontology: Ontology) -> dict[int, MapRow]:
     return {row.cls: row for row in ontology.rows}
 
 
-def _data(ontology: Ontology, found: list[Edge]) -> dict[str, Any]:
+def _data(ontology: Ontology, all_edges: list[Edge]) -> dict[str, Any]:
     """`rows` are in the order of the dataset's classes; `allowed` has channels, void as K, and `kinds` beside them."""
 
     def side(t: Taxonomy) -> dict[str, Any]:
@@ -95,7 +95,7 @@ def _data(ontology: Ontology, found: list[Edge]) -> dict[str, Any]:
     ]
     for d, row in _rows(ontology).items():
         rows[d].update(relation=relation_text(row), notes=notes(ontology, row))
-    for d, channel, kind in found:
+    for d, channel, kind in all_edges:
         rows[d]["allowed"].append(channel)
         rows[d]["kinds"].append(kind)
     return {
@@ -169,12 +169,12 @@ def _sample(kind: str) -> str:
 # --- map ----------------------------------------------------------------------------------------------
 
 
-def _map(ontology: Ontology, found: list[Edge]) -> str:
+def _map(ontology: Ontology, all_edges: list[Edge]) -> str:
     """Dataset classes in the file's order; source groups, and the classes in them, opposite what reaches them."""
     dataset, source = ontology.dataset, ontology.source
     rows, void = _rows(ontology), len(source.classes)
-    free = unconstrained(ontology, found)
-    shown = [e for e in found if e.row not in free]
+    free = unconstrained(ontology, all_edges)
+    shown = [e for e in all_edges if e.row not in free]
     reached = {e.channel for e in shown}
 
     def item(key: str, c: TaxClass, tip: str, strong: bool) -> str:
@@ -233,8 +233,8 @@ def _opposite(source: Taxonomy, shown: list[Edge], height: dict[str, int]) -> li
         heights.setdefault(k, []).append(height[f"d{d}"])
 
     def mean(classes: list[int]) -> float:
-        found = [h for k in classes for h in heights.get(k, [])]
-        return sum(found) / len(found) if found else float("inf")
+        values = [h for k in classes for h in heights.get(k, [])]
+        return sum(values) / len(values) if values else float("inf")
 
     own = members(source)
     idle = [k for k in own.get("", []) if k not in heights]
@@ -286,9 +286,9 @@ def _outline(ontology: Ontology, side: str, t: Taxonomy) -> str:
 # --- matrix -------------------------------------------------------------------------------------------
 
 
-def _matrix(ontology: Ontology, found: list[Edge]) -> str:
+def _matrix(ontology: Ontology, all_edges: list[Edge]) -> str:
     dataset, source = ontology.dataset, ontology.source
-    kinds = {(e.row, e.channel): e.kind for e in found}
+    kinds = {(e.row, e.channel): e.kind for e in all_edges}
     side = "s" if dataset is source else "d"
     names = [*(c.name for c in source.classes), "void"]
     swatches = [*map(_swatch, source.classes), ""]

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from lsu_onto.exchange.draft import ClassLine
     from lsu_onto.ontology.model import Source
-    from lsu_onto.starter.guess import Layout
+    from lsu_onto.starter.guess import Storage
     from lsu_onto.starter.label_values import Scan
 
 TODO = "TODO"
@@ -104,8 +104,8 @@ def from_csv(file: str, name: str, source: Source | None, encoding: str | None) 
     from lsu_onto.exchange.skeleton import encoding as narrowest
 
     # Not None: the file that is written asks for encoding and void itself.
-    said = Options(source=source.name if source else None, encoding=encoding or "", void="")
-    classes, found = class_list(file, said)
+    options = Options(source=source.name if source else None, encoding=encoding or "", void="")
+    classes, findings = class_list(file, options)
     for c in classes if source else ():
         if not c.relation:
             c.notes.insert(0, _suggestion(c, source))  # type: ignore[arg-type]
@@ -114,19 +114,19 @@ def from_csv(file: str, name: str, source: Source | None, encoding: str | None) 
         f"encoding: {encoding or narrowest(classes)} # {TODO}: is that how the label files store it?",
         NO_VOID,
     ]
-    return _write(name, source, keys, class_lines(classes)), [str(f) for f in found]
+    return _write(name, source, keys, class_lines(classes)), [str(f) for f in findings]
 
 
 # --- from label files --------------------------------------------------------------------------------------
 
 
-def from_labels(scan: Scan, layout: Layout, name: str, source: Source | None) -> str:
+def from_labels(scan: Scan, storage: Storage, name: str, source: Source | None) -> str:
     """The file for the values that were found."""
     from lsu_onto.exchange.draft import ClassLine, class_lines
 
     by_colour = _unique_colours(source)
     classes = []
-    for v in layout.values:
+    for v in storage.values:
         pixels = sum(scan.counts[s] for s in v.stored)
         files = max(scan.in_files[s] for s in v.stored)
         hint = by_colour.get(v.colour) if v.colour is not None else None
@@ -138,11 +138,11 @@ def from_labels(scan: Scan, layout: Layout, name: str, source: Source | None) ->
         notes = [todo, *([v.note] if v.note else []), f"{seen} of {scan.files} files"]
         colour = f"#{v.colour:06x}" if v.colour is not None else ""
         classes.append(ClassLine(v.name, v.ids, colours=colour, notes=notes))
-    why = f" # a guess: {layout.why_encoding}" if layout.why_encoding else ""
-    keys = [f"title: {name}", f"encoding: {layout.encoding}{why}"]
-    pixels = sum(scan.counts[s] for s in layout.void_stored)
-    guess = f"void: {layout.void} # a guess: {layout.why_void}; {_percent(pixels, scan.pixels)} of the pixels"
-    keys.append(guess if layout.void else NO_VOID)
+    why = f" # a guess: {storage.why_encoding}" if storage.why_encoding else ""
+    keys = [f"title: {name}", f"encoding: {storage.encoding}{why}"]
+    pixels = sum(scan.counts[s] for s in storage.void_stored)
+    guess = f"void: {storage.void} # a guess: {storage.why_void}; {_percent(pixels, scan.pixels)} of the pixels"
+    keys.append(guess if storage.void else NO_VOID)
     about = (f"Found in {scan.files} label files by `lsu-onto init`.",)
     return _write(name, source, keys, class_lines(classes), about)
 
