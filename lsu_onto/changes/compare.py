@@ -1,11 +1,11 @@
 """What broke between two versions of a `.tax` file, in four buckets.
 
 LABEL: a raw value means another class. CHANNEL: a class of a source moved, so checkpoints break. CONSTRAINT: S(d)
-changed, so pseudo-labels are stale. RENAME: a class has another name and no alias tells.
+changed, so pseudo-labels are stale. RENAME: a class has a new name, and no alias records the old one.
 
 Taxonomies are matched by name, whatever their version: a release that raises its version still breaks what was made
-with the one before. A class that was renamed is followed through its alias or its ids, so that one rename is one
-finding. Of a class that is only in one of the versions, S(d) is not compared: its raw values are reported.
+with the previous one. A renamed class is recognised by its alias or its ids, so that one rename is one finding. S(d) is
+not compared for a class that only one version has: its raw values are reported instead.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ def _gone(code: str, what: str, old: Span, new: Analysis) -> Diagnostic:
 
 
 def _follow(old: Taxonomy, new: Taxonomy) -> Names:
-    """Where each class of the old version went: by name, by alias, or by its ids or its official label."""
+    """The new name of each class of the old version, found by name, alias, ids or official label."""
     fresh = [c for c in new.classes if c.name not in old.by_name]
     names: Names = {}
     for c in old.classes:
@@ -158,7 +158,7 @@ def _labels(old: Taxonomy, new: Taxonomy, names: Names, past: Analysis, analysis
             _key(past, old, "background"),
             "as it was",
         )
-    # What a source's own labels store are its channels, which TAX902 is about; or colours.
+    # The labels of a source store its channels, which TAX902 covers, or colours.
     classes = not isinstance(old, Source) or old.encoding == "rgb"
     before, after = _raw(old, classes), _raw(new, classes)
     if old.encoding in NAMED:  # a further name for a class breaks nothing
@@ -189,7 +189,7 @@ def _labels(old: Taxonomy, new: Taxonomy, names: Names, past: Analysis, analysis
 
 
 def _raw(t: Taxonomy, classes: bool) -> dict[Raw, str]:
-    """Raw value → class name, or `void`. Where labels are names: those of classes that are drawn."""
+    """Raw value → class name, or `void`. If labels are names, only those of classes that are drawn."""
     if t.encoding in NAMED:
         names = (t.by_other_name | t.by_name).items()
         return {name: t.classes[i].name for name, i in names if t.classes[i].ids}
@@ -230,7 +230,7 @@ def _ranges(values: Sequence[int]) -> str:
 
 
 def _key(analysis: Analysis, taxonomy: Taxonomy, key: str) -> Span:
-    """Where a key of a taxonomy stands; its header if it is not written."""
+    """The place of a key of a taxonomy, or of its header if the key is absent."""
     inside = False
     place = taxonomy.span
     for s in analysis.file.statements:

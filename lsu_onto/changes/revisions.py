@@ -1,4 +1,4 @@
-"""A `.tax` file against another file, or against itself at a git revision."""
+"""Compares a `.tax` file with another file, or with itself at a git revision."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ class RevisionError(UserError):
 
 
 def changes(file: str, against: str, search: Sequence[str | Path] = ()) -> tuple[list[Diagnostic], dict[str, str]]:
-    """The breaking changes of a file, and the texts they are about.
+    """The breaking changes of a file, and the texts that they refer to.
 
-    Where one of the two versions has errors, these are the findings. Under `git:REV`, every `.tax` file of the
+    If one of the two versions has errors, the errors are returned instead. Under `git:REV`, every `.tax` file of the
     repository, the search path's included, is read as it was at that revision; otherwise both versions refer to
     the taxonomies as they are today.
 
@@ -109,7 +109,7 @@ def checkout(file: Path, revision: str, folder: Path) -> tuple[Path, Path]:
 
 
 def moved(roots: Iterable[Path], root: Path, folder: Path) -> list[Path]:
-    """Those of the roots that lie in the work tree, as they are in the folder."""
+    """The roots that lie in the work tree, as paths below `folder`."""
     inside = [r.resolve() for r in roots if r.resolve().is_relative_to(root)]
     return [p for p in (folder / r.relative_to(root) for r in inside) if p.is_dir()]
 

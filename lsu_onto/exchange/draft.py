@@ -45,7 +45,7 @@ def identifiers(labels: Sequence[str]) -> list[str]:
 
 
 def name_problem(name: str) -> str | None:
-    """Why a taxonomy cannot have this name, if it cannot.
+    """Why a taxonomy cannot have this name, or None if it can.
 
     >>> name_problem("field"), name_problem("my data.tax")
     (None, '`my data.tax` cannot be a name; write `my_data`')
@@ -56,12 +56,12 @@ def name_problem(name: str) -> str | None:
 
 
 def quoted(text: str) -> str:
-    """A string of the language, which has no escapes."""
+    """A quoted string. The language has no escapes."""
     return '"' + re.sub(r"[\r\n\t]+", " ", text.replace('"', "'")) + '"'
 
 
 def note(*parts: str) -> str:
-    """A trailing note, or nothing. Never one that would switch a diagnostic off."""
+    """A trailing note, or an empty string. It never switches a diagnostic off."""
     text = "; ".join(dict.fromkeys(" ".join(p.split()) for p in parts if p.strip()))
     return "# " + re.sub(r"\ballow:", "allow", text) if text else ""
 
@@ -124,7 +124,7 @@ def _with_relation(head: str, relation: tuple[str, ...], trailing: str) -> list[
 
 
 def allowed_relation(channels: Sequence[str], void: bool, total: int) -> tuple[str, ...]:
-    """The weakest statement with exactly this S(d): what a published set says, and no more.
+    """The weakest statement with exactly this S(d), because a published set says no more.
 
     >>> allowed_relation(["road"], False, 19), allowed_relation(["road"], True, 19), allowed_relation([], True, 19)
     (('< road',), ('~ road void',), ('-> void',))

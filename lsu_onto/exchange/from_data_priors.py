@@ -1,9 +1,9 @@
 """The class lists and mappings of UniBwTAS/data-priors: `labels.csv` and `master_labels_<source>.csv` → `.tax`.
 
 A row of a mapping is: source id, source label, then the dataset's labels that may be that class; the row with
-id 255 is void. Such a set says S(d) and no more, so it becomes the weakest statement with that S(d): `<` for one
-class, `~` for several, `-> void` for void alone, `-> any` for everything. A class in no row becomes `-> void`,
-which is what the published code makes of it without a word.
+id 255 is void. Such a set states S(d) and no more, so it becomes the weakest statement with that S(d): `<` for one
+class, `~` for several, `-> void` for void alone, `-> any` for everything. A class in no row becomes `-> void`:
+the published code silently does the same.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ VOID_ID = "255"
 
 @dataclass
 class _Label:
-    """A class of `labels.csv`; `cells` has every row that states it."""
+    """A class of `labels.csv`; `cells` has one cell for each row that lists it."""
 
     cells: list[Cell]
     line: ClassLine
@@ -44,14 +44,14 @@ class Mapping:
     path: str
     source: str
     channels: list[tuple[Cell, Cell]]
-    """Id and label of each row but void's."""
+    """Id and label of each row except the row of void."""
     rows: list[tuple[int | None, tuple[Cell, ...]]]
     """Channel, or None for void, and the dataset's labels."""
     lost: list[str] = field(default_factory=list)
 
 
 def read(inputs: list[str], options: Options) -> Imported:
-    """Import folders, or a `labels.csv` and any of its mappings (`labels.csv` beside a mapping is found)."""
+    """Import folders, or a `labels.csv` (which may be left out if it lies beside a mapping) and any of its mappings."""
     labels_path, paths = _files(inputs)
     findings: list[Finding] = []
     labels = _labels(labels_path, findings)
@@ -203,7 +203,7 @@ def _labels(path: str, findings: list[Finding]) -> list[_Label]:
             first.line.ids = ",".join(ids) or "-"
             first.line.notes.append(f"listed twice, with ids {', '.join(ids)}")
             continue
-        # `x` marks a column elsewhere in these files; a category counts where it has an id.
+        # Elsewhere in these files, `x` marks a column; a category counts only if it has an id.
         group = identifier(get(row, at_group)) if get(row, at_group) and get(row, at_group_id) else ""
         labels[cell.stripped] = _Label([cell], ClassLine("", id_, cell.stripped, colour, group=group, notes=notes))
     if not labels:
@@ -225,7 +225,7 @@ def _labels(path: str, findings: list[Finding]) -> list[_Label]:
 
 
 def read_mapping(path: str, findings: list[Finding]) -> Mapping:
-    """The cells of a mapping with their places; what deserves a second look is added to `findings`."""
+    """The cells of a mapping with their places. Whatever deserves a second look is added to `findings`."""
     table = read_table(path)
     if len(table.header) < 2 or table.header[1].stripped.lower() != "name":
         have = ", ".join(f"`{c.stripped}`" for c in table.header[:3])
@@ -267,7 +267,7 @@ def read_mapping(path: str, findings: list[Finding]) -> Mapping:
 def _source(
     m: Mapping, origin: Mapping | None, options: Options, findings: list[Finding]
 ) -> tuple[str, list[str | None], list[str]]:
-    """Version, the name of each of the mapping's channels (None: not in the source), and a section to write."""
+    """Version, the name of each channel of the mapping (None: not in the source), and a section to write."""
     labels = [c.stripped for _, c in m.channels]
     if origin is None:
         t = find_source(m.source, options.search)
@@ -347,7 +347,7 @@ def _source(
 
 
 def _add_lost(m: Mapping, finding: Finding, findings: list[Finding]) -> None:
-    """A finding that no class of the dataset can carry as its note."""
+    """Add a finding that no class of the dataset can carry as its note."""
     findings.append(finding)
     _, line, column = finding.place
     m.lost.append(note(f"{Path(m.path).name}:{line}:{column}: {finding.message}", finding.help or ""))

@@ -1,6 +1,6 @@
-"""An MMSegmentation dataset's METAINFO → `.tax`, read from the source text: nothing is imported or run.
+"""The METAINFO of an MMSegmentation dataset → `.tax`, read from the source text: nothing is imported or run.
 
-Given as `module:Class`, `file.py:Class`, or a JSON file of `{"classes": […], "palette": […]}`.
+The dataset is given as `module:Class`, `file.py:Class`, or a JSON file of `{"classes": […], "palette": […]}`.
 """
 
 from __future__ import annotations
@@ -132,7 +132,7 @@ def _python(given: str) -> tuple[str, Any, int, str, int]:
 
 
 def _file(module: str) -> str:
-    """The source file, found without importing any package on the way."""
+    """The source file of a module, found without importing its packages."""
     if module.endswith(".py"):
         return module
     top, *rest = module.split(".")
@@ -165,7 +165,7 @@ def _metainfo(node: ast.stmt) -> ast.expr | None:
 
 
 def _value(path: str, node: ast.expr) -> dict[str, Any]:
-    """`dict(classes=…, palette=…)` or a literal; only the two keys that count are read."""
+    """`dict(classes=…, palette=…)` or a literal; only these two keys are read."""
     pairs: list[tuple[str, ast.expr]] = []
     if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "dict":
         pairs = [(k.arg or "", k.value) for k in node.keywords]

@@ -1,8 +1,8 @@
 """The MSeg master table → `.tax`: one row per universal class, one column per dataset.
 
 A cell holds the dataset's classes that are this universal class, several as `{A, B}`; the row `unlabeled` is void.
-As with every published set, a cell says S(d) and no more. The table has no raw values: they are the line numbers of
-`<taxonomy>_names.txt`, given as a second file; without it classes are written as never drawn (`-`).
+Like every published set, a cell states S(d) and no more. The table has no raw values: they are the line numbers of
+`<taxonomy>_names.txt`, which is given as a second file. Without it, classes are written as never drawn (`-`).
 """
 
 from __future__ import annotations
@@ -205,7 +205,7 @@ def _numbered(
     table: Table,
     findings: list[Finding],
 ) -> tuple[dict[str, str], dict[str, Place]]:
-    """Ids by the line numbers of a names file; what only one of the two has is reported."""
+    """Ids from the line numbers of a names file. A class that only one of the two files has becomes a finding."""
     listed = [line.strip() for line in read_text(path).splitlines()]
     while listed and not listed[-1]:
         listed.pop()

@@ -1,6 +1,6 @@
-"""What people type by mistake, recognised from the line: a message that says what to type instead.
+"""Recognises common typing mistakes, and says what to type instead.
 
-Only texts that the grammar refuses come here, so a guess can be wrong about the wish, never about the error.
+Only lines that the grammar rejects come here, so a guess can be wrong about the intention, never about the error.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _OPERATORS = {
     "⊇": ">",
 }
 _LONG = 2000
-"""Nobody types such a line; some of the patterns below are quadratic in its length."""
+"""Longer lines are not typed by hand, and some of the patterns below take quadratic time."""
 _QUOTES = "“”„«»'`"
 
 
@@ -45,7 +45,7 @@ class Guess(NamedTuple):
     help: str
     code: str = "TAX003"
     instead: str | None = None
-    """What to write there, where that is obvious."""
+    """The replacement, if it is obvious."""
 
 
 def name_of(label: str) -> str:
@@ -70,7 +70,7 @@ def css_colour(text: str) -> str | None:
 
 
 def guess(text: str, at: int, expected: set[str]) -> Guess | None:
-    """What was meant by a line that the parser refuses at `at`, where it expected one of these terminals."""
+    """What was meant by a line that the parser rejects at `at`, where it expected one of these terminals."""
     if len(text) > _LONG:
         return None
     before, rest = text[:at].rstrip(" \t\n"), text[at:]
@@ -214,7 +214,7 @@ def _decision(text: str, at: int, before: str, rest: str, token: str) -> Guess |
 
 
 def _target(text: str, at: int, before: str, rest: str, token: str) -> Guess | None:
-    """Where a target is missing, or something other than a space stands between two."""
+    """A missing target, or something other than a space between two targets."""
     last = re.search(r"(?<![=<>~!-])[=<>~!]$|,$", before)
     if last and (not token or re.match(r"#(?=[ \t]|$)", rest)):
         sign = last[0]
@@ -234,7 +234,7 @@ def _target(text: str, at: int, before: str, rest: str, token: str) -> Guess | N
 
 
 def _name(text: str, at: int, before: str, token: str, expected: set[str]) -> Guess | None:
-    """A word that is no name: in a header, as a class, or as a target."""
+    """A word that is not a valid name: in a header, as a class, or as a target."""
     start = at - len((re.search(r"[\w.\-/&+]*$", text[:at]) or [""])[0])
     word = (re.match(r"[A-Za-z_][\w.\-/&+]*", text[start:]) or [""])[0].rstrip("-")
     if not word or re.fullmatch(_NAME, word) or word.endswith(":") or start + len(word) <= at - 1:

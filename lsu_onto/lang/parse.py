@@ -45,11 +45,11 @@ _EXPECTED = {
 _MANY = 20
 
 Lines = dict[tuple[int | str, ...], ast.Statement | Diagnostic]
-"""Number of the first line and the texts of a logical line → what it is."""
+"""Number of the first line and texts of a logical line → its statement, or its finding."""
 
 
 def read(path: str) -> tuple[str, Diagnostic | None]:
-    """The text of a file, or an empty text and the diagnostic that says why not."""
+    """The text of a file, or an empty text and the finding that says why it cannot be read."""
     here = Span(path, 1, 1, 1)
     try:
         data = Path(path).read_bytes()
@@ -75,8 +75,8 @@ def parse(path: str, text: str, known: Lines | None = None) -> tuple[ast.File, l
     Args:
         path: the file's name, for spans.
         text: its text.
-        known: what the lines of its former text were; those of this text afterwards. An editor asks for all lines
-            whenever one changes.
+        known: the statements of the previous text, which are replaced by those of this text: an editor parses all
+            lines whenever one changes.
 
     Returns the file with every statement that could be read, and one diagnostic for each line that could not.
     Never raises for what the text contains.
@@ -112,13 +112,13 @@ def parse(path: str, text: str, known: Lines | None = None) -> tuple[ast.File, l
     if len(findings) > _MANY and not any(isinstance(s, (ast.Edition, ast.Header)) for s in statements):
         return ast.File(path, text, tuple(statements), allowed), [_no_tax_file(path, text, findings)]
     begins = min((s.span.line for s in statements if not isinstance(s, ast.Comment)), default=1 << 60)
-    if not any(d.severity == "error" and d.span.line < begins for d in findings):  # or else that line was the edition
+    if not any(d.severity == "error" and d.span.line < begins for d in findings):  # otherwise that line was the edition
         findings += _edition(path, statements, text)
     return ast.File(path, text, tuple(statements), allowed), findings
 
 
 def _no_tax_file(path: str, text: str, findings: list[Diagnostic]) -> Diagnostic:
-    """Instead of a finding for each line of a JSON file, or whatever it is."""
+    """One finding in place of one for each line of, say, a JSON file."""
     lines = len({d.span.line for d in findings})
     what = f"{lines} lines cannot be understood, and none says `tax`, `source`, `dataset` or `map`"
     end = max(2, len(text.split("\n", 1)[0]) + 1)
@@ -186,7 +186,7 @@ def _parser() -> Any:
 
 
 def _cache_file() -> str | None:
-    """Where lark may keep the compiled grammar: in the user's own cache, as it is unpickled on the next start."""
+    """Where lark may keep the compiled grammar: in the user's own cache, because it is unpickled on the next start."""
     base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "lsu-onto"
     try:
         base.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -204,7 +204,7 @@ def _parse_line(path: str, first: int, text: str) -> ast.Statement | Diagnostic:
     for line in text.split("\n"):
         starts.append(starts[-1] + len(line) + 1)
 
-    def span(start: int, end: int) -> Span:  # end: of the last character
+    def span(start: int, end: int) -> Span:  # `end` is the last character
         row = max(i for i, s in enumerate(starts) if s <= start)
         column = start - starts[row] + 1
         return Span(path, first + row, column, max(end - starts[row] + 2, column + 1))
@@ -222,7 +222,7 @@ def _parse_line(path: str, first: int, text: str) -> ast.Statement | Diagnostic:
 
 
 def _explain(text: str, at: int, expected: set[str], span: Callable[[int, int], Span]) -> Diagnostic:
-    """Turn a parser's complaint into what a person did wrong, if that can be told."""
+    """Turn a parser's complaint into an explanation of the mistake, if one is known."""
     rest = text[at:]
     word = re.match(r"[^\s,]+", rest)
     token = word[0] if word else ""

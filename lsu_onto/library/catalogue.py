@@ -1,4 +1,4 @@
-"""What is on the search path: sources, datasets, and which source each dataset has a map to."""
+"""The contents of the search path: sources, datasets, and the sources to which each dataset has a map."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from lsu_onto.library.library import Library
 
 
 def catalogue(library: Library) -> list[dict[str, Any]]:
-    """One entry per source and dataset, in the order of the search path; the first of a name and version counts.
+    """One entry per source and dataset, in the order of the search path. The first with a name and version counts.
 
-    `maps` are the sources that a dataset has a map to, `inherited` those that it has through the dataset that it
-    extends, which needs no class of its own.
+    `maps` are the sources to which a dataset has a map; `inherited` are those of the dataset that it extends, provided
+    that it adds no classes.
     """
     entries = list(dict.fromkeys(library.entries()))
     maps: dict[tuple[str, str], dict[str, str]] = {}
@@ -46,7 +46,7 @@ def catalogue(library: Library) -> list[dict[str, Any]]:
 
 
 def as_text(rows: list[dict[str, Any]], width: int) -> str:
-    """Sources, then datasets, a line each; titles are cut at `width`."""
+    """Sources, then datasets, one per line. Titles are cut at `width`."""
     lines: list[str] = []
     for kind, heading in (
         ("source", "source taxonomies"),

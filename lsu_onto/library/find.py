@@ -1,4 +1,4 @@
-"""The beginning of the pipe: from a name or path to the one ontology or taxonomy that is meant, or a refusal."""
+"""The start of the pipe: from a name or path to the one ontology or taxonomy that is meant, or a refusal."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def find_ontology(workspace: Workspace, name: str, source: str | None) -> Ontolo
     ]
     if not is_file and all(o.dataset is o.source for o in matches):
         matches += _inherited_maps(workspace, name, source)
-    # A file that has a map is asked for its map; its sources' own labels are asked for by name.
+    # A file with a map means its map; the labels of its sources are asked for by name.
     matches = [o for o in matches if o.dataset is not o.source] or matches
     if len(matches) == 1:
         return matches[0]
@@ -50,7 +50,7 @@ def find_alone(workspace: Workspace, name: str) -> Source | Dataset:
     matches: dict[tuple[str, str], Source | Dataset] = {}
     for path in [name] if is_file else dict.fromkeys(str(e.path) for e in entries):
         analysis, resolved = check(workspace, path), declared(workspace, path)
-        # What the names and relations of maps have wrong (2xx, 3xx) does not concern the classes.
+        # Errors in the names and relations of maps (2xx, 3xx) do not concern the classes.
         of_classes = [d for d in analysis.errors if not d.code.startswith(("TAX2", "TAX3"))]
         _refuse_errors(workspace, path, of_classes or (resolved.diagnostics if resolved.taxonomies else []))
         for t in resolved.taxonomies or [o.dataset for o in analysis.resolved.ontologies]:
@@ -83,7 +83,7 @@ def _candidates(workspace: Workspace, name: str, source: str | None) -> list[str
 
 
 def _without_errors(workspace: Workspace, path: str) -> list[Ontology]:
-    """The maps of a file and the identities of its sources, once all files that they are read from are in order."""
+    """The maps of a file and the identities of its sources. Refuses files with errors."""
     resolved = check(workspace, path).resolved
     _refuse_errors_of(workspace, path, [path, *(f for o in resolved.ontologies for f in o.files)])
     return [*resolved.ontologies, *(identity(t) for t in resolved.taxonomies if isinstance(t, Source))]
@@ -103,7 +103,7 @@ def identity(source: Source) -> Ontology:
 
 
 def _inherited_maps(workspace: Workspace, name: str, source: str | None) -> list[Ontology]:
-    """The maps that a dataset without any has from the dataset that it extends."""
+    """The maps that a dataset without its own has from the dataset that it extends."""
     entries = list(workspace.search.entries())
     matches: dict[tuple[str, ...], Ontology] = {}
     for e in entries:
@@ -146,7 +146,7 @@ def _inherit(workspace: Workspace, dataset: Dataset, base: Ontology) -> Ontology
 
 
 def _refuse_errors_of(workspace: Workspace, path: str, files: Iterable[str]) -> None:
-    """Refuse what stands in `path` if one of the files that it is read from has errors."""
+    """Refuse `path` if it or one of the files that it uses has errors."""
     _refuse_errors(workspace, path, [d for f in dict.fromkeys(files) for d in check(workspace, f).errors])
 
 
@@ -172,7 +172,7 @@ def _several_maps(name: str, matches: list[Ontology], is_file: bool) -> Taxonomy
 
 
 def _refuse_other_paths(workspace: Workspace, name: str) -> None:
-    """Refuse a path that exists and stands for no taxonomy."""
+    """Refuse a path that exists but is not a taxonomy."""
     exists = os.path.exists(name)  # noqa: PTH110 (a name may be too long for a path: Path raises)
     if not exists or any(_is_called(e, name) for e in workspace.search.entries()):
         return
@@ -186,7 +186,7 @@ def _refuse_other_paths(workspace: Workspace, name: str) -> None:
 
 
 def _hint(workspace: Workspace, name: str, source: str | None) -> str:
-    """What to do about a name without the map that was asked for."""
+    """What to do if a name does not have the requested map."""
     entries = list(workspace.search.entries())
     sources = sorted({e.source for e in entries if _is_called(e, name) and e.source})
     if sources and source:

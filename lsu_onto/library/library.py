@@ -1,4 +1,4 @@
-"""The library: a search path, with a method for everything that can be asked of it."""
+"""The library: a search path, and everything that can be asked of it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ __all__ = ["Analysis", "Library", "TaxonomyError", "here"]
 
 
 class Library:
-    """The search path, and every file read from it once.
+    """The search path, from which every file is read once.
 
     Args:
         paths: folders searched (with their subfolders) before the shipped library.
@@ -53,7 +53,7 @@ class Library:
         return Imports(self.workspace).taxonomy(kind, taxon)
 
     def map(self, dataset: tuple[str, str], source: tuple[str, str], file: str) -> Ontology | None:
-        """The map of a dataset to a source (name and version each), as seen from a file; its findings are its own."""
+        """The map from a dataset to a source (name and version each), as seen from a file, without its findings."""
         return Imports(self.workspace).map(dataset, source, file)
 
     def ontology(self, name: str | Path, source: str | None = None) -> Ontology:
@@ -81,11 +81,11 @@ class Library:
         return find_alone(self.workspace, str(name))
 
     def edit(self, path: str | Path, text: str | None) -> None:
-        """Let a text count instead of the file on disk; None: the file again."""
+        """Use a text instead of the file on disk, or with None the file again."""
         self.workspace.edit(str(path), text)
 
     def forget(self, path: str | Path) -> None:
-        """A file changed, came or went: read it anew when it is asked for, and what builds on it."""
+        """Drop what is remembered of a file that has changed, appeared or disappeared, and of all files that use it."""
         self.workspace.forget(str(path))
 
 

@@ -1,7 +1,7 @@
-"""The pipe of one file: parse → resolve → check. Files that it names come through the same pipe.
+"""The pipe of one file: parse → resolve → check. The files that it names take the same way.
 
-A file is resolved in three ways, because files may name each other: whole (`check`), without its maps (`declared`), and
-one of its maps alone (`Imports.map`).
+Because files may name each other, a file is resolved in three extents: whole (`check`), without its maps (`declared`),
+and a single map (`Imports.map`).
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ def declared(workspace: Workspace, path: str) -> Resolved:
 
 
 def _without_map(s: ast.Statement) -> ast.Statement:
-    """A statement of a dataset without what it says of its source."""
+    """A statement of a dataset without the parts that refer to its source."""
     if isinstance(s, ast.Header) and s.kind == "dataset":
         return s._replace(target=None)
     return s._replace(relations=(), decision=None) if isinstance(s, ast.ClassLine) else s
@@ -109,7 +109,7 @@ class Imports:
         return None, Diagnostic("TAX203", what, taxon.name.span, f"lsu-onto validate {path}")
 
     def map(self, dataset: Key, source: Key, file: str) -> Ontology | None:
-        """The map of a dataset to a source as seen from a file. Its findings are its own."""
+        """The map from a dataset to a source, as seen from a file, without its findings."""
         keys = (*dataset, *source)
         entries = self.workspace.search.entries(Path(file).parent)
         entry = next((e for e in entries if (e.name, e.version, e.source, e.source_version) == keys), None)
@@ -138,7 +138,7 @@ def _key(taxon: ast.Taxon) -> Key:
 
 
 def _unknown(kind: str, taxon: ast.Taxon, entries: Sequence[Entry]) -> Diagnostic:
-    """Why a reference leads nowhere, given all entries of its kind."""
+    """The finding on a reference to no known taxonomy. `entries` are all of its kind."""
     name, version = taxon.name.text, taxon.version.text
     named = [e for e in entries if e.name == name]
     if named:

@@ -1,7 +1,7 @@
-"""What is remembered of files: their texts, their syntax trees, what was made of them, and which file uses which.
+"""The memory beside the pipe: texts, syntax trees and results of files, and which file uses which.
 
-The pipe asks here for each of its results, so that every step of a file is made once. An editor changes texts here, and
-only what builds on a changed file is made again.
+The pipe stores its results here, so that every step is done once per file. An editor changes texts here; only what uses
+a changed file is done again.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class Parsed(NamedTuple):
 
 
 class Workspace:
-    """Files as they are on disk or in an editor, and what was made of them.
+    """Files as they are on disk or in an editor, and the results of the pipe for them.
 
     Args:
         roots: folders searched with their subfolders, in this order.
@@ -63,7 +63,7 @@ class Workspace:
         return self._parsed[path]
 
     def once(self, path: str, step: Hashable, make: Callable[[], T]) -> T:
-        """The result of a step for a file: made when it is first asked for, and again after the file was forgotten."""
+        """The result of a step for a file. `make` is called the first time, and again once the file was forgotten."""
         results = self._results.setdefault(path, {})
         if step not in results:
             self._running.append((path, step))
@@ -75,17 +75,17 @@ class Workspace:
         return result
 
     def running(self, step: Hashable) -> list[str]:
-        """The files for which a step has begun and not ended, the outermost first."""
+        """The files for which a step has begun and not ended, outermost first."""
         return [path for path, other in self._running if other == step]
 
     def uses(self, path: str) -> None:
-        """Note that all results in the making build on this file."""
+        """Note that all running steps use this file."""
         self._users.setdefault(path, set()).update(user for user, _ in self._running)
 
     # --- changes --------------------------------------------------------------------------------------
 
     def edit(self, path: str, text: str | None) -> None:
-        """Let a text count instead of the file on disk; None: the file again."""
+        """Use a text instead of the file on disk, or with None the file again."""
         if text is None:
             self.edited.pop(path, None)
         else:
@@ -93,9 +93,9 @@ class Workspace:
         self.forget(path)
 
     def forget(self, path: str) -> None:
-        """Drop what was made of a file that changed, came or went, and what builds on it."""
+        """Drop the results for a file that has changed, appeared or disappeared, and for all files that use it."""
         self._parsed.pop(path, None)
-        if self.search.forget(path):  # a name may mean another file now, anywhere
+        if self.search.forget(path):  # any name may mean another file now
             self._results.clear()
             self._users.clear()
         stale, todo = set(), [path]

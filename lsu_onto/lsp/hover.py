@@ -1,4 +1,4 @@
-"""What an editor shows about the word under the cursor, as Markdown."""
+"""Hover texts: what an editor shows about the word under the cursor, as Markdown."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _MANY = 24
 
 
 def hover(library: Library, analysis: Analysis, line: int, column: int) -> tuple[Span, str] | None:
-    """The place and the text of what is known about a word, or None."""
+    """The place of the word under the cursor and what is known about it, or None."""
     here = at(occurrences(library, analysis), line, column)
     if here:
         return here.span, describe(analysis, here.symbol)

@@ -1,4 +1,4 @@
-"""Renaming a class: its line, and every reference that resolves to it. The old name stays, as an alias."""
+"""Renaming a class: its line, and every reference that resolves to it. The old name remains as an alias."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from lsu_onto.ontology.model import Taxonomy
 
 
 class RenameError(UserError):
-    """Why this cannot be renamed, for the person who asked."""
+    """This cannot be renamed. The message says why."""
 
 
 def references(session: Session, symbol: Symbol) -> Iterator[Occurrence]:
@@ -26,7 +26,7 @@ def references(session: Session, symbol: Symbol) -> Iterator[Occurrence]:
 
 
 def may_rename(session: Session, here: Occurrence) -> None:
-    """Raises RenameError where the cursor is not on a class's name, or the class is not ours."""
+    """Raise RenameError if the cursor is not on the name of a class, or the class does not belong to the user."""
     symbol = here.symbol
     if symbol.kind != "class":
         raise RenameError(
@@ -46,9 +46,9 @@ def may_rename(session: Session, here: Occurrence) -> None:
 def rename(session: Session, symbol: Symbol, name: str) -> list[Fix]:
     """The edits that rename a class.
 
-    The old name becomes an alias, so that files which nobody can see from here keep their meaning (and `changes` knows
-    the class again). References through aliases and official names stay, and so do files that are not the user's:
-    the shipped library may map a taxonomy of the same name.
+    The old name becomes an alias, so that files elsewhere keep their meaning and `changes` recognises the class.
+    References through aliases and official names stay as they are, and so do files that do not belong to the user: the
+    shipped library may map a taxonomy of the same name.
 
     Raises:
         RenameError: the name is invalid, reserved or taken.

@@ -1,4 +1,4 @@
-"""The server: the protocol's requests, answered by the functions beside it."""
+"""The server: requests of the protocol, answered by the other modules of this room."""
 
 from __future__ import annotations
 
@@ -43,11 +43,11 @@ _KIND = {
 _UNNECESSARY = ("TAX308", "TAX309")
 _REQUEST_FAILED = -32803
 _QUICK = 0.2
-"""Seconds. A file that takes longer to check is checked when the typing pauses."""
+"""Seconds. If checking takes longer, it waits for a pause in the typing."""
 
 
 class Server(LanguageServer):
-    """Our session behind pygls' protocol. Texts come whole: a `.tax` file is small, and nothing can get out of step."""
+    """A session behind the protocol of pygls. Texts are sent whole: `.tax` files are small, and no edit can be lost."""
 
     def __init__(self, paths: Iterable[str] = ()) -> None:
         super().__init__("lsu-onto", __version__, text_document_sync_kind=types.TextDocumentSyncKind.Full)
@@ -91,7 +91,7 @@ class Server(LanguageServer):
     # --- findings -------------------------------------------------------------------------------------
 
     def changed(self) -> None:
-        """Check what is open: at once, or when the typing pauses if the files are large."""
+        """Check the open documents: at once, or in the next pause of the typing if they are large."""
         if self._waiting:
             self._waiting.cancel()
         if self._took < _QUICK:
@@ -100,7 +100,7 @@ class Server(LanguageServer):
             self._waiting = asyncio.get_running_loop().call_later(self._took, self.publish)
 
     def publish(self) -> None:
-        """Send the findings of every open document that has new ones: an edit may touch its users, too."""
+        """Send the findings of every open document whose findings may have changed: an edit affects its users, too."""
         start = time.perf_counter()
         for path, uri in self.session.open.items():
             analysis = self.session.check(path)
@@ -118,7 +118,7 @@ class Server(LanguageServer):
 
     def diagnostic(self, d: Diagnostic, path: str) -> types.Diagnostic:
         where, related = d.span, [(d.second, d.label or "here")] if d.second else []
-        if where.file != path:  # an inherited class: it shows at the top, and leads there
+        if where.file != path:  # an inherited class: the finding is shown at the top, and refers to the place
             where, related = Span(path, 1, 1, 2), [(d.span, d.message), *related]
         fix = d.fix and {"title": d.fix.title, "text": d.fix.text}
         return types.Diagnostic(
@@ -153,7 +153,7 @@ class Server(LanguageServer):
             if d.fix and d.span.file == path and d.span.line in lines
         ]
 
-    # --- colours and layout ---------------------------------------------------------------------------
+    # --- colours and formatting -----------------------------------------------------------------------
 
     def colours(self, uri: str) -> list[types.ColorInformation]:
         colours = []
@@ -165,7 +165,7 @@ class Server(LanguageServer):
         return colours
 
     def formatting(self, uri: str) -> list[types.TextEdit]:
-        """What `fmt` would change, as one edit. Line ends are the editor's."""
+        """The changes of `fmt` as one edit. The editor takes care of line ends."""
         path = to_path(uri)
         old = self.session.text(path).replace("\r\n", "\n")
         new = format_file(self.session.library, path)
@@ -196,7 +196,7 @@ class Server(LanguageServer):
 
 
 def _shared(a: str, b: str) -> int:
-    """How many characters two texts begin with alike."""
+    """The length of the common prefix of two texts."""
     return next((i for i, (x, y) in enumerate(zip(a, b, strict=False)) if x != y), min(len(a), len(b)))
 
 
@@ -214,7 +214,7 @@ def initialize(ls: Server, params: types.InitializeParams) -> None:
 
 def folders_changed(ls: Server, *_: Any) -> None:
     folders = [to_path(f.uri) for f in ls.workspace.folders.values()]
-    root = ls.workspace.root_path  # of editors that know no folders
+    root = ls.workspace.root_path  # for editors without workspace folders
     ls.session.folders = [Path(f) for f in folders or ([root] if root else [])]
 
 
@@ -308,7 +308,7 @@ def on_presentation(ls: Server, params: types.ColorPresentationParams) -> list[t
 
 
 def build(paths: Iterable[str] = ()) -> Server:
-    """A server that knows every request it can answer."""
+    """A server with a handler for every request that it can answer."""
     server = Server(paths)
 
     def goodbye(ls: Server, *_: Any) -> None:
@@ -342,7 +342,7 @@ def build(paths: Iterable[str] = ()) -> Server:
         ),
     ]
     for name, handler, options in features:
-        server.feature(name, options)(handler)  # pygls hands the server to a parameter named `ls`
+        server.feature(name, options)(handler)  # pygls passes the server to a parameter named `ls`
     return server
 
 

@@ -1,4 +1,4 @@
-"""What an editor has open, and the library that reads these documents instead of the files on disk."""
+"""The open documents of an editor, and the library that reads them instead of the files on disk."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ class Session:
 
     def __init__(self, paths: Iterable[str | Path] = ()) -> None:
         self.folders: list[Path] = []
-        """The editor's own: searched for references, but not part of the search path, as in `validate`."""
+        """The folders of the editor: searched for references, but not on the search path, as in `validate`."""
         self.open: dict[str, str] = {}
-        """Path → the address by which the editor knows it."""
+        """Path → its address in the editor."""
         self.start(paths)
 
     def start(self, paths: Iterable[str | Path]) -> None:
-        """Begin anew with another search path."""
+        """Start afresh with another search path."""
         self.paths = [Path(p).absolute() for p in paths]
         self.library = Library(self.paths)
         self._stamps: dict[str, tuple[int, int]] = {}
@@ -53,7 +53,10 @@ class Session:
         return self.library.texts[path].removeprefix("\ufeff")
 
     def look(self, now: bool = False) -> None:
-        """Notice files that changed, came or went. Not at every keystroke, and seldom where it takes long."""
+        """Look for files that have changed, appeared or disappeared.
+
+        Without `now` this happens at most once a second, and less often if it takes long.
+        """
         start = time.monotonic()
         if not now and start - self._looked < self._rest:
             return
@@ -72,7 +75,7 @@ class Session:
         self._rest = max(1.0, 50 * (self._looked - start))
 
     def _files(self) -> set[str]:
-        """Every file that a name may lead to, and its neighbours."""
+        """Every file that a name may refer to, and its neighbours."""
         files = {str(f) for root in self.library.workspace.search.roots for f in root.rglob("*.tax")}
         for folder in {Path(p).parent for p in (*self.library.texts, *self.open)}:
             files |= {str(f) for f in folder.glob("*.tax")}
@@ -89,5 +92,5 @@ class Session:
         return sorted(paths)
 
     def owns(self, path: str) -> bool:
-        """Whether a file is the user's to change: open, or in a folder that is."""
+        """Whether a file belongs to the user: it is open, or lies in an open folder or one added to the search path."""
         return path in self.open or any(Path(path).is_relative_to(f) for f in (*self.folders, *self.paths))

@@ -1,4 +1,4 @@
-"""Syntax tree + imported taxonomies → model. Finds what a name stands for; judges nothing else."""
+"""Syntax tree + imported taxonomies → model. This resolves names and judges nothing else."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ class Resolved:
 
 
 class Importer(Protocol):
-    """What other files declare."""
+    """Looks up what other files declare."""
 
     def taxonomy(self, kind: str, taxon: ast.Taxon) -> tuple[Any, Diagnostic | None]:
         """(`source` or `dataset`, reference) → the taxonomy, or why there is none."""
 
     def map(self, dataset: tuple[str, str], source: tuple[str, str], file: str) -> model.Ontology | None:
-        """The map of a dataset to a source, both by name and version, as seen from a file."""
+        """The map from a dataset to a source, each given by name and version, as seen from a file."""
 
 
 def resolve(file: ast.File, damaged: frozenset[int], importer: Importer) -> Resolved:
@@ -62,7 +62,7 @@ def _key(taxon: ast.Taxon) -> tuple[str, str]:
 
 
 _SOURCE_VOID = {"id": (255,), "id16": (65535,)}
-"""What a source's label files mean by void where the file says nothing: as pseudo-labels are written."""
+"""The void value of a source's label files if the file declares none: the one that pseudo-labels use."""
 
 
 class _Resolver:
@@ -120,7 +120,7 @@ class _Resolver:
                 if s.name.text in ast.RESERVED:
                     help_ = "take the line out, and list its raw values under the key `void:`"
                     self.reserved(s.name, help_ if s.name.text == "void" else "choose another name")
-                    damaged = True  # that line is no class, so that what it lacks is no further mistake
+                    damaged = True  # the line is no class, so whatever it lacks is no further mistake
                 else:
                     own.append(self.tax_class(s, group))
         if not own and not base and not damaged:
@@ -179,9 +179,9 @@ class _Resolver:
     # --- maps -----------------------------------------------------------------------------------------
 
     def lookup(self, kind: str, taxon: ast.Taxon) -> Any:
-        """A taxonomy of this file or another; None after reporting why there is none."""
+        """A taxonomy of this file or another. None if there is none; a finding then says why."""
         key = _key(taxon)
-        for i, section in enumerate(self.waiting):  # one that stands further down
+        for i, section in enumerate(self.waiting):  # it may be declared further down
             if section.header.kind == kind and _key(section.header.taxon) == key:
                 self.taxonomy(self.waiting.pop(i))
                 break
@@ -227,7 +227,7 @@ class _Resolver:
             if isinstance(s, ast.Row):
                 cls = self.reference(s.target, dataset, quiet=dataset.damaged)
                 if cls is None:
-                    damaged = True  # some class is meant here: it is not unmapped
+                    damaged = True  # the row means some class, which is then not unmapped
                     continue
                 if cls in seen:
                     self.out.diagnostics.append(
@@ -272,10 +272,10 @@ class _Resolver:
         )
 
     def base_map(self, dataset: model.Dataset, source: model.Source) -> model.Ontology | None:
-        """The map to the same source of the dataset that this one extends, in this file or another."""
+        """The map to the same source, in this file or another, of the dataset that this one extends."""
         key = (source.name, source.version)
         for base in dataset.extends:
-            for i, section in enumerate(self.maps):  # one that stands further down
+            for i, section in enumerate(self.maps):  # it may be further down
                 header = section.header
                 if _key(header.taxon) == base and header.target and _key(header.target) == key:
                     self.ontology(self.maps.pop(i))

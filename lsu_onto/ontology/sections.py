@@ -1,4 +1,4 @@
-"""Statements → sections: what stands below which header, and what cannot stand there."""
+"""Statements → sections: which statements belong to which header, and which do not fit there."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ class Section:
     header: ast.Header
     statements: list[ast.Statement] = field(default_factory=list)
     reported: set[str] = field(default_factory=set)
-    """What was said once, and holds for all its lines."""
+    """Messages that are given once, because they hold for all lines of the section."""
     damaged: bool = False
-    """A line could not be read or did not fit here, so that a missing name may be no further mistake."""
+    """A line could not be read or did not fit, so a missing name may not be a further mistake."""
 
 
 def split(file: ast.File, damaged: frozenset[int]) -> tuple[list[Section], list[Diagnostic]]:
-    """The sections of a file, and what is wrong with the place of a statement.
+    """The sections of a file, and the findings on misplaced statements.
 
     Args:
         file: the syntax tree.
@@ -85,7 +85,7 @@ class _Splitter:
         return sections
 
     def orphans(self) -> set[int]:
-        """Lines below a header that could not be read: they belong to no section that is known."""
+        """Lines below a header that could not be read: their section is unknown."""
         lines = self.file.text.split("\n")
         out: set[int] = set()
         headers = [s.span.line for s in self.file.statements if isinstance(s, ast.Header)]

@@ -1,6 +1,6 @@
-"""The page: one HTML file with all three views, search, and S(d) and notes of what is under the pointer.
+"""The page: one HTML file with all three views, a search, and S(d) and notes of the class under the pointer.
 
-It needs no network, and no JavaScript for the views themselves: those are written here. `page.js` finds its way by
+It needs no network. The views are written here and need no JavaScript; `page.js` finds elements by
 `data-id` (`d3`: dataset class 3, `s5`: source class 5, void is s + K), and reads S(d) from the embedded JSON.
 """
 
@@ -111,7 +111,7 @@ def _data(ontology: Ontology, all_edges: list[Edge]) -> dict[str, Any]:
 
 
 def _button(key: str, look: str, inner: str, tip: str = "", style: str = "") -> str:
-    """A class; without JavaScript the tip says S(d)."""
+    """A class. Its tooltip says S(d), which works without JavaScript."""
     attributes = (f' style="{style}"' if style else "") + (f' title="{esc(tip)}"' if tip else "")
     return f'<button type="button" class="c{look}" data-id="{key}"{attributes}>{inner}</button>'
 
@@ -125,7 +125,7 @@ def _swatch(c: TaxClass, text: str = "") -> str:
 
 
 def _says(ontology: Ontology, row: MapRow) -> str:
-    """S(d) in the fewest words; none where the relations are S(d), word by word."""
+    """S(d) in the fewest words; empty if the relations already read like S(d)."""
     names = allowed_names(ontology, row)
     if set(names) <= set(relation_text(row).split()):
         return ""
@@ -136,7 +136,7 @@ def _says(ontology: Ontology, row: MapRow) -> str:
 
 
 def _path(kind: str, y1: float, y2: float) -> str:
-    """A line from the left side to the right; its shape alone tells the kind, too."""
+    """A line from left to right. Its shape alone identifies the kind."""
     left, right = 6 + 10 * (kind in (">", "novel")), WIDTH - 6 - 10 * (kind == "<")
     mid = WIDTH / 2
     d = f"M{left} {y1:g}C{mid:g} {y1:g} {mid:g} {y2:g} {right} {y2:g}"
@@ -170,7 +170,7 @@ def _sample(kind: str) -> str:
 
 
 def _map(ontology: Ontology, all_edges: list[Edge]) -> str:
-    """Dataset classes in the file's order; source groups, and the classes in them, opposite what reaches them."""
+    """Dataset classes in the order of the file; source groups and their classes opposite what reaches them."""
     dataset, source = ontology.dataset, ontology.source
     rows, void = _rows(ontology), len(source.classes)
     free = unconstrained(ontology, all_edges)
@@ -227,7 +227,7 @@ def _group(name: str) -> str:
 
 
 def _opposite(source: Taxonomy, shown: list[Edge], height: dict[str, int]) -> list[tuple[str, list[int]]]:
-    """The source's groups, ordered by the mean height of what reaches them, and so their classes: fewer crossings."""
+    """The source's groups and their classes, ordered by the mean height of what reaches them: fewer crossings."""
     heights: dict[int, list[int]] = {}
     for d, k, _ in shown:
         heights.setdefault(k, []).append(height[f"d{d}"])
@@ -238,11 +238,11 @@ def _opposite(source: Taxonomy, shown: list[Edge], height: dict[str, int]) -> li
 
     own = members(source)
     idle = [k for k in own.get("", []) if k not in heights]
-    if heights and idle:  # without groups, most of a long column may be those
+    if heights and idle:  # without groups, these may be most of a long column
         own[""] = [k for k in own[""] if k in heights]
         own["(nothing reaches)"] = idle
     groups = [(group, sorted(classes, key=lambda k: mean([k]))) for group, classes in own.items()]
-    # Classes without a group stand first: below a group they would look like its own.
+    # Classes without a group come first: below a group they would seem to belong to it.
     return sorted(groups, key=lambda g: (bool(g[0]), mean(g[1])))
 
 

@@ -1,7 +1,7 @@
-"""A `.tax` file to begin with, from a class list, from label files, or from nothing.
+"""A first `.tax` file, from a class list, from label files, or from nothing.
 
-What the files do not say is not decided here. A class gets no relation, so that `validate` asks for each one; what
-may help (a similar name, the same colour) stands in its note. A default such as `-> void` would pass for an answer.
+Nothing is decided here that the files do not say. A class gets no relation, so that `validate` asks for each one; its
+note gives hints (a similar name, the same colour). A default such as `-> void` would pass for an answer.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ NO_VOID = f'# void: 255 {TODO}: raw values that mean "not annotated", if there a
 
 
 def _how_to(source: Source | None) -> list[str]:
-    """What a newcomer needs to fill in the file, as comments."""
+    """Comments that tell a newcomer how to fill in the file."""
     if source is None:
         return [
             "To relate the classes to a source taxonomy (`lsu-onto list`), write `-> NAME v1` behind the header above,",
@@ -78,7 +78,7 @@ def starter(name: str, source: Source | None, encoding: str = "id") -> str:
 
 
 def _suggestion(c: ClassLine, source: Source) -> str:
-    """The class of the source that a name resembles, as a question."""
+    """A question about the source class that a name resembles."""
     from lsu_onto.diagnostics import did_you_mean
     from lsu_onto.exchange.draft import identifier
     from lsu_onto.exchange.skeleton import same_name
@@ -93,17 +93,17 @@ def _suggestion(c: ClassLine, source: Source) -> str:
 
 
 def from_csv(file: str, name: str, source: Source | None, encoding: str | None) -> tuple[str, list[str]]:
-    """The file, and what in the list deserves a second look.
+    """The text of the file, and everything in the list that deserves a second look.
 
     Raises:
-        ExchangeError: it is no class list.
+        ExchangeError: it is not a class list.
     """
     from lsu_onto.exchange import Options
     from lsu_onto.exchange.draft import class_lines
     from lsu_onto.exchange.from_csv import class_list
     from lsu_onto.exchange.skeleton import encoding as narrowest
 
-    # Not None: the file that is written asks for encoding and void itself.
+    # Not None: the new file asks for encoding and void itself.
     options = Options(source=source.name if source else None, encoding=encoding or "", void="")
     classes, findings = class_list(file, options)
     for c in classes if source else ():
@@ -121,7 +121,7 @@ def from_csv(file: str, name: str, source: Source | None, encoding: str | None) 
 
 
 def from_labels(scan: Scan, storage: Storage, name: str, source: Source | None) -> str:
-    """The file for the values that were found."""
+    """The text of the file for the values that were found."""
     from lsu_onto.exchange.draft import ClassLine, class_lines
 
     by_colour = _unique_colours(source)
@@ -148,7 +148,7 @@ def from_labels(scan: Scan, storage: Storage, name: str, source: Source | None) 
 
 
 def _unique_colours(source: Source | None) -> dict[int, str]:
-    """Colours of a source that tell its classes apart."""
+    """The colours of a source that only one class has, with its name."""
     colours = [(c.colours[0], c.name) for c in source.classes if c.colours] if source else []
     return {k: n for k, n in colours if sum(k == other for other, _ in colours) == 1}
 

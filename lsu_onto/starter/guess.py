@@ -1,4 +1,4 @@
-"""How label files store classes, guessed from the values that occur. Every guess says why."""
+"""How label files store classes, guessed from the values that occur. Every guess has its reason."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from lsu_onto.starter.label_values import Scan, ScanError
 
 MAX_CLASSES = 1000
 PACKINGS = (1000, 256)
-"""Divisors that datasets pack `class * N + instance` with."""
+"""Values of N in datasets that store `class * N + instance`."""
 
 
 ELSEWHERE = {"panoptic-rgb": "the JSON of the segments", "polygons": "a JSON per image", "rle": "tables"}
-"""Encodings whose classes this module cannot find, and where they are."""
+"""Encodings whose classes are not in images, and where they are."""
 
 
 @dataclass(frozen=True)
 class Value:
-    """A class as the files store it: the language's ids, and every stored value that is one of its pixels."""
+    """A class as the files store it: its ids in the language, and every stored value of its pixels."""
 
     ids: str
     name: str
@@ -29,7 +29,7 @@ class Value:
 
 @dataclass
 class Storage:
-    """What `init` writes. `why_encoding`, `why_void`: the reason, where it was guessed."""
+    """How label files store classes. `why_encoding` and `why_void` are the reasons, if these were guessed."""
 
     encoding: str
     values: list[Value]
@@ -92,7 +92,7 @@ def _seen(scan: Scan) -> str:
 
 
 def _fitting(scan: Scan) -> list[str]:
-    """The encodings under which every file can be read, the likeliest first."""
+    """The encodings under which every file can be read, likeliest first."""
     kinds = set(scan.kinds)
     out = []
     if kinds <= {"palette", "grey8", "grey32"} and max(scan.counts) <= 255:
@@ -203,7 +203,7 @@ def _instance_ids(scan: Scan) -> Storage:
 
 
 def _mixed(scan: Scan, divisor: int) -> Storage:
-    """The same with another divisor, for which the language has ranges."""
+    """The same with another divisor, which the language expresses by ranges."""
     plain = _plain(scan)
     groups: dict[int, list[int]] = defaultdict(list)
     for value in plain.values:
