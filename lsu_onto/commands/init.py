@@ -105,17 +105,15 @@ def _make(name: str, target: Path, labels: tuple[str, ...], **options: Any) -> l
             click.echo(line, err=True)
         summary = f"the classes of {options['from_csv']}"
     elif labels:
-        from lsu_onto.starter.guess import layout
+        from lsu_onto.starter.guess import guess_storage
         from lsu_onto.starter.label_values import find, scan
 
         files, others = find(labels)
         scanned = scan(files)
-        found_layout = layout(scanned, encoding)
-        text, refused = from_labels(scanned, found_layout, name, source), scanned.refused
-        void = f", void {found_layout.void}" if found_layout.void else ", no void value"
-        summary = (
-            f"{len(found_layout.values)} classes in {scanned.files} label files, encoding {found_layout.encoding}{void}"
-        )
+        storage = guess_storage(scanned, encoding)
+        text, refused = from_labels(scanned, storage, name, source), scanned.refused
+        void = f", void {storage.void}" if storage.void else ", no void value"
+        summary = f"{len(storage.values)} classes in {scanned.files} label files, encoding {storage.encoding}{void}"
         if others:
             what = "1 file that is" if others == 1 else f"{others} files that are"
             click.echo(f"passed over {what} neither PNG nor TIFF", err=True)
