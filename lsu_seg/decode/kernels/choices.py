@@ -28,7 +28,7 @@ _f = np.float32
 
 @inline
 def best_of(scores, length, members, i):
-    """Of eight pixels the largest of the members' scores, in rows of `length`, and its class: the first among equals."""
+    """Of eight pixels the largest of the members' scores, in rows of `length`, and its class: the first of equals."""
     best, choice = load(scores, i), splat(members[0])
     for j in range(1, len(members)):
         x = load(scores, j * length + i)
@@ -58,8 +58,8 @@ def choose_samples(samples, powers, members, size, rule, label, sure):
     of a member's share at the left and the right sample, relative to the best member there, the four pixels have A^7 B,
     A^5 B^3, A^3 B^5 and A B^7. That is one exponential for four pixels, and products are all that is compared.
 
-    A share below 1e-38 is lost. Its member neither wins nor counts, unless every member's share is lost because each side
-    has another best member, by far. Then the tile cannot be decided here.
+    A share below 1e-38 is lost. Its member neither wins nor counts, unless every member's share is lost because each
+    side has another best member, by far. Then the tile cannot be decided here.
     """
     eighth, length, num_members = splat(_f(0.125)), samples.shape[1], len(members)
     for i in range(0, size + 1, LANES):

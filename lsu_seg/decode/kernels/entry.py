@@ -50,7 +50,7 @@ def decode_rows(sources):
             chunk = _take_next(counter)
             if chunk >= chunks or status[0] or status[1]:
                 return sources
-            # With its rows a chunk takes as large a part of the logits, in the order of memory, to look for NaN and Inf.
+            # With its rows a chunk takes as large a part of the logits, in memory's order, to look for NaN and Inf.
             for v in range(len(views)):
                 size = views[v].count * views[v].height * views[v].width
                 maps = floats(views[v].maps, size)

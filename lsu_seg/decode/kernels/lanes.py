@@ -1,7 +1,7 @@
 """Eight float32 or int32 at a time, for numba: LLVM vectors, which LLVM splits up for targets without them.
 
-A loop that LLVM vectorises by itself ends with single elements unless the run is a whole number of vectors, and most runs
-are not. Here a loop goes on to the end of the last vector; what lies beyond the run is computed and not used.
+A loop that LLVM vectorises by itself ends with single elements unless the run is a whole number of vectors, and most
+runs are not. Here a loop goes on to the end of the last vector; what lies beyond the run is computed and not used.
 """
 
 from __future__ import annotations

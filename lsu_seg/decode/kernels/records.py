@@ -1,8 +1,8 @@
 """What the compiled loops read and write, by name: records in arrays, and groups of arrays.
 
 Numba takes named tuples and structured arrays apart when it compiles, so that a name costs nothing. The functions that
-run once per label row take whole groups. Those that run once per tile take the few arrays they need: where one of them is
-not inlined, every array of a group would be an argument of its own seven times over.
+run once per label row take whole groups. Those that run once per tile take the few arrays they need: where one of them
+is not inlined, every array of a group would be an argument of its own seven times over.
 """
 
 from __future__ import annotations

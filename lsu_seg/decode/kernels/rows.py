@@ -1,7 +1,7 @@
 """A label row from its runs to its labels.
 
-Everything here works on one label row at a time, in buffers of a few row lengths: classes in the inner loop, eight pixels
-at a time (`lanes`). No step depends on which thread does it.
+Everything here works on one label row at a time, in buffers of a few row lengths: classes in the inner loop, eight
+pixels at a time (`lanes`). No step depends on which thread does it.
 """
 
 from __future__ import annotations
@@ -51,7 +51,8 @@ def _find_tiles(row, out, job, space):
     """Write runs with one possible output, cut the others into tiles, and note how far their sets reach.
 
     Returns:
-        The number of tiles; where what they need interpolated begins and ends; whether every row is one of the dataset's.
+        The number of tiles; where what they need interpolated begins and ends; whether every row is one of the
+        dataset's.
     """
     sets, rule, width, known = job.sets, job.rule, len(row), True
     num_tiles, num_short, x, begin, end = 0, 0, np.int64(0), width, 0
@@ -110,7 +111,7 @@ def _tile_end(x, end):
 
 @inline
 def _collect(num_short, num_tiles, space):
-    """Make tiles of the short runs, those of one set together, with their pixels in `places`. Returns how many there are.
+    """Make tiles of the short runs, those of one set together, with their pixels in `places`. Returns their number.
 
     `short_pixels` has the number of such pixels per set, and is 0 afterwards.
     """

@@ -31,7 +31,7 @@ def not_finite(values):
 
 @inline
 def blend(top, bottom, weight, flip, low, high, out):
-    """Interpolate a channel vertically: columns `low` .. `high` of the padded line, whose 0 repeats 1 and w+1 repeats w."""
+    """Interpolate a channel vertically: columns `low` .. `high` of the padded line (0 repeats 1, and w+1 repeats w)."""
     w = len(top)
     first, last = max(low - 1, 0), min(high, w)
     n = last - first
