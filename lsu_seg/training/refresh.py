@@ -209,6 +209,10 @@ def _undisturbed(runner: Any) -> Iterator[None]:
         try:
             yield
         finally:
+            for name, logger in MMLogger._instance_dict.items():
+                if name not in current[MMLogger]:
+                    for handler in logger.handlers:
+                        handler.close()  # or else the other Runner's log stays open
             for kind, instances in current.items():
                 kind._instance_dict.clear()
                 kind._instance_dict.update(instances)
