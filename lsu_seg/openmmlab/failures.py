@@ -61,6 +61,11 @@ def named(cfg: Config, runner: Any = None) -> Iterator[None]:
             raise type(error)(_said_by_worker(error)) from error
         raise
     except OSError as error:
+        started = getattr(runner, "stepped", False)
+        path = None if started else _path(_frames(error), cfg)
+        if path:
+            said = f"{error.filename}: {error.strerror}" if error.filename and error.strerror else str(error)
+            raise ConfigError(f"`{path}`: {_said_by_worker(error) if _WORKER.match(said) else said}") from error
         if _WORKER.match(str(error)):
             raise OSError(_said_by_worker(error)) from error
         raise
@@ -86,13 +91,15 @@ def explain(error: Exception, cfg: Config, model: Any = None) -> str | None:
         return wrong
     if isinstance(error, ImportError):
         return None
-    inside = frames[frames.index(building) :] if building else frames[_first_of_stack(frames) :]
-    if not all(_is_of_stack(f.f_globals.get("__name__", "")) for f in inside):
+    if not all(_is_of_stack(f.f_globals.get("__name__", "")) or _is_made(f) for f in _inside(frames)):
         return None  # of ours, or of the user's own class: they need the traceback
     if group := re.match(r"(\w+)_dataloader, \1_cfg,? and (\w+) should be either", str(error)):
         return _of_group(cfg, group[1], group[2])
     if unknown := _unknown_type(cfg, path):
         return unknown
+    if building and frames[-1] is building and building.f_locals.get("obj_cls", building) is None:
+        name, scope = building.f_locals.get("obj_type"), cfg.get("default_scope", "mmengine")
+        return f"`{path}.type` is `{name}`, which the scope `{scope}` does not have: write `default_scope = 'mmseg'`"
     said = f"{type(error).__name__}: {_short(str(error))}"
     if building and (missing := _no_type(error)):
         return f"`{path or 'a part of the config'}` has no `{missing}`: write which class it is"
@@ -121,25 +128,39 @@ def _is_of_stack(module: str) -> bool:
     return module.partition(".")[0] in _STACK
 
 
-def _first_of_stack(frames: list[FrameType]) -> int:
-    """Behind our own commands and runners."""
-    return next((i for i, f in enumerate(frames) if f.f_globals.get("__name__", "") == "mmengine.runner.runner"), 0)
+def _inside(frames: list[FrameType]) -> list[FrameType]:
+    """The frames behind the last one that builds a part or runs a step."""
+    last = max((i for i, f in enumerate(frames) if _is_registry(f) or _is_runner(f)), default=0)
+    return frames[last:]
+
+
+def _is_runner(frame: FrameType) -> bool:
+    return frame.f_globals.get("__name__", "") == "mmengine.runner.runner"
+
+
+def _is_made(frame: FrameType) -> bool:
+    """Whether a frame is a constructor that a registry calls with what the config says."""
+    return frame.f_code.co_name == "__init__" and frame.f_back is not None and _is_registry(frame.f_back)
 
 
 def _path(frames: list[FrameType], cfg: Config) -> str | None:
     """Which part of the config was being built."""
     known = {key: value for key, value in cfg.items() if key in read_keys()}
     for frame in reversed(frames):
-        name, method = frame.f_globals.get("__name__", ""), frame.f_code.co_name
+        method = frame.f_code.co_name
         if _is_registry(frame) and isinstance(part := frame.f_locals.get("cfg"), Mapping) and part:
             if path := find(known, part):
                 return path
-        elif name == "mmengine.runner.runner":
+        elif _is_runner(frame):
             if method == "build_dataloader" and (path := find(known, frame.f_locals.get("dataloader"))):
                 return path
             if method in PARTS:
                 return PARTS[method]
-        elif name == "mmengine.model.base_module" and method == "init_weights" and "self" in frame.f_locals:
+        elif (
+            frame.f_globals.get("__name__", "") == "mmengine.model.base_module"
+            and method == "init_weights"
+            and "self" in frame.f_locals
+        ):
             module = frame.f_locals["self"]
             if path := find(known, getattr(module, "init_cfg", None)):
                 return path
@@ -176,7 +197,7 @@ def _unexpected(
         called = building.f_locals.get("obj_cls") if building and key in given else _called(qualname, last)
         name = getattr(called, "__name__", qualname.removesuffix(".__init__"))
         return f"nothing reads `{place}`: `{name}` does not take `{key}`{did_you_mean(key, _parameters(called))}"
-    direct = last is building or (last.f_globals.get("__name__") == "mmengine.runner.runner")
+    direct = last is building or _is_runner(last)
     if direct and (match := re.search(r"([\w.]+)\(\) missing \d+ required [\w-]+ arguments?: (.+)$", str(error))):
         name = match[1].removesuffix(".__init__")
         keys = re.sub(r"'(\w+)'", r"`\1`", match[2])
@@ -220,9 +241,10 @@ def _unknown_type(cfg: Config, path: str | None) -> str | None:
     part: Any = cfg
     for key in path.split(".") if path else ():
         part = part[int(key) if isinstance(part, (list, tuple)) else key]
+    registries = _registries()
     for place, name in _types(part, path or ""):
-        if not any(registry.get(name) for registry in _registries()):
-            names = {n for registry in _registries() for n in registry.module_dict}
+        if not any(registry.get(name) for registry in registries):
+            names = {n for registry in registries for n in registry.module_dict}
             return f"`{place}` is `{name}`, and no class of that name is registered{did_you_mean(name, names)}"
     return None
 

@@ -45,10 +45,21 @@ def check_keys(cfg: Config) -> None:
         if near and not _is_used(key, cfg.text):
             raise ConfigError(f"{cfg.filename}: nothing reads the key `{key}`; did you mean `{near}`?")
     for section, keys in SECTIONS.items():
+        if not isinstance(cfg.get(section) or {}, Mapping):
+            raise ConfigError(f"{cfg.filename}: `{section}` is {cfg[section]!r}; expected `dict(…)`")
         for key in cfg.get(section) or ():
             if key not in keys:
                 hint = did_you_mean(key, keys) or f"; it has {', '.join(keys)}"
                 raise ConfigError(f"{cfg.filename}: nothing reads the key `{section}.{key}`{hint}")
+    check_sets(cfg)
+
+
+def check_sets(cfg: Config) -> None:
+    """Refuse a `unify` section whose sets are not named: `extra=dict(NAME=dict(…))`."""
+    for key in ("extra", "evaluate"):
+        sets = cfg.get("unify", {}).get(key, {})
+        if not isinstance(sets, Mapping) or not all(isinstance(one, Mapping) for one in sets.values()):
+            raise ConfigError(f"{cfg.filename}: `unify.{key}` is {sets!r}; expected `dict(NAME=dict(…), …)`")
 
 
 def check_option(cfg: Config, key: str) -> None:

@@ -43,6 +43,10 @@ class RankedRunner(Runner):
         with named(self.cfg, self):
             return super().test()
 
+    def build_test_loop(self, loop: Any) -> Any:
+        with named(self.cfg, self):  # also for those who ask for the loop before the test
+            return super().build_test_loop(loop)
+
     def call_hook(self, fn_name: str, **kwargs: Any) -> None:
         super().call_hook(fn_name, **kwargs)
         self.stepped |= fn_name in ("after_train_iter", "after_val_iter", "after_test_iter")
@@ -97,8 +101,7 @@ def build_runner(cfg: Config, quiet: bool = False) -> Runner:
     keep_freed_memory()
     cfg.experiment_name = f"{Path(cfg.work_dir).name}-{next(_NUMBER)}"
 
-    if "model" not in cfg:
-        raise ConfigError(f"{cfg.filename} has no `model`: nothing to run")
+    check_parts(cfg)
     check_mmdet(cfg.model)
     with named(cfg):
         return (QuietRunner if quiet else RankedRunner).from_cfg(cfg)
@@ -107,9 +110,23 @@ def build_runner(cfg: Config, quiet: bool = False) -> Runner:
 _NUMBER = itertools.count()
 
 
+def check_parts(cfg: Config) -> None:
+    """Refuse a config without what every run needs, or with parts of another shape."""
+    if not isinstance(cfg.get("model"), dict):
+        raise ConfigError(f"{cfg.filename} has no `model = dict(type=…, …)`: nothing to run")
+    for key in ("train_dataloader", "val_dataloader", "test_dataloader"):
+        loader = cfg.get(key)
+        if loader is not None and not (isinstance(loader, dict) and isinstance(loader.get("dataset"), dict)):
+            raise ConfigError(f"`{key}` has no `dataset`: write `{key} = dict(dataset=dict(type=…), batch_size=…, …)`")
+    hooks = cfg.get("custom_hooks") or []
+    if not isinstance(hooks, (list, tuple)) or not all(isinstance(hook, dict) for hook in hooks):
+        raise ConfigError(f"`custom_hooks` is {hooks}; expected a list: `custom_hooks = [dict(type=…, …)]`")
+
+
 def runner_with_checkpoint(cfg: Config, checkpoint: str | Path | None, quiet: bool) -> Runner:
     """A Runner for testing, its weights loaded completely or not at all."""
-    pretrained = (cfg.get("model", {}).get("hf") or {}).get("pretrained")
+    check_parts(cfg)
+    pretrained = (cfg.model.get("hf") or {}).get("pretrained")
     if checkpoint is None and not pretrained:
         raise ConfigError("the config's model has random weights: give the CHECKPOINT of a trained one")
     for key in (

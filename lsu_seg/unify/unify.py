@@ -260,7 +260,7 @@ def _check(cfg: Config) -> None:
         if dataset.get("type") == "TaxDataset":
             try:
                 _dataset(dataset, lazy_init=True).load_data_list()
-            except (DatasetError, lsu_onto.TaxonomyError) as e:
+            except (DatasetError, lsu_onto.TaxonomyError, TypeError) as e:
                 raise ConfigError(f"{name}: {e}") from e
     for name, extra in cfg.unify.extra.items():
         if "truth" in extra:
