@@ -90,11 +90,17 @@ def _missing(error: ImportError) -> str | None:
 
 
 def _nobody_reads() -> bool:
-    """Whether the program that standard output went to has ended, as `head` does."""
-    try:
-        sys.stdout.flush()
-    except BrokenPipeError:
-        return True
+    """Whether the program that our output goes to has ended, as `head` does."""
+    import select
+
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            poll = select.poll()
+            poll.register(stream.fileno(), 0)
+        except (AttributeError, OSError):  # no such call on Windows; no file behind the stream
+            continue
+        if any(event & select.POLLERR for _, event in poll.poll(0)):
+            return True
     return False
 
 

@@ -56,6 +56,11 @@ def _measure(cfg: Config, checkpoint: str | Path | None, name: str, dataset: Any
     loader = one.get("test_dataloader") or one.get("val_dataloader")
     if loader is None:
         raise ConfigError("the config has no `val_dataloader` or `test_dataloader` that says how to load images")
+    if str(dataset.get("type")).rpartition(".")[2] == "ConcatDataset":
+        raise ConfigError(
+            f"the evaluation set `{name}` is a ConcatDataset, whose parts have pipelines of their own: write"
+            " `type='CompoundDataset'` with the same `datasets`"
+        )
     pipeline = loader.dataset.get("pipeline")
     loader.dataset = copy.deepcopy(dataset)
     loader.dataset.setdefault("pipeline", pipeline)

@@ -26,7 +26,8 @@ def load_config(path: str | Path, data_root: str | None = None, options: Mapping
     try:
         cfg = Config.fromfile(path)
     except Exception as e:  # a config is a program, and fails like one
-        raise ConfigError(f"{path} cannot be read: {type(e).__name__}: {e}") from e
+        said = str(e).partition(", the current sys.path is")[0]  # of `custom_imports`, mmengine prints all of it
+        raise ConfigError(f"{path} cannot be read: {type(e).__name__}: {said}") from e
     if data_root is not None:
         old = cfg.get("data_root")
         if not old:

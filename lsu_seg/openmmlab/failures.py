@@ -139,8 +139,9 @@ def _is_runner(frame: FrameType) -> bool:
 
 
 def _is_made(frame: FrameType) -> bool:
-    """Whether a frame is a constructor that a registry calls with what the config says."""
-    return frame.f_code.co_name == "__init__" and frame.f_back is not None and _is_registry(frame.f_back)
+    """Whether a frame is a constructor of ours that a registry calls with what the config says."""
+    ours = str(frame.f_globals.get("__name__", "")).startswith("lsu_seg.")
+    return ours and frame.f_code.co_name == "__init__" and frame.f_back is not None and _is_registry(frame.f_back)
 
 
 def _path(frames: list[FrameType], cfg: Config) -> str | None:

@@ -372,12 +372,13 @@ def test_a_student_on_sets_is_trained_and_then_teaches(tmp_path: Path, window: s
         root,
         "--teacher",
         config,
+        "--checkpoint",
         checkpoint,
         "-o",
         out,
     ]
     line += ["--scales", "1,1.5", "--work-dir", tmp_path / "log"]
-    line += ["-o", f"test_cfg.window=({window})"] if window else []
+    line += ["--set", f"test_cfg.window=({window})"] if window else []
     result = CliRunner().invoke(main, [str(part) for part in line])
     assert result.exit_code == 0, result.output
     for stem, rows in drawn.items():
