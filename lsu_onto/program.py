@@ -1,5 +1,6 @@
-"""What both programs, `lsu-onto` and `lsu-seg`, are made of: commands that are imported when they are asked for, the one
-place where they end, and what several of them take.
+"""What both programs, `lsu-onto` and `lsu-seg`, consist of.
+
+Commands that are imported when they are asked for, the one place where they end, and the options that they share.
 """
 
 from __future__ import annotations

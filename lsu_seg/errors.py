@@ -4,11 +4,15 @@ from collections.abc import Iterable
 
 from lsu_onto import UserError
 
-__all__ = ["ConfigError", "TeacherError", "UserError", "did_you_mean"]
+__all__ = ["ConfigError", "MissingPackageError", "TeacherError", "UserError", "did_you_mean"]
 
 
 class ConfigError(UserError):
     """A config that cannot be run. The message names the key: what it says, what was expected, what to write."""
+
+
+class MissingPackageError(UserError, ImportError):
+    """A package that is not installed. The message says what needs it, and how to install it."""
 
 
 class TeacherError(UserError):

@@ -1,4 +1,4 @@
-"""`python tools/evaluate.py …` is `lsu-seg evaluate …`, for people who expect a script here; or use `torchrun -m lsu_seg`."""
+"""`python tools/evaluate.py …` is `lsu-seg evaluate …`, for people who expect a script here."""
 
 import sys
 

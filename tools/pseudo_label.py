@@ -1,4 +1,4 @@
-"""`python tools/pseudo_label.py …` is `lsu-seg pseudo-label …`, for people who expect a script here; or use `torchrun -m lsu_seg`."""
+"""`python tools/pseudo_label.py …` is `lsu-seg pseudo-label …`, for people who expect a script here."""
 
 import sys
 

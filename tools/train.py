@@ -1,4 +1,4 @@
-"""`python tools/train.py …` is `lsu-seg train …`, for people who expect a script here; or use `torchrun -m lsu_seg`."""
+"""`python tools/train.py …` is `lsu-seg train …`, for people who expect a script here."""
 
 import sys
 

@@ -86,7 +86,7 @@ def pseudo_label(
     Examples:
       lsu-seg pseudo-label idd --source cityscapes --data-root data/idd -o out/idd \\
           --teacher segformer.py --checkpoint segformer.pth
-      lsu-seg pseudo-label idd --source cityscapes --data-root data/idd --teacher 24_best.pth -o out/idd --scales 0.5,1,2
+      lsu-seg pseudo-label idd --source cityscapes --data-root data/idd --teacher 24_best.pth -o out/idd --scales 0.5,1
       lsu-seg pseudo-label lsu_seg/configs/demo/demo.py work/demo/teacher/iter_1300.pth
       torchrun --nproc-per-node 4 -m lsu_seg pseudo-label CONFIG CHECKPOINT --launcher pytorch
     """

@@ -1,7 +1,7 @@
-"""What mmengine raises while it builds and starts a run, as a refusal that names the key to change.
+"""What mmengine raises while it builds and starts a run becomes a refusal that names the key to change.
 
-A config is data until it fails inside a constructor of mmengine, mmseg or torch. Where it does, the traceback knows which
-part of the config was being built. What a run raises once it is on its way is no mistake of the config's, and stays.
+A mistake in a config shows inside a constructor of mmengine, mmseg or torch, and the traceback knows which part of the
+config was being built. What a run raises after its first step is not the config's mistake, and stays as it is.
 """
 
 from __future__ import annotations
@@ -90,7 +90,11 @@ def explain(error: Exception, cfg: Config, model: Any = None) -> str | None:
     if wrong := _unexpected(error, frames, building, cfg, path):
         return wrong
     if isinstance(error, ImportError):
-        return None
+        ours = (error.name or "").startswith(("lsu_seg", "lsu_onto"))
+        place = f"`{path}`" if path else "a part of the config"
+        return (
+            None if ours else f"{place} needs what cannot be imported: {error}; `lsu-onto doctor` lists what is missing"
+        )
     if not all(_is_of_stack(f.f_globals.get("__name__", "")) or _is_made(f) for f in _inside(frames)):
         return None  # of ours, or of the user's own class: they need the traceback
     if group := re.match(r"(\w+)_dataloader, \1_cfg,? and (\w+) should be either", str(error)):
@@ -135,7 +139,7 @@ def _inside(frames: list[FrameType]) -> list[FrameType]:
 
 
 def _is_runner(frame: FrameType) -> bool:
-    return frame.f_globals.get("__name__", "") == "mmengine.runner.runner"
+    return bool(frame.f_globals.get("__name__", "") == "mmengine.runner.runner")
 
 
 def _is_made(frame: FrameType) -> bool:

@@ -29,8 +29,8 @@ from lsu_seg.runtime.launch import join_ranks
 class RankedRunner(Runner):
     """A Runner that also works with several ranks on CPUs, which mmengine's own wrapping of the model does not.
 
-    A model that is not trained is not wrapped: its ranks need not talk to each other. What a config is to blame for when
-    the run starts is a ConfigError; `stepped` says that the run is on its way.
+    A model that is not trained is not wrapped: its ranks need not talk to each other. A mistake of the config
+    that shows when the run starts is a ConfigError. `stepped` says that the first step is done.
     """
 
     stepped = False

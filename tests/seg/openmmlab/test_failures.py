@@ -146,8 +146,6 @@ def test_the_parts_of_mmengines_runner() -> None:
             {"model.decode_head.in_channels": 5},
             "the first step fails in `decode_head.convs.0.conv` of the model: Runtime",
         ),
-        # what hides datasets from the checks
-        ({"train_dataloader.dataset.type": "ConcatDataset"}, "the training set is a ConcatDataset, which hides"),
     ],
 )
 def test_a_training_that_cannot_start(world: Path, tmp_path: Path, options: dict[str, Any], said: str) -> None:
@@ -244,3 +242,16 @@ def test_a_refusal_in_a_worker_is_the_message_alone(world: Path, tmp_path: Path)
         f"{tmp_path}/fine/labels/train/a.png: found 960 pixel(s) with unlisted values: 9"
     )
     assert "Traceback" not in str(refusal.value)
+
+
+def test_mmengines_concat_dataset_trains(world: Path, tmp_path: Path) -> None:
+    """Several datasets in a wrapper that is not ours: they are checked, trained on and counted."""
+    cfg = config(world, tmp_path)
+    cfg.train_dataloader.dataset.type = "ConcatDataset"
+    cfg.train_dataloader.dataset.datasets *= 2
+    cfg.train_dataloader.sampler = dict(type="InfiniteSampler")
+    assert train(cfg, quiet=True).is_file()
+    cfg.train_cfg = dict(by_epoch=True, max_epochs=1)
+    cfg.train_dataloader.sampler = dict(type="CompoundSampler")
+    with pytest.raises(UserError, match="the CompoundSampler is endless"):
+        train(cfg, quiet=True)
