@@ -70,7 +70,7 @@ def named(cfg: Config, runner: Any = None) -> Iterator[None]:
             raise OSError(_said_by_worker(error)) from error
         raise
     except Exception as error:
-        if getattr(runner, "stepped", False):
+        if getattr(runner, "stepped", False) or isinstance(error, Warning):  # where warnings are made errors
             raise
         message = explain(error, cfg, getattr(runner, "model", None))
         if message is None:
