@@ -8,18 +8,19 @@ from typing import Any
 
 import click
 
-from lsu_seg.commands.arguments import CONFIG, ROOT, SET, WORK, load, run
+from lsu_onto.program import Command
+from lsu_seg.commands.arguments import CONFIG, KEPT, ROOT, WORK, load, set_option
 
 
-@click.command()
+@click.command(cls=Command, interrupted=KEPT)
 @CONFIG
 @WORK
 @ROOT
 @click.option("--seed", default=0, show_default=True, help="Of every training.")
 @click.option("--fresh", is_flag=True, help="Start over: remove what an earlier run left in the work folder.")
-@SET
+@set_option("-o")
 def unify(
-    config: str, work_dir: str | None, data_root: str | None, seed: int, fresh: bool, options: tuple[str, ...]
+    config: str, work_dir: str | None, data_root: str | None, seed: int, fresh: bool, options: dict[str, Any]
 ) -> None:
     """Run the whole method: teacher, pseudo-labels, students, evaluation, report.
 
@@ -32,7 +33,7 @@ def unify(
       lsu-seg relabel camvid_coarse --source camvid11 --data-root ../camvid --split train -o work/camvid_coarse
       lsu-seg unify lsu_seg/configs/camvid/camvid.py --data-root ../camvid
     """
-    run(lambda: run_unify(load(config, data_root, work_dir, options), seed, fresh))
+    run_unify(load(config, data_root, work_dir, options), seed, fresh)
 
 
 def run_unify(cfg: Any, seed: int, fresh: bool) -> None:

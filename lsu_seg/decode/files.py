@@ -31,6 +31,12 @@ def decode_file(
         DecodeError: not an array of floats that fits. LabelFileError, TaxonomyError, OSError.
     """
     constraint = lsu_onto.load(taxonomy, source)
+    if constraint.encoding in ("panoptic-rgb", "rle"):
+        raise DecodeError(
+            f"{label}: tables of the dataset explain the labels of `{taxonomy}` (`encoding: {constraint.encoding}`), so"
+            " a file alone says nothing; label the dataset with `lsu-seg pseudo-label`, or write the file's classes"
+            " as `encoding: id` and name a taxonomy that says so"
+        )
     try:
         array = np.load(logits, mmap_mode="r", allow_pickle=False)
     except (ValueError, EOFError):

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lsu_onto import MAX_PIXELS, Raster, read_raster
-from lsu_seg.label_files.errors import refuse
+from lsu_seg.label_files.errors import LabelFileError, refuse
 from lsu_seg.label_files.members import container, read_bytes, read_member
 
 KINDS = ("id", "id16", "instance-ids", "rgb", "panoptic-rgb", "polygons", "rle")
@@ -27,7 +27,7 @@ def parse_encoding(encoding: str) -> tuple[str, int]:
         return encoding, 1
     match = re.fullmatch(r"id16/([1-9][0-9]*)", encoding)
     if match is None:
-        raise ValueError(f"unknown encoding `{encoding}`; known are {', '.join(KINDS)} and `id16/N`")
+        raise LabelFileError(f"unknown encoding `{encoding}`; known are {', '.join(KINDS)} and `id16/N`")
     return "id16", int(match[1])
 
 
@@ -45,7 +45,7 @@ def read_raw(path: str | os.PathLike[str], encoding: str, *, max_pixels: int = M
         `[H, W]` uint8 for `id`, uint16 for 16-bit files, uint32 for colours.
 
     Raises:
-        LabelFileError: not exactly readable under this encoding. ValueError: no such encoding, or one without
+        LabelFileError: not exactly readable under this encoding; no such encoding, or one without
             raw values in an image.
 
     >>> import tempfile
@@ -62,7 +62,7 @@ def read_raw_and_palette(path: Path, encoding: str, max_pixels: int) -> tuple[ND
     """The raw values and, for a file of indices, its palette."""
     kind, divisor = parse_encoding(encoding)
     if kind in ("polygons", "rle"):
-        raise ValueError(f"`encoding: {encoding}` has no raw values in an image")
+        raise LabelFileError(f"`encoding: {encoding}` has no raw values in an image")
     if container(path) == path:
         data = read_bytes(path)
     else:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from lsu_onto import MAX_PIXELS, ROW_UNKNOWN, ROW_VOID, Constraint, Layout
 from lsu_seg.label_files.drawn import Drawing
-from lsu_seg.label_files.errors import refuse
+from lsu_seg.label_files.errors import LabelFileError, refuse
 from lsu_seg.label_files.panoptic import load_segments, segments_of
 from lsu_seg.label_files.polygons import draw_polygons
 from lsu_seg.label_files.raw import parse_encoding, read_raw_and_palette
@@ -78,9 +78,9 @@ class LabelReader:
     def __post_init__(self) -> None:
         self._kind = parse_encoding(self.constraint.encoding)[0]
         if self.unknown not in ("error", "void", "keep"):
-            raise ValueError(f"unknown is {self.unknown!r}; it must be 'error', 'void' or 'keep'")
+            raise LabelFileError(f"unknown is {self.unknown!r}; it must be 'error', 'void' or 'keep'")
         if self._kind in ("panoptic-rgb", "rle") and self.root is None:
-            raise ValueError(f"`encoding: {self._kind}` needs `root` and `split`, to find its `segments:`")
+            raise LabelFileError(f"`encoding: {self._kind}` needs `root` and `split`, to find its `segments:`")
         self._table = RowTable.of(self.constraint)
         self._names = dict(zip(self.constraint.raw_names, self.constraint.raw_row.tolist(), strict=False))
 

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lsu_onto import ROW_UNKNOWN, Constraint
-from lsu_seg.label_files.errors import refuse
+from lsu_seg.label_files.errors import LabelFileError, refuse
 from lsu_seg.label_files.raw import parse_encoding
 
 _SIZE = {"id": 1 << 8, "id16": 1 << 16, "instance-ids": 1 << 16, "rgb": 1 << 24, "panoptic-rgb": 1 << 24}
@@ -64,7 +64,7 @@ class RowTable:
     def _build(self) -> NDArray[np.int16]:
         size = _SIZE[parse_encoding(self.encoding)[0]]
         if len(self.raw) and int(self.raw.max()) >= size:
-            raise ValueError(f"raw value {self.raw.max()} cannot occur under `encoding: {self.encoding}`")
+            raise LabelFileError(f"raw value {self.raw.max()} cannot occur under `encoding: {self.encoding}`")
         # Rows are stored shifted so that "unknown" is 0: zeroed pages cost no memory until they are read.
         table = np.zeros(size, np.int16)
         table[self.raw] = self.raw_row - np.int16(ROW_UNKNOWN)

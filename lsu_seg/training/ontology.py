@@ -10,7 +10,7 @@ from mmengine.dist import all_reduce, is_main_process
 from mmengine.hooks import Hook
 from torch import nn
 
-from lsu_seg.data.datasets import CompoundDataset, TaxDataset, target_table, tax_datasets
+from lsu_seg.data.datasets import TaxDataset, target_table, tax_datasets
 from lsu_seg.errors import UserError
 from lsu_seg.losses.mmseg import SetNLLLoss
 from lsu_seg.openmmlab.registry import HOOKS, register
@@ -56,11 +56,10 @@ class OntologyHook(Hook):
         members = list(tax_datasets(dataset))
         self.names = [d.name for d in members]
         log_thresholds(runner, members)
-        self.wanted = [1.0]
-        if isinstance(dataset, CompoundDataset):
-            sampler = runner.train_loop.dataloader.sampler
-            sizes = [len(d) for d in members]
-            self.wanted = getattr(sampler, "shares", [n / sum(sizes) for n in sizes])
+        sizes = [len(d) for d in members]
+        shares = getattr(runner.train_loop.dataloader.sampler, "shares", [])
+        # Other samplers, and other wrappers of several datasets, draw evenly from all images.
+        self.wanted = shares if len(shares) == len(sizes) else [n / sum(sizes) for n in sizes]
         self.totals = torch.zeros(len(members), len(COLUMNS), dtype=torch.float64)
         head = getattr(model, "decode_head", None) or model
         losses = [m for m in head.modules() if isinstance(m, SetNLLLoss)]

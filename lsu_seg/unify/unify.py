@@ -90,7 +90,7 @@ def student_config(cfg: Config, work: Path, seed: int, kind: str, teacher: Path 
     out = stage_config(cfg, work / f"student_{kind}", seed, f"student_{kind}")
     if cfg.unify.get("student_init") == "teacher":
         if teacher is None and not cfg.get("load_from"):
-            raise ConfigError("students begin with the teacher's weights here: give `-o load_from=CHECKPOINT`")
+            raise ConfigError("students begin with the teacher's weights here: give `--set load_from=CHECKPOINT`")
         out.load_from = str(teacher or cfg.load_from)
     compound = out.train_dataloader.dataset
     for name, extra in cfg.unify.extra.items():
@@ -260,7 +260,7 @@ def _check(cfg: Config) -> None:
         if dataset.get("type") == "TaxDataset":
             try:
                 _dataset(dataset, lazy_init=True).load_data_list()
-            except (DatasetError, lsu_onto.TaxonomyError) as e:
+            except (DatasetError, lsu_onto.TaxonomyError, TypeError) as e:
                 raise ConfigError(f"{name}: {e}") from e
     for name, extra in cfg.unify.extra.items():
         if "truth" in extra:

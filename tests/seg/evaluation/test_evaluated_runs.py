@@ -30,7 +30,6 @@ from lsu_seg.openmmlab.config import load_config
 from lsu_seg.pseudo.run import pseudo_label
 from lsu_seg.training.run import train
 
-TOOL = Path(__file__).parents[3] / "tools/evaluate.py"
 SIZES = [(96, 192), (70, 130), (96, 192), (64, 100), (130, 70), (96, 192), (96, 192)]
 """Of the 7 scenes of `fine`; `town` has the first 2."""
 
@@ -191,7 +190,7 @@ def test_ranks_write_the_bytes_of_one(ranks: int, world: Path, alone: Path, tmp_
     """7 and 2 images: no image twice so that all have equally many, and a rank without an image."""
     run = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(ranks)]
     done = subprocess.run(
-        [*run, str(TOOL), *arguments(world, tmp_path), "--launcher", "pytorch"],
+        [*run, "-m", "lsu_seg", "evaluate", *arguments(world, tmp_path), "--launcher", "pytorch"],
         capture_output=True,
         text=True,
         timeout=600,
