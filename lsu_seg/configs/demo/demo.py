@@ -13,7 +13,7 @@ data_root = "work/demo/data"
 model = dict(decode_head=dict(num_classes=15))
 
 train_pipeline = [
-    dict(type="LoadImageFromFile"),
+    dict(type="LoadTaxImage"),
     dict(type="LoadTaxAnnotations"),
     dict(type="RandomResize", scale=(192, 96), ratio_range=(0.75, 1.5), keep_ratio=True),
     dict(type="RandomCrop", crop_size=(96, 192)),
@@ -22,7 +22,7 @@ train_pipeline = [
     dict(type="PackTaxInputs"),
 ]
 test_pipeline = [
-    dict(type="LoadImageFromFile"),
+    dict(type="LoadTaxImage"),
     dict(type="LoadTaxAnnotations"),
     dict(type="PackTaxInputs"),
 ]
