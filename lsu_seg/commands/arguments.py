@@ -66,6 +66,11 @@ SET = click.option(
     metavar="KEY=VALUE",
     help="Change a key of the config (repeatable).",
 )
+JOBS = click.option(
+    "--jobs",
+    type=click.IntRange(1),
+    help="Stages at a time, each in a process of its own.  [default: cores / OMP_NUM_THREADS; 1 with a GPU]",
+)
 
 
 def load(config: str, data_root: str | None, work_dir: str | None, options: tuple[str, ...]) -> Any:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
+import time
 from pathlib import Path
 
 import click
 
-from lsu_seg.commands.arguments import SET, load, run
+from lsu_seg.commands.arguments import JOBS, SET, load, run
 from lsu_seg.commands.unify import run_unify
 
 DEMO = Path(__file__).parents[1] / "configs" / "demo" / "demo.py"
@@ -17,8 +18,9 @@ DEMO = Path(__file__).parents[1] / "configs" / "demo" / "demo.py"
 @click.option("--work-dir", default="work/demo", show_default=True, help="Folder of data and results.")
 @click.option("--seed", default=0, show_default=True, help="Of the scenes and of every training.")
 @click.option("--fresh", is_flag=True, help="Start over: remove what an earlier run left.")
+@JOBS
 @SET
-def demo(work_dir: str, seed: int, fresh: bool, options: tuple[str, ...]) -> None:
+def demo(work_dir: str, seed: int, fresh: bool, jobs: int | None, options: tuple[str, ...]) -> None:
     """The whole method on drawn driving scenes, in a few minutes on a CPU.
 
     \b
@@ -32,9 +34,12 @@ def demo(work_dir: str, seed: int, fresh: bool, options: tuple[str, ...]) -> Non
     # another busy process).
     os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+    start = time.monotonic()
+
     def action() -> None:
         import lsu_onto
         from lsu_seg.demo import data
+        from lsu_seg.runtime.processes import can_fork, cores
 
         for taxonomy in dict.fromkeys(p.taxonomy for p in data.PARTS):
             constraint = lsu_onto.load(taxonomy, data.SOURCE)
@@ -42,9 +47,9 @@ def demo(work_dir: str, seed: int, fresh: bool, options: tuple[str, ...]) -> Non
                 f"{taxonomy}: {len(constraint.classes)} classes -> {constraint.num_classes} of `{data.SOURCE}`, valid"
             )
         root = Path(work_dir) / "data"
-        if not data.make_data(root, seed, fresh):
+        if not data.make_data(root, seed, fresh, jobs or (cores() if can_fork() else 1)):
             click.echo("scenes: reused")
         cfg = load(str(DEMO), str(root), work_dir, options)
-        run_unify(cfg, seed, fresh)
+        run_unify(cfg, seed, fresh, jobs, start)
 
     run(action)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Protocol, TypeVar
 
@@ -20,10 +20,22 @@ from rich.progress import (
 
 _Item = TypeVar("_Item")
 _EVERY_S = 10.0
+_TELL_S = 0.2
 
 
 class Advance(Protocol):
     def __call__(self, n: int = 1, note: str = "") -> None: ...
+
+
+_COLUMNS = (
+    TextColumn("{task.description:34}"),
+    BarColumn(bar_width=28),
+    MofNCompleteColumn(),
+    TimeElapsedColumn(),
+    TextColumn("ETA"),
+    TimeRemainingColumn(),
+    TextColumn("[dim]{task.fields[note]}"),
+)
 
 
 @contextmanager
@@ -31,21 +43,77 @@ def progress(title: str, total: int) -> Iterator[Advance]:
     """`with progress("labels", 100) as advance: … advance(1, "3 img/s")`. Writes to stderr; rank 0 only."""
     if not _is_main_process():
         yield lambda n=1, note="": None
+    elif _relay is not None:
+        with _relayed(_relay, title, total) as advance:
+            yield advance
     elif sys.stderr.isatty():
-        columns = (
-            TextColumn(f"{title:34}"),
-            BarColumn(bar_width=28),
-            MofNCompleteColumn(),
-            TimeElapsedColumn(),
-            TextColumn("ETA"),
-            TimeRemainingColumn(),
-            TextColumn("[dim]{task.fields[note]}"),
-        )
-        with Progress(*columns, console=Console(stderr=True)) as bar:
+        with Progress(*_COLUMNS, console=Console(stderr=True)) as bar:
             task = bar.add_task(title, total=total, note="")
             yield lambda n=1, note="": bar.update(task, advance=n, note=note)
     else:
         yield _lines(title, total)
+
+
+# --- several processes -------------------------------------------------------------------------------------
+
+Send = Callable[[str, int, int, str], None]
+_relay: Send | None = None
+
+
+def relay(send: Send) -> None:
+    """Show no progress in this process from now on: `send(title, total, n, note)` tells it to another, for its `Board`."""
+    global _relay
+    _relay = send
+
+
+@contextmanager
+def _relayed(send: Send, title: str, total: int) -> Iterator[Advance]:
+    pending, last = 0, -_TELL_S
+
+    def advance(n: int = 1, note: str = "") -> None:
+        nonlocal pending, last
+        pending, now = pending + n, time.monotonic()
+        if now - last >= _TELL_S:
+            send(title, total, pending, note)
+            pending, last = 0, now
+
+    yield advance
+    if pending:
+        send(title, total, pending, "")
+
+
+class Board:
+    """Progress of several processes, one below the other on a terminal, mixed lines elsewhere.
+
+    What has the same title and total in several processes is one task.
+    """
+
+    def __init__(self) -> None:
+        self._bars: Progress | None = None
+        self._shown: dict[tuple[str, int], Advance] = {}
+
+    def show(self, title: str, total: int, n: int, note: str) -> None:
+        """So many more of `total` are done."""
+        if (title, total) not in self._shown:
+            self._shown[title, total] = self._bar(title, total)
+        self._shown[title, total](n, note)
+
+    def _bar(self, title: str, total: int) -> Advance:
+        if not sys.stderr.isatty():
+            return _lines(title, total)
+        if self._bars is None:
+            self._bars = Progress(*_COLUMNS, console=Console(stderr=True))
+            self._bars.start()
+        bars, task = self._bars, self._bars.add_task(title, total=total, note="")
+        return lambda n=1, note="": bars.update(task, advance=n, note=note)
+
+    def print(self, line: str) -> None:
+        """A line above the bars."""
+        print(line, file=sys.stderr, flush=True)
+
+    def close(self) -> None:
+        if self._bars is not None:
+            self._bars.stop()
 
 
 def _is_main_process() -> bool:
