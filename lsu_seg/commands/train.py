@@ -37,7 +37,7 @@ def train(
       lsu-seg train RECIPE --student set --work-dir work/recipe
     """
     from lsu_seg.training.run import train as run_training
-    from lsu_seg.unify.unify import one_student
+    from lsu_seg.unify.configs import one_student
 
     def action() -> Path:
         cfg = load(config, data_root, work_dir, options)
