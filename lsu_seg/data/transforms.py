@@ -115,6 +115,8 @@ class SubsampleTarget(BaseTransform):
     """
 
     def __init__(self, step: int = 2) -> None:
+        if step < 1:
+            raise ValueError(f"`step` is {step}; expected 1 or more")
         self.step = step
 
     def transform(self, results: dict[str, Any]) -> dict[str, Any]:

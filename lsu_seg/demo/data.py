@@ -86,9 +86,10 @@ def make_data(root: Path, seed: int, fresh: bool = False, jobs: int = 1) -> bool
 
 def _draw(root: Path, seed: int, first: int, step: int) -> None:
     """Every so manyth scene. Each has a random stream of its own, so it does not matter who draws it."""
-    scenes = [(number, i) for number, part in enumerate(PARTS) for i in range(part.images)]
-    with progress("drawing scenes", len(scenes)) as advance:
-        for number, i in scenes[first::step]:
+    scenes = [(number, i) for number, part in enumerate(PARTS) for i in range(part.images)][first::step]
+    title = "drawing scenes" + (f", part {first + 1} of {step}" if step > 1 else "")
+    with progress(title, len(scenes)) as advance:
+        for number, i in scenes:
             part = PARTS[number]
             constraint = lsu_onto.load(part.taxonomy, SOURCE)
             rng = np.random.default_rng([seed, number, i])

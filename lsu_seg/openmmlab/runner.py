@@ -39,6 +39,14 @@ class RankedRunner(Runner):
             return MMDistributedDataParallel(module=model, broadcast_buffers=False)
         return super().wrap_model(model_wrapper_cfg, model)
 
+    test_name = ""
+    """Of the dataset that `test` is about."""
+
+    def take_test(self, name: str, dataloader: Any, evaluator: Any) -> None:
+        """Have `test` judge the model as it is on this dataset: several need no model each."""
+        self.test_name = name
+        self._test_dataloader, self._test_evaluator, self._test_loop = dataloader, evaluator, dict(type="TestLoop")
+
     def load_checkpoint(self, filename: str, *args: Any, **kwargs: Any) -> Any:
         checkpoint = super().load_checkpoint(filename, *args, **kwargs)
         # mmengine would begin the optimizer and the learning rate's schedule anew, in the middle of the training.
@@ -68,7 +76,7 @@ class QuietRunner(RankedRunner):
             return super().load_checkpoint(*args, **kwargs)
 
 
-def build_runner(cfg: Config, quiet: bool = False) -> Runner:
+def build_runner(cfg: Config, quiet: bool = False) -> RankedRunner:
     """A Runner of a name of its own, so that several can be built in one process."""
     cfg = copy.deepcopy(cfg)
     try:
@@ -94,7 +102,7 @@ def build_runner(cfg: Config, quiet: bool = False) -> Runner:
 _NUMBER = itertools.count()
 
 
-def runner_with_checkpoint(cfg: Config, checkpoint: str | Path | None, quiet: bool) -> Runner:
+def runner_with_checkpoint(cfg: Config, checkpoint: str | Path | None, quiet: bool) -> RankedRunner:
     """A Runner for testing, its weights loaded completely or not at all."""
     pretrained = (cfg.model.get("hf") or {}).get("pretrained")
     if checkpoint is None and not pretrained:

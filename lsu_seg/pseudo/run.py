@@ -5,6 +5,8 @@ from __future__ import annotations
 import copy
 from pathlib import Path
 
+import numpy as np
+import torch
 from mmengine.config import Config
 
 import lsu_onto
@@ -37,6 +39,13 @@ def pseudo_label(
     cfg.merge_from_dict({"env_cfg.dist_cfg.backend": "gloo"})
     runner = runner_with_checkpoint(cfg, checkpoint, quiet)
     return runner.test()
+
+
+def compile_decoder() -> None:
+    """Have the CPU's decoder compiled for this machine, which labelling does otherwise; it is kept on disk."""
+    from lsu_seg.decode import View, cpu
+
+    cpu.decode([View(torch.zeros(2, 1, 1))], np.zeros((1, 1)), np.ones((1, 3), bool))
 
 
 def _check_labelling(cfg: Config, resume: bool) -> None:

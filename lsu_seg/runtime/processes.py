@@ -114,7 +114,7 @@ class Processes:
                     del self._running[name]
                     return Ended(name, error=ProcessError(_last_words(name, process.exitcode or 0)))
                 if kind == "progress":
-                    self._board.show(*message)
+                    self._board.show(name, *message)
                 elif kind == "line":
                     self._board.print(*message)
                 else:

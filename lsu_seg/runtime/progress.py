@@ -68,35 +68,32 @@ def relay(send: Send) -> None:
 
 @contextmanager
 def _relayed(send: Send, title: str, total: int) -> Iterator[Advance]:
-    pending, last = 0, -_TELL_S
+    pending, noted, told = 0, "", -_TELL_S
 
     def advance(n: int = 1, note: str = "") -> None:
-        nonlocal pending, last
-        pending, now = pending + n, time.monotonic()
-        if now - last >= _TELL_S:
+        nonlocal pending, noted, told
+        pending, noted, now = pending + n, note, time.monotonic()
+        if now - told >= _TELL_S:
             send(title, total, pending, note)
-            pending, last = 0, now
+            pending, told = 0, now
 
     yield advance
     if pending:
-        send(title, total, pending, "")
+        send(title, total, pending, noted)
 
 
 class Board:
-    """Progress of several processes, one below the other on a terminal, mixed lines elsewhere.
-
-    What has the same title and total in several processes is one task.
-    """
+    """Progress of several processes, one below the other on a terminal, mixed lines elsewhere."""
 
     def __init__(self) -> None:
         self._bars: Progress | None = None
-        self._shown: dict[tuple[str, int], Advance] = {}
+        self._shown: dict[tuple[str, str], Advance] = {}
 
-    def show(self, title: str, total: int, n: int, note: str) -> None:
+    def show(self, process: str, title: str, total: int, n: int, note: str) -> None:
         """So many more of `total` are done."""
-        if (title, total) not in self._shown:
-            self._shown[title, total] = self._bar(title, total)
-        self._shown[title, total](n, note)
+        if (process, title) not in self._shown:
+            self._shown[process, title] = self._bar(title, total)
+        self._shown[process, title](n, note)
 
     def _bar(self, title: str, total: int) -> Advance:
         if not sys.stderr.isatty():

@@ -26,7 +26,6 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from mmengine.config import Config
 
@@ -39,7 +38,7 @@ from lsu_seg.label_files import void_index, write_atomic
 from lsu_seg.label_files.annotation import Annotation, channel_constraint
 from lsu_seg.pseudo.output import file_sha256
 from lsu_seg.pseudo.records import finished
-from lsu_seg.pseudo.run import pseudo_label
+from lsu_seg.pseudo.run import compile_decoder, pseudo_label
 from lsu_seg.runtime.progress import track
 from lsu_seg.targets.table import TargetCoder
 from lsu_seg.training.run import train
@@ -117,14 +116,8 @@ def _teacher(cfg: Config, work: Path, seed: int) -> Stage:
 
 
 def _decoder() -> Stage:
-    """The CPU's decoder, compiled for this machine: the first time that takes ten seconds, which labelling then saves."""
-
-    def action(_: Any) -> None:
-        from lsu_seg.decode import View, cpu
-
-        cpu.decode([View(torch.zeros(2, 1, 1))] * 2, np.zeros((1, 1)), np.ones((1, 3), bool))
-
-    return Stage("decoder", None, key=lambda _: None, action=action)
+    """The first time that takes ten seconds, which labelling then saves."""
+    return Stage("decoder", None, key=lambda _: None, action=lambda _: compile_decoder())
 
 
 def _labels(cfg: Config, work: Path, seed: int, name: str) -> Stage:
@@ -178,7 +171,7 @@ def _figures(cfg: Config, work: Path, model: str, stage: str, config: Callable[[
     def judge(done: Mapping[str, Done]) -> dict[str, Any]:
         own = config(done)
         own.work_dir = str(work / "evaluation" / model)
-        return evaluate(own, Path(done[stage].result))
+        return evaluate(own, Path(done[stage].result), f"evaluating {model}")
 
     # The training's config decides nothing here, so a changed schedule without new weights costs no evaluation.
     judges = [cfg[k] for k in ("model", *_JUDGES) if k in cfg]
@@ -245,8 +238,8 @@ def _is_file(path: str) -> bool:
 # --- actions -----------------------------------------------------------------------------------------------
 
 
-def evaluate(cfg: Config, checkpoint: Path) -> dict[str, Any]:
-    measured = measure(cfg, checkpoint, quiet=True)
+def evaluate(cfg: Config, checkpoint: Path, title: str) -> dict[str, Any]:
+    measured = measure(cfg, checkpoint, quiet=True, title=title)
     sets = document(measured)["sets"]
     out = {}
     for name, m in measured.items():

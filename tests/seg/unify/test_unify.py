@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import re
 import shutil
+import subprocess
+import sys
 from collections.abc import Iterator
 from html.parser import HTMLParser
 from pathlib import Path
@@ -244,6 +246,26 @@ def test_the_report_shows_targets_of_datasets_with_settings_of_their_own(finishe
     assert picture(loss_weight=0.5) == plain
     assert picture(threshold=1.0) != plain
     assert picture(threshold=None) != plain, "its labels are taken as they are"
+
+
+def test_side_by_side_the_results_are_the_same(finished: Project, tmp_path: Path) -> None:
+    """The command in a process of its own; all that is known of the models but where their checkpoints lie."""
+    cfg = config(finished.root)
+    cfg.dump(tmp_path / "config.py")
+    command = [sys.executable, "-m", "lsu_seg.cli", "unify", str(tmp_path / "config.py"), "--jobs", "2"]
+    run = subprocess.run([*command, "--work-dir", str(tmp_path / "work")], capture_output=True, text=True, timeout=600)
+    assert run.returncode == 0, run.stderr
+    results = json.loads((tmp_path / "work/results.json").read_text())
+    expected = json.loads((finished.work / "results.json").read_text())
+    assert results["settings"].pop("config") == "config.py"
+    expected["settings"].pop("config")
+    assert results == expected
+    assert "evaluating teacher on zero_shot" in run.stderr
+    assert str(tmp_path / "work/report/index.html") in run.stdout
+    for kind in ("raw", "constrained"):
+        for file in (finished.work / f"pseudo/town/{kind}/labels").rglob("*.png"):
+            again = tmp_path / "work" / file.relative_to(finished.work)
+            assert again.read_bytes() == file.read_bytes()
 
 
 # --- what is done again ------------------------------------------------------------------------------------
