@@ -31,7 +31,7 @@ _PR_SET_PDEATHSIG = 1
 
 
 class ProcessError(UserError):
-    """A process ended without a word: the system has killed it."""
+    """A process cannot be started here, or ended without a word: the system has killed it."""
 
 
 def can_fork() -> bool:
@@ -92,6 +92,8 @@ class Processes:
 
     def start(self, name: str, action: Callable[[], Any]) -> None:
         """Run an action beside what runs already; its result must be picklable."""
+        if not can_fork():
+            raise ProcessError("work side by side needs Linux; leave `--jobs` out")
         ours, theirs = multiprocessing.Pipe()
         process = multiprocessing.get_context("fork").Process(
             target=_run, args=(action, theirs, os.getpid()), name=name

@@ -9,7 +9,7 @@ from pathlib import Path
 from mmengine.config import Config
 
 from lsu_seg.errors import ConfigError
-from lsu_seg.openmmlab.config import merge, renamed
+from lsu_seg.openmmlab.config import renamed
 from lsu_seg.unify.checks import check_section, refresh_options
 from lsu_seg.unify.students import check_students, label_kinds, labels_of, students, take_sets
 
@@ -49,7 +49,6 @@ def student_config(cfg: Config, work: Path, seed: int, kind: str, teacher: Path 
         teacher: its checkpoint, where the config says `student_init='teacher'`.
     """
     out = stage_config(cfg, work / f"student_{kind}", seed, f"student_{kind}")
-    merge(out, cfg.unify.get("student", {}))
     if cfg.unify.get("student_init") == "teacher":
         if teacher is None and not cfg.get("load_from"):
             raise ConfigError("students begin with the teacher's weights here: give `-o load_from=CHECKPOINT`")

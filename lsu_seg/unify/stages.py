@@ -97,7 +97,7 @@ def run_stages(stages: Sequence[Stage], work: Path, say: Callable[[str], None], 
             elif failure is None:
                 failure = ended.error
                 if processes:
-                    say(f"{stage.name}: failed; first {' and '.join(processes.names)} go on to their end, and are kept")
+                    say(f"{stage.name}: failed; waiting for {' and '.join(processes.names)}, so that nothing is lost")
     if failure:
         raise failure
     return done

@@ -9,7 +9,6 @@ The config is an ordinary MMSeg config of the teacher with one more section:
         students=('raw', 'constrained', 'set'),   # by default without 'set', see `students.py`
         unsure=0.25,                              # of 'set': the share of each class's labels that are sets instead
         student_init='teacher',   # optional: students start from the teacher's weights
-        student=dict(train_cfg=dict(max_iters=500)),   # optional: where their configs differ from the teacher's
         refresh=dict(every=5),    # optional: their average labels anew, see `TeacherRefreshHook`; not for 'raw'
         evaluate=dict(source_val=dict(type='TaxDataset', …), zero_shot=dict(…)),
     )
@@ -23,6 +22,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -60,11 +61,12 @@ def unify(cfg: Config, work: Path, seed: int = 0, say: Callable[[str], None] = p
         jobs: so many stages at a time, where they do not wait for each other.
     """
     check(cfg)
-    stages = stages_of(cfg, work, seed)
+    method = Method(cfg, work, seed)
+    stages = method.stages()
     if jobs > 1 and not torch.cuda.device_count():
         stages.insert(1, _decoder())  # beside the teacher
     done = run_stages(stages, work, say, jobs)
-    results = results_of(cfg, seed, done)
+    results = method.results(done)
     write_atomic(work / "results.json", json.dumps(results, indent=2).encode())
     return results
 
@@ -78,134 +80,6 @@ def remove(work: Path) -> None:
 # --- stages ------------------------------------------------------------------------------------------------
 
 
-def stages_of(cfg: Config, work: Path, seed: int) -> list[Stage]:
-    """The method: each stage after what it uses, and the long ones first."""
-    names = list(cfg.unify.extra)
-    labels = [_labels(cfg, work, seed, name) for name in names]
-    trained = [_student(cfg, work, seed, kind) for kind in students(cfg)]
-    figures = [_figures(cfg, work, "teacher", "teacher", lambda _: teacher_config(cfg, work, seed))]
-    for kind in students(cfg):
-        config = _config_of_student(cfg, work, seed, kind)
-        figures.append(_figures(cfg, work, f"student_{kind}", f"student-{kind}", config))
-    scores = [_scores(cfg, work, name) for name in names if "truth" in cfg.unify.extra[name]]
-    page = _report(cfg, work, seed, [*labels, *scores, *figures])
-    return [_teacher(cfg, work, seed), *labels, *trained, *scores, *figures, page]
-
-
-def results_of(cfg: Config, seed: int, done: Mapping[str, Done]) -> dict[str, Any]:
-    """What all stages have measured."""
-    models = ["teacher", *(f"student_{kind}" for kind in students(cfg))]
-    scored = [name for name in cfg.unify.extra if f"score-{name}" in done]
-    return {
-        **{model: done[f"evaluate-{model}"].result for model in models},
-        "pseudo_labels": {kind: {n: done[f"score-{n}"].result[kind] for n in scored} for kind in label_kinds(cfg)},
-        "settings": {"seed": seed, "version": lsu_onto.__version__, "config": Path(str(cfg.filename)).name},
-    }
-
-
-def _teacher(cfg: Config, work: Path, seed: int) -> Stage:
-    own = teacher_config(cfg, work, seed)
-    return Stage(
-        "teacher",
-        work / "teacher",
-        key=lambda _: [lsu_onto.__version__, _source_inputs(cfg), text(own)],
-        action=lambda _: str(train(own, quiet=True, resume=True)),
-        complete=_is_file,
-        resumes=True,
-    )
-
-
-def _decoder() -> Stage:
-    """The first time that takes ten seconds, which labelling then saves."""
-    return Stage("decoder", None, key=lambda _: None, action=lambda _: compile_decoder())
-
-
-def _labels(cfg: Config, work: Path, seed: int, name: str) -> Stage:
-    """Pseudo-labels of an extra dataset."""
-    own, dataset = pseudo_config(cfg, work, seed, name), inputs(cfg.unify.extra[name].dataset, _source(cfg))
-    folders = [Path(labels_of(kind, work, name)) for kind in label_kinds(cfg)]
-    return Stage(
-        f"pseudo-{name}",
-        work / "pseudo" / name,
-        inputs=("teacher",),
-        key=lambda done: [*_teacher_key(cfg, done), dataset, text(own)],
-        action=lambda done: pseudo_label(own, done["teacher"].result, quiet=True),
-        complete=lambda _: all(len(finished(folder)) == dataset[-1] for folder in folders),
-        resumes=True,
-    )
-
-
-def _scores(cfg: Config, work: Path, name: str) -> Stage:
-    """How good pseudo-labels are, where a fine truth is at hand that no training sees."""
-    truth = cfg.unify.extra[name].truth
-    return Stage(
-        f"score-{name}",
-        work / "evaluation" / f"pseudo_{name}",
-        inputs=(f"pseudo-{name}",),
-        key=lambda done: [done[f"pseudo-{name}"].key, truth.to_dict(), _stamp(Path(truth.folder))],
-        action=lambda _: score_labels(cfg, work, name),
-    )
-
-
-def _config_of_student(cfg: Config, work: Path, seed: int, kind: str) -> Callable[[Mapping[str, Done]], Config]:
-    return lambda done: student_config(cfg, work, seed, kind, Path(done["teacher"].result))
-
-
-def _student(cfg: Config, work: Path, seed: int, kind: str) -> Stage:
-    needed = tuple(f"pseudo-{name}" for name in cfg.unify.extra)
-    config = _config_of_student(cfg, work, seed, kind)
-    return Stage(
-        f"student-{kind}",
-        work / f"student_{kind}",
-        inputs=("teacher", *needed),
-        key=lambda done: [*_teacher_key(cfg, done), [done[n].key for n in needed], text(config(done))],
-        action=lambda done: str(train(config(done), quiet=True, resume=True)),
-        complete=_is_file,
-        resumes=True,
-    )
-
-
-def _figures(cfg: Config, work: Path, model: str, stage: str, config: Callable[[Mapping[str, Done]], Config]) -> Stage:
-    """A model judged on all evaluation sets."""
-
-    def judge(done: Mapping[str, Done]) -> dict[str, Any]:
-        own = config(done)
-        own.work_dir = str(work / "evaluation" / model)
-        return evaluate(own, Path(done[stage].result), f"evaluating {model}")
-
-    # The training's config decides nothing here, so a changed schedule without new weights costs no evaluation.
-    judges = [cfg[k] for k in ("model", *_JUDGES) if k in cfg]
-    sets = [inputs(d, _source(cfg)) for d in cfg.unify.evaluate.values()]
-    settings = [lsu_onto.__version__, sets, judges, cfg.unify.evaluate.to_dict(), VIEWS]
-    return Stage(
-        f"evaluate-{model}",
-        work / "evaluation" / model,
-        inputs=tuple(dict.fromkeys(("teacher", stage))),
-        key=lambda done: [file_sha256(done[stage].result), *settings],
-        action=judge,
-    )
-
-
-_JUDGES = ("val_dataloader", "val_evaluator", "test_dataloader", "test_evaluator")
-
-
-def _report(cfg: Config, work: Path, seed: int, shown: list[Stage]) -> Stage:
-    title = Path(str(cfg.filename)).stem
-    return Stage(
-        "report",
-        work / "report",
-        inputs=tuple(stage.name for stage in shown),
-        key=lambda done: [lsu_onto.__version__, title, cfg.unify.to_dict(), seed, [done[s.name].key for s in shown]],
-        action=lambda done: str(
-            report.write(work / "report", title, results_of(cfg, seed, done), shown_datasets(cfg, work))
-        ),
-        complete=_is_file,
-    )
-
-
-# --- what stages depend on ---------------------------------------------------------------------------------
-
-
 def inputs(config: Any, source: str | None) -> list[Any]:
     """What a dataset's stages depend on: its ontology and files; and how many images it has."""
     if config.get("type") != "TaxDataset":
@@ -214,17 +88,147 @@ def inputs(config: Any, source: str | None) -> list[Any]:
     return [dataset.constraint.sha256, dataset.fingerprint(times=True), len(dataset)]
 
 
-def _source(cfg: Config) -> str | None:
-    source: str | None = cfg.train_dataloader.dataset.get("source")
-    return source
+@dataclass
+class Method:
+    """The stages of one config."""
+
+    cfg: Config
+    work: Path
+    seed: int
+
+    def stages(self) -> list[Stage]:
+        """Each after what it uses, and the long ones first."""
+        extra, models = self.cfg.unify.extra, {"teacher": "teacher"}
+        labels = [self.labels(name) for name in extra]
+        trained = [self.student(kind) for kind in students(self.cfg)]
+        scores = [self.scores(name) for name in extra if "truth" in extra[name]]
+        models |= {f"student_{kind}": f"student-{kind}" for kind in students(self.cfg)}
+        figures = [self.figures(model, stage) for model, stage in models.items()]
+        return [self.teacher(), *labels, *trained, *scores, *figures, self.report([*labels, *scores, *figures])]
+
+    def results(self, done: Mapping[str, Done]) -> dict[str, Any]:
+        """What all stages have measured."""
+        models = ["teacher", *(f"student_{kind}" for kind in students(self.cfg))]
+        scored = [name for name in self.cfg.unify.extra if f"score-{name}" in done]
+        labels = {kind: {n: done[f"score-{n}"].result[kind] for n in scored} for kind in label_kinds(self.cfg)}
+        settings = {"seed": self.seed, "version": lsu_onto.__version__, "config": Path(str(self.cfg.filename)).name}
+        figures = {model: done[f"evaluate-{model}"].result for model in models}
+        return {**figures, "pseudo_labels": labels, "settings": settings}
+
+    def teacher(self) -> Stage:
+        own = teacher_config(self.cfg, self.work, self.seed)
+        return Stage(
+            "teacher",
+            self.work / "teacher",
+            key=lambda _: [*self._trained_on, text(own)],
+            action=lambda _: str(train(own, quiet=True, resume=True)),
+            complete=_is_file,
+            resumes=True,
+        )
+
+    def labels(self, name: str) -> Stage:
+        """Pseudo-labels of an extra dataset."""
+        own = pseudo_config(self.cfg, self.work, self.seed, name)
+        dataset = inputs(self.cfg.unify.extra[name].dataset, self._source)
+        folders = [Path(labels_of(kind, self.work, name)) for kind in label_kinds(self.cfg)]
+        return Stage(
+            f"pseudo-{name}",
+            self.work / "pseudo" / name,
+            inputs=("teacher",),
+            key=lambda done: [*self._taught(done), dataset, text(own)],
+            action=lambda done: pseudo_label(own, done["teacher"].result, quiet=True),
+            complete=lambda _: all(len(finished(folder)) == dataset[-1] for folder in folders),
+            resumes=True,
+        )
+
+    def scores(self, name: str) -> Stage:
+        """How good pseudo-labels are, where a fine truth is at hand that no training sees."""
+        truth, labels = self.cfg.unify.extra[name].truth, f"pseudo-{name}"
+        return Stage(
+            f"score-{name}",
+            self.work / "evaluation" / f"pseudo_{name}",
+            inputs=(labels,),
+            key=lambda done: [done[labels].key, truth.to_dict(), _stamp(Path(truth.folder))],
+            action=lambda _: score_labels(self.cfg, self.work, name),
+        )
+
+    def student(self, kind: str) -> Stage:
+        labels = tuple(f"pseudo-{name}" for name in self.cfg.unify.extra)
+        return Stage(
+            f"student-{kind}",
+            self.work / f"student_{kind}",
+            inputs=("teacher", *labels),
+            key=lambda done: [*self._taught(done), [done[n].key for n in labels], text(self._config(kind, done))],
+            action=lambda done: str(train(self._config(kind, done), quiet=True, resume=True)),
+            complete=_is_file,
+            resumes=True,
+        )
+
+    def figures(self, model: str, stage: str) -> Stage:
+        """A model judged on all evaluation sets."""
+        folder = self.work / "evaluation" / model
+
+        def action(done: Mapping[str, Done]) -> dict[str, Any]:
+            own = self._config(model.removeprefix("student_"), done)
+            own.work_dir = str(folder)
+            return evaluate(own, Path(done[stage].result), f"evaluating {model}")
+
+        return Stage(
+            f"evaluate-{model}",
+            folder,
+            inputs=tuple(dict.fromkeys(("teacher", stage))),
+            # The training's config decides nothing here, so a changed schedule without new weights costs no evaluation.
+            key=lambda done: [lsu_onto.__version__, file_sha256(done[stage].result), *self._judged_by],
+            action=action,
+        )
+
+    def report(self, shown: list[Stage]) -> Stage:
+        folder, title = self.work / "report", Path(str(self.cfg.filename)).stem
+        settings = [lsu_onto.__version__, title, self.cfg.unify.to_dict(), self.seed]
+
+        def action(done: Mapping[str, Done]) -> str:
+            return str(report.write(folder, title, self.results(done), shown_datasets(self.cfg, self.work)))
+
+        return Stage(
+            "report",
+            folder,
+            inputs=tuple(stage.name for stage in shown),
+            key=lambda done: [*settings, [done[s.name].key for s in shown]],
+            action=action,
+            complete=_is_file,
+        )
+
+    def _config(self, model: str, done: Mapping[str, Done]) -> Config:
+        if model == "teacher":
+            return teacher_config(self.cfg, self.work, self.seed)
+        return student_config(self.cfg, self.work, self.seed, model, Path(done["teacher"].result))
+
+    @property
+    def _source(self) -> str | None:
+        source: str | None = self.cfg.train_dataloader.dataset.get("source")
+        return source
+
+    @cached_property
+    def _trained_on(self) -> list[Any]:
+        datasets = self.cfg.train_dataloader.dataset.datasets
+        return [lsu_onto.__version__, [inputs(d, self._source) for d in datasets]]
+
+    def _taught(self, done: Mapping[str, Done]) -> list[Any]:
+        return [*self._trained_on, file_sha256(done["teacher"].result)]
+
+    @cached_property
+    def _judged_by(self) -> list[Any]:
+        sets = self.cfg.unify.evaluate
+        settings = [self.cfg[k] for k in ("model", *_JUDGES) if k in self.cfg]
+        return [[inputs(d, self._source) for d in sets.values()], settings, sets.to_dict(), VIEWS]
 
 
-def _source_inputs(cfg: Config) -> list[Any]:
-    return [inputs(d, _source(cfg)) for d in cfg.train_dataloader.dataset.datasets]
+_JUDGES = ("val_dataloader", "val_evaluator", "test_dataloader", "test_evaluator")
 
 
-def _teacher_key(cfg: Config, done: Mapping[str, Done]) -> list[Any]:
-    return [lsu_onto.__version__, _source_inputs(cfg), file_sha256(done["teacher"].result)]
+def _decoder() -> Stage:
+    """The first time that takes ten seconds, which labelling then saves."""
+    return Stage("decoder", None, key=lambda _: None, action=lambda _: compile_decoder())
 
 
 def _stamp(folder: Path) -> list[Any]:

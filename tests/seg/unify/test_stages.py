@@ -254,7 +254,7 @@ def test_a_failure_is_told_and_what_runs_beside_it_is_kept(
     ]
     with pytest.raises(kind, match=message) as found:
         run_stages(stages, tmp_path, lines.append, 2)
-    assert lines == ["bad: failed; first good go on to their end, and are kept"]
+    assert lines == ["bad: failed; waiting for good, so that nothing is lost"]
     notes = getattr(found.value, "__notes__", [])
     assert bool(notes) == (kind is ZeroDivisionError), "only of our own faults people are shown where"
     assert all("in action" in note for note in notes)
