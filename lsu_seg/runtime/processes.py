@@ -112,17 +112,21 @@ class Processes:
                 try:
                     kind, *message = pipe.recv()
                 except (EOFError, OSError):
-                    process.join()
-                    del self._running[name]
+                    self._forget(name)
                     return Ended(name, error=ProcessError(_last_words(name, process.exitcode or 0)))
                 if kind == "progress":
                     self._board.show(name, *message)
                 elif kind == "line":
                     self._board.print(*message)
                 else:
-                    process.join()
-                    del self._running[name]
+                    self._forget(name)
                     return Ended(name, message[0]) if kind == "result" else Ended(name, error=message[0])
+
+    def _forget(self, name: str) -> None:
+        process, pipe = self._running.pop(name)
+        process.join()
+        pipe.close()
+        self._board.ended(name)
 
 
 def _last_words(name: str, code: int) -> str:

@@ -13,6 +13,7 @@ from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
     Progress,
+    TaskID,
     TextColumn,
     TimeElapsedColumn,
     TimeRemainingColumn,
@@ -83,26 +84,34 @@ def _relayed(send: Send, title: str, total: int) -> Iterator[Advance]:
 
 
 class Board:
-    """Progress of several processes, one below the other on a terminal, mixed lines elsewhere."""
+    """Progress of several processes: bars one below the other on a terminal, mixed lines elsewhere."""
 
     def __init__(self) -> None:
         self._bars: Progress | None = None
-        self._shown: dict[tuple[str, str], Advance] = {}
+        self._tasks: dict[str, dict[str, TaskID]] = {}  # on a terminal: of each process, by title
+        self._lines: dict[tuple[str, str], Advance] = {}  # elsewhere
 
     def show(self, process: str, title: str, total: int, n: int, note: str) -> None:
         """So many more of `total` are done."""
-        if (process, title) not in self._shown:
-            self._shown[process, title] = self._bar(title, total)
-        self._shown[process, title](n, note)
-
-    def _bar(self, title: str, total: int) -> Advance:
         if not sys.stderr.isatty():
-            return _lines(title, total)
+            self._lines.setdefault((process, title), _lines(title, total))(n, note)
+            return
         if self._bars is None:
             self._bars = Progress(*_COLUMNS, console=Console(stderr=True))
             self._bars.start()
-        bars, task = self._bars, self._bars.add_task(title, total=total, note="")
-        return lambda n=1, note="": bars.update(task, advance=n, note=note)
+        tasks = self._tasks.setdefault(process, {})
+        if title not in tasks:
+            tasks[title] = self._bars.add_task(title, total=total, note="")
+        self._bars.update(tasks[title], advance=n, note=note)
+
+    def ended(self, process: str) -> None:
+        """Its bars become lines above those that still move."""
+        for title, number in self._tasks.pop(process, {}).items():
+            assert self._bars is not None
+            task = next(task for task in self._bars.tasks if task.id == number)
+            done = f"{title:34} {task.completed:.0f}/{task.total:.0f}  {task.elapsed or 0:.0f} s  {task.fields['note']}"
+            self._bars.remove_task(number)
+            self.print(done)
 
     def print(self, line: str) -> None:
         """A line above the bars."""
