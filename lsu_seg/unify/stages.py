@@ -138,7 +138,7 @@ def _begin(stage: Stage, key: str, work: Path, say: Callable[[str], None]) -> Do
         say(f"{stage.name}: reused")
         return Done(key, record["result"])
     if not same and "result" in record:
-        for older in (work / BEFORE).glob(f"{_slug(folder, work)}.*"):  # one step back, and no more
+        for older in (work / BEFORE).glob(_kept(folder, "?" * 12, work).name):  # one step back, and no more
             _remove(older, work)
         target = _kept(folder, record["key"], work)
         say(f"{stage.name}: config or data have changed; what was there is kept in {target}")
