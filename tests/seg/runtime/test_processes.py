@@ -44,7 +44,7 @@ def test_jobs_follow_from_cores_and_threads(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
     monkeypatch.setattr(os, "sched_getaffinity", lambda pid: set(range(8)))
     assert cores() == 8
-    for threads, jobs in (1, 8), (3, 2), (8, 1), (16, 1):
+    for threads, jobs in (1, 9), (3, 3), (8, 1), (16, 1):
         monkeypatch.setattr(torch, "get_num_threads", lambda threads=threads: threads)
         assert default_jobs() == jobs
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
