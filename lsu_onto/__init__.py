@@ -1,6 +1,7 @@
 """Ontologies of segmentation datasets: read `.tax` files, check them, compile them to constraint matrices.
 
-The whole public API is `load`, `load_dataset`, `taxonomies`, `draw`, `Constraint` and the four codes below; it needs numpy and no torch.
+The whole public API is `load`, `load_dataset`, `taxonomies`, `draw`, `read_raster`, `Constraint` and the four codes
+below; it needs numpy and no torch, and `read_raster` needs Pillow.
 
 >>> import lsu_onto
 >>> c = lsu_onto.load("demo_town", source="demo")
@@ -25,20 +26,26 @@ if TYPE_CHECKING:
     from lsu_onto.errors import UserError
     from lsu_onto.library.library import TaxonomyError
     from lsu_onto.library.searchpath import Entry
+    from lsu_onto.raster.errors import LabelFileError
+    from lsu_onto.raster.reader import MAX_PIXELS, Raster, read_raster
 
 __all__ = [
+    "MAX_PIXELS",
     "ROW_SKIPPED",
     "ROW_UNKNOWN",
     "ROW_VOID",
     "VOID",
     "Constraint",
     "Entry",
+    "LabelFileError",
     "Layout",
+    "Raster",
     "TaxonomyError",
     "UserError",
     "draw",
     "load",
     "load_dataset",
+    "read_raster",
     "taxonomies",
 ]
 
@@ -47,9 +54,9 @@ def load(name: str | Path, source: str | None = None, paths: Iterable[str | Path
     """The compiled constraint of a dataset.
 
     Args:
-        name: a dataset on the search path (`"idd"`; `"vistas v2"` where there are releases), the path of a `.tax` file, or of a compiled `.npz`.
-            A source's own name gives the identity (labels stored as channels), unless a dataset of that name
-            has a map.
+        name: a dataset on the search path (`"idd"`; `"vistas v2"` where there are releases), the path of a `.tax`
+            file, or of a compiled `.npz`. A source's own name gives the identity (labels stored as channels), unless a
+            dataset of that name has a map.
         source: the source taxonomy's name; needed where the dataset has maps to several.
         paths: folders to search before the shipped library.
 
@@ -179,4 +186,12 @@ def __getattr__(name: str) -> Any:
         from lsu_onto.library.searchpath import Entry
 
         return Entry
+    if name == "LabelFileError":
+        from lsu_onto.raster.errors import LabelFileError
+
+        return LabelFileError
+    if name in ("MAX_PIXELS", "Raster", "read_raster"):
+        from lsu_onto.raster import reader
+
+        return getattr(reader, name)
     raise AttributeError(f"module 'lsu_onto' has no attribute {name!r}")

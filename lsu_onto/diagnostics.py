@@ -306,8 +306,8 @@ RULES: dict[str, Rule] = {
             "TAX203",
             "error",
             "unknown taxonomy",
-            "No file on the search path declares it. The search path is the file's folder, then `--path`, then the shipped"
-            " taxonomies.",
+            "No file on the search path declares it. The search path is the file's folder, then `--path`, then the"
+            " shipped taxonomies.",
             "dataset town v1 -> citiscapes v1",
             "dataset town v1 -> cityscapes v1",
         ),

@@ -32,7 +32,7 @@ EXTRAS = {
     "mask2former": "Mask2Former teachers",
     "hf": "teachers from Hugging Face",
     "render": "`lsu-onto render`",
-    "labels": "`lsu-onto init --from-labels`",
+    "labels": "`lsu-onto init --from-labels` and `lsu-seg scan`",
     "skos": "`lsu-onto export --to skos`",
     "lsp": "`lsu-onto lsp`, for editors",
     "parquet": "Waymo labels, which come as Parquet tables",
@@ -222,7 +222,8 @@ def torchvision(env: Environment) -> Iterator[Finding]:
     needs = [r for r in map(Requirement, env.installed["torchvision"].requires or ()) if r.name == "torch"]
     wrong = next((f"it is built for torch{r.specifier}" for r in needs if torch not in r.specifier), None)
     if not wrong and torch.local != vision.local:
-        wrong = f"one is built for {torch.local or 'the default device'}, the other for {vision.local or 'the default device'}"
+        one, other = (version.local or "the default device" for version in (torch, vision))
+        wrong = f"one is built for {one}, the other for {other}"
     if wrong:
         yield Finding(
             "problem",

@@ -66,7 +66,8 @@ ROOMS: dict[str, dict[str, str]] = {
         "render": "errors files ontology constraint",
         "changes": "errors diagnostics lang ontology library",
         "exchange": "errors diagnostics files lang ontology library constraint",
-        "starter": "errors diagnostics lang ontology exchange",
+        "raster": "errors",
+        "starter": "errors diagnostics lang ontology exchange raster",
         "lsp": "errors diagnostics lang ontology library",
         "commands": "*",
         "cli": "commands",
@@ -99,6 +100,9 @@ ROOMS: dict[str, dict[str, str]] = {
 
 TORCH_FREE = ("errors", "label_files", "layout", "scan", "targets", "demo")
 """Rooms of `lsu_seg` that work where neither torch nor MMSegmentation is installed."""
+
+LABELS_ONLY = ("errors", "label_files", "layout", "scan")
+"""Those that need nothing but the extra [labels]: `lsu-seg scan`."""
 
 
 def room(name: str) -> str:
@@ -144,11 +148,18 @@ def test_lsu_onto_knows_nothing_of_torch(file: Path) -> None:
     assert not any(inside(name, f) for name, _ in imports(file) for f in foreign)
 
 
-def test_rooms_without_torch_are_imported_where_torch_cannot_be() -> None:
-    modules = [m for m in map(module, SEG) if room(m) in TORCH_FREE]
+@pytest.mark.parametrize(
+    ("rooms", "missing"),
+    [
+        (TORCH_FREE, ("torch", "mmengine", "mmcv", "mmseg")),
+        (LABELS_ONLY, ("torch", "mmengine", "mmcv", "mmseg", "cv2", "numba", "matplotlib", "pycocotools", "pyarrow")),
+    ],
+)
+def test_rooms_are_imported_where_what_they_do_not_need_is_missing(rooms: tuple, missing: tuple) -> None:
+    modules = [m for m in map(module, SEG) if room(m) in rooms]
     code = f"""
 import importlib, sys
-for name in ("torch", "mmengine", "mmcv", "mmseg"):
+for name in {missing}:
     sys.modules[name] = None  # as if it were not installed
 for name in {modules}:
     importlib.import_module(name)

@@ -250,12 +250,12 @@ def as_json(comparisons: Sequence[Comparison]) -> str:
 INTRO = """\
 # Differences from the published maps
 
-The published maps are those of UniBwTAS/data-priors at commit 94e9865. They state only S(d): what a pixel of class d may be
-in the source taxonomy. A class that a published map does not mention is void in that map. *as* names the published label with
-the same id as our class. Trailing blanks in published labels are ignored.
+The published maps are those of UniBwTAS/data-priors at commit 94e9865. They state only S(d): what a pixel of class d
+may be in the source taxonomy. A class that a published map does not mention is void in that map. *as* names the
+published label with the same id as our class. Trailing blanks in published labels are ignored.
 
-`python tools/compare_published.py --published DIR --format md > docs/maps.md` generates this page, where `DIR` is a copy of
-data-priors. A test checks that the page matches the maps.
+`python tools/compare_published.py --published DIR --format md > docs/maps.md` generates this page, where `DIR` is a
+copy of data-priors. A test checks that the page matches the maps.
 """
 
 

@@ -1,4 +1,4 @@
-"""`python tools/evaluate.py …` is `lsu-seg evaluate …`, for mmengine's launchers; `evaluate.py compare …`, `lsu-seg compare …`."""
+"""`python tools/evaluate.py …`, for mmengine's launchers: `lsu-seg evaluate …`, or `lsu-seg compare …`."""
 
 import sys
 

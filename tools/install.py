@@ -1,7 +1,7 @@
 """`.venv` for `make`: made where there is none, made anew where it cannot be mended, left alone where it is right.
 
-Runs before anything is installed, with any Python that `PYTHON=` may name. An installation leaves a stamp that says what
-it was of; a mark stands beside it for as long as it goes on, so that one that was killed is known.
+Runs before anything is installed, with any Python that `PYTHON=` may name. An installation leaves a stamp that says
+what it was of; a mark stands beside it for as long as it goes on, so that one that was killed is known.
 """
 
 from __future__ import annotations

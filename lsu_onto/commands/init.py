@@ -48,8 +48,7 @@ def init(argument: str | None, name: str | None, from_labels: tuple[str, ...], *
       lsu-onto init mydata --source cityscapes --from-labels data/labels
       lsu-onto init mydata --from-labels 'data/**/*_labelIds.png' --encoding id
     """
-    from lsu_onto.exchange import ExchangeError
-    from lsu_onto.starter.label_values import ScanError
+    from lsu_onto.errors import UserError
 
     if argument and name and argument != name:
         raise click.UsageError(f"the name is given twice, `{argument}` and `{name}`")
@@ -61,7 +60,7 @@ def init(argument: str | None, name: str | None, from_labels: tuple[str, ...], *
         _fail(f"`{target}` is there already; take another name with -o, or replace it with --force")
     try:
         refused = _make(name, target, from_labels, **options)
-    except (ExchangeError, ScanError) as e:
+    except UserError as e:
         _fail(str(e))
     except OSError as e:
         _fail(f"cannot write `{target}`: {e.strerror}")

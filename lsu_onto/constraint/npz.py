@@ -75,7 +75,8 @@ def load_npz(path: str | Path) -> Constraint:
         if found != FORMAT:
             by, mend = ("a newer", "upgrade, or ") if found > FORMAT else ("an older", "")
             raise TaxonomyError(
-                f"`{path}` was compiled by {by} lsu-toolkit (format {found}; this one reads {FORMAT}): {mend}compile it again"
+                f"`{path}` was compiled by {by} lsu-toolkit (format {found}; this one reads {FORMAT}):"
+                f" {mend}compile it again"
             )
         header = _Header.model_validate_json(text)
         return Constraint(

@@ -1,8 +1,8 @@
 """Well-formed lines → syntax tree, without lark: the grammar of `tax.lark` once more, as fast as Python allows.
 
 lark decides what the language is, and explains every line that this cannot read. Most files have no such line, and
-then lark is not even imported: a file of 150 classes is read in a quarter of the time. `tests/onto/lang/test_fastpath.py`
-holds the two together: on any text this returns what lark does, or None.
+then lark is not even imported: a file of 150 classes is read in a quarter of the time.
+`tests/onto/lang/test_fastpath.py` holds the two together: on any text this returns what lark does, or None.
 """
 
 from __future__ import annotations
@@ -34,7 +34,9 @@ _TOKEN = re.compile(rf"[ \t]*(?:{'|'.join(f'(?P<{kind}>{regex})' for kind, regex
 _NAME = r"[A-Za-z_][A-Za-z0-9_]*"
 _VERSION = r"v[0-9]+(?:\.[0-9]+)*"
 _META = re.compile(
-    rf"[ \t]*([A-Za-z_][A-Za-z0-9_-]*):(?=[ \t]|$)[ \t]*((?:[^ \t\r\n#]|#(?![ \t]|$))(?:[^\r\n#]|#(?![ \t]|$))*(?<![ \t]))?[ \t]*({_NOTE})?"
+    r"[ \t]*([A-Za-z_][A-Za-z0-9_-]*):(?=[ \t]|$)"
+    r"[ \t]*((?:[^ \t\r\n#]|#(?![ \t]|$))(?:[^\r\n#]|#(?![ \t]|$))*(?<![ \t]))?"
+    rf"[ \t]*({_NOTE})?"
 )
 _GROUP = re.compile(rf"[ \t]*(\[[ \t]*({_NAME}(?:\.{_NAME})*)[ \t]*\])[ \t]*({_NOTE})?")
 _HEADER = re.compile(

@@ -266,7 +266,7 @@ class Library:
             if several and not file:
                 how = f'name the version, e.g. `"{found[0].dataset.name} {found[0].dataset.version}"`'
             elif not file:
-                how += ", or give the file’s path"
+                how += ", or give the file's path"
             raise TaxonomyError(f"`{name}` has several maps: {choice}; {how}")
         target = f" to `{source}`" if source else ""
         if file and not source:
@@ -415,7 +415,7 @@ def _key(taxon: ast.Taxon) -> tuple[str, str]:
 
 
 def _damaged(file: ast.File, found: list[Diagnostic]) -> frozenset[int]:
-    """The lines that could not be read. Without the edition they can be, unless nothing says that this is a `.tax` file."""
+    """The lines that could not be read. Without the edition they can, unless nothing says that it is a `.tax` file."""
     plain = any(isinstance(s, ast.Header) for s in file.statements)
     return frozenset(d.span.line for d in found if d.severity == "error" and not (plain and d.code == "TAX004"))
 

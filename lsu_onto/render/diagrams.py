@@ -103,18 +103,21 @@ def _line(kind: str) -> str:
     }
     # 5 and 3 are the smallest heights that Graphviz lays out without a complaint.
     line = (
-        f'<td cellpadding="0"><table border="0" cellspacing="0" cellpadding="0"><tr><td width="26" height="{height}" fixedsize="true"'
+        '<td cellpadding="0"><table border="0" cellspacing="0" cellpadding="0"><tr>'
+        f'<td width="26" height="{height}" fixedsize="true"'
         f' border="1" sides="{sides}" style="{style}" color="{look.colour}"></td></tr></table></td>'
     )
-    table = f'<table border="0" cellspacing="0" cellpadding="0"><tr>{glyph.get("tail", "")}{line}{glyph.get("head", "")}</tr></table>'
-    return f'<td align="right">{table}</td><td width="14"><font color="{look.colour}"><b>{esc(look.symbol)}</b></font></td>'
+    cells = f"{glyph.get('tail', '')}{line}{glyph.get('head', '')}"
+    table = f'<table border="0" cellspacing="0" cellpadding="0"><tr>{cells}</tr></table>'
+    symbol = f'<font color="{look.colour}"><b>{esc(look.symbol)}</b></font>'
+    return f'<td align="right">{table}</td><td width="14">{symbol}</td>'
 
 
 # --- map ----------------------------------------------------------------------------------------------
 
 
 def _map(graph: Any, ontology: Ontology) -> None:
-    """Dataset classes left, source classes right, as dot orders them within their groups. A source alone: one column."""
+    """Dataset classes left, source classes right, as dot orders them in their groups. A source alone: one column."""
     dataset, source = ontology.dataset, ontology.source
     found = edges(ontology) if dataset is not source else []
     void = len(source.classes)
@@ -186,7 +189,8 @@ def _name(c: TaxClass) -> str:
     if not official(c):
         return esc(c.name)
     return (
-        f'<table border="0" cellspacing="0" cellpadding="0"><tr><td>{esc(c.name)}</td></tr><tr><td height="2"></td></tr>'
+        f'<table border="0" cellspacing="0" cellpadding="0"><tr><td>{esc(c.name)}</td></tr>'
+        '<tr><td height="2"></td></tr>'
         f'<tr><td><font point-size="8.5">{esc(c.official)}</font></td></tr></table>'
     )
 
@@ -210,14 +214,18 @@ def _tree(graph: Any, ontology: Ontology) -> None:
 def _outline(t: Taxonomy) -> list[str]:
     def row(depth: int, first: str, name: str, extra: str = "") -> str:
         indent = "&#160;" * (5 * depth)
-        return f'<tr>{first}<td width="4" height="18"></td><td align="left">{indent}{name}</td><td width="10"></td><td align="left">{extra}</td></tr>'
+        return (
+            f'<tr>{first}<td width="4" height="18"></td><td align="left">{indent}{name}</td>'
+            f'<td width="10"></td><td align="left">{extra}</td></tr>'
+        )
 
     rows = [row(0, "<td></td>", f'<font point-size="13"><b>{esc(t.name)} {esc(t.version)}</b></font>')]
     for depth, group, classes in outline(t):
         if group:
             rows.append(row(depth - 1, "<td></td>", f'<font color="{GREY}">▾ {esc(group)}</font>'))
         for c in (t.classes[i] for i in classes):
-            swatch = f'<td border="1" color="#00000033" bgcolor="{hexa(c)}"><font color="{ink(c.rgb)}" point-size="9">{raw_values(c)}</font></td>'
+            values = f'<font color="{ink(c.rgb)}" point-size="9">{raw_values(c)}</font>'
+            swatch = f'<td border="1" color="#00000033" bgcolor="{hexa(c)}">{values}</td>'
             other = [f'"{c.official}"'] * (c.official != c.name) + [f"aka {a}" for a in c.aliases]
             extra = f'<font color="{GREY}" point-size="9">{esc(" ".join(other))}</font>' if other else ""
             rows.append(row(depth, swatch, esc(c.name), extra))
@@ -265,9 +273,8 @@ def _matrix(graph: Any, ontology: Ontology) -> None:
     for d, c in enumerate(dataset.classes):
         shade = GROUND if d % 2 else "#eaecef"
         cells = "".join(cell(kinds.get((d, k)), shade) for k in range(len(columns)))
-        rows.append(
-            f'<tr><td align="right">{esc(c.name)}</td>{swatch(c, raw_values(c) if len(raw_values(c)) < 4 else "")}{cells}</tr>'
-        )
+        values = raw_values(c) if len(raw_values(c)) < 4 else ""
+        rows.append(f'<tr><td align="right">{esc(c.name)}</td>{swatch(c, values)}{cells}</tr>')
     graph.attr(label=_heading(ontology, _legend(kinds.values(), {k: cell(k, "") for k in KINDS})))
     body = "".join([*stair, channels, *rows, channels])
     graph.node("m", shape="plain", label=f'<<table border="0" cellspacing="1" cellpadding="1">{body}</table>>')

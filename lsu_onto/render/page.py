@@ -152,7 +152,8 @@ def _path(kind: str, y1: float, y2: float) -> str:
 
 def _legend(kinds: set[str]) -> str:
     rows = [
-        f'<dt><svg width="44" height="14" viewBox="0 0 44 14"><g class="e k-{CLASS[kind]}">{_sample(kind)}</g></svg></dt>'
+        '<dt><svg width="44" height="14" viewBox="0 0 44 14">'
+        f'<g class="e k-{CLASS[kind]}">{_sample(kind)}</g></svg></dt>'
         f"<dd><b>{esc(look.symbol)}</b></dd><dd>{esc(look.meaning)}</dd>"
         for kind, look in KINDS.items()
         if kind in kinds
@@ -290,9 +291,10 @@ def _matrix(ontology: Ontology, found: list[Edge]) -> str:
     kinds = {(e.row, e.channel): e.kind for e in found}
     side = "s" if dataset is source else "d"
     names = [*(c.name for c in source.classes), "void"]
+    swatches = [*map(_swatch, source.classes), ""]
     head = [
-        f'<th scope="col">{_button(f"s{k}", "", (_swatch(source.classes[k]) if k < len(source.classes) else "") + esc(name))}</th>'
-        for k, name in enumerate(names)
+        f'<th scope="col">{_button(f"s{k}", "", swatch + esc(name))}</th>'
+        for k, (swatch, name) in enumerate(zip(swatches, names, strict=True))
     ]
     body = []
     for d, c in enumerate(dataset.classes):

@@ -23,7 +23,8 @@ def error_pages() -> dict[str, str]:
     index = [
         "# Diagnostics",
         "",
-        "`lsu-onto docs` generates these pages from the rules. `lsu-onto explain CODE` prints the same text on a terminal.",
+        "`lsu-onto docs` generates these pages from the rules. `lsu-onto explain CODE` prints the same text on a"
+        " terminal.",
         "",
     ]
     for digit, title in _GROUPS.items():

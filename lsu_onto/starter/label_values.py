@@ -1,7 +1,6 @@
 """What label files hold: the values or colours that occur, with pixels and files counted, for `lsu-onto init`.
 
-Every file is told by its content, not by its name, and what does not store exact values is refused. Pillow is needed
-here and nowhere else in `lsu_onto`: the extra [labels].
+Files are read as `lsu-seg scan` reads them, and what is refused there is refused here. Needs the extra [labels].
 """
 
 from __future__ import annotations
@@ -21,6 +20,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from lsu_onto.errors import UserError
+from lsu_onto.raster.errors import LabelFileError
 
 SUFFIXES = (".png", ".tif", ".tiff")
 MAX_COLOURS = 4096
@@ -30,22 +30,6 @@ AFTER_S = 2.0
 """What takes longer shows its progress."""
 
 LINE_S = 10.0
-
-INSTALL = 'reading label files needs Pillow: `python -m pip install "pillow>=10.3"`'
-_LOSSY = "go back to the original annotation and save it as PNG"
-_MAGIC = (
-    (b"\xff\xd8\xff", "a JPEG, which changes values into other valid ones", _LOSSY),
-    (b"GIF8", "a GIF, which permutes palette indices", _LOSSY),
-    (b"RIFF", "a WebP image, which may be lossy", _LOSSY),
-    (b"\0\0\0\x0cjP", "a JPEG 2000 image, which may be lossy", _LOSSY),
-    (b"BM", "a BMP image", "save it as PNG"),
-    (b"version https://git-lfs", "a git-LFS pointer, not the image", "run `git lfs pull`"),
-    (b"/annex/objects/", "a git-annex pointer, not the image", "run `git annex get`"),
-    (b"PK\x03\x04", "a ZIP archive", "unpack it"),
-    (b"\x1f\x8b", "a gzip archive", "unpack it"),
-    (b"\x93NUMPY", "a NumPy array", "save it as PNG"),
-    (b"<", "an HTML or XML page", "get the file again"),
-)
 
 
 class ScanError(UserError):
@@ -117,12 +101,10 @@ def scan(files: Sequence[Path]) -> Scan:
     """Count all files; what is refused is listed, and the rest goes on.
 
     Raises:
-        ScanError: Pillow is not installed, or no file could be read.
+        ScanError: no file could be read. MissingPillowError: Pillow is not installed.
     """
-    try:
-        import PIL  # noqa: F401
-    except ImportError:
-        raise ScanError(INSTALL) from None
+    import lsu_onto.raster.reader  # noqa: F401 - where Pillow is missing, this says so once
+
     total = Scan()
     pool = ThreadPoolExecutor(min(8, os.cpu_count() or 1))  # Pillow and numpy let other threads run
     try:
@@ -153,7 +135,7 @@ def _add(total: Scan, file: Path, one: Counted) -> None:
 def _count_or_say(path: Path) -> Counted | str:
     try:
         return count(path)
-    except ScanError as e:
+    except LabelFileError as e:
         return str(e)
 
 
@@ -164,89 +146,34 @@ def count(path: Path) -> Counted:
     """The stored values of one label file, exactly.
 
     Raises:
-        ScanError: it is no PNG or lossless TIFF, is damaged, or holds no exact values.
+        LabelFileError: it is no PNG or lossless TIFF, is damaged, or holds no values of labels.
     """
-    from PIL import PngImagePlugin, TiffImagePlugin
+    from PIL import Image
 
-    try:
-        with path.open("rb") as file:
-            head = file.read(64)
-    except OSError as e:
-        raise _refuse(path, f"no readable file ({e.strerror})", "check path and rights") from None
-    png, tiff = head.startswith(b"\x89PNG\r\n\x1a\n"), head[:4] in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
-    if not png and not tiff:
-        raise _not_a_label_file(path, head)
-    try:
-        # The plugins' classes, not `Image.open`: the latter has a size limit of its own.
-        image: Any = (PngImagePlugin.PngImageFile if png else TiffImagePlugin.TiffImageFile)(path)
-        with image:
-            if str(image.info.get("compression", "")).endswith(("jpeg", "webp")):
-                raise _refuse(path, "a TIFF with lossy compression", _LOSSY)
-            if getattr(image, "n_frames", 1) != 1:
-                raise _refuse(path, "several images in one file", "write one file for each")
-            image.load()
-            return _pixels(path, image, head[24] if png else 0)
-    except ScanError:
-        raise
-    except Exception as e:  # Pillow raises whatever the damage leads to
-        raise _refuse(path, f"a damaged {'PNG' if png else 'TIFF'} ({e})", "get the file again") from None
+    from lsu_onto.raster.reader import read_raster
 
-
-def _pixels(path: Path, image: Any, bits: int) -> Counted:
-    """`bits`: of a PNG's channel, as Pillow scales 2- and 4-bit grey (1 → 85, 17)."""
-    mode = image.mode
-    if mode in ("RGB", "RGBA", "LA") and bits == 16:
-        raise _refuse(path, "16 bits per colour channel", "write 8-bit colours, or 16-bit grey values")
-    if mode in ("RGBA", "LA"):
-        if image.getchannel("A").getextrema() != (255, 255):
-            raise _refuse(path, f"{mode} with transparent pixels", "save it without the alpha channel")
-        image = image.convert("RGB" if mode == "RGBA" else "L")
-        mode = image.mode
-    if mode == "RGB":
-        colours = image.getcolors(MAX_COLOURS)
+    array, kind, description, palette = read_raster(path)
+    if kind == "rgb":
+        colours: Any = Image.fromarray(array).getcolors(MAX_COLOURS)
         if colours is None:
-            raise _refuse(
+            raise LabelFileError.of(
                 path,
                 f"more than {MAX_COLOURS} colours",
+                "labels",
                 "is it a picture? Give the label files only;"
                 " if its colours number segments (panoptic-rgb), write the classes into a CSV, for `--from-csv`",
             )
         return Counted("rgb", {r << 16 | g << 8 | b: n for n, (r, g, b) in colours})
-    array = np.asarray(image)
-    if mode == "P":
-        raw = (image.getpalette("RGB") or [])[:768]
-        palette = tuple(raw[i] << 16 | raw[i + 1] << 8 | raw[i + 2] for i in range(0, len(raw), 3))
-        return Counted("palette", _bincount(array), palette)
-    if mode in ("1", "L"):
-        return Counted("grey8", _bincount(array.astype(np.uint8) // {2: 85, 4: 17}.get(bits, 1)))
-    if mode.startswith("I;16"):
-        return Counted("grey16", _bincount(array.astype(np.uint16)))
-    if mode in ("I", "F"):
-        if not np.isfinite(array).all() or (array != np.floor(array)).any() or array.min(initial=0) < 0:
-            raise _refuse(path, "negative numbers, fractions, NaN or Inf", "write whole numbers from 0 on")
-        if array.max(initial=0) > 65535:
-            raise _refuse(path, f"values up to {array.max():.0f}", "write 8- or 16-bit class ids")
-        return Counted("grey16" if mode == "I" and bits else "grey32", _bincount(array.astype(np.uint16)))
-    raise _refuse(path, f"an image of mode {mode}", "save it as 8- or 16-bit grey, palette or RGB PNG")
-
-
-def _bincount(array: Any) -> dict[int, int]:
-    counts = np.bincount(array.ravel())
-    return {int(v): int(counts[v]) for v in np.flatnonzero(counts)}
-
-
-def _refuse(path: Path, found: str, advice: str) -> ScanError:
-    return ScanError(f"{path}: found {found}; expected a PNG or lossless TIFF of labels; {advice}")
-
-
-def _not_a_label_file(path: Path, head: bytes) -> ScanError:
-    if not head:
-        return _refuse(path, "an empty file (0 bytes)", "get the file again")
-    text = head.lstrip(b"\xef\xbb\xbf \t\r\n")
-    for magic, found, advice in _MAGIC:
-        if head.startswith(magic) or (magic == b"<" and text.startswith(magic)):
-            return _refuse(path, found, advice)
-    return _refuse(path, f"no known image (it starts with {head[:8]!r})", "save it as PNG")
+    if kind == "grey32":
+        low, high = array.min(), array.max()
+        if low < 0 or high > 65535:
+            found = f"{description} with values from {low:.0f} to {high:.0f}"
+            raise LabelFileError.of(path, found, "class ids from 0 to 65535", "write 8- or 16-bit class ids")
+        array = array.astype(np.uint16)
+    # Pillow counts 8-bit values in a third of numpy's time.
+    counts = Image.fromarray(array).histogram() if array.dtype == np.uint8 else np.bincount(array.ravel()).tolist()
+    of_palette = () if palette is None else tuple(r << 16 | g << 8 | b for r, g, b in palette.tolist())
+    return Counted(kind, {value: n for value, n in enumerate(counts) if n}, of_palette)
 
 
 # --- progress ----------------------------------------------------------------------------------------------

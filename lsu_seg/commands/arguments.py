@@ -69,7 +69,7 @@ SET = click.option(
 JOBS = click.option(
     "--jobs",
     type=click.IntRange(1),
-    help="Stages at a time, each in a process of its own.  [default: as many as the cores have room for, given OMP_NUM_THREADS, and one more; 1 with a GPU]",
+    help="Stages at a time, each in its own process.  [default: what OMP_NUM_THREADS leaves room for; 1 with a GPU]",
 )
 
 

@@ -49,7 +49,7 @@ def evaluate(
 
     \b
     Examples:
-      lsu-seg evaluate lsu_seg/configs/demo/demo.py work/demo/teacher/iter_1300.pth -o work/teacher
+      lsu-seg evaluate lsu_seg/configs/demo/demo.py work/demo/teacher/iter_700.pth -o work/teacher
       lsu-seg evaluate CONFIG CHECKPOINT --dataset idd data/idd val --dataset acdc data/acdc val -o out
       torchrun --nproc-per-node 4 tools/evaluate.py CONFIG CHECKPOINT --launcher pytorch
     """

@@ -106,7 +106,7 @@ def pseudo_label(
     Examples:
       lsu-seg pseudo-label idd --source cityscapes --data-root data/idd --teacher segformer.py segformer.pth -o out/idd
       lsu-seg pseudo-label idd --source cityscapes --data-root data/idd --teacher 24_best.pth -o out/idd --scales 0.5,1,2
-      lsu-seg pseudo-label lsu_seg/configs/demo/demo.py work/demo/teacher/iter_1300.pth
+      lsu-seg pseudo-label lsu_seg/configs/demo/demo.py work/demo/teacher/iter_700.pth
       torchrun --nproc-per-node 4 tools/pseudo_label.py CONFIG CHECKPOINT --launcher pytorch
     """
     settings: dict[str, Any] = dict(
@@ -187,13 +187,13 @@ def _by_config(
     options: tuple[str, ...],
 ) -> None:
     from lsu_seg.pseudo.run import pseudo_label as label
-    from lsu_seg.unify import unify
+    from lsu_seg.unify.configs import pseudo_config
 
     cfg = load(config, data_root, work_dir, options)
     if "unify" not in cfg:
         label(cfg, checkpoint, resume=resume)
         return
     for name in cfg.unify.extra:
-        one = unify.pseudo_config(cfg, Path(cfg.work_dir), 0, name)
+        one = pseudo_config(cfg, Path(cfg.work_dir), 0, name)
         label(one, checkpoint, quiet=True, resume=resume)
         click.echo(one.test_cfg.out_dir)

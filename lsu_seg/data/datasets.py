@@ -6,21 +6,25 @@ import copy
 import hashlib
 import logging
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from mmengine.dataset import ConcatDataset
 from mmengine.logging import print_log
 from mmseg.datasets import BaseSegDataset
+from numpy.typing import NDArray
 
 import lsu_onto
 from lsu_seg.label_files import container, void_index
-from lsu_seg.label_files.annotation import Annotation, channel_constraint
+from lsu_seg.label_files.annotation import Annotation
 from lsu_seg.layout.pairs import DatasetError, find_pairs
 from lsu_seg.openmmlab.registry import DATASETS, register
 from lsu_seg.targets.class_thresholds import class_thresholds, count_confidence
-from lsu_seg.targets.table import TargetCoder
+from lsu_seg.targets.coder import TargetCoder
+from lsu_seg.targets.reader import TargetReader
+from lsu_seg.targets.table import TargetTable, joined
 
 
 @register(DATASETS)
@@ -71,7 +75,8 @@ class TaxDataset(BaseSegDataset):
         if unsure is not None and (threshold is not None or not 0 <= unsure <= 1):
             other = "" if threshold is None else f", and `threshold` {threshold}"
             raise DatasetError(
-                f"`unsure` of `{taxonomy}` is {unsure}{other}; expected a share of the pixels, 0 to 1, and no `threshold`"
+                f"`unsure` of `{taxonomy}` is {unsure}{other}; expected a share of the pixels, 0 to 1,"
+                " and no `threshold`"
             )
         self.taxonomy = taxonomy
         self.constraint = lsu_onto.load(taxonomy, source)
@@ -81,16 +86,15 @@ class TaxDataset(BaseSegDataset):
         self.skip_void = False
         self._void: set[int] = set()
         self.pseudo = Path(labels) if labels else None
-        self.own = Annotation(self.constraint, unknown, data_root, split)
-        self.annotation = Annotation(channel_constraint(self.constraint)) if self.pseudo else self.own
         self.unsure, self.loss_weight = unsure, loss_weight
         if unsure is not None:
             threshold = 1.0  # until `full_init` knows better
-        self.coder = None
-        if threshold is not None or loss_weight != 1:
-            self.coder = TargetCoder(self.constraint, threshold, loss_weight)
+        self.reader = TargetReader(
+            self.constraint, data_root, split, unknown, bool(self.pseudo), threshold, loss_weight
+        )
+        """How label files become target maps."""
         self.thresholds: dict[str, float] = {}
-        """With `unsure`, once the dataset is initialized: from which confidence on a class's labels are hard targets."""
+        """With `unsure`, once initialized: the confidence from which on a class's labels are hard targets."""
         self.needs_confidence = bool(self.pseudo) and threshold is not None
         metainfo = {
             "classes": list(self.constraint.source_classes),
@@ -101,11 +105,49 @@ class TaxDataset(BaseSegDataset):
         # Not given to mmengine, which takes strings for names of files.
         self._metainfo.update(taxonomy=taxonomy, source=self.constraint.source)
 
+    @property
+    def table(self) -> TargetTable:
+        """What numbers above the void index mean in the target maps. The members of a `CompoundDataset` share one."""
+        return self.reader.table
+
+    @property
+    def coder(self) -> TargetCoder:
+        return self.reader.coder
+
+    @property
+    def annotation(self) -> Annotation:
+        """How the label files are read that are trained on."""
+        return self.reader.annotation
+
+    def use_table(self, table: TargetTable) -> None:
+        """Number sets as a `CompoundDataset` asks for it.
+
+        Raises:
+            DatasetError: another compound has asked for other numbers, and may be in use.
+        """
+        if self.reader.given not in (None, table):
+            raise DatasetError(
+                f"`{self.name}` is in another CompoundDataset already, whose sets have other numbers: build a"
+                " TaxDataset for each CompoundDataset"
+            )
+        self.reader = replace(self.reader, given=table)
+
+    def targets(self, index: int) -> tuple[NDArray[Any], NDArray[Any]]:
+        """What an image teaches, to look at: as stored, before any transform.
+
+        Returns:
+            `[H, W]` twice: the class that is the target, void where there is not one alone; and where the target is
+            one of several classes.
+        """
+        if not self._fully_initialized:
+            self.full_init()
+        return self.table.classes(self.reader.read(self.get_data_info(index)).target)
+
     def load_data_list(self) -> list[dict[str, Any]]:
         pairs = find_pairs(self.data_root, self.constraint.layout, self.split)
         if not self.pseudo or self.needs_confidence:
-            self.own.reader.prepare()
-        items = []
+            self.reader.own.reader.prepare()
+        items: list[dict[str, Any]] = []
         for pair in pairs:
             label = self.pseudo / f"{pair.key}.png" if self.pseudo else pair.label
             items.append(
@@ -149,9 +191,9 @@ class TaxDataset(BaseSegDataset):
 
     def _take_thresholds(self, folder: Path, unsure: float) -> None:
         items = [self.get_data_info(i) for i in range(len(self))]
-        counts = count_confidence(items, self.annotation, self.own, folder, f"confidence of {self.name}")
+        counts = count_confidence(items, self.annotation, self.reader.own, folder, f"confidence of {self.name}")
         found = class_thresholds(counts, unsure)
-        self.coder = TargetCoder(self.constraint, found.tolist(), self.loss_weight)
+        self.reader = replace(self.reader, threshold=tuple(found.tolist()))
         classes = zip(self.constraint.source_classes, found, counts.sum(1), strict=True)
         self.thresholds = {name: float(level) for name, level, pixels in classes if pixels}
 
@@ -185,8 +227,8 @@ class TaxDataset(BaseSegDataset):
 
     def _prepare(self, idx: int, skipped: int) -> Any:
         info = self.get_data_info(idx)
-        info |= {"annotation": self.annotation, "coder": self.coder, "own": self.own if self.pseudo else None}
-        info |= {"dataset": self.name, "skip_void": self.skip_void, "void_skipped": skipped}
+        info |= {"reader": self.reader, "dataset": self.name, "skip_void": self.skip_void}
+        info["void_skipped"] = skipped
         return self.pipeline(info)
 
     def __getitem__(self, idx: int) -> Any:
@@ -214,6 +256,32 @@ class TaxDataset(BaseSegDataset):
         )
 
 
+def tax_datasets(dataset: Any) -> Iterator[TaxDataset]:
+    """The TaxDatasets that a dataset consists of, however it wraps them (`datasets`, `dataset`)."""
+    if isinstance(dataset, TaxDataset):
+        yield dataset
+        return
+    for member in getattr(dataset, "datasets", None) or [getattr(dataset, "dataset", None)]:
+        if member is not None:
+            yield from tax_datasets(member)
+
+
+def target_table(dataset: Any) -> TargetTable | None:
+    """The table of a dataset's targets; None where it has no TaxDatasets.
+
+    Raises:
+        DatasetError: they have several, as they are not members of one `CompoundDataset`.
+    """
+    tables = {d.table: d.name for d in tax_datasets(dataset)}
+    if len(tables) > 1:
+        names = " and ".join(f"`{name}`" for name in tables.values())
+        raise DatasetError(
+            f"in the targets of {names} one number means several sets: put them into one `CompoundDataset`"
+            f" instead of a {type(dataset).__name__}"
+        )
+    return next(iter(tables), None)
+
+
 @register(DATASETS)
 class CompoundDataset(ConcatDataset):
     """The union of datasets in one source taxonomy.
@@ -223,6 +291,9 @@ class CompoundDataset(ConcatDataset):
         source: the source taxonomy of all of them; set for each that names none.
         pipeline: the transforms of each dataset that has none of its own.
         test_mode: also give images that are void everywhere, which training passes over.
+
+    Attributes:
+        table: what numbers above the void index mean in the targets of all of them; None without a `TaxDataset`.
 
     Raises:
         DatasetError: their classes or palettes differ; the message says which and where.
@@ -263,6 +334,7 @@ class CompoundDataset(ConcatDataset):
             if seen[dataset.name] > 1:
                 dataset.name += f"#{seen[dataset.name]}"
             dataset.skip_void = not test_mode
+        self.table = _one_table(built)
         super().__init__(built, lazy_init=lazy_init, ignore_keys=sorted({k for d in built for k in d.metainfo}))
         self._metainfo = {k: v for k, v in first.items() if k != "taxonomy"}
 
@@ -270,6 +342,17 @@ class CompoundDataset(ConcatDataset):
     def weights(self) -> list[float]:
         """The sampling weight of each dataset."""
         return [float(getattr(d, "weight", 1.0)) for d in self.datasets]
+
+
+def _one_table(datasets: list[Any]) -> TargetTable | None:
+    """Let all TaxDatasets number their sets in one way; the numbers depend on the datasets' order and settings only."""
+    members = [d for dataset in datasets for d in tax_datasets(dataset)]
+    if not members:
+        return None
+    table = joined(d.table for d in members)
+    for dataset in members:
+        dataset.use_table(table)
+    return table
 
 
 def _difference(a: Any, b: Any) -> str:

@@ -66,7 +66,7 @@ class CompoundSampler(Sampler[int]):
             raise ValueError("every dataset has weight 0 or no images: there is nothing to sample")
         self.shares = [m / sum(mass) for m in mass]
         drawn_from = sum(n for n, m in zip(self.sizes, mass, strict=True) if m > 0)
-        self.batches = math.ceil(drawn_from / (self.world_size * batch_size))
+        self.batches: int = math.ceil(drawn_from / (self.world_size * batch_size))
         self._epoch = self._skipped = 0
         nothing = [0] * len(self.sizes)
         self._states = {0: _State(nothing, [nothing] * self.world_size)}

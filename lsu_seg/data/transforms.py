@@ -13,9 +13,9 @@ from mmengine.structures import PixelData
 from mmseg.datasets.transforms import PackSegInputs
 from PIL import Image
 
-from lsu_seg.label_files import LabelFileError, read_bytes, void_index
-from lsu_seg.label_files.annotation import read_confidence
+from lsu_seg.label_files import LabelFileError, read_bytes
 from lsu_seg.openmmlab.registry import TRANSFORMS, register
+from lsu_seg.targets.reader import TargetReader
 
 ORIENTATION = 0x0112
 """The EXIF tag that asks a viewer to turn an image."""
@@ -50,9 +50,9 @@ class LoadTaxImage(BaseTransform):
 class LoadTaxAnnotations(BaseTransform):
     """Load a label file through the dataset's taxonomy.
 
-    Adds `gt_seg_map` `[H, W]`: the target map (`lsu_seg.targets.table`), in which pseudo-label, row of d and confidence are
-    one number per pixel, so that every geometric transform carries them together; and `gt_rows` int16 `[H, W]` (rows of
-    d at the label's own resolution), which transforms do not touch. Pseudo-labels without a threshold have the
+    Adds `gt_seg_map` `[H, W]`: the target map (`lsu_seg.targets.table`), in which pseudo-label, row of d and confidence
+    are one number per pixel, so that every geometric transform carries them together; and `gt_rows` int16 `[H, W]`
+    (rows of d at the label's own resolution), which transforms do not touch. Pseudo-labels without a threshold have the
     channels in its place.
 
     Raises:
@@ -61,29 +61,13 @@ class LoadTaxAnnotations(BaseTransform):
     """
 
     def transform(self, results: dict[str, Any]) -> dict[str, Any] | None:
-        path = results["seg_map_path"]
-        labels, rows, results["unknown_pixels"] = results["annotation"].read(path)
-        image = results.get("ori_shape")
-        if image is not None and tuple(image[:2]) != labels.shape:
-            raise LabelFileError(
-                f"{path}: the label is {labels.shape[1]}x{labels.shape[0]} and the image `{results['img_path']}`"
-                f" {image[1]}x{image[0]}; they must be of one size, labels are never resized silently"
-            )
-        if image is not None and not results.get("as_stored"):
+        reader: TargetReader = results["reader"]
+        target, rows, results["unknown_pixels"] = reader.read(results)
+        if "ori_shape" in results and not results.get("as_stored"):
             _check_orientation(results["img_path"])
-        coder = results["coder"]
-        if coder is not None and results["own"] is None:
-            labels = coder.own(rows)
-        elif coder is not None:
-            confidence = None
-            if coder.sure is not None:
-                _, rows = results["own"].load(results["own_path"])
-                confidence = read_confidence(results["confidence_path"], labels.shape)
-            labels = coder.pseudo(labels, rows, confidence)
-        if results.get("skip_void") and (labels == void_index(results["annotation"].constraint.num_classes)).all():
+        if results.get("skip_void") and (target == reader.table.void).all():
             return None  # TaxDataset takes another
-        results["gt_seg_map"] = labels
-        results["gt_rows"] = rows
+        results["gt_seg_map"], results["gt_rows"] = target, rows
         results["seg_fields"].append("gt_seg_map")
         return results
 
@@ -144,7 +128,7 @@ class PackTaxInputs(PackSegInputs):
         super().__init__(meta_keys=meta_keys)
 
     def transform(self, results: dict[str, Any]) -> dict[str, Any]:
-        packed = super().transform(results)
+        packed: dict[str, Any] = super().transform(results)
         if "gt_rows" in results:
             rows = torch.from_numpy(np.ascontiguousarray(results["gt_rows"]))[None]
             packed["data_samples"].gt_rows = PixelData(data=rows)

@@ -1,7 +1,7 @@
 """From teacher views and annotated rows to pseudo-labels.
 
-`reference` is the rule in plain torch, `cpu` and `cuda` are the same compiled. None is imported before it is used: `import
-lsu_seg.decode` loads no torch and no numba.
+`reference` is the rule in plain torch, `cpu` and `cuda` are the same compiled. None is imported before it is used:
+`import lsu_seg.decode` loads no torch and no numba.
 """
 
 from __future__ import annotations
@@ -111,5 +111,5 @@ def decode_arrays(
     from lsu_seg.decode import cpu
 
     is_views = isinstance(logits, (list, tuple)) and all(isinstance(v, (View, QueryView)) for v in logits)
-    views = list(logits) if is_views else [View(np.asarray(logits))]  # type: ignore[arg-type]
+    views: list[View | QueryView] = list(logits) if is_views else [View(np.asarray(logits))]  # type: ignore[arg-type]
     return cpu.decode(views, rows, constraint.allowed, threshold, image_name)

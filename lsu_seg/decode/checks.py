@@ -91,7 +91,7 @@ def check_allowed(allowed: NDArray[Any], num_classes: int, threshold: float | No
         found = f"{allowed.dtype} {allowed.shape}"
         raise DecodeError(f"{name}: `allowed` is {found}; the teacher's {num_classes} classes need bool (D, K+1)")
     if not allowed.any(1).all():
-        row = int((~allowed.any(1)).nonzero()[0][0])
+        row = int(np.flatnonzero(~allowed.any(1))[0])
         raise DecodeError(f"{name}: row {row} of `allowed` allows nothing, not even void")
     if threshold is not None and not 0 <= threshold <= 1:
         raise DecodeError(f"{name}: the threshold is {threshold}; expected 0..1")

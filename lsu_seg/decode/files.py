@@ -25,7 +25,7 @@ def decode_file(
     Args:
         taxonomy, source: as for `lsu_onto.load`.
         label: its label file. logits: a `.npy` file, float `[K, h, w]`. output: the PNG to write.
-        threshold: see `decode_arrays`. unknown: see `encodings.check_known`.
+        threshold: see `decode_arrays`. unknown: see `label_files`.
 
     Raises:
         DecodeError: not an array of floats that fits. LabelFileError, TaxonomyError, OSError.

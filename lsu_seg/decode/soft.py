@@ -31,8 +31,8 @@ def top_k(
         views, rows, allowed: as for `reference.decode`; views may be parts. k: at least 1.
 
     Returns:
-        classes uint8 or uint16 `[k, H, W]`, shares float32 `[k, H, W]`. Where S(d) has fewer elements: the void index with a
-        share of 0. Without annotation: void, share 1.
+        classes uint8 or uint16 `[k, H, W]`, shares float32 `[k, H, W]`. Where S(d) has fewer elements: the void index
+        with a share of 0. Without annotation: void, share 1.
 
     >>> view = View(torch.tensor([1.0, 2.0, 9.0]).reshape(3, 1, 1))
     >>> classes, shares = top_k([view], np.zeros((1, 1), np.int16), np.array([[True, True, False, False]]), 3)

@@ -91,7 +91,8 @@ def bilinear(n: int, size: int) -> tuple[NDArray[np.int64], NDArray[np.float64]]
     """Where each of `size` label rows lies among the `n` rows of a map: bilinear, `align_corners=False`.
 
     Returns:
-        int64 `[size]`, the upper row (the lower is the next, if there is one), and float64 `[size]`, the lower's weight.
+        int64 `[size]`, the upper row (the lower is the next, if there is one), and float64 `[size]`, the lower's
+        weight.
 
     >>> bilinear(2, 4)
     (array([0, 0, 0, 1]), array([0.  , 0.25, 0.75, 0.25]))

@@ -27,7 +27,7 @@ class RelabelError(UserError):
     """The map leaves a source class without any dataset class."""
 
 
-def coarsen(channels: NDArray[np.int_], constraint: Constraint, rng: np.random.Generator) -> NDArray[np.int16]:
+def coarsen(channels: NDArray[np.integer], constraint: Constraint, rng: np.random.Generator) -> NDArray[np.int16]:
     """Draw the fine labels as an annotator with the coarse taxonomy would.
 
     A source class that lies inside one dataset class becomes that class. Where several classes may hold it, each

@@ -39,7 +39,9 @@ def _weights(rng: np.random.Generator, n: int) -> NDArray[np.float64]:
 def iou(sums: NDArray[np.float64]) -> NDArray[np.float64]:
     """IoU per class, NaN if absent: `[..., 3, K]` of hits, truth, predicted -> `[..., K]`."""
     hits, truth, predicted = sums[..., 0, :], sums[..., 1, :], sums[..., 2, :]
-    return np.divide(hits, truth + predicted - hits, out=np.full(hits.shape, np.nan), where=truth > 0)
+    union = truth + predicted - hits
+    values: NDArray[np.float64] = np.divide(hits, union, out=np.full(hits.shape, np.nan), where=truth > 0)
+    return values
 
 
 def mean(per_class: NDArray[np.float64], scored: NDArray[np.bool_] | None = None) -> NDArray[np.float64]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -63,12 +64,14 @@ def compare(a: Path, b: Path) -> dict[str, Any]:
     return result | {"missing": [str(p) for p in gone]}
 
 
-def _same(a: Path, b: Path, what: str, x: Any, y: Any) -> None:
+def _same(a: Path, b: Path, what: str, x: object, y: object) -> None:
     if x != y:
         raise EvaluationError(f"{a} and {b} differ in the {what}: `{x}` and `{y}`; compare what was measured alike")
 
 
-def _same_labels(a: Path, b: Path, name: str, i: int, views: list[str], one: Any, other: Any) -> None:
+def _same_labels(
+    a: Path, b: Path, name: str, i: int, views: list[str], one: dict[str, Any], other: dict[str, Any]
+) -> None:
     for view in views:
         x, y = one[f"{view}_{i}"], other[f"{view}_{i}"]
         differ = np.flatnonzero((x[:, 1] != y[:, 1]).reshape(len(x), -1).any(1))
@@ -80,7 +83,7 @@ def _same_labels(a: Path, b: Path, name: str, i: int, views: list[str], one: Any
 
 
 def _sum(draws: list[_Draws]) -> _Draws:
-    return sum(x for x, _ in draws), sum(y for _, y in draws)  # type: ignore[return-value]
+    return np.sum([x for x, _ in draws], axis=0), np.sum([y for _, y in draws], axis=0)
 
 
 def _part(one: dict[str, Any], other: dict[str, Any], views: list[str], draws: dict[str, _Draws]) -> dict[str, Any]:
@@ -93,7 +96,7 @@ def _part(one: dict[str, Any], other: dict[str, Any], views: list[str], draws: d
 
 
 def _view(view: str, one: dict[str, Any], other: dict[str, Any], draws: _Draws | None, images: int) -> dict[str, Any]:
-    def interval(figure: Any) -> Any:
+    def interval(figure: Callable[[NDArray[np.float64]], NDArray[np.float64]]) -> NDArray[np.float64]:
         if draws is None:
             return np.full((2, 1), np.nan)
         return bootstrap.interval(figure(draws[1]) - figure(draws[0]), images)
@@ -115,10 +118,11 @@ def _view(view: str, one: dict[str, Any], other: dict[str, Any], draws: _Draws |
 
 def _share(sums: NDArray[np.float64]) -> NDArray[np.float64]:
     hits, pixels = sums.T
-    return np.divide(hits, pixels, out=np.full(len(hits), np.nan), where=pixels > 0)
+    share: NDArray[np.float64] = np.divide(hits, pixels, out=np.full(len(hits), np.nan), where=pixels > 0)
+    return share
 
 
-def _line(name: str, a: float | None, b: float | None, interval: Any) -> dict[str, Any]:
+def _line(name: str, a: float | None, b: float | None, interval: Iterable[float]) -> dict[str, Any]:
     a, b = (math.nan if x is None else x for x in (a, b))
     low, high = map(float, interval)
     return {

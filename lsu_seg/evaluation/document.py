@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
 
 import lsu_onto
 from lsu_seg.evaluation import bootstrap
@@ -36,7 +39,7 @@ def document(measured: Mapping[str, Measured]) -> dict[str, Any]:
     }
 
 
-def _set(m: Measured, draws: dict[str, Any]) -> dict[str, Any]:
+def _set(m: Measured, draws: Mapping[str, NDArray[np.float64]]) -> dict[str, Any]:
     views: dict[str, Any] = {}
     for view in m.views:
         summary = m.summary(view)
@@ -66,7 +69,12 @@ def _set(m: Measured, draws: dict[str, Any]) -> dict[str, Any]:
 
 
 def _classes(
-    names: Any, summary: dict[str, Any], matrix: Any, draws: Any, images: int, scored: Any = None
+    names: Sequence[str],
+    summary: dict[str, Any],
+    matrix: Tensor,
+    draws: NDArray[np.float64],
+    images: int,
+    scored: NDArray[np.bool_] | None = None,
 ) -> dict[str, Any]:
     per_class = bootstrap.iou(draws)
     low, high = bootstrap.interval(per_class, images)
@@ -93,19 +101,19 @@ def _classes(
     }
 
 
-def _pooled(measured: Mapping[str, Measured], draws: dict[str, Any]) -> dict[str, Any]:
+def _pooled(measured: Mapping[str, Measured], draws: Mapping[str, Mapping[str, NDArray[np.float64]]]) -> dict[str, Any]:
     """The source view and the set consistency over all sets; classes of several taxonomies cannot be pooled."""
     first = next(iter(measured.values()))
     images = sum(len(m.keys) for m in measured.values())
     views: dict[str, Any] = {}
     share = {name: {"images": len(m.keys), "pixels": {}} for name, m in measured.items()}
     if all("source" in m.views for m in measured.values()):
-        counts = sum(m.counts["source"] for m in measured.values())
-        total = sum(d["source"] for d in draws.values())
+        counts = torch.stack([m.counts["source"] for m in measured.values()]).sum(0)
+        total = np.sum([d["source"] for d in draws.values()], axis=0)
         views["source"] = _classes(first.classes, iou_summary(counts), counts, total, images)
     if all("set" in m.views for m in measured.values()):
         parts = [m.summary("set") for m in measured.values()]
-        hits, pixels = sum(d["set"] for d in draws.values()).T
+        hits, pixels = np.sum([d["set"] for d in draws.values()], axis=0).T
         ratio = np.divide(hits, pixels, out=np.full(len(hits), np.nan), where=pixels > 0)
         exact = np.sum([m.sums["set"].sum(0, dtype=np.int64) for m in measured.values()], axis=0)
         views["set"] = {

@@ -37,7 +37,7 @@ def write(folder: Path, report: dict[str, Any], measured: Mapping[str, Measured]
         for view in (v for v in m.views if v != "set"):
             safe = re.sub(r"[^\w.-]", "_", name)
             file = f"confusion_{safe}_{view}.png"
-            title = f"{name}: truth and prediction, {m.source if view == 'source' else m.constraint.dataset}"
+            title = f"{name}: truth and prediction, {m.space(view)}"
             last = "void" if view == "source" else "void or ambiguous"
             write_atomic(folder / file, confusion_picture(m.matrix(view).numpy(), m.names(view), title, last))
     write_atomic(folder / "evaluation.json", as_json(report).encode())

@@ -59,6 +59,13 @@ class Measured:
         assert self.constraint is not None
         return self.constraint.classes
 
+    def space(self, view: str) -> str:
+        """The name of the label space of `source` or `projected`."""
+        if view == "source":
+            return self.source
+        assert self.constraint is not None
+        return self.constraint.dataset
+
     def figures(self) -> dict[str, float]:
         """All metrics as floats with flat names: `source/mIoU`, `source/IoU.car`, `set/unknown`, …"""
         flat: dict[str, float] = {}

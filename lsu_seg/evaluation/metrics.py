@@ -40,8 +40,8 @@ class OntologyIoU(BaseMetric):
       the name `dataset_meta["taxonomy"]`.
 
     Logs fractions 0..1 and counts, e.g. `source/mIoU`, `source/IoU.car` of each class present, `source/absent`,
-    `projected/mIoU` and `projected/mIoU_upper`, `projected/ambiguous`, `set/consistency`, `set/unknown`, and a table per
-    class. After `evaluate`, `measured` holds the counts. For `save_best` give `rule="greater"` with the key.
+    `projected/mIoU` and `projected/mIoU_upper`, `projected/ambiguous`, `set/consistency`, `set/unknown`, and a table
+    per class. After `evaluate`, `measured` holds the counts. For `save_best` give `rule="greater"` with the key.
 
     Args:
         source: name of the source taxonomy; checked against the constraint's.
@@ -76,7 +76,7 @@ class OntologyIoU(BaseMetric):
         self._images: list[tuple[str, dict[str, NDArray[np.int32]]]] = []  # key and sums of each
         self._constraint = None  # of the dataset that was judged; the next may be another
 
-    def process(self, data_batch: Any, data_samples: Sequence[dict]) -> None:
+    def process(self, data_batch: Any, data_samples: Sequence[dict[str, Any]]) -> None:
         """Count one batch."""
         names, constraint = self._meta()
         ignore = void_index(len(names)) if self.ignore_index is None else self.ignore_index
@@ -164,11 +164,11 @@ class OntologyIoU(BaseMetric):
         return names, constraint if self.views != ("source",) else None
 
     @staticmethod
-    def _map(sample: dict, key: str) -> Tensor:
+    def _map(sample: dict[str, Any], key: str) -> Tensor:
         """The map `[1, H, W]` under a key, as `[H, W]`."""
         if key not in sample:
             raise EvaluationError(f"the data sample has no `{key}`")
-        data = sample[key]["data"]
+        data: Tensor = sample[key]["data"]
         return data[0] if data.ndim == 3 else data
 
 

@@ -65,7 +65,9 @@ def measure(
         if problem:
             raise TeacherError(f"evaluation set `{name}`: {problem}")
         runner.test()
-        out[name] = next(m.measured for m in runner.test_evaluator.metrics if isinstance(m, OntologyIoU))
+        measured = next(m.measured for m in runner.test_evaluator.metrics if isinstance(m, OntologyIoU))
+        assert measured is not None  # by `test`
+        out[name] = measured
     return out
 
 
@@ -81,8 +83,8 @@ def _judged_on(cfg: Config, name: str, dataset: Any) -> tuple[Any, Any]:
         raise ConfigError(f"the evaluation set `{name}` has no pipeline")
     if loader.dataset.get("type") in ("CompoundDataset", "lsu_seg.CompoundDataset"):
         loader.dataset.setdefault("test_mode", True)  # every image counts, void ones too
-    # Each image alone and once, whatever the config says: how images are batched shows in the last bits of logits, MMSeg
-    # takes no batches of several sizes, and by default samplers repeat images so that all ranks have equally many.
+    # Each image alone and once, whatever the config says: how images are batched shows in the last bits of logits,
+    # MMSeg takes no batches of several sizes, and by default samplers repeat images so that all ranks have as many.
     loader.batch_size = 1
     loader.sampler = dict(type="DefaultSampler", shuffle=False, round_up=False)
     loader.pop("batch_sampler", None)

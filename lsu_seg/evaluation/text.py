@@ -40,7 +40,7 @@ def _own(view: dict[str, Any]) -> str:
     return text if upper == _percent(view["miou"]) else f"{text}, at most {upper}"
 
 
-def _share(value: float | None, interval: Any) -> str:
+def _share(value: float | None, interval: tuple[float, float]) -> str:
     low, high = interval
     return _percent(value) + (f" [{100 * low:.1f}, {100 * high:.1f}]" if np.isfinite([low, high]).all() else "")
 

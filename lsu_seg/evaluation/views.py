@@ -56,7 +56,8 @@ def scored_rows(constraint: Constraint) -> NDArray[np.bool_]:
 def possible(constraint: Constraint) -> NDArray[np.bool_]:
     """bool `[D, K+1]`: predictions (the last: void) that S(d) allows but that imply no row: they may be correct."""
     undecided = np.append(projection(constraint) == len(constraint.classes), True)
-    return constraint.allowed & undecided & ~ignored_rows(constraint)[:, None]
+    allowed: NDArray[np.bool_] = constraint.allowed & undecided
+    return allowed & ~ignored_rows(constraint)[:, None]
 
 
 def projected_summary(counts: Tensor, constraint: Constraint) -> tuple[dict[str, Any], Tensor]:

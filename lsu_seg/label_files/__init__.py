@@ -4,14 +4,15 @@ A label file is trusted for what it refuses: everything that would silently give
 stored (lossy compression, scaled grey levels, dropped bits, half-read files, unlisted values) raises
 `LabelFileError` with the file, what was found, what was expected and what to do.
 
-`reader.py` is the entry point, `raster.py` reads images to the bit, `raw.py` finds raw values in them, `rows.py`
-turns these into rows; `panoptic.py`, `polygons.py` and `rle.py` read labels that are drawn or explained by JSON, and
-`members.py` finds files inside tables.
+`reader.py` is the entry point, `raw.py` finds raw values in images, which `lsu_onto.read_raster` reads to the bit,
+`rows.py` turns these into rows; `panoptic.py`, `polygons.py` and `rle.py` read labels that are drawn or explained by
+JSON, and `members.py` finds files inside tables.
 """
 
+from lsu_onto import MAX_PIXELS
 from lsu_seg.label_files.errors import LabelFileError, not_what_was_expected
 from lsu_seg.label_files.members import SUFFIX, container, list_members, read_bytes
-from lsu_seg.label_files.raw import MAX_PIXELS, parse_encoding, read_raw
+from lsu_seg.label_files.raw import parse_encoding, read_raw
 from lsu_seg.label_files.reader import Inspection, LabelReader, LabelRows, segments_path
 from lsu_seg.label_files.rle import load_sheets
 from lsu_seg.label_files.rows import RowTable, UnknownValue, hint, nearest_colour, show_value, unknown_values

@@ -9,7 +9,6 @@ from PIL import Image, ImageDraw
 
 from lsu_seg.label_files.drawn import Drawing, Palette, read_json, wrong_json
 from lsu_seg.label_files.errors import LabelFileError
-from lsu_seg.label_files.raster import check_size
 
 _EXPECTED = "a JSON with `imgHeight`, `imgWidth` and `objects`, each with `label` and `polygon`"
 
@@ -27,7 +26,8 @@ def draw_polygons(path: Path, known: dict[str, int], max_pixels: int) -> Drawing
     palette = Palette(known)
     try:
         size = int(content["imgWidth"]), int(content["imgHeight"])
-        check_size(path, *size, max_pixels)
+        if size[0] * size[1] > max_pixels:
+            raise LabelFileError.too_large(path, *size, max_pixels)
         # Pillow draws 8-bit and 32-bit images by one rule, so the depth does not show in the shapes.
         many = len({o["label"] for o in content["objects"]}) > 255
         image = Image.new("I" if many else "L", size, 0)

@@ -11,12 +11,12 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from lsu_onto import ROW_UNKNOWN, ROW_VOID, Constraint, Layout
+from lsu_onto import MAX_PIXELS, ROW_UNKNOWN, ROW_VOID, Constraint, Layout
 from lsu_seg.label_files.drawn import Drawing
 from lsu_seg.label_files.errors import refuse
 from lsu_seg.label_files.panoptic import load_segments, segments_of
 from lsu_seg.label_files.polygons import draw_polygons
-from lsu_seg.label_files.raw import MAX_PIXELS, parse_encoding, read_raw_and_palette
+from lsu_seg.label_files.raw import parse_encoding, read_raw_and_palette
 from lsu_seg.label_files.rle import draw_masks, load_sheets
 from lsu_seg.label_files.rows import RowTable, UnknownValue, unknown_values, unlisted
 
@@ -59,10 +59,10 @@ class LabelReader:
             counts them; `"keep"` leaves `ROW_UNKNOWN`.
         root, split: where the dataset lies; needed where the labels are explained by side files (`segments:`).
 
-    >>> import cv2, lsu_onto, tempfile
+    >>> import lsu_onto, tempfile
+    >>> from PIL import Image
     >>> file = Path(tempfile.mkdtemp()) / "a.png"
-    >>> cv2.imwrite(str(file), np.array([[1, 255, 77]], np.uint8))
-    True
+    >>> Image.fromarray(np.array([[1, 255, 77]], np.uint8)).save(file)
     >>> LabelReader(lsu_onto.load("demo_town", source="demo"), unknown="void").read(file)
     LabelRows(rows=array([[ 0, -1, -1]], dtype=int16), unknown=1)
     """

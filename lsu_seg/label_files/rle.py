@@ -34,8 +34,11 @@ def draw_masks(folder: Path, image: str, known: dict[str, int]) -> Drawing:
     Raises:
         LabelFileError: not in the tables, or a damaged mask.
     """
-    from pycocotools import mask as coco
-
+    try:
+        from pycocotools import mask as coco
+    except ImportError as error:
+        advice = 'python -m pip install "pycocotools>=2.0.7,<3"'
+        raise refuse(folder, "compressed masks", "pycocotools, to draw them", advice) from error
     sheets = load_sheets(folder)
     if image not in sheets:
         raise refuse(Path(image), f"no entry in {folder}", "a key frame of the split", "check `segments:`")

@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -27,7 +26,7 @@ class UnknownValue(NamedTuple):
     """
 
     value: int | str
-    count: int
+    count: int  # type: ignore[assignment]  # hides tuple.count, which nothing here needs
     x: int
     y: int
 
@@ -58,7 +57,7 @@ class RowTable:
         """int16 `[H, W]`: the row of each raw value, `ROW_VOID` or `ROW_UNKNOWN`."""
         if self._table is None:
             self._table = self._build()
-        rows = _look_up(self._table, raw)
+        rows = np.take(self._table, raw)
         rows += np.int16(ROW_UNKNOWN)
         return rows
 
@@ -73,16 +72,6 @@ class RowTable:
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_table": None}
-
-
-def _look_up(table: NDArray[np.int16], raw: NDArray[Any]) -> NDArray[np.int16]:
-    """`table[raw]`. OpenCV looks up two to five times as fast as numpy: 8-bit values, since 4.12 also 16-bit ones."""
-    if raw.dtype in (np.uint8, np.uint16) and raw.size and len(table) == 1 << 8 * raw.itemsize:
-        try:
-            return cv2.LUT(raw, table).reshape(raw.shape)
-        except cv2.error:
-            pass
-    return np.take(table, raw)
 
 
 def unknown_values(

@@ -205,14 +205,14 @@ def _pair(
     out.pairs = [Pair(i, ls[0], "") for i, ls in of_image.items() if len(ls) == 1 and len(of_label[ls[0]]) == 1]
     # Where a pattern cannot tell which files are of this split, those without partner are of others.
     told = [p for name, p, _ in layout.split_values if name == split]
-    for files, partners, pattern, what, others in (
+    for files, partners, pattern, what, candidates in (
         (images, of_image, layout.images, "label", labels),
         (labels, of_label, layout.labels, "image", images),
     ):
         if all(p in Pattern(pattern).names for p in told):
             # A table of images holds every frame of a drive; those without a label were never meant to have one.
             lonely = [f for f in files if f not in partners and (what == "image" or container(f) == f)]
-            by_name = {o.stem.lower(): o for o in others} if lonely else {}
+            by_name = {o.stem.lower(): o for o in candidates} if lonely else {}
             out.alone += [f"{f} (no {what}{_why(f, by_name)})" for f in lonely]
 
 

@@ -11,15 +11,16 @@ from torch import Tensor, nn
 
 from lsu_seg.losses.set_nll import at_least_something, set_nll_loss, set_nll_map
 from lsu_seg.openmmlab.registry import MODELS, TASK_UTILS, register
-from lsu_seg.targets.table import target_table
+from lsu_seg.targets.table import TableUser
 
 
 @register(MODELS)
-class SetNLLLoss(nn.Module):
+class SetNLLLoss(TableUser, nn.Module):
     """`set_nll_loss` for any decode head: `loss_decode=dict(type='SetNLLLoss', source='cityscapes')`.
 
-    Which sets a target map's numbers mean stands in the source's `TargetTable`, which the datasets filled; their
-    `loss_weight` is in there as well. On hard labels it is MMSeg's `CrossEntropyLoss(avg_non_ignore=True)`.
+    The datasets' `TargetTable` says which sets the numbers of a target map mean, and has their `loss_weight`.
+    `OntologyHook` gives it to the loss before training (`use_table`); a loss without a table refuses sets. On hard
+    labels it is MMSeg's `CrossEntropyLoss(avg_non_ignore=True)`.
 
     Args:
         source: the source taxonomy.
@@ -66,18 +67,19 @@ class SetNLLLoss(nn.Module):
 
         avg_factor: what `mean` divides by, in place of the pixels that are not ignored.
         """
-        table = target_table(self.source, cls_score.shape[1])
-        losses, shares = set_nll_map(
-            cls_score,
-            label,
-            torch.from_numpy(table.sets),
-            set_weights=torch.from_numpy(table.weights),
-            class_weight=None if self.class_weight is None else cls_score.new_tensor(self.class_weight),
-            weight=weight,
-            label_smoothing=self.label_smoothing,
-            ignore_index=ignore_index,
-            first_set=table.first,
-        )
+        table = self.table_of(cls_score.shape[1])
+        with self.explained(table.num_classes):
+            losses, shares = set_nll_map(
+                cls_score,
+                label,
+                torch.from_numpy(table.sets),
+                set_weights=torch.from_numpy(table.weights),
+                class_weight=None if self.class_weight is None else cls_score.new_tensor(self.class_weight),
+                weight=weight,
+                label_smoothing=self.label_smoothing,
+                ignore_index=ignore_index,
+                first_set=table.first,
+            )
         reduction = reduction_override or self.reduction
         if self.watch and reduction == "mean":
             several = torch.zeros(table.first + len(table), dtype=torch.bool)
@@ -92,6 +94,21 @@ class SetNLLLoss(nn.Module):
         elif reduction == "sum":
             losses = losses.sum()
         return self.loss_weight * losses
+
+    @torch.no_grad()
+    def probability(self, cls_score: Tensor, label: Tensor, ignore_index: int = 255) -> Tensor:
+        """Of each pixel's target, a class or a set: logits `[N, K, ...]`, target `[N, ...]` → `[N, ...]`."""
+        table = self.table_of(cls_score.shape[1])
+        with self.explained(table.num_classes):
+            losses = set_nll_loss(
+                cls_score,
+                label,
+                torch.from_numpy(table.sets),
+                ignore_index=ignore_index,
+                first_set=table.first,
+                reduction="none",
+            )
+        return losses.neg_().exp_()
 
 
 def _best_is_target(logits: Tensor, target: Tensor, sets: Tensor, first: int) -> Tensor:
@@ -123,26 +140,15 @@ class SetOHEMPixelSampler(OHEMPixelSampler):
     def sample(self, seg_logit: Tensor, seg_label: Tensor) -> Tensor:
         """logits `[N, K, H, W]`, target `[N, 1, H, W]` → weights `[N, H, W]`, 1 for the pixels that are kept."""
         if self.thresh is None:
-            return super().sample(seg_logit, seg_label)
+            kept: Tensor = super().sample(seg_logit, seg_label)
+            return kept
         losses = self.context.loss_decode
         losses = list(losses) if isinstance(losses, nn.ModuleList) else [losses]
-        source = next(loss.source for loss in losses if isinstance(loss, SetNLLLoss))
-        table, ignore = target_table(source, seg_logit.shape[1]), self.context.ignore_index
-        target = seg_label.squeeze(1)
+        loss = next(loss for loss in losses if isinstance(loss, SetNLLLoss))
+        target, ignore = seg_label.squeeze(1), self.context.ignore_index
         with torch.no_grad():
-            p = (
-                set_nll_loss(
-                    seg_logit,
-                    target,
-                    torch.from_numpy(table.sets),
-                    ignore_index=ignore,
-                    first_set=table.first,
-                    reduction="none",
-                )
-                .neg_()
-                .exp_()
-            )
-            valid = target != ignore
+            p = loss.probability(seg_logit, target, ignore)
+            valid: Tensor = target != ignore
             rising = p[valid].sort().values
             keep = self.min_kept * len(target)
             enough = rising[min(keep, len(rising) - 1)] if len(rising) else p.new_zeros(())

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from lsu_seg.targets.table import TargetError
+from lsu_seg.targets.table import TargetError, UnknownTargetError
 
 
 def set_nll_loss(
@@ -120,7 +120,8 @@ def set_nll_map(
         factor = share.index_select(0, flat).view(target.shape)
     if weight is not None:
         factor = factor * weight.to(factor)
-    losses = _SetNLL.apply(logits, lead, flat, members, sizes, first, ignore_index, factor, label_smoothing)
+    arguments = (lead, flat, members, sizes, first, ignore_index, factor, label_smoothing)
+    losses: Tensor = _SetNLL.apply(logits, *arguments)  # type: ignore[no-untyped-call]
     return losses, shares
 
 
@@ -140,9 +141,10 @@ def _check(logits: Tensor, target: Tensor, sets: Tensor, ignore: int, first: int
         raise TargetError(f"{k} classes, ignored {ignore}, sets from {first}: the numbers overlap")
 
 
-def _unknown(target: int, k: int, sets: int, first: int) -> TargetError:
-    return TargetError(
-        f"target {target} is neither a class below {k}, nor the ignored index, nor one of {sets} sets from {first} on"
+def _unknown(target: int, k: int, sets: int, first: int) -> UnknownTargetError:
+    return UnknownTargetError(
+        target,
+        f"target {target} is neither a class below {k}, nor the ignored index, nor one of {sets} sets from {first} on",
     )
 
 

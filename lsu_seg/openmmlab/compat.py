@@ -134,7 +134,7 @@ def guard_checkpoints(module: ModuleType) -> None:
         guarded = load_from_local if prefix == "" else _guarded(loader)
         loaders.register_scheme(prefix, guarded, force=True)
     if hasattr(module, "_safe_torch_load"):  # the forks' own, which falls back to unrestricted pickle
-        module._safe_torch_load = _torch_load
+        module._safe_torch_load = _torch_load  # type: ignore[attr-defined]
 
 
 def _guarded(loader: Callable[..., Any]) -> Callable[..., Any]:
@@ -196,9 +196,9 @@ def _what_was_refused(error: UnpicklingError) -> str:
 def _safe_globals() -> list[Any]:
     """What an mmengine checkpoint holds besides tensors: its message hub's histories and numpy values."""
     import numpy as np
+    import numpy._core.multiarray as multiarray
     from mmengine.logging.history_buffer import HistoryBuffer
 
-    multiarray = np._core.multiarray
     rebuild = [
         _named(getattr(multiarray, function), f"{core}.multiarray", function)
         for function in ("_reconstruct", "scalar")

@@ -7,7 +7,8 @@ A config finds our parts by a bare name in either scope, and by the full name:
     dataset = dict(type='lsu_seg.TaxDataset')
 
 Nothing of ours is imported for that until a name is looked up. mmengine imports a registry's `locations` at
-its first lookup; ours and mmseg's both have `lsu_seg.openmmlab.components` among them, which imports all that registers.
+its first lookup; ours and mmseg's both have `lsu_seg.openmmlab.components` among them, which imports all that
+registers.
 
 With `default_scope='lsu_seg'` mmengine looks *every* kind of thing up under our scope first, also kinds that we
 add nothing to (a visualizer, say); that is why each of mmseg's registries has a child here. Two rules of

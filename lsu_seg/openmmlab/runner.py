@@ -54,8 +54,8 @@ class RankedRunner(Runner):
         missing = [key for key, used in states.items() if used and key not in checkpoint]
         if self._resume and missing and checkpoint.get("meta", {}).get("iter", 0) < self.max_iters:
             raise ConfigError(
-                f"{filename} has no state of {' and '.join(f'`{key}`' for key in missing)}, so the training cannot go on"
-                f" from it: remove {Path(self.work_dir) / 'last_checkpoint'} to train from the beginning, and write"
+                f"{filename} has no state of {' and '.join(f'`{key}`' for key in missing)}, so the training cannot go"
+                f" on from it: remove {Path(self.work_dir) / 'last_checkpoint'} to train from the beginning, and write"
                 " `default_hooks = dict(checkpoint=dict(save_optimizer=True, save_param_scheduler=True))`"
             )
         return checkpoint
@@ -91,7 +91,8 @@ def build_runner(cfg: Config, quiet: bool = False) -> RankedRunner:
 
     try:
         check_mmdet(cfg.get("model"))
-        return (QuietRunner if quiet else RankedRunner).from_cfg(cfg)
+        runner: RankedRunner = (QuietRunner if quiet else RankedRunner).from_cfg(cfg)
+        return runner
     except (TypeError, KeyError, AttributeError, AssertionError) as e:
         # What mmengine's registries raise for a name or option that does not exist.
         raise ConfigError(f"a part of the config cannot be built: {e}") from e
@@ -122,8 +123,8 @@ def runner_with_checkpoint(cfg: Config, checkpoint: str | Path | None, quiet: bo
         runner = build_runner(cfg, quiet)
         if runner.model.new_head:
             raise ConfigError(
-                f"{pretrained} has another number of classes than the config's `num_classes`, so the model's head has random"
-                " weights: give the CHECKPOINT of a trained one"
+                f"{pretrained} has another number of classes than the config's `num_classes`, so the model's head has"
+                " random weights: give the CHECKPOINT of a trained one"
             )
         return runner
     if not Path(checkpoint).is_file():
@@ -139,6 +140,6 @@ def runner_with_checkpoint(cfg: Config, checkpoint: str | Path | None, quiet: bo
     except RuntimeError as e:
         what = "cannot be read" if "PytorchStreamReader" in str(e) else "does not fit the config's model"
         raise TeacherError(f"`{checkpoint}` {what}: {e}") from e
-    model = getattr(runner.model, "module", runner.model)
+    model: Any = getattr(runner.model, "module", runner.model)
     model.dataset_meta = loaded.get("meta", {}).get("dataset_meta")
     return runner

@@ -94,7 +94,8 @@ class OutputFolder:
         if not path.exists():
             if next(self.root.rglob("*.png"), None):
                 raise OutputError(
-                    f"{self.root} holds PNGs and no {MANIFEST}: they are not this program's labels; choose an empty folder"
+                    f"{self.root} holds PNGs and no {MANIFEST}: they are not this program's labels; choose an empty"
+                    " folder"
                 )
             write_atomic(path, text)
             return

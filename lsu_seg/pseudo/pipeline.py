@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from types import TracebackType
 from typing import Any, TypeVar
@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 _Item = TypeVar("_Item")
 
 
-def ahead(items: Iterable[_Item], depth: int = 2) -> Iterator[_Item]:
+def ahead(items: Iterable[_Item], depth: int = 2) -> Generator[_Item]:
     """The same items, made in a thread, up to `depth` of them before they are asked for.
 
     An exception comes where the item would have. When the consumer stops, the thread stops after its item.

@@ -34,11 +34,12 @@ def pseudo_label(
     cfg = copy.deepcopy(cfg)
     cfg.test_evaluator = []
     _check_labelling(cfg, resume)
-    # Nothing is exchanged but a few numbers at the start. NCCL, which configs ask for, would watch over its peers and end
-    # processes whose peers are gone.
+    # Nothing is exchanged but a few numbers at the start. NCCL, which configs ask for, would watch over its peers and
+    # end processes whose peers are gone.
     cfg.merge_from_dict({"env_cfg.dist_cfg.backend": "gloo"})
     runner = runner_with_checkpoint(cfg, checkpoint, quiet)
-    return runner.test()
+    figures: dict[str, float] = runner.test()
+    return figures
 
 
 def compile_decoder() -> None:
@@ -57,7 +58,8 @@ def _check_labelling(cfg: Config, resume: bool) -> None:
             check_output(loop[key], others)
             if not resume and (Path(loop[key]) / MANIFEST).exists():
                 raise OutputError(
-                    f"{loop[key]} holds labels of an earlier run; remove it, choose another folder, or go on with `--resume`"
+                    f"{loop[key]} holds labels of an earlier run; remove it, choose another folder, or go on with"
+                    " `--resume`"
                 )
             others[what] = loop[key]
     if dataset.get("type") in ("TaxDataset", "lsu_seg.TaxDataset"):

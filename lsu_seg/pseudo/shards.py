@@ -17,8 +17,9 @@ from lsu_seg.openmmlab.registry import DATA_SAMPLERS, register
 class ShardSampler(Sampler[int]):
     """The images of this rank: whole batches of the dataset's order, dealt out by a hash of their first image's key.
 
-    Every image is on exactly one rank; shards differ in length, and nobody waits for anybody. A batch has the same images
-    whatever the number of ranks and whatever is done already: how images are batched shows in the last bits of logits.
+    Every image is on exactly one rank; shards differ in length, and nobody waits for anybody. A batch has the same
+    images whatever the number of ranks and whatever is done already: how images are batched shows in the last bits of
+    logits.
 
     Args:
         dataset: a `TaxDataset`.

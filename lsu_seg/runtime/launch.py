@@ -29,8 +29,8 @@ def join_ranks(launcher: str) -> None:
         launcher: `none`, or what started the processes: `pytorch` (torchrun), `slurm` (srun), `mpi` (Open MPI).
 
     Raises:
-        LaunchError: the launcher's variables are not set, so it did not start this process; or torchrun started several,
-            and nobody said so.
+        LaunchError: the launcher's variables are not set, so it did not start this process; or torchrun started
+            several, and nobody said so.
 
     >>> join_ranks("none")
     """

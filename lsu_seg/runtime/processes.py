@@ -169,6 +169,7 @@ def _run(action: Callable[[], Any], pipe: Connection, parent: int) -> None:
 
 def _portable(error: Exception, where: str) -> Exception:
     """The error as it can be sent: some exceptions cannot be made again from what they were made of."""
+    again: Exception
     try:
         again = pickle.loads(pickle.dumps(error))
         if type(again) is not type(error) or str(again) != str(error):

@@ -62,7 +62,7 @@ _relay: Send | None = None
 
 
 def relay(send: Send) -> None:
-    """Show no progress in this process from now on: `send(title, total, n, note)` tells it to another, for its `Board`."""
+    """Show no progress in this process from now on, but tell it to another's `Board`: `send(title, total, n, note)`."""
     global _relay
     _relay = send
 

@@ -10,7 +10,7 @@ import sys
 import threading
 import warnings
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
@@ -18,11 +18,11 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 from PIL import ExifTags, Image
 
+from lsu_onto import ROW_SKIPPED
 from lsu_seg.errors import UserError
 from lsu_seg.label_files import LabelFileError, LabelReader, container, not_what_was_expected, read_bytes
 from lsu_seg.layout.pairs import Pair
@@ -40,8 +40,6 @@ MAX_VALUES = 64
 """Number of unlisted values kept per file: a smoothed label has thousands."""
 
 _BATCH = 4
-_ROWS = 1 << 24
-"""cv2 counts in float32, which is exact up to this number."""
 
 
 class WorkerError(UserError):
@@ -86,17 +84,14 @@ class Inspector:
 
 
 def count_rows(rows: NDArray[np.int16], classes: int) -> NDArray[np.int64]:
-    """int64 `[D]`: pixels per row of d; negative codes are not counted. Eight times as fast as `np.bincount`.
+    """int64 `[D]`: pixels per row of d; negative codes are not counted.
 
     >>> count_rows(np.array([[0, 2, 2, -1]], np.int16), 3).tolist()
     [1, 0, 2]
     """
-    flat = np.ascontiguousarray(rows).view(np.uint16).reshape(1, -1)
-    out = np.zeros(classes, np.int64)
-    for start in range(0, flat.size, _ROWS):
-        part = flat[:, start : start + _ROWS]
-        out += cv2.calcHist([part], [0], None, [classes], [0, classes]).ravel().astype(np.int64)
-    return out
+    if classes <= (1 << 8) + ROW_SKIPPED:  # negative codes become the last three of 8 bits; thrice as fast as numpy
+        return np.array(Image.fromarray(rows.astype(np.uint8)).histogram()[:classes], np.int64)
+    return np.bincount(np.ascontiguousarray(rows).view(np.uint16).ravel(), minlength=classes)[:classes]
 
 
 def look_at_image(path: Path) -> Record:
@@ -135,7 +130,7 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def inspect_all(inspector: Inspector, pairs: Iterable[Pair], jobs: int) -> Iterator[tuple[Pair, Record]]:
+def inspect_all(inspector: Inspector, pairs: Iterable[Pair], jobs: int) -> Generator[tuple[Pair, Record]]:
     """The record of each pair, in order; only a few batches are in memory at a time.
 
     This uses processes rather than threads, because JSON and much else holds the interpreter's lock. Processes are
@@ -177,7 +172,6 @@ def _start_worker(inspector: Inspector) -> None:
     global _inspector
     _inspector = inspector
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent handles Ctrl-C
-    cv2.setNumThreads(0)
     Image.MAX_IMAGE_PIXELS = None  # only headers of images are read
     threading.Thread(target=_end_with_parent, daemon=True).start()
 

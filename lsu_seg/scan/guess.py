@@ -113,8 +113,8 @@ def _other(totals: Totals, seen: set[int], listed: set[int]) -> str:
     what = "trainIds, the channels of that source" if entry.kind == "source" else "labels"
     number = len(seen & set(other.raw.tolist()))
     return (
-        f"these look like `{other.dataset} {other.dataset_version}` {what}: it lists {number} of the {len(seen)} values,"
-        f" `{c.dataset}` {len(seen & listed)}; use {_short(entry.path)}"
+        f"these look like `{other.dataset} {other.dataset_version}` {what}: it lists {number} of the {len(seen)}"
+        f" values, `{c.dataset}` {len(seen & listed)}; use {_short(entry.path)}"
     )
 
 

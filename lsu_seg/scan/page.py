@@ -86,7 +86,8 @@ def _classes(report: Report) -> str:
         f"<td>{escape(' '.join(c.allowed))}</td></tr>"
         for c in report.classes
     )
-    head = f"<tr><th>class</th><th></th><th>pixels</th><th>share</th><th>files</th><th>{'S(d)' if report.source else ''}</th></tr>"
+    titles = ("class", "", "pixels", "share", "files", "S(d)" if report.source else "")
+    head = f"<tr>{''.join(f'<th>{title}</th>' for title in titles)}</tr>"
     return f"<h2>Classes of {escape(report.taxonomy)}</h2><table>{head}{rows}</table>"
 
 
@@ -126,7 +127,8 @@ td:last-child {{ white-space: normal; overflow-wrap: anywhere; }}
 .maybe {{ background-image: repeating-linear-gradient(45deg, #fff9 0 4px, #0000 4px 8px); }}
 .stack {{ display: flex; height: 1.4em; }}
 .chip {{ white-space: nowrap; margin-right: .6em; }}
-.chip i {{ display: inline-block; width: .9em; height: .9em; margin-right: .3em; vertical-align: -.1em; border: 1px solid #8886; }}
+.chip i {{ display: inline-block; width: .9em; height: .9em; margin-right: .3em; vertical-align: -.1em;
+  border: 1px solid #8886; }}
 .none {{ opacity: .5; }}
 li {{ overflow-wrap: anywhere; }}
 .error b, .bad {{ color: #c0392b; }} .warning b {{ color: #b8860b; }} .good {{ color: #2a7f62; }}

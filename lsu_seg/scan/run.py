@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import closing
 from pathlib import Path
 
@@ -12,7 +12,7 @@ from lsu_seg.label_files import MAX_PIXELS, LabelFileError, LabelReader
 from lsu_seg.layout.pairs import DatasetError, Pair, overlap, survey
 from lsu_seg.runtime.progress import progress
 from lsu_seg.scan import guess
-from lsu_seg.scan.collect import Inspector, cores, inspect_all
+from lsu_seg.scan.collect import Inspector, Record, cores, inspect_all
 from lsu_seg.scan.state import State, default_path, label_space
 from lsu_seg.scan.totals import Report, Totals, report
 
@@ -103,7 +103,7 @@ def _choose(constraint: Constraint, splits: Sequence[str]) -> list[tuple[str, bo
     return [(s, True) for s in constraint.layout.splits] or [("", False)]
 
 
-def _records(inspector: Inspector, pairs: Sequence[Pair], state: State, jobs: int) -> Iterator[tuple[Pair, dict]]:
+def _records(inspector: Inspector, pairs: Sequence[Pair], state: State, jobs: int) -> Generator[tuple[Pair, Record]]:
     """The record of each pair in order, stored or newly read: a stopped scan ends in the same report."""
     todo = [pair for pair in pairs if state.get(pair) is None]
     new = {pair.key for pair in todo}

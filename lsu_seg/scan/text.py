@@ -72,7 +72,8 @@ def shares(report: Report) -> list[str]:
         images = f"{report.images_needing_teacher} of {report.read} images"
         lines.append(
             f"in {report.source}: {share(report.decided, report.pixels)} decided by the ground truth, "
-            f"{share(report.teacher, report.pixels)} need the teacher (in {images}), {share(report.void, report.pixels)} void"
+            f"{share(report.teacher, report.pixels)} need the teacher (in {images}), "
+            f"{share(report.void, report.pixels)} void"
             + (f", {share(report.unlisted, report.pixels)} unlisted" if report.unlisted else "")
         )
     return lines

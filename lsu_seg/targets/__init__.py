@@ -1,5 +1,15 @@
 """Pseudo-label, row of d and confidence → what the loss of a pixel is."""
 
-from lsu_seg.targets.table import TargetCoder, TargetError, TargetTable, query_targets, target_table
+from lsu_seg.targets.coder import TargetCoder
+from lsu_seg.targets.reader import TargetReader
+from lsu_seg.targets.table import TakesTargetTable, TargetError, TargetSet, TargetTable, query_targets
 
-__all__ = ["TargetCoder", "TargetError", "TargetTable", "query_targets", "target_table"]
+__all__ = [
+    "TakesTargetTable",
+    "TargetCoder",
+    "TargetError",
+    "TargetReader",
+    "TargetSet",
+    "TargetTable",
+    "query_targets",
+]

@@ -75,7 +75,8 @@ def make_plan(views: Views, probe: Probe, image: tuple[int, int], label: tuple[i
                 said += f", more than the {_gib(budget)} that `memory` allows"
             return Plan(window, 1, rows, needs, said)
     raise TeacherError(
-        f"{what}: their {count} views do not fit memory={views.memory:g} GiB even in windows of {_SMALLEST} x {_SMALLEST};"
+        f"{what}: their {count} views do not fit memory={views.memory:g} GiB even in windows of"
+        f" {_SMALLEST} x {_SMALLEST};"
         f" set memory={math.ceil(needs / 2**30 * 10) / 10:g}, or take fewer or smaller scales"
     )
 

@@ -14,7 +14,7 @@ from mmseg.structures.sampler import OHEMPixelSampler
 from torch import nn
 
 from lsu_onto import Constraint
-from lsu_seg.data.datasets import CompoundDataset, TaxDataset
+from lsu_seg.data.datasets import CompoundDataset, TaxDataset, tax_datasets
 from lsu_seg.data.samplers import CompoundSampler
 from lsu_seg.data.transforms import LoadTaxAnnotations
 from lsu_seg.errors import UserError
@@ -28,12 +28,6 @@ class DisagreementError(UserError):
     """A training config disagrees with its ontology. The message lists every place and the line to write there."""
 
 
-def tax_datasets(dataset: Any) -> list[TaxDataset]:
-    """The TaxDatasets that a training dataset consists of; none if it is another kind."""
-    members = dataset.datasets if isinstance(dataset, CompoundDataset) else [dataset]
-    return [d for d in members if isinstance(d, TaxDataset)]
-
-
 def check_training(model: nn.Module, loop: Any, val_dataset: Any = None) -> None:
     """Hold a training against the ontology of its datasets.
 
@@ -44,7 +38,7 @@ def check_training(model: nn.Module, loop: Any, val_dataset: Any = None) -> None
         DisagreementError: with all that was found.
     """
     dataset = loop.dataloader.dataset
-    members = tax_datasets(dataset)
+    members = list(tax_datasets(dataset))
     if not members:
         return  # nobody's ontology
     found = [
@@ -64,7 +58,7 @@ def check_model(model: nn.Module, members: list[TaxDataset]) -> Iterator[str]:
     A head, or a segmentor without heads, that has no `loss_decode` and `takes_sets = True` sees to sets by itself.
     """
     void = void_index(members[0].constraint.num_classes)
-    setted = [d.name for d in members if d.coder is not None and d.coder.uses_table]
+    setted = [d.name for d in members if d.coder.uses_table]
     padding = getattr(getattr(model, "data_preprocessor", None), "seg_pad_val", void)
     if padding != void:
         yield (
@@ -108,11 +102,12 @@ def _check_head(name: str, head: nn.Module, constraint: Constraint, setted: list
             line = f"loss_decode=dict(type='SetNLLLoss', source='{source}')"
             yield (
                 f"{name} is trained with {kind}, which does not know the targets that `threshold`, `unsure` or"
-                f" `loss_weight` of {_names(setted)} make: write `{last}=dict({line})`, or take them out of the datasets"
+                f" `loss_weight` of {_names(setted)} make: write `{last}=dict({line})`, or take them out of the"
+                " datasets"
             )
     if getattr(head, "source", None) not in (None, source):
         yield f"{name} has source='{head.source}', and the datasets `{source}`: write `{last}=dict(source='{source}')`"
-    pixels = getattr(head, "sampler", None)
+    pixels: Any = getattr(head, "sampler", None)
     if setted and type(pixels) is OHEMPixelSampler and pixels.thresh is not None:
         yield (
             f"{name}'s OHEMPixelSampler with a `thresh` looks up the probability of one class: write"
@@ -136,9 +131,7 @@ def _check_masks(name: str, head: nn.Module, members: list[TaxDataset]) -> Itera
             " `dict(type='TaxDataset', loss_weight=1.0, …)`; `weight` says how often a dataset's images are drawn"
         )
     makers = ", ".join(
-        f"`{'threshold' if d.unsure is None else 'unsure'}` of `{d.name}`"
-        for d in members
-        if d.coder is not None and (d.coder.by_row[d.coder.ambiguous] > d.coder.void).any()
+        f"`{'threshold' if d.unsure is None else 'unsure'}` of `{d.name}`" for d in members if d.coder.has_sets
     )
     if not makers or getattr(head, "takes_sets", False):
         return

@@ -2,27 +2,34 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import Any
 
 import torch
 from mmengine.dist import all_reduce, is_main_process
 from mmengine.hooks import Hook
+from torch import nn
 
-from lsu_seg.data.datasets import CompoundDataset, TaxDataset
+from lsu_seg.data.datasets import CompoundDataset, TaxDataset, target_table, tax_datasets
+from lsu_seg.errors import UserError
 from lsu_seg.losses.mmseg import SetNLLLoss
 from lsu_seg.openmmlab.registry import HOOKS, register
-from lsu_seg.training.checks import check_training, check_val_batch, tax_datasets
+from lsu_seg.targets.table import TakesTargetTable, TargetTable
+from lsu_seg.training.checks import check_training, check_val_batch
 
 
 @register(HOOKS)
 class OntologyHook(Hook):
-    """Refuse a training that disagrees with its ontology; log each dataset's loss, ratio and share of sets.
+    """Refuse a training that disagrees with its ontology; tell losses what targets mean; log each dataset's figures.
 
     `lsu-seg train` and `unify` add it; elsewhere: `custom_hooks = [dict(type='OntologyHook')]`.
 
     Before training it compares classes, ignored index, losses, padding, samplers and the validation set with the
     ontology of the training datasets, and raises `DisagreementError` with the lines to write; so it does in validation
-    where a batch has images of several sizes. During training the log has, for each dataset (`town`):
+    where a batch has images of several sizes. Losses and heads (`TakesTargetTable`) get the table of sets of the
+    dataset whose targets they see: the training set's, and during validation the validation set's.
+
+    During training the log has, for each dataset (`town`):
 
     - `loss_town`: mean loss per pixel (with a `SetNLLLoss`);
     - `acc_town`: share of its labelled pixels in the batch whose likeliest class is the target, or in the target's set
@@ -36,13 +43,17 @@ class OntologyHook(Hook):
     """
 
     priority = "NORMAL"  # before the LoggerHook
+    table: TargetTable | None = None
+    """Of the training that is under way."""
 
     def before_train(self, runner: Any) -> None:
         model = getattr(runner.model, "module", runner.model)
         loader = getattr(runner.val_loop, "dataloader", None)
         check_training(model, runner.train_loop, getattr(loader, "dataset", None))
         dataset = runner.train_loop.dataloader.dataset
-        members = tax_datasets(dataset)
+        self.table = target_table(dataset)
+        give_table(runner.model, self.table)
+        members = list(tax_datasets(dataset))
         self.names = [d.name for d in members]
         log_thresholds(runner, members)
         self.wanted = [1.0]
@@ -56,6 +67,15 @@ class OntologyHook(Hook):
         self.loss = losses[0] if losses else None
         if self.loss is not None:
             self.loss.watch = True
+
+    def before_val(self, runner: Any) -> None:
+        table = None
+        with contextlib.suppress(UserError):  # several tables: a matter for losses only, and few look here
+            table = target_table(runner.val_loop.dataloader.dataset)
+        give_table(runner.model, table)
+
+    def after_val(self, runner: Any) -> None:
+        give_table(runner.model, self.table)
 
     def before_val_iter(self, runner: Any, batch_idx: int, data_batch: Any = None) -> None:
         check_val_batch(getattr(runner.model, "module", runner.model), data_batch)
@@ -95,12 +115,21 @@ class OntologyHook(Hook):
             hub.update_scalar(f"train/ratio_{name}", float(self.totals[row, 0] / self.totals[:, 0].sum()))
 
     def after_train(self, runner: Any) -> None:
+        self.table = None
+        give_table(runner.model, None)
         if self.loss is not None:
             self.loss.watch, self.loss.seen = False, None
         totals = self.totals.clone()
         all_reduce(totals)
         if is_main_process() and totals[:, 0].sum():
-            runner.logger.info("samples of each dataset:\n" + table(self.names, self.wanted, totals))
+            runner.logger.info("samples of each dataset:\n" + summary(self.names, self.wanted, totals))
+
+
+def give_table(model: nn.Module, table: TargetTable | None) -> None:
+    """To every part of a model that is trained on targets with sets; None takes it away."""
+    for module in model.modules():
+        if isinstance(module, TakesTargetTable):
+            module.use_table(table)
 
 
 def log_thresholds(runner: Any, members: list[TaxDataset]) -> None:
@@ -114,7 +143,7 @@ def log_thresholds(runner: Any, members: list[TaxDataset]) -> None:
 COLUMNS = ("samples", "void skipped", "loss", "counted", "sets", "valid")
 
 
-def table(names: list[str], wanted: list[float], totals: torch.Tensor) -> str:
+def summary(names: list[str], wanted: list[float], totals: torch.Tensor) -> str:
     """A line per dataset. totals: float64 `[D, 6]`, columns as COLUMNS says."""
     width = max(len("dataset"), *map(len, names))
     lines = [f"  {'dataset':{width}}  samples  ratio  wanted   loss  sets  void images skipped"]

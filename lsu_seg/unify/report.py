@@ -18,9 +18,8 @@ from rich.table import Table
 import lsu_onto
 from lsu_onto import Constraint
 from lsu_seg.data.datasets import TaxDataset
-from lsu_seg.label_files import LabelReader, read_bytes, read_raw, write_atomic
+from lsu_seg.label_files import LabelReader, read_bytes, write_atomic
 from lsu_seg.label_files.annotation import channel_constraint
-from lsu_seg.targets.table import TargetCoder
 
 MODELS = {
     "teacher": "teacher",
@@ -102,13 +101,13 @@ class Shown:
 
     Attributes:
         folders: of pseudo-labels, by kind.
-        coder: makes the targets of the set-valued student, if there is one.
+        learned: the dataset as the set-valued student has it, if there is one.
     """
 
     name: str
     dataset: TaxDataset
     folders: dict[str, Path]
-    coder: TargetCoder | None
+    learned: TaxDataset | None
 
 
 def write(folder: Path, title: str, results: dict[str, Any], datasets: Sequence[Shown]) -> Path:
@@ -148,11 +147,8 @@ def _pictures(shown: Shown, folder: Path) -> str:
         columns = [image, paint(rows, c.palette)]
         for labels in shown.folders.values():
             columns.append(paint(channels.rows(labels / f"{info['key']}.png"), c.source_palette))
-        if shown.coder:
-            labels = shown.folders["constrained"]
-            hard, sure = (read_raw(at / f"{info['key']}.png", "id") for at in (labels, labels / "confidence"))
-            targets = shown.coder.pseudo(hard, rows, sure)
-            columns.append(_paint_targets(targets, c.source_palette, shown.coder.void))
+        if shown.learned:
+            columns.append(_paint_targets(*shown.learned.targets(int(i)), c.source_palette))
         cells = ""
         for column, pixels in enumerate(columns):
             file = folder / "pictures" / f"{shown.name}_{number}_{column}.png"
@@ -163,7 +159,7 @@ def _pictures(shown: Shown, folder: Path) -> str:
         lines.append(f"<tr>{cells}</tr>")
     titles = {"raw": "raw teacher", "constrained": "constrained pseudo-label"}
     heads = ["image", f"ground truth, {c.dataset}", *(f"{titles[kind]}, {c.source}" for kind in shown.folders)]
-    if shown.coder:
+    if shown.learned:
         heads.append(f"what the set-valued student learns, {c.source}; white: one of S(d)")
     head = "".join(f"<th>{html.escape(h)}</th>" for h in heads)
     return f'<table class="pictures"><tr>{head}</tr>{"".join(lines)}</table>{_legends(c)}'
@@ -175,10 +171,12 @@ def paint(rows: NDArray[np.int16], palette: NDArray[np.uint8]) -> NDArray[np.uin
     return colours[np.where(rows < 0, len(palette), rows)]
 
 
-def _paint_targets(targets: NDArray[Any], palette: NDArray[np.uint8], void: int) -> NDArray[np.uint8]:
-    """A target map (`targets.py`): classes in their colours, sets white, void black."""
-    hard = np.where(targets < len(palette), targets, -1).astype(np.int16)
-    return np.where((targets > void)[..., None], np.uint8(255), paint(hard, palette))
+def _paint_targets(
+    classes: NDArray[np.int64], of_set: NDArray[np.bool_], palette: NDArray[np.uint8]
+) -> NDArray[np.uint8]:
+    """What `TaxDataset.targets` gives: classes in their colours, sets white, void black."""
+    hard = np.where(classes < len(palette), classes, -1).astype(np.int16)
+    return np.where(of_set[..., None], np.uint8(255), paint(hard, palette))
 
 
 def _scaled(pixels: NDArray[np.uint8], smooth: bool) -> Image.Image:
@@ -207,7 +205,8 @@ def _ontology(dataset: TaxDataset, folder: Path) -> str:
         lsu_onto.draw(dataset.taxonomy, file, source=dataset.constraint.source)
     except ValueError as e:  # the page is worth having without the drawing
         return f"<p>The ontology is not drawn here: {html.escape(str(e))}</p>"
-    return f'<details open><summary>ontology</summary><img class="ontology" src="pictures/{file.name}" alt="ontology"></details>'
+    image = f'<img class="ontology" src="pictures/{file.name}" alt="ontology">'
+    return f"<details open><summary>ontology</summary>{image}</details>"
 
 
 _PAGE = """<!doctype html>
@@ -221,7 +220,8 @@ th:first-child, td:first-child {{ text-align: left; padding-left: 0; }}
 .pictures th, .pictures td {{ text-align: left; border: 0; padding: .2rem .4rem .2rem 0; }}
 .pictures img {{ width: 100%; display: block; }}
 .chip {{ white-space: nowrap; margin-right: .6em; }}
-.chip i {{ display: inline-block; width: .9em; height: .9em; margin-right: .3em; vertical-align: -.1em; border: 1px solid #0003; }}
+.chip i {{ display: inline-block; width: .9em; height: .9em; margin-right: .3em; vertical-align: -.1em;
+  border: 1px solid #0003; }}
 .ontology {{ max-width: 100%; }}
 footer {{ color: #777; margin-top: 3rem; }}
 </style>

@@ -13,6 +13,7 @@ import shutil
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -38,8 +39,8 @@ class Stage:
 
     Attributes:
         name: in messages, and among the inputs of other stages.
-        folder: what the action writes to, and nothing else does; exists and is empty when the action begins. None: nothing
-            is kept, and the action runs every time.
+        folder: what the action writes to, and nothing else does; exists and is empty when the action begins.
+            None: nothing is kept, and the action runs every time.
         key: everything that the result depends on, given what the inputs have done.
         action: does the work, given the same; its result is plain JSON.
         inputs: the names of the stages that must be finished before.
@@ -88,7 +89,7 @@ def run_stages(stages: Sequence[Stage], work: Path, say: Callable[[str], None], 
                     done[stage.name] = _finish(stage, key, stage.action(done))
                 else:
                     inputs = {name: done[name] for name in stage.inputs}
-                    processes.start(stage.name, lambda s=stage, i=inputs: s.action(i))
+                    processes.start(stage.name, partial(stage.action, inputs))
                 continue
             ended = processes.wait()
             stage = next(s for s in stages if s.name == ended.name)

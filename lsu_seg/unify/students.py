@@ -140,5 +140,5 @@ def _set_nll(name: str, loss: dict[str, Any], source: str) -> dict[str, Any]:
             f"{name}.loss_decode is {loss}, which cannot be trained on sets; write"
             f" `loss_decode=dict(type='SetNLLLoss', source='{source}')`, or leave `set` out of `unify.students`"
         )
-    kept = {key: loss[key] for key in ("class_weight", "loss_weight", "reduction") if key in loss}
+    kept: dict[str, Any] = {key: loss[key] for key in ("class_weight", "loss_weight", "reduction") if key in loss}
     return dict(type="SetNLLLoss", source=source, **kept)

@@ -13,9 +13,9 @@ The config is an ordinary MMSeg config of the teacher with one more section:
         evaluate=dict(source_val=dict(type='TaxDataset', …), zero_shot=dict(…)),
     )
 
-The work is a list of stages (`stages.py`). Those that use a model have a config derived from this one (`configs.py`), saved
-beside the stage's results as a file that `tools/*.py` can run. A stage whose config and inputs have not changed is reused;
-stages that do not wait for each other may run side by side.
+The work is a list of stages (`stages.py`). Those that use a model have a config derived from this one (`configs.py`),
+saved beside the stage's results as a file that `tools/*.py` can run. A stage whose config and inputs have not changed
+is reused; stages that do not wait for each other may run side by side.
 """
 
 from __future__ import annotations
@@ -41,7 +41,6 @@ from lsu_seg.pseudo.output import file_sha256
 from lsu_seg.pseudo.records import finished
 from lsu_seg.pseudo.run import compile_decoder, pseudo_label
 from lsu_seg.runtime.progress import track
-from lsu_seg.targets.table import TargetCoder
 from lsu_seg.training.run import train
 from lsu_seg.unify import report
 from lsu_seg.unify.checks import check, dataset_of
@@ -281,13 +280,12 @@ def shown_datasets(cfg: Config, work: Path) -> list[report.Shown]:
     for name, extra in cfg.unify.extra.items():
         dataset = dataset_of(extra.dataset)
         folders = {kind: Path(labels_of(kind, work, name)) for kind in label_kinds(cfg)}
-        coder = None
+        learned = None
         if "set" in students(cfg):
             options = {**extra.dataset, "labels": labels_of("set", work, name)}
             take_doubt(options, cfg)
-            options.pop("loss_weight", None)  # cannot be seen, and makes other numbers of classes
-            coder = dataset_of(options).coder or TargetCoder(dataset.constraint)
-        out.append(report.Shown(name, dataset, folders, coder))
+            learned = dataset_of(options)
+        out.append(report.Shown(name, dataset, folders, learned))
     return out
 
 

@@ -8,13 +8,15 @@ DATASET, SOURCE = 66, 63
 
 _GROUPS = {
     "construction.barrier": "curb fence guard_rail wall road_divider",
-    "construction.flat": "road sidewalk bike_lane crosswalk_plain curb_cut parking pedestrian_area rail_track service_lane",
+    "construction.flat": "road sidewalk bike_lane crosswalk_plain curb_cut parking pedestrian_area rail_track"
+    " service_lane",
     "construction.structure": "bridge building tunnel",
     "human.person": "individual person_group",
     "human.rider": "bicyclist motorcyclist other_rider",
     "marking": "crosswalk_zebra general dashed_line stop_line arrow_left",
     "nature": "mountain sand sky snow terrain vegetation",
-    "object": "banner bench bike_rack billboard catch_basin fire_hydrant mailbox manhole pothole street_light trash_can",
+    "object": "banner bench bike_rack billboard catch_basin fire_hydrant mailbox manhole pothole street_light"
+    " trash_can",
     "object.support": "pole traffic_sign_frame utility_pole",
     "object.traffic": "traffic_light traffic_sign_back traffic_sign_front",
     "vehicle": "bicycle boat bus car caravan motorcycle on_rails other_vehicle trailer truck wheeled_slow",

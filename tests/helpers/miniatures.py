@@ -42,8 +42,8 @@ Write = Callable[[Path, str, Sequence[Picture], Constraint], None]
 class Official(NamedTuple):
     """How a dataset lies on disk.
 
-    splits: (image, label) of each split. lists: file → a line of it, of each split, `{image}` and `{label}` (or `{bare}`, without
-        `_bin`) in it.
+    splits: (image, label) of each split. lists: file → a line of it, of each split, `{image}` and `{label}` (or
+        `{bare}`, without `_bin`) in it.
     knows: official raw value or label → the class it must be. beside: other official files, not to be taken.
     spelling: what official labels look like, where the taxonomy knows more names. header: the first line of lists.
     """

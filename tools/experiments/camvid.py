@@ -4,8 +4,8 @@
 
 For every seed: a teacher on the fine frames; pseudo-labels of the coarse frames; four students that differ in the
 targets of the coarse frames alone; and an oracle that has their fine labels. All start from the same weights and take
-equally many iterations. Judged by mIoU in CamVid's eleven classes on the val split, at native resolution. Finished parts
-are kept: the same command goes on where it was stopped, and one per seed may run at a time.
+equally many iterations. Judged by mIoU in CamVid's eleven classes on the val split, at native resolution. Finished
+parts are kept: the same command goes on where it was stopped, and one per seed may run at a time.
 """
 
 from __future__ import annotations

@@ -203,5 +203,6 @@ def test_the_command(tmp_path: Path) -> None:
     put(tmp_path, "torchvision", "0.1", ["torch==1.0"])
     broken = run("-m", "lsu_onto.cli", "doctor", path=str(tmp_path))
     assert broken.returncode == 1 and "does not go with torch 2.13.0" in broken.stdout
-    script = "import sys\nfrom lsu_onto.installation import examine\nexamine()\nprint([m for m in ('torch', 'numpy') if m in sys.modules])"
+    script = "import sys\nfrom lsu_onto.installation import examine\nexamine()\n"
+    script += "print([m for m in ('torch', 'numpy') if m in sys.modules])"
     assert run("-c", script).stdout == "[]\n"

@@ -178,7 +178,8 @@ def test_lines_end_at_their_classes(opened: Any) -> None:
       const left = document.querySelector('#map ul:first-child'), right = document.querySelector('#map ul:last-child');
       return [...document.querySelectorAll('#map .e')].map(e => {
         const line = e.querySelector('.line'), n = line.getTotalLength();
-        const a = left.querySelector(`[data-id="${e.dataset.from}"]`), b = right.querySelector(`[data-id="${e.dataset.to}"]`);
+        const a = left.querySelector(`[data-id="${e.dataset.from}"]`);
+        const b = right.querySelector(`[data-id="${e.dataset.to}"]`);
         return Math.max(Math.abs(line.getPointAtLength(0).y + top - middle(a)),
                         Math.abs(line.getPointAtLength(n).y + top - middle(b)));
       });""")
@@ -238,7 +239,8 @@ def test_text_contrasts_with_its_ground(browser: Any, file: Path, scheme: str) -
       const light = (c) => [0.2126, 0.7152, 0.0722].reduce((sum, w, i) => {
         const v = c[i] / 255; return sum + w * (v <= 0.03928 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4); }, 0);
       const ground = (e) => { for (; e; e = e.parentElement) {
-        const c = rgb(getComputedStyle(e).backgroundColor); if (c.length < 4 || c[3] > 0) return c; } return [255, 255, 255]; };
+        const c = rgb(getComputedStyle(e).backgroundColor);
+        if (c.length < 4 || c[3] > 0) return c; } return [255, 255, 255]; };
       const low = [];
       for (const e of document.querySelectorAll('.c, .sub, h1, h2, td[class], dd, label, .says, .group, .swatch')) {
         if (e.classList.contains('swatch') && !e.textContent) continue;

@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 import time
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ import pytest
 from click.testing import CliRunner, Result
 from PIL import Image
 
+from helpers import pngs
 from helpers.tax import ROOT
 from lsu_onto.cli import main
 from lsu_onto.lang import syntax as ast
@@ -259,27 +261,10 @@ def test_values_are_exact_whatever_stores_them() -> None:
         "big.tif": (A([[256, 2]], np.uint16), {2: 1, 256: 1}),
     }
     for name, (array, expected) in files.items():
-        path = four_bit(array) if name == "four.png" else png(name, array)
+        path = png(name, array)
+        if name == "four.png":
+            path.write_bytes(pngs.png(array, bits=4))
         assert label_values.count(path).counts == expected, name
-
-
-def four_bit(array: Any) -> Path:
-    """A 4-bit grey PNG, which Pillow does not write."""
-    import struct
-    import zlib
-
-    def chunk(kind: bytes, data: bytes) -> bytes:
-        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
-
-    (row,) = array.tolist()
-    packed = bytes([0, *(a << 4 | b for a, b in zip(row[::2], row[1::2], strict=True))])
-    header = struct.pack(">IIBBBBB", len(row), 1, 4, 0, 0, 0, 0)
-    Path("labels").mkdir(exist_ok=True)
-    path = Path("labels/four.png")
-    path.write_bytes(
-        b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(packed)) + chunk(b"IEND", b"")
-    )
-    return path
 
 
 RGB = np.arange(12, dtype=np.uint8).reshape(2, 2, 3)
@@ -287,6 +272,14 @@ RGB = np.arange(12, dtype=np.uint8).reshape(2, 2, 3)
 
 def damaged(path: Path) -> Path:
     path.write_bytes(path.read_bytes()[:-30])
+    return path
+
+
+def half_of_its_rows() -> Path:
+    """Checksums and all are right; Pillow reads the missing rows as 0."""
+    path = png("a.png", np.ones((8, 8), np.uint8))
+    head, pixels = pngs.header(8, 8), pngs.chunk(b"IDAT", zlib.compress(pngs.rows(np.ones((4, 8), int))))
+    path.write_bytes(pngs.SIGNATURE + head + pixels + pngs.chunk(b"IEND"))
     return path
 
 
@@ -300,6 +293,7 @@ REFUSED: dict[str, tuple[Callable[[], Path], str]] = {
         "an empty file",
     ),
     "truncated": (lambda: damaged(png("a.png", np.arange(4096, dtype=np.uint8).reshape(64, 64))), "a damaged PNG"),
+    "half of its rows": (half_of_its_rows, "it holds fewer rows than it says"),
     "lfs": (
         lambda: png("a.png", RGB).write_bytes(b"version https://git-lfs.github.com/spec/v1\n") and Path("labels/a.png"),
         "git-LFS",
@@ -307,8 +301,11 @@ REFUSED: dict[str, tuple[Callable[[], Path], str]] = {
     "grey three times": (lambda: png("a.png", A([[[1, 1, 1], [7, 7, 7]]], np.uint8)), "R = G = B"),
     "transparent": (lambda: png("a.png", A([[[1, 2, 3, 9]]], np.uint8)), "transparent pixels"),
     "fractions": (lambda: png("a.tif", A([[0.5]], np.float32)), "fractions"),
-    "negative": (lambda: png("a.tif", A([[-1]], np.int32)), "negative"),
-    "lossy tiff": (lambda: png("a.tif", np.zeros((16, 16, 3), np.uint8), compression="jpeg"), "lossy compression"),
+    "negative": (lambda: png("a.tif", A([[-1]], np.int32)), "from -1"),
+    "lossy tiff": (
+        lambda: png("a.tif", np.zeros((16, 16, 3), np.uint8), compression="jpeg"),
+        "jpeg compression, which may be lossy",
+    ),
     "a picture": (
         lambda: png("a.png", np.random.default_rng(0).integers(0, 256, (99, 99, 3), np.uint8)),
         "more than 4096 colours",
@@ -351,9 +348,10 @@ def test_files_of_two_kinds_are_refused() -> None:
 
 def test_without_pillow() -> None:
     png("a.png", A([[1]], np.uint8))
-    script = "import sys\nsys.modules['PIL'] = None\nfrom lsu_onto.cli import main\nmain(['init', 'x', '--from-labels', 'labels'])"
+    script = "import sys\nsys.modules['PIL'] = None\nfrom lsu_onto.cli import main\n"
+    script += "main(['init', 'x', '--from-labels', 'labels'])"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, env=_env())
-    assert done.returncode == 1 and "needs Pillow: `python -m pip install" in done.stderr
+    assert done.returncode == 1 and "needs Pillow: pip install '.[labels]'" in done.stderr
 
 
 def _env() -> dict[str, str]:

@@ -167,7 +167,7 @@ GREY_ALPHA = np.dstack([LABELS, np.full(LABELS.shape, 128, np.uint8)])
         (12, save(LABELS, "GIF"), "found a GIF, which permutes"),
         (12, save(LABELS, "WEBP"), "found a WebP image, which may be lossy"),
         (15, save(-LABELS.astype(np.float32), "TIFF"), "from -255"),
-        (18, put(lambda data: data[:-20]), "truncated PNG"),
+        (18, put(lambda data: data[:-20]), "truncated after"),
         (19, put(flip), "damaged PNG|checksum"),
         (20, put(lambda _: b""), r"an empty file \(0 bytes\)"),
         (20, put(lambda _: b"version https://git-lfs.github.com/spec/v1\n"), "git-LFS pointer.*`git lfs pull`"),

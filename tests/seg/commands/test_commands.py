@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import click
 import numpy as np
 import pytest
 from click.testing import CliRunner, Result
@@ -15,7 +16,7 @@ from helpers.tiny import LOAD, draw, label_config, model_config, save, save_chec
 from lsu_onto import __version__
 from lsu_seg.cli import main
 
-COMMANDS = sorted(main.commands)
+COMMANDS = sorted(main.list_commands(click.Context(main)))
 
 
 def call(*args: object) -> Result:
@@ -55,7 +56,8 @@ model = {model_config()!r}
 dataset = dict(type='TaxDataset', taxonomy={str(tmp_path / "tax/tiny.tax")!r}, data_root=data_root, pipeline={LOAD!r})
 train_dataloader = dict(batch_size=2, sampler=dict(type='CompoundSampler'), dataset=dict(
     type='CompoundDataset', datasets=[dict(dataset, split='train')]))
-test_dataloader = dict(batch_size=1, sampler=dict(type='DefaultSampler', shuffle=False), dataset=dict(dataset, split='val'))
+test_dataloader = dict(batch_size=1, sampler=dict(type='DefaultSampler', shuffle=False),
+    dataset=dict(dataset, split='val'))
 test_evaluator = dict(type='OntologyIoU', source='tiny')
 optim_wrapper = dict(type='OptimWrapper', optimizer=dict(type='SGD', lr=0.01))
 train_cfg = dict(type='IterBasedTrainLoop', max_iters=2)
@@ -90,12 +92,15 @@ def test_help_has_an_example_and_explains_every_option(command: str) -> None:
     result = call(command, "--help")
     assert result.exit_code == 0
     assert f"lsu-seg {command}" in result.output.split("Example")[1]
-    for parameter in main.commands[command].params:
+    found = main.get_command(click.Context(main), command)
+    assert found
+    for parameter in found.params:
         assert parameter.param_type_name == "argument" or getattr(parameter, "help", None), parameter.name
 
 
 def test_help_needs_no_torch() -> None:
-    code = "import sys, runpy; sys.argv = ['lsu-seg', '--help']\ntry: runpy.run_module('lsu_seg.cli', run_name='__main__')\nfinally: print('torch' in sys.modules)"
+    code = "import sys, runpy; sys.argv = ['lsu-seg', '--help']\n"
+    code += "try: runpy.run_module('lsu_seg.cli', run_name='__main__')\nfinally: print('torch' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.stdout.startswith("Usage: "), done.stderr
     assert done.stdout.splitlines()[-1] == "False"

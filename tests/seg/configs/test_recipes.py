@@ -201,7 +201,7 @@ def light(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     for module in ("yapf.yapflib.yapf_api", "mmengine.config.config"):
         monkeypatch.setattr(f"{module}.FormatCode", lambda text, **_: (text, True), raising=False)
     # Feature maps of one pixel are none that Mask2Former normalises.
-    monkeypatch.setattr("miniatures.SIZE", (48, 64))
+    monkeypatch.setattr("helpers.miniatures.SIZE", (48, 64))
     gc.freeze()
     yield
     gc.unfreeze()

@@ -11,15 +11,18 @@ import numpy as np
 import pytest
 import torch
 from mmengine.config import Config
+from mmengine.dataset import ConcatDataset, RepeatDataset
 from mmengine.registry import init_default_scope
 from mmengine.runner import Runner
 from mmseg.registry import DATASETS, TRANSFORMS
+from torch.utils.data import DataLoader
 
 from helpers.tiny import ALLOWED, CLASSES, LOAD, RAW, SOURCE, VOID, draw, encode, save, write_park, write_tax
 from lsu_onto import ROW_VOID
-from lsu_seg.data.datasets import CompoundDataset, TaxDataset
+from lsu_seg.data.datasets import CompoundDataset, TaxDataset, target_table
 from lsu_seg.label_files import LabelFileError
 from lsu_seg.layout.pairs import DatasetError
+from lsu_seg.targets import TargetSet, TargetTable
 
 ROWS = [0, 1, 2, 3, 4, 5, ROW_VOID]
 DECIDED = np.array([0, VOID, 3, VOID, VOID, VOID, VOID], np.uint8)
@@ -120,7 +123,7 @@ def test_transforms_carry_the_classes_and_leave_the_rows(tmp_path: Path) -> None
 
 
 def test_a_target_of_every_second_row_and_column() -> None:
-    """From a random one on, so that every pixel is learnt from at some time; a view of the whole, void and sets alike."""
+    """From a random one on, so that every pixel is learnt from at some time."""
     target = np.arange(6 * 8, dtype=np.uint16).reshape(6, 8)
     subsample = TRANSFORMS.build(dict(type="SubsampleTarget"))
     seen = [subsample(dict(gt_seg_map=target, gt_rows=target))["gt_seg_map"] for _ in range(60)]
@@ -242,3 +245,73 @@ def test_workers_load_what_the_main_process_loads(union: CompoundDataset) -> Non
     for sample, mine, copied in zip(loaded, union, again, strict=True):
         assert torch.equal(sample.gt_rows.data, mine["data_samples"].gt_rows.data)
         assert torch.equal(copied["inputs"], mine["inputs"])
+
+
+# --- the table of sets -------------------------------------------------------------------------------------
+
+
+def weighted(root: Path, *options: dict[str, Any], **compound: Any) -> CompoundDataset:
+    """Datasets of one image, of PARK's rows, with these options each."""
+    if not (root / "park").exists():
+        write_park(root / "park", {"a": ROWS})
+        write_tax(root / "tax")
+    one = dict(type="TaxDataset", taxonomy=str(root / "tax/park.tax"), data_root=str(root / "park"), split="train")
+    return CompoundDataset([{**one, **o} for o in options], source="tiny", pipeline=LOAD, **compound)
+
+
+def said(targets: torch.Tensor, table: TargetTable) -> set[TargetSet]:
+    """What the numbers of a target map above the void index say by a table."""
+    return {table.entries[number - table.first] for number in targets.unique().tolist() if number > VOID}
+
+
+def test_two_compounds_of_one_source_have_tables_of_their_own(tmp_path: Path) -> None:
+    """In the main process, and in a worker, be it forked with the dataset or given a pickle of it."""
+    sets = weighted(tmp_path, dict(threshold=0.5), dict())
+    heavy = weighted(tmp_path, dict(loss_weight=2.0), dict(threshold=0.5))
+    either = TargetSet((1, 2))
+    wanted = {
+        sets: [{either}, set()],
+        heavy: [{TargetSet((c,), 2.0) for c in (0, 3)}, {either}],
+    }
+    assert sets.table.number(*either) != heavy.table.number(*either)
+    for union, meaning in wanted.items():
+        assert {id(d.table) for d in union.datasets} == {id(union.table)}
+        found = [said(item["data_samples"].gt_sem_seg.data, union.table) for item in union]
+        assert found == meaning
+        for copy in (union, pickle.loads(pickle.dumps(union))):
+            loader = DataLoader(copy, batch_size=None, num_workers=1, multiprocessing_context="fork")
+            assert [said(item["data_samples"].gt_sem_seg.data, union.table) for item in loader] == meaning
+
+
+def test_what_is_pickled_does_not_grow_as_it_is_used(tmp_path: Path) -> None:
+    union = weighted(tmp_path, dict(threshold=0.5), dict(loss_weight=2.0))
+    before = pickle.dumps([d.reader for d in union.datasets])
+    assert len(list(union)) == 2
+    assert pickle.dumps([d.reader for d in union.datasets]) == before
+    assert len(before) < 10_000
+
+
+def test_numbers_depend_on_settings_and_order_alone(tmp_path: Path) -> None:
+    """So that ranks, and a training that is resumed, have the same."""
+    options = dict(threshold=0.5), dict(loss_weight=2.0)
+    first = weighted(tmp_path, *options)
+    list(first)
+    assert weighted(tmp_path, *options, lazy_init=True).table == first.table
+    assert weighted(tmp_path, *reversed(options)).table != first.table
+
+
+def test_a_dataset_is_in_one_compound(tmp_path: Path) -> None:
+    union = weighted(tmp_path, dict(loss_weight=2.0), dict(threshold=0.5))
+    assert CompoundDataset(union.datasets).table == union.table  # nothing changes
+    with pytest.raises(DatasetError, match="`park` is in another CompoundDataset already, whose sets have other num"):
+        CompoundDataset([*weighted(tmp_path, dict(loss_weight=3.0)).datasets, *union.datasets])
+
+
+def test_the_table_of_any_dataset(tmp_path: Path) -> None:
+    union, other = weighted(tmp_path, dict(threshold=0.5)), weighted(tmp_path, dict(threshold=0.5, loss_weight=2.0))
+    (alone,) = union.datasets
+    for dataset_ in (union, alone, RepeatDataset(alone, 2), ConcatDataset([alone, alone])):
+        assert target_table(dataset_) == union.table
+    assert target_table([1, 2, 3]) is None
+    with pytest.raises(DatasetError, match="of `park` and `park` one number means several sets: put them into one `Co"):
+        target_table(ConcatDataset([alone, *other.datasets]))

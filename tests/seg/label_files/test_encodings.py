@@ -20,6 +20,7 @@ from hypothesis.extra import numpy as hnp
 from PIL import Image
 
 from helpers.worlds import make_constraint
+from lsu_onto import Raster
 from lsu_onto.constraint.arrays import ROW_UNKNOWN
 from lsu_seg.label_files import (
     LabelFileError,
@@ -32,7 +33,6 @@ from lsu_seg.label_files import (
     void_index,
     write_labels,
 )
-from lsu_seg.label_files.raster import Pixels
 from lsu_seg.label_files.raw import raw_colours
 
 IDS = np.array([[0, 1, 2], [7, 254, 255]], np.uint8)
@@ -97,6 +97,8 @@ def test_colours_are_exact_also_from_a_palette_and_with_opaque_alpha(tmp_path: P
     assert read_raw(save(tmp_path / "a.png", rgb), "rgb").tolist() == expected
     rgba = np.dstack([rgb, np.full((1, 2), 255, np.uint8)])
     assert read_raw(save(tmp_path / "b.png", rgba), "rgb").tolist() == expected
+    assert read_raw(save(tmp_path / "b.png", rgb[:, :1]), "rgb").tolist() == [[0x804081]]
+    assert read_raw(tmp_path / "a.png", "panoptic-rgb").tolist() == [[0x814080, 1 << 16]]
     indices = read_raw(save(tmp_path / "c.png", np.array([[3]], np.uint8), palette=True), "rgb")
     assert indices.tolist() == [[3 << 16 | 30 << 8 | 252]]
 
@@ -390,7 +392,7 @@ def test_two_megapixels_are_decoded_in_time() -> None:
         return min(times)
 
     table = RowTable(colours.astype(np.uint32), rows, "rgb")
-    assert seconds(lambda: table.rows(raw_colours(Path(), Pixels(rgb, "rgb", ""), red_first=True))) < 0.015
+    assert seconds(lambda: table.rows(raw_colours(Path(), Raster(rgb, "rgb", ""), red_first=True))) < 0.015
     for encoding, dtype in (("id", np.uint8), ("id16", np.uint16)):
         table, raw = RowTable(rows.astype(np.uint32), rows, encoding), labels.astype(dtype)
         assert seconds(lambda table=table, raw=raw: table.rows(raw)) < 0.003

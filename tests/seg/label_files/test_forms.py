@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import pickle
 import re
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -292,6 +293,14 @@ def test_masks_that_do_not_fit_are_refused(tmp_path: Path) -> None:
     table.unlink()
     with pytest.raises(LabelFileError, match=r"surface_ann\.json: found no such file"):
         reader.prepare()
+
+
+def test_masks_without_what_draws_them_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    constraint, _ = written(tmp_path, FORMS["rle"])
+    reader = LabelReader(constraint, root=str(tmp_path / "data"), split="train")
+    monkeypatch.setitem(sys.modules, "pycocotools", None)  # as if it were not installed
+    with pytest.raises(LabelFileError, match=r"expected pycocotools, to draw them; python -m pip install"):
+        reader.rows(tmp_path / "data/samples/CAM_FRONT/x.jpg")
 
 
 def test_a_later_change_of_the_tables_is_seen(tmp_path: Path) -> None:

@@ -15,8 +15,9 @@ from mmseg.registry import MODELS, TASK_UTILS
 from mmseg.structures import SegDataSample
 from torch import Tensor
 
+from lsu_seg.losses.mmseg import SetNLLLoss
 from lsu_seg.losses.set_nll import set_nll_loss
-from lsu_seg.targets.table import TargetError, target_table
+from lsu_seg.targets import TargetError, TargetSet, TargetTable
 
 FIRST = 256
 
@@ -223,11 +224,12 @@ def test_refusals() -> None:
 
 
 SOURCE = "a source of test_losses"
+TABLE = TargetTable(SOURCE, 5, [TargetSet((0, 1)), TargetSet((2, 3, 4)), TargetSet((1,), 0.5)])
 
 
 def head(loss: Any, **options: Any) -> Any:
     init_default_scope("mmseg")
-    return MODELS.build(
+    decode = MODELS.build(
         dict(
             type="FCNHead",
             in_channels=4,
@@ -243,6 +245,9 @@ def head(loss: Any, **options: Any) -> Any:
             **options,
         )
     )
+    if isinstance(decode.loss_decode, SetNLLLoss):
+        decode.loss_decode.use_table(TABLE)
+    return decode
 
 
 def batch(target: Tensor) -> list[SegDataSample]:
@@ -254,15 +259,12 @@ def batch(target: Tensor) -> list[SegDataSample]:
 
 
 def some_targets() -> Tensor:
-    table = target_table(SOURCE, 5)
-    numbers = [table.add([1, 1, 0, 0, 0]), table.add([0, 0, 1, 1, 1]), table.add([0, 1, 0, 0, 0], 0.5)]
-    values = torch.tensor([0, 1, 2, 3, 4, 255, *numbers])
+    values = torch.tensor([0, 1, 2, 3, 4, 255, *range(TABLE.first, TABLE.first + len(TABLE))])
     return values[torch.randint(0, len(values), (2, 16, 16), generator=torch.Generator().manual_seed(0))]
 
 
 def test_in_a_decode_head() -> None:
-    target = some_targets()
-    table = target_table(SOURCE, 5)
+    target, table = some_targets(), TABLE
     decode = head(dict(type="SetNLLLoss", source=SOURCE))
     losses = decode.loss_by_feat(torch.randn(2, 5, 4, 4, requires_grad=True), batch(target))
     assert set(losses) == {"loss_set_nll", "acc_seg"}
@@ -281,7 +283,7 @@ def test_what_it_saw_of_a_batch() -> None:
     decode.loss_decode.watch = True
     logits = torch.randn(2, 5, 16, 16)
     acc_seg = decode.loss_by_feat(logits, batch(target))["acc_seg"]
-    table = target_table(SOURCE, 5)
+    table = TABLE
     allowed = {i: {i} for i in range(5)} | {255: set()}
     allowed |= {table.first + i: set(row.nonzero()[0].tolist()) for i, row in enumerate(table.sets)}
     best = logits.argmax(1)
@@ -323,7 +325,7 @@ def test_ohem_with_a_threshold_goes_by_the_probability_of_the_set() -> None:
         sampler=dict(type="SetOHEMPixelSampler", thresh=0.7, min_kept=20),
     )
     kept = decode.sampler.sample(logits, target[:, None])
-    p = (-plain(logits, target, torch.from_numpy(target_table(SOURCE, 5).sets))).exp()
+    p = (-plain(logits, target, torch.from_numpy(TABLE.sets))).exp()
     assert torch.equal(kept == 1, (p < 0.7) & (target != 255))
     hard = torch.where(target > 255, 2, target)
     plain_sampler = TASK_UTILS.build(dict(type="OHEMPixelSampler", context=decode, thresh=0.7, min_kept=20))
@@ -332,7 +334,12 @@ def test_ohem_with_a_threshold_goes_by_the_probability_of_the_set() -> None:
 
 def test_options_of_the_module() -> None:
     target, logits = some_targets(), torch.randn(2, 5, 16, 16)
-    build = lambda **o: MODELS.build(dict(type="SetNLLLoss", source=SOURCE, **o))  # noqa: E731
+
+    def build(**options: Any) -> SetNLLLoss:
+        loss: SetNLLLoss = MODELS.build(dict(type="SetNLLLoss", source=SOURCE, **options))
+        loss.use_table(TABLE)
+        return loss
+
     one = build()(logits, target)
     assert torch.isclose(build(loss_weight=0.4)(logits, target), 0.4 * one)
     assert build(loss_name="loss_aux").loss_name == "loss_aux"
@@ -340,3 +347,40 @@ def test_options_of_the_module() -> None:
     assert torch.isclose(build()(logits, target, avg_factor=10.0), total / 10)
     weighted = build(class_weight=[1.0, 2.0, 3.0, 4.0, 5.0])(logits, target)
     assert not torch.isclose(weighted, one)
+
+
+def test_without_a_table_hard_labels_are_trained_on_and_sets_refused() -> None:
+    target, logits = some_targets(), torch.randn(2, 5, 16, 16)
+    hard = torch.where(target > 255, 2, target)
+    sampler = dict(type="SetOHEMPixelSampler", thresh=0.7, min_kept=20)
+    decode = head(dict(type="SetNLLLoss", source=SOURCE), sampler=sampler)
+    wanted = decode.loss_decode(logits, hard)
+    decode.loss_decode.use_table(None)
+    assert torch.equal(decode.loss_decode(logits, hard), wanted)
+    decode.sampler.sample(logits, hard[:, None])
+    message = (
+        r"target 258 stands for a set of classes, and this SetNLLLoss was given no table of sets: write"
+        r" `custom_hooks = \[dict\(type='OntologyHook'\)\]`.*call `use_table\(dataset\.table\)`"
+    )
+    with pytest.raises(TargetError, match=message):
+        decode.loss_decode(logits, target)
+    with pytest.raises(TargetError, match=message):
+        decode.sampler.sample(logits, target[:, None])
+    with pytest.raises(TargetError, match="target 7 is neither a class below 5"):  # a raw value: no matter of tables
+        decode.loss_decode(logits, torch.full_like(target, 7))
+
+
+def test_two_losses_of_one_source_have_tables_of_their_own() -> None:
+    logits, target = torch.randn(1, 5, 1, 1), torch.full((1, 1, 1), 256)
+    p = logits.softmax(1)[0, :, 0, 0]
+    for classes in ((0, 1), (2, 4)):
+        loss = SetNLLLoss(SOURCE)
+        loss.use_table(TargetTable(SOURCE, 5, [TargetSet(classes)]))
+        assert loss(logits, target).item() == pytest.approx(-p[list(classes)].sum().log().item(), rel=1e-5)
+        assert not loss.state_dict()
+        with pytest.raises(TargetError, match="target 257 is neither a class below 5"):
+            loss(logits, target + 1)
+    other = SetNLLLoss("another")
+    other.use_table(TABLE)
+    with pytest.raises(TargetError, match="a SetNLLLoss of `another` with 5 classes was given targets of `a source"):
+        other(logits, target)

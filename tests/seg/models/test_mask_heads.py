@@ -1,4 +1,4 @@
-"""MMSegmentation's heads with masks: as teachers, and trained on sets. What runs mmdet is skipped where there is none."""
+"""MMSegmentation's heads with masks: as teachers, and trained on sets. What runs mmdet is skipped if there is none."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from lsu_seg.errors import ConfigError
 from lsu_seg.models.known_masks import hard_points, labels_at, masks_and_known
 from lsu_seg.models.mask_heads import match_costs
 from lsu_seg.pseudo.run import pseudo_label
-from lsu_seg.targets.table import TargetTable, target_table
+from lsu_seg.targets import TargetError, TargetSet, TargetTable
 from lsu_seg.teachers.forward import Forward
 from lsu_seg.training.checks import DisagreementError
 from lsu_seg.training.run import train
@@ -75,8 +75,8 @@ def test_queries_are_matched_by_what_is_known() -> None:
 
 
 def test_points_are_drawn_where_masks_are_known() -> None:
-    table = TargetTable(3)
-    target = torch.full((16, 16), table.add([True, True, False]))
+    table = TargetTable("some", 3, [TargetSet((0, 1))])
+    target = torch.full((16, 16), table.number((0, 1)))
     target[:, :4], target[:, 4:8] = 0, 2
     classes, masks = masks_and_known(target, table)
     assert classes.tolist() == [0, 2]
@@ -134,7 +134,7 @@ def test_where_mmdet_is_missing(
     write_park(tmp_path / "park", {"a": [0, 1]})
     cfg = label_config(dataset, tmp_path)
     cfg.model.decode_head = head
-    with pytest.raises(ConfigError, match=rf"`{named}` needs mmdet.*lsu-toolkit\[mask2former\]"):
+    with pytest.raises(ConfigError, match=rf"`{named}` needs mmdet.*pip install '\.\[mask2former\]'"):
         pseudo_label(cfg, save_checkpoint(tmp_path / "teacher.pth"), quiet=True)
 
 
@@ -155,9 +155,10 @@ def test_a_config_becomes_that_of_the_student_set() -> None:
 
 
 def test_weighted_pixels_are_in_masks_as_others_are() -> None:
-    table = TargetTable(3)
-    target = torch.tensor([[0, 2, 2, table.add([True, True, False]), 255]])
-    heavy = [table.add(member, 0.5) for member in ([True, False, False], [False, False, True], [True, True, False])]
+    weighted = [TargetSet((0,), 0.5), TargetSet((2,), 0.5), TargetSet((0, 1), 0.5)]
+    table = TargetTable("some", 3, [TargetSet((0, 1)), *weighted])
+    target = torch.tensor([[0, 2, 2, table.number((0, 1)), 255]])
+    heavy = [table.number(*entry) for entry in weighted]
     weighted = torch.tensor([[heavy[0], heavy[1], heavy[1], heavy[2], 255]])
     for one, other in zip(masks_and_known(target, table), masks_and_known(weighted, table), strict=True):
         assert torch.equal(one, other)
@@ -278,7 +279,9 @@ def test_where_all_is_known_the_loss_is_that_of_mmsegmentation() -> None:
 def test_pixels_that_may_be_a_masks_own_count_neither_in_its_loss_nor_in_matching() -> None:
     head = built(mask2former("SetMask2FormerHead", source="heads_sets")).decode_head
     head.num_points = 512
-    either = target_table("heads_sets", 5).add([True, True, False, False, False])
+    table = TargetTable("heads_sets", 5, [TargetSet((0, 1))])
+    head.use_table(table)
+    either = table.first
     target = torch.full((32, 32), 2)
     target[:16], target[:, 24:] = 0, either  # the right quarter is 0 or 1, and so never 2
     known, metas = head._seg_data_to_instance_data([SegDataSample(gt_sem_seg=PixelData(data=target[None]))])
@@ -310,9 +313,12 @@ def test_pixels_that_may_be_a_masks_own_count_neither_in_its_loss_nor_in_matchin
 @needs_mmdet
 def test_an_image_without_a_known_class_teaches_no_query() -> None:
     segmentor = built(mask2former("SetMask2FormerHead", source="heads_alone"))
-    either = target_table("heads_alone", 5).add([True, True, False, False, False])
+    table = TargetTable("heads_alone", 5, [TargetSet((0, 1))])
     target, images = torch.full((2, 64, 96), VOID), torch.randn(2, 3, 64, 96)
-    target[:, :9] = either
+    target[:, :9] = table.first
+    with pytest.raises(TargetError, match="this SetMask2FormerHead was given no table of sets: write"):
+        segmentor(images, samples(target), mode="loss")
+    segmentor.decode_head.use_table(table)
     losses = segmentor(images, samples(target), mode="loss")
     total = sum(losses.values())
     assert total.item() == 0

@@ -14,6 +14,7 @@ from mmseg.structures import SegDataSample
 from helpers.hf import M2F, SEGFORMER, built, folder, model
 from lsu_seg.errors import ConfigError, TeacherError
 from lsu_seg.models.known_masks import NO_SETS
+from lsu_seg.targets import TargetError, TargetSet, TargetTable
 from lsu_seg.unify.students import take_sets
 
 MASKFORMER = "MaskFormerForInstanceSegmentation"
@@ -47,11 +48,10 @@ def test_where_all_is_known_the_loss_is_that_of_transformers(name: str) -> None:
 
 def test_pixels_that_may_be_a_masks_own_count_neither_in_its_loss_nor_in_matching() -> None:
     from lsu_seg.models.known_masks import masks_and_known
-    from lsu_seg.targets.table import target_table
 
     segmentor = built(dict(model(M2F, train_num_points=512), source="loss_sets"))
-    table = target_table("loss_sets", 5)
-    either = table.add([True, True, False, False, False])
+    table = TargetTable("loss_sets", 5, [TargetSet((0, 1))])
+    either = table.first
     target = torch.full((32, 32), 2)
     target[:16], target[:, 24:] = 0, either  # the right quarter is 0 or 1, and so never 2
     classes, masks = masks_and_known(target, table)
@@ -80,12 +80,13 @@ def test_pixels_that_may_be_a_masks_own_count_neither_in_its_loss_nor_in_matchin
 
 @pytest.mark.parametrize("name", POINT_MODELS)
 def test_sets_alone_train_no_mask(name: str) -> None:
-    from lsu_seg.targets.table import target_table
-
     segmentor = built(dict(model(name), source="loss_alone")).train()
-    either = target_table("loss_alone", 5).add([True, True, False, False, False])
+    table = TargetTable("loss_alone", 5, [TargetSet((0, 1))])
     target = torch.full((2, 64, 64), 255)
-    target[:, :9] = either
+    target[:, :9] = table.first
+    with pytest.raises(TargetError, match="target 256 stands for a set of classes, and this HFSegmentor was given no"):
+        segmentor(torch.randn(2, 3, 64, 64), samples(target), mode="loss")
+    segmentor.use_table(table)
     assert segmentor(torch.randn(2, 3, 64, 64), samples(target), mode="loss")["loss_masks"].item() == 0
     target[1, 40:] = 3
     loss = segmentor(torch.randn(2, 3, 64, 64), samples(target), mode="loss")["loss_masks"]

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from helpers.folders import check_whole, small_disk, tree  # noqa: F401 - small_disk is a fixture
+from helpers.folders import check_whole, tree
 from helpers.forkserver import Server
 from helpers.tiny import label_config, save_checkpoint, write_park, write_tax
 from lsu_onto import ROW_VOID
@@ -140,7 +140,7 @@ def test_a_disk_that_fills_up(
     world: Path,
     unbroken: Path,
     tmp_path: Path,
-    small_disk: Any,  # noqa: F811
+    small_disk: Any,
 ) -> None:
     out = small_disk(16)
     arguments, log = job(world, tmp_path, out), tmp_path / "log.txt"

@@ -117,10 +117,11 @@ def test_counts_are_kept_with_the_labels(tmp_path: Path, park: dict[str, np.ndar
 
 def test_other_labels_have_other_thresholds(tmp_path: Path, park: dict[str, np.ndarray]) -> None:
     made = dataset(tmp_path, unsure=0.1)
-    before = made.coder.sure[GRASS]
+    before, table = made.coder.sure[GRASS], made.table
     write_labels(tmp_path / "refreshed", park, 2, sure=30)
     made.use_labels(tmp_path / "refreshed")
     assert made.coder.sure[GRASS] < 80 < before
+    assert made.table == made.coder.table == table  # what the loss has
     assert shares(tmp_path, made, "refreshed") == pytest.approx({GRASS: 0.1, TREE: 0.1}, abs=0.04)
 
 

@@ -21,7 +21,7 @@ from lsu_onto import ROW_VOID
 from lsu_seg.data.datasets import CompoundDataset, TaxDataset
 from lsu_seg.label_files import LabelFileError
 from lsu_seg.layout.pairs import DatasetError
-from lsu_seg.targets.table import TargetCoder, TargetError, TargetTable, query_targets, target_table
+from lsu_seg.targets import TargetCoder, TargetError, TargetSet, TargetTable, query_targets
 
 K = len(CLASSES)
 
@@ -36,9 +36,8 @@ def park(tmp_path: Path) -> lsu_onto.Constraint:
     return lsu_onto.load(write_tax(tmp_path / "tax"))
 
 
-def meaning(target: int) -> tuple[set[int], float]:
+def meaning(target: int, table: TargetTable) -> tuple[set[int], float]:
     """What a target says of a pixel: the classes it may be (none: nothing is said), and its weight."""
-    table = target_table("tiny", K)
     if target < K:
         return {int(target)}, 1.0
     if target == VOID:
@@ -76,7 +75,7 @@ def test_targets_of_pseudo_labels(
     coder = TargetCoder(park, threshold, weight)
     found = coder.pseudo(labels.astype(np.uint8), rows.astype(np.int16), confidence.astype(np.uint8))
     for pixel, target in zip(pixels, found[0], strict=True):
-        classes, factor = meaning(target)
+        classes, factor = meaning(target, coder.table)
         assert classes == wanted(*pixel, threshold), pixel
         assert factor == (weight if classes else 1.0)
 
@@ -84,16 +83,18 @@ def test_targets_of_pseudo_labels(
 @pytest.mark.parametrize("threshold", [None, 0.0, 0.9])
 def test_targets_of_own_labels(park: lsu_onto.Constraint, threshold: float | None) -> None:
     """Without a threshold what they decide, with any threshold the sets of closed rows as well."""
-    found = TargetCoder(park, threshold).own(np.array([ROWS], np.int16))[0]
+    coder = TargetCoder(park, threshold)
+    found = coder.own(np.array([ROWS], np.int16))[0]
     both = {1, 2} if threshold is not None else set()
-    assert [meaning(t)[0] for t in found] == [{0}, both, {3}, set(), set(), set(), set()]
+    assert [meaning(t, coder.table)[0] for t in found] == [{0}, both, {3}, set(), set(), set(), set()]
 
 
 def test_what_the_teacher_left_void_is_a_set_where_the_row_is_closed(park: lsu_onto.Constraint) -> None:
     """Labels that `PseudoLabelLoop(threshold=…)` made void: the set is known all the same."""
     rows, labels = np.array([[1, 0]], np.int16), np.full((1, 2), VOID, np.uint8)
-    found = TargetCoder(park, 0.0).pseudo(labels, rows, np.full((1, 2), 255, np.uint8))
-    assert [meaning(t)[0] for t in found[0]] == [{1, 2}, set()]
+    coder = TargetCoder(park, 0.0)
+    found = coder.pseudo(labels, rows, np.full((1, 2), 255, np.uint8))
+    assert [meaning(t, coder.table)[0] for t in found[0]] == [{1, 2}, set()]
 
 
 def test_hard_targets_stay_what_they_were(park: lsu_onto.Constraint) -> None:
@@ -107,17 +108,25 @@ def test_hard_targets_stay_what_they_were(park: lsu_onto.Constraint) -> None:
     assert with_sets.own(rows)[0, [0, 2, 4]].tolist() == [0, 3, VOID]
 
 
-def test_a_table_only_grows() -> None:
-    table = TargetTable(3)
-    numbers = [table.add(s) for s in ([1, 1, 0], [0, 1, 1], [1, 1, 0])]
-    assert numbers == [256, 257, 256]
-    assert table.add([1, 1, 0], 0.5) == 258
+def test_a_table() -> None:
+    table = TargetTable("some", 3, [TargetSet(s) for s in ((0, 1), (1, 2), (0, 1))] + [TargetSet((0, 1), 0.5)])
+    assert [table.number((0, 1)), table.number([1, 2]), table.number((0, 1), 0.5)] == [256, 257, 258]
+    assert len(table) == 3
     assert table.sets.tolist() == [[True, True, False], [False, True, True], [True, True, False]]
     assert table.weights.tolist() == [1, 1, 0.5]
-    with pytest.raises(TargetError, match="a set of 0 of 3 classes"):
-        table.add([0, 0, 0])
-    with pytest.raises(TargetError, match="of 2 classes: expected one of 1 to 3 of 3"):
-        table.add([1, 1])
+    for wrong in ((), (1, 0), (0, 0), (2, 3), (-1, 0)):
+        with pytest.raises(TargetError, match=r"a set of the classes .*: expected 1 to 3 of 0 to 2, ascending"):
+            TargetTable("some", 3, [TargetSet(wrong)])
+    with pytest.raises(TargetError, match="`some` has 65280 sets in use, more than 16 bits can number"):
+        TargetTable("some", 3, [TargetSet((0, 1), 1 / (i + 1)) for i in range(65280)])
+
+
+def test_a_target_map_to_look_at() -> None:
+    """Classes that have a weight are classes all the same."""
+    table = TargetTable("some", 3, [TargetSet((0, 1)), TargetSet((2,), 0.5)])
+    classes, of_set = table.classes(np.array([[0, 2, VOID, 256, 257]]))
+    assert classes.tolist() == [[0, 2, VOID, VOID, 2]]
+    assert of_set.tolist() == [[False, False, False, True, False]]
 
 
 def test_more_than_255_classes(tmp_path: Path) -> None:
@@ -129,7 +138,7 @@ def test_more_than_255_classes(tmp_path: Path) -> None:
     )
     coder = TargetCoder(lsu_onto.load(tmp_path / "few.tax"), 0.5)
     found = coder.own(np.array([[0, 1, ROW_VOID]], np.int16))
-    table = target_table("big", 300)
+    table = coder.table
     assert (found.dtype, found[0, 1], found[0, 2]) == (np.int32, 255, 65535)
     assert np.flatnonzero(table.sets[found[0, 0] - table.first]).tolist() == [7, 299]
 
@@ -162,14 +171,21 @@ def dataset(root: Path, drawn: dict[str, np.ndarray], pipeline: list[Any] = LOAD
 
 def test_a_dataset_gives_target_maps(tmp_path: Path) -> None:
     drawn = write_park(tmp_path / "park", {"a": ROWS})
-    sample = dataset(tmp_path, drawn, threshold=0.5)[0]["data_samples"]
+    made = dataset(tmp_path, drawn, threshold=0.5)
+    sample = made[0]["data_samples"]
     assert np.array_equal(sample.gt_rows.data[0], drawn["a"])
     labels, confidence = (read(tmp_path / "pseudo" / p / "labels/train/a.png") for p in (".", "confidence"))
     target = sample.gt_sem_seg.data[0].numpy()
     for y, x in np.ndindex(target.shape):
         pixel = (int(drawn["a"][y, x]), int(labels[y, x]), int(confidence[y, x]))
-        assert meaning(target[y, x])[0] == wanted(*pixel, 0.5)
+        assert meaning(target[y, x], made.table)[0] == wanted(*pixel, 0.5)
     assert (target > VOID).any()
+    classes, of_set = made.targets(0)
+    assert np.array_equal(of_set, target > VOID)
+    assert np.array_equal(classes, np.where(of_set, VOID, target))
+    weighted = dataset(tmp_path, drawn, threshold=0.5, loss_weight=0.5)  # other numbers, which mean the same
+    assert not np.array_equal(weighted[0]["data_samples"].gt_sem_seg.data[0].numpy(), target)
+    assert all(np.array_equal(a, b) for a, b in zip(weighted.targets(0), (classes, of_set), strict=True))
 
 
 def test_what_a_threshold_needs(tmp_path: Path) -> None:
@@ -304,8 +320,8 @@ def test_twins_have_names_of_their_own(tmp_path: Path) -> None:
 
 
 def test_query_targets() -> None:
-    table = TargetTable(4)
-    either, one = table.add([1, 1, 0, 0]), table.add([0, 0, 1, 0], 0.5)
+    table = TargetTable("some", 4, [TargetSet((0, 1)), TargetSet((2,), 0.5)])
+    either, one = table.number((0, 1)), table.number((2,), 0.5)
     target = np.array([[0, 0, either], [one, VOID, 3]])
     q = query_targets(target, table)
     assert q.class_labels.tolist() == [0, 2, 3]
@@ -326,7 +342,7 @@ def test_query_targets() -> None:
 def test_query_targets_of_hard_labels_are_their_classes() -> None:
     target = encode(np.random.default_rng(0).integers(-1, 4, (9, 9)), "id")
     target[target > 4] = VOID
-    q = query_targets(target, TargetTable(5))
+    q = query_targets(target, TargetTable("some", 5))
     rebuilt = np.full(target.shape, VOID)
     for c, mask in zip(q.class_labels, q.mask_labels, strict=True):
         rebuilt[mask] = c

@@ -58,12 +58,14 @@ CASES = {
     ),
     "loss": (
         change(f"{HEAD}.loss_decode", dict(_delete_=True, type="CrossEntropyLoss", avg_non_ignore=True)),
-        "model.decode_head is trained with CrossEntropyLoss, which does not know the targets that `threshold`, `unsure` or"
-        " `loss_weight` of `park#2` make: write `decode_head=dict(loss_decode=dict(type='SetNLLLoss', source='tiny'))`",
+        "model.decode_head is trained with CrossEntropyLoss, which does not know the targets that `threshold`, `unsure`"
+        " or `loss_weight` of `park#2` make: write"
+        " `decode_head=dict(loss_decode=dict(type='SetNLLLoss', source='tiny'))`",
     ),
     "another source": (
         change(f"{HEAD}.loss_decode.source", "demo"),
-        "SetNLLLoss is of `demo`, and the datasets of `tiny`: write `loss_decode=dict(type='SetNLLLoss', source='tiny')`",
+        "SetNLLLoss is of `demo`, and the datasets of `tiny`: write `loss_decode=dict(type='SetNLLLoss',"
+        " source='tiny')`",
     ),
     "class weights": (
         change(f"{HEAD}.loss_decode.class_weight", [1.0, 2.0]),
@@ -104,7 +106,8 @@ CASES = {
     ),
     "labels read raw": (
         insert(dict(type="LoadAnnotations")),
-        "the pipeline of `park`, `park#2`: LoadAnnotations takes raw values for classes: write `dict(type='LoadTaxAnnotations')`",
+        "the pipeline of `park`, `park#2`: LoadAnnotations takes raw values for classes: write"
+        " `dict(type='LoadTaxAnnotations')`",
     ),
 }
 
@@ -213,7 +216,7 @@ def test_the_table_is_of_all_ranks(tmp_path: Path) -> None:
     cfg.launcher, cfg.log_level = "pytorch", "INFO"
     cfg.dump(tmp_path / "student.py")
     code = (
-        f"from mmengine.config import Config; from lsu_seg import engine;"
+        f"from mmengine.config import Config; from lsu_seg.training.run import train;"
         f"train(Config.fromfile({str(tmp_path / 'student.py')!r}), quiet=True)"
     )
     (tmp_path / "run.py").write_text(code)

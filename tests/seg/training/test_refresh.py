@@ -176,7 +176,7 @@ def test_two_ranks_label_together(tmp_path: Path) -> None:
     cfg.launcher = "pytorch"
     cfg.dump(tmp_path / "student.py")
     (tmp_path / "run.py").write_text(
-        f"from mmengine.config import Config; from lsu_seg import engine;"
+        f"from mmengine.config import Config; from lsu_seg.training.run import train;"
         f"train(Config.fromfile({str(tmp_path / 'student.py')!r}), quiet=True)"
     )
     run = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]

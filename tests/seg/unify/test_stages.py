@@ -115,7 +115,7 @@ def test_starting_over(work: Work) -> None:
 def test_a_kill_at_any_step_mixes_nothing_and_loses_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, keys: str
 ) -> None:
-    """The last of the keys is stopped at its nth rename, write or removal, for every n, and run again, as are the others.
+    """The last of the keys is stopped at its nth rename, write or removal, for every n, and run again, as are others.
 
     Stopped before it or after it; a removal after half of the folder.
     """

@@ -329,7 +329,7 @@ def test_lost_results_are_made_again(project: Project) -> None:
 
 
 def test_labels_go_on_where_they_were_stopped(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Stopped after the second image of six, each of which is written three times: constrained, its confidence, and raw."""
+    """Stopped after the second image of six, each of which is written three times: constrained, confidence, and raw."""
     cfg = config(project.root)
     cfg.unify.views.flips = (True,)
     write, written = unify.write_atomic, []

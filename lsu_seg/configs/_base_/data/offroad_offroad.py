@@ -1,4 +1,4 @@
-# Off-road datasets in the 34 off-road classes: the teacher is trained on GOOSE, whose labels alone decide for each of the 34.
+# Off-road datasets in the 34 off-road classes: the teacher is trained on GOOSE, whose labels alone decide all 34.
 _base_ = "offroad.py"
 source = "offroad"
 home = "goose"

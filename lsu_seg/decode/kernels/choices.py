@@ -1,10 +1,11 @@
-"""The CPU decoder's choice among the members of a set, for eight pixels at a time: by logits, or by evidence."""
+"""The choice among the members of a set, for eight pixels at a time: by logits, or by evidence."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from lsu_seg.decode.lanes import (
+from lsu_seg.decode.kernels.jit import inline
+from lsu_seg.decode.kernels.lanes import (
     LANES,
     add,
     divide,
@@ -18,7 +19,6 @@ from lsu_seg.decode.lanes import (
     weave,
     where_greater,
 )
-from lsu_seg.decode.sampling import inline
 
 FAINT = np.float32(1e-30)
 """Where the best product of shares is below this, float32 may have lost others that count beside it."""
@@ -27,52 +27,52 @@ _f = np.float32
 
 
 @inline
-def best_of(s, members, i):
-    """Of eight pixels the largest of the members' scores and its class, the first among equals."""
-    best, choice = load(s[0], i), splat(members[0])
+def best_of(scores, length, members, i):
+    """Of eight pixels the largest of the members' scores, in rows of `length`, and its class: the first among equals."""
+    best, choice = load(scores, i), splat(members[0])
     for j in range(1, len(members)):
-        x = load(s[j], i)
+        x = load(scores, j * length + i)
         choice = where_greater(x, best, splat(members[j]), choice)
         best = where_greater(x, best, x, best)
     return best, choice
 
 
 @inline
-def choose(s, members, size, low, void, label, sure):
+def choose(scores, members, size, rule, label, sure):
     """Decide `size` pixels by logits: the label and its share of the softmax over the members."""
     for i in range(0, size, LANES):
-        best, choice = best_of(s, members, i)
-        total = exp(subtract(load(s[0], i), best))
+        best, choice = best_of(scores, scores.shape[1], members, i)
+        total = exp(subtract(load(scores[0], i), best))
         for j in range(1, len(members)):
-            total = add(total, exp(subtract(load(s[j], i), best)))
+            total = add(total, exp(subtract(load(scores[j], i), best)))
         share = divide(splat(_f(1.0)), total)
         store(sure, i, share)
-        store(label, i, where_greater(splat(low), share, splat(void), choice))
+        store(label, i, where_greater(splat(rule.low), share, splat(rule.void), choice))
 
 
 @inline
-def choose_samples(samples, powers, members, size, low, void, label, sure):
+def choose_samples(samples, powers, members, size, rule, label, sure):
     """The same at stride 4, for the pixels between `size` pairs of samples. Returns whether float32 could hold them.
 
-    Between two samples the logits run straight, and what the softmax makes of them are products: with A and B the
-    eighth roots of a member's share at the left and the right sample, relative to the best there, the four pixels
-    have A^7 B, A^5 B^3, A^3 B^5 and A B^7. One exponential in four pixels, and none but products compared.
+    Logits are linear between two samples, so what the softmax makes of them are products: with A and B the eighth roots
+    of a member's share at the left and the right sample, relative to the best member there, the four pixels have A^7 B,
+    A^5 B^3, A^3 B^5 and A B^7. That is one exponential for four pixels, and products are all that is compared.
 
-    A member's share that is lost below 1e-38 is that of a member that neither wins nor counts, unless all are lost:
-    another one is best at each side, and by far. Then nothing is said of the tile.
+    A share below 1e-38 is lost. Its member neither wins nor counts, unless every member's share is lost because each side
+    has another best member, by far. Then the tile cannot be decided here.
     """
-    eighth, length, nm = splat(_f(0.125)), samples.shape[1], len(members)
+    eighth, length, num_members = splat(_f(0.125)), samples.shape[1], len(members)
     for i in range(0, size + 1, LANES):
         best = load(samples, i)
-        for j in range(1, nm):
+        for j in range(1, num_members):
             x = load(samples, j * length + i)
             best = where_greater(x, best, x, best)
-        for j in range(nm):
+        for j in range(num_members):
             at = j * length + i
             store(powers, at, exp(multiply(subtract(load(samples, at), best), eighth)))
-    for j in range(nm):  # what the last vector has beyond the last sample shall decide nothing
+    for j in range(num_members):  # what the last vector holds beyond the last sample must not decide anything
         store(powers, j * length + size + 1, splat(powers[j, size]))
-    least, other, faintest = splat(low), splat(void), splat(_f(1.0))
+    least, other, faintest = splat(rule.low), splat(rule.void), splat(_f(1.0))
     for i in range(0, size, LANES):
         chosen_a, chosen_b, best_a, best_b, a, b = _nearer(powers, members, i, i + 1)
         chosen_d, chosen_c, best_d, best_c, d, c = _nearer(powers, members, i + 1, i)
@@ -91,9 +91,12 @@ def choose_samples(samples, powers, members, size, low, void, label, sure):
 
 @inline
 def _nearer(powers, members, near, far):
-    """Of the two pixels at the samples from `near` on, towards those from `far` on: choice, its product, all products.
+    """The two pixels between the samples from `near` on and those from `far` on that lie closer to `near`.
 
     Two at a time, because what four need does not fit into the registers.
+
+    Returns:
+        Of either: the choice; of either: its product; of either: the sum of all products.
     """
     best_a = best_b = sum_a = sum_b = splat(_f(0.0))
     chosen_a = chosen_b = splat(members[0])
@@ -110,15 +113,16 @@ def _nearer(powers, members, near, far):
 
 
 @inline
-def share_out(sums, members, size, num_classes, label, sure, value):
-    """Decide `size` pixels by evidence: the class or `num_classes` for void, its share of all, and its evidence."""
-    one, nm = splat(_f(1.0)), len(members)
+def share_out(sums, members, num_classes, label, sure, value):
+    """Decide a tile by evidence: the class or `num_classes` for void, its share of all, and its evidence."""
+    one, num_members = splat(_f(1.0)), len(members)
+    size = len(sums) // (num_members + 1)
     for i in range(0, size, LANES):
-        best, choice = best_of(sums, members, i)
-        void = load(sums[nm], i)  # 0 in a closed set
+        best, choice = best_of(sums, size, members, i)
+        void = load(sums, num_members * size + i)  # 0 in a closed set
         total = void
-        for j in range(nm):
-            total = add(total, load(sums[j], i))
+        for j in range(num_members):
+            total = add(total, load(sums, j * size + i))
         store(label, i, where_greater(void, best, splat(np.int32(num_classes)), choice))
         best = where_greater(void, best, void, best)
         share = divide(best, total)

@@ -1,7 +1,7 @@
-"""Eight float32 or int32 at a time, for numba: LLVM vectors, which every target has or takes apart.
+"""Eight float32 or int32 at a time, for numba: LLVM vectors, which LLVM splits up for targets without them.
 
-What LLVM vectorises by itself it finishes one by one where a run does not end on a whole vector, and most runs do not.
-Here a loop goes on to the end of the last vector; what lies beyond the run is computed and not used.
+A loop that LLVM vectorises by itself ends with single elements unless the run is a whole number of vectors, and most runs
+are not. Here a loop goes on to the end of the last vector; what lies beyond the run is computed and not used.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from llvmlite import ir
 from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic, models, register_model
+from numba.np.arrayobj import populate_array
 
 LANES = 8
 
@@ -131,7 +132,7 @@ def where_greater(typing, a, b, x, y):
 
 
 def _folded(builder, x, join):
-    """Of eight values one: halves are joined until one is left."""
+    """One value from eight: halves are joined until one is left."""
     for n in (4, 2, 1):
         halves = [ir.Constant(ir.VectorType(_i32, n), [*range(at, at + n)]) for at in (0, n)]
         x = join(*(builder.shuffle_vector(x, x, half) for half in halves))
@@ -154,7 +155,7 @@ def sum_of(typing, x):
     return types.float32(_floats), lambda _, builder, __, args: _folded(builder, args[0], builder.fadd)
 
 
-# Of 2**r on -1/2 .. 1/2, r to r**5; off by 1.1e-7 at most, and not at 0.
+# Coefficients of r to r**5 for 2**r on -1/2 .. 1/2; off by at most 1.1e-7, and exact at 0.
 _power_of_two = (
     0.6931470036506653,
     0.24022240936756134,
@@ -226,3 +227,22 @@ def copy(typing, target, i, source, j, count):
         cgutils.raw_memcpy(builder, to, origin, count, size)
 
     return types.void(target, types.int64, source, types.int64, types.int64), codegen
+
+
+def _array_at(element):
+    """An intrinsic: the array [size] at an address, which somebody else keeps alive."""
+
+    def codegen(context, builder, signature, args):
+        address, size = args
+        array = context.make_array(signature.return_type)(context, builder)
+        item = context.get_constant(types.intp, element.bitwidth // 8)
+        populate_array(array, builder.inttoptr(address, array.data.type), [size], [item], item, None)
+        return array._getvalue()
+
+    def array(typing, address, size):
+        return types.Array(element, 1, "C")(types.int64, types.int64), codegen
+
+    return intrinsic(array)
+
+
+floats, doubles = _array_at(types.float32), _array_at(types.float64)

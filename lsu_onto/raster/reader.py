@@ -1,0 +1,369 @@
+"""Image files → the values that they store, to the bit: PNG and lossless TIFF, and refusals of all else.
+
+A PNG is taken apart here, because Pillow scales 2- and 4-bit grey (1 -> 85, 17), drops the low bits of 16-bit colours
+without a word, skips the checksums of the pixel data and reads missing rows as 0. Only the filters of rows are left to
+Pillow.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import struct
+import zlib
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lsu_onto.raster.errors import LabelFileError, MissingPillowError
+
+try:
+    from PIL import Image, TiffImagePlugin
+except ImportError as error:
+    raise MissingPillowError from error
+
+MAX_PIXELS = 1 << 29
+"""Largest label file that is read unless told otherwise (`max_pixels=`): 537 megapixels."""
+
+_HEAD = 512
+"""Bytes that tell what a file is."""
+
+_BAND, _PIECE = 1 << 18, 1 << 16
+"""Bytes of rows that are decoded at a time, and of compressed data that zlib is given at a time."""
+
+
+class Raster(NamedTuple):
+    """What a label image stores.
+
+    Attributes:
+        array: `[H, W]`, or `[H, W, 3]` for `rgb`: uint8; uint16 for `grey16`; int32 or float32 for `grey32`.
+        kind: `palette` (indices), `grey8` (up to 8 bits), `grey16`, `grey32` (TIFF only, whole numbers) or `rgb`.
+        description: the file's format in words, for messages: "8-bit palette PNG".
+        palette: uint8 `[<=256, 3]`, the colours of a `palette` file as the file lists them; else None.
+    """
+
+    array: NDArray[Any]
+    kind: str
+    description: str
+    palette: NDArray[np.uint8] | None = None
+
+
+def read_raster(path: str | os.PathLike[str], data: bytes | None = None, *, max_pixels: int = MAX_PIXELS) -> Raster:
+    """Read a label image exactly as it is stored: no scaling, no palette look-up, no lost bits, no half-read files.
+
+    Args:
+        path: a PNG or lossless TIFF.
+        data: its bytes, where they are at hand; `path` then only names the file in errors.
+        max_pixels: refuse larger images before they are decoded.
+
+    Raises:
+        LabelFileError: not such a file, damaged, or its values cannot be read exactly. The message names the file,
+            what was found, what was expected and what to do.
+
+    >>> import tempfile
+    >>> file = Path(tempfile.mkdtemp()) / "a.png"
+    >>> Image.fromarray(np.array([[7, 26003]], np.uint16)).save(file)
+    >>> raster = read_raster(file)
+    >>> raster.array.tolist(), raster.kind, raster.description
+    ([[7, 26003]], 'grey16', '16-bit grey PNG')
+    """
+    if data is None:
+        data = _read(Path(path))
+    if _is_png(data):
+        return _read_png(path, data, max_pixels)
+    if _is_tiff(data):
+        return _read_tiff(path, data, max_pixels)
+    raise LabelFileError.by_content(path, data, "a PNG or lossless TIFF", "save it as PNG")
+
+
+def _read(path: Path) -> bytes:
+    """The whole file if it may be a label image, else its head, so that no archive is read to be refused."""
+    try:
+        with path.open("rb") as file:
+            head = file.read(_HEAD)
+            return head + file.read() if _is_png(head) or _is_tiff(head) else head
+    except OSError as error:
+        found = f"no readable file ({error.strerror})"
+        raise LabelFileError.of(path, found, "a label file", "check path and rights") from error
+
+
+def _is_png(data: bytes) -> bool:
+    return data.startswith(b"\x89PNG\r\n\x1a\n")
+
+
+def _is_tiff(data: bytes) -> bool:
+    return data[:4] in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+
+
+# --- PNG ---------------------------------------------------------------------------------------------------
+
+
+class _Colour(NamedTuple):
+    """A colour type of PNG: its name, Pillow's mode of 8 bits, values per pixel, bits per value that there are."""
+
+    name: str
+    mode: str
+    channels: int
+    bits: tuple[int, ...]
+
+
+_COLOURS = {
+    0: _Colour("grey", "L", 1, (1, 2, 4, 8, 16)),
+    2: _Colour("RGB", "RGB", 3, (8, 16)),
+    3: _Colour("palette", "P", 1, (1, 2, 4, 8)),
+    4: _Colour("grey with alpha (LA)", "LA", 2, (8, 16)),
+    6: _Colour("RGBA", "RGBA", 4, (8, 16)),
+}
+_ADAM7 = [(0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2)]
+"""Passes of an interlaced PNG: first x, first y, step x, step y."""
+
+
+class _Png(NamedTuple):
+    """The chunks of a PNG that have to do with its pixels."""
+
+    width: int
+    height: int
+    bits: int
+    colour: _Colour
+    interlaced: bool
+    animated: bool
+    palette: bytes
+    compressed: list[memoryview]
+
+
+def _read_png(path: str | os.PathLike[str], data: bytes, max_pixels: int) -> Raster:
+    try:
+        png = _take_apart(data)
+    except ValueError as error:
+        raise _damaged_png(path, error) from error
+    if png.width * png.height > max_pixels:
+        raise LabelFileError.too_large(path, png.width, png.height, max_pixels)
+    if png.animated:
+        raise LabelFileError.of(path, "an animated PNG", "one image", "write one frame")
+    description = f"{png.bits}-bit {png.colour.name} PNG"
+    if png.bits == 16 and png.colour.name != "grey":
+        advice = "write 8-bit colours, or 16-bit grey values"
+        raise LabelFileError.of(path, description, "8 bits per channel", advice)
+    try:
+        array = _pixels(png)
+    except (ValueError, zlib.error) as error:
+        raise _damaged_png(path, error) from error
+    if png.colour.mode == "P":
+        palette = np.frombuffer(png.palette, np.uint8).reshape(-1, 3)
+        return Raster(array, "palette", description, palette)
+    if png.colour.mode == "L":
+        return Raster(array, "grey16" if png.bits == 16 else "grey8", description)
+    return _without_alpha(path, array, description)
+
+
+def _damaged_png(path: str | os.PathLike[str], error: Exception) -> LabelFileError:
+    return LabelFileError.of(path, f"a damaged PNG ({error})", "a whole PNG", "get or write the file again")
+
+
+def _take_apart(data: bytes) -> _Png:
+    """Walk the chunks up to IEND, all checksums included. Raises ValueError for what the format does not allow."""
+    header, palette, animated = b"", b"", False
+    compressed: list[memoryview] = []
+    position, before, view = 8, b"", memoryview(data)
+    while before != b"IEND":
+        if position + 12 > len(data):
+            raise ValueError(f"truncated after {len(data)} bytes")
+        (length,) = struct.unpack_from(">I", data, position)
+        name, start, end = data[position + 4 : position + 8], position + 8, position + 8 + length
+        if end + 4 > len(data):
+            raise ValueError(f"truncated after {len(data)} bytes")
+        if zlib.crc32(view[position + 4 : end]) != struct.unpack_from(">I", data, end)[0]:
+            raise ValueError(f"wrong checksum at byte {position}")
+        if (name == b"IHDR") != (position == 8):
+            raise ValueError("no header at its start" if position == 8 else "two headers")
+        if name == b"IHDR":
+            header = data[start:end]
+        elif name == b"PLTE":
+            if palette or compressed:
+                raise ValueError("two palettes, or one behind the pixels")
+            palette = data[start:end]
+        elif name == b"IDAT":
+            if compressed and before != b"IDAT":
+                raise ValueError("pixels in two places")
+            compressed.append(view[start:end])
+        elif name == b"acTL":
+            animated = data[start : start + 4] != b"\0\0\0\1"
+        elif name != b"IEND" and name[:1].isupper():  # a reader must not skip what it does not know
+            raise ValueError(f"a part {name!r} that changes what the rest means")
+        position, before = end + 4, name
+    if len(header) != 13:
+        raise ValueError("a header of another size")
+    width, height, bits, colour, packing, filters, interlaced = struct.unpack(">IIBBBBB", header)
+    if colour not in _COLOURS or bits not in _COLOURS[colour].bits or packing or filters or interlaced > 1:
+        raise ValueError(f"no such format: {bits} bits, colour type {colour}, methods {packing} {filters} {interlaced}")
+    if not width or not height:
+        raise ValueError(f"{width} x {height} pixels")
+    if colour == 3 and (not palette or len(palette) % 3 or len(palette) > 3 * 256):
+        raise ValueError(f"a palette of {len(palette)} bytes")
+    return _Png(width, height, bits, _COLOURS[colour], bool(interlaced), animated, palette, compressed)
+
+
+class _Rows:
+    """The filtered rows of a PNG, each with the byte of its filter in front, inflated as they are asked for."""
+
+    def __init__(self, compressed: list[memoryview]) -> None:
+        self._inflate = zlib.decompressobj()
+        self._pieces = (part[i : i + _PIECE] for part in compressed for i in range(0, len(part), _PIECE))
+
+    def take(self, size: int) -> bytes:
+        """The next bytes, exactly so many. Raises ValueError where there are fewer."""
+        out = []
+        while size:
+            out.append(self._next(size))
+            size -= len(out[-1])
+        return b"".join(out)
+
+    def finish(self) -> None:
+        """Go on to the checksum at the end of the stream; what is too much is not kept."""
+        while not self._inflate.eof:
+            self._next(_BAND)
+
+    def _next(self, most: int) -> bytes:
+        data = self._inflate.unconsumed_tail or next(self._pieces, b"")
+        out = self._inflate.decompress(data, most)
+        if not data and not out:
+            raise ValueError("it holds fewer rows than it says")
+        return out
+
+
+def _pixels(png: _Png) -> NDArray[Any]:
+    """The values, `[H, W]` or `[H, W, channels]`. Band by band, so that what lies in between stays in the cache."""
+    rows, channels = _Rows(png.compressed), png.colour.channels
+    if png.interlaced or png.bits < 8:
+        array = _unfiltered(png, png.height, rows.take(_size(png)))
+        rows.finish()
+        return array
+    size = 1 + png.width * channels * png.bits // 8
+    out = np.empty((png.height, png.width * channels), np.uint16 if png.bits == 16 else np.uint8)
+    stored = out.dtype.newbyteorder(">")
+    step = max(1, _BAND // size)
+    for top in range(0, png.height, step):
+        count = min(step, png.height - top)
+        band = rows.take(size * count)
+        lines = np.frombuffer(band, np.uint8).reshape(count, size)
+        if not lines[:, 0].any():  # no filter in any row: so are most palette files
+            out[top : top + count] = lines[:, 1:].view(stored)
+            continue
+        # Filters look at the row above, so the one above the band comes along, with no filter of its own.
+        above = b"\0" + out[top - 1].astype(stored).tobytes() if top else b""
+        array = _unfiltered(png, count + bool(above), above + band)
+        out[top : top + count] = array[bool(above) :].reshape(count, -1)
+    rows.finish()
+    return out.reshape(png.height, png.width, channels) if channels > 1 else out
+
+
+def _size(png: _Png) -> int:
+    """Bytes of all rows with their filters."""
+    total = 0
+    for x, y, dx, dy in _ADAM7 if png.interlaced else ((0, 0, 1, 1),):
+        columns, rows = -(-max(png.width - x, 0) // dx), -(-max(png.height - y, 0) // dy)
+        total += rows * (1 + (columns * png.colour.channels * png.bits + 7) // 8) if columns else 0
+    return total
+
+
+def _unfiltered(png: _Png, height: int, rows: bytes) -> NDArray[Any]:
+    """The values of filtered rows, by Pillow."""
+    mode, stored = png.colour.mode, png.colour.mode
+    if png.bits == 16:
+        mode, stored = "I;16", "I;16B"
+    elif png.bits < 8:
+        mode, stored = "P", f"P;{png.bits}"  # as grey they would be scaled
+    # Pillow takes filtered rows only when they are compressed. Level 0 stores them: to inflate again costs a copy.
+    packed = zlib.compress(rows, 0)
+    return np.asarray(Image.frombytes(mode, (png.width, height), packed, "zip", stored, int(png.interlaced)))
+
+
+# --- TIFF --------------------------------------------------------------------------------------------------
+
+
+def _read_tiff(path: str | os.PathLike[str], data: bytes, max_pixels: int) -> Raster:
+    try:
+        # The plugin's class, not `Image.open`: the latter looks for other formats, too.
+        image: Any = TiffImagePlugin.TiffImageFile(io.BytesIO(data))
+        tags = image.tag_v2
+        width, height = tags.get(256), tags.get(257)
+        if width * height > max_pixels:
+            raise LabelFileError.too_large(path, width, height, max_pixels)
+        bits, sample, photometric = max(tags.get(258, (1,))), max(tags.get(339, (1,))), tags.get(262)
+        compression = str(image.info.get("compression", "raw"))
+        turned = tags.get(274, 1) != 1
+        frames = getattr(image, "n_frames", 1)
+        image.seek(0)
+        _check_strips(data, image, compression)
+        image.load()
+    except (LabelFileError, MemoryError):
+        raise
+    except Image.DecompressionBombError as error:
+        advice = "save it as PNG, or raise `PIL.Image.MAX_IMAGE_PIXELS`"
+        found = f"a TIFF that Pillow holds for too large ({error})"
+        raise LabelFileError.of(path, found, "a smaller one", advice) from error
+    except Exception as error:  # Pillow raises whatever the damage leads to
+        raise LabelFileError.of(path, f"a damaged TIFF ({error})", "a whole TIFF", "get the file again") from error
+    description = f"{bits}-bit {image.mode} TIFF"
+    if frames != 1:
+        raise LabelFileError.of(path, f"a TIFF with {frames} images", "one image", "write one file for each")
+    if any(word in compression for word in ("jpeg", "webp", "jp2")):
+        found = f"{description} with {compression} compression, which may be lossy"
+        advice = "go back to the original annotation and save as PNG"
+        raise LabelFileError.of(path, found, "lossless compression", advice)
+    if turned:
+        found, advice = f"{description} with an orientation that turns it", "save it as PNG, turned as its image is"
+        raise LabelFileError.of(path, found, "pixels in the order of the picture", advice)
+    scaled = photometric == 0 or (photometric == 1 and bits in (2, 4))
+    signed8 = sample == 2 and bits == 8
+    if scaled or signed8 or (bits > 8 and image.mode not in ("I;16", "I;16B", "I;16L", "I", "F")):
+        found = f"{description} whose values cannot be read exactly"
+        raise LabelFileError.of(path, found, "plain grey or RGB", "save it as PNG")
+    array = np.asarray(image)
+    if image.mode in ("1", "L"):
+        return Raster(array.astype(np.uint8), "grey8", description)
+    if image.mode == "P":
+        palette = np.array(image.getpalette("RGB"), np.uint8).reshape(-1, 3)
+        return Raster(array, "palette", description, palette)
+    if image.mode.startswith("I;16"):
+        return Raster(array.astype(np.uint16), "grey16", description)
+    if image.mode in ("I", "F"):
+        if not (np.isfinite(array).all() and (array == np.floor(array)).all()):
+            found = f"{description} with fractions, NaN or Inf"
+            raise LabelFileError.of(path, found, "whole numbers", "write integers")
+        return Raster(array, "grey32", description)
+    if image.mode in ("RGB", "RGBA", "LA"):
+        return _without_alpha(path, array, description)
+    raise LabelFileError.of(path, description, "grey values, palette indices or RGB colours", "save it as PNG")
+
+
+def _check_strips(data: bytes, image: Any, compression: str) -> None:
+    """All strips or tiles lie in the file, and plain ones have all rows.
+
+    Pillow looks after that itself unless some other package has set `ImageFile.LOAD_TRUNCATED_IMAGES`.
+    """
+    tags = image.tag_v2
+    offsets, sizes = (tags.get(a, tags.get(b, ())) for a, b in ((273, 324), (279, 325)))
+    if any(start + size > len(data) for start, size in zip(offsets, sizes, strict=True)):
+        raise ValueError(f"truncated after {len(data)} bytes")
+    row = (image.width * sum(tags.get(258, (1,))) + 7) // 8
+    if compression == "raw" and sum(sizes) < row * image.height:
+        raise ValueError("it holds fewer rows than it says")
+
+
+# --- both --------------------------------------------------------------------------------------------------
+
+
+def _without_alpha(path: str | os.PathLike[str], array: NDArray[Any], description: str) -> Raster:
+    """RGB, RGBA or LA -> rgb or grey8. Alpha that says something would be lost, so it must say nothing."""
+    if array.shape[2] in (2, 4):
+        alpha, array = array[..., -1], array[..., :-1]
+        if (alpha != 255).any():
+            found = f"{description} with transparent pixels"
+            advice = "find out what the alpha means, then save without it"
+            raise LabelFileError.of(path, found, "opaque pixels", advice)
+    if array.shape[2] == 1:
+        return Raster(array[..., 0], "grey8", description)
+    return Raster(array, "rgb", description)

@@ -1,0 +1,106 @@
+"""The label files of an image → its target map."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from functools import cached_property
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lsu_onto import Constraint
+from lsu_seg.label_files import LabelFileError
+from lsu_seg.label_files.annotation import Annotation, channel_constraint, read_confidence
+from lsu_seg.targets.coder import TargetCoder, Threshold, check_settings, own_table
+from lsu_seg.targets.table import TargetTable
+
+
+class ReadTarget(NamedTuple):
+    """target: integers `[H, W]`. rows: int16 `[H, W]`, rows of d; channels of a pseudo-label without a threshold.
+
+    unknown: the number of pixels whose raw value the taxonomy does not list.
+    """
+
+    target: NDArray[Any]
+    rows: NDArray[np.int16]
+    unknown: int
+
+
+@dataclass(frozen=True, eq=False)
+class TargetReader:
+    """How one dataset's label files become target maps.
+
+    It travels with every sample and into every worker: what follows from the settings below is made when it is first
+    needed, and left behind when this is pickled. Other settings make another reader (`dataclasses.replace`).
+
+    Attributes:
+        constraint: of the dataset's own labels.
+        root, split, unknown: as in `Annotation`, of the dataset's own labels.
+        pseudo: whether the labels are pseudo-labels.
+        threshold, weight: as in `TargetCoder`.
+        given: the table of the compound that the dataset is in.
+    """
+
+    constraint: Constraint
+    root: str | None = None
+    split: str = ""
+    unknown: str = "error"
+    pseudo: bool = False
+    threshold: Threshold = None
+    weight: float = 1.0
+    given: TargetTable | None = None
+
+    def __post_init__(self) -> None:
+        check_settings(self.constraint.num_classes, self.threshold, self.weight)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {field.name: getattr(self, field.name) for field in fields(self)}
+
+    @cached_property
+    def table(self) -> TargetTable:
+        """Which numbers sets have in the target maps."""
+        if self.given is not None:
+            return self.given
+        return own_table(self.constraint, self.threshold, self.weight)
+
+    @cached_property
+    def coder(self) -> TargetCoder:
+        return TargetCoder(self.constraint, self.threshold, self.weight, self.table)
+
+    @cached_property
+    def own(self) -> Annotation:
+        """Of the dataset's own label files."""
+        return Annotation(self.constraint, self.unknown, self.root, self.split)
+
+    @cached_property
+    def annotation(self) -> Annotation:
+        """Of the label files that are trained on."""
+        return Annotation(channel_constraint(self.constraint)) if self.pseudo else self.own
+
+    def read(self, item: Mapping[str, Any]) -> ReadTarget:
+        """The target map of an image.
+
+        Args:
+            item: as `TaxDataset.load_data_list` gives them; with `ori_shape` once the image is loaded.
+
+        Raises:
+            LabelFileError: an unreadable label, a value that the taxonomy does not list, or another size than the
+                image's.
+            TargetError: label and pseudo-label differ in size.
+        """
+        path, image = item["seg_map_path"], item.get("ori_shape")
+        labels, rows, unknown = self.annotation.read(path)
+        if image is not None and tuple(image[:2]) != labels.shape:
+            raise LabelFileError(
+                f"{path}: the label is {labels.shape[1]}x{labels.shape[0]} and the image `{item['img_path']}`"
+                f" {image[1]}x{image[0]}; they must be of one size, labels are never resized silently"
+            )
+        if not self.pseudo:
+            return ReadTarget(self.coder.own(rows), rows, unknown)
+        confidence = None
+        if self.coder.sure is not None:
+            rows = self.own.load(item["own_path"])[1]
+            confidence = read_confidence(item["confidence_path"], labels.shape)
+        return ReadTarget(self.coder.pseudo(labels, rows, confidence), rows, unknown)

@@ -1,0 +1,205 @@
+"""The one reader of label images: every value as it is stored, and a refusal of every file that would give others."""
+
+from __future__ import annotations
+
+import io
+import struct
+import subprocess
+import sys
+import zlib
+from pathlib import Path
+from unittest import mock
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image, ImageFile
+
+import lsu_onto
+from helpers.pngs import SIGNATURE, chunk, header, png, rows
+from lsu_onto import LabelFileError, Raster, UserError, read_raster
+from lsu_onto.raster import reader
+
+FORMATS = [(0, b) for b in (1, 2, 4, 8, 16)] + [(3, b) for b in (1, 2, 4, 8)] + [(2, 8), (4, 8), (6, 8)]
+CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
+KIND = {0: "grey8", 2: "rgb", 3: "palette", 4: "grey8", 6: "rgb"}
+VALUES = np.arange(12).reshape(3, 4)
+
+
+def read(data: bytes, **options: int) -> Raster:
+    return read_raster("a.png", data, **options)
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.data())
+def test_every_format_filter_and_interlacing_is_read_as_written(data: st.DataObject) -> None:
+    colour, bits = data.draw(st.sampled_from(FORMATS))
+    filters = data.draw(st.lists(st.integers(0, 4), min_size=1, max_size=5))
+    height, width, seed = data.draw(st.tuples(*[st.integers(1, 20)] * 2, st.integers(0, 99)))
+    values = np.random.default_rng(seed).integers(0, 1 << bits, (height, width, CHANNELS[colour]))
+    if colour in (4, 6):
+        values[..., -1] = 255
+    interlaced, band = data.draw(st.booleans()), data.draw(st.sampled_from([1, 50, 1 << 18]))
+    with mock.patch.multiple(reader, _BAND=band, _PIECE=min(band, 1000)):  # the real bands are larger than these files
+        raster = read(png(values, bits, colour, filters, interlaced))
+    expected = values[..., : {4: 1, 6: 3}.get(colour, CHANNELS[colour])]
+    assert raster.array.tolist() == (expected[..., 0] if expected.shape[-1] == 1 else expected).tolist()
+    assert raster.kind == ("grey16" if bits == 16 else KIND[colour])
+    assert raster.array.dtype == (np.uint16 if bits == 16 else np.uint8)
+    assert (raster.palette is not None) == (colour == 3)
+
+
+def test_what_other_programs_write_is_read_as_they_read_it(tmp_path: Path) -> None:
+    """The encoder above is ours, so that Pillow's and OpenCV's are asked, too."""
+    cv2 = pytest.importorskip("cv2")
+    rng = np.random.default_rng(0)
+    for dtype, shape in [(np.uint8, (64, 90)), (np.uint16, (64, 90)), (np.uint8, (64, 90, 3))]:
+        values = rng.integers(0, 19, shape).astype(dtype).repeat(5, 0).repeat(5, 1)
+        Image.fromarray(values).save(tmp_path / "a.png")
+        cv2.imwrite(str(tmp_path / "b.png"), values[..., ::-1] if values.ndim == 3 else values)
+        for name in "ab":
+            assert np.array_equal(read_raster(tmp_path / f"{name}.png").array, values)
+
+
+def test_a_palette_has_the_colours_that_are_listed_and_no_more() -> None:
+    data = SIGNATURE + header(2, 1, 8, 3) + chunk(b"PLTE", b"\1\2\3\4\5\6") + chunk(b"tRNS", b"\0")
+    raster = read(data + chunk(b"IDAT", zlib.compress(b"\0\1\1")) + chunk(b"IEND"))
+    assert raster.palette is not None
+    assert raster.palette.tolist() == [[1, 2, 3], [4, 5, 6]]
+    assert raster.array.tolist() == [[1, 1]]
+
+
+def pixels(data: bytes) -> bytes:
+    return chunk(b"IDAT", data)
+
+
+ROWS = zlib.compress(rows(VALUES))
+HEAD, END = SIGNATURE + header(4, 3), chunk(b"IEND")
+
+
+@pytest.mark.parametrize(
+    ("data", "found"),
+    [
+        (HEAD + pixels(zlib.compress(rows(VALUES[:2]))) + END, "fewer rows than it says"),
+        (HEAD + pixels(ROWS[:-5]) + END, "fewer rows than it says"),  # all rows, and no end of the stream
+        (HEAD + pixels(ROWS[:-1] + b"\0") + END, "incorrect data check"),  # the checksum of the stream
+        (HEAD + pixels(b"what is this") + END, "incorrect header check"),
+        (HEAD + END, "fewer rows than it says"),
+        (HEAD + pixels(zlib.compress(b"\7" + rows(VALUES)[1:])) + END, "cannot decode"),  # there is no filter 7
+        (HEAD + pixels(ROWS), "truncated after"),
+        (HEAD + pixels(ROWS)[:-1] + b"?" + END, "wrong checksum at byte 33"),
+        (HEAD + pixels(ROWS[:9]) + chunk(b"tEXt", b"x") + pixels(ROWS[9:]) + END, "pixels in two places"),
+        (HEAD + header(4, 1) + pixels(ROWS) + END, "two headers"),
+        (SIGNATURE + pixels(ROWS) + END, "no header at its start"),
+        (SIGNATURE + chunk(b"IHDR", b"short") + pixels(ROWS) + END, "a header of another size"),
+        (SIGNATURE + header(4, 3, 8, 3) + pixels(ROWS) + END, "a palette of 0 bytes"),
+        (SIGNATURE + header(4, 3, 8, 3) + pixels(ROWS) + chunk(b"PLTE", b"123") + END, "one behind the pixels"),
+        (SIGNATURE + header(4, 3, 16, 3) + pixels(ROWS) + END, "no such format: 16 bits, colour type 3"),
+        (SIGNATURE + header(4, 3, 8, 5) + pixels(ROWS) + END, "no such format: 8 bits, colour type 5"),
+        (SIGNATURE + header(0, 3) + pixels(ROWS) + END, "0 x 3 pixels"),
+        (HEAD + chunk(b"ABCD") + pixels(ROWS) + END, "a part b'ABCD' that changes what the rest means"),
+        (HEAD + chunk(b"acTL", struct.pack(">II", 2, 0)) + pixels(ROWS) + END, "an animated PNG"),
+    ],
+)
+def test_a_png_that_contradicts_itself_is_refused(data: bytes, found: str) -> None:
+    with pytest.raises(LabelFileError) as error:
+        read(data)
+    assert str(error.value).startswith("a.png: found a")
+    assert found in str(error.value)
+
+
+def test_what_does_not_matter_is_passed_over() -> None:
+    """Several parts of pixels, more data than rows, text, a frame of one, and what lies behind the end."""
+    extra = zlib.compress(rows(VALUES) + b"too much")
+    parts = pixels(extra[:3]) + pixels(b"") + pixels(extra[3:])
+    data = HEAD + chunk(b"tEXt", b"x") + chunk(b"acTL", struct.pack(">II", 1, 0)) + chunk(b"gAMA", b"\0\0\1\0")
+    assert read(data + parts + END + b"more").array.tolist() == VALUES.tolist()
+
+
+def test_a_small_file_cannot_fill_the_memory() -> None:
+    """One that is 1000 times larger than its header says is read no further than that."""
+    bomb = HEAD + pixels(zlib.compress(rows(VALUES) + bytes(300 << 20), 9)) + END
+    script = (
+        "import resource, sys\nimport lsu_onto\nraster = lsu_onto.read_raster\n"
+        "before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
+        "print(raster('a.png', sys.stdin.buffer.read()).array.sum())\n"
+        "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)"
+    )
+    done = subprocess.run([sys.executable, "-c", script], input=bomb, capture_output=True, check=True)
+    total, kilobytes = map(int, done.stdout.split())
+    assert total == VALUES.sum()
+    assert kilobytes < 100_000
+
+
+def test_too_large_images_are_refused_before_they_are_inflated() -> None:
+    with pytest.raises(LabelFileError, match=r"40000 x 40000 pixels; expected at most 536870912"):
+        read(SIGNATURE + header(40000, 40000) + pixels(ROWS) + END)
+    assert read(HEAD + pixels(ROWS) + END, max_pixels=12).array.shape == (3, 4)
+    with pytest.raises(LabelFileError, match="at most 11"):
+        read(HEAD + pixels(ROWS) + END, max_pixels=11)
+
+
+def tiff(values: np.ndarray, **options: object) -> bytes:
+    buffer = io.BytesIO()
+    Image.fromarray(values).save(buffer, "TIFF", **options)
+    return buffer.getvalue()
+
+
+def test_a_tiff_is_whole_whatever_others_tell_pillow(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Packages exist that set this for the whole process; Pillow then reads missing rows as 0."""
+    monkeypatch.setattr(ImageFile, "LOAD_TRUNCATED_IMAGES", True)
+    values = np.ones((64, 64), np.uint8)
+    data = tiff(values)
+    start = data.index(values.tobytes())
+    assert read(data).array.tolist() == values.tolist()
+    for cut in (start, start + 1, start + 2000, start + 4095):
+        with pytest.raises(LabelFileError, match="truncated after"):
+            read(data[:cut])
+    taller = data.replace(struct.pack("<HHII", 257, 4, 1, 64), struct.pack("<HHII", 257, 4, 1, 99))
+    assert taller != data
+    with pytest.raises(LabelFileError, match="fewer rows than it says"):
+        read(taller)
+
+
+def test_a_tiff_that_is_to_be_turned_is_refused() -> None:
+    """Pillow turns it, without a word; whoever reads the pixels as they are stored gets others."""
+    exif = Image.Exif()
+    exif[274] = 6
+    with pytest.raises(LabelFileError, match="an orientation that turns it"):
+        read(tiff(np.zeros((2, 5), np.uint8), exif=exif))
+
+
+def test_several_images_in_a_tiff_are_refused() -> None:
+    more = Image.fromarray(np.zeros((2, 2), np.uint8))
+    with pytest.raises(LabelFileError, match="a TIFF with 2 images; expected one"):
+        read(tiff(np.zeros((2, 2), np.uint8), save_all=True, append_images=[more]))
+
+
+def test_a_file_that_is_no_image_is_not_read_to_its_end(tmp_path: Path) -> None:
+    file = tmp_path / "a.png"
+    with file.open("wb") as f:
+        f.write(b"PK\3\4")
+        f.truncate(1 << 40)  # a terabyte that takes no room
+    with pytest.raises(LabelFileError, match="a ZIP archive"):
+        read_raster(file)
+
+
+def test_memory_that_runs_out_is_no_damage(monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr(Image.Image, "load", full)
+    monkeypatch.setattr(ImageFile.ImageFile, "load", full)
+    with pytest.raises(MemoryError):
+        read(tiff(np.zeros((2, 2), np.uint8)))
+
+
+def test_without_pillow_the_package_works_and_the_reader_says_what_it_needs() -> None:
+    script = "import sys\nsys.modules['PIL'] = None\nimport lsu_onto\nlsu_onto.LabelFileError\nlsu_onto.read_raster"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert f"reading label files needs Pillow: {lsu_onto.INSTALL.format('labels')}" in done.stderr
+    from lsu_onto.raster.errors import MissingPillowError
+
+    assert issubclass(MissingPillowError, UserError)
+    assert issubclass(MissingPillowError, ImportError)

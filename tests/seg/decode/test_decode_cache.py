@@ -1,0 +1,63 @@
+"""What numba keeps of the CPU decoder: never used for other sources, and not needed."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import lsu_seg
+
+DECODE = """
+import numpy as np
+from lsu_seg.decode import View, cpu
+view = View(np.array([1, 2, 9], np.float32).reshape(3, 1, 1))
+print(cpu.decode([view], np.zeros((1, 2), np.int16), np.array([[True, True, False, False]])).confidence[0, 0])
+"""
+
+
+@pytest.fixture
+def copy(tmp_path: Path) -> Path:
+    """A copy of the package that may be changed."""
+    folder = tmp_path / "lsu_seg"
+    shutil.copytree(Path(lsu_seg.__file__).parent, folder, ignore=shutil.ignore_patterns("__pycache__"))
+    return folder
+
+
+def run(copy: Path, code: str, cache: Path) -> str:
+    path = os.pathsep.join([str(copy.parent), str(Path(lsu_seg.__file__).parents[1])])
+    environment = {**os.environ, "PYTHONPATH": path, "NUMBA_CACHE_DIR": str(cache), "HOME": str(cache)}
+    environment.pop("XDG_CACHE_HOME", None)
+    return subprocess.run(
+        [sys.executable, "-c", code], cwd=copy.parent, env=environment, check=True, capture_output=True, text=True
+    ).stdout.strip()
+
+
+@pytest.mark.slow
+def test_code_that_was_compiled_from_other_sources_is_not_used(copy: Path, tmp_path: Path) -> None:
+    """Also where they differ in a file that numba does not look at. Compiles twice."""
+    cache, file = tmp_path / "cache", copy / "decode" / "kernels" / "choices.py"
+    first, text = run(copy, DECODE, cache), file.read_text()
+    assert float(first) == pytest.approx(0.7311, abs=1e-4)
+    index = next(cache.rglob("*.nbi"))
+    assert b"lsu_seg" not in index.read_bytes()  # a class that is renamed would make the index unreadable
+    changed = text.replace("share = divide(splat(_f(1.0)), total)", "share = divide(splat(_f(0.5)), total)")
+    assert changed != text
+    file.write_text(changed)
+    assert float(run(copy, DECODE, cache)) == pytest.approx(0.7311 / 2, abs=1e-4)
+    file.write_text(text)
+    compiled = sorted(cache.rglob("*.nbc"))
+    assert run(copy, DECODE, cache) == first
+    assert sorted(cache.rglob("*.nbc")) == compiled  # and what was kept of these sources is
+
+
+def test_where_nothing_can_be_kept_it_is_compiled_each_time(copy: Path, tmp_path: Path) -> None:
+    nowhere = tmp_path / "file"
+    nowhere.write_text("in the way of every folder that numba would make")
+    (copy / "decode" / "kernels" / "__pycache__").write_text("here, too")
+    code = "from lsu_seg.decode.kernels.entry import decode_rows; print(decode_rows.stats.cache_path)"
+    assert run(copy, code, nowhere) == "None"
