@@ -13,6 +13,9 @@ from lsu_onto.program import CONTEXT, Program
 # milliseconds. On a machine that does anything else at the same time the spinning costs 3 to 20 times the run
 # time (measured on 2 cores); on an idle one this costs nothing.
 os.environ.setdefault("GOMP_SPINCOUNT", "10000")
+# mmengine asks for a GPU when it is imported, which must not start the driver: `--jobs` forks, and a process that was
+# forked from one with a started driver cannot use the GPU.
+os.environ.setdefault("PYTORCH_NVML_BASED_CUDA_CHECK", "1")
 
 SECTIONS = {
     "First": {"demo": "demo:demo"},

@@ -89,6 +89,11 @@ LAUNCHER = click.option(
     help="How several processes were started, as mmengine names it; `pytorch` for torchrun.",
 )
 UNKNOWN = click.Choice(["error", "void"])
+JOBS = click.option(
+    "--jobs",
+    type=click.IntRange(1),
+    help="Stages at a time, each in its own process.  [default: what OMP_NUM_THREADS leaves room for; 1 with a GPU]",
+)
 
 
 def load(config: str, data_root: str | None, work_dir: str | None, options: dict[str, Any]) -> Any:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
+import time
 from pathlib import Path
 from typing import Any
 
 import click
 
 from lsu_onto.program import Command
-from lsu_seg.commands.arguments import KEPT, load, set_option
+from lsu_seg.commands.arguments import JOBS, KEPT, load, set_option
 from lsu_seg.commands.unify import run_unify
 
 DEMO = Path(__file__).parents[1] / "configs" / "demo" / "demo.py"
@@ -21,8 +22,9 @@ DEMO = Path(__file__).parents[1] / "configs" / "demo" / "demo.py"
 )
 @click.option("--seed", default=0, show_default=True, help="Of the scenes and of every training.")
 @click.option("--fresh", is_flag=True, help="Start over: remove what an earlier run left.")
+@JOBS
 @set_option("-o")
-def demo(work_dir: str, seed: int, fresh: bool, options: dict[str, Any]) -> None:
+def demo(work_dir: str, seed: int, fresh: bool, jobs: int | None, options: dict[str, Any]) -> None:
     """The whole method on drawn driving scenes, in a few minutes on a CPU.
 
     \b
@@ -36,8 +38,11 @@ def demo(work_dir: str, seed: int, fresh: bool, options: dict[str, Any]) -> None
     # another busy process).
     os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+    start = time.monotonic()
+
     import lsu_onto
     from lsu_seg.demo import data
+    from lsu_seg.runtime.processes import can_fork, cores
 
     for taxonomy in dict.fromkeys(p.taxonomy for p in data.PARTS):
         constraint = lsu_onto.load(taxonomy, data.SOURCE)
@@ -45,6 +50,6 @@ def demo(work_dir: str, seed: int, fresh: bool, options: dict[str, Any]) -> None
             f"{taxonomy}: {len(constraint.classes)} classes -> {constraint.num_classes} of `{data.SOURCE}`, valid"
         )
     root = Path(work_dir) / "data"
-    if not data.make_data(root, seed, fresh):
+    if not data.make_data(root, seed, fresh, jobs or (cores() if can_fork() else 1)):
         click.echo("scenes: reused")
-    run_unify(load(str(DEMO), str(root), work_dir, options), seed, fresh)
+    run_unify(load(str(DEMO), str(root), work_dir, options), seed, fresh, jobs, start)

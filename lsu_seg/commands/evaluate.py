@@ -51,7 +51,7 @@ def evaluate(
 
     \b
     Examples:
-      lsu-seg evaluate lsu_seg/configs/demo/demo.py work/demo/teacher/iter_1300.pth -o work/teacher
+      lsu-seg evaluate lsu_seg/configs/demo/demo.py work/demo/teacher/iter_700.pth -o work/teacher
       lsu-seg evaluate CONFIG CHECKPOINT --dataset idd data/idd val --dataset acdc data/acdc val -o out
       torchrun --nproc-per-node 4 -m lsu_seg evaluate CONFIG CHECKPOINT --launcher pytorch
     """

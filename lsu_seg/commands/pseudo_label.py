@@ -87,7 +87,7 @@ def pseudo_label(
       lsu-seg pseudo-label idd --source cityscapes --data-root data/idd -o out/idd \\
           --teacher segformer.py --checkpoint segformer.pth
       lsu-seg pseudo-label idd --source cityscapes --data-root data/idd --teacher 24_best.pth -o out/idd --scales 0.5,1
-      lsu-seg pseudo-label lsu_seg/configs/demo/demo.py work/demo/teacher/iter_1300.pth
+      lsu-seg pseudo-label lsu_seg/configs/demo/demo.py work/demo/teacher/iter_700.pth
       torchrun --nproc-per-node 4 -m lsu_seg pseudo-label CONFIG CHECKPOINT --launcher pytorch
     """
     chosen = {key: value for key, value in settings.items() if value is not None}
@@ -150,13 +150,13 @@ def _by_config(
     options: dict[str, Any],
 ) -> None:
     from lsu_seg.pseudo.run import pseudo_label as label
-    from lsu_seg.unify import unify
+    from lsu_seg.unify.configs import pseudo_config
 
     cfg = load(config, data_root, work_dir, options)
     if "unify" not in cfg:
         label(cfg, checkpoint, resume=resume)
         return
     for name in cfg.unify.extra:
-        one = unify.pseudo_config(cfg, Path(cfg.work_dir), 0, name)
+        one = pseudo_config(cfg, Path(cfg.work_dir), 0, name)
         label(one, checkpoint, quiet=True, resume=resume)
         click.echo(one.test_cfg.out_dir)

@@ -39,7 +39,7 @@ def train(
       torchrun --nproc-per-node 4 -m lsu_seg train CONFIG --launcher pytorch
     """
     from lsu_seg.training.run import train as run_training
-    from lsu_seg.unify.unify import one_student
+    from lsu_seg.unify.configs import one_student
 
     cfg = load(config, data_root, work_dir, options)
     click.echo(run_training(one_student(cfg, student) if student else cfg, resume=resume))

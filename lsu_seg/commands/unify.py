@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from lsu_onto.program import Command
-from lsu_seg.commands.arguments import CONFIG, KEPT, ROOT, WORK, load, set_option
+from lsu_seg.commands.arguments import CONFIG, JOBS, KEPT, ROOT, WORK, load, set_option
 
 
 @click.command(cls=Command, interrupted=KEPT)
@@ -18,14 +18,21 @@ from lsu_seg.commands.arguments import CONFIG, KEPT, ROOT, WORK, load, set_optio
 @ROOT
 @click.option("--seed", default=0, show_default=True, help="Of every training.")
 @click.option("--fresh", is_flag=True, help="Start over: remove what an earlier run left in the work folder.")
+@JOBS
 @set_option("-o")
 def unify(
-    config: str, work_dir: str | None, data_root: str | None, seed: int, fresh: bool, options: dict[str, Any]
+    config: str,
+    work_dir: str | None,
+    data_root: str | None,
+    seed: int,
+    fresh: bool,
+    jobs: int | None,
+    options: dict[str, Any],
 ) -> None:
     """Run the whole method: teacher, pseudo-labels, students, evaluation, report.
 
     CONFIG is an MMSeg config of the teacher with a `unify` section. Stages whose config and inputs have not
-    changed are reused; what a change replaces is kept once, as FOLDER.before. Writes WORK_DIR/results.json and
+    changed are reused; what a change replaces is kept once, in WORK_DIR/before. Writes WORK_DIR/results.json and
     WORK_DIR/report/index.html.
 
     \b
@@ -33,18 +40,23 @@ def unify(
       lsu-seg relabel camvid_coarse --source camvid11 --data-root ../camvid --split train -o work/camvid_coarse
       lsu-seg unify lsu_seg/configs/camvid/camvid.py --data-root ../camvid
     """
-    run_unify(load(config, data_root, work_dir, options), seed, fresh)
+    start = time.monotonic()
+    run_unify(load(config, data_root, work_dir, options), seed, fresh, jobs, start)
 
 
-def run_unify(cfg: Any, seed: int, fresh: bool) -> None:
+def run_unify(cfg: Any, seed: int, fresh: bool, jobs: int | None, start: float) -> None:
+    """Run the method and show what came out. start: of the command, by `time.monotonic`."""
+    from lsu_seg.runtime import processes
     from lsu_seg.unify import report, unify
 
-    start = time.monotonic()
     work = Path(cfg.work_dir)
     if fresh:
-        unify.clear(work)
-    results = unify.unify(cfg, work, seed, click.echo)
-    page = report.write(cfg, work, results)
+        unify.remove(work)
+    if jobs is None:
+        jobs = processes.default_jobs()
+    if jobs > 1:
+        unify.import_all()
+    results = unify.unify(cfg, work, seed, click.echo, jobs)
     click.echo()
     click.echo(report.table(results))
-    click.echo(f"\n{work / 'results.json'}\n{page}\n{time.monotonic() - start:.0f} s")
+    click.echo(f"\n{work / 'results.json'}\n{work / 'report/index.html'}\n{time.monotonic() - start:.0f} s")

@@ -6,6 +6,7 @@ import json
 import shutil
 import zlib
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ from lsu_seg.demo.relabel import coarsen, encode, write_png
 from lsu_seg.demo.scenes import CLASSES, STYLES, draw_scene
 from lsu_seg.label_files import write_atomic
 from lsu_seg.layout.pairs import DatasetError
+from lsu_seg.runtime.processes import Processes
 from lsu_seg.runtime.progress import progress
 
 SOURCE = "demo"
@@ -49,8 +51,8 @@ def _data_key(seed: int) -> list[object]:
     return [seed, HEIGHT, WIDTH, code, [lsu_onto.load(p.taxonomy, SOURCE).sha256 for p in PARTS]]
 
 
-def make_data(root: Path, seed: int, fresh: bool = False) -> bool:
-    """Draw all datasets under `root`; False if they were there already.
+def make_data(root: Path, seed: int, fresh: bool = False, jobs: int = 1) -> bool:
+    """Draw all datasets under `root`, in so many processes; False if they were there already.
 
     Extra datasets get `images`, their own coarse labels, and `truth/<split>` with the fine labels, which no
     training reads.
@@ -68,20 +70,34 @@ def make_data(root: Path, seed: int, fresh: bool = False) -> bool:
     source = lsu_onto.load(SOURCE)
     if source.source_classes != CLASSES:
         raise ValueError(f"`taxonomies/demo/demo.tax` and `scenes.CLASSES` differ: {source.source_classes}, {CLASSES}")
-    with progress("drawing scenes", sum(p.images for p in PARTS)) as advance:
-        for number, part in enumerate(PARTS):
-            constraint = lsu_onto.load(part.taxonomy, SOURCE)
-            layout = constraint.layout
-            for i in range(part.images):
-                rng = np.random.default_rng([seed, number, i])
-                image, labels = draw_scene(rng, STYLES[part.style], HEIGHT, WIDTH)
-                stem = f"{part.folder}_{i:04d}"
-                base = root / part.folder
-                write_png(base / layout.images.format(split=part.split, stem=stem), image)
-                rows = coarsen(labels, constraint, rng)
-                write_png(base / layout.labels.format(split=part.split, stem=stem), encode(rows, constraint))
-                if part.taxonomy != SOURCE:
-                    write_png(base / "truth" / part.split / f"{stem}.png", labels)
-                advance()
+    if jobs == 1:
+        _draw(root, seed, 0, 1)
+    else:
+        with Processes() as processes:
+            for job in range(jobs):
+                processes.start(f"scenes {job}", partial(_draw, root, seed, job, jobs))
+            while processes:
+                ended = processes.wait()
+                if ended.error:
+                    raise ended.error
     write_atomic(done, json.dumps(wanted).encode())
     return True
+
+
+def _draw(root: Path, seed: int, first: int, step: int) -> None:
+    """Every so manyth scene. Each has a random stream of its own, so it does not matter who draws it."""
+    scenes = [(number, i) for number, part in enumerate(PARTS) for i in range(part.images)][first::step]
+    title = "drawing scenes" + (f", part {first + 1} of {step}" if step > 1 else "")
+    with progress(title, len(scenes)) as advance:
+        for number, i in scenes:
+            part = PARTS[number]
+            constraint = lsu_onto.load(part.taxonomy, SOURCE)
+            rng = np.random.default_rng([seed, number, i])
+            image, labels = draw_scene(rng, STYLES[part.style], HEIGHT, WIDTH)
+            layout, stem, base = constraint.layout, f"{part.folder}_{i:04d}", root / part.folder
+            write_png(base / layout.images.format(split=part.split, stem=stem), image)
+            rows = coarsen(labels, constraint, rng)
+            write_png(base / layout.labels.format(split=part.split, stem=stem), encode(rows, constraint))
+            if part.taxonomy != SOURCE:
+                write_png(base / "truth" / part.split / f"{stem}.png", labels)
+            advance()

@@ -25,13 +25,18 @@ def evaluate(
 
 
 def measure(
-    cfg: Config, checkpoint: str | Path | None, datasets: Mapping[str, Any] | None = None, quiet: bool = False
+    cfg: Config,
+    checkpoint: str | Path | None,
+    datasets: Mapping[str, Any] | None = None,
+    quiet: bool = False,
+    title: str = "evaluating",
 ) -> dict[str, Measured]:
-    """Evaluate a model on datasets, in all views that their labels allow.
+    """Evaluate a model on datasets, in all views that their labels allow. The model is built once.
 
     Args:
         checkpoint: None where the config's model brings its weights: an `HFSegmentor` with `hf=dict(pretrained=…)`.
         datasets: name → dataset config; by default the config's own `unify.evaluate` or `test_dataloader`.
+        title: progress bars say it, `on`, and the dataset's name.
 
     Returns:
         name → what `OntologyIoU` counted; the same on every rank.
@@ -47,13 +52,29 @@ def measure(
         if cfg.get("test_dataloader") is None:
             raise ConfigError("the config has neither `unify.evaluate` nor `test_dataloader`: nothing to evaluate on")
         sets = {"test": cfg.test_dataloader.dataset}
-    return {name: _measure(cfg, checkpoint, name, dataset, quiet) for name, dataset in sets.items()}
+    parts = {name: _judged_on(cfg, name, dataset) for name, dataset in sets.items()}
+    one = renamed(cfg, "evaluate")
+    one.test_dataloader, one.test_evaluator = next(iter(parts.values()))
+    one.test_cfg = dict(type="TestLoop")
+    one.custom_hooks = [*one.get("custom_hooks", []), dict(type="TestProgressHook", title=title)]
+    runner = runner_with_checkpoint(one, checkpoint, quiet)
+    out = {}
+    for name, (loader, evaluators) in parts.items():
+        runner.take_test(name, loader, evaluators)
+        classes = (getattr(runner.test_dataloader.dataset, "metainfo", None) or {}).get("classes")
+        problem = class_mismatch(getattr(runner.model, "module", runner.model), classes) if classes else None
+        if problem:
+            raise TeacherError(f"evaluation set `{name}`: {problem}")
+        runner.test()
+        measured = next(m.measured for m in runner.test_evaluator.metrics if isinstance(m, OntologyIoU))
+        assert measured is not None  # by `test`
+        out[name] = measured
+    return out
 
 
-def _measure(cfg: Config, checkpoint: str | Path | None, name: str, dataset: Any, quiet: bool) -> Measured:
-    """`measure` on one dataset."""
-    one = renamed(cfg, f"evaluate_{name}")
-    loader = one.get("test_dataloader") or one.get("val_dataloader")
+def _judged_on(cfg: Config, name: str, dataset: Any) -> tuple[Any, Any]:
+    """The configs of dataloader and evaluator for one dataset."""
+    loader = copy.deepcopy(cfg.get("test_dataloader") or cfg.get("val_dataloader"))
     if loader is None:
         raise ConfigError("the config has no `val_dataloader` or `test_dataloader` that says how to load images")
     if str(dataset.get("type")).rpartition(".")[2] == "ConcatDataset":
@@ -73,22 +94,12 @@ def _measure(cfg: Config, checkpoint: str | Path | None, name: str, dataset: Any
     loader.batch_size = 1
     loader.sampler = dict(type="DefaultSampler", shuffle=False, round_up=False)
     loader.pop("batch_sampler", None)
-    one.test_dataloader = loader
-    one.test_cfg = dict(type="TestLoop")
-    one.test_evaluator = copy.deepcopy(evaluator(cfg))
-    metric = _ontology_iou(one.test_evaluator)
+    evaluators = copy.deepcopy(evaluator(cfg))
+    metric = _ontology_iou(evaluators)
     if loader.dataset.get("type") in ("TaxDataset", "lsu_seg.TaxDataset"):
         metric["views"] = VIEWS
         loader.dataset.setdefault("source", metric["source"])
-    title = f"evaluating on {name}"
-    one.custom_hooks = [*one.get("custom_hooks", []), dict(type="TestProgressHook", title=title)]
-    runner = runner_with_checkpoint(one, checkpoint, quiet)
-    classes = (getattr(runner.test_dataloader.dataset, "metainfo", None) or {}).get("classes")
-    problem = class_mismatch(getattr(runner.model, "module", runner.model), classes) if classes else None
-    if problem:
-        raise TeacherError(f"evaluation set `{name}`: {problem}")
-    runner.test()
-    return next(m.measured for m in runner.test_evaluator.metrics if isinstance(m, OntologyIoU))
+    return loader, evaluators
 
 
 def evaluator(cfg: Config) -> Any:

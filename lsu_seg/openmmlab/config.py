@@ -63,5 +63,9 @@ def _rebase(value: Any, old: str, new: str) -> Any:
 
 
 def renamed(cfg: Config, name: str) -> Config:
-    """A copy named `<name>.py`: under its name mmengine writes a config into the work folder, over one of that name."""
-    return Config(copy.deepcopy(cfg.to_dict()), cfg_text="#", filename=f"{name}.py")
+    """A copy named `<name>.py`: under its name mmengine writes a config into the work folder, over one of that name.
+
+    It is written as mmengine lays it out, without yapf: a run writes its config five times, which takes yapf longer
+    than to load a small model.
+    """
+    return Config(copy.deepcopy(cfg.to_dict()), cfg_text="#", filename=f"{name}.py", format_python_code=False)

@@ -59,6 +59,14 @@ class RankedRunner(Runner):
             return MMDistributedDataParallel(module=model, broadcast_buffers=False)
         return super().wrap_model(model_wrapper_cfg, model)
 
+    test_name = ""
+    """Of the dataset that `test` is about."""
+
+    def take_test(self, name: str, dataloader: Any, evaluator: Any) -> None:
+        """Have `test` judge the model as it is on this dataset: several need no model each."""
+        self.test_name = name
+        self._test_dataloader, self._test_evaluator, self._test_loop = dataloader, evaluator, dict(type="TestLoop")
+
     def load_checkpoint(self, filename: str, *args: Any, **kwargs: Any) -> Any:
         checkpoint = super().load_checkpoint(filename, *args, **kwargs)
         # mmengine would begin the optimizer and the learning rate's schedule anew, in the middle of the training.
@@ -88,7 +96,7 @@ class QuietRunner(RankedRunner):
             return super().load_checkpoint(*args, **kwargs)
 
 
-def build_runner(cfg: Config, quiet: bool = False) -> Runner:
+def build_runner(cfg: Config, quiet: bool = False) -> RankedRunner:
     """A Runner of a name of its own, so that several can be built in one process."""
     cfg = copy.deepcopy(cfg)
     try:
@@ -104,7 +112,8 @@ def build_runner(cfg: Config, quiet: bool = False) -> Runner:
     check_parts(cfg)
     check_mmdet(cfg.model)
     with named(cfg):
-        return (QuietRunner if quiet else RankedRunner).from_cfg(cfg)
+        runner: RankedRunner = (QuietRunner if quiet else RankedRunner).from_cfg(cfg)
+        return runner
 
 
 _NUMBER = itertools.count()
@@ -123,7 +132,7 @@ def check_parts(cfg: Config) -> None:
         raise ConfigError(f"`custom_hooks` is {hooks}; expected a list: `custom_hooks = [dict(type=…, …)]`")
 
 
-def runner_with_checkpoint(cfg: Config, checkpoint: str | Path | None, quiet: bool) -> Runner:
+def runner_with_checkpoint(cfg: Config, checkpoint: str | Path | None, quiet: bool) -> RankedRunner:
     """A Runner for testing, its weights loaded completely or not at all."""
     check_parts(cfg)
     pretrained = (cfg.model.get("hf") or {}).get("pretrained")
@@ -161,6 +170,6 @@ def runner_with_checkpoint(cfg: Config, checkpoint: str | Path | None, quiet: bo
     except RuntimeError as e:
         what = "cannot be read" if "PytorchStreamReader" in str(e) else "does not fit the config's model"
         raise TeacherError(f"`{checkpoint}` {what}: {e}") from e
-    model = getattr(runner.model, "module", runner.model)
+    model: Any = getattr(runner.model, "module", runner.model)
     model.dataset_meta = loaded.get("meta", {}).get("dataset_meta")
     return runner

@@ -5,6 +5,8 @@ from __future__ import annotations
 import copy
 from pathlib import Path
 
+import numpy as np
+import torch
 from mmengine.config import Config
 
 import lsu_onto
@@ -39,6 +41,13 @@ def pseudo_label(
     runner = runner_with_checkpoint(cfg, checkpoint, quiet)
     figures: dict[str, float] = runner.test()
     return figures
+
+
+def compile_decoder() -> None:
+    """Have the CPU's decoder compiled for this machine, which labelling does otherwise; it is kept on disk."""
+    from lsu_seg.decode import View, cpu
+
+    cpu.decode([View(torch.zeros(2, 1, 1))], np.zeros((1, 1)), np.ones((1, 3), bool))
 
 
 def _check_labelling(cfg: Config, resume: bool) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Protocol, TypeVar
 
@@ -13,6 +13,7 @@ from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
     Progress,
+    TaskID,
     TextColumn,
     TimeElapsedColumn,
     TimeRemainingColumn,
@@ -20,10 +21,22 @@ from rich.progress import (
 
 _Item = TypeVar("_Item")
 _EVERY_S = 10.0
+_TELL_S = 0.2
 
 
 class Advance(Protocol):
     def __call__(self, n: int = 1, note: str = "") -> None: ...
+
+
+_COLUMNS = (
+    TextColumn("{task.description:34}"),
+    BarColumn(bar_width=28),
+    MofNCompleteColumn(),
+    TimeElapsedColumn(),
+    TextColumn("ETA"),
+    TimeRemainingColumn(),
+    TextColumn("[dim]{task.fields[note]}"),
+)
 
 
 @contextmanager
@@ -31,21 +44,82 @@ def progress(title: str, total: int) -> Iterator[Advance]:
     """`with progress("labels", 100) as advance: … advance(1, "3 img/s")`. Writes to stderr; rank 0 only."""
     if not _is_main_process():
         yield lambda n=1, note="": None
+    elif _relay is not None:
+        with _relayed(_relay, title, total) as advance:
+            yield advance
     elif sys.stderr.isatty():
-        columns = (
-            TextColumn(f"{title:34}"),
-            BarColumn(bar_width=28),
-            MofNCompleteColumn(),
-            TimeElapsedColumn(),
-            TextColumn("ETA"),
-            TimeRemainingColumn(),
-            TextColumn("[dim]{task.fields[note]}"),
-        )
-        with Progress(*columns, console=Console(stderr=True)) as bar:
+        with Progress(*_COLUMNS, console=Console(stderr=True)) as bar:
             task = bar.add_task(title, total=total, note="")
             yield lambda n=1, note="": bar.update(task, advance=n, note=note)
     else:
         yield _lines(title, total)
+
+
+# --- several processes -------------------------------------------------------------------------------------
+
+Send = Callable[[str, int, int, str], None]
+_relay: Send | None = None
+
+
+def relay(send: Send) -> None:
+    """Show no progress in this process from now on, but tell it to another's `Board`: `send(title, total, n, note)`."""
+    global _relay
+    _relay = send
+
+
+@contextmanager
+def _relayed(send: Send, title: str, total: int) -> Iterator[Advance]:
+    pending, noted, told = 0, "", -_TELL_S
+
+    def advance(n: int = 1, note: str = "") -> None:
+        nonlocal pending, noted, told
+        pending, noted, now = pending + n, note, time.monotonic()
+        if now - told >= _TELL_S:
+            send(title, total, pending, note)
+            pending, told = 0, now
+
+    yield advance
+    if pending:
+        send(title, total, pending, noted)
+
+
+class Board:
+    """Progress of several processes: bars one below the other on a terminal, mixed lines elsewhere."""
+
+    def __init__(self) -> None:
+        self._bars: Progress | None = None
+        self._tasks: dict[str, dict[str, TaskID]] = {}  # on a terminal: of each process, by title
+        self._lines: dict[tuple[str, str], Advance] = {}  # elsewhere
+
+    def show(self, process: str, title: str, total: int, n: int, note: str) -> None:
+        """So many more of `total` are done."""
+        if not sys.stderr.isatty():
+            self._lines.setdefault((process, title), _lines(title, total))(n, note)
+            return
+        if self._bars is None:
+            self._bars = Progress(*_COLUMNS, console=Console(stderr=True))
+            self._bars.start()
+        tasks = self._tasks.setdefault(process, {})
+        if title not in tasks:
+            tasks[title] = self._bars.add_task(title, total=total, note="")
+        self._bars.update(tasks[title], advance=n, note=note)
+
+    def ended(self, process: str) -> None:
+        """Its bars become lines above those that still move."""
+        for title, number in self._tasks.pop(process, {}).items():
+            assert self._bars is not None
+            task = next(task for task in self._bars.tasks if task.id == number)
+            done = f"{title:34} {task.completed:.0f}/{task.total:.0f}  {task.elapsed or 0:.0f} s  {task.fields['note']}"
+            self._bars.remove_task(number)
+            self.print(done)
+
+    def print(self, line: str) -> None:
+        """A line above the bars."""
+        print(line, file=sys.stderr, flush=True)
+
+    def close(self) -> None:
+        if self._bars is not None:
+            self._bars.stop()
 
 
 def _is_main_process() -> bool:

@@ -52,7 +52,7 @@ class TestProgressHook(Hook):
     """A progress bar with ETA for evaluation, in batches.
 
     Args:
-        title: what the bar says.
+        title: what the bar says, before the name of the dataset.
     """
 
     __test__ = False  # no test, whatever pytest makes of the name
@@ -63,7 +63,8 @@ class TestProgressHook(Hook):
         self._advance: Advance | None = None
 
     def before_test_epoch(self, runner: Any) -> None:
-        self._advance = self._stack.enter_context(progress(self.title, len(runner.test_loop.dataloader)))
+        title = f"{self.title} on {runner.test_name}" if getattr(runner, "test_name", "") else self.title
+        self._advance = self._stack.enter_context(progress(title, len(runner.test_loop.dataloader)))
 
     def after_test_iter(self, runner: Any, batch_idx: int, data_batch: Any = None, outputs: Any = None) -> None:
         if self._advance:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import html
 import io
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from mmengine.config import Config
 from numpy.typing import NDArray
 from PIL import Image
 from rich.console import Console
@@ -20,7 +20,6 @@ from lsu_onto import Constraint
 from lsu_seg.data.datasets import TaxDataset
 from lsu_seg.label_files import LabelReader, read_bytes, write_atomic
 from lsu_seg.label_files.annotation import channel_constraint
-from lsu_seg.unify.students import label_kinds, labels_of, students, take_doubt
 
 MODELS = {
     "teacher": "teacher",
@@ -96,21 +95,30 @@ def table(results: dict[str, Any]) -> str:
 # --- page --------------------------------------------------------------------------------------------------
 
 
-def write(cfg: Config, work: Path, results: dict[str, Any]) -> Path:
-    """Write `report/index.html` under the work folder, with its pictures beside it; returns its path."""
-    folder = work / "report"
+@dataclass(frozen=True)
+class Shown:
+    """An extra dataset, and what was made of its labels.
+
+    Attributes:
+        folders: of pseudo-labels, by kind.
+        learned: the dataset as the set-valued student has it, if there is one.
+    """
+
+    name: str
+    dataset: TaxDataset
+    folders: dict[str, Path]
+    learned: TaxDataset | None
+
+
+def write(folder: Path, title: str, results: dict[str, Any], datasets: Sequence[Shown]) -> Path:
+    """Write `index.html` into a folder, with its pictures beside it; returns its path."""
     (folder / "pictures").mkdir(parents=True, exist_ok=True)
     parts = [_grid(*rows(results)), _grid(*view_rows(results)), _grid(*label_rows(results))]
-    source = cfg.train_dataloader.dataset.get("source")
-    for name, extra in cfg.unify.extra.items():
-        dataset = TaxDataset(**{k: v for k, v in extra.dataset.items() if k != "type"})
-        parts += [f"<h2>{html.escape(name)}</h2>", _pictures(dataset, cfg, work, folder, name)]
-        parts.append(_ontology(dataset, folder, source))
-    intro = "What the ground truth allows, the teacher decides: raw teacher against constrained pseudo-labels."
-    title = f"{Path(str(cfg.filename)).stem}: label-space unification"
+    for shown in datasets:
+        parts += [f"<h2>{html.escape(shown.name)}</h2>", _pictures(shown, folder), _ontology(shown.dataset, folder)]
     page = _PAGE.format(
-        title=html.escape(title),
-        intro=intro,
+        title=html.escape(f"{title}: label-space unification"),
+        intro="What the ground truth allows, the teacher decides: raw teacher against constrained pseudo-labels.",
         body="\n".join(parts),
         settings=html.escape(str(results["settings"])),
     )
@@ -126,15 +134,10 @@ def _grid(header: Sequence[str], body: Sequence[Sequence[str]]) -> str:
     return f"<table><tr>{head}</tr>{lines}</table>"
 
 
-def _pictures(dataset: TaxDataset, cfg: Config, work: Path, folder: Path, name: str) -> str:
-    c = dataset.constraint
+def _pictures(shown: Shown, folder: Path) -> str:
+    dataset, c = shown.dataset, shown.dataset.constraint
     own = LabelReader(c, root=dataset.data_root, split=dataset.split)
     channels = LabelReader(channel_constraint(c))
-    kinds, with_sets = label_kinds(cfg), "set" in students(cfg)
-    if with_sets:
-        options = {**cfg.unify.extra[name].dataset, "labels": labels_of("set", work, name)}
-        take_doubt(options, cfg)
-        learned = TaxDataset(**{k: v for k, v in options.items() if k != "type"})
     indices = np.linspace(0, len(dataset) - 1, min(_SHOWN, len(dataset))).astype(int)
     lines = []
     for number, i in enumerate(indices):
@@ -142,22 +145,21 @@ def _pictures(dataset: TaxDataset, cfg: Config, work: Path, folder: Path, name: 
         image = np.asarray(Image.open(io.BytesIO(read_bytes(Path(info["img_path"])))).convert("RGB"))
         rows = own.rows(info["seg_map_path"])
         columns = [image, paint(rows, c.palette)]
-        for kind in kinds:
-            file = Path(labels_of(kind, work, name)) / f"{info['key']}.png"
-            columns.append(paint(channels.rows(file), c.source_palette))
-        if with_sets:
-            columns.append(_paint_targets(*learned.targets(int(i)), c.source_palette))
+        for labels in shown.folders.values():
+            columns.append(paint(channels.rows(labels / f"{info['key']}.png"), c.source_palette))
+        if shown.learned:
+            columns.append(_paint_targets(*shown.learned.targets(int(i)), c.source_palette))
         cells = ""
         for column, pixels in enumerate(columns):
-            file = folder / "pictures" / f"{name}_{number}_{column}.png"
+            file = folder / "pictures" / f"{shown.name}_{number}_{column}.png"
             buffer = io.BytesIO()
             _scaled(pixels, smooth=column == 0).save(buffer, "PNG")
             write_atomic(file, buffer.getvalue())
             cells += f'<td><img src="pictures/{file.name}" alt=""></td>'
         lines.append(f"<tr>{cells}</tr>")
     titles = {"raw": "raw teacher", "constrained": "constrained pseudo-label"}
-    heads = ["image", f"ground truth, {c.dataset}", *(f"{titles[kind]}, {c.source}" for kind in kinds)]
-    if with_sets:
+    heads = ["image", f"ground truth, {c.dataset}", *(f"{titles[kind]}, {c.source}" for kind in shown.folders)]
+    if shown.learned:
         heads.append(f"what the set-valued student learns, {c.source}; white: one of S(d)")
     head = "".join(f"<th>{html.escape(h)}</th>" for h in heads)
     return f'<table class="pictures"><tr>{head}</tr>{"".join(lines)}</table>{_legends(c)}'
@@ -197,10 +199,10 @@ def _legends(c: Constraint) -> str:
     )
 
 
-def _ontology(dataset: TaxDataset, folder: Path, source: str | None) -> str:
+def _ontology(dataset: TaxDataset, folder: Path) -> str:
     file = folder / "pictures" / f"{dataset.constraint.dataset}.svg"
     try:
-        lsu_onto.draw(dataset.taxonomy, file, source=source)
+        lsu_onto.draw(dataset.taxonomy, file, source=dataset.constraint.source)
     except ValueError as e:  # the page is worth having without the drawing
         return f"<p>The ontology is not drawn here: {html.escape(str(e))}</p>"
     image = f'<img class="ontology" src="pictures/{file.name}" alt="ontology">'

@@ -43,7 +43,7 @@ def source_of(cfg: Config) -> str:
 
 def labels_of(kind: str, work: Path, name: str) -> str:
     """The folder of the labels that a student has of an extra dataset."""
-    return str(work / "pseudo" / ("raw" if kind == "raw" else "constrained") / name)
+    return str(work / "pseudo" / name / ("raw" if kind == "raw" else "constrained"))
 
 
 def check_students(cfg: Config) -> None:

@@ -13,16 +13,17 @@ The config is an ordinary MMSeg config of the teacher with one more section:
         evaluate=dict(source_val=dict(type='TaxDataset', …), zero_shot=dict(…)),
     )
 
-Each stage is a config derived from it, saved beside the stage's results as a file that `tools/*.py` can run.
-A stage whose config and inputs have not changed is reused.
+The work is a list of stages (`stages.py`). Those that use a model have a config derived from this one (`configs.py`),
+saved beside the stage's results as a file that `tools/*.py` can run. A stage whose config and inputs have not changed
+is reused; stages that do not wait for each other may run side by side.
 """
 
 from __future__ import annotations
 
-import copy
 import json
-import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -30,292 +31,218 @@ import torch
 from mmengine.config import Config
 
 import lsu_onto
-from lsu_seg.data.datasets import TaxDataset
-from lsu_seg.errors import ConfigError
 from lsu_seg.evaluation.counts import confusion, iou_summary
 from lsu_seg.evaluation.document import document
 from lsu_seg.evaluation.metrics import VIEWS
-from lsu_seg.evaluation.run import evaluator, measure
+from lsu_seg.evaluation.run import measure
 from lsu_seg.label_files import void_index, write_atomic
 from lsu_seg.label_files.annotation import Annotation, channel_constraint
-from lsu_seg.layout.pairs import DatasetError
-from lsu_seg.openmmlab.config import renamed
 from lsu_seg.pseudo.output import file_sha256
 from lsu_seg.pseudo.records import finished
-from lsu_seg.pseudo.run import pseudo_label
+from lsu_seg.pseudo.run import compile_decoder, pseudo_label
 from lsu_seg.runtime.progress import track
-from lsu_seg.training.checks import DisagreementError
-from lsu_seg.training.refresh import TeacherRefreshHook
 from lsu_seg.training.run import train
-from lsu_seg.unify.stages import Stages, aside, before
-from lsu_seg.unify.students import STUDENTS, check_students, label_kinds, labels_of, students, take_sets
-
-# --- configs of the stages ---------------------------------------------------------------------------------
-
-
-def teacher_config(cfg: Config, work: Path, seed: int) -> Config:
-    """The config as it is, with a folder, a seed and a progress bar."""
-    cfg = stage_config(cfg, work / "teacher", seed, "teacher")
-    cfg.custom_hooks = [*cfg.get("custom_hooks", []), dict(type="TrainProgressHook", title="teacher")]
-    return cfg
+from lsu_seg.unify import report
+from lsu_seg.unify.checks import check, dataset_of
+from lsu_seg.unify.configs import pseudo_config, student_config, teacher_config, text
+from lsu_seg.unify.stages import Done, Stage, clear, run_stages
+from lsu_seg.unify.students import STUDENTS, label_kinds, labels_of, students, take_doubt
 
 
-def pseudo_config(cfg: Config, work: Path, seed: int, name: str) -> Config:
-    """The teacher's config with one extra dataset to label, constrained and, where a student wants it, raw."""
-    extra = cfg.unify.extra[name]
-    loader = copy.deepcopy(cfg.val_dataloader)
-    pipeline = loader.dataset.pipeline
-    loader.dataset = copy.deepcopy(extra.dataset)
-    loader.dataset.pipeline = pipeline
-    out = stage_config(cfg, work / "pseudo", seed, name)
-    out.test_dataloader = loader
-    out.test_cfg = dict(
-        type="PseudoLabelLoop",
-        out_dir=labels_of("constrained", work, name),
-        raw_dir=labels_of("raw", work, name) if "raw" in label_kinds(cfg) else None,
-        confidence="set" in students(cfg),
-        title=f"pseudo-labels of {name}",
-        **cfg.unify.get("views", {}),
-    )
-    return out
-
-
-def student_config(cfg: Config, work: Path, seed: int, kind: str, teacher: Path | None = None) -> Config:
-    """The teacher's config, trained on the union of the source dataset and the pseudo-labelled ones.
-
-    Args:
-        kind: one of `students.STUDENTS`.
-        teacher: its checkpoint, where the config says `student_init='teacher'`.
-    """
-    out = stage_config(cfg, work / f"student_{kind}", seed, f"student_{kind}")
-    if cfg.unify.get("student_init") == "teacher":
-        if teacher is None and not cfg.get("load_from"):
-            raise ConfigError("students begin with the teacher's weights here: give `--set load_from=CHECKPOINT`")
-        out.load_from = str(teacher or cfg.load_from)
-    compound = out.train_dataloader.dataset
-    for name, extra in cfg.unify.extra.items():
-        dataset = copy.deepcopy(extra.dataset)
-        dataset.labels = labels_of(kind, work, name)
-        compound.datasets.append(dataset)
-    if kind == "set":
-        take_sets(out)
-    out.custom_hooks = [
-        *cfg.get("custom_hooks", []),
-        dict(type="TrainProgressHook", title=f"student on {'set-valued' if kind == 'set' else kind} labels"),
-    ]
-    if kind != "raw" and "refresh" in cfg.unify:  # which labels inside the constraints
-        out.custom_hooks.append(dict(type="TeacherRefreshHook", **_refresh(cfg)))
-    return out
-
-
-def _refresh(cfg: Config) -> dict[str, Any]:
-    return {"views": cfg.unify.get("views", {}), **cfg.unify.refresh}
-
-
-def one_student(cfg: Config, kind: str) -> Config:
-    """The config of a student on labels that are in `work_dir/pseudo` already, for a training of its own.
-
-    Raises:
-        ConfigError: no such student, or no `unify` section.
-    """
-    _check_section(cfg)
-    if kind not in students(cfg):
-        raise ConfigError(f"there is no student `{kind}`; the config's `unify.students` are {', '.join(students(cfg))}")
-    check_students(cfg)
-    seed = cfg.get("randomness", {}).get("seed") or 0
-    return student_config(cfg, Path(cfg.work_dir), seed, kind)
-
-
-def stage_config(cfg: Config, folder: Path, seed: int, name: str) -> Config:
-    out = renamed(cfg, name)  # the file that mmengine writes can be run by `tools/*.py`
-    out.work_dir = str(folder)
-    out.randomness = dict(seed=seed)
-    return out
-
-
-# --- running -----------------------------------------------------------------------------------------------
-
-
-def clear(work: Path) -> None:
-    """Remove what `unify` left in a work folder, and nothing else."""
-    if (work / "stages").is_dir():  # or else it is not ours
-        for name in ("teacher", "pseudo", *(f"student_{k}" for k in STUDENTS), "report", "stages"):
-            for path in (work / name, before(work / name), *aside(work / name)):
-                shutil.rmtree(path, ignore_errors=True)
-
-
-def unify(cfg: Config, work: Path, seed: int = 0, say: Callable[[str], None] = print) -> dict[str, Any]:
-    """Run the whole method; returns what `results.json` holds.
+def unify(cfg: Config, work: Path, seed: int = 0, say: Callable[[str], None] = print, jobs: int = 1) -> dict[str, Any]:
+    """Run the whole method and write its report; returns what `results.json` holds.
 
     Args:
         cfg: a config with a `unify` section.
         work: folder of all results.
         seed: of every training.
-        say: gets a line per stage.
+        say: gets a line per stage that is reused or replaced.
+        jobs: so many stages at a time, where they do not wait for each other.
     """
-    _check(cfg)
-    stages = Stages(work, say)
-    source = cfg.train_dataloader.dataset.get("source")
-    extra = {name: inputs(e.dataset, source) for name, e in cfg.unify.extra.items()}
-    key = [lsu_onto.__version__, [inputs(d, source) for d in cfg.train_dataloader.dataset.datasets]]
-
-    teacher_cfg = teacher_config(cfg, work, seed)
-    checkpoint = Path(
-        stages.run(
-            "teacher",
-            [*key, text(teacher_cfg)],
-            lambda: str(_train(teacher_cfg)),
-            _is_file,
-            [work / "teacher"],
-            resumes=True,
-        )
-    )
-    models = {"teacher": (teacher_cfg, checkpoint)}
-
-    key.append(file_sha256(checkpoint))
-    label_keys = []
-    for name in cfg.unify.extra:
-        one = pseudo_config(cfg, work, seed, name)
-        folders = [Path(labels_of(kind, work, name)) for kind in label_kinds(cfg)]
-        label_keys.append([*key, extra[name], text(one)])
-        stages.run(
-            f"pseudo-{name}",
-            label_keys[-1],
-            lambda c=one: _label(c, checkpoint),
-            lambda _, n=extra[name][-1], f=folders: all(len(finished(x)) == n for x in f),
-            folders,
-            resumes=True,
-        )
-    scores = _score_labels(cfg, work)
-
-    for kind in students(cfg):
-        student_cfg = student_config(cfg, work, seed, kind, checkpoint)
-        folder = work / f"student_{kind}"
-        path = stages.run(
-            f"student-{kind}",
-            [*key, label_keys, text(student_cfg)],
-            lambda c=student_cfg: str(_train(c)),
-            _is_file,
-            [folder],
-            resumes=True,
-        )
-        models[f"student_{kind}"] = (student_cfg, Path(path))
-
-    results: dict[str, Any] = {}
-    for model, (model_cfg, path) in models.items():
-        # The training's config decides nothing here, so a changed schedule without new weights costs no evaluation.
-        wanted = [
-            lsu_onto.__version__,
-            file_sha256(path),
-            [inputs(d, source) for d in cfg.unify.evaluate.values()],
-            [cfg[k] for k in ("model", *_JUDGES) if k in cfg],
-            cfg.unify.evaluate.to_dict(),
-            VIEWS,
-        ]
-        results[model] = stages.run(
-            f"evaluate-{model}", wanted, lambda c=model_cfg, p=path: _evaluate(c, p), lambda _: True, []
-        )
-    results["pseudo_labels"] = scores
-    results["settings"] = {
-        "seed": seed,
-        "version": lsu_onto.__version__,
-        "config": Path(str(cfg.filename)).name,
-    }
+    check(cfg)
+    method = Method(cfg, work, seed)
+    stages = method.stages()
+    if jobs > 1 and not torch.cuda.device_count():
+        stages.insert(1, _decoder())  # beside the teacher
+    done = run_stages(stages, work, say, jobs)
+    results = method.results(done)
     write_atomic(work / "results.json", json.dumps(results, indent=2).encode())
     return results
 
 
-_JUDGES = ("val_dataloader", "val_evaluator", "test_dataloader", "test_evaluator")
+def remove(work: Path) -> None:
+    """Remove what `unify` left in a work folder, and nothing else."""
+    folders = [work / "teacher", *(work / f"student_{k}" for k in STUDENTS), work / "report"]
+    clear(work, [*folders, *work.glob("pseudo/*"), *work.glob("evaluation/*")])
 
 
-def _check_section(cfg: Config) -> None:
-    if "unify" not in cfg:
-        raise ConfigError("the config has no `unify` section")
-    for key in ("extra", "evaluate"):
-        if key not in cfg.unify:
-            raise ConfigError(f"the config's `unify` section has no `{key}`")
-    if cfg.get("train_dataloader", {}).get("dataset", {}).get("type") != "CompoundDataset":
-        raise ConfigError("`train_dataloader.dataset` must be a CompoundDataset, for the student to extend")
-
-
-def _check(cfg: Config) -> None:
-    """Find now what would otherwise come to light after hours of training."""
-    _check_section(cfg)
-    if not cfg.get("val_dataloader", {}).get("dataset", {}).get("pipeline"):
-        raise ConfigError("`val_dataloader.dataset` needs a pipeline: labelling and evaluation use it")
-    if cfg.unify.get("student_init") not in (None, "teacher"):
-        raise ConfigError(f"`student_init` is `{cfg.unify.student_init}`; it can be 'teacher' or None")
-    check_students(cfg)
-    if "refresh" in cfg.unify:
-        try:
-            TeacherRefreshHook(**_refresh(cfg))
-        except (TypeError, DisagreementError) as e:
-            raise ConfigError(f"`unify.refresh`: {e}") from e
-    evaluator(cfg)
-    sets = {f"extra set `{n}`": e.get("dataset") for n, e in cfg.unify.extra.items()}
-    sets |= {f"evaluation set `{n}`": d for n, d in cfg.unify.evaluate.items()}
-    for name, dataset in sets.items():
-        if not dataset:
-            raise ConfigError(f"{name} has no `dataset`")
-        if dataset.get("type") == "TaxDataset":
-            try:
-                _dataset(dataset, lazy_init=True).load_data_list()
-            except (DatasetError, lsu_onto.TaxonomyError, TypeError) as e:
-                raise ConfigError(f"{name}: {e}") from e
-    for name, extra in cfg.unify.extra.items():
-        if "truth" in extra:
-            _check_truth(f"the truth of extra set `{name}`", extra.truth, _dataset(extra.dataset, lazy_init=True))
-
-
-def _check_truth(name: str, truth: Any, dataset: TaxDataset) -> None:
-    """The truth is one label image per image, which scoring reads by the image's stem."""
-    for key in ("taxonomy", "folder"):
-        if key not in truth:
-            raise ConfigError(f"{name} has no `{key}`; expected `dict(taxonomy='…', folder='…')`")
-    try:
-        constraint = lsu_onto.load(truth.taxonomy, dataset.constraint.source)
-    except lsu_onto.TaxonomyError as e:
-        raise ConfigError(f"{name}: {e}") from e
-    if constraint.encoding in ("panoptic-rgb", "polygons", "rle"):
-        raise ConfigError(
-            f"{name}: the label files of `{truth.taxonomy}` are `encoding: {constraint.encoding}`; expected a folder of"
-            " `STEM.png` whose pixels are raw values, such as `id` or `rgb`: convert them, or leave `truth` out"
-        )
-    if not Path(truth.folder).is_dir():
-        raise ConfigError(f"{name}: {truth.folder}: no such folder; expected one with `STEM.png` per image")
-
-
-def _dataset(config: Any, **options: Any) -> TaxDataset:
-    return TaxDataset(**{**{k: v for k, v in config.items() if k not in ("type", "pipeline")}, **options})
+# --- stages ------------------------------------------------------------------------------------------------
 
 
 def inputs(config: Any, source: str | None) -> list[Any]:
     """What a dataset's stages depend on: its ontology and files; and how many images it has."""
     if config.get("type") != "TaxDataset":
         return ["", "", 0]
-    dataset = _dataset({"source": source, **config})
+    dataset = dataset_of({"source": source, **config})
     return [dataset.constraint.sha256, dataset.fingerprint(times=True), len(dataset)]
+
+
+@dataclass
+class Method:
+    """The stages of one config."""
+
+    cfg: Config
+    work: Path
+    seed: int
+
+    def stages(self) -> list[Stage]:
+        """Each after what it uses, and the long ones first."""
+        extra, models = self.cfg.unify.extra, {"teacher": "teacher"}
+        labels = [self.labels(name) for name in extra]
+        trained = [self.student(kind) for kind in students(self.cfg)]
+        scores = [self.scores(name) for name in extra if "truth" in extra[name]]
+        models |= {f"student_{kind}": f"student-{kind}" for kind in students(self.cfg)}
+        figures = [self.figures(model, stage) for model, stage in models.items()]
+        return [self.teacher(), *labels, *trained, *scores, *figures, self.report([*labels, *scores, *figures])]
+
+    def results(self, done: Mapping[str, Done]) -> dict[str, Any]:
+        """What all stages have measured."""
+        models = ["teacher", *(f"student_{kind}" for kind in students(self.cfg))]
+        scored = [name for name in self.cfg.unify.extra if f"score-{name}" in done]
+        labels = {kind: {n: done[f"score-{n}"].result[kind] for n in scored} for kind in label_kinds(self.cfg)}
+        settings = {"seed": self.seed, "version": lsu_onto.__version__, "config": Path(str(self.cfg.filename)).name}
+        figures = {model: done[f"evaluate-{model}"].result for model in models}
+        return {**figures, "pseudo_labels": labels, "settings": settings}
+
+    def teacher(self) -> Stage:
+        own = teacher_config(self.cfg, self.work, self.seed)
+        return Stage(
+            "teacher",
+            self.work / "teacher",
+            key=lambda _: [*self._trained_on, text(own)],
+            action=lambda _: str(train(own, quiet=True, resume=True)),
+            complete=_is_file,
+            resumes=True,
+        )
+
+    def labels(self, name: str) -> Stage:
+        """Pseudo-labels of an extra dataset."""
+        own = pseudo_config(self.cfg, self.work, self.seed, name)
+        dataset = inputs(self.cfg.unify.extra[name].dataset, self._source)
+        folders = [Path(labels_of(kind, self.work, name)) for kind in label_kinds(self.cfg)]
+        return Stage(
+            f"pseudo-{name}",
+            self.work / "pseudo" / name,
+            inputs=("teacher",),
+            key=lambda done: [*self._taught(done), dataset, text(own)],
+            action=lambda done: pseudo_label(own, done["teacher"].result, quiet=True),
+            complete=lambda _: all(len(finished(folder)) == dataset[-1] for folder in folders),
+            resumes=True,
+        )
+
+    def scores(self, name: str) -> Stage:
+        """How good pseudo-labels are, where a fine truth is at hand that no training sees."""
+        truth, labels = self.cfg.unify.extra[name].truth, f"pseudo-{name}"
+        return Stage(
+            f"score-{name}",
+            self.work / "evaluation" / f"pseudo_{name}",
+            inputs=(labels,),
+            key=lambda done: [done[labels].key, truth.to_dict(), _stamp(Path(truth.folder))],
+            action=lambda _: score_labels(self.cfg, self.work, name),
+        )
+
+    def student(self, kind: str) -> Stage:
+        labels = tuple(f"pseudo-{name}" for name in self.cfg.unify.extra)
+        return Stage(
+            f"student-{kind}",
+            self.work / f"student_{kind}",
+            inputs=("teacher", *labels),
+            key=lambda done: [*self._taught(done), [done[n].key for n in labels], text(self._config(kind, done))],
+            action=lambda done: str(train(self._config(kind, done), quiet=True, resume=True)),
+            complete=_is_file,
+            resumes=True,
+        )
+
+    def figures(self, model: str, stage: str) -> Stage:
+        """A model judged on all evaluation sets."""
+        folder = self.work / "evaluation" / model
+
+        def action(done: Mapping[str, Done]) -> dict[str, Any]:
+            own = self._config(model.removeprefix("student_"), done)
+            own.work_dir = str(folder)
+            return evaluate(own, Path(done[stage].result), f"evaluating {model}")
+
+        return Stage(
+            f"evaluate-{model}",
+            folder,
+            inputs=tuple(dict.fromkeys(("teacher", stage))),
+            # The training's config decides nothing here, so a changed schedule without new weights costs no evaluation.
+            key=lambda done: [lsu_onto.__version__, file_sha256(done[stage].result), *self._judged_by],
+            action=action,
+        )
+
+    def report(self, shown: list[Stage]) -> Stage:
+        folder, title = self.work / "report", Path(str(self.cfg.filename)).stem
+        settings = [lsu_onto.__version__, title, self.cfg.unify.to_dict(), self.seed]
+
+        def action(done: Mapping[str, Done]) -> str:
+            return str(report.write(folder, title, self.results(done), shown_datasets(self.cfg, self.work)))
+
+        return Stage(
+            "report",
+            folder,
+            inputs=tuple(stage.name for stage in shown),
+            key=lambda done: [*settings, [done[s.name].key for s in shown]],
+            action=action,
+            complete=_is_file,
+        )
+
+    def _config(self, model: str, done: Mapping[str, Done]) -> Config:
+        if model == "teacher":
+            return teacher_config(self.cfg, self.work, self.seed)
+        return student_config(self.cfg, self.work, self.seed, model, Path(done["teacher"].result))
+
+    @property
+    def _source(self) -> str | None:
+        source: str | None = self.cfg.train_dataloader.dataset.get("source")
+        return source
+
+    @cached_property
+    def _trained_on(self) -> list[Any]:
+        datasets = self.cfg.train_dataloader.dataset.datasets
+        return [lsu_onto.__version__, [inputs(d, self._source) for d in datasets]]
+
+    def _taught(self, done: Mapping[str, Done]) -> list[Any]:
+        return [*self._trained_on, file_sha256(done["teacher"].result)]
+
+    @cached_property
+    def _judged_by(self) -> list[Any]:
+        sets = self.cfg.unify.evaluate
+        settings = [self.cfg[k] for k in ("model", *_JUDGES) if k in self.cfg]
+        return [[inputs(d, self._source) for d in sets.values()], settings, sets.to_dict(), VIEWS]
+
+
+_JUDGES = ("val_dataloader", "val_evaluator", "test_dataloader", "test_evaluator")
+
+
+def _decoder() -> Stage:
+    """The first time that takes ten seconds, which labelling then saves."""
+    return Stage("decoder", None, key=lambda _: None, action=lambda _: compile_decoder())
+
+
+def _stamp(folder: Path) -> list[Any]:
+    return sorted((file.name, file.stat().st_size, file.stat().st_mtime_ns) for file in folder.iterdir())
 
 
 def _is_file(path: str) -> bool:
     return Path(path).is_file()
 
 
-def text(cfg: Config) -> str:
-    """The config without the section `unify`: what a stage takes from there is in its own config."""
-    return json.dumps({k: v for k, v in cfg.to_dict().items() if k != "unify"}, sort_keys=True, default=str)
+# --- actions -----------------------------------------------------------------------------------------------
 
 
-def _train(cfg: Config) -> Path:
-    return train(cfg, quiet=True, resume=True)
-
-
-def _label(cfg: Config, checkpoint: Path) -> dict[str, float]:
-    return pseudo_label(cfg, checkpoint, quiet=True)
-
-
-def _evaluate(cfg: Config, checkpoint: Path) -> dict[str, Any]:
-    measured = measure(cfg, checkpoint, quiet=True)
+def evaluate(cfg: Config, checkpoint: Path, title: str) -> dict[str, Any]:
+    measured = measure(cfg, checkpoint, quiet=True, title=title)
     sets = document(measured)["sets"]
     out = {}
     for name, m in measured.items():
@@ -325,32 +252,45 @@ def _evaluate(cfg: Config, checkpoint: Path) -> dict[str, Any]:
     return out
 
 
-# --- scoring pseudo-labels ---------------------------------------------------------------------------------
-
-
-def _score_labels(cfg: Config, work: Path) -> dict[str, Any]:
-    """mIoU of the pseudo-labels themselves, where a fine truth is at hand that the training never saw."""
-    kinds = label_kinds(cfg)
-    scores: dict[str, Any] = {kind: {} for kind in kinds}
-    for name, extra in cfg.unify.extra.items():
-        if "truth" not in extra:
-            continue
-        dataset = _dataset(extra.dataset)
-        c = dataset.constraint
-        truth = Annotation(lsu_onto.load(extra.truth.taxonomy, c.source))
-        labels = Annotation(channel_constraint(c))
-        k, void = c.num_classes, void_index(c.num_classes)
-        matrices = {kind: torch.zeros(k + 1, k + 1, dtype=torch.int64) for kind in kinds}
-        infos = [dataset.get_data_info(i) for i in range(len(dataset))]
-        for info in track(infos, f"scoring labels of {name}", len(infos)):
-            true = _tensor(truth, Path(extra.truth.folder) / f"{Path(info['img_path']).stem}.png")
-            for kind in kinds:
-                found = _tensor(labels, Path(labels_of(kind, work, name)) / f"{info['key']}.png")
-                matrices[kind] += confusion(found, true, k, ignore=void)
+def score_labels(cfg: Config, work: Path, name: str) -> dict[str, Any]:
+    """mIoU of the pseudo-labels of an extra dataset, by their kinds."""
+    extra, kinds = cfg.unify.extra[name], label_kinds(cfg)
+    dataset = dataset_of(extra.dataset)
+    c = dataset.constraint
+    truth = Annotation(lsu_onto.load(extra.truth.taxonomy, c.source))
+    labels = Annotation(channel_constraint(c))
+    k, void = c.num_classes, void_index(c.num_classes)
+    matrices = {kind: torch.zeros(k + 1, k + 1, dtype=torch.int64) for kind in kinds}
+    infos = [dataset.get_data_info(i) for i in range(len(dataset))]
+    for info in track(infos, f"scoring labels of {name}", len(infos)):
+        true = _tensor(truth, Path(extra.truth.folder) / f"{Path(info['img_path']).stem}.png")
         for kind in kinds:
-            scores[kind][name] = {"miou": iou_summary(matrices[kind])["miou"], "images": len(infos)}
-    return scores
+            found = _tensor(labels, Path(labels_of(kind, work, name)) / f"{info['key']}.png")
+            matrices[kind] += confusion(found, true, k, ignore=void)
+    return {kind: {"miou": iou_summary(matrices[kind])["miou"], "images": len(infos)} for kind in kinds}
 
 
 def _tensor(annotation: Annotation, path: Path) -> torch.Tensor:
     return torch.from_numpy(annotation.load(str(path))[0].astype("int64"))
+
+
+def shown_datasets(cfg: Config, work: Path) -> list[report.Shown]:
+    """The extra datasets with what the report shows of them."""
+    out = []
+    for name, extra in cfg.unify.extra.items():
+        dataset = dataset_of(extra.dataset)
+        folders = {kind: Path(labels_of(kind, work, name)) for kind in label_kinds(cfg)}
+        learned = None
+        if "set" in students(cfg):
+            options = {**extra.dataset, "labels": labels_of("set", work, name)}
+            take_doubt(options, cfg)
+            learned = dataset_of(options)
+        out.append(report.Shown(name, dataset, folders, learned))
+    return out
+
+
+def import_all() -> None:
+    """Import what stages import late, so that processes forked from this one need not."""
+    import matplotlib.pyplot  # noqa: F401
+    import mmseg.models  # noqa: F401
+    import torch._dynamo  # noqa: F401 - optimizers do

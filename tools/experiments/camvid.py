@@ -43,7 +43,8 @@ from lsu_seg.pseudo.output import file_sha256
 from lsu_seg.pseudo.run import pseudo_label
 from lsu_seg.training.run import train
 from lsu_seg.unify import unify
-from lsu_seg.unify.stages import Stages
+from lsu_seg.unify.configs import stage_config, text
+from lsu_seg.unify.stages import Stage, run_stages
 
 CONFIG = Path(lsu_seg.__file__).parent / "configs/camvid/camvid.py"
 SOURCE, COARSE = "camvid11", "camvid_coarse"
@@ -81,13 +82,14 @@ def experiment(
     if not 0 < fine < total:
         raise ConfigError(f"{fine} fine frames of {total}: expected at least one, and one left")
     coarse = work / "coarse"
-    Stages(work, print).run(
+    key = [__version__, unify.inputs(_train_split(root), SOURCE), lsu_onto.load(COARSE).sha256]
+    relabel = Stage(
         "coarse",
-        [__version__, unify.inputs(_train_split(root), SOURCE), lsu_onto.load(COARSE).sha256],
-        lambda: relabel_dataset(COARSE, SOURCE, root, "train", coarse, seed=0),
-        lambda _: coarse.is_dir(),
-        [coarse],
+        coarse,
+        key=lambda _: key,
+        action=lambda _: relabel_dataset(COARSE, SOURCE, root, "train", coarse, seed=0),
     )
+    run_stages([relabel], work, print)
     models = [*MODELS, *also]
     clock = Clock(len(seeds) * len(models))
     found = {}
@@ -145,7 +147,10 @@ class Seed:
         self.coarse = {**self.truth, "taxonomy": COARSE, "source": SOURCE, "data_root": str(coarse)}
         recipe = self.cfg.pop("unify")
         self.views, self.unsure = recipe["views"], recipe["unsure"]
-        self.stages = Stages(work, lambda line: print(f"seed {seed}: {line}"))
+
+    def stage(self, stage: Stage) -> Any:
+        """Run one stage; its result."""
+        return run_stages([stage], self.work, lambda line: print(f"seed {self.seed}: {line}"))[stage.name].result
 
     def run(self, clock: Clock, also: Sequence[str] = ()) -> dict[str, Any]:
         """The results of all models by name, and how good the pseudo-labels are."""
@@ -181,12 +186,12 @@ class Seed:
         )
 
     def folder(self, kind: str) -> str:
-        return str(self.work / "pseudo" / kind)
+        return str(self.work / "pseudo" / ("confident" if kind == "confident" else "whole") / kind)
 
     def model(self, name: str, extra: list[dict[str, Any]], labels: Any = None) -> dict[str, Any]:
         """Train and judge one model; `extra` is what it has besides the fine frames."""
         self.clock.next(f"seed {self.seed}: {TITLES[name]}")
-        cfg = unify.stage_config(self.cfg, self.work / name, self.seed, name)
+        cfg = stage_config(self.cfg, self.work / name, self.seed, name)
         datasets = cfg.train_dataloader.dataset.datasets
         datasets.extend(copy.deepcopy(extra))
         cfg.custom_hooks = [*cfg.get("custom_hooks", []), dict(type="TrainProgressHook", title=TITLES[name])]
@@ -195,7 +200,7 @@ class Seed:
         if name == "smoothed":
             cfg.model.decode_head.loss_decode.label_smoothing = 0.5
         val = cfg.val_dataloader.dataset
-        key = [__version__, unify.text(cfg), [unify.inputs(d, SOURCE) for d in [*datasets, val]], labels]
+        key = [__version__, text(cfg), [unify.inputs(d, SOURCE) for d in [*datasets, val]], labels]
 
         def action() -> dict[str, Any]:
             start = time.monotonic()
@@ -212,33 +217,43 @@ class Seed:
                 "seconds": round(time.monotonic() - start),
             }
 
-        result = self.stages.run(name, key, action, lambda r: Path(r["checkpoint"]).is_file(), [self.work / name])
+        result = self.stage(
+            Stage(
+                name,
+                self.work / name,
+                key=lambda _: key,
+                action=lambda _: action(),
+                complete=lambda r: Path(r["checkpoint"]).is_file(),
+            )
+        )
         self.clock.took(result["seconds"])
         return result
 
     def labels(self, kinds: Sequence[str], teacher: Path, **options: Any) -> tuple[dict[str, Any], Any]:
         """Label the coarse frames: constrained, and raw if `kinds` has a second. The labels' scores, and their key."""
-        cfg = unify.stage_config(self.cfg, self.work / "pseudo" / f"log_{kinds[0]}", self.seed, "labels")
+        cfg = stage_config(self.cfg, Path(self.folder(kinds[0])).parent, self.seed, "labels")
         pipeline = cfg.val_dataloader.dataset.pipeline
         cfg.test_dataloader = copy.deepcopy(cfg.val_dataloader)
         cfg.test_dataloader.dataset = {**self.coarse, "pipeline": pipeline}
         cfg.test_cfg = dict(type="PseudoLabelLoop", out_dir=self.folder(kinds[0]), **self.views, **options)
         if len(kinds) > 1:
             cfg.test_cfg.raw_dir = self.folder(kinds[1])
-        key = [__version__, unify.text(cfg), file_sha256(teacher), unify.inputs(self.coarse, SOURCE)]
+        key = [__version__, text(cfg), file_sha256(teacher), unify.inputs(self.coarse, SOURCE)]
 
         def action() -> dict[str, Any]:
             pseudo_label(cfg, teacher, quiet=True)
             return {kind: self.score(kind) for kind in kinds}
 
         folders = [Path(self.folder(kind)) for kind in kinds]
-        found = self.stages.run(
-            f"pseudo-{kinds[0]}",
-            key,
-            action,
-            lambda _: all(f.is_dir() for f in folders),
-            folders,
-            resumes=True,
+        found = self.stage(
+            Stage(
+                f"pseudo-{kinds[0]}",
+                folders[0].parent,
+                key=lambda _: key,
+                action=lambda _: action(),
+                complete=lambda _: all(f.is_dir() for f in folders),
+                resumes=True,
+            )
         )
         return found, key
 

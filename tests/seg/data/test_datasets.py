@@ -14,7 +14,7 @@ from mmengine.config import Config
 from mmengine.dataset import ConcatDataset, RepeatDataset
 from mmengine.registry import init_default_scope
 from mmengine.runner import Runner
-from mmseg.registry import DATASETS
+from mmseg.registry import DATASETS, TRANSFORMS
 from torch.utils.data import DataLoader
 
 from helpers.tiny import ALLOWED, CLASSES, LOAD, RAW, SOURCE, VOID, draw, encode, save, write_park, write_tax
@@ -120,6 +120,18 @@ def test_transforms_carry_the_classes_and_leave_the_rows(tmp_path: Path) -> None
     assert np.array_equal(item["data_samples"].gt_rows.data[0], drawn["a"])
     doubled = np.kron(DECIDED[drawn["a"]], np.ones((2, 2), np.uint8))
     assert np.array_equal(item["data_samples"].gt_sem_seg.data[0], doubled)
+
+
+def test_a_target_of_every_second_row_and_column() -> None:
+    """From a random one on, so that every pixel is learnt from at some time."""
+    target = np.arange(6 * 8, dtype=np.uint16).reshape(6, 8)
+    subsample = TRANSFORMS.build(dict(type="SubsampleTarget"))
+    seen = [subsample(dict(gt_seg_map=target, gt_rows=target))["gt_seg_map"] for _ in range(60)]
+    assert {(s.shape, s.dtype.name) for s in seen} == {((3, 4), "uint16")}
+    assert all((np.diff(s, axis=1) == 2).all() and (np.diff(s, axis=0) == 16).all() for s in seen)
+    assert {int(s[0, 0]) for s in seen} == {0, 1, 8, 9}
+    with pytest.raises(ValueError, match="`step` is 0; expected 1 or more"):
+        TRANSFORMS.build(dict(type="SubsampleTarget", step=0))
 
 
 def test_wrong_settings(tmp_path: Path) -> None:

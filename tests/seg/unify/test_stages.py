@@ -1,37 +1,48 @@
-"""Stages: reused, gone on with, or made anew, and nothing finished is lost."""
+"""Stages: reused, gone on with, or made anew, side by side or not, and nothing finished is lost."""
 
 from __future__ import annotations
 
+import json
+import os
+import shutil
+import signal
+import time
+from collections.abc import Callable
 from pathlib import Path
-from types import MappingProxyType
+from typing import Any
 
 import pytest
 
-from lsu_seg.errors import ConfigError
-from lsu_seg.unify.stages import Stages
+from lsu_seg.errors import ConfigError, UserError
+from lsu_seg.label_files import write_atomic
+from lsu_seg.runtime.processes import ProcessError
+from lsu_seg.unify.stages import BEFORE, RECORD, Stage, clear, run_stages
 
 
 class Work:
-    """A stage that writes its key into a folder."""
+    """A stage that writes its key into a file of its folder."""
 
     def __init__(self, root: Path) -> None:
         self.root, self.folder, self.lines, self.runs = root, root / "teacher", [], 0
 
     def run(self, key: str, resumes: bool = False, stop: bool = False) -> str:
-        def action() -> str:
+        def action(_: Any) -> str:
             self.runs += 1
-            self.folder.mkdir(parents=True, exist_ok=True)
             (self.folder / f"{self.runs}.txt").write_text(key)
             if stop:
                 raise KeyboardInterrupt
-            return str(self.folder / f"{self.runs}.txt")
+            return f"{self.runs}.txt"
 
-        stages = Stages(self.root, self.lines.append)
-        found = stages.run("teacher", [key], action, lambda p: Path(p).is_file(), [self.folder], resumes=resumes)
-        return Path(found).read_text()
+        whole = lambda name: (self.folder / name).is_file()  # noqa: E731
+        stage = Stage("teacher", self.folder, lambda _: [key], action, complete=whole, resumes=resumes)
+        done = run_stages([stage], self.root, self.lines.append)
+        return (self.folder / done["teacher"].result).read_text()
 
-    def files(self, folder: str = "teacher") -> list[str]:
-        return sorted(p.name for p in (self.root / folder).glob("*"))
+    def files(self) -> list[str]:
+        return sorted(p.name for p in self.folder.glob("*.txt"))
+
+    def kept(self) -> list[str]:
+        return sorted(p.name for p in (self.root / BEFORE).glob("teacher.*/*.txt"))
 
 
 @pytest.fixture
@@ -50,17 +61,17 @@ def test_the_same_is_not_done_twice(work: Work) -> None:
 def test_what_a_change_replaces_is_kept(work: Work) -> None:
     work.run("a")
     assert work.run("b") == "b"
-    assert (work.files(), work.files("teacher.before")) == (["2.txt"], ["1.txt"])
-    assert work.lines == [
-        f"teacher: config or data have changed; what was there is kept in {work.root / 'teacher.before'}"
-    ]
+    assert (work.files(), work.kept()) == (["2.txt"], ["1.txt"])
+    (line,) = work.lines
+    assert line.startswith("teacher: config or data have changed; what was there is kept in ")
+    assert Path(line.rpartition(" ")[2], "1.txt").is_file()
     assert work.run("a") == "a"
     assert work.lines[1:] == ["teacher: as it was before the last change", "teacher: reused"]
-    assert (work.files(), work.files("teacher.before")) == (["1.txt"], ["2.txt"])
+    assert (work.files(), work.kept()) == (["1.txt"], ["2.txt"])
     assert work.run("b") == "b"
     assert work.runs == 2
     work.run("c")  # one step, and no more
-    assert work.files("teacher.before") == ["2.txt"]
+    assert work.kept() == ["2.txt"]
 
 
 def test_what_was_stopped_replaces_nothing_finished(work: Work) -> None:
@@ -70,7 +81,7 @@ def test_what_was_stopped_replaces_nothing_finished(work: Work) -> None:
             work.run(key, stop=True)
     assert work.files() == ["3.txt"], "half of b is gone"
     assert work.run("a") == "a"
-    assert (work.runs, work.files("teacher.before")) == (3, ["3.txt"])
+    assert (work.runs, work.files(), work.kept()) == (3, ["1.txt"], [])
 
 
 def test_what_was_stopped_is_gone_on_with(work: Work) -> None:
@@ -85,78 +96,229 @@ def test_what_was_stopped_is_gone_on_with(work: Work) -> None:
 def test_somebody_elses_folder_is_left_alone(work: Work) -> None:
     work.folder.mkdir(parents=True)
     (work.folder / "thesis.txt").touch()
-    with pytest.raises(ConfigError, match="teacher is not a folder of this program's"):
+    with pytest.raises(ConfigError, match=r"teacher holds files and no `stage.json`"):
         work.run("a")
+    clear(work.root, [work.folder])
     assert work.files() == ["thesis.txt"]
 
 
-class Labels:
-    """A stage that writes a file into each of several folders; which ones depends on the key."""
-
-    FOLDERS = MappingProxyType({"a": ("x", "y"), "b": ("x",), "c": ("x", "y")})
-
-    def __init__(self, root: Path) -> None:
-        self.root, self.made = root, []
-
-    def run(self, key: str) -> None:
-        folders = [self.root / name for name in self.FOLDERS[key]]
-
-        def action() -> None:
-            self.made.append(key)
-            for folder in folders:
-                folder.mkdir(parents=True)
-                (folder / "key").write_text(key)
-
-        complete = lambda _: all((folder / "key").is_file() for folder in folders)  # noqa: E731
-        Stages(self.root, lambda _: None).run("labels", key, action, complete, folders)
-        assert [(folder / "key").read_text() for folder in folders] == [key] * len(folders)
-
-
-def test_folders_go_with_the_run_that_wrote_them(tmp_path: Path) -> None:
-    """Each run checks that all of its folders are its own, also where the run in between had fewer."""
-    labels = Labels(tmp_path)
-    for key in "abab":
-        labels.run(key)
-    assert labels.made == ["a", "b"]
-    for key in "cbc":
-        labels.run(key)
-    assert labels.made == ["a", "b", "c"]
-
-
-def test_a_result_without_folders_is_taken_back(tmp_path: Path) -> None:
-    made = []
-    for key in "aba":
-        stages = Stages(tmp_path, lambda _: None)
-        assert stages.run("evaluate", key, lambda k=key: made.append(k) or k, lambda _: True, []) == key
-    assert made == ["a", "b"]
+def test_starting_over(work: Work) -> None:
+    work.run("a")
+    work.run("b")
+    clear(work.root, [work.folder, work.root / "never"])
+    assert list(work.root.iterdir()) == []
+    assert work.run("a") == "a"
+    assert work.runs == 3
 
 
 @pytest.mark.parametrize("keys", ["ac", "aca", "acaca"])
-def test_a_kill_between_two_renames_mixes_nothing_and_loses_nothing(
+def test_a_kill_at_any_step_mixes_nothing_and_loses_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, keys: str
 ) -> None:
-    """The last of the keys is stopped at its nth rename, for every n, and run again; and so is the one before it."""
-    replace, left = Path.replace, [0]
+    """The last of the keys is stopped at its nth rename, write or removal, for every n, and run again, as are others.
 
-    def stop(self: Path, target: Path) -> Path:
-        left[0] -= 1
-        if left[0] == 0:
-            raise KeyboardInterrupt
-        return replace(self, target)
+    Stopped before it or after it; a removal after half of the folder.
+    """
+    left, late = [0], [False]
 
-    monkeypatch.setattr(Path, "replace", stop)
-    for n in range(1, 20):
-        labels = Labels(tmp_path / str(n))
-        for key in keys[:-1]:
-            labels.run(key)
-        left[0] = n
+    def stoppable(function: Callable[..., Any]) -> Callable[..., Any]:
+        def stop(*args: Any, **kwargs: Any) -> Any:
+            left[0] -= 1
+            if left[0] == 0 and (function is rmtree or not late[0]):
+                for file in sorted(args[0].glob("*.txt")) if function is rmtree else ():
+                    file.unlink()
+                raise KeyboardInterrupt
+            result = function(*args, **kwargs)
+            if left[0] == 0:
+                raise KeyboardInterrupt
+            return result
+
+        return stop
+
+    rmtree = shutil.rmtree
+    monkeypatch.setattr(Path, "rename", stoppable(Path.rename))
+    monkeypatch.setattr("lsu_seg.unify.stages.write_atomic", stoppable(write_atomic))
+    monkeypatch.setattr("lsu_seg.unify.stages.shutil.rmtree", stoppable(rmtree))
+    for late[0] in (False, True):
+        for n in range(1, 20):
+            left[0] = 0
+            work = Work(tmp_path / f"{late[0]} {n}")
+            for key in keys[:-1]:
+                assert work.run(key) == key
+            left[0] = n
+            try:
+                assert work.run(keys[-1]) == keys[-1]
+            except KeyboardInterrupt:
+                runs = work.runs
+                assert work.run(keys[-1]) == keys[-1]
+                assert work.run("a") == "a"
+                assert work.run("c") == "c"
+                assert work.runs - runs <= 1, "only what was stopped is run again"
+            else:
+                break
+        assert n > 2
+    assert not [*tmp_path.glob("*/before/.removed-*")]
+
+
+# --- several stages ----------------------------------------------------------------------------------------
+
+
+def stage(work: Path, name: str, action: Callable[[Any], Any], inputs: tuple[str, ...] = ()) -> Stage:
+    return Stage(name, work / name, lambda done: [name, *(done[i].key for i in inputs)], action, inputs)
+
+
+def pid(_: Any) -> int:
+    return os.getpid()
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_each_stage_has_what_its_inputs_have_done(tmp_path: Path, jobs: int) -> None:
+    stages = [
+        stage(tmp_path, "a", lambda _: 1),
+        stage(tmp_path, "b", lambda done: done["a"].result + 1, ("a",)),
+        stage(tmp_path, "c", lambda done: done["a"].result + 2, ("a",)),
+        stage(tmp_path, "d", lambda done: [done["b"].result, done["c"].result], ("b", "c")),
+    ]
+    done = run_stages(stages, tmp_path, print, jobs)
+    assert {name: d.result for name, d in done.items()} == {"a": 1, "b": 2, "c": 3, "d": [2, 3]}
+    assert json.loads((tmp_path / "d" / RECORD).read_text())["result"] == [2, 3]
+    lines = []
+    assert run_stages(stages, tmp_path, lines.append, 3 - jobs) == done, "whether side by side is no part of a key"
+    assert lines == [f"{name}: reused" for name in "abcd"]
+
+
+def test_stages_run_at_the_same_time(tmp_path: Path) -> None:
+    """Each waits for the other's file."""
+
+    def meet(own: str, other: str) -> Callable[[Any], int]:
+        def action(_: Any) -> int:
+            (tmp_path / own / "here").touch()
+            deadline = time.monotonic() + 30
+            while not (tmp_path / other / "here").exists():
+                assert time.monotonic() < deadline
+                time.sleep(0.01)
+            return os.getpid()
+
+        return action
+
+    done = run_stages([stage(tmp_path, "a", meet("a", "b")), stage(tmp_path, "b", meet("b", "a"))], tmp_path, print, 2)
+    assert len({done["a"].result, done["b"].result, os.getpid()}) == 3
+
+
+def fail(error: BaseException, gone: Path | None = None) -> Callable[[Any], None]:
+    """An action that fails, once a stage beside it has begun."""
+
+    def action(_: Any) -> None:
+        while gone and not gone.exists():
+            time.sleep(0.01)
+        raise error
+
+    return action
+
+
+def slow(begun: Path, seconds: float = 0.5) -> Callable[[Any], str]:
+    def action(_: Any) -> str:
+        begun.touch()
+        time.sleep(seconds)
+        return "finished"
+
+    return action
+
+
+class OddError(UserError):
+    """Cannot be made again from its message."""
+
+    def __init__(self, one: str, two: str) -> None:
+        super().__init__(f"{one} and {two}")
+
+
+@pytest.mark.parametrize(
+    ("error", "kind", "message"),
+    [
+        (ConfigError("the file is missing"), ConfigError, "^the file is missing$"),
+        (OddError("one", "two"), UserError, "^one and two$"),
+        (FileNotFoundError(2, "No such file", "a.png"), FileNotFoundError, "a.png"),
+        (ZeroDivisionError("a fault"), ZeroDivisionError, "a fault"),
+    ],
+    ids=lambda x: type(x).__name__,
+)
+def test_a_failure_is_told_and_what_runs_beside_it_is_kept(
+    tmp_path: Path, error: Exception, kind: type[Exception], message: str
+) -> None:
+    lines = []
+    begun = tmp_path / "begun"
+    stages = [
+        stage(tmp_path, "bad", fail(error, begun)),
+        stage(tmp_path, "good", slow(begun)),
+        stage(tmp_path, "later", pid, ("good",)),
+    ]
+    with pytest.raises(kind, match=message) as found:
+        run_stages(stages, tmp_path, lines.append, 2)
+    assert lines == ["bad: failed; waiting for good, so that nothing is lost"]
+    notes = getattr(found.value, "__notes__", [])
+    assert bool(notes) == (kind is ZeroDivisionError), "only of our own faults people are shown where"
+    assert all("in action" in note for note in notes)
+    assert not (tmp_path / "later").exists()
+    stages[0] = stage(tmp_path, "bad", pid)
+    lines.clear()
+    assert run_stages(stages, tmp_path, lines.append, 2)["good"].result == "finished"
+    assert lines == ["good: reused"]
+
+
+def test_a_killed_process_is_told(tmp_path: Path) -> None:
+    stages = [stage(tmp_path, "big", lambda _: os.kill(os.getpid(), signal.SIGKILL))]
+    with pytest.raises(ProcessError, match=r"big: its process was ended by SIGKILL, .* memory .*`--jobs 1`"):
+        run_stages(stages, tmp_path, print, 2)
+    stages = [stage(tmp_path, "quit", lambda _: os._exit(3))]
+    with pytest.raises(ProcessError, match="quit: its process ended with exit code 3 and no result"):
+        run_stages(stages, tmp_path, print, 2)
+
+
+def gone(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return True
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL, signal.SIGTERM], ids=lambda n: n.name)
+def test_no_process_outlives_the_first(tmp_path: Path, number: signal.Signals) -> None:
+    """A shell's Ctrl-C, a kill: what runs side by side ends, and what was finished is kept."""
+
+    def forever(own: str) -> Callable[[Any], None]:
+        def action(_: Any) -> None:
+            (tmp_path / own / "pid").write_text(str(os.getpid()))
+            time.sleep(60)
+
+        return action
+
+    stages = [
+        stage(tmp_path, "done", lambda _: 7),
+        stage(tmp_path, "a", forever("a"), ("done",)),
+        stage(tmp_path, "b", forever("b"), ("done",)),
+    ]
+    first = os.fork()
+    if not first:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
         try:
-            labels.run(keys[-1])
+            run_stages(stages, tmp_path, print, 2)
         except KeyboardInterrupt:
-            labels.run(keys[-1])
-            labels.run(keys[-2])
-            assert labels.made == ["a", "c"]
-        else:
-            break
-    assert n > 3
-    assert list((tmp_path / str(n)).glob("*.leaves")) == []
+            os._exit(130)
+        finally:
+            os._exit(1)
+    files = [tmp_path / name / "pid" for name in "ab"]
+    deadline = time.monotonic() + 30
+    while not all(f.exists() and f.read_text() for f in files):
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    os.kill(first, number)
+    code = os.waitstatus_to_exitcode(os.waitpid(first, 0)[1])
+    assert code == (130 if number == signal.SIGINT else -number)
+    while not all(gone(int(f.read_text())) for f in files):
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    lines = []
+    stages[1:] = [stage(tmp_path, name, pid, ("done",)) for name in "ab"]
+    assert run_stages(stages, tmp_path, lines.append)["done"].result == 7
+    assert lines == ["done: reused"]

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import re
 import shutil
+import subprocess
+import sys
 from collections.abc import Iterator
 from html.parser import HTMLParser
 from pathlib import Path
@@ -22,14 +24,16 @@ from lsu_onto.library.searchpath import shipped
 from lsu_seg.demo import data
 from lsu_seg.errors import ConfigError
 from lsu_seg.openmmlab.config import load_config
-from lsu_seg.unify import report, unify
+from lsu_seg.unify import configs, report, unify
 
 CONFIGS = Path(lsu_seg.__file__).parent / "configs"
 MODEL_NAMES = ["teacher", "student_raw", "student_constrained", "student_set"]
 EVALUATIONS = [f"evaluate-{m}" for m in MODEL_NAMES]
 LABELS = ["pseudo-town", "pseudo-country"]
 STUDENTS = ["student-raw", "student-constrained", "student-set"]
-STAGES = ["teacher", *LABELS, *STUDENTS, *EVALUATIONS]
+SCORES = ["score-town", "score-country"]
+STAGES = ["teacher", *LABELS, *STUDENTS, *SCORES, *EVALUATIONS, "report"]
+AFTER_LABELS = {*SCORES, *STUDENTS, *EVALUATIONS[1:], "report"}
 
 
 def config(root: Path, iterations: int = 4) -> Config:
@@ -150,9 +154,9 @@ def test_every_label_is_there_in_both_kinds(finished: Project) -> None:
     files = {str(f.relative_to(finished.work / "pseudo")) for f in (finished.work / "pseudo").rglob("*.png")}
     trees = {"town": "labels/train/town_{:04}.png", "country": "annotations/train/country_{:04}_color.png"}
     assert files == {
-        f"{kind}/{tree.format(i)}"
+        f"{name}/{kind}/{tree.format(i)}"
         for name, tree in trees.items()
-        for kind in (f"raw/{name}", f"constrained/{name}", f"constrained/{name}/confidence")
+        for kind in ("raw", "constrained", "constrained/confidence")
         for i in range(3)
     }
 
@@ -162,7 +166,7 @@ def test_each_stage_leaves_a_config_that_can_be_run(finished: Project) -> None:
         cfg = load_config(finished.work / name / f"{name}.py")
         assert cfg.work_dir == str(finished.work / name)
     student = load_config(finished.work / "student_constrained/student_constrained.py")
-    labels = [None, *(str(finished.work / "pseudo/constrained" / n) for n in ("town", "country"))]
+    labels = [None, *(str(finished.work / "pseudo" / n / "constrained") for n in ("town", "country"))]
     assert [d.get("labels") for d in student.train_dataloader.dataset.datasets] == labels
     assert "unsure" not in student.train_dataloader.dataset.datasets[1]
     assert student.model.decode_head.loss_decode.type == "CrossEntropyLoss"
@@ -175,11 +179,11 @@ def test_each_stage_leaves_a_config_that_can_be_run(finished: Project) -> None:
 def test_only_the_labels_that_students_want(finished: Project) -> None:
     cfg = config(finished.root)
     cfg.unify.students = ("set",)
-    loop = unify.pseudo_config(cfg, finished.work, 0, "town").test_cfg
+    loop = configs.pseudo_config(cfg, finished.work, 0, "town").test_cfg
     assert (loop.raw_dir, loop.confidence) == (None, True)
     cfg.unify.students = ("raw",)
-    loop = unify.pseudo_config(cfg, finished.work, 0, "town").test_cfg
-    assert (loop.raw_dir, loop.confidence) == (str(finished.work / "pseudo/raw/town"), False)
+    loop = configs.pseudo_config(cfg, finished.work, 0, "town").test_cfg
+    assert (loop.raw_dir, loop.confidence) == (str(finished.work / "pseudo/town/raw"), False)
 
 
 def test_one_student_by_itself(finished: Project) -> None:
@@ -187,19 +191,19 @@ def test_one_student_by_itself(finished: Project) -> None:
     cfg.work_dir = str(finished.work)
     for key in ("model", "train_dataloader"):
         stage = load_config(finished.work / "student_set/student_set.py")
-        assert unify.one_student(cfg, "set")[key].to_dict() == stage[key].to_dict()
+        assert configs.one_student(cfg, "set")[key].to_dict() == stage[key].to_dict()
     with pytest.raises(ConfigError, match=r"no student `best`; .* raw, constrained, set"):
-        unify.one_student(cfg, "best")
+        configs.one_student(cfg, "best")
     cfg.unify.student_init = "teacher"
     with pytest.raises(ConfigError, match="load_from=CHECKPOINT"):
-        unify.one_student(cfg, "set")
+        configs.one_student(cfg, "set")
 
 
 def test_students_whose_labels_are_made_anew(finished: Project) -> None:
     cfg = config(finished.root)
     cfg.unify.refresh = dict(every=2)
     hooks = {
-        kind: [h for h in unify.student_config(cfg, finished.work, 0, kind).custom_hooks if "every" in h]
+        kind: [h for h in configs.student_config(cfg, finished.work, 0, kind).custom_hooks if "every" in h]
         for kind in ("raw", "constrained", "set")
     }
     assert hooks["raw"] == []
@@ -219,8 +223,7 @@ class Pictures(HTMLParser):
 
 
 def test_the_report_shows_what_it_names(finished: Project) -> None:
-    page = report.write(config(finished.root), finished.work, finished.results)
-    assert page == finished.work / "report/index.html"
+    page = finished.work / "report/index.html"
     pictures = Pictures(page.read_text()).found
     assert len(pictures) >= 2 * 3 * 5
     assert all((page.parent / p).stat().st_size > 0 for p in pictures)
@@ -231,17 +234,39 @@ def test_the_report_shows_what_it_names(finished: Project) -> None:
     assert re.search(r"student, constrained labels.*\([+-]\d+\.\d\)", text)
 
 
-def test_the_report_shows_targets_of_datasets_with_settings_of_their_own(finished: Project) -> None:
+def test_the_report_shows_targets_of_datasets_with_settings_of_their_own(finished: Project, tmp_path: Path) -> None:
     def picture(**options: Any) -> bytes:
         cfg = config(finished.root)
         cfg.unify.extra.town.dataset.update(options)
-        page = report.write(cfg, finished.work, finished.results)
+        shown = unify.shown_datasets(cfg, finished.work)
+        page = report.write(tmp_path, "demo", finished.results, shown)
         return (page.parent / "pictures/town_0_4.png").read_bytes()
 
     plain = picture()
     assert picture(loss_weight=0.5) == plain
     assert picture(threshold=1.0) != plain
     assert picture(threshold=None) != plain, "its labels are taken as they are"
+
+
+def test_side_by_side_the_results_are_the_same(finished: Project, tmp_path: Path) -> None:
+    """The command in a process of its own; all that is known of the models but where their checkpoints lie."""
+    cfg = config(finished.root)
+    # Not `cfg.dump`, which sorts keys: in which order datasets come is a part of a training.
+    (tmp_path / "config.py").write_text("".join(f"{key} = {value!r}\n" for key, value in cfg.to_dict().items()))
+    command = [sys.executable, "-m", "lsu_seg.cli", "unify", str(tmp_path / "config.py"), "--jobs", "2"]
+    run = subprocess.run([*command, "--work-dir", str(tmp_path / "work")], capture_output=True, text=True, timeout=600)
+    assert run.returncode == 0, run.stderr
+    results = json.loads((tmp_path / "work/results.json").read_text())
+    expected = json.loads((finished.work / "results.json").read_text())
+    assert results["settings"].pop("config") == "config.py"
+    expected["settings"].pop("config")
+    assert results == expected
+    assert "evaluating teacher on zero_shot" in run.stderr
+    assert str(tmp_path / "work/report/index.html") in run.stdout
+    for kind in ("raw", "constrained"):
+        for file in (finished.work / f"pseudo/town/{kind}/labels").rglob("*.png"):
+            again = tmp_path / "work" / file.relative_to(finished.work)
+            assert again.read_bytes() == file.read_bytes()
 
 
 # --- what is done again ------------------------------------------------------------------------------------
@@ -258,7 +283,7 @@ def test_a_changed_relation_of_an_extra_dataset(project: Project) -> None:
     tax.write_text(
         tax.read_text().replace("> sidewalk ~ grass ", "> sidewalk ~ grass tree ").replace("> tree", "~ tree")
     )
-    assert project.run() == {"pseudo-town", *STUDENTS, *EVALUATIONS[1:]}
+    assert project.run() == {"pseudo-town", *AFTER_LABELS} - {"score-country"}
 
 
 def test_a_changed_source_taxonomy(project: Project) -> None:
@@ -279,27 +304,27 @@ def test_a_longer_training(project: Project) -> None:
 def test_other_views(project: Project) -> None:
     cfg = config(project.root)
     cfg.unify.views.flips = (False, True)
-    assert project.run(cfg) == {*LABELS, *STUDENTS, *EVALUATIONS[1:]}
+    assert project.run(cfg) == {*LABELS, *AFTER_LABELS}
 
 
 def test_another_set_to_judge_on(project: Project) -> None:
     cfg = config(project.root)
     cfg.unify.evaluate.pop("zero_shot")
-    assert project.run(cfg) == set(EVALUATIONS)
+    assert project.run(cfg) == {*EVALUATIONS, "report"}
     assert project.results["teacher"].keys() == {"source_val"}
 
 
 def test_one_extra_dataset_less(project: Project) -> None:
     cfg = config(project.root)
     cfg.unify.extra.pop("country")
-    assert project.run(cfg) == {*STUDENTS, *EVALUATIONS[1:], "pseudo-country"}  # the last: not asked for
+    assert project.run(cfg) == {*AFTER_LABELS, "pseudo-country"} - {"score-town"}  # nobody asked for those of country
     assert project.results["pseudo_labels"]["raw"].keys() == {"town"}
 
 
 def test_lost_results_are_made_again(project: Project) -> None:
     shutil.rmtree(project.work / "student_raw")
     before = json.loads((project.work / "results.json").read_text())["student_raw"]
-    assert project.run() == {"student-raw", "evaluate-student_raw"}
+    assert project.run() == {"student-raw", "evaluate-student_raw", "report"}
     assert project.results["student_raw"] == before
 
 
@@ -322,7 +347,7 @@ def test_labels_go_on_where_they_were_stopped(project: Project, monkeypatch: pyt
             project.run(cfg)
     kept = {Path(f): Path(f).stat().st_mtime_ns for f in written}
     assert len(kept) == 6
-    assert project.run(cfg) == {*LABELS, *STUDENTS, *EVALUATIONS[1:]}
+    assert project.run(cfg) == {*LABELS, *AFTER_LABELS}
     assert {f: f.stat().st_mtime_ns for f in kept} == kept
 
 

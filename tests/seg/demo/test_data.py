@@ -1,0 +1,48 @@
+"""The demo's datasets on disk."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from lsu_seg.demo import data
+from lsu_seg.layout.pairs import DatasetError
+
+
+@pytest.fixture(autouse=True)
+def few(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(data, "PARTS", [data.Part(**{**vars(p), "images": 2}) for p in data.PARTS])
+
+
+def files(root: Path) -> dict[str, bytes]:
+    return {str(f.relative_to(root)): f.read_bytes() for f in root.rglob("*") if f.is_file()}
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="processes are not forked there")
+def test_several_processes_draw_the_same(tmp_path: Path) -> None:
+    assert data.make_data(tmp_path / "one", seed=3)
+    assert data.make_data(tmp_path / "two", seed=3, jobs=2)
+    assert files(tmp_path / "one") == files(tmp_path / "two")
+    assert len(files(tmp_path / "one")) == 2 * (2 * 6 + 3) + 2
+    assert not data.make_data(tmp_path / "two", seed=3), "it is there already"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="processes are not forked there")
+def test_a_full_disk_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device", "a.png")
+
+    monkeypatch.setattr(data, "write_png", full)
+    for jobs in 1, 2:
+        with pytest.raises(OSError, match="No space left"):
+            data.make_data(tmp_path / "data", seed=0, jobs=jobs)
+    assert not (tmp_path / "data/complete.json").exists()
+
+
+def test_other_peoples_files_are_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "thesis.txt").touch()
+    with pytest.raises(DatasetError, match="holds files that are not the demo's"):
+        data.make_data(tmp_path, seed=0)
+    assert (tmp_path / "thesis.txt").exists()
