@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import traceback
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,7 @@ def load_config(path: str | Path, data_root: str | None = None, options: Mapping
     try:
         cfg = Config.fromfile(path)
     except Exception as e:  # a config is a program, and fails like one
+        traceback.clear_frames(e.__traceback__)  # mmengine leaves a temporary file open in them
         said = str(e).partition(", the current sys.path is")[0]  # of `custom_imports`, mmengine prints all of it
         raise ConfigError(f"{path} cannot be read: {type(e).__name__}: {said}") from e
     if data_root is not None:
