@@ -2,7 +2,7 @@
 
 import os
 import signal
-from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -15,13 +15,20 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
-@pytest.fixture(scope="module")
-def unformatted_configs() -> Iterator[None]:
-    """Every run writes its config several times, and laying it out takes longer than training on it."""
-    with pytest.MonkeyPatch.context() as patch:
-        for module in ("yapf.yapflib.yapf_api", "mmengine.config.config"):  # the originals import it early
-            patch.setattr(f"{module}.FormatCode", lambda text, **_: (text, True), raising=False)
-        yield
+@pytest.fixture(autouse=True, scope="session")
+def unformatted_configs() -> None:
+    if find_spec("yapf"):
+        from helpers.configs import lay_out_by, parsed
+
+        lay_out_by(parsed)
+
+
+@pytest.fixture
+def formatted_configs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As users get them."""
+    from helpers.configs import YAPF, lay_out_by
+
+    lay_out_by(YAPF, monkeypatch.setattr)
 
 
 @pytest.fixture(scope="module")
