@@ -1,8 +1,8 @@
 """Real processes, without each of them importing torch anew.
 
-`python -m helpers.forkserver` imports what its processes need, reads a request a line from a socket, and forks: the child is
-the process that was asked for, with its own process id, signals, exit code, environment and output. `Server` is the
-other side.
+`python -m helpers.forkserver` imports what its processes need, reads a request a line from a socket, and forks: the
+child is the process that was asked for, with its own process id, signals, exit code, environment and output. `Server`
+is the other side.
 """
 
 from __future__ import annotations

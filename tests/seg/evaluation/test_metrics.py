@@ -17,6 +17,7 @@ from mmengine.structures import PixelData
 from mmseg.structures import SegDataSample
 
 from helpers.counted import PRED, ROWS, SOURCE, WORLD
+from helpers.examples import examples
 from helpers.forkserver import Server
 from helpers.worlds import make_constraint
 from lsu_onto import ROW_UNKNOWN, ROW_VOID
@@ -86,7 +87,7 @@ def test_summing_is_not_averaging() -> None:
     assert iou_summary(a + b)["miou"] == pytest.approx(0.1)  # the mean of 1 and 0 would be 0.5
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60))
 @given(st.integers(1, 6), st.integers(0, 2**32 - 1))
 def test_confusion_and_iou_agree_with_a_naive_count(k: int, seed: int) -> None:
     rng = np.random.default_rng(seed)
