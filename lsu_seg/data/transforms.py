@@ -88,14 +88,17 @@ def _check_orientation(path: str) -> None:
 
 @register(TRANSFORMS)
 class SubsampleTarget(BaseTransform):
-    """Keep every nth row and column of `gt_seg_map`, from a random one on: the loss is then computed on that grid.
+    """Keep every nth row and column of `gt_seg_map`, from a random offset, so that the loss is computed on that grid.
 
-    MMSegmentation's heads resize their logits to the target's size. For a small model on a CPU the loss at full size
-    takes 40 % of a training step, and a target of every second row and column a quarter of that. Goes after what crops
-    and pads, which must leave images that the data preprocessor need not pad: it pads targets as much as images.
+    MMSegmentation's heads resize their logits to the size of the target. For a small model on a CPU, the loss at full
+    size takes 40 % of a training step, and with every second row and column a quarter of that. Use it after all crops
+    and pads, on images that the data preprocessor need not pad: it pads targets by as much as images.
 
     Args:
-        step: keep one row and column in so many.
+        step: the distance between the rows and columns to keep.
+
+    Raises:
+        ValueError: a step below 1.
     """
 
     def __init__(self, step: int = 2) -> None:
