@@ -31,7 +31,7 @@ def decode_file(
         unknown: as for `LabelReader`.
 
     Raises:
-        DecodeError: the logits are not an array of floats, or do not fit.
+        DecodeError: the logits are not an array of floats or do not fit, or the labels need side files (`segments:`).
         LabelFileError: the label file is unreadable, or has unlisted values.
         TaxonomyError: the taxonomy cannot be loaded.
         OSError: a file cannot be read or written.
