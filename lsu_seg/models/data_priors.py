@@ -21,7 +21,7 @@ from lsu_seg.openmmlab.compat import PickledRecord, UntrustedCheckpointError, lo
 
 MEAN = (80.85, 77.914, 76.967)
 STD = (61.877, 61.501, 64.752)
-"""RGB, for values from 0 to 255: the normalisation for all its datasets. It is in the code of data-priors, not in the files."""
+"""RGB, for values from 0 to 255: the normalisation for all datasets. It is in the released code, not in the files."""
 
 _ARCHITECTURE = (
     "activation_function",
