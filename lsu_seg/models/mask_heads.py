@@ -35,7 +35,7 @@ class SetMask2FormerHead(TableUser, Mask2FormerHead):
         kwargs: as for `Mask2FormerHead`.
 
     Raises:
-        ImportError: mmdet, or a package that it needs, is not installed.
+        MissingPackageError: mmdet, or a package that it needs, is not installed.
     """
 
     takes_sets = True
