@@ -1,4 +1,4 @@
-"""The config of a pseudo-label run from a dataset's name and a teacher: what the one-line command runs."""
+"""The config of a pseudo-label run, made from a dataset's name and a teacher: what the one-line command runs."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from lsu_seg.layout.pairs import DatasetError
 from lsu_seg.openmmlab.config import load_config
 
 CONFIG_SUFFIXES = (".py", ".yaml", ".yml", ".json")
-"""Of MMSegmentation's configs."""
+"""Suffixes of MMSegmentation's configs."""
 
 
 def pseudo_label_config(
@@ -35,14 +35,17 @@ def pseudo_label_config(
 
     Args:
         taxonomy, source: as for `lsu_onto.load`.
+        data_root: the dataset's folder.
         teacher: a config of MMSegmentation; or a Hugging Face folder; or a checkpoint of data-priors.
-        checkpoint: of the config; None where the teacher's weights are in the config's model.
+        checkpoint: the config's checkpoint; None if the teacher or the config's model brings its own weights.
         output: folder of the labels.
-        scales, threshold, confidence: of `PseudoLabelLoop`; flip: every scale mirrored, too.
-        unknown: of `TaxDataset`.
+        split: the split to label.
+        scales, threshold, confidence: as for `PseudoLabelLoop`. flip: also look at the mirrored image at every scale.
+        unknown: as for `TaxDataset`.
 
     Raises:
-        ConfigError: a teacher that is none of these. DatasetError: no such split. TaxonomyError.
+        ConfigError: the teacher is none of these. DatasetError: the split does not exist. TaxonomyError: see
+            `lsu_onto.load`.
 
     >>> cfg = pseudo_label_config("demo_town", "data/town", "weights/segformer", None, "out", source="demo")
     >>> cfg.model.to_dict(), cfg.test_cfg.type
@@ -51,7 +54,7 @@ def pseudo_label_config(
     splits = lsu_onto.load(taxonomy, source).layout.splits
     if splits and split not in splits:
         raise DatasetError(f"`{taxonomy}` has no split `{split}`; it has {', '.join(splits)}")
-    given = _teacher(teacher, checkpoint)
+    config = _teacher_config(teacher, checkpoint)
     dataset: dict[str, Any] = dict(
         type="TaxDataset",
         taxonomy=taxonomy,
@@ -73,20 +76,20 @@ def pseudo_label_config(
         loop["threshold"] = threshold
     if confidence:
         loop["confidence"] = True
-    given["test_dataloader"] = dict(
+    config["test_dataloader"] = dict(
         batch_size=1, num_workers=0, sampler=dict(type="DefaultSampler", shuffle=False), dataset=dataset
     )
-    given["test_cfg"] = loop
-    # The name under which mmengine keeps it in the work folder; it can be run from there.
-    return Config(given, cfg_text="#", filename=f"{Path(taxonomy).stem}.py")
+    config["test_cfg"] = loop
+    # mmengine stores the config under this name in the work folder, from where it can be run again.
+    return Config(config, cfg_text="#", filename=f"{Path(taxonomy).stem}.py")
 
 
-def _teacher(given: str, checkpoint: str | None) -> dict[str, Any]:
-    """The part of the config that is the teacher's."""
-    is_config = Path(given).suffix in CONFIG_SUFFIXES
+def _teacher_config(teacher: str, checkpoint: str | None) -> dict[str, Any]:
+    """The part of the config that concerns the teacher."""
+    is_config = Path(teacher).suffix in CONFIG_SUFFIXES
     if not is_config and checkpoint:
         raise ConfigError(
-            f"`--teacher {given} --checkpoint {checkpoint}`: a folder or a checkpoint of data-priors brings its own"
+            f"`--teacher {teacher} --checkpoint {checkpoint}`: a folder or a checkpoint of data-priors brings its own"
             f" weights, so leave `--checkpoint` out; a config ends in {', '.join(CONFIG_SUFFIXES)}"
         )
     if not is_config:
@@ -94,13 +97,13 @@ def _teacher(given: str, checkpoint: str | None) -> dict[str, Any]:
             custom_imports=dict(imports=["lsu_seg"]),
             default_scope="mmseg",
             log_level="WARNING",
-            model=dict(type="HFSegmentor", hf=dict(pretrained=given)),
+            model=dict(type="HFSegmentor", hf=dict(pretrained=teacher)),
         )
-    cfg = load_config(given)
+    cfg = load_config(teacher)
     if "model" not in cfg:
-        raise ConfigError(f"{given} has no `model`, so it is no teacher's config")
+        raise ConfigError(f"{teacher} has no `model`, so it is no teacher's config")
     if checkpoint is None and not (cfg.model.get("hf") or {}).get("pretrained"):
-        raise ConfigError(f"`--teacher {given}` is a config; give its weights, too: --checkpoint FILE")
+        raise ConfigError(f"`--teacher {teacher}` is a config; give its weights, too: --checkpoint FILE")
     kept = {k: v for k, v in cfg.to_dict().items() if k in ("custom_imports", "default_scope", "env_cfg", "model")}
     imports = kept.setdefault("custom_imports", dict(imports=[]))
     imports["imports"] = list(dict.fromkeys([*_listed(imports.get("imports")), "lsu_seg"]))
