@@ -4,15 +4,21 @@ PYTHON ?= python3
 BIN := .venv/bin
 # .venv keeps its Python until PYTHON= names another one.
 INSTALL := "$(PYTHON)" tools/install.py $(if $(filter file,$(origin PYTHON)),,--this-python)
+# Networks of the tests are tiny: a worker of one thread per core is quicker than threads that wait for each other.
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile
 export PIP_REQUIRE_VIRTUALENV = 1
 
-.PHONY: demo test check install install-demo clean
+.PHONY: demo test test-all check install install-demo clean
 
 demo: install-demo
 	$(BIN)/lsu-seg demo $(ARGS)
 
 test: install check
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile $(ARGS)
+	$(PYTEST) $(ARGS)
+
+# With what repeats a behaviour at a larger size, or with all of its examples.
+test-all: install check
+	$(PYTEST) -m "slow or not slow" --hypothesis-profile full $(ARGS)
 
 check: install
 	$(BIN)/ruff check .

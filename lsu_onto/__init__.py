@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from lsu_onto.constraint.arrays import ROW_SKIPPED, ROW_UNKNOWN, ROW_VOID, VOID, Constraint, Layout
     from lsu_onto.errors import UserError
-    from lsu_onto.library.library import TaxonomyError
+    from lsu_onto.library.errors import TaxonomyError
     from lsu_onto.library.searchpath import Entry
     from lsu_onto.raster.errors import LabelFileError
     from lsu_onto.raster.reader import MAX_PIXELS, Raster, read_raster
@@ -89,7 +89,7 @@ def load(name: str | Path, source: str | None = None, paths: Iterable[str | Path
     >>> load("demo_twon")
     Traceback (most recent call last):
         ...
-    lsu_onto.library.library.TaxonomyError: there is no map from `demo_twon`; did you mean `demo_town`?
+    lsu_onto.TaxonomyError: there is no map from `demo_twon`; did you mean `demo_town`?
     """
     if str(name).endswith(".npz"):
         from lsu_onto.constraint.npz import load_npz
@@ -179,7 +179,7 @@ def __getattr__(name: str) -> Any:
 
         return UserError
     if name == "TaxonomyError":
-        from lsu_onto.library.library import TaxonomyError
+        from lsu_onto.library.errors import TaxonomyError
 
         return TaxonomyError
     if name == "Entry":

@@ -23,7 +23,7 @@ class Span(NamedTuple):
 
 @dataclass(frozen=True)
 class Fix:
-    """The one obvious edit that settles a finding: `text` instead of what stands at `span`, which may be empty."""
+    """The one obvious edit that settles a finding: `text` replaces the contents of `span`, which may be empty."""
 
     title: str
     span: Span
@@ -44,7 +44,7 @@ class Diagnostic:
     help: str | None = None
     second: Span | None = None
     label: str = ""
-    """What the second place shows."""
+    """What is at the second place."""
     fix: Fix | None = None
 
     @property
@@ -65,7 +65,7 @@ class Rule:
 
 
 def did_you_mean(word: str, candidates: Iterable[str]) -> str | None:
-    """The candidate that somebody who typed `word` most likely meant, or None.
+    """The candidate that was most likely meant by `word`, or None.
 
     >>> did_you_mean("vegetaton", ["road", "vegetation"])
     'vegetation'

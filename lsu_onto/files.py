@@ -14,9 +14,15 @@ def write_atomic(path: str | Path, data: bytes) -> None:
     The mode of a file that is there stays, a new one is readable by all; links are followed.
 
     Raises:
-        OSError: the disk's word.
+        OSError: the disk's word, of `path`.
     """
-    target = Path(path).resolve()
+    try:
+        _write(Path(path).resolve(), data)
+    except OSError as e:  # not of the temporary file
+        raise OSError(e.errno, e.strerror, str(path)) from e
+
+
+def _write(target: Path, data: bytes) -> None:
     handle, name = tempfile.mkstemp(prefix=f".{target.name}.", suffix=".tmp", dir=target.parent)
     temporary = Path(name)
     try:

@@ -1,8 +1,7 @@
-"""What is installed, what does not go together, and the command that mends it.
+"""What is installed, what does not fit together, and the command that repairs it.
 
-Reads the metadata of the installed packages and imports none of them, so that it also works where they do not. What
-lsu-toolkit needs is read off its own metadata; what is known here beyond that are the conflicts that pip keeps quiet
-about.
+This reads the metadata of the installed packages and imports none of them, so that it works even if they do not. The
+requirements of lsu-toolkit come from its own metadata; the rules below add the conflicts that pip does not report.
 """
 
 from __future__ import annotations
@@ -38,7 +37,7 @@ EXTRAS = {
     "parquet": "Waymo labels, which come as Parquet tables",
     "experiments": "the weights and plots of tools/experiments",
 }
-"""The extras that a user may want, and what for."""
+"""The extras that a user may want, and what each is for."""
 
 
 class Finding(NamedTuple):
@@ -50,10 +49,10 @@ class Finding(NamedTuple):
 
 
 class Environment:
-    """What the rules look at.
+    """What the rules examine.
 
     Args:
-        path: folders with `.dist-info` folders; None: where the running interpreter looks.
+        path: folders with `.dist-info` folders; None: those of the running interpreter.
         virtual: whether it is a virtual environment; None: whether this is one.
         dot: the `dot` program; None: look for it, "": there is none.
     """
@@ -70,7 +69,7 @@ class Environment:
         self.installed: dict[str, Distribution] = {}
         """Normalised name → the distribution that an import finds."""
         for d in distributions() if path is None else distributions(path=list(path)):
-            name = d.metadata["Name"]  # None in the leavings of a broken uninstallation
+            name = d.metadata["Name"]  # None in the remains of a broken uninstallation
             if name:
                 self.installed.setdefault(canonicalize_name(name), d)
 
@@ -84,7 +83,7 @@ class Environment:
         return ", ".join(f"{n} {self.version(n)}" for n in names)
 
     def needs(self, extra: str = "") -> list[Requirement]:
-        """What lsu-toolkit's metadata says that it needs, always or for an extra."""
+        """The requirements in the metadata of lsu-toolkit, in general or for an extra."""
         from packaging.requirements import Requirement
 
         if US not in self.installed:
@@ -107,7 +106,7 @@ def _uninstall(names: Iterable[str]) -> str:
 
 
 def _judge(env: Environment, needs: list[Requirement]) -> tuple[list[str], list[Requirement], list[Requirement]]:
-    """Names of what is there and in range, what is missing, what is out of range."""
+    """The names of packages that are installed and in range, that are missing, and that are out of range."""
     from packaging.utils import canonicalize_name
 
     good, missing, wrong = [], [], []
@@ -212,7 +211,7 @@ def two_opencv(env: Environment) -> Iterator[Finding]:
 
 
 def torchvision(env: Environment) -> Iterator[Finding]:
-    """Its wheels are built for one torch, which their metadata names; builds for CPU and GPU do not mix either."""
+    """A wheel is built for one torch, which its metadata names. Builds for CPU and GPU do not mix either."""
     from packaging.requirements import Requirement
     from packaging.version import Version
 
@@ -266,7 +265,7 @@ def examine(env: Environment | None = None) -> list[Finding]:
 
 
 def _versions(env: Environment) -> dict[str, str]:
-    """The packages that matter here, installed."""
+    """The installed packages that matter here."""
     from packaging.utils import canonicalize_name
 
     needed = [canonicalize_name(r.name) for e in ("", *EXTRAS) for r in env.needs(e)]
@@ -289,7 +288,7 @@ def as_dict(env: Environment, findings: Sequence[Finding]) -> dict[str, Any]:
 
 
 def as_text(env: Environment, findings: Sequence[Finding], marks: str = "✓·✗") -> str:
-    """The report for people; `marks` for well, worth knowing, problem."""
+    """The report for people. `marks` stand for: well, worth knowing, problem."""
     import platform
 
     from lsu_onto import __version__

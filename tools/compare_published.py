@@ -21,7 +21,8 @@ from lsu_onto.exchange.draft import identifier
 from lsu_onto.exchange.from_data_priors import Mapping, read_mapping
 from lsu_onto.exchange.skeleton import same_name
 from lsu_onto.exchange.tables import number, read_table
-from lsu_onto.library.library import Library, TaxonomyError
+from lsu_onto.library.errors import TaxonomyError
+from lsu_onto.library.library import Library
 from lsu_onto.ontology.model import Dataset, MapRow, Ontology, Source, Taxonomy
 
 FOLDERS = {

@@ -1,12 +1,8 @@
-"""`python tools/evaluate.py …`, for mmengine's launchers: `lsu-seg evaluate …`, or `lsu-seg compare …`."""
+"""`python tools/evaluate.py …` is `lsu-seg evaluate …`, for people who expect a script here."""
 
 import sys
 
-from lsu_seg.commands.compare import compare
-from lsu_seg.commands.evaluate import evaluate
+from lsu_seg.cli import main
 
 if __name__ == "__main__":
-    if sys.argv[1:2] == ["compare"]:
-        compare(sys.argv[2:])
-    else:
-        evaluate()
+    main(["evaluate", *sys.argv[1:]], prog_name="lsu-seg")

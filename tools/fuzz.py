@@ -116,8 +116,7 @@ def mutate(text: str, pool: list[str], rng: random.Random) -> str:
 def examine(library: Library, text: str, closely: bool) -> str | None:
     """What is wrong with the program on this input."""
     path = "fuzz.tax"
-    for cache in (library._parsed, library._checked, library._declared):
-        cache.pop(path, None)
+    library.forget(path)
     began = time.process_time()
     found = library.check(path, text).diagnostics
     for write in FORMATS.values() if closely else (FORMATS["full"],):
@@ -128,8 +127,7 @@ def examine(library: Library, text: str, closely: bool) -> str | None:
         return f"took {took:.2f} s"
     if not closely:
         return None
-    for cache in (library._parsed, library._checked, library._declared):
-        cache.pop(path, None)
+    library.forget(path)
     if format_file(library, path, once) != once:
         return "fmt is not idempotent"
     return None

@@ -1,6 +1,8 @@
-"""`python tools/pseudo_label.py …` is `lsu-seg pseudo-label …`, for mmengine's launchers (torchrun, Slurm)."""
+"""`python tools/pseudo_label.py …` is `lsu-seg pseudo-label …`, for people who expect a script here."""
 
-from lsu_seg.commands.pseudo_label import pseudo_label
+import sys
+
+from lsu_seg.cli import main
 
 if __name__ == "__main__":
-    pseudo_label()
+    main(["pseudo-label", *sys.argv[1:]], prog_name="lsu-seg")

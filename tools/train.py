@@ -1,6 +1,8 @@
-"""`python tools/train.py …` is `lsu-seg train …`, for mmengine's launchers (torchrun, Slurm)."""
+"""`python tools/train.py …` is `lsu-seg train …`, for people who expect a script here."""
 
-from lsu_seg.commands.train import train
+import sys
+
+from lsu_seg.cli import main
 
 if __name__ == "__main__":
-    train()
+    main(["train", *sys.argv[1:]], prog_name="lsu-seg")

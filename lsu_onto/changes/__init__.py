@@ -1,1 +1,1 @@
-"""Two versions of a taxonomy: what breaks between them."""
+"""The breaking changes between two versions of a taxonomy."""

@@ -1,11 +1,11 @@
 """What broke between two versions of a `.tax` file, in four buckets.
 
 LABEL: a raw value means another class. CHANNEL: a class of a source moved, so checkpoints break. CONSTRAINT: S(d)
-changed, so pseudo-labels are stale. RENAME: a class has another name and no alias tells.
+changed, so pseudo-labels are stale. RENAME: a class has a new name, and no alias records the old one.
 
 Taxonomies are matched by name, whatever their version: a release that raises its version still breaks what was made
-with the one before. A class that was renamed is followed through its alias or its ids, so that one rename is one
-finding. Of a class that is only in one of the versions, S(d) is not compared: its raw values are reported.
+with the previous one. A renamed class is recognised by its alias or its ids, so that one rename is one finding. S(d) is
+not compared for a class that only one version has: its raw values are reported instead.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from lsu_onto.diagnostics import Diagnostic, Span
 from lsu_onto.lang import syntax as ast
-from lsu_onto.library.library import Analysis
+from lsu_onto.library.pipe import Analysis
 from lsu_onto.ontology.model import NAMED, Meaning, Ontology, Source, TaxClass, Taxonomy
 
 BUCKETS = {"TAX901": "LABEL", "TAX902": "CHANNEL", "TAX903": "CONSTRAINT", "TAX904": "RENAME"}
@@ -31,29 +31,29 @@ def compare(old: Analysis, new: Analysis) -> list[Diagnostic]:
 
     The second place of a finding lies in the old file.
     """
-    found: list[Diagnostic] = []
+    findings: list[Diagnostic] = []
     names: dict[str, Names] = {}
     news = {(type(t), t.name): t for t in new.resolved.taxonomies}
     for t in old.resolved.taxonomies:
         now = news.get((type(t), t.name))
         if now is None:
             code = "TAX902" if isinstance(t, Source) else "TAX901"
-            found.append(_gone(code, f"{type(t).__name__.lower()} `{t.name}`", t.span, new))
+            findings.append(_gone(code, f"{type(t).__name__.lower()} `{t.name}`", t.span, new))
             continue
         names[t.name] = _follow(t, now)
-        found += _renames(t, now, names[t.name])
+        findings += _renames(t, now, names[t.name])
         if isinstance(t, Source):
-            found += _channels(t, now, names[t.name])
-        found += _labels(t, now, names[t.name], old, new)
+            findings += _channels(t, now, names[t.name])
+        findings += _labels(t, now, names[t.name], old, new)
     maps = {(o.dataset.name, o.source.name): o for o in new.resolved.ontologies}
     for o in old.resolved.ontologies:
         other = maps.get((o.dataset.name, o.source.name))
         if other:
-            found += _constraints(o, other, names)
+            findings += _constraints(o, other, names)
         elif o.dataset.name in names or all(o.dataset.name != t.name for t in old.resolved.taxonomies):
             what = f"map from `{o.dataset.name}` to `{o.source.name}`"
-            found.append(_gone("TAX903", what, o.span, new))
-    return sorted(found, key=lambda d: (d.span, d.code))
+            findings.append(_gone("TAX903", what, o.span, new))
+    return sorted(findings, key=lambda d: (d.span, d.code))
 
 
 def _gone(code: str, what: str, old: Span, new: Analysis) -> Diagnostic:
@@ -65,7 +65,7 @@ def _gone(code: str, what: str, old: Span, new: Analysis) -> Diagnostic:
 
 
 def _follow(old: Taxonomy, new: Taxonomy) -> Names:
-    """Where each class of the old version went: by name, by alias, or by its ids or its official label."""
+    """The new name of each class of the old version, found by name, alias, ids or official label."""
     fresh = [c for c in new.classes if c.name not in old.by_name]
     names: Names = {}
     for c in old.classes:
@@ -158,7 +158,7 @@ def _labels(old: Taxonomy, new: Taxonomy, names: Names, past: Analysis, analysis
             _key(past, old, "background"),
             "as it was",
         )
-    # What a source's own labels store are its channels, which TAX902 is about; or colours.
+    # The labels of a source store its channels, which TAX902 covers, or colours.
     classes = not isinstance(old, Source) or old.encoding == "rgb"
     before, after = _raw(old, classes), _raw(new, classes)
     if old.encoding in NAMED:  # a further name for a class breaks nothing
@@ -171,25 +171,25 @@ def _labels(old: Taxonomy, new: Taxonomy, names: Names, past: Analysis, analysis
             moved.setdefault((was, now), []).append(value)
     void = _key(analysis, new, "void")
     for (was, now), values in moved.items():
-        here = void if now == VOID else new.classes[new.by_name[now]].span if now else None
-        there = None
+        new_place = void if now == VOID else new.classes[new.by_name[now]].span if now else None
+        old_place = None
         if was:
-            there = _key(past, old, "void") if was == VOID else old.classes[old.by_name[was]].span
-        if here is None:  # gone: point at what is left of the class
+            old_place = _key(past, old, "void") if was == VOID else old.classes[old.by_name[was]].span
+        if new_place is None:  # gone: point at what is left of the class
             heir = names.get(was)
-            here = void if was == VOID else new.classes[new.by_name[heir]].span if heir else new.span
+            new_place = void if was == VOID else new.classes[new.by_name[heir]].span if heir else new.span
         yield Diagnostic(
             "TAX901",
             _moved(values, was, now, old.encoding),
-            here,
+            new_place,
             None,
-            there,
-            f"{'it was' if len(values) == 1 else 'they were'} here" if there else "",
+            old_place,
+            f"{'it was' if len(values) == 1 else 'they were'} here" if old_place else "",
         )
 
 
 def _raw(t: Taxonomy, classes: bool) -> dict[Raw, str]:
-    """Raw value → class name, or `void`. Where labels are names: those of classes that are drawn."""
+    """Raw value → class name, or `void`. If labels are names, only those of classes that are drawn."""
     if t.encoding in NAMED:
         names = (t.by_other_name | t.by_name).items()
         return {name: t.classes[i].name for name, i in names if t.classes[i].ids}
@@ -230,7 +230,7 @@ def _ranges(values: Sequence[int]) -> str:
 
 
 def _key(analysis: Analysis, taxonomy: Taxonomy, key: str) -> Span:
-    """Where a key of a taxonomy stands; its header if it is not written."""
+    """The place of a key of a taxonomy, or of its header if the key is absent."""
     inside = False
     place = taxonomy.span
     for s in analysis.file.statements:

@@ -1,4 +1,4 @@
-"""A `.tax` file against another file, or against itself at a git revision."""
+"""Compares a `.tax` file with another file, or with itself at a git revision."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ from pathlib import Path
 from lsu_onto.changes.compare import compare
 from lsu_onto.diagnostics import Diagnostic, Span
 from lsu_onto.errors import UserError
-from lsu_onto.library.library import Analysis, Library
+from lsu_onto.library.library import Library
+from lsu_onto.library.pipe import Analysis
 from lsu_onto.library.searchpath import shipped
 
 
@@ -22,9 +23,9 @@ class RevisionError(UserError):
 
 
 def changes(file: str, against: str, search: Sequence[str | Path] = ()) -> tuple[list[Diagnostic], dict[str, str]]:
-    """The breaking changes of a file, and the texts they are about.
+    """The breaking changes of a file, and the texts that they refer to.
 
-    Where one of the two versions has errors, these are the findings. Under `git:REV`, every `.tax` file of the
+    If one of the two versions has errors, the errors are returned instead. Under `git:REV`, every `.tax` file of the
     repository, the search path's included, is read as it was at that revision; otherwise both versions refer to
     the taxonomies as they are today.
 
@@ -50,7 +51,7 @@ def changes(file: str, against: str, search: Sequence[str | Path] = ()) -> tuple
         root, path = checkout(Path(file), revision, folder)
         before = Library([*moved([*map(Path, search), shipped()], root, folder), *search])
         old = before.check(path)
-        found = _errors(before, old) or compare(old, new)
+        findings = _errors(before, old) or compare(old, new)
 
         def label(path: str) -> str:
             p = Path(path)
@@ -60,7 +61,7 @@ def changes(file: str, against: str, search: Sequence[str | Path] = ()) -> tuple
             return span and span._replace(file=label(span.file))
 
         texts = library.texts | {label(f): text for f, text in before.texts.items()}
-        return [replace(d, span=place(d.span) or d.span, second=place(d.second)) for d in found], texts
+        return [replace(d, span=place(d.span) or d.span, second=place(d.second)) for d in findings], texts
 
 
 def _errors(library: Library, analysis: Analysis) -> list[Diagnostic]:
@@ -108,7 +109,7 @@ def checkout(file: Path, revision: str, folder: Path) -> tuple[Path, Path]:
 
 
 def moved(roots: Iterable[Path], root: Path, folder: Path) -> list[Path]:
-    """Those of the roots that lie in the work tree, as they are in the folder."""
+    """The roots that lie in the work tree, as paths below `folder`."""
     inside = [r.resolve() for r in roots if r.resolve().is_relative_to(root)]
     return [p for p in (folder / r.relative_to(root) for r in inside) if p.is_dir()]
 

@@ -1,26 +1,16 @@
-"""What several commands share: `--path`, `.tax` files and folders of them, colours, and how user errors end."""
+"""What several commands share: `.tax` files and folders of them, colours, and where text goes."""
 
 from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, TextIO
 
 import click
 
 if TYPE_CHECKING:
     from lsu_onto.diagnostics import Diagnostic
-
-search_path = click.option(
-    "--path",
-    "search",
-    multiple=True,
-    type=click.Path(exists=True, file_okay=False),
-    metavar="DIR",
-    help="Search this folder before the shipped taxonomies (repeatable).",
-)
 
 
 def tax_files(paths: tuple[str, ...]) -> tuple[list[str], list[Diagnostic]]:
@@ -85,30 +75,12 @@ def colours(stream: TextIO | None = None) -> bool:
     return (stream or sys.stderr).isatty() and not os.environ.get("NO_COLOR")
 
 
-def user_errors(action: Callable[[], Any]) -> Any:
-    """Run an action; a taxonomy's errors become a message and exit code 1."""
-    from lsu_onto.library.library import TaxonomyError
-
-    try:
-        return action()
-    except TaxonomyError as e:
-        click.echo(f"error: {e}", err=True)
-        sys.exit(1)
-
-
-def fail(message: object) -> None:
-    click.echo(f"error: {message}", err=True)
-    sys.exit(1)
-
-
 def put(text: str, output: str | None) -> None:
+    """Write a text to a file, or else to standard output."""
     from lsu_onto.exchange import write_text
 
     if output is None:
         click.echo(text, nl=False)
         return
-    try:
-        write_text(output, text)
-    except OSError as e:
-        fail(f"cannot write `{output}`: {e.strerror}")
+    write_text(output, text)
     click.echo(output, err=True)

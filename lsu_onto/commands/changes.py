@@ -8,10 +8,11 @@ from typing import Any
 
 import click
 
-from lsu_onto.commands.arguments import colours, search_path
+from lsu_onto.commands.arguments import colours
+from lsu_onto.program import Command, search_path
 
 
-@click.command()
+@click.command(cls=Command, refused=2)
 @click.argument("file")
 @click.option("--against", required=True, metavar="git:REV|FILE", help="The old version: a revision, or a file.")
 @click.option(
@@ -42,17 +43,13 @@ def changes(file: str, against: str, format_: str, **options: Any) -> None:
       lsu-onto changes field.tax --against field_v1.tax
     """
     from lsu_onto.changes.compare import BUCKETS
-    from lsu_onto.changes.revisions import RevisionError
     from lsu_onto.changes.revisions import changes as compare
     from lsu_onto.reporting.findings import FORMATS
 
     for path in (file, *([] if against.startswith("git:") else [against])):
         if not Path(path).is_file():
             raise click.UsageError(f"there is no file `{path}`")
-    try:
-        found, texts = compare(file, against, options["search"])
-    except RevisionError as e:
-        raise click.UsageError(str(e)) from None
+    found, texts = compare(file, against, options["search"])
     to_stdout = format_ != "full"
     if found or format_ in ("json", "sarif"):
         click.echo(FORMATS[format_](found, texts, colours() and not to_stdout), err=not to_stdout)

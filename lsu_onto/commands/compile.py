@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import sys
 from typing import Any
 
 import click
 
-from lsu_onto.commands.arguments import search_path, user_errors
+from lsu_onto.program import search_path, source_option, taxonomy_argument
 
 
 @click.command(name="compile")
-@click.argument("name")
+@taxonomy_argument()
 @click.option("-o", "--output", required=True, type=click.Path(dir_okay=False), help="The `.npz` to write.")
-@click.option("--source", help="The source taxonomy, where NAME has maps to several.")
+@source_option()
 @search_path
 def compile_(name: str, output: str, source: str | None, **options: Any) -> None:
     """Compile an ontology to its constraint matrices.
@@ -29,10 +28,5 @@ def compile_(name: str, output: str, source: str | None, **options: Any) -> None
 
     if not output.endswith(".npz"):
         raise click.UsageError(f"the output must end in `.npz`, not `{output}`")
-    ontology = user_errors(lambda: Library(options["search"]).ontology(name, source))
-    try:
-        save_npz(compile_ontology(ontology), output)
-    except OSError as e:
-        click.echo(f"error: cannot write `{output}`: {e.strerror}", err=True)
-        sys.exit(1)
+    save_npz(compile_ontology(Library(options["search"]).ontology(name, source)), output)
     click.echo(output)

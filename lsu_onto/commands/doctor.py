@@ -6,9 +6,11 @@ import sys
 
 import click
 
+from lsu_onto.program import text_or_json
+
 
 @click.command()
-@click.option("--format", "format_", type=click.Choice(["text", "json"]), default="text", show_default=True)
+@text_or_json
 def doctor(format_: str) -> None:
     """Check the installation: versions, what is missing, what does not go together, and the command that mends it.
 

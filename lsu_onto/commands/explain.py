@@ -5,12 +5,21 @@ from __future__ import annotations
 import sys
 
 import click
+from click.shell_completion import CompletionItem
 
 from lsu_onto.commands.arguments import colours
 
 
+def _codes(ctx: click.Context, parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    from lsu_onto.diagnostics import RULES
+
+    return [
+        CompletionItem(code, help=rule.title) for code, rule in RULES.items() if code.startswith(incomplete.upper())
+    ]
+
+
 @click.command()
-@click.argument("code")
+@click.argument("code", shell_complete=_codes)
 def explain(code: str) -> None:
     """Explain a diagnostic: what the rule wants, why, and an example of each.
 

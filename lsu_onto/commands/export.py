@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import click
 
-from lsu_onto.commands.arguments import fail, put, search_path
+from lsu_onto.commands.arguments import put
 from lsu_onto.exchange import EXPORTS
+from lsu_onto.program import search_path, source_option, taxonomy_argument
 
 
 @click.command()
-@click.argument("name")
+@taxonomy_argument()
 @click.option("--to", "format_", type=click.Choice(list(EXPORTS)), required=True, help="The format.")
 @click.option("-o", "--output", type=click.Path(dir_okay=False), metavar="FILE", help="Default: standard output.")
-@click.option("--source", help="The source taxonomy, where NAME has maps to several.")
+@source_option()
 @search_path
 def export(name: str, format_: str, output: str | None, source: str | None, search: tuple[str, ...]) -> None:
     """Write an ontology in another format. NAME is a taxonomy or a `.tax` file.
@@ -31,12 +32,7 @@ def export(name: str, format_: str, output: str | None, source: str | None, sear
       lsu-onto export demo_town --to sssom -o town.sssom.tsv
       lsu-onto export field.tax --to md -o field.md
     """
-    from lsu_onto.exchange import ExchangeError
     from lsu_onto.exchange import export as export_
-    from lsu_onto.library.library import Library, TaxonomyError
+    from lsu_onto.library.library import Library
 
-    try:
-        text = export_(Library(search).ontology(name, source), format_)
-    except (TaxonomyError, ExchangeError) as e:
-        fail(e)
-    put(text, output)
+    put(export_(Library(search).ontology(name, source), format_), output)

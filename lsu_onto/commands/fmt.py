@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from lsu_onto.commands.arguments import colours, named_folders, search_path, tax_files
+from lsu_onto.commands.arguments import colours, named_folders, tax_files
+from lsu_onto.program import search_path
 
 if TYPE_CHECKING:
     from lsu_onto.diagnostics import Diagnostic

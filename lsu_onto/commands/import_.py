@@ -7,8 +7,9 @@ from typing import Any
 
 import click
 
-from lsu_onto.commands.arguments import fail, put, search_path
+from lsu_onto.commands.arguments import put
 from lsu_onto.exchange import IMPORTS
+from lsu_onto.program import search_path, source_option
 
 
 @click.command(name="import")
@@ -25,7 +26,7 @@ from lsu_onto.exchange import IMPORTS
     show_default=True,
     help="What a class list becomes (csv, mmseg, mseg).",
 )
-@click.option("--source", help="The source taxonomy that the classes are related to, by name.")
+@source_option("The source taxonomy that the classes are related to, by name.")
 @click.option(
     "--source-from",
     "source_from",
@@ -61,14 +62,11 @@ def import_(inputs: tuple[str, ...], format_: str, output: str | None, **options
     """
     from lsu_onto.exchange import ExchangeError, Options
     from lsu_onto.exchange import import_ as read
-    from lsu_onto.library.library import Library, TaxonomyError
+    from lsu_onto.library.library import Library
     from lsu_onto.reporting.findings import concise
 
     _usage(options)
-    try:
-        imported = read(format_, inputs, Options(**options))
-    except (ExchangeError, TaxonomyError) as e:
-        fail(e)
+    imported = read(format_, inputs, Options(**options))
     for finding in imported.findings:
         click.echo(str(finding), err=True)
     # A file that is not sound is written all the same: it is easier to mend than the table that it came from.
@@ -80,7 +78,8 @@ def import_(inputs: tuple[str, ...], format_: str, output: str | None, **options
         click.echo(f"{count} warning{'s' * (count != 1)} in what was imported", err=True)
     if errors:
         click.echo(concise(errors, {}), err=True)
-        fail(f"`{name}` needs {len(errors)} correction{'s' * (len(errors) != 1)}; `lsu-onto validate` shows the places")
+        corrections = f"{len(errors)} correction{'s' * (len(errors) != 1)}"
+        raise ExchangeError(f"`{name}` needs {corrections}; `lsu-onto validate` shows the places")
 
 
 def _usage(options: dict[str, Any]) -> None:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from lsu_onto.commands.arguments import search_path
+from lsu_onto.errors import UserError
+from lsu_onto.program import search_path, source_option
 
 if TYPE_CHECKING:
     from lsu_onto.ontology.model import Source
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 @click.command()
 @click.argument("argument", metavar="[NAME]", required=False)
 @click.option("--name", help="The same as NAME. Default: from the CSV file or the folder.")
-@click.option("--source", help="The source taxonomy that the classes will be related to.")
+@source_option("The source taxonomy that the classes will be related to.")
 @click.option("--from-csv", metavar="FILE", help="A class list: `id,name,color,…`; only `name` is needed.")
 @click.option(
     "--from-labels",
@@ -48,8 +48,6 @@ def init(argument: str | None, name: str | None, from_labels: tuple[str, ...], *
       lsu-onto init mydata --source cityscapes --from-labels data/labels
       lsu-onto init mydata --from-labels 'data/**/*_labelIds.png' --encoding id
     """
-    from lsu_onto.errors import UserError
-
     if argument and name and argument != name:
         raise click.UsageError(f"the name is given twice, `{argument}` and `{name}`")
     if options["from_csv"] and from_labels:
@@ -57,24 +55,14 @@ def init(argument: str | None, name: str | None, from_labels: tuple[str, ...], *
     name = _name(argument or name, options["from_csv"], from_labels)
     target = Path(options["output"] or f"{name}.tax")
     if target.exists() and not options["force"]:
-        _fail(f"`{target}` is there already; take another name with -o, or replace it with --force")
-    try:
-        refused = _make(name, target, from_labels, **options)
-    except UserError as e:
-        _fail(str(e))
-    except OSError as e:
-        _fail(f"cannot write `{target}`: {e.strerror}")
+        raise UserError(f"`{target}` is there already; take another name with -o, or replace it with --force")
+    refused = _make(name, target, from_labels, **options)
     if refused:
-        _fail(
+        raise UserError(
             f"{len(refused)} file{'s' * (len(refused) != 1)} could not be read, so that values may be missing:\n"
             + "\n".join(refused[:5])
             + ("\n…" if len(refused) > 5 else "")
         )
-
-
-def _fail(message: str) -> None:
-    click.echo(f"error: {message}", err=True)
-    sys.exit(1)
 
 
 def _name(name: str | None, csv: str | None, labels: tuple[str, ...]) -> str:
@@ -105,17 +93,15 @@ def _make(name: str, target: Path, labels: tuple[str, ...], **options: Any) -> l
             click.echo(line, err=True)
         summary = f"the classes of {options['from_csv']}"
     elif labels:
-        from lsu_onto.starter.guess import layout
+        from lsu_onto.starter.guess import guess_storage
         from lsu_onto.starter.label_values import find, scan
 
         files, others = find(labels)
         scanned = scan(files)
-        found_layout = layout(scanned, encoding)
-        text, refused = from_labels(scanned, found_layout, name, source), scanned.refused
-        void = f", void {found_layout.void}" if found_layout.void else ", no void value"
-        summary = (
-            f"{len(found_layout.values)} classes in {scanned.files} label files, encoding {found_layout.encoding}{void}"
-        )
+        storage = guess_storage(scanned, encoding)
+        text, refused = from_labels(scanned, storage, name, source), scanned.refused
+        void = f", void {storage.void}" if storage.void else ", no void value"
+        summary = f"{len(storage.values)} classes in {scanned.files} label files, encoding {storage.encoding}{void}"
         if others:
             what = "1 file that is" if others == 1 else f"{others} files that are"
             click.echo(f"passed over {what} neither PNG nor TIFF", err=True)

@@ -7,11 +7,11 @@ from typing import Any
 
 import click
 
-from lsu_onto.commands.arguments import search_path
+from lsu_onto.program import search_path, text_or_json
 
 
 @click.command(name="list")
-@click.option("--format", "format_", type=click.Choice(["text", "json"]), default="text", show_default=True)
+@text_or_json
 @search_path
 def list_(format_: str, **options: Any) -> None:
     """List the taxonomies on the search path: class counts, and the sources that each dataset has a map to.

@@ -6,11 +6,10 @@ import sys
 
 import click
 
-from lsu_onto import INSTALL
-from lsu_onto.commands.arguments import search_path
+from lsu_onto.program import Command, search_path
 
 
-@click.command()
+@click.command(cls=Command, refused=2)
 @search_path
 @click.option("--stdio", is_flag=True, help="Talk over standard input and output: always so; many editors say it.")
 def lsp(search: tuple[str, ...], stdio: bool) -> None:
@@ -40,11 +39,6 @@ def lsp(search: tuple[str, ...], stdio: bool) -> None:
 
     More in docs/editor.md.
     """
-    try:
-        import pygls  # noqa: F401
-    except ImportError:
-        click.echo(f"error: the language server needs pygls: {INSTALL.format('lsp')}", err=True)
-        sys.exit(2)
     from lsu_onto.lsp.server import serve
 
     sys.exit(serve(search))

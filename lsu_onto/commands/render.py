@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Any
 
 import click
 
-from lsu_onto.commands.arguments import search_path, user_errors
+from lsu_onto.program import search_path, source_option, taxonomy_argument
 
 
 @click.command()
-@click.argument("name")
+@taxonomy_argument()
 @click.option("-o", "--output", type=click.Path(dir_okay=False), help="Default: NAME.svg. The suffix sets the format.")
-@click.option("--source", help="The source taxonomy, where NAME has maps to several.")
+@source_option()
 @click.option(
     "--view",
     type=click.Choice(["map", "tree", "matrix"]),
@@ -37,14 +36,13 @@ def render(name: str, output: str | None, source: str | None, view: str, **optio
       lsu-onto render demo --view tree -o demo.pdf
     """
     from lsu_onto.library.library import Library
-    from lsu_onto.render import FORMATS, RenderError, draw
+    from lsu_onto.render import FORMATS, draw
 
     library = Library(options["search"])
     target = Path(output or f"{Path(name).stem if name.endswith('.tax') else name}.svg")
-    ontology = user_errors(lambda: library.ontology(name, source))
-    try:
-        draw(ontology, target, view)
-    except RenderError as e:
-        click.echo(f"error: {e}", err=True)
-        sys.exit(1 if target.suffix.lower()[1:] in FORMATS else 2)
+    if target.suffix.lower()[1:] not in FORMATS:
+        raise click.UsageError(
+            f"cannot draw `{target}`: the suffix must be one of {', '.join(f'`.{f}`' for f in FORMATS)}"
+        )
+    draw(library.ontology(name, source), target, view)
     click.echo(target)

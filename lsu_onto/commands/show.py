@@ -7,14 +7,15 @@ from typing import Any
 
 import click
 
-from lsu_onto.commands.arguments import colours, search_path, user_errors
+from lsu_onto.commands.arguments import colours
+from lsu_onto.program import search_path, source_option, taxonomy_argument, text_or_json
 
 
 @click.command()
-@click.argument("name")
+@taxonomy_argument()
 @click.argument("class_", metavar="[CLASS]", required=False)
-@click.option("--source", help="The source taxonomy, where NAME has maps to several.")
-@click.option("--format", "format_", type=click.Choice(["text", "json"]), default="text", show_default=True)
+@source_option()
+@text_or_json
 @search_path
 def show(name: str, class_: str | None, source: str | None, format_: str, **options: Any) -> None:
     """Show what a pixel of each class may be: S(d), relations, notes, statistics.
@@ -32,8 +33,8 @@ def show(name: str, class_: str | None, source: str | None, format_: str, **opti
     from lsu_onto.reporting.table import as_json, as_text
 
     library = Library(options["search"])
-    ontology = user_errors(lambda: library.ontology(name, source))
-    row = user_errors(lambda: _row(ontology, class_))
+    ontology = library.ontology(name, source)
+    row = _row(ontology, class_)
     if format_ == "json":
         click.echo(as_json(ontology, row))
         return

@@ -28,12 +28,13 @@ class Layout:
     """Where a dataset's files lie, relative to its root.
 
     `images` and `labels` are patterns with placeholders: `{split}` and any other `{name}`, each of which
-    matches within one path segment; an image and a label belong together when the placeholders that both
-    have agree. `segments` and `list` may have `{split}`. Each of the four may hold several patterns with ` | ` between
-    them, for downloads that come in several forms: the first that finds a file of the split counts, see `alternatives`.
+    matches within one path segment. An image and a label belong together if they agree in the placeholders that both
+    patterns have. `segments` and `list` may have `{split}`. Each of the four may hold several patterns separated by
+    ` | `, for downloads that come in several forms: the first that finds a file of the split counts (see
+    `alternatives`).
 
     Attributes:
-        segments: the JSON file (`panoptic-rgb`) or folder of JSON tables (`rle`) that tells what is drawn.
+        segments: the JSON file (`panoptic-rgb`) or folder of JSON tables (`rle`) that says what is drawn.
         list: a text file that lists the images of a split, one a line, with or without their labels.
         split_values: `(split, placeholder, values)`: the split has the files whose placeholder is one of these.
     """
@@ -74,7 +75,7 @@ class Constraint:
         raw: uint32 `[N]`, ascending. The raw values that the taxonomy lists; a colour is `R<<16 | G<<8 | B`.
         raw_row: int16 `[N]`. The row of each raw value, or `ROW_VOID`. A value not in `raw` is `ROW_UNKNOWN`.
         raw_names: N labels where these are names (`polygons`, `rle`), else none; raw value i is name i, and
-            `ROW_SKIPPED` is what is not drawn.
+            `ROW_SKIPPED` marks what is not drawn.
         background: the row of pixels on which nothing is drawn (`panoptic-rgb`, `polygons`, `rle`), or `ROW_VOID`.
         palette: uint8 `[D, 3]` RGB. source_palette: uint8 `[K, 3]` RGB.
         encoding: how label files store raw values (see docs/language.md).

@@ -1,8 +1,8 @@
 """Model → networkx: the graph that `render`, the exports and the compiler read.
 
-Nodes: `("dataset", row)`, `("source", channel)` and `("void",)`. An edge from a dataset class says that the
-target is in its S(d); its attribute `kind` is `=`, `<`, `>`, `~`, or `any` / `void` where a decision or an
-explicit `void` put it there.
+Nodes: `("dataset", row)`, `("source", channel)` and `("void",)`. An edge from a dataset class means that the
+target is in its S(d); its attribute `kind` is `=`, `<`, `>`, `~`, or `any` / `void` for a decision or an
+explicit `void`.
 """
 
 from __future__ import annotations

@@ -49,7 +49,7 @@ def compile_ontology(ontology: Ontology) -> Constraint:
 
 
 def compile_alone(dataset: Taxonomy) -> Constraint:
-    """A dataset without a map: a constraint to a source without classes, so that S(d) is {void} for each."""
+    """A dataset without a map, as a constraint to a source without classes: S(d) is {void} for every class."""
     rows = len(dataset.classes)
     return Constraint(
         **_of_dataset(dataset),
@@ -67,7 +67,7 @@ def compile_alone(dataset: Taxonomy) -> Constraint:
 
 
 def _of_dataset(dataset: Taxonomy) -> dict[str, Any]:
-    """The fields of a constraint that no map has a say in."""
+    """The fields of a constraint that do not depend on a map."""
     raw_names, raw, raw_row = _raw_names(dataset) if dataset.encoding in NAMED else ((), *_raw_values(dataset))
     return {
         "dataset": dataset.name,
@@ -105,7 +105,7 @@ def _raw_values(t: Taxonomy) -> tuple[NDArray[np.uint32], NDArray[np.int16]]:
 
 
 def _raw_names(t: Taxonomy) -> tuple[tuple[str, ...], NDArray[np.uint32], NDArray[np.int16]]:
-    """Every name of every class: annotators wrote the official one, an alias, or what the file calls it."""
+    """Every name that annotators may have written for a class: its official name, an alias, or its name in the file."""
     table = {name: d if t.classes[d].ids else ROW_SKIPPED for name, d in (t.by_other_name | t.by_name).items()}
     return tuple(table), np.arange(len(table), dtype=np.uint32), np.array(list(table.values()), np.int16)
 
@@ -126,7 +126,7 @@ def _spread(i: int) -> tuple[int, int, int]:
 
 
 def _sha256(files: tuple[str, ...]) -> str:
-    """Over the contents, not the places, of the files: the same taxonomies hash alike on every machine."""
+    """A hash of the contents of the files, not of their paths: it is the same on every machine."""
     digest = hashlib.sha256()
     for file in files:
         digest.update(hashlib.sha256(Path(file).read_bytes()).digest())

@@ -1,4 +1,4 @@
-"""`Constraint` ↔ `.npz`: the same input gives the same bytes, and loading needs no pickle."""
+"""`Constraint` ↔ `.npz`. The same input gives the same bytes, and loading needs no pickle."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from pydantic import BaseModel, ConfigDict
 
 from lsu_onto.constraint.arrays import Constraint, Layout
 from lsu_onto.files import write_atomic
-from lsu_onto.library.library import TaxonomyError
+from lsu_onto.library.errors import TaxonomyError
 
 FORMAT = 2
 
 
 class _Header(BaseModel):
-    """What is not an array: the only data of ours that comes back from outside, so it is validated."""
+    """All fields that are not arrays. They are validated, because they come from outside."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
@@ -39,7 +39,7 @@ class _Header(BaseModel):
 
 
 def save_npz(constraint: Constraint, path: str | Path) -> None:
-    """Write a constraint under `path`: whole or not at all. The zip's times are fixed, so bytes repeat."""
+    """Write a constraint to `path`, whole or not at all. Timestamps in the zip are fixed, so bytes are reproducible."""
     header: dict[str, Any] = {"format": FORMAT}
     arrays: dict[str, np.ndarray] = {}
     for f in fields(constraint):
@@ -68,14 +68,14 @@ def load_npz(path: str | Path) -> Constraint:
         TaxonomyError: not a compiled constraint, damaged, or written by a newer version.
     """
     try:
-        with zipfile.ZipFile(path) as archive:  # np.load would take other files for pickles, and say so
+        with zipfile.ZipFile(path) as archive:  # np.load takes other files for pickles, and its message says so
             arrays: dict[str, Any] = {n.removesuffix(".npy"): _array(archive.read(n)) for n in archive.namelist()}
         text = arrays.pop("header").tobytes()
-        found = json.loads(text)["format"]
-        if found != FORMAT:
-            by, mend = ("a newer", "upgrade, or ") if found > FORMAT else ("an older", "")
+        file_format = json.loads(text)["format"]
+        if file_format != FORMAT:
+            by, mend = ("a newer", "upgrade, or ") if file_format > FORMAT else ("an older", "")
             raise TaxonomyError(
-                f"`{path}` was compiled by {by} lsu-toolkit (format {found}; this one reads {FORMAT}):"
+                f"`{path}` was compiled by {by} lsu-toolkit (format {file_format}; this one reads {FORMAT}):"
                 f" {mend}compile it again"
             )
         header = _Header.model_validate_json(text)
@@ -89,7 +89,7 @@ def load_npz(path: str | Path) -> Constraint:
     except OSError as e:
         raise TaxonomyError(f"cannot read `{path}`: {e.strerror or e}") from None
     except Exception as e:  # damaged bytes surface as anything: BadZipFile, zlib.error, KeyError, TypeError …
-        why = (str(e) or type(e).__name__).splitlines()[0]  # pydantic's word has more lines
+        why = (str(e) or type(e).__name__).splitlines()[0]  # pydantic's messages have several lines
         raise TaxonomyError(
             f"`{path}` is not a compiled constraint, or damaged ({why}); make one with `lsu-onto compile`"
         ) from e

@@ -1,6 +1,6 @@
-"""Interchange: an ontology as other formats, and class lists and mappings of others as `.tax` text.
+"""Import and export: an ontology in other formats, and foreign class lists and mappings as `.tax` text.
 
-The two tables are all there is to know; a format's module is imported when it is used.
+Two tables list the formats; the module of a format is imported when it is used.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ IMPORTS = {
 
 
 def export(ontology: Ontology, format_: str) -> str:
-    """An ontology as text in one of `EXPORTS`.
+    """An ontology as text in one of the `EXPORTS`.
 
     Raises:
         ExchangeError: the format's package is not installed.
@@ -48,7 +48,7 @@ def export(ontology: Ontology, format_: str) -> str:
 
 
 def import_(format_: str, inputs: Sequence[str | Path], options: Options | None = None) -> Imported:
-    """`.tax` text from files in one of `IMPORTS`, and everything in them that deserves a second look.
+    """`.tax` text from files in one of the `IMPORTS`, with a finding for everything that deserves a second look.
 
     Raises:
         ExchangeError: a file cannot be read as the format; the message names the place and what to do.

@@ -1,4 +1,4 @@
-"""What all formats share: findings, options, and writing a file whole or not at all."""
+"""What all formats share: findings, options, and atomic writes."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class ExchangeError(UserError):
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing in an imported file that a person should look at. Nothing is dropped without one."""
+    """Something in an imported file that a person should look at. Nothing is dropped without a finding."""
 
     severity: Literal["warning", "info"]
     kind: str
@@ -43,7 +43,7 @@ class Imported:
 
 @dataclass(frozen=True)
 class Options:
-    """What the files do not say.
+    """Facts that the files do not contain.
 
     Attributes:
         name, version: the taxonomy's; the name defaults to the file's or folder's.

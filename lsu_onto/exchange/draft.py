@@ -45,7 +45,7 @@ def identifiers(labels: Sequence[str]) -> list[str]:
 
 
 def name_problem(name: str) -> str | None:
-    """Why a taxonomy cannot have this name, if it cannot.
+    """Why a taxonomy cannot have this name, or None if it can.
 
     >>> name_problem("field"), name_problem("my data.tax")
     (None, '`my data.tax` cannot be a name; write `my_data`')
@@ -56,12 +56,12 @@ def name_problem(name: str) -> str | None:
 
 
 def quoted(text: str) -> str:
-    """A string of the language, which has no escapes."""
+    """A quoted string. The language has no escapes."""
     return '"' + re.sub(r"[\r\n\t]+", " ", text.replace('"', "'")) + '"'
 
 
 def note(*parts: str) -> str:
-    """A trailing note, or nothing. Never one that would switch a diagnostic off."""
+    """A trailing note, or an empty string. It never switches a diagnostic off."""
     text = "; ".join(dict.fromkeys(" ".join(p.split()) for p in parts if p.strip()))
     return "# " + re.sub(r"\ballow:", "allow", text) if text else ""
 
@@ -88,7 +88,7 @@ def class_lines(classes: Sequence[ClassLine]) -> list[str]:
     rows: list[tuple[str, list[str], ClassLine]] = []
     group, officials = "", set[str]()
     for c in classes:
-        wanted = c.group or ("ungrouped" if group else "")
+        heading = c.group or ("ungrouped" if group else "")
         name, official = c.name, quoted(c.official or c.name)
         if official in officials:  # listed twice, or differs in what a quoted string cannot hold
             c.notes.append(f"officially {official}")
@@ -96,14 +96,14 @@ def class_lines(classes: Sequence[ClassLine]) -> list[str]:
             name += f" {official}"
         officials.add(official)
         aliases = " ".join(a if NAME.fullmatch(a) and a not in RESERVED else quoted(a) for a in c.aliases)
-        rows.append((wanted, [c.ids, name, c.colours, f"aka {aliases}" if aliases else ""], c))
-        group = wanted
+        rows.append((heading, [c.ids, name, c.colours, f"aka {aliases}" if aliases else ""], c))
+        group = heading
     widths = [max((len(cells[i]) for _, cells, _ in rows), default=0) for i in range(4)]
     out, group = [], ""
-    for wanted, cells, c in rows:
-        if wanted != group:
-            out.append(f"[{wanted}]")
-            group = wanted
+    for heading, cells, c in rows:
+        if heading != group:
+            out.append(f"[{heading}]")
+            group = heading
         head = "  ".join(f"{cell:{w}}" for cell, w in zip(cells, widths, strict=True) if w)
         out += _with_relation(head, c.relation, note(*c.notes))
     return out
@@ -124,7 +124,7 @@ def _with_relation(head: str, relation: tuple[str, ...], trailing: str) -> list[
 
 
 def allowed_relation(channels: Sequence[str], void: bool, total: int) -> tuple[str, ...]:
-    """The weakest statement with exactly this S(d): what a published set says, and no more.
+    """The weakest statement with exactly this S(d), because a published set says no more.
 
     >>> allowed_relation(["road"], False, 19), allowed_relation(["road"], True, 19), allowed_relation([], True, 19)
     (('< road',), ('~ road void',), ('-> void',))

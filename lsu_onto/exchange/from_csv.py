@@ -24,10 +24,10 @@ _IDS = re.compile(r"[0-9]{1,9}(\.\.[0-9]{1,9})?(,[0-9]{1,9}(\.\.[0-9]{1,9})?)*")
 def read(inputs: list[str], options: Options) -> Imported:
     if len(inputs) != 1:
         raise ExchangeError(f"expected one CSV file, found {len(inputs)}; import one class list at a time")
-    classes, found = class_list(inputs[0], options)
+    classes, findings = class_list(inputs[0], options)
     name = options.name or identifier(Path(inputs[0]).stem.lower())
     text = skeleton.write(classes, name, f"{name}, from {Path(inputs[0]).name}", options)
-    return Imported(text, tuple(found))
+    return Imported(text, tuple(findings))
 
 
 def class_list(file: str, options: Options) -> tuple[list[ClassLine], list[Finding]]:
@@ -35,10 +35,10 @@ def class_list(file: str, options: Options) -> tuple[list[ClassLine], list[Findi
     table = read_table(file)
     if not table.rows:
         raise ExchangeError(f"{file}: no classes below the header")
-    found: list[Finding] = []
-    classes = _classes(table, options, found)
+    findings: list[Finding] = []
+    classes = _classes(table, options, findings)
     if options.kind == "source":
-        classes = _channels(table, classes, found)
+        classes = _channels(table, classes, findings)
     if any(c.relation for c, _ in classes) and not options.source:
         raise ExchangeError(
             f"{file}:1:{table.header[table.need('relation')].place[2]}: there are relations, and"
@@ -46,17 +46,17 @@ def class_list(file: str, options: Options) -> tuple[list[ClassLine], list[Findi
         )
     unsaid = [k for k in ("encoding", "void") if getattr(options, k) is None]
     if table.column("official") is not None and options.kind == "dataset" and unsaid:
-        said = " and ".join(f"`{k}:`" for k in unsaid)
-        found.append(
+        keys = " and ".join(f"`{k}:`" for k in unsaid)
+        findings.append(
             Finding(
                 "info",
                 "value",
-                f"a class list does not say {said}, nor where files lie",
+                f"a class list does not say {keys}, nor where files lie",
                 (file, 1, 1),
                 " ".join(f"`--{k}`" for k in unsaid) + " add them",
             )
         )
-    return [c for c, _ in classes], found
+    return [c for c, _ in classes], findings
 
 
 def _error(cell: Cell, message: str) -> ExchangeError:
@@ -64,7 +64,7 @@ def _error(cell: Cell, message: str) -> ExchangeError:
     return ExchangeError(f"{file}:{line}:{column}: {message}")
 
 
-def _classes(table: Table, options: Options, found: list[Finding]) -> list[tuple[ClassLine, tuple[Cell, ...]]]:
+def _classes(table: Table, options: Options, findings: list[Finding]) -> list[tuple[ClassLine, tuple[Cell, ...]]]:
     columns = {
         "name": table.need("name"),
         "id": table.column("id", "ids"),
@@ -106,7 +106,7 @@ def _classes(table: Table, options: Options, found: list[Finding]) -> list[tuple
                     cells["name"],
                     f"`{label}` is already a class, at line {first.place[1]}; rename one of the two",
                 )
-            found.append(
+            findings.append(
                 Finding(
                     "warning",
                     "duplicate",
@@ -170,7 +170,7 @@ def _relation(cell: Cell, name: str) -> tuple[str, ...]:
 
 
 def _channels(
-    table: Table, classes: list[tuple[ClassLine, tuple[Cell, ...]]], found: list[Finding]
+    table: Table, classes: list[tuple[ClassLine, tuple[Cell, ...]]], findings: list[Finding]
 ) -> list[tuple[ClassLine, tuple[Cell, ...]]]:
     at_train, at_void = table.column("train_id", "trainid"), table.column("void")
     kept: dict[int, tuple[ClassLine, tuple[Cell, ...]]] = {}
@@ -180,7 +180,7 @@ def _channels(
             train = row[at_train].stripped
         void = at_train is None and at_void is not None and at_void < len(row) and row[at_void].stripped == "1"
         if number(train) is None or train == "255" or void:
-            found.append(
+            findings.append(
                 Finding(
                     "info",
                     "source",
@@ -195,7 +195,7 @@ def _channels(
                 first.notes.append(f"also `{label}`")  # an alias must be the only one
             else:
                 first.aliases = (*first.aliases, label)
-            found.append(
+            findings.append(
                 Finding(
                     "warning",
                     "duplicate",
@@ -209,7 +209,7 @@ def _channels(
         raise ExchangeError(f"{table.file}: no row is a class of the source: each is void or has train id 255")
     ordered = [kept[t] for t in sorted(kept)]
     if sorted(kept) != list(range(len(kept))):
-        found.append(
+        findings.append(
             Finding(
                 "warning",
                 "source",

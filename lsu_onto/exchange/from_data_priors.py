@@ -1,9 +1,9 @@
 """The class lists and mappings of UniBwTAS/data-priors: `labels.csv` and `master_labels_<source>.csv` → `.tax`.
 
 A row of a mapping is: source id, source label, then the dataset's labels that may be that class; the row with
-id 255 is void. Such a set says S(d) and no more, so it becomes the weakest statement with that S(d): `<` for one
-class, `~` for several, `-> void` for void alone, `-> any` for everything. A class in no row becomes `-> void`,
-which is what the published code makes of it without a word.
+id 255 is void. Such a set states S(d) and no more, so it becomes the weakest statement with that S(d): `<` for one
+class, `~` for several, `-> void` for void alone, `-> any` for everything. A class in no row becomes `-> void`:
+the published code silently does the same.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ VOID_ID = "255"
 
 @dataclass
 class _Label:
-    """A class of `labels.csv`; `cells` has every row that states it."""
+    """A class of `labels.csv`; `cells` has one cell for each row that lists it."""
 
     cells: list[Cell]
     line: ClassLine
@@ -44,22 +44,22 @@ class Mapping:
     path: str
     source: str
     channels: list[tuple[Cell, Cell]]
-    """Id and label of each row but void's."""
+    """Id and label of each row except the row of void."""
     rows: list[tuple[int | None, tuple[Cell, ...]]]
     """Channel, or None for void, and the dataset's labels."""
     lost: list[str] = field(default_factory=list)
 
 
 def read(inputs: list[str], options: Options) -> Imported:
-    """Import folders, or a `labels.csv` and any of its mappings (`labels.csv` beside a mapping is found)."""
+    """Import folders, or a `labels.csv` (which may be left out if it lies beside a mapping) and any of its mappings."""
     labels_path, paths = _files(inputs)
-    found: list[Finding] = []
-    labels = _labels(labels_path, found)
+    findings: list[Finding] = []
+    labels = _labels(labels_path, findings)
     known: dict[str, _Label] = {}
     for label in labels:
         for cell in label.cells:
             known.setdefault(cell.text, label)
-    mappings = [read_mapping(p, found) for p in paths]
+    mappings = [read_mapping(p, findings) for p in paths]
     if options.source:
         if len(mappings) > 1:
             raise ExchangeError(
@@ -70,7 +70,7 @@ def read(inputs: list[str], options: Options) -> Imported:
     name = options.name or identifier(Path(labels_path).resolve().parent.name.lower())
     if any(m.source == name for m in mappings):
         name = f"{name}_labels"
-        found.append(
+        findings.append(
             Finding(
                 "info",
                 "name",
@@ -86,9 +86,9 @@ def read(inputs: list[str], options: Options) -> Imported:
         origin = written.get(Path(m.path).resolve())
         if origin is None and len(mappings) == 1 and len(written) == 1:
             origin = next(iter(written.values()))
-        version, names, section = _source(m, origin, options, found)
+        version, names, section = _source(m, origin, options, findings)
         sections += section
-        maps += _map(m, name, version, names, labels, known, labels_path, options, found)
+        maps += _map(m, name, version, names, labels, known, labels_path, options, findings)
     head = [
         f"dataset {name} {options.version}",
         "",
@@ -100,7 +100,7 @@ def read(inputs: list[str], options: Options) -> Imported:
         head.append(f"void:     {options.void}")
     dataset = [*head, "", *class_lines([x.line for x in labels])]
     text = "\n".join(["tax 1", *sections, *dataset, *maps]) + "\n"
-    return Imported(text, tuple(sorted(found, key=lambda f: (f.place[0] != labels_path, f.place))))
+    return Imported(text, tuple(sorted(findings, key=lambda f: (f.place[0] != labels_path, f.place))))
 
 
 def _files(inputs: list[str]) -> tuple[str, list[str]]:
@@ -126,7 +126,7 @@ def _files(inputs: list[str]) -> tuple[str, list[str]]:
     return next(iter(labels)), list(mappings)
 
 
-def _labels(path: str, found: list[Finding]) -> list[_Label]:
+def _labels(path: str, findings: list[Finding]) -> list[_Label]:
     table = read_table(path)
     at_name, at_id = table.need("name"), table.need("id")
     at_colour, at_group, at_group_id = (
@@ -143,14 +143,14 @@ def _labels(path: str, found: list[Finding]) -> list[_Label]:
 
     for row in table.rows:
         if not get(row, at_name):
-            found.append(Finding("warning", "value", "this row has no name: left out", row[0].place))
+            findings.append(Finding("warning", "value", "this row has no name: left out", row[0].place))
             continue
         cell, notes = row[at_name], []
         if cell.text != cell.stripped:
             blanks.append(cell)
         id_ = get(row, at_id)
         if number(id_) is None:
-            found.append(
+            findings.append(
                 Finding(
                     "info" if id_ == "-1" else "warning",
                     "value",
@@ -161,7 +161,7 @@ def _labels(path: str, found: list[Finding]) -> list[_Label]:
             id_ = "-"
         elif str(int(id_)) in owner:
             id_ = str(int(id_))
-            found.append(
+            findings.append(
                 Finding(
                     "warning",
                     "duplicate",
@@ -174,14 +174,14 @@ def _labels(path: str, found: list[Finding]) -> list[_Label]:
         else:
             id_ = str(int(id_))
             owner[id_] = cell.stripped
-        said = get(row, at_colour)
-        colour = read_colour(said) or ""
-        if said and not colour:
-            found.append(
+        colour_text = get(row, at_colour)
+        colour = read_colour(colour_text) or ""
+        if colour_text and not colour:
+            findings.append(
                 Finding(
                     "warning",
                     "value",
-                    f"`{said}` is not a colour: left out",
+                    f"`{colour_text}` is not a colour: left out",
                     row[at_colour or 0].place,
                     "a colour is `#` and six hexadecimal digits",
                 )
@@ -190,7 +190,7 @@ def _labels(path: str, found: list[Finding]) -> list[_Label]:
             first = labels[cell.stripped]
             file, line, _ = first.cells[0].place
             ids = [i for i in (first.line.ids, id_) if i != "-"]
-            found.append(
+            findings.append(
                 Finding(
                     "warning",
                     "duplicate",
@@ -203,13 +203,13 @@ def _labels(path: str, found: list[Finding]) -> list[_Label]:
             first.line.ids = ",".join(ids) or "-"
             first.line.notes.append(f"listed twice, with ids {', '.join(ids)}")
             continue
-        # `x` marks a column elsewhere in these files; a category counts where it has an id.
+        # Elsewhere in these files, `x` marks a column; a category counts only if it has an id.
         group = identifier(get(row, at_group)) if get(row, at_group) and get(row, at_group_id) else ""
         labels[cell.stripped] = _Label([cell], ClassLine("", id_, cell.stripped, colour, group=group, notes=notes))
     if not labels:
         raise ExchangeError(f"{path}: no classes below the header")
     if blanks:
-        found.append(
+        findings.append(
             Finding(
                 "info",
                 "blank",
@@ -224,8 +224,8 @@ def _labels(path: str, found: list[Finding]) -> list[_Label]:
     return list(labels.values())
 
 
-def read_mapping(path: str, found: list[Finding]) -> Mapping:
-    """The cells of a mapping with their places; what deserves a second look is added to `found`."""
+def read_mapping(path: str, findings: list[Finding]) -> Mapping:
+    """The cells of a mapping with their places. Whatever deserves a second look is added to `findings`."""
     table = read_table(path)
     if len(table.header) < 2 or table.header[1].stripped.lower() != "name":
         have = ", ".join(f"`{c.stripped}`" for c in table.header[:3])
@@ -247,7 +247,7 @@ def read_mapping(path: str, found: list[Finding]) -> Mapping:
             rows.append((None, cells))
             continue
         if int(row[0].stripped) != len(channels):
-            found.append(
+            findings.append(
                 Finding(
                     "warning",
                     "source",
@@ -265,9 +265,9 @@ def read_mapping(path: str, found: list[Finding]) -> Mapping:
 
 
 def _source(
-    m: Mapping, origin: Mapping | None, options: Options, found: list[Finding]
+    m: Mapping, origin: Mapping | None, options: Options, findings: list[Finding]
 ) -> tuple[str, list[str | None], list[str]]:
-    """Version, the name of each of the mapping's channels (None: not in the source), and a section to write."""
+    """Version, the name of each channel of the mapping (None: not in the source), and a section to write."""
     labels = [c.stripped for _, c in m.channels]
     if origin is None:
         t = find_source(m.source, options.search)
@@ -284,15 +284,15 @@ def _source(
                     close = did_you_mean(cell.stripped, [*t.by_other_name, *t.by_name])
                     what = f"`{cell.stripped}` is no class of `{t.name} {t.version}`: what it maps is lost"
                     other = f"`--source-from {m.path}` writes the source as this file has it"
-                    _report(
+                    _add_lost(
                         m,
                         Finding(
                             "warning", "dangling", what, cell.place, f"did you mean `{close}`?" if close else other
                         ),
-                        found,
+                        findings,
                     )
             return t.version, hits, []
-        found.append(
+        findings.append(
             Finding(
                 "info",
                 "source",
@@ -309,7 +309,7 @@ def _source(
     for i, ((_, cell), name) in enumerate(zip(cells, names, strict=True)):
         first = seen.setdefault(cell.stripped, cell)
         if first is not cell:
-            found.append(
+            findings.append(
                 Finding(
                     "warning",
                     "duplicate",
@@ -327,7 +327,7 @@ def _source(
         for (_, cell), hit in zip(m.channels, here, strict=True):
             if hit is None:
                 close = did_you_mean(cell.stripped, official)
-                _report(
+                _add_lost(
                     m,
                     Finding(
                         "warning",
@@ -336,7 +336,7 @@ def _source(
                         cell.place,
                         f"did you mean `{close}`?" if close else None,
                     ),
-                    found,
+                    findings,
                 )
     title = f"title: The classes of {Path((origin or m).path).name}"
     return (
@@ -346,9 +346,9 @@ def _source(
     )
 
 
-def _report(m: Mapping, finding: Finding, found: list[Finding]) -> None:
-    """A finding that no class of the dataset can carry as its note."""
-    found.append(finding)
+def _add_lost(m: Mapping, finding: Finding, findings: list[Finding]) -> None:
+    """Add a finding that no class of the dataset can carry as its note."""
+    findings.append(finding)
     _, line, column = finding.place
     m.lost.append(note(f"{Path(m.path).name}:{line}:{column}: {finding.message}", finding.help or ""))
 
@@ -362,7 +362,7 @@ def _map(
     known: dict[str, _Label],
     labels_path: str,
     options: Options,
-    found: list[Finding],
+    findings: list[Finding],
 ) -> list[str]:
     allowed: dict[int, dict[str, None]] = {id(x): {} for x in labels}
     remarks: dict[int, list[str]] = {id(x): [] for x in labels}
@@ -377,7 +377,7 @@ def _map(
             label = known.get(cell.text)
             if label is None and cell.stripped in stripped:
                 label = stripped[cell.stripped]
-                found.append(
+                findings.append(
                     Finding(
                         "warning",
                         "blank",
@@ -389,7 +389,7 @@ def _map(
                 )
                 remarks[id(label)].append(f"`{target}` read from `{cell.text}` at {file}:{line}:{column}")
             if label is None:
-                _report(
+                _add_lost(
                     m,
                     Finding(
                         "warning",
@@ -398,12 +398,12 @@ def _map(
                         cell.place,
                         _guess(cell.stripped, stripped),
                     ),
-                    found,
+                    findings,
                 )
                 continue
             mentioned.add(id(label))
             if id(label) in seen:
-                found.append(
+                findings.append(
                     Finding(
                         "warning",
                         "duplicate",
@@ -422,7 +422,7 @@ def _map(
         targets = list(allowed[id(label)])
         notes = remarks[id(label)]
         if id(label) not in mentioned:
-            found.append(
+            findings.append(
                 Finding(
                     "warning",
                     "unmentioned",

@@ -1,6 +1,6 @@
-"""An MMSegmentation dataset's METAINFO → `.tax`, read from the source text: nothing is imported or run.
+"""The METAINFO of an MMSegmentation dataset → `.tax`, read from the source text: nothing is imported or run.
 
-Given as `module:Class`, `file.py:Class`, or a JSON file of `{"classes": […], "palette": […]}`.
+The dataset is given as `module:Class`, `file.py:Class`, or a JSON file of `{"classes": […], "palette": […]}`.
 """
 
 from __future__ import annotations
@@ -39,9 +39,9 @@ def read(inputs: list[str], options: Options) -> Imported:
     else:
         path, value, line, title, shift = _python(given)
     classes, palette = _checked(path, line, value)
-    found = []
+    findings = []
     if shift and options.kind == "dataset":
-        found.append(
+        findings.append(
             Finding(
                 "info",
                 "value",
@@ -55,7 +55,7 @@ def read(inputs: list[str], options: Options) -> Imported:
     seen: dict[str, int] = {}
     for i, (official, name) in enumerate(zip(classes, identifiers(classes), strict=True)):
         if seen.setdefault(official, i) != i:
-            found.append(
+            findings.append(
                 Finding(
                     "warning",
                     "duplicate",
@@ -66,7 +66,7 @@ def read(inputs: list[str], options: Options) -> Imported:
         colour = f"#{palette[i][0]:02x}{palette[i][1]:02x}{palette[i][2]:02x}" if palette else ""
         lines.append(ClassLine(name, str(i + start), official, colour))
     name = options.name or identifier(re.sub("dataset", "", title.lower()))
-    return Imported(skeleton.write(lines, name, f"{title}'s METAINFO", options), tuple(found))
+    return Imported(skeleton.write(lines, name, f"{title}'s METAINFO", options), tuple(findings))
 
 
 def _checked(path: str, line: int, value: Any) -> tuple[list[str], list[list[int]]]:
@@ -93,7 +93,7 @@ def _checked(path: str, line: int, value: Any) -> tuple[list[str], list[list[int
 
 
 def _python(given: str) -> tuple[str, Any, int, str, int]:
-    module, _, wanted = given.rpartition(":") if ":" in given else (given, "", "")
+    module, _, class_name = given.rpartition(":") if ":" in given else (given, "", "")
     path = _file(module)
     text = read_text(path)
     try:
@@ -113,22 +113,26 @@ def _python(given: str) -> tuple[str, Any, int, str, int]:
                     value,
                     node if isinstance(node, ast.ClassDef) else None,
                 )
-    if wanted not in owners:
+    if class_name not in owners:
         names = [n for n in owners if n]
-        if len(owners) == 1 and not wanted:
-            wanted = next(iter(owners))
+        if len(owners) == 1 and not class_name:
+            class_name = next(iter(owners))
         else:
             listed = ", ".join(f"`{n}`" for n in names) or "none"
-            hint = suggest(wanted, names, f"classes with a METAINFO: {listed}")
-            what = f"no class `{wanted}` with a METAINFO" if wanted else "which class? write `:Class` after the file"
+            hint = suggest(class_name, names, f"classes with a METAINFO: {listed}")
+            what = (
+                f"no class `{class_name}` with a METAINFO"
+                if class_name
+                else "which class? write `:Class` after the file"
+            )
             raise ExchangeError(f"{path}: {what}; {hint}")
-    node_, cls = owners[wanted]
+    node_, cls = owners[class_name]
     shift = int(cls is not None and any(_is_shifted(f) for f in cls.body))
-    return path, _value(path, node_), node_.lineno, wanted or Path(path).stem, shift
+    return path, _value(path, node_), node_.lineno, class_name or Path(path).stem, shift
 
 
 def _file(module: str) -> str:
-    """The source file, found without importing any package on the way."""
+    """The source file of a module, found without importing its packages."""
     if module.endswith(".py"):
         return module
     top, *rest = module.split(".")
@@ -161,7 +165,7 @@ def _metainfo(node: ast.stmt) -> ast.expr | None:
 
 
 def _value(path: str, node: ast.expr) -> dict[str, Any]:
-    """`dict(classes=…, palette=…)` or a literal; only the two keys that count are read."""
+    """`dict(classes=…, palette=…)` or a literal; only these two keys are read."""
     pairs: list[tuple[str, ast.expr]] = []
     if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "dict":
         pairs = [(k.arg or "", k.value) for k in node.keywords]

@@ -1,8 +1,8 @@
 """The MSeg master table → `.tax`: one row per universal class, one column per dataset.
 
 A cell holds the dataset's classes that are this universal class, several as `{A, B}`; the row `unlabeled` is void.
-As with every published set, a cell says S(d) and no more. The table has no raw values: they are the line numbers of
-`<taxonomy>_names.txt`, given as a second file; without it classes are written as never drawn (`-`).
+Like every published set, a cell states S(d) and no more. The table has no raw values: they are the line numbers of
+`<taxonomy>_names.txt`, which is given as a second file. Without it, classes are written as never drawn (`-`).
 """
 
 from __future__ import annotations
@@ -33,19 +33,19 @@ def read(inputs: list[str], options: Options) -> Imported:
         raise ExchangeError("expected the MSeg master table, and at most one `<taxonomy>_names.txt`")
     table = read_table(tables[0], "\t")
     universal = table.need("universal")
-    found: list[Finding] = []
-    source, channels = _universal(table, universal, options, found)
+    findings: list[Finding] = []
+    source, channels = _universal(table, universal, options, findings)
     if options.kind == "source":
-        return Imported("\n".join(["tax 1", *source]) + "\n", tuple(found))
+        return Imported("\n".join(["tax 1", *source]) + "\n", tuple(findings))
     at = _column(table, universal, options.column)
     label = table.header[at].stripped
-    allowed, places, remarks = _cells(table, at, channels, found)
+    allowed, places, remarks = _cells(table, at, channels, findings)
     lost: list[str] = []
     ids = dict.fromkeys(allowed, "-")
     if names_files:
-        ids, places = _numbered(names_files[0], ids, places, remarks, lost, table, found)
+        ids, places = _numbered(names_files[0], ids, places, remarks, lost, table, findings)
     else:
-        found.append(
+        findings.append(
             Finding(
                 "warning",
                 "value",
@@ -62,7 +62,7 @@ def read(inputs: list[str], options: Options) -> Imported:
         targets = list(allowed.get(c.official, {}))
         notes = remarks.get(c.official, [])
         if c.official not in allowed:
-            found.append(
+            findings.append(
                 Finding(
                     "warning",
                     "unmentioned",
@@ -93,16 +93,16 @@ def read(inputs: list[str], options: Options) -> Imported:
         *map_rows(rows),
         *lost,
     ]
-    return Imported("\n".join(text) + "\n", tuple(found))
+    return Imported("\n".join(text) + "\n", tuple(findings))
 
 
-def _universal(table: Table, at: int, options: Options, found: list[Finding]) -> tuple[list[str], dict[int, str]]:
+def _universal(table: Table, at: int, options: Options, findings: list[Finding]) -> tuple[list[str], dict[int, str]]:
     """The source's section, and what each row of the table stands for."""
     group_at = table.column("parent category")
     rows = [(i, r[at]) for i, r in enumerate(table.rows) if at < len(r) and r[at].stripped]
     for i, r in enumerate(table.rows):
         if at >= len(r) or not r[at].stripped:
-            found.append(Finding("warning", "value", "this row has no universal class", table.rows[i][0].place))
+            findings.append(Finding("warning", "value", "this row has no universal class", table.rows[i][0].place))
     real = [(i, c) for i, c in rows if c.stripped != VOID]
     if not real:
         raise ExchangeError(f"{table.file}: the column `universal` is empty")
@@ -114,7 +114,7 @@ def _universal(table: Table, at: int, options: Options, found: list[Finding]) ->
         channels[i] = name
         first = seen.setdefault(cell.stripped, cell)
         if first is not cell:
-            found.append(
+            findings.append(
                 Finding(
                     "warning",
                     "duplicate",
@@ -137,23 +137,23 @@ def _universal(table: Table, at: int, options: Options, found: list[Finding]) ->
     ], channels
 
 
-def _column(table: Table, universal: int, wanted: str | None) -> int:
+def _column(table: Table, universal: int, name: str | None) -> int:
     known = [c.stripped for c in table.header[:universal] if c.stripped and c.stripped.lower() != "parent category"]
     after = [c.stripped for c in table.header[universal + 1 :] if c.stripped]
-    if wanted is None:
+    if name is None:
         raise ExchangeError(
             f"{table.file}: which dataset? add `--column` with one of {', '.join(f'`{k}`' for k in known)},"
             " or `--as source` for the universal classes alone"
         )
-    index = table.column(wanted.lower())
+    index = table.column(name.lower())
     if index is None:
-        hint = suggest(wanted, [*known, *after], f"there are {', '.join(f'`{k}`' for k in known)}")
-        raise ExchangeError(f"{table.file}:1:1: there is no column `{wanted}`; {hint}")
+        hint = suggest(name, [*known, *after], f"there are {', '.join(f'`{k}`' for k in known)}")
+        raise ExchangeError(f"{table.file}:1:1: there is no column `{name}`; {hint}")
     return index
 
 
 def _cells(
-    table: Table, at: int, channels: dict[int, str], found: list[Finding]
+    table: Table, at: int, channels: dict[int, str], findings: list[Finding]
 ) -> tuple[dict[str, dict[str, None]], dict[str, Place], dict[str, list[str]]]:
     allowed: dict[str, dict[str, None]] = {}
     places: dict[str, Place] = {}
@@ -173,14 +173,14 @@ def _cells(
             target = channels.get(i)
             if names.count(name) > 1:
                 remarks.setdefault(name, []).append(f"twice in one cell, line {line}")
-                found.append(
+                findings.append(
                     Finding("warning", "duplicate", f"`{name}` stands twice in this cell", (file, line, column))
                 )
             sets = allowed.setdefault(name, {})
             if target:
                 sets[target] = None
             else:
-                found.append(
+                findings.append(
                     Finding(
                         "warning",
                         "dangling",
@@ -203,9 +203,9 @@ def _numbered(
     remarks: dict[str, list[str]],
     lost: list[str],
     table: Table,
-    found: list[Finding],
+    findings: list[Finding],
 ) -> tuple[dict[str, str], dict[str, Place]]:
-    """Ids by the line numbers of a names file; what only one of the two has is reported."""
+    """Ids from the line numbers of a names file. A class that only one of the two files has becomes a finding."""
     listed = [line.strip() for line in read_text(path).splitlines()]
     while listed and not listed[-1]:
         listed.pop()
@@ -213,7 +213,7 @@ def _numbered(
     where: dict[str, Place] = {}
     for i, name in enumerate(listed):
         if name in out:
-            found.append(
+            findings.append(
                 Finding(
                     "warning",
                     "duplicate",
@@ -230,7 +230,7 @@ def _numbered(
         if name not in out:
             file, line, column = places[name]
             close = did_you_mean(name, out)
-            found.append(
+            findings.append(
                 Finding(
                     "warning",
                     "dangling",

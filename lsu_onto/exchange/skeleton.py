@@ -12,7 +12,7 @@ from lsu_onto.ontology.model import Source
 
 
 def find_source(name: str, search: tuple[str, ...]) -> Source | None:
-    """The first source of a name on the search path."""
+    """The first source on the search path that has this name."""
     library = Library(search)
     for entry in library.entries():
         if entry.kind == "source" and entry.name == name:
@@ -23,16 +23,16 @@ def find_source(name: str, search: tuple[str, ...]) -> Source | None:
 
 
 def need_source(name: str, search: tuple[str, ...]) -> Source:
-    found = find_source(name, search)
-    if found is None:
+    source = find_source(name, search)
+    if source is None:
         known = sorted({e.name for e in Library(search).entries() if e.kind == "source"})
         hint = suggest(name, known, "`lsu-onto list` shows what there is; `--path DIR` adds a folder")
         raise ExchangeError(f"there is no source `{name}`; {hint}")
-    return found
+    return source
 
 
 def same_name(source: Source) -> dict[str, str]:
-    """Every spelling of a source's classes, without case and punctuation → the class's name."""
+    """Every spelling of a source's classes, lower-case and without punctuation → the name of the class."""
     out = {identifier(k).lower(): source.classes[i].name for k, i in source.by_other_name.items()}
     return {**out, **{k.lower(): k for k in source.by_name}}
 
@@ -44,7 +44,7 @@ def encoding(classes: Sequence[ClassLine]) -> str:
 
 
 def write(classes: Sequence[ClassLine], name: str, title: str, options: Options) -> str:
-    """The file. With a source and no relation, a class of the same name is proposed and the rest left open."""
+    """The text of the file. With a source, every class has a relation: a proposal by its name, or else `-> any`."""
     head = f"{options.kind} {name} {options.version}"
     keys = [f"title:    {title}"]
     if options.kind == "dataset":

@@ -1,4 +1,4 @@
-"""CSV and TSV with the place of every cell, which the `csv` module does not tell."""
+"""CSV and TSV with the place of every cell, which the `csv` module does not provide."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ class Table:
 
     def column(self, *names: str) -> int | None:
         """The first column with one of these names, whatever its case."""
-        found = [c.stripped.lower() for c in self.header]
-        return next((found.index(n) for n in names if n in found), None)
+        columns = [c.stripped.lower() for c in self.header]
+        return next((columns.index(n) for n in names if n in columns), None)
 
     def need(self, *names: str) -> int:
         index = self.column(*names)
@@ -60,7 +60,7 @@ def number(text: str) -> int | None:
 
 
 def colour(text: str) -> str | None:
-    """`#rrggbb`, or three numbers in brackets or not, as `#rrggbb`; None for anything else.
+    """`#rrggbb` or three numbers, with or without brackets, as `#rrggbb`; None for anything else.
 
     >>> colour("#F423E8"), colour("[244, 35,232]"), colour("244 35 232"), colour("300,0,0")
     ('#f423e8', '#f423e8', '#f423e8', None)
@@ -96,7 +96,7 @@ def read_text(path: str) -> str:
 
 
 def read_table(path: str, delimiter: str = ",") -> Table:
-    """Read a table. Quoting as RFC 4180, any line ends; a tab-separated file has no quotes."""
+    """Read a table. Quoting follows RFC 4180; line ends may be of any kind; a tab-separated file has no quotes."""
     rows = [r for r in _rows(path, read_text(path), delimiter) if any(c.stripped for c in r)]
     if not rows:
         raise ExchangeError(f"{path}: the file is empty; expected a header and one row per class")

@@ -15,7 +15,7 @@ def dump(ontology: Ontology) -> str:
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(HEADER)
-    for row in sorted(ontology.rows, key=lambda r: r.cls):  # a map's rows may stand in any order
+    for row in sorted(ontology.rows, key=lambda r: r.cls):  # the rows of a map may be in any order
         c = ontology.dataset.classes[row.cls]
         writer.writerow(
             [

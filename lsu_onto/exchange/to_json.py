@@ -9,7 +9,7 @@ from lsu_onto.ontology.model import MapRow, Ontology, Target, Taxonomy
 from lsu_onto.ontology.words import allowed_names, relation_text
 
 VERSION = 1
-"""Rises when a field changes its meaning or goes away."""
+"""It rises when a field changes its meaning or is removed."""
 
 
 def dump(ontology: Ontology) -> str:

@@ -12,11 +12,11 @@ if TYPE_CHECKING:
     import rdflib
 
 PREDICATES = {"=": "exactMatch", "<": "broadMatch", ">": "narrowMatch", "~": "relatedMatch"}
-"""From the dataset's class to the source's. `!` and decisions have no counterpart."""
+"""The properties from a dataset class to a source class. `!` and decisions have no counterpart."""
 
 
 def uri(taxonomy: Taxonomy, name: str) -> str:
-    """Nobody owns an address for these: a name of its own, which the version is part of."""
+    """A URN, because nobody owns a web address for these. The version is part of it."""
     return f"urn:lsu:{type(taxonomy).__name__.lower()}:{taxonomy.name}:{taxonomy.version}:{name}"
 
 

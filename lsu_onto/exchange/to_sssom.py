@@ -23,13 +23,13 @@ COLUMNS = (
 )
 _SKOS = "http://www.w3.org/2004/02/skos/core#"
 _TAKEN = {"skos", "semapv", "sssom", "owl", "rdf", "rdfs", "linkml"}
-"""Prefixes that SSSOM fixes: an expansion of ours would be ignored, and the mappings would mean something else."""
+"""Prefixes that SSSOM defines. A different expansion would be ignored, and the mappings would change their meaning."""
 
 
 def dump(ontology: Ontology) -> str:
-    """Facts only: decisions (`->`) map nothing, and are listed in the header's comment.
+    """Facts only: decisions (`->`) map nothing and are listed in the comment of the header.
 
-    `! any` is `sssom:NoTermFound`; void among the targets stands in the comment of the row's mappings.
+    `! any` is `sssom:NoTermFound`. If void is among the targets, the comment of the row's mappings says so.
     """
     d, s = ontology.dataset, ontology.source
     target = f"{s.name}_source" if s.name in _TAKEN else s.name

@@ -1,8 +1,8 @@
 """Well-formed lines → syntax tree, without lark: the grammar of `tax.lark` once more, as fast as Python allows.
 
-lark decides what the language is, and explains every line that this cannot read. Most files have no such line, and
-then lark is not even imported: a file of 150 classes is read in a quarter of the time.
-`tests/onto/lang/test_fastpath.py` holds the two together: on any text this returns what lark does, or None.
+lark defines the language, and explains every line that this module cannot read. Most files have no such line; then lark
+is not even imported, and a file of 150 classes is read in a quarter of the time. `tests/onto/lang/test_fastpath.py`
+keeps the two in step: on any text, this returns what lark returns, or None.
 """
 
 from __future__ import annotations
@@ -56,11 +56,11 @@ _END = _Token("end", "", Span("", 0, 0, 0))
 
 
 class _UnreadError(Exception):
-    """This is lark's to read, or to explain."""
+    """A line that lark must read or explain."""
 
 
 def statement(path: str, first: int, lines: Sequence[str]) -> ast.Statement | None:
-    """The statement on a logical line, or None where lark must look at it.
+    """The statement on a logical line, or None if lark must read it.
 
     Args:
         path: the file, for spans.
@@ -68,9 +68,9 @@ def statement(path: str, first: int, lines: Sequence[str]) -> ast.Statement | No
         lines: the physical lines, without trailing white space; the second and later ones continue the first.
     """
     if len(lines) == 1:
-        found = _short(path, first, lines[0])
-        if found:
-            return found
+        result = _short(path, first, lines[0])
+        if result:
+            return result
     try:
         tokens = _Tokens(path, first, lines)
         kind = tokens.next.kind
@@ -124,7 +124,7 @@ def _text(note: str | None) -> str:
 
 
 class _Tokens:
-    """The tokens of a logical line, one ahead."""
+    """The tokens of a logical line, with one token of lookahead."""
 
     def __init__(self, path: str, first: int, lines: Sequence[str]) -> None:
         self.tokens: list[_Token] = []
@@ -244,7 +244,7 @@ def _targets(tokens: _Tokens) -> tuple[ast.Target, ...]:
 
 
 def _target(token: _Token, plain: bool = False) -> ast.Target:
-    """A target; `plain`: the class that a row starts with, where `void` and `any` are no targets."""
+    """A target. `plain`: it is the class at the start of a row, where `void` and `any` are not targets."""
     kind: Literal["name", "string", "group", "void", "any"]
     if token.kind == "string":
         return ast.Target("string", token.text.strip('"'), token.span)
@@ -259,7 +259,7 @@ def _word(token: _Token) -> ast.Word:
 
 
 def _over(spans: list[Span]) -> Span:
-    """From the first to the last that is on the same line."""
+    """The span from the first to the last one on the same line."""
     first = spans[0]
     end = next(s.end for s in reversed(spans) if s.line == first.line)
     return Span(first.file, first.line, first.column, end)

@@ -1,11 +1,11 @@
-"""The canonical layout of a `.tax` file.
+"""The canonical format of a `.tax` file.
 
-Only white space moves; with `name_of`, quoted references also become names. The rules:
+Only white space changes; with `name_of`, quoted references also become names. The rules:
 
-- Classes stand in columns: ids, name with its official label, colours, aliases, relations, note. A blank line
-  starts a new table. Where ids are lists or ranges, every group is a table of its own.
-- A cell wider than `WIDE` does not widen its column: what follows it on its line moves right.
-- Continued relations stand under the first operator of their class, keys in a column within their run.
+- Classes are aligned in columns: ids, name with its official label, colours, aliases, relations, note. A blank line
+  starts a new table. If ids are lists or ranges, every group is a table of its own.
+- A cell wider than `WIDE` does not widen its column: the rest of its line moves right.
+- Continued relations are aligned with the first operator of their class, keys with the other keys of their run.
 - At most one blank line in a row; none at the start and the end. Comments stay where they are; an indented one
   below a note is aligned with that note.
 - A line that cannot be read stays as it is, and so does a file of a newer edition.
@@ -22,7 +22,7 @@ from lsu_onto.lang import syntax as ast
 from lsu_onto.lang.parse import _logical_lines, parse
 
 NameOf = Callable[[ast.Target], str | None]
-"""A quoted reference → the name of the class that it stands for, or None to leave it."""
+"""A quoted reference → the name of the class that it stands for, or None to leave it as it is."""
 
 WIDE = 40
 GAP = 2
@@ -48,22 +48,22 @@ class _Item:
 
 
 def format_text(path: str, text: str, name_of: NameOf | None = None) -> str:
-    """The canonical layout of the text of a `.tax` file.
+    """The text of a `.tax` file in its canonical format.
 
     Args:
         path: the file's name, for spans.
         text: its text.
         name_of: turns quoted references into names; without it they stay.
     """
-    file, found = parse(path, text)
-    if any(d.code == "TAX005" for d in found):
+    file, findings = parse(path, text)
+    if any(d.code == "TAX005" for d in findings):
         return text
     text = "\n".join(line.rstrip(" \t\r") for line in text.removeprefix("\ufeff").split("\n"))
     items = list(_items(file, text, name_of))
     for table in _tables(items):
-        _lay_table(table)
+        _align_table(table)
     for run in _runs(items):
-        _lay_keys(run)
+        _align_keys(run)
     return "".join(f"{line}\n" for line in _print(items))
 
 
@@ -95,7 +95,7 @@ def _item(statement: ast.Statement, first: int, lines: list[str], name_of: NameO
         note = _NOTE.search(key[2])
         value = key[2][: note.start()].rstrip(" \t") if note else key[2]
         if note and value.endswith("#"):
-            return None  # a space between the two would start the note one character early
+            return None  # a space between them would start the note one character early
         return _Item("key", [key[1], value], [("", _note(note[0]) if note else "")])
     if isinstance(statement, ast.Group):
         group = _GROUP.fullmatch(line)
@@ -121,7 +121,7 @@ def _item(statement: ast.Statement, first: int, lines: list[str], name_of: NameO
 
 
 def _class_cells(words: list[str]) -> tuple[list[str], list[str]]:
-    """Ids, name, colours and aliases, and the words of the relations."""
+    """The cells of a class line (ids, name, colours, aliases), and the words of its relations."""
 
     def until(start: int, stop: Callable[[str], bool]) -> int:
         return next((i for i in range(start, len(words)) if stop(words[i])), len(words))
@@ -145,8 +145,8 @@ def _names(statement: ast.Statement, name_of: NameOf) -> dict[tuple[int, int], s
     if isinstance(statement, (ast.Row, ast.ClassLine)):
         targets += [t for r in statement.relations for t in r.targets]
         targets += statement.decision.minus if statement.decision else ()
-    found = {(t.span.line, t.span.column): name_of(t) for t in targets if t.kind == "string"}
-    return {place: name for place, name in found.items() if name}
+    names = {(t.span.line, t.span.column): name_of(t) for t in targets if t.kind == "string"}
+    return {place: name for place, name in names.items() if name}
 
 
 def _note(text: str) -> str:
@@ -182,7 +182,7 @@ def _tables(items: list[_Item]) -> Iterator[list[_Item]]:
 
 
 def _runs(items: list[_Item]) -> Iterator[list[_Item]]:
-    """Neighbouring keys; every other line with a note is a run of its own."""
+    """Runs of neighbouring keys. Any other line with a note is a run of its own."""
     run: list[_Item] = []
     for item in [*items, _Item("blank")]:
         if item.kind == "key":
@@ -195,7 +195,7 @@ def _runs(items: list[_Item]) -> Iterator[list[_Item]]:
             run = []
 
 
-def _lay_table(rows: list[_Item]) -> None:
+def _align_table(rows: list[_Item]) -> None:
     columns = zip(*(row.cells for row in rows), strict=True)
     widths = [max((len(c) for c in column if len(c) <= WIDE), default=0) for column in columns]
     *starts, relations_at = accumulate((w + GAP if w else 0 for w in widths), initial=0)
@@ -216,7 +216,7 @@ def _lay_table(rows: list[_Item]) -> None:
         _add_notes(row, column)
 
 
-def _lay_keys(run: list[_Item]) -> None:
+def _align_keys(run: list[_Item]) -> None:
     width = max(len(item.cells[0]) for item in run) + 1
     column = 0
     for item in run:
@@ -234,7 +234,7 @@ def _add_notes(item: _Item, column: int) -> None:
 
 
 def _put(line: str, column: int, text: str) -> str:
-    """The line with a text at a column, or after a gap where the line is longer."""
+    """The line with a text at a column, or after a gap if the line reaches beyond the column."""
     if not text:
         return line
     return line.ljust(max(column, len(line) + GAP if line else 0)) + text

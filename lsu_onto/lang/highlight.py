@@ -1,7 +1,7 @@
 """The language in colour: a Pygments lexer, and the one function through which terminal output uses it.
 
-The lexer reads what the parser reads, and colours on where the parser gives up: any text is covered by tokens, none
-is changed. After an installation `pygmentize -l tax` and Sphinx's `.. code-block:: tax` know it, too.
+The lexer reads what the parser reads, and continues where the parser gives up: tokens cover any text and change none of
+it. Once the package is installed, `pygmentize -l tax` and Sphinx's `.. code-block:: tax` know the lexer, too.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ class TaxLexer(RegexLexer):  # type: ignore[misc]
     mimetypes: ClassVar[list[str]] = ["text/x-tax"]
 
     tokens: ClassVar[dict[str, Any]] = {
-        # One line. What it is shows in its first word.
+        # One line, whose first word says what it is.
         "root": [
             (r"\ufeff", Whitespace),
             (r"(?:[ \t]*\r?\n)+", Whitespace),
@@ -121,8 +121,8 @@ class TaxLexer(RegexLexer):  # type: ignore[misc]
     }
 
 
-# Colours of the terminal's own palette (dark and light ground look them up there). Errors stay plain: the
-# diagnostic's own marks are the red in the picture.
+# Colours come from the terminal's own palette, which suits its background. Errors stay plain, because the marks of the
+# diagnostic are red already.
 _COLOURS: dict[_TokenType, tuple[str, str]] = {
     kind: (colour, colour)
     for kind, colour in {
@@ -150,8 +150,8 @@ def highlight(text: str, start: int = 0, end: int | None = None) -> str:
     r"""A stretch of `.tax` text with terminal colours; without them it is `text[start:end]`, to the byte.
 
     Args:
-        text: whole lines, as what a word is depends on what stands before it.
-        start, end: the stretch that is wanted.
+        text: whole lines, because the meaning of a word depends on what precedes it.
+        start, end: the stretch to return.
 
     >>> highlight("way  < road", start=5)
     '\x1b[01m\x1b[33m<\x1b[39;49;00m road'

@@ -1,6 +1,6 @@
-"""What people type by mistake, recognised from the line: a message that says what to type instead.
+"""Recognises common typing mistakes, and says what to type instead.
 
-Only texts that the grammar refuses come here, so a guess can be wrong about the wish, never about the error.
+Only lines that the grammar rejects come here, so a guess can be wrong about the intention, never about the error.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _OPERATORS = {
     "⊇": ">",
 }
 _LONG = 2000
-"""Nobody types such a line; some of the patterns below are quadratic in its length."""
+"""Longer lines are not typed by hand, and some of the patterns below take quadratic time."""
 _QUOTES = "“”„«»'`"
 
 
@@ -45,7 +45,7 @@ class Guess(NamedTuple):
     help: str
     code: str = "TAX003"
     instead: str | None = None
-    """What to write there, where that is obvious."""
+    """The replacement, if it is obvious."""
 
 
 def name_of(label: str) -> str:
@@ -70,11 +70,11 @@ def css_colour(text: str) -> str | None:
 
 
 def guess(text: str, at: int, expected: set[str]) -> Guess | None:
-    """What was meant by a line that the parser refuses at `at`, where it expected one of these terminals."""
+    """What was meant by a line that the parser rejects at `at`, where it expected one of these terminals."""
     if len(text) > _LONG:
         return None
     before, rest = text[:at].rstrip(" \t\n"), text[at:]
-    found = (re.match(r"[^\s,]+", rest) or [""])[0]
+    token = (re.match(r"[^\s,]+", rest) or [""])[0]
     first = (re.match(r"\S+", text) or [""])[0]
 
     odd = _LIKE_SPACE.match(rest)
@@ -95,12 +95,12 @@ def guess(text: str, at: int, expected: set[str]) -> Guess | None:
         _void_key(text)
         or _operator(text, before, rest, at)
         or _group(text, first)
-        or _ids(text, at, before, rest, found)
-        or _decision(text, at, before, rest, found)
-        or _target(text, at, before, rest, found)
-        or _name(text, at, before, found, expected)
-        or _colour(text, at, before, found, expected)
-        or _words(text, at, before, found, rest, expected, first)
+        or _ids(text, at, before, rest, token)
+        or _decision(text, at, before, rest, token)
+        or _target(text, at, before, rest, token)
+        or _name(text, at, before, token, expected)
+        or _colour(text, at, before, token, expected)
+        or _words(text, at, before, token, rest, expected, first)
     )
 
 
@@ -156,7 +156,7 @@ def _group(text: str, first: str) -> Guess | None:
     )
 
 
-def _ids(text: str, at: int, before: str, rest: str, found: str) -> Guess | None:
+def _ids(text: str, at: int, before: str, rest: str, token: str) -> Guess | None:
     dashed = re.match(r"[ \t]*((\d+)[ \t]*-[ \t]*(\d+))\b", text)
     if dashed and at <= dashed.end():
         return Guess(
@@ -187,17 +187,17 @@ def _ids(text: str, at: int, before: str, rest: str, found: str) -> Guess | None
     return None
 
 
-def _decision(text: str, at: int, before: str, rest: str, found: str) -> Guess | None:
+def _decision(text: str, at: int, before: str, rest: str, token: str) -> Guess | None:
     if before.endswith("->"):
-        if not found or found == "#":
+        if not token or token == "#":
             return Guess("`->` decides nothing", len(before) - 2, len(before), "write `-> void` or `-> any`")
-        if found.lower() in ("void", "any"):
+        if token.lower() in ("void", "any"):
             return Guess(
-                f"unexpected `{found}` after `->`",
+                f"unexpected `{token}` after `->`",
                 at,
-                at + len(found),
-                f"write `{found.lower()}`",
-                instead=found.lower(),
+                at + len(token),
+                f"write `{token.lower()}`",
+                instead=token.lower(),
             )
     if rest.startswith("->"):
         header = re.match(rf"source[ \t]+({_NAME}[ \t]+\S+)[ \t]*$", before)
@@ -213,10 +213,10 @@ def _decision(text: str, at: int, before: str, rest: str, found: str) -> Guess |
     return None
 
 
-def _target(text: str, at: int, before: str, rest: str, found: str) -> Guess | None:
-    """Where a target is missing, or something other than a space stands between two."""
+def _target(text: str, at: int, before: str, rest: str, token: str) -> Guess | None:
+    """A missing target, or something other than a space between two targets."""
     last = re.search(r"(?<![=<>~!-])[=<>~!]$|,$", before)
-    if last and (not found or re.match(r"#(?=[ \t]|$)", rest)):
+    if last and (not token or re.match(r"#(?=[ \t]|$)", rest)):
         sign = last[0]
         if sign == ",":
             return Guess("nothing follows the `,`", last.start(), last.end(), "leave it out, or name another target")
@@ -233,8 +233,8 @@ def _target(text: str, at: int, before: str, rest: str, found: str) -> Guess | N
     return None
 
 
-def _name(text: str, at: int, before: str, found: str, expected: set[str]) -> Guess | None:
-    """A word that is no name: in a header, as a class, or as a target."""
+def _name(text: str, at: int, before: str, token: str, expected: set[str]) -> Guess | None:
+    """A word that is not a valid name: in a header, as a class, or as a target."""
     start = at - len((re.search(r"[\w.\-/&+]*$", text[:at]) or [""])[0])
     word = (re.match(r"[A-Za-z_][\w.\-/&+]*", text[start:]) or [""])[0].rstrip("-")
     if not word or re.fullmatch(_NAME, word) or word.endswith(":") or start + len(word) <= at - 1:
@@ -254,7 +254,7 @@ def _name(text: str, at: int, before: str, found: str, expected: set[str]) -> Gu
     )
 
 
-def _colour(text: str, at: int, before: str, found: str, expected: set[str]) -> Guess | None:
+def _colour(text: str, at: int, before: str, token: str, expected: set[str]) -> Guess | None:
     if "COLOUR" not in expected:
         return None
     how = "a colour is `#` and six hexadecimal digits"
@@ -269,24 +269,24 @@ def _colour(text: str, at: int, before: str, found: str, expected: set[str]) -> 
             "TAX006",
             written,
         )
-    plain = re.fullmatch(r"(?:0x)?([0-9A-Fa-f]{6})", found)
+    plain = re.fullmatch(r"(?:0x)?([0-9A-Fa-f]{6})", token)
     if plain:
         return Guess(
-            f"`{found}` is not a colour",
+            f"`{token}` is not a colour",
             at,
-            at + len(found),
+            at + len(token),
             f"{how}: write `#{plain[1]}`",
             "TAX006",
             f"#{plain[1]}",
         )
-    if re.fullmatch(r"#[0-9A-Za-z]{3,8}", found) and len(re.findall(r"[0-9A-Fa-f]", found)) > len(found) / 2:
-        return Guess(f"`{found}` is not a colour", at, at + len(found), how, "TAX006", css_colour(found))
+    if re.fullmatch(r"#[0-9A-Za-z]{3,8}", token) and len(re.findall(r"[0-9A-Fa-f]", token)) > len(token) / 2:
+        return Guess(f"`{token}` is not a colour", at, at + len(token), how, "TAX006", css_colour(token))
     return None
 
 
-def _words(text: str, at: int, before: str, found: str, rest: str, expected: set[str], first: str) -> Guess | None:
-    if found[:1] and found[0] in _QUOTES:
-        return Guess(f"unexpected `{found}`", at, at + len(found), 'a quoted name has straight quotes `"` around it')
+def _words(text: str, at: int, before: str, token: str, rest: str, expected: set[str], first: str) -> Guess | None:
+    if token[:1] and token[0] in _QUOTES:
+        return Guess(f"unexpected `{token}`", at, at + len(token), 'a quoted name has straight quotes `"` around it')
     coloured = re.search(rf"({_NAME})[ \t]+(#[0-9A-Fa-f]{{6}})$", before)
     if rest.startswith('"') and coloured:
         official = (re.match(r'"[^"]*"?', rest) or [""])[0]
@@ -296,13 +296,13 @@ def _words(text: str, at: int, before: str, found: str, rest: str, expected: set
             at + len(official),
             f"the official name stands behind the name: `{coloured[1]} {official} {coloured[2]}`",
         )
-    if found.startswith(("//", "--", ";", "/*")):
+    if token.startswith(("//", "--", ";", "/*")):
         return Guess(
-            f"unexpected `{found}`",
+            f"unexpected `{token}`",
             at,
-            at + len(found),
+            at + len(token),
             "a note starts with `#` and a space",
-            instead="#" if found in ("//", "--", ";") else None,
+            instead="#" if token in ("//", "--", ";") else None,
         )
     alone = re.match(rf"[ \t]*({_NAME})(?![A-Za-z0-9_])[ \t]*(?=$|\n|#(?:[ \t]|$)|:|{_NAME})", text)
     if alone and "OP" in expected and alone[1] not in KEYWORDS:
@@ -314,9 +314,9 @@ def _words(text: str, at: int, before: str, found: str, rest: str, expected: set
                 alone.end(1),
                 f"start it with an operator, such as `~ {word}`, to continue the class above",
             )
-        if found.startswith(":"):
+        if token.startswith(":"):
             return Guess("unexpected `:`", at, at + 1, f"no space before the colon: `{word}:`")
-        if not found or found == "#":
+        if not token or token == "#":
             return Guess(
                 f"`{word}` says nothing",
                 alone.start(1),
@@ -325,36 +325,36 @@ def _words(text: str, at: int, before: str, found: str, rest: str, expected: set
             )
         if not suggest(word, KEYWORDS):
             return Guess(
-                f"unexpected `{found}` after `{word}`",
+                f"unexpected `{token}` after `{word}`",
                 at,
-                at + len(found),
+                at + len(token),
                 f"a key ends with a colon: `{word}:`; a class line starts with its id: `4 {word}`",
             )
-    if found in ("void", "any") and "OP" in expected and re.match(r"[ \t]*[-\d]", text):
+    if token in ("void", "any") and "OP" in expected and re.match(r"[ \t]*[-\d]", text):
         return Guess(
-            f"unexpected `{found}`",
+            f"unexpected `{token}`",
             at,
-            at + len(found),
-            f"a decision has an arrow: write `-> {found}`",
-            instead=f"-> {found}",
+            at + len(token),
+            f"a decision has an arrow: write `-> {token}`",
+            instead=f"-> {token}",
         )
     named = re.fullmatch(rf"[ \t]*(?:[\d,. \t]+|-[ \t]+)({_NAME})((?:[ \t]+{_NAME})*)", before)
     following = re.match(rf"{_NAME}(?:[ \t]+{_NAME})*(?=[ \t]*(?:$|[#=<>~!\n]|->))", rest)
     if named and following and "STRING" in expected:
         official = f"{named[1]} {' '.join(following[0].split())}"
         return Guess(
-            f"unexpected `{found}`",
+            f"unexpected `{token}`",
             at,
-            at + len(found),
+            at + len(token),
             f'a name is one word: write `{name_of(official)} "{official}"`, or put an operator before a target',
         )
     targets = re.match(rf":?[ \t]*({_NAME}(?:[ \t]+{_NAME})*)", rest)
     if targets and "OP" in expected and re.match(r"[ \t]*[-\d]", text):
         target = targets[1].split()[-1]
         return Guess(
-            f"unexpected `{found}`",
+            f"unexpected `{token}`",
             at,
-            at + len(found),
+            at + len(token),
             f"a relation starts with an operator, one of `= < > ~ !`: `< {target}` if the class lies inside it",
         )
     return None

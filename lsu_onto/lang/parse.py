@@ -45,11 +45,11 @@ _EXPECTED = {
 _MANY = 20
 
 Lines = dict[tuple[int | str, ...], ast.Statement | Diagnostic]
-"""Number of the first line and the texts of a logical line → what it is."""
+"""Number of the first line and texts of a logical line → its statement, or its finding."""
 
 
 def read(path: str) -> tuple[str, Diagnostic | None]:
-    """The text of a file, or an empty text and the diagnostic that says why not."""
+    """The text of a file, or an empty text and the finding that says why it cannot be read."""
     here = Span(path, 1, 1, 1)
     try:
         data = Path(path).read_bytes()
@@ -75,15 +75,15 @@ def parse(path: str, text: str, known: Lines | None = None) -> tuple[ast.File, l
     Args:
         path: the file's name, for spans.
         text: its text.
-        known: what the lines of its former text were; those of this text afterwards. An editor asks for all lines
-            whenever one changes.
+        known: the statements of the previous text, which are replaced by those of this text: an editor parses all
+            lines whenever one changes.
 
     Returns the file with every statement that could be read, and one diagnostic for each line that could not.
     Never raises for what the text contains.
     """
-    found: list[Diagnostic] = []
+    findings: list[Diagnostic] = []
     if text.startswith("\ufeff"):
-        found.append(
+        findings.append(
             Diagnostic("TAX009", "the file starts with a byte order mark", Span(path, 1, 1, 2), "save without BOM")
         )
         text = text[1:]
@@ -99,27 +99,27 @@ def parse(path: str, text: str, known: Lines | None = None) -> tuple[ast.File, l
                 allowed[first + i] = codes
         for i, line in enumerate(lines):
             if "\t" in line:
-                found.append(_tab(line, path, first + i))
+                findings.append(_tab(line, path, first + i))
         key: tuple[int | str, ...] = (first, *lines)
         statement = known.get(key) or fastpath.statement(path, first, lines) or _parse_line(path, first, logical)
         read_now[key] = statement
         if isinstance(statement, Diagnostic):
-            found.append(statement)
+            findings.append(statement)
         else:
             statements.append(statement)
     known.clear()
     known.update(read_now)
-    if len(found) > _MANY and not any(isinstance(s, (ast.Edition, ast.Header)) for s in statements):
-        return ast.File(path, text, tuple(statements), allowed), [_no_tax_file(path, text, found)]
+    if len(findings) > _MANY and not any(isinstance(s, (ast.Edition, ast.Header)) for s in statements):
+        return ast.File(path, text, tuple(statements), allowed), [_no_tax_file(path, text, findings)]
     begins = min((s.span.line for s in statements if not isinstance(s, ast.Comment)), default=1 << 60)
-    if not any(d.severity == "error" and d.span.line < begins for d in found):  # or else that line was the edition
-        found += _edition(path, statements, text)
-    return ast.File(path, text, tuple(statements), allowed), found
+    if not any(d.severity == "error" and d.span.line < begins for d in findings):  # otherwise that line was the edition
+        findings += _edition(path, statements, text)
+    return ast.File(path, text, tuple(statements), allowed), findings
 
 
-def _no_tax_file(path: str, text: str, found: list[Diagnostic]) -> Diagnostic:
-    """Instead of a finding for each line of a JSON file, or whatever it is."""
-    lines = len({d.span.line for d in found})
+def _no_tax_file(path: str, text: str, findings: list[Diagnostic]) -> Diagnostic:
+    """One finding in place of one for each line of, say, a JSON file."""
+    lines = len({d.span.line for d in findings})
     what = f"{lines} lines cannot be understood, and none says `tax`, `source`, `dataset` or `map`"
     end = max(2, len(text.split("\n", 1)[0]) + 1)
     return Diagnostic("TAX004", what, Span(path, 1, 1, end), "is this a `.tax` file? It starts with `tax 1`")
@@ -186,7 +186,7 @@ def _parser() -> Any:
 
 
 def _cache_file() -> str | None:
-    """Where lark may keep the compiled grammar: in the user's own cache, as it is unpickled on the next start."""
+    """Where lark may keep the compiled grammar: in the user's own cache, because it is unpickled on the next start."""
     base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "lsu-onto"
     try:
         base.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -204,7 +204,7 @@ def _parse_line(path: str, first: int, text: str) -> ast.Statement | Diagnostic:
     for line in text.split("\n"):
         starts.append(starts[-1] + len(line) + 1)
 
-    def span(start: int, end: int) -> Span:  # end: of the last character
+    def span(start: int, end: int) -> Span:  # `end` is the last character
         row = max(i for i, s in enumerate(starts) if s <= start)
         column = start - starts[row] + 1
         return Span(path, first + row, column, max(end - starts[row] + 2, column + 1))
@@ -222,25 +222,25 @@ def _parse_line(path: str, first: int, text: str) -> ast.Statement | Diagnostic:
 
 
 def _explain(text: str, at: int, expected: set[str], span: Callable[[int, int], Span]) -> Diagnostic:
-    """Turn a parser's complaint into what a person did wrong, if that can be told."""
+    """Turn a parser's complaint into an explanation of the mistake, if one is known."""
     rest = text[at:]
     word = re.match(r"[^\s,]+", rest)
-    found = word[0] if word else ""
-    here = span(at, at + max(1, len(found)) - 1)
+    token = word[0] if word else ""
+    here = span(at, at + max(1, len(token)) - 1)
     before = text[:at].rstrip(" \t")
 
     meant = guess(text, at, expected)
     if meant:
-        there = span(meant.start, meant.end - 1)
-        fix = Fix.write(meant.instead, there) if meant.instead else None
-        return Diagnostic(meant.code, meant.message, there, meant.help, fix=fix)
-    if found.startswith("#") and found != "#":
-        digits = found[1:]
+        meant_span = span(meant.start, meant.end - 1)
+        fix = Fix.write(meant.instead, meant_span) if meant.instead else None
+        return Diagnostic(meant.code, meant.message, meant_span, meant.help, fix=fix)
+    if token.startswith("#") and token != "#":
+        digits = token[1:]
         if re.fullmatch(r"[0-9A-Fa-f]{3,8}", digits) and len(digits) != 6:
-            six = css_colour(found)
+            six = css_colour(token)
             return Diagnostic(
                 "TAX006",
-                f"`{found}` is not a colour",
+                f"`{token}` is not a colour",
                 here,
                 "a colour is `#` and six hexadecimal digits",
                 fix=Fix.write(six, here) if six else None,
@@ -248,27 +248,27 @@ def _explain(text: str, at: int, expected: set[str], span: Callable[[int, int], 
         if not re.fullmatch(r"[0-9A-Fa-f]{6}", digits):
             return Diagnostic(
                 "TAX007",
-                f"`{found}` is neither a note nor a colour",
+                f"`{token}` is neither a note nor a colour",
                 here,
                 "put a space after `#` to start a note",
                 fix=Fix("put a space after `#`", span(at, at), "# "),
             )
-    if found.startswith('"') and found.count('"') % 2 and '"' not in rest[1:]:
+    if token.startswith('"') and token.count('"') % 2 and '"' not in rest[1:]:
         return Diagnostic("TAX003", "the quote is not closed", here, 'add `"` at the end of the name')
     if re.match(r"-\d", rest):
         return Diagnostic(
             "TAX003",
-            f"`{found}` is negative",
+            f"`{token}` is negative",
             here,
             "write `-` for a class that is never drawn",
             fix=Fix.write("-", here),
         )
-    if found and re.fullmatch(r"[A-Za-z_]\w*", before) and before not in ast.KEYWORDS:
+    if token and re.fullmatch(r"[A-Za-z_]\w*", before) and before not in ast.KEYWORDS:
         keyword = did_you_mean(before, ast.KEYWORDS)
         if keyword:
             return Diagnostic(
                 "TAX003",
-                f"unexpected `{found}` after `{before}`",
+                f"unexpected `{token}` after `{before}`",
                 here,
                 suggest(before, ast.KEYWORDS),
                 fix=Fix.write(keyword, span(0, len(before) - 1)),
@@ -280,16 +280,16 @@ def _explain(text: str, at: int, expected: set[str], span: Callable[[int, int], 
             span(0, len(before) - 1),
             f"write the number that label files store, e.g. `4 {before} …`; `-` only if the class is never drawn",
         )
-    if before.endswith("->") and found:
+    if before.endswith("->") and token:
         return Diagnostic(
             "TAX003",
-            f"unexpected `{found}` after `->`",
+            f"unexpected `{token}` after `->`",
             here,
-            f"`->` is a decision: `-> void` or `-> any`; to relate the class write `< {found}`",
+            f"`->` is a decision: `-> void` or `-> any`; to relate the class write `< {token}`",
         )
-    wanted = sorted({_EXPECTED[t] for t in expected if t in _EXPECTED} - {"a note `# …`"})
-    what = f"unexpected `{found}`" if found and found != "#" else "the line ends too early"
-    return Diagnostic("TAX003", what, here, f"expected {_either(wanted)}" if wanted else None)
+    choices = sorted({_EXPECTED[t] for t in expected if t in _EXPECTED} - {"a note `# …`"})
+    what = f"unexpected `{token}`" if token and token != "#" else "the line ends too early"
+    return Diagnostic("TAX003", what, here, f"expected {_either(choices)}" if choices else None)
 
 
 def _either(words: list[str]) -> str:

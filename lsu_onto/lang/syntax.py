@@ -1,6 +1,6 @@
 """The syntax tree of a `.tax` file: plain values with spans, nothing resolved.
 
-Named tuples: they are made by the thousand, and cost a third of what a frozen dataclass does.
+The values are named tuples, because files have thousands of them, and a frozen dataclass costs three times as much.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ class Word(NamedTuple):
 
 
 class Target(NamedTuple):
-    """What a relation points at. `text` has no quotes and no `@`."""
+    """The target of a relation. `text` has no quotes and no `@`."""
 
     kind: Literal["name", "string", "group", "void", "any"]
     text: str
@@ -96,7 +96,7 @@ class Group(NamedTuple):
 
 
 class IdRange(NamedTuple):
-    """Raw values `low..high`, both included."""
+    """Raw values from `low` to `high`, both included."""
 
     low: int
     high: int
@@ -104,7 +104,7 @@ class IdRange(NamedTuple):
 
 
 class ClassLine(NamedTuple):
-    """A class of a source or dataset. No ids: never drawn (`-`)."""
+    """A class of a source or dataset. A class without ids (`-`) is never drawn."""
 
     ids: tuple[IdRange, ...]
     name: Word
@@ -118,7 +118,7 @@ class ClassLine(NamedTuple):
 
     @property
     def end(self) -> int:
-        """The column behind its ids, names, colours and aliases."""
+        """The column after its ids, names, colours and aliases."""
         return (self.aliases or self.colours or (self.official or self.name,))[-1].span.end
 
 
@@ -147,4 +147,4 @@ class File(NamedTuple):
     text: str
     statements: tuple[Statement, ...]
     allowed: Mapping[int, frozenset[str]] = MappingProxyType({})
-    """Line → codes that `# allow:` suppresses there."""
+    """Line → codes that `# allow:` suppresses on it."""

@@ -1,1 +1,1 @@
-"""Which file declares what, and the stages put together: find, parse, resolve, check."""
+"""Which file declares what, and the pipe from a name to a checked ontology: find, parse, resolve, check."""

@@ -1,4 +1,4 @@
-"""What is on the search path: sources, datasets, and which source each dataset has a map to."""
+"""The contents of the search path: sources, datasets, and the sources to which each dataset has a map."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from lsu_onto.library.library import Library
 
 
 def catalogue(library: Library) -> list[dict[str, Any]]:
-    """One entry per source and dataset, in the order of the search path; the first of a name and version counts.
+    """One entry per source and dataset, in the order of the search path. The first with a name and version counts.
 
-    `maps` are the sources that a dataset has a map to, `inherited` those that it has through the dataset that it
-    extends, which needs no class of its own.
+    `maps` are the sources to which a dataset has a map; `inherited` are those of the dataset that it extends, provided
+    that it adds no classes.
     """
     entries = list(dict.fromkeys(library.entries()))
     maps: dict[tuple[str, str], dict[str, str]] = {}
@@ -22,17 +22,17 @@ def catalogue(library: Library) -> list[dict[str, Any]]:
     for path in dict.fromkeys(str(e.path) for e in entries if e.kind == "dataset"):
         for d in library.declared(path).taxonomies:
             classes.setdefault((d.name, d.version), {c.name for c in d.classes})
-    found: dict[tuple[str, str, str], dict[str, Any]] = {}
+    rows: dict[tuple[str, str, str], dict[str, Any]] = {}
     for e in entries:
         key = (e.kind, e.name, e.version)
-        if e.kind == "map" or key in found:
+        if e.kind == "map" or key in rows:
             continue
         declared = library.declared(str(e.path)).taxonomies
         t = next((t for t in declared if (t.name, t.version) == (e.name, e.version)), None)
         own = maps.get((e.name, e.version), {}) if e.kind == "dataset" else {}
         known = classes.get((e.name, e.version), set())
         base = next((maps[b] for b in t.extends if b in maps and known <= classes[b]), {}) if t else {}
-        found[key] = {
+        rows[key] = {
             "kind": e.kind,
             "name": e.name,
             "version": e.version,
@@ -42,11 +42,11 @@ def catalogue(library: Library) -> list[dict[str, Any]]:
             "inherited": sorted(set(base) - set(own)),
             "file": str(e.path),
         }
-    return list(found.values())
+    return list(rows.values())
 
 
 def as_text(rows: list[dict[str, Any]], width: int) -> str:
-    """Sources, then datasets, a line each; titles are cut at `width`."""
+    """Sources, then datasets, one per line. Titles are cut at `width`."""
     lines: list[str] = []
     for kind, heading in (
         ("source", "source taxonomies"),

@@ -1,4 +1,4 @@
-"""`fmt` with the library at hand: layout, and quoted references turned into names."""
+"""`fmt` with access to the library, which can turn quoted references into names."""
 
 from __future__ import annotations
 
@@ -7,12 +7,13 @@ import difflib
 from lsu_onto.diagnostics import Span
 from lsu_onto.lang import syntax as ast
 from lsu_onto.lang.fmt import format_text
-from lsu_onto.library.library import Analysis, Library
+from lsu_onto.library.library import Library
+from lsu_onto.library.pipe import Analysis
 from lsu_onto.ontology.model import Taxonomy
 
 
 def format_file(library: Library, path: str, text: str | None = None) -> str:
-    """The canonical text of a file: layout, and official names used as references turned into names.
+    """The text of a file in its canonical format, with quoted references turned into names.
 
     With `text` the file on disk is not read (editors, standard input).
     """
@@ -22,27 +23,27 @@ def format_file(library: Library, path: str, text: str | None = None) -> str:
 
 
 def quoted_names(analysis: Analysis) -> dict[Span, str]:
-    """Place of each quoted reference that resolves → the name of its class."""
-    found: dict[Span, str] = {}
+    """Place of each quoted reference that can be resolved → the name of its class."""
+    names: dict[Span, str] = {}
 
     def add(span: Span, taxonomy: Taxonomy, index: int) -> None:
         name = taxonomy.classes[index].name
         if name not in ast.RESERVED and taxonomy.by_name.get(name) == index:
-            found[span] = name
+            names[span] = name
 
     for o in analysis.resolved.ontologies:
         for row in o.rows:
-            add(row.span, o.dataset, row.cls)  # fmt asks for it only where it is quoted
+            add(row.span, o.dataset, row.cls)  # fmt uses it only if it is quoted
             targets = [t for r in row.relations for t in r.targets]
             targets += row.decision.minus if row.decision else ()
             for t in targets:
                 if t.kind == "string" and len(t.channels) == 1:
                     add(t.span, o.source, t.channels[0])
-    return found
+    return names
 
 
 def diff(path: str, old: str, new: str, colour: bool = False) -> str:
-    """Unified diff of a file and its canonical text."""
+    """Unified diff between a file and its canonical text."""
     lines = difflib.unified_diff(old.splitlines(), new.splitlines(), path, path, lineterm="")
     if not colour:
         return "\n".join(lines)

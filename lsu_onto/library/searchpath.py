@@ -1,4 +1,4 @@
-"""The search path: which file declares what, read off the headers without parsing the files."""
+"""The search path: which file declares what. Only headers are read; the files are not parsed."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Entry:
 
 
 def shipped() -> Path:
-    """The folder of the taxonomies that come with the package."""
+    """The folder of the taxonomies that are shipped with the package."""
     package = Path(__file__).parents[1]
     return next(p for p in (package / "taxonomies", package.parent / "taxonomies") if p.is_dir())
 
@@ -40,8 +40,8 @@ class SearchPath:
 
     Args:
         roots: folders searched with their subfolders.
-        edited: path → text that counts instead of the file on disk, which need not exist. It may change; say
-            `forget` then.
+        edited: path → text that counts instead of the file on disk, which need not exist. The dictionary may
+            change; `forget` must then be called.
     """
 
     def __init__(self, roots: Iterable[Path], edited: dict[str, str]) -> None:
@@ -70,12 +70,12 @@ class SearchPath:
         path = str(file)
         if path not in self._headers:
             text = self.edited[path] if path in self.edited else _text(file) if file.is_file() else ""
-            found = (Entry(m[1], m[2], m[3], m[4] or "", m[5] or "", file) for m in _HEADER.finditer(text))
-            self._headers[path] = list(found)
+            headers = (Entry(m[1], m[2], m[3], m[4] or "", m[5] or "", file) for m in _HEADER.finditer(text))
+            self._headers[path] = list(headers)
         return self._headers[path]
 
     def forget(self, path: str) -> bool:
-        """Read a file's headers anew; whether they changed, so that names may mean something else anywhere."""
+        """Read the headers of a file again. Returns whether they changed, so that any name may mean something else."""
         before = self._headers.pop(path, None)
         changed = before != self._entries_of(Path(path))
         if changed:
@@ -84,7 +84,7 @@ class SearchPath:
 
 
 def _text(file: Path) -> str:
-    """A neighbour's text for the index; one that cannot be read declares nothing."""
+    """The text of a file, for the index. A file that cannot be read declares nothing."""
     try:
         return file.read_text(encoding="utf-8", errors="replace")
     except OSError:

@@ -1,1 +1,1 @@
-"""The language server: `server.py` and what it asks. `command.py` starts it, and is light to import."""
+"""The language server: `server.py` handles the protocol, and the other modules answer it."""

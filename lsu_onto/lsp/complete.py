@@ -1,4 +1,4 @@
-"""What may be written at the cursor."""
+"""Completions: what may be written at the cursor."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from typing import Literal, NamedTuple
 
 from lsu_onto.diagnostics import RULES
 from lsu_onto.lang import syntax as ast
-from lsu_onto.library.library import Analysis, Library
+from lsu_onto.library.library import Library
+from lsu_onto.library.pipe import Analysis
 from lsu_onto.lsp import words
 from lsu_onto.lsp.symbols import find_taxonomy, line_of, members
 from lsu_onto.ontology import keys
@@ -20,7 +21,7 @@ _OPERATOR = re.compile(r"->|[=<>~!]")
 
 
 class Item(NamedTuple):
-    """One proposal. It replaces what stands between `start` and the cursor."""
+    """One proposal. It replaces the text between `start` and the cursor."""
 
     text: str
     kind: Literal["class", "group", "word", "taxonomy", "version", "key", "value", "code"]
@@ -31,7 +32,7 @@ class Item(NamedTuple):
 
 
 def complete(library: Library, analysis: Analysis, line: int, column: int) -> list[Item]:
-    """The proposals at a place, best first: in the order in which their files have them."""
+    """The proposals at a place, best first, in the order of their files."""
     text = analysis.file.text.removeprefix("\ufeff")
     before = line_of(text, line)[: column - 1]
     return [
@@ -114,7 +115,7 @@ def _taxonomies(library: Library, analysis: Analysis, word: str, before: str, st
 
 
 def _targets(library: Library, analysis: Analysis, line: int, relations: str, start: int) -> _Proposals:
-    """Behind an operator: what it may relate to."""
+    """After an operator: the targets that it may have."""
     section = _section(analysis, line)
     operators = list(_OPERATOR.finditer(relations))
     if not operators or not section or not section.target:

@@ -1,4 +1,4 @@
-"""What an editor shows about the word under the cursor, as Markdown."""
+"""Hover texts: what an editor shows about the word under the cursor, as Markdown."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from pathlib import Path
 
 from lsu_onto.diagnostics import RULES, Rule, Span
 from lsu_onto.lang import syntax as ast
-from lsu_onto.library.library import Analysis, Library
+from lsu_onto.library.library import Library
+from lsu_onto.library.pipe import Analysis
 from lsu_onto.lsp import words
 from lsu_onto.lsp.symbols import Symbol, at, line_of, members, occurrences, rows_of
 from lsu_onto.ontology import keys
@@ -19,7 +20,7 @@ _MANY = 24
 
 
 def hover(library: Library, analysis: Analysis, line: int, column: int) -> tuple[Span, str] | None:
-    """The place and the text of what is known about a word, or None."""
+    """The place of the word under the cursor and what is known about it, or None."""
     here = at(occurrences(library, analysis), line, column)
     if here:
         return here.span, describe(analysis, here.symbol)

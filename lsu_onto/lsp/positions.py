@@ -1,4 +1,4 @@
-"""Our lines and columns, which count characters from 1, and the protocol's, which count code units from 0."""
+"""Our positions, which count characters from 1, and those of the protocol, which count code units from 0."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def to_character(line: str, column: int, encoding: str = "utf-16") -> int:
 
 
 def to_column(line: str, character: int, encoding: str = "utf-16") -> int:
-    """Code units in front of a character → its column; the end of the line where there are fewer.
+    """Code units before a character → its column, or the end of the line if it has fewer.
 
     >>> to_column("a🚗b", 3)
     3
@@ -44,7 +44,7 @@ def to_range(lines: list[str], span: Span, encoding: str) -> types.Range:
     Args:
         lines: the lines of the span's file.
         span: where.
-        encoding: what the client counts.
+        encoding: the code units that the client counts.
     """
     line = lines[span.line - 1].removesuffix("\r") if span.line <= len(lines) else ""
     start, end = (to_character(line, c, encoding) for c in (span.column, span.end))
@@ -52,7 +52,7 @@ def to_range(lines: list[str], span: Span, encoding: str) -> types.Range:
 
 
 def to_path(uri: str) -> str:
-    """The path that a library knows a document by. A document that is no file is known by its address."""
+    """The path under which a library knows a document: the address, if the document is not a file."""
     return to_fs_path(uri) or uri
 
 

@@ -1,4 +1,4 @@
-"""Renaming a class: its line, and every reference that resolves to it. The old name stays, as an alias."""
+"""Renaming a class: its line, and every reference that resolves to it. The old name remains as an alias."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from lsu_onto.ontology.model import Taxonomy
 
 
 class RenameError(UserError):
-    """Why this cannot be renamed, for the person who asked."""
+    """This cannot be renamed. The message says why."""
 
 
 def references(session: Session, symbol: Symbol) -> Iterator[Occurrence]:
@@ -26,7 +26,7 @@ def references(session: Session, symbol: Symbol) -> Iterator[Occurrence]:
 
 
 def may_rename(session: Session, here: Occurrence) -> None:
-    """Raises RenameError where the cursor is not on a class's name, or the class is not ours."""
+    """Raise RenameError if the cursor is not on the name of a class, or the class does not belong to the user."""
     symbol = here.symbol
     if symbol.kind != "class":
         raise RenameError(
@@ -46,9 +46,9 @@ def may_rename(session: Session, here: Occurrence) -> None:
 def rename(session: Session, symbol: Symbol, name: str) -> list[Fix]:
     """The edits that rename a class.
 
-    The old name becomes an alias, so that files which nobody can see from here keep their meaning (and `changes` knows
-    the class again). References through aliases and official names stay, and so do files that are not the user's:
-    the shipped library may map a taxonomy of the same name.
+    The old name becomes an alias, so that files elsewhere keep their meaning and `changes` recognises the class.
+    References through aliases and official names stay as they are, and so do files that do not belong to the user: the
+    shipped library may map a taxonomy of the same name.
 
     Raises:
         RenameError: the name is invalid, reserved or taken.
@@ -60,7 +60,7 @@ def rename(session: Session, symbol: Symbol, name: str) -> list[Fix]:
         raise RenameError(f"`{name}` is not a name: names have letters, digits and `_`, and no digit first")
     if name in ast.RESERVED:
         raise RenameError(f"`{name}` is a reserved word")
-    found = list(references(session, symbol))
+    places = list(references(session, symbol))
     for taxonomy in [symbol.taxonomy, *_extensions(session, symbol)]:
         replaced = taxonomy.by_name.get(old)
         if replaced is not None and taxonomy.classes[replaced].span != symbol.place:
@@ -75,7 +75,7 @@ def rename(session: Session, symbol: Symbol, name: str) -> list[Fix]:
     again = next((a for a in line.aliases if a.text == name), None)  # back to a former name
     kept = Fix(title, again.span, old) if again else _alias(title, symbol, line, old)
     edits = [Fix(title, symbol.place, name), kept]
-    for o in found:
+    for o in places:
         if not session.owns(o.span.file):
             continue
         text = _text_at(session, o.span)

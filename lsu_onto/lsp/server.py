@@ -1,4 +1,4 @@
-"""The server: the protocol's requests, answered by the functions beside it."""
+"""The server: requests of the protocol, answered by the other modules of this room."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from lsu_onto import __version__
 from lsu_onto.diagnostics import RULES, Diagnostic, Fix, Span
 from lsu_onto.lang import syntax as ast
 from lsu_onto.library.formatting import format_file
-from lsu_onto.library.library import Analysis
+from lsu_onto.library.pipe import Analysis
 from lsu_onto.lsp.complete import Item, complete
 from lsu_onto.lsp.hover import hover
 from lsu_onto.lsp.outline import outline
@@ -43,11 +43,11 @@ _KIND = {
 _UNNECESSARY = ("TAX308", "TAX309")
 _REQUEST_FAILED = -32803
 _QUICK = 0.2
-"""Seconds. A file that takes longer to check is checked when the typing pauses."""
+"""Seconds. If checking takes longer, it waits for a pause in the typing."""
 
 
 class Server(LanguageServer):
-    """Our session behind pygls' protocol. Texts come whole: a `.tax` file is small, and nothing can get out of step."""
+    """A session behind the protocol of pygls. Texts are sent whole: `.tax` files are small, and no edit can be lost."""
 
     def __init__(self, paths: Iterable[str] = ()) -> None:
         super().__init__("lsu-onto", __version__, text_document_sync_kind=types.TextDocumentSyncKind.Full)
@@ -91,7 +91,7 @@ class Server(LanguageServer):
     # --- findings -------------------------------------------------------------------------------------
 
     def changed(self) -> None:
-        """Check what is open: at once, or when the typing pauses if the files are large."""
+        """Check the open documents: at once, or in the next pause of the typing if they are large."""
         if self._waiting:
             self._waiting.cancel()
         if self._took < _QUICK:
@@ -100,14 +100,14 @@ class Server(LanguageServer):
             self._waiting = asyncio.get_running_loop().call_later(self._took, self.publish)
 
     def publish(self) -> None:
-        """Send the findings of every open document that has new ones: an edit may touch its users, too."""
+        """Send the findings of every open document whose findings may have changed: an edit affects its users, too."""
         start = time.perf_counter()
         for path, uri in self.session.open.items():
             analysis = self.session.check(path)
             if self._published.get(path) is not analysis:
                 self._published[path] = analysis
-                found = [self.diagnostic(d, path) for d in analysis.diagnostics]
-                self.text_document_publish_diagnostics(types.PublishDiagnosticsParams(uri, found))
+                findings = [self.diagnostic(d, path) for d in analysis.diagnostics]
+                self.text_document_publish_diagnostics(types.PublishDiagnosticsParams(uri, findings))
         self._took = time.perf_counter() - start
 
     def close(self, path: str) -> None:
@@ -118,7 +118,7 @@ class Server(LanguageServer):
 
     def diagnostic(self, d: Diagnostic, path: str) -> types.Diagnostic:
         where, related = d.span, [(d.second, d.label or "here")] if d.second else []
-        if where.file != path:  # an inherited class: it shows at the top, and leads there
+        if where.file != path:  # an inherited class: the finding is shown at the top, and refers to the place
             where, related = Span(path, 1, 1, 2), [(d.span, d.message), *related]
         fix = d.fix and {"title": d.fix.title, "text": d.fix.text}
         return types.Diagnostic(
@@ -137,8 +137,8 @@ class Server(LanguageServer):
 
     def quick_fixes(self, params: types.CodeActionParams) -> list[types.CodeAction]:
         path = to_path(params.text_document.uri)
-        wanted = params.context.only
-        if wanted is not None and not any("quickfix".startswith(str(getattr(k, "value", k))) for k in wanted):
+        only = params.context.only
+        if only is not None and not any("quickfix".startswith(str(getattr(k, "value", k))) for k in only):
             return []
         lines = range(params.range.start.line + 1, params.range.end.line + 2)
         return [
@@ -153,19 +153,19 @@ class Server(LanguageServer):
             if d.fix and d.span.file == path and d.span.line in lines
         ]
 
-    # --- colours and layout ---------------------------------------------------------------------------
+    # --- colours and formatting -----------------------------------------------------------------------
 
     def colours(self, uri: str) -> list[types.ColorInformation]:
-        found = []
+        colours = []
         for s in self.session.check(to_path(uri)).file.statements:
             for word in s.colours if isinstance(s, ast.ClassLine) else ():
                 red, green, blue = (value / 255 for value in bytes.fromhex(word.text[1:]))
                 colour = types.Color(red, green, blue, 1.0)
-                found.append(types.ColorInformation(self.range(word.span), colour))
-        return found
+                colours.append(types.ColorInformation(self.range(word.span), colour))
+        return colours
 
-    def layout(self, uri: str) -> list[types.TextEdit]:
-        """What `fmt` would change, as one edit. Line ends are the editor's."""
+    def formatting(self, uri: str) -> list[types.TextEdit]:
+        """The changes of `fmt` as one edit. The editor takes care of line ends."""
         path = to_path(uri)
         old = self.session.text(path).replace("\r\n", "\n")
         new = format_file(self.session.library, path)
@@ -196,7 +196,7 @@ class Server(LanguageServer):
 
 
 def _shared(a: str, b: str) -> int:
-    """How many characters two texts begin with alike."""
+    """The length of the common prefix of two texts."""
     return next((i for i, (x, y) in enumerate(zip(a, b, strict=False)) if x != y), min(len(a), len(b)))
 
 
@@ -214,7 +214,7 @@ def initialize(ls: Server, params: types.InitializeParams) -> None:
 
 def folders_changed(ls: Server, *_: Any) -> None:
     folders = [to_path(f.uri) for f in ls.workspace.folders.values()]
-    root = ls.workspace.root_path  # of editors that know no folders
+    root = ls.workspace.root_path  # for editors without workspace folders
     ls.session.folders = [Path(f) for f in folders or ([root] if root else [])]
 
 
@@ -251,28 +251,28 @@ def on_disk(ls: Server, params: Any) -> None:
 
 def on_hover(ls: Server, params: types.HoverParams) -> types.Hover | None:
     path, line, column = ls.place(params.text_document.uri, params.position)
-    found = hover(ls.session.library, ls.session.check(path), line, column)
-    if not found:
+    answer = hover(ls.session.library, ls.session.check(path), line, column)
+    if not answer:
         return None
-    return types.Hover(types.MarkupContent(types.MarkupKind.Markdown, found[1]), ls.range(found[0]))
+    return types.Hover(types.MarkupContent(types.MarkupKind.Markdown, answer[1]), ls.range(answer[0]))
 
 
 def on_completion(ls: Server, params: types.CompletionParams) -> types.CompletionList:
     path, line, column = ls.place(params.text_document.uri, params.position)
-    found = complete(ls.session.library, ls.session.check(path), line, column)
-    return types.CompletionList(False, [ls.completion(x, i, line, column, path) for i, x in enumerate(found)])
+    items = complete(ls.session.library, ls.session.check(path), line, column)
+    return types.CompletionList(False, [ls.completion(x, i, line, column, path) for i, x in enumerate(items)])
 
 
 def on_definition(ls: Server, params: types.DefinitionParams) -> types.Location | None:
-    found = ls.under(params.text_document.uri, params.position)
-    return ls.location(found.symbol.place) if found else None
+    occurrence = ls.under(params.text_document.uri, params.position)
+    return ls.location(occurrence.symbol.place) if occurrence else None
 
 
 def on_references(ls: Server, params: types.ReferenceParams) -> list[types.Location]:
     here = ls.under(params.text_document.uri, params.position)
     with_it = params.context.include_declaration
-    found = references(ls.session, here.symbol) if here else ()
-    return [ls.location(o.span) for o in found if with_it or o.span != o.symbol.place]
+    places = references(ls.session, here.symbol) if here else ()
+    return [ls.location(o.span) for o in places if with_it or o.span != o.symbol.place]
 
 
 def on_prepare_rename(ls: Server, params: types.PrepareRenameParams) -> types.PrepareRenamePlaceholder | None:
@@ -308,7 +308,7 @@ def on_presentation(ls: Server, params: types.ColorPresentationParams) -> list[t
 
 
 def build(paths: Iterable[str] = ()) -> Server:
-    """A server that knows every request it can answer."""
+    """A server with a handler for every request that it can answer."""
     server = Server(paths)
 
     def goodbye(ls: Server, *_: Any) -> None:
@@ -334,7 +334,7 @@ def build(paths: Iterable[str] = ()) -> Server:
         (types.TEXT_DOCUMENT_DOCUMENT_SYMBOL, on_symbols, None),
         (types.TEXT_DOCUMENT_DOCUMENT_COLOR, lambda ls, p: ls.colours(p.text_document.uri), None),
         (types.TEXT_DOCUMENT_COLOR_PRESENTATION, on_presentation, None),
-        (types.TEXT_DOCUMENT_FORMATTING, lambda ls, p: ls.layout(p.text_document.uri), None),
+        (types.TEXT_DOCUMENT_FORMATTING, lambda ls, p: ls.formatting(p.text_document.uri), None),
         (
             types.TEXT_DOCUMENT_CODE_ACTION,
             lambda ls, p: ls.quick_fixes(p),
@@ -342,7 +342,7 @@ def build(paths: Iterable[str] = ()) -> Server:
         ),
     ]
     for name, handler, options in features:
-        server.feature(name, options)(handler)  # pygls hands the server to a parameter named `ls`
+        server.feature(name, options)(handler)  # pygls passes the server to a parameter named `ls`
     return server
 
 

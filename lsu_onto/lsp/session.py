@@ -1,4 +1,4 @@
-"""What an editor has open, and the library that reads these documents instead of the files on disk."""
+"""The open documents of an editor, and the library that reads them instead of the files on disk."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ import time
 from collections.abc import Iterable
 from pathlib import Path
 
-from lsu_onto.library.library import Analysis, Library
+from lsu_onto.library.library import Library
+from lsu_onto.library.pipe import Analysis
 
 _NOT_OURS = {"node_modules", "__pycache__", "site-packages"}
 
@@ -21,13 +22,13 @@ class Session:
 
     def __init__(self, paths: Iterable[str | Path] = ()) -> None:
         self.folders: list[Path] = []
-        """The editor's own: searched for references, but not part of the search path, as in `validate`."""
+        """The folders of the editor: searched for references, but not on the search path, as in `validate`."""
         self.open: dict[str, str] = {}
-        """Path → the address by which the editor knows it."""
+        """Path → its address in the editor."""
         self.start(paths)
 
     def start(self, paths: Iterable[str | Path]) -> None:
-        """Begin anew with another search path."""
+        """Start afresh with another search path."""
         self.paths = [Path(p).absolute() for p in paths]
         self.library = Library(self.paths)
         self._stamps: dict[str, tuple[int, int]] = {}
@@ -52,7 +53,10 @@ class Session:
         return self.library.texts[path].removeprefix("\ufeff")
 
     def look(self, now: bool = False) -> None:
-        """Notice files that changed, came or went. Not at every keystroke, and seldom where it takes long."""
+        """Look for files that have changed, appeared or disappeared.
+
+        Without `now` this happens at most once a second, and less often if it takes long.
+        """
         start = time.monotonic()
         if not now and start - self._looked < self._rest:
             return
@@ -64,29 +68,29 @@ class Session:
                 continue
             stamps[path] = (stat.st_mtime_ns, stat.st_size)
         for path in stamps.keys() | self._stamps.keys():
-            if stamps.get(path) != self._stamps.get(path) and path not in self.library.edited:
+            if stamps.get(path) != self._stamps.get(path) and path not in self.library.workspace.edited:
                 self.library.forget(path)
         self._stamps = stamps
         self._looked = time.monotonic()
         self._rest = max(1.0, 50 * (self._looked - start))
 
     def _files(self) -> set[str]:
-        """Every file that a name may lead to, and its neighbours."""
-        found = {str(f) for root in self.library.search.roots for f in root.rglob("*.tax")}
+        """Every file that a name may refer to, and its neighbours."""
+        files = {str(f) for root in self.library.workspace.search.roots for f in root.rglob("*.tax")}
         for folder in {Path(p).parent for p in (*self.library.texts, *self.open)}:
-            found |= {str(f) for f in folder.glob("*.tax")}
-        return found
+            files |= {str(f) for f in folder.glob("*.tax")}
+        return files
 
     def everywhere(self) -> list[str]:
         """The `.tax` files of the search path and of the editor's folders, and the open documents."""
         self.look(now=True)
-        found = self._files() | set(self.open)
+        paths = self._files() | set(self.open)
         for folder in self.folders:
             for here, folders, files in os.walk(folder):
                 folders[:] = [f for f in folders if not f.startswith(".") and f not in _NOT_OURS]
-                found |= {str(Path(here, f)) for f in files if f.endswith(".tax")}
-        return sorted(found)
+                paths |= {str(Path(here, f)) for f in files if f.endswith(".tax")}
+        return sorted(paths)
 
     def owns(self, path: str) -> bool:
-        """Whether a file is the user's to change: open, or in a folder that is."""
+        """Whether a file belongs to the user: it is open, or lies in an open folder or one added to the search path."""
         return path in self.open or any(Path(path).is_relative_to(f) for f in (*self.folders, *self.paths))

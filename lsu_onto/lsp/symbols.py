@@ -1,4 +1,4 @@
-"""What the names in a file stand for: classes, groups and taxonomies, each with the place that declares it."""
+"""The symbols that names in a file refer to: classes, groups and taxonomies, with the places that declare them."""
 
 from __future__ import annotations
 
@@ -8,19 +8,20 @@ from typing import Literal
 
 from lsu_onto.diagnostics import Span
 from lsu_onto.lang import syntax as ast
-from lsu_onto.library.library import Analysis, Library
+from lsu_onto.library.library import Library
+from lsu_onto.library.pipe import Analysis
 from lsu_onto.ontology.model import Dataset, MapRow, Ontology, Source, TaxClass, Taxonomy
 from lsu_onto.ontology.model import Target as ResolvedTarget
 
 
 @dataclass(frozen=True)
 class Symbol:
-    """Something with a name. Two are the same if the same place declares them."""
+    """Something with a name. Two symbols are equal if the same place declares them."""
 
     kind: Literal["class", "group", "taxonomy"]
     name: str
     place: Span
-    """Its name where it is declared."""
+    """The place of its name in its declaration."""
     taxonomy: Source | Dataset = field(compare=False)
 
     @property
@@ -38,21 +39,21 @@ class Occurrence:
 
 
 def occurrences(library: Library, analysis: Analysis) -> list[Occurrence]:
-    """Every name in a file that stands for something, in the order of the text."""
-    found = {o.span: o for o in _occurrences(library, analysis) if o.span.file == analysis.file.path}
-    return sorted(found.values(), key=lambda o: o.span)
+    """Every name in a file that refers to something, in the order of the text."""
+    by_span = {o.span: o for o in _occurrences(library, analysis) if o.span.file == analysis.file.path}
+    return sorted(by_span.values(), key=lambda o: o.span)
 
 
-def at(found: Iterable[Occurrence], line: int, column: int) -> Occurrence | None:
-    """The occurrence under the cursor, which may stand just behind it."""
-    return next((o for o in found if o.span.line == line and o.span.column <= column <= o.span.end), None)
+def at(candidates: Iterable[Occurrence], line: int, column: int) -> Occurrence | None:
+    """The occurrence under the cursor, or directly before it."""
+    return next((o for o in candidates if o.span.line == line and o.span.column <= column <= o.span.end), None)
 
 
 def find_taxonomy(library: Library, analysis: Analysis, kind: str, taxon: ast.Taxon) -> Source | Dataset | None:
-    """The taxonomy that a reference in this file stands for."""
+    """The taxonomy that a reference in this file means."""
     key = (taxon.name.text, taxon.version.text)
-    wanted = Source if kind == "source" else Dataset
-    own = (t for t in analysis.resolved.taxonomies if isinstance(t, wanted) and (t.name, t.version) == key)
+    expected = Source if kind == "source" else Dataset
+    own = (t for t in analysis.resolved.taxonomies if isinstance(t, expected) and (t.name, t.version) == key)
     return next(own, None) or library.taxonomy(kind, taxon)[0]
 
 
@@ -89,7 +90,7 @@ def targets(row: MapRow) -> list[ResolvedTarget]:
 
 
 def rows_of(analysis: Analysis, symbol: Symbol) -> Iterator[tuple[Ontology, MapRow]]:
-    """The rows of this file's maps that say what a class may be."""
+    """The rows for a class in the maps of this file."""
     for o in analysis.resolved.ontologies:
         for row in o.rows:
             if o.dataset.classes[row.cls].span == symbol.place:
@@ -102,7 +103,7 @@ def _class(taxonomy: Source | Dataset, index: int) -> Symbol:
 
 
 def _group(library: Library, taxonomy: Source | Dataset, name: str) -> Symbol:
-    """A group is declared by the first header that is it, or a part of it."""
+    """A group, which is declared by the first header of the group or of one of its subgroups."""
     place = taxonomy.span
     for s in library.check(taxonomy.span.file).file.statements:
         if isinstance(s, ast.Group) and s.span > taxonomy.span and f"{s.name}.".startswith(f"{name}."):
@@ -119,7 +120,7 @@ def _taxon(taxon: ast.Taxon, taxonomy: Source | Dataset | None) -> Iterator[Occu
 
 
 def line_of(text: str, number: int) -> str:
-    """A line without its end; empty where there is none."""
+    """A line without its line end; empty if there is no such line."""
     lines = text.split("\n", number)
     return lines[number - 1].removesuffix("\r") if 0 < number <= len(lines) else ""
 

@@ -1,4 +1,4 @@
-"""What the words of the language mean, in a line each: for hover and completion."""
+"""One line about each word of the language, for hover and completion."""
 
 from __future__ import annotations
 

@@ -43,7 +43,7 @@ def duplicate_other_name(t: Taxonomy) -> Findings:
 
 
 def duplicate_id(t: Taxonomy) -> Findings:
-    """One finding for each range that a class declared above holds part of."""
+    """One finding for each range that overlaps a class declared above."""
     help_ = _free_id(t)
     owners: list[tuple[int, int, int]] = []  # disjoint low, high, class; ascending
     for i, c in enumerate(t.classes):
@@ -60,7 +60,7 @@ def duplicate_id(t: Taxonomy) -> Findings:
 
 
 def _free_id(t: Taxonomy) -> str:
-    """Of the ids that one could write, the lowest that nobody uses."""
+    """The lowest id that can be written and that no class uses."""
     free = 0
     for low, high in sorted([*(r for c in t.classes for r in c.ids), *((v, v) for v in t.void)]):
         if low > free:
@@ -88,10 +88,10 @@ def channels_not_contiguous(t: Taxonomy) -> Findings:
         return
     for expected, c in enumerate(t.classes):
         if c.ids != ((expected, expected),):
-            found = "`-`" if not c.ids else f"{c.ids[0][0]}"
+            channel = "`-`" if not c.ids else f"{c.ids[0][0]}"
             yield Diagnostic(
                 "TAX106",
-                f"`{c.name}` has channel {found}, expected {expected}",
+                f"`{c.name}` has channel {channel}, expected {expected}",
                 c.span,
                 "the classes of a source are numbered 0 to K-1, in order",
             )
@@ -105,7 +105,9 @@ def id_out_of_range(t: Taxonomy) -> Findings:
         what = f"void value {value} does not fit `encoding: {t.encoding}` (0 to {limit - 1})"
         help_ = f"write values from 0 to {limit - 1} under `void:`, or `encoding: id16` if the labels are 16-bit"
         here = t.void_span if t.void_span and t.void_span.file == t.span.file else t.span
-        second = t.void_span if here is t.span else None  # the base's file has its own encoding, and is right
+        second = (
+            t.void_span if here is t.span else None
+        )  # the file of the base has another encoding, under which it is right
         yield Diagnostic("TAX107", what, here, help_, second, "inherited from here")
     for c in t.classes:
         for low, high in c.ids:
@@ -229,13 +231,13 @@ def not_alone(o: Ontology) -> Findings:
 
 
 def _has_company(row: MapRow) -> Relation | None:
-    """The `=` or `<` of a row that says more than that. One class named twice is TAX308's."""
+    """The `=` or `<` of a row that states something else as well. A class named twice is left to TAX308."""
     alone = len(_stated(row)) <= 1 and not any(r.op == "!" for r in row.relations)
     return None if alone else next((r for r in row.relations if r.op in "=<"), None)
 
 
 def _stated(row: MapRow) -> set[int | str]:
-    """The channels and words that a row names, without those behind `!`."""
+    """The channels and words that a row names, without the targets of `!`."""
     return {k for _, t in _positive(row) for k in t.channels or (t.kind,)}
 
 
@@ -253,7 +255,7 @@ def nothing_allowed(o: Ontology) -> Findings:
 
 
 def says_no_more(o: Ontology) -> Findings:
-    for row in () if o.damaged else _sound(o):  # the line that cannot be read may continue it
+    for row in () if o.damaged else _sound(o):  # an unreadable line may continue the row
         positive = list(_positive(row))
         if len(positive) == 1 and positive[0][0].op in "~>" and len(positive[0][1].channels) == 1:
             relation, target = positive[0]
@@ -269,39 +271,39 @@ def says_no_more(o: Ontology) -> Findings:
 
 
 def contradiction(o: Ontology) -> Findings:
-    """The classes of one dataset are disjoint, so a source class inside one has no part in another."""
+    """The classes of a dataset are disjoint, so a source class inside one of them has no part in another."""
     holders: dict[int, list[tuple[MapRow, Relation]]] = {}
     for row in _sound(o, inherited=True):
         if _has_company(row):
-            continue  # it says something else once that is settled
+            continue  # its meaning will change once that is settled
         meaning = row.meaning(len(o.source.classes))
         for relation, target in _positive(row):
             for channel in target.channels:
                 if meaning.channels.get(channel) == relation.op:
                     holders.setdefault(channel, []).append((row, relation))
-    told: set[tuple[int, int]] = set()
+    reported: set[tuple[int, int]] = set()
     for channel, users in holders.items():
         name = o.source.classes[channel].name
         whole = next((u for u in users if u[1].op in "=>"), None)
         for user in users if whole else ():
             if whole is None or user[0] is whole[0] or (whole[0].inherited and user[0].inherited):
-                continue  # between two rows of a base it is the base's finding
+                continue  # a finding on two rows of a base belongs to the base
             pair = (whole[0].cls, user[0].cls)
-            if pair in told:
+            if pair in reported:
                 continue
-            told.add(pair)
+            reported.add(pair)
             owner, other = (o.dataset.classes[i].name for i in pair)
             claim, part = f"`{owner}` claims all of `{name}`", f"`{other}` holds part of it"
-            here, there = (user, whole) if not user[0].inherited else (whole, user)
+            place, counterpart = (user, whole) if not user[0].inherited else (whole, user)
             yield Diagnostic(
                 "TAX306",
                 f"`{name}` lies wholly inside `{owner}`, so `{other}` cannot hold part of it",
-                here[1].span,
+                place[1].span,
                 "weaken the side that is not true to `~`"
                 if user[1].op in "=>"
                 else f"weaken `{owner}` to `{'<' if whole[1].op == '=' else '~'}`, or take `{name}` out of `{other}`",
-                there[1].span,
-                claim if there is whole else part,
+                counterpart[1].span,
+                claim if counterpart is whole else part,
             )
 
 
@@ -403,8 +405,8 @@ def wrong_target(o: Ontology) -> Findings:
 
 
 def _sound(o: Ontology, inherited: bool = False) -> list[MapRow]:
-    """Rows whose names all resolved: the others would only raise follow-on errors. What is wrong with an inherited
-    row alone is found where it stands."""
+    """Rows whose names were all resolved: the others would only raise follow-on errors. Findings that concern only an
+    inherited row belong to its own file."""
     return [r for r in o.rows if not r.poisoned and (inherited or not r.inherited)]
 
 
@@ -438,20 +440,20 @@ def check_taxonomy(taxonomy: Source | Dataset) -> list[Diagnostic]:
 
 
 def check_map(ontology: Ontology) -> list[Diagnostic]:
-    """All findings on a map; a row with an error raises no mere warnings beside it."""
-    found = [d for rule in MAP_RULES for d in rule(ontology)]
+    """All findings on a map. A row with an error raises no warnings."""
+    findings = [d for rule in MAP_RULES for d in rule(ontology)]
     first = {line: row.span.line for row in ontology.rows if not row.inherited for line in _lines(row)}
 
     def row(d: Diagnostic) -> int:
         return first.get(d.span.line, d.span.line)
 
-    clashes = {row(d) for d in found if d.code in ("TAX302", "TAX310")}  # say it all
-    found = [d for d in found if d.code not in ("TAX303", "TAX304") or row(d) not in clashes]
-    wrong = {row(d) for d in found if d.severity == "error"}
-    return [d for d in found if d.severity == "error" or row(d) not in wrong or d.code == "TAX307"]
+    clashes = {row(d) for d in findings if d.code in ("TAX302", "TAX310")}  # these explain everything
+    findings = [d for d in findings if d.code not in ("TAX303", "TAX304") or row(d) not in clashes]
+    wrong = {row(d) for d in findings if d.severity == "error"}
+    return [d for d in findings if d.severity == "error" or row(d) not in wrong or d.code == "TAX307"]
 
 
 def _lines(row: MapRow) -> set[int]:
-    """The lines that a row stands on: a continued one has several."""
+    """The lines of a row: a continued row has several."""
     targets = [t for r in row.relations for t in r.targets] + list(row.decision.minus if row.decision else ())
     return {row.span.line, *(r.span.line for r in row.relations), *(t.span.line for t in targets)}

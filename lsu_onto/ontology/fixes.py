@@ -7,12 +7,12 @@ from lsu_onto.ontology.model import Decision, MapRow, Ontology, Relation, Target
 
 
 def shown(t: Target) -> str:
-    """A target as one writes it."""
+    """A target as it is written."""
     return f"@{t.text}" if t.kind == "group" else f'"{t.text}"' if t.kind == "string" else t.text
 
 
 def ignore_class(o: Ontology, index: int, separate: bool) -> Fix | None:
-    """Write `-> void` behind a class; in a map, a row in front of that of the next class."""
+    """Write `-> void` after a class; in a separate map, write a row before that of the next class."""
     c = o.dataset.classes[index]
     if not separate and c.span.file != o.span.file:
         return None
@@ -27,7 +27,7 @@ def ignore_class(o: Ontology, index: int, separate: bool) -> Fix | None:
 
 
 def write_instead(row: MapRow, text: str) -> Fix | None:
-    """Write this instead of a row's relations, where they stand on one line."""
+    """Replace the relations of a row, if they are on one line."""
     spans = [s for r in row.relations for s in (r.span, *(t.span for t in r.targets))]
     if len({s.line for s in spans}) != 1 or any(r.op == "!" for r in row.relations):
         return None
@@ -35,7 +35,7 @@ def write_instead(row: MapRow, text: str) -> Fix | None:
 
 
 def take_away(row: MapRow, relation: Relation, target: Target) -> Fix | None:
-    """Take a target away, and its operator where it stands alone; None where that would leave an empty line."""
+    """Remove a target, and its operator if it has no other; None if an empty line would remain."""
     at = relation.targets.index(target)
     before = relation.targets[at - 1].span if at else None
     if len(relation.targets) > 1 and before is None:
@@ -52,13 +52,13 @@ def take_away(row: MapRow, relation: Relation, target: Target) -> Fix | None:
 
 
 def write_operator(relation: Relation, operator: str, target: Target) -> Fix:
-    """Write another operator in front of the only target."""
+    """Replace the operator of the only target."""
     place = relation.span._replace(end=relation.span.column + 1)
     return Fix(f"write `{operator} {shown(target)}`", place, operator)
 
 
 def ignore_row(decision: Decision | None) -> Fix | None:
-    """Make a decision `-> void`, where it stands on one line. Its span starts behind the arrow."""
+    """Turn a decision into `-> void`, if it is on one line. Its span starts after the arrow."""
     if decision is None or any(t.span.line != decision.span.line for t in decision.minus):
         return None
     return Fix("write `-> void`", decision.span, "void")

@@ -1,4 +1,4 @@
-"""The keys of a taxonomy: what there is, what each means, and which values it can have."""
+"""The keys of a taxonomy: which exist, what each means, and which values it can have."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ ENCODINGS = {
     "polygons": "a JSON of labelled polygons per image",
     "rle": "tables of masks in the folder `segments:`",
 }
-"""`id16/N` for any N, and the others as they stand."""
+"""`id16/N` may have any N; the others are written exactly like this."""
 
 _DRAWN = ("panoptic-rgb", "polygons", "rle")
 """Encodings with pixels on which nothing is drawn."""
@@ -50,20 +50,20 @@ _DRAWN = ("panoptic-rgb", "polygons", "rle")
 
 @dataclass
 class Keys:
-    """The keys of one section: what it inherits and what it says itself."""
+    """The keys of one section: those it inherits and its own."""
 
     meta: dict[str, str]
     encoding: str
     void: tuple[int, ...]
     void_span: Span | None = None
-    found: list[Diagnostic] = field(default_factory=list)
+    findings: list[Diagnostic] = field(default_factory=list)
 
     def error(self, code: str, message: str, span: Span, help: str, fix: Fix | None = None) -> None:
-        self.found.append(Diagnostic(code, message, span, help, fix=fix))
+        self.findings.append(Diagnostic(code, message, span, help, fix=fix))
 
 
 def read(statements: Sequence[ast.Statement], base: model.Dataset | None) -> Keys:
-    """The keys among the statements of a section, on top of those of the dataset that it extends."""
+    """The keys of a section, added to those of the dataset that it extends."""
     keys = Keys(dict(base.meta), base.encoding, base.void, base.void_span) if base else Keys({}, "id", ())
     first: dict[str, ast.Meta] = {}
     for s in statements:
@@ -79,7 +79,7 @@ def read(statements: Sequence[ast.Statement], base: model.Dataset | None) -> Key
                 first[key].key.span,
                 "first here",
             )
-            keys.found.append(again)
+            keys.findings.append(again)
             continue
         first[key] = s
         keys.meta[key] = value
@@ -149,17 +149,17 @@ def _void(keys: Keys, s: ast.Meta) -> tuple[int, ...]:
         elif encoding != "rgb" and numbers and int(numbers[2] or numbers[1]) - int(numbers[1]) < 65536:
             ranges.append((int(numbers[1]), int(numbers[2] or numbers[1])))
         else:
-            wanted = "colours such as `#000000`" if encoding == "rgb" else "numbers such as `0,255` or `250..255`"
+            expected = "colours such as `#000000`" if encoding == "rgb" else "numbers such as `0,255` or `250..255`"
             what = f"`{word}` is not a raw value of `encoding: {encoding}`"
-            keys.error("TAX012", what, place, f"expected {wanted}")
+            keys.error("TAX012", what, place, f"expected {expected}")
     values: list[int] = []
-    for low, high in sorted(ranges):  # they may overlap, and be many
+    for low, high in sorted(ranges):  # ranges may overlap, and there may be many
         values += range(max(low, values[-1] + 1 if values else 0), high + 1)
     return tuple(values)
 
 
 def misfits(s: ast.Meta, t: model.Taxonomy) -> Iterator[Diagnostic]:
-    """What is wrong with one key, given the whole taxonomy."""
+    """Findings on one key, given the whole taxonomy."""
     key, value, encoding = s.key.text, s.value.text, t.encoding
 
     def wrong(message: str, place: Span, help: str | None, instead: str | None = None) -> Diagnostic:
@@ -193,7 +193,7 @@ def misfits(s: ast.Meta, t: model.Taxonomy) -> Iterator[Diagnostic]:
             yield wrong(f"`{value}` does not say which files", s.value.span, hint)
         else:
             name, patterns = f"{{{words[1]}}}", [t.meta.get(k, "") for k in ("images", "labels")]
-            # Were it in one alternative only, the other would take the files of all splits.
+            # If only one alternative had it, the other would match the files of all splits.
             if not any(all(name in a for a in model.alternatives(p)) for p in patterns):
                 some = any(name in p for p in patterns)
                 what = f"an alternative has no `{name}`" if some else f"no pattern has `{name}`"

@@ -1,8 +1,8 @@
 """The resolved model: taxonomies and the relations between them, as immutable values.
 
-Plain dataclasses: every value is made by `resolve.py` out of a checked syntax tree, so there is nothing to validate,
+These are plain dataclasses: `resolve.py` makes every value from a checked syntax tree, so there is nothing to validate,
 and importing pydantic would take longer than all the rest of `lsu-onto validate`. Data that comes from outside the
-language is validated where it enters (`compiled.py`).
+language is validated where it enters (`constraint/npz.py`).
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ def alternatives(patterns: str) -> list[str]:
 class TaxClass:
     """One class of a taxonomy.
 
-    `ids` are inclusive ranges of raw values (channels in a source); empty: never drawn. `colours` are
-    `0xrrggbb`; the first is the palette's, all of them are raw values under `encoding: rgb`.
+    `ids` are inclusive ranges of raw values (channels in a source); a class without any is never drawn. `colours` are
+    `0xrrggbb`. The first is for the palette; under `encoding: rgb`, all of them are raw values.
     """
 
     name: str
@@ -44,7 +44,7 @@ class TaxClass:
     note: str
     span: Span
     end: int
-    """The column behind its ids, names, colours and aliases: where relations and further aliases go."""
+    """The column after its ids, names, colours and aliases, where relations and further aliases go."""
 
     @property
     def rgb(self) -> tuple[int, int, int] | None:
@@ -66,14 +66,14 @@ class Taxonomy:
     void: tuple[int, ...] = ()
     """Raw values that mean "not annotated", ascending."""
     void_span: Span | None = None
-    """Where they are written, which may be the file of a base."""
+    """The place of the key, which may be in the file of a base."""
     span: Span
     bases: tuple[str, ...] = ()
     """The files of the datasets that it extends."""
     extends: tuple[tuple[str, str], ...] = ()
-    """Name and version of the datasets that it extends, the nearest first."""
+    """Name and version of the datasets that it extends, nearest first."""
     damaged: bool = False
-    """A line of its section could not be read, so that a missing name may be no mistake."""
+    """A line of its section could not be read, so a missing name may not be a mistake."""
 
     @property
     def splits(self) -> tuple[str, ...]:
@@ -119,7 +119,7 @@ class Dataset(Taxonomy):
 
 @dataclass(frozen=True, kw_only=True)
 class Target:
-    """One resolved target. `channels` has several for a group; empty with `void` or `any`."""
+    """One resolved target. `channels` has several entries for a group, and none for `void` and `any`."""
 
     text: str
     channels: tuple[int, ...]
@@ -144,7 +144,8 @@ class Decision:
 
 
 class Meaning(NamedTuple):
-    """S(d), as DESIGN's table reads a row: op per allowed channel (`any` where a decision allows it)."""
+    """S(d), as the table of relations in docs/language.md defines it: the operator of each allowed channel (`any` if a
+    decision allows it), whether void is allowed, and whether the class is known to be no source class."""
 
     channels: dict[int, str]
     void: bool
@@ -153,7 +154,7 @@ class Meaning(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class MapRow:
-    """The relations of one dataset class. A poisoned row has a name that could not be resolved."""
+    """The relations of one dataset class. A poisoned row contains a name that could not be resolved."""
 
     cls: int
     relations: tuple[Relation, ...]
@@ -162,7 +163,7 @@ class MapRow:
     span: Span
     poisoned: bool = False
     inherited: bool = False
-    """It stands in the map of a dataset that this one extends."""
+    """It comes from the map of a dataset that this one extends."""
 
     def meaning(self, num_channels: int) -> Meaning:
         """S(d): exactly the set written, minus `!` targets."""
@@ -190,7 +191,7 @@ class MapRow:
 
 @dataclass(frozen=True, kw_only=True)
 class Ontology:
-    """A map, resolved: both taxonomies and one row per dataset class that the map mentions."""
+    """A resolved map: both taxonomies, and one row for each dataset class that the map mentions."""
 
     dataset: Dataset | Source
     source: Source

@@ -1,4 +1,4 @@
-"""Syntax tree + imported taxonomies → model. Finds what a name stands for; judges nothing else."""
+"""Syntax tree + imported taxonomies → model. This resolves names and judges nothing else."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ class Resolved:
 
 
 class Importer(Protocol):
-    """What other files declare."""
+    """Looks up what other files declare."""
 
     def taxonomy(self, kind: str, taxon: ast.Taxon) -> tuple[Any, Diagnostic | None]:
         """(`source` or `dataset`, reference) → the taxonomy, or why there is none."""
 
     def map(self, dataset: tuple[str, str], source: tuple[str, str], file: str) -> model.Ontology | None:
-        """The map of a dataset to a source, both by name and version, as seen from a file."""
+        """The map from a dataset to a source, each given by name and version, as seen from a file."""
 
 
 def resolve(file: ast.File, damaged: frozenset[int], importer: Importer) -> Resolved:
@@ -62,7 +62,7 @@ def _key(taxon: ast.Taxon) -> tuple[str, str]:
 
 
 _SOURCE_VOID = {"id": (255,), "id16": (65535,)}
-"""What a source's label files mean by void where the file says nothing: as pseudo-labels are written."""
+"""The void value of a source's label files if the file declares none: the one that pseudo-labels use."""
 
 
 class _Resolver:
@@ -110,7 +110,7 @@ class _Resolver:
         base = self.base(section)
         damaged = section.damaged or (base is None and any(isinstance(s, ast.Extends) for s in section.statements))
         keys = tax_keys.read(section.statements, base)
-        self.out.diagnostics += keys.found
+        self.out.diagnostics += keys.findings
         own: list[model.TaxClass] = []
         group = ""
         for s in section.statements:
@@ -120,7 +120,7 @@ class _Resolver:
                 if s.name.text in ast.RESERVED:
                     help_ = "take the line out, and list its raw values under the key `void:`"
                     self.reserved(s.name, help_ if s.name.text == "void" else "choose another name")
-                    damaged = True  # that line is no class, so that what it lacks is no further mistake
+                    damaged = True  # the line is no class, so whatever it lacks is no further mistake
                 else:
                     own.append(self.tax_class(s, group))
         if not own and not base and not damaged:
@@ -148,14 +148,14 @@ class _Resolver:
                 self.out.diagnostics += tax_keys.misfits(s, made)
 
     def base(self, section: Section) -> model.Dataset | None:
-        wanted = [s for s in section.statements if isinstance(s, ast.Extends)]
-        for s in wanted[1:]:
+        extends = [s for s in section.statements if isinstance(s, ast.Extends)]
+        for s in extends[1:]:
             self.error("TAX011", "a dataset builds on one other", s.span, "take one of the two out")
-        if not wanted:
+        if not extends:
             return None
         this = ("dataset", _key(section.header.taxon))
         self.open.add(this)
-        base: model.Dataset | None = self.lookup("dataset", wanted[0].taxon)
+        base: model.Dataset | None = self.lookup("dataset", extends[0].taxon)
         self.open.discard(this)
         return base
 
@@ -179,23 +179,23 @@ class _Resolver:
     # --- maps -----------------------------------------------------------------------------------------
 
     def lookup(self, kind: str, taxon: ast.Taxon) -> Any:
-        """A taxonomy of this file or another; None after reporting why there is none."""
+        """A taxonomy of this file or another. None if there is none; a finding then says why."""
         key = _key(taxon)
-        for i, section in enumerate(self.waiting):  # one that stands further down
+        for i, section in enumerate(self.waiting):  # it may be declared further down
             if section.header.kind == kind and _key(section.header.taxon) == key:
                 self.taxonomy(self.waiting.pop(i))
                 break
-        wanted: Any = model.Source if kind == "source" else model.Dataset
+        expected: Any = model.Source if kind == "source" else model.Dataset
         for t in self.out.taxonomies:
-            if isinstance(t, wanted) and (t.name, t.version) == key:
+            if isinstance(t, expected) and (t.name, t.version) == key:
                 return t
         if (kind, key) in self.open:
             self.error("TAX205", f"`{' '.join(key)}` builds on itself", taxon.name.span, "take one `extends` out")
             return None
-        found, problem = self.importer.taxonomy(kind, taxon)
+        taxonomy, problem = self.importer.taxonomy(kind, taxon)
         if problem:
             self.out.diagnostics.append(problem)
-        return found
+        return taxonomy
 
     def ontology(self, section: Section) -> None:
         header, damaged = section.header, section.damaged
@@ -227,7 +227,7 @@ class _Resolver:
             if isinstance(s, ast.Row):
                 cls = self.reference(s.target, dataset, quiet=dataset.damaged)
                 if cls is None:
-                    damaged = True  # some class is meant here: it is not unmapped
+                    damaged = True  # the row means some class, which is then not unmapped
                     continue
                 if cls in seen:
                     self.out.diagnostics.append(
@@ -272,23 +272,23 @@ class _Resolver:
         )
 
     def base_map(self, dataset: model.Dataset, source: model.Source) -> model.Ontology | None:
-        """The map to the same source of the dataset that this one extends, in this file or another."""
-        wanted = (source.name, source.version)
+        """The map to the same source, in this file or another, of the dataset that this one extends."""
+        key = (source.name, source.version)
         for base in dataset.extends:
-            for i, section in enumerate(self.maps):  # one that stands further down
+            for i, section in enumerate(self.maps):  # it may be further down
                 header = section.header
-                if _key(header.taxon) == base and header.target and _key(header.target) == wanted:
+                if _key(header.taxon) == base and header.target and _key(header.target) == key:
                     self.ontology(self.maps.pop(i))
                     break
             for o in self.out.ontologies:
                 if (o.dataset.name, o.dataset.version) == base and (
                     o.source.name,
                     o.source.version,
-                ) == wanted:
+                ) == key:
                     return o
-            found = self.importer.map(base, wanted, self.file.path)
-            if found:
-                return found
+            ontology = self.importer.map(base, key, self.file.path)
+            if ontology:
+                return ontology
         return None
 
     def row(self, s: ast.Row | ast.ClassLine, cls: int, source: model.Source, span: Span) -> model.MapRow:
@@ -297,13 +297,13 @@ class _Resolver:
         def targets(items: tuple[ast.Target, ...]) -> tuple[model.Target, ...]:
             nonlocal poisoned
             out = []
-            told: set[int] = set()
+            reported: set[int] = set()
             for run, finding in taken_apart(items, source) if not source.damaged else ():
                 self.out.diagnostics.append(finding)
-                told.update(run)
+                reported.update(run)
             for i, t in enumerate(items):
                 last = items[i - 1] if i else None
-                channels = None if i in told else self.target(t, source, last)
+                channels = None if i in reported else self.target(t, source, last)
                 if channels is None:
                     poisoned = True
                 else:

@@ -1,4 +1,4 @@
-"""Statements → sections: what stands below which header, and what cannot stand there."""
+"""Statements → sections: which statements belong to which header, and which do not fit there."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ class Section:
 
     header: ast.Header
     statements: list[ast.Statement] = field(default_factory=list)
-    told: set[str] = field(default_factory=set)
-    """What was said once, and holds for all its lines."""
+    reported: set[str] = field(default_factory=set)
+    """Messages that are given once, because they hold for all lines of the section."""
     damaged: bool = False
-    """A line could not be read or did not fit here, so that a missing name may be no further mistake."""
+    """A line could not be read or did not fit, so a missing name may not be a further mistake."""
 
 
 def split(file: ast.File, damaged: frozenset[int]) -> tuple[list[Section], list[Diagnostic]]:
-    """The sections of a file, and what is wrong with the place of a statement.
+    """The sections of a file, and the findings on misplaced statements.
 
     Args:
         file: the syntax tree.
@@ -32,7 +32,7 @@ def split(file: ast.File, damaged: frozenset[int]) -> tuple[list[Section], list[
     """
     splitter = _Splitter(file, damaged)
     sections = splitter.sections()
-    if not sections and not damaged and not splitter.found:
+    if not sections and not damaged and not splitter.findings:
         last = file.statements[-1].span if file.statements else Span(file.path, 1, 1, 2)
         splitter.error(
             "TAX013",
@@ -43,17 +43,17 @@ def split(file: ast.File, damaged: frozenset[int]) -> tuple[list[Section], list[
     ends = [s.header.span.line for s in sections[1:]] + [1 << 60] * bool(sections)
     for section, end in zip(sections, ends, strict=True):
         section.damaged |= any(section.header.span.line < n < end for n in damaged)
-    return sections, splitter.found
+    return sections, splitter.findings
 
 
 class _Splitter:
     def __init__(self, file: ast.File, damaged: frozenset[int]) -> None:
         self.file = file
         self.damaged = damaged
-        self.found: list[Diagnostic] = []
+        self.findings: list[Diagnostic] = []
 
     def error(self, code: str, message: str, span: Span, help: str | None = None, fix: Fix | None = None) -> None:
-        self.found.append(Diagnostic(code, message, span, help, fix=fix))
+        self.findings.append(Diagnostic(code, message, span, help, fix=fix))
 
     def sections(self) -> list[Section]:
         sections: list[Section] = []
@@ -85,7 +85,7 @@ class _Splitter:
         return sections
 
     def orphans(self) -> set[int]:
-        """Lines below a header that could not be read: they belong to no section that is known."""
+        """Lines below a header that could not be read: their section is unknown."""
         lines = self.file.text.split("\n")
         out: set[int] = set()
         headers = [s.span.line for s in self.file.statements if isinstance(s, ast.Header)]
@@ -102,9 +102,9 @@ class _Splitter:
         taxon = f"{header.taxon.name.text} {header.taxon.version.text}"
 
         def once(message: str, span: Span, help: str, fix: Fix | None = None) -> None:
-            if message not in section.told:
+            if message not in section.reported:
                 self.error("TAX011", message, span, help, fix)
-            section.told.add(message)
+            section.reported.add(message)
 
         if isinstance(s, ast.Row) and header.kind != "map":
             key = f"a key ends with a colon: `{s.target.text}: …`"

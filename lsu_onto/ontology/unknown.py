@@ -1,4 +1,4 @@
-"""A class or group that a taxonomy does not have: what was meant."""
+"""Findings on a class or group that a taxonomy does not have, with what was probably meant."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from lsu_onto.ontology.model import Taxonomy
 
 
 def unknown_class(t: Target, taxonomy: Taxonomy, last: Target | None) -> Diagnostic:
-    """The finding on a name that stands for no class. `last` is the target in front of it."""
+    """The finding on a name that stands for no class. `last` is the preceding target."""
     known = taxonomy.by_other_name | taxonomy.by_name
     instead: str | None = None
     groups = _groups(t.text, taxonomy) if t.text.lower() not in map(str.lower, known) else []
@@ -58,14 +58,14 @@ def unknown_group(t: Target, taxonomy: Taxonomy) -> Diagnostic:
 
 
 def _groups(text: str, taxonomy: Taxonomy) -> list[str]:
-    """The groups of this name, else those that end in it, whatever the case."""
-    wanted = text.lower()
-    exact = [g for g in taxonomy.groups if g.lower() == wanted]
-    return exact or [g for g in taxonomy.groups if g.lower().endswith(f".{wanted}")]
+    """The groups with this name, otherwise those that end in it. Case is ignored."""
+    lowered = text.lower()
+    exact = [g for g in taxonomy.groups if g.lower() == lowered]
+    return exact or [g for g in taxonomy.groups if g.lower().endswith(f".{lowered}")]
 
 
 def taken_apart(items: Sequence[Target], taxonomy: Taxonomy) -> Iterator[tuple[range, Diagnostic]]:
-    """Names written as several words, as `side walk` for `sidewalk`: which targets they are, and the one finding."""
+    """Names written as several words, such as `side walk` for `sidewalk`: their targets, and one finding for each."""
     unknown = [
         t.kind == "name" and t.text not in taxonomy.by_name and t.text not in taxonomy.by_other_name for t in items
     ]
@@ -73,13 +73,13 @@ def taken_apart(items: Sequence[Target], taxonomy: Taxonomy) -> Iterator[tuple[r
         return
     known = taxonomy.by_other_name | taxonomy.by_name
     plain = {re.sub(r"[\W_]", "", k).lower(): taxonomy.classes[i].name for k, i in known.items()}
-    told: set[int] = set()
+    reported: set[int] = set()
     for run in (range(i, i + n) for n in (3, 2) for i in range(len(items) - n + 1)):
         words = [items[i] for i in run]
         name = plain.get("".join(w.text for w in words).replace("_", "").lower())
-        unsettled = any(unknown[i] for i in run) and told.isdisjoint(run)
+        unsettled = any(unknown[i] for i in run) and reported.isdisjoint(run)
         if name and unsettled and all(w.kind == "name" for w in words):
-            told.update(run)
+            reported.update(run)
             written, place = " ".join(w.text for w in words), words[0].span._replace(end=words[-1].span.end)
             what = f"`{taxonomy.name}` has no class `{written}`"
             help_ = f"a name is one word: did you mean `{name}`?"

@@ -1,4 +1,4 @@
-"""Words for what an ontology says: relations, allowed sets, notes and statistics, as people read them."""
+"""An ontology in words: relations, allowed sets, notes and statistics for people."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from lsu_onto.ontology.model import MapRow, Ontology
 
 
 def relation_text(row: MapRow) -> str:
-    """The relations as one would write them on one line."""
+    """The relations of a row, written on one line."""
     if row.decision:
         minus = " ! " + " ".join(map(shown, row.decision.minus)) if row.decision.minus else ""
         return f"-> {row.decision.to}{minus}"
@@ -26,8 +26,8 @@ def notes(ontology: Ontology, row: MapRow) -> list[str]:
         ontology.dataset.classes[row.cls].note,
         row.note if row.span.file != ontology.dataset.span.file else "",
     ]
-    found = [*own, *(r.note for r in row.relations), row.decision.note if row.decision else ""]
-    return list(dict.fromkeys(n for n in found if n))
+    texts = [*own, *(r.note for r in row.relations), row.decision.note if row.decision else ""]
+    return list(dict.fromkeys(n for n in texts if n))
 
 
 def statistics(ontology: Ontology) -> list[str]:

@@ -1,4 +1,4 @@
-"""Pictures of an ontology: svg, png, pdf and dot by Graphviz, and a page of HTML to explore it."""
+"""Pictures of an ontology: svg, png, pdf and dot by Graphviz, and an HTML page to explore it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def draw(ontology: Ontology, target: Path, view: str) -> None:
     Args:
         ontology: what to draw.
         target: the file to write, whole or not at all.
-        view: `map` (relations), `tree` (groups and classes of both sides) or `matrix` (S(d)). A page of HTML
+        view: `map` (relations), `tree` (groups and classes of both sides) or `matrix` (S(d)). An HTML page
             has all three and opens with this one.
 
     Raises:

@@ -46,7 +46,7 @@ def diagram(ontology: Ontology, suffix: str, view: str) -> bytes:
     """An `svg`, `png`, `pdf` or `dot` of one view.
 
     Raises:
-        RenderError: as for `lay_out`, or no package to write DOT with.
+        RenderError: as for `lay_out`, or there is no package to write DOT.
     """
     try:
         import graphviz
@@ -77,19 +77,19 @@ def _heading(ontology: Ontology, legend: str) -> str:
 
 
 def _legend(kinds: Iterable[str], sample: dict[str, str]) -> str:
-    """The kinds that occur, three to a row: a sample and what it means."""
-    there = set(kinds)
+    """The kinds that occur, three per row, each with a sample and its meaning."""
+    present = set(kinds)
     cells = [
         f'{sample[k]}<td align="left"><font point-size="10">{look.meaning}</font></td><td width="8"></td>'
         for k, look in KINDS.items()
-        if k in there
+        if k in present
     ]
     rows = [f"<tr>{''.join(cells[i : i + 3])}</tr>" for i in range(0, len(cells), 3)]
     return f'<table border="0" cellspacing="2" cellpadding="1">{"".join(rows)}</table>' if rows else ""
 
 
 def _line(kind: str) -> str:
-    """A legend's sample of an edge: a table cell with the border for a line, and a glyph for the head."""
+    """A sample of an edge for the legend: the border of a table cell is the line, and a glyph is the head."""
     look = KINDS[kind]
     style = _EDGES[kind].get("style", "solid")
     sides, height = ("TB", "5") if kind == "=" else ("T", "3")
@@ -101,7 +101,7 @@ def _line(kind: str) -> str:
         }.items()
         if mark
     }
-    # 5 and 3 are the smallest heights that Graphviz lays out without a complaint.
+    # 5 and 3 are the smallest heights that Graphviz accepts without a warning.
     line = (
         '<td cellpadding="0"><table border="0" cellspacing="0" cellpadding="0"><tr>'
         f'<td width="26" height="{height}" fixedsize="true"'
@@ -117,19 +117,19 @@ def _line(kind: str) -> str:
 
 
 def _map(graph: Any, ontology: Ontology) -> None:
-    """Dataset classes left, source classes right, as dot orders them in their groups. A source alone: one column."""
+    """Dataset classes left, source classes right, as dot orders them in their groups. A source alone is one column."""
     dataset, source = ontology.dataset, ontology.source
-    found = edges(ontology) if dataset is not source else []
+    all_edges = edges(ontology) if dataset is not source else []
     void = len(source.classes)
-    free = unconstrained(ontology, found)
-    shown = [e for e in found if e.row not in free]
+    free = unconstrained(ontology, all_edges)
+    shown = [e for e in all_edges if e.row not in free]
     size = max(len(dataset.classes), len(source.classes))
     graph.attr(
         rankdir="LR",
         ranksep=f"{2.2 + size / 25:.2f}",
         nodesep="0.09",
         newrank="false",
-        label=_heading(ontology, _legend((e.kind for e in found), {k: _line(k) for k in KINDS})),
+        label=_heading(ontology, _legend((e.kind for e in all_edges), {k: _line(k) for k in KINDS})),
     )
     graph.attr("node", shape="box", style="rounded,filled", color="#00000055", margin="0.12,0.04", height="0.3")
     reached = {e.channel for e in shown}
@@ -160,7 +160,7 @@ def _map(graph: Any, ontology: Ontology) -> None:
 
 
 def _side(graph: Any, side: str, taxonomy: Taxonomy, strong: set[int]) -> None:
-    # Boxes of one width have their ends in line; 11 points of Helvetica take some 0.08 inches a letter.
+    # Boxes of one width end in line. A letter of Helvetica takes about 0.08 inches at 11 points.
     width = f"{0.08 * max((len(c.name) for c in taxonomy.classes), default=0) + 0.2:.2f}"
     for n, (group, classes) in enumerate(members(taxonomy).items()):
         with graph.subgraph(name=f"cluster_{side}{n}" if group else f"{side}{n}") as cluster:
@@ -185,7 +185,7 @@ def _side(graph: Any, side: str, taxonomy: Taxonomy, strong: set[int]) -> None:
 
 
 def _name(c: TaxClass) -> str:
-    """The name, and below it the official one where it says more."""
+    """The name, and below it the official name if it says more."""
     if not official(c):
         return esc(c.name)
     return (
@@ -203,7 +203,7 @@ def _tree(graph: Any, ontology: Ontology) -> None:
     graph.attr(label=_heading(ontology, ""))
     sides = [ontology.dataset] if ontology.dataset is ontology.source else [ontology.dataset, ontology.source]
     outlines = [_outline(t) for t in sides]
-    blank = '<tr><td height="18">&#160;</td></tr>'  # or Graphviz would stretch the shorter one
+    blank = '<tr><td height="18">&#160;</td></tr>'  # otherwise Graphviz stretches the shorter one
     tables = [rows + [blank] * (max(map(len, outlines)) - len(rows)) for rows in outlines]
     cells = '<td width="24"></td>'.join(
         f'<td><table border="0" cellspacing="1" cellpadding="2">{"".join(rows)}</table></td>' for rows in tables
@@ -238,11 +238,11 @@ def _outline(t: Taxonomy) -> list[str]:
 def _matrix(graph: Any, ontology: Ontology) -> None:
     """Rows are dataset classes, columns source classes and void.
 
-    Graphviz cannot turn text, so the names of the columns stand on a stair, each with a line down to its column.
+    Graphviz cannot rotate text, so the names of the columns form a staircase, each with a line down to its column.
     """
     dataset, source = ontology.dataset, ontology.source
-    found = edges(ontology)
-    kinds = {(e.row, e.channel): e.kind for e in found}
+    all_edges = edges(ontology)
+    kinds = {(e.row, e.channel): e.kind for e in all_edges}
     columns = [*source.classes, None]
 
     def cell(kind: str | None, shade: str) -> str:
@@ -264,7 +264,7 @@ def _matrix(graph: Any, ontology: Ontology) -> None:
         f"{line * (len(columns) - k)}</tr>"
         for k, c in reversed(list(enumerate(columns)))
     ]
-    # As wide as the longest name of a column, or the stair's lowest step would push the columns apart.
+    # As wide as the longest name of a column, or the lowest step would push the columns apart.
     width = 5.5 * max(len(c.name) if c else 4 for c in columns)
     channels = (
         f'<tr><td width="{width:.0f}"></td><td></td>{"".join(swatch(c, str(k)) for k, c in enumerate(columns))}</tr>'

@@ -17,10 +17,10 @@ NEEDED = INSTALL.format("render")
 
 
 def lay_out(dot: str, suffix: str) -> bytes:
-    """The same bytes for the same text, on one machine: fonts differ between machines.
+    """A diagram as bytes: the same for the same text on one machine (fonts differ between machines).
 
     Raises:
-        RenderError: no engine, no font for the letters of a png or pdf, or Graphviz's own word.
+        RenderError: there is no engine, no font for a png or pdf, or Graphviz reports an error.
     """
     data = _installed(dot, suffix) if shutil.which("dot") else _in_process(dot, suffix)
     return re.sub(rb"/CreationDate \([^)]*\)", _same_length, data)
@@ -49,14 +49,14 @@ def _in_process(dot: str, suffix: str) -> bytes:
         raise RenderError(f"there is no `dot` program, and no `pygraphviz` to replace it; {NEEDED}") from None
 
     def run(text: str, suffix: str) -> bytes:
-        with warnings.catch_warnings(), _stderr() as said:
+        with warnings.catch_warnings(), _stderr() as stderr:
             warnings.simplefilter("ignore")
             data = bytes(pygraphviz.AGraph(string=text).draw(format=suffix, prog="dot"))
-        if errors := [line for line in said if line.startswith("Error")]:
+        if errors := [line for line in stderr if line.startswith("Error")]:
             raise RenderError(f"Graphviz failed: {errors[0]}")
         return data
 
-    # Graphviz says nothing where there is no font, and draws empty boxes for letters.
+    # Without a font, Graphviz silently draws empty boxes for letters.
     if suffix in ("png", "pdf") and b"/FontFile" not in run("digraph {a}", "pdf"):
         raise RenderError(
             f"this machine has no fonts, so the letters of a `.{suffix}` would be empty boxes; install some"
@@ -67,7 +67,7 @@ def _in_process(dot: str, suffix: str) -> bytes:
 
 @contextmanager
 def _stderr() -> Iterator[list[str]]:
-    """What C code writes there: Graphviz reports errors nowhere else, and its Fontconfig grumbles at new settings."""
+    """What C code writes to standard error: Graphviz reports errors nowhere else, and Fontconfig adds warnings."""
     lines: list[str] = []
     saved = os.dup(2)
     with tempfile.TemporaryFile() as log:

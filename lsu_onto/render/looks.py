@@ -17,9 +17,11 @@ VIEWS = ("map", "tree", "matrix")
 class RenderError(UserError):
     """A picture that cannot be drawn or written."""
 
+    __module__ = "lsu_onto.render"  # where users import it from, and what a traceback shows
+
 
 class Kind(NamedTuple):
-    """How one kind of relation looks. The symbol stands in the cells of the matrix, for black and white."""
+    """How one kind of relation looks. The symbol fills the cells of the matrix, for black-and-white prints."""
 
     symbol: str
     colour: str
@@ -55,11 +57,11 @@ def edges(ontology: Ontology) -> list[Edge]:
     )
 
 
-def unconstrained(ontology: Ontology, found: list[Edge]) -> dict[int, str]:
-    """Rows that a decision leaves to the teacher → what they may be, in words. They have one edge in a map, not K."""
+def unconstrained(ontology: Ontology, all_edges: list[Edge]) -> dict[int, str]:
+    """Rows that a decision leaves to the teacher → what they may be, in words. A map has one edge for each, not K."""
     names = [*(c.name for c in ontology.source.classes), "void"]
     allowed: dict[int, set[int]] = {r.cls: set() for r in ontology.rows if r.decision and r.decision.to == "any"}
-    for row, channel, _ in found:
+    for row, channel, _ in all_edges:
         if row in allowed:
             allowed[row].add(channel)
     return {row: _all_but([n for k, n in enumerate(names) if k not in own]) for row, own in allowed.items()}
@@ -71,7 +73,7 @@ def _all_but(missing: list[str]) -> str:
 
 
 def members(taxonomy: Taxonomy) -> dict[str, list[int]]:
-    """The classes of each group that has some of its own, in the file's order."""
+    """The classes of each group that has classes of its own, in the order of the file."""
     out: dict[str, list[int]] = {}
     for i, c in enumerate(taxonomy.classes):
         out.setdefault(c.group, []).append(i)
@@ -91,12 +93,12 @@ def title(ontology: Ontology) -> str:
 
 
 def raw_values(c: TaxClass) -> str:
-    """As they are written in the file: `3`, `6,7`, `12..14`, `-`."""
+    """The raw values as the file writes them: `3`, `6,7`, `12..14`, `-`."""
     return ",".join(f"{a}" if a == b else f"{a}..{b}" for a, b in c.ids) or "-"
 
 
 def official(c: TaxClass) -> str:
-    """The official name where it says more than the name: `traffic light` says no more than `traffic_light`."""
+    """The official name if it says more than the name: `traffic light` says no more than `traffic_light`."""
     return "" if _letters(c.official) == _letters(c.name) else c.official
 
 
@@ -105,12 +107,12 @@ def _letters(text: str) -> str:
 
 
 def esc(text: Any) -> str:
-    """Text for HTML, and for Graphviz's labels in its likeness; control characters would break their XML."""
+    """Text for HTML and for the HTML-like labels of Graphviz. Control characters would break their XML."""
     return html.escape("".join(c if c.isprintable() else "\ufffd" for c in str(text)))
 
 
 def hexa(c: TaxClass) -> str:
-    """A class's colour; without one white."""
+    """The colour of a class, or white if it has none."""
     return f"#{c.colours[0]:06x}" if c.colours else "#ffffff"
 
 

@@ -1,6 +1,6 @@
-"""The page: one HTML file with all three views, search, and S(d) and notes of what is under the pointer.
+"""The page: one HTML file with all three views, a search, and S(d) and notes of the class under the pointer.
 
-It needs no network, and no JavaScript for the views themselves: those are written here. `page.js` finds its way by
+It needs no network. The views are written here and need no JavaScript; `page.js` finds elements by
 `data-id` (`d3`: dataset class 3, `s5`: source class 5, void is s + K), and reads S(d) from the embedded JSON.
 """
 
@@ -38,10 +38,11 @@ CLASS = {"=": "eq", "<": "lt", ">": "gt", "~": "ov", "any": "any", "void": "void
 
 def page(ontology: Ontology, view: str) -> str:
     """The HTML of an ontology without errors, opening with `view`. The same input gives the same text."""
-    found = edges(ontology)
+    all_edges = edges(ontology)
     script = _resource("page.js")
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     alone = ontology.dataset is ontology.source
+    data = json.dumps(_data(ontology, all_edges), ensure_ascii=False, separators=(",", ":"))
     parts = {
         "hash": f"sha256-{digest}",  # no script but ours runs, whatever a class is called
         "title": esc(title(ontology)),
@@ -53,13 +54,12 @@ def page(ontology: Ontology, view: str) -> str:
             for v in VIEWS
         ),
         "tabs": "".join(f'<label for="show-{v}">{v}</label>' for v in VIEWS),
-        "map": _map(ontology, [] if alone else found),
+        "map": _map(ontology, [] if alone else all_edges),
         "tree": _tree(ontology),
-        "matrix": _matrix(ontology, found),
-        "legend": "" if alone else f'<div id="legend"><h2>Relations</h2>{_legend({e.kind for e in found})}</div>',
+        "matrix": _matrix(ontology, all_edges),
+        "legend": "" if alone else f'<div id="legend"><h2>Relations</h2>{_legend({e.kind for e in all_edges})}</div>',
         "statistics": "" if alone else "<br>".join(map(esc, statistics(ontology))),
-        # `<` would let a name end the element or open a comment.
-        "data": json.dumps(_data(ontology, found), ensure_ascii=False, separators=(",", ":")).replace("<", "\\u003c"),
+        "data": data.replace("<", "\\u003c"),  # `<` would let a name end the element or open a comment
     }
     return re.sub(r"\{\{(\w+)\}\}", lambda m: parts[m[1]], _resource("page.html"))
 
@@ -72,7 +72,7 @@ def _rows(ontology: Ontology) -> dict[int, MapRow]:
     return {row.cls: row for row in ontology.rows}
 
 
-def _data(ontology: Ontology, found: list[Edge]) -> dict[str, Any]:
+def _data(ontology: Ontology, all_edges: list[Edge]) -> dict[str, Any]:
     """`rows` are in the order of the dataset's classes; `allowed` has channels, void as K, and `kinds` beside them."""
 
     def side(t: Taxonomy) -> dict[str, Any]:
@@ -95,7 +95,7 @@ def _data(ontology: Ontology, found: list[Edge]) -> dict[str, Any]:
     ]
     for d, row in _rows(ontology).items():
         rows[d].update(relation=relation_text(row), notes=notes(ontology, row))
-    for d, channel, kind in found:
+    for d, channel, kind in all_edges:
         rows[d]["allowed"].append(channel)
         rows[d]["kinds"].append(kind)
     return {
@@ -111,7 +111,7 @@ def _data(ontology: Ontology, found: list[Edge]) -> dict[str, Any]:
 
 
 def _button(key: str, look: str, inner: str, tip: str = "", style: str = "") -> str:
-    """A class; without JavaScript the tip says S(d)."""
+    """A class. Its tooltip says S(d), which works without JavaScript."""
     attributes = (f' style="{style}"' if style else "") + (f' title="{esc(tip)}"' if tip else "")
     return f'<button type="button" class="c{look}" data-id="{key}"{attributes}>{inner}</button>'
 
@@ -125,7 +125,7 @@ def _swatch(c: TaxClass, text: str = "") -> str:
 
 
 def _says(ontology: Ontology, row: MapRow) -> str:
-    """S(d) in the fewest words; none where the relations are S(d), word by word."""
+    """S(d) in the fewest words; empty if the relations already read like S(d)."""
     names = allowed_names(ontology, row)
     if set(names) <= set(relation_text(row).split()):
         return ""
@@ -136,7 +136,7 @@ def _says(ontology: Ontology, row: MapRow) -> str:
 
 
 def _path(kind: str, y1: float, y2: float) -> str:
-    """A line from the left side to the right; its shape alone tells the kind, too."""
+    """A line from left to right. Its shape alone identifies the kind."""
     left, right = 6 + 10 * (kind in (">", "novel")), WIDTH - 6 - 10 * (kind == "<")
     mid = WIDTH / 2
     d = f"M{left} {y1:g}C{mid:g} {y1:g} {mid:g} {y2:g} {right} {y2:g}"
@@ -169,12 +169,12 @@ def _sample(kind: str) -> str:
 # --- map ----------------------------------------------------------------------------------------------
 
 
-def _map(ontology: Ontology, found: list[Edge]) -> str:
-    """Dataset classes in the file's order; source groups, and the classes in them, opposite what reaches them."""
+def _map(ontology: Ontology, all_edges: list[Edge]) -> str:
+    """Dataset classes in the order of the file; source groups and their classes opposite what reaches them."""
     dataset, source = ontology.dataset, ontology.source
     rows, void = _rows(ontology), len(source.classes)
-    free = unconstrained(ontology, found)
-    shown = [e for e in found if e.row not in free]
+    free = unconstrained(ontology, all_edges)
+    shown = [e for e in all_edges if e.row not in free]
     reached = {e.channel for e in shown}
 
     def item(key: str, c: TaxClass, tip: str, strong: bool) -> str:
@@ -227,22 +227,22 @@ def _group(name: str) -> str:
 
 
 def _opposite(source: Taxonomy, shown: list[Edge], height: dict[str, int]) -> list[tuple[str, list[int]]]:
-    """The source's groups, ordered by the mean height of what reaches them, and so their classes: fewer crossings."""
+    """The source's groups and their classes, ordered by the mean height of what reaches them: fewer crossings."""
     heights: dict[int, list[int]] = {}
     for d, k, _ in shown:
         heights.setdefault(k, []).append(height[f"d{d}"])
 
     def mean(classes: list[int]) -> float:
-        found = [h for k in classes for h in heights.get(k, [])]
-        return sum(found) / len(found) if found else float("inf")
+        values = [h for k in classes for h in heights.get(k, [])]
+        return sum(values) / len(values) if values else float("inf")
 
     own = members(source)
     idle = [k for k in own.get("", []) if k not in heights]
-    if heights and idle:  # without groups, most of a long column may be those
+    if heights and idle:  # without groups, these may be most of a long column
         own[""] = [k for k in own[""] if k in heights]
         own["(nothing reaches)"] = idle
     groups = [(group, sorted(classes, key=lambda k: mean([k]))) for group, classes in own.items()]
-    # Classes without a group stand first: below a group they would look like its own.
+    # Classes without a group come first: below a group they would seem to belong to it.
     return sorted(groups, key=lambda g: (bool(g[0]), mean(g[1])))
 
 
@@ -286,9 +286,9 @@ def _outline(ontology: Ontology, side: str, t: Taxonomy) -> str:
 # --- matrix -------------------------------------------------------------------------------------------
 
 
-def _matrix(ontology: Ontology, found: list[Edge]) -> str:
+def _matrix(ontology: Ontology, all_edges: list[Edge]) -> str:
     dataset, source = ontology.dataset, ontology.source
-    kinds = {(e.row, e.channel): e.kind for e in found}
+    kinds = {(e.row, e.channel): e.kind for e in all_edges}
     side = "s" if dataset is source else "d"
     names = [*(c.name for c in source.classes), "void"]
     swatches = [*map(_swatch, source.classes), ""]

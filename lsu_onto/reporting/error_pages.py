@@ -1,4 +1,4 @@
-"""Markdown pages generated from the table of rules; `docs/errors` holds them, and a test keeps them up to date."""
+"""The Markdown pages of `docs/errors`, generated from the table of rules. A test keeps them up to date."""
 
 from __future__ import annotations
 

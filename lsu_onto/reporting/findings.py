@@ -14,14 +14,14 @@ Texts = Mapping[str, str]
 """File → its text, for the excerpts."""
 
 ENVELOPE = 1
-"""Version of the JSON format; rises when a field changes its meaning or goes away."""
+"""Version of the JSON format. It rises when a field changes its meaning or is removed."""
 
 _SARIF = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
 _COLOURS = {"error": "1;31", "warning": "1;33", "info": "1;34", "frame": "34", "bold": "1", "help": "36"}
 
 
 def full(diagnostics: Sequence[Diagnostic], texts: Texts, colour: bool = False) -> str:
-    """With excerpts and carets, as rustc prints them."""
+    """Findings with excerpts and carets, in the style of rustc."""
 
     def paint(text: str, style: str) -> str:
         return f"\x1b[{_COLOURS[style]}m{text}\x1b[0m" if colour else text
@@ -104,7 +104,7 @@ def as_json(diagnostics: Sequence[Diagnostic], texts: Texts, colour: bool = Fals
 
 
 def github(diagnostics: Sequence[Diagnostic], texts: Texts, colour: bool = False) -> str:
-    """Workflow commands: annotations in a pull request."""
+    """Workflow commands of GitHub, which become annotations in a pull request."""
     level = {"error": "error", "warning": "warning", "info": "notice"}
 
     def line(d: Diagnostic) -> str:

@@ -11,7 +11,7 @@ from lsu_onto.ontology.model import Ontology
 from lsu_onto.ontology.words import allowed_names, notes, relation_text, statistics
 
 _NARROW = 20
-"""No column is broken into less."""
+"""The minimum width of a column with broken lines."""
 _BEHIND_OPERATOR = re.compile("(?<=[=<>~!]) ")
 _GLUE = "\0"
 
@@ -41,8 +41,8 @@ def as_text(ontology: Ontology, only: int | None = None, colour: bool = False, w
     Args:
         ontology: what to show.
         only: the index of the one class.
-        colour: whether what is `.tax` in it has terminal colours.
-        width: columns of the terminal: long cells go on below themselves. None: every row is one line.
+        colour: whether `.tax` text in it has terminal colours.
+        width: columns of the terminal; long cells are continued on the next line. None: every row is one line.
     """
     if colour:
         from lsu_onto.lang.highlight import highlight
@@ -64,8 +64,8 @@ def as_text(ontology: Ontology, only: int | None = None, colour: bool = False, w
     head += f" -> {ontology.source.name} {ontology.source.version}"
     lines = [highlight(head, len("map ")), ""]
     for row, name, text, allowed in zip(rows, names, texts, sets, strict=True):
-        line = f"{name:{w1}}  {text}"  # coloured as a whole: what a word is depends on what stands before it
-        whole = f"{name:{w1}}  {_BEHIND_OPERATOR.sub(_GLUE, text)}"  # an operator stays with its first target
+        line = f"{name:{w1}}  {text}"  # coloured as a whole: the meaning of a word depends on what precedes it
+        whole = f"{name:{w1}}  {_BEHIND_OPERATOR.sub(_GLUE, text)}"  # keep an operator with its first target
         at = w1 + 2
         lead = highlight(line, 0, at)
         for left, right in zip_longest(_wrapped(whole[at:], w2), _wrapped(allowed, w3, " "), fillvalue=""):
@@ -87,7 +87,7 @@ def _set_text(allowed: list[str], whole: bool) -> str:
 
 
 def _wrapped(text: str, width: int | None, indent: str = "") -> list[str]:
-    """The lines of a text, broken at blanks; without a width it stays one."""
+    """The lines of a text, broken at blanks; one line if there is no width."""
     if not width or len(text) <= width:
         return [text]
     return wrap(text, max(width, _NARROW), subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)

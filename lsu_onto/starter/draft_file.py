@@ -1,7 +1,7 @@
-"""A `.tax` file to begin with, from a class list, from label files, or from nothing.
+"""A first `.tax` file, from a class list, from label files, or from nothing.
 
-What the files do not say is not decided here. A class gets no relation, so that `validate` asks for each one; what
-may help (a similar name, the same colour) stands in its note. A default such as `-> void` would pass for an answer.
+Nothing is decided here that the files do not say. A class gets no relation, so that `validate` asks for each one; its
+note gives hints (a similar name, the same colour). A default such as `-> void` would pass for an answer.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from lsu_onto.exchange.draft import ClassLine
     from lsu_onto.ontology.model import Source
-    from lsu_onto.starter.guess import Layout
+    from lsu_onto.starter.guess import Storage
     from lsu_onto.starter.label_values import Scan
 
 TODO = "TODO"
@@ -20,7 +20,7 @@ NO_VOID = f'# void: 255 {TODO}: raw values that mean "not annotated", if there a
 
 
 def _how_to(source: Source | None) -> list[str]:
-    """What a newcomer needs to fill in the file, as comments."""
+    """Comments that tell a newcomer how to fill in the file."""
     if source is None:
         return [
             "To relate the classes to a source taxonomy (`lsu-onto list`), write `-> NAME v1` behind the header above,",
@@ -78,7 +78,7 @@ def starter(name: str, source: Source | None, encoding: str = "id") -> str:
 
 
 def _suggestion(c: ClassLine, source: Source) -> str:
-    """The class of the source that a name resembles, as a question."""
+    """A question about the source class that a name resembles."""
     from lsu_onto.diagnostics import did_you_mean
     from lsu_onto.exchange.draft import identifier
     from lsu_onto.exchange.skeleton import same_name
@@ -93,19 +93,19 @@ def _suggestion(c: ClassLine, source: Source) -> str:
 
 
 def from_csv(file: str, name: str, source: Source | None, encoding: str | None) -> tuple[str, list[str]]:
-    """The file, and what in the list deserves a second look.
+    """The text of the file, and everything in the list that deserves a second look.
 
     Raises:
-        ExchangeError: it is no class list.
+        ExchangeError: it is not a class list.
     """
     from lsu_onto.exchange import Options
     from lsu_onto.exchange.draft import class_lines
     from lsu_onto.exchange.from_csv import class_list
     from lsu_onto.exchange.skeleton import encoding as narrowest
 
-    # Not None: the file that is written asks for encoding and void itself.
-    said = Options(source=source.name if source else None, encoding=encoding or "", void="")
-    classes, found = class_list(file, said)
+    # Not None: the new file asks for encoding and void itself.
+    options = Options(source=source.name if source else None, encoding=encoding or "", void="")
+    classes, findings = class_list(file, options)
     for c in classes if source else ():
         if not c.relation:
             c.notes.insert(0, _suggestion(c, source))  # type: ignore[arg-type]
@@ -114,19 +114,19 @@ def from_csv(file: str, name: str, source: Source | None, encoding: str | None) 
         f"encoding: {encoding or narrowest(classes)} # {TODO}: is that how the label files store it?",
         NO_VOID,
     ]
-    return _write(name, source, keys, class_lines(classes)), [str(f) for f in found]
+    return _write(name, source, keys, class_lines(classes)), [str(f) for f in findings]
 
 
 # --- from label files --------------------------------------------------------------------------------------
 
 
-def from_labels(scan: Scan, layout: Layout, name: str, source: Source | None) -> str:
-    """The file for the values that were found."""
+def from_labels(scan: Scan, storage: Storage, name: str, source: Source | None) -> str:
+    """The text of the file for the values that were found."""
     from lsu_onto.exchange.draft import ClassLine, class_lines
 
     by_colour = _unique_colours(source)
     classes = []
-    for v in layout.values:
+    for v in storage.values:
         pixels = sum(scan.counts[s] for s in v.stored)
         files = max(scan.in_files[s] for s in v.stored)
         hint = by_colour.get(v.colour) if v.colour is not None else None
@@ -138,17 +138,17 @@ def from_labels(scan: Scan, layout: Layout, name: str, source: Source | None) ->
         notes = [todo, *([v.note] if v.note else []), f"{seen} of {scan.files} files"]
         colour = f"#{v.colour:06x}" if v.colour is not None else ""
         classes.append(ClassLine(v.name, v.ids, colours=colour, notes=notes))
-    why = f" # a guess: {layout.why_encoding}" if layout.why_encoding else ""
-    keys = [f"title: {name}", f"encoding: {layout.encoding}{why}"]
-    pixels = sum(scan.counts[s] for s in layout.void_stored)
-    guess = f"void: {layout.void} # a guess: {layout.why_void}; {_percent(pixels, scan.pixels)} of the pixels"
-    keys.append(guess if layout.void else NO_VOID)
+    why = f" # a guess: {storage.why_encoding}" if storage.why_encoding else ""
+    keys = [f"title: {name}", f"encoding: {storage.encoding}{why}"]
+    pixels = sum(scan.counts[s] for s in storage.void_stored)
+    guess = f"void: {storage.void} # a guess: {storage.why_void}; {_percent(pixels, scan.pixels)} of the pixels"
+    keys.append(guess if storage.void else NO_VOID)
     about = (f"Found in {scan.files} label files by `lsu-onto init`.",)
     return _write(name, source, keys, class_lines(classes), about)
 
 
 def _unique_colours(source: Source | None) -> dict[int, str]:
-    """Colours of a source that tell its classes apart."""
+    """The colours of a source that only one class has, with its name."""
     colours = [(c.colours[0], c.name) for c in source.classes if c.colours] if source else []
     return {k: n for k, n in colours if sum(k == other for other, _ in colours) == 1}
 

@@ -1,4 +1,4 @@
-"""How label files store classes, guessed from the values that occur. Every guess says why."""
+"""How label files store classes, guessed from the values that occur. Every guess has its reason."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from lsu_onto.starter.label_values import Scan, ScanError
 
 MAX_CLASSES = 1000
 PACKINGS = (1000, 256)
-"""Divisors that datasets pack `class * N + instance` with."""
+"""Values of N in datasets that store `class * N + instance`."""
 
 
 ELSEWHERE = {"panoptic-rgb": "the JSON of the segments", "polygons": "a JSON per image", "rle": "tables"}
-"""Encodings whose classes this module cannot find, and where they are."""
+"""Encodings whose classes are not in images, and where they are."""
 
 
 @dataclass(frozen=True)
 class Value:
-    """A class as the files store it: the language's ids, and every stored value that is one of its pixels."""
+    """A class as the files store it: its ids in the language, and every stored value of its pixels."""
 
     ids: str
     name: str
@@ -28,8 +28,8 @@ class Value:
 
 
 @dataclass
-class Layout:
-    """What `init` writes. `why_encoding`, `why_void`: the reason, where it was guessed."""
+class Storage:
+    """How label files store classes. `why_encoding` and `why_void` are the reasons, if these were guessed."""
 
     encoding: str
     values: list[Value]
@@ -39,7 +39,7 @@ class Layout:
     void_stored: tuple[int, ...] = field(default=())
 
 
-def layout(scan: Scan, encoding: str = "auto") -> Layout:
+def guess_storage(scan: Scan, encoding: str = "auto") -> Storage:
     """Encoding, void and classes of the files that were scanned.
 
     Args:
@@ -60,24 +60,24 @@ def layout(scan: Scan, encoding: str = "auto") -> Layout:
         )
     base = fits[0] if encoding == "auto" else encoding
     if base == "rgb":
-        found = _colours(scan, encoding == "rgb")
+        guessed = _colours(scan, encoding == "rgb")
     elif base == "id":
-        found = _ids(scan)
+        guessed = _ids(scan)
     elif encoding == "auto":
-        found = _wide(scan)
+        guessed = _wide(scan)
     elif encoding == "instance-ids":
-        found = _instance_ids(scan)
+        guessed = _instance_ids(scan)
     else:
         divisor = int(encoding.partition("/")[2] or 1)
-        found = _packed(scan, divisor) if divisor > 1 else _plain(scan)
+        guessed = _packed(scan, divisor) if divisor > 1 else _plain(scan)
     if encoding != "auto":
-        found.why_encoding = ""
-    if len(found.values) > MAX_CLASSES:
+        guessed.why_encoding = ""
+    if len(guessed.values) > MAX_CLASSES:
         raise ScanError(
-            f"found {len(found.values)} different values, too many to be classes;"
+            f"found {len(guessed.values)} different values, too many to be classes;"
             " if they count instances, say how: `--encoding id16/1000`"
         )
-    return found
+    return guessed
 
 
 def _seen(scan: Scan) -> str:
@@ -92,7 +92,7 @@ def _seen(scan: Scan) -> str:
 
 
 def _fitting(scan: Scan) -> list[str]:
-    """The encodings under which every file can be read, the likeliest first."""
+    """The encodings under which every file can be read, likeliest first."""
     kinds = set(scan.kinds)
     out = []
     if kinds <= {"palette", "grey8", "grey32"} and max(scan.counts) <= 255:
@@ -110,18 +110,18 @@ def _grey(colour: int) -> bool:
     return colour >> 16 == colour >> 8 & 255 == colour & 255
 
 
-def _colours(scan: Scan, said: bool) -> Layout:
+def _colours(scan: Scan, asked: bool) -> Storage:
     counts = scan.counts
     if "palette" in scan.kinds:
         raise ScanError("palette files already store ids; leave `--encoding` out, and the palette gives the colours")
-    if not said and all(map(_grey, counts)):
+    if not asked and all(map(_grey, counts)):
         raise ScanError(
             f"{scan.kinds['rgb']}: found grey values stored three times (R = G = B); save one channel as"
             " 8-bit grey PNG, or pass `--encoding rgb` if the greys are meant as colours"
         )
     void = (0,) if 0 in counts and len(counts) > 1 else ()
     colours = sorted(set(counts) - set(void))
-    return Layout(
+    return Storage(
         "rgb",
         [Value(str(i), f"colour_{c:06x}", (c,), c) for i, c in enumerate(colours)],
         "#000000" if void else "",
@@ -131,7 +131,7 @@ def _colours(scan: Scan, said: bool) -> Layout:
     )
 
 
-def _ids(scan: Scan) -> Layout:
+def _ids(scan: Scan) -> Storage:
     palette = scan.palette if any(not _grey(c) for c in scan.palette) else ()
     counts = scan.counts
     void: tuple[int, ...] = ()
@@ -143,7 +143,7 @@ def _ids(scan: Scan) -> Layout:
             (0,),
             "index 0 is black in the palette; if it is a class, give it a line and take this one out",
         )
-    return Layout(
+    return Storage(
         "id",
         [
             Value(
@@ -162,20 +162,20 @@ def _ids(scan: Scan) -> Layout:
     )
 
 
-def _plain(scan: Scan) -> Layout:
+def _plain(scan: Scan) -> Storage:
     void = (65535,) if 65535 in scan.counts and len(scan.counts) > 1 else ()
     values = [Value(str(v), f"class_{v}", (v,)) for v in sorted(set(scan.counts) - set(void))]
-    return Layout("id16", values, "65535" if void else "", "16-bit values", "the largest value there is", void)
+    return Storage("id16", values, "65535" if void else "", "16-bit values", "the largest value there is", void)
 
 
-def _packed(scan: Scan, divisor: int) -> Layout:
+def _packed(scan: Scan, divisor: int) -> Storage:
     groups: dict[int, list[int]] = defaultdict(list)
     for v in sorted(scan.counts):
         groups[v // divisor].append(v)
     top = 65535 // divisor
     void = groups.pop(top) if groups.get(top) == [65535] and len(groups) > 1 else []
     values = [Value(str(q), f"class_{q}", tuple(stored)) for q, stored in groups.items()]
-    return Layout(
+    return Storage(
         f"id16/{divisor}",
         values,
         str(top) if void else "",
@@ -185,14 +185,14 @@ def _packed(scan: Scan, divisor: int) -> Layout:
     )
 
 
-def _instance_ids(scan: Scan) -> Layout:
+def _instance_ids(scan: Scan) -> Storage:
     """Classes without instances by their id, the others packed by 1000: Cityscapes' instanceIds."""
     groups: dict[int, list[int]] = defaultdict(list)
     for v in sorted(scan.counts):
         groups[v if v < 1000 else v // 1000].append(v)
     void = groups.pop(65) if groups.get(65) == [65535] and len(groups) > 1 else []
     values = [Value(str(q), f"class_{q}", tuple(stored)) for q, stored in sorted(groups.items())]
-    return Layout(
+    return Storage(
         "instance-ids",
         values,
         "65" if void else "",
@@ -202,8 +202,8 @@ def _instance_ids(scan: Scan) -> Layout:
     )
 
 
-def _mixed(scan: Scan, divisor: int) -> Layout:
-    """The same with another divisor, for which the language has ranges."""
+def _mixed(scan: Scan, divisor: int) -> Storage:
+    """The same with another divisor, which the language expresses by ranges."""
     plain = _plain(scan)
     groups: dict[int, list[int]] = defaultdict(list)
     for value in plain.values:
@@ -223,7 +223,7 @@ def _range(q: int, stored: list[int], divisor: int) -> str:
     return f"{q},{packed}" if q in stored else packed
 
 
-def _wide(scan: Scan) -> Layout:
+def _wide(scan: Scan) -> Storage:
     for divisor in PACKINGS:
         if clusters(sorted(set(scan.counts) - {65535}), divisor):
             small = {v for v in scan.counts if 0 < v < divisor}

@@ -1,54 +1,84 @@
-"""What several commands of `lsu-seg` take, and how they end. Imports are inside, so that `--help` starts fast."""
+"""What several commands of `lsu-seg` take. Imports are inside, so that `--help` starts fast."""
 
 from __future__ import annotations
 
-import sys
+import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import click
 
+_Function = TypeVar("_Function", bound=Callable[..., Any])
+_KEY_VALUE = re.compile(r"[A-Za-z_][\w.]*=")
 
-def run(action: Callable[[], Any]) -> Any:
-    """Run an action; what a user got wrong becomes a message and exit code 1, never a traceback."""
-    try:
-        from lsu_seg.errors import UserError
-
-        try:
-            return action()
-        except UserError as e:
-            click.echo(f"error: {e}", err=True)
-            sys.exit(1)
-        except OSError as e:
-            click.echo(f"error: {e.filename or 'input or output'}: {e.strerror or e}", err=True)
-            sys.exit(1)
-    except KeyboardInterrupt:
-        click.echo(
-            "interrupted; finished stages and written labels are kept, and the same command goes on after them",
-            err=True,
-        )
-        sys.exit(130)
+KEPT = "finished stages and written labels are kept, and the same command goes on after them"
+"""What becomes of the work when Ctrl-C stops it, of most commands."""
 
 
-def key_values(pairs: tuple[str, ...]) -> dict[str, Any]:
+class Output(click.Path):
+    """A file or folder to write; a forgotten `KEY=VALUE`, which `-o` once took too, is none."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if _KEY_VALUE.match(str(value)):
+            self.fail(
+                f"`{value}` changes a key of the config: write `--set {value}` (a folder of that name: ./{value})"
+            )
+        return super().convert(value, param, ctx)
+
+
+def _use_set(context: click.Context, parameter: click.Parameter, values: tuple[str, ...]) -> None:
+    if values:
+        raise click.UsageError(f"keys of the config are changed with `--set`: write `--set {values[0]}`")
+
+
+def _key_values(context: click.Context, parameter: click.Parameter, pairs: tuple[str, ...]) -> dict[str, Any]:
+    if not pairs:
+        return {}
     from mmengine.config import DictAction
 
     out = {}
     for pair in pairs:
         key, equals, value = pair.partition("=")
-        if not equals:
-            raise click.UsageError(f"`-o {pair}` is not `key=value`")
+        if not equals or not key:
+            raise click.UsageError(f"`--set {pair}` is not `KEY=VALUE`")
         try:
             out[key] = DictAction._parse_iterable(value)
         except AssertionError as e:
-            raise click.UsageError(f"`-o {pair}`: {e}") from e
+            raise click.UsageError(f"`--set {pair}`: {e}") from e
     return out
 
 
+def set_option(*former: str) -> Callable[[_Function], _Function]:
+    """`--set KEY=VALUE`; the names that it once had only say so."""
+
+    def decorate(function: _Function) -> _Function:
+        for name in ("--option", *former):
+            function = click.option(
+                name,
+                "former" + name.replace("-", "_"),
+                multiple=True,
+                hidden=True,
+                expose_value=False,
+                callback=_use_set,
+            )(function)
+        return click.option(
+            "--set",
+            "options",
+            multiple=True,
+            metavar="KEY=VALUE",
+            callback=_key_values,
+            help="Change a key of the config, such as `train_cfg.max_iters=100` (repeatable).",
+        )(function)
+
+    return decorate
+
+
 CONFIG = click.argument("config", type=click.Path(exists=True, dir_okay=False))
-ROOT = click.option("--data-root", help="Put in place of the config's `data_root`.")
-WORK = click.option("--work-dir", help="Folder of the results.  [default: the config's, or work/NAME]")
+ROOT = click.option("--data-root", type=click.Path(file_okay=False), help="Put in place of the config's `data_root`.")
+WORK = click.option(
+    "--work-dir", type=click.Path(), help="Folder of the results.  [default: the config's, or work/NAME]"
+)
 LAUNCHER = click.option(
     "--launcher",
     type=click.Choice(["none", "pytorch", "slurm", "mpi"]),
@@ -58,14 +88,7 @@ LAUNCHER = click.option(
     callback=lambda context, _, value: context.meta.update({"lsu_seg.launcher": value}),
     help="How several processes were started, as mmengine names it; `pytorch` for torchrun.",
 )
-SET = click.option(
-    "-o",
-    "--option",
-    "options",
-    multiple=True,
-    metavar="KEY=VALUE",
-    help="Change a key of the config (repeatable).",
-)
+UNKNOWN = click.Choice(["error", "void"])
 JOBS = click.option(
     "--jobs",
     type=click.IntRange(1),
@@ -73,11 +96,15 @@ JOBS = click.option(
 )
 
 
-def load(config: str, data_root: str | None, work_dir: str | None, options: tuple[str, ...]) -> Any:
+def load(config: str, data_root: str | None, work_dir: str | None, options: dict[str, Any]) -> Any:
     from lsu_seg.openmmlab.config import load_config
 
-    cfg = load_config(config, data_root, key_values(options))
+    return placed(load_config(config, data_root, options), work_dir, Path(config).stem)
+
+
+def placed(cfg: Any, work_dir: str | None, name: str) -> Any:
+    """A config with its work folder, and with the launcher of this run."""
     if work_dir or not cfg.get("work_dir"):
-        cfg.work_dir = work_dir or f"work/{Path(config).stem}"
+        cfg.work_dir = work_dir or f"work/{name}"
     cfg.launcher = click.get_current_context().meta.get("lsu_seg.launcher", "none")
     return cfg

@@ -6,20 +6,13 @@ from pathlib import Path
 
 import click
 
-from lsu_seg.commands.arguments import run
+from lsu_onto.program import text_or_json
 
 
 @click.command()
 @click.argument("a", type=click.Path(exists=True, dir_okay=False))
 @click.argument("b", type=click.Path(exists=True, dir_okay=False))
-@click.option(
-    "--format",
-    "format_",
-    type=click.Choice(["text", "json"]),
-    default="text",
-    show_default=True,
-    help="Of what is printed.",
-)
+@text_or_json
 def compare(a: str, b: str, format_: str) -> None:
     """Compare two evaluations on the same datasets: B - A, per class, with a 95 % interval.
 
@@ -32,12 +25,9 @@ def compare(a: str, b: str, format_: str) -> None:
       lsu-seg compare A.json B.json --format json > difference.json
     """
 
-    def action() -> None:
-        from lsu_seg.evaluation.compare import as_text
-        from lsu_seg.evaluation.compare import compare as difference
-        from lsu_seg.evaluation.files import as_json
+    from lsu_seg.evaluation.compare import as_text
+    from lsu_seg.evaluation.compare import compare as difference
+    from lsu_seg.evaluation.files import as_json
 
-        result = difference(Path(a), Path(b))
-        click.echo(as_json(result).rstrip() if format_ == "json" else as_text(result))
-
-    run(action)
+    result = difference(Path(a), Path(b))
+    click.echo(as_json(result).rstrip() if format_ == "json" else as_text(result))

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import click
 
-from lsu_seg.commands.arguments import run
+from lsu_onto.program import source_option, taxonomy_argument
+from lsu_seg.commands.arguments import UNKNOWN, Output
 
 
 @click.command()
-@click.argument("taxonomy")
+@taxonomy_argument("taxonomy")
 @click.argument("label", type=click.Path(dir_okay=False))
 @click.argument("logits", type=click.Path(dir_okay=False))
-@click.option("--source", help="The source taxonomy, where TAXONOMY has maps to several.")
-@click.option("-o", "--output", required=True, type=click.Path(dir_okay=False), help="PNG to write.")
+@source_option()
+@click.option("-o", "--output", required=True, type=Output(dir_okay=False), help="PNG to write.")
 @click.option("--threshold", type=click.FloatRange(0, 1), help="Below this confidence the output is void.")
 @click.option(
     "--unknown",
-    type=click.Choice(["error", "void"]),
+    type=UNKNOWN,
     default="error",
     show_default=True,
     help="What becomes of raw values that TAXONOMY does not list.",
@@ -35,4 +36,4 @@ def decode(
     """
     from lsu_seg.decode.files import decode_file
 
-    run(lambda: decode_file(taxonomy, source, label, logits, output, threshold, unknown))
+    decode_file(taxonomy, source, label, logits, output, threshold, unknown)

@@ -5,22 +5,26 @@ from __future__ import annotations
 import os
 import time
 from pathlib import Path
+from typing import Any
 
 import click
 
-from lsu_seg.commands.arguments import JOBS, SET, load, run
+from lsu_onto.program import Command
+from lsu_seg.commands.arguments import JOBS, KEPT, load, set_option
 from lsu_seg.commands.unify import run_unify
 
 DEMO = Path(__file__).parents[1] / "configs" / "demo" / "demo.py"
 
 
-@click.command()
-@click.option("--work-dir", default="work/demo", show_default=True, help="Folder of data and results.")
+@click.command(cls=Command, interrupted=KEPT)
+@click.option(
+    "--work-dir", type=click.Path(), default="work/demo", show_default=True, help="Folder of data and results."
+)
 @click.option("--seed", default=0, show_default=True, help="Of the scenes and of every training.")
 @click.option("--fresh", is_flag=True, help="Start over: remove what an earlier run left.")
 @JOBS
-@SET
-def demo(work_dir: str, seed: int, fresh: bool, jobs: int | None, options: tuple[str, ...]) -> None:
+@set_option("-o")
+def demo(work_dir: str, seed: int, fresh: bool, jobs: int | None, options: dict[str, Any]) -> None:
     """The whole method on drawn driving scenes, in a few minutes on a CPU.
 
     \b
@@ -36,20 +40,16 @@ def demo(work_dir: str, seed: int, fresh: bool, jobs: int | None, options: tuple
 
     start = time.monotonic()
 
-    def action() -> None:
-        import lsu_onto
-        from lsu_seg.demo import data
-        from lsu_seg.runtime.processes import can_fork, cores
+    import lsu_onto
+    from lsu_seg.demo import data
+    from lsu_seg.runtime.processes import can_fork, cores
 
-        for taxonomy in dict.fromkeys(p.taxonomy for p in data.PARTS):
-            constraint = lsu_onto.load(taxonomy, data.SOURCE)
-            click.echo(
-                f"{taxonomy}: {len(constraint.classes)} classes -> {constraint.num_classes} of `{data.SOURCE}`, valid"
-            )
-        root = Path(work_dir) / "data"
-        if not data.make_data(root, seed, fresh, jobs or (cores() if can_fork() else 1)):
-            click.echo("scenes: reused")
-        cfg = load(str(DEMO), str(root), work_dir, options)
-        run_unify(cfg, seed, fresh, jobs, start)
-
-    run(action)
+    for taxonomy in dict.fromkeys(p.taxonomy for p in data.PARTS):
+        constraint = lsu_onto.load(taxonomy, data.SOURCE)
+        click.echo(
+            f"{taxonomy}: {len(constraint.classes)} classes -> {constraint.num_classes} of `{data.SOURCE}`, valid"
+        )
+    root = Path(work_dir) / "data"
+    if not data.make_data(root, seed, fresh, jobs or (cores() if can_fork() else 1)):
+        click.echo("scenes: reused")
+    run_unify(load(str(DEMO), str(root), work_dir, options), seed, fresh, jobs, start)

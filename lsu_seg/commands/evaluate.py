@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from lsu_seg.commands.arguments import CONFIG, LAUNCHER, ROOT, WORK, key_values, load, run
+from lsu_seg.commands.arguments import CONFIG, LAUNCHER, ROOT, WORK, Output, load, set_option
 
 
 @click.command()
@@ -23,11 +23,14 @@ from lsu_seg.commands.arguments import CONFIG, LAUNCHER, ROOT, WORK, key_values,
     metavar="TAXONOMY DIR SPLIT",
     help="Evaluate on this dataset in place of the config's (repeatable).",
 )
-@click.option("--output", type=click.Path(file_okay=False), help="Folder to write to.  [default: WORK_DIR/evaluation]")
 @click.option(
-    "--option", "options", multiple=True, metavar="KEY=VALUE", help="Change a key of the config (repeatable)."
+    "-o",
+    "--output",
+    type=Output(file_okay=False),
+    metavar="DIR",
+    help="Folder to write to.  [default: WORK_DIR/evaluation]",
 )
-@click.option("-o", "short", multiple=True, metavar="DIR | KEY=VALUE", help="Short for --output, and for --option.")
+@set_option()
 @LAUNCHER
 def evaluate(
     config: str,
@@ -36,8 +39,7 @@ def evaluate(
     data_root: str | None,
     datasets: tuple[tuple[str, str, str], ...],
     output: str | None,
-    options: tuple[str, ...],
-    short: tuple[str, ...],
+    options: dict[str, Any],
 ) -> None:
     """Evaluate a model on the config's `unify.evaluate` sets, or on its `test_dataloader`.
 
@@ -51,41 +53,33 @@ def evaluate(
     Examples:
       lsu-seg evaluate lsu_seg/configs/demo/demo.py work/demo/teacher/iter_700.pth -o work/teacher
       lsu-seg evaluate CONFIG CHECKPOINT --dataset idd data/idd val --dataset acdc data/acdc val -o out
-      torchrun --nproc-per-node 4 tools/evaluate.py CONFIG CHECKPOINT --launcher pytorch
+      torchrun --nproc-per-node 4 -m lsu_seg evaluate CONFIG CHECKPOINT --launcher pytorch
     """
-    folders = [s for s in short if "=" not in s]
-    if len(folders) + bool(output) > 1:
-        raise click.UsageError(f"several output folders: {', '.join([*folders, *([output] if output else [])])}")
+    from mmengine.dist import is_main_process
 
-    def action() -> None:
-        from mmengine.dist import is_main_process
+    from lsu_seg.evaluation import files
+    from lsu_seg.evaluation.document import document
+    from lsu_seg.evaluation.run import measure
+    from lsu_seg.evaluation.text import table
+    from lsu_seg.models.hf_models import weight_files
+    from lsu_seg.pseudo.output import file_sha256
 
-        from lsu_seg.evaluation import files
-        from lsu_seg.evaluation.document import document
-        from lsu_seg.evaluation.run import measure
-        from lsu_seg.evaluation.text import table
-        from lsu_seg.models.hf_models import weight_files
-        from lsu_seg.pseudo.output import file_sha256
-
-        cfg = load(config, data_root, work_dir, (*options, *(s for s in short if "=" in s)))
-        measured = measure(cfg, checkpoint, _sets(datasets), quiet=True)
-        if not is_main_process():
-            return
-        weights = checkpoint or cfg.model.hf.pretrained
-        files_of_it = [weights] if checkpoint else weight_files(Path(weights).expanduser())
-        model = {
-            "config": Path(config).name,
-            "checkpoint": weights,
-            "sha256": " ".join(map(file_sha256, files_of_it)),
-        }
-        report: dict[str, Any] = document(measured) | {"model": model}
-        folder = Path(output or next(iter(folders), f"{cfg.work_dir}/evaluation"))
-        files.write(folder, report, measured)
-        click.echo(table(report))
-        click.echo(folder / "evaluation.json")
-
-    key_values(options)  # report malformed options before anything is loaded
-    run(action)
+    cfg = load(config, data_root, work_dir, options)
+    measured = measure(cfg, checkpoint, _sets(datasets), quiet=True)
+    if not is_main_process():
+        return
+    weights = checkpoint or cfg.model.hf.pretrained
+    files_of_it = [weights] if checkpoint else weight_files(Path(weights).expanduser())
+    model = {
+        "config": Path(config).name,
+        "checkpoint": weights,
+        "sha256": " ".join(map(file_sha256, files_of_it)),
+    }
+    report: dict[str, Any] = document(measured) | {"model": model}
+    folder = Path(output or f"{cfg.work_dir}/evaluation")
+    files.write(folder, report, measured)
+    click.echo(table(report))
+    click.echo(folder / "evaluation.json")
 
 
 def _sets(datasets: tuple[tuple[str, str, str], ...]) -> dict[str, Any] | None:

@@ -6,22 +6,20 @@ from pathlib import Path
 
 import click
 
-from lsu_seg.commands.arguments import run
+from lsu_onto.program import source_option, taxonomy_argument
+from lsu_seg.commands.arguments import Output
 
 
 @click.command()
-@click.argument("taxonomy")
-@click.option(
-    "--source",
-    "source_taxonomy",
-    required=True,
-    help="Taxonomy of the fine labels: a source, or a dataset without open choices.",
-)
+@taxonomy_argument("taxonomy")
+@source_option("Taxonomy of the fine labels: a source, or a dataset without open choices.", required=True)
 @click.option("--data-root", required=True, help="Folder of the fine dataset.")
 @click.option("--split", required=True, help="Split to relabel.")
-@click.option("-o", "--output", required=True, help="Folder to write the coarse dataset to.")
+@click.option(
+    "-o", "--output", required=True, type=Output(file_okay=False), help="Folder to write the coarse dataset to."
+)
 @click.option("--seed", default=0, show_default=True, help="Of the choices where classes overlap.")
-def relabel(taxonomy: str, source_taxonomy: str, data_root: str, split: str, output: str, seed: int) -> None:
+def relabel(taxonomy: str, source: str, data_root: str, split: str, output: str, seed: int) -> None:
     """Relabel a fine dataset in a coarser TAXONOMY, as an annotator with those classes would.
 
     Writes images and labels in the layout of TAXONOMY. Where several classes may hold a region, chance decides.
@@ -32,5 +30,5 @@ def relabel(taxonomy: str, source_taxonomy: str, data_root: str, split: str, out
     """
     from lsu_seg.demo.relabel import relabel_dataset
 
-    count = run(lambda: relabel_dataset(taxonomy, source_taxonomy, Path(data_root), split, Path(output), seed))
+    count = relabel_dataset(taxonomy, source, Path(data_root), split, Path(output), seed)
     click.echo(f"{count} images in {output}")

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from typing import Any
 
 import click
 
-from lsu_seg.commands.arguments import CONFIG, LAUNCHER, ROOT, SET, WORK, load, run
+from lsu_onto.program import Command
+from lsu_seg.commands.arguments import CONFIG, LAUNCHER, ROOT, WORK, load, set_option
 
 
-@click.command()
+@click.command(cls=Command, interrupted="with `--resume` the same command goes on from the last checkpoint")
 @CONFIG
 @WORK
 @ROOT
@@ -20,27 +21,25 @@ from lsu_seg.commands.arguments import CONFIG, LAUNCHER, ROOT, SET, WORK, load, 
 )
 @click.option("--resume", is_flag=True, help="Go on from the last checkpoint in the work folder.")
 @LAUNCHER
-@SET
+@set_option("-o")
 def train(
     config: str,
     work_dir: str | None,
     data_root: str | None,
     student: str | None,
     resume: bool,
-    options: tuple[str, ...],
+    options: dict[str, Any],
 ) -> None:
     """Train the model of an MMSeg config.
 
     \b
-    Example:
+    Examples:
       lsu-seg train lsu_seg/configs/demo/demo.py --work-dir work/teacher
       lsu-seg train RECIPE --student set --work-dir work/recipe
+      torchrun --nproc-per-node 4 -m lsu_seg train CONFIG --launcher pytorch
     """
     from lsu_seg.training.run import train as run_training
     from lsu_seg.unify.configs import one_student
 
-    def action() -> Path:
-        cfg = load(config, data_root, work_dir, options)
-        return run_training(one_student(cfg, student) if student else cfg, resume=resume)
-
-    click.echo(run(action))
+    cfg = load(config, data_root, work_dir, options)
+    click.echo(run_training(one_student(cfg, student) if student else cfg, resume=resume))

@@ -8,17 +8,18 @@ from typing import Any
 
 import click
 
-from lsu_seg.commands.arguments import CONFIG, JOBS, ROOT, SET, WORK, load, run
+from lsu_onto.program import Command
+from lsu_seg.commands.arguments import CONFIG, JOBS, KEPT, ROOT, WORK, load, set_option
 
 
-@click.command()
+@click.command(cls=Command, interrupted=KEPT)
 @CONFIG
 @WORK
 @ROOT
 @click.option("--seed", default=0, show_default=True, help="Of every training.")
 @click.option("--fresh", is_flag=True, help="Start over: remove what an earlier run left in the work folder.")
 @JOBS
-@SET
+@set_option("-o")
 def unify(
     config: str,
     work_dir: str | None,
@@ -26,7 +27,7 @@ def unify(
     seed: int,
     fresh: bool,
     jobs: int | None,
-    options: tuple[str, ...],
+    options: dict[str, Any],
 ) -> None:
     """Run the whole method: teacher, pseudo-labels, students, evaluation, report.
 
@@ -40,7 +41,7 @@ def unify(
       lsu-seg unify lsu_seg/configs/camvid/camvid.py --data-root ../camvid
     """
     start = time.monotonic()
-    run(lambda: run_unify(load(config, data_root, work_dir, options), seed, fresh, jobs, start))
+    run_unify(load(config, data_root, work_dir, options), seed, fresh, jobs, start)
 
 
 def run_unify(cfg: Any, seed: int, fresh: bool, jobs: int | None, start: float) -> None:

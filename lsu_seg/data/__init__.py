@@ -1,1 +1,1 @@
-"""The data side of a config: datasets, transforms and samplers of MMSegmentation."""
+"""Datasets, transforms and samplers for MMSegmentation configs."""

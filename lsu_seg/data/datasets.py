@@ -29,31 +29,35 @@ from lsu_seg.targets.table import TargetTable, joined
 
 @register(DATASETS)
 class TaxDataset(BaseSegDataset):
-    """A dataset as it lies on disk, described by its taxonomy alone.
+    """A dataset in its layout on disk, described only by its taxonomy.
 
     Args:
-        taxonomy: name of a dataset on the search path, path of a `.tax` file or of a compiled `.npz`. A source's
-            own name stands for labels that are stored as its channels.
-        source: the source taxonomy; needed where the taxonomy has maps to several.
+        taxonomy: the name of a dataset on the search path, or the path of a `.tax` file or a compiled `.npz`. The name
+            of a source means labels that are stored as its channels.
+        source: the source taxonomy; required if the taxonomy has maps to several.
         data_root: the dataset's folder.
         split: one of the taxonomy's splits.
-        labels: folder of pseudo-labels (channels of the source) to use in place of the dataset's own labels;
-            laid out as the pseudo-label loop writes it.
-        weight: how often an image is drawn, against weight 1 of others (`CompoundSampler`).
-        threshold: pseudo-labels of at least this confidence are hard targets; below it the target is S(d) in closed
-            rows and nothing in open ones (`TargetCoder`). Needs `SetNLLLoss`, and `confidence/` in the folder of
-            pseudo-labels. With the dataset's own labels any number makes ambiguous pixels of closed rows
-            set-valued. None: pseudo-labels are taken as they are, and own labels only where they decide.
-        unsure: in place of `threshold`: the share, 0 to 1, of each class's ambiguous pixels that are not hard targets,
-            the least sure ones. So that rare classes lose no more than frequent ones (`class_thresholds`).
-        loss_weight: factor on the loss of every pixel of this dataset; other than 1 it needs `SetNLLLoss`.
-        unknown: `error`, or `void` to count values that the taxonomy does not list as void.
+        labels: the folder of pseudo-labels (channels of the source) that replace the dataset's own labels, in the
+            layout that the pseudo-label loop writes.
+        weight: how often an image is drawn, relative to images of weight 1 (`CompoundSampler`).
+        threshold: pseudo-labels of at least this confidence are hard targets. Below it, the target is S(d) in closed
+            rows and void in open ones (`TargetCoder`). Needs `SetNLLLoss`, and `confidence/` in the folder of
+            pseudo-labels. With the dataset's own labels, any number makes ambiguous pixels of closed rows
+            set-valued. None: all pseudo-labels are hard targets, and ambiguous pixels of own labels are void.
+        unsure: an alternative to `threshold`: the share, 0 to 1, of each class's ambiguous pixels that are not hard
+            targets, the least confident ones. Rare classes then lose no more than frequent ones (`class_thresholds`).
+        loss_weight: a factor on the loss of every pixel of this dataset; a value other than 1 needs `SetNLLLoss`.
+        unknown: `error`, or `void` to treat values that the taxonomy does not list as void.
+
+    Raises:
+        DatasetError: a negative weight, an invalid `unsure`, or a folder that is not as the taxonomy says.
 
     The metainfo holds plain values only, so that checkpoints stay loadable: `classes`, `palette`, `taxonomy`,
-    `source`. Samples say in `dataset` which dataset they are of.
+    `source`. The `dataset` of a sample names its dataset.
 
-    In training (in a `CompoundDataset`) an image whose target is void everywhere is passed over with a warning and the
-    next one of the same dataset taken, so that shares stay as they are; samples count in `void_skipped` how many.
+    In training (in a `CompoundDataset`), an image whose target is void everywhere is skipped with a warning, and the
+    next image of the same dataset is used instead, which leaves the shares of the datasets unchanged. `void_skipped` of
+    a sample is the number of skipped images.
     """
 
     def __init__(
@@ -88,13 +92,13 @@ class TaxDataset(BaseSegDataset):
         self.pseudo = Path(labels) if labels else None
         self.unsure, self.loss_weight = unsure, loss_weight
         if unsure is not None:
-            threshold = 1.0  # until `full_init` knows better
+            threshold = 1.0  # until `full_init` computes the thresholds
         self.reader = TargetReader(
             self.constraint, data_root, split, unknown, bool(self.pseudo), threshold, loss_weight
         )
-        """How label files become target maps."""
+        """The reader of target maps."""
         self.thresholds: dict[str, float] = {}
-        """With `unsure`, once initialized: the confidence from which on a class's labels are hard targets."""
+        """With `unsure`, after `full_init`: the lowest confidence at which labels of each class are hard targets."""
         self.needs_confidence = bool(self.pseudo) and threshold is not None
         metainfo = {
             "classes": list(self.constraint.source_classes),
@@ -102,12 +106,12 @@ class TaxDataset(BaseSegDataset):
         }
         k = self.constraint.num_classes
         super().__init__(data_root=data_root, metainfo=metainfo, ignore_index=void_index(k), **kwargs)
-        # Not given to mmengine, which takes strings for names of files.
+        # Not passed to mmengine, which reads strings as names of files.
         self._metainfo.update(taxonomy=taxonomy, source=self.constraint.source)
 
     @property
     def table(self) -> TargetTable:
-        """What numbers above the void index mean in the target maps. The members of a `CompoundDataset` share one."""
+        """The meaning of numbers above the void index in target maps. Members of a `CompoundDataset` share a table."""
         return self.reader.table
 
     @property
@@ -116,14 +120,14 @@ class TaxDataset(BaseSegDataset):
 
     @property
     def annotation(self) -> Annotation:
-        """How the label files are read that are trained on."""
+        """The reader of the label files for training."""
         return self.reader.annotation
 
     def use_table(self, table: TargetTable) -> None:
-        """Number sets as a `CompoundDataset` asks for it.
+        """Number sets by the table of a `CompoundDataset`.
 
         Raises:
-            DatasetError: another compound has asked for other numbers, and may be in use.
+            DatasetError: the dataset is already in another compound, which has other numbers and may be in use.
         """
         if self.reader.given not in (None, table):
             raise DatasetError(
@@ -133,10 +137,10 @@ class TaxDataset(BaseSegDataset):
         self.reader = replace(self.reader, given=table)
 
     def targets(self, index: int) -> tuple[NDArray[Any], NDArray[Any]]:
-        """What an image teaches, to look at: as stored, before any transform.
+        """The targets of an image for inspection: as stored, before any transform.
 
         Returns:
-            `[H, W]` twice: the class that is the target, void where there is not one alone; and where the target is
+            `[H, W]` twice: the class that is the target, void if it is not a single class; and whether the target is
             one of several classes.
         """
         if not self._fully_initialized:
@@ -168,7 +172,7 @@ class TaxDataset(BaseSegDataset):
         if self._fully_initialized:
             return
         super().full_init()
-        if self.pseudo:  # only now: `indices` may have left images out that nobody labelled
+        if self.pseudo:  # after `super().full_init()`, because `indices` may leave out images without pseudo-labels
             paths = [self.get_data_info(i)["seg_map_path"] for i in range(len(self))]
             missing = [p for p in paths if not Path(p).is_file()]
             if missing:
@@ -192,24 +196,24 @@ class TaxDataset(BaseSegDataset):
     def _take_thresholds(self, folder: Path, unsure: float) -> None:
         items = [self.get_data_info(i) for i in range(len(self))]
         counts = count_confidence(items, self.annotation, self.reader.own, folder, f"confidence of {self.name}")
-        found = class_thresholds(counts, unsure)
-        self.reader = replace(self.reader, threshold=tuple(found.tolist()))
-        classes = zip(self.constraint.source_classes, found, counts.sum(1), strict=True)
+        thresholds = class_thresholds(counts, unsure)
+        self.reader = replace(self.reader, threshold=tuple(thresholds.tolist()))
+        classes = zip(self.constraint.source_classes, thresholds, counts.sum(1), strict=True)
         self.thresholds = {name: float(level) for name, level, pixels in classes if pixels}
 
     def use_labels(self, labels: str | Path) -> None:
-        """Take other pseudo-labels from now on, of the same images. Workers that run already do not hear of it.
+        """Use other pseudo-labels of the same images from now on. This does not reach workers that already run.
 
         Raises:
-            DatasetError: some are missing.
+            DatasetError: pseudo-labels are missing.
         """
         self.pseudo, self._void, self._fully_initialized = Path(labels), set(), False
         self.full_init()
 
     def fingerprint(self, times: bool = False) -> str:
-        """sha256 over the names and sizes of the image and label files, with `times` also when they were changed.
+        """sha256 over the names and sizes of the image and label files, and with `times` over their modification times.
 
-        Without times it is the same for a copy of the dataset on another machine.
+        Without times, a copy of the dataset on another machine has the same fingerprint.
         """
         digest = hashlib.sha256()
         tables = self.annotation.reader.segments
@@ -232,20 +236,20 @@ class TaxDataset(BaseSegDataset):
         return self.pipeline(info)
 
     def __getitem__(self, idx: int) -> Any:
-        # mmengine draws another sample where a pipeline returns None, at random and from anywhere; errors must surface.
+        # Where a pipeline returns None, mmengine draws a random sample of the whole dataset, which would hide errors.
         if not self._fully_initialized:
             self.full_init()
         if not self.skip_void:
             return self.prepare_data(idx)
         for skipped in range(len(self)):
-            at = (idx + skipped) % len(self)
-            sample = self._prepare(at, skipped)
+            candidate = (idx + skipped) % len(self)
+            sample = self._prepare(candidate, skipped)
             if sample is not None:
                 return sample
-            if at not in self._void:
-                self._void.add(at)
+            if candidate not in self._void:
+                self._void.add(candidate)
                 print_log(
-                    f"{self.get_data_info(at)['seg_map_path']}: void everywhere, so training passes over it"
+                    f"{self.get_data_info(candidate)['seg_map_path']}: void everywhere, so training passes over it"
                     f" ({len(self._void)} of `{self.name}` so far); the next image is taken in its place",
                     "current",
                     logging.WARNING,
@@ -257,7 +261,7 @@ class TaxDataset(BaseSegDataset):
 
 
 def tax_datasets(dataset: Any) -> Iterator[TaxDataset]:
-    """The TaxDatasets that a dataset consists of, however it wraps them (`datasets`, `dataset`)."""
+    """The TaxDatasets inside a dataset, at any depth of wrappers (`datasets`, `dataset`)."""
     if isinstance(dataset, TaxDataset):
         yield dataset
         return
@@ -267,10 +271,10 @@ def tax_datasets(dataset: Any) -> Iterator[TaxDataset]:
 
 
 def target_table(dataset: Any) -> TargetTable | None:
-    """The table of a dataset's targets; None where it has no TaxDatasets.
+    """The table of a dataset's targets, or None if it contains no TaxDataset.
 
     Raises:
-        DatasetError: they have several, as they are not members of one `CompoundDataset`.
+        DatasetError: the TaxDatasets have several tables, because they are not members of one `CompoundDataset`.
     """
     tables = {d.table: d.name for d in tax_datasets(dataset)}
     if len(tables) > 1:
@@ -288,15 +292,15 @@ class CompoundDataset(ConcatDataset):
 
     Args:
         datasets: `TaxDataset`s (or configs of them).
-        source: the source taxonomy of all of them; set for each that names none.
-        pipeline: the transforms of each dataset that has none of its own.
-        test_mode: also give images that are void everywhere, which training passes over.
+        source: the source taxonomy of all datasets; set in every config that names none.
+        pipeline: the transforms of every config that has none.
+        test_mode: also return images that are void everywhere, which training skips.
 
     Attributes:
-        table: what numbers above the void index mean in the targets of all of them; None without a `TaxDataset`.
+        table: the meaning of numbers above the void index in all targets; None without a `TaxDataset`.
 
     Raises:
-        DatasetError: their classes or palettes differ; the message says which and where.
+        DatasetError: sources, classes or palettes differ; the message says which and where.
     """
 
     def __init__(
@@ -308,14 +312,14 @@ class CompoundDataset(ConcatDataset):
         test_mode: bool = False,
     ) -> None:
         configs = []
-        for d in datasets:
-            if isinstance(d, dict):
-                d = copy.copy(d)
+        for config in datasets:
+            if isinstance(config, dict):
+                config = copy.copy(config)
                 if source:
-                    d.setdefault("source", source)
+                    config.setdefault("source", source)
                 if pipeline is not None:
-                    d.setdefault("pipeline", pipeline)
-            configs.append(d)
+                    config.setdefault("pipeline", pipeline)
+            configs.append(config)
         built = [DATASETS.build(d) if isinstance(d, dict) else d for d in configs]
         if not built:
             raise DatasetError("a CompoundDataset needs at least one dataset")
@@ -345,7 +349,7 @@ class CompoundDataset(ConcatDataset):
 
 
 def _one_table(datasets: list[Any]) -> TargetTable | None:
-    """Let all TaxDatasets number their sets in one way; the numbers depend on the datasets' order and settings only."""
+    """Give all TaxDatasets one table of sets. Its numbers depend only on the order and settings of the datasets."""
     members = [d for dataset in datasets for d in tax_datasets(dataset)]
     if not members:
         return None
@@ -359,6 +363,6 @@ def _difference(a: Any, b: Any) -> str:
     if isinstance(a, list) and isinstance(b, list):
         if len(a) != len(b):
             return f"{len(a)} against {len(b)} entries"
-        at = next(i for i, (x, y) in enumerate(zip(a, b, strict=True)) if x != y)
-        return f"entry {at} is `{a[at]}` against `{b[at]}`"
+        first = next(i for i, (x, y) in enumerate(zip(a, b, strict=True)) if x != y)
+        return f"entry {first} is `{a[first]}` against `{b[first]}`"
     return f"`{a}` against `{b}`"

@@ -18,28 +18,31 @@ from lsu_seg.openmmlab.registry import DATA_SAMPLERS, register
 
 @register(DATA_SAMPLERS)
 class CompoundSampler(Sampler[int]):
-    """Samples of a `CompoundDataset` that realise its weights as closely as whole images allow.
+    """Samples a `CompoundDataset` by its weights, as closely as whole images allow.
 
     An image of weight w is drawn w times as often as one of weight 1: dataset i has the share
-    w_i n_i / Σ w_j n_j. All ranks follow one plan, made of batches:
+    w_i n_i / Σ w_j n_j. All ranks follow the same plan, which is a sequence of batches:
 
-    - a batch has within one image of every share (⌊share · batch_size⌋ or one more);
-    - the ranks' batches are consecutive in the plan: what they train on together has the shares as well. From the start
-      of training to any batch every dataset is within one image of its share (within two for batch_size above 1);
-    - of these batches each rank takes the one that mends its own shares most, so every rank sees every dataset;
-    - within a dataset images are shuffled, and each comes once, on whichever rank, before any comes again.
+    - In every batch, each dataset is within one image of its share (⌊share · batch_size⌋ images or one more).
+    - The ranks' batches are consecutive in the plan, so the ranks together also train on these shares. From the start
+      of training to any batch, each dataset is within one image of its share (within two for batch_size above 1).
+    - Each rank takes the batch that brings it closest to the shares, so every rank sees every dataset.
+    - The images of a dataset are shuffled, and each is drawn once, on any rank, before one is drawn again.
 
-    An epoch is as many samples as the datasets (of weight above 0) have images, divided by the ranks and rounded up
-    to whole batches. The plan goes on from epoch to epoch; it depends on the seed and the number of ranks only, not on
-    workers.
+    An epoch has as many samples as the datasets (of weight above 0) have images, divided by the number of ranks and
+    rounded up to whole batches. The plan continues from epoch to epoch. It depends only on the seed and the number of
+    ranks, not on workers.
 
     Args:
         dataset: a `CompoundDataset`, or any other dataset, which counts as one of weight 1.
         shuffle: shuffle within each dataset.
-        seed: None draws one that all ranks share.
-        batch_size: the dataloader's, on one rank. With 1 batches are windows of an even stream: of two datasets within
-            one image of their share, of more within two.
-        endless: go on after an epoch, as `IterBasedTrainLoop` wants it. For `EpochBasedTrainLoop`: False.
+        seed: None draws a seed that all ranks share.
+        batch_size: the dataloader's batch size on one rank. With 1, any window of the stream is close to the shares:
+            within one image of them for two datasets, within two for more.
+        endless: continue after an epoch, as `IterBasedTrainLoop` needs. For `EpochBasedTrainLoop`: False.
+
+    Raises:
+        ValueError: a batch size below 1, or no dataset with images and a weight above 0.
     """
 
     def __init__(
@@ -81,11 +84,11 @@ class CompoundSampler(Sampler[int]):
         return self.batches * self.batch_size
 
     def set_epoch(self, epoch: int) -> None:
-        """Where the next iteration begins."""
+        """Start the next iteration at this epoch."""
         self._epoch = epoch
 
     def skip(self, num_samples: int) -> None:
-        """Leave out the first samples of the next iteration: mmengine resumes so."""
+        """Skip the first samples of the next iteration. mmengine calls this to resume."""
         self._skipped = num_samples
 
     def _stream(self, epochs: Iterable[int]) -> Iterator[int]:
@@ -95,16 +98,16 @@ class CompoundSampler(Sampler[int]):
                 yield offsets[i] + self._image(i, n)
 
     def _draws(self, epoch: int) -> Iterator[tuple[int, int]]:
-        """This rank's (dataset, number of the draw from it) in an epoch."""
+        """This rank's draws in an epoch, as (dataset, number of the draw from it)."""
         begin = max(e for e in self._states if e <= epoch)
         for e in range(begin, epoch + 1):
             state = self._states[e].copy()
             for _ in range(self.batches):
                 before = state.drawn
                 batches = state.advance(self.shares, self.batch_size)
-                mine = state.assign(batches, self.shares)[self.rank]
+                own_batch = state.assign(batches, self.shares)[self.rank]
                 if e == epoch:
-                    yield from _numbered(batches, before, mine)
+                    yield from _numbered(batches, before, own_batch)
             self._states[e + 1] = state
 
     def _image(self, which: int, n: int) -> int:
@@ -112,17 +115,17 @@ class CompoundSampler(Sampler[int]):
         size = self.sizes[which]
         if not self.shuffle:
             return n % size
-        turn = n // size
-        if self._orders.get(which, (-1, []))[0] != turn:
+        cycle = n // size
+        if self._orders.get(which, (-1, []))[0] != cycle:
             generator = torch.Generator()
-            generator.manual_seed((self.seed * 1_000_003 + which) * 1_000_003 + turn & 2**63 - 1)
-            self._orders[which] = turn, torch.randperm(size, generator=generator).tolist()
+            generator.manual_seed((self.seed * 1_000_003 + which) * 1_000_003 + cycle & 2**63 - 1)
+            self._orders[which] = cycle, torch.randperm(size, generator=generator).tolist()
         return self._orders[which][1][n % size]
 
 
 @dataclass
 class _State:
-    """Where the plan is. drawn: images of each dataset so far; by_rank: the same, for each rank."""
+    """The position in the plan. drawn: images of each dataset so far; by_rank: the same for each rank."""
 
     drawn: list[int]
     by_rank: list[list[int]]
@@ -131,7 +134,7 @@ class _State:
         return _State(list(self.drawn), [list(r) for r in self.by_rank])
 
     def advance(self, shares: list[float], batch_size: int) -> list[list[int]]:
-        """The next batch of every rank: for each batch the datasets of its samples."""
+        """The next batch of every rank, as the datasets of its samples."""
         return [self._batch(shares, batch_size) for _ in self.by_rank]
 
     def _batch(self, shares: list[float], batch_size: int) -> list[int]:
@@ -139,42 +142,43 @@ class _State:
         total = sum(drawn) + batch_size
         batch = []
         for i, share in enumerate(shares):
-            sure = math.floor(share * batch_size + 1e-9)
-            batch += [i] * sure
-            drawn[i] += sure
-        # Who has not got what is due by the end of this batch gets one more, those first that would soonest be a
-        # whole image behind. (Those that are furthest behind would not do: rare datasets are overtaken for too long.)
-        due = [i for i, share in enumerate(shares) if share > 0]
-        due.sort(key=lambda i: (drawn[i] >= shares[i] * total - 1e-9, (drawn[i] + 1) / shares[i]))
-        for i in due[: batch_size - len(batch)]:
+            whole = math.floor(share * batch_size + 1e-9)
+            batch += [i] * whole
+            drawn[i] += whole
+        # Datasets that would be below their share after this batch get one more image, first those that would soonest
+        # be a whole image behind. (Ordering by how far they are behind would leave rare datasets waiting too long.)
+        candidates = [i for i, share in enumerate(shares) if share > 0]
+        candidates.sort(key=lambda i: (drawn[i] >= shares[i] * total - 1e-9, (drawn[i] + 1) / shares[i]))
+        for i in candidates[: batch_size - len(batch)]:
             batch.append(i)
             drawn[i] += 1
         self.drawn = drawn
         return batch
 
     def assign(self, batches: list[list[int]], shares: list[float]) -> list[int]:
-        """Which of the batches each rank takes, so that every rank comes to have the shares."""
+        """The batch that each rank takes, chosen so that every rank approaches the shares."""
         seen = sum(self.by_rank[0])
         lag = [[share * seen - n for share, n in zip(shares, row, strict=True)] for row in self.by_rank]
         gain = [[sum(behind[i] for i in batch) for batch in batches] for behind in lag]
-        taken = list(range(len(batches)))
-        better = True
-        while better:
-            better = False
-            for q, r in itertools.combinations(range(len(taken)), 2):
-                a, b = taken[q], taken[r]
+        assignment = list(range(len(batches)))
+        improved = True
+        while improved:
+            improved = False
+            for q, r in itertools.combinations(range(len(assignment)), 2):
+                a, b = assignment[q], assignment[r]
                 if gain[q][b] + gain[r][a] > gain[q][a] + gain[r][b] + 1e-9:
-                    taken[q], taken[r], better = b, a, True
-        for row, b in zip(self.by_rank, taken, strict=True):
+                    assignment[q], assignment[r], improved = b, a, True
+        for row, b in zip(self.by_rank, assignment, strict=True):
             for i in batches[b]:
                 row[i] += 1
-        return taken
+        return assignment
 
 
-def _numbered(batches: list[list[int]], before: list[int], mine: int) -> Iterator[tuple[int, int]]:
+def _numbered(batches: list[list[int]], before: list[int], own_batch: int) -> Iterator[tuple[int, int]]:
+    """The draws of one of the batches, as (dataset, number of the draw from it)."""
     numbers = list(before)
     for b, batch in enumerate(batches):
         for i in batch:
-            if b == mine:
+            if b == own_batch:
                 yield i, numbers[i]
             numbers[i] += 1

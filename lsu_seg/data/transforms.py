@@ -1,4 +1,4 @@
-"""Pipeline steps: label files → `gt_seg_map` and `gt_rows`, and packing them for the model."""
+"""Pipeline steps: load images, load label files as `gt_seg_map` and `gt_rows`, and pack them for the model."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ from lsu_seg.openmmlab.registry import TRANSFORMS, register
 from lsu_seg.targets.reader import TargetReader
 
 ORIENTATION = 0x0112
-"""The EXIF tag that asks a viewer to turn an image."""
+"""The EXIF tag that tells a viewer to rotate an image."""
 
 
 @register(TRANSFORMS)
 class LoadTaxImage(BaseTransform):
-    """Load an image as `LoadImageFromFile` does, but its pixels as they are stored, whatever its EXIF orientation says.
+    """Load an image as `LoadImageFromFile` does, but ignore its EXIF orientation: pixels stay as they are stored.
 
-    Label files have no orientation: turned images would no longer lie under their labels. Reads images inside
-    Parquet tables as well (Waymo). Adds `img` uint8 `[H, W, 3]` BGR, `img_shape` and `ori_shape`.
+    Label files have no orientation, so rotated images would not match their labels. Also reads images inside Parquet
+    tables (Waymo). Adds `img` uint8 `[H, W, 3]` BGR, `img_shape` and `ori_shape`.
 
     Raises:
-        LabelFileError: no such file, or no image that OpenCV can read.
+        LabelFileError: no such file, or OpenCV cannot read the image.
     """
 
     def transform(self, results: dict[str, Any]) -> dict[str, Any]:
@@ -50,14 +50,14 @@ class LoadTaxImage(BaseTransform):
 class LoadTaxAnnotations(BaseTransform):
     """Load a label file through the dataset's taxonomy.
 
-    Adds `gt_seg_map` `[H, W]`: the target map (`lsu_seg.targets.table`), in which pseudo-label, row of d and confidence
-    are one number per pixel, so that every geometric transform carries them together; and `gt_rows` int16 `[H, W]`
-    (rows of d at the label's own resolution), which transforms do not touch. Pseudo-labels without a threshold have the
-    channels in its place.
+    Adds `gt_seg_map` `[H, W]`, the target map (`lsu_seg.targets.table`), which merges pseudo-label, row of d and
+    confidence into one number per pixel, so that geometric transforms move them together. Also adds `gt_rows` int16
+    `[H, W]` (rows of d at the label's own resolution; for pseudo-labels without a threshold, channels), which
+    transforms do not change.
 
     Raises:
-        LabelFileError: an unreadable label, a value that the taxonomy does not list, another size than the
-            image's, or an image that was turned as its EXIF orientation asks.
+        LabelFileError: the label is unreadable, has a value that the taxonomy does not list, or differs from the image
+            in size; or the image was rotated by its EXIF orientation.
     """
 
     def transform(self, results: dict[str, Any]) -> dict[str, Any] | None:
@@ -66,36 +66,39 @@ class LoadTaxAnnotations(BaseTransform):
         if "ori_shape" in results and not results.get("as_stored"):
             _check_orientation(results["img_path"])
         if results.get("skip_void") and (target == reader.table.void).all():
-            return None  # TaxDataset takes another
+            return None  # TaxDataset uses another image instead
         results["gt_seg_map"], results["gt_rows"] = target, rows
         results["seg_fields"].append("gt_seg_map")
         return results
 
 
 def _check_orientation(path: str) -> None:
-    """`LoadImageFromFile` turns images by their EXIF orientation; their labels stay as they are."""
+    """Refuse an image with an EXIF orientation: `LoadImageFromFile` rotates it, but not its label."""
     try:
         with Image.open(path) as image:
-            turned = image.getexif().get(ORIENTATION, 1)
+            orientation = image.getexif().get(ORIENTATION, 1)
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
-        return  # no image that Pillow knows, so none with an orientation that OpenCV would obey
-    if turned not in (0, 1):
+        return  # Pillow cannot read it, so it has no orientation that OpenCV would apply
+    if orientation not in (0, 1):
         raise LabelFileError(
-            f"{path}: found EXIF orientation {turned}; expected none: the label's pixels lie as they are stored;"
+            f"{path}: found EXIF orientation {orientation}; expected none: the label's pixels lie as they are stored;"
             " load images with `LoadTaxImage`, which ignores it, in place of `LoadImageFromFile`"
         )
 
 
 @register(TRANSFORMS)
 class SubsampleTarget(BaseTransform):
-    """Keep every nth row and column of `gt_seg_map`, from a random one on: the loss is then computed on that grid.
+    """Keep every nth row and column of `gt_seg_map`, from a random offset, so that the loss is computed on that grid.
 
-    MMSegmentation's heads resize their logits to the target's size. For a small model on a CPU the loss at full size
-    takes 40 % of a training step, and a target of every second row and column a quarter of that. Goes after what crops
-    and pads, which must leave images that the data preprocessor need not pad: it pads targets as much as images.
+    MMSegmentation's heads resize their logits to the size of the target. For a small model on a CPU, the loss at full
+    size takes 40 % of a training step, and with every second row and column a quarter of that. Use it after all crops
+    and pads, on images that the data preprocessor need not pad: it pads targets by as much as images.
 
     Args:
-        step: keep one row and column in so many.
+        step: the distance between the rows and columns to keep.
+
+    Raises:
+        ValueError: a step below 1.
     """
 
     def __init__(self, step: int = 2) -> None:
@@ -111,7 +114,7 @@ class SubsampleTarget(BaseTransform):
 
 @register(TRANSFORMS)
 class PackTaxInputs(PackSegInputs):
-    """`PackSegInputs`, and `gt_rows` int16 `[1, H, W]`, and the sample's `key` and `dataset` beside it."""
+    """`PackSegInputs` that also packs `gt_rows` int16 `[1, H, W]`, and the sample's `key` and `dataset`."""
 
     META = (
         "img_path",

@@ -1,7 +1,7 @@
-"""From teacher views and annotated rows to pseudo-labels.
+"""Teacher views and annotated rows → pseudo-labels.
 
-`reference` is the rule in plain torch, `cpu` and `cuda` are the same compiled. None is imported before it is used:
-`import lsu_seg.decode` loads no torch and no numba.
+`reference` is the decode rule in plain torch; `cpu` and `cuda` are compiled versions of it. Each is imported when it is
+first used: `import lsu_seg.decode` loads neither torch nor numba.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class Decoder(NamedTuple):
     decode: Callable[..., Decoded]
 
     def unconstrained(self, views: Sequence[View | QueryView], size: tuple[int, int], image_name: str) -> Decoded:
-        """The raw teacher: every class is allowed everywhere, and void nowhere."""
+        """The labels of the teacher alone: every class is allowed in every pixel, and void in none."""
         first = views[0]
         k = first.classes.shape[1] - 1 if isinstance(first, QueryView) else first.logits.shape[0]
         everything = np.arange(k + 1)[None] < k
@@ -43,12 +43,12 @@ class Decoder(NamedTuple):
 
 
 def decoder(device: str) -> Decoder:
-    """The fastest path for views on a device of this type (`"cpu"`, `"cuda"` …)."""
+    """The fastest path for views on a device of this type (`"cpu"`, `"cuda"`, …)."""
     if device == "cpu":
         from lsu_seg.decode import cpu
 
         return Decoder("cpu", cpu.decode)
-    if device == "cuda" and importlib.util.find_spec("triton"):  # comes with torch for CUDA
+    if device == "cuda" and importlib.util.find_spec("triton"):  # part of torch's CUDA builds
         from lsu_seg.decode import cuda
 
         return Decoder("cuda", partial(_with_tensors, cuda.decode))
@@ -82,11 +82,11 @@ def decode_arrays(
 
     Args:
         logits: float `[K, h, w]` at any resolution, in the order of `constraint.source_classes`; or a list of `View`
-            and `QueryView`, of arrays, where there are several views, mirrored ones, or a no-object mass.
-        rows: integer `[H, W]`: the dataset's class of each pixel as its place in `constraint.classes`, -1 where
-            nothing is annotated. `lsu_seg.label_files.LabelReader` reads them from a label file.
-        constraint: what `lsu_onto.load` gives.
-        threshold: 0..1; where confidence is below it, the output is void.
+            and `QueryView` with arrays, for several views, mirrored views, or a no-object mass.
+        rows: integer `[H, W]`: the dataset's class of each pixel as an index into `constraint.classes`, -1 for pixels
+            without annotation. `lsu_seg.label_files.LabelReader` reads rows from a label file.
+        constraint: as returned by `lsu_onto.load`.
+        threshold: 0..1; pixels with a lower confidence become void.
         image_name: for error messages.
 
     Returns:

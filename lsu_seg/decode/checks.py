@@ -1,4 +1,4 @@
-"""What every path of the decoder refuses, in the same words. For tensors and for arrays alike."""
+"""The checks that all paths of the decoder share, with the same messages, for tensors and for arrays."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from lsu_seg.decode.views import DecodeError, Part, QueryView, View
 
 
 def check_shapes(views: Sequence[View | QueryView], image_name: str) -> int:
-    """Refuse views that cannot be joined. Returns K."""
+    """Raise `DecodeError` if views cannot be combined. Returns K."""
     name = image_name or "image"
     if not views:
         raise DecodeError(f"{name}: no teacher view")
     first = views[0]
     num_classes = first.classes.shape[-1] - 1 if isinstance(first, QueryView) else first.logits.shape[0]
-    with_void = [isinstance(view, QueryView) or view.void is not None for view in views]
+    has_mass = [isinstance(view, QueryView) or view.void is not None for view in views]
     for i, view in enumerate(views):
         if isinstance(view, QueryView):
             classes, shape = tuple(view.classes.shape), tuple(view.masks.shape)
@@ -36,24 +36,25 @@ def check_shapes(views: Sequence[View | QueryView], image_name: str) -> int:
             if view.void is not None and tuple(view.void.shape) != shape[1:]:
                 found = tuple(view.void.shape)
                 raise DecodeError(f"{name}: view {i} has a no-object mass of shape {found}; expected {shape[1:]}")
-        if with_void[i] != with_void[0]:
+        if has_mass[i] != has_mass[0]:
             raise DecodeError(f"{name}: some views have a no-object mass and some have none; it is all or none")
     return num_classes
 
 
 def check_part(i: int, part: Part, first: Any, height: int, rows: int, image_name: str) -> None:
-    """Refuse a part of a view that does not hold what its label rows read.
+    """Raise `DecodeError` if a part of a view lacks map rows that its label rows read.
 
     Args:
         first: int `[label_height]`, the upper of the two map rows that each row of the whole label reads.
-        height: rows of the map that are there. rows: label rows to decode.
+        height: the number of map rows in the part.
+        rows: the number of label rows to decode.
     """
     top, full_height, label_top, label_height = part
     if label_top >= 0 and label_top + rows <= label_height and top >= 0 and top + height <= full_height:
         if not rows:
             return
-        reads = first[label_top], min(first[label_top + rows - 1] + 1, full_height - 1)
-        if top <= reads[0] and reads[1] < top + height:
+        first_read, last_read = first[label_top], min(first[label_top + rows - 1] + 1, full_height - 1)
+        if top <= first_read and last_read < top + height:
             return
     raise DecodeError(
         f"{image_name or 'image'}: view {i} has rows {top}..{top + height - 1} of {full_height}, which do not cover"
@@ -62,30 +63,30 @@ def check_part(i: int, part: Part, first: Any, height: int, rows: int, image_nam
 
 
 def check_finite(i: int, view: View | QueryView, image_name: str) -> None:
-    """Refuse a view that holds NaN, Inf, what float32 cannot hold, or a negative mass."""
+    """Raise `DecodeError` if a view has NaN, Inf, values beyond float32, or a negative no-object mass."""
     name = image_name or "image"
     if isinstance(view, QueryView):
-        parts: list[tuple[str, Any]] = [("class logits", view.classes), ("mask logits", view.masks)]
+        named: list[tuple[str, Any]] = [("class logits", view.classes), ("mask logits", view.masks)]
     else:
-        parts = [("logits", view.logits), ("no-object mass", view.void)]
-    for what, maps in parts:
+        named = [("logits", view.logits), ("no-object mass", view.void)]
+    for title, maps in named:
         if maps is None:
             continue
         single = maps.float() if hasattr(maps, "float") else np.asarray(maps)
         if isinstance(single, np.ndarray):
             with np.errstate(over="ignore"):
                 single = single.astype(np.float32, copy=False)
-        # x - x is 0 for what is finite and NaN for all else, in either library.
+        # x - x is 0 for finite values and NaN for all others, in numpy and torch.
         with np.errstate(invalid="ignore"):
             bad = int((single - single != 0).sum())
         if bad:
-            raise DecodeError(f"{name}: the teacher's {what} (view {i}) hold {bad} NaN or Inf values")
-        if what == "no-object mass" and (maps < 0).any():
+            raise DecodeError(f"{name}: the teacher's {title} (view {i}) hold {bad} NaN or Inf values")
+        if title == "no-object mass" and (maps < 0).any():
             raise DecodeError(f"{name}: the teacher's no-object mass (view {i}) is negative")
 
 
 def check_allowed(allowed: NDArray[Any], num_classes: int, threshold: float | None, image_name: str) -> None:
-    """Refuse a constraint that is not one for K classes, and a threshold out of range."""
+    """Raise `DecodeError` if `allowed` does not fit K classes, or the threshold is out of range."""
     name = image_name or "image"
     if allowed.dtype != bool or allowed.ndim != 2 or allowed.shape[1] != num_classes + 1:
         found = f"{allowed.dtype} {allowed.shape}"
@@ -98,7 +99,7 @@ def check_allowed(allowed: NDArray[Any], num_classes: int, threshold: float | No
 
 
 def check_rows(rows: Any, num_rows: int, image_name: str) -> None:
-    """Refuse rows of the wrong shape or without a meaning."""
+    """Raise `DecodeError` if rows have the wrong shape, unknown values, or values out of range."""
     name = image_name or "image"
     if rows.ndim != 2:
         raise DecodeError(f"{name}: rows have shape {tuple(rows.shape)}; expected (H, W)")

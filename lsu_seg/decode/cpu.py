@@ -1,4 +1,4 @@
-"""The decode rule on a CPU: what `reference` says, at the speed of memory. The loops are in `kernels`."""
+"""The decode rule of `reference` on a CPU, at the speed of memory. The loops are in `kernels`."""
 
 from __future__ import annotations
 
@@ -27,15 +27,15 @@ def decode(
     image_name: str = "",
     threads: int | None = None,
 ) -> Decoded:
-    """`reference.decode` for views in main memory: the same arguments, rules and errors, arrays for tensors.
+    """`reference.decode` for views in main memory: the same arguments, rules and errors, with arrays for tensors.
 
-    Differs from the reference where the two best scores are equal but for the rounding of float32; is inside S(d) in
-    every pixel; gives the same bytes with any number of threads.
+    The result differs from the reference only in pixels whose two best scores are equal up to float32 rounding. It is
+    inside S(d) in every pixel, and the bytes are the same with any number of threads.
 
     Args:
-        views, rows, allowed, threshold, image_name: as for `reference.decode`, as arrays or CPU tensors. What is not
-            float32 (logits) or int16 (rows), or not contiguous, is copied first; so are rows that are read-only.
-        threads: default: OMP_NUM_THREADS, which torchrun sets, or else all cores.
+        views, rows, allowed, threshold, image_name: as for `reference.decode`, as arrays or CPU tensors. Logits that
+            are not contiguous float32, and rows that are not contiguous, writable int16, are copied first.
+        threads: the number of threads; by default OMP_NUM_THREADS, which torchrun sets, or else all cores.
 
     Returns:
         Arrays: labels uint8 or uint16 `[H, W]`, confidence float32 `[H, W]`.
@@ -57,7 +57,7 @@ def decode(
         rows = rows.astype(np.int16)
     elif rows.ndim != 2:
         check_rows(rows, len(allowed), image_name)
-    # Numba would compile anew for an array that is not aligned, or that may not be written to.
+    # Numba would compile again for an array that is not aligned or not writable.
     rows = np.require(rows, requirements=("C", "A", "W"))
     height, width = rows.shape
 
@@ -102,7 +102,7 @@ def decode(
 
 
 def default_threads() -> int:
-    """OMP_NUM_THREADS, which torchrun sets for each of its processes, or else all cores that we may use."""
+    """OMP_NUM_THREADS, which torchrun sets for each of its processes, or else all cores available to this process."""
     try:
         return max(1, int(os.environ["OMP_NUM_THREADS"]))
     except (KeyError, ValueError):
@@ -126,13 +126,13 @@ def _in_threads(work: Any, threads: int) -> None:
         others = []
     work()
     for other in others:
-        # One that has not begun would find nothing left to do.
+        # A call that has not started would find no work left.
         if not other.cancel():
             other.result()
 
 
 def _forget_pool() -> None:
-    """A forked child has its parent's pool without the threads."""
+    """Drop the pool in a forked child, which has its parent's pool but not its threads."""
     global _pool, _pool_lock
     _pool, _pool_lock = None, threading.Lock()
 
@@ -144,12 +144,12 @@ _compiled: set[Any] = set()
 
 
 def _announced(dtype: Any, run: Any) -> None:
-    """Say so where the first call takes long because it compiles; later processes find that in numba's cache."""
+    """Run, with a message if the first call takes long because it compiles. Later processes use numba's cache."""
     if dtype in _compiled:
         run()
         return
-    text = "compiling the CPU decoder for this machine; it is kept for the next time"
-    timer = threading.Timer(2, lambda: print(text, file=sys.stderr, flush=True))
+    message = "compiling the CPU decoder for this machine; it is kept for the next time"
+    timer = threading.Timer(2, lambda: print(message, file=sys.stderr, flush=True))
     timer.daemon = True
     timer.start()
     try:

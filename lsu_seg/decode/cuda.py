@@ -1,8 +1,8 @@
-"""The decode rule on a GPU: what `reference` says, as one Triton kernel. Nothing of size K x H x W is ever built.
+"""The decode rule of `reference` on a GPU, as one Triton kernel. It never builds a tensor of size K x H x W.
 
-Every program decides a piece of a label row. It looks the pixels' S(d) up, and is done where all have one element.
-Otherwise it interpolates a tile of channels x pixels per view in registers and adds up the probabilities there. With
-one view and closed sets only the allowed channels are read. Masks of queries are joined by a matrix product.
+Every program decides a piece of a label row. It looks up the S(d) of its pixels, and is done if each has one element.
+Otherwise it interpolates a tile of channels x pixels per view in registers, and sums the probabilities there. With one
+view and closed sets, it reads only the allowed channels. A matrix product combines the masks of queries.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ from lsu_seg.decode.views import Decoded, Part, QueryView, View, bilinear
 from lsu_seg.label_files import void_index
 
 _TINY = tl.constexpr(1e-30)
-"""Sums of probabilities below this are decided in float64, by the reference."""
+"""Pixels whose sum of probabilities is below this are decided in float64, by the reference."""
 _TILE, _TILE_ONE_VIEW = 2048, 4096
-"""Elements of a tile, channels x pixels: the most that 128 threads hold in registers (compiled for sm_90a)."""
+"""Elements of a tile, channels x pixels: the most that fit into the registers of 128 threads (compiled for sm_90a)."""
 
 
 def decode(
@@ -37,12 +37,12 @@ def decode(
 ) -> Decoded:
     """`reference.decode` for views on a GPU: the same arguments, rules, errors and tensors.
 
-    Differs from the reference where the two best scores are equal but for the rounding of float32; is inside S(d) in
-    every pixel.
+    The result differs from the reference only in pixels whose two best scores are equal up to float32 rounding. It is
+    inside S(d) in every pixel.
 
     Args:
         views, rows, allowed, threshold, image_name: as for `reference.decode`. Logits that are not contiguous float32
-            are copied first. Rows and `allowed` are brought to the views' device.
+            are copied first. Rows and `allowed` are moved to the views' device.
 
     Returns:
         Tensors on the views' device: labels uint8 (int32 with K > 255) `[H, W]`, confidence float32 `[H, W]`.
@@ -62,12 +62,13 @@ def decode(
     if not labels.numel():
         return Decoded(labels, confidence)
 
-    held = [_classes(v) if isinstance(v, QueryView) else None for v in views]  # kept alive for the kernel
+    # Two lists that keep tensors alive while the kernel reads them by address.
+    class_shares = [_classes(v) if isinstance(v, QueryView) else None for v in views]
     masses = [None if isinstance(v, QueryView) or v.void is None else _float32(v.void) for v in views]
     table = torch.tensor(
         [
             [_pointer(m), len(m), m.shape[1], m.shape[2], _pointer(p), _pointer(w)]
-            for m, p, w in zip(maps, held, masses, strict=True)
+            for m, p, w in zip(maps, class_shares, masses, strict=True)
         ],
         device=device,
     )
@@ -77,7 +78,7 @@ def decode(
     )
     x0, x1, xa = _upload([_columns(v, m.shape[2], width) for v, m in zip(views, maps, strict=True)], device)
 
-    # The last set is of pixels without annotation, whose row is -1: void alone.
+    # The last set, void alone, is that of pixels without annotation, whose row is -1.
     sets = torch.cat([allowed.to(device), torch.arange(num_classes + 1, device=device)[None] == num_classes])
     single = torch.where(sets[:, -1], void, sets.int().argmax(1))
     only = torch.where(sets.sum(1) == 1, single, -1).int()
@@ -111,8 +112,8 @@ def decode(
         channels=channels,
         block=block,
     )
-    if (left := (confidence < 0).nonzero()).numel():
-        y, x = left.unbind(1)
+    if (undecided := (confidence < 0).nonzero()).numel():
+        y, x = undecided.unbind(1)
         steps = (y0[:, y], y1[:, y], ya[:, y], x0[:, x], x1[:, x], xa[:, x])
         single_pixels = [_sampled(v, *(s[i] for s in steps)) for i, v in enumerate(views)]
         exact = reference.decode(single_pixels, rows.to(device)[y, x][None], allowed, None, image_name)
@@ -123,7 +124,7 @@ def decode(
 
 
 def _form(views: Sequence[View | QueryView]) -> int:
-    """What the kernel is compiled for: 0 logits, 1 queries, 2 some of each."""
+    """The form of the views, for which the kernel is compiled: 0 logits, 1 queries, 2 both."""
     queries = sum(isinstance(v, QueryView) for v in views)
     return 0 if not queries else 1 if queries == len(views) else 2
 
@@ -137,36 +138,36 @@ def _pointer(tensor: Tensor | None) -> int:
 
 
 def _classes(view: QueryView) -> Tensor:
-    """softmax of the class logits as float32 `[K+1, Q]`."""
+    """The softmax of the class logits, float32 `[K+1, Q]`."""
     return view.classes.detach().double().softmax(1).float().T.contiguous()
 
 
 def _check_finite(views: Sequence[View | QueryView], maps: Sequence[Tensor], image_name: str) -> None:
-    """One look at everything, and one wait for the device."""
-    fine = [torch.isfinite(m).all() for m in maps]
+    """`check_finite` for all views, which waits for the device only once."""
+    valid = [torch.isfinite(m).all() for m in maps]
     for view in views:
         if isinstance(view, QueryView):
-            fine.append(torch.isfinite(view.classes.float()).all())
+            valid.append(torch.isfinite(view.classes.float()).all())
         elif view.void is not None:
-            fine.append((torch.isfinite(view.void.float()) & (view.void >= 0)).all())
-    if not torch.stack(fine).all():
+            valid.append((torch.isfinite(view.void.float()) & (view.void >= 0)).all())
+    if not torch.stack(valid).all():
         for i, view in enumerate(views):
             check_finite(i, view, image_name)
 
 
 _Steps = tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]
-"""First and second sample of each pixel, and the weight of the second. In float64: in float32 a pixel's place in a
-large image would be off by more than logits are."""
+"""The first and second sample of each pixel, and the weight of the second. Float64, because the position of a pixel in
+a large image would have a larger error in float32 than the logits have."""
 
 
 def _lines(i: int, view: View | QueryView, h: int, height: int, image_name: str) -> _Steps:
-    """Of each label row, in the `h` rows that are there of a view."""
+    """The steps of each label row, in the `h` rows that the view holds."""
     part = view.part or Part(0, h, 0, height)
     first, weight = bilinear(part.full_height, part.label_height)
     check_part(i, part, first, h, height, image_name)
-    here = slice(part.label_top, part.label_top + height)
-    upper = first[here] - part.top
-    return upper, np.minimum(upper + 1, h - 1), weight[here]
+    label_rows = slice(part.label_top, part.label_top + height)
+    upper = first[label_rows] - part.top
+    return upper, np.minimum(upper + 1, h - 1), weight[label_rows]
 
 
 def _columns(view: View | QueryView, w: int, width: int) -> _Steps:
@@ -176,7 +177,7 @@ def _columns(view: View | QueryView, w: int, width: int) -> _Steps:
 
 
 def _upload(steps: Sequence[_Steps], device: Any) -> tuple[Tensor, Tensor, Tensor]:
-    """int32, int32 and float32 `[V, size]`."""
+    """The steps of all views as tensors: int32, int32 and float32 `[V, size]`."""
     first, second, weight = (np.stack(a) for a in zip(*steps, strict=True))
     return (
         torch.from_numpy(first.astype(np.int32)).to(device),
@@ -186,7 +187,7 @@ def _upload(steps: Sequence[_Steps], device: Any) -> tuple[Tensor, Tensor, Tenso
 
 
 def _sampled(view: View | QueryView, *steps: Tensor) -> View | QueryView:
-    """The view at single pixels, as a view of one row, in float64."""
+    """The view at single pixels, as a view with one row, in float64."""
 
     def at(maps: Tensor) -> Tensor:
         y0, y1, ya, x0, x1, xa = steps
@@ -205,7 +206,7 @@ def _sampled(view: View | QueryView, *steps: Tensor) -> View | QueryView:
 
 @triton.jit
 def _interpolated(maps, index, mask, h, w, y0, y1, ya, x0, x1, xa):  # type: ignore[no-untyped-def]
-    """[channels, block] of `maps` [n, h, w]: maps `index` [channels, 1] at the pixels of a row."""
+    """The maps `index` [channels, 1] of `maps` [n, h, w] at the pixels of a row: [channels, block]."""
     upper, lower = maps + index * h * w + y0 * w, maps + index * h * w + y1 * w
     a = tl.load(upper + x0[None, :], mask=mask, other=0.0)
     b = tl.load(lower + x0[None, :], mask=mask, other=0.0)
@@ -235,7 +236,7 @@ def _joined(  # type: ignore[no-untyped-def]
     channels: tl.constexpr,
     block: tl.constexpr,
 ):
-    """[channels, block] of p from masks and their classes, no object the last; and the sum [block] before it was 1."""
+    """p [channels, block] of masks and their classes, no-object last; and the sum [block] before normalisation."""
     p_class = classes.to(tl.pointer_type(tl.float32))
     joined = tl.zeros([channels, block], tl.float32)
     for first in range(0, count, 16):
@@ -292,9 +293,9 @@ def _decide(  # type: ignore[no-untyped-def]
         may_void = tl.sum(tl.where(c == num_classes, member, 0), 0) > 0
         member = (member > 0) & (c < num_classes)
         real = (c < num_classes) & asked[None, :]
-        wanted = real
-        if plain:  # one view: a closed set needs its own channels alone
-            wanted = real & (member | may_void[None, :])
+        needed = real
+        if plain:  # with one view, a closed set needs only its own channels
+            needed = real & (member | may_void[None, :])
 
         p = tl.zeros([channels, block], tl.float32)
         mass = tl.zeros([block], tl.float32)
@@ -322,10 +323,10 @@ def _decide(  # type: ignore[no-untyped-def]
                 mass += tl.sum(tl.where(c == num_classes, joined, 0.0), 0)
                 p += tl.where(c < num_classes, joined, 0.0)
             else:
-                score = _interpolated(maps, c, wanted, h, w, y0, y1, ya, x0, x1, xa)
-                top = tl.max(tl.where(wanted, score, float("-inf")), 0)
-                e = tl.where(wanted, tl.exp(score - top[None, :]), 0.0)
-                p += e / tl.maximum(tl.sum(e, 0), 1.0)[None, :]  # 1 and more, but where nothing is asked
+                score = _interpolated(maps, c, needed, h, w, y0, y1, ya, x0, x1, xa)
+                top = tl.max(tl.where(needed, score, float("-inf")), 0)
+                e = tl.where(needed, tl.exp(score - top[None, :]), 0.0)
+                p += e / tl.maximum(tl.sum(e, 0), 1.0)[None, :]  # the sum is at least 1, or 0 if no channel is needed
                 if has_mass:
                     mass_map = tl.load(table + v * 6 + 5).to(tl.pointer_type(tl.float32))
                     one = tl.zeros([1, 1], tl.int32)
@@ -338,7 +339,7 @@ def _decide(  # type: ignore[no-untyped-def]
             evidence = tl.sum(tl.where(member, 0.0, p), 0)
         evidence = tl.where(may_void, evidence, 0.0)
         by = p
-        if plain:  # the logits decide: no rounding
+        if plain:  # the logits decide, without rounding
             by = score
         best = tl.argmax(tl.where(member, by, float("-inf")), 0, tie_break_left=True)
         largest = tl.max(inner, 0)

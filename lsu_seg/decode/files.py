@@ -1,4 +1,4 @@
-"""One label file and the logits of any model → one pseudo-label file: `lsu-seg decode`."""
+"""A label file and the logits of any model → a pseudo-label file, for `lsu-seg decode`."""
 
 from __future__ import annotations
 
@@ -24,13 +24,25 @@ def decode_file(
 
     Args:
         taxonomy, source: as for `lsu_onto.load`.
-        label: its label file. logits: a `.npy` file, float `[K, h, w]`. output: the PNG to write.
-        threshold: see `decode_arrays`. unknown: see `label_files`.
+        label: the label file of the image.
+        logits: a `.npy` file, float `[K, h, w]`.
+        output: the PNG to write; its folder is made if it does not exist.
+        threshold: as for `decode_arrays`.
+        unknown: as for `LabelReader`.
 
     Raises:
-        DecodeError: not an array of floats that fits. LabelFileError, TaxonomyError, OSError.
+        DecodeError: the logits are not an array of floats or do not fit, or the labels need side files (`segments:`).
+        LabelFileError: the label file is unreadable, or has unlisted values.
+        TaxonomyError: the taxonomy cannot be loaded.
+        OSError: a file cannot be read or written.
     """
     constraint = lsu_onto.load(taxonomy, source)
+    if constraint.encoding in ("panoptic-rgb", "rle"):
+        raise DecodeError(
+            f"{label}: tables of the dataset explain the labels of `{taxonomy}` (`encoding: {constraint.encoding}`), so"
+            " a file alone says nothing; label the dataset with `lsu-seg pseudo-label`, or write the file's classes"
+            " as `encoding: id` and name a taxonomy that says so"
+        )
     try:
         array = np.load(logits, mmap_mode="r", allow_pickle=False)
     except (ValueError, EOFError):

@@ -1,4 +1,4 @@
-"""From views and sets to what the CPU decoder's loops read: `kernels.records.Job`."""
+"""Views and sets → the input of the CPU decoder's loops, `kernels.records.Job`."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from lsu_seg.decode.views import QueryView, View
 
 
 class Arrays(NamedTuple):
-    """A view's arrays as the loops read them, by their addresses: they must be kept alive meanwhile."""
+    """The arrays of a view. The loops read them by address, so they must be kept alive until decoding ends."""
 
     maps: NDArray[np.float32]
     flip: bool
@@ -27,14 +27,14 @@ class Arrays(NamedTuple):
     def of(cls, view: View | QueryView) -> Arrays:
         if isinstance(view, QueryView):
             logits = _float32(view.classes).astype(np.float64)
-            with np.errstate(invalid="ignore"):  # Inf and NaN come out as NaN, and are refused
+            with np.errstate(invalid="ignore"):  # Inf and NaN become NaN, which is refused
                 logits = logits - logits.max(1, keepdims=True)
                 log_p = np.ascontiguousarray((logits - np.log(np.exp(logits).sum(1, keepdims=True))).T)
             return cls(_float32(view.masks), view.flip, None, log_p, np.exp(log_p).astype(np.float32))
         return cls(_float32(view.logits), view.flip, None if view.void is None else _float32(view.void))
 
     def check_small(self, i: int, view: View | QueryView, image_name: str) -> None:
-        """Refuse what is not finite, except in the maps: the loops look at these in passing."""
+        """Raise `DecodeError` if a value other than the maps is not finite. The loops check the maps as they go."""
         if self.log_class is not None and not np.isfinite(self.log_class).all():
             check_finite(i, view, image_name)
         if self.mass is not None and not (self.mass.min() >= 0 and self.mass.max() < np.inf):
@@ -54,15 +54,15 @@ class Arrays(NamedTuple):
 
 
 def _float32(maps: Any) -> NDArray[np.float32]:
-    """Contiguous float32, without a copy where it is that already. Tensors too, of any float type."""
+    """Maps (an array, or a tensor of any float type) as contiguous float32, copied only if necessary."""
     if hasattr(maps, "detach"):
         maps = maps.detach().float().numpy()
-    with np.errstate(over="ignore"):  # becomes Inf, and is refused as such
+    with np.errstate(over="ignore"):  # overflow becomes Inf, which is refused
         return np.ascontiguousarray(maps, np.float32)
 
 
 def rule_of(arrays: Sequence[Arrays], width: int, void: int, threshold: float | None) -> Rule:
-    """`Rule` for these views and labels of this width."""
+    """The `Rule` for these views and labels of this width."""
     first = arrays[0]
     by_logits = len(arrays) == 1 and first.log_class is None
     return Rule(
@@ -82,13 +82,14 @@ def make_job(
     allowed: NDArray[np.bool_],
     image_name: str,
 ) -> Job:
-    """`Job` for labels of this size.
+    """The `Job` for labels of this size.
 
     Args:
-        arrays: those of the views. allowed: bool [D, K+1].
+        arrays: the arrays of the views.
+        allowed: bool [D, K+1].
 
     Raises:
-        DecodeError: a view's part does not hold what the label rows read.
+        DecodeError: a part of a view lacks map rows that the label rows read.
     """
     height, width = size
     rows, columns = [], []
@@ -108,10 +109,10 @@ def make_job(
 
 @lru_cache(64)
 def _between(n: int, size: int) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
-    """Where each of `size` pixels lies among `n` samples: bilinear, `align_corners=False`.
+    """The position of each of `size` pixels among `n` samples: bilinear, `align_corners=False`.
 
     Returns:
-        The sample before the pixel, and the weight of the next; both clamp at the edges.
+        The sample before the pixel, and the weight of the next; both are clamped at the edges.
     """
     place = np.maximum((np.arange(size) + 0.5) * (n / size) - 0.5, 0)
     first = np.minimum(place.astype(np.int32), n - 1)
@@ -121,20 +122,20 @@ def _between(n: int, size: int) -> tuple[NDArray[np.int32], NDArray[np.float32]]
 def _rows(
     i: int, view: View | QueryView, h: int, height: int, image_name: str
 ) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
-    """Upper row, and weight of the lower, of each label row; of a part, as in the whole."""
+    """The upper map row of each label row, and the weight of the lower; a part has the weights of the whole view."""
     if view.part is None:
         return _between(h, height)
     upper, down = _between(view.part.full_height, view.part.label_height)
     check_part(i, view.part, upper, h, height, image_name)
-    here = slice(view.part.label_top, view.part.label_top + height)
-    return upper[here] - np.int32(view.part.top), down[here]
+    label_rows = slice(view.part.label_top, view.part.label_top + height)
+    return upper[label_rows] - np.int32(view.part.top), down[label_rows]
 
 
 class _Columns(NamedTuple):
-    """Where each pixel of a row lies in a padded line, one whose first and last sample stand twice.
+    """The position of each pixel of a row in a padded line, which repeats its first and its last sample.
 
-    With a stride that the loops know, every `stride` pixels have one pair of samples and the same weights, at the edges
-    too, where the two samples of the pair are equal.
+    At the strides that the loops know, every `stride` pixels share a pair of samples and the weights repeat. This also
+    holds at the edges, where the two samples of the pair are equal.
     """
 
     left: NDArray[np.int32]

@@ -1,6 +1,6 @@
-"""The decode rule in plain torch: the truth that the fast paths are tested against.
+"""The decode rule in plain torch, which the fast paths are tested against.
 
-It says what is meant, in float64, and makes everything of size K x H x W. See `decode` for the rule.
+It favours clarity over speed: it computes in float64 and builds full K x H x W tensors. `decode` states the rule.
 """
 
 from __future__ import annotations
@@ -24,27 +24,27 @@ def decode(
     threshold: float | None = None,
     image_name: str = "",
 ) -> Decoded:
-    """Give every pixel one element of its allowed set S(d): the teacher picks where the annotation leaves a choice.
+    """Assign every pixel one element of its allowed set S(d). The teacher chooses if the annotation leaves a choice.
 
-    For each pixel with dataset class d, p_v being the softmax over K of view v's logits, brought to the rows'
-    resolution before the softmax (bilinear, `align_corners=False`), or what `QueryView` says, from masks brought to
-    that resolution, and p their mean over views:
+    For view v, p_v is the softmax over K of the logits, which are resized to the resolution of the rows before the
+    softmax (bilinear, `align_corners=False`); for a `QueryView`, the masks are resized and p_v is the evidence defined
+    there. p is the mean of p_v over the views. For a pixel with dataset class d:
 
-    1. S(d) has one element: that is the output. Pixels without annotation (`ROW_VOID`) are void.
-    2. Otherwise the class of S(d) with the largest p, the lowest channel among equals. With one view the logits
-       are compared, with several log p: the same order as p, and neither rounds nor underflows.
-    3. In an open row, void's evidence is the no-object probability (mean over views) where the teacher has one,
-       else the residual, the p of all classes outside S(d). Void wins only if it exceeds every allowed class.
-    4. Confidence is the output's share of all evidence in S(d). In an open row the evidence of void is a part of
-       that, so with the residual, which makes the sum 1, confidence is plain p. Steps of 1 have confidence 1.
-    5. Below the threshold the output is void; the confidence stays that of the overruled choice, so that a stored
-       confidence image can be cut again. Step 1 is never overruled.
+    1. If S(d) has one element, it is the output. Pixels without annotation (`ROW_VOID`) are void.
+    2. Otherwise the output is the class of S(d) with the largest p, and the lowest channel in a tie. One view is
+       compared by its logits, several by log p: both have the order of p, and neither rounds nor underflows.
+    3. In an open row, the evidence for void is the no-object probability (mean over views) if the teacher has one,
+       else the residual: the p of all classes outside S(d). Void wins only if it exceeds every allowed class.
+    4. The confidence is the output's share of all evidence in S(d), which in an open row includes the evidence for
+       void. With the residual, this sum is 1 and the confidence equals p. Outputs of step 1 have confidence 1.
+    5. Below the threshold, the output becomes void, but the confidence remains that of the rejected choice, so that
+       a stored confidence image can be thresholded again. Outputs of step 1 are never rejected.
 
     Args:
-        views: at least one; all with the same K, and either all or none with `void`.
+        views: at least one; all have the same K, and either all or none have `void`.
         rows: integer `[H, W]`, values 0..D-1 or `ROW_VOID`.
         allowed: bool `[D, K+1]`, the last column void (`Constraint.allowed`).
-        threshold: 0..1 or None.
+        threshold: 0..1, or None.
         image_name: for error messages.
 
     Raises:
@@ -63,7 +63,7 @@ def decode(
     check_rows(rows, len(allowed), image_name)
 
     annotated = rows != ROW_VOID
-    # [K+1, H, W]: S(d) of each pixel. Without annotation: void alone.
+    # [K+1, H, W]: the S(d) of each pixel; void alone for pixels without annotation.
     void_only = torch.zeros(1, num_classes + 1, dtype=torch.bool, device=device)
     void_only[0, num_classes] = True
     pixel_set = torch.cat([allowed, void_only])[torch.where(annotated, rows, len(allowed))].permute(2, 0, 1)
@@ -72,20 +72,20 @@ def decode(
 
     logits, log_p, void = _fuse(views, rows.shape)
     score = logits if logits is not None else log_p
-    best = score.masked_fill(~pixel_set, -torch.inf).argmax(0)  # the first, so the lowest, among equals
+    best = score.masked_fill(~pixel_set, -torch.inf).argmax(0)  # the first, and so the lowest channel, in a tie
     log_best = log_p.gather(0, best[None])[0]
 
     p = log_p.exp()
     evidence = void if void is not None else p.masked_fill(pixel_set, 0).sum(0)
     output = torch.where(may_void & (evidence > log_best.exp()), num_classes, best)
 
-    # In the log domain, so that a tiny share of something tiny is still a share.
+    # In the log domain, so that a tiny share of tiny evidence does not underflow.
     log_all = torch.cat([log_p, evidence.log()[None]])
     in_set = torch.cat([pixel_set, may_void[None]])
     log_sum = log_all.masked_fill(~in_set, -torch.inf).logsumexp(0)
     confidence = (log_all.gather(0, output[None])[0] - log_sum).exp()
 
-    only = in_set.int().argmax(0)  # the one element, where there is but one
+    only = in_set.int().argmax(0)  # the element of sets that have one
     output = torch.where(singleton, only, output)
     confidence = torch.where(singleton, 1.0, confidence)
     if threshold is not None:
@@ -94,15 +94,17 @@ def decode(
 
 
 def decode_unconstrained(views: Sequence[View | QueryView], size: tuple[int, int], image_name: str = "") -> Decoded:
-    """The raw teacher at label resolution: the argmax of p over all K classes, and that p as confidence.
+    """The labels of the teacher alone: the argmax of p over all K classes, with that p as confidence. Never void.
 
-    The baseline that pseudo-labels are compared with. Never void.
+    Pseudo-labels are compared with this baseline.
 
     Args:
-        views: as for `decode`. size: (H, W) of the labels. image_name: for error messages.
+        views: as for `decode`.
+        size: (H, W) of the labels.
+        image_name: for error messages.
 
     Raises:
-        DecodeError: NaN or Inf anywhere in a view, shapes that do not fit.
+        DecodeError: NaN or Inf anywhere in a view, or shapes that do not fit.
 
     >>> view = View(torch.tensor([1.0, 2.0, 9.0]).reshape(3, 1, 1))
     >>> decode_unconstrained([view], (1, 2)).labels.tolist()
@@ -116,10 +118,11 @@ def decode_unconstrained(views: Sequence[View | QueryView], size: tuple[int, int
 
 
 def _fuse(views: Sequence[View | QueryView], size: Sequence[int]) -> tuple[Tensor | None, Tensor, Tensor | None]:
-    """Bring the views to (H, W) and join them, in float64.
+    """Resize the views to (H, W) and combine them, in float64.
 
-    Returns the logits `[K, H, W]` if there is one view that has any, log p `[K, H, W]`, and the no-object mass
-    `[H, W]` if any.
+    Returns:
+        The logits `[K, H, W]` of a single view that has logits, else None; log p `[K, H, W]`; and the no-object mass
+        `[H, W]`, or None.
     """
     log_p, masses, logits = [], [], None
     for view in views:
@@ -137,16 +140,16 @@ def _fuse(views: Sequence[View | QueryView], size: Sequence[int]) -> tuple[Tenso
 
 
 def _merge(view: QueryView, size: Sequence[int]) -> Tensor:
-    """log p `[K+1, H, W]` of masks and their classes; the last is no-object."""
+    """log p `[K+1, H, W]` of masks and their classes; the last channel is no-object."""
     log_class = view.classes.detach().double().log_softmax(1)[:, :, None, None]
     log_mask = logsigmoid(_resize(view.masks, view, size))
-    # Class by class: of all at once, Q x K x H x W would have to be there.
+    # Class by class, because all at once would need a tensor of size Q x K x H x W.
     log_sum = torch.stack([(log_class[:, c] + log_mask).logsumexp(0) for c in range(log_class.shape[1])])
     return log_sum.log_softmax(0)
 
 
 def _resize(maps: Tensor, view: View | QueryView, size: Sequence[int]) -> Tensor:
-    """float64 `[C, H, W]` of the view's maps `[C, h, w]`, mirrored back if it is a mirrored one."""
+    """The maps `[C, h, w]` of a view as float64 `[C, H, W]`, mirrored back if the view is mirrored."""
     maps = maps.detach().double()
     maps = maps.flip(-1) if view.flip else maps
     if view.part is not None:
@@ -157,17 +160,17 @@ def _resize(maps: Tensor, view: View | QueryView, size: Sequence[int]) -> Tensor
 
 
 def _rows_of(maps: Tensor, part: Part, rows: int) -> Tensor:
-    """`[C, rows, w]`: what `interpolate` makes of the whole map, in the label rows that the part is for."""
+    """The label rows of the part, `[C, rows, w]`, as `interpolate` would compute them from the whole map."""
     first, weight = bilinear(part.full_height, part.label_height)
-    here = slice(part.label_top, part.label_top + rows)
-    upper = torch.from_numpy(first[here] - part.top).to(maps.device)
+    label_rows = slice(part.label_top, part.label_top + rows)
+    upper = torch.from_numpy(first[label_rows] - part.top).to(maps.device)
     lower = (upper + 1).clamp(max=maps.shape[1] - 1)
-    share = torch.from_numpy(weight[here]).to(maps.device)[:, None]
+    share = torch.from_numpy(weight[label_rows]).to(maps.device)[:, None]
     return (1 - share) * maps[:, upper] + share * maps[:, lower]
 
 
 def _labels(output: Tensor, num_classes: int) -> Tensor:
-    """Channels, and K for void, as the values of label files."""
+    """The values that label files store for channels 0..K-1 and for void, which is K here."""
     void = void_index(num_classes)
     dtype = torch.uint8 if void <= 255 else torch.int32
     return torch.where(output == num_classes, void, output).to(dtype)
@@ -178,7 +181,7 @@ def _maps(view: View | QueryView) -> Tensor:
 
 
 def _check(views: Sequence[View | QueryView], rows: int, image_name: str) -> int:
-    """Refuse views that cannot be joined, do not cover the label's rows or are not finite. Returns K."""
+    """Raise `DecodeError` if views cannot be combined, do not cover the label rows, or are not finite. Returns K."""
     num_classes = check_shapes(views, image_name)
     for i, view in enumerate(views):
         if view.part is not None:

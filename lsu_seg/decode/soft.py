@@ -1,4 +1,4 @@
-"""Soft labels: the best few classes of every pixel, and their shares of the evidence in S(d)."""
+"""Soft labels: the best classes of every pixel, and their shares of the evidence in S(d)."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from lsu_seg.decode.views import Part, QueryView, View, bilinear
 from lsu_seg.label_files import void_index
 
 _PIXELS = 1 << 16
-"""Decided at a time: everything of size K x that is there."""
+"""The number of pixels decided at a time, which bounds the tensors of K channels."""
 
 
 def top_k(
@@ -23,16 +23,17 @@ def top_k(
     allowed: NDArray[np.bool_],
     k: int,
 ) -> tuple[NDArray[Any], NDArray[np.float32]]:
-    """The k best elements of S(d), void among them in open rows, best first, and their shares.
+    """The k best elements of S(d), best first, and their shares. In open rows, void is one of the elements.
 
-    The evidence is that of `reference.decode`, in its float64: slower than the label itself.
+    The evidence is that of `reference.decode`, in float64, which takes longer than decoding the label.
 
     Args:
-        views, rows, allowed: as for `reference.decode`; views may be parts. k: at least 1.
+        views, rows, allowed: as for `reference.decode`; views may be parts.
+        k: the number of elements, at least 1.
 
     Returns:
-        classes uint8 or uint16 `[k, H, W]`, shares float32 `[k, H, W]`. Where S(d) has fewer elements: the void index
-        with a share of 0. Without annotation: void, share 1.
+        Classes, uint8 or uint16 `[k, H, W]`, and shares, float32 `[k, H, W]`. If S(d) has fewer than k elements, the
+        rest are the void index with a share of 0. Pixels without annotation are void with a share of 1.
 
     >>> view = View(torch.tensor([1.0, 2.0, 9.0]).reshape(3, 1, 1))
     >>> classes, shares = top_k([view], np.zeros((1, 1), np.int16), np.array([[True, True, False, False]]), 3)
@@ -47,17 +48,17 @@ def top_k(
     table = torch.from_numpy(np.vstack([allowed, np.arange(num_classes + 1) == num_classes]))
     step = max(1, _PIXELS // max(1, width))
     for top in range(0, height, step):
-        here = rows[top : top + step]
-        parts = [_part(view, top, len(here), height) for view in views]
-        _, log_p, mass = reference._fuse(parts, here.shape)
-        inside = table.to(log_p.device)[torch.from_numpy(here.astype(np.int64))].permute(2, 0, 1)
+        band = rows[top : top + step]
+        parts = [_part(view, top, len(band), height) for view in views]
+        _, log_p, mass = reference._fuse(parts, band.shape)
+        inside = table.to(log_p.device)[torch.from_numpy(band.astype(np.int64))].permute(2, 0, 1)
         p = log_p.exp()
         outside = p.masked_fill(inside[:-1], 0).sum(0) if mass is None else mass
         evidence = torch.cat([p, outside[None]])
-        # In the log domain, so that a tiny share of something tiny is still a share.
+        # In the log domain, so that a tiny share of tiny evidence does not underflow.
         log_e = torch.cat([log_p, outside.log()[None]]).masked_fill(~inside, -torch.inf)
-        alone = inside.sum(0) == 1
-        log_e = torch.where(alone & inside, 0.0, log_e)
+        singleton = inside.sum(0) == 1
+        log_e = torch.where(singleton & inside, 0.0, log_e)
         share = torch.softmax(log_e, 0).nan_to_num(0)
         best, which = share.topk(min(k, len(evidence)), 0)
         which = torch.where((best > 0) & (which < num_classes), which, void)
@@ -69,13 +70,13 @@ def top_k(
 
 
 def _part(view: View | QueryView, top: int, rows: int, height: int) -> View | QueryView:
-    """Of a view of `height` label rows what `rows` of them read, from `top` on."""
+    """The part of a view of `height` label rows that `rows` of them read, from `top` on."""
     maps = view.masks if isinstance(view, QueryView) else view.logits
     whole = view.part or Part(0, maps.shape[1], 0, height)
     upper, _ = bilinear(whole.full_height, whole.label_height)
     first = whole.label_top + top
-    here = slice(int(upper[first]) - whole.top, int(upper[first + rows - 1]) - whole.top + 2)
+    map_rows = slice(int(upper[first]) - whole.top, int(upper[first + rows - 1]) - whole.top + 2)
     part = whole._replace(top=int(upper[first]), label_top=first)
     if isinstance(view, QueryView):
-        return QueryView(view.classes, view.masks[:, here], view.flip, part)
-    return View(view.logits[:, here], view.flip, None if view.void is None else view.void[here], part)
+        return QueryView(view.classes, view.masks[:, map_rows], view.flip, part)
+    return View(view.logits[:, map_rows], view.flip, None if view.void is None else view.void[map_rows], part)

@@ -1,4 +1,4 @@
-"""The working space of the CPU decoder's threads."""
+"""The buffers of the CPU decoder's threads."""
 
 from __future__ import annotations
 
@@ -14,17 +14,18 @@ _local = threading.local()
 
 
 def space_for(job: Job, width: int, dtype: Any) -> Space:
-    """This thread's buffers, kept for the next image of these sizes: some label rows' worth, whatever H.
+    """This thread's buffers, kept for the next image of these sizes. They have the size of a few label rows, for any H.
 
     Args:
-        width: of the labels. dtype: theirs.
+        width: the width of the labels.
+        dtype: the dtype of the labels.
     """
     num_sets, num_classes = job.sets.order.shape
     depth = max(num_classes, int(job.views["count"].max())) + 2
     longest = int(job.views["width"].max()) + 2
     key = (depth, longest, num_classes, width, num_sets, dtype)
     if getattr(_local, "key", None) != key:
-        # `sums` are of whole vectors of eight pixels: a run that is not short takes less than twice its length, and the
+        # `sums` holds whole vectors of eight pixels: a run that is not short takes less than twice its length, and the
         # short runs of a set end within one vector.
         row_space = RowSpace(
             lines=np.zeros((depth, longest + PAD), np.float32),

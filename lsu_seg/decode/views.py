@@ -1,4 +1,4 @@
-"""What a teacher hands over and what becomes of it: the types that the reference and the fast paths share."""
+"""The input and output types of the decoder, which the reference and the fast paths share."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ class DecodeError(UserError):
 
 
 class Part(NamedTuple):
-    """Which rows of a view are there, and for which label rows, where an image is decoded band by band.
+    """The rows of a view, and the label rows to decode from them, for images that are decoded band by band.
 
-    Both count in the whole: a band decodes to the same labels whatever the bands around it.
+    Both are counted in the whole map and the whole label, so a band decodes to the same labels for any choice of bands.
 
     Attributes:
-        top: the row of the whole map that the first row here is.
-        full_height: rows of the whole map.
-        label_top: the row of the whole label that the first row to decode is.
-        label_height: rows of the whole label.
+        top: the index in the whole map of this part's first row.
+        full_height: the number of rows of the whole map.
+        label_top: the index in the whole label of the first row to decode.
+        label_height: the number of rows of the whole label.
     """
 
     top: int
@@ -43,9 +43,9 @@ class View:
 
     Attributes:
         logits: float `[K, h, w]`.
-        flip: it was computed on the mirrored image (left and right exchanged) and is mirrored back.
-        void: float `[h, w]`, the teacher's no-object probability, of models that have one.
-        part: None: this is the whole view. Else these are some of its rows.
+        flip: whether it was computed on the mirrored image (left and right exchanged) and must be mirrored back.
+        void: float `[h, w]`, the teacher's no-object probability, or None if the model has none.
+        part: which rows of the view these are, or None for the whole view.
     """
 
     logits: Tensor
@@ -56,10 +56,10 @@ class View:
 
 @dataclass
 class QueryView:
-    """One view of a teacher that predicts masks with a class each, as Mask2Former does.
+    """One view of a teacher that predicts masks with classes, such as Mask2Former.
 
-    The evidence for class c is Σ over queries of softmax(classes)[q, c] · sigmoid(masks)[q]; that for no object the
-    same with the last column. Together they are made to sum to 1 in every pixel.
+    The evidence for class c is Σ over queries of softmax(classes)[q, c] · sigmoid(masks)[q]; the evidence for no-object
+    is the same with the last column. Both are normalised to sum to 1 in every pixel.
 
     Attributes:
         classes: float `[Q, K+1]`, class logits, the last column no-object.
@@ -74,11 +74,11 @@ class QueryView:
 
 
 class Decoded(NamedTuple):
-    """What became of an image, as tensors or as arrays.
+    """The labels of an image, as tensors or as arrays.
 
     Attributes:
-        labels: `[H, W]`, channels and void: uint8 with void = 255, or with K > 255 void = 65535 (int32 as a tensor,
-            uint16 as an array).
+        labels: `[H, W]`, channels and void: uint8 with void = 255; for K > 255, int32 (tensors) or uint16 (arrays) with
+            void = 65535.
         confidence: float32 `[H, W]` in 0..1.
     """
 
@@ -88,11 +88,11 @@ class Decoded(NamedTuple):
 
 @lru_cache(64)
 def bilinear(n: int, size: int) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """Where each of `size` label rows lies among the `n` rows of a map: bilinear, `align_corners=False`.
+    """The position of each of `size` label rows among the `n` rows of a map: bilinear, `align_corners=False`.
 
     Returns:
-        int64 `[size]`, the upper row (the lower is the next, if there is one), and float64 `[size]`, the lower's
-        weight.
+        The upper map row, int64 `[size]` (the lower is the next one, if it exists), and the weight of the lower row,
+        float64 `[size]`.
 
     >>> bilinear(2, 4)
     (array([0, 0, 0, 1]), array([0.  , 0.25, 0.75, 0.25]))

@@ -60,8 +60,8 @@ def compare(a: Path, b: Path) -> dict[str, Any]:
         views = [view for view in one["views"] if view in other["views"]]
         total = {v: _sum([d[v] for d in drawn]) for v in views if all(v in d for d in drawn)}
         result["pooled"] = _part(one, other, views, total)
-    gone = [p.with_suffix(".npz") for p, arrays in ((a, arrays_a), (b, arrays_b)) if arrays is None]
-    return result | {"missing": [str(p) for p in gone]}
+    missing = [p.with_suffix(".npz") for p, arrays in ((a, arrays_a), (b, arrays_b)) if arrays is None]
+    return result | {"missing": [str(p) for p in missing]}
 
 
 def _same(a: Path, b: Path, what: str, x: object, y: object) -> None:
@@ -141,21 +141,21 @@ def as_text(result: dict[str, Any]) -> str:
     pooled = {"pooled": result["pooled"]} if "pooled" in result else {}
     for name, part in (result["sets"] | pooled).items():
         n, m = part["images"]
-        how = {True: ", paired", False: ", other ones: not paired", None: ""}[part.get("paired")]
+        pairing = {True: ", paired", False: ", other ones: not paired", None: ""}[part.get("paired")]
         count = f"{n} images" if n == m else f"{n} and {m} images"
         tables: dict[str, list[str]] = {}
         for view, values in part["views"].items():
             tables[view] = _table(values, bool(result["missing"]))
-            title = f"{name}, {view} ({count}{how})"
+            title = f"{name}, {view} ({count}{pairing})"
             if view == "projected" and tables[view] == tables.get("source"):
                 out += ["", f"{title}: as in source"]  # a dataset in the source taxonomy
             else:
                 out += ["", title, *tables[view]]
     end = "percent; * exceeds what other images would make of it (95 %, bootstrap over images)"
     if result["missing"]:
-        gone = " and ".join(result["missing"])
+        missing = " and ".join(result["missing"])
         end = (
-            f"no intervals: {gone} {'is' if len(result['missing']) == 1 else 'are'} missing, the sums per image that"
+            f"no intervals: {missing} {'is' if len(result['missing']) == 1 else 'are'} missing, the sums per image that"
             " `lsu-seg evaluate` writes; put them beside the JSON and compare again"
         )
     return "\n".join([*out, "", end])

@@ -22,7 +22,7 @@ from lsu_seg.label_files import write_atomic
 COLUMNS = ("set", "view", "class", "iou", "low", "high", "iou_upper", "scored", "hits", "truth", "predicted")
 
 
-def write(folder: Path, report: dict[str, Any], measured: Mapping[str, Measured]) -> None:
+def write(folder: Path, document: dict[str, Any], measured: Mapping[str, Measured]) -> None:
     """Write the folder; the JSON comes last, so that its presence means that the folder is complete."""
     folder.mkdir(parents=True, exist_ok=True)
     arrays: dict[str, Any] = {}
@@ -32,7 +32,7 @@ def write(folder: Path, report: dict[str, Any], measured: Mapping[str, Measured]
     buffer = io.BytesIO()
     np.savez_compressed(buffer, **arrays)
     write_atomic(folder / "evaluation.npz", buffer.getvalue())
-    write_atomic(folder / "classes.csv", as_csv(report).encode())
+    write_atomic(folder / "classes.csv", as_csv(document).encode())
     for name, m in measured.items():
         for view in (v for v in m.views if v != "set"):
             safe = re.sub(r"[^\w.-]", "_", name)
@@ -40,7 +40,7 @@ def write(folder: Path, report: dict[str, Any], measured: Mapping[str, Measured]
             title = f"{name}: truth and prediction, {m.space(view)}"
             last = "void" if view == "source" else "void or ambiguous"
             write_atomic(folder / file, confusion_picture(m.matrix(view).numpy(), m.names(view), title, last))
-    write_atomic(folder / "evaluation.json", as_json(report).encode())
+    write_atomic(folder / "evaluation.json", as_json(document).encode())
 
 
 def as_json(value: Any) -> str:
@@ -61,12 +61,12 @@ def _plain(value: Any) -> Any:
     return None if isinstance(value, float) and not np.isfinite(value) else value
 
 
-def as_csv(report: dict[str, Any]) -> str:
+def as_csv(document: dict[str, Any]) -> str:
     """One line per set, view and class; undefined values are empty."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(COLUMNS)
-    for name, part in [*report["sets"].items(), ("(pooled)", report["pooled"])]:
+    for name, part in [*document["sets"].items(), ("(pooled)", document["pooled"])]:
         for view, values in part["views"].items():
             for c in _plain(values.get("classes", [])):
                 low, high = c["interval"]
@@ -82,33 +82,34 @@ def read(path: Path) -> tuple[dict[str, Any], dict[str, Any] | None]:
         EvaluationError: the file is not an evaluation, or the arrays belong to another one.
     """
     try:
-        report = json.loads(path.read_text(encoding="utf-8"))
+        document = json.loads(path.read_text(encoding="utf-8"))
     except (ValueError, OSError) as e:
         raise EvaluationError(f"{path}: cannot be read as JSON ({e}); expected what `lsu-seg evaluate` wrote") from e
-    if not isinstance(report, dict) or report.get("format") != FORMAT or "sets" not in report:
+    if not isinstance(document, dict) or document.get("format") != FORMAT or "sets" not in document:
         raise EvaluationError(
             f"{path}: found no evaluation of format {FORMAT}; expected the `evaluation.json` of `lsu-seg evaluate`"
         )
     arrays = path.with_suffix(".npz")
     if not arrays.exists():
-        return report, None
+        return document, None
     advice = (
         f"it has the sums per image of {path.name}; copy it again from where that came from, or evaluate again"
         " (without it, `compare` shows differences without intervals)"
     )
     try:
-        with np.load(arrays, allow_pickle=False) as file:
-            found = dict(file)
+        # Opened here: np.load leaves a file open that is no archive.
+        with arrays.open("rb") as file, np.load(file, allow_pickle=False) as archive:
+            sums = dict(archive)
     except (OSError, ValueError, EOFError, KeyError, BadZipFile) as e:
         raise EvaluationError(f"{arrays}: cannot be read ({e}); {advice}") from e
-    if not _belongs(report, found):
+    if not _belongs(document, sums):
         raise EvaluationError(f"{arrays}: is of another evaluation than {path.name}; {advice}")
-    return report, found
+    return document, sums
 
 
-def _belongs(report: dict[str, Any], arrays: dict[str, Any]) -> bool:
+def _belongs(document: dict[str, Any], arrays: dict[str, Any]) -> bool:
     """Whether the sums per image add up to the metrics: a folder can contain files of two runs."""
-    for i, part in enumerate(report["sets"].values()):
+    for i, part in enumerate(document["sets"].values()):
         if f"keys_{i}" not in arrays or len(arrays[f"keys_{i}"]) != part["images"]:
             return False
         for view, values in part["views"].items():

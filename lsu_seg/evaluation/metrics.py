@@ -60,8 +60,8 @@ class OntologyIoU(BaseMetric):
         self, source: str, views: Sequence[str] = ("source",), ignore_index: int | None = None, **kwargs: Any
     ) -> None:
         super().__init__(**kwargs)
-        wrong = [v for v in views if v not in VIEWS]
-        if wrong or not views:
+        unknown = [v for v in views if v not in VIEWS]
+        if unknown or not views:
             raise EvaluationError(f"views are {list(views)}; expected some of {', '.join(VIEWS)}")
         self.source, self.views, self.ignore_index = source, tuple(views), ignore_index
         self._constraint: Constraint | None
@@ -105,11 +105,11 @@ class OntologyIoU(BaseMetric):
         """
         names, constraint = self._meta()
         rank, world = get_dist_info()
-        seen = torch.tensor([len(self._images)])
-        all_reduce(seen)
-        surplus = int(seen) - size
+        counted = torch.tensor([len(self._images)])
+        all_reduce(counted)
+        surplus = int(counted) - size
         if surplus >= world:
-            print_log(f"OntologyIoU saw {int(seen)} images, the dataset has {size}: all are counted", "current")
+            print_log(f"OntologyIoU saw {int(counted)} images, the dataset has {size}: all are counted", "current")
         keep_last = not 0 < surplus < world or rank < world - surplus
         shapes = {"source": (len(names) + 1,) * 2} if "source" in self.views else {}
         if constraint is not None:

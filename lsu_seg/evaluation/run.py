@@ -13,7 +13,7 @@ from lsu_seg.errors import ConfigError, TeacherError
 from lsu_seg.evaluation.measured import Measured
 from lsu_seg.evaluation.metrics import VIEWS, OntologyIoU
 from lsu_seg.openmmlab.config import renamed
-from lsu_seg.openmmlab.runner import runner_with_checkpoint
+from lsu_seg.openmmlab.runner import check_parts, runner_with_checkpoint
 from lsu_seg.teachers.classes import class_mismatch
 
 
@@ -46,6 +46,7 @@ def measure(
             model not the source taxonomy. EvaluationError: an image's labels do not fit.
     """
     cfg = copy.deepcopy(cfg)
+    check_parts(cfg)
     sets = dict(datasets or cfg.get("unify", {}).get("evaluate", {}))
     if not sets:
         if cfg.get("test_dataloader") is None:
@@ -76,6 +77,11 @@ def _judged_on(cfg: Config, name: str, dataset: Any) -> tuple[Any, Any]:
     loader = copy.deepcopy(cfg.get("test_dataloader") or cfg.get("val_dataloader"))
     if loader is None:
         raise ConfigError("the config has no `val_dataloader` or `test_dataloader` that says how to load images")
+    if str(dataset.get("type")).rpartition(".")[2] == "ConcatDataset":
+        raise ConfigError(
+            f"the evaluation set `{name}` is a ConcatDataset, whose parts have pipelines of their own: write"
+            " `type='CompoundDataset'` with the same `datasets`"
+        )
     pipeline = loader.dataset.get("pipeline")
     loader.dataset = copy.deepcopy(dataset)
     loader.dataset.setdefault("pipeline", pipeline)
@@ -108,4 +114,6 @@ def evaluator(cfg: Config) -> Any:
 def _ontology_iou(evaluators: Any) -> Any:
     """The config of OntologyIoU among evaluators, or None."""
     several = evaluators if isinstance(evaluators, (list, tuple)) else [evaluators]
-    return next((e for e in several if e and e.get("type") in ("OntologyIoU", "lsu_seg.OntologyIoU")), None)
+    return next(
+        (e for e in several if isinstance(e, Mapping) and e.get("type") in ("OntologyIoU", "lsu_seg.OntologyIoU")), None
+    )

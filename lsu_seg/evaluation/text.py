@@ -10,14 +10,14 @@ from rich.console import Console
 from rich.table import Table
 
 
-def table(report: dict[str, Any]) -> str:
+def table(document: dict[str, Any]) -> str:
     """One line per set, in percent with intervals; one for all sets together if there are several; a caption."""
     grid = Table("set", "images", "mIoU, source", "classes", "mIoU, own taxonomy", "in S(d)", show_edge=False)
     for column in grid.columns[1:]:
         column.justify = "right"
-    parts = list(report["sets"].items())
+    parts = list(document["sets"].items())
     if len(parts) > 1:
-        parts.append(("pooled", report["pooled"]))
+        parts.append(("pooled", document["pooled"]))
     for name, part in parts:
         source, own, sets = (part["views"].get(v) for v in ("source", "projected", "set"))
         grid.add_row(

@@ -71,10 +71,10 @@ def projected_summary(counts: Tensor, constraint: Constraint) -> tuple[dict[str,
         The result of `iou_summary` over `scored_rows`, with `miou_upper` and `per_class_upper` `[D]` over the same
         rows, and with `ambiguous` and `unknown` pixels; and the confusion `[D+1, D+1]`.
     """
-    own, ambiguous = projected_confusion(counts, constraint)
+    matrix, ambiguous = projected_confusion(counts, constraint)
     scored, unknown = scored_rows(constraint), int(counts[-1].sum())
-    summary = iou_summary(own, scored)
-    table, valid = counts.numpy()[: len(constraint.classes)], own.numpy()[:-1]
+    summary = iou_summary(matrix, scored)
+    table, valid = counts.numpy()[: len(constraint.classes)], matrix.numpy()[:-1]
     hits, truth, predicted = np.diag(valid), valid.sum(1), valid.sum(0)[:-1]
     upper = np.full(len(truth), np.nan)
     present = truth > 0
@@ -89,7 +89,7 @@ def projected_summary(counts: Tensor, constraint: Constraint) -> tuple[dict[str,
         "void_truth": summary["void_truth"] - unknown,
         "void_predicted": summary["void_predicted"] - ambiguous,
     }
-    return summary, own
+    return summary, matrix
 
 
 def set_consistency(counts: Tensor, constraint: Constraint) -> dict[str, float]:

@@ -1,12 +1,12 @@
-"""Label files → rows of d, and back to files: the one loader of label files. No torch.
+"""Label files → rows of d, and back to files: the only loader of label files. Imports no torch.
 
-A label file is trusted for what it refuses: everything that would silently give other numbers than the annotators
-stored (lossy compression, scaled grey levels, dropped bits, half-read files, unlisted values) raises
-`LabelFileError` with the file, what was found, what was expected and what to do.
+Everything that would silently give other numbers than the annotators stored (lossy compression, scaled grey levels,
+dropped bits, half-read files, unlisted values) raises `LabelFileError` with the file, what was found, what was expected
+and what to do.
 
-`reader.py` is the entry point, `raw.py` finds raw values in images, which `lsu_onto.read_raster` reads to the bit,
-`rows.py` turns these into rows; `panoptic.py`, `polygons.py` and `rle.py` read labels that are drawn or explained by
-JSON, and `members.py` finds files inside tables.
+`reader.py` is the entry point. `raw.py` gets raw values from images, which `lsu_onto.read_raster` reads exactly, and
+`rows.py` maps them to rows. `panoptic.py`, `polygons.py` and `rle.py` read labels that JSON files draw or explain, and
+`members.py` finds files inside tables.
 """
 
 from lsu_onto import MAX_PIXELS

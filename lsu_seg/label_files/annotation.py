@@ -1,4 +1,4 @@
-"""Label files → source channels and rows of d, for a dataset's own labels and for pseudo-labels. No torch."""
+"""Label files → source channels and rows of d, for a dataset's own labels and for pseudo-labels. Imports no torch."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from lsu_seg.label_files import LabelFileError, LabelReader, read_raw, void_inde
 
 @dataclass
 class Annotation:
-    """How one dataset's label files become `gt_seg_map` and `gt_rows`. Travels with every sample, so: small.
+    """How one dataset's label files become `gt_seg_map` and `gt_rows`. It is small, because every sample carries it.
 
     Attributes:
         constraint: of the dataset's own label files, or of pseudo-labels (`channel_constraint`).
-        unknown: what becomes of raw values that the taxonomy does not list, see `encodings.LabelReader`.
-        root, split: where the dataset lies; needed where side files explain its labels (`segments:`).
+        unknown: the treatment of raw values that the taxonomy does not list (see `LabelReader`).
+        root, split: the location of the dataset; needed if side files explain its labels (`segments:`).
     """
 
     constraint: Constraint
@@ -31,14 +31,14 @@ class Annotation:
         return LabelReader(self.constraint, unknown=self.unknown, root=self.root, split=self.split)
 
     def load(self, path: str) -> tuple[np.ndarray, np.ndarray]:
-        """`(channels, rows)` of a label file, see `read`."""
+        """`(channels, rows)` of a label file (see `read`)."""
         return self.read(path)[:2]
 
     def read(self, path: str) -> tuple[np.ndarray, np.ndarray, int]:
         """`(channels, rows, unknown)` of a label file.
 
         Returns:
-            channels: `[H, W]`, uint8 or uint16: the one class of S(d); void where S(d) has several or is {void}.
+            channels: `[H, W]`, uint8 or uint16: the class if S(d) has exactly one; void if it has several or is {void}.
             rows: int16 `[H, W]`: the row of d, or `ROW_VOID`.
             unknown: the number of pixels whose raw value the taxonomy does not list.
         """
@@ -48,11 +48,11 @@ class Annotation:
         table = np.full(len(self.constraint.relabel) + 1, void, np.uint8 if void < 256 else np.uint16)
         decided = (self.constraint.relabel >= 0) & (self.constraint.relabel < k)
         table[:-1][decided] = self.constraint.relabel[decided]
-        return table[rows], rows, unknown  # ROW_VOID is -1: the last entry
+        return table[rows], rows, unknown  # ROW_VOID is -1, the last entry
 
 
 def channel_constraint(constraint: Constraint) -> Constraint:
-    """The identity over the source's channels, with the void index as the one void value: pseudo-label files."""
+    """The constraint of pseudo-label files: the identity over the source's channels, with the void index as void."""
     k = constraint.num_classes
     void = void_index(k)
     eye = np.eye(k, k + 1, dtype=bool)

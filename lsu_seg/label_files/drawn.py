@@ -1,4 +1,4 @@
-"""What encodings have in common in which labels are drawn one over another, and side files say what they are."""
+"""Shared code of the encodings whose labels are drawn over one another (`polygons`, `rle`), and of JSON side files."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from lsu_seg.label_files.members import read_bytes
 
 
 class Drawing(NamedTuple):
-    """codes: uint16 `[H, W]`, 0 where nothing is drawn. labels: the name behind code i + 1, known or not."""
+    """codes: uint16 `[H, W]`, 0 where nothing is drawn. labels: the name of code i + 1, known or not."""
 
     codes: NDArray[np.uint16]
     labels: list[str]
 
 
 class Palette:
-    """Hands out codes for labels.
+    """Assigns codes to labels.
 
     Args:
-        known: label → row of d, `ROW_SKIPPED` for what is not drawn.
+        known: label → row of d, or `ROW_SKIPPED` if the label is not drawn.
 
     >>> palette = Palette({"car": 0, "plate": ROW_SKIPPED})
     >>> [palette.code(label) for label in ("car", "cargroup", "plate", "cat")]
@@ -39,7 +39,7 @@ class Palette:
     def code(self, label: str) -> int | None:
         """The code of a label, or None if it is not to be drawn."""
         if label not in self.known and label.removesuffix("group") in self.known:
-            label = label.removesuffix("group")  # Cityscapes' way to say that instances could not be told apart
+            label = label.removesuffix("group")  # Cityscapes' mark of instances that annotators could not separate
         if self.known.get(label) == ROW_SKIPPED:
             return None
         if label not in self.labels:
@@ -48,7 +48,7 @@ class Palette:
 
 
 def read_json(path: Path, expected: str) -> Any:
-    """The content of a JSON file. Raises `LabelFileError` for anything else."""
+    """The content of a JSON file. Raises `LabelFileError` if it is not JSON."""
     data = read_bytes(path)
     try:
         return json.loads(data)
@@ -59,6 +59,6 @@ def read_json(path: Path, expected: str) -> Any:
 
 
 def wrong_json(path: Path, error: Exception, expected: str) -> Exception:
-    """The refusal of JSON of another form, given what was raised while it was read."""
+    """The error for JSON of an unexpected form, given the exception that was raised while reading it."""
     found = f"no `{error.args[0]}`" if isinstance(error, KeyError) else f"another form ({error})"
     return refuse(path, found, expected, "check `encoding:` and whether the file belongs to the dataset")

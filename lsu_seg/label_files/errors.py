@@ -1,4 +1,4 @@
-"""What is said of a file that must not be used, in the words of `lsu_onto`'s reader of rasters."""
+"""Errors about unusable label files, in the words of `lsu_onto`'s raster reader."""
 
 from lsu_onto import LabelFileError
 

@@ -17,19 +17,19 @@ _EXPECTED = f"Waymo's camera_image or camera_segmentation, with `{_KEYS[0]}`, `{
 
 
 class Member(NamedTuple):
-    """The bytes of a file, and the divisor that its record states."""
+    """The bytes of a file, and the divisor in its record, if it has one."""
 
     data: bytes
     divisor: int | None
 
 
 def container(path: Path) -> Path:
-    """The file on disk that a path leads to: itself, or the table that it is in."""
+    """The file on disk behind a path: the path itself, or the table that contains it."""
     return next((p for p in path.parents if p.suffix == SUFFIX and p.is_file()), path)
 
 
 def read_bytes(path: Path) -> bytes:
-    """The bytes of a file on disk or in a table. Raises `LabelFileError` where there is none."""
+    """The bytes of a file on disk or in a table. Raises `LabelFileError` if it cannot be read."""
     if container(path) != path:
         return read_member(path).data
     try:
@@ -40,24 +40,24 @@ def read_bytes(path: Path) -> bytes:
 
 
 def list_members(table: Path) -> list[str]:
-    """The names of the files in a table. Raises `LabelFileError`."""
+    """The names of the files in a table. Raises `LabelFileError` if the table cannot be read."""
     return list(_index(table, table.stat().st_mtime_ns))
 
 
 def read_member(path: Path) -> Member:
-    """A file in a table. Raises `LabelFileError`.
+    """A file in a table. Raises `LabelFileError` if it is missing, empty or unreadable.
 
-    The last row groups stay in memory, so that files are best read in the order of their names.
+    The last row groups stay in memory, so reading files in the order of their names is fastest.
     """
     table = container(path)
     try:
         state = table.stat().st_mtime_ns
     except OSError as error:
         raise refuse(table, f"no readable file ({error.strerror})", "a table", "check path and rights") from error
-    place = _index(table, state).get(path.name)
-    if place is None:
+    position = _index(table, state).get(path.name)
+    if position is None:
         raise refuse(table, f"no row `{path.name}`", "one for each label and image", "get the file again")
-    group, row = place
+    group, row = position
     content, divisor = _row_group(table, state, group)
     data = content[row].as_py()
     if not data:
@@ -78,7 +78,7 @@ def _open(table: Path) -> Any:
 
 @lru_cache(maxsize=4096)
 def _index(table: Path, _state: int) -> dict[str, tuple[int, int]]:
-    """Name → row group and row in it."""
+    """Name → row group, and row in that group."""
     file = _open(table)
     names = set(file.schema_arrow.names)
     if not names.issuperset(_KEYS) or names.isdisjoint(_CONTENT):

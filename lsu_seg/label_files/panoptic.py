@@ -1,4 +1,4 @@
-"""The JSON beside panoptic PNGs (COCO, WildDash 2): which category each segment of an image has."""
+"""The JSON beside panoptic PNGs (COCO, WildDash 2), which gives the category of each segment of an image."""
 
 from __future__ import annotations
 
@@ -16,26 +16,26 @@ _EXPECTED = "a panoptic JSON: `annotations`, each with `file_name` and `segments
 
 
 class Segments(NamedTuple):
-    """The segments of all images, one after another: `ids[a:b]` of `category[a:b]`, with a, b from `where`."""
+    """The segments of all images, one after another: an image has `ids[a:b]` and `category[a:b]`; `spans` has a, b."""
 
-    where: dict[str, tuple[int, int]]
+    spans: dict[str, tuple[int, int]]
     ids: NDArray[np.uint32]
     category: NDArray[np.uint32]
 
 
 def segments_of(table: Path, label: Path) -> tuple[NDArray[np.uint32], NDArray[np.uint32]]:
-    """Segment numbers and categories of one label file. Raises `LabelFileError` where the JSON lacks it."""
+    """Segment numbers and categories of one label file. Raises `LabelFileError` if the JSON has no entry for it."""
     segments = load_segments(table)
-    if label.name not in segments.where:
-        known = next(iter(segments.where), "nothing")
+    if label.name not in segments.spans:
+        known = next(iter(segments.spans), "nothing")
         advice = "take the JSON that belongs to these labels"
         raise refuse(label, f"no entry in {table}", f"one of its file names, such as `{known}`", advice)
-    a, b = segments.where[label.name]
+    a, b = segments.spans[label.name]
     return segments.ids[a:b], segments.category[a:b]
 
 
 def load_segments(table: Path) -> Segments:
-    """Read the JSON, once per process (COCO's has 0.4 GB; forked workers share the parent's)."""
+    """Read the JSON, once per process (COCO's has 0.4 GB; forked workers share the parent's copy)."""
     try:
         stat = table.stat()
     except OSError as error:
@@ -46,7 +46,7 @@ def load_segments(table: Path) -> Segments:
 @lru_cache(maxsize=4)
 def _load(table: Path, _mtime: int, _size: int) -> Segments:
     content = read_json(table, _EXPECTED)
-    where: dict[str, tuple[int, int]] = {}
+    spans: dict[str, tuple[int, int]] = {}
     ids: list[int] = []
     category: list[int] = []
     try:
@@ -54,19 +54,19 @@ def _load(table: Path, _mtime: int, _size: int) -> Segments:
             name, start = Path(annotation["file_name"]).name, len(ids)
             ids += [s["id"] for s in annotation["segments_info"]]
             category += [s["category_id"] for s in annotation["segments_info"]]
-            if name in where:
+            if name in spans:
                 raise refuse(table, f"`{name}` twice", "one entry per label file", "remove one of the two")
             if len(set(ids[start:])) < len(ids) - start:
                 found = f"a segment number twice in `{name}`"
                 raise refuse(table, found, "one category per segment", "get the file again")
-            where[name] = start, len(ids)
+            spans[name] = start, len(ids)
         numbers = np.array(ids, np.int64), np.array(category, np.int64)
-        for values, what, top in zip(numbers, ("segment", "category"), (1 << 24, 1 << 32), strict=True):
-            if values.min(initial=0) < 0 or values.max(initial=0) >= top:
-                found = f"{what} numbers from {values.min()} to {values.max()}"
-                raise refuse(table, found, f"0 to {top - 1}", "get the file again")
+        for values, kind, limit in zip(numbers, ("segment", "category"), (1 << 24, 1 << 32), strict=True):
+            if values.min(initial=0) < 0 or values.max(initial=0) >= limit:
+                found = f"{kind} numbers from {values.min()} to {values.max()}"
+                raise refuse(table, found, f"0 to {limit - 1}", "get the file again")
     except LabelFileError:
         raise
     except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise wrong_json(table, error, _EXPECTED) from error
-    return Segments(where, numbers[0].astype(np.uint32), numbers[1].astype(np.uint32))
+    return Segments(spans, numbers[0].astype(np.uint32), numbers[1].astype(np.uint32))

@@ -14,13 +14,15 @@ _EXPECTED = "a JSON with `imgHeight`, `imgWidth` and `objects`, each with `label
 
 
 def draw_polygons(path: Path, known: dict[str, int], max_pixels: int) -> Drawing:
-    """Draw a polygon file: later objects over earlier ones, outlines included, `deleted` ones left out.
+    """Draw a polygon file: later objects cover earlier ones, outlines are included, `deleted` objects are left out.
 
     Args:
-        path: the JSON file. known: label → row of d, see `Palette`. max_pixels: refuse larger images.
+        path: the JSON file.
+        known: label → row of d (see `Palette`).
+        max_pixels: refuse larger images.
 
     Raises:
-        LabelFileError: not such a file.
+        LabelFileError: the file is no polygon file.
     """
     content = read_json(path, _EXPECTED)
     palette = Palette(known)
@@ -28,15 +30,15 @@ def draw_polygons(path: Path, known: dict[str, int], max_pixels: int) -> Drawing
         size = int(content["imgWidth"]), int(content["imgHeight"])
         if size[0] * size[1] > max_pixels:
             raise LabelFileError.too_large(path, *size, max_pixels)
-        # Pillow draws 8-bit and 32-bit images by one rule, so the depth does not show in the shapes.
-        many = len({o["label"] for o in content["objects"]}) > 255
-        image = Image.new("I" if many else "L", size, 0)
+        # Pillow draws the same shapes in 8-bit and 32-bit images.
+        too_many_for_8_bits = len({o["label"] for o in content["objects"]}) > 255
+        image = Image.new("I" if too_many_for_8_bits else "L", size, 0)
         drawer = ImageDraw.Draw(image)
-        for thing in content["objects"]:
-            corners = [(x, y) for x, y in thing["polygon"]]
-            if thing.get("deleted") or len(corners) < 3:
+        for polygon in content["objects"]:
+            corners = [(x, y) for x, y in polygon["polygon"]]
+            if polygon.get("deleted") or len(corners) < 3:
                 continue
-            code = palette.code(thing["label"])
+            code = palette.code(polygon["label"])
             if code is not None:
                 drawer.polygon(corners, fill=code)
     except LabelFileError:

@@ -1,4 +1,4 @@
-"""Label files that store a number or a colour per pixel → raw values."""
+"""Raw values of label files that store a number or a colour per pixel."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lsu_onto import MAX_PIXELS, Raster, read_raster
-from lsu_seg.label_files.errors import refuse
+from lsu_seg.label_files.errors import LabelFileError, refuse
 from lsu_seg.label_files.members import container, read_bytes, read_member
 
 KINDS = ("id", "id16", "instance-ids", "rgb", "panoptic-rgb", "polygons", "rle")
 
 
 def parse_encoding(encoding: str) -> tuple[str, int]:
-    """Split an encoding into one of `KINDS` and a divisor.
+    """Split an encoding into one of `KINDS` and a divisor. Raises `LabelFileError` for unknown encodings.
 
     >>> parse_encoding("rgb"), parse_encoding("id16/1000")
     (('rgb', 1), ('id16', 1000))
@@ -27,7 +27,7 @@ def parse_encoding(encoding: str) -> tuple[str, int]:
         return encoding, 1
     match = re.fullmatch(r"id16/([1-9][0-9]*)", encoding)
     if match is None:
-        raise ValueError(f"unknown encoding `{encoding}`; known are {', '.join(KINDS)} and `id16/N`")
+        raise LabelFileError(f"unknown encoding `{encoding}`; known are {', '.join(KINDS)} and `id16/N`")
     return "id16", int(match[1])
 
 
@@ -39,14 +39,14 @@ def read_raw(path: str | os.PathLike[str], encoding: str, *, max_pixels: int = M
         encoding: `id` (8-bit values or palette indices), `id16` (16-bit), `id16/N` (16-bit, raw = stored // N),
             `instance-ids` (16-bit, raw = stored below 1000, else stored // 1000), `rgb` (raw = R<<16 | G<<8 | B),
             or `panoptic-rgb` (raw = R | G<<8 | B<<16, the number of a segment).
-        max_pixels: refuse larger images before they are decoded.
+        max_pixels: refuse larger images, before decoding them.
 
     Returns:
         `[H, W]` uint8 for `id`, uint16 for 16-bit files, uint32 for colours.
 
     Raises:
-        LabelFileError: not exactly readable under this encoding. ValueError: no such encoding, or one without
-            raw values in an image.
+        LabelFileError: the file cannot be read exactly under this encoding, the encoding is unknown, or it has no raw
+            values in an image.
 
     >>> import tempfile
     >>> from PIL import Image
@@ -59,17 +59,17 @@ def read_raw(path: str | os.PathLike[str], encoding: str, *, max_pixels: int = M
 
 
 def read_raw_and_palette(path: Path, encoding: str, max_pixels: int) -> tuple[NDArray[Any], NDArray[np.uint8] | None]:
-    """The raw values and, for a file of indices, its palette."""
+    """The raw values and, for a palette image, its palette."""
     kind, divisor = parse_encoding(encoding)
     if kind in ("polygons", "rle"):
-        raise ValueError(f"`encoding: {encoding}` has no raw values in an image")
+        raise LabelFileError(f"`encoding: {encoding}` has no raw values in an image")
     if container(path) == path:
         data = read_bytes(path)
     else:
-        data, stated = read_member(path)
-        if stated not in (None, divisor):
-            advice = f"declare `encoding: id16/{stated}`"
-            raise refuse(path, f"labels with divisor {stated}", f"`encoding: {encoding}`", advice)
+        data, own_divisor = read_member(path)
+        if own_divisor not in (None, divisor):
+            advice = f"declare `encoding: id16/{own_divisor}`"
+            raise refuse(path, f"labels with divisor {own_divisor}", f"`encoding: {encoding}`", advice)
     raster = read_raster(path, data, max_pixels=max_pixels)
     if kind in ("rgb", "panoptic-rgb"):
         return raw_colours(path, raster, red_first=kind == "rgb"), None
@@ -77,15 +77,15 @@ def read_raw_and_palette(path: Path, encoding: str, max_pixels: int) -> tuple[ND
 
 
 def raw_colours(path: Path, raster: Raster, red_first: bool) -> NDArray[np.uint32]:
-    """Stored pixels → one number for each colour: 0xrrggbb, or 0xbbggrr."""
+    """Stored pixels → uint32 `[H, W]`, one number for each colour: 0xrrggbb if `red_first`, else 0xbbggrr."""
     array = raster.array
     if raster.kind == "palette" and raster.palette is not None:
         if array.max(initial=0) >= len(raster.palette):
             raise refuse(path, "an index beyond its palette", "a colour for each index", "write the file again")
-        array = raster.palette[array]  # a palette stores exact colours, so nothing is lost
+        array = raster.palette[array]  # a palette stores exact colours, so this loses nothing
     elif raster.kind != "rgb":
         raise refuse(path, raster.description, "RGB colours", "declare `encoding: id` or `id16` if it stores numbers")
-    # A number of four bytes begins at each pixel but the last: one pass, where shifting and adding channels takes six.
+    # Read four bytes at each pixel but the last: this takes one pass, shifting and adding the channels would take six.
     flat = np.ascontiguousarray(array).reshape(-1)
     out = np.empty(array.shape[:2], np.uint32)
     numbers = np.ndarray((out.size - 1,), ">u4" if red_first else "<u4", flat.data, 0, (3,))

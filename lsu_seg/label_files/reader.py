@@ -1,4 +1,4 @@
-"""Label file → rows of d, whatever the encoding: the one entry point."""
+"""Label file → rows of d, for every encoding: the only entry point."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from lsu_onto import MAX_PIXELS, ROW_UNKNOWN, ROW_VOID, Constraint, Layout
 from lsu_seg.label_files.drawn import Drawing
-from lsu_seg.label_files.errors import refuse
+from lsu_seg.label_files.errors import LabelFileError, refuse
 from lsu_seg.label_files.panoptic import load_segments, segments_of
 from lsu_seg.label_files.polygons import draw_polygons
 from lsu_seg.label_files.raw import parse_encoding, read_raw_and_palette
@@ -22,31 +22,42 @@ from lsu_seg.label_files.rows import RowTable, UnknownValue, unknown_values, unl
 
 
 class LabelRows(NamedTuple):
-    """rows: int16 `[H, W]`, a row of d, `ROW_VOID`, or with `unknown="keep"` `ROW_UNKNOWN`. unknown: pixels."""
+    """The content of a label file.
+
+    Attributes:
+        rows: int16 `[H, W]`: a row of d, `ROW_VOID`, or `ROW_UNKNOWN` with `unknown="keep"`.
+        unknown: the number of pixels with an unlisted value.
+    """
 
     rows: NDArray[np.int16]
     unknown: int
 
 
 class Inspection(NamedTuple):
-    """rows: int16 `[H, W]`, a row of d, `ROW_VOID` or `ROW_UNKNOWN`. unknown: the unlisted values, by count."""
+    """The content of a label file, with details of unlisted values.
+
+    Attributes:
+        rows: int16 `[H, W]`: a row of d, `ROW_VOID` or `ROW_UNKNOWN`.
+        unknown: the unlisted values, most frequent first.
+    """
 
     rows: NDArray[np.int16]
     unknown: list[UnknownValue]
 
 
 def segments_path(root: Path, layout: Layout, split: str) -> Path:
-    """The file or folder of `segments:`: the first alternative that is there.
+    """The file or folder of `segments:`: the first alternative that exists.
 
     Raises:
-        LabelFileError: none of several is there. (One that stands alone is returned: who reads it says what is amiss.)
+        LabelFileError: none of several alternatives exists. (A single one is returned anyway: reading it gives the
+            better error.)
     """
     paths = [root / p for p in layout.alternatives("segments", split)]
-    there = [p for p in paths if p.exists()]
-    if not there and len(paths) > 1:
+    existing = [p for p in paths if p.exists()]
+    if not existing and len(paths) > 1:
         expected = " or ".join(f"`{p.relative_to(root)}`" for p in paths)
         raise refuse(root, "none of the tables of `segments:`", expected, "check `data_root` and the split")
-    return (there or paths)[0]
+    return (existing or paths)[0]
 
 
 @dataclass
@@ -54,10 +65,14 @@ class LabelReader:
     """Reads the label files of one dataset into rows of d. Picklable and cheap to construct.
 
     Args:
-        constraint: gives encoding, raw values, and where side files lie.
-        unknown: what becomes of unlisted values: `"error"` refuses them; `"void"` turns them into `ROW_VOID` and
+        constraint: has the encoding, the raw values, and the location of side files.
+        unknown: the treatment of unlisted values: `"error"` refuses them; `"void"` turns them into `ROW_VOID` and
             counts them; `"keep"` leaves `ROW_UNKNOWN`.
-        root, split: where the dataset lies; needed where the labels are explained by side files (`segments:`).
+        max_pixels: refuse larger images.
+        root, split: the location of the dataset; needed if side files explain the labels (`segments:`).
+
+    Raises:
+        LabelFileError: an unknown value of `unknown`, or no `root` although the encoding needs side files.
 
     >>> import lsu_onto, tempfile
     >>> from PIL import Image
@@ -78,9 +93,9 @@ class LabelReader:
     def __post_init__(self) -> None:
         self._kind = parse_encoding(self.constraint.encoding)[0]
         if self.unknown not in ("error", "void", "keep"):
-            raise ValueError(f"unknown is {self.unknown!r}; it must be 'error', 'void' or 'keep'")
+            raise LabelFileError(f"unknown is {self.unknown!r}; it must be 'error', 'void' or 'keep'")
         if self._kind in ("panoptic-rgb", "rle") and self.root is None:
-            raise ValueError(f"`encoding: {self._kind}` needs `root` and `split`, to find its `segments:`")
+            raise LabelFileError(f"`encoding: {self._kind}` needs `root` and `split`, to find its `segments:`")
         self._table = RowTable.of(self.constraint)
         self._names = dict(zip(self.constraint.raw_names, self.constraint.raw_row.tolist(), strict=False))
 
@@ -92,14 +107,18 @@ class LabelReader:
         return segments_path(Path(self.root), self.constraint.layout, self.split)
 
     def prepare(self) -> None:
-        """Read side files now: their errors come early, and workers that are forked later share them."""
+        """Read side files now, so that their errors come early and workers that are forked later share them."""
         if self.segments:
             (load_segments if self._kind == "panoptic-rgb" else load_sheets)(self.segments)
 
     def read(self, path: str | os.PathLike[str]) -> LabelRows:
-        """int16 rows `[H, W]` and the number of unknown pixels. Raises `LabelFileError`.
+        """The rows of a label file, int16 `[H, W]`, and the number of unknown pixels.
 
-        `path` is the label file; under `rle` the image, whose masks are in the tables.
+        Args:
+            path: the label file, or under `rle` the image whose masks are in the tables.
+
+        Raises:
+            LabelFileError: the file is unreadable, or has unlisted values and `unknown` is `"error"`.
         """
         rows, values = self.inspect(path)
         if values and self.unknown == "error":
@@ -109,11 +128,11 @@ class LabelReader:
         return LabelRows(rows, sum(u.count for u in values))
 
     def rows(self, path: str | os.PathLike[str]) -> NDArray[np.int16]:
-        """int16 `[H, W]`: a row of d, or `ROW_VOID`. Raises `LabelFileError`."""
+        """The rows alone, int16 `[H, W]` (see `read`)."""
         return self.read(path).rows
 
     def inspect(self, path: str | os.PathLike[str]) -> Inspection:
-        """Rows and unlisted values, whatever `unknown` says. Raises `LabelFileError` for unreadable files only."""
+        """Rows and unlisted values, independent of `unknown`. Raises `LabelFileError` only for unreadable files."""
         path = Path(path)
         if self._kind == "polygons":
             return self._drawn(draw_polygons(path, self._names, self.max_pixels))
@@ -122,7 +141,7 @@ class LabelReader:
             return self._drawn(draw_masks(self.segments, image, self._names))
         raw, palette = read_raw_and_palette(path, self.constraint.encoding, self.max_pixels)
         if palette is not None and not self._palette_seen:
-            self._palette_seen = True  # one look per reader: a dataset has one palette
+            self._palette_seen = True  # a dataset has one palette, so the first file is enough
             self._compare_palette(path, raw, palette)
         if self._kind == "panoptic-rgb" and self.segments:
             return self._panoptic(raw, *segments_of(self.segments, path))
@@ -135,24 +154,26 @@ class LabelReader:
         return Inspection(rows, unknown_values(drawing.codes, rows, lambda code: drawing.labels[code - 1]))
 
     def _panoptic(self, raw: NDArray[Any], ids: NDArray[np.uint32], category: NDArray[np.uint32]) -> Inspection:
-        """Segment numbers → rows through a table of this file. Number 0 is no segment unless the JSON has it."""
+        """Segment numbers → rows, through a table of this file. Number 0 is background unless the JSON lists it."""
         listed = dict(zip(self.constraint.raw.tolist(), self.constraint.raw_row.tolist(), strict=True))
-        of = dict(zip(ids.tolist(), category.tolist(), strict=True))
-        row = {0: self.constraint.background, **{i: listed.get(c, ROW_UNKNOWN) for i, c in of.items()}}
+        category_of = dict(zip(ids.tolist(), category.tolist(), strict=True))
+        row = {0: self.constraint.background, **{i: listed.get(c, ROW_UNKNOWN) for i, c in category_of.items()}}
         table = RowTable(np.array(list(row), np.uint32), np.array(list(row.values()), np.int16), "panoptic-rgb")
         rows = table.rows(raw)
-        return Inspection(rows, unknown_values(raw, rows, lambda i: of.get(i, f"segment {i}, not in the JSON")))
+        return Inspection(
+            rows, unknown_values(raw, rows, lambda i: category_of.get(i, f"segment {i}, not in the JSON"))
+        )
 
     def _compare_palette(self, path: Path, raw: NDArray[Any], palette: NDArray[np.uint8]) -> None:
         if (palette == palette[:, :1]).all():
-            return  # a grey ramp says nothing about colours
+            return  # a grey ramp does not describe the classes' colours
         listed = (self.constraint.raw_row >= 0) & np.isin(self.constraint.raw, raw)
         values, rows = self.constraint.raw[listed], self.constraint.raw_row[listed]
         for value, row in zip(values.tolist(), rows.tolist(), strict=True):
             declared = self.constraint.palette[row]
             if value < len(palette) and (palette[value] != declared).any():
                 name, found = self.constraint.classes[row], palette[value].tobytes().hex()
-                text = f"{path}: the file's palette has #{found} for value {value}, the taxonomy "
-                text += f"#{declared.tobytes().hex()} (`{name}`); the values are used, not the colours"
-                warnings.warn(text, stacklevel=3)
+                message = f"{path}: the file's palette has #{found} for value {value}, the taxonomy "
+                message += f"#{declared.tobytes().hex()} (`{name}`); the values are used, not the colours"
+                warnings.warn(message, stacklevel=3)
                 return

@@ -1,4 +1,4 @@
-"""Tables of run-length masks (nuImages) → codes, drawn in the order of the dataset's own tools."""
+"""Tables of run-length masks (nuImages) → codes, drawn in the order that the dataset's own tools use."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _EXPECTED = "nuImages' tables `category`, `sample_data`, `surface_ann` and `obje
 
 
 class Sheet(NamedTuple):
-    """What is drawn on one image: its size, and (category, compressed mask) in order."""
+    """The annotation of one image: its size, and (category, compressed mask) in drawing order."""
 
     height: int
     width: int
@@ -29,10 +29,12 @@ def draw_masks(folder: Path, image: str, known: dict[str, int]) -> Drawing:
     """Draw the masks of an image: surfaces, then objects in the order of their tokens.
 
     Args:
-        folder: with the tables. image: its `filename` in `sample_data`. known: label → row of d, see `Palette`.
+        folder: the folder of the tables.
+        image: the image's `filename` in `sample_data`.
+        known: label → row of d (see `Palette`).
 
     Raises:
-        LabelFileError: not in the tables, or a damaged mask.
+        LabelFileError: the image is not in the tables, a mask is damaged, or pycocotools is not installed.
     """
     try:
         from pycocotools import mask as coco
@@ -43,7 +45,7 @@ def draw_masks(folder: Path, image: str, known: dict[str, int]) -> Drawing:
     if image not in sheets:
         raise refuse(Path(image), f"no entry in {folder}", "a key frame of the split", "check `segments:`")
     sheet = sheets[image]
-    codes = np.zeros((sheet.height, sheet.width), np.uint16, order="F")  # as masks are: column by column
+    codes = np.zeros((sheet.height, sheet.width), np.uint16, order="F")  # column by column, as masks are
     palette = Palette(known)
     for label, mask in sheet.masks:
         code = palette.code(label)
@@ -62,7 +64,7 @@ def draw_masks(folder: Path, image: str, known: dict[str, int]) -> Drawing:
 
 
 def load_sheets(folder: Path) -> dict[str, Sheet]:
-    """What is drawn on every key frame, by its file name. Read once per process.
+    """The annotation of every key frame, by its file name. The tables are read once per process.
 
     Raises:
         LabelFileError: a table is missing, or has another form.
@@ -91,9 +93,10 @@ def _load(folder: Path, _state: tuple[tuple[int, int], ...]) -> dict[str, Sheet]
             annotations = read_json(path, _EXPECTED)
             if table == "object_ann":
                 annotations.sort(key=lambda a: a["token"])
-            for a in annotations:
-                if a["mask"] is not None and a["sample_data_token"] in frames:
-                    frames[a["sample_data_token"]][1].masks.append((names[a["category_token"]], a["mask"]))
+            for annotation in annotations:
+                if annotation["mask"] is not None and annotation["sample_data_token"] in frames:
+                    _, sheet = frames[annotation["sample_data_token"]]
+                    sheet.masks.append((names[annotation["category_token"]], annotation["mask"]))
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise wrong_json(path, error, _EXPECTED) from error
     return dict(frames.values())

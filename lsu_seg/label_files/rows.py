@@ -1,4 +1,4 @@
-"""Raw values → rows of d through one table, and what is said of values that the taxonomy does not list."""
+"""Raw values → rows of d through one table, and messages about values that the taxonomy does not list."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lsu_onto import ROW_UNKNOWN, Constraint
-from lsu_seg.label_files.errors import refuse
+from lsu_seg.label_files.errors import LabelFileError, refuse
 from lsu_seg.label_files.raw import parse_encoding
 
 _SIZE = {"id": 1 << 8, "id16": 1 << 16, "instance-ids": 1 << 16, "rgb": 1 << 24, "panoptic-rgb": 1 << 24}
 
 
 class UnknownValue(NamedTuple):
-    """A raw value that the taxonomy does not list: how many pixels have it, and where the first is.
+    """A raw value that the taxonomy does not list, the number of its pixels, and the first of them.
 
-    `value` is a number (a colour is R<<16 | G<<8 | B; a category id), or the name that a polygon or mask carries.
+    `value` is a number (a colour is R<<16 | G<<8 | B; or a category id), or the name of a polygon or mask.
     """
 
     value: int | str
@@ -33,9 +33,9 @@ class UnknownValue(NamedTuple):
 
 @dataclass
 class RowTable:
-    """Raw values → rows of d through one dense table: exact, and no replacement can hit a replaced value.
+    """Raw values → rows of d through one dense table. It is exact: no value is replaced twice.
 
-    The table is built at first use and left behind when pickled, so that it costs a worker nothing.
+    The table is built at first use and not pickled, so sending it to a worker costs nothing.
 
     >>> from lsu_onto import ROW_VOID
     >>> table = RowTable(np.array([7, 255], np.uint32), np.array([0, ROW_VOID], np.int16), "id")
@@ -64,8 +64,8 @@ class RowTable:
     def _build(self) -> NDArray[np.int16]:
         size = _SIZE[parse_encoding(self.encoding)[0]]
         if len(self.raw) and int(self.raw.max()) >= size:
-            raise ValueError(f"raw value {self.raw.max()} cannot occur under `encoding: {self.encoding}`")
-        # Rows are stored shifted so that "unknown" is 0: zeroed pages cost no memory until they are read.
+            raise LabelFileError(f"raw value {self.raw.max()} cannot occur under `encoding: {self.encoding}`")
+        # Rows are stored shifted, so that "unknown" is 0: zeroed pages take no memory until they are read.
         table = np.zeros(size, np.int16)
         table[self.raw] = self.raw_row - np.int16(ROW_UNKNOWN)
         return table
@@ -80,26 +80,27 @@ def unknown_values(
     """The raw values of the pixels whose row is `ROW_UNKNOWN`, most frequent first.
 
     Args:
-        raw, rows: `[H, W]`. name: what a raw value is called; those of one name are counted together.
+        raw, rows: `[H, W]`.
+        name: raw value → its name; values of the same name are counted together.
 
     >>> unknown_values(np.array([[1, 9, 9]]), np.array([[0, ROW_UNKNOWN, ROW_UNKNOWN]], np.int16))
     [UnknownValue(value=9, count=2, x=1, y=0)]
     """
     if rows.min(initial=0) > ROW_UNKNOWN:
         return []
-    where = np.flatnonzero(rows == ROW_UNKNOWN)
-    values, first, counts = np.unique(raw.ravel()[where], return_index=True, return_counts=True)
-    found: dict[int | str, tuple[int, int]] = {}
-    for value, at, count in zip(values.tolist(), where[first].tolist(), counts.tolist(), strict=True):
-        before, earlier = found.get(name(value), (0, at))
-        found[name(value)] = before + count, min(at, earlier)
+    unknown = np.flatnonzero(rows == ROW_UNKNOWN)
+    values, first, counts = np.unique(raw.ravel()[unknown], return_index=True, return_counts=True)
+    by_name: dict[int | str, tuple[int, int]] = {}  # pixels, and the index of the first
+    for value, index, count in zip(values.tolist(), unknown[first].tolist(), counts.tolist(), strict=True):
+        previous_count, previous_index = by_name.get(name(value), (0, index))
+        by_name[name(value)] = previous_count + count, min(index, previous_index)
     width = raw.shape[1]
-    out = [UnknownValue(v, n, at % width, at // width) for v, (n, at) in found.items()]
+    out = [UnknownValue(v, n, index % width, index // width) for v, (n, index) in by_name.items()]
     return sorted(out, key=lambda u: (-u.count, str(u.value) if isinstance(u.value, str) else f"{u.value:09d}"))
 
 
 def unlisted(path: str | os.PathLike[str], values: Sequence[UnknownValue], constraint: Constraint) -> Exception:
-    """The refusal of a file with values that the taxonomy does not list: value, count, first pixel, a hint."""
+    """The error for a file with values that the taxonomy does not list: value, count, first pixel, a hint."""
     shown = ", ".join(
         f"{show_value(u.value, constraint)} in {u.count} pixel(s), first at x={u.x} y={u.y}" for u in values[:5]
     )
@@ -111,7 +112,7 @@ def unlisted(path: str | os.PathLike[str], values: Sequence[UnknownValue], const
 
 
 def show_value(value: int | str, constraint: Constraint) -> str:
-    """A raw value as the taxonomy would write it.
+    """A raw value as a taxonomy writes it.
 
     >>> import lsu_onto
     >>> show_value(7, lsu_onto.load("demo_town", source="demo"))
@@ -123,7 +124,7 @@ def show_value(value: int | str, constraint: Constraint) -> str:
 
 
 def hint(values: Sequence[UnknownValue], constraint: Constraint) -> str:
-    """Guess what went wrong with the most frequent unknown values; empty when nothing suggests itself."""
+    """The likely cause of the unknown values, given most frequent first; empty if there is no guess."""
     known = constraint.raw.astype(np.int64)
     first = values[0].value
     if isinstance(first, str):
@@ -150,7 +151,7 @@ def hint(values: Sequence[UnknownValue], constraint: Constraint) -> str:
 
 
 def nearest_colour(value: int, constraint: Constraint) -> tuple[int, str, float]:
-    """The listed colour that is nearest to an unlisted one, its class, and the distance in RGB."""
+    """The listed colour nearest to an unlisted one, the name of its class, and the distance in RGB."""
     known = constraint.raw.astype(np.int64)
 
     def channels(colour: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -1,4 +1,4 @@
-"""Labels → files: the form in which pseudo-labels are stored."""
+"""Labels → files, in the format of pseudo-labels."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from PIL import Image
 from lsu_onto import VOID
 
 VOID16 = 65535
-"""The void index of 16-bit label files, where there are too many classes for 8 bits."""
+"""The void index of 16-bit label files, which are used if there are too many classes for 8 bits."""
 
 
 _LEVEL = 3
-"""Of zlib: some 40 % larger label files than at its default, 6, in less than half the time."""
+"""The zlib level: label files are some 40 % larger than at its default, 6, and written in less than half the time."""
 
 
 def void_index(num_classes: int) -> int:
-    """The void value in label files with this many classes: 255, or 65535 where 255 may be a class.
+    """The void value in label files with this many classes: 255, or 65535 if 255 may be a class.
 
     >>> void_index(19), void_index(255), void_index(256)
     (255, 255, 65535)
@@ -33,20 +33,21 @@ def void_index(num_classes: int) -> int:
 
 
 def write_labels(path: str | os.PathLike[str], labels: NDArray[Any], palette: NDArray[np.uint8]) -> None:
-    """Write source-taxonomy labels, as `encode_labels` makes them.
+    """Write source-taxonomy labels as a PNG (see `encode_labels`).
 
     Args:
-        path: the final name; the folder must exist. Never holds half a file (see `write_atomic`).
-        labels, palette: see `encode_labels`.
+        path: the file to write; its folder must exist. It never holds half a file (see `write_atomic`).
+        labels, palette: as for `encode_labels`.
 
     Raises:
-        ValueError: a label that is neither a channel nor void. OSError: the disk's word.
+        ValueError: a label that is neither a channel nor void.
+        OSError: the file cannot be written.
     """
     write_atomic(path, encode_labels(path, labels, palette))
 
 
 def encode_labels(path: str | os.PathLike[str], labels: NDArray[Any], palette: NDArray[np.uint8]) -> bytes:
-    """The PNG of source-taxonomy labels: 8 bits with a palette, or 16-bit grey where K classes do not fit.
+    """The PNG of source-taxonomy labels: 8 bits with a palette, or 16-bit grey if K classes do not fit.
 
     Args:
         path: for error messages.
@@ -61,9 +62,11 @@ def encode_labels(path: str | os.PathLike[str], labels: NDArray[Any], palette: N
     labels = np.asarray(labels)
     if labels.ndim != 2 or labels.dtype.kind not in "iu":
         raise ValueError(f"{path}: labels must be integer [H, W], not {labels.dtype} {list(labels.shape)}")
-    wrong = (labels != void) & ((labels < 0) | (labels >= num_classes))
-    if wrong.any():
-        raise ValueError(f"{path}: label {labels[wrong][0]} is neither void ({void}) nor one of {num_classes} classes")
+    invalid = (labels != void) & ((labels < 0) | (labels >= num_classes))
+    if invalid.any():
+        raise ValueError(
+            f"{path}: label {labels[invalid][0]} is neither void ({void}) nor one of {num_classes} classes"
+        )
     if void == VOID:
         image = Image.fromarray(labels.astype(np.uint8))
         colours = np.zeros((256, 3), np.uint8)
@@ -77,9 +80,9 @@ def encode_labels(path: str | os.PathLike[str], labels: NDArray[Any], palette: N
 
 
 def write_atomic(path: str | os.PathLike[str], data: bytes) -> None:
-    """Write a file whole or not at all: temporary file in the same folder, fsync, rename.
+    """Write a file whole or not at all, through a temporary file in the same folder, fsync and rename.
 
-    The temporary name is short (long names stay writable) and starts with a dot (scans pass over it).
+    The temporary name is short, so that long names stay writable, and starts with a dot, so that scans ignore it.
     """
     path = Path(path)
     temporary = path.parent / f".{os.getpid():x}-{os.urandom(4).hex()}.tmp"

@@ -1,1 +1,1 @@
-"""Which image belongs to which label, and what is wrong with a folder. No torch."""
+"""Pairs images with labels and reports what is wrong with a dataset's folder. Imports no torch."""

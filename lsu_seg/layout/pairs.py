@@ -1,4 +1,4 @@
-"""Finds a dataset's files: image and label patterns → pairs. One place for every dataset; no torch."""
+"""Finds a dataset's files: image and label patterns → pairs. The only such code for all datasets; imports no torch."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from lsu_onto import Layout
 from lsu_seg.errors import UserError
 from lsu_seg.label_files import container, load_sheets, segments_path
 from lsu_seg.layout.lists import ListError, read_list
-from lsu_seg.layout.patterns import Held, Pattern
+from lsu_seg.layout.patterns import Pattern, Values
 
 
 class DatasetError(UserError):
-    """A dataset's folder is not as its taxonomy says. The message names pattern, finding and remedy."""
+    """A dataset's folder is not as its taxonomy says. The message names the pattern, the problem and the remedy."""
 
 
 @dataclass(frozen=True)
 class Pair:
-    """An image and its label file. `key` is the label's path below the root without suffix: unique.
+    """An image and its label file. `key` is the label's path below the root without suffix, and unique.
 
-    Where the labels are in tables (`rle`), `label` is the image: what is looked up there.
+    If the labels are in tables (`rle`), `label` is the image, by which they are looked up.
     """
 
     image: Path
@@ -33,15 +33,15 @@ class Pair:
 
 @dataclass
 class Survey:
-    """What lies in a dataset's folder.
+    """The contents of a dataset's folder.
 
     Attributes:
         pairs: sorted by key.
-        alone: files without their partner, each with a reason.
-        doubles: files of which two or more claim one partner or one name, told in words.
+        alone: files without a partner, each with a reason.
+        doubles: descriptions of files that share a partner or a name.
         unreadable: folders that cannot be read.
         notes: links that were not followed, and the like.
-        junk: hidden files, `.DS_Store`, thumbnails: passed over.
+        junk: ignored files: hidden files, `.DS_Store`, thumbnails.
     """
 
     pairs: list[Pair] = field(default_factory=list)
@@ -56,27 +56,27 @@ def find_pairs(root: str | Path, layout: Layout, split: str) -> list[Pair]:
     """The image-label pairs of a split, sorted by key.
 
     Raises:
-        DatasetError: unknown split, no such folder, no match, files without their partner, or files of one name.
+        DatasetError: unknown split, no such folder, no match, files without a partner, or several files of one name.
     """
-    found = survey(root, layout, split)
-    for text, what in (
-        (found.unreadable, "folders that cannot be read"),
-        (found.doubles, "files of one name"),
-        (found.alone, "files without their partner"),
+    contents = survey(root, layout, split)
+    for problems, description in (
+        (contents.unreadable, "folders that cannot be read"),
+        (contents.doubles, "files of one name"),
+        (contents.alone, "files without their partner"),
     ):
-        if text:
-            shown = "\n  ".join(sorted(text)[:10])
-            raise DatasetError(f"{root}: {len(text)} {what}, e.g.\n  {shown}")
-    for note in found.notes:
+        if problems:
+            shown = "\n  ".join(sorted(problems)[:10])
+            raise DatasetError(f"{root}: {len(problems)} {description}, e.g.\n  {shown}")
+    for note in contents.notes:
         warnings.warn(note, stacklevel=2)
-    return found.pairs
+    return contents.pairs
 
 
 def survey(root: str | Path, layout: Layout, split: str) -> Survey:
-    """Look through a split: pairs, and all that is wrong with the folder.
+    """Find the pairs of a split, and everything that is wrong with the folder.
 
     Raises:
-        DatasetError: nothing can be said: unknown split, no such folder, no match, an unusable list.
+        DatasetError: there is nothing to examine: unknown split, no such folder, no match, an unusable list.
         LabelFileError: tables that cannot be read (`rle`).
     """
     root = Path(root)
@@ -110,55 +110,56 @@ def survey(root: str | Path, layout: Layout, split: str) -> Survey:
 
 
 def overlap(pairs: Mapping[str, Iterable[Pair]]) -> list[tuple[Path, str, str]]:
-    """Images that are in two splits, given the pairs of each: (image, split, split)."""
+    """Images that are in two splits, given the pairs of each split, as (image, split, split)."""
     first: dict[Path, str] = {}
     twice = []
-    for split, of_split in pairs.items():
-        for pair in of_split:
+    for split, split_pairs in pairs.items():
+        for pair in split_pairs:
             image = pair.image.resolve()
             if first.setdefault(image, split) != split:
                 twice.append((pair.image, first[image], split))
     return twice
 
 
-def _find(root: Path, key: str, layout: Layout, split: str, out: Survey) -> tuple[dict[Path, list[Held]], str]:
+def _find(root: Path, key: str, layout: Layout, split: str, out: Survey) -> tuple[dict[Path, list[Values]], str]:
     """The files of the first alternative that has any, and that alternative.
 
-    A folder that cannot be read may hold files of it, so that the search ends there: nothing is passed over silently.
+    An unreadable folder may hold files of the alternative, so the search ends there: no file is skipped silently.
     """
     patterns = layout.alternatives(key, split)
     for pattern in patterns:
-        found = Pattern(pattern).find(root)
-        files, missing = _of_split(root, pattern, found.files, layout, split)
-        out.notes += found.notes
-        if files or found.unreadable:
-            out.unreadable += found.unreadable
+        matches = Pattern(pattern).find(root)
+        files, missing = _of_split(root, pattern, matches.files, layout, split)
+        out.notes += matches.notes
+        if files or matches.unreadable:
+            out.unreadable += matches.unreadable
             out.notes += missing
-            out.junk += found.junk
+            out.junk += matches.junk
             return files, pattern
     raise DatasetError(f"{root}: nothing matches {_or(patterns)}{_nearest(root, patterns)}")
 
 
 def _of_split(
-    root: Path, pattern: str, files: dict[Path, list[Held]], layout: Layout, split: str
-) -> tuple[dict[Path, list[Held]], list[str]]:
-    """The files of the split where that is told by what a placeholder holds, and notes of what is missing."""
+    root: Path, pattern: str, files: dict[Path, list[Values]], layout: Layout, split: str
+) -> tuple[dict[Path, list[Values]], list[str]]:
+    """The files of the split, if the value of a placeholder decides about it, and notes about missing values."""
     notes = []
     for name, placeholder, values in layout.split_values:
         if name == split and placeholder in Pattern(pattern).names:
-            present = {h[placeholder] for held in files.values() for h in held}
+            present = {r[placeholder] for readings in files.values() for r in readings}
             missing = [v for v in values if v not in present]
             if missing:
                 notes.append(f"{root}: nothing has `{placeholder}` {', '.join(missing)} (split `{split}`)")
-            chosen = ((f, [h for h in held if h[placeholder] in values]) for f, held in files.items())
-            files = {f: held for f, held in chosen if held}
+            chosen = ((f, [r for r in readings if r[placeholder] in values]) for f, readings in files.items())
+            files = {f: readings for f, readings in chosen if readings}
     return files, notes
 
 
 def _common(root: Path, layout: Layout) -> list[str]:
-    both = [Pattern(layout.images), Pattern(layout.labels)]
-    common = sorted(both[0].names & both[1].names)
-    if not common and (both[0].names or both[1].names):
+    """The placeholders that the patterns of images and labels have in common, sorted."""
+    images, labels = Pattern(layout.images), Pattern(layout.labels)
+    common = sorted(images.names & labels.names)
+    if not common and (images.names or labels.names):
         raise DatasetError(
             f"{root}: `{layout.images}` and `{layout.labels}` have no placeholder in common, so nothing tells which"
             " label belongs to an image; write the same `{name}` in both"
@@ -167,26 +168,26 @@ def _common(root: Path, layout: Layout) -> list[str]:
 
 
 def _edges(
-    images: dict[Path, list[Held]], labels: dict[Path, list[Held]], common: list[str]
+    images: dict[Path, list[Values]], labels: dict[Path, list[Values]], common: list[str]
 ) -> list[tuple[Path, Path]]:
     """Images and labels that agree in the common placeholders."""
     by_key: dict[tuple[str, ...], dict[Path, None]] = {}
-    for label, held in labels.items():
-        for h in held:
-            by_key.setdefault(tuple(h[c] for c in common), {})[label] = None
+    for label, readings in labels.items():
+        for reading in readings:
+            by_key.setdefault(tuple(reading[c] for c in common), {})[label] = None
     return list(
         dict.fromkeys(
             (image, label)
-            for image, held in images.items()
-            for h in held
-            for label in by_key.get(tuple(h[c] for c in common), ())
+            for image, readings in images.items()
+            for reading in readings
+            for label in by_key.get(tuple(reading[c] for c in common), ())
         )
     )
 
 
 def _pair(
-    images: dict[Path, list[Held]],
-    labels: dict[Path, list[Held]],
+    images: dict[Path, list[Values]],
+    labels: dict[Path, list[Values]],
     edges: Iterable[tuple[Path, Path]],
     layout: Layout,
     split: str,
@@ -203,21 +204,21 @@ def _pair(
                 names = ", ".join(str(o) for o in others[:3])
                 out.doubles.append(f"{file} has {len(others)} {many}: {names}; keep one {one}")
     out.pairs = [Pair(i, ls[0], "") for i, ls in of_image.items() if len(ls) == 1 and len(of_label[ls[0]]) == 1]
-    # Where a pattern cannot tell which files are of this split, those without partner are of others.
-    told = [p for name, p, _ in layout.split_values if name == split]
-    for files, partners, pattern, what, candidates in (
+    # If a pattern lacks the placeholder that decides about the split, its files without a partner are of other splits.
+    deciding = [p for name, p, _ in layout.split_values if name == split]
+    for files, partners, pattern, partner_kind, candidates in (
         (images, of_image, layout.images, "label", labels),
         (labels, of_label, layout.labels, "image", images),
     ):
-        if all(p in Pattern(pattern).names for p in told):
-            # A table of images holds every frame of a drive; those without a label were never meant to have one.
-            lonely = [f for f in files if f not in partners and (what == "image" or container(f) == f)]
-            by_name = {o.stem.lower(): o for o in candidates} if lonely else {}
-            out.alone += [f"{f} (no {what}{_why(f, by_name)})" for f in lonely]
+        if all(p in Pattern(pattern).names for p in deciding):
+            # A table of images holds every frame of a drive, and most frames are not annotated.
+            alone = [f for f in files if f not in partners and (partner_kind == "image" or container(f) == f)]
+            by_name = {o.stem.lower(): o for o in candidates} if alone else {}
+            out.alone += [f"{f} (no {partner_kind}{_reason(f, by_name)})" for f in alone]
 
 
-def _why(file: Path, by_name: dict[str, Path]) -> str:
-    """A guess why a file has no partner."""
+def _reason(file: Path, by_name: dict[str, Path]) -> str:
+    """The likely reason why a file has no partner."""
     other = by_name.get(file.stem.lower())
     if other is not None and other.stem != file.stem:
         return f"; {other.name} differs in case"
@@ -230,8 +231,8 @@ def _why(file: Path, by_name: dict[str, Path]) -> str:
 def _pair_by_list(
     root: Path,
     layout: Layout,
-    images: dict[Path, list[Held]],
-    labels: dict[Path, list[Held]],
+    images: dict[Path, list[Values]],
+    labels: dict[Path, list[Values]],
     split: str,
     out: Survey,
 ) -> None:
@@ -252,8 +253,8 @@ def _pair_by_list(
     _pair({i: images[i] for i in listed}, chosen, edges, replace(layout, split_values=()), "", out)
 
 
-def _pair_by_tables(root: Path, layout: Layout, images: dict[Path, list[Held]], split: str, out: Survey) -> None:
-    """`rle`: the key frames of the split's tables. Images that these do not name are of other splits."""
+def _pair_by_tables(root: Path, layout: Layout, images: dict[Path, list[Values]], split: str, out: Survey) -> None:
+    """Pair the key frames of the split's tables (`rle`). Images that the tables do not name are of other splits."""
     pattern, tables = Pattern(layout.images), segments_path(root, layout, split)
     for name in load_sheets(tables):
         if root / name in images:
@@ -263,7 +264,7 @@ def _pair_by_tables(root: Path, layout: Layout, images: dict[Path, list[Held]], 
 
 
 def _same_but_for_case(files: Iterable[Path], out: Survey) -> None:
-    """Files that would be one on a disk that does not tell upper from lower case."""
+    """Report files whose names are equal on a file system that ignores case."""
     first: dict[str, Path] = {}
     for file in files:
         other = first.setdefault(str(file).casefold(), file)
@@ -276,7 +277,7 @@ def _or(patterns: Iterable[str]) -> str:
 
 
 def _nearest(root: Path, patterns: Iterable[str]) -> str:
-    """What lies where each pattern stops matching, as a hint."""
+    """A hint: the contents of the folder in which each pattern stops matching."""
     hints = {}
     for pattern in patterns:
         folder = root
@@ -284,6 +285,6 @@ def _nearest(root: Path, patterns: Iterable[str]) -> str:
             if not (folder / part).is_dir():
                 break
             folder /= part
-        there = ", ".join(f"`{p}`" for p in sorted(p.name for p in folder.iterdir())[:5])
-        hints[folder] = f"; `{folder}` has {there}" if there else f"; `{folder}` is empty"
+        entries = ", ".join(f"`{p}`" for p in sorted(p.name for p in folder.iterdir())[:5])
+        hints[folder] = f"; `{folder}` has {entries}" if entries else f"; `{folder}` is empty"
     return "".join(hints.values())

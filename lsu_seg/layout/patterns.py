@@ -1,8 +1,8 @@
-"""File patterns with placeholders: which files match, and what their placeholders hold. No torch.
+"""File patterns with placeholders: the files that match, and the values of their placeholders. Imports no torch.
 
-`{name}` matches within one folder or file name, and the same name means the same text wherever it stands. Where a
-file name can be read in several ways (`{stem}_{view}.png` and `a_b_c.png`) all of them are given. A Parquet table
-counts as a folder of the files in it.
+`{name}` matches within one folder or file name, and stands for the same text everywhere in a pattern. If a file name
+can be read in several ways (`{stem}_{view}.png` and `a_b_c.png`), all readings are returned. A Parquet table counts as
+a folder of the files in it.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from typing import NamedTuple
 
 from lsu_seg.label_files import SUFFIX, list_members
 
-Held = dict[str, str]
-"""What the placeholders hold."""
+Values = dict[str, str]
+"""One reading of a file name: the value of each placeholder."""
 
 _PLACEHOLDER = re.compile(r"\{(\w+)\}")
 _JUNK = ("thumbs.db", "desktop.ini", "__macosx")
@@ -26,10 +26,16 @@ _IMAGES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".webp", ".bmp", ".gif", ".
 
 
 @dataclass
-class Found:
-    """files: matching file → the ways to read its name. junk: passed over. unreadable, notes: to be told."""
+class Matches:
+    """The files that match a pattern.
 
-    files: dict[Path, list[Held]] = field(default_factory=dict)
+    Attributes:
+        files: matching file → the readings of its name.
+        junk: ignored files.
+        unreadable, notes: messages for the user.
+    """
+
+    files: dict[Path, list[Values]] = field(default_factory=dict)
     junk: list[Path] = field(default_factory=list)
     unreadable: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
@@ -49,37 +55,37 @@ class Pattern:
         self.parts = [_PLACEHOLDER.split(part) for part in text.split("/")]
         self.names = frozenset(_PLACEHOLDER.findall(text))
 
-    def match(self, path: str) -> list[Held]:
-        """The ways to read a path below the root; empty if it does not match."""
+    def match(self, path: str) -> list[Values]:
+        """The readings of a path below the root; empty if it does not match."""
         names = path.split("/")
         if len(names) != len(self.parts):
             return []
-        held: list[Held] = [{}]
+        readings: list[Values] = [{}]
         for part, name in zip(self.parts, names, strict=True):
-            held = _read(part, name, held)
-        return held
+            readings = _read(part, name, readings)
+        return readings
 
-    def find(self, root: Path) -> Found:
-        """The matching files below a folder. Hidden and junk files are passed over; a folder is entered once."""
-        found = Found()
+    def find(self, root: Path) -> Matches:
+        """The matching files below a folder. Hidden and junk files are ignored, and each folder is entered once."""
+        matches = Matches()
         top = root.stat()
-        open_: list[tuple[Path, list[Held], frozenset[tuple[int, int]]]] = [
+        folders: list[tuple[Path, list[Values], frozenset[tuple[int, int]]]] = [
             (root, [{}], frozenset({(top.st_dev, top.st_ino)}))
         ]
         for depth, part in enumerate(self.parts):
             last = depth == len(self.parts) - 1
-            open_end = last and len(part) > 1 and not part[-1]
+            any_suffix = last and len(part) > 1 and not part[-1]
             seen: dict[tuple[int, int], Path] = {}
             deeper = []
-            for folder, held, above in open_:
-                for entry in _entries(folder, part, found):
-                    ways = _read(part, entry.name, held)
-                    if not ways or (open_end and not (entry.member or _known(entry.name))):
+            for folder, readings, above in folders:
+                for entry in _entries(folder, part, matches):
+                    extended = _read(part, entry.name, readings)
+                    if not extended or (any_suffix and not (entry.member or _is_image(entry.name))):
                         continue
                     path = folder / entry.name
                     if entry.file:
                         if last:
-                            found.files[path] = ways
+                            matches.files[path] = extended
                             continue
                         if path.suffix != SUFFIX:
                             continue
@@ -87,32 +93,32 @@ class Pattern:
                         state = path.stat()
                     except OSError as error:
                         loop = "a link that leads to itself" if error.errno == errno.ELOOP else "a link to nothing"
-                        found.notes.append(f"{path} is {loop if entry.link else error.strerror}")
+                        matches.notes.append(f"{path} is {loop if entry.link else error.strerror}")
                         continue
                     if last and path.is_file():
-                        found.files[path] = ways
+                        matches.files[path] = extended
                     elif not last and (path.is_dir() or path.suffix == SUFFIX):
-                        here = (state.st_dev, state.st_ino)
-                        if here in above:
-                            found.notes.append(f"{path} leads back to a folder above it; not entered again")
-                        elif seen.setdefault(here, path) != path:
-                            found.notes.append(f"{path} and {seen[here]} are one folder; counted once")
+                        identity = (state.st_dev, state.st_ino)
+                        if identity in above:
+                            matches.notes.append(f"{path} leads back to a folder above it; not entered again")
+                        elif seen.setdefault(identity, path) != path:
+                            matches.notes.append(f"{path} and {seen[identity]} are one folder; counted once")
                         else:
-                            deeper.append((path, ways, above | {here}))
-            open_ = deeper
-        return found
+                            deeper.append((path, extended, above | {identity}))
+            folders = deeper
+        return matches
 
 
 class _Entry(NamedTuple):
     name: str
     link: bool = False
     file: bool = False
-    """Known to be a regular file, so that it need not be asked about: a big tree has 100,000 of them."""
+    """Known to be a regular file, which saves a call of `stat`: a large tree has 100,000 of them."""
     member: bool = False
 
 
-def _entries(folder: Path, part: list[str], found: Found) -> Iterable[_Entry]:
-    """What lies in a folder, real folders before links to them; or in a table."""
+def _entries(folder: Path, part: list[str], matches: Matches) -> Iterable[_Entry]:
+    """The entries of a folder, real folders before links to them, or the members of a table."""
     if folder.suffix == SUFFIX and folder.is_file():
         yield from (_Entry(name, file=True, member=True) for name in list_members(folder))
         return
@@ -125,45 +131,45 @@ def _entries(folder: Path, part: list[str], found: Found) -> Iterable[_Entry]:
     except NotADirectoryError:
         return
     except OSError as error:
-        found.unreadable.append(f"{folder} ({error.strerror})")
+        matches.unreadable.append(f"{folder} ({error.strerror})")
         return
     for entry in entries:
         hidden = entry.name.startswith(".") and not part[0].startswith(".")
         if hidden or entry.name.lower() in _JUNK:
-            found.junk.append(folder / entry.name)
+            matches.junk.append(folder / entry.name)
         else:
             yield entry
 
 
-def _known(name: str) -> bool:
-    """Whether a name whose suffix the pattern leaves open is one of an image or label file."""
+def _is_image(name: str) -> bool:
+    """Whether a name has the suffix of an image or label file; asked if the pattern does not say which suffix."""
     return name.lower().endswith(_IMAGES)
 
 
-def _read(part: list[str], name: str, held: list[Held]) -> list[Held]:
-    """All ways in which a name fits one part of a pattern: literal, placeholder, literal …, given what is held."""
+def _read(part: list[str], name: str, readings: list[Values]) -> list[Values]:
+    """All readings of a name by one part of a pattern (literal, placeholder, literal …) that extend the given ones."""
     if len(part) == 1:
-        return held if name == part[0] else []
+        return readings if name == part[0] else []
     if not (name.startswith(part[0]) and name.endswith(part[-1])):
         return []
-    return [ways for before in held for ways in _fill(part[1:], name[len(part[0]) :], before)]
+    return [extended for values in readings for extended in _fill(part[1:], name[len(part[0]) :], values)]
 
 
-def _fill(part: list[str], rest: str, held: Held) -> Iterable[Held]:
+def _fill(part: list[str], rest: str, values: Values) -> Iterable[Values]:
     key, literal = part[0], part[1]
-    if key in held:
-        if rest.startswith(held[key] + literal):
-            rest = rest[len(held[key]) + len(literal) :]
+    if key in values:
+        if rest.startswith(values[key] + literal):
+            rest = rest[len(values[key]) + len(literal) :]
             if len(part) > 2:
-                yield from _fill(part[2:], rest, held)
+                yield from _fill(part[2:], rest, values)
             elif not rest:
-                yield held
+                yield values
         return
     if len(part) == 2:
         if rest.endswith(literal) and len(rest) > len(literal):
-            yield {**held, key: rest[: len(rest) - len(literal)]}
+            yield {**values, key: rest[: len(rest) - len(literal)]}
         return
     end = rest.find(literal, 1)
     while 0 < end < len(rest):
-        yield from _fill(part[2:], rest[end + len(literal) :], {**held, key: rest[:end]})
+        yield from _fill(part[2:], rest[end + len(literal) :], {**values, key: rest[:end]})
         end = rest.find(literal, end + 1)

@@ -1,1 +1,1 @@
-"""The set-valued loss: on tensors, and in MMSegmentation."""
+"""The set-valued loss, as a function on tensors and as a module for MMSegmentation."""

@@ -1,4 +1,4 @@
-"""The set-valued loss in MMSegmentation."""
+"""The set-valued loss for MMSegmentation."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ from lsu_seg.targets.table import TableUser
 class SetNLLLoss(TableUser, nn.Module):
     """`set_nll_loss` for any decode head: `loss_decode=dict(type='SetNLLLoss', source='cityscapes')`.
 
-    The datasets' `TargetTable` says which sets the numbers of a target map mean, and has their `loss_weight`.
-    `OntologyHook` gives it to the loss before training (`use_table`); a loss without a table refuses sets. On hard
-    labels it is MMSeg's `CrossEntropyLoss(avg_non_ignore=True)`.
+    The datasets' `TargetTable` defines the sets behind the numbers of a target map, and their `loss_weight`.
+    `OntologyHook` passes it to the loss before training (`use_table`); a loss without a table refuses sets. On hard
+    labels, the loss equals MMSeg's `CrossEntropyLoss(avg_non_ignore=True)`.
 
     Args:
         source: the source taxonomy.
-        class_weight: one per class of the source; a set has the mean of its members'.
-        label_smoothing: this share of a set's target is spread over its members, see `set_nll_loss`.
+        class_weight: one per class of the source; a set has the mean weight of its members.
+        label_smoothing: the share of a set's target that is spread over its members (see `set_nll_loss`).
         loss_weight, reduction: as in MMSeg's losses.
-        loss_name: in the log; only names that begin with `loss_` are trained on.
+        loss_name: the name in the log; MMSeg trains only on losses whose names begin with `loss_`.
     """
 
     def __init__(
@@ -44,10 +44,11 @@ class SetNLLLoss(TableUser, nn.Module):
         self.label_smoothing, self.loss_weight, self.reduction = label_smoothing, loss_weight, reduction
         self._loss_name = loss_name
         self.watch = False
-        """Whether to keep `seen`, for `OntologyHook`."""
+        """Whether to record `seen`, for `OntologyHook`."""
         self.seen: Tensor | None = None
-        """Of the last batch, float32 `[N, 5]`: per sample the sums of loss and of shares in the mean, pixels with sets,
-        pixels that are not ignored, and those of them whose likeliest class is the target or in its set."""
+        """Statistics of the last batch, float32 `[N, 5]`. Per sample: the sum of the loss, the sum of the shares in the
+        mean, the number of pixels with sets, the number of pixels that are not ignored, and how many of these have a
+        likeliest class that is the target or in its set."""
 
     @property
     def loss_name(self) -> str:
@@ -63,9 +64,18 @@ class SetNLLLoss(TableUser, nn.Module):
         ignore_index: int = 255,
         **kwargs: Any,
     ) -> Tensor:
-        """logits `[N, K, ...]`, target int64 `[N, ...]`, weight per pixel → a scalar, or `[N, ...]` for `none`.
+        """The loss: a scalar, or `[N, ...]` with reduction `none`.
 
-        avg_factor: what `mean` divides by, in place of the pixels that are not ignored.
+        Args:
+            cls_score: logits `[N, K, ...]`.
+            label: int64 `[N, ...]`, a target map.
+            weight: float `[N, ...]`, a factor on each pixel's loss.
+            avg_factor: the divisor of `mean`, instead of the number of pixels that are not ignored.
+            reduction_override: instead of the loss's own reduction.
+            ignore_index: the target of ignored pixels.
+
+        Raises:
+            TargetError: the table is of another source, or a target has no meaning.
         """
         table = self.table_of(cls_score.shape[1])
         with self.explained(table.num_classes):
@@ -82,13 +92,13 @@ class SetNLLLoss(TableUser, nn.Module):
             )
         reduction = reduction_override or self.reduction
         if self.watch and reduction == "mean":
-            several = torch.zeros(table.first + len(table), dtype=torch.bool)
-            several[table.first :] = torch.from_numpy(table.sets.sum(1) > 1)
+            is_set = torch.zeros(table.first + len(table), dtype=torch.bool)
+            is_set[table.first :] = torch.from_numpy(table.sets.sum(1) > 1)
             valid = label != ignore_index
-            of_set = several.to(label.device)[label.masked_fill(~valid, 0)]
-            right = valid & _best_is_target(cls_score.detach(), label, torch.from_numpy(table.sets), table.first)
-            of_sample = (losses.detach(), shares, of_set, valid, right)
-            self.seen = torch.stack([x.flatten(1).sum(1).float() for x in of_sample], 1)
+            with_set = is_set.to(label.device)[label.masked_fill(~valid, 0)]
+            correct = valid & _best_is_target(cls_score.detach(), label, torch.from_numpy(table.sets), table.first)
+            maps = (losses.detach(), shares, with_set, valid, correct)
+            self.seen = torch.stack([x.flatten(1).sum(1).float() for x in maps], 1)
         if reduction == "mean":
             losses = losses.sum() / (at_least_something(shares.sum()) if avg_factor is None else avg_factor)
         elif reduction == "sum":
@@ -97,7 +107,7 @@ class SetNLLLoss(TableUser, nn.Module):
 
     @torch.no_grad()
     def probability(self, cls_score: Tensor, label: Tensor, ignore_index: int = 255) -> Tensor:
-        """Of each pixel's target, a class or a set: logits `[N, K, ...]`, target `[N, ...]` → `[N, ...]`."""
+        """The probability of each pixel's target (a class or a set) under logits `[N, K, ...]`: float `[N, ...]`."""
         table = self.table_of(cls_score.shape[1])
         with self.explained(table.num_classes):
             losses = set_nll_loss(
@@ -112,33 +122,33 @@ class SetNLLLoss(TableUser, nn.Module):
 
 
 def _best_is_target(logits: Tensor, target: Tensor, sets: Tensor, first: int) -> Tensor:
-    """Where the best logit is the target's, or one of its set's: bool `[N, ...]`. Logits `[N, K, ...]`.
+    """Whether the largest of the logits `[N, K, ...]` is that of the target or of a member of its set: bool `[N, ...]`.
 
-    By values, as the place of a maximum (`argmax`) takes up to 70 times as long on a CPU, a third of a step of a small
-    model.
+    Compares values, because `argmax` takes up to 70 times as long on a CPU, which is a third of a training step of a
+    small model.
     """
     best = logits.amax(1)
     hard = target.clamp(0, logits.shape[1] - 1)
-    right = logits.gather(1, hard[:, None])[:, 0] == best
-    of_set = target >= first
-    members = sets.to(target.device)[target[of_set] - first]
-    of_members = logits.movedim(1, -1)[of_set].masked_fill(~members, -torch.inf)
-    right[of_set] = of_members.amax(1) == best[of_set]
-    return right
+    correct = logits.gather(1, hard[:, None])[:, 0] == best
+    is_set = target >= first
+    members = sets.to(target.device)[target[is_set] - first]
+    member_logits = logits.movedim(1, -1)[is_set].masked_fill(~members, -torch.inf)
+    correct[is_set] = member_logits.amax(1) == best[is_set]
+    return correct
 
 
 @register(TASK_UTILS)
 class SetOHEMPixelSampler(OHEMPixelSampler):
     """`OHEMPixelSampler` for set-valued targets: `thresh` is compared with the probability of the pixel's set.
 
-    MMSeg's own works with `SetNLLLoss` as long as it has no `thresh`, and is the same on hard labels.
+    MMSeg's own sampler works with `SetNLLLoss` if it has no `thresh`, and gives the same result on hard labels.
 
     Args:
-        context, thresh, min_kept: as in MMSeg; the context's losses must have a `SetNLLLoss` among them.
+        context, thresh, min_kept: as in MMSeg; a `SetNLLLoss` must be among the context's losses.
     """
 
     def sample(self, seg_logit: Tensor, seg_label: Tensor) -> Tensor:
-        """logits `[N, K, H, W]`, target `[N, 1, H, W]` → weights `[N, H, W]`, 1 for the pixels that are kept."""
+        """Logits `[N, K, H, W]`, target `[N, 1, H, W]` → weights `[N, H, W]`: 1 for pixels that are kept, else 0."""
         if self.thresh is None:
             kept: Tensor = super().sample(seg_logit, seg_label)
             return kept
@@ -149,7 +159,7 @@ class SetOHEMPixelSampler(OHEMPixelSampler):
         with torch.no_grad():
             p = loss.probability(seg_logit, target, ignore)
             valid: Tensor = target != ignore
-            rising = p[valid].sort().values
-            keep = self.min_kept * len(target)
-            enough = rising[min(keep, len(rising) - 1)] if len(rising) else p.new_zeros(())
-            return (valid & (p < enough.clamp(min=self.thresh))).to(seg_logit.dtype)
+            ascending = p[valid].sort().values
+            min_kept = self.min_kept * len(target)
+            limit = ascending[min(min_kept, len(ascending) - 1)] if len(ascending) else p.new_zeros(())
+            return (valid & (p < limit.clamp(min=self.thresh))).to(seg_logit.dtype)

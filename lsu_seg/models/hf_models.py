@@ -7,7 +7,7 @@ import difflib
 import importlib.util
 import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import fields
 from pathlib import Path
 from types import ModuleType
@@ -28,7 +28,7 @@ QUERY_MODELS = (
 """Models that predict masks with one class each."""
 
 SET_QUERY_MODELS = (QUERY_MODELS[0], QUERY_MODELS[2])
-"""Those whose loss samples points, and can therefore leave some out (`query_loss.py`)."""
+"""The query models whose loss samples points, and can therefore leave unknown points out (`query_loss.py`)."""
 
 MODELS = (
     *QUERY_MODELS,
@@ -80,42 +80,42 @@ def build(hf: dict[str, Any], num_classes: int | None) -> HFModel:
         raise TeacherError(
             f"`hf` has the keys {sorted(hf)}; expected `pretrained`, or `model` and `config` for random weights"
         )
-    given = dict(hf.get("config") or {})
+    arguments = dict(hf.get("config") or {})
     if hf.get("pretrained") is None:
-        return _random(transformers, hf.get("model"), given, num_classes)
+        return _from_config(transformers, hf.get("model"), arguments, num_classes)
     path = Path(hf["pretrained"]).expanduser()
-    made = (
-        _folder(transformers, path, num_classes, given)
+    model = (
+        _from_folder(transformers, path, num_classes, arguments)
         if path.is_dir()
-        else _released(transformers, path, num_classes, given)
+        else _from_data_priors(transformers, path, num_classes, arguments)
     )
-    wanted = hf.get("model")
-    if wanted and wanted != type(made.net).__name__:
-        raise TeacherError(f"{path} holds a {type(made.net).__name__}, and the config says {wanted}")
-    return made
+    expected = hf.get("model")
+    if expected and expected != type(model.net).__name__:
+        raise TeacherError(f"{path} holds a {type(model.net).__name__}, and the config says {expected}")
+    return model
 
 
 # --- the three sources -----------------------------------------------------------------------------------------------
 
 
-def _random(transformers: ModuleType, name: Any, given: dict[str, Any], num_classes: int | None) -> HFModel:
+def _from_config(transformers: ModuleType, name: Any, arguments: dict[str, Any], num_classes: int | None) -> HFModel:
     if name not in MODELS:
-        raise TeacherError(f"there is no model `{name}`{_meant(str(name), MODELS)}; there are {', '.join(MODELS)}")
+        raise TeacherError(f"there is no model `{name}`{_suggestion(str(name), MODELS)}; there are {', '.join(MODELS)}")
     if num_classes is None:
         raise TeacherError(f"`num_classes` of the {name} is missing")
     cls = getattr(transformers, name)
-    net = _construct(cls, _config(cls.config_class, {**given, "num_labels": num_classes}))
-    return _described(net, (), None)
+    net = _construct(cls, _config(cls.config_class, {**arguments, "num_labels": num_classes}))
+    return _describe(net, (), None)
 
 
-def _folder(transformers: ModuleType, path: Path, num_classes: int | None, given: dict[str, Any]) -> HFModel:
+def _from_folder(transformers: ModuleType, path: Path, num_classes: int | None, overrides: dict[str, Any]) -> HFModel:
     name = model_name(path)
     cls = getattr(transformers, name)
-    with _quiet(transformers), _explained(path):
+    with _quiet(transformers), _loading_errors(path):
         config = cls.config_class.from_pretrained(str(path), local_files_only=True)
-        if given:
-            _check_keys(cls.config_class, given)
-            config = cls.config_class.from_dict(_changed(config.to_dict(), given))
+        if overrides:
+            _check_keys(cls.config_class, overrides)
+            config = cls.config_class.from_dict(_merged(config.to_dict(), overrides))
         old = config.num_labels
         new_head = num_classes is not None and num_classes != old
         if new_head:
@@ -129,24 +129,26 @@ def _folder(transformers: ModuleType, path: Path, num_classes: int | None, given
             output_loading_info=True,
         )
     _check_complete(path, info, (old, config.num_labels))
-    made = _described(net, weight_files(path), lambda made: _folder_preprocessor(path, made))
-    return made._replace(new_head=new_head)
+    model = _describe(net, weight_files(path), lambda model: _folder_preprocessor(path, model))
+    return model._replace(new_head=new_head)
 
 
-def _released(transformers: ModuleType, path: Path, num_classes: int | None, given: dict[str, Any]) -> HFModel:
+def _from_data_priors(
+    transformers: ModuleType, path: Path, num_classes: int | None, overrides: dict[str, Any]
+) -> HFModel:
     released = data_priors.read(path)
     cls = transformers.Mask2FormerForUniversalSegmentation
-    with _explained(path):
-        config = _config(cls.config_class, _changed(released.config, given))
+    with _loading_errors(path):
+        config = _config(cls.config_class, _merged(released.config, overrides))
     if num_classes not in (None, config.num_labels):
         raise TeacherError(f"{path} has {config.num_labels} classes, and the config says {num_classes}")
-    with _quiet(transformers), _explained(path):
+    with _quiet(transformers), _loading_errors(path):
         # Not `load_state_dict`: weight names have changed since, and only this method can translate them.
         net, info = cls.from_pretrained(
             None, config=config, state_dict=released.weights, dtype=torch.float32, output_loading_info=True
         )
     _check_complete(path, info)
-    return _described(net, weight_files(path), lambda made: _preprocessor(data_priors.MEAN, data_priors.STD, made))
+    return _describe(net, weight_files(path), lambda model: _preprocessor(data_priors.MEAN, data_priors.STD, model))
 
 
 def weight_files(pretrained: Path) -> tuple[Path, ...]:
@@ -193,47 +195,47 @@ def model_of(hf: dict[str, Any]) -> str:
 # --- configs ---------------------------------------------------------------------------------------------------------
 
 
-def _config(cls: Any, given: dict[str, Any]) -> Any:
+def _config(cls: Any, arguments: dict[str, Any]) -> Any:
     """A `transformers` config; `transformers` itself would silently keep a misspelt key."""
-    _check_keys(cls, given)
+    _check_keys(cls, arguments)
     try:
-        return cls(**given)
+        return cls(**arguments)
     except Exception as e:  # its validators raise arbitrary exceptions
-        raise TeacherError(f"a {cls.__name__} cannot be made of {given}: {_short(e)}") from e
+        raise TeacherError(f"a {cls.__name__} cannot be made of {arguments}: {_first_line(e)}") from e
 
 
-def _check_keys(cls: Any, given: dict[str, Any]) -> None:
+def _check_keys(cls: Any, keys: Iterable[str]) -> None:
     known = {f.name for f in fields(cls)} | set(cls.attribute_map) | {"num_labels", "id2label"}
-    for key in given:
+    for key in keys:
         if key not in known:
-            raise TeacherError(f"a {cls.__name__} has no `{key}`{_meant(key, known)}")
+            raise TeacherError(f"a {cls.__name__} has no `{key}`{_suggestion(key, known)}")
 
 
-def _changed(config: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]:
+def _merged(config: dict[str, Any], overrides: dict[str, Any]) -> dict[str, Any]:
     """A pretrained model's config with our keys; nested configs, such as the backbone's, are merged key by key."""
     both = {
-        key: _changed(config[key], value)
-        for key, value in given.items()
+        key: _merged(config[key], value)
+        for key, value in overrides.items()
         if isinstance(value, dict) and isinstance(config.get(key), dict)
     }
-    return {**config, **given, **both}
+    return {**config, **overrides, **both}
 
 
 def _construct(cls: Any, config: Any) -> Any:
     try:
         return cls(config)
     except Exception as e:
-        raise TeacherError(f"a {cls.__name__} cannot be made of its config: {_short(e)}") from e
+        raise TeacherError(f"a {cls.__name__} cannot be made of its config: {_first_line(e)}") from e
 
 
-def _described(net: Any, files: tuple[Path, ...], preprocessor: Any) -> HFModel:
+def _describe(net: Any, files: tuple[Path, ...], preprocessor: Any) -> HFModel:
     names = [str(net.config.id2label[i]) for i in range(net.config.num_labels)]
     generic = all(re.fullmatch(r"LABEL_\d+", name) for name in names)
     queries = type(net).__name__ in QUERY_MODELS
     if hasattr(net, "criterion"):  # a folder keeps the no-object weight its model was trained with
         net.criterion.empty_weight[-1] = net.config.no_object_weight
-    made = HFModel(net, None if generic else tuple(names), files, False, queries, _multiple(net), None)
-    return made._replace(data_preprocessor=preprocessor(made)) if preprocessor else made
+    model = HFModel(net, None if generic else tuple(names), files, False, queries, _multiple(net), None)
+    return model._replace(data_preprocessor=preprocessor(model)) if preprocessor else model
 
 
 def _multiple(net: Any) -> int:
@@ -252,12 +254,12 @@ def _check_complete(path: Path, info: dict[str, Any], classes: tuple[int, int] =
             first size, and by these numbers, belong to a new head and are accepted. Mask models have one more class,
             for no object.
     """
-    for key, found, wanted in info["mismatched_keys"]:
-        first = (found[0], wanted[0]) if len(found) and len(wanted) else (0, 0)
-        if found[1:] != wanted[1:] or first not in (classes, (classes[0] + 1, classes[1] + 1)):
+    for key, size, expected in info["mismatched_keys"]:
+        first = (size[0], expected[0]) if len(size) and len(expected) else (0, 0)
+        if size[1:] != expected[1:] or first not in (classes, (classes[0] + 1, classes[1] + 1)):
             raise TeacherError(
-                f"{path}: the weights `{key}` are of size {list(found)}, and of the config's model {list(wanted)}; take"
-                " what does not belong to this model out of the `config` that stands beside `pretrained`"
+                f"{path}: the weights `{key}` are of size {list(size)}, and of the config's model {list(expected)};"
+                " take what does not belong to this model out of the `config` that stands beside `pretrained`"
             )
     for what, keys in (("lacks", info["missing_keys"]), ("has no place for", info["unexpected_keys"])):
         odd = sorted(k for k in keys if not _UNUSED.search(k))
@@ -271,15 +273,15 @@ def _check_complete(path: Path, info: dict[str, Any], classes: tuple[int, int] =
 # --- normalisation ---------------------------------------------------------------------------------------------------
 
 
-def _folder_preprocessor(path: Path, made: HFModel) -> dict[str, Any] | None:
+def _folder_preprocessor(path: Path, model: HFModel) -> dict[str, Any] | None:
     """The normalisation in `preprocessor_config.json`; None if the file is missing: the config must then have one."""
     try:
-        said = json.loads((path / PROCESSOR).read_text(encoding="utf-8"))
-        factor = float(said.get("rescale_factor", 1 / 255)) if said.get("do_rescale", True) else 1.0
-        if not said.get("do_normalize", True):
-            return _preprocessor([0.0] * 3, [1 / factor] * 3, made)
-        mean, std = said["image_mean"], said["image_std"]
-        return _preprocessor([m / factor for m in mean], [s / factor for s in std], made)
+        settings = json.loads((path / PROCESSOR).read_text(encoding="utf-8"))
+        factor = float(settings.get("rescale_factor", 1 / 255)) if settings.get("do_rescale", True) else 1.0
+        if not settings.get("do_normalize", True):
+            return _preprocessor([0.0] * 3, [1 / factor] * 3, model)
+        mean, std = settings["image_mean"], settings["image_std"]
+        return _preprocessor([m / factor for m in mean], [s / factor for s in std], model)
     except FileNotFoundError:
         return None
     except (ValueError, KeyError, TypeError, AttributeError, ZeroDivisionError) as e:
@@ -289,16 +291,16 @@ def _folder_preprocessor(path: Path, made: HFModel) -> dict[str, Any] | None:
         ) from None
 
 
-def _preprocessor(mean: Sequence[float], std: Sequence[float], made: HFModel) -> dict[str, Any]:
-    """Pads only for training: `predict` would remove the padding again."""
+def _preprocessor(mean: Sequence[float], std: Sequence[float], model: HFModel) -> dict[str, Any]:
+    """The config of a `SegDataPreProcessor` that pads only in training: `predict` would remove the padding again."""
     return dict(
         type="SegDataPreProcessor",
         mean=list(mean),
         std=list(std),
         bgr_to_rgb=True,
         pad_val=0,
-        seg_pad_val=void_index(made.net.config.num_labels),
-        size_divisor=made.multiple,
+        seg_pad_val=void_index(model.net.config.num_labels),
+        size_divisor=model.multiple,
     )
 
 
@@ -321,21 +323,21 @@ def _quiet(transformers: ModuleType) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _explained(path: Path) -> Iterator[None]:
+def _loading_errors(path: Path) -> Iterator[None]:
     """Turn the exceptions that `transformers` raises for damaged or foreign files into errors that name the path."""
     try:
         yield
     except TeacherError:
         raise
     except Exception as e:
-        raise TeacherError(f"{path}: the model cannot be loaded: {_short(e)}; get the files again") from e
+        raise TeacherError(f"{path}: the model cannot be loaded: {_first_line(e)}; get the files again") from e
 
 
-def _short(error: Exception) -> str:
+def _first_line(error: Exception) -> str:
     lines = str(error).strip().splitlines() or [""]
     return f"{type(error).__name__}: {lines[0]}"
 
 
-def _meant(name: str, known: Any) -> str:
+def _suggestion(name: str, known: Any) -> str:
     close = difflib.get_close_matches(name, [str(k) for k in known], 1)
     return f"; did you mean `{close[0]}`?" if close else ""

@@ -80,18 +80,18 @@ class HFSegmentor(TableUser, BaseSegmentor):
             raise TeacherError(
                 f"test_cfg is {dict(test_cfg)}; an HFSegmentor sees whole images (windows: `PseudoLabelLoop`)"
             )
-        made: HFModel = build(dict(hf), num_classes)
-        if data_preprocessor is None and made.data_preprocessor is None:
+        model: HFModel = build(dict(hf), num_classes)
+        if data_preprocessor is None and model.data_preprocessor is None:
             raise TeacherError(
                 f"how images are normalised is not said: {hf} has no preprocessor_config.json; save the model's image"
                 " processor there, or write `data_preprocessor=dict(type='SegDataPreProcessor', mean=…, std=…)`"
             )
-        super().__init__(data_preprocessor=data_preprocessor or made.data_preprocessor, init_cfg=init_cfg)
-        self.net: nn.Module = made.net
-        self.num_classes = self.out_channels = made.net.config.num_labels
-        self.class_names = made.class_names
-        self.weight_files, self.new_head = made.files, made.new_head
-        self.queries, self.multiple = made.queries, made.multiple
+        super().__init__(data_preprocessor=data_preprocessor or model.data_preprocessor, init_cfg=init_cfg)
+        self.net: nn.Module = model.net
+        self.num_classes = self.out_channels = model.net.config.num_labels
+        self.class_names = model.class_names
+        self.weight_files, self.new_head = model.files, model.new_head
+        self.queries, self.multiple = model.queries, model.multiple
         self.align_corners = False
         self.void = void_index(self.num_classes)
         self.loss_decode = (
@@ -159,8 +159,8 @@ class HFSegmentor(TableUser, BaseSegmentor):
         try:
             return self.net(pixel_values=inputs, **labels)
         except ValueError as e:  # raised by models with a fixed input size, or that cannot train on a single image
-            found = f"{len(inputs)} image(s) of {fitting[1]}x{fitting[0]}"
-            raise TeacherError(f"a {type(self.net).__name__} of this config does not take {found}: {e}") from e
+            images = f"{len(inputs)} image(s) of {fitting[1]}x{fitting[0]}"
+            raise TeacherError(f"a {type(self.net).__name__} of this config does not take {images}: {e}") from e
 
     def evidence_of(self, batch: Tensor) -> list[View | QueryView]:
         """The model's evidence for each image.
@@ -237,8 +237,8 @@ class HFSegmentor(TableUser, BaseSegmentor):
         if self.takes_sets:
             table = self.table_of(self.num_classes)
             with self.explained(self.num_classes):
-                found = [masks_and_known(one, table) for one in target]
-            classes, masks = [c for c, _ in found], [m for _, m in found]
+                pairs = [masks_and_known(one, table) for one in target]
+            classes, masks = [c for c, _ in pairs], [m for _, m in pairs]
         else:
             masks, classes = mask_targets(target, self.num_classes, self.void)
         known = [i for i, c in enumerate(classes) if len(c)]
@@ -278,10 +278,10 @@ def mask_targets(target: Tensor, num_classes: int, void: int) -> tuple[list[Tens
     """
     masks, classes = [], []
     for one in hard(target, num_classes, void):
-        there = one.unique()
-        there = there[there != void]
-        classes.append(there)
-        masks.append((one[None] == there[:, None, None]).float())
+        present = one.unique()
+        present = present[present != void]
+        classes.append(present)
+        masks.append((one[None] == present[:, None, None]).float())
     return masks, classes
 
 

@@ -1,8 +1,8 @@
-"""Masks of which some pixels are not known: made from targets, and read at points as Mask2Former's losses do.
+"""Masks with unknown pixels: made from targets, and sampled at points as in Mask2Former's losses.
 
-Of a pixel whose target is a set, the masks of the set's classes do not know whether it is theirs. Such a pixel counts
-neither when queries are matched to masks, nor in the losses of those masks; in the masks of all other classes it is
-outside, as always. Nor does void count anywhere.
+If a pixel's target is a set, it is unknown in the masks of the set's classes, because it may belong to any of them.
+There it counts neither in the matching of queries to masks nor in the losses. In the masks of all other classes it is
+outside, as usual. Void pixels count nowhere.
 """
 
 from __future__ import annotations
@@ -17,17 +17,17 @@ NO_SETS = (
     "cannot be trained on sets; take a `SetMask2FormerHead`, Mask2Former or EoMT as an `HFSegmentor`, or a head of"
     " per-pixel logits with `loss_decode=dict(type='SetNLLLoss', …)`"
 )
-"""What messages say of other heads that predict masks."""
+"""What messages say about other heads that predict masks."""
 
 
 def masks_and_known(target: Tensor, table: TargetTable) -> tuple[Tensor, Tensor]:
-    """`query_targets` on the target's device.
+    """The result of `query_targets` for one image, on the target's device.
 
     Args:
         target: int `[H, W]`.
 
     Returns:
-        classes int64 `[M]`; float32 `[M, 2, H, W]`: the mask of each class, and whether a pixel is known.
+        the M classes, int64 `[M]`; and for each class its mask and whether a pixel is known, float32 `[M, 2, H, W]`.
 
     >>> from lsu_seg.targets import TargetSet
     >>> table = TargetTable("demo", 3, [TargetSet((0, 1))])
@@ -36,19 +36,22 @@ def masks_and_known(target: Tensor, table: TargetTable) -> tuple[Tensor, Tensor]
     ([0, 2], [[1.0, 0.0, 0.0, 0.0], [0.0, 0.0, 1.0, 0.0]], [[1.0, 0.0, 1.0, 0.0], [1.0, 1.0, 1.0, 0.0]])
     """
     values, index = target.unique(return_inverse=True)
-    found = query_targets(values.cpu().numpy()[None], table)  # of a row with every value once
-    of_value = torch.stack([torch.from_numpy(x[:, 0]) for x in (found.mask_labels, found.known)], 1)
-    return torch.from_numpy(found.class_labels).to(target.device), of_value.float().to(target.device)[..., index]
+    queries = query_targets(values.cpu().numpy()[None], table)  # for one row that has every value once
+    by_value = torch.stack([torch.from_numpy(x[:, 0]) for x in (queries.mask_labels, queries.known)], 1)
+    return torch.from_numpy(queries.class_labels).to(target.device), by_value.float().to(target.device)[..., index]
 
 
 def sample(maps: Tensor, points: Tensor, padding: str = "zeros") -> Tensor:
-    """Maps `[N, C, h, w]` at points `[N, P, 2]`, 0..1 in x and y → `[N, C, P]`, zeros outside."""
+    """Sample maps `[N, C, h, w]` bilinearly at points `[N, P, 2]`, x and y in 0..1 → `[N, C, P]`, zeros outside."""
     grid = 2 * points[:, :, None] - 1
     return grid_sample(maps, grid, align_corners=False, padding_mode=padding)[..., 0]
 
 
 def labels_at(target: Tensor, points: Tensor) -> tuple[Tensor, Tensor]:
-    """Targets `[N, 2, H, W]` at points `[N, P, 2]`: labels and known, `[N, P]`; known where all four neighbours are."""
+    """Sample targets `[N, 2, H, W]` at points `[N, P, 2]` → labels and known, float `[N, P]` each.
+
+    A point is known if all four pixels around it are.
+    """
     known = (sample(target[:, 1:], points, "border")[:, 0] > 1 - 1e-4).float()
     return sample(target[:, :1], points)[:, 0] * known, known
 
@@ -57,17 +60,17 @@ def labels_at(target: Tensor, points: Tensor) -> tuple[Tensor, Tensor]:
 def hard_points(
     predicted: Tensor, target: Tensor, count: int, oversample_ratio: float, importance_sample_ratio: float
 ) -> Tensor:
-    """Where masks are trained: many points where the prediction is least certain, among known ones, some at random.
+    """The points at which masks are trained: known points where the prediction is least certain, and random points.
 
     Args:
-        predicted: mask logits `[N, 1, h, w]`.
-        target: `[N, 2, H, W]`, as `masks_and_known` makes them.
-        count: P.
-        oversample_ratio: this many times P are drawn to choose from.
-        importance_sample_ratio: the share of P that is chosen.
+        predicted: mask logits, float `[N, 1, h, w]`.
+        target: float `[N, 2, H, W]`, as from `masks_and_known`.
+        count: P, the number of points per mask.
+        oversample_ratio: the least certain points are chosen from this many times P candidates.
+        importance_sample_ratio: the share of the P points that are the least certain ones; the rest is random.
 
     Returns:
-        points `[N, P, 2]`.
+        points, float `[N, P, 2]`, x and y in 0..1.
     """
     n, device = len(predicted), predicted.device
     drawn = torch.rand(n, int(count * oversample_ratio), 2, device=device)

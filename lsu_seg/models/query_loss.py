@@ -20,16 +20,24 @@ class KnownMatcher(Mask2FormerHungarianMatcher):
     """Match queries to masks by the known pixels of the masks."""
 
     @torch.no_grad()
-    def forward(  # type: ignore[override]  # theirs says Tensor where it is given lists
+    def forward(  # type: ignore[override]  # annotated there as Tensor, but called with lists
         self,
         masks_queries_logits: Tensor,
         class_queries_logits: Tensor,
         mask_labels: list[Tensor],
         class_labels: list[Tensor],
     ) -> list[tuple[Tensor, Tensor]]:
-        """Mask logits `[N, Q, h, w]`, class logits `[N, Q, K+1]`, and per image `[M, 2, H, W]` and `[M]`."""
+        """Match each image's queries to its masks.
+
+        Args:
+            masks_queries_logits: float `[N, Q, h, w]`. class_queries_logits: float `[N, Q, K+1]`.
+            mask_labels: per image float `[M, 2, H, W]`, from `masks_and_known`. class_labels: per image int64 `[M]`.
+
+        Returns:
+            per image the indices of queries and of the masks matched to them, int64 `[M]` each.
+        """
         matches = []
-        for logits, classes, target, wanted in zip(
+        for logits, classes, target, mask_classes in zip(
             masks_queries_logits.float(),
             class_queries_logits.float(),
             mask_labels,
@@ -45,7 +53,7 @@ class KnownMatcher(Mask2FormerHungarianMatcher):
             cost_dice = 1 - (2 * share @ labels.T + 1) / (share @ known.T + labels.sum(1) + 1)
             cost = (
                 self.cost_mask * cost_mask
-                - self.cost_class * classes.softmax(-1)[:, wanted]
+                - self.cost_class * classes.softmax(-1)[:, mask_classes]
                 + self.cost_dice * cost_dice
             )
             most = torch.finfo(cost.dtype).max

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import traceback
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 from mmengine.config import Config
 
 from lsu_seg.errors import ConfigError
+from lsu_seg.openmmlab.keys import check_keys, check_option
 
 
 def load_config(path: str | Path, data_root: str | None = None, options: Mapping[str, Any] | None = None) -> Config:
@@ -18,29 +20,38 @@ def load_config(path: str | Path, data_root: str | None = None, options: Mapping
     Args:
         data_root: put in place of the config's own top-level `data_root`, wherever that is the beginning of a
             string.
-        options: dotted keys, as mmengine's `--cfg-options` takes them.
+        options: dotted keys, as `--set` takes them.
     """
     if not Path(path).is_file():
         raise ConfigError(f"there is no config `{path}`")
     try:
         cfg = Config.fromfile(path)
     except Exception as e:  # a config is a program, and fails like one
-        raise ConfigError(f"{path} cannot be read: {type(e).__name__}: {e}") from e
+        traceback.clear_frames(e.__traceback__)  # mmengine leaves a temporary file open in them
+        said = str(e).partition(", the current sys.path is")[0]  # of `custom_imports`, mmengine prints all of it
+        raise ConfigError(f"{path} cannot be read: {type(e).__name__}: {said}") from e
     if data_root is not None:
         old = cfg.get("data_root")
         if not old:
             raise ConfigError(f"{path} has no top-level `data_root`, so `--data-root` has nothing to replace")
         cfg = Config(_rebase(cfg.to_dict(), old.rstrip("/"), str(data_root).rstrip("/")), filename=cfg.filename)
     merge(cfg, options or {})
+    check_keys(cfg)
     return cfg
 
 
 def merge(cfg: Config, options: Mapping[str, Any]) -> None:
-    """Change keys of a config; `options` has dotted keys."""
-    try:
-        cfg.merge_from_dict(dict(options))
-    except (KeyError, TypeError, IndexError) as e:
-        raise ConfigError(f"the options {dict(options)} do not fit {cfg.filename}: {e}") from e
+    """Change keys of a config; `options` has dotted keys.
+
+    Raises:
+        ConfigError: nothing reads the key, or it does not fit what the config has there.
+    """
+    for key, value in options.items():
+        check_option(cfg, key)
+        try:
+            cfg.merge_from_dict({key: value})
+        except (KeyError, TypeError, IndexError, AssertionError, AttributeError, ValueError) as e:
+            raise ConfigError(f"`--set {key}=…` does not fit {cfg.filename}: {e}") from e
 
 
 def _rebase(value: Any, old: str, new: str) -> Any:

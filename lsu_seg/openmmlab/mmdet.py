@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 from lsu_onto import INSTALL
+from lsu_seg.errors import MissingPackageError
 
 _NEED_MMDET = ("MaskFormerHead", "Mask2FormerHead", "SetMask2FormerHead")
 
 
 def check_mmdet(config: Any) -> None:
-    """Raise an ImportError that says what to install, where a model's config needs mmdet and there is none.
+    """Raise an error that says what to install, where a model's config needs mmdet and there is none.
 
     Before anything is built: MMSegmentation's own `MaskFormerHead` would complain of an unexpected argument.
     """
@@ -25,11 +26,11 @@ def check_mmdet(config: Any) -> None:
 
 
 def need_mmdet(name: str) -> None:
-    """Raise an ImportError that says what to install, where mmdet cannot be imported."""
+    """Raise an error that says what to install, where mmdet cannot be imported."""
     try:
         import mmdet.models.dense_heads  # noqa: F401
     except ImportError as error:
-        raise ImportError(
+        raise MissingPackageError(
             f"`{name}` needs mmdet, which cannot be imported ({error}): {INSTALL.format('mask2former')}"
             " (docs/teachers.md has a smaller install)"
         ) from error

@@ -20,6 +20,7 @@ from mmengine.runner import Runner
 
 from lsu_seg.errors import ConfigError, TeacherError
 from lsu_seg.openmmlab.compat import UntrustedCheckpointError
+from lsu_seg.openmmlab.failures import named
 from lsu_seg.openmmlab.mmdet import check_mmdet
 from lsu_seg.runtime.allocator import keep_freed_memory
 from lsu_seg.runtime.launch import join_ranks
@@ -28,8 +29,27 @@ from lsu_seg.runtime.launch import join_ranks
 class RankedRunner(Runner):
     """A Runner that also works with several ranks on CPUs, which mmengine's own wrapping of the model does not.
 
-    A model that is not trained is not wrapped: its ranks need not talk to each other.
+    A model that is not trained is not wrapped: its ranks need not talk to each other. A mistake of the config
+    that shows when the run starts is a ConfigError. `stepped` says that the first step is done.
     """
+
+    stepped = False
+
+    def train(self) -> Any:
+        with named(self.cfg, self):
+            return super().train()
+
+    def test(self) -> Any:
+        with named(self.cfg, self):
+            return super().test()
+
+    def build_test_loop(self, loop: Any) -> Any:
+        with named(self.cfg, self):  # also for those who ask for the loop before the test
+            return super().build_test_loop(loop)
+
+    def call_hook(self, fn_name: str, **kwargs: Any) -> None:
+        super().call_hook(fn_name, **kwargs)
+        self.stepped |= fn_name in ("after_train_iter", "after_val_iter", "after_test_iter")
 
     def wrap_model(self, model_wrapper_cfg: Any, model: Any) -> Any:
         if self._train_loop is None:
@@ -89,22 +109,32 @@ def build_runner(cfg: Config, quiet: bool = False) -> RankedRunner:
     keep_freed_memory()
     cfg.experiment_name = f"{Path(cfg.work_dir).name}-{next(_NUMBER)}"
 
-    try:
-        check_mmdet(cfg.get("model"))
+    check_parts(cfg)
+    check_mmdet(cfg.model)
+    with named(cfg):
         runner: RankedRunner = (QuietRunner if quiet else RankedRunner).from_cfg(cfg)
         return runner
-    except (TypeError, KeyError, AttributeError, AssertionError) as e:
-        # What mmengine's registries raise for a name or option that does not exist.
-        raise ConfigError(f"a part of the config cannot be built: {e}") from e
-    except ImportError as e:
-        raise ConfigError(f"a part of the config needs what is not installed: {e}") from e
 
 
 _NUMBER = itertools.count()
 
 
+def check_parts(cfg: Config) -> None:
+    """Refuse a config without what every run needs, or with parts of another shape."""
+    if not isinstance(cfg.get("model"), dict):
+        raise ConfigError(f"{cfg.filename} has no `model = dict(type=…, …)`: nothing to run")
+    for key in ("train_dataloader", "val_dataloader", "test_dataloader"):
+        loader = cfg.get(key)
+        if loader is not None and not (isinstance(loader, dict) and isinstance(loader.get("dataset"), dict)):
+            raise ConfigError(f"`{key}` has no `dataset`: write `{key} = dict(dataset=dict(type=…), batch_size=…, …)`")
+    hooks = cfg.get("custom_hooks") or []
+    if not isinstance(hooks, (list, tuple)) or not all(isinstance(hook, dict) for hook in hooks):
+        raise ConfigError(f"`custom_hooks` is {hooks}; expected a list: `custom_hooks = [dict(type=…, …)]`")
+
+
 def runner_with_checkpoint(cfg: Config, checkpoint: str | Path | None, quiet: bool) -> RankedRunner:
     """A Runner for testing, its weights loaded completely or not at all."""
+    check_parts(cfg)
     pretrained = (cfg.model.get("hf") or {}).get("pretrained")
     if checkpoint is None and not pretrained:
         raise ConfigError("the config's model has random weights: give the CHECKPOINT of a trained one")

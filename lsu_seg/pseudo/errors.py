@@ -1,4 +1,4 @@
-"""What goes wrong with an output folder."""
+"""Errors of an output folder."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 def refused(path: Path, error: OSError) -> OutputError:
-    """The disk's refusal to write `path`, in words that say what to do."""
+    """The error for a write to `path` that the disk refused; the message says what to do."""
     if error.errno in _FULL:
         try:
             free = f" ({shutil.disk_usage(path if path.is_dir() else path.parent).free / 1e6:.1f} MB are free)"
@@ -36,27 +36,28 @@ def refused(path: Path, error: OSError) -> OutputError:
 
 
 def unusable(root: Path, error: OSError) -> OutputError:
-    """The disk's refusal of a folder to write into, before anything is written."""
+    """The error for an output folder that the disk refused before anything was written."""
     if error.errno in _FULL:
         return refused(root, error)
     return OutputError(f"{root}: cannot write there ({error.strerror or error}); choose another output folder")
 
 
 def check_output(path: str | Path, others: Mapping[str, str | Path]) -> None:
-    """Refuse an output folder that cannot be one, before any time is spent. Leaves it made.
+    """Refuse an unusable output folder before any time is spent. Creates the folder if it does not exist.
 
     Args:
-        others: folders that it must have nothing to do with, by what they are.
+        path: the output folder.
+        others: folders that must not overlap with it, by description, as used in messages.
 
     Raises:
-        OutputError: it is a file, or cannot be written to; it is one of `others`, inside one, or around one.
+        OutputError: the path is a file or not writable; the folder is one of `others`, lies in one, or contains one.
     """
     path = Path(path)
     for what, folder in others.items():
-        mine, its = path.resolve(), Path(folder).resolve()
-        if mine.is_relative_to(its):
+        output, other = path.resolve(), Path(folder).resolve()
+        if output.is_relative_to(other):
             raise OutputError(f"{path} is {what} {folder} or inside it; write labels elsewhere")
-        if its.is_relative_to(mine):
+        if other.is_relative_to(output):
             raise OutputError(f"{path} holds {what} {folder}; write labels elsewhere")
     trial = path / f".{os.getpid():x}-{os.urandom(4).hex()}.tmp"
     try:

@@ -14,22 +14,23 @@ from lsu_seg.label_files import void_index
 
 
 class LabelledImage:
-    """What the teacher needs of an image, and what is decided of it so far, from the first row down.
+    """What the teacher needs to know about an image, and the part of its label that is decided, from the top down.
 
     Attributes:
         image: uint8 `[3, h, w]`. key, path: of the sample.
-        rows: int16 `[H, W]`, of the label. needed: bool `[H, W]`, the pixels that the teacher is asked for.
-        todo, todo_raw: whether the label, and the teacher's unconstrained label, are to be made.
-        decided: rows of the label that are.
-        labels, confidence, raw, soft: `[H, W]` (`soft`: two of `[k, H, W]`), filled row by row.
-        teacher: it was asked. out_of_memory: and had not enough at first.
+        unknown: number of pixels whose raw values the taxonomy does not list.
+        rows: int16 `[H, W]`, the label as rows of d. needed: bool `[H, W]`, pixels for which the teacher is asked.
+        todo, todo_raw: whether the label, and the teacher's unconstrained label, are still to be made.
+        decided: number of label rows, from the top, that are decided.
+        labels, confidence, raw, soft: `[H, W]` (`soft`: two arrays `[k, H, W]`), filled from the top down.
+        teacher: whether the teacher was asked. out_of_memory: whether it ran out of memory at first.
     """
 
     def __init__(self, image: Tensor, sample: Any, constraint: Constraint) -> None:
         self.image, self.key, self.path = image, sample.key, sample.img_path
         self.unknown = int(sample.get("unknown_pixels", 0))
         self.rows: NDArray[np.int16] = np.ascontiguousarray(sample.gt_rows.data[0].numpy())
-        # Without annotation the row is -1, the last entry.
+        # A pixel without annotation has row -1, which is the index of the last entry.
         self.needed: NDArray[np.bool_] = np.append(constraint.relabel < 0, False)[self.rows]
         self.todo = self.todo_raw = True
         self.decided = 0
@@ -42,7 +43,7 @@ class LabelledImage:
         self.soft: tuple[NDArray[Any], NDArray[np.float32]] | None = None
 
     def put(self, decoded: Decoded, soft: tuple[NDArray[Any], NDArray[np.float32]] | None = None) -> None:
-        """The next rows of the label."""
+        """Add the next rows of the label."""
         height, top = len(self.rows), self.decided
         self.decided += len(decoded.labels)
         if len(decoded.labels) == height:
@@ -60,13 +61,13 @@ class LabelledImage:
                 whole[:, here] = part
 
     def put_raw(self, top: int, labels: NDArray[Any]) -> None:
-        """Rows of the teacher's unconstrained label, from `top` on."""
+        """Add rows of the teacher's unconstrained label, from `top` on."""
         if not len(self.raw):
             self.raw = np.empty(self.rows.shape, self._dtype)
         self.raw[top : top + len(labels)] = labels
 
     def record(self) -> dict[str, Any]:
-        """What is counted of an image. confidence: the mean over the pixels that the teacher was asked for."""
+        """The counts of an image. `confidence` is the mean over the pixels for which the teacher was asked."""
         asked = int(np.count_nonzero(self.needed))
         counts = {
             "pixels": self.rows.size,

@@ -1,4 +1,4 @@
-"""Who may write into an output folder: one run, with all of its workers."""
+"""The lock of an output folder: only one run, with all its workers, may write to it."""
 
 from __future__ import annotations
 
@@ -17,27 +17,27 @@ except ImportError:  # Windows has no locks of this kind
 from lsu_seg.pseudo.errors import OutputError
 
 _TEMPORARY = re.compile(r"\.[0-9a-f]+-[0-9a-f]{8}\.tmp")
-"""The names of `write_atomic`."""
+"""Names of the temporary files of `write_atomic`."""
 
 
 class RunLock:
-    """Held while a worker lives, however it ends: the system lets go of the locks of a process that is gone.
+    """A lock that a worker holds until it ends in any way: the system releases the locks of a process that is gone.
 
-    All workers of a run share the lock on `.lock/run`, where the run's name stands; a worker of another run cannot have
-    it. `.lock/entry` is held for the moment of entering, and of settling what belongs to all workers, until `entered`.
-    A name that still stands there when nobody has the lock is of a run that was killed: what it left unfinished is
+    All workers of a run share the lock on `.lock/run`, a file with the run's name; a worker of another run cannot get
+    it. A worker holds `.lock/entry` while it enters and sets up what all workers share, until it calls `entered`. If
+    the file has a name but nobody holds the lock, the run of that name was killed, and its unfinished files are
     removed.
 
     Args:
         root: the output folder, which exists.
-        run: a name that all workers of one run have, and no other run.
+        run: a name that all workers of this run share, and that no other run has.
 
     Attributes:
-        first: no other worker of this run is there.
-        possible: false on a file system (or Windows) without locks.
+        first: whether no other worker of this run is in the folder.
+        possible: False on a file system (or on Windows) without such locks.
 
     Raises:
-        OutputError: another run is writing there. OSError: the disk's word.
+        OutputError: another run is writing to the folder. OSError: the folder cannot be written to.
     """
 
     def __init__(self, root: Path, run: str) -> None:
@@ -83,14 +83,14 @@ class RunLock:
             fcntl.flock(self._files[0], fcntl.LOCK_UN)
 
     def release(self) -> None:
-        """Let another run in. The last worker takes the run's name away."""
+        """Let another run enter. The last worker removes the run's name."""
         if self._files:
             entry, held = self._files
             fcntl.flock(entry, fcntl.LOCK_EX)
             with contextlib.suppress(BlockingIOError):
                 fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 os.ftruncate(held, 0)
-            # By name: a lock lives as long as any process has the file open, forked ones too.
+            # Closing is not enough: the lock stays as long as any process, also a forked one, has the file open.
             fcntl.flock(held, fcntl.LOCK_UN)
             fcntl.flock(entry, fcntl.LOCK_UN)
             self._close()
@@ -105,7 +105,7 @@ _open: weakref.WeakSet[RunLock] = weakref.WeakSet()
 
 
 def _close_in_child() -> None:
-    """A forked loader must not hold the lock when its parent is killed."""
+    """Close the files in a forked loader, which must not hold the lock after its parent was killed."""
     for lock in list(_open):
         lock._close()
 
@@ -115,6 +115,7 @@ if fcntl is not None:
 
 
 def _sweep(root: Path) -> None:
+    """Remove the unfinished files of a killed run."""
     for folder, _, names in os.walk(root):
         for name in names:
             if _TEMPORARY.fullmatch(name):

@@ -34,22 +34,26 @@ from lsu_seg.teachers import Band, SegmentorTeacher, Views
 
 @register(LOOPS)
 class PseudoLabelLoop(BaseLoop):
-    """Pseudo-label a dataset inside its constraints (`test_cfg = dict(type='PseudoLabelLoop', …)`).
+    """Pseudo-label a dataset within its constraints (`test_cfg = dict(type='PseudoLabelLoop', …)`).
 
-    For every image: the teacher's views, decoded by DESIGN's rule at the label's own resolution, written as
-    source-taxonomy PNGs. Images whose pixels the ground truth decides alone skip the teacher. A run that was
-    stopped goes on where it was; one with other settings is refused. Images are read ahead and files written behind the
-    teacher, in threads. With several workers each labels the images of its shard (`ShardSampler`), whatever the
-    dataloader's own sampler, and none waits for another.
+    The teacher's views of each image are decoded at the label's own resolution, as docs/decoding.md describes, and
+    written as a PNG in the source taxonomy. An image whose pixels are all decided by the ground truth skips the
+    teacher. A run that was stopped resumes where it stopped; a folder with labels of other settings is refused. Threads
+    read images ahead of the teacher and write files behind it. With several workers, each labels the images of its own
+    shard (`ShardSampler`), whatever sampler the dataloader has, and none waits for another.
 
     Args:
-        out_dir: where the labels go, laid out as the dataset's own.
+        out_dir: folder of the labels, which are laid out as the dataset's own.
         scales, flips, window, overlap, memory, keep_windows: how the teacher looks at images, see `Views`.
-        threshold: below this confidence the output is void.
-        confidence: also write images of the confidence, `OUT_DIR/confidence`.
-        soft: also write the best so many classes and their shares, `OUT_DIR/soft`. Slow.
-        raw_dir: also write the teacher's unconstrained argmax there (the baseline to compare with).
-        title: for the progress bar.
+        threshold: pixels with a lower confidence, 0..1, become void. None: no pixel does.
+        confidence: also write the confidence as images, `OUT_DIR/confidence`.
+        soft: also write this number of best classes and their shares, `OUT_DIR/soft`. This is slow.
+        raw_dir: also write the teacher's unconstrained argmax to this folder, as a baseline.
+        title: title of the progress bar.
+
+    Raises:
+        OutputError: the dataset is not a single `TaxDataset`, or it has pseudo-labels; `threshold` or `soft` is out of
+            range; an output folder cannot be used.
     """
 
     def __init__(
@@ -101,7 +105,7 @@ class PseudoLabelLoop(BaseLoop):
         return decoder(self._device.type)
 
     def manifest(self, constrained: bool) -> dict[str, Any]:
-        """Everything that the labels depend on."""
+        """Everything that the labels depend on, as JSON values."""
         c = self.constraint
         return {
             "format": 2,
@@ -124,16 +128,16 @@ class PseudoLabelLoop(BaseLoop):
         }
 
     def _weights_sha256(self) -> str:
-        """Of the checkpoint, or of the files that the model brought its weights from (`HFSegmentor`)."""
+        """sha256 of the checkpoint, or of the files from which the model loaded its own weights (`HFSegmentor`)."""
         if self.runner._load_from:
             return file_sha256(self.runner._load_from)
         files = getattr(getattr(self.runner.model, "module", self.runner.model), "weight_files", ())
         return " ".join(file_sha256(f) for f in files) or "none: initial weights"
 
     def run(self) -> dict[str, float]:
-        """Label the dataset; returns counts and speed."""
+        """Label the dataset. Returns counts and speed."""
         with ExitStack() as stack:
-            # One name for all workers of this run: what tells them from another run's.
+            # All workers of this run share one name, which distinguishes them from those of another run.
             run = [os.urandom(16).hex()]
             if is_distributed():
                 broadcast_object_list(run)
@@ -153,7 +157,9 @@ class PseudoLabelLoop(BaseLoop):
 
     def _folder(self, path: str, run: str, constrained: bool) -> OutputFolder:
         rank, _ = get_dist_info()
-        folder = OutputFolder(path, self.manifest(constrained), self.constraint.source_palette, rank, run, self._mine)
+        folder = OutputFolder(
+            path, self.manifest(constrained), self.constraint.source_palette, rank, run, self._own_indices
+        )
         if not folder.locked:
             print_log(
                 f"{path}: this file system has no locks: see to it that no other run writes there",
@@ -163,23 +169,23 @@ class PseudoLabelLoop(BaseLoop):
         return folder
 
     @cached_property
-    def _mine(self) -> dict[str, int]:
-        """Key → index of the images of this rank. Read once: there may be some hundred thousand."""
+    def _own_indices(self) -> dict[str, int]:
+        """Key → index of this rank's images. Read once, because there may be hundreds of thousands."""
         dataset = self.dataloader.dataset
         return {dataset.get_data_info(i)["key"]: i for i in self.dataloader.sampler}
 
     def _unfinished(self, folder: OutputFolder) -> set[str]:
-        """The keys of this rank that the folder has no whole label for."""
-        keys: Iterable[str] = self._mine
-        if len(folder):  # else there is nothing to read, which takes no time
-            keys = track(self._mine, "checking what is there", len(self._mine))
+        """The keys of this rank for which the folder has no complete label."""
+        keys: Iterable[str] = self._own_indices
+        if len(folder):  # otherwise there is nothing to read, and no need for a progress bar
+            keys = track(self._own_indices, "checking what is there", len(self._own_indices))
         return {key for key in keys if not folder.done(key)}
 
     def _label(self, out: OutputFolder, raw: OutputFolder | None) -> dict[str, float]:
         teacher = SegmentorTeacher(self.runner.model, self.constraint.source_classes, self.views)
         statistics = Statistics(teacher.counts)
         todo = set().union(*self._todo)
-        self.dataloader.sampler.keep({i for key, i in self._mine.items() if key in todo})
+        self.dataloader.sampler.keep({i for key, i in self._own_indices.items() if key in todo})
         with (
             progress(self.title, len(self.dataloader.sampler)) as advance,
             Behind() as writer,
@@ -197,11 +203,11 @@ class PseudoLabelLoop(BaseLoop):
                     item.todo = item.key in self._todo[0]
                     item.todo_raw = raw is not None and item.key in self._todo[1]
                 for group in _same_size(items):
-                    for item in self._decided(teacher, group, raw is not None):
+                    for item in self._decode_group(teacher, group, raw is not None):
                         if item.todo:
                             record = item.record()
-                            sure = item.confidence if self.confidence else None
-                            writer.do(out.write, item.key, item.labels, record, sure, item.soft)
+                            confidence = item.confidence if self.confidence else None
+                            writer.do(out.write, item.key, item.labels, record, confidence, item.soft)
                             statistics.add(item.key, record)
                         if item.todo_raw and raw is not None:
                             writer.do(raw.write, item.key, item.raw, {"pixels": item.rows.size})
@@ -215,17 +221,17 @@ class PseudoLabelLoop(BaseLoop):
         ]
         for line in [*findings, *statistics.findings()]:
             print_log(line, "current")
-            print(line, file=sys.stderr, flush=True)  # whatever the log's level: somebody should look at it
+            print(line, file=sys.stderr, flush=True)  # at any log level: the user should see it
         return statistics.summary()
 
-    def _decided(
+    def _decode_group(
         self, teacher: SegmentorTeacher, group: list[LabelledImage], with_raw: bool
     ) -> Iterator[LabelledImage]:
-        """The images of a group, one after the other, decoded."""
-        # The raw teacher is asked for every pixel.
+        """Decode the images of a group, and yield them one by one."""
+        # The unconstrained teacher is asked for every pixel.
         asking = [item for item in group if with_raw or item.needed.any()]
-        # All of them, also those that are done: an image's batch shows in the last bits of its logits, and a
-        # resumed run must give the bytes of an unbroken one.
+        # This includes images that are already done: the batch affects the last bits of an image's logits, and a
+        # resumed run must write the same bytes as an uninterrupted one.
         if any(item.todo or item.todo_raw for item in asking):
             evidence = teacher.evidence(
                 [item.image for item in asking],
@@ -234,23 +240,23 @@ class PseudoLabelLoop(BaseLoop):
             )
             for i, band in evidence:
                 asking[i].teacher = True
-                self._take(asking[i], band)
+                self._decode_band(asking[i], band)
         for item in group:
             if item.todo:
-                self._advance(item, len(item.rows), None)
+                self._decode_rows(item, len(item.rows), None)
             yield item
 
-    def _take(self, item: LabelledImage, band: Band) -> None:
+    def _decode_band(self, item: LabelledImage, band: Band) -> None:
         item.out_of_memory |= band.out_of_memory
         if item.todo:
-            self._advance(item, band.top, None)
-            self._advance(item, band.bottom, band.views)
+            self._decode_rows(item, band.top, None)
+            self._decode_rows(item, band.bottom, band.views)
         if item.todo_raw:
             size = (band.bottom - band.top, item.rows.shape[1])
             item.put_raw(band.top, self.decoder.unconstrained(band.views, size, item.path).labels)
 
-    def _advance(self, item: LabelledImage, bottom: int, views: list[View | QueryView] | None) -> None:
-        """Decide the rows down to `bottom`. No views: none of their pixels needs any."""
+    def _decode_rows(self, item: LabelledImage, bottom: int, views: list[View | QueryView] | None) -> None:
+        """Decode the rows down to `bottom`. `views` is None if no pixel of these rows needs the teacher."""
         rows = item.rows[item.decided : bottom]
         if not len(rows):
             return
@@ -262,7 +268,10 @@ class PseudoLabelLoop(BaseLoop):
 
 
 def _config_sha256(model: dict[str, Any]) -> str:
-    """Of a model's config: normalisation and heads make other labels of the same weights. Not of where weights lie."""
+    """sha256 of a model's config, without the locations of weights.
+
+    With the same weights, another normalisation or another head makes other labels.
+    """
 
     def settings(value: Any) -> Any:
         if isinstance(value, dict):
@@ -273,7 +282,7 @@ def _config_sha256(model: dict[str, Any]) -> str:
 
 
 def _same_size(items: list[LabelledImage]) -> list[list[LabelledImage]]:
-    """Groups of images that can be stacked."""
+    """Groups of images of the same size, which can be stacked."""
     groups: dict[tuple[int, ...], list[LabelledImage]] = {}
     for item in items:
         groups.setdefault(tuple(item.image.shape), []).append(item)

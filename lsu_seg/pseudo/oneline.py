@@ -1,4 +1,4 @@
-"""The config of a pseudo-label run from a dataset's name and a teacher: what the one-line command runs."""
+"""The config of a pseudo-label run, made from a dataset's name and a teacher: what the one-line command runs."""
 
 from __future__ import annotations
 
@@ -14,13 +14,14 @@ from lsu_seg.layout.pairs import DatasetError
 from lsu_seg.openmmlab.config import load_config
 
 CONFIG_SUFFIXES = (".py", ".yaml", ".yml", ".json")
-"""Of MMSegmentation's configs."""
+"""Suffixes of MMSegmentation's configs."""
 
 
 def pseudo_label_config(
     taxonomy: str,
     data_root: str,
-    teacher: Sequence[str],
+    teacher: str,
+    checkpoint: str | None,
     output: str,
     source: str | None = None,
     split: str = "train",
@@ -29,30 +30,31 @@ def pseudo_label_config(
     threshold: float | None = None,
     confidence: bool = False,
     unknown: str = "error",
-) -> tuple[Config, str | None]:
-    """An MMSeg config whose test run pseudo-labels one split of a dataset, and the checkpoint to run it with.
+) -> Config:
+    """An MMSeg config whose test run, with `checkpoint`, pseudo-labels one split of a dataset.
 
     Args:
         taxonomy, source: as for `lsu_onto.load`.
-        teacher: a config of MMSegmentation and a checkpoint; or a Hugging Face folder; or a checkpoint of data-priors.
+        data_root: the dataset's folder.
+        teacher: a config of MMSegmentation; or a Hugging Face folder; or a checkpoint of data-priors.
+        checkpoint: the config's checkpoint; None if the teacher or the config's model brings its own weights.
         output: folder of the labels.
-        scales, threshold, confidence: of `PseudoLabelLoop`; flip: every scale mirrored, too.
-        unknown: of `TaxDataset`.
-
-    Returns:
-        the config, and the checkpoint; None where the teacher's weights are in the config's model.
+        split: the split to label.
+        scales, threshold, confidence: as for `PseudoLabelLoop`. flip: also look at the mirrored image at every scale.
+        unknown: as for `TaxDataset`.
 
     Raises:
-        ConfigError: a teacher that is none of these. DatasetError: no such split. TaxonomyError.
+        ConfigError: the teacher is none of these. DatasetError: the split does not exist. TaxonomyError: see
+            `lsu_onto.load`.
 
-    >>> cfg, _ = pseudo_label_config("demo_town", "data/town", ["weights/segformer"], "out", source="demo")
+    >>> cfg = pseudo_label_config("demo_town", "data/town", "weights/segformer", None, "out", source="demo")
     >>> cfg.model.to_dict(), cfg.test_cfg.type
     ({'type': 'HFSegmentor', 'hf': {'pretrained': 'weights/segformer'}}, 'PseudoLabelLoop')
     """
     splits = lsu_onto.load(taxonomy, source).layout.splits
     if splits and split not in splits:
         raise DatasetError(f"`{taxonomy}` has no split `{split}`; it has {', '.join(splits)}")
-    given, checkpoint = _teacher(teacher)
+    config = _teacher_config(teacher, checkpoint)
     dataset: dict[str, Any] = dict(
         type="TaxDataset",
         taxonomy=taxonomy,
@@ -74,40 +76,38 @@ def pseudo_label_config(
         loop["threshold"] = threshold
     if confidence:
         loop["confidence"] = True
-    given["test_dataloader"] = dict(
+    config["test_dataloader"] = dict(
         batch_size=1, num_workers=0, sampler=dict(type="DefaultSampler", shuffle=False), dataset=dataset
     )
-    given["test_cfg"] = loop
-    # The name under which mmengine keeps it in the work folder; it can be run from there.
-    return Config(given, cfg_text="#", filename=f"{Path(taxonomy).stem}.py"), checkpoint
+    config["test_cfg"] = loop
+    # mmengine stores the config under this name in the work folder, from where it can be run again.
+    return Config(config, cfg_text="#", filename=f"{Path(taxonomy).stem}.py")
 
 
-def _teacher(given: Sequence[str]) -> tuple[dict[str, Any], str | None]:
-    """The part of the config that is the teacher's, and its checkpoint."""
-    first, *rest = given
-    is_config = Path(first).suffix in CONFIG_SUFFIXES
-    if is_config and len(rest) != 1:
-        raise ConfigError(f"`--teacher {first}` is a config; give its checkpoint after it: --teacher CONFIG CHECKPOINT")
-    if not is_config and rest:
+def _teacher_config(teacher: str, checkpoint: str | None) -> dict[str, Any]:
+    """The part of the config that concerns the teacher."""
+    is_config = Path(teacher).suffix in CONFIG_SUFFIXES
+    if not is_config and checkpoint:
         raise ConfigError(
-            f"`--teacher {' '.join(given)}`: a folder or a checkpoint of data-priors stands alone; a config ends in"
-            f" {', '.join(CONFIG_SUFFIXES)}"
+            f"`--teacher {teacher} --checkpoint {checkpoint}`: a folder or a checkpoint of data-priors brings its own"
+            f" weights, so leave `--checkpoint` out; a config ends in {', '.join(CONFIG_SUFFIXES)}"
         )
     if not is_config:
-        base: dict[str, Any] = dict(
+        return dict(
             custom_imports=dict(imports=["lsu_seg"]),
             default_scope="mmseg",
             log_level="WARNING",
-            model=dict(type="HFSegmentor", hf=dict(pretrained=first)),
+            model=dict(type="HFSegmentor", hf=dict(pretrained=teacher)),
         )
-        return base, None
-    cfg = load_config(first)
+    cfg = load_config(teacher)
     if "model" not in cfg:
-        raise ConfigError(f"{first} has no `model`, so it is no teacher's config")
+        raise ConfigError(f"{teacher} has no `model`, so it is no teacher's config")
+    if checkpoint is None and not (cfg.model.get("hf") or {}).get("pretrained"):
+        raise ConfigError(f"`--teacher {teacher}` is a config; give its weights, too: --checkpoint FILE")
     kept = {k: v for k, v in cfg.to_dict().items() if k in ("custom_imports", "default_scope", "env_cfg", "model")}
     imports = kept.setdefault("custom_imports", dict(imports=[]))
     imports["imports"] = list(dict.fromkeys([*_listed(imports.get("imports")), "lsu_seg"]))
-    return {"default_scope": "mmseg", "log_level": "WARNING", **kept}, rest[0]
+    return {"default_scope": "mmseg", "log_level": "WARNING", **kept}
 
 
 def _listed(imports: Any) -> list[str]:

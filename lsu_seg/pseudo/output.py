@@ -1,4 +1,4 @@
-"""The output folder of a pseudo-label run. Nothing is ever half-written, and what is there is known to be whole.
+"""The output folder of a pseudo-label run. No file is ever half-written, and existing files are known to be complete.
 
     OUT/manifest.json          everything that the labels depend on
     OUT/KEY.png                labels: channels of the source, in its colours
@@ -6,8 +6,8 @@
     OUT/soft/KEY.npz           the best few classes and their shares (on request)
     OUT/records-RANK.jsonl     a line per image: checksums and counts
 
-A file appears under its final name when it is whole and on the disk; then its record is written. A power cut can so
-lose a name or a record, and never leaves one that lies: a label counts as done if its record has its checksum.
+A file gets its final name once it is complete and on the disk; after that, its record is written. A power cut may
+therefore lose a file or a record, but leaves no wrong one: a label counts as done if its record has its checksum.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ MANIFEST = "manifest.json"
 
 
 def file_sha256(path: str | Path) -> str:
-    """sha256 of a file, read in pieces."""
+    """sha256 of a file, read in blocks."""
     digest = hashlib.sha256()
     with Path(path).open("rb") as file:
         while block := file.read(1 << 20):
@@ -43,23 +43,24 @@ def file_sha256(path: str | Path) -> str:
 
 
 class OutputFolder:
-    """Label files of one run, mirrored from the dataset's tree.
+    """The label files of one run, in a tree like the dataset's.
 
-    A folder belongs to one manifest. A run with the same manifest goes on in it, any other is refused.
+    A folder belongs to one manifest. A run with the same manifest resumes in it; a run with any other is refused.
 
     Args:
-        root: made if it does not exist.
+        root: the folder; created if it does not exist.
         manifest: everything that the labels depend on: taxonomies with hashes, checkpoint, views, thresholds.
-        palette: uint8 `[K, 3]`.
-        rank: of this worker; each appends to a record file of its own.
-        run: a name that all workers of this run have; None: this is the only worker.
-        keys: of the images that this worker labels; None: all.
+        palette: uint8 `[K, 3]`, the colours of the source's classes.
+        rank: rank of this worker; each worker appends to a record file of its own.
+        run: a name that all workers of this run share; None: this is the only worker.
+        keys: keys of the images that this worker labels; None: all images.
 
     Attributes:
-        damaged: labels that are not, or no longer, what was recorded, and are made anew.
+        damaged: number of existing labels that do not match their record or have none, and are made again.
 
     Raises:
-        OutputError: not a folder, not writable, another run's, or one of other settings.
+        OutputError: the path is not a folder, or not writable; another run is writing to it; it holds labels made with
+            other settings.
     """
 
     def __init__(
@@ -89,8 +90,8 @@ class OutputFolder:
 
     def _settle(self, manifest: dict[str, Any]) -> None:
         path = self.root / MANIFEST
-        wanted = json.loads(json.dumps(manifest))
-        text = json.dumps(wanted, indent=2, sort_keys=True).encode()
+        expected = json.loads(json.dumps(manifest))
+        text = json.dumps(expected, indent=2, sort_keys=True).encode()
         if not path.exists():
             if next(self.root.rglob("*.png"), None):
                 raise OutputError(
@@ -100,43 +101,43 @@ class OutputFolder:
             write_atomic(path, text)
             return
         try:
-            found = json.loads(path.read_text(encoding="utf-8"))
-            assert isinstance(found, dict)
+            existing = json.loads(path.read_text(encoding="utf-8"))
+            assert isinstance(existing, dict)
         except (ValueError, AssertionError):
             raise OutputError(f"{path}: not a manifest; remove the folder or choose another") from None
-        changed = sorted(k for k in wanted.keys() | found.keys() if wanted.get(k) != found.get(k))
+        changed = sorted(k for k in expected.keys() | existing.keys() if expected.get(k) != existing.get(k))
         if changed and next(self.root.rglob("*.png"), None) is None:  # a run that ended before its first label
             write_atomic(path, text)
         elif changed:
-            lines = "\n".join(f"  {k}: there {found.get(k)}, now {wanted.get(k)}" for k in changed)
+            lines = "\n".join(f"  {k}: there {existing.get(k)}, now {expected.get(k)}" for k in changed)
             raise OutputError(
                 f"{self.root} holds labels made with other settings:\n{lines}\n"
                 "  help: remove the folder to label again, or write to another one"
             )
 
     def __len__(self) -> int:
-        """How many of this worker's images have a record that `done` has not looked at."""
+        """Number of this worker's images whose record `done` has not checked yet."""
         return len(self._records.sums)
 
     @property
     def locked(self) -> bool:
-        """Whether a second run is kept out. Not where the file system has no locks."""
+        """Whether a second run is kept out; False if the file system has no locks."""
         return self._lock.possible
 
     def done(self, key: str) -> bool:
-        """Whether the label and what belongs to it are there and have the checksums of their record.
+        """Whether the label and its further files exist and have the checksums of their record.
 
-        Reads what is there. Costs an unbroken run nothing.
+        This reads the files. In a run that is not resumed there are none to read.
         """
-        found = self._records.sums.pop(key, None)
-        if found is None:
-            self.damaged += self.path(key).exists()  # a kill came between the file and its record
+        recorded = self._records.sums.pop(key, None)
+        if recorded is None:
+            self.damaged += self.path(key).exists()  # the run was killed between writing the file and its record
             return False
-        names, digests = found
+        names, digests = recorded
         sums = [digests[i : i + 32].hex() for i in range(0, len(digests), 32)]
-        is_whole = whole(self.root, key, dict(zip(names, sums, strict=True)))
-        self.damaged += not is_whole
-        return is_whole
+        complete = whole(self.root, key, dict(zip(names, sums, strict=True)))
+        self.damaged += not complete
+        return complete
 
     def path(self, key: str) -> Path:
         return self.root / FILES["label"].format(key)
@@ -158,7 +159,7 @@ class OutputFolder:
             soft: see `soft_file`.
 
         Raises:
-            OutputError: the disk is full or refuses; nothing of the file is left.
+            OutputError: the disk is full or refuses the write; no part of the file is left.
         """
         files = {"label": encode_labels(self.path(key), labels, self.palette)}
         if confidence is not None:
@@ -197,8 +198,8 @@ def soft_file(classes: NDArray[Any], shares: NDArray[np.float32]) -> bytes:
     """The bytes of a soft label: `.npz`, the same for the same arrays.
 
     Args:
-        classes: integers `[k, H, W]`, the best k of S(d), best first; where S(d) has fewer, the void index.
-        shares: float `[k, H, W]`, their shares of the evidence in S(d); 0 where S(d) has fewer.
+        classes: integers `[k, H, W]`, the best k classes of S(d), best first; void where S(d) has fewer classes.
+        shares: float `[k, H, W]`, 0..1, their shares of the evidence in S(d); 0 where S(d) has fewer classes.
 
     Returns:
         a file for `numpy.load` with `classes` (uint8, or uint16 with 16-bit labels) and `shares` (uint8, 255 = 1).

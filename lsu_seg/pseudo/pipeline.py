@@ -1,4 +1,4 @@
-"""Reading ahead and writing behind, in threads: what would make the teacher wait happens beside it."""
+"""Read ahead and write behind in threads, so that the teacher never waits for files."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ _Item = TypeVar("_Item")
 
 
 def ahead(items: Iterable[_Item], depth: int = 2) -> Generator[_Item]:
-    """The same items, made in a thread, up to `depth` of them before they are asked for.
+    """Yield the same items, produced in a thread up to `depth` items ahead.
 
-    An exception comes where the item would have. When the consumer stops, the thread stops after its item.
+    An exception is raised in place of its item. When the consumer stops, the thread stops after its current item.
 
     >>> list(ahead(range(3)))
     [0, 1, 2]
     """
-    # Here, not in the thread: a loader forks its workers now.
+    # Outside the thread, because a loader forks its workers at this point.
     iterator = iter(items)
     ready: queue.Queue[tuple[str, Any]] = queue.Queue(depth)
     stop = threading.Event()
@@ -58,10 +58,10 @@ def ahead(items: Iterable[_Item], depth: int = 2) -> Generator[_Item]:
 
 
 class Behind:
-    """Calls made in one thread, in order, `depth` of them waiting at most.
+    """Makes calls in one thread, in order, with at most `depth` of them waiting.
 
-    The first exception is raised by the next call of `do`, or when the block ends; what was waiting behind it is not
-    done. If the block ends with an exception of its own, what is waiting is still done.
+    The first exception is raised by the next call of `do`, or when the block ends; the calls that waited behind it are
+    not made. If the block ends with an exception of its own, the waiting calls are still made.
 
     >>> done = []
     >>> with Behind() as behind:
@@ -77,7 +77,7 @@ class Behind:
         self._failed = False
 
     def do(self, call: Callable[..., Any], *args: Any) -> None:
-        """Have `call(*args)` made. Waits while `depth` calls are waiting."""
+        """Queue `call(*args)`. Blocks while `depth` calls are waiting."""
         while self._waiting and (len(self._waiting) >= self._depth or self._waiting[0].done()):
             self._waiting.pop(0).result()
         self._waiting.append(self._pool.submit(self._unless_failed, call, *args))

@@ -11,7 +11,7 @@ from mmengine.config import Config
 
 import lsu_onto
 from lsu_seg.errors import ConfigError
-from lsu_seg.openmmlab.runner import runner_with_checkpoint
+from lsu_seg.openmmlab.runner import check_parts, runner_with_checkpoint
 from lsu_seg.pseudo.errors import OutputError, check_output
 from lsu_seg.pseudo.output import MANIFEST
 
@@ -29,7 +29,8 @@ def pseudo_label(
         ConfigError: `test_cfg` is no PseudoLabelLoop. TeacherError: the checkpoint does not fit the model, or
             the model not the source taxonomy.
     """
-    if cfg.get("test_cfg", {}).get("type") not in ("PseudoLabelLoop", "lsu_seg.PseudoLabelLoop"):
+    check_parts(cfg)
+    if (cfg.get("test_cfg") or {}).get("type") not in ("PseudoLabelLoop", "lsu_seg.PseudoLabelLoop"):
         raise ConfigError("the config has no `test_cfg = dict(type='PseudoLabelLoop', …)` and no `unify` section")
     cfg = copy.deepcopy(cfg)
     cfg.test_evaluator = []
@@ -51,10 +52,14 @@ def compile_decoder() -> None:
 
 def _check_labelling(cfg: Config, resume: bool) -> None:
     """Find, before the model is built, what would end the run."""
+    if not cfg.get("test_dataloader"):
+        raise ConfigError("the config has no `test_dataloader`: nothing says which images to label")
     dataset, loop = cfg.test_dataloader.dataset, cfg.test_cfg
     others = {"the dataset's folder": dataset.data_root} if dataset.get("data_root") else {}
     for key, what in (("out_dir", "the folder of the constrained labels"), ("raw_dir", "")):
         if loop.get(key):
+            if not isinstance(loop[key], (str, Path)):
+                raise ConfigError(f"`test_cfg.{key}` is {loop[key]!r}; expected a folder")
             check_output(loop[key], others)
             if not resume and (Path(loop[key]) / MANIFEST).exists():
                 raise OutputError(
@@ -62,7 +67,7 @@ def _check_labelling(cfg: Config, resume: bool) -> None:
                     " `--resume`"
                 )
             others[what] = loop[key]
-    if dataset.get("type") in ("TaxDataset", "lsu_seg.TaxDataset"):
+    if dataset.get("type") in ("TaxDataset", "lsu_seg.TaxDataset") and "taxonomy" in dataset:
         c = lsu_onto.load(dataset.taxonomy, dataset.get("source"))
         if not c.allowed[:, :-1].any():
             raise OutputError(

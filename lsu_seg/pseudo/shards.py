@@ -15,16 +15,16 @@ from lsu_seg.openmmlab.registry import DATA_SAMPLERS, register
 
 @register(DATA_SAMPLERS)
 class ShardSampler(Sampler[int]):
-    """The images of this rank: whole batches of the dataset's order, dealt out by a hash of their first image's key.
+    """The images of this rank: whole batches in the dataset's order, assigned by a hash of their first image's key.
 
-    Every image is on exactly one rank; shards differ in length, and nobody waits for anybody. A batch has the same
-    images whatever the number of ranks and whatever is done already: how images are batched shows in the last bits of
-    logits.
+    Every image belongs to exactly one rank. Shards differ in length, and no rank waits for another. A batch contains
+    the same images for any number of ranks and however many are already done, because the batch affects the last bits
+    of the logits.
 
     Args:
         dataset: a `TaxDataset`.
         batch_size: the dataloader's.
-        seed: mmengine gives one; nothing here is left to chance.
+        seed: unused, because nothing is random; mmengine passes one.
     """
 
     def __init__(self, dataset: Any, batch_size: int = 1, seed: int | None = None) -> None:
@@ -36,7 +36,7 @@ class ShardSampler(Sampler[int]):
         ]
 
     def keep(self, indices: Container[int]) -> None:
-        """Leave out the batches in which none of these images is."""
+        """Keep only the batches that contain at least one of these images."""
         self.batches = [batch for batch in self.batches if any(i in indices for i in batch)]
 
     def __iter__(self) -> Iterator[int]:
@@ -47,7 +47,7 @@ class ShardSampler(Sampler[int]):
 
 
 def shard(key: str, world_size: int) -> int:
-    """The rank that labels the batch that begins with this key.
+    """The rank that labels the batch whose first image has this key.
 
     >>> [shard(f"train/{i:04}", 3) for i in range(8)]
     [0, 1, 2, 0, 1, 2, 1, 1]

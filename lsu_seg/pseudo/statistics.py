@@ -1,4 +1,4 @@
-"""What a run tells of itself, while it goes and when it is over."""
+"""Statistics of a run, for its progress bar and its summary."""
 
 from __future__ import annotations
 
@@ -12,30 +12,30 @@ class Statistics:
     """Sums over the images that a worker labelled.
 
     Args:
-        teacher: counts its windows.
+        teacher: the teacher's counts of images and windows.
     """
 
     def __init__(self, teacher: Counts) -> None:
         self.teacher = teacher
         self.images = self.skipped = self.pixels = self.asked = self.void = self.unknown = 0
         self.all_void = 0
-        self._some_void: list[str] = []
-        self._sure = 0.0
+        self._void_examples: list[str] = []
+        self._confidence_sum = 0.0
         self._start = time.monotonic()
 
     def add(self, key: str, record: dict[str, Any]) -> None:
-        """Count an image. record: of `LabelledImage.record`."""
+        """Count an image. `record` is the result of `LabelledImage.record`."""
         self.images += 1
         self.skipped += not record["teacher"]
         self.pixels += record["pixels"]
         self.asked += record["asked"]
         self.void += record["void"]
         self.unknown += record["unknown"]
-        self._sure += record["confidence"] * record["asked"]
+        self._confidence_sum += record["confidence"] * record["asked"]
         if record["void"] == record["pixels"]:
             self.all_void += 1
-            if self.all_void <= 3:  # there may be some hundred thousand
-                self._some_void.append(key)
+            if self.all_void <= 3:  # there may be hundreds of thousands
+                self._void_examples.append(key)
 
     @property
     def _seconds(self) -> float:
@@ -43,11 +43,11 @@ class Statistics:
 
     @property
     def confidence(self) -> float:
-        """The mean over the pixels that the teacher was asked for."""
-        return self._sure / self.asked if self.asked else 1.0
+        """The mean over the pixels for which the teacher was asked."""
+        return self._confidence_sum / self.asked if self.asked else 1.0
 
     def note(self) -> str:
-        """For the progress bar."""
+        """A line for the progress bar."""
         pixels = max(1, self.pixels)
         skipped = f", {self.skipped / self.images:.0%} without teacher" if self.skipped else ""
         return (
@@ -56,7 +56,7 @@ class Statistics:
         )
 
     def summary(self) -> dict[str, Any]:
-        """For programs. Shares are fractions of the pixels of the images labelled now."""
+        """The statistics as plain values. Shares are fractions of the pixels of the images labelled in this run."""
         pixels = max(1, self.pixels)
         return {
             "images": self.images,
@@ -74,18 +74,18 @@ class Statistics:
         }
 
     def findings(self) -> list[str]:
-        """Sentences about what somebody should look at."""
-        found = []
+        """Sentences about what the user should look at."""
+        findings = []
         if self.unknown:
-            found.append(f"{self.unknown} pixels have raw values that the taxonomy does not list: they are void")
+            findings.append(f"{self.unknown} pixels have raw values that the taxonomy does not list: they are void")
         if self.all_void:
-            some = ", ".join(self._some_void) + (" …" if self.all_void > 3 else "")
-            found.append(
+            some = ", ".join(self._void_examples) + (" …" if self.all_void > 3 else "")
+            findings.append(
                 f"{self.all_void} of {self.images} labels are void everywhere ({some}): training passes over them"
             )
         if self.teacher.out_of_memory:
-            found.append(
+            findings.append(
                 f"{self.teacher.out_of_memory} images did not fit into memory as planned and went through in smaller"
                 " pieces; a smaller `memory` or a `window` plans for it"
             )
-        return found
+        return findings

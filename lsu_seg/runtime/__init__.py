@@ -1,1 +1,1 @@
-"""A run on this machine: progress on the terminal, memory that is freed, processes that find each other."""
+"""Running on this machine: progress on the terminal, the memory allocator, and the processes of a distributed run."""

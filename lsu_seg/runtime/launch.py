@@ -1,4 +1,4 @@
-"""How the processes of one run find each other: torchrun, Slurm, Open MPI."""
+"""Connects the processes of a distributed run: torchrun, Slurm, Open MPI."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import torch
 
 from lsu_seg.errors import UserError
 
-_VARIABLES = {  # rank, number of ranks, rank on this machine; and who sets them
+_VARIABLES = {  # rank, number of ranks, rank on this machine; and the program that sets them
     "pytorch": ("RANK", "WORLD_SIZE", "LOCAL_RANK", "torchrun"),
     "slurm": ("SLURM_PROCID", "SLURM_NTASKS", "SLURM_LOCALID", "srun"),
     "mpi": ("OMPI_COMM_WORLD_RANK", "OMPI_COMM_WORLD_SIZE", "OMPI_COMM_WORLD_LOCAL_RANK", "mpirun"),
@@ -17,20 +17,20 @@ _VARIABLES = {  # rank, number of ranks, rank on this machine; and who sets them
 
 
 class LaunchError(UserError):
-    """The launcher that is named did not start this process. The message says what to do."""
+    """The given launcher did not start this process. The message says what to do."""
 
 
 def join_ranks(launcher: str) -> None:
-    """Let the processes of this run find each other, by gloo where there is no GPU.
+    """Connect the processes of this run, through gloo if there is no GPU.
 
-    mmengine's own way, which is taken with GPUs, asks for one.
+    With GPUs, mmengine connects them; its own code needs a GPU.
 
     Args:
         launcher: `none`, or what started the processes: `pytorch` (torchrun), `slurm` (srun), `mpi` (Open MPI).
 
     Raises:
         LaunchError: the launcher's variables are not set, so it did not start this process; or torchrun started
-            several, and nobody said so.
+            several processes although `launcher` is `none`.
 
     >>> join_ranks("none")
     """
@@ -55,14 +55,14 @@ def join_ranks(launcher: str) -> None:
         return
     for name, value in zip(("RANK", "WORLD_SIZE", "LOCAL_RANK"), names, strict=True):
         os.environ[name] = os.environ[value]
-    os.environ.setdefault("MASTER_PORT", "29500")  # mmengine's, too
+    os.environ.setdefault("MASTER_PORT", "29500")  # the default of mmengine
     if "MASTER_ADDR" not in os.environ:
         raise LaunchError("MASTER_ADDR is not set: set it to the name of the first machine, for all processes")
     torch.distributed.init_process_group("gloo")
 
 
 def _first_node() -> str:
-    """Of a Slurm job: the machine of rank 0."""
+    """The machine of rank 0 of a Slurm job."""
     if "MASTER_ADDR" in os.environ:
         return os.environ["MASTER_ADDR"]
     try:

@@ -1,7 +1,7 @@
-"""Actions side by side, each in a process of its own. None outlives this process; progress of all is shown together.
+"""Runs actions in parallel, each in its own process. None outlives this process, which shows the progress of all.
 
-Processes are forked, so that each starts at once with all that is imported here, and this process must not compute
-anything with torch before: its threads would not be there in the others.
+Processes are forked, so they start fast, with everything that is imported here. This process must not compute with
+torch before, because the forked processes would lack torch's threads.
 """
 
 from __future__ import annotations
@@ -26,28 +26,28 @@ from lsu_seg.errors import UserError
 from lsu_seg.runtime.progress import Board, relay
 
 _PATIENCE_S = 20.0
-"""How long a process that is told to stop may take."""
+"""The time that a process may take to stop before it is killed."""
 _PR_SET_PDEATHSIG = 1
 
 
 class ProcessError(UserError):
-    """A process cannot be started here, or ended without a word: the system has killed it."""
+    """A process cannot be started here, or ended without a result, for example because the system killed it."""
 
 
 def can_fork() -> bool:
-    """On macOS forked processes crash in Apple's own libraries; Windows has none."""
+    """Whether processes can be forked: on macOS, they crash in Apple's libraries, and Windows has no fork."""
     return sys.platform == "linux"
 
 
 def cores() -> int:
-    """How many cores this process may use."""
+    """The number of cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def default_jobs() -> int:
-    """How many actions fit side by side: cores by the threads that torch takes for each, and one more; on GPUs one.
+    """The number of actions to run in parallel: cores divided by torch's threads, and one more; on GPUs, one.
 
-    One more: three students share two cores for less time than two of them take, and then the third alone.
+    With one more, three students on two cores take less time than two students in parallel and then the third.
     """
     import torch
 
@@ -59,7 +59,7 @@ def default_jobs() -> int:
 
 @dataclass(frozen=True)
 class Ended:
-    """An action that has ended, with its result or its error."""
+    """The result or the error of an action that has ended."""
 
     name: str
     result: Any = None
@@ -67,7 +67,7 @@ class Ended:
 
 
 class Processes:
-    """`with Processes() as running: running.start(name, action) …; ended = running.wait()`. Stops what still runs."""
+    """`with Processes() as running: running.start(name, action) …; ended = running.wait()`. Stops the rest on exit."""
 
     def __init__(self) -> None:
         self._running: dict[str, tuple[BaseProcess, Connection]] = {}
@@ -80,7 +80,7 @@ class Processes:
         for process, _pipe in self._running.values():
             process.terminate()
         for process, pipe in self._running.values():
-            pipe.close()  # or it waits for somebody to read
+            pipe.close()  # otherwise a process may wait for its messages to be read
             process.join(_PATIENCE_S)
             if process.is_alive():
                 process.kill()
@@ -95,19 +95,19 @@ class Processes:
         return list(self._running)
 
     def start(self, name: str, action: Callable[[], Any]) -> None:
-        """Run an action beside what runs already; its result must be picklable."""
+        """Run an action in parallel to those already running. Its result must be picklable."""
         if not can_fork():
             raise ProcessError("work side by side needs Linux; leave `--jobs` out")
-        ours, theirs = multiprocessing.Pipe()
+        own_end, child_end = multiprocessing.Pipe()
         process = multiprocessing.get_context("fork").Process(
-            target=_run, args=(action, theirs, os.getpid()), name=name
+            target=_run, args=(action, child_end, os.getpid()), name=name
         )
         process.start()
-        theirs.close()
-        self._running[name] = process, ours
+        child_end.close()
+        self._running[name] = process, own_end
 
     def wait(self) -> Ended:
-        """The next action to end. Shows progress meanwhile."""
+        """Wait for the next action to end, and show progress until then."""
         while True:
             ready = wait([pipe for _, pipe in self._running.values()])
             for name, (process, pipe) in list(self._running.items()):
@@ -117,7 +117,7 @@ class Processes:
                     kind, *message = pipe.recv()
                 except (EOFError, OSError):
                     self._forget(name)
-                    return Ended(name, error=ProcessError(_last_words(name, process.exitcode or 0)))
+                    return Ended(name, error=ProcessError(_exit_message(name, process.exitcode or 0)))
                 if kind == "progress":
                     self._board.show(name, *message)
                 elif kind == "line":
@@ -133,22 +133,22 @@ class Processes:
         self._board.ended(name)
 
 
-def _last_words(name: str, code: int) -> str:
+def _exit_message(name: str, code: int) -> str:
     if code >= 0:
         return f"{name}: its process ended with exit code {code} and no result"
-    text = f"{name}: its process was ended by {signal.Signals(-code).name}"
+    message = f"{name}: its process was ended by {signal.Signals(-code).name}"
     if code == -signal.SIGKILL:
-        text += ", as Linux does when memory runs out; give `--jobs 1` to run one stage at a time"
-    return text
+        message += ", as Linux does when memory runs out; give `--jobs 1` to run one stage at a time"
+    return message
 
 
 def _run(action: Callable[[], Any], pipe: Connection, parent: int) -> None:
-    """In the new process."""
-    # Ctrl-C reaches all processes of a terminal. The first one decides, and says so by SIGTERM.
+    """Run an action in the new process and send its result, its error, its progress and its output."""
+    # Ctrl-C reaches all processes of a terminal. The parent decides, and stops this process by SIGTERM.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     with contextlib.suppress(OSError, AttributeError):
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)  # also if the first one is killed
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)  # also if the parent is killed
     if os.getppid() != parent:
         os._exit(1)
     lock = threading.Lock()
@@ -168,23 +168,23 @@ def _run(action: Callable[[], Any], pipe: Connection, parent: int) -> None:
 
 
 def _portable(error: Exception, where: str) -> Exception:
-    """The error as it can be sent: some exceptions cannot be made again from what they were made of."""
-    again: Exception
+    """The error in a form that can be sent, because some exceptions cannot be unpickled."""
+    portable: Exception
     try:
-        again = pickle.loads(pickle.dumps(error))
-        if type(again) is not type(error) or str(again) != str(error):
+        portable = pickle.loads(pickle.dumps(error))
+        if type(portable) is not type(error) or str(portable) != str(error):
             raise TypeError
     except Exception:
-        again = (
+        portable = (
             UserError(str(error)) if isinstance(error, UserError) else RuntimeError(f"{type(error).__name__}: {error}")
         )
-    if not isinstance(again, (UserError, OSError)):
-        again.add_note(where)  # a fault of ours: say where
-    return again
+    if not isinstance(portable, (UserError, OSError)):
+        portable.add_note(where)  # an internal error, so add the traceback
+    return portable
 
 
 class _Lines(io.TextIOBase):
-    """A text stream that hands on whole lines."""
+    """A text stream that sends whole lines."""
 
     def __init__(self, send: Callable[[str], None]) -> None:
         self._send, self._rest = send, ""

@@ -1,4 +1,4 @@
-"""Progress on anything longer than two seconds: a bar with ETA on a terminal, a line now and then elsewhere."""
+"""Progress of anything that takes longer than two seconds: a bar with ETA on a terminal, else a line every 10 s."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ from rich.progress import (
 )
 
 _Item = TypeVar("_Item")
-_EVERY_S = 10.0
-_TELL_S = 0.2
+_INTERVAL_S = 10.0
+_RELAY_INTERVAL_S = 0.2
 
 
 class Advance(Protocol):
@@ -41,7 +41,7 @@ _COLUMNS = (
 
 @contextmanager
 def progress(title: str, total: int) -> Iterator[Advance]:
-    """`with progress("labels", 100) as advance: … advance(1, "3 img/s")`. Writes to stderr; rank 0 only."""
+    """`with progress("labels", 100) as advance: … advance(1, "3 img/s")`. Writes to stderr, on rank 0 only."""
     if not _is_main_process():
         yield lambda n=1, note="": None
     elif _relay is not None:
@@ -62,37 +62,37 @@ _relay: Send | None = None
 
 
 def relay(send: Send) -> None:
-    """Show no progress in this process from now on, but tell it to another's `Board`: `send(title, total, n, note)`."""
+    """Send progress to the `Board` of another process from now on, by `send(title, total, n, note)`."""
     global _relay
     _relay = send
 
 
 @contextmanager
 def _relayed(send: Send, title: str, total: int) -> Iterator[Advance]:
-    pending, noted, told = 0, "", -_TELL_S
+    pending, last_note, last_sent = 0, "", -_RELAY_INTERVAL_S
 
     def advance(n: int = 1, note: str = "") -> None:
-        nonlocal pending, noted, told
-        pending, noted, now = pending + n, note, time.monotonic()
-        if now - told >= _TELL_S:
+        nonlocal pending, last_note, last_sent
+        pending, last_note, now = pending + n, note, time.monotonic()
+        if now - last_sent >= _RELAY_INTERVAL_S:
             send(title, total, pending, note)
-            pending, told = 0, now
+            pending, last_sent = 0, now
 
     yield advance
     if pending:
-        send(title, total, pending, noted)
+        send(title, total, pending, last_note)
 
 
 class Board:
-    """Progress of several processes: bars one below the other on a terminal, mixed lines elsewhere."""
+    """Shows the progress of several processes: bars below one another on a terminal, interleaved lines elsewhere."""
 
     def __init__(self) -> None:
         self._bars: Progress | None = None
-        self._tasks: dict[str, dict[str, TaskID]] = {}  # on a terminal: of each process, by title
-        self._lines: dict[tuple[str, str], Advance] = {}  # elsewhere
+        self._tasks: dict[str, dict[str, TaskID]] = {}  # on a terminal, by process and title
+        self._lines: dict[tuple[str, str], Advance] = {}  # elsewhere, by process and title
 
     def show(self, process: str, title: str, total: int, n: int, note: str) -> None:
-        """So many more of `total` are done."""
+        """Show that `n` more of `total` are done."""
         if not sys.stderr.isatty():
             self._lines.setdefault((process, title), _lines(title, total))(n, note)
             return
@@ -105,7 +105,7 @@ class Board:
         self._bars.update(tasks[title], advance=n, note=note)
 
     def ended(self, process: str) -> None:
-        """Its bars become lines above those that still move."""
+        """Replace the bars of a process that has ended by lines above the other bars."""
         for title, number in self._tasks.pop(process, {}).items():
             assert self._bars is not None
             task = next(task for task in self._bars.tasks if task.id == number)
@@ -114,7 +114,7 @@ class Board:
             self.print(done)
 
     def print(self, line: str) -> None:
-        """A line above the bars."""
+        """Print a line above the bars."""
         print(line, file=sys.stderr, flush=True)
 
     def close(self) -> None:
@@ -123,7 +123,7 @@ class Board:
 
 
 def _is_main_process() -> bool:
-    if "torch" not in sys.modules:  # then there are no ranks, and asking mmengine would import it
+    if "torch" not in sys.modules:  # then there are no ranks, and importing mmengine would import torch
         return True
     from mmengine.dist import is_main_process
 
@@ -138,7 +138,7 @@ def _lines(title: str, total: int) -> Advance:
         nonlocal done, last
         done += n
         now = time.monotonic()
-        if now - last >= _EVERY_S or done == total:
+        if now - last >= _INTERVAL_S or done == total:
             last = now
             eta = (now - start) / done * (total - done)
             print(
@@ -151,7 +151,7 @@ def _lines(title: str, total: int) -> Advance:
 
 
 def track(items: Iterable[_Item], title: str, total: int) -> Iterator[_Item]:
-    """Iterate with progress."""
+    """Iterate over the items and show progress."""
     with progress(title, total) as advance:
         for item in items:
             yield item

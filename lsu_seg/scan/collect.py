@@ -57,7 +57,7 @@ class Inspector:
 
     def label(self, path: Path) -> Record:
         try:
-            with warnings.catch_warnings(record=True) as told:
+            with warnings.catch_warnings(record=True) as caught:
                 warnings.simplefilter("always")
                 rows, unknown = self.reader.inspect(path)
         except LabelFileError as error:
@@ -67,10 +67,10 @@ class Inspector:
                 "label": f"{path}: too large for the memory of this machine; cut it into tiles, or use fewer --jobs"
             }
         counts = count_rows(rows, len(self.reader.constraint.classes))
-        seen, pixels = np.flatnonzero(counts), sum(u.count for u in unknown)
+        present, pixels = np.flatnonzero(counts), sum(u.count for u in unknown)
         out: Record = {
             "size": [rows.shape[1], rows.shape[0]],
-            "rows": [[int(i), int(counts[i])] for i in seen],
+            "rows": [[int(i), int(counts[i])] for i in present],
             "void": int(rows.size - counts.sum() - pixels),
         }
         if unknown:
@@ -78,8 +78,8 @@ class Inspector:
             out["unknown"] = [list(u) for u in kept]
             if rest:
                 out["more"] = [len(rest), sum(u.count for u in rest)]
-        if told:
-            out["palette"] = str(told[0].message)
+        if caught:
+            out["palette"] = str(caught[0].message)
         return out
 
 

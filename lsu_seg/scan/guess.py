@@ -54,10 +54,10 @@ def look(totals: Totals) -> None:
             severity="error",
         )
         return
-    found = _other(totals, seen, listed)
+    message = _other(totals, seen, listed)
     severity = "error" if unlisted else "warning"
-    if found:
-        totals.find("space", found, severity=severity)
+    if message:
+        totals.find("space", message, severity=severity)
     elif unlisted and parse_encoding(c.encoding)[0] != "rgb" and len(seen) >= _FEW:
         for step, word in ((1, "more"), (-1, "less")):
             moved = {v - step for v in seen if v not in (255, 65535)}
@@ -114,7 +114,7 @@ def _other(totals: Totals, seen: set[int], listed: set[int]) -> str:
     number = len(seen & set(other.raw.tolist()))
     return (
         f"these look like `{other.dataset} {other.dataset_version}` {what}: it lists {number} of the {len(seen)}"
-        f" values, `{c.dataset}` {len(seen & listed)}; use {_short(entry.path)}"
+        f" values, `{c.dataset}` {len(seen & listed)}; use {_relative(entry.path)}"
     )
 
 
@@ -127,7 +127,7 @@ def _fit(seen: set[int], listed: set[int]) -> float:
     return len(seen & listed) / max(len(seen | listed), 1)
 
 
-def _short(path: Path) -> str:
+def _relative(path: Path) -> str:
     try:
         return os.fspath(path.relative_to(Path.cwd()))
     except ValueError:

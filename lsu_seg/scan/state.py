@@ -65,7 +65,7 @@ class State:
 
     def __init__(self, file: BinaryIO) -> None:
         self._file = file
-        self._where: dict[str, int] = {}  # not the records themselves: a dataset can have millions
+        self._offsets: dict[str, int] = {}  # not the records themselves: a dataset can have millions
 
     @classmethod
     @contextmanager
@@ -86,22 +86,22 @@ class State:
     def _index(self) -> None:
         self._file.seek(0)
         self._file.readline()
-        place = self._file.tell()
+        offset = self._file.tell()
         line = b"\n"
         for line in iter(self._file.readline, b""):
             record = _json(line)
             if isinstance(record, dict) and "key" in record:
-                self._where[record["key"]] = place  # the last one counts
-            place += len(line)
+                self._offsets[record["key"]] = offset  # the last one counts
+            offset += len(line)
         if not line.endswith(b"\n"):  # a run was killed while writing
             self._file.write(b"\n")
 
     def get(self, pair: Pair) -> Record | None:
         """The record of a pair, unless one of its files has changed since."""
-        place = self._where.get(pair.key)
-        if place is None:
+        offset = self._offsets.get(pair.key)
+        if offset is None:
             return None
-        self._file.seek(place)
+        self._file.seek(offset)
         record = _json(self._file.readline())
         return record["record"] if record and record["stamp"] == _stamps(pair) else None
 
@@ -124,5 +124,5 @@ def _json(line: bytes) -> Any:
 
 def default_path(folder: Path, dataset: str, split: str, root: Path) -> Path:
     """Where the records of a split are kept: each root has its own file."""
-    place = hashlib.sha256(os.fsencode(root.resolve())).hexdigest()[:8]
-    return folder / f"{dataset}-{split or 'all'}-{place}.jsonl"
+    root_hash = hashlib.sha256(os.fsencode(root.resolve())).hexdigest()[:8]
+    return folder / f"{dataset}-{split or 'all'}-{root_hash}.jsonl"

@@ -39,9 +39,9 @@ def as_text(report: Report, colour: bool = False) -> str:
         if report.source_classes:
             console.print()
             console.print(_source(report))
-            none = [c.name for c in report.source_classes if not c.decided + c.possible]
-            if none:
-                console.print(Text(f"no pixels of: {' '.join(none)}"))
+            unseen = [c.name for c in report.source_classes if not c.decided + c.possible]
+            if unseen:
+                console.print(Text(f"no pixels of: {' '.join(unseen)}"))
     if report.values:
         console.print()
         console.print(_unlisted(report))

@@ -254,7 +254,7 @@ def report(totals: Totals, data_root: str, splits: Sequence[str], pairs: int) ->
             SourceClass(name, _hex(colour), int(decided[i]), int(possible[i]))
             for i, (name, colour) in enumerate(zip(c.source_classes, c.source_palette, strict=True))
         ],
-        values=[_told(u, c) for u in unlisted],
+        values=[_unlisted_value(u, c) for u in unlisted],
         hint=hint(top, c) if top else "",
         findings=_in_order(totals.findings.values()),
     )
@@ -263,11 +263,11 @@ def report(totals: Totals, data_root: str, splits: Sequence[str], pairs: int) ->
 def _in_source(totals: Totals) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """int64 `[K]` each: per class, the pixels whose only class it is, and the pixels for which it is one of several."""
     allowed = totals.constraint.allowed[:, : totals.constraint.num_classes].astype(np.int64)
-    of = totals.pixels[:, None] * allowed
-    return of[~totals.ambiguous].sum(0), of[totals.ambiguous].sum(0)
+    pixels = totals.pixels[:, None] * allowed
+    return pixels[~totals.ambiguous].sum(0), pixels[totals.ambiguous].sum(0)
 
 
-def _told(u: Unlisted, c: Constraint) -> dict[str, Any]:
+def _unlisted_value(u: Unlisted, c: Constraint) -> dict[str, Any]:
     out = {"value": show_value(u.value, c), "pixels": u.pixels, "files": u.files, "file": u.file, "x": u.x, "y": u.y}
     if c.encoding == "rgb" and isinstance(u.value, int) and len(c.raw):
         colour, name, distance = nearest_colour(u.value, c)

@@ -1,4 +1,4 @@
-"""Pseudo-label, row of d and confidence → what the loss of a pixel is."""
+"""Pseudo-label, row of d and confidence → the training target of a pixel."""
 
 from lsu_seg.targets.coder import TargetCoder
 from lsu_seg.targets.reader import TargetReader

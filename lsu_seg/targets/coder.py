@@ -15,7 +15,7 @@ Threshold = float | Sequence[float] | None
 
 
 def own_table(constraint: Constraint, threshold: Threshold = None, weight: float = 1.0) -> TargetTable:
-    """The sets that a dataset's target maps refer to: those of closed rows, and each class if it has a weight.
+    """The sets in a dataset's target maps: those of closed rows, and each class if the weight is not 1.
 
     Args:
         constraint, threshold, weight: as in `TargetCoder`.
@@ -30,7 +30,7 @@ def own_table(constraint: Constraint, threshold: Threshold = None, weight: float
 
 
 def check_settings(num_classes: int, threshold: Threshold, weight: float) -> None:
-    """Raises `TargetError` where a `TargetCoder` cannot have them."""
+    """Raise `TargetError` if a threshold or weight is not valid for a `TargetCoder`."""
     if weight <= 0:
         raise TargetError(f"a loss weight of {weight}: expected more than 0; leave the dataset out instead")
     least = np.asarray(0.0 if threshold is None else threshold, float)
@@ -45,13 +45,16 @@ class TargetCoder:
 
     Args:
         constraint: of the dataset's own labels.
-        threshold: in ambiguous pixels, a pseudo-label of at least this confidence is the target; below it the
-            target is S(d) in closed rows, and nothing in open ones (a softmax over the K classes would be forced into
-            S(d) though the pixel may be none of them). One for all classes, or `[K]`: that of the pseudo-label
-            counts. Own labels have no confidence: their ambiguous pixels are all below. None: pseudo-labels are
-            targets, whatever their confidence, and own labels say nothing of ambiguous pixels.
-        weight: of the dataset's pixels in the loss.
-        table: which numbers sets have; it has at least those of `own_table`, which is the default.
+        threshold: in ambiguous pixels, a pseudo-label of at least this confidence is the target. Below it, the target
+            is S(d) in closed rows, and void in open ones (a softmax over the K classes would be forced into S(d)
+            although the pixel may be none of them). One number for all classes, or `[K]`, of which the number of the
+            pseudo-label's class applies. Own labels have no confidence, so all their ambiguous pixels are below it.
+            None: pseudo-labels are targets at any confidence, and ambiguous pixels of own labels are void.
+        weight: the weight of the dataset's pixels in the loss.
+        table: the numbers of sets; it has at least the sets of `own_table`, the default.
+
+    Raises:
+        TargetError: a threshold or weight that is not valid.
     """
 
     def __init__(
@@ -66,15 +69,15 @@ class TargetCoder:
         self.table = own_table(constraint, threshold, weight) if table is None else table
         self.void = self.table.void
         self.sure: NDArray[np.int16] | None = None
-        """int16, by label, the void index included: the least confidence, 255 = 1, of a hard target."""
+        """int16, by label including the void index: the lowest confidence of a hard target, 255 = 1."""
         if threshold is not None:
-            self.sure = np.full(self.void + 1, 256, np.int16)  # what is left void is no hard target
-            # As the 8-bit image stores it: a confidence that equals the threshold was rounded like it.
+            self.sure = np.full(self.void + 1, 256, np.int16)  # a void pseudo-label is never a hard target
+            # Rounded as the 8-bit confidence image is, so that a confidence equal to the threshold reaches it.
             self.sure[:k] = np.minimum(np.round(255 * np.asarray(threshold, float)), 256)
         classes = np.arange(k)
         if weight != 1:
             classes = np.array([self.table.number([c], weight) for c in range(k)])
-        by_row = np.full(len(constraint.allowed) + 1, self.void)  # ROW_VOID is -1: the last
+        by_row = np.full(len(constraint.allowed) + 1, self.void)  # ROW_VOID is -1, the last entry
         self.ambiguous = np.zeros(len(by_row), bool)
         for d, allowed in enumerate(constraint.allowed):
             members = np.flatnonzero(allowed).tolist()
@@ -86,19 +89,19 @@ class TargetCoder:
             elif self.sure is not None:
                 by_row[d] = self.table.number(members, weight)
         self.has_sets = bool((by_row[self.ambiguous] > self.void).any())
-        """Whether some target is one of several classes."""
+        """Whether some targets are sets of several classes."""
         self.uses_table = bool(max(by_row.max(), classes.max(initial=0)) > self.void)
-        """Whether target maps refer to the table: then only a `SetNLLLoss` understands them."""
+        """Whether target maps refer to the table; if so, only a `SetNLLLoss` understands them."""
         self.dtype: Any = np.uint8 if self.void < 256 else np.uint16
         if self.uses_table:
             self.dtype = self.table.dtype
         self.by_row = by_row.astype(self.dtype)
-        of_channel = np.full(self.void + 1, self.void)
-        of_channel[:k] = classes
-        self.of_channel = of_channel.astype(self.dtype)
+        by_channel = np.full(self.void + 1, self.void)
+        by_channel[:k] = classes
+        self.by_channel = by_channel.astype(self.dtype)
 
     def own(self, rows: NDArray[np.int16]) -> NDArray[Any]:
-        """The target map of a dataset's own label: rows int16 `[H, W]` → `[H, W]`."""
+        """The target map of a dataset's own label: rows int16 `[H, W]` → targets `[H, W]`."""
         return self.by_row[rows]
 
     def pseudo(
@@ -111,12 +114,15 @@ class TargetCoder:
 
         Args:
             labels: `[H, W]`, channels of the source or the void index.
-            rows, confidence: int16 `[H, W]` and uint8 `[H, W]` (255 = 1); needed with a threshold.
+            rows, confidence: int16 `[H, W]` and uint8 `[H, W]` (255 = 1); required with a threshold.
+
+        Returns:
+            Integers `[H, W]`.
 
         Raises:
-            TargetError: one of the two is missing or of another shape.
+            TargetError: rows or confidence are missing or have another shape.
         """
-        targets: NDArray[Any] = self.of_channel[labels]
+        targets: NDArray[Any] = self.by_channel[labels]
         if self.sure is None:
             return targets
         if rows is None or confidence is None:

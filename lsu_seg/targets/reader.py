@@ -1,4 +1,4 @@
-"""The label files of an image → its target map."""
+"""Label files of an image → its target map."""
 
 from __future__ import annotations
 
@@ -18,9 +18,12 @@ from lsu_seg.targets.table import TargetTable
 
 
 class ReadTarget(NamedTuple):
-    """target: integers `[H, W]`. rows: int16 `[H, W]`, rows of d; channels of a pseudo-label without a threshold.
+    """The targets of an image.
 
-    unknown: the number of pixels whose raw value the taxonomy does not list.
+    Attributes:
+        target: integers `[H, W]`.
+        rows: int16 `[H, W]`, rows of d; for pseudo-labels without a threshold, channels.
+        unknown: the number of pixels whose raw value the taxonomy does not list.
     """
 
     target: NDArray[Any]
@@ -32,15 +35,15 @@ class ReadTarget(NamedTuple):
 class TargetReader:
     """How one dataset's label files become target maps.
 
-    It travels with every sample and into every worker: what follows from the settings below is made when it is first
-    needed, and left behind when this is pickled. Other settings make another reader (`dataclasses.replace`).
+    Every sample and every worker carries a copy, so everything derived from the settings below is built when it is
+    first needed, and is not pickled. To change settings, make another reader (`dataclasses.replace`).
 
     Attributes:
         constraint: of the dataset's own labels.
-        root, split, unknown: as in `Annotation`, of the dataset's own labels.
+        root, split, unknown: as in `Annotation`, for the dataset's own labels.
         pseudo: whether the labels are pseudo-labels.
         threshold, weight: as in `TargetCoder`.
-        given: the table of the compound that the dataset is in.
+        given: the table of the `CompoundDataset` that the dataset is in, if any.
     """
 
     constraint: Constraint
@@ -60,7 +63,7 @@ class TargetReader:
 
     @cached_property
     def table(self) -> TargetTable:
-        """Which numbers sets have in the target maps."""
+        """The numbers of sets in the target maps."""
         if self.given is not None:
             return self.given
         return own_table(self.constraint, self.threshold, self.weight)
@@ -71,31 +74,31 @@ class TargetReader:
 
     @cached_property
     def own(self) -> Annotation:
-        """Of the dataset's own label files."""
+        """The reader of the dataset's own label files."""
         return Annotation(self.constraint, self.unknown, self.root, self.split)
 
     @cached_property
     def annotation(self) -> Annotation:
-        """Of the label files that are trained on."""
+        """The reader of the label files for training."""
         return Annotation(channel_constraint(self.constraint)) if self.pseudo else self.own
 
     def read(self, item: Mapping[str, Any]) -> ReadTarget:
         """The target map of an image.
 
         Args:
-            item: as `TaxDataset.load_data_list` gives them; with `ori_shape` once the image is loaded.
+            item: as returned by `TaxDataset.load_data_list`, with `ori_shape` if the image is loaded.
 
         Raises:
-            LabelFileError: an unreadable label, a value that the taxonomy does not list, or another size than the
-                image's.
+            LabelFileError: a label is unreadable, has a value that the taxonomy does not list, or differs from the
+                image in size.
             TargetError: label and pseudo-label differ in size.
         """
-        path, image = item["seg_map_path"], item.get("ori_shape")
+        path, image_shape = item["seg_map_path"], item.get("ori_shape")
         labels, rows, unknown = self.annotation.read(path)
-        if image is not None and tuple(image[:2]) != labels.shape:
+        if image_shape is not None and tuple(image_shape[:2]) != labels.shape:
             raise LabelFileError(
                 f"{path}: the label is {labels.shape[1]}x{labels.shape[0]} and the image `{item['img_path']}`"
-                f" {image[1]}x{image[0]}; they must be of one size, labels are never resized silently"
+                f" {image_shape[1]}x{image_shape[0]}; they must be of one size, labels are never resized silently"
             )
         if not self.pseudo:
             return ReadTarget(self.coder.own(rows), rows, unknown)

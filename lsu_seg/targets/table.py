@@ -1,17 +1,18 @@
-"""Training targets: everything that is known of a pixel's class, as one integer that any transform can carry.
+"""Training targets: everything that is known about a pixel's class, as one integer that any transform can carry.
 
 A target map holds, per pixel,
 
 - `0..K-1`: this class;
-- the void index (255; 65535 where there are so many classes): nothing is known, the loss ignores the pixel;
-- the void index + 1 + i: entry i of a `TargetTable`, a set of classes of which one is right, and a weight.
+- the void index (255, or 65535 if there are too many classes): nothing is known, and the loss ignores the pixel;
+- the void index + 1 + i: entry i of a `TargetTable`, a set of classes one of which is right, and a weight.
 
-Pseudo-label, row of d and confidence are merged into it when they are loaded, before any transform: a target is a
-function of the three of one pixel, and nearest-neighbour resizing, crops, flips and rotations only move pixels. Three
-maps would have to be moved three times, and MMSeg's `Pad`, `Albu` and `RandomMosaic` know only one.
+Pseudo-label, row of d and confidence are merged into it when they are loaded, before any transform. A pixel's target
+depends on these three values of the same pixel only, and nearest-neighbour resizing, crops, flips and rotations only
+move pixels. Three separate maps would have to be moved three times, and MMSeg's `Pad`, `Albu` and `RandomMosaic` handle
+only one.
 
-The table belongs to the dataset that makes the targets: a `CompoundDataset` has one for all its members, a `TaxDataset`
-on its own has its own. `OntologyHook` gives it to the losses and heads before training (`TakesTargetTable`).
+The table belongs to the dataset that makes the targets: a `CompoundDataset` has one for all its members, and a single
+`TaxDataset` has its own. `OntologyHook` passes it to the losses and heads before training (`TakesTargetTable`).
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ class TargetError(UserError):
 
 
 class UnknownTargetError(TargetError):
-    """A target that is neither a class, nor void, nor a set of the table at hand."""
+    """A target that is neither a class, nor void, nor a set of the table."""
 
     def __init__(self, target: int, message: str) -> None:
         super().__init__(message)
@@ -42,7 +43,7 @@ class UnknownTargetError(TargetError):
 
 
 class TargetSet(NamedTuple):
-    """An entry of a table: the classes of which one is right, and the factor on the loss of such pixels."""
+    """An entry of a table: the classes one of which is right, and a factor on the loss of such pixels."""
 
     classes: tuple[int, ...]
     weight: float = 1.0
@@ -50,12 +51,15 @@ class TargetSet(NamedTuple):
 
 @dataclass(frozen=True)
 class TargetTable:
-    """The sets that target maps refer to by number. It does not change, so numbers stay valid.
+    """The sets that target maps refer to by number. It is immutable, so numbers stay valid.
 
     Args:
-        source: the source taxonomy that the classes are of.
+        source: the source taxonomy of the classes.
         num_classes: K.
-        entries: repeated ones are kept once.
+        entries: the sets; duplicates are dropped.
+
+    Raises:
+        TargetError: a set with invalid classes, or too many sets.
 
     >>> table = TargetTable("demo", 3, [TargetSet((0, 2)), TargetSet((1, 2)), TargetSet((0, 2))])
     >>> table.number((0, 2)), table.number((1, 2))
@@ -81,11 +85,11 @@ class TargetTable:
             raise TargetError(f"`{self.source}` has {len(entries)} sets in use, more than 16 bits can number")
 
     def __getstate__(self) -> dict[str, Any]:
-        return {field.name: getattr(self, field.name) for field in fields(self)}  # the rest follows from these
+        return {field.name: getattr(self, field.name) for field in fields(self)}  # without cached properties
 
     @property
     def void(self) -> int:
-        """The target where nothing is known."""
+        """The target of pixels about which nothing is known."""
         return void_index(self.num_classes)
 
     @property
@@ -95,7 +99,7 @@ class TargetTable:
 
     @property
     def dtype(self) -> Any:
-        """Of target maps with sets."""
+        """The dtype of target maps with sets."""
         return np.uint16 if self.void < 256 else np.int32
 
     def __len__(self) -> int:
@@ -123,10 +127,10 @@ class TargetTable:
         return np.array([weight for _, weight in self.entries], np.float32)
 
     def index(self, target: NDArray[Any]) -> NDArray[np.int64]:
-        """Targets without the gap below void: K where nothing is known, K + 1 + i for entry i.
+        """Targets without the gap below void: K for void, K + 1 + i for entry i.
 
         Raises:
-            UnknownTargetError: a target that is none of these.
+            UnknownTargetError: a target that is neither a class, nor void, nor an entry.
         """
         k, void = self.num_classes, self.void
         target = np.asarray(target).astype(np.int64)
@@ -137,16 +141,17 @@ class TargetTable:
         return index
 
     def classes(self, target: NDArray[Any]) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
-        """Of target maps the classes, void where there is not one alone; and where the target is one of several."""
+        """The class of each target, void if it is not a single class; and whether it is one of several classes."""
         size = self.sets.sum(1)
-        alone = np.where(size == 1, self.sets.argmax(1), self.void)
-        of_index = np.concatenate([np.arange(self.num_classes), [self.void], alone])
+        single = np.where(size == 1, self.sets.argmax(1), self.void)
+        class_of = np.concatenate([np.arange(self.num_classes), [self.void], single])
+        several = np.concatenate([np.zeros(self.num_classes + 1, bool), size > 1])
         index = self.index(target)
-        return of_index[index], np.concatenate([np.zeros(self.num_classes + 1, bool), size > 1])[index]
+        return class_of[index], several[index]
 
 
 def joined(tables: Iterable[TargetTable]) -> TargetTable:
-    """One table with the entries of several, which are of one source."""
+    """One table with the entries of several tables of the same source."""
     first, *others = tables
     return TargetTable(first.source, first.num_classes, [e for table in (first, *others) for e in table.entries])
 
@@ -156,24 +161,24 @@ class TakesTargetTable(Protocol):
     """A loss or a head that is trained on target maps with sets."""
 
     def use_table(self, table: TargetTable | None) -> None:
-        """From now on targets are of this table. None: it is not known what numbers above the void index mean."""
+        """Read targets by this table from now on. None: the numbers above the void index have no known meaning."""
 
 
 class TableUser:
-    """`TakesTargetTable` for modules: what they have in common. A table is no part of a checkpoint."""
+    """The shared implementation of `TakesTargetTable` for modules. A table is not part of a checkpoint."""
 
     source: str | None
     table: TargetTable | None = None
 
     def use_table(self, table: TargetTable | None) -> None:
-        """Read targets by this table, `dataset.table`. `OntologyHook` calls it; training loops without hooks must."""
+        """Read targets by this table, a `dataset.table`. `OntologyHook` calls this; loops without hooks must do so."""
         self.table = table
 
     def table_of(self, num_classes: int) -> TargetTable:
-        """The table in use; one without sets where none was given.
+        """The table in use, or one without sets if none was given.
 
         Raises:
-            TargetError: it is of another source, or has another number of classes.
+            TargetError: the table has another source or another number of classes.
         """
         if self.table is None:
             return TargetTable(str(self.source), num_classes)
@@ -186,7 +191,7 @@ class TableUser:
 
     @contextlib.contextmanager
     def explained(self, num_classes: int) -> Iterator[None]:
-        """Say of a target that stands for a set where the table was to come from, if there is none."""
+        """If a target stands for a set and no table was given, say in the error where the table comes from."""
         try:
             yield
         except UnknownTargetError as e:
@@ -200,10 +205,12 @@ class TableUser:
 
 
 class QueryTargets(NamedTuple):
-    """What a head that predicts masks with classes is trained on.
+    """The targets of a head that predicts masks with classes.
 
-    class_labels: int64 `[M]`, the hard classes of the image. mask_labels: bool `[M, H, W]`, their pixels.
-    known: bool `[M, H, W]`, whether the ground truth says if the pixel belongs to the mask.
+    Attributes:
+        class_labels: int64 `[M]`, the hard classes of the image.
+        mask_labels: bool `[M, H, W]`, their pixels.
+        known: bool `[M, H, W]`, whether the ground truth says if the pixel belongs to the mask.
     """
 
     class_labels: NDArray[np.int64]
@@ -214,13 +221,13 @@ class QueryTargets(NamedTuple):
 def query_targets(target: NDArray[Any], table: TargetTable) -> QueryTargets:
     """A target map as classes and masks, for heads like Mask2Former's.
 
-    Every class that is the target of a pixel gives a mask. A pixel whose target is a set is outside of the masks of
-    all classes but the set's; for those, and where nothing is known, the mask says no and `known` says that it does not
-    count: a loss that samples points draws them where `known` is true.
+    Every class that is the target of some pixel gets a mask. A pixel whose target is a set is known to be outside of
+    the masks of all classes that are not in the set. For the classes in the set, and in void pixels, both the mask and
+    `known` are False: a loss that samples points draws them where `known` is True.
 
     Args:
-        target: integers `[H, W]`, as `TaxDataset` gives.
-        table: of the dataset that gives them.
+        target: integers `[H, W]`, as given by a `TaxDataset`.
+        table: the table of that dataset.
 
     >>> table = TargetTable("demo", 3, [TargetSet((0, 1))])
     >>> q = query_targets(np.array([[0, 256, 2, 255]]), table)

@@ -22,21 +22,21 @@ def class_mismatch(model: Any, classes: Sequence[str]) -> str | None:
     if out is not None and out != len(classes):
         return f"the model predicts {out} classes, and the source taxonomy has {len(classes)}"
     meta = getattr(model, "dataset_meta", None) or {}
-    named = list(meta.get("classes") or getattr(model, "class_names", None) or ())
-    if not named:
+    names = list(meta.get("classes") or getattr(model, "class_names", None) or ())
+    if not names:
         return None
-    for channel, (name, wanted) in enumerate(zip(named, classes, strict=False)):
-        if not same_class(name, wanted):
+    for channel, (name, expected) in enumerate(zip(names, classes, strict=False)):
+        if not same_class(name, expected):
             return (
                 f"the checkpoint's classes differ from the source taxonomy's from channel {channel} on:"
-                f" {named[channel : channel + 3]} against {list(classes)[channel : channel + 3]}"
+                f" {names[channel : channel + 3]} against {list(classes)[channel : channel + 3]}"
             )
-    if len(named) != len(classes):
-        return f"the checkpoint names {len(named)} classes, and the source taxonomy has {len(classes)}"
+    if len(names) != len(classes):
+        return f"the checkpoint names {len(names)} classes, and the source taxonomy has {len(classes)}"
     return None
 
 
-def same_class(name: str, wanted: str) -> bool:
+def same_class(name: str, expected: str) -> bool:
     """Whether a checkpoint's class name matches a class of a taxonomy.
 
     The comparison ignores case and how words are joined. If the name is a path, as in Vistas' official labels, its
@@ -49,7 +49,7 @@ def same_class(name: str, wanted: str) -> bool:
     """
     path = name.split("--")
     ends = (" ".join(path[i:]) for i in range(len(path)))
-    return any(_words(end) == _words(wanted) for end in ends)
+    return any(_words(end) == _words(expected) for end in ends)
 
 
 def _words(text: str) -> str:

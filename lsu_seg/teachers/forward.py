@@ -66,20 +66,20 @@ class Forward:
         Raises:
             TeacherError: even the smallest pieces do not fit into memory.
         """
-        seen = self._tried(batch, by_class)
-        if seen is not None:
-            return seen
+        evidence = self._try(batch, by_class)
+        if evidence is not None:
+            return evidence
         if len(batch) > 1:
             return [maps for item in batch.split(1) for maps in self(item, by_class)]
         return [self._from_pieces(batch)]
 
-    def _tried(self, batch: Tensor, by_class: bool) -> list[Maps] | None:
+    def _try(self, batch: Tensor, by_class: bool) -> list[Maps] | None:
         """The evidence, or None if memory does not suffice."""
         if tuple(batch.shape) in self._too_large:
             return None
         try:
-            seen = [Maps.of(view) for view in self._views(batch)]
-            return [maps.by_class() for maps in seen] if by_class else seen
+            evidence = [Maps.of(view) for view in self._views(batch)]
+            return [maps.by_class() for maps in evidence] if by_class else evidence
         except (RuntimeError, MemoryError) as error:
             if not ran_out(error):
                 raise
@@ -116,13 +116,14 @@ class Forward:
         """The two halves of `core`; a half that is still too large is halved again."""
         for half in self._halves(core):
             crop, inner = _with_halo(image, half)
-            seen = self._tried(crop, by_class=True)
-            if seen is None:
+            evidence = self._try(crop, by_class=True)
+            if evidence is None:
                 yield from self._pieces(image, half)
                 continue
-            stride = self.stride(crop, seen[0])
+            maps = evidence[0]
+            stride = self.stride(crop, maps)
             top, bottom, left, right = (n // stride for n in inner)
-            yield half, seen[0].like(seen[0].values[:, top:bottom, left:right]), stride
+            yield half, maps.like(maps.values[:, top:bottom, left:right]), stride
 
     def _halves(self, core: Core) -> list[Core]:
         top, bottom, left, right = core
@@ -145,11 +146,11 @@ class Forward:
             TeacherError: windows cannot be joined, because the model's values do not lie on one grid.
         """
         height, width = batch.shape[2:]
-        found = maps.values.shape[1], maps.values.shape[2]
-        stride = stride_of((height, width), found)
+        size = maps.values.shape[1], maps.values.shape[2]
+        stride = stride_of((height, width), size)
         if not stride or MULTIPLE % stride:
             raise TeacherError(
-                f"the teacher gives {found[0]} x {found[1]} values for a window of {height} x {width} pixels; windows"
+                f"the teacher gives {size[0]} x {size[1]} values for a window of {height} x {width} pixels; windows"
                 f" need a whole number of pixels for each value that divides {MULTIPLE}. Set window=None, memory=None"
                 " for whole images"
             )

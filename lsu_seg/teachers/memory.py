@@ -61,19 +61,19 @@ def make_plan(views: Views, probe: Probe, image: tuple[int, int], label: tuple[i
     budget = None if views.memory is None else int(views.memory * 2**30)
     whole = _whole(views, probe, image)
     count, what = len(views.scales) * len(views.flips), f"images of {image[0]} x {image[1]} pixels"
-    said = f"{what}: {count} views of whole images take {_gib(whole)} beside the model"
+    words = f"{what}: {count} views of whole images take {_gib(whole)} beside the model"
     if views.window is None and (budget is None or whole <= budget):
         together = 1 << 30 if budget is None else max(1, budget // whole)
-        return Plan(together=together, bytes=whole, words=said)
+        return Plan(together=together, bytes=whole, words=words)
     windows = [views.window] if views.window else [(n, n) for n in range(_LARGEST, _SMALLEST - 1, -_STEP)]
     for window in windows:
         rows, needs = _windowed(views, probe, image, label, window, budget)
         if views.window or budget is None or needs <= budget:
             size = f"windows of {window[0]} x {window[1]} pixels, {views.overlap:.0%} overlap"
-            said += f"; in {size}, {_gib(needs)}"
+            words += f"; in {size}, {_gib(needs)}"
             if budget is not None and needs > budget:
-                said += f", more than the {_gib(budget)} that `memory` allows"
-            return Plan(window, 1, rows, needs, said)
+                words += f", more than the {_gib(budget)} that `memory` allows"
+            return Plan(window, 1, rows, needs, words)
     raise TeacherError(
         f"{what}: their {count} views do not fit memory={views.memory:g} GiB even in windows of"
         f" {_SMALLEST} x {_SMALLEST};"

@@ -104,9 +104,9 @@ class SegmentorTeacher:
                     for i, band in enumerate(self._whole(images[some], label_sizes[some], image_size)):
                         yield at + i, band
                 return
-            for i, (image, mine, label) in enumerate(zip(images, needed, label_sizes, strict=True)):
+            for i, (image, image_needed, label) in enumerate(zip(images, needed, label_sizes, strict=True)):
                 plan = self.plan(image_size, label)
-                for band in self._in_windows(image, mine, label, plan):
+                for band in self._in_windows(image, image_needed, label, plan):
                     yield i, band
         except (RuntimeError, MemoryError) as error:
             if not ran_out(error):
@@ -155,13 +155,13 @@ class SegmentorTeacher:
             scaled_to = scaled_size(size, scale)
             scaled = scaled_rows(batch, scaled_to, 0, scaled_to[0])
             for flip in self.settings.flips:
-                seen = forward(scaled.flip(3) if flip else scaled)
-                for mine, maps in zip(views, seen, strict=True):
-                    mine.append(maps.view(flip))
+                evidence = forward(scaled.flip(3) if flip else scaled)
+                for image_views, maps in zip(views, evidence, strict=True):
+                    image_views.append(maps.view(flip))
         self.counts.images += len(images)
         self.counts.out_of_memory += len(images) * forward.out_of_memory
-        for mine, (height, _) in zip(views, labels, strict=True):
-            yield Band(0, height, mine, forward.out_of_memory)
+        for image_views, (height, _) in zip(views, labels, strict=True):
+            yield Band(0, height, image_views, forward.out_of_memory)
 
     def _in_windows(
         self, image: Tensor, needed: NDArray[np.bool_] | None, label: tuple[int, int], plan: Plan
@@ -172,8 +172,8 @@ class SegmentorTeacher:
         asked = None if needed is None or self.settings.keep_windows else np.asarray(needed)
         # The two views of a scale, plain and mirrored, use the same strip one after the other.
         pixels = lru_cache(1)(partial(scaled_rows, batch))
-        small, seen = self._blank
-        blank, stride = seen.by_class(), forward.stride(small, seen)
+        small, maps = self._blank
+        blank, stride = maps.by_class(), forward.stride(small, maps)
         views = [
             SlidingView(
                 pixels,

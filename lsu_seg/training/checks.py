@@ -1,6 +1,6 @@
-"""What a training config says twice, and must say the same way: found before the first iteration.
+"""Compare a training config with the ontology of its datasets, before the first iteration.
 
-Each function yields findings: what is there, what the ontology says, and the line to write.
+Each check yields findings: what the config says, what the ontology says, and the line to write.
 """
 
 from __future__ import annotations
@@ -29,36 +29,36 @@ class DisagreementError(UserError):
 
 
 def check_training(model: nn.Module, loop: Any, val_dataset: Any = None) -> None:
-    """Hold a training against the ontology of its datasets.
+    """Check a training against the ontology of its datasets.
 
     Args:
-        model: the segmentor, not wrapped. loop: the train loop. val_dataset: what it is validated on, if anything.
+        model: the segmentor, without a DDP wrapper. loop: the train loop. val_dataset: the validation set, or None.
 
     Raises:
-        DisagreementError: with all that was found.
+        DisagreementError: the config disagrees with the ontology; the message lists all findings.
     """
     dataset = loop.dataloader.dataset
     members = list(tax_datasets(dataset))
     if not members:
-        return  # nobody's ontology
-    found = [
+        return  # no dataset has an ontology
+    findings = [
         *check_model(model, members),
         *check_pipelines(members),
         *check_sampling(loop, dataset),
         *check_validation(members[0], val_dataset),
     ]
-    if found:
-        lines = "\n".join(f"  - {f}" for f in dict.fromkeys(found))
+    if findings:
+        lines = "\n".join(f"  - {f}" for f in dict.fromkeys(findings))
         raise DisagreementError(f"the config disagrees with the ontology of its datasets:\n{lines}")
 
 
 def check_model(model: nn.Module, members: list[TaxDataset]) -> Iterator[str]:
-    """Classes, ignored index and losses of every head.
+    """Check the padding, and the classes, ignored index and losses of every head.
 
-    A head, or a segmentor without heads, that has no `loss_decode` and `takes_sets = True` sees to sets by itself.
+    A head, or a segmentor without heads, that has no `loss_decode` but `takes_sets = True` handles sets itself.
     """
     void = void_index(members[0].constraint.num_classes)
-    setted = [d.name for d in members if d.coder.uses_table]
+    with_sets = [d.name for d in members if d.coder.uses_table]
     padding = getattr(getattr(model, "data_preprocessor", None), "seg_pad_val", void)
     if padding != void:
         yield (
@@ -67,12 +67,12 @@ def check_model(model: nn.Module, members: list[TaxDataset]) -> Iterator[str]:
         )
     for name, head in _heads(model):
         masks = _predicts_masks(head)
-        yield from _check_head(name, head, members[0].constraint, [] if masks else setted)
+        yield from _check_head(name, head, members[0].constraint, [] if masks else with_sets)
         if masks:
             yield from _check_masks(name, head, members)
 
 
-def _check_head(name: str, head: nn.Module, constraint: Constraint, setted: list[str]) -> Iterator[str]:
+def _check_head(name: str, head: nn.Module, constraint: Constraint, with_sets: list[str]) -> Iterator[str]:
     source, k = constraint.source, constraint.num_classes
     void = void_index(k)
     last = name.rpartition(".")[2]
@@ -97,18 +97,18 @@ def _check_head(name: str, head: nn.Module, constraint: Constraint, setted: list
                     f"{name}'s SetNLLLoss has {len(loss.class_weight)} class weights, and `{source}` {k} classes:"
                     " write one for each, in the order of its channels"
                 )
-        elif setted and (loss is not None or not getattr(head, "takes_sets", False)):
+        elif with_sets and (loss is not None or not getattr(head, "takes_sets", False)):
             kind = type(loss if loss is not None else head).__name__
             line = f"loss_decode=dict(type='SetNLLLoss', source='{source}')"
             yield (
                 f"{name} is trained with {kind}, which does not know the targets that `threshold`, `unsure` or"
-                f" `loss_weight` of {_names(setted)} make: write `{last}=dict({line})`, or take them out of the"
+                f" `loss_weight` of {_names(with_sets)} make: write `{last}=dict({line})`, or take them out of the"
                 " datasets"
             )
     if getattr(head, "source", None) not in (None, source):
         yield f"{name} has source='{head.source}', and the datasets `{source}`: write `{last}=dict(source='{source}')`"
     pixels: Any = getattr(head, "sampler", None)
-    if setted and type(pixels) is OHEMPixelSampler and pixels.thresh is not None:
+    if with_sets and type(pixels) is OHEMPixelSampler and pixels.thresh is not None:
         yield (
             f"{name}'s OHEMPixelSampler with a `thresh` looks up the probability of one class: write"
             f" `sampler=dict(type='{SetOHEMPixelSampler.__name__}', thresh={pixels.thresh},"
@@ -123,7 +123,7 @@ def _predicts_masks(head: nn.Module) -> bool:
 
 
 def _check_masks(name: str, head: nn.Module, members: list[TaxDataset]) -> Iterator[str]:
-    """A head that predicts masks: its losses are of masks and classes, which pixels have no weight in."""
+    """Check a head that predicts masks: its losses are over masks and classes, in which pixels have no weight."""
     weighted = [d.name for d in members if d.loss_weight != 1]
     if weighted:
         yield (
@@ -150,7 +150,7 @@ def _check_masks(name: str, head: nn.Module, members: list[TaxDataset]) -> Itera
 
 
 def _heads(model: nn.Module) -> Iterator[tuple[str, nn.Module]]:
-    """What is trained with a loss: the heads of MMSeg's segmentors, or a segmentor that has no heads."""
+    """The modules with a loss: the heads of MMSegmentation's segmentors, or a segmentor that has no heads."""
     heads = False
     for name in ("decode_head", "auxiliary_head"):
         head = getattr(model, name, None)
@@ -168,12 +168,12 @@ def _names(names: list[str]) -> str:
 
 
 def check_pipelines(members: list[TaxDataset]) -> Iterator[str]:
-    """What the transforms put where there is no label, and who reads the label files."""
-    found: dict[str, list[str]] = {}
+    """Check that the transforms read the label files, and fill in void where there is no label."""
+    findings: dict[str, list[str]] = {}
     for dataset in members:
         for text in _check_transforms(list(_transforms(dataset.pipeline)), void_index(dataset.constraint.num_classes)):
-            found.setdefault(text, []).append(dataset.name)
-    for text, names in found.items():
+            findings.setdefault(text, []).append(dataset.name)
+    for text, names in findings.items():
         yield f"the pipeline of {_names(names)}: {text}"
 
 
@@ -205,7 +205,7 @@ def _transforms(pipeline: Any) -> Iterator[Any]:
 
 
 def check_sampling(loop: Any, dataset: Any) -> Iterator[str]:
-    """That weights have an effect, and that an epoch ends."""
+    """Check that weights have an effect, and that an epoch ends."""
     sampler = getattr(loop.dataloader, "sampler", None)
     if not isinstance(sampler, CompoundSampler):
         weights = dataset.weights if isinstance(dataset, CompoundDataset) else []
@@ -229,7 +229,7 @@ def check_sampling(loop: Any, dataset: Any) -> Iterator[str]:
 
 
 def check_validation(train: TaxDataset, val_dataset: Any) -> Iterator[str]:
-    """That it is judged in the classes that it is trained in, and on every image."""
+    """Check that validation uses the classes of training, and every image."""
     if any(d.skip_void for d in tax_datasets(val_dataset)):
         yield (
             "the validation set is a CompoundDataset for training, which passes over void images: write"
@@ -237,8 +237,8 @@ def check_validation(train: TaxDataset, val_dataset: Any) -> Iterator[str]:
         )
     meta = getattr(val_dataset, "metainfo", None) or {}
     for key in ("source", "classes", "palette"):
-        mine, other = train.metainfo.get(key), meta.get(key)
-        if other is not None and list(mine) != list(other):
+        own, other = train.metainfo.get(key), meta.get(key)
+        if other is not None and list(own) != list(other):
             yield (
                 f"the validation set's `{key}` differ from those of `{train.constraint.source}`, which training has:"
                 f" write `val_dataloader = dict(dataset=dict(source='{train.constraint.source}', …))`"
@@ -247,12 +247,12 @@ def check_validation(train: TaxDataset, val_dataset: Any) -> Iterator[str]:
 
 
 def check_val_batch(model: nn.Module, batch: Any) -> None:
-    """That MMSegmentation can stack the images of a batch: in training it pads them, in validation not.
+    """Check that MMSegmentation can stack the images of a batch: it pads them in training, but not in validation.
 
-    Only now: pipelines give images their sizes, and before training all of them would have to be read.
+    This is checked batch by batch: pipelines determine image sizes, so an earlier check would have to load every image.
 
     Raises:
-        DisagreementError: they are of several sizes.
+        DisagreementError: the images have several sizes.
     """
     from mmseg.models import SegDataPreProcessor
 

@@ -1,4 +1,4 @@
-"""The hook that knows of the ontology: checks before training, figures per dataset during it."""
+"""A hook that knows the ontology: checks before training, metrics per dataset during training."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from mmengine.dist import all_reduce, is_main_process
 from mmengine.hooks import Hook
 from torch import nn
 
-from lsu_seg.data.datasets import CompoundDataset, TaxDataset, target_table, tax_datasets
+from lsu_seg.data.datasets import TaxDataset, target_table, tax_datasets
 from lsu_seg.errors import UserError
 from lsu_seg.losses.mmseg import SetNLLLoss
 from lsu_seg.openmmlab.registry import HOOKS, register
@@ -20,31 +20,31 @@ from lsu_seg.training.checks import check_training, check_val_batch
 
 @register(HOOKS)
 class OntologyHook(Hook):
-    """Refuse a training that disagrees with its ontology; tell losses what targets mean; log each dataset's figures.
+    """Refuse a training that disagrees with its ontology; pass the table of sets to losses; log metrics per dataset.
 
-    `lsu-seg train` and `unify` add it; elsewhere: `custom_hooks = [dict(type='OntologyHook')]`.
+    `lsu-seg train` and `unify` add this hook; elsewhere, write `custom_hooks = [dict(type='OntologyHook')]`.
 
-    Before training it compares classes, ignored index, losses, padding, samplers and the validation set with the
-    ontology of the training datasets, and raises `DisagreementError` with the lines to write; so it does in validation
-    where a batch has images of several sizes. Losses and heads (`TakesTargetTable`) get the table of sets of the
-    dataset whose targets they see: the training set's, and during validation the validation set's.
+    Before training, the hook compares classes, ignored index, losses, padding, samplers and the validation set with the
+    ontology of the training datasets, and raises a `DisagreementError` with the lines to write. It also raises one in
+    validation if a batch has images of several sizes. Losses and heads (`TakesTargetTable`) get the table of sets of
+    the dataset whose targets they see: the training set's, or during validation the validation set's.
 
-    During training the log has, for each dataset (`town`):
+    During training, the log has for each dataset (here `town`):
 
-    - `loss_town`: mean loss per pixel (with a `SetNLLLoss`);
-    - `acc_town`: share of its labelled pixels in the batch whose likeliest class is the target, or in the target's set
-      (with a `SetNLLLoss`; in place of MMSegmentation's `acc_seg`, to which every set is wrong);
-    - `ratio_town`: share of the samples so far;
-    - `sets_town`: share of its labelled pixels so far whose target is a set (with a `SetNLLLoss`).
+    - `loss_town`: the mean loss per pixel (with a `SetNLLLoss`);
+    - `acc_town`: the share of its labelled pixels in the batch whose likeliest class is the target, or in the target's
+      set (with a `SetNLLLoss`; it replaces MMSegmentation's `acc_seg`, which counts every set as wrong);
+    - `ratio_town`: the share of its samples among all samples so far;
+    - `sets_town`: the share of its labelled pixels so far whose target is a set (with a `SetNLLLoss`).
 
-    Before the first iteration the log has the thresholds of datasets with `unsure`; after the last a table over all
-    ranks, with the shares that the weights ask for and how many void images were passed over. Samples are attributed by
-    the `dataset` that `PackTaxInputs` writes.
+    Before the first iteration, the thresholds of datasets with `unsure` are logged; after the last, a table over all
+    ranks, with the shares that result from the weights, and the number of void images that were skipped. Samples are
+    assigned to datasets by the `dataset` that `PackTaxInputs` writes.
     """
 
     priority = "NORMAL"  # before the LoggerHook
     table: TargetTable | None = None
-    """Of the training that is under way."""
+    """The table of the current training; None outside of training."""
 
     def before_train(self, runner: Any) -> None:
         model = getattr(runner.model, "module", runner.model)
@@ -56,11 +56,10 @@ class OntologyHook(Hook):
         members = list(tax_datasets(dataset))
         self.names = [d.name for d in members]
         log_thresholds(runner, members)
-        self.wanted = [1.0]
-        if isinstance(dataset, CompoundDataset):
-            sampler = runner.train_loop.dataloader.sampler
-            sizes = [len(d) for d in members]
-            self.wanted = getattr(sampler, "shares", [n / sum(sizes) for n in sizes])
+        sizes = [len(d) for d in members]
+        shares = getattr(runner.train_loop.dataloader.sampler, "shares", [])
+        # Other samplers, and other wrappers of several datasets, draw evenly from all images.
+        self.shares = shares if len(shares) == len(sizes) else [n / sum(sizes) for n in sizes]
         self.totals = torch.zeros(len(members), len(COLUMNS), dtype=torch.float64)
         head = getattr(model, "decode_head", None) or model
         losses = [m for m in head.modules() if isinstance(m, SetNLLLoss)]
@@ -70,7 +69,7 @@ class OntologyHook(Hook):
 
     def before_val(self, runner: Any) -> None:
         table = None
-        with contextlib.suppress(UserError):  # several tables: a matter for losses only, and few look here
+        with contextlib.suppress(UserError):  # several tables concern only losses, and few compute any in validation
             table = target_table(runner.val_loop.dataloader.dataset)
         give_table(runner.model, table)
 
@@ -122,18 +121,18 @@ class OntologyHook(Hook):
         totals = self.totals.clone()
         all_reduce(totals)
         if is_main_process() and totals[:, 0].sum():
-            runner.logger.info("samples of each dataset:\n" + summary(self.names, self.wanted, totals))
+            runner.logger.info("samples of each dataset:\n" + summary(self.names, self.shares, totals))
 
 
 def give_table(model: nn.Module, table: TargetTable | None) -> None:
-    """To every part of a model that is trained on targets with sets; None takes it away."""
+    """Give the table to every module that is trained on targets with sets; None removes it."""
     for module in model.modules():
         if isinstance(module, TakesTargetTable):
             module.use_table(table)
 
 
 def log_thresholds(runner: Any, members: list[TaxDataset]) -> None:
-    """Which confidence the datasets with `unsure` ask of hard targets."""
+    """Log the confidence from which on datasets with `unsure` have hard targets."""
     for dataset in members:
         if dataset.thresholds:
             text = ", ".join(f"{name} {level:.2f}" for name, level in dataset.thresholds.items())
@@ -143,11 +142,16 @@ def log_thresholds(runner: Any, members: list[TaxDataset]) -> None:
 COLUMNS = ("samples", "void skipped", "loss", "counted", "sets", "valid")
 
 
-def summary(names: list[str], wanted: list[float], totals: torch.Tensor) -> str:
-    """A line per dataset. totals: float64 `[D, 6]`, columns as COLUMNS says."""
+def summary(names: list[str], shares: list[float], totals: torch.Tensor) -> str:
+    """A table with one line per dataset.
+
+    Args:
+        names: names of the D datasets. shares: the share of the samples that each should have.
+        totals: float64 `[D, 6]`, with the columns COLUMNS.
+    """
     width = max(len("dataset"), *map(len, names))
     lines = [f"  {'dataset':{width}}  samples  ratio  wanted   loss  sets  void images skipped"]
-    for name, share, (samples, skipped, loss, counted, sets, valid) in zip(names, wanted, totals.tolist(), strict=True):
+    for name, share, (samples, skipped, loss, counted, sets, valid) in zip(names, shares, totals.tolist(), strict=True):
         mean = f"{loss / counted:.3f}" if counted else "-"
         among = f"{sets / valid:.0%}" if valid else "-"
         lines.append(

@@ -1,4 +1,4 @@
-"""mmengine hooks."""
+"""Hooks of mmengine for progress bars, and for weights in channels-last format."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from lsu_seg.runtime.progress import Advance, progress
 
 @register(HOOKS)
 class TrainProgressHook(Hook):
-    """A progress bar with ETA for training, in place of log lines on the terminal.
+    """A progress bar with ETA for training, instead of log lines on the terminal.
 
     Args:
-        title: what the bar says.
+        title: title of the bar.
     """
 
     def __init__(self, title: str = "training") -> None:
@@ -41,7 +41,7 @@ class TrainProgressHook(Hook):
 
 @register(HOOKS)
 class ChannelsLastHook(Hook):
-    """Keep the model's weights channels-last: convolutions on a CPU take some 20 % less time (measured)."""
+    """Store the model's weights in channels-last format: convolutions on a CPU take about 20 % less time (measured)."""
 
     def before_run(self, runner: Any) -> None:
         runner.model.to(memory_format=torch.channels_last)
@@ -52,10 +52,10 @@ class TestProgressHook(Hook):
     """A progress bar with ETA for evaluation, in batches.
 
     Args:
-        title: what the bar says, before the name of the dataset.
+        title: title of the bar, before the name of the dataset.
     """
 
-    __test__ = False  # no test, whatever pytest makes of the name
+    __test__ = False  # not a test, although pytest would take it for one by its name
 
     def __init__(self, title: str = "evaluating") -> None:
         self.title = title

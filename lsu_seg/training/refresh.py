@@ -1,4 +1,4 @@
-"""Pseudo-labels made anew during training, by the student's moving average."""
+"""Make pseudo-labels again during training, with the student's moving average as the teacher."""
 
 from __future__ import annotations
 
@@ -30,27 +30,29 @@ from lsu_seg.training.ontology import log_thresholds
 
 @register(HOOKS)
 class TeacherRefreshHook(Hook):
-    """Every few epochs the student's moving average labels the pseudo-labelled datasets again (mean teacher).
+    """Let the student's moving average relabel the pseudo-labelled datasets every few epochs (mean teacher).
 
-    `custom_hooks = [dict(type='TeacherRefreshHook', every=5)]`, or `refresh=dict(every=5)` in a `unify` section. Labels
-    stay inside the constraints. They go to `WORK_DIR/refresh/EPOCHS/DATASET`, beside the weights that made them
-    (`teacher.pth`); what an earlier teacher made is kept. Training goes on as if it had not been interrupted: the same
-    images, the same random numbers. A checkpoint holds the average, and a resumed training goes on with the labels that
-    it had.
+    Write `custom_hooks = [dict(type='TeacherRefreshHook', every=5)]`, or `refresh=dict(every=5)` in a `unify` section.
+    Labels stay within the constraints. They are written to `WORK_DIR/refresh/EPOCHS/DATASET`, beside the weights that
+    made them (`teacher.pth`); labels of earlier teachers are kept. Training then continues as if it had not been
+    interrupted, with the same images and the same random numbers. A checkpoint includes the average, and a resumed
+    training continues with the labels that were in use.
 
     Args:
-        every: epochs from one labelling to the next, and to the first. Where training counts iterations, an epoch is as
-            many batches as the sampler's length gives. None follow the last one.
+        every: number of epochs before the first labelling, and between labellings. If training counts iterations, an
+            epoch is the number of batches that results from the sampler's length. There is no labelling after the last
+            epoch.
         views: how the average looks at images: arguments of `PseudoLabelLoop`, such as `dict(scales=(1.0, 1.5))`.
-        pipeline: of the images to label; by default that of `val_dataloader`.
-        momentum: the share of the newest weights in the average, once 100 / momentum iterations are over; before, it is
-            100 / (100 + iterations).
+        pipeline: the pipeline of the images to label; by default that of `val_dataloader`.
+        momentum: the weight of the newest parameters in the average. While 100 / (100 + iterations) is larger, that is
+            the weight instead.
 
     Raises:
-        DisagreementError: before training: nothing is pseudo-labelled, or it is not known how.
+        DisagreementError: `every` or `momentum` is out of range; before training: no dataset has pseudo-labels, there
+            is no pipeline, or the sampler cannot skip samples.
     """
 
-    priority = "NORMAL"  # before the CheckpointHook, which saves what is in use
+    priority = "NORMAL"  # before the CheckpointHook, which saves which labels are in use
 
     def __init__(
         self,
@@ -75,7 +77,7 @@ class TeacherRefreshHook(Hook):
         self._average = MomentumAnnealingEMA(self._model, self.momentum, update_buffers=True)
         self._check(runner)
         if is_distributed():
-            # One rank may wait for another's images for longer than a training's group of processes would let it.
+            # One rank may have to wait for another's images longer than the timeout of training's process group.
             self._ranks = torch.distributed.new_group(backend="gloo", timeout=timedelta(days=7))
         if self._saved:
             self._average.load_state_dict(self._saved["average"])
@@ -91,7 +93,7 @@ class TeacherRefreshHook(Hook):
         period = self.every * len(loop.dataloader)
         if done % period == 0 and done < runner.max_iters:
             self._refresh(runner, done // len(loop.dataloader))
-            # Workers that read ahead have the labels from before.
+            # Workers that read ahead still have the old labels.
             loop.dataloader.sampler.skip(done * loop.dataloader.batch_size)
             loop.dataloader_iterator = type(loop.dataloader_iterator)(loop.dataloader)
 
@@ -101,7 +103,7 @@ class TeacherRefreshHook(Hook):
         done = runner.epoch + 1
         if done % self.every == 0 and done < runner.max_epochs:
             self._refresh(runner, done)
-            runner.train_loop.dataloader._iterator = None  # of workers that outlive an epoch
+            runner.train_loop.dataloader._iterator = None  # persistent workers still have the old labels
 
     def before_save_checkpoint(self, runner: Any, checkpoint: dict[str, Any]) -> None:
         checkpoint["teacher_refresh"] = {"average": self._average.state_dict(), "in_use": self._in_use}
@@ -113,28 +115,28 @@ class TeacherRefreshHook(Hook):
     # --- labels --------------------------------------------------------------------------------------------
 
     def _check(self, runner: Any) -> None:
-        found = []
+        findings = []
         if not self._labelled(runner):
-            found.append("no training dataset has pseudo-labels (`labels=…`): leave the hook out")
+            findings.append("no training dataset has pseudo-labels (`labels=…`): leave the hook out")
         if self._pipeline(runner) is None:
-            found.append("there is no `val_dataloader` whose pipeline loads images: write `pipeline=[…]`")
+            findings.append("there is no `val_dataloader` whose pipeline loads images: write `pipeline=[…]`")
         sampler = runner.train_loop.dataloader.sampler
         if not isinstance(runner.train_loop, EpochBasedTrainLoop) and not hasattr(sampler, "skip"):
-            found.append(
+            findings.append(
                 f"{type(sampler).__name__} cannot go on in the middle: write `sampler=dict(type='CompoundSampler')`"
             )
-        if found:
-            lines = "\n".join(f"  - {f}" for f in found)
+        if findings:
+            lines = "\n".join(f"  - {f}" for f in findings)
             raise DisagreementError(f"the TeacherRefreshHook cannot work with this config:\n{lines}")
 
     def _labelled(self, runner: Any) -> list[tuple[TaxDataset, Any]]:
-        """The pseudo-labelled datasets, and their configs."""
+        """The pseudo-labelled datasets, each with its config."""
         dataset, cfg = runner.train_loop.dataloader.dataset, runner.cfg.train_dataloader.dataset
         members, configs = [dataset], [cfg]
         if isinstance(dataset, CompoundDataset):
             members, configs = dataset.datasets, cfg.datasets
-        both = zip(members, configs, strict=True)
-        return [(d, c) for d, c in both if isinstance(d, TaxDataset) and d.pseudo]
+        pairs = zip(members, configs, strict=True)
+        return [(d, c) for d, c in pairs if isinstance(d, TaxDataset) and d.pseudo]
 
     def _pipeline(self, runner: Any) -> Any:
         if self.pipeline is not None:
@@ -145,7 +147,7 @@ class TeacherRefreshHook(Hook):
         folder = _folder(runner, epochs)
         teacher = folder / "teacher.pth"
         if is_main_process():
-            # Left by a training that was stopped and goes on from an earlier checkpoint.
+            # Left by a training that was stopped and resumes from an earlier checkpoint.
             shutil.rmtree(folder, ignore_errors=True)
             folder.mkdir(parents=True)
             meta = {"dataset_meta": runner.train_loop.dataloader.dataset.metainfo}
@@ -153,25 +155,25 @@ class TeacherRefreshHook(Hook):
         self._wait()
         for dataset, config in self._labelled(runner):
             with _undisturbed(runner):
-                found = pseudo_label(self._config(runner, dataset, config, folder), teacher, quiet=True)
-            runner.logger.info(f"after {epochs} epochs, `{dataset.name}` labelled anew: {found}")
+                result = pseudo_label(self._config(runner, dataset, config, folder), teacher, quiet=True)
+            runner.logger.info(f"after {epochs} epochs, `{dataset.name}` labelled anew: {result}")
         self._wait()
         self._use(runner, epochs)
 
     def _config(self, runner: Any, dataset: TaxDataset, config: Any, folder: Path) -> Config:
-        """Of a run that labels one dataset; as the teacher's, without what is about training."""
+        """The config of a run that labels one dataset: the training's config without what only concerns training."""
         cfg = Config(copy.deepcopy(runner.cfg.to_dict()), cfg_text="#", filename=f"{dataset.name}.py")
         cfg.work_dir, cfg.custom_hooks, cfg.resume = str(folder / "log"), [], False
         loader = copy.deepcopy(cfg.get("val_dataloader") or cfg.train_dataloader)
         loader.pop("batch_sampler", None)
-        target = {"type": "TaxDataset", "source": dataset.constraint.source, **copy.deepcopy(config)}
+        to_label = {"type": "TaxDataset", "source": dataset.constraint.source, **copy.deepcopy(config)}
         for key in ("labels", "threshold", "unsure", "weight", "loss_weight"):
-            target.pop(key, None)
+            to_label.pop(key, None)
         cfg.test_dataloader = dict(
             batch_size=(cfg.get("val_dataloader") or {}).get("batch_size", 1),
             num_workers=loader.get("num_workers", 0),
             sampler=dict(type="DefaultSampler", shuffle=False),
-            dataset={**target, "pipeline": copy.deepcopy(self._pipeline(runner))},
+            dataset={**to_label, "pipeline": copy.deepcopy(self._pipeline(runner))},
         )
         cfg.test_cfg = dict(
             type="PseudoLabelLoop",
@@ -200,7 +202,7 @@ def _folder(runner: Any, epochs: int) -> Path:
 
 @contextlib.contextmanager
 def _undisturbed(runner: Any) -> Iterator[None]:
-    """After another Runner ran, what mmengine keeps for the whole process is this training's again."""
+    """Restore the random state, and what mmengine keeps per process, after another Runner ran in the block."""
     python, numpy = random.getstate(), np.random.get_state()
     current = {kind: dict(kind._instance_dict) for kind in (MMLogger, MessageHub)}
     training = runner.model.training
@@ -209,6 +211,10 @@ def _undisturbed(runner: Any) -> Iterator[None]:
         try:
             yield
         finally:
+            for name, logger in MMLogger._instance_dict.items():
+                if name not in current[MMLogger]:
+                    for handler in logger.handlers:
+                        handler.close()  # or a file would stay open for every labelling
             for kind, instances in current.items():
                 kind._instance_dict.clear()
                 kind._instance_dict.update(instances)

@@ -8,7 +8,7 @@ from pathlib import Path
 from mmengine.config import Config
 
 from lsu_seg.errors import ConfigError
-from lsu_seg.openmmlab.runner import build_runner
+from lsu_seg.openmmlab.runner import build_runner, check_parts
 
 
 def train(cfg: Config, quiet: bool = False, resume: bool = False) -> Path:
@@ -30,6 +30,7 @@ def train(cfg: Config, quiet: bool = False, resume: bool = False) -> Path:
     if last is not None:
         # Or else mmengine resumes what `load_from` names: the teacher, where students begin with its weights.
         cfg.load_from = str(last)
+    check_parts(cfg)
     hooks = cfg.get("custom_hooks") or []
     if not any(hook.get("type") in ("OntologyHook", "lsu_seg.OntologyHook") for hook in hooks):
         cfg.custom_hooks = [*hooks, dict(type="OntologyHook")]

@@ -51,7 +51,7 @@ def student_config(cfg: Config, work: Path, seed: int, kind: str, teacher: Path 
     out = stage_config(cfg, work / f"student_{kind}", seed, f"student_{kind}")
     if cfg.unify.get("student_init") == "teacher":
         if teacher is None and not cfg.get("load_from"):
-            raise ConfigError("students begin with the teacher's weights here: give `-o load_from=CHECKPOINT`")
+            raise ConfigError("students begin with the teacher's weights here: give `--set load_from=CHECKPOINT`")
         out.load_from = str(teacher or cfg.load_from)
     compound = out.train_dataloader.dataset
     for name, extra in cfg.unify.extra.items():

@@ -1,71 +1,126 @@
-"""Real processes that run `lsu-seg …`, without each of them importing torch anew.
+"""Real processes, without each of them importing torch anew.
 
-`python forkserver.py` imports what the command does, reads a request a line, and forks: the child is the command, with
-its own process id, signals, exit code and output. `Server` is the other side.
+`python -m helpers.forkserver` imports what its processes need, reads a request a line from a socket, and forks: the
+child is the process that was asked for, with its own process id, signals, exit code, environment and output. `Server`
+is the other side.
 """
 
 from __future__ import annotations
 
 import ctypes
+import gc
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
-import time
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Mapping
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from helpers.processes import ended, free_port, state, wait_until
+
+LIBRARIES = [
+    *["torch.distributed.optim", "torch.distributed.fsdp", "torch.utils.cpp_extension", "transformers", "numba", "cv2"],
+    *["scipy.optimize", "networkx", "setuptools", "matplotlib.figure", "matplotlib.backends.backend_agg"],
+]
+"""What takes long to import, and has heard of neither MMSegmentation nor us."""
+OURS = [
+    *["mmseg.models", "lsu_seg.openmmlab.components", "lsu_seg.cli"],
+    *["lsu_seg.pseudo.run", "lsu_seg.pseudo.loop", "lsu_seg.training.run", "lsu_seg.evaluation.run"],
+]
+
 
 class Server:
-    """Starts commands. Close it when done."""
+    """Starts processes in which some modules are imported. Close it when done."""
 
-    def __init__(self) -> None:
-        self._process = subprocess.Popen(
-            [sys.executable, __file__], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-        )
+    def __init__(self, modules: list[str], parent: Server | None = None) -> None:
+        """parent: a server that forks this one, and that has imported other modules already."""
+        self._process = None
+        with tempfile.TemporaryDirectory() as folder, socket.socket(socket.AF_UNIX) as listening:
+            listening.bind(f"{folder}/socket")
+            listening.listen()
+            request = dict(serve=f"{folder}/socket", modules=modules)
+            if parent:
+                parent.ask(**request)
+            else:
+                self._process = subprocess.Popen([sys.executable, "-m", "helpers.forkserver", json.dumps(request)])
+            self._socket, _ = listening.accept()
+        self._requests, self._answers = self._socket.makefile("w"), self._socket.makefile("r")
 
     def ask(self, **request: Any) -> int:
-        stdin, stdout = self._process.stdin, self._process.stdout
-        assert stdin and stdout
-        print(json.dumps(request), file=stdin, flush=True)
-        return int(stdout.readline())
+        print(json.dumps(request), file=self._requests, flush=True)
+        return int(self._answers.readline())
 
-    def start(self, log: Path, *arguments: object, unprivileged: bool = False) -> Command:
-        """`lsu-seg ARGUMENTS`. unprivileged: permissions hold for it, even if it is root's."""
+    def start(
+        self,
+        log: Path,
+        *arguments: object,
+        code: str | None = None,
+        env: Mapping[str, str | None] | None = None,
+        unprivileged: bool = False,
+    ) -> Command:
+        """`lsu-seg ARGUMENTS`, or `python -c CODE ARGUMENTS`.
+
+        Args:
+            log: a file for what it says. env: variables that differ from the tests'; None: not set.
+            unprivileged: permissions hold for it, even if it is root's.
+        """
         log.write_text("")
-        request = dict(log=str(log), arguments=[str(a) for a in arguments], unprivileged=unprivileged)
-        return Command(self, self.ask(**request), log)
+        pid = self.ask(
+            log=str(log),
+            arguments=[str(a) for a in arguments],
+            code=code,
+            env=dict(env or {}),
+            unprivileged=unprivileged,
+        )
+        return Command(self, pid, log)
 
-    def run(self, log: Path, *arguments: object, unprivileged: bool = False) -> tuple[int, str]:
+    def run(self, log: Path, *arguments: object, **options: Any) -> tuple[int, str]:
         """Exit code and what was said."""
-        command = self.start(log, *arguments, unprivileged=unprivileged)
+        command = self.start(log, *arguments, **options)
         return command.wait(), command.said
 
+    def ranks(self, folder: Path, number: int, *arguments: object, **options: Any) -> list[Command]:
+        """So many processes of one run, as torchrun starts them."""
+        common = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port()), "WORLD_SIZE": str(number)}
+        return [
+            self.start(
+                folder / f"rank{rank}.log",
+                *arguments,
+                env={**common, "RANK": str(rank), "LOCAL_RANK": str(rank)},
+                **options,
+            )
+            for rank in range(number)
+        ]
+
     def close(self) -> None:
-        assert self._process.stdin
-        self._process.stdin.close()
-        self._process.wait(60)
+        for end in (self._requests, self._answers, self._socket):
+            end.close()
+        if self._process:
+            self._process.wait()
 
 
 class Command:
     def __init__(self, server: Server, pid: int, log: Path) -> None:
         self._server, self.pid, self._log = server, pid, log
+        self._code: int | None = None
 
     @property
     def said(self) -> str:
         return self._log.read_text()
 
-    def when(self, condition: Callable[[], bool], timeout: float = 120) -> None:
-        """Wait for a condition, or for the command's end."""
-        deadline = time.monotonic() + timeout
-        while not condition() and not self._ended():
-            assert time.monotonic() < deadline, self.said
-            time.sleep(0.001)
+    def when(self, condition: Callable[[], bool]) -> None:
+        """Wait for a condition, or for the process's end."""
+        wait_until(lambda: condition() or ended(self.pid))
 
-    def _ended(self) -> bool:
-        return Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
+    def when_still(self) -> None:
+        """Wait until it is stopped: see `standing_still`."""
+        self.when(lambda: state(self.pid) == "T")
+        assert not ended(self.pid), self.said
 
     def send(self, number: int) -> None:
         """Until `wait`, its number is not given to another process."""
@@ -73,7 +128,9 @@ class Command:
 
     def wait(self) -> int:
         """The exit code, or minus the signal."""
-        return self._server.ask(wait=self.pid)
+        if self._code is None:
+            self._code = self._server.ask(wait=self.pid)
+        return self._code
 
 
 def drop_privileges() -> None:
@@ -87,16 +144,58 @@ def drop_privileges() -> None:
     assert libc.capset(header, sets) == 0
 
 
-def _serve() -> None:
-    for line in sys.stdin:
-        request = json.loads(line)
-        if "wait" in request:
-            answer = os.waitstatus_to_exitcode(os.waitpid(request["wait"], 0)[1])
+def _serve(path: str, modules: list[str]) -> None:
+    for module in modules:
+        import_module(module)
+    if "lsu_seg.cli" in modules:
+        _load_decoder()
+        _leave_configs_unformatted()
+    gc.collect()
+    gc.freeze()  # processes share what is there
+    with socket.socket(socket.AF_UNIX) as peer:
+        peer.connect(path)
+        requests, answers = peer.makefile("r"), peer.makefile("w")
+        started: set[int] = set()
+        servers: list[int] = []
+        for line in requests:
+            request = json.loads(line)
+            if "wait" in request:
+                answer = os.waitstatus_to_exitcode(os.waitpid(request["wait"], 0)[1])
+                started.discard(request["wait"])
+            else:
+                answer = os.fork()
+                if not answer:
+                    break
+                if "serve" in request:
+                    servers.append(answer)
+                else:
+                    started.add(answer)
+            print(answer, file=answers, flush=True)
         else:
-            answer = os.fork()
-            if not answer:
-                return _become(request)
-        print(answer, flush=True)
+            for pid in started:  # a test that fails leaves some
+                os.kill(pid, signal.SIGKILL)
+            for pid in servers:
+                os.waitpid(pid, 0)
+            return
+    if "serve" in request:
+        _serve(request["serve"], request["modules"])
+    else:
+        _become(request)
+
+
+def _load_decoder() -> None:
+    """In this thread: a process that forks must have no other."""
+    import numpy as np
+
+    from lsu_seg.decode import View, cpu
+
+    cpu.decode([View(np.zeros((2, 1, 1), np.float32))] * 2, np.zeros((1, 1)), np.ones((1, 3), bool), threads=1)
+
+
+def _leave_configs_unformatted() -> None:
+    from helpers.configs import lay_out_by, parsed
+
+    lay_out_by(parsed)
 
 
 def _become(request: dict[str, Any]) -> None:
@@ -104,21 +203,22 @@ def _become(request: dict[str, Any]) -> None:
     log = os.open(request["log"], os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o666)
     os.dup2(log, 1)
     os.dup2(log, 2)
+    for name, value in request["env"].items():
+        os.environ.pop(name, None)
+        if value is not None:
+            os.environ[name] = value
     if request["unprivileged"]:
         drop_privileges()
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    main(request["arguments"], prog_name="lsu-seg")
+    if request["code"] is None:
+        from lsu_seg.cli import main
+
+        main(request["arguments"], prog_name="lsu-seg")
+    else:
+        sys.argv = ["-c", *request["arguments"]]
+        exec(request["code"], {"__name__": "__main__"})
 
 
 if __name__ == "__main__":
-    import mmseg.models  # noqa: F401
-    import numpy as np
-
-    import lsu_seg.errors
-    import lsu_seg.pseudo.loop  # noqa: F401 - what the command imports late, and a child would once more
-    from lsu_seg.cli import main
-    from lsu_seg.decode import View, cpu
-
-    # Loads the compiled decoder. In this thread: a process that forks must have no other.
-    cpu.decode([View(np.zeros((2, 1, 1), np.float32))] * 2, np.zeros((1, 1)), np.ones((1, 3), bool), threads=1)
-    _serve()
+    _first = json.loads(sys.argv[1])
+    _serve(_first["serve"], _first["modules"])

@@ -14,7 +14,7 @@ from pygls.lsp.client import LanguageClient
 import lsu_onto
 
 T = TypeVar("T")
-TIMEOUT = 20
+TIMEOUT = 600
 
 
 class Editor:

@@ -3,9 +3,12 @@
 import os
 import signal
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
+
+from helpers.forkserver import LIBRARIES, OURS, Server
 
 # The networks here are tiny: more threads only wait for each other. Processes that a test starts inherit it.
 os.environ["OMP_NUM_THREADS"] = "1"
@@ -15,13 +18,36 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
-@pytest.fixture(scope="module")
-def unformatted_configs() -> Iterator[None]:
-    """Every run writes its config several times, and laying it out takes longer than training on it."""
-    with pytest.MonkeyPatch.context() as patch:
-        for module in ("yapf.yapflib.yapf_api", "mmengine.config.config"):  # the originals import it early
-            patch.setattr(f"{module}.FormatCode", lambda text, **_: (text, True), raising=False)
-        yield
+@pytest.fixture(autouse=True, scope="session")
+def unformatted_configs() -> None:
+    if find_spec("yapf"):
+        from helpers.configs import lay_out_by, parsed
+
+        lay_out_by(parsed)
+
+
+@pytest.fixture
+def formatted_configs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As users get them."""
+    from helpers.configs import YAPF, lay_out_by
+
+    lay_out_by(YAPF, monkeypatch.setattr)
+
+
+@pytest.fixture(scope="session")
+def libraries() -> Iterator[Server]:
+    """Starts processes that know what takes long to import, and neither MMSegmentation nor us."""
+    server = Server(LIBRARIES)
+    yield server
+    server.close()
+
+
+@pytest.fixture(scope="session")
+def server(libraries: Server) -> Iterator[Server]:
+    """Starts `lsu-seg …` where all that it needs is imported."""
+    server = Server(OURS, parent=libraries)
+    yield server
+    server.close()
 
 
 @pytest.fixture(scope="module")

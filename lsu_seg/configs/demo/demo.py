@@ -1,6 +1,6 @@
 """The demo: a small model on drawn scenes. An ordinary MMSeg config, plus the section `unify`.
 
-`lsu-seg demo` draws the data first; then `lsu-seg unify` runs every stage, `tools/train.py` the teacher alone.
+`lsu-seg demo` draws the data first; then `lsu-seg unify` runs every stage, `lsu-seg train` the teacher alone.
 """
 
 _base_ = ["../_base_/resnet_fpn_small.py", "../_base_/schedule_short.py"]

@@ -1,5 +1,5 @@
-"""The loops of the CPU decoder, compiled by numba. `lsu_seg/decode/cpu.py` calls them; `docs/decoding.md` explains.
+"""The loops of the CPU decoder, compiled by numba. `lsu_seg/decode/cpu.py` calls them, `docs/decoding.md` explains.
 
-`entry` has the function that Python calls, `rows` what is done for a label row, `sampling`, `evidence` and `choices` the
-steps of that, `lanes` vectors of eight, `records` the names of what goes between them, and `jit` how they are compiled.
+`entry` has the function that Python calls, and `rows` decodes a label row in the steps of `sampling`, `evidence` and
+`choices`. `lanes` has vectors of eight values, `records` the data types, and `jit` the compiler settings.
 """

@@ -1,4 +1,4 @@
-"""The choice among the members of a set, for eight pixels at a time: by logits, or by evidence."""
+"""The choice among the members of a set, by logits or by evidence, for eight pixels at a time."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ from lsu_seg.decode.kernels.lanes import (
 )
 
 FAINT = np.float32(1e-30)
-"""Where the best product of shares is below this, float32 may have lost others that count beside it."""
+"""If the best product of shares is below this, float32 may have lost other products that matter."""
 
 _f = np.float32
 
 
 @inline
 def best_of(scores, length, members, i):
-    """Of eight pixels the largest of the members' scores, in rows of `length`, and its class: the first among equals."""
+    """For eight pixels, the largest of the members' scores (rows of `length`) and its class: in a tie, the first."""
     best, choice = load(scores, i), splat(members[0])
     for j in range(1, len(members)):
         x = load(scores, j * length + i)
@@ -39,7 +39,7 @@ def best_of(scores, length, members, i):
 
 @inline
 def choose(scores, members, size, rule, label, sure):
-    """Decide `size` pixels by logits: the label and its share of the softmax over the members."""
+    """Decide `size` pixels by logits: the label, and its share of the softmax over the members."""
     for i in range(0, size, LANES):
         best, choice = best_of(scores, scores.shape[1], members, i)
         total = exp(subtract(load(scores[0], i), best))
@@ -52,14 +52,14 @@ def choose(scores, members, size, rule, label, sure):
 
 @inline
 def choose_samples(samples, powers, members, size, rule, label, sure):
-    """The same at stride 4, for the pixels between `size` pairs of samples. Returns whether float32 could hold them.
+    """The same at stride 4, for the pixels between `size` pairs of samples. Returns whether float32 was sufficient.
 
-    Logits are linear between two samples, so what the softmax makes of them are products: with A and B the eighth roots
-    of a member's share at the left and the right sample, relative to the best member there, the four pixels have A^7 B,
-    A^5 B^3, A^3 B^5 and A B^7. That is one exponential for four pixels, and products are all that is compared.
+    Logits are linear between two samples, so shares are products: if A and B are the eighth roots of a member's share
+    at the left and the right sample, relative to the best member there, the four pixels have A^7 B, A^5 B^3, A^3 B^5
+    and A B^7. This takes one exponential for four pixels, and only products are compared.
 
-    A share below 1e-38 is lost. Its member neither wins nor counts, unless every member's share is lost because each side
-    has another best member, by far. Then the tile cannot be decided here.
+    A share below 1e-38 is lost. Its member could neither win nor matter, unless all shares are lost because the best
+    member is a different one on each side, by a large margin. Then the tile cannot be decided here.
     """
     eighth, length, num_members = splat(_f(0.125)), samples.shape[1], len(members)
     for i in range(0, size + 1, LANES):
@@ -70,7 +70,7 @@ def choose_samples(samples, powers, members, size, rule, label, sure):
         for j in range(num_members):
             at = j * length + i
             store(powers, at, exp(multiply(subtract(load(samples, at), best), eighth)))
-    for j in range(num_members):  # what the last vector holds beyond the last sample must not decide anything
+    for j in range(num_members):  # the values of the last vector beyond the last sample must not affect the result
         store(powers, j * length + size + 1, splat(powers[j, size]))
     least, other, faintest = splat(rule.low), splat(rule.void), splat(_f(1.0))
     for i in range(0, size, LANES):
@@ -91,12 +91,12 @@ def choose_samples(samples, powers, members, size, rule, label, sure):
 
 @inline
 def _nearer(powers, members, near, far):
-    """The two pixels between the samples from `near` on and those from `far` on that lie closer to `near`.
+    """Of the pixels between the samples from `near` on and those from `far` on, the two that are closer to `near`.
 
-    Two at a time, because what four need does not fit into the registers.
+    Two at a time, because four would not fit into the registers.
 
     Returns:
-        Of either: the choice; of either: its product; of either: the sum of all products.
+        The choices of the two pixels, the products of these choices, and the sums of all products.
     """
     best_a = best_b = sum_a = sum_b = splat(_f(0.0))
     chosen_a = chosen_b = splat(members[0])
@@ -114,7 +114,7 @@ def _nearer(powers, members, near, far):
 
 @inline
 def share_out(sums, members, num_classes, label, sure, value):
-    """Decide a tile by evidence: the class or `num_classes` for void, its share of all, and its evidence."""
+    """Decide a tile by evidence: the class, or `num_classes` for void, its share of all evidence, and its evidence."""
     one, num_members = splat(_f(1.0)), len(members)
     size = len(sums) // (num_members + 1)
     for i in range(0, size, LANES):

@@ -1,4 +1,4 @@
-"""The function that Python calls: chunks of label rows, until none is left."""
+"""The function that Python calls, which decodes chunks of label rows until none is left."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from lsu_seg.decode.kernels.rows import decode_row
 from lsu_seg.decode.kernels.sampling import not_finite
 
 ROWS_PER_CHUNK = 8
-"""Label rows that a thread takes at a time. At stride 4 the logits they need fit a core's second cache."""
+"""The label rows that a thread takes at a time. At stride 4, the logits that they need fit into a core's L2 cache."""
 
 
 @intrinsic
@@ -30,16 +30,17 @@ def _take_next(typing_context, counter):
 
 @entry
 def decode_rows(sources):
-    # Its arguments are tuples without names: numba's index of what it has compiled would have the names' classes in it,
-    # and a version that has renamed one of them could not even read that index.
+    # The arguments are plain tuples: numba's cache index would contain the classes of named tuples, and a version that
+    # has renamed one of these classes could not even read the index.
     def decode_rows(progress, image, rule, sets, steps, views, row_space, tile_space):
         """Decode label rows together with other threads that have the same `progress`.
 
         Args:
-            progress: int64 [1], the next chunk of rows; int64 [2], set to 1: a view is not finite; a row is not one of
-                the dataset's. Either stops all threads.
-            image, rule, sets, steps: `Image`, `Rule`, `Sets`, `Steps`. views: VIEW [V].
-            row_space, tile_space: `RowSpace`, `TileSpace`, this thread's.
+            progress: int64 [1], the next chunk of rows; and int64 [2], two flags that stop all threads: a view is not
+                finite; a row is not one of the dataset's.
+            image, rule, sets, steps: `Image`, `Rule`, `Sets`, `Steps`.
+            views: VIEW [V].
+            row_space, tile_space: the `RowSpace` and `TileSpace` of this thread.
         """
         counter, status = progress
         image, job = Image(*image), Job(Rule(*rule), Sets(*sets), Steps(*steps), views)
@@ -50,7 +51,7 @@ def decode_rows(sources):
             chunk = _take_next(counter)
             if chunk >= chunks or status[0] or status[1]:
                 return sources
-            # With its rows a chunk takes as large a part of the logits, in the order of memory, to look for NaN and Inf.
+            # A chunk also checks an equally large part of the logits, in memory order, for NaN and Inf.
             for v in range(len(views)):
                 size = views[v].count * views[v].height * views[v].width
                 maps = floats(views[v].maps, size)

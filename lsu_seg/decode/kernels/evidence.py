@@ -1,4 +1,4 @@
-"""The evidence for each class: the softmax of a view, or its masks, added up for a tile; of one pixel in float64."""
+"""The evidence for each class, from the softmax or the masks of views: of a tile in float32, of a pixel in float64."""
 
 from __future__ import annotations
 
@@ -22,28 +22,30 @@ from lsu_seg.decode.kernels.lanes import (
 from lsu_seg.decode.kernels.sampling import corners, expand, sample
 
 TINY = np.float32(1e-20)
-"""Where the best allowed p is below this, float32 may have lost the order: such pixels are decoded in float64."""
+"""If the best allowed p is below this, float32 may have lost the order, and the pixel is decoded in float64."""
 FAINT = np.float32(1e-10)
-"""Where all masks together say less than this, p cannot be normalised in float32: TINY * FAINT is still a number."""
+"""If the sum of all masks is below this, p cannot be normalised in float32, which can still represent TINY * FAINT."""
 
 _f = np.float32
 
 
 @inline
 def whole_vectors(n):
-    """`n` pixels as a number of whole vectors' elements."""
+    """The number of elements of the whole vectors that hold `n` pixels."""
     return (n + LANES - 1) // LANES * LANES
 
 
 @inline
 def add_logits(asked, pixels, lines, share, has_mass, scores, sums):
-    """Add one view's p to `sums`.
-
-    These are [members + 1, whole vectors], flat; the last row is void's evidence: the residual, or the mass.
+    """Add the p of one view to `sums`.
 
     Args:
-        asked: `Asked`. pixels: `Pixels`. lines: the view's channels, and its mass after them.
-        share: the view's weight. scores: [channels, pixels], working space.
+        asked: `Asked`.
+        pixels: `Pixels`.
+        lines: the view's channels, followed by its mass.
+        share: the view's weight.
+        scores: [channels, pixels], a buffer.
+        sums: [members + 1, whole vectors], flat; the last row is the evidence for void: the residual, or the mass.
     """
     order, members, k, n, offset = asked.order, asked.size, len(asked.order), len(pixels.columns), pixels.offset
     size = whole_vectors(n)
@@ -86,7 +88,7 @@ def _increase(sums, at, x):
 
 @inline
 def add_queries(view, asked, pixels, lines, share, scores, sums):
-    """The same for a view of masks: sigmoid at label resolution, then the classes that the set allows.
+    """The same for a view of masks: sigmoids at label resolution, then the classes that the set allows.
 
     Args:
         lines: the view's masks.
@@ -105,8 +107,8 @@ def add_queries(view, asked, pixels, lines, share, scores, sums):
             m = divide(where_greater(v, zero, one, e), add(one, e))
             store(scores[q], at, m)
             total = add(total, m)
-        # A query's classes sum to 1, so `total` is the sum of all evidence. Where no mask comes near, float32 has
-        # lost it, and NaN sends the pixel to `exact_pixel`.
+        # The class shares of a query sum to 1, so `total` is the sum of all evidence. If all masks are tiny, float32
+        # has lost it, and NaN makes `exact_pixel` decode the pixel.
         scale = where_greater(total, splat(FAINT), divide(splat(share), total), splat(_f(np.nan)))
         for j in range(members + asked.is_open):
             c, evidence = asked.order[j] if j < members else k, zero
@@ -127,7 +129,12 @@ def exact_pixel(x, y, views, steps, asked, has_mass, log_p, log_view):
     """Decode one pixel in float64 and in logarithms, as the reference does.
 
     Args:
-        views: VIEW [V]. steps: `Steps`. asked: `Asked`. log_p, log_view: float64 [K+1], working space.
+        x, y: the pixel.
+        views: VIEW [V].
+        steps: `Steps`.
+        asked: `Asked`.
+        has_mass: as in `Rule`.
+        log_p, log_view: float64 [K+1], buffers.
 
     Returns:
         The class, K for void, and the confidence.
@@ -163,7 +170,7 @@ def exact_pixel(x, y, views, steps, asked, has_mass, log_p, log_view):
 
 @exact
 def _log_of_view(view, at, log_view):
-    """Set `log_view` [K+1] to a view's logits or, of masks, to the logarithm of their evidence, both not normalised."""
+    """Set `log_view` [K+1] to a view's logits, or to the logarithm of its masks' evidence, without normalisation."""
     k, channel = len(log_view) - 1, view.height * view.width
     maps = floats(view.maps, view.count * channel)
     log_view[:] = -np.inf

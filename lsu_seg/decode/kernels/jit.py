@@ -1,4 +1,4 @@
-"""How the loops are compiled, and which of them numba's cache may still use."""
+"""The compiler settings of the loops, and the validity of numba's cache."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from typing import Any
 
 from numba import njit
 
-# The loops own no array and allocate none, so that nothing needs counting: `_nrt` is numba's counting of references, which
-# for every slice of an array costs two calls, more than the work on a short tile. There is no fastmath but contraction
-# (fused multiply-add), which changes neither comparisons nor what is NaN.
+# `_nrt` is numba's reference counting, which costs two calls for every slice of an array, more than the work on a short
+# tile. The loops do not need it, because they neither own nor allocate arrays. The only fastmath flag is contraction
+# (fused multiply-add), which affects neither comparisons nor NaN.
 _plain = {"nogil": True, "error_model": "numpy", "_nrt": False, "no_cfunc_wrapper": True}
 _fused = {**_plain, "fastmath": {"contract"}}
 
-# Only loops call these, never Python: without the wrapper for that, they compile in less time.
+# Only loops call these, never Python: they compile faster without the wrapper for calls from Python.
 inline = njit(no_cpython_wrapper=True, **_fused)
 """A function that LLVM may inline."""
 
@@ -23,25 +23,26 @@ exact = njit(no_cpython_wrapper=True, **_plain)
 """The same, without contraction."""
 
 inline_once = njit(inline="always", **_fused)
-"""A function with one caller, of which it becomes a part. On its own it would be optimised alone and then once more in each
-function above it; and its arguments, groups of many arrays, would all be passed one by one."""
+"""A function with one caller, into which numba inlines it. Otherwise it would be optimised alone and again in each of
+its callers, and the many arrays in its arguments would be passed one by one."""
 
 
 def entry(make: Callable[[int], Callable[..., Any]]) -> Callable[..., Any]:
     """Compile the function that Python calls, and let numba keep the result.
 
-    Numba finds a compiled function by the contents of its own file and the values in its closure, and takes no notice of
-    the other files that are compiled into it. So `make` gets a number that stands for all of them, and returns a function
-    that holds it.
+    Numba's cache key is the content of the function's own file and the values in its closure. It ignores the other
+    files that are compiled into the function. Therefore `make` gets a hash of all these files, and returns a function
+    whose closure holds it.
     """
     function = make(_sources())
     try:
         return njit(cache=True, **_fused)(function)
-    except RuntimeError:  # there is no folder that numba could write to
+    except RuntimeError:  # numba can write to no cache folder
         return njit(**_fused)(function)
 
 
 def _sources() -> int:
+    """A hash of the files of this package, as a number that fits int64."""
     digest = hashlib.sha256()
     for file in sorted(Path(__file__).parent.glob("*.py")):
         digest.update(file.read_bytes())

@@ -1,7 +1,7 @@
-"""Eight float32 or int32 at a time, for numba: LLVM vectors, which LLVM splits up for targets without them.
+"""Vectors of eight float32 or int32 for numba. They are LLVM vectors, which LLVM splits on targets without them.
 
-A loop that LLVM vectorises by itself ends with single elements unless the run is a whole number of vectors, and most runs
-are not. Here a loop goes on to the end of the last vector; what lies beyond the run is computed and not used.
+A loop that LLVM vectorises by itself processes the end of a run element by element unless the run is a whole number of
+vectors, and most runs are not. Here, a loop continues to the end of the last vector, and the excess is not used.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ LANES = 8
 
 _i32 = ir.IntType(32)
 _vector = {types.float32: ir.VectorType(ir.FloatType(), LANES), types.int32: ir.VectorType(_i32, LANES)}
-_fuse = ("contract",)  # changes neither comparisons nor what is NaN
+_fuse = ("contract",)  # affects neither comparisons nor NaN
 
 
 class Lanes(types.Type):
@@ -37,7 +37,7 @@ _floats, _ints = Lanes(types.float32), Lanes(types.int32)
 
 
 def _address(context, builder, array_type, array, i):
-    """Of element i of a contiguous array."""
+    """The address of element i of a contiguous array."""
     return builder.gep(context.make_array(array_type)(context, builder, array).data, [i])
 
 
@@ -47,7 +47,7 @@ def _constant(x):
 
 @intrinsic
 def load(typing, array, i):
-    """Elements i .. i+7, counted through all of a contiguous array's dimensions."""
+    """Elements i .. i+7 of a contiguous array, indexed flat."""
 
     def codegen(context, builder, signature, args):
         place = _address(context, builder, signature.args[0], *args)
@@ -71,7 +71,7 @@ def store(typing, array, i, x):
 
 @intrinsic
 def weave(typing, array, i, a, b, c, d):
-    """Set elements i .. i+31 to a[0], b[0], c[0], d[0], a[1], ... Integers are cut to the array's type."""
+    """Set elements i .. i+31 to a[0], b[0], c[0], d[0], a[1], ... Integers are truncated to the array's type."""
 
     def codegen(context, builder, signature, args):
         array, i, *four = args
@@ -90,7 +90,7 @@ def weave(typing, array, i, a, b, c, d):
 
 @intrinsic
 def splat(typing, x):
-    """Eight times a float32 or an int32."""
+    """A vector of eight copies of a float32 or an int32."""
 
     def codegen(context, builder, signature, args):
         vector = _vector[signature.args[0]]
@@ -122,7 +122,7 @@ def divide(typing, a, b):
 
 @intrinsic
 def where_greater(typing, a, b, x, y):
-    """x where a > b, else y: y, too, where a or b is NaN."""
+    """x where a > b, else y; also y where a or b is NaN."""
 
     def codegen(context, builder, signature, args):
         a, b, x, y = args
@@ -132,7 +132,7 @@ def where_greater(typing, a, b, x, y):
 
 
 def _folded(builder, x, join):
-    """One value from eight: halves are joined until one is left."""
+    """Reduce eight values to one by joining halves until one value is left."""
     for n in (4, 2, 1):
         halves = [ir.Constant(ir.VectorType(_i32, n), [*range(at, at + n)]) for at in (0, n)]
         x = join(*(builder.shuffle_vector(x, x, half) for half in halves))
@@ -155,7 +155,7 @@ def sum_of(typing, x):
     return types.float32(_floats), lambda _, builder, __, args: _folded(builder, args[0], builder.fadd)
 
 
-# Coefficients of r to r**5 for 2**r on -1/2 .. 1/2; off by at most 1.1e-7, and exact at 0.
+# Coefficients of r to r**5 for 2**r on -1/2 .. 1/2; the error is at most 1.1e-7, and 0 at 0.
 _power_of_two = (
     0.6931470036506653,
     0.24022240936756134,
@@ -167,7 +167,7 @@ _power_of_two = (
 
 @intrinsic
 def exp(typing, x):
-    """exp(x) for x <= 0, to a relative 3e-7 + 7e-8 |x|; not less than exp(-87), so that nothing is denormal."""
+    """exp(x) for x <= 0, with a relative error of 3e-7 + 7e-8 |x|; at least exp(-87), which avoids denormals."""
 
     def codegen(context, builder, signature, args):
         def fused(a, b, c):
@@ -175,7 +175,7 @@ def exp(typing, x):
 
         low, scale, magic = _constant(-87.0), _constant(1.44269504088896341), _constant(12582912.0)
         x = builder.select(builder.fcmp_ordered(">", args[0], low), args[0], low)
-        shifted = fused(x, scale, magic)  # 1.5 * 2**23 + n: the integer part in the low bits
+        shifted = fused(x, scale, magic)  # 1.5 * 2**23 + n, with the integer part in the low bits
         n = builder.fsub(shifted, magic)
         r = builder.fsub(builder.fmul(x, scale, flags=_fuse), n, flags=_fuse)
         y = _constant(_power_of_two[-1])
@@ -190,7 +190,7 @@ def exp(typing, x):
 
 @intrinsic
 def differences(typing, row, i, d):
-    """Bit j of the result (int64): whether element i+j of an int16 array, j < 32, is not d."""
+    """An int64 whose bit j says whether element i+j of an int16 array differs from d, for j < 32."""
 
     def codegen(context, builder, signature, args):
         row, i, d = args
@@ -207,7 +207,7 @@ def differences(typing, row, i, d):
 
 @intrinsic
 def lowest_bit(typing, bits):
-    """The place of the lowest bit that is set, of int64 > 0."""
+    """The position of the lowest set bit of an int64 > 0."""
 
     def codegen(context, builder, signature, args):
         return builder.cttz(args[0], ir.Constant(ir.IntType(1), 1))
@@ -217,7 +217,7 @@ def lowest_bit(typing, bits):
 
 @intrinsic
 def copy(typing, target, i, source, j, count):
-    """target[i : i+count] = source[j : j+count], of contiguous arrays of one type."""
+    """target[i : i+count] = source[j : j+count], for contiguous arrays of the same type."""
 
     def codegen(context, builder, signature, args):
         target, i, source, j, count = args
@@ -230,7 +230,7 @@ def copy(typing, target, i, source, j, count):
 
 
 def _array_at(element):
-    """An intrinsic: the array [size] at an address, which somebody else keeps alive."""
+    """An intrinsic that returns the array [size] at an address, which the caller must keep alive."""
 
     def codegen(context, builder, signature, args):
         address, size = args

@@ -1,8 +1,8 @@
-"""What the compiled loops read and write, by name: records in arrays, and groups of arrays.
+"""The data types of the compiled loops: records in arrays, and groups of arrays.
 
-Numba takes named tuples and structured arrays apart when it compiles, so that a name costs nothing. The functions that
-run once per label row take whole groups. Those that run once per tile take the few arrays they need: where one of them is
-not inlined, every array of a group would be an argument of its own seven times over.
+Numba takes named tuples and structured arrays apart when it compiles, so names cost nothing. Functions that run once
+per label row take whole groups. Functions that run once per tile take only the arrays they need: if one of them is not
+inlined, every array of a group becomes seven arguments.
 """
 
 from __future__ import annotations
@@ -21,52 +21,52 @@ VIEW = np.dtype(
         ("flip", np.int64),
         ("stride", np.int64),  # pixels per column where that is 1, 4 or 8; 0 otherwise
         ("half", np.int64),  # pixels before the first column's centre, at stride 4 and 8
-        ("mass", np.int64),  # address of float32 [height, width], the no-object mass, or 0
-        ("p_class", np.int64),  # of masks: address of float32 [K+1, count], each mask's share per class; else 0
-        ("log_class", np.int64),  # and of its logarithm, float64
+        ("mass", np.int64),  # address of float32 [height, width], the no-object mass; 0 if there is none
+        ("p_class", np.int64),  # for masks, address of float32 [K+1, count], each mask's share per class; else 0
+        ("log_class", np.int64),  # address of its logarithm, float64
     ]
 )
 """A view of the teacher."""
 
 TILE = np.dtype([("begin", np.int32), ("end", np.int32), ("set", np.int32), ("collected", np.int32)])
-"""Pixels that are decoded together: `begin` .. `end` of the label row or, where they are collected from short runs, of
-`RowSpace.places`."""
+"""Pixels that are decoded together: `begin` .. `end` of the label row, or of `RowSpace.places` if they are collected
+from short runs."""
 
 RUN = np.dtype([("begin", np.int32), ("end", np.int32), ("set", np.int32)])
-"""A short run, to be collected."""
+"""A short run, which will be collected."""
 
 
 class Sets(NamedTuple):
-    """The distinct S(d). Rows with one S(d) share a set."""
+    """The distinct S(d). Rows with the same S(d) share a set."""
 
-    of_row: NDArray[np.int32]  # [D+1]: row d's set at d+1; at 0 {void}, for pixels without annotation
-    only: NDArray[np.int32]  # [U]: the label, where the set has one element; else -1
-    size: NDArray[np.int32]  # [U]: classes in the set
-    is_open: NDArray[np.int32]  # [U]: 1 where void is in it, too
+    of_row: NDArray[np.int32]  # [D+1]: the set of row d at d+1; {void} at 0, for pixels without annotation
+    only: NDArray[np.int32]  # [U]: the label if the set has one element, else -1
+    size: NDArray[np.int32]  # [U]: the number of classes in the set
+    is_open: NDArray[np.int32]  # [U]: 1 if the set also contains void
     order: NDArray[np.int32]  # [U, K]: the set's classes, ascending, then all others
 
 
 class Steps(NamedTuple):
-    """Between which samples of each view the pixels lie."""
+    """The samples of each view between which the pixels lie."""
 
     upper: NDArray[np.int32]  # [V, H]: the upper of two map rows
-    down: NDArray[np.float32]  # [V, H]: the weight of the lower
+    down: NDArray[np.float32]  # [V, H]: the weight of the lower row
     left: NDArray[np.int32]  # [V, W]: the left of two columns of the padded line
-    right: NDArray[np.float32]  # [V, W]: the weight of the right
+    right: NDArray[np.float32]  # [V, W]: the weight of the right column
 
 
 class Rule(NamedTuple):
-    """What holds for every pixel of an image."""
+    """The settings for all pixels of an image."""
 
-    has_mass: bool  # void's evidence is a no-object mass, not the residual
-    by_logits: bool  # one view of logits: these alone decide closed sets
-    woven: bool  # and it has stride 4 and is not mirrored: tiles interpolate the samples they need
-    low: np.float32  # below this confidence the output is void
-    void: np.int32  # its label
+    has_mass: bool  # the evidence for void is a no-object mass, not the residual
+    by_logits: bool  # there is one view of logits, which alone decide closed sets
+    woven: bool  # in addition, it has stride 4 and is not mirrored: tiles interpolate the samples they need
+    low: np.float32  # the output is void below this confidence
+    void: np.int32  # the label of void
 
 
 class Job(NamedTuple):
-    """What is known of an image before its first row."""
+    """The input of all label rows of an image."""
 
     rule: Rule
     sets: Sets
@@ -75,7 +75,7 @@ class Job(NamedTuple):
 
 
 class Image(NamedTuple):
-    """What is read and written row by row."""
+    """The arrays that are read and written row by row."""
 
     rows: NDArray[np.int16]  # [H, W]
     labels: NDArray[np.uint8]  # [H, W], or uint16
@@ -83,38 +83,38 @@ class Image(NamedTuple):
 
 
 class RowSpace(NamedTuple):
-    """A thread's working space for a label row."""
+    """A thread's buffers for a label row."""
 
-    lines: NDArray[np.float32]  # [channels, columns]: the row of the map, its first and last sample twice
+    lines: NDArray[np.float32]  # [channels, columns]: the row of the map, with its first and last sample repeated
     sums: NDArray[np.float32]  # evidence summed over the views, tile after tile
     tiles: NDArray[np.void]  # TILE [W]
     short_runs: NDArray[np.void]  # RUN [W]
-    short_pixels: NDArray[np.int32]  # [U]: pixels of short runs; 0 between rows
-    places: NDArray[np.int32]  # [W]: columns of these pixels, set by set
-    set_begin: NDArray[np.int32]  # [U]: where in the row the set occurs first
-    set_end: NDArray[np.int32]  # [U]: and where it ends; 0: nowhere
-    begin: NDArray[np.int32]  # [channels]: the same of what each channel is needed for
-    end: NDArray[np.int32]
+    short_pixels: NDArray[np.int32]  # [U]: the number of pixels in short runs; 0 between rows
+    places: NDArray[np.int32]  # [W]: the columns of these pixels, set by set
+    set_begin: NDArray[np.int32]  # [U]: the first pixel of the set in the row
+    set_end: NDArray[np.int32]  # [U]: the end of its last run; 0 if the row does not contain the set
+    begin: NDArray[np.int32]  # [channels]: the first pixel that needs the channel
+    end: NDArray[np.int32]  # [channels]: the end of the pixels that need it
 
 
 class TileSpace(NamedTuple):
-    """A thread's working space for a tile."""
+    """A thread's buffers for a tile."""
 
     samples: NDArray[np.float32]  # [members, samples]: at stride 4, before they are spread
     powers: NDArray[np.float32]  # [members, samples]: eighth roots of shares
     scores: NDArray[np.float32]  # [channels, pixels]
-    columns: NDArray[np.int32]  # [pixels]: of `Steps.left`, where they are collected
-    weights: NDArray[np.float32]  # and of `Steps.right`
+    columns: NDArray[np.int32]  # [pixels]: `Steps.left` of collected pixels
+    weights: NDArray[np.float32]  # [pixels]: `Steps.right` of collected pixels
     label: NDArray[np.int32]  # [pixels]
     narrow_label: NDArray[np.uint8]  # [pixels], of the output's type
     sure: NDArray[np.float32]  # [pixels]
     value: NDArray[np.float32]  # [pixels]: the evidence of the choice
-    log_p: NDArray[np.float64]  # [K+1], of a pixel in float64
-    log_view: NDArray[np.float64]  # [K+1], what one view adds to it
+    log_p: NDArray[np.float64]  # [K+1], for a pixel that is decoded in float64
+    log_view: NDArray[np.float64]  # [K+1], the contribution of one view
 
 
 class Space(NamedTuple):
-    """A thread's working space."""
+    """A thread's buffers."""
 
     row: RowSpace
     tile: TileSpace
@@ -123,15 +123,15 @@ class Space(NamedTuple):
 class Asked(NamedTuple):
     """The set that a tile's pixels choose from."""
 
-    order: NDArray[np.int32]  # its classes, then all others
-    size: int  # how many are its own
+    order: NDArray[np.int32]  # the set's classes, then all others
+    size: int  # the number of the set's classes
     is_open: int
 
 
 class Pixels(NamedTuple):
-    """Where a tile's pixels lie in the lines of a view."""
+    """The positions of a tile's pixels in the lines of a view."""
 
     columns: NDArray[np.int32]
     weights: NDArray[np.float32]
-    stride: int  # as in VIEW; 0 where they are collected
-    offset: int  # pixels between those of the first sample and the tile's first, at stride 4 and 8
+    stride: int  # as in VIEW; 0 for collected pixels
+    offset: int  # at stride 4 and 8, the pixels from the first pixel of the first sample to that of the tile

@@ -1,7 +1,7 @@
-"""A label row from its runs to its labels.
+"""The decoding of a label row, from its runs to its labels.
 
-Everything here works on one label row at a time, in buffers of a few row lengths: classes in the inner loop, eight pixels
-at a time (`lanes`). No step depends on which thread does it.
+Everything here works on one label row at a time, in buffers of a few row lengths, with classes in the inner loop and
+eight pixels at a time (`lanes`). The result does not depend on the thread.
 """
 
 from __future__ import annotations
@@ -16,24 +16,27 @@ from lsu_seg.decode.kernels.records import Asked, Pixels
 from lsu_seg.decode.kernels.sampling import blend, blend_members, expand, spread
 
 TILE_PIXELS = 4 * (8 * LANES - 1)
-"""Pixels of a run that are handled at once: what its classes need stays in the first caches. At stride 4 they lie
-between samples that fill whole vectors."""
+"""The pixels of a run that are decoded together, few enough for their data to stay in the L1 and L2 caches. At stride
+4, they lie between samples that fill whole vectors."""
 
 PAD = 64
-"""A tile's buffer is this much longer: it begins and ends with whole samples and ends with a whole vector."""
+"""The extra length of a tile's buffer, which begins and ends with whole samples and ends with a whole vector."""
 
 SHORT = 8
-"""Runs up to this length are collected, and decoded together with the row's other short runs of the same set."""
+"""Runs of at most this length are collected and decoded together with the row's other short runs of the same set."""
 
 _f = np.float32
 
 
 @inline_once
 def decode_row(y, image, job, space):
-    """Decode label row y.
+    """Decode label row y. Returns whether all its values are rows of the dataset.
 
     Args:
-        image: `Image`. job: `Job`. space: `Space`.
+        y: the index of the row.
+        image: `Image`.
+        job: `Job`.
+        space: `Space`.
     """
     confidence = image.confidence[y]
     confidence[:] = _f(1.0)
@@ -48,10 +51,11 @@ def decode_row(y, image, job, space):
 
 @inline
 def _find_tiles(row, out, job, space):
-    """Write runs with one possible output, cut the others into tiles, and note how far their sets reach.
+    """Write the runs that have one possible output, cut the others into tiles, and note the extent of their sets.
 
     Returns:
-        The number of tiles; where what they need interpolated begins and ends; whether every row is one of the dataset's.
+        The number of tiles; the begin and end of the pixels for which lines must be interpolated; and whether all
+        values are rows of the dataset.
     """
     sets, rule, width, known = job.sets, job.rule, len(row), True
     num_tiles, num_short, x, begin, end = 0, 0, np.int64(0), width, 0
@@ -91,7 +95,7 @@ def _find_tiles(row, out, job, space):
 
 @inline
 def _run_end(row, x, end, d):
-    """Where the run of `d` that begins at `x` ends."""
+    """The end of the run of `d` that begins at `x`."""
     while x + 32 <= end:
         differs = differences(row, x, d)
         if differs:
@@ -104,15 +108,15 @@ def _run_end(row, x, end, d):
 
 @inline
 def _tile_end(x, end):
-    """Where the tile that begins at `x` ends: with a sample of a map of stride 4, so that no two tiles share one."""
+    """The end of the tile that begins at `x`: with a sample of a map of stride 4, so that no two tiles share one."""
     return min(end, ((x + 2) // TILE_PIXELS + 1) * TILE_PIXELS - 2)
 
 
 @inline
 def _collect(num_short, num_tiles, space):
-    """Make tiles of the short runs, those of one set together, with their pixels in `places`. Returns how many there are.
+    """Make tiles of each set's short runs, with the pixels in `places`. Returns the number of tiles.
 
-    `short_pixels` has the number of such pixels per set, and is 0 afterwards.
+    `short_pixels` has the number of these pixels per set, and is 0 afterwards.
     """
     begin, places, next_place = 0, space.places, space.short_pixels
     for u in range(len(next_place)):
@@ -134,7 +138,7 @@ def _collect(num_short, num_tiles, space):
 
 @inline
 def _blend_lines(v, y, begin, end, job, space):
-    """Interpolate a view vertically: each channel that occurs in the row, as far as it occurs."""
+    """Interpolate a view vertically: each channel that occurs in the row, and only where it occurs."""
     view, left, weight = job.views[v], job.steps.left[v], job.steps.down[v, y]
     w = view.width
     top = view.maps + 4 * w * job.steps.upper[v, y]
@@ -157,7 +161,7 @@ def _blend_lines(v, y, begin, end, job, space):
 
 @inline
 def _reach_of_channels(sets, width, space):
-    """Set where the row needs each channel: from the first to the last pixel whose set asks for it."""
+    """Set the extent in which the row needs each channel: from the first to the last pixel whose set has it."""
     space.begin[:], space.end[:] = width, 0
     for u in range(len(sets.size)):
         if space.set_end[u]:
@@ -169,7 +173,7 @@ def _reach_of_channels(sets, width, space):
 
 @inline_once
 def _decode_view(v, y, num_tiles, out, confidence, job, space):
-    """Go through a row's tiles: those that logits decide are decided, the others' evidence is summed."""
+    """Process the tiles of a row for one view: decide tiles that logits decide, and sum the evidence of the others."""
     at = 0
     for t in range(num_tiles):
         tile = space.row.tiles[t]
@@ -192,7 +196,7 @@ def _decode_view(v, y, num_tiles, out, confidence, job, space):
 
 @inline
 def _pixels(v, tile, job, space):
-    """Where a tile's pixels lie in view v: neighbours where they are in the row, collected ones in buffers."""
+    """The positions of a tile's pixels in view v: slices for adjacent pixels, buffers for collected ones."""
     view, left, right, n = job.views[v], job.steps.left[v], job.steps.right[v], tile.end - tile.begin
     if not tile.collected:
         offset = (tile.begin + view.half) % view.stride if view.stride else 0
@@ -215,7 +219,7 @@ def _add_evidence(view, pixels, asked, job, space, sums):
 
 @inline_once
 def _decide_between_samples(y, tile, asked, out, confidence, job, space):
-    """At stride 4: interpolate the tile's samples vertically, member by member, and decide the pixels between them."""
+    """At stride 4, interpolate the tile's samples vertically, member by member, and decide the pixels between them."""
     view, rule, members, buffers = job.views[0], job.rule, asked.order[: asked.size], space.tile
     samples, sure = buffers.samples, buffers.sure
     low = job.steps.left[0, tile.begin]
@@ -269,7 +273,7 @@ def _decide_sums(y, num_tiles, out, confidence, job, space):
 
 @inline
 def _put(tile, label, sure, offset, places, out, confidence):
-    """Write a tile's labels and confidences, which begin at `offset`, to its pixels of the row."""
+    """Write a tile's labels and confidences, which begin at `offset`, to its pixels in the row."""
     if tile.collected:
         for i in range(tile.end - tile.begin):
             x = places[tile.begin + i]

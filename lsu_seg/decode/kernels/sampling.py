@@ -1,4 +1,4 @@
-"""Bilinear interpolation (`align_corners=False`): of whole lines, first vertically, then horizontally; of one pixel."""
+"""Bilinear interpolation (`align_corners=False`) of whole lines, vertically and then horizontally, or of one pixel."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _f = np.float32
 
 @inline
 def not_finite(values):
-    """Whether any of float32 [N] is NaN or Inf. Everything else times 0 is 0."""
+    """Whether any value of float32 [N] is NaN or Inf. All other values times 0 are 0."""
     n, zero = len(values), splat(_f(0.0))
     a = b = c = d = zero
     whole = n // (4 * LANES) * (4 * LANES)
@@ -31,7 +31,10 @@ def not_finite(values):
 
 @inline
 def blend(top, bottom, weight, flip, low, high, out):
-    """Interpolate a channel vertically: columns `low` .. `high` of the padded line, whose 0 repeats 1 and w+1 repeats w."""
+    """Interpolate a channel vertically: columns `low` .. `high` of the padded line.
+
+    Column 0 of the padded line repeats column 1, and column w+1 repeats column w.
+    """
     w = len(top)
     first, last = max(low - 1, 0), min(high, w)
     n = last - first
@@ -55,7 +58,7 @@ def blend(top, bottom, weight, flip, low, high, out):
 def blend_members(view, y, weight, members, low, size, samples):
     """The same for several channels of a view that is not mirrored, between its rows y and y+1.
 
-    `size` columns from `low` on; each channel has a row of `samples`.
+    Interpolates `size` columns from `low` on, into one row of `samples` per channel.
     """
     h, w = view.height, view.width
     maps = floats(view.maps, view.count * h * w)
@@ -68,7 +71,7 @@ def blend_members(view, y, weight, members, low, size, samples):
         bottom = top + next_row
         if n >= LANES:
             for i in range(0, n, LANES):
-                i = min(i, n - LANES)  # the last vector overlaps the one before it: beyond the map nothing may be read
+                i = min(i, n - LANES)  # the last vector overlaps the previous one: reads must stay inside the map
                 store(samples, at + i, _mix(load(maps, top + i), keep, load(maps, bottom + i), weight))
         else:
             for i in range(n):
@@ -86,7 +89,7 @@ def _mix(p, a, q, b):
 
 @inline
 def spread(line, size, out):
-    """At stride 4, interpolate horizontally: the four pixels between the samples of each of `size` pairs."""
+    """At stride 4, interpolate the four pixels between the two samples of each of `size` pairs horizontally."""
     for i in range(0, size, LANES):
         p, q = load(line, i), load(line, i + 1)
         weave(
@@ -101,7 +104,7 @@ def spread(line, size, out):
 
 @inline
 def expand(line, pixels, out):
-    """Interpolate a line horizontally for the pixels of a tile. The first lies at `pixels.offset` of `out`."""
+    """Interpolate a line horizontally for the pixels of a tile. The first pixel is at `pixels.offset` of `out`."""
     columns, weights = pixels.columns, pixels.weights
     n, k = len(columns), columns[0]
     if pixels.stride == 4:
@@ -124,7 +127,7 @@ def expand(line, pixels, out):
 
 
 class Corners(NamedTuple):
-    """The four samples around a pixel, as places in a channel, and the weights of the lower and the right ones."""
+    """The four samples around a pixel, as flat indices into a channel, and the weights of the lower and right ones."""
 
     top_left: int
     top_right: int
@@ -136,7 +139,7 @@ class Corners(NamedTuple):
 
 @inline
 def corners(view, v, x, y, steps):
-    """Those of pixel (x, y) in view number v."""
+    """The `Corners` of pixel (x, y) in view number v."""
     h, w, k = view.height, view.width, steps.left[v, x]
     y0 = steps.upper[v, y]
     y1, x0, x1 = min(y0 + 1, h - 1), max(k - 1, 0), min(k, w - 1)
@@ -148,7 +151,7 @@ def corners(view, v, x, y, steps):
 
 @inline
 def sample(maps, channel, at):
-    """One interpolated value, in float64. `channel`: where in `maps` the channel begins."""
+    """One interpolated value, in float64. `channel` is the index in `maps` at which the channel begins."""
     top = (1 - at.right) * maps[channel + at.top_left] + at.right * maps[channel + at.top_right]
     bottom = (1 - at.right) * maps[channel + at.bottom_left] + at.right * maps[channel + at.bottom_right]
     return (1 - at.down) * top + at.down * bottom

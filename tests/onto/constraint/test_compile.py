@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import lsu_onto
+from helpers.examples import examples
 from helpers.tax import SOURCE, TAX, Compile
 from lsu_onto import ROW_SKIPPED, ROW_UNKNOWN, ROW_VOID, Constraint
 from lsu_onto.constraint.npz import load_npz, save_npz
@@ -181,7 +182,7 @@ def test_npz_that_is_something_else(tmp_path: Path) -> None:
         load_npz(tmp_path / "none.npz")
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150))
 @given(st.data())
 def test_damaged_npz_is_refused_or_unharmed(tmp_path_factory: pytest.TempPathFactory, data: st.DataObject) -> None:
     good = lsu_onto.load(TAX / "ok" / "field.tax")

@@ -11,6 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import lsu_onto
+from helpers.examples import examples
 from lsu_onto.exchange import Options, export, import_
 from lsu_onto.library.library import Library
 from lsu_onto.ontology import model
@@ -85,7 +86,7 @@ def facts(o: model.Ontology) -> list[object]:
     ]
 
 
-@settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(60), suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(datasets())
 def test_csv_keeps_every_field_of_a_class(tmp_path: Path, text: str) -> None:
     first = ontology(tmp_path, "field.tax", text)
@@ -113,7 +114,7 @@ def test_csv_has_the_datasets_order_and_says_what_it_does_not_hold(tmp_path: Pat
     )
 
 
-@settings(deadline=None, max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(30), suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(datasets())
 def test_json_holds_every_field_of_the_model(tmp_path: Path, text: str) -> None:
     o = ontology(tmp_path, "field.tax", text)

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from helpers.examples import examples
 from helpers.tax import TAX
 from lsu_onto.diagnostics import Diagnostic
 from lsu_onto.lang import fastpath
@@ -84,13 +85,13 @@ def test_spaces_around_operators_are_a_choice(line: str) -> None:
     assert not isinstance(slow, Diagnostic)
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=examples(500))
 @given(st.lists(PIECES, max_size=12), st.sampled_from(["", " ", "  "]))
 def test_any_mixture_of_the_language(pieces: list[str], space: str) -> None:
     assert all(quick in (None, slow) for quick, slow in read(space.join(pieces)))
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=examples(500))
 @given(st.sampled_from(LINES), st.data())
 def test_any_mutation_of_a_real_line(line: str, data: st.DataObject) -> None:
     a = data.draw(st.integers(0, len(line)))

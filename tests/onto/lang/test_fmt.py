@@ -14,6 +14,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 import lsu_onto
+from helpers.examples import examples
 from helpers.tax import SOURCE, TAX
 from lsu_onto import files
 from lsu_onto.cli import main
@@ -186,7 +187,7 @@ BAD = st.sampled_from(["0 road = = x", "  = orphan", "\t< tab\t x", '0 "open', "
 LINES = st.lists(st.one_of(statements(), statements(), st.sampled_from(["", "", " "]), BAD), max_size=25)
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=examples(400))
 @given(LINES, NEWLINE)
 @example(["source a v1", "title:", "  = continued"], "\n")
 @example(["source a v1", "title: a ## note"], "\n")
@@ -197,7 +198,7 @@ def test_generated_files(lines: list[str], newline: str) -> None:
 def test_what_is_generated_can_be_read() -> None:
     seen: list[bool] = []
 
-    @settings(max_examples=200, deadline=None, database=None)
+    @settings(max_examples=examples(200), database=None)
     @given(statements())
     def count(line: str) -> None:
         seen.append(parse("x.tax", "tax 1\n" + line)[1] == [] or "\t" in line)
@@ -206,7 +207,7 @@ def test_what_is_generated_can_be_read() -> None:
     assert sum(seen) > 0.9 * len(seen)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200))
 @given(st.text(alphabet=st.sampled_from(' \t\r\n#=<>~!-,@"[]:.01arv\xa0\u2028\x0b')))
 @example("0 a#804080")
 @example("\n \n")

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from helpers.examples import examples
 from helpers.tax import TAX, diagnose
 from lsu_onto.lang.parse import parse
 from lsu_onto.reporting.findings import FORMATS
@@ -64,20 +65,20 @@ def examine(text: str) -> None:
         write(found, {"memory.tax": text}, True)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300))
 @given(st.text())
 def test_any_text(text: str) -> None:
     parse("x.tax", text)
     examine(text)
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=examples(400))
 @given(st.lists(PIECES, max_size=60).map(" ".join))
 def test_any_mixture_of_the_language(text: str) -> None:
     examine("tax 1\n" + text)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300))
 @given(st.sampled_from(SEEDS), st.data())
 def test_mutations_of_real_files(text: str, data: st.DataObject) -> None:
     for _ in range(data.draw(st.integers(1, 3))):

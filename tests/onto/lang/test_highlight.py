@@ -204,7 +204,7 @@ def on_a_terminal(*args: str, **env: str) -> str:
             if not part:
                 break
             out += part
-        process.wait(timeout=60)
+        process.wait(timeout=600)
     finally:
         os.close(main)
     return out.decode().replace("\r\n", "\n")

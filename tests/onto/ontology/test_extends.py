@@ -8,7 +8,8 @@ import pytest
 
 import lsu_onto
 from helpers.tax import SOURCE
-from lsu_onto.library.library import Library, TaxonomyError
+from lsu_onto.library.errors import TaxonomyError
+from lsu_onto.library.library import Library
 
 BASE = """\
 dataset base v1

@@ -15,6 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import lsu_onto
+from helpers.examples import examples
 from lsu_onto.library.library import Library
 
 World = tuple[int, list[tuple[int, int]]]
@@ -60,7 +61,7 @@ def write(k: int, truth: dict[int, dict[int, str]]) -> list[str]:
     return lines + [f"{d} d{d} {row(found)}" for d, found in truth.items()]
 
 
-@settings(max_examples=600, deadline=None)
+@settings(max_examples=examples(600))
 @given(worlds())
 def test_what_was_drawn_is_what_is_compiled(world: World) -> None:
     k, pixels = world
@@ -88,7 +89,7 @@ def test_what_was_drawn_is_what_is_compiled(world: World) -> None:
     assert c.allowed[rows, [s for _, s in pixels]].all()
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200))
 @given(worlds(), st.data())
 def test_a_claim_that_no_world_can_keep_is_found(world: World, data: st.DataObject) -> None:
     """Two dataset classes in one source class, one of which claims all of it."""

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from PIL import Image, ImageFile
 
 import lsu_onto
+from helpers.examples import examples
 from helpers.pngs import SIGNATURE, chunk, header, png, rows
 from lsu_onto import LabelFileError, Raster, UserError, read_raster
 from lsu_onto.raster import reader
@@ -31,7 +32,7 @@ def read(data: bytes, **options: int) -> Raster:
     return read_raster("a.png", data, **options)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150))
 @given(st.data())
 def test_every_format_filter_and_interlacing_is_read_as_written(data: st.DataObject) -> None:
     colour, bits = data.draw(st.sampled_from(FORMATS))

@@ -123,9 +123,9 @@ def labels(svg: Path) -> tuple[list[Label], float, float]:
 def test_a_large_ontology_has_no_label_cut_or_on_another(tmp_path: Path, view: str) -> None:
     (tmp_path / "many.tax").write_text(large_tax())
     many = Library().ontology(tmp_path / "many.tax")
-    start = time.perf_counter()
+    start = time.process_time()
     draw(many, tmp_path / "a.svg", view)
-    assert time.perf_counter() - start < 5  # under 1 s on two idle cores
+    assert time.process_time() - start < 5  # under 1 s
     found, width, height = labels(tmp_path / "a.svg")
     texts = [label.text for label in found]
     assert [c.name for c in (*many.dataset.classes, *many.source.classes) if texts.count(c.name) != 1] == []

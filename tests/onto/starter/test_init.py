@@ -149,7 +149,7 @@ def test_a_list_without_a_source_is_valid_at_once() -> None:
         (["a", "--from-csv", "no.csv"], 1, "cannot read `no.csv`"),
         (["a", "--from-csv", "a", "--from-labels", "b"], 2, "exclude each other"),
         (["a", "--from-labels", "nowhere"], 1, "there is no such folder or file"),
-        (["a", "-o", "no/a.tax"], 1, "cannot write `no/a.tax`"),
+        (["a", "-o", "no/a.tax"], 1, "no/a.tax: No such file or directory"),
     ],
 )
 def test_mistakes(args: list[str], code: int, message: str, here: Path) -> None:
@@ -380,7 +380,7 @@ def test_progress_when_it_takes_long(terminal: bool) -> None:
     os.close(side)
     if terminal:
         shown = b""
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 600
         while time.monotonic() < deadline:
             try:
                 part = os.read(main_end, 65536)
@@ -392,7 +392,7 @@ def test_progress_when_it_takes_long(terminal: bool) -> None:
         process.wait()
         assert b"label files" in shown and b"ETA" in shown and b"/12" in shown
     else:
-        _, err = process.communicate(timeout=60)
+        _, err = process.communicate(timeout=600)
         assert re.search(r"^label files \d+/12, ETA \d+ s$", str(err), re.M)
     os.close(main_end)
     assert process.returncode == 0

@@ -93,6 +93,6 @@ def test_extends_belongs_in_a_dataset_once(section: str, codes: str) -> None:
     ],
 )
 def test_a_long_line_is_refused_in_no_time(line: str) -> None:
-    start = time.perf_counter()
+    start = time.process_time()
     assert Library().check("x.tax", f"tax 1\n{line}\n").errors
-    assert time.perf_counter() - start < 1
+    assert time.process_time() - start < 1

@@ -7,16 +7,16 @@ import subprocess
 import sys
 from pathlib import Path
 
-import click
 import numpy as np
 import pytest
+from click import Context
 from click.testing import CliRunner, Result
 
 from helpers.tiny import LOAD, draw, label_config, model_config, save, save_checkpoint, write_park, write_tax
 from lsu_onto import __version__
 from lsu_seg.cli import main
 
-COMMANDS = sorted(main.list_commands(click.Context(main)))
+COMMANDS = list(main.places)
 
 
 def call(*args: object) -> Result:
@@ -72,18 +72,10 @@ default_hooks = dict(checkpoint=dict(type='CheckpointHook', by_epoch=False, inte
 
 def test_help_names_every_command() -> None:
     text = call("--help").output
-    assert set(COMMANDS) == {
-        "compare",
-        "decode",
-        "demo",
-        "evaluate",
-        "pseudo-label",
-        "relabel",
-        "train",
-        "unify",
-        "scan",
-    }
-    assert all(f"lsu-seg {name}" in text or f"  {name} " in text for name in COMMANDS)
+    listed = [line.split()[0] for line in text.partition("Options:")[2].splitlines() if line.startswith("  ")]
+    assert [name for name in listed if not name.startswith("-")] == COMMANDS
+    order = "demo scan relabel train pseudo-label evaluate compare unify decode"
+    assert order.split() == COMMANDS
     assert __version__ in call("--version").output
 
 
@@ -92,10 +84,11 @@ def test_help_has_an_example_and_explains_every_option(command: str) -> None:
     result = call(command, "--help")
     assert result.exit_code == 0
     assert f"lsu-seg {command}" in result.output.split("Example")[1]
-    found = main.get_command(click.Context(main), command)
-    assert found
-    for parameter in found.params:
-        assert parameter.param_type_name == "argument" or getattr(parameter, "help", None), parameter.name
+    made = main.get_command(Context(main), command)
+    assert made is not None
+    for parameter in made.params:
+        described = getattr(parameter, "help", None) or getattr(parameter, "hidden", False)
+        assert parameter.param_type_name == "argument" or described, parameter.name
 
 
 def test_help_needs_no_torch() -> None:
@@ -107,7 +100,7 @@ def test_help_needs_no_torch() -> None:
 
 
 def test_train_then_evaluate_then_label(world: Path) -> None:
-    trained = call("train", world / "train.py", "--work-dir", world / "run", "-o", "train_cfg.max_iters=3")
+    trained = call("train", world / "train.py", "--work-dir", world / "run", "--set", "train_cfg.max_iters=3")
     assert trained.exit_code == 0, trained.output
     checkpoint = world / "run/iter_3.pth"
     assert trained.output.splitlines()[-1] == str(checkpoint)
@@ -149,12 +142,23 @@ def test_no_such_file(world: Path) -> None:
 
 def test_options_that_are_none(world: Path) -> None:
     config = world / "train.py"
-    assert "`-o max_iters` is not `key=value`" in refused(2, "train", config, "-o", "max_iters")
-    assert "Imbalanced brackets" in refused(2, "train", config, "-o", "a=[1,(2]")
-    text = refused(1, "train", config, "-o", "train_dataloader.dataset.datasets.7.split=val")
-    assert "do not fit" in text
-    assert "7" in text
-    assert "do not fit" in refused(1, "train", config, "-o", "data_root.x=1")
+    assert "`--set max_iters` is not `KEY=VALUE`" in refused(2, "train", config, "--set", "max_iters")
+    assert "Imbalanced brackets" in refused(2, "train", config, "--set", "a=[1,(2]")
+    text = refused(1, "train", config, "--set", "train_dataloader.dataset.datasets.7.split=val")
+    assert "`--set train_dataloader.dataset.datasets.7.split=…` does not fit" in text
+    assert "does not fit" in refused(1, "train", config, "--set", "data_root.x=1")
+
+
+def test_the_former_ways_of_set_say_so(world: Path, tmp_path: Path) -> None:
+    config, teacher, pair = world / "train.py", world / "teacher.pth", "train_cfg.max_iters=3"
+    for command in (["train", config], ["unify", config], ["demo"]):
+        for option in ("-o", "--option"):
+            assert f"write `--set {pair}`" in refused(2, *command, option, pair)
+    for command in (["evaluate", config, teacher], ["pseudo-label", config, teacher]):
+        assert f"write `--set {pair}`" in refused(2, *command, "--option", pair)
+        assert f"write `--set {pair}`" in refused(2, *command, "-o", pair)
+        assert f"write `--set {pair}`" in refused(2, *command, "--output", pair)
+    assert not list(Path.cwd().glob("train_cfg*"))
 
 
 def test_configs_that_lack_something(world: Path) -> None:
@@ -164,6 +168,8 @@ def test_configs_that_lack_something(world: Path) -> None:
     assert "no `test_cfg = dict(type='PseudoLabelLoop', …)`" in refused(1, "pseudo-label", config, teacher, *work)
     assert "has no top-level `data_root`" in refused(1, "train", world / "label.py", "--data-root", "x")
     (world / "bare.py").write_text("default_scope = 'mmseg'\n")
+    assert "has no `model = dict(type=…, …)`" in refused(1, "evaluate", world / "bare.py", teacher, *work)
+    (world / "bare.py").write_text("default_scope = 'mmseg'\nmodel = dict(type='EncoderDecoder')\n")
     assert "nothing to evaluate on" in refused(1, "evaluate", world / "bare.py", teacher, *work)
 
 
@@ -192,7 +198,7 @@ def test_data_that_is_not_what_the_taxonomy_says(world: Path) -> None:
 
 
 def test_taxonomies_that_are_not_there(world: Path) -> None:
-    options = ("--work-dir", world / "run", "-o", "train_dataloader.dataset.datasets.0.taxonomy=atlantis")
+    options = ("--work-dir", world / "run", "--set", "train_dataloader.dataset.datasets.0.taxonomy=atlantis")
     assert "atlantis" in refused(1, "train", world / "train.py", *options)
 
 

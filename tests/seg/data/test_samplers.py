@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from mmengine.registry import init_default_scope
 from mmengine.runner import Runner
 
+from helpers.examples import examples
 from helpers.tiny import LOAD, write_park, write_tax
 from lsu_seg.data import samplers
 from lsu_seg.data.datasets import CompoundDataset
@@ -63,7 +64,7 @@ machines = st.tuples(st.integers(1, 4), st.integers(1, 9))  # ranks, batch size
 
 
 @given(worlds)
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100))
 def test_every_prefix_is_within_one_image_of_the_weights(world: tuple[list[int], list[float]]) -> None:
     sizes, weights = world
     which = np.repeat(np.arange(len(sizes)), sizes)[draws(sampler(sizes, weights), 300)]
@@ -73,7 +74,7 @@ def test_every_prefix_is_within_one_image_of_the_weights(world: tuple[list[int],
 
 
 @given(worlds, machines)
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100))
 def test_shares_of_every_batch_epoch_and_rank(world: tuple[list[int], list[float]], machine: tuple[int, int]) -> None:
     (sizes, weights), (ranks, size) = world, machine
     shares = shares_of(sizes, weights)
@@ -126,7 +127,7 @@ def test_weight_zero_is_never_drawn() -> None:
 
 
 @given(worlds, machines, st.integers(0, 5))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60))
 def test_each_image_comes_once_before_any_comes_again(
     world: tuple[list[int], list[float]], machine: tuple[int, int], seed: int
 ) -> None:

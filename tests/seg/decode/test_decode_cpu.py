@@ -16,78 +16,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from helpers.decoding import gaps, problems, tensor_view
+from helpers.examples import examples
 from lsu_onto import ROW_UNKNOWN, ROW_VOID
 from lsu_seg.cli import main
 from lsu_seg.decode import DecodeError, QueryView, View, cpu, reference
 
 
-def tensor_view(view: View | QueryView) -> View | QueryView:
-    if isinstance(view, QueryView):
-        return QueryView(torch.from_numpy(view.classes), torch.from_numpy(view.masks), view.flip)
-    void = None if view.void is None else torch.from_numpy(view.void)
-    return View(torch.from_numpy(view.logits), view.flip, void)
-
-
-@st.composite
-def problems(draw: st.DrawFn) -> tuple:
-    """Views, rows and `allowed`: blocks and single pixels, every kind of row, ties, large logits, all forms."""
-    rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
-    k = draw(st.sampled_from([1, 2, 3, 7, 19, 63, 200, 255, 256, 300]))
-    d = draw(st.integers(1, 30))
-    h, w = int(rng.integers(1, 9)), int(rng.integers(1, 40))
-    strides = draw(st.sampled_from([1, 2, 3, 4, 4, 4, 8, 8, 0]))
-    if draw(st.integers(0, 9)) == 0:
-        h, w = 1, int(rng.integers(90, 200))  # runs longer than a tile
-    if strides:
-        height, width = h * strides, w * strides
-    else:
-        height, width = int(rng.integers(1, 30)), int(rng.integers(1, 90))
-    scale = draw(st.sampled_from([0.0, 0.3, 3.0, 20.0, 300.0, 2000.0]))
-    form = draw(st.sampled_from(["plain", "plain", "mass", "query", "mixed"]))
-    views: list[View | QueryView] = []
-    for v in range(draw(st.sampled_from([1, 1, 1, 2, 4]))):
-        size = (h, w) if v == 0 else tuple(rng.integers(1, 12, 2))
-        rounded = draw(st.booleans())
-
-        def maps(n: int, size: tuple = size, rounded: bool = rounded) -> np.ndarray:
-            x = rng.uniform(-1, 1, (n, *size))
-            return ((x * 2).round() / 2 if rounded else x).astype(np.float32) * np.float32(scale)
-
-        flip = bool(rng.integers(2))
-        if form == "query" or (form == "mixed" and rng.integers(2)):
-            q = int(rng.integers(1, 12))
-            classes = (rng.standard_normal((q, k + 1)) * min(scale, 20)).astype(np.float32)
-            views.append(QueryView(classes, maps(q), flip))
-        else:
-            mass = None if form == "plain" else rng.uniform(0, 1, size).astype(np.float32)
-            views.append(View(maps(k), flip, mass))
-    allowed = rng.random((d, k + 1)) < rng.choice([0.02, 0.3, 0.9, 1.0], (d, 1))
-    allowed[np.arange(d), rng.integers(0, k + 1, d)] = True  # never empty
-    grain = draw(st.sampled_from([1, 3, 8, 9, 16, 64, 1000]))
-    rows = rng.integers(-1, d, (-(-height // grain), -(-width // grain)))
-    rows = np.repeat(np.repeat(rows, grain, 0), grain, 1)[:height, :width].astype(np.int16)
-    if draw(st.booleans()):  # short runs among long ones
-        rows = np.where(rng.random(rows.shape) < 0.05, rng.integers(-1, d, rows.shape), rows).astype(np.int16)
-    return views, rows, allowed
-
-
-def gaps(views: list, rows: np.ndarray, allowed: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Per pixel, of the two best allowed outputs in the reference: the difference of log p, and what float32 leaves
-    of it: the rounding of the logits themselves, which is relative to the largest of them."""
-    k = allowed.shape[1] - 1
-    seen = [tensor_view(v) for v in views]
-    _, log_p, mass = reference._fuse(seen, rows.shape)
-    table = np.vstack([allowed, np.arange(k + 1) == k])
-    inside = torch.from_numpy(table[rows]).permute(2, 0, 1)  # ROW_VOID is -1: the last
-    evidence = mass if mass is not None else log_p.exp().masked_fill(inside[:k], 0).sum(0)
-    score = torch.cat([log_p, evidence.log()[None]]).masked_fill(~inside, -torch.inf)
-    top = score.topk(min(2, k + 1), 0).values
-    gap = (top[0] - top[-1]).numpy()
-    size = max(float(np.abs(v.masks if isinstance(v, QueryView) else v.logits).max()) for v in views)
-    return gap, np.full(gap.shape, 1e-5 * max(1.0, size))
-
-
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150))
 @given(problems(), st.sampled_from([None, 0.0, 0.5, 1.0]))
 def test_equals_the_reference(problem: tuple, threshold: float | None) -> None:
     views, rows, allowed = problem
@@ -292,8 +228,8 @@ def test_a_forked_process_decodes_too() -> None:
     in_child(queue)  # the parent has threads now
     child = context.Process(target=in_child, args=(queue,))
     child.start()
-    assert [queue.get(timeout=60), queue.get(timeout=60)] == [0, 0]
-    child.join(60)
+    assert [queue.get(timeout=600), queue.get(timeout=600)] == [0, 0]
+    child.join(600)
     assert child.exitcode == 0
 
 

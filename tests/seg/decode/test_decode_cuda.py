@@ -11,7 +11,9 @@ import pytest
 import torch
 from hypothesis import HealthCheck, Phase, assume, given, settings
 from hypothesis import strategies as st
-from test_decode_cpu import gaps, problems, tensor_view
+
+from helpers.decoding import gaps, problems, tensor_view
+from helpers.examples import examples
 
 GPU = torch.cuda.is_available()
 if not GPU:
@@ -34,8 +36,7 @@ def on_device(view: View | QueryView) -> View | QueryView:
 
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")  # of the interpreter: numpy's, where pixels are not asked
 @settings(
-    max_examples=15,
-    deadline=None,
+    max_examples=examples(15),
     phases=[Phase.explicit, Phase.reuse, Phase.generate],
     suppress_health_check=[HealthCheck.filter_too_much],
 )

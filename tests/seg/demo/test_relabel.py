@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 import lsu_onto
+from helpers.examples import examples
 from helpers.tiny import LAYOUT, SOURCE, VOID, draw, read, save
 from helpers.worlds import make_constraint
 from lsu_onto import ROW_VOID
@@ -64,7 +65,7 @@ def coarse_worlds(draw: st.DrawFn) -> tuple[lsu_onto.Constraint, np.ndarray]:
 
 
 @given(coarse_worlds(), st.integers(0, 9))
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=examples(80))
 def test_the_truth_always_lies_in_the_allowed_set(world: tuple, seed: int) -> None:
     constraint, labels = world
     rows = coarsen(labels, constraint, rng(seed))
@@ -75,7 +76,7 @@ def test_the_truth_always_lies_in_the_allowed_set(world: tuple, seed: int) -> No
 
 
 @given(coarse_worlds())
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(40))
 def test_what_is_encoded_is_read_back(tmp_path_factory: pytest.TempPathFactory, world: tuple) -> None:
     constraint, labels = world
     rows = coarsen(labels, constraint, rng())

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -18,6 +16,7 @@ from mmengine.config import Config
 from sklearn.metrics import confusion_matrix, jaccard_score
 
 import lsu_onto
+from helpers.forkserver import Server
 from helpers.hf import SEGFORMER, built, folder, model
 from helpers.tiny import LOAD, read, save
 from lsu_seg.cli import main
@@ -30,7 +29,6 @@ from lsu_seg.openmmlab.config import load_config
 from lsu_seg.pseudo.run import pseudo_label
 from lsu_seg.training.run import train
 
-TOOL = Path(__file__).parents[3] / "tools/evaluate.py"
 SIZES = [(96, 192), (70, 130), (96, 192), (64, 100), (130, 70), (96, 192), (96, 192)]
 """Of the 7 scenes of `fine`; `town` has the first 2."""
 
@@ -186,19 +184,12 @@ def test_a_second_way_finds_the_same_in_the_towns_own_classes(
     assert consistent["pixels"] == known.sum()
 
 
-@pytest.mark.parametrize("ranks", [pytest.param(2, marks=pytest.mark.slow), 3])
-def test_ranks_write_the_bytes_of_one(ranks: int, world: Path, alone: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("ranks", [2, 3])
+def test_ranks_write_the_bytes_of_one(server: Server, ranks: int, world: Path, alone: Path, tmp_path: Path) -> None:
     """7 and 2 images: no image twice so that all have equally many, and a rank without an image."""
-    run = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(ranks)]
-    done = subprocess.run(
-        [*run, str(TOOL), *arguments(world, tmp_path), "--launcher", "pytorch"],
-        capture_output=True,
-        text=True,
-        timeout=600,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.count("evaluation.json") == 1  # one of them speaks
+    started = server.ranks(tmp_path, ranks, "evaluate", *arguments(world, tmp_path), "--launcher", "pytorch")
+    assert [rank.wait() for rank in started] == [0] * ranks, [rank.said for rank in started]
+    assert sum(rank.said.count("evaluation.json") for rank in started) == 1  # one of them speaks
     assert json.loads((tmp_path / "evaluation.json").read_text())["pooled"]["images"] == 9
     for name in ("evaluation.json", "classes.csv"):
         assert (tmp_path / name).read_bytes() == (alone / name).read_bytes()

@@ -6,8 +6,6 @@ import csv
 import io
 import json
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +16,7 @@ from PIL import Image
 from sklearn.metrics import confusion_matrix, jaccard_score
 
 from helpers.counted import PRED, ROWS, SOURCE, WORLD
+from helpers.forkserver import Server
 from helpers.worlds import make_constraint
 from lsu_seg.cli import main
 from lsu_seg.evaluation import bootstrap, files
@@ -242,15 +241,15 @@ def test_compare_pools_the_sets(tmp_path: Path) -> None:
 
 
 RANK = """
-import sys, json
+import os, sys
 import torch, torch.distributed as dist
 from helpers.counted import SOURCE, WORLD
 from lsu_seg.evaluation.document import document
 from lsu_seg.evaluation.files import as_json
 from lsu_seg.evaluation.metrics import OntologyIoU
-rank, world, store, images = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3], int(sys.argv[4])
+rank, world, images = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"]), int(sys.argv[1])
 if world > 1:
-    dist.init_process_group("gloo", init_method=f"file://{store}", rank=rank, world_size=world)
+    dist.init_process_group("gloo")
 metric = OntologyIoU("src", ("source", "projected", "set"))
 metric.dataset_meta = {"classes": SOURCE, "constraint": WORLD}
 indices = list(range(images))
@@ -265,12 +264,11 @@ print("RESULT" + as_json(document({"a": metric.measured})) + str(metric.measured
 """
 
 
-def test_one_two_and_three_ranks_agree_to_the_last_digit(tmp_path: Path) -> None:
+def test_one_two_and_three_ranks_agree_to_the_last_digit(server: Server, tmp_path: Path) -> None:
     results = set()
     for world in (1, 2, 3):
-        command = [sys.executable, "-c", RANK]
-        args = [[str(r), str(world), str(tmp_path / f"store{world}"), "7"] for r in range(world)]
-        ranks = [subprocess.Popen([*command, *a], stdout=subprocess.PIPE, text=True) for a in args]
-        results |= {process.communicate(timeout=120)[0].split("RESULT")[1] for process in ranks}
+        ranks = server.ranks(tmp_path, world, 7, code=RANK)
+        assert [rank.wait() for rank in ranks] == [0] * world, [rank.said for rank in ranks]
+        results |= {rank.said.split("RESULT")[1] for rank in ranks}
     assert len(results) == 1
     assert "'k6'" in results.pop()

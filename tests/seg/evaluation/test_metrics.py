@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +17,8 @@ from mmengine.structures import PixelData
 from mmseg.structures import SegDataSample
 
 from helpers.counted import PRED, ROWS, SOURCE, WORLD
+from helpers.examples import examples
+from helpers.forkserver import Server
 from helpers.worlds import make_constraint
 from lsu_onto import ROW_UNKNOWN, ROW_VOID
 from lsu_seg.evaluation.counts import confusion, iou_summary, row_counts
@@ -87,7 +87,7 @@ def test_summing_is_not_averaging() -> None:
     assert iou_summary(a + b)["miou"] == pytest.approx(0.1)  # the mean of 1 and 0 would be 0.5
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60))
 @given(st.integers(1, 6), st.integers(0, 2**32 - 1))
 def test_confusion_and_iou_agree_with_a_naive_count(k: int, seed: int) -> None:
     rng = np.random.default_rng(seed)
@@ -299,8 +299,8 @@ RANK = """
 import json, sys, torch
 import torch.distributed as dist
 from lsu_seg.evaluation.metrics import OntologyIoU
-rank, world, store, images = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3], int(sys.argv[4])
-dist.init_process_group("gloo", init_method=f"file://{store}", rank=rank, world_size=world)
+dist.init_process_group("gloo")
+rank, world, images = dist.get_rank(), dist.get_world_size(), int(sys.argv[1])
 metric = OntologyIoU("src")
 metric.dataset_meta = {"classes": ("a", "b")}
 indices = list(range(images))
@@ -313,13 +313,11 @@ print("RESULT" + json.dumps(metric.evaluate(images)))
 """
 
 
-def test_two_ranks_sum_and_count_padded_images_once(tmp_path: Path) -> None:
+def test_two_ranks_sum_and_count_padded_images_once(server: Server, tmp_path: Path) -> None:
     """Images of 1, 2, 3 pixels; the sampler gives rank 1 the first image again."""
-    command = [sys.executable, "-c", RANK]
-    arguments = [[str(rank), "2", str(tmp_path / "store"), "3"] for rank in range(2)]
-    ranks = [subprocess.Popen([*command, *a], stdout=subprocess.PIPE, text=True) for a in arguments]
-    outputs = [process.communicate(timeout=120)[0] for process in ranks]
-    results = [json.loads(output.split("RESULT")[1]) for output in outputs]
+    ranks = server.ranks(tmp_path, 2, 3, code=RANK)
+    assert [rank.wait() for rank in ranks] == [0, 0], [rank.said for rank in ranks]
+    results = [json.loads(rank.said.split("RESULT")[1]) for rank in ranks]
     assert results[0] == results[1]
     assert results[0]["source/pixels"] == 6
     assert results[0]["source/mIoU"] == pytest.approx((4 / 6 + 0) / 2)

@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from PIL import Image
 
+from helpers.examples import examples
 from helpers.worlds import make_constraint
 from lsu_onto import Raster
 from lsu_onto.constraint.arrays import ROW_UNKNOWN
@@ -164,7 +165,7 @@ def some_png() -> bytes:
     return buffer.getvalue()
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60))
 @given(st.data())
 def test_every_truncation_and_every_flipped_bit_is_refused(data: st.DataObject) -> None:
     whole = some_png()
@@ -241,7 +242,7 @@ def test_encodings_are_parsed() -> None:
 # --- rows --------------------------------------------------------------------------------------------------
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=examples(50))
 @given(st.data())
 def test_row_table_equals_a_dictionary(data: st.DataObject) -> None:
     encoding, top = data.draw(st.sampled_from([("id", 255), ("id16/3", 65535), ("rgb", (1 << 24) - 1)]))

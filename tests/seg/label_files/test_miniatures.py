@@ -16,7 +16,8 @@ from helpers.miniatures import Official, draw
 from helpers.official import OFFICIAL, OTHER_FORMS
 from helpers.tiny import label_config, model_config, read, save_checkpoint
 from lsu_onto import Constraint
-from lsu_onto.library.library import Entry, Library
+from lsu_onto.library.library import Library
+from lsu_onto.library.searchpath import Entry
 from lsu_seg.data.datasets import TaxDataset
 from lsu_seg.label_files import LabelReader
 from lsu_seg.layout.pairs import survey

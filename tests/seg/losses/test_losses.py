@@ -15,6 +15,7 @@ from mmseg.registry import MODELS, TASK_UTILS
 from mmseg.structures import SegDataSample
 from torch import Tensor
 
+from helpers.examples import examples
 from lsu_seg.losses.mmseg import SetNLLLoss
 from lsu_seg.losses.set_nll import set_nll_loss
 from lsu_seg.targets import TargetError, TargetSet, TargetTable
@@ -50,7 +51,7 @@ def problems(draw: Any) -> tuple[Tensor, Tensor, Tensor]:
 
 
 @given(problems(), st.sampled_from([0.0, 0.1, 0.5]))
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=examples(80))
 def test_it_is_the_plain_formula(problem: tuple[Tensor, Tensor, Tensor], smoothing: float) -> None:
     logits, target, sets = problem
     found = set_nll_loss(logits.double(), target, sets, label_smoothing=smoothing, reduction="none")
@@ -64,7 +65,7 @@ def test_it_is_the_plain_formula(problem: tuple[Tensor, Tensor, Tensor], smoothi
 
 
 @given(problems(), st.sampled_from([0.0, 0.3]))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=examples(30))
 def test_its_gradient_is_autograds_of_the_plain_formula(
     problem: tuple[Tensor, Tensor, Tensor], smoothing: float
 ) -> None:

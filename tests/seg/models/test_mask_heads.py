@@ -24,7 +24,7 @@ from helpers.students import student_config
 from helpers.tiny import ALLOWED, VOID, label_config, model_config, read, save_checkpoint, write_park, write_tax
 from lsu_seg.cli import main
 from lsu_seg.decode import QueryView
-from lsu_seg.errors import ConfigError
+from lsu_seg.errors import ConfigError, MissingPackageError
 from lsu_seg.models.known_masks import hard_points, labels_at, masks_and_known
 from lsu_seg.models.mask_heads import match_costs
 from lsu_seg.pseudo.run import pseudo_label
@@ -134,7 +134,7 @@ def test_where_mmdet_is_missing(
     write_park(tmp_path / "park", {"a": [0, 1]})
     cfg = label_config(dataset, tmp_path)
     cfg.model.decode_head = head
-    with pytest.raises(ConfigError, match=rf"`{named}` needs mmdet.*pip install '\.\[mask2former\]'"):
+    with pytest.raises(MissingPackageError, match=rf"`{named}` needs mmdet.*pip install '\.\[mask2former\]'"):
         pseudo_label(cfg, save_checkpoint(tmp_path / "teacher.pth"), quiet=True)
 
 
@@ -372,12 +372,13 @@ def test_a_student_on_sets_is_trained_and_then_teaches(tmp_path: Path, window: s
         root,
         "--teacher",
         config,
+        "--checkpoint",
         checkpoint,
         "-o",
         out,
     ]
     line += ["--scales", "1,1.5", "--work-dir", tmp_path / "log"]
-    line += ["-o", f"test_cfg.window=({window})"] if window else []
+    line += ["--set", f"test_cfg.window=({window})"] if window else []
     result = CliRunner().invoke(main, [str(part) for part in line])
     assert result.exit_code == 0, result.output
     for stem, rows in drawn.items():

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import pickle
-import subprocess
 import sys
 import zipfile
 from pathlib import Path
@@ -16,6 +15,7 @@ import pytest
 
 pytest.importorskip("mmseg")
 
+from helpers.forkserver import Server
 from lsu_seg.openmmlab import compat  # the import itself guards mmengine's loaders
 
 torch = pytest.importorskip("torch")
@@ -77,7 +77,9 @@ def test_a_bare_pickle_is_refused(tmp_path: Path, model: torch.nn.Module) -> Non
     assert not (tmp_path / "code_ran").exists()
 
 
-def test_the_guard_does_not_depend_on_the_order_of_imports(tmp_path: Path, model: torch.nn.Module) -> None:
+def test_the_guard_does_not_depend_on_the_order_of_imports(
+    libraries: Server, tmp_path: Path, model: torch.nn.Module
+) -> None:
     """Here `lsu_seg` comes first and mmengine's loader later, as in a user's training script."""
     file, proof = malicious(tmp_path, model)
     code = f"""
@@ -89,8 +91,8 @@ try:
 except lsu_seg.openmmlab.compat.UntrustedCheckpointError:
     print('refused')
 """
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-    assert "refused" in done.stdout, done.stderr
+    exit_code, said = libraries.run(tmp_path / "log.txt", code=code)
+    assert exit_code == 0 and said.endswith("refused\n"), said
     assert not proof.exists()
 
 

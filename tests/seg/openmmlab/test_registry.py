@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+
+from helpers.forkserver import Server
 
 pytest.importorskip("mmseg")
 
@@ -40,11 +43,16 @@ def build(registry, name):
 """
 
 
-def run(code: str) -> str:
-    """The output of a fresh Python."""
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    return done.stdout
+@pytest.fixture
+def run(libraries: Server, tmp_path: Path) -> Callable[[str], str]:
+    """The output of a Python that has not imported MMSegmentation."""
+
+    def output(code: str) -> str:
+        exit_code, said = libraries.run(tmp_path / "log.txt", code=code)
+        assert exit_code == 0, said
+        return said
+
+    return output
 
 
 @pytest.fixture
@@ -58,7 +66,7 @@ def start(tmp_path: Path):
 
 
 @pytest.mark.parametrize("scope", ["mmseg", "lsu_seg"])
-def test_names_resolve_in_both_scopes(start, scope: str) -> None:
+def test_names_resolve_in_both_scopes(run, start, scope: str) -> None:
     run(
         start(scope)
         + """
@@ -75,7 +83,7 @@ for registry, name in (MODELS, 'EncoderDecoder'), (METRICS, 'IoUMetric'), (VISUA
     )
 
 
-def test_import_after_mmseg_was_used(start) -> None:
+def test_import_after_mmseg_was_used(run, start) -> None:
     """Somebody built an mmseg model first: the registry has done its imports, and must do ours still."""
     before = "assert MODELS.get('EncoderDecoder') and MODELS._imported"
     run(start("mmseg", before) + "assert build(MODELS, 'DummyModel') == 'DummyModel'")
@@ -91,7 +99,9 @@ def test_import_is_light() -> None:
         "mmengine.runner",
         "lsu_seg.openmmlab.components",
     )
-    assert run(f"import sys, lsu_seg; print([m for m in {heavy} if m in sys.modules])").strip() == "[]"
+    code = f"import sys, lsu_seg; print([m for m in {heavy} if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
 
 
 def test_every_mmseg_registry_has_a_child_of_ours() -> None:
@@ -117,7 +127,7 @@ def test_registries_of_others_are_left_alone() -> None:
     assert root.Registry("probe", scope="probe")._locations == []
 
 
-def test_the_same_name_twice_is_an_error() -> None:
+def test_the_same_name_twice_is_an_error(run) -> None:
     run(
         """
 from lsu_seg.registry import MODELS, register

@@ -7,7 +7,6 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,18 +14,12 @@ import pytest
 
 from helpers.folders import check_whole, tree
 from helpers.forkserver import Server
+from helpers.processes import WRITE, standing_still
 from helpers.tiny import label_config, save_checkpoint, write_park, write_tax
 from lsu_onto import ROW_VOID
 from lsu_seg.pseudo.records import finished
 
 IMAGES = {f"{i:02}": [0, 1, 2, 3, 4, 5, ROW_VOID] for i in range(10)}
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[Server]:
-    server = Server()
-    yield server
-    server.close()
 
 
 @pytest.fixture(scope="module")
@@ -192,10 +185,8 @@ def test_a_second_run_waits_for_nobody_and_is_refused(
 ) -> None:
     out = tmp_path / "labels"
     arguments = job(world, tmp_path, out)
-    first = server.start(tmp_path / "first.txt", *arguments)
-    first.when(lambda: labelled(out) > 0)
-    first.send(signal.SIGSTOP)  # it holds the folder, as long as this test likes
-    assert labelled(out) < len(IMAGES)
+    first = server.start(tmp_path / "first.txt", *arguments, code=standing_still(WRITE, "labels/train/03"))
+    first.when_still()  # it holds the folder, as long as this test likes
     code, said = server.run(tmp_path / "second.txt", *arguments)
     assert code == 1
     assert f"error: {out}: another run is writing there; wait for it, or choose another folder" in said

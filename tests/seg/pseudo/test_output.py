@@ -244,7 +244,7 @@ def test_a_limit_on_the_size_of_files(unbroken: Path, tmp_path: Path) -> None:
 FORK = multiprocessing.get_context("fork")
 
 
-def forked(call: Callable[[], Any], timeout: float = 60) -> str:
+def forked(call: Callable[[], Any], timeout: float = 600) -> str:
     """What a call says in a process of its own: `ok`, or its `OutputError`."""
     ours, its = FORK.Pipe()
 
@@ -327,7 +327,7 @@ class Holder:
                 return its.send(str(error))
             pid = os.fork() if child else -1
             if pid == 0:
-                time.sleep(60)
+                time.sleep(600)
                 os._exit(0)
             its.send(pid)
             its.recv()
@@ -338,12 +338,12 @@ class Holder:
 
     def said(self) -> Any:
         """A refusal; or where it got in, the child's process id or -1."""
-        assert self._ours.poll(60)
+        assert self._ours.poll(600)
         return self._ours.recv()
 
     def leave(self) -> None:
         self._ours.send("enough")
-        self.process.join(60)
+        self.process.join(600)
         assert self.process.exitcode == 0
 
     def kill(self) -> None:

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import itertools
-import os
 import signal
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -16,6 +13,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from helpers.forkserver import Server
+from helpers.processes import WRITE, standing_still, wait_until
 from helpers.tiny import encode, label_config, read, save, save_checkpoint, write_park, write_tax
 from lsu_onto import ROW_VOID
 from lsu_seg.pseudo.output import OutputFolder
@@ -38,9 +37,7 @@ def test_reading_is_ahead_but_not_far() -> None:
 
     reader = ahead(items(), depth=2)
     assert next(reader) == 0
-    deadline = time.monotonic() + 5
-    while len(taken) < 4 and time.monotonic() < deadline:
-        time.sleep(0.001)
+    wait_until(lambda: len(taken) >= 4)
     time.sleep(0.02)
     assert taken == [0, 1, 2, 3]  # two lie ready, and one waits to
     assert list(reader) == [1, 2, 3, 4, 5, 6, 7, 8]
@@ -179,24 +176,19 @@ def test_windows_without_a_choice_are_skipped_and_change_nothing(world: Path, tm
     assert labels(tmp_path / "s/labels") == labels(tmp_path / "k/labels")
 
 
-def test_an_interrupted_run_leaves_what_it_finished(world: Path, tmp_path: Path) -> None:
+def test_an_interrupted_run_leaves_what_it_finished(server: Server, world: Path, tmp_path: Path) -> None:
     write_park(tmp_path / "park", {f"{i:02}": ROWS for i in range(24)})
     dataset = dict(taxonomy=str(world / "tax/park.tax"), data_root=str(tmp_path / "park"), split="train")
-    cfg = label_config(dataset, tmp_path, batch_size=1, scales=(1.0, 4.0))
+    cfg = label_config(dataset, tmp_path, batch_size=1)
     cfg.dump(tmp_path / "config.py")
     command = ["pseudo-label", str(tmp_path / "config.py"), str(world / "teacher.pth")]
-    process = subprocess.Popen(
-        [sys.executable, "-m", "lsu_seg.cli", *command], stdout=subprocess.PIPE, stderr=subprocess.STDOUT
-    )
-    folder = tmp_path / "labels/labels/train"
-    deadline = time.monotonic() + 120
-    while process.poll() is None and time.monotonic() < deadline and len(list(folder.glob("*.png"))) < 3:
-        time.sleep(0.002)
-    os.kill(process.pid, signal.SIGINT)
-    output, _ = process.communicate(timeout=60)
-    assert process.returncode != 0
-    assert "Traceback" not in output.decode()
-    done = len(list(folder.glob("*.png")))
-    assert 3 <= done < 24, output.decode()
+    process = server.start(tmp_path / "log.txt", *command, code=standing_still(WRITE, "labels/train/02"))
+    process.when_still()
+    process.send(signal.SIGINT)
+    process.send(signal.SIGCONT)
+    assert process.wait() == 130
+    assert "Traceback" not in process.said
+    done = len(labels(tmp_path / "labels"))
+    assert 3 <= done < 24, process.said
     assert len((tmp_path / "labels/records-0.jsonl").read_text().splitlines()) == done
     assert pseudo_label(cfg, world / "teacher.pth", quiet=True)["images"] == 24 - done

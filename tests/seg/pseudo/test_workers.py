@@ -1,33 +1,24 @@
-"""Several processes label one dataset: started by torchrun, stopped and killed for real.
-
-Every run is a set of processes that import torch and MMSegmentation, so one run serves several checks.
-"""
+"""Several processes label one dataset: started as by torchrun or Slurm, stopped and killed for real."""
 
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import signal
-import socket
-import subprocess
-import sys
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 from mmengine.config import Config
 
+from helpers.forkserver import Command, Server
+from helpers.processes import WRITE, free_port, standing_still
 from helpers.tiny import label_config, save_checkpoint, write_park, write_tax
 from lsu_onto import ROW_VOID
 from lsu_seg.pseudo.run import pseudo_label
 from lsu_seg.pseudo.shards import shard
 from lsu_seg.runtime.launch import LaunchError, join_ranks
 
-TOOL = Path(__file__).parents[3] / "tools/pseudo_label.py"
 ROWS = [0, 1, 2, 3, 4, 5, ROW_VOID]
 SIZES = [(48, 80), (48, 80), (80, 48), (72, 56), (72, 56)]
 IMAGES = 34
@@ -47,9 +38,9 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def config(world: Path, work: Path) -> Config:
-    """Batches of two, and views so large that a run is still at it when the test looks."""
+    """Batches of two."""
     dataset = dict(taxonomy=str(world / "tax/park.tax"), data_root=str(world / "park"), split="train")
-    return label_config(dataset, work, batch_size=2, scales=(1.0, 6.0), confidence=True)
+    return label_config(dataset, work, batch_size=2, scales=(1.0, 1.5), confidence=True)
 
 
 @pytest.fixture(scope="module")
@@ -82,59 +73,24 @@ def shards(ranks: int) -> list[set[str]]:
     return wanted
 
 
-@contextmanager
-def torchrun(world: Path, work: Path, ranks: int) -> Iterator[subprocess.Popen[str]]:
+def start(server: Server, world: Path, work: Path, ranks: int, **options: Any) -> list[Command]:
     work.mkdir(exist_ok=True)
     config(world, work).dump(work / "config.py")
-    run = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(ranks)]
-    job = [str(TOOL), str(work / "config.py"), str(world / "teacher.pth"), "--launcher", "pytorch"]
-    with (work / "output").open("w") as output:
-        process = subprocess.Popen([*run, *job], stdout=output, stderr=output, text=True)
-        try:
-            yield process
-        finally:
-            if process.poll() is None:
-                process.terminate()
-                process.wait(60)
+    job = ["pseudo-label", work / "config.py", world / "teacher.pth", "--launcher", "pytorch"]
+    return server.ranks(work, ranks, *job, **options)
 
 
-def finish(process: subprocess.Popen[str], work: Path) -> None:
-    assert process.wait(900) == 0, (work / "output").read_text()
+def finish(ranks: list[Command]) -> None:
+    assert [rank.wait() for rank in ranks] == [0] * len(ranks), [rank.said for rank in ranks]
 
 
-def wait_for(what: Callable[[], Any], process: subprocess.Popen[str], work: Path) -> Any:
-    deadline = time.monotonic() + 900
-    while time.monotonic() < deadline:
-        if found := what():
-            return found
-        assert process.poll() is None, (work / "output").read_text()
-        time.sleep(0.005)
-    raise AssertionError(f"waited too long; the run's output:\n{(work / 'output').read_text()}")
+def fourth(rank: int, ranks: int = 2) -> str:
+    """Code with which this rank stands still in the middle: after its fourth image."""
+    return standing_still(WRITE, sorted(shards(ranks)[rank])[3])
 
 
-def both_at_work(work: Path) -> Callable[[], bool]:
-    files = [work / f"labels/records-{rank}.jsonl" for rank in (0, 1)]
-    return lambda: all(f.exists() and f.stat().st_size for f in files)
-
-
-def pid_of(rank: int, torchrun: int) -> int:
-    children = Path(f"/proc/{torchrun}/task/{torchrun}/children").read_text().split()
-    for child in map(int, children):
-        if f"RANK={rank}".encode() in Path(f"/proc/{child}/environ").read_bytes().split(b"\0"):
-            return child
-    raise AssertionError(f"no process of rank {rank} among {children}")
-
-
-def ended(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
-    except FileNotFoundError:
-        return True
-
-
-def test_three_write_the_bytes_of_one(world: Path, alone: dict[str, bytes], tmp_path: Path) -> None:
-    with torchrun(world, tmp_path, 3) as process:
-        finish(process, tmp_path)
+def test_three_write_the_bytes_of_one(server: Server, world: Path, alone: dict[str, bytes], tmp_path: Path) -> None:
+    finish(start(server, world, tmp_path, 3))
     assert labels(tmp_path) == alone
     found, wanted = recorded(tmp_path), shards(3)
     assert [set(keys) for keys in found] == wanted
@@ -143,41 +99,37 @@ def test_three_write_the_bytes_of_one(world: Path, alone: dict[str, bytes], tmp_
 
 
 @needs_proc
-def test_no_worker_waits_for_another(world: Path, alone: dict[str, bytes], tmp_path: Path) -> None:
+def test_no_worker_waits_for_another(server: Server, world: Path, alone: dict[str, bytes], tmp_path: Path) -> None:
     """One of two stands still in the middle; the other labels its shard and ends."""
     mine, its = shards(2)
-    with torchrun(world, tmp_path, 2) as process:
-        wait_for(both_at_work(tmp_path), process, tmp_path)
-        first, second = pid_of(0, process.pid), pid_of(1, process.pid)
-        os.kill(second, signal.SIGSTOP)
-        try:
-            stopped = len(recorded(tmp_path)[1])
-            assert 0 < stopped < len(its)
-            wait_for(lambda: ended(first), process, tmp_path)
-            assert set(recorded(tmp_path)[0]) == mine
-            assert len(recorded(tmp_path)[1]) == stopped
-        finally:
-            os.kill(second, signal.SIGCONT)
-        finish(process, tmp_path)
+    first, second = ranks = start(server, world, tmp_path, 2, code=fourth(1))
+    second.when_still()
+    assert first.wait() == 0, first.said
+    assert set(recorded(tmp_path)[0]) == mine
+    assert len(recorded(tmp_path)[1]) == 4 < len(its)
+    second.send(signal.SIGCONT)
+    finish(ranks)
     assert labels(tmp_path) == alone
     assert [set(keys) for keys in recorded(tmp_path)] == [mine, its]
 
 
-@pytest.mark.slow
 @needs_proc
-def test_a_killed_worker_leaves_a_resumable_folder(world: Path, alone: dict[str, bytes], tmp_path: Path) -> None:
+def test_a_killed_worker_leaves_a_resumable_folder(
+    server: Server, world: Path, alone: dict[str, bytes], tmp_path: Path
+) -> None:
     broken = tmp_path / "broken"
-    with torchrun(world, broken, 2) as process:
-        wait_for(both_at_work(broken), process, broken)
-        os.kill(pid_of(1, process.pid), signal.SIGKILL)
-        assert process.wait(900) != 0
+    first, second = start(server, world, broken, 2, code=fourth(1))
+    second.when_still()
+    second.send(signal.SIGKILL)
+    first.send(signal.SIGTERM)  # as torchrun does then
+    assert second.wait() == -signal.SIGKILL
+    assert first.wait() in (0, -signal.SIGTERM), first.said
     there = labels(broken)
     assert 0 < len(there) < len(alone)
     assert all(alone[name] == data for name, data in there.items())
 
     three = shutil.copytree(broken, tmp_path / "three")
-    with torchrun(world, three, 3) as process:
-        finish(process, three)
+    finish(start(server, world, three, 3))
     assert labels(three) == alone
     assert len(recorded(three)) == 3
 
@@ -187,31 +139,26 @@ def test_a_killed_worker_leaves_a_resumable_folder(world: Path, alone: dict[str,
     assert resumed["images"] == left
 
 
-@pytest.mark.slow
-def test_workers_of_slurm_outlive_the_first(world: Path, alone: dict[str, bytes], tmp_path: Path) -> None:
+@needs_proc
+def test_workers_of_slurm_outlive_the_first(
+    server: Server, world: Path, alone: dict[str, bytes], tmp_path: Path
+) -> None:
     """Two processes with the variables that srun sets for its tasks; the one that the other found is killed."""
     config(world, tmp_path).dump(tmp_path / "config.py")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = str(free.getsockname()[1])
-    job = [str(TOOL), str(tmp_path / "config.py"), str(world / "teacher.pth"), "--launcher", "slurm"]
-    common = {"SLURM_NTASKS": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
-    with (tmp_path / "output").open("w") as output:
-        first, second = (
-            subprocess.Popen(
-                [sys.executable, *job],
-                env=os.environ | common | {"SLURM_PROCID": str(i), "SLURM_LOCALID": str(i)},
-                stdout=output,
-                stderr=output,
-                text=True,
-            )
-            for i in (0, 1)
+    job = ["pseudo-label", tmp_path / "config.py", world / "teacher.pth", "--launcher", "slurm"]
+    common = {"SLURM_NTASKS": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port())}
+    first, second = (
+        server.start(
+            tmp_path / f"{i}.log",
+            *job,
+            code=fourth(0),
+            env={**common, "SLURM_PROCID": str(i), "SLURM_LOCALID": str(i)},
         )
-        try:
-            wait_for(both_at_work(tmp_path), first, tmp_path)
-        finally:
-            first.kill()
-        finish(second, tmp_path)
+        for i in (0, 1)
+    )
+    first.when_still()
+    first.send(signal.SIGKILL)
+    finish([second])
     assert first.wait() < 0
     mine, its = shards(2)
     found = recorded(tmp_path)

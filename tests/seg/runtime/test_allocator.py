@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import platform
-import subprocess
-import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+
+from helpers.forkserver import Server
 
 FAULTS = """
 import resource, sys
@@ -27,11 +29,16 @@ print(told, default, min(faults() for _ in range(5)))
 """
 
 
-def child(**env: str) -> list[str]:
-    done = subprocess.run(
-        [sys.executable, "-c", FAULTS], capture_output=True, text=True, env={"PATH": "", **env}, check=True
-    )
-    return done.stdout.split()
+@pytest.fixture
+def child(libraries: Server, tmp_path: Path) -> Callable[..., list[str]]:
+    clean = {name: None for name in os.environ if name.startswith("MALLOC_") or name == "GLIBC_TUNABLES"}
+
+    def run(**env: str) -> list[str]:
+        code, said = libraries.run(tmp_path / "log.txt", code=FAULTS, env={**clean, **env})
+        assert code == 0, said
+        return said.split()
+
+    return run
 
 
 HUGE = Path("/sys/kernel/mm/transparent_hugepage/enabled")
@@ -39,7 +46,7 @@ HUGE = Path("/sys/kernel/mm/transparent_hugepage/enabled")
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="glibc's malloc")
 @pytest.mark.skipif(HUGE.is_file() and "[always]" in HUGE.read_text(), reason="one fault clears 512 pages")
-def test_pages_of_freed_memory_are_not_cleared_anew() -> None:
+def test_pages_of_freed_memory_are_not_cleared_anew(child: Callable[..., list[str]]) -> None:
     told, default, kept = child()
     if told == "False":
         pytest.skip("models run on a GPU here")
@@ -48,5 +55,5 @@ def test_pages_of_freed_memory_are_not_cleared_anew() -> None:
     assert int(default) > pages / 2
 
 
-def test_a_users_own_settings_stand() -> None:
+def test_a_users_own_settings_stand(child: Callable[..., list[str]]) -> None:
     assert child(MALLOC_MMAP_MAX_="65536")[0] == "False"

@@ -8,7 +8,6 @@ import re
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +16,7 @@ from click.testing import CliRunner, Result
 from PIL import Image
 
 from helpers.forms import FORMS, write_tax
+from helpers.processes import SCAN, ended, standing_still, state, wait_until
 from helpers.tiny import PARK, write_park
 from helpers.tiny import write_tax as write_park_tax
 from lsu_seg.cli import main
@@ -126,9 +126,6 @@ def test_a_killed_scan_loses_nothing_and_leaves_nobody_behind(tmp_path: Path) ->
         60,
     )
     args = [
-        sys.executable,
-        "-m",
-        "lsu_seg.cli",
         "scan",
         tax,
         "--data-root",
@@ -143,23 +140,22 @@ def test_a_killed_scan_loses_nothing_and_leaves_nobody_behind(tmp_path: Path) ->
         "2",
     ]
     env = {**os.environ, "PYTHONPATH": str(ROOT)}
-    process = subprocess.Popen(args, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=env)
-    lines: list[bytes] = []
-    children: list[int] = []
-    while len(lines) < 8:
-        assert process.poll() is None, "it was through before it could be killed"
-        for file in (tmp_path / "work").glob("*.jsonl"):
-            lines = file.read_bytes().splitlines()
-        children = [int(p) for p in Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()]
-        time.sleep(0.005)
+    code = standing_still(SCAN, sorted(f"labels/train/{i}" for i in range(60))[7])
+    process = subprocess.Popen(
+        [sys.executable, "-c", code, *args], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=env
+    )
+    wait_until(lambda: state(process.pid) in "TZ")
+    assert state(process.pid) == "T"
+    children = [int(p) for p in Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()]
     process.send_signal(signal.SIGKILL)
     process.wait()
     (file,) = (tmp_path / "work").glob("*.jsonl")
     before = file.read_bytes()
     file.write_bytes(before + b'{"key":"labels/train/5')  # and the last line was half written
-    kept = before.count(b"\n") - 1
-    assert 7 <= kept < 60
-    result = subprocess.run(args, capture_output=True, text=True, env=env, check=False)
+    assert before.count(b"\n") - 1 == 8
+    result = subprocess.run(
+        [sys.executable, "-m", "lsu_seg.cli", *args], capture_output=True, text=True, env=env, check=False
+    )
     assert result.returncode == 0, result.stderr
     text = file.read_bytes()
     assert text.startswith(before)
@@ -167,17 +163,7 @@ def test_a_killed_scan_loses_nothing_and_leaves_nobody_behind(tmp_path: Path) ->
     whole = scan(tax, tmp_path / "data", ["train"], work_dir=tmp_path / "other", jobs=1)
     assert json.loads(result.stdout)["report"]["classes"] == [c.__dict__ for c in whole.classes]
     assert children
-    deadline = time.monotonic() + 20
-    while any(_runs(child) for child in children):
-        assert time.monotonic() < deadline, "a worker outlived its parent"
-        time.sleep(0.05)
-
-
-def _runs(pid: int) -> bool:
-    try:
-        return re.search(r"\) (\w)", Path(f"/proc/{pid}/stat").read_text())[1] != "Z"
-    except FileNotFoundError:
-        return False
+    wait_until(lambda: all(map(ended, children)))  # no worker outlives its parent
 
 
 # --- the wrong label space ---------------------------------------------------------------------------------

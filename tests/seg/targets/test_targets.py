@@ -15,6 +15,7 @@ from mmengine.registry import init_default_scope
 from mmseg.registry import MODELS, TRANSFORMS
 
 import lsu_onto
+from helpers.examples import examples
 from helpers.students import ROWS, write_pseudo
 from helpers.tiny import ALLOWED, CLASSES, LOAD, VOID, encode, read, save, write_park, write_tax
 from lsu_onto import ROW_VOID
@@ -216,7 +217,7 @@ PLACED = [
 
 
 @given(st.lists(st.sampled_from(range(len(PLACED))), max_size=4), st.integers(0, 99))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(40))
 def test_transforms_move_the_three_together(
     tmp_path_factory: pytest.TempPathFactory, which: list[int], seed: int
 ) -> None:

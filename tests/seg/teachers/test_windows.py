@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import itertools
 import json
-import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,8 @@ from mmseg.registry import MODELS
 from torch import nn
 from torch.nn.functional import interpolate
 
+from helpers.examples import examples
+from helpers.forkserver import Server
 from helpers.tiny import model_config
 from lsu_seg.decode import DecodeError, Part, QueryView, View, cpu, reference
 from lsu_seg.decode.views import bilinear
@@ -102,7 +104,7 @@ def part_of(view: View | QueryView, top: int, bottom: int, height: int, more: in
     return View(maps[:, a:b], view.flip, None if view.void is None else view.void[a:b], part)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60))
 @given(st.integers(0, 2**32 - 1), st.sampled_from(["plain", "mass", "query"]), st.sampled_from([1, 2, 3]))
 def test_a_view_decodes_the_same_in_parts(seed: int, form: str, count: int) -> None:
     rng = np.random.default_rng(seed)
@@ -195,7 +197,7 @@ def test_blending_fades_from_one_window_to_the_next() -> None:
     assert steps.abs().max() < (line[-1] - line[0]).abs() / 7
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=examples(15))
 @given(st.integers(0, 2**32 - 1))
 def test_skipped_windows_change_no_needed_pixel(seed: int) -> None:
     rng = np.random.default_rng(seed)
@@ -406,7 +408,7 @@ def test_other_errors_of_a_model_are_not_taken_for_memory() -> None:
 
 
 IN_CHILD = """
-import json, resource, sys
+import json, sys
 sys.path.insert(0, {folder!r})
 import torch
 torch.set_num_threads(1)
@@ -415,11 +417,17 @@ print(json.dumps(test_windows.{function}()))
 """
 
 
-def child(function: str) -> Any:
-    code = IN_CHILD.format(folder=str(Path(__file__).parent), function=function)
-    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-    assert out.returncode == 0, out.stderr
-    return json.loads(out.stdout.splitlines()[-1])
+@pytest.fixture
+def child(server: Server, tmp_path: Path) -> Callable[[str], Any]:
+    """What a function of this file returns in a process of its own."""
+
+    def run(function: str) -> Any:
+        source = IN_CHILD.format(folder=str(Path(__file__).parent), function=function)
+        code, said = server.run(tmp_path / "log.txt", code=source)
+        assert code == 0, said
+        return json.loads(said.splitlines()[-1])
+
+    return run
 
 
 def under_a_limit() -> dict[str, Any]:
@@ -439,7 +447,7 @@ def under_a_limit() -> dict[str, Any]:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="limits")
-def test_real_memory_that_really_runs_out() -> None:
+def test_real_memory_that_really_runs_out(child: Callable[[str], Any]) -> None:
     result = child("under_a_limit")
     assert result["pieces"]
     assert result["differ"] < 1e-4
@@ -485,7 +493,7 @@ def twelve_views() -> dict[str, Any]:
 
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="ru_maxrss")
-def test_a_large_image_with_many_classes_and_views_stays_within_its_budget() -> None:
+def test_a_large_image_with_many_classes_and_views_stays_within_its_budget(child: Callable[[str], Any]) -> None:
     result = child("twelve_views")
     print(result)
     assert result["views"] == [12]

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,6 +11,7 @@ import pytest
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
 
+from helpers.forkserver import Server
 from helpers.students import student_config
 from helpers.tiny import LOAD, SOURCE, write_park
 from lsu_seg.training.checks import DisagreementError
@@ -210,19 +209,12 @@ def test_the_log_has_the_thresholds_of_classes(tmp_path: Path) -> None:
     assert line.split("targets: ")[1] == "road 0.75, grass 0.75, tree 0.75, car 0.75"
 
 
-@pytest.mark.slow
-def test_the_table_is_of_all_ranks(tmp_path: Path) -> None:
+def test_the_table_is_of_all_ranks(server: Server, tmp_path: Path) -> None:
     cfg = student_config(tmp_path, iterations=3)
-    cfg.launcher, cfg.log_level = "pytorch", "INFO"
+    cfg.log_level = "INFO"
     cfg.dump(tmp_path / "student.py")
-    code = (
-        f"from mmengine.config import Config; from lsu_seg.training.run import train;"
-        f"train(Config.fromfile({str(tmp_path / 'student.py')!r}), quiet=True)"
-    )
-    (tmp_path / "run.py").write_text(code)
-    run = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
-    done = subprocess.run([*run, str(tmp_path / "run.py")], capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
+    ranks = server.ranks(tmp_path, 2, "train", tmp_path / "student.py", "--launcher", "pytorch")
+    assert [rank.wait() for rank in ranks] == [0, 0], [rank.said for rank in ranks]
     (log,) = (tmp_path / "work").glob("*/*.log")
     table = log.read_text().split("samples of each dataset:\n")[1].splitlines()
     assert table[1].split()[:2] == ["park", "4"]

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +12,7 @@ from mmengine.config import Config
 from mmengine.logging import MMLogger
 from mmengine.registry import init_default_scope
 
+from helpers.forkserver import Server
 from helpers.students import student_config
 from helpers.tiny import ALLOWED, LOAD, read
 from lsu_seg.data.datasets import TaxDataset
@@ -170,18 +169,10 @@ def test_it_is_refused_where_it_could_do_nothing(tmp_path: Path) -> None:
             train(refreshing(tmp_path, **wrong), quiet=True)
 
 
-@pytest.mark.slow
-def test_two_ranks_label_together(tmp_path: Path) -> None:
-    cfg = refreshing(tmp_path, 4)
-    cfg.launcher = "pytorch"
-    cfg.dump(tmp_path / "student.py")
-    (tmp_path / "run.py").write_text(
-        f"from mmengine.config import Config; from lsu_seg.training.run import train;"
-        f"train(Config.fromfile({str(tmp_path / 'student.py')!r}), quiet=True)"
-    )
-    run = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
-    done = subprocess.run([*run, str(tmp_path / "run.py")], capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
+def test_two_ranks_label_together(server: Server, tmp_path: Path) -> None:
+    refreshing(tmp_path, 4).dump(tmp_path / "student.py")
+    ranks = server.ranks(tmp_path, 2, "train", tmp_path / "student.py", "--launcher", "pytorch")
+    assert [rank.wait() for rank in ranks] == [0, 0], [rank.said for rank in ranks]
     assert len(list((tmp_path / "work/refresh/2/park#2/labels/train").glob("*.png"))) == 3
 
 

@@ -34,7 +34,7 @@ def test_a_student_trains_on_set_valued_targets(tmp_path: Path) -> None:
     assert weights["decode_head.conv_seg.weight"].shape[0] == len(CLASSES)
 
 
-def test_the_config_on_the_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_config_on_the_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, formatted_configs: None) -> None:
     """docs/training.md: its config trains, two iterations long, on drawn scenes."""
     root = Path(__file__).parents[3]
     (text,) = re.findall(r"^```python\n(_base_.*?)^```$", (root / "docs/training.md").read_text(), re.M | re.S)

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from helpers.processes import ended, wait_until
 from lsu_seg.errors import ConfigError, UserError
 from lsu_seg.label_files import write_atomic
 from lsu_seg.runtime.processes import ProcessError
@@ -193,10 +194,7 @@ def test_stages_run_at_the_same_time(tmp_path: Path) -> None:
     def meet(own: str, other: str) -> Callable[[Any], int]:
         def action(_: Any) -> int:
             (tmp_path / own / "here").touch()
-            deadline = time.monotonic() + 30
-            while not (tmp_path / other / "here").exists():
-                assert time.monotonic() < deadline
-                time.sleep(0.01)
+            wait_until((tmp_path / other / "here").exists)
             return os.getpid()
 
         return action
@@ -205,21 +203,21 @@ def test_stages_run_at_the_same_time(tmp_path: Path) -> None:
     assert len({done["a"].result, done["b"].result, os.getpid()}) == 3
 
 
-def fail(error: BaseException, gone: Path | None = None) -> Callable[[Any], None]:
+def fail(error: BaseException, begun: Path | None = None) -> Callable[[Any], None]:
     """An action that fails, once a stage beside it has begun."""
 
     def action(_: Any) -> None:
-        while gone and not gone.exists():
-            time.sleep(0.01)
+        if begun:
+            wait_until(begun.exists)
         raise error
 
     return action
 
 
-def slow(begun: Path, seconds: float = 0.5) -> Callable[[Any], str]:
+def slow(begun: Path, end: Path) -> Callable[[Any], str]:
     def action(_: Any) -> str:
         begun.touch()
-        time.sleep(seconds)
+        wait_until(end.exists)
         return "finished"
 
     return action
@@ -245,15 +243,20 @@ class OddError(UserError):
 def test_a_failure_is_told_and_what_runs_beside_it_is_kept(
     tmp_path: Path, error: Exception, kind: type[Exception], message: str
 ) -> None:
-    lines = []
-    begun = tmp_path / "begun"
+    lines: list[str] = []
+    begun, told = tmp_path / "begun", tmp_path / "told"
+
+    def say(line: str) -> None:
+        lines.append(line)
+        told.touch()
+
     stages = [
         stage(tmp_path, "bad", fail(error, begun)),
-        stage(tmp_path, "good", slow(begun)),
+        stage(tmp_path, "good", slow(begun, told)),
         stage(tmp_path, "later", pid, ("good",)),
     ]
     with pytest.raises(kind, match=message) as found:
-        run_stages(stages, tmp_path, lines.append, 2)
+        run_stages(stages, tmp_path, say, 2)
     assert lines == ["bad: failed; waiting for good, so that nothing is lost"]
     notes = getattr(found.value, "__notes__", [])
     assert bool(notes) == (kind is ZeroDivisionError), "only of our own faults people are shown where"
@@ -274,14 +277,6 @@ def test_a_killed_process_is_told(tmp_path: Path) -> None:
         run_stages(stages, tmp_path, print, 2)
 
 
-def gone(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return True
-    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
-
-
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL, signal.SIGTERM], ids=lambda n: n.name)
 def test_no_process_outlives_the_first(tmp_path: Path, number: signal.Signals) -> None:
     """A shell's Ctrl-C, a kill: what runs side by side ends, and what was finished is kept."""
@@ -289,7 +284,7 @@ def test_no_process_outlives_the_first(tmp_path: Path, number: signal.Signals) -
     def forever(own: str) -> Callable[[Any], None]:
         def action(_: Any) -> None:
             (tmp_path / own / "pid").write_text(str(os.getpid()))
-            time.sleep(60)
+            time.sleep(600)
 
         return action
 
@@ -308,16 +303,11 @@ def test_no_process_outlives_the_first(tmp_path: Path, number: signal.Signals) -
         finally:
             os._exit(1)
     files = [tmp_path / name / "pid" for name in "ab"]
-    deadline = time.monotonic() + 30
-    while not all(f.exists() and f.read_text() for f in files):
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
+    wait_until(lambda: all(f.exists() and f.read_text() for f in files))
     os.kill(first, number)
     code = os.waitstatus_to_exitcode(os.waitpid(first, 0)[1])
     assert code == (130 if number == signal.SIGINT else -number)
-    while not all(gone(int(f.read_text())) for f in files):
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
+    wait_until(lambda: all(ended(int(f.read_text())) for f in files))
     lines = []
     stages[1:] = [stage(tmp_path, name, pid, ("done",)) for name in "ab"]
     assert run_stages(stages, tmp_path, lines.append)["done"].result == 7

@@ -1,5 +1,5 @@
 # SegFormer-B5, MMSegmentation's own; needs no compiled operators. The encoder's weights, converted for MMSegmentation,
-# are a file that you download; `-o model.backbone.init_cfg=None` begins with random ones.
+# are a file that you download; `--set model.backbone.init_cfg=None` begins with random ones.
 _base_ = "images.py"
 model = dict(
     type="EncoderDecoder",

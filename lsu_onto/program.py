@@ -1,0 +1,214 @@
+"""What both programs, `lsu-onto` and `lsu-seg`, consist of.
+
+Commands that are imported when they are asked for, the one place where they end, and the options that they share.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Mapping
+from importlib import import_module
+from importlib.util import find_spec
+from typing import Any, TypeVar
+
+import click
+from click.shell_completion import CompletionItem
+
+from lsu_onto.errors import UserError
+
+_Function = TypeVar("_Function", bound=Callable[..., Any])
+
+CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
+
+# --- how commands end ------------------------------------------------------------------------------------------------
+
+
+class Command(click.Command):
+    """A command that says how it ends where that is not as usual.
+
+    Args:
+        interrupted: what becomes of the work when Ctrl-C stops it.
+        refused: the exit code of a refusal: 2 where 1 is a verdict.
+    """
+
+    def __init__(self, *args: Any, interrupted: str = "", refused: int = 1, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.interrupted = interrupted
+        self.refused = refused
+
+
+class Ending(click.ClickException):
+    """The message and the exit code that a command ends with."""
+
+    def __init__(self, message: str, code: int) -> None:
+        super().__init__(message)
+        self.exit_code = code  # type: ignore[misc]  # as click's own UsageError does
+
+    def show(self, file: Any = None) -> None:
+        click.echo(self.message, file=file, err=file is None)
+
+
+def ending(error: BaseException, command: click.Command | None = None) -> Ending | None:
+    """How a command ends with an error that is the user's or the machine's; None: it is a fault of ours."""
+    if isinstance(error, KeyboardInterrupt):
+        kept = getattr(command, "interrupted", "")
+        return Ending(f"interrupted; {kept}" if kept else "interrupted", 130)
+    message: object = None
+    if isinstance(error, UserError):
+        message = error
+    elif isinstance(error, ImportError):
+        message = _missing(error)
+    elif isinstance(error, OSError) and not isinstance(error, ConnectionError):
+        named = error.filename is not None and error.strerror
+        message = f"{error.filename}: {error.strerror}" if named else error.strerror or error
+    return Ending(f"error: {message}", getattr(command, "refused", 1)) if message else None
+
+
+EXTRAS = {
+    "seg": ("torch", "mmengine", "mmcv", "mmseg", "cv2", "numba", "matplotlib", "pycocotools"),
+    "mask2former": ("mmdet",),
+    "hf": ("transformers", "scipy"),
+    "render": ("graphviz", "pygraphviz"),
+    "labels": ("PIL",),
+    "skos": ("rdflib",),
+    "lsp": ("pygls", "lsprotocol"),
+    "parquet": ("pyarrow",),
+}
+"""Extra → the modules that come with it."""
+
+
+def _missing(error: ImportError) -> str | None:
+    """Which extra brings what could not be imported; None where it is a module of ours, or one that we do not know."""
+    from lsu_onto import INSTALL
+
+    module = (error.name or "").partition(".")[0]
+    extra = next((extra for extra, modules in EXTRAS.items() if module in modules), None)
+    if extra is None:
+        return None
+    if sys.modules.get(module) is None and (module in sys.modules or find_spec(module) is None):
+        return f"this needs `{module}`, which is not installed: {INSTALL.format(extra)}"
+    return f"`{module}` is installed and cannot be imported ({error}); `lsu-onto doctor` says what is wrong with it"
+
+
+def _nobody_reads() -> bool:
+    """Whether the program that our output goes to has ended, as `head` does."""
+    import select
+
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            poll = select.poll()
+            poll.register(stream.fileno(), 0)
+        except (AttributeError, OSError):  # no such call on Windows; no file behind the stream
+            continue
+        if any(event & select.POLLERR for _, event in poll.poll(0)):
+            return True
+    return False
+
+
+class Program(click.Group):
+    """A program whose commands are imported when they are asked for, and end in one place.
+
+    Args:
+        package: of the commands' modules.
+        sections: title → command → `module:function`, in the order of the help.
+    """
+
+    def __init__(self, *args: Any, package: str, sections: Mapping[str, Mapping[str, str]], **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.package = package
+        self.sections = sections
+        self.places = {name: place for section in sections.values() for name, place in section.items()}
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(self.places)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in self.places:
+            return None
+        module, _, function = self.places[cmd_name].partition(":")
+        command: click.Command = getattr(import_module(f"{self.package}.{module}"), function)
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args and not args[0].startswith("-") and args[0] not in self.places and not ctx.resilient_parsing:
+            from lsu_onto.diagnostics import suggest
+
+            hint = suggest(args[0], self.places, f"there are {', '.join(self.places)}")
+            ctx.fail(f"there is no command `{args[0]}`; {hint}")
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        width = formatter.width - 6 - max(map(len, self.places))
+        for title, section in self.sections.items():
+            commands = [(name, self.get_command(ctx, name)) for name in section]
+            with formatter.section(title):
+                formatter.write_dl([(name, c.get_short_help_str(width)) for name, c in commands if c])
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError as error:
+            if _nobody_reads():
+                raise  # click ends quietly
+            raise RuntimeError("a process at the other end of a pipe has ended") from error
+        except EOFError as error:  # click would take it for a user who closed standard input
+            raise RuntimeError("a file or a pipe ended too early") from error
+        except (click.ClickException, click.exceptions.Exit, click.Abort):
+            raise
+        except (Exception, KeyboardInterrupt) as error:
+            name = ctx.invoked_subcommand
+            end = ending(error, self.get_command(ctx, name) if name else None)
+            if end is None:
+                raise
+            raise end from error
+
+
+# --- what commands take ----------------------------------------------------------------------------------------------
+
+
+def _names(ctx: click.Context, parameter: click.Parameter, incomplete: str, kind: str = "") -> list[CompletionItem]:
+    """The taxonomies whose names begin so; else files."""
+    from lsu_onto import taxonomies
+
+    try:
+        entries = taxonomies(ctx.params.get("search") or ())
+    except UserError:
+        entries = []
+    names = sorted({e.name for e in entries if e.name.startswith(incomplete) and kind in ("", e.kind)})
+    return [CompletionItem(name) for name in names] or ([] if kind else [CompletionItem(incomplete, type="file")])
+
+
+def _sources(ctx: click.Context, parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    return _names(ctx, parameter, incomplete, "source")
+
+
+def taxonomy_argument(name: str = "name", **options: Any) -> Callable[[_Function], _Function]:
+    """The name of a taxonomy, or a `.tax` file."""
+    return click.argument(name, shell_complete=_names, **options)
+
+
+def source_option(
+    help: str = "The source taxonomy, where there are maps to several.", **options: Any
+) -> Callable[[_Function], _Function]:
+    return click.option("--source", help=help, shell_complete=_sources, **options)
+
+
+search_path = click.option(
+    "--path",
+    "search",
+    multiple=True,
+    type=click.Path(exists=True, file_okay=False),
+    metavar="DIR",
+    help="Search this folder before the shipped taxonomies (repeatable).",
+)
+
+text_or_json = click.option(
+    "--format",
+    "format_",
+    type=click.Choice(["text", "json"]),
+    default="text",
+    show_default=True,
+    help="How the result is printed.",
+)

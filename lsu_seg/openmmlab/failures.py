@@ -1,0 +1,310 @@
+"""What mmengine raises while it builds and starts a run becomes a refusal that names the key to change.
+
+A mistake in a config shows inside a constructor of mmengine, mmseg or torch, and the traceback knows which part of the
+config was being built. What a run raises after its first step is not the config's mistake, and stays as it is.
+"""
+
+from __future__ import annotations
+
+import builtins
+import contextlib
+import inspect
+import re
+import sys
+from collections.abc import Iterator, Mapping
+from types import FrameType
+from typing import Any
+
+from mmengine.config import Config
+from mmengine.registry import Registry
+
+from lsu_seg.errors import ConfigError, UserError, did_you_mean
+from lsu_seg.openmmlab.keys import find, paths_of, read_keys
+
+PARTS = {
+    "setup_env": "env_cfg",
+    "set_randomness": "randomness",
+    "build_logger": "log_level",
+    "build_log_processor": "log_processor",
+    "build_visualizer": "visualizer",
+    "build_model": "model",
+    "register_default_hooks": "default_hooks",
+    "register_custom_hooks": "custom_hooks",
+    "build_optim_wrapper": "optim_wrapper",
+    "build_param_scheduler": "param_scheduler",
+    "scale_lr": "auto_scale_lr",
+    "build_train_loop": "train_cfg",
+    "build_val_loop": "val_cfg",
+    "build_test_loop": "test_cfg",
+    "load_or_resume": "load_from",
+    "_maybe_compile": "compile",
+    "_check_scheduler_cfg": "param_scheduler",
+}
+"""Method of mmengine's Runner → the key of what it builds."""
+
+_STACK = {"mmengine", "mmcv", "mmseg", "mmdet", "mmpretrain", "torch", "numpy", *sys.stdlib_module_names}
+_HOOK = re.compile(r" in <([\w.]+) object at 0x\w+>$")
+_WORKER = re.compile(r"Caught \w+ in DataLoader worker process \d+\.\nOriginal ")
+
+
+@contextlib.contextmanager
+def named(cfg: Config, runner: Any = None) -> Iterator[None]:
+    """Turn what a config is to blame for into a ConfigError; everything else goes through as it is.
+
+    Args:
+        runner: a started one, whose `stepped` says whether it is on its way.
+    """
+    try:
+        yield
+    except UserError as error:
+        if _WORKER.match(str(error)):
+            raise type(error)(_said_by_worker(error)) from error
+        raise
+    except OSError as error:
+        started = getattr(runner, "stepped", False)
+        path = None if started else _path(_frames(error), cfg)
+        if path:
+            said = f"{error.filename}: {error.strerror}" if error.filename and error.strerror else str(error)
+            raise ConfigError(f"`{path}`: {_said_by_worker(error) if _WORKER.match(said) else said}") from error
+        if _WORKER.match(str(error)):
+            raise OSError(_said_by_worker(error)) from error
+        raise
+    except Exception as error:
+        if getattr(runner, "stepped", False) or isinstance(error, Warning):  # where warnings are made errors
+            raise
+        message = explain(error, cfg, getattr(runner, "model", None))
+        if message is None:
+            raise
+        raise ConfigError(message) from error
+
+
+def explain(error: Exception, cfg: Config, model: Any = None) -> str | None:
+    """The message for a config's author; None where it is not the config that is to blame."""
+    frames = _frames(error)
+    building = next((f for f in reversed(frames) if f.f_code.co_name.startswith("build_") and _is_registry(f)), None)
+    if hook := _HOOK.search(str(error)):  # mmengine has thrown the traceback away
+        if not _is_of_stack(hook[1]):
+            return None
+        return _of_hook(error, cfg, hook[1].rpartition(".")[2])
+    path = _path(frames, cfg)
+    if wrong := _unexpected(error, frames, building, cfg, path):
+        return wrong
+    if isinstance(error, ImportError):
+        ours = (error.name or "").startswith(("lsu_seg", "lsu_onto"))
+        place = f"`{path}`" if path else "a part of the config"
+        return (
+            None if ours else f"{place} needs what cannot be imported: {error}; `lsu-onto doctor` lists what is missing"
+        )
+    if not all(_is_of_stack(f.f_globals.get("__name__", "")) or _is_made(f) for f in _inside(frames)):
+        return None  # of ours, or of the user's own class: they need the traceback
+    if group := re.match(r"(\w+)_dataloader, \1_cfg,? and (\w+) should be either", str(error)):
+        return _of_group(cfg, group[1], group[2])
+    if unknown := _unknown_type(cfg, path):
+        return unknown
+    if building and frames[-1] is building and building.f_locals.get("obj_cls", building) is None:
+        name, scope = building.f_locals.get("obj_type"), cfg.get("default_scope", "mmengine")
+        return f"`{path}.type` is `{name}`, which the scope `{scope}` does not have: write `default_scope = 'mmseg'`"
+    said = f"{type(error).__name__}: {_short(str(error))}"
+    if building and (missing := _no_type(error)):
+        return f"`{path or 'a part of the config'}` has no `{missing}`: write which class it is"
+    if path:
+        return f"`{path}` cannot be used as it is: {said}"
+    where = _module(frames, model)
+    return f"the first step fails{f' in `{where}` of the model' if where else ''}: {said}"
+
+
+# --- where -----------------------------------------------------------------------------------------------------------
+
+
+def _frames(error: BaseException) -> list[FrameType]:
+    out, trace = [], error.__traceback__
+    while trace:
+        out.append(trace.tb_frame)
+        trace = trace.tb_next
+    return out
+
+
+def _is_registry(frame: FrameType) -> bool:
+    return str(frame.f_globals.get("__name__", "")).startswith("mmengine.registry.")
+
+
+def _is_of_stack(module: str) -> bool:
+    return module.partition(".")[0] in _STACK
+
+
+def _inside(frames: list[FrameType]) -> list[FrameType]:
+    """The frames behind the last one that builds a part or runs a step."""
+    last = max((i for i, f in enumerate(frames) if _is_registry(f) or _is_runner(f)), default=0)
+    return frames[last:]
+
+
+def _is_runner(frame: FrameType) -> bool:
+    return bool(frame.f_globals.get("__name__", "") == "mmengine.runner.runner")
+
+
+def _is_made(frame: FrameType) -> bool:
+    """Whether a frame is a constructor of ours that a registry calls with what the config says."""
+    ours = str(frame.f_globals.get("__name__", "")).startswith("lsu_seg.")
+    return ours and frame.f_code.co_name == "__init__" and frame.f_back is not None and _is_registry(frame.f_back)
+
+
+def _path(frames: list[FrameType], cfg: Config) -> str | None:
+    """Which part of the config was being built."""
+    known = {key: value for key, value in cfg.items() if key in read_keys()}
+    for frame in reversed(frames):
+        method = frame.f_code.co_name
+        if _is_registry(frame) and isinstance(part := frame.f_locals.get("cfg"), Mapping) and part:
+            if path := find(known, part):
+                return path
+        elif _is_runner(frame):
+            if method == "build_dataloader" and (path := find(known, frame.f_locals.get("dataloader"))):
+                return path
+            if method in PARTS:
+                return PARTS[method]
+        elif (
+            frame.f_globals.get("__name__", "") == "mmengine.model.base_module"
+            and method == "init_weights"
+            and "self" in frame.f_locals
+        ):
+            module = frame.f_locals["self"]
+            if path := find(known, getattr(module, "init_cfg", None)):
+                return path
+    return None
+
+
+def _module(frames: list[FrameType], model: Any) -> str:
+    """The part of the model that the innermost frames are in."""
+    if model is None:
+        return ""
+    names = {id(module): name for name, module in model.named_modules()}
+    return next((n for f in reversed(frames) if (n := names.get(id(f.f_locals.get("self")), ""))), "")
+
+
+# --- what ------------------------------------------------------------------------------------------------------------
+
+
+def _unexpected(
+    error: Exception, frames: list[FrameType], building: FrameType | None, cfg: Config, path: str | None
+) -> str | None:
+    """Of a call that does not take the keys that the config has, or does without one that it must have."""
+    if not isinstance(error, TypeError):
+        return None
+    last = frames[-1]
+    given: Mapping[str, Any] = building.f_locals.get("args", {}) if building else {}
+    if match := re.search(r"([\w.]+)\(\) got an unexpected keyword argument '(\w+)'", str(error)):
+        qualname, key = match.groups()
+        places = paths_of({k: v for k, v in cfg.items() if k in read_keys()}, key)
+        place = (
+            f"{path}.{key}" if path and key in given else next((p for p in places if p.startswith(path or "")), None)
+        )
+        if place is None:
+            return None
+        called = building.f_locals.get("obj_cls") if building and key in given else _called(qualname, last)
+        name = getattr(called, "__name__", qualname.removesuffix(".__init__"))
+        return f"nothing reads `{place}`: `{name}` does not take `{key}`{did_you_mean(key, _parameters(called))}"
+    direct = last is building or _is_runner(last)
+    if direct and (match := re.search(r"([\w.]+)\(\) missing \d+ required [\w-]+ arguments?: (.+)$", str(error))):
+        name = match[1].removesuffix(".__init__")
+        keys = re.sub(r"'(\w+)'", r"`\1`", match[2])
+        return f"`{path or name}` lacks {keys}, which `{name}` needs"
+    if last is building and "takes no arguments" in str(error):
+        name = getattr(building.f_locals.get("obj_cls"), "__name__", "")
+        return f"`{path or name}` has keys, and `{name}` takes none: {', '.join(f'`{key}`' for key in given)}"
+    return None
+
+
+def _called(qualname: str, frame: FrameType) -> Any:
+    """What a frame called, by the name in the error's message."""
+    first, *rest = qualname.split(".")
+    value = {**vars(builtins), **frame.f_globals, **frame.f_locals}.get(first)
+    for name in rest:
+        value = getattr(value, name, None) if name != "__init__" else value
+    return value
+
+
+def _parameters(called: Any) -> set[str]:
+    """What can be given to a class or function, through `**kwargs` also to those that it inherits from."""
+    makers = (
+        [c.__dict__["__init__"] for c in called.__mro__ if "__init__" in c.__dict__]
+        if isinstance(called, type)
+        else [called]
+    )
+    out: set[str] = set()
+    for maker in makers:
+        try:
+            parameters = inspect.signature(maker).parameters.values()
+        except (TypeError, ValueError):
+            continue
+        out |= {p.name for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)} - {"self"}
+        if not any(p.kind is p.VAR_KEYWORD for p in parameters):
+            break
+    return out
+
+
+def _unknown_type(cfg: Config, path: str | None) -> str | None:
+    """A `type` in the part that failed, or in one that it holds, that no registry has."""
+    part: Any = cfg
+    for key in path.split(".") if path else ():
+        part = part[int(key) if isinstance(part, (list, tuple)) else key]
+    registries = _registries()
+    for place, name in _types(part, path or ""):
+        if not any(registry.get(name) for registry in registries):
+            names = {n for registry in registries for n in registry.module_dict}
+            return f"`{place}` is `{name}`, and no class of that name is registered{did_you_mean(name, names)}"
+    return None
+
+
+def _types(part: Any, path: str) -> Iterator[tuple[str, str]]:
+    if isinstance(part, Mapping):
+        if isinstance(part.get("type"), str):
+            yield f"{path}.type", part["type"]
+        for key, value in part.items():
+            yield from _types(value, f"{path}.{key}" if path else str(key))
+    elif isinstance(part, (list, tuple)):
+        for number, value in enumerate(part):
+            yield from _types(value, f"{path}.{number}")
+
+
+def _registries() -> list[Registry]:
+    """All of mmengine's, mmseg's and ours."""
+    import mmengine.registry
+
+    roots = [r for r in vars(mmengine.registry).values() if isinstance(r, Registry)]
+    out = []
+    while roots:
+        registry = roots.pop()
+        out.append(registry)
+        roots += registry.children.values()
+    return out
+
+
+def _no_type(error: Exception) -> str | None:
+    match = re.search(r"must contain the key \"(\w+)\"|should contain the key (\w+)", str(error))
+    return match and (match[1] or match[2])
+
+
+def _of_hook(error: Exception, cfg: Config, name: str) -> str:
+    said = _short(_HOOK.sub("", str(error)))
+    places = {k: v for k, v in cfg.items() if k in ("custom_hooks", "default_hooks")}
+    path = next((p.removesuffix(".type") for p, n in _types(places, "") if n.rpartition(".")[2] == name), name)
+    if match := re.search(r"unexpected keyword argument '(\w+)'", said):
+        return f"nothing reads `{path}.{match[1]}`: {said}"
+    return f"`{path}` cannot be used as it is: {type(error).__name__}: {said}"
+
+
+def _of_group(cfg: Config, kind: str, last: str) -> str:
+    keys = (f"{kind}_dataloader", f"{kind}_cfg", last)
+    there = [f"`{k}`" for k in keys if cfg.get(k) is not None]
+    missing = [f"`{k}`" for k in keys if cfg.get(k) is None]
+    return f"the config has {' and '.join(there)} and no {' and no '.join(missing)}: write all three of them, or none"
+
+
+def _short(text: str) -> str:
+    text = " ".join(text.split())
+    return text if len(text) <= 400 else f"{text[:400]} …"
+
+
+def _said_by_worker(error: Exception) -> str:
+    """The message itself, of what torch has made of an error in a worker: its name, and a traceback as text."""
+    name = f"{type(error).__module__}.{type(error).__qualname__}: ".removeprefix("builtins.")
+    return str(error).rpartition(name)[2].strip()

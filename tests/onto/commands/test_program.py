@@ -1,0 +1,216 @@
+"""How the commands of both programs end, are listed, started and completed."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import tomllib
+from importlib.metadata import packages_distributions
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import click
+import pytest
+from click.testing import CliRunner, Result
+from packaging.requirements import Requirement
+
+import lsu_onto.cli
+import lsu_seg.cli
+from lsu_onto import UserError
+from lsu_onto.diagnostics import RULES
+from lsu_onto.program import EXTRAS, Command, Program
+
+ROOT = Path(__file__).parents[3]
+
+
+def ended(monkeypatch: pytest.MonkeyPatch, error: BaseException, **settings: Any) -> Result:
+    """A program whose command raises an error."""
+
+    @click.command(cls=Command, **settings)
+    def work() -> None:
+        raise error
+
+    module = ModuleType("program_of_a_test.work")
+    module.work = work  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "program_of_a_test", ModuleType("program_of_a_test"))
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+    main = Program(name="main", package="program_of_a_test", sections={"All": {"work": "work:work"}})
+    return CliRunner().invoke(main, ["work"])
+
+
+class RefusalError(UserError):
+    """A refusal of some room."""
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "said"),
+    [
+        (RefusalError("town.png: found 3; write 4"), 1, "error: town.png: found 3; write 4\n"),
+        (FileNotFoundError(2, "No such file or directory", "a.png"), 1, "error: a.png: No such file or directory\n"),
+        (OSError(28, "No space left on device"), 1, "error: No space left on device\n"),
+        (OSError("image file is truncated"), 1, "error: image file is truncated\n"),
+        (KeyboardInterrupt(), 130, "interrupted\n"),
+        (click.UsageError("not so"), 2, "Error: not so\n"),
+    ],
+)
+def test_what_is_the_users_or_the_machines_is_a_message(
+    error: BaseException, code: int, said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    result = ended(monkeypatch, error)
+    assert isinstance(result.exception, SystemExit)
+    assert (result.exit_code, result.stdout) == (code, "")
+    assert result.stderr.endswith(said) and (code == 2 or result.stderr == said)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        ValueError("ours"),
+        KeyError("ours"),
+        ImportError("cannot import name 'x' from 'lsu_onto'", name="lsu_onto"),
+        ConnectionResetError(104, "Connection reset by peer"),
+    ],
+)
+def test_a_fault_of_ours_is_a_traceback(error: BaseException, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert ended(monkeypatch, error).exception is error
+
+
+@pytest.mark.parametrize("error", [EOFError(), BrokenPipeError(32, "Broken pipe")])
+def test_click_would_pass_over_these_without_a_word(error: BaseException, monkeypatch: pytest.MonkeyPatch) -> None:
+    result = ended(monkeypatch, error)
+    assert isinstance(result.exception, RuntimeError) and result.exception.__cause__ is error
+
+
+def test_a_command_says_how_it_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert ended(monkeypatch, RefusalError("no"), refused=2).exit_code == 2
+    assert ended(monkeypatch, KeyboardInterrupt(), interrupted="go on").stderr == "interrupted; go on\n"
+
+
+def test_what_an_extra_brings_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "rdflib", None)
+    missing = ended(monkeypatch, ImportError("no", name="rdflib.graph"))
+    assert missing.exit_code == 1
+    assert missing.stderr.startswith("error: this needs `rdflib`, which is not installed: pip install '.[skos]'")
+    broken = ended(monkeypatch, ImportError("libGL.so.1: cannot open shared object file", name="PIL"))
+    assert "`PIL` is installed and cannot be imported (libGL.so.1: cannot open" in broken.stderr
+    assert "`lsu-onto doctor`" in broken.stderr
+
+
+def test_the_table_of_extras_is_that_of_the_project() -> None:
+    declared = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    brings = {extra: {Requirement(r).name.lower() for r in needs} for extra, needs in declared.items()}
+    providers = packages_distributions()
+    for extra, modules in EXTRAS.items():
+        for module in modules:
+            names = {d.lower() for d in providers.get(module, [])}
+            assert not names or names & brings[extra] or module in ("cv2", "mmcv", "mmengine", "lsprotocol"), module
+    assert set(EXTRAS) <= set(declared)
+
+
+def test_head_ends_it_quietly() -> None:
+    long = f"{sys.executable} -m lsu_onto export idd --source cityscapes --to json"
+    for line in (f"{long} | head -1", f"{sys.executable} -m lsu_onto list | true"):
+        done = subprocess.run(["bash", "-c", line], capture_output=True, text=True, check=False, cwd=ROOT)
+        assert done.stderr == ""
+
+
+@pytest.mark.parametrize("program", ["lsu_onto", "lsu_seg"])
+def test_python_m(program: str) -> None:
+    done = subprocess.run([sys.executable, "-m", program, "--help"], capture_output=True, text=True, check=False)
+    assert done.returncode == 0 and done.stdout.startswith(f"Usage: {program.replace('_', '-')} [OPTIONS]")
+
+
+@pytest.mark.parametrize("main", [lsu_onto.cli.main, lsu_seg.cli.main], ids=["lsu-onto", "lsu-seg"])
+def test_every_command_is_listed_once_and_a_misspelt_one_is_named(main: Program) -> None:
+    text = CliRunner().invoke(main, ["--help"]).stdout
+    assert all(text.count(f"\n  {name} ") == 1 for name in main.places)
+    folder = ROOT / main.package.replace(".", "/")
+    modules = {f.stem for f in folder.glob("*.py")} - {"__init__", "arguments"}
+    assert {place.partition(":")[0] for place in main.places.values()} == modules
+    first = next(iter(main.places))
+    wrong = CliRunner().invoke(main, [f"{first}x"])
+    assert wrong.exit_code == 2 and f"there is no command `{first}x`; did you mean `{first}`?" in wrong.stderr
+
+
+SHARED = {"search": "--path", "source": "--source", "format_": "--format", "split": "--split", "output": "--output"}
+
+
+@pytest.mark.parametrize("main", [lsu_onto.cli.main, lsu_seg.cli.main], ids=["lsu-onto", "lsu-seg"])
+def test_options_are_spelt_alike(main: Program) -> None:
+    for name in main.places:
+        command = main.get_command(click.Context(main), name)
+        assert command is not None
+        for parameter in command.params:
+            if isinstance(parameter, click.Option) and not parameter.hidden:
+                if parameter.name in SHARED:
+                    expected = {SHARED[parameter.name], *(["-o"] if parameter.name == "output" else [])}
+                    allowed = {*expected, "--from", "--to"} if parameter.name == "format_" else expected
+                    assert set(parameter.opts) <= allowed, (name, parameter.opts)
+                assert "-o" not in parameter.opts or parameter.name == "output", (name, parameter.opts)
+
+
+# --- completion ----------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def path(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A PATH with both programs of this tree."""
+    folder = tmp_path_factory.mktemp("bin")
+    for name in ("lsu-onto", "lsu-seg"):
+        program = folder / name
+        program.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m {name.replace("-", "_")} "$@"\n')
+        program.chmod(0o755)
+    return f"{folder}{os.pathsep}{os.environ['PATH']}"
+
+
+LINES = [
+    ("lsu-seg pse", "pseudo-label"),
+    ("lsu-seg train --work", "--work-dir"),
+    ("lsu-onto show demo_t", "demo_town"),
+    ("lsu-seg scan vis", "vistas"),
+    ("lsu-onto compile idd --source vi", "vistas"),
+    ("lsu-onto explain tax30", "TAX306"),
+    ("lsu-seg decode --unknown v", "void"),
+]
+
+_BASH = """
+eval "$({variable}=bash_source {program})"
+COMP_WORDS=({line}); COMP_CWORD=$((${{#COMP_WORDS[@]}} - 1))
+_{function}_completion {program}
+printf '%s\\n' "${{COMPREPLY[@]}}"
+"""
+_ZSH = """
+compdef() {{ :; }}; compadd() {{ shift; print -l -- "${{(@P)1}}" }}; _describe() {{ print -l -- "${{(@P)4}}" }}
+autoload -U is-at-least
+eval "$({variable}=zsh_source {program})"
+words=({line}); CURRENT=${{#words}}
+_{function}_completion
+"""
+_FISH = "{variable}=fish_source {program} | source; complete -C '{line}'"
+
+
+@pytest.mark.parametrize(("shell", "script"), [("bash", _BASH), ("zsh", _ZSH), ("fish", _FISH)])
+@pytest.mark.parametrize(("line", "expected"), LINES)
+def test_shells_complete(shell: str, script: str, line: str, expected: str, path: str) -> None:
+    if shutil.which(shell) is None:
+        pytest.skip(f"{shell} is not installed")
+    program = line.split()[0]
+    function = program.replace("-", "_")
+    text = script.format(program=program, function=function, variable=f"_{function.upper()}_COMPLETE", line=line)
+    done = subprocess.run(
+        [shell, "-c", text], capture_output=True, text=True, check=False, env=os.environ | {"PATH": path}
+    )
+    found = [candidate.split("\t")[0].partition(":")[0] for candidate in done.stdout.splitlines()]
+    assert expected in found, (found, done.stderr)
+    assert all(candidate.lower().startswith(line.split()[-1].lower()) for candidate in found)
+
+
+def test_every_code_is_completed() -> None:
+    from lsu_onto.commands.explain import explain
+
+    (argument,) = explain.params
+    found = argument.shell_complete(click.Context(explain), "")
+    assert [item.value for item in found] == list(RULES)

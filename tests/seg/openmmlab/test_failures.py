@@ -1,0 +1,257 @@
+"""What mmengine raises while a run is built and started is named with the key to change; nothing else is."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from mmengine.config import Config
+from mmengine.hooks import Hook
+from mmengine.registry import HOOKS
+from mmengine.runner import Runner
+
+from helpers.tiny import LOAD, draw, label_config, model_config, save, save_checkpoint, write_park, write_tax
+from lsu_seg.errors import ConfigError, UserError
+from lsu_seg.evaluation.run import measure
+from lsu_seg.label_files.errors import LabelFileError
+from lsu_seg.openmmlab.failures import PARTS
+from lsu_seg.pseudo.run import pseudo_label
+from lsu_seg.training import checks
+from lsu_seg.training.run import train
+
+pytestmark = pytest.mark.usefixtures("unformatted_configs")
+MEMBER = "train_dataloader.dataset.datasets.0"
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("world")
+    write_tax(root / "tax")
+    write_park(root / "park", {"a": [0, 1, 2, 3, 4, 5, -1]})
+    image, channels = draw(0, [0, 1, 2, 3, 4, 255])
+    for split in ("train", "val"):
+        save(root / f"fine/images/{split}/a.png", image)
+        save(root / f"fine/labels/{split}/a.png", channels.astype(np.uint8))
+    save_checkpoint(root / "teacher.pth")
+    return root
+
+
+def config(world: Path, work: Path) -> Config:
+    dataset = dict(
+        type="TaxDataset", taxonomy=str(world / "tax/tiny.tax"), data_root=str(world / "fine"), pipeline=LOAD
+    )
+    return Config(
+        dict(
+            custom_imports=dict(imports=["lsu_seg"]),
+            default_scope="mmseg",
+            log_level="ERROR",
+            work_dir=str(work),
+            model=model_config(),
+            train_dataloader=dict(
+                batch_size=1,
+                sampler=dict(type="CompoundSampler"),
+                dataset=dict(type="CompoundDataset", datasets=[dict(dataset, split="train")]),
+            ),
+            test_dataloader=dict(batch_size=1, dataset=dict(dataset, split="val")),
+            test_evaluator=dict(type="OntologyIoU", source="tiny"),
+            optim_wrapper=dict(type="OptimWrapper", optimizer=dict(type="SGD", lr=0.01)),
+            param_scheduler=[dict(type="PolyLR", power=0.9, begin=0, end=2, by_epoch=False)],
+            train_cfg=dict(type="IterBasedTrainLoop", max_iters=2),
+            default_hooks=dict(checkpoint=dict(type="CheckpointHook", by_epoch=False, interval=2)),
+        ),
+        cfg_text="#",
+        filename="config.py",
+        format_python_code=False,
+    )
+
+
+def changed(world: Path, work: Path, options: dict[str, Any]) -> Config:
+    """The config with keys changed; a value of None takes the key away."""
+    cfg = config(world, work)
+    for key, value in options.items():
+        if value is None:
+            folder, _, last = key.rpartition(".")
+            part: Any = cfg
+            for name in folder.split(".") if folder else ():
+                part = part[int(name) if isinstance(part, list) else name]
+            part.pop(last)
+        else:
+            cfg.merge_from_dict({key: value})
+    return cfg
+
+
+def test_the_parts_of_mmengines_runner() -> None:
+    assert [name for name in PARTS if not hasattr(Runner, name)] == []
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        # names
+        (
+            {"model.type": "EncodrDecoder"},
+            "`model.type` is `EncodrDecoder`, and no class of that name is registered; did",
+        ),
+        ({"model.backbone.norm_cfg.type": "BNN"}, "`model.backbone.norm_cfg.type` is `BNN`"),
+        (
+            {f"{MEMBER}.type": "TaxDatset"},
+            f"`{MEMBER}.type` is `TaxDatset`, and no class of that name is registered; did",
+        ),
+        ({f"{MEMBER}.pipeline.0.type": "LoadImag"}, f"`{MEMBER}.pipeline.0.type` is `LoadImag`"),
+        ({"train_cfg.type": "IterBasedTrainLop"}, "did you mean `IterBasedTrainLoop`?"),
+        ({"optim_wrapper.optimizer.type": "SGDD"}, "`optim_wrapper.optimizer.type` is `SGDD`"),
+        ({"param_scheduler.0.type": "PolLR"}, "did you mean `PolyLR`?"),
+        ({"train_dataloader.sampler.type": "CompoundSample"}, "did you mean `CompoundSampler`?"),
+        ({"default_scope": "mmsg"}, "which the scope `mmsg` does not have: write `default_scope = 'mmseg'`"),
+        # keys that nothing takes
+        (
+            {"train_cfg.max_iter": 3},
+            "nothing reads `train_cfg.max_iter`: `IterBasedTrainLoop` does not take `max_iter`; did",
+        ),
+        ({f"{MEMBER}.taxonmy": "x"}, "`TaxDataset` does not take `taxonmy`; did you mean `taxonomy`?"),
+        ({"model.decode_head.loss_decode.wight": 1}, "nothing reads `model.decode_head.loss_decode.wight`"),
+        ({"train_dataloader.num_worker": 1}, "`DataLoader` does not take `num_worker`; did you mean `num_workers`?"),
+        ({"param_scheduler.0.powr": 1}, "`PolyLR` does not take `powr`; did you mean `power`?"),
+        ({"env_cfg": {"mp_cfg": {"mp_start_metho": "fork"}}}, "did you mean `mp_start_method`?"),
+        ({"custom_hooks": [dict(type="EMAHook", momentu=1)]}, "nothing reads `custom_hooks.0.momentu`"),
+        # keys that are missing
+        ({"train_cfg.max_iters": None}, "`train_cfg` lacks `max_iters`, which `IterBasedTrainLoop` needs"),
+        ({"model.backbone": None}, "`model` lacks `backbone`, which `EncoderDecoder` needs"),
+        ({"model": None}, "config.py has no `model = dict(type=…, …)`"),
+        ({"default_hooks.checkpint.interval": 3}, "`default_hooks.checkpint` has no `type`"),
+        ({"train_dataloader.dataset": None}, "`train_dataloader` has no `dataset`"),
+        ({"optim_wrapper": None, "param_scheduler": None}, "the config has `train_dataloader` and `train_cfg` and no"),
+        # values that are not taken
+        (
+            {"train_dataloader.persistent_workers": True},
+            "`train_dataloader` cannot be used as it is: ValueError: persist",
+        ),
+        ({"optim_wrapper.optimizer.lr": -1}, "`optim_wrapper.optimizer` cannot be used as it is: ValueError: Invalid"),
+        ({"param_scheduler.0.end": -1}, "`param_scheduler.0` cannot be used as it is: ValueError: end should"),
+        ({"default_hooks.checkpoint.interval": "x"}, "`default_hooks.checkpoint` cannot be used as it is: TypeError"),
+        ({"randomness": {"seed": "x"}}, "`randomness` cannot be used as it is"),
+        ({"log_level": "LOUD"}, "`log_level` cannot be used as it is: KeyError: 'LOUD'"),
+        ({"custom_hooks": dict(type="EMAHook")}, "`custom_hooks` is {'type': 'EMAHook'}; expected a list"),
+        # files
+        ({"load_from": "/nowhere.pth"}, "`load_from`: no checkpoint at `/nowhere.pth`"),
+        (
+            {"model.backbone.init_cfg": dict(type="Pretrained", checkpoint="/no.pth")},
+            "`model.backbone.init_cfg`: no check",
+        ),
+        # the first step
+        (
+            {"model.decode_head.in_channels": 5},
+            "the first step fails in `decode_head.convs.0.conv` of the model: Runtime",
+        ),
+    ],
+)
+def test_a_training_that_cannot_start(world: Path, tmp_path: Path, options: dict[str, Any], said: str) -> None:
+    with pytest.raises(UserError, match=re.escape(said)):
+        train(changed(world, tmp_path, options), quiet=True)
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"test_cfg.thresold": 0.5}, "`PseudoLabelLoop` does not take `thresold`; did you mean `threshold`?"),
+        ({"test_cfg.flips": True}, "`test_cfg` cannot be used as it is: TypeError: 'bool' object is not iterable"),
+        ({"test_cfg.out_dir": 3}, "`test_cfg.out_dir` is 3; expected a folder"),
+        ({"test_dataloader.persistent_workers": True}, "cannot be used as it is: ValueError: persistent_workers"),
+        ({"test_dataloader.dataset": 3}, "`test_dataloader` has no `dataset`"),
+    ],
+)
+def test_a_labelling_that_cannot_start(world: Path, tmp_path: Path, options: dict[str, Any], said: str) -> None:
+    dataset = dict(taxonomy=str(world / "tax/park.tax"), data_root=str(world / "park"), split="train")
+    cfg = label_config(dataset, tmp_path)
+    cfg.merge_from_dict(options)
+    with pytest.raises(ConfigError, match=re.escape(said)):
+        pseudo_label(cfg, world / "teacher.pth", quiet=True)
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"test_evaluator.sorce": "x"}, "`OntologyIoU` does not take `sorce`; did you mean `source`?"),
+        ({"test_evaluator": "OntologyIoU"}, "write `val_evaluator = dict(type='OntologyIoU', source=…)`"),
+        ({"test_dataloader": "x"}, "`test_dataloader` has no `dataset`"),
+        ({"test_dataloader.dataset.type": "ConcatDataset"}, "the evaluation set `test` is a ConcatDataset"),
+    ],
+)
+def test_an_evaluation_that_cannot_start(world: Path, tmp_path: Path, options: dict[str, Any], said: str) -> None:
+    with pytest.raises(ConfigError, match=re.escape(said)):
+        measure(changed(world, tmp_path, options), world / "teacher.pth", quiet=True)
+
+
+# --- what stays as it is -------------------------------------------------------------------------------------
+
+
+def test_a_fault_of_ours_keeps_its_traceback(world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for fault in (TypeError("ours"), KeyError("ours"), AttributeError("ours")):
+
+        def broken(*args: Any, fault: Exception = fault) -> Any:
+            raise fault
+
+        monkeypatch.setattr(checks, "check_model", broken)
+        with pytest.raises(type(fault), match="ours"):
+            train(config(world, tmp_path), quiet=True)
+
+
+@HOOKS.register_module()
+class LosesTheHead(Hook):
+    """Breaks the model, so that MMSegmentation fails, before one iteration; or itself, when it is made."""
+
+    def __init__(self, at: int) -> None:
+        if at < 0:
+            raise ValueError(f"at is {at}")
+        self.at = at
+
+    def before_train_iter(self, runner: Any, batch_idx: int, data_batch: Any = None) -> None:
+        if batch_idx == self.at:
+            runner.model.decode_head.in_index = 7
+
+
+def test_the_first_step_is_refused_and_later_ones_are_not(world: Path, tmp_path: Path) -> None:
+    cfg = config(world, tmp_path)
+    for at, raised in ((0, ConfigError), (1, IndexError)):
+        cfg.custom_hooks = [dict(type="LosesTheHead", at=at)]
+        with pytest.raises(raised, match="list index out of range"):
+            train(cfg, quiet=True)
+
+
+def test_a_class_of_the_users_own_keeps_its_traceback(world: Path, tmp_path: Path) -> None:
+    cfg = config(world, tmp_path)
+    cfg.custom_hooks = [dict(type="LosesTheHead", at=-1)]
+    with pytest.raises(ValueError, match="at is -1") as raised:
+        train(cfg, quiet=True)
+    assert not isinstance(raised.value, UserError)
+
+
+def test_a_refusal_in_a_worker_is_the_message_alone(world: Path, tmp_path: Path) -> None:
+    cfg = config(world, tmp_path / "work")
+    cfg.train_dataloader.num_workers = 1
+    cfg.train_dataloader.dataset.datasets[0].data_root = str(tmp_path / "fine")
+    for split in ("train", "val"):
+        save(tmp_path / f"fine/images/{split}/a.png", np.zeros((24, 40, 3), np.uint8))
+        save(tmp_path / f"fine/labels/{split}/a.png", np.full((24, 40), 9, np.uint8))
+    with pytest.raises(LabelFileError) as refusal:
+        train(cfg, quiet=True)
+    assert str(refusal.value).startswith(
+        f"{tmp_path}/fine/labels/train/a.png: found 960 pixel(s) with unlisted values: 9"
+    )
+    assert "Traceback" not in str(refusal.value)
+
+
+def test_mmengines_concat_dataset_trains(world: Path, tmp_path: Path) -> None:
+    """Several datasets in a wrapper that is not ours: they are checked, trained on and counted."""
+    cfg = config(world, tmp_path)
+    cfg.train_dataloader.dataset.type = "ConcatDataset"
+    cfg.train_dataloader.dataset.datasets *= 2
+    cfg.train_dataloader.sampler = dict(type="InfiniteSampler")
+    assert train(cfg, quiet=True).is_file()
+    cfg.train_cfg = dict(by_epoch=True, max_epochs=1)
+    cfg.train_dataloader.sampler = dict(type="CompoundSampler")
+    with pytest.raises(UserError, match="the CompoundSampler is endless"):
+        train(cfg, quiet=True)

@@ -1,0 +1,87 @@
+"""Which keys of a config are read, and what becomes of the others."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from pathlib import Path
+
+import mmseg
+import pytest
+from mmengine.config import Config
+from mmengine.runner import Runner, set_random_seed
+
+from lsu_seg.errors import ConfigError
+from lsu_seg.openmmlab.config import load_config
+from lsu_seg.openmmlab.keys import SECTIONS, check_keys, read_keys
+
+RECIPES = sorted(Path(mmseg.__path__[0], ".mim/configs/segformer").glob("*.py"))[:5]
+
+
+def config(folder: Path, text: str) -> Path:
+    (folder / "config.py").write_text(text)
+    return folder / "config.py"
+
+
+def test_the_keys_that_mmengine_reads() -> None:
+    """Contract: its Runner reads no key of the config that we would take for misspelt."""
+    source = inspect.getsource(Runner)
+    read = set(re.findall(r"(?<![\w.])(?:self\.)?cfg(?:\.get\(\s*|\[)'(\w+)'", source))
+    assert {"model", "sync_bn", "compile"} <= read <= read_keys()
+    assert set(re.findall(r"env_cfg\.get\('(\w+)'", source)) == set(SECTIONS["env_cfg"])
+    assert set(SECTIONS["randomness"]) == set(inspect.signature(set_random_seed).parameters)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("train_dataloder = dict(batch_size=1)", "`train_dataloder`; did you mean `train_dataloader`?"),
+        ("modle = dict(type='X')", "`modle`; did you mean `model`?"),
+        ("work_dirs = 'work'", "`work_dirs`; did you mean `work_dir`?"),
+        ("param_schedulr = dict()", "`param_schedulr`; did you mean `param_scheduler`?"),
+        ("unify = dict(studens=['raw'])", "`unify.studens`; did you mean `students`?"),
+        ("env_cfg = dict(cudnn_benchmrk=True)", "`env_cfg.cudnn_benchmrk`; did you mean `cudnn_benchmark`?"),
+        ("randomness = dict(x=1)", "`randomness.x`; it has seed, diff_rank_seed, deterministic"),
+        ("unify = 3", "`unify` is 3; expected `dict(…)`"),
+        ("unify = dict(extra=['a'])", "`unify.extra` is ['a']; expected `dict(NAME=dict(…), …)`"),
+    ],
+)
+def test_a_misspelt_key_is_refused(tmp_path: Path, text: str, said: str) -> None:
+    with pytest.raises(ConfigError, match=re.escape(said)) as refusal:
+        load_config(config(tmp_path, text + "\n"))
+    assert str(tmp_path / "config.py") in str(refusal.value)
+
+
+def test_a_config_is_a_program_with_variables(tmp_path: Path) -> None:
+    text = "crop_size = (8, 8)\nnum_classes = 3\nmodels = [dict(type='X')]\nmodel = models[0]\ntrain_pipeline = []\n"
+    assert load_config(config(tmp_path, text)).model.type == "X"
+    (tmp_path / "base.py").write_text("work_dirs = 'a'\n")
+    inherits = config(tmp_path, "_base_ = 'base.py'\nwork_dir = _base_.work_dirs\n")
+    assert load_config(inherits).work_dir == "a"
+
+
+@pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
+def test_recipes_of_mmsegmentation_have_no_misspelt_key(path: Path) -> None:
+    check_keys(Config.fromfile(path))
+
+
+@pytest.mark.parametrize(
+    ("key", "said"),
+    [
+        ("train_dataloder.batch_size", "has no key `train_dataloder`, and nothing reads one; did you mean"),
+        ("zebra", "has no key `zebra`, and nothing reads one"),
+        ("unify.studens", "`unify.studens`; did you mean `students`?"),
+        ("data_root", "comes too late, the config's paths are made of it: write `--data-root …`"),
+        ("stages.3.depth", "`--set stages.3.depth=…` does not fit"),
+    ],
+)
+def test_what_set_refuses(tmp_path: Path, key: str, said: str) -> None:
+    path = config(tmp_path, "data_root = 'data'\nstages = [dict(depth=1)]\n")
+    with pytest.raises(ConfigError, match=re.escape(said)):
+        load_config(path, options={key: 1})
+
+
+def test_set_changes_what_there_is_and_adds_what_is_read(tmp_path: Path) -> None:
+    path = config(tmp_path, "stages = [dict(depth=1)]\n")
+    cfg = load_config(path, options={"stages.0.depth": 2, "load_from": "a.pth", "unify.students": ["raw"]})
+    assert (cfg.stages[0].depth, cfg.load_from, cfg.unify.students) == (2, "a.pth", ["raw"])
