@@ -25,6 +25,9 @@ from lsu_seg.decode import DecodeError, Part, QueryView, View, cuda, decoder, re
 
 DEVICE = "cuda" if GPU else "cpu"
 
+# Of the interpreter: numpy's, where pixels are not asked.
+pytestmark = pytest.mark.filterwarnings("ignore:invalid value encountered in divide:RuntimeWarning")
+
 
 def on_device(view: View | QueryView) -> View | QueryView:
     view = tensor_view(view)
@@ -34,7 +37,6 @@ def on_device(view: View | QueryView) -> View | QueryView:
     return view
 
 
-@pytest.mark.filterwarnings("ignore::RuntimeWarning")  # of the interpreter: numpy's, where pixels are not asked
 @settings(
     max_examples=examples(15),
     phases=[Phase.explicit, Phase.reuse, Phase.generate],

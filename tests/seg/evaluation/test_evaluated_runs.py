@@ -53,7 +53,7 @@ ROW = {
 
 
 @pytest.fixture(scope="module")
-def world(tmp_path_factory: pytest.TempPathFactory, unformatted_configs: None) -> Path:
+def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Scenes, a model that trained a little on some of them, and its config, `config.py`."""
     root = tmp_path_factory.mktemp("world")
     town = lsu_onto.load("demo_town", "demo")

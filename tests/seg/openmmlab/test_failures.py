@@ -22,7 +22,6 @@ from lsu_seg.pseudo.run import pseudo_label
 from lsu_seg.training import checks
 from lsu_seg.training.run import train
 
-pytestmark = pytest.mark.usefixtures("unformatted_configs")
 MEMBER = "train_dataloader.dataset.datasets.0"
 
 

@@ -16,7 +16,6 @@ from helpers.tiny import model_config, save
 from lsu_seg.errors import ConfigError
 from lsu_seg.openmmlab.config import load_config
 
-pytestmark = pytest.mark.usefixtures("unformatted_configs")
 SCRIPT = Path(__file__).parents[3] / "tools/experiments/camvid.py"
 
 

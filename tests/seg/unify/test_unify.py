@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import re
 import shutil
-import subprocess
-import sys
 from collections.abc import Iterator
 from html.parser import HTMLParser
 from pathlib import Path
@@ -19,6 +17,7 @@ from mmseg.registry import MODELS
 
 import lsu_onto
 import lsu_seg
+from helpers.forkserver import Server
 from helpers.tiny import LOAD, model_config
 from lsu_onto.library.searchpath import shipped
 from lsu_seg.demo import data
@@ -85,9 +84,6 @@ def config(root: Path, iterations: int = 4) -> Config:
             ),
         ),
     )
-
-
-pytestmark = pytest.mark.usefixtures("unformatted_configs")
 
 
 class Project:
@@ -248,21 +244,21 @@ def test_the_report_shows_targets_of_datasets_with_settings_of_their_own(finishe
     assert picture(threshold=None) != plain, "its labels are taken as they are"
 
 
-def test_side_by_side_the_results_are_the_same(finished: Project, tmp_path: Path) -> None:
+def test_side_by_side_the_results_are_the_same(server: Server, finished: Project, tmp_path: Path) -> None:
     """The command in a process of its own; all that is known of the models but where their checkpoints lie."""
     cfg = config(finished.root)
     # Not `cfg.dump`, which sorts keys: in which order datasets come is a part of a training.
     (tmp_path / "config.py").write_text("".join(f"{key} = {value!r}\n" for key, value in cfg.to_dict().items()))
-    command = [sys.executable, "-m", "lsu_seg.cli", "unify", str(tmp_path / "config.py"), "--jobs", "2"]
-    run = subprocess.run([*command, "--work-dir", str(tmp_path / "work")], capture_output=True, text=True, timeout=600)
-    assert run.returncode == 0, run.stderr
+    command = ["unify", tmp_path / "config.py", "--jobs", "2", "--work-dir", tmp_path / "work"]
+    code, said = server.run(tmp_path / "log.txt", *command)
+    assert code == 0, said
     results = json.loads((tmp_path / "work/results.json").read_text())
     expected = json.loads((finished.work / "results.json").read_text())
     assert results["settings"].pop("config") == "config.py"
     expected["settings"].pop("config")
     assert results == expected
-    assert "evaluating teacher on zero_shot" in run.stderr
-    assert str(tmp_path / "work/report/index.html") in run.stdout
+    assert "evaluating teacher on zero_shot" in said
+    assert str(tmp_path / "work/report/index.html") in said
     for kind in ("raw", "constrained"):
         for file in (finished.work / f"pseudo/town/{kind}/labels").rglob("*.png"):
             again = tmp_path / "work" / file.relative_to(finished.work)
