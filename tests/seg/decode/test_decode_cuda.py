@@ -34,7 +34,6 @@ def on_device(view: View | QueryView) -> View | QueryView:
     return view
 
 
-@pytest.mark.filterwarnings("ignore::RuntimeWarning")  # of the interpreter: numpy's, where pixels are not asked
 @settings(
     max_examples=examples(15),
     phases=[Phase.explicit, Phase.reuse, Phase.generate],
