@@ -349,7 +349,8 @@ def _decide(  # type: ignore[no-untyped-def]
         value = tl.where(wins, evidence, largest)
         weak = tl.where((largest < _TINY) & (evidence < _TINY), 1, weak)
         chosen = tl.where(wins, void, best)
-        certainty = tl.minimum(value / (tl.sum(inner, 0) + evidence), 1.0)
+        whole = tl.sum(inner, 0) + evidence
+        certainty = tl.minimum(value / tl.where(whole > 0, whole, 1.0), 1.0)  # 0/0 where nothing is asked
         chosen = tl.where(certainty < low, void, chosen)
         certainty = tl.where(weak > 0, -1.0, certainty)
         label = tl.where(asked, chosen, label)

@@ -36,6 +36,8 @@ def load_config(path: str | Path, data_root: str | None = None, options: Mapping
             raise ConfigError(f"{path} has no top-level `data_root`, so `--data-root` has nothing to replace")
         cfg = Config(_rebase(cfg.to_dict(), old.rstrip("/"), str(data_root).rstrip("/")), filename=cfg.filename)
     merge(cfg, options or {})
+    if cfg.get("unify", {}) is None:  # so a config removes the section that it inherits
+        cfg.pop("unify")
     check_keys(cfg)
     return cfg
 

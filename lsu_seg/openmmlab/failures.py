@@ -87,7 +87,7 @@ def explain(error: Exception, cfg: Config, model: Any = None) -> str | None:
             return None
         return _of_hook(error, cfg, hook[1].rpartition(".")[2])
     path = _path(frames, cfg)
-    if wrong := _unexpected(error, frames, building, cfg, path):
+    if _of_construction(frames) and (wrong := _unexpected(error, frames, building, cfg, path)):
         return wrong
     if isinstance(error, ImportError):
         ours = (error.name or "").startswith(("lsu_seg", "lsu_onto"))
@@ -144,8 +144,24 @@ def _is_runner(frame: FrameType) -> bool:
 
 def _is_made(frame: FrameType) -> bool:
     """Whether a frame is a constructor of ours that a registry calls with what the config says."""
-    ours = str(frame.f_globals.get("__name__", "")).startswith("lsu_seg.")
-    return ours and frame.f_code.co_name == "__init__" and frame.f_back is not None and _is_registry(frame.f_back)
+    return str(frame.f_globals.get("__name__", "")).startswith("lsu_seg.") and _is_constructor(frame)
+
+
+def _is_constructor(frame: FrameType) -> bool:
+    """Whether a frame is a constructor that a registry calls, or one that such a constructor inherits and calls."""
+    caller = frame.f_back
+    if frame.f_code.co_name != "__init__" or caller is None:
+        return False
+    inherits = "self" in frame.f_locals and caller.f_locals.get("self") is frame.f_locals["self"]
+    return _is_registry(caller) or (inherits and _is_constructor(caller))
+
+
+def _of_construction(frames: list[FrameType]) -> bool:
+    """Whether all that was called since a part was built, or a step was run, is the stack's, or makes that part.
+
+    A call that another function makes has a keyword too many through a mistake of that function, not of the config.
+    """
+    return all(_is_of_stack(f.f_globals.get("__name__", "")) or _is_constructor(f) for f in _inside(frames))
 
 
 def _path(frames: list[FrameType], cfg: Config) -> str | None:
@@ -193,10 +209,10 @@ def _unexpected(
     given: Mapping[str, Any] = building.f_locals.get("args", {}) if building else {}
     if match := re.search(r"([\w.]+)\(\) got an unexpected keyword argument '(\w+)'", str(error)):
         qualname, key = match.groups()
-        places = paths_of({k: v for k, v in cfg.items() if k in read_keys()}, key)
-        place = (
-            f"{path}.{key}" if path and key in given else next((p for p in places if p.startswith(path or "")), None)
-        )
+        if path is None:
+            return None
+        places = [f"{path}.{key}"] if key in given else paths_of(dict(cfg.items()), key)
+        place = next((p for p in places if p.startswith(f"{path}.")), None)
         if place is None:
             return None
         called = building.f_locals.get("obj_cls") if building and key in given else _called(qualname, last)

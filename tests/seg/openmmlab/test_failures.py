@@ -14,6 +14,8 @@ from mmengine.registry import HOOKS
 from mmengine.runner import Runner
 
 from helpers.tiny import LOAD, draw, label_config, model_config, save, save_checkpoint, write_park, write_tax
+from lsu_seg.data.datasets import TaxDataset
+from lsu_seg.data.transforms import LoadTaxAnnotations
 from lsu_seg.errors import ConfigError, UserError
 from lsu_seg.evaluation.run import measure
 from lsu_seg.label_files.errors import LabelFileError
@@ -198,6 +200,25 @@ def test_a_fault_of_ours_keeps_its_traceback(world: Path, tmp_path: Path, monkey
             train(config(world, tmp_path), quiet=True)
 
 
+def _inner(number: int) -> None: ...
+
+
+@pytest.mark.parametrize(
+    "method", [(TaxDataset, "load_data_list"), (LoadTaxAnnotations, "transform")], ids=["built", "run"]
+)
+def test_a_wrong_keyword_in_a_function_of_ours_keeps_its_traceback(
+    world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, method: tuple[type, str]
+) -> None:
+    """Also where the config has a key of that name."""
+
+    def broken(*args: Any) -> None:
+        _inner(1, weight=2)  # type: ignore[call-arg]
+
+    monkeypatch.setattr(*method, broken)
+    with pytest.raises(TypeError, match=r"_inner\(\) got an unexpected keyword argument 'weight'"):
+        train(changed(world, tmp_path, {f"{MEMBER}.weight": 2}), quiet=True)
+
+
 @HOOKS.register_module()
 class LosesTheHead(Hook):
     """Breaks the model, so that MMSegmentation fails, before one iteration; or itself, when it is made."""
@@ -210,6 +231,19 @@ class LosesTheHead(Hook):
     def before_train_iter(self, runner: Any, batch_idx: int, data_batch: Any = None) -> None:
         if batch_idx == self.at:
             runner.model.decode_head.in_index = 7
+
+
+@HOOKS.register_module()
+class PassesItsKeysOn(LosesTheHead):
+    def __init__(self, **keys: Any) -> None:
+        super().__init__(**keys)
+
+
+def test_a_key_that_a_users_class_passes_on_is_refused(world: Path, tmp_path: Path) -> None:
+    cfg = config(world, tmp_path)
+    cfg.custom_hooks = [dict(type="PassesItsKeysOn", at=1, att=2)]
+    with pytest.raises(ConfigError, match=re.escape("nothing reads `custom_hooks.0.att`")):
+        train(cfg, quiet=True)
 
 
 def test_the_first_step_is_refused_and_later_ones_are_not(world: Path, tmp_path: Path) -> None:

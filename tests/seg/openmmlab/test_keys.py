@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import inspect
 import re
 from pathlib import Path
@@ -14,6 +15,7 @@ from mmengine.runner import Runner, set_random_seed
 from lsu_seg.errors import ConfigError
 from lsu_seg.openmmlab.config import load_config
 from lsu_seg.openmmlab.keys import SECTIONS, check_keys, read_keys
+from lsu_seg.unify import students
 
 RECIPES = sorted(Path(mmseg.__path__[0], ".mim/configs/segformer").glob("*.py"))[:5]
 
@@ -58,6 +60,31 @@ def test_a_config_is_a_program_with_variables(tmp_path: Path) -> None:
     (tmp_path / "base.py").write_text("work_dirs = 'a'\n")
     inherits = config(tmp_path, "_base_ = 'base.py'\nwork_dir = _base_.work_dirs\n")
     assert load_config(inherits).work_dir == "a"
+
+
+def test_every_key_of_unify_that_is_read_can_be_written(tmp_path: Path) -> None:
+    read = set(students._DOUBT)  # read in a loop
+    for file in Path(students.__file__).parent.glob("*.py"):
+        for node in ast.walk(ast.parse(file.read_text())):
+            match node:
+                case ast.Attribute(value=ast.Attribute(attr="unify"), attr=key) if key not in ("get", "to_dict"):
+                    read.add(key)
+                case ast.Call(
+                    func=ast.Attribute(value=ast.Attribute(attr="unify"), attr="get"), args=[ast.Constant(str(key)), *_]
+                ):
+                    read.add(key)
+                case ast.Compare(left=ast.Constant(str(key)), comparators=[ast.Attribute(attr="unify")]):
+                    read.add(key)
+    assert {"extra", "evaluate", "student_init", "refresh", "views", "threshold"} <= read
+    assert read == set(SECTIONS["unify"])
+    text = ", ".join(f"{key}=dict()" for key in sorted(read))
+    assert set(load_config(config(tmp_path, f"unify = dict({text})\n")).unify) == read
+
+
+def test_none_removes_an_inherited_unify_section(tmp_path: Path) -> None:
+    (tmp_path / "base.py").write_text("unify = dict(extra=dict())\n")
+    assert "unify" not in load_config(config(tmp_path, "_base_ = 'base.py'\nunify = None\n"))
+    assert "unify" not in load_config(config(tmp_path, "_base_ = 'base.py'\n"), options={"unify": None})
 
 
 @pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
