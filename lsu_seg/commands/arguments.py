@@ -20,7 +20,8 @@ class Output(click.Path):
     """A file or folder to write; a forgotten `KEY=VALUE`, which `-o` once took too, is none."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        if _KEY_VALUE.match(str(value)):
+        takes_keys = ctx is not None and any("--set" in option.opts for option in ctx.command.params)
+        if takes_keys and _KEY_VALUE.match(str(value)):
             self.fail(
                 f"`{value}` changes a key of the config: write `--set {value}` (a folder of that name: ./{value})"
             )
@@ -28,6 +29,8 @@ class Output(click.Path):
 
 
 def _use_set(context: click.Context, parameter: click.Parameter, values: tuple[str, ...]) -> None:
+    if values and "=" not in values[0]:
+        raise click.UsageError(f"`-o {values[0]}` names no key of the config; the folder is `--work-dir {values[0]}`")
     if values:
         raise click.UsageError(f"keys of the config are changed with `--set`: write `--set {values[0]}`")
 

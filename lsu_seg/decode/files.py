@@ -31,11 +31,16 @@ def decode_file(
         unknown: as for `LabelReader`.
 
     Raises:
-        DecodeError: the logits are not an array of floats or do not fit, or the labels need side files (`segments:`).
+        DecodeError: the logits are not an array of floats or do not fit, the labels need side files (`segments:`), or
+            the output is one of the inputs or not a PNG.
         LabelFileError: the label file is unreadable, or has unlisted values.
         TaxonomyError: the taxonomy cannot be loaded.
         OSError: a file cannot be read or written.
     """
+    if Path(output).suffix.lower() != ".png":
+        raise DecodeError(f"{output}: pseudo-labels are PNG files; name it `{Path(output).with_suffix('.png')}`")
+    if any(Path(output).resolve() == Path(file).resolve() for file in (label, logits)):
+        raise DecodeError(f"{output}: is an input too, and would be lost; write the pseudo-label to another file")
     constraint = lsu_onto.load(taxonomy, source)
     if constraint.encoding in ("panoptic-rgb", "rle"):
         raise DecodeError(

@@ -87,6 +87,11 @@ def pseudo_label_config(
 def _teacher_config(teacher: str, checkpoint: str | None) -> dict[str, Any]:
     """The part of the config that concerns the teacher."""
     is_config = Path(teacher).suffix in CONFIG_SUFFIXES
+    if not is_config and checkpoint and not Path(teacher).expanduser().exists():
+        raise ConfigError(
+            f"there is no `{teacher}`; expected for `--teacher` a config of MMSegmentation, a folder of"
+            " Hugging Face, or a checkpoint of data-priors"
+        )
     if not is_config and checkpoint:
         raise ConfigError(
             f"`--teacher {teacher} --checkpoint {checkpoint}`: a folder or a checkpoint of data-priors brings its own"

@@ -211,6 +211,10 @@ def test_export_errors(rich: Path) -> None:
     assert wrong.exit_code == 1 and "did you mean `demo_town`" in wrong.stderr
     nowhere = run("export", rich, "--to", "csv", "-o", rich.parent / "no" / "x.csv")
     assert nowhere.exit_code == 1 and "No such file or directory" in nowhere.stderr
+    before = rich.read_text()
+    itself = run("export", rich, "--to", "md", "-o", rich)
+    assert itself.exit_code == 1 and "write to another file" in itself.stderr
+    assert rich.read_text() == before
 
 
 # --- tables ------------------------------------------------------------------------------------------------

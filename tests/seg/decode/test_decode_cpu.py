@@ -257,6 +257,10 @@ def test_the_command_writes_a_pseudo_label(tmp_path: Path) -> None:
     ]
     assert CliRunner().invoke(main, args).exit_code == 0
     assert set(np.unique(np.asarray(Image.open(out)))) == {0, 1}
+    before = (tmp_path / "a.png").read_bytes()
+    for lost in ("a.png", "a.npy", "a.jpg"):  # the inputs, and a suffix that would belie the file
+        assert CliRunner().invoke(main, [*args[:-1], str(tmp_path / lost)]).exit_code == 1
+    assert (tmp_path / "a.png").read_bytes() == before
     (tmp_path / "a.npy").write_bytes(b"no array")
     refused = CliRunner().invoke(main, args)
     assert refused.exit_code == 1

@@ -144,8 +144,9 @@ def test_lines_that_are_wrong(args: tuple[str, ...], message: str) -> None:
         ),
         (("idd", "--source", "cityscapes", "--teacher", "no.pth"), "there is no `no.pth`"),
         (("idd", "--source", "cityscapes", "--teacher", "m.py", "--checkpoint", "c.pth"), "there is no config `m.py`"),
+        (("idd", "--source", "cityscapes", "--teacher", "f", "--checkpoint", "c.pth"), "there is no `f`"),
         (
-            ("idd", "--source", "cityscapes", "--teacher", "f", "--checkpoint", "c.pth"),
+            ("idd", "--source", "cityscapes", "--teacher", ".", "--checkpoint", "c.pth"),
             "brings its own weights, so leave `--checkpoint` out",
         ),
     ],
