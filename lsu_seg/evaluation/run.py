@@ -12,7 +12,7 @@ from mmengine.config import Config
 from lsu_seg.errors import ConfigError, TeacherError
 from lsu_seg.evaluation.measured import Measured
 from lsu_seg.evaluation.metrics import VIEWS, OntologyIoU
-from lsu_seg.openmmlab.config import renamed
+from lsu_seg.openmmlab.config import is_type, renamed
 from lsu_seg.openmmlab.runner import check_parts, runner_with_checkpoint
 from lsu_seg.teachers.classes import class_mismatch
 
@@ -77,7 +77,7 @@ def _judged_on(cfg: Config, name: str, dataset: Any) -> tuple[Any, Any]:
     loader = copy.deepcopy(cfg.get("test_dataloader") or cfg.get("val_dataloader"))
     if loader is None:
         raise ConfigError("the config has no `val_dataloader` or `test_dataloader` that says how to load images")
-    if str(dataset.get("type")).rpartition(".")[2] == "ConcatDataset":
+    if is_type(dataset, "ConcatDataset"):
         raise ConfigError(
             f"the evaluation set `{name}` is a ConcatDataset, whose parts have pipelines of their own: write"
             " `type='CompoundDataset'` with the same `datasets`"
@@ -87,7 +87,7 @@ def _judged_on(cfg: Config, name: str, dataset: Any) -> tuple[Any, Any]:
     loader.dataset.setdefault("pipeline", pipeline)
     if not loader.dataset.get("pipeline"):
         raise ConfigError(f"the evaluation set `{name}` has no pipeline")
-    if loader.dataset.get("type") in ("CompoundDataset", "lsu_seg.CompoundDataset"):
+    if is_type(loader.dataset, "CompoundDataset"):
         loader.dataset.setdefault("test_mode", True)  # every image counts, void ones too
     # Each image alone and once, whatever the config says: how images are batched shows in the last bits of logits,
     # MMSeg takes no batches of several sizes, and by default samplers repeat images so that all ranks have as many.
@@ -96,7 +96,7 @@ def _judged_on(cfg: Config, name: str, dataset: Any) -> tuple[Any, Any]:
     loader.pop("batch_sampler", None)
     evaluators = copy.deepcopy(evaluator(cfg))
     metric = _ontology_iou(evaluators)
-    if loader.dataset.get("type") in ("TaxDataset", "lsu_seg.TaxDataset"):
+    if is_type(loader.dataset, "TaxDataset"):
         metric["views"] = VIEWS
         loader.dataset.setdefault("source", metric["source"])
     return loader, evaluators
@@ -104,16 +104,14 @@ def _judged_on(cfg: Config, name: str, dataset: Any) -> tuple[Any, Any]:
 
 def evaluator(cfg: Config) -> Any:
     """The config's evaluator, which must be one that measures mIoU in the source taxonomy."""
-    found = cfg.get("test_evaluator") or cfg.get("val_evaluator")
-    one = _ontology_iou(found)
+    evaluators = cfg.get("test_evaluator") or cfg.get("val_evaluator")
+    one = _ontology_iou(evaluators)
     if one and "source" in one.get("views", ("source",)):
-        return found
+        return evaluators
     raise ConfigError("write `val_evaluator = dict(type='OntologyIoU', source=…)`: its figures are the ones reported")
 
 
 def _ontology_iou(evaluators: Any) -> Any:
     """The config of OntologyIoU among evaluators, or None."""
     several = evaluators if isinstance(evaluators, (list, tuple)) else [evaluators]
-    return next(
-        (e for e in several if isinstance(e, Mapping) and e.get("type") in ("OntologyIoU", "lsu_seg.OntologyIoU")), None
-    )
+    return next((e for e in several if is_type(e, "OntologyIoU")), None)

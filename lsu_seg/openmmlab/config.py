@@ -66,6 +66,23 @@ def _rebase(value: Any, old: str, new: str) -> Any:
     return value
 
 
+def is_type(config: Any, *names: str) -> bool:
+    """Whether a part of a config is of one of these classes, which may be written with the scope that has them.
+
+    >>> is_type({"type": "lsu_seg.TaxDataset"}, "TaxDataset"), is_type({"type": "mmdet.TaxDataset"}, "TaxDataset")
+    (True, False)
+    """
+    if not isinstance(config, Mapping):
+        return False
+    kind = config.get("type")
+    scope, _, name = (kind.__name__ if isinstance(kind, type) else str(kind)).rpartition(".")
+    return scope in _SCOPES and name in names
+
+
+_SCOPES = ("", "mmengine", "mmseg", "lsu_seg")
+"""In which a class of ours, or of theirs, is registered."""
+
+
 def renamed(cfg: Config, name: str) -> Config:
     """A copy named `<name>.py`: under its name mmengine writes a config into the work folder, over one of that name.
 

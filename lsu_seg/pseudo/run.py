@@ -11,6 +11,7 @@ from mmengine.config import Config
 
 import lsu_onto
 from lsu_seg.errors import ConfigError
+from lsu_seg.openmmlab.config import is_type
 from lsu_seg.openmmlab.runner import check_parts, runner_with_checkpoint
 from lsu_seg.pseudo.errors import OutputError, check_output
 from lsu_seg.pseudo.output import MANIFEST
@@ -30,7 +31,7 @@ def pseudo_label(
             the model not the source taxonomy.
     """
     check_parts(cfg)
-    if (cfg.get("test_cfg") or {}).get("type") not in ("PseudoLabelLoop", "lsu_seg.PseudoLabelLoop"):
+    if not is_type(cfg.get("test_cfg"), "PseudoLabelLoop"):
         raise ConfigError("the config has no `test_cfg = dict(type='PseudoLabelLoop', …)` and no `unify` section")
     cfg = copy.deepcopy(cfg)
     cfg.test_evaluator = []
@@ -67,7 +68,7 @@ def _check_labelling(cfg: Config, resume: bool) -> None:
                     " `--resume`"
                 )
             others[what] = loop[key]
-    if dataset.get("type") in ("TaxDataset", "lsu_seg.TaxDataset") and "taxonomy" in dataset:
+    if is_type(dataset, "TaxDataset") and "taxonomy" in dataset:
         c = lsu_onto.load(dataset.taxonomy, dataset.get("source"))
         if not c.allowed[:, :-1].any():
             raise OutputError(

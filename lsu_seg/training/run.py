@@ -8,6 +8,7 @@ from pathlib import Path
 from mmengine.config import Config
 
 from lsu_seg.errors import ConfigError
+from lsu_seg.openmmlab.config import is_type
 from lsu_seg.openmmlab.runner import build_runner, check_parts
 
 
@@ -32,7 +33,7 @@ def train(cfg: Config, quiet: bool = False, resume: bool = False) -> Path:
         cfg.load_from = str(last)
     check_parts(cfg)
     hooks = cfg.get("custom_hooks") or []
-    if not any(hook.get("type") in ("OntologyHook", "lsu_seg.OntologyHook") for hook in hooks):
+    if not any(is_type(hook, "OntologyHook") for hook in hooks):
         cfg.custom_hooks = [*hooks, dict(type="OntologyHook")]
     build_runner(cfg, quiet).train()
     last = _last_checkpoint(Path(cfg.work_dir))

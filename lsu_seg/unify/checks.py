@@ -12,6 +12,7 @@ from lsu_seg.data.datasets import TaxDataset
 from lsu_seg.errors import ConfigError
 from lsu_seg.evaluation.run import evaluator
 from lsu_seg.layout.pairs import DatasetError
+from lsu_seg.openmmlab.config import is_type
 from lsu_seg.training.checks import DisagreementError
 from lsu_seg.training.refresh import TeacherRefreshHook
 from lsu_seg.unify.students import check_students
@@ -23,7 +24,7 @@ def check_section(cfg: Config) -> None:
     for key in ("extra", "evaluate"):
         if key not in cfg.unify:
             raise ConfigError(f"the config's `unify` section has no `{key}`")
-    if cfg.get("train_dataloader", {}).get("dataset", {}).get("type") != "CompoundDataset":
+    if not is_type(cfg.get("train_dataloader", {}).get("dataset"), "CompoundDataset"):
         raise ConfigError("`train_dataloader.dataset` must be a CompoundDataset, for the student to extend")
 
 
@@ -46,7 +47,7 @@ def check(cfg: Config) -> None:
     for name, dataset in sets.items():
         if not dataset:
             raise ConfigError(f"{name} has no `dataset`")
-        if dataset.get("type") == "TaxDataset":
+        if is_type(dataset, "TaxDataset"):
             try:
                 dataset_of(dataset, lazy_init=True).load_data_list()
             except (DatasetError, lsu_onto.TaxonomyError) as e:

@@ -11,15 +11,14 @@ import lsu_onto
 from lsu_seg.errors import ConfigError
 from lsu_seg.models.hf_models import QUERY_MODELS, SET_QUERY_MODELS, model_of
 from lsu_seg.models.known_masks import NO_SETS
+from lsu_seg.openmmlab.config import is_type
 
 STUDENTS = ("raw", "constrained", "set")
 """`set` has the constrained labels where the teacher is sure, and elsewhere the sets that the ground truth allows."""
 
-_MASKFORMER = ("MaskFormerHead", "mmseg.MaskFormerHead")
+_MASKFORMER = "MaskFormerHead"
 _DOUBT = ("unsure", "threshold")
-_SET_HEADS = tuple(
-    scope + kind for scope in ("", "mmseg.", "lsu_seg.") for kind in ("Mask2FormerHead", "SetMask2FormerHead")
-)
+_SET_HEADS = ("Mask2FormerHead", "SetMask2FormerHead")
 
 
 def students(cfg: Config) -> tuple[str, ...]:
@@ -80,10 +79,10 @@ def check_students(cfg: Config) -> None:
 
 
 def _predicts_masks(model: Any) -> bool:
-    if model.type in ("HFSegmentor", "lsu_seg.HFSegmentor"):
+    if is_type(model, "HFSegmentor"):
         return model_of(model.hf) in QUERY_MODELS
     head = model.get("decode_head") or {}
-    return isinstance(head, dict) and head.get("type") in (*_SET_HEADS, *_MASKFORMER)
+    return is_type(head, *_SET_HEADS, _MASKFORMER)
 
 
 def take_doubt(dataset: Any, cfg: Config) -> None:
@@ -98,7 +97,7 @@ def take_sets(cfg: Config) -> None:
     for dataset in cfg.train_dataloader.dataset.datasets:
         take_doubt(dataset, cfg)
     model = cfg.model
-    if model.type in ("HFSegmentor", "lsu_seg.HFSegmentor"):
+    if is_type(model, "HFSegmentor"):
         kind = model_of(model.hf)
         if kind in SET_QUERY_MODELS:
             model.source = source
@@ -110,9 +109,9 @@ def take_sets(cfg: Config) -> None:
     for name in ("decode_head", "auxiliary_head"):
         heads = model.get(name) or []
         for head in heads if isinstance(heads, (list, tuple)) else [heads]:
-            if head.type in _SET_HEADS:
+            if is_type(head, *_SET_HEADS):
                 head.type, head.source = "SetMask2FormerHead", source
-            elif head.type in _MASKFORMER:
+            elif is_type(head, _MASKFORMER):
                 raise ConfigError(_no_sets(f"model.{name}", "MaskFormerHead"))
             else:
                 _set_loss(f"model.{name}", head, source)
@@ -130,10 +129,10 @@ def _set_loss(name: str, head: Any, source: str) -> None:
 
 
 def _set_nll(name: str, loss: dict[str, Any], source: str) -> dict[str, Any]:
-    if loss["type"] in ("SetNLLLoss", "lsu_seg.SetNLLLoss"):
+    if is_type(loss, "SetNLLLoss"):
         return loss
     weights = loss.get("class_weight")
-    if loss["type"] not in ("CrossEntropyLoss", "mmseg.CrossEntropyLoss") or (
+    if not is_type(loss, "CrossEntropyLoss") or (
         loss.get("use_sigmoid") or loss.get("use_mask") or isinstance(weights, str)
     ):
         raise ConfigError(

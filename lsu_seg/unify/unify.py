@@ -37,6 +37,7 @@ from lsu_seg.evaluation.metrics import VIEWS
 from lsu_seg.evaluation.run import measure
 from lsu_seg.label_files import void_index, write_atomic
 from lsu_seg.label_files.annotation import Annotation, channel_constraint
+from lsu_seg.openmmlab.config import is_type
 from lsu_seg.pseudo.output import file_sha256
 from lsu_seg.pseudo.records import finished
 from lsu_seg.pseudo.run import compile_decoder, pseudo_label
@@ -80,8 +81,11 @@ def remove(work: Path) -> None:
 
 
 def inputs(config: Any, source: str | None) -> list[Any]:
-    """What a dataset's stages depend on: its ontology and files; and how many images it has."""
-    if config.get("type") != "TaxDataset":
+    """What a dataset's stages depend on: its ontology and files, or its parts'; and how many images it has."""
+    if is_type(config, "CompoundDataset", "ConcatDataset"):
+        parts = [inputs(part, config.get("source", source)) for part in config.get("datasets", ())]
+        return [*parts, sum(part[-1] for part in parts)]
+    if not is_type(config, "TaxDataset"):
         return ["", "", 0]
     dataset = dataset_of({"source": source, **config})
     return [dataset.constraint.sha256, dataset.fingerprint(times=True), len(dataset)]

@@ -23,7 +23,7 @@ from lsu_onto.library.searchpath import shipped
 from lsu_seg.demo import data
 from lsu_seg.errors import ConfigError
 from lsu_seg.openmmlab.config import load_config
-from lsu_seg.unify import configs, report, unify
+from lsu_seg.unify import checks, configs, report, unify
 
 CONFIGS = Path(lsu_seg.__file__).parent / "configs"
 MODEL_NAMES = ["teacher", "student_raw", "student_constrained", "student_set"]
@@ -370,6 +370,25 @@ def test_a_training_goes_on_where_it_was_stopped(project: Project, monkeypatch: 
 
 
 # --- mistakes ----------------------------------------------------------------------------------------------
+
+
+def test_names_with_their_scope_mean_the_same(finished: Project, tmp_path: Path) -> None:
+    plain, cfg = config(finished.root), config(finished.root)
+    cfg.train_dataloader.dataset.type = "lsu_seg.CompoundDataset"
+    sets = [*cfg.train_dataloader.dataset.datasets, *cfg.unify.evaluate.values()]
+    for dataset in [*sets, *(extra.dataset for extra in cfg.unify.extra.values())]:
+        dataset.type = "lsu_seg.TaxDataset"
+    a, b = (unify.Method(c, tmp_path, 0) for c in (plain, cfg))
+    assert b._trained_on == a._trained_on
+    assert b._judged_by[0] == a._judged_by[0]
+    assert all(sha and files and images for sha, files, images in b._judged_by[0])
+    both = dict(type="lsu_seg.CompoundDataset", datasets=list(cfg.unify.evaluate.values()))
+    assert unify.inputs(both, None)[:-1] == b._judged_by[0]
+    assert unify.inputs(both, None)[-1] == sum(images for *_, images in b._judged_by[0])
+    checks.check(cfg)
+    cfg.unify.extra.town.dataset.data_root = str(tmp_path / "nowhere")
+    with pytest.raises(ConfigError, match=r"extra set `town`: .*nowhere"):
+        checks.check(cfg)
 
 
 def test_mistakes_come_to_light_before_any_training(finished: Project, tmp_path: Path) -> None:
