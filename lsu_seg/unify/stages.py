@@ -7,6 +7,8 @@ rename. What a changed key replaces goes to `WORK/before`, named by its stage an
 
 from __future__ import annotations
 
+import contextlib
+import glob
 import hashlib
 import json
 import shutil
@@ -19,10 +21,13 @@ from typing import Any
 
 from lsu_seg.errors import ConfigError
 from lsu_seg.label_files import write_atomic
-from lsu_seg.runtime.processes import Processes
+from lsu_seg.runtime.lock import locked
+from lsu_seg.runtime.processes import Ended, Processes
 
 RECORD = "stage.json"
 BEFORE = "before"
+_ASIDE = ".removed-"
+"""Begins the names, in `before`, of folders that are being removed or made. What a kill leaves of them is no loss."""
 
 
 @dataclass(frozen=True)
@@ -68,48 +73,113 @@ def run_stages(stages: Sequence[Stage], work: Path, say: Callable[[str], None], 
             after the other, in this process. Results are the same.
 
     Raises:
-        ConfigError: a stage's folder holds files that no stage wrote.
-        Exception: of the first action that failed. What ran beside it was finished before, and is kept.
+        ConfigError: a stage's folder holds files that no stage wrote, or is a symbolic link.
+        LockedError: another run is using the work folder.
+        Exception: of the first stage that failed. What ran beside it was finished before, and is kept.
     """
+    _check_order(stages)
+    work.mkdir(parents=True, exist_ok=True)
+    with locked(work):
+        for stage in stages:
+            if stage.folder is not None:
+                _check_owned(stage.folder)
+        return _run_all(stages, work, say, jobs)
+
+
+def _run_all(stages: Sequence[Stage], work: Path, say: Callable[[str], None], jobs: int) -> dict[str, Done]:
     done: dict[str, Done] = {}
     waiting = list(stages)
     keys: dict[str, str] = {}
     failure: Exception | None = None
     with Processes() as processes:
+
+        def start(stage: Stage) -> None:
+            key = keys[stage.name] = _digest(stage.key(done))
+            found = _begin(stage, key, work, say)
+            if found:
+                done[stage.name] = found
+            elif jobs == 1:
+                done[stage.name] = _finish(stage, key, stage.action(done))
+            else:
+                processes.start(stage.name, partial(stage.action, {name: done[name] for name in stage.inputs}))
+
+        def end(stage: Stage, ended: Ended) -> None:
+            if ended.error is not None:
+                raise ended.error
+            done[stage.name] = _finish(stage, keys[stage.name], ended.result)
+
         while (waiting and not failure) or processes:
             ready = [s for s in waiting if all(name in done for name in s.inputs)] if not failure else []
+            step: Callable[[], None]
             if ready and len(processes) < jobs:
                 stage = ready[0]
                 waiting.remove(stage)
-                key = keys[stage.name] = _digest(stage.key(done))
-                found = _begin(stage, key, work, say)
-                if found:
-                    done[stage.name] = found
-                elif jobs == 1:
-                    done[stage.name] = _finish(stage, key, stage.action(done))
-                else:
-                    inputs = {name: done[name] for name in stage.inputs}
-                    processes.start(stage.name, partial(stage.action, inputs))
-                continue
-            ended = processes.wait()
-            stage = next(s for s in stages if s.name == ended.name)
-            if ended.error is None:
-                done[stage.name] = _finish(stage, keys[stage.name], ended.result)
-            elif failure is None:
-                failure = ended.error
-                if processes:
-                    say(f"{stage.name}: failed; waiting for {' and '.join(processes.names)}, so that nothing is lost")
+                step = partial(start, stage)
+            else:
+                ended = processes.wait()
+                stage = next(s for s in stages if s.name == ended.name)
+                step = partial(end, stage, ended)
+            try:
+                step()
+            except Exception as error:
+                if failure is None:
+                    failure = error
+                    if processes:
+                        running = " and ".join(processes.names)
+                        say(f"{stage.name}: failed; waiting for {running}, so that nothing is lost")
     if failure:
         raise failure
     return done
 
 
-def clear(work: Path, folders: Sequence[Path]) -> None:
-    """Remove those of the folders that stages have written, and what is kept of earlier ones."""
-    for folder in folders:
-        if (folder / RECORD).is_file():
+def clear(work: Path, folders: Sequence[Path], files: Sequence[Path] = ()) -> None:
+    """Remove those of the folders that stages have written, what is kept of earlier ones, and nothing else.
+
+    Args:
+        files: made of the stages' results; they go with the first folder.
+
+    Raises:
+        ConfigError: one of the folders is a symbolic link.
+        LockedError: another run is using the work folder.
+    """
+    if not work.is_dir():
+        return
+    with locked(work):
+        written = [folder for folder in (*folders, *_subfolders(work / BEFORE)) if (folder / RECORD).is_file()]
+        for folder in written:
+            _check_no_link(folder)
+        for file in files if written else ():
+            file.unlink(missing_ok=True)
+        for folder in written:
             _remove(folder, work)
-    shutil.rmtree(work / BEFORE, ignore_errors=True)
+        _tidy(work)
+
+
+def _check_order(stages: Sequence[Stage]) -> None:
+    names: set[str] = set()
+    for stage in stages:
+        missing = [name for name in stage.inputs if name not in names]
+        if missing:
+            raise ValueError(f"stage {stage.name} needs {' and '.join(missing)}, and no stage before it has that name")
+        names.add(stage.name)
+
+
+def _check_owned(folder: Path) -> None:
+    """Refuse a folder that is somebody else's."""
+    _check_no_link(folder)
+    if not _read(folder) and folder.is_dir() and any(folder.iterdir()):
+        raise ConfigError(
+            f"{folder} holds files and no `{RECORD}`, so this program has not written it (or an earlier version has);"
+            " choose another work folder, or remove it"
+        )
+
+
+def _check_no_link(folder: Path) -> None:
+    if folder.is_symlink():
+        raise ConfigError(
+            f"{folder} is a symbolic link, and the folder of a stage must be a folder, because it is moved as a whole;"
+            " remove the link, and link the whole work folder instead if it is to be on another disk"
+        )
 
 
 def _begin(stage: Stage, key: str, work: Path, say: Callable[[str], None]) -> Done | None:
@@ -117,14 +187,9 @@ def _begin(stage: Stage, key: str, work: Path, say: Callable[[str], None]) -> Do
     folder = stage.folder
     if folder is None:
         return None
+    _check_owned(folder)
+    _tidy(work)
     record = _read(folder)
-    if not record and folder.is_dir() and any(folder.iterdir()):
-        raise ConfigError(
-            f"{folder} holds files and no `{RECORD}`, so this program has not written it (or an earlier version has);"
-            " choose another work folder, or remove it"
-        )
-    for trash in (work / BEFORE).glob(".removed-*"):  # a kill came between
-        shutil.rmtree(trash, ignore_errors=True)
     kept = _kept(folder, key, work)
     if record.get("key") != key and "result" in _read(kept):
         say(f"{stage.name}: as it was before the last change")
@@ -139,15 +204,21 @@ def _begin(stage: Stage, key: str, work: Path, say: Callable[[str], None]) -> Do
         say(f"{stage.name}: reused")
         return Done(key, record["result"])
     if not same and "result" in record:
-        for older in (work / BEFORE).glob(_kept(folder, "?" * 12, work).name):  # one step back, and no more
-            _remove(older, work)
+        for older in (work / BEFORE).glob(f"{glob.escape(_slug(folder, work))}.{'?' * 12}"):
+            if (older / RECORD).is_file():  # one step back, and no more
+                _remove(older, work)
         target = _kept(folder, record["key"], work)
         say(f"{stage.name}: config or data have changed; what was there is kept in {target}")
         _move(folder, target, work)
-    elif not (same and stage.resumes):
-        _remove(folder, work)
-    folder.mkdir(parents=True, exist_ok=True)
-    write_atomic(folder / RECORD, json.dumps({"key": key}).encode())
+    elif same and stage.resumes:
+        write_atomic(folder / RECORD, json.dumps({"key": key}).encode())
+        return None
+    # The folder is there with its record or not at all: a kill must not leave one that looks like somebody else's.
+    new = _aside(work)
+    new.mkdir()
+    write_atomic(new / RECORD, json.dumps({"key": key}).encode())
+    _move(new, folder, work)
+    _tidy(work)
     return None
 
 
@@ -180,10 +251,27 @@ def _move(source: Path, target: Path, work: Path) -> None:
 def _remove(folder: Path, work: Path) -> None:
     """Remove a folder. It is gone at once: half of one must pass neither for a stage's nor for somebody else's."""
     if folder.is_dir():
-        (work / BEFORE).mkdir(parents=True, exist_ok=True)
-        trash = work / BEFORE / f".removed-{uuid.uuid4().hex}"
+        trash = _aside(work)
         folder.rename(trash)
         shutil.rmtree(trash, ignore_errors=True)
+
+
+def _aside(work: Path) -> Path:
+    (work / BEFORE).mkdir(parents=True, exist_ok=True)
+    return work / BEFORE / f"{_ASIDE}{uuid.uuid4().hex}"
+
+
+def _tidy(work: Path) -> None:
+    """Remove what a kill has left in `before`; and `before` itself if it is empty."""
+    for folder in _subfolders(work / BEFORE):
+        if folder.name.startswith(_ASIDE):
+            shutil.rmtree(folder, ignore_errors=True)
+    with contextlib.suppress(OSError):
+        (work / BEFORE).rmdir()
+
+
+def _subfolders(folder: Path) -> list[Path]:
+    return [path for path in folder.iterdir() if path.is_dir()] if folder.is_dir() else []
 
 
 def _read(folder: Path) -> dict[str, Any]:

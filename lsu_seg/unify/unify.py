@@ -74,7 +74,7 @@ def unify(cfg: Config, work: Path, seed: int = 0, say: Callable[[str], None] = p
 def remove(work: Path) -> None:
     """Remove what `unify` left in a work folder, and nothing else."""
     folders = [work / "teacher", *(work / f"student_{k}" for k in STUDENTS), work / "report"]
-    clear(work, [*folders, *work.glob("pseudo/*"), *work.glob("evaluation/*")])
+    clear(work, [*folders, *work.glob("pseudo/*"), *work.glob("evaluation/*")], [work / "results.json"])
 
 
 # --- stages ------------------------------------------------------------------------------------------------
