@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -189,7 +189,7 @@ def test_an_evaluation_that_cannot_start(world: Path, tmp_path: Path, options: d
 
 @HOOKS.register_module()
 class WritesDown(Hook):
-    called: list[str] = []
+    called: ClassVar[list[str]] = []
 
     def before_run(self, runner: Any) -> None:
         self.called.append("before_run")

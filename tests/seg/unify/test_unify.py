@@ -7,13 +7,12 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
 import pytest
-from click.testing import CliRunner
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
 from mmseg.registry import MODELS
@@ -22,7 +21,6 @@ import lsu_onto
 import lsu_seg
 from helpers.tiny import LOAD, model_config
 from lsu_onto.library.searchpath import shipped
-from lsu_seg.cli import main
 from lsu_seg.demo import data
 from lsu_seg.errors import ConfigError
 from lsu_seg.openmmlab.config import load_config
@@ -395,25 +393,6 @@ def test_names_with_their_scope_mean_the_same(finished: Project, tmp_path: Path)
     cfg.unify.extra.town.dataset.data_root = str(tmp_path / "nowhere")
     with pytest.raises(ConfigError, match=r"extra set `town`: .*nowhere"):
         checks.check(cfg)
-
-
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        (lambda c: c.unify.pop("extra"), "the config's `unify` section has no `extra`"),
-        (lambda c: c.unify.extra.town.pop("dataset"), "extra set `town` has no `dataset`"),
-        (lambda c: c.pop("val_dataloader"), "`val_dataloader.dataset` needs a pipeline"),
-        (lambda c: c.val_dataloader.dataset.pop("pipeline"), "`val_dataloader.dataset` needs a pipeline"),
-    ],
-)
-def test_what_pseudo_label_needs_of_the_section(
-    finished: Project, tmp_path: Path, change: Callable[[Config], Any], message: str
-) -> None:
-    cfg = config(finished.root)
-    change(cfg)
-    cfg.dump(tmp_path / "config.py")
-    done = CliRunner().invoke(main, ["pseudo-label", str(tmp_path / "config.py"), "--work-dir", str(tmp_path / "work")])
-    assert (done.exit_code, f"error: {message}" in done.output) == (1, True), done.output
 
 
 def test_mistakes_come_to_light_before_any_training(finished: Project, tmp_path: Path) -> None:
