@@ -260,7 +260,7 @@ def loss() -> Iterator[Figure]:
     import torch
     import torch.nn.functional as F
 
-    from lsu_seg.losses.set_nll import set_nll_loss
+    from lsu_seg.set_nll import set_nll_loss
 
     torch.set_num_threads(1)
     generator = torch.Generator().manual_seed(0)

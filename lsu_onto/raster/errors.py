@@ -26,6 +26,8 @@ _PAGE = (b"<!doctype", b"<html", b"<?xml")
 class LabelFileError(UserError):
     """A label file that must not be used. The message names file, finding, expectation and remedy."""
 
+    __module__ = "lsu_onto"  # where users import it from, and what a traceback shows
+
     @classmethod
     def of(cls, path: str | os.PathLike[str], found: str, expected: str, advice: str) -> LabelFileError:
         """The refusal of a file, from the four parts of its message."""

@@ -150,12 +150,14 @@ def _by_config(
     options: dict[str, Any],
 ) -> None:
     from lsu_seg.pseudo.run import pseudo_label as label
+    from lsu_seg.unify.checks import check_labelling
     from lsu_seg.unify.configs import pseudo_config
 
     cfg = load(config, data_root, work_dir, options)
     if "unify" not in cfg:
         label(cfg, checkpoint, resume=resume)
         return
+    check_labelling(cfg)
     for name in cfg.unify.extra:
         one = pseudo_config(cfg, Path(cfg.work_dir), 0, name)
         label(one, checkpoint, quiet=True, resume=resume)

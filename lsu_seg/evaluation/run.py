@@ -60,7 +60,7 @@ def measure(
     runner = runner_with_checkpoint(one, checkpoint, quiet)
     out = {}
     for name, (loader, evaluators) in parts.items():
-        runner.take_test(name, loader, evaluators)
+        runner.take_test(name, loader, evaluators, last=len(out) == len(parts) - 1)
         classes = (getattr(runner.test_dataloader.dataset, "metainfo", None) or {}).get("classes")
         problem = class_mismatch(getattr(runner.model, "module", runner.model), classes) if classes else None
         if problem:

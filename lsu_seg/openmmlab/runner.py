@@ -34,6 +34,7 @@ class RankedRunner(Runner):
     """
 
     stepped = False
+    _has_begun, _is_last_test = False, True
 
     def train(self) -> Any:
         with named(self.cfg, self):
@@ -48,6 +49,10 @@ class RankedRunner(Runner):
             return super().build_test_loop(loop)
 
     def call_hook(self, fn_name: str, **kwargs: Any) -> None:
+        # A run of several tests is one: after it, a visualizer's backends take no more figures.
+        if (fn_name == "before_run" and self._has_begun) or (fn_name == "after_run" and not self._is_last_test):
+            return
+        self._has_begun |= fn_name == "before_run"
         super().call_hook(fn_name, **kwargs)
         self.stepped |= fn_name in ("after_train_iter", "after_val_iter", "after_test_iter")
 
@@ -62,9 +67,14 @@ class RankedRunner(Runner):
     test_name = ""
     """Of the dataset that `test` is about."""
 
-    def take_test(self, name: str, dataloader: Any, evaluator: Any) -> None:
-        """Have `test` judge the model as it is on this dataset: several need no model each."""
-        self.test_name = name
+    def take_test(self, name: str, dataloader: Any, evaluator: Any, last: bool = True) -> None:
+        """Have `test` judge the model as it is on this dataset: several need no model each.
+
+        Args:
+            last: no other dataset follows, so the run ends after this one.
+        """
+        self.test_name, self._is_last_test, self.stepped = name, last, False
+        self.cfg.test_dataloader, self.cfg.test_evaluator = copy.deepcopy((dataloader, evaluator))
         self._test_dataloader, self._test_evaluator, self._test_loop = dataloader, evaluator, dict(type="TestLoop")
 
     def load_checkpoint(self, filename: str, *args: Any, **kwargs: Any) -> Any:

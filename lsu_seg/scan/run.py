@@ -67,12 +67,12 @@ def scan(
     pairs: dict[str, list[Pair]] = {}
     for split, missing in _choose(constraint, splits):
         try:
-            found = survey(root, constraint.layout, split)
+            surveyed = survey(root, constraint.layout, split)
         except (DatasetError, LabelFileError) as error:
             totals.find("absent" if missing else "split", str(error))
             continue
-        pairs[split] = found.pairs
-        totals.add_survey(found)
+        pairs[split] = surveyed.pairs
+        totals.add_survey(surveyed)
     if not pairs and "absent" in totals.findings:  # missing splits are then the problem itself
         lost = totals.findings.pop("absent")
         for text in lost.examples:

@@ -18,21 +18,36 @@ from lsu_seg.training.refresh import TeacherRefreshHook
 from lsu_seg.unify.students import check_students
 
 
-def check_section(cfg: Config) -> None:
+def check_extra(cfg: Config) -> None:
+    """Refuse a config that does not say which datasets have coarser labels."""
     if "unify" not in cfg:
         raise ConfigError("the config has no `unify` section")
-    for key in ("extra", "evaluate"):
-        if key not in cfg.unify:
-            raise ConfigError(f"the config's `unify` section has no `{key}`")
-    if not is_type(cfg.get("train_dataloader", {}).get("dataset"), "CompoundDataset"):
+    if "extra" not in cfg.unify:
+        raise ConfigError("the config's `unify` section has no `extra`")
+    for name, extra in cfg.unify.extra.items():
+        if not extra.get("dataset"):
+            raise ConfigError(f"extra set `{name}` has no `dataset`")
+
+
+def check_section(cfg: Config) -> None:
+    check_extra(cfg)
+    if "evaluate" not in cfg.unify:
+        raise ConfigError("the config's `unify` section has no `evaluate`")
+    if not is_type((cfg.get("train_dataloader") or {}).get("dataset"), "CompoundDataset"):
         raise ConfigError("`train_dataloader.dataset` must be a CompoundDataset, for the student to extend")
+
+
+def check_labelling(cfg: Config) -> None:
+    """Refuse a config that does not say which datasets to label, or how to load their images."""
+    check_extra(cfg)
+    if not ((cfg.get("val_dataloader") or {}).get("dataset") or {}).get("pipeline"):
+        raise ConfigError("`val_dataloader.dataset` needs a pipeline: labelling and evaluation use it")
 
 
 def check(cfg: Config) -> None:
     """Find now what would otherwise come to light after hours of training."""
     check_section(cfg)
-    if not cfg.get("val_dataloader", {}).get("dataset", {}).get("pipeline"):
-        raise ConfigError("`val_dataloader.dataset` needs a pipeline: labelling and evaluation use it")
+    check_labelling(cfg)
     if cfg.unify.get("student_init") not in (None, "teacher"):
         raise ConfigError(f"`student_init` is `{cfg.unify.student_init}`; it can be 'teacher' or None")
     check_students(cfg)
@@ -42,7 +57,7 @@ def check(cfg: Config) -> None:
         except (TypeError, DisagreementError) as e:
             raise ConfigError(f"`unify.refresh`: {e}") from e
     evaluator(cfg)
-    sets = {f"extra set `{n}`": e.get("dataset") for n, e in cfg.unify.extra.items()}
+    sets = {f"extra set `{n}`": e.dataset for n, e in cfg.unify.extra.items()}
     sets |= {f"evaluation set `{n}`": d for n, d in cfg.unify.evaluate.items()}
     for name, dataset in sets.items():
         if not dataset:

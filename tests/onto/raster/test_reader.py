@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import pickle
 import struct
 import subprocess
 import sys
@@ -49,6 +50,13 @@ def test_every_format_filter_and_interlacing_is_read_as_written(data: st.DataObj
     assert raster.kind == ("grey16" if bits == 16 else KIND[colour])
     assert raster.array.dtype == (np.uint16 if bits == 16 else np.uint8)
     assert (raster.palette is not None) == (colour == 3)
+
+
+@pytest.mark.parametrize("name", ["UserError", "TaxonomyError", "LabelFileError"])
+def test_errors_have_the_name_that_users_import(name: str) -> None:
+    error = getattr(lsu_onto, name)
+    assert (error.__module__, error.__name__) == ("lsu_onto", name)
+    assert type(pickle.loads(pickle.dumps(error("a.png: found …")))) is error  # as it comes from a worker
 
 
 def test_what_other_programs_write_is_read_as_they_read_it(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from click.testing import CliRunner, Result
 from helpers.tiny import LOAD, draw, label_config, model_config, save, save_checkpoint, write_park, write_tax
 from lsu_onto import __version__
 from lsu_seg.cli import main
+from lsu_seg.commands.demo import DEMO
 
 COMMANDS = list(main.places)
 
@@ -218,3 +219,18 @@ def test_relabelling_into_the_input(world: Path) -> None:
     args = ("relabel", tiny, "--source", tiny, "--data-root", world / "fine", "--split", "train", "-o")
     assert "the output must not be the input" in refused(1, *args, world / "fine")
     assert call(*args, world / "out").output.splitlines()[-1] == f"1 images in {world / 'out'}"
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ("unify = dict(_delete_=True, evaluate=dict())", "the config's `unify` section has no `extra`"),
+        ("unify = dict(extra=dict(town=dict(_delete_=True)))", "extra set `town` has no `dataset`"),
+        ("val_dataloader = None", "`val_dataloader.dataset` needs a pipeline"),
+        ("val_dataloader = dict(dataset=dict(pipeline=[]))", "`val_dataloader.dataset` needs a pipeline"),
+        ("unify = None", "the config has no `test_cfg = dict(type='PseudoLabelLoop', …)` and no `unify` section"),
+    ],
+)
+def test_what_pseudo_label_needs_of_a_config(tmp_path: Path, change: str, said: str) -> None:
+    (tmp_path / "config.py").write_text(f"_base_ = {str(DEMO)!r}\n{change}\n")
+    assert said in refused(1, "pseudo-label", tmp_path / "config.py", "--work-dir", tmp_path / "work")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -184,6 +184,40 @@ def test_a_labelling_that_cannot_start(world: Path, tmp_path: Path, options: dic
 def test_an_evaluation_that_cannot_start(world: Path, tmp_path: Path, options: dict[str, Any], said: str) -> None:
     with pytest.raises(ConfigError, match=re.escape(said)):
         measure(changed(world, tmp_path, options), world / "teacher.pth", quiet=True)
+
+
+@HOOKS.register_module()
+class WritesDown(Hook):
+    called: ClassVar[list[str]] = []
+
+    def before_run(self, runner: Any) -> None:
+        self.called.append("before_run")
+
+    def after_test(self, runner: Any) -> None:
+        self.called.append(runner.test_name)
+
+    def after_run(self, runner: Any) -> None:
+        self.called.append("after_run")
+
+
+def test_several_evaluations_are_one_run(world: Path, tmp_path: Path) -> None:
+    cfg = config(world, tmp_path)
+    cfg.custom_hooks = [dict(type="WritesDown")]
+    dataset = cfg.test_dataloader.dataset
+    WritesDown.called.clear()
+    measure(cfg, world / "teacher.pth", {"a": dataset, "b": dataset, "c": dataset}, quiet=True)
+    assert WritesDown.called == ["before_run", "a", "b", "c", "after_run"]
+
+
+def test_a_mistake_in_a_later_evaluation_set_is_refused_as_in_the_first(world: Path, tmp_path: Path) -> None:
+    cfg = config(world, tmp_path)
+    first = cfg.test_dataloader.dataset
+    for change, said in (
+        (dict(taxonmy="x"), "nothing reads `test_dataloader.dataset.taxonmy`"),
+        (dict(pipeline=[*LOAD[:-1], dict(type="LoadImag")]), "`test_dataloader.dataset.pipeline.2.type` is `LoadImag`"),
+    ):
+        with pytest.raises(ConfigError, match=re.escape(said)):
+            measure(cfg, world / "teacher.pth", {"first": first, "second": {**first, **change}}, quiet=True)
 
 
 # --- what stays as it is -------------------------------------------------------------------------------------
