@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import glob
 import json
 import shutil
+import uuid
 import zlib
 from dataclasses import dataclass
 from functools import partial
@@ -57,6 +59,10 @@ def make_data(root: Path, seed: int, fresh: bool = False, jobs: int = 1) -> bool
     Extra datasets get `images`, their own coarse labels, and `truth/<split>` with the fine labels, which no
     training reads.
     """
+    if root.is_symlink():  # what is on another disk stays there
+        root = root.resolve()
+    for trash in root.parent.glob(f".{glob.escape(root.name)}.removed-*"):  # a kill came between
+        shutil.rmtree(trash, ignore_errors=True)
     wanted = json.loads(json.dumps(_data_key(seed)))
     done = root / "complete.json"
     if not fresh and done.is_file() and json.loads(done.read_text(encoding="utf-8")) == wanted:
@@ -64,7 +70,10 @@ def make_data(root: Path, seed: int, fresh: bool = False, jobs: int = 1) -> bool
     mark = root / ".lsu-demo"
     if root.exists() and not mark.is_file() and any(root.iterdir()):
         raise DatasetError(f"{root} holds files that are not the demo's; choose another work folder")
-    shutil.rmtree(root, ignore_errors=True)
+    if root.exists():  # gone at once: half of it, without the mark, would pass for somebody else's
+        trash = root.with_name(f".{root.name}.removed-{uuid.uuid4().hex}")
+        root.rename(trash)
+        shutil.rmtree(trash, ignore_errors=True)
     root.mkdir(parents=True)
     mark.touch()
     source = lsu_onto.load(SOURCE)

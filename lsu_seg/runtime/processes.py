@@ -12,9 +12,11 @@ import io
 import multiprocessing
 import os
 import pickle
+import re
 import signal
 import sys
 import threading
+import time
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -27,6 +29,8 @@ from lsu_seg.runtime.progress import Board, relay
 
 _PATIENCE_S = 20.0
 """The time that a process may take to stop before it is killed."""
+_LOOK_S = 1.0
+"""How often to look whether a process has ended without closing its pipe."""
 _PR_SET_PDEATHSIG = 1
 
 
@@ -81,10 +85,7 @@ class Processes:
             process.terminate()
         for process, pipe in self._running.values():
             pipe.close()  # otherwise a process may wait for its messages to be read
-            process.join(_PATIENCE_S)
-            if process.is_alive():
-                process.kill()
-                process.join()
+            _stop(process)
         self._board.close()
 
     def __len__(self) -> int:
@@ -102,17 +103,29 @@ class Processes:
         process = multiprocessing.get_context("fork").Process(
             target=_run, args=(action, child_end, os.getpid()), name=name
         )
-        process.start()
-        child_end.close()
-        self._running[name] = process, own_end
+        # Python loses a KeyboardInterrupt that is raised inside a hook of `os.fork`, so Ctrl-C has to wait.
+        blocked = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        try:
+            process.start()
+            child_end.close()
+            self._running[name] = process, own_end
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
 
     def wait(self) -> Ended:
         """Wait for the next action to end, and show progress until then."""
+        if not self._running:
+            raise ValueError("no process is running")
         while True:
-            ready = wait([pipe for _, pipe in self._running.values()])
+            wait([pipe for _, pipe in self._running.values()], _LOOK_S)
             for name, (process, pipe) in list(self._running.items()):
-                if pipe not in ready:
-                    continue
+                # A process that this one has started may outlive it and hold its end of the pipe open.
+                code = process.exitcode
+                if not pipe.poll():
+                    if code is None:
+                        continue
+                    self._forget(name)
+                    return Ended(name, error=ProcessError(_exit_message(name, code)))
                 try:
                     kind, *message = pipe.recv()
                 except (EOFError, OSError):
@@ -128,9 +141,18 @@ class Processes:
 
     def _forget(self, name: str) -> None:
         process, pipe = self._running.pop(name)
-        process.join()
+        _stop(process)
         pipe.close()
         self._board.ended(name)
+
+
+def _stop(process: BaseProcess) -> None:
+    """Wait until a process has ended; kill it if that takes too long."""
+    deadline = time.monotonic() + _PATIENCE_S
+    while process.exitcode is None:
+        if time.monotonic() > deadline:
+            process.kill()
+        process.join(0.05)  # not for longer: what it waits for stays open while a process started by this one runs
 
 
 def _exit_message(name: str, code: int) -> str:
@@ -146,25 +168,40 @@ def _run(action: Callable[[], Any], pipe: Connection, parent: int) -> None:
     """Run an action in the new process and send its result, its error, its progress and its output."""
     # Ctrl-C reaches all processes of a terminal. The parent decides, and stops this process by SIGTERM.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})  # blocked by `start`
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     with contextlib.suppress(OSError, AttributeError):
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)  # also if the parent is killed
     if os.getppid() != parent:
         os._exit(1)
-    lock = threading.Lock()
+    # Only this process writes to the pipe, and only it holds the pipe open. Those that it forks, such as the workers of
+    # a DataLoader, would mix their messages with its own, and inherit the lock as another thread may hold it.
+    owner, lock, terminal = os.getpid(), threading.Lock(), sys.stderr
+    os.register_at_fork(after_in_child=pipe.close)
 
     def send(*message: Any) -> None:
-        with lock:
-            pipe.send(message)
+        if os.getpid() == owner:
+            with lock:
+                pipe.send(message)
+
+    def send_line(line: str) -> None:
+        if os.getpid() == owner:
+            send("line", line)
+        else:
+            print(line, file=terminal, flush=True)
 
     relay(lambda *message: send("progress", *message))
-    sys.stdout = sys.stderr = _Lines(lambda line: send("line", line))
+    lines = sys.stdout = sys.stderr = _Lines(send_line)
     try:
-        send("result", action())
+        result = action()
+        lines.end()
+        send("result", result)
     except KeyboardInterrupt:
         os._exit(130)
     except Exception as error:
-        send("error", _portable(error, traceback.format_exc()))
+        where = traceback.format_exc()
+        lines.end()
+        send("error", _portable(error, where))
 
 
 def _portable(error: Exception, where: str) -> Exception:
@@ -178,19 +215,29 @@ def _portable(error: Exception, where: str) -> Exception:
         portable = (
             UserError(str(error)) if isinstance(error, UserError) else RuntimeError(f"{type(error).__name__}: {error}")
         )
-    if not isinstance(portable, (UserError, OSError)):
-        portable.add_note(where)  # an internal error, so add the traceback
+    if not isinstance(portable, UserError):
+        portable.add_note(where)  # commands show it for internal errors only
     return portable
 
 
 class _Lines(io.TextIOBase):
-    """A text stream that sends whole lines."""
+    """A text stream that sends whole lines. A carriage return ends a line too, as progress bars write it."""
 
     def __init__(self, send: Callable[[str], None]) -> None:
-        self._send, self._rest = send, ""
+        self._send, self._rest, self._returned = send, "", False
 
     def write(self, text: str) -> int:
-        *lines, self._rest = (self._rest + text).split("\n")
+        length = len(text)
+        if self._returned:
+            text = text.removeprefix("\n")  # of a line that ends in both
+        self._returned = text.endswith("\r") if text else self._returned and not length
+        *lines, self._rest = re.split(r"\r\n|\r|\n", self._rest + text)
         for line in lines:
             self._send(line)
-        return len(text)
+        return length
+
+    def end(self) -> None:
+        """Send what does not end in a newline."""
+        rest, self._rest = self._rest, ""
+        if rest:
+            self._send(rest)

@@ -41,6 +41,7 @@ from lsu_seg.openmmlab.config import is_type
 from lsu_seg.pseudo.output import file_sha256
 from lsu_seg.pseudo.records import finished
 from lsu_seg.pseudo.run import compile_decoder, pseudo_label
+from lsu_seg.runtime.processes import ProcessError
 from lsu_seg.runtime.progress import track
 from lsu_seg.training.run import train
 from lsu_seg.unify import report
@@ -58,8 +59,15 @@ def unify(cfg: Config, work: Path, seed: int = 0, say: Callable[[str], None] = p
         work: folder of all results.
         seed: of every training.
         say: gets a line per stage that is reused or replaced.
-        jobs: so many stages at a time, where they do not wait for each other.
+        jobs: so many stages at a time, where they do not wait for each other. With more than one, this process must
+            not have computed with torch before, because forked processes lack torch's threads and cannot use CUDA.
+
+    Raises:
+        ConfigError: the config cannot be run. ProcessError: several jobs, and this process has used CUDA.
+        LockedError: another run is using the work folder.
     """
+    if jobs > 1 and torch.cuda.is_initialized():
+        raise ProcessError("this process has used CUDA, so processes forked from it cannot; pass `jobs=1`")
     check(cfg)
     method = Method(cfg, work, seed)
     stages = method.stages()

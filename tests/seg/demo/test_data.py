@@ -46,3 +46,28 @@ def test_other_peoples_files_are_left_alone(tmp_path: Path) -> None:
     with pytest.raises(DatasetError, match="holds files that are not the demo's"):
         data.make_data(tmp_path, seed=0)
     assert (tmp_path / "thesis.txt").exists()
+
+
+def test_a_kill_while_old_data_is_removed_blocks_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    root = tmp_path / "work" / "data"
+    data.make_data(root, seed=0)
+
+    def killed(folder: Path, **_: object) -> None:
+        (folder / ".lsu-demo").unlink()
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(data.shutil, "rmtree", killed)
+        with pytest.raises(KeyboardInterrupt):
+            data.make_data(root, seed=1)
+    assert data.make_data(root, seed=1)
+    assert [p.name for p in root.parent.iterdir()] == ["data"], "what the kill left is gone"
+
+
+def test_data_on_another_disk_stays_there(tmp_path: Path) -> None:
+    (tmp_path / "disk").mkdir()
+    (tmp_path / "data").symlink_to(tmp_path / "disk")
+    for seed in 0, 1:
+        assert data.make_data(tmp_path / "data", seed)
+    assert (tmp_path / "data").is_symlink()
+    assert (tmp_path / "disk" / "complete.json").is_file()

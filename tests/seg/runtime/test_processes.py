@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
+import time
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 import torch
 
-from lsu_seg.runtime.processes import Processes, cores, default_jobs
+from lsu_seg.runtime.processes import Ended, ProcessError, Processes, cores, default_jobs
 from lsu_seg.runtime.progress import progress
 
 
@@ -49,3 +53,78 @@ def test_jobs_follow_from_cores_and_threads(monkeypatch: pytest.MonkeyPatch) -> 
         assert default_jobs() == jobs
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
     assert default_jobs() == 1
+
+
+def run(action: Callable[[], Any]) -> Ended:
+    with Processes() as processes:
+        processes.start("a", action)
+        return processes.wait()
+
+
+def fork(action: Callable[[], Any]) -> int:
+    pid = os.fork()
+    if not pid:
+        action()
+        os._exit(0)
+    return pid
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="processes are not forked there")
+@pytest.mark.parametrize("closes", [True, False], ids=["pipe closed", "pipe held"])
+def test_a_killed_process_is_noticed_while_its_worker_hangs(monkeypatch: pytest.MonkeyPatch, closes: bool) -> None:
+    """Held: as by a worker that native code has forked, which Python's hooks do not see."""
+    reading, writing = os.pipe()
+
+    def action() -> None:
+        os.write(writing, str(fork(lambda: time.sleep(600))).encode())
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    if not closes:
+        monkeypatch.setattr(os, "register_at_fork", lambda **_: None)
+    begun = time.monotonic()
+    ended = run(action)
+    os.kill(int(os.read(reading, 32)), signal.SIGKILL)
+    assert isinstance(ended.error, ProcessError)
+    assert "SIGKILL" in str(ended.error)
+    assert time.monotonic() - begun < 60
+    for end in reading, writing:
+        os.close(end)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="processes are not forked there")
+def test_what_workers_write_does_not_mix_with_messages(capfd: pytest.CaptureFixture[str]) -> None:
+    def work(name: str) -> None:
+        for i in range(300):
+            print(f"{name} {i} " + "x" * 300)
+
+    def action() -> str:
+        workers = [fork(lambda n=n: work(f"worker {n}")) for n in range(3)]
+        work("stage")
+        for pid in workers:
+            assert os.waitpid(pid, 0)[1] == 0
+        return "result"
+
+    assert run(action) == Ended("a", "result")
+    lines = set(capfd.readouterr().err.splitlines())
+    assert {f"stage {i} " + "x" * 300 for i in range(300)} <= lines
+    assert all(f"worker {n} " in "".join(lines) for n in range(3))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="processes are not forked there")
+@pytest.mark.parametrize("fails", [False, True])
+def test_every_line_is_shown(capfd: pytest.CaptureFixture[str], fails: bool) -> None:
+    def action() -> None:
+        for text in "one\r\ntwo\r", "\nthree\n", "10 %\r", "20 %\r30 %", "\n", "the last":
+            sys.stderr.write(text)
+        if fails:
+            raise FileNotFoundError(2, "No such file", "a.png")
+
+    error = run(action).error
+    assert capfd.readouterr().err.splitlines() == ["one", "two", "three", "10 %", "20 %", "30 %", "the last"]
+    assert bool(error) == fails
+    assert all("in action" in note for note in error.__notes__) if error else True
+
+
+def test_nothing_to_wait_for() -> None:
+    with Processes() as processes, pytest.raises(ValueError, match="no process is running"):
+        processes.wait()

@@ -15,7 +15,7 @@ import pytest
 
 from helpers.processes import ended, wait_until
 from lsu_seg.errors import ConfigError, UserError
-from lsu_seg.label_files import write_atomic
+from lsu_seg.runtime.lock import LockedError, locked
 from lsu_seg.runtime.processes import ProcessError
 from lsu_seg.unify.stages import BEFORE, RECORD, Stage, clear, run_stages
 
@@ -112,52 +112,117 @@ def test_starting_over(work: Work) -> None:
     assert work.runs == 3
 
 
-@pytest.mark.parametrize("keys", ["ac", "aca", "acaca"])
+def test_starting_over_leaves_other_files_alone(work: Work) -> None:
+    work.run("a")
+    work.run("b")
+    (work.root / BEFORE / "photos").mkdir()
+    (work.root / BEFORE / "photos" / "cat.jpg").touch()
+    (work.root / BEFORE / ".removed-1").mkdir()
+    results = work.root / "results.json"
+    results.touch()
+    clear(work.root, [work.folder], [results])
+    assert sorted(str(p.relative_to(work.root)) for p in work.root.rglob("*")) == [
+        "before",
+        "before/photos",
+        "before/photos/cat.jpg",
+    ]
+    results.touch()
+    clear(work.root, [work.folder], [results])
+    assert results.exists(), "no stage has made it"
+    clear(work.root / "never", [work.root / "never" / "teacher"])
+
+
+def test_a_name_with_brackets(tmp_path: Path) -> None:
+    """One step back is kept, of exactly this stage."""
+    work = Work(tmp_path / "work")
+    work.folder = work.root / "t[ab]"
+    other = work.root / BEFORE / f"ta.{'0' * 12}"
+    other.mkdir(parents=True)
+    (other / RECORD).touch()
+    for key in "abc":
+        work.run(key)
+    kept = [p.name for p in (work.root / BEFORE).iterdir() if p != other]
+    assert other.is_dir()
+    assert len(kept) == 1
+
+
+def test_a_link_is_refused(work: Work, tmp_path: Path) -> None:
+    work.run("a")
+    work.folder.rename(tmp_path / "disk")
+    work.folder.symlink_to(tmp_path / "disk")
+    with pytest.raises(ConfigError, match=r"teacher is a symbolic link, .* link the whole work folder"):
+        work.run("b")
+    with pytest.raises(ConfigError, match="symbolic link"):
+        clear(work.root, [work.folder])
+    assert (tmp_path / "disk" / "1.txt").is_file()
+
+
+def test_one_run_at_a_time(work: Work) -> None:
+    work.run("a")
+    with locked(work.root):
+        with pytest.raises(LockedError, match=f"process {os.getpid()}"):
+            work.run("b")
+        with pytest.raises(LockedError):
+            clear(work.root, [work.folder])
+    assert work.files() == ["1.txt"]
+
+
+@pytest.mark.parametrize("keys", ["a", "ac", "aca", "acaca"])
 def test_a_kill_at_any_step_mixes_nothing_and_loses_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, keys: str
 ) -> None:
-    """The last of the keys is stopped at its nth rename, write or removal, for every n, and run again, as are others.
+    """The last of the keys is killed at its nth rename, write or removal, for every n, and run again, as are others.
 
-    Stopped before it or after it; a removal after half of the folder.
+    In a process of its own, which ends as if killed: nothing is cleaned up. Before the step, or after it; a removal
+    after half of the folder. A write's rename is a step, before which its temporary file is there.
     """
     left, late = [0], [False]
 
-    def stoppable(function: Callable[..., Any]) -> Callable[..., Any]:
-        def stop(*args: Any, **kwargs: Any) -> Any:
+    def deadly(function: Callable[..., Any]) -> Callable[..., Any]:
+        def step(*args: Any, **kwargs: Any) -> Any:
             left[0] -= 1
             if left[0] == 0 and (function is rmtree or not late[0]):
                 for file in sorted(args[0].glob("*.txt")) if function is rmtree else ():
                     file.unlink()
-                raise KeyboardInterrupt
+                os._exit(9)
             result = function(*args, **kwargs)
             if left[0] == 0:
-                raise KeyboardInterrupt
+                os._exit(9)
             return result
 
-        return stop
+        return step
+
+    def run_and_die(work: Work, key: str) -> bool:
+        """Whether it was killed."""
+        pid = os.fork()
+        if not pid:
+            try:
+                os._exit(0 if work.run(key) == key else 1)
+            finally:
+                os._exit(2)
+        code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+        assert code in (0, 9)
+        return code == 9
 
     rmtree = shutil.rmtree
-    monkeypatch.setattr(Path, "rename", stoppable(Path.rename))
-    monkeypatch.setattr("lsu_seg.unify.stages.write_atomic", stoppable(write_atomic))
-    monkeypatch.setattr("lsu_seg.unify.stages.shutil.rmtree", stoppable(rmtree))
+    for owner, name in (Path, "rename"), (Path, "mkdir"), (os, "replace"), (shutil, "rmtree"):
+        monkeypatch.setattr(owner, name, deadly(getattr(owner, name)))
     for late[0] in (False, True):
-        for n in range(1, 20):
+        for n in range(1, 40):
             left[0] = 0
             work = Work(tmp_path / f"{late[0]} {n}")
             for key in keys[:-1]:
                 assert work.run(key) == key
             left[0] = n
-            try:
-                assert work.run(keys[-1]) == keys[-1]
-            except KeyboardInterrupt:
-                runs = work.runs
-                assert work.run(keys[-1]) == keys[-1]
-                assert work.run("a") == "a"
-                assert work.run("c") == "c"
-                assert work.runs - runs <= 1, "only what was stopped is run again"
-            else:
+            killed = run_and_die(work, keys[-1])
+            left[0] = 0
+            if not killed:
                 break
-        assert n > 2
+            runs = work.runs
+            for key in keys[-1], "a", "c":
+                assert work.run(key) == key
+            assert work.runs - runs <= 1 + (keys == "a"), "only what was stopped is run again, and what never ran"
+        assert 4 < n < 39
     assert not [*tmp_path.glob("*/before/.removed-*")]
 
 
@@ -259,13 +324,68 @@ def test_a_failure_is_told_and_what_runs_beside_it_is_kept(
         run_stages(stages, tmp_path, say, 2)
     assert lines == ["bad: failed; waiting for good, so that nothing is lost"]
     notes = getattr(found.value, "__notes__", [])
-    assert bool(notes) == (kind is ZeroDivisionError), "only of our own faults people are shown where"
+    assert bool(notes) == (not issubclass(kind, UserError)), "where it was, unless it is the user's mistake"
     assert all("in action" in note for note in notes)
     assert not (tmp_path / "later").exists()
     stages[0] = stage(tmp_path, "bad", pid)
     lines.clear()
     assert run_stages(stages, tmp_path, lines.append, 2)["good"].result == "finished"
     assert lines == ["good: reused"]
+
+
+@pytest.mark.parametrize("where", ["key", "begin", "finish"])
+def test_a_failure_around_an_action_is_a_failure_of_its_stage(tmp_path: Path, where: str) -> None:
+    """What runs beside it is finished and kept."""
+    begun, told = tmp_path / "begun", tmp_path / "told"
+
+    def bad_key(_: Any) -> Any:
+        raise ZeroDivisionError("a fault")
+
+    def bad_result(_: Any) -> Any:
+        wait_until(begun.exists)
+        if where == "finish":
+            return {1, 2}  # no JSON
+        if where == "begin":  # of the next stage
+            (tmp_path / "next").mkdir()
+            (tmp_path / "next" / "thesis.txt").touch()
+        return 1
+
+    bad = stage(tmp_path, "bad", bad_result)
+    following = Stage("next", tmp_path / "next", bad_key if where == "key" else lambda _: 1, pid, ("bad",))
+    stages = [stage(tmp_path, "good", slow(begun, told)), bad, following]
+    lines: list[str] = []
+
+    def say(line: str) -> None:
+        lines.append(line)
+        told.touch()
+
+    error, message = {
+        "key": (ZeroDivisionError, "a fault"),
+        "begin": (ConfigError, "holds files and no"),
+        "finish": (TypeError, "set is not JSON serializable"),
+    }[where]
+    with pytest.raises(error, match=message):
+        run_stages(stages, tmp_path, say, 2)
+    name = "bad" if where == "finish" else "next"
+    assert lines == [f"{name}: failed; waiting for good, so that nothing is lost"]
+    lines.clear()
+    assert run_stages(stages[:1], tmp_path, lines.append)["good"].result == "finished"
+    assert lines == ["good: reused"]
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_foreign_files_come_to_light_before_any_action(tmp_path: Path, jobs: int) -> None:
+    (tmp_path / "b").mkdir()
+    (tmp_path / "b" / "thesis.txt").touch()
+    with pytest.raises(ConfigError, match="holds files and no"):
+        run_stages([stage(tmp_path, "a", pid), stage(tmp_path, "b", pid, ("a",))], tmp_path, print, jobs)
+    assert not (tmp_path / "a").exists()
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_an_input_that_is_no_stage(tmp_path: Path, jobs: int) -> None:
+    with pytest.raises(ValueError, match="stage a needs never, and no stage before it has that name"):
+        run_stages([stage(tmp_path, "a", pid, ("never",))], tmp_path, print, jobs)
 
 
 def test_a_killed_process_is_told(tmp_path: Path) -> None:

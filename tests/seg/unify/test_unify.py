@@ -23,6 +23,7 @@ from lsu_onto.library.searchpath import shipped
 from lsu_seg.demo import data
 from lsu_seg.errors import ConfigError
 from lsu_seg.openmmlab.config import load_config
+from lsu_seg.runtime.processes import ProcessError
 from lsu_seg.unify import checks, configs, report, unify
 
 CONFIGS = Path(lsu_seg.__file__).parent / "configs"
@@ -263,6 +264,17 @@ def test_side_by_side_the_results_are_the_same(server: Server, finished: Project
         for file in (finished.work / f"pseudo/town/{kind}/labels").rglob("*.png"):
             again = tmp_path / "work" / file.relative_to(finished.work)
             assert again.read_bytes() == file.read_bytes()
+
+
+def test_starting_over_removes_all_results(project: Project) -> None:
+    unify.remove(project.work)
+    assert list(project.work.iterdir()) == []
+
+
+def test_no_process_is_forked_from_one_that_uses_cuda(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(unify.torch.cuda, "is_initialized", lambda: True)
+    with pytest.raises(ProcessError, match=r"has used CUDA, .* pass `jobs=1`"):
+        unify.unify(config(project.root), project.work, jobs=2)
 
 
 # --- what is done again ------------------------------------------------------------------------------------
