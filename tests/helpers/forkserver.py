@@ -47,7 +47,10 @@ class Server:
             if parent:
                 parent.ask(**request)
             else:
-                self._process = subprocess.Popen([sys.executable, "-m", "helpers.forkserver", json.dumps(request)])
+                # Whoever asks the driver itself for GPUs, as MMEngine does when it is imported, cannot fork any more.
+                ask = {"PYTORCH_NVML_BASED_CUDA_CHECK": "1"}
+                command = [sys.executable, "-m", "helpers.forkserver", json.dumps(request)]
+                self._process = subprocess.Popen(command, env=os.environ | ask)
             self._socket, _ = listening.accept()
         self._requests, self._answers = self._socket.makefile("w"), self._socket.makefile("r")
 
