@@ -58,7 +58,7 @@ def measure(
     one.test_cfg = dict(type="TestLoop")
     one.custom_hooks = [*one.get("custom_hooks", []), dict(type="TestProgressHook", title=title)]
     runner = runner_with_checkpoint(one, checkpoint, quiet)
-    out = {}
+    out: dict[str, Measured] = {}
     for name, (loader, evaluators) in parts.items():
         runner.take_test(name, loader, evaluators, last=len(out) == len(parts) - 1)
         classes = (getattr(runner.test_dataloader.dataset, "metainfo", None) or {}).get("classes")
