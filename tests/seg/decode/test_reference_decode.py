@@ -1,4 +1,4 @@
-"""The decode rule (DESIGN §3), worked by hand and against a pixel-by-pixel reading of it."""
+"""The decode rule (docs/decoding.md), worked by hand and against a pixel-by-pixel reading of it."""
 
 from __future__ import annotations
 
@@ -283,7 +283,7 @@ def sample(maps: np.ndarray, y: int, x: int, height: int, width: int) -> np.ndar
 
 
 def by_pixel(views: list[View], row: int, allowed: np.ndarray, at: tuple) -> tuple[set[int], float | None]:
-    """DESIGN §3 for one pixel, in plain Python: the outputs that rounding leaves open, and the confidence."""
+    """docs/decoding.md for one pixel, in plain Python: the outputs that rounding leaves open, and the confidence."""
     k = allowed.shape[1] - 1
     if row == ROW_VOID:
         return {k}, 1.0
