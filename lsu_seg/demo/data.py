@@ -18,6 +18,7 @@ from lsu_seg.demo.relabel import coarsen, encode, write_png
 from lsu_seg.demo.scenes import CLASSES, STYLES, draw_scene
 from lsu_seg.label_files import write_atomic
 from lsu_seg.layout.pairs import DatasetError
+from lsu_seg.runtime.lock import locked
 from lsu_seg.runtime.processes import Processes
 from lsu_seg.runtime.progress import progress
 
@@ -58,7 +59,16 @@ def make_data(root: Path, seed: int, fresh: bool = False, jobs: int = 1) -> bool
 
     Extra datasets get `images`, their own coarse labels, and `truth/<split>` with the fine labels, which no
     training reads.
+
+    Raises:
+        DatasetError: `root` holds other files. LockedError: another run is using the work folder that contains `root`.
     """
+    root.parent.mkdir(parents=True, exist_ok=True)
+    with locked(root.parent):  # a run that reads the data holds this lock too
+        return _make_data(root, seed, fresh, jobs)
+
+
+def _make_data(root: Path, seed: int, fresh: bool, jobs: int) -> bool:
     if root.is_symlink():  # what is on another disk stays there
         root = root.resolve()
     for trash in root.parent.glob(f".{glob.escape(root.name)}.removed-*"):  # a kill came between

@@ -188,7 +188,8 @@ def _run(action: Callable[[], Any], pipe: Connection, parent: int) -> None:
         if os.getpid() == owner:
             send("line", line)
         else:
-            print(line, file=terminal, flush=True)
+            terminal.write(f"{line}\n")  # at once: others write to it too
+            terminal.flush()
 
     relay(lambda *message: send("progress", *message))
     lines = sys.stdout = sys.stderr = _Lines(send_line)

@@ -9,6 +9,7 @@ import pytest
 
 from lsu_seg.demo import data
 from lsu_seg.layout.pairs import DatasetError
+from lsu_seg.runtime.lock import LockedError, locked
 
 
 @pytest.fixture(autouse=True)
@@ -71,3 +72,11 @@ def test_data_on_another_disk_stays_there(tmp_path: Path) -> None:
         assert data.make_data(tmp_path / "data", seed)
     assert (tmp_path / "data").is_symlink()
     assert (tmp_path / "disk" / "complete.json").is_file()
+
+
+def test_data_that_a_run_is_reading_is_left_alone(tmp_path: Path) -> None:
+    data.make_data(tmp_path / "data", seed=0)
+    before = files(tmp_path / "data")
+    with locked(tmp_path), pytest.raises(LockedError, match="is working there"):
+        data.make_data(tmp_path / "data", seed=1)
+    assert files(tmp_path / "data") == before
