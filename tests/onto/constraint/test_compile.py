@@ -1,4 +1,4 @@
-"""From rows to arrays: DESIGN's table row by row, raw values, and the `.npz`."""
+"""From rows to arrays: the table of docs/language.md row by row, raw values, and the `.npz`."""
 
 from __future__ import annotations
 
