@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -111,8 +112,9 @@ def test_the_table_of_extras_is_that_of_the_project() -> None:
 
 
 def test_head_ends_it_quietly() -> None:
-    long = f"{sys.executable} -m lsu_onto export idd --source cityscapes --to json"
-    for line in (f"{long} | head -1", f"{sys.executable} -m lsu_onto list | true"):
+    python = shlex.quote(sys.executable)
+    long = f"{python} -m lsu_onto export idd --source cityscapes --to json"
+    for line in (f"{long} | head -1", f"{python} -m lsu_onto list | true"):
         done = subprocess.run(["bash", "-c", line], capture_output=True, text=True, check=False, cwd=ROOT)
         assert done.stderr == ""
 

@@ -492,8 +492,9 @@ def test_an_editor_that_vanishes() -> None:
 
 
 def test_without_pygls(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [n for n in sys.modules if n.startswith(("pygls.", "lsu_onto.lsp."))]:
+        monkeypatch.delitem(sys.modules, name)  # another test may have imported it
     monkeypatch.setitem(sys.modules, "pygls", None)
-    monkeypatch.delitem(sys.modules, "lsu_onto.lsp.server", raising=False)  # another test may have imported it
     done = CliRunner().invoke(main, ["lsp"])
     assert done.exit_code == 2 and "pip install '.[lsp]'" in done.stderr
 
