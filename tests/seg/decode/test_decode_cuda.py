@@ -25,9 +25,6 @@ from lsu_seg.decode import DecodeError, Part, QueryView, View, cuda, decoder, re
 
 DEVICE = "cuda" if GPU else "cpu"
 
-# Of the interpreter: numpy's, where pixels are not asked.
-pytestmark = pytest.mark.filterwarnings("ignore:invalid value encountered in divide:RuntimeWarning")
-
 
 def on_device(view: View | QueryView) -> View | QueryView:
     view = tensor_view(view)
