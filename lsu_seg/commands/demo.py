@@ -25,7 +25,7 @@ DEMO = Path(__file__).parents[1] / "configs" / "demo" / "demo.py"
 @JOBS
 @set_option("-o")
 def demo(work_dir: str, seed: int, fresh: bool, jobs: int | None, options: dict[str, Any]) -> None:
-    """The whole method on drawn driving scenes, in a few minutes on a CPU.
+    """The whole method on drawn driving scenes, in minutes on a CPU.
 
     \b
     Examples:
