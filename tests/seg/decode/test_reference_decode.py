@@ -128,7 +128,7 @@ def test_5_all_allowed_underflow_and_the_better_one_still_wins() -> None:
 
 @pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
 def test_5_nan_and_inf_are_errors_that_name_the_image(bad: float) -> None:
-    """METHOD.md defect 1: 0/0 became class 0, road."""
+    """A defect of the published code: 0/0 became class 0, road."""
     with pytest.raises(DecodeError, match=r"aachen_000.*view 0.*1 NaN or Inf"):
         one(torch.tensor([0.0, bad, 0.0]).reshape(3, 1, 1), {2}, image_name="aachen_000")
     with pytest.raises(DecodeError, match=r"aachen_000.*view 1"):
@@ -138,14 +138,14 @@ def test_5_nan_and_inf_are_errors_that_name_the_image(bad: float) -> None:
 
 
 def test_6_an_unlisted_raw_value_never_becomes_a_class() -> None:
-    """METHOD.md defect 1 again: the rows say so, and the decoder refuses."""
+    """Likewise: the rows say so, and the decoder refuses."""
     rows = torch.tensor([[0, ROW_UNKNOWN, ROW_UNKNOWN]])
     with pytest.raises(DecodeError, match="b: 2 pixels have a raw value that the taxonomy does not list"):
         decode([View(log(0.5, 0.5))], rows, sets(2, {0}), image_name="b")
 
 
 def test_a_class_that_allows_nothing_is_an_error_and_not_void() -> None:
-    """METHOD.md defect 2: classes that the mapping forgot became void silently."""
+    """A defect of the published code: classes that the mapping forgot became void silently."""
     with pytest.raises(DecodeError, match="row 1 of `allowed` allows nothing"):
         decode([View(log(0.5, 0.5))], torch.zeros(1, 1), sets(2, {0}, set()))
 
@@ -205,7 +205,7 @@ def test_views_of_several_resolutions_join() -> None:
 
 @pytest.mark.parametrize(("k", "dtype", "void"), [(255, torch.uint8, 255), (256, torch.int32, 65535)])
 def test_void_never_shares_a_number_with_a_class(k: int, dtype: torch.dtype, void: int) -> None:
-    """METHOD.md defect 3: with 8 bits and 256 classes the last class would be void."""
+    """A defect of the published code: with 8 bits and 256 classes the last class would be void."""
     rows = torch.tensor([[0, ROW_VOID]])
     labels, _ = decode([View(torch.zeros(k, 1, 1))], rows, sets(k, {k - 1}))
     assert labels.dtype == dtype

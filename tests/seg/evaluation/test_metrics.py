@@ -45,7 +45,7 @@ def test_confusion_refuses_what_would_be_dropped_silently() -> None:
 
 
 def test_iou_is_over_classes_present_in_the_truth() -> None:
-    """Class 2 is absent but predicted, 3 wholly absent: neither enters as 0 (METHOD.md defect 8)."""
+    """Class 2 is absent but predicted, 3 wholly absent: neither enters as 0 (a defect of the published code)."""
     counts = torch.zeros(5, 5, dtype=torch.int64)
     counts[0, 0], counts[0, 1], counts[0, 2] = 6, 1, 1  # IoU 6 / (8 + 7 - 6)
     counts[1, 1], counts[1, 0], counts[1, 4] = 2, 1, 1  # IoU 2 / (4 + 3 - 2)
@@ -75,7 +75,7 @@ def test_iou_of_nothing_is_nan_and_not_zero() -> None:
 
 
 def test_no_object_predictions_stay_on_their_row() -> None:
-    """METHOD.md defect 8: index row * K + K ran over into the next row."""
+    """A defect of the published code: index row * K + K ran over into the next row."""
     assert confusion(torch.tensor([2]), torch.tensor([0]), 2).tolist() == [[0, 0, 1], [0, 0, 0], [0, 0, 0]]
 
 

@@ -269,7 +269,7 @@ def test_row_table_refuses_values_that_cannot_occur() -> None:
 
 
 def test_unlisted_value_is_an_error_with_value_count_and_first_pixel(tmp_path: Path) -> None:
-    """METHOD.md defect 1: an unlisted value became class 0, road."""
+    """A defect of the published code: an unlisted value became class 0, road."""
     world = make_constraint(["road", "sky"], {"street": "= road", "air": "= sky"})
     file = save(tmp_path / "a.png", np.array([[0, 1, 255], [9, 0, 9], [9, 1, 5]], np.uint8))
     with pytest.raises(LabelFileError) as error:
