@@ -1,16 +1,19 @@
-"""What several commands share: `.tax` files and folders of them, colours, and where text goes."""
+"""What several commands share: `.tax` files and folders of them, colours, formats, and where text goes."""
 
 from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING, Any, TextIO, TypeVar
 
 import click
 
 if TYPE_CHECKING:
     from lsu_onto.diagnostics import Diagnostic
+
+_Function = TypeVar("_Function", bound=Callable[..., Any])
 
 
 def tax_files(paths: tuple[str, ...]) -> tuple[list[str], list[Diagnostic]]:
@@ -84,3 +87,15 @@ def put(text: str, output: str | None) -> None:
         return
     write_text(output, text)
     click.echo(output, err=True)
+
+
+def findings_format(help: str) -> Callable[[_Function], _Function]:
+    """`--format` of commands that print findings; its names are those of `reporting.findings.FORMATS`."""
+    return click.option(
+        "--format",
+        "format_",
+        default="full",
+        show_default=True,
+        type=click.Choice(["full", "concise", "json", "github", "sarif"]),
+        help=help,
+    )

@@ -8,21 +8,14 @@ from typing import Any
 
 import click
 
-from lsu_onto.commands.arguments import colours
+from lsu_onto.commands.arguments import colours, findings_format
 from lsu_onto.program import Command, search_path
 
 
 @click.command(cls=Command, refused=2)
 @click.argument("file")
 @click.option("--against", required=True, metavar="git:REV|FILE", help="The old version: a revision, or a file.")
-@click.option(
-    "--format",
-    "format_",
-    default="full",
-    show_default=True,
-    type=click.Choice(["full", "concise", "json", "github", "sarif"]),
-    help="How changes are printed.",
-)
+@findings_format("How changes are printed.")
 @search_path
 def changes(file: str, against: str, format_: str, **options: Any) -> None:
     """List the breaking changes of a `.tax` file since another version of it.

@@ -7,21 +7,14 @@ from typing import Any
 
 import click
 
-from lsu_onto.commands.arguments import colours, named_folders, tax_files
+from lsu_onto.commands.arguments import colours, findings_format, named_folders, tax_files
 from lsu_onto.program import search_path
 
 
 @click.command()
 @click.argument("paths", nargs=-1, metavar="[PATH]...")
 @click.option("--strict", is_flag=True, help="Warnings count as errors.")
-@click.option(
-    "--format",
-    "format_",
-    default="full",
-    show_default=True,
-    type=click.Choice(["full", "concise", "json", "github", "sarif"]),
-    help="How findings are printed.",
-)
+@findings_format("How findings are printed.")
 @search_path
 def validate(paths: tuple[str, ...], strict: bool, format_: str, **options: Any) -> None:
     """Check `.tax` files and folders of them (default: this folder).
