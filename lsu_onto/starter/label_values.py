@@ -64,13 +64,21 @@ def find(where: Sequence[str]) -> tuple[list[Path], int]:
     """The label files of folders, files and patterns, and how many other files lie in the folders.
 
     Raises:
-        ScanError: one of them has none.
+        ScanError: one of them has none, or a folder cannot be read.
     """
     found: dict[Path, None] = {}
     others = 0
     for text in where:
         if Path(text).is_dir():
-            files = [f for f in sorted(Path(text).rglob("*")) if f.is_file() and not f.name.startswith(".")]
+            closed: list[OSError] = []
+            walk = os.walk(text, onerror=closed.append)
+            below = sorted(Path(folder, name) for folder, _, names in walk for name in names)
+            if closed:  # what lies in there would be missing without a word
+                raise ScanError(
+                    f"`{closed[0].filename}` cannot be read ({closed[0].strerror}), so that classes may be missing;"
+                    " make it readable, or give the folders that are"
+                )
+            files = [f for f in below if f.is_file() and not f.name.startswith(".")]
             hits = [f for f in files if f.suffix.lower() in SUFFIXES]
             others += len(files) - len(hits)
             if not hits:

@@ -6,6 +6,7 @@ import copy
 from pathlib import Path
 
 from mmengine.config import Config
+from mmengine.logging import print_log
 
 from lsu_seg.errors import ConfigError
 from lsu_seg.openmmlab.config import is_type
@@ -16,7 +17,7 @@ def train(cfg: Config, quiet: bool = False, resume: bool = False) -> Path:
     """Train a model; returns the path of the last checkpoint.
 
     Args:
-        resume: go on from the last checkpoint in the work folder, if it has one.
+        resume: go on from the last checkpoint in the work folder; if it has none, say so and begin anew.
 
     Raises:
         DisagreementError: the config disagrees with the ontology of its datasets (`OntologyHook`).
@@ -31,6 +32,8 @@ def train(cfg: Config, quiet: bool = False, resume: bool = False) -> Path:
     if last is not None:
         # Or else mmengine resumes what `load_from` names: the teacher, where students begin with its weights.
         cfg.load_from = str(last)
+    elif resume and not quiet:
+        print_log(f"there is no checkpoint in {cfg.work_dir} to go on from: the training begins anew", logger=None)
     check_parts(cfg)
     hooks = cfg.get("custom_hooks") or []
     if not any(is_type(hook, "OntologyHook") for hook in hooks):

@@ -415,3 +415,20 @@ def test_what_is_quick_shows_nothing() -> None:
 )
 def test_clusters(values: list[int], divisor: int, expected: bool) -> None:
     assert guess.clusters(values, divisor) == expected
+
+
+def test_a_folder_that_cannot_be_read_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What lies in it would be missing from the classes. Refused by the system call: root may read everything."""
+    png("a/0.png", np.array([[1, 2]], np.uint8))
+    png("closed/0.png", np.array([[3]], np.uint8))
+    scandir = os.scandir
+
+    def refuse(path: Any) -> Any:
+        if os.fspath(path).endswith("closed"):
+            raise PermissionError(13, "Permission denied", os.fspath(path))
+        return scandir(path)
+
+    monkeypatch.setattr("os.scandir", refuse)
+    result = run("x", "--from-labels", "labels", code=1)
+    assert "labels/closed` cannot be read (Permission denied)" in result.stderr
+    assert not Path("x.tax").exists()

@@ -118,6 +118,11 @@ def test_a_checkpoint_without_the_optimizers_state_is_not_gone_on_from(tmp_path:
     assert train(config(2), quiet=True, resume=True).name == "iter_2.pth"
 
 
+def test_resuming_without_a_checkpoint_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    train(student_config(tmp_path, iterations=1), resume=True)
+    assert "to go on from: the training begins anew" in capsys.readouterr().out
+
+
 def test_a_training_that_saves_nothing(tmp_path: Path) -> None:
     cfg = student_config(tmp_path, iterations=1)
     cfg.default_hooks.checkpoint.update(interval=-1, save_last=False)
