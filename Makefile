@@ -8,7 +8,7 @@ INSTALL := "$(PYTHON)" tools/install.py $(if $(filter file,$(origin PYTHON)),,--
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile
 export PIP_REQUIRE_VIRTUALENV = 1
 
-.PHONY: demo test test-all check install install-demo clean
+.PHONY: demo test test-all check install install-demo gpu-bundle clean
 
 demo: install-demo
 	$(BIN)/lsu-seg demo $(ARGS)
@@ -27,6 +27,10 @@ check: install
 	$(BIN)/lsu-onto validate --strict taxonomies
 	$(BIN)/python tools/check_constraints.py
 
+# What tools/gpu_check.py needs on a machine with a GPU and without network.
+gpu-bundle: install
+	$(BIN)/python tools/gpu_bundle.py $(ARGS)
+
 install:
 	@$(INSTALL) dev
 
@@ -34,4 +38,4 @@ install-demo:
 	@$(INSTALL) demo
 
 clean:
-	rm -rf .venv work .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv .gpu-bundle work .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 import torch
 from hypothesis import strategies as st
 
-from lsu_seg.decode import QueryView, View, reference
+from lsu_seg.decode import Decoded, QueryView, View, reference
 
 
 def tensor_view(view: View | QueryView) -> View | QueryView:
@@ -14,6 +16,15 @@ def tensor_view(view: View | QueryView) -> View | QueryView:
         return QueryView(torch.from_numpy(view.classes), torch.from_numpy(view.masks), view.flip)
     void = None if view.void is None else torch.from_numpy(view.void)
     return View(torch.from_numpy(view.logits), view.flip, void)
+
+
+def on_device(view: View | QueryView, device: str) -> View | QueryView:
+    """`tensor_view`, on a device."""
+    view = tensor_view(view)
+    for name in ("logits", "void", "classes", "masks"):
+        if getattr(view, name, None) is not None:
+            setattr(view, name, getattr(view, name).to(device))
+    return view
 
 
 @st.composite
@@ -73,3 +84,45 @@ def gaps(views: list, rows: np.ndarray, allowed: np.ndarray) -> tuple[np.ndarray
     gap = (top[0] - top[-1]).numpy()
     size = max(float(np.abs(v.masks if isinstance(v, QueryView) else v.logits).max()) for v in views)
     return gap, np.full(gap.shape, 1e-5 * max(1.0, size))
+
+
+class Differences(NamedTuple):
+    """What tells a decoder's result from the reference's.
+
+    Attributes:
+        pixels: all of them. outside: those whose label is not in S(d), nor void because of the threshold.
+        compared: pixels that are no ties up to float32 rounding. wrong: those of them with another label.
+        confidence: the largest difference of a compared pixel's confidence, as a multiple of what rounding explains.
+    """
+
+    pixels: int
+    outside: int
+    compared: int
+    wrong: int
+    confidence: float
+
+
+def compare(views: list, rows: np.ndarray, allowed: np.ndarray, threshold: float | None, decoded: Decoded) -> Differences:
+    """Compare a result, on any device, with `reference.decode` of the same arrays."""
+    k = allowed.shape[1] - 1
+    wanted = reference.decode(
+        [tensor_view(v) for v in views], torch.from_numpy(rows), torch.from_numpy(allowed), threshold
+    )
+    assert decoded.labels.dtype == wanted.labels.dtype
+    assert decoded.confidence.dtype == torch.float32
+    found, sure = decoded.labels.cpu().numpy(), decoded.confidence.cpu().numpy()
+
+    labels = np.where(found == (255 if k <= 255 else 65535), k, found.astype(np.int64))
+    table = np.vstack([allowed, np.arange(k + 1) == k])
+    inside = np.take_along_axis(table[rows], labels.clip(0, k)[..., None], 2)[..., 0] & (labels >= 0) & (labels <= k)
+    inside |= (labels == k) & (sure < (threshold or 0))
+    inside &= (sure >= 0) & (sure <= 1)
+
+    gap, tolerance = gaps(views, rows, allowed)
+    clear = gap > tolerance
+    wanted_sure = wanted.confidence.numpy()
+    confidence = float((np.abs(sure - wanted_sure) / (2 * tolerance))[clear].max(initial=0))
+    if threshold is not None:
+        clear &= np.abs(wanted_sure - threshold) > 2 * tolerance
+    wrong = int((found != wanted.labels.numpy())[clear].sum())
+    return Differences(rows.size, int((~inside).sum()), int(clear.sum()), wrong, confidence)
