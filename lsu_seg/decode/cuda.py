@@ -163,7 +163,7 @@ a large image would have a larger error in float32 than the logits have."""
 def _lines(i: int, view: View | QueryView, h: int, height: int, image_name: str) -> _Steps:
     """The steps of each label row, in the `h` rows that the view holds."""
     part = view.part or Part(0, h, 0, height)
-    first, weight = bilinear(part.full_height, part.label_height)
+    first, weight = bilinear(part.full_height, part.label_height, view.align_corners)
     check_part(i, part, first, h, height, image_name)
     label_rows = slice(part.label_top, part.label_top + height)
     upper = first[label_rows] - part.top
@@ -171,7 +171,7 @@ def _lines(i: int, view: View | QueryView, h: int, height: int, image_name: str)
 
 
 def _columns(view: View | QueryView, w: int, width: int) -> _Steps:
-    first, weight = bilinear(w, width)
+    first, weight = bilinear(w, width, view.align_corners)
     second = np.minimum(first + 1, w - 1)
     return (w - 1 - first, w - 1 - second, weight) if view.flip else (first, second, weight)
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from lsu_seg.decode.checks import check_finite, check_part
 from lsu_seg.decode.kernels.records import VIEW, Job, Rule, Sets, Steps
-from lsu_seg.decode.views import QueryView, View
+from lsu_seg.decode.views import QueryView, View, bilinear
 
 
 class Arrays(NamedTuple):
@@ -22,6 +22,7 @@ class Arrays(NamedTuple):
     mass: NDArray[np.float32] | None = None
     log_class: NDArray[np.float64] | None = None  # [K+1, Q]
     p_class: NDArray[np.float32] | None = None
+    align_corners: bool = False
 
     @classmethod
     def of(cls, view: View | QueryView) -> Arrays:
@@ -30,8 +31,10 @@ class Arrays(NamedTuple):
             with np.errstate(invalid="ignore"):  # Inf and NaN become NaN, which is refused
                 logits = logits - logits.max(1, keepdims=True)
                 log_p = np.ascontiguousarray((logits - np.log(np.exp(logits).sum(1, keepdims=True))).T)
-            return cls(_float32(view.masks), view.flip, None, log_p, np.exp(log_p).astype(np.float32))
-        return cls(_float32(view.logits), view.flip, None if view.void is None else _float32(view.void))
+            p_class = np.exp(log_p).astype(np.float32)
+            return cls(_float32(view.masks), view.flip, None, log_p, p_class, view.align_corners)
+        void = None if view.void is None else _float32(view.void)
+        return cls(_float32(view.logits), view.flip, void, align_corners=view.align_corners)
 
     def check_small(self, i: int, view: View | QueryView, image_name: str) -> None:
         """Raise `DecodeError` if a value other than the maps is not finite. The loops check the maps as they go."""
@@ -43,7 +46,7 @@ class Arrays(NamedTuple):
     def record(self, width: int) -> NDArray[np.void]:
         """The `VIEW` for labels of this width."""
         count, h, w = self.maps.shape
-        columns = _columns(w, width)
+        columns = _columns(w, width, self.align_corners)
         record = np.zeros((), VIEW)
         record["maps"], record["count"], record["height"], record["width"] = self.maps.ctypes.data, count, h, w
         record["flip"], record["stride"], record["half"] = self.flip, columns.stride, columns.stride // 2
@@ -65,10 +68,11 @@ def rule_of(arrays: Sequence[Arrays], width: int, void: int, threshold: float | 
     """The `Rule` for these views and labels of this width."""
     first = arrays[0]
     by_logits = len(arrays) == 1 and first.log_class is None
+    stride = _columns(first.maps.shape[2], width, first.align_corners).stride
     return Rule(
         has_mass=first.mass is not None or first.log_class is not None,
         by_logits=by_logits,
-        woven=by_logits and _columns(first.maps.shape[2], width).stride == 4 and not first.flip,
+        woven=by_logits and stride == 4 and not first.flip,
         low=np.float32(-1 if threshold is None else threshold),
         void=np.int32(void),
     )
@@ -96,7 +100,7 @@ def make_job(
     for i, (view, array) in enumerate(zip(views, arrays, strict=True)):
         h, w = array.maps.shape[1:]
         rows.append(_rows(i, view, h, height, image_name))
-        columns.append(_columns(w, width))
+        columns.append(_columns(w, width, view.align_corners))
     steps = Steps(
         np.stack([upper for upper, _ in rows]),
         np.stack([down for _, down in rows]),
@@ -108,15 +112,10 @@ def make_job(
 
 
 @lru_cache(64)
-def _between(n: int, size: int) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
-    """The position of each of `size` pixels among `n` samples: bilinear, `align_corners=False`.
-
-    Returns:
-        The sample before the pixel, and the weight of the next; both are clamped at the edges.
-    """
-    place = np.maximum((np.arange(size) + 0.5) * (n / size) - 0.5, 0)
-    first = np.minimum(place.astype(np.int32), n - 1)
-    return first, (place - first).astype(np.float32)
+def _between(n: int, size: int, align_corners: bool) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
+    """`bilinear` in the loops' types."""
+    first, weight = bilinear(n, size, align_corners)
+    return first.astype(np.int32), weight.astype(np.float32)
 
 
 def _rows(
@@ -124,8 +123,8 @@ def _rows(
 ) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
     """The upper map row of each label row, and the weight of the lower; a part has the weights of the whole view."""
     if view.part is None:
-        return _between(h, height)
-    upper, down = _between(view.part.full_height, view.part.label_height)
+        return _between(h, height, view.align_corners)
+    upper, down = _between(view.part.full_height, view.part.label_height, view.align_corners)
     check_part(i, view.part, upper, h, height, image_name)
     label_rows = slice(view.part.label_top, view.part.label_top + height)
     return upper[label_rows] - np.int32(view.part.top), down[label_rows]
@@ -144,13 +143,13 @@ class _Columns(NamedTuple):
 
 
 @lru_cache(64)
-def _columns(n: int, size: int) -> _Columns:
+def _columns(n: int, size: int, align_corners: bool) -> _Columns:
     stride = size // n if size % n == 0 else 0
-    if stride in (4, 8):
+    if stride in (4, 8) and not align_corners:
         place = (np.arange(size) + 0.5) * (n / size) - 0.5
         before = np.floor(place)
         return _Columns(before.astype(np.int32) + 1, (place - before).astype(np.float32), stride)
-    first, weight = _between(n, size)
+    first, weight = _between(n, size, align_corners)
     return _Columns(first + 1, weight, 1 if stride == 1 else 0)
 
 

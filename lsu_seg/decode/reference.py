@@ -27,8 +27,8 @@ def decode(
     """Assign every pixel one element of its allowed set S(d). The teacher chooses if the annotation leaves a choice.
 
     For view v, p_v is the softmax over K of the logits, which are resized to the resolution of the rows before the
-    softmax (bilinear, `align_corners=False`); for a `QueryView`, the masks are resized and p_v is the evidence defined
-    there. p is the mean of p_v over the views. For a pixel with dataset class d:
+    softmax (bilinear, by the view's `align_corners`); for a `QueryView`, the masks are resized and p_v is the evidence
+    defined there. p is the mean of p_v over the views. For a pixel with dataset class d:
 
     1. If S(d) has one element, it is the output. Pixels without annotation (`ROW_VOID`) are void.
     2. Otherwise the output is the class of S(d) with the largest p, and the lowest channel in a tie. One view is
@@ -153,15 +153,15 @@ def _resize(maps: Tensor, view: View | QueryView, size: Sequence[int]) -> Tensor
     maps = maps.detach().double()
     maps = maps.flip(-1) if view.flip else maps
     if view.part is not None:
-        maps = _rows_of(maps, view.part, size[0])
+        maps = _rows_of(maps, view.part, size[0], view.align_corners)
     if tuple(maps.shape[1:]) == tuple(size):
         return maps
-    return interpolate(maps[None], tuple(size), mode="bilinear", align_corners=False)[0]
+    return interpolate(maps[None], tuple(size), mode="bilinear", align_corners=view.align_corners)[0]
 
 
-def _rows_of(maps: Tensor, part: Part, rows: int) -> Tensor:
+def _rows_of(maps: Tensor, part: Part, rows: int, align_corners: bool) -> Tensor:
     """The label rows of the part, `[C, rows, w]`, as `interpolate` would compute them from the whole map."""
-    first, weight = bilinear(part.full_height, part.label_height)
+    first, weight = bilinear(part.full_height, part.label_height, align_corners)
     label_rows = slice(part.label_top, part.label_top + rows)
     upper = torch.from_numpy(first[label_rows] - part.top).to(maps.device)
     lower = (upper + 1).clamp(max=maps.shape[1] - 1)
@@ -185,7 +185,7 @@ def _check(views: Sequence[View | QueryView], rows: int, image_name: str) -> int
     num_classes = check_shapes(views, image_name)
     for i, view in enumerate(views):
         if view.part is not None:
-            first, _ = bilinear(view.part.full_height, view.part.label_height)
+            first, _ = bilinear(view.part.full_height, view.part.label_height, view.align_corners)
             check_part(i, view.part, first, _maps(view).shape[1], rows, image_name)
         check_finite(i, view, image_name)
     return num_classes

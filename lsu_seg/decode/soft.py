@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -73,10 +74,11 @@ def _part(view: View | QueryView, top: int, rows: int, height: int) -> View | Qu
     """The part of a view of `height` label rows that `rows` of them read, from `top` on."""
     maps = view.masks if isinstance(view, QueryView) else view.logits
     whole = view.part or Part(0, maps.shape[1], 0, height)
-    upper, _ = bilinear(whole.full_height, whole.label_height)
+    upper, _ = bilinear(whole.full_height, whole.label_height, view.align_corners)
     first = whole.label_top + top
     map_rows = slice(int(upper[first]) - whole.top, int(upper[first + rows - 1]) - whole.top + 2)
     part = whole._replace(top=int(upper[first]), label_top=first)
     if isinstance(view, QueryView):
-        return QueryView(view.classes, view.masks[:, map_rows], view.flip, part)
-    return View(view.logits[:, map_rows], view.flip, None if view.void is None else view.void[map_rows], part)
+        return replace(view, masks=view.masks[:, map_rows], part=part)
+    void = None if view.void is None else view.void[map_rows]
+    return replace(view, logits=view.logits[:, map_rows], void=void, part=part)

@@ -46,12 +46,15 @@ class View:
         flip: whether it was computed on the mirrored image (left and right exchanged) and must be mirrored back.
         void: float `[h, w]`, the teacher's no-object probability, or None if the model has none.
         part: which rows of the view these are, or None for the whole view.
+        align_corners: how the maps are resized, as in `torch.nn.functional.interpolate`: whether the centres of the
+            corner samples lie on those of the corner pixels.
     """
 
     logits: Tensor
     flip: bool = False
     void: Tensor | None = None
     part: Part | None = None
+    align_corners: bool = False
 
 
 @dataclass
@@ -64,13 +67,14 @@ class QueryView:
     Attributes:
         classes: float `[Q, K+1]`, class logits, the last column no-object.
         masks: float `[Q, h, w]`, mask logits.
-        flip, part: as in `View`.
+        flip, part, align_corners: as in `View`.
     """
 
     classes: Tensor
     masks: Tensor
     flip: bool = False
     part: Part | None = None
+    align_corners: bool = False
 
 
 class Decoded(NamedTuple):
@@ -87,8 +91,8 @@ class Decoded(NamedTuple):
 
 
 @lru_cache(64)
-def bilinear(n: int, size: int) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """The position of each of `size` label rows among the `n` rows of a map: bilinear, `align_corners=False`.
+def bilinear(n: int, size: int, align_corners: bool = False) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """The position of each of `size` label rows among the `n` rows of a map, as torch's bilinear interpolation has it.
 
     Returns:
         The upper map row, int64 `[size]` (the lower is the next one, if it exists), and the weight of the lower row,
@@ -96,7 +100,12 @@ def bilinear(n: int, size: int) -> tuple[NDArray[np.int64], NDArray[np.float64]]
 
     >>> bilinear(2, 4)
     (array([0, 0, 0, 1]), array([0.  , 0.25, 0.75, 0.25]))
+    >>> bilinear(2, 5, align_corners=True)
+    (array([0, 0, 0, 0, 1]), array([0.  , 0.25, 0.5 , 0.75, 0.  ]))
     """
-    place = np.maximum((np.arange(size) + 0.5) * (n / size) - 0.5, 0)
+    if align_corners:
+        place = np.arange(size) * (n - 1) / max(1, size - 1)
+    else:
+        place = np.maximum((np.arange(size) + 0.5) * (n / size) - 0.5, 0)
     first = np.minimum(place.astype(np.int64), n - 1)
     return first, place - first

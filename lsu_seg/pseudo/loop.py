@@ -108,7 +108,7 @@ class PseudoLabelLoop(BaseLoop):
         """Everything that the labels depend on, as JSON values."""
         c = self.constraint
         return {
-            "format": 2,
+            "format": 3,  # 2: decoded as if every model had `align_corners=False`
             "version": __version__,
             "dataset": f"{c.dataset} {c.dataset_version}",
             "source": f"{c.source} {c.source_version}",

@@ -97,7 +97,8 @@ class Forward:
             return _mask_views(self.model, batch)
         logits = self.model(batch, mode="tensor")
         logits = logits[0] if isinstance(logits, (list, tuple)) else logits
-        return [View(item) for item in logits]
+        aligned = bool(getattr(self.model, "align_corners", False))  # the model's `predict` resizes by it
+        return [View(item, align_corners=aligned) for item in logits]
 
     def _from_pieces(self, image: Tensor) -> Maps:
         """See `[1, 3, h, w]` in pieces that overlap only in their halos, which are cut away."""
@@ -167,7 +168,10 @@ def _has_mask_head(model: Any) -> bool:
 
 
 def _mask_views(model: Any, batch: Tensor) -> list[View | QueryView]:
-    """The masks and classes of the last of the decoder's layers. MMSegmentation's own `predict` drops no-object."""
+    """The masks and classes of the last of the decoder's layers. MMSegmentation's own `predict` drops no-object.
+
+    It resizes masks with `align_corners=False`, whatever the head's config says.
+    """
     size = tuple(batch.shape[2:])
     sample = SegDataSample(metainfo=dict(img_shape=size, batch_input_shape=size))
     classes, masks = model.decode_head(model.extract_feat(batch), [sample] * len(batch))

@@ -23,29 +23,32 @@ class Maps:
         classes: float32 `[C, K+1]`, the class logits of the masks; None: `values` are logits.
         mass: the last of `values` is the no-object probability.
         blendable: channel c has the same meaning in every window, so windows can be averaged.
+        align_corners: as in `View`.
     """
 
     values: Tensor
     classes: Tensor | None = None
     mass: bool = False
     blendable: bool = True
+    align_corners: bool = False
 
     @classmethod
     def of(cls, view: View | QueryView) -> Maps:
         if isinstance(view, QueryView):
-            return cls(view.masks.float(), view.classes.float(), blendable=False)
+            return cls(view.masks.float(), view.classes.float(), False, False, view.align_corners)
         if view.void is None:
-            return cls(view.logits.float())
-        return cls(torch.cat([view.logits.float(), view.void.float()[None]]), mass=True)
+            return cls(view.logits.float(), align_corners=view.align_corners)
+        values = torch.cat([view.logits.float(), view.void.float()[None]])
+        return cls(values, mass=True, align_corners=view.align_corners)
 
     def view(self, flip: bool, rows: slice | None = None, part: Part | None = None) -> View | QueryView:
         """In the decoder's form: all rows unchanged, or a copy of some."""
         values = self.values if rows is None else self.values[:, rows].contiguous()
         if self.classes is not None:
-            return QueryView(self.classes, values, flip, part)
+            return QueryView(self.classes, values, flip, part, self.align_corners)
         if self.mass:
-            return View(values[:-1], flip, values[-1], part)
-        return View(values, flip, None, part)
+            return View(values[:-1], flip, values[-1], part, self.align_corners)
+        return View(values, flip, None, part, self.align_corners)
 
     def like(self, values: Tensor) -> Maps:
         """Other values with the same meaning."""
@@ -73,7 +76,7 @@ class Maps:
         p = evidence.div_(evidence.sum(0)).clamp_(1e-30, 1 - 2**-24)
         values = torch.logit(p).view(-1, height, width)
         classes = torch.full((len(values), len(values)), _ELSEWHERE, device=values.device).fill_diagonal_(0)
-        return Maps(values, classes)
+        return Maps(values, classes, align_corners=self.align_corners)
 
 
 def stride_of(window: tuple[int, int], maps: tuple[int, int]) -> int:

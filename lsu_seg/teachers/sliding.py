@@ -66,7 +66,7 @@ class SlidingView:
         """The number of label rows, from the top, whose evidence is complete."""
         if self.strip == len(self.tops):
             return self.label[0]
-        return decided(self.height, self.label[0], self.tops[self.strip])
+        return decided(self.height, self.label[0], self.tops[self.strip], self.maps.align_corners)
 
     def advance(self, done: int, forward: Forward) -> None:
         """Process the next strip, and release the rows that only label rows above `done` read."""
@@ -82,7 +82,7 @@ class SlidingView:
                 self.height = self.maps.values.shape[1]
             self.strip = 1
             return
-        first = min(top, int(bilinear(self.height, self.label[0])[0][done]))
+        first = min(top, int(bilinear(self.height, self.label[0], self.maps.align_corners)[0][done]))
         old = self.maps.values[:, first - self.top :]
         values = old.new_zeros(len(old), top + self.cells[0] - first, self.width)
         values[:, : old.shape[1]] = old
@@ -102,8 +102,9 @@ class SlidingView:
         """Whether a needed pixel reads any value of this window."""
         if self.needed is None:
             return True
-        a, b = readers(self.height, self.label[0], top, top + self.cells[0])
-        c, d = readers(self.width, self.label[1], left, left + self.cells[1])
+        aligned = self.maps.align_corners
+        a, b = readers(self.height, self.label[0], top, top + self.cells[0], aligned)
+        c, d = readers(self.width, self.label[1], left, left + self.cells[1], aligned)
         return bool(self.needed[a:b, c:d].any())
 
     def _add(self, values: Tensor, chosen: list[int], forward: Forward) -> None:
@@ -123,7 +124,7 @@ class SlidingView:
 
     def part(self, top: int, bottom: int) -> View | QueryView:
         """A copy of the values that label rows top..bottom-1 read."""
-        first, _ = bilinear(self.height, self.label[0])
+        first, _ = bilinear(self.height, self.label[0], self.maps.align_corners)
         begin, end = int(first[top]), min(int(first[bottom - 1]) + 2, self.height)
         rows = slice(begin - self.top, end - self.top)
         return self.maps.view(self.flip, rows, Part(begin, self.height, top, self.label[0]))

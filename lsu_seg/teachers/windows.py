@@ -131,18 +131,18 @@ def fades(begins: Sequence[int], window: int, size: int) -> list[NDArray[np.floa
     return [triangle / total[begin : begin + window] for begin in begins]
 
 
-def readers(n: int, size: int, begin: int, end: int) -> tuple[int, int]:
+def readers(n: int, size: int, begin: int, end: int, align_corners: bool = False) -> tuple[int, int]:
     """The label rows (or columns), of `size`, that read any of begin..end-1 of a map's `n`, plus one on each side.
 
     >>> readers(4, 16, 0, 1)
     (0, 7)
     """
-    first, _ = bilinear(n, size)
+    first, _ = bilinear(n, size, align_corners)
     low, high = np.searchsorted(first, [begin - 1, end])
     return max(0, int(low) - 1), min(size, int(high) + 1)
 
 
-def decided(n: int, size: int, end: int) -> int:
+def decided(n: int, size: int, end: int, align_corners: bool = False) -> int:
     """The number of label rows, from the top, that read only rows 0..end-1 of a map's `n` rows."""
-    first, _ = bilinear(n, size)
+    first, _ = bilinear(n, size, align_corners)
     return size if end >= n else int(np.searchsorted(first, end - 1))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -13,9 +14,9 @@ from lsu_seg.decode import Decoded, QueryView, View, reference
 
 def tensor_view(view: View | QueryView) -> View | QueryView:
     if isinstance(view, QueryView):
-        return QueryView(torch.from_numpy(view.classes), torch.from_numpy(view.masks), view.flip)
+        return replace(view, classes=torch.from_numpy(view.classes), masks=torch.from_numpy(view.masks))
     void = None if view.void is None else torch.from_numpy(view.void)
-    return View(torch.from_numpy(view.logits), view.flip, void)
+    return replace(view, logits=torch.from_numpy(view.logits), void=void)
 
 
 def on_device(view: View | QueryView, device: str) -> View | QueryView:
@@ -52,14 +53,14 @@ def problems(draw: st.DrawFn) -> tuple:
             x = rng.uniform(-1, 1, (n, *size))
             return ((x * 2).round() / 2 if rounded else x).astype(np.float32) * np.float32(scale)
 
-        flip = bool(rng.integers(2))
+        flip, align_corners = bool(rng.integers(2)), bool(rng.integers(4) == 0)
         if form == "query" or (form == "mixed" and rng.integers(2)):
             q = int(rng.integers(1, 12))
             classes = (rng.standard_normal((q, k + 1)) * min(scale, 20)).astype(np.float32)
-            views.append(QueryView(classes, maps(q), flip))
+            views.append(QueryView(classes, maps(q), flip, None, align_corners))
         else:
             mass = None if form == "plain" else rng.uniform(0, 1, size).astype(np.float32)
-            views.append(View(maps(k), flip, mass))
+            views.append(View(maps(k), flip, mass, None, align_corners))
     allowed = rng.random((d, k + 1)) < rng.choice([0.02, 0.3, 0.9, 1.0], (d, 1))
     allowed[np.arange(d), rng.integers(0, k + 1, d)] = True  # never empty
     grain = draw(st.sampled_from([1, 3, 8, 9, 16, 64, 1000]))

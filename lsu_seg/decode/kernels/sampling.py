@@ -1,4 +1,4 @@
-"""Bilinear interpolation (`align_corners=False`) of whole lines, vertically and then horizontally, or of one pixel."""
+"""Bilinear interpolation of whole lines, vertically and then horizontally, or of one pixel."""
 
 from __future__ import annotations
 

@@ -95,18 +95,21 @@ def test_teachers_that_are_very_sure_still_leave_shares(k: int = 5) -> None:
 
 
 @pytest.mark.parametrize("heights", [(1,) * 13, (5, 8), (13,)])
-def test_soft_labels_do_not_depend_on_bands(heights: tuple[int, ...], k: int = 5) -> None:
+@pytest.mark.parametrize("aligned", [False, True])
+def test_soft_labels_do_not_depend_on_bands(heights: tuple[int, ...], aligned: bool, k: int = 5) -> None:
     size = (13, 22)
     views, (rows, allowed) = with_mass(evidence(3, k, size, 3), 3), some_rows(3, k, size)
+    for view in views:
+        view.align_corners = aligned
     whole, top, bands = top_k(views, rows, allowed, 3), 0, []
     for height in heights:
         parts = []
         for view in views:
             full = view.logits.shape[1]
-            first = int(bilinear(full, size[0])[0][top])
-            last = min(int(bilinear(full, size[0])[0][top + height - 1]) + 2, full)
+            upper, _ = bilinear(full, size[0], aligned)
+            first, last = int(upper[top]), min(int(upper[top + height - 1]) + 2, full)
             part = Part(first, full, top, size[0])
-            parts.append(View(view.logits[:, first:last], view.flip, view.void[first:last], part))
+            parts.append(View(view.logits[:, first:last], view.flip, view.void[first:last], part, aligned))
         bands.append(top_k(parts, rows[top : top + height], allowed, 3))
         top += height
     assert np.array_equal(np.concatenate([b[0] for b in bands], 1), whole[0])

@@ -6,6 +6,7 @@ import itertools
 import json
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -96,12 +97,12 @@ def part_of(view: View | QueryView, top: int, bottom: int, height: int, more: in
     """The rows of a whole view that the label rows read, and `more` on both sides."""
     maps = view.masks if isinstance(view, QueryView) else view.logits
     n = maps.shape[1]
-    first, _ = bilinear(n, height)
+    first, _ = bilinear(n, height, view.align_corners)
     a, b = max(0, first[top] - more), min(first[bottom - 1] + 2 + more, n)
     part = Part(int(a), n, top, height)
     if isinstance(view, QueryView):
-        return QueryView(view.classes, maps[:, a:b], view.flip, part)
-    return View(maps[:, a:b], view.flip, None if view.void is None else view.void[a:b], part)
+        return replace(view, masks=maps[:, a:b], part=part)
+    return replace(view, logits=maps[:, a:b], void=None if view.void is None else view.void[a:b], part=part)
 
 
 @settings(max_examples=examples(60))
@@ -115,12 +116,13 @@ def test_a_view_decodes_the_same_in_parts(seed: int, form: str, count: int) -> N
         if rng.integers(2) and not height % 4:
             h = height // 4
         maps = torch.from_numpy(rng.normal(0, 3, (n if form == "query" else k, h, w)).astype(np.float32))
-        flip = bool(rng.integers(2))
+        flip, aligned = bool(rng.integers(2)), bool(rng.integers(2))
         if form == "query":
-            views.append(QueryView(torch.from_numpy(rng.normal(0, 3, (n, k + 1)).astype(np.float32)), maps, flip))
+            classes = torch.from_numpy(rng.normal(0, 3, (n, k + 1)).astype(np.float32))
+            views.append(QueryView(classes, maps, flip, None, aligned))
         else:
             mass = torch.from_numpy(rng.random((h, w)).astype(np.float32)) if form == "mass" else None
-            views.append(View(maps, flip, mass))
+            views.append(View(maps, flip, mass, None, aligned))
     allowed = rng.random((3, k + 1)) < 0.6
     allowed[:, 0] = True
     rows = np.repeat(rng.integers(-1, 3, (height, -(-width // 5))), 5, 1)[:, :width].astype(np.int16)
@@ -150,18 +152,21 @@ def test_a_part_that_does_not_cover_its_label_rows_is_refused(part: Part) -> Non
 
 # --- windows -----------------------------------------------------------------------------------------------
 
+TWICE = [(queries, overlap, False) for queries in (0, 7) for overlap in (0, 0.25, 0.6)]
 
-@pytest.mark.parametrize("queries", [0, 7])
-@pytest.mark.parametrize("overlap", [0, 0.25, 0.6])
-def test_windows_of_a_model_that_sees_only_its_cell_are_the_whole(queries: int, overlap: float) -> None:
+
+@pytest.mark.parametrize(("queries", "overlap", "aligned"), [(0, 0, True), (0, 0.6, True), *TWICE])
+def test_windows_of_a_model_that_sees_only_its_cell_are_the_whole(queries: int, overlap: float, aligned: bool) -> None:
     """Where a window's edge changes nothing, windows change nothing: every scale, flip, size and cut lies right."""
     net, picture = Net(reach=0, queries=queries), image(200, 330)
+    net.align_corners = aligned  # type: ignore[assignment]
     rows = np.zeros((180, 300), np.int16)
     [whole] = bands(net, picture, label=rows.shape, memory=None, **FLIPPED)
     found = bands(net, picture, label=rows.shape, window=(64, 96), overlap=overlap, **FLIPPED)
     assert len(found) > 3
     assert [b.top for b in found] == [0, *(b.bottom for b in found[:-1])]
     assert found[-1].bottom == 180
+    assert all(view.align_corners == aligned for band in [whole, *found] for view in band.views)
     labels, sure = decoded([whole], rows, ALL)
     again, sure_again = decoded(found, rows, ALL)
     # Queries are merged at stride 4 and then interpolated, not the other way round.
