@@ -44,25 +44,28 @@ STEPS = {
     "machine": Step("the machine", 15),
     "equality": Step("the kernel against the reference", 80),
     "bandwidth": Step("decoding against the memory's speed", 35),
+    "tune": Step("the kernel's knobs", 60),
     "memory": Step("a large image, and running out of memory", 40),
     "labelling": Step("files to pseudo-labels against the bare model", 100),
     "training": Step("a training step", 30),
     "suite": Step("the tests that a GPU changes", 60),
 }
-TUNE = {"tune": Step("the kernel's knobs", 60)}
 PER_STEP = 12
-"""Seconds for a step's start and end, beside its own."""
+"""Seconds for a step's start and end, beside its own, before it is ended."""
 
 
 def main() -> int:
     args = _arguments()
     if args.step:
         return _run_step(args.step, args.rows, args.out, args.device, args.seconds)
-    steps = {**STEPS, **(TUNE if args.tune else {})}
-    if unknown := [name for name in args.only if name not in steps]:
-        print(f"there is no step `{unknown[0]}`; the steps are {', '.join(steps)}", file=sys.stderr)
+    if unknown := [name for name in args.only if name not in STEPS]:
+        print(f"there is no step `{unknown[0]}`; the steps are {', '.join(STEPS)}", file=sys.stderr)
         return 2
-    steps = {name: step for name, step in steps.items() if not args.only or name in args.only}
+    steps = {name: step for name, step in STEPS.items() if name in (args.only or STEPS)}
+    if not args.tune and "tune" not in args.only:
+        steps.pop("tune", None)
+    scale = min(1.0, args.seconds / sum(step.seconds for step in steps.values()))
+    steps = {name: step._replace(seconds=scale * step.seconds) for name, step in steps.items()}
     args.out.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="gpu-check-") as scratch:
         try:
@@ -70,7 +73,11 @@ def main() -> int:
         except _CannotRunError as e:
             print(e, file=sys.stderr)
             return 2
-        return _run_all(steps, args, environment, Path(scratch))
+        try:
+            return _run_all(steps, args, environment, Path(scratch))
+        except KeyboardInterrupt:
+            print(f"\ninterrupted; what was measured is in {args.out}", file=sys.stderr)
+            return 130
 
 
 def _arguments() -> argparse.Namespace:
@@ -78,7 +85,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--cpu", action="store_true", help="without a GPU, at reduced size")
     parser.add_argument("--tune", action="store_true", help="also measure the kernel's knobs")
     parser.add_argument("--out", type=Path, default=OUT, metavar="FOLDER", help="for the results  [default: %(default)s]")
-    parser.add_argument("--only", nargs="+", default=[], metavar="STEP", help=f"of {', '.join(STEPS)}, tune")
+    parser.add_argument("--only", nargs="+", default=[], metavar="STEP", help=f"of {', '.join(STEPS)}")
     parser.add_argument("--seconds", type=float, default=360, help="for everything  [default: %(default)s]")
     for hidden in ("--step", "--device"):
         parser.add_argument(hidden, help=argparse.SUPPRESS)

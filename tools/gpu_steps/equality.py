@@ -31,7 +31,7 @@ def _properties(size: Size, add: Add) -> None:
     @settings(
         database=None,
         deadline=None,
-        max_examples=size.of(2000, 30),
+        max_examples=size.of(2000, 12),
         phases=[Phase.generate],
         suppress_health_check=list(HealthCheck),
     )

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -21,7 +23,8 @@ if not GPU:
     os.environ["TRITON_INTERPRET"] = "1"
 pytest.importorskip("triton")
 
-from lsu_seg.decode import DecodeError, Part, View, cuda, decoder  # noqa: E402
+from lsu_seg.decode import DecodeError, Part, View, cuda, decoder, knobs  # noqa: E402
+from lsu_seg.decode.knobs import Knob, Knobs  # noqa: E402
 
 DEVICE = "cuda" if GPU else "cpu"
 
@@ -61,6 +64,8 @@ def test_a_view_decodes_the_same_in_parts() -> None:
         cuda.decode(views, rows[:36], allowed)
 
 
+# The interpreter is numpy: the kernel runs before anybody has looked whether all values are finite.
+@pytest.mark.filterwarnings("ignore:invalid value:RuntimeWarning")
 @pytest.mark.parametrize("where", ["logits", "void"])
 def test_nan_and_inf_are_refused_wherever_they_are(where: str) -> None:
     logits, void = torch.zeros(3, 2, 2, device=DEVICE), torch.zeros(2, 2, device=DEVICE)
@@ -84,25 +89,72 @@ def test_a_gpu_gets_it() -> None:
     assert confidence[0, 0] == pytest.approx(0.7311, abs=1e-4)
 
 
-@pytest.mark.skipif(GPU, reason="the kernel is run instead")
+@pytest.mark.parametrize("rows", [[[0, 3]], [[-2, 0]]])
+def test_rows_out_of_range_are_refused_after_the_kernel(rows: list) -> None:
+    allowed = torch.ones(3, 4, dtype=torch.bool)
+    views = [View(torch.zeros(3, 1, 1, device=DEVICE))]
+    with pytest.raises(DecodeError, match=r"street\.png: (rows range over 0\.\.3|1 pixels have a raw value)"):
+        cuda.decode(views, torch.tensor(rows, dtype=torch.int16), allowed, image_name="street.png")
+    with pytest.raises(DecodeError, match=r"rows range over 0\.\.65536"):  # not cut to 16 bits first
+        cuda.decode(views, torch.tensor([[0, 65536]]), allowed)
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.float64])
+def test_other_types_of_logits_decode_as_their_float32(dtype: torch.dtype) -> None:
+    logits = 3 * torch.randn(5, 3, 4, generator=torch.Generator().manual_seed(0)).to(DEVICE, dtype)
+    rows, allowed = torch.zeros(12, 16, dtype=torch.int16), torch.ones(1, 6, dtype=torch.bool)
+    found, wanted = (cuda.decode([View(x)], rows, allowed) for x in (logits, logits.float()))
+    assert torch.equal(found.labels, wanted.labels)
+    assert torch.equal(found.confidence, wanted.confidence)
+
+
+def test_labels_of_one_view_do_not_depend_on_the_knobs(monkeypatch: pytest.MonkeyPatch) -> None:
+    logits = torch.randn(19, 4, 30, generator=torch.Generator().manual_seed(0)).to(DEVICE)
+    rows = torch.arange(16 * 120).reshape(16, 120).remainder(3).to(torch.int16)
+    allowed = torch.rand(3, 20, generator=torch.Generator().manual_seed(1)) < 0.5
+    wanted = cuda.decode([View(logits)], rows, allowed)
+    monkeypatch.setattr(cuda, "knobs", lambda _: Knobs(Knob(32, 1, 1), Knob(512, 1, 1), Knob(512, 1, 1)))
+    found = cuda.decode([View(logits)], rows, allowed)
+    assert torch.equal(found.labels, wanted.labels)
+    assert torch.equal(found.confidence, wanted.confidence)
+
+
+def test_knobs_are_those_of_the_nearest_lower_capability(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def row(size: int) -> dict:
+        return {form: {"size": size, "warps": 4, "stages": 2} for form in Knobs._fields}
+
+    (tmp_path / "knobs.json").write_text(json.dumps({"general": row(1), "8.0": row(2), "9.0": row(3), "12.0": row(4)}))
+    monkeypatch.setattr(knobs, "TABLE", tmp_path / "knobs.json")
+    read = knobs.knobs.__wrapped__
+    capabilities = (None, (7, 5), (8, 0), (8, 9), (9, 0), (10, 0), (12, 1))
+    assert [read(c).one_view.size for c in capabilities] == [1, 1, 2, 2, 3, 3, 4]
+
+
+KINDS = dict.fromkeys(("y0s", "y1s", "x0s", "x1s", "only", "first_entry", "entries"), "*i32")
+KINDS |= dict.fromkeys(("yas", "xas", "mass", "logits", "confidence", "any_weak"), "*fp32")
+KINDS |= dict.fromkeys(("width", "height", "h", "w", "num_sets", "void", "views", "num_classes"), "i32")
+KINDS |= dict(rows="*i16", sets="*u8", table="*i64", labels="*u8", low="fp32")
+
+
+@pytest.mark.skipif(GPU, reason="the kernels are run instead")
 @pytest.mark.parametrize(
-    ("views", "form", "plain", "has_mass", "channels"),
-    [(1, 0, True, False, 64), (2, 2, False, True, 128)],
+    ("kernel", "constants"),
+    [
+        ("decide_one_view", dict(has_mass=False, block=256)),
+        ("decide_one_view", dict(has_mass=True, block=256)),
+        ("decide", dict(form=0, has_mass=False, channels=64, block=32)),
+        ("decide", dict(form=2, has_mass=True, channels=128, block=16)),
+    ],
 )
-def test_it_compiles_for_gpus(views: int, form: int, plain: bool, has_mass: bool, channels: int) -> None:
+def test_it_compiles_for_gpus(kernel: str, constants: dict) -> None:
     """To machine code, without a GPU: what the interpreter lets pass, the compiler may not."""
     code = f"""
 from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource, compile
-from lsu_seg.decode.cuda import _decide as kernel
-kinds = dict(rows="*i16", sets="*u8", only="*i32", table="*i64", y0s="*i32", y1s="*i32", yas="*fp32", x0s="*i32",
-             x1s="*i32", xas="*fp32", labels="*u8", confidence="*fp32", width="i32", height="i32", num_sets="i32",
-             low="fp32", void="i32")
-constants = dict(views={views}, form={form}, plain={plain}, has_mass={has_mass}, num_classes={channels - 1},
-                 channels={channels}, block=max(16, {4096 if plain else 2048} // {channels}))
+from lsu_seg.decode.cuda_kernels import {kernel} as kernel
 names = kernel.arg_names
-source = ASTSource(kernel, {{n: kinds.get(n, "constexpr") for n in names}},
-                   constexprs={{(names.index(n),): v for n, v in constants.items()}})
+source = ASTSource(kernel, {{n: {KINDS!r}.get(n, "constexpr") for n in names}},
+                   constexprs={{(names.index(n),): v for n, v in {constants!r}.items()}})
 assert len(compile(source, target=GPUTarget("cuda", 90, 32)).asm["cubin"]) > 1000
 """
     environment = {k: v for k, v in os.environ.items() if k != "TRITON_INTERPRET"}
