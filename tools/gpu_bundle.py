@@ -3,14 +3,13 @@
     make gpu-bundle                              for a machine that has what THERE names
     make gpu-bundle ARGS="--there FREEZE.txt"    for one whose `pip list --format=freeze` is this file
 
-The wheels are for Linux on x86-64 and Python 3.12, have the versions of constraints.txt, and lie in `.gpu-bundle/`, which
-git ignores. torch, Triton, numpy, OpenCV and whatever else the machine has are never among them.
+The wheels are for Linux on x86-64 and Python 3.12 and have the versions of constraints.txt. They go to `.gpu-bundle/`,
+which git ignores. What the machine has is not among them: torch, Triton, numpy, OpenCV and others.
 """
 
 from __future__ import annotations
 
 import argparse
-import os
 import shutil
 import subprocess
 import sys
@@ -40,7 +39,7 @@ markdown-it-py markupsafe matplotlib mdurl mpmath networkx numba numpy opencv-py
 pygments pyparsing pytest pytest-xdist python-dateutil pyyaml regex rich safetensors scipy setuptools shellingham six
 sortedcontainers sympy tokenizers torch tqdm transformers triton typer typing-extensions
 """
-"""A machine for machine learning as one meets it: torch 2.11, Triton 3.6, transformers 5.17, numba, and nothing of ours."""
+"""What a bare machine for machine learning has: torch 2.11, Triton 3.6, transformers 5.17, numba, nothing of ours."""
 
 SAME = {"opencv-python-headless": "opencv-python", "opencv-contrib-python": "opencv-python"}
 """Packages that are another one under another name; two of them in one environment break each other."""
@@ -144,8 +143,9 @@ def main() -> int:
         shutil.rmtree(BUNDLE, ignore_errors=True)
         BUNDLE.mkdir()
         for wheel in wheels:
-            os.replace(wheel, BUNDLE / wheel.name)
-    print(f"{BUNDLE.relative_to(ROOT)}/ is ready: copy the checkout with it, and run `python3 tools/gpu_check.py` there")
+            wheel.replace(BUNDLE / wheel.name)
+    where = BUNDLE.relative_to(ROOT)
+    print(f"{where}/ is ready: copy it with the checkout, and run `python3 tools/gpu_check.py` there")
     return 0
 
 

@@ -1,9 +1,9 @@
 """Proves the GPU path on a machine with a GPU, in six minutes at most: what must be equal is equal, and how fast it is.
 
-    make gpu-bundle                    here: gathers the wheels for a machine without network, .gpu-bundle/
-    python3 tools/gpu_check.py         there: in a copy of the checkout with .gpu-bundle/, or where everything is installed
+    make gpu-bundle                    gathers wheels in .gpu-bundle/, for a machine without network
+    python3 tools/gpu_check.py         on the machine: a copy of the checkout, .gpu-bundle/ or everything installed
+    python3 tools/gpu_check.py --tune  also measures the kernel's knobs, for OUT/knobs.json
     python3 tools/gpu_check.py --cpu   anywhere: every step at reduced size, the kernel in Triton's interpreter
-    python3 tools/gpu_check.py --tune  also measures the kernel's knobs, into OUT/knobs.json
 
 Each step runs in a process of its own and writes its figures at once, so that neither a crash nor the end of the time
 takes any of them away. OUT/gpu_check.json has everything, OUT/gpu_check.md is the table for docs/benchmarks.md, and
@@ -84,7 +84,9 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--cpu", action="store_true", help="without a GPU, at reduced size")
     parser.add_argument("--tune", action="store_true", help="also measure the kernel's knobs")
-    parser.add_argument("--out", type=Path, default=OUT, metavar="FOLDER", help="for the results  [default: %(default)s]")
+    parser.add_argument(
+        "--out", type=Path, default=OUT, metavar="FOLDER", help="for the results  [default: %(default)s]"
+    )
     parser.add_argument("--only", nargs="+", default=[], metavar="STEP", help=f"of {', '.join(STEPS)}")
     parser.add_argument("--seconds", type=float, default=360, help="for everything  [default: %(default)s]")
     for hidden in ("--step", "--device"):
@@ -103,30 +105,37 @@ class _CannotRunError(Exception):
 def _environment(scratch: Path, cpu: bool) -> dict[str, str]:
     """The variables of a step's process: where it finds the packages, and the interpreter where there is no GPU."""
     environment = {**os.environ, "PYTHONUNBUFFERED": "1", "PYTHONDONTWRITEBYTECODE": "1"}
-    paths = [str(ROOT / "tools"), str(ROOT / "tests"), str(ROOT)]
-    if wheels := sorted(BUNDLE.glob("*.whl")):
+    if cpu:
+        environment |= {"TRITON_INTERPRET": "1", "CUDA_VISIBLE_DEVICES": ""}
+    paths = [str(ROOT / "tools"), str(ROOT / "tests"), str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
+    environment["PYTHONPATH"] = os.pathsep.join(paths)
+    done = _probe(environment)
+    wheels = sorted(BUNDLE.glob("*.whl"))
+    if done.returncode and wheels:
         _check_ours(wheels)
         site = scratch / "site"
         print(f"installing {len(wheels)} wheels", flush=True)
         pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-index", "--no-deps", "--no-compile"]
-        done = subprocess.run([*pip, "--target", str(site), *map(str, wheels)], capture_output=True, text=True)
-        if done.returncode:
-            raise _CannotRunError(f"the wheels of {BUNDLE.name} cannot be installed here:\n{done.stderr.strip()}")
-        paths.append(str(site))
-    environment["PYTHONPATH"] = os.pathsep.join([*paths, *filter(None, [os.environ.get("PYTHONPATH")])])
-    if cpu:
-        environment |= {"TRITON_INTERPRET": "1", "CUDA_VISIBLE_DEVICES": ""}
-    probe = "import torch, triton, cv2, numba, pytest, hypothesis, transformers, mmseg, lsu_seg.cli"
-    probe += "; print(torch.cuda.is_available())"
-    done = subprocess.run([sys.executable, "-c", probe], env=environment, capture_output=True, text=True)
+        installed = subprocess.run([*pip, "--target", str(site), *map(str, wheels)], capture_output=True, text=True)
+        if installed.returncode:
+            raise _CannotRunError(f"the wheels of {BUNDLE.name} cannot be installed here:\n{installed.stderr.strip()}")
+        environment["PYTHONPATH"] = os.pathsep.join([*paths, str(site)])
+        done = _probe(environment)
     if done.returncode:
         raise _CannotRunError(
-            f"{done.stderr.strip().splitlines()[-1]}: install lsu-toolkit with [seg,hf,dev], or put the wheels of"
-            f" `make gpu-bundle` into {BUNDLE} (`--there` where the machine has less than most)"
+            f"{done.stderr.strip().splitlines()[-1]}: install lsu-toolkit with [seg,hf,dev] here, or put the wheels of"
+            f" `make gpu-bundle` into {BUNDLE} (with `--there` where the machine has less than most)"
         )
     if not cpu and done.stdout.strip() != "True":
         raise _CannotRunError("torch sees no GPU here; `--cpu` runs the same steps at reduced size")
     return environment
+
+
+def _probe(environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
+    """Import what the steps need; prints whether there is a GPU."""
+    code = "import torch, triton, cv2, numba, pytest, hypothesis, transformers, mmseg, lsu_seg.cli"
+    code += "; print(torch.cuda.is_available())"
+    return subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True)
 
 
 def _check_ours(wheels: list[Path]) -> None:
@@ -153,9 +162,7 @@ def _run_step(name: str, rows: Path, out: Path, device: str, seconds: float) -> 
     return 0
 
 
-def _run_all(
-    steps: dict[str, Step], args: argparse.Namespace, environment: dict[str, str], scratch: Path
-) -> int:
+def _run_all(steps: dict[str, Step], args: argparse.Namespace, environment: dict[str, str], scratch: Path) -> int:
     began = time.monotonic()
     results: dict[str, dict[str, Any]] = {}
     with (args.out / "gpu_check.log").open("w", encoding="utf-8") as log:
@@ -231,7 +238,7 @@ def _write(out: Path, results: dict[str, dict[str, Any]], seconds: float) -> Non
         for row in result["rows"]:
             lines.append(f"| {' | '.join(_cells(row))} |")
         if result["problem"]:
-            lines.append(f"| **step {name}** | {result['problem']} | | | | | no |")
+            lines.append(f"| **step {name}** | {result['problem']} |  |  |  |  | no |")
     _replace(out / "gpu_check.md", "\n".join(lines) + "\n")
 
 
@@ -240,7 +247,8 @@ def _cells(row: dict[str, Any]) -> list[str]:
     baseline = "" if row["baseline_value"] is None else f"{row['baseline_value']:.4g} {row['unit']}"
     ratio = "" if row["ratio"] is None else f"{row['ratio']:.3g}"
     verdict = {True: "yes", False: "no", None: ""}[row["equal"] if row["equal"] is not None else _met(row)]
-    return [row["what"], f"{value} {row['unit']}".strip(), row["baseline"], baseline, ratio, row["aim"], verdict]
+    cells = [row["what"], f"{value} {row['unit']}".strip(), row["baseline"], baseline, ratio, row["aim"], verdict]
+    return [cell.replace("|", "\\|") for cell in cells]
 
 
 def _met(row: dict[str, Any]) -> bool | None:

@@ -1,8 +1,7 @@
 """The decode rule of `reference` on a GPU, as Triton kernels (`cuda_kernels.py`).
 
-Whatever must be known before a result can be trusted (NaN and Inf, rows out of range, pixels that float32 cannot decide)
-is computed beside it on the device and looked at once, when the result is asked for: until then, the device is never
-waited for.
+What must be known before a result can be trusted (NaN and Inf, rows out of range, pixels that float32 cannot decide) is
+computed on the device beside it, and read once, when the result is asked for. Until then, the host does not wait.
 """
 
 from __future__ import annotations
@@ -254,12 +253,12 @@ def _facts(views: Sequence[View | QueryView], maps: Sequence[Tensor], rows: Tens
 
 
 class _Sets(NamedTuple):
-    """`allowed` as the kernels read it; the last set, void alone, is that of pixels without annotation, whose row is -1.
+    """`allowed` as the kernels read it. The last set, void alone, is that of pixels without annotation (row -1).
 
     Attributes:
         members: uint8 `[D+1, K+1]`.
         only: int32 `[D+1]`, the one element of a set, as a label; -1: several classes, -2: and void.
-        entries: int16-coded int32 `[n]`: for each set the channels that its softmax needs, ascending, with `_MEMBER`
+        entries: int32 `[n]`: for each set the channels that its softmax needs, ascending, with `_MEMBER`
             for those in it. With one view a closed set needs only its own.
         first_entry: int32 `[D+2]`, where each set's entries begin.
     """

@@ -1,9 +1,9 @@
 """The Triton kernels of `cuda.py`. They never build a tensor of size K x H x W.
 
 A program decides a piece of a label row. It looks up the S(d) of its pixels, and is done if each has one element.
-`decide_one_view` then walks the channels that the sets of its pixels name, one pixel a lane: what a pixel becomes depends
-on neither its neighbours nor the size of the piece. `decide` interpolates a tile of channels x pixels per view in
-registers, and sums the probabilities there; a matrix product combines the masks of queries.
+`decide_one_view` then goes through the channels in the sets of its pixels, with one pixel per lane, so a pixel's label
+depends neither on its neighbours nor on the size of the piece. `decide` interpolates a tile of channels x pixels per
+view in registers and sums the probabilities there; a matrix product combines the masks of queries.
 """
 
 from __future__ import annotations
@@ -145,9 +145,7 @@ def _joined(  # type: ignore[no-untyped-def]
     joined = tl.zeros([channels, block], tl.float32)
     for first in range(0, count, 16):
         q = first + tl.arange(0, 16)
-        masks = _sample(
-            maps + q[:, None] * plane, (q < count)[:, None] & asked[None, :], y0, y1, ya, x0, x1, xa
-        )
+        masks = _sample(maps + q[:, None] * plane, (q < count)[:, None] & asked[None, :], y0, y1, ya, x0, x1, xa)
         share = tl.load(p_class + c * count + q[None, :], mask=(c <= num_classes) & (q < count)[None, :], other=0.0)
         joined += tl.dot(share, tl.sigmoid(masks), input_precision="ieee")
     total = tl.sum(joined, 0)

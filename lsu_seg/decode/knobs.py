@@ -1,6 +1,6 @@
 """The knobs of the GPU kernels by compute capability: `knobs.json`, which `tools/gpu_check.py --tune` measures.
 
-They change how long a decode takes. With one view, they change nothing else; with several, the last bits of confidences.
+They change how long a decode takes; with several views also the last bits of confidences, and nothing else.
 """
 
 from __future__ import annotations

@@ -103,7 +103,9 @@ class Differences(NamedTuple):
     confidence: float
 
 
-def compare(views: list, rows: np.ndarray, allowed: np.ndarray, threshold: float | None, decoded: Decoded) -> Differences:
+def compare(
+    views: list, rows: np.ndarray, allowed: np.ndarray, threshold: float | None, decoded: Decoded
+) -> Differences:
     """Compare a result, on any device, with `reference.decode` of the same arrays."""
     k = allowed.shape[1] - 1
     wanted = reference.decode(

@@ -36,7 +36,7 @@ def street(height: int, width: int) -> tuple[Tensor, Tensor]:
 
 def problem(size: Size, scales: Sequence[float], flips: Sequence[bool]) -> tuple[list[list[View]], Tensor, Tensor]:
     """Views of a street at 1024 x 2048, stride 4, several times over, rows and `allowed`; all on the device."""
-    height, width = size.of((1024, 2048), (16, 32))
+    height, width = size.of((1024, 2048), (8, 16))
     rows, allowed = street(height, width)
     k = allowed.shape[1] - 1
     torch.manual_seed(0)
@@ -57,7 +57,9 @@ def run(size: Size, add: Add) -> None:
         moved = _bytes(views[0]) + rows.nbytes + 5 * rows.numel()
         half = torch.empty(max(moved // 2, size.of(BYTES_BEYOND_L2, 0)), dtype=torch.uint8, device=size.device)
         other = torch.empty_like(half)
-        copy = device_ms(lambda half=half, other=other: other.copy_(half), size.of(20, 2)).busy * moved / (2 * len(half))
+        copy = (
+            device_ms(lambda half=half, other=other: other.copy_(half), size.of(20, 2)).busy * moved / (2 * len(half))
+        )
         decode = over(views, lambda v, r=rows, a=allowed: cuda.decode(v, r, a))
         repeats = size.of(20, 1)
         ours = device_ms(decode, repeats).busy

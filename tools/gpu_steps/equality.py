@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import time
 from collections import Counter
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 import torch
-from helpers.decoding import compare, on_device, problems
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 
 from gpu_steps.rows import Add, Row, Size
+from helpers.decoding import compare, on_device, problems
 from lsu_seg.decode import Part, View, cuda
 
 
@@ -81,7 +82,7 @@ def _parts(size: Size, add: Add) -> None:
             whole = cuda.decode([View(there, flip) for flip in flips], rows, allowed)
             labels, confidence = [], []
             cuts = np.linspace(0, height // 4, 4).astype(int).tolist()
-            for top, bottom in zip(cuts, cuts[1:], strict=False):
+            for top, bottom in pairwise(cuts):
                 a, b = max(0, top - 1), min(height // 4, bottom + 1)
                 part = Part(a, height // 4, 4 * top, height)
                 views = [View(there[:, a:b], flip, None, part) for flip in flips]

@@ -55,7 +55,14 @@ def run(size: Size, add: Add) -> None:
 
 
 def _measure(
-    size: Size, add: Add, runner: Any, root: Path, words: str, scales: tuple[float, ...], flips: tuple[bool, ...], images: int
+    size: Size,
+    add: Add,
+    runner: Any,
+    root: Path,
+    words: str,
+    scales: tuple[float, ...],
+    flips: tuple[bool, ...],
+    images: int,
 ) -> None:
     loop_cfg = dict(runner.cfg.test_cfg, scales=scales, flips=flips, memory=None, title=words)
     loop_cfg.pop("type")

@@ -32,8 +32,8 @@ class _AsTheyAre:
 class ExactTeacher(nn.Module):
     """A segmentor at stride 4 whose sums are exact in float32, in whatever order and pieces they are computed.
 
-    Inputs and weights are whole numbers, and a window of 4 x 4 pixels is all that a value sees. So a run that ran out of
-    memory and saw the image in pieces must give the very same labels.
+    Inputs and weights are whole numbers, and a value sees 4 x 4 pixels only. So a run that ran out of memory and saw
+    the image in pieces must give the very same labels.
     """
 
     out_channels = K
@@ -67,7 +67,7 @@ def _run(size: Size, add: Add) -> None:
     rows = np.kron(rng.integers(-1, 30, (height // 8, width // 8)), np.ones((8, 8), int)).astype(np.int16)
     scales = size.of(SCALES, (1.0,))
     views = Views(scales=scales, flips=(False, True), memory=BUDGET)
-    labels, peak, ran_out = _label(size, image, rows, allowed, views)
+    _, peak, ran_out = _label(size, image, rows, allowed, views)
     words = f"{width} x {height} pixels, {K} classes, {2 * len(scales)} views"
     if size.full:
         add(Row(f"{words}: peak beside the model", peak, "GiB", "`memory`", BUDGET, peak / BUDGET, "≤ 1"))
@@ -99,7 +99,9 @@ def _label(
     size: Size, image: Tensor, rows: np.ndarray, allowed: np.ndarray, views: Views
 ) -> tuple[np.ndarray, float, bool]:
     """Labels, the peak in GiB beside the model, and whether memory ran out."""
-    teacher = SegmentorTeacher(ExactTeacher(size.device).to(size.device).eval(), [f"class_{i}" for i in range(K)], views)
+    teacher = SegmentorTeacher(
+        ExactTeacher(size.device).to(size.device).eval(), [f"class_{i}" for i in range(K)], views
+    )
     start = 0
     if size.full:
         torch.cuda.empty_cache()

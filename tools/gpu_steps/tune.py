@@ -57,9 +57,7 @@ def _write(file: Path, key: str, settings: Knobs) -> None:
     table = json.loads(TABLE.read_text(encoding="utf-8"))
     table[key] = {form: knob._asdict() for form, knob in settings._asdict().items()}
     rows = [
-        f'  "{name}": {{\n'
-        + ",\n".join(f'    "{form}": {json.dumps(knob)}' for form, knob in row.items())
-        + "\n  }"
+        f'  "{name}": {{\n' + ",\n".join(f'    "{form}": {json.dumps(knob)}' for form, knob in row.items()) + "\n  }"
         for name, row in table.items()
     ]
     file.write_text("{\n" + ",\n".join(rows) + "\n}\n", encoding="utf-8")
