@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import difflib
 import importlib.util
 import json
@@ -199,7 +200,7 @@ def _config(cls: Any, arguments: dict[str, Any]) -> Any:
     """A `transformers` config; `transformers` itself would silently keep a misspelt key."""
     _check_keys(cls, arguments)
     try:
-        return cls(**arguments)
+        return cls(**copy.deepcopy(arguments))  # some versions take keys out of what they are given
     except Exception as e:  # its validators raise arbitrary exceptions
         raise TeacherError(f"a {cls.__name__} cannot be made of {arguments}: {_first_line(e)}") from e
 

@@ -173,9 +173,9 @@ def released(path: Path, monkeypatch: pytest.MonkeyPatch, names: list[str] = CLA
         ):
             kinds[name] = type(name, (Pickled,), {"__module__": module.__name__, "__qualname__": name})
             patch.setattr(module, name, kinds[name])
-        main["backbone_config"] = kinds["SwinConfig"](**swin, _commit_hash=None, top_k=50)
+        main["backbone_config"] = kinds["SwinConfig"](**(swin | dict(_commit_hash=None, top_k=50)))
         main["id2label"] = dict(enumerate(names))
-        config = kinds["Mask2FormerConfig"](**main, torch_dtype=torch.float32)
+        config = kinds["Mask2FormerConfig"](**(main | dict(torch_dtype=torch.float32)))
         checkpoint = {
             "model_state_dict": weights,
             "model_config": config,
