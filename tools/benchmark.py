@@ -221,34 +221,8 @@ def decode() -> Iterator[Figure]:
     slow = best(lambda: reference.decode(views, torch.from_numpy(part), sets), 1)
     yield Figure("decode, 8 views, 512 x 1024", best(fast(views, part), 3), "reference", slow, slow / 10)
 
-    # --- the loss ----------------------------------------------------------------------------------------------
-    if torch.cuda.is_available():
-        yield on_gpu(tensor, rows, sets)
 
-
-def on_gpu(logits: torch.Tensor, rows: np.ndarray, sets: torch.Tensor) -> Figure:
-    """The Triton kernel, with all that is checked and launched around it, against the memory's own speed."""
-    import torch
-
-    from lsu_seg.decode import View, cuda
-
-    view, there, allowed = View(logits.cuda()), torch.from_numpy(rows).cuda(), sets.cuda()
-    # Logits and rows are read, labels and confidence written; a copy reads one half and writes the other.
-    moved = logits.nbytes + rows.nbytes + 5 * rows.size
-    half = torch.empty(moved // 2, dtype=torch.uint8, device="cuda")
-    other = torch.empty_like(half)
-
-    def timed(run: Callable[[], object]) -> float:
-        def waited() -> None:
-            run()
-            torch.cuda.synchronize()
-
-        waited()  # compiled
-        return best(waited, 50)
-
-    ours = timed(lambda: cuda.decode([view], there, allowed))
-    copy = timed(lambda: other.copy_(half))
-    return Figure("decode on the GPU, one view", ours, "a copy that moves as many bytes", copy, copy / 0.6)
+# --- the loss ----------------------------------------------------------------------------------------------
 
 
 def loss() -> Iterator[Figure]:

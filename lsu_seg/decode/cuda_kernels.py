@@ -19,7 +19,7 @@ _MEMBER = tl.constexpr(1 << 15)
 
 
 @triton.jit
-def _sample(at, mask, y0, y1, ya, x0, x1, xa):  # type: ignore[no-untyped-def]
+def _sample(at, mask, y0, y1, ya, x0, x1, xa):
     """The bilinear sample at the pixels of a row: `at` points to the maps; y0 and y1 are offsets of their rows."""
     a = tl.load(at + (y0 + x0), mask=mask, other=0.0).to(tl.float32)
     b = tl.load(at + (y1 + x0), mask=mask, other=0.0).to(tl.float32)
@@ -31,7 +31,7 @@ def _sample(at, mask, y0, y1, ya, x0, x1, xa):  # type: ignore[no-untyped-def]
 
 
 @triton.jit(do_not_specialize=["num_sets", "low", "void"])
-def decide_one_view(  # type: ignore[no-untyped-def]
+def decide_one_view(
     logits,
     mass,
     rows,
@@ -123,7 +123,7 @@ def decide_one_view(  # type: ignore[no-untyped-def]
 
 
 @triton.jit
-def _joined(  # type: ignore[no-untyped-def]
+def _joined(
     maps,
     classes,
     count,
@@ -153,7 +153,7 @@ def _joined(  # type: ignore[no-untyped-def]
 
 
 @triton.jit(do_not_specialize=["views", "num_classes", "num_sets", "low", "void"])
-def decide(  # type: ignore[no-untyped-def]
+def decide(
     rows,
     sets,
     only,
