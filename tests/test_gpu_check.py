@@ -89,9 +89,9 @@ def test_a_bundle_of_other_code_is_refused(tmp_path: Path) -> None:
     with zipfile.ZipFile(wheel, "w") as archive:
         archive.write(ROOT / "lsu_seg/errors.py", "lsu_seg/errors.py")
     gpu_check._check_ours([wheel])
-    with zipfile.ZipFile(wheel, "a") as archive:
-        archive.writestr("lsu_seg/gone.py", "")
-    with pytest.raises(gpu_check._CannotRunError, match=r"has another lsu_seg/gone\.py than this checkout: run `make"):
+    with zipfile.ZipFile(wheel, "w") as archive:
+        archive.writestr("lsu_seg/errors.py", "")
+    with pytest.raises(gpu_check._CannotRunError, match=r"has another lsu_seg/errors\.py than this checkout: run `make"):
         gpu_check._check_ours([wheel])
     with pytest.raises(gpu_check._CannotRunError, match="no wheel of lsu-toolkit"):
         gpu_check._check_ours([])
