@@ -24,9 +24,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
-from lsu_seg.label_files import encode_labels, write_atomic
+from lsu_seg.label_files import encode_confidence, encode_labels, write_atomic
 from lsu_seg.pseudo.errors import OutputError, refused, unusable
 from lsu_seg.pseudo.lock import RunLock
 from lsu_seg.pseudo.records import FILES, Records, checksum, whole
@@ -180,7 +179,7 @@ class OutputFolder:
         """
         files = {"label": encode_labels(self.path(key), labels, self.palette)}
         if confidence is not None:
-            files["confidence"] = _confidence_file(confidence)
+            files["confidence"] = encode_confidence(confidence)
         if soft is not None:
             files["soft"] = soft_file(*soft)
         for name, data in files.items():
@@ -215,14 +214,6 @@ def _differences(existing: dict[str, Any], expected: dict[str, Any]) -> list[str
         for split in sorted(splits.keys() & others.keys())
         if splits[split] != others[split]
     ]
-
-
-def _confidence_file(confidence: NDArray[np.float32]) -> bytes:
-    buffer = io.BytesIO()
-    Image.fromarray((confidence * np.float32(255) + np.float32(0.5)).astype(np.uint8)).save(
-        buffer, "PNG", compress_level=3
-    )
-    return buffer.getvalue()
 
 
 def soft_file(classes: NDArray[Any], shares: NDArray[np.float32]) -> bytes:
