@@ -136,8 +136,12 @@ class PseudoLabelLoop(BaseLoop):
             files = [self.runner._load_from, *(f for f in files if f.suffix == ".json")]
         return " ".join(file_sha256(f) for f in files) or "none: initial weights"
 
+    entered = False
+    """Whether `run` has found nothing to refuse, and has begun to work in the output folders."""
+
     def run(self) -> dict[str, float]:
         """Label the dataset. Returns counts and speed."""
+        teacher = SegmentorTeacher(self.runner.model, self.constraint.source_classes, self.views)
         with ExitStack() as stack:
             # All workers of this run share one name, which distinguishes them from those of another run.
             run = [os.urandom(16).hex()]
@@ -147,6 +151,7 @@ class PseudoLabelLoop(BaseLoop):
             raw = None
             if self.raw_dir:
                 raw = stack.enter_context(closing(self._folder(self.raw_dir, run[0], constrained=False)))
+            self.entered = True
             folders = [out] if raw is None else [out, raw]
             self._todo = [self._unfinished(folder) for folder in folders]
             for folder in folders:
@@ -154,7 +159,7 @@ class PseudoLabelLoop(BaseLoop):
             self.runner.load_or_resume()
             self.runner.call_hook("before_test")
             self.runner.model.eval()
-            result = self._label(out, raw)
+            result = self._label(teacher, out, raw)
             self.runner.call_hook("after_test")
         self.runner.logger.info(f"pseudo-labels in {self.out_dir}: {result}")
         return result
@@ -204,8 +209,7 @@ class PseudoLabelLoop(BaseLoop):
                 " beside them"
             )
 
-    def _label(self, out: OutputFolder, raw: OutputFolder | None) -> dict[str, float]:
-        teacher = SegmentorTeacher(self.runner.model, self.constraint.source_classes, self.views)
+    def _label(self, teacher: SegmentorTeacher, out: OutputFolder, raw: OutputFolder | None) -> dict[str, float]:
         statistics = Statistics(teacher.counts)
         todo = set().union(*self._todo)
         self.dataloader.sampler.keep({i for key, i in self._own_indices.items() if key in todo})
