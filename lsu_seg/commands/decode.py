@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import click
 
-from lsu_onto.program import source_option, taxonomy_argument
+from lsu_onto.program import Command, source_option, taxonomy_argument
 from lsu_seg.commands.arguments import UNKNOWN, Output
 
 
-@click.command()
+@click.command(cls=Command, interrupted="labels written so far are whole")
 @taxonomy_argument("taxonomy")
-@click.argument("label", type=click.Path(dir_okay=False))
-@click.argument("logits", type=click.Path(dir_okay=False))
+@click.argument("label", type=click.Path())
+@click.argument("logits", type=click.Path())
 @source_option()
-@click.option("-o", "--output", required=True, type=Output(dir_okay=False), help="PNG to write.")
+@click.option("-o", "--output", required=True, type=Output(), help="PNG to write; of folders, the folder of PNGs.")
 @click.option("--threshold", type=click.FloatRange(0, 1), help="Below this confidence the output is void.")
+@click.option("--confidence", is_flag=True, help="Write confidence as images, too, into the folder `confidence`.")
+@click.option("--align-corners", is_flag=True, help="The model was trained with `align_corners=True`.")
 @click.option(
     "--unknown",
     type=UNKNOWN,
@@ -22,18 +26,22 @@ from lsu_seg.commands.arguments import UNKNOWN, Output
     show_default=True,
     help="What becomes of raw values that TAXONOMY does not list.",
 )
-def decode(
-    taxonomy: str, label: str, logits: str, source: str | None, output: str, threshold: float | None, unknown: str
-) -> None:
-    """Decode the logits of any model into a pseudo-label, inside the constraints of one label file.
+def decode(**options: Any) -> None:
+    """Decode the logits of any model into pseudo-labels, inside the constraints of label files.
 
     LABEL is annotated in TAXONOMY. LOGITS is a `.npy` file: float [K, h, w] at any resolution, channels in the
-    order of the source taxonomy.
+    order of the source taxonomy. Both may be folders: the logits of LABEL/KEY.png are LOGITS/KEY.npy.
 
     \b
-    Example:
+    Examples:
       lsu-seg decode idd --source cityscapes 0001_gt.png 0001.npy -o 0001.png
+      lsu-seg decode idd --source cityscapes data/idd/gtFine/val logits/val -o out/val --confidence
     """
-    from lsu_seg.decode.files import decode_file
+    from lsu_seg.decode.files import decode_files
+    from lsu_seg.runtime.progress import track
 
-    decode_file(taxonomy, source, label, logits, output, threshold, unknown)
+    notes = decode_files(
+        **options, track=lambda jobs: track(jobs, "decoding", len(jobs)) if len(jobs) > 1 else iter(jobs)
+    )
+    for note in notes:
+        click.echo(note, err=True)

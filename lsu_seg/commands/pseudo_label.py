@@ -21,6 +21,15 @@ def _scales(context: click.Context, parameter: click.Parameter, value: str | Non
     return scales
 
 
+def _splits(context: click.Context, parameter: click.Parameter, value: str | None) -> list[str] | None:
+    if value is None:
+        return None
+    names = [name.strip() for name in value.split(",")]
+    if not all(names) or len(set(names)) < len(names):
+        raise click.BadParameter(f"`{value}` is no list of splits, as train,val is")
+    return names
+
+
 @click.command(name="pseudo-label", cls=Command, interrupted=KEPT)
 @taxonomy_argument("args", nargs=-1, metavar="CONFIG [CHECKPOINT] | TAXONOMY")
 @click.option(
@@ -38,7 +47,13 @@ def _scales(context: click.Context, parameter: click.Parameter, value: str | Non
     type=click.Path(file_okay=False),
     help="Folder of the dataset; of CONFIG, put in place of its `data_root`.",
 )
-@click.option("--split", help="Of TAXONOMY.  [default: train]")
+@click.option(
+    "--split",
+    "splits",
+    callback=_splits,
+    metavar="NAME,NAME,…",
+    help="Of TAXONOMY; all are labelled into one folder.  [default: train]",
+)
 @click.option("--scales", callback=_scales, metavar="S,S,…", help="Of the images that the teacher sees.  [default: 1]")
 @click.option("--flip/--no-flip", default=None, help="Mirrored images, too, at every scale.  [default: flip]")
 @click.option("--threshold", type=click.FloatRange(0, 1), help="Below this confidence the label is void.")
@@ -95,7 +110,11 @@ def pseudo_label(
         _check_one_line(args, data_root, output)
         _one_line(args[0], str(data_root), teacher, checkpoint, str(output), resume, work_dir, options, chosen)
         return
-    foreign = [*chosen, *(["output"] if output else []), *(["checkpoint"] if checkpoint else [])]
+    foreign = [
+        *("split" if key == "splits" else key for key in chosen),
+        *(["output"] if output else []),
+        *(["checkpoint"] if checkpoint else []),
+    ]
     if foreign and args:
         raise click.UsageError(
             f"`--{foreign[0]}` belongs to the form TAXONOMY --teacher …; a config says it itself (see --help)"
@@ -132,12 +151,14 @@ def _one_line(
     chosen: dict[str, Any],
 ) -> None:
     from lsu_seg.openmmlab.config import merge
-    from lsu_seg.pseudo.oneline import pseudo_label_config
+    from lsu_seg.pseudo.oneline import pseudo_label_configs
     from lsu_seg.pseudo.run import pseudo_label as label
 
-    cfg = pseudo_label_config(taxonomy, data_root, teacher, checkpoint, output, **chosen)
-    merge(cfg, options)
-    label(placed(cfg, work_dir, Path(taxonomy).stem), checkpoint, quiet=True, resume=resume)
+    configs = pseudo_label_configs(taxonomy, data_root, teacher, checkpoint, output, **chosen)
+    for cfg in configs:
+        merge(cfg, options)
+    for i, cfg in enumerate(configs):
+        label(placed(cfg, work_dir, Path(taxonomy).stem), checkpoint, quiet=True, resume=resume or i > 0)
     click.echo(output)
 
 

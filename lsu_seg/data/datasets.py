@@ -210,20 +210,16 @@ class TaxDataset(BaseSegDataset):
         self.pseudo, self._void, self._fully_initialized = Path(labels), set(), False
         self.full_init()
 
-    def fingerprint(self, times: bool = False) -> str:
-        """sha256 over the names and sizes of the image and label files, and with `times` over their modification times.
-
-        Without times, a copy of the dataset on another machine has the same fingerprint.
-        """
+    def fingerprint(self) -> str:
+        """sha256 over names, sizes and modification times of the image and label files, and of tables beside them."""
         digest = hashlib.sha256()
-        tables = self.annotation.reader.segments
-        for path in sorted(tables.glob("*.json")) if tables and tables.is_dir() else [tables] if tables else []:
-            digest.update(f"{path.name} {path.stat().st_size} {path.stat().st_mtime_ns if times else ''}\n".encode())
+        for path in self.annotation.reader.tables():
+            digest.update(f"{path.name} {path.stat().st_size} {path.stat().st_mtime_ns}\n".encode())
         for i in range(len(self)):
             info = self.get_data_info(i)
             for path in (info["img_path"], info["seg_map_path"]):
                 stat = container(Path(path)).stat()
-                digest.update(f"{info['key']} {stat.st_size} {stat.st_mtime_ns if times else ''}\n".encode())
+                digest.update(f"{info['key']} {stat.st_size} {stat.st_mtime_ns}\n".encode())
         return digest.hexdigest()
 
     def prepare_data(self, idx: int) -> Any:

@@ -109,7 +109,11 @@ def decode_arrays(
     [0.5, 0.993]
     """
     from lsu_seg.decode import cpu
+    from lsu_seg.decode.checks import check_logits
 
     is_views = isinstance(logits, (list, tuple)) and all(isinstance(v, (View, QueryView)) for v in logits)
     views: list[View | QueryView] = list(logits) if is_views else [View(np.asarray(logits))]  # type: ignore[arg-type]
+    for view in views:
+        if isinstance(view, View):
+            check_logits(view.logits.shape, constraint, image_name or "logits")
     return cpu.decode(views, rows, constraint.allowed, threshold, image_name)

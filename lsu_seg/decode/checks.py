@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lsu_onto import ROW_UNKNOWN, ROW_VOID
+from lsu_onto import ROW_UNKNOWN, ROW_VOID, Constraint
 from lsu_seg.decode.views import DecodeError, Part, QueryView, View
 
 
@@ -39,6 +39,53 @@ def check_shapes(views: Sequence[View | QueryView], image_name: str) -> int:
         if has_mass[i] != has_mass[0]:
             raise DecodeError(f"{name}: some views have a no-object mass and some have none; it is all or none")
     return num_classes
+
+
+def check_logits(shape: Sequence[int], constraint: Constraint, name: str) -> None:
+    """Raise `DecodeError` if an array cannot be logits `[K, h, w]` of a constraint's source; say how it becomes that.
+
+    >>> import lsu_onto
+    >>> check_logits((512, 1024, 15), lsu_onto.load("demo_town", source="demo"), "a.npy")
+    Traceback (most recent call last):
+        ...
+    lsu_seg.decode.views.DecodeError: a.npy: an array [512, 1024, 15]; expected [K, h, w] with the K = 15 classes of \
+`demo` first: axis 2 has 15, so save `numpy.moveaxis(logits, 2, 0)`
+    """
+    k, shape = constraint.num_classes, tuple(shape)
+    if len(shape) == 3 and shape[0] == k and 0 not in shape:
+        return
+    raise DecodeError(
+        f"{name}: an array {list(shape)}; expected [K, h, w] with the K = {k} classes of `{constraint.source}` first:"
+        f" {_advice(shape, k)}"
+    )
+
+
+def _advice(shape: tuple[int, ...], k: int) -> str:
+    """What to do with an array of this shape to get `[k, h, w]`."""
+    if 0 in shape:
+        return "it is empty"
+    inner, array, places = shape, "logits", list(range(len(shape)))
+    while len(inner) > 3 and inner[0] == 1:
+        inner, array, places = inner[1:], f"{array}[0]", places[1:]
+    if len(inner) == 4 and k in inner[1:]:
+        return f"these are {inner[0]} images: save each by itself, `{array}[i]`"
+    if len(inner) > 3 and sum(n != 1 for n in shape) == 3:
+        places = [i for i, n in enumerate(shape) if n != 1]
+        inner, array = tuple(shape[i] for i in places), "numpy.squeeze(logits)"
+    if len(inner) == 3 and k in inner:
+        axis = 0 if inner[0] == k else 2 if inner[2] == k else 1
+        moved = array if axis == 0 else f"numpy.moveaxis({array}, {axis}, 0)"
+        return f"axis {places[axis]} has {k}, so save `{moved}`"
+    if len(inner) == 3 and k + 1 in inner:
+        return (
+            f"one axis has {k + 1}: if one of these is background or void, leave it out, and bring the others into the"
+            " order of the source's classes"
+        )
+    if len(shape) == 2:
+        return "it has no axis of classes; if it holds class numbers, save the logits that they were chosen by"
+    if k in shape:
+        return f"its axes are {len(shape)}, and should be 3"
+    return f"no axis has {k}: are these logits of a model with other classes, or is another `--source` meant?"
 
 
 def check_part(i: int, part: Part, first: Any, height: int, rows: int, image_name: str) -> None:

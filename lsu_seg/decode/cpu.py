@@ -14,6 +14,7 @@ import numpy as np
 from lsu_seg.decode.checks import check_allowed, check_finite, check_rows, check_shapes
 from lsu_seg.decode.inputs import Arrays, make_job, rule_of
 from lsu_seg.decode.kernels.entry import ROWS_PER_CHUNK, decode_rows
+from lsu_seg.decode.kernels.jit import why_not_kept
 from lsu_seg.decode.space import space_for
 from lsu_seg.decode.views import Decoded, DecodeError, QueryView, View
 from lsu_seg.label_files import void_index
@@ -144,11 +145,15 @@ _compiled: set[Any] = set()
 
 
 def _announced(dtype: Any, run: Any) -> None:
-    """Run, with a message if the first call takes long because it compiles. Later processes use numba's cache."""
+    """Run, with a message if the first call takes long because it compiles. Later processes use numba's cache.
+
+    Where there can be none, another message says how to have one.
+    """
     if dtype in _compiled:
         run()
         return
-    message = "compiling the CPU decoder for this machine; it is kept for the next time"
+    kept = "" if why_not_kept(decode_rows) else "; it is kept for the next time"
+    message = f"compiling the CPU decoder for this machine{kept}"
     timer = threading.Timer(2, lambda: print(message, file=sys.stderr, flush=True))
     timer.daemon = True
     timer.start()
@@ -157,3 +162,10 @@ def _announced(dtype: Any, run: Any) -> None:
     finally:
         timer.cancel()
     _compiled.add(dtype)
+    if problem := why_not_kept(decode_rows):
+        print(
+            f"the compiled CPU decoder cannot be kept for the next time ({problem}): set NUMBA_CACHE_DIR to a folder"
+            " that is writable",
+            file=sys.stderr,
+            flush=True,
+        )

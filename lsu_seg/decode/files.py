@@ -1,17 +1,33 @@
-"""A label file and the logits of any model → a pseudo-label file, for `lsu-seg decode`."""
+"""Label files and the logits of any model → pseudo-label files, for `lsu-seg decode`."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 import lsu_onto
-from lsu_seg.decode import DecodeError, decode_arrays
-from lsu_seg.label_files import LabelReader, write_labels
+from lsu_seg.decode import DecodeError, View, decode_arrays
+from lsu_seg.decode.checks import check_logits
+from lsu_seg.label_files import LabelReader, encode_confidence, parse_encoding, write_atomic, write_labels
+
+_IMAGES = (".png", ".tif", ".tiff", ".bmp")
+"""Suffixes of label files in a folder, where they are images."""
 
 
-def decode_file(
+class Job(NamedTuple):
+    """The files of one image; `confidence` is None if it is not to be written."""
+
+    label: Path
+    logits: Path
+    output: Path
+    confidence: Path | None
+
+
+def decode_files(
     taxonomy: str,
     source: str | None,
     label: str,
@@ -19,28 +35,33 @@ def decode_file(
     output: str,
     threshold: float | None = None,
     unknown: str = "error",
-) -> None:
-    """Write the pseudo-label of one image.
+    confidence: bool = False,
+    align_corners: bool = False,
+    track: Callable[[list[Job]], Iterable[Job]] = iter,
+) -> list[str]:
+    """Write the pseudo-label of one image, or of all images of a folder.
 
     Args:
         taxonomy, source: as for `lsu_onto.load`.
-        label: the label file of the image.
-        logits: a `.npy` file, float `[K, h, w]`.
-        output: the PNG to write; its folder is made if it does not exist.
+        label: the label file of the image, or a folder of them.
+        logits: a `.npy` file, float `[K, h, w]`; or a folder: the logits of `label/KEY.png` are `logits/KEY.npy`.
+        output: the PNG to write, or the folder of `KEY.png`. Folders are made if they do not exist.
         threshold: as for `decode_arrays`.
         unknown: as for `LabelReader`.
+        confidence: also write `confidence/KEY.png` into the output's folder, as labelling does.
+        align_corners: as for `View`.
+        track: passes the jobs on, to show progress.
+
+    Returns:
+        What the user should know: labels of the folder that have no logits.
 
     Raises:
-        DecodeError: the logits are not an array of floats or do not fit, the labels need side files (`segments:`), or
-            the output is one of the inputs or not a PNG.
-        LabelFileError: the label file is unreadable, or has unlisted values.
+        DecodeError: the logits are not an array of floats or do not fit, the labels need side files (`segments:`), no
+            files belong together, or the output is one of the inputs or not a PNG.
+        LabelFileError: a label file is unreadable, or has unlisted values.
         TaxonomyError: the taxonomy cannot be loaded.
         OSError: a file cannot be read or written.
     """
-    if Path(output).suffix.lower() != ".png":
-        raise DecodeError(f"{output}: pseudo-labels are PNG files; name it `{Path(output).with_suffix('.png')}`")
-    if any(Path(output).resolve() == Path(file).resolve() for file in (label, logits)):
-        raise DecodeError(f"{output}: is an input too, and would be lost; write the pseudo-label to another file")
     constraint = lsu_onto.load(taxonomy, source)
     if constraint.encoding in ("panoptic-rgb", "rle"):
         raise DecodeError(
@@ -48,14 +69,91 @@ def decode_file(
             " a file alone says nothing; label the dataset with `lsu-seg pseudo-label`, or write the file's classes"
             " as `encoding: id` and name a taxonomy that says so"
         )
+    notes: list[str] = []
+    if Path(label).is_dir() or Path(logits).is_dir():
+        suffixes = (".json",) if parse_encoding(constraint.encoding)[0] == "polygons" else _IMAGES
+        jobs = _in_folders(Path(label), Path(logits), Path(output), suffixes, notes)
+    else:
+        out = Path(output)
+        if out.suffix.lower() != ".png":
+            raise DecodeError(f"{output}: pseudo-labels are PNG files; name it `{out.with_suffix('.png')}`")
+        jobs = [Job(Path(label), Path(logits), out, out.parent / "confidence" / out.name)]
+    for job in jobs:
+        written = {job.output.resolve(), job.confidence.resolve() if job.confidence else None}
+        if written & {job.label.resolve(), job.logits.resolve()}:
+            raise DecodeError(f"{job.output}: is an input too, and would be lost; write the pseudo-label elsewhere")
+    reader = LabelReader(constraint, unknown=unknown)
+    for job in track(jobs):
+        array = _logits(job.logits)
+        check_logits(array.shape, constraint, str(job.logits))
+        rows = reader.rows(job.label)
+        view = View(array, align_corners=align_corners)  # type: ignore[arg-type]
+        decoded = decode_arrays([view], rows, constraint, threshold, str(job.logits))
+        job.output.absolute().parent.mkdir(parents=True, exist_ok=True)
+        write_labels(job.output, decoded.labels, constraint.source_palette)
+        if confidence and job.confidence:
+            job.confidence.absolute().parent.mkdir(parents=True, exist_ok=True)
+            write_atomic(job.confidence, encode_confidence(decoded.confidence))
+    return notes
+
+
+def _in_folders(label: Path, logits: Path, output: Path, suffixes: tuple[str, ...], notes: list[str]) -> list[Job]:
+    """The jobs of two folders. Labels without logits are left out, with a note."""
+    for given, other in ((label, logits), (logits, label)):
+        if not given.is_dir():
+            raise DecodeError(f"{given}: not a folder, and {other} is one; give two files or two folders")
+    if output.is_file():
+        raise DecodeError(f"{output}: is a file; expected a folder to write to, because {label} is one")
+    for folder in (label, logits):
+        if output.resolve().is_relative_to(folder.resolve()) or folder.resolve().is_relative_to(output.resolve()):
+            raise DecodeError(f"{output}: is {folder}, or one lies in the other; write pseudo-labels to another folder")
+    labels = _by_key(label, suffixes)
+    arrays = _by_key(logits, (".npy",))
+    if not arrays:
+        raise DecodeError(f"{logits}: found no `.npy` file; save the logits of each image with `numpy.save`")
+    if not labels:
+        raise DecodeError(f"{label}: found no label file ({', '.join(suffixes)})")
+    if alone := sorted(arrays.keys() - labels.keys()):
+        raise DecodeError(
+            f"{logits}: {len(alone)} of {len(arrays)} logits have no label, e.g. {alone[0]}.npy; expected"
+            f" {label / alone[0]}{suffixes[0]}: logits are named as the label of their image (a label here is"
+            f" {next(iter(labels.values()))})"
+        )
+    if left_out := len(labels) - len(arrays):
+        example = min(labels.keys() - arrays.keys())
+        notes.append(f"{label}: {left_out} of {len(labels)} labels have no logits, e.g. {example}; they are left out")
+    return [
+        Job(labels[key], arrays[key], output / f"{key}.png", output / "confidence" / f"{key}.png")
+        for key in sorted(arrays)
+    ]
+
+
+def _by_key(folder: Path, suffixes: tuple[str, ...]) -> dict[str, Path]:
+    """The files below a folder by their path in it without suffix; hidden files do not count."""
+    found: dict[str, Path] = {}
+    for path in sorted(folder.rglob("*")):
+        inner = path.relative_to(folder)
+        if path.suffix.lower() not in suffixes or any(part.startswith(".") for part in inner.parts):
+            continue
+        key = inner.with_suffix("").as_posix()
+        if key in found:
+            raise DecodeError(f"{path}: beside it is {found[key].name}, and one name means one image; remove one")
+        found[key] = path
+    return found
+
+
+def _logits(path: Path) -> NDArray[Any]:
     try:
-        array = np.load(logits, mmap_mode="r", allow_pickle=False)
+        array = np.load(path, mmap_mode="r", allow_pickle=False)
     except (ValueError, EOFError):
-        raise DecodeError(f"{logits}: not a `.npy` file; save the logits with `numpy.save`") from None
-    if not isinstance(array, np.ndarray) or array.dtype.kind != "f":
-        found = f"an array of {array.dtype}" if isinstance(array, np.ndarray) else "an archive of arrays"
-        raise DecodeError(f"{logits}: {found}; expected one array of floats, [K, h, w]")
-    rows = LabelReader(constraint, unknown=unknown).rows(label)
-    labels, _ = decode_arrays(array, rows, constraint, threshold, logits)
-    Path(output).absolute().parent.mkdir(parents=True, exist_ok=True)
-    write_labels(output, labels, constraint.source_palette)
+        raise DecodeError(f"{path}: not a `.npy` file; save the logits with `numpy.save`") from None
+    if not isinstance(array, np.ndarray):
+        with array:
+            names = ", ".join(array.files)
+        raise DecodeError(
+            f"{path}: an archive of arrays ({names}); expected one array of floats, [K, h, w]: save it alone, with"
+            " `numpy.save`"
+        )
+    if array.dtype.kind != "f":
+        raise DecodeError(f"{path}: an array of {array.dtype}; expected one array of floats, [K, h, w]")
+    return array

@@ -16,7 +16,7 @@ from lsu_seg.label_files.raw import parse_encoding, read_raw
 from lsu_seg.label_files.reader import Inspection, LabelReader, LabelRows, segments_path
 from lsu_seg.label_files.rle import load_sheets
 from lsu_seg.label_files.rows import RowTable, UnknownValue, hint, nearest_colour, show_value, unknown_values
-from lsu_seg.label_files.write import VOID16, encode_labels, void_index, write_atomic, write_labels
+from lsu_seg.label_files.write import VOID16, encode_confidence, encode_labels, void_index, write_atomic, write_labels
 
 __all__ = [
     "MAX_PIXELS",
@@ -29,6 +29,7 @@ __all__ = [
     "RowTable",
     "UnknownValue",
     "container",
+    "encode_confidence",
     "encode_labels",
     "hint",
     "list_members",

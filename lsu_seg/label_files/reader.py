@@ -106,6 +106,13 @@ class LabelReader:
             return None
         return segments_path(Path(self.root), self.constraint.layout, self.split)
 
+    def tables(self) -> list[Path]:
+        """The files behind `segments`, if the encoding has any."""
+        segments = self.segments
+        if segments is None:
+            return []
+        return sorted(segments.glob("*.json")) if segments.is_dir() else [segments]
+
     def prepare(self) -> None:
         """Read side files now, so that their errors come early and workers that are forked later share them."""
         if self.segments:

@@ -79,6 +79,14 @@ def encode_labels(path: str | os.PathLike[str], labels: NDArray[Any], palette: N
     return buffer.getvalue()
 
 
+def encode_confidence(confidence: NDArray[np.float32]) -> bytes:
+    """The PNG of a confidence `[H, W]`, 0..1: 8-bit grey, 255 = 1."""
+    grey = (confidence * np.float32(255) + np.float32(0.5)).astype(np.uint8)
+    buffer = io.BytesIO()
+    Image.fromarray(grey).save(buffer, "PNG", compress_level=_LEVEL)
+    return buffer.getvalue()
+
+
 def write_atomic(path: str | os.PathLike[str], data: bytes) -> None:
     """Write a file whole or not at all, through a temporary file in the same folder, fsync and rename.
 

@@ -153,11 +153,12 @@ def _from_data_priors(
 
 
 def weight_files(pretrained: Path) -> tuple[Path, ...]:
-    """The files of a pretrained model: a folder's config and weights, or the single checkpoint."""
+    """The files of a pretrained model: a folder's config, preprocessor and weights, or the single checkpoint."""
     if not pretrained.is_dir():
         return (pretrained,)
     weights = (p for p in pretrained.iterdir() if p.suffix in (".safetensors", ".bin"))
-    return (pretrained / CONFIG, *sorted(weights))
+    processor = [pretrained / PROCESSOR] if (pretrained / PROCESSOR).is_file() else []
+    return (pretrained / CONFIG, *processor, *sorted(weights))
 
 
 def model_name(folder: Path) -> str:

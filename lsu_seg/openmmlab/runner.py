@@ -175,7 +175,9 @@ def runner_with_checkpoint(cfg: Config, checkpoint: str | Path | None, quiet: bo
         loaded = runner.load_checkpoint(str(checkpoint), strict=True)
     except UntrustedCheckpointError:
         raise
-    except (EOFError, KeyError, IndexError, ValueError, AttributeError, struct.error) as e:
+    except (EOFError, KeyError, IndexError, ValueError, AttributeError, OSError, struct.error) as e:
+        if isinstance(e, OSError) and e.filename:  # torch says `Invalid argument` of some files that are cut off
+            raise
         raise TeacherError(f"`{checkpoint}` is not a checkpoint, or is cut off; get the file again") from e
     except RuntimeError as e:
         what = "cannot be read" if "PytorchStreamReader" in str(e) else "does not fit the config's model"

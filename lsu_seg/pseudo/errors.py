@@ -43,7 +43,7 @@ def unusable(root: Path, error: OSError) -> OutputError:
 
 
 def check_output(path: str | Path, others: Mapping[str, str | Path]) -> None:
-    """Refuse an unusable output folder before any time is spent. Creates the folder if it does not exist.
+    """Refuse an unusable output folder before any time is spent. Nothing is created that was not there.
 
     Args:
         path: the output folder.
@@ -59,9 +59,9 @@ def check_output(path: str | Path, others: Mapping[str, str | Path]) -> None:
             raise OutputError(f"{path} is {what} {folder} or inside it; write labels elsewhere")
         if other.is_relative_to(output):
             raise OutputError(f"{path} holds {what} {folder}; write labels elsewhere")
-    trial = path / f".{os.getpid():x}-{os.urandom(4).hex()}.tmp"
     try:
-        path.mkdir(parents=True, exist_ok=True)
+        there = next(folder for folder in (path, *path.absolute().parents) if os.path.lexists(folder))
+        trial = there / f".{os.getpid():x}-{os.urandom(4).hex()}.tmp"
         trial.touch()
         trial.unlink(missing_ok=True)
     except OSError as e:

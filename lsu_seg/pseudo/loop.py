@@ -25,6 +25,7 @@ from lsu_seg.decode.soft import top_k
 from lsu_seg.openmmlab.registry import LOOPS, register
 from lsu_seg.pseudo.errors import OutputError
 from lsu_seg.pseudo.image import LabelledImage
+from lsu_seg.pseudo.inputs import Inputs, constraint_sha256, dataset_sha256
 from lsu_seg.pseudo.output import OutputFolder, file_sha256
 from lsu_seg.pseudo.pipeline import Behind, ahead
 from lsu_seg.pseudo.statistics import Statistics
@@ -112,8 +113,8 @@ class PseudoLabelLoop(BaseLoop):
             "version": __version__,
             "dataset": f"{c.dataset} {c.dataset_version}",
             "source": f"{c.source} {c.source_version}",
-            "taxonomies_sha256": c.sha256,
-            "files_sha256": self.dataloader.dataset.fingerprint(),
+            "taxonomies_sha256": constraint_sha256(c),
+            "splits": {self.dataloader.dataset.split: dataset_sha256(self.dataloader.dataset)},
             "unknown": self.dataloader.dataset.annotation.unknown,
             "pipeline": [dict(t) for t in self.runner.cfg.test_dataloader.dataset.pipeline],
             "model_sha256": _config_sha256(self.runner.cfg.model.to_dict()),
@@ -128,14 +129,19 @@ class PseudoLabelLoop(BaseLoop):
         }
 
     def _weights_sha256(self) -> str:
-        """sha256 of the checkpoint, or of the files from which the model loaded its own weights (`HFSegmentor`)."""
+        """sha256 of the checkpoint, and of the files that the model loads itself (`HFSegmentor`): with a checkpoint,
+        only those that say what the model is and how images are normalised."""
+        files = list(getattr(getattr(self.runner.model, "module", self.runner.model), "weight_files", ()))
         if self.runner._load_from:
-            return file_sha256(self.runner._load_from)
-        files = getattr(getattr(self.runner.model, "module", self.runner.model), "weight_files", ())
+            files = [self.runner._load_from, *(f for f in files if f.suffix == ".json")]
         return " ".join(file_sha256(f) for f in files) or "none: initial weights"
+
+    entered = False
+    """Whether `run` has found nothing to refuse, and has begun to work in the output folders."""
 
     def run(self) -> dict[str, float]:
         """Label the dataset. Returns counts and speed."""
+        teacher = SegmentorTeacher(self.runner.model, self.constraint.source_classes, self.views)
         with ExitStack() as stack:
             # All workers of this run share one name, which distinguishes them from those of another run.
             run = [os.urandom(16).hex()]
@@ -145,12 +151,15 @@ class PseudoLabelLoop(BaseLoop):
             raw = None
             if self.raw_dir:
                 raw = stack.enter_context(closing(self._folder(self.raw_dir, run[0], constrained=False)))
+            self.entered = True
             folders = [out] if raw is None else [out, raw]
             self._todo = [self._unfinished(folder) for folder in folders]
+            for folder in folders:
+                self._say_what_was_there(folder)
             self.runner.load_or_resume()
             self.runner.call_hook("before_test")
             self.runner.model.eval()
-            result = self._label(out, raw)
+            result = self._label(teacher, out, raw)
             self.runner.call_hook("after_test")
         self.runner.logger.info(f"pseudo-labels in {self.out_dir}: {result}")
         return result
@@ -158,7 +167,7 @@ class PseudoLabelLoop(BaseLoop):
     def _folder(self, path: str, run: str, constrained: bool) -> OutputFolder:
         rank, _ = get_dist_info()
         folder = OutputFolder(
-            path, self.manifest(constrained), self.constraint.source_palette, rank, run, self._own_indices
+            path, self.manifest(constrained), self.constraint.source_palette, rank, run, self._own_indices, self._inputs
         )
         if not folder.locked:
             print_log(
@@ -174,6 +183,10 @@ class PseudoLabelLoop(BaseLoop):
         dataset = self.dataloader.dataset
         return {dataset.get_data_info(i)["key"]: i for i in self.dataloader.sampler}
 
+    @cached_property
+    def _inputs(self) -> Inputs:
+        return Inputs(self.dataloader.dataset, self._own_indices)
+
     def _unfinished(self, folder: OutputFolder) -> set[str]:
         """The keys of this rank for which the folder has no complete label."""
         keys: Iterable[str] = self._own_indices
@@ -181,8 +194,22 @@ class PseudoLabelLoop(BaseLoop):
             keys = track(self._own_indices, "checking what is there", len(self._own_indices))
         return {key for key in keys if not folder.done(key)}
 
-    def _label(self, out: OutputFolder, raw: OutputFolder | None) -> dict[str, float]:
-        teacher = SegmentorTeacher(self.runner.model, self.constraint.source_classes, self.views)
+    def _say_what_was_there(self, folder: OutputFolder) -> None:
+        """Tell of labels that are made anew, because their inputs have changed, and of those of other splits."""
+        if folder.changed:
+            some = ", ".join(folder.changed[:3]) + (" …" if len(folder.changed) > 3 else "")
+            _tell(
+                f"{folder.root}: {len(folder.changed)} images or their annotations have changed since they were"
+                f" labelled ({some}): they are labelled anew"
+            )
+        if folder.other_splits and get_dist_info()[0] == 0:
+            splits = ", ".join(f"`{split}`" for split in folder.other_splits)
+            _tell(
+                f"{folder.root}: holds labels of {splits}; those of `{self.dataloader.dataset.split}` are written"
+                " beside them"
+            )
+
+    def _label(self, teacher: SegmentorTeacher, out: OutputFolder, raw: OutputFolder | None) -> dict[str, float]:
         statistics = Statistics(teacher.counts)
         todo = set().union(*self._todo)
         self.dataloader.sampler.keep({i for key, i in self._own_indices.items() if key in todo})
@@ -219,9 +246,13 @@ class PseudoLabelLoop(BaseLoop):
             for folder in (out, raw)
             if folder is not None and folder.damaged
         ]
+        if self._inputs.unsteady:
+            findings.append(
+                f"{self._inputs.unsteady} images or their annotations were changed while they were labelled: run the"
+                " same command again, which labels them anew"
+            )
         for line in [*findings, *statistics.findings()]:
-            print_log(line, "current")
-            print(line, file=sys.stderr, flush=True)  # at any log level: the user should see it
+            _tell(line)
         return statistics.summary()
 
     def _decode_group(
@@ -265,6 +296,12 @@ class PseudoLabelLoop(BaseLoop):
         allowed = self.constraint.allowed
         soft = top_k(views, rows, allowed, self.soft) if self.soft else None
         item.put(self.decoder.decode(views, rows, allowed, self.threshold, item.path), soft)
+
+
+def _tell(line: str) -> None:
+    """Log a line, and print it: at any log level, the user should see it."""
+    print_log(line, "current")
+    print(line, file=sys.stderr, flush=True)
 
 
 def _config_sha256(model: dict[str, Any]) -> str:

@@ -11,10 +11,40 @@ from mmengine.config import Config
 import lsu_onto
 from lsu_seg.errors import ConfigError
 from lsu_seg.layout.pairs import DatasetError
-from lsu_seg.openmmlab.config import load_config
+from lsu_seg.openmmlab.config import load_config, renamed
 
 CONFIG_SUFFIXES = (".py", ".yaml", ".yml", ".json")
 """Suffixes of MMSegmentation's configs."""
+
+
+def pseudo_label_configs(
+    taxonomy: str,
+    data_root: str,
+    teacher: str,
+    checkpoint: str | None,
+    output: str,
+    source: str | None = None,
+    splits: Sequence[str] = ("train",),
+    **options: Any,
+) -> list[Config]:
+    """The config of each split, all for the same output folder; see `pseudo_label_config`.
+
+    Raises:
+        DatasetError: several splits are given, and the taxonomy has none.
+    """
+    if len(splits) > 1 and not lsu_onto.load(taxonomy, source).layout.splits:
+        raise DatasetError(
+            f"`{taxonomy}` has no `splits:`, so its images are labelled all at once: leave `--split` out"
+        )
+    configs = [
+        pseudo_label_config(taxonomy, data_root, teacher, checkpoint, output, source, split, **options)
+        for split in splits
+    ]
+    if len(configs) == 1:
+        return configs
+    for cfg, split in zip(configs, splits, strict=True):
+        cfg.test_cfg.title += f", {split}"
+    return [renamed(cfg, f"{Path(taxonomy).stem}-{split}") for cfg, split in zip(configs, splits, strict=True)]
 
 
 def pseudo_label_config(

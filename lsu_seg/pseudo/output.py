@@ -7,7 +7,8 @@
     OUT/records-RANK.jsonl     a line per image: checksums and counts
 
 A file gets its final name once it is complete and on the disk; after that, its record is written. A power cut may
-therefore lose a file or a record, but leaves no wrong one: a label counts as done if its record has its checksum.
+therefore lose a file or a record, but leaves no wrong one: a label counts as done if its record has its checksum, and
+the image and the annotation that it was made from are still the same.
 """
 
 from __future__ import annotations
@@ -19,44 +20,48 @@ import os
 import zipfile
 from collections.abc import Container
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
-from lsu_seg.label_files import encode_labels, write_atomic
+from lsu_seg.label_files import encode_confidence, encode_labels, write_atomic
 from lsu_seg.pseudo.errors import OutputError, refused, unusable
 from lsu_seg.pseudo.lock import RunLock
 from lsu_seg.pseudo.records import FILES, Records, checksum, whole
+
+if TYPE_CHECKING:
+    from lsu_seg.pseudo.inputs import Inputs
 
 MANIFEST = "manifest.json"
 
 
 def file_sha256(path: str | Path) -> str:
     """sha256 of a file, read in blocks."""
-    digest = hashlib.sha256()
     with Path(path).open("rb") as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 class OutputFolder:
     """The label files of one run, in a tree like the dataset's.
 
-    A folder belongs to one manifest. A run with the same manifest resumes in it; a run with any other is refused.
+    A folder belongs to one manifest. A run with the same manifest resumes in it; a run with any other is refused. Other
+    splits of the dataset may be labelled into it too.
 
     Args:
         root: the folder; created if it does not exist.
-        manifest: everything that the labels depend on: taxonomies with hashes, checkpoint, views, thresholds.
+        manifest: everything that all labels depend on: taxonomies with hashes, checkpoint, views, thresholds; `splits`
+            maps the split of this run to the hash of what only its labels depend on.
         palette: uint8 `[K, 3]`, the colours of the source's classes.
         rank: rank of this worker; each worker appends to a record file of its own.
         run: a name that all workers of this run share; None: this is the only worker.
         keys: keys of the images that this worker labels; None: all images.
+        inputs: the files of these images; None: what they hold is not looked at.
 
     Attributes:
         damaged: number of existing labels that do not match their record or have none, and are made again.
+        changed: keys of the images that have changed, or whose annotation has, since they were labelled.
+        other_splits: splits whose labels were in the folder before.
 
     Raises:
         OutputError: the path is not a folder, or not writable; another run is writing to it; it holds labels made with
@@ -71,10 +76,13 @@ class OutputFolder:
         rank: int = 0,
         run: str | None = None,
         keys: Container[str] | None = None,
+        inputs: Inputs | None = None,
     ) -> None:
         self.root = Path(root)
-        self.palette = palette
+        self.palette, self.inputs = palette, inputs
         self.damaged = 0
+        self.changed: list[str] = []
+        self.other_splits: list[str] = []
         try:
             self.root.mkdir(parents=True, exist_ok=True)
             self._lock = RunLock(self.root, run or os.urandom(16).hex())
@@ -105,15 +113,20 @@ class OutputFolder:
             assert isinstance(existing, dict)
         except (ValueError, AssertionError):
             raise OutputError(f"{path}: not a manifest; remove the folder or choose another") from None
-        changed = sorted(k for k in expected.keys() | existing.keys() if expected.get(k) != existing.get(k))
-        if changed and next(self.root.rglob("*.png"), None) is None:  # a run that ended before its first label
+        differences = _differences(existing, expected)
+        if differences and next(self.root.rglob("*.png"), None) is None:  # a run that ended before its first label
             write_atomic(path, text)
-        elif changed:
-            lines = "\n".join(f"  {k}: there {existing.get(k)}, now {expected.get(k)}" for k in changed)
+        elif differences:
+            lines = "\n".join(f"  {line}" for line in differences)
             raise OutputError(
                 f"{self.root} holds labels made with other settings:\n{lines}\n"
                 "  help: remove the folder to label again, or write to another one"
             )
+        elif splits := existing.get("splits"):
+            self.other_splits = sorted(splits.keys() - expected["splits"].keys())
+            expected["splits"] = splits | expected["splits"]
+            if expected != existing:
+                write_atomic(path, json.dumps(expected, indent=2, sort_keys=True).encode())
 
     def __len__(self) -> int:
         """Number of this worker's images whose record `done` has not checked yet."""
@@ -133,7 +146,10 @@ class OutputFolder:
         if recorded is None:
             self.damaged += self.path(key).exists()  # the run was killed between writing the file and its record
             return False
-        names, digests = recorded
+        names, digests, made_of = recorded
+        if self.inputs is not None and not self.inputs.same(key, made_of):
+            self.changed.append(key)
+            return False
         sums = [digests[i : i + 32].hex() for i in range(0, len(digests), 32)]
         complete = whole(self.root, key, dict(zip(names, sums, strict=True)))
         self.damaged += not complete
@@ -163,7 +179,7 @@ class OutputFolder:
         """
         files = {"label": encode_labels(self.path(key), labels, self.palette)}
         if confidence is not None:
-            files["confidence"] = _confidence_file(confidence)
+            files["confidence"] = encode_confidence(confidence)
         if soft is not None:
             files["soft"] = soft_file(*soft)
         for name, data in files.items():
@@ -174,6 +190,8 @@ class OutputFolder:
             except OSError as e:
                 raise refused(path, e) from e
         record = {"key": key, **record, "files": {name: checksum(data) for name, data in files.items()}}
+        if self.inputs is not None:
+            record["inputs"] = self.inputs.record(key)
         try:
             self._records.append(record)
         except OSError as e:
@@ -186,12 +204,16 @@ class OutputFolder:
             self._lock.release()
 
 
-def _confidence_file(confidence: NDArray[np.float32]) -> bytes:
-    buffer = io.BytesIO()
-    Image.fromarray((confidence * np.float32(255) + np.float32(0.5)).astype(np.uint8)).save(
-        buffer, "PNG", compress_level=3
-    )
-    return buffer.getvalue()
+def _differences(existing: dict[str, Any], expected: dict[str, Any]) -> list[str]:
+    """A line for every setting that differs. A split that only one of the two manifests has is no difference."""
+    pairs = [(key, existing.get(key), expected.get(key)) for key in sorted(existing.keys() | expected.keys())]
+    lines = [f"{k}: there {a}, now {b}" for k, a, b in pairs if a != b and k != "splits"]
+    splits, others = (m["splits"] if isinstance(m.get("splits"), dict) else {} for m in (existing, expected))
+    return lines + [
+        f"files of the split `{split}`: there {splits[split]}, now {others[split]}"
+        for split in sorted(splits.keys() & others.keys())
+        if splits[split] != others[split]
+    ]
 
 
 def soft_file(classes: NDArray[Any], shares: NDArray[np.float32]) -> bytes:

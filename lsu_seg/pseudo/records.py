@@ -6,9 +6,16 @@ import errno
 import hashlib
 import json
 import os
+import struct
 from collections.abc import Container, Iterator, Mapping
 from pathlib import Path
 from typing import Any
+
+INPUTS = ("image", "label")
+"""The files that a label is made from. A record has of each its size, time of modification in nanoseconds, sha256."""
+
+STATED = struct.Struct("<qq32s")
+"""The same in bytes."""
 
 
 class Records:
@@ -20,18 +27,18 @@ class Records:
         keys: keys of the images that this worker labels; None: all images.
 
     Attributes:
-        sums: for each of these keys with a record, the names of its files and their checksums.
+        sums: for each of these keys with a record, the names of its files, their checksums, and what they were made of.
     """
 
     def __init__(self, root: Path, rank: int = 0, keys: Container[str] | None = None) -> None:
         # Nothing else is kept, and checksums as bytes: there may be hundreds of thousands.
         kinds: dict[tuple[str, ...], tuple[str, ...]] = {}
-        self.sums: dict[str, tuple[tuple[str, ...], bytes]] = {}
+        self.sums: dict[str, tuple[tuple[str, ...], bytes, bytes]] = {}
         for record in read_records(root):
             if keys is None or record["key"] in keys:
                 names = tuple(record["files"])
                 digests = b"".join(bytes.fromhex(s) for s in record["files"].values())
-                self.sums[record["key"]] = kinds.setdefault(names, names), digests
+                self.sums[record["key"]] = kinds.setdefault(names, names), digests, pack(record.get("inputs"))
         self._file = os.open(root / f"records-{rank}.jsonl", os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o666)
         size = os.fstat(self._file).st_size
         # A kill may have cut off the last record. It is lost, but the next one must not be appended to the same line.
@@ -68,6 +75,15 @@ def read_records(root: Path) -> Iterator[dict[str, Any]]:
                 continue
             if isinstance(record, dict) and isinstance(record.get("files"), dict) and "key" in record:
                 yield record
+
+
+def pack(record: Any) -> bytes:
+    """What a record says of the input files, in few bytes; empty if it says nothing."""
+    try:
+        entries = [(int(size), int(time), bytes.fromhex(content)) for size, time, content in map(record.get, INPUTS)]
+        return b"".join(STATED.pack(*entry) for entry in entries)  # fills up an empty content with zeros
+    except (AttributeError, TypeError, ValueError, struct.error):
+        return b""
 
 
 FILES = {"label": "{}.png", "confidence": "confidence/{}.png", "soft": "soft/{}.npz"}

@@ -26,8 +26,6 @@ FORMAT = 1
 def label_space(reader: LabelReader) -> str:
     """sha256 over everything that determines what is read from a label file."""
     c: Constraint = reader.constraint
-    tables = reader.segments
-    files = sorted(tables.glob("*.json")) if tables and tables.is_dir() else [tables] if tables else []
     parts = (
         c.classes,
         c.raw.tolist(),
@@ -37,7 +35,7 @@ def label_space(reader: LabelReader) -> str:
         c.background,
         c.palette.tolist(),
         reader.max_pixels,
-        [_stamp(f) for f in files],
+        [_stamp(f) for f in reader.tables()],
     )
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 

@@ -37,7 +37,9 @@ from lsu_seg.evaluation.metrics import VIEWS
 from lsu_seg.evaluation.run import measure
 from lsu_seg.label_files import void_index, write_atomic
 from lsu_seg.label_files.annotation import Annotation, channel_constraint
+from lsu_seg.models.hf_models import weight_files
 from lsu_seg.openmmlab.config import is_type
+from lsu_seg.pseudo.inputs import constraint_sha256
 from lsu_seg.pseudo.output import file_sha256
 from lsu_seg.pseudo.records import finished
 from lsu_seg.pseudo.run import compile_decoder, pseudo_label
@@ -96,7 +98,19 @@ def inputs(config: Any, source: str | None) -> list[Any]:
     if not is_type(config, "TaxDataset"):
         return ["", "", 0]
     dataset = dataset_of({"source": source, **config})
-    return [dataset.constraint.sha256, dataset.fingerprint(times=True), len(dataset)]
+    return [constraint_sha256(dataset.constraint), dataset.fingerprint(), len(dataset)]
+
+
+def weights(config: Any, name: str = "") -> list[Any]:
+    """The files that a config's models begin with, wherever it names one, with their content."""
+    if isinstance(config, Mapping):
+        return [found for key, value in config.items() for found in weights(value, key)]
+    if isinstance(config, (list, tuple)):
+        return [found for value in config for found in weights(value, name)]
+    if name not in ("load_from", "checkpoint", "pretrained") or not isinstance(config, str):
+        return []
+    path = Path(config).expanduser()
+    return [[config, [file_sha256(f) for f in weight_files(path) if f.is_file()]]] if path.exists() else []
 
 
 @dataclass
@@ -222,7 +236,7 @@ class Method:
     @cached_property
     def _trained_on(self) -> list[Any]:
         datasets = self.cfg.train_dataloader.dataset.datasets
-        return [lsu_onto.__version__, [inputs(d, self._source) for d in datasets]]
+        return [lsu_onto.__version__, [inputs(d, self._source) for d in datasets], weights(self.cfg.to_dict())]
 
     def _taught(self, done: Mapping[str, Done]) -> list[Any]:
         return [*self._trained_on, file_sha256(done["teacher"].result)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 from collections.abc import Callable
 from pathlib import Path
@@ -36,9 +37,48 @@ def entry(make: Callable[[int], Callable[..., Any]]) -> Callable[..., Any]:
     """
     function = make(_sources())
     try:
-        return njit(cache=True, **_fused)(function)
+        compiled: Any = njit(cache=True, **_fused)(function)
     except RuntimeError:  # numba can write to no cache folder
         return njit(**_fused)(function)
+    compiled._cache = _Cache(compiled._cache)
+    return compiled
+
+
+def why_not_kept(compiled: Any) -> str | None:
+    """The reason why numba cannot keep what `entry` compiles, or None."""
+    if compiled.stats.cache_path is None:
+        return "neither the package's folder nor a folder for caches is writable"
+    problem: Exception | None = compiled._cache.problem
+    return f"{type(problem).__name__}: {problem}" if problem else None
+
+
+class _Cache:
+    """Numba's cache of a function. Where it is damaged, unreadable or on a full disk, the function is compiled anew.
+
+    Attributes:
+        problem: what went wrong last; None if it is of no consequence.
+    """
+
+    def __init__(self, cache: Any) -> None:
+        self._cache = cache
+        self.problem: Exception | None = None
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._cache, name)
+
+    def load_overload(self, signature: Any, context: Any) -> Any:
+        try:
+            return self._cache.load_overload(signature, context)
+        except Exception:  # of pickle, which may raise any, and OSError
+            with contextlib.suppress(OSError):
+                self._cache.flush()
+            return None
+
+    def save_overload(self, signature: Any, data: Any) -> None:
+        try:
+            self._cache.save_overload(signature, data)
+        except Exception as error:
+            self.problem = error
 
 
 def _sources() -> int:

@@ -12,6 +12,8 @@ import pytest
 
 import lsu_seg
 
+TESTS = Path(__file__).parents[2]
+
 DECODE = """
 import numpy as np
 from lsu_seg.decode import View, cpu
@@ -59,5 +61,51 @@ def test_where_nothing_can_be_kept_it_is_compiled_each_time(copy: Path, tmp_path
     nowhere = tmp_path / "file"
     nowhere.write_text("in the way of every folder that numba would make")
     (copy / "decode" / "kernels" / "__pycache__").write_text("here, too")
-    code = "from lsu_seg.decode.kernels.entry import decode_rows; print(decode_rows.stats.cache_path)"
-    assert run(copy, code, nowhere) == "None"
+    code = "from lsu_seg.decode.kernels.entry import decode_rows; from lsu_seg.decode.kernels.jit import why_not_kept;"
+    code += "print(decode_rows.stats.cache_path, why_not_kept(decode_rows))"
+    assert run(copy, code, nowhere) == "None neither the package's folder nor a folder for caches is writable"
+
+
+WITHOUT_COMPILING = """
+from lsu_seg.decode import cpu
+from lsu_seg.decode.kernels.jit import _Cache, why_not_kept
+from numba import njit
+
+@njit(cache=True)
+def decode_rows(x):
+    return x + 1
+
+decode_rows._cache = _Cache(decode_rows._cache)
+cpu.decode_rows = decode_rows
+cpu._announced("uint8", lambda: print(decode_rows(2)))
+print(sum(decode_rows._cache_hits.values()))
+"""
+"""Another function behind the decoder's cache, because the decoder takes ten seconds to compile."""
+
+
+def test_a_cache_that_cannot_be_used_costs_a_compilation_and_not_the_run(copy: Path, tmp_path: Path) -> None:
+    cache = tmp_path / "cache"
+    (copy.parent / "small.py").write_text(WITHOUT_COMPILING)
+
+    def again(before: str = "") -> tuple[list[str], str]:
+        path = os.pathsep.join([str(copy.parent), str(Path(lsu_seg.__file__).parents[1]), str(TESTS)])
+        environment = {**os.environ, "PYTHONPATH": path, "NUMBA_CACHE_DIR": str(cache)}
+        code = f"from helpers.forkserver import drop_privileges; drop_privileges(); {before}\nimport small"
+        done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        return done.stdout.split("\n")[:2], done.stderr
+
+    assert again() == (["3", "0"], "")
+    assert again() == (["3", "1"], "")  # out of the cache
+    [index] = cache.rglob("small*.nbi")
+    index.write_bytes(index.read_bytes()[:50])
+    assert again() == (["3", "0"], "")
+    assert again() == (["3", "1"], "")  # so the cache has been mended
+    index.chmod(0)
+    assert again() == (["3", "0"], "")
+    assert again() == (["3", "1"], "")
+    shutil.rmtree(cache)
+    answer, said = again("import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (100, 100))")  # as on a full disk
+    assert answer == ["3", "0"]
+    assert said.startswith("the compiled CPU decoder cannot be kept for the next time (OSError: ")
+    assert said.endswith(": set NUMBA_CACHE_DIR to a folder that is writable\n")

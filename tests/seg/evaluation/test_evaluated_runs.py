@@ -287,7 +287,8 @@ def test_a_model_that_brings_its_weights_is_evaluated_without_a_checkpoint(park:
     torch.save({"state_dict": segmentor.state_dict()}, tmp_path / "same.pth")
     again = measure(Config.fromfile(cfg), tmp_path / "same.pth", quiet=True)["test"]
     assert report["sets"]["test"]["views"]["source"]["matrix"] == again.matrix("source").tolist()
-    sums = [hashlib.sha256((path / f).read_bytes()).hexdigest() for f in ("config.json", "model.safetensors")]
+    files = ("config.json", "preprocessor_config.json", "model.safetensors")
+    sums = [hashlib.sha256((path / f).read_bytes()).hexdigest() for f in files]
     assert report["model"] == {"config": "evaluate.py", "checkpoint": str(path), "sha256": " ".join(sums)}
 
 

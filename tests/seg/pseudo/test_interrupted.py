@@ -174,7 +174,7 @@ def test_a_file_in_place_of_the_folder(server: Server, world: Path, tmp_path: Pa
     (tmp_path / "labels").write_text("text")
     arguments = job(world, tmp_path, tmp_path / "labels", checkpoint=tmp_path / "none.pth")
     code, said = server.run(tmp_path / "log.txt", *arguments)
-    assert code == 1 and said.startswith(f"error: {tmp_path / 'labels'}: cannot write there (File exists)")
+    assert code == 1 and said.startswith(f"error: {tmp_path / 'labels'}: cannot write there (Not a directory)")
 
 
 # --- twice -------------------------------------------------------------------------------------------------

@@ -13,11 +13,13 @@ import torch
 import transformers
 from click.testing import CliRunner, Result
 
+from helpers.folders import tree
 from helpers.hf import M2F, folder, inside, released
-from helpers.tiny import VOID, model_config, read, save_checkpoint
+from helpers.tiny import CLASSES, VOID, model_config, read, save_checkpoint, write_park, write_tax
 from lsu_seg.cli import main
 from lsu_seg.errors import ConfigError
 from lsu_seg.pseudo.oneline import pseudo_label_config
+from lsu_seg.pseudo.records import finished
 from lsu_seg.pseudo.run import pseudo_label
 
 
@@ -219,3 +221,93 @@ def test_no_object_is_evidence_for_void(park: Path, tmp_path: Path) -> None:
     raw, label = read(park / "park/labels/train/a.png"), read(tmp_path / "out/labels/train/a.png")
     assert set(label[raw == 4]) == {VOID}  # ~ car void
     assert set(label[raw == 2]) <= {1, 2}  # > grass tree
+
+
+# --- splits, and refusals ------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def parts(tmp_path: Path) -> tuple[Path, Path, Path]:
+    """`park` with two splits, and a teacher's config and checkpoint."""
+    write_tax(tmp_path / "tax")
+    for split, count in (("train", 3), ("val", 2)):
+        write_park(tmp_path / "park", {f"{split}{i}": [0, 1, 5] for i in range(count)}, split=split)
+    config = tmp_path / "teacher.py"
+    config.write_text(f"model = {model_config()!r}\n")
+    return tmp_path, config, save_checkpoint(tmp_path / "teacher.pth")
+
+
+def test_several_splits_are_labelled_into_one_folder(parts: tuple[Path, Path, Path]) -> None:
+    root, *teacher = parts
+    both = one_line(root, *teacher, root / "both", extra=("--split", "train,val"))
+    assert both.exit_code == 0, both.output
+    assert both.output.splitlines()[-1] == str(root / "both/out")
+    assert {Path(key).name for key in finished(root / "both/out")} == {"train0", "train1", "train2", "val0", "val1"}
+    assert {f.name for f in (root / "both/log").glob("*.py")} == {"park-train.py", "park-val.py"}
+    assert one_line(root, *teacher, root / "both", extra=("--split", "val,train", "--no-resume")).exit_code == 1
+
+    for split in ("train", "val"):
+        later = one_line(root, *teacher, root / "later", extra=("--split", split))
+        assert later.exit_code == 0, later.output
+    assert "out: holds labels of `train`; those of `val` are written beside them" in later.output
+    assert tree(root / "later/out") == tree(root / "both/out")
+    assert "images or their annotations" not in later.output
+
+    fresh = one_line(root, *teacher, root / "fresh", extra=("--split", "train,val", "--no-resume"))
+    assert fresh.exit_code == 0, fresh.output
+    other = one_line(root, *teacher, root / "fresh", extra=("--split", "val", "--threshold", "0.5"))
+    assert other.exit_code == 1
+    assert "settings:\n  threshold: there None, now 0.5\n" in other.output
+
+
+@pytest.mark.parametrize(
+    ("splits", "message"),
+    [
+        ("train,vall", "has no split `vall`; it has train, val"),
+        ("train,", "`train,` is no list of splits, as train,val is"),
+        ("val,val", "`val,val` is no list of splits"),
+    ],
+)
+def test_splits_that_are_none_are_refused(parts: tuple[Path, Path, Path], splits: str, message: str) -> None:
+    root, *teacher = parts
+    before = tree(root)
+    refused = one_line(root, *teacher, root / "work", extra=("--split", splits))
+    assert refused.exit_code
+    assert message in refused.output
+    assert tree(root) == before
+
+
+def test_a_dataset_without_splits_has_no_list_of_them(parts: tuple[Path, Path, Path]) -> None:
+    root, *teacher = parts
+    tax = root / "tax/park.tax"
+    tax.write_text(tax.read_text().replace("splits: train val\n", "").replace("{split}", "train"))
+    assert "has no `splits:`" in one_line(root, *teacher, root / "work", extra=("--split", "train,val")).output
+
+
+@pytest.mark.parametrize("fault", ["order", "number", "weights", "config"])
+def test_a_refused_teacher_leaves_nothing_behind(parts: tuple[Path, Path, Path], fault: str) -> None:
+    root, config, checkpoint = parts
+    if fault == "order":
+        save_checkpoint(checkpoint, classes=[CLASSES[i] for i in (0, 2, 1, 3, 4)])
+    elif fault == "number":
+        save_checkpoint(checkpoint, classes=[*CLASSES, "bus"])
+    elif fault == "weights":
+        checkpoint.write_bytes(checkpoint.read_bytes()[:-100])  # to torch, an `Invalid argument`
+    else:
+        config.write_text(f"model = {model_config()!r}\nmodel['backbone']['depth'] = 3\n")
+    before = {path: path.stat().st_mtime_ns for path in root.rglob("*")}
+    refused = one_line(root, config, checkpoint, root / "deep/work")
+    assert refused.exit_code == 1, refused.output
+    assert isinstance(refused.exception, SystemExit)
+    assert "teacher" in refused.output or "depth" in refused.output or "checkpoint's classes" in refused.output
+    assert {path: path.stat().st_mtime_ns for path in root.rglob("*")} == before
+
+
+def test_a_refused_teacher_leaves_earlier_runs_as_they_are(parts: tuple[Path, Path, Path]) -> None:
+    root, config, checkpoint = parts
+    assert one_line(root, config, checkpoint, root / "work").exit_code == 0
+    swapped = save_checkpoint(root / "swapped.pth", classes=[CLASSES[i] for i in (0, 2, 1, 3, 4)])
+    before, logs = tree(root / "work/out"), set((root / "work/log").rglob("*"))
+    assert one_line(root, config, swapped, root / "work").exit_code == 1
+    assert tree(root / "work/out") == before
+    assert set((root / "work/log").rglob("*")) >= logs

@@ -296,7 +296,9 @@ def test_a_changed_relation_of_an_extra_dataset(project: Project) -> None:
 
 def test_a_changed_source_taxonomy(project: Project) -> None:
     tax = project.root / "tax/demo.tax"
-    tax.write_text(tax.read_text().replace("#808000", "#808001").replace("v1\n", "v1\n\n# a new note\n", 1))
+    tax.write_text(tax.read_text().replace("v1\n", "v1\n\n# a new note\n", 1))
+    assert project.run() == set()
+    tax.write_text(tax.read_text().replace("#4682b4", "#4682b5"))
     assert project.run() == set(STAGES)
 
 

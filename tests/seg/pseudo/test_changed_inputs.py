@@ -1,0 +1,196 @@
+"""What labels are made from, changed after they were made: noticed by content, at the price of a look at sizes."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from mmengine.config import Config
+from PIL import Image
+
+import lsu_onto
+from helpers.folders import tree
+from helpers.forms import FORMS
+from helpers.forms import write_tax as write_form_tax
+from helpers.tiny import label_config, read, save_checkpoint, write_park, write_tax
+from lsu_onto import ROW_VOID
+from lsu_onto.constraint.npz import save_npz
+from lsu_seg.data.datasets import TaxDataset
+from lsu_seg.models.hf_models import weight_files
+from lsu_seg.pseudo.errors import OutputError
+from lsu_seg.pseudo.inputs import Inputs, constraint_sha256, dataset_sha256
+from lsu_seg.pseudo.records import pack, read_records
+from lsu_seg.pseudo.run import pseudo_label
+from lsu_seg.unify.unify import weights
+
+IMAGES = {f"a{i}": [0, 1, 2, 3, 4, 5, ROW_VOID] for i in range(4)}
+
+
+@pytest.fixture
+def park(tmp_path: Path) -> Path:
+    """A labelled dataset: `park`, `tax`, `teacher.pth`, and `labels` of it. Its files are of one size, whatever they
+    show."""
+    write_tax(tmp_path / "tax")
+    write_park(tmp_path / "park", IMAGES)
+    save_checkpoint(tmp_path / "teacher.pth")
+    for file in (tmp_path / "park").rglob("*.png"):
+        rewrite(file, read(file))
+    assert run(tmp_path)["images"] == 4
+    return tmp_path
+
+
+def config(root: Path, park: str = "park", labels: str = ".", **options: Any) -> Config:
+    dataset = dict(taxonomy=str(root / "tax/park.tax"), data_root=str(root / park), split="train")
+    return label_config(dataset, root / labels, **{"flips": (False,), **options})
+
+
+def run(root: Path, *names: str, **options: Any) -> dict[str, float]:
+    return pseudo_label(config(root, *names, **options), root / "teacher.pth", quiet=True)
+
+
+def rewrite(file: Path, pixels: np.ndarray) -> None:
+    Image.fromarray(pixels).save(file, compress_level=0)
+
+
+def stems(root: Path, before: dict[str, bytes]) -> set[str]:
+    return {Path(name).stem for name, data in tree(root / "labels").items() if before.get(name) != data}
+
+
+@pytest.mark.parametrize("folder", ["labels", "images"])
+@pytest.mark.parametrize("same_size", [True, False])
+def test_a_file_corrected_in_place_is_labelled_anew(
+    park: Path, folder: str, same_size: bool, capfd: pytest.CaptureFixture[str]
+) -> None:
+    before, file = tree(park / "labels"), park / f"park/{folder}/train/a2.png"
+    pixels, size = read(file).copy(), file.stat().st_size
+    pixels[:12] = 3 if folder == "labels" else 0
+    rewrite(file, pixels)
+    if not same_size:
+        Image.fromarray(pixels).save(file)
+    assert (file.stat().st_size == size) == same_size
+    assert run(park)["images"] == 1
+    said = capfd.readouterr().err
+    assert f"{park / 'labels'}: 1 images or their annotations have changed since" in said
+    assert "(labels/train/a2): they are labelled anew" in said
+    assert stems(park, before) == {"a2"}
+    assert run(park, "park", "fresh")["images"] == 4
+    assert tree(park / "labels") == tree(park / "fresh/labels")
+    assert run(park)["images"] == 0  # and the new labels are known
+    assert "changed" not in capfd.readouterr().err
+
+
+def test_raw_labels_are_made_anew_too(park: Path) -> None:
+    raw = dict(raw_dir=str(park / "raw"))
+    run(park, **raw)
+    before = tree(park / "raw")
+    rewrite(park / "park/images/train/a1.png", 255 - read(park / "park/images/train/a1.png"))
+    run(park, **raw)
+    assert {name for name, data in tree(park / "raw").items() if before[name] != data} == {"labels/train/a1.png"}
+
+
+def test_a_copy_and_a_touched_file_hold_the_same(park: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    before = tree(park / "labels")
+    shutil.copytree(park / "park", park / "copy", copy_function=shutil.copyfile)
+    for file in park.rglob("copy/*/train/a?.png"):
+        os.utime(file, (1, 1))
+    assert run(park, "copy")["images"] == 0
+    assert tree(park / "labels") == before
+    assert "changed" not in capfd.readouterr().err
+
+
+def test_files_that_keep_size_and_time_are_not_read(park: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("lsu_seg.pseudo.inputs._content", lambda path, *_: pytest.fail(f"{path} was read"))
+    assert run(park)["images"] == 0
+
+
+def test_a_file_that_changes_while_it_is_labelled_is_not_taken_for_the_old_one(park: Path) -> None:
+    cfg = config(park).test_dataloader.dataset
+    dataset = TaxDataset(**{key: value for key, value in cfg.items() if key != "type"})
+    key, label = "labels/train/a0", park / "park/labels/train/a0.png"
+    inputs = Inputs(dataset, {key: 0})
+    steady = inputs.record(key)
+    assert inputs.same(key, pack(steady)) and inputs.unsteady == 0
+    assert [r["inputs"] for r in read_records(park / "labels") if r["key"] == key] == [steady]
+    rewrite(label, np.roll(read(label), 1))
+    changed = inputs.record(key)
+    assert inputs.unsteady == 1
+    assert changed["label"][2] == "" and changed["image"] == steady["image"]
+    for again in (inputs, Inputs(dataset, {key: 0})):
+        assert not again.same(key, pack(changed))
+    assert not Inputs(dataset, {key: 0}).same(key, pack(steady))
+    assert not inputs.same(key, pack(None)) and not inputs.same(key, pack({"image": [1, 2, "no"]}))
+
+
+def test_tables_that_explain_labels_count_by_content(tmp_path: Path) -> None:
+    form = next(form for name, form in FORMS.items() if "panoptic" in name)
+    drawn = np.kron(np.arange(6).reshape(2, 3), np.ones((8, 8), int))
+    form.write(tmp_path / "data", "train", {"x": drawn})
+    taxonomy = write_form_tax(tmp_path / "tax", form)
+
+    def digest() -> str:
+        return dataset_sha256(TaxDataset(taxonomy, str(tmp_path / "data"), "train", pipeline=[]))
+
+    before = digest()
+    [table] = TaxDataset(taxonomy, str(tmp_path / "data"), "train", pipeline=[]).annotation.reader.tables()
+    os.utime(table, (1, 1))
+    assert digest() == before
+    text = table.read_text()
+    first = json.loads(text)["annotations"][0]["segments_info"][0]["category_id"]
+    changed = text.replace(f'"category_id": {first}', f'"category_id": {first % 9 + 1}', 1)
+    assert len(changed) == len(text) and changed != text
+    table.write_text(changed)
+    assert digest() != before
+
+
+def test_a_taxonomy_counts_by_what_it_says(park: Path) -> None:
+    taxonomy = park / "tax/park.tax"
+    constraint = lsu_onto.load(taxonomy)
+    taxonomy.write_text(taxonomy.read_text() + "# a remark\n")
+    assert run(park)["images"] == 0
+    compiled = park / "tax/park.npz"
+    save_npz(constraint, compiled)
+    cfg = config(park)
+    cfg.test_dataloader.dataset.taxonomy = str(compiled)
+    assert pseudo_label(cfg, park / "teacher.pth", quiet=True)["images"] == 0
+    with np.load(compiled) as file:
+        arrays = dict(file)
+    assert arrays["raw"].tolist() == [1, 2, 3, 4, 5, 6, 255]
+    arrays["raw"][5] = 7  # as nobody should
+    np.savez(compiled, **arrays)
+    changed = lsu_onto.load(compiled)
+    assert changed.sha256 == constraint.sha256
+    assert constraint_sha256(changed) != constraint_sha256(constraint)
+    with pytest.raises(OutputError, match=r"settings:\n  taxonomies_sha256: there"):
+        pseudo_label(cfg, park / "teacher.pth", quiet=True)
+
+
+def test_the_normalisation_of_a_hugging_face_folder_belongs_to_its_files(tmp_path: Path) -> None:
+    for name in ("config.json", "model.safetensors"):
+        (tmp_path / name).touch()
+    assert [f.name for f in weight_files(tmp_path)] == ["config.json", "model.safetensors"]
+    (tmp_path / "preprocessor_config.json").touch()
+    assert [f.name for f in weight_files(tmp_path)] == [
+        "config.json",
+        "preprocessor_config.json",
+        "model.safetensors",
+    ]
+
+
+def test_a_stage_depends_on_the_weights_that_its_config_names(tmp_path: Path) -> None:
+    for name in ("a.pth", "b.pth", "hf/config.json"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("1")
+    init = [dict(type="Pretrained", checkpoint=str(tmp_path / "b.pth"))]
+    model = dict(hf=dict(pretrained=str(tmp_path / "hf")), backbone=dict(init_cfg=init), pretrained=None)
+    cfg = dict(load_from=str(tmp_path / "a.pth"), model=model, default_hooks=dict(checkpoint=dict(interval=1)))
+    seen = [weights(cfg)]
+    for name in ("a.pth", "b.pth", "hf/config.json"):
+        (tmp_path / name).write_text("2")
+        seen.append(weights(cfg))
+    assert len({str(w) for w in seen}) == 4
+    assert weights(dict(load_from="https://host/a.pth", resume=True)) == []
