@@ -80,7 +80,7 @@ ROOMS: dict[str, dict[str, str]] = {
         "label_files": "errors",
         "layout": "errors label_files",
         "scan": "errors runtime label_files layout",
-        "decode": "errors label_files",
+        "decode": "errors runtime label_files",
         "targets": "errors runtime label_files",
         "demo": "errors runtime label_files layout",
         "openmmlab": "errors runtime",

@@ -28,18 +28,31 @@ class Decoder(NamedTuple):
 
     Attributes:
         name: `"cpu"`, `"cuda"` or `"reference"`.
-        decode: `(views, rows, allowed, threshold, image_name)` → `Decoded`, arrays.
+        start: `(views, rows, allowed, threshold, image_name)` → a function that returns `Decoded`, arrays, once; what
+            it raises is a `DecodeError`. On a GPU, the work goes on between the two calls.
     """
 
     name: str
-    decode: Callable[..., Decoded]
+    start: Callable[..., Callable[[], Decoded]]
+
+    def decode(
+        self, views: Any, rows: Any, allowed: Any, threshold: float | None = None, image_name: str = ""
+    ) -> Decoded:
+        """Start, and wait for the result."""
+        return self.start(views, rows, allowed, threshold, image_name)()
 
     def unconstrained(self, views: Sequence[View | QueryView], size: tuple[int, int], image_name: str) -> Decoded:
         """The labels of the teacher alone: every class is allowed in every pixel, and void in none."""
+        return self.start_unconstrained(views, size, image_name)()
+
+    def start_unconstrained(
+        self, views: Sequence[View | QueryView], size: tuple[int, int], image_name: str
+    ) -> Callable[[], Decoded]:
+        """`unconstrained`, in two steps."""
         first = views[0]
         k = first.classes.shape[1] - 1 if isinstance(first, QueryView) else first.logits.shape[0]
         everything = np.arange(k + 1)[None] < k
-        return self.decode(views, np.zeros(size, np.int16), everything, None, image_name)
+        return self.start(views, np.zeros(size, np.int16), everything, None, image_name)
 
 
 def decoder(device: str) -> Decoder:
@@ -47,23 +60,23 @@ def decoder(device: str) -> Decoder:
     if device == "cpu":
         from lsu_seg.decode import cpu
 
-        return Decoder("cpu", cpu.decode)
+        return Decoder("cpu", partial(_at_once, cpu.decode))
     if device == "cuda" and importlib.util.find_spec("triton"):  # part of torch's CUDA builds
         from lsu_seg.decode import cuda
 
-        return Decoder("cuda", partial(_with_tensors, cuda.decode))
+        return Decoder("cuda", cuda.start)
     from lsu_seg.decode import reference
 
-    return Decoder("reference", partial(_with_tensors, reference.decode))
+    return Decoder("reference", partial(_at_once, partial(_with_tensors, reference.decode)))
+
+
+def _at_once(decode: Callable[..., Decoded], *args: Any) -> Callable[[], Decoded]:
+    decoded = decode(*args)
+    return lambda: decoded
 
 
 def _with_tensors(
-    decode: Callable[..., Decoded],
-    views: Any,
-    rows: Any,
-    allowed: Any,
-    threshold: float | None,
-    image_name: str,
+    decode: Callable[..., Decoded], views: Any, rows: Any, allowed: Any, threshold: float | None, image_name: str
 ) -> Decoded:
     import torch
 

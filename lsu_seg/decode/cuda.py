@@ -6,7 +6,8 @@ computed on the device beside it, and read once, when the result is asked for. U
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -23,6 +24,7 @@ from lsu_seg.decode.cuda_kernels import decide, decide_one_view
 from lsu_seg.decode.knobs import knobs
 from lsu_seg.decode.views import Decoded, DecodeError, Part, QueryView, View, bilinear
 from lsu_seg.label_files import void_index
+from lsu_seg.runtime.transfer import to_device, to_host
 
 _MEMBER = 1 << 15
 """See `cuda_kernels.py`."""
@@ -50,23 +52,52 @@ def decode(
     Raises:
         DecodeError: as for `reference.decode`.
     """
-    return launch(views, rows, allowed, threshold, image_name).result()
+    return launch(views, rows, allowed, threshold, image_name).report()()
 
 
-class Launched(NamedTuple):
+def start(
+    views: Sequence[View | QueryView],
+    rows: NDArray[Any],
+    allowed: NDArray[Any],
+    threshold: float | None = None,
+    image_name: str = "",
+) -> Callable[[], Decoded]:
+    """`decode` with arrays, in two steps: the device works between this call and that of the function returned.
+
+    Returns:
+        A function to call once, which waits for the device and returns arrays: labels uint8 (int32 with K > 255), and
+        confidence float32, `[H, W]`. It raises DecodeError for what only the device can see.
+
+    Raises:
+        DecodeError: what can be seen without the device.
+    """
+    launched = launch(views, torch.as_tensor(rows), torch.as_tensor(allowed), threshold, image_name)
+    copies = [to_host(launched.labels), to_host(launched.confidence)]
+    report = launched.report()  # after the copies, so that it waits for them
+
+    def result() -> Decoded:
+        decoded = report()
+        if launched.weak:
+            return Decoded(*(tensor.cpu().numpy() for tensor in decoded))
+        return Decoded(*(copy.numpy() for copy in copies))
+
+    return result
+
+
+@dataclass
+class Launched:
     """A decode under way on the device.
 
     Attributes:
         labels, confidence: as `decode` returns them, once the device has got there.
-        facts: float32 `[n]` on the device, see `_facts`.
-        weak: float32 `[1]`, 1 if some pixel has a confidence of -1: float32 cannot decide it.
+        facts: float32 `[n]` on the device, see `_facts`; the last one is 1 if some pixel has a confidence of -1,
+            because float32 cannot decide it.
         steps: see `_steps`. The other attributes are the arguments.
     """
 
     labels: Tensor
     confidence: Tensor
     facts: Tensor
-    weak: Tensor
     steps: tuple[Tensor, ...]
     views: Sequence[View | QueryView]
     rows: Tensor
@@ -74,21 +105,34 @@ class Launched(NamedTuple):
     threshold: float | None
     image_name: str
 
-    def result(self) -> Decoded:
-        """Wait for the device.
+    def report(self) -> Callable[[], Decoded]:
+        """Ask the device to send the facts; the function returned waits for them alone, not for later work."""
+        facts = to_host(self.facts)
+        done = torch.cuda.Event() if self.facts.is_cuda else None
+        if done is not None:
+            done.record()
 
-        Raises:
-            DecodeError: as for `reference.decode`.
-        """
-        *facts, low, high, weak = torch.cat([self.facts, self.weak]).tolist()
-        if not np.isfinite(facts).all() or min(facts[1::2], default=0) < 0:
+        def result() -> Decoded:
+            if done is not None:
+                done.synchronize()
+            self._take(facts.tolist())
+            return Decoded(self.labels, self.confidence)
+
+        return result
+
+    def _take(self, facts: list[float]) -> None:
+        *of_views, low, high, weak = facts
+        if not np.isfinite(of_views).all() or min(of_views[1::2], default=0) < 0:
             for i, view in enumerate(self.views):
                 check_finite(i, view, self.image_name)  # sums of finite values may be infinite
         if low < ROW_VOID or high >= len(self.allowed):
             check_rows(self.rows, len(self.allowed), self.image_name)
+        self.weak = bool(weak)
         if weak:
             self._decide_weak_pixels()
-        return Decoded(self.labels, self.confidence)
+
+    weak = False
+    """Whether pixels were decided anew, in float64. Known after the result of `report`."""
 
     def _decide_weak_pixels(self) -> None:
         y, x = (self.confidence < 0).nonzero().unbind(1)
@@ -109,7 +153,7 @@ def launch(
     threshold: float | None = None,
     image_name: str = "",
 ) -> Launched:
-    """`decode` without waiting for the device; what only it can know is checked by `result`."""
+    """`decode` without waiting for the device; what only it can see is checked by `Launched.report`."""
     num_classes = check_shapes(views, image_name)
     host_allowed = allowed.cpu().numpy()
     check_allowed(host_allowed, num_classes, threshold, image_name)
@@ -117,11 +161,10 @@ def launch(
         check_rows(rows, len(allowed), image_name)  # before other types are cut to 16 bits
     maps = [v.masks if isinstance(v, QueryView) else v.logits for v in views]
     device, (height, width) = maps[0].device, rows.shape
-    rows = _to_device(rows.to(torch.int16).contiguous(), device)
+    rows = to_device(rows.to(torch.int16).contiguous(), device)
     void = void_index(num_classes)
     labels = torch.empty(height, width, dtype=torch.uint8 if void < 256 else torch.int32, device=device)
     confidence = torch.empty(height, width, device=device)
-    weak = torch.zeros(1, device=device)
     geometry = tuple(
         (m.shape[1], m.shape[2], tuple(v.part) if v.part else None, v.flip, v.align_corners)
         for v, m in zip(views, maps, strict=True)
@@ -132,11 +175,12 @@ def launch(
         for i, (view, m) in enumerate(zip(views, maps, strict=True)):
             _lines(i, m.shape[1], view.part, view.align_corners, height, image_name)
         raise
+    facts = _facts(views, maps, rows)
+    weak = facts[-1:]
     launched = Launched(
         labels,
         confidence,
-        _facts(views, maps, rows),
-        weak,
+        facts,
         steps,
         views,
         rows,
@@ -223,20 +267,13 @@ _READABLE = (torch.float32, torch.float16, torch.bfloat16)
 """Types of logits that the kernel for one view reads."""
 
 
-def _to_device(rows: Tensor, device: torch.device) -> Tensor:
-    """Copied from pinned memory, so that the host does not wait for what the device still has to do before."""
-    if rows.device.type == "cpu" and device.type == "cuda":
-        rows = rows.pin_memory()
-    return rows.to(device, non_blocking=True)
-
-
 def _capability(device: torch.device) -> tuple[int, int] | None:
     return torch.cuda.get_device_capability(device) if device.type == "cuda" else None
 
 
 def _facts(views: Sequence[View | QueryView], maps: Sequence[Tensor], rows: Tensor) -> Tensor:
-    """What `result` looks at: for each view a sum, which is finite if all values are, and the least mass; then the
-    least and the largest row."""
+    """For each view a sum, which is finite if all values are, and the least mass; then the least and the largest row;
+    and a 0 that the kernel may change."""
     facts = []
     for view, m in zip(views, maps, strict=True):
         total, least = m.sum(dtype=torch.float32), m.new_zeros((), dtype=torch.float32)
@@ -249,7 +286,7 @@ def _facts(views: Sequence[View | QueryView], maps: Sequence[Tensor], rows: Tens
         facts += [bound.float() for bound in rows.aminmax()]
     else:
         facts += [m.new_zeros((), dtype=torch.float32)] * 2
-    return torch.stack(facts)
+    return torch.stack([*facts, m.new_zeros((), dtype=torch.float32)])
 
 
 class _Sets(NamedTuple):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -22,7 +23,7 @@ class LabelledImage:
         rows: int16 `[H, W]`, the label as rows of d. needed: bool `[H, W]`, pixels for which the teacher is asked.
         todo, todo_raw: whether the label, and the teacher's unconstrained label, are still to be made.
         decided: number of label rows, from the top, that are decided.
-        labels, confidence, raw, soft: `[H, W]` (`soft`: two arrays `[k, H, W]`), filled from the top down.
+        labels, confidence, raw, soft: `[H, W]` (`soft`: two arrays `[k, H, W]`), filled from the top down by `settle`.
         teacher: whether the teacher was asked. out_of_memory: whether it ran out of memory at first.
     """
 
@@ -34,6 +35,7 @@ class LabelledImage:
         self.needed: NDArray[np.bool_] = np.append(constraint.relabel < 0, False)[self.rows]
         self.todo = self.todo_raw = True
         self.decided = 0
+        self._unsettled: list[Callable[[], None]] = []
         self.teacher = self.out_of_memory = False
         void = void_index(constraint.num_classes)
         self._void, self._dtype = void, np.uint8 if void < 256 else np.uint16
@@ -42,11 +44,30 @@ class LabelledImage:
         self.raw: NDArray[Any] = np.empty(0)
         self.soft: tuple[NDArray[Any], NDArray[np.float32]] | None = None
 
-    def put(self, decoded: Decoded, soft: tuple[NDArray[Any], NDArray[np.float32]] | None = None) -> None:
-        """Add the next rows of the label."""
-        height, top = len(self.rows), self.decided
-        self.decided += len(decoded.labels)
-        if len(decoded.labels) == height:
+    def put(
+        self, rows: int, finish: Callable[[], Decoded], soft: tuple[NDArray[Any], NDArray[np.float32]] | None = None
+    ) -> None:
+        """Add the next rows of the label, which `finish` returns; `settle` calls it."""
+        top = self.decided
+        self.decided += rows
+        self._unsettled.append(lambda: self._put(top, finish(), soft))
+
+    def put_raw(self, top: int, finish: Callable[[], Decoded]) -> None:
+        """Add rows of the teacher's unconstrained label, from `top` on."""
+        self._unsettled.append(lambda: self._put_raw(top, finish().labels))
+
+    def settle(self) -> None:
+        """Wait for what was put.
+
+        Raises:
+            DecodeError: it cannot be decoded.
+        """
+        unsettled, self._unsettled = self._unsettled, []
+        for each in unsettled:
+            each()
+
+    def _put(self, top: int, decoded: Decoded, soft: tuple[NDArray[Any], NDArray[np.float32]] | None) -> None:
+        if len(decoded.labels) == len(self.rows):
             self.labels, self.confidence, self.soft = decoded.labels, decoded.confidence, soft
             return
         if not top:
@@ -54,14 +75,13 @@ class LabelledImage:
             self.confidence = np.empty(self.rows.shape, np.float32)
             if soft:
                 self.soft = tuple(np.empty((len(a), *self.rows.shape), a.dtype) for a in soft)  # type: ignore[assignment]
-        here = slice(top, self.decided)
+        here = slice(top, top + len(decoded.labels))
         self.labels[here], self.confidence[here] = decoded.labels, decoded.confidence
         if self.soft and soft:
             for whole, part in zip(self.soft, soft, strict=True):
                 whole[:, here] = part
 
-    def put_raw(self, top: int, labels: NDArray[Any]) -> None:
-        """Add rows of the teacher's unconstrained label, from `top` on."""
+    def _put_raw(self, top: int, labels: NDArray[Any]) -> None:
         if not len(self.raw):
             self.raw = np.empty(self.rows.shape, self._dtype)
         self.raw[top : top + len(labels)] = labels

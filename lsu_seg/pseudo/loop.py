@@ -27,10 +27,14 @@ from lsu_seg.pseudo.errors import OutputError
 from lsu_seg.pseudo.image import LabelledImage
 from lsu_seg.pseudo.inputs import Inputs, constraint_sha256, dataset_sha256
 from lsu_seg.pseudo.output import OutputFolder, file_sha256
-from lsu_seg.pseudo.pipeline import Behind, ahead
+from lsu_seg.pseudo.pipeline import Behind, ahead, one_behind
 from lsu_seg.pseudo.statistics import Statistics
 from lsu_seg.runtime.progress import progress, track
 from lsu_seg.teachers import Band, SegmentorTeacher, Views
+
+_HELD = 64 << 20
+"""Evidence of at most this many bytes waits for the next image's forward pass before it is let go: where more of it
+must be in memory, the forward pass takes so long that the time between two of them is no matter."""
 
 
 @register(LOOPS)
@@ -218,28 +222,17 @@ class PseudoLabelLoop(BaseLoop):
             Behind() as writer,
             closing(ahead(self.dataloader)) as batches,
         ):
-            for batch in batches:
-                samples = batch["data_samples"]
-                if "key" not in samples[0] or "gt_rows" not in samples[0]:
-                    raise OutputError("the test pipeline must have LoadTaxAnnotations and end in PackTaxInputs")
-                items = [
-                    LabelledImage(image, sample, self.constraint)
-                    for image, sample in zip(batch["inputs"], samples, strict=True)
-                ]
-                for item in items:
-                    item.todo = item.key in self._todo[0]
-                    item.todo_raw = raw is not None and item.key in self._todo[1]
-                for group in _same_size(items):
-                    for item in self._decode_group(teacher, group, raw is not None):
-                        if item.todo:
-                            record = item.record()
-                            confidence = item.confidence if self.confidence else None
-                            writer.do(out.write, item.key, item.labels, record, confidence, item.soft)
-                            statistics.add(item.key, record)
-                        if item.todo_raw and raw is not None:
-                            writer.do(raw.write, item.key, item.raw, {"pixels": item.rows.size})
-                            statistics.images += not item.todo
-                advance(len(items), statistics.note())
+            for item in one_behind(self._decoding(teacher, batches, raw is not None)):
+                item.settle()
+                if item.todo:
+                    record = item.record()
+                    confidence = item.confidence if self.confidence else None
+                    writer.do(out.write, item.key, item.labels, record, confidence, item.soft)
+                    statistics.add(item.key, record)
+                if item.todo_raw and raw is not None:
+                    writer.do(raw.write, item.key, item.raw, {"pixels": item.rows.size})
+                    statistics.images += not item.todo
+                advance(1, statistics.note())
         findings = [
             f"{folder.root}: {folder.damaged} files were there without a record of their checksum, or with another"
             " checksum, and were made anew"
@@ -254,6 +247,24 @@ class PseudoLabelLoop(BaseLoop):
         for line in [*findings, *statistics.findings()]:
             _tell(line)
         return statistics.summary()
+
+    def _decoding(
+        self, teacher: SegmentorTeacher, batches: Iterable[dict[str, Any]], with_raw: bool
+    ) -> Iterator[LabelledImage]:
+        """Yield each image as soon as the work on its labels has been started."""
+        for batch in batches:
+            samples = batch["data_samples"]
+            if "key" not in samples[0] or "gt_rows" not in samples[0]:
+                raise OutputError("the test pipeline must have LoadTaxAnnotations and end in PackTaxInputs")
+            items = [
+                LabelledImage(image, sample, self.constraint)
+                for image, sample in zip(batch["inputs"], samples, strict=True)
+            ]
+            for item in items:
+                item.todo = item.key in self._todo[0]
+                item.todo_raw = with_raw and item.key in self._todo[1]
+            for group in _same_size(items):
+                yield from self._decode_group(teacher, group, with_raw)
 
     def _decode_group(
         self, teacher: SegmentorTeacher, group: list[LabelledImage], with_raw: bool
@@ -284,7 +295,9 @@ class PseudoLabelLoop(BaseLoop):
             self._decode_rows(item, band.bottom, band.views)
         if item.todo_raw:
             size = (band.bottom - band.top, item.rows.shape[1])
-            item.put_raw(band.top, self.decoder.unconstrained(band.views, size, item.path).labels)
+            item.put_raw(band.top, self.decoder.start_unconstrained(band.views, size, item.path))
+        if _bytes(band.views) > _HELD:
+            item.settle()
 
     def _decode_rows(self, item: LabelledImage, bottom: int, views: list[View | QueryView] | None) -> None:
         """Decode the rows down to `bottom`. `views` is None if no pixel of these rows needs the teacher."""
@@ -295,7 +308,11 @@ class PseudoLabelLoop(BaseLoop):
             views = [View(torch.zeros(self.constraint.num_classes, 1, 1, device=self._device))]
         allowed = self.constraint.allowed
         soft = top_k(views, rows, allowed, self.soft) if self.soft else None
-        item.put(self.decoder.decode(views, rows, allowed, self.threshold, item.path), soft)
+        item.put(len(rows), self.decoder.start(views, rows, allowed, self.threshold, item.path), soft)
+
+
+def _bytes(views: Sequence[View | QueryView]) -> int:
+    return sum((v.masks if isinstance(v, QueryView) else v.logits).nbytes for v in views)
 
 
 def _tell(line: str) -> None:

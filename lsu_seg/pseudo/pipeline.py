@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from types import TracebackType
 from typing import Any, TypeVar
@@ -55,6 +55,26 @@ def ahead(items: Iterable[_Item], depth: int = 2) -> Generator[_Item]:
     finally:
         stop.set()
         thread.join()
+
+
+def one_behind(items: Iterable[_Item]) -> Iterator[_Item]:
+    """Yield the same items, each when the next one has been produced: a GPU then always has work.
+
+    If producing an item fails, the one before it is yielded first.
+
+    >>> list(one_behind(range(3)))
+    [0, 1, 2]
+    """
+    waiting: list[_Item] = []
+    try:
+        for item in items:
+            waiting.append(item)
+            if len(waiting) == 2:
+                yield waiting.pop(0)
+    except Exception:
+        yield from waiting
+        raise
+    yield from waiting
 
 
 class Behind:

@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache, partial
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from torch import Tensor
 from lsu_seg.decode import QueryView, View
 from lsu_seg.errors import TeacherError
 from lsu_seg.runtime.allocator import keep_freed_memory
+from lsu_seg.runtime.transfer import to_device
 from lsu_seg.teachers.classes import class_mismatch
 from lsu_seg.teachers.forward import Forward, ran_out
 from lsu_seg.teachers.maps import Maps
@@ -203,11 +205,19 @@ class SegmentorTeacher:
         self.counts.windows += sum(v.windows for v in views)
         self.counts.skipped += sum(v.skipped for v in views)
 
+    @cached_property
+    def _device(self) -> torch.device:
+        if not isinstance(self.model, torch.nn.Module):
+            return torch.device("cpu")
+        tensors = chain(self.model.parameters(), self.model.buffers())
+        return next((tensor.device for tensor in tensors), torch.device("cpu"))
+
     def _normalised(self, images: Sequence[Tensor]) -> Tensor:
         preprocessor = self.model.data_preprocessor
+        images = [to_device(image, self._device) for image in images]
         padding, preprocessor.test_cfg = getattr(preprocessor, "test_cfg", None), None
         try:
-            batch: Tensor = preprocessor({"inputs": list(images)}, False)["inputs"]
+            batch: Tensor = preprocessor({"inputs": images}, False)["inputs"]
         finally:
             preprocessor.test_cfg = padding
         return batch

@@ -17,8 +17,10 @@ from helpers.forkserver import Server
 from helpers.processes import WRITE, standing_still, wait_until
 from helpers.tiny import encode, label_config, read, save, save_checkpoint, write_park, write_tax
 from lsu_onto import ROW_VOID
+from lsu_seg.decode import Decoder, decoder
+from lsu_seg.pseudo import loop
 from lsu_seg.pseudo.output import OutputFolder
-from lsu_seg.pseudo.pipeline import Behind, ahead
+from lsu_seg.pseudo.pipeline import Behind, ahead, one_behind
 from lsu_seg.pseudo.run import pseudo_label
 
 ROWS = [0, 1, 2, 3, 4, 5, ROW_VOID]
@@ -96,6 +98,26 @@ def test_an_error_of_the_writer_surfaces_soon_and_nothing_is_written_after_it() 
         writer.do(write, 1)  # the last one
 
 
+def test_one_behind_produces_the_next_before_it_yields() -> None:
+    log: list[str] = []
+
+    def items(fails: bool = False) -> Iterator[int]:
+        for n in range(3):
+            log.append(f"made {n}")
+            yield n
+        if fails:
+            raise OSError("gone")
+
+    for n in one_behind(items()):
+        log.append(f"took {n}")
+    assert log == ["made 0", "made 1", "took 0", "made 2", "took 1", "took 2"]
+    log.clear()
+    with pytest.raises(OSError, match="gone"):
+        for n in one_behind(items(fails=True)):
+            log.append(f"took {n}")
+    assert log[-1] == "took 2", "what was finished before the failure is not lost"
+
+
 # --- in the loop -------------------------------------------------------------------------------------------
 
 
@@ -133,6 +155,34 @@ def test_bytes_do_not_depend_on_who_reads_nor_on_timing(world: Path, tmp_path: P
     for work in "bc":
         records = [(tmp_path / w / "labels/records-0.jsonl").read_text() for w in ("a", work)]
         assert records[0] == records[1]
+
+
+def test_the_gpu_has_the_next_image_before_the_last_ones_labels_are_asked_for(world: Path, tmp_path: Path) -> None:
+    log: list[tuple[str, str]] = []
+
+    def start(views: Any, rows: Any, allowed: Any, threshold: Any, image_name: str) -> Any:
+        decoded = decoder("cpu").decode(views, rows, allowed, threshold, image_name)
+        log.append(("start", Path(image_name).stem))
+
+        def finish() -> Any:
+            log.append(("finish", Path(image_name).stem))
+            return decoded
+
+        return finish
+
+    run(world, tmp_path / "a", batch_size=1, raw_dir=str(tmp_path / "a/raw"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(loop, "decoder", lambda device: Decoder("cpu", start))
+        run(world, tmp_path / "b", batch_size=1, raw_dir=str(tmp_path / "b/raw"))
+        steps = [step for i, step in enumerate(log) if i == 0 or step != log[i - 1]]
+        assert steps[:5] == [("start", "00"), ("start", "01"), ("finish", "00"), ("start", "02"), ("finish", "01")]
+        # Evidence that is too large to be held is let go at once.
+        log.clear()
+        patch.setattr(loop, "_HELD", 0)
+        run(world, tmp_path / "c", batch_size=1)
+        assert log[:4] == [("start", "00"), ("finish", "00"), ("start", "01"), ("finish", "01")]
+    assert labels(tmp_path / "a/raw") == labels(tmp_path / "b/raw")
+    assert labels(tmp_path / "a/labels") == labels(tmp_path / "b/labels") == labels(tmp_path / "c/labels")
 
 
 def test_a_failed_write_ends_the_run_and_the_next_goes_on(world: Path, tmp_path: Path) -> None:
