@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from lsu_seg.decode.views import Decoded, DecodeError, Part, QueryView, View
+from lsu_seg.decode.views import Decoded, DecodeError, Part, QueryView, View, arrays
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
@@ -80,8 +80,7 @@ def _with_tensors(
 ) -> Decoded:
     import torch
 
-    decoded = decode(views, torch.as_tensor(rows), torch.as_tensor(allowed), threshold, image_name)
-    return Decoded(*(tensor.cpu().numpy() for tensor in decoded))
+    return arrays(decode(views, torch.as_tensor(rows), torch.as_tensor(allowed), threshold, image_name))
 
 
 def decode_arrays(

@@ -22,7 +22,7 @@ from lsu_seg.decode import reference
 from lsu_seg.decode.checks import check_allowed, check_finite, check_part, check_rows, check_shapes
 from lsu_seg.decode.cuda_kernels import decide, decide_one_view
 from lsu_seg.decode.knobs import knobs
-from lsu_seg.decode.views import Decoded, DecodeError, Part, QueryView, View, bilinear
+from lsu_seg.decode.views import Decoded, DecodeError, Part, QueryView, View, arrays, bilinear
 from lsu_seg.label_files import void_index
 from lsu_seg.runtime.transfer import to_device, to_host
 
@@ -65,7 +65,7 @@ def start(
     """`decode` with arrays, in two steps: the device works between this call and that of the function returned.
 
     Returns:
-        A function to call once, which waits for the device and returns arrays: labels uint8 (int32 with K > 255), and
+        A function to call once, which waits for the device and returns arrays: labels uint8 (uint16 with K > 255), and
         confidence float32, `[H, W]`. It raises DecodeError for what only the device can see.
 
     Raises:
@@ -77,9 +77,7 @@ def start(
 
     def result() -> Decoded:
         decoded = report()
-        if launched.weak:
-            return Decoded(*(tensor.cpu().numpy() for tensor in decoded))
-        return Decoded(*(copy.numpy() for copy in copies))
+        return arrays(decoded if launched.weak else Decoded(*copies))
 
     return result
 
@@ -176,53 +174,50 @@ def launch(
             _lines(i, m.shape[1], view.part, view.align_corners, height, image_name)
         raise
     facts = _facts(views, maps, rows)
-    weak = facts[-1:]
-    launched = Launched(
-        labels,
-        confidence,
-        facts,
-        steps,
-        views,
-        rows,
-        allowed,
-        threshold,
-        image_name,
-    )
+    launched = Launched(labels, confidence, facts, steps, views, rows, allowed, threshold, image_name)
     if not labels.numel():
         return launched
-    low = -1.0 if threshold is None else threshold
     sets = _sets(host_allowed.tobytes(), num_classes, device)
-    settings = knobs(_capability(device))
-    first = views[0]
-    if len(views) == 1 and isinstance(first, View):
-        logits = first.logits.detach()
-        logits = (logits if logits.dtype in _READABLE else logits.float()).contiguous()
-        block = min(settings.one_view.size, max(32, triton.next_power_of_2(width)))
-        decide_one_view[(triton.cdiv(width, block), height)](
-            logits,
-            logits if first.void is None else _float32(first.void),
-            rows,
-            sets.only,
-            sets.first_entry,
-            sets.entries,
-            *steps,
-            labels,
-            confidence,
-            weak,
-            width,
-            logits.shape[1],
-            logits.shape[2],
-            len(sets.members),
-            low,
-            void,
-            has_mass=first.void is not None,
-            block=block,
-            num_warps=settings.one_view.warps,
-            num_stages=settings.one_view.stages,
-        )
-        return launched
+    if len(views) == 1 and isinstance(views[0], View):
+        _launch_one_view(launched, views[0], sets)
+    else:
+        _launch_several(launched, maps, sets)
+    return launched
 
-    # Lists that keep tensors alive while the kernel reads them by address.
+
+def _launch_one_view(launched: Launched, view: View, sets: _Sets) -> None:
+    height, width = launched.labels.shape
+    logits = view.logits.detach()
+    logits = (logits if logits.dtype in _READABLE else logits.float()).contiguous()
+    knob = knobs(_capability(logits.device)).one_view
+    block = min(knob.size, max(32, triton.next_power_of_2(width)))
+    decide_one_view[(triton.cdiv(width, block), height)](
+        logits,
+        logits if view.void is None else _float32(view.void),
+        launched.rows,
+        sets.only,
+        sets.first_entry,
+        sets.entries,
+        *launched.steps,
+        launched.labels,
+        launched.confidence,
+        launched.facts[-1:],
+        width,
+        logits.shape[1],
+        logits.shape[2],
+        len(sets.members),
+        -1.0 if launched.threshold is None else launched.threshold,
+        void_index(len(logits)),
+        has_mass=view.void is not None,
+        block=block,
+        num_warps=knob.warps,
+        num_stages=knob.stages,
+    )
+
+
+def _launch_several(launched: Launched, maps: Sequence[Tensor], sets: _Sets) -> None:
+    views, (height, width) = launched.views, launched.labels.shape
+    # Lists that keep tensors alive while the kernel, which reads them by address, is queued.
     maps = [_float32(m) for m in maps]
     class_shares = [_classes(v) if isinstance(v, QueryView) else None for v in views]
     masses = [None if isinstance(v, QueryView) or v.void is None else _float32(v.void) for v in views]
@@ -231,36 +226,36 @@ def launch(
             [_pointer(m), len(m), m.shape[1], m.shape[2], _pointer(p), _pointer(w)]
             for m, p, w in zip(maps, class_shares, masses, strict=True)
         ],
-        device=device,
+        device=maps[0].device,
     )
-    form = _form(views)
+    form, num_classes = _form(views), sets.members.shape[1] - 1
+    settings = knobs(_capability(table.device))
     knob = settings.queries if form else settings.logits
     channels = max(16, triton.next_power_of_2(num_classes + 1))
     block = max(16, min(256, knob.size // channels))
     decide[(triton.cdiv(width, block), height)](
-        rows,
+        launched.rows,
         sets.members,
         sets.only,
         table,
-        *steps,
-        labels,
-        confidence,
-        weak,
+        *launched.steps,
+        launched.labels,
+        launched.confidence,
+        launched.facts[-1:],
         width,
         height,
         len(views),
         num_classes,
         len(sets.members),
-        low,
-        void,
+        -1.0 if launched.threshold is None else launched.threshold,
+        void_index(num_classes),
         form=form,
-        has_mass=isinstance(first, QueryView) or first.void is not None,
+        has_mass=isinstance(views[0], QueryView) or views[0].void is not None,
         channels=channels,
         block=block,
         num_warps=knob.warps,
         num_stages=knob.stages,
     )
-    return launched
 
 
 _READABLE = (torch.float32, torch.float16, torch.bfloat16)

@@ -90,6 +90,12 @@ class Decoded(NamedTuple):
     confidence: Any
 
 
+def arrays(decoded: Decoded) -> Decoded:
+    """Tensors on any device as arrays of the types that `Decoded` names."""
+    labels, confidence = decoded.labels.cpu().numpy(), decoded.confidence.cpu().numpy()
+    return Decoded(labels if labels.dtype == np.uint8 else labels.astype(np.uint16), confidence)
+
+
 @lru_cache(64)
 def bilinear(n: int, size: int, align_corners: bool = False) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     """The position of each of `size` label rows among the `n` rows of a map, as torch's bilinear interpolation has it.

@@ -89,6 +89,16 @@ def test_a_gpu_gets_it() -> None:
     assert confidence[0, 0] == pytest.approx(0.7311, abs=1e-4)
 
 
+@pytest.mark.parametrize("device", [DEVICE, "reference"])
+def test_arrays_have_the_types_of_the_cpu_path(device: str) -> None:
+    path = decoder("cuda" if device == DEVICE else "meta")  # a device that has no path of its own
+    for k, dtype in ((255, np.uint8), (256, np.uint16)):
+        logits = torch.zeros(k, 1, 1, device=device if device == DEVICE else "cpu")
+        found = path.decode([View(logits)], np.array([[0, -1]], np.int16), np.ones((1, k + 1), bool), None, "a.png")
+        assert (found.labels.dtype, found.confidence.dtype) == (dtype, np.float32)
+        assert found.labels.tolist() == [[0, np.iinfo(dtype).max]]
+
+
 @pytest.mark.parametrize("rows", [[[0, 3]], [[-2, 0]]])
 def test_rows_out_of_range_are_refused_after_the_kernel(rows: list) -> None:
     allowed = torch.ones(3, 4, dtype=torch.bool)
