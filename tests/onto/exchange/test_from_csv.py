@@ -27,6 +27,127 @@ def test_cells_know_their_place(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("text", "lines"),
+    [
+        # ADE20K's objectInfo150, as csv and txt
+        ("Idx,Ratio,Train,Name\n1,0.1,116,wall\n2,0.2,64,building;edifice\n", ["1 wall", "2 building_edifice"]),
+        ("Idx\tRatio\tName\n1\t0.1\twall\n2\t0.2\tsky, air\n", ["1 wall", "2 sky_air"]),
+        ("Pixel Value, Class\n0, background\n3, road\n", ["0 background", "3 road"]),  # Roboflow's _classes.csv
+        ("class_id;name\n7;road\n", ["7 road"]),
+        ("label,name\n7,road\n", ["7 road"]),
+        ("label,id\nroad,7\n", ["7 road"]),
+        ("label,class\nroad,7\n", ["7 road"]),
+        ("index,value,name\n7,7,road\n", ["7 road"]),  # two that agree
+        ("index,id,name\n0,7,road\n", ["7 road"]),
+        ("id\tname\n0\troad\n", ["0 road"]),
+        ("id;name;color\n4;road;1,2,3\n", ["4 road #010203"]),
+        ("id,name,R,G,B\n4,road,1,2,3\n", ["4 road #010203"]),
+        ('id,name,Color_Code (R,G,B),Color_Code(hex),Color\n4,road,"(1, 2, 3)",#010203,\n', ["4 road #010203"]),
+        ("id,name,color,hex\n4,road,red,#ff0000\n", ["4 road #ff0000"]),
+        ("id,category,supercategory\n4,road,flat\n", ["4 road"]),
+    ],
+)
+def test_raw_values_and_colours_are_found_under_the_names_that_lists_give_them(
+    tmp_path: Path, text: str, lines: list[str]
+) -> None:
+    (tmp_path / "x.csv").write_text(text)
+    imported = import_("csv", [tmp_path / "x.csv"])
+    body = imported.text.split("encoding: id\n")[1]
+    assert [re.sub(r' +("[^"]*" *)?', " ", line).strip() for line in body.splitlines() if line[:1].isdigit()] == lines
+    assert "warning" not in {f.severity for f in imported.findings}
+
+
+def test_a_list_without_raw_values_says_what_stands_for_them(tmp_path: Path) -> None:
+    def imported(text: str, **options: str) -> tuple[str, list[str]]:
+        (tmp_path / "x.csv").write_text(text)
+        found = import_("csv", [tmp_path / "x.csv"], Options(**options))  # type: ignore[arg-type]
+        assert errors(found.text) == []
+        return found.text, [f"{f.severity}: {f.message}" for f in found.findings]
+
+    camvid = "name,r,g,b\nAnimal,64,128,64\nVoid,0,0,0\n"
+    text, (finding,) = imported(camvid)
+    assert "encoding: rgb  # a guess: the list has colours and no ids" in text and "1  Void    #000000" in text
+    assert finding.startswith("info: no column `id`, and all colours differ")
+    assert imported(camvid, encoding="rgb")[1] == []
+    text, (finding,) = imported(camvid, encoding="id")
+    assert "encoding: id  # a guess: the list has no ids, and these count its rows" in text
+    assert finding.startswith("warning: no column `id`: the raw values are a guess, 0 to N-1")
+    assert imported("name\nroad\nsky\n")[1] == [finding]
+    assert imported("name,color\nroad,#010203\nsky,#010203\n")[1] == [finding]
+    assert imported("name\nroad\n", encoding="polygons")[1] == []  # the raw values are the names
+    text, findings = imported("name\nsky\nroad\n", kind="source")
+    assert "0  sky" in text and findings == ["info: no `train_id` or `id`: channels are numbered in the file's order"]
+
+
+def test_columns_that_are_not_used_are_named(tmp_path: Path) -> None:
+    (tmp_path / "demo.tax").write_text(SOURCE)
+    (tmp_path / "x.csv").write_text("id,name,pixels,demo,train_id\n7,asphalt,40,road,0\n")
+    args = ["import", "--from", "csv", tmp_path / "x.csv", "--path", tmp_path]
+    plain = run(*args)
+    assert ":1:9: info: columns `pixels`, `demo`, `train_id` are not used; `--source demo` makes" in plain.stderr
+    related = run(*args, "--source", "demo")
+    assert ":1:9: info: columns `pixels`, `train_id` are not used\n" in related.stderr
+    assert "asphalt  < road  # a guess: `demo` says `road`" in related.stdout
+
+
+def test_a_column_with_the_name_of_the_source_is_a_first_guess(tmp_path: Path) -> None:
+    (tmp_path / "demo.tax").write_text(SOURCE)
+    cells = {
+        "road": "< road",
+        "Road | side-walk": "-> any",
+        "road/sidewalk;void": "~ road sidewalk void",
+        "void": "-> void",
+        "": "-> any",
+        "~ car truck": "~ car truck",
+        "raod": "-> any",
+    }
+    rows = "".join(f'{i},c{i},"{cell}"\n' for i, cell in enumerate(cells))
+    options = Options(source="demo", search=(str(tmp_path),))
+
+    def relations(header: str, rows: str) -> tuple[list[str], list[str]]:
+        (tmp_path / "x.csv").write_text(f"id,name,{header}\n{rows}")
+        found = import_("csv", [tmp_path / "x.csv"], options)
+        assert errors(found.text, tmp_path) == []
+        lines = re.findall(r"^\d+ +\w+ +([^#\n]*?) *(?:#|$)", found.text, re.MULTILINE)
+        return lines, [f"{f.place[1]}: {f.message}; {f.help}" for f in found.findings]
+
+    for header in ("Demo", "demo v1", "to_demo", "demo_name"):
+        lines, findings = relations(header, rows)
+        assert lines == list(cells.values())
+        assert findings == [
+            "3: `side-walk` is no class of `demo v1`: the row gets no relation; did you mean `sidewalk`?",
+            "8: `raod` is no class of `demo v1`: the row gets no relation; did you mean `road`?",
+        ]
+    assert relations("demo_id", "0,a,0\n1,b,4\n2,c,255\n") == (["< road", "< sky", "-> void"], [])
+
+
+@pytest.mark.parametrize("yes", ["1", "True", "TRUE", "yes", "y", "x"])
+@pytest.mark.parametrize("no", ["0", "False", "no", "", "-"])
+def test_void_is_said_in_several_words(tmp_path: Path, yes: str, no: str) -> None:
+    (tmp_path / "demo.tax").write_text(SOURCE)
+    (tmp_path / "x.csv").write_text(f"id,name,void\n0,road,{no}\n1,rest,{yes}\n")
+    text = import_("csv", [tmp_path / "x.csv"], Options(source="demo", search=(str(tmp_path),))).text
+    assert re.search(r"^0 +road +< road", text, re.MULTILINE) and re.search(r"^1 +rest +-> void", text, re.MULTILINE)
+
+
+def test_the_ids_of_a_source_are_its_channels(tmp_path: Path) -> None:
+    def channels(text: str) -> tuple[list[str], list[str]]:
+        (tmp_path / "x.csv").write_text(text)
+        found = import_("csv", [tmp_path / "x.csv"], Options(kind="source"))
+        assert errors(found.text) == []
+        lines = [" ".join(line.split()) for line in found.text.splitlines() if line[:1].isdigit()]
+        return lines, [f.message for f in found.findings]
+
+    assert channels("id,name\n2,sky\n0,road\n1,tree\n") == (["0 road", "1 tree", "2 sky"], [])
+    gaps = "the ids are not 0 to K-1: channels are numbered in their order"
+    assert channels("id,name\n8,sky\n7,road\n") == (["0 road", "1 sky"], [gaps])
+    lines, findings = channels("id,name,void\n1,sky,no\n0,road,no\n2,rest,yes\n255,none,\n-1,x,\n")
+    assert lines == ["0 road", "1 sky"]
+    assert findings == [f"`{n}` is no class of the source" for n in ("rest", "none", "x")]
+    assert channels("id,name,train_id\n7,sky,1\n8,road,0\n") == (["0 road", "1 sky"], ["column `id` is not used"])
+
+
+@pytest.mark.parametrize(
     ("data", "message"),
     [
         (b"", "is empty"),
@@ -39,8 +160,22 @@ def test_cells_know_their_place(tmp_path: Path) -> None:
         (b"id,name\nx,road\n", ":2:1: `x` is not an id"),
         (b"id,name\n0,\n", ":2:1: this row has no name"),
         (b"id,name,color\n0,road,red\n", ":2:8: `red` is not a colour"),
-        (b"id;name\n0;road\n", "are separated by `;`"),
-        (b"id\tname\n0\troad\n", "are separated by tabs"),
+        (b"id,name,r,g,b\n0,road,1,2,300\n", ":2:8: `1 2 300` is not a colour"),
+        (b"id,name,void\n0,road,perhaps\n", ":2:8: `perhaps` does not say whether the class is void"),
+        (b"0,road,128,64,128\n1,sky,70,130,180\n", ":1:1: this line is a class, and a header is missing; put one"),
+        (b"0,road,128,64,128\n", "such as `id,name,r,g,b`"),
+        (b"64 128 64\tAnimal\n", "such as `color\tname`"),
+        (b"class_id,value,name\n1,7,road\n", ":1:1: the columns `class_id`, `value` differ"),
+        (
+            b"name,kitti\nroad,7\nsky,8\n",
+            ":1:6: no column `id` says which raw value a class has, and `kitti` may be it",
+        ),
+        (b"name,trainId\nroad,0\nx,255\ny,255\n", "and `trainId` may be it; rename the column that label files store"),
+        (b",name\n0,road\n1,sky\n", "and number 1 may be it"),
+        (
+            b"id;name;color\n0;road;1;2\n",
+            ":2:10: this row has 4 cells, the header 3; put quotes around a cell with `;`",
+        ),
         (b"id,name,color\n0,road,128,64,128\n", ":2:12: this row has 5 cells, the header 3; put quotes"),
         (b"name,official\nbig car,x\n", ":2:1: `big car` cannot be a name; write `big_car`"),
         (b"name,official\na,x\na,y\n", ":3:1: `a` is already a class, at line 2"),
@@ -58,7 +193,7 @@ def test_csv_errors_say_where_and_what(tmp_path: Path, data: bytes, message: str
 
 def test_csv_reads_colours_as_numbers_and_is_silent_without_warnings(tmp_path: Path) -> None:
     file = tmp_path / "x.csv"
-    file.write_text('name,color\nroad,"(128, 64, 128)"\nsky,70 130 180\ncar,#00008E #00008f\n')
+    file.write_text('id,name,color\n1,road,"(128, 64, 128)"\n2,sky,70 130 180\n3,car,#00008E #00008f\n')
     result = run("import", "--from", "csv", file)
     assert [re.findall("#[0-9a-f]{6}", line) for line in result.stdout.splitlines()[-3:]] == [
         ["#804080"],
@@ -77,14 +212,15 @@ def test_reference_list_becomes_a_dataset_and_a_source(tmp_path: Path) -> None:
     file = tmp_path / "town.csv"
     file.write_text(LIST)
     dataset = import_("csv", [file])
-    assert dataset.findings == () and errors(dataset.text) == []
+    assert [f.message for f in dataset.findings] == ["columns `train_id`, `instances` are not used"]
+    assert errors(dataset.text) == []
     assert '1  road_way "road way"' in dataset.text and "# the drivable part, all of it" in dataset.text
     assert '-  licence_plate "licence-plate"' in dataset.text and "[ungrouped]\n2  Void" in dataset.text
     source = import_("csv", [file], Options(kind="source"))
     assert errors(source.text) == []
     lines = [line.split()[:2] for line in source.text.splitlines() if line[:1].isdigit()]
     assert lines == [["0", "road_way"], ["1", "car"]]
-    assert [f.kind for f in source.findings] == ["source"] * 3
+    assert [f.kind for f in source.findings] == ["source"] * 3 + ["unused"]
 
 
 def test_a_label_listed_twice_is_two_classes_that_say_so(tmp_path: Path) -> None:
