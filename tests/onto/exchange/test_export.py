@@ -137,6 +137,37 @@ def test_mmseg_runs_as_python(rich: Path) -> None:
     assert space["label_map"] == {0: 1, 7: 1, 8: 1, 9: 1, 2: 255, 3: 255, 255: 255}
 
 
+@pytest.mark.parametrize("encoding", ["polygons", "rle"])
+def test_mmseg_has_names_for_keys_where_labels_are_names(rich: Path, encoding: str) -> None:
+    segments = "segments: tables\n" if encoding == "rle" else ""
+    rich.write_text(
+        f"tax 1\ndataset field v2 -> demo v1\nencoding: {encoding}\n{segments}background: rest\n"
+        '7 path "foot path" aka way < sidewalk\n3 skys "sky\'s" = sky\n1 rest ~ road void\n- tram < road\n'
+    )
+    text = exported(rich, "mmseg")
+    space: dict[str, object] = {}
+    exec(text, space)
+    assert "label_map" not in space
+    assert space["name_map"] == {"foot path": 1, "path": 1, "way": 1, "sky's": 4, "skys": 4}
+    comments = [line for line in text.splitlines() if line.startswith("#")]
+    assert "# Pixels on which nothing is drawn are of the class `rest`." in comments
+    assert comments[comments.index("# Not drawn, as in the dataset's own tools.") + 1] == "#   'tram'"
+    assert comments[-1] == "#   'rest': rest: road, void"
+
+
+@pytest.mark.parametrize("name", ["nuimages", "idd"])
+def test_mmseg_of_a_shipped_dataset_has_the_names_that_its_files_hold(name: str) -> None:
+    ontology = Library().ontology(name, "cityscapes")
+    space: dict[str, dict[str, int]] = {}
+    exec(export(ontology, "mmseg"), space)
+    labels = {n for c in ontology.dataset.classes for n in (c.name, c.official, *c.aliases)}
+    constraint = lsu_onto.load(name, source="cityscapes")
+    assert space["name_map"] and set(space["name_map"]) <= labels
+    for label, index in space["name_map"].items():
+        row = int(constraint.raw_row[constraint.raw_names.index(label)])
+        assert constraint.names(row) == ("void" if index == 255 else constraint.source_classes[index],)
+
+
 def test_md_is_one_table_that_pipes_do_not_break(rich: Path) -> None:
     text = exported(rich, "md")
     table = [line for line in text.splitlines() if line.startswith("|")]
