@@ -10,12 +10,13 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from lsu_onto.changes.compare import compare
+from lsu_onto.changes.compare import Version, compare
 from lsu_onto.diagnostics import Diagnostic, Span
 from lsu_onto.errors import UserError
 from lsu_onto.library.library import Library
-from lsu_onto.library.pipe import Analysis
 from lsu_onto.library.searchpath import shipped
+from lsu_onto.ontology.model import Dataset, Ontology
+from lsu_onto.ontology.resolve import inherited
 
 
 class RevisionError(UserError):
@@ -38,19 +39,19 @@ def changes(file: str, against: str, search: Sequence[str | Path] = ()) -> tuple
         RevisionError: there is nothing to compare with.
     """
     library = Library(search)
-    new = library.check(file)
+    new = version(library, file)
     problems = _errors(library, new)
     if problems:
         return problems, library.texts
     if not against.startswith("git:"):
-        old = library.check(against)
+        old = version(library, against)
         return _errors(library, old) or compare(old, new), library.texts
     revision = against.removeprefix("git:")
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name).resolve()
         root, path = checkout(Path(file), revision, folder)
         before = Library([*moved([*map(Path, search), shipped()], root, folder), *search])
-        old = before.check(path)
+        old = version(before, str(path))
         findings = _errors(before, old) or compare(old, new)
 
         def label(path: str) -> str:
@@ -64,8 +65,22 @@ def changes(file: str, against: str, search: Sequence[str | Path] = ()) -> tuple
         return [replace(d, span=place(d.span) or d.span, second=place(d.second)) for d in findings], texts
 
 
-def _errors(library: Library, analysis: Analysis) -> list[Diagnostic]:
-    files = dict.fromkeys([analysis.file.path, *(f for o in analysis.resolved.ontologies for f in o.files)])
+def version(library: Library, path: str) -> Version:
+    """A file with all that it stands for: its maps, and those that its datasets have from the ones they extend."""
+    analysis = library.check(path)
+    mapped = {(e.name, e.version, e.source, e.source_version) for e in library.entries(Path(path).parent) if e.source}
+    maps = list(analysis.resolved.ontologies)
+    for t in (t for t in analysis.resolved.taxonomies if isinstance(t, Dataset)):
+        for base in library.base_maps(t):
+            if (t.name, t.version, base.source.name, base.source.version) not in mapped:
+                files = tuple(dict.fromkeys((t.span.file, *t.bases, *base.files)))
+                rows = tuple(inherited(base, t, ()))
+                maps.append(Ontology(dataset=t, source=base.source, rows=rows, span=t.span, files=files))
+    return Version(analysis, tuple(maps))
+
+
+def _errors(library: Library, version: Version) -> list[Diagnostic]:
+    files = dict.fromkeys([version.analysis.file.path, *(f for o in version.maps for f in o.files)])
     return [d for f in files for d in library.check(f).errors]
 
 

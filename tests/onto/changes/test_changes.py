@@ -140,6 +140,57 @@ def test_the_other_taxonomies_are_as_they_were(repository: Path, monkeypatch: py
     assert (found.code, found.message) == ("TAX903", "`other` may now be `mud`")
 
 
+def test_the_maps_that_a_dataset_inherits_are_its_own(repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(repository)
+    base = "tax 1\ndataset land v1\n1  way\n2  rest\n"
+    to_ground = "tax 1\nmap land v1 -> ground v1\nway   < road\nrest  -> any\n"
+    for name, text in (
+        ("data sets/land.tax", base),
+        ("data sets/fog.tax", "tax 1\ndataset fog v1\nextends land v1\n"),
+        ("data sets/haze.tax", "tax 1\ndataset haze v1\nextends fog v1\n3  other\n"),
+        ("maps/land.tax", to_ground),
+        ("maps/haze.tax", "tax 1\nmap haze v1 -> ground v1\nother  < grass\n"),
+    ):
+        Path(name).parent.mkdir(exist_ok=True)
+        Path(name).write_text(text)
+    commit(repository)
+
+    def found(file: str) -> list[tuple[str, str, str]]:
+        diagnostics, texts = changes(file, "git:HEAD", ["."])
+        assert all(d.span.file in texts and (d.second is None or d.second.file in texts) for d in diagnostics)
+        return [(d.code, d.message, d.span.file) for d in diagnostics]
+
+    assert found("data sets/fog.tax") == []
+    Path("maps/land.tax").write_text(to_ground.replace("< road", "~ road grass"))
+    stale = ("TAX903", "`way` may now be `grass`", "maps/land.tax")
+    assert found("data sets/fog.tax") == [stale]
+    assert found("data sets/land.tax") == []  # its map is in a file of its own …
+    assert found("maps/land.tax") == [stale]
+    assert found("data sets/haze.tax") == []  # … and so is the map of this one,
+    assert found("maps/haze.tax") == [stale]  # which inherits a row
+    Path("maps/land.tax").unlink()
+    ((code, message, _),) = found("data sets/fog.tax")
+    assert (code, message) == ("TAX903", "the map from `fog v1` to `ground v1` is gone")
+    Path("maps/land.tax").write_text(to_ground.replace("road", "raod"))
+    assert [code for code, *_ in found("data sets/fog.tax")] == ["TAX201"]
+
+
+@pytest.mark.parametrize("name", ["acdc", "kitti"])
+def test_a_shipped_dataset_that_extends_cityscapes_follows_its_maps(
+    tmp_path: Path, name: str, repository: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(repository)
+    shutil.copytree(shipped(), "taxonomies")
+    commit(repository)
+    file = Path("taxonomies/urban/to_cityscapes/cityscapes.tax")
+    text = file.read_text()
+    changed = text.replace("= sky", "~ sky void")
+    assert changed != text
+    file.write_text(changed)
+    (found,), _ = changes(f"taxonomies/urban/{name}.tax", "git:HEAD", ["taxonomies"])
+    assert (found.code, found.message) == ("TAX903", "`sky` may now be `void`")
+
+
 @pytest.mark.parametrize("revision", ["nothing", "--output=x", "", "HEAD:sources"])
 def test_no_such_revision(repository: Path, revision: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(repository)
