@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import os
+import re
 import subprocess
 import tarfile
 import tempfile
@@ -11,7 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from lsu_onto.changes.compare import Version, compare
-from lsu_onto.diagnostics import Diagnostic, Span
+from lsu_onto.diagnostics import Diagnostic, Span, suggest
 from lsu_onto.errors import UserError
 from lsu_onto.library.library import Library
 from lsu_onto.library.searchpath import shipped
@@ -100,19 +102,19 @@ def checkout(file: Path, revision: str, folder: Path) -> tuple[Path, Path]:
         raise RevisionError(f"there is no folder `{file.parent}`")
     try:
         root = Path(_git(file.parent, "rev-parse", "--show-toplevel").decode().rstrip("\n")).resolve()
-    except subprocess.CalledProcessError:
-        raise RevisionError(f"`{file.name}` is not in a git repository") from None
-    try:
-        commit = _git(root, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}")
-    except subprocess.CalledProcessError:
-        raise RevisionError(f"there is no revision `{revision}`") from None
+    except GitError as e:
+        if "not a git repository" in e.said:
+            raise RevisionError(f"`{file.name}` is not in a git repository") from None
+        raise RevisionError(f"git refuses the repository of `{file.name}`: {e.said}") from None
+    sha = _commit(root, revision)
     inside = file.relative_to(root)
     try:
-        sha = commit.decode().strip()
         _git(root, "cat-file", "-e", f"{sha}:{inside.as_posix()}")
         archive = _git(root, "archive", "--format=tar", sha, "--", ":(glob)**/*.tax", f":(literal){inside.as_posix()}")
-    except subprocess.CalledProcessError:
-        raise RevisionError(f"`{inside.as_posix()}` is not in revision `{revision}`") from None
+    except GitError as e:
+        if re.search("exists on disk, but not in|does not exist in", e.said):
+            raise RevisionError(f"`{inside.as_posix()}` is not in revision `{revision}`") from None
+        raise RevisionError(f"git cannot read `{inside.as_posix()}` at revision `{revision}`: {e.said}") from None
     with tarfile.open(fileobj=io.BytesIO(archive)) as tar:
         for member in tar:  # `filter="data"` came with Python 3.11.4; links are left out, as with it
             content = tar.extractfile(member) if member.isfile() else None
@@ -129,8 +131,38 @@ def moved(roots: Iterable[Path], root: Path, folder: Path) -> list[Path]:
     return [p for p in (folder / r.relative_to(root) for r in inside) if p.is_dir()]
 
 
-def _git(folder: Path, *args: str) -> bytes:
+def _commit(root: Path, revision: str) -> str:
+    """The hash of a revision's commit."""
     try:
-        return subprocess.run(["git", "-C", str(folder), *args], capture_output=True, check=True).stdout
+        return _git(root, "rev-parse", "--verify", "--end-of-options", f"{revision}^{{commit}}").decode().strip()
+    except GitError as e:
+        message = f"there is no revision `{revision}`"
+        if "Needed a single revision" not in e.said:
+            message += f"; {e}"
+    if _git(root, "rev-parse", "--is-shallow-repository").decode().strip() == "true":
+        raise RevisionError(
+            f"{message}; this clone is shallow: fetch the history with `git fetch --unshallow`, or in CI"
+            " (`actions/checkout`) with `fetch-depth: 0`"
+        )
+    names = _git(root, "for-each-ref", "--format=%(refname:short)").decode().split()
+    hint = suggest(revision, names) if revision else None
+    raise RevisionError(f"{message}; {hint}" if hint else message)
+
+
+class GitError(RevisionError):
+    """What git said when it failed."""
+
+    def __init__(self, said: bytes) -> None:
+        self.said = " ".join(said.decode(errors="replace").split()).removeprefix("fatal: ")
+        super().__init__(f"git says: {self.said}")
+
+
+def _git(folder: Path, *args: str) -> bytes:
+    env = {**os.environ, "LC_ALL": "C", "LANGUAGE": "C"}  # what it says is compared
+    try:
+        done = subprocess.run(["git", "-C", str(folder), *args], capture_output=True, check=False, env=env)
     except FileNotFoundError:
         raise RevisionError("the program `git` is not installed") from None
+    if done.returncode:
+        raise GitError(done.stderr)
+    return done.stdout

@@ -199,6 +199,39 @@ def test_no_such_revision(repository: Path, revision: str, monkeypatch: pytest.M
     assert sorted(p.name for p in repository.iterdir()) == [".git", "data sets", "sources"]
 
 
+def test_what_git_refuses_is_passed_on(repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(repository)
+    args = ("sources/ground.tax", "--against", "git:HEAD")
+    monkeypatch.setenv("LC_ALL", "de_DE.UTF-8")
+    assert run(*args).exit_code == 0
+    monkeypatch.setenv("GIT_TEST_ASSUME_DIFFERENT_OWNER", "1")  # `docker run` with somebody else's checkout
+    result = run(*args)
+    assert result.exit_code == 2 and "git refuses the repository of `ground.tax`" in result.stderr
+    assert "dubious ownership" in result.stderr and "git config --global --add safe.directory" in result.stderr
+    monkeypatch.delenv("GIT_TEST_ASSUME_DIFFERENT_OWNER")
+    ask = ["git", "rev-parse", "HEAD:sources/ground.tax"]
+    blob = subprocess.run(ask, check=True, capture_output=True, text=True).stdout.strip()
+    (repository / ".git" / "objects" / blob[:2] / blob[2:]).unlink()
+    result = run(*args)
+    assert result.exit_code == 2 and "git cannot read `sources/ground.tax` at revision `HEAD`: " in result.stderr
+
+
+def test_a_shallow_clone_says_how_to_fetch_more(
+    repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (repository / "sources" / "ground.tax").write_text(SOURCE + "2  mud\n")
+    commit(repository)
+    git(tmp_path, "clone", "-q", "--depth", "1", repository.as_uri(), str(tmp_path / "clone"))
+    monkeypatch.chdir(tmp_path / "clone")
+    result = run("sources/ground.tax", "--against", "git:HEAD~1")
+    assert result.exit_code == 2 and "there is no revision `HEAD~1`; this clone is shallow" in result.stderr
+    assert "`git fetch --unshallow`" in result.stderr and "`fetch-depth: 0`" in result.stderr
+    git(Path.cwd(), "fetch", "-q", "--unshallow")
+    assert run("sources/ground.tax", "--against", "git:HEAD~1").exit_code == 1
+    git(Path.cwd(), "tag", "release_one")
+    assert "did you mean `release_one`?" in run("sources/ground.tax", "--against", "git:relase_one").stderr
+
+
 def test_a_file_that_is_new_and_a_folder_without_git(
     repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
