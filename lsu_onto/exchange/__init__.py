@@ -5,6 +5,7 @@ Two tables list the formats; the module of a format is imported when it is used.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from importlib import import_module
 from typing import TYPE_CHECKING
 
@@ -50,8 +51,14 @@ def export(ontology: Ontology, format_: str) -> str:
 def import_(format_: str, inputs: Sequence[str | Path], options: Options | None = None) -> Imported:
     """`.tax` text from files in one of the `IMPORTS`, with a finding for everything that deserves a second look.
 
+    The text is in the canonical format: `lsu-onto fmt` changes nothing.
+
     Raises:
         ExchangeError: a file cannot be read as the format; the message names the place and what to do.
     """
-    imported: Imported = import_module(IMPORTS[format_]).read([str(i) for i in inputs], options or Options())
-    return imported
+    from lsu_onto.library.formatting import format_file
+    from lsu_onto.library.library import Library
+
+    options = options or Options()
+    imported: Imported = import_module(IMPORTS[format_]).read([str(i) for i in inputs], options)
+    return replace(imported, text=format_file(Library(options.search), "imported.tax", imported.text))

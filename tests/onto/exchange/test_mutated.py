@@ -9,6 +9,7 @@ import pytest
 
 from helpers.exchange import LABELS, LIST, MASTER, MODULE, MSEG, errors
 from lsu_onto.exchange import ExchangeError, Options, import_
+from lsu_onto.lang.fmt import format_text
 
 BITS = [
     '"',
@@ -76,6 +77,7 @@ def test_mutated_files_are_imported_or_refused(tmp_path: Path, seed: int) -> Non
             except ExchangeError:
                 continue
             made += 1
+            assert format_text("", imported.text) == imported.text
             # What comes out can be read; ids and colours may be wrong, as the file said them.
             assert not [e for e in errors(imported.text) if not e.startswith(("TAX103", "TAX107"))], imported.text
     assert made > 50
