@@ -19,7 +19,20 @@ _ID = (
     *("id", "ids"),
     *("class_id", "classid", "class_index", "class_idx", "label_id", "labelid", "label_index", "label_idx"),
     *("category_id", "categoryid", "index", "idx", "value", "raw", "raw_value", "pixel", "pixel_value"),
-    *("gray", "grey", "gray_value", "grey_value", "grayscale", "greyscale", "number", "num", "nr", "no", "code"),
+    *(
+        "png_index",
+        "gray",
+        "grey",
+        "gray_value",
+        "grey_value",
+        "grayscale",
+        "greyscale",
+        "number",
+        "num",
+        "nr",
+        "no",
+        "code",
+    ),
 )
 _OTHERS = {
     "official": ("official",),
@@ -131,7 +144,7 @@ def _id(table: Table, words: list[str], numeric: list[bool], places: dict[str, i
         hits = [i for i in hits if numeric[i]] if names is _EITHER else hits
         if len({_values(table, (i,)) for i in hits}) > 1:
             raise ExchangeError(
-                f"{table.file}:1:{table.header[hits[0]].place[2]}: the columns {shown(table, hits)} differ, and"
+                f"{table.file}:1:{table.header[hits[0]].place[2]}: {shown(table, hits)} differ, and"
                 " each may hold the raw values; rename the one that label files store to `id`"
             )
         if hits:

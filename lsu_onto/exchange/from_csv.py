@@ -46,26 +46,37 @@ _Row = tuple[Cell, ...]
 
 
 def read(inputs: list[str], options: Options) -> Imported:
+    return imported(read_table(one(inputs), None), options)
+
+
+def one(inputs: list[str]) -> str:
     if len(inputs) != 1:
-        raise ExchangeError(f"expected one CSV file, found {len(inputs)}; import one class list at a time")
-    found = class_list(inputs[0], options)
-    name = options.name or identifier(Path(inputs[0]).stem.lower())
+        raise ExchangeError(f"expected one class list, found {len(inputs)} files; import one at a time")
+    return inputs[0]
+
+
+def imported(
+    table: Table, options: Options, keys: tuple[str, ...] = (), findings: tuple[Finding, ...] = ()
+) -> Imported:
+    """A class list as a `.tax` file, with further keys, and after further findings."""
+    found = class_list(table, options)
+    file = Path(table.file)
+    name = options.name or identifier(file.stem.lower())
     options = replace(options, encoding=options.encoding or found.encoding)
-    text = skeleton.write(found.classes, name, f"{name}, from {Path(inputs[0]).name}", options, found.why)
-    return Imported(text, tuple(found.findings))
+    text = skeleton.write(found.classes, name, f"{name}, from {file.name}", options, found.why, keys)
+    return Imported(text, (*findings, *found.findings))
 
 
-def class_list(file: str, options: Options) -> ClassList:
-    """Read a class list.
+def class_list(table: Table, options: Options) -> ClassList:
+    """The classes of a table.
 
     Raises:
-        ExchangeError: it is not one, or it does not say which of its columns holds the raw values.
+        ExchangeError: it is no class list, or it does not say which of its columns holds the raw values.
     """
-    table = read_table(file, None)
     source = skeleton.need_source(options.source, options.search) if options.source else None
     known = columns(table, source.name if source else None)
     if not table.rows:
-        raise ExchangeError(f"{file}: no classes below the header")
+        raise ExchangeError(f"{table.file}: no classes below the header")
     findings: list[Finding] = []
     encoding, why = _values(table, known, options, findings)
     classes = _classes(table, known, options, source, findings)
@@ -73,7 +84,7 @@ def class_list(file: str, options: Options) -> ClassList:
         classes = _channels(table, known, classes, findings)
     if any(c.relation for c, _ in classes) and not source:
         raise ExchangeError(
-            f"{file}:1:{table.header[table.need('relation')].place[2]}: there are relations, and"
+            f"{table.file}:1:{table.header[table.need('relation')].place[2]}: there are relations, and"
             " the file does not say to which source; add `--source NAME`"
         )
     unsaid = [k for k in ("encoding", "void") if getattr(options, k) is None]
@@ -84,7 +95,7 @@ def class_list(file: str, options: Options) -> ClassList:
                 "info",
                 "value",
                 f"a class list does not say {keys}, nor where files lie",
-                (file, 1, 1),
+                (table.file, 1, 1),
                 " ".join(f"`--{k}`" for k in unsaid) + " add them",
             )
         )
@@ -116,11 +127,9 @@ def _values(table: Table, known: Columns, options: Options, findings: list[Findi
         return "", ""  # the raw values are names or colours
     candidates = numbers(table, _spare(known, options))
     if candidates:
-        one = len(candidates) == 1
         raise ExchangeError(
-            f"{table.file}:1:{table.header[candidates[0]].place[2]}: no column `id` says which raw value a class has,"
-            f" and {shown(table, candidates)} may be {'it' if one else 'one'}; rename the column that label files store"
-            " to `id`, or add one"
+            f"{table.file}:1:{table.header[candidates[0]].place[2]}: no `id` says which raw value a class has,"
+            f" and {shown(table, candidates)} may be it; rename what label files store to `id`, or add it"
         )
     place = (table.file, 1, 1)
     if options.kind == "source":
@@ -130,11 +139,11 @@ def _values(table: Table, known: Columns, options: Options, findings: list[Findi
     shades = [_colours(row, known) for row in table.rows]
     values = ",".join(shades).split(",")
     if not options.encoding and all(shades) and len(set(values)) == len(values):
-        what = "no column `id`, and all colours differ: they are taken for the raw values, `encoding: rgb`"
-        findings.append(Finding("info", "value", what, place, "if label files store numbers, add a column `id`"))
+        what = "no `id`, and all colours differ: they are taken for the raw values, `encoding: rgb`"
+        findings.append(Finding("info", "value", what, place, "if label files store numbers, add these as `id`"))
         return "rgb", "a guess: the list has colours and no ids"
-    what = "no column `id`: the raw values are a guess, 0 to N-1 in the file's order"
-    findings.append(Finding("warning", "value", what, place, "add a column `id` with what label files store"))
+    what = "no `id` says the raw values: they are a guess, 0 to N-1 in the file's order"
+    findings.append(Finding("warning", "value", what, place, "add what label files store as `id`"))
     return "", "a guess: the list has no ids, and these count its rows"
 
 
@@ -142,9 +151,8 @@ def _unused(table: Table, known: Columns, options: Options, findings: list[Findi
     spare = _spare(known, options)
     if not spare:
         return
-    one = len(spare) == 1
     hint = "" if options.source else _sources_hint(table, spare, options)
-    what = f"column{'s' * (not one)} {shown(table, spare)} {'is' if one else 'are'} not used"
+    what = f"not used: {shown(table, spare)}"
     findings.append(Finding("info", "unused", what, table.header[spare[0]].place, hint or None))
 
 
@@ -238,8 +246,7 @@ def _ids(row: _Row, known: Columns, index: int) -> str:
 
 def _colours(row: _Row, known: Columns) -> str:
     text = _joined(row, known.colour)
-    several = len(known.colour) > 1  # red, green, blue: one colour
-    parts = [text] if colour(text) or several else [c for c in re.split(r"[\s,;]+", text) if c]
+    parts = [c for c in re.split(r"[\s,;]+", text) if c] if "#" in text else [text]
     colours = [colour(part) for part in parts if part]
     if None in colours:
         raise _error(

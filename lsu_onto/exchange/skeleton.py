@@ -43,10 +43,15 @@ def encoding(classes: Sequence[ClassLine]) -> str:
     return "id16" if max((int(i) for i in ids if i.isdigit()), default=0) > 255 else "id"
 
 
-def write(classes: Sequence[ClassLine], name: str, title: str, options: Options, why: str = "") -> str:
+def write(
+    classes: Sequence[ClassLine], name: str, title: str, options: Options, why: str = "", more: tuple[str, ...] = ()
+) -> str:
     """The text of the file. With a source, every class has a relation: a proposal by its name, or else `-> any`.
 
-    `why` is a note on the encoding.
+    Args:
+        classes, name, title, options: what the file is about.
+        why: a note on the encoding.
+        more: further keys of a dataset.
     """
     head = f"{options.kind} {name} {options.version}"
     keys = [f"title:    {title}"]
@@ -63,4 +68,5 @@ def write(classes: Sequence[ClassLine], name: str, title: str, options: Options,
         keys.append(f"encoding: {options.encoding or encoding(classes)}{f'  # {why}' if why else ''}")
         if options.void:
             keys.append(f"void:     {options.void}")
+        keys += more
     return "\n".join(["tax 1", head, "", *keys, "", *class_lines(classes)]) + "\n"

@@ -100,14 +100,18 @@ def from_csv(
     Raises:
         ExchangeError: it is not a class list.
     """
-    from lsu_onto.exchange import Options
+    from lsu_onto.exchange import ExchangeError, Options, refused
     from lsu_onto.exchange.draft import class_lines
     from lsu_onto.exchange.from_csv import class_list
     from lsu_onto.exchange.skeleton import encoding as narrowest
+    from lsu_onto.exchange.tables import read_table
 
     # Not None: the new file asks for encoding and void itself.
     options = Options(source=source.name if source else None, encoding=encoding or "", void="", search=search)
-    found = class_list(file, options)
+    try:
+        found = class_list(read_table(file, None), options)
+    except ExchangeError as e:
+        raise refused(e, file, "csv") from None
     classes, findings = found.classes, found.findings
     for c in classes if source else ():
         if not c.relation:

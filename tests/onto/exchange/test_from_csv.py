@@ -67,11 +67,11 @@ def test_a_list_without_raw_values_says_what_stands_for_them(tmp_path: Path) -> 
     camvid = "name,r,g,b\nAnimal,64,128,64\nVoid,0,0,0\n"
     text, (finding,) = imported(camvid)
     assert "encoding: rgb  # a guess: the list has colours and no ids" in text and "1  Void    #000000" in text
-    assert finding.startswith("info: no column `id`, and all colours differ")
+    assert finding.startswith("info: no `id`, and all colours differ")
     assert imported(camvid, encoding="rgb")[1] == []
     text, (finding,) = imported(camvid, encoding="id")
     assert "encoding: id  # a guess: the list has no ids, and these count its rows" in text
-    assert finding.startswith("warning: no column `id`: the raw values are a guess, 0 to N-1")
+    assert finding.startswith("warning: no `id` says the raw values: they are a guess, 0 to N-1")
     assert imported("name\nroad\nsky\n")[1] == [finding]
     assert imported("name,color\nroad,#010203\nsky,#010203\n")[1] == [finding]
     assert imported("name\nroad\n", encoding="polygons")[1] == []  # the raw values are the names
@@ -84,9 +84,9 @@ def test_columns_that_are_not_used_are_named(tmp_path: Path) -> None:
     (tmp_path / "x.csv").write_text("id,name,pixels,demo,train_id\n7,asphalt,40,road,0\n")
     args = ["import", "--from", "csv", tmp_path / "x.csv", "--path", tmp_path]
     plain = run(*args)
-    assert ":1:9: info: columns `pixels`, `demo`, `train_id` are not used; `--source demo` makes" in plain.stderr
+    assert ":1:9: info: not used: `pixels`, `demo`, `train_id`; `--source demo` makes" in plain.stderr
     related = run(*args, "--source", "demo")
-    assert ":1:9: info: columns `pixels`, `train_id` are not used\n" in related.stderr
+    assert ":1:9: info: not used: `pixels`, `train_id`\n" in related.stderr
     assert "asphalt  < road  # a guess: `demo` says `road`" in related.stdout
 
 
@@ -144,7 +144,7 @@ def test_the_ids_of_a_source_are_its_channels(tmp_path: Path) -> None:
     lines, findings = channels("id,name,void\n1,sky,no\n0,road,no\n2,rest,yes\n255,none,\n-1,x,\n")
     assert lines == ["0 road", "1 sky"]
     assert findings == [f"`{n}` is no class of the source" for n in ("rest", "none", "x")]
-    assert channels("id,name,train_id\n7,sky,1\n8,road,0\n") == (["0 road", "1 sky"], ["column `id` is not used"])
+    assert channels("id,name,train_id\n7,sky,1\n8,road,0\n") == (["0 road", "1 sky"], ["not used: `id`"])
 
 
 @pytest.mark.parametrize(
@@ -164,13 +164,13 @@ def test_the_ids_of_a_source_are_its_channels(tmp_path: Path) -> None:
         (b"id,name,void\n0,road,perhaps\n", ":2:8: `perhaps` does not say whether the class is void"),
         (b"0,road,128,64,128\n1,sky,70,130,180\n", ":1:1: this line is a class, and a header is missing; put one"),
         (b"0,road,128,64,128\n", "such as `id,name,r,g,b`"),
-        (b"64 128 64\tAnimal\n", "such as `color\tname`"),
-        (b"class_id,value,name\n1,7,road\n", ":1:1: the columns `class_id`, `value` differ"),
+        (b"Animal\t64 128 64\n", "such as `name\tcolor`"),
+        (b"class_id,value,name\n1,7,road\n", ":1:1: `class_id`, `value` differ"),
         (
             b"name,kitti\nroad,7\nsky,8\n",
-            ":1:6: no column `id` says which raw value a class has, and `kitti` may be it",
+            ":1:6: no `id` says which raw value a class has, and `kitti` may be it",
         ),
-        (b"name,trainId\nroad,0\nx,255\ny,255\n", "and `trainId` may be it; rename the column that label files store"),
+        (b"name,trainId\nroad,0\nx,255\ny,255\n", "and `trainId` may be it; rename what label files store"),
         (b",name\n0,road\n1,sky\n", "and number 1 may be it"),
         (
             b"id;name;color\n0;road;1;2\n",
@@ -212,7 +212,7 @@ def test_reference_list_becomes_a_dataset_and_a_source(tmp_path: Path) -> None:
     file = tmp_path / "town.csv"
     file.write_text(LIST)
     dataset = import_("csv", [file])
-    assert [f.message for f in dataset.findings] == ["columns `train_id`, `instances` are not used"]
+    assert [f.message for f in dataset.findings] == ["not used: `train_id`, `instances`"]
     assert errors(dataset.text) == []
     assert '1  road_way "road way"' in dataset.text and "# the drivable part, all of it" in dataset.text
     assert '-  licence_plate "licence-plate"' in dataset.text and "[ungrouped]\n2  Void" in dataset.text

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import random
 from pathlib import Path
 
 import pytest
 
+from helpers.class_lists import COCO, CVAT_XML, LABEL_STUDIO, LABELMAP, MAPILLARY, SUPERVISELY
 from helpers.exchange import LABELS, LIST, MASTER, MODULE, MSEG, errors
 from lsu_onto.exchange import ExchangeError, Options, import_
 from lsu_onto.lang.fmt import format_text
@@ -41,6 +43,12 @@ BITS = [
     "\\",
     ";",
     "..",
+    "\\u0000",
+    "\\ud800",
+    "\\n",
+    "&#0;",
+    "&#11;",
+    "<",
 ]
 
 
@@ -70,6 +78,12 @@ def test_mutated_files_are_imported_or_refused(tmp_path: Path, seed: int) -> Non
             ),
             ("mseg", Options(column="town-4"), [(MSEG, "m.tsv")]),
             ("mmseg", Options(), [(MODULE, "m.py")]),
+            ("json", Options(), [(json.dumps(MAPILLARY, indent=1), "m.json")]),
+            ("json", Options(kind="source"), [(json.dumps(SUPERVISELY), "m.json")]),
+            ("json", Options(), [(json.dumps(COCO), "m.json")]),
+            ("xml", Options(), [(LABEL_STUDIO, "m.xml")]),
+            ("xml", Options(), [(CVAT_XML, "m.xml")]),
+            ("labelmap", Options(), [(LABELMAP, "m.txt")]),
         ):
             files: list[str | Path] = [mutate(text, name) for text, name in given]
             try:
@@ -78,6 +92,7 @@ def test_mutated_files_are_imported_or_refused(tmp_path: Path, seed: int) -> Non
                 continue
             made += 1
             assert format_text("", imported.text) == imported.text
+            imported.text.encode()
             # What comes out can be read; ids and colours may be wrong, as the file said them.
             assert not [e for e in errors(imported.text) if not e.startswith(("TAX103", "TAX107"))], imported.text
     assert made > 50

@@ -124,7 +124,7 @@ def test_a_list_gets_suggestions_and_no_relations() -> None:
 def test_a_list_loses_no_column_without_a_word() -> None:
     Path("camvid.csv").write_text("name,r,g,b,pixels\nAnimal,64,128,64,9\nVoid,0,0,0,9\n")
     result = run("x", "--from-csv", "camvid.csv")
-    assert ":1:12: info: column `pixels` is not used" in result.stderr
+    assert ":1:12: info: not used: `pixels`" in result.stderr
     text, keys, classes = written()
     assert keys["encoding"] == (
         "rgb",
@@ -134,9 +134,7 @@ def test_a_list_loses_no_column_without_a_word() -> None:
     assert "# void: #000000 TODO" in text
 
     Path("names.csv").write_text("name\nroad\nsky\n")
-    assert (
-        "warning: no column `id`: the raw values are a guess" in run("x", "--from-csv", "names.csv", "--force").stderr
-    )
+    assert "warning: no `id` says the raw values" in run("x", "--from-csv", "names.csv", "--force").stderr
     assert written()[1]["encoding"][1].endswith("It is a guess: the list has no ids, and these count its rows")
 
 
