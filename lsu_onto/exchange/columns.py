@@ -17,7 +17,17 @@ _EITHER = ("label", "class", "category")
 _NAME = ("name", "class_name", "classname", "label_name", "category_name", "title")
 _ID = (
     *("id", "ids"),
-    *("class_id", "classid", "class_index", "class_idx", "label_id", "labelid", "label_index", "label_idx"),
+    *(
+        "class_id",
+        "classid",
+        "class_index",
+        "class_idx",
+        "label_id",
+        "labelid",
+        "label_index",
+        "label_idx",
+        "label_key",
+    ),
     *("category_id", "categoryid", "index", "idx", "value", "raw", "raw_value", "pixel", "pixel_value"),
     *(
         "png_index",

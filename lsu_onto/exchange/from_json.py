@@ -16,7 +16,7 @@ from typing import Any
 from lsu_onto.exchange.base import ExchangeError, Finding, Imported, Options
 from lsu_onto.exchange.draft import identifiers
 from lsu_onto.exchange.from_csv import imported, one
-from lsu_onto.exchange.tables import Cell, Table, read_text
+from lsu_onto.exchange.tables import Cell, Table, colour, read_text
 
 _Object = dict[str, Any]
 _LARGE = 1 << 24
@@ -91,10 +91,12 @@ def _objects(document: Any) -> list[_Object]:
 
 
 def _pairs(document: _Object) -> Iterator[_Object]:
-    """`{"0": "road"}`, `{"road": 0}` and `{"road": [128, 64, 128]}`."""
+    """`{"0": "road"}`, `{"road": 0}`, `{"road": [128, 64, 128]}` and, as in A2D2, `{"#804080": "road"}`."""
     values = list(document.values())
     if all(re.fullmatch("[0-9]+", k) for k in document) and all(isinstance(v, str) for v in values):
         yield from ({"id": int(k), "name": v} for k, v in document.items())
+    elif all(colour(k) for k in document) and all(isinstance(v, str) for v in values):
+        yield from ({"name": v, "color": k} for k, v in document.items())
     elif all(type(v) is int for v in values):
         yield from ({"name": k, "id": v} for k, v in document.items())
     elif all(isinstance(v, list) and len(v) == 3 for v in values):

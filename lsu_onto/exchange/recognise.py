@@ -11,7 +11,7 @@ from pathlib import Path
 
 from lsu_onto.exchange.base import ExchangeError, Options
 from lsu_onto.exchange.from_json import is_metainfo
-from lsu_onto.exchange.from_labelmap import CAMVID, VOC
+from lsu_onto.exchange.from_labelmap import CAMVID, RUGD, VOC
 
 _START = 1 << 12
 _LARGE = 1 << 20
@@ -63,7 +63,7 @@ def _recognise(file: str) -> str | None:
     if start[:1] in ("{", "["):
         return "mmseg" if _is_metainfo(path) else "json"
     lines = [line.strip() for line in start.splitlines() if line.strip() and line[0] != "#"]
-    if lines and any(p.fullmatch(lines[0]) for p in (VOC, CAMVID)):
+    if lines and any(p.fullmatch(lines[0]) for p in (VOC, CAMVID, RUGD)):
         return "labelmap"
     header = [cell.strip(' "') for cell in re.split(r"[,;\t]", lines[0].lower())] if lines else []
     if "universal" in header:

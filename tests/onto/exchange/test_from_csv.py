@@ -34,6 +34,7 @@ def test_cells_know_their_place(tmp_path: Path) -> None:
         ("Idx\tRatio\tName\n1\t0.1\twall\n2\t0.2\tsky, air\n", ["1 wall", "2 sky_air"]),
         ("Pixel Value, Class\n0, background\n3, road\n", ["0 background", "3 road"]),  # Roboflow's _classes.csv
         ("class_id;name\n7;road\n", ["7 road"]),
+        ("class_name,label_key,has_instance,hex\nroad,7,0,#804080\n", ["7 road #804080"]),  # GOOSE
         ("label,name\n7,road\n", ["7 road"]),
         ("label,id\nroad,7\n", ["7 road"]),
         ("label,class\nroad,7\n", ["7 road"]),

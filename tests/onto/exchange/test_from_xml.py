@@ -52,6 +52,8 @@ def test_label_maps(tmp_path: Path) -> None:
     assert "encoding: rgb  # a guess" in found.text
     camvid = imported(tmp_path, "labelmap", "64 128 64\tAnimal\n192 0 128\t\tArch way\n\n")
     assert classes(camvid) == ["0 Animal #408040", '1 Arch_way "Arch way" #c00080']
+    rugd = imported(tmp_path, "labelmap", "0 void 0 0 0\n1 dirt 108 64 20\n")
+    assert classes(rugd) == ['0 void_class "void" #000000', "1 dirt #6c4014"] and "encoding: id\n" in rugd.text
     voc = imported(tmp_path, "labelmap", "road:::\nsky:::\n")
     assert classes(voc) == ["0 road", "1 sky"] and voc.findings[0].severity == "warning"
 
