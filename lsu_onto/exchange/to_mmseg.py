@@ -1,7 +1,7 @@
-"""An ontology as a Python snippet for MMSegmentation: METAINFO, num_classes, and a label map where S(d) is one.
+"""An ontology as a Python snippet for MMSegmentation: METAINFO, num_classes, and a map of labels where S(d) is one.
 
-Where labels are names (`polygons`, `rle`), there are no numbers that a `label_map` could have as keys. The snippet then
-has a `name_map`, for the script that draws the label images.
+MMSegmentation applies a `label_map` to the values as stored, which it reads as 8 bits. Under other encodings than `id`,
+the snippet has a map with another name, for the script that makes label images.
 """
 
 from __future__ import annotations
@@ -11,10 +11,25 @@ from lsu_onto.constraint.matrices import compile_ontology
 from lsu_onto.ontology.model import NAMED, Ontology
 
 _KEYS = {
+    "id16": "raw values",
     "rgb": "colours, R<<16 | G<<8 | B",
-    "id": "raw values",
-    "panoptic-rgb": "category ids of the segments, from the JSON",
+    "panoptic-rgb": "the category ids of segments, from the JSON",
+    "instance-ids": "stored values, or stored values // 1000 from 1000",
+    **dict.fromkeys(NAMED, "the labels in the files"),
 }
+
+
+def _map_head(encoding: str) -> str:
+    """The name of the map, below what its keys are."""
+    only = "Only the classes that can be one thing."
+    if encoding == "id":
+        return f"# Keys are raw values. {only}\nlabel_map"
+    keys = _KEYS.get(encoding) or f"stored values // {encoding.removeprefix('id16/')}"
+    return (
+        f"# Keys are {keys}. {only}\n"
+        "# This is no `label_map` of MMSegmentation, which reads 8 bits and takes the values as stored,"
+        f" not `{encoding}`:\n# use it to make label images.\n{'name_map' if encoding in NAMED else 'raw_map'}"
+    )
 
 
 def dump(ontology: Ontology) -> str:
@@ -24,20 +39,12 @@ def dump(ontology: Ontology) -> str:
         f"        {rgb.tolist()},  # {n}\n" for n, rgb in zip(c.source_classes, c.source_palette, strict=True)
     )
     mapped, left, skipped = _maps(c)
-    keys = _KEYS.get(c.encoding, f"raw values, `{c.encoding}`")
-    about = f"# Keys are {keys}. Only the classes that can be one thing.\nlabel_map"
-    if c.encoding in NAMED:
-        about = (
-            f"# Keys are the labels in the files, `{c.encoding}`. Only the classes that can be one thing.\n"
-            "# This is no `label_map` of MMSegmentation, whose keys are numbers: use it to draw the label images.\n"
-            "name_map"
-        )
     text = (
         f"# {c.dataset} {c.dataset_version} -> {c.source} {c.source_version}, written by `lsu-onto export --to mmseg`\n"
         f"METAINFO = dict(\n    classes=(\n{names}    ),\n    palette=[\n{palette}    ],\n)\n"
         f"num_classes = {c.num_classes}\n"
         f"ignore_index = {VOID}\n\n"
-        f"{about} = {{\n{''.join(mapped)}}}\n"
+        f"{_map_head(c.encoding)} = {{\n{''.join(mapped)}}}\n"
     )
     if c.encoding in (*NAMED, "panoptic-rgb"):
         nothing = f"of the class `{c.classes[c.background]}`" if c.background >= 0 else "not annotated"

@@ -155,6 +155,28 @@ def test_mmseg_has_names_for_keys_where_labels_are_names(rich: Path, encoding: s
     assert comments[-1] == "#   'rest': rest: road, void"
 
 
+@pytest.mark.parametrize(
+    ("encoding", "key", "comment"),
+    [
+        ("id", 7, "raw values"),
+        ("id16", 7, "raw values"),
+        ("id16/256", 7, "stored values // 256"),
+        ("instance-ids", 7, "stored values, or stored values // 1000 from 1000"),
+        ("rgb", 0x010203, "colours, R<<16 | G<<8 | B"),
+    ],
+)
+def test_mmseg_has_a_label_map_only_where_it_fits_the_stored_values(
+    rich: Path, encoding: str, key: int, comment: str
+) -> None:
+    rich.write_text(f"tax 1\ndataset field v2 -> demo v1\nencoding: {encoding}\n7 path #010203 < sidewalk\n")
+    text = exported(rich, "mmseg")
+    space: dict[str, object] = {}
+    exec(text, space)
+    fits = encoding == "id"
+    assert space["label_map" if fits else "raw_map"] == {key: 1} and ("label_map" in space) == fits
+    assert f"# Keys are {comment}. Only" in text
+
+
 @pytest.mark.parametrize("name", ["nuimages", "idd"])
 def test_mmseg_of_a_shipped_dataset_has_the_names_that_its_files_hold(name: str) -> None:
     ontology = Library().ontology(name, "cityscapes")
