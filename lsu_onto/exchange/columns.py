@@ -102,7 +102,9 @@ def columns(table: Table, source: str | None) -> Columns:
     first("name", _EITHER, like=False)
     if "name" not in places:
         _refuse_without_header(table)
-        places["name"] = table.need("name")  # refuses, with what there is
+        one = len(words) == 1
+        hint = "put a line `name` above the names" if one else "rename the column of the names to `name`"
+        places["name"] = table.need("name", hint=hint)  # refuses, with what there is
     _id(table, words, numeric, places)
     for role, names in _OTHERS.items():
         first(role, names)

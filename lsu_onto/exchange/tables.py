@@ -34,7 +34,7 @@ class Table:
         columns = [c.stripped.lower() for c in self.header]
         return next((columns.index(n) for n in names if n in columns), None)
 
-    def need(self, *names: str) -> int:
+    def need(self, *names: str, hint: str = "is this a file of that format?") -> int:
         index = self.column(*names)
         if index is None:
             separator = next((s for s in (";", "\t") if s in self.header[0].text), None)
@@ -46,7 +46,7 @@ class Table:
             have = ", ".join(f"`{c.stripped}`" for c in self.header if c.stripped) or "nothing"
             raise ExchangeError(
                 f"{self.file}:1:1: the header has no column `{names[0]}`; found {have};"
-                f" {suggest(names[0], [c.stripped for c in self.header], 'is this a file of that format?')}"
+                f" {suggest(names[0], [c.stripped for c in self.header] if len(self.header) > 1 else (), hint)}"
             )
         return index
 
@@ -105,8 +105,9 @@ def read_table(path: str, delimiter: str | None = ",", *, quotes: bool = True) -
         quotes: whether a cell may be quoted.
     """
     text = read_text(path)
-    delimiter = delimiter or _delimiter(text)
-    rows = [r for r in _rows(path, text, delimiter, quotes) if any(c.stripped for c in r)]
+    stated = re.match(r'\ufeff?"?sep=([,;\t])"?\r?\n', text) if delimiter is None else None  # Excel's first line
+    delimiter = delimiter or (stated[1] if stated else _delimiter(text))
+    rows = [r for r in _rows(path, text, delimiter, quotes) if any(c.stripped for c in r)][bool(stated) :]
     if not rows:
         raise ExchangeError(f"{path}: the file is empty; expected a header and one row per class")
     return Table(path, rows[0], tuple(rows[1:]), delimiter)

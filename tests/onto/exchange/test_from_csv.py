@@ -41,6 +41,7 @@ def test_cells_know_their_place(tmp_path: Path) -> None:
         ("index,value,name\n7,7,road\n", ["7 road"]),  # two that agree
         ("index,id,name\n0,7,road\n", ["7 road"]),
         ("id\tname\n0\troad\n", ["0 road"]),
+        ("sep=;\nid;name\n0;road\n", ["0 road"]),  # Excel
         ("id;name;color\n4;road;1,2,3\n", ["4 road #010203"]),
         ("id,name,R,G,B\n4,road,1,2,3\n", ["4 road #010203"]),
         ('id,name,Color_Code (R,G,B),Color_Code(hex),Color\n4,road,"(1, 2, 3)",#010203,\n', ["4 road #010203"]),
@@ -154,6 +155,8 @@ def test_the_ids_of_a_source_are_its_channels(tmp_path: Path) -> None:
         (b"", "is empty"),
         (b"\n,,\n", "is empty"),
         (b"id,nam\n0,road\n", "no column `name`; found `id`, `nam`; did you mean"),
+        (b"ID;Klasse\n0;Weg\n", "found `ID`, `Klasse`; rename the column of the names to `name`"),
+        (b"road\nsky\n", ":1:1: the header has no column `name`; found `road`; put a line `name` above the names"),
         (b"id,name\n0,caf\xe9\n", ":2:6: not UTF-8 text: found byte 0xe9"),
         (b"id,name\0\n", "binary"),
         (b'id,name\n0,"road\n', ":2:3: the quote is not closed"),
