@@ -102,8 +102,7 @@ def columns(table: Table, source: str | None) -> Columns:
     first("name", _EITHER, like=False)
     if "name" not in places:
         _refuse_without_header(table)
-        one = len(words) == 1
-        hint = "put a line `name` above the names" if one else "rename the column of the names to `name`"
+        hint = "what holds the names must be called `name`; if there is no header, put one above"
         places["name"] = table.need("name", hint=hint)  # refuses, with what there is
     _id(table, words, numeric, places)
     for role, names in _OTHERS.items():

@@ -87,17 +87,18 @@ def _objects(document: Any) -> list[_Object]:
         return []
     if all(isinstance(x, str) for x in document):
         return [{"name": x} for x in document]
-    return document if all(isinstance(x, dict) for x in document) else []
+    return document if all(isinstance(x, dict) and x for x in document) else []
 
 
 def _pairs(document: _Object) -> Iterator[_Object]:
     """`{"0": "road"}`, `{"road": 0}`, `{"road": [128, 64, 128]}` and, as in A2D2, `{"#804080": "road"}`."""
     values = list(document.values())
-    if all(re.fullmatch("[0-9]+", k) for k in document) and all(isinstance(v, str) for v in values):
+    numbered = all(re.fullmatch("[0-9]+", k) for k in document)
+    if numbered and all(isinstance(v, str) for v in values):
         yield from ({"id": int(k), "name": v} for k, v in document.items())
     elif all(colour(k) for k in document) and all(isinstance(v, str) for v in values):
         yield from ({"name": v, "color": k} for k, v in document.items())
-    elif all(type(v) is int for v in values):
+    elif not numbered and all(type(v) is int for v in values):
         yield from ({"name": k, "id": v} for k, v in document.items())
     elif all(isinstance(v, list) and len(v) == 3 for v in values):
         yield from ({"name": k, "color": v} for k, v in document.items())

@@ -155,8 +155,11 @@ def test_the_ids_of_a_source_are_its_channels(tmp_path: Path) -> None:
         (b"", "is empty"),
         (b"\n,,\n", "is empty"),
         (b"id,nam\n0,road\n", "no column `name`; found `id`, `nam`; did you mean"),
-        (b"ID;Klasse\n0;Weg\n", "found `ID`, `Klasse`; rename the column of the names to `name`"),
-        (b"road\nsky\n", ":1:1: the header has no column `name`; found `road`; put a line `name` above the names"),
+        (b"ID;Klasse\n0;Weg\n", "found `ID`, `Klasse`; what holds the names must be called `name`"),
+        (
+            b"road\nsky\n",
+            ":1:1: the header has no column `name`; found `road`; what holds the names must be called `name`; if",
+        ),
         (b"id,name\n0,caf\xe9\n", ":2:6: not UTF-8 text: found byte 0xe9"),
         (b"id,name\0\n", "binary"),
         (b'id,name\n0,"road\n', ":2:3: the quote is not closed"),

@@ -132,6 +132,8 @@ def test_other_lists_are_tables(tmp_path: Path, document: Any, expected: list[st
         ('[{"name": "a"},', ":1:16: not JSON"),
         ("[]", "no list of classes here; expected a list of objects with a `name`"),
         ('{"a": {"b": 1}}', "no list of classes here"),
+        ("[{}]", "no list of classes here"),
+        ('{"0": 1, "1": 2}', "no list of classes here"),  # a mapping of numbers
         ("[1, 2]", "no list of classes here"),
         ('["a", "b\\ud800"]', "`\\ud800` is half a character"),
         ("7", "no list of classes here"),
