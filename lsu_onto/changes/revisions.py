@@ -8,7 +8,7 @@ import re
 import subprocess
 import tarfile
 import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -70,15 +70,24 @@ def changes(file: str, against: str, search: Sequence[str | Path] = ()) -> tuple
 def version(library: Library, path: str) -> Version:
     """A file with all that it stands for: its maps, and those that its datasets have from the ones they extend."""
     analysis = library.check(path)
-    mapped = {(e.name, e.version, e.source, e.source_version) for e in library.entries(Path(path).parent) if e.source}
-    maps = list(analysis.resolved.ontologies)
-    for t in (t for t in analysis.resolved.taxonomies if isinstance(t, Dataset)):
-        for base in library.base_maps(t):
-            if (t.name, t.version, base.source.name, base.source.version) not in mapped:
-                files = tuple(dict.fromkeys((t.span.file, *t.bases, *base.files)))
-                rows = tuple(inherited(base, t, ()))
-                maps.append(Ontology(dataset=t, source=base.source, rows=rows, span=t.span, files=files))
-    return Version(analysis, tuple(maps))
+    datasets = [t for t in analysis.resolved.taxonomies if isinstance(t, Dataset)]
+    return Version(analysis, (*analysis.resolved.ontologies, *(o for t in datasets for o in _inherited(library, t))))
+
+
+def _inherited(library: Library, dataset: Dataset) -> Iterator[Ontology]:
+    """The maps of the nearest dataset that it extends and that has any, unless it has its own, here or elsewhere."""
+    maps = [e for e in library.entries(Path(dataset.span.file).parent) if e.source]
+    own = {(e.source, e.source_version) for e in maps if (e.name, e.version) == (dataset.name, dataset.version)}
+    for base in dataset.extends:
+        sources = dict.fromkeys((e.source, e.source_version) for e in maps if (e.name, e.version) == base)
+        for source in sources:
+            origin = library.map(base, source, dataset.span.file) if source not in own else None
+            if origin:
+                files = tuple(dict.fromkeys((dataset.span.file, *dataset.bases, *origin.files)))
+                rows = tuple(inherited(origin, dataset, ()))
+                yield Ontology(dataset=dataset, source=origin.source, rows=rows, span=dataset.span, files=files)
+        if sources:
+            return
 
 
 def _errors(library: Library, version: Version) -> list[Diagnostic]:

@@ -113,25 +113,18 @@ def _inherited_maps(workspace: Workspace, name: str, source: str | None) -> list
         dataset = next((t for t in taxonomies if _is_called(t, f"{e.name} {e.version}")), None)
         if not isinstance(dataset, Dataset):
             continue
-        for origin in base_maps(workspace, dataset, entries, source):
-            key = (e.version, origin.source.name, origin.source.version)
-            if key not in matches:
-                matches[key] = _inherit(workspace, dataset, origin)
+        for base in dataset.extends:
+            maps = [x for x in entries if (x.name, x.version) == base and x.source]
+            for x in maps:
+                key = (e.version, x.source, x.source_version)
+                if key in matches or source not in (None, x.source, x.source_text):
+                    continue
+                origin = Imports(workspace).map(base, (x.source, x.source_version), str(e.path))
+                if origin:
+                    matches[key] = _inherit(workspace, dataset, origin)
+            if maps:
+                break
     return list(matches.values())
-
-
-def base_maps(
-    workspace: Workspace, dataset: Dataset, entries: Iterable[Entry], source: str | None = None
-) -> list[Ontology]:
-    """The maps of the nearest dataset that it extends and that has any among `entries`, one to each source."""
-    entries = list(entries)
-    for base in dataset.extends:
-        maps = [e for e in entries if (e.name, e.version) == base and e.source]
-        if maps:
-            sources = [(e.source, e.source_version) for e in maps if source in (None, e.source, e.source_text)]
-            resolved = (Imports(workspace).map(base, s, dataset.span.file) for s in dict.fromkeys(sources))
-            return [o for o in resolved if o]
-    return []
 
 
 def _inherit(workspace: Workspace, dataset: Dataset, base: Ontology) -> Ontology:

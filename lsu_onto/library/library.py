@@ -9,7 +9,7 @@ from lsu_onto.diagnostics import Diagnostic, Span
 from lsu_onto.lang import syntax as ast
 from lsu_onto.library import pipe
 from lsu_onto.library.errors import TaxonomyError
-from lsu_onto.library.find import base_maps, find_alone, find_ontology
+from lsu_onto.library.find import find_alone, find_ontology
 from lsu_onto.library.pipe import Analysis, Imports
 from lsu_onto.library.searchpath import Entry, shipped
 from lsu_onto.library.workspace import Workspace
@@ -55,10 +55,6 @@ class Library:
     def map(self, dataset: tuple[str, str], source: tuple[str, str], file: str) -> Ontology | None:
         """The map from a dataset to a source (name and version each), as seen from a file, without its findings."""
         return Imports(self.workspace).map(dataset, source, file)
-
-    def base_maps(self, dataset: Dataset) -> list[Ontology]:
-        """The maps of the dataset that this one extends, as seen from its file, without their findings."""
-        return base_maps(self.workspace, dataset, self.entries(Path(dataset.span.file).parent))
 
     def ontology(self, name: str | Path, source: str | None = None) -> Ontology:
         """The ontology of a dataset, by name or by file.
