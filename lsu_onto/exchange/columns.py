@@ -57,7 +57,8 @@ _DERIVED = ("allowed",)
 """What `export --to csv` writes for people; it follows from the relation."""
 _COLOUR = {"colour", "color", "rgb", "hex", "palette"}
 _PRIMARY = re.compile(r"(?:colou?r_|rgb_)?(?:(r|red)|(g|green)|(b|blue))")
-_RANGES = re.compile(r"(-1?|[0-9]{1,9}(\.\.[0-9]{1,9})?(,[0-9]{1,9}(\.\.[0-9]{1,9})?)*)?")
+IDS = re.compile(r"[0-9]{1,9}(\.\.[0-9]{1,9})?(,[0-9]{1,9}(\.\.[0-9]{1,9})?)*")
+NO_ID = ("", "-", "-1")
 
 
 @dataclass(frozen=True)
@@ -125,7 +126,7 @@ def numbers(table: Table, places: Iterable[int]) -> list[int]:
     """The columns that may hold raw values, though their headers do not say so: one number per class, all different."""
 
     def fits(i: int) -> bool:
-        values = [number(c.stripped) for c in _below(table, i)]
+        values = [number(ids(c.text)) for c in _below(table, i)]
         return len(values) == len(table.rows) and None not in values and len(set(values)) == len(values)
 
     return [i for i in places if fits(i) or _word(table.header[i].text) in _TRAIN]
@@ -134,6 +135,11 @@ def numbers(table: Table, places: Iterable[int]) -> list[int]:
 def shown(table: Table, places: Iterable[int]) -> str:
     """Columns as a message names them."""
     return ", ".join(f"`{table.header[i].stripped}`" if table.header[i].stripped else f"number {i + 1}" for i in places)
+
+
+def ids(text: str) -> str:
+    """What a cell says of raw values, without blanks; `7.0`, as tables with gaps have it, is 7."""
+    return re.sub(r"\s+", "", text).removesuffix(".0")
 
 
 def _word(text: str) -> str:
@@ -145,14 +151,14 @@ def _below(table: Table, at: int) -> list[Cell]:
 
 
 def _is_numeric(table: Table, at: int) -> bool:
-    texts = [re.sub(r"\s+", "", c.text) for c in _below(table, at)]
-    return any(texts) and all(_RANGES.fullmatch(t) for t in texts)
+    texts = [ids(c.text) for c in _below(table, at)]
+    return any(texts) and 2 * sum(t in NO_ID or bool(IDS.fullmatch(t)) for t in texts) > len(texts)
 
 
 def _id(table: Table, words: list[str], numeric: list[bool], places: dict[str, int]) -> None:
     for names in (_ID[:2], _ID[2:], _EITHER):
         hits = [i for i, w in enumerate(words) if w in names and i != places["name"]]
-        hits = [i for i in hits if numeric[i]] if names is _EITHER else hits
+        hits = hits if names == _ID[:2] else [i for i in hits if numeric[i]]
         if len({_values(table, (i,)) for i in hits}) > 1:
             raise ExchangeError(
                 f"{table.file}:1:{table.header[hits[0]].place[2]}: {shown(table, hits)} differ, and"

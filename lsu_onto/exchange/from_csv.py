@@ -13,7 +13,7 @@ from pathlib import Path
 from lsu_onto.diagnostics import suggest
 from lsu_onto.exchange import skeleton
 from lsu_onto.exchange.base import ExchangeError, Finding, Imported, Options
-from lsu_onto.exchange.columns import Columns, columns, numbers, shown
+from lsu_onto.exchange.columns import IDS, NO_ID, Columns, columns, ids, numbers, shown
 from lsu_onto.exchange.draft import NAME, ClassLine, identifier, identifiers
 from lsu_onto.exchange.tables import Cell, Table, colour, number, read_table
 from lsu_onto.lang.parse import parse
@@ -22,7 +22,6 @@ from lsu_onto.library.library import Library
 from lsu_onto.ontology.model import NAMED, Source
 
 _ALIAS = re.compile(r'"([^"]*)"|([^;"]+)')
-_IDS = re.compile(r"[0-9]{1,9}(\.\.[0-9]{1,9})?(,[0-9]{1,9}(\.\.[0-9]{1,9})?)*")
 _YES = ("1", "true", "yes", "y", "t", "x", "void", "ignore", "ignored")
 _NO = ("", "0", "false", "no", "n", "f", "-", "none")
 _VOID = ("void", "255", "ignore", "ignored", "-1")
@@ -220,7 +219,7 @@ def _classes(
         official = known.cell(row, "official") if ours else None
         line = ClassLine(
             name,
-            _ids(row, known, len(out)),
+            _ids(row, known, len(out), findings),
             official.text if official else label,
             _colours(row, known),
             tuple(a or b.strip() for a, b in _ALIAS.findall(known.text(row, "aliases")) if a or b.strip()),
@@ -232,14 +231,17 @@ def _classes(
     return out
 
 
-def _ids(row: _Row, known: Columns, index: int) -> str:
+def _ids(row: _Row, known: Columns, index: int, findings: list[Finding]) -> str:
     if "id" not in known.places:
         return str(index)
     cell = known.cell(row, "id")
-    text = re.sub(r"\s+", "", cell.text) if cell else ""
-    if text in ("-", "-1", ""):
+    text = ids(cell.text) if cell else ""
+    if not text:
+        what = f"`{known.text(row, 'name')}` has no id: it is written as never drawn (`-`)"
+        findings.append(Finding("warning", "value", what, row[0].place))
+    if text in NO_ID:
         return "-"
-    if cell and not _IDS.fullmatch(text):
+    if cell and not IDS.fullmatch(text):
         raise _error(cell, f"`{cell.stripped}` is not an id; write `7`, `6,7`, `12..14`, or `-` if it is never drawn")
     return text
 
@@ -366,6 +368,6 @@ def _channels(
     return [(replace(kept[n][0], ids=str(i)), kept[n][1]) for i, n in enumerate(sorted(kept))]
 
 
-def _first(ids: str) -> int | None:
+def _first(text: str) -> int | None:
     """The first number of an id such as `6,7`."""
-    return number(re.split(r"[\s,.]", ids)[0])
+    return number(re.split("[,.]", ids(text))[0])

@@ -36,6 +36,7 @@ def test_cells_know_their_place(tmp_path: Path) -> None:
         ("class_id;name\n7;road\n", ["7 road"]),
         ("class_name,label_key,has_instance,hex\nroad,7,0,#804080\n", ["7 road #804080"]),  # GOOSE
         ("label,name\n7,road\n", ["7 road"]),
+        ("class_id,name,value\n7.0,road,0.3\n9.0,sky,0.7\n", ["7 road", "9 sky"]),  # floats, as of pandas
         ("label,id\nroad,7\n", ["7 road"]),
         ("label,class\nroad,7\n", ["7 road"]),
         ("index,value,name\n7,7,road\n", ["7 road"]),  # two that agree
@@ -79,6 +80,20 @@ def test_a_list_without_raw_values_says_what_stands_for_them(tmp_path: Path) -> 
     assert imported("name\nroad\n", encoding="polygons")[1] == []  # the raw values are the names
     text, findings = imported("name\nsky\nroad\n", kind="source")
     assert "0  sky" in text and findings == ["info: no `train_id` or `id`: channels are numbered in the file's order"]
+
+
+def test_a_class_without_an_id_is_reported(tmp_path: Path) -> None:
+    (tmp_path / "x.csv").write_text("id,name\n1,road\n,sky\n-1,plate\n-,rail\n")
+    found = import_("csv", [tmp_path / "x.csv"])
+    assert re.findall(r"^([\d-]) +(\w+)$", found.text, re.MULTILINE) == [
+        ("1", "road"),
+        ("-", "sky"),
+        ("-", "plate"),
+        ("-", "rail"),
+    ]
+    assert [(f.severity, f.place[1], f.message) for f in found.findings] == [
+        ("warning", 3, "`sky` has no id: it is written as never drawn (`-`)")
+    ]
 
 
 def test_columns_that_are_not_used_are_named(tmp_path: Path) -> None:
@@ -165,6 +180,7 @@ def test_the_ids_of_a_source_are_its_channels(tmp_path: Path) -> None:
         (b'id,name\n0,"road\n', ":2:3: the quote is not closed"),
         (b"id,name\n", "no classes below the header"),
         (b"id,name\nx,road\n", ":2:1: `x` is not an id"),
+        (b"class_id,name\n1,road\nx,sky\n3,tree\n", ":3:1: `x` is not an id"),
         (b"id,name\n0,\n", ":2:1: this row has no name"),
         (b"id,name,color\n0,road,red\n", ":2:8: `red` is not a colour"),
         (b"id,name,r,g,b\n0,road,1,2,300\n", ":2:8: `1 2 300` is not a colour"),
