@@ -60,9 +60,6 @@ def import_(format_: str, inputs: Sequence[str | Path], options: Options | None 
         ExchangeError: a file cannot be read as the format; the message names the place and what to do, or the format
             that it is.
     """
-    from lsu_onto.library.formatting import format_file
-    from lsu_onto.library.library import Library
-
     options = options or Options()
     try:
         imported: Imported = import_module(IMPORTS[format_]).read([str(i) for i in inputs], options)
@@ -73,7 +70,15 @@ def import_(format_: str, inputs: Sequence[str | Path], options: Options | None 
     except UnicodeEncodeError as e:
         half = imported.text[e.start].encode("unicode_escape").decode()
         raise ExchangeError(f"{inputs[0]}: `{half}` is half a character, which no text can hold; correct it") from None
-    return replace(imported, text=format_file(Library(options.search), "imported.tax", imported.text))
+    return replace(imported, text=canonical(imported.text, options.search))
+
+
+def canonical(text: str, search: Sequence[str]) -> str:
+    """`.tax` text as `lsu-onto fmt` writes it, with the references that the folders to search resolve as names."""
+    from lsu_onto.library.formatting import format_file
+    from lsu_onto.library.library import Library
+
+    return format_file(Library(search), "imported.tax", text)
 
 
 def refused(error: ExchangeError, file: str, format_: str) -> ExchangeError:

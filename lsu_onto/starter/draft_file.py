@@ -100,7 +100,7 @@ def from_csv(
     Raises:
         ExchangeError: it is not a class list.
     """
-    from lsu_onto.exchange import ExchangeError, Options, refused
+    from lsu_onto.exchange import ExchangeError, Options, canonical, refused
     from lsu_onto.exchange.draft import class_lines
     from lsu_onto.exchange.from_csv import class_list
     from lsu_onto.exchange.skeleton import encoding as narrowest
@@ -122,7 +122,7 @@ def from_csv(
         f" # {TODO}: is that how the label files store it?{f' It is {found.why}' if found.why else ''}",
         NO_VOID.replace("255", "#000000") if "rgb" in (encoding, found.encoding) else NO_VOID,
     ]
-    return _write(name, source, keys, class_lines(classes)), [str(f) for f in findings]
+    return canonical(_write(name, source, keys, class_lines(classes)), search), [str(f) for f in findings]
 
 
 # --- from label files --------------------------------------------------------------------------------------

@@ -159,6 +159,13 @@ def test_what_export_wrote_is_a_list_too() -> None:
     assert all(c.relations for c in written()[2].values()) and Library().check("x.tax").errors == []
 
 
+def test_relations_of_a_list_are_written_as_fmt_keeps_them() -> None:
+    Path("a.csv").write_text('id,name,relation\n7,lamp,"lamp < ""traffic light"""\n')
+    run("x", "--from-csv", "a.csv", "--source", "cityscapes")
+    text, _, classes = written()
+    assert "7  lamp  < traffic_light\n" in text and classes["lamp"].relations
+
+
 def test_a_list_without_a_source_is_valid_at_once() -> None:
     Path("a.csv").write_text(LIST)
     run("x", "--from-csv", "a.csv", "--encoding", "id16")
