@@ -3,14 +3,16 @@
 LABEL: a raw value means another class. CHANNEL: a class of a source moved, so checkpoints break. CONSTRAINT: S(d)
 changed, so pseudo-labels are stale. RENAME: a class has a new name, and no alias records the old one.
 
-Taxonomies are matched by name, whatever their version: a release that raises its version still breaks what was made
-with the previous one. A renamed class is recognised by its alias or its ids, so that one rename is one finding. S(d) is
-not compared for a class that only one version has: its raw values are reported instead.
+Taxonomies and maps are matched by name and version, and what is left by name: a release that raises its version still
+breaks what was made with the previous one. A renamed class is recognised by its alias or its ids, so that one rename is
+one finding. S(d) is not compared for a class that only one version has: its raw values are reported instead.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
 
 from lsu_onto.diagnostics import Diagnostic, Span
 from lsu_onto.lang import syntax as ast
@@ -26,34 +28,66 @@ Names = dict[str, str]
 """Name of a class in the old version → its name in the new one."""
 
 
-def compare(old: Analysis, new: Analysis) -> list[Diagnostic]:
+@dataclass(frozen=True)
+class Version:
+    """A file, and the maps that it stands for: its own, and those that its datasets inherit."""
+
+    analysis: Analysis
+    maps: tuple[Ontology, ...]
+
+
+def compare(old: Version, new: Version) -> list[Diagnostic]:
     """The breaking changes from `old` to `new`, two versions without errors.
 
     The second place of a finding lies in the old file.
     """
     findings: list[Diagnostic] = []
-    names: dict[str, Names] = {}
-    news = {(type(t), t.name): t for t in new.resolved.taxonomies}
-    for t in old.resolved.taxonomies:
-        now = news.get((type(t), t.name))
+    names: dict[tuple[str, ...], Names] = {}
+    past, present = old.analysis, new.analysis
+    for t, now in _pairs(past.resolved.taxonomies, present.resolved.taxonomies, _key_of, lambda t: _key_of(t)[:2]):
         if now is None:
             code = "TAX902" if isinstance(t, Source) else "TAX901"
-            findings.append(_gone(code, f"{type(t).__name__.lower()} `{t.name}`", t.span, new))
+            findings.append(_gone(code, f"{type(t).__name__.lower()} `{t.name} {t.version}`", t.span, present))
             continue
-        names[t.name] = _follow(t, now)
-        findings += _renames(t, now, names[t.name])
+        follow = names[_key_of(t)] = _follow(t, now)
+        findings += _renames(t, now, follow)
         if isinstance(t, Source):
-            findings += _channels(t, now, names[t.name])
-        findings += _labels(t, now, names[t.name], old, new)
-    maps = {(o.dataset.name, o.source.name): o for o in new.resolved.ontologies}
-    for o in old.resolved.ontologies:
-        other = maps.get((o.dataset.name, o.source.name))
+            findings += _channels(t, now, follow)
+            findings += _groups(t, now, follow)  # whether or not a map here names one: other maps may
+        findings += _labels(t, now, follow, past, present)
+    declared = {_key_of(t) for t in past.resolved.taxonomies}
+    for o, other in _pairs(old.maps, new.maps, _ends, lambda o: (o.dataset.name, o.source.name)):
         if other:
             findings += _constraints(o, other, names)
-        elif o.dataset.name in names or all(o.dataset.name != t.name for t in old.resolved.taxonomies):
-            what = f"map from `{o.dataset.name}` to `{o.source.name}`"
-            findings.append(_gone("TAX903", what, o.span, new))
+        elif _key_of(o.dataset) in names or _key_of(o.dataset) not in declared:
+            what = f"map from `{o.dataset.name} {o.dataset.version}` to `{o.source.name} {o.source.version}`"
+            findings.append(_gone("TAX903", what, o.span, present))
     return sorted(findings, key=lambda d: (d.span, d.code))
+
+
+_T = TypeVar("_T")
+
+
+def _pairs(
+    olds: Iterable[_T], news: Iterable[_T], exact: Callable[[_T], Hashable], loose: Callable[[_T], Hashable]
+) -> list[tuple[_T, _T | None]]:
+    """Each old one with its new one: of the same exact key, else the next that is left of the same loose key."""
+    olds, left = list(olds), dict(enumerate(news))
+    pairs: dict[int, _T] = {}
+    for key in (exact, loose):
+        for i, old in enumerate(olds):
+            match = next((n for n, new in left.items() if i not in pairs and key(new) == key(old)), None)
+            if match is not None:
+                pairs[i] = left.pop(match)
+    return [(old, pairs.get(i)) for i, old in enumerate(olds)]
+
+
+def _key_of(t: Taxonomy) -> tuple[str, str, str]:
+    return type(t).__name__, t.name, t.version
+
+
+def _ends(o: Ontology) -> tuple[str, ...]:
+    return o.dataset.name, o.dataset.version, o.source.name, o.source.version
 
 
 def _gone(code: str, what: str, old: Span, new: Analysis) -> Diagnostic:
@@ -127,6 +161,31 @@ def _channels(old: Taxonomy, new: Taxonomy, names: Names) -> Iterator[Diagnostic
                 c.span,
                 "checkpoints of the old version do not have it",
             )
+
+
+def _groups(old: Taxonomy, new: Taxonomy, names: Names) -> Iterator[Diagnostic]:
+    """Classes that left or entered a group of the old version. Maps name groups, and their S(d) follows in silence."""
+    moves: dict[tuple[str, str], list[tuple[TaxClass, TaxClass]]] = {}
+    for was, now in names.items():
+        before, after = old.classes[old.by_name[was]], new.classes[new.by_name[now]]
+        moves.setdefault((before.group, after.group), []).append((before, after))
+    for groups, classes in moves.items():
+        changed = [g for g in old.groups if _within(groups[0], g) != _within(groups[1], g)]
+        if changed:
+            before, after = classes[0]
+            places = [f"the group `{g}`" if g else "no group" for g in groups]
+            yield Diagnostic(
+                "TAX903",
+                f"{_list([c.name for _, c in classes], 'and')} moved from {places[0]} to {places[1]}",
+                after.span,
+                f"S(d) changes wherever a map names {_list([f'@{g}' for g in changed])}",
+                before.span,
+                "it was here",
+            )
+
+
+def _within(group: str, outer: str) -> bool:
+    return group == outer or group.startswith(f"{outer}.")
 
 
 def _numbers(c: TaxClass) -> str:
@@ -244,9 +303,9 @@ def _key(analysis: Analysis, taxonomy: Taxonomy, key: str) -> Span:
 # --- constraints -------------------------------------------------------------------------------------------
 
 
-def _constraints(old: Ontology, new: Ontology, names: dict[str, Names]) -> Iterator[Diagnostic]:
-    datasets = names.get(old.dataset.name) or _follow(old.dataset, new.dataset)
-    sources = names.get(old.source.name) or _follow(old.source, new.source)
+def _constraints(old: Ontology, new: Ontology, names: dict[tuple[str, ...], Names]) -> Iterator[Diagnostic]:
+    datasets = names.get(_key_of(old.dataset)) or _follow(old.dataset, new.dataset)
+    sources = names.get(_key_of(old.source)) or _follow(old.source, new.source)
     rows = {new.dataset.classes[r.cls].name: r for r in new.rows}
     for row in old.rows:
         name = datasets.get(old.dataset.classes[row.cls].name, "")
@@ -278,9 +337,9 @@ def _without(items: Iterable[str], others: Iterable[str]) -> list[str]:
     return [x for x in items if x not in gone]
 
 
-def _list(names: Sequence[str]) -> str:
+def _list(names: Sequence[str], last: str = "or") -> str:
     shown = [f"`{n}`" for n in names[:5]]
     if len(names) > 6:
         return ", ".join(shown) + f" and {len(names) - 5} more"
     shown = [f"`{n}`" for n in names]
-    return shown[0] if len(shown) == 1 else ", ".join(shown[:-1]) + f" or {shown[-1]}"
+    return shown[0] if len(shown) == 1 else ", ".join(shown[:-1]) + f" {last} {shown[-1]}"

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import io
+import os
+import re
 import subprocess
 import tarfile
 import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from lsu_onto.changes.compare import compare
-from lsu_onto.diagnostics import Diagnostic, Span
+from lsu_onto.changes.compare import Version, compare
+from lsu_onto.diagnostics import Diagnostic, Span, suggest
 from lsu_onto.errors import UserError
 from lsu_onto.library.library import Library
-from lsu_onto.library.pipe import Analysis
 from lsu_onto.library.searchpath import shipped
+from lsu_onto.ontology.model import Dataset, Ontology
+from lsu_onto.ontology.resolve import inherited
 
 
 class RevisionError(UserError):
@@ -38,19 +41,19 @@ def changes(file: str, against: str, search: Sequence[str | Path] = ()) -> tuple
         RevisionError: there is nothing to compare with.
     """
     library = Library(search)
-    new = library.check(file)
+    new = version(library, file)
     problems = _errors(library, new)
     if problems:
         return problems, library.texts
     if not against.startswith("git:"):
-        old = library.check(against)
+        old = version(library, against)
         return _errors(library, old) or compare(old, new), library.texts
     revision = against.removeprefix("git:")
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name).resolve()
         root, path = checkout(Path(file), revision, folder)
         before = Library([*moved([*map(Path, search), shipped()], root, folder), *search])
-        old = before.check(path)
+        old = version(before, str(path))
         findings = _errors(before, old) or compare(old, new)
 
         def label(path: str) -> str:
@@ -64,8 +67,31 @@ def changes(file: str, against: str, search: Sequence[str | Path] = ()) -> tuple
         return [replace(d, span=place(d.span) or d.span, second=place(d.second)) for d in findings], texts
 
 
-def _errors(library: Library, analysis: Analysis) -> list[Diagnostic]:
-    files = dict.fromkeys([analysis.file.path, *(f for o in analysis.resolved.ontologies for f in o.files)])
+def version(library: Library, path: str) -> Version:
+    """A file with all that it stands for: its maps, and those that its datasets have from the ones they extend."""
+    analysis = library.check(path)
+    datasets = [t for t in analysis.resolved.taxonomies if isinstance(t, Dataset)]
+    return Version(analysis, (*analysis.resolved.ontologies, *(o for t in datasets for o in _inherited(library, t))))
+
+
+def _inherited(library: Library, dataset: Dataset) -> Iterator[Ontology]:
+    """The maps of the nearest dataset that it extends and that has any, unless it has its own, here or elsewhere."""
+    maps = [e for e in library.entries(Path(dataset.span.file).parent) if e.source]
+    own = {(e.source, e.source_version) for e in maps if (e.name, e.version) == (dataset.name, dataset.version)}
+    for base in dataset.extends:
+        sources = dict.fromkeys((e.source, e.source_version) for e in maps if (e.name, e.version) == base)
+        for source in sources:
+            origin = library.map(base, source, dataset.span.file) if source not in own else None
+            if origin:
+                files = tuple(dict.fromkeys((dataset.span.file, *dataset.bases, *origin.files)))
+                rows = tuple(inherited(origin, dataset, ()))
+                yield Ontology(dataset=dataset, source=origin.source, rows=rows, span=dataset.span, files=files)
+        if sources:
+            return
+
+
+def _errors(library: Library, version: Version) -> list[Diagnostic]:
+    files = dict.fromkeys([version.analysis.file.path, *(f for o in version.maps for f in o.files)])
     return [d for f in files for d in library.check(f).errors]
 
 
@@ -85,19 +111,19 @@ def checkout(file: Path, revision: str, folder: Path) -> tuple[Path, Path]:
         raise RevisionError(f"there is no folder `{file.parent}`")
     try:
         root = Path(_git(file.parent, "rev-parse", "--show-toplevel").decode().rstrip("\n")).resolve()
-    except subprocess.CalledProcessError:
-        raise RevisionError(f"`{file.name}` is not in a git repository") from None
-    try:
-        commit = _git(root, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}")
-    except subprocess.CalledProcessError:
-        raise RevisionError(f"there is no revision `{revision}`") from None
+    except GitError as e:
+        if "not a git repository" in e.said:
+            raise RevisionError(f"`{file.name}` is not in a git repository") from None
+        raise RevisionError(f"git refuses the repository of `{file.name}`: {e.said}") from None
+    sha = _commit(root, revision)
     inside = file.relative_to(root)
     try:
-        sha = commit.decode().strip()
         _git(root, "cat-file", "-e", f"{sha}:{inside.as_posix()}")
         archive = _git(root, "archive", "--format=tar", sha, "--", ":(glob)**/*.tax", f":(literal){inside.as_posix()}")
-    except subprocess.CalledProcessError:
-        raise RevisionError(f"`{inside.as_posix()}` is not in revision `{revision}`") from None
+    except GitError as e:
+        if re.search("exists on disk, but not in|does not exist in", e.said):
+            raise RevisionError(f"`{inside.as_posix()}` is not in revision `{revision}`") from None
+        raise RevisionError(f"git cannot read `{inside.as_posix()}` at revision `{revision}`: {e.said}") from None
     with tarfile.open(fileobj=io.BytesIO(archive)) as tar:
         for member in tar:  # `filter="data"` came with Python 3.11.4; links are left out, as with it
             content = tar.extractfile(member) if member.isfile() else None
@@ -114,8 +140,38 @@ def moved(roots: Iterable[Path], root: Path, folder: Path) -> list[Path]:
     return [p for p in (folder / r.relative_to(root) for r in inside) if p.is_dir()]
 
 
-def _git(folder: Path, *args: str) -> bytes:
+def _commit(root: Path, revision: str) -> str:
+    """The hash of a revision's commit."""
     try:
-        return subprocess.run(["git", "-C", str(folder), *args], capture_output=True, check=True).stdout
+        return _git(root, "rev-parse", "--verify", "--end-of-options", f"{revision}^{{commit}}").decode().strip()
+    except GitError as e:
+        message = f"there is no revision `{revision}`"
+        if "Needed a single revision" not in e.said:
+            message += f"; {e}"
+    if _git(root, "rev-parse", "--is-shallow-repository").decode().strip() == "true":
+        raise RevisionError(
+            f"{message}; this clone is shallow: fetch the history with `git fetch --unshallow`, or in CI"
+            " (`actions/checkout`) with `fetch-depth: 0`"
+        )
+    names = _git(root, "for-each-ref", "--format=%(refname:short)").decode().split()
+    hint = suggest(revision, names) if revision else None
+    raise RevisionError(f"{message}; {hint}" if hint else message)
+
+
+class GitError(RevisionError):
+    """What git said when it failed."""
+
+    def __init__(self, said: bytes) -> None:
+        self.said = " ".join(said.decode(errors="replace").split()).removeprefix("fatal: ")
+        super().__init__(f"git says: {self.said}")
+
+
+def _git(folder: Path, *args: str) -> bytes:
+    env = {**os.environ, "LC_ALL": "C", "LANGUAGE": "C"}  # what it says is compared
+    try:
+        done = subprocess.run(["git", "-C", str(folder), *args], capture_output=True, check=False, env=env)
     except FileNotFoundError:
         raise RevisionError("the program `git` is not installed") from None
+    if done.returncode:
+        raise GitError(done.stderr)
+    return done.stdout

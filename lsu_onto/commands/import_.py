@@ -24,7 +24,7 @@ from lsu_onto.program import search_path, source_option
     type=click.Choice(["dataset", "source"]),
     default="dataset",
     show_default=True,
-    help="What a class list becomes (csv, mmseg, mseg).",
+    help="What a class list becomes (all formats but data-priors).",
 )
 @source_option("The source taxonomy that the classes are related to, by name.")
 @click.option(
@@ -46,7 +46,12 @@ def import_(inputs: tuple[str, ...], format_: str, output: str | None, **options
     kept as notes in the output.
 
     \b
-    csv          `id,name,color,…` lists, and what `export --to csv` writes
+    csv          `id,name,color,…` lists, `_classes.csv` of Roboflow, and what
+                 `export --to csv` writes
+    json         lists of CVAT, Supervisely (meta.json), Mapillary (config.json),
+                 nuScenes (category.json), COCO, and `id2label`
+    xml          Label Studio's labeling interface, CVAT's annotations.xml
+    labelmap     labelmap.txt of CVAT, label_colors.txt of CamVid
     data-priors  a folder, or labels.csv and master_labels_SOURCE.csv files
     mseg         MSeg_master.tsv, with TAXONOMY_names.txt for the raw values
     mmseg        module:Class, file.py:Class, or a JSON of classes and palette
@@ -57,6 +62,7 @@ def import_(inputs: tuple[str, ...], format_: str, output: str | None, **options
       lsu-onto import --from csv idd.csv --source cityscapes --void 255 -o idd.tax
       lsu-onto import --from data-priors IDD/master_labels_cityscapes.csv \\
           --source-from IDD/master_labels_cityscapes.csv -o idd.tax
+      lsu-onto import --from json project/meta.json --source cityscapes -o project.tax
       lsu-onto import --from mseg MSeg_master.tsv idd-39_names.txt --column idd-39
       lsu-onto import --from mmseg mmseg.datasets.cityscapes:CityscapesDataset --as source
     """

@@ -88,7 +88,8 @@ def _make(name: str, target: Path, labels: tuple[str, ...], **options: Any) -> l
     encoding, refused, summary = options["encoding"], [], "a commented file to fill in"
     _check_encoding(encoding)
     if options["from_csv"]:
-        text, found = from_csv(options["from_csv"], name, source, None if encoding == "auto" else encoding)
+        stated = None if encoding == "auto" else encoding
+        text, found = from_csv(options["from_csv"], name, source, stated, options["search"])
         for line in found:
             click.echo(line, err=True)
         summary = f"the classes of {options['from_csv']}"

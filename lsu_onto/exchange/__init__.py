@@ -5,6 +5,7 @@ Two tables list the formats; the module of a format is imported when it is used.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from importlib import import_module
 from typing import TYPE_CHECKING
 
@@ -33,6 +34,9 @@ IMPORTS = {
     "data-priors": "lsu_onto.exchange.from_data_priors",
     "mseg": "lsu_onto.exchange.from_mseg",
     "mmseg": "lsu_onto.exchange.from_mmseg",
+    "json": "lsu_onto.exchange.from_json",
+    "xml": "lsu_onto.exchange.from_xml",
+    "labelmap": "lsu_onto.exchange.from_labelmap",
 }
 """Format → a module with `read(inputs, options) -> Imported`."""
 
@@ -50,8 +54,35 @@ def export(ontology: Ontology, format_: str) -> str:
 def import_(format_: str, inputs: Sequence[str | Path], options: Options | None = None) -> Imported:
     """`.tax` text from files in one of the `IMPORTS`, with a finding for everything that deserves a second look.
 
+    The text is in the canonical format: `lsu-onto fmt` changes nothing.
+
     Raises:
-        ExchangeError: a file cannot be read as the format; the message names the place and what to do.
+        ExchangeError: a file cannot be read as the format; the message names the place and what to do, or the format
+            that it is.
     """
-    imported: Imported = import_module(IMPORTS[format_]).read([str(i) for i in inputs], options or Options())
-    return imported
+    options = options or Options()
+    try:
+        imported: Imported = import_module(IMPORTS[format_]).read([str(i) for i in inputs], options)
+    except ExchangeError as e:
+        raise refused(e, str(inputs[0]), format_) if len(inputs) == 1 else e from None
+    try:
+        imported.text.encode()
+    except UnicodeEncodeError as e:
+        half = imported.text[e.start].encode("unicode_escape").decode()
+        raise ExchangeError(f"{inputs[0]}: `{half}` is half a character, which no text can hold; correct it") from None
+    return replace(imported, text=canonical(imported.text, options.search))
+
+
+def canonical(text: str, search: Sequence[str]) -> str:
+    """`.tax` text as `lsu-onto fmt` writes it, with the references that the folders to search resolve as names."""
+    from lsu_onto.library.formatting import format_file
+    from lsu_onto.library.library import Library
+
+    return format_file(Library(search), "imported.tax", text)
+
+
+def refused(error: ExchangeError, file: str, format_: str) -> ExchangeError:
+    """The refusal of a file that was tried as a format; if another one reads it, with the command that does."""
+    from lsu_onto.exchange.recognise import refusal
+
+    return refusal(error, file, format_, IMPORTS)

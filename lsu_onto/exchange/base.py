@@ -23,7 +23,7 @@ class Finding:
 
     severity: Literal["warning", "info"]
     kind: str
-    """`dangling`, `blank`, `duplicate`, `unmentioned`, `value`, `source` or `name`."""
+    """`dangling`, `blank`, `duplicate`, `unmentioned`, `unused`, `value`, `source` or `name`."""
     message: str
     place: Place
     help: str | None = None

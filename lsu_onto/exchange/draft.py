@@ -1,4 +1,4 @@
-"""Writing `.tax` text: identifiers for official labels, and aligned class lines and rows."""
+"""Writing `.tax` text: identifiers for official labels, class lines and rows. `fmt` aligns them."""
 
 from __future__ import annotations
 
@@ -81,14 +81,17 @@ class ClassLine:
 
 
 def class_lines(classes: Sequence[ClassLine]) -> list[str]:
-    """Class lines in columns, below their `[group]` headers.
+    """Class lines below their `[group]` headers.
 
     A class without a group that follows one with a group stands in `[ungrouped]`: a header holds until the next.
     """
-    rows: list[tuple[str, list[str], ClassLine]] = []
+    out: list[str] = []
     group, officials = "", set[str]()
     for c in classes:
         heading = c.group or ("ungrouped" if group else "")
+        if heading != group:
+            out.append(f"[{heading}]")
+            group = heading
         name, official = c.name, quoted(c.official or c.name)
         if official in officials:  # listed twice, or differs in what a quoted string cannot hold
             c.notes.append(f"officially {official}")
@@ -96,30 +99,20 @@ def class_lines(classes: Sequence[ClassLine]) -> list[str]:
             name += f" {official}"
         officials.add(official)
         aliases = " ".join(a if NAME.fullmatch(a) and a not in RESERVED else quoted(a) for a in c.aliases)
-        rows.append((heading, [c.ids, name, c.colours, f"aka {aliases}" if aliases else ""], c))
-        group = heading
-    widths = [max((len(cells[i]) for _, cells, _ in rows), default=0) for i in range(4)]
-    out, group = [], ""
-    for heading, cells, c in rows:
-        if heading != group:
-            out.append(f"[{heading}]")
-            group = heading
-        head = "  ".join(f"{cell:{w}}" for cell, w in zip(cells, widths, strict=True) if w)
+        head = " ".join(filter(None, [c.ids, name, c.colours, f"aka {aliases}" if aliases else ""]))
         out += _with_relation(head, c.relation, note(*c.notes))
     return out
 
 
 def map_rows(rows: Iterable[tuple[str, tuple[str, ...], list[str]]]) -> list[str]:
-    """Rows of a map in columns: name, relation, notes."""
-    rows = list(rows)
-    width = max((len(name) for name, _, _ in rows), default=0)
-    return [line for name, rel, notes in rows for line in _with_relation(f"{name:{width}}", rel, note(*notes))]
+    """Rows of a map: name, relation, notes."""
+    return [line for name, relation, notes in rows for line in _with_relation(name, relation, note(*notes))]
 
 
 def _with_relation(head: str, relation: tuple[str, ...], trailing: str) -> list[str]:
     first, *rest = relation or ("",)
-    lines = [f"{head}  {first}" if first else head, *(" " * (len(head) + 2) + r for r in rest)]
-    lines[-1] += f"  {trailing}" if trailing else ""
+    lines = [f"{head} {first}", *(f"  {r}" for r in rest)]
+    lines[-1] += f" {trailing}"
     return [line.rstrip() for line in lines]
 
 

@@ -1,4 +1,4 @@
-"""The METAINFO of an MMSegmentation dataset → `.tax`, read from the source text: nothing is imported or run.
+"""The classes of an MMSegmentation dataset → `.tax`, read from the source text: nothing is imported or run.
 
 The dataset is given as `module:Class`, `file.py:Class`, or a JSON file of `{"classes": […], "palette": […]}`.
 """
@@ -12,34 +12,43 @@ import re
 import warnings
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from lsu_onto.diagnostics import suggest
 from lsu_onto.exchange import skeleton
 from lsu_onto.exchange.base import ExchangeError, Finding, Imported, Options
 from lsu_onto.exchange.draft import ClassLine, identifier, identifiers
 from lsu_onto.exchange.tables import read_text
+from lsu_onto.exchange.zero_label import zero_label
+
+
+class _Found(NamedTuple):
+    """What stands in a file, and where. `zero_label` is None if it cannot be said."""
+
+    path: str
+    value: Any
+    line: int
+    title: str
+    zero_label: bool | None
 
 
 def read(inputs: list[str], options: Options) -> Imported:
     if len(inputs) != 1:
         raise ExchangeError(f"expected one dataset class or JSON file, found {len(inputs)}")
     given = inputs[0]
-    shift = 0
-    if given.endswith(".json"):
-        path, line, title = given, 1, Path(given).stem
-        try:
-            value = json.loads(read_text(given))
-        except json.JSONDecodeError as e:
-            raise ExchangeError(f"{given}:{e.lineno}:{e.colno}: not JSON: {e.msg.lower()}") from None
-        except RecursionError:
-            raise ExchangeError(f"{given}: nested too deeply; expected `classes` and `palette`") from None
-        if isinstance(value, dict) and isinstance(value.get("METAINFO"), dict):
-            value = value["METAINFO"]
-    else:
-        path, value, line, title, shift = _python(given)
+    path, value, line, title, shift = _json(given) if given.endswith(".json") else _python(given)
     classes, palette = _checked(path, line, value)
     findings = []
+    if shift is None and options.kind == "dataset":
+        findings.append(
+            Finding(
+                "warning",
+                "value",
+                f"the file does not say whether `{title}` sets `reduce_zero_label`: it is taken to be off",
+                (path, line, 1),
+                "if it is on, raw values are the class's place plus 1, and 0 is void",
+            )
+        )
     if shift and options.kind == "dataset":
         findings.append(
             Finding(
@@ -50,7 +59,7 @@ def read(inputs: list[str], options: Options) -> Imported:
             )
         )
         options = replace(options, void=options.void or "0")
-    start = shift if options.kind == "dataset" else 0
+    start = int(bool(shift)) if options.kind == "dataset" else 0
     lines = []
     seen: dict[str, int] = {}
     for i, (official, name) in enumerate(zip(classes, identifiers(classes), strict=True)):
@@ -67,6 +76,18 @@ def read(inputs: list[str], options: Options) -> Imported:
         lines.append(ClassLine(name, str(i + start), official, colour))
     name = options.name or identifier(re.sub("dataset", "", title.lower()))
     return Imported(skeleton.write(lines, name, f"{title}'s METAINFO", options), tuple(findings))
+
+
+def _json(given: str) -> _Found:
+    try:
+        value = json.loads(read_text(given))
+    except json.JSONDecodeError as e:
+        raise ExchangeError(f"{given}:{e.lineno}:{e.colno}: not JSON: {e.msg.lower()}") from None
+    except RecursionError:
+        raise ExchangeError(f"{given}: nested too deeply; expected `classes` and `palette`") from None
+    if isinstance(value, dict) and isinstance(value.get("METAINFO"), dict):
+        value = value["METAINFO"]
+    return _Found(given, value, 1, Path(given).stem, False)
 
 
 def _checked(path: str, line: int, value: Any) -> tuple[list[str], list[list[int]]]:
@@ -92,7 +113,7 @@ def _checked(path: str, line: int, value: Any) -> tuple[list[str], list[list[int
     return [c.strip() for c in classes], [list(c) for c in palette]
 
 
-def _python(given: str) -> tuple[str, Any, int, str, int]:
+def _python(given: str) -> _Found:
     module, _, class_name = given.rpartition(":") if ":" in given else (given, "", "")
     path = _file(module)
     text = read_text(path)
@@ -104,31 +125,25 @@ def _python(given: str) -> tuple[str, Any, int, str, int]:
         raise ExchangeError(f"{path}:{e.lineno or 1}:{e.offset or 1}: not Python: {e.msg}") from None
     except (ValueError, RecursionError, MemoryError) as e:
         raise ExchangeError(f"{path}: not Python: {e}") from None
-    owners: dict[str, tuple[ast.expr, ast.ClassDef | None]] = {}
-    for node in tree.body:
-        for statement in node.body if isinstance(node, ast.ClassDef) else [node]:
-            value = _metainfo(statement)
-            if value is not None:
-                owners[node.name if isinstance(node, ast.ClassDef) else ""] = (
-                    value,
-                    node if isinstance(node, ast.ClassDef) else None,
-                )
+    bodies: dict[str, list[ast.stmt]] = {"": tree.body}
+    bodies |= {n.name: n.body for n in tree.body if isinstance(n, ast.ClassDef)}
+    facts = {name: _facts(body) for name, body in bodies.items()}
+    owners = [name for name, found in facts.items() if found]
     if class_name not in owners:
         names = [n for n in owners if n]
         if len(owners) == 1 and not class_name:
-            class_name = next(iter(owners))
+            class_name = owners[0]
         else:
             listed = ", ".join(f"`{n}`" for n in names) or "none"
-            hint = suggest(class_name, names, f"classes with a METAINFO: {listed}")
-            what = (
-                f"no class `{class_name}` with a METAINFO"
-                if class_name
-                else "which class? write `:Class` after the file"
-            )
+            hint = suggest(class_name, names, f"classes with a METAINFO or CLASSES: {listed}")
+            what = "which class? write `:Class` after the file"
+            if class_name and class_name in bodies:
+                what, hint = f"`{class_name}` has no METAINFO or CLASSES of its own", "give the class that it builds on"
+            elif class_name:
+                what = f"no class `{class_name}` with a METAINFO or CLASSES"
             raise ExchangeError(f"{path}: {what}; {hint}")
-    node_, cls = owners[class_name]
-    shift = int(cls is not None and any(_is_shifted(f) for f in cls.body))
-    return path, _value(path, node_), node_.lineno, class_name or Path(path).stem, shift
+    value, line = _value(path, facts[class_name])
+    return _Found(path, value, line, class_name or Path(path).stem, zero_label(tree, class_name))
 
 
 def _file(module: str) -> str:
@@ -154,23 +169,27 @@ def _file(module: str) -> str:
     raise ExchangeError(f"`{top}` has no module `{module}`; give the `.py` file itself")
 
 
-def _metainfo(node: ast.stmt) -> ast.expr | None:
-    if isinstance(node, ast.Assign):
-        names = [t.id for t in node.targets if isinstance(t, ast.Name)]
-    elif isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
-        names = [node.target.id]
-    else:
-        return None
-    return node.value if "METAINFO" in names else None
+def _facts(body: list[ast.stmt]) -> dict[str, ast.expr]:
+    """What a class (or module) says in `METAINFO`, or in `CLASSES` and `PALETTE` as in MMSegmentation 0.x."""
+    found: dict[str, ast.expr] = {}
+    for node in body:
+        if isinstance(node, (ast.Assign, ast.AnnAssign)) and node.value:
+            targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+            names = {t.id for t in targets if isinstance(t, ast.Name)}
+            found |= dict.fromkeys(names & {"METAINFO", "CLASSES", "PALETTE"}, node.value)
+    return found if {"METAINFO", "CLASSES"} & set(found) else {}
 
 
-def _value(path: str, node: ast.expr) -> dict[str, Any]:
-    """`dict(classes=…, palette=…)` or a literal; only these two keys are read."""
-    pairs: list[tuple[str, ast.expr]] = []
+def _value(path: str, facts: dict[str, ast.expr]) -> tuple[dict[str, Any], int]:
+    """The classes and the palette, and the line where they start. Nothing else is read."""
+    node = facts.get("METAINFO")
+    pairs = [(k.lower(), v) for k, v in facts.items()]
     if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "dict":
         pairs = [(k.arg or "", k.value) for k in node.keywords]
     elif isinstance(node, ast.Dict):
         pairs = [(str(k.value), v) for k, v in zip(node.keys, node.values, strict=True) if isinstance(k, ast.Constant)]
+    elif node:
+        pairs = []
     out: dict[str, Any] = {}
     for key, value in pairs:
         if key not in ("classes", "palette"):
@@ -183,18 +202,4 @@ def _value(path: str, node: ast.expr) -> dict[str, Any]:
                 f"{path}:{value.lineno}:{value.col_offset + 1}: `{key}` is computed, and this is read"
                 " without running it; write it out as a JSON of `classes` and `palette`"
             ) from None
-    return out
-
-
-def _is_shifted(node: ast.stmt) -> bool:
-    if not isinstance(node, ast.FunctionDef) or node.name != "__init__":
-        return False
-    named = [*node.args.args, *node.args.kwonlyargs]
-    defaults = [None] * (len(node.args.args) - len(node.args.defaults)) + [
-        *node.args.defaults,
-        *node.args.kw_defaults,
-    ]
-    return any(
-        a.arg == "reduce_zero_label" and isinstance(d, ast.Constant) and d.value is True
-        for a, d in zip(named, defaults, strict=True)
-    )
+    return out, (node or facts["CLASSES"]).lineno

@@ -31,7 +31,7 @@ def read(inputs: list[str], options: Options) -> Imported:
     names_files = [i for i in inputs if i.endswith("_names.txt")]
     if len(tables) != 1 or len(names_files) > 1:
         raise ExchangeError("expected the MSeg master table, and at most one `<taxonomy>_names.txt`")
-    table = read_table(tables[0], "\t")
+    table = read_table(tables[0], "\t", quotes=False)
     universal = table.need("universal")
     findings: list[Finding] = []
     source, channels = _universal(table, universal, options, findings)

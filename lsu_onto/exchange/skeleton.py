@@ -43,8 +43,16 @@ def encoding(classes: Sequence[ClassLine]) -> str:
     return "id16" if max((int(i) for i in ids if i.isdigit()), default=0) > 255 else "id"
 
 
-def write(classes: Sequence[ClassLine], name: str, title: str, options: Options) -> str:
-    """The text of the file. With a source, every class has a relation: a proposal by its name, or else `-> any`."""
+def write(
+    classes: Sequence[ClassLine], name: str, title: str, options: Options, why: str = "", more: tuple[str, ...] = ()
+) -> str:
+    """The text of the file. With a source, every class has a relation: a proposal by its name, or else `-> any`.
+
+    Args:
+        classes, name, title, options: what the file is about.
+        why: a note on the encoding.
+        more: further keys of a dataset.
+    """
     head = f"{options.kind} {name} {options.version}"
     keys = [f"title:    {title}"]
     if options.kind == "dataset":
@@ -57,7 +65,8 @@ def write(classes: Sequence[ClassLine], name: str, title: str, options: Options)
                     hit = names.get(identifier(c.official or c.name).lower())
                     c.relation = (f"< {hit}",) if hit else ("-> any",)
                     c.notes.append("proposed: the same name, to be checked" if hit else "to do: relate it")
-        keys.append(f"encoding: {options.encoding or encoding(classes)}")
+        keys.append(f"encoding: {options.encoding or encoding(classes)}{f'  # {why}' if why else ''}")
         if options.void:
             keys.append(f"void:     {options.void}")
+        keys += more
     return "\n".join(["tax 1", head, "", *keys, "", *class_lines(classes)]) + "\n"

@@ -27,13 +27,14 @@ class Table:
     file: str
     header: tuple[Cell, ...]
     rows: tuple[tuple[Cell, ...], ...]
+    delimiter: str = ","
 
     def column(self, *names: str) -> int | None:
         """The first column with one of these names, whatever its case."""
         columns = [c.stripped.lower() for c in self.header]
         return next((columns.index(n) for n in names if n in columns), None)
 
-    def need(self, *names: str) -> int:
+    def need(self, *names: str, hint: str = "is this a file of that format?") -> int:
         index = self.column(*names)
         if index is None:
             separator = next((s for s in (";", "\t") if s in self.header[0].text), None)
@@ -45,7 +46,7 @@ class Table:
             have = ", ".join(f"`{c.stripped}`" for c in self.header if c.stripped) or "nothing"
             raise ExchangeError(
                 f"{self.file}:1:1: the header has no column `{names[0]}`; found {have};"
-                f" {suggest(names[0], [c.stripped for c in self.header], 'is this a file of that format?')}"
+                f" {suggest(names[0], [c.stripped for c in self.header] if len(self.header) > 1 else (), hint)}"
             )
         return index
 
@@ -95,22 +96,37 @@ def read_text(path: str) -> str:
     return text
 
 
-def read_table(path: str, delimiter: str = ",") -> Table:
-    """Read a table. Quoting follows RFC 4180; line ends may be of any kind; a tab-separated file has no quotes."""
-    rows = [r for r in _rows(path, read_text(path), delimiter) if any(c.stripped for c in r)]
+def read_table(path: str, delimiter: str | None = ",", *, quotes: bool = True) -> Table:
+    """Read a table. Quoting follows RFC 4180, unless a format has no quotes; line ends may be of any kind.
+
+    Args:
+        path: the file.
+        delimiter: what separates cells; None: the comma, semicolon or tab that the header has most of.
+        quotes: whether a cell may be quoted.
+    """
+    text = read_text(path)
+    stated = re.match(r'\ufeff?"?sep=([,;\t])"?\r?\n', text) if delimiter is None else None  # Excel's first line
+    delimiter = delimiter or (stated[1] if stated else _delimiter(text))
+    rows = [r for r in _rows(path, text, delimiter, quotes) if any(c.stripped for c in r)][bool(stated) :]
     if not rows:
         raise ExchangeError(f"{path}: the file is empty; expected a header and one row per class")
-    return Table(path, rows[0], tuple(rows[1:]))
+    return Table(path, rows[0], tuple(rows[1:]), delimiter)
 
 
-def _rows(path: str, text: str, delimiter: str) -> list[tuple[Cell, ...]]:
+def _delimiter(text: str) -> str:
+    header = next((line for line in text.splitlines() if line.strip()), "")
+    bare = re.sub(r'"[^"]*"|\([^)]*\)', "", header)  # `Color_Code (R,G,B)` is one cell
+    return max((",", ";", "\t"), key=bare.count)
+
+
+def _rows(path: str, text: str, delimiter: str, quotes: bool) -> list[tuple[Cell, ...]]:
     rows: list[tuple[Cell, ...]] = []
     row: list[Cell] = []
     i, line, start = 0, 1, 0
     text = text.replace("\r\n", "\n").replace("\r", "\n")
     while i < len(text):
         place = (path, line, i - start + 1)
-        if text[i] == '"' and delimiter == ",":
+        if text[i] == '"' and quotes:
             value, i = _quoted(text, i, place)
             newlines = text.count("\n", start, i)
             if newlines:

@@ -92,29 +92,37 @@ def _suggestion(c: ClassLine, source: Source) -> str:
     return f"{TODO}: `< {names[near]}`?" if near else f"{TODO}: relate it"
 
 
-def from_csv(file: str, name: str, source: Source | None, encoding: str | None) -> tuple[str, list[str]]:
+def from_csv(
+    file: str, name: str, source: Source | None, encoding: str | None, search: tuple[str, ...]
+) -> tuple[str, list[str]]:
     """The text of the file, and everything in the list that deserves a second look.
 
     Raises:
         ExchangeError: it is not a class list.
     """
-    from lsu_onto.exchange import Options
+    from lsu_onto.exchange import ExchangeError, Options, canonical, refused
     from lsu_onto.exchange.draft import class_lines
     from lsu_onto.exchange.from_csv import class_list
     from lsu_onto.exchange.skeleton import encoding as narrowest
+    from lsu_onto.exchange.tables import read_table
 
     # Not None: the new file asks for encoding and void itself.
-    options = Options(source=source.name if source else None, encoding=encoding or "", void="")
-    classes, findings = class_list(file, options)
+    options = Options(source=source.name if source else None, encoding=encoding or "", void="", search=search)
+    try:
+        found = class_list(read_table(file, None), options)
+    except ExchangeError as e:
+        raise refused(e, file, "csv") from None
+    classes, findings = found.classes, found.findings
     for c in classes if source else ():
         if not c.relation:
             c.notes.insert(0, _suggestion(c, source))  # type: ignore[arg-type]
     keys = [
         f"title: {name}, from {Path(file).name}",
-        f"encoding: {encoding or narrowest(classes)} # {TODO}: is that how the label files store it?",
-        NO_VOID,
+        f"encoding: {encoding or found.encoding or narrowest(classes)}"
+        f" # {TODO}: is that how the label files store it?{f' It is {found.why}' if found.why else ''}",
+        NO_VOID.replace("255", "#000000") if "rgb" in (encoding, found.encoding) else NO_VOID,
     ]
-    return _write(name, source, keys, class_lines(classes)), [str(f) for f in findings]
+    return canonical(_write(name, source, keys, class_lines(classes)), search), [str(f) for f in findings]
 
 
 # --- from label files --------------------------------------------------------------------------------------

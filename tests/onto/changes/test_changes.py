@@ -140,12 +140,96 @@ def test_the_other_taxonomies_are_as_they_were(repository: Path, monkeypatch: py
     assert (found.code, found.message) == ("TAX903", "`other` may now be `mud`")
 
 
+def test_the_maps_that_a_dataset_inherits_are_its_own(repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(repository)
+    base = "tax 1\ndataset land v1\n1  way\n2  rest\n"
+    to_ground = "tax 1\nmap land v1 -> ground v1\nway   < road\nrest  -> any\n"
+    for name, text in (
+        ("data sets/land.tax", base),
+        ("data sets/fog.tax", "tax 1\ndataset fog v1\nextends land v1\n"),
+        ("data sets/haze.tax", "tax 1\ndataset haze v1\nextends fog v1\n3  other\n"),
+        ("maps/land.tax", to_ground),
+        ("maps/haze.tax", "tax 1\nmap haze v1 -> ground v1\nother  < grass\n"),
+    ):
+        Path(name).parent.mkdir(exist_ok=True)
+        Path(name).write_text(text)
+    commit(repository)
+
+    def found(file: str) -> list[tuple[str, str, str]]:
+        diagnostics, texts = changes(file, "git:HEAD", ["."])
+        assert all(d.span.file in texts and (d.second is None or d.second.file in texts) for d in diagnostics)
+        return [(d.code, d.message, d.span.file) for d in diagnostics]
+
+    assert found("data sets/fog.tax") == []
+    Path("maps/land.tax").write_text(to_ground.replace("< road", "~ road grass"))
+    stale = ("TAX903", "`way` may now be `grass`", "maps/land.tax")
+    assert found("data sets/fog.tax") == [stale]
+    assert found("data sets/land.tax") == []  # its map is in a file of its own …
+    assert found("maps/land.tax") == [stale]
+    assert found("data sets/haze.tax") == []  # … and so is the map of this one,
+    assert found("maps/haze.tax") == [stale]  # which inherits a row
+    Path("maps/land.tax").unlink()
+    ((code, message, _),) = found("data sets/fog.tax")
+    assert (code, message) == ("TAX903", "the map from `fog v1` to `ground v1` is gone")
+    Path("maps/land.tax").write_text(to_ground.replace("road", "raod"))
+    assert [code for code, *_ in found("data sets/fog.tax")] == ["TAX201"]
+
+
+@pytest.mark.parametrize("name", ["acdc", "kitti"])
+def test_a_shipped_dataset_that_extends_cityscapes_follows_its_maps(
+    tmp_path: Path, name: str, repository: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(repository)
+    shutil.copytree(shipped(), "taxonomies")
+    commit(repository)
+    file = Path("taxonomies/urban/to_cityscapes/cityscapes.tax")
+    text = file.read_text()
+    changed = text.replace("= sky", "~ sky void")
+    assert changed != text
+    file.write_text(changed)
+    (found,), _ = changes(f"taxonomies/urban/{name}.tax", "git:HEAD", ["taxonomies"])
+    assert (found.code, found.message) == ("TAX903", "`sky` may now be `void`")
+
+
 @pytest.mark.parametrize("revision", ["nothing", "--output=x", "", "HEAD:sources"])
 def test_no_such_revision(repository: Path, revision: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(repository)
     result = run("sources/ground.tax", "--against", f"git:{revision}")
     assert result.exit_code == 2 and f"there is no revision `{revision}`" in result.stderr
     assert sorted(p.name for p in repository.iterdir()) == [".git", "data sets", "sources"]
+
+
+def test_what_git_refuses_is_passed_on(repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(repository)
+    args = ("sources/ground.tax", "--against", "git:HEAD")
+    monkeypatch.setenv("LC_ALL", "de_DE.UTF-8")
+    assert run(*args).exit_code == 0
+    monkeypatch.setenv("GIT_TEST_ASSUME_DIFFERENT_OWNER", "1")  # `docker run` with somebody else's checkout
+    result = run(*args)
+    assert result.exit_code == 2 and "git refuses the repository of `ground.tax`" in result.stderr
+    assert "dubious ownership" in result.stderr and "git config --global --add safe.directory" in result.stderr
+    monkeypatch.delenv("GIT_TEST_ASSUME_DIFFERENT_OWNER")
+    ask = ["git", "rev-parse", "HEAD:sources/ground.tax"]
+    blob = subprocess.run(ask, check=True, capture_output=True, text=True).stdout.strip()
+    (repository / ".git" / "objects" / blob[:2] / blob[2:]).unlink()
+    result = run(*args)
+    assert result.exit_code == 2 and "git cannot read `sources/ground.tax` at revision `HEAD`: " in result.stderr
+
+
+def test_a_shallow_clone_says_how_to_fetch_more(
+    repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (repository / "sources" / "ground.tax").write_text(SOURCE + "2  mud\n")
+    commit(repository)
+    git(tmp_path, "clone", "-q", "--depth", "1", repository.as_uri(), str(tmp_path / "clone"))
+    monkeypatch.chdir(tmp_path / "clone")
+    result = run("sources/ground.tax", "--against", "git:HEAD~1")
+    assert result.exit_code == 2 and "there is no revision `HEAD~1`; this clone is shallow" in result.stderr
+    assert "`git fetch --unshallow`" in result.stderr and "`fetch-depth: 0`" in result.stderr
+    git(Path.cwd(), "fetch", "-q", "--unshallow")
+    assert run("sources/ground.tax", "--against", "git:HEAD~1").exit_code == 1
+    git(Path.cwd(), "tag", "release_one")
+    assert "did you mean `release_one`?" in run("sources/ground.tax", "--against", "git:relase_one").stderr
 
 
 def test_a_file_that_is_new_and_a_folder_without_git(

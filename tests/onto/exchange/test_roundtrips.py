@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 import lsu_onto
 from helpers.examples import examples
 from lsu_onto.exchange import Options, export, import_
+from lsu_onto.library.formatting import format_file
 from lsu_onto.library.library import Library
 from lsu_onto.ontology import model
 from lsu_onto.ontology.words import notes, relation_text
@@ -89,13 +90,15 @@ def facts(o: model.Ontology) -> list[object]:
 @settings(max_examples=examples(60), suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(datasets())
 def test_csv_keeps_every_field_of_a_class(tmp_path: Path, text: str) -> None:
-    first = ontology(tmp_path, "field.tax", text)
+    first = ontology(tmp_path, "field.tax", format_file(Library(), "field.tax", text))  # references are names
     table = tmp_path / "field.csv"
     table.write_text(export(first, "csv"), encoding="utf-8")
     void = first.dataset.meta["void"]
     options = Options(name="field", version="v2", source="demo", void=void, encoding="id", search=(str(tmp_path),))
     (tmp_path / "demo.tax").write_text(SOURCE)
-    again = ontology(tmp_path, "again.tax", import_("csv", [table], options).text)
+    imported = import_("csv", [table], options).text
+    assert format_file(Library([tmp_path]), "again.tax", imported) == imported
+    again = ontology(tmp_path, "again.tax", imported)
     assert facts(again) == facts(first)
     assert again.dataset.void == first.dataset.void
     assert export(again, "csv") == export(first, "csv")

@@ -121,11 +121,49 @@ def test_a_list_gets_suggestions_and_no_relations() -> None:
     assert len(Library().check("my_list.tax").errors) == 3
 
 
+def test_a_list_loses_no_column_without_a_word() -> None:
+    Path("camvid.csv").write_text("name,r,g,b,pixels\nAnimal,64,128,64,9\nVoid,0,0,0,9\n")
+    result = run("x", "--from-csv", "camvid.csv")
+    assert ":1:12: info: not used: `pixels`" in result.stderr
+    text, keys, classes = written()
+    assert keys["encoding"] == (
+        "rgb",
+        "TODO: is that how the label files store it? It is a guess: the list has colours and no ids",
+    )
+    assert {n: c.colours[0].text for n, c in classes.items()} == {"Animal": "#408040", "Void": "#000000"}
+    assert "# void: #000000 TODO" in text
+
+    Path("names.csv").write_text("name\nroad\nsky\n")
+    assert "warning: no `id` says the raw values" in run("x", "--from-csv", "names.csv", "--force").stderr
+    assert written()[1]["encoding"][1].endswith("It is a guess: the list has no ids, and these count its rows")
+
+
+def test_a_column_with_the_name_of_the_source_is_a_first_guess() -> None:
+    Path("a.csv").write_text("Idx;label;demo\n7;asphalt;road\n8;verge;sidewalk, void\n9;cow;\n")
+    assert run("x", "--from-csv", "a.csv", "--source", "demo").stderr == ""
+    text, _, classes = written()
+    assert ids(classes) == {"asphalt": [(7, 7)], "verge": [(8, 8)], "cow": [(9, 9)]}
+    assert [[(r.op, [t.text for t in r.targets]) for r in c.relations] for c in classes.values()] == [
+        [("<", ["road"])],
+        [("~", ["sidewalk", "void"])],
+        [],
+    ]
+    assert "# a guess: `demo` says `sidewalk, void`\n" in text and classes["cow"].note.startswith("TODO")
+    assert "`--source demo` makes `demo` a first guess" in run("x", "--from-csv", "a.csv", "--force").stderr
+
+
 def test_what_export_wrote_is_a_list_too() -> None:
     exported = CliRunner().invoke(main, ["export", "demo_town", "--to", "csv", "-o", "town.csv"])
     assert exported.exit_code == 0
     assert run("x", "--from-csv", "town.csv", "--source", "demo").stderr == ""
     assert all(c.relations for c in written()[2].values()) and Library().check("x.tax").errors == []
+
+
+def test_relations_of_a_list_are_written_as_fmt_keeps_them() -> None:
+    Path("a.csv").write_text('id,name,relation\n7,lamp,"lamp < ""traffic light"""\n')
+    run("x", "--from-csv", "a.csv", "--source", "cityscapes")
+    text, _, classes = written()
+    assert "7  lamp  < traffic_light\n" in text and classes["lamp"].relations
 
 
 def test_a_list_without_a_source_is_valid_at_once() -> None:

@@ -59,7 +59,7 @@ PROOF: dict[int, tuple[str, ...]] = {
     34: ("test_lists", "test_layout.py::test_images_of_two_splits_are_found"),
     35: ("test_broken_taxonomies", "onto/test_fuzz.py", "onto/test_golden.py"),
     36: ("test_a_class_mapped_to_nothing", "onto/test_golden.py"),
-    37: ("onto/test_exchange.py",),
+    37: ("onto/test_from_csv.py",),
 }
 """Row of the table → the tests that prove it, `file::test` where they are not in this file."""
 
