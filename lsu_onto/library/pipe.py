@@ -14,9 +14,10 @@ from lsu_onto.diagnostics import Diagnostic, Fix, did_you_mean, suggest
 from lsu_onto.lang import syntax as ast
 from lsu_onto.library.searchpath import Entry
 from lsu_onto.library.workspace import Workspace
-from lsu_onto.ontology import checks
+from lsu_onto.ontology.map_checks import check_map
 from lsu_onto.ontology.model import Dataset, Ontology, Source
 from lsu_onto.ontology.resolve import Resolved, resolve
+from lsu_onto.ontology.taxonomy_checks import check_taxonomy
 
 Key = tuple[str, str]
 """Name and version."""
@@ -46,9 +47,9 @@ def check(workspace: Workspace, path: str, text: str | None = None) -> Analysis:
         resolved = resolve(file, damaged, Imports(workspace))
         findings = [*unread, *resolved.diagnostics]
         for t in resolved.taxonomies:
-            findings += checks.check_taxonomy(t)
+            findings += check_taxonomy(t)
         for o in resolved.ontologies:
-            findings += checks.check_map(o)
+            findings += check_map(o)
         # Errors cannot be allowed: what `load` compiles must keep every rule.
         kept = [d for d in findings if d.severity == "error" or d.code not in file.allowed.get(d.span.line, ())]
         kept.sort(key=lambda d: (d.span, d.code))
