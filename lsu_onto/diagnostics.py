@@ -348,7 +348,8 @@ RULES: dict[str, Rule] = {
             "TAX302",
             "error",
             "two relations to one target",
-            "Exactly one relation holds between two classes.",
+            "Exactly one relation holds between two classes. `!` takes a part out of a group; it takes out neither a"
+            " class that is named by itself nor a whole group.",
             "0 vehicle > car ~ car",
             "0 vehicle > car",
         ),
@@ -372,7 +373,8 @@ RULES: dict[str, Rule] = {
             "TAX305",
             "warning",
             "a simpler relation says the same",
-            "In a closed row, `~ s` alone allows only s, which is `< s`; `> s` alone is `= s`.",
+            "In a closed row, `~ s` alone allows only s, which is `< s`; `> s` alone is `= s`. A group of which `!`"
+            " leaves one class is that class.",
             "0 lorry ~ truck",
             "0 lorry < truck",
         ),
@@ -425,6 +427,16 @@ RULES: dict[str, Rule] = {
             "A class is mapped in one place. To continue a row, indent the next line.",
             "road < road\nroad ~ terrain",
             "road ~ road terrain",
+        ),
+        _rule(
+            "TAX312",
+            "info",
+            "`-> any` allows a class that another one claims whole",
+            "The classes of one dataset share no pixels: if one class contains all of a source class, no pixel of"
+            " another class can be it. `-> any` is a decision, and may still allow it where the claim is doubtful, or"
+            " where annotators left pixels out.",
+            "0 vehicle > car truck\n1 unsure  -> any",
+            "0 vehicle > car truck\n1 unsure  -> any ! car truck",
         ),
         # 9xx: changes between versions
         _rule(

@@ -4,11 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from lsu_onto.diagnostics import Diagnostic
-from lsu_onto.ontology.fixes import ignore_class, ignore_row, shown, take_away, write_instead, write_operator
+from lsu_onto.diagnostics import Diagnostic, Fix
+from lsu_onto.ontology.fixes import (
+    exclude,
+    ignore_class,
+    ignore_row,
+    shown,
+    take_away,
+    write_instead,
+    write_operator,
+    write_row,
+)
 from lsu_onto.ontology.model import MapRow, Ontology, Relation, Target
+from lsu_onto.ontology.words import relation_text
 
 Findings = Iterator[Diagnostic]
+
+_FEW = 6
+"""How many names a message lists."""
 
 
 def unmapped(o: Ontology) -> Findings:
@@ -39,25 +52,53 @@ def _positive(row: MapRow) -> Iterator[tuple[Relation, Target]]:
 
 
 def two_kinds(o: Ontology) -> Findings:
+    """Two operators to one class. `!` takes a part out of a group, but neither a class by name nor a whole group.
+
+    What `! @group` removes from a row of which nothing is left is one finding, TAX304.
+    """
     for row in _sound(o):
-        first: dict[int, tuple[Relation, Target]] = {}
+        meaning = row.meaning(len(o.source.classes))
+        empty = not meaning.channels and not meaning.void
+        mentions: dict[int, dict[tuple[str, bool], tuple[Relation, Target]]] = {}
         for relation in row.relations:
             for target in relation.targets:
+                earlier = ((c, m) for c in target.channels for m in mentions.get(c, {}).values())
+                clash = next(((c, m) for c, m in earlier if _excludes(m, (relation, target), empty)), None)
+                if clash:
+                    channel, (first, place) = clash
+                    yield Diagnostic(
+                        "TAX302",
+                        f"`{first.op}` and `{relation.op}` to one class, `{o.source.classes[channel].name}`",
+                        target.span,
+                        "keep the one that is true",
+                        place.span,
+                        "first here",
+                    )
                 for channel in target.channels:
-                    other = first.setdefault(channel, (relation, target))
-                    clash = other[0].op != relation.op
-                    excluded = "!" in (other[0].op, relation.op) and "group" in (other[1].kind, target.kind)
-                    if clash and not excluded:
-                        name = o.source.classes[channel].name
-                        yield Diagnostic(
-                            "TAX302",
-                            f"`{other[0].op}` and `{relation.op}` to one class, `{name}`",
-                            target.span,
-                            "keep the one that is true",
-                            other[1].span,
-                            "first here",
-                        )
-                        break
+                    mentions.setdefault(channel, {}).setdefault(
+                        (relation.op, target.kind == "group"), (relation, target)
+                    )
+        if not empty:
+            yield from _emptied_groups(row)
+
+
+def _excludes(a: tuple[Relation, Target], b: tuple[Relation, Target], empty: bool) -> bool:
+    """Whether two mentions of a class cannot both be meant."""
+    if a[0].op == b[0].op or "!" not in (a[0].op, b[0].op):
+        return a[0].op != b[0].op
+    removed, stated = (a[1], b[1]) if a[0].op == "!" else (b[1], a[1])
+    return stated.kind != "group" and not (empty and removed.kind == "group")
+
+
+def _emptied_groups(row: MapRow) -> Findings:
+    """The groups that `!` removes altogether."""
+    removed = [t for r in row.relations if r.op == "!" for t in r.targets]
+    minus = {c for t in removed for c in t.channels}
+    for relation, target in _positive(row):
+        if target.kind == "group" and minus.issuperset(target.channels):
+            last = next(t for t in reversed(removed) if not set(target.channels).isdisjoint(t.channels))
+            what = f"`{relation.op}` and `!` to all of `{shown(target)}`"
+            yield Diagnostic("TAX302", what, last.span, "keep the one that is true", target.span, "first here")
 
 
 def not_alone(o: Ontology) -> Findings:
@@ -101,23 +142,36 @@ def nothing_allowed(o: Ontology) -> Findings:
 
 def says_no_more(o: Ontology) -> Findings:
     for row in () if o.damaged else _sound(o):  # an unreadable line may continue the row
-        positive = list(_positive(row))
-        if len(positive) == 1 and positive[0][0].op in "~>" and len(positive[0][1].channels) == 1:
-            relation, target = positive[0]
-            simple, why = ("<", "the class lies inside") if relation.op == "~" else ("=", "the class is all of")
-            yield Diagnostic(
-                "TAX305",
-                f"`{relation.op} {shown(target)}` alone says no more than `{simple} {shown(target)}`",
-                relation.span,
-                f"write `{simple} {shown(target)}` ({why} `{target.text}`),"
-                " or add `void` if part of it is no source class",
-                fix=write_operator(relation, simple, target),
-            )
+        meaning = row.meaning(len(o.source.classes))
+        left = [
+            (r, t) for r, t in _positive(row) if not t.channels or not meaning.channels.keys().isdisjoint(t.channels)
+        ]
+        if meaning.void or len(meaning.channels) != 1 or len(left) != 1 or left[0][0].op not in "~>":
+            continue
+        relation, target = left[0]
+        simple, why = ("<", "the class lies inside") if relation.op == "~" else ("=", "the class is all of")
+        if len(target.channels) == 1:
+            says, more, name = f"`{relation.op} {shown(target)}` alone", f"{simple} {shown(target)}", target.text
+            fix: Fix | None = write_operator(relation, simple, target)
+        else:
+            name = o.source.classes[next(iter(meaning.channels))].name
+            says, more = f"`{relation_text(row)}` leaves `{name}` alone and", f"{simple} {name}"
+            fix = write_row(row, more)
+        yield Diagnostic(
+            "TAX305",
+            f"{says} says no more than `{more}`",
+            relation.span,
+            f"write `{more}` ({why} `{name}`), or add `void` if part of it is no source class",
+            fix=fix,
+        )
 
 
-def contradiction(o: Ontology) -> Findings:
-    """The classes of a dataset are disjoint, so a source class inside one of them has no part in another."""
-    holders: dict[int, list[tuple[MapRow, Relation]]] = {}
+Holder = tuple[MapRow, Relation]
+
+
+def _holders(o: Ontology) -> dict[int, list[Holder]]:
+    """Channel → the rows, with their relation, that hold the class or a part of it."""
+    holders: dict[int, list[Holder]] = {}
     for row in _sound(o, inherited=True):
         if _has_company(row):
             continue  # its meaning will change once that is settled
@@ -126,8 +180,13 @@ def contradiction(o: Ontology) -> Findings:
             for channel in target.channels:
                 if meaning.channels.get(channel) == relation.op:
                     holders.setdefault(channel, []).append((row, relation))
+    return holders
+
+
+def contradiction(o: Ontology) -> Findings:
+    """The classes of a dataset are disjoint, so a source class inside one of them has no part in another."""
     reported: set[tuple[int, int]] = set()
-    for channel, users in holders.items():
+    for channel, users in _holders(o).items():
         name = o.source.classes[channel].name
         whole = next((u for u in users if u[1].op in "=>"), None)
         for user in users if whole else ():
@@ -152,6 +211,29 @@ def contradiction(o: Ontology) -> Findings:
             )
 
 
+def claimed_elsewhere(o: Ontology) -> Findings:
+    """`-> any` allows what another row claims whole. That is a decision, and may be meant."""
+    owners = {c: next((u for u in users if u[1].op in "=>"), None) for c, users in _holders(o).items()}
+    for row in _sound(o, inherited=True):
+        if not row.decision or row.decision.to != "any":
+            continue
+        allowed = sorted(row.meaning(len(o.source.classes)).channels)
+        claims = [(c, u) for c in allowed if (u := owners.get(c)) and not (row.inherited and u[0].inherited)]
+        if not claims:
+            continue
+        names = [o.source.classes[c].name for c, _ in claims]
+        shown_names = ", ".join(f"`{n}`" for n in names[:_FEW]) + (f" … ({len(names)})" if len(names) > _FEW else "")
+        (owner, relation), who = claims[0][1], o.dataset.classes[row.cls].name
+        what = f"`{who} -> any` allows {shown_names}, which other classes claim whole"
+        help_ = "the classes of a dataset share no pixels: exclude them with `!`, or keep them if you doubt the claim"
+        claim = f"`{o.dataset.classes[owner.cls].name}` claims all of `{names[0]}`"
+        if row.inherited:
+            yield Diagnostic("TAX312", what, relation.span, help_, row.decision.span, "decided here")
+        else:
+            fix = exclude(row.decision, names)
+            yield Diagnostic("TAX312", what, row.decision.span, help_, relation.span, claim, fix)
+
+
 def unreached(o: Ontology) -> Findings:
     if o.damaged or any(r.poisoned for r in o.rows):
         return
@@ -165,11 +247,10 @@ def unreached(o: Ontology) -> Findings:
 def named_twice(o: Ontology) -> Findings:
     for row in _sound(o):
         first: dict[tuple[str, int], Target] = {}
-        for relation in row.relations:
-            for target in relation.targets:
-                keys: list[tuple[str, int]] = [(relation.op, c) for c in target.channels] or [
-                    (relation.op + target.kind, -1)
-                ]
+        decided = [("!", row.decision.minus, None)] if row.decision else []
+        for op, targets, relation in [*((r.op, r.targets, r) for r in row.relations), *decided]:
+            for target in targets:
+                keys: list[tuple[str, int]] = [(op, c) for c in target.channels] or [(op + target.kind, -1)]
                 again = [k for k in keys if k in first]
                 if len(again) == len(keys):
                     yield Diagnostic(
@@ -179,7 +260,7 @@ def named_twice(o: Ontology) -> Findings:
                         "leave it out",
                         first[again[0]].span,
                         "here",
-                        take_away(row, relation, target),
+                        take_away(row, relation, target) if relation else None,
                     )
                 for k in keys:
                     first.setdefault(k, target)
@@ -266,6 +347,7 @@ MAP_RULES: tuple[Callable[[Ontology], Findings], ...] = (
     named_twice,  # TAX308
     removes_nothing,  # TAX309
     wrong_target,  # TAX310
+    claimed_elsewhere,  # TAX312
 )
 
 

@@ -77,6 +77,17 @@ def test_a_new_row_that_contradicts_an_inherited_one(tmp_path: Path) -> None:
     assert found.second and (found.second.file, found.second.line) == (str(tmp_path / "map.tax"), 5)
 
 
+def test_a_new_claim_and_an_inherited_decision(tmp_path: Path) -> None:
+    base, base_map = BASE + "4 unsure\n", MAP + "unsure -> any\n"
+    write(tmp_path, base=base, map=base_map, more=f"{MORE}map more v1 -> demo v1\npolice = sky\n")
+    for name, line in (("map", 6), ("more", 6)):  # what two rows of the base have between them is not told again
+        file = str(tmp_path / f"{name}.tax")
+        (info,) = (d for d in Library([tmp_path]).check(file).diagnostics if d.code == "TAX312")
+        assert (info.span.file, info.span.line) == (file, line)
+    assert info.message == "`unsure -> any` allows `sky`, which other classes claim whole"
+    assert info.second and (info.second.file, info.second.line) == (str(tmp_path / "map.tax"), 6)
+
+
 def test_without_a_map_of_its_own_it_has_the_whole_of_its_bases(tmp_path: Path) -> None:
     again = "dataset again v1\nextends same v1\n"
     write(tmp_path, base=BASE, map=MAP, same="dataset same v1\nextends base v1\n", again=again)

@@ -65,6 +65,7 @@ def test_what_has_a_fix() -> None:
         "TAX308",
         "TAX309",
         "TAX310",
+        "TAX312",
     }
 
 
@@ -103,6 +104,14 @@ dataset town v1 -> demo v1
         ('0 way "W" #123456 aka a b  # note', "TAX301", '0 way "W" #123456 aka a b  -> void  # note'),
         ("0 way ~ road  # note", "TAX305", "0 way < road  # note"),
         ("0 way > road", "TAX305", "0 way = road"),
+        ("0 way ~ @ground ! grass  # note", "TAX305", "0 way < road  # note"),
+        ("0 way ! grass > @ground", "TAX305", "0 way = road"),
+        ("0 way > road grass\n1 rest -> any", "TAX312", "0 way > road grass\n1 rest -> any ! road grass"),
+        (
+            "0 way > road grass\n1 rest -> any ! car grass",
+            "TAX312",
+            "0 way > road grass\n1 rest -> any ! car grass road",
+        ),
         ("0 way < road ~ grass  # n", "TAX303", "0 way ~ road grass  # n"),
         ("0 way ~ road, grass, road", "TAX308", "0 way ~ road, grass"),
         ("0 way ~ road grass ! car  # n", "TAX309", "0 way ~ road grass  # n"),
