@@ -94,7 +94,7 @@ def load(name: str | Path, source: str | None = None, paths: Iterable[str | Path
     if str(name).endswith(".npz"):
         from lsu_onto.constraint.npz import load_npz
 
-        return load_npz(name)
+        return load_npz(name, source)
     from lsu_onto.constraint.matrices import compile_ontology
     from lsu_onto.library.library import Library
 

@@ -95,7 +95,7 @@ def channels_not_contiguous(t: Taxonomy) -> Findings:
 
 
 def id_out_of_range(t: Taxonomy) -> Findings:
-    limit = _id_limit(t.encoding)
+    limit = id_limit(t.encoding)
     beyond = [v for v in t.void[-1:] if v >= limit and t.encoding != "rgb"]
     for value in beyond:
         what = f"void value {value} does not fit `encoding: {t.encoding}` (0 to {limit - 1})"
@@ -118,7 +118,8 @@ def id_out_of_range(t: Taxonomy) -> Findings:
                 yield Diagnostic("TAX107", f"the range {low}..{high} runs backwards", c.span, f"write `{high}..{low}`")
 
 
-def _id_limit(encoding: str) -> int:
+def id_limit(encoding: str) -> int:
+    """The number of values that label files of an encoding can store, where these are not colours."""
     if "/" in encoding:
         return 0xFFFF // int(encoding.partition("/")[2]) + 1
     return _ID_LIMIT.get(encoding, 1 << 16)
