@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -35,6 +36,41 @@ def shipped() -> Path:
     return next(p for p in (package / "taxonomies", package.parent / "taxonomies") if p.is_dir())
 
 
+def files_below(
+    folder: str | Path, closed: list[OSError] | None = None, enter: Callable[[str], bool] = lambda name: True
+) -> list[Path]:
+    """What is called `.tax` in a folder and its subfolders, in order. Linked folders count, and each folder once.
+
+    Args:
+        folder: where to start.
+        closed: takes the errors of folders that cannot be read.
+        enter: whether a subfolder of this name is looked into.
+    """
+    found: list[Path] = []
+    seen: set[tuple[int, int]] = set()
+    todo = [Path(folder)]
+    while todo:  # what is linked comes last, so that a folder is known under its own path
+        for here, folders, files in os.walk(todo.pop(0), onerror=None if closed is None else closed.append):
+            identity = _identity(here)
+            if identity is None or identity in seen:
+                folders.clear()
+                continue
+            seen.add(identity)
+            folders[:] = sorted(f for f in folders if enter(f))
+            todo += [path for f in folders if (path := Path(here, f)).is_symlink()]
+            found += [Path(here, f) for f in files if f.endswith(".tax")]
+    return sorted(found)
+
+
+def _identity(folder: str) -> tuple[int, int] | None:
+    """What a folder has in common with the links to it; None if it is gone by now."""
+    try:
+        stat = os.stat(folder)  # noqa: PTH116
+    except OSError:
+        return None
+    return stat.st_dev, stat.st_ino
+
+
 class SearchPath:
     """Folders with `.tax` files. A file's own folder comes first, then the roots in their order.
 
@@ -60,7 +96,7 @@ class SearchPath:
     def _index(self, folder: Path, recursive: bool) -> list[Entry]:
         key = (folder, recursive)
         if key not in self._indexed:
-            files = set(folder.rglob("*.tax") if recursive else folder.glob("*.tax"))
+            files = set(files_below(folder) if recursive else folder.glob("*.tax"))
             open_ = map(Path, self.edited)
             files |= {f for f in open_ if f.parent == folder or (recursive and f.is_relative_to(folder))}
             self._indexed[key] = [e for f in sorted(files) for e in self._entries_of(f)]
