@@ -281,7 +281,8 @@ RULES: dict[str, Rule] = {
             "TAX110",
             "error",
             "taxonomy declared twice",
-            "A name and version stand for exactly one taxonomy or map.",
+            "A name and version stand for exactly one taxonomy or map, in a file and in the folder where it is looked"
+            " up. Copies that say the same do no harm.",
             "source demo v1\nsource demo v1",
             "source demo v1\nsource demo v2",
         ),
