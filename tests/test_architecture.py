@@ -55,7 +55,8 @@ def reached(file: Path, package: str) -> set[str]:
 ROOMS: dict[str, dict[str, str]] = {
     "lsu_onto": {
         "errors": "",
-        "diagnostics": "",
+        "rules": "",
+        "diagnostics": "rules",
         "files": "",
         "installation": "",
         "program": "errors diagnostics",
