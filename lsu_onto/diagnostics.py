@@ -48,14 +48,16 @@ class Diagnostic:
     label: str = ""
     """What is at the second place."""
     fix: Fix | None = None
+    raised: bool = False
+    """It is an error, although its rule is a warning."""
 
     @property
     def severity(self) -> Severity:
-        return RULES[self.code].severity
+        return "error" if self.raised else RULES[self.code].severity
 
 
-def did_you_mean(word: str, candidates: Iterable[str]) -> str | None:
-    """The candidate that was most likely meant by `word`, or None.
+def did_you_mean(word: str, candidates: Iterable[str], least: float = 60) -> str | None:
+    """The candidate that was most likely meant by `word`, or None if none is alike to at least `least` per cent.
 
     >>> did_you_mean("vegetaton", ["road", "vegetation"])
     'vegetation'
@@ -63,7 +65,7 @@ def did_you_mean(word: str, candidates: Iterable[str]) -> str | None:
     from rapidfuzz import fuzz, process  # only needed once something is wrong
 
     pool = {c.lower(): c for c in candidates}
-    hit = process.extractOne(word.lower(), pool.keys(), scorer=fuzz.ratio, score_cutoff=60)
+    hit = process.extractOne(word.lower(), pool.keys(), scorer=fuzz.ratio, score_cutoff=least)
     return pool[hit[0]] if hit else None
 
 

@@ -72,7 +72,7 @@ RULES: dict[str, Rule] = {
             "TAX006",
             "error",
             "colour is not `#rrggbb`",
-            "A colour has six hexadecimal digits.",
+            "A colour has six hexadecimal digits, and no quotes.",
             "0 road #80408",
             "0 road #804080",
         ),
@@ -88,9 +88,10 @@ RULES: dict[str, Rule] = {
             "TAX008",
             "warning",
             "unknown key",
-            "A misspelt key would silently have no effect.",
-            "encodin: id",
-            "encoding: id",
+            "A misspelt key would silently have no effect. It is an error if it stands for a key that says how label"
+            " files are read: what it says would be lost.",
+            "titel: Town",
+            "title: Town",
         ),
         _rule(
             "TAX009",
@@ -140,6 +141,15 @@ RULES: dict[str, Rule] = {
             "Only one of the values could apply, and choosing one would be a guess.",
             "void: 255\nvoid: 0",
             "void: 0,255",
+        ),
+        _rule(
+            "TAX015",
+            "info",
+            "several aliases",
+            "Each word behind `aka` is an alias of its own, unless quotes hold several together. Only the first such"
+            " line of a taxonomy is reported.",
+            "0 asphalt aka paved road",
+            '0 asphalt aka "paved road"',
         ),
         # 1xx: identity
         _rule(

@@ -10,6 +10,7 @@ from lsu_onto.diagnostics import Diagnostic, Fix, Span
 from lsu_onto.lang import syntax as ast
 from lsu_onto.ontology import keys as tax_keys
 from lsu_onto.ontology import model
+from lsu_onto.ontology.class_lines import as_colour, quoted_colour, several_aliases
 from lsu_onto.ontology.sections import Section, split
 from lsu_onto.ontology.unknown import taken_apart, unknown_class, unknown_group
 
@@ -153,6 +154,9 @@ class _Resolver:
                     damaged = True  # the line is no class, so whatever it lacks is no further mistake
                 else:
                     own.append(self.tax_class(s, group))
+        lines = [s for s in section.statements if isinstance(s, ast.ClassLine)]
+        odd = [*map(quoted_colour, lines), several_aliases(lines)]
+        self.out.diagnostics += [d for d in odd if d]
         if not own and not base and not damaged:
             self.error("TAX013", f"`{name}` has no classes", header.span, "write one per line: `0 road #804080`")
         if base:
@@ -187,11 +191,12 @@ class _Resolver:
         return base
 
     def tax_class(self, s: ast.ClassLine, group: str) -> model.TaxClass:
+        quoted = as_colour(s.official.text) if s.official and not s.colours else None  # the colour that was meant
         return model.TaxClass(
             name=s.name.text,
             official=s.official.text if s.official else s.name.text,
             ids=tuple((i.low, i.high) for i in s.ids),
-            colours=tuple(int(c.text[1:], 16) for c in s.colours),
+            colours=tuple(int(c[1:], 16) for c in ([quoted] if quoted else [w.text for w in s.colours])),
             aliases=tuple(a.text for a in s.aliases),
             group=group,
             note=s.note,
@@ -235,6 +240,8 @@ class _Resolver:
             what = f"`{dataset.name} {dataset.version}` is already mapped to `{source.name} {source.version}`"
             other, help_ = self.mapped[pair].span, "put all rows into one of the two"
             self.out.diagnostics.append(Diagnostic("TAX110", what, header.span, help_, other, "first here"))
+        if header.kind == "map":
+            self.out.diagnostics += tax_keys.misplaced(section.statements, " ".join(pair[0]))
         rows: list[model.MapRow] = []
         seen: dict[int, Span] = {}
         at = {c.span: i for i, c in enumerate(dataset.classes)}

@@ -33,9 +33,10 @@ def duplicate_other_name(t: Taxonomy) -> Findings:
         for other in dict.fromkeys((c.official, *c.aliases)):
             taken = first.setdefault(other, c)
             if taken is not c and taken.name != c.name:
-                yield _first_and_again(
-                    "TAX102", f"`{other}` already stands for `{taken.name}`", taken, c, "take it out of one of the two"
-                )
+                help_ = "take it out of one of the two"
+                if other in c.aliases and len(c.aliases) > 1:
+                    help_ += ', or write an alias of several words in quotes: `aka "paved road"`'
+                yield _first_and_again("TAX102", f"`{other}` already stands for `{taken.name}`", taken, c, help_)
 
 
 def duplicate_id(t: Taxonomy) -> Findings:

@@ -50,6 +50,7 @@ def test_what_has_a_fix() -> None:
     assert fixed == {
         "TAX003",
         "TAX004",
+        "TAX006",
         "TAX007",
         "TAX008",
         "TAX010",
@@ -122,6 +123,9 @@ dataset town v1 -> demo v1
         ("0 way #abc < road", "TAX006", "0 way #aabbcc < road"),
         ("0 way < road #narrow", "TAX007", "0 way < road # narrow"),
         ("-1 way < road", "TAX003", "- way < road"),
+        ('0 way "#808080" < road', "TAX006", "0 way #808080 < road"),
+        ('0 way "128, 128, 128" < road', "TAX006", "0 way #808080 < road"),
+        ("ignore_index: 255\n0 way < road", "TAX008", "void: 255\n0 way < road"),
         ("0 bike-way < road", "TAX003", '0 bike_way "bike-way" < road'),
     ],
 )
