@@ -32,6 +32,7 @@ class Session:
         """Start afresh with another search path."""
         self.paths = [Path(p).absolute() for p in paths]
         self.library = Library(self.paths)
+        self._lines: dict[str, tuple[str, list[str]]] = {}
         self._stamps: dict[str, tuple[int, int]] = {}
         self._looked = 0.0
         self._rest = 0.0
@@ -52,6 +53,15 @@ class Session:
     def text(self, path: str) -> str:
         self.library.check(path)
         return self.library.texts[path].removeprefix("\ufeff")
+
+    def lines(self, path: str) -> list[str]:
+        """The lines of a text, which are asked for once for each place in an answer."""
+        self.library.check(path)
+        text = self.library.texts[path]
+        known = self._lines.get(path)
+        if known is None or known[0] is not text:
+            known = self._lines[path] = text, text.removeprefix("\ufeff").split("\n")
+        return known[1]
 
     def look(self, now: bool = False) -> None:
         """Look for files that have changed, appeared or disappeared.
