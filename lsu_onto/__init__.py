@@ -55,8 +55,8 @@ def load(name: str | Path, source: str | None = None, paths: Iterable[str | Path
 
     Args:
         name: a dataset on the search path (`"idd"`; `"vistas v2"` where there are releases), the path of a `.tax`
-            file, or of a compiled `.npz`. A source's own name gives the identity (labels stored as channels), unless a
-            dataset of that name has a map.
+            file (`"fleet.tax v2"` where it has several datasets), or of a compiled `.npz`. A source's own name gives
+            the identity (labels stored as channels), unless a dataset of that name has a map.
         source: the source taxonomy's name; needed where the dataset has maps to several.
         paths: folders to search before the shipped library.
 
@@ -94,7 +94,7 @@ def load(name: str | Path, source: str | None = None, paths: Iterable[str | Path
     if str(name).endswith(".npz"):
         from lsu_onto.constraint.npz import load_npz
 
-        return load_npz(name)
+        return load_npz(name, source)
     from lsu_onto.constraint.matrices import compile_ontology
     from lsu_onto.library.library import Library
 

@@ -55,7 +55,8 @@ def reached(file: Path, package: str) -> set[str]:
 ROOMS: dict[str, dict[str, str]] = {
     "lsu_onto": {
         "errors": "",
-        "diagnostics": "",
+        "rules": "",
+        "diagnostics": "rules",
         "files": "",
         "installation": "",
         "program": "errors diagnostics",
@@ -63,7 +64,7 @@ ROOMS: dict[str, dict[str, str]] = {
         "ontology": "diagnostics lang",
         "reporting": "diagnostics lang ontology",
         "library": "errors diagnostics lang ontology reporting",
-        "constraint": "files ontology library",
+        "constraint": "files diagnostics lang ontology library",
         "render": "errors files ontology constraint",
         "changes": "errors diagnostics lang ontology library",
         "exchange": "errors diagnostics files lang ontology library constraint",

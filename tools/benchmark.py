@@ -18,7 +18,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 from unittest import mock
@@ -108,6 +108,11 @@ def language() -> Iterator[Figure]:
             best(check(town)),
             50,
         )
+        lines = dataset_text(5000, 194)
+        town.write_text(lines)
+        alone = best(check(town), 3)
+        for request, ms in answers(town, lines).items():
+            yield Figure(f"{request} in 5,000 lines, over the protocol", ms, "the file in process", alone, 50)
 
 
 def keystroke(file: Path, text: str) -> float:
@@ -141,6 +146,47 @@ def keystroke(file: Path, text: str) -> float:
         return sorted(times)
 
     return asyncio.run(session())[10]
+
+
+def answers(file: Path, text: str) -> dict[str, float]:
+    """Milliseconds for each question about a class in the middle of a file: the median of 9, all files being read."""
+    from lsprotocol import types
+    from pygls.lsp.client import LanguageClient
+
+    client, checked = LanguageClient("benchmark", "1"), asyncio.Event()
+    client.feature(types.TEXT_DOCUMENT_PUBLISH_DIAGNOSTICS)(lambda _: checked.set())
+    lines = text.split("\n")
+    middle = len(lines) // 2
+    document, place = types.TextDocumentIdentifier(file.as_uri()), types.Position(middle, lines[middle].index("class_"))
+    everywhere = types.ReferenceContext(include_declaration=True)
+
+    async def session() -> dict[str, float]:
+        await client.start_io(sys.executable, "-m", "lsu_onto.cli", "lsp")
+        await client.initialize_async(types.InitializeParams(types.ClientCapabilities()))
+        opened = types.TextDocumentItem(document.uri, "tax", 0, text)
+        client.text_document_did_open(types.DidOpenTextDocumentParams(opened))
+        await checked.wait()
+        questions: dict[str, Callable[[], Awaitable[object]]] = {
+            "hover": lambda: client.text_document_hover_async(types.HoverParams(document, place)),
+            "definition": lambda: client.text_document_definition_async(types.DefinitionParams(document, place)),
+            "references": lambda: client.text_document_references_async(
+                types.ReferenceParams(everywhere, document, place)
+            ),
+        }
+        medians = {}
+        for name, ask in questions.items():
+            times = []
+            for _ in range(10):
+                began = time.perf_counter()
+                assert await ask()
+                times.append(1000 * (time.perf_counter() - began))
+            medians[name] = sorted(times[1:])[4]
+        await client.shutdown_async(None)
+        client.exit(None)
+        await client.stop()
+        return medians
+
+    return asyncio.run(session())
 
 
 # --- decoding ----------------------------------------------------------------------------------------------

@@ -23,18 +23,22 @@ def tax_files(paths: tuple[str, ...]) -> tuple[list[str], list[Diagnostic]]:
     """
     from lsu_onto.diagnostics import Diagnostic, suggest
     from lsu_onto.library.library import here
+    from lsu_onto.library.searchpath import files_below
 
     files: dict[str, None] = {}
     problems = []
     for path in paths or (".",):
         if _is_folder(path):
-            found, closed = _below(path)
+            closed: list[OSError] = []
+            found = sorted(map(str, files_below(path, closed)))
             problems += [
                 Diagnostic("TAX001", f"cannot read `{e.filename}`: {e.strerror}", here(e.filename)) for e in closed
             ]
             if not found and not closed:
                 problems.append(Diagnostic("TAX001", f"there are no `.tax` files in `{path}`", here(path)))
-            files.update(dict.fromkeys(found))
+            odd = [f for f in found if _is_no_file(f)]  # reading it might never end
+            problems += [Diagnostic("TAX001", f"`{f}` is a pipe or a device, not a file", here(f)) for f in odd]
+            files.update(dict.fromkeys(f for f in found if f not in odd))
         elif os.path.lexists(path) or (near := _neighbours(path)) is None:
             files[path] = None
         else:
@@ -55,11 +59,12 @@ def _is_folder(path: str) -> bool:
         return False
 
 
-def _below(folder: str) -> tuple[list[str], list[OSError]]:
-    """The `.tax` files of a folder and its subfolders, in order; and the folders that cannot be read."""
-    closed: list[OSError] = []
-    walk = os.walk(folder, onerror=closed.append)
-    return sorted(str(Path(here, f)) for here, _, files in walk for f in files if f.endswith(".tax")), closed
+def _is_no_file(path: str) -> bool:
+    """Whether something other than a file lies there. What cannot be looked at may be one: reading it says why not."""
+    try:
+        return Path(path).exists() and not Path(path).is_file()
+    except OSError:
+        return False
 
 
 def _neighbours(path: str) -> list[str] | None:

@@ -11,15 +11,21 @@ from numpy.typing import NDArray
 
 from lsu_onto.constraint.arrays import ROW_SKIPPED, ROW_VOID, Constraint, Layout
 from lsu_onto.constraint.graph import VOID_NODE, build
+from lsu_onto.library.errors import TaxonomyError
 from lsu_onto.ontology.model import NAMED, Ontology, TaxClass, Taxonomy, alternatives
 
 _KIND = {"=": 1, "<": 2, ">": 3, "~": 4}
 
 
 def compile_ontology(ontology: Ontology) -> Constraint:
-    """Compile an ontology without errors."""
-    graph = build(ontology)
+    """Compile an ontology without errors.
+
+    Raises:
+        TaxonomyError: it has more classes than the arrays can number.
+    """
     dataset, source = ontology.dataset, ontology.source
+    _refuse_more_than_int16(source)
+    graph = build(ontology)
     rows, channels = len(dataset.classes), len(source.classes)
     allowed = np.zeros((rows, channels + 1), bool)
     kind = np.zeros((rows, channels), np.uint8)
@@ -66,8 +72,16 @@ def compile_alone(dataset: Taxonomy) -> Constraint:
     )
 
 
+def _refuse_more_than_int16(t: Taxonomy) -> None:
+    """Rows and channels, with one number for void, are int16."""
+    limit = np.iinfo(np.int16).max
+    if len(t.classes) > limit:
+        raise TaxonomyError(f"`{t.name} {t.version}` has {len(t.classes)} classes; at most {limit} can be compiled")
+
+
 def _of_dataset(dataset: Taxonomy) -> dict[str, Any]:
     """The fields of a constraint that do not depend on a map."""
+    _refuse_more_than_int16(dataset)
     raw_names, raw, raw_row = _raw_names(dataset) if dataset.encoding in NAMED else ((), *_raw_values(dataset))
     return {
         "dataset": dataset.name,

@@ -13,6 +13,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict
 
 from lsu_onto.constraint.arrays import Constraint, Layout
+from lsu_onto.constraint.invariants import ARRAYS, broken
 from lsu_onto.files import write_atomic
 from lsu_onto.library.errors import TaxonomyError
 
@@ -61,11 +62,13 @@ def save_npz(constraint: Constraint, path: str | Path) -> None:
     write_atomic(path, packed.getvalue())
 
 
-def load_npz(path: str | Path) -> Constraint:
-    """Read a compiled constraint.
+def load_npz(path: str | Path, source: str | None = None) -> Constraint:
+    """Read a compiled constraint, which must be to this source if one is given.
+
+    What `compile` guarantees is checked: whoever uses a constraint relies on it.
 
     Raises:
-        TaxonomyError: not a compiled constraint, damaged, or written by a newer version.
+        TaxonomyError: not a compiled constraint, damaged, or written by another version.
     """
     try:
         with zipfile.ZipFile(path) as archive:  # np.load takes other files for pickles, and its message says so
@@ -79,9 +82,15 @@ def load_npz(path: str | Path) -> Constraint:
                 f" {mend}compile it again"
             )
         header = _Header.model_validate_json(text)
-        return Constraint(
-            **{name: getattr(header, name) for name in _Header.model_fields if name != "format"}, **arrays
-        )
+        fields_of_header = {name: getattr(header, name) for name in _Header.model_fields if name != "format"}
+        constraint = Constraint(**fields_of_header, **_known(arrays))
+        if source not in (None, constraint.source, f"{constraint.source} {constraint.source_version}"):
+            is_to = f"to `{constraint.source} {constraint.source_version}`" if constraint.source else "without a map"
+            raise TaxonomyError(f"`{path}` was compiled {is_to}, not to `{source}`; compile that one")
+        problem = broken(constraint)
+        if problem:
+            raise ValueError(problem)
+        return constraint
     except TaxonomyError:
         raise
     except FileNotFoundError:
@@ -93,6 +102,19 @@ def load_npz(path: str | Path) -> Constraint:
         raise TaxonomyError(
             f"`{path}` is not a compiled constraint, or damaged ({why}); make one with `lsu-onto compile`"
         ) from e
+
+
+def _known(arrays: dict[str, Any]) -> dict[str, Any]:
+    """The arrays as `compile` lays them out: another machine may have stored other byte orders."""
+    if arrays.keys() != ARRAYS.keys():
+        other = sorted(arrays.keys() ^ ARRAYS.keys())
+        raise ValueError(
+            f"{', '.join(f'`{n}`' for n in other)} {'is' if len(other) == 1 else 'are'} missing or unknown"
+        )
+    return {
+        name: np.asarray(a, ARRAYS[name][0] if np.can_cast(a.dtype, ARRAYS[name][0], "equiv") else None, order="C")
+        for name, a in arrays.items()
+    }
 
 
 def _array(data: bytes) -> np.ndarray:

@@ -44,6 +44,9 @@ _EXPECTED = {
 
 _MANY = 20
 
+_LIMIT = 64 << 20
+"""Bytes. A device such as /dev/zero has no end."""
+
 Lines = dict[tuple[int | str, ...], ast.Statement | Diagnostic]
 """Number of the first line and texts of a logical line → its statement, or its finding."""
 
@@ -52,9 +55,12 @@ def read(path: str) -> tuple[str, Diagnostic | None]:
     """The text of a file, or an empty text and the finding that says why it cannot be read."""
     here = Span(path, 1, 1, 1)
     try:
-        data = Path(path).read_bytes()
+        with Path(path).open("rb") as file:
+            data = file.read(_LIMIT + 1)
     except OSError as e:
         return "", Diagnostic("TAX001", f"cannot read `{path}`: {e.strerror}", here)
+    if len(data) > _LIMIT:
+        return "", Diagnostic("TAX001", f"`{path}` has more than {_LIMIT >> 20} MB", here, "is this a `.tax` file?")
     try:
         return data.decode("utf-8"), None
     except UnicodeDecodeError as e:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from lsu_onto.diagnostics import Diagnostic, did_you_mean
@@ -17,54 +18,64 @@ from lsu_onto.ontology.resolve import inherited
 
 def find_ontology(workspace: Workspace, name: str, source: str | None) -> Ontology:
     """The ontology of a dataset: see `Library.ontology`."""
-    is_file = name.endswith(".tax")
-    matches = [
-        o
-        for path in ([name] if is_file else _candidates(workspace, name, source))
-        for o in _without_errors(workspace, path)
-        if (is_file or _is_called(o.dataset, name)) and (source is None or _is_called(o.source, source))
-    ]
-    if not is_file and all(o.dataset is o.source for o in matches):
-        matches += _inherited_maps(workspace, name, source)
+    file, which = _file_and_name(name)
+    matches: dict[tuple[str, ...], Ontology] = {}
+    for first, *others in [[file]] if file else _candidates(workspace, name, source):
+        for o in _without_errors(workspace, first):
+            if _is_meant(o.dataset, file, which) and (source is None or _is_called(o.source, source)):
+                matches.setdefault(_pair(o), o)
+                same = [x for f in others for x in _ontologies(workspace, f) if _pair(x) == _pair(o)]
+                _refuse_differing(name, o, same)
+    if all(o.dataset is o.source for o in matches.values()):
+        for o in _inherited_maps(workspace, file, which, source):
+            matches.setdefault(_pair(o), o)
     # A file with a map means its map; the labels of its sources are asked for by name.
-    matches = [o for o in matches if o.dataset is not o.source] or matches
-    if len(matches) == 1:
-        return matches[0]
-    if matches:
-        raise _several_maps(name, matches, is_file)
-    if is_file and not source:
-        raise TaxonomyError(
-            f"`{name}` has no map; write `dataset NAME v1 -> SOURCE v1` and a relation for each class,"
-            " or a `map` section"
-        )
-    _refuse_other_paths(workspace, name)
+    chosen = [o for o in matches.values() if o.dataset is not o.source] or list(matches.values())
+    if len(chosen) == 1:
+        return chosen[0]
+    if chosen:
+        raise _several_maps(name, chosen, file)
     target = f" to `{source}`" if source else ""
+    if file:
+        raise TaxonomyError(f"`{file}` has no map{target}; {_hint_for_file(workspace, file, which)}")
+    _refuse_other_paths(workspace, name)
     raise TaxonomyError(f"there is no map from `{name}`{target}{_hint(workspace, name, source)}")
 
 
 def find_alone(workspace: Workspace, name: str) -> Source | Dataset:
     """A dataset (else a source) by itself: see `Library.alone`."""
-    is_file = name.endswith(".tax")
+    file, which = _file_and_name(name)
     entries = [e for e in workspace.search.entries() if e.kind != "map" and _is_called(e, name)]
     entries = [e for e in entries if e.kind == "dataset"] or entries
     matches: dict[tuple[str, str], Source | Dataset] = {}
-    for path in [name] if is_file else dict.fromkeys(str(e.path) for e in entries):
-        analysis, resolved = check(workspace, path), declared(workspace, path)
+    for first, *others in [[file]] if file else _files(workspace, (e.taxonomy for e in entries)):
+        analysis, resolved = check(workspace, first), declared(workspace, first)
         # Errors in the names and relations of maps (2xx, 3xx) do not concern the classes.
         of_classes = [d for d in analysis.errors if not d.code.startswith(("TAX2", "TAX3"))]
-        _refuse_errors(workspace, path, of_classes or (resolved.diagnostics if resolved.taxonomies else []))
+        _refuse_errors(workspace, first, of_classes or (resolved.diagnostics if resolved.taxonomies else []))
         for t in resolved.taxonomies or [o.dataset for o in analysis.resolved.ontologies]:
-            if is_file or _is_called(t, name):
+            if _is_meant(t, file, which):
                 matches.setdefault((t.name, t.version), t)  # the first on the search path wins
+                again = [x for f in others for x in declared(workspace, f).taxonomies]
+                same = [x for x in again if (type(x), x.name, x.version) == (type(t), t.name, t.version)]
+                _refuse_differing(name, t, same)
     datasets: list[Source | Dataset] = [t for t in matches.values() if isinstance(t, Dataset)]
     datasets = datasets or list(matches.values())
     if len(datasets) == 1:
         return datasets[0]
     if datasets:
         names = ", ".join(f"`{t.name} {t.version}`" for t in datasets)
-        raise TaxonomyError(f"`{name}` stands for {names}; name one")
+        raise TaxonomyError(f"`{name}` stands for {names}; name one{_example(file, datasets)}")
+    if file:
+        raise TaxonomyError(f"`{file}` has no dataset{f' `{which}`' if which else ''}; {_declares(workspace, file)}")
     _refuse_other_paths(workspace, name)
     raise TaxonomyError(f"`{name}` is no taxonomy{_hint(workspace, name, None)}")
+
+
+def _file_and_name(name: str) -> tuple[str, str]:
+    """The file that is meant, and which of its taxonomies: `field.tax`, `fleet.tax v2`, `fleet.tax fleet v2`."""
+    behind = re.fullmatch(r"(.*\.tax)(?:[ \t]+(\S.*))?", name, re.DOTALL)
+    return (behind[1], behind[2] or "") if behind else ("", name)
 
 
 def _is_called(t: Entry | Taxonomy, name: str) -> bool:
@@ -72,20 +83,44 @@ def _is_called(t: Entry | Taxonomy, name: str) -> bool:
     return name in (t.name, f"{t.name} {t.version}")
 
 
-def _candidates(workspace: Workspace, name: str, source: str | None) -> list[str]:
-    """The files that may hold the map of a dataset, or the source of that name."""
-    matches: dict[tuple[str, ...], str] = {}  # the first on the search path wins
-    for e in workspace.search.entries():
-        if _is_called(e, name) and (e.kind == "source" or (e.source and source in (None, e.source, e.source_text))):
-            key = (e.version, e.source, e.source_version) if e.source else (e.version,)
-            matches.setdefault(key, str(e.path))
-    return list(dict.fromkeys(matches.values()))
+def _is_meant(t: Entry | Taxonomy, file: str, which: str) -> bool:
+    """Whether it is called so; in a file, its version says enough, and no name means all."""
+    return _is_called(t, which) or (bool(file) and which in ("", t.version))
+
+
+def _pair(o: Ontology) -> tuple[str, ...]:
+    """What it maps to what. The identity of a source is no map, whatever a dataset of that name has."""
+    kind = "identity" if o.dataset is o.source else "map"
+    return kind, o.dataset.name, o.dataset.version, o.source.name, o.source.version
+
+
+def _files(workspace: Workspace, keys: Iterable[tuple[str, ...]]) -> list[list[str]]:
+    """For each key, the files of the first root that declares it."""
+    found = ([str(e.path) for e in workspace.search.nearest(None, key)] for key in dict.fromkeys(keys))
+    return list(map(list, dict.fromkeys(map(tuple, found))))
+
+
+def _candidates(workspace: Workspace, name: str, source: str | None) -> list[list[str]]:
+    """The files that may hold the map of a dataset, or the source of that name. One file of each list counts."""
+    return _files(
+        workspace,
+        (
+            e.map if e.source else e.taxonomy
+            for e in workspace.search.entries()
+            if _is_called(e, name) and (e.kind == "source" or (e.source and source in (None, e.source, e.source_text)))
+        ),
+    )
 
 
 def _without_errors(workspace: Workspace, path: str) -> list[Ontology]:
     """The maps of a file and the identities of its sources. Refuses files with errors."""
+    files = (f for o in check(workspace, path).resolved.ontologies for f in o.files)
+    _refuse_errors_of(workspace, path, [path, *files])
+    return _ontologies(workspace, path)
+
+
+def _ontologies(workspace: Workspace, path: str) -> list[Ontology]:
     resolved = check(workspace, path).resolved
-    _refuse_errors_of(workspace, path, [path, *(f for o in resolved.ontologies for f in o.files)])
     return [*resolved.ontologies, *(identity(t) for t in resolved.taxonomies if isinstance(t, Source))]
 
 
@@ -102,13 +137,13 @@ def identity(source: Source) -> Ontology:
 # --- maps of the dataset that one extends -------------------------------------------------------------------
 
 
-def _inherited_maps(workspace: Workspace, name: str, source: str | None) -> list[Ontology]:
-    """The maps that a dataset without its own has from the dataset that it extends."""
-    entries = list(workspace.search.entries())
+def _inherited_maps(workspace: Workspace, file: str, name: str, source: str | None) -> list[Ontology]:
+    """The maps that the datasets of a name, in a file if there is one, have from the datasets that they extend."""
+    entries = list(workspace.search.entries(Path(file).parent if file else None))
+    called = [e for e in entries if e.kind == "dataset" and _is_meant(e, file, name)]
+    called = [e for e in called if not file or str(e.path) == file]
     matches: dict[tuple[str, ...], Ontology] = {}
-    for e in entries:
-        if e.kind != "dataset" or not _is_called(e, name):
-            continue
+    for e in dict.fromkeys(called):
         taxonomies = declared(workspace, str(e.path)).taxonomies
         dataset = next((t for t in taxonomies if _is_called(t, f"{e.name} {e.version}")), None)
         if not isinstance(dataset, Dataset):
@@ -116,10 +151,11 @@ def _inherited_maps(workspace: Workspace, name: str, source: str | None) -> list
         for base in dataset.extends:
             maps = [x for x in entries if (x.name, x.version) == base and x.source]
             for x in maps:
-                key = (e.version, x.source, x.source_version)
+                key = (e.name, e.version, x.source, x.source_version)
                 if key in matches or source not in (None, x.source, x.source_text):
                     continue
-                origin = Imports(workspace).map(base, (x.source, x.source_version), str(e.path))
+                origin, problem = Imports(workspace).map(base, (x.source, x.source_version), dataset.span)
+                _refuse_errors(workspace, str(e.path), [problem] if problem else [])
                 if origin:
                     matches[key] = _inherit(workspace, dataset, origin)
             if maps:
@@ -158,17 +194,31 @@ def _refuse_errors(workspace: Workspace, path: str, findings: Iterable[Diagnosti
         raise TaxonomyError(f"`{path}` has errors\n{full(errors, workspace.texts)}", errors)
 
 
-def _several_maps(name: str, matches: list[Ontology], is_file: bool) -> TaxonomyError:
+def _refuse_differing(name: str, first: Taxonomy | Ontology, others: Iterable[Taxonomy | Ontology]) -> None:
+    """Refuse a name that stands for several things in one folder of the search path. Copies do no harm."""
+    other = next((x for x in others if x.facts != first.facts), None)
+    if other:
+        files = f"`{first.span.file}` and `{other.span.file}`"
+        raise TaxonomyError(f"{files} both declare `{name}`, differently; give the path of one, or take one out")
+
+
+def _several_maps(name: str, matches: list[Ontology], file: str) -> TaxonomyError:
     choice = ", ".join(f"{o.dataset.name} {o.dataset.version} -> {o.source.name} {o.source.version}" for o in matches)
-    first = matches[0].dataset
-    several_datasets = len({(o.dataset.name, o.dataset.version) for o in matches}) > 1
-    if several_datasets and not is_file:
-        how = f'name the version, e.g. `"{first.name} {first.version}"`'
+    if len({(o.dataset.name, o.dataset.version) for o in matches}) > 1:
+        how = f"name {'one' if file else 'the version'}{_example(file, [o.dataset for o in matches])}"
     else:
         how = "say which with `--source` (`source=` in Python)"
-        if not is_file:
+        if not file:
             how += ", or give the file's path"
     return TaxonomyError(f"`{name}` has several maps: {choice}; {how}")
+
+
+def _example(file: str, choice: Sequence[Taxonomy]) -> str:
+    """How to name the first of several datasets."""
+    first = choice[0]
+    short = bool(file) and len({t.version for t in choice}) == len(choice)
+    which = first.version if short else f"{first.name} {first.version}"
+    return f', e.g. `"{file} {which}"`' if file else f', e.g. `"{which}"`'
 
 
 def _refuse_other_paths(workspace: Workspace, name: str) -> None:
@@ -183,6 +233,30 @@ def _refuse_other_paths(workspace: Workspace, name: str) -> None:
     else:
         what = "compiled" if name.endswith(".npz") else "a file of another kind"
     raise TaxonomyError(f"`{name}` is {what}: {expected}")
+
+
+def _declares(workspace: Workspace, file: str) -> str:
+    """What a file declares, in words."""
+    names = ", ".join(f"`{t.name} {t.version}`" for t in declared(workspace, file).taxonomies)
+    return f"it declares {names}" if names else "it declares no taxonomy"
+
+
+def _hint_for_file(workspace: Workspace, file: str, name: str) -> str:
+    """What to do if a file does not have the requested map: it may be in another file, or to another source."""
+    own = check(workspace, file).resolved.ontologies
+    datasets = [t for t in declared(workspace, file).taxonomies if isinstance(t, Dataset)]
+    if not any(_is_meant(t, file, name) for t in [*datasets, *(o.dataset for o in own)]):
+        return _declares(workspace, file)
+    if own:
+        return f"it has maps to {', '.join(f'`{o.source.name}`' for o in own)}"
+    for t in datasets:
+        maps = sorted(
+            {e.source for e in workspace.search.entries() if (e.name, e.version) == (t.name, t.version)} - {""}
+        )
+        if maps:
+            named = f"name the dataset, `{t.name}`, for a map that another file has"
+            return f"{named}: {', '.join(f'`{m}`' for m in maps)}"
+    return "write `dataset NAME v1 -> SOURCE v1` and a relation for each class, or a `map` section"
 
 
 def _hint(workspace: Workspace, name: str, source: str | None) -> str:

@@ -54,14 +54,15 @@ class Library:
 
     def map(self, dataset: tuple[str, str], source: tuple[str, str], file: str) -> Ontology | None:
         """The map from a dataset to a source (name and version each), as seen from a file, without its findings."""
-        return Imports(self.workspace).map(dataset, source, file)
+        return Imports(self.workspace).map(dataset, source, here(file))[0]
 
     def ontology(self, name: str | Path, source: str | None = None) -> Ontology:
         """The ontology of a dataset, by name or by file.
 
         Args:
             name: a dataset's or source's name on the search path, with its version where there are several
-                (`"vistas v2"`), or the path of a `.tax` file.
+                (`"vistas v2"`), or the path of a `.tax` file, with the name or version of one of its datasets where it
+                has several (`"fleet.tax v2"`).
             source: the source's name (and version); needed where there are maps to several.
 
         Raises:

@@ -1,22 +1,23 @@
 """The pipe of one file: parse → resolve → check. The files that it names take the same way.
 
 Because files may name each other, a file is resolved in three extents: whole (`check`), without its maps (`declared`),
-and a single map (`Imports.map`).
+and a single section (`Imports`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from lsu_onto.diagnostics import Diagnostic, Fix, did_you_mean, suggest
+from lsu_onto.diagnostics import Diagnostic, Fix, Span, did_you_mean, suggest
 from lsu_onto.lang import syntax as ast
 from lsu_onto.library.searchpath import Entry
 from lsu_onto.library.workspace import Workspace
-from lsu_onto.ontology import checks
-from lsu_onto.ontology.model import Dataset, Ontology, Source
+from lsu_onto.ontology.map_checks import check_map
+from lsu_onto.ontology.model import Dataset, Ontology, Source, Taxonomy
 from lsu_onto.ontology.resolve import Resolved, resolve
+from lsu_onto.ontology.taxonomy_checks import check_taxonomy
 
 Key = tuple[str, str]
 """Name and version."""
@@ -46,9 +47,9 @@ def check(workspace: Workspace, path: str, text: str | None = None) -> Analysis:
         resolved = resolve(file, damaged, Imports(workspace))
         findings = [*unread, *resolved.diagnostics]
         for t in resolved.taxonomies:
-            findings += checks.check_taxonomy(t)
+            findings += check_taxonomy(t)
         for o in resolved.ontologies:
-            findings += checks.check_map(o)
+            findings += check_map(o)
         # Errors cannot be allowed: what `load` compiles must keep every rule.
         kept = [d for d in findings if d.severity == "error" or d.code not in file.allowed.get(d.span.line, ())]
         kept.sort(key=lambda d: (d.span, d.code))
@@ -80,82 +81,140 @@ def _without_map(s: ast.Statement) -> ast.Statement:
 
 
 class Imports:
-    """What a file gets from other files: the `Importer` of `resolve`."""
+    """What a file gets from other files: the `Importer` of `resolve`.
+
+    A taxonomy or map is resolved without the other sections of its file, because files may name each other. A dataset
+    may build on a long chain of others, so the last of a chain is resolved first: each then finds its base done.
+    """
 
     def __init__(self, workspace: Workspace) -> None:
         self.workspace = workspace
 
     def taxonomy(self, kind: str, taxon: ast.Taxon) -> tuple[Source | Dataset | None, Diagnostic | None]:
-        """The taxonomy that a file refers to, or the finding that says why there is none."""
-        name, version = taxon.name.text, taxon.version.text
-        folder, search = Path(taxon.name.span.file).parent, self.workspace.search
-        entry = next((e for e in search.entries(folder) if (e.kind, e.name, e.version) == (kind, name, version)), None)
-        if entry is None:
-            return None, _unknown(kind, taxon, [e for e in search.entries(folder) if e.kind == kind])
-        path = str(entry.path)
-        self.workspace.uses(path)
-        begun = self.workspace.running("declared")
-        if path in begun:
-            names = " -> ".join([*begun[begun.index(path) :], path])
-            return None, Diagnostic("TAX205", f"`{name} {version}` builds on itself: {names}", taxon.name.span)
-        resolved = declared(self.workspace, path)
-        circle = next((d for d in resolved.diagnostics if d.code == "TAX205"), None)
+        """The taxonomy that a file refers to, and what is wrong with the reference."""
+        key = (kind, *_key(taxon))
+        entries = self._nearest(taxon.name.span.file, key)
+        if not entries:
+            return None, self._unknown(kind, taxon)
+        circle = self._prepare(entries[0].path, kind, taxon)
         if circle:
-            return None, replace(circle, span=taxon.name.span)
-        for t in resolved.taxonomies:
-            if (t.name, t.version) == (name, version):
-                return t, None
-        what = f"`{path}` declares `{name} {version}` but cannot be read"
-        return None, Diagnostic("TAX203", what, taxon.name.span, f"lsu-onto validate {path}")
+            return None, circle
+        found = [self._taxonomy(str(e.path), kind, _key(taxon)) for e in entries]
+        if found[0] is None:
+            what = f"`{entries[0].path}` declares `{key[1]} {key[2]}` but cannot be read"
+            return None, Diagnostic("TAX203", what, taxon.name.span, f"lsu-onto validate {entries[0].path}")
+        other = next((t for t in found[1:] if t and t.facts != found[0].facts), None)
+        return found[0], _ambiguous(f"`{key[1]} {key[2]}`", taxon.name.span, entries, other) if other else None
 
-    def map(self, dataset: Key, source: Key, file: str) -> Ontology | None:
-        """The map from a dataset to a source, as seen from a file, without its findings."""
-        keys = (*dataset, *source)
-        entries = self.workspace.search.entries(Path(file).parent)
-        entry = next((e for e in entries if (e.name, e.version, e.source, e.source_version) == keys), None)
-        if entry is None:
-            return None
-        path = str(entry.path)
-        self.workspace.uses(path)
-        return self.workspace.once(path, keys, lambda: self._section(path, dataset, source))
+    def map(self, dataset: Key, source: Key, place: Span) -> tuple[Ontology | None, Diagnostic | None]:
+        """The map from a dataset to a source, as seen from a place, without its findings; and what is wrong with it."""
+        entries = self._nearest(place.file, (*dataset, *source))
+        found = [self._map(str(e.path), dataset, source) for e in entries]
+        if not found or found[0] is None:
+            return None, None
+        other = next((o for o in found[1:] if o and o.facts != found[0].facts), None)
+        what = f"the map from `{' '.join(dataset)}` to `{' '.join(source)}`"
+        return found[0], _ambiguous(what, place, entries, other) if other else None
 
-    def _section(self, path: str, dataset: Key, source: Key) -> Ontology | None:
-        """One map of a file, resolved alone."""
+    def _nearest(self, file: str, key: tuple[str, ...]) -> list[Entry]:
+        entries = self.workspace.search.nearest(file, key)
+        for e in entries:
+            self.workspace.uses(str(e.path))
+        return entries
+
+    def _prepare(self, path: Path, kind: str, taxon: ast.Taxon) -> Diagnostic | None:
+        """Resolve the datasets that one builds on, the last first; or the finding that they form a circle."""
+        chain: list[tuple[str, Key]] = []
+        step, base = (str(path), _key(taxon)), taxon if kind == "dataset" else None
+        while base and not self.workspace.knows(step[0], ("dataset", *step[1])):
+            if step in chain:
+                names = " -> ".join(f"{name} {version}" for _, (name, version) in [*chain[chain.index(step) :], step])
+                return Diagnostic("TAX205", f"`{' '.join(step[1])}` builds on itself: {names}", taxon.name.span)
+            chain.append(step)
+            section = self._section(step[0], lambda s, key=step[1]: (s.kind, _key(s.taxon)) == ("dataset", key))  # type: ignore[misc]
+            base = next((s.taxon for s in section[0] if isinstance(s, ast.Extends)), None) if section else None
+            entries = self._nearest(step[0], ("dataset", *_key(base))) if base else []
+            if not base or not entries:
+                break
+            step = (str(entries[0].path), _key(base))
+        for where, key in reversed(chain):
+            self._taxonomy(where, "dataset", key)
+        return None
+
+    def _taxonomy(self, path: str, kind: str, key: Key) -> Source | Dataset | None:
+        """A taxonomy of a file, resolved alone."""
+
+        def make() -> Source | Dataset | None:
+            section = self._section(path, lambda s: (s.kind, _key(s.taxon)) == (kind, key))
+            if not section:
+                return None
+            file = self.workspace.parsed(path).file
+            statements = tuple(_without_map(s) for s in section[0])
+            return resolve(ast.File(path, file.text, statements), section[1], self).taxonomies[0]
+
+        return self.workspace.once(path, (kind, *key), make)
+
+    def _map(self, path: str, dataset: Key, source: Key) -> Ontology | None:
+        """A map of a file, resolved alone."""
+
+        def make() -> Ontology | None:
+            section = self._section(path, lambda s: s.target and (_key(s.taxon), _key(s.target)) == (dataset, source))
+            if not section:
+                return None
+            file = self.workspace.parsed(path).file
+            resolved = resolve(ast.File(path, file.text, section[0]), section[1], self)
+            return next(iter(resolved.ontologies), None)
+
+        return self.workspace.once(path, (*dataset, *source), make)
+
+    def _section(
+        self, path: str, wanted: Callable[[ast.Header], object]
+    ) -> tuple[tuple[ast.Statement, ...], frozenset[int]] | None:
+        """The statements of the first section whose header is wanted, and its lines that could not be read."""
         file, _, damaged = self.workspace.parsed(path)
         headers = [s for s in file.statements if isinstance(s, ast.Header)]
         for header, following in zip(headers, [*headers[1:], None], strict=True):
-            if header.target and (_key(header.taxon), _key(header.target)) == (dataset, source):
+            if wanted(header):
                 lines = range(header.span.line, following.span.line if following else 1 << 60)
-                only = tuple(s for s in file.statements if s.span.line in lines)
-                unread = frozenset(n for n in damaged if n in lines)
-                resolved = resolve(ast.File(path, file.text, only), unread, self)
-                return next(iter(resolved.ontologies), None)
+                statements = tuple(s for s in file.statements if s.span.line in lines)
+                return statements, frozenset(n for n in damaged if n in lines)
         return None
+
+    def _unknown(self, kind: str, taxon: ast.Taxon) -> Diagnostic:
+        """The finding on a reference to no known taxonomy."""
+        name, version = taxon.name.text, taxon.version.text
+        folder, search = Path(taxon.name.span.file).parent, self.workspace.search
+        entries = [e for e in search.entries(folder) if e.kind == kind]
+        named = list(dict.fromkeys(e for e in entries if e.name == name))
+        almost = next((e for e in search.unreadable(folder) if e.taxonomy == (kind, name, version)), None)
+        if almost:
+            what = f"there is no {kind} `{name} {version}`; a line of `{almost.path}` begins like its header"
+            return Diagnostic("TAX203", what, taxon.name.span, f"lsu-onto validate {almost.path}")
+        if named:
+            versions = ", ".join(f"`{e.version}` ({e.path.name})" for e in named)
+            return Diagnostic(
+                "TAX204",
+                f"there is no `{name} {version}`; found {versions}",
+                taxon.version.span,
+                f"write `{name} {named[0].version}` if its classes are the ones meant",
+                fix=Fix.write(named[0].version, taxon.version.span) if len(named) == 1 else None,
+            )
+        names = [e.name for e in entries]
+        close = did_you_mean(name, names)
+        return Diagnostic(
+            "TAX203",
+            f"there is no {kind} `{name}`",
+            taxon.name.span,
+            suggest(name, names, "`lsu-onto list` shows what there is; `--path DIR` adds a folder"),
+            fix=Fix.write(close, taxon.name.span) if close else None,
+        )
 
 
 def _key(taxon: ast.Taxon) -> Key:
     return taxon.name.text, taxon.version.text
 
 
-def _unknown(kind: str, taxon: ast.Taxon, entries: Sequence[Entry]) -> Diagnostic:
-    """The finding on a reference to no known taxonomy. `entries` are all of its kind."""
-    name, version = taxon.name.text, taxon.version.text
-    named = [e for e in entries if e.name == name]
-    if named:
-        versions = ", ".join(f"`{e.version}` ({e.path.name})" for e in named)
-        return Diagnostic(
-            "TAX204",
-            f"there is no `{name} {version}`; found {versions}",
-            taxon.version.span,
-            f"write `{name} {named[0].version}` if its classes are the ones meant",
-            fix=Fix.write(named[0].version, taxon.version.span) if len(named) == 1 else None,
-        )
-    names = [e.name for e in entries]
-    close = did_you_mean(name, names)
-    return Diagnostic(
-        "TAX203",
-        f"there is no {kind} `{name}`",
-        taxon.name.span,
-        suggest(name, names, "`lsu-onto list` shows what there is; `--path DIR` adds a folder"),
-        fix=Fix.write(close, taxon.name.span) if close else None,
-    )
+def _ambiguous(what: str, place: Span, entries: Sequence[Entry], other: Taxonomy | Ontology) -> Diagnostic:
+    files = ", ".join(f"`{e.path.name}`" for e in entries)
+    help_ = "take one out, or give it another version"
+    return Diagnostic("TAX110", f"{what} is declared in {files}, differently", place, help_, other.span, "another")

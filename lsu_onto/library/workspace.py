@@ -74,9 +74,9 @@ class Workspace:
         result: T = results[step]
         return result
 
-    def running(self, step: Hashable) -> list[str]:
-        """The files for which a step has begun and not ended, outermost first."""
-        return [path for path, other in self._running if other == step]
+    def knows(self, path: str, step: Hashable) -> bool:
+        """Whether a step of a file has a result."""
+        return step in self._results.get(path, ())
 
     def uses(self, path: str) -> None:
         """Note that all running steps use this file."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from bisect import bisect_right
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -21,14 +22,16 @@ _MANY = 24
 
 def hover(library: Library, analysis: Analysis, line: int, column: int) -> tuple[Span, str] | None:
     """The place of the word under the cursor and what is known about it, or None."""
-    here = at(occurrences(library, analysis), line, column)
+    here = at(occurrences(library, analysis, line), line, column)
     if here:
         return here.span, describe(analysis, here.symbol)
     text = line_of(analysis.file.text.removeprefix("\ufeff"), line)
     for m in re.finditer(r"TAX\d{3}", text):
         if m[0] in RULES and m.start() < column <= m.end() + 1:
             return Span(analysis.file.path, line, m.start() + 1, m.end() + 1), _rule(RULES[m[0]])
-    for span, word, meaning in _words(analysis.file, text):
+    statements = analysis.file.statements
+    above = bisect_right(statements, line, key=lambda s: s.span.line)
+    for span, word, meaning in _words(statements[above - 1], text) if above else ():
         if span.line == line and span.column <= column <= span.end:
             return span, f"`{word}`: {meaning}"
     return None
@@ -82,24 +85,23 @@ def _rule(rule: Rule) -> str:
     )
 
 
-def _words(file: ast.File, text: str) -> Iterator[tuple[Span, str, str]]:
-    """Operators, `void`, `any`, keys and keywords: words with a fixed meaning."""
-    for s in file.statements:
-        if isinstance(s, ast.Meta):
-            meaning = keys.SPLIT if s.key.text.startswith("split-") else keys.KEYS.get(s.key.text)
-            if meaning:
-                yield s.key.span, f"{s.key.text}:", meaning
-        if isinstance(s, (ast.ClassLine, ast.Row)):
-            for r in s.relations:
-                start = r.span.column
-                yield Span(r.span.file, r.span.line, start, start + 1), r.op, words.OPERATORS[r.op]
-                for t in r.targets:
-                    if t.kind in words.TARGETS:
-                        yield t.span, t.kind, words.TARGETS[t.kind]
-            if s.decision:
-                yield s.decision.span, f"-> {s.decision.to}", words.OPERATORS["->"]
+def _words(s: ast.Statement, text: str) -> Iterator[tuple[Span, str, str]]:
+    """The words of a statement that have a fixed meaning: operators, `void`, `any`, a key, a keyword.
+
+    `text` is its first line.
+    """
+    if isinstance(s, ast.Meta):
+        meaning = keys.SPLIT if s.key.text.startswith("split-") else keys.KEYS.get(s.key.text)
+        if meaning:
+            yield s.key.span, f"{s.key.text}:", meaning
+    if isinstance(s, (ast.ClassLine, ast.Row)):
+        for r in s.relations:
+            yield r.span._replace(end=r.span.column + 1), r.op, words.OPERATORS[r.op]
+            for t in r.targets:
+                if t.kind in words.TARGETS:
+                    yield t.span, t.kind, words.TARGETS[t.kind]
+        if s.decision:
+            yield s.decision.span, f"-> {s.decision.to}", words.OPERATORS["->"]
     m = re.match(r"[ \t]*(\w+)", text)
-    if m and m[1] in words.KEYWORDS:
-        for s in file.statements:
-            if isinstance(s, (ast.Header, ast.Extends, ast.Edition)):
-                yield Span(file.path, s.span.line, m.start(1) + 1, m.end(1) + 1), m[1], words.KEYWORDS[m[1]]
+    if m and m[1] in words.KEYWORDS and isinstance(s, (ast.Header, ast.Extends, ast.Edition)):
+        yield s.span._replace(column=m.start(1) + 1, end=m.end(1) + 1), m[1], words.KEYWORDS[m[1]]

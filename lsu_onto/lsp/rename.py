@@ -9,7 +9,7 @@ from lsu_onto.diagnostics import Fix, Span
 from lsu_onto.errors import UserError
 from lsu_onto.lang import syntax as ast
 from lsu_onto.lsp.session import Session
-from lsu_onto.lsp.symbols import Occurrence, Symbol, occurrences
+from lsu_onto.lsp.symbols import Occurrence, Symbol, references
 from lsu_onto.ontology.model import Taxonomy
 
 
@@ -17,12 +17,10 @@ class RenameError(UserError):
     """This cannot be renamed. The message says why."""
 
 
-def references(session: Session, symbol: Symbol) -> Iterator[Occurrence]:
+def everywhere(session: Session, symbol: Symbol) -> Iterator[Occurrence]:
     """Every place that names a symbol, in all files."""
     for path in session.everywhere():
-        for o in occurrences(session.library, session.check(path)):
-            if o.symbol == symbol:
-                yield o
+        yield from references(session.library, session.check(path), symbol)
 
 
 def may_rename(session: Session, here: Occurrence) -> None:
@@ -60,7 +58,7 @@ def rename(session: Session, symbol: Symbol, name: str) -> list[Fix]:
         raise RenameError(f"`{name}` is not a name: names have letters, digits and `_`, and no digit first")
     if name in ast.RESERVED:
         raise RenameError(f"`{name}` is a reserved word")
-    places = list(references(session, symbol))
+    places = list(everywhere(session, symbol))
     for taxonomy in [symbol.taxonomy, *_extensions(session, symbol)]:
         replaced = taxonomy.by_name.get(old)
         if replaced is not None and taxonomy.classes[replaced].span != symbol.place:
@@ -107,5 +105,5 @@ def _on_line(line: ast.ClassLine, span: Span) -> bool:
 
 
 def _text_at(session: Session, span: Span) -> str:
-    line = session.text(span.file).split("\n")[span.line - 1]
+    line = session.lines(span.file)[span.line - 1]
     return line[span.column - 1 : span.end - 1]

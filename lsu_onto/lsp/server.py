@@ -21,9 +21,9 @@ from lsu_onto.lsp.complete import Item, complete
 from lsu_onto.lsp.hover import hover
 from lsu_onto.lsp.outline import outline
 from lsu_onto.lsp.positions import to_column, to_path, to_range, to_uri
-from lsu_onto.lsp.rename import RenameError, may_rename, references, rename
+from lsu_onto.lsp.rename import RenameError, everywhere, may_rename, rename
 from lsu_onto.lsp.session import Session
-from lsu_onto.lsp.symbols import Occurrence, at, line_of, occurrences
+from lsu_onto.lsp.symbols import Occurrence, at, occurrences
 
 _SEVERITY = {
     "error": types.DiagnosticSeverity.Error,
@@ -67,7 +67,7 @@ class Server(LanguageServer):
         return self.session.open.get(path) or to_uri(path)
 
     def range(self, span: Span) -> types.Range:
-        return to_range(self.session.text(span.file).split("\n"), span, self.encoding)
+        return to_range(self.session.lines(span.file), span, self.encoding)
 
     def location(self, span: Span) -> types.Location:
         return types.Location(self.uri(span.file), self.range(span))
@@ -75,12 +75,13 @@ class Server(LanguageServer):
     def place(self, uri: str, position: types.Position) -> tuple[str, int, int]:
         """File, line and column of a position."""
         path = to_path(uri)
-        line = line_of(self.session.text(path), position.line + 1)
+        lines = self.session.lines(path)
+        line = lines[position.line].removesuffix("\r") if position.line < len(lines) else ""
         return path, position.line + 1, to_column(line, position.character, self.encoding)
 
     def under(self, uri: str, position: types.Position) -> Occurrence | None:
         path, line, column = self.place(uri, position)
-        return at(occurrences(self.session.library, self.session.check(path)), line, column)
+        return at(occurrences(self.session.library, self.session.check(path), line), line, column)
 
     def edit(self, fixes: Iterable[Fix]) -> types.WorkspaceEdit:
         changes: dict[str, list[types.TextEdit]] = {}
@@ -271,7 +272,7 @@ def on_definition(ls: Server, params: types.DefinitionParams) -> types.Location 
 def on_references(ls: Server, params: types.ReferenceParams) -> list[types.Location]:
     here = ls.under(params.text_document.uri, params.position)
     with_it = params.context.include_declaration
-    places = references(ls.session, here.symbol) if here else ()
+    places = everywhere(ls.session, here.symbol) if here else ()
     return [ls.location(o.span) for o in places if with_it or o.span != o.symbol.place]
 
 

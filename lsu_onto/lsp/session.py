@@ -9,6 +9,7 @@ from pathlib import Path
 
 from lsu_onto.library.library import Library
 from lsu_onto.library.pipe import Analysis
+from lsu_onto.library.searchpath import files_below
 
 _NOT_OURS = {"node_modules", "__pycache__", "site-packages"}
 
@@ -31,6 +32,7 @@ class Session:
         """Start afresh with another search path."""
         self.paths = [Path(p).absolute() for p in paths]
         self.library = Library(self.paths)
+        self._lines: dict[str, tuple[str, list[str]]] = {}
         self._stamps: dict[str, tuple[int, int]] = {}
         self._looked = 0.0
         self._rest = 0.0
@@ -51,6 +53,15 @@ class Session:
     def text(self, path: str) -> str:
         self.library.check(path)
         return self.library.texts[path].removeprefix("\ufeff")
+
+    def lines(self, path: str) -> list[str]:
+        """The lines of a text, which are asked for once for each place in an answer."""
+        self.library.check(path)
+        text = self.library.texts[path]
+        known = self._lines.get(path)
+        if known is None or known[0] is not text:
+            known = self._lines[path] = text, text.removeprefix("\ufeff").split("\n")
+        return known[1]
 
     def look(self, now: bool = False) -> None:
         """Look for files that have changed, appeared or disappeared.
@@ -76,19 +87,18 @@ class Session:
 
     def _files(self) -> set[str]:
         """Every file that a name may refer to, and its neighbours."""
-        files = {str(f) for root in self.library.workspace.search.roots for f in root.rglob("*.tax")}
+        files = {str(f) for root in self.library.workspace.search.roots for f in files_below(root)}
         for folder in {Path(p).parent for p in (*self.library.texts, *self.open)}:
             files |= {str(f) for f in folder.glob("*.tax")}
-        return files
+        return {f for f in files if Path(f).is_file() or f in self.open}
 
     def everywhere(self) -> list[str]:
         """The `.tax` files of the search path and of the editor's folders, and the open documents."""
         self.look(now=True)
         paths = self._files() | set(self.open)
         for folder in self.folders:
-            for here, folders, files in os.walk(folder):
-                folders[:] = [f for f in folders if not f.startswith(".") and f not in _NOT_OURS]
-                paths |= {str(Path(here, f)) for f in files if f.endswith(".tax")}
+            files = files_below(folder, enter=lambda name: not name.startswith(".") and name not in _NOT_OURS)
+            paths |= {str(f) for f in files if f.is_file()}
         return sorted(paths)
 
     def owns(self, path: str) -> bool:

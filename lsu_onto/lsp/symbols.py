@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Literal
@@ -38,10 +39,27 @@ class Occurrence:
     symbol: Symbol
 
 
-def occurrences(library: Library, analysis: Analysis) -> list[Occurrence]:
-    """Every name in a file that refers to something, in the order of the text."""
-    by_span = {o.span: o for o in _occurrences(library, analysis) if o.span.file == analysis.file.path}
-    return sorted(by_span.values(), key=lambda o: o.span)
+def occurrences(library: Library, analysis: Analysis, line: int | None = None) -> list[Occurrence]:
+    """Every name in a file, or on a line of it, that refers to something, in the order of the text."""
+    return _sorted(m for m in _mentions(library, analysis, line) if line is None or m[0].line == line)
+
+
+def references(library: Library, analysis: Analysis, symbol: Symbol) -> list[Occurrence]:
+    """Every place in a file that names a symbol."""
+
+    def by_symbol() -> dict[_Named, list[_Mention]]:
+        out: dict[_Named, list[_Mention]] = {}
+        for m in _mentions(library, analysis):
+            out.setdefault(m[1:4], []).append(m)
+        return out
+
+    known = library.workspace.once(analysis.file.path, "mentions", by_symbol)
+    return _sorted(known.get((symbol.kind, symbol.name, symbol.place), ()))
+
+
+def _sorted(mentions: Iterable[_Mention]) -> list[Occurrence]:
+    by_span = {m[0]: m for m in mentions}
+    return [Occurrence(span, Symbol(*by_span[span][1:])) for span in sorted(by_span)]
 
 
 def at(candidates: Iterable[Occurrence], line: int, column: int) -> Occurrence | None:
@@ -57,11 +75,42 @@ def find_taxonomy(library: Library, analysis: Analysis, kind: str, taxon: ast.Ta
     return next(own, None) or library.taxonomy(kind, taxon)[0]
 
 
-def _occurrences(library: Library, analysis: Analysis) -> Iterator[Occurrence]:
+_Kind = Literal["class", "group", "taxonomy"]
+_Named = tuple[_Kind, str, Span]
+_Mention = tuple[Span, _Kind, str, Span, Source | Dataset]
+"""A place in a file, and the fields of the symbol that it names. Most are dropped at once, and a tuple is cheap."""
+
+
+def _mentions(library: Library, analysis: Analysis, line: int | None = None) -> Iterator[_Mention]:
+    """The names of a file, or of the statement on a line of it, in no order.
+
+    The time depends on the size of the file alone: nothing is looked up by going through a list.
+    """
+    groups: dict[int, dict[str, Span]] = {}
+
+    def group(taxonomy: Source | Dataset, name: str) -> Span:
+        if id(taxonomy) not in groups:
+            groups[id(taxonomy)] = _group_places(library, taxonomy)
+        return groups[id(taxonomy)].get(name, taxonomy.span)
+
+    sections = {t.span: t for t in analysis.resolved.taxonomies}
     section: Source | Dataset | None = None
-    for s in analysis.file.statements:
-        if isinstance(s, ast.Header):
-            section = next((t for t in analysis.resolved.taxonomies if t.span == s.span), None)
+    own: set[Span] = set()
+    statements = analysis.file.statements
+    first = None
+    if line is not None:
+        above = statements[: bisect_right(statements, line, key=lambda s: s.span.line)]
+        first = above[-1].span.line if above else 0
+        header = next((s for s in reversed(above) if isinstance(s, ast.Header)), None)
+        statements = tuple(dict.fromkeys(s for s in (header, *above[-1:]) if s))
+    for s in statements:
+        if isinstance(s, ast.ClassLine):
+            if section and s.name.span in own:
+                for word in (s.name, *([s.official] if s.official else []), *s.aliases):
+                    yield word.span, "class", s.name.text, s.name.span, section
+        elif isinstance(s, ast.Header):
+            section = sections.get(s.span)
+            own = {c.span for c in section.classes} if section else set()
             kind = "source" if s.kind == "source" else "dataset"
             yield from _taxon(s.taxon, section or find_taxonomy(library, analysis, kind, s.taxon))
             if s.target:
@@ -70,19 +119,19 @@ def _occurrences(library: Library, analysis: Analysis) -> Iterator[Occurrence]:
             yield from _taxon(s.taxon, find_taxonomy(library, analysis, "dataset", s.taxon))
         elif isinstance(s, ast.Group) and section:
             name_at = Span(s.span.file, s.span.line, s.span.column + 1, s.span.end - 1)
-            yield Occurrence(name_at, _group(library, section, s.name))
-        elif isinstance(s, ast.ClassLine) and section:
-            cls = next((c for c in section.classes if c.span == s.name.span), None)
-            for word in [s.name, *([s.official] if s.official else []), *s.aliases] if cls else ():
-                yield Occurrence(word.span, Symbol("class", s.name.text, s.name.span, section))
+            yield name_at, "group", s.name, group(section, s.name), section
     for o in analysis.resolved.ontologies:
         for row in o.rows:
-            yield Occurrence(row.span, _class(o.dataset, row.cls))
+            if row.span.file != analysis.file.path or first not in (None, row.span.line):
+                continue  # inherited, or of another line
+            cls = o.dataset.classes[row.cls]
+            yield row.span, "class", cls.name, cls.span, o.dataset
             for target in targets(row):
                 if target.kind == "group":
-                    yield Occurrence(target.span, _group(library, o.source, target.text))
+                    yield target.span, "group", target.text, group(o.source, target.text), o.source
                 elif len(target.channels) == 1:
-                    yield Occurrence(target.span, _class(o.source, target.channels[0]))
+                    channel = o.source.classes[target.channels[0]]
+                    yield target.span, "class", channel.name, channel.span, o.source
 
 
 def targets(row: MapRow) -> list[ResolvedTarget]:
@@ -97,26 +146,23 @@ def rows_of(analysis: Analysis, symbol: Symbol) -> Iterator[tuple[Ontology, MapR
                 yield o, row
 
 
-def _class(taxonomy: Source | Dataset, index: int) -> Symbol:
-    cls = taxonomy.classes[index]
-    return Symbol("class", cls.name, cls.span, taxonomy)
-
-
-def _group(library: Library, taxonomy: Source | Dataset, name: str) -> Symbol:
-    """A group, which is declared by the first header of the group or of one of its subgroups."""
-    place = taxonomy.span
+def _group_places(library: Library, taxonomy: Source | Dataset) -> dict[str, Span]:
+    """Each group of a taxonomy → the first header of the group or of one of its subgroups."""
+    places: dict[str, Span] = {}
     for s in library.check(taxonomy.span.file).file.statements:
-        if isinstance(s, ast.Group) and s.span > taxonomy.span and f"{s.name}.".startswith(f"{name}."):
-            place = s.span
+        if s.span > taxonomy.span and isinstance(s, ast.Header):
             break
-    return Symbol("group", name, place, taxonomy)
+        if s.span > taxonomy.span and isinstance(s, ast.Group):
+            parts = s.name.split(".")
+            for n in range(1, len(parts) + 1):
+                places.setdefault(".".join(parts[:n]), s.span)
+    return places
 
 
-def _taxon(taxon: ast.Taxon, taxonomy: Source | Dataset | None) -> Iterator[Occurrence]:
+def _taxon(taxon: ast.Taxon, taxonomy: Source | Dataset | None) -> Iterator[_Mention]:
     if taxonomy:
-        symbol = Symbol("taxonomy", f"{taxonomy.name} {taxonomy.version}", taxonomy.span, taxonomy)
         for word in (taxon.name, taxon.version):
-            yield Occurrence(word.span, symbol)
+            yield word.span, "taxonomy", f"{taxonomy.name} {taxonomy.version}", taxonomy.span, taxonomy
 
 
 def line_of(text: str, number: int) -> str:

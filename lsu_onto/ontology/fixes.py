@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from lsu_onto.diagnostics import Fix
 from lsu_onto.ontology.model import Decision, MapRow, Ontology, Relation, Target
 
@@ -27,9 +29,14 @@ def ignore_class(o: Ontology, index: int, separate: bool) -> Fix | None:
 
 
 def write_instead(row: MapRow, text: str) -> Fix | None:
+    """Replace the relations of a row, if they are on one line and take nothing out."""
+    return None if any(r.op == "!" for r in row.relations) else write_row(row, text)
+
+
+def write_row(row: MapRow, text: str) -> Fix | None:
     """Replace the relations of a row, if they are on one line."""
     spans = [s for r in row.relations for s in (r.span, *(t.span for t in r.targets))]
-    if len({s.line for s in spans}) != 1 or any(r.op == "!" for r in row.relations):
+    if len({s.line for s in spans}) != 1:
         return None
     return Fix.write(text, spans[0]._replace(end=max(s.end for s in spans)))
 
@@ -62,3 +69,12 @@ def ignore_row(decision: Decision | None) -> Fix | None:
     if decision is None or any(t.span.line != decision.span.line for t in decision.minus):
         return None
     return Fix("write `-> void`", decision.span, "void")
+
+
+def exclude(decision: Decision, names: Sequence[str]) -> Fix:
+    """Take classes out of `-> any`."""
+    end = decision.minus[-1].span if decision.minus else decision.span
+    text = f"{'' if decision.minus else ' !'} {' '.join(names)}"
+    return Fix(
+        f"write `-> any !{' …' if decision.minus else ''} {' '.join(names)}`", end._replace(column=end.end), text
+    )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from lsu_onto.diagnostics import Diagnostic, Fix, Span, did_you_mean, suggest
 from lsu_onto.lang import syntax as ast
@@ -44,6 +44,15 @@ ENCODINGS = {
 }
 """`id16/N` may have any N; the others are written exactly like this."""
 
+_LABELS = ("encoding", "void", "background", "splits", "images", "labels", "segments", "list")
+"""The keys that say how label files are found and read. A misspelt one is an error: what it says would be lost."""
+
+_OTHERS_SAY = {
+    **dict.fromkeys(("ignore", "ignored", "ignore_index", "ignore_label", "ignore_id", "ignore_value"), "void"),
+    **dict.fromkeys(("void_id", "void_index", "void_label", "void_value", "nodata", "no_data", "no_label"), "void"),
+}
+"""What other programs call a key."""
+
 _DRAWN = ("panoptic-rgb", "polygons", "rle")
 """Encodings with pixels on which nothing is drawn."""
 
@@ -66,6 +75,7 @@ def read(statements: Sequence[ast.Statement], base: model.Dataset | None) -> Key
     """The keys of a section, added to those of the dataset that it extends."""
     keys = Keys(dict(base.meta), base.encoding, base.void, base.void_span) if base else Keys({}, "id", ())
     first: dict[str, ast.Meta] = {}
+    misspelt: dict[str, ast.Meta] = {}
     for s in statements:
         if not isinstance(s, ast.Meta):
             continue
@@ -88,16 +98,47 @@ def read(statements: Sequence[ast.Statement], base: model.Dataset | None) -> Key
             fix = Fix.write(f"{hit}:", s.key.span) if hit else None
             known = f"known are {', '.join(f'`{k}:`' for k in KEYS)}"
             keys.error("TAX008", f"unknown key `{key}`", s.key.span, suggest(key, KEYS) or known, fix)
+            meant = _about_labels(key)
+            if meant:
+                fix = Fix.write(f"{meant}:", s.key.span)
+                last = keys.findings[-1]
+                keys.findings[-1] = replace(last, raised=True, help=f"did you mean `{meant}`?", fix=fix)
+                misspelt.setdefault(meant, s)
         if not value:
             keys.error("TAX012", f"`{key}:` has no value", s.span, "write one, or take the line out")
         elif key in ("images", "labels", "segments", "list"):
             _pattern(keys, s)
+    first = misspelt | first  # judged as what was meant: else what depends on it would be wrong, too
     if "encoding" in first:
         keys.encoding = _encoding(keys, first["encoding"])
     if "void" in first:
         keys.void = _void(keys, first["void"])
         keys.void_span = first["void"].value.span
     return keys
+
+
+def _about_labels(key: str) -> str | None:
+    """The key about label files that a misspelt one stands for."""
+    lower = key.lower().replace("-", "_")
+    split = re.fullmatch(r"splits?_(\w+)", lower)
+    if split and not key.startswith("split-"):
+        return f"split-{key[-len(split[1]) :]}"
+    hit = _OTHERS_SAY.get(lower) or did_you_mean(key, KEYS, 75)
+    return hit if hit in _LABELS else None
+
+
+def misplaced(statements: Sequence[ast.Statement], dataset: str) -> list[Diagnostic]:
+    """Findings on the keys of a map: those about labels belong to its dataset, and would have no effect."""
+    findings, others = [], []
+    for s in statements:
+        if isinstance(s, ast.Meta):
+            key = s.key.text
+            if key in _LABELS or key.startswith("split-") or (key not in KEYS and _about_labels(key)):
+                what = f"`{key}:` says how labels are read, and has no effect in a map"
+                findings.append(Diagnostic("TAX011", what, s.key.span, f"write it below `dataset {dataset}`"))
+            else:
+                others.append(s)
+    return findings + read(others, None).findings
 
 
 def _pattern(keys: Keys, s: ast.Meta) -> None:

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
-from typing import Any, Protocol, cast
+from typing import Any, Protocol, TypeVar, cast
 
 from lsu_onto.diagnostics import Diagnostic, Fix, Span
 from lsu_onto.lang import syntax as ast
 from lsu_onto.ontology import keys as tax_keys
 from lsu_onto.ontology import model
+from lsu_onto.ontology.class_lines import as_colour, quoted_colour, several_aliases
 from lsu_onto.ontology.sections import Section, split
 from lsu_onto.ontology.unknown import taken_apart, unknown_class, unknown_group
 
 Kind = type[model.Source] | type[model.Dataset]
+Key = tuple[str, str]
+"""Name and version."""
+T = TypeVar("T")
 
 
 @dataclass
@@ -29,10 +33,11 @@ class Importer(Protocol):
     """Looks up what other files declare."""
 
     def taxonomy(self, kind: str, taxon: ast.Taxon) -> tuple[Any, Diagnostic | None]:
-        """(`source` or `dataset`, reference) → the taxonomy, or why there is none."""
+        """(`source` or `dataset`, reference) → the taxonomy, and what is wrong with the reference."""
 
-    def map(self, dataset: tuple[str, str], source: tuple[str, str], file: str) -> model.Ontology | None:
-        """The map from a dataset to a source, each given by name and version, as seen from a file."""
+    def map(self, dataset: Key, source: Key, place: Span) -> tuple[model.Ontology | None, Diagnostic | None]:
+        """The map from a dataset to a source, each given by name and version, as seen from a place, and what is wrong
+        with it there."""
 
 
 def resolve(file: ast.File, damaged: frozenset[int], importer: Importer) -> Resolved:
@@ -53,12 +58,16 @@ def inherited(base: model.Ontology, dataset: model.Dataset, own: Iterable[int]) 
     return [replace(r, cls=cls, inherited=True) for cls, r in rows if cls is not None and cls not in taken]
 
 
-def _pair(dataset: model.Taxonomy, source: model.Taxonomy) -> tuple[str, ...]:
-    return dataset.name, dataset.version, source.name, source.version
-
-
-def _key(taxon: ast.Taxon) -> tuple[str, str]:
+def _key(taxon: ast.Taxon) -> Key:
     return taxon.name.text, taxon.version.text
+
+
+def _take(waiting: dict[T, list[Section]], key: T) -> Section:
+    """The first section that waits under a key, which is then no longer waiting."""
+    section = waiting[key].pop(0)
+    if not waiting[key]:
+        del waiting[key]
+    return section
 
 
 _SOURCE_VOID = {"id": (255,), "id16": (65535,)}
@@ -71,9 +80,12 @@ class _Resolver:
         self.damaged = damaged
         self.importer = importer
         self.out = Resolved()
-        self.waiting: list[Section] = []
-        self.maps: list[Section] = []
-        self.open: set[tuple[str, tuple[str, str]]] = set()
+        self.waiting: dict[tuple[str, Key], list[Section]] = {}
+        """The taxonomies that are not yet resolved, by kind and name."""
+        self.maps: dict[tuple[Key, Key], list[Section]] = {}
+        """The maps that are not yet resolved, by dataset and source."""
+        self.mapped: dict[tuple[Key, Key], model.Ontology] = {}
+        self.open: set[tuple[str, Key]] = set()
         """The taxonomies that are being resolved."""
 
     def error(self, code: str, message: str, span: Span, help: str | None = None, fix: Fix | None = None) -> None:
@@ -81,15 +93,34 @@ class _Resolver:
 
     def run(self) -> Resolved:
         sections, self.out.diagnostics = split(self.file, self.damaged)
-        self.waiting = [s for s in sections if s.header.kind != "map"]
-        self.maps = [s for s in sections if s.header.target and s.header.kind != "source"]
+        for s in sections:
+            key = _key(s.header.taxon)
+            if s.header.kind != "map":
+                self.waiting.setdefault((s.header.kind, key), []).append(s)
+            if s.header.target and s.header.kind != "source":
+                self.maps.setdefault((key, _key(s.header.target)), []).append(s)
         while self.waiting:
-            self.taxonomy(self.waiting.pop(0))
+            self.chain(next(iter(self.waiting)))
         while self.maps:
-            self.ontology(self.maps.pop(0))
+            self.ontology(_take(self.maps, next(iter(self.maps))))
         return self.out
 
     # --- taxonomies -----------------------------------------------------------------------------------
+
+    def chain(self, key: tuple[str, Key]) -> None:
+        """Resolve a taxonomy, after those of this file that it builds on: a chain may be longer than Python's stack."""
+        sections: list[Section] = []
+        while key in self.waiting:
+            section = _take(self.waiting, key)
+            sections.append(section)
+            self.open.add(key)
+            base = next((s.taxon for s in section.statements if isinstance(s, ast.Extends)), None)
+            if base is None:
+                break
+            key = ("dataset", _key(base))
+        for section in reversed(sections):
+            self.taxonomy(section)
+            self.open.discard((section.header.kind, _key(section.header.taxon)))
 
     def taxonomy(self, section: Section) -> None:
         header, taxon = section.header, section.header.taxon
@@ -123,6 +154,9 @@ class _Resolver:
                     damaged = True  # the line is no class, so whatever it lacks is no further mistake
                 else:
                     own.append(self.tax_class(s, group))
+        lines = [s for s in section.statements if isinstance(s, ast.ClassLine)]
+        odd = [*map(quoted_colour, lines), several_aliases(lines)]
+        self.out.diagnostics += [d for d in odd if d]
         if not own and not base and not damaged:
             self.error("TAX013", f"`{name}` has no classes", header.span, "write one per line: `0 road #804080`")
         if base:
@@ -153,18 +187,16 @@ class _Resolver:
             self.error("TAX011", "a dataset builds on one other", s.span, "take one of the two out")
         if not extends:
             return None
-        this = ("dataset", _key(section.header.taxon))
-        self.open.add(this)
         base: model.Dataset | None = self.lookup("dataset", extends[0].taxon)
-        self.open.discard(this)
         return base
 
     def tax_class(self, s: ast.ClassLine, group: str) -> model.TaxClass:
+        quoted = as_colour(s.official.text) if s.official and not s.colours else None  # the colour that was meant
         return model.TaxClass(
             name=s.name.text,
             official=s.official.text if s.official else s.name.text,
             ids=tuple((i.low, i.high) for i in s.ids),
-            colours=tuple(int(c.text[1:], 16) for c in s.colours),
+            colours=tuple(int(c[1:], 16) for c in ([quoted] if quoted else [w.text for w in s.colours])),
             aliases=tuple(a.text for a in s.aliases),
             group=group,
             note=s.note,
@@ -181,10 +213,6 @@ class _Resolver:
     def lookup(self, kind: str, taxon: ast.Taxon) -> Any:
         """A taxonomy of this file or another. None if there is none; a finding then says why."""
         key = _key(taxon)
-        for i, section in enumerate(self.waiting):  # it may be declared further down
-            if section.header.kind == kind and _key(section.header.taxon) == key:
-                self.taxonomy(self.waiting.pop(i))
-                break
         expected: Any = model.Source if kind == "source" else model.Dataset
         for t in self.out.taxonomies:
             if isinstance(t, expected) and (t.name, t.version) == key:
@@ -207,19 +235,13 @@ class _Resolver:
             dataset = next((t for t in self.out.taxonomies if t.span == header.span), None)  # type: ignore[assignment]
         if source is None or dataset is None:
             return
-        for other in self.out.ontologies:
-            if _pair(other.dataset, other.source) == _pair(dataset, source):
-                what = f"`{dataset.name} {dataset.version}` is already mapped to `{source.name} {source.version}`"
-                self.out.diagnostics.append(
-                    Diagnostic(
-                        "TAX110",
-                        what,
-                        header.span,
-                        "put all rows into one of the two",
-                        other.span,
-                        "first here",
-                    )
-                )
+        pair = (_key(header.taxon), _key(header.target))
+        if pair in self.mapped:
+            what = f"`{dataset.name} {dataset.version}` is already mapped to `{source.name} {source.version}`"
+            other, help_ = self.mapped[pair].span, "put all rows into one of the two"
+            self.out.diagnostics.append(Diagnostic("TAX110", what, header.span, help_, other, "first here"))
+        if header.kind == "map":
+            self.out.diagnostics += tax_keys.misplaced(section.statements, " ".join(pair[0]))
         rows: list[model.MapRow] = []
         seen: dict[int, Span] = {}
         at = {c.span: i for i, c in enumerate(dataset.classes)}
@@ -247,7 +269,7 @@ class _Resolver:
                 index = at.get(s.name.span)
                 if index is not None:
                     rows.append(self.row(s, index, source, s.span))
-        base = self.base_map(dataset, source)
+        base = self.base_map(dataset, source, header.span)
         if base:
             rows += inherited(base, dataset, {r.cls for r in rows})
             damaged = damaged or base.damaged
@@ -260,36 +282,33 @@ class _Resolver:
                 *(base.files if base else ()),
             )
         )
-        self.out.ontologies.append(
-            model.Ontology(
-                dataset=dataset,
-                source=source,
-                rows=tuple(rows),
-                span=header.span,
-                damaged=damaged or dataset.damaged or source.damaged,
-                files=tuple(files),
-            )
+        made = model.Ontology(
+            dataset=dataset,
+            source=source,
+            rows=tuple(rows),
+            span=header.span,
+            damaged=damaged or dataset.damaged or source.damaged,
+            files=tuple(files),
         )
+        self.out.ontologies.append(made)
+        self.mapped.setdefault(pair, made)
 
-    def base_map(self, dataset: model.Dataset, source: model.Source) -> model.Ontology | None:
-        """The map to the same source, in this file or another, of the dataset that this one extends."""
+    def base_map(self, dataset: model.Dataset, source: model.Source, place: Span) -> model.Ontology | None:
+        """The map to the same source, in this file or another, of the nearest dataset that this one extends.
+
+        The last of the chain comes first: each then finds the map of its own base done.
+        """
         key = (source.name, source.version)
-        for base in dataset.extends:
-            for i, section in enumerate(self.maps):  # it may be further down
-                header = section.header
-                if _key(header.taxon) == base and header.target and _key(header.target) == key:
-                    self.ontology(self.maps.pop(i))
-                    break
-            for o in self.out.ontologies:
-                if (o.dataset.name, o.dataset.version) == base and (
-                    o.source.name,
-                    o.source.version,
-                ) == key:
-                    return o
-            ontology = self.importer.map(base, key, self.file.path)
-            if ontology:
-                return ontology
-        return None
+        nearest: tuple[model.Ontology | None, Diagnostic | None] = None, None
+        for base in reversed(dataset.extends):
+            if (base, key) in self.maps:  # it may be further down
+                self.ontology(_take(self.maps, (base, key)))
+            own = self.mapped.get((base, key))
+            found = (own, None) if own else self.importer.map(base, key, place)
+            nearest = found if found[0] else nearest
+        if nearest[1]:
+            self.out.diagnostics.append(nearest[1])
+        return nearest[0]
 
     def row(self, s: ast.Row | ast.ClassLine, cls: int, source: model.Source, span: Span) -> model.MapRow:
         poisoned = False

@@ -48,6 +48,28 @@ def test_validate_exit_codes(args: list[str], code: int) -> None:
     assert run("validate", *args).exit_code == code
 
 
+def test_folders_are_followed_through_links_and_pipes_are_not_read(tmp_path: Path) -> None:
+    top, other = tmp_path / "top", tmp_path / "other"
+    for folder in (top / "deep", other):
+        folder.mkdir(parents=True)
+    (other / "demo.tax").write_text(SOURCE)
+    (other / "town.tax").write_text("tax 1\ndataset town v1 -> demo v1\n0 way < raod\n")
+    (top / "linked").symlink_to(other)
+    (top / "again").symlink_to(other)  # each folder counts once
+    (top / "deep" / "circle").symlink_to(top)
+    (top / "map.tax").write_text("tax 1\nmap town v1 -> demo v1\nway < sky\n")
+    result = run("validate", str(top), "--format", "concise")
+    assert (
+        result.output == f"{top}/again/town.tax:3:9: error[TAX201] `demo` has no class `raod`; did you mean `road`?\n"
+    )
+    os.mkfifo(top / "deep" / "pipe.tax")
+    (top / "zero.tax").symlink_to("/dev/zero")
+    for command in ("validate", "fmt"):
+        err = run(command, str(top)).stderr
+        assert err.count("is a pipe or a device, not a file") == 2 and f"`{top}/deep/pipe.tax`" in err
+    assert "has more than 64 MB" in run("validate", str(top / "zero.tax")).stderr
+
+
 def test_validate_full_shows_place_and_help() -> None:
     err = run("validate", BAD).stderr
     assert f"error[TAX201]: `demo` has no class `trukc`\n  --> {BAD}:10:11\n" in err

@@ -1,20 +1,15 @@
-"""From rows to arrays: the table of docs/language.md row by row, raw values, and the `.npz`."""
+"""From rows to arrays: the table of docs/language.md row by row, and raw values."""
 
 from __future__ import annotations
 
-import zipfile
 from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 import lsu_onto
-from helpers.examples import examples
 from helpers.tax import SOURCE, TAX, Compile
 from lsu_onto import ROW_SKIPPED, ROW_UNKNOWN, ROW_VOID, Constraint
-from lsu_onto.constraint.npz import load_npz, save_npz
 
 ALL = "road sidewalk car truck sky"
 
@@ -100,26 +95,6 @@ def test_hash_follows_the_contents_of_every_file_and_not_their_place(tmp_path: P
     assert len({same, build("c", idd="# x\n"), build("d", idd_plus="# x\n"), build("e", field="# x\n")}) == 4
 
 
-def test_npz_repeats_its_bytes_and_comes_back_equal(tmp_path: Path) -> None:
-    for name in ("field", "idd_to_town", "colours"):
-        c = lsu_onto.load(TAX / "ok" / f"{name}.tax")
-        save_npz(c, tmp_path / "a.npz")
-        save_npz(lsu_onto.load(TAX / "ok" / f"{name}.tax"), tmp_path / "b.npz")
-        assert (tmp_path / "a.npz").read_bytes() == (tmp_path / "b.npz").read_bytes()
-        assert lsu_onto.load(tmp_path / "a.npz") == c
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["a.npz", "b.npz"]
-
-
-DATASETS = ["panoptic", "polygons", "masks", "instances"]
-
-
-@pytest.mark.parametrize("name", DATASETS)
-def test_npz_keeps_what_every_encoding_needs(tmp_path: Path, name: str) -> None:
-    c = lsu_onto.load(name, source="shore", paths=[TAX / "ok"])
-    save_npz(c, tmp_path / "a.npz")
-    assert load_npz(tmp_path / "a.npz") == c
-
-
 def test_labels_that_are_names() -> None:
     c = lsu_onto.load("polygons", source="shore", paths=[TAX / "ok"])
     rows = dict(zip(c.raw_names, c.raw_row.tolist(), strict=True))
@@ -145,55 +120,13 @@ def test_category_ids_and_layout_keys() -> None:
     assert lsu_onto.load("instances", source="shore", paths=[TAX / "ok"]).layout.list == "{split}.lst"
 
 
-def test_npz_holds_no_pickle(tmp_path: Path) -> None:
-    save_npz(lsu_onto.load(TAX / "ok" / "field.tax"), tmp_path / "a.npz")
-    with np.load(tmp_path / "a.npz", allow_pickle=False) as archive:
-        assert all(archive[name].dtype != object for name in archive.files)
-
-
-def test_npz_with_a_pickle_is_refused(tmp_path: Path) -> None:
-    np.savez(tmp_path / "a.npz", header=np.array([{"format": 1}], object))
-    with pytest.raises(lsu_onto.TaxonomyError, match="not a compiled constraint"):
-        load_npz(tmp_path / "a.npz")
-
-
-def test_npz_of_another_format_asks_to_compile_again(tmp_path: Path) -> None:
-    for number, age in (
-        (99, "a newer .*: upgrade, or compile it again"),
-        (1, "an older .*: compile it again"),
-    ):
-        np.savez(tmp_path / "a.npz", header=np.frombuffer(b'{"format": %d}' % number, np.uint8))
-        with pytest.raises(lsu_onto.TaxonomyError, match=age):
-            load_npz(tmp_path / "a.npz")
-
-
-def test_npz_that_is_something_else(tmp_path: Path) -> None:
-    np.save(tmp_path / "array.npy", np.zeros(3))
-    (tmp_path / "array.npy").rename(tmp_path / "array.npz")
-    (tmp_path / "empty.npz").write_bytes(b"")
-    (tmp_path / "text.npz").write_text("tax 1\n")
-    with zipfile.ZipFile(tmp_path / "zip.npz", "w") as z:
-        z.writestr("readme.txt", "hello")
-    for name in ("array", "empty", "text", "zip"):
-        with pytest.raises(lsu_onto.TaxonomyError, match="not a compiled constraint") as refused:
-            load_npz(tmp_path / f"{name}.npz")
-        assert "pickle" not in str(refused.value), "advice that a user must not follow"
-    with pytest.raises(lsu_onto.TaxonomyError, match="there is no file"):
-        load_npz(tmp_path / "none.npz")
-
-
-@settings(max_examples=examples(150))
-@given(st.data())
-def test_damaged_npz_is_refused_or_unharmed(tmp_path_factory: pytest.TempPathFactory, data: st.DataObject) -> None:
-    good = lsu_onto.load(TAX / "ok" / "field.tax")
-    path = tmp_path_factory.getbasetemp() / "damaged.npz"
-    save_npz(good, path)
-    content = bytearray(path.read_bytes())
-    at = data.draw(st.integers(0, len(content) - 1))
-    content[at : at + data.draw(st.integers(1, 40))] = data.draw(st.binary(max_size=8))
-    path.write_bytes(content)
-    try:
-        again = load_npz(path)
-    except lsu_onto.TaxonomyError:
-        return
-    assert again == good
+def test_more_classes_than_the_arrays_can_number(tmp_path: Path) -> None:
+    lines = "".join(f"{i} c{i}\n" for i in range(32768))
+    (tmp_path / "many.tax").write_text(
+        f"tax 1\nsource many v1\nencoding: id16\n{lines}dataset few v1 -> many v1\n1 a = c0\n"
+    )
+    for load in (lsu_onto.load, lsu_onto.load_dataset):
+        with pytest.raises(lsu_onto.TaxonomyError, match="`many v1` has 32768 classes; at most 32767 can be compiled"):
+            load("many", paths=[tmp_path])
+    with pytest.raises(lsu_onto.TaxonomyError, match="`many v1` has 32768 classes"):
+        lsu_onto.load("few", paths=[tmp_path])

@@ -8,6 +8,7 @@ import pytest
 
 import lsu_onto
 from helpers.tax import SOURCE, TAX
+from lsu_onto.library.library import Library
 
 OTHER = SOURCE.replace("source demo", "source other")
 MAPS = "map town v1 -> demo v1\nway < road\nmap town v1 -> other v1\nway = road\n"
@@ -127,6 +128,107 @@ def test_a_dataset_may_have_the_name_of_its_source(folder: Path) -> None:
         assert (found.classes, found.encoding) == (("way",), "id16")
     identity = lsu_onto.load(folder / "demo.tax")
     assert identity.classes == identity.source_classes
+
+
+# --- several of one name, and files by their path -----------------------------------------------------------
+
+
+def write(folder: Path, **files: str) -> None:
+    for name, text in files.items():
+        (folder / f"{name}.tax").write_text(text if text.startswith("tax 1") else f"tax 1\n{text}")
+
+
+def test_two_sources_of_one_name_in_a_folder(tmp_path: Path) -> None:
+    town = "dataset town v1 -> demo v1\n0 way < road\n"
+    write(tmp_path, a=SOURCE, b=f"{SOURCE}5 train\n", town=town, own=f"{SOURCE}{town.replace('town', 'other')}")
+    (found,) = Library().check(tmp_path / "town.tax").errors
+    assert (found.code, found.span.line, found.span.column) == ("TAX110", 2, 20)
+    assert found.message == "`demo v1` is declared in `a.tax`, `b.tax`, `own.tax`, differently"
+    assert found.second and found.second.file == str(tmp_path / "b.tax")
+    with pytest.raises(lsu_onto.TaxonomyError, match="TAX110"):
+        lsu_onto.load(tmp_path / "town.tax")
+    assert lsu_onto.load(tmp_path / "own.tax").names("way") == ("road",)  # what the file itself declares comes first
+    with pytest.raises(lsu_onto.TaxonomyError, match=r"a\.tax` and `.*b\.tax` both declare `demo`, differently; give"):
+        lsu_onto.load("demo", paths=[tmp_path])
+    write(tmp_path, b=f"{SOURCE}# a copy\n")
+    assert lsu_onto.load(tmp_path / "town.tax") == lsu_onto.load("town", paths=[tmp_path])
+    assert lsu_onto.load("demo", paths=[tmp_path]).num_classes == 5
+
+
+def test_two_datasets_and_two_maps_of_one_name_in_a_folder(tmp_path: Path) -> None:
+    write(tmp_path, demo=SOURCE, town="dataset town v1\n0 way\n", copy="dataset town v1\n1 way\n")
+    write(tmp_path, map1="map town v1 -> demo v1\nway < road\n", more="dataset more v1\nextends town v1\n")
+    with pytest.raises(lsu_onto.TaxonomyError, match="both declare `town`, differently"):
+        lsu_onto.load_dataset("town", paths=[tmp_path])
+    assert [d.code for d in Library([tmp_path]).check(tmp_path / "map1.tax").errors] == ["TAX110"]
+    write(tmp_path, copy="dataset town v1\n0 way  # a copy\n", map2="map town v1 -> demo v1\nway ~ road sky\n")
+    with pytest.raises(lsu_onto.TaxonomyError, match=r"map1\.tax` and `.*map2\.tax` both declare `town`, differently"):
+        lsu_onto.load("town", paths=[tmp_path])
+    for name in ("more", tmp_path / "more.tax"):
+        with pytest.raises(
+            lsu_onto.TaxonomyError, match=r"map from `town v1` to `demo v1` is declared in `map1\.tax`, `map2"
+        ):
+            lsu_onto.load(name, paths=[tmp_path])
+    assert lsu_onto.load(tmp_path / "map2.tax").names("way") == ("road", "sky")
+
+
+def test_an_earlier_place_may_say_something_else(tmp_path: Path) -> None:
+    for place in ("one", "two"):
+        (tmp_path / place).mkdir()
+        write(tmp_path / place, demo=SOURCE, town=f"dataset town v1 -> demo v1\n0 {place} < road\n")
+    assert lsu_onto.load("town", paths=[tmp_path / "one", tmp_path / "two"]).classes == ("one",)
+    assert lsu_onto.load("town", paths=[tmp_path / "two", tmp_path / "one"]).classes == ("two",)
+
+
+def test_two_versions_in_one_file(tmp_path: Path) -> None:
+    write(tmp_path, fleet=f"{SOURCE}dataset fleet v1 -> demo v1\n0 a < road\ndataset fleet v2 -> demo v1\n0 b < sky\n")
+    file = str(tmp_path / "fleet.tax")
+    for load in (lsu_onto.load, lsu_onto.load_dataset):
+        assert load(f"{file} v1").classes == load(f"{file} fleet v1").classes == ("a",)
+        assert load(f"{file} v2").classes == ("b",)
+        with pytest.raises(lsu_onto.TaxonomyError, match=r"name one, e\.g\. `\".*fleet\.tax v1\"`"):
+            load(file)
+        with pytest.raises(
+            lsu_onto.TaxonomyError, match=r"fleet\.tax` has no .*; it declares .*`fleet v1`, `fleet v2`"
+        ):
+            load(f"{file} v3")
+    write(tmp_path, both=f"{SOURCE}dataset a v1 -> demo v1\n0 a < road\ndataset b v1 -> demo v1\n0 b < sky\n")
+    assert lsu_onto.load(f"{tmp_path}/both.tax b").classes == ("b",)
+    with pytest.raises(lsu_onto.TaxonomyError, match=r"e\.g\. `\".*both\.tax a v1\"`"):
+        lsu_onto.load(tmp_path / "both.tax")
+
+
+def test_a_file_whose_map_is_inherited_or_elsewhere(tmp_path: Path) -> None:
+    write(tmp_path, demo=SOURCE, base="dataset base v1\n0 way\n", map="map base v1 -> demo v1\nway < road\n")
+    write(tmp_path, more="dataset more v1\nextends base v1\n")
+    for paths, sources in (([], (None, "demo")), ([tmp_path], (None, "demo v1"))):
+        for source in sources:
+            assert lsu_onto.load(tmp_path / "more.tax", source, paths).names("way") == ("road",)
+    shipped = Path(lsu_onto.taxonomies()[0].path).parents[1] / "urban"
+    assert lsu_onto.load(shipped / "acdc.tax", "cityscapes") == lsu_onto.load("acdc", "cityscapes")
+    with pytest.raises(lsu_onto.TaxonomyError, match=r"has several maps: .*say which with `--source`"):
+        lsu_onto.load(shipped / "acdc.tax")
+    with pytest.raises(
+        lsu_onto.TaxonomyError, match=r"idd\.tax` has no map to `cityscapes`; name the dataset, `idd`, for"
+    ):
+        lsu_onto.load(shipped / "idd.tax", "cityscapes")
+    with pytest.raises(lsu_onto.TaxonomyError, match=r"map\.tax` has no map to `cityscapes`; it has maps to `demo`"):
+        lsu_onto.load(tmp_path / "map.tax", "cityscapes")
+    with pytest.raises(lsu_onto.TaxonomyError, match=r"base\.tax` has no map; write `dataset NAME"):
+        lsu_onto.load(tmp_path / "base.tax")
+
+
+def test_a_line_that_begins_like_a_header_is_none(tmp_path: Path) -> None:
+    write(
+        tmp_path, about="source own v1 is what we use everywhere\nsource q v1\n0 a\n", own=SOURCE.replace("demo", "own")
+    )
+    write(tmp_path, town="dataset town v1 -> own v1\n0 way < road\n")
+    assert lsu_onto.load(tmp_path / "town.tax").names("way") == ("road",)
+    (tmp_path / "own.tax").unlink()
+    (found,) = Library().check(tmp_path / "town.tax").errors
+    assert (
+        found.code == "TAX203" and "a line of" in found.message and "about.tax` begins like its header" in found.message
+    )
 
 
 # --- a dataset alone ---------------------------------------------------------------------------------------

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from lsu_onto.library.library import Library
+from lsu_onto.lsp.session import Session
+from lsu_onto.lsp.symbols import occurrences, references
 
 SOURCE = "tax 1\nsource ground v1\n0 road\n1 grass\n"
 DATASET = "tax 1\ndataset track v1\n1 way\n2 verge\n"
@@ -71,3 +75,44 @@ def test_a_file_that_changed_on_disk(folder: Path) -> None:
     assert library.check(folder / "map.tax").errors == []
     library.forget(folder / "ground.tax")
     assert [d.code for d in library.check(folder / "map.tax").errors] == ["TAX201"]
+
+
+def seconds(run: Callable[[], object]) -> float:
+    """Of processor time, at best."""
+    times = []
+    for _ in range(5):
+        began = time.process_time()
+        run()
+        times.append(time.process_time() - began)
+    return min(times)
+
+
+def test_what_is_asked_of_a_place_takes_time_in_proportion_to_the_file(tmp_path: Path) -> None:
+    took = []
+    for n in (1000, 8000):
+        path = str(tmp_path / f"{n}.tax")
+        source = "".join(f"{i} s{i}\n" for i in range(n))
+        dataset = "".join(f"- d{i} aka a{i} ~ s{i} s{(i + 1) % n} void\n" for i in range(n))
+        library = Library(texts={path: f"tax 1\nsource s v1\n[g]\n{source}dataset d v1 -> s v1\n{dataset}"})
+        analysis = library.check(path)
+        line = n + n // 2
+        first, *_, target = occurrences(library, analysis, line)
+        assert [first.symbol.name, target.symbol.name] == [f"d{n // 2 - 5}", f"s{n // 2 - 4}"]
+        found = references(library, analysis, target.symbol)
+        assert [o.span.line for o in found] == [n // 2, line, line + 1]
+
+        def again(library: Library = library, path: str = path, analysis=analysis, target=target) -> None:
+            library.workspace.forget(path)
+            references(library, analysis, target.symbol)
+
+        took.append((seconds(lambda a=analysis, x=library, i=line: occurrences(x, a, i)), seconds(again)))
+    for small, large in zip(*took, strict=True):
+        assert large < 30 * small + 0.01, took  # 8 times as much; what is quadratic takes 64 times
+
+
+def test_the_lines_of_a_text_are_split_once(folder: Path) -> None:
+    session, path = Session([folder]), str(folder / "track.tax")
+    lines = session.lines(path)
+    assert lines == DATASET.split("\n") and session.lines(path) is lines
+    session.edit(path, "file:///track", "\ufefftax 1\n")
+    assert session.lines(path) == ["tax 1", ""]

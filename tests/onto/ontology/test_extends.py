@@ -77,6 +77,17 @@ def test_a_new_row_that_contradicts_an_inherited_one(tmp_path: Path) -> None:
     assert found.second and (found.second.file, found.second.line) == (str(tmp_path / "map.tax"), 5)
 
 
+def test_a_new_claim_and_an_inherited_decision(tmp_path: Path) -> None:
+    base, base_map = BASE + "4 unsure\n", MAP + "unsure -> any\n"
+    write(tmp_path, base=base, map=base_map, more=f"{MORE}map more v1 -> demo v1\npolice = sky\n")
+    for name, line in (("map", 6), ("more", 6)):  # what two rows of the base have between them is not told again
+        file = str(tmp_path / f"{name}.tax")
+        (info,) = (d for d in Library([tmp_path]).check(file).diagnostics if d.code == "TAX312")
+        assert (info.span.file, info.span.line) == (file, line)
+    assert info.message == "`unsure -> any` allows `sky`, which other classes claim whole"
+    assert info.second and (info.second.file, info.second.line) == (str(tmp_path / "map.tax"), 6)
+
+
 def test_without_a_map_of_its_own_it_has_the_whole_of_its_bases(tmp_path: Path) -> None:
     again = "dataset again v1\nextends same v1\n"
     write(tmp_path, base=BASE, map=MAP, same="dataset same v1\nextends base v1\n", again=again)
@@ -127,3 +138,46 @@ def test_two_datasets_that_extend_each_other(tmp_path: Path) -> None:
     text = "tax 1\ndataset a v1\nextends b v1\n1 x\ndataset b v1\nextends a v1\n2 y\n"
     found = Library().check(tmp_path / "memory.tax", text).diagnostics
     assert [(d.code, d.span.line) for d in found] == [("TAX205", 6)]
+
+
+def chain(length: int, mapped: bool) -> list[str]:
+    """The sections of datasets that each build on the one before."""
+    arrow, row = (" -> demo v1", " ~ road sky") if mapped else ("", "")
+    return [
+        f"dataset d{i} v1{arrow}\n" + (f"extends d{i - 1} v1\n" if i else "") + f"- c{i}{row}\n" for i in range(length)
+    ]
+
+
+@pytest.mark.parametrize("mapped", [False, True])
+def test_chains_longer_than_the_stack_of_python(tmp_path: Path, mapped: bool) -> None:
+    sections = chain(350, mapped)
+    for ordered in (sections, sections[::-1]):
+        found = Library([tmp_path]).check("memory.tax", f"{SOURCE}{''.join(ordered)}")
+        assert [d for d in found.diagnostics if d.severity != "info"] == []
+        assert max(len(t.classes) for t in found.resolved.taxonomies) == 350
+    write(tmp_path, **{f"d{i}": text for i, text in enumerate(sections[:200])})
+    found = Library([tmp_path]).check(tmp_path / "d199.tax")
+    assert found.errors == [] and len(found.resolved.taxonomies[0].classes) == 200
+    load = lsu_onto.load if mapped else lsu_onto.load_dataset
+    assert len(load("d199", paths=[tmp_path]).classes) == 200
+
+
+def test_a_long_circle(tmp_path: Path) -> None:
+    sections = chain(200, False)
+    sections[0] = "dataset d0 v1\nextends d199 v1\n"
+    write(tmp_path, out="dataset out v1\nextends d7 v1\n", **{f"d{i}": text for i, text in enumerate(sections)})
+    for name in ("d0", "d100", "out"):
+        (found,) = Library([tmp_path]).check(tmp_path / f"{name}.tax").errors
+        assert (found.code, found.span.line) == ("TAX205", 3)
+        assert "builds on itself: " in found.message
+    found = Library().check("memory.tax", f"tax 1\n{''.join(sections)}").errors
+    assert [d.code for d in found] == ["TAX205"]
+
+
+def test_datasets_of_two_files_may_alternate_in_a_chain(tmp_path: Path) -> None:
+    """A file is no circle because a later dataset of it builds on another file that builds on it."""
+    a, b, c = chain(3, False)
+    write(tmp_path, one=a + c, two=b)
+    for name in ("one", "two"):
+        assert Library([tmp_path]).check(tmp_path / f"{name}.tax").errors == []
+    assert lsu_onto.load_dataset("d2", paths=[tmp_path]).classes == ("c0", "c1", "c2")

@@ -50,6 +50,7 @@ def test_what_has_a_fix() -> None:
     assert fixed == {
         "TAX003",
         "TAX004",
+        "TAX006",
         "TAX007",
         "TAX008",
         "TAX010",
@@ -65,6 +66,7 @@ def test_what_has_a_fix() -> None:
         "TAX308",
         "TAX309",
         "TAX310",
+        "TAX312",
     }
 
 
@@ -103,6 +105,14 @@ dataset town v1 -> demo v1
         ('0 way "W" #123456 aka a b  # note', "TAX301", '0 way "W" #123456 aka a b  -> void  # note'),
         ("0 way ~ road  # note", "TAX305", "0 way < road  # note"),
         ("0 way > road", "TAX305", "0 way = road"),
+        ("0 way ~ @ground ! grass  # note", "TAX305", "0 way < road  # note"),
+        ("0 way ! grass > @ground", "TAX305", "0 way = road"),
+        ("0 way > road grass\n1 rest -> any", "TAX312", "0 way > road grass\n1 rest -> any ! road grass"),
+        (
+            "0 way > road grass\n1 rest -> any ! car grass",
+            "TAX312",
+            "0 way > road grass\n1 rest -> any ! car grass road",
+        ),
         ("0 way < road ~ grass  # n", "TAX303", "0 way ~ road grass  # n"),
         ("0 way ~ road, grass, road", "TAX308", "0 way ~ road, grass"),
         ("0 way ~ road grass ! car  # n", "TAX309", "0 way ~ road grass  # n"),
@@ -113,6 +123,9 @@ dataset town v1 -> demo v1
         ("0 way #abc < road", "TAX006", "0 way #aabbcc < road"),
         ("0 way < road #narrow", "TAX007", "0 way < road # narrow"),
         ("-1 way < road", "TAX003", "- way < road"),
+        ('0 way "#808080" < road', "TAX006", "0 way #808080 < road"),
+        ('0 way "128, 128, 128" < road', "TAX006", "0 way #808080 < road"),
+        ("ignore_index: 255\n0 way < road", "TAX008", "void: 255\n0 way < road"),
         ("0 bike-way < road", "TAX003", '0 bike_way "bike-way" < road'),
     ],
 )

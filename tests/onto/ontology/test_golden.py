@@ -147,5 +147,30 @@ def test_extends_keeps_the_classes_of_its_base_and_replaces_by_name() -> None:
     }
 
 
+@pytest.mark.parametrize(
+    ("key", "severity", "meant"),
+    [
+        ("Void", "error", "void"),
+        ("VOID", "error", "void"),
+        ("viod", "error", "void"),
+        ("ignore_index", "error", "void"),
+        ("ignore-label", "error", "void"),
+        ("titel", "warning", "title"),
+        ("my-key", "warning", None),
+        ("note", "warning", None),
+    ],
+)
+def test_a_misspelt_key_about_labels_is_an_error(key: str, severity: str, meant: str | None) -> None:
+    text = f"tax 1\ndataset d v1\n{key}: 255  # allow: TAX008\n1 a\n255 b\n"
+    found = {d.code: d for d in diagnose(text)}
+    if severity == "warning":
+        assert found == {}
+        (unknown,) = diagnose(text.replace("allow", "for"))
+        assert (unknown.severity, unknown.help) == ("warning", f"did you mean `{meant}`?" if meant else unknown.help)
+    else:
+        assert found["TAX008"].severity == severity and found["TAX008"].help == f"did you mean `{meant}`?"
+        assert found["TAX108"].second and found["TAX108"].second.line == 3  # what was meant counts, and nothing is lost
+
+
 def test_errors_cannot_be_allowed() -> None:
     assert [d.code for d in diagnose("tax 2  # allow: TAX005\n")] == ["TAX005"]

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 import lsu_onto
 from helpers.examples import examples
+from lsu_onto.constraint.invariants import broken
 from lsu_onto.library.library import Library
 
 World = tuple[int, list[tuple[int, int]]]
@@ -73,6 +74,7 @@ def test_what_was_drawn_is_what_is_compiled(world: World) -> None:
         file.write_text("\n".join(lines) + "\n")
         assert [d for d in Library().check(file).diagnostics if d.severity != "info"] == [], lines
         c = lsu_onto.load(file)
+    assert broken(c) is None
     for i, d in enumerate(classes):
         support = set(truth[d])
         assert set(np.flatnonzero(c.allowed[i])) == support

@@ -1,169 +1,27 @@
-"""The rules that a resolved model must keep: one function per code, gathered at the end."""
+"""The rules that a map must keep: one function per code, gathered at the end."""
 
 from __future__ import annotations
 
-from bisect import bisect_left
 from collections.abc import Callable, Iterator
 
-from lsu_onto.diagnostics import Diagnostic
-from lsu_onto.ontology.fixes import ignore_class, ignore_row, shown, take_away, write_instead, write_operator
-from lsu_onto.ontology.model import Dataset, MapRow, Ontology, Relation, Source, Target, TaxClass, Taxonomy
+from lsu_onto.diagnostics import Diagnostic, Fix
+from lsu_onto.ontology.fixes import (
+    exclude,
+    ignore_class,
+    ignore_row,
+    shown,
+    take_away,
+    write_instead,
+    write_operator,
+    write_row,
+)
+from lsu_onto.ontology.model import MapRow, Ontology, Relation, Target
+from lsu_onto.ontology.words import relation_text
 
 Findings = Iterator[Diagnostic]
 
-_ID_LIMIT = {"id": 1 << 8, "id16": 1 << 16, "instance-ids": 1000}
-
-
-def _first_and_again(code: str, message: str, first: TaxClass, again: TaxClass, help: str | None) -> Diagnostic:
-    return Diagnostic(code, message, again.span, help, first.span, "first here")
-
-
-# --- taxonomies ---------------------------------------------------------------------------------------
-
-
-def duplicate_name(t: Taxonomy) -> Findings:
-    first: dict[str, TaxClass] = {}
-    for c in t.classes:
-        if c.name in first:
-            yield _first_and_again(
-                "TAX101", f"`{c.name}` is already a class", first[c.name], c, "rename one of the two"
-            )
-        first.setdefault(c.name, c)
-
-
-def duplicate_other_name(t: Taxonomy) -> Findings:
-    first = {c.name: c for c in t.classes}
-    for c in t.classes:
-        for other in dict.fromkeys((c.official, *c.aliases)):
-            taken = first.setdefault(other, c)
-            if taken is not c and taken.name != c.name:
-                yield _first_and_again(
-                    "TAX102", f"`{other}` already stands for `{taken.name}`", taken, c, "take it out of one of the two"
-                )
-
-
-def duplicate_id(t: Taxonomy) -> Findings:
-    """One finding for each range that overlaps a class declared above."""
-    help_ = _free_id(t)
-    owners: list[tuple[int, int, int]] = []  # disjoint low, high, class; ascending
-    for i, c in enumerate(t.classes):
-        for low, high in c.ids:
-            at = bisect_left(owners, (low, -1, -1))
-            if at and owners[at - 1][1] >= low:
-                at -= 1
-            if at < len(owners) and owners[at][0] <= high:
-                a, _, owner = owners[at]
-                what = f"id {max(a, low)} already belongs to `{t.classes[owner].name}`"
-                yield _first_and_again("TAX103", what, t.classes[owner], c, help_)
-            elif low <= high:
-                owners.insert(at, (low, high, i))
-
-
-def _free_id(t: Taxonomy) -> str:
-    """The lowest id that can be written and that no class uses."""
-    free = 0
-    for low, high in sorted([*(r for c in t.classes for r in c.ids), *((v, v) for v in t.void)]):
-        if low > free:
-            break
-        free = max(free, high + 1)
-    return f"the lowest free id is {free}"
-
-
-def duplicate_colour(t: Taxonomy) -> Findings:
-    if t.encoding != "rgb":
-        return
-    first: dict[int, TaxClass] = {}
-    for c in t.classes:
-        for colour in c.colours if c.ids else ():
-            if colour in first:
-                what = f"#{colour:06x} already belongs to `{first[colour].name}`"
-                yield _first_and_again(
-                    "TAX104", what, first[colour], c, "under `encoding: rgb` the colour is the raw value"
-                )
-            first.setdefault(colour, c)
-
-
-def channels_not_contiguous(t: Taxonomy) -> Findings:
-    if not isinstance(t, Source) or t.damaged:
-        return
-    for expected, c in enumerate(t.classes):
-        if c.ids != ((expected, expected),):
-            channel = "`-`" if not c.ids else f"{c.ids[0][0]}"
-            yield Diagnostic(
-                "TAX106",
-                f"`{c.name}` has channel {channel}, expected {expected}",
-                c.span,
-                "the classes of a source are numbered 0 to K-1, in order",
-            )
-            return
-
-
-def id_out_of_range(t: Taxonomy) -> Findings:
-    limit = _id_limit(t.encoding)
-    beyond = [v for v in t.void[-1:] if v >= limit and t.encoding != "rgb"]
-    for value in beyond:
-        what = f"void value {value} does not fit `encoding: {t.encoding}` (0 to {limit - 1})"
-        help_ = f"write values from 0 to {limit - 1} under `void:`, or `encoding: id16` if the labels are 16-bit"
-        here = t.void_span if t.void_span and t.void_span.file == t.span.file else t.span
-        second = (
-            t.void_span if here is t.span else None
-        )  # the file of the base has another encoding, under which it is right
-        yield Diagnostic("TAX107", what, here, help_, second, "inherited from here")
-    for c in t.classes:
-        for low, high in c.ids:
-            if high >= limit and t.encoding != "rgb":
-                yield Diagnostic(
-                    "TAX107",
-                    f"id {high} does not fit `encoding: {t.encoding}` (0 to {limit - 1})",
-                    c.span,
-                    "write `encoding: id16` if the labels are 16-bit" if t.encoding == "id" else None,
-                )
-            elif low > high:
-                yield Diagnostic("TAX107", f"the range {low}..{high} runs backwards", c.span, f"write `{high}..{low}`")
-
-
-def _id_limit(encoding: str) -> int:
-    if "/" in encoding:
-        return 0xFFFF // int(encoding.partition("/")[2]) + 1
-    return _ID_LIMIT.get(encoding, 1 << 16)
-
-
-def void_is_class(t: Taxonomy) -> Findings:
-    for c in t.classes if t.void else ():
-        ranges = [(x, x) for x in c.colours] if t.encoding == "rgb" else c.ids
-        for low, high in ranges if c.ids else ():
-            at = bisect_left(t.void, low)
-            if at < len(t.void) and t.void[at] <= high:
-                shown = f"#{t.void[at]:06x}" if t.encoding == "rgb" else str(t.void[at])
-                help_, label = "take it out of `void:`, or remove the class", "void here"
-                if not t.void_span:
-                    help_, label = (
-                        "write the void value of its labels under `void:`",
-                        "no `void:` here: it is a source's",
-                    )
-                yield Diagnostic(
-                    "TAX108",
-                    f"{shown} is a void value and also `{c.name}`",
-                    c.span,
-                    help_,
-                    t.void_span or t.span,
-                    label,
-                )
-
-
-def colour_missing(t: Taxonomy) -> Findings:
-    if t.encoding == "rgb":
-        for c in t.classes:
-            if c.ids and not c.colours:
-                yield Diagnostic(
-                    "TAX109",
-                    f"`{c.name}` has no colour, and the encoding is `rgb`",
-                    c.span,
-                    "add its `#rrggbb`, or `-` as its id if it is never drawn",
-                )
-
-
-# --- maps ---------------------------------------------------------------------------------------------
+_FEW = 6
+"""How many names a message lists."""
 
 
 def unmapped(o: Ontology) -> Findings:
@@ -194,25 +52,53 @@ def _positive(row: MapRow) -> Iterator[tuple[Relation, Target]]:
 
 
 def two_kinds(o: Ontology) -> Findings:
+    """Two operators to one class. `!` takes a part out of a group, but neither a class by name nor a whole group.
+
+    What `! @group` removes from a row of which nothing is left is one finding, TAX304.
+    """
     for row in _sound(o):
-        first: dict[int, tuple[Relation, Target]] = {}
+        meaning = row.meaning(len(o.source.classes))
+        empty = not meaning.channels and not meaning.void
+        mentions: dict[int, dict[tuple[str, bool], tuple[Relation, Target]]] = {}
         for relation in row.relations:
             for target in relation.targets:
+                earlier = ((c, m) for c in target.channels for m in mentions.get(c, {}).values())
+                clash = next(((c, m) for c, m in earlier if _excludes(m, (relation, target), empty)), None)
+                if clash:
+                    channel, (first, place) = clash
+                    yield Diagnostic(
+                        "TAX302",
+                        f"`{first.op}` and `{relation.op}` to one class, `{o.source.classes[channel].name}`",
+                        target.span,
+                        "keep the one that is true",
+                        place.span,
+                        "first here",
+                    )
                 for channel in target.channels:
-                    other = first.setdefault(channel, (relation, target))
-                    clash = other[0].op != relation.op
-                    excluded = "!" in (other[0].op, relation.op) and "group" in (other[1].kind, target.kind)
-                    if clash and not excluded:
-                        name = o.source.classes[channel].name
-                        yield Diagnostic(
-                            "TAX302",
-                            f"`{other[0].op}` and `{relation.op}` to one class, `{name}`",
-                            target.span,
-                            "keep the one that is true",
-                            other[1].span,
-                            "first here",
-                        )
-                        break
+                    mentions.setdefault(channel, {}).setdefault(
+                        (relation.op, target.kind == "group"), (relation, target)
+                    )
+        if not empty:
+            yield from _emptied_groups(row)
+
+
+def _excludes(a: tuple[Relation, Target], b: tuple[Relation, Target], empty: bool) -> bool:
+    """Whether two mentions of a class cannot both be meant."""
+    if a[0].op == b[0].op or "!" not in (a[0].op, b[0].op):
+        return a[0].op != b[0].op
+    removed, stated = (a[1], b[1]) if a[0].op == "!" else (b[1], a[1])
+    return stated.kind != "group" and not (empty and removed.kind == "group")
+
+
+def _emptied_groups(row: MapRow) -> Findings:
+    """The groups that `!` removes altogether."""
+    removed = [t for r in row.relations if r.op == "!" for t in r.targets]
+    minus = {c for t in removed for c in t.channels}
+    for relation, target in _positive(row):
+        if target.kind == "group" and minus.issuperset(target.channels):
+            last = next(t for t in reversed(removed) if not set(target.channels).isdisjoint(t.channels))
+            what = f"`{relation.op}` and `!` to all of `{shown(target)}`"
+            yield Diagnostic("TAX302", what, last.span, "keep the one that is true", target.span, "first here")
 
 
 def not_alone(o: Ontology) -> Findings:
@@ -256,23 +142,36 @@ def nothing_allowed(o: Ontology) -> Findings:
 
 def says_no_more(o: Ontology) -> Findings:
     for row in () if o.damaged else _sound(o):  # an unreadable line may continue the row
-        positive = list(_positive(row))
-        if len(positive) == 1 and positive[0][0].op in "~>" and len(positive[0][1].channels) == 1:
-            relation, target = positive[0]
-            simple, why = ("<", "the class lies inside") if relation.op == "~" else ("=", "the class is all of")
-            yield Diagnostic(
-                "TAX305",
-                f"`{relation.op} {shown(target)}` alone says no more than `{simple} {shown(target)}`",
-                relation.span,
-                f"write `{simple} {shown(target)}` ({why} `{target.text}`),"
-                " or add `void` if part of it is no source class",
-                fix=write_operator(relation, simple, target),
-            )
+        meaning = row.meaning(len(o.source.classes))
+        left = [
+            (r, t) for r, t in _positive(row) if not t.channels or not meaning.channels.keys().isdisjoint(t.channels)
+        ]
+        if meaning.void or len(meaning.channels) != 1 or len(left) != 1 or left[0][0].op not in "~>":
+            continue
+        relation, target = left[0]
+        simple, why = ("<", "the class lies inside") if relation.op == "~" else ("=", "the class is all of")
+        if len(target.channels) == 1:
+            says, more, name = f"`{relation.op} {shown(target)}` alone", f"{simple} {shown(target)}", target.text
+            fix: Fix | None = write_operator(relation, simple, target)
+        else:
+            name = o.source.classes[next(iter(meaning.channels))].name
+            says, more = f"`{relation_text(row)}` leaves `{name}` alone and", f"{simple} {name}"
+            fix = write_row(row, more)
+        yield Diagnostic(
+            "TAX305",
+            f"{says} says no more than `{more}`",
+            relation.span,
+            f"write `{more}` ({why} `{name}`), or add `void` if part of it is no source class",
+            fix=fix,
+        )
 
 
-def contradiction(o: Ontology) -> Findings:
-    """The classes of a dataset are disjoint, so a source class inside one of them has no part in another."""
-    holders: dict[int, list[tuple[MapRow, Relation]]] = {}
+Holder = tuple[MapRow, Relation]
+
+
+def _holders(o: Ontology) -> dict[int, list[Holder]]:
+    """Channel → the rows, with their relation, that hold the class or a part of it."""
+    holders: dict[int, list[Holder]] = {}
     for row in _sound(o, inherited=True):
         if _has_company(row):
             continue  # its meaning will change once that is settled
@@ -281,8 +180,13 @@ def contradiction(o: Ontology) -> Findings:
             for channel in target.channels:
                 if meaning.channels.get(channel) == relation.op:
                     holders.setdefault(channel, []).append((row, relation))
+    return holders
+
+
+def contradiction(o: Ontology) -> Findings:
+    """The classes of a dataset are disjoint, so a source class inside one of them has no part in another."""
     reported: set[tuple[int, int]] = set()
-    for channel, users in holders.items():
+    for channel, users in _holders(o).items():
         name = o.source.classes[channel].name
         whole = next((u for u in users if u[1].op in "=>"), None)
         for user in users if whole else ():
@@ -307,6 +211,29 @@ def contradiction(o: Ontology) -> Findings:
             )
 
 
+def claimed_elsewhere(o: Ontology) -> Findings:
+    """`-> any` allows what another row claims whole. That is a decision, and may be meant."""
+    owners = {c: next((u for u in users if u[1].op in "=>"), None) for c, users in _holders(o).items()}
+    for row in _sound(o, inherited=True):
+        if not row.decision or row.decision.to != "any":
+            continue
+        allowed = sorted(row.meaning(len(o.source.classes)).channels)
+        claims = [(c, u) for c in allowed if (u := owners.get(c)) and not (row.inherited and u[0].inherited)]
+        if not claims:
+            continue
+        names = [o.source.classes[c].name for c, _ in claims]
+        shown_names = ", ".join(f"`{n}`" for n in names[:_FEW]) + (f" … ({len(names)})" if len(names) > _FEW else "")
+        (owner, relation), who = claims[0][1], o.dataset.classes[row.cls].name
+        what = f"`{who} -> any` allows {shown_names}, which other classes claim whole"
+        help_ = "the classes of a dataset share no pixels: exclude them with `!`, or keep them if you doubt the claim"
+        claim = f"`{o.dataset.classes[owner.cls].name}` claims all of `{names[0]}`"
+        if row.inherited:
+            yield Diagnostic("TAX312", what, relation.span, help_, row.decision.span, "decided here")
+        else:
+            fix = exclude(row.decision, names)
+            yield Diagnostic("TAX312", what, row.decision.span, help_, relation.span, claim, fix)
+
+
 def unreached(o: Ontology) -> Findings:
     if o.damaged or any(r.poisoned for r in o.rows):
         return
@@ -320,11 +247,10 @@ def unreached(o: Ontology) -> Findings:
 def named_twice(o: Ontology) -> Findings:
     for row in _sound(o):
         first: dict[tuple[str, int], Target] = {}
-        for relation in row.relations:
-            for target in relation.targets:
-                keys: list[tuple[str, int]] = [(relation.op, c) for c in target.channels] or [
-                    (relation.op + target.kind, -1)
-                ]
+        decided = [("!", row.decision.minus, None)] if row.decision else []
+        for op, targets, relation in [*((r.op, r.targets, r) for r in row.relations), *decided]:
+            for target in targets:
+                keys: list[tuple[str, int]] = [(op, c) for c in target.channels] or [(op + target.kind, -1)]
                 again = [k for k in keys if k in first]
                 if len(again) == len(keys):
                     yield Diagnostic(
@@ -334,7 +260,7 @@ def named_twice(o: Ontology) -> Findings:
                         "leave it out",
                         first[again[0]].span,
                         "here",
-                        take_away(row, relation, target),
+                        take_away(row, relation, target) if relation else None,
                     )
                 for k in keys:
                     first.setdefault(k, target)
@@ -410,17 +336,6 @@ def _sound(o: Ontology, inherited: bool = False) -> list[MapRow]:
     return [r for r in o.rows if not r.poisoned and (inherited or not r.inherited)]
 
 
-TAXONOMY_RULES: tuple[Callable[[Taxonomy], Findings], ...] = (
-    duplicate_name,  # TAX101
-    duplicate_other_name,  # TAX102
-    duplicate_id,  # TAX103
-    duplicate_colour,  # TAX104
-    channels_not_contiguous,  # TAX106
-    id_out_of_range,  # TAX107
-    void_is_class,  # TAX108
-    colour_missing,  # TAX109
-)
-
 MAP_RULES: tuple[Callable[[Ontology], Findings], ...] = (
     unmapped,  # TAX301
     two_kinds,  # TAX302
@@ -432,11 +347,8 @@ MAP_RULES: tuple[Callable[[Ontology], Findings], ...] = (
     named_twice,  # TAX308
     removes_nothing,  # TAX309
     wrong_target,  # TAX310
+    claimed_elsewhere,  # TAX312
 )
-
-
-def check_taxonomy(taxonomy: Source | Dataset) -> list[Diagnostic]:
-    return [d for rule in TAXONOMY_RULES for d in rule(taxonomy)]
 
 
 def check_map(ontology: Ontology) -> list[Diagnostic]:

@@ -1,0 +1,44 @@
+"""Findings on class lines that say something other than what was meant, though every word of them can be read."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from itertools import groupby
+
+from lsu_onto.diagnostics import Diagnostic, Fix
+from lsu_onto.lang import syntax as ast
+
+_NUMBERS = re.compile(r"(?:rgb)?\s*\(?\s*(\d{1,3})[\s,;]+(\d{1,3})[\s,;]+(\d{1,3})\s*\)?", re.IGNORECASE)
+
+
+def quoted_colour(s: ast.ClassLine) -> Diagnostic | None:
+    """A colour in quotes would be the official name of the class, or an alias."""
+    for word in [*([s.official] if s.official else []), *s.aliases]:
+        colour = as_colour(word.text)
+        if colour:
+            fix = Fix.write(colour, word.span) if word is s.official and not s.colours else None
+            what = f'`"{word.text}"` in quotes is a name, not a colour'
+            return Diagnostic("TAX006", what, word.span, f"write `{colour}`, without quotes, behind the names", fix=fix)
+    return None
+
+
+def as_colour(text: str) -> str | None:
+    """`#rrggbb` for a text that can only be a colour."""
+    if re.fullmatch(r"#(?:[0-9A-Fa-f]{3}){1,2}", text):
+        return text.lower() if len(text) == 7 else "#" + "".join(2 * c for c in text[1:].lower())
+    numbers = _NUMBERS.fullmatch(text)
+    values = [int(n) for n in numbers.groups()] if numbers else [256]
+    return f"#{bytes(values).hex()}" if max(values) < 256 else None
+
+
+def several_aliases(lines: Iterable[ast.ClassLine]) -> Diagnostic | None:
+    """The first of several aliases that may have been meant as one of several words. Once is enough."""
+    for s in lines:
+        for bare, run in groupby(s.aliases, lambda a: a.span.end - a.span.column == len(a.text)):
+            aliases = list(run)
+            if bare and len(aliases) > 1:
+                words = " ".join(a.text for a in aliases)
+                what, help_ = f"`{words}` are {len(aliases)} aliases", f'one of several words has quotes: `"{words}"`'
+                return Diagnostic("TAX015", what, aliases[0].span, help_)
+    return None
