@@ -89,10 +89,8 @@ def decode_files(
         rows = reader.rows(job.label)
         view = View(array, align_corners=align_corners)  # type: ignore[arg-type]
         decoded = decode_arrays([view], rows, constraint, threshold, str(job.logits))
-        job.output.absolute().parent.mkdir(parents=True, exist_ok=True)
         write_labels(job.output, decoded.labels, constraint.source_palette)
         if confidence and job.confidence:
-            job.confidence.absolute().parent.mkdir(parents=True, exist_ok=True)
             write_atomic(job.confidence, encode_confidence(decoded.confidence))
     return notes
 

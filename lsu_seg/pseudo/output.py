@@ -185,7 +185,6 @@ class OutputFolder:
         for name, data in files.items():
             path = self.root / FILES[name].format(key)
             try:
-                path.parent.mkdir(parents=True, exist_ok=True)
                 write_atomic(path, data)
             except OSError as e:
                 raise refused(path, e) from e
