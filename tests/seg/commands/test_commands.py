@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -98,6 +99,22 @@ def test_help_needs_no_torch() -> None:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.stdout.startswith("Usage: "), done.stderr
     assert done.stdout.splitlines()[-1] == "False"
+
+
+def test_a_user_without_a_name_and_a_home_has_one_for_the_libraries() -> None:
+    """In a container whose user is a number: yapf's import, which mmengine needs, would fail."""
+    code = """
+import os, pwd
+def nobody(number):
+    raise KeyError(number)
+pwd.getpwuid = nobody
+import lsu_seg.cli
+from platformdirs import user_cache_dir
+print(user_cache_dir("YAPF"), os.environ["HOME"])
+"""
+    environment = {k: v for k, v in os.environ.items() if k not in ("HOME", "XDG_CACHE_HOME")}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True)
+    assert done.stdout == "/.cache/YAPF /\n", done.stderr
 
 
 def test_train_then_evaluate_then_label(world: Path) -> None:
