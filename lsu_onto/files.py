@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import tempfile
@@ -11,7 +12,7 @@ from pathlib import Path
 def write_atomic(path: str | Path, data: bytes) -> None:
     """Put `data` under the name `path`: readers see the old file or the new one, never a part.
 
-    The mode of a file that is there stays, a new one is readable by all; links are followed.
+    The mode of a file that is there stays, a new one is readable by all; links are followed. A missing folder is made.
 
     Raises:
         OSError: the disk's word, of `path`.
@@ -23,6 +24,8 @@ def write_atomic(path: str | Path, data: bytes) -> None:
 
 
 def _write(target: Path, data: bytes) -> None:
+    with contextlib.suppress(FileExistsError):  # a file, and the next line says so
+        target.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(prefix=f".{target.name}.", suffix=".tmp", dir=target.parent)
     temporary = Path(name)
     try:

@@ -16,6 +16,9 @@ os.environ.setdefault("GOMP_SPINCOUNT", "10000")
 # mmengine asks for a GPU when it is imported, which must not start the driver: `--jobs` forks, and a process that was
 # forked from one with a started driver cannot use the GPU.
 os.environ.setdefault("PYTORCH_NVML_BASED_CUDA_CHECK", "1")
+if os.path.expanduser("~") == "~":  # noqa: PTH111 - which does not raise
+    # A user without a name, in a container: libraries ask for a home when they are imported. Docker sets the same.
+    os.environ["HOME"] = "/"
 
 SECTIONS = {
     "First": {"demo": "demo:demo"},
@@ -48,7 +51,7 @@ def main() -> None:
       lsu-seg evaluate CONFIG CHECKPOINT       figures alone
       lsu-seg compare A.json B.json            what differs between two of them
       lsu-seg unify CONFIG                     the whole method on your data
-      lsu-seg decode TAXONOMY LABEL LOGITS     one pseudo-label from your own model's logits
+      lsu-seg decode TAXONOMY LABEL LOGITS     pseudo-labels from your own model's logits
 
     Shell completion: docs/cli.md.
     """

@@ -62,9 +62,12 @@ def evaluate(
     from lsu_seg.evaluation.run import measure
     from lsu_seg.evaluation.text import table
     from lsu_seg.models.hf_models import weight_files
+    from lsu_seg.pseudo.errors import check_output
     from lsu_seg.pseudo.output import file_sha256
 
     cfg = load(config, data_root, work_dir, options)
+    folder = Path(output or f"{cfg.work_dir}/evaluation")
+    check_output(folder, {})  # now, and not after the evaluation
     measured = measure(cfg, checkpoint, _sets(datasets), quiet=True)
     if not is_main_process():
         return
@@ -76,7 +79,6 @@ def evaluate(
         "sha256": " ".join(map(file_sha256, files_of_it)),
     }
     report: dict[str, Any] = document(measured) | {"model": model}
-    folder = Path(output or f"{cfg.work_dir}/evaluation")
     files.write(folder, report, measured)
     click.echo(table(report))
     click.echo(folder / "evaluation.json")

@@ -106,7 +106,7 @@ def pseudo_label(
       torchrun --nproc-per-node 4 -m lsu_seg pseudo-label CONFIG CHECKPOINT --launcher pytorch
     """
     chosen = {key: value for key, value in settings.items() if value is not None}
-    if teacher:
+    if teacher is not None:
         _check_one_line(args, data_root, output)
         _one_line(args[0], str(data_root), teacher, checkpoint, str(output), resume, work_dir, options, chosen)
         return

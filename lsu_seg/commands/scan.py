@@ -63,12 +63,13 @@ def scan(
       lsu-seg scan idd --data-root data/idd --source cityscapes --format json > scan.json
     """
     from lsu_seg.label_files import MAX_PIXELS, write_atomic
+    from lsu_seg.pseudo.errors import check_output
     from lsu_seg.scan import run
     from lsu_seg.scan.page import page
     from lsu_seg.scan.text import as_json, as_text
 
-    if html and not Path(html).absolute().parent.is_dir():
-        raise click.UsageError(f"`--html {html}`: there is no such folder")
+    if html:
+        check_output(Path(html).parent, {})  # now, and not after the scan
     constraint, _ = run.load_taxonomy(taxonomy, source, search)
     for split in splits:
         known = constraint.layout.splits

@@ -171,6 +171,8 @@ class TaxDataset(BaseSegDataset):
     def full_init(self) -> None:
         if self._fully_initialized:
             return
+        if self._indices is not None and not self._indices:
+            raise DatasetError(f"`indices` of `{self.taxonomy}` is {self._indices!r}: no image is left")
         super().full_init()
         if self.pseudo:  # after `super().full_init()`, because `indices` may leave out images without pseudo-labels
             paths = [self.get_data_info(i)["seg_map_path"] for i in range(len(self))]

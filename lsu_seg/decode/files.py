@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zipfile
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -75,6 +76,8 @@ def decode_files(
         jobs = _in_folders(Path(label), Path(logits), Path(output), suffixes, notes)
     else:
         out = Path(output)
+        if out.is_dir():
+            raise DecodeError(f"{out}: is a folder; name the PNG to write, such as `{out / Path(label).stem}.png`")
         if out.suffix.lower() != ".png":
             raise DecodeError(f"{output}: pseudo-labels are PNG files; name it `{out.with_suffix('.png')}`")
         jobs = [Job(Path(label), Path(logits), out, out.parent / "confidence" / out.name)]
@@ -89,10 +92,8 @@ def decode_files(
         rows = reader.rows(job.label)
         view = View(array, align_corners=align_corners)  # type: ignore[arg-type]
         decoded = decode_arrays([view], rows, constraint, threshold, str(job.logits))
-        job.output.absolute().parent.mkdir(parents=True, exist_ok=True)
         write_labels(job.output, decoded.labels, constraint.source_palette)
         if confidence and job.confidence:
-            job.confidence.absolute().parent.mkdir(parents=True, exist_ok=True)
             write_atomic(job.confidence, encode_confidence(decoded.confidence))
     return notes
 
@@ -143,17 +144,21 @@ def _by_key(folder: Path, suffixes: tuple[str, ...]) -> dict[str, Path]:
 
 
 def _logits(path: Path) -> NDArray[Any]:
+    array: NDArray[Any] | None = None
+    names: list[str] = []
+    with path.open("rb") as file:
+        is_archive = file.read(2) == b"PK"
     try:
-        array = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (ValueError, EOFError):
-        raise DecodeError(f"{path}: not a `.npy` file; save the logits with `numpy.save`") from None
-    if not isinstance(array, np.ndarray):
-        with array:
-            names = ", ".join(array.files)
-        raise DecodeError(
-            f"{path}: an archive of arrays ({names}); expected one array of floats, [K, h, w]: save it alone, with"
-            " `numpy.save`"
-        )
+        if is_archive:
+            with zipfile.ZipFile(path) as archive:
+                names = [name.removesuffix(".npy") for name in archive.namelist()]
+        else:
+            array = np.load(path, mmap_mode="r", allow_pickle=False)
+    except (ValueError, EOFError, zipfile.BadZipFile):
+        raise DecodeError(f"{path}: not a `.npy` file, or cut off; save the logits with `numpy.save`") from None
+    expected = "expected one array of floats, [K, h, w]"
+    if array is None:
+        raise DecodeError(f"{path}: an archive ({', '.join(names)}); {expected}: save it alone, with `numpy.save`")
     if array.dtype.kind != "f":
-        raise DecodeError(f"{path}: an array of {array.dtype}; expected one array of floats, [K, h, w]")
+        raise DecodeError(f"{path}: an array of {array.dtype}; {expected}")
     return array

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import os
 from pathlib import Path
@@ -36,7 +37,7 @@ def write_labels(path: str | os.PathLike[str], labels: NDArray[Any], palette: ND
     """Write source-taxonomy labels as a PNG (see `encode_labels`).
 
     Args:
-        path: the file to write; its folder must exist. It never holds half a file (see `write_atomic`).
+        path: the file to write. It never holds half a file (see `write_atomic`).
         labels, palette: as for `encode_labels`.
 
     Raises:
@@ -90,10 +91,22 @@ def encode_confidence(confidence: NDArray[np.float32]) -> bytes:
 def write_atomic(path: str | os.PathLike[str], data: bytes) -> None:
     """Write a file whole or not at all, through a temporary file in the same folder, fsync and rename.
 
-    The temporary name is short, so that long names stay writable, and starts with a dot, so that scans ignore it.
+    A folder that is missing is made. The temporary name is short, so that long names stay writable, and starts with a
+    dot, so that scans ignore it.
+
+    Raises:
+        OSError: the file cannot be written; it names `path`, and not the temporary file.
     """
     path = Path(path)
-    temporary = path.parent / f".{os.getpid():x}-{os.urandom(4).hex()}.tmp"
+    try:
+        with contextlib.suppress(FileExistsError):  # a file, and the next line says so
+            path.absolute().parent.mkdir(parents=True, exist_ok=True)
+        _write(path, path.parent / f".{os.getpid():x}-{os.urandom(4).hex()}.tmp", data)
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(path)) from error
+
+
+def _write(path: Path, temporary: Path, data: bytes) -> None:
     try:
         with temporary.open("xb") as file:
             file.write(data)
@@ -101,5 +114,6 @@ def write_atomic(path: str | os.PathLike[str], data: bytes) -> None:
             os.fsync(file.fileno())
         os.replace(temporary, path)  # noqa: PTH105 - the atomic one, by its documented name
     except BaseException:
-        temporary.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
         raise

@@ -3,18 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 import os
 import re
 import weakref
 from pathlib import Path
 
-try:
-    import fcntl
-except ImportError:  # Windows has no locks of this kind
-    fcntl = None  # type: ignore[assignment]
-
 from lsu_seg.pseudo.errors import OutputError
+from lsu_seg.runtime.lock import NoLocksError, lock, unlock, wait_for_lock
 
 _TEMPORARY = re.compile(r"\.[0-9a-f]+-[0-9a-f]{8}\.tmp")
 """Names of the temporary files of `write_atomic`."""
@@ -41,58 +36,54 @@ class RunLock:
     """
 
     def __init__(self, root: Path, run: str) -> None:
-        self.first, self.possible = True, fcntl is not None
-        self._files: list[int] = []
-        if fcntl is None:
-            return
+        self.first = self.possible = True
+        self._root, self._files = root, []
         folder = root / ".lock"
         folder.mkdir(exist_ok=True)
         _open.add(self)
         try:
             for name in ("entry", "run"):
                 self._files.append(os.open(folder / name, os.O_RDWR | os.O_CREAT, 0o666))
-            entry, held = self._files
-            fcntl.flock(entry, fcntl.LOCK_EX)
-            before = os.pread(held, 4096, 0).decode()
-            try:
-                fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                if before != run:
-                    raise OutputError(
-                        f"{root}: another run is writing there; wait for it, or choose another folder"
-                    ) from None
-                self.first = False
-            else:
-                if before:
-                    _sweep(root)
-                os.ftruncate(held, 0)
-                os.pwrite(held, run.encode(), 0)
-            fcntl.flock(held, fcntl.LOCK_SH)
-        except OSError as e:
+            self._enter(run)
+        except NoLocksError:
             self._close()
-            if e.errno not in (errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS):
-                raise
             self.possible = False
         except BaseException:
             self._close()
             raise
 
+    def _enter(self, run: str) -> None:
+        entry, held = self._files
+        self._wait(entry)
+        before = os.pread(held, 4096, 0).decode()
+        if lock(held):
+            if before:
+                _sweep(self._root)
+            os.ftruncate(held, 0)
+            os.pwrite(held, run.encode(), 0)
+        elif before == run:
+            self.first = False
+        else:
+            raise OutputError(f"{self._root}: another run is writing there; wait for it, or choose another folder")
+        lock(held, shared=True)
+
+    def _wait(self, entry: int) -> None:
+        wait_for_lock(entry, f"another worker, or another run, that is entering {self._root}")
+
     def entered(self) -> None:
         """Let the next worker enter."""
         if self._files:
-            fcntl.flock(self._files[0], fcntl.LOCK_UN)
+            unlock(self._files[0])
 
     def release(self) -> None:
         """Let another run enter. The last worker removes the run's name."""
         if self._files:
             entry, held = self._files
-            fcntl.flock(entry, fcntl.LOCK_EX)
-            with contextlib.suppress(BlockingIOError):
-                fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            self._wait(entry)
+            if lock(held):
                 os.ftruncate(held, 0)
-            # Closing is not enough: the lock stays as long as any process, also a forked one, has the file open.
-            fcntl.flock(held, fcntl.LOCK_UN)
-            fcntl.flock(entry, fcntl.LOCK_UN)
+            unlock(held)
+            unlock(entry)
             self._close()
 
     def _close(self) -> None:
@@ -106,11 +97,11 @@ _open: weakref.WeakSet[RunLock] = weakref.WeakSet()
 
 def _close_in_child() -> None:
     """Close the files in a forked loader, which must not hold the lock after its parent was killed."""
-    for lock in list(_open):
-        lock._close()
+    for own in list(_open):
+        own._close()
 
 
-if fcntl is not None:
+if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_close_in_child)
 
 

@@ -80,17 +80,19 @@ class PseudoLabelLoop(BaseLoop):
         title: str = "pseudo-labels",
     ) -> None:
         if isinstance(dataloader, dict):
-            dataloader = copy.deepcopy(dataloader)
-            dataloader["sampler"] = dict(type="ShardSampler", batch_size=dataloader.get("batch_size", 1))
+            dataloader, batch_size = copy.deepcopy(dataloader), dataloader.get("batch_size", 1)
+            if not isinstance(batch_size, int) or batch_size < 1:
+                raise OutputError(f"`test_dataloader.batch_size` is {batch_size!r}; expected 1 or more")
+            dataloader["sampler"] = dict(type="ShardSampler", batch_size=batch_size)
         super().__init__(runner, dataloader)
         if not isinstance(self.dataloader.dataset, TaxDataset):
             raise OutputError("a PseudoLabelLoop labels one TaxDataset")
         if self.dataloader.dataset.pseudo:
             raise OutputError("a PseudoLabelLoop reads the dataset's own labels: take `labels=` out of its config")
-        if threshold is not None and not 0 <= threshold <= 1:
-            raise OutputError(f"threshold is {threshold}; expected 0..1, or None")
-        if soft < 0:
-            raise OutputError(f"soft is {soft}; expected how many classes of each pixel to keep, or 0")
+        if threshold is not None and not (isinstance(threshold, (int, float)) and 0 <= threshold <= 1):
+            raise OutputError(f"threshold is {threshold!r}; expected 0..1, or None")
+        if not isinstance(soft, int) or soft < 0:
+            raise OutputError(f"soft is {soft!r}; expected how many classes of each pixel to keep, or 0")
         self.out_dir, self.raw_dir, self.title = out_dir, raw_dir, title
         self.views = Views(tuple(scales), tuple(flips), window, overlap, memory, keep_windows)
         self.threshold, self.confidence, self.soft = threshold, confidence, soft

@@ -122,7 +122,7 @@ class OutputFolder:
                 f"{self.root} holds labels made with other settings:\n{lines}\n"
                 "  help: remove the folder to label again, or write to another one"
             )
-        elif splits := existing.get("splits"):
+        elif isinstance(splits := existing.get("splits"), dict):
             self.other_splits = sorted(splits.keys() - expected["splits"].keys())
             expected["splits"] = splits | expected["splits"]
             if expected != existing:
@@ -185,7 +185,6 @@ class OutputFolder:
         for name, data in files.items():
             path = self.root / FILES[name].format(key)
             try:
-                path.parent.mkdir(parents=True, exist_ok=True)
                 write_atomic(path, data)
             except OSError as e:
                 raise refused(path, e) from e
@@ -208,7 +207,9 @@ def _differences(existing: dict[str, Any], expected: dict[str, Any]) -> list[str
     """A line for every setting that differs. A split that only one of the two manifests has is no difference."""
     pairs = [(key, existing.get(key), expected.get(key)) for key in sorted(existing.keys() | expected.keys())]
     lines = [f"{k}: there {a}, now {b}" for k, a, b in pairs if a != b and k != "splits"]
-    splits, others = (m["splits"] if isinstance(m.get("splits"), dict) else {} for m in (existing, expected))
+    splits, others = (m.get("splits") or {} for m in (existing, expected))
+    if not isinstance(splits, dict) or bool(splits) != bool(others):
+        return [*lines, f"splits: there {splits}, now {others}"]
     return lines + [
         f"files of the split `{split}`: there {splits[split]}, now {others[split]}"
         for split in sorted(splits.keys() & others.keys())

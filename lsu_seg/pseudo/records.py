@@ -6,6 +6,7 @@ import errno
 import hashlib
 import json
 import os
+import re
 import struct
 from collections.abc import Container, Iterator, Mapping
 from pathlib import Path
@@ -14,6 +15,7 @@ from typing import Any
 INPUTS = ("image", "label")
 """The files that a label is made from. A record has of each its size, time of modification in nanoseconds, sha256."""
 
+_CHECKSUM = re.compile(r"[0-9a-f]{64}")
 STATED = struct.Struct("<qq32s")
 """The same in bytes."""
 
@@ -73,8 +75,16 @@ def read_records(root: Path) -> Iterator[dict[str, Any]]:
                 record = json.loads(line)
             except ValueError:
                 continue
-            if isinstance(record, dict) and isinstance(record.get("files"), dict) and "key" in record:
+            if _is_record(record):
                 yield record
+
+
+def _is_record(record: Any) -> bool:
+    """Whether a line says of which key it is, and the checksums of its files."""
+    if not isinstance(record, dict) or not isinstance(record.get("key"), str):
+        return False
+    files = record.get("files")
+    return isinstance(files, dict) and all(isinstance(s, str) and _CHECKSUM.fullmatch(s) for s in files.values())
 
 
 def pack(record: Any) -> bytes:

@@ -58,11 +58,14 @@ def pseudo_label(
 
 def _remove_log(work: Path, before: set[Path], config: str) -> None:
     """Remove what mmengine has written into the work folder of a run that was refused, but nothing of other runs."""
-    if work / config not in before:
-        (work / config).unlink(missing_ok=True)
     log = MMLogger.get_current_instance().log_file
-    if log and Path(log).parent.parent == work and Path(log).parent not in before:
-        shutil.rmtree(Path(log).parent, ignore_errors=True)
+    own = Path(log).parent if log else work
+    if own.parent == work and own not in before:
+        shutil.rmtree(own, ignore_errors=True)
+        for file in (work / config, own.with_suffix(".py")):  # the second: of a config without a name
+            if file not in before:
+                with contextlib.suppress(OSError):
+                    file.unlink(missing_ok=True)
     for folder in (work, *work.parents):
         if folder not in before:
             with contextlib.suppress(OSError):  # not empty: somebody else's

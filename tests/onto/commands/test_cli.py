@@ -162,8 +162,30 @@ def test_compile(tmp_path: Path) -> None:
     assert run("compile", "demo_town", "-o", str(out)).exit_code == 0
     assert lsu_onto.load(out) == lsu_onto.load("demo_town")
     assert run("compile", "demo_town", "-o", "town.txt").exit_code == 2
-    nowhere = run("compile", "demo_town", "-o", str(tmp_path / "no" / "town.npz"))
-    assert nowhere.exit_code == 1 and "No such file or directory" in nowhere.stderr
+
+
+@pytest.mark.parametrize(
+    ("name", "args"),
+    [
+        ("x.npz", ["compile", "demo_town", "--source", "demo"]),
+        ("x.csv", ["export", "demo", "--to", "csv"]),
+        ("x.tax", ["import", "classes.csv", "--from", "csv"]),
+        ("x.tax", ["init", "mydata", "--source", "demo"]),
+        ("x.dot", ["render", "demo"]),
+        ("x", ["docs"]),
+    ],
+)
+def test_the_folder_of_an_output_is_made_and_an_error_names_the_output(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, args: list[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "classes.csv").write_text("name,id\nway,0\n")
+    done = run(*args, "-o", f"new/deep/{name}")
+    assert done.exit_code == 0, done.output
+    assert (tmp_path / "new/deep" / name).exists()
+    refused = run(*args, "-o", f"classes.csv/{name}")
+    assert refused.exit_code == 1
+    assert re.fullmatch(r"error: .*classes\.csv(/x\S*)?: Not a directory\n", refused.output.replace("`", ""))
 
 
 def test_broken_file_is_reported_by_every_command(tmp_path: Path) -> None:
@@ -181,8 +203,6 @@ def test_render_names_its_file_after_the_taxonomy(tmp_path: Path, monkeypatch: p
     ):
         assert run("render", *args).stdout == f"{out}\n" and (tmp_path / out).is_file()
     assert run("render", "demo_town", "-o", "town.txt").exit_code == 2
-    nowhere = run("render", "demo_town", "-o", "no/town.svg")
-    assert nowhere.exit_code == 1 and "cannot write `no/town.svg`" in nowhere.stderr
 
 
 CLOSED = """

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -98,6 +99,22 @@ def test_help_needs_no_torch() -> None:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.stdout.startswith("Usage: "), done.stderr
     assert done.stdout.splitlines()[-1] == "False"
+
+
+def test_a_user_without_a_name_and_a_home_has_one_for_the_libraries() -> None:
+    """In a container whose user is a number: yapf's import, which mmengine needs, would fail."""
+    code = """
+import os, pwd
+def nobody(number):
+    raise KeyError(number)
+pwd.getpwuid = nobody
+import lsu_seg.cli
+from platformdirs import user_cache_dir
+print(user_cache_dir("YAPF"), os.environ["HOME"])
+"""
+    environment = {k: v for k, v in os.environ.items() if k not in ("HOME", "XDG_CACHE_HOME")}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True)
+    assert done.stdout == "/.cache/YAPF /\n", done.stderr
 
 
 def test_train_then_evaluate_then_label(world: Path) -> None:
@@ -212,6 +229,30 @@ def test_files_that_are_no_checkpoint(world: Path, content: bytes) -> None:
 def test_a_work_folder_that_is_a_file(world: Path) -> None:
     (world / "run").write_text("")
     assert str(world / "run") in refused(1, "train", world / "train.py", "--work-dir", world / "run")
+
+
+def test_the_folder_of_an_output_is_made_and_an_error_names_the_output(world: Path) -> None:
+    tax, park, file = world / "tax/park.tax", world / "park", world / "file"
+    file.touch()
+    scan = ("scan", tax, "--data-root", park, "--split", "train", "--work-dir", world / "scanned")
+    assert call(*scan, "--html", world / "new/deep/page.html").exit_code == 0
+    assert (world / "new/deep/page.html").is_file()
+    assert refused(2, *scan, "--html", file / "page.html").startswith(f"error: {file}: cannot write there (Not a dir")
+
+    label = park / "labels/train/a.png"
+    np.save(world / "a.npy", np.zeros((5, 6, 10), np.float32))
+    assert refused(1, "decode", tax, label, world / "a.npy", "-o", file / "a.png") == (
+        f"error: {file / 'a.png'}: Not a directory\n"
+    )
+    (world / "long").mkdir()
+    long = world / "long" / f"{'a' * 300}.png"
+    assert f"{long}: File name too long" in refused(1, "decode", tax, label, world / "a.npy", "-o", long)
+    assert not list((world / "long").iterdir())
+
+    # Before the evaluation, which would end in a complaint about the model.
+    (world / "no-model.py").write_text("model = dict(type='NoSuchModel')\n")
+    text = refused(1, "evaluate", world / "no-model.py", world / "teacher.pth", "-o", file / "out")
+    assert text.startswith(f"error: {file / 'out'}: cannot write there (Not a directory)")
 
 
 def test_relabelling_into_the_input(world: Path) -> None:

@@ -97,7 +97,14 @@ def test_folders_are_decoded_as_their_files_are(tmp_path: Path) -> None:
         ("empty", "logits", "out", r"empty: found no label file \(\.png, \.tif"),
         ("labels", "more", "out", r"1 of 1 logits have no label, e\.g\. b\.npy; expected .*labels/b\.png: logits are"),
         ("doubles", "logits", "out", r"doubles/a\.tif: beside it is a\.png, and one name means one image"),
-        ("labels/a.png", "logits/a.npz", "out.png", r"an archive of arrays \(x, y\); expected one array"),
+        ("labels/a.png", "logits/a.npz", "out.png", r"an archive \(x, y\); expected one array"),
+        ("labels/a.png", "logits/cut.npz", "out.png", r"cut\.npz: not a `\.npy` file, or cut off; save the logits"),
+        (
+            "labels/a.png",
+            "logits/a.npy",
+            "empty",
+            r"empty: is a folder; name the PNG to write, such as `.*empty/a\.png`",
+        ),
         ("labels/a.png", "logits/none.npy", "out.png", r"none\.npy"),
         ("labels/none.png", "logits/a.npy", "out.png", r"none\.png"),
         ("labels/a.png", "logits/ids.npy", "out.png", r"an array of int64; expected one array of floats"),
@@ -114,6 +121,7 @@ def test_what_does_not_belong_together_is_refused(
     np.save(tmp_path / "more/b.npy", array)
     np.save(tmp_path / "logits/ids.npy", np.zeros((K, 2, 2), int))
     np.savez(tmp_path / "logits/a.npz", x=array, y=array)
+    (tmp_path / "logits/cut.npz").write_bytes((tmp_path / "logits/a.npz").read_bytes()[:100])
     if logits == "logits":
         (tmp_path / "logits/ids.npy").unlink()
     for name in ("a.png", "a.tif"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 import multiprocessing
 import os
 import resource
@@ -140,7 +141,9 @@ def _junk_in_records(root: Path) -> None:
     file = root / "records-0.jsonl"
     lines = file.read_bytes().splitlines(True)
     lines[1] = lines[1][:10] + bytes(20) + b"\xff\xfe\n"
-    file.write_bytes(b"".join([*lines, b"[]\n", b"17\n", b'{"key": "train/a"}\n']))
+    odd = ['{"key": "train/a"}', '{"key": [1], "files": {}}', '{"key": "train/a", "files": {"label": "zz"}}']
+    odd += ['{"key": "train/a", "files": {"label": 5}}']
+    file.write_bytes(b"".join([*lines, b"[]\n", b"17\n", *(f"{line}\n".encode() for line in odd)]))
 
 
 DAMAGES: list[tuple[Callable[[Path], Any], int, int]] = [
@@ -309,6 +312,28 @@ def test_a_file_in_place_of_a_folder(tmp_path: Path, name: str) -> None:
         with pytest.raises(OutputError, match=rf"{root}: cannot write there \((File exists|Not a directory)\)"):
             call()
     assert (tmp_path / "file").read_text() == "text"
+
+
+def test_splits_share_a_folder_and_nothing_else(tmp_path: Path) -> None:
+    train, val = (MANIFEST | {"splits": {split: f"hash of {split}"}} for split in ("train", "val"))
+    assert fill(tmp_path, KEYS[:2], train) == (2, 0)
+    folder = OutputFolder(tmp_path, val, PALETTE)
+    folder.close()
+    assert folder.other_splits == ["train"]
+    both = json.loads((tmp_path / "manifest.json").read_text())
+    assert both == MANIFEST | {"splits": {"train": "hash of train", "val": "hash of val"}}
+    assert fill(tmp_path, KEYS, val) == (2, 0)
+    for splits, said in (
+        ({"val": "other"}, "files of the split `val`: there hash of val, now other"),
+        ({}, "splits: there {'train': 'hash of train', 'val': 'hash of val'}, now {}"),
+    ):
+        with pytest.raises(OutputError) as refusal:
+            fill(tmp_path, KEYS, MANIFEST | {"splits": splits})
+        assert f"holds labels made with other settings:\n  {said}\n  help" in str(refusal.value)
+    for damaged in ([1], "text", None):
+        (tmp_path / "manifest.json").write_text(json.dumps(MANIFEST | {"splits": damaged}))
+        with pytest.raises(OutputError, match=r"other settings:\n  splits: there "):
+            fill(tmp_path, KEYS, val)
 
 
 # --- who may write -----------------------------------------------------------------------------------------

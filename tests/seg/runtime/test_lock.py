@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import threading
 import time
 from pathlib import Path
 
 import pytest
 
 from helpers.processes import wait_until
-from lsu_seg.runtime.lock import LockedError, locked
+from lsu_seg.runtime.lock import LockedError, lock, locked, unlock, wait_for_lock
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="there are no such locks")
 
@@ -49,8 +50,38 @@ def test_one_at_a_time(tmp_path: Path) -> None:
         pass
 
 
-def test_what_a_killed_run_has_started_is_waited_for(tmp_path: Path) -> None:
+def test_what_a_killed_run_has_started_is_waited_for_and_that_is_said(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     kill(hold(tmp_path, fork=True))
     begun = time.monotonic()
     with locked(tmp_path):
         assert time.monotonic() - begun > 0.2
+    said = capsys.readouterr().err
+    assert said == f"waiting for the processes that a run has left behind in {tmp_path}\n"
+
+
+def test_a_lock_is_shared_or_not(tmp_path: Path) -> None:
+    files = [os.open(tmp_path / "file", os.O_RDWR | os.O_CREAT) for _ in range(3)]
+    a, b, c = files
+    assert lock(a, shared=True) and lock(b, shared=True)
+    assert not lock(c)
+    unlock(b)
+    assert lock(a) and not lock(c, shared=True)
+    unlock(a)
+    wait_for_lock(c, "nothing")
+    assert not lock(a)
+    for file in files:
+        os.close(file)
+
+
+def test_who_waits_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    a, b = (os.open(tmp_path / "file", os.O_RDWR | os.O_CREAT) for _ in range(2))
+    assert lock(a)
+    timer = threading.Timer(1.5, lambda: unlock(a))
+    timer.start()
+    wait_for_lock(b, "a worker")
+    timer.join()
+    assert capsys.readouterr().err == "waiting for a worker\n"
+    os.close(a)
+    os.close(b)

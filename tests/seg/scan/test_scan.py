@@ -268,7 +268,7 @@ def test_text_is_plain_and_the_page_stands_alone(tmp_path: Path) -> None:
     assert html.count("<h2>") == 4
     assert not re.search(r"(?:src|href)=|<script|@import|url\(", html)
     assert "background:#805080" in html
-    assert command(tmp_path, tax, "--html", str(tmp_path / "no/page.html")).exit_code == 2
+    assert command(tmp_path, tax, "--html", str(tmp_path / "tax/park.tax/page.html")).exit_code == 2
     assert command(tmp_path, "nobody").exit_code == 2
     assert command(tmp_path, tax, "--source", "nobody").exit_code == 2
 

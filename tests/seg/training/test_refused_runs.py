@@ -17,6 +17,7 @@ from helpers.folders import tree
 from helpers.tiny import VOID, label_config, read, save, save_checkpoint, write_park, write_tax
 from lsu_onto import ROW_VOID
 from lsu_seg.decode import DecodeError
+from lsu_seg.errors import UserError
 from lsu_seg.pseudo.errors import OutputError
 from lsu_seg.pseudo.records import finished, read_records
 from lsu_seg.pseudo.run import pseudo_label
@@ -116,6 +117,24 @@ def test_a_changed_setting_is_named(world: Path, labelled: Path, options: dict[s
     assert [line.strip().partition(":")[0] for line in lines] == changed
     assert last == "  help: remove the folder to label again, or write to another one"
     assert tree(labelled / "labels") == before
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"test_dataloader.batch_size": 0}, "`test_dataloader.batch_size` is 0; expected 1 or more"),
+        ({"test_dataloader.batch_size": "x"}, "`test_dataloader.batch_size` is 'x'; expected 1 or more"),
+        ({"test_cfg.soft": "x"}, "soft is 'x'; expected"),
+        ({"test_cfg.threshold": "x"}, "threshold is 'x'; expected 0..1, or None"),
+        ({"test_dataloader.dataset.indices": 0}, "`indices` of .* is 0: no image is left"),
+    ],
+)
+def test_a_setting_that_is_none_is_named(world: Path, tmp_path: Path, options: dict[str, Any], said: str) -> None:
+    cfg = config(world, tmp_path / "work")
+    cfg.merge_from_dict(options)
+    with pytest.raises(UserError, match=said):
+        pseudo_label(cfg, world / "teacher.pth", quiet=True)
+    assert not list(tmp_path.iterdir())
 
 
 def test_another_version_is_named(world: Path, labelled: Path) -> None:
