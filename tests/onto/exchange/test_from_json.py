@@ -117,7 +117,7 @@ def test_nuscenes_has_names_or_indices(tmp_path: Path) -> None:
         ({"model_type": "segformer", "id2label": {"0": "wall"}, "label2id": {"wall": 0}}, ["0 wall"]),
         ({"road": 7, "sky": 23}, ["7 road", "23 sky"]),
         ({"road": [128, 64, 128]}, ["0 road #804080"]),
-        ({"#804080": "road", "#ff0000": "Car 1"}, ["0 road #804080", '1 Car_1 "Car 1" #ff0000']),  # A2D2
+        ({"#804080": "road", "#ff0000": "car 1"}, ["0 road #804080", '1 car_1 "car 1" #ff0000']),  # A2D2
         ({"labels": [{"name": "road", "id": 7, "trainId": 0}]}, ["7 road"]),
         (["road", "big car"], ["0 road", '1 big_car "big car"']),
     ],

@@ -50,8 +50,8 @@ def test_label_maps(tmp_path: Path) -> None:
     found = imported(tmp_path, "labelmap", LABELMAP)
     assert classes(found) == ["0 background #000000", "1 road #804080", '2 big_car "big car" #00008e']
     assert "encoding: rgb  # a guess" in found.text
-    camvid = imported(tmp_path, "labelmap", "64 128 64\tAnimal\n192 0 128\t\tArch way\n\n")
-    assert classes(camvid) == ["0 Animal #408040", '1 Arch_way "Arch way" #c00080']
+    camvid = imported(tmp_path, "labelmap", "64 128 64\tAnimal\n192 0 128\t\tarch way\n\n")
+    assert classes(camvid) == ["0 Animal #408040", '1 arch_way "arch way" #c00080']
     rugd = imported(tmp_path, "labelmap", "0 void 0 0 0\n1 dirt 108 64 20\n")
     assert classes(rugd) == ['0 void_class "void" #000000', "1 dirt #6c4014"] and "encoding: id\n" in rugd.text
     voc = imported(tmp_path, "labelmap", "road:::\nsky:::\n")
