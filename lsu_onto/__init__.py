@@ -1,7 +1,7 @@
 """Ontologies of segmentation datasets: read `.tax` files, check them, compile them to constraint matrices.
 
-The whole public API is `load`, `load_dataset`, `taxonomies`, `draw`, `read_raster`, `Constraint` and the four codes
-below; it needs numpy and no torch, and `read_raster` needs Pillow.
+The whole public API is `load`, `load_dataset`, `taxonomies`, `draw`, `read_raster`, `Palettes`, `Constraint` and the
+four codes below; it needs numpy and no torch, and `read_raster` needs Pillow.
 
 >>> import lsu_onto
 >>> c = lsu_onto.load("demo_town", source="demo")
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from lsu_onto.library.errors import TaxonomyError
     from lsu_onto.library.searchpath import Entry
     from lsu_onto.raster.errors import LabelFileError
+    from lsu_onto.raster.palettes import Palettes
     from lsu_onto.raster.reader import MAX_PIXELS, Raster, read_raster
 
 __all__ = [
@@ -39,6 +40,7 @@ __all__ = [
     "Entry",
     "LabelFileError",
     "Layout",
+    "Palettes",
     "Raster",
     "TaxonomyError",
     "UserError",
@@ -190,6 +192,10 @@ def __getattr__(name: str) -> Any:
         from lsu_onto.raster.errors import LabelFileError
 
         return LabelFileError
+    if name == "Palettes":
+        from lsu_onto.raster.palettes import Palettes
+
+        return Palettes
     if name in ("MAX_PIXELS", "Raster", "read_raster"):
         from lsu_onto.raster import reader
 

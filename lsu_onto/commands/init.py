@@ -100,7 +100,7 @@ def _make(name: str, target: Path, labels: tuple[str, ...], **options: Any) -> l
         files, others = find(labels)
         scanned = scan(files)
         storage = guess_storage(scanned, encoding)
-        text, refused = from_labels(scanned, storage, name, source), scanned.refused
+        text, refused = from_labels(storage, name, source), scanned.refused
         void = f", void {storage.void}" if storage.void else ", no void value"
         summary = f"{len(storage.values)} classes in {scanned.files} label files, encoding {storage.encoding}{void}"
         if others:

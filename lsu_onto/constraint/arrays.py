@@ -25,7 +25,7 @@ KINDS = ("none", "equal", "inside", "contains", "overlaps")
 
 @dataclass(frozen=True)
 class Layout:
-    """Where a dataset's files lie, relative to its root.
+    """Where a dataset's files lie, relative to its root, and what has to be known to read them.
 
     `images` and `labels` are patterns with placeholders: `{split}` and any other `{name}`, each of which
     matches within one path segment. An image and a label belong together if they agree in the placeholders that both
@@ -37,6 +37,7 @@ class Layout:
         segments: the JSON file (`panoptic-rgb`) or folder of JSON tables (`rle`) that says what is drawn.
         list: a text file that lists the images of a split, one a line, with or without their labels.
         split_values: `(split, placeholder, values)`: the split has the files whose placeholder is one of these.
+        palettes: `ignored` where the palettes of label files may differ, because only values count; else empty.
     """
 
     splits: tuple[str, ...] = ()
@@ -45,6 +46,7 @@ class Layout:
     segments: str = ""
     list: str = ""
     split_values: tuple[tuple[str, str, tuple[str, ...]], ...] = ()
+    palettes: str = ""
 
     def alternatives(self, key: str, split: str) -> tuple[str, ...]:
         """The patterns of `images`, `labels`, `segments` or `list`, with `{split}` filled in; none for an absent key.

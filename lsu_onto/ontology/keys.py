@@ -22,6 +22,7 @@ KEYS = {
     "encoding": "how raw values are stored: `id`, `id16`, `id16/1000`, `rgb`",
     "void": 'raw values that mean "not annotated": `255`, `0,255`, `250..255`, or colours under `rgb`',
     "background": "the class of pixels on which nothing is drawn, where labels are shapes or segments",
+    "palettes": "`ignored` if the palettes of label files differ, and only the values count",
     "splits": "the names of the splits",
     "images": "where images lie below the root: `images/{split}/{stem}.jpg`; alternatives with ` | ` between them",
     "labels": "where label files lie below the root: `labels/{split}/{stem}.png`",
@@ -218,6 +219,11 @@ def misfits(s: ast.Meta, t: model.Taxonomy) -> Iterator[Diagnostic]:
     elif key == "encoding" and value in ("panoptic-rgb", "rle") and not t.meta.get("segments"):
         what = "JSON file" if value == "panoptic-rgb" else "folder of JSON tables"
         yield wrong(f"`encoding: {value}` needs `segments:`", s.value.span, f"add the pattern of its {what}")
+    elif key == "palettes" and encoding != "id":
+        yield wrong(f"no palette is looked at under `encoding: {encoding}`", s.key.span, "leave `palettes:` out")
+    elif key == "palettes" and value != "ignored":
+        hint = "write `ignored` if the values count whatever the palettes say, `encoding: rgb` if the colours do"
+        yield wrong(f"`{value}` says nothing of palettes", s.value.span, hint, "ignored")
     elif key == "segments" and encoding not in ("panoptic-rgb", "rle"):
         yield wrong(f"`encoding: {encoding}` has no segments", s.key.span, "leave `segments:` out")
     elif key == "labels" and encoding == "rle":

@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lsu_onto.raster.errors import LabelFileError, MissingPillowError
+from lsu_onto.raster.palettes import value_colours
 
 try:
     from PIL import Image, TiffImagePlugin
@@ -48,6 +49,11 @@ class Raster(NamedTuple):
     kind: str
     description: str
     palette: NDArray[np.uint8] | None = None
+
+    @property
+    def colours(self) -> dict[int, int]:
+        """Value → 0xrrggbb of each value that occurs, as far as the palette tells (see `value_colours`)."""
+        return {} if self.palette is None else value_colours(self.array, self.palette)
 
 
 def read_raster(path: str | os.PathLike[str], data: bytes | None = None, *, max_pixels: int = MAX_PIXELS) -> Raster:

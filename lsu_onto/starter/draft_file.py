@@ -13,7 +13,6 @@ if TYPE_CHECKING:
     from lsu_onto.exchange.draft import ClassLine
     from lsu_onto.ontology.model import Source
     from lsu_onto.starter.guess import Storage
-    from lsu_onto.starter.label_values import Scan
 
 TODO = "TODO"
 NO_VOID = f'# void: 255 {TODO}: raw values that mean "not annotated", if there are any'
@@ -128,10 +127,11 @@ def from_csv(
 # --- from label files --------------------------------------------------------------------------------------
 
 
-def from_labels(scan: Scan, storage: Storage, name: str, source: Source | None) -> str:
+def from_labels(storage: Storage, name: str, source: Source | None) -> str:
     """The text of the file for the values that were found."""
     from lsu_onto.exchange.draft import ClassLine, class_lines
 
+    scan = storage.scan
     by_colour = _unique_colours(source)
     classes = []
     for v in storage.values:
@@ -148,6 +148,8 @@ def from_labels(scan: Scan, storage: Storage, name: str, source: Source | None) 
         classes.append(ClassLine(v.name, v.ids, colours=colour, notes=notes))
     why = f" # a guess: {storage.why_encoding}" if storage.why_encoding else ""
     keys = [f"title: {name}", f"encoding: {storage.encoding}{why}"]
+    if storage.palettes:
+        keys.append(f"palettes: {storage.palettes} # {scan.clash}")
     pixels = sum(scan.counts[s] for s in storage.void_stored)
     guess = f"void: {storage.void} # a guess: {storage.why_void}; {_percent(pixels, scan.pixels)} of the pixels"
     keys.append(guess if storage.void else NO_VOID)

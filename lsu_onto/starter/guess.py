@@ -29,14 +29,22 @@ class Value:
 
 @dataclass
 class Storage:
-    """How label files store classes. `why_encoding` and `why_void` are the reasons, if these were guessed."""
+    """How label files store classes.
 
+    Attributes:
+        scan: the counts that `values` are about: of values, or of colours.
+        why_encoding, why_void: the reasons, if these were guessed.
+        palettes: `ignored` if the files' palettes contradict each other and values were asked for.
+    """
+
+    scan: Scan
     encoding: str
     values: list[Value]
     void: str = ""
     why_encoding: str = ""
     why_void: str = ""
     void_stored: tuple[int, ...] = field(default=())
+    palettes: str = ""
 
 
 def guess_storage(scan: Scan, encoding: str = "auto") -> Storage:
@@ -59,6 +67,8 @@ def guess_storage(scan: Scan, encoding: str = "auto") -> Storage:
             f"the files do not store `{encoding}`: {_seen(scan)}; they fit {' or '.join(f'`{f}`' for f in fits)}"
         )
     base = fits[0] if encoding == "auto" else encoding
+    if encoding == "auto" and scan.clash:
+        base = "rgb"
     if base == "rgb":
         guessed = _colours(scan, encoding == "rgb")
     elif base == "id":
@@ -111,10 +121,14 @@ def _grey(colour: int) -> bool:
 
 
 def _colours(scan: Scan, asked: bool) -> Storage:
+    clash = scan.clash
+    if "palette" in scan.kinds and scan.as_colours is None:
+        what = f"{clash}; and not every file has a palette with colours" if clash else "the palettes have no colours"
+        raise ScanError(f"{what}; pass `--encoding id` if the values tell the classes")
+    scan = scan.as_colours or scan
     counts = scan.counts
-    if "palette" in scan.kinds:
-        raise ScanError("palette files already store ids; leave `--encoding` out, and the palette gives the colours")
-    if not asked and all(map(_grey, counts)):
+    why = f"values mean nothing without their palettes: {clash}" if clash else "the files hold colours"
+    if not asked and not clash and all(map(_grey, counts)):
         raise ScanError(
             f"{scan.kinds['rgb']}: found grey values stored three times (R = G = B); save one channel as"
             " 8-bit grey PNG, or pass `--encoding rgb` if the greys are meant as colours"
@@ -122,35 +136,37 @@ def _colours(scan: Scan, asked: bool) -> Storage:
     void = (0,) if 0 in counts and len(counts) > 1 else ()
     colours = sorted(set(counts) - set(void))
     return Storage(
+        scan,
         "rgb",
         [Value(str(i), f"colour_{c:06x}", (c,), c) for i, c in enumerate(colours)],
         "#000000" if void else "",
-        "the files hold colours",
+        why,
         "black is often what nobody annotated; if it is a class, give it a line and take this one out",
         void,
     )
 
 
 def _ids(scan: Scan) -> Storage:
-    palette = scan.palette if any(not _grey(c) for c in scan.palette) else ()
+    palette = scan.colours if any(not _grey(c) for c in scan.colours.values()) and not scan.clash else {}
     counts = scan.counts
     void: tuple[int, ...] = ()
     why = ""
     if 255 in counts and 254 not in counts and len(counts) > 1:
         void, why = (255,), "255 stands apart from the other values"
-    elif 0 in counts and palette and palette[0] == 0 and len(counts) > 1:
+    elif 0 in counts and palette and palette.get(0) == 0 and len(counts) > 1:
         void, why = (
             (0,),
             "index 0 is black in the palette; if it is a class, give it a line and take this one out",
         )
     return Storage(
+        scan,
         "id",
         [
             Value(
                 str(v),
                 f"class_{v}",
                 (v,),
-                palette[v] if v < len(palette) else None,
+                palette.get(v),
                 "is it void?" if v == 0 and not void else "",
             )
             for v in sorted(set(counts) - set(void))
@@ -159,13 +175,14 @@ def _ids(scan: Scan) -> Storage:
         "palette indices" if set(scan.kinds) == {"palette"} else "8-bit values",
         why,
         void,
+        "ignored" if scan.clash else "",
     )
 
 
 def _plain(scan: Scan) -> Storage:
     void = (65535,) if 65535 in scan.counts and len(scan.counts) > 1 else ()
     values = [Value(str(v), f"class_{v}", (v,)) for v in sorted(set(scan.counts) - set(void))]
-    return Storage("id16", values, "65535" if void else "", "16-bit values", "the largest value there is", void)
+    return Storage(scan, "id16", values, "65535" if void else "", "16-bit values", "the largest value there is", void)
 
 
 def _packed(scan: Scan, divisor: int) -> Storage:
@@ -176,6 +193,7 @@ def _packed(scan: Scan, divisor: int) -> Storage:
     void = groups.pop(top) if groups.get(top) == [65535] and len(groups) > 1 else []
     values = [Value(str(q), f"class_{q}", tuple(stored)) for q, stored in groups.items()]
     return Storage(
+        scan,
         f"id16/{divisor}",
         values,
         str(top) if void else "",
@@ -193,6 +211,7 @@ def _instance_ids(scan: Scan) -> Storage:
     void = groups.pop(65) if groups.get(65) == [65535] and len(groups) > 1 else []
     values = [Value(str(q), f"class_{q}", tuple(stored)) for q, stored in sorted(groups.items())]
     return Storage(
+        scan,
         "instance-ids",
         values,
         "65" if void else "",

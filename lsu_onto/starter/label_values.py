@@ -21,6 +21,7 @@ import numpy as np
 
 from lsu_onto.errors import UserError
 from lsu_onto.raster.errors import LabelFileError
+from lsu_onto.raster.palettes import Palettes
 
 SUFFIXES = (".png", ".tif", ".tiff")
 MAX_COLOURS = 4096
@@ -38,25 +39,39 @@ class ScanError(UserError):
 
 @dataclass(frozen=True)
 class Counted:
-    """One file. `kind`: palette, grey8, grey16, grey32 or rgb; `counts`: stored value or 0xrrggbb → pixels."""
+    """One file.
+
+    Attributes:
+        kind: palette, grey8, grey16, grey32 or rgb.
+        counts: stored value or 0xrrggbb → pixels.
+        colours: of a palette file, value → 0xrrggbb of the values that occur, as far as the palette tells.
+    """
 
     kind: str
     counts: dict[int, int]
-    palette: tuple[int, ...] = ()
+    colours: dict[int, int] = field(default_factory=dict)
 
 
 @dataclass
 class Scan:
-    """All files together."""
+    """All files together.
+
+    Attributes:
+        counts, in_files: stored value or 0xrrggbb → pixels and files.
+        colours: of palette files, value → 0xrrggbb; of the first file with the value.
+        clash: how a palette contradicts an earlier one, or "".
+        as_colours: the same files read as colours, if all of them have a palette that tells.
+        kinds: kind → the first file of it.
+    """
 
     files: int = 0
     pixels: int = 0
     counts: Counter[int] = field(default_factory=Counter)
     in_files: Counter[int] = field(default_factory=Counter)
-    palette: tuple[int, ...] = ()
-    """Colours of the indices, 0xrrggbb; of the first file that has any."""
+    colours: dict[int, int] = field(default_factory=dict)
+    clash: str = ""
+    as_colours: Scan | None = None
     kinds: dict[str, Path] = field(default_factory=dict)
-    """Kind → the first file of it."""
     refused: list[str] = field(default_factory=list)
 
 
@@ -113,7 +128,7 @@ def scan(files: Sequence[Path]) -> Scan:
     """
     import lsu_onto.raster.reader  # noqa: F401 - where Pillow is missing, this says so once
 
-    total = Scan()
+    total, coloured, palettes = Scan(), Scan(), Palettes()
     pool = ThreadPoolExecutor(min(8, os.cpu_count() or 1))  # Pillow and numpy let other threads run
     try:
         with _progress(len(files)) as advance:
@@ -122,12 +137,18 @@ def scan(files: Sequence[Path]) -> Scan:
                     total.refused.append(result)
                 else:
                     _add(total, file, result)
+                    if len(result.colours) == len(result.counts):
+                        _add(coloured, file, _in_colours(result))
+                    clash = palettes.add(file, result.colours)
+                    total.clash = total.clash or (f"{file}: {clash}" if clash else "")
                 advance()
     finally:
         pool.shutdown(cancel_futures=True)
     if not total.files:
         more = f"\n… and {len(files) - 1} more like it" if len(files) > 1 else ""
         raise ScanError(f"no file could be read as labels\n{total.refused[0]}{more}")
+    if set(total.kinds) == {"palette"} and coloured.files == total.files:
+        total.as_colours = coloured
     return total
 
 
@@ -136,8 +157,16 @@ def _add(total: Scan, file: Path, one: Counted) -> None:
     total.pixels += sum(one.counts.values())
     total.counts.update(one.counts)
     total.in_files.update(one.counts.keys())
-    total.palette = total.palette or one.palette
+    total.colours = one.colours | total.colours
     total.kinds.setdefault(one.kind, file)
+
+
+def _in_colours(one: Counted) -> Counted:
+    """A palette file, counted by colours: several values may have one."""
+    counts: Counter[int] = Counter()
+    for value, pixels in one.counts.items():
+        counts[one.colours[value]] += pixels
+    return Counted("rgb", dict(counts))
 
 
 def _count_or_say(path: Path) -> Counted | str:
@@ -160,7 +189,8 @@ def count(path: Path) -> Counted:
 
     from lsu_onto.raster.reader import read_raster
 
-    array, kind, description, palette = read_raster(path)
+    raster = read_raster(path)
+    array, kind, description, _ = raster
     if kind == "rgb":
         colours: Any = Image.fromarray(array).getcolors(MAX_COLOURS)
         if colours is None:
@@ -180,8 +210,7 @@ def count(path: Path) -> Counted:
         array = array.astype(np.uint16)
     # Pillow counts 8-bit values in a third of numpy's time.
     counts = Image.fromarray(array).histogram() if array.dtype == np.uint8 else np.bincount(array.ravel()).tolist()
-    of_palette = () if palette is None else tuple(r << 16 | g << 8 | b for r, g, b in palette.tolist())
-    return Counted(kind, {value: n for value, n in enumerate(counts) if n}, of_palette)
+    return Counted(kind, {value: n for value, n in enumerate(counts) if n}, raster.colours)
 
 
 # --- progress ----------------------------------------------------------------------------------------------

@@ -15,11 +15,21 @@ from lsu_seg.label_files.members import SUFFIX, container, list_members, read_by
 from lsu_seg.label_files.raw import parse_encoding, read_raw
 from lsu_seg.label_files.reader import Inspection, LabelReader, LabelRows, segments_path
 from lsu_seg.label_files.rle import load_sheets
-from lsu_seg.label_files.rows import RowTable, UnknownValue, hint, nearest_colour, show_value, unknown_values
+from lsu_seg.label_files.rows import (
+    PALETTES,
+    RowTable,
+    UnknownValue,
+    hint,
+    nearest_colour,
+    other_colour,
+    show_value,
+    unknown_values,
+)
 from lsu_seg.label_files.write import VOID16, encode_confidence, encode_labels, void_index, write_atomic, write_labels
 
 __all__ = [
     "MAX_PIXELS",
+    "PALETTES",
     "SUFFIX",
     "VOID16",
     "Inspection",
@@ -36,6 +46,7 @@ __all__ = [
     "load_sheets",
     "nearest_colour",
     "not_what_was_expected",
+    "other_colour",
     "parse_encoding",
     "read_bytes",
     "read_raw",

@@ -72,6 +72,7 @@ def channel_constraint(constraint: Constraint) -> Constraint:
         encoding="id" if void < 256 else "id16",
         raw_names=(),
         background=ROW_VOID,
+        layout=replace(constraint.layout, palettes="ignored"),  # we wrote the values; colours are for viewers
     )
 
 

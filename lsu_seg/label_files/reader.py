@@ -11,14 +11,14 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from lsu_onto import MAX_PIXELS, ROW_UNKNOWN, ROW_VOID, Constraint, Layout
+from lsu_onto import MAX_PIXELS, ROW_UNKNOWN, ROW_VOID, Constraint, Layout, Palettes
 from lsu_seg.label_files.drawn import Drawing
 from lsu_seg.label_files.errors import LabelFileError, refuse
 from lsu_seg.label_files.panoptic import load_segments, segments_of
 from lsu_seg.label_files.polygons import draw_polygons
-from lsu_seg.label_files.raw import parse_encoding, read_raw_and_palette
+from lsu_seg.label_files.raw import parse_encoding, read_raw_and_colours
 from lsu_seg.label_files.rle import draw_masks, load_sheets
-from lsu_seg.label_files.rows import RowTable, UnknownValue, unknown_values, unlisted
+from lsu_seg.label_files.rows import PALETTES, RowTable, UnknownValue, other_colour, unknown_values, unlisted
 
 
 class LabelRows(NamedTuple):
@@ -39,10 +39,13 @@ class Inspection(NamedTuple):
     Attributes:
         rows: int16 `[H, W]`: a row of d, `ROW_VOID` or `ROW_UNKNOWN`.
         unknown: the unlisted values, most frequent first.
+        colours: value → 0xrrggbb of the values that occur in a palette file under `encoding: id`, as far as its palette
+            tells.
     """
 
     rows: NDArray[np.int16]
     unknown: list[UnknownValue]
+    colours: dict[int, int]
 
 
 def segments_path(root: Path, layout: Layout, split: str) -> Path:
@@ -88,6 +91,7 @@ class LabelReader:
     root: str | None = None
     split: str = ""
     _table: RowTable = field(init=False, repr=False)
+    _palettes: Palettes = field(default_factory=Palettes, init=False, repr=False, compare=False)
     _palette_seen: bool = field(default=False, init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -125,9 +129,11 @@ class LabelReader:
             path: the label file, or under `rle` the image whose masks are in the tables.
 
         Raises:
-            LabelFileError: the file is unreadable, or has unlisted values and `unknown` is `"error"`.
+            LabelFileError: the file is unreadable, has a palette that contradicts a file read before, or has unlisted
+                values and `unknown` is `"error"`.
         """
-        rows, values = self.inspect(path)
+        rows, values, colours = self.inspect(path)
+        self._check_palette(Path(path), colours)
         if values and self.unknown == "error":
             raise unlisted(path, values, self.constraint)
         if values and self.unknown == "void":
@@ -146,19 +152,16 @@ class LabelReader:
         if self._kind == "rle" and self.segments and self.root:
             image = path.relative_to(self.root).as_posix()
             return self._drawn(draw_masks(self.segments, image, self._names))
-        raw, palette = read_raw_and_palette(path, self.constraint.encoding, self.max_pixels)
-        if palette is not None and not self._palette_seen:
-            self._palette_seen = True  # a dataset has one palette, so the first file is enough
-            self._compare_palette(path, raw, palette)
+        raw, colours = read_raw_and_colours(path, self.constraint.encoding, self.max_pixels)
         if self._kind == "panoptic-rgb" and self.segments:
             return self._panoptic(raw, *segments_of(self.segments, path))
         rows = self._table.rows(raw)
-        return Inspection(rows, unknown_values(raw, rows))
+        return Inspection(rows, unknown_values(raw, rows), colours)
 
     def _drawn(self, drawing: Drawing) -> Inspection:
         known = [self._names.get(label, ROW_UNKNOWN) for label in drawing.labels]
         rows = np.array([self.constraint.background, *known], np.int16)[drawing.codes]
-        return Inspection(rows, unknown_values(drawing.codes, rows, lambda code: drawing.labels[code - 1]))
+        return Inspection(rows, unknown_values(drawing.codes, rows, lambda code: drawing.labels[code - 1]), {})
 
     def _panoptic(self, raw: NDArray[Any], ids: NDArray[np.uint32], category: NDArray[np.uint32]) -> Inspection:
         """Segment numbers → rows, through a table of this file. Number 0 is background unless the JSON lists it."""
@@ -167,20 +170,15 @@ class LabelReader:
         row = {0: self.constraint.background, **{i: listed.get(c, ROW_UNKNOWN) for i, c in category_of.items()}}
         table = RowTable(np.array(list(row), np.uint32), np.array(list(row.values()), np.int16), "panoptic-rgb")
         rows = table.rows(raw)
-        return Inspection(
-            rows, unknown_values(raw, rows, lambda i: category_of.get(i, f"segment {i}, not in the JSON"))
-        )
+        unknown = unknown_values(raw, rows, lambda i: category_of.get(i, f"segment {i}, not in the JSON"))
+        return Inspection(rows, unknown, {})
 
-    def _compare_palette(self, path: Path, raw: NDArray[Any], palette: NDArray[np.uint8]) -> None:
-        if (palette == palette[:, :1]).all():
-            return  # a grey ramp does not describe the classes' colours
-        listed = (self.constraint.raw_row >= 0) & np.isin(self.constraint.raw, raw)
-        values, rows = self.constraint.raw[listed], self.constraint.raw_row[listed]
-        for value, row in zip(values.tolist(), rows.tolist(), strict=True):
-            declared = self.constraint.palette[row]
-            if value < len(palette) and (palette[value] != declared).any():
-                name, found = self.constraint.classes[row], palette[value].tobytes().hex()
-                message = f"{path}: the file's palette has #{found} for value {value}, the taxonomy "
-                message += f"#{declared.tobytes().hex()} (`{name}`); the values are used, not the colours"
-                warnings.warn(message, stacklevel=3)
-                return
+    def _check_palette(self, path: Path, colours: dict[int, int]) -> None:
+        if not colours or self.constraint.layout.palettes:
+            return
+        if clash := self._palettes.add(path, colours):
+            raise refuse(path, clash, "one meaning of a value in all files", PALETTES)
+        if not self._palette_seen:
+            self._palette_seen = True  # palettes agree with one another, so the first file is enough
+            if difference := other_colour(path, colours, self.constraint):
+                warnings.warn(difference, stacklevel=3)

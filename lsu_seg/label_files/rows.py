@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -148,6 +148,28 @@ def hint(values: Sequence[UnknownValue], constraint: Constraint) -> str:
     if distance <= 32:
         text += ": lossy compression or smoothing? Go back to the original annotation"
     return text
+
+
+PALETTES = (
+    "write `encoding: rgb` into the taxonomy if the colours tell the classes, `palettes: ignored` if the values do"
+)
+"""What to do if the palettes of a dataset's files contradict each other."""
+
+
+def other_colour(path: Path, colours: Mapping[int, int], constraint: Constraint) -> str:
+    """The first value whose colour in a file's palette is not that of its class, or "". `colours`: value → 0xrrggbb."""
+    if all(c >> 16 == c >> 8 & 255 == c & 255 for c in colours.values()):
+        return ""  # a grey ramp does not describe the classes' colours
+    for value, row in zip(constraint.raw.tolist(), constraint.raw_row.tolist(), strict=True):
+        if row < 0 or value not in colours:
+            continue
+        declared = int.from_bytes(constraint.palette[row].tobytes(), "big")
+        if colours[value] != declared:
+            return (
+                f"{path}: the file's palette has #{colours[value]:06x} for value {value}, the taxonomy"
+                f" #{declared:06x} (`{constraint.classes[row]}`); the values are used, not the colours"
+            )
+    return ""
 
 
 def nearest_colour(value: int, constraint: Constraint) -> tuple[int, str, float]:

@@ -8,7 +8,6 @@ import os
 import signal
 import sys
 import threading
-import warnings
 from collections import deque
 from collections.abc import Generator, Iterable, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
@@ -32,7 +31,7 @@ Record = dict[str, Any]
 
 label: why the label file was refused, or absent. size: width and height of the label. rows: [row, pixels] of each row
 of d in it; void: pixels that `void:` lists. unknown: [value, pixels, x, y] of its most frequent unlisted values;
-more: the number of further values, and their pixels. palette: how the file's palette differs.
+more: the number of further values, and their pixels. colours: [value, 0xrrggbb] of the values in a palette file.
 image: why the image cannot be read; image_size; turned: its EXIF orientation, if it has one.
 """
 
@@ -57,9 +56,7 @@ class Inspector:
 
     def label(self, path: Path) -> Record:
         try:
-            with warnings.catch_warnings(record=True) as caught:
-                warnings.simplefilter("always")
-                rows, unknown = self.reader.inspect(path)
+            rows, unknown, colours = self.reader.inspect(path)
         except LabelFileError as error:
             return {"label": str(error)}
         except MemoryError:
@@ -78,8 +75,8 @@ class Inspector:
             out["unknown"] = [list(u) for u in kept]
             if rest:
                 out["more"] = [len(rest), sum(u.count for u in rest)]
-        if caught:
-            out["palette"] = str(caught[0].message)
+        if colours:
+            out["colours"] = [list(c) for c in colours.items()]
         return out
 
 

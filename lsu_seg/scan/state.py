@@ -20,7 +20,7 @@ from lsu_seg.label_files import LabelReader, container
 from lsu_seg.layout.pairs import Pair
 from lsu_seg.scan.collect import Record
 
-FORMAT = 1
+FORMAT = 2
 
 
 def label_space(reader: LabelReader) -> str:
@@ -33,7 +33,6 @@ def label_space(reader: LabelReader) -> str:
         c.raw_names,
         c.encoding,
         c.background,
-        c.palette.tolist(),
         reader.max_pixels,
         [_stamp(f) for f in reader.tables()],
     )

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lsu_onto import Constraint
-from lsu_seg.label_files import UnknownValue, hint, nearest_colour, show_value
+from lsu_onto import Constraint, Palettes
+from lsu_seg.label_files import PALETTES, UnknownValue, hint, nearest_colour, other_colour, show_value
 from lsu_seg.layout.pairs import Pair, Survey
 from lsu_seg.scan.collect import Record
 
@@ -30,6 +30,7 @@ TITLES = {
     "size": ("error", "images and labels of different size"),
     "values": ("error", "label files with unlisted values"),
     "space": ("error", "the label space"),
+    "palettes": ("error", "label files whose palettes contradict those before"),
     "overlap": ("warning", "images in two splits"),
     "void": ("warning", "labels that are void everywhere: training skips them"),
     "turned": ("warning", "images that EXIF asks to turn: image and label are taken as they are stored"),
@@ -86,6 +87,7 @@ class Totals:
         self.void = self.unknown = self.further = self.read = self.needing = 0
         self.unlisted: dict[int | str, Unlisted] = {}
         self.findings: dict[str, Finding] = {}
+        self._palettes = Palettes()
         self._severity = {"values": "warning"} if unknown_is_void else {}
 
     def find(self, kind: str, text: str, count: int = 1, severity: str = "") -> None:
@@ -120,10 +122,18 @@ class Totals:
         self.needing += bool(self.ambiguous[rows].any())
         if not len(rows) and not record.get("unknown"):
             self.find("void", str(pair.label))
-        if "palette" in record:
-            self.find("palette", record["palette"])
+        if not self.constraint.layout.palettes:
+            self._add_palette(pair, dict(record.get("colours", ())))
         self._add_unknown(pair, record)
         self._compare(pair, record)
+
+    def _add_palette(self, pair: Pair, colours: dict[int, int]) -> None:
+        if clash := self._palettes.add(pair.label, colours):
+            first = "palettes" not in self.findings
+            self.find("palettes", f"{pair.label}: {clash}{f'; {PALETTES}' if first else ''}")
+        # Palettes that agree differ from the taxonomy in one way.
+        elif "palette" not in self.findings and (other := other_colour(pair.label, colours, self.constraint)):
+            self.find("palette", other)
 
     def _add_unknown(self, pair: Pair, record: Record) -> None:
         values = [UnknownValue(*u) for u in record.get("unknown", ())]

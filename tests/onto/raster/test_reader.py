@@ -79,6 +79,31 @@ def test_a_palette_has_the_colours_that_are_listed_and_no_more() -> None:
     assert raster.array.tolist() == [[1, 1]]
 
 
+def palette_file(values: list[int], *colours: int) -> bytes:
+    image = Image.fromarray(np.array([values], np.uint8))
+    image.putpalette(b"".join(c.to_bytes(3, "big") for c in colours))
+    buffer = io.BytesIO()
+    image.save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def test_colours_are_those_of_the_values_that_occur_as_far_as_the_palette_tells() -> None:
+    assert read(palette_file([0, 2], 0, 0xFF0000, 0x00FF00)).colours == {0: 0, 2: 0x00FF00}
+    assert read(palette_file([0, 2], 0, 0x010101, 0x020202)).colours == {}  # each value as its own grey
+    assert read(palette_file([0, 2], 0, 0, 0)).colours == {}
+    assert read(palette_file([0, 2], 0, 0x808080, 0xFFFFFF)).colours == {0: 0, 2: 0xFFFFFF}  # greys that were chosen
+    assert read(png(np.array([[0, 2]]))).colours == {}
+
+
+def test_palettes_contradict_each_other_only_in_values_that_occur() -> None:
+    palettes = lsu_onto.Palettes()
+    assert palettes.add("a.png", read(palette_file([0, 1], 0, 1, 2)).colours) == ""
+    assert palettes.add("b.png", read(palette_file([0, 2], 0, 9, 3)).colours) == ""
+    clash = palettes.add("c.png", read(palette_file([0, 1, 3], 0, 2, 9, 4)).colours)
+    assert clash == "a palette with #000002 for value 1, which is #000001 in a.png"
+    assert palettes.add("d.png", {3: 5}) == ""  # the colours of a file that contradicts count for nothing
+
+
 def pixels(data: bytes) -> bytes:
     return chunk(b"IDAT", data)
 

@@ -236,6 +236,50 @@ def test_a_palette_gives_the_colours() -> None:
     assert classes["class_1"].note.startswith("TODO: `< road`? It has its colour; 1 px")
 
 
+def shuffled() -> None:
+    """One picture, as a tool writes it that numbers the colours anew in each file."""
+    black, red, green, blue = "000000", "ff0000", "00ff00", "0000ff"
+    png("a.png", A([[0, 1, 2, 3]], np.uint8), dict(enumerate([black, red, green, blue])))
+    png("b.png", A([[0, 3, 2, 1]], np.uint8), dict(enumerate([black, blue, green, red])))
+
+
+def test_palettes_that_contradict_each_other_are_read_as_colours() -> None:
+    shuffled()
+    run("x", "--from-labels", "labels")
+    _, keys, classes = written()
+    assert keys["encoding"][0] == "rgb" and keys["void"][0] == "#000000"
+    clash = "labels/b.png: a palette with #0000ff for value 1, which is #ff0000 in labels/a.png"
+    assert keys["encoding"][1] == f"a guess: values mean nothing without their palettes: {clash}"
+    assert {n: c.note.partition("; ")[2] for n, c in classes.items()} == {
+        f"colour_{c}": "2 px, 25.0 %, in 2 of 2 files" for c in ("0000ff", "00ff00", "ff0000")
+    }
+    assert Library().check("x.tax").errors == []
+
+
+def test_values_count_in_spite_of_such_palettes_if_they_are_asked_for() -> None:
+    shuffled()
+    run("x", "--from-labels", "labels", "--encoding", "id")
+    _, keys, classes = written()
+    assert keys["palettes"][0] == "ignored" and "labels/b.png" in keys["palettes"][1]
+    assert set(classes) == {f"class_{i}" for i in range(4)} and not any(c.colours for c in classes.values())
+    assert Library().check("x.tax").errors == []
+
+
+def test_such_palettes_beside_files_without_colours_are_left_to_the_user() -> None:
+    shuffled()
+    png("c.png", A([[0, 1]], np.uint8))
+    assert "pass `--encoding id` if the values tell" in run("x", "--from-labels", "labels", code=1).stderr
+    run("x", "--from-labels", "labels", "--encoding", "id")
+
+
+def test_palette_files_are_read_as_colours_if_that_is_said() -> None:
+    png("a.png", A([[0, 1, 2, 2]], np.uint8), {1: "804080", 2: "804080"})
+    run("x", "--from-labels", "labels", "--encoding", "rgb")
+    _, keys, classes = written()
+    assert (keys["encoding"][0], keys["void"][0]) == ("rgb", "#000000")
+    assert classes["colour_804080"].note.endswith("3 px, 75.0 %, in 1 of 1 files")
+
+
 def test_colours() -> None:
     pixels = A([[[0, 0, 0], [128, 64, 128], [1, 2, 3]]], np.uint8)
     png("a.png", pixels)

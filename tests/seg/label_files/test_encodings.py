@@ -9,6 +9,7 @@ import tempfile
 import timeit
 import zlib
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -34,6 +35,7 @@ from lsu_seg.label_files import (
     void_index,
     write_labels,
 )
+from lsu_seg.label_files.annotation import channel_constraint
 from lsu_seg.label_files.raw import raw_colours
 
 IDS = np.array([[0, 1, 2], [7, 254, 255]], np.uint8)
@@ -327,6 +329,31 @@ def test_same_palette_and_grey_ramps_do_not_warn(tmp_path: Path, recwarn: pytest
     LabelReader(world).rows(save(tmp_path / "a.png", np.array([[0, 1]], np.uint8), palette=True))
     LabelReader(world).rows(save(tmp_path / "b.png", np.array([[0, 1]], np.uint8)))
     assert not recwarn.list
+
+
+def test_palettes_that_contradict_each_other_are_refused_or_ignored_where_the_taxonomy_says_so(tmp_path: Path) -> None:
+    """Values were numbered anew in each file: the two have the same picture, and would be read as two."""
+    for name, values, colours in (
+        ("a", [0, 1], [0, 0xFF0000]),
+        ("b", [1, 0], [0xFF0000, 0]),
+        ("c", [1], [0, 0xFF0000]),
+    ):
+        image = Image.fromarray(np.array([values], np.uint8))
+        image.putpalette(b"".join(c.to_bytes(3, "big") for c in colours))
+        image.save(tmp_path / f"{name}.png")
+    rows = {"street": "= road", "air": "= sky"}
+    world = make_constraint(["road", "sky"], rows, palette=[0, 0xFF0000])
+    reader = LabelReader(world)
+    assert reader.rows(tmp_path / "a.png").tolist() == [[0, 1]]
+    message = r"b\.png: found a palette with #ff0000 for value 0, which is #000000 in .*a\.png; .*`encoding: rgb`"
+    for _ in range(2):
+        with pytest.raises(LabelFileError, match=message):
+            reader.rows(tmp_path / "b.png")
+    assert reader.rows(tmp_path / "c.png").tolist() == [[1]]
+    ignored = LabelReader(replace(world, layout=replace(world.layout, palettes="ignored")))
+    assert [ignored.rows(tmp_path / f"{n}.png").tolist() for n in "ab"] == [[[0, 1]], [[1, 0]]]
+    pseudo = LabelReader(channel_constraint(world))
+    assert [pseudo.rows(tmp_path / f"{n}.png").tolist() for n in "ab"] == [[[0, 1]], [[1, 0]]]
 
 
 def test_reader_is_picklable(tmp_path: Path) -> None:

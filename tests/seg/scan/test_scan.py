@@ -238,6 +238,32 @@ def test_dummies_of_a_test_split_are_told(tmp_path: Path) -> None:
     assert "these labels teach nothing" in space(command(tmp_path, str(tax), "--format", "json"))["examples"][0]
 
 
+def test_palettes_that_contradict_each_other_are_told_for_any_number_of_processes(tmp_path: Path) -> None:
+    values = np.arange(4, dtype=np.uint8)[None]
+    labels(tmp_path, values, 12)
+    black, red, green, blue = b"\0\0\0", b"\xff\0\0", b"\0\xff\0", b"\0\0\xff"
+    for i in range(12):
+        image = Image.fromarray(values)
+        image.putpalette(b"".join((black, red, green, blue) if i < 8 else (black, blue, green, red)))
+        image.save(tmp_path / f"data/labels/train/{i}.png")
+    own = "0 a #000000\n1 b #ff0000\n2 c #00ff00\n3 d #0000ff\n"
+    one, three = (scan(ids(tmp_path, "id", own), tmp_path / "data", work_dir=tmp_path / f"{n}", jobs=n) for n in (1, 3))
+    assert one == three
+    found = one.findings[0]
+    assert {f.kind: f.count for f in one.findings} == {"palettes": 4, "map": 1}
+    assert (found.kind, found.severity, found.count) == ("palettes", "error", 4)
+    data = tmp_path / "data/labels/train"
+    clash = "a palette with #0000ff for value 1, which is #ff0000 in"
+    assert found.examples[0].startswith(f"{data}/10.png: {clash} {data}/0.png; write `encoding: rgb` into the taxonomy")
+    tax = ids(tmp_path, "id\npalettes: ignored", own)
+    assert command(tmp_path, tax).exit_code == 0
+    tax = ids(tmp_path, "rgb", own)
+    assert [c.pixels for c in scan(tax, tmp_path / "data", work_dir=tmp_path / "rgb").classes] == [12] * 4
+    other = ids(tmp_path, "id", own.replace("#ff0000", "#ff0001"))  # the first file that differs is enough
+    report = scan(other, tmp_path / "data", work_dir=tmp_path / "3", jobs=3)
+    assert {f.kind: f.count for f in report.findings} == {"palettes": 4, "palette": 1, "map": 1}
+
+
 # --- the command -------------------------------------------------------------------------------------------
 
 
