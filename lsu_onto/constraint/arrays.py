@@ -37,6 +37,7 @@ class Layout:
         segments: the JSON file (`panoptic-rgb`) or folder of JSON tables (`rle`) that says what is drawn.
         list: a text file that lists the images of a split, one a line, with or without their labels.
         split_values: `(split, placeholder, values)`: the split has the files whose placeholder is one of these.
+        image_bits: how many bits the values of 16-bit images use; 0 if that is not said.
         palettes: `ignored` where the palettes of label files may differ, because only values count; else empty.
     """
 
@@ -46,6 +47,7 @@ class Layout:
     segments: str = ""
     list: str = ""
     split_values: tuple[tuple[str, str, tuple[str, ...]], ...] = ()
+    image_bits: int = 0
     palettes: str = ""
 
     def alternatives(self, key: str, split: str) -> tuple[str, ...]:

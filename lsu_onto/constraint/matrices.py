@@ -102,6 +102,7 @@ def _layout(t: Taxonomy) -> Layout:
     return Layout(
         splits=t.splits,
         split_values=tuple((k, name.strip(), tuple(v.split())) for k, (name, _, v) in values.items()),
+        image_bits=int(t.meta.get("image-bits", 0)),
         palettes=t.meta.get("palettes", ""),
         **{key: " | ".join(alternatives(t.meta.get(key, ""))) for key in ("images", "labels", "segments", "list")},
     )

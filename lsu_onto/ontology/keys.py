@@ -25,6 +25,7 @@ KEYS = {
     "palettes": "`ignored` if the palettes of label files differ, and only the values count",
     "splits": "the names of the splits",
     "images": "where images lie below the root: `images/{split}/{stem}.jpg`; alternatives with ` | ` between them",
+    "image-bits": "how many bits the values of 16-bit images use, from 8 to 16: `12` if they end at 4095",
     "labels": "where label files lie below the root: `labels/{split}/{stem}.png`",
     "segments": "where the JSON tables of `panoptic-rgb` and `rle` lie",
     "list": "where the list of a split's files lies",
@@ -219,6 +220,8 @@ def misfits(s: ast.Meta, t: model.Taxonomy) -> Iterator[Diagnostic]:
     elif key == "encoding" and value in ("panoptic-rgb", "rle") and not t.meta.get("segments"):
         what = "JSON file" if value == "panoptic-rgb" else "folder of JSON tables"
         yield wrong(f"`encoding: {value}` needs `segments:`", s.value.span, f"add the pattern of its {what}")
+    elif key == "image-bits" and not (re.fullmatch(r"\d{1,2}", value) and 8 <= int(value) <= 16):
+        yield wrong(f"`{value}` is no number of bits", s.value.span, "write `12` if the largest value there is is 4095")
     elif key == "palettes" and encoding != "id":
         yield wrong(f"no palette is looked at under `encoding: {encoding}`", s.key.span, "leave `palettes:` out")
     elif key == "palettes" and value != "ignored":

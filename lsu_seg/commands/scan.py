@@ -28,6 +28,7 @@ from lsu_seg.commands.arguments import UNKNOWN, Output
     show_default=True,
     help="What values are that the taxonomy does not list.",
 )
+@click.option("--deep", is_flag=True, help="Decode every image, not only 64 of each split.")
 @click.option("--jobs", type=click.IntRange(1), help="Processes.  [default: one per core]")
 @click.option("--max-pixels", type=click.IntRange(1), help="Refuse larger labels.  [default: 2^29]")
 @click.option(
@@ -46,6 +47,7 @@ def scan(
     format_: str,
     html: str | None,
     unknown: str,
+    deep: bool,
     jobs: int | None,
     max_pixels: int | None,
     work_dir: str,
@@ -84,6 +86,7 @@ def scan(
         work_dir=work_dir,
         jobs=jobs or 0,
         fresh=fresh,
+        deep=deep,
         unknown_is_void=unknown == "void",
         max_pixels=max_pixels or MAX_PIXELS,
     )

@@ -230,6 +230,7 @@ class TaxDataset(BaseSegDataset):
     def _prepare(self, idx: int, skipped: int) -> Any:
         info = self.get_data_info(idx)
         info |= {"reader": self.reader, "dataset": self.name, "skip_void": self.skip_void}
+        info["image_bits"] = self.constraint.layout.image_bits
         info["void_skipped"] = skipped
         return self.pipeline(info)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +12,11 @@ import torch
 from mmcv.transforms import BaseTransform
 from mmengine.structures import PixelData
 from mmseg.datasets.transforms import PackSegInputs
+from numpy.typing import NDArray
 from PIL import Image
 
 from lsu_seg.label_files import LabelFileError, read_bytes
+from lsu_seg.layout.images import CAMERA_BITS, damaged_image, png_depth
 from lsu_seg.openmmlab.registry import TRANSFORMS, register
 from lsu_seg.targets.reader import TargetReader
 
@@ -23,27 +26,76 @@ ORIENTATION = 0x0112
 
 @register(TRANSFORMS)
 class LoadTaxImage(BaseTransform):
-    """Load an image as `LoadImageFromFile` does, but ignore its EXIF orientation: pixels stay as they are stored.
+    """Load an image as `LoadImageFromFile` does, but as its pixels are stored, and no darker than it is.
 
-    Label files have no orientation, so rotated images would not match their labels. Also reads images inside Parquet
-    tables (Waymo). Adds `img` uint8 `[H, W, 3]` BGR, `img_shape` and `ori_shape`.
+    Its EXIF orientation is ignored: label files have none, so rotated images would not match their labels. Values of
+    16 bits become 8 bits by the bits that they use, which `image-bits:` of the taxonomy says, or else the file (`sBIT`
+    of PNG); where neither does, all 16 are taken. Also reads images inside Parquet tables (Waymo). Adds `img` uint8
+    `[H, W, 3]` BGR, `img_shape` and `ori_shape`.
 
     Raises:
-        LabelFileError: no such file, or OpenCV cannot read the image.
+        LabelFileError: no such file, OpenCV cannot read the image, or its values use more bits than `image-bits:` says.
     """
+
+    def __init__(self) -> None:
+        self._warned = False
 
     def transform(self, results: dict[str, Any]) -> dict[str, Any]:
         path = Path(results["img_path"])
-        data = np.frombuffer(read_bytes(path), np.uint8)
-        image = cv2.imdecode(data, cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION) if len(data) else None
+        data = read_bytes(path)
+        image = _decode(data, cv2.IMREAD_ANYDEPTH) if data else None
         if image is None:
-            raise LabelFileError(f"{path}: found no image that OpenCV can read; get the file again")
+            raise damaged_image(path, data, "OpenCV cannot decode it")
+        if image.dtype == np.uint16:
+            image = self._scaled(path, data, image, results.get("image_bits", 0))
+        elif image.dtype != np.uint8:
+            image = _decode(data)
         return results | {
             "img": image,
             "img_shape": image.shape[:2],
             "ori_shape": image.shape[:2],
             "as_stored": True,
         }
+
+    def _scaled(self, path: Path, data: bytes, image: NDArray[np.uint16], bits: int) -> NDArray[np.uint8]:
+        brightest = int(image.max(initial=0))
+        if bits and brightest >> bits:
+            raise LabelFileError.of(
+                path,
+                f"an image with the value {brightest}",
+                f"at most {(1 << bits) - 1} (`image-bits: {bits}`)",
+                "write the bits that the values use into the taxonomy",
+            )
+        bits = bits or _bits_of_file(data, image)
+        if not bits and 0 < brightest < 1 << 12 and not self._warned:
+            self._warned = True
+            likely = next(b for b in CAMERA_BITS if not brightest >> b)
+            warnings.warn(
+                f"{path}: no value of this 16-bit image is above {brightest}, so it is loaded nearly black; write"
+                f" `image-bits: {likely}` into the taxonomy if its values use {likely} bits (`lsu-seg scan` looks at"
+                " more images)",
+                stacklevel=2,
+            )
+        pixels: NDArray[np.uint8] = _decode(data) if bits in (0, 16) else (image >> (bits - 8)).astype(np.uint8)
+        return pixels
+
+
+def _decode(data: bytes, depth: int = 0) -> Any:
+    """The pixels of an image as they lie in the file, or None; 8 bits unless `depth` is `IMREAD_ANYDEPTH`."""
+    return cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION | depth)
+
+
+def _bits_of_file(data: bytes, image: NDArray[np.uint16]) -> int:
+    """The bits that a 16-bit PNG says its values use, or 0 if it says nothing.
+
+    By the specification, the values of a PNG with `sBIT` 12 are scaled to 16 bits, but cameras store them as they are.
+    Those have bits below the lowest of scaled values.
+    """
+    bits = png_depth(data).significant
+    if not 8 <= bits <= 16:
+        return 0
+    unscaled = not (image >> bits).any() and (image & ((1 << 16 - bits) - 1)).any()
+    return bits if unscaled else 16
 
 
 @register(TRANSFORMS)

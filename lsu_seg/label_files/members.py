@@ -36,7 +36,7 @@ def read_bytes(path: Path) -> bytes:
         return path.read_bytes()
     except OSError as error:
         found = f"no readable file ({error.strerror})"
-        raise refuse(path, found, "a label file", "check path and rights") from error
+        raise refuse(path, found, "a file of the dataset", "check path and rights") from error
 
 
 def list_members(table: Path) -> list[str]:

@@ -15,15 +15,16 @@ from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import ExifTags, Image
+from PIL import ExifTags, Image, TiffImagePlugin, UnidentifiedImageError
 
 from lsu_onto import ROW_SKIPPED
 from lsu_seg.errors import UserError
-from lsu_seg.label_files import LabelFileError, LabelReader, container, not_what_was_expected, read_bytes
+from lsu_seg.label_files import MAX_PIXELS, LabelFileError, LabelReader, container, read_bytes
+from lsu_seg.layout.images import damaged_image, png_depth
 from lsu_seg.layout.pairs import Pair
 
 Record = dict[str, Any]
@@ -32,7 +33,8 @@ Record = dict[str, Any]
 label: why the label file was refused, or absent. size: width and height of the label. rows: [row, pixels] of each row
 of d in it; void: pixels that `void:` lists. unknown: [value, pixels, x, y] of its most frequent unlisted values;
 more: the number of further values, and their pixels. colours: [value, 0xrrggbb] of the values in a palette file.
-image: why the image cannot be read; image_size; turned: its EXIF orientation, if it has one.
+image: why the image cannot be read; image_size; turned: its EXIF orientation, if it has one. decoded: whether its
+pixels were looked at; bits: the bits that its largest value needs, if it stores 16 and does not say how many it uses.
 """
 
 MAX_VALUES = 64
@@ -45,14 +47,26 @@ class WorkerError(UserError):
     """A process was killed from outside, usually because memory ran out."""
 
 
+class Task(NamedTuple):
+    """What to do for a pair: whether to decode its image, and what is known of its label from an earlier scan."""
+
+    pair: Pair
+    decode: bool = False
+    known: Record | None = None
+
+
 @dataclass
 class Inspector:
     """Inspects the pairs of one split. Picklable."""
 
     reader: LabelReader
 
-    def __call__(self, pairs: Sequence[Pair]) -> list[Record]:
-        return [{**self.label(pair.label), **look_at_image(pair.image)} for pair in pairs]
+    def __call__(self, tasks: Sequence[Task]) -> list[Record]:
+        return [self._record(task) for task in tasks]
+
+    def _record(self, task: Task) -> Record:
+        label = self.label(task.pair.label) if task.known is None else task.known
+        return {**label, **look_at_image(task.pair.image, task.decode, self.reader.max_pixels)}
 
     def label(self, path: Path) -> Record:
         try:
@@ -91,20 +105,43 @@ def count_rows(rows: NDArray[np.int16], classes: int) -> NDArray[np.int64]:
     return np.bincount(np.ascontiguousarray(rows).view(np.uint16).ravel(), minlength=classes)[:classes]
 
 
-def look_at_image(path: Path) -> Record:
-    """Size and EXIF orientation, read from the header only."""
+def look_at_image(path: Path, decode: bool = False, max_pixels: int = MAX_PIXELS) -> Record:
+    """Size and EXIF orientation from the header, and with `decode` whether all of it can be decoded."""
+    data = b""
     try:
-        in_table = container(path) != path
-        with Image.open(io.BytesIO(read_bytes(path)) if in_table else path) as image:
+        if decode or container(path) != path:
+            data = read_bytes(path)
+        with Image.open(io.BytesIO(data) if data else path) as image:
             out: Record = {"image_size": list(image.size)}
             turned = image.getexif().get(ExifTags.Base.Orientation, 1)
+            if decode and image.width * image.height <= max_pixels:
+                image.load()
+                out |= {"decoded": True, **_bits(data, image)}
+        if out.get("decoded") and image.format == "PNG":
+            with Image.open(io.BytesIO(data)) as again:
+                again.verify()  # the checksums of the pixels, which `load` does not look at
     except LabelFileError as error:
         return {"image": str(error)}
+    except MemoryError:
+        return {"image": f"{path}: too large for the memory of this machine; cut it into tiles, or use fewer --jobs"}
     except Exception as error:  # Pillow raises arbitrary exceptions for damaged files
         return {"image": _no_image(path, error)}
     if turned not in (0, 1):
         out["turned"] = int(turned)
     return out
+
+
+def _bits(data: bytes, image: Image.Image) -> Record:
+    """The bits that the largest value of a 16-bit image needs. Pillow has only the upper byte of 16-bit colours."""
+    depth = png_depth(data)
+    stored = max(image.tag_v2.get(258, (0,))) if isinstance(image, TiffImagePlugin.TiffImageFile) else depth.stored
+    if stored != 16 or depth.significant:
+        return {}
+    ends: Any = image.getextrema()
+    if image.mode.startswith("I"):
+        return {"bits": int(ends[1]).bit_length()}
+    high = max(high for _, high in ends[:3])
+    return {"bits": 8 + high.bit_length()}
 
 
 def _no_image(path: Path, error: Exception) -> str:
@@ -115,8 +152,8 @@ def _no_image(path: Path, error: Exception) -> str:
             head = file.read(512)
     except OSError:
         head = b"?"
-    advice = "get the file again"
-    return str(not_what_was_expected(path, head, "an image", advice))
+    why = "" if isinstance(error, UnidentifiedImageError) else str(error)  # which only repeats the name
+    return str(damaged_image(path, head, why))
 
 
 # --- many --------------------------------------------------------------------------------------------------
@@ -127,7 +164,7 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def inspect_all(inspector: Inspector, pairs: Iterable[Pair], jobs: int) -> Generator[tuple[Pair, Record]]:
+def inspect_all(inspector: Inspector, tasks: Iterable[Task], jobs: int) -> Generator[tuple[Pair, Record]]:
     """The record of each pair, in order; only a few batches are in memory at a time.
 
     This uses processes rather than threads, because JSON and much else holds the interpreter's lock. Processes are
@@ -136,15 +173,15 @@ def inspect_all(inspector: Inspector, pairs: Iterable[Pair], jobs: int) -> Gener
     Raises:
         WorkerError: a process was killed from outside.
     """
-    todo = iter(pairs)
+    todo = iter(tasks)
     if jobs == 1:
         with _any_size():
-            for pair in todo:
-                yield pair, inspector([pair])[0]
+            for task in todo:
+                yield task.pair, inspector([task])[0]
         return
     context = multiprocessing.get_context("fork" if sys.platform == "linux" else "spawn")
     pool = ProcessPoolExecutor(jobs, context, _start_worker, (inspector,))
-    waiting: deque[tuple[list[Pair], Future[list[Record]]]] = deque()
+    waiting: deque[tuple[list[Task], Future[list[Record]]]] = deque()
     try:
         while True:
             while len(waiting) < 4 * jobs and (batch := list(islice(todo, _BATCH))):
@@ -152,11 +189,11 @@ def inspect_all(inspector: Inspector, pairs: Iterable[Pair], jobs: int) -> Gener
             if not waiting:
                 return
             batch, future = waiting.popleft()
-            yield from zip(batch, future.result(), strict=True)
+            yield from zip((task.pair for task in batch), future.result(), strict=True)
     except BrokenProcessPool as error:
         raise WorkerError(
-            f"a process was ended from outside while it read {waiting[0][0][0].label if waiting else 'labels'} or a"
-            " file near it; out of memory? Run again with fewer `--jobs`: what was read is kept"
+            f"a process was ended from outside while it read {waiting[0][0][0].pair.label if waiting else 'labels'}"
+            " or a file near it; out of memory? Run again with fewer `--jobs`: what was read is kept"
         ) from error
     finally:
         pool.shutdown(wait=False, cancel_futures=True)
@@ -169,7 +206,7 @@ def _start_worker(inspector: Inspector) -> None:
     global _inspector
     _inspector = inspector
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent handles Ctrl-C
-    Image.MAX_IMAGE_PIXELS = None  # only headers of images are read
+    Image.MAX_IMAGE_PIXELS = None  # larger images than `max_pixels` are not decoded
     threading.Thread(target=_end_with_parent, daemon=True).start()
 
 
@@ -181,12 +218,12 @@ def _end_with_parent() -> None:
         os._exit(1)
 
 
-def _inspect(pairs: list[Pair]) -> list[Record]:
-    return _inspector(pairs)
+def _inspect(tasks: list[Task]) -> list[Record]:
+    return _inspector(tasks)
 
 
 class _any_size:  # noqa: N801 - a context manager
-    """Lift Pillow's limit on image sizes: only headers are read."""
+    """Lift Pillow's limit on image sizes: larger ones than `max_pixels` are not decoded."""
 
     def __enter__(self) -> None:
         self.limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None

@@ -68,6 +68,8 @@ def headline(report: Report) -> str:
 def shares(report: Report) -> list[str]:
     """Sentences that state how much data there is, and how much of it needs the teacher."""
     lines = [f"{report.pairs} image-label pairs, {report.read} labels read, {report.pixels} pixels"]
+    if report.pairs:
+        lines[0] += f"; {'all' if report.decoded == report.pairs else report.decoded} images decoded"
     if report.source and report.read:
         images = f"{report.images_needing_teacher} of {report.read} images"
         lines.append(

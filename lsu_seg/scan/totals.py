@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from lsu_onto import Constraint, Palettes
 from lsu_seg.label_files import PALETTES, UnknownValue, hint, nearest_colour, other_colour, show_value
+from lsu_seg.layout.images import CAMERA_BITS
 from lsu_seg.layout.pairs import Pair, Survey
 from lsu_seg.scan.collect import Record
 
@@ -27,6 +28,7 @@ TITLES = {
     "alone": ("error", "files without their partner"),
     "label": ("error", "label files that are refused"),
     "image": ("error", "images that cannot be read"),
+    "bits": ("warning", "images that are loaded darker than they are"),
     "size": ("error", "images and labels of different size"),
     "values": ("error", "label files with unlisted values"),
     "space": ("error", "the label space"),
@@ -76,7 +78,9 @@ class Totals:
     Attributes:
         constraint: with or without a map.
         pixels, files: int64 `[D]`, per row of d.
-        void, unknown: pixels. read: labels read. needing: images that need the teacher.
+        void, unknown: pixels. read: labels read. needing: images that need the teacher. decoded: images decoded.
+        bits: the most bits that a value of a 16-bit image needs, and sixteen: the number of these images, where neither
+            files nor taxonomy say how many bits are used.
     """
 
     def __init__(self, constraint: Constraint, unknown_is_void: bool = False) -> None:
@@ -84,7 +88,8 @@ class Totals:
         self.pixels = np.zeros(len(constraint.classes), np.int64)
         self.files = np.zeros(len(constraint.classes), np.int64)
         self.ambiguous: NDArray[np.bool_] = constraint.allowed.sum(1) > 1
-        self.void = self.unknown = self.further = self.read = self.needing = 0
+        self.void = self.unknown = self.further = self.read = self.needing = self.decoded = 0
+        self.bits = self.sixteen = 0
         self.unlisted: dict[int | str, Unlisted] = {}
         self.findings: dict[str, Finding] = {}
         self._palettes = Palettes()
@@ -111,6 +116,8 @@ class Totals:
     def add(self, pair: Pair, record: Record) -> None:
         if "image" in record:
             self.find("image", record["image"])
+        self.decoded += "decoded" in record or "image" in record
+        self._add_bits(pair, record.get("bits", 0))
         if "label" in record:
             self.find("label", record["label"])
             return
@@ -126,6 +133,28 @@ class Totals:
             self._add_palette(pair, dict(record.get("colours", ())))
         self._add_unknown(pair, record)
         self._compare(pair, record)
+
+    def _add_bits(self, pair: Pair, bits: int) -> None:
+        declared = self.constraint.layout.image_bits
+        if bits and declared and bits > declared:
+            self.find(
+                "image",
+                f"{pair.image}: found a value of {bits} bits; expected at most {declared}, as `image-bits:` says",
+            )
+        elif bits and not declared:
+            self.bits = max(self.bits, bits)
+            self.sixteen += 1
+
+    def find_dark(self) -> None:
+        """Report 16-bit images of which none uses the upper bits: their 8 upper bits are all that is loaded."""
+        if 0 < self.bits <= CAMERA_BITS[-1]:
+            bits = next(b for b in CAMERA_BITS if b >= self.bits)
+            self.find(
+                "bits",
+                f"no value of {self.sixteen} 16-bit image(s) that were decoded is above {(1 << bits) - 1}, and of 65535"
+                f" there are: write `image-bits: {bits}` if the values use {bits} bits",
+                count=self.sixteen,
+            )
 
     def _add_palette(self, pair: Pair, colours: dict[int, int]) -> None:
         if clash := self._palettes.add(pair.label, colours):
@@ -195,7 +224,7 @@ class Report:
     """The result of a scan, as plain values: `text.py` and `page.py` display it, `dataclasses.asdict` gives the JSON.
 
     Attributes:
-        pairs: image-label pairs found; read: labels that could be read.
+        pairs: image-label pairs found; read: labels that could be read; decoded: images that were decoded.
         void: pixels that are not annotated or can only be void; decided: pixels with one class; teacher: pixels with
             several; unlisted: pixels with a value that the taxonomy does not list. Without a source, all listed pixels
             are `decided`.
@@ -209,6 +238,7 @@ class Report:
     splits: list[str]
     pairs: int
     read: int
+    decoded: int
     pixels: int
     decided: int
     teacher: int
@@ -234,6 +264,7 @@ def report(totals: Totals, data_root: str, splits: Sequence[str], pairs: int) ->
     """Assemble the report."""
     c = totals.constraint
     k = c.num_classes
+    totals.find_dark()
     for i in np.flatnonzero(totals.files == 0):
         if totals.read and (c.raw_row == i).any():
             totals.find("unseen", c.classes[i])
@@ -250,6 +281,7 @@ def report(totals: Totals, data_root: str, splits: Sequence[str], pairs: int) ->
         splits=list(splits),
         pairs=pairs,
         read=totals.read,
+        decoded=totals.decoded,
         pixels=int(totals.pixels.sum()) + totals.void + totals.unknown,
         decided=int(totals.pixels[single & ~only_void].sum()),
         teacher=int(totals.pixels[totals.ambiguous].sum()),

@@ -20,7 +20,7 @@ from helpers.processes import SCAN, ended, standing_still, state, wait_until
 from helpers.tiny import PARK, write_park
 from helpers.tiny import write_tax as write_park_tax
 from lsu_seg.cli import main
-from lsu_seg.scan.collect import Inspector, inspect_all
+from lsu_seg.scan.collect import Inspector, Task, inspect_all
 from lsu_seg.scan.run import scan
 
 ROOT = Path(__file__).parents[3]
@@ -89,10 +89,11 @@ def test_processes_may_be_spawned(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     write_park(tmp_path / "data", {f"{i}": [0, 1] for i in range(8)})
     constraint = lsu_onto.load(tax)
     pairs = find_pairs(tmp_path / "data", constraint.layout, "train")
+    tasks = [Task(pair) for pair in pairs]
     inspector = Inspector(LabelReader(constraint, unknown="keep"))
-    here = list(inspect_all(inspector, pairs, 1))
+    here = list(inspect_all(inspector, tasks, 1))
     monkeypatch.setattr("lsu_seg.scan.collect.sys.platform", "darwin")
-    assert list(inspect_all(inspector, pairs, 2)) == here
+    assert list(inspect_all(inspector, tasks, 2)) == here
 
 
 def test_only_what_has_changed_is_read_again(tmp_path: Path) -> None:

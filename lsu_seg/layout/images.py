@@ -1,0 +1,65 @@
+"""What image files say of themselves: the bits that their values use, and what a damaged one is. Imports no torch."""
+
+from __future__ import annotations
+
+import os
+import struct
+from typing import NamedTuple
+
+from lsu_seg.label_files import LabelFileError, not_what_was_expected
+
+_FORMATS = (
+    (b"\xff\xd8\xff", "JPEG"),
+    (b"\x89PNG", "PNG"),
+    (b"II*\0", "TIFF"),
+    (b"MM\0*", "TIFF"),
+    (b"GIF8", "GIF"),
+    (b"\0\0\0\x0cjP", "JPEG 2000"),
+    (b"BM", "BMP"),
+)
+
+CAMERA_BITS = (8, 10, 12, 14)
+"""What cameras deliver in 16-bit files."""
+
+
+class Depth(NamedTuple):
+    """The bits of a value in a PNG as they are stored, and how many of them the file says are significant (else 0)."""
+
+    stored: int
+    significant: int
+
+
+def png_depth(data: bytes) -> Depth:
+    """The depth of a PNG, from the parts before its pixels; (0, 0) for anything else.
+
+    >>> png_depth(b"GIF89a")
+    Depth(stored=0, significant=0)
+    """
+    if not data.startswith(b"\x89PNG\r\n\x1a\n") or len(data) < 33:
+        return Depth(0, 0)
+    stored, colour = data[24], data[25]
+    position = 8
+    while position + 8 <= len(data):
+        length, name = struct.unpack_from(">I4s", data, position)
+        if name == b"sBIT":
+            channels = data[position + 8 : position + 8 + length][: 3 if colour in (2, 6) else 1]  # not of the alpha
+            return Depth(stored, max(channels, default=0))
+        if name in (b"IDAT", b"IEND"):
+            break
+        position += 12 + length
+    return Depth(stored, 0)
+
+
+def damaged_image(path: str | os.PathLike[str], data: bytes, why: str = "") -> LabelFileError:
+    """The refusal of an image file that cannot be decoded.
+
+    Args:
+        data: at least its first 512 bytes.
+        why: what the decoder said, in a few words.
+    """
+    kind = "WebP" if data[:4] == b"RIFF" and data[8:12] == b"WEBP" else ""
+    kind = kind or next((name for magic, name in _FORMATS if data.startswith(magic)), "")
+    if kind:
+        found = f"a damaged {kind} image{f' ({why})' if why else ''}"
+        return LabelFileError.of(path, found, "a whole image", "get the file again")
+    return not_what_was_expected(path, data, "an image", "get the file again")

@@ -1,0 +1,138 @@
+"""`lsu-seg scan` on images: what is damaged, and what would be loaded darker than it is."""
+
+from __future__ import annotations
+
+import io
+import json
+import zlib
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from PIL import Image
+
+import lsu_onto
+from helpers import pngs
+from helpers.tiny import write_park
+from helpers.tiny import write_tax as write_park_tax
+from lsu_seg.label_files import LabelReader
+from lsu_seg.layout.pairs import Pair
+from lsu_seg.scan.collect import Inspector, Task
+from lsu_seg.scan.run import SAMPLE, scan
+from lsu_seg.scan.text import shares
+from lsu_seg.scan.totals import Finding, Report
+
+PICTURE = cv2.GaussianBlur(np.random.default_rng(0).integers(0, 256, (24, 40, 3), np.uint8), (5, 5), 0)
+
+
+def encoded(kind: str) -> bytes:
+    buffer = io.BytesIO()
+    Image.fromarray(PICTURE).save(buffer, kind)
+    return buffer.getvalue()
+
+
+def look(tmp_path: Path, deep: bool = False, jobs: int = 1, keys: str = "") -> tuple[Report, dict[str, Finding]]:
+    tax = Path(write_park_tax(tmp_path / "tax"))
+    tax.write_text(tax.read_text().replace("encoding: ", f"{keys}encoding: ", 1))
+    report = scan(str(tax), tmp_path / "data", ["train"], work_dir=tmp_path / "work", deep=deep, jobs=jobs)
+    return report, {f.kind: f for f in report.findings}
+
+
+def broken_checksum() -> bytes:
+    """A PNG whose pixels do not have their checksum: Pillow decodes it without a word."""
+    pixels = bytearray(pngs.chunk(b"IDAT", zlib.compress(pngs.rows(PICTURE, colour=2), 0)))
+    pixels[-1] ^= 1
+    return pngs.SIGNATURE + pngs.header(40, 24, 8, 2) + bytes(pixels) + pngs.chunk(b"IEND")
+
+
+DAMAGED = {
+    "a third of a JPEG": (
+        encoded("JPEG")[: len(encoded("JPEG")) // 3],
+        "a damaged JPEG image (",
+    ),
+    "half a PNG": (encoded("PNG")[:1000], "a damaged PNG image (image file is truncated"),
+    "a PNG with other pixels": (broken_checksum(), "a damaged PNG image (broken PNG file"),
+    "half a TIFF": (encoded("TIFF")[:1000], "a damaged TIFF image ("),
+    "the start of a PNG": (encoded("PNG")[:20], "a damaged PNG image ("),
+    "the start of a JPEG": (encoded("JPEG")[:20], "a damaged JPEG image; "),
+    "nothing": (b"", "an empty file (0 bytes)"),
+    "a page": (b"<!DOCTYPE html><html>", "an HTML or XML page"),
+    "text": (b"what?", "no known image or JSON"),
+}
+
+
+@pytest.mark.parametrize("case", DAMAGED)
+def test_a_damaged_image_is_an_error_that_says_what_it_is(tmp_path: Path, case: str) -> None:
+    data, message = DAMAGED[case]
+    write_park(tmp_path / "data", {"a": [0, 1], "b": [1]})
+    (tmp_path / "data/images/train/a.png").write_bytes(data)
+    report, findings = look(tmp_path)
+    assert findings["image"].severity == "error"
+    (text,) = findings["image"].examples
+    assert text.startswith(f"{tmp_path}/data/images/train/a.png: found {message}")
+    assert "get the file again" in text and "encoding" not in text and "annotation" not in text
+    assert report.read == 2
+
+
+def test_a_sample_is_decoded_and_all_with_deep(tmp_path: Path) -> None:
+    n = SAMPLE + 5
+    write_park(tmp_path / "data", {f"{i:03}": [0, 1, 2, 3, 4, 5] for i in range(n)})
+    report, findings = look(tmp_path)
+    assert report.decoded == SAMPLE and "image" not in findings
+    assert shares(report)[0].endswith(f"; {SAMPLE} images decoded")
+    (state,) = (tmp_path / "work").glob("*.jsonl")
+    before = state.read_text().splitlines()
+    first, last = (json.loads(before[i])["record"] for i in (1, -1))
+    assert first["decoded"] and last["decoded"]  # from the first to the last
+    missed = next(json.loads(line)["key"] for line in before[1:] if "decoded" not in json.loads(line)["record"])
+    path = tmp_path / "data" / f"{missed.replace('labels', 'images')}.png"
+    path.write_bytes(path.read_bytes()[:-20])
+    assert "image" not in look(tmp_path)[1]
+    label = tmp_path / "data" / f"{missed}.png"
+    (tmp_path / "unread").write_bytes(label.read_bytes())
+    report, findings = look(tmp_path, deep=True, jobs=2)
+    assert (report.decoded, findings["image"].count) == (n, 1)
+    assert shares(report)[0].endswith("; all images decoded")
+    assert len(state.read_text().splitlines()) == len(before) + 1 + 5  # the changed pair, and those not decoded before
+    assert look(tmp_path)[0] == report
+    assert report == scan(
+        str(tmp_path / "tax/park.tax"), tmp_path / "data", ["train"], work_dir=tmp_path / "2", deep=True, jobs=1
+    )
+
+
+def test_what_is_known_of_a_label_is_kept_when_its_image_is_decoded(tmp_path: Path) -> None:
+    Image.fromarray(PICTURE).save(tmp_path / "a.png")
+    known = {"size": [40, 24], "rows": [[0, 960]], "void": 0, "image_size": [40, 24]}
+    task = Task(Pair(tmp_path / "a.png", tmp_path / "gone.png", "a"), True, known)
+    reader = LabelReader(lsu_onto.load(write_park_tax(tmp_path / "tax")))
+    assert Inspector(reader)([task]) == [{**known, "decoded": True}]
+
+
+@pytest.mark.parametrize("grey", [True, False])
+def test_camera_data_in_16_bits_is_told_with_what_to_write(tmp_path: Path, grey: bool) -> None:
+    write_park(tmp_path / "data", {"a": [0], "b": [1]})
+    for i, name in enumerate("ab"):
+        pixels = np.random.default_rng(i).integers(0, 1 << 11 + i, (24, 40) if grey else (24, 40, 3), np.uint16)
+        cv2.imwrite(str(tmp_path / f"data/images/train/{name}.png"), pixels)
+    _, findings = look(tmp_path)
+    assert (findings["bits"].severity, findings["bits"].count) == ("warning", 2)
+    assert "is above 4095, and of 65535 there are: write `image-bits: 12`" in findings["bits"].examples[0]
+    assert not {"bits", "image"} & set(look(tmp_path, keys="image-bits: 12\n")[1])
+    _, findings = look(tmp_path, keys="image-bits: 11\n")
+    assert "found a value of 12 bits; expected at most 11, as `image-bits:` says" in findings["image"].examples[0]
+
+
+def test_images_that_use_16_bits_or_say_how_many_are_no_finding(tmp_path: Path) -> None:
+    write_park(tmp_path / "data", {"a": [0], "b": [1]})
+    for name, top in (("a", 1 << 12), ("b", 1 << 16)):  # one is dark, not all
+        path = tmp_path / f"data/images/train/{name}.png"
+        cv2.imwrite(str(path), np.random.default_rng(0).integers(0, top, (24, 40, 3), np.uint16))
+    assert "bits" not in look(tmp_path)[1]
+    path.unlink()
+    (tmp_path / "data/labels/train/b.png").unlink()
+    assert "bits" in look(tmp_path)[1]
+    dark = tmp_path / "data/images/train/a.png"
+    data = dark.read_bytes()
+    dark.write_bytes(data[:33] + pngs.chunk(b"sBIT", b"\x0c\x0c\x0c") + data[33:])
+    assert "bits" not in look(tmp_path)[1]
