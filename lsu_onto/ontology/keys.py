@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 
 from lsu_onto.diagnostics import Diagnostic, Fix, Span, did_you_mean, suggest
 from lsu_onto.lang import syntax as ast
-from lsu_onto.ontology import model
+from lsu_onto.ontology import model, patterns
 
 KEYS = {
     "title": "the full name",
@@ -108,8 +108,8 @@ def read(statements: Sequence[ast.Statement], base: model.Dataset | None) -> Key
                 misspelt.setdefault(meant, s)
         if not value:
             keys.error("TAX012", f"`{key}:` has no value", s.span, "write one, or take the line out")
-        elif key in ("images", "labels", "segments", "list"):
-            _pattern(keys, s)
+        elif key in patterns.PATTERNS:
+            keys.findings += patterns.check_pattern(s)
     first = misspelt | first  # judged as what was meant: else what depends on it would be wrong, too
     if "encoding" in first:
         keys.encoding = _encoding(keys, first["encoding"])
@@ -141,30 +141,6 @@ def misplaced(statements: Sequence[ast.Statement], dataset: str) -> list[Diagnos
             else:
                 others.append(s)
     return findings + read(others, None).findings
-
-
-def _pattern(keys: Keys, s: ast.Meta) -> None:
-    """Each alternative of a file pattern is relative and has `{name}` placeholders."""
-    for value in model.alternatives(s.value.text):
-        _alternative(keys, s, value)
-
-
-def _alternative(keys: Keys, s: ast.Meta, value: str) -> None:
-    place = s.value.span
-    rest = re.sub(r"\{[A-Za-z_]\w*\}", "", value)
-    if "|" in value:
-        parts = re.split(r"\s*\|\s*", s.value.text)
-        fix = Fix.write(" | ".join(parts), place) if all(parts) else None
-        help = "alternatives have ` | ` between them, with a blank on either side"
-        keys.error("TAX012", f"`{value}` has a `|` that stands between no two patterns", place, help, fix)
-    elif value.startswith("/") or re.match(r"[A-Za-z]:", value) or ".." in value.split("/"):
-        keys.error("TAX012", f"`{value}` leaves the dataset's folder", place, "write it relative to `data_root`")
-    elif s.key.text in ("segments", "list") and set(re.findall(r"\{(\w+)\}", value)) - {"split"}:
-        what = f"`{s.key.text}:` names one file per split"
-        keys.error("TAX012", what, place, "its only placeholder is `{split}`")
-    elif "{" in rest or "}" in rest:
-        what = f"`{value}` has a brace that is no placeholder"
-        keys.error("TAX012", what, place, "a placeholder is `{name}` with letters, digits and `_`")
 
 
 def _encoding(keys: Keys, s: ast.Meta) -> str:
@@ -209,6 +185,7 @@ def misfits(s: ast.Meta, t: model.Taxonomy) -> Iterator[Diagnostic]:
         fix = Fix.write(instead, place) if instead else None
         return Diagnostic("TAX012", message, place, help, fix=fix)
 
+    yield from patterns.check_layout(s, t)
     if key == "background":
         if encoding not in _DRAWN:
             what = f"every pixel has a value under `encoding: {encoding}`"
@@ -242,10 +219,10 @@ def misfits(s: ast.Meta, t: model.Taxonomy) -> Iterator[Diagnostic]:
             hint = "write `placeholder = value value`, e.g. `scene = park-1 park-2`"
             yield wrong(f"`{value}` does not say which files", s.value.span, hint)
         else:
-            name, patterns = f"{{{words[1]}}}", [t.meta.get(k, "") for k in ("images", "labels")]
+            name, places = f"{{{words[1]}}}", [t.meta.get(k, "") for k in ("images", "labels")]
             # If only one alternative had it, the other would match the files of all splits.
-            if not any(all(name in a for a in model.alternatives(p)) for p in patterns):
-                some = any(name in p for p in patterns)
+            if not any(all(name in a for a in model.alternatives(p)) for p in places):
+                some = any(name in p for p in places)
                 what = f"an alternative has no `{name}`" if some else f"no pattern has `{name}`"
                 hint = "name a placeholder of every alternative of `images:`, or of `labels:`"
                 yield wrong(what, s.value.span, hint if some else "name a placeholder of `images:` or `labels:`")

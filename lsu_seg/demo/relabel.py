@@ -124,7 +124,7 @@ def relabel_dataset(taxonomy: str, fine: str, root: Path, split: str, output: Pa
         for key in ("images", "labels")
     )
     for pattern in (image_pattern, label_pattern):
-        if "{stem}" not in pattern or re.search(r"\{(?!stem\})", pattern):
+        if "{stem}" not in pattern or re.search(r"\{(?!stem\})|\*\*", pattern):
             raise RelabelError(f"`{taxonomy}`: the pattern `{pattern}` needs `{{stem}}`, and only that and `{{split}}`")
     stems: dict[str, Path] = {}
     for pair in pairs:

@@ -14,6 +14,12 @@ from lsu_seg.label_files import container, load_sheets, segments_path
 from lsu_seg.layout.lists import ListError, read_list
 from lsu_seg.layout.patterns import Pattern, Values
 
+BOTH = (
+    "files that match both `images:` and `labels:`, so that labels count as images; write patterns that leave each"
+    " other's files out"
+)
+"""What `Survey.both` has."""
+
 
 class DatasetError(UserError):
     """A dataset's folder is not as its taxonomy says. The message names the pattern, the problem and the remedy."""
@@ -39,6 +45,7 @@ class Survey:
         pairs: sorted by key.
         alone: files without a partner, each with a reason.
         doubles: descriptions of files that share a partner or a name.
+        both: files that the patterns of images and of labels match.
         unreadable: folders that cannot be read.
         notes: links that were not followed, and the like.
         junk: ignored files: hidden files, `.DS_Store`, thumbnails.
@@ -47,6 +54,7 @@ class Survey:
     pairs: list[Pair] = field(default_factory=list)
     alone: list[str] = field(default_factory=list)
     doubles: list[str] = field(default_factory=list)
+    both: list[str] = field(default_factory=list)
     unreadable: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     junk: list[Path] = field(default_factory=list)
@@ -61,6 +69,7 @@ def find_pairs(root: str | Path, layout: Layout, split: str) -> list[Pair]:
     contents = survey(root, layout, split)
     for problems, description in (
         (contents.unreadable, "folders that cannot be read"),
+        (contents.both, BOTH),
         (contents.doubles, "files of one name"),
         (contents.alone, "files without their partner"),
     ):
@@ -100,6 +109,7 @@ def survey(root: str | Path, layout: Layout, split: str) -> Survey:
         if layout.list:
             _pair_by_list(root, layout, images, labels, split, out)
         else:
+            out.both = [str(f) for f in images if f in labels]
             _pair(images, labels, _edges(images, labels, _common(root, layout)), layout, split, out)
     _same_but_for_case(itertools.chain(images, () if tables else labels), out)
     out.pairs = sorted(
@@ -206,6 +216,7 @@ def _pair(
     out.pairs = [Pair(i, ls[0], "") for i, ls in of_image.items() if len(ls) == 1 and len(of_label[ls[0]]) == 1]
     # If a pattern lacks the placeholder that decides about the split, its files without a partner are of other splits.
     deciding = [p for name, p, _ in layout.split_values if name == split]
+    both = set(out.both)  # which says it better
     for files, partners, pattern, partner_kind, candidates in (
         (images, of_image, layout.images, "label", labels),
         (labels, of_label, layout.labels, "image", images),
@@ -213,6 +224,7 @@ def _pair(
         if all(p in Pattern(pattern).names for p in deciding):
             # A table of images holds every frame of a drive, and most frames are not annotated.
             alone = [f for f in files if f not in partners and (partner_kind == "image" or container(f) == f)]
+            alone = [f for f in alone if str(f) not in both]
             by_name = {o.stem.lower(): o for o in candidates} if alone else {}
             out.alone += [f"{f} (no {partner_kind}{_reason(f, by_name)})" for f in alone]
 

@@ -1,8 +1,8 @@
 """File patterns with placeholders: the files that match, and the values of their placeholders. Imports no torch.
 
-`{name}` matches within one folder or file name, and stands for the same text everywhere in a pattern. If a file name
-can be read in several ways (`{stem}_{view}.png` and `a_b_c.png`), all readings are returned. A Parquet table counts as
-a folder of the files in it.
+`{name}` matches within one folder or file name, and stands for the same text everywhere in a pattern. `**` stands for
+any folders, or none. If a file name can be read in several ways (`{stem}_{view}.png` and `a_b_c.png`), all readings are
+returned. A Parquet table counts as a folder of the files in it.
 """
 
 from __future__ import annotations
@@ -21,6 +21,8 @@ Values = dict[str, str]
 """One reading of a file name: the value of each placeholder."""
 
 _PLACEHOLDER = re.compile(r"\{(\w+)\}")
+_FOLDERS = ["**"]
+"""The part of a pattern that stands for any folders."""
 _JUNK = ("thumbs.db", "desktop.ini", "__macosx")
 _IMAGES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".webp", ".bmp", ".gif", ".ppm", ".pgm", ".json")
 
@@ -48,6 +50,8 @@ class Pattern:
     [{'city': 'bonn', 'n': '7'}]
     >>> Pattern("{a}_{b}.png").match("x_y_z.png")
     [{'a': 'x', 'b': 'y_z'}, {'a': 'x_y', 'b': 'z'}]
+    >>> Pattern("images/**/{n}.png").match("images/2026/may/7.png")
+    [{'n': '7'}]
     """
 
     def __init__(self, text: str) -> None:
@@ -57,56 +61,99 @@ class Pattern:
 
     def match(self, path: str) -> list[Values]:
         """The readings of a path below the root; empty if it does not match."""
-        names = path.split("/")
-        if len(names) != len(self.parts):
-            return []
-        readings: list[Values] = [{}]
-        for part, name in zip(self.parts, names, strict=True):
-            readings = _read(part, name, readings)
-        return readings
+        return _match(self.parts, path.split("/"), [{}])
 
     def find(self, root: Path) -> Matches:
         """The matching files below a folder. Hidden and junk files are ignored, and each folder is entered once."""
         matches = Matches()
         top = root.stat()
-        folders: list[tuple[Path, list[Values], frozenset[tuple[int, int]]]] = [
-            (root, [{}], frozenset({(top.st_dev, top.st_ino)}))
-        ]
-        for depth, part in enumerate(self.parts):
-            last = depth == len(self.parts) - 1
-            any_suffix = last and len(part) > 1 and not part[-1]
-            seen: dict[tuple[int, int], Path] = {}
-            deeper = []
-            for folder, readings, above in folders:
-                for entry in _entries(folder, part, matches):
-                    extended = _read(part, entry.name, readings)
-                    if not extended or (any_suffix and not (entry.member or _is_image(entry.name))):
-                        continue
-                    path = folder / entry.name
-                    if entry.file:
-                        if last:
-                            matches.files[path] = extended
-                            continue
-                        if path.suffix != SUFFIX:
-                            continue
-                    try:
-                        state = path.stat()
-                    except OSError as error:
-                        loop = "a link that leads to itself" if error.errno == errno.ELOOP else "a link to nothing"
-                        matches.notes.append(f"{path} is {loop if entry.link else error.strerror}")
-                        continue
-                    if last and path.is_file():
-                        matches.files[path] = extended
-                    elif not last and (path.is_dir() or path.suffix == SUFFIX):
-                        identity = (state.st_dev, state.st_ino)
-                        if identity in above:
-                            matches.notes.append(f"{path} leads back to a folder above it; not entered again")
-                        elif seen.setdefault(identity, path) != path:
-                            matches.notes.append(f"{path} and {seen[identity]} are one folder; counted once")
-                        else:
-                            deeper.append((path, extended, above | {identity}))
-            folders = deeper
+        identity = top.st_dev, top.st_ino
+        folders = [_Folder(root, [{}], identity, frozenset({identity}))]
+        for part in self.parts[:-1]:
+            folders = _below(folders, matches) if part == _FOLDERS else _enter(folders, part, matches, {})
+        for folder in folders:
+            _take(folder, self.parts[-1], matches)
+        if _FOLDERS in self.parts:  # folders were looked through for folders and again for files
+            for messages in (matches.junk, matches.unreadable, matches.notes):
+                messages[:] = dict.fromkeys(messages)  # type: ignore[arg-type]
         return matches
+
+
+def _match(parts: list[list[str]], names: list[str], readings: list[Values]) -> list[Values]:
+    """The readings of the rest of a path by the rest of a pattern."""
+    if not parts or not readings:
+        return [] if names else readings
+    if parts[0] == _FOLDERS:
+        rests = (_match(parts[1:], names[i:], readings) for i in range(len(names)))
+        return [reading for rest in rests for reading in rest]
+    return _match(parts[1:], names[1:], _read(parts[0], names[0], readings)) if names else []
+
+
+_Identity = tuple[int, int]
+"""Device and inode of a folder, which may have several paths."""
+
+
+class _Folder(NamedTuple):
+    """A folder that matches the first parts of a pattern; `above` has the identities of itself and those around it."""
+
+    path: Path
+    readings: list[Values]
+    identity: _Identity
+    above: frozenset[_Identity]
+
+
+def _enter(folders: Iterable[_Folder], part: list[str], matches: Matches, seen: dict[_Identity, Path]) -> list[_Folder]:
+    """The folders inside the given ones that match a part. `seen` has the folders that were entered before."""
+    deeper = []
+    for folder in folders:
+        for entry in _entries(folder.path, part, matches):
+            readings = folder.readings if part == _FOLDERS else _read(part, entry.name, folder.readings)
+            path = folder.path / entry.name
+            table = path.suffix == SUFFIX and part != _FOLDERS
+            if not readings or (entry.file and not table):
+                continue
+            state = _stat(path, entry, matches)
+            if state is None or not (table or path.is_dir()):
+                continue
+            identity = state.st_dev, state.st_ino
+            if identity in folder.above:
+                matches.notes.append(f"{path} leads back to a folder above it; not entered again")
+            elif seen.setdefault(identity, path) != path:
+                matches.notes.append(f"{path} and {seen[identity]} are one folder; counted once")
+            else:
+                deeper.append(_Folder(path, readings, identity, folder.above | {identity}))
+    return deeper
+
+
+def _below(folders: list[_Folder], matches: Matches) -> list[_Folder]:
+    """The folders, and all that lie in them at any depth."""
+    seen = {folder.identity: folder.path for folder in folders}
+    out, level = list(folders), folders
+    while level := _enter(level, _FOLDERS, matches, seen):
+        out += level
+    return out
+
+
+def _take(folder: _Folder, part: list[str], matches: Matches) -> None:
+    """Add the files of a folder that match the last part."""
+    any_suffix = len(part) > 1 and not part[-1]
+    for entry in _entries(folder.path, part, matches):
+        readings = _read(part, entry.name, folder.readings)
+        if not readings or (any_suffix and not (entry.member or _is_image(entry.name))):
+            continue
+        path = folder.path / entry.name
+        if entry.file or (_stat(path, entry, matches) and path.is_file()):
+            matches.files[path] = readings
+
+
+def _stat(path: Path, entry: _Entry, matches: Matches) -> os.stat_result | None:
+    """The state of a file or folder; None, and a note, if it is a link to nothing."""
+    try:
+        return path.stat()
+    except OSError as error:
+        loop = "a link that leads to itself" if error.errno == errno.ELOOP else "a link to nothing"
+        matches.notes.append(f"{path} is {loop if entry.link else error.strerror}")
+        return None
 
 
 class _Entry(NamedTuple):

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from lsu_onto import Constraint, Palettes
 from lsu_seg.label_files import PALETTES, UnknownValue, hint, nearest_colour, other_colour, show_value
 from lsu_seg.layout.images import CAMERA_BITS
-from lsu_seg.layout.pairs import Pair, Survey
+from lsu_seg.layout.pairs import BOTH, Pair, Survey
 from lsu_seg.scan.collect import Record
 
 SHOWN = 10
@@ -24,6 +24,7 @@ MAX_VALUES = 1024
 TITLES = {
     "split": ("error", "splits that cannot be read"),
     "folder": ("error", "folders that cannot be read"),
+    "both": ("error", BOTH),
     "double": ("error", "files of one name"),
     "alone": ("error", "files without their partner"),
     "label": ("error", "label files that are refused"),
@@ -105,6 +106,7 @@ class Totals:
     def add_survey(self, survey: Survey) -> None:
         for kind, texts in (
             ("folder", survey.unreadable),
+            ("both", survey.both),
             ("double", survey.doubles),
             ("alone", sorted(survey.alone)),
             ("link", survey.notes),

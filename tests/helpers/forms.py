@@ -45,7 +45,8 @@ def write_tax(folder: Path, form: Form) -> str:
         f'{i} {name} "the {name}" #{colour:06x} {relation}'
         for i, name, colour, relation in zip(form.ids, NAMES, COLOURS, RELATIONS, strict=True)
     ]
-    text = "\n".join(["tax 1", "dataset form v1 -> tiny v1", "splits: train val", form.keys, *lines, ""])
+    splits = "splits: train val" if "{split}" in form.keys else "splits: train"
+    text = "\n".join(["tax 1", "dataset form v1 -> tiny v1", splits, form.keys, *lines, ""])
     (folder / "form.tax").write_text(text)
     return str(folder / "form.tax")
 

@@ -126,6 +126,10 @@ dataset town v1 -> demo v1
         ('0 way "#808080" < road', "TAX006", "0 way #808080 < road"),
         ('0 way "128, 128, 128" < road', "TAX006", "0 way #808080 < road"),
         ("ignore_index: 255\n0 way < road", "TAX008", "void: 255\n0 way < road"),
+        ("images: a/*.jpg | b/{stem}.jpg", "TAX012", "images: a/{stem}.jpg | b/{stem}.jpg"),
+        ('labels: "a/{stem}.png"', "TAX012", "labels: a/{stem}.png"),
+        ("labels: a\\{n}.png | ./b/{n}.png", "TAX012", "labels: a/{n}.png | ./b/{n}.png"),
+        ("labels: a/{n}.png | ./b//{n}.png", "TAX012", "labels: a/{n}.png | b/{n}.png"),
         ("0 bike-way < road", "TAX003", '0 bike_way "bike-way" < road'),
     ],
 )

@@ -306,7 +306,8 @@ def test_folders(world: World) -> None:
     assert "has 2 images" in "\n".join(report["found"]["double"]["examples"])
     assert "differ in case only" in "\n".join(report["found"]["double"]["examples"])
     assert report["found"]["junk"]["count"] == 3
-    world.tax("id", places="images: images/{seq}/{stem}.jpg\nlabels: labels/{seq}/{stem}.png\n")
+    splits = "split-train: seq = train\nsplit-val: seq = val\n"
+    world.tax("id", places=f"images: images/{{seq}}/{{stem}}.jpg\nlabels: labels/{{seq}}/{{stem}}.png\n{splits}")
     shutil.rmtree(world.root / "data")
     world.pair("good")
     (world.root / "data/images/loop").symlink_to(world.root / "data")

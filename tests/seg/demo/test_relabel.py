@@ -194,8 +194,8 @@ def test_layouts_that_cannot_be_written(tmp_path: Path) -> None:
     head = "encoding: id\nvoid: 255\nsplits: train\nlabels: labels/{split}/{stem}.png\n"
     for images, why in (
         ("images/{split}/{stem}.jpg", r"has images `\*\.jpg`"),
-        ("images/{city}/{stem}.png", "needs `{stem}`, and only that"),
-        ("images/{split}/{frame}.png", "needs `{stem}`, and only that"),
+        ("images/**/{stem}.png", "needs `{stem}`, and only that"),
+        ("images/{split}/{city}/{stem}.png", "needs `{stem}`, and only that"),
     ):
         with pytest.raises(RelabelError, match=why):
             relabel(tmp_path, keys=f"{head}images: {images}")

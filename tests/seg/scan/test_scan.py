@@ -265,6 +265,20 @@ def test_palettes_that_contradict_each_other_are_told_for_any_number_of_processe
     assert {f.kind: f.count for f in report.findings} == {"palettes": 4, "palette": 1, "map": 1}
 
 
+def test_a_pattern_of_images_that_matches_labels_is_told(tmp_path: Path) -> None:
+    labels(tmp_path, np.array([[0, 1]], np.uint8), 3)
+    for file in (tmp_path / "data/labels/train").iterdir():
+        file.rename(tmp_path / f"data/images/train/{file.stem}_label.png")
+    text = "labels: images/{split}/{stem}_label.png\n0 a\n1 b\n"
+    tax = ids(tmp_path, "id", text)
+    Path(tax).write_text(Path(tax).read_text().replace("labels: labels/{split}/{stem}.png\n", ""))
+    result = command(tmp_path, tax, "--format", "json")
+    assert result.exit_code == 1
+    findings = {f["kind"]: f for f in json.loads(result.stdout)["report"]["findings"]}
+    assert findings["both"]["count"] == 3
+    assert not {"alone", "label"} & set(findings)
+
+
 # --- the command -------------------------------------------------------------------------------------------
 
 
