@@ -12,6 +12,7 @@ from lsu_onto.program import search_path, source_option
 
 if TYPE_CHECKING:
     from lsu_onto.ontology.model import Source
+    from lsu_onto.starter.guess_layout import GuessedLayout
 
 
 @click.command()
@@ -24,6 +25,11 @@ if TYPE_CHECKING:
     multiple=True,
     metavar="DIR_OR_GLOB",
     help="Label files, PNG or TIFF (repeatable). Needs Pillow: the extra [labels].",
+)
+@click.option(
+    "--data-root",
+    metavar="DIR",
+    help="The dataset's folder: guess `images:`, `labels:` and `splits:`. Alone, its labels are read as well.",
 )
 @click.option(
     "--encoding",
@@ -46,6 +52,7 @@ def init(argument: str | None, name: str | None, from_labels: tuple[str, ...], *
       lsu-onto init mydata --source cityscapes
       lsu-onto init mydata --source cityscapes --from-csv classes.csv
       lsu-onto init mydata --source cityscapes --from-labels data/labels
+      lsu-onto init mydata --source cityscapes --data-root data
       lsu-onto init mydata --from-labels 'data/**/*_labelIds.png' --encoding id
     """
     if argument and name and argument != name:
@@ -87,20 +94,22 @@ def _make(name: str, target: Path, labels: tuple[str, ...], **options: Any) -> l
     source = need_source(options["source"], options["search"]) if options["source"] else None
     encoding, refused, summary = options["encoding"], [], "a commented file to fill in"
     _check_encoding(encoding)
+    layout = _layout(options["data_root"])
+    places = layout.keys() if layout else []
     if options["from_csv"]:
         stated = None if encoding == "auto" else encoding
-        text, found = from_csv(options["from_csv"], name, source, stated, options["search"])
+        text, found = from_csv(options["from_csv"], name, source, stated, options["search"], places)
         for line in found:
             click.echo(line, err=True)
         summary = f"the classes of {options['from_csv']}"
-    elif labels:
+    elif labels or layout:
         from lsu_onto.starter.guess import guess_storage
         from lsu_onto.starter.label_values import find, scan
 
-        files, others = find(labels)
+        files, others = (layout.label_files, 0) if layout and not labels else find(labels)
         scanned = scan(files)
         storage = guess_storage(scanned, encoding)
-        text, refused = from_labels(storage, name, source), scanned.refused
+        text, refused = from_labels(storage, name, source, places), scanned.refused
         void = f", void {storage.void}" if storage.void else ", no void value"
         summary = f"{len(storage.values)} classes in {scanned.files} label files, encoding {storage.encoding}{void}"
         if others:
@@ -110,7 +119,21 @@ def _make(name: str, target: Path, labels: tuple[str, ...], **options: Any) -> l
         text = starter(name, source, "id" if encoding == "auto" else encoding)
     write_atomic(target, text.encode("utf-8"))
     _next(target, text, summary, source, options["search"])
+    if layout:
+        click.echo(
+            f"  lsu-seg scan {target} --data-root {options['data_root']}   what the files hold, and what is wrong"
+        )
     return refused
+
+
+def _layout(root: str | None) -> GuessedLayout | None:
+    if root is None:
+        return None
+    from lsu_onto.starter.guess_layout import guess_layout
+
+    if not Path(root).is_dir():
+        raise click.UsageError(f"`--data-root {root}`: there is no such folder")
+    return guess_layout(root)
 
 
 def _check_encoding(encoding: str) -> None:

@@ -6,6 +6,7 @@ note gives hints (a similar name, the same colour). A default such as `-> void` 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -92,9 +93,17 @@ def _suggestion(c: ClassLine, source: Source) -> str:
 
 
 def from_csv(
-    file: str, name: str, source: Source | None, encoding: str | None, search: tuple[str, ...]
+    file: str,
+    name: str,
+    source: Source | None,
+    encoding: str | None,
+    search: tuple[str, ...],
+    places: Sequence[str] = (),
 ) -> tuple[str, list[str]]:
     """The text of the file, and everything in the list that deserves a second look.
+
+    Args:
+        places: lines that say where images and labels lie.
 
     Raises:
         ExchangeError: it is not a class list.
@@ -120,6 +129,7 @@ def from_csv(
         f"encoding: {encoding or found.encoding or narrowest(classes)}"
         f" # {TODO}: is that how the label files store it?{f' It is {found.why}' if found.why else ''}",
         NO_VOID.replace("255", "#000000") if "rgb" in (encoding, found.encoding) else NO_VOID,
+        *places,
     ]
     return canonical(_write(name, source, keys, class_lines(classes)), search), [str(f) for f in findings]
 
@@ -127,8 +137,8 @@ def from_csv(
 # --- from label files --------------------------------------------------------------------------------------
 
 
-def from_labels(storage: Storage, name: str, source: Source | None) -> str:
-    """The text of the file for the values that were found."""
+def from_labels(storage: Storage, name: str, source: Source | None, places: Sequence[str] = ()) -> str:
+    """The text of the file for the values that were found. `places`: lines that say where images and labels lie."""
     from lsu_onto.exchange.draft import ClassLine, class_lines
 
     scan = storage.scan
@@ -153,6 +163,7 @@ def from_labels(storage: Storage, name: str, source: Source | None) -> str:
     pixels = sum(scan.counts[s] for s in storage.void_stored)
     guess = f"void: {storage.void} # a guess: {storage.why_void}; {_percent(pixels, scan.pixels)} of the pixels"
     keys.append(guess if storage.void else NO_VOID)
+    keys += places
     about = (f"Found in {scan.files} label files by `lsu-onto init`.",)
     return _write(name, source, keys, class_lines(classes), about)
 

@@ -14,10 +14,7 @@ from lsu_seg.label_files import container, load_sheets, segments_path
 from lsu_seg.layout.lists import ListError, read_list
 from lsu_seg.layout.patterns import Pattern, Values
 
-BOTH = (
-    "files that match both `images:` and `labels:`, so that labels count as images; write patterns that leave each"
-    " other's files out"
-)
+BOTH = "files that match both `images:` and `labels:`; write patterns that leave each other's files out"
 """What `Survey.both` has."""
 
 
@@ -45,7 +42,7 @@ class Survey:
         pairs: sorted by key.
         alone: files without a partner, each with a reason.
         doubles: descriptions of files that share a partner or a name.
-        both: files that the patterns of images and of labels match.
+        both: files that the patterns of images and of labels match, and nothing tells which they are.
         unreadable: folders that cannot be read.
         notes: links that were not followed, and the like.
         junk: ignored files: hidden files, `.DS_Store`, thumbnails.
@@ -109,7 +106,7 @@ def survey(root: str | Path, layout: Layout, split: str) -> Survey:
         if layout.list:
             _pair_by_list(root, layout, images, labels, split, out)
         else:
-            out.both = [str(f) for f in images if f in labels]
+            images = _without_labels(root, layout, images, labels, out)
             _pair(images, labels, _edges(images, labels, _common(root, layout)), layout, split, out)
     _same_but_for_case(itertools.chain(images, () if tables else labels), out)
     out.pairs = sorted(
@@ -175,6 +172,25 @@ def _common(root: Path, layout: Layout) -> list[str]:
             " label belongs to an image; write the same `{name}` in both"
         )
     return common
+
+
+def _without_labels(
+    root: Path, layout: Layout, images: dict[Path, list[Values]], labels: dict[Path, list[Values]], out: Survey
+) -> dict[Path, list[Values]]:
+    """The images without the labels that their pattern matches as well: `{stem}.png` also matches `a_label.png`.
+
+    Such files are labels if one of them belongs to an image that is no label. Else there is no telling.
+    """
+    both = [f for f in images if f in labels]
+    rest = {f: readings for f, readings in images.items() if f not in labels}
+    if both and any(label in images for _, label in _edges(rest, labels, _common(root, layout))):
+        out.notes.append(
+            f"`{layout.images}` also matches {len(both)} files of `{layout.labels}`, e.g. {both[0]}; they are taken for"
+            " labels only"
+        )
+        return rest
+    out.both = [str(f) for f in both]
+    return images
 
 
 def _edges(

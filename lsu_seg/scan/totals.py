@@ -40,7 +40,7 @@ TITLES = {
     "palette": ("warning", "palettes that differ from the taxonomy's colours"),
     "unseen": ("warning", "classes that are declared and never seen"),
     "absent": ("warning", "splits of the taxonomy that are not here"),
-    "link": ("warning", "links and folders"),
+    "link": ("warning", "links, folders and patterns"),
     "junk": ("info", "hidden and junk files, passed over"),
     "map": ("info", "the source"),
 }

@@ -269,14 +269,18 @@ def test_a_pattern_of_images_that_matches_labels_is_told(tmp_path: Path) -> None
     labels(tmp_path, np.array([[0, 1]], np.uint8), 3)
     for file in (tmp_path / "data/labels/train").iterdir():
         file.rename(tmp_path / f"data/images/train/{file.stem}_label.png")
-    text = "labels: images/{split}/{stem}_label.png\n0 a\n1 b\n"
-    tax = ids(tmp_path, "id", text)
-    Path(tax).write_text(Path(tax).read_text().replace("labels: labels/{split}/{stem}.png\n", ""))
-    result = command(tmp_path, tax, "--format", "json")
-    assert result.exit_code == 1
-    findings = {f["kind"]: f for f in json.loads(result.stdout)["report"]["findings"]}
-    assert findings["both"]["count"] == 3
-    assert not {"alone", "label"} & set(findings)
+    tax = Path(ids(tmp_path, "id", "0 a\n1 b\n"))
+    text = tax.read_text()
+    for pattern, code in (("{stem}_label.png", 0), ("{stem}.png", 1)):
+        tax.write_text(text.replace("labels/{split}/{stem}.png", f"images/{{split}}/{pattern}"))
+        result = command(tmp_path, str(tax), "--format", "json")
+        findings = {f["kind"]: f for f in json.loads(result.stdout)["report"]["findings"]}
+        assert result.exit_code == code
+        if code:
+            assert findings["both"]["count"] == 6
+        else:
+            assert "also matches 3 files of `images/train/{stem}_label.png`" in findings["link"]["examples"][0]
+        assert not {"alone", "label"} & set(findings) or code
 
 
 # --- the command -------------------------------------------------------------------------------------------
