@@ -17,9 +17,11 @@ from lsu_seg.label_files.reader import Inspection, LabelReader, LabelRows, segme
 from lsu_seg.label_files.rle import load_sheets
 from lsu_seg.label_files.rows import (
     PALETTES,
+    SWAPPED,
     RowTable,
     UnknownValue,
     hint,
+    is_bgr,
     nearest_colour,
     other_colour,
     show_value,
@@ -31,6 +33,7 @@ __all__ = [
     "MAX_PIXELS",
     "PALETTES",
     "SUFFIX",
+    "SWAPPED",
     "VOID16",
     "Inspection",
     "LabelFileError",
@@ -42,6 +45,7 @@ __all__ = [
     "encode_confidence",
     "encode_labels",
     "hint",
+    "is_bgr",
     "list_members",
     "load_sheets",
     "nearest_colour",

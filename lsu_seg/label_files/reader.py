@@ -41,11 +41,13 @@ class Inspection(NamedTuple):
         unknown: the unlisted values, most frequent first.
         colours: value → 0xrrggbb of the values that occur in a palette file under `encoding: id`, as far as its palette
             tells.
+        raw: `[H, W]`, the raw values; None if labels are drawn, or numbers of segments.
     """
 
     rows: NDArray[np.int16]
     unknown: list[UnknownValue]
     colours: dict[int, int]
+    raw: NDArray[Any] | None = None
 
 
 def segments_path(root: Path, layout: Layout, split: str) -> Path:
@@ -132,7 +134,7 @@ class LabelReader:
             LabelFileError: the file is unreadable, has a palette that contradicts a file read before, or has unlisted
                 values and `unknown` is `"error"`.
         """
-        rows, values, colours = self.inspect(path)
+        rows, values, colours, _ = self.inspect(path)
         self._check_palette(Path(path), colours)
         if values and self.unknown == "error":
             raise unlisted(path, values, self.constraint)
@@ -156,7 +158,7 @@ class LabelReader:
         if self._kind == "panoptic-rgb" and self.segments:
             return self._panoptic(raw, *segments_of(self.segments, path))
         rows = self._table.rows(raw)
-        return Inspection(rows, unknown_values(raw, rows), colours)
+        return Inspection(rows, unknown_values(raw, rows), colours, raw)
 
     def _drawn(self, drawing: Drawing) -> Inspection:
         known = [self._names.get(label, ROW_UNKNOWN) for label in drawing.labels]

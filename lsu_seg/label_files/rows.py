@@ -139,15 +139,28 @@ def hint(values: Sequence[UnknownValue], constraint: Constraint) -> str:
                 if np.isin(missing // divisor, known).all():
                     return f"the values look packed: declare `encoding: id16/{divisor}`"
         return ""
-    swapped = (missing & 0xFF) << 16 | missing & 0xFF00 | missing >> 16
-    if np.isin(swapped, known).all():
-        return "red and blue look swapped (BGR): read with red and blue exchanged, all these colours are listed"
+    if np.isin(_bgr(missing), known).all():
+        return f"{SWAPPED}: read with red and blue exchanged, all these colours are listed"
 
     colour, name, distance = nearest_colour(first, constraint)
     text = f"the nearest listed colour is #{colour:06x} (`{name}`) at distance {distance:.1f}"
     if distance <= 32:
         text += ": lossy compression or smoothing? Go back to the original annotation"
     return text
+
+
+SWAPPED = "red and blue look swapped (BGR)"
+
+
+def is_bgr(raw: NDArray[Any], constraint: Constraint) -> bool:
+    """Whether (nearly) all pixels of a file have listed colours once red and blue are exchanged, and not before."""
+    colours, counts = np.unique(raw, return_counts=True)
+    as_is, swapped = (counts[np.isin(c, constraint.raw)].sum() for c in (colours, _bgr(colours)))
+    return bool(swapped > as_is and swapped >= 0.9 * raw.size)
+
+
+def _bgr(colours: NDArray[Any]) -> NDArray[Any]:
+    return (colours & 0xFF) << 16 | colours & 0xFF00 | colours >> 16
 
 
 PALETTES = (

@@ -23,16 +23,19 @@ from PIL import ExifTags, Image, TiffImagePlugin, UnidentifiedImageError
 
 from lsu_onto import ROW_SKIPPED
 from lsu_seg.errors import UserError
-from lsu_seg.label_files import MAX_PIXELS, LabelFileError, LabelReader, container, read_bytes
+from lsu_seg.label_files import MAX_PIXELS, LabelFileError, LabelReader, container, is_bgr, read_bytes
 from lsu_seg.layout.images import damaged_image, png_depth
 from lsu_seg.layout.pairs import Pair
+from lsu_seg.scan.borders import SMOOTH, step_share
 
 Record = dict[str, Any]
 """The facts about a pair, as stored in the state file:
 
 label: why the label file was refused, or absent. size: width and height of the label. rows: [row, pixels] of each row
 of d in it; void: pixels that `void:` lists. unknown: [value, pixels, x, y] of its most frequent unlisted values;
-more: the number of further values, and their pixels. colours: [value, 0xrrggbb] of the values in a palette file.
+more: the number of further values, and their pixels. bgr: whether all its colours are listed once red and blue are
+exchanged. colours: [value, 0xrrggbb] of the values in a palette file. smooth: the share of steps at its borders, if
+that is large (see `borders.py`).
 image: why the image cannot be read; image_size; turned: its EXIF orientation, if it has one. decoded: whether its
 pixels were looked at; bits: the bits that its largest value needs, if it stores 16 and does not say how many it uses.
 """
@@ -70,7 +73,7 @@ class Inspector:
 
     def label(self, path: Path) -> Record:
         try:
-            rows, unknown, colours = self.reader.inspect(path)
+            rows, unknown, colours, raw = self.reader.inspect(path)
         except LabelFileError as error:
             return {"label": str(error)}
         except MemoryError:
@@ -89,6 +92,10 @@ class Inspector:
             out["unknown"] = [list(u) for u in kept]
             if rest:
                 out["more"] = [len(rest), sum(u.count for u in rest)]
+            if raw is not None and self.reader.constraint.encoding == "rgb" and is_bgr(raw, self.reader.constraint):
+                out["bgr"] = True
+        if raw is not None and (share := step_share(raw)) >= SMOOTH:
+            out["smooth"] = round(share, 2)
         if colours:
             out["colours"] = [list(c) for c in colours.items()]
         return out

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lsu_onto import Constraint, Palettes
-from lsu_seg.label_files import PALETTES, UnknownValue, hint, nearest_colour, other_colour, show_value
+from lsu_seg.label_files import PALETTES, SWAPPED, UnknownValue, hint, nearest_colour, other_colour, show_value
 from lsu_seg.layout.images import CAMERA_BITS
 from lsu_seg.layout.pairs import BOTH, Pair, Survey
 from lsu_seg.scan.collect import Record
@@ -34,6 +34,7 @@ TITLES = {
     "values": ("error", "label files with unlisted values"),
     "space": ("error", "the label space"),
     "palettes": ("error", "label files whose palettes contradict those before"),
+    "smooth": ("warning", "labels that look resized with interpolation: values between two classes on their borders"),
     "overlap": ("warning", "images in two splits"),
     "void": ("warning", "labels that are void everywhere: training skips them"),
     "turned": ("warning", "images that EXIF asks to turn: image and label are taken as they are stored"),
@@ -82,6 +83,7 @@ class Totals:
         void, unknown: pixels. read: labels read. needing: images that need the teacher. decoded: images decoded.
         bits: the most bits that a value of a 16-bit image needs, and sixteen: the number of these images, where neither
             files nor taxonomy say how many bits are used.
+        with_unknown: labels with unlisted values. bgr: those of them whose red and blue look swapped.
     """
 
     def __init__(self, constraint: Constraint, unknown_is_void: bool = False) -> None:
@@ -90,7 +92,7 @@ class Totals:
         self.files = np.zeros(len(constraint.classes), np.int64)
         self.ambiguous: NDArray[np.bool_] = constraint.allowed.sum(1) > 1
         self.void = self.unknown = self.further = self.read = self.needing = self.decoded = 0
-        self.bits = self.sixteen = 0
+        self.bits = self.sixteen = self.with_unknown = self.bgr = 0
         self.unlisted: dict[int | str, Unlisted] = {}
         self.findings: dict[str, Finding] = {}
         self._palettes = Palettes()
@@ -133,6 +135,12 @@ class Totals:
             self.find("void", str(pair.label))
         if not self.constraint.layout.palettes:
             self._add_palette(pair, dict(record.get("colours", ())))
+        if "smooth" in record:
+            self.find(
+                "smooth",
+                f"{pair.label}: {100 * record['smooth']:.0f} % of the changes from pixel to pixel are such steps; take"
+                " the original label, or resize it with nearest neighbour",
+            )
         self._add_unknown(pair, record)
         self._compare(pair, record)
 
@@ -183,7 +191,12 @@ class Totals:
                 self.further += u.count
         shown = ", ".join(f"{show_value(u.value, self.constraint)} ({u.count} px, x={u.x} y={u.y})" for u in values[:3])
         more = len(values) + further - 3
-        self.find("values", f"{pair.label}: {shown}{f' and {more} more value(s)' if more > 0 else ''}")
+        text = f"{pair.label}: {shown}{f' and {more} more value(s)' if more > 0 else ''}"
+        self.with_unknown += 1
+        if record.get("bgr"):
+            self.bgr += 1
+            text += f"; {SWAPPED}"
+        self.find("values", text)
 
     def _compare(self, pair: Pair, record: Record) -> None:
         size, image, turned = record["size"], record.get("image_size"), record.get("turned")
@@ -299,9 +312,17 @@ def report(totals: Totals, data_root: str, splits: Sequence[str], pairs: int) ->
             for i, (name, colour) in enumerate(zip(c.source_classes, c.source_palette, strict=True))
         ],
         values=[_unlisted_value(u, c) for u in unlisted],
-        hint=hint(top, c) if top else "",
+        hint=_hint(totals, top),
         findings=_in_order(totals.findings.values()),
     )
+
+
+def _hint(totals: Totals, unlisted: list[UnknownValue]) -> str:
+    """The likely cause of the unlisted values. Files decide by themselves whether they are BGR: some may be."""
+    if totals.bgr:
+        of = f"{totals.bgr} of {totals.with_unknown} files with unlisted colours"
+        return f"{SWAPPED} in {of}: write these again with red and blue exchanged"
+    return hint(unlisted, totals.constraint) if unlisted else ""
 
 
 def _in_source(totals: Totals) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

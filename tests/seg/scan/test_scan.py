@@ -265,6 +265,51 @@ def test_palettes_that_contradict_each_other_are_told_for_any_number_of_processe
     assert {f.kind: f.count for f in report.findings} == {"palettes": 4, "palette": 1, "map": 1}
 
 
+def test_bgr_is_decided_file_by_file(tmp_path: Path) -> None:
+    tax = ids(tmp_path, "rgb", "1 a #804080\n2 b #6b8e23\n3 c #4682b4\n")
+    colours = np.array([[[0x80, 0x40, 0x80], [0x6B, 0x8E, 0x23], [0x46, 0x82, 0xB4]]], np.uint8)
+    labels(tmp_path, colours, 4)
+    folder = tmp_path / "data/labels/train"
+    for i in (1, 2):
+        Image.fromarray(colours[..., ::-1].copy()).save(folder / f"{i}.png")
+    other = colours.copy()
+    other[0, 1] = 1, 2, 3
+    Image.fromarray(other).save(folder / "3.png")
+    report = json.loads(command(tmp_path, tax, "--format", "json").stdout)["report"]
+    swapped = "red and blue look swapped (BGR)"
+    assert report["hint"].startswith(f"{swapped} in 2 of 3 files with unlisted colours")
+    values = {f["kind"]: f for f in report["findings"]}["values"]["examples"]
+    assert [text.endswith(swapped) for text in values] == [True, True, False]
+
+
+def test_a_blue_that_is_not_listed_is_no_red_that_was_swapped(tmp_path: Path) -> None:
+    tax = ids(tmp_path, "rgb", "1 a #ff0000\n2 b #6b8e23\n")
+    labels(tmp_path, np.array([[[0, 0, 0xFF], [0x6B, 0x8E, 0x23]]], np.uint8))
+    report = json.loads(command(tmp_path, tax, "--format", "json").stdout)["report"]
+    assert "swapped" not in report["findings"][0]["examples"][0]
+
+
+@pytest.mark.parametrize("encoding", ["id", "rgb", "id16"])
+def test_interpolated_labels_are_named_also_where_all_values_are_listed(tmp_path: Path, encoding: str) -> None:
+    rng = np.random.default_rng(0)
+    ids_ = rng.integers(0, 19, (12, 20)).repeat(16, 0).repeat(16, 1).astype(np.uint8)
+    drawn = np.stack([ids_ * 13, 255 - ids_ * 7, ids_ * 5], -1) if encoding == "rgb" else ids_
+    text = "".join(f"{i} c{i} #{i * 13:02x}{255 - i * 7:02x}{i * 5:02x}\n" for i in range(19))
+    tax = ids(tmp_path, encoding, text)
+    findings = []
+    for resample in (Image.Resampling.NEAREST, Image.Resampling.BILINEAR, Image.Resampling.BICUBIC):
+        small = np.asarray(Image.fromarray(drawn).resize((200, 120), resample))
+        if resample == Image.Resampling.BICUBIC and encoding != "rgb":
+            small = small.clip(0, 18)
+        labels(tmp_path, small.astype(np.uint16) if encoding == "id16" else small)
+        report = json.loads(command(tmp_path, tax, "--format", "json").stdout)["report"]
+        findings.append({f["kind"]: f for f in report["findings"]})
+    assert ["smooth" in f for f in findings] == [False, True, True]
+    assert ["values" in f for f in findings] == [False, encoding == "rgb", encoding == "rgb"]
+    assert findings[1]["smooth"]["severity"] == "warning"
+    assert "resize it with nearest neighbour" in findings[1]["smooth"]["examples"][0]
+
+
 def test_a_pattern_of_images_that_matches_labels_is_told(tmp_path: Path) -> None:
     labels(tmp_path, np.array([[0, 1]], np.uint8), 3)
     for file in (tmp_path / "data/labels/train").iterdir():
