@@ -132,7 +132,7 @@ def _layout(root: Path, images: _Group, labels: _Group, others: list[str]) -> Gu
 def _files(root: Path) -> Iterator[str]:
     """The image files below a folder, relative to it. Links are followed, each folder is entered once."""
     seen = set()
-    for folder, below, names in os.walk(root, followlinks=True):
+    for folder, below, names in os.walk(root, followlinks=True, onerror=_closed):
         state = Path(folder).stat()
         if (state.st_dev, state.st_ino) in seen:
             below.clear()
@@ -143,6 +143,11 @@ def _files(root: Path) -> Iterator[str]:
         for name in names:
             if not name.startswith(".") and name.lower().endswith(IMAGES):
                 yield name if place == "." else f"{place}/{name}"
+
+
+def _closed(error: OSError) -> None:
+    what = f"`{error.filename}` cannot be read ({error.strerror}), so that files may be missing"
+    raise ScanError(f"{what}; make it readable, or leave `--data-root` out")
 
 
 def _split_templates(files: Iterable[str]) -> dict[str, tuple[str, str]]:
@@ -216,12 +221,16 @@ def _matched(images: _Group, labels: _Group) -> int:
 
 
 _PICTURE = 100
+_LOOKED_AT = 3
+"""Files of a group that are opened: one may be damaged, or a picture taken in the dark."""
 
 
 def _rank(root: Path, group: _Group, ranks: dict[str, int]) -> int:
     """How little the files of a group look like labels that annotators drew: from 0 to `_PICTURE`."""
     if group.pattern not in ranks:
-        kind = _content(root / min(group.files.values()))
+        kinds = [_content(root / file) for file in sorted(group.files.values())[:_LOOKED_AT]]
+        sure = sorted(kind for kind in kinds if kind is not None)
+        kind = sure[0] if 2 * len(sure) > len(kinds) else None
         named = bool(re.search(r"label|mask|annot|seg|truth|(?<![a-z])gt", group.pattern, re.IGNORECASE))
         shown = bool(_SHOWN.search(group.pattern))
         ranks[group.pattern] = _PICTURE if kind is None else kind - 2 * named + 8 * shown + 2
@@ -245,7 +254,7 @@ def _content(file: Path) -> int | None:
             if image.mode.startswith("I") or image.mode == "F":
                 return 4
             return 6 if image.getcolors(_COLOURS) else None
-    except OSError:
+    except Exception:  # Pillow raises arbitrary exceptions for damaged files
         return None
 
 

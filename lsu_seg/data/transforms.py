@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from lsu_seg.label_files import LabelFileError, read_bytes
-from lsu_seg.layout.images import CAMERA_BITS, damaged_image, png_depth
+from lsu_seg.layout.images import CAMERA_BITS, damaged_image, png_depth, stored_bits
 from lsu_seg.openmmlab.registry import TRANSFORMS, register
 from lsu_seg.targets.reader import TargetReader
 
@@ -116,7 +116,7 @@ class LoadTaxAnnotations(BaseTransform):
         reader: TargetReader = results["reader"]
         target, rows, results["unknown_pixels"] = reader.read(results)
         if "ori_shape" in results and not results.get("as_stored"):
-            _check_orientation(results["img_path"])
+            _check_other_loader(results["img_path"], results.get("image_bits", 0))
         if results.get("skip_void") and (target == reader.table.void).all():
             return None  # TaxDataset uses another image instead
         results["gt_seg_map"], results["gt_rows"] = target, rows
@@ -124,17 +124,26 @@ class LoadTaxAnnotations(BaseTransform):
         return results
 
 
-def _check_orientation(path: str) -> None:
-    """Refuse an image with an EXIF orientation: `LoadImageFromFile` rotates it, but not its label."""
+def _check_other_loader(path: str, bits: int) -> None:
+    """Refuse an image that `LoadImageFromFile` changes: it rotates one with an EXIF orientation, but not its label, and
+    takes the upper 8 of 16 bits, whatever `image-bits:` says."""
     try:
-        with Image.open(path) as image:
+        with Path(path).open("rb") as file, Image.open(file) as image:
             orientation = image.getexif().get(ORIENTATION, 1)
+            file.seek(0)
+            depth = stored_bits(image, file.read(64))
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
         return  # Pillow cannot read it, so it has no orientation that OpenCV would apply
+    remedy = "load images with `LoadTaxImage`, which"
     if orientation not in (0, 1):
         raise LabelFileError(
             f"{path}: found EXIF orientation {orientation}; expected none: the label's pixels lie as they are stored;"
-            " load images with `LoadTaxImage`, which ignores it, in place of `LoadImageFromFile`"
+            f" {remedy} ignores it, in place of `LoadImageFromFile`"
+        )
+    if bits not in (0, 16) and depth == 16:
+        raise LabelFileError(
+            f"{path}: found 16 bits, of which the taxonomy says that {bits} are used, and `LoadImageFromFile` takes"
+            f" the upper 8; {remedy} takes those, in its place"
         )
 
 

@@ -55,11 +55,11 @@ def read_raw(path: str | os.PathLike[str], encoding: str, *, max_pixels: int = M
     >>> read_raw(file, "id16/1000").tolist()
     [[0, 26]]
     """
-    return read_raw_and_colours(Path(path), encoding, max_pixels)[0]
+    return read_raw_and_raster(Path(path), encoding, max_pixels)[0]
 
 
-def read_raw_and_colours(path: Path, encoding: str, max_pixels: int) -> tuple[NDArray[Any], dict[int, int]]:
-    """The raw values and, for palette indices, the colours that the palette gives to them (see `Raster.colours`)."""
+def read_raw_and_raster(path: Path, encoding: str, max_pixels: int) -> tuple[NDArray[Any], Raster]:
+    """The raw values, and what the file stores."""
     kind, divisor = parse_encoding(encoding)
     if kind in ("polygons", "rle"):
         raise LabelFileError(f"`encoding: {encoding}` has no raw values in an image")
@@ -72,8 +72,8 @@ def read_raw_and_colours(path: Path, encoding: str, max_pixels: int) -> tuple[ND
             raise refuse(path, f"labels with divisor {own_divisor}", f"`encoding: {encoding}`", advice)
     raster = read_raster(path, data, max_pixels=max_pixels)
     if kind in ("rgb", "panoptic-rgb"):
-        return raw_colours(path, raster, red_first=kind == "rgb"), {}
-    return _raw_id(path, raster, kind, encoding, divisor), raster.colours
+        return raw_colours(path, raster, red_first=kind == "rgb"), raster
+    return _raw_id(path, raster, kind, encoding, divisor), raster
 
 
 def raw_colours(path: Path, raster: Raster, red_first: bool) -> NDArray[np.uint32]:

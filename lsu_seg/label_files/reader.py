@@ -16,7 +16,7 @@ from lsu_seg.label_files.drawn import Drawing
 from lsu_seg.label_files.errors import LabelFileError, refuse
 from lsu_seg.label_files.panoptic import load_segments, segments_of
 from lsu_seg.label_files.polygons import draw_polygons
-from lsu_seg.label_files.raw import parse_encoding, read_raw_and_colours
+from lsu_seg.label_files.raw import parse_encoding, read_raw_and_raster
 from lsu_seg.label_files.rle import draw_masks, load_sheets
 from lsu_seg.label_files.rows import PALETTES, RowTable, UnknownValue, other_colour, unknown_values, unlisted
 
@@ -39,8 +39,8 @@ class Inspection(NamedTuple):
     Attributes:
         rows: int16 `[H, W]`: a row of d, `ROW_VOID` or `ROW_UNKNOWN`.
         unknown: the unlisted values, most frequent first.
-        colours: value → 0xrrggbb of the values that occur in a palette file under `encoding: id`, as far as its palette
-            tells.
+        colours: value → 0xrrggbb of the values that occur in a palette file, as far as its palette tells; empty if the
+            taxonomy says that palettes do not count.
         raw: `[H, W]`, the raw values; None if labels are drawn, or numbers of segments.
     """
 
@@ -154,10 +154,11 @@ class LabelReader:
         if self._kind == "rle" and self.segments and self.root:
             image = path.relative_to(self.root).as_posix()
             return self._drawn(draw_masks(self.segments, image, self._names))
-        raw, colours = read_raw_and_colours(path, self.constraint.encoding, self.max_pixels)
+        raw, raster = read_raw_and_raster(path, self.constraint.encoding, self.max_pixels)
         if self._kind == "panoptic-rgb" and self.segments:
             return self._panoptic(raw, *segments_of(self.segments, path))
         rows = self._table.rows(raw)
+        colours = raster.colours if self._kind == "id" and not self.constraint.layout.palettes else {}
         return Inspection(rows, unknown_values(raw, rows), colours, raw)
 
     def _drawn(self, drawing: Drawing) -> Inspection:
@@ -176,7 +177,7 @@ class LabelReader:
         return Inspection(rows, unknown, {})
 
     def _check_palette(self, path: Path, colours: dict[int, int]) -> None:
-        if not colours or self.constraint.layout.palettes:
+        if not colours:
             return
         if clash := self._palettes.add(path, colours):
             raise refuse(path, clash, "one meaning of a value in all files", PALETTES)

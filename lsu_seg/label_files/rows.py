@@ -180,7 +180,7 @@ def other_colour(path: Path, colours: Mapping[int, int], constraint: Constraint)
         if colours[value] != declared:
             return (
                 f"{path}: the file's palette has #{colours[value]:06x} for value {value}, the taxonomy"
-                f" #{declared:06x} (`{constraint.classes[row]}`); the values are used, not the colours"
+                f" shows `{constraint.classes[row]}` as #{declared:06x}; the values are used, not the colours"
             )
     return ""
 

@@ -6,6 +6,8 @@ import os
 import struct
 from typing import NamedTuple
 
+from PIL import Image, TiffImagePlugin
+
 from lsu_seg.label_files import LabelFileError, not_what_was_expected
 
 _FORMATS = (
@@ -48,6 +50,18 @@ def png_depth(data: bytes) -> Depth:
             break
         position += 12 + length
     return Depth(stored, 0)
+
+
+def stored_bits(image: Image.Image, data: bytes) -> int:
+    """The bits of a value in a PNG or TIFF, else 0. Pillow itself does not tell colours of 16 bits from those of 8.
+
+    Args:
+        image: opened by Pillow, not necessarily decoded.
+        data: the file, at least its first 64 bytes.
+    """
+    if isinstance(image, TiffImagePlugin.TiffImageFile):
+        return int(max(image.tag_v2.get(258, (0,))))
+    return png_depth(data).stored
 
 
 def damaged_image(path: str | os.PathLike[str], data: bytes, why: str = "") -> LabelFileError:

@@ -19,12 +19,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import ExifTags, Image, TiffImagePlugin, UnidentifiedImageError
+from PIL import ExifTags, Image, UnidentifiedImageError
 
 from lsu_onto import ROW_SKIPPED
 from lsu_seg.errors import UserError
 from lsu_seg.label_files import MAX_PIXELS, LabelFileError, LabelReader, container, is_bgr, read_bytes
-from lsu_seg.layout.images import damaged_image, png_depth
+from lsu_seg.layout.images import damaged_image, png_depth, stored_bits
 from lsu_seg.layout.pairs import Pair
 from lsu_seg.scan.borders import SMOOTH, step_share
 
@@ -140,9 +140,7 @@ def look_at_image(path: Path, decode: bool = False, max_pixels: int = MAX_PIXELS
 
 def _bits(data: bytes, image: Image.Image) -> Record:
     """The bits that the largest value of a 16-bit image needs. Pillow has only the upper byte of 16-bit colours."""
-    depth = png_depth(data)
-    stored = max(image.tag_v2.get(258, (0,))) if isinstance(image, TiffImagePlugin.TiffImageFile) else depth.stored
-    if stored != 16 or depth.significant:
+    if stored_bits(image, data) != 16 or png_depth(data).significant:
         return {}
     ends: Any = image.getextrema()
     if image.mode.startswith("I"):

@@ -33,6 +33,7 @@ def label_space(reader: LabelReader) -> str:
         c.raw_names,
         c.encoding,
         c.background,
+        c.layout.palettes,
         reader.max_pixels,
         [_stamp(f) for f in reader.tables()],
     )

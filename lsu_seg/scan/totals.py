@@ -133,8 +133,7 @@ class Totals:
         self.needing += bool(self.ambiguous[rows].any())
         if not len(rows) and not record.get("unknown"):
             self.find("void", str(pair.label))
-        if not self.constraint.layout.palettes:
-            self._add_palette(pair, dict(record.get("colours", ())))
+        self._add_palette(pair, dict(record.get("colours", ())))
         if "smooth" in record:
             self.find(
                 "smooth",

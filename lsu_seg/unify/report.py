@@ -18,7 +18,8 @@ from rich.table import Table
 import lsu_onto
 from lsu_onto import Constraint
 from lsu_seg.data.datasets import TaxDataset
-from lsu_seg.label_files import LabelReader, read_bytes, write_atomic
+from lsu_seg.data.transforms import LoadTaxImage
+from lsu_seg.label_files import LabelReader, write_atomic
 from lsu_seg.label_files.annotation import channel_constraint
 
 MODELS = {
@@ -138,11 +139,12 @@ def _pictures(shown: Shown, folder: Path) -> str:
     dataset, c = shown.dataset, shown.dataset.constraint
     own = LabelReader(c, root=dataset.data_root, split=dataset.split)
     channels = LabelReader(channel_constraint(c))
+    load = LoadTaxImage().transform
     indices = np.linspace(0, len(dataset) - 1, min(_SHOWN, len(dataset))).astype(int)
     lines = []
     for number, i in enumerate(indices):
         info = dataset.get_data_info(int(i))
-        image = np.asarray(Image.open(io.BytesIO(read_bytes(Path(info["img_path"])))).convert("RGB"))
+        image = load(info | {"image_bits": c.layout.image_bits})["img"][..., ::-1]  # as the models see it
         rows = own.rows(info["seg_map_path"])
         columns = [image, paint(rows, c.palette)]
         for labels in shown.folders.values():

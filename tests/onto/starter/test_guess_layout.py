@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -164,6 +166,27 @@ def test_links_in_a_circle(tmp_path: Path) -> None:
     (tmp_path / "images").mkdir()
     (tmp_path / "images/again").symlink_to(tmp_path)
     assert laid_out(tmp_path, "images/1.jpg", "gt/1.png=id").pairs == 1
+
+
+def test_a_folder_that_cannot_be_read_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Refused by the system call: root may read everything."""
+    scandir = os.scandir
+
+    def refuse(path: Any) -> Any:
+        if os.fspath(path).endswith("val"):
+            raise PermissionError(13, "Permission denied", os.fspath(path))
+        return scandir(path)
+
+    monkeypatch.setattr("os.scandir", refuse)
+    with pytest.raises(ScanError, match=r"images/val` cannot be read \(Permission denied\)"):
+        laid_out(tmp_path, *LAYOUTS["folders of splits"][0])
+
+
+def test_one_damaged_label_does_not_decide(tmp_path: Path) -> None:
+    names = ["a/1.jpg", "a/2.jpg", "a/3.jpg", "b/1.png=id", "b/2.png=id", "b/3.png=id"]
+    laid_out(tmp_path, *names)
+    (tmp_path / "b/1.png").write_bytes(b"")
+    assert guess_layout(tmp_path).labels == "b/{stem}.png"
 
 
 # --- the command -------------------------------------------------------------------------------------------

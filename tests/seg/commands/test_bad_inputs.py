@@ -191,7 +191,7 @@ def test_palette(world: World) -> None:
     report = world.scan(code=0)
     assert [c["pixels"] for c in report["classes"]] == [6, 6, 3]
     assert report["found"]["palette"]["severity"] == "warning"
-    assert "the taxonomy #804080 (`way`)" in report["found"]["palette"]["examples"][0]
+    assert "the taxonomy shows `way` as #804080" in report["found"]["palette"]["examples"][0]
 
 
 def test_swapped_and_near_colours(world: World) -> None:

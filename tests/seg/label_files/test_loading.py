@@ -156,6 +156,24 @@ def test_more_bits_than_the_taxonomy_says_are_refused(tmp_path: Path) -> None:
         loaded(camera(tmp_path, CAMERA, "image-bits: 10\n"))
 
 
+def test_another_loader_is_refused_where_it_would_be_wrong(tmp_path: Path) -> None:
+    data = camera(tmp_path, CAMERA, "image-bits: 12\n")
+    tax = str(tmp_path / "tax/park.tax")
+    with pytest.raises(LabelFileError, match=r"a\.png: found 16 bits, .* 12 are used; .*`LoadTaxImage`"):
+        TaxDataset(tax, str(tmp_path / "park"), "train", pipeline=LOAD)[0]
+    camera(tmp_path, CAMERA.astype(np.uint8), "image-bits: 12\n")
+    assert TaxDataset(tax, str(tmp_path / "park"), "train", pipeline=LOAD)[0]["inputs"].shape == (3, 24, 40)
+    assert len(data) == 1
+
+
+def test_sixteen_bits_of_a_tiff(tmp_path: Path) -> None:
+    data = camera(tmp_path, CAMERA, "image-bits: 12\n")
+    path = tmp_path / "park/images/train/a.png"
+    assert cv2.imwrite(str(path.with_suffix(".tiff")), CAMERA)
+    path.with_suffix(".tiff").rename(path)
+    assert np.array_equal(loaded(data), CAMERA >> 4)
+
+
 def test_eight_bits_stay_eight_whatever_is_said_of_16(tmp_path: Path) -> None:
     pixels = CAMERA.astype(np.uint8)
     assert np.array_equal(loaded(camera(tmp_path, pixels, "image-bits: 12\n")), pixels)
