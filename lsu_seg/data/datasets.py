@@ -26,6 +26,9 @@ from lsu_seg.targets.coder import TargetCoder
 from lsu_seg.targets.reader import TargetReader
 from lsu_seg.targets.table import TargetTable, joined
 
+_EXAMPLES = 4
+"""Label files, from the first to the last, whose palettes all others must agree with in every process."""
+
 
 @register(DATASETS)
 class TaxDataset(BaseSegDataset):
@@ -149,6 +152,8 @@ class TaxDataset(BaseSegDataset):
 
     def load_data_list(self) -> list[dict[str, Any]]:
         pairs = find_pairs(self.data_root, self.constraint.layout, self.split)
+        places = sorted({i * (len(pairs) - 1) // (_EXAMPLES - 1) for i in range(_EXAMPLES)})
+        self.reader = replace(self.reader, examples=tuple(str(pairs[i].label) for i in places) if pairs else ())
         if not self.pseudo or self.needs_confidence:
             self.reader.own.reader.prepare()
         items: list[dict[str, Any]] = []

@@ -134,16 +134,15 @@ def _check_other_loader(path: str, bits: int) -> None:
             depth = stored_bits(image, file.read(64))
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
         return  # Pillow cannot read it, so it has no orientation that OpenCV would apply
-    remedy = "load images with `LoadTaxImage`, which"
     if orientation not in (0, 1):
         raise LabelFileError(
             f"{path}: found EXIF orientation {orientation}; expected none: the label's pixels lie as they are stored;"
-            f" {remedy} ignores it, in place of `LoadImageFromFile`"
+            " load images with `LoadTaxImage`, which ignores it, in place of `LoadImageFromFile`"
         )
     if bits not in (0, 16) and depth == 16:
         raise LabelFileError(
-            f"{path}: found 16 bits, of which the taxonomy says that {bits} are used, and `LoadImageFromFile` takes"
-            f" the upper 8; {remedy} takes those, in its place"
+            f"{path}: found 16 bits, of which the taxonomy says that {bits} are used, and `LoadImageFromFile` takes the"
+            " upper 8; load images with `LoadTaxImage` in its place"
         )
 
 

@@ -19,16 +19,20 @@ class Annotation:
         constraint: of the dataset's own label files, or of pseudo-labels (`channel_constraint`).
         unknown: the treatment of raw values that the taxonomy does not list (see `LabelReader`).
         root, split: the location of the dataset; needed if side files explain its labels (`segments:`).
+        examples: some of its label files (see `LabelReader`).
     """
 
     constraint: Constraint
     unknown: str = "error"
     root: str | None = None
     split: str = ""
+    examples: tuple[str, ...] = ()
 
     @cached_property
     def reader(self) -> LabelReader:
-        return LabelReader(self.constraint, unknown=self.unknown, root=self.root, split=self.split)
+        return LabelReader(
+            self.constraint, unknown=self.unknown, root=self.root, split=self.split, examples=self.examples
+        )
 
     def load(self, path: str) -> tuple[np.ndarray, np.ndarray]:
         """`(channels, rows)` of a label file (see `read`)."""

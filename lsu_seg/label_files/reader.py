@@ -75,6 +75,8 @@ class LabelReader:
             counts them; `"keep"` leaves `ROW_UNKNOWN`.
         max_pixels: refuse larger images.
         root, split: the location of the dataset; needed if side files explain the labels (`segments:`).
+        examples: some label files of the dataset, whose palettes are the first that others must agree with. Without
+            them, what is refused depends on which files a process reads.
 
     Raises:
         LabelFileError: an unknown value of `unknown`, or no `root` although the encoding needs side files.
@@ -92,6 +94,7 @@ class LabelReader:
     max_pixels: int = MAX_PIXELS
     root: str | None = None
     split: str = ""
+    examples: tuple[str, ...] = ()
     _table: RowTable = field(init=False, repr=False)
     _palettes: Palettes = field(default_factory=Palettes, init=False, repr=False, compare=False)
     _palette_seen: bool = field(default=False, init=False, repr=False)
@@ -179,6 +182,14 @@ class LabelReader:
     def _check_palette(self, path: Path, colours: dict[int, int]) -> None:
         if not colours:
             return
+        if not self._palette_seen:
+            for example in map(Path, self.examples):
+                try:
+                    known = self.inspect(example).colours
+                except LabelFileError:
+                    continue  # it is refused when it is read for its own sake
+                if clash := self._palettes.add(example, known):
+                    raise refuse(example, clash, "one meaning of a value in all files", PALETTES)
         if clash := self._palettes.add(path, colours):
             raise refuse(path, clash, "one meaning of a value in all files", PALETTES)
         if not self._palette_seen:

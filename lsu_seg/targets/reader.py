@@ -44,6 +44,7 @@ class TargetReader:
         pseudo: whether the labels are pseudo-labels.
         threshold, weight: as in `TargetCoder`.
         given: the table of the `CompoundDataset` that the dataset is in, if any.
+        examples: some label files of the dataset (see `LabelReader`).
     """
 
     constraint: Constraint
@@ -54,6 +55,7 @@ class TargetReader:
     threshold: Threshold = None
     weight: float = 1.0
     given: TargetTable | None = None
+    examples: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         check_settings(self.constraint.num_classes, self.threshold, self.weight)
@@ -75,7 +77,7 @@ class TargetReader:
     @cached_property
     def own(self) -> Annotation:
         """The reader of the dataset's own label files."""
-        return Annotation(self.constraint, self.unknown, self.root, self.split)
+        return Annotation(self.constraint, self.unknown, self.root, self.split, self.examples)
 
     @cached_property
     def annotation(self) -> Annotation:

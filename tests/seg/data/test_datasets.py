@@ -15,6 +15,7 @@ from mmengine.dataset import ConcatDataset, RepeatDataset
 from mmengine.registry import init_default_scope
 from mmengine.runner import Runner
 from mmseg.registry import DATASETS, TRANSFORMS
+from PIL import Image
 from torch.utils.data import DataLoader
 
 from helpers.tiny import ALLOWED, CLASSES, LOAD, RAW, SOURCE, VOID, draw, encode, save, write_park, write_tax
@@ -55,6 +56,27 @@ def test_the_taxonomy_is_all_that_a_dataset_needs(tmp_path: Path, encoding: str)
         assert sample.gt_rows.data.dtype == torch.int16
         assert np.array_equal(sample.gt_rows.data[0], drawn[stem])
         assert np.array_equal(sample.gt_sem_seg.data[0], DECIDED[drawn[stem]])
+
+
+@pytest.mark.filterwarnings("ignore:.*the taxonomy shows")
+def test_every_process_refuses_the_same_palettes(tmp_path: Path) -> None:
+    """Also one that reads none but the files that agree with one another."""
+    drawn = write_park(tmp_path / "park", {str(i): [0, 1, 2] for i in range(8)})
+    for i in range(8):
+        path = tmp_path / f"park/labels/train/{i}.png"
+        image = Image.open(path).convert("L")
+        colours = np.random.default_rng(i == 6).integers(0, 256, (256, 3), np.uint8)
+        image.putpalette(colours.tobytes())
+        image.save(path)
+    message = r"6\.png: found a palette with #.* for value .*, which is #.* in .*train/0\.png; .*`palettes: ignored`"
+    for park in (dataset(tmp_path), pickle.loads(pickle.dumps(dataset(tmp_path)))):
+        with pytest.raises(LabelFileError, match=message):
+            park[6]
+        park[7]
+    tax = Path(write_tax(tmp_path / "tax", "id"))
+    tax.write_text(tax.read_text().replace("encoding: id", "encoding: id\npalettes: ignored"))
+    park = TaxDataset(str(tax), str(tmp_path / "park"), "train", pipeline=LOAD)
+    assert np.array_equal(park[6]["data_samples"].gt_rows.data[0], drawn["6"])
 
 
 def test_decided_pixels_are_those_with_one_class(tmp_path: Path) -> None:

@@ -159,7 +159,7 @@ def test_more_bits_than_the_taxonomy_says_are_refused(tmp_path: Path) -> None:
 def test_another_loader_is_refused_where_it_would_be_wrong(tmp_path: Path) -> None:
     data = camera(tmp_path, CAMERA, "image-bits: 12\n")
     tax = str(tmp_path / "tax/park.tax")
-    with pytest.raises(LabelFileError, match=r"a\.png: found 16 bits, .* 12 are used; .*`LoadTaxImage`"):
+    with pytest.raises(LabelFileError, match=r"a\.png: found 16 bits, .* 12 are used, .*`LoadTaxImage`"):
         TaxDataset(tax, str(tmp_path / "park"), "train", pipeline=LOAD)[0]
     camera(tmp_path, CAMERA.astype(np.uint8), "image-bits: 12\n")
     assert TaxDataset(tax, str(tmp_path / "park"), "train", pipeline=LOAD)[0]["inputs"].shape == (3, 24, 40)
