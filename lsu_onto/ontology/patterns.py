@@ -15,6 +15,9 @@ from lsu_onto.ontology.model import Taxonomy, alternatives
 PATTERNS = ("images", "labels", "segments", "list")
 _WILD = re.compile(r"""(?<!\*)\*(?!\*)|[?\\'"]""")
 
+_FOREIGN = re.compile(r"%\d*[sd]|<[^<>]*>|\$\w*|\(\.[*+]\??\)")
+"""Placeholders of other languages."""
+
 
 def check_pattern(s: ast.Meta) -> Iterator[Diagnostic]:
     """Findings on the alternatives of one key, at most one for each."""
@@ -37,6 +40,20 @@ def _wrong(s: ast.Meta, value: str) -> tuple[str, str, str] | None:
     if value[:1] in ("'", '"') or value[-1:] in ("'", '"'):
         bare = value.strip("'\"")
         return f"`{value}` has quotes, which would be part of the file name", f"write `{bare}`", bare
+    if value[:1] == "[" and value[-1:] == "]":
+        bare = " | ".join(re.split(r"\s*,\s*", value[1:-1].strip()))
+        return f"`{value}` has brackets, which would be part of the file name", f"write `{bare}`", bare
+    commas = re.split(r"\s*,\s*", value)
+    if len(commas) > 1 and all(re.search(r"\.(\w+|\{\w+\})$", p) for p in commas):
+        instead = " | ".join(commas)
+        return (
+            f"`{value}` has a comma between two patterns",
+            f"alternatives have ` | ` between them: `{instead}`",
+            instead,
+        )
+    if foreign := _FOREIGN.search(value):
+        help_ = "a placeholder is `{name}`: `{stem}` stands for any text in a file name"
+        return f"`{foreign[0]}` stands for nothing in `{value}`", help_, ""
     if "\\" in value and not re.match(r"[A-Za-z]:", value):
         slashes = value.replace("\\", "/")
         return f"`{value}` has backslashes, and folders end with `/` here", f"write `{slashes}`", slashes
@@ -71,7 +88,11 @@ def _wrong(s: ast.Meta, value: str) -> tuple[str, str, str] | None:
 def check_layout(s: ast.Meta, t: Taxonomy) -> Iterator[Diagnostic]:
     """Findings on one key, given the others: splits that nothing tells apart, and patterns that cannot be paired."""
     key, value, place = s.key.text, s.value.text, s.value.span
-    if key in PATTERNS and "{split}" in value and not t.splits:
+    if (
+        key in PATTERNS
+        and not t.splits
+        and key == next((k for k in t.meta if k in PATTERNS and "{split}" in t.meta[k]), "")
+    ):
         help_ = "write their names, as in `splits: train val`"
         yield Diagnostic("TAX012", "`{split}` stands for the name of a split, and there is no `splits:`", place, help_)
     if key == "labels" and t.meta.get("images") and not t.meta.get("list"):
