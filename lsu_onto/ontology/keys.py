@@ -46,7 +46,15 @@ ENCODINGS = {
 }
 """`id16/N` may have any N; the others are written exactly like this."""
 
-_LABELS = ("encoding", "void", "background", "splits", "images", "labels", "segments", "list")
+_LABELS = (
+    "encoding",
+    "void",
+    "background",
+    "image-bits",
+    "palettes",
+    "splits",
+    *patterns.PATTERNS,
+)
 """The keys that say how label files are found and read. A misspelt one is an error: what it says would be lost."""
 
 _OTHERS_SAY = {

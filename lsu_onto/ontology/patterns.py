@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from lsu_onto.diagnostics import Diagnostic, Fix
+from lsu_onto.diagnostics import Diagnostic, Fix, did_you_mean
 from lsu_onto.lang import syntax as ast
 from lsu_onto.ontology.model import Taxonomy, alternatives
 
@@ -88,11 +88,8 @@ def _wrong(s: ast.Meta, value: str) -> tuple[str, str, str] | None:
 def check_layout(s: ast.Meta, t: Taxonomy) -> Iterator[Diagnostic]:
     """Findings on one key, given the others: splits that nothing tells apart, and patterns that cannot be paired."""
     key, value, place = s.key.text, s.value.text, s.value.span
-    if (
-        key in PATTERNS
-        and not t.splits
-        and key == next((k for k in t.meta if k in PATTERNS and "{split}" in t.meta[k]), "")
-    ):
+    without = next((k for k in t.meta if k in ("images", "labels") and "{split}" in t.meta[k]), "")
+    if key == without and not t.splits and not any(did_you_mean(k, ("splits",)) for k in t.meta):
         help_ = "write their names, as in `splits: train val`"
         yield Diagnostic("TAX012", "`{split}` stands for the name of a split, and there is no `splits:`", place, help_)
     if key == "labels" and t.meta.get("images") and not t.meta.get("list"):
