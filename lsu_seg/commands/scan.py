@@ -16,7 +16,13 @@ from lsu_seg.commands.arguments import UNKNOWN, Output
 @click.option(
     "--data-root", required=True, type=click.Path(exists=True, file_okay=False), help="Folder of the dataset."
 )
-@click.option("--split", "splits", multiple=True, help="Split to read (repeatable).  [default: all that are there]")
+@click.option(
+    "--split",
+    "splits",
+    multiple=True,
+    callback=lambda _, __, values: tuple(dict.fromkeys(",".join(values).replace(",", " ").split())),
+    help="Split to read, or several: train,val (repeatable).  [default: all that are there]",
+)
 @source_option()
 @search_path
 @text_or_json

@@ -346,6 +346,16 @@ def test_memory_does_not_grow_with_what_is_wrong(tmp_path: Path) -> None:
     assert (values["count"], len(values["examples"])) == (20, 10)
 
 
+def test_splits_may_be_listed(tmp_path: Path) -> None:
+    tax = write_park_tax(tmp_path / "tax")
+    write_park(tmp_path / "data", {"a": [0]})
+    write_park(tmp_path / "data", {"b": [1]}, split="val")
+    for options in (["--split", "train,val"], ["--split", "train", "--split", "val,train"], []):
+        report = json.loads(command(tmp_path, tax, "--format", "json", *options).stdout)["report"]
+        assert (report["splits"], report["pairs"]) == (["train", "val"], 2)
+    assert "no split `tset`; the taxonomy has train, val" in command(tmp_path, tax, "--split", "train,tset").output
+
+
 def test_text_is_plain_and_the_page_stands_alone(tmp_path: Path) -> None:
     tax = write_park_tax(tmp_path / "tax")
     write_park(tmp_path / "data", {"a": [0, 1, 9 % 6], "b": [5]})
