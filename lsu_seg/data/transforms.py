@@ -43,13 +43,17 @@ class LoadTaxImage(BaseTransform):
     def transform(self, results: dict[str, Any]) -> dict[str, Any]:
         path = Path(results["img_path"])
         data = read_bytes(path)
-        image = _decode(data, cv2.IMREAD_ANYDEPTH) if data else None
+        try:
+            image = _decode(data, cv2.IMREAD_ANYDEPTH) if data else None
+            if image is not None and image.dtype not in (np.uint8, np.uint16):
+                image = _decode(data)
+        except cv2.error as error:  # a header that claims more pixels than OpenCV reads
+            limit = "; set OPENCV_IO_MAX_IMAGE_PIXELS if it is that large" if "CV_IO_MAX" in str(error) else ""
+            raise damaged_image(path, data, f"OpenCV refuses its size{limit}" if limit else str(error.err)) from error
         if image is None:
             raise damaged_image(path, data, "OpenCV cannot decode it")
         if image.dtype == np.uint16:
             image = self._scaled(path, data, image, results.get("image_bits", 0))
-        elif image.dtype != np.uint8:
-            image = _decode(data)
         return results | {
             "img": image,
             "img_shape": image.shape[:2],
@@ -76,7 +80,9 @@ class LoadTaxImage(BaseTransform):
                 " more images)",
                 stacklevel=2,
             )
-        pixels: NDArray[np.uint8] = _decode(data) if bits in (0, 16) else (image >> (bits - 8)).astype(np.uint8)
+        pixels: NDArray[np.uint8] | None = _decode(data) if bits in (0, 16) else (image >> (bits - 8)).astype(np.uint8)
+        if pixels is None:
+            raise damaged_image(path, data, "OpenCV cannot decode it")
         return pixels
 
 

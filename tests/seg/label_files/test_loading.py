@@ -10,7 +10,7 @@ import pytest
 from mmengine.registry import init_default_scope
 from PIL import Image
 
-from helpers.pngs import chunk
+from helpers.pngs import SIGNATURE, chunk, header
 from helpers.tiny import LOAD, save, write_park, write_tax
 from lsu_seg.data.datasets import TaxDataset
 from lsu_seg.label_files import LabelFileError
@@ -77,6 +77,7 @@ def test_image_and_label_of_different_size_are_refused(tmp_path: Path, pipeline:
         (b"what?", "no known image"),
         (b"\x89PNG\r\n\x1a\n", "a damaged PNG image"),
         (b"\xff\xd8\xff\xe0", "a damaged JPEG image"),
+        (SIGNATURE + header(1 << 30, 2, 8, 2) + chunk(b"IDAT") + chunk(b"IEND"), "a damaged PNG image"),
         (b"version https://git-lfs", "a git-LFS pointer"),
     ],
 )
