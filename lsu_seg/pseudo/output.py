@@ -204,9 +204,12 @@ class OutputFolder:
 
 
 def _differences(existing: dict[str, Any], expected: dict[str, Any]) -> list[str]:
-    """A line for every setting that differs. A split that only one of the two manifests has is no difference."""
+    """A line for every setting that differs. A split that only one of the two manifests has is no difference.
+
+    `meaning_sha256`, which training compares, follows from `taxonomies_sha256`.
+    """
     pairs = [(key, existing.get(key), expected.get(key)) for key in sorted(existing.keys() | expected.keys())]
-    lines = [f"{k}: there {a}, now {b}" for k, a, b in pairs if a != b and k != "splits"]
+    lines = [f"{k}: there {a}, now {b}" for k, a, b in pairs if a != b and k not in ("splits", "meaning_sha256")]
     splits, others = (m.get("splits") or {} for m in (existing, expected))
     if not isinstance(splits, dict) or bool(splits) != bool(others):
         return [*lines, f"splits: there {splits}, now {others}"]

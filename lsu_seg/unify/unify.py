@@ -31,6 +31,7 @@ import torch
 from mmengine.config import Config
 
 import lsu_onto
+from lsu_seg.data.datasets import constraint_sha256
 from lsu_seg.evaluation.counts import confusion, iou_summary
 from lsu_seg.evaluation.document import document
 from lsu_seg.evaluation.metrics import VIEWS
@@ -39,7 +40,6 @@ from lsu_seg.label_files import void_index, write_atomic
 from lsu_seg.label_files.annotation import Annotation, channel_constraint
 from lsu_seg.models.hf_models import weight_files
 from lsu_seg.openmmlab.config import is_type
-from lsu_seg.pseudo.inputs import constraint_sha256
 from lsu_seg.pseudo.output import file_sha256
 from lsu_seg.pseudo.records import finished
 from lsu_seg.pseudo.run import compile_decoder, pseudo_label
