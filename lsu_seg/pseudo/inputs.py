@@ -11,6 +11,7 @@ import hashlib
 import time
 from collections.abc import Mapping
 from functools import lru_cache
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -88,6 +89,28 @@ def dataset_sha256(dataset: TaxDataset) -> str:
     for i in range(len(dataset)):
         digest.update(f"{dataset.get_data_info(i)['key']}\n".encode())
     return digest.hexdigest()
+
+
+def modules_sha256(config: Any) -> dict[str, str]:
+    """The modules of a user that a config imports (`custom_imports`), with the sha256 of their files.
+
+    A package counts with all that lies in its folder.
+    """
+    imports = (config.get("custom_imports") or {}).get("imports") or []
+    digests: dict[str, str] = {}
+    for name in [imports] if isinstance(imports, str) else imports:
+        spec = None
+        with contextlib.suppress(ImportError, ValueError):  # a config may allow imports that fail
+            spec = find_spec(name)
+        if name.partition(".")[0] == "lsu_seg" or spec is None:  # ours have a version
+            continue
+        folders = [Path(folder) for folder in spec.submodule_search_locations or ()]
+        files = [f for folder in folders for f in folder.rglob("*.py")]
+        if not folders and spec.origin and Path(spec.origin).is_file():
+            files = [Path(spec.origin)]
+        text = "".join(f"{file_sha256(file)}\n" for file in sorted(files))
+        digests[name] = hashlib.sha256(text.encode()).hexdigest()
+    return digests
 
 
 def _state(path: Path) -> list[int]:

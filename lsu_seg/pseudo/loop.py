@@ -25,7 +25,7 @@ from lsu_seg.decode.soft import top_k
 from lsu_seg.openmmlab.registry import LOOPS, register
 from lsu_seg.pseudo.errors import OutputError
 from lsu_seg.pseudo.image import LabelledImage
-from lsu_seg.pseudo.inputs import Inputs, dataset_sha256
+from lsu_seg.pseudo.inputs import Inputs, dataset_sha256, modules_sha256
 from lsu_seg.pseudo.output import OutputFolder, file_sha256
 from lsu_seg.pseudo.pipeline import Behind, ahead, one_behind
 from lsu_seg.pseudo.statistics import Statistics
@@ -125,6 +125,7 @@ class PseudoLabelLoop(BaseLoop):
             "unknown": self.dataloader.dataset.annotation.unknown,
             "pipeline": [dict(t) for t in self.runner.cfg.test_dataloader.dataset.pipeline],
             "model_sha256": _config_sha256(self.runner.cfg.model.to_dict()),
+            "modules_sha256": modules_sha256(self.runner.cfg),
             "checkpoint_sha256": self._weights_sha256(),
             "batch_size": self.dataloader.batch_size,
             **self.views.manifest(),

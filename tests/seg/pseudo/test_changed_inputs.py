@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import shutil
@@ -24,7 +25,7 @@ from lsu_seg.data.datasets import TaxDataset, constraint_sha256
 from lsu_seg.layout.pairs import DatasetError
 from lsu_seg.models.hf_models import weight_files
 from lsu_seg.pseudo.errors import OutputError
-from lsu_seg.pseudo.inputs import Inputs, dataset_sha256
+from lsu_seg.pseudo.inputs import Inputs, dataset_sha256, modules_sha256
 from lsu_seg.pseudo.records import pack, read_records
 from lsu_seg.pseudo.run import pseudo_label
 from lsu_seg.unify.unify import weights
@@ -230,3 +231,21 @@ def test_training_refuses_labels_of_another_meaning(park: Path) -> None:
         dataset()
     (park / "labels/manifest.json").write_text("{}")
     assert len(dataset()) == 4
+
+
+def test_modules_of_the_user_count_by_content(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(tmp_path))
+    (tmp_path / "own_module.py").write_text("A = 1\n")
+    (tmp_path / "own_package").mkdir()
+    for name in ("__init__", "part"):
+        (tmp_path / f"own_package/{name}.py").write_text("B = 1\n")
+    imports = ["lsu_seg", "lsu_seg.losses", "own_module", "own_package", "there_is_none", "there_is.none"]
+    seen = [modules_sha256(dict(custom_imports=dict(imports=imports)))]
+    assert seen[0].keys() == {"own_module", "own_package"}
+    (tmp_path / "own_module.py").write_text("A = 2\n")
+    seen.append(modules_sha256(dict(custom_imports=dict(imports=imports))))
+    (tmp_path / "own_package/part.py").write_text("B = 2\n")
+    seen.append(modules_sha256(dict(custom_imports=dict(imports=imports))))
+    assert [a["own_module"] == b["own_module"] for a, b in itertools.pairwise(seen)] == [False, True]
+    assert [a["own_package"] == b["own_package"] for a, b in itertools.pairwise(seen)] == [True, False]
+    assert modules_sha256({}) == modules_sha256(dict(custom_imports=dict(imports="lsu_seg"))) == {}
