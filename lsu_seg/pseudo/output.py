@@ -61,7 +61,7 @@ class OutputFolder:
     Attributes:
         damaged: number of existing labels that do not match their record or have none, and are made again.
         changed: keys of the images that have changed, or whose annotation has, since they were labelled.
-        other_splits: splits whose labels were in the folder before.
+        other_splits: splits whose labels were in the folder before the first label of this one.
 
     Raises:
         OutputError: the path is not a folder, or not writable; another run is writing to it; it holds labels made with
@@ -122,11 +122,10 @@ class OutputFolder:
                 f"{self.root} holds labels made with other settings:\n{lines}\n"
                 "  help: remove the folder to label again, or write to another one"
             )
-        elif isinstance(splits := existing.get("splits"), dict):
-            self.other_splits = sorted(splits.keys() - expected["splits"].keys())
+        elif expected.get("splits", {}).keys() - (splits := existing.get("splits") or {}).keys():
+            self.other_splits = sorted(splits)
             expected["splits"] = splits | expected["splits"]
-            if expected != existing:
-                write_atomic(path, json.dumps(expected, indent=2, sort_keys=True).encode())
+            write_atomic(path, json.dumps(expected, indent=2, sort_keys=True).encode())
 
     def __len__(self) -> int:
         """Number of this worker's images whose record `done` has not checked yet."""
