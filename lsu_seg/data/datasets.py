@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import copy
 import hashlib
+import json
 import logging
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from mmengine.dataset import ConcatDataset
 from mmengine.logging import print_log
 from mmseg.datasets import BaseSegDataset
 from numpy.typing import NDArray
 
 import lsu_onto
+from lsu_onto import Constraint
 from lsu_seg.label_files import container, void_index
 from lsu_seg.label_files.annotation import Annotation
 from lsu_seg.layout.pairs import DatasetError, find_pairs
@@ -187,6 +190,7 @@ class TaxDataset(BaseSegDataset):
                     f"{self.pseudo}: {len(missing)} of {len(paths)} pseudo-labels are missing, e.g. {missing[0]};"
                     " run `lsu-seg pseudo-label` again, it resumes"
                 )
+            self._check_manifest(self.pseudo)
         if self.pseudo and self.needs_confidence:
             key = "threshold" if self.unsure is None else "unsure"
             paths = [self.get_data_info(i)["confidence_path"] for i in range(len(self))]
@@ -199,6 +203,24 @@ class TaxDataset(BaseSegDataset):
                 )
             if self.unsure is not None:
                 self._take_thresholds(self.pseudo, self.unsure)
+
+    def _check_manifest(self, folder: Path) -> None:
+        """Refuse pseudo-labels that were made when the taxonomies said something else."""
+        try:
+            manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
+            made_by, names = manifest["meaning_sha256"], (manifest["dataset"], manifest["source"])
+        except (OSError, ValueError, KeyError, TypeError):
+            return  # of another program, or of a version that did not say
+        if made_by != constraint_sha256(self.constraint, colours=False):
+            c = self.constraint
+            own = f"{c.dataset} {c.dataset_version}", f"{c.source} {c.source_version}"
+            what = f"of {names[0]} -> {names[1]}, and not {own[0]} -> {own[1]}"
+            if names == own:
+                what = f"made when the taxonomies of {own[0]} -> {own[1]} had other classes, values or relations"
+            raise DatasetError(
+                f"{folder}: these pseudo-labels are {what}; label again into another folder, or name the taxonomies"
+                " that they were made with"
+            )
 
     def _take_thresholds(self, folder: Path, unsure: float) -> None:
         items = [self.get_data_info(i) for i in range(len(self))]
@@ -272,6 +294,25 @@ def tax_datasets(dataset: Any) -> Iterator[TaxDataset]:
     for member in getattr(dataset, "datasets", None) or [getattr(dataset, "dataset", None)]:
         if member is not None:
             yield from tax_datasets(member)
+
+
+def constraint_sha256(constraint: Constraint, colours: bool = True) -> str:
+    """sha256 over what a constraint says of classes and values, and of their colours; not of where files lie.
+
+    `Constraint.sha256` is that of the `.tax` files: a comment changes it, and whoever changes a compiled `.npz` does
+    not.
+    """
+    digest = hashlib.sha256()
+    left_out = ("sha256", "layout") if colours else ("sha256", "layout", "palette", "source_palette")
+    for field in fields(constraint):
+        value = getattr(constraint, field.name)
+        if field.name in left_out:
+            continue
+        if isinstance(value, np.ndarray):
+            digest.update(f"{field.name} {value.dtype} {value.shape}\n".encode() + value.tobytes())
+        else:
+            digest.update(f"{field.name} {value!r}\n".encode())
+    return digest.hexdigest()
 
 
 def target_table(dataset: Any) -> TargetTable | None:

@@ -19,13 +19,13 @@ from mmengine.logging import print_log
 from mmengine.runner import BaseLoop
 
 from lsu_onto import Constraint, __version__
-from lsu_seg.data.datasets import TaxDataset
+from lsu_seg.data.datasets import TaxDataset, constraint_sha256
 from lsu_seg.decode import Decoder, QueryView, View, decoder
 from lsu_seg.decode.soft import top_k
 from lsu_seg.openmmlab.registry import LOOPS, register
 from lsu_seg.pseudo.errors import OutputError
 from lsu_seg.pseudo.image import LabelledImage
-from lsu_seg.pseudo.inputs import Inputs, constraint_sha256, dataset_sha256
+from lsu_seg.pseudo.inputs import Inputs, dataset_sha256, modules_sha256
 from lsu_seg.pseudo.output import OutputFolder, file_sha256
 from lsu_seg.pseudo.pipeline import Behind, ahead, one_behind
 from lsu_seg.pseudo.statistics import Statistics
@@ -120,10 +120,12 @@ class PseudoLabelLoop(BaseLoop):
             "dataset": f"{c.dataset} {c.dataset_version}",
             "source": f"{c.source} {c.source_version}",
             "taxonomies_sha256": constraint_sha256(c),
+            "meaning_sha256": constraint_sha256(c, colours=False),
             "splits": {self.dataloader.dataset.split: dataset_sha256(self.dataloader.dataset)},
             "unknown": self.dataloader.dataset.annotation.unknown,
             "pipeline": [dict(t) for t in self.runner.cfg.test_dataloader.dataset.pipeline],
             "model_sha256": _config_sha256(self.runner.cfg.model.to_dict()),
+            "modules_sha256": modules_sha256(self.runner.cfg),
             "checkpoint_sha256": self._weights_sha256(),
             "batch_size": self.dataloader.batch_size,
             **self.views.manifest(),

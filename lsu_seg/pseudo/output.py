@@ -61,7 +61,7 @@ class OutputFolder:
     Attributes:
         damaged: number of existing labels that do not match their record or have none, and are made again.
         changed: keys of the images that have changed, or whose annotation has, since they were labelled.
-        other_splits: splits whose labels were in the folder before.
+        other_splits: splits whose labels were in the folder before the first label of this one.
 
     Raises:
         OutputError: the path is not a folder, or not writable; another run is writing to it; it holds labels made with
@@ -122,11 +122,10 @@ class OutputFolder:
                 f"{self.root} holds labels made with other settings:\n{lines}\n"
                 "  help: remove the folder to label again, or write to another one"
             )
-        elif isinstance(splits := existing.get("splits"), dict):
-            self.other_splits = sorted(splits.keys() - expected["splits"].keys())
+        elif expected.get("splits", {}).keys() - (splits := existing.get("splits") or {}).keys():
+            self.other_splits = sorted(splits)
             expected["splits"] = splits | expected["splits"]
-            if expected != existing:
-                write_atomic(path, json.dumps(expected, indent=2, sort_keys=True).encode())
+            write_atomic(path, json.dumps(expected, indent=2, sort_keys=True).encode())
 
     def __len__(self) -> int:
         """Number of this worker's images whose record `done` has not checked yet."""
@@ -204,9 +203,12 @@ class OutputFolder:
 
 
 def _differences(existing: dict[str, Any], expected: dict[str, Any]) -> list[str]:
-    """A line for every setting that differs. A split that only one of the two manifests has is no difference."""
+    """A line for every setting that differs. A split that only one of the two manifests has is no difference.
+
+    `meaning_sha256`, which training compares, follows from `taxonomies_sha256`.
+    """
     pairs = [(key, existing.get(key), expected.get(key)) for key in sorted(existing.keys() | expected.keys())]
-    lines = [f"{k}: there {a}, now {b}" for k, a, b in pairs if a != b and k != "splits"]
+    lines = [f"{k}: there {a}, now {b}" for k, a, b in pairs if a != b and k not in ("splits", "meaning_sha256")]
     splits, others = (m.get("splits") or {} for m in (existing, expected))
     if not isinstance(splits, dict) or bool(splits) != bool(others):
         return [*lines, f"splits: there {splits}, now {others}"]

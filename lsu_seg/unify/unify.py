@@ -31,6 +31,7 @@ import torch
 from mmengine.config import Config
 
 import lsu_onto
+from lsu_seg.data.datasets import constraint_sha256
 from lsu_seg.evaluation.counts import confusion, iou_summary
 from lsu_seg.evaluation.document import document
 from lsu_seg.evaluation.metrics import VIEWS
@@ -39,7 +40,7 @@ from lsu_seg.label_files import void_index, write_atomic
 from lsu_seg.label_files.annotation import Annotation, channel_constraint
 from lsu_seg.models.hf_models import weight_files
 from lsu_seg.openmmlab.config import is_type
-from lsu_seg.pseudo.inputs import constraint_sha256
+from lsu_seg.pseudo.inputs import modules_sha256
 from lsu_seg.pseudo.output import file_sha256
 from lsu_seg.pseudo.records import finished
 from lsu_seg.pseudo.run import compile_decoder, pseudo_label
@@ -236,7 +237,8 @@ class Method:
     @cached_property
     def _trained_on(self) -> list[Any]:
         datasets = self.cfg.train_dataloader.dataset.datasets
-        return [lsu_onto.__version__, [inputs(d, self._source) for d in datasets], weights(self.cfg.to_dict())]
+        files = [weights(self.cfg.to_dict()), modules_sha256(self.cfg)]
+        return [lsu_onto.__version__, [inputs(d, self._source) for d in datasets], *files]
 
     def _taught(self, done: Mapping[str, Done]) -> list[Any]:
         return [*self._trained_on, file_sha256(done["teacher"].result)]

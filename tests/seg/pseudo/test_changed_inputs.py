@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import shutil
@@ -20,10 +21,11 @@ from helpers.forms import write_tax as write_form_tax
 from helpers.tiny import label_config, read, save_checkpoint, write_park, write_tax
 from lsu_onto import ROW_VOID
 from lsu_onto.constraint.npz import save_npz
-from lsu_seg.data.datasets import TaxDataset
+from lsu_seg.data.datasets import TaxDataset, constraint_sha256
+from lsu_seg.layout.pairs import DatasetError
 from lsu_seg.models.hf_models import weight_files
 from lsu_seg.pseudo.errors import OutputError
-from lsu_seg.pseudo.inputs import Inputs, constraint_sha256, dataset_sha256
+from lsu_seg.pseudo.inputs import Inputs, dataset_sha256, modules_sha256
 from lsu_seg.pseudo.records import pack, read_records
 from lsu_seg.pseudo.run import pseudo_label
 from lsu_seg.unify.unify import weights
@@ -40,6 +42,7 @@ def park(tmp_path: Path) -> Path:
     save_checkpoint(tmp_path / "teacher.pth")
     for file in (tmp_path / "park").rglob("*.png"):
         rewrite(file, read(file))
+        os.utime(file, (1e9, 1e9))  # long ago
     assert run(tmp_path)["images"] == 4
     return tmp_path
 
@@ -194,3 +197,55 @@ def test_a_stage_depends_on_the_weights_that_its_config_names(tmp_path: Path) ->
         seen.append(weights(cfg))
     assert len({str(w) for w in seen}) == 4
     assert weights(dict(load_from="https://host/a.pth", resume=True)) == []
+
+
+def test_a_file_that_was_changed_just_now_is_known_by_its_content_alone(park: Path) -> None:
+    """It may change once more without another time, where the file system's clock ticks slowly."""
+    label = park / "park/labels/train/a0.png"
+    rewrite(label, np.roll(read(label), 1))
+    assert run(park)["images"] == 1
+    latest = [r for r in read_records(park / "labels") if r["key"] == "labels/train/a0"][-1]["inputs"]
+    assert latest["label"][1] == 0 and latest["image"][1] == 10**18
+    stat = label.stat()
+    rewrite(label, np.roll(read(label), 1))
+    os.utime(label, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+    assert run(park)["images"] == 1
+    assert run(park)["images"] == 0
+
+
+def test_training_refuses_labels_of_another_meaning(park: Path) -> None:
+    taxonomy = park / "tax/park.tax"
+
+    def dataset() -> TaxDataset:
+        return TaxDataset(str(taxonomy), str(park / "park"), "train", labels=str(park / "labels"), pipeline=[])
+
+    assert len(dataset()) == 4
+    text = taxonomy.read_text()
+    taxonomy.write_text(text.replace("#805080", "#805081") + "# a remark\n")
+    assert len(dataset()) == 4
+    taxonomy.write_text(text.replace("= sky", "< sky"))
+    with pytest.raises(DatasetError, match="park v1 -> tiny v1 had other classes, values or relations; label again"):
+        dataset()
+    taxonomy.write_text(text.replace("dataset park v1", "dataset park v2"))
+    with pytest.raises(DatasetError, match="are of park v1 -> tiny v1, and not park v2 -> tiny v1; label again"):
+        dataset()
+    (park / "labels/manifest.json").write_text("{}")
+    assert len(dataset()) == 4
+
+
+def test_modules_of_the_user_count_by_content(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(tmp_path))
+    (tmp_path / "own_module.py").write_text("A = 1\n")
+    (tmp_path / "own_package").mkdir()
+    for name in ("__init__", "part"):
+        (tmp_path / f"own_package/{name}.py").write_text("B = 1\n")
+    imports = ["lsu_seg", "lsu_seg.losses", "own_module", "own_package", "there_is_none", "there_is.none"]
+    seen = [modules_sha256(dict(custom_imports=dict(imports=imports)))]
+    assert seen[0].keys() == {"own_module", "own_package"}
+    (tmp_path / "own_module.py").write_text("A = 2\n")
+    seen.append(modules_sha256(dict(custom_imports=dict(imports=imports))))
+    (tmp_path / "own_package/part.py").write_text("B = 2\n")
+    seen.append(modules_sha256(dict(custom_imports=dict(imports=imports))))
+    assert [a["own_module"] == b["own_module"] for a, b in itertools.pairwise(seen)] == [False, True]
+    assert [a["own_package"] == b["own_package"] for a, b in itertools.pairwise(seen)] == [True, False]
+    assert modules_sha256({}) == modules_sha256(dict(custom_imports=dict(imports="lsu_seg"))) == {}

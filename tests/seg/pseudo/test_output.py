@@ -320,6 +320,9 @@ def test_splits_share_a_folder_and_nothing_else(tmp_path: Path) -> None:
     folder = OutputFolder(tmp_path, val, PALETTE)
     folder.close()
     assert folder.other_splits == ["train"]
+    folder = OutputFolder(tmp_path, val, PALETTE)
+    folder.close()
+    assert folder.other_splits == []
     both = json.loads((tmp_path / "manifest.json").read_text())
     assert both == MANIFEST | {"splits": {"train": "hash of train", "val": "hash of val"}}
     assert fill(tmp_path, KEYS, val) == (2, 0)
