@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from lsu_onto.diagnostics import Diagnostic, did_you_mean
@@ -14,6 +14,10 @@ from lsu_onto.library.searchpath import Entry
 from lsu_onto.library.workspace import Workspace
 from lsu_onto.ontology.model import Dataset, MapRow, Ontology, Relation, Source, Target, Taxonomy
 from lsu_onto.ontology.resolve import inherited
+
+
+class IncompleteMapError(TaxonomyError):
+    """The map of a base does not know all classes of a dataset."""
 
 
 def find_ontology(workspace: Workspace, name: str, source: str | None) -> Ontology:
@@ -141,26 +145,43 @@ def _inherited_maps(workspace: Workspace, file: str, name: str, source: str | No
     """The maps that the datasets of a name, in a file if there is one, have from the datasets that they extend."""
     entries = list(workspace.search.entries(Path(file).parent if file else None))
     called = [e for e in entries if e.kind == "dataset" and _is_meant(e, file, name)]
-    called = [e for e in called if not file or str(e.path) == file]
+    called = [e for e in called if not file or e.path == Path(file)]
     matches: dict[tuple[str, ...], Ontology] = {}
+    incomplete: list[TaxonomyError] = []
     for e in dict.fromkeys(called):
         taxonomies = declared(workspace, str(e.path)).taxonomies
         dataset = next((t for t in taxonomies if _is_called(t, f"{e.name} {e.version}")), None)
         if not isinstance(dataset, Dataset):
             continue
-        for base in dataset.extends:
-            maps = [x for x in entries if (x.name, x.version) == base and x.source]
-            for x in maps:
-                key = (e.name, e.version, x.source, x.source_version)
-                if key in matches or source not in (None, x.source, x.source_text):
-                    continue
-                origin, problem = Imports(workspace).map(base, (x.source, x.source_version), dataset.span)
-                _refuse_errors(workspace, str(e.path), [problem] if problem else [])
+        for base, x in _maps_of_bases(workspace, dataset, entries):
+            key = (e.name, e.version, x.source, x.source_version)
+            if key in matches or source not in (None, x.source, x.source_text):
+                continue
+            origin, problem = Imports(workspace).map(base, (x.source, x.source_version), dataset.span)
+            _refuse_errors(workspace, str(e.path), [problem] if problem else [])
+            try:
                 if origin:
                     matches[key] = _inherit(workspace, dataset, origin)
-            if maps:
-                break
+            except IncompleteMapError as error:
+                incomplete.append(error)
+    keys = {(e.name, e.version) for e in called}
+    if incomplete and not matches and (source or not any(x.source and (x.name, x.version) in keys for x in entries)):
+        raise incomplete[0]
     return list(matches.values())
+
+
+def _maps_of_bases(
+    workspace: Workspace, dataset: Dataset, entries: Iterable[Entry]
+) -> Iterator[tuple[tuple[str, str], Entry]]:
+    """The nearest dataset that one extends and that has maps, with each of them, unless the dataset has its own."""
+    for base in dataset.extends:
+        maps = [x for x in entries if (x.name, x.version) == base and x.source]
+        for x in maps:
+            own = (dataset.name, dataset.version, x.source, x.source_version)
+            if not workspace.search.nearest(dataset.span.file, own):
+                yield base, x
+        if maps:
+            return
 
 
 def _inherit(workspace: Workspace, dataset: Dataset, base: Ontology) -> Ontology:
@@ -170,7 +191,7 @@ def _inherit(workspace: Workspace, dataset: Dataset, base: Ontology) -> Ontology
     mapped = {r.cls for r in rows}
     missing = [c.name for i, c in enumerate(dataset.classes) if i not in mapped]
     if missing:
-        raise TaxonomyError(
+        raise IncompleteMapError(
             f"`{dataset.name}` has the map of `{base.dataset.name}` to `{base.source.name}`, which does not know"
             f" {', '.join(f'`{c}`' for c in missing)}; write `map {dataset.name} {dataset.version} ->"
             f" {base.source.name} {base.source.version}` and a row for each of them"
@@ -247,16 +268,17 @@ def _hint_for_file(workspace: Workspace, file: str, name: str) -> str:
     datasets = [t for t in declared(workspace, file).taxonomies if isinstance(t, Dataset)]
     if not any(_is_meant(t, file, name) for t in [*datasets, *(o.dataset for o in own)]):
         return _declares(workspace, file)
-    if own:
-        return f"it has maps to {', '.join(f'`{o.source.name}`' for o in own)}"
+    entries = list(workspace.search.entries(Path(file).parent))
+    sources = sorted({o.source.name for o in [*own, *_inherited_maps(workspace, file, name, None)]})
+    has = f"it has maps to {', '.join(f'`{s}`' for s in sources)}" if sources else ""
     for t in datasets:
-        maps = sorted(
-            {e.source for e in workspace.search.entries() if (e.name, e.version) == (t.name, t.version)} - {""}
-        )
-        if maps:
-            named = f"name the dataset, `{t.name}`, for a map that another file has"
-            return f"{named}: {', '.join(f'`{m}`' for m in maps)}"
-    return "write `dataset NAME v1 -> SOURCE v1` and a relation for each class, or a `map` section"
+        others = sorted({e.source for e in entries if (e.name, e.version) == (t.name, t.version)} - {"", *sources})
+        if others:
+            named = (
+                f"name the dataset, `{t.name}`, for those that other files have: {', '.join(f'`{o}`' for o in others)}"
+            )
+            return f"{has}; {named}" if has else named
+    return has or "write `dataset NAME v1 -> SOURCE v1` and a relation for each class, or a `map` section"
 
 
 def _hint(workspace: Workspace, name: str, source: str | None) -> str:

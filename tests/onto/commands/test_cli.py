@@ -70,6 +70,21 @@ def test_folders_are_followed_through_links_and_pipes_are_not_read(tmp_path: Pat
     assert "has more than 64 MB" in run("validate", str(top / "zero.tax")).stderr
 
 
+def test_a_file_that_inherits_its_map_is_shown_and_drawn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("demo.tax").write_text(SOURCE)
+    Path("base.tax").write_text("tax 1\ndataset base v1 -> demo v1\n0 way < road\n")
+    Path("more.tax").write_text("tax 1\ndataset more v1\nextends base v1\ndataset more v2\nextends base v1\n")
+    for file in ("more.tax", "./more.tax", str(tmp_path / "more.tax")):
+        shown = run("show", f"{file} v1", "--source", "demo")
+        assert (shown.exit_code, shown.stdout.splitlines()[0]) == (0, "more v1 -> demo v1")
+    assert run("render", "./more.tax v2", "--source", "demo").stdout == "more v2.svg\n"
+    refused = run("show", "more.tax", "--source", "demo")
+    assert 'more v1 -> demo v1, more v2 -> demo v1; name one, e.g. `"more.tax v1"`' in refused.stderr
+    refused = run("show", "./base.tax", "--source", "other")
+    assert "`./base.tax` has no map to `other`; it has maps to `demo`" in refused.stderr
+
+
 def test_validate_full_shows_place_and_help() -> None:
     err = run("validate", BAD).stderr
     assert f"error[TAX201]: `demo` has no class `trukc`\n  --> {BAD}:10:11\n" in err

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -200,22 +201,42 @@ def test_two_versions_in_one_file(tmp_path: Path) -> None:
 
 def test_a_file_whose_map_is_inherited_or_elsewhere(tmp_path: Path) -> None:
     write(tmp_path, demo=SOURCE, base="dataset base v1\n0 way\n", map="map base v1 -> demo v1\nway < road\n")
-    write(tmp_path, more="dataset more v1\nextends base v1\n")
+    write(tmp_path, more="dataset more v1\nextends base v1\n", new="dataset new v1\nextends base v1\n1 x\n")
     for paths, sources in (([], (None, "demo")), ([tmp_path], (None, "demo v1"))):
         for source in sources:
             assert lsu_onto.load(tmp_path / "more.tax", source, paths).names("way") == ("road",)
-    shipped = Path(lsu_onto.taxonomies()[0].path).parents[1] / "urban"
-    assert lsu_onto.load(shipped / "acdc.tax", "cityscapes") == lsu_onto.load("acdc", "cityscapes")
-    with pytest.raises(lsu_onto.TaxonomyError, match=r"has several maps: .*say which with `--source`"):
-        lsu_onto.load(shipped / "acdc.tax")
-    with pytest.raises(
-        lsu_onto.TaxonomyError, match=r"idd\.tax` has no map to `cityscapes`; name the dataset, `idd`, for"
+    write(tmp_path, own="map more v1 -> demo v1\nway < sky\n")  # which a file that it is not in does not have
+    for name, why in (
+        ("more.tax", "has no map; name the dataset, `more`, for those that other files have: `demo`"),
+        ("map.tax", "has no map to `cityscapes`; it has maps to `demo`"),
+        ("base.tax", "has no map; name the dataset, `base`, for those that other files have: `demo`"),
+        ("demo.tax", "has no map to `cityscapes`; it declares `demo v1`"),
+        ("new.tax", "`new` has the map of `base` to `demo`, which does not know `x`; write `map new v1"),
     ):
-        lsu_onto.load(shipped / "idd.tax", "cityscapes")
-    with pytest.raises(lsu_onto.TaxonomyError, match=r"map\.tax` has no map to `cityscapes`; it has maps to `demo`"):
-        lsu_onto.load(tmp_path / "map.tax", "cityscapes")
-    with pytest.raises(lsu_onto.TaxonomyError, match=r"base\.tax` has no map; write `dataset NAME"):
-        lsu_onto.load(tmp_path / "base.tax")
+        source = "cityscapes" if "cityscapes" in why else None
+        with pytest.raises(lsu_onto.TaxonomyError, match=re.escape(why)):
+            lsu_onto.load(tmp_path / name, source)
+    write(tmp_path, lone="dataset lone v1\n0 way\n")
+    with pytest.raises(lsu_onto.TaxonomyError, match=r"lone\.tax` has no map; write `dataset NAME"):
+        lsu_onto.load(tmp_path / "lone.tax")
+
+
+def test_shipped_files_whose_maps_are_inherited_or_elsewhere() -> None:
+    urban = Path(lsu_onto.taxonomies()[0].path).parents[1] / "urban"
+    assert lsu_onto.load(urban / "acdc.tax", "cityscapes") == lsu_onto.load("acdc", "cityscapes")
+    for name, source, why in (
+        ("acdc", "demo", r"has no map to `demo`; it has maps to `cityscapes`; name the .* other files have: `offroad`"),
+        ("idd", "cityscapes", r"idd\.tax` has no map to `cityscapes`; name the dataset, `idd`, for those that"),
+        (
+            "kitti360",
+            "cityscapes",
+            r"no map to `cityscapes`; name the dataset, `kitti360`, for those .*: `cityscapes`",
+        ),
+        ("kitti360", None, r"no map; name the dataset, `kitti360`, for those that other files have: `cityscapes`"),
+        ("kitti360", "offroad", r"`kitti360` has the map of `cityscapes` to `offroad`, which does not know `garage`"),
+    ):
+        with pytest.raises(lsu_onto.TaxonomyError, match=why):
+            lsu_onto.load(urban / f"{name}.tax", source)
 
 
 def test_a_line_that_begins_like_a_header_is_none(tmp_path: Path) -> None:
