@@ -9,7 +9,7 @@ from pathlib import Path
 
 from lsu_onto.diagnostics import Diagnostic, did_you_mean
 from lsu_onto.library.errors import TaxonomyError
-from lsu_onto.library.pipe import Imports, check, declared
+from lsu_onto.library.pipe import Imports, check, declared, differing
 from lsu_onto.library.searchpath import Entry
 from lsu_onto.library.workspace import Workspace
 from lsu_onto.ontology.model import Dataset, MapRow, Ontology, Relation, Source, Target, Taxonomy
@@ -24,12 +24,10 @@ def find_ontology(workspace: Workspace, name: str, source: str | None) -> Ontolo
     """The ontology of a dataset: see `Library.ontology`."""
     file, which = _file_and_name(name)
     matches: dict[tuple[str, ...], Ontology] = {}
-    for first, *others in [[file]] if file else _candidates(workspace, name, source):
-        for o in _without_errors(workspace, first):
+    for path in [file] if file else _candidates(workspace, name, source):
+        for o in _without_errors(workspace, path):
             if _is_meant(o.dataset, file, which) and (source is None or _is_called(o.source, source)):
                 matches.setdefault(_pair(o), o)
-                same = [x for f in others for x in _ontologies(workspace, f) if _pair(x) == _pair(o)]
-                _refuse_differing(name, o, same)
     if all(o.dataset is o.source for o in matches.values()):
         for o in _inherited_maps(workspace, file, which, source):
             matches.setdefault(_pair(o), o)
@@ -52,17 +50,14 @@ def find_alone(workspace: Workspace, name: str) -> Source | Dataset:
     entries = [e for e in workspace.search.entries() if e.kind != "map" and _is_called(e, name)]
     entries = [e for e in entries if e.kind == "dataset"] or entries
     matches: dict[tuple[str, str], Source | Dataset] = {}
-    for first, *others in [[file]] if file else _files(workspace, (e.taxonomy for e in entries)):
-        analysis, resolved = check(workspace, first), declared(workspace, first)
-        # Errors in the names and relations of maps (2xx, 3xx) do not concern the classes.
-        of_classes = [d for d in analysis.errors if not d.code.startswith(("TAX2", "TAX3"))]
-        _refuse_errors(workspace, first, of_classes or (resolved.diagnostics if resolved.taxonomies else []))
+    for path in [file] if file else _files(workspace, name, (e.taxonomy for e in entries)):
+        analysis, resolved = check(workspace, path), declared(workspace, path)
         for t in resolved.taxonomies or [o.dataset for o in analysis.resolved.ontologies]:
             if _is_meant(t, file, which):
+                _refuse_errors(workspace, path, _errors_of_classes(workspace, [path, t.span.file, *t.bases]))
                 matches.setdefault((t.name, t.version), t)  # the first on the search path wins
-                again = [x for f in others for x in declared(workspace, f).taxonomies]
-                same = [x for x in again if (type(x), x.name, x.version) == (type(t), t.name, t.version)]
-                _refuse_differing(name, t, same)
+        if not resolved.taxonomies and not analysis.resolved.ontologies:
+            _refuse_errors(workspace, path, analysis.errors)
     datasets: list[Source | Dataset] = [t for t in matches.values() if isinstance(t, Dataset)]
     datasets = datasets or list(matches.values())
     if len(datasets) == 1:
@@ -74,6 +69,14 @@ def find_alone(workspace: Workspace, name: str) -> Source | Dataset:
         raise TaxonomyError(f"`{file}` has no dataset{f' `{which}`' if which else ''}; {_declares(workspace, file)}")
     _refuse_other_paths(workspace, name)
     raise TaxonomyError(f"`{name}` is no taxonomy{_hint(workspace, name, None)}")
+
+
+def _errors_of_classes(workspace: Workspace, files: Iterable[str]) -> Iterator[Diagnostic]:
+    """The errors of files but for those in the names and relations of maps (2xx, 3xx)."""
+    for file in dict.fromkeys(files):
+        resolved = declared(workspace, file)
+        of_maps = [d for d in check(workspace, file).errors if not d.code.startswith(("TAX2", "TAX3"))]
+        yield from of_maps or (resolved.diagnostics if resolved.taxonomies else ())
 
 
 def _file_and_name(name: str) -> tuple[str, str]:
@@ -98,16 +101,24 @@ def _pair(o: Ontology) -> tuple[str, ...]:
     return kind, o.dataset.name, o.dataset.version, o.source.name, o.source.version
 
 
-def _files(workspace: Workspace, keys: Iterable[tuple[str, ...]]) -> list[list[str]]:
-    """For each key, the files of the first root that declares it."""
-    found = ([str(e.path) for e in workspace.search.nearest(None, key)] for key in dict.fromkeys(keys))
-    return list(map(list, dict.fromkeys(map(tuple, found))))
+def _files(workspace: Workspace, name: str, keys: Iterable[tuple[str, ...]]) -> list[str]:
+    """For each key, the file of the first root that declares it. Refuses what several files there say differently."""
+    files: dict[str, None] = {}
+    for key in dict.fromkeys(keys):
+        entries = workspace.search.nearest(None, key)
+        other = differing(workspace, entries, key)
+        if other:
+            both = f"`{entries[0].path}` and `{other.file}`"
+            raise TaxonomyError(f"{both} both declare `{name}`, differently; give the path of one, or take one out")
+        files.update(dict.fromkeys(str(e.path) for e in entries[:1]))
+    return list(files)
 
 
-def _candidates(workspace: Workspace, name: str, source: str | None) -> list[list[str]]:
-    """The files that may hold the map of a dataset, or the source of that name. One file of each list counts."""
+def _candidates(workspace: Workspace, name: str, source: str | None) -> list[str]:
+    """The files that may hold the map of a dataset, or the source of that name."""
     return _files(
         workspace,
+        name,
         (
             e.map if e.source else e.taxonomy
             for e in workspace.search.entries()
@@ -120,10 +131,6 @@ def _without_errors(workspace: Workspace, path: str) -> list[Ontology]:
     """The maps of a file and the identities of its sources. Refuses files with errors."""
     files = (f for o in check(workspace, path).resolved.ontologies for f in o.files)
     _refuse_errors_of(workspace, path, [path, *files])
-    return _ontologies(workspace, path)
-
-
-def _ontologies(workspace: Workspace, path: str) -> list[Ontology]:
     resolved = check(workspace, path).resolved
     return [*resolved.ontologies, *(identity(t) for t in resolved.taxonomies if isinstance(t, Source))]
 
@@ -213,14 +220,6 @@ def _refuse_errors(workspace: Workspace, path: str, findings: Iterable[Diagnosti
         from lsu_onto.reporting.findings import full
 
         raise TaxonomyError(f"`{path}` has errors\n{full(errors, workspace.texts)}", errors)
-
-
-def _refuse_differing(name: str, first: Taxonomy | Ontology, others: Iterable[Taxonomy | Ontology]) -> None:
-    """Refuse a name that stands for several things in one folder of the search path. Copies do no harm."""
-    other = next((x for x in others if x.facts != first.facts), None)
-    if other:
-        files = f"`{first.span.file}` and `{other.span.file}`"
-        raise TaxonomyError(f"{files} both declare `{name}`, differently; give the path of one, or take one out")
 
 
 def _several_maps(name: str, matches: list[Ontology], file: str) -> TaxonomyError:

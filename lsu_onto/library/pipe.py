@@ -6,7 +6,7 @@ and a single section (`Imports`).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -15,7 +15,7 @@ from lsu_onto.lang import syntax as ast
 from lsu_onto.library.searchpath import Entry
 from lsu_onto.library.workspace import Workspace
 from lsu_onto.ontology.map_checks import check_map
-from lsu_onto.ontology.model import Dataset, Ontology, Source, Taxonomy
+from lsu_onto.ontology.model import Dataset, Ontology, Source
 from lsu_onto.ontology.resolve import Resolved, resolve
 from lsu_onto.ontology.taxonomy_checks import check_taxonomy
 
@@ -99,22 +99,27 @@ class Imports:
         circle = self._prepare(entries[0].path, kind, taxon)
         if circle:
             return None, circle
-        found = [self._taxonomy(str(e.path), kind, _key(taxon)) for e in entries]
-        if found[0] is None:
+        taxonomy = self._taxonomy(str(entries[0].path), kind, _key(taxon))
+        if taxonomy is None:
             what = f"`{entries[0].path}` declares `{key[1]} {key[2]}` but cannot be read"
             return None, Diagnostic("TAX203", what, taxon.name.span, f"lsu-onto validate {entries[0].path}")
-        other = next((t for t in found[1:] if t and t.facts != found[0].facts), None)
-        return found[0], _ambiguous(f"`{key[1]} {key[2]}`", taxon.name.span, entries, other) if other else None
+        return taxonomy, self._ambiguous(f"`{key[1]} {key[2]}`", key, taxon.name.span, entries)
 
     def map(self, dataset: Key, source: Key, place: Span) -> tuple[Ontology | None, Diagnostic | None]:
         """The map from a dataset to a source, as seen from a place, without its findings; and what is wrong with it."""
-        entries = self._nearest(place.file, (*dataset, *source))
-        found = [self._map(str(e.path), dataset, source) for e in entries]
-        if not found or found[0] is None:
-            return None, None
-        other = next((o for o in found[1:] if o and o.facts != found[0].facts), None)
+        key = (*dataset, *source)
+        entries = self._nearest(place.file, key)
+        ontology = self._map(str(entries[0].path), dataset, source) if entries else None
         what = f"the map from `{' '.join(dataset)}` to `{' '.join(source)}`"
-        return found[0], _ambiguous(what, place, entries, other) if other else None
+        return ontology, self._ambiguous(what, key, place, entries) if ontology else None
+
+    def _ambiguous(self, what: str, key: tuple[str, ...], place: Span, entries: Sequence[Entry]) -> Diagnostic | None:
+        other = differing(self.workspace, entries, key)
+        if other is None:
+            return None
+        files = ", ".join(f"`{e.path.name}`" for e in entries)
+        help_ = "take one out, or give it another version"
+        return Diagnostic("TAX110", f"{what} is declared in {files}, differently", place, help_, other, "another")
 
     def _nearest(self, file: str, key: tuple[str, ...]) -> list[Entry]:
         entries = self.workspace.search.nearest(file, key)
@@ -131,7 +136,7 @@ class Imports:
                 names = " -> ".join(f"{name} {version}" for _, (name, version) in [*chain[chain.index(step) :], step])
                 return Diagnostic("TAX205", f"`{' '.join(step[1])}` builds on itself: {names}", taxon.name.span)
             chain.append(step)
-            section = self._section(step[0], lambda s, key=step[1]: (s.kind, _key(s.taxon)) == ("dataset", key))  # type: ignore[misc]
+            section = _section(self.workspace, step[0], ("dataset", *step[1]))
             base = next((s.taxon for s in section[0] if isinstance(s, ast.Extends)), None) if section else None
             entries = self._nearest(step[0], ("dataset", *_key(base))) if base else []
             if not base or not entries:
@@ -145,12 +150,11 @@ class Imports:
         """A taxonomy of a file, resolved alone."""
 
         def make() -> Source | Dataset | None:
-            section = self._section(path, lambda s: (s.kind, _key(s.taxon)) == (kind, key))
+            section = _section(self.workspace, path, (kind, *key))
             if not section:
                 return None
-            file = self.workspace.parsed(path).file
-            statements = tuple(_without_map(s) for s in section[0])
-            return resolve(ast.File(path, file.text, statements), section[1], self).taxonomies[0]
+            text = self.workspace.parsed(path).file.text
+            return resolve(ast.File(path, text, section[0]), section[1], self).taxonomies[0]
 
         return self.workspace.once(path, (kind, *key), make)
 
@@ -158,27 +162,14 @@ class Imports:
         """A map of a file, resolved alone."""
 
         def make() -> Ontology | None:
-            section = self._section(path, lambda s: s.target and (_key(s.taxon), _key(s.target)) == (dataset, source))
+            section = _section(self.workspace, path, (*dataset, *source))
             if not section:
                 return None
-            file = self.workspace.parsed(path).file
-            resolved = resolve(ast.File(path, file.text, section[0]), section[1], self)
+            text = self.workspace.parsed(path).file.text
+            resolved = resolve(ast.File(path, text, section[0]), section[1], self)
             return next(iter(resolved.ontologies), None)
 
         return self.workspace.once(path, (*dataset, *source), make)
-
-    def _section(
-        self, path: str, wanted: Callable[[ast.Header], object]
-    ) -> tuple[tuple[ast.Statement, ...], frozenset[int]] | None:
-        """The statements of the first section whose header is wanted, and its lines that could not be read."""
-        file, _, damaged = self.workspace.parsed(path)
-        headers = [s for s in file.statements if isinstance(s, ast.Header)]
-        for header, following in zip(headers, [*headers[1:], None], strict=True):
-            if wanted(header):
-                lines = range(header.span.line, following.span.line if following else 1 << 60)
-                statements = tuple(s for s in file.statements if s.span.line in lines)
-                return statements, frozenset(n for n in damaged if n in lines)
-        return None
 
     def _unknown(self, kind: str, taxon: ast.Taxon) -> Diagnostic:
         """The finding on a reference to no known taxonomy."""
@@ -214,7 +205,37 @@ def _key(taxon: ast.Taxon) -> Key:
     return taxon.name.text, taxon.version.text
 
 
-def _ambiguous(what: str, place: Span, entries: Sequence[Entry], other: Taxonomy | Ontology) -> Diagnostic:
-    files = ", ".join(f"`{e.path.name}`" for e in entries)
-    help_ = "take one out, or give it another version"
-    return Diagnostic("TAX110", f"{what} is declared in {files}, differently", place, help_, other.span, "another")
+def _section(
+    workspace: Workspace, path: str, key: tuple[str, ...]
+) -> tuple[tuple[ast.Statement, ...], frozenset[int]] | None:
+    """The statements of the first section with a key (`Entry.taxonomy` or `Entry.map`), and its lines that could not be
+    read. A taxonomy has no part of a map."""
+    file, _, damaged = workspace.parsed(path)
+    headers = [s for s in file.statements if isinstance(s, ast.Header)]
+    for header, following in zip(headers, [*headers[1:], None], strict=True):
+        declares, maps = (header.kind, *_key(header.taxon)), header.target and _key(header.taxon) + _key(header.target)
+        if key in (declares, maps):
+            lines = range(header.span.line, following.span.line if following else 1 << 60)
+            plain = _without_map if key == declares else lambda s: s
+            statements = tuple(plain(s) for s in file.statements if s.span.line in lines)
+            return statements, frozenset(n for n in damaged if n in lines)
+    return None
+
+
+def differing(workspace: Workspace, entries: Sequence[Entry], key: tuple[str, ...]) -> Span | None:
+    """The header of the first of several declarations that says something else than the first. Copies do no harm."""
+    if len(entries) < 2:
+        return None
+    sections = [section[0] for e in entries if (section := _section(workspace, str(e.path), key))]
+    said = [[_said(s) for s in section if not isinstance(s, ast.Comment)] for section in sections]
+    return next((section[0].span for section, text in zip(sections, said, strict=True) if text != said[0]), None)
+
+
+def _said(value: object) -> object:
+    """A part of a syntax tree without places and notes."""
+    if not isinstance(value, tuple):
+        return value
+    fields = getattr(value, "_fields", None)
+    if fields is None:
+        return [_said(v) for v in value]
+    return [type(value).__name__, *(_said(v) for f, v in zip(fields, value, strict=True) if f not in ("span", "note"))]

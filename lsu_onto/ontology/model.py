@@ -76,12 +76,6 @@ class Taxonomy:
     """A line of its section could not be read, so a missing name may not be a mistake."""
 
     @property
-    def facts(self) -> tuple[object, ...]:
-        """What it says, wherever it stands: two declarations with the same facts are copies."""
-        classes = tuple((c.name, c.official, c.ids, c.colours, c.aliases, c.group) for c in self.classes)
-        return self.name, self.version, classes, self.meta, self.encoding, self.void
-
-    @property
     def splits(self) -> tuple[str, ...]:
         return tuple(self.meta.get("splits", "").replace(",", " ").split())
 
@@ -206,9 +200,3 @@ class Ontology:
     damaged: bool = False
     files: tuple[str, ...]
     """The files it was read from: dataset, map, source."""
-
-    @property
-    def facts(self) -> tuple[object, ...]:
-        """What it says, wherever it stands."""
-        rows = {r.cls: (r.poisoned, r.meaning(len(self.source.classes))) for r in self.rows}
-        return self.dataset.facts, self.source.facts, rows

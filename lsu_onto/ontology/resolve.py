@@ -187,7 +187,12 @@ class _Resolver:
             self.error("TAX011", "a dataset builds on one other", s.span, "take one of the two out")
         if not extends:
             return None
-        base: model.Dataset | None = self.lookup("dataset", extends[0].taxon)
+        taxon, this = extends[0].taxon, _key(section.header.taxon)
+        base: model.Dataset | None = self.lookup("dataset", taxon)
+        if base and this in ((base.name, base.version), *base.extends):  # that of another file
+            names = " -> ".join(" ".join(key) for key in (this, (base.name, base.version), *base.extends))
+            self.error("TAX205", f"`{' '.join(this)}` builds on itself: {names}", taxon.name.span)
+            return None
         return base
 
     def tax_class(self, s: ast.ClassLine, group: str) -> model.TaxClass:

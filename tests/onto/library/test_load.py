@@ -280,6 +280,14 @@ def test_a_dataset_is_loaded_without_its_map(tmp_path: Path, text: str, found: t
             lsu_onto.load_dataset(file)
 
 
+def test_a_dataset_alone_needs_the_files_that_it_uses_to_be_right(tmp_path: Path) -> None:
+    write(tmp_path, base="dataset base v1\nvoid: nothing\n1 x\n", more="dataset more v1\nextends base v1\n2 y\n")
+    write(tmp_path, lost="dataset lost v1\nextends gone v1\n", map="map lost v1 -> demo v1\n")
+    for name, why in (("more", "TAX012"), ("lost", "TAX203"), (tmp_path / "map.tax", "there is no dataset `gone`")):
+        with pytest.raises(lsu_onto.TaxonomyError, match=why):
+            lsu_onto.load_dataset(name, paths=[tmp_path])
+
+
 def test_a_dataset_alone_has_the_labels_that_it_has_with_a_map() -> None:
     alone, mapped = lsu_onto.load_dataset("demo_town"), lsu_onto.load("demo_town", "demo")
     assert alone.layout == mapped.layout

@@ -181,3 +181,14 @@ def test_datasets_of_two_files_may_alternate_in_a_chain(tmp_path: Path) -> None:
     for name in ("one", "two"):
         assert Library([tmp_path]).check(tmp_path / f"{name}.tax").errors == []
     assert lsu_onto.load_dataset("d2", paths=[tmp_path]).classes == ("c0", "c1", "c2")
+
+
+def test_a_dataset_that_builds_on_one_of_its_own_name(tmp_path: Path) -> None:
+    """In another file: the name means one thing here and another there."""
+    write(tmp_path, one="dataset a v1 -> demo v1\nextends b v1\n0 p < road\n")
+    write(tmp_path, two="dataset b v1\nextends a v1\n1 q\ndataset a v1\n2 r\n")
+    (found,) = Library([tmp_path]).check(tmp_path / "one.tax").errors
+    assert (found.code, found.message) == ("TAX205", "`a v1` builds on itself: a v1 -> b v1 -> a v1")
+    write(tmp_path, three="dataset a v1\nextends b v1\n", four="dataset b v1\nextends a v1\n0 x\n")  # and twice
+    for name in ("one", "two", "three", "four"):
+        assert {d.code for d in Library([tmp_path]).check(tmp_path / f"{name}.tax").errors} <= {"TAX110", "TAX205"}
