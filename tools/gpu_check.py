@@ -15,6 +15,7 @@ Exit code 0: all steps ran, and what must be equal was. 1: something differed or
 from __future__ import annotations
 
 import argparse
+import contextlib
 import hashlib
 import importlib
 import json
@@ -172,7 +173,8 @@ def _run_all(steps: dict[str, Step], args: argparse.Namespace, environment: dict
             rows = scratch / f"{name}.jsonl"
             print(f"{i}/{len(steps)} {name}: {step.about}, at most {min(step.seconds, left):.0f} s", flush=True)
             command = [sys.executable, __file__, "--step", name, "--rows", str(rows), "--out", str(args.out)]
-            command += ["--device", "cpu" if args.cpu else "cuda", "--seconds", str(min(step.seconds, left))]
+            own = max(1.0, min(step.seconds, left - PER_STEP))
+            command += ["--device", "cpu" if args.cpu else "cuda", "--seconds", str(own)]
             log.write(f"\n===== {name}\n")
             log.flush()
             start = time.monotonic()
@@ -206,12 +208,11 @@ def _process(command: list[str], environment: dict[str, str], log: Any, step: St
     try:
         code = process.wait(limit)
     except subprocess.TimeoutExpired:
-        os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
         return f"not done after {limit:.0f} s"
-    except BaseException:
-        os.killpg(process.pid, signal.SIGKILL)
-        raise
+    finally:
+        with contextlib.suppress(ProcessLookupError):  # with all that it has started
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
     return f"ended with exit code {code}; see gpu_check.log" if code else ""
 
 

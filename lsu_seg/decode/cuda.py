@@ -221,13 +221,11 @@ def _launch_several(launched: Launched, maps: Sequence[Tensor], sets: _Sets) -> 
     maps = [_float32(m) for m in maps]
     class_shares = [_classes(v) if isinstance(v, QueryView) else None for v in views]
     masses = [None if isinstance(v, QueryView) or v.void is None else _float32(v.void) for v in views]
-    table = torch.tensor(
-        [
-            [_pointer(m), len(m), m.shape[1], m.shape[2], _pointer(p), _pointer(w)]
-            for m, p, w in zip(maps, class_shares, masses, strict=True)
-        ],
-        device=maps[0].device,
-    )
+    lines = [
+        [_pointer(m), len(m), m.shape[1], m.shape[2], _pointer(p), _pointer(w)]
+        for m, p, w in zip(maps, class_shares, masses, strict=True)
+    ]
+    table = to_device(torch.tensor(lines), maps[0].device)
     form, num_classes = _form(views), sets.members.shape[1] - 1
     settings = knobs(_capability(table.device))
     knob = settings.queries if form else settings.logits
@@ -314,7 +312,7 @@ def _sets(allowed: bytes, num_classes: int, device: torch.device) -> _Sets:
     ]
     first = np.cumsum([0, *map(len, entries)])
     tensors = (members.astype(np.uint8), only.astype(np.int32), np.concatenate(entries), first.astype(np.int32))
-    return _Sets(*(torch.from_numpy(a).to(device) for a in tensors))
+    return _Sets(*(to_device(torch.from_numpy(a), device) for a in tensors))
 
 
 def _form(views: Sequence[View | QueryView]) -> int:
@@ -376,9 +374,9 @@ def _upload(steps: Sequence[_Steps], device: Any) -> tuple[Tensor, Tensor, Tenso
     """The steps of all views as tensors: int32, int32 and float32 `[V, size]`."""
     first, second, weight = (np.stack(a) for a in zip(*steps, strict=True))
     return (
-        torch.from_numpy(first.astype(np.int32)).to(device),
-        torch.from_numpy(second.astype(np.int32)).to(device),
-        torch.from_numpy(weight.astype(np.float32)).to(device),
+        to_device(torch.from_numpy(first.astype(np.int32)), device),
+        to_device(torch.from_numpy(second.astype(np.int32)), device),
+        to_device(torch.from_numpy(weight.astype(np.float32)), device),
     )
 
 

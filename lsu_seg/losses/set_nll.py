@@ -113,7 +113,8 @@ def set_nll_map(
     share = torch.zeros(values, dtype=torch.promote_types(logits.dtype, torch.float32), device=device)
     per_class = share.new_ones(k) if class_weight is None else class_weight.to(share)
     share[:k] = per_class
-    share[first : first + len(sets)] = (sets.to(share) @ per_class) / sizes
+    # No matrix product: autocast would compute it in half precision.
+    share[first : first + len(sets)] = (sets.to(share) * per_class).sum(1) / sizes
     shares = share.index_select(0, flat).view(target.shape)
     factor = shares
     if set_weights is not None and bool((set_weights != 1).any()):

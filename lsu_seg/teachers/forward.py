@@ -25,7 +25,9 @@ _SMALLEST = 64
 _MESSAGES = (
     "can't allocate memory",  # torch's CPU allocator
     "CUDA out of memory",
+    "CUDA error: out of memory",  # beside the allocator
     "ALLOC_FAILED",  # cuDNN, cuBLAS
+    "unable to find an engine",  # cuDNN, without memory for any of its plans
     "could not create a primitive",  # oneDNN, without memory for its own buffers
     "could not create a memory",
     "std::bad_alloc",
@@ -110,6 +112,7 @@ class Forward:
                 whole = maps.like(maps.values.new_empty(size))
             rows, columns = slice(top // stride, bottom // stride), slice(left // stride, right // stride)
             whole.values[:, rows, columns] = maps.values
+            del maps  # or it would be in memory beside the next piece
         assert whole is not None
         return whole
 
@@ -121,10 +124,13 @@ class Forward:
             if evidence is None:
                 yield from self._pieces(image, half)
                 continue
-            maps = evidence[0]
+            maps = evidence.pop()
             stride = self.stride(crop, maps)
             top, bottom, left, right = (n // stride for n in inner)
-            yield half, maps.like(maps.values[:, top:bottom, left:right]), stride
+            values = maps.values[:, top:bottom, left:right]
+            pieces = [(half, maps.like(values), stride)]
+            del maps, values, crop
+            yield pieces.pop()  # nothing is left of a piece while the next one is computed
 
     def _halves(self, core: Core) -> list[Core]:
         top, bottom, left, right = core

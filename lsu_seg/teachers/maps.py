@@ -72,7 +72,8 @@ class Maps:
         log_mask = logsigmoid(self.values).view(count, -1)
         # Relative to the pixel's most certain mask, whose class probabilities sum to 1: the sum is at least 1.
         share = log_mask.sub_(log_mask.amax(0)).exp_()
-        evidence = self.classes.softmax(1).T @ share
+        with torch.autocast(share.device.type, enabled=False):  # 1 - 2**-24 is 1 in less than float32
+            evidence = self.classes.softmax(1).T @ share
         p = evidence.div_(evidence.sum(0)).clamp_(1e-30, 1 - 2**-24)
         values = torch.logit(p).view(-1, height, width)
         classes = torch.full((len(values), len(values)), _ELSEWHERE, device=values.device).fill_diagonal_(0)

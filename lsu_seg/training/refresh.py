@@ -151,7 +151,9 @@ class TeacherRefreshHook(Hook):
             shutil.rmtree(folder, ignore_errors=True)
             folder.mkdir(parents=True)
             meta = {"dataset_meta": runner.train_loop.dataloader.dataset.metainfo}
-            torch.save({"state_dict": self._average.module.state_dict(), "meta": meta}, teacher)
+            # As mmengine's own checkpoints: to be read on machines without a GPU.
+            weights = {key: value.cpu() for key, value in self._average.module.state_dict().items()}
+            torch.save({"state_dict": weights, "meta": meta}, teacher)
         self._wait()
         for dataset, config in self._labelled(runner):
             with _undisturbed(runner):

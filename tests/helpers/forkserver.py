@@ -21,6 +21,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from helpers.processes import ended, free_port, state, wait_until
 
 LIBRARIES = [
@@ -89,6 +91,8 @@ class Server:
 
     def ranks(self, folder: Path, number: int, *arguments: object, **options: Any) -> list[Command]:
         """So many processes of one run, as torchrun starts them."""
+        if "--launcher" in arguments:
+            need_a_device_per_rank(number)
         common = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port()), "WORLD_SIZE": str(number)}
         return [
             self.start(
@@ -105,6 +109,14 @@ class Server:
             end.close()
         if self._process:
             self._process.wait()
+
+
+def need_a_device_per_rank(number: int) -> None:
+    """Skip a test of several ranks where there are GPUs, but not one for each: OpenMMLab gives each rank its own."""
+    import torch
+
+    if 0 < torch.cuda.device_count() < number:
+        pytest.skip(f"needs {number} GPUs, or none")
 
 
 class Command:

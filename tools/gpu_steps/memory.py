@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from gpu_steps.rows import Add, Row, Size
 from lsu_seg.decode import decoder
+from lsu_seg.errors import TeacherError
 from lsu_seg.teachers import SegmentorTeacher, Views
 
 K = 124
@@ -82,10 +83,13 @@ def _run(size: Size, add: Add) -> None:
     add(Row("2000 x 1000 pixels, 2 views, whole: ran out of memory", str(ran_out), equal=not ran_out))
     torch.cuda.empty_cache()
     total = torch.cuda.get_device_properties(0).total_memory
-    for share in (0.9, 0.8, 0.7):  # of the peak; the least at which the decoder's own memory still fits is not known
+    capped, ran_out, share = whole, False, 1.0
+    for share in (0.97, 0.94, 0.9, 0.8, 0.7):  # of the peak: which of them is too little for one piece is not known
         torch.cuda.set_per_process_memory_fraction((torch.cuda.memory_allocated() + share * peak * 2**30) / total)
         try:
             capped, _, ran_out = _label(size, image, rows, allowed, views)
+        except TeacherError as error:
+            add(Row(f"under a cap of {share:.0%} of the peak", str(error)))
         finally:
             torch.cuda.set_per_process_memory_fraction(1.0)
         if ran_out:

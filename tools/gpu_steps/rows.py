@@ -109,6 +109,8 @@ def device_ms(run: Callable[[], object], repeats: int = 1) -> Busy:
         for e in profiler.profiler.kineto_results.events()
         if e.device_type() == torch.autograd.DeviceType.CUDA
     ]
+    if not events:
+        raise RuntimeError("the profiler has seen nothing of the GPU: CUPTI is missing, or may not be used here")
     return Busy(wall / repeats, _union(events) / 1e6 / repeats)
 
 

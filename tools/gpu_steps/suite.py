@@ -18,12 +18,13 @@ ONE = "tests/seg/decode/test_decode_cuda.py::test_a_gpu_gets_it"
 
 def run(size: Size, add: Add) -> None:
     where = size.of([f"tests/seg/{room}" for room in ROOMS], [ONE])
-    with tempfile.TemporaryDirectory() as scratch:
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as scratch:
         command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", f"--basetemp={scratch}/tests"]
-        command += ["--tb=short", "-rf"]
+        command += ["--tb=short", "-rfE", "-vv"]
         if size.full:
             # Each process has its own context on the GPU.
-            command += ["-n", str(min(8, os.cpu_count() or 1)), "--dist", "loadfile", "--maxfail=40"]
+            # Warnings that only a GPU causes are not what is asked.
+            command += ["-W", "default", "-n", str(min(8, os.cpu_count() or 1)), "--dist", "loadfile", "--maxfail=40"]
         environment = {**os.environ, "OMP_NUM_THREADS": "1"}
         try:
             done = subprocess.run(
@@ -41,8 +42,9 @@ def run(size: Size, add: Add) -> None:
     last = next((line for line in reversed(output.split("\n")) if re.search(r"\d+ (passed|failed|error)", line)), "")
     summary = last.strip("= ") or ("not done in time" if code == -1 else f"pytest ended with exit code {code}")
     add(Row(f"tests of {', '.join(ROOMS) if size.full else ONE}", summary, equal=code == 0))
-    for line in re.findall(r"^(?:FAILED|ERROR) .*", output, re.MULTILINE)[:40]:
-        add(Row("", line))
+    failed = dict.fromkeys(re.findall(r"\b(?:FAILED|ERROR)\s+(tests/\S+)", output))  # also of a run that was ended
+    for test in list(failed)[:40]:
+        add(Row("", f"failed: {test}"))
 
 
 def _text(output: bytes | str | None) -> str:

@@ -32,7 +32,7 @@ def run(size: Size, add: Add, out: Path) -> None:
         # Those in use first; then the most different ones, for a time that may not suffice for all.
         rest = [Knob(*k) for k in itertools.product(SIZES[form], WARPS, STAGES)]
         for knob in [before, *rest[::2], *rest[1::2]] if size.full else [before, rest[0]]:
-            if time.monotonic() > share or knob in times:
+            if knob in times or (times and time.monotonic() > share):
                 continue
             with mock.patch.object(cuda, "knobs", lambda _, s=settings, f=form, k=knob: s._replace(**{f: k})):
                 times[knob] = device_ms(decode, size.of(5, 1)).busy

@@ -51,7 +51,7 @@ def test_equals_the_reference(problem: tuple, threshold: float | None) -> None:
 
 
 def test_a_view_decodes_the_same_in_parts() -> None:
-    logits = torch.randn(4, 9, 7, generator=torch.Generator().manual_seed(0))
+    logits = torch.randn(4, 9, 7, generator=torch.Generator().manual_seed(0)).to(DEVICE)
     rows, allowed = torch.zeros(36, 28, dtype=torch.int16), torch.ones(1, 5, dtype=torch.bool)
     whole = cuda.decode([View(logits, True), View(logits)], rows, allowed)
     for top, bottom, a, b in [(0, 10, 0, 4), (10, 23, 2, 7), (23, 36, 5, 9)]:

@@ -13,6 +13,7 @@ import pytest
 import torch
 from click.testing import CliRunner
 from mmengine.config import Config
+from mmengine.device import get_device
 from sklearn.metrics import confusion_matrix, jaccard_score
 
 import lsu_onto
@@ -114,10 +115,10 @@ def predicted(world: Path) -> dict[str, np.ndarray]:
 
     cfg = Config.fromfile(world / "config.py")
     cfg.test_pipeline = [dict(type="LoadImageFromFile"), dict(type="PackSegInputs")]
-    model = init_model(cfg, str(world / "model.pth"), device="cpu")
+    model = init_model(cfg, str(world / "model.pth"), device=get_device())
     files = sorted(world.glob("*/images/val/*.png"))
     found = {f"{f.parts[-4]}/{f.stem}": inference_model(model, str(f)) for f in files}
-    return {key: sample.pred_sem_seg.data[0].numpy() for key, sample in found.items()}
+    return {key: sample.pred_sem_seg.data[0].cpu().numpy() for key, sample in found.items()}
 
 
 def pixels(world: Path, predicted: dict[str, np.ndarray], dataset: str) -> Iterator[tuple[np.ndarray, np.ndarray]]:

@@ -14,6 +14,7 @@ import transformers
 from click.testing import CliRunner, Result
 
 from helpers.folders import tree
+from helpers.forkserver import need_a_device_per_rank
 from helpers.hf import M2F, folder, inside, released
 from helpers.tiny import CLASSES, VOID, model_config, read, save_checkpoint, write_park, write_tax
 from lsu_seg.cli import main
@@ -176,6 +177,7 @@ def test_a_config_without_weights_needs_a_checkpoint() -> None:
 
 def test_the_line_under_torchrun(park: Path, tmp_path: Path) -> None:
     """With torchrun itself; the other tests of several processes set what it would."""
+    need_a_device_per_rank(2)
     path = folder(tmp_path / "f")
     assert one_line(park, path, tmp_path / "one").exit_code == 0
     subprocess.run(

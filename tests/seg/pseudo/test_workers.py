@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from mmengine.config import Config
 
-from helpers.forkserver import Command, Server
+from helpers.forkserver import Command, Server, need_a_device_per_rank
 from helpers.processes import WRITE, free_port, standing_still
 from helpers.tiny import label_config, save_checkpoint, write_park, write_tax
 from lsu_onto import ROW_VOID
@@ -144,6 +144,7 @@ def test_workers_of_slurm_outlive_the_first(
     server: Server, world: Path, alone: dict[str, bytes], tmp_path: Path
 ) -> None:
     """Two processes with the variables that srun sets for its tasks; the one that the other found is killed."""
+    need_a_device_per_rank(2)
     config(world, tmp_path).dump(tmp_path / "config.py")
     job = ["pseudo-label", tmp_path / "config.py", world / "teacher.pth", "--launcher", "slurm"]
     common = {"SLURM_NTASKS": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port())}

@@ -21,6 +21,9 @@ from lsu_seg.training.checks import DisagreementError
 from lsu_seg.training.refresh import TeacherRefreshHook
 from lsu_seg.training.run import train
 
+ROUNDING = 1e-3 if torch.cuda.is_available() else 1e-6
+"""On a GPU, bilinear upsampling adds its gradients in any order."""
+
 EPOCH = 3
 """Iterations: six images, two at a time."""
 
@@ -137,7 +140,7 @@ def test_a_resumed_training_has_the_average_and_the_labels_that_it_had(
             p.relative_to(tmp_path / "whole") for _, p in others
         ]
     for key, value in whole["teacher_refresh"]["average"].items():
-        assert torch.allclose(value.float(), resumed["teacher_refresh"]["average"][key].float(), atol=1e-6)
+        assert torch.allclose(value.float(), resumed["teacher_refresh"]["average"][key].float(), atol=ROUNDING)
     assert resumed["teacher_refresh"]["in_use"] == 2
 
 
