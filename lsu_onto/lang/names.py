@@ -1,4 +1,4 @@
-"""A label as its authors write it → a name of the language."""
+"""What others call it → what the language does: labels as their authors write them, and keys."""
 
 from __future__ import annotations
 
@@ -7,6 +7,12 @@ import unicodedata
 from collections.abc import Sequence
 
 from lsu_onto.lang.syntax import RESERVED
+
+OTHERS_SAY = {
+    **dict.fromkeys(("ignore", "ignored", "ignore_index", "ignore_label", "ignore_id", "ignore_value"), "void"),
+    **dict.fromkeys(("void_id", "void_index", "void_label", "void_value", "nodata", "no_data", "no_label"), "void"),
+}
+"""What other programs call a key."""
 
 NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
