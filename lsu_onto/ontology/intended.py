@@ -40,11 +40,11 @@ def explained(
         resolved: what it declares.
         importer: looks up taxonomies that other files declare.
     """
-    from lsu_onto.lang.explain import told
-
     findings = list(findings)
     if not any(d.code in _CODES for d in findings):
         return findings
+    from lsu_onto.lang.explain import told
+
     places = _Places(file, {o.span: o for o in resolved.ontologies})
     exchanged = dict(_exchanged(findings, file, resolved, importer))
     backwards = dict(_backwards(file, places))
