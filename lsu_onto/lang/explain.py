@@ -134,6 +134,8 @@ def _difference(old: str, new: str) -> tuple[int, int, str]:
         last -= 1
     changed, instead = ours[first : len(ours) - last], theirs[first : len(theirs) - last]
     if not instead and changed:
+        if not first and last:
+            return changed[0].start(), ours[len(changed)].start(), ""
         return (ours[first - 1].end() if first else changed[0].start()), changed[-1].end(), ""
     if not changed:  # something is missing: show it with its neighbour
         if last and words[first] in _SIGNS and first + 1 < len(words):

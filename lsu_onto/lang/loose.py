@@ -155,7 +155,7 @@ def _entry(text: str, kind: str, note: str) -> Reading | None:
 
 def _class(text: str, kind: str, note: str) -> Reading | None:
     """Ids, name, official name, colours, other names, relations: in their order, or nearly."""
-    text = re.sub(r"^\s*[*•|>+](?=\s)", "", text)
+    text = re.sub(r"^\s*(?:[*•|>+](?=\s)|class(?=\s+[A-Za-z]))", "", text)
     front = re.match(r"\s*(#[0-9A-Fa-f]{6})\s+(.+)", text)  # the colour first
     ids, rest = _ids(f"{front[2]} {front[1]}" if front else text)
     items = list(tokens(colours_written(rest)))
@@ -195,7 +195,9 @@ def _class(text: str, kind: str, note: str) -> Reading | None:
                 others = [t for t in items if t.kind == "number"]  # of several, any may be the id
                 ids = "" if others or token.text.startswith("-") else str(int(token.text))
                 items = [t for t in items if t.kind != "number"]
-        elif token.text in (":", "=", "->", "=>", ":=") and _only_a_number(items[1:]):
+        elif (
+            token.text in (":", "=", "->", "=>", ":=") and _only_a_number(items[1:]) and not (ids and kind == "mapped")
+        ):
             ids = ids or next(t.text for t in items if t.kind == "number")
             items = []
         elif kind == "mapped" or is_relation(items, 0):

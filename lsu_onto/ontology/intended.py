@@ -222,6 +222,10 @@ def _of_groups(reading: ast.Reading, o: Ontology) -> ast.Reading:
     found = re.search(r"(?<=\s)[=<] (@[\w.]+)(?=\s+#\s|$)", reading.text)
     if not found or len(o.source.group(found[1][1:])) < 2:
         return reading
+    weaker = re.fullmatch(rf"([>~]) {re.escape(found[1])} void", reading.choices[1][0]) if reading.choices else None
+    if weaker:  # it was typed with this operator, which is right for several
+        relation = f"{weaker[1]} {found[1]}"
+        return reading._replace(text=reading.text.replace(found[0], relation, 1), choices=())
     choices = (f"~ {found[1]}", "if it overlaps them"), (f"> {found[1]}", "if they make up all of it")
     return reading._replace(text=reading.text.replace(found[0], choices[0][0], 1), choices=choices)
 
