@@ -50,12 +50,16 @@ def explained(
     backwards = dict(_backwards(file, places))
     unread = {u.finding.span: u for u in file.unread.values()}
     declared = {u.reading.text.split()[1] for u in file.unread.values() if u.reading and _header(u.reading.text)}
+    reported = {d.span for d in findings}
     out: list[Diagnostic] = []
     settled = set(exchanged)
     """Lines that one finding is about."""
     for d in findings:
         line = d.span.line
-        if d.code == "TAX203" and _written(d.span, file) in declared:
+        if d.span.file != file.path:
+            out.append(d)
+            continue
+        if d.code == "TAX203" and places.written(d.span) in declared:
             continue
         if line in exchanged:
             out += [exchanged.pop(line)]
@@ -68,17 +72,21 @@ def explained(
                 out.append(_unread(unread[d.span], places.of(line)))
         elif d.span in backwards and d.code in ("TAX011", "TAX201"):
             out.append(replace(d, help=backwards[d.span], fix=None))
-        elif d.code in ("TAX008", "TAX011") and (row := _with_colon(d, file, places.of(line))):
+            if d.code == "TAX011":  # it may stand for all rows of the section
+                rows = [s for s in backwards if s not in reported and places.of(s.line) is places.of(line)]
+                out += [replace(d, span=s, help=backwards[s], fix=None) for s in rows]
+                reported |= set(rows)
+        elif d.code in ("TAX008", "TAX011") and (row := _with_colon(d, places)):
             out.append(row)
-        elif d.code == "TAX105" and (word := _written(d.span, file)) != "void":
+        elif d.code == "TAX105" and (word := places.written(d.span)) != "void":
             instead = f'{identifier(word)} "{word}"'
             out.append(replace(d, help=f"{d.help}, e.g. `{instead}`"))
         elif d.code == "TAX011" and d.fix and places.of(line).kind == "map":
-            out.append(_id_in_row(d, file, places.of(line)) or d)
+            out.append(_id_in_row(d, places) or d)
         elif line in settled and d.code in ("TAX110", "TAX201", "TAX202", "TAX203"):
             continue
         elif d.code in ("TAX201", "TAX202", "TAX304", "TAX310"):
-            better = _loosely(d, file, places.of(line))
+            better = _loosely(d, places)
             settled |= {line} if better else set()
             out.append(better or d)
         else:
@@ -102,17 +110,22 @@ _CODES = (
 )
 
 
-def _written(span: Span, file: ast.File) -> str:
-    return file.text.split("\n")[span.line - 1][span.column - 1 : span.end - 1]
-
-
 class _Places:
+    """The lines of a file, and the sections that they stand in."""
+
     def __init__(self, file: ast.File, maps: dict[Span, Ontology]) -> None:
+        self.lines = file.text.split("\n")
         self.headers = [
             (s.span.line, _Place(_kind(s), maps.get(s.span))) for s in file.statements if isinstance(s, ast.Header)
         ]
         broken = [n for n, u in file.unread.items() if u.reading and _header(u.reading.text)]
         self.headers = sorted([*self.headers, *((n, _Place("", None)) for n in broken)], key=lambda h: h[0])
+
+    def line(self, number: int) -> str:
+        return self.lines[number - 1].removesuffix("\r").rstrip()
+
+    def written(self, span: Span) -> str:
+        return self.lines[span.line - 1][span.column - 1 : span.end - 1]
 
     def of(self, line: int) -> _Place:
         return next((place for n, place in reversed(self.headers) if n <= line), _Place("", None))
@@ -280,15 +293,14 @@ def _leads_on(reading: ast.Reading | None, line: str, place: _Place) -> bool:
 # --- names that are words of another language --------------------------------------------------------------
 
 
-def _loosely(d: Diagnostic, file: ast.File, place: _Place) -> Diagnostic | None:
+def _loosely(d: Diagnostic, places: _Places) -> Diagnostic | None:
     """The finding on `and`, `not`, `None`, `aka` … among the targets, or on `!` that leaves nothing, with what the
     whole line means."""
     from lsu_onto.lang.explain import told
     from lsu_onto.lang.loose import read_loosely
     from lsu_onto.lang.relations import is_foreign
 
-    lines = file.text.split("\n")
-    line = lines[d.span.line - 1].removesuffix("\r").rstrip()
+    line, place = places.line(d.span.line), places.of(d.span.line)
     word = line[d.span.column - 1 : d.span.end - 1]
     foreign = is_foreign(word.strip('"@')) and not (d.fix and d.fix.text.lower() == word.lower())
     without = d.code == "TAX304" or (
@@ -310,13 +322,13 @@ def _loosely(d: Diagnostic, file: ast.File, place: _Place) -> Diagnostic | None:
     return told(ast.Unread(line, d, "", None), named) if named.text.split() != line.split() else None
 
 
-def _id_in_row(d: Diagnostic, file: ast.File, place: _Place) -> Diagnostic | None:
+def _id_in_row(d: Diagnostic, places: _Places) -> Diagnostic | None:
     """The finding on `0 asphalt` in a map: an id of the dataset, and a class of the source."""
     from lsu_onto.lang.explain import told
     from lsu_onto.lang.loose import read_loosely
 
-    line = file.text.split("\n")[d.span.line - 1].removesuffix("\r").rstrip()
-    if not place.map or _written(d.span, file) in place.map.dataset.by_name:
+    line, place = places.line(d.span.line), places.of(d.span.line)
+    if not place.map or places.written(d.span) in place.map.dataset.by_name:
         return None
     reading = read_loosely(line, "map")
     named = _named(reading, place.map) if reading else None
@@ -325,13 +337,13 @@ def _id_in_row(d: Diagnostic, file: ast.File, place: _Place) -> Diagnostic | Non
     return told(ast.Unread(line, replace(d, fix=None), _values(reading, place.map) if reading else "", None), named)
 
 
-def _with_colon(d: Diagnostic, file: ast.File, place: _Place) -> Diagnostic | None:
+def _with_colon(d: Diagnostic, places: _Places) -> Diagnostic | None:
     """The finding on `road: asphalt` in a map, or on a class line of that form."""
     from lsu_onto.lang.explain import told
     from lsu_onto.lang.loose import read_loosely
     from lsu_onto.lang.tokens import tokens
 
-    line = file.text.split("\n")[d.span.line - 1].removesuffix("\r").rstrip()
+    line, place = places.line(d.span.line), places.of(d.span.line)
     found = re.match(r"\s*([A-Za-z_]\w*):\s*(.+)", line)
     if not found or not place.map or place.kind not in ("map", "mapped"):
         return None

@@ -6,9 +6,8 @@ import re
 from collections.abc import Iterator, Sequence
 
 from lsu_onto.diagnostics import Diagnostic, Fix, did_you_mean
-from lsu_onto.lang.names import transliterated
 from lsu_onto.lang.syntax import Target
-from lsu_onto.ontology.model import Taxonomy
+from lsu_onto.ontology.model import Taxonomy, bare
 
 
 def unknown_class(t: Target, taxonomy: Taxonomy, last: Target | None) -> Diagnostic:
@@ -29,9 +28,9 @@ def meant(text: str, taxonomy: Taxonomy) -> tuple[str, str] | None:
         return name, f"{'colour' if text.startswith('#') else 'id'} {text} is `{name}`: write `{name}`"
     if not re.search(r"\w", text):
         return None
-    same = {_letters(k): taxonomy.classes[i].name for k, i in known.items()}.get(_letters(text))
-    if same:
-        return same, f"did you mean `{same}`?"
+    if (same := taxonomy.by_letters.get(bare(text))) is not None:
+        name = taxonomy.classes[same].name
+        return name, f"did you mean `{name}`?"
     parts = re.split(r"[/|+&;]", text)
     if len(parts) > 1 and all(p in known for p in parts):
         names = " ".join(taxonomy.classes[known[p]].name for p in parts)
@@ -56,11 +55,6 @@ def _by_value(text: str, taxonomy: Taxonomy) -> int | None:
     else:
         return None
     return hits[0] if len(hits) == 1 else None
-
-
-def _letters(text: str) -> str:
-    """A name without what may be written in several ways: case, accents, spaces and marks."""
-    return transliterated(text).replace("_", "") or text
 
 
 def unknown_group(t: Target, taxonomy: Taxonomy) -> Diagnostic:
@@ -100,12 +94,11 @@ def taken_apart(items: Sequence[Target], taxonomy: Taxonomy) -> Iterator[tuple[r
     ]
     if len(items) < 2 or not any(unknown):
         return
-    known = taxonomy.by_other_name | taxonomy.by_name
-    plain = {_letters(k): taxonomy.classes[i].name for k, i in known.items()}
     reported: set[int] = set()
     for run in (range(i, i + n) for n in (3, 2) for i in range(len(items) - n + 1)):
         words = [items[i] for i in run]
-        name = plain.get(_letters("".join(w.text for w in words)))
+        cls = taxonomy.by_letters.get(bare("".join(w.text for w in words)))
+        name = None if cls is None else taxonomy.classes[cls].name
         unsettled = any(unknown[i] for i in run) and reported.isdisjoint(run)
         if name and unsettled and all(w.kind == "name" for w in words):
             reported.update(run)

@@ -165,6 +165,12 @@ MAP = "map town v1 -> mini v1\nroad < asphalt\npark ~ grass void\n"
             SOURCE + DATASET.replace("1 road < asphalt\n", "4 road > asphalt void\n"),
         ),
         (
+            SOURCE + "dataset farm v1 -> mini v1\nasphalt < road\ngrass < meadow\n",
+            ["TAX011", "TAX011"],
+            "write `4 road > asphalt void`",
+            SOURCE + "dataset farm v1 -> mini v1\n4 road > asphalt void\n5 meadow > grass void\n",
+        ),
+        (
             SOURCE + TOWN + MAP.replace("road < asphalt\n", "1 > asphalt\n"),
             ["TAX003"],
             "id 1 is `road`: write `road = asphalt`",
