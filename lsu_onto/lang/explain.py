@@ -53,8 +53,8 @@ def explain(
         local = fits(Reading(line[: found.start - start] + found.instead + line[found.end - start :]))
     if (found.exact and found.instead is None) or len(text) > LONG:
         return Unread(line, finding, "", None)
-    reading = fits(_read(line, kind, number > 0))
-    if local and reading and not re.match(r"[\w-]+:|$", local.text):
+    reading = fits(_read(line, kind, number > 0, len(lines) == 1))
+    if local and reading and found.instead and not re.match(r"[\w-]+:|$", local.text):
         local = None if _decides(reading) != _decides(local) else local._replace(lacks=reading.lacks)
     if local:
         fix = Fix.write(found.instead or "", finding.span) if found.instead else Fix("take it out", finding.span, "")
@@ -66,12 +66,12 @@ def _decides(reading: Reading) -> bool:
     return bool(reading.choices) or "->" in reading.text
 
 
-def _read(line: str, kind: str, continues: bool) -> Reading | None:
+def _read(line: str, kind: str, continues: bool, alone: bool) -> Reading | None:
     header = None if continues else read_header(plain(line)) or read_group(line)
     if header:
         return Reading(header)
     begins = re.match(r"[ \t]*(\w+)(?=[ \t]+\w)", line)
-    return None if begins and begins[1] in KEYWORDS else read_loosely(line, kind)
+    return None if begins and begins[1] in KEYWORDS else read_loosely(line, kind, alone)
 
 
 def told(unread: Unread, reading: Reading | None = None) -> Diagnostic:
@@ -138,7 +138,9 @@ def _difference(old: str, new: str) -> tuple[int, int, str]:
             return changed[0].start(), ours[len(changed)].start(), ""
         return (ours[first - 1].end() if first else changed[0].start()), changed[-1].end(), ""
     if not changed:  # something is missing: show it with its neighbour
-        if last and words[first] in _SIGNS and first + 1 < len(words):
+        if last and instead[0] == "#":
+            changed, instead = ours[first:], [*instead, *words[first:]]
+        elif last and words[first] in _SIGNS and first + 1 < len(words):
             changed, instead = ours[first : first + 2], [*instead, *words[first : first + 2]]
         elif first:
             changed, instead = [ours[first - 1]], [words[first - 1], *instead]

@@ -23,6 +23,13 @@ _TAXON = re.compile(
 )
 
 
+_GROUP = re.compile(
+    r"\s*(?:\[+([^\]\[]*)\]+\s*[:,;{]?"
+    r"|(?:-\s+(?=\w+:)|[({<]\s*|=+\s*)([^\W\d][\w. ]*?)\s*(?::|[)}>]|=+)"
+    r"|@([\w.]+)|group:?\s+(\w+))\s*(#\s.*)?"
+)
+
+
 def read_header(text: str) -> str | None:
     """A header as the language writes it, or None if the line is none.
 
@@ -82,7 +89,7 @@ def read_group(text: str) -> str | None:
     >>> read_group("[Böden / Wege]"), read_group("[things]:"), read_group("[2wheelers]"), read_group("- things:")
     ('[boden_wege]', '[things]', '[group_2wheelers]', '[things]')
     """
-    found = re.fullmatch(r"\s*(?:\[+([^\]\[]*)\]+\s*[:,;{]?|-\s+([^\s:]+):|@([\w.]+)|group:?\s+(\w+))\s*(#\s.*)?", text)
+    found = _GROUP.fullmatch(text)
     if not found:
         return None
     label = next((part for part in found.groups()[:4] if part is not None), "")

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from itertools import takewhile
 
-from lsu_onto.lang.names import NAME, OTHERS_SAY, identifier
+from lsu_onto.lang.names import NAME, OTHERS_SAY, TYPED_KEYS, identifier
 from lsu_onto.lang.plain import plain
 from lsu_onto.lang.relations import Relations, ends_open, is_relation, relations
 from lsu_onto.lang.syntax import RESERVED, Reading
@@ -35,26 +35,29 @@ _IDS = re.compile(
 )
 
 
-def read_loosely(line: str, kind: str) -> Reading | None:
+def read_loosely(line: str, kind: str, alone: bool = True) -> Reading | None:
     """What a physical line was meant to say, or None if even that cannot be made out.
 
     Args:
         line: the line, without its end.
         kind: of the section: `source`, `dataset`, `mapped` (a dataset with its source), `map`, or empty above headers.
+        alone: the class has no relations on further lines.
     """
     text, note = _without_note(re.sub(r"\s*\\+$", "", plain(line)))
     labelmap = re.fullmatch(r"\s*([^:]+):(\d+,\d+,\d+):*", text)  # of CVAT
     text = f"{labelmap[1]} {labelmap[2]}" if labelmap else text
     if re.match(r"\s+(?:[=<>~!]|->)", line):
-        found = relations(list(tokens(text)))
+        found = relations(list(tokens(text)), False)
         indent = " " * (len(line) - len(line.lstrip()) - 1)
         return Reading(_joined(indent, found.text, note or found.note), found.choices) if found else None
     if kind == "map":
-        return _row(text, note)
+        return _row(text, note, alone)
     setting = _setting(text, note)
     if setting:
         return setting
-    reading = _entry(text, kind, note) or _class(text, kind, note)
+    reading = _entry(text, kind, note) or _class(text, kind, note, alone)
+    if reading and not alone:
+        reading = reading._replace(lacks=tuple(x for x in reading.lacks if x != "relation"))
     return None if reading and "id" in reading.lacks and re.match(r"\s+\w", line) else reading
 
 
@@ -79,20 +82,20 @@ def _without_note(text: str) -> tuple[str, str]:
 def _setting(text: str, note: str) -> Reading | None:
     """`"encoding": "id",` and `ignore_index=255`: a key."""
     quoted = re.fullmatch(r"""\s*[{]?["']([A-Za-z_][\w-]*)["']\s*:\s*(["']?)([^"':{}]*)\2\s*[,}]*\s*""", text)
-    assigned = re.fullmatch(r"\s*([A-Za-z_]\w*)\s*=\s*()(-?\d+(?:\s*,\s*\d+)*)\s*,?", text)
-    found = quoted or (assigned if assigned and assigned[1] in OTHERS_SAY else None)
+    assigned = re.fullmatch(r"\s*([A-Za-z_]\w*)\s*=\s*()(.*?)\s*,?", text)
+    found = quoted or (assigned if assigned and (assigned[1] in OTHERS_SAY or assigned[1] in TYPED_KEYS) else None)
     if not found or (
         quoted and (re.fullmatch(r"\d+(\.\.\d+)?[\s,]*|\[.*", found[3]) and found[1] not in ("void", *OTHERS_SAY))
     ):
         return None
-    value = found[3].strip("[], ")
+    value = found[3].strip("[](){}\"', ")
     return Reading(_joined(f"{OTHERS_SAY.get(found[1], found[1])}: {value}", note))
 
 
 # --- rows of a map -----------------------------------------------------------------------------------------
 
 
-def _row(text: str, note: str) -> Reading | None:
+def _row(text: str, note: str, alone: bool) -> Reading | None:
     """A row: a class, then relations."""
     called = re.fullmatch(r"\s*(\w+:)?(\w+)\s*\((.*)\)\s*[.,;]?\s*", text)
     if called and is_relation([Token("word", called[2]), Token("word", "x")], 0):  # `SubClassOf(road asphalt)`
@@ -113,7 +116,7 @@ def _row(text: str, note: str) -> Reading | None:
         return None
     while items and items[0].kind == "mark":
         items.pop(0)
-    found = relations(items)
+    found = relations(items, alone)
     if not found or not found.text:
         return None
     label = re.sub(r"^\w*:(?=\w)", "", " ".join(head).rstrip(":"))
@@ -153,7 +156,7 @@ def _entry(text: str, kind: str, note: str) -> Reading | None:
     )
 
 
-def _class(text: str, kind: str, note: str) -> Reading | None:
+def _class(text: str, kind: str, note: str, alone: bool) -> Reading | None:
     """Ids, name, official name, colours, other names, relations: in their order, or nearly."""
     text = re.sub(r"^\s*(?:[*•|>+](?=\s)|class(?=\s+[A-Za-z]))", "", text)
     front = re.match(r"\s*(#[0-9A-Fa-f]{6})\s+(.+)", text)  # the colour first
@@ -182,12 +185,12 @@ def _class(text: str, kind: str, note: str) -> Reading | None:
             items.pop(0)
             if re.fullmatch(r"#[0-9A-Fa-f]{6}", token.text):
                 colours.append(token.text)
-            elif not official and not (kind == "mapped" and colours):
+            elif not official:
                 official = f'"{token.text}"'
             else:
                 aliases.append(_quoted(token.text))
         elif kind == "mapped" and ids and ends_open(items):
-            found = relations(items)
+            found = relations(items, alone)
             break
         elif token.kind == "number" or (low in _FILLER and kind != "mapped"):
             items.pop(0)
@@ -201,7 +204,7 @@ def _class(text: str, kind: str, note: str) -> Reading | None:
             ids = ids or next(t.text for t in items if t.kind == "number")
             items = []
         elif kind == "mapped" or is_relation(items, 0):
-            found = relations(items)
+            found = relations(items, alone)
             if not found:
                 break
             colours += found.colours if not colours else []

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from lsu_onto.diagnostics import did_you_mean, suggest
 from lsu_onto.lang.headers import read_group
-from lsu_onto.lang.names import identifier
+from lsu_onto.lang.names import TYPED_KEYS, identifier
 from lsu_onto.lang.plain import plain
 from lsu_onto.lang.syntax import EDITION, KEYWORDS
 from lsu_onto.lang.tokens import COLOURS, colours_written
@@ -36,8 +36,6 @@ _SIGNS = (*_OPERATORS, "<->", "<=>", "<--", "<-", ":=")
 _LONG = 2000
 """Longer lines are not typed by hand, and some of the patterns below take quadratic time."""
 _QUOTES = "“”„«»'`\u2018\u2019"
-_KEYS = ("encoding", "void", "splits", "images", "labels", "title", "background", "segments", "list", "url", "licence")
-"""The keys that are typed by hand."""
 _PYTHON = re.compile(
     r"\s*(?:(?:classes|CLASSES|palette|PALETTE|METAINFO|metainfo|type|data_root|data_prefix|img_suffix|seg_map_suffix|num_classes"
     r"|pipeline|dataset_type|ann_file|label_map)\s*[=:]|import\s|from\s+[\w.]+\s+import\b|class\s+\w+\s*[(:]|def\s|@\w+\.\w+\()"
@@ -136,6 +134,10 @@ def _line(text: str, at: int, rest: str, kind: str) -> Guess | None:
         instead = "void:" if void[1][-1:] in " \t" else "void: "
         what = f"`{void[1].strip()}` is not a key"
         return Guess(what, 0, len(void[1].rstrip()), "a key ends with a colon: `void:`", instead=instead)
+    tight = re.match(rf"\s*(({_NAME}):)(?=[^\s:])", text)
+    if tight and tight[2] in TYPED_KEYS:
+        help_ = f"a space follows the colon: `{tight[1]} …`"
+        return Guess(f"no space after `{tight[1]}`", tight.start(1), tight.end(1), help_, instead=f"{tight[1]} ")
     mark = _MARKS.match(text)
     if mark:
         help_ = "leave the line out: sections and lists have no marks around them"
@@ -176,7 +178,7 @@ def _line(text: str, at: int, rest: str, kind: str) -> Guess | None:
 
 def _operator(text: str, before: str, rest: str, at: int) -> Guess | None:
     signs = sorted(_SIGNS, key=len, reverse=True)
-    if not before and not re.match(r"\s*<\d", text):
+    if not before and not re.match(r"\s*<\d|=+\s*\w[\w ]*=+\s*$", text):
         sign = next((sign for sign in (*signs, "->", "→", *"=<>~!") if rest.startswith(sign)), None)
         return sign and Guess(
             "a relation without its class",
@@ -345,7 +347,7 @@ def _words(text: str, at: int, before: str, token: str, rest: str, expected: set
     coloured = re.search(rf"({_NAME})[ \t]+(#[0-9A-Fa-f]{{6}})$", before)
     if rest.startswith('"') and coloured:
         official = (re.match(r'"[^"]*"?', rest) or [""])[0]
-        help_ = f"the official name stands behind the name: `{coloured[1]} {official} {coloured[2]}`"
+        help_ = "the official name stands behind the name"
         return Guess(f"unexpected `{official}`", at, at + len(official), help_, exact=False)
     if token.startswith(("//", "--", "/*")):
         return Guess(unexpected, at, at + len(token), "a note starts with `#` and a space", exact=False)
@@ -356,7 +358,7 @@ def _words(text: str, at: int, before: str, token: str, rest: str, expected: set
             target = re.sub(r"^(?:and|or|und|oder)\s+(?=\w)", "", text.strip(), flags=re.IGNORECASE).split()[0]
             help_ = f"start it with an operator, such as `~ {target}`, to continue the class above"
             return Guess("this line continues no class", alone.start(1), alone.end(1), help_)
-        key = did_you_mean(word.lower(), _KEYS) if kind != "map" else None
+        key = did_you_mean(word.lower(), TYPED_KEYS) if kind != "map" else None
         if token.startswith(":") and text[at - 1] in " \t":
             start, colon = alone.start(1), f"{word}:"
             return Guess("unexpected `:`", start, at + 1, f"no space before the colon: `{colon}`", instead=colon)

@@ -12,7 +12,23 @@ OTHERS_SAY = {
     **dict.fromkeys(("ignore", "ignored", "ignore_index", "ignore_label", "ignore_id", "ignore_value"), "void"),
     **dict.fromkeys(("void_id", "void_index", "void_label", "void_value", "nodata", "no_data", "no_label"), "void"),
 }
+OTHERS_SAY |= dict.fromkeys(("format", "label_format", "label_type", "label_encoding"), "encoding")
 """What other programs call a key."""
+
+TYPED_KEYS = (
+    "encoding",
+    "void",
+    "splits",
+    "images",
+    "labels",
+    "title",
+    "background",
+    "segments",
+    "list",
+    "url",
+    "licence",
+)
+"""The keys that are typed by hand."""
 
 NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 

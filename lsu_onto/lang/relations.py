@@ -74,18 +74,28 @@ def ends_open(items: list[Token]) -> bool:
 def is_foreign(word: str) -> bool:
     """Whether a word among the targets is probably no name: `and`, `not`, `None`, `aka` …"""
     low = word.lower()
-    return low in _JOINING | IGNORED | NO_CLASS | EVERYTHING or low in ("", "aka") or _word_sign(word) is not None
+    return (
+        low in _JOINING | IGNORED | NO_CLASS | EVERYTHING | _UNDECIDED
+        or low in ("", "aka")
+        or _word_sign(word) is not None
+    )
 
 
 def _word_sign(text: str) -> str | None:
     return _SIGN_OF.get(re.sub(r"^\w+:", "", text).lower().rstrip(":"))
 
 
-def relations(items: list[Token]) -> Relations | None:
-    """The relations that tokens state, to the last one. None if they state none."""
+def relations(items: list[Token], alone: bool = True) -> Relations | None:
+    """The relations that tokens state, to the last one. None if they state none.
+
+    `alone`: the class has no others on further lines.
+    """
     out = Relations("")
-    if [t.text.lower() for t in items if t.kind != "mark"][:1] and items[-1].text.lower() in _UNDECIDED:
+    words = [t.text.lower() for t in items if t.kind != "mark"]
+    if words and all(w in _UNDECIDED for w in words):
         return Relations("-> void", (("-> void", WITHOUT[0]), ("-> any", OPEN)))
+    if words and items[-1].text.lower() in _UNDECIDED:
+        out.note, items = f"# {items[-1].text}", items[:-1]
     if [t.text.lower() for t in items if t.kind != "mark"] == ["-"]:
         return Relations("-> void", (("-> void", WITHOUT[0]), ("! any", WITHOUT[1])))
     parts: list[tuple[str, list[str]]] = []
@@ -119,7 +129,7 @@ def relations(items: list[Token]) -> Relations | None:
             if not parts:
                 parts.append(("", []))
             parts[-1][1].append(target)
-    return _written(parts, out)
+    return _written(parts, out, alone)
 
 
 def _sign(items: list[Token], at: int, follows: bool) -> str | None:
@@ -158,7 +168,7 @@ def _bare(target: str) -> str:
     return target.strip('"').lower()
 
 
-def _written(parts: list[tuple[str, list[str]]], out: Relations) -> Relations | None:
+def _written(parts: list[tuple[str, list[str]]], out: Relations, alone: bool) -> Relations | None:
     """Operators and targets, made into relations that stand together."""
     parts = [(sign, list(dict.fromkeys(targets))) for sign, targets in parts if targets]
     if not parts:
@@ -202,7 +212,7 @@ def _written(parts: list[tuple[str, list[str]]], out: Relations) -> Relations | 
         out.choices = tuple((f"{s} {listed}{removed}", w) for s, w in zip(signs, when, strict=True))
         out.text = out.choices[0][0]
         return out
-    if len(parts) == 1 and sign in ">~" and not several and positive != ["void"]:
+    if alone and len(parts) == 1 and sign in ">~" and not several and positive != ["void"]:
         simple, holds = ("=", IN_TWO[1]) if sign == ">" else ("<", IN_TWO[0])
         out.choices = (
             (f"{simple} {positive[0]}", holds),

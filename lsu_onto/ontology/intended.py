@@ -309,7 +309,12 @@ def _loosely(d: Diagnostic, places: _Places) -> Diagnostic | None:
     named_wrongly = d.code in ("TAX201", "TAX202")
     if not place.map or not (named_wrongly or without) or " " in word.strip('"'):
         return None
-    reading = read_loosely(line, place.kind)
+    source = place.map.source.name
+    foreign = foreign or (word == source and d.code == "TAX201")
+    body = re.sub(rf"(?<=\s){re.escape(source)}(?:\s+v[\d.]+)?:?\s+(?=\w)", "", line)  # `< mini asphalt`
+    following = places.line(d.span.line + 1) if d.span.line < len(places.lines) else ""
+    alone = not line[:1].isspace() and not re.match(r"[ \t]+(?:[=<>~!]|->)", following)
+    reading = read_loosely(body, place.kind, alone)
     if named_wrongly and not foreign and (d.code == "TAX202" or not _leads_on(reading, line, place)):
         return None
     named = _named(reading, place.map) if reading else None

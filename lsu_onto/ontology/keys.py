@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from lsu_onto.diagnostics import Diagnostic, Fix, Span, did_you_mean, suggest
 from lsu_onto.lang import syntax as ast
@@ -77,6 +77,15 @@ _LABELS = (
 )
 """The keys that say how label files are found and read. A misspelt one is an error: what it says would be lost."""
 
+_CALLED = {
+    **dict.fromkeys(
+        ("png", "uint8", "8bit", "8-bit", "palette", "index", "indexed", "grey", "gray", "mask", "ids"), "id"
+    ),
+    **dict.fromkeys(("uint16", "16bit", "16-bit"), "id16"),
+    **dict.fromkeys(("color", "colour", "colors", "colours", "hex"), "rgb"),
+}
+"""What encodings are called elsewhere."""
+
 _DRAWN = ("panoptic-rgb", "polygons", "rle")
 """Encodings with pixels on which nothing is drawn."""
 
@@ -122,6 +131,10 @@ def read(statements: Sequence[ast.Statement], base: model.Dataset | None) -> Key
         if key not in KEYS and not key.startswith("split-"):
             meant = _about_labels(key)
             _unknown(keys, s, meant)
+            if meant in first:
+                keys.findings[-1] = replace(
+                    keys.findings[-1], help=f"leave the line out: `{meant}:` is given", fix=None
+                )
             if meant:
                 misspelt.setdefault(meant, s)
             known = bool(meant)
@@ -207,7 +220,7 @@ def _encoding(keys: Keys, s: ast.Meta) -> str:
     if value in ENCODINGS or re.fullmatch(r"id16/[1-9]\d{0,4}", value):
         return value
     word = value.strip("\"' ").lower()
-    hit = word if word in ENCODINGS else did_you_mean(word, ENCODINGS, 70)
+    hit = word if word in ENCODINGS else _CALLED.get(word) or did_you_mean(word, ENCODINGS, 70)
     fix = Fix.write(hit, s.value.span) if hit and value else None
     known = f"one of {', '.join(f'`{e}`' for e in ENCODINGS)}"
     keys.error(
@@ -252,7 +265,7 @@ def _void(keys: Keys, s: ast.Meta) -> tuple[int, ...]:
 def _loose_values(text: str, encoding: str) -> str | None:
     """Raw values in another form, such as `[0, 255]`, as the language writes them; empty if there are said to be none.
     None if the form is right, or not understood."""
-    if re.fullmatch(r"(#[0-9A-Fa-f]{6}[\s,]*)+" if encoding == "rgb" else r"[\d.,\s]+", text):
+    if re.fullmatch(r"(#[0-9A-Fa-f]{6}[\s,]*)+" if encoding == "rgb" else r"[\d.]+([\s,]+[\d.]+)*", text):
         return None
     from lsu_onto.lang.plain import plain
     from lsu_onto.lang.tokens import colours_written, named_colours

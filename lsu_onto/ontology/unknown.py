@@ -62,7 +62,7 @@ def unknown_group(t: Target, taxonomy: Taxonomy) -> Diagnostic:
     names = taxonomy.groups
     instead: str | None = None
     groups = _groups(t.text, taxonomy)
-    cls = next((n for n in taxonomy.by_name if n.lower() == t.text.lower()), None)
+    cls = next((n for n in taxonomy.by_name if n.lower() == t.text.lower().rpartition(".")[2]), None)
     close = did_you_mean(t.text, names) or did_you_mean(t.text, (g.rpartition(".")[2] for g in names))
     if len(groups) > 1:
         help_ = f"did you mean {' or '.join(f'`@{g}`' for g in groups)}?"

@@ -76,7 +76,7 @@ CASES: list[tuple[str, str, str, str, str | None]] = [
         "4  sky         #4080b0",
         '4  sky #4080b0 "the sky"',
         "TAX003",
-        '`sky "the sky" #4080b0`',
+        'write `"the sky" #4080b0` in place of',
         '4  sky "the sky" #4080b0',
     ),
     ("4  sky ", "4  any ", "TAX105", "choose another name", None),
