@@ -13,14 +13,12 @@ from dataclasses import replace
 from lsu_onto.diagnostics import Diagnostic, Fix, Span
 from lsu_onto.lang.headers import read_group, read_header
 from lsu_onto.lang.loose import read_loosely
-from lsu_onto.lang.mistakes import guess
+from lsu_onto.lang.mistakes import LONG, guess
 from lsu_onto.lang.plain import plain
 from lsu_onto.lang.syntax import KEYWORDS, Reading, Unread
 
 _TOKEN = re.compile(r'"[^"]*"|\S+')
 _SIGNS = ("->", "=", "<", ">", "~", "!")
-LONG = 2000
-"""Longer lines are not typed by hand."""
 
 
 def explain(
@@ -48,13 +46,14 @@ def explain(
         changed = "\n".join([*lines[:number], reading.text, *lines[number + 1 :]]) if reading else ""
         return reading if changed != text and parses(changed) else None
 
-    local = None
+    local = None  # the line with the obvious edit, if that is all it needs
     if found.instead is not None and found.end <= start + len(line):
         local = fits(Reading(line[: found.start - start] + found.instead + line[found.end - start :]))
     if (found.exact and found.instead is None) or len(text) > LONG:
         return Unread(line, finding, "", None)
     reading = fits(_read(line, kind, number > 0, len(lines) == 1))
     if local and reading and found.instead and not re.match(r"[\w-]+:|$", local.text):
+        # `== None` is `= None` after the edit, which the next message would be about
         local = None if _decides(reading) != _decides(local) else local._replace(lacks=reading.lacks)
     if local:
         fix = Fix.write(found.instead or "", finding.span) if found.instead else Fix("take it out", finding.span, "")

@@ -12,28 +12,16 @@ from lsu_onto.diagnostics import did_you_mean, suggest
 from lsu_onto.lang.headers import read_group
 from lsu_onto.lang.names import TYPED_KEYS, identifier
 from lsu_onto.lang.plain import plain
+from lsu_onto.lang.relations import ARROWS, OPERATORS
 from lsu_onto.lang.syntax import EDITION, KEYWORDS
 from lsu_onto.lang.tokens import COLOURS, colours_written
 
 _NAME = r"[A-Za-z_][A-Za-z0-9_]*"
 _LIKE_SPACE = re.compile(r"[^\S \t\r\n]|[\u200b\u2060\ufeff]")
-_OPERATORS = {
-    "==": "=",
-    "<=": "<",
-    "=<": "<",
-    ">=": ">",
-    "!=": "!",
-    "~=": "~",
-    "<>": "~",
-    ">>": ">",
-    "<<": "<",
-    "=>": "->",
-    "-->": "->",
-    "- >": "->",
-}
+_OPERATORS = OPERATORS | {"=>": "->", "-->": "->", "- >": "->"}
 """Typed → meant, where an operator in its place is all that is needed."""
-_SIGNS = (*_OPERATORS, "<->", "<=>", "<--", "<-", ":=")
-_LONG = 2000
+_SIGNS = (*_OPERATORS, *(arrow for arrow in ARROWS if len(arrow) > 1))
+LONG = 2000
 """Longer lines are not typed by hand, and some of the patterns below take quadratic time."""
 _QUOTES = "“”„«»'`\u2018\u2019"
 _PYTHON = re.compile(
@@ -96,7 +84,7 @@ def guess(text: str, at: int, expected: set[str], kind: str) -> Guess:
     before, rest = text[:at].rstrip(" \t\n"), text[at:]
     token = (re.match(r"[^\s,]+", rest) or [""])[0]
     known = None
-    if len(text) <= _LONG:
+    if len(text) <= LONG:
         known = (
             _line(text, at, rest, kind)
             or _operator(text, before, rest, at)

@@ -26,7 +26,7 @@ _MEANINGS = {
 IGNORED, NO_CLASS, EVERYTHING, _UNDECIDED, _JOINING, *_ = (frozenset(words.split()) for words in _MEANINGS.values())
 """What other formats call void; what may mean void, or that no class of the source fits; and so on."""
 _SIGN_OF = {word: sign for sign, words in _MEANINGS.items() if len(sign) < 3 for word in words.split()}
-_OPERATORS = {
+OPERATORS = {
     "==": "=",
     "===": "=",
     "<=": "<",
@@ -38,8 +38,9 @@ _OPERATORS = {
     ">>": ">",
     "<<": "<",
 }
-_OPERATORS |= {"=>": "->", "-->": "->", "==>": "->", "- >": "->", ":=": "->", ":": "->"}
-_OPERATORS |= {"<-": "->", "<--": "->", "<->": "->", "<=>": "->"}
+"""Typed → meant."""
+ARROWS = ("=>", "-->", "==>", "- >", ":=", ":", "<-", "<--", "<->", "<=>")
+"""What is typed for `->`, or to say of a class that it is another one."""
 IN_TWO = "if the class lies inside it", "if it has the same pixels"
 OF_SEVERAL = "if it overlaps them", "if they make up all of it"
 WITHOUT = "to ignore its pixels (a decision)", "if no class of the source fits (a fact)"
@@ -136,7 +137,7 @@ def _sign(items: list[Token], at: int, follows: bool) -> str | None:
     """The operator that a token stands for. `follows`: it follows a target."""
     token = items[at]
     if token.kind == "sign":
-        return _OPERATORS.get(token.text, token.text)
+        return "->" if token.text in ARROWS else OPERATORS.get(token.text, token.text)
     if token.kind != "word" or at + 1 == len(items):
         return None
     if token.text == "-" and follows:
