@@ -3,45 +3,15 @@
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
+from lsu_onto.lang.names import NAME, identifier, identifiers
 from lsu_onto.lang.syntax import RESERVED
 
+__all__ = ["NAME", "identifier", "identifiers"]
+
 WIDTH = 100
-NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-
-
-def identifier(label: str) -> str:
-    """A label as a name: letters, digits and `_`.
-
-    >>> identifier("Obstacles / trash"), identifier("void"), identifier("4-wheeler")
-    ('Obstacles_trash', 'void_class', 'class_4_wheeler')
-    """
-    ascii_ = unicodedata.normalize("NFKD", label).encode("ascii", "ignore").decode()
-    name = ascii_.strip() if NAME.fullmatch(ascii_.strip()) else re.sub(r"[^A-Za-z0-9]+", "_", ascii_).strip("_")
-    if not name or name[0].isdigit():
-        name = f"class_{name}".rstrip("_")
-    return f"{name}_class" if name in RESERVED else name
-
-
-def identifiers(labels: Sequence[str]) -> list[str]:
-    """Distinct names, none of which is the official label of another class.
-
-    >>> identifiers(["traffic light", "traffic_light", "sky", "sky "])
-    ['traffic_light_2', 'traffic_light', 'sky', 'sky_2']
-    """
-    out: list[str] = []
-    for label in labels:
-        base = name = identifier(label)
-        others = {o for o in labels if o != label}
-        n = 1
-        while name in out or name in others:
-            n += 1
-            name = f"{base}_{n}"
-        out.append(name)
-    return out
 
 
 def name_problem(name: str) -> str | None:

@@ -9,46 +9,20 @@ from functools import cache
 from pathlib import Path
 from typing import Any, cast
 
-from lsu_onto.diagnostics import Diagnostic, Fix, Span, did_you_mean, suggest
+from lsu_onto.diagnostics import Diagnostic, Fix, Span
 from lsu_onto.lang import fastpath
 from lsu_onto.lang import syntax as ast
-from lsu_onto.lang.mistakes import css_colour, guess
 
 _CONTINUES = re.compile(r"[ \t]+(?:[=<>~!]|->)")
 _ALLOW = re.compile(r"\ballow:\s*(TAX\d{3}(?:[\s,]+TAX\d{3})*)")
-
-# What the parser's terminals are called in messages.
-_EXPECTED = {
-    "NAME": "a name",
-    "STRING": 'a "quoted" name',
-    "COLOUR": "a colour `#rrggbb`",
-    "INT": "a number",
-    "RANGE": "a range `1..3`",
-    "NEVER": "`-`",
-    "OP": "an operator `= < > ~ !`",
-    "BUT": "`!`",
-    "GROUP": "`@group`",
-    "VOID": "`void`",
-    "ANY": "`any`",
-    "VERSION": "a version such as `v1`",
-    "AKA": "`aka`",
-    "NOTE": "a note `# …`",
-    "GROUP_HEADER": "`[group]`",
-    "KEY": "`key:`",
-    "VALUE": "a value",
-    "COMMA": "`,`",
-    "__ANON_0": "`->`",
-    "$END": "the end of the line",
-}
-
 
 _MANY = 20
 
 _LIMIT = 64 << 20
 """Bytes. A device such as /dev/zero has no end."""
 
-Lines = dict[tuple[int | str, ...], ast.Statement | Diagnostic]
-"""Number of the first line and texts of a logical line → its statement, or its finding."""
+Lines = dict[tuple[int | str, ...], ast.Statement | ast.Unread]
+"""Number of the first line, kind of the section and texts of a logical line → its statement, or why it has none."""
 
 
 def read(path: str) -> tuple[str, Diagnostic | None]:
@@ -97,6 +71,8 @@ def parse(path: str, text: str, known: Lines | None = None) -> tuple[ast.File, l
     read_now: Lines = {}
     statements: list[ast.Statement] = []
     allowed: dict[int, frozenset[str]] = {}
+    unread: dict[int, ast.Unread] = {}
+    kind = ""
     for first, lines in _logical_lines(text):
         logical = "\n".join(lines)
         codes = frozenset(re.findall(r"TAX\d{3}", " ".join(m[1] for m in _ALLOW.finditer(logical))))
@@ -106,21 +82,50 @@ def parse(path: str, text: str, known: Lines | None = None) -> tuple[ast.File, l
         for i, line in enumerate(lines):
             if "\t" in line:
                 findings.append(_tab(line, path, first + i))
-        key: tuple[int | str, ...] = (first, *lines)
-        statement = known.get(key) or fastpath.statement(path, first, lines) or _parse_line(path, first, logical)
+        key: tuple[int | str, ...] = (first, kind, *lines)
+        statement = known.get(key) or fastpath.statement(path, first, lines) or _parse_line(path, first, logical, kind)
         read_now[key] = statement
-        if isinstance(statement, Diagnostic):
-            findings.append(statement)
+        if isinstance(statement, ast.Meta) and statement.key.text.lower() in ast.KEYWORDS:
+            statement = _header_with_colon(statement, lines[0], kind) or statement
+            read_now[key] = statement
+        if isinstance(statement, ast.Unread):
+            from lsu_onto.lang.explain import told
+
+            finding = told(statement)
+            findings.append(finding)
+            unread[finding.span.line] = statement
+            kind = _kind(fastpath.statement(path, first, [statement.reading.text]) if statement.reading else None, kind)
         else:
             statements.append(statement)
+            kind = _kind(statement, kind)
     known.clear()
     known.update(read_now)
     if len(findings) > _MANY and not any(isinstance(s, (ast.Edition, ast.Header)) for s in statements):
-        return ast.File(path, text, tuple(statements), allowed), [_no_tax_file(path, text, findings)]
+        return ast.File(path, text, tuple(statements), allowed, unread), [_no_tax_file(path, text, findings)]
     begins = min((s.span.line for s in statements if not isinstance(s, ast.Comment)), default=1 << 60)
     if not any(d.severity == "error" and d.span.line < begins for d in findings):  # otherwise that line was the edition
         findings += _edition(path, statements, text)
-    return ast.File(path, text, tuple(statements), allowed), findings
+    return ast.File(path, text, tuple(statements), allowed, unread), findings
+
+
+def _header_with_colon(s: ast.Meta, line: str, kind: str) -> ast.Unread | None:
+    """`dataset: town v1`, which is no key. `source: Daimler` below a header is one, though an unknown one."""
+    from lsu_onto.lang.headers import read_header
+
+    if s.key.text in ("source", "map") and kind and not re.search(r"\bv?\d|->", s.value.text):
+        return None
+    header = read_header(line)
+    if header is None:
+        return None
+    finding = Diagnostic("TAX003", "a header has no colon", s.key.span)
+    return ast.Unread(line, finding, "", ast.Reading(header))
+
+
+def _kind(statement: ast.Statement | None, kind: str) -> str:
+    """The kind of the section that the next line stands in. A dataset with its source is `mapped`."""
+    if isinstance(statement, ast.Header):
+        return "mapped" if statement.kind == "dataset" and statement.target else statement.kind
+    return kind
 
 
 def _no_tax_file(path: str, text: str, findings: list[Diagnostic]) -> Diagnostic:
@@ -172,9 +177,10 @@ def _edition(path: str, statements: list[ast.Statement], text: str) -> list[Diag
     here = first.span if first else Span(path, 1, 1, max(2, len(text.split("\n", 1)[0]) + 1))
     top = Span(path, 1, 1, 1)
     fix = Fix.write("1", first.span) if isinstance(first, ast.Edition) else Fix.write("tax 1\n", top)
-    return [
-        Diagnostic("TAX004", "the file does not start with `tax 1`", here, "write `tax 1` on the first line", fix=fix)
-    ]
+    help_ = "write `tax 1` on the first line"
+    if not any(isinstance(s, ast.Header) for s in statements):
+        help_ += ", and a header such as `dataset NAME v1 -> SOURCE v1` on the second"
+    return [Diagnostic("TAX004", "the file does not start with `tax 1`", here, help_, fix=fix)]
 
 
 @cache
@@ -203,8 +209,10 @@ def _cache_file() -> str | None:
     return str(base / f"tax-{lark.__version__}.lark-cache") if os.access(base, os.W_OK) else None
 
 
-def _parse_line(path: str, first: int, text: str) -> ast.Statement | Diagnostic:
+def _parse_line(path: str, first: int, text: str, kind: str = "") -> ast.Statement | ast.Unread:
     import lark
+
+    from lsu_onto.lang.explain import explain
 
     starts = [0]
     for line in text.split("\n"):
@@ -218,88 +226,27 @@ def _parse_line(path: str, first: int, text: str) -> ast.Statement | Diagnostic:
     try:
         tree = _parser().parse(text)
     except lark.UnexpectedCharacters as e:
-        return _explain(text, e.pos_in_stream or 0, set(e.allowed or ()), span)
+        return explain(text, e.pos_in_stream or 0, set(e.allowed or ()), span, kind, _parses)
     except lark.UnexpectedToken as e:
         at = e.pos_in_stream if e.pos_in_stream is not None else len(text)
         if e.token.type == "$END":
             at = len(text)
-        return _explain(text, at, set(e.accepts or e.expected), span)
+        return explain(text, at, set(e.accepts or e.expected), span, kind, _parses)
     return _Builder(span).build(tree)
 
 
-def _explain(text: str, at: int, expected: set[str], span: Callable[[int, int], Span]) -> Diagnostic:
-    """Turn a parser's complaint into an explanation of the mistake, if one is known."""
-    rest = text[at:]
-    word = re.match(r"[^\s,]+", rest)
-    token = word[0] if word else ""
-    here = span(at, at + max(1, len(token)) - 1)
-    before = text[:at].rstrip(" \t")
+def _parses(text: str) -> bool:
+    """Whether a logical line can be read. A blank one can."""
+    import lark
 
-    meant = guess(text, at, expected)
-    if meant:
-        meant_span = span(meant.start, meant.end - 1)
-        fix = Fix.write(meant.instead, meant_span) if meant.instead else None
-        return Diagnostic(meant.code, meant.message, meant_span, meant.help, fix=fix)
-    if token.startswith("#") and token != "#":
-        digits = token[1:]
-        if re.fullmatch(r"[0-9A-Fa-f]{3,8}", digits) and len(digits) != 6:
-            six = css_colour(token)
-            return Diagnostic(
-                "TAX006",
-                f"`{token}` is not a colour",
-                here,
-                "a colour is `#` and six hexadecimal digits",
-                fix=Fix.write(six, here) if six else None,
-            )
-        if not re.fullmatch(r"[0-9A-Fa-f]{6}", digits):
-            return Diagnostic(
-                "TAX007",
-                f"`{token}` is neither a note nor a colour",
-                here,
-                "put a space after `#` to start a note",
-                fix=Fix("put a space after `#`", span(at, at), "# "),
-            )
-    if token.startswith('"') and token.count('"') % 2 and '"' not in rest[1:]:
-        return Diagnostic("TAX003", "the quote is not closed", here, 'add `"` at the end of the name')
-    if re.match(r"-\d", rest):
-        return Diagnostic(
-            "TAX003",
-            f"`{token}` is negative",
-            here,
-            "write `-` for a class that is never drawn",
-            fix=Fix.write("-", here),
-        )
-    if token and re.fullmatch(r"[A-Za-z_]\w*", before) and before not in ast.KEYWORDS:
-        keyword = did_you_mean(before, ast.KEYWORDS)
-        if keyword:
-            return Diagnostic(
-                "TAX003",
-                f"unexpected `{token}` after `{before}`",
-                here,
-                suggest(before, ast.KEYWORDS),
-                fix=Fix.write(keyword, span(0, len(before) - 1)),
-            )
-    if re.match(r"[A-Za-z_]\w*[ \t]+$", text[:at]) and re.match(r'#[0-9A-Fa-f]{6}\b|"|aka\b', rest):
-        return Diagnostic(
-            "TAX011",
-            "a class line starts with its id",
-            span(0, len(before) - 1),
-            f"write the number that label files store, e.g. `4 {before} …`; `-` only if the class is never drawn",
-        )
-    if before.endswith("->") and token:
-        return Diagnostic(
-            "TAX003",
-            f"unexpected `{token}` after `->`",
-            here,
-            f"`->` is a decision: `-> void` or `-> any`; to relate the class write `< {token}`",
-        )
-    choices = sorted({_EXPECTED[t] for t in expected if t in _EXPECTED} - {"a note `# …`"})
-    what = f"unexpected `{token}`" if token and token != "#" else "the line ends too early"
-    return Diagnostic("TAX003", what, here, f"expected {_either(choices)}" if choices else None)
-
-
-def _either(words: list[str]) -> str:
-    return words[0] if len(words) == 1 else ", ".join(words[:-1]) + " or " + words[-1]
+    lines = text.split("\n")
+    if not text.strip() or fastpath.statement("", 1, lines):
+        return True
+    try:
+        _parser().parse(text)
+    except lark.UnexpectedInput:
+        return False
+    return True
 
 
 class _Builder:

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Literal, NamedTuple
 
-from lsu_onto.diagnostics import Span
+from lsu_onto.diagnostics import Diagnostic, Span
 
 EDITION = 1
 KEYWORDS = ("tax", "source", "dataset", "map", "extends", "aka")
@@ -140,6 +140,28 @@ class Comment(NamedTuple):
 Statement = Edition | Header | Extends | Meta | Group | ClassLine | Row | Comment
 
 
+class Reading(NamedTuple):
+    """What a line that could not be read was probably meant to say."""
+
+    text: str
+    """The line as the language writes it."""
+    choices: tuple[tuple[str, str], ...] = ()
+    """Relations that may be meant, each with when it holds. The first one stands in `text`."""
+    lacks: tuple[str, ...] = ()
+    """What the line does not say: `id` (`text` has 0 in its place), `relation`."""
+
+
+class Unread(NamedTuple):
+    """A physical line that could not be read."""
+
+    line: str
+    finding: Diagnostic
+    """With `rule` as its help, or what the parser expected."""
+    rule: str
+    """Why the line is wrong: what comes in front of what to write. It may be empty."""
+    reading: Reading | None
+
+
 class File(NamedTuple):
     """A parsed file: the statements that could be read, in order, and its text by line."""
 
@@ -148,3 +170,5 @@ class File(NamedTuple):
     statements: tuple[Statement, ...]
     allowed: Mapping[int, frozenset[str]] = MappingProxyType({})
     """Line → codes that `# allow:` suppresses on it."""
+    unread: Mapping[int, Unread] = MappingProxyType({})
+    """Line → what stands on it, where it could not be read."""

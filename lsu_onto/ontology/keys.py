@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 
 from lsu_onto.diagnostics import Diagnostic, Fix, Span, did_you_mean, suggest
 from lsu_onto.lang import syntax as ast
+from lsu_onto.lang.names import OTHERS_SAY
 from lsu_onto.ontology import model, patterns
 
 KEYS = {
@@ -30,6 +31,25 @@ KEYS = {
     "segments": "where the JSON tables of `panoptic-rgb` and `rle` lie",
     "list": "where the list of a split's files lies",
 }
+
+_LINES = "a class has a line of its own, with its id in front and without a key: `0 road #804080`"
+_GROUP = ("group", "groups", "category", "categories")
+FOREIGN = {
+    **dict.fromkeys(
+        ("classes", "class", "names", "label", "id", "ids", "color", "colors", "colour", "palette"), _LINES
+    ),
+    **dict.fromkeys(_GROUP, "a group stands in brackets: `[vehicle]`"),
+    **dict.fromkeys(("name", "dataset_name", "version"), "it stands in the header: `dataset NAME v1`"),
+    **dict.fromkeys(("description", "comment", "note", "notes", "info"), "a note starts with `# `"),
+    **dict.fromkeys(("author", "authors", "doi", "reference", "citation"), "write it behind `cite:` or `paper:`"),
+    **dict.fromkeys(("img_dir", "img_path", "image_dir", "images_dir", "img_prefix"), "write `images:` and a pattern"),
+    **dict.fromkeys(
+        ("ann_dir", "mask_dir", "label_dir", "seg_map_path", "masks", "annotations"), "write `labels:` and a pattern"
+    ),
+    "num_classes": "leave the line out: the classes below are counted",
+    "reduce_zero_label": "write `void: 0`; the other ids stay as the label files store them",
+}
+"""Settings of other programs → what to do about them."""
 
 SPLIT = "the split of this name has the files whose placeholder is one of these: `scene = park-8 trail-5`"
 """The keys `split-NAME`."""
@@ -57,11 +77,14 @@ _LABELS = (
 )
 """The keys that say how label files are found and read. A misspelt one is an error: what it says would be lost."""
 
-_OTHERS_SAY = {
-    **dict.fromkeys(("ignore", "ignored", "ignore_index", "ignore_label", "ignore_id", "ignore_value"), "void"),
-    **dict.fromkeys(("void_id", "void_index", "void_label", "void_value", "nodata", "no_data", "no_label"), "void"),
+_CALLED = {
+    **dict.fromkeys(
+        ("png", "uint8", "8bit", "8-bit", "palette", "index", "indexed", "grey", "gray", "mask", "ids"), "id"
+    ),
+    **dict.fromkeys(("uint16", "16bit", "16-bit"), "id16"),
+    **dict.fromkeys(("color", "colour", "colors", "colours", "hex"), "rgb"),
 }
-"""What other programs call a key."""
+"""What encodings are called elsewhere."""
 
 _DRAWN = ("panoptic-rgb", "polygons", "rle")
 """Encodings with pixels on which nothing is drawn."""
@@ -90,6 +113,8 @@ def read(statements: Sequence[ast.Statement], base: model.Dataset | None) -> Key
         if not isinstance(s, ast.Meta):
             continue
         key, value = s.key.text, s.value.text
+        if key in first and key not in KEYS and not key.startswith("split-"):
+            continue
         if key in first:
             again = Diagnostic(
                 "TAX014",
@@ -104,17 +129,18 @@ def read(statements: Sequence[ast.Statement], base: model.Dataset | None) -> Key
         first[key] = s
         keys.meta[key] = value
         if key not in KEYS and not key.startswith("split-"):
-            hit = did_you_mean(key, KEYS)
-            fix = Fix.write(f"{hit}:", s.key.span) if hit else None
-            known = f"known are {', '.join(f'`{k}:`' for k in KEYS)}"
-            keys.error("TAX008", f"unknown key `{key}`", s.key.span, suggest(key, KEYS) or known, fix)
             meant = _about_labels(key)
+            _unknown(keys, s, meant)
+            if meant in first:
+                keys.findings[-1] = replace(
+                    keys.findings[-1], help=f"leave the line out: `{meant}:` is given", fix=None
+                )
             if meant:
-                fix = Fix.write(f"{meant}:", s.key.span)
-                last = keys.findings[-1]
-                keys.findings[-1] = replace(last, raised=True, help=f"did you mean `{meant}`?", fix=fix)
                 misspelt.setdefault(meant, s)
-        if not value:
+            known = bool(meant)
+        else:
+            known = True
+        if known and not value:
             keys.error("TAX012", f"`{key}:` has no value", s.span, "write one, or take the line out")
         elif key in patterns.PATTERNS:
             keys.findings += patterns.check_pattern(s)
@@ -133,8 +159,13 @@ def _about_labels(key: str) -> str | None:
     split = re.fullmatch(r"splits?_(\w+)", lower)
     if split and not key.startswith("split-"):
         return f"split-{key[-len(split[1]) :]}"
-    hit = _OTHERS_SAY.get(lower) or did_you_mean(key, KEYS, 75)
+    hit = OTHERS_SAY.get(lower) or (None if lower in FOREIGN else did_you_mean(key, KEYS, 75))
     return hit if hit in _LABELS else None
+
+
+def is_key(key: str) -> bool:
+    """Whether it is a key, or probably meant as one."""
+    return key in KEYS or key.startswith("split-") or bool(_about_labels(key) or did_you_mean(key, KEYS, 70))
 
 
 def misplaced(statements: Sequence[ast.Statement], dataset: str) -> list[Diagnostic]:
@@ -151,21 +182,64 @@ def misplaced(statements: Sequence[ast.Statement], dataset: str) -> list[Diagnos
     return findings + read(others, None).findings
 
 
+def class_in(s: ast.Meta) -> str | None:
+    """The class line that was meant by `road: 3` or `road: [128, 64, 128]`, or None."""
+    from lsu_onto.lang.tokens import colours_written
+
+    key, value = s.key.text, s.value.text
+    if "-" in key or key.lower() in FOREIGN or _about_labels(key) or did_you_mean(key, KEYS, 70):
+        return None
+    if re.fullmatch(r"\d+(\.\.\d+)?(\s*,\s*\d+)*", value) and value.count(",") != 2:
+        return f"{''.join(value.split())} {key}"
+    colour = colours_written(value)
+    return f"… {key} {colour}" if re.fullmatch(r"#[0-9a-f]{6}", colour) else None
+
+
+def _unknown(keys: Keys, s: ast.Meta, about_labels: str | None) -> None:
+    key, value = s.key.text, s.value.text
+    hit = about_labels or (None if key.lower() in FOREIGN else did_you_mean(key, KEYS, 70))
+    fix = Fix.write(f"{hit}:", s.key.span) if hit else None
+    if hit:
+        help_ = f"did you mean `{hit}`?"
+    elif key.lower() in _GROUP and re.fullmatch(r"[A-Za-z_]\w*", value):
+        fix = Fix.write(f"[{value}]", s.span)
+        help_ = f"a group stands in brackets: `{fix.text}`"
+    elif key.lower() in FOREIGN:
+        help_ = FOREIGN[key.lower()]
+    elif not value:
+        fix = Fix.write(f"[{key.replace('-', '_')}]", s.key.span)
+        help_ = f"a group stands in brackets: `{fix.text}`"
+    else:
+        help_ = f"known are {', '.join(f'`{k}:`' for k in KEYS)}"
+    what = f"unknown key `{key}`"
+    keys.findings.append(Diagnostic("TAX008", what, s.key.span, help_, fix=fix, raised=bool(about_labels)))
+
+
 def _encoding(keys: Keys, s: ast.Meta) -> str:
     value = s.value.text
     if value in ENCODINGS or re.fullmatch(r"id16/[1-9]\d{0,4}", value):
         return value
-    hit = did_you_mean(value, ENCODINGS)
+    word = value.strip("\"' ").lower()
+    hit = word if word in ENCODINGS else _CALLED.get(word) or did_you_mean(word, ENCODINGS, 70)
     fix = Fix.write(hit, s.value.span) if hit and value else None
     known = f"one of {', '.join(f'`{e}`' for e in ENCODINGS)}"
-    keys.error("TAX012", f"unknown encoding `{value}`", s.value.span, known, fix)
-    return "id"
+    keys.error(
+        "TAX012", f"unknown encoding `{value}`", s.value.span, f"did you mean `{hit}`? {known}" if hit else known, fix
+    )
+    return hit or "id"
 
 
 def _void(keys: Keys, s: ast.Meta) -> tuple[int, ...]:
     """Raw values: numbers, ranges, or colours under `encoding: rgb`."""
     encoding, place = keys.encoding, s.value.span
     ranges: list[tuple[int, int]] = []
+    values = _loose_values(s.value.text, encoding)
+    if values is not None:
+        written = f"void: {values}"
+        what = f"`{s.value.text}` is no list of raw values"
+        help_ = f"write `{written}`" if values else "leave the line out: without it, no value means void"
+        keys.error("TAX012", what, place, help_, Fix.write(written, s.span) if values else None)
+        return ()
     for word in dict.fromkeys(re.split(r"[\s,]+", s.value.text)):
         numbers = re.fullmatch(r"(\d{1,10})(?:\.\.(\d{1,10}))?", word)
         if encoding in model.NAMED:
@@ -178,11 +252,37 @@ def _void(keys: Keys, s: ast.Meta) -> tuple[int, ...]:
         else:
             expected = "colours such as `#000000`" if encoding == "rgb" else "numbers such as `0,255` or `250..255`"
             what = f"`{word}` is not a raw value of `encoding: {encoding}`"
-            keys.error("TAX012", what, place, f"expected {expected}")
-    values: list[int] = []
+            help_ = f"expected {expected}"
+            if word.startswith("#"):
+                help_ += "; colours are raw values only under `encoding: rgb`"
+            keys.error("TAX012", what, place, help_)
+    out: list[int] = []
     for low, high in sorted(ranges):  # ranges may overlap, and there may be many
-        values += range(max(low, values[-1] + 1 if values else 0), high + 1)
-    return tuple(values)
+        out += range(max(low, out[-1] + 1 if out else 0), high + 1)
+    return tuple(out)
+
+
+def _loose_values(text: str, encoding: str) -> str | None:
+    """Raw values in another form, such as `[0, 255]`, as the language writes them; empty if there are said to be none.
+    None if the form is right, or not understood."""
+    if re.fullmatch(r"(#[0-9A-Fa-f]{6}[\s,]*)+" if encoding == "rgb" else r"[\d.]+([\s,]+[\d.]+)*", text):
+        return None
+    from lsu_onto.lang.plain import plain
+    from lsu_onto.lang.tokens import colours_written, named_colours
+
+    text = plain(text)
+    if text.strip("[](){}\"' ").lower() in ("", "null", "none", "~", "no", "false", "nan", "-", "-1"):
+        return ""
+    if encoding == "rgb":
+        colours = re.split(r"[\s,;]+", colours_written(named_colours(text)).strip("[](){} "))
+        return ",".join(colours) if all(re.fullmatch(r"#[0-9A-Fa-f]{6}", c) for c in colours) else None
+    if encoding in model.NAMED:
+        return None
+    text = re.sub(r"\b0[xX]([0-9A-Fa-f]+)\b", lambda m: str(int(m[1], 16)), text)
+    text = re.sub(r"(?<=\d)\s*(?:-|:|to|bis)\s*(?=\d)", "..", text)
+    text = re.sub(r"\b(?:and|und|or)\b|[\[\](){}\"';|/&+]", " ", text)
+    values = re.split(r"[\s,]+", text.strip(" ,"))
+    return ",".join(values) if all(re.fullmatch(r"\d{1,9}(\.\.\d{1,9})?", v) for v in values) else None
 
 
 def misfits(s: ast.Meta, t: model.Taxonomy) -> Iterator[Diagnostic]:

@@ -13,6 +13,7 @@ from functools import cached_property
 from typing import Literal, NamedTuple
 
 from lsu_onto.diagnostics import Span
+from lsu_onto.lang.names import transliterated
 
 NAMED = ("polygons", "rle")
 """The encodings whose raw values are the names of classes, not numbers."""
@@ -25,6 +26,15 @@ def alternatives(patterns: str) -> list[str]:
     ['{split}/labels/{stem}.png', '{split}/v1.2/labels/{stem}.png']
     """
     return re.split(r"\s+\|\s+", patterns)
+
+
+def bare(name: str) -> str:
+    """A name without what may be written in several ways: case, accents, spaces and marks.
+
+    >>> bare("Traffic-Light"), bare("Straße")
+    ('trafficlight', 'strasse')
+    """
+    return transliterated(name).replace("_", "") or name
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,6 +101,11 @@ class Taxonomy:
             for other in (c.official, *c.aliases):
                 out.setdefault(other, i)
         return out
+
+    @cached_property
+    def by_letters(self) -> dict[str, int]:
+        """All names without what may be written in several ways → class."""
+        return {bare(k): i for k, i in (self.by_other_name | self.by_name).items()}
 
     def group(self, name: str) -> tuple[int, ...]:
         """The classes of a group and its subgroups."""

@@ -5,33 +5,56 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 
-from lsu_onto.diagnostics import Diagnostic, Fix, did_you_mean, suggest
+from lsu_onto.diagnostics import Diagnostic, Fix, did_you_mean
 from lsu_onto.lang.syntax import Target
-from lsu_onto.ontology.model import Taxonomy
+from lsu_onto.ontology.model import Taxonomy, bare
 
 
 def unknown_class(t: Target, taxonomy: Taxonomy, last: Target | None) -> Diagnostic:
     """The finding on a name that stands for no class. `last` is the preceding target."""
+    what = f"`{taxonomy.name}` has no class `{t.text}`"
+    instead, help_ = meant(t.text, taxonomy) or (None, "")
+    if not instead:
+        help_ = f"`lsu-onto show {taxonomy.name}` lists its classes" + ("; a note starts with `# `" if last else "")
+    return Diagnostic("TAX201", what, t.span, help_, fix=Fix.write(instead, t.span) if instead else None)
+
+
+def meant(text: str, taxonomy: Taxonomy) -> tuple[str, str] | None:
+    """The class or group that was probably meant by a name that is none, as a relation refers to it, and the help."""
     known = taxonomy.by_other_name | taxonomy.by_name
-    instead: str | None = None
-    groups = _groups(t.text, taxonomy) if t.text.lower() not in map(str.lower, known) else []
-    if last and last.text in known and t.text in ("and", "or"):
-        help_ = "targets are separated by spaces: leave it out"
-    elif t.text.lower() in ("void", "any"):
-        instead = t.text.lower()
-        help_ = f"write `{instead}`"
-    elif t.text.lower() in ("all", "everything", "anything"):
-        help_ = "`-> any` leaves the class unconstrained"
-    elif len(groups) == 1:
-        instead = f"@{groups[0]}"
-        help_ = f"`{groups[0]}` is a group: write `{instead}`"
+    cls = _by_value(text, taxonomy)
+    if cls is not None:
+        name = taxonomy.classes[cls].name
+        return name, f"{'colour' if text.startswith('#') else 'id'} {text} is `{name}`: write `{name}`"
+    if not re.search(r"\w", text):
+        return None
+    if (same := taxonomy.by_letters.get(bare(text))) is not None:
+        name = taxonomy.classes[same].name
+        return name, f"did you mean `{name}`?"
+    parts = re.split(r"[/|+&;]", text)
+    if len(parts) > 1 and all(p in known for p in parts):
+        names = " ".join(taxonomy.classes[known[p]].name for p in parts)
+        return names, f"targets are separated by spaces: write `{names}`"
+    groups = [] if text.lower() in map(str.lower, known) else _groups(text.replace("/", "."), taxonomy)
+    if len(groups) == 1:
+        return f"@{groups[0]}", f"`{groups[0]}` is a group: write `@{groups[0]}`"
+    *path, last = re.split(r"[./:]", text)
+    if path and last in known:
+        name = taxonomy.classes[known[last]].name
+        return name, f"a class has its name alone: write `{name}`"
+    close = did_you_mean(text, known, 65)
+    return (taxonomy.classes[known[close]].name, f"did you mean `{close}`?") if close else None
+
+
+def _by_value(text: str, taxonomy: Taxonomy) -> int | None:
+    """The class with this raw value, channel or colour."""
+    if re.fullmatch(r"\d{1,9}", text):
+        hits = [i for i, c in enumerate(taxonomy.classes) if any(low <= int(text) <= high for low, high in c.ids)]
+    elif re.fullmatch(r"#[0-9A-Fa-f]{6}", text):
+        hits = [i for i, c in enumerate(taxonomy.classes) if int(text[1:], 16) in c.colours]
     else:
-        listing = f"`lsu-onto show {taxonomy.name}` lists its classes"
-        close = did_you_mean(t.text, known)
-        instead = taxonomy.classes[known[close]].name if close else None
-        help_ = suggest(t.text, known, f"{listing}; a note starts with `# `" if last else listing) or ""
-    fix = Fix.write(instead, t.span) if instead else None
-    return Diagnostic("TAX201", f"`{taxonomy.name}` has no class `{t.text}`", t.span, help_, fix=fix)
+        return None
+    return hits[0] if len(hits) == 1 else None
 
 
 def unknown_group(t: Target, taxonomy: Taxonomy) -> Diagnostic:
@@ -39,7 +62,7 @@ def unknown_group(t: Target, taxonomy: Taxonomy) -> Diagnostic:
     names = taxonomy.groups
     instead: str | None = None
     groups = _groups(t.text, taxonomy)
-    cls = next((n for n in taxonomy.by_name if n.lower() == t.text.lower()), None)
+    cls = next((n for n in taxonomy.by_name if n.lower() == t.text.lower().rpartition(".")[2]), None)
     close = did_you_mean(t.text, names) or did_you_mean(t.text, (g.rpartition(".")[2] for g in names))
     if len(groups) > 1:
         help_ = f"did you mean {' or '.join(f'`@{g}`' for g in groups)}?"
@@ -71,12 +94,11 @@ def taken_apart(items: Sequence[Target], taxonomy: Taxonomy) -> Iterator[tuple[r
     ]
     if len(items) < 2 or not any(unknown):
         return
-    known = taxonomy.by_other_name | taxonomy.by_name
-    plain = {re.sub(r"[\W_]", "", k).lower(): taxonomy.classes[i].name for k, i in known.items()}
     reported: set[int] = set()
     for run in (range(i, i + n) for n in (3, 2) for i in range(len(items) - n + 1)):
         words = [items[i] for i in run]
-        name = plain.get("".join(w.text for w in words).replace("_", "").lower())
+        cls = taxonomy.by_letters.get(bare("".join(w.text for w in words)))
+        name = None if cls is None else taxonomy.classes[cls].name
         unsettled = any(unknown[i] for i in run) and reported.isdisjoint(run)
         if name and unsettled and all(w.kind == "name" for w in words):
             reported.update(run)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 
 import pytest
@@ -14,6 +15,7 @@ from lsu_onto.lang.parse import parse
 from lsu_onto.reporting.findings import FORMATS
 
 SEEDS = [p.read_bytes().decode() for p in sorted(TAX.rglob("*.tax"))]
+TYPED = [line for text in SEEDS for line in re.findall(r"^# typed: (.*)$", text, re.MULTILINE)]
 PIECES = st.sampled_from(
     [
         "tax 1",
@@ -86,6 +88,16 @@ def test_mutations_of_real_files(text: str, data: st.DataObject) -> None:
         b = data.draw(st.integers(a, min(len(text), a + 12)))
         text = text[:a] + data.draw(st.one_of(st.just(""), PIECES, st.text(max_size=4))) + text[b:]
     examine(text)
+
+
+@settings(max_examples=examples(400))
+@given(st.lists(st.one_of(st.sampled_from(TYPED), PIECES), min_size=1, max_size=4), st.data())
+def test_mutations_of_mistakes(lines: list[str], data: st.DataObject) -> None:
+    text = data.draw(st.sampled_from(["\n", " "])).join(lines)
+    a = data.draw(st.integers(0, len(text)))
+    text = text[:a] + data.draw(st.one_of(PIECES, st.text(max_size=4))) + text[a + data.draw(st.integers(0, 4)) :]
+    header = data.draw(st.sampled_from(["source a v1", "dataset b v1 -> s v1", "dataset b v1", "map m v1 -> s v1"]))
+    examine(f"tax 1\nsource s v1\n[g]\n0 road #804080\n1 car\ndataset m v1\n1 asphalt\n{header}\n{text}\n")
 
 
 @pytest.mark.parametrize(
