@@ -14,7 +14,7 @@ from lsu_seg.evaluation.measured import Measured
 from lsu_seg.evaluation.metrics import VIEWS, OntologyIoU
 from lsu_seg.openmmlab.config import is_type, renamed
 from lsu_seg.openmmlab.runner import check_parts, runner_with_checkpoint
-from lsu_seg.teachers.classes import class_mismatch
+from lsu_seg.teachers.classes import class_mismatch, warn_of_assumed
 
 
 def evaluate(
@@ -58,13 +58,17 @@ def measure(
     one.test_cfg = dict(type="TestLoop")
     one.custom_hooks = [*one.get("custom_hooks", []), dict(type="TestProgressHook", title=title)]
     runner = runner_with_checkpoint(one, checkpoint, quiet)
+    model = getattr(runner.model, "module", runner.model)
+    assumed: list[str] = []
     out: dict[str, Measured] = {}
     for name, (loader, evaluators) in parts.items():
         runner.take_test(name, loader, evaluators, last=len(out) == len(parts) - 1)
-        classes = (getattr(runner.test_dataloader.dataset, "metainfo", None) or {}).get("classes")
-        problem = class_mismatch(getattr(runner.model, "module", runner.model), classes) if classes else None
-        if problem:
+        classes = list((getattr(runner.test_dataloader.dataset, "metainfo", None) or {}).get("classes") or ())
+        if classes and (problem := class_mismatch(model, classes)):
             raise TeacherError(f"evaluation set `{name}`: {problem}")
+        if classes and classes != assumed:
+            warn_of_assumed(model, classes)
+            assumed = classes
         runner.test()
         measured = next(m.measured for m in runner.test_evaluator.metrics if isinstance(m, OntologyIoU))
         assert measured is not None  # by `test`

@@ -22,6 +22,7 @@ from lsu_seg.errors import ConfigError, TeacherError
 from lsu_seg.openmmlab.compat import UntrustedCheckpointError
 from lsu_seg.openmmlab.failures import named
 from lsu_seg.openmmlab.mmdet import check_mmdet
+from lsu_seg.openmmlab.stated_classes import stated_classes
 from lsu_seg.runtime.allocator import keep_freed_memory
 from lsu_seg.runtime.launch import join_ranks
 
@@ -183,5 +184,5 @@ def runner_with_checkpoint(cfg: Config, checkpoint: str | Path | None, quiet: bo
         what = "cannot be read" if "PytorchStreamReader" in str(e) else "does not fit the config's model"
         raise TeacherError(f"`{checkpoint}` {what}: {e}") from e
     model: Any = getattr(runner.model, "module", runner.model)
-    model.dataset_meta = loaded.get("meta", {}).get("dataset_meta")
+    model.stated_classes = stated_classes(loaded)
     return runner

@@ -19,7 +19,7 @@ from lsu_seg.decode import QueryView, View
 from lsu_seg.errors import TeacherError
 from lsu_seg.runtime.allocator import keep_freed_memory
 from lsu_seg.runtime.transfer import to_device
-from lsu_seg.teachers.classes import class_mismatch
+from lsu_seg.teachers.classes import class_mismatch, warn_of_assumed
 from lsu_seg.teachers.forward import Forward, ran_out
 from lsu_seg.teachers.maps import Maps
 from lsu_seg.teachers.memory import Plan, Probe, make_plan
@@ -74,6 +74,7 @@ class SegmentorTeacher:
         self.model = getattr(model, "module", model)
         if problem := class_mismatch(self.model, classes):
             raise TeacherError(problem)
+        warn_of_assumed(self.model, classes)
 
     @torch.no_grad()
     def evidence(
