@@ -81,11 +81,7 @@ def _judged_on(cfg: Config, name: str, dataset: Any) -> tuple[Any, Any]:
     loader = copy.deepcopy(cfg.get("test_dataloader") or cfg.get("val_dataloader"))
     if loader is None:
         raise ConfigError("the config has no `val_dataloader` or `test_dataloader` that says how to load images")
-    if is_type(dataset, "ConcatDataset"):
-        raise ConfigError(
-            f"the evaluation set `{name}` is a ConcatDataset, whose parts have pipelines of their own: write"
-            " `type='CompoundDataset'` with the same `datasets`"
-        )
+    check_set(name, dataset)
     pipeline = loader.dataset.get("pipeline")
     loader.dataset = copy.deepcopy(dataset)
     loader.dataset.setdefault("pipeline", pipeline)
@@ -104,6 +100,20 @@ def _judged_on(cfg: Config, name: str, dataset: Any) -> tuple[Any, Any]:
         metric["views"] = VIEWS
         loader.dataset.setdefault("source", metric["source"])
     return loader, evaluators
+
+
+def check_set(name: str, dataset: Any) -> None:
+    """Refuse an evaluation set that is a wrapper of datasets."""
+    if is_type(dataset, "ConcatDataset"):
+        raise ConfigError(
+            f"the evaluation set `{name}` is a ConcatDataset, whose parts have pipelines of their own: write"
+            " `type='CompoundDataset'` with the same `datasets`"
+        )
+    if "dataset" in dataset:
+        raise ConfigError(
+            f"the evaluation set `{name}` is a {dataset.get('type')} around a dataset, and each image is judged once:"
+            " write the dataset itself"
+        )
 
 
 def evaluator(cfg: Config) -> Any:

@@ -219,6 +219,8 @@ def _unexpected(
         name = getattr(called, "__name__", qualname.removesuffix(".__init__"))
         return f"nothing reads `{place}`: `{name}` does not take `{key}`{did_you_mean(key, _parameters(called))}"
     direct = last is building or _is_runner(last)
+    if last is building and "missing" in str(error) and (unread := _unread(building, path)):
+        return unread
     if direct and (match := re.search(r"([\w.]+)\(\) missing \d+ required [\w-]+ arguments?: (.+)$", str(error))):
         name = match[1].removesuffix(".__init__")
         keys = re.sub(r"'(\w+)'", r"`\1`", match[2])
@@ -226,6 +228,16 @@ def _unexpected(
     if last is building and "takes no arguments" in str(error):
         name = getattr(building.f_locals.get("obj_cls"), "__name__", "")
         return f"`{path or name}` has keys, and `{name}` takes none: {', '.join(f'`{key}`' for key in given)}"
+    return None
+
+
+def _unread(building: FrameType, path: str | None) -> str | None:
+    """Of keys that a class does not take, in a config that lacks one that it needs: the one may be a misspelt other."""
+    called, given = building.f_locals.get("obj_cls"), building.f_locals.get("args", {})
+    name, known = getattr(called, "__name__", ""), _parameters(called)
+    for key in given:
+        if key not in known and (hint := did_you_mean(key, known - set(given))):
+            return f"nothing reads `{path or name}.{key}`: `{name}` does not take `{key}`{hint}"
     return None
 
 

@@ -93,7 +93,9 @@ class TargetCoder:
         self.uses_table = bool(max(by_row.max(), classes.max(initial=0)) > self.void)
         """Whether target maps refer to the table; if so, only a `SetNLLLoss` understands them."""
         self.dtype: Any = np.uint8 if self.void < 256 else np.uint16
-        if self.uses_table:
+        if len(self.table):
+            # Also where the sets are those of other members: a transform that pastes images of several members into
+            # one has the type of the first, and a set's number in 8 bits would be that of a class.
             self.dtype = self.table.dtype
         self.by_row = by_row.astype(self.dtype)
         by_channel = np.full(self.void + 1, self.void)

@@ -8,9 +8,9 @@ from typing import Any
 from mmengine.config import Config
 
 import lsu_onto
-from lsu_seg.data.datasets import TaxDataset
+from lsu_seg.data.datasets import TaxDataset, check_member
 from lsu_seg.errors import ConfigError
-from lsu_seg.evaluation.run import evaluator
+from lsu_seg.evaluation.run import check_set, evaluator
 from lsu_seg.layout.pairs import DatasetError
 from lsu_seg.openmmlab.config import is_type
 from lsu_seg.training.checks import DisagreementError
@@ -27,6 +27,12 @@ def check_extra(cfg: Config) -> None:
     for name, extra in cfg.unify.extra.items():
         if not extra.get("dataset"):
             raise ConfigError(f"extra set `{name}` has no `dataset`")
+        if not is_type(extra.dataset, "TaxDataset"):
+            raise ConfigError(
+                f"the dataset of extra set `{name}` is a {extra.dataset.get('type')}; expected"
+                " `dict(type='TaxDataset', …)`, whose images are labelled: write it without a wrapper, or an extra set"
+                " for each of several"
+            )
 
 
 def check_section(cfg: Config) -> None:
@@ -34,7 +40,14 @@ def check_section(cfg: Config) -> None:
     if "evaluate" not in cfg.unify:
         raise ConfigError("the config's `unify` section has no `evaluate`")
     if not is_type((cfg.get("train_dataloader") or {}).get("dataset"), "CompoundDataset"):
-        raise ConfigError("`train_dataloader.dataset` must be a CompoundDataset, for the student to extend")
+        raise ConfigError(
+            "`train_dataloader.dataset` must be a CompoundDataset without wrappers, for the student to extend:"
+            " `dict(type='CompoundDataset', datasets=[…])`"
+        )
+    if not cfg.train_dataloader.dataset.get("datasets"):
+        raise ConfigError("`train_dataloader.dataset` is a CompoundDataset without `datasets`")
+    for member in cfg.train_dataloader.dataset.datasets:
+        check_member(member)
 
 
 def check_labelling(cfg: Config) -> None:
@@ -59,6 +72,8 @@ def check(cfg: Config) -> None:
     evaluator(cfg)
     sets = {f"extra set `{n}`": e.dataset for n, e in cfg.unify.extra.items()}
     sets |= {f"evaluation set `{n}`": d for n, d in cfg.unify.evaluate.items()}
+    for name, dataset in cfg.unify.evaluate.items():
+        check_set(name, dataset)
     for name, dataset in sets.items():
         if not dataset:
             raise ConfigError(f"{name} has no `dataset`")

@@ -121,6 +121,10 @@ def test_the_parts_of_mmengines_runner() -> None:
         # keys that are missing
         ({"train_cfg.max_iters": None}, "`train_cfg` lacks `max_iters`, which `IterBasedTrainLoop` needs"),
         ({"model.backbone": None}, "`model` lacks `backbone`, which `EncoderDecoder` needs"),
+        (
+            {f"{MEMBER}.taxonomy": None, f"{MEMBER}.taxonomie": "tiny"},
+            f"nothing reads `{MEMBER}.taxonomie`: `TaxDataset` does not take `taxonomie`; did you mean `taxonomy`?",
+        ),
         ({"model": None}, "config.py has no `model = dict(type=…, …)`"),
         ({"default_hooks.checkpint.interval": 3}, "`default_hooks.checkpint` has no `type`"),
         ({"train_dataloader.dataset": None}, "`train_dataloader` has no `dataset`"),
@@ -162,6 +166,10 @@ def test_a_training_that_cannot_start(world: Path, tmp_path: Path, options: dict
         ({"test_cfg.out_dir": 3}, "`test_cfg.out_dir` is 3; expected a folder"),
         ({"test_dataloader.persistent_workers": True}, "cannot be used as it is: ValueError: persistent_workers"),
         ({"test_dataloader.dataset": 3}, "`test_dataloader` has no `dataset`"),
+        (
+            {"test_dataloader.dataset": dict(_delete_=True, type="RepeatDataset", dataset={}, times=2)},
+            "`test_dataloader.dataset` is a RepeatDataset around datasets; a PseudoLabelLoop labels one TaxDataset",
+        ),
     ],
 )
 def test_a_labelling_that_cannot_start(world: Path, tmp_path: Path, options: dict[str, Any], said: str) -> None:
@@ -179,6 +187,10 @@ def test_a_labelling_that_cannot_start(world: Path, tmp_path: Path, options: dic
         ({"test_evaluator": "OntologyIoU"}, "write `val_evaluator = dict(type='OntologyIoU', source=…)`"),
         ({"test_dataloader": "x"}, "`test_dataloader` has no `dataset`"),
         ({"test_dataloader.dataset.type": "ConcatDataset"}, "the evaluation set `test` is a ConcatDataset"),
+        (
+            {"test_dataloader.dataset": dict(_delete_=True, type="RepeatDataset", dataset={}, times=2)},
+            "the evaluation set `test` is a RepeatDataset around a dataset, and each image is judged once",
+        ),
     ],
 )
 def test_an_evaluation_that_cannot_start(world: Path, tmp_path: Path, options: dict[str, Any], said: str) -> None:
