@@ -15,7 +15,7 @@ import torch
 from mmengine.config import Config
 from mmengine.device import get_device
 from mmengine.logging import MMLogger
-from mmengine.model import MMDistributedDataParallel, is_model_wrapper
+from mmengine.model import BaseDataPreprocessor, MMDistributedDataParallel, is_model_wrapper
 from mmengine.runner import Runner
 
 from lsu_seg.errors import ConfigError, TeacherError
@@ -124,10 +124,25 @@ def build_runner(cfg: Config, quiet: bool = False) -> RankedRunner:
     check_mmdet(cfg.model)
     with named(cfg):
         runner: RankedRunner = (QuietRunner if quiet else RankedRunner).from_cfg(cfg)
-        return runner
+    _check_normalised(runner.model)
+    return runner
 
 
 _NUMBER = itertools.count()
+
+
+def _check_normalised(model: Any) -> None:
+    """Refuse a segmentor that nothing gives normalised images: mmengine then passes it a list of what was loaded."""
+    from mmseg.models.segmentors import BaseSegmentor  # slow: all models, which the Runner has imported
+
+    model = getattr(model, "module", model)
+    if isinstance(model, BaseSegmentor) and type(model.data_preprocessor) is BaseDataPreprocessor:
+        raise ConfigError(
+            "`model.data_preprocessor` is None or missing, so nothing says how images are normalised: write the one of"
+            " the model's training, such as `model = dict(data_preprocessor=dict(type='SegDataPreProcessor',"
+            " mean=[123.675, 116.28, 103.53], std=[58.395, 57.12, 57.375], bgr_to_rgb=True, pad_val=0, seg_pad_val=255,"
+            " size_divisor=32))`; MMSegmentation 0.x has its values in `img_norm_cfg`"
+        )
 
 
 def check_parts(cfg: Config) -> None:

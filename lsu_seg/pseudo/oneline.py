@@ -16,6 +16,9 @@ from lsu_seg.openmmlab.config import load_config, renamed
 CONFIG_SUFFIXES = (".py", ".yaml", ".yml", ".json")
 """Suffixes of MMSegmentation's configs."""
 
+TEACHER_KEYS = ("custom_imports", "default_scope", "env_cfg", "model", "data_preprocessor")
+"""What is read of a teacher's config; mmengine gives its `data_preprocessor` to a model that has none."""
+
 
 def pseudo_label_configs(
     taxonomy: str,
@@ -139,7 +142,7 @@ def _teacher_config(teacher: str, checkpoint: str | None) -> dict[str, Any]:
         raise ConfigError(f"{teacher} has no `model`, so it is no teacher's config")
     if checkpoint is None and not (cfg.model.get("hf") or {}).get("pretrained"):
         raise ConfigError(f"`--teacher {teacher}` is a config; give its weights, too: --checkpoint FILE")
-    kept = {k: v for k, v in cfg.to_dict().items() if k in ("custom_imports", "default_scope", "env_cfg", "model")}
+    kept = {k: v for k, v in cfg.to_dict().items() if k in TEACHER_KEYS}
     imports = kept.setdefault("custom_imports", dict(imports=[]))
     imports["imports"] = list(dict.fromkeys([*_listed(imports.get("imports")), "lsu_seg"]))
     return {"default_scope": "mmseg", "log_level": "WARNING", **kept}

@@ -218,7 +218,12 @@ class SegmentorTeacher:
         images = [to_device(image, self._device) for image in images]
         padding, preprocessor.test_cfg = getattr(preprocessor, "test_cfg", None), None
         try:
-            batch: Tensor = preprocessor({"inputs": images}, False)["inputs"]
+            batch: Any = preprocessor({"inputs": images}, False)["inputs"]
         finally:
             preprocessor.test_cfg = padding
+        if not isinstance(batch, Tensor):
+            raise TeacherError(
+                f"the model's data preprocessor, a {type(preprocessor).__name__}, makes no batch of the images: build"
+                " the model with the one of its training, such as `dict(type='SegDataPreProcessor', mean=…, std=…)`"
+            )
         return batch

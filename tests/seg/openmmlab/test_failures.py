@@ -140,6 +140,10 @@ def test_the_parts_of_mmengines_runner() -> None:
         ({"randomness": {"seed": "x"}}, "`randomness` cannot be used as it is"),
         ({"log_level": "LOUD"}, "`log_level` cannot be used as it is: KeyError: 'LOUD'"),
         ({"custom_hooks": dict(type="EMAHook")}, "`custom_hooks` is {'type': 'EMAHook'}; expected a list"),
+        (
+            {"model.data_preprocessor": None},
+            "`model.data_preprocessor` is None or missing, so nothing says how",
+        ),
         # files
         ({"load_from": "/nowhere.pth"}, "`load_from`: no checkpoint at `/nowhere.pth`"),
         (
@@ -163,6 +167,10 @@ def test_a_training_that_cannot_start(world: Path, tmp_path: Path, options: dict
     [
         ({"test_cfg.thresold": 0.5}, "`PseudoLabelLoop` does not take `thresold`; did you mean `threshold`?"),
         ({"test_cfg.flips": True}, "`test_cfg` cannot be used as it is: TypeError: 'bool' object is not iterable"),
+        (
+            {"model.data_preprocessor": None},
+            "`model.data_preprocessor` is None or missing, so nothing says how",
+        ),
         ({"test_cfg.out_dir": 3}, "`test_cfg.out_dir` is 3; expected a folder"),
         ({"test_dataloader.persistent_workers": True}, "cannot be used as it is: ValueError: persistent_workers"),
         ({"test_dataloader.dataset": 3}, "`test_dataloader` has no `dataset`"),
@@ -185,6 +193,10 @@ def test_a_labelling_that_cannot_start(world: Path, tmp_path: Path, options: dic
     [
         ({"test_evaluator.sorce": "x"}, "`OntologyIoU` does not take `sorce`; did you mean `source`?"),
         ({"test_evaluator": "OntologyIoU"}, "write `val_evaluator = dict(type='OntologyIoU', source=…)`"),
+        (
+            {"model.data_preprocessor": None},
+            "`model.data_preprocessor` is None or missing, so nothing says how",
+        ),
         ({"test_dataloader": "x"}, "`test_dataloader` has no `dataset`"),
         ({"test_dataloader.dataset.type": "ConcatDataset"}, "the evaluation set `test` is a ConcatDataset"),
         (
