@@ -9,10 +9,11 @@ from typing import Any
 
 from mmengine.config import Config
 
+import lsu_onto
 from lsu_seg.errors import ConfigError, TeacherError
 from lsu_seg.evaluation.measured import Measured
 from lsu_seg.evaluation.metrics import VIEWS, OntologyIoU
-from lsu_seg.openmmlab.config import is_type, renamed
+from lsu_seg.openmmlab.config import LOAD, is_type, renamed
 from lsu_seg.openmmlab.runner import check_parts, runner_with_checkpoint
 from lsu_seg.teachers.classes import class_mismatch, warn_of_assumed
 
@@ -35,7 +36,9 @@ def measure(
 
     Args:
         checkpoint: None where the config's model brings its weights: an `HFSegmentor` with `hf=dict(pretrained=…)`.
-        datasets: name → dataset config; by default the config's own `unify.evaluate` or `test_dataloader`.
+        datasets: name → dataset config; by default the config's own `unify.evaluate` or `test_dataloader`. With them,
+            a config needs no more than a model: where it does not say how a `TaxDataset` is loaded and judged, images
+            and labels are loaded as they are stored, and judged in the dataset's source.
         title: progress bars say it, `on`, and the dataset's name.
 
     Returns:
@@ -50,9 +53,13 @@ def measure(
     sets = dict(datasets or cfg.get("unify", {}).get("evaluate", {}))
     if not sets:
         if cfg.get("test_dataloader") is None:
-            raise ConfigError("the config has neither `unify.evaluate` nor `test_dataloader`: nothing to evaluate on")
+            raise ConfigError(
+                "the config has neither `unify.evaluate` nor `test_dataloader`: nothing to evaluate on; name a dataset"
+                " with `--dataset TAXONOMY DIR SPLIT`"
+            )
         sets = {"test": cfg.test_dataloader.dataset}
-    parts = {name: _judged_on(cfg, name, dataset) for name, dataset in sets.items()}
+    cfg.setdefault("default_scope", "mmseg")
+    parts = {name: _judged_on(_completed(cfg, d) if datasets else cfg, name, d) for name, d in sets.items()}
     one = renamed(cfg, "evaluate")
     one.test_dataloader, one.test_evaluator = next(iter(parts.values()))
     one.test_cfg = dict(type="TestLoop")
@@ -73,6 +80,22 @@ def measure(
         measured = next(m.measured for m in runner.test_evaluator.metrics if isinstance(m, OntologyIoU))
         assert measured is not None  # by `test`
         out[name] = measured
+    return out
+
+
+def _completed(cfg: Config, dataset: Any) -> Config:
+    """A config with the dataloader and the evaluator of a TaxDataset, where it has none or MMSegmentation's."""
+    if not is_type(dataset, "TaxDataset"):
+        return cfg
+    out = copy.copy(cfg)
+    loader = cfg.get("test_dataloader") or cfg.get("val_dataloader") or {}
+    steps = (loader.get("dataset") or {}).get("pipeline") or []
+    if not steps or any(is_type(step, "LoadAnnotations") for step in steps):
+        parts = {**loader, "dataset": dict(type="TaxDataset", pipeline=[dict(type=step) for step in LOAD])}
+        out.test_dataloader = {"num_workers": 0, **parts}
+    if _ontology_iou(cfg.get("test_evaluator") or cfg.get("val_evaluator")) is None:
+        source = lsu_onto.load(dataset["taxonomy"], dataset.get("source")).source
+        out.test_evaluator = dict(type="OntologyIoU", source=source)
     return out
 
 

@@ -11,7 +11,7 @@ from mmengine.config import Config
 import lsu_onto
 from lsu_seg.errors import ConfigError
 from lsu_seg.layout.pairs import DatasetError
-from lsu_seg.openmmlab.config import load_config, renamed
+from lsu_seg.openmmlab.config import LOAD, load_config, renamed
 
 CONFIG_SUFFIXES = (".py", ".yaml", ".yml", ".json")
 """Suffixes of MMSegmentation's configs."""
@@ -94,7 +94,7 @@ def pseudo_label_config(
         data_root=data_root,
         split=split,
         unknown=unknown,
-        pipeline=[dict(type="LoadTaxImage"), dict(type="LoadTaxAnnotations"), dict(type="PackTaxInputs")],
+        pipeline=[dict(type=step) for step in LOAD],
     )
     if source:
         dataset["source"] = source

@@ -72,6 +72,17 @@ def test_a_checkpoint_that_says_nothing_is_used_with_a_warning(
     assert "taken for the source taxonomy's: 0 road, 1 grass, 2 tree, 3 sky, 4 car; if" in done.output
 
 
+def test_an_evaluation_warns_once(park: Path, tmp_path: Path) -> None:
+    weights = checkpoint(tmp_path / "t.pth")
+    (tmp_path / "teacher.py").write_text(f"model = {model_config()!r}\n")
+    sets = [("tiny", "fine", "val"), ("park", "park", "train")]
+    named = [part for tax, root, split in sets for part in ("--dataset", park / f"tax/{tax}.tax", park / root, split)]
+    args = ("evaluate", tmp_path / "teacher.py", weights, *named, "--work-dir", tmp_path / "work")
+    done = CliRunner().invoke(main, [str(a) for a in args])
+    assert done.exit_code == 0, done.output
+    assert done.output.count("names its classes") == 1
+
+
 def test_weights_alone_are_a_checkpoint_too(park: Path, tmp_path: Path) -> None:
     weights = torch.load(save_checkpoint(tmp_path / "t.pth"), weights_only=False)["state_dict"]
     torch.save(weights, tmp_path / "t.pth")
