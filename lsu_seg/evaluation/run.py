@@ -93,7 +93,7 @@ def _completed(cfg: Config, dataset: Any) -> Config:
     if not steps or any(is_type(step, "LoadAnnotations") for step in steps):
         parts = {**loader, "dataset": dict(type="TaxDataset", pipeline=[dict(type=step) for step in LOAD])}
         out.test_dataloader = {"num_workers": 0, **parts}
-    if _ontology_iou(cfg.get("test_evaluator") or cfg.get("val_evaluator")) is None:
+    if ontology_iou(cfg.get("test_evaluator") or cfg.get("val_evaluator")) is None:
         source = lsu_onto.load(dataset["taxonomy"], dataset.get("source")).source
         out.test_evaluator = dict(type="OntologyIoU", source=source)
     return out
@@ -118,7 +118,7 @@ def _judged_on(cfg: Config, name: str, dataset: Any) -> tuple[Any, Any]:
     loader.sampler = dict(type="DefaultSampler", shuffle=False, round_up=False)
     loader.pop("batch_sampler", None)
     evaluators = copy.deepcopy(evaluator(cfg))
-    metric = _ontology_iou(evaluators)
+    metric = ontology_iou(evaluators)
     if is_type(loader.dataset, "TaxDataset"):
         metric["views"] = VIEWS
         loader.dataset.setdefault("source", metric["source"])
@@ -142,13 +142,13 @@ def check_set(name: str, dataset: Any) -> None:
 def evaluator(cfg: Config) -> Any:
     """The config's evaluator, which must be one that measures mIoU in the source taxonomy."""
     evaluators = cfg.get("test_evaluator") or cfg.get("val_evaluator")
-    one = _ontology_iou(evaluators)
+    one = ontology_iou(evaluators)
     if one and "source" in one.get("views", ("source",)):
         return evaluators
     raise ConfigError("write `val_evaluator = dict(type='OntologyIoU', source=…)`: its figures are the ones reported")
 
 
-def _ontology_iou(evaluators: Any) -> Any:
+def ontology_iou(evaluators: Any) -> Any:
     """The config of OntologyIoU among evaluators, or None."""
     several = evaluators if isinstance(evaluators, (list, tuple)) else [evaluators]
     return next((e for e in several if is_type(e, "OntologyIoU")), None)

@@ -217,7 +217,7 @@ def _unexpected(
             return None
         called = building.f_locals.get("obj_cls") if building and key in given else _called(qualname, last)
         name = getattr(called, "__name__", qualname.removesuffix(".__init__"))
-        return f"nothing reads `{place}`: `{name}` does not take `{key}`{did_you_mean(key, _parameters(called))}"
+        return f"nothing reads `{place}`: `{name}` does not take `{key}`{did_you_mean(key, parameters_of(called))}"
     direct = last is building or _is_runner(last)
     if last is building and "missing" in str(error) and (unread := _unread(building, path)):
         return unread
@@ -234,7 +234,7 @@ def _unexpected(
 def _unread(building: FrameType, path: str | None) -> str | None:
     """Of keys that a class does not take, in a config that lacks one that it needs: the one may be a misspelt other."""
     called, given = building.f_locals.get("obj_cls"), building.f_locals.get("args", {})
-    name, known = getattr(called, "__name__", ""), _parameters(called)
+    name, known = getattr(called, "__name__", ""), parameters_of(called)
     for key in given:
         if key not in known and (hint := did_you_mean(key, known - set(given))):
             return f"nothing reads `{path or name}.{key}`: `{name}` does not take `{key}`{hint}"
@@ -250,7 +250,7 @@ def _called(qualname: str, frame: FrameType) -> Any:
     return value
 
 
-def _parameters(called: Any) -> set[str]:
+def parameters_of(called: Any) -> set[str]:
     """What can be given to a class or function, through `**kwargs` also to those that it inherits from."""
     makers = (
         [c.__dict__["__init__"] for c in called.__mro__ if "__init__" in c.__dict__]

@@ -58,8 +58,11 @@ def check_sets(cfg: Config) -> None:
     """Refuse a `unify` section whose sets are not named: `extra=dict(NAME=dict(…))`."""
     for key in ("extra", "evaluate"):
         sets = cfg.get("unify", {}).get(key, {})
-        if not isinstance(sets, Mapping) or not all(isinstance(one, Mapping) for one in sets.values()):
+        if not isinstance(sets, Mapping):
             raise ConfigError(f"{cfg.filename}: `unify.{key}` is {sets!r}; expected `dict(NAME=dict(…), …)`")
+        for name, one in sets.items():
+            if not isinstance(one, Mapping):
+                raise ConfigError(f"{cfg.filename}: `unify.{key}.{name}` is {one!r}; expected `dict(…)`")
 
 
 def check_option(cfg: Config, key: str) -> None:
@@ -69,6 +72,13 @@ def check_option(cfg: Config, key: str) -> None:
     if key == "data_root":
         raise ConfigError(
             "`--set data_root=…` comes too late, the config's paths are made of it: write `--data-root …`"
+        )
+    if first in cfg and first not in known and _is_used(first, cfg.text):
+        places = [f"`{place}`" for k, part in cfg.items() if k in known for place in _paths_with(part, cfg[first], k)]
+        hint = f"; it may have gone into {', '.join(places[:4])}{' …' if len(places) > 4 else ''}" if places else ""
+        raise ConfigError(
+            f"`--set {key}=…` comes too late: `{first}` is a variable of {cfg.filename}, which other keys are made of;"
+            f" set those{hint}"
         )
     if first not in cfg and first not in known:
         hint = did_you_mean(first, known | set(cfg))
@@ -87,6 +97,14 @@ def _misspelt(key: str, known: set[str]) -> str | None:
 def _is_used(name: str, text: str) -> bool:
     """Whether a config's text, with those that it inherits from, does more with a name than to give it a value."""
     return re.search(rf"(?<![\w'\"]){name}\b(?!\s*=[^=])", text) is not None
+
+
+def _paths_with(part: Any, value: Any, path: str) -> list[str]:
+    """Where a part of a config has a value."""
+    if type(part) is type(value) and part == value:
+        return [path]
+    items = part.items() if isinstance(part, Mapping) else enumerate(part) if isinstance(part, (list, tuple)) else ()
+    return [place for key, inside in items for place in _paths_with(inside, value, f"{path}.{key}")]
 
 
 def find(value: Any, part: Any, path: str = "") -> str | None:

@@ -129,6 +129,8 @@ def build_runner(cfg: Config, quiet: bool = False) -> RankedRunner:
 
 
 _NUMBER = itertools.count()
+_COUNTS = ("max_iters", "max_epochs", "val_interval")
+"""Of a training's loop. Schedules of the learning rate follow from them, and would be blamed."""
 
 
 def _check_normalised(model: Any) -> None:
@@ -153,6 +155,11 @@ def check_parts(cfg: Config) -> None:
         loader = cfg.get(key)
         if loader is not None and not (isinstance(loader, dict) and isinstance(loader.get("dataset"), dict)):
             raise ConfigError(f"`{key}` has no `dataset`: write `{key} = dict(dataset=dict(type=…), batch_size=…, …)`")
+    loop = cfg.get("train_cfg")
+    for key in _COUNTS if isinstance(loop, dict) else ():
+        value = loop.get(key, 1)
+        if not isinstance(value, (int, float)) or isinstance(value, bool) or value < 1 or value % 1:
+            raise ConfigError(f"`train_cfg.{key}` is {value!r}; expected a whole number, 1 or more")
     hooks = cfg.get("custom_hooks") or []
     if not isinstance(hooks, (list, tuple)) or not all(isinstance(hook, dict) for hook in hooks):
         raise ConfigError(f"`custom_hooks` is {hooks}; expected a list: `custom_hooks = [dict(type=…, …)]`")

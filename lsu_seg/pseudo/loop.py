@@ -23,7 +23,7 @@ from lsu_seg.data.datasets import TaxDataset, constraint_sha256
 from lsu_seg.decode import Decoder, QueryView, View, decoder
 from lsu_seg.decode.soft import top_k
 from lsu_seg.openmmlab.registry import LOOPS, register
-from lsu_seg.pseudo.errors import OutputError
+from lsu_seg.pseudo.errors import OutputError, check_output_settings
 from lsu_seg.pseudo.image import LabelledImage
 from lsu_seg.pseudo.inputs import Inputs, dataset_sha256, modules_sha256
 from lsu_seg.pseudo.output import OutputFolder, file_sha256
@@ -89,10 +89,7 @@ class PseudoLabelLoop(BaseLoop):
             raise OutputError("a PseudoLabelLoop labels one TaxDataset")
         if self.dataloader.dataset.pseudo:
             raise OutputError("a PseudoLabelLoop reads the dataset's own labels: take `labels=` out of its config")
-        if threshold is not None and not (isinstance(threshold, (int, float)) and 0 <= threshold <= 1):
-            raise OutputError(f"threshold is {threshold!r}; expected 0..1, or None")
-        if not isinstance(soft, int) or soft < 0:
-            raise OutputError(f"soft is {soft!r}; expected how many classes of each pixel to keep, or 0")
+        check_output_settings(threshold, soft)
         self.out_dir, self.raw_dir, self.title = out_dir, raw_dir, title
         self.views = Views(tuple(scales), tuple(flips), window, overlap, memory, keep_windows)
         self.threshold, self.confidence, self.soft = threshold, confidence, soft

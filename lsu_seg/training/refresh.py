@@ -24,6 +24,7 @@ from mmengine.runner import EpochBasedTrainLoop
 from lsu_seg.data.datasets import TaxDataset
 from lsu_seg.openmmlab.registry import HOOKS, register
 from lsu_seg.pseudo.run import pseudo_label
+from lsu_seg.pseudo.settings import check_views
 from lsu_seg.training.checks import DisagreementError
 from lsu_seg.training.ontology import log_thresholds
 
@@ -48,6 +49,7 @@ class TeacherRefreshHook(Hook):
             the weight instead.
 
     Raises:
+        ConfigError: `views` has what a `PseudoLabelLoop` does not take.
         DisagreementError: `every` or `momentum` is out of range; before training: no dataset has pseudo-labels, there
             is no pipeline, or the sampler cannot skip samples.
     """
@@ -61,10 +63,11 @@ class TeacherRefreshHook(Hook):
         pipeline: Sequence[dict[str, Any]] | None = None,
         momentum: float = 0.001,
     ) -> None:
-        if every < 1:
+        if not isinstance(every, int) or every < 1:
             raise DisagreementError(f"`every` of the TeacherRefreshHook is {every}; expected epochs, 1 or more")
         if not 0 < momentum <= 1:
             raise DisagreementError(f"`momentum` of the TeacherRefreshHook is {momentum}; expected above 0, to 1")
+        check_views("views", views or {})
         self.every, self.views, self.pipeline, self.momentum = every, dict(views or {}), pipeline, momentum
         self._in_use = 0
         self._saved: dict[str, Any] = {}

@@ -426,7 +426,7 @@ def test_mistakes_come_to_light_before_any_training(finished: Project, tmp_path:
         refused(
             lambda c, r=refresh: c.unify.update(refresh=r),
             ConfigError,
-            f"`unify.refresh`: .*{message}",
+            f"`unify.refresh`.*{message}",
         )
     refused(lambda c: c.unify.pop("unsure"), ConfigError, "neither `unify.unsure` nor `unify.threshold`")
     refused(lambda c: c.unify.update(unsure=6), ConfigError, "`unify.unsure` is 6; .* share, 0 to 1")
