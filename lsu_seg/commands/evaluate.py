@@ -94,10 +94,12 @@ def evaluate(
 
 def _sets(datasets: tuple[tuple[str, str, str], ...], source: str | None) -> dict[str, Any] | None:
     sets: dict[str, Any] = {}
-    for taxonomy, root, split in datasets:
+    for number, (taxonomy, root, split) in enumerate(datasets):
+        if (taxonomy, root, split) in datasets[:number]:
+            raise click.UsageError(f"`--dataset {taxonomy} {root} {split}` stands twice")
         name = Path(taxonomy).stem if Path(taxonomy).stem not in sets else f"{Path(taxonomy).stem} {split}"
         if name in sets:
-            raise click.UsageError(f"`--dataset {taxonomy} {root} {split}` stands twice")
+            raise click.UsageError(f"`{name}` of `--dataset` is in two folders: evaluate them one by one")
         sets[name] = dict(type="TaxDataset", taxonomy=taxonomy, data_root=root, split=split)
         if source:
             sets[name]["source"] = source

@@ -7,8 +7,9 @@ import hashlib
 import json
 import logging
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import fields, replace
+from numbers import Integral
 from pathlib import Path
 from typing import Any
 
@@ -87,6 +88,12 @@ class TaxDataset(BaseSegDataset):
             raise DatasetError(
                 f"`unsure` of `{taxonomy}` is {unsure}{other}; expected a share of the pixels, 0 to 1,"
                 " and no `threshold`"
+            )
+        indices = kwargs.get("indices")
+        listed = indices if isinstance(indices, Iterable) and not isinstance(indices, str) else [indices or 0]
+        if not all(isinstance(index, Integral) for index in listed):
+            raise DatasetError(
+                f"`indices` of `{taxonomy}` is {indices!r}; expected the number of images to take, or a list of theirs"
             )
         self.taxonomy = taxonomy
         self.constraint = lsu_onto.load(taxonomy, source)

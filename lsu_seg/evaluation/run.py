@@ -90,7 +90,7 @@ def _completed(cfg: Config, dataset: Any) -> Config:
     out = copy.copy(cfg)
     loader = cfg.get("test_dataloader") or cfg.get("val_dataloader") or {}
     steps = (loader.get("dataset") or {}).get("pipeline") or []
-    if not steps or any(is_type(step, "LoadAnnotations") for step in steps):
+    if not steps or (isinstance(steps, (list, tuple)) and any(is_type(step, "LoadAnnotations") for step in steps)):
         parts = {**loader, "dataset": dict(type="TaxDataset", pipeline=[dict(type=step) for step in LOAD])}
         out.test_dataloader = {"num_workers": 0, **parts}
     if ontology_iou(cfg.get("test_evaluator") or cfg.get("val_evaluator")) is None:
@@ -143,7 +143,7 @@ def evaluator(cfg: Config) -> Any:
     """The config's evaluator, which must be one that measures mIoU in the source taxonomy."""
     evaluators = cfg.get("test_evaluator") or cfg.get("val_evaluator")
     one = ontology_iou(evaluators)
-    if one and "source" in one.get("views", ("source",)):
+    if one and isinstance(one.get("source"), str) and "source" in one.get("views", ("source",)):
         return evaluators
     raise ConfigError("write `val_evaluator = dict(type='OntologyIoU', source=…)`: its figures are the ones reported")
 

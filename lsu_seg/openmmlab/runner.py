@@ -151,6 +151,10 @@ def check_parts(cfg: Config) -> None:
     """Refuse a config without what every run needs, or with parts of another shape."""
     if not isinstance(cfg.get("model"), dict):
         raise ConfigError(f"{cfg.filename} has no `model = dict(type=…, …)`: nothing to run")
+    if not isinstance(cfg.model.get("hf") or {}, dict):
+        raise ConfigError(
+            f"`model.hf` is {cfg.model.hf!r}; expected `dict(pretrained='FOLDER')`, or `dict(model=…, …)`"
+        )
     for key in ("train_dataloader", "val_dataloader", "test_dataloader"):
         loader = cfg.get(key)
         if loader is not None and not (isinstance(loader, dict) and isinstance(loader.get("dataset"), dict)):
@@ -198,7 +202,7 @@ def runner_with_checkpoint(cfg: Config, checkpoint: str | Path | None, quiet: bo
         loaded = runner.load_checkpoint(str(checkpoint), strict=True)
     except UntrustedCheckpointError:
         raise
-    except (EOFError, KeyError, IndexError, ValueError, AttributeError, OSError, struct.error) as e:
+    except (EOFError, KeyError, IndexError, ValueError, TypeError, AttributeError, OSError, struct.error) as e:
         if isinstance(e, OSError) and e.filename:  # torch says `Invalid argument` of some files that are cut off
             raise
         raise TeacherError(f"`{checkpoint}` is not a checkpoint, or is cut off; get the file again") from e

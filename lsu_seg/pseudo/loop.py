@@ -22,7 +22,9 @@ from lsu_onto import Constraint, __version__
 from lsu_seg.data.datasets import TaxDataset, constraint_sha256
 from lsu_seg.decode import Decoder, QueryView, View, decoder
 from lsu_seg.decode.soft import top_k
+from lsu_seg.openmmlab.compat import load_checkpoint
 from lsu_seg.openmmlab.registry import LOOPS, register
+from lsu_seg.openmmlab.stated_classes import stated_classes
 from lsu_seg.pseudo.errors import OutputError, check_output_settings
 from lsu_seg.pseudo.image import LabelledImage
 from lsu_seg.pseudo.inputs import Inputs, dataset_sha256, modules_sha256
@@ -162,12 +164,19 @@ class PseudoLabelLoop(BaseLoop):
             for folder in folders:
                 self._say_what_was_there(folder)
             self.runner.load_or_resume()
+            self._take_stated_classes()
             self.runner.call_hook("before_test")
             self.runner.model.eval()
             result = self._label(teacher, out, raw)
             self.runner.call_hook("after_test")
         self.runner.logger.info(f"pseudo-labels in {self.out_dir}: {result}")
         return result
+
+    def _take_stated_classes(self) -> None:
+        """What the checkpoint says of its classes, where a Runner other than ours has loaded it."""
+        model: Any = getattr(self.runner.model, "module", self.runner.model)
+        if self.runner._load_from and not hasattr(model, "stated_classes"):
+            model.stated_classes = stated_classes(load_checkpoint(self.runner._load_from, map_location="cpu"))
 
     def _folder(self, path: str, run: str, constrained: bool) -> OutputFolder:
         rank, _ = get_dist_info()

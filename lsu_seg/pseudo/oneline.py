@@ -138,13 +138,13 @@ def _teacher_config(teacher: str, checkpoint: str | None) -> dict[str, Any]:
             model=dict(type="HFSegmentor", hf=dict(pretrained=teacher)),
         )
     cfg = load_config(teacher)
-    if "model" not in cfg:
-        raise ConfigError(f"{teacher} has no `model`, so it is no teacher's config")
+    if not isinstance(cfg.get("model"), dict):
+        raise ConfigError(f"{teacher} has no `model = dict(type=…, …)`, so it is no teacher's config")
     if checkpoint is None and not (cfg.model.get("hf") or {}).get("pretrained"):
         raise ConfigError(f"`--teacher {teacher}` is a config; give its weights, too: --checkpoint FILE")
     kept = {k: v for k, v in cfg.to_dict().items() if k in TEACHER_KEYS}
-    imports = kept.setdefault("custom_imports", dict(imports=[]))
-    imports["imports"] = list(dict.fromkeys([*_listed(imports.get("imports")), "lsu_seg"]))
+    imports = kept.get("custom_imports") or {}
+    kept["custom_imports"] = {**imports, "imports": list(dict.fromkeys([*_listed(imports.get("imports")), "lsu_seg"]))}
     return {"default_scope": "mmseg", "log_level": "WARNING", **kept}
 
 

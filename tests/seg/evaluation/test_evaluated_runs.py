@@ -300,6 +300,7 @@ def test_a_source_is_said_where_there_are_several(park: Path, tmp_path: Path) ->
     for more, code, said in (
         (idd, 1, "say which with `--source`"),
         ([*idd, "--source", "cityscapes"], 1, str(park / "park")),  # found, and the folder is none of its
+        ([*idd, *idd], 2, "stands twice"),
         (["--source", "cityscapes"], 2, "`--source` belongs to `--dataset`"),
         ([], 1, "the config has neither `unify.evaluate` nor `test_dataloader`"),
     ):

@@ -197,6 +197,9 @@ def test_a_labelling_that_cannot_start(world: Path, tmp_path: Path, options: dic
             {"model.data_preprocessor": None},
             "`model.data_preprocessor` is None or missing, so nothing says how",
         ),
+        ({"test_evaluator": dict(_delete_=True, type="OntologyIoU")}, "write `val_evaluator = dict(type='OntologyIoU'"),
+        ({"model.hf": 3}, "`model.hf` is 3; expected `dict(pretrained='FOLDER')`"),
+        ({"test_dataloader.dataset.indices": "x"}, "`indices` of"),
         ({"test_dataloader": "x"}, "`test_dataloader` has no `dataset`"),
         ({"test_dataloader.dataset.type": "ConcatDataset"}, "the evaluation set `test` is a ConcatDataset"),
         (
@@ -206,7 +209,7 @@ def test_a_labelling_that_cannot_start(world: Path, tmp_path: Path, options: dic
     ],
 )
 def test_an_evaluation_that_cannot_start(world: Path, tmp_path: Path, options: dict[str, Any], said: str) -> None:
-    with pytest.raises(ConfigError, match=re.escape(said)):
+    with pytest.raises(UserError, match=re.escape(said)):
         measure(changed(world, tmp_path, options), world / "teacher.pth", quiet=True)
 
 

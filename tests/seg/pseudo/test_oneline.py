@@ -77,7 +77,9 @@ def test_a_teachers_normalisation_may_stand_beside_its_model(park: Path, tmp_pat
     weights, model = save_checkpoint(tmp_path / "teacher.pth"), model_config()
     (tmp_path / "inside.py").write_text(f"model = {model!r}\n")
     normalisation = model.pop("data_preprocessor")
-    (tmp_path / "beside.py").write_text(f"model = {model!r}\ndata_preprocessor = {normalisation!r}\n")
+    (tmp_path / "beside.py").write_text(
+        f"model = {model!r}\ndata_preprocessor = {normalisation!r}\ncustom_imports = None\n"
+    )
     for name in ("inside", "beside"):
         result = one_line(park, tmp_path / f"{name}.py", weights, tmp_path / name)
         assert result.exit_code == 0, result.output

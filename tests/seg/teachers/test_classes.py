@@ -9,9 +9,11 @@ from typing import Any
 import pytest
 import torch
 from click.testing import CliRunner, Result
+from mmengine.runner import Runner
 
-from helpers.tiny import CLASSES, model_config, save_checkpoint
+from helpers.tiny import CLASSES, label_config, model_config, save_checkpoint
 from lsu_seg.cli import main
+from lsu_seg.errors import TeacherError
 from lsu_seg.openmmlab.stated_classes import stated_classes
 from lsu_seg.teachers.classes import class_mismatch
 
@@ -89,6 +91,24 @@ def test_weights_alone_are_a_checkpoint_too(park: Path, tmp_path: Path) -> None:
     done = label(park, tmp_path, tmp_path / "t.pth")
     assert done.exit_code == 0, done.output
     assert "neither the checkpoint nor the model names its classes" in done.output
+
+
+@pytest.mark.parametrize("content", [None, [1], "text", {"state_dict": 3}], ids=str)
+def test_what_is_no_checkpoint(park: Path, tmp_path: Path, content: Any) -> None:
+    torch.save(content, tmp_path / "t.pth")
+    done = label(park, tmp_path, tmp_path / "t.pth")
+    assert done.exit_code == 1
+    assert f"`{tmp_path / 't.pth'}` is not a checkpoint, or is cut off; get the file again" in done.output
+
+
+def test_a_runner_of_mmengine_knows_them_too(park: Path, tmp_path: Path) -> None:
+    """As `tools/test.py` of MMSegmentation runs a `PseudoLabelLoop`: the Runner keeps nothing of what it has loaded."""
+    dataset = dict(taxonomy=str(park / "tax/park.tax"), data_root=str(park / "park"), split="train")
+    cfg = label_config(dataset, tmp_path, flips=(False,))
+    cfg.test_evaluator, cfg.experiment_name = [], tmp_path.name
+    cfg.load_from = str(checkpoint(tmp_path / "t.pth", meta={"CLASSES": SWAPPED}))
+    with pytest.raises(TeacherError, match="differ from the source taxonomy's from channel 1 on"):
+        Runner.from_cfg(cfg).test()
 
 
 def test_where_a_checkpoint_names_them() -> None:
