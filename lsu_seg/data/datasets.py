@@ -7,9 +7,8 @@ import hashlib
 import json
 import logging
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import fields, replace
-from numbers import Integral
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +20,7 @@ from numpy.typing import NDArray
 
 import lsu_onto
 from lsu_onto import Constraint
+from lsu_seg.data.arguments import check_arguments
 from lsu_seg.label_files import container, void_index
 from lsu_seg.label_files.annotation import Annotation
 from lsu_seg.layout.pairs import DatasetError, find_pairs
@@ -57,7 +57,8 @@ class TaxDataset(BaseSegDataset):
         unknown: `error`, or `void` to treat values that the taxonomy does not list as void.
 
     Raises:
-        DatasetError: a negative weight, an invalid `unsure`, or a folder that is not as the taxonomy says.
+        DatasetError: an invalid `weight`, `unsure` or `indices`, an argument of MMSegmentation's datasets that has no
+            effect here, or a folder that is not as the taxonomy says.
 
     The metainfo holds plain values only, so that checkpoints stay loadable: `classes`, `palette`, `taxonomy`,
     `source`. The `dataset` of a sample names its dataset.
@@ -81,20 +82,7 @@ class TaxDataset(BaseSegDataset):
         unknown: str = "error",
         **kwargs: Any,
     ) -> None:
-        if weight < 0:
-            raise DatasetError(f"weight of `{taxonomy}` is {weight}; it must not be negative")
-        if unsure is not None and (threshold is not None or not 0 <= unsure <= 1):
-            other = "" if threshold is None else f", and `threshold` {threshold}"
-            raise DatasetError(
-                f"`unsure` of `{taxonomy}` is {unsure}{other}; expected a share of the pixels, 0 to 1,"
-                " and no `threshold`"
-            )
-        indices = kwargs.get("indices")
-        listed = indices if isinstance(indices, Iterable) and not isinstance(indices, str) else [indices or 0]
-        if not all(isinstance(index, Integral) for index in listed):
-            raise DatasetError(
-                f"`indices` of `{taxonomy}` is {indices!r}; expected the number of images to take, or a list of theirs"
-            )
+        check_arguments(taxonomy, weight, threshold, unsure, kwargs)
         self.taxonomy = taxonomy
         self.constraint = lsu_onto.load(taxonomy, source)
         self.split = split
@@ -188,7 +176,12 @@ class TaxDataset(BaseSegDataset):
             return
         if self._indices is not None and not self._indices:
             raise DatasetError(f"`indices` of `{self.taxonomy}` is {self._indices!r}: no image is left")
-        super().full_init()
+        try:
+            super().full_init()
+        except IndexError:
+            raise DatasetError(
+                f"`indices` of `{self.name}` has a number that is none of its images; they are counted from 0"
+            ) from None
         if self.pseudo:  # after `super().full_init()`, because `indices` may leave out images without pseudo-labels
             paths = [self.get_data_info(i)["seg_map_path"] for i in range(len(self))]
             missing = [p for p in paths if not Path(p).is_file()]

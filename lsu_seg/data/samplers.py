@@ -6,6 +6,7 @@ import itertools
 import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from numbers import Integral
 from typing import Any
 
 import torch
@@ -56,6 +57,8 @@ class CompoundSampler(Sampler[int]):
     ) -> None:
         if batch_size < 1:
             raise ValueError(f"batch_size is {batch_size}; expected the dataloader's, 1 or more")
+        if seed is not None and not isinstance(seed, Integral):
+            raise ValueError(f"seed is {seed!r}; expected a whole number, or None for one that all ranks share")
         self.rank, self.world_size = get_dist_info()
         self.dataset = dataset
         self.shuffle = shuffle

@@ -217,7 +217,8 @@ def _unexpected(
             return None
         called = building.f_locals.get("obj_cls") if building and key in given else _called(qualname, last)
         name = getattr(called, "__name__", qualname.removesuffix(".__init__"))
-        return f"nothing reads `{place}`: `{name}` does not take `{key}`{did_you_mean(key, parameters_of(called))}"
+        hint = did_you_mean(key, parameters_of(called)) or _other_class(given, called)
+        return f"nothing reads `{place}`: `{name}` does not take `{key}`{hint}"
     direct = last is building or _is_runner(last)
     if last is building and "missing" in str(error) and (unread := _unread(building, path)):
         return unread
@@ -229,6 +230,14 @@ def _unexpected(
         name = getattr(building.f_locals.get("obj_cls"), "__name__", "")
         return f"`{path or name}` has keys, and `{name}` takes none: {', '.join(f'`{key}`' for key in given)}"
     return None
+
+
+def _other_class(given: Mapping[str, Any], called: Any) -> str:
+    """The end of a sentence that names the class of ours that takes all of a part's keys, if there is one."""
+    classes = {c for registry in _registries() for c in registry.module_dict.values() if isinstance(c, type)}
+    ours = [c for c in classes if c.__module__.startswith("lsu_seg.") and c is not called]
+    fitting = sorted(c.__name__ for c in ours if given and set(given) <= parameters_of(c))
+    return f"; `{fitting[0]}` does" if len(fitting) == 1 else ""
 
 
 def _unread(building: FrameType, path: str | None) -> str | None:

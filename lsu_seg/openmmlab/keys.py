@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from mmengine.config import Config
@@ -113,7 +113,9 @@ def find(value: Any, part: Any, path: str = "") -> str | None:
     >>> find({"model": {"neck": {"type": "FPN", "in": [1]}}}, {"type": "FPN", "in": [1], "out": 3})
     'model.neck'
     """
-    return _find(value, lambda v: v == part, path) or (_find(value, lambda v: _has(part, v), path))
+    equal = next((place for place, v in _parts(value, path) if v == part), None)
+    had = [(len(v), place) for place, v in _parts(value, path) if _has(part, v)]
+    return equal or (max(had, key=lambda one: one[0])[1] if had else None)  # the most like it, the first of several
 
 
 def _has(part: Any, value: Any) -> bool:
@@ -125,16 +127,16 @@ def _has(part: Any, value: Any) -> bool:
     )
 
 
-def _find(value: Any, matches: Any, path: str) -> str | None:
-    if path and matches(value):
-        return path
+def _parts(value: Any, path: str) -> Iterator[tuple[str, Any]]:
+    """All parts of a config, by their paths."""
+    if path:
+        yield path, value
     items = (
         value.items() if isinstance(value, Mapping) else enumerate(value) if isinstance(value, (list, tuple)) else ()
     )
     for key, v in items:
-        if isinstance(v, (Mapping, list, tuple)) and (hit := _find(v, matches, f"{path}.{key}" if path else str(key))):
-            return hit
-    return None
+        if isinstance(v, (Mapping, list, tuple)):
+            yield from _parts(v, f"{path}.{key}" if path else str(key))
 
 
 def paths_of(value: Any, key: str, path: str = "") -> list[str]:

@@ -93,9 +93,12 @@ def _check_head(name: str, head: nn.Module, constraint: Constraint, with_sets: l
                     f"{name}'s SetNLLLoss is of `{loss.source}`, and the datasets of `{source}`: write"
                     f" `loss_decode=dict(type='SetNLLLoss', source='{source}')`"
                 )
-            if loss.class_weight is not None and len(loss.class_weight) != k:
+            weights = loss.class_weight
+            if weights is not None and not isinstance(weights, (list, tuple)):
+                yield f"{name}'s SetNLLLoss has class_weight={weights}: write a list of {k} numbers, one for each class"
+            elif weights is not None and len(weights) != k:
                 yield (
-                    f"{name}'s SetNLLLoss has {len(loss.class_weight)} class weights, and `{source}` {k} classes:"
+                    f"{name}'s SetNLLLoss has {len(weights)} class weights, and `{source}` {k} classes:"
                     " write one for each, in the order of its channels"
                 )
         elif with_sets and (loss is not None or not getattr(head, "takes_sets", False)):

@@ -113,6 +113,11 @@ def test_the_parts_of_mmengines_runner() -> None:
             "nothing reads `train_cfg.max_iter`: `IterBasedTrainLoop` does not take `max_iter`; did",
         ),
         ({f"{MEMBER}.taxonmy": "x"}, "`TaxDataset` does not take `taxonmy`; did you mean `taxonomy`?"),
+        (
+            {"train_dataloader.dataset.type": "ConcatDataset", "train_dataloader.dataset.source": "tiny"},
+            "`train_dataloader.dataset.source`: `ConcatDataset` does not take `source`; `CompoundDataset` does",
+        ),
+        ({f"{MEMBER}.type": "CityscapesDataset"}, "`CityscapesDataset` does not take `taxonomy`; `TaxDataset` does"),
         ({"model.decode_head.loss_decode.wight": 1}, "nothing reads `model.decode_head.loss_decode.wight`"),
         ({"train_dataloader.num_worker": 1}, "`DataLoader` does not take `num_worker`; did you mean `num_workers`?"),
         ({"param_scheduler.0.powr": 1}, "`PolyLR` does not take `powr`; did you mean `power`?"),
