@@ -85,7 +85,7 @@ def _check_labelling(cfg: Config, resume: bool) -> None:
         raise ConfigError("the config has no `test_dataloader`: nothing says which images to label")
     dataset, loop = cfg.test_dataloader.dataset, cfg.test_cfg
     if "dataset" in dataset or "datasets" in dataset:
-        raise ConfigError(
+        raise OutputError(
             f"`test_dataloader.dataset` is a {dataset.get('type')} around datasets; a PseudoLabelLoop labels one"
             " TaxDataset: write it itself, or a config for each of several"
         )

@@ -189,7 +189,7 @@ def test_a_labelling_that_cannot_start(world: Path, tmp_path: Path, options: dic
     dataset = dict(taxonomy=str(world / "tax/park.tax"), data_root=str(world / "park"), split="train")
     cfg = label_config(dataset, tmp_path)
     cfg.merge_from_dict(options)
-    with pytest.raises(ConfigError, match=re.escape(said)):
+    with pytest.raises(UserError, match=re.escape(said)):
         pseudo_label(cfg, world / "teacher.pth", quiet=True)
 
 
