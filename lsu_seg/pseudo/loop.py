@@ -148,6 +148,7 @@ class PseudoLabelLoop(BaseLoop):
 
     def run(self) -> dict[str, float]:
         """Label the dataset. Returns counts and speed."""
+        self._take_stated_classes()
         teacher = SegmentorTeacher(self.runner.model, self.constraint.source_classes, self.views)
         with ExitStack() as stack:
             # All workers of this run share one name, which distinguishes them from those of another run.
@@ -164,7 +165,6 @@ class PseudoLabelLoop(BaseLoop):
             for folder in folders:
                 self._say_what_was_there(folder)
             self.runner.load_or_resume()
-            self._take_stated_classes()
             self.runner.call_hook("before_test")
             self.runner.model.eval()
             result = self._label(teacher, out, raw)
@@ -173,7 +173,7 @@ class PseudoLabelLoop(BaseLoop):
         return result
 
     def _take_stated_classes(self) -> None:
-        """What the checkpoint says of its classes, where a Runner other than ours has loaded it."""
+        """What the checkpoint says of its classes, where a Runner other than ours is to load it."""
         model: Any = getattr(self.runner.model, "module", self.runner.model)
         if self.runner._load_from and not hasattr(model, "stated_classes"):
             model.stated_classes = stated_classes(load_checkpoint(self.runner._load_from, map_location="cpu"))

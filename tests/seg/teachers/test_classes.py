@@ -102,7 +102,7 @@ def test_what_is_no_checkpoint(park: Path, tmp_path: Path, content: Any) -> None
 
 
 def test_a_runner_of_mmengine_knows_them_too(park: Path, tmp_path: Path) -> None:
-    """As MMSegmentation's own script for tests runs a `PseudoLabelLoop`: the Runner keeps nothing of what it has loaded."""
+    """As MMSegmentation's own script for tests runs a `PseudoLabelLoop`: the Runner keeps nothing of what it loads."""
     dataset = dict(taxonomy=str(park / "tax/park.tax"), data_root=str(park / "park"), split="train")
     cfg = label_config(dataset, tmp_path, flips=(False,))
     cfg.test_evaluator, cfg.experiment_name = [], tmp_path.name
