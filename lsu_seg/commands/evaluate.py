@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from lsu_onto.program import source_option
 from lsu_seg.commands.arguments import CONFIG, LAUNCHER, ROOT, WORK, Output, load, set_option
 
 
@@ -23,6 +24,7 @@ from lsu_seg.commands.arguments import CONFIG, LAUNCHER, ROOT, WORK, Output, loa
     metavar="TAXONOMY DIR SPLIT",
     help="Evaluate on this dataset in place of the config's (repeatable).",
 )
+@source_option("The source taxonomy of `--dataset`, where there are maps to several.")
 @click.option(
     "-o",
     "--output",
@@ -38,6 +40,7 @@ def evaluate(
     work_dir: str | None,
     data_root: str | None,
     datasets: tuple[tuple[str, str, str], ...],
+    source: str | None,
     output: str | None,
     options: dict[str, Any],
 ) -> None:
@@ -47,12 +50,15 @@ def evaluate(
     S(d), each with a 95 % interval. Writes evaluation.json, evaluation.npz, classes.csv and pictures of the confusion
     matrices. What the figures mean: docs/evaluation.md.
 
+    With `--dataset`, CONFIG needs no more than `model`: images and labels are then loaded as they are stored.
+
     CHECKPOINT is left out where the model brings its weights, as `HFSegmentor` does with `hf=dict(pretrained=…)`.
 
     \b
     Examples:
       lsu-seg evaluate lsu_seg/configs/demo/demo.py work/demo/teacher/iter_700.pth -o work/teacher
-      lsu-seg evaluate CONFIG CHECKPOINT --dataset idd data/idd val --dataset acdc data/acdc val -o out
+      lsu-seg evaluate CONFIG CHECKPOINT --dataset idd data/idd val --dataset acdc data/acdc val \\
+          --source cityscapes -o out
       torchrun --nproc-per-node 4 -m lsu_seg evaluate CONFIG CHECKPOINT --launcher pytorch
     """
     from mmengine.dist import is_main_process
@@ -65,10 +71,12 @@ def evaluate(
     from lsu_seg.pseudo.errors import check_output
     from lsu_seg.pseudo.output import file_sha256
 
+    if source and not datasets:
+        raise click.UsageError("`--source` belongs to `--dataset`; the config's own datasets say theirs")
     cfg = load(config, data_root, work_dir, options)
     folder = Path(output or f"{cfg.work_dir}/evaluation")
     check_output(folder, {})  # now, and not after the evaluation
-    measured = measure(cfg, checkpoint, _sets(datasets), quiet=True)
+    measured = measure(cfg, checkpoint, _sets(datasets, source), quiet=True)
     if not is_main_process():
         return
     weights = checkpoint or cfg.model.hf.pretrained
@@ -84,11 +92,15 @@ def evaluate(
     click.echo(folder / "evaluation.json")
 
 
-def _sets(datasets: tuple[tuple[str, str, str], ...]) -> dict[str, Any] | None:
+def _sets(datasets: tuple[tuple[str, str, str], ...], source: str | None) -> dict[str, Any] | None:
     sets: dict[str, Any] = {}
-    for taxonomy, root, split in datasets:
+    for number, (taxonomy, root, split) in enumerate(datasets):
+        if (taxonomy, root, split) in datasets[:number]:
+            raise click.UsageError(f"`--dataset {taxonomy} {root} {split}` stands twice")
         name = Path(taxonomy).stem if Path(taxonomy).stem not in sets else f"{Path(taxonomy).stem} {split}"
         if name in sets:
-            raise click.UsageError(f"`--dataset {taxonomy} {root} {split}` stands twice")
+            raise click.UsageError(f"`{name}` of `--dataset` is in two folders: evaluate them one by one")
         sets[name] = dict(type="TaxDataset", taxonomy=taxonomy, data_root=root, split=split)
+        if source:
+            sets[name]["source"] = source
     return sets or None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import click
@@ -40,6 +41,9 @@ def train(
     """
     from lsu_seg.training.run import train as run_training
     from lsu_seg.unify.configs import one_student
+    from lsu_seg.unify.stages import check_no_stage
 
     cfg = load(config, data_root, work_dir, options)
-    click.echo(run_training(one_student(cfg, student) if student else cfg, resume=resume))
+    cfg = one_student(cfg, student) if student else cfg
+    check_no_stage(Path(cfg.work_dir))
+    click.echo(run_training(cfg, resume=resume))

@@ -13,13 +13,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from mmengine.dataset import ConcatDataset
+from mmengine.dataset import ConcatDataset, RepeatDataset
 from mmengine.logging import print_log
-from mmseg.datasets import BaseSegDataset
+from mmseg.datasets import BaseSegDataset, MultiImageMixDataset
 from numpy.typing import NDArray
 
 import lsu_onto
 from lsu_onto import Constraint
+from lsu_seg.data.arguments import check_arguments
 from lsu_seg.label_files import container, void_index
 from lsu_seg.label_files.annotation import Annotation
 from lsu_seg.layout.pairs import DatasetError, find_pairs
@@ -56,7 +57,8 @@ class TaxDataset(BaseSegDataset):
         unknown: `error`, or `void` to treat values that the taxonomy does not list as void.
 
     Raises:
-        DatasetError: a negative weight, an invalid `unsure`, or a folder that is not as the taxonomy says.
+        DatasetError: an invalid `weight`, `unsure` or `indices`, an argument of MMSegmentation's datasets that has no
+            effect here, or a folder that is not as the taxonomy says.
 
     The metainfo holds plain values only, so that checkpoints stay loadable: `classes`, `palette`, `taxonomy`,
     `source`. The `dataset` of a sample names its dataset.
@@ -80,14 +82,7 @@ class TaxDataset(BaseSegDataset):
         unknown: str = "error",
         **kwargs: Any,
     ) -> None:
-        if weight < 0:
-            raise DatasetError(f"weight of `{taxonomy}` is {weight}; it must not be negative")
-        if unsure is not None and (threshold is not None or not 0 <= unsure <= 1):
-            other = "" if threshold is None else f", and `threshold` {threshold}"
-            raise DatasetError(
-                f"`unsure` of `{taxonomy}` is {unsure}{other}; expected a share of the pixels, 0 to 1,"
-                " and no `threshold`"
-            )
+        check_arguments(taxonomy, weight, threshold, unsure, kwargs)
         self.taxonomy = taxonomy
         self.constraint = lsu_onto.load(taxonomy, source)
         self.split = split
@@ -181,7 +176,12 @@ class TaxDataset(BaseSegDataset):
             return
         if self._indices is not None and not self._indices:
             raise DatasetError(f"`indices` of `{self.taxonomy}` is {self._indices!r}: no image is left")
-        super().full_init()
+        try:
+            super().full_init()
+        except IndexError:
+            raise DatasetError(
+                f"`indices` of `{self.name}` has a number that is none of its images; they are counted from 0"
+            ) from None
         if self.pseudo:  # after `super().full_init()`, because `indices` may leave out images without pseudo-labels
             paths = [self.get_data_info(i)["seg_map_path"] for i in range(len(self))]
             missing = [p for p in paths if not Path(p).is_file()]
@@ -251,6 +251,9 @@ class TaxDataset(BaseSegDataset):
                 digest.update(f"{info['key']} {stat.st_size} {stat.st_mtime_ns}\n".encode())
         return digest.hexdigest()
 
+    def get_cat_ids(self, idx: int) -> list[int]:
+        raise _no_cat_ids(f"`{self.name}`")
+
     def prepare_data(self, idx: int) -> Any:
         return self._prepare(idx, 0)
 
@@ -286,6 +289,14 @@ class TaxDataset(BaseSegDataset):
         )
 
 
+def _no_cat_ids(what: str) -> DatasetError:
+    return DatasetError(
+        f"a ClassBalancedDataset asks which classes an image has, and {what} does not know without reading every label:"
+        " leave the wrapper out; `weight` of a TaxDataset says how often its images are drawn, and `class_weight` of a"
+        " loss how much a class counts"
+    )
+
+
 def tax_datasets(dataset: Any) -> Iterator[TaxDataset]:
     """The TaxDatasets inside a dataset, at any depth of wrappers (`datasets`, `dataset`)."""
     if isinstance(dataset, TaxDataset):
@@ -294,6 +305,13 @@ def tax_datasets(dataset: Any) -> Iterator[TaxDataset]:
     for member in getattr(dataset, "datasets", None) or [getattr(dataset, "dataset", None)]:
         if member is not None:
             yield from tax_datasets(member)
+
+
+def compound_of(dataset: Any) -> CompoundDataset | None:
+    """The CompoundDataset that a dataset is, or that it wraps so that the compound's indices are valid for both."""
+    while isinstance(dataset, (RepeatDataset, MultiImageMixDataset)):
+        dataset = dataset.dataset
+    return dataset if isinstance(dataset, CompoundDataset) else None
 
 
 def constraint_sha256(constraint: Constraint, colours: bool = True) -> str:
@@ -336,7 +354,7 @@ class CompoundDataset(ConcatDataset):
     """The union of datasets in one source taxonomy.
 
     Args:
-        datasets: `TaxDataset`s (or configs of them).
+        datasets: `TaxDataset`s (or configs of them), without wrappers.
         source: the source taxonomy of all datasets; set in every config that names none.
         pipeline: the transforms of every config that has none.
         test_mode: also return images that are void everywhere, which training skips.
@@ -345,7 +363,8 @@ class CompoundDataset(ConcatDataset):
         table: the meaning of numbers above the void index in all targets; None without a `TaxDataset`.
 
     Raises:
-        DatasetError: sources, classes or palettes differ; the message says which and where.
+        DatasetError: sources, classes or palettes differ; the message says which and where. Or a member is a
+            wrapper of datasets.
     """
 
     def __init__(
@@ -358,6 +377,7 @@ class CompoundDataset(ConcatDataset):
     ) -> None:
         configs = []
         for config in datasets:
+            check_member(config)
             if isinstance(config, dict):
                 config = copy.copy(config)
                 if source:
@@ -387,10 +407,35 @@ class CompoundDataset(ConcatDataset):
         super().__init__(built, lazy_init=lazy_init, ignore_keys=sorted({k for d in built for k in d.metainfo}))
         self._metainfo = {k: v for k, v in first.items() if k != "taxonomy"}
 
+    def get_cat_ids(self, idx: int) -> list[int]:
+        raise _no_cat_ids("a CompoundDataset")
+
     @property
     def weights(self) -> list[float]:
         """The sampling weight of each dataset."""
         return [float(getattr(d, "weight", 1.0)) for d in self.datasets]
+
+    def masses(self) -> list[float]:
+        """How often images of each dataset are drawn, relative to each other: its weight times its images."""
+        return [weight * len(d) for weight, d in zip(self.weights, self.datasets, strict=True)]
+
+
+def check_member(member: Any) -> None:
+    """Refuse a wrapper of datasets, or its config: weights, names and shares are those of the datasets inside."""
+    is_config = isinstance(member, dict)
+    if not any(key in member if is_config else hasattr(member, key) for key in ("dataset", "datasets")):
+        return
+    kind = member.get("type") if is_config else type(member)
+    name = kind.__name__ if isinstance(kind, type) else str(kind).rpartition(".")[2]
+    instead = {
+        "RepeatDataset": "; `weight=2.0` has its images drawn twice as often",
+        "MultiImageMixDataset": ", and the MultiImageMixDataset around the CompoundDataset",
+        "ClassBalancedDataset": "; `weight` says how often a dataset's images are drawn",
+    }
+    raise DatasetError(
+        f"a member of the CompoundDataset is a {name}: write the TaxDataset itself, or each of several, into `datasets`"
+        f"{instead.get(name, '')}"
+    )
 
 
 def _one_table(datasets: list[Any]) -> TargetTable | None:

@@ -6,13 +6,14 @@ import itertools
 import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from numbers import Integral
 from typing import Any
 
 import torch
 from mmengine.dist import get_dist_info, sync_random_seed
 from torch.utils.data import Sampler
 
-from lsu_seg.data.datasets import CompoundDataset
+from lsu_seg.data.datasets import compound_of
 from lsu_seg.openmmlab.registry import DATA_SAMPLERS, register
 
 
@@ -34,7 +35,8 @@ class CompoundSampler(Sampler[int]):
     ranks, not on workers.
 
     Args:
-        dataset: a `CompoundDataset`, or any other dataset, which counts as one of weight 1.
+        dataset: a `CompoundDataset`, also in a `RepeatDataset`, whose epochs are so many times as long, or in a
+            `MultiImageMixDataset`. Any other dataset counts as one of weight 1.
         shuffle: shuffle within each dataset.
         seed: None draws a seed that all ranks share.
         batch_size: the dataloader's batch size on one rank. With 1, any window of the stream is close to the shares:
@@ -55,21 +57,27 @@ class CompoundSampler(Sampler[int]):
     ) -> None:
         if batch_size < 1:
             raise ValueError(f"batch_size is {batch_size}; expected the dataloader's, 1 or more")
+        if seed is not None and not isinstance(seed, Integral):
+            raise ValueError(f"seed is {seed!r}; expected a whole number, or None for one that all ranks share")
         self.rank, self.world_size = get_dist_info()
         self.dataset = dataset
         self.shuffle = shuffle
         self.seed = sync_random_seed() if seed is None else seed
         self.batch_size, self.endless = batch_size, endless
-        if isinstance(dataset, CompoundDataset):
-            self.sizes = [len(d) for d in dataset.datasets]
-            mass = [w * n for w, n in zip(dataset.weights, self.sizes, strict=True)]
+        compound = compound_of(dataset)
+        repeats = 1
+        if compound is not None:
+            self.sizes = [len(d) for d in compound.datasets]
+            mass = compound.masses()
+            if dataset is not compound:
+                repeats = len(dataset) // max(1, sum(self.sizes))
         else:
             self.sizes, mass = [len(dataset)], [float(len(dataset))]
         if sum(mass) <= 0:
             raise ValueError("every dataset has weight 0 or no images: there is nothing to sample")
         self.shares = [m / sum(mass) for m in mass]
         drawn_from = sum(n for n, m in zip(self.sizes, mass, strict=True) if m > 0)
-        self.batches: int = math.ceil(drawn_from / (self.world_size * batch_size))
+        self.batches: int = math.ceil(repeats * drawn_from / (self.world_size * batch_size))
         self._epoch = self._skipped = 0
         nothing = [0] * len(self.sizes)
         self._states = {0: _State(nothing, [nothing] * self.world_size)}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import warnings
 from pathlib import Path
 from typing import Any
@@ -11,10 +12,11 @@ import numpy as np
 import torch
 from mmcv.transforms import BaseTransform
 from mmengine.structures import PixelData
-from mmseg.datasets.transforms import PackSegInputs
+from mmseg.datasets.transforms import PackSegInputs, RandomMosaic
 from numpy.typing import NDArray
 from PIL import Image
 
+from lsu_seg.data.datasets import compound_of
 from lsu_seg.label_files import LabelFileError, read_bytes
 from lsu_seg.layout.images import CAMERA_BITS, damaged_image, png_depth, stored_bits
 from lsu_seg.openmmlab.registry import TRANSFORMS, register
@@ -179,6 +181,45 @@ class SubsampleTarget(BaseTransform):
 
 
 @register(TRANSFORMS)
+class TaxMosaic(RandomMosaic):
+    """`RandomMosaic` whose other three images are drawn by the datasets' weights, as `CompoundSampler` draws the first.
+
+    MMSegmentation's own draws them evenly from all images, so weights would apply to a quarter of the pixels only, and
+    it draws past the end of the dataset. Use it in the pipeline of a `MultiImageMixDataset`, after a dataset whose
+    pipeline only loads. `parts` of the result names the dataset of each image, with its number of skipped void images.
+
+    Args:
+        prob: the share of the samples that become mosaics; the others are not changed, and load no other image.
+        img_scale, center_ratio_range, pad_val, seg_pad_val: as in `RandomMosaic`.
+    """
+
+    def __init__(self, prob: float, *args: Any, **kwargs: Any) -> None:
+        super().__init__(prob, *args, **kwargs)
+        self.share, self.prob = prob, 1.0  # whether it is a mosaic is known before the other images are loaded
+
+    def get_indices(self, dataset: Any) -> list[int]:
+        """The indices of the other images, for `MultiImageMixDataset`; [] for a sample that stays as it is."""
+        if random.random() >= self.share:
+            return []
+        compound = compound_of(dataset)
+        if compound is None:
+            return [random.randrange(len(dataset)) for _ in range(3)]
+        members = random.choices(range(len(compound.datasets)), compound.masses(), k=3)
+        starts = [0, *compound.cumulative_sizes]
+        return [random.randrange(starts[member], starts[member + 1]) for member in members]
+
+    def transform(self, results: dict[str, Any]) -> dict[str, Any]:
+        if not results["mix_results"]:
+            return results
+        images = [results, *results["mix_results"]]
+        results = super().transform(results)
+        results["parts"] = [(image.get("dataset"), image.get("void_skipped", 0)) for image in images]
+        results.pop("gt_rows", None)  # of the first image alone
+        results["img_shape"] = results["ori_shape"] = results["img"].shape[:2]
+        return results
+
+
+@register(TRANSFORMS)
 class PackTaxInputs(PackSegInputs):
     """`PackSegInputs` that also packs `gt_rows` int16 `[1, H, W]`, and the sample's `key` and `dataset`."""
 
@@ -190,6 +231,7 @@ class PackTaxInputs(PackSegInputs):
         "key",
         "dataset",
         "void_skipped",
+        "parts",
         "unknown_pixels",
     )
 

@@ -9,12 +9,13 @@ from typing import Any
 
 from mmengine.config import Config
 
+import lsu_onto
 from lsu_seg.errors import ConfigError, TeacherError
 from lsu_seg.evaluation.measured import Measured
 from lsu_seg.evaluation.metrics import VIEWS, OntologyIoU
-from lsu_seg.openmmlab.config import is_type, renamed
+from lsu_seg.openmmlab.config import LOAD, is_type, renamed
 from lsu_seg.openmmlab.runner import check_parts, runner_with_checkpoint
-from lsu_seg.teachers.classes import class_mismatch
+from lsu_seg.teachers.classes import class_mismatch, warn_of_assumed
 
 
 def evaluate(
@@ -35,7 +36,9 @@ def measure(
 
     Args:
         checkpoint: None where the config's model brings its weights: an `HFSegmentor` with `hf=dict(pretrained=…)`.
-        datasets: name → dataset config; by default the config's own `unify.evaluate` or `test_dataloader`.
+        datasets: name → dataset config; by default the config's own `unify.evaluate` or `test_dataloader`. With them,
+            a config needs no more than a model: where it does not say how a `TaxDataset` is loaded and judged, images
+            and labels are loaded as they are stored, and judged in the dataset's source.
         title: progress bars say it, `on`, and the dataset's name.
 
     Returns:
@@ -50,25 +53,49 @@ def measure(
     sets = dict(datasets or cfg.get("unify", {}).get("evaluate", {}))
     if not sets:
         if cfg.get("test_dataloader") is None:
-            raise ConfigError("the config has neither `unify.evaluate` nor `test_dataloader`: nothing to evaluate on")
+            raise ConfigError(
+                "the config has neither `unify.evaluate` nor `test_dataloader`: nothing to evaluate on; name a dataset"
+                " with `--dataset TAXONOMY DIR SPLIT`"
+            )
         sets = {"test": cfg.test_dataloader.dataset}
-    parts = {name: _judged_on(cfg, name, dataset) for name, dataset in sets.items()}
+    cfg.setdefault("default_scope", "mmseg")
+    parts = {name: _judged_on(_completed(cfg, d) if datasets else cfg, name, d) for name, d in sets.items()}
     one = renamed(cfg, "evaluate")
     one.test_dataloader, one.test_evaluator = next(iter(parts.values()))
     one.test_cfg = dict(type="TestLoop")
     one.custom_hooks = [*one.get("custom_hooks", []), dict(type="TestProgressHook", title=title)]
     runner = runner_with_checkpoint(one, checkpoint, quiet)
+    model = getattr(runner.model, "module", runner.model)
+    assumed: list[str] = []
     out: dict[str, Measured] = {}
     for name, (loader, evaluators) in parts.items():
         runner.take_test(name, loader, evaluators, last=len(out) == len(parts) - 1)
-        classes = (getattr(runner.test_dataloader.dataset, "metainfo", None) or {}).get("classes")
-        problem = class_mismatch(getattr(runner.model, "module", runner.model), classes) if classes else None
-        if problem:
+        classes = list((getattr(runner.test_dataloader.dataset, "metainfo", None) or {}).get("classes") or ())
+        if classes and (problem := class_mismatch(model, classes)):
             raise TeacherError(f"evaluation set `{name}`: {problem}")
+        if classes and classes != assumed:
+            warn_of_assumed(model, classes)
+            assumed = classes
         runner.test()
         measured = next(m.measured for m in runner.test_evaluator.metrics if isinstance(m, OntologyIoU))
         assert measured is not None  # by `test`
         out[name] = measured
+    return out
+
+
+def _completed(cfg: Config, dataset: Any) -> Config:
+    """A config with the dataloader and the evaluator of a TaxDataset, where it has none or MMSegmentation's."""
+    if not is_type(dataset, "TaxDataset"):
+        return cfg
+    out = copy.copy(cfg)
+    loader = cfg.get("test_dataloader") or cfg.get("val_dataloader") or {}
+    steps = (loader.get("dataset") or {}).get("pipeline") or []
+    if not steps or (isinstance(steps, (list, tuple)) and any(is_type(step, "LoadAnnotations") for step in steps)):
+        parts = {**loader, "dataset": dict(type="TaxDataset", pipeline=[dict(type=step) for step in LOAD])}
+        out.test_dataloader = {"num_workers": 0, **parts}
+    if ontology_iou(cfg.get("test_evaluator") or cfg.get("val_evaluator")) is None:
+        source = lsu_onto.load(dataset["taxonomy"], dataset.get("source")).source
+        out.test_evaluator = dict(type="OntologyIoU", source=source)
     return out
 
 
@@ -77,11 +104,7 @@ def _judged_on(cfg: Config, name: str, dataset: Any) -> tuple[Any, Any]:
     loader = copy.deepcopy(cfg.get("test_dataloader") or cfg.get("val_dataloader"))
     if loader is None:
         raise ConfigError("the config has no `val_dataloader` or `test_dataloader` that says how to load images")
-    if is_type(dataset, "ConcatDataset"):
-        raise ConfigError(
-            f"the evaluation set `{name}` is a ConcatDataset, whose parts have pipelines of their own: write"
-            " `type='CompoundDataset'` with the same `datasets`"
-        )
+    check_set(name, dataset)
     pipeline = loader.dataset.get("pipeline")
     loader.dataset = copy.deepcopy(dataset)
     loader.dataset.setdefault("pipeline", pipeline)
@@ -95,23 +118,37 @@ def _judged_on(cfg: Config, name: str, dataset: Any) -> tuple[Any, Any]:
     loader.sampler = dict(type="DefaultSampler", shuffle=False, round_up=False)
     loader.pop("batch_sampler", None)
     evaluators = copy.deepcopy(evaluator(cfg))
-    metric = _ontology_iou(evaluators)
+    metric = ontology_iou(evaluators)
     if is_type(loader.dataset, "TaxDataset"):
         metric["views"] = VIEWS
         loader.dataset.setdefault("source", metric["source"])
     return loader, evaluators
 
 
+def check_set(name: str, dataset: Any) -> None:
+    """Refuse an evaluation set that is a wrapper of datasets."""
+    if is_type(dataset, "ConcatDataset"):
+        raise ConfigError(
+            f"the evaluation set `{name}` is a ConcatDataset, whose parts have pipelines of their own: write"
+            " `type='CompoundDataset'` with the same `datasets`"
+        )
+    if "dataset" in dataset:
+        raise ConfigError(
+            f"the evaluation set `{name}` is a {dataset.get('type')} around a dataset, and each image is judged once:"
+            " write the dataset itself"
+        )
+
+
 def evaluator(cfg: Config) -> Any:
     """The config's evaluator, which must be one that measures mIoU in the source taxonomy."""
     evaluators = cfg.get("test_evaluator") or cfg.get("val_evaluator")
-    one = _ontology_iou(evaluators)
-    if one and "source" in one.get("views", ("source",)):
+    one = ontology_iou(evaluators)
+    if one and isinstance(one.get("source"), str) and "source" in one.get("views", ("source",)):
         return evaluators
     raise ConfigError("write `val_evaluator = dict(type='OntologyIoU', source=…)`: its figures are the ones reported")
 
 
-def _ontology_iou(evaluators: Any) -> Any:
+def ontology_iou(evaluators: Any) -> Any:
     """The config of OntologyIoU among evaluators, or None."""
     several = evaluators if isinstance(evaluators, (list, tuple)) else [evaluators]
     return next((e for e in several if is_type(e, "OntologyIoU")), None)

@@ -13,6 +13,9 @@ from mmengine.config import Config
 from lsu_seg.errors import ConfigError
 from lsu_seg.openmmlab.keys import check_keys, check_option
 
+LOAD = ("LoadTaxImage", "LoadTaxAnnotations", "PackTaxInputs")
+"""The pipeline of datasets for which a config has none: images and labels as they are stored."""
+
 
 def load_config(path: str | Path, data_root: str | None = None, options: Mapping[str, Any] | None = None) -> Config:
     """An MMSeg config, with `data_root` moved and options merged.

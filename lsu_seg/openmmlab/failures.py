@@ -217,8 +217,11 @@ def _unexpected(
             return None
         called = building.f_locals.get("obj_cls") if building and key in given else _called(qualname, last)
         name = getattr(called, "__name__", qualname.removesuffix(".__init__"))
-        return f"nothing reads `{place}`: `{name}` does not take `{key}`{did_you_mean(key, _parameters(called))}"
+        hint = did_you_mean(key, parameters_of(called)) or _other_class(given, called)
+        return f"nothing reads `{place}`: `{name}` does not take `{key}`{hint}"
     direct = last is building or _is_runner(last)
+    if last is building and "missing" in str(error) and (unread := _unread(building, path)):
+        return unread
     if direct and (match := re.search(r"([\w.]+)\(\) missing \d+ required [\w-]+ arguments?: (.+)$", str(error))):
         name = match[1].removesuffix(".__init__")
         keys = re.sub(r"'(\w+)'", r"`\1`", match[2])
@@ -226,6 +229,24 @@ def _unexpected(
     if last is building and "takes no arguments" in str(error):
         name = getattr(building.f_locals.get("obj_cls"), "__name__", "")
         return f"`{path or name}` has keys, and `{name}` takes none: {', '.join(f'`{key}`' for key in given)}"
+    return None
+
+
+def _other_class(given: Mapping[str, Any], called: Any) -> str:
+    """The end of a sentence that names the class of ours that takes all of a part's keys, if there is one."""
+    classes = {c for registry in _registries() for c in registry.module_dict.values() if isinstance(c, type)}
+    ours = [c for c in classes if c.__module__.startswith("lsu_seg.") and c is not called]
+    fitting = sorted(c.__name__ for c in ours if given and set(given) <= parameters_of(c))
+    return f"; `{fitting[0]}` does" if len(fitting) == 1 else ""
+
+
+def _unread(building: FrameType, path: str | None) -> str | None:
+    """Of keys that a class does not take, in a config that lacks one that it needs: the one may be a misspelt other."""
+    called, given = building.f_locals.get("obj_cls"), building.f_locals.get("args", {})
+    name, known = getattr(called, "__name__", ""), parameters_of(called)
+    for key in given:
+        if key not in known and (hint := did_you_mean(key, known - set(given))):
+            return f"nothing reads `{path or name}.{key}`: `{name}` does not take `{key}`{hint}"
     return None
 
 
@@ -238,7 +259,7 @@ def _called(qualname: str, frame: FrameType) -> Any:
     return value
 
 
-def _parameters(called: Any) -> set[str]:
+def parameters_of(called: Any) -> set[str]:
     """What can be given to a class or function, through `**kwargs` also to those that it inherits from."""
     makers = (
         [c.__dict__["__init__"] for c in called.__mro__ if "__init__" in c.__dict__]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from mmengine.config import Config
@@ -58,8 +58,11 @@ def check_sets(cfg: Config) -> None:
     """Refuse a `unify` section whose sets are not named: `extra=dict(NAME=dict(…))`."""
     for key in ("extra", "evaluate"):
         sets = cfg.get("unify", {}).get(key, {})
-        if not isinstance(sets, Mapping) or not all(isinstance(one, Mapping) for one in sets.values()):
+        if not isinstance(sets, Mapping):
             raise ConfigError(f"{cfg.filename}: `unify.{key}` is {sets!r}; expected `dict(NAME=dict(…), …)`")
+        for name, one in sets.items():
+            if not isinstance(one, Mapping):
+                raise ConfigError(f"{cfg.filename}: `unify.{key}.{name}` is {one!r}; expected `dict(…)`")
 
 
 def check_option(cfg: Config, key: str) -> None:
@@ -69,6 +72,13 @@ def check_option(cfg: Config, key: str) -> None:
     if key == "data_root":
         raise ConfigError(
             "`--set data_root=…` comes too late, the config's paths are made of it: write `--data-root …`"
+        )
+    if first in cfg and first not in known and _is_used(first, cfg.text):
+        places = [f"`{place}`" for k, part in cfg.items() if k in known for place in _paths_with(part, cfg[first], k)]
+        hint = f"; it may have gone into {', '.join(places[:4])}{' …' if len(places) > 4 else ''}" if places else ""
+        raise ConfigError(
+            f"`--set {key}=…` comes too late: `{first}` is a variable of {cfg.filename}, which other keys are made of;"
+            f" set those{hint}"
         )
     if first not in cfg and first not in known:
         hint = did_you_mean(first, known | set(cfg))
@@ -89,13 +99,23 @@ def _is_used(name: str, text: str) -> bool:
     return re.search(rf"(?<![\w'\"]){name}\b(?!\s*=[^=])", text) is not None
 
 
+def _paths_with(part: Any, value: Any, path: str) -> list[str]:
+    """Where a part of a config has a value."""
+    if type(part) is type(value) and part == value:
+        return [path]
+    items = part.items() if isinstance(part, Mapping) else enumerate(part) if isinstance(part, (list, tuple)) else ()
+    return [place for key, inside in items for place in _paths_with(inside, value, f"{path}.{key}")]
+
+
 def find(value: Any, part: Any, path: str = "") -> str | None:
     """The dotted path of a part of a config: of an equal one, or else of one that was given more keys since.
 
     >>> find({"model": {"neck": {"type": "FPN", "in": [1]}}}, {"type": "FPN", "in": [1], "out": 3})
     'model.neck'
     """
-    return _find(value, lambda v: v == part, path) or (_find(value, lambda v: _has(part, v), path))
+    equal = next((place for place, v in _parts(value, path) if v == part), None)
+    had = [(len(v), place) for place, v in _parts(value, path) if _has(part, v)]
+    return equal or (max(had, key=lambda one: one[0])[1] if had else None)  # the most like it, the first of several
 
 
 def _has(part: Any, value: Any) -> bool:
@@ -107,16 +127,16 @@ def _has(part: Any, value: Any) -> bool:
     )
 
 
-def _find(value: Any, matches: Any, path: str) -> str | None:
-    if path and matches(value):
-        return path
+def _parts(value: Any, path: str) -> Iterator[tuple[str, Any]]:
+    """All parts of a config, by their paths."""
+    if path:
+        yield path, value
     items = (
         value.items() if isinstance(value, Mapping) else enumerate(value) if isinstance(value, (list, tuple)) else ()
     )
     for key, v in items:
-        if isinstance(v, (Mapping, list, tuple)) and (hit := _find(v, matches, f"{path}.{key}" if path else str(key))):
-            return hit
-    return None
+        if isinstance(v, (Mapping, list, tuple)):
+            yield from _parts(v, f"{path}.{key}" if path else str(key))
 
 
 def paths_of(value: Any, key: str, path: str = "") -> list[str]:

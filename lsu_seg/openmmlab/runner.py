@@ -15,13 +15,14 @@ import torch
 from mmengine.config import Config
 from mmengine.device import get_device
 from mmengine.logging import MMLogger
-from mmengine.model import MMDistributedDataParallel, is_model_wrapper
+from mmengine.model import BaseDataPreprocessor, MMDistributedDataParallel, is_model_wrapper
 from mmengine.runner import Runner
 
 from lsu_seg.errors import ConfigError, TeacherError
 from lsu_seg.openmmlab.compat import UntrustedCheckpointError
 from lsu_seg.openmmlab.failures import named
 from lsu_seg.openmmlab.mmdet import check_mmdet
+from lsu_seg.openmmlab.stated_classes import stated_classes
 from lsu_seg.runtime.allocator import keep_freed_memory
 from lsu_seg.runtime.launch import join_ranks
 
@@ -123,20 +124,46 @@ def build_runner(cfg: Config, quiet: bool = False) -> RankedRunner:
     check_mmdet(cfg.model)
     with named(cfg):
         runner: RankedRunner = (QuietRunner if quiet else RankedRunner).from_cfg(cfg)
-        return runner
+    _check_normalised(runner.model)
+    return runner
 
 
 _NUMBER = itertools.count()
+_COUNTS = ("max_iters", "max_epochs", "val_interval")
+"""Of a training's loop. Schedules of the learning rate follow from them, and would be blamed."""
+
+
+def _check_normalised(model: Any) -> None:
+    """Refuse a segmentor that nothing gives normalised images: mmengine then passes it a list of what was loaded."""
+    from mmseg.models.segmentors import BaseSegmentor  # slow: all models, which the Runner has imported
+
+    model = getattr(model, "module", model)
+    if isinstance(model, BaseSegmentor) and type(model.data_preprocessor) is BaseDataPreprocessor:
+        raise ConfigError(
+            "`model.data_preprocessor` is None or missing, so nothing says how images are normalised: write the one of"
+            " the model's training, such as `model = dict(data_preprocessor=dict(type='SegDataPreProcessor',"
+            " mean=[123.675, 116.28, 103.53], std=[58.395, 57.12, 57.375], bgr_to_rgb=True, pad_val=0, seg_pad_val=255,"
+            " size_divisor=32))`; MMSegmentation 0.x has its values in `img_norm_cfg`"
+        )
 
 
 def check_parts(cfg: Config) -> None:
     """Refuse a config without what every run needs, or with parts of another shape."""
     if not isinstance(cfg.get("model"), dict):
         raise ConfigError(f"{cfg.filename} has no `model = dict(type=…, …)`: nothing to run")
+    if not isinstance(cfg.model.get("hf") or {}, dict):
+        raise ConfigError(
+            f"`model.hf` is {cfg.model.hf!r}; expected `dict(pretrained='FOLDER')`, or `dict(model=…, …)`"
+        )
     for key in ("train_dataloader", "val_dataloader", "test_dataloader"):
         loader = cfg.get(key)
         if loader is not None and not (isinstance(loader, dict) and isinstance(loader.get("dataset"), dict)):
             raise ConfigError(f"`{key}` has no `dataset`: write `{key} = dict(dataset=dict(type=…), batch_size=…, …)`")
+    loop = cfg.get("train_cfg")
+    for key in _COUNTS if isinstance(loop, dict) else ():
+        value = loop.get(key, 1)
+        if not isinstance(value, (int, float)) or isinstance(value, bool) or value < 1 or value % 1:
+            raise ConfigError(f"`train_cfg.{key}` is {value!r}; expected a whole number, 1 or more")
     hooks = cfg.get("custom_hooks") or []
     if not isinstance(hooks, (list, tuple)) or not all(isinstance(hook, dict) for hook in hooks):
         raise ConfigError(f"`custom_hooks` is {hooks}; expected a list: `custom_hooks = [dict(type=…, …)]`")
@@ -175,7 +202,7 @@ def runner_with_checkpoint(cfg: Config, checkpoint: str | Path | None, quiet: bo
         loaded = runner.load_checkpoint(str(checkpoint), strict=True)
     except UntrustedCheckpointError:
         raise
-    except (EOFError, KeyError, IndexError, ValueError, AttributeError, OSError, struct.error) as e:
+    except (EOFError, KeyError, IndexError, ValueError, TypeError, AttributeError, OSError, struct.error) as e:
         if isinstance(e, OSError) and e.filename:  # torch says `Invalid argument` of some files that are cut off
             raise
         raise TeacherError(f"`{checkpoint}` is not a checkpoint, or is cut off; get the file again") from e
@@ -183,5 +210,5 @@ def runner_with_checkpoint(cfg: Config, checkpoint: str | Path | None, quiet: bo
         what = "cannot be read" if "PytorchStreamReader" in str(e) else "does not fit the config's model"
         raise TeacherError(f"`{checkpoint}` {what}: {e}") from e
     model: Any = getattr(runner.model, "module", runner.model)
-    model.dataset_meta = loaded.get("meta", {}).get("dataset_meta")
+    model.stated_classes = stated_classes(loaded)
     return runner

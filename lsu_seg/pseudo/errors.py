@@ -7,6 +7,7 @@ import os
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from lsu_seg.errors import UserError
 
@@ -66,3 +67,11 @@ def check_output(path: str | Path, others: Mapping[str, str | Path]) -> None:
         trial.unlink(missing_ok=True)
     except OSError as e:
         raise unusable(path, e) from e
+
+
+def check_output_settings(threshold: Any, soft: Any) -> None:
+    """Refuse a `threshold` or a `soft` that a `PseudoLabelLoop` does not take."""
+    if threshold is not None and not (isinstance(threshold, (int, float)) and 0 <= threshold <= 1):
+        raise OutputError(f"threshold is {threshold!r}; expected 0..1, or None")
+    if not isinstance(soft, int) or soft < 0:
+        raise OutputError(f"soft is {soft!r}; expected how many classes of each pixel to keep, or 0")

@@ -22,8 +22,10 @@ from lsu_onto import Constraint, __version__
 from lsu_seg.data.datasets import TaxDataset, constraint_sha256
 from lsu_seg.decode import Decoder, QueryView, View, decoder
 from lsu_seg.decode.soft import top_k
+from lsu_seg.openmmlab.compat import load_checkpoint
 from lsu_seg.openmmlab.registry import LOOPS, register
-from lsu_seg.pseudo.errors import OutputError
+from lsu_seg.openmmlab.stated_classes import stated_classes
+from lsu_seg.pseudo.errors import OutputError, check_output_settings
 from lsu_seg.pseudo.image import LabelledImage
 from lsu_seg.pseudo.inputs import Inputs, dataset_sha256, modules_sha256
 from lsu_seg.pseudo.output import OutputFolder, file_sha256
@@ -89,10 +91,7 @@ class PseudoLabelLoop(BaseLoop):
             raise OutputError("a PseudoLabelLoop labels one TaxDataset")
         if self.dataloader.dataset.pseudo:
             raise OutputError("a PseudoLabelLoop reads the dataset's own labels: take `labels=` out of its config")
-        if threshold is not None and not (isinstance(threshold, (int, float)) and 0 <= threshold <= 1):
-            raise OutputError(f"threshold is {threshold!r}; expected 0..1, or None")
-        if not isinstance(soft, int) or soft < 0:
-            raise OutputError(f"soft is {soft!r}; expected how many classes of each pixel to keep, or 0")
+        check_output_settings(threshold, soft)
         self.out_dir, self.raw_dir, self.title = out_dir, raw_dir, title
         self.views = Views(tuple(scales), tuple(flips), window, overlap, memory, keep_windows)
         self.threshold, self.confidence, self.soft = threshold, confidence, soft
@@ -149,6 +148,7 @@ class PseudoLabelLoop(BaseLoop):
 
     def run(self) -> dict[str, float]:
         """Label the dataset. Returns counts and speed."""
+        self._take_stated_classes()
         teacher = SegmentorTeacher(self.runner.model, self.constraint.source_classes, self.views)
         with ExitStack() as stack:
             # All workers of this run share one name, which distinguishes them from those of another run.
@@ -171,6 +171,12 @@ class PseudoLabelLoop(BaseLoop):
             self.runner.call_hook("after_test")
         self.runner.logger.info(f"pseudo-labels in {self.out_dir}: {result}")
         return result
+
+    def _take_stated_classes(self) -> None:
+        """What the checkpoint says of its classes, where a Runner other than ours is to load it."""
+        model: Any = getattr(self.runner.model, "module", self.runner.model)
+        if self.runner._load_from and not hasattr(model, "stated_classes"):
+            model.stated_classes = stated_classes(load_checkpoint(self.runner._load_from, map_location="cpu"))
 
     def _folder(self, path: str, run: str, constrained: bool) -> OutputFolder:
         rank, _ = get_dist_info()

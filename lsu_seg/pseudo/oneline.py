@@ -11,10 +11,13 @@ from mmengine.config import Config
 import lsu_onto
 from lsu_seg.errors import ConfigError
 from lsu_seg.layout.pairs import DatasetError
-from lsu_seg.openmmlab.config import load_config, renamed
+from lsu_seg.openmmlab.config import LOAD, load_config, renamed
 
 CONFIG_SUFFIXES = (".py", ".yaml", ".yml", ".json")
 """Suffixes of MMSegmentation's configs."""
+
+TEACHER_KEYS = ("custom_imports", "default_scope", "env_cfg", "model", "data_preprocessor")
+"""What is read of a teacher's config; mmengine gives its `data_preprocessor` to a model that has none."""
 
 
 def pseudo_label_configs(
@@ -91,7 +94,7 @@ def pseudo_label_config(
         data_root=data_root,
         split=split,
         unknown=unknown,
-        pipeline=[dict(type="LoadTaxImage"), dict(type="LoadTaxAnnotations"), dict(type="PackTaxInputs")],
+        pipeline=[dict(type=step) for step in LOAD],
     )
     if source:
         dataset["source"] = source
@@ -135,13 +138,13 @@ def _teacher_config(teacher: str, checkpoint: str | None) -> dict[str, Any]:
             model=dict(type="HFSegmentor", hf=dict(pretrained=teacher)),
         )
     cfg = load_config(teacher)
-    if "model" not in cfg:
-        raise ConfigError(f"{teacher} has no `model`, so it is no teacher's config")
+    if not isinstance(cfg.get("model"), dict):
+        raise ConfigError(f"{teacher} has no `model = dict(type=…, …)`, so it is no teacher's config")
     if checkpoint is None and not (cfg.model.get("hf") or {}).get("pretrained"):
         raise ConfigError(f"`--teacher {teacher}` is a config; give its weights, too: --checkpoint FILE")
-    kept = {k: v for k, v in cfg.to_dict().items() if k in ("custom_imports", "default_scope", "env_cfg", "model")}
-    imports = kept.setdefault("custom_imports", dict(imports=[]))
-    imports["imports"] = list(dict.fromkeys([*_listed(imports.get("imports")), "lsu_seg"]))
+    kept = {k: v for k, v in cfg.to_dict().items() if k in TEACHER_KEYS}
+    imports = kept.get("custom_imports") or {}
+    kept["custom_imports"] = {**imports, "imports": list(dict.fromkeys([*_listed(imports.get("imports")), "lsu_seg"]))}
     return {"default_scope": "mmseg", "log_level": "WARNING", **kept}
 
 

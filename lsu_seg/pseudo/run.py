@@ -84,6 +84,11 @@ def _check_labelling(cfg: Config, resume: bool) -> None:
     if not cfg.get("test_dataloader"):
         raise ConfigError("the config has no `test_dataloader`: nothing says which images to label")
     dataset, loop = cfg.test_dataloader.dataset, cfg.test_cfg
+    if "dataset" in dataset or "datasets" in dataset:
+        raise OutputError(
+            f"`test_dataloader.dataset` is a {dataset.get('type')} around datasets; a PseudoLabelLoop labels one"
+            " TaxDataset: write it itself, or a config for each of several"
+        )
     others = {"the dataset's folder": dataset.data_root} if dataset.get("data_root") else {}
     for key, what in (("out_dir", "the folder of the constrained labels"), ("raw_dir", "")):
         if loop.get(key):

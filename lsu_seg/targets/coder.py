@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -31,9 +32,12 @@ def own_table(constraint: Constraint, threshold: Threshold = None, weight: float
 
 def check_settings(num_classes: int, threshold: Threshold, weight: float) -> None:
     """Raise `TargetError` if a threshold or weight is not valid for a `TargetCoder`."""
-    if weight <= 0:
+    if not isinstance(weight, Real) or not 0 < weight < np.inf:
         raise TargetError(f"a loss weight of {weight}: expected more than 0; leave the dataset out instead")
-    least = np.asarray(0.0 if threshold is None else threshold, float)
+    try:
+        least = np.asarray(0.0 if threshold is None else threshold, float)
+    except (TypeError, ValueError):
+        raise TargetError(f"a threshold of {threshold!r}: expected a confidence, 0 to 1") from None
     if least.shape not in ((), (num_classes,)):
         raise TargetError(f"thresholds of shape {least.shape}: expected one, or one for each of {num_classes} classes")
     if not (least >= 0).all():
@@ -93,7 +97,9 @@ class TargetCoder:
         self.uses_table = bool(max(by_row.max(), classes.max(initial=0)) > self.void)
         """Whether target maps refer to the table; if so, only a `SetNLLLoss` understands them."""
         self.dtype: Any = np.uint8 if self.void < 256 else np.uint16
-        if self.uses_table:
+        if len(self.table):
+            # Also where the sets are those of other members: a transform that pastes images of several members into
+            # one has the type of the first, and a set's number in 8 bits would be that of a class.
             self.dtype = self.table.dtype
         self.by_row = by_row.astype(self.dtype)
         by_channel = np.full(self.void + 1, self.void)

@@ -1,39 +1,71 @@
-"""Check that a teacher's classes match the source's: their number and, if it has names, names and order."""
+"""Check that a teacher's classes match the source's: their number and, if anything names them, names and order."""
 
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Sequence
 from typing import Any
+
+from mmengine.dist import is_main_process
+from mmengine.logging import print_log
 
 
 def class_mismatch(model: Any, classes: Sequence[str]) -> str | None:
     """The reason why a segmentor cannot teach in a source taxonomy, or None.
 
     Args:
-        model: an MMSegmentation segmentor. Its class names are in `dataset_meta`, which comes from the checkpoint, or
-            in `class_names`, which `HFSegmentor` reads from the Hugging Face config.
+        model: an MMSegmentation segmentor. Its class names are what `names_of` finds.
         classes: the source's class names.
 
-    Names in our own `dataset_meta` are exactly the source's; other names may be spelt as `same_class` allows.
+    Names in our own checkpoints are exactly the source's; other names may be spelt as `same_class` allows.
     """
     head = getattr(model, "decode_head", None)
     out = getattr(model, "out_channels", None) or getattr(head, "out_channels", None)
     if out is not None and out != len(classes):
         return f"the model predicts {out} classes, and the source taxonomy has {len(classes)}"
-    meta = getattr(model, "dataset_meta", None) or {}
-    names = list(meta.get("classes") or getattr(model, "class_names", None) or ())
-    if not names:
-        return None
-    for channel, (name, expected) in enumerate(zip(names, classes, strict=False)):
-        if not same_class(name, expected):
-            return (
-                f"the checkpoint's classes differ from the source taxonomy's from channel {channel} on:"
-                f" {names[channel : channel + 3]} against {list(classes)[channel : channel + 3]}"
-            )
-    if len(names) != len(classes):
-        return f"the checkpoint names {len(names)} classes, and the source taxonomy has {len(classes)}"
+    for place, names in names_of(model).items():
+        for channel, (name, expected) in enumerate(zip(names, classes, strict=False)):
+            if not same_class(name, expected):
+                return (
+                    f"the checkpoint's classes differ from the source taxonomy's from channel {channel} on:"
+                    f" {names[channel : channel + 3]} (`{place}`) against {list(classes)[channel : channel + 3]}"
+                )
+        if len(names) != len(classes):
+            return f"the checkpoint names {len(names)} classes (`{place}`), and the source taxonomy has {len(classes)}"
     return None
+
+
+def names_of(model: Any) -> dict[str, list[str]]:
+    """The class names that belong to a segmentor's weights, by the place that has them; {} if nothing names them.
+
+    They are in `stated_classes`, which comes from a checkpoint that we loaded; or in `dataset_meta`, which comes from
+    one that MMSegmentation's `init_model` loaded; or in `class_names`, which `HFSegmentor` reads from the Hugging Face
+    config.
+    """
+    if stated := getattr(model, "stated_classes", None):
+        return dict(stated)
+    meta = getattr(model, "dataset_meta", None) or {}
+    for key in ("classes", "CLASSES"):
+        if names := meta.get(key):
+            return {f"dataset_meta.{key}": list(names)}
+    names = getattr(model, "class_names", None)
+    return {"id2label": list(names)} if names else {}
+
+
+def warn_of_assumed(model: Any, classes: Sequence[str]) -> None:
+    """If nothing names a segmentor's classes, say what they are taken for, at any log level."""
+    if names_of(model):
+        return
+    channels = [f"{channel} {name}" for channel, name in enumerate(classes)]
+    shown = channels if len(channels) <= 6 else [*channels[:4], "…", channels[-1]]
+    text = (
+        "warning: neither the checkpoint nor the model names its classes, so its channels are taken for the source"
+        f" taxonomy's: {', '.join(shown)}; if they have another order, every label is wrong"
+    )
+    print_log(text, "current")
+    if is_main_process():
+        print(text, file=sys.stderr, flush=True)
 
 
 def same_class(name: str, expected: str) -> bool:

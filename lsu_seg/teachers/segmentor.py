@@ -19,7 +19,7 @@ from lsu_seg.decode import QueryView, View
 from lsu_seg.errors import TeacherError
 from lsu_seg.runtime.allocator import keep_freed_memory
 from lsu_seg.runtime.transfer import to_device
-from lsu_seg.teachers.classes import class_mismatch
+from lsu_seg.teachers.classes import class_mismatch, warn_of_assumed
 from lsu_seg.teachers.forward import Forward, ran_out
 from lsu_seg.teachers.maps import Maps
 from lsu_seg.teachers.memory import Plan, Probe, make_plan
@@ -74,6 +74,7 @@ class SegmentorTeacher:
         self.model = getattr(model, "module", model)
         if problem := class_mismatch(self.model, classes):
             raise TeacherError(problem)
+        warn_of_assumed(self.model, classes)
 
     @torch.no_grad()
     def evidence(
@@ -217,7 +218,12 @@ class SegmentorTeacher:
         images = [to_device(image, self._device) for image in images]
         padding, preprocessor.test_cfg = getattr(preprocessor, "test_cfg", None), None
         try:
-            batch: Tensor = preprocessor({"inputs": images}, False)["inputs"]
+            batch: Any = preprocessor({"inputs": images}, False)["inputs"]
         finally:
             preprocessor.test_cfg = padding
+        if not isinstance(batch, Tensor):
+            raise TeacherError(
+                f"the model's data preprocessor, a {type(preprocessor).__name__}, makes no batch of the images: build"
+                " the model with the one of its training, such as `dict(type='SegDataPreProcessor', mean=…, std=…)`"
+            )
         return batch

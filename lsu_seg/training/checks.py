@@ -9,14 +9,15 @@ from collections.abc import Iterator
 from typing import Any
 
 from mmengine.runner import EpochBasedTrainLoop
-from mmseg.datasets.transforms import LoadAnnotations
+from mmseg.datasets import MultiImageMixDataset
+from mmseg.datasets.transforms import LoadAnnotations, PackSegInputs, RandomMosaic
 from mmseg.structures.sampler import OHEMPixelSampler
 from torch import nn
 
 from lsu_onto import Constraint
-from lsu_seg.data.datasets import CompoundDataset, TaxDataset, tax_datasets
+from lsu_seg.data.datasets import TaxDataset, compound_of, tax_datasets
 from lsu_seg.data.samplers import CompoundSampler
-from lsu_seg.data.transforms import LoadTaxAnnotations
+from lsu_seg.data.transforms import LoadTaxAnnotations, TaxMosaic
 from lsu_seg.errors import UserError
 from lsu_seg.label_files import void_index
 from lsu_seg.losses.mmseg import SetNLLLoss, SetOHEMPixelSampler
@@ -43,7 +44,7 @@ def check_training(model: nn.Module, loop: Any, val_dataset: Any = None) -> None
         return  # no dataset has an ontology
     findings = [
         *check_model(model, members),
-        *check_pipelines(members),
+        *check_pipelines(dataset),
         *check_sampling(loop, dataset),
         *check_validation(members[0], val_dataset),
     ]
@@ -92,9 +93,12 @@ def _check_head(name: str, head: nn.Module, constraint: Constraint, with_sets: l
                     f"{name}'s SetNLLLoss is of `{loss.source}`, and the datasets of `{source}`: write"
                     f" `loss_decode=dict(type='SetNLLLoss', source='{source}')`"
                 )
-            if loss.class_weight is not None and len(loss.class_weight) != k:
+            weights = loss.class_weight
+            if weights is not None and not isinstance(weights, (list, tuple)):
+                yield f"{name}'s SetNLLLoss has class_weight={weights}: write a list of {k} numbers, one for each class"
+            elif weights is not None and len(weights) != k:
                 yield (
-                    f"{name}'s SetNLLLoss has {len(loss.class_weight)} class weights, and `{source}` {k} classes:"
+                    f"{name}'s SetNLLLoss has {len(weights)} class weights, and `{source}` {k} classes:"
                     " write one for each, in the order of its channels"
                 )
         elif with_sets and (loss is not None or not getattr(head, "takes_sets", False)):
@@ -167,14 +171,27 @@ def _names(names: list[str]) -> str:
     return ", ".join(f"`{n}`" for n in names)
 
 
-def check_pipelines(members: list[TaxDataset]) -> Iterator[str]:
+def check_pipelines(dataset: Any) -> Iterator[str]:
     """Check that the transforms read the label files, and fill in void where there is no label."""
     findings: dict[str, list[str]] = {}
-    for dataset in members:
-        for text in _check_transforms(list(_transforms(dataset.pipeline)), void_index(dataset.constraint.num_classes)):
-            findings.setdefault(text, []).append(dataset.name)
+    for member, mixing in _mixed(dataset, []):
+        own, void = list(_transforms(member.pipeline)), void_index(member.constraint.num_classes)
+        for text in (*_check_transforms([*own, *mixing], void), *_check_mixing(own, mixing)):
+            findings.setdefault(text, []).append(member.name)
     for text, names in findings.items():
         yield f"the pipeline of {_names(names)}: {text}"
+
+
+def _mixed(dataset: Any, outer: list[Any]) -> Iterator[tuple[TaxDataset, list[Any]]]:
+    """Each TaxDataset, with the transforms that wrappers apply after its own pipeline."""
+    if isinstance(dataset, MultiImageMixDataset):
+        outer = [*_transforms(dataset.pipeline), *outer]
+    if isinstance(dataset, TaxDataset):
+        yield dataset, outer
+        return
+    for member in getattr(dataset, "datasets", None) or [getattr(dataset, "dataset", None)]:
+        if member is not None:
+            yield from _mixed(member, outer)
 
 
 def _check_transforms(transforms: list[Any], void: int) -> Iterator[str]:
@@ -196,6 +213,28 @@ def _check_transforms(transforms: list[Any], void: int) -> Iterator[str]:
                 yield f"{kind} takes {value} for void, which is {void}: write `dict(type='{kind}', {key}={line}, …)`"
 
 
+def _check_mixing(own: list[Any], outer: list[Any]) -> Iterator[str]:
+    """Check which transforms see several images: those of a `MultiImageMixDataset` do, before anything is packed."""
+    for transform in own:
+        kind = type(transform).__name__
+        if hasattr(transform, "get_indices"):
+            yield (
+                f"{kind} needs several images: write it into the pipeline of a `dict(type='MultiImageMixDataset',"
+                " dataset=…, pipeline=[…])` around the dataset"
+            )
+        if outer and isinstance(transform, PackSegInputs):
+            yield (
+                f"{kind} packs the images before the MultiImageMixDataset mixes them: move it to the end of the"
+                " MultiImageMixDataset's pipeline"
+            )
+    for transform in (*own, *outer):
+        if isinstance(transform, RandomMosaic) and not isinstance(transform, TaxMosaic):
+            yield (
+                "RandomMosaic draws its other images whatever the weights are, and past the end of the dataset: write"
+                f" `dict(type='TaxMosaic', prob={transform.prob}, img_scale={transform.img_scale}, …)`"
+            )
+
+
 def _transforms(pipeline: Any) -> Iterator[Any]:
     """The transforms of a pipeline, also those inside `RandomChoice`, `RandomApply` and the like."""
     for transform in getattr(pipeline, "transforms", pipeline if isinstance(pipeline, (list, tuple)) else ()):
@@ -206,10 +245,17 @@ def _transforms(pipeline: Any) -> Iterator[Any]:
 
 def check_sampling(loop: Any, dataset: Any) -> Iterator[str]:
     """Check that weights have an effect, and that an epoch ends."""
-    sampler = getattr(loop.dataloader, "sampler", None)
+    sampler, kind = getattr(loop.dataloader, "sampler", None), type(dataset).__name__
+    compound = compound_of(dataset)
+    weights = [d.weight for d in tax_datasets(dataset)] if compound is None else compound.weights
+    if compound is None and len(set(weights)) > 1:
+        yield (
+            f"the datasets have the weights {weights}, and nothing looks at them inside a {kind}: put the datasets into"
+            " a `dict(type='CompoundDataset', datasets=[…])`, and write"
+            " `train_dataloader = dict(sampler=dict(type='CompoundSampler'))`"
+        )
     if not isinstance(sampler, CompoundSampler):
-        weights = dataset.weights if isinstance(dataset, CompoundDataset) else []
-        if len(set(weights)) > 1:
+        if compound is not None and len(set(weights)) > 1:
             yield (
                 f"the datasets have the weights {weights}, and {type(sampler).__name__} does not look at them: write"
                 " `train_dataloader = dict(sampler=dict(type='CompoundSampler'))`"

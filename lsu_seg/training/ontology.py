@@ -10,7 +10,7 @@ from mmengine.dist import all_reduce, is_main_process
 from mmengine.hooks import Hook
 from torch import nn
 
-from lsu_seg.data.datasets import TaxDataset, target_table, tax_datasets
+from lsu_seg.data.datasets import TaxDataset, compound_of, target_table, tax_datasets
 from lsu_seg.errors import UserError
 from lsu_seg.losses.mmseg import SetNLLLoss
 from lsu_seg.openmmlab.registry import HOOKS, register
@@ -39,7 +39,8 @@ class OntologyHook(Hook):
 
     Before the first iteration, the thresholds of datasets with `unsure` are logged; after the last, a table over all
     ranks, with the shares that result from the weights, and the number of void images that were skipped. Samples are
-    assigned to datasets by the `dataset` that `PackTaxInputs` writes.
+    assigned to datasets by the `dataset` that `PackTaxInputs` writes. An image of a mosaic (`TaxMosaic`) counts as
+    its part of a sample; a mosaic of several datasets counts in none of the other figures.
     """
 
     priority = "NORMAL"  # before the LoggerHook
@@ -54,13 +55,10 @@ class OntologyHook(Hook):
         self.table = target_table(dataset)
         give_table(runner.model, self.table)
         members = list(tax_datasets(dataset))
-        self.names = [d.name for d in members]
         log_thresholds(runner, members)
-        sizes = [len(d) for d in members]
-        shares = getattr(runner.train_loop.dataloader.sampler, "shares", [])
-        # Other samplers, and other wrappers of several datasets, draw evenly from all images.
-        self.shares = shares if len(shares) == len(sizes) else [n / sum(sizes) for n in sizes]
-        self.totals = torch.zeros(len(members), len(COLUMNS), dtype=torch.float64)
+        shares = shares_of(runner.train_loop.dataloader)
+        self.names, self.shares = list(shares), list(shares.values())
+        self.totals = torch.zeros(len(self.names), len(COLUMNS), dtype=torch.float64)
         head = getattr(model, "decode_head", None) or model
         losses = [m for m in head.modules() if isinstance(m, SetNLLLoss)]
         self.loss = losses[0] if losses else None
@@ -85,23 +83,29 @@ class OntologyHook(Hook):
         samples = data_batch["data_samples"]
         if not all("dataset" in s for s in samples):
             return  # packed by another transform than ours
-        rows = [self.names.index(s.dataset) for s in samples]
+        # A mosaic is of several datasets: what is counted by pixels cannot be told apart.
+        parts = [s.get("parts") or [(s.dataset, s.get("void_skipped", 0))] for s in samples]
+        row_of = {name: row for row, name in enumerate(self.names)}
+        rows = [[row_of.get(name, -1) for name, _ in some] for some in parts]  # -1: without an ontology
+        pure = [n for n, of_sample in enumerate(rows) if len(set(of_sample)) == 1 and of_sample[0] >= 0]
         new = torch.zeros_like(self.totals)
         seen = self.loss.seen if self.loss is not None else None
-        for n, row in enumerate(rows):
-            new[row, 0] += 1
-            new[row, 1] += samples[n].get("void_skipped", 0)
+        for some, of_sample in zip(parts, rows, strict=True):
+            for (_, skipped), row in zip(some, of_sample, strict=True):
+                if row >= 0:
+                    new[row, 0] += 1 / len(some)
+                    new[row, 1] += skipped
         right = new.new_zeros(len(new))
         if seen is not None and len(seen) == len(rows):
-            of_sample = seen.double().cpu()
-            new[:, 2:].index_add_(0, torch.tensor(rows), of_sample[:, :-1])
-            right.index_add_(0, torch.tensor(rows), of_sample[:, -1])
+            counts, of_pure = seen.double().cpu()[pure], torch.tensor([rows[n][0] for n in pure], dtype=torch.int64)
+            new[:, 2:].index_add_(0, of_pure, counts[:, :-1])
+            right.index_add_(0, of_pure, counts[:, -1])
         self.totals += new
         hub = runner.message_hub
         if seen is not None:
             for key in [k for k in hub.log_scalars if k.endswith("acc_seg")]:
                 del hub.log_scalars[key]
-        for row in sorted(set(rows)):
+        for row in sorted({rows[n][0] for n in pure}):
             name, (_, _, loss, counted, _, valid) = self.names[row], new[row].tolist()
             if counted:
                 hub.update_scalar(f"train/loss_{name}", loss / counted)
@@ -122,6 +126,20 @@ class OntologyHook(Hook):
         all_reduce(totals)
         if is_main_process() and totals[:, 0].sum():
             runner.logger.info("samples of each dataset:\n" + summary(self.names, self.shares, totals))
+
+
+def shares_of(dataloader: Any) -> dict[str, float]:
+    """The share of the samples that each TaxDataset should have, by its name."""
+    compound = compound_of(dataloader.dataset)
+    members = list(tax_datasets(dataloader.dataset)) if compound is None else compound.datasets
+    shares = getattr(dataloader.sampler, "shares", [])
+    if len(shares) != len(members):  # other samplers, and other wrappers of several datasets, draw evenly
+        shares = [len(member) / sum(map(len, members)) for member in members]
+    out: dict[str, float] = {}
+    for member, share in zip(members, shares, strict=True):
+        for dataset in tax_datasets(member):
+            out[dataset.name] = out.get(dataset.name, 0.0) + share
+    return out
 
 
 def give_table(model: nn.Module, table: TargetTable | None) -> None:

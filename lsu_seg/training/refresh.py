@@ -21,9 +21,10 @@ from mmengine.logging import MessageHub, MMLogger
 from mmengine.model import MomentumAnnealingEMA
 from mmengine.runner import EpochBasedTrainLoop
 
-from lsu_seg.data.datasets import CompoundDataset, TaxDataset
+from lsu_seg.data.datasets import TaxDataset
 from lsu_seg.openmmlab.registry import HOOKS, register
 from lsu_seg.pseudo.run import pseudo_label
+from lsu_seg.pseudo.settings import check_views
 from lsu_seg.training.checks import DisagreementError
 from lsu_seg.training.ontology import log_thresholds
 
@@ -48,6 +49,7 @@ class TeacherRefreshHook(Hook):
             the weight instead.
 
     Raises:
+        ConfigError: `views` has what a `PseudoLabelLoop` does not take.
         DisagreementError: `every` or `momentum` is out of range; before training: no dataset has pseudo-labels, there
             is no pipeline, or the sampler cannot skip samples.
     """
@@ -61,10 +63,11 @@ class TeacherRefreshHook(Hook):
         pipeline: Sequence[dict[str, Any]] | None = None,
         momentum: float = 0.001,
     ) -> None:
-        if every < 1:
+        if not isinstance(every, int) or every < 1:
             raise DisagreementError(f"`every` of the TeacherRefreshHook is {every}; expected epochs, 1 or more")
         if not 0 < momentum <= 1:
             raise DisagreementError(f"`momentum` of the TeacherRefreshHook is {momentum}; expected above 0, to 1")
+        check_views("views", views or {})
         self.every, self.views, self.pipeline, self.momentum = every, dict(views or {}), pipeline, momentum
         self._in_use = 0
         self._saved: dict[str, Any] = {}
@@ -131,12 +134,8 @@ class TeacherRefreshHook(Hook):
 
     def _labelled(self, runner: Any) -> list[tuple[TaxDataset, Any]]:
         """The pseudo-labelled datasets, each with its config."""
-        dataset, cfg = runner.train_loop.dataloader.dataset, runner.cfg.train_dataloader.dataset
-        members, configs = [dataset], [cfg]
-        if isinstance(dataset, CompoundDataset):
-            members, configs = dataset.datasets, cfg.datasets
-        pairs = zip(members, configs, strict=True)
-        return [(d, c) for d, c in pairs if isinstance(d, TaxDataset) and d.pseudo]
+        pairs = _with_configs(runner.train_loop.dataloader.dataset, runner.cfg.train_dataloader.dataset)
+        return [(dataset, config) for dataset, config in pairs if dataset.pseudo]
 
     def _pipeline(self, runner: Any) -> Any:
         if self.pipeline is not None:
@@ -196,6 +195,17 @@ class TeacherRefreshHook(Hook):
     def _wait(self) -> None:
         if self._ranks is not None:
             torch.distributed.barrier(self._ranks)
+
+
+def _with_configs(dataset: Any, config: Any) -> Iterator[tuple[TaxDataset, Any]]:
+    """The TaxDatasets inside a dataset, each with its part of the config."""
+    if isinstance(dataset, TaxDataset):
+        yield dataset, config
+    elif "datasets" in config:
+        for member, part in zip(dataset.datasets, config["datasets"], strict=True):
+            yield from _with_configs(member, part)
+    elif "dataset" in config:
+        yield from _with_configs(dataset.dataset, config["dataset"])
 
 
 def _folder(runner: Any, epochs: int) -> Path:

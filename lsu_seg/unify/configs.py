@@ -10,8 +10,8 @@ from mmengine.config import Config
 
 from lsu_seg.errors import ConfigError
 from lsu_seg.openmmlab.config import renamed
-from lsu_seg.unify.checks import check_section, refresh_options
-from lsu_seg.unify.students import check_students, label_kinds, labels_of, students, take_sets
+from lsu_seg.unify.checks import check_config, refresh_options
+from lsu_seg.unify.students import label_kinds, labels_of, students, take_sets
 
 
 def teacher_config(cfg: Config, work: Path, seed: int) -> Config:
@@ -75,10 +75,9 @@ def one_student(cfg: Config, kind: str) -> Config:
     Raises:
         ConfigError: no such student, or no `unify` section.
     """
-    check_section(cfg)
+    check_config(cfg)
     if kind not in students(cfg):
         raise ConfigError(f"there is no student `{kind}`; the config's `unify.students` are {', '.join(students(cfg))}")
-    check_students(cfg)
     seed = cfg.get("randomness", {}).get("seed") or 0
     return student_config(cfg, Path(cfg.work_dir), seed, kind)
 

@@ -155,6 +155,19 @@ def clear(work: Path, folders: Sequence[Path], files: Sequence[Path] = ()) -> No
         _tidy(work)
 
 
+def check_no_stage(folder: Path) -> None:
+    """Refuse to write into a folder that `unify` would then take for its own stage's result.
+
+    Raises:
+        ConfigError: the folder is of a stage, finished or not.
+    """
+    if (folder / RECORD).is_file():
+        raise ConfigError(
+            f"{folder} is a stage of `lsu-seg unify`, which would take what is written there for its own: have `unify`"
+            " go on with it, remove that folder, or choose another work folder"
+        )
+
+
 def _check_order(stages: Sequence[Stage]) -> None:
     names: set[str] = set()
     for stage in stages:

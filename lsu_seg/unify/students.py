@@ -51,6 +51,8 @@ def check_students(cfg: Config) -> None:
     Raises:
         ConfigError: what to write.
     """
+    if isinstance(cfg.unify.get("students"), str):
+        raise ConfigError(f"`unify.students` is {cfg.unify.students!r}; expected a list: `['{cfg.unify.students}']`")
     wanted = students(cfg)
     unknown = [s for s in wanted if s not in STUDENTS]
     if unknown or not wanted:

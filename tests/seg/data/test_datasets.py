@@ -23,7 +23,7 @@ from lsu_onto import ROW_VOID
 from lsu_seg.data.datasets import CompoundDataset, TaxDataset, target_table
 from lsu_seg.label_files import LabelFileError
 from lsu_seg.layout.pairs import DatasetError
-from lsu_seg.targets import TargetSet, TargetTable
+from lsu_seg.targets import TargetError, TargetSet, TargetTable
 
 ROWS = [0, 1, 2, 3, 4, 5, ROW_VOID]
 DECIDED = np.array([0, VOID, 3, VOID, VOID, VOID, VOID], np.uint8)
@@ -156,10 +156,49 @@ def test_a_target_of_every_second_row_and_column() -> None:
         TRANSFORMS.build(dict(type="SubsampleTarget", step=0))
 
 
-def test_wrong_settings(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (dict(weight=-1), "weight of .* is -1; expected a finite number that is not negative"),
+        (dict(weight="x"), "weight of .* is x"),
+        (dict(weight=float("inf")), "weight of .* is inf"),
+        (dict(weight=float("nan")), "weight of .* is nan"),
+        (dict(unsure="x"), "`unsure` of .* is x; expected a share"),
+        (dict(indices="x"), "`indices` of .* is 'x'; expected how many images to take"),
+        (dict(indices=0), "`indices` of .* is 0: no image is left"),
+        (dict(indices=[0.5]), "`indices` of .* is "),
+        (dict(indices=[1]), "`indices` of `park` has a number that is none of its images"),
+        (dict(ann_file="train.txt"), "a TaxDataset has no `ann_file`: its taxonomy says where"),
+        (dict(reduce_zero_label=True), "a TaxDataset has no `reduce_zero_label`"),
+        (dict(ignore_index=0), "a TaxDataset has no `ignore_index`"),
+        (dict(metainfo=dict(classes=["a"])), "a TaxDataset has no `metainfo`"),
+    ],
+    ids=str,
+)
+def test_wrong_settings(tmp_path: Path, options: dict[str, Any], message: str) -> None:
     write_park(tmp_path / "park", {"a": ROWS})
-    with pytest.raises(DatasetError, match=r"weight of .* is -1"):
-        dataset(tmp_path, weight=-1)
+    with pytest.raises(DatasetError, match=message):
+        dataset(tmp_path, **options)
+
+
+@pytest.mark.parametrize(
+    "options", [dict(loss_weight="x"), dict(loss_weight=float("nan")), dict(threshold="x")], ids=str
+)
+def test_wrong_settings_of_targets(tmp_path: Path, options: dict[str, Any]) -> None:
+    write_park(tmp_path / "park", {"a": ROWS})
+    with pytest.raises(TargetError, match="expected"):
+        dataset(tmp_path, **options)
+
+
+def test_what_is_left_to_mmengine(tmp_path: Path) -> None:
+    write_park(tmp_path / "park", {"a": ROWS, "b": ROWS, "c": ROWS})
+    assert len(dataset(tmp_path, indices=2, backend_args=None)) == 2
+    keys = [d["key"] for d in map(dataset(tmp_path, indices=[2, 0]).get_data_info, range(2))]
+    assert keys == ["labels/train/c", "labels/train/a"]
+
+
+def test_a_split_that_is_not_there(tmp_path: Path) -> None:
+    write_park(tmp_path / "park", {"a": ROWS})
     with pytest.raises(DatasetError, match="no split `test`"):
         TaxDataset(write_tax(tmp_path / "tax"), str(tmp_path / "park"), "test")
 

@@ -19,7 +19,7 @@ from sklearn.metrics import confusion_matrix, jaccard_score
 import lsu_onto
 from helpers.forkserver import Server
 from helpers.hf import SEGFORMER, built, folder, model
-from helpers.tiny import LOAD, read, save
+from helpers.tiny import LOAD, model_config, read, save, save_checkpoint
 from lsu_seg.cli import main
 from lsu_seg.commands.demo import DEMO
 from lsu_seg.demo.relabel import coarsen, encode
@@ -252,6 +252,61 @@ def test_a_model_of_other_classes_is_refused(world: Path, tmp_path: Path) -> Non
         "evaluation set `fine`: the checkpoint's classes differ from the source taxonomy's from channel 0 on"
         in done.output
     )
+
+
+# --- configs of a model alone ------------------------------------------------------------------------------
+
+
+MMSEG = """
+default_scope = 'mmseg'
+crop = (64, 64)
+test_pipeline = [
+    dict(type='LoadImageFromFile'),
+    dict(type='Resize', scale=(32, 32), keep_ratio=True),
+    dict(type='LoadAnnotations'),
+    dict(type='PackSegInputs'),
+]
+val_dataloader = dict(batch_size=4, num_workers=0, dataset=dict(
+    type='CityscapesDataset', data_root='data/cityscapes', pipeline=test_pipeline))
+test_dataloader = val_dataloader
+val_evaluator = dict(type='IoUMetric', iou_metrics=['mIoU'])
+test_evaluator = val_evaluator
+val_cfg = dict(type='ValLoop')
+test_cfg = dict(type='TestLoop')
+"""
+
+
+@pytest.mark.parametrize("more", ["", MMSEG], ids=["model alone", "a config of MMSegmentation"])
+def test_a_teachers_config_is_evaluated_on_named_datasets(park: Path, tmp_path: Path, more: str) -> None:
+    """What `pseudo-label --teacher` takes, `evaluate --dataset` takes: labels as they are stored, their source."""
+    weights = save_checkpoint(tmp_path / "teacher.pth")
+    (tmp_path / "teacher.py").write_text(f"model = {model_config()!r}\n{more}")
+    named = ["--dataset", str(park / "tax/tiny.tax"), str(park / "fine"), "val", "--work-dir", str(tmp_path / "work")]
+    more_named = ["--dataset", str(park / "tax/park.tax"), str(park / "park"), "train"]
+    args = ["evaluate", str(tmp_path / "teacher.py"), str(weights), *named, *more_named]
+    done = CliRunner().invoke(main, [*args, "-o", str(tmp_path / "out")])
+    assert done.exit_code == 0, done.output
+    report = json.loads((tmp_path / "out/evaluation.json").read_text())
+    whole = Config.fromfile(evaluation(park, tmp_path, model_config()))
+    expected = measure(whole, weights, quiet=True)["test"]
+    assert report["sets"]["tiny"]["views"]["source"]["matrix"] == expected.matrix("source").tolist()
+    assert {"source", "projected", "set"} <= set(report["sets"]["park"]["views"])
+
+
+def test_a_source_is_said_where_there_are_several(park: Path, tmp_path: Path) -> None:
+    (tmp_path / "teacher.py").write_text(f"model = {model_config()!r}\n")
+    weights = save_checkpoint(tmp_path / "teacher.pth")
+    args = ["evaluate", str(tmp_path / "teacher.py"), str(weights), "--work-dir", str(tmp_path / "work")]
+    idd = ["--dataset", "idd", str(park / "park"), "val"]
+    for more, code, said in (
+        (idd, 1, "say which with `--source`"),
+        ([*idd, "--source", "cityscapes"], 1, str(park / "park")),  # found, and the folder is none of its
+        ([*idd, *idd], 2, "stands twice"),
+        (["--source", "cityscapes"], 2, "`--source` belongs to `--dataset`"),
+        ([], 1, "the config has neither `unify.evaluate` nor `test_dataloader`"),
+    ):
+        done = CliRunner().invoke(main, [*args, *more])
+        assert (done.exit_code, said in done.output) == (code, True), done.output
 
 
 # --- models that bring their weights ---------------------------------------------------------------------

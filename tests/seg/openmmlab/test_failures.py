@@ -113,6 +113,11 @@ def test_the_parts_of_mmengines_runner() -> None:
             "nothing reads `train_cfg.max_iter`: `IterBasedTrainLoop` does not take `max_iter`; did",
         ),
         ({f"{MEMBER}.taxonmy": "x"}, "`TaxDataset` does not take `taxonmy`; did you mean `taxonomy`?"),
+        (
+            {"train_dataloader.dataset.type": "ConcatDataset", "train_dataloader.dataset.source": "tiny"},
+            "`train_dataloader.dataset.source`: `ConcatDataset` does not take `source`; `CompoundDataset` does",
+        ),
+        ({f"{MEMBER}.type": "CityscapesDataset"}, "`CityscapesDataset` does not take `taxonomy`; `TaxDataset` does"),
         ({"model.decode_head.loss_decode.wight": 1}, "nothing reads `model.decode_head.loss_decode.wight`"),
         ({"train_dataloader.num_worker": 1}, "`DataLoader` does not take `num_worker`; did you mean `num_workers`?"),
         ({"param_scheduler.0.powr": 1}, "`PolyLR` does not take `powr`; did you mean `power`?"),
@@ -121,6 +126,10 @@ def test_the_parts_of_mmengines_runner() -> None:
         # keys that are missing
         ({"train_cfg.max_iters": None}, "`train_cfg` lacks `max_iters`, which `IterBasedTrainLoop` needs"),
         ({"model.backbone": None}, "`model` lacks `backbone`, which `EncoderDecoder` needs"),
+        (
+            {f"{MEMBER}.taxonomy": None, f"{MEMBER}.taxonomie": "tiny"},
+            f"nothing reads `{MEMBER}.taxonomie`: `TaxDataset` does not take `taxonomie`; did you mean `taxonomy`?",
+        ),
         ({"model": None}, "config.py has no `model = dict(type=…, …)`"),
         ({"default_hooks.checkpint.interval": 3}, "`default_hooks.checkpint` has no `type`"),
         ({"train_dataloader.dataset": None}, "`train_dataloader` has no `dataset`"),
@@ -136,6 +145,10 @@ def test_the_parts_of_mmengines_runner() -> None:
         ({"randomness": {"seed": "x"}}, "`randomness` cannot be used as it is"),
         ({"log_level": "LOUD"}, "`log_level` cannot be used as it is: KeyError: 'LOUD'"),
         ({"custom_hooks": dict(type="EMAHook")}, "`custom_hooks` is {'type': 'EMAHook'}; expected a list"),
+        (
+            {"model.data_preprocessor": None},
+            "`model.data_preprocessor` is None or missing, so nothing says how",
+        ),
         # files
         ({"load_from": "/nowhere.pth"}, "`load_from`: no checkpoint at `/nowhere.pth`"),
         (
@@ -159,16 +172,24 @@ def test_a_training_that_cannot_start(world: Path, tmp_path: Path, options: dict
     [
         ({"test_cfg.thresold": 0.5}, "`PseudoLabelLoop` does not take `thresold`; did you mean `threshold`?"),
         ({"test_cfg.flips": True}, "`test_cfg` cannot be used as it is: TypeError: 'bool' object is not iterable"),
+        (
+            {"model.data_preprocessor": None},
+            "`model.data_preprocessor` is None or missing, so nothing says how",
+        ),
         ({"test_cfg.out_dir": 3}, "`test_cfg.out_dir` is 3; expected a folder"),
         ({"test_dataloader.persistent_workers": True}, "cannot be used as it is: ValueError: persistent_workers"),
         ({"test_dataloader.dataset": 3}, "`test_dataloader` has no `dataset`"),
+        (
+            {"test_dataloader.dataset": dict(_delete_=True, type="RepeatDataset", dataset={}, times=2)},
+            "`test_dataloader.dataset` is a RepeatDataset around datasets; a PseudoLabelLoop labels one TaxDataset",
+        ),
     ],
 )
 def test_a_labelling_that_cannot_start(world: Path, tmp_path: Path, options: dict[str, Any], said: str) -> None:
     dataset = dict(taxonomy=str(world / "tax/park.tax"), data_root=str(world / "park"), split="train")
     cfg = label_config(dataset, tmp_path)
     cfg.merge_from_dict(options)
-    with pytest.raises(ConfigError, match=re.escape(said)):
+    with pytest.raises(UserError, match=re.escape(said)):
         pseudo_label(cfg, world / "teacher.pth", quiet=True)
 
 
@@ -177,12 +198,23 @@ def test_a_labelling_that_cannot_start(world: Path, tmp_path: Path, options: dic
     [
         ({"test_evaluator.sorce": "x"}, "`OntologyIoU` does not take `sorce`; did you mean `source`?"),
         ({"test_evaluator": "OntologyIoU"}, "write `val_evaluator = dict(type='OntologyIoU', source=…)`"),
+        (
+            {"model.data_preprocessor": None},
+            "`model.data_preprocessor` is None or missing, so nothing says how",
+        ),
+        ({"test_evaluator": dict(_delete_=True, type="OntologyIoU")}, "write `val_evaluator = dict(type='OntologyIoU'"),
+        ({"model.hf": 3}, "`model.hf` is 3; expected `dict(pretrained='FOLDER')`"),
+        ({"test_dataloader.dataset.indices": "x"}, "`indices` of"),
         ({"test_dataloader": "x"}, "`test_dataloader` has no `dataset`"),
         ({"test_dataloader.dataset.type": "ConcatDataset"}, "the evaluation set `test` is a ConcatDataset"),
+        (
+            {"test_dataloader.dataset": dict(_delete_=True, type="RepeatDataset", dataset={}, times=2)},
+            "the evaluation set `test` is a RepeatDataset around a dataset, and each image is judged once",
+        ),
     ],
 )
 def test_an_evaluation_that_cannot_start(world: Path, tmp_path: Path, options: dict[str, Any], said: str) -> None:
-    with pytest.raises(ConfigError, match=re.escape(said)):
+    with pytest.raises(UserError, match=re.escape(said)):
         measure(changed(world, tmp_path, options), world / "teacher.pth", quiet=True)
 
 

@@ -14,7 +14,7 @@ from mmengine.runner import Runner, set_random_seed
 
 from lsu_seg.errors import ConfigError
 from lsu_seg.openmmlab.config import load_config
-from lsu_seg.openmmlab.keys import SECTIONS, check_keys, read_keys
+from lsu_seg.openmmlab.keys import SECTIONS, check_keys, find, read_keys
 from lsu_seg.unify import students
 
 RECIPES = sorted(Path(mmseg.__path__[0], ".mim/configs/segformer").glob("*.py"))[:5]
@@ -106,6 +106,14 @@ def test_what_set_refuses(tmp_path: Path, key: str, said: str) -> None:
     path = config(tmp_path, "data_root = 'data'\nstages = [dict(depth=1)]\n")
     with pytest.raises(ConfigError, match=re.escape(said)):
         load_config(path, options={key: 1})
+
+
+def test_the_part_of_a_config_that_is_most_like_what_was_built() -> None:
+    """A part has got more keys since; another that has some of them is not meant."""
+    members = [dict(type="TaxDataset", split="train"), dict(type="TaxDataset", split="train", weight="x")]
+    built = dict(type="TaxDataset", split="train", weight="x", source="tiny")
+    assert find({"dataset": {"datasets": members}}, built) == "dataset.datasets.1"
+    assert find({"dataset": {"datasets": members}}, members[0]) == "dataset.datasets.0"
 
 
 def test_set_changes_what_there_is_and_adds_what_is_read(tmp_path: Path) -> None:

@@ -73,6 +73,21 @@ def test_one_line_with_each_kind_of_teacher(park: Path, tmp_path: Path, monkeypa
     assert (tmp_path / "folder/out/labels/train/a.png").read_bytes() == before
 
 
+def test_a_teachers_normalisation_may_stand_beside_its_model(park: Path, tmp_path: Path) -> None:
+    """MMEngine gives a top-level `data_preprocessor` to a model that has none."""
+    weights, model = save_checkpoint(tmp_path / "teacher.pth"), model_config()
+    (tmp_path / "inside.py").write_text(f"model = {model!r}\n")
+    normalisation = model.pop("data_preprocessor")
+    (tmp_path / "beside.py").write_text(
+        f"model = {model!r}\ndata_preprocessor = {normalisation!r}\ncustom_imports = None\n"
+    )
+    for name in ("inside", "beside"):
+        result = one_line(park, tmp_path / f"{name}.py", weights, tmp_path / name)
+        assert result.exit_code == 0, result.output
+    label = "out/labels/train/a.png"
+    assert (tmp_path / "inside" / label).read_bytes() == (tmp_path / "beside" / label).read_bytes()
+
+
 def test_the_line_says_all_that_the_config_does() -> None:
     cfg = pseudo_label_config("idd", "data", "a.pth", None, "out", "vistas", "val", [0.5, 2], False, 0.2, True, "void")
     assert cfg.test_cfg.to_dict() == dict(

@@ -10,18 +10,21 @@ import numpy as np
 import pytest
 import torch
 from mmengine.config import Config
+from mmengine.registry import init_default_scope
 from mmengine.structures import PixelData
+from mmseg.registry import MODELS
 from mmseg.structures import SegDataSample
 from torch.nn.functional import interpolate
 
 from helpers.hf import M2F, PREPROCESSOR, SEGFORMER, TINY, built, folder, inside, model
-from helpers.tiny import CLASSES, LOAD
+from helpers.tiny import CLASSES, LOAD, model_config
 from lsu_seg.decode import QueryView, View, decoder
 from lsu_seg.errors import TeacherError
 from lsu_seg.evaluation.run import evaluate
 from lsu_seg.models import hf_models
 from lsu_seg.models.huggingface import mask_targets
 from lsu_seg.pseudo.run import pseudo_label
+from lsu_seg.teachers import SegmentorTeacher
 from lsu_seg.teachers.classes import class_mismatch
 from lsu_seg.training.run import train
 
@@ -68,6 +71,14 @@ def test_a_runner_trains_validates_saves_and_reloads_it(name: str, park: Path, t
     cfg.test_cfg = dict(type="PseudoLabelLoop", out_dir=str(tmp_path / "labels"), scales=(0.5, 1.0))
     assert pseudo_label(cfg, checkpoint, quiet=True)["images"] == 3
     assert inside(park, tmp_path / "labels")
+
+
+def test_a_teacher_without_normalisation_is_refused() -> None:
+    init_default_scope("mmseg")
+    teacher = SegmentorTeacher(MODELS.build({**model_config(), "data_preprocessor": None}), CLASSES)
+    image = torch.zeros(3, 64, 64, dtype=torch.uint8)
+    with pytest.raises(TeacherError, match="data preprocessor, a BaseDataPreprocessor, makes no batch of the images"):
+        list(teacher.evidence([image], None, [(64, 64)]))
 
 
 @pytest.mark.parametrize("name", TINY)

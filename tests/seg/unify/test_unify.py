@@ -22,6 +22,7 @@ from helpers.tiny import LOAD, model_config
 from lsu_onto.library.searchpath import shipped
 from lsu_seg.demo import data
 from lsu_seg.errors import ConfigError
+from lsu_seg.layout.pairs import DatasetError
 from lsu_seg.openmmlab.config import load_config
 from lsu_seg.runtime.processes import ProcessError
 from lsu_seg.unify import checks, configs, report, unify
@@ -425,7 +426,7 @@ def test_mistakes_come_to_light_before_any_training(finished: Project, tmp_path:
         refused(
             lambda c, r=refresh: c.unify.update(refresh=r),
             ConfigError,
-            f"`unify.refresh`: .*{message}",
+            f"`unify.refresh`.*{message}",
         )
     refused(lambda c: c.unify.pop("unsure"), ConfigError, "neither `unify.unsure` nor `unify.threshold`")
     refused(lambda c: c.unify.update(unsure=6), ConfigError, "`unify.unsure` is 6; .* share, 0 to 1")
@@ -447,6 +448,19 @@ def test_mistakes_come_to_light_before_any_training(finished: Project, tmp_path:
     refused(weighted_masks, ConfigError, "the `loss_weight` of .*demo_town.* has no effect on a model")
     one = config(finished.root).train_dataloader.dataset.datasets[0]
     refused(lambda c: c.train_dataloader.update(dataset=one), ConfigError, "must be a CompoundDataset")
+    repeated = dict(type="RepeatDataset", dataset=one, times=2)
+    union = dict(type="CompoundDataset", datasets=[repeated])
+    refused(lambda c: c.train_dataloader.update(dataset=dict(repeated, dataset=union)), ConfigError, "without wrappers")
+    refused(lambda c: c.train_dataloader.update(dataset=union), DatasetError, "a member .* is a RepeatDataset")
+    refused(lambda c: c.train_dataloader.dataset.update(datasets=[]), ConfigError, "without `datasets`")
+    refused(
+        lambda c: c.unify.extra.town.update(dataset=repeated),
+        ConfigError,
+        "the dataset of extra set `town` is a RepeatDataset; expected `dict",
+    )
+    refused(
+        lambda c: c.unify.evaluate.update(zero_shot=repeated), ConfigError, "evaluation set `zero_shot` is a RepeatDa"
+    )
     for name in ("extra.town.dataset", "evaluate.zero_shot"):
         refused(
             lambda c, n=name: c.merge_from_dict({f"unify.{n}.data_root": "gone"}),
