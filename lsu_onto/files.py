@@ -13,14 +13,27 @@ def write_atomic(path: str | Path, data: bytes) -> None:
     """Put `data` under the name `path`: readers see the old file or the new one, never a part.
 
     The mode of a file that is there stays, a new one is readable by all; links are followed. A missing folder is made.
+    What is no file (`/dev/null`, `/dev/stdout`, a pipe) is written to, and not replaced.
 
     Raises:
         OSError: the disk's word, of `path`.
     """
     try:
-        _write(Path(path).resolve(), data)
+        if is_special(Path(path)):
+            Path(path).write_bytes(data)
+        else:
+            _write(Path(path).resolve(), data)
     except OSError as e:  # not of the temporary file
         raise OSError(e.errno, e.strerror, str(path)) from e
+
+
+def is_special(path: Path) -> bool:
+    """Whether something is there that is neither a file nor a folder: a device or a pipe, which a rename would replace.
+
+    >>> is_special(Path("/dev/null")), is_special(Path("/")), is_special(Path("/nothing/of/this/name"))
+    (True, False, False)
+    """
+    return path.exists() and not path.is_file() and not path.is_dir()
 
 
 def _write(target: Path, data: bytes) -> None:

@@ -92,7 +92,7 @@ def write_atomic(path: str | os.PathLike[str], data: bytes) -> None:
     """Write a file whole or not at all, through a temporary file in the same folder, fsync and rename.
 
     A folder that is missing is made. The temporary name is short, so that long names stay writable, and starts with a
-    dot, so that scans ignore it.
+    dot, so that scans ignore it. What is no file (`/dev/null`, a pipe) is written to, and not replaced.
 
     Raises:
         OSError: the file cannot be written; it names `path`, and not the temporary file.
@@ -101,6 +101,9 @@ def write_atomic(path: str | os.PathLike[str], data: bytes) -> None:
     try:
         with contextlib.suppress(FileExistsError):  # a file, and the next line says so
             path.absolute().parent.mkdir(parents=True, exist_ok=True)
+        if path.exists() and not path.is_file() and not path.is_dir():
+            path.write_bytes(data)
+            return
         _write(path, path.parent / f".{os.getpid():x}-{os.urandom(4).hex()}.tmp", data)
     except OSError as error:
         raise OSError(error.errno, error.strerror, str(path)) from error
