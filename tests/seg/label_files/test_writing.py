@@ -25,5 +25,5 @@ def test_what_is_no_file_is_written_to_and_not_replaced(tmp_path: Path, write: C
     assert read == [b"whole"]
     assert stat.S_ISFIFO(pipe.stat().st_mode)
     write(Path(os.devnull), b"whole")
-    assert stat.S_ISCHR(os.stat(os.devnull).st_mode)
+    assert stat.S_ISCHR(Path(os.devnull).stat().st_mode)
     assert [f.name for f in tmp_path.iterdir()] == ["pipe"]
