@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from lsu_onto.constraint.arrays import ROW_SKIPPED, ROW_UNKNOWN, ROW_VOID, VOID, Constraint, Layout
+    from lsu_onto.constraint.rows import LabelValueError
     from lsu_onto.errors import UserError
     from lsu_onto.library.errors import TaxonomyError
     from lsu_onto.library.searchpath import Entry
@@ -39,6 +40,7 @@ __all__ = [
     "Constraint",
     "Entry",
     "LabelFileError",
+    "LabelValueError",
     "Layout",
     "Palettes",
     "Raster",
@@ -176,6 +178,10 @@ def __getattr__(name: str) -> Any:
         from lsu_onto.constraint import arrays
 
         return getattr(arrays, name)
+    if name == "LabelValueError":
+        from lsu_onto.constraint.rows import LabelValueError
+
+        return LabelValueError
     if name == "UserError":
         from lsu_onto.errors import UserError
 

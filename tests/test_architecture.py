@@ -64,7 +64,7 @@ ROOMS: dict[str, dict[str, str]] = {
         "ontology": "diagnostics lang",
         "reporting": "diagnostics lang ontology",
         "library": "errors diagnostics lang ontology reporting",
-        "constraint": "files diagnostics lang ontology library",
+        "constraint": "errors files diagnostics lang ontology library",
         "render": "errors files ontology constraint",
         "changes": "errors diagnostics lang ontology library",
         "exchange": "errors diagnostics files lang ontology library constraint",

@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
+
+if TYPE_CHECKING:
+    from lsu_onto.constraint.rows import RowTable
 
 VOID = 255
 """The void index in 8-bit label files and in losses. Never a class."""
@@ -128,6 +133,42 @@ class Constraint:
         d = dataset_class if isinstance(dataset_class, int) else self.classes.index(dataset_class)
         labels = (*self.source_classes, "void")
         return tuple(labels[i] for i in np.flatnonzero(self.allowed[d]))
+
+    def rows(self, values: ArrayLike, unknown: str = "error") -> NDArray[np.int16]:
+        """The row of every pixel of a label image that other code has read.
+
+        Args:
+            values: as the files store them, of any integer type: `[H, W]` numbers, or `[H, W, 3]` colours, R first,
+                under `rgb`. `id16/N` and `instance-ids` are divided here. Under `panoptic-rgb`: category ids, which
+                the JSON has.
+            unknown: what values are that the taxonomy does not list: `"error"` refuses them, `"void"` takes them for
+                `ROW_VOID`, `"keep"` marks them `ROW_UNKNOWN`.
+
+        Returns:
+            int16 `[H, W]`: an index into `classes`, `ROW_VOID` or `ROW_UNKNOWN`. Both are negative: see to them before
+            you index with them.
+
+        Raises:
+            LabelValueError: values that are not listed, or an array that cannot be labels of this encoding.
+
+        >>> import lsu_onto
+        >>> town = lsu_onto.load("demo_town", source="demo")
+        >>> town.rows([[1, 255], [7, 9]], unknown="keep").tolist()
+        [[0, -1], [6, -2]]
+        """
+        from lsu_onto.constraint.rows import rows_of
+
+        return rows_of(self, self._row_table, values, unknown)
+
+    @cached_property
+    def _row_table(self) -> RowTable:
+        from lsu_onto.constraint.rows import RowTable
+
+        return RowTable(self.raw, self.raw_row)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Without the table, so that sending a constraint to a worker costs nothing."""
+        return {name: value for name, value in self.__dict__.items() if name != "_row_table"}
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Constraint):
