@@ -287,15 +287,15 @@ def as_dict(env: Environment, findings: Sequence[Finding]) -> dict[str, Any]:
     }
 
 
-def as_text(env: Environment, findings: Sequence[Finding], marks: str = "✓·✗") -> str:
-    """The report for people. `marks` stand for: well, worth knowing, problem."""
+def as_text(env: Environment, findings: Sequence[Finding]) -> str:
+    """The report for people."""
     import platform
 
     from lsu_onto import __version__
 
     version = env.version(US) if US in env.installed else __version__
     lines = [f"{US} {version}, Python {platform.python_version()} in {sys.prefix}", ""]
-    mark = dict(zip(("ok", "note", "problem"), marks, strict=True))
+    mark = {"ok": "✓", "note": "·", "problem": "✗"}
     for f in findings:
         lines.append(f"{mark[f.state]} {f.message}")
         if f.fix:

@@ -1,10 +1,14 @@
 """What both programs, `lsu-onto` and `lsu-seg`, consist of.
 
-Commands that are imported when they are asked for, the one place where they end, and the options that they share.
+Commands that are imported when they are asked for, the one place where they end, what they write to, and the options
+that they share.
 """
 
 from __future__ import annotations
 
+import codecs
+import io
+import os
 import sys
 from collections.abc import Callable, Mapping
 from importlib import import_module
@@ -19,6 +23,53 @@ from lsu_onto.errors import UserError
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 
 CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
+
+# --- what commands write to ------------------------------------------------------------------------------------------
+
+_PLAIN = {"→": "->", "…": "...", "✓": "+", "·": "-", "✗": "!", "█": "#", "“": '"', "”": '"', "„": '"'}
+"""Our own signs, for streams that do not have them."""
+
+
+def _spell(error: UnicodeError) -> tuple[str | bytes, int]:
+    """An error handler of codecs: a character that a stream does not have is spelt out, so that nothing is lost."""
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    character = error.object[error.start]
+    if "\udc80" <= character <= "\udcff":  # a byte of a file's name that is no text: as it is
+        return character.encode("utf-8", "surrogateescape"), error.start + 1
+    plain = _PLAIN.get(character) or character.encode("ascii", "backslashreplace").decode()
+    return plain, error.start + 1
+
+
+codecs.register_error("lsu_onto.spell", _spell)
+
+
+_STRICT = ("strict", "surrogateescape", "backslashreplace")
+"""What Python has chosen; anything else is the user's choice (`PYTHONIOENCODING=cp1252:replace`)."""
+
+
+def _mend_streams() -> None:
+    """Standard streams that take any text, and are there.
+
+    After `>&-` Python has no `sys.stdout`, and the next file that is opened gets the number 1: what a library prints
+    would end up in it.
+    """
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # gets the lowest number that is free, which is this one
+        stream = getattr(sys, name)
+        if stream is None:
+            setattr(sys, name, os.fdopen(os.open(os.devnull, os.O_RDWR), "w" if number else "r"))
+        elif number and isinstance(stream, io.TextIOWrapper) and stream.errors in _STRICT:
+            stream.reconfigure(errors="lsu_onto.spell")
+
+
+def put_data(text: str) -> None:
+    """Print what another program will read: UTF-8 whatever the stream, like the same text in a file."""
+    click.echo(text.encode("utf-8"), nl=False)
+
 
 # --- how commands end ------------------------------------------------------------------------------------------------
 
@@ -118,6 +169,17 @@ class Program(click.Group):
         self.package = package
         self.sections = sections
         self.places = {name: place for section in sections.values() for name, place in section.items()}
+
+    def main(self, *args: Any, **options: Any) -> Any:
+        _mend_streams()
+        try:
+            return super().main(*args, **options)
+        except OSError as error:  # while the help is printed, which is before `invoke`
+            end = ending(error)
+            if end is None:
+                raise
+            end.show()
+            sys.exit(end.exit_code)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(self.places)

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any, TextIO, TypeVar
 
 import click
 
+from lsu_onto.program import put_data
+
 if TYPE_CHECKING:
     from lsu_onto.diagnostics import Diagnostic
 
@@ -88,7 +90,7 @@ def put(text: str, output: str | None) -> None:
     from lsu_onto.exchange import write_text
 
     if output is None:
-        click.echo(text, nl=False)
+        put_data(text)
         return
     write_text(output, text)
     click.echo(output, err=True)

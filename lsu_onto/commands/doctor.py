@@ -29,7 +29,5 @@ def doctor(format_: str) -> None:
     if format_ == "json":
         click.echo(json.dumps(as_dict(env, findings), indent=2))
     else:
-        encoding = getattr(sys.stdout, "encoding", None) or "ascii"
-        plain = "✓·✗".encode(encoding, "ignore").decode(encoding) != "✓·✗"
-        click.echo(as_text(env, findings, "+-!" if plain else "✓·✗"))
+        click.echo(as_text(env, findings))
     sys.exit(any(f.state == "problem" for f in findings))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from lsu_onto.commands.arguments import colours, named_folders, tax_files
-from lsu_onto.program import search_path
+from lsu_onto.program import put_data, search_path
 
 if TYPE_CHECKING:
     from lsu_onto.diagnostics import Diagnostic
@@ -68,11 +68,11 @@ def fmt(paths: tuple[str, ...], check: bool, diff_: bool, **options: Any) -> Non
         found += [d for d in library.check(file).diagnostics if d.code == "TAX005"]
         changed |= new != text
         if diff_ and new != text:
-            click.echo(diff(name, text, new, colours(sys.stdout)))
+            put_data(diff(name, text, new, colours(sys.stdout)) + "\n")
         elif check and new != text:
             click.echo(name)
         elif stdin and not (check or diff_):
-            click.echo(new.encode(), nl=False)
+            put_data(new)
         elif new != text and not (check or diff_):
             try:
                 write_atomic(file, new.encode())

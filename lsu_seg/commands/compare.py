@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from lsu_onto.program import text_or_json
+from lsu_onto.program import put_data, text_or_json
 
 
 @click.command()
@@ -30,4 +30,7 @@ def compare(a: str, b: str, format_: str) -> None:
     from lsu_seg.evaluation.files import as_json
 
     result = difference(Path(a), Path(b))
-    click.echo(as_json(result).rstrip() if format_ == "json" else as_text(result))
+    if format_ == "json":
+        put_data(as_json(result))
+    else:
+        click.echo(as_text(result))

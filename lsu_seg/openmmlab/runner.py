@@ -37,6 +37,15 @@ class RankedRunner(Runner):
     stepped = False
     _has_begun, _is_last_test = False, True
 
+    def build_logger(self, *args: Any, **kwargs: Any) -> MMLogger:
+        logger = super().build_logger(*args, **kwargs)
+        for handler in logger.handlers:
+            if isinstance(handler, logging.FileHandler) and handler.stream:
+                # Whatever the locale has: it may not be able to write the names in a config.
+                handler.encoding = "utf-8"
+                handler.stream.reconfigure(encoding="utf-8")
+        return logger
+
     def train(self) -> Any:
         with named(self.cfg, self):
             return super().train()

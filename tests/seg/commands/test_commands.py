@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import codecs
 import json
+import locale
 import os
 import subprocess
 import sys
@@ -144,6 +146,23 @@ def test_train_then_evaluate_then_label(world: Path) -> None:
     labelled = call("pseudo-label", world / "label.py", checkpoint)
     assert labelled.exit_code == 0, labelled.output
     assert (world / "labels/labels/train/a.png").is_file()
+
+
+def test_the_log_takes_names_that_the_locale_cannot_write(world: Path) -> None:
+    """Logging would print a traceback for each."""
+    with (world / "train.py").open("a", encoding="utf-8") as config:
+        config.write("note = 'Straße → 道路'\n")
+    before = locale.setlocale(locale.LC_CTYPE)
+    locale.setlocale(locale.LC_CTYPE, "C")
+    try:
+        with (world / "ascii.txt").open("w") as file:
+            assert sys.flags.utf8_mode or codecs.lookup(file.encoding).name == "ascii"
+        trained = call("train", world / "train.py", "--work-dir", world / "run", "--set", "log_level=INFO")
+    finally:
+        locale.setlocale(locale.LC_CTYPE, before)
+    assert trained.exit_code == 0 and "Logging error" not in trained.output
+    (log,) = (world / "run").glob("*/*.log")
+    assert "'Straße → 道路'" in log.read_text(encoding="utf-8")
 
 
 # --- mistakes ----------------------------------------------------------------------------------------------

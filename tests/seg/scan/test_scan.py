@@ -26,9 +26,9 @@ from lsu_seg.scan.run import scan
 ROOT = Path(__file__).parents[3]
 
 
-def command(tmp_path: Path, taxonomy: str, *options: str) -> Result:
+def command(tmp_path: Path, taxonomy: str, *options: str, charset: str = "utf-8") -> Result:
     args = ["scan", taxonomy, "--data-root", str(tmp_path / "data"), "--work-dir", str(tmp_path / "work")]
-    result = CliRunner().invoke(main, [*args, *options])
+    result = CliRunner(charset=charset).invoke(main, [*args, *options])
     assert isinstance(result.exception, SystemExit | None), result.exception
     return result
 
@@ -39,6 +39,15 @@ def labels(tmp_path: Path, values: np.ndarray, number: int = 1) -> None:
             file = tmp_path / f"data/{place}/train/{i}.png"
             file.parent.mkdir(parents=True, exist_ok=True)
             Image.fromarray(pixels).save(file)
+
+
+def test_the_report_goes_to_any_stream(tmp_path: Path) -> None:
+    tax = write_park_tax(tmp_path / "tax")
+    write_park(tmp_path / "data", {"道": [0, 2]})
+    for charset in ("cp1252", "latin-1", "ascii"):
+        report = command(tmp_path, tax, charset=charset)
+        assert report.exit_code == 0 and "park v1" in report.stdout
+    assert "##" in command(tmp_path, tax, charset="latin-1").stdout  # the bars
 
 
 def test_counts_are_those_of_what_was_drawn(tmp_path: Path) -> None:
