@@ -10,6 +10,7 @@ import codecs
 import io
 import os
 import sys
+import traceback
 from collections.abc import Callable, Mapping
 from importlib import import_module
 from importlib.util import find_spec
@@ -107,6 +108,8 @@ def ending(error: BaseException, command: click.Command | None = None) -> Ending
     message: object = None
     if isinstance(error, UserError):
         message = error
+    elif broken := _broken(error):
+        message = f"`{broken}` is installed and cannot be imported ({error}); `lsu-onto doctor` says what is wrong"
     elif isinstance(error, ImportError):
         message = _missing(error)
     elif isinstance(error, OSError) and not isinstance(error, ConnectionError):
@@ -138,7 +141,20 @@ def _missing(error: ImportError) -> str | None:
         return None
     if sys.modules.get(module) is None and (module in sys.modules or find_spec(module) is None):
         return f"this needs `{module}`, which is not installed: {INSTALL.format(extra)}"
-    return f"`{module}` is installed and cannot be imported ({error}); `lsu-onto doctor` says what is wrong with it"
+    return f"`{module}` is installed and cannot be imported ({error}); `lsu-onto doctor` says what is wrong"
+
+
+def _broken(error: BaseException) -> str | None:
+    """The package of an extra that fails while it is imported, whatever it raises: an AssertionError about versions, or
+    an AttributeError of an older numpy. None where what is missing comes with an extra, or where it is at work."""
+    packages = {module for modules in EXTRAS.values() for module in modules}
+    if isinstance(error, ModuleNotFoundError) and (error.name or "").partition(".")[0] in packages:
+        return None
+    for frame, _ in traceback.walk_tb(error.__traceback__):
+        package = str(frame.f_globals.get("__name__")).partition(".")[0]
+        if frame.f_code.co_name == "<module>" and package in packages:
+            return package
+    return None
 
 
 def _nobody_reads() -> bool:

@@ -1,8 +1,11 @@
 """Train and judge across datasets whose classes disagree: the MMSegmentation side of the toolkit.
 
-Where MMSegmentation is installed, `import lsu_seg` makes our parts known to mmengine's registries and takes care of the
-stack's rough edges (`openmmlab`). It imports neither torch nor our own modules; those come with the first name that is
-looked up. Without MMSegmentation the rooms that need no torch work: `label_files`, `layout` and `scan`.
+Where MMSegmentation is installed, `import lsu_seg` sees to it that our parts are known to mmengine's registries, and
+takes care of the stack's rough edges (`openmmlab`). All of that waits until somebody imports OpenMMLab: here neither
+OpenMMLab nor torch nor our own modules are imported.
+
+Without MMSegmentation, `set_nll`, `targets` and `decode` work with torch alone, and `label_files`, `layout` and `scan`
+without torch.
 """
 
 from importlib.util import find_spec
@@ -11,5 +14,3 @@ if all(find_spec(name) for name in ("torch", "mmengine", "mmseg")):
     from lsu_seg.openmmlab import compat
 
     compat.install()  # before anything imports mmseg.models or loads a checkpoint
-
-    from lsu_seg.openmmlab import registry  # noqa: F401

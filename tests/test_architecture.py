@@ -108,6 +108,12 @@ TORCH_FREE = ("errors", "label_files", "layout", "scan", "targets", "demo")
 LABELS_ONLY = ("errors", "label_files", "layout", "scan")
 """Those that need nothing but the extra [labels]: `lsu-seg scan`."""
 
+TORCH_ALONE = ("errors", "label_files", "layout", "targets", "set_nll")
+"""Those that need torch and nothing else: one's own training loop."""
+
+_OPENMMLAB = ("mmengine", "mmcv", "mmseg")
+_OTHERS = ("cv2", "numba", "matplotlib", "pycocotools", "pyarrow")
+
 
 def room(name: str) -> str:
     """The room of a module: `lsu_seg.decode.cpu` is in `decode`."""
@@ -155,8 +161,9 @@ def test_lsu_onto_knows_nothing_of_torch(file: Path) -> None:
 @pytest.mark.parametrize(
     ("rooms", "missing"),
     [
-        (TORCH_FREE, ("torch", "mmengine", "mmcv", "mmseg")),
-        (LABELS_ONLY, ("torch", "mmengine", "mmcv", "mmseg", "cv2", "numba", "matplotlib", "pycocotools", "pyarrow")),
+        (TORCH_FREE, ("torch", *_OPENMMLAB)),
+        (LABELS_ONLY, ("torch", *_OPENMMLAB, *_OTHERS)),
+        (TORCH_ALONE, (*_OPENMMLAB, *_OTHERS, "PIL")),
     ],
 )
 def test_rooms_are_imported_where_what_they_do_not_need_is_missing(rooms: tuple, missing: tuple) -> None:

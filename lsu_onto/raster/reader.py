@@ -20,11 +20,6 @@ from numpy.typing import NDArray
 from lsu_onto.raster.errors import LabelFileError, MissingPillowError
 from lsu_onto.raster.palettes import value_colours
 
-try:
-    from PIL import Image, TiffImagePlugin
-except ImportError as error:
-    raise MissingPillowError from error
-
 MAX_PIXELS = 1 << 29
 """Largest label file that is read unless told otherwise (`max_pixels=`): 537 megapixels."""
 
@@ -56,6 +51,14 @@ class Raster(NamedTuple):
         return {} if self.palette is None else value_colours(self.array, self.palette)
 
 
+def need_pillow() -> None:
+    """Raise `MissingPillowError` where Pillow is missing. It is imported when a file is read, not before."""
+    try:
+        import PIL.Image  # noqa: F401
+    except ImportError as error:
+        raise MissingPillowError from error
+
+
 def read_raster(path: str | os.PathLike[str], data: bytes | None = None, *, max_pixels: int = MAX_PIXELS) -> Raster:
     """Read a label image exactly as it is stored: no scaling, no palette look-up, no lost bits, no half-read files.
 
@@ -67,14 +70,17 @@ def read_raster(path: str | os.PathLike[str], data: bytes | None = None, *, max_
     Raises:
         LabelFileError: not such a file, damaged, or its values cannot be read exactly. The message names the file,
             what was found, what was expected and what to do.
+        MissingPillowError: Pillow is not installed.
 
     >>> import tempfile
+    >>> from PIL import Image
     >>> file = Path(tempfile.mkdtemp()) / "a.png"
     >>> Image.fromarray(np.array([[7, 26003]], np.uint16)).save(file)
     >>> raster = read_raster(file)
     >>> raster.array.tolist(), raster.kind, raster.description
     ([[7, 26003]], 'grey16', '16-bit grey PNG')
     """
+    need_pillow()
     if data is None:
         data = _read(Path(path))
     if _is_png(data):
@@ -276,6 +282,8 @@ def _size(png: _Png) -> int:
 
 def _unfiltered(png: _Png, height: int, rows: bytes) -> NDArray[Any]:
     """The values of filtered rows, by Pillow."""
+    from PIL import Image
+
     mode, stored = png.colour.mode, png.colour.mode
     if png.bits == 16:
         mode, stored = "I;16", "I;16B"
@@ -290,6 +298,8 @@ def _unfiltered(png: _Png, height: int, rows: bytes) -> NDArray[Any]:
 
 
 def _read_tiff(path: str | os.PathLike[str], data: bytes, max_pixels: int) -> Raster:
+    from PIL import Image, TiffImagePlugin
+
     try:
         # The plugin's class, not `Image.open`: the latter looks for other formats, too.
         image: Any = TiffImagePlugin.TiffImageFile(io.BytesIO(data))

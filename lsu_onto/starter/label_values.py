@@ -126,8 +126,9 @@ def scan(files: Sequence[Path]) -> Scan:
     Raises:
         ScanError: no file could be read. MissingPillowError: Pillow is not installed.
     """
-    import lsu_onto.raster.reader  # noqa: F401 - where Pillow is missing, this says so once
+    from lsu_onto.raster.reader import need_pillow
 
+    need_pillow()  # once, and not for each file
     total, coloured, palettes = Scan(), Scan(), Palettes()
     pool = ThreadPoolExecutor(min(8, os.cpu_count() or 1))  # Pillow and numpy let other threads run
     try:

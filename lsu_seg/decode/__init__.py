@@ -1,14 +1,16 @@
 """Teacher views and annotated rows → pseudo-labels.
 
 `reference` is the decode rule in plain torch; `cpu` and `cuda` are compiled versions of it. Each is imported when it is
-first used: `import lsu_seg.decode` loads neither torch nor numba.
+first used: `import lsu_seg.decode` loads neither torch nor numba, and `decode_arrays` needs one of the two.
 """
 
 from __future__ import annotations
 
 import importlib.util
+import warnings
 from collections.abc import Callable, Sequence
-from functools import partial
+from dataclasses import replace
+from functools import cache, partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -83,6 +85,15 @@ def _with_tensors(
     return arrays(decode(views, torch.as_tensor(rows), torch.as_tensor(allowed), threshold, image_name))
 
 
+def _tensors(view: View | QueryView) -> View | QueryView:
+    """The view with tensors for arrays, which are copied: they may be read-only."""
+    import torch
+
+    found = {name: value for name, value in vars(view).items() if isinstance(value, np.ndarray)}
+    tensors: dict[str, Any] = {name: torch.from_numpy(np.array(array)) for name, array in found.items()}
+    return replace(view, **tensors)
+
+
 def decode_arrays(
     logits: ArrayLike | Sequence[View | QueryView],
     rows: ArrayLike,
@@ -96,13 +107,16 @@ def decode_arrays(
         logits: float `[K, h, w]` at any resolution, in the order of `constraint.source_classes`; or a list of `View`
             and `QueryView` with arrays, for several views, mirrored views, or a no-object mass.
         rows: integer `[H, W]`: the dataset's class of each pixel as an index into `constraint.classes`, -1 for pixels
-            without annotation. `lsu_seg.label_files.LabelReader` reads rows from a label file.
+            without annotation. `Constraint.rows` makes them from an array of labels, `lsu_seg.label_files.LabelReader`
+            reads them from a label file.
         constraint: as returned by `lsu_onto.load`.
         threshold: 0..1; pixels with a lower confidence become void.
         image_name: for error messages.
 
     Returns:
         Arrays `[H, W]`: labels, uint8 with void = 255 (K > 255: uint16 with void = 65535), and confidence, float32.
+
+    Without numba the reference decodes, hundreds of times slower, with a warning.
 
     Raises:
         DecodeError: NaN or Inf anywhere in a view, an unknown row, shapes that do not fit.
@@ -120,7 +134,6 @@ def decode_arrays(
     >>> [round(float(c), 3) for c in confidence[0, [0, 31]]]
     [0.5, 0.993]
     """
-    from lsu_seg.decode import cpu
     from lsu_seg.decode.checks import check_logits
 
     is_views = isinstance(logits, (list, tuple)) and all(isinstance(v, (View, QueryView)) for v in logits)
@@ -128,4 +141,32 @@ def decode_arrays(
     for view in views:
         if isinstance(view, View):
             check_logits(view.logits.shape, constraint, image_name or "logits")
-    return cpu.decode(views, rows, constraint.allowed, threshold, image_name)
+    return _on_cpu()(views, rows, constraint.allowed, threshold, image_name)
+
+
+@cache
+def _on_cpu() -> Callable[..., Decoded]:
+    """The CPU path, or where numba is missing the reference."""
+    try:
+        from lsu_seg.decode import cpu
+    except ImportError as error:
+        if not importlib.util.find_spec("torch"):
+            raise
+        why = "is not installed" if isinstance(error, ModuleNotFoundError) else f"cannot be imported ({error})"
+        warnings.warn(
+            f"numba {why}, so labels are decoded by the reference in torch, hundreds of times slower: "
+            "`pip install numba`",
+            stacklevel=3,
+        )
+        return _by_reference
+    return cpu.decode
+
+
+def _by_reference(views: Any, rows: Any, allowed: Any, threshold: float | None, image_name: str) -> Decoded:
+    from lsu_seg.decode import reference
+    from lsu_seg.decode.checks import check_rows
+
+    rows = np.asarray(rows)
+    check_rows(rows, len(allowed), image_name)
+    views = [_tensors(view) for view in views]
+    return _with_tensors(reference.decode, views, rows.astype(np.int64), allowed, threshold, image_name)

@@ -1,4 +1,5 @@
-"""Label files → rows of d, and back to files: the only loader of label files. Imports no torch.
+"""Label files → rows of d, and back to files: the only loader of label files. Imports no torch, and Pillow only
+when an image is read or written.
 
 Everything that would silently give other numbers than the annotators stored (lossy compression, scaled grey levels,
 dropped bits, half-read files, unlisted values) raises `LabelFileError` with the file, what was found, what was expected

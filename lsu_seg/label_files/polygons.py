@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageDraw
 
 from lsu_seg.label_files.drawn import Drawing, Palette, read_json, wrong_json
 from lsu_seg.label_files.errors import LabelFileError
@@ -24,6 +23,8 @@ def draw_polygons(path: Path, known: dict[str, int], max_pixels: int) -> Drawing
     Raises:
         LabelFileError: the file is no polygon file.
     """
+    from PIL import Image, ImageDraw
+
     content = read_json(path, _EXPECTED)
     palette = Palette(known)
     try:

@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from lsu_onto import VOID
 
@@ -58,6 +57,8 @@ def encode_labels(path: str | os.PathLike[str], labels: NDArray[Any], palette: N
     Raises:
         ValueError: a label that is neither a channel nor void.
     """
+    from PIL import Image
+
     num_classes = len(palette)
     void = void_index(num_classes)
     labels = np.asarray(labels)

@@ -8,9 +8,9 @@
   the forks then load it with unrestricted pickle, which runs whatever code the file holds;
 - a config that inherits from `mmseg::…` is looked up in a distribution whose name differs.
 
-`install()` takes care of all three. It runs on `import lsu_seg`, so it has to be cheap: torch, `mmseg.models`
-and `mmengine.runner` are not imported here. What can only be done after one of them is imported waits for
-that import (`_after_import`), whoever does it and however late.
+`install()` takes care of all three, and adds our registries to mmseg's. It runs on `import lsu_seg`, so it has to be
+cheap, and must not fail where OpenMMLab is broken: nothing of it is imported here, nor is torch. What can only be done
+after one of its modules is imported waits for that import (`_after_import`), whoever does it and however late.
 """
 
 from __future__ import annotations
@@ -45,7 +45,8 @@ def install() -> None:
         _after_import("mmcv.ops.multi_scale_deform_attn", _use_torch_attention)
     _after_import("mmengine.runner.checkpoint", guard_checkpoints)
     _after_import("mmseg.datasets", lambda _: None)  # for its silence
-    _find_mmseg_configs()
+    _after_import("mmengine.config.utils", _find_mmseg_configs)
+    _after_import("mmseg.registry", lambda _: importlib.import_module("lsu_seg.openmmlab.registry"))
 
 
 # --- compiled operators ------------------------------------------------------------------------------------
@@ -270,14 +271,12 @@ def _named(function: Callable[..., Any], module: str, name: str) -> Callable[...
 # --- configs -----------------------------------------------------------------------------------------------
 
 
-def _find_mmseg_configs() -> None:
+def _find_mmseg_configs(module: ModuleType) -> None:
     """Let `_base_ = ['mmseg::…']` work where the distribution is not called `mmsegmentation`.
 
     The value is used to find the installed package, and the import name is right for forks and originals.
     """
-    from mmengine.config.utils import MODULE2PACKAGE
-
-    MODULE2PACKAGE["mmseg"] = "mmseg"
+    module.MODULE2PACKAGE["mmseg"] = "mmseg"
 
 
 # --- deferred work -----------------------------------------------------------------------------------------
@@ -286,7 +285,7 @@ def _find_mmseg_configs() -> None:
 class _AfterImport:
     """A finder that finds one module the ordinary way and calls `action` on it once it is imported."""
 
-    def __init__(self, name: str, action: Callable[[ModuleType], None]) -> None:
+    def __init__(self, name: str, action: Callable[[ModuleType], Any]) -> None:
         self.name = name
         self.action = action
 
@@ -308,7 +307,7 @@ class _AfterImport:
         return spec
 
 
-def _after_import(name: str, action: Callable[[ModuleType], None]) -> None:
+def _after_import(name: str, action: Callable[[ModuleType], Any]) -> None:
     """Call `action` on the module `name`: now if it is imported, else as soon as somebody imports it."""
     if name in sys.modules:
         action(sys.modules[name])

@@ -123,11 +123,11 @@ class Board:
 
 
 def _is_main_process() -> bool:
-    if "torch" not in sys.modules:  # then there are no ranks, and importing mmengine would import torch
+    if "torch" not in sys.modules:  # then there are no ranks
         return True
-    from mmengine.dist import is_main_process
+    from torch import distributed
 
-    return bool(is_main_process())
+    return not (distributed.is_available() and distributed.is_initialized()) or distributed.get_rank() == 0
 
 
 def _lines(title: str, total: int) -> Advance:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import shlex
 import shutil
@@ -98,6 +99,30 @@ def test_what_an_extra_brings_names_the_extra(monkeypatch: pytest.MonkeyPatch) -
     broken = ended(monkeypatch, ImportError("libGL.so.1: cannot open shared object file", name="PIL"))
     assert "`PIL` is installed and cannot be imported (libGL.so.1: cannot open" in broken.stderr
     assert "`lsu-onto doctor`" in broken.stderr
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("assert False, 'MMCV==3.0 is used but incompatible'", "MMCV==3.0 is used but incompatible"),
+        ("import numpy; numpy.bool8", "module 'numpy' has no attribute 'bool8'"),
+        ("import ftfyy", "No module named 'ftfyy'"),
+        ("def check(): raise ImportError('Numba needs NumPy 1.0 or less')\ncheck()", "Numba needs NumPy 1.0 or less"),
+        ("raise OSError('libcudart.so.12: cannot open shared object file')", "libcudart.so.12: cannot open"),
+    ],
+)
+def test_a_package_that_fails_while_it_is_imported_is_no_fault_of_ours(
+    text: str, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "mmseg").mkdir()
+    (tmp_path / "mmseg/__init__.py").write_text(text)
+    monkeypatch.syspath_prepend(tmp_path)
+    for name in [name for name in sys.modules if name.partition(".")[0] == "mmseg"]:
+        monkeypatch.delitem(sys.modules, name)
+    with pytest.raises(Exception, match=said) as raised:
+        importlib.import_module("mmseg")
+    message = ended(monkeypatch, raised.value).stderr
+    assert message.startswith(f"error: `mmseg` is installed and cannot be imported ({said}")
 
 
 def test_the_table_of_extras_is_that_of_the_project() -> None:

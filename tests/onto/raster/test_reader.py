@@ -230,7 +230,8 @@ def test_memory_that_runs_out_is_no_damage(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def test_without_pillow_the_package_works_and_the_reader_says_what_it_needs() -> None:
-    script = "import sys\nsys.modules['PIL'] = None\nimport lsu_onto\nlsu_onto.LabelFileError\nlsu_onto.read_raster"
+    script = "import sys\nsys.modules['PIL'] = None\nimport lsu_onto\nlsu_onto.LabelFileError\nlsu_onto.MAX_PIXELS\n"
+    script += "try:\n    lsu_onto.read_raster('a.png')\nexcept lsu_onto.UserError as e:\n    print(e, file=sys.stderr)"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
     assert f"reading label files needs Pillow: {lsu_onto.INSTALL.format('labels')}" in done.stderr
     from lsu_onto.raster.errors import MissingPillowError

@@ -6,6 +6,7 @@ import math
 import multiprocessing
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,11 +17,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+import lsu_onto
 from helpers.decoding import gaps, problems, tensor_view
 from helpers.examples import examples
 from lsu_onto import ROW_UNKNOWN, ROW_VOID
 from lsu_seg.cli import main
-from lsu_seg.decode import DecodeError, QueryView, View, cpu, reference
+from lsu_seg.decode import DecodeError, QueryView, View, _on_cpu, cpu, decode_arrays, reference
 
 
 @settings(max_examples=examples(150))
@@ -54,6 +56,34 @@ def test_equals_the_reference(problem: tuple, threshold: float | None) -> None:
     again = cpu.decode(views, rows, allowed, threshold, threads=2)
     assert again.labels.tobytes() == found.labels.tobytes()
     assert again.confidence.tobytes() == found.confidence.tobytes()
+
+
+@pytest.mark.parametrize("classes", [15, 256])
+def test_without_numba_the_reference_decodes_and_says_how_slow_it_is(
+    classes: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rng = np.random.default_rng(0)
+    allowed = rng.random((4, classes + 1)) < 0.5
+    world = replace(lsu_onto.load("demo_town", source="demo"), allowed=allowed)
+    logits, rows = rng.standard_normal((classes, 3, 5)).astype(np.float32), rng.integers(-1, 4, (12, 20))
+    masks = QueryView(rng.standard_normal((7, classes + 1), np.float32), rng.standard_normal((7, 3, 5), np.float32))
+    inputs = [logits, [View(logits), View(logits[:, :, ::-1], flip=True)], [masks]]
+    for array in (logits, masks.masks):
+        array.flags.writeable = False  # as a memory map is
+    fast = [decode_arrays(views, rows, world, 0.1) for views in inputs]
+
+    monkeypatch.setitem(sys.modules, "lsu_seg.decode.cpu", None)
+    monkeypatch.delattr("lsu_seg.decode.cpu")
+    _on_cpu.cache_clear()
+    with pytest.warns(UserWarning, match="decoded by the reference in torch, hundreds of times slower"):
+        slow = [decode_arrays(views, rows, world, 0.1) for views in inputs]
+    with pytest.raises(DecodeError, match=r"rows range over 0\.\.4; the dataset has 4 classes"):
+        decode_arrays(logits, np.arange(5)[None], world)
+    _on_cpu.cache_clear()
+    for a, b in zip(fast, slow, strict=True):
+        assert a.labels.dtype == b.labels.dtype == (np.uint8 if classes < 256 else np.uint16)
+        assert np.array_equal(a.labels, b.labels)
+        assert np.allclose(a.confidence, b.confidence, atol=1e-5)
 
 
 def closed(k: int, *members: int) -> np.ndarray:
