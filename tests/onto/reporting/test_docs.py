@@ -118,7 +118,10 @@ def test_the_python_page_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     assert found.failed == 0 and found.attempted > 20
 
 
-@pytest.mark.parametrize("page", [*PAGES, "docs/python.md", "docs/architecture.md", "docs/demo.md", "CONTRIBUTING.md"])
+@pytest.mark.parametrize(
+    "page",
+    [*PAGES, "docs/python.md", "docs/plain-pytorch.md", "docs/architecture.md", "docs/demo.md", "CONTRIBUTING.md"],
+)
 def test_links_lead_somewhere(page: str) -> None:
     for file, anchor in _LINK.findall(
         re.sub(r"```.*?```", "", (ROOT / page).read_text(encoding="utf-8"), flags=re.DOTALL)

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import re
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -385,3 +389,23 @@ def test_two_losses_of_one_source_have_tables_of_their_own() -> None:
     other.use_table(TABLE)
     with pytest.raises(TargetError, match="a SetNLLLoss of `another` with 5 classes was given targets of `a source"):
         other(logits, target)
+
+
+def test_the_page_on_plain_pytorch_runs_with_torch_alone(tmp_path: Path) -> None:
+    """All its examples in one process, where OpenMMLab, OpenCV and numba are not to be had."""
+    page = (Path(__file__).parents[3] / "docs/plain-pytorch.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"^```python\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
+    missing = ("mmengine", "mmcv", "mmseg", "mmdet", "cv2", "numba", "matplotlib", "pycocotools")
+    script = f"""
+import sys
+for name in {missing}:
+    sys.modules[name] = None
+{"".join(blocks)}
+assert sum(losses[-4:]) < 0.3 * sum(losses[:4]), losses
+assert inside > 0.8, inside
+assert set(np.unique(target)) <= {{*range(constraint.num_classes), 255, *range(256, 256 + len(sets))}}
+assert all(c.table is table for c in coders) and len(table) == len(sets)
+"""
+    done = subprocess.run([sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert len(blocks) == 5
