@@ -62,7 +62,7 @@ def load(name: str | Path, source: str | None = None, paths: Iterable[str | Path
             file (`"fleet.tax v2"` where it has several datasets), or of a compiled `.npz`. A source's own name gives
             the identity (labels stored as channels), unless a dataset of that name has a map.
         source: the source taxonomy's name; needed where the dataset has maps to several.
-        paths: folders to search before the shipped library.
+        paths: folders (with their subfolders), or files, to search before the shipped library.
 
     Returns:
         Arrays with D rows, one per class of the dataset in the file's order, and K columns, one per channel of the

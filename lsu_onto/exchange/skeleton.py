@@ -8,14 +8,16 @@ from lsu_onto.diagnostics import suggest
 from lsu_onto.exchange.base import ExchangeError, Options
 from lsu_onto.exchange.draft import ClassLine, class_lines, identifier
 from lsu_onto.library.library import Library
+from lsu_onto.library.names import is_called
 from lsu_onto.ontology.model import Source
 
 
 def find_source(name: str, search: tuple[str, ...]) -> Source | None:
-    """The first source on the search path that has this name."""
+    """The first source that has this name, with or without its version."""
     library = Library(search)
-    for entry in library.entries():
-        if entry.kind == "source" and entry.name == name:
+    name, entries = library.meant(name)
+    for entry in entries:
+        if entry.kind == "source" and is_called(entry, name):
             for t in library.declared(str(entry.path)).taxonomies:
                 if isinstance(t, Source) and (t.name, t.version) == (name, entry.version):
                     return t

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from lsu_onto.diagnostics import Diagnostic, did_you_mean
 from lsu_onto.library.errors import TaxonomyError
+from lsu_onto.library.names import file_and_name, is_called, meant, spaced
 from lsu_onto.library.pipe import Imports, check, declared, differing
 from lsu_onto.library.searchpath import Entry
 from lsu_onto.library.workspace import Workspace
@@ -22,11 +22,13 @@ class IncompleteMapError(TaxonomyError):
 
 def find_ontology(workspace: Workspace, name: str, source: str | None) -> Ontology:
     """The ontology of a dataset: see `Library.ontology`."""
-    file, which = _file_and_name(name)
+    workspace, name = meant(workspace, name)
+    source = source and spaced(source)
+    file, which = file_and_name(name)
     matches: dict[tuple[str, ...], Ontology] = {}
     for path in [file] if file else _candidates(workspace, name, source):
         for o in _without_errors(workspace, path):
-            if _is_meant(o.dataset, file, which) and (source is None or _is_called(o.source, source)):
+            if _is_meant(o.dataset, file, which) and (source is None or is_called(o.source, source)):
                 matches.setdefault(_pair(o), o)
     if all(o.dataset is o.source for o in matches.values()):
         for o in _inherited_maps(workspace, file, which, source):
@@ -46,8 +48,9 @@ def find_ontology(workspace: Workspace, name: str, source: str | None) -> Ontolo
 
 def find_alone(workspace: Workspace, name: str) -> Source | Dataset:
     """A dataset (else a source) by itself: see `Library.alone`."""
-    file, which = _file_and_name(name)
-    entries = [e for e in workspace.search.entries() if e.kind != "map" and _is_called(e, name)]
+    workspace, name = meant(workspace, name)
+    file, which = file_and_name(name)
+    entries = [e for e in workspace.search.entries() if e.kind != "map" and is_called(e, name)]
     entries = [e for e in entries if e.kind == "dataset"] or entries
     matches: dict[tuple[str, str], Source | Dataset] = {}
     for path in [file] if file else _files(workspace, name, (e.taxonomy for e in entries)):
@@ -79,20 +82,9 @@ def _errors_of_classes(workspace: Workspace, files: Iterable[str]) -> Iterator[D
         yield from of_maps or (resolved.diagnostics if resolved.taxonomies else ())
 
 
-def _file_and_name(name: str) -> tuple[str, str]:
-    """The file that is meant, and which of its taxonomies: `field.tax`, `fleet.tax v2`, `fleet.tax fleet v2`."""
-    behind = re.fullmatch(r"(.*\.tax)(?:[ \t]+(\S.*))?", name, re.DOTALL)
-    return (behind[1], behind[2] or "") if behind else ("", name)
-
-
-def _is_called(t: Entry | Taxonomy, name: str) -> bool:
-    """Whether it has this name, or this name and version."""
-    return name in (t.name, f"{t.name} {t.version}")
-
-
 def _is_meant(t: Entry | Taxonomy, file: str, which: str) -> bool:
     """Whether it is called so; in a file, its version says enough, and no name means all."""
-    return _is_called(t, which) or (bool(file) and which in ("", t.version))
+    return is_called(t, which) or (bool(file) and which in ("", t.version))
 
 
 def _pair(o: Ontology) -> tuple[str, ...]:
@@ -122,7 +114,7 @@ def _candidates(workspace: Workspace, name: str, source: str | None) -> list[str
         (
             e.map if e.source else e.taxonomy
             for e in workspace.search.entries()
-            if _is_called(e, name) and (e.kind == "source" or (e.source and source in (None, e.source, e.source_text)))
+            if is_called(e, name) and (e.kind == "source" or (e.source and source in (None, e.source, e.source_text)))
         ),
     )
 
@@ -157,7 +149,7 @@ def _inherited_maps(workspace: Workspace, file: str, name: str, source: str | No
     incomplete: list[TaxonomyError] = []
     for e in dict.fromkeys(called):
         taxonomies = declared(workspace, str(e.path)).taxonomies
-        dataset = next((t for t in taxonomies if _is_called(t, f"{e.name} {e.version}")), None)
+        dataset = next((t for t in taxonomies if is_called(t, f"{e.name} {e.version}")), None)
         if not isinstance(dataset, Dataset):
             continue
         for base, x in _maps_of_bases(workspace, dataset, entries):
@@ -244,7 +236,7 @@ def _example(file: str, choice: Sequence[Taxonomy]) -> str:
 def _refuse_other_paths(workspace: Workspace, name: str) -> None:
     """Refuse a path that exists but is not a taxonomy."""
     exists = os.path.exists(name)  # noqa: PTH110 (a name may be too long for a path: Path raises)
-    if not exists or any(_is_called(e, name) for e in workspace.search.entries()):
+    if not exists or any(is_called(e, name) for e in workspace.search.entries()):
         return
     expected = "expected the name of a taxonomy or a `.tax` file; `lsu_onto.load` also takes a compiled `.npz`"
     if Path(name).is_dir():
@@ -283,10 +275,14 @@ def _hint_for_file(workspace: Workspace, file: str, name: str) -> str:
 def _hint(workspace: Workspace, name: str, source: str | None) -> str:
     """What to do if a name does not have the requested map."""
     entries = list(workspace.search.entries())
-    sources = sorted({e.source for e in entries if _is_called(e, name) and e.source})
+    sources = sorted({e.source for e in entries if is_called(e, name) and e.source})
     if sources and source:
         return f"; there are maps to {', '.join(f'`{s}`' for s in sources)}"
-    if any(_is_called(e, name) and e.kind == "dataset" for e in entries):
+    if any(is_called(e, name) and e.kind == "dataset" for e in entries):
         return "; write one: `map NAME VERSION -> SOURCE VERSION` and a row for each class"
+    other = list(dict.fromkeys(f"`{e.name} {e.version}`" for e in entries if e.name == name.partition(" ")[0]))
+    if other:
+        return f"; there {'are' if len(other) > 1 else 'is'} {', '.join(other)}"
     close = did_you_mean(name, {e.name for e in entries})
-    return f"; did you mean `{close}`?" if close else "; `lsu-onto list` shows what there is"
+    advice = "`lsu-onto list` shows what there is, `--path` (`paths=` in Python) adds a folder"
+    return f"; did you mean `{close}`?" if close else f"; {advice}"

@@ -10,6 +10,7 @@ from lsu_onto.lang import syntax as ast
 from lsu_onto.library import pipe
 from lsu_onto.library.errors import TaxonomyError
 from lsu_onto.library.find import find_alone, find_ontology
+from lsu_onto.library.names import meant
 from lsu_onto.library.pipe import Analysis, Imports
 from lsu_onto.library.searchpath import Entry, shipped
 from lsu_onto.library.workspace import Workspace
@@ -23,7 +24,7 @@ class Library:
     """The search path, from which every file is read once.
 
     Args:
-        paths: folders searched (with their subfolders) before the shipped library.
+        paths: folders searched (with their subfolders), or files, before the shipped library.
         texts: path → text that counts instead of the file on disk, which need not exist (editors).
     """
 
@@ -36,6 +37,11 @@ class Library:
     def entries(self, beside: Path | None = None) -> Iterator[Entry]:
         """Every header on the search path; the files beside `beside` first, then in the order of the search path."""
         return self.workspace.search.entries(beside)
+
+    def meant(self, name: str) -> tuple[str, list[Entry]]:
+        """What a name stands for, and the headers to look for it in."""
+        workspace, name = meant(self.workspace, name)
+        return name, list(workspace.search.entries())
 
     def declared(self, path: str) -> Resolved:
         """The taxonomies that a file declares, without its maps."""

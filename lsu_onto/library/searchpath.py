@@ -90,13 +90,15 @@ class SearchPath:
     """Folders with `.tax` files. A file's own folder comes first, then the roots in their order.
 
     Args:
-        roots: folders searched with their subfolders.
+        roots: folders searched with their subfolders, or files.
         edited: path → text that counts instead of the file on disk, which need not exist. The dictionary may
             change; `forget` must then be called.
+        here: a folder that is searched last, without its subfolders.
     """
 
-    def __init__(self, roots: Iterable[Path], edited: dict[str, str]) -> None:
+    def __init__(self, roots: Iterable[Path], edited: dict[str, str], here: Path | None = None) -> None:
         self.roots = list(roots)
+        self.here = here
         self.edited = edited
         self._headers: dict[str, tuple[list[Entry], list[Entry]]] = {}
         self._listed: dict[tuple[Path, bool], list[Path]] = {}
@@ -114,6 +116,7 @@ class SearchPath:
         """The headers with a key (`Entry.taxonomy` or `Entry.map`), one a file, of the first place that has any: the
         file that refers to it, the file's folder, each root. Without a file only the roots are searched."""
         places: list[tuple[Path, bool | None]] = [(root, True) for root in self.roots]
+        places += [(self.here, False)] if self.here else []
         if file is not None:
             places = [(Path(file), None), (Path(file).parent, False), *places]
         found = next((entries for place in places if (entries := self._index(*place).get(key))), ())
@@ -126,11 +129,13 @@ class SearchPath:
         yield from self._listing(beside, False) if beside else ()
         for root in self.roots:
             yield from self._listing(root, True)
+        yield from self._listing(self.here, False) if self.here else ()
 
     def _listing(self, folder: Path, recursive: bool) -> list[Path]:
         key = (folder, recursive)
         if key not in self._listed:
-            files = set(files_below(folder) if recursive else folder.glob("*.tax"))
+            below = files_below(folder) if recursive else folder.glob("*.tax")
+            files = {folder} if os.path.isfile(folder) else set(below)  # noqa: PTH113 (it may be closed: Path raises)
             open_ = map(Path, self.edited)
             files |= {f for f in open_ if f.parent == folder or (recursive and f.is_relative_to(folder))}
             self._listed[key] = sorted(files)

@@ -33,11 +33,12 @@ class Workspace:
     Args:
         roots: folders searched with their subfolders, in this order.
         edited: path → text that counts instead of the file on disk, which need not exist. `edit` changes it.
+        here: a folder that is searched last, without its subfolders.
     """
 
-    def __init__(self, roots: Iterable[Path], edited: dict[str, str]) -> None:
+    def __init__(self, roots: Iterable[Path], edited: dict[str, str], here: Path | None = None) -> None:
         self.edited = edited
-        self.search = SearchPath(roots, edited)
+        self.search = SearchPath(roots, edited, here)
         self.texts: dict[str, str] = {}
         """The text of every file that was read."""
         self._lines: dict[str, Lines] = {}

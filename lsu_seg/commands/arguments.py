@@ -99,10 +99,12 @@ JOBS = click.option(
 )
 
 
-def load(config: str, data_root: str | None, work_dir: str | None, options: dict[str, Any]) -> Any:
+def load(
+    config: str, data_root: str | None, work_dir: str | None, options: dict[str, Any], search: tuple[str, ...] = ()
+) -> Any:
     from lsu_seg.openmmlab.config import load_config
 
-    return placed(load_config(config, data_root, options), work_dir, Path(config).stem)
+    return placed(load_config(config, data_root, options, search), work_dir, Path(config).stem)
 
 
 def placed(cfg: Any, work_dir: str | None, name: str) -> Any:

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from lsu_onto.program import Command, source_option, taxonomy_argument
+from lsu_onto.program import Command, search_path, source_option, taxonomy_argument
 from lsu_seg.commands.arguments import UNKNOWN, Output
 
 
@@ -26,7 +26,8 @@ from lsu_seg.commands.arguments import UNKNOWN, Output
     show_default=True,
     help="What becomes of raw values that TAXONOMY does not list.",
 )
-def decode(**options: Any) -> None:
+@search_path
+def decode(search: tuple[str, ...], **options: Any) -> None:
     """Decode the logits of any model into pseudo-labels, inside the constraints of label files.
 
     LABEL is annotated in TAXONOMY. LOGITS is a `.npy` file: float [K, h, w] at any resolution, channels in the
@@ -41,7 +42,7 @@ def decode(**options: Any) -> None:
     from lsu_seg.runtime.progress import track
 
     notes = decode_files(
-        **options, track=lambda jobs: track(jobs, "decoding", len(jobs)) if len(jobs) > 1 else iter(jobs)
+        **options, paths=search, track=lambda jobs: track(jobs, "decoding", len(jobs)) if len(jobs) > 1 else iter(jobs)
     )
     for note in notes:
         click.echo(note, err=True)

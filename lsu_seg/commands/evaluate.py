@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from lsu_onto.program import source_option
+from lsu_onto.program import search_path, source_option
 from lsu_seg.commands.arguments import CONFIG, LAUNCHER, ROOT, WORK, Output, load, set_option
 
 
@@ -32,6 +32,7 @@ from lsu_seg.commands.arguments import CONFIG, LAUNCHER, ROOT, WORK, Output, loa
     metavar="DIR",
     help="Folder to write to.  [default: WORK_DIR/evaluation]",
 )
+@search_path
 @set_option()
 @LAUNCHER
 def evaluate(
@@ -42,6 +43,7 @@ def evaluate(
     datasets: tuple[tuple[str, str, str], ...],
     source: str | None,
     output: str | None,
+    search: tuple[str, ...],
     options: dict[str, Any],
 ) -> None:
     """Evaluate a model on the config's `unify.evaluate` sets, or on its `test_dataloader`.
@@ -73,10 +75,10 @@ def evaluate(
 
     if source and not datasets:
         raise click.UsageError("`--source` belongs to `--dataset`; the config's own datasets say theirs")
-    cfg = load(config, data_root, work_dir, options)
+    cfg = load(config, data_root, work_dir, options, search)
     folder = Path(output or f"{cfg.work_dir}/evaluation")
     check_output(folder, {})  # now, and not after the evaluation
-    measured = measure(cfg, checkpoint, _sets(datasets, source), quiet=True)
+    measured = measure(cfg, checkpoint, _sets(datasets, source, search), quiet=True)
     if not is_main_process():
         return
     weights = checkpoint or cfg.model.hf.pretrained
@@ -92,7 +94,9 @@ def evaluate(
     click.echo(folder / "evaluation.json")
 
 
-def _sets(datasets: tuple[tuple[str, str, str], ...], source: str | None) -> dict[str, Any] | None:
+def _sets(
+    datasets: tuple[tuple[str, str, str], ...], source: str | None, search: tuple[str, ...]
+) -> dict[str, Any] | None:
     sets: dict[str, Any] = {}
     for number, (taxonomy, root, split) in enumerate(datasets):
         if (taxonomy, root, split) in datasets[:number]:
@@ -100,7 +104,7 @@ def _sets(datasets: tuple[tuple[str, str, str], ...], source: str | None) -> dic
         name = Path(taxonomy).stem if Path(taxonomy).stem not in sets else f"{Path(taxonomy).stem} {split}"
         if name in sets:
             raise click.UsageError(f"`{name}` of `--dataset` is in two folders: evaluate them one by one")
-        sets[name] = dict(type="TaxDataset", taxonomy=taxonomy, data_root=root, split=split)
+        sets[name] = dict(type="TaxDataset", taxonomy=taxonomy, data_root=root, split=split, paths=list(search))
         if source:
             sets[name]["source"] = source
     return sets or None

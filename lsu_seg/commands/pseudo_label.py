@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from lsu_onto.program import Command, source_option, taxonomy_argument
+from lsu_onto.program import Command, search_path, source_option, taxonomy_argument
 from lsu_seg.commands.arguments import KEPT, LAUNCHER, UNKNOWN, WORK, Output, load, placed, set_option
 
 
@@ -66,6 +66,7 @@ def _splits(context: click.Context, parameter: click.Parameter, value: str | Non
     show_default=True,
     help="Go on in a folder that a stopped run left, after a look at every label there; else refuse it.",
 )
+@search_path
 @WORK
 @LAUNCHER
 @set_option()
@@ -76,6 +77,7 @@ def pseudo_label(
     data_root: str | None,
     output: str | None,
     resume: bool,
+    search: tuple[str, ...],
     work_dir: str | None,
     options: dict[str, Any],
     **settings: Any,
@@ -108,6 +110,7 @@ def pseudo_label(
     chosen = {key: value for key, value in settings.items() if value is not None}
     if teacher is not None:
         _check_one_line(args, data_root, output)
+        chosen["paths"] = search
         _one_line(args[0], str(data_root), teacher, checkpoint, str(output), resume, work_dir, options, chosen)
         return
     foreign = [
@@ -123,7 +126,7 @@ def pseudo_label(
         raise click.UsageError("give CONFIG and CHECKPOINT, or TAXONOMY with --teacher, --data-root and -o")
     if not Path(args[0]).is_file() or args[0].endswith(".tax"):
         raise click.UsageError(f"there is no config `{args[0]}`; if it is a taxonomy, say who labels it: --teacher …")
-    _by_config(args[0], args[1] if len(args) == 2 else None, resume, work_dir, data_root, options)
+    _by_config(args[0], args[1] if len(args) == 2 else None, resume, work_dir, data_root, options, search)
 
 
 def _check_one_line(args: tuple[str, ...], data_root: str | None, output: str | None) -> None:
@@ -169,12 +172,13 @@ def _by_config(
     work_dir: str | None,
     data_root: str | None,
     options: dict[str, Any],
+    search: tuple[str, ...],
 ) -> None:
     from lsu_seg.pseudo.run import pseudo_label as label
     from lsu_seg.unify.checks import check_labelling
     from lsu_seg.unify.configs import pseudo_config
 
-    cfg = load(config, data_root, work_dir, options)
+    cfg = load(config, data_root, work_dir, options, search)
     if "unify" not in cfg:
         label(cfg, checkpoint, resume=resume)
         return

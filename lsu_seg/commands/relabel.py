@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from lsu_onto.program import source_option, taxonomy_argument
+from lsu_onto.program import search_path, source_option, taxonomy_argument
 from lsu_seg.commands.arguments import Output
 
 
@@ -19,7 +19,10 @@ from lsu_seg.commands.arguments import Output
     "-o", "--output", required=True, type=Output(file_okay=False), help="Folder to write the coarse dataset to."
 )
 @click.option("--seed", default=0, show_default=True, help="Of the choices where classes overlap.")
-def relabel(taxonomy: str, source: str, data_root: str, split: str, output: str, seed: int) -> None:
+@search_path
+def relabel(
+    taxonomy: str, source: str, data_root: str, split: str, output: str, seed: int, search: tuple[str, ...]
+) -> None:
     """Relabel a fine dataset in a coarser TAXONOMY, as an annotator with those classes would.
 
     Writes images and labels in the layout of TAXONOMY. Where several classes may hold a region, chance decides.
@@ -30,5 +33,5 @@ def relabel(taxonomy: str, source: str, data_root: str, split: str, output: str,
     """
     from lsu_seg.demo.relabel import relabel_dataset
 
-    count = relabel_dataset(taxonomy, source, Path(data_root), split, Path(output), seed)
+    count = relabel_dataset(taxonomy, source, Path(data_root), split, Path(output), seed, search)
     click.echo(f"{count} images in {output}")

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from lsu_onto.program import Command
+from lsu_onto.program import Command, search_path
 from lsu_seg.commands.arguments import CONFIG, LAUNCHER, ROOT, WORK, load, set_option
 
 
@@ -22,6 +22,7 @@ from lsu_seg.commands.arguments import CONFIG, LAUNCHER, ROOT, WORK, load, set_o
 )
 @click.option("--resume", is_flag=True, help="Go on from the last checkpoint in the work folder.")
 @LAUNCHER
+@search_path
 @set_option("-o")
 def train(
     config: str,
@@ -29,6 +30,7 @@ def train(
     data_root: str | None,
     student: str | None,
     resume: bool,
+    search: tuple[str, ...],
     options: dict[str, Any],
 ) -> None:
     """Train the model of an MMSeg config.
@@ -43,7 +45,7 @@ def train(
     from lsu_seg.unify.configs import one_student
     from lsu_seg.unify.stages import check_no_stage
 
-    cfg = load(config, data_root, work_dir, options)
+    cfg = load(config, data_root, work_dir, options, search)
     cfg = one_student(cfg, student) if student else cfg
     check_no_stage(Path(cfg.work_dir))
     click.echo(run_training(cfg, resume=resume))

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from lsu_onto.program import Command
+from lsu_onto.program import Command, search_path
 from lsu_seg.commands.arguments import CONFIG, JOBS, KEPT, ROOT, WORK, load, set_option
 
 
@@ -19,6 +19,7 @@ from lsu_seg.commands.arguments import CONFIG, JOBS, KEPT, ROOT, WORK, load, set
 @click.option("--seed", default=0, show_default=True, help="Of every training.")
 @click.option("--fresh", is_flag=True, help="Start over: remove what an earlier run left in the work folder.")
 @JOBS
+@search_path
 @set_option("-o")
 def unify(
     config: str,
@@ -27,6 +28,7 @@ def unify(
     seed: int,
     fresh: bool,
     jobs: int | None,
+    search: tuple[str, ...],
     options: dict[str, Any],
 ) -> None:
     """Run the whole method: teacher, pseudo-labels, students, evaluation, report.
@@ -41,7 +43,7 @@ def unify(
       lsu-seg unify lsu_seg/configs/camvid/camvid.py --data-root ../camvid
     """
     start = time.monotonic()
-    run_unify(load(config, data_root, work_dir, options), seed, fresh, jobs, start)
+    run_unify(load(config, data_root, work_dir, options, search), seed, fresh, jobs, start)
 
 
 def run_unify(cfg: Any, seed: int, fresh: bool, jobs: int | None, start: float) -> None:

@@ -55,6 +55,7 @@ class TaxDataset(BaseSegDataset):
             targets, the least confident ones. Rare classes then lose no more than frequent ones (`class_thresholds`).
         loss_weight: a factor on the loss of every pixel of this dataset; a value other than 1 needs `SetNLLLoss`.
         unknown: `error`, or `void` to treat values that the taxonomy does not list as void.
+        paths: folders to search for the taxonomy before the shipped ones.
 
     Raises:
         DatasetError: an invalid `weight`, `unsure` or `indices`, an argument of MMSegmentation's datasets that has no
@@ -80,11 +81,13 @@ class TaxDataset(BaseSegDataset):
         unsure: float | None = None,
         loss_weight: float = 1.0,
         unknown: str = "error",
+        paths: Sequence[str] = (),
         **kwargs: Any,
     ) -> None:
         check_arguments(taxonomy, weight, threshold, unsure, kwargs)
         self.taxonomy = taxonomy
-        self.constraint = lsu_onto.load(taxonomy, source)
+        self.paths = tuple(paths)
+        self.constraint = lsu_onto.load(taxonomy, source, self.paths)
         self.split = split
         self.weight = weight
         self.name = self.constraint.dataset
@@ -109,6 +112,8 @@ class TaxDataset(BaseSegDataset):
         super().__init__(data_root=data_root, metainfo=metainfo, ignore_index=void_index(k), **kwargs)
         # Not passed to mmengine, which reads strings as names of files.
         self._metainfo.update(taxonomy=taxonomy, source=self.constraint.source)
+        if paths:
+            self._metainfo["paths"] = list(paths)
 
     @property
     def table(self) -> TargetTable:
@@ -405,7 +410,7 @@ class CompoundDataset(ConcatDataset):
             dataset.skip_void = not test_mode
         self.table = _one_table(built)
         super().__init__(built, lazy_init=lazy_init, ignore_keys=sorted({k for d in built for k in d.metainfo}))
-        self._metainfo = {k: v for k, v in first.items() if k != "taxonomy"}
+        self._metainfo = {k: v for k, v in first.items() if k not in ("taxonomy", "paths")}
 
     def get_cat_ids(self, idx: int) -> list[int]:
         raise _no_cat_ids("a CompoundDataset")

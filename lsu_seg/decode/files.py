@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zipfile
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -38,12 +38,13 @@ def decode_files(
     unknown: str = "error",
     confidence: bool = False,
     align_corners: bool = False,
+    paths: Sequence[str] = (),
     track: Callable[[list[Job]], Iterable[Job]] = iter,
 ) -> list[str]:
     """Write the pseudo-label of one image, or of all images of a folder.
 
     Args:
-        taxonomy, source: as for `lsu_onto.load`.
+        taxonomy, source, paths: as for `lsu_onto.load`.
         label: the label file of the image, or a folder of them.
         logits: a `.npy` file, float `[K, h, w]`; or a folder: the logits of `label/KEY.png` are `logits/KEY.npy`.
         output: the PNG to write, or the folder of `KEY.png`. Folders are made if they do not exist.
@@ -63,7 +64,7 @@ def decode_files(
         TaxonomyError: the taxonomy cannot be loaded.
         OSError: a file cannot be read or written.
     """
-    constraint = lsu_onto.load(taxonomy, source)
+    constraint = lsu_onto.load(taxonomy, source, paths)
     if constraint.encoding in ("panoptic-rgb", "rle"):
         raise DecodeError(
             f"{label}: tables of the dataset explain the labels of `{taxonomy}` (`encoding: {constraint.encoding}`), so"

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
 import cv2
@@ -97,7 +98,9 @@ def write_png(path: Path, pixels: NDArray[np.uint8]) -> None:
     write_atomic(path, data.tobytes())
 
 
-def relabel_dataset(taxonomy: str, fine: str, root: Path, split: str, output: Path, seed: int) -> int:
+def relabel_dataset(
+    taxonomy: str, fine: str, root: Path, split: str, output: Path, seed: int, paths: Sequence[str] = ()
+) -> int:
     """Write the coarse twin of a fine dataset, images and labels, in the coarse taxonomy's layout.
 
     Args:
@@ -105,12 +108,14 @@ def relabel_dataset(taxonomy: str, fine: str, root: Path, split: str, output: Pa
         fine: the taxonomy of the labels under `root`; every class of it must mean one source class.
         root, split: where the fine dataset lies. output: where the coarse one goes.
         seed: decides where classes overlap, image by image.
+        paths: as for `lsu_onto.load`. The files beside a coarse `.tax` file come first, as they do for what it names.
 
     Returns:
         the number of images.
     """
-    fine_constraint = lsu_onto.load(fine)
-    coarse = lsu_onto.load(taxonomy, fine_constraint.source)
+    beside = sorted(Path(taxonomy).parent.glob("*.tax")) if taxonomy.endswith(".tax") else []
+    fine_constraint = lsu_onto.load(fine, paths=[*beside, *paths])
+    coarse = lsu_onto.load(taxonomy, fine_constraint.source, paths)
     if (fine_constraint.relabel < 0).any():
         name = fine_constraint.classes[int((fine_constraint.relabel < 0).argmax())]
         raise RelabelError(f"`{name}` of `{fine}` may be several classes; only fine labels can be relabelled")

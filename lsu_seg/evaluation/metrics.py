@@ -152,7 +152,7 @@ class OntologyIoU(BaseMetric):
                 raise EvaluationError(
                     f"views {self.views} need `taxonomy` in the dataset's metainfo, as of `TaxDataset`"
                 )
-            constraint = self._constraint = lsu_onto.load(meta["taxonomy"], self.source)
+            constraint = self._constraint = lsu_onto.load(meta["taxonomy"], self.source, meta.get("paths", ()))
         source = constraint.source if constraint is not None else meta.get("source", self.source)
         if source != self.source:
             raise EvaluationError(f"the dataset is related to source `{source}`; the metric is for `{self.source}`")

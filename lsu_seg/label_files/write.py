@@ -83,6 +83,8 @@ def encode_labels(path: str | os.PathLike[str], labels: NDArray[Any], palette: N
 
 def encode_confidence(confidence: NDArray[np.float32]) -> bytes:
     """The PNG of a confidence `[H, W]`, 0..1: 8-bit grey, 255 = 1."""
+    from PIL import Image
+
     grey = (confidence * np.float32(255) + np.float32(0.5)).astype(np.uint8)
     buffer = io.BytesIO()
     Image.fromarray(grey).save(buffer, "PNG", compress_level=_LEVEL)

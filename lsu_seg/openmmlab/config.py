@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import traceback
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,13 +17,19 @@ LOAD = ("LoadTaxImage", "LoadTaxAnnotations", "PackTaxInputs")
 """The pipeline of datasets for which a config has none: images and labels as they are stored."""
 
 
-def load_config(path: str | Path, data_root: str | None = None, options: Mapping[str, Any] | None = None) -> Config:
+def load_config(
+    path: str | Path,
+    data_root: str | None = None,
+    options: Mapping[str, Any] | None = None,
+    paths: Sequence[str] = (),
+) -> Config:
     """An MMSeg config, with `data_root` moved and options merged.
 
     Args:
         data_root: put in place of the config's own top-level `data_root`, wherever that is the beginning of a
             string.
         options: dotted keys, as `--set` takes them.
+        paths: folders to search for taxonomies before those that the config names, and the shipped ones.
     """
     if not Path(path).is_file():
         raise ConfigError(f"there is no config `{path}`")
@@ -42,6 +48,8 @@ def load_config(path: str | Path, data_root: str | None = None, options: Mapping
     if cfg.get("unify", {}) is None:  # so a config removes the section that it inherits
         cfg.pop("unify")
     check_keys(cfg)
+    for _, part in cfg.items():
+        search_in(part, paths)
     return cfg
 
 
@@ -57,6 +65,23 @@ def merge(cfg: Config, options: Mapping[str, Any]) -> None:
             cfg.merge_from_dict({key: value})
         except (KeyError, TypeError, IndexError, AssertionError, AttributeError, ValueError) as e:
             raise ConfigError(f"`--set {key}=…` does not fit {cfg.filename}: {e}") from e
+
+
+def search_in(value: Any, paths: Sequence[str]) -> None:
+    """Have every part of a config that names a taxonomy search these folders first.
+
+    >>> cfg = {"datasets": [{"taxonomy": "farm"}, {"taxonomy": "idd", "paths": ["b"]}]}
+    >>> search_in(cfg, ["a"])
+    >>> cfg["datasets"]
+    [{'taxonomy': 'farm', 'paths': ['a']}, {'taxonomy': 'idd', 'paths': ['a', 'b']}]
+    """
+    if isinstance(value, dict):
+        if paths and isinstance(value.get("taxonomy"), str):
+            value["paths"] = list(dict.fromkeys([*paths, *value.get("paths", ())]))
+        value = list(value.values())
+    if isinstance(value, (list, tuple)):
+        for part in value:
+            search_in(part, paths)
 
 
 def _rebase(value: Any, old: str, new: str) -> Any:

@@ -63,11 +63,12 @@ def pseudo_label_config(
     threshold: float | None = None,
     confidence: bool = False,
     unknown: str = "error",
+    paths: Sequence[str] = (),
 ) -> Config:
     """An MMSeg config whose test run, with `checkpoint`, pseudo-labels one split of a dataset.
 
     Args:
-        taxonomy, source: as for `lsu_onto.load`.
+        taxonomy, source, paths: as for `lsu_onto.load`.
         data_root: the dataset's folder.
         teacher: a config of MMSegmentation; or a Hugging Face folder; or a checkpoint of data-priors.
         checkpoint: the config's checkpoint; None if the teacher or the config's model brings its own weights.
@@ -84,7 +85,7 @@ def pseudo_label_config(
     >>> cfg.model.to_dict(), cfg.test_cfg.type
     ({'type': 'HFSegmentor', 'hf': {'pretrained': 'weights/segformer'}}, 'PseudoLabelLoop')
     """
-    splits = lsu_onto.load(taxonomy, source).layout.splits
+    splits = lsu_onto.load(taxonomy, source, paths).layout.splits
     if splits and split not in splits:
         raise DatasetError(f"`{taxonomy}` has no split `{split}`; it has {', '.join(splits)}")
     config = _teacher_config(teacher, checkpoint)
@@ -98,6 +99,8 @@ def pseudo_label_config(
     )
     if source:
         dataset["source"] = source
+    if paths:
+        dataset["paths"] = list(paths)
     loop: dict[str, Any] = dict(
         type="PseudoLabelLoop",
         out_dir=output,

@@ -102,7 +102,7 @@ def _check_labelling(cfg: Config, resume: bool) -> None:
                 )
             others[what] = loop[key]
     if is_type(dataset, "TaxDataset") and "taxonomy" in dataset:
-        c = lsu_onto.load(dataset.taxonomy, dataset.get("source"))
+        c = lsu_onto.load(dataset.taxonomy, dataset.get("source"), dataset.get("paths", ()))
         if not c.allowed[:, :-1].any():
             raise OutputError(
                 f"no class of `{c.dataset}` may be any class of `{c.source}`: every label would be void; relate its"

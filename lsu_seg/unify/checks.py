@@ -96,7 +96,9 @@ def check_config(cfg: Config) -> None:
         _check_keys(f"unify.extra.{name}", extra, ("dataset", "truth"))
         _check_dataset(f"unify.extra.{name}.dataset", extra.dataset, f"extra set `{name}`")
         if "truth" in extra:
-            _check_truth(name, extra.truth, lsu_onto.load(extra.dataset.taxonomy, extra.dataset.get("source")).source)
+            dataset = extra.dataset
+            constraint = lsu_onto.load(dataset.taxonomy, dataset.get("source"), dataset.get("paths", ()))
+            _check_truth(name, extra.truth, constraint.source)
     for name, dataset in cfg.unify.evaluate.items():
         if not dataset:
             raise ConfigError(f"evaluation set `{name}` has no `dataset`")
@@ -143,7 +145,7 @@ def _check_dataset(path: str, dataset: Any, name: str = "") -> None:
         if not isinstance(dataset.get(key, 0), (int, float, type(None))):
             raise ConfigError(f"`{path}.{key}` is {dataset[key]!r}; expected a number")
     try:
-        splits = lsu_onto.load(dataset["taxonomy"], dataset.get("source")).layout.splits
+        splits = lsu_onto.load(dataset["taxonomy"], dataset.get("source"), dataset.get("paths", ())).layout.splits
     except lsu_onto.TaxonomyError as e:
         raise ConfigError(f"{name or f'`{path}`'}: {e}") from e
     if splits and dataset["split"] not in splits:
@@ -155,14 +157,14 @@ def _check_dataset(path: str, dataset: Any, name: str = "") -> None:
 
 def _check_truth(name: str, truth: Any, source: str) -> None:
     """The truth is one label image per image, which scoring reads by the image's stem."""
-    _check_keys(f"unify.extra.{name}.truth", truth, ("taxonomy", "folder"))
+    _check_keys(f"unify.extra.{name}.truth", truth, ("taxonomy", "folder", "paths"))
     for key in ("taxonomy", "folder"):
         if not isinstance(truth.get(key), (str, Path)):
             raise ConfigError(
                 f"the truth of extra set `{name}` has no `{key}`; expected `dict(taxonomy='…', folder='…')`"
             )
     try:
-        constraint = lsu_onto.load(truth.taxonomy, source)
+        constraint = lsu_onto.load(truth.taxonomy, source, truth.get("paths", ()))
     except lsu_onto.TaxonomyError as e:
         raise ConfigError(f"the truth of extra set `{name}`: {e}") from e
     if constraint.encoding in ("panoptic-rgb", "polygons", "rle"):
@@ -180,7 +182,9 @@ def _check_evaluator(cfg: Config) -> None:
     compound = cfg.train_dataloader.dataset
     first = next((d for d in compound.datasets if is_type(d, "TaxDataset")), None)
     if first is not None:
-        source = lsu_onto.load(first.taxonomy, first.get("source", compound.get("source"))).source
+        source = lsu_onto.load(
+            first.taxonomy, first.get("source", compound.get("source")), first.get("paths", ())
+        ).source
         if metric.get("source") != source:
             raise ConfigError(
                 f"the evaluator has source={metric.get('source')!r}, and the training datasets `{source}`: write"

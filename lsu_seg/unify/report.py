@@ -204,7 +204,7 @@ def _legends(c: Constraint) -> str:
 def _ontology(dataset: TaxDataset, folder: Path) -> str:
     file = folder / "pictures" / f"{dataset.constraint.dataset}.svg"
     try:
-        lsu_onto.draw(dataset.taxonomy, file, source=dataset.constraint.source)
+        lsu_onto.draw(dataset.taxonomy, file, source=dataset.constraint.source, paths=dataset.paths)
     except ValueError as e:  # the page is worth having without the drawing
         return f"<p>The ontology is not drawn here: {html.escape(str(e))}</p>"
     image = f'<img class="ontology" src="pictures/{file.name}" alt="ontology">'

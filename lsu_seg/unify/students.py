@@ -37,7 +37,7 @@ def source_of(cfg: Config) -> str:
     if compound.get("source"):
         return str(compound.source)
     first = compound.datasets[0]
-    return lsu_onto.load(first.taxonomy, first.get("source")).source
+    return lsu_onto.load(first.taxonomy, first.get("source"), first.get("paths", ())).source
 
 
 def labels_of(kind: str, work: Path, name: str) -> str:

@@ -285,7 +285,7 @@ def score_labels(cfg: Config, work: Path, name: str) -> dict[str, Any]:
     extra, kinds = cfg.unify.extra[name], label_kinds(cfg)
     dataset = dataset_of(extra.dataset)
     c = dataset.constraint
-    truth = Annotation(lsu_onto.load(extra.truth.taxonomy, c.source))
+    truth = Annotation(lsu_onto.load(extra.truth.taxonomy, c.source, extra.truth.get("paths", ())))
     labels = Annotation(channel_constraint(c))
     k, void = c.num_classes, void_index(c.num_classes)
     matrices = {kind: torch.zeros(k + 1, k + 1, dtype=torch.int64) for kind in kinds}

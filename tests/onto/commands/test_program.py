@@ -179,6 +179,17 @@ def test_options_are_spelt_alike(main: Program) -> None:
                 assert "-o" not in parameter.opts or parameter.name == "output", (name, parameter.opts)
 
 
+NO_TAXONOMY = {"explain", "doctor", "docs", "demo", "compare"}
+"""Commands that look no taxonomy up, or only shipped ones."""
+
+
+@pytest.mark.parametrize("main", [lsu_onto.cli.main, lsu_seg.cli.main], ids=["lsu-onto", "lsu-seg"])
+def test_every_command_that_looks_taxonomies_up_searches_folders(main: Program) -> None:
+    for name in {*main.places} - NO_TAXONOMY:
+        command = main.get_command(click.Context(main), name)
+        assert command is not None and "search" in {p.name for p in command.params}, name
+
+
 # --- what they write to --------------------------------------------------------------------------------------
 
 ODD = """tax 1

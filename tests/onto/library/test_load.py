@@ -61,6 +61,52 @@ def test_a_folder_of_the_name_of_a_taxonomy_is_not_meant(folder: Path, monkeypat
         lsu_onto.load("town", source="third", paths=[folder])
 
 
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A current folder with a source `base`, a dataset `farm` that it holds, one of another name than its file, and
+    one in a subfolder."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "base.tax").write_text(SOURCE.replace("source demo", "source base"))
+    for file, name in (("farm", "farm"), ("land", "plot"), ("sub/acre", "acre")):
+        (tmp_path / file).parent.mkdir(exist_ok=True)
+        (tmp_path / f"{file}.tax").write_text(f"tax 1\ndataset {name} v1 -> base v1\n0 path < road\n")
+    (tmp_path / "sub/base.tax").write_text((tmp_path / "base.tax").read_text())
+    (tmp_path / "idd.tax").write_text("tax 1\ndataset idd v9 -> base v1\n0 path < road\n")
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("name", "dataset"),
+    [("farm", "farm"), ("plot", "plot"), ("land", "plot"), ("sub/acre", "acre"), ("base", "base"), ("farm@v1", "farm")],
+)
+def test_what_lies_in_the_current_folder_has_a_name(name: str, dataset: str, here: Path) -> None:
+    for load in (lsu_onto.load, lsu_onto.load_dataset):
+        assert load(name).dataset == dataset
+    assert lsu_onto.load(name, source="base").source == "base"
+
+
+def test_the_current_folder_changes_no_name_that_has_a_meaning(here: Path) -> None:
+    assert lsu_onto.load("idd", source="cityscapes").dataset_version == "v1"
+    assert lsu_onto.load("idd v9").source == "base"
+    with pytest.raises(lsu_onto.TaxonomyError, match=r"no map from `acre`; `lsu-onto list` .* `--path`"):
+        lsu_onto.load("acre")  # in a subfolder, of which there may be thousands
+    assert lsu_onto.load("acre", paths=["sub"]).dataset == "acre"
+    assert lsu_onto.load("acre", paths=["sub/acre.tax"]).dataset == "acre"
+
+
+@pytest.mark.parametrize("name", ["vistas v1.2", "vistas@v1.2", "vistas_v12"])
+def test_a_version_is_named_in_several_ways(name: str) -> None:
+    c = lsu_onto.load(name, source="cityscapes@v1")
+    assert (c.dataset, c.dataset_version, c.source) == ("vistas", "v1.2", "cityscapes")
+    assert lsu_onto.load_dataset(name).dataset_version == "v1.2"
+
+
+def test_a_version_that_does_not_exist_names_those_that_do() -> None:
+    for load in (lsu_onto.load, lsu_onto.load_dataset):
+        with pytest.raises(lsu_onto.TaxonomyError, match=r"`vistas v3`.*; there are `vistas v1.2`, .*`vistas v2`"):
+            load("vistas@v3")
+
+
 def test_did_you_mean(folder: Path) -> None:
     with pytest.raises(lsu_onto.TaxonomyError, match="did you mean `town`"):
         lsu_onto.load("twon", paths=[folder])

@@ -165,6 +165,40 @@ def test_the_log_takes_names_that_the_locale_cannot_write(world: Path) -> None:
     assert "'Straße → 道路'" in log.read_text(encoding="utf-8")
 
 
+def test_every_command_finds_names_in_folders(world: Path) -> None:
+    """And what they write down, a further run finds without being told."""
+    for config in ("train.py", "label.py"):
+        text = (world / config).read_text()
+        for name in ("tiny", "park"):
+            text = text.replace(repr(str(world / f"tax/{name}.tax")), repr(name))
+        (world / config).write_text(text)
+    path, work, teacher = ("--path", world / "tax"), ("--work-dir", world / "run"), world / "teacher.pth"
+    short = ("--set", "train_cfg.max_iters=1", "--set", "default_hooks.checkpoint.interval=1")
+    data, out = ("--data-root", world / "park"), ("-o", world / "out", "--work-dir", world / "one")
+    np.save(world / "a.npy", np.zeros((5, 6, 10), np.float32))
+    for args in (
+        ("scan", "park", *data, "--work-dir", world / "scan"),
+        ("relabel", "park", "--source", "tiny", "--data-root", world / "fine", "--split", "val", "-o", world / "new"),
+        ("decode", "park", world / "park/labels/train/a.png", world / "a.npy", "-o", world / "a.png"),
+        ("train", world / "train.py", *work, *short),
+        ("evaluate", world / "train.py", teacher, *work),
+        ("evaluate", world / "train.py", teacher, *work, "--dataset", "park", world / "park", "train"),
+        ("pseudo-label", world / "label.py", teacher, "--work-dir", world / "label"),
+        ("pseudo-label", "park", "--teacher", world / "train.py", "--checkpoint", teacher, *data, *out),
+    ):
+        assert "park`" in (lost := call(*args).output) or "tiny`" in lost, lost
+        found = call(*args, *path)
+        assert found.exit_code == 0, (args, found.output)
+    again = call("pseudo-label", world / "label/label.py", teacher, "--work-dir", world / "again")
+    assert again.exit_code == 0, again.output
+
+
+def test_relabel_looks_for_the_fine_taxonomy_beside_the_coarse_one(world: Path) -> None:
+    args = ("--data-root", world / "fine", "--split", "val", "-o", world / "new")
+    done = call("relabel", world / "tax/park.tax", "--source", "tiny", *args)
+    assert done.exit_code == 0, done.output
+
+
 # --- mistakes ----------------------------------------------------------------------------------------------
 
 

@@ -255,9 +255,9 @@ def test_the_constraint_is_loaded_by_the_names_in_the_metainfo(monkeypatch: pyte
     asked = []
     monkeypatch.setattr("lsu_onto.load", lambda *names: asked.append(names) or WORLD)
     sample = data_sample(PRED, gt_rows=ROWS)
-    names = {"constraint": None, "taxonomy": "field", "source": "src"}
+    names = {"constraint": None, "taxonomy": "field", "source": "src", "paths": ["tax"]}
     assert run(OntologyIoU("src", ("set",)), [sample], **names)["set/consistency"] == pytest.approx(7 / 13)
-    assert asked == [("field", "src")]  # once
+    assert asked == [("field", "src", ["tax"])]  # once
 
 
 def test_prefix_is_put_before_the_view() -> None:
