@@ -18,6 +18,9 @@ __version__ = "0.1.0"
 INSTALL = "pip install '.[{}]' at the root of the repository"
 """How to install an extra, for messages: `INSTALL.format("render")`. There is no package to install by name yet."""
 
+INSTALL_MMDET = "pip install --no-deps 'onedl-mmdetection>=3.5.1,<3.6' shapely six"
+"""How to install mmdet, for messages: with its dependencies come an older numpy and a second OpenCV."""
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path

@@ -39,6 +39,13 @@ EXTRAS = {
 }
 """The extras that a user may want, and what each is for."""
 
+ALONE = {"mask2former": ("shapely", "six")}
+"""Extras whose packages are best installed without what they depend on, and the part of that which is needed: mmdet
+brings an older numpy, and a second OpenCV that overwrites the first."""
+
+ORIGINAL_OF = {"onedl-mmdetection": "mmdet>=3.3,<3.4"}
+"""Requirements of extras, and what goes with the OpenMMLab originals instead."""
+
 
 class Finding(NamedTuple):
     """One line of the report. A `note` is worth knowing and needs no action; only a `problem` fails."""
@@ -97,8 +104,9 @@ class Environment:
         return out
 
 
-def _install(needs: Iterable[Requirement]) -> str:
-    return "python -m pip install " + " ".join(f'"{r.name}{r.specifier}"' for r in needs)
+def _install(needs: Iterable[Requirement], alone: bool = False) -> str:
+    words = (f'"{r.name}{r.specifier}"' if r.specifier or not alone else r.name for r in needs)
+    return " ".join(["python -m pip install", *(["--no-deps"] if alone else []), *words])
 
 
 def _uninstall(names: Iterable[str]) -> str:
@@ -123,13 +131,13 @@ def _judge(env: Environment, needs: list[Requirement]) -> tuple[list[str], list[
     return good, missing, wrong
 
 
-def _out_of_range(env: Environment, wrong: list[Requirement]) -> Iterator[Finding]:
+def _out_of_range(env: Environment, wrong: list[Requirement], alone: bool = False) -> Iterator[Finding]:
     from packaging.utils import canonicalize_name
 
     for r in wrong:
         name = canonicalize_name(r.name)
         have = name if name in env.installed else "mmcv"
-        yield Finding("problem", f"{env.shown([have])} is outside {r.specifier}", _install([r]))
+        yield Finding("problem", f"{env.shown([have])} is outside {r.specifier}", _install([r], alone))
 
 
 # --- the rules ---------------------------------------------------------------------------------------------
@@ -161,6 +169,8 @@ def core(env: Environment) -> Iterator[Finding]:
 
 
 def extras(env: Environment) -> Iterator[Finding]:
+    from packaging.requirements import Requirement
+
     forks, originals = env.has(FORKS), env.has(ORIGINALS)
     unwanted = {"seg", "seg-openmmlab"} if forks and originals else {"seg" if originals else "seg-openmmlab"}
     in_use = {"seg"} if forks else {"seg-openmmlab"} if originals else set()
@@ -169,16 +179,19 @@ def extras(env: Environment) -> Iterator[Finding]:
         needs = [r for r in env.needs(extra) if r.name not in seen or extra not in unwanted]
         if extra in unwanted or not needs:
             continue
-        good, missing, wrong = _judge(env, needs)
+        if originals:
+            needs = [Requirement(ORIGINAL_OF.get(r.name, str(r))) for r in needs]
+        alone = ALONE.get(extra, ())
+        good, missing, wrong = _judge(env, [*needs, *map(Requirement, alone)])
         if extra == "render" and env.dot and [r.name for r in missing] == ["pygraphviz"]:
             yield Finding("ok", f"[render]: {env.shown(good)}, and the `dot` program at {env.dot}")
         elif missing:
             names = ", ".join(r.name for r in missing)
             state: Literal["problem", "note"] = "problem" if extra in in_use else "note"
-            yield Finding(state, f"[{extra}] lacks {names}: {purpose}", _install(missing))
+            yield Finding(state, f"[{extra}] lacks {names}: {purpose}", _install(missing, bool(alone)))
         elif not wrong:
             yield Finding("ok", f"[{extra}]: {env.shown(good)}")
-        yield from _out_of_range(env, [r for r in wrong if r.name not in seen])
+        yield from _out_of_range(env, [r for r in wrong if r.name not in seen], bool(alone))
         seen |= {r.name for r in wrong}
 
 

@@ -133,14 +133,15 @@ EXTRAS = {
 
 def _missing(error: ImportError) -> str | None:
     """Which extra brings what could not be imported; None where it is a module of ours, or one that we do not know."""
-    from lsu_onto import INSTALL
+    from lsu_onto import INSTALL, INSTALL_MMDET
 
     module = (error.name or "").partition(".")[0]
     extra = next((extra for extra, modules in EXTRAS.items() if module in modules), None)
     if extra is None:
         return None
     if sys.modules.get(module) is None and (module in sys.modules or find_spec(module) is None):
-        return f"this needs `{module}`, which is not installed: {INSTALL.format(extra)}"
+        how = INSTALL_MMDET if module == "mmdet" else INSTALL.format(extra)
+        return f"this needs `{module}`, which is not installed: {how}"
     return f"`{module}` is installed and cannot be imported ({error}); `lsu-onto doctor` says what is wrong"
 
 

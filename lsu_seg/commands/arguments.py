@@ -77,7 +77,24 @@ def set_option(*former: str) -> Callable[[_Function], _Function]:
     return decorate
 
 
-CONFIG = click.argument("config", type=click.Path(exists=True, dir_okay=False))
+PACKAGE = Path(__file__).parents[1]
+
+
+def shipped(config: str) -> str:
+    """The path of a config. Those of this package are found from any folder by the name that the docs have for them."""
+    inside = PACKAGE.parent / config
+    is_ours = inside.is_relative_to(PACKAGE / "configs") and ".." not in inside.parts
+    return str(inside) if is_ours and not Path(config).exists() and inside.is_file() else config
+
+
+class ConfigFile(click.Path):
+    """A config: a file, or `lsu_seg/configs/…`."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        return super().convert(shipped(str(value)), param, ctx)
+
+
+CONFIG = click.argument("config", type=ConfigFile(exists=True, dir_okay=False))
 ROOT = click.option("--data-root", type=click.Path(file_okay=False), help="Put in place of the config's `data_root`.")
 WORK = click.option(
     "--work-dir", type=click.Path(), help="Folder of the results.  [default: the config's, or work/NAME]"

@@ -8,7 +8,18 @@ from typing import Any
 import click
 
 from lsu_onto.program import Command, search_path, source_option, taxonomy_argument
-from lsu_seg.commands.arguments import KEPT, LAUNCHER, UNKNOWN, WORK, Output, load, placed, set_option
+from lsu_seg.commands.arguments import (
+    KEPT,
+    LAUNCHER,
+    UNKNOWN,
+    WORK,
+    ConfigFile,
+    Output,
+    load,
+    placed,
+    set_option,
+    shipped,
+)
 
 
 def _scales(context: click.Context, parameter: click.Parameter, value: str | None) -> list[float] | None:
@@ -34,7 +45,7 @@ def _splits(context: click.Context, parameter: click.Parameter, value: str | Non
 @taxonomy_argument("args", nargs=-1, metavar="CONFIG [CHECKPOINT] | TAXONOMY")
 @click.option(
     "--teacher",
-    type=click.Path(),
+    type=ConfigFile(),
     metavar="CONFIG | FOLDER | FILE",
     help="The teacher of TAXONOMY's labels: an MMSeg config, a Hugging Face folder, or a checkpoint of data-priors.",
 )
@@ -124,9 +135,10 @@ def pseudo_label(
         )
     if not 1 <= len(args) <= 2:
         raise click.UsageError("give CONFIG and CHECKPOINT, or TAXONOMY with --teacher, --data-root and -o")
-    if not Path(args[0]).is_file() or args[0].endswith(".tax"):
-        raise click.UsageError(f"there is no config `{args[0]}`; if it is a taxonomy, say who labels it: --teacher …")
-    _by_config(args[0], args[1] if len(args) == 2 else None, resume, work_dir, data_root, options, search)
+    config = shipped(args[0])
+    if not Path(config).is_file() or config.endswith(".tax"):
+        raise click.UsageError(f"there is no config `{config}`; if it is a taxonomy, say who labels it: --teacher …")
+    _by_config(config, args[1] if len(args) == 2 else None, resume, work_dir, data_root, options, search)
 
 
 def _check_one_line(args: tuple[str, ...], data_root: str | None, output: str | None) -> None:

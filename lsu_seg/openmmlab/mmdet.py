@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from lsu_onto import INSTALL
+from lsu_onto import INSTALL_MMDET
 from lsu_seg.errors import MissingPackageError
 
 _NEED_MMDET = ("MaskFormerHead", "Mask2FormerHead", "SetMask2FormerHead")
@@ -31,6 +31,5 @@ def need_mmdet(name: str) -> None:
         import mmdet.models.dense_heads  # noqa: F401
     except ImportError as error:
         raise MissingPackageError(
-            f"`{name}` needs mmdet, which cannot be imported ({error}): {INSTALL.format('mask2former')}"
-            " (docs/teachers.md has a smaller install)"
+            f"`{name}` needs mmdet, which cannot be imported ({error}): {INSTALL_MMDET}"
         ) from error

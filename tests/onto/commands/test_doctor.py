@@ -13,7 +13,7 @@ import pytest
 from packaging.requirements import Requirement
 
 import lsu_onto
-from lsu_onto.installation import EXTRAS, Environment, Finding, as_dict, as_text, examine
+from lsu_onto.installation import ALONE, EXTRAS, Environment, Finding, as_dict, as_text, examine
 
 ROOT = Path(lsu_onto.__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
@@ -162,6 +162,26 @@ def test_what_is_worth_knowing_is_no_problem(tmp_path: Path) -> None:
     assert found["this is no virtual environment"].fix == "python -m venv .venv && . .venv/bin/activate"
     assert found["[render] lacks pygraphviz"].fix == 'python -m pip install "pygraphviz<3,>=2.0"'
     assert {"[skos] lacks rdflib", "[lsp] lacks pygls", "[labels] lacks pillow"} <= set(found)
+
+
+@pytest.mark.parametrize(
+    ("stack", "package"), [(FORKS, '"onedl-mmdetection<3.6,>=3.5.1"'), (ORIGINALS, '"mmdet<3.4,>=3.3"')]
+)
+def test_mmdet_is_installed_alone(tmp_path: Path, stack: dict[str, str], package: str) -> None:
+    """Not as pip would: with an older numpy, a second OpenCV, or the fork beside the originals."""
+    (found,) = [f for f in examine(environment(tmp_path / "a", CORE, stack)) if f.message.startswith("[mask2former]")]
+    assert found.state == "note" and found.fix == f"python -m pip install --no-deps {package} shapely six"
+    name = package.strip('"').partition("<")[0]
+    whole = environment(tmp_path / "b", CORE, stack, {name: "3.5.1" if "onedl" in name else "3.3.0", "six": "1"})
+    assert any(f.message.startswith("[mask2former] lacks shapely:") for f in examine(whole))
+    old = environment(tmp_path / "c", CORE, stack, {name: "3.0.0", "six": "1", "shapely": "2"})
+    assert [f.fix for f in problems(old)] == [f"python -m pip install --no-deps {package}"]
+
+
+def test_messages_about_mmdet_say_what_doctor_says() -> None:
+    (need,) = PROJECT["optional-dependencies"]["mask2former"]
+    assert f"pip install --no-deps '{need}' {' '.join(ALONE['mask2former'])}" == lsu_onto.INSTALL_MMDET
+    assert lsu_onto.INSTALL_MMDET in (ROOT / "docs/teachers.md").read_text(encoding="utf-8")
 
 
 def test_an_installed_dot_program_is_enough_to_render(tmp_path: Path) -> None:

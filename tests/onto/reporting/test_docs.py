@@ -6,6 +6,7 @@ import doctest
 import importlib.util
 import re
 import shlex
+import tomllib
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -116,6 +117,20 @@ def test_the_python_page_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     page = str(ROOT / "docs" / "python.md")
     found = doctest.testfile(page, module_relative=False, encoding="utf-8")
     assert found.failed == 0 and found.attempted > 20
+
+
+def test_the_readme_of_the_package_index_has_no_relative_links() -> None:
+    """The build applies the same substitutions, of hatch-fancy-pypi-readme."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    text = before = (ROOT / "README.md").read_text(encoding="utf-8")
+    for s in project["tool"]["hatch"]["metadata"]["hooks"]["fancy-pypi-readme"]["substitutions"]:
+        text = re.sub(s["pattern"], s["replacement"], text)
+    home = project["project"]["urls"]["Homepage"]
+    raw = home.replace("//github.com", "//raw.githubusercontent.com")
+    links = [file for file, _ in _LINK.findall(text) if file]
+    assert len(links) > 20 and all(link.startswith("https://") for link in links)
+    assert f"]({raw}/main/docs/images/demo.png)" in text and f"]({home}/blob/main/docs/language.md)" in text
+    assert text.replace(f"{home}/blob/main/", "").replace(f"{raw}/main/", "") == before
 
 
 @pytest.mark.parametrize(

@@ -199,6 +199,19 @@ def test_relabel_looks_for_the_fine_taxonomy_beside_the_coarse_one(world: Path) 
     assert done.exit_code == 0, done.output
 
 
+def test_the_configs_of_the_package_are_found_from_any_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    demo, missing = "lsu_seg/configs/demo/demo.py", "lsu_seg/configs/demo/dem.py"
+    for args in (("evaluate", demo, "none.pth"), ("pseudo-label", demo, "none.pth")):
+        assert "there is no checkpoint `none.pth`" in call(*args).output
+    assert f"'{missing}' does not exist" in refused(2, "train", missing)
+    assert f"there is no config `{missing}`" in refused(2, "pseudo-label", missing)
+    assert "does not exist" in refused(2, "train", "lsu_seg/configs/../commands/train.py")
+    (tmp_path / "lsu_seg/configs/demo").mkdir(parents=True)
+    (tmp_path / demo).write_text("default_scope = 'mmseg'\n")  # a file that is there is the one that is meant
+    assert "has no `model = dict(type=…, …)`" in refused(1, "evaluate", demo, "none.pth")
+
+
 # --- mistakes ----------------------------------------------------------------------------------------------
 
 
