@@ -38,6 +38,7 @@ _EDGES = {
     "~": {"penwidth": "1.4", "style": "dashed", "dir": "none"},
     "any": {"penwidth": "1.6", "style": "dotted", "arrowhead": "none"},
     "void": {"penwidth": "1.1", "arrowhead": "tee"},
+    "ignored": {"penwidth": "1.1", "dir": "both", "arrowhead": "tee", "arrowtail": "tee"},
     "novel": {"penwidth": "1.1", "dir": "both", "arrowhead": "tee", "arrowtail": "box"},
 }
 
@@ -96,8 +97,8 @@ def _line(kind: str) -> str:
     glyph = {
         end: f'<td cellpadding="0"><font color="{look.colour}" point-size="9">{mark}</font></td>'
         for end, mark in {
-            "head": {"<": "►", "void": "┤", "novel": "┤"}.get(kind),
-            "tail": {">": "◁", "novel": "■"}.get(kind),
+            "head": {"<": "►", "void": "┤", "ignored": "┤", "novel": "┤"}.get(kind),
+            "tail": {">": "◁", "ignored": "├", "novel": "■"}.get(kind),
         }.items()
         if mark
     }

@@ -35,6 +35,7 @@ KINDS = {
     "~": Kind("~", "#8e3b8a", "overlaps it"),
     "any": Kind("·", "#64748b", "unconstrained"),
     "void": Kind("∅", "#374151", "may be void"),
+    "ignored": Kind("\u00d7", "#9f1239", "void by decision"),
     "novel": Kind("!", "#111827", "no source class"),
 }
 
@@ -51,8 +52,10 @@ def edges(ontology: Ontology) -> list[Edge]:
     """S(d) of every row, in the order of rows and channels."""
     graph = build(ontology)
     void = len(ontology.source.classes)
+    of_void = {r.cls: "ignored" for r in ontology.rows if r.decision and r.decision.to == "void"}
+    of_void |= {node[1]: "novel" for node, novel in graph.nodes(data="novel") if novel}
     return sorted(
-        Edge(a[1], void if b == VOID_NODE else b[1], "novel" if b == VOID_NODE and graph.nodes[a]["novel"] else kind)
+        Edge(a[1], void, of_void.get(a[1], kind)) if b == VOID_NODE else Edge(a[1], b[1], kind)
         for a, b, kind in graph.edges(data="kind")
     )
 

@@ -33,7 +33,16 @@ from lsu_onto.render.looks import (
 
 ROW = 26
 WIDTH = 380
-CLASS = {"=": "eq", "<": "lt", ">": "gt", "~": "ov", "any": "any", "void": "void", "novel": "novel"}
+CLASS = {
+    "=": "eq",
+    "<": "lt",
+    ">": "gt",
+    "~": "ov",
+    "any": "any",
+    "void": "void",
+    "ignored": "ignored",
+    "novel": "novel",
+}
 
 
 def page(ontology: Ontology, view: str) -> str:
@@ -145,6 +154,7 @@ def _path(kind: str, y1: float, y2: float) -> str:
         "<": f'<path class="head" d="M{WIDTH - 4} {y2:g}l-12 -5v10z"/>',
         ">": f'<path class="head open" d="M4 {y1:g}l12 -5v10z"/>',
         "void": f'<path d="M{WIDTH - 6} {y2 - 6:g}v12"/>',
+        "ignored": f'<path d="M6 {y1 - 6:g}v12M{WIDTH - 6} {y2 - 6:g}v12"/>',
         "novel": f'<path class="head" d="M6 {y1 - 5:g}h10v10h-10z"/><path d="M{WIDTH - 6} {y2 - 6:g}v12"/>',
     }
     return f'<path class="line" d="{d}"/>{mark.get(kind, "")}'

@@ -24,7 +24,7 @@ from lsu_onto.ontology.model import Ontology
 from lsu_onto.render import FORMATS, VIEWS, RenderError, draw
 from lsu_onto.render.diagrams import _EDGES
 from lsu_onto.render.engine import lay_out
-from lsu_onto.render.looks import KINDS, ink
+from lsu_onto.render.looks import KINDS, edges, ink
 from lsu_onto.render.page import _path
 
 FIELD = Library().ontology(TAX / "ok" / "field.tax")
@@ -146,6 +146,17 @@ def test_kinds_differ_without_colour() -> None:
     bare = {kind for kind in KINDS if _path(kind, 7, 7) == _path("~", 7, 7)}
     assert bare == {"~", "any"}  # dashed and dotted: page.css
     assert len({_path(kind, 7, 7) for kind in KINDS}) == len(KINDS) - 1
+
+
+def test_what_is_ignored_does_not_look_like_what_may_be_void(tmp_path: Path) -> None:
+    rows = "1 open > road ~ void\n2 ignored -> void\n3 free -> any\n4 cow ! any\n"
+    (tmp_path / "a.tax").write_text(f"tax 1\ndataset a v1 -> demo v1\n{rows}")
+    ontology = Library().ontology(tmp_path / "a.tax")
+    void = len(ontology.source.classes)
+    assert [e.kind for e in edges(ontology) if e.channel == void] == ["void", "ignored", "any", "novel"]
+    draw(ontology, tmp_path / "a.svg", "map")
+    drawn = (tmp_path / "a.svg").read_text()
+    assert all(KINDS[kind].meaning in drawn for kind in ("void", "ignored", "any", "novel"))
 
 
 @pytest.mark.usefixtures("no_dot")
