@@ -14,14 +14,16 @@ def _codes(ctx: click.Context, parameter: click.Parameter, incomplete: str) -> l
     from lsu_onto.diagnostics import RULES
 
     return [
-        CompletionItem(code, help=rule.title) for code, rule in RULES.items() if code.startswith(incomplete.upper())
+        CompletionItem(code, help=rule.title)
+        for code, rule in RULES.items()
+        if code.startswith((incomplete.upper(), f"TAX{incomplete}"))
     ]
 
 
 @click.command()
 @click.argument("code", shell_complete=_codes)
 def explain(code: str) -> None:
-    """Explain a diagnostic: what the rule wants, why, and an example of each.
+    """Explain a diagnostic: what the rule wants, why, and an example of each. `306` is TAX306.
 
     \b
     Example:
@@ -29,9 +31,10 @@ def explain(code: str) -> None:
     """
     from lsu_onto.diagnostics import RULES, suggest
 
-    rule = RULES.get(code.upper())
+    full = code.upper() if not code.isdecimal() else f"TAX{code}"
+    rule = RULES.get(full)
     if rule is None:
-        hint = suggest(code.upper(), RULES)
+        hint = suggest(full, RULES)
         raise click.UsageError(f"there is no rule `{code}`" + (f"; {hint}" if hint else ""))
     click.echo(f"{rule.severity}[{rule.code}]: {rule.title}\n\n{rule.why}\n")
     click.echo(f"bad:\n{_example(rule.bad)}\n\ngood:\n{_example(rule.good)}")

@@ -20,12 +20,14 @@ from lsu_onto.program import search_path, source_option, taxonomy_argument, text
 def show(name: str, class_: str | None, source: str | None, format_: str, **options: Any) -> None:
     """Show what a pixel of each class may be: S(d), relations, notes, statistics.
 
-    On a terminal long cells go on below themselves; elsewhere every class is one line.
+    Of a source: channel, group, colour and note of its classes. On a terminal long cells go on below themselves;
+    elsewhere every class is one line.
 
     \b
     Examples:
       lsu-onto show demo_town
       lsu-onto show demo_town pavement
+      lsu-onto show demo
     """
     import shutil
 

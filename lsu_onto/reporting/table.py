@@ -1,4 +1,4 @@
-"""An ontology as text or JSON: S(d) per class, relations, notes and statistics."""
+"""An ontology as text or JSON: S(d) per class, relations, notes and statistics; a source as a list of its classes."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ import json
 import re
 from itertools import zip_longest
 from textwrap import wrap
+from typing import Any
 
-from lsu_onto.ontology.model import Ontology
+from lsu_onto.ontology.model import Ontology, TaxClass
 from lsu_onto.ontology.words import allowed_names, notes, relation_text, statistics
 
 _NARROW = 20
@@ -17,13 +18,15 @@ _GLUE = "\0"
 
 
 def as_json(ontology: Ontology, only: int | None = None) -> str:
-    """The same facts for machines, in a versioned envelope."""
+    """The same facts for machines, in a versioned envelope; classes of a source also have their channel and colour."""
+    is_source = ontology.dataset is ontology.source
     classes = [
         {
             "name": ontology.dataset.classes[r.cls].name,
             "relation": relation_text(r),
             "allowed": allowed_names(ontology, r),
             "notes": notes(ontology, r),
+            **(_of_source(r.cls, ontology.source.classes[r.cls]) if is_source else {}),
         }
         for r in ontology.rows
         if only in (None, r.cls)
@@ -35,8 +38,22 @@ def as_json(ontology: Ontology, only: int | None = None) -> str:
     return json.dumps({"version": 1, **head, "classes": classes}, indent=2)
 
 
+def _of_source(channel: int, c: TaxClass) -> dict[str, Any]:
+    return {
+        "channel": channel,
+        "group": c.group or None,
+        "colour": _hexa(c) or None,
+        "official": c.official,
+        "aliases": list(c.aliases),
+    }
+
+
+def _hexa(c: TaxClass) -> str:
+    return f"#{c.colours[0]:06x}" if c.colours else ""
+
+
 def as_text(ontology: Ontology, only: int | None = None, colour: bool = False, width: int | None = None) -> str:
-    """A table of S(d), or everything about one class.
+    """A table of S(d), or everything about one class. Of a source: its classes, whose S(d) would say nothing.
 
     Args:
         ontology: what to show.
@@ -44,6 +61,8 @@ def as_text(ontology: Ontology, only: int | None = None, colour: bool = False, w
         colour: whether `.tax` text in it has terminal colours.
         width: columns of the terminal; long cells are continued on the next line. None: every row is one line.
     """
+    if ontology.dataset is ontology.source:
+        return _class_list(ontology, only, colour, width)
     if colour:
         from lsu_onto.lang.highlight import highlight
     else:
@@ -79,6 +98,39 @@ def as_text(ontology: Ontology, only: int | None = None, colour: bool = False, w
     if only is None:
         lines += ["", *(x for s in statistics(ontology) for x in _wrapped(s, width, "  "))]
     return "\n".join(lines)
+
+
+def _class_list(ontology: Ontology, only: int | None, colour: bool, width: int | None) -> str:
+    """Channel, name, group, colour and note of the classes of a source; of one class, its other names, too."""
+    source = ontology.source
+    shown = [(k, c) for k, c in enumerate(source.classes) if only in (None, k)]
+    w1, w2, w3 = (max(map(len, cells), default=0) for cells in zip(*(_cells(k, c) for k, c in shown), strict=True))
+    lines = [f"source {source.name} {source.version}", ""]
+    for k, c in shown:
+        channel, name, group = _cells(k, c)
+        lead = f"  {channel:>{w1}}  {name:{w2}}  {group:{w3}}  "
+        code, at = _hexa(c) or " " * 7, len(lead) + 9
+        if colour and c.rgb:
+            code = _painted(code, *c.rgb)
+        first, *rest = _wrapped(f"# {c.note}" if c.note else "", width and width - at, "# ")
+        lines.append(f"{lead}{code}  {first}".rstrip())
+        lines += [" " * at + text for text in rest]
+        if only is not None:
+            others = [*([c.official] if c.official != c.name else []), *c.aliases]
+            lines += [f"    also {', '.join(f'`{o}`' for o in others)}"] if others else []
+    if only is None:
+        lines += ["", f"{len(shown)} classes"]
+    return "\n".join(lines)
+
+
+def _painted(code: str, r: int, g: int, b: int) -> str:
+    """The code of a colour on a ground of this colour, for a terminal."""
+    ink = 30 if 299 * r + 587 * g + 114 * b > 128_000 else 97
+    return f"\x1b[{ink};48;2;{r};{g};{b}m{code}\x1b[0m"
+
+
+def _cells(channel: int, c: TaxClass) -> tuple[str, str, str]:
+    return str(channel), c.name, f"[{c.group}]" if c.group else ""
 
 
 def _set_text(allowed: list[str], whole: bool) -> str:

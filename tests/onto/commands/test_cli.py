@@ -125,6 +125,27 @@ def test_a_file_of_something_else_costs_a_few_findings(tmp_path: Path) -> None:
     assert len(found) <= 2 and "is this a `.tax` file?" in found[0]
 
 
+def test_a_source_is_shown_as_a_list_of_its_classes(tmp_path: Path) -> None:
+    text = run("show", "demo").stdout.splitlines()
+    assert text[0] == "source demo v1" and text[-1] == "15 classes"
+    assert "   8  tree          [nature]               #6b8e23" in text
+    (tmp_path / "s.tax").write_text(
+        'tax 1\nsource s v1\n0 sky #4682b4  # and clouds\n[flat.road]\n1 asphalt "tar" aka blacktop\n2 mud\n'
+    )
+    file = str(tmp_path / "s.tax")
+    assert run("show", file).stdout.splitlines()[2:5] == [
+        "  0  sky                   #4682b4  # and clouds",
+        "  1  asphalt  [flat.road]",
+        "  2  mud      [flat.road]",
+    ]
+    assert run("show", file, "asphalt").stdout.splitlines()[2:] == [
+        "  1  asphalt  [flat.road]",
+        "    also `tar`, `blacktop`",
+    ]
+    one = json.loads(run("show", file, "sky", "--format", "json").stdout)["classes"]
+    assert [(c["channel"], c["group"], c["colour"], c["notes"]) for c in one] == [(0, None, "#4682b4", ["and clouds"])]
+
+
 @pytest.mark.parametrize("command", ["show", "validate", "fmt"])
 def test_a_file_of_a_newer_edition_is_refused_and_stays(command: str, tmp_path: Path) -> None:
     text = "tax 2\nsource   a v1\n0 road\n"
@@ -153,6 +174,7 @@ def test_show_did_you_mean() -> None:
 @pytest.mark.parametrize("code", RULES)
 def test_explain(code: str) -> None:
     text = run("explain", code.lower()).stdout
+    assert text == run("explain", code.removeprefix("TAX")).stdout
     assert RULES[code].title in text and RULES[code].why in text
     assert "bad:\n    " in text and "good:\n    " in text
 

@@ -220,6 +220,7 @@ BAD = "tests/tax/bad/TAX306.tax"
         (["explain", "TAX306"], "\x1b[01m\x1b[36mpolice"),
         (["show", "demo_town"], "\x1b[01m\x1b[36mvehicle"),
         (["show", "demo_town", "vulnerable"], "\x1b[90m# anyone whom"),
+        (["show", "offroad"], "\x1b[97;48;2;128;64;128m#804080"),
         (["fmt", "--diff", BAD], "\x1b[01m\x1b[36mpolice"),
     ],
 )
@@ -245,6 +246,12 @@ def test_show_keeps_to_the_width_of_a_terminal() -> None:
     ).stdout
     assert sorted(plain.split()) == sorted(piped.split())  # nothing is lost, and a pipe has a line per class
     assert len(plain.splitlines()) > len(piped.splitlines())
+
+
+def test_a_list_of_classes_keeps_to_the_width_of_a_terminal() -> None:
+    plain = _SGR.sub("", on_a_terminal("show", "offroad", COLUMNS="70"))
+    assert max(map(len, plain.splitlines())) <= 70
+    assert f"# unpaved and\n{' ' * 49}# drivable: soil,\n" in plain
 
 
 def test_no_color() -> None:
