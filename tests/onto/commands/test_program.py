@@ -322,7 +322,9 @@ _{function}_completion {program}
 printf '%s\\n' "${{COMPREPLY[@]}}"
 """
 _ZSH = """
-compdef() {{ :; }}; compadd() {{ shift; print -l -- "${{(@P)1}}" }}; _describe() {{ print -l -- "${{(@P)4}}" }}
+compdef() {{ :; }}
+compadd() {{ local names=${{@[-1]}}; print -l -- "${{(@P)names}}" }}  # -U -V unsorted -a NAMES
+_describe() {{ print -l -- "${{(@P)3}}" }}  # -V unsorted NAMES -U
 autoload -U is-at-least
 eval "$({variable}=zsh_source {program})"
 words=({line}); CURRENT=${{#words}}
