@@ -20,6 +20,8 @@ class Output(click.Path):
     """A file or folder to write; a forgotten `KEY=VALUE`, which `-o` once took too, is none."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if not str(value):
+            self.fail("the name is empty")
         takes_keys = ctx is not None and any("--set" in option.opts for option in ctx.command.params)
         if takes_keys and _KEY_VALUE.match(str(value)):
             self.fail(

@@ -97,11 +97,14 @@ def evaluate(
 def _sets(
     datasets: tuple[tuple[str, str, str], ...], source: str | None, search: tuple[str, ...]
 ) -> dict[str, Any] | None:
+    from lsu_seg.pseudo.oneline import short_name
+
     sets: dict[str, Any] = {}
     for number, (taxonomy, root, split) in enumerate(datasets):
         if (taxonomy, root, split) in datasets[:number]:
             raise click.UsageError(f"`--dataset {taxonomy} {root} {split}` stands twice")
-        name = Path(taxonomy).stem if Path(taxonomy).stem not in sets else f"{Path(taxonomy).stem} {split}"
+        short = short_name(taxonomy)
+        name = short if short not in sets else f"{short} {split}"
         if name in sets:
             raise click.UsageError(f"`{name}` of `--dataset` is in two folders: evaluate them one by one")
         sets[name] = dict(type="TaxDataset", taxonomy=taxonomy, data_root=root, split=split, paths=list(search))

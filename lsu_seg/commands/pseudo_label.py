@@ -166,14 +166,14 @@ def _one_line(
     chosen: dict[str, Any],
 ) -> None:
     from lsu_seg.openmmlab.config import merge
-    from lsu_seg.pseudo.oneline import pseudo_label_configs
+    from lsu_seg.pseudo.oneline import pseudo_label_configs, short_name
     from lsu_seg.pseudo.run import pseudo_label as label
 
     configs = pseudo_label_configs(taxonomy, data_root, teacher, checkpoint, output, **chosen)
     for cfg in configs:
         merge(cfg, options)
     for i, cfg in enumerate(configs):
-        label(placed(cfg, work_dir, Path(taxonomy).stem), checkpoint, quiet=True, resume=resume or i > 0)
+        label(placed(cfg, work_dir, short_name(taxonomy)), checkpoint, quiet=True, resume=resume or i > 0)
     click.echo(output)
 
 

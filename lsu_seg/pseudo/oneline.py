@@ -106,7 +106,7 @@ def pseudo_label_config(
         out_dir=output,
         scales=list(scales),
         flips=[False, True] if flip else [False],
-        title=f"pseudo-labels of {Path(taxonomy).stem}",
+        title=f"pseudo-labels of {short_name(taxonomy)}",
     )
     if threshold is not None:
         loop["threshold"] = threshold
@@ -117,7 +117,16 @@ def pseudo_label_config(
     )
     config["test_cfg"] = loop
     # mmengine stores the config under this name in the work folder, from where it can be run again.
-    return Config(config, cfg_text="#", filename=f"{Path(taxonomy).stem}.py")
+    return Config(config, cfg_text="#", filename=f"{short_name(taxonomy)}.py")
+
+
+def short_name(taxonomy: str) -> str:
+    """A taxonomy's name for titles and files: its own, or that of its file.
+
+    >>> short_name("tax/farm.tax"), short_name("tax/farm"), short_name("vistas@v1.2")
+    ('farm', 'farm', 'vistas@v1.2')
+    """
+    return Path(taxonomy).stem if taxonomy.endswith((".tax", ".npz")) else Path(taxonomy).name
 
 
 def _teacher_config(teacher: str, checkpoint: str | None) -> dict[str, Any]:

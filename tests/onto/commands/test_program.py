@@ -54,6 +54,7 @@ class RefusalError(UserError):
         (FileNotFoundError(2, "No such file or directory", "a.png"), 1, "error: a.png: No such file or directory\n"),
         (OSError(28, "No space left on device"), 1, "error: No space left on device\n"),
         (OSError("image file is truncated"), 1, "error: image file is truncated\n"),
+        (RuntimeError("Symlink loop from 'a.tax'"), 1, "error: Symlink loop from 'a.tax'\n"),
         (KeyboardInterrupt(), 130, "interrupted\n"),
         (click.UsageError("not so"), 2, "Error: not so\n"),
     ],
