@@ -28,6 +28,7 @@ def pseudo_label_configs(
     output: str,
     source: str | None = None,
     splits: Sequence[str] = ("train",),
+    paths: Sequence[str] = (),
     **options: Any,
 ) -> list[Config]:
     """The config of each split, all for the same output folder; see `pseudo_label_config`.
@@ -35,19 +36,19 @@ def pseudo_label_configs(
     Raises:
         DatasetError: several splits are given, and the taxonomy has none.
     """
-    if len(splits) > 1 and not lsu_onto.load(taxonomy, source).layout.splits:
+    if len(splits) > 1 and not lsu_onto.load(taxonomy, source, paths).layout.splits:
         raise DatasetError(
             f"`{taxonomy}` has no `splits:`, so its images are labelled all at once: leave `--split` out"
         )
     configs = [
-        pseudo_label_config(taxonomy, data_root, teacher, checkpoint, output, source, split, **options)
+        pseudo_label_config(taxonomy, data_root, teacher, checkpoint, output, source, split, paths=paths, **options)
         for split in splits
     ]
     if len(configs) == 1:
         return configs
     for cfg, split in zip(configs, splits, strict=True):
         cfg.test_cfg.title += f", {split}"
-    return [renamed(cfg, f"{Path(taxonomy).stem}-{split}") for cfg, split in zip(configs, splits, strict=True)]
+    return [renamed(cfg, f"{short_name(taxonomy)}-{split}") for cfg, split in zip(configs, splits, strict=True)]
 
 
 def pseudo_label_config(

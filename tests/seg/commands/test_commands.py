@@ -201,7 +201,8 @@ def test_relabel_looks_for_the_fine_taxonomy_beside_the_coarse_one(world: Path) 
 
 def test_the_configs_of_the_package_are_found_from_any_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    demo, missing = "lsu_seg/configs/demo/demo.py", "lsu_seg/configs/demo/dem.py"
+    demo = "lsu_seg/configs/demo/demo.py"
+    missing = demo.replace("demo.py", "dem.py")
     for args in (("evaluate", demo, "none.pth"), ("pseudo-label", demo, "none.pth")):
         assert "there is no checkpoint `none.pth`" in call(*args).output
     assert f"'{missing}' does not exist" in refused(2, "train", missing)
