@@ -64,7 +64,8 @@ def test_without_numba_the_reference_decodes_and_says_how_slow_it_is(
 ) -> None:
     rng = np.random.default_rng(0)
     allowed = rng.random((4, classes + 1)) < 0.5
-    world = replace(lsu_onto.load("demo_town", source="demo"), allowed=allowed)
+    names = tuple(f"c{i}" for i in range(classes))
+    world = replace(lsu_onto.load("demo_town", source="demo"), allowed=allowed, source_classes=names)
     logits, rows = rng.standard_normal((classes, 3, 5)).astype(np.float32), rng.integers(-1, 4, (12, 20))
     masks = QueryView(rng.standard_normal((7, classes + 1), np.float32), rng.standard_normal((7, 3, 5), np.float32))
     inputs = [logits, [View(logits), View(logits[:, :, ::-1], flip=True)], [masks]]
