@@ -108,7 +108,7 @@ TORCH_FREE = ("errors", "label_files", "layout", "scan", "targets", "demo")
 LABELS_ONLY = ("errors", "label_files", "layout", "scan")
 """Those that need nothing but the extra [labels]: `lsu-seg scan`."""
 
-TORCH_ALONE = ("errors", "label_files", "layout", "targets", "set_nll")
+TORCH_ALONE = ("errors", "label_files", "targets", "set_nll")
 """Those that need torch and nothing else: one's own training loop."""
 
 _OPENMMLAB = ("mmengine", "mmcv", "mmseg")
