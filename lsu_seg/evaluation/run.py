@@ -94,7 +94,7 @@ def _completed(cfg: Config, dataset: Any) -> Config:
         parts = {**loader, "dataset": dict(type="TaxDataset", pipeline=[dict(type=step) for step in LOAD])}
         out.test_dataloader = {"num_workers": 0, **parts}
     if ontology_iou(cfg.get("test_evaluator") or cfg.get("val_evaluator")) is None:
-        source = lsu_onto.load(dataset["taxonomy"], dataset.get("source")).source
+        source = lsu_onto.load(dataset["taxonomy"], dataset.get("source"), dataset.get("paths", ())).source
         out.test_evaluator = dict(type="OntologyIoU", source=source)
     return out
 
