@@ -47,7 +47,7 @@ def test_the_demo_has_none() -> None:
         ("unify.students", "set", "`unify.students` is 'set'; expected a list: `['set']`"),
         (TOWN, 3, "`unify.extra.town` is 3; expected `dict(…)`"),
         (f"{TOWN}.truht", 3, "nothing reads the key `unify.extra.town.truht`; did you mean `truth`?"),
-        (f"{TOWN}.truth", 3, "`unify.extra.town.truth` is 3; expected `dict(taxonomy=…, folder=…)`"),
+        (f"{TOWN}.truth", 3, "`unify.extra.town.truth` is 3; expected `dict(taxonomy=…, folder=…, paths=…)`"),
         (f"{TOWN}.truth.taxonomi", "x", "nothing reads the key `unify.extra.town.truth.taxonomi`; did you mean"),
         (f"{TOWN}.dataset", 3, "the dataset of extra set `town` is 3; expected `dict(type='TaxDataset'"),
         (
