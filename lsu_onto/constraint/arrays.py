@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 if TYPE_CHECKING:
+    from lsu_onto.constraint.identity import Part
     from lsu_onto.constraint.rows import RowTable
 
 VOID = 255
@@ -89,7 +90,7 @@ class Constraint:
         palette: uint8 `[D, 3]` RGB. source_palette: uint8 `[K, 3]` RGB.
         encoding: how label files store raw values (see docs/language.md).
         layout: where the files lie.
-        sha256: over the taxonomy files that this was compiled from.
+        sha256: over the taxonomy files that this was compiled from. A comment changes it; see `content_sha256`.
     """
 
     dataset: str
@@ -159,6 +160,27 @@ class Constraint:
         from lsu_onto.constraint.rows import rows_of
 
         return rows_of(self, self._row_table, values, unknown)
+
+    def content_sha256(self, *parts: Part) -> str:
+        """sha256 over what the constraint says, by which to tell whether what was made from another one is still valid.
+
+        Comments and where files lie do not count.
+
+        Args:
+            parts: `"labels"`: the classes and how label files are read. `"map"`: what each class may be in the source,
+                and the names of both taxonomies. `"colours"`: the palettes. `"images"`: how images are read. Without
+                any, all of them.
+
+        >>> import lsu_onto
+        >>> from dataclasses import replace
+        >>> town = lsu_onto.load("demo_town", source="demo")
+        >>> other = replace(town, background=0, sha256="0" * 64)
+        >>> [town.content_sha256(part) == other.content_sha256(part) for part in ("labels", "map")]
+        [False, True]
+        """
+        from lsu_onto.constraint.identity import content_sha256
+
+        return content_sha256(self, parts)
 
     @cached_property
     def _row_table(self) -> RowTable:

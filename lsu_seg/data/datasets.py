@@ -8,18 +8,16 @@ import json
 import logging
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import fields, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from mmengine.dataset import ConcatDataset, RepeatDataset
 from mmengine.logging import print_log
 from mmseg.datasets import BaseSegDataset, MultiImageMixDataset
 from numpy.typing import NDArray
 
 import lsu_onto
-from lsu_onto import Constraint
 from lsu_seg.data.arguments import check_arguments
 from lsu_seg.label_files import container, void_index
 from lsu_seg.label_files.annotation import Annotation
@@ -216,8 +214,8 @@ class TaxDataset(BaseSegDataset):
             made_by, names = manifest["meaning_sha256"], (manifest["dataset"], manifest["source"])
         except (OSError, ValueError, KeyError, TypeError):
             return  # of another program, or of a version that did not say
-        if made_by != constraint_sha256(self.constraint, colours=False):
-            c = self.constraint
+        c = self.constraint
+        if made_by != c.content_sha256("labels", "map"):
             own = f"{c.dataset} {c.dataset_version}", f"{c.source} {c.source_version}"
             what = f"of {names[0]} -> {names[1]}, and not {own[0]} -> {own[1]}"
             if names == own:
@@ -317,25 +315,6 @@ def compound_of(dataset: Any) -> CompoundDataset | None:
     while isinstance(dataset, (RepeatDataset, MultiImageMixDataset)):
         dataset = dataset.dataset
     return dataset if isinstance(dataset, CompoundDataset) else None
-
-
-def constraint_sha256(constraint: Constraint, colours: bool = True) -> str:
-    """sha256 over what a constraint says of classes and values, and of their colours; not of where files lie.
-
-    `Constraint.sha256` is that of the `.tax` files: a comment changes it, and whoever changes a compiled `.npz` does
-    not.
-    """
-    digest = hashlib.sha256()
-    left_out = ("sha256", "layout") if colours else ("sha256", "layout", "palette", "source_palette")
-    for field in fields(constraint):
-        value = getattr(constraint, field.name)
-        if field.name in left_out:
-            continue
-        if isinstance(value, np.ndarray):
-            digest.update(f"{field.name} {value.dtype} {value.shape}\n".encode() + value.tobytes())
-        else:
-            digest.update(f"{field.name} {value!r}\n".encode())
-    return digest.hexdigest()
 
 
 def target_table(dataset: Any) -> TargetTable | None:

@@ -19,7 +19,7 @@ from mmengine.logging import print_log
 from mmengine.runner import BaseLoop
 
 from lsu_onto import Constraint, __version__
-from lsu_seg.data.datasets import TaxDataset, constraint_sha256
+from lsu_seg.data.datasets import TaxDataset
 from lsu_seg.decode import Decoder, QueryView, View, decoder
 from lsu_seg.decode.soft import top_k
 from lsu_seg.openmmlab.compat import load_checkpoint
@@ -118,8 +118,8 @@ class PseudoLabelLoop(BaseLoop):
             "version": __version__,
             "dataset": f"{c.dataset} {c.dataset_version}",
             "source": f"{c.source} {c.source_version}",
-            "taxonomies_sha256": constraint_sha256(c),
-            "meaning_sha256": constraint_sha256(c, colours=False),
+            "taxonomies_sha256": c.content_sha256(),
+            "meaning_sha256": c.content_sha256("labels", "map"),
             "splits": {self.dataloader.dataset.split: dataset_sha256(self.dataloader.dataset)},
             "unknown": self.dataloader.dataset.annotation.unknown,
             "pipeline": [dict(t) for t in self.runner.cfg.test_dataloader.dataset.pipeline],

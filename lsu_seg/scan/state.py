@@ -26,17 +26,7 @@ FORMAT = 2
 def label_space(reader: LabelReader) -> str:
     """sha256 over everything that determines what is read from a label file."""
     c: Constraint = reader.constraint
-    parts = (
-        c.classes,
-        c.raw.tolist(),
-        c.raw_row.tolist(),
-        c.raw_names,
-        c.encoding,
-        c.background,
-        c.layout.palettes,
-        reader.max_pixels,
-        [_stamp(f) for f in reader.tables()],
-    )
+    parts = (c.content_sha256("labels"), c.layout.palettes, reader.max_pixels, [_stamp(f) for f in reader.tables()])
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
 

@@ -64,8 +64,7 @@ def count_confidence(
         LabelFileError: a file is damaged, or its size differs from that of the other files of the image.
     """
     chosen = [items[i] for i in np.linspace(0, len(items) - 1, min(len(items), SAMPLE)).astype(int)]
-    c = own.constraint
-    digest = hashlib.sha256(c.allowed.tobytes() + c.raw.tobytes() + c.raw_row.tobytes() + repr(c.raw_names).encode())
+    digest = hashlib.sha256(own.constraint.content_sha256("labels", "map").encode())
     for table in own.reader.tables():
         digest.update(f"{table.name} {table.stat().st_size} {table.stat().st_mtime_ns}\n".encode())
     for item in chosen:

@@ -31,7 +31,6 @@ import torch
 from mmengine.config import Config
 
 import lsu_onto
-from lsu_seg.data.datasets import constraint_sha256
 from lsu_seg.evaluation.counts import confusion, iou_summary
 from lsu_seg.evaluation.document import document
 from lsu_seg.evaluation.metrics import VIEWS
@@ -99,7 +98,7 @@ def inputs(config: Any, source: str | None) -> list[Any]:
     if not is_type(config, "TaxDataset"):
         return ["", "", 0]
     dataset = dataset_of({"source": source, **config})
-    return [constraint_sha256(dataset.constraint), dataset.fingerprint(), len(dataset)]
+    return [dataset.constraint.content_sha256(), dataset.fingerprint(), len(dataset)]
 
 
 def weights(config: Any, name: str = "") -> list[Any]:

@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +24,7 @@ from lsu_seg.evaluation import bootstrap, files
 from lsu_seg.evaluation.compare import as_text, compare
 from lsu_seg.evaluation.counts import confusion, iou_summary, row_counts
 from lsu_seg.evaluation.document import document
+from lsu_seg.evaluation.errors import EvaluationError
 from lsu_seg.evaluation.measured import Measured, sums_of_image
 from lsu_seg.evaluation.picture import confusion_picture
 from lsu_seg.evaluation.text import table
@@ -198,6 +200,16 @@ def test_what_cannot_be_compared(folders: Path) -> None:
     refused("copy it again from where that came from, or evaluate again")
     shutil.copy(folders / "b/evaluation.npz", sums)
     refused("a/evaluation.npz: is of another evaluation than evaluation.json")
+
+
+def test_a_comment_in_the_taxonomy_changes_no_comparison(folders: Path) -> None:
+    sets = {"val": replace(measured(3, 0.7), constraint=replace(WORLD, sha256="1" * 64))}
+    files.write(folders / "commented", document(sets), sets)
+    assert compare(folders / "a/evaluation.json", folders / "commented/evaluation.json")["sets"]["val"]["paired"]
+    other = {"val": replace(sets["val"], constraint=replace(WORLD, raw=WORLD.raw + 1))}
+    files.write(folders / "other", document(other), other)
+    with pytest.raises(EvaluationError, match="differ in the taxonomy_sha256 of set `val`"):
+        compare(folders / "a/evaluation.json", folders / "other/evaluation.json")
 
 
 def test_compare_without_the_sums_per_image(folders: Path) -> None:

@@ -21,7 +21,7 @@ from helpers.forms import write_tax as write_form_tax
 from helpers.tiny import label_config, read, save_checkpoint, write_park, write_tax
 from lsu_onto import ROW_VOID
 from lsu_onto.constraint.npz import save_npz
-from lsu_seg.data.datasets import TaxDataset, constraint_sha256
+from lsu_seg.data.datasets import TaxDataset
 from lsu_seg.layout.pairs import DatasetError
 from lsu_seg.models.hf_models import weight_files
 from lsu_seg.pseudo.errors import OutputError
@@ -167,9 +167,16 @@ def test_a_taxonomy_counts_by_what_it_says(park: Path) -> None:
     np.savez(compiled, **arrays)
     changed = lsu_onto.load(compiled)
     assert changed.sha256 == constraint.sha256
-    assert constraint_sha256(changed) != constraint_sha256(constraint)
+    assert changed.content_sha256() != constraint.content_sha256()
     with pytest.raises(OutputError, match=r"settings:\n  taxonomies_sha256: there"):
         pseudo_label(cfg, park / "teacher.pth", quiet=True)
+
+
+def test_the_bits_of_images_count(park: Path) -> None:
+    taxonomy = park / "tax/park.tax"
+    taxonomy.write_text(taxonomy.read_text().replace("splits:", "image-bits: 12\nsplits:"))
+    with pytest.raises(OutputError, match=r"settings:\n  taxonomies_sha256: there"):
+        run(park)
 
 
 def test_the_normalisation_of_a_hugging_face_folder_belongs_to_its_files(tmp_path: Path) -> None:

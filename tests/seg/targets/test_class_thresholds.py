@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +16,9 @@ from mmengine.registry import init_default_scope
 from helpers.tiny import ALLOWED, LOAD, VOID, read, save, write_park, write_tax
 from lsu_seg.data.datasets import TaxDataset
 from lsu_seg.label_files import LabelFileError
+from lsu_seg.label_files.annotation import Annotation
 from lsu_seg.layout.pairs import DatasetError
-from lsu_seg.targets.class_thresholds import class_thresholds
+from lsu_seg.targets.class_thresholds import class_thresholds, count_confidence
 
 GRASS, TREE, CAR = 1, 2, 4
 STEMS = {"a": [0, 1, 3], "b": [1, 5], "c": [1, 2, 3]}
@@ -110,6 +112,13 @@ def test_counts_are_kept_with_the_labels(tmp_path: Path, park: dict[str, np.ndar
     for damage in ("", "[]", '{"of": 1}', json.dumps({**json.loads(kept.read_text()), "counts": [[1]]})):
         kept.write_text(damage)
         assert dataset(tmp_path, unsure=0.1).coder.sure.tolist() == again
+    made = dataset(tmp_path, unsure=0.1)
+    items, own = [made.get_data_info(i) for i in range(3)], made.reader.own
+    for constraint in (own.constraint, replace(own.constraint, background=2)):  # which decides what is annotated
+        found = {**json.loads(kept.read_text()), "counts": np.zeros((5, 256)).tolist()}
+        kept.write_text(json.dumps(found))
+        counts = count_confidence(items, made.annotation, Annotation(constraint), tmp_path / "pseudo", "")
+        assert counts.any() == (constraint.background == 2)
     kept.unlink()
     kept.mkdir()  # nothing can be written there
     assert dataset(tmp_path, unsure=0.1).coder.sure.tolist() == again

@@ -1,0 +1,47 @@
+"""When two constraints say the same: what is made from one is valid for the other."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from lsu_onto.constraint.arrays import Constraint
+
+Part = Literal["labels", "map", "colours", "images"]
+
+FIELDS: dict[Part, tuple[str, ...]] = {
+    "labels": ("classes", "encoding", "raw", "raw_row", "raw_names", "background"),
+    "map": (
+        "dataset",
+        "dataset_version",
+        "source",
+        "source_version",
+        "source_classes",
+        "allowed",
+        "kind",
+        "certain",
+        "relabel",
+        "novel",
+    ),
+    "colours": ("palette", "source_palette"),
+    "images": ("layout.image_bits",),
+}
+"""What each part consists of. Where files lie, which palettes are refused, and the bytes of the files that a constraint
+was compiled from are in none of them: they change nothing that is made from it."""
+
+
+def content_sha256(constraint: Constraint, parts: tuple[Part, ...]) -> str:
+    """The sha256 of some parts of a constraint, or, without any, of all."""
+    digest = hashlib.sha256()
+    for part, names in FIELDS.items():
+        for name in names if part in parts or not parts else ():
+            owner, field = (constraint.layout, name[7:]) if name.startswith("layout.") else (constraint, name)
+            value = getattr(owner, field)
+            if isinstance(value, np.ndarray):
+                digest.update(f"{name} {value.dtype} {value.shape}\n".encode() + value.tobytes())
+            else:
+                digest.update(f"{name} {value!r}\n".encode())
+    return digest.hexdigest()
