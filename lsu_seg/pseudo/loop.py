@@ -14,6 +14,7 @@ from functools import cached_property
 from typing import Any
 
 import torch
+from mmengine.config import Config
 from mmengine.dist import broadcast_object_list, get_dist_info, is_distributed
 from mmengine.logging import print_log
 from mmengine.runner import BaseLoop
@@ -123,7 +124,7 @@ class PseudoLabelLoop(BaseLoop):
             "splits": {self.dataloader.dataset.split: dataset_sha256(self.dataloader.dataset)},
             "unknown": self.dataloader.dataset.annotation.unknown,
             "pipeline": [dict(t) for t in self.runner.cfg.test_dataloader.dataset.pipeline],
-            "model_sha256": _config_sha256(self.runner.cfg.model.to_dict()),
+            "model_sha256": _config_sha256(self.runner.cfg),
             "modules_sha256": modules_sha256(self.runner.cfg),
             "checkpoint_sha256": self._weights_sha256(),
             "batch_size": self.dataloader.batch_size,
@@ -331,8 +332,8 @@ def _tell(line: str) -> None:
     print(line, file=sys.stderr, flush=True)
 
 
-def _config_sha256(model: dict[str, Any]) -> str:
-    """sha256 of a model's config, without the locations of weights.
+def _config_sha256(cfg: Config) -> str:
+    """sha256 of the config of the model, without the locations of weights.
 
     With the same weights, another normalisation or another head makes other labels.
     """
@@ -342,6 +343,8 @@ def _config_sha256(model: dict[str, Any]) -> str:
             return {k: settings(v) for k, v in value.items() if k not in ("pretrained", "init_cfg", "checkpoint")}
         return [settings(v) for v in value] if isinstance(value, (list, tuple)) else value
 
+    # mmengine gives what stands beside the model to one that has none, in a copy of its own.
+    model = {"data_preprocessor": cfg.get("data_preprocessor"), **cfg.model}
     return hashlib.sha256(json.dumps(settings(model), sort_keys=True, default=str).encode()).hexdigest()
 
 

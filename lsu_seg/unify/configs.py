@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import json
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from mmengine.config import Config
 
+import lsu_onto
 from lsu_seg.errors import ConfigError
 from lsu_seg.openmmlab.config import renamed
 from lsu_seg.unify.checks import check_config, refresh_options
@@ -91,4 +95,22 @@ def stage_config(cfg: Config, folder: Path, seed: int, name: str) -> Config:
 
 def text(cfg: Config) -> str:
     """The config without the section `unify`: what a stage takes from there is in its own config."""
-    return json.dumps({k: v for k, v in cfg.to_dict().items() if k != "unify"}, sort_keys=True, default=str)
+    settings = by_content({k: v for k, v in cfg.to_dict().items() if k != "unify"})
+    return json.dumps(settings, sort_keys=True, default=str)
+
+
+def by_content(value: Any, source: str | None = None) -> Any:
+    """A part of a config, with what its taxonomies say in place of the folders that are searched for them.
+
+    Args:
+        source: of the taxonomies in it, where it names none.
+    """
+    if isinstance(value, Mapping):
+        source = value.get("source", source)
+        out = {k: by_content(v, source) for k, v in value.items()}
+        if isinstance(taxonomy := value.get("taxonomy"), str):
+            paths = out.pop("paths", None) or ()
+            with contextlib.suppress(lsu_onto.TaxonomyError):  # whoever uses it says what is wrong
+                out["taxonomy_sha256"] = lsu_onto.load(taxonomy, source, paths).content_sha256()
+        return out
+    return [by_content(v, source) for v in value] if isinstance(value, (list, tuple)) else value

@@ -48,7 +48,7 @@ from lsu_seg.runtime.progress import track
 from lsu_seg.training.run import train
 from lsu_seg.unify import report
 from lsu_seg.unify.checks import check, dataset_of
-from lsu_seg.unify.configs import pseudo_config, student_config, teacher_config, text
+from lsu_seg.unify.configs import by_content, pseudo_config, student_config, teacher_config, text
 from lsu_seg.unify.stages import Done, Stage, clear, run_stages
 from lsu_seg.unify.students import STUDENTS, label_kinds, labels_of, students, take_doubt
 
@@ -168,12 +168,13 @@ class Method:
 
     def scores(self, name: str) -> Stage:
         """How good pseudo-labels are, where a fine truth is at hand that no training sees."""
-        truth, labels = self.cfg.unify.extra[name].truth, f"pseudo-{name}"
+        extra, labels = self.cfg.unify.extra[name], f"pseudo-{name}"
+        truth = by_content(extra.truth, dataset_of(extra.dataset, lazy_init=True).constraint.source)
         return Stage(
             f"score-{name}",
             self.work / "evaluation" / f"pseudo_{name}",
             inputs=(labels,),
-            key=lambda done: [done[labels].key, truth.to_dict(), _stamp(Path(truth.folder))],
+            key=lambda done: [done[labels].key, truth, _stamp(Path(extra.truth.folder))],
             action=lambda _: score_labels(self.cfg, self.work, name),
         )
 
@@ -209,7 +210,7 @@ class Method:
 
     def report(self, shown: list[Stage]) -> Stage:
         folder, title = self.work / "report", Path(str(self.cfg.filename)).stem
-        settings = [lsu_onto.__version__, title, self.cfg.unify.to_dict(), self.seed]
+        settings = [lsu_onto.__version__, title, by_content(self.cfg.unify, self._source), self.seed]
 
         def action(done: Mapping[str, Done]) -> str:
             return str(report.write(folder, title, self.results(done), shown_datasets(self.cfg, self.work)))
@@ -245,11 +246,11 @@ class Method:
     @cached_property
     def _judged_by(self) -> list[Any]:
         sets = self.cfg.unify.evaluate
-        settings = [self.cfg[k] for k in ("model", *_JUDGES) if k in self.cfg]
-        return [[inputs(d, self._source) for d in sets.values()], settings, sets.to_dict(), VIEWS]
+        settings = [by_content(self.cfg[k], self._source) for k in ("model", *_JUDGES) if k in self.cfg]
+        return [[inputs(d, self._source) for d in sets.values()], settings, by_content(sets, self._source), VIEWS]
 
 
-_JUDGES = ("val_dataloader", "val_evaluator", "test_dataloader", "test_evaluator")
+_JUDGES = ("data_preprocessor", "val_dataloader", "val_evaluator", "test_dataloader", "test_evaluator")
 
 
 def _decoder() -> Stage:

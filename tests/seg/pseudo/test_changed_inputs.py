@@ -179,6 +179,15 @@ def test_the_bits_of_images_count(park: Path) -> None:
         run(park)
 
 
+def test_a_normalisation_beside_the_model_counts(park: Path) -> None:
+    cfg = config(park)
+    cfg.data_preprocessor = cfg.model.pop("data_preprocessor")
+    assert pseudo_label(cfg, park / "teacher.pth", quiet=True)["images"] == 0  # the same model
+    cfg.data_preprocessor.mean = [10.0, 200.0, 30.0]
+    with pytest.raises(OutputError, match=r"settings:\n  model_sha256: there"):
+        pseudo_label(cfg, park / "teacher.pth", quiet=True)
+
+
 def test_the_normalisation_of_a_hugging_face_folder_belongs_to_its_files(tmp_path: Path) -> None:
     for name in ("config.json", "model.safetensors"):
         (tmp_path / name).touch()

@@ -23,7 +23,7 @@ from lsu_onto.library.searchpath import shipped
 from lsu_seg.demo import data
 from lsu_seg.errors import ConfigError
 from lsu_seg.layout.pairs import DatasetError
-from lsu_seg.openmmlab.config import load_config
+from lsu_seg.openmmlab.config import load_config, search_in
 from lsu_seg.runtime.processes import ProcessError
 from lsu_seg.unify import checks, configs, report, unify
 
@@ -301,6 +301,32 @@ def test_a_changed_source_taxonomy(project: Project) -> None:
     assert project.run() == set()
     tax.write_text(tax.read_text().replace("#4682b4", "#4682b5"))
     assert project.run() == set(STAGES)
+
+
+def test_a_truth_counts_by_what_its_taxonomy_says(project: Project) -> None:
+    cfg, demo = config(project.root), lsu_onto.load(project.root / "tax/demo.tax", "demo")
+    rows = [
+        f"{value} {demo.classes[row]} = {demo.classes[row]}\n"
+        for value, row in zip(demo.raw, demo.raw_row, strict=True)
+        if row >= 0
+    ]
+    tax = project.root / "tax/truth.tax"
+    tax.write_text(f"tax 1\ndataset truth v1 -> demo v1\nvoid: 255\n{''.join(rows)}")
+    cfg.unify.extra.town.truth.taxonomy = str(tax)
+    before = project.results["pseudo_labels"]
+    assert project.run(cfg) == {"score-town", "report"}
+    assert project.results["pseudo_labels"] == before
+    tax.write_text(tax.read_text().replace("= road", "! any"))
+    assert project.run(cfg) == {"score-town", "report"}
+    assert project.results["pseudo_labels"]["raw"]["town"] != before["raw"]["town"]
+
+
+def test_folders_to_search_count_by_what_is_found_there(project: Project) -> None:
+    cfg = config(project.root)
+    for folder in ("tax", "./tax"):
+        search_in(cfg._cfg_dict, [str(project.root) + "/" + folder])
+        assert cfg.unify.extra.town.dataset.paths
+        assert project.run(cfg) == set()
 
 
 def test_another_seed(project: Project) -> None:
