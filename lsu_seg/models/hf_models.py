@@ -49,7 +49,7 @@ class HFModel(NamedTuple):
 
     Attributes:
         net: the `transformers` model, in float32.
-        class_names: K names, or None if the config has only `LABEL_0` and the like.
+        class_names: K names; `LABEL_0` and the like if nobody has named them.
         files: the files it was loaded from; () for random weights.
         new_head: the files have another number of classes, so the head has random weights.
         queries: the model predicts masks with one class each.
@@ -58,7 +58,7 @@ class HFModel(NamedTuple):
     """
 
     net: Any
-    class_names: tuple[str, ...] | None
+    class_names: tuple[str, ...]
     files: tuple[Path, ...]
     new_head: bool
     queries: bool
@@ -232,11 +232,10 @@ def _construct(cls: Any, config: Any) -> Any:
 
 def _describe(net: Any, files: tuple[Path, ...], preprocessor: Any) -> HFModel:
     names = [str(net.config.id2label[i]) for i in range(net.config.num_labels)]
-    generic = all(re.fullmatch(r"LABEL_\d+", name) for name in names)
     queries = type(net).__name__ in QUERY_MODELS
     if hasattr(net, "criterion"):  # a folder keeps the no-object weight its model was trained with
         net.criterion.empty_weight[-1] = net.config.no_object_weight
-    model = HFModel(net, None if generic else tuple(names), files, False, queries, _multiple(net), None)
+    model = HFModel(net, tuple(names), files, False, queries, _multiple(net), None)
     return model._replace(data_preprocessor=preprocessor(model)) if preprocessor else model
 
 

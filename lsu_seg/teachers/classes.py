@@ -41,16 +41,22 @@ def names_of(model: Any) -> dict[str, list[str]]:
 
     They are in `stated_classes`, which comes from a checkpoint that we loaded; or in `dataset_meta`, which comes from
     one that MMSegmentation's `init_model` loaded; or in `class_names`, which `HFSegmentor` reads from the Hugging Face
-    config.
+    config. Hugging Face's numbers of channels (`LABEL_0`, `LABEL_1` …) are no names, wherever they have been copied to.
     """
-    if stated := getattr(model, "stated_classes", None):
-        return dict(stated)
     meta = getattr(model, "dataset_meta", None) or {}
-    for key in ("classes", "CLASSES"):
-        if names := meta.get(key):
-            return {f"dataset_meta.{key}": list(names)}
-    names = getattr(model, "class_names", None)
-    return {"id2label": list(names)} if names else {}
+    for places in (
+        getattr(model, "stated_classes", None) or {},
+        *({f"dataset_meta.{key}": meta.get(key)} for key in ("classes", "CLASSES")),
+        {"id2label": getattr(model, "class_names", None)},
+    ):
+        stated = {place: list(names) for place, names in places.items() if names and not _numbers(names)}
+        if stated:
+            return stated
+    return {}
+
+
+def _numbers(names: Sequence[str]) -> bool:
+    return all(re.fullmatch(r"LABEL_\d+", name) for name in names)
 
 
 def warn_of_assumed(model: Any, classes: Sequence[str]) -> None:

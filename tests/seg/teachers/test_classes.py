@@ -126,6 +126,23 @@ def test_where_a_checkpoint_names_them() -> None:
     assert stated_classes({"id2label": {0: "a", 2: "b"}, "classes": []}) == {}
 
 
+@pytest.mark.parametrize("generation", [g for g in GENERATIONS if g != "two keys"])
+def test_numbers_of_channels_are_no_names(park: Path, tmp_path: Path, generation: str) -> None:
+    numbers = [f"LABEL_{channel}" for channel in range(5)]
+    done = label(park, tmp_path, checkpoint(tmp_path / "t.pth", **GENERATIONS[generation](numbers)))
+    assert done.exit_code == 0, done.output
+    assert "warning: neither the checkpoint nor the model names its classes" in done.output
+
+
+def test_names_count_beside_numbers(tmp_path: Path) -> None:
+    model: Any = torch.nn.Module()
+    numbers = [f"LABEL_{channel}" for channel in range(5)]
+    model.stated_classes, model.dataset_meta, model.class_names = {"id2label": numbers}, {"classes": numbers}, SWAPPED
+    assert "from channel 1 on: ['tree', 'grass', 'sky'] (`id2label`)" in str(class_mismatch(model, CLASSES))
+    model.class_names = numbers
+    assert class_mismatch(model, CLASSES) is None
+
+
 @pytest.mark.parametrize("key", ["classes", "CLASSES"])
 @pytest.mark.parametrize(("names", "fits"), [(CLASSES, True), (SWAPPED, False), (CLASSES[:4], False)])
 def test_a_model_that_mmsegmentation_loaded(key: str, names: Sequence[str], fits: bool) -> None:
