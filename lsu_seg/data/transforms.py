@@ -134,12 +134,14 @@ class LoadTaxAnnotations(BaseTransform):
 
 def _check_other_loader(path: str, bits: int) -> None:
     """Refuse an image that `LoadImageFromFile` changes: it rotates one with an EXIF orientation, but not its label, and
-    takes the upper 8 of 16 bits, whatever `image-bits:` says."""
+    takes the upper 8 of 16 bits, whatever `image-bits:` or the file (`sBIT`) says."""
     try:
         with Path(path).open("rb") as file, Image.open(file) as image:
             orientation = image.getexif().get(ORIENTATION, 1)
             file.seek(0)
-            depth = stored_bits(image, file.read(64))
+            data = file.read(64)
+            sixteen = stored_bits(image, data) == 16
+            data += file.read() if sixteen and not bits else b""
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
         return  # Pillow cannot read it, so it has no orientation that OpenCV would apply
     if orientation not in (0, 1):
@@ -147,9 +149,13 @@ def _check_other_loader(path: str, bits: int) -> None:
             f"{path}: found EXIF orientation {orientation}; expected none: the label's pixels lie as they are stored;"
             " load images with `LoadTaxImage`, which ignores it, in place of `LoadImageFromFile`"
         )
-    if bits not in (0, 16) and depth == 16:
+    says = "the taxonomy"
+    if sixteen and not bits and 8 <= png_depth(data).significant < 16:
+        pixels = _decode(data, cv2.IMREAD_ANYDEPTH)
+        says, bits = "the file (sBIT)", 0 if pixels is None else _bits_of_file(data, pixels)
+    if sixteen and bits not in (0, 16):
         raise LabelFileError(
-            f"{path}: found 16 bits, of which the taxonomy says that {bits} are used, and `LoadImageFromFile` takes the"
+            f"{path}: found 16 bits, of which {says} says that {bits} are used, and `LoadImageFromFile` takes the"
             " upper 8; load images with `LoadTaxImage` in its place"
         )
 

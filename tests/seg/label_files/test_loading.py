@@ -167,6 +167,19 @@ def test_another_loader_is_refused_where_it_would_be_wrong(tmp_path: Path) -> No
     assert len(data) == 1
 
 
+def test_another_loader_is_refused_by_what_the_file_says_too(tmp_path: Path) -> None:
+    """`LoadImageFromFile` is right where the values have been scaled, as the specification demands."""
+    tax = write_tax(tmp_path / "tax")
+    for pixels in (CAMERA, CAMERA[..., 0]):
+        camera(tmp_path, pixels, significant=12)
+        with pytest.raises(LabelFileError, match=r"a\.png: found 16 bits, of which the file \(sBIT\) says that 12 are"):
+            TaxDataset(tax, str(tmp_path / "park"), "train", pipeline=LOAD)[0]
+    for pixels, significant in ((CAMERA << 4 | CAMERA >> 8, 12), (CAMERA << 4, 16), (CAMERA << 4, 0)):
+        camera(tmp_path, pixels, significant=significant)
+        image = loaded(TaxDataset(tax, str(tmp_path / "park"), "train", pipeline=LOAD))
+        assert np.array_equal(image, CAMERA >> 4)
+
+
 def test_sixteen_bits_of_a_tiff(tmp_path: Path) -> None:
     data = camera(tmp_path, CAMERA, "image-bits: 12\n")
     path = tmp_path / "park/images/train/a.png"
