@@ -157,6 +157,13 @@ class TaxDataset(BaseSegDataset):
         self.reader = replace(self.reader, examples=tuple(str(pairs[i].label) for i in places) if pairs else ())
         if not self.pseudo or self.needs_confidence:
             self.reader.own.reader.prepare()
+        if isinstance(self._indices, Sequence):
+            outside = [i for i in self._indices if not -len(pairs) <= i < len(pairs)]
+            if outside:
+                raise DatasetError(
+                    f"`indices` of `{self.name}` has {outside[0]}, which is none of its {len(pairs)} images; they are"
+                    " counted from 0"
+                )
         items: list[dict[str, Any]] = []
         for pair in pairs:
             label = self.pseudo / f"{pair.key}.png" if self.pseudo else pair.label
@@ -179,12 +186,7 @@ class TaxDataset(BaseSegDataset):
             return
         if self._indices is not None and not self._indices:
             raise DatasetError(f"`indices` of `{self.taxonomy}` is {self._indices!r}: no image is left")
-        try:
-            super().full_init()
-        except IndexError:
-            raise DatasetError(
-                f"`indices` of `{self.name}` has a number that is none of its images; they are counted from 0"
-            ) from None
+        super().full_init()
         if self.pseudo:  # after `super().full_init()`, because `indices` may leave out images without pseudo-labels
             paths = [self.get_data_info(i)["seg_map_path"] for i in range(len(self))]
             missing = [p for p in paths if not Path(p).is_file()]

@@ -167,7 +167,7 @@ def test_a_target_of_every_second_row_and_column() -> None:
         (dict(indices="x"), "`indices` of .* is 'x'; expected how many images to take"),
         (dict(indices=0), "`indices` of .* is 0: no image is left"),
         (dict(indices=[0.5]), "`indices` of .* is "),
-        (dict(indices=[1]), "`indices` of `park` has a number that is none of its images"),
+        (dict(indices=[1]), "`indices` of `park` has 1, which is none of its 1 images; they are counted from 0"),
         (dict(ann_file="train.txt"), "a TaxDataset has no `ann_file`: its taxonomy says where"),
         (dict(reduce_zero_label=True), "a TaxDataset has no `reduce_zero_label`"),
         (dict(ignore_index=0), "a TaxDataset has no `ignore_index`"),
