@@ -90,13 +90,19 @@ def _completed(cfg: Config, dataset: Any) -> Config:
     out = copy.copy(cfg)
     loader = cfg.get("test_dataloader") or cfg.get("val_dataloader") or {}
     steps = (loader.get("dataset") or {}).get("pipeline") or []
-    if not steps or (isinstance(steps, (list, tuple)) and any(is_type(step, "LoadAnnotations") for step in steps)):
+    if not _reads_labels(steps):
         parts = {**loader, "dataset": dict(type="TaxDataset", pipeline=[dict(type=step) for step in LOAD])}
         out.test_dataloader = {"num_workers": 0, **parts}
     if ontology_iou(cfg.get("test_evaluator") or cfg.get("val_evaluator")) is None:
         source = lsu_onto.load(dataset["taxonomy"], dataset.get("source"), dataset.get("paths", ())).source
         out.test_evaluator = dict(type="OntologyIoU", source=source)
     return out
+
+
+def _reads_labels(steps: Any) -> bool:
+    """Whether a pipeline reads labels by their taxonomy, at any depth of wrappers."""
+    parts = steps.values() if isinstance(steps, Mapping) else steps if isinstance(steps, (list, tuple)) else ()
+    return is_type(steps, "LoadTaxAnnotations") or any(_reads_labels(part) for part in parts)
 
 
 def _judged_on(cfg: Config, name: str, dataset: Any) -> tuple[Any, Any]:

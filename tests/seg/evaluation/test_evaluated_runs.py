@@ -276,7 +276,13 @@ test_cfg = dict(type='TestLoop')
 """
 
 
-@pytest.mark.parametrize("more", ["", MMSEG], ids=["model alone", "a config of MMSegmentation"])
+UNLABELLED = MMSEG.replace("    dict(type='LoadAnnotations'),\n", "")
+"""As those have it that only predict."""
+
+
+@pytest.mark.parametrize(
+    "more", ["", MMSEG, UNLABELLED], ids=["model alone", "a config of MMSegmentation", "one that reads no labels"]
+)
 def test_a_teachers_config_is_evaluated_on_named_datasets(park: Path, tmp_path: Path, more: str) -> None:
     """What `pseudo-label --teacher` takes, `evaluate --dataset` takes: labels as they are stored, their source."""
     weights = save_checkpoint(tmp_path / "teacher.pth")
