@@ -20,7 +20,8 @@ from lsu_onto.program import search_path, source_option, taxonomy_argument, text
 def show(name: str, class_: str | None, source: str | None, format_: str, **options: Any) -> None:
     """Show what a pixel of each class may be: S(d), relations, notes, statistics.
 
-    Of a source: channel, group, colour and note of its classes. On a terminal long cells go on below themselves;
+    Of a source: channel, group, colour and note of its classes; also of a name that is both a source and a dataset with
+    several maps. On a terminal long cells go on below themselves;
     elsewhere every class is one line.
 
     \b
@@ -31,11 +32,18 @@ def show(name: str, class_: str | None, source: str | None, format_: str, **opti
     """
     import shutil
 
+    from lsu_onto.library.find import SeveralMapsError
     from lsu_onto.library.library import Library
     from lsu_onto.reporting.table import as_json, as_text
 
     library = Library(options["search"])
-    ontology = library.ontology(name, source)
+    try:
+        ontology = library.ontology(name, source)
+    except SeveralMapsError as error:
+        if error.source is None:
+            raise
+        ontology = error.source  # whoever asks for the classes of `cityscapes` wants the source's
+        click.echo(f"this is the source; {error}", err=True)
     row = _row(ontology, class_)
     if format_ == "json":
         click.echo(as_json(ontology, row))

@@ -95,7 +95,7 @@ def class_list(table: Table, options: Options) -> ClassList:
                 "value",
                 f"a class list does not say {keys}, nor where files lie",
                 (table.file, 1, 1),
-                " ".join(f"`--{k}`" for k in unsaid) + " add them",
+                " and ".join(f"`--{k}`" for k in unsaid) + (" add them" if len(unsaid) > 1 else " adds it"),
             )
         )
     _unused(table, known, options, findings)

@@ -18,6 +18,7 @@ from lsu_onto.lang.plain import plain
 from lsu_onto.lang.syntax import KEYWORDS, Reading, Unread
 
 _TOKEN = re.compile(r'"[^"]*"|\S+')
+_PROSE = re.compile(rf"\s*(?:{'|'.join(KEYWORDS)})(?:\s+(?!to\b)[^\W\d_]+\b){{3}}", re.I)
 _SIGNS = ("->", "=", "<", ">", "~", "!")
 
 
@@ -104,7 +105,7 @@ def told(unread: Unread, reading: Reading | None = None) -> Diagnostic:
         )
         help_, fix = f"write {written}", None  # type: ignore[assignment]
     elif body.split(" ", 1)[0] in KEYWORDS:
-        help_ = f"write `{body}`"
+        help_ = f"write `{body}`" + ("; `# ` in front if it is a comment" if _PROSE.match(unread.line) else "")
     elif not new:
         help_ = f"leave `{old.strip()}` out"
     elif finding.span == place or (start == 0 and end == len(unread.line)):

@@ -16,6 +16,14 @@ from lsu_onto.ontology.model import Dataset, MapRow, Ontology, Relation, Source,
 from lsu_onto.ontology.resolve import inherited
 
 
+class SeveralMapsError(TaxonomyError):
+    """A name has several maps. `source` is the identity of the one source that has the name, too."""
+
+    def __init__(self, message: str, source: Ontology | None) -> None:
+        super().__init__(message)
+        self.source = source
+
+
 class IncompleteMapError(TaxonomyError):
     """The map of a base does not know all classes of a dataset."""
 
@@ -38,7 +46,8 @@ def find_ontology(workspace: Workspace, name: str, source: str | None) -> Ontolo
     if len(chosen) == 1:
         return chosen[0]
     if chosen:
-        raise _several_maps(name, chosen, file)
+        sources = [o for o in matches.values() if o.dataset is o.source]
+        raise SeveralMapsError(_several_maps(name, chosen, file), sources[0] if len(sources) == 1 else None)
     target = f" to `{source}`" if source else ""
     if file:
         raise TaxonomyError(f"`{file}` has no map{target}; {_hint_for_file(workspace, file, which)}")
@@ -214,7 +223,7 @@ def _refuse_errors(workspace: Workspace, path: str, findings: Iterable[Diagnosti
         raise TaxonomyError(f"`{path}` has errors\n{full(errors, workspace.texts)}", errors)
 
 
-def _several_maps(name: str, matches: list[Ontology], file: str) -> TaxonomyError:
+def _several_maps(name: str, matches: list[Ontology], file: str) -> str:
     choice = ", ".join(f"{o.dataset.name} {o.dataset.version} -> {o.source.name} {o.source.version}" for o in matches)
     if len({(o.dataset.name, o.dataset.version) for o in matches}) > 1:
         how = f"name {'one' if file else 'the version'}{_example(file, [o.dataset for o in matches])}"
@@ -222,7 +231,7 @@ def _several_maps(name: str, matches: list[Ontology], file: str) -> TaxonomyErro
         how = "say which with `--source` (`source=` in Python)"
         if not file:
             how += ", or give the file's path"
-    return TaxonomyError(f"`{name}` has several maps: {choice}; {how}")
+    return f"`{name}` has several maps: {choice}; {how}"
 
 
 def _example(file: str, choice: Sequence[Taxonomy]) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import zip_longest
 from pathlib import Path
 
 from lsu_onto.diagnostics import Diagnostic, Fix, Span, did_you_mean, suggest
@@ -214,7 +215,7 @@ def _section(
     read. A taxonomy has no part of a map."""
     file, _, damaged = workspace.parsed(path)
     headers = [s for s in file.statements if isinstance(s, ast.Header)]
-    for header, following in zip(headers, [*headers[1:], None], strict=True):
+    for header, following in zip_longest(headers, headers[1:]):
         declares, maps = (header.kind, *_key(header.taxon)), header.target and _key(header.taxon) + _key(header.target)
         if key in (declares, maps):
             lines = range(header.span.line, following.span.line if following else 1 << 60)

@@ -15,6 +15,7 @@ from lsu_onto.ontology.model import Taxonomy, alternatives
 PATTERNS = ("images", "labels", "segments", "list")
 _WILD = re.compile(r"""(?<!\*)\*(?!\*)|[?\\'"]""")
 
+_ODD_SPLIT = re.compile(r"[^\w.+/-]")
 _FOREIGN = re.compile(r"%\d*[sd]|<[^<>]*>|\$\w*|\(\.[*+]\??\)")
 """Placeholders of other languages."""
 
@@ -98,7 +99,13 @@ def check_layout(s: ast.Meta, t: Taxonomy) -> Iterator[Diagnostic]:
         if readable and (_alone(labels, images) or _alone(images, labels)):
             what = "`images:` and `labels:` have no placeholder in common, so nothing tells which label an image has"
             yield Diagnostic("TAX012", what, place, "write the same `{stem}` in both; `{split}` alone does not do")
-    if key == "splits" and len(t.splits) > 1 and t.meta.get("images"):
+    if key == "splits" and (odd := next((n for n in t.splits if _ODD_SPLIT.search(n)), "")):
+        words = re.split(r"[^\w.+/-]+", re.sub(r"\s*=\s*[^\s,;]*|:\s*\d+(?!\w)", " ", value))  # `val=200` has a count
+        names = " ".join(w for w in words if w)
+        help_ = f"write `{names}`: the names, with blanks between them" if names else "write names, as in `train val`"
+        fix = Fix.write(names, place) if names else None
+        yield Diagnostic("TAX012", f"`{odd}` is no name of a split", place, help_, fix=fix)
+    elif key == "splits" and len(t.splits) > 1 and t.meta.get("images"):
         alike = [n for n in t.splits if f"split-{n}" not in t.meta]
         if alike and not any("{split}" in t.meta.get(k, "") for k in PATTERNS):
             what = f"nothing tells the files of `{alike[0]}` from those of other splits"

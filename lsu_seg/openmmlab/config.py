@@ -47,9 +47,12 @@ def load_config(
     merge(cfg, options or {})
     if cfg.get("unify", {}) is None:  # so a config removes the section that it inherits
         cfg.pop("unify")
-    check_keys(cfg)
-    for _, part in cfg.items():
-        search_in(part, paths)
+    try:  # mmengine imports what a config imports only when the value is looked at
+        check_keys(cfg)
+        for _, part in cfg.items():
+            search_in(part, paths)
+    except ImportError as e:
+        raise ConfigError(f"{path} cannot be read: {type(e).__name__}: {e}") from e
     return cfg
 
 

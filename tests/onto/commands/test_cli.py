@@ -146,6 +146,18 @@ def test_a_source_is_shown_as_a_list_of_its_classes(tmp_path: Path) -> None:
     assert [(c["channel"], c["group"], c["colour"], c["notes"]) for c in one] == [(0, None, "#4682b4", ["and clouds"])]
 
 
+def test_a_name_of_a_source_and_of_a_dataset_with_several_maps_lists_the_sources_classes() -> None:
+    found = run("show", "cityscapes")
+    assert (found.exit_code, found.stdout.splitlines()[0], found.stdout.splitlines()[-1]) == (
+        0,
+        "source cityscapes v1",
+        "19 classes",
+    )
+    assert "cityscapes v1 -> vistas v1" in found.stderr and "`--source`" in found.stderr
+    assert run("show", "cityscapes", "--source", "vistas").stdout.startswith("cityscapes v1 -> vistas v1\n")
+    assert run("show", "idd").exit_code == 1
+
+
 @pytest.mark.parametrize("command", ["show", "validate", "fmt"])
 def test_a_file_of_a_newer_edition_is_refused_and_stays(command: str, tmp_path: Path) -> None:
     text = "tax 2\nsource   a v1\n0 road\n"

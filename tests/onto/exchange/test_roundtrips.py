@@ -113,7 +113,8 @@ def test_csv_has_the_datasets_order_and_says_what_it_does_not_hold(tmp_path: Pat
     assert [line.split()[1] for line in table.read_text().replace(",", " ").splitlines()[1:]] == ["a", "b"]
     (finding,) = imported.findings
     assert (
-        "does not say `encoding:` and `void:`" in finding.message and finding.help == "`--encoding` `--void` add them"
+        "does not say `encoding:` and `void:`" in finding.message
+        and finding.help == "`--encoding` and `--void` add them"
     )
 
 

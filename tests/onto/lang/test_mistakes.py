@@ -83,6 +83,14 @@ def test_the_help_leads_to_a_valid_file(m: Mistake) -> None:
         assert findings(applied(text, found.fix)) == []
 
 
+@pytest.mark.parametrize("line", ["dataset of my own images, taken in 2020", "source images come from the web"])
+def test_prose_that_begins_like_a_header_may_be_a_comment(line: str) -> None:
+    text = f"tax 1\n{line}\nsource mini v1\n0 asphalt\n"
+    (found,) = findings(text)
+    assert (found.code, found.span.line) == ("TAX003", 2) and "`# ` in front if it is a comment" in (found.help or "")
+    assert findings(text.replace(line, f"# {line}")) == []
+
+
 def test_the_files_are_valid_and_the_mistakes_are_many() -> None:
     assert [d for path in FILES for d in Library().check(path).diagnostics if d.severity != "info"] == []
     assert len(ALL) > 300

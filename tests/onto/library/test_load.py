@@ -202,6 +202,13 @@ def test_two_sources_of_one_name_in_a_folder(tmp_path: Path) -> None:
     assert lsu_onto.load("demo", paths=[tmp_path]).num_classes == 5
 
 
+def test_a_second_source_that_cannot_be_read_is_passed_over(tmp_path: Path) -> None:
+    write(tmp_path, a=SOURCE, town="dataset town v1 -> demo v1\n0 way < road\n")
+    (tmp_path / "b.tax").write_bytes(f"{SOURCE}# Stra\u00dfe\n".encode("latin-1"))
+    assert Library().check(tmp_path / "town.tax").errors == []
+    assert [d.code for d in Library().check(tmp_path / "b.tax").errors] == ["TAX002"]
+
+
 def test_two_datasets_and_two_maps_of_one_name_in_a_folder(tmp_path: Path) -> None:
     write(tmp_path, demo=SOURCE, town="dataset town v1\n0 way\n", copy="dataset town v1\n1 way\n")
     write(tmp_path, map1="map town v1 -> demo v1\nway < road\n", more="dataset more v1\nextends town v1\n")

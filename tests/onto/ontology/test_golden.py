@@ -172,5 +172,25 @@ def test_a_misspelt_key_about_labels_is_an_error(key: str, severity: str, meant:
         assert found["TAX108"].second and found["TAX108"].second.line == 3  # what was meant counts, and nothing is lost
 
 
+@pytest.mark.parametrize(
+    ("written", "names"),
+    [
+        ("val=4", "val"),
+        ("train = 200, val: 4", "train val"),
+        ('"train" "val"', "train val"),
+        ("[train, val]", "train val"),
+        ("train:val", "train val"),
+        ("train | val", "train val"),
+    ],
+)
+def test_splits_that_no_command_could_name_are_refused(written: str, names: str) -> None:
+    text = (
+        f"tax 1\ndataset d v1\nsplits: {written}\nimages: {{split}}/{{stem}}.jpg\nlabels: {{split}}/{{stem}}.png\n1 a\n"
+    )
+    (found,) = diagnose(text)
+    assert (found.code, found.span.line, found.fix and found.fix.text) == ("TAX012", 3, names)
+    assert diagnose(text.replace(written, names)) == []
+
+
 def test_errors_cannot_be_allowed() -> None:
     assert [d.code for d in diagnose("tax 2  # allow: TAX005\n")] == ["TAX005"]

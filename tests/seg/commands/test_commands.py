@@ -266,6 +266,8 @@ def test_configs_that_lack_something(world: Path) -> None:
         ("_base_ = 'gone.py'\n", "gone.py"),
         ("x = y\n", "name 'y' is not defined"),
         ("custom_imports = dict(imports=['no_such_module'])\n", "no_such_module"),
+        ("import no_such_module\nmodel = dict(type=no_such_module.X)\n", "no_such_module"),
+        ("from torch.nn import NoSuch\nmodel = dict(backbone=dict(type=NoSuch))\n", "NoSuch"),
     ],
 )
 def test_configs_that_cannot_be_read(tmp_path: Path, text: str, message: str) -> None:
