@@ -69,7 +69,9 @@ def _mend_streams() -> None:
 
 def put_data(text: str) -> None:
     """Print what another program will read: UTF-8 whatever the stream, like the same text in a file."""
-    click.echo(text.encode("utf-8"), nl=False)
+    from lsu_onto.files import as_bytes
+
+    click.echo(as_bytes(text), nl=False)
 
 
 # --- how commands end ------------------------------------------------------------------------------------------------

@@ -88,7 +88,7 @@ def _name(name: str | None, csv: str | None, labels: tuple[str, ...]) -> str:
 def _make(name: str, target: Path, labels: tuple[str, ...], **options: Any) -> list[str]:
     """Write the file and say what comes next; returns the label files that could not be read."""
     from lsu_onto.exchange.skeleton import need_source
-    from lsu_onto.files import write_atomic
+    from lsu_onto.files import as_bytes, write_atomic
     from lsu_onto.starter.draft_file import from_csv, from_labels, starter
 
     source = need_source(options["source"], options["search"]) if options["source"] else None
@@ -117,7 +117,7 @@ def _make(name: str, target: Path, labels: tuple[str, ...], **options: Any) -> l
             click.echo(f"passed over {what} neither PNG nor TIFF", err=True)
     else:
         text = starter(name, source, "id" if encoding == "auto" else encoding)
-    write_atomic(target, text.encode("utf-8"))
+    write_atomic(target, as_bytes(text))
     _next(target, text, summary, source, options["search"])
     if layout:
         click.echo(

@@ -20,7 +20,13 @@ DEMO = Path(__file__).parents[1] / "configs" / "demo" / "demo.py"
 @click.option(
     "--work-dir", type=click.Path(), default="work/demo", show_default=True, help="Folder of data and results."
 )
-@click.option("--seed", default=0, show_default=True, help="Of the scenes and of every training.")
+@click.option(
+    "--seed",
+    default=0,
+    type=click.IntRange(0, 2**32 - 1),
+    show_default=True,
+    help="Of the scenes and of every training.",
+)
 @click.option("--fresh", is_flag=True, help="Start over: remove what an earlier run left.")
 @JOBS
 @set_option("-o")

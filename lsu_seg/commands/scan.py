@@ -97,6 +97,6 @@ def scan(
         max_pixels=max_pixels or MAX_PIXELS,
     )
     if html:
-        write_atomic(html, page(report).encode())
+        write_atomic(html, page(report).encode("utf-8", "backslashreplace"))
     click.echo(as_json(report) if format_ == "json" else as_text(report, sys.stdout.isatty()).rstrip("\n"))
     sys.exit(1 if report.errors else 0)

@@ -32,7 +32,7 @@ def write(folder: Path, document: dict[str, Any], measured: Mapping[str, Measure
     buffer = io.BytesIO()
     np.savez_compressed(buffer, **arrays)
     write_atomic(folder / "evaluation.npz", buffer.getvalue())
-    write_atomic(folder / "classes.csv", as_csv(document).encode())
+    write_atomic(folder / "classes.csv", as_csv(document).encode("utf-8", "backslashreplace"))
     for name, m in measured.items():
         for view in (v for v in m.views if v != "set"):
             safe = re.sub(r"[^\w.-]", "_", name)
@@ -40,7 +40,7 @@ def write(folder: Path, document: dict[str, Any], measured: Mapping[str, Measure
             title = f"{name}: truth and prediction, {m.space(view)}"
             last = "void" if view == "source" else "void or ambiguous"
             write_atomic(folder / file, confusion_picture(m.matrix(view).numpy(), m.names(view), title, last))
-    write_atomic(folder / "evaluation.json", as_json(document).encode())
+    write_atomic(folder / "evaluation.json", as_json(document).encode("utf-8", "backslashreplace"))
 
 
 def as_json(value: Any) -> str:

@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from lsu_seg.evaluation.document import FORMAT
 
+_ABSENT: Any = Field(default=None)
 _STRICT = ConfigDict(strict=True)
 _Count = Annotated[int, Field(ge=0)]
 _Share = Annotated[float, Field(ge=0, le=1)] | None
@@ -37,9 +38,9 @@ class _Set(BaseModel):
 
 class _Views(BaseModel):
     model_config = ConfigDict(strict=True, extra="forbid")
-    source: _Classes = Field(default=None)  # a view may be missing, and is not null
-    projected: _Classes = Field(default=None)
-    set: _Set = Field(default=None)
+    source: _Classes = _ABSENT  # a view may be missing, and is not null
+    projected: _Classes = _ABSENT
+    set: _Set = _ABSENT
 
 
 class _Pooled(BaseModel):

@@ -116,7 +116,7 @@ def _stamps(pair: Pair) -> Sequence[Any]:
 def _json(line: bytes) -> Any:
     try:
         return json.loads(line)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
 
 

@@ -292,6 +292,27 @@ def test_a_name_that_is_no_text_is_written_byte_for_byte(tmp_path: Path, path: s
     assert (done.stdout, done.stderr) == (b"f\xff.npz\n", b"")
 
 
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        (["fmt", "--diff", b"f\xff.tax"], rb"--- f\udcff.tax"),
+        (["validate", b"f\xff.tax", "--format", "sarif"], b'"uri": "f%FF.tax"'),
+        (["init", "--from-csv", b"c\xff.csv", "-o", "/dev/stdout", "--force"], rb"c\udcff.csv"),
+        (["import", "--from", "csv", b"c\xff.csv"], rb"from c\udcff.csv"),
+    ],
+)
+def test_a_name_that_is_no_text_is_spelt_out_inside_of_a_text(
+    line: list[str | bytes], expected: bytes, tmp_path: Path, path: str
+) -> None:
+    text = (ROOT / "tests/tax/ok/field.tax").read_text()
+    Path(os.fsdecode(os.fsencode(tmp_path) + b"/f\xff.tax")).write_text(text.replace(" =", "   =") + "oh\n")
+    Path(os.fsdecode(os.fsencode(tmp_path) + b"/c\xff.csv")).write_text("id,name\n1,road\n")
+    environment = os.environ | {"PATH": path}
+    done = subprocess.run(["lsu-onto", *line], capture_output=True, check=False, cwd=tmp_path, env=environment)
+    assert expected in done.stdout
+    assert b"Traceback" not in done.stderr
+
+
 # --- completion ----------------------------------------------------------------------------------------------
 
 
