@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import codecs
 import io
+import logging
 import os
 import sys
 import traceback
@@ -193,6 +194,7 @@ class Program(click.Group):
 
     def main(self, *args: Any, **options: Any) -> Any:
         _mend_streams()
+        logging.raiseExceptions = False  # of a log on a full disk: the command itself ends with a message
         try:
             return super().main(*args, **options)
         except OSError as error:  # while the help is printed, which is before `invoke`
@@ -276,6 +278,15 @@ def source_option(
     help: str = "The source taxonomy, where there are maps to several.", **options: Any
 ) -> Callable[[_Function], _Function]:
     return click.option("--source", help=help, shell_complete=_sources, **options)
+
+
+class OutputPath(click.Path):
+    """A file or folder to write. An empty name, which an unset variable of a script gives, is none."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if not str(value):
+            self.fail("the name is empty", param, ctx)
+        return super().convert(value, param, ctx)
 
 
 search_path = click.option(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from lsu_onto.errors import UserError
-from lsu_onto.program import search_path, source_option
+from lsu_onto.program import OutputPath, search_path, source_option
 
 if TYPE_CHECKING:
     from lsu_onto.ontology.model import Source
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     metavar="ENCODING",
     help="How files store classes: id, id16, id16/1000, instance-ids, rgb …; auto: see what they hold.",
 )
-@click.option("-o", "--output", metavar="FILE", type=click.Path(dir_okay=False), help="Default: NAME.tax.")
+@click.option("-o", "--output", metavar="FILE", type=OutputPath(dir_okay=False), help="Default: NAME.tax.")
 @click.option("--force", is_flag=True, help="Replace a file that is there.")
 @search_path
 def init(argument: str | None, name: str | None, from_labels: tuple[str, ...], **options: Any) -> None:

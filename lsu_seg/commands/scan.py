@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from lsu_onto.program import Command, search_path, source_option, taxonomy_argument, text_or_json
+from lsu_onto.program import Command, OutputPath, search_path, source_option, taxonomy_argument, text_or_json
 from lsu_seg.commands.arguments import UNKNOWN, Output
 
 
@@ -39,6 +39,7 @@ from lsu_seg.commands.arguments import UNKNOWN, Output
 @click.option("--max-pixels", type=click.IntRange(1), help="Refuse larger labels.  [default: 2^29]")
 @click.option(
     "--work-dir",
+    type=OutputPath(),
     default="work/scan",
     show_default=True,
     help="Folder of what was read: a further scan reads only what has changed.",
