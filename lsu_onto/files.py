@@ -27,6 +27,15 @@ def write_atomic(path: str | Path, data: bytes) -> None:
         raise OSError(e.errno, e.strerror, str(path)) from e
 
 
+def as_bytes(text: str) -> bytes:
+    r"""The bytes of a text file: UTF-8. Names of files may hold bytes that are no text, which are spelt out.
+
+    >>> as_bytes("Straße, caf\udce9")
+    b'Stra\xc3\x9fe, caf\\udce9'
+    """
+    return text.encode("utf-8", "backslashreplace")
+
+
 def is_special(path: Path) -> bool:
     """Whether something is there that is neither a file nor a folder: a device or a pipe, which a rename would replace.
 

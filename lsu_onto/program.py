@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import codecs
 import io
+import logging
 import os
 import sys
 import traceback
@@ -69,7 +70,9 @@ def _mend_streams() -> None:
 
 def put_data(text: str) -> None:
     """Print what another program will read: UTF-8 whatever the stream, like the same text in a file."""
-    click.echo(text.encode("utf-8"), nl=False)
+    from lsu_onto.files import as_bytes
+
+    click.echo(as_bytes(text), nl=False)
 
 
 # --- how commands end ------------------------------------------------------------------------------------------------
@@ -191,6 +194,7 @@ class Program(click.Group):
 
     def main(self, *args: Any, **options: Any) -> Any:
         _mend_streams()
+        logging.raiseExceptions = False  # of a log on a full disk: the command itself ends with a message
         try:
             return super().main(*args, **options)
         except OSError as error:  # while the help is printed, which is before `invoke`
@@ -274,6 +278,15 @@ def source_option(
     help: str = "The source taxonomy, where there are maps to several.", **options: Any
 ) -> Callable[[_Function], _Function]:
     return click.option("--source", help=help, shell_complete=_sources, **options)
+
+
+class OutputPath(click.Path):
+    """A file or folder to write. An empty name, which an unset variable of a script gives, is none."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if not str(value):
+            self.fail("the name is empty", param, ctx)
+        return super().convert(value, param, ctx)
 
 
 search_path = click.option(

@@ -6,12 +6,12 @@ from typing import Any
 
 import click
 
-from lsu_onto.program import search_path, source_option, taxonomy_argument
+from lsu_onto.program import OutputPath, search_path, source_option, taxonomy_argument
 
 
 @click.command(name="compile")
 @taxonomy_argument()
-@click.option("-o", "--output", required=True, type=click.Path(dir_okay=False), help="The `.npz` to write.")
+@click.option("-o", "--output", required=True, type=OutputPath(dir_okay=False), help="The `.npz` to write.")
 @source_option()
 @search_path
 def compile_(name: str, output: str, source: str | None, **options: Any) -> None:

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import click
 
+from lsu_onto.program import OutputPath
+
 
 @click.command()
 @click.option(
@@ -13,7 +15,7 @@ import click
     "--output",
     default="docs/errors",
     show_default=True,
-    type=click.Path(file_okay=False),
+    type=OutputPath(file_okay=False),
     help="Folder.",
 )
 def docs(output: str) -> None:
@@ -23,10 +25,11 @@ def docs(output: str) -> None:
     Example:
       lsu-onto docs -o docs/errors
     """
+    from lsu_onto.exchange import write_text
     from lsu_onto.reporting.error_pages import error_pages
 
     folder = Path(output)
     folder.mkdir(parents=True, exist_ok=True)
     for name, text in error_pages().items():
-        (folder / name).write_text(text, encoding="utf-8")
+        write_text(folder / name, text)
     click.echo(output)

@@ -8,13 +8,13 @@ import click
 
 from lsu_onto.commands.arguments import put
 from lsu_onto.exchange import EXPORTS
-from lsu_onto.program import search_path, source_option, taxonomy_argument
+from lsu_onto.program import OutputPath, search_path, source_option, taxonomy_argument
 
 
 @click.command()
 @taxonomy_argument()
 @click.option("--to", "format_", type=click.Choice(list(EXPORTS)), required=True, help="The format.")
-@click.option("-o", "--output", type=click.Path(dir_okay=False), metavar="FILE", help="Default: standard output.")
+@click.option("-o", "--output", type=OutputPath(dir_okay=False), metavar="FILE", help="Default: standard output.")
 @source_option()
 @search_path
 def export(name: str, format_: str, output: str | None, source: str | None, search: tuple[str, ...]) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from lsu_onto.errors import UserError
-from lsu_onto.program import search_path, source_option
+from lsu_onto.program import OutputPath, search_path, source_option
 
 if TYPE_CHECKING:
     from lsu_onto.ontology.model import Source
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     metavar="ENCODING",
     help="How files store classes: id, id16, id16/1000, instance-ids, rgb …; auto: see what they hold.",
 )
-@click.option("-o", "--output", metavar="FILE", type=click.Path(dir_okay=False), help="Default: NAME.tax.")
+@click.option("-o", "--output", metavar="FILE", type=OutputPath(dir_okay=False), help="Default: NAME.tax.")
 @click.option("--force", is_flag=True, help="Replace a file that is there.")
 @search_path
 def init(argument: str | None, name: str | None, from_labels: tuple[str, ...], **options: Any) -> None:
@@ -88,7 +88,7 @@ def _name(name: str | None, csv: str | None, labels: tuple[str, ...]) -> str:
 def _make(name: str, target: Path, labels: tuple[str, ...], **options: Any) -> list[str]:
     """Write the file and say what comes next; returns the label files that could not be read."""
     from lsu_onto.exchange.skeleton import need_source
-    from lsu_onto.files import write_atomic
+    from lsu_onto.files import as_bytes, write_atomic
     from lsu_onto.starter.draft_file import from_csv, from_labels, starter
 
     source = need_source(options["source"], options["search"]) if options["source"] else None
@@ -117,7 +117,7 @@ def _make(name: str, target: Path, labels: tuple[str, ...], **options: Any) -> l
             click.echo(f"passed over {what} neither PNG nor TIFF", err=True)
     else:
         text = starter(name, source, "id" if encoding == "auto" else encoding)
-    write_atomic(target, text.encode("utf-8"))
+    write_atomic(target, as_bytes(text))
     _next(target, text, summary, source, options["search"])
     if layout:
         click.echo(

@@ -7,12 +7,12 @@ from typing import Any
 
 import click
 
-from lsu_onto.program import search_path, source_option, taxonomy_argument
+from lsu_onto.program import OutputPath, search_path, source_option, taxonomy_argument
 
 
 @click.command()
 @taxonomy_argument()
-@click.option("-o", "--output", type=click.Path(dir_okay=False), help="Default: NAME.svg. The suffix sets the format.")
+@click.option("-o", "--output", type=OutputPath(dir_okay=False), help="Default: NAME.svg. The suffix sets the format.")
 @source_option()
 @click.option(
     "--view",

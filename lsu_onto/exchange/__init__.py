@@ -7,9 +7,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 from importlib import import_module
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lsu_onto.exchange.base import ExchangeError, Finding, Imported, Options, write_text
+from lsu_onto.files import as_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -65,12 +67,15 @@ def import_(format_: str, inputs: Sequence[str | Path], options: Options | None 
         imported: Imported = import_module(IMPORTS[format_]).read([str(i) for i in inputs], options)
     except ExchangeError as e:
         raise refused(e, str(inputs[0]), format_) if len(inputs) == 1 else e from None
+    text = imported.text
+    for stem in (Path(given).stem for given in inputs):  # which the text names, and which may be no text
+        text = text.replace(stem, as_bytes(stem).decode())
     try:
-        imported.text.encode()
+        text.encode()
     except UnicodeEncodeError as e:
-        half = imported.text[e.start].encode("unicode_escape").decode()
+        half = text[e.start].encode("unicode_escape").decode()
         raise ExchangeError(f"{inputs[0]}: `{half}` is half a character, which no text can hold; correct it") from None
-    return replace(imported, text=canonical(imported.text, options.search))
+    return replace(imported, text=canonical(text, options.search))
 
 
 def canonical(text: str, search: Sequence[str]) -> str:

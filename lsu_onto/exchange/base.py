@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 from lsu_onto.errors import UserError
-from lsu_onto.files import write_atomic
+from lsu_onto.files import as_bytes, write_atomic
 
 Place = tuple[str, int, int]
 """File, line, column; both count from 1."""
@@ -68,4 +68,4 @@ class Options:
 
 def write_text(path: str | Path, text: str) -> None:
     """Write a UTF-8 file, whole or not at all."""
-    write_atomic(path, text.encode("utf-8"))
+    write_atomic(path, as_bytes(text))

@@ -49,11 +49,17 @@ def _in_process(dot: str, suffix: str) -> bytes:
         raise RenderError(f"there is no `dot` program, and no `pygraphviz` to replace it; {NEEDED}") from None
 
     def run(text: str, suffix: str) -> bytes:
+        data, failure = b"", None
         with warnings.catch_warnings(), _stderr() as stderr:
             warnings.simplefilter("ignore")
-            data = bytes(pygraphviz.AGraph(string=text).draw(format=suffix, prog="dot"))
-        if errors := [line for line in stderr if line.startswith("Error")]:
-            raise RenderError(f"Graphviz failed: {errors[0]}")
+            try:
+                data = bytes(pygraphviz.AGraph(string=text).draw(format=suffix, prog="dot"))
+            except (pygraphviz.DotError, OSError) as e:
+                failure = e
+        errors = [line for line in stderr if line.startswith("Error")]
+        if errors or failure:
+            hint = " (a very long name or note? an `.html` has room for it)" if failure else ""
+            raise RenderError(f"Graphviz failed: {errors[0] if errors else failure}{hint}") from failure
         return data
 
     # Without a font, Graphviz silently draws empty boxes for letters.

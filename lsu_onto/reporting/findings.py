@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import PurePath
 from urllib.parse import quote
@@ -122,7 +123,7 @@ def sarif(diagnostics: Sequence[Diagnostic], texts: Texts, colour: bool = False)
 
     def place(s: Span) -> dict[str, dict[str, object]]:
         path = PurePath(s.file)
-        uri = path.as_uri() if path.is_absolute() else quote(path.as_posix())
+        uri = path.as_uri() if path.is_absolute() else quote(os.fsencode(path.as_posix()))
         region = {"startLine": s.line, "startColumn": s.column, "endColumn": s.end}
         return {"physicalLocation": {"artifactLocation": {"uri": uri}, "region": region}}
 

@@ -9,6 +9,8 @@ from typing import Any, TypeVar
 
 import click
 
+from lsu_onto.program import OutputPath
+
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 _KEY_VALUE = re.compile(r"[A-Za-z_][\w.]*=")
 
@@ -16,12 +18,10 @@ KEPT = "finished stages and written labels are kept, and the same command goes o
 """What becomes of the work when Ctrl-C stops it, of most commands."""
 
 
-class Output(click.Path):
+class Output(OutputPath):
     """A file or folder to write; a forgotten `KEY=VALUE`, which `-o` once took too, is none."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        if not str(value):
-            self.fail("the name is empty")
         takes_keys = ctx is not None and any("--set" in option.opts for option in ctx.command.params)
         if takes_keys and _KEY_VALUE.match(str(value)):
             self.fail(
@@ -99,7 +99,7 @@ class ConfigFile(click.Path):
 CONFIG = click.argument("config", type=ConfigFile(exists=True, dir_okay=False))
 ROOT = click.option("--data-root", type=click.Path(file_okay=False), help="Put in place of the config's `data_root`.")
 WORK = click.option(
-    "--work-dir", type=click.Path(), help="Folder of the results.  [default: the config's, or work/NAME]"
+    "--work-dir", type=OutputPath(), help="Folder of the results.  [default: the config's, or work/NAME]"
 )
 LAUNCHER = click.option(
     "--launcher",

@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from lsu_onto.program import Command
+from lsu_onto.program import Command, OutputPath
 from lsu_seg.commands.arguments import JOBS, KEPT, load, set_option
 from lsu_seg.commands.unify import run_unify
 
@@ -18,9 +18,15 @@ DEMO = Path(__file__).parents[1] / "configs" / "demo" / "demo.py"
 
 @click.command(cls=Command, interrupted=KEPT)
 @click.option(
-    "--work-dir", type=click.Path(), default="work/demo", show_default=True, help="Folder of data and results."
+    "--work-dir", type=OutputPath(), default="work/demo", show_default=True, help="Folder of data and results."
 )
-@click.option("--seed", default=0, show_default=True, help="Of the scenes and of every training.")
+@click.option(
+    "--seed",
+    default=0,
+    type=click.IntRange(0, 2**32 - 1),
+    show_default=True,
+    help="Of the scenes and of every training.",
+)
 @click.option("--fresh", is_flag=True, help="Start over: remove what an earlier run left.")
 @JOBS
 @set_option("-o")

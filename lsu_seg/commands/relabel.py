@@ -18,7 +18,9 @@ from lsu_seg.commands.arguments import Output
 @click.option(
     "-o", "--output", required=True, type=Output(file_okay=False), help="Folder to write the coarse dataset to."
 )
-@click.option("--seed", default=0, show_default=True, help="Of the choices where classes overlap.")
+@click.option(
+    "--seed", default=0, type=click.IntRange(0), show_default=True, help="Of the choices where classes overlap."
+)
 @search_path
 def relabel(
     taxonomy: str, source: str, data_root: str, split: str, output: str, seed: int, search: tuple[str, ...]

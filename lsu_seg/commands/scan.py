@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from lsu_onto.program import Command, search_path, source_option, taxonomy_argument, text_or_json
+from lsu_onto.program import Command, OutputPath, search_path, source_option, taxonomy_argument, text_or_json
 from lsu_seg.commands.arguments import UNKNOWN, Output
 
 
@@ -39,6 +39,7 @@ from lsu_seg.commands.arguments import UNKNOWN, Output
 @click.option("--max-pixels", type=click.IntRange(1), help="Refuse larger labels.  [default: 2^29]")
 @click.option(
     "--work-dir",
+    type=OutputPath(),
     default="work/scan",
     show_default=True,
     help="Folder of what was read: a further scan reads only what has changed.",
@@ -97,6 +98,6 @@ def scan(
         max_pixels=max_pixels or MAX_PIXELS,
     )
     if html:
-        write_atomic(html, page(report).encode())
+        write_atomic(html, page(report).encode("utf-8", "backslashreplace"))
     click.echo(as_json(report) if format_ == "json" else as_text(report, sys.stdout.isatty()).rstrip("\n"))
     sys.exit(1 if report.errors else 0)

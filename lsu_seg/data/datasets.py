@@ -214,7 +214,7 @@ class TaxDataset(BaseSegDataset):
         try:
             manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
             made_by, names = manifest["meaning_sha256"], (manifest["dataset"], manifest["source"])
-        except (OSError, ValueError, KeyError, TypeError):
+        except (OSError, ValueError, RecursionError, KeyError, TypeError):
             return  # of another program, or of a version that did not say
         c = self.constraint
         if made_by != c.content_sha256("labels", "map"):
@@ -248,12 +248,14 @@ class TaxDataset(BaseSegDataset):
         """sha256 over names, sizes and modification times of the image and label files, and of tables beside them."""
         digest = hashlib.sha256()
         for path in self.annotation.reader.tables():
-            digest.update(f"{path.name} {path.stat().st_size} {path.stat().st_mtime_ns}\n".encode())
+            digest.update(
+                f"{path.name} {path.stat().st_size} {path.stat().st_mtime_ns}\n".encode("utf-8", "surrogateescape")
+            )
         for i in range(len(self)):
             info = self.get_data_info(i)
             for path in (info["img_path"], info["seg_map_path"]):
                 stat = container(Path(path)).stat()
-                digest.update(f"{info['key']} {stat.st_size} {stat.st_mtime_ns}\n".encode())
+                digest.update(f"{info['key']} {stat.st_size} {stat.st_mtime_ns}\n".encode("utf-8", "surrogateescape"))
         return digest.hexdigest()
 
     def get_cat_ids(self, idx: int) -> list[int]:

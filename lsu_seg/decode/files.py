@@ -155,7 +155,9 @@ def _logits(path: Path) -> NDArray[Any]:
                 names = [name.removesuffix(".npy") for name in archive.namelist()]
         else:
             array = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (ValueError, EOFError, zipfile.BadZipFile):
+    except (OSError, MemoryError):
+        raise
+    except Exception:  # numpy evaluates the header, so a damaged one raises anything
         raise DecodeError(f"{path}: not a `.npy` file, or cut off; save the logits with `numpy.save`") from None
     expected = "expected one array of floats, [K, h, w]"
     if array is None:

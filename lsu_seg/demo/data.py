@@ -10,6 +10,7 @@ import zlib
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -68,6 +69,14 @@ def make_data(root: Path, seed: int, fresh: bool = False, jobs: int = 1) -> bool
         return _make_data(root, seed, fresh, jobs)
 
 
+def _made_of(done: Path) -> Any:
+    """What the scenes of a folder were drawn from; None where there is none, or the record is damaged."""
+    try:
+        return json.loads(done.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return None
+
+
 def _make_data(root: Path, seed: int, fresh: bool, jobs: int) -> bool:
     if root.is_symlink():  # what is on another disk stays there
         root = root.resolve()
@@ -75,7 +84,7 @@ def _make_data(root: Path, seed: int, fresh: bool, jobs: int) -> bool:
         shutil.rmtree(trash, ignore_errors=True)
     wanted = json.loads(json.dumps(_data_key(seed)))
     done = root / "complete.json"
-    if not fresh and done.is_file() and json.loads(done.read_text(encoding="utf-8")) == wanted:
+    if not fresh and _made_of(done) == wanted:
         return False
     mark = root / ".lsu-demo"
     if root.exists() and not mark.is_file() and any(root.iterdir()):

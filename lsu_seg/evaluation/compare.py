@@ -40,9 +40,7 @@ def compare(a: Path, b: Path) -> dict[str, Any]:
         for key in ("taxonomy", "taxonomy_sha256"):
             _same(a, b, f"{key} of set `{name}`", one[key], other[key])
         views = [view for view in one["views"] if view in other["views"]]
-        for view in views:
-            names = ([c["name"] for c in part["views"][view].get("classes", [])] for part in (one, other))
-            _same(a, b, f"classes of `{name}`, {view}", *names)
+        _same_classes(a, b, f"`{name}`", views, one, other)
         paired, draws = None, {}
         if arrays_a is not None and arrays_b is not None:
             paired = np.array_equal(arrays_a[f"keys_{i}"], arrays_b[f"keys_{i}"])
@@ -58,6 +56,7 @@ def compare(a: Path, b: Path) -> dict[str, Any]:
     if len(sets) > 1:
         one, other = first["pooled"], second["pooled"]
         views = [view for view in one["views"] if view in other["views"]]
+        _same_classes(a, b, "the pooled sets", views, one, other)
         total = {v: _sum([d[v] for d in drawn]) for v in views if all(v in d for d in drawn)}
         result["pooled"] = _part(one, other, views, total)
     missing = [p.with_suffix(".npz") for p, arrays in ((a, arrays_a), (b, arrays_b)) if arrays is None]
@@ -67,6 +66,12 @@ def compare(a: Path, b: Path) -> dict[str, Any]:
 def _same(a: Path, b: Path, what: str, x: object, y: object) -> None:
     if x != y:
         raise EvaluationError(f"{a} and {b} differ in the {what}: `{x}` and `{y}`; compare what was measured alike")
+
+
+def _same_classes(a: Path, b: Path, of: str, views: list[str], one: dict[str, Any], other: dict[str, Any]) -> None:
+    for view in views:
+        names = ([c["name"] for c in part["views"][view].get("classes", [])] for part in (one, other))
+        _same(a, b, f"classes of {of}, {view}", *names)
 
 
 def _same_labels(

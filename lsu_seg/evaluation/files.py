@@ -9,7 +9,6 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile
 
 import numpy as np
 
@@ -17,6 +16,7 @@ from lsu_seg.evaluation.document import FORMAT
 from lsu_seg.evaluation.errors import EvaluationError
 from lsu_seg.evaluation.measured import Measured
 from lsu_seg.evaluation.picture import confusion_picture
+from lsu_seg.evaluation.stored import problem
 from lsu_seg.label_files import write_atomic
 
 COLUMNS = ("set", "view", "class", "iou", "low", "high", "iou_upper", "scored", "hits", "truth", "predicted")
@@ -32,7 +32,7 @@ def write(folder: Path, document: dict[str, Any], measured: Mapping[str, Measure
     buffer = io.BytesIO()
     np.savez_compressed(buffer, **arrays)
     write_atomic(folder / "evaluation.npz", buffer.getvalue())
-    write_atomic(folder / "classes.csv", as_csv(document).encode())
+    write_atomic(folder / "classes.csv", as_csv(document).encode("utf-8", "backslashreplace"))
     for name, m in measured.items():
         for view in (v for v in m.views if v != "set"):
             safe = re.sub(r"[^\w.-]", "_", name)
@@ -40,7 +40,7 @@ def write(folder: Path, document: dict[str, Any], measured: Mapping[str, Measure
             title = f"{name}: truth and prediction, {m.space(view)}"
             last = "void" if view == "source" else "void or ambiguous"
             write_atomic(folder / file, confusion_picture(m.matrix(view).numpy(), m.names(view), title, last))
-    write_atomic(folder / "evaluation.json", as_json(document).encode())
+    write_atomic(folder / "evaluation.json", as_json(document).encode("utf-8", "backslashreplace"))
 
 
 def as_json(value: Any) -> str:
@@ -83,11 +83,16 @@ def read(path: Path) -> tuple[dict[str, Any], dict[str, Any] | None]:
     """
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
-    except (ValueError, OSError) as e:
+    except (ValueError, RecursionError, OSError) as e:
         raise EvaluationError(f"{path}: cannot be read as JSON ({e}); expected what `lsu-seg evaluate` wrote") from e
     if not isinstance(document, dict) or document.get("format") != FORMAT or "sets" not in document:
         raise EvaluationError(
             f"{path}: found no evaluation of format {FORMAT}; expected the `evaluation.json` of `lsu-seg evaluate`"
+        )
+    if where := problem(document):
+        raise EvaluationError(
+            f"{path}: is not as `lsu-seg evaluate` wrote it: {where}; copy it again from where that came from, or"
+            " evaluate again"
         )
     arrays = path.with_suffix(".npz")
     if not arrays.exists():
@@ -100,7 +105,9 @@ def read(path: Path) -> tuple[dict[str, Any], dict[str, Any] | None]:
         # Opened here: np.load leaves a file open that is no archive.
         with arrays.open("rb") as file, np.load(file, allow_pickle=False) as archive:
             sums = dict(archive)
-    except (OSError, ValueError, EOFError, KeyError, BadZipFile) as e:
+    except MemoryError:
+        raise
+    except Exception as e:  # numpy, zipfile and zlib raise what they like at damaged bytes
         raise EvaluationError(f"{arrays}: cannot be read ({e}); {advice}") from e
     if not _belongs(document, sums):
         raise EvaluationError(f"{arrays}: is of another evaluation than {path.name}; {advice}")
@@ -110,12 +117,15 @@ def read(path: Path) -> tuple[dict[str, Any], dict[str, Any] | None]:
 def _belongs(document: dict[str, Any], arrays: dict[str, Any]) -> bool:
     """Whether the sums per image add up to the metrics: a folder can contain files of two runs."""
     for i, part in enumerate(document["sets"].values()):
-        if f"keys_{i}" not in arrays or len(arrays[f"keys_{i}"]) != part["images"]:
+        images = part["images"]
+        if f"keys_{i}" not in arrays or arrays[f"keys_{i}"].shape != (images,):
             return False
         for view, values in part["views"].items():
-            if f"{view}_{i}" not in arrays:
+            shape = (images, 2) if view == "set" else (images, 3, len(values["classes"]))
+            sums = arrays.get(f"{view}_{i}")
+            if sums is None or sums.shape != shape or sums.dtype.kind != "i":
                 return False
-            total = arrays[f"{view}_{i}"].sum(0, dtype=np.int64).tolist()
+            total = sums.sum(0, dtype=np.int64).tolist()
             if view == "set":
                 share = total[0] / total[1] if total[1] else None
                 if total[1] != values["pixels"] or share != values["consistency"]:

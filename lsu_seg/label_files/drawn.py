@@ -52,7 +52,7 @@ def read_json(path: Path, expected: str) -> Any:
     data = read_bytes(path)
     try:
         return json.loads(data)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:  # the second: nested too deeply
         if data.lstrip(b"\xef\xbb\xbf \t\r\n")[:1] in (b"{", b"["):
             raise refuse(path, f"damaged JSON ({error})", expected, "get the file again") from error
         raise not_what_was_expected(path, data, expected, "check `encoding:`") from error

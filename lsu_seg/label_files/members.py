@@ -33,6 +33,8 @@ def read_bytes(path: Path) -> bytes:
     if container(path) != path:
         return read_member(path).data
     try:
+        if path.is_char_device():  # `/dev/zero` has no end
+            raise refuse(path, "a device", "a file of the dataset", "check the path")
         return path.read_bytes()
     except OSError as error:
         found = f"no readable file ({error.strerror})"

@@ -169,17 +169,18 @@ def model_name(folder: Path) -> str:
     """
     try:
         config = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
-        names = config.get("architectures") or [None]
+        names = config.get("architectures")
+        name = names[0] if isinstance(names, list) and names else names
     except FileNotFoundError:
         raise TeacherError(
             f"{folder}: found no {CONFIG}; expected a folder that `model.save_pretrained` wrote (models are not"
             " downloaded)"
         ) from None
-    except (ValueError, AttributeError, OSError) as e:
+    except (ValueError, RecursionError, AttributeError, OSError) as e:
         raise TeacherError(f"{folder / CONFIG}: cannot be read as the config of a model: {e}") from None
-    if names[0] not in MODELS:
-        raise TeacherError(f"{folder / CONFIG}: found a model `{names[0]}`; expected one of {', '.join(MODELS)}")
-    return str(names[0])
+    if not isinstance(name, str) or name not in MODELS:
+        raise TeacherError(f"{folder / CONFIG}: found a model `{name}`; expected one of {', '.join(MODELS)}")
+    return name
 
 
 def model_of(hf: dict[str, Any]) -> str:
@@ -285,7 +286,7 @@ def _folder_preprocessor(path: Path, model: HFModel) -> dict[str, Any] | None:
         return _preprocessor([m / factor for m in mean], [s / factor for s in std], model)
     except FileNotFoundError:
         return None
-    except (ValueError, KeyError, TypeError, AttributeError, ZeroDivisionError) as e:
+    except (ValueError, RecursionError, KeyError, TypeError, AttributeError, ZeroDivisionError) as e:
         raise TeacherError(
             f"{path / PROCESSOR}: does not say how images are normalised ({type(e).__name__}: {e});"
             " save the model's image processor there again"

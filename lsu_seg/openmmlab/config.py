@@ -43,7 +43,8 @@ def load_config(
         old = cfg.get("data_root")
         if not old:
             raise ConfigError(f"{path} has no top-level `data_root`, so `--data-root` has nothing to replace")
-        cfg = Config(_rebase(cfg.to_dict(), old.rstrip("/"), str(data_root).rstrip("/")), filename=cfg.filename)
+        rebased = _rebase(cfg.to_dict(), old.rstrip("/"), str(data_root).rstrip("/"))
+        cfg = Config(rebased, cfg_text=cfg.text, filename=cfg.filename)  # the text of its bases, too
     merge(cfg, options or {})
     if cfg.get("unify", {}) is None:  # so a config removes the section that it inherits
         cfg.pop("unify")

@@ -85,9 +85,9 @@ def dataset_sha256(dataset: TaxDataset) -> str:
     """sha256 over the names of a dataset's images, and the content of the tables that explain its labels."""
     digest = hashlib.sha256()
     for path in dataset.annotation.reader.tables():
-        digest.update(f"{path.name} {file_sha256(path)}\n".encode())
+        digest.update(f"{path.name} {file_sha256(path)}\n".encode("utf-8", "surrogateescape"))
     for i in range(len(dataset)):
-        digest.update(f"{dataset.get_data_info(i)['key']}\n".encode())
+        digest.update(f"{dataset.get_data_info(i)['key']}\n".encode("utf-8", "surrogateescape"))
     return digest.hexdigest()
 
 

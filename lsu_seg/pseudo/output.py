@@ -111,7 +111,7 @@ class OutputFolder:
         try:
             existing = json.loads(path.read_text(encoding="utf-8"))
             assert isinstance(existing, dict)
-        except (ValueError, AssertionError):
+        except (ValueError, RecursionError, AssertionError):
             raise OutputError(f"{path}: not a manifest; remove the folder or choose another") from None
         differences = _differences(existing, expected)
         if differences and next(self.root.rglob("*.png"), None) is None:  # a run that ended before its first label

@@ -73,7 +73,7 @@ def read_records(root: Path) -> Iterator[dict[str, Any]]:
         for line in path.read_bytes().splitlines():
             try:
                 record = json.loads(line)
-            except ValueError:
+            except (ValueError, RecursionError):
                 continue
             if _is_record(record):
                 yield record

@@ -52,4 +52,4 @@ def shard(key: str, world_size: int) -> int:
     >>> [shard(f"train/{i:04}", 3) for i in range(8)]
     [0, 1, 2, 0, 1, 2, 1, 1]
     """
-    return int.from_bytes(hashlib.sha256(key.encode()).digest()[:8], "big") % world_size
+    return int.from_bytes(hashlib.sha256(key.encode("utf-8", "surrogateescape")).digest()[:8], "big") % world_size

@@ -7,6 +7,7 @@ between scans.
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
@@ -61,15 +62,20 @@ class State:
         """Open or create a file. A file of another label space or another version is started anew."""
         path.parent.mkdir(parents=True, exist_ok=True)
         header = {"scan": FORMAT, "space": space}
-        with path.open("a+b") as file:
-            file.seek(0)
-            if fresh or _json(file.readline()) != header:
-                file.truncate(0)
-                file.write(json.dumps(header).encode() + b"\n")
-                file.flush()
-            state = cls(file)
-            state._index()
-            yield state
+        try:
+            with path.open("a+b") as file:
+                file.seek(0)
+                if fresh or _json(file.readline()) != header:
+                    file.truncate(0)
+                    file.write(json.dumps(header).encode() + b"\n")
+                    file.flush()
+                state = cls(file)
+                state._index()
+                yield state
+        except OSError as e:
+            if e.errno == errno.ENOSPC and e.filename is None:  # which a write leaves out
+                raise OSError(e.errno, e.strerror, str(path)) from e
+            raise
 
     def _index(self) -> None:
         self._file.seek(0)
@@ -78,7 +84,7 @@ class State:
         line = b"\n"
         for line in iter(self._file.readline, b""):
             record = _json(line)
-            if isinstance(record, dict) and "key" in record:
+            if isinstance(record, dict) and isinstance(record.get("key"), str) and "stamp" in record:
                 self._offsets[record["key"]] = offset  # the last one counts
             offset += len(line)
         if not line.endswith(b"\n"):  # a run was killed while writing
@@ -106,7 +112,7 @@ def _stamps(pair: Pair) -> Sequence[Any]:
 def _json(line: bytes) -> Any:
     try:
         return json.loads(line)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
 
 

@@ -66,11 +66,13 @@ def count_confidence(
     chosen = [items[i] for i in np.linspace(0, len(items) - 1, min(len(items), SAMPLE)).astype(int)]
     digest = hashlib.sha256(own.constraint.content_sha256("labels", "map").encode())
     for table in own.reader.tables():
-        digest.update(f"{table.name} {table.stat().st_size} {table.stat().st_mtime_ns}\n".encode())
+        digest.update(
+            f"{table.name} {table.stat().st_size} {table.stat().st_mtime_ns}\n".encode("utf-8", "surrogateescape")
+        )
     for item in chosen:
         for key in ("seg_map_path", "confidence_path", "own_path"):
             stat = container(Path(item[key])).stat()
-            digest.update(f"{item['key']} {stat.st_size} {stat.st_mtime_ns}\n".encode())
+            digest.update(f"{item['key']} {stat.st_size} {stat.st_mtime_ns}\n".encode("utf-8", "surrogateescape"))
     cache = folder / "confidence.json"
     k = own.constraint.num_classes
     counts = _read_cache(cache, digest.hexdigest(), k)
@@ -100,6 +102,6 @@ def _read_cache(path: Path, digest: str, k: int) -> NDArray[np.int64] | None:
         cached = json.loads(path.read_text(encoding="utf-8"))
         if cached["of"] == digest:
             return np.array(cached["counts"], np.int64).reshape(k, 256)
-    except (OSError, ValueError, KeyError, TypeError, OverflowError):
+    except (OSError, ValueError, RecursionError, KeyError, TypeError, OverflowError):
         return None
     return None

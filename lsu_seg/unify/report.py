@@ -123,7 +123,7 @@ def write(folder: Path, title: str, results: dict[str, Any], datasets: Sequence[
         body="\n".join(parts),
         settings=html.escape(str(results["settings"])),
     )
-    write_atomic(folder / "index.html", page.encode())
+    write_atomic(folder / "index.html", page.encode("utf-8", "backslashreplace"))
     return folder / "index.html"
 
 

@@ -180,6 +180,18 @@ def test_options_are_spelt_alike(main: Program) -> None:
                 assert "-o" not in parameter.opts or parameter.name == "output", (name, parameter.opts)
 
 
+@pytest.mark.parametrize("main", [lsu_onto.cli.main, lsu_seg.cli.main], ids=["lsu-onto", "lsu-seg"])
+def test_an_output_without_a_name_is_none(main: Program) -> None:
+    """`-o "$UNSET"` of a script."""
+    for name in main.places:
+        command = main.get_command(click.Context(main), name)
+        assert command is not None
+        for parameter in command.params:
+            if parameter.name in ("output", "work_dir"):
+                with pytest.raises(click.BadParameter, match="the name is empty"):
+                    parameter.type.convert("", parameter, click.Context(command))
+
+
 NO_TAXONOMY = {"explain", "doctor", "docs", "demo", "compare"}
 """Commands that look no taxonomy up, or only shipped ones."""
 
@@ -280,6 +292,15 @@ def test_a_full_disk_is_a_message(line: str, path: str) -> None:
     assert (done.returncode, done.stderr) == (1, "error: No space left on device\n")
 
 
+def test_a_log_on_a_full_disk_prints_no_traceback() -> None:
+    code = (
+        "import logging; from lsu_onto.cli import main; logging.basicConfig(filename='/dev/full');"
+        "main(['explain', '306'], standalone_mode=False); logging.error('what mmengine logs')"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, text=True)
+    assert (done.stdout[:13], done.stderr) == ("error[TAX306]", "")
+
+
 def test_a_name_that_is_no_text_is_written_byte_for_byte(tmp_path: Path, path: str) -> None:
     shutil.copy(ROOT / "tests/tax/ok/field.tax", os.fsencode(tmp_path) + b"/f\xff.tax")
     done = subprocess.run(
@@ -290,6 +311,27 @@ def test_a_name_that_is_no_text_is_written_byte_for_byte(tmp_path: Path, path: s
         env=os.environ | {"PATH": path},
     )
     assert (done.stdout, done.stderr) == (b"f\xff.npz\n", b"")
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        (["fmt", "--diff", b"f\xff.tax"], rb"--- f\udcff.tax"),
+        (["validate", b"f\xff.tax", "--format", "sarif"], b'"uri": "f%FF.tax"'),
+        (["init", "--from-csv", b"c\xff.csv", "-o", "/dev/stdout", "--force"], rb"c\udcff.csv"),
+        (["import", "--from", "csv", b"c\xff.csv"], rb"from c\udcff.csv"),
+    ],
+)
+def test_a_name_that_is_no_text_is_spelt_out_inside_of_a_text(
+    line: list[str | bytes], expected: bytes, tmp_path: Path, path: str
+) -> None:
+    text = (ROOT / "tests/tax/ok/field.tax").read_text()
+    Path(os.fsdecode(os.fsencode(tmp_path) + b"/f\xff.tax")).write_text(text.replace(" =", "   =") + "oh\n")
+    Path(os.fsdecode(os.fsencode(tmp_path) + b"/c\xff.csv")).write_text("id,name\n1,road\n")
+    environment = os.environ | {"PATH": path}
+    done = subprocess.run(["lsu-onto", *line], capture_output=True, check=False, cwd=tmp_path, env=environment)
+    assert expected in done.stdout
+    assert b"Traceback" not in done.stderr
 
 
 # --- completion ----------------------------------------------------------------------------------------------

@@ -194,6 +194,8 @@ def test_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, m
 def test_graphviz_s_own_errors_are_not_lost() -> None:
     with pytest.raises(RenderError, match="Graphviz failed: Error: syntax error in line 1"):
         lay_out('digraph {a [label=<<table><tr><td><font color="red"></font></td></tr></table>>]}', "svg")
+    with pytest.raises(RenderError, match=r"Graphviz failed: .*a very long name or note\? an `\.html` has room"):
+        lay_out(f"digraph {{{'a' * 100_000}}}", "svg")
 
 
 def test_a_machine_without_fonts(tmp_path: Path) -> None:

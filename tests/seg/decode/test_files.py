@@ -86,6 +86,23 @@ def test_folders_are_decoded_as_their_files_are(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    "header",
+    [
+        "{'descr': '<f4', 'fortran_order': False, 'shape': (15, 99999999999999999999999, 9), }",
+        "{'descr': '<f4', 'fortran_order': False, 'shape': (15, -6, 8), }",
+        "{'descr': (((((",
+        "(" * 9000,
+    ],
+)
+def test_whatever_numpy_raises_at_a_damaged_header_is_a_message(tmp_path: Path, header: str) -> None:
+    image(tmp_path, "a")
+    size = len(header).to_bytes(2, "little")
+    (tmp_path / "logits/a.npy").write_bytes(b"\x93NUMPY\x01\0" + size + header.encode() + bytes(480))
+    with pytest.raises(DecodeError, match=r"a\.npy: not a `\.npy` file, or cut off"):
+        decode_files("demo_town", None, str(tmp_path / "labels/a.png"), str(tmp_path / "logits/a.npy"), "out.png")
+
+
+@pytest.mark.parametrize(
     ("label", "logits", "output", "message"),
     [
         ("labels", "logits/a.npy", "out", r"logits/a\.npy: not a folder, and .*labels is one"),

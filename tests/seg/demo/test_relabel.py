@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
@@ -15,6 +16,7 @@ from helpers.examples import examples
 from helpers.tiny import LAYOUT, SOURCE, VOID, draw, read, save
 from helpers.worlds import make_constraint
 from lsu_onto import ROW_VOID
+from lsu_seg.cli import main
 from lsu_seg.demo.relabel import RelabelError, coarsen, encode, relabel_dataset, write_png
 from lsu_seg.label_files import LabelReader
 
@@ -223,3 +225,10 @@ def test_two_images_of_one_name(tmp_path: Path) -> None:
             tmp_path / "out",
             0,
         )
+
+
+@pytest.mark.parametrize("command", ["relabel", "unify", "demo"])
+def test_seeds_that_no_generator_takes_are_refused(command: str) -> None:
+    done = CliRunner().invoke(main, [command, "--seed", "-1"])
+    assert done.exit_code == 2
+    assert "-1 is not in the range" in done.output

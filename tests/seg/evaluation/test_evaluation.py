@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import io
 import json
@@ -174,6 +175,46 @@ def test_compare_command(folders: Path) -> None:
     assert json.loads(done.output)["sets"]["val"]["views"]["set"]["exceeds"]
 
 
+@pytest.mark.parametrize(
+    ("place", "value", "problem"),
+    [
+        (("source",), 5, "`source`: input should be a valid string"),
+        (("sets",), {}, "`sets`: dictionary should have at least 1 item"),
+        (("sets", "val", "images"), "30", "`sets.val.images`: input should be a valid integer"),
+        (("sets", "val", "views", "set"), None, "`sets.val.views.set`: input should be a valid dictionary"),
+        (("sets", "val", "views", "source", "miou"), "0.4", "`sets.val.views.source.miou`: input should be"),
+        (("sets", "val", "views", "source", "classes", 0, "iou"), [], "`sets.val.views.source.classes.0.iou`"),
+        (("pooled",), [], "`pooled`: input should be a valid dictionary"),
+    ],
+)
+def test_an_edited_evaluation_is_refused_by_the_key(
+    folders: Path, place: tuple[str | int, ...], value: object, problem: str
+) -> None:
+    a, b = folders / "a/evaluation.json", folders / "b/evaluation.json"
+    report = json.loads(b.read_text())
+    part = report
+    for key in place[:-1]:
+        part = part[key]
+    part[place[-1]] = value
+    b.write_text(json.dumps(report))
+    done = CliRunner().invoke(main, ["compare", str(a), str(b)])
+    assert (done.exit_code, type(done.exception)) == (1, SystemExit)
+    assert f"b/evaluation.json: is not as `lsu-seg evaluate` wrote it: {problem}" in done.output
+
+
+def test_damaged_sums_are_refused(folders: Path) -> None:
+    """Whatever zipfile, zlib and numpy raise at bits that are turned over."""
+    a, sums = folders / "a/evaluation.json", folders / "b/evaluation.npz"
+    whole = sums.read_bytes()
+    rng = np.random.default_rng(0)
+    for _ in range(60):
+        data = bytearray(whole)
+        data[rng.integers(len(data))] ^= 1 << rng.integers(8)
+        sums.write_bytes(data)
+        with contextlib.suppress(EvaluationError):  # a bit of a time stamp does no harm
+            compare(a, folders / "b/evaluation.json")
+
+
 def test_what_cannot_be_compared(folders: Path) -> None:
     a, b = folders / "a/evaluation.json", folders / "b/evaluation.json"
 
@@ -192,6 +233,8 @@ def test_what_cannot_be_compared(folders: Path) -> None:
     refused("differ in the taxonomy_sha256 of set `val`")
     b.write_text("[]")
     refused("found no evaluation of format 1")
+    b.write_text("[" * 100_000)
+    refused("cannot be read as JSON")
     b.write_text("{")
     refused("cannot be read as JSON")
     sums = folders / "a/evaluation.npz"
@@ -257,6 +300,7 @@ import os, sys
 import torch, torch.distributed as dist
 from helpers.counted import SOURCE, WORLD
 from lsu_seg.evaluation.document import document
+from lsu_seg.evaluation.errors import EvaluationError
 from lsu_seg.evaluation.files import as_json
 from lsu_seg.evaluation.metrics import OntologyIoU
 rank, world, images = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"]), int(sys.argv[1])

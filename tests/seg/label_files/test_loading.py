@@ -14,6 +14,7 @@ from helpers.pngs import SIGNATURE, chunk, header
 from helpers.tiny import LOAD, save, write_park, write_tax
 from lsu_seg.data.datasets import TaxDataset
 from lsu_seg.label_files import LabelFileError
+from lsu_seg.label_files.members import read_bytes
 
 ORIENTATION = 0x0112
 STORED = [dict(type="LoadTaxImage"), *LOAD[1:]]
@@ -89,6 +90,15 @@ def test_an_unreadable_image_is_named(tmp_path: Path, data: bytes, found: str) -
         LabelFileError, match=rf"a\.png: found {found}.*; expected .*image; (get the file|run `git lfs)"
     ):
         dataset(tmp_path, STORED)[0]
+
+
+def test_a_label_that_is_a_device_is_refused_and_not_read_for_ever(tmp_path: Path) -> None:
+    write_park(tmp_path / "park", {"a": [0, 1]})
+    label = tmp_path / "park/labels/train/a.png"
+    label.unlink()
+    label.symlink_to("/dev/zero")
+    with pytest.raises(LabelFileError, match=r"a\.png: found a device; expected a file of the dataset; check the path"):
+        read_bytes(label)
 
 
 # --- 16-bit images -----------------------------------------------------------------------------------------

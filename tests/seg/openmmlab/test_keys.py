@@ -120,3 +120,11 @@ def test_set_changes_what_there_is_and_adds_what_is_read(tmp_path: Path) -> None
     path = config(tmp_path, "stages = [dict(depth=1)]\n")
     cfg = load_config(path, options={"stages.0.depth": 2, "load_from": "a.pth", "unify.students": ["raw"]})
     assert (cfg.stages[0].depth, cfg.load_from, cfg.unify.students) == (2, "a.pth", ["raw"])
+
+
+@pytest.mark.parametrize("data_root", [None, "elsewhere"])
+def test_a_variable_of_a_base_comes_too_late(tmp_path: Path, data_root: str | None) -> None:
+    (tmp_path / "base.py").write_text("norm = dict(type='BN')\nmodel = dict(norm_cfg=norm)\n")
+    path = config(tmp_path, "_base_ = 'base.py'\ndata_root = 'data'\n")
+    with pytest.raises(ConfigError, match=r"`--set norm\.type=…` comes too late: .* into `model\.norm_cfg`"):
+        load_config(path, data_root, {"norm.type": "GN"})

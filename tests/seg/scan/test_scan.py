@@ -378,6 +378,12 @@ def test_text_is_plain_and_the_page_stands_alone(tmp_path: Path) -> None:
     assert not re.search(r"(?:src|href)=|<script|@import|url\(", html)
     assert "background:#805080" in html
     assert command(tmp_path, tax, "--html", str(tmp_path / "tax/park.tax/page.html")).exit_code == 2
+    next((tmp_path / "work").iterdir()).write_bytes(b"[" * 100_000)  # what was read is damaged: it is read again
+    assert "no problems" in command(tmp_path, tax).output
+    label = tmp_path / "data/labels/train/a.png"  # a name that is no text
+    label.rename(os.fsdecode(os.fsencode(label.parent) + b"/\xff.png"))
+    assert command(tmp_path, tax, "--html", str(page)).exit_code == 1
+    assert r"\udcff.png" in page.read_text()
     assert command(tmp_path, "nobody").exit_code == 2
     assert command(tmp_path, tax, "--source", "nobody").exit_code == 2
 
