@@ -191,11 +191,18 @@ def misplaced(statements: Sequence[ast.Statement], dataset: str) -> list[Diagnos
 
 
 def class_in(s: ast.Meta) -> str | None:
-    """The class line that was meant by `road: 3` or `road: [128, 64, 128]`, or None."""
+    """The class line that was meant by `road: 3`, `road: [128, 64, 128]` or `road: {id: 3}`, or None."""
+    from lsu_onto.lang.loose import read_loosely
     from lsu_onto.lang.tokens import colours_written
 
     key, value = s.key.text, s.value.text
-    if "-" in key or key.lower() in FOREIGN or _about_labels(key) or did_you_mean(key, KEYS, 70):
+    if key.lower() in FOREIGN:
+        return None
+    if re.match(r"""\{\s*["']?\w+["']?\s*[:=].*\}$""", value):
+        reading = read_loosely(f"- name: {key}, {value[1:-1]}", "dataset")
+        line = reading.text if reading else f"0 {key}"
+        return f"… {line.partition(' ')[2]}" if not reading or "id" in reading.lacks else line
+    if "-" in key or _about_labels(key) or did_you_mean(key, KEYS, 70):
         return None
     if re.fullmatch(r"\d+(\.\.\d+)?(\s*,\s*\d+)*", value) and value.count(",") != 2:
         return f"{''.join(value.split())} {key}"
