@@ -226,7 +226,8 @@ def _made(
         name = f"class_{re.split(r'[.,]', ids)[0]}"
     if kind == "mapped" and not (found and found.text):
         lacks.append("relation")
-    other = "aka " + " ".join(aliases) if aliases else ""
+    several = len(aliases) > 1  # then quotes say where each ends
+    other = "aka " + " ".join(f'"{a}"' if several and a[0] != '"' else a for a in aliases) if aliases else ""
     related, choices = (found.text, found.choices) if found else ("", ())
     note = note or (found.note if found else "")
     return Reading(_joined(ids or "0", name, official, colours, other, related, note), choices, tuple(lacks))
