@@ -194,8 +194,10 @@ def _written(parts: list[tuple[str, list[str]]], out: Relations, alone: bool) ->
     if names <= NO_CLASS and sign != "->":
         out.text, out.choices = "-> void", (("-> void", WITHOUT[0]), ("! any", WITHOUT[1]))
         return out
-    if names <= IGNORED and (sign in ("", "->") or "void" not in names):
+    if names <= IGNORED:
         out.text = "-> void"
+        if "void" in names and sign not in ("", "->"):  # it relates the class to nothing
+            out.choices = ("-> void", WITHOUT[0]), ("! any", WITHOUT[1])
         return out
     if names == {"any"}:
         out.text, out.choices = "-> any", (("-> any", "to leave the class unconstrained"), ("! any", WITHOUT[1]))

@@ -304,7 +304,7 @@ def _loosely(d: Diagnostic, places: _Places) -> Diagnostic | None:
     word = line[d.span.column - 1 : d.span.end - 1]
     foreign = is_foreign(word.strip('"@')) and not (d.fix and d.fix.text.lower() == word.lower())
     without = d.code == "TAX304" or (
-        d.code == "TAX310" and word == "void" and re.search(r"[~>].*!|[=<]\s*\w+[,\s]", line)
+        d.code == "TAX310" and word == "void" and re.search(r"[~>].*!|[=<]\s*(?!void\s*(?:#|$))\w+[,\s]", line)
     )
     named_wrongly = d.code in ("TAX201", "TAX202")
     if not place.map or not (named_wrongly or without) or " " in word.strip('"'):
