@@ -147,12 +147,35 @@ def _unread(unread: ast.Unread, place: _Place) -> Diagnostic:
 
     if not unread.reading or not place.map:
         return told(unread)
-    reading = _named(_as_class(unread, place.map) or unread.reading, place.map)
+    reading = _named(_apart(unread, place) or _as_class(unread, place.map) or unread.reading, place.map)
     if not isinstance(reading, _Unknown):
         return told(unread._replace(rule=_values(unread.reading, place.map) or unread.rule), reading)
     name = reading.taxonomy.name
     help_ = f"`{name}` has no class `{reading.text}`; `lsu-onto show {name}` lists its classes"
     return replace(unread.finding, help=help_, fix=None)
+
+
+def _apart(unread: ast.Unread, place: _Place) -> ast.Reading | None:
+    """The reading of `4 road: asphalt` and `4 road / asphalt`, where classes of the source follow the mark."""
+    from lsu_onto.lang.loose import read_loosely
+
+    found = re.match(r"(\s*\d[\d.,]*\s+[^\W\d][\w ]*?)(?:\s*(?:::?|/)\s*|\s+-\s+)(.+)", unread.line)
+    if place.kind != "mapped" or not place.map or not found or not _known(_words(found[2]), place.map):
+        return None
+    return read_loosely(f"{found[1]} : {found[2]}", place.kind)
+
+
+def _words(text: str) -> list[str]:
+    """The words of a text without its note."""
+    from lsu_onto.lang.tokens import tokens
+
+    return [t.text for t in tokens(re.sub(r"\s+#\s.*", "", text)) if t.kind != "mark"]
+
+
+def _known(words: list[str], o: Ontology) -> bool:
+    """Whether all words may be targets of relations to the source."""
+    known = o.source.by_name.keys() | o.source.by_other_name.keys() | {"void", "any"}
+    return all(w in known for w in words)
 
 
 def _as_class(unread: ast.Unread, o: Ontology) -> ast.Reading | None:
@@ -346,16 +369,14 @@ def _with_colon(d: Diagnostic, places: _Places) -> Diagnostic | None:
     """The finding on `road: asphalt` in a map, or on a class line of that form."""
     from lsu_onto.lang.explain import told
     from lsu_onto.lang.loose import read_loosely
-    from lsu_onto.lang.tokens import tokens
 
     line, place = places.line(d.span.line), places.of(d.span.line)
     found = re.match(r"\s*([A-Za-z_]\w*):\s*(.+)", line)
     if not found or not place.map or place.kind not in ("map", "mapped"):
         return None
-    words = [t.text for t in tokens(re.sub(r"\s+#\s.*", "", found[2])) if t.kind != "mark"]
-    known = place.map.source.by_name.keys() | place.map.source.by_other_name.keys() | {"void", "any"}
+    words = _words(found[2])
     number = place.kind == "mapped" and all(re.fullmatch(r"\d+(\.\.\d+)?", w) for w in words) and d.code == "TAX011"
-    if not number and not all(w in known for w in words):
+    if not number and not _known(words, place.map):
         return None
     reading = read_loosely(line.replace(":", " :", 1), place.kind)
     named = _named(reading, place.map) if reading else None
