@@ -52,7 +52,7 @@ def explain(
     if (found.exact and found.instead is None) or len(text) > LONG:
         return Unread(line, finding, "", None)
     reading = fits(_read(line, kind, number > 0, len(lines) == 1))
-    if local and reading and found.instead and not re.match(r"[\w-]+:|$", local.text):
+    if local and reading and found.instead and not re.match(r"[\w-]+:|\[|$", local.text):
         # `== None` is `= None` after the edit, which the next message would be about
         local = None if _decides(reading) != _decides(local) else local._replace(lacks=reading.lacks)
     if local:
