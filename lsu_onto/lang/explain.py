@@ -73,7 +73,7 @@ def _read(line: str, kind: str, continues: bool, alone: bool) -> Reading | None:
     return None if begins and begins[1] in KEYWORDS else read_loosely(line, kind, alone)
 
 
-def told(unread: Unread, reading: Reading | None = None) -> Diagnostic:
+def diagnostic_of(unread: Unread, reading: Reading | None = None) -> Diagnostic:
     """The finding on a line, with what to write.
 
     Args:

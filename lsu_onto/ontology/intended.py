@@ -17,7 +17,7 @@ from lsu_onto.lang import syntax as ast
 from lsu_onto.lang.names import identifier
 from lsu_onto.ontology.model import Ontology, Source, Taxonomy
 from lsu_onto.ontology.resolve import Importer, Resolved
-from lsu_onto.ontology.unknown import meant, unknown_group
+from lsu_onto.ontology.unknown import intended_class, unknown_group
 
 _CONVERSE = {"<": ">", ">": "<", "=": "=", "~": "~", "!": "!"}
 
@@ -29,7 +29,7 @@ class _Place(NamedTuple):
     map: Ontology | None
 
 
-def explained(
+def with_intended_help(
     findings: Iterable[Diagnostic], file: ast.File, resolved: Resolved, importer: Importer
 ) -> list[Diagnostic]:
     """Findings on a file, with better help where names can be looked up.
@@ -43,7 +43,7 @@ def explained(
     findings = list(findings)
     if not any(d.code in _CODES for d in findings):
         return findings
-    from lsu_onto.lang.explain import told
+    from lsu_onto.lang.explain import diagnostic_of
 
     places = _Places(file, {o.span: o for o in resolved.ontologies})
     exchanged = dict(_exchanged(findings, file, resolved, importer))
@@ -67,7 +67,7 @@ def explained(
             reading = unread[d.span].reading
             if reading and _header(reading.text):
                 header = _header_meant(unread[d.span], file, resolved, importer)
-                out.append(told(unread[d.span], reading._replace(text=header)))
+                out.append(diagnostic_of(unread[d.span], reading._replace(text=header)))
             else:
                 out.append(_unread(unread[d.span], places.of(line)))
         elif d.span in backwards and d.code in ("TAX011", "TAX201"):
@@ -143,13 +143,13 @@ def _header(text: str) -> bool:
 
 
 def _unread(unread: ast.Unread, place: _Place) -> Diagnostic:
-    from lsu_onto.lang.explain import told
+    from lsu_onto.lang.explain import diagnostic_of
 
     if not unread.reading or not place.map:
-        return told(unread)
+        return diagnostic_of(unread)
     reading = _named(_apart(unread, place) or _as_class(unread, place.map) or unread.reading, place.map)
     if not isinstance(reading, _Unknown):
-        return told(unread._replace(rule=_values(unread.reading, place.map) or unread.rule), reading)
+        return diagnostic_of(unread._replace(rule=_values(unread.reading, place.map) or unread.rule), reading)
     name = reading.taxonomy.name
     help_ = f"`{name}` has no class `{reading.text}`; `lsu-onto show {name}` lists its classes"
     return replace(unread.finding, help=help_, fix=None)
@@ -193,9 +193,9 @@ def _values(reading: ast.Reading, o: Ontology) -> str:
     if not isinstance(statement, (ast.Row, ast.ClassLine)):
         return ""
     targets = [t.text for r in statement.relations for t in r.targets if t.kind == "string"]
-    words = [(text, "channel", meant(text, o.source)) for text in targets]
+    words = [(text, "channel", intended_class(text, o.source)) for text in targets]
     if isinstance(statement, ast.Row) and statement.target.kind == "string":
-        words.insert(0, (statement.target.text, "id", meant(statement.target.text, o.dataset)))
+        words.insert(0, (statement.target.text, "id", intended_class(statement.target.text, o.dataset)))
     named = [(text, kind, hit[0]) for text, kind, hit in words if hit and re.fullmatch(r"\d+|#\w+", text)]
     return ", ".join(f"{'colour' if text[0] == '#' else kind} {text} is `{name}`" for text, kind, name in named)
 
@@ -292,7 +292,9 @@ def _with_names(text: str, o: Ontology, row: bool = True) -> str | _Unknown:
         if t.text in taxonomy.by_other_name:
             edits.append((t.span, taxonomy.classes[taxonomy.by_other_name[t.text]].name))
             continue
-        hit = meant(t.text, taxonomy) or (("void", "") if t.text.lower() in IGNORED and taxonomy is o.source else None)
+        hit = intended_class(t.text, taxonomy) or (
+            ("void", "") if t.text.lower() in IGNORED and taxonomy is o.source else None
+        )
         if hit is None or (taxonomy is o.dataset and hit[0].startswith("@")):
             return _Unknown(t.text, taxonomy)
         edits.append((t.span, hit[0]))
@@ -319,7 +321,7 @@ def _leads_on(reading: ast.Reading | None, line: str, place: _Place) -> bool:
 def _loosely(d: Diagnostic, places: _Places) -> Diagnostic | None:
     """The finding on `and`, `not`, `None`, `aka` … among the targets, or on `!` that leaves nothing, with what the
     whole line means."""
-    from lsu_onto.lang.explain import told
+    from lsu_onto.lang.explain import diagnostic_of
     from lsu_onto.lang.loose import read_loosely
     from lsu_onto.lang.relations import is_foreign
 
@@ -347,12 +349,12 @@ def _loosely(d: Diagnostic, places: _Places) -> Diagnostic | None:
         or not fastpath.statement("", 1, [f"x {named.text.lstrip()}" if line[:1].isspace() else named.text])
     ):
         return None
-    return told(ast.Unread(line, d, "", None), named) if named.text.split() != line.split() else None
+    return diagnostic_of(ast.Unread(line, d, "", None), named) if named.text.split() != line.split() else None
 
 
 def _id_in_row(d: Diagnostic, places: _Places) -> Diagnostic | None:
     """The finding on `0 asphalt` in a map: an id of the dataset, and a class of the source."""
-    from lsu_onto.lang.explain import told
+    from lsu_onto.lang.explain import diagnostic_of
     from lsu_onto.lang.loose import read_loosely
 
     line, place = places.line(d.span.line), places.of(d.span.line)
@@ -362,12 +364,14 @@ def _id_in_row(d: Diagnostic, places: _Places) -> Diagnostic | None:
     named = _named(reading, place.map) if reading else None
     if not named or isinstance(named, _Unknown):
         return None
-    return told(ast.Unread(line, replace(d, fix=None), _values(reading, place.map) if reading else "", None), named)
+    return diagnostic_of(
+        ast.Unread(line, replace(d, fix=None), _values(reading, place.map) if reading else "", None), named
+    )
 
 
 def _with_colon(d: Diagnostic, places: _Places) -> Diagnostic | None:
     """The finding on `road: asphalt` in a map, or on a class line of that form."""
-    from lsu_onto.lang.explain import told
+    from lsu_onto.lang.explain import diagnostic_of
     from lsu_onto.lang.loose import read_loosely
 
     line, place = places.line(d.span.line), places.of(d.span.line)
@@ -383,7 +387,7 @@ def _with_colon(d: Diagnostic, places: _Places) -> Diagnostic | None:
     if not named or isinstance(named, _Unknown):
         return None
     row = Diagnostic("TAX011", f"`{found[1]}` is not a key", d.span)
-    return told(ast.Unread(line, row, "", None), named)
+    return diagnostic_of(ast.Unread(line, row, "", None), named)
 
 
 # --- headers with dataset and source exchanged ------------------------------------------------------------
