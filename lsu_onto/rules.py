@@ -144,12 +144,12 @@ RULES: dict[str, Rule] = {
         ),
         _rule(
             "TAX015",
-            "info",
-            "several aliases",
-            "Each word behind `aka` is an alias of its own, unless quotes hold several together. Only the first such"
-            " line of a taxonomy is reported.",
+            "warning",
+            "several aliases without quotes",
+            "Each word behind `aka` is an alias of its own, unless quotes hold several together. Quotes say which was"
+            " meant. Only the first such line of a taxonomy is reported.",
             "0 asphalt aka paved road",
-            '0 asphalt aka "paved road"',
+            '0 asphalt aka "paved road" "tar"',
         ),
         # 1xx: identity
         _rule(

@@ -143,6 +143,8 @@ def _keys(c: Constraint) -> Iterator[str]:
         "segments": layout.segments,
         "list": layout.list,
         "background": "" if c.background == ROW_VOID else c.classes[c.background],
+        "image-bits": str(layout.image_bits or ""),
+        "palettes": layout.palettes,
     }
     lines = [
         *((key, value) for key, value in written.items() if value),

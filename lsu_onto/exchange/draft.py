@@ -68,7 +68,8 @@ def class_lines(classes: Sequence[ClassLine]) -> list[str]:
         elif c.official and c.official != c.name:
             name += f" {official}"
         officials.add(official)
-        aliases = " ".join(a if NAME.fullmatch(a) and a not in RESERVED else quoted(a) for a in c.aliases)
+        alone = len(c.aliases) == 1  # of several, quotes say where each ends
+        aliases = " ".join(a if alone and NAME.fullmatch(a) and a not in RESERVED else quoted(a) for a in c.aliases)
         head = " ".join(filter(None, [c.ids, name, c.colours, f"aka {aliases}" if aliases else ""]))
         out += _with_relation(head, c.relation, note(*c.notes))
     return out

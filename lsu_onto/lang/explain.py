@@ -53,7 +53,7 @@ def explain(
     if (found.exact and found.instead is None) or len(text) > LONG:
         return Unread(line, finding, "", None)
     reading = fits(_read(line, kind, number > 0, len(lines) == 1))
-    if local and reading and found.instead and not re.match(r"[\w-]+:|$", local.text):
+    if local and reading and found.instead and not re.match(r"[\w-]+:|\[|$", local.text):
         # `== None` is `= None` after the edit, which the next message would be about
         local = None if _decides(reading) != _decides(local) else local._replace(lacks=reading.lacks)
     if local:
@@ -74,7 +74,7 @@ def _read(line: str, kind: str, continues: bool, alone: bool) -> Reading | None:
     return None if begins and begins[1] in KEYWORDS else read_loosely(line, kind, alone)
 
 
-def told(unread: Unread, reading: Reading | None = None) -> Diagnostic:
+def diagnostic_of(unread: Unread, reading: Reading | None = None) -> Diagnostic:
     """The finding on a line, with what to write.
 
     Args:

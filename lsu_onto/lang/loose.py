@@ -128,7 +128,7 @@ def _row(text: str, note: str, alone: bool) -> Reading | None:
 
 
 def _entry(text: str, kind: str, note: str) -> Reading | None:
-    """`{"id": 1, "name": "road", "color": [128, 64, 128]}`, `- name: road`, `Label('road', 7, …)`."""
+    """`{"id": 1, "name": "road", "color": [9, 9, 9]}`, `"road": {"id": 1}`, `- name: road`, `Label('road', 7, …)`."""
     label = re.match(r"\s*Label\s*\((.*)\)\s*,?\s*$", text)
     fields: dict[str, str] = {}
     if label:
@@ -143,7 +143,10 @@ def _entry(text: str, kind: str, note: str) -> Reading | None:
                 short, short
             )
             fields.setdefault(short, value)
-        if "name" not in fields or not re.match(r"\s*(?:[-{*]|dict\(|item\b)", text):
+        keyed = re.match(r"""\s*["']?([^\W\d][^"':]*)["']?\s*:\s*\{""", text)  # `"road": {"id": 1}`
+        if keyed and fields:
+            fields["name"] = keyed[1]
+        elif "name" not in fields or not re.match(r"\s*(?:[-{*]|dict\(|item\b)", text):
             return None
     name = fields.get("name", "").strip("\"'")
     if not name:
@@ -223,7 +226,8 @@ def _made(
         name = f"class_{re.split(r'[.,]', ids)[0]}"
     if kind == "mapped" and not (found and found.text):
         lacks.append("relation")
-    other = "aka " + " ".join(aliases) if aliases else ""
+    several = len(aliases) > 1  # then quotes say where each ends
+    other = "aka " + " ".join(f'"{a}"' if several and a[0] != '"' else a for a in aliases) if aliases else ""
     related, choices = (found.text, found.choices) if found else ("", ())
     note = note or (found.note if found else "")
     return Reading(_joined(ids or "0", name, official, colours, other, related, note), choices, tuple(lacks))

@@ -9,7 +9,7 @@ import re
 from typing import NamedTuple
 
 from lsu_onto.diagnostics import did_you_mean, suggest
-from lsu_onto.lang.headers import read_group
+from lsu_onto.lang.headers import read_group, read_header
 from lsu_onto.lang.names import TYPED_KEYS, identifier
 from lsu_onto.lang.plain import plain
 from lsu_onto.lang.relations import ARROWS, OPERATORS
@@ -153,7 +153,7 @@ def _line(text: str, at: int, rest: str, kind: str) -> Guess | None:
         help_ = "write " + ", ".join(f"`{name} {relation}`" for name in names) + " on a line each"
         return Guess("a row of a map is about one class", rows.start(1), rows.end(2), help_)
     arrowless = re.match(r"map[ \t]+[^>]+$", text)
-    if arrowless and text.count("v") and not re.search(r"\bto\b", text):
+    if arrowless and not read_header(plain(text)):
         taxon = " ".join(text.partition("#")[0].split()[1:3])
         if re.fullmatch(rf"{_NAME} v[\d.]+", taxon):
             return Guess("a map names its source", 0, len(f"map {taxon}"), f"write `map {taxon} -> SOURCE v1`")
@@ -272,7 +272,9 @@ def _target(before: str, rest: str, token: str, at: int) -> Guess | None:
     between = re.match(rf"([;|/&+])[ \t]*@?{_NAME}", rest)
     *signs, targets = re.split(r"[=<>~!,]", before)
     if between and signs and re.fullmatch(rf"[ \t]*@?{_NAME}([ \t]+@?{_NAME})*", targets):
-        return Guess(f"unexpected `{between[1]}`", at, at + 1, "targets are separated by spaces", exact=False)
+        note = len(before) < at and re.match(r";\s+[A-Za-z]", rest)
+        rule = "a note starts with `#` and a space" if note else "targets are separated by spaces"
+        return Guess(f"unexpected `{between[1]}`", at, at + 1, rule, exact=False)
     return None
 
 

@@ -89,9 +89,9 @@ def parse(path: str, text: str, known: Lines | None = None) -> tuple[ast.File, l
             statement = _header_with_colon(statement, lines[0], kind) or statement
             read_now[key] = statement
         if isinstance(statement, ast.Unread):
-            from lsu_onto.lang.explain import told
+            from lsu_onto.lang.explain import diagnostic_of
 
-            finding = told(statement)
+            finding = diagnostic_of(statement)
             findings.append(finding)
             unread[finding.span.line] = statement
             kind = _kind(fastpath.statement(path, first, [statement.reading.text]) if statement.reading else None, kind)

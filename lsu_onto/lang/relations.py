@@ -67,9 +67,9 @@ def is_relation(items: list[Token], at: int) -> bool:
 
 
 def ends_open(items: list[Token]) -> bool:
-    """Whether all that is left is a word for void, for no class, or for any: `ignore`, `None`, `255`."""
+    """Whether all that is left is a word for void, for no class, or for any: `ignore`, `None`, `255`, `void any`."""
     left = [t.text.lower() for t in items if t.kind != "mark"]
-    return len(left) == 1 and left[0] in IGNORED | NO_CLASS | EVERYTHING | _UNDECIDED
+    return left == ["void", "any"] or (len(left) == 1 and left[0] in IGNORED | NO_CLASS | EVERYTHING | _UNDECIDED)
 
 
 def is_foreign(word: str) -> bool:
@@ -190,12 +190,16 @@ def _written(parts: list[tuple[str, list[str]]], out: Relations, alone: bool) ->
         return out
     if sign in ("", "->") and "any" in names and names <= IGNORED | EVERYTHING:
         out.text = "-> any" + (f" ! {' '.join(minus)}" if minus else "")
+        if names & IGNORED:  # one ignores the pixels, the other does not
+            out.choices = (out.text, OPEN), ("-> void", WITHOUT[0])
         return out
     if names <= NO_CLASS and sign != "->":
         out.text, out.choices = "-> void", (("-> void", WITHOUT[0]), ("! any", WITHOUT[1]))
         return out
-    if names <= IGNORED and (sign in ("", "->") or "void" not in names):
+    if names <= IGNORED:
         out.text = "-> void"
+        if "void" in names and sign not in ("", "->"):  # it relates the class to nothing
+            out.choices = ("-> void", WITHOUT[0]), ("! any", WITHOUT[1])
         return out
     if names == {"any"}:
         out.text, out.choices = "-> any", (("-> any", "to leave the class unconstrained"), ("! any", WITHOUT[1]))

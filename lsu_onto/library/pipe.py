@@ -15,7 +15,7 @@ from lsu_onto.diagnostics import Diagnostic, Fix, Span, did_you_mean, suggest
 from lsu_onto.lang import syntax as ast
 from lsu_onto.library.searchpath import Entry
 from lsu_onto.library.workspace import Workspace
-from lsu_onto.ontology.intended import explained
+from lsu_onto.ontology.intended import with_intended_help
 from lsu_onto.ontology.map_checks import check_map
 from lsu_onto.ontology.model import Dataset, Ontology, Source
 from lsu_onto.ontology.resolve import Resolved, resolve
@@ -56,7 +56,7 @@ def check(workspace: Workspace, path: str, text: str | None = None) -> Analysis:
         # Errors cannot be allowed: what `load` compiles must keep every rule.
         kept = [d for d in findings if d.severity == "error" or d.code not in file.allowed.get(d.span.line, ())]
         kept.sort(key=lambda d: (d.span, d.code))
-        return Analysis(file, resolved, explained(dict.fromkeys(kept), file, resolved, imports))
+        return Analysis(file, resolved, with_intended_help(dict.fromkeys(kept), file, resolved, imports))
 
     return workspace.once(path, "check", make)
 

@@ -71,7 +71,11 @@ def rename(session: Session, symbol: Symbol, name: str) -> list[Fix]:
     title = f"rename `{old}` to `{name}`"
     line = _line(session, symbol)
     again = next((a for a in line.aliases if a.text == name), None)  # back to a former name
-    kept = Fix(title, again.span, old) if again else _alias(title, symbol, line, old)
+    kept = (
+        Fix(title, again.span, _text_at(session, again.span).replace(name, old))
+        if again
+        else _alias(title, symbol, line, old)
+    )
     edits = [Fix(title, symbol.place, name), kept]
     for o in places:
         if not session.owns(o.span.file):
@@ -95,7 +99,7 @@ def _line(session: Session, symbol: Symbol) -> ast.ClassLine:
 
 def _alias(title: str, symbol: Symbol, line: ast.ClassLine, old: str) -> Fix:
     end = symbol.place._replace(column=line.end, end=line.end)
-    return Fix(title, end, f" {old}" if line.aliases else f" aka {old}")
+    return Fix(title, end, f' "{old}"' if line.aliases else f" aka {old}")
 
 
 def _on_line(line: ast.ClassLine, span: Span) -> bool:

@@ -39,6 +39,7 @@ def several_aliases(lines: Iterable[ast.ClassLine]) -> Diagnostic | None:
             aliases = list(run)
             if bare and len(aliases) > 1:
                 words = " ".join(a.text for a in aliases)
-                what, help_ = f"`{words}` are {len(aliases)} aliases", f'one of several words has quotes: `"{words}"`'
+                what, each = f"`{words}` are {len(aliases)} aliases", " ".join(f'"{a.text}"' for a in aliases)
+                help_ = f'write `"{words}"` if it is one of several words, `{each}` if each is one'
                 return Diagnostic("TAX015", what, aliases[0].span, help_)
     return None

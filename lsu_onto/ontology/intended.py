@@ -17,7 +17,7 @@ from lsu_onto.lang import syntax as ast
 from lsu_onto.lang.names import identifier
 from lsu_onto.ontology.model import Ontology, Source, Taxonomy
 from lsu_onto.ontology.resolve import Importer, Resolved
-from lsu_onto.ontology.unknown import meant, unknown_group
+from lsu_onto.ontology.unknown import intended_class, unknown_group
 
 _CONVERSE = {"<": ">", ">": "<", "=": "=", "~": "~", "!": "!"}
 
@@ -29,7 +29,7 @@ class _Place(NamedTuple):
     map: Ontology | None
 
 
-def explained(
+def with_intended_help(
     findings: Iterable[Diagnostic], file: ast.File, resolved: Resolved, importer: Importer
 ) -> list[Diagnostic]:
     """Findings on a file, with better help where names can be looked up.
@@ -43,7 +43,7 @@ def explained(
     findings = list(findings)
     if not any(d.code in _CODES for d in findings):
         return findings
-    from lsu_onto.lang.explain import told
+    from lsu_onto.lang.explain import diagnostic_of
 
     places = _Places(file, {o.span: o for o in resolved.ontologies})
     exchanged = dict(_exchanged(findings, file, resolved, importer))
@@ -67,7 +67,7 @@ def explained(
             reading = unread[d.span].reading
             if reading and _header(reading.text):
                 header = _header_meant(unread[d.span], file, resolved, importer)
-                out.append(told(unread[d.span], reading._replace(text=header)))
+                out.append(diagnostic_of(unread[d.span], reading._replace(text=header)))
             else:
                 out.append(_unread(unread[d.span], places.of(line)))
         elif d.span in backwards and d.code in ("TAX011", "TAX201"):
@@ -143,16 +143,39 @@ def _header(text: str) -> bool:
 
 
 def _unread(unread: ast.Unread, place: _Place) -> Diagnostic:
-    from lsu_onto.lang.explain import told
+    from lsu_onto.lang.explain import diagnostic_of
 
     if not unread.reading or not place.map:
-        return told(unread)
-    reading = _named(_as_class(unread, place.map) or unread.reading, place.map)
+        return diagnostic_of(unread)
+    reading = _named(_apart(unread, place) or _as_class(unread, place.map) or unread.reading, place.map)
     if not isinstance(reading, _Unknown):
-        return told(unread._replace(rule=_values(unread.reading, place.map) or unread.rule), reading)
+        return diagnostic_of(unread._replace(rule=_values(unread.reading, place.map) or unread.rule), reading)
     name = reading.taxonomy.name
     help_ = f"`{name}` has no class `{reading.text}`; `lsu-onto show {name}` lists its classes"
     return replace(unread.finding, help=help_, fix=None)
+
+
+def _apart(unread: ast.Unread, place: _Place) -> ast.Reading | None:
+    """The reading of `4 road: asphalt` and `4 road / asphalt`, where classes of the source follow the mark."""
+    from lsu_onto.lang.loose import read_loosely
+
+    found = re.match(r"(\s*\d[\d.,]*\s+[^\W\d][\w ]*?)(?:\s*(?:::?|/)\s*|\s+-\s+)(.+)", unread.line)
+    if place.kind != "mapped" or not place.map or not found or not _known(_words(found[2]), place.map):
+        return None
+    return read_loosely(f"{found[1]} : {found[2]}", place.kind)
+
+
+def _words(text: str) -> list[str]:
+    """The words of a text without its note."""
+    from lsu_onto.lang.tokens import tokens
+
+    return [t.text for t in tokens(re.sub(r"\s+#\s.*", "", text)) if t.kind != "mark"]
+
+
+def _known(words: list[str], o: Ontology) -> bool:
+    """Whether all words may be targets of relations to the source."""
+    known = o.source.by_name.keys() | o.source.by_other_name.keys() | {"void", "any"}
+    return all(w in known for w in words)
 
 
 def _as_class(unread: ast.Unread, o: Ontology) -> ast.Reading | None:
@@ -170,9 +193,9 @@ def _values(reading: ast.Reading, o: Ontology) -> str:
     if not isinstance(statement, (ast.Row, ast.ClassLine)):
         return ""
     targets = [t.text for r in statement.relations for t in r.targets if t.kind == "string"]
-    words = [(text, "channel", meant(text, o.source)) for text in targets]
+    words = [(text, "channel", intended_class(text, o.source)) for text in targets]
     if isinstance(statement, ast.Row) and statement.target.kind == "string":
-        words.insert(0, (statement.target.text, "id", meant(statement.target.text, o.dataset)))
+        words.insert(0, (statement.target.text, "id", intended_class(statement.target.text, o.dataset)))
     named = [(text, kind, hit[0]) for text, kind, hit in words if hit and re.fullmatch(r"\d+|#\w+", text)]
     return ", ".join(f"{'colour' if text[0] == '#' else kind} {text} is `{name}`" for text, kind, name in named)
 
@@ -269,7 +292,9 @@ def _with_names(text: str, o: Ontology, row: bool = True) -> str | _Unknown:
         if t.text in taxonomy.by_other_name:
             edits.append((t.span, taxonomy.classes[taxonomy.by_other_name[t.text]].name))
             continue
-        hit = meant(t.text, taxonomy) or (("void", "") if t.text.lower() in IGNORED and taxonomy is o.source else None)
+        hit = intended_class(t.text, taxonomy) or (
+            ("void", "") if t.text.lower() in IGNORED and taxonomy is o.source else None
+        )
         if hit is None or (taxonomy is o.dataset and hit[0].startswith("@")):
             return _Unknown(t.text, taxonomy)
         edits.append((t.span, hit[0]))
@@ -296,7 +321,7 @@ def _leads_on(reading: ast.Reading | None, line: str, place: _Place) -> bool:
 def _loosely(d: Diagnostic, places: _Places) -> Diagnostic | None:
     """The finding on `and`, `not`, `None`, `aka` … among the targets, or on `!` that leaves nothing, with what the
     whole line means."""
-    from lsu_onto.lang.explain import told
+    from lsu_onto.lang.explain import diagnostic_of
     from lsu_onto.lang.loose import read_loosely
     from lsu_onto.lang.relations import is_foreign
 
@@ -304,7 +329,7 @@ def _loosely(d: Diagnostic, places: _Places) -> Diagnostic | None:
     word = line[d.span.column - 1 : d.span.end - 1]
     foreign = is_foreign(word.strip('"@')) and not (d.fix and d.fix.text.lower() == word.lower())
     without = d.code == "TAX304" or (
-        d.code == "TAX310" and word == "void" and re.search(r"[~>].*!|[=<]\s*\w+[,\s]", line)
+        d.code == "TAX310" and word == "void" and re.search(r"[~>].*!|[=<]\s*(?!void\s*(?:#|$))\w+[,\s]", line)
     )
     named_wrongly = d.code in ("TAX201", "TAX202")
     if not place.map or not (named_wrongly or without) or " " in word.strip('"'):
@@ -324,12 +349,12 @@ def _loosely(d: Diagnostic, places: _Places) -> Diagnostic | None:
         or not fastpath.statement("", 1, [f"x {named.text.lstrip()}" if line[:1].isspace() else named.text])
     ):
         return None
-    return told(ast.Unread(line, d, "", None), named) if named.text.split() != line.split() else None
+    return diagnostic_of(ast.Unread(line, d, "", None), named) if named.text.split() != line.split() else None
 
 
 def _id_in_row(d: Diagnostic, places: _Places) -> Diagnostic | None:
     """The finding on `0 asphalt` in a map: an id of the dataset, and a class of the source."""
-    from lsu_onto.lang.explain import told
+    from lsu_onto.lang.explain import diagnostic_of
     from lsu_onto.lang.loose import read_loosely
 
     line, place = places.line(d.span.line), places.of(d.span.line)
@@ -339,30 +364,30 @@ def _id_in_row(d: Diagnostic, places: _Places) -> Diagnostic | None:
     named = _named(reading, place.map) if reading else None
     if not named or isinstance(named, _Unknown):
         return None
-    return told(ast.Unread(line, replace(d, fix=None), _values(reading, place.map) if reading else "", None), named)
+    return diagnostic_of(
+        ast.Unread(line, replace(d, fix=None), _values(reading, place.map) if reading else "", None), named
+    )
 
 
 def _with_colon(d: Diagnostic, places: _Places) -> Diagnostic | None:
     """The finding on `road: asphalt` in a map, or on a class line of that form."""
-    from lsu_onto.lang.explain import told
+    from lsu_onto.lang.explain import diagnostic_of
     from lsu_onto.lang.loose import read_loosely
-    from lsu_onto.lang.tokens import tokens
 
     line, place = places.line(d.span.line), places.of(d.span.line)
     found = re.match(r"\s*([A-Za-z_]\w*):\s*(.+)", line)
     if not found or not place.map or place.kind not in ("map", "mapped"):
         return None
-    words = [t.text for t in tokens(re.sub(r"\s+#\s.*", "", found[2])) if t.kind != "mark"]
-    known = place.map.source.by_name.keys() | place.map.source.by_other_name.keys() | {"void", "any"}
+    words = _words(found[2])
     number = place.kind == "mapped" and all(re.fullmatch(r"\d+(\.\.\d+)?", w) for w in words) and d.code == "TAX011"
-    if not number and not all(w in known for w in words):
+    if not number and not _known(words, place.map):
         return None
     reading = read_loosely(line.replace(":", " :", 1), place.kind)
     named = _named(reading, place.map) if reading else None
     if not named or isinstance(named, _Unknown):
         return None
     row = Diagnostic("TAX011", f"`{found[1]}` is not a key", d.span)
-    return told(ast.Unread(line, row, "", None), named)
+    return diagnostic_of(ast.Unread(line, row, "", None), named)
 
 
 # --- headers with dataset and source exchanged ------------------------------------------------------------

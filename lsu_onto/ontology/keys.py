@@ -34,7 +34,16 @@ KEYS = {
 
 _LINES = "a class has a line of its own, with its id in front and without a key: `0 road #804080`"
 _GROUP = ("group", "groups", "category", "categories")
+_FOREIGN_LAYOUT = {
+    **dict.fromkeys(("img_dir", "img_path", "image_dir", "images_dir", "img_prefix"), "write `images:` and a pattern"),
+    **dict.fromkeys(
+        ("ann_dir", "mask_dir", "label_dir", "seg_map_path", "masks", "annotations"), "write `labels:` and a pattern"
+    ),
+    "reduce_zero_label": "write `void: 0` if it is true; the other ids stay as the label files store them",
+}
+"""Those about label files, which are errors: what they say would be lost."""
 FOREIGN = {
+    **_FOREIGN_LAYOUT,
     **dict.fromkeys(
         ("classes", "class", "names", "label", "id", "ids", "color", "colors", "colour", "palette"), _LINES
     ),
@@ -42,12 +51,7 @@ FOREIGN = {
     **dict.fromkeys(("name", "dataset_name", "version"), "it stands in the header: `dataset NAME v1`"),
     **dict.fromkeys(("description", "comment", "note", "notes", "info"), "a note starts with `# `"),
     **dict.fromkeys(("author", "authors", "doi", "reference", "citation"), "write it behind `cite:` or `paper:`"),
-    **dict.fromkeys(("img_dir", "img_path", "image_dir", "images_dir", "img_prefix"), "write `images:` and a pattern"),
-    **dict.fromkeys(
-        ("ann_dir", "mask_dir", "label_dir", "seg_map_path", "masks", "annotations"), "write `labels:` and a pattern"
-    ),
     "num_classes": "leave the line out: the classes below are counted",
-    "reduce_zero_label": "write `void: 0`; the other ids stay as the label files store them",
 }
 """Settings of other programs → what to do about them."""
 
@@ -129,7 +133,7 @@ def read(statements: Sequence[ast.Statement], base: model.Dataset | None) -> Key
         first[key] = s
         keys.meta[key] = value
         if key not in KEYS and not key.startswith("split-"):
-            meant = _about_labels(key)
+            meant = _about_labels(key, value)
             _unknown(keys, s, meant)
             if meant in first:
                 keys.findings[-1] = replace(
@@ -153,9 +157,11 @@ def read(statements: Sequence[ast.Statement], base: model.Dataset | None) -> Key
     return keys
 
 
-def _about_labels(key: str) -> str | None:
+def _about_labels(key: str, value: str = "") -> str | None:
     """The key about label files that a misspelt one stands for."""
     lower = key.lower().replace("-", "_")
+    if lower == "label" and re.search(r"[/{]", value):  # a pattern, not a list of classes
+        return "labels"
     split = re.fullmatch(r"splits?_(\w+)", lower)
     if split and not key.startswith("split-"):
         return f"split-{key[-len(split[1]) :]}"
@@ -165,7 +171,8 @@ def _about_labels(key: str) -> str | None:
 
 def is_key(key: str) -> bool:
     """Whether it is a key, or probably meant as one."""
-    return key in KEYS or key.startswith("split-") or bool(_about_labels(key) or did_you_mean(key, KEYS, 70))
+    known = key in KEYS or key.startswith("split-") or key.lower() in _FOREIGN_LAYOUT
+    return known or bool(_about_labels(key) or did_you_mean(key, KEYS, 70))
 
 
 def misplaced(statements: Sequence[ast.Statement], dataset: str) -> list[Diagnostic]:
@@ -174,7 +181,8 @@ def misplaced(statements: Sequence[ast.Statement], dataset: str) -> list[Diagnos
     for s in statements:
         if isinstance(s, ast.Meta):
             key = s.key.text
-            if key in _LABELS or key.startswith("split-") or (key not in KEYS and _about_labels(key)):
+            foreign = key.lower() in _FOREIGN_LAYOUT or (key not in KEYS and _about_labels(key, s.value.text))
+            if key in _LABELS or key.startswith("split-") or foreign:
                 what = f"`{key}:` says how labels are read, and has no effect in a map"
                 findings.append(Diagnostic("TAX011", what, s.key.span, f"write it below `dataset {dataset}`"))
             else:
@@ -183,11 +191,18 @@ def misplaced(statements: Sequence[ast.Statement], dataset: str) -> list[Diagnos
 
 
 def class_in(s: ast.Meta) -> str | None:
-    """The class line that was meant by `road: 3` or `road: [128, 64, 128]`, or None."""
+    """The class line that was meant by `road: 3`, `road: [128, 64, 128]` or `road: {id: 3}`, or None."""
+    from lsu_onto.lang.loose import read_loosely
     from lsu_onto.lang.tokens import colours_written
 
     key, value = s.key.text, s.value.text
-    if "-" in key or key.lower() in FOREIGN or _about_labels(key) or did_you_mean(key, KEYS, 70):
+    if key.lower() in FOREIGN:
+        return None
+    if re.match(r"""\{\s*["']?\w+["']?\s*[:=].*\}$""", value):
+        reading = read_loosely(f"- name: {key}, {value[1:-1]}", "dataset")
+        line = reading.text if reading else f"0 {key}"
+        return f"… {line.partition(' ')[2]}" if not reading or "id" in reading.lacks else line
+    if "-" in key or _about_labels(key) or did_you_mean(key, KEYS, 70):
         return None
     if re.fullmatch(r"\d+(\.\.\d+)?(\s*,\s*\d+)*", value) and value.count(",") != 2:
         return f"{''.join(value.split())} {key}"
@@ -211,8 +226,8 @@ def _unknown(keys: Keys, s: ast.Meta, about_labels: str | None) -> None:
         help_ = f"a group stands in brackets: `{fix.text}`"
     else:
         help_ = f"known are {', '.join(f'`{k}:`' for k in KEYS)}"
-    what = f"unknown key `{key}`"
-    keys.findings.append(Diagnostic("TAX008", what, s.key.span, help_, fix=fix, raised=bool(about_labels)))
+    what, raised = f"unknown key `{key}`", bool(about_labels) or key.lower() in _FOREIGN_LAYOUT
+    keys.findings.append(Diagnostic("TAX008", what, s.key.span, help_, fix=fix, raised=raised))
 
 
 def _encoding(keys: Keys, s: ast.Meta) -> str:

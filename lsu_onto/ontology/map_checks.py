@@ -1,4 +1,4 @@
-"""The rules that a map must keep: one function per code, gathered at the end."""
+"""The rules that a map must keep: one function per code or two, gathered at the end."""
 
 from __future__ import annotations
 
@@ -183,10 +183,17 @@ def _holders(o: Ontology) -> dict[int, list[Holder]]:
     return holders
 
 
-def contradiction(o: Ontology) -> Findings:
+def of_holders(o: Ontology) -> Findings:
+    """What follows from who holds the classes of the source, which is found out once."""
+    holders = _holders(o)
+    yield from contradiction(o, holders)
+    yield from claimed_elsewhere(o, holders)
+
+
+def contradiction(o: Ontology, holders: dict[int, list[Holder]]) -> Findings:
     """The classes of a dataset are disjoint, so a source class inside one of them has no part in another."""
     reported: set[tuple[int, int]] = set()
-    for channel, users in _holders(o).items():
+    for channel, users in holders.items():
         name = o.source.classes[channel].name
         whole = next((u for u in users if u[1].op in "=>"), None)
         for user in users if whole else ():
@@ -211,9 +218,9 @@ def contradiction(o: Ontology) -> Findings:
             )
 
 
-def claimed_elsewhere(o: Ontology) -> Findings:
+def claimed_elsewhere(o: Ontology, holders: dict[int, list[Holder]]) -> Findings:
     """`-> any` allows what another row claims whole. That is a decision, and may be meant."""
-    owners = {c: next((u for u in users if u[1].op in "=>"), None) for c, users in _holders(o).items()}
+    owners = {c: next((u for u in users if u[1].op in "=>"), None) for c, users in holders.items()}
     for row in _sound(o, inherited=True):
         if not row.decision or row.decision.to != "any":
             continue
@@ -342,12 +349,11 @@ MAP_RULES: tuple[Callable[[Ontology], Findings], ...] = (
     not_alone,  # TAX303
     nothing_allowed,  # TAX304
     says_no_more,  # TAX305
-    contradiction,  # TAX306
+    of_holders,  # TAX306, TAX312
     unreached,  # TAX307
     named_twice,  # TAX308
     removes_nothing,  # TAX309
     wrong_target,  # TAX310
-    claimed_elsewhere,  # TAX312
 )
 
 

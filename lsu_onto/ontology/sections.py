@@ -72,7 +72,7 @@ class _Splitter:
     def sections(self) -> list[Section]:
         sections: list[Section] = []
         orphans = self.orphans()
-        homeless: list[ast.Statement] = []
+        before_headers: list[ast.Statement] = []
         editions = 0
         for s in self.statements(orphans):
             if isinstance(s, ast.Header):
@@ -84,16 +84,16 @@ class _Splitter:
             elif isinstance(s, ast.Comment):
                 continue
             elif not sections:
-                homeless.append(s)
+                before_headers.append(s)
             elif self.fits(s, sections[-1]):
                 sections[-1].statements.append(s)
             else:
                 sections[-1].damaged = True
-        if homeless and not self.damaged:
-            help_ = f"{_header_for(homeless)} above it"
-            if sections and all(isinstance(s, (ast.Meta, ast.Extends)) for s in homeless):
+        if before_headers and not self.damaged:
+            help_ = f"{_header_for(before_headers)} above it"
+            if sections and all(isinstance(s, (ast.Meta, ast.Extends)) for s in before_headers):
                 help_ = f"move it below the header that it belongs to, e.g. line {sections[0].header.span.line}"
-            self.error("TAX011", "this stands before any header", homeless[0].span, help_)
+            self.error("TAX011", "this stands before any header", before_headers[0].span, help_)
         return sections
 
     def statements(self, orphans: set[int]) -> list[ast.Statement]:
@@ -106,7 +106,7 @@ class _Splitter:
             if not isinstance(part[0], ast.Header):
                 out += part
             elif not self.in_two_lines(part, rest):
-                out += self.mended(part)
+                out += self.up_to_missing_header(part)
         return out
 
     def in_two_lines(self, part: list[ast.Statement], rest: list[ast.Statement]) -> bool:
@@ -129,7 +129,7 @@ class _Splitter:
         rest[0] = first._replace(target=second.taxon)
         return True
 
-    def mended(self, part: list[ast.Statement]) -> list[ast.Statement]:
+    def up_to_missing_header(self, part: list[ast.Statement]) -> list[ast.Statement]:
         """The statements of a section, up to the place where the header of another one is missing."""
         header = part[0]
         assert isinstance(header, ast.Header)

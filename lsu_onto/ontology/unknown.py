@@ -13,13 +13,13 @@ from lsu_onto.ontology.model import Taxonomy, bare
 def unknown_class(t: Target, taxonomy: Taxonomy, last: Target | None) -> Diagnostic:
     """The finding on a name that stands for no class. `last` is the preceding target."""
     what = f"`{taxonomy.name}` has no class `{t.text}`"
-    instead, help_ = meant(t.text, taxonomy) or (None, "")
+    instead, help_ = intended_class(t.text, taxonomy) or (None, "")
     if not instead:
         help_ = f"`lsu-onto show {taxonomy.name}` lists its classes" + ("; a note starts with `# `" if last else "")
     return Diagnostic("TAX201", what, t.span, help_, fix=Fix.write(instead, t.span) if instead else None)
 
 
-def meant(text: str, taxonomy: Taxonomy) -> tuple[str, str] | None:
+def intended_class(text: str, taxonomy: Taxonomy) -> tuple[str, str] | None:
     """The class or group that was probably meant by a name that is none, as a relation refers to it, and the help."""
     known = taxonomy.by_other_name | taxonomy.by_name
     cls = _by_value(text, taxonomy)

@@ -75,7 +75,7 @@ tax 1
 source demo v1
 [ground]
 0 road "the road"
-1 grass aka lawn meadow
+1 grass aka "lawn" "meadow"
 [vehicle]
 2 car
 3 roadway
@@ -102,7 +102,7 @@ dataset town v1 -> demo v1
         ("0 way ~ @Car void", "TAX202", "0 way ~ car void"),
         ("0 way ~ @car void", "TAX202", "0 way ~ car void"),
         ("0 way < lawn", "TAX206", "0 way < grass"),
-        ('0 way "W" #123456 aka a b  # note', "TAX301", '0 way "W" #123456 aka a b  -> void  # note'),
+        ('0 way "W" #123456 aka a  # note', "TAX301", '0 way "W" #123456 aka a  -> void  # note'),
         ("0 way ~ road  # note", "TAX305", "0 way < road  # note"),
         ("0 way > road", "TAX305", "0 way = road"),
         ("0 way ~ @ground ! grass  # note", "TAX305", "0 way < road  # note"),

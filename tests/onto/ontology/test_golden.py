@@ -192,5 +192,22 @@ def test_splits_that_no_command_could_name_are_refused(written: str, names: str)
     assert diagnose(text.replace(written, names)) == []
 
 
+@pytest.mark.parametrize(
+    ("line", "help_"),
+    [
+        ("label: labels/{split}/{stem}.png", "did you mean `labels`?"),
+        ("img_dir: train", "write `images:` and a pattern"),
+        ("ann_dir: train", "write `labels:` and a pattern"),
+        ("seg_map_path: train", "write `labels:` and a pattern"),
+        ("Reduce_zero_label: True", "write `void: 0` if it is true; the other ids stay as the label files store them"),
+    ],
+)
+def test_a_key_of_another_program_about_labels_is_an_error(line: str, help_: str) -> None:
+    (found,) = diagnose(f"tax 1\ndataset d v1\n{line}  # allow: TAX008\n1 a\n")
+    assert (found.code, found.severity, found.help) == ("TAX008", "error", help_)
+    (found,) = diagnose(f"tax 1\nsource s v1\n0 a\ndataset d v1\n1 a\nmap d v1 -> s v1\n{line}\na = a\n")
+    assert (found.code, found.help) == ("TAX011", "write it below `dataset d v1`")
+
+
 def test_errors_cannot_be_allowed() -> None:
     assert [d.code for d in diagnose("tax 2  # allow: TAX005\n")] == ["TAX005"]
