@@ -46,32 +46,36 @@ def find_ontology(workspace: Workspace, name: str, source: str | None) -> Ontolo
     raise TaxonomyError(f"there is no map from `{name}`{target}{_hint(workspace, name, source)}")
 
 
-def find_alone(workspace: Workspace, name: str) -> Source | Dataset:
-    """A dataset (else a source) by itself: see `Library.alone`."""
+def find_alone(workspace: Workspace, name: str, kinds: Sequence[str] = ("dataset", "source")) -> Source | Dataset:
+    """A taxonomy of the first of some kinds that has it, by itself: see `Library.alone`."""
     workspace, name = meant(workspace, name)
     file, which = file_and_name(name)
-    entries = [e for e in workspace.search.entries() if e.kind != "map" and is_called(e, name)]
-    entries = [e for e in entries if e.kind == "dataset"] or entries
+    entries = [e for e in workspace.search.entries() if e.kind in kinds and is_called(e, name)]
+    entries = [e for e in entries if e.kind == kinds[0]] or entries
     matches: dict[tuple[str, str], Source | Dataset] = {}
     for path in [file] if file else _files(workspace, name, (e.taxonomy for e in entries)):
         analysis, resolved = check(workspace, path), declared(workspace, path)
         for t in resolved.taxonomies or [o.dataset for o in analysis.resolved.ontologies]:
-            if _is_meant(t, file, which):
+            if _kind(t) in kinds and _is_meant(t, file, which):
                 _refuse_errors(workspace, path, _errors_of_classes(workspace, [path, t.span.file, *t.bases]))
                 matches.setdefault((t.name, t.version), t)  # the first on the search path wins
         if not resolved.taxonomies and not analysis.resolved.ontologies:
             _refuse_errors(workspace, path, analysis.errors)
-    datasets: list[Source | Dataset] = [t for t in matches.values() if isinstance(t, Dataset)]
-    datasets = datasets or list(matches.values())
-    if len(datasets) == 1:
-        return datasets[0]
-    if datasets:
-        names = ", ".join(f"`{t.name} {t.version}`" for t in datasets)
-        raise TaxonomyError(f"`{name}` stands for {names}; name one{_example(file, datasets)}")
+    choice = [t for t in matches.values() if _kind(t) == kinds[0]] or list(matches.values())
+    if len(choice) == 1:
+        return choice[0]
+    if choice:
+        names = ", ".join(f"`{t.name} {t.version}`" for t in choice)
+        raise TaxonomyError(f"`{name}` stands for {names}; name one{_example(file, choice)}")
     if file:
-        raise TaxonomyError(f"`{file}` has no dataset{f' `{which}`' if which else ''}; {_declares(workspace, file)}")
+        no = f"no {kinds[0]}{f' `{which}`' if which else ''}"
+        raise TaxonomyError(f"`{file}` has {no}; {_declares(workspace, file)}")
     _refuse_other_paths(workspace, name)
     raise TaxonomyError(f"`{name}` is no taxonomy{_hint(workspace, name, None)}")
+
+
+def _kind(t: Source | Dataset) -> str:
+    return "dataset" if isinstance(t, Dataset) else "source"
 
 
 def _errors_of_classes(workspace: Workspace, files: Iterable[str]) -> Iterator[Diagnostic]:

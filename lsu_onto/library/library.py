@@ -10,7 +10,7 @@ from lsu_onto.lang import syntax as ast
 from lsu_onto.library import pipe
 from lsu_onto.library.errors import TaxonomyError
 from lsu_onto.library.find import find_alone, find_ontology
-from lsu_onto.library.names import meant
+from lsu_onto.library.names import file_and_name, is_called, meant
 from lsu_onto.library.pipe import Analysis, Imports
 from lsu_onto.library.searchpath import Entry, shipped
 from lsu_onto.library.workspace import Workspace
@@ -37,11 +37,6 @@ class Library:
     def entries(self, beside: Path | None = None) -> Iterator[Entry]:
         """Every header on the search path; the files beside `beside` first, then in the order of the search path."""
         return self.workspace.search.entries(beside)
-
-    def meant(self, name: str) -> tuple[str, list[Entry]]:
-        """What a name stands for, and the headers to look for it in."""
-        workspace, name = meant(self.workspace, name)
-        return name, list(workspace.search.entries())
 
     def declared(self, path: str) -> Resolved:
         """The taxonomies that a file declares, without its maps."""
@@ -86,6 +81,19 @@ class Library:
             TaxonomyError: it does not exist, there are several, or its classes have errors.
         """
         return find_alone(self.workspace, str(name))
+
+    def source(self, name: str) -> Source | None:
+        """A source by itself, or None if no source has this name; a path that has none is refused.
+
+        Raises:
+            TaxonomyError: there are several, its classes have errors, or the file has no source.
+        """
+        workspace, called = meant(self.workspace, name)
+        entries = workspace.search.entries()
+        if not file_and_name(called)[0] and not any(e.kind == "source" and is_called(e, called) for e in entries):
+            return None
+        taxonomy = find_alone(workspace, called, ("source",))
+        return taxonomy if isinstance(taxonomy, Source) else None
 
     def edit(self, path: str | Path, text: str | None) -> None:
         """Use a text instead of the file on disk, or with None the file again."""

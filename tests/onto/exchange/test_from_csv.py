@@ -297,6 +297,41 @@ def test_a_source_makes_proposals_that_can_be_loaded(tmp_path: Path) -> None:
     assert wrong.exit_code == 1 and "there is no source `dmo`; did you mean `demo`?" in wrong.stderr
 
 
+@pytest.mark.parametrize(
+    "source", ["demo", "demo@v1", "demo v1", "FOLDER/two.tax demo", "FOLDER/two.tax v1", "one.tax"]
+)
+def test_a_source_is_named_as_any_taxonomy(source: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "lib").mkdir()
+    (tmp_path / "lib" / "two.tax").write_text(SOURCE + "source other v2\n0 sky\n")
+    (tmp_path / "one.tax").write_text(SOURCE)
+    (tmp_path / "x.csv").write_text("id,name\n7,road\n")
+    monkeypatch.chdir(tmp_path)
+    given = source.replace("FOLDER", str(tmp_path / "lib"))
+    imported = run("import", "--from", "csv", "x.csv", "--source", given, "--path", "lib")
+    assert imported.exit_code == 0 and "dataset x v1 -> demo v1\n" in imported.stdout, imported.stderr
+    assert re.search("^7 +road +< road", imported.stdout, re.MULTILINE)
+
+
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [
+        ("demo@v3", "there is no source `demo@v3`; found `demo v1`"),
+        ("lib/two.tax", '`lib/two.tax` stands for `demo v1`, `other v2`; name one, e.g. `"lib/two.tax v1"`'),
+        ("lib/two.tax v3", "`lib/two.tax` has no source `v3`; it declares `demo v1`, `other v2`"),
+        ("x.tax", "`x.tax` has no source; it declares `x v1`"),
+        ("no.tax", "cannot read `no.tax`"),
+    ],
+)
+def test_what_is_no_source_says_why(source: str, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "lib").mkdir()
+    (tmp_path / "lib" / "two.tax").write_text(SOURCE + "source other v2\n0 sky\n")
+    (tmp_path / "x.tax").write_text("tax 1\ndataset x v1\nencoding: id\n0 road\n")
+    (tmp_path / "x.csv").write_text("id,name\n7,road\n")
+    monkeypatch.chdir(tmp_path)
+    result = run("import", "--from", "csv", "x.csv", "--source", source, "--path", "lib")
+    assert result.exit_code == 1 and message in result.stderr, result.stderr
+
+
 def test_an_import_that_is_not_sound_is_written_and_reported(tmp_path: Path) -> None:
     (tmp_path / "x.csv").write_text("id,name\n3,road\n3,car\n")
     result = run("import", "--from", "csv", tmp_path / "x.csv", "-o", tmp_path / "x.tax")

@@ -166,6 +166,18 @@ def test_relations_of_a_list_are_written_as_fmt_keeps_them() -> None:
     assert "7  lamp  < traffic_light\n" in text and classes["lamp"].relations
 
 
+@pytest.mark.parametrize("more", [[], ["--from-csv", "a.csv"]])
+def test_a_source_is_named_as_any_taxonomy(more: list[str]) -> None:
+    Path("a.csv").write_text("id,name\n7,sky\n")
+    Path("lib").mkdir()
+    Path("lib/base.tax").write_text("tax 1\nsource base v1\n0 sky\nsource base v2\n0 sky\n1 road\n")
+    result = run("x", "--source", "lib/base.tax v2", *more)
+    assert "dataset x v1 -> base v2\n" in Path("x.tax").read_text()
+    assert "lsu-onto validate x.tax --path lib " in result.stdout  # where that finds it
+    run("y", "--source", "demo@v1", *more)
+    assert "dataset y v1 -> demo v1\n" in Path("y.tax").read_text()
+
+
 def test_a_list_without_a_source_is_valid_at_once() -> None:
     Path("a.csv").write_text(LIST)
     run("x", "--from-csv", "a.csv", "--encoding", "id16")
