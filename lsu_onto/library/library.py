@@ -10,6 +10,7 @@ from lsu_onto.lang import syntax as ast
 from lsu_onto.library import pipe
 from lsu_onto.library.errors import TaxonomyError
 from lsu_onto.library.find import find_alone, find_ontology
+from lsu_onto.library.inheritance import InheritedMap, inherited_maps
 from lsu_onto.library.names import file_and_name, is_called, meant
 from lsu_onto.library.pipe import Analysis, Imports
 from lsu_onto.library.searchpath import Entry, shipped
@@ -53,9 +54,10 @@ class Library:
         """The taxonomy that a file refers to, or the finding that says why there is none."""
         return Imports(self.workspace).taxonomy(kind, taxon)
 
-    def map(self, dataset: tuple[str, str], source: tuple[str, str], file: str) -> Ontology | None:
-        """The map from a dataset to a source (name and version each), as seen from a file, without its findings."""
-        return Imports(self.workspace).map(dataset, source, here(file))[0]
+    def inherited_maps(self, path: str) -> list[InheritedMap]:
+        """The maps that the datasets of a file have from those that they extend."""
+        datasets = [t for t in self.check(path).resolved.taxonomies if isinstance(t, Dataset)]
+        return [each for t in datasets for each in inherited_maps(self.workspace, t)]
 
     def ontology(self, name: str | Path, source: str | None = None) -> Ontology:
         """The ontology of a dataset, by name or by file.

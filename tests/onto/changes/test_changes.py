@@ -175,6 +175,27 @@ def test_the_maps_that_a_dataset_inherits_are_its_own(repository: Path, monkeypa
     assert [code for code, *_ in found("data sets/fog.tax")] == ["TAX201"]
 
 
+def test_an_inherited_map_that_is_ambiguous_is_no_version(repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(repository)
+    to_ground = "tax 1\nmap land v1 -> ground v1\nway   < road\nrest  -> any\n"
+    Path("land.tax").write_text("tax 1\ndataset land v1\n1  way\n2  rest\n")
+    Path("fog.tax").write_text("tax 1\ndataset fog v1\nextends land v1\n")
+    for name in ("m1.tax", "m2.tax"):
+        Path(name).write_text(to_ground)
+    commit(repository)
+    args = ("fog.tax", "--path", ".", "--against", "git:HEAD")
+    assert run(*args).exit_code == 0
+    Path("m2.tax").write_text(to_ground.replace("< road", "< grass"))
+    what = "error[TAX110]: the map from `land v1` to `ground v1` is declared in `m1.tax`, `m2.tax`, differently"
+    for command in (["changes", *args], ["validate", "fog.tax", "--path", "."], ["show", "fog.tax", "--path", "."]):
+        result = CliRunner().invoke(main, command)
+        assert result.exit_code == 1 and what in result.stderr, (command, result.output)
+    commit(repository)
+    Path("m2.tax").unlink()
+    result = run(*args)
+    assert result.exit_code == 1 and what in result.stderr and "--> HEAD:fog.tax:2:" in result.stderr
+
+
 @pytest.mark.parametrize("name", ["acdc", "kitti"])
 def test_a_shipped_dataset_that_extends_cityscapes_follows_its_maps(
     tmp_path: Path, name: str, repository: Path, monkeypatch: pytest.MonkeyPatch
