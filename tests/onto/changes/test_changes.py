@@ -87,6 +87,16 @@ def test_exit_codes_and_summary(tmp_path: Path) -> None:
         assert result.exit_code == 1 and "cannot be compared" in result.stderr and "TAX201" in result.stderr
 
 
+@pytest.mark.parametrize("name", ["base", "bsae.tax"])
+def test_a_file_that_is_not_there_may_be_another(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("base.tax").write_text("tax 1\n")
+    for args in ((name, "--against", "base.tax"), ("base.tax", "--against", name)):
+        result = run(*args)
+        assert result.exit_code == 2 and f"there is no file `{name}`; did you mean `base.tax`?" in result.stderr
+    assert run("quite/else", "--against", "git:HEAD").stderr.endswith("there is no file `quite/else`\n")
+
+
 # --- git ---------------------------------------------------------------------------------------------------
 
 SOURCE = "tax 1\nsource ground v1\n0  road\n1  grass\n"
