@@ -8,7 +8,7 @@ import re
 import subprocess
 import tarfile
 import tempfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,8 +17,6 @@ from lsu_onto.diagnostics import Diagnostic, Span, suggest
 from lsu_onto.errors import UserError
 from lsu_onto.library.library import Library
 from lsu_onto.library.searchpath import shipped
-from lsu_onto.ontology.model import Dataset, Ontology
-from lsu_onto.ontology.resolve import inherited
 
 
 class RevisionError(UserError):
@@ -41,20 +39,19 @@ def changes(file: str, against: str, search: Sequence[str | Path] = ()) -> tuple
         RevisionError: there is nothing to compare with.
     """
     library = Library(search)
-    new = version(library, file)
-    problems = _errors(library, new)
+    new, problems = version(library, file)
     if problems:
         return problems, library.texts
     if not against.startswith("git:"):
-        old = version(library, against)
-        return _errors(library, old) or compare(old, new), library.texts
+        old, problems = version(library, against)
+        return problems or compare(old, new), library.texts
     revision = against.removeprefix("git:")
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name).resolve()
         root, path = checkout(Path(file), revision, folder)
         before = Library([*moved([*map(Path, search), shipped()], root, folder), *search])
-        old = version(before, str(path))
-        findings = _errors(before, old) or compare(old, new)
+        old, problems = version(before, str(path))
+        findings = problems or compare(old, new)
 
         def label(path: str) -> str:
             p = Path(path)
@@ -67,32 +64,13 @@ def changes(file: str, against: str, search: Sequence[str | Path] = ()) -> tuple
         return [replace(d, span=place(d.span) or d.span, second=place(d.second)) for d in findings], texts
 
 
-def version(library: Library, path: str) -> Version:
-    """A file with all that it stands for: its maps, and those that its datasets have from the ones they extend."""
-    analysis = library.check(path)
-    datasets = [t for t in analysis.resolved.taxonomies if isinstance(t, Dataset)]
-    return Version(analysis, (*analysis.resolved.ontologies, *(o for t in datasets for o in _inherited(library, t))))
-
-
-def _inherited(library: Library, dataset: Dataset) -> Iterator[Ontology]:
-    """The maps of the nearest dataset that it extends and that has any, unless it has its own, here or elsewhere."""
-    maps = [e for e in library.entries(Path(dataset.span.file).parent) if e.source]
-    own = {(e.source, e.source_version) for e in maps if (e.name, e.version) == (dataset.name, dataset.version)}
-    for base in dataset.extends:
-        sources = dict.fromkeys((e.source, e.source_version) for e in maps if (e.name, e.version) == base)
-        for source in sources:
-            origin = library.map(base, source, dataset.span.file) if source not in own else None
-            if origin:
-                files = tuple(dict.fromkeys((dataset.span.file, *dataset.bases, *origin.files)))
-                rows = tuple(inherited(origin, dataset, ()))
-                yield Ontology(dataset=dataset, source=origin.source, rows=rows, span=dataset.span, files=files)
-        if sources:
-            return
-
-
-def _errors(library: Library, version: Version) -> list[Diagnostic]:
-    files = dict.fromkeys([version.analysis.file.path, *(f for o in version.maps for f in o.files)])
-    return [d for f in files for d in library.check(f).errors]
+def version(library: Library, path: str) -> tuple[Version, list[Diagnostic]]:
+    """A file with all that it stands for, its maps and those that its datasets inherit; and the errors in these."""
+    analysis, inherited = library.check(path), library.inherited_maps(path)
+    maps = (*analysis.resolved.ontologies, *(each.map for each in inherited))
+    files = dict.fromkeys([analysis.file.path, *(f for o in maps for f in o.files)])
+    errors = [d for f in files for d in library.check(f).errors]
+    return Version(analysis, maps), errors + [each.problem for each in inherited if each.problem]
 
 
 def checkout(file: Path, revision: str, folder: Path) -> tuple[Path, Path]:

@@ -23,7 +23,7 @@ def tax_files(paths: tuple[str, ...]) -> tuple[list[str], list[Diagnostic]]:
 
     A file that cannot be read is among the files: reading it says why not.
     """
-    from lsu_onto.diagnostics import Diagnostic, suggest
+    from lsu_onto.diagnostics import Diagnostic
     from lsu_onto.library.library import here
     from lsu_onto.library.searchpath import files_below
 
@@ -41,11 +41,10 @@ def tax_files(paths: tuple[str, ...]) -> tuple[list[str], list[Diagnostic]]:
             odd = [f for f in found if _is_no_file(f)]  # reading it might never end
             problems += [Diagnostic("TAX001", f"`{f}` is a pipe or a device, not a file", here(f)) for f in odd]
             files.update(dict.fromkeys(f for f in found if f not in odd))
-        elif os.path.lexists(path) or (near := _neighbours(path)) is None:
+        elif os.path.lexists(path) or (help_ := beside(path)) is None:
             files[path] = None
         else:
-            what = f"there is no file or folder `{path}`"
-            problems.append(Diagnostic("TAX001", what, here(path), suggest(path, near)))
+            problems.append(Diagnostic("TAX001", f"there is no file or folder `{path}`", here(path), help_))
     return list(files), problems
 
 
@@ -69,13 +68,14 @@ def _is_no_file(path: str) -> bool:
         return False
 
 
-def _neighbours(path: str) -> list[str] | None:
-    """What stands beside a file that is not there; None where that cannot be seen."""
-    folder = Path(path).parent
+def beside(path: str) -> str | None:
+    """What may be meant by a file that is not there, given what stands beside it; None where that cannot be seen."""
+    from lsu_onto.diagnostics import suggest
+
     try:
-        return [str(f) for f in folder.iterdir()]
+        return suggest(path, [str(f) for f in Path(path).parent.iterdir()])
     except FileNotFoundError:
-        return []
+        return suggest(path, [])
     except OSError:
         return None
 

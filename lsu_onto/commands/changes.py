@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from lsu_onto.commands.arguments import colours, findings_format
+from lsu_onto.commands.arguments import beside, colours, findings_format
 from lsu_onto.program import Command, search_path
 
 
@@ -41,7 +41,7 @@ def changes(file: str, against: str, format_: str, **options: Any) -> None:
 
     for path in (file, *([] if against.startswith("git:") else [against])):
         if not Path(path).is_file():
-            raise click.UsageError(f"there is no file `{path}`")
+            raise click.UsageError("; ".join(filter(None, [f"there is no file `{path}`", beside(path)])))
     found, texts = compare(file, against, options["search"])
     to_stdout = format_ != "full"
     if found or format_ in ("json", "sarif"):

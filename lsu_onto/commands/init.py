@@ -147,8 +147,11 @@ def _check_encoding(encoding: str) -> None:
 
 
 def _next(target: Path, text: str, summary: str, source: Source | None, search: tuple[str, ...]) -> None:
+    from lsu_onto.library.library import Library
     from lsu_onto.starter.draft_file import TODO
 
+    if source and Library(search).source(f"{source.name} {source.version}") is None:
+        search = (*search, str(Path(source.span.file).parent))  # it was given by its path
     path = "".join(f" --path {p}" for p in search)
     todo = text.count(f"{TODO}:")
     click.echo(f"wrote {target}: {summary}")

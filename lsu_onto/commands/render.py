@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +40,7 @@ def render(name: str, output: str | None, source: str | None, view: str, **optio
     from lsu_onto.render import FORMATS, draw
 
     library = Library(options["search"])
-    target = Path(output or f"{Path(name.replace('.tax', '')).name}.svg")
+    target = Path(output or f"{Path(re.sub(r'[.]tax(?= |$)', '', name)).name}.svg")
     if target.suffix.lower()[1:] not in FORMATS:
         raise click.UsageError(
             f"cannot draw `{target}`: the suffix must be one of {', '.join(f'`.{f}`' for f in FORMATS)}"

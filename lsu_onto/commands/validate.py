@@ -35,6 +35,7 @@ def validate(paths: tuple[str, ...], strict: bool, format_: str, **options: Any)
     files, found = tax_files(paths)
     for file in files:
         found += library.check(file).diagnostics
+        found += [each.problem for each in library.inherited_maps(file) if each.problem]
     for file in files:
         imported = {f for o in library.check(file).resolved.ontologies for f in o.files} - set(files)
         found += [d for f in sorted(imported) for d in library.check(f).errors]

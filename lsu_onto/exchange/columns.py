@@ -12,6 +12,8 @@ from dataclasses import dataclass
 
 from lsu_onto.exchange.base import ExchangeError
 from lsu_onto.exchange.tables import Cell, Table, colour, number
+from lsu_onto.lang.relations import IGNORED, NO_CLASS
+from lsu_onto.ontology.model import Source
 
 _EITHER = ("label", "class", "category")
 _NAME = ("name", "class_name", "classname", "label_name", "category_name", "title")
@@ -59,15 +61,21 @@ _COLOUR = {"colour", "color", "rgb", "hex", "palette"}
 _PRIMARY = re.compile(r"(?:colou?r_|rgb_)?(?:(r|red)|(g|green)|(b|blue))")
 IDS = re.compile(r"[0-9]{1,9}(\.\.[0-9]{1,9})?(,[0-9]{1,9}(\.\.[0-9]{1,9})?)*")
 NO_ID = ("", "-", "-1")
+VOID = IGNORED - NO_CLASS
+"""Words for void in a guess. Those that may also mean that no class of the source fits are left to the user."""
 
 
 @dataclass(frozen=True)
 class Columns:
-    """The place of each column that is used. `colour` is one place, or three: red, green, blue."""
+    """The place of each column that is used. `colour` is one place, or three: red, green, blue.
+
+    `no_channels` are those with the source's name whose numbers are no channels; they are among the unused.
+    """
 
     places: dict[str, int]
     colour: tuple[int, ...]
     unused: tuple[int, ...]
+    no_channels: tuple[int, ...]
 
     def cell(self, row: tuple[Cell, ...], role: str) -> Cell | None:
         """The cell of a role in a row, or None where there is none or it is blank."""
@@ -79,12 +87,12 @@ class Columns:
         return cell.stripped if cell else ""
 
 
-def columns(table: Table, source: str | None) -> Columns:
+def columns(table: Table, source: Source | None) -> Columns:
     """The columns of a class list.
 
     Args:
         table: the list.
-        source: the name of the source whose column gives first guesses of relations.
+        source: the source whose column gives first guesses of relations. Numbers in it are channels, or it is not used.
 
     Raises:
         ExchangeError: there is no name, or there are several columns of raw values and they differ.
@@ -110,16 +118,19 @@ def columns(table: Table, source: str | None) -> Columns:
         first(role, names)
     first("group", ("category",), like=False)
     first("train", _TRAIN)
+    no_channels: tuple[int, ...] = ()
     if source:
-        pattern = re.compile(rf"(to_)?{re.escape(_word(source))}(_v[\d_]+)?(_(name|class|label|id))?")
-        first("guess", [w for w in words if pattern.fullmatch(w)])
+        pattern = re.compile(rf"(to_)?{re.escape(_word(source.name))}(_v[\d_]+)?(_(name|class|label))?")
+        named = [i for i, w in enumerate(words) if pattern.fullmatch(w)]
+        no_channels = tuple(i for i in named if are_numbers(table, i) and not _are_channels(table, i, source))
+        first("guess", [words[i] for i in named if i not in no_channels])
     shades = _colours(table, words)
     chosen, same = (
         (shades[0], [s for s in shades[1:] if _values(table, s) == _values(table, shades[0])]) if shades else ((), [])
     )
     used = {*places.values(), *chosen, *(i for s in same for i in s)}
     used |= {i for i, w in enumerate(words) if w in _DERIVED or not any(c.stripped for c in _below(table, i))}
-    return Columns(places, chosen, tuple(i for i in range(len(words)) if i not in used))
+    return Columns(places, chosen, tuple(i for i in range(len(words)) if i not in used), no_channels)
 
 
 def numbers(table: Table, places: Iterable[int]) -> list[int]:
@@ -130,6 +141,18 @@ def numbers(table: Table, places: Iterable[int]) -> list[int]:
         return len(values) == len(table.rows) and None not in values and len(set(values)) == len(values)
 
     return [i for i in places if fits(i) or _word(table.header[i].text) in _TRAIN]
+
+
+def are_numbers(table: Table, at: int) -> bool:
+    """Whether a column of guesses says numbers and words for void, and no names."""
+    texts = [c.stripped for c in _below(table, at) if c.stripped and c.stripped.lower() not in VOID]
+    return bool(texts) and all(number(t) is not None for t in texts)
+
+
+def _are_channels(table: Table, at: int, source: Source) -> bool:
+    """Whether the numbers of a column may be channels of a source. Ids of its label files often go beyond these."""
+    texts = [c.stripped for c in _below(table, at) if c.stripped.lower() not in VOID]
+    return all((number(t) or 0) < len(source.classes) for t in texts)
 
 
 def shown(table: Table, places: Iterable[int]) -> str:

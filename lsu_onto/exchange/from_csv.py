@@ -13,7 +13,7 @@ from pathlib import Path
 from lsu_onto.diagnostics import suggest
 from lsu_onto.exchange import skeleton
 from lsu_onto.exchange.base import ExchangeError, Finding, Imported, Options
-from lsu_onto.exchange.columns import IDS, NO_ID, Columns, columns, ids, numbers, shown
+from lsu_onto.exchange.columns import IDS, NO_ID, VOID, Columns, are_numbers, columns, ids, numbers, shown
 from lsu_onto.exchange.draft import NAME, ClassLine, identifier, identifiers
 from lsu_onto.exchange.tables import Cell, Table, colour, number, read_table
 from lsu_onto.lang.parse import parse
@@ -24,7 +24,6 @@ from lsu_onto.ontology.model import NAMED, Source
 _ALIAS = re.compile(r'"([^"]*)"|([^;"]+)')
 _YES = ("1", "true", "yes", "y", "t", "x", "void", "ignore", "ignored")
 _NO = ("", "0", "false", "no", "n", "f", "-", "none")
-_VOID = ("void", "255", "ignore", "ignored", "-1")
 
 
 @dataclass(frozen=True)
@@ -73,7 +72,7 @@ def class_list(table: Table, options: Options) -> ClassList:
         ExchangeError: it is no class list, or it does not say which of its columns holds the raw values.
     """
     source = skeleton.need_source(options.source, options.search) if options.source else None
-    known = columns(table, source.name if source else None)
+    known = columns(table, source)
     if not table.rows:
         raise ExchangeError(f"{table.file}: no classes below the header")
     findings: list[Finding] = []
@@ -98,7 +97,7 @@ def class_list(table: Table, options: Options) -> ClassList:
                 " and ".join(f"`--{k}`" for k in unsaid) + (" add them" if len(unsaid) > 1 else " adds it"),
             )
         )
-    _unused(table, known, options, findings)
+    _unused(table, known, options, source, findings)
     return ClassList([c for c, _ in classes], findings, encoding, why)
 
 
@@ -146,11 +145,15 @@ def _values(table: Table, known: Columns, options: Options, findings: list[Findi
     return "", "a guess: the list has no ids, and these count its rows"
 
 
-def _unused(table: Table, known: Columns, options: Options, findings: list[Finding]) -> None:
+def _unused(table: Table, known: Columns, options: Options, source: Source | None, findings: list[Finding]) -> None:
     spare = _spare(known, options)
     if not spare:
         return
-    hint = "" if options.source else _sources_hint(table, spare, options)
+    hint = "" if source else _sources_hint(table, spare, options)
+    if source and known.no_channels:
+        which = f"the numbers of {shown(table, known.no_channels)}" if len(spare) > 1 else "its numbers"
+        channels = f"the channels of `{source.name} {source.version}`, 0 to {len(source.classes) - 1}"
+        hint = f"{which} go beyond {channels}: write names"
     what = f"not used: {shown(table, spare)}"
     findings.append(Finding("info", "unused", what, table.header[spare[0]].place, hint or None))
 
@@ -285,8 +288,7 @@ class _Guesses:
         self.names = skeleton.same_name(source)
         at = known.places.get("guess")
         self.header = table.header[at].stripped if at is not None else ""
-        texts = [known.text(row, "guess") for row in table.rows]
-        self.are_channels = any(texts) and all(t == "" or t == "-1" or number(t) is not None for t in texts)
+        self.are_channels = at is not None and are_numbers(table, at)
 
     def relation(self, row: _Row, name: str, notes: list[str]) -> tuple[str, ...]:
         """The relation of a row. Adds a note that says where it is from."""
@@ -309,17 +311,14 @@ class _Guesses:
         return (f"< {targets[0]}" if len(targets) == 1 else f"~ {' '.join(dict.fromkeys(targets))}",)
 
     def _target(self, text: str) -> str | None:
-        if self.are_channels:
-            channel = number(text)
-            if channel is not None and channel < len(self.source.classes):
-                return self.source.classes[channel].name
-        elif hit := self.names.get(identifier(text).lower()):
-            return hit
-        return "void" if text.lower() in _VOID else None
+        channel = number(text) if self.are_channels else None
+        if channel is not None and channel < len(self.source.classes):
+            return self.source.classes[channel].name
+        return self.names.get(identifier(text).lower()) or ("void" if text.lower() in VOID else None)
 
     def _report(self, cell: Cell, part: str) -> None:
         close = suggest(part, [c.name for c in self.source.classes])
-        what = f"`{part}` is no class of `{self.source.name} {self.source.version}`: the row gets no relation"
+        what = f"`{part}` is no class of `{self.source.name} {self.source.version}`: the guess is not used"
         self.findings.append(Finding("warning", "dangling", what, cell.place, close))
 
 

@@ -22,9 +22,10 @@ from lsu_onto.exchange.draft import (
     map_rows,
     note,
 )
-from lsu_onto.exchange.skeleton import find_source, need_source, same_name
+from lsu_onto.exchange.skeleton import need_source, same_name
 from lsu_onto.exchange.tables import Cell, number, read_table
 from lsu_onto.exchange.tables import colour as read_colour
+from lsu_onto.library.library import Library
 
 VOID_ID = "255"
 
@@ -66,7 +67,7 @@ def read(inputs: list[str], options: Options) -> Imported:
                 f"--source names one source, and there are {len(mappings)} mappings; give one mapping file"
             )
         for m in mappings:
-            m.source = options.source
+            m.source = options.source if options.source_from else need_source(options.source, options.search).name
     name = options.name or identifier(Path(labels_path).resolve().parent.name.lower())
     if any(m.source == name for m in mappings):
         name = f"{name}_labels"
@@ -270,9 +271,8 @@ def _source(
     """Version, the name of each channel of the mapping (None: not in the source), and a section to write."""
     labels = [c.stripped for _, c in m.channels]
     if origin is None:
-        t = find_source(m.source, options.search)
-        if t is None and options.source:
-            need_source(options.source, options.search)
+        name = options.source
+        t = need_source(name, options.search) if name else Library(options.search).source(m.source)
         if t:
             names_of = same_name(t)
             hits = [

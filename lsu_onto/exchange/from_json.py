@@ -69,9 +69,15 @@ def _document(text: str) -> Any:
     return json.loads(text)
 
 
+def metainfo(document: Any) -> Any:
+    """What a document says, without a `METAINFO` around it."""
+    inner = document.get("METAINFO") if isinstance(document, dict) else None
+    return inner if isinstance(inner, dict) else document
+
+
 def is_metainfo(document: Any) -> bool:
     """Whether it is a METAINFO of MMSegmentation, whose palette goes with its classes."""
-    value = document.get("METAINFO", document) if isinstance(document, dict) else None
+    value = metainfo(document)
     classes = value.get("classes") if isinstance(value, dict) else None
     return isinstance(classes, list) and all(isinstance(c, str) for c in classes)
 

@@ -18,6 +18,7 @@ from lsu_onto.diagnostics import suggest
 from lsu_onto.exchange import skeleton
 from lsu_onto.exchange.base import ExchangeError, Finding, Imported, Options
 from lsu_onto.exchange.draft import ClassLine, identifier, identifiers
+from lsu_onto.exchange.from_json import metainfo
 from lsu_onto.exchange.tables import read_text
 from lsu_onto.exchange.zero_label import zero_label
 
@@ -85,9 +86,7 @@ def _json(given: str) -> _Found:
         raise ExchangeError(f"{given}:{e.lineno}:{e.colno}: not JSON: {e.msg.lower()}") from None
     except RecursionError:
         raise ExchangeError(f"{given}: nested too deeply; expected `classes` and `palette`") from None
-    if isinstance(value, dict) and isinstance(value.get("METAINFO"), dict):
-        value = value["METAINFO"]
-    return _Found(given, value, 1, Path(given).stem, False)
+    return _Found(given, metainfo(value), 1, Path(given).stem, False)
 
 
 def _checked(path: str, line: int, value: Any) -> tuple[list[str], list[list[int]]]:

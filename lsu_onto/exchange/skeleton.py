@@ -8,28 +8,20 @@ from lsu_onto.diagnostics import suggest
 from lsu_onto.exchange.base import ExchangeError, Options
 from lsu_onto.exchange.draft import ClassLine, class_lines, identifier
 from lsu_onto.library.library import Library
-from lsu_onto.library.names import is_called
+from lsu_onto.library.names import spaced
 from lsu_onto.ontology.model import Source
 
 
-def find_source(name: str, search: tuple[str, ...]) -> Source | None:
-    """The first source that has this name, with or without its version."""
-    library = Library(search)
-    name, entries = library.meant(name)
-    for entry in entries:
-        if entry.kind == "source" and is_called(entry, name):
-            for t in library.declared(str(entry.path)).taxonomies:
-                if isinstance(t, Source) and (t.name, t.version) == (name, entry.version):
-                    return t
-    return None
-
-
 def need_source(name: str, search: tuple[str, ...]) -> Source:
-    source = find_source(name, search)
+    """The source of a name, with or without its version, or of a `.tax` file."""
+    library = Library(search)
+    source = library.source(name)
     if source is None:
-        known = sorted({e.name for e in Library(search).entries() if e.kind == "source"})
-        hint = suggest(name, known, "`lsu-onto list` shows what there is; `--path DIR` adds a folder")
-        raise ExchangeError(f"there is no source `{name}`; {hint}")
+        entries = [e for e in library.entries() if e.kind == "source"]
+        versions = dict.fromkeys(f"`{e.name} {e.version}`" for e in entries if e.name == spaced(name).partition(" ")[0])
+        advice = "`lsu-onto list` shows what there is; `--path DIR` adds a folder"
+        close = suggest(name, sorted({e.name for e in entries}), advice)
+        raise ExchangeError(f"there is no source `{name}`; {'found ' + ', '.join(versions) if versions else close}")
     return source
 
 

@@ -8,12 +8,12 @@ from pathlib import Path
 
 from lsu_onto.diagnostics import Diagnostic, did_you_mean
 from lsu_onto.library.errors import TaxonomyError
+from lsu_onto.library.inheritance import InheritedMap, inherited_maps
 from lsu_onto.library.names import file_and_name, is_called, meant, spaced
-from lsu_onto.library.pipe import Imports, check, declared, differing
+from lsu_onto.library.pipe import check, declared, differing
 from lsu_onto.library.searchpath import Entry
 from lsu_onto.library.workspace import Workspace
 from lsu_onto.ontology.model import Dataset, MapRow, Ontology, Relation, Source, Target, Taxonomy
-from lsu_onto.ontology.resolve import inherited
 
 
 class SeveralMapsError(TaxonomyError):
@@ -55,32 +55,36 @@ def find_ontology(workspace: Workspace, name: str, source: str | None) -> Ontolo
     raise TaxonomyError(f"there is no map from `{name}`{target}{_hint(workspace, name, source)}")
 
 
-def find_alone(workspace: Workspace, name: str) -> Source | Dataset:
-    """A dataset (else a source) by itself: see `Library.alone`."""
+def find_alone(workspace: Workspace, name: str, kinds: Sequence[str] = ("dataset", "source")) -> Source | Dataset:
+    """A taxonomy of the first of some kinds that has it, by itself: see `Library.alone`."""
     workspace, name = meant(workspace, name)
     file, which = file_and_name(name)
-    entries = [e for e in workspace.search.entries() if e.kind != "map" and is_called(e, name)]
-    entries = [e for e in entries if e.kind == "dataset"] or entries
+    entries = [e for e in workspace.search.entries() if e.kind in kinds and is_called(e, name)]
+    entries = [e for e in entries if e.kind == kinds[0]] or entries
     matches: dict[tuple[str, str], Source | Dataset] = {}
     for path in [file] if file else _files(workspace, name, (e.taxonomy for e in entries)):
         analysis, resolved = check(workspace, path), declared(workspace, path)
         for t in resolved.taxonomies or [o.dataset for o in analysis.resolved.ontologies]:
-            if _is_meant(t, file, which):
+            if _kind(t) in kinds and _is_meant(t, file, which):
                 _refuse_errors(workspace, path, _errors_of_classes(workspace, [path, t.span.file, *t.bases]))
                 matches.setdefault((t.name, t.version), t)  # the first on the search path wins
         if not resolved.taxonomies and not analysis.resolved.ontologies:
             _refuse_errors(workspace, path, analysis.errors)
-    datasets: list[Source | Dataset] = [t for t in matches.values() if isinstance(t, Dataset)]
-    datasets = datasets or list(matches.values())
-    if len(datasets) == 1:
-        return datasets[0]
-    if datasets:
-        names = ", ".join(f"`{t.name} {t.version}`" for t in datasets)
-        raise TaxonomyError(f"`{name}` stands for {names}; name one{_example(file, datasets)}")
+    choice = [t for t in matches.values() if _kind(t) == kinds[0]] or list(matches.values())
+    if len(choice) == 1:
+        return choice[0]
+    if choice:
+        names = ", ".join(f"`{t.name} {t.version}`" for t in choice)
+        raise TaxonomyError(f"`{name}` stands for {names}; name one{_example(file, choice)}")
     if file:
-        raise TaxonomyError(f"`{file}` has no dataset{f' `{which}`' if which else ''}; {_declares(workspace, file)}")
+        no = f"no {kinds[0]}{f' `{which}`' if which else ''}"
+        raise TaxonomyError(f"`{file}` has {no}; {_declares(workspace, file)}")
     _refuse_other_paths(workspace, name)
     raise TaxonomyError(f"`{name}` is no taxonomy{_hint(workspace, name, None)}")
+
+
+def _kind(t: Source | Dataset) -> str:
+    return "dataset" if isinstance(t, Dataset) else "source"
 
 
 def _errors_of_classes(workspace: Workspace, files: Iterable[str]) -> Iterator[Diagnostic]:
@@ -161,50 +165,32 @@ def _inherited_maps(workspace: Workspace, file: str, name: str, source: str | No
         dataset = next((t for t in taxonomies if is_called(t, f"{e.name} {e.version}")), None)
         if not isinstance(dataset, Dataset):
             continue
-        for base, x in _maps_of_bases(workspace, dataset, entries):
-            key = (e.name, e.version, x.source, x.source_version)
-            if key in matches or source not in (None, x.source, x.source_text):
-                continue
-            origin, problem = Imports(workspace).map(base, (x.source, x.source_version), dataset.span)
-            _refuse_errors(workspace, str(e.path), [problem] if problem else [])
-            try:
-                if origin:
-                    matches[key] = _inherit(workspace, dataset, origin)
-            except IncompleteMapError as error:
-                incomplete.append(error)
+        for each in inherited_maps(workspace, dataset):
+            if _pair(each.map) not in matches and (source is None or is_called(each.map.source, source)):
+                _refuse_errors(workspace, str(e.path), [each.problem] if each.problem else [])
+                try:
+                    _refuse_incomplete(workspace, each)
+                    matches[_pair(each.map)] = each.map
+                except IncompleteMapError as error:
+                    incomplete.append(error)
     keys = {(e.name, e.version) for e in called}
     if incomplete and not matches and (source or not any(x.source and (x.name, x.version) in keys for x in entries)):
         raise incomplete[0]
     return list(matches.values())
 
 
-def _maps_of_bases(
-    workspace: Workspace, dataset: Dataset, entries: Iterable[Entry]
-) -> Iterator[tuple[tuple[str, str], Entry]]:
-    """The nearest dataset that one extends and that has maps, with each of them, unless the dataset has its own."""
-    for base in dataset.extends:
-        maps = [x for x in entries if (x.name, x.version) == base and x.source]
-        for x in maps:
-            own = (dataset.name, dataset.version, x.source, x.source_version)
-            if not workspace.search.nearest(dataset.span.file, own):
-                yield base, x
-        if maps:
-            return
-
-
-def _inherit(workspace: Workspace, dataset: Dataset, base: Ontology) -> Ontology:
-    files = tuple(dict.fromkeys((dataset.span.file, *dataset.bases, *base.files)))
-    _refuse_errors_of(workspace, dataset.span.file, files)
-    rows = inherited(base, dataset, ())
-    mapped = {r.cls for r in rows}
-    missing = [c.name for i, c in enumerate(dataset.classes) if i not in mapped]
+def _refuse_incomplete(workspace: Workspace, inherited: InheritedMap) -> None:
+    """Refuse an inherited map if a file that it uses has errors, or if it does not know all classes."""
+    o, base = inherited.map, inherited.base.dataset
+    _refuse_errors_of(workspace, o.dataset.span.file, o.files)
+    mapped = {r.cls for r in o.rows}
+    missing = [c.name for i, c in enumerate(o.dataset.classes) if i not in mapped]
     if missing:
         raise IncompleteMapError(
-            f"`{dataset.name}` has the map of `{base.dataset.name}` to `{base.source.name}`, which does not know"
-            f" {', '.join(f'`{c}`' for c in missing)}; write `map {dataset.name} {dataset.version} ->"
-            f" {base.source.name} {base.source.version}` and a row for each of them"
+            f"`{o.dataset.name}` has the map of `{base.name}` to `{o.source.name}`, which does not know"
+            f" {', '.join(f'`{c}`' for c in missing)}; write `map {o.dataset.name} {o.dataset.version} ->"
+            f" {o.source.name} {o.source.version}` and a row for each of them"
         )
-    return Ontology(dataset=dataset, source=base.source, rows=tuple(rows), span=dataset.span, files=files)
 
 
 # --- refusals -----------------------------------------------------------------------------------------------

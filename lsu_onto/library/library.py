@@ -10,7 +10,8 @@ from lsu_onto.lang import syntax as ast
 from lsu_onto.library import pipe
 from lsu_onto.library.errors import TaxonomyError
 from lsu_onto.library.find import find_alone, find_ontology
-from lsu_onto.library.names import meant
+from lsu_onto.library.inheritance import InheritedMap, inherited_maps
+from lsu_onto.library.names import file_and_name, is_called, meant
 from lsu_onto.library.pipe import Analysis, Imports
 from lsu_onto.library.searchpath import Entry, shipped
 from lsu_onto.library.workspace import Workspace
@@ -38,11 +39,6 @@ class Library:
         """Every header on the search path; the files beside `beside` first, then in the order of the search path."""
         return self.workspace.search.entries(beside)
 
-    def meant(self, name: str) -> tuple[str, list[Entry]]:
-        """What a name stands for, and the headers to look for it in."""
-        workspace, name = meant(self.workspace, name)
-        return name, list(workspace.search.entries())
-
     def declared(self, path: str) -> Resolved:
         """The taxonomies that a file declares, without its maps."""
         return pipe.declared(self.workspace, path)
@@ -58,9 +54,10 @@ class Library:
         """The taxonomy that a file refers to, or the finding that says why there is none."""
         return Imports(self.workspace).taxonomy(kind, taxon)
 
-    def map(self, dataset: tuple[str, str], source: tuple[str, str], file: str) -> Ontology | None:
-        """The map from a dataset to a source (name and version each), as seen from a file, without its findings."""
-        return Imports(self.workspace).map(dataset, source, here(file))[0]
+    def inherited_maps(self, path: str) -> list[InheritedMap]:
+        """The maps that the datasets of a file have from those that they extend."""
+        datasets = [t for t in self.check(path).resolved.taxonomies if isinstance(t, Dataset)]
+        return [each for t in datasets for each in inherited_maps(self.workspace, t)]
 
     def ontology(self, name: str | Path, source: str | None = None) -> Ontology:
         """The ontology of a dataset, by name or by file.
@@ -86,6 +83,19 @@ class Library:
             TaxonomyError: it does not exist, there are several, or its classes have errors.
         """
         return find_alone(self.workspace, str(name))
+
+    def source(self, name: str) -> Source | None:
+        """A source by itself, or None if no source has this name; a path that has none is refused.
+
+        Raises:
+            TaxonomyError: there are several, its classes have errors, or the file has no source.
+        """
+        workspace, called = meant(self.workspace, name)
+        entries = workspace.search.entries()
+        if not file_and_name(called)[0] and not any(e.kind == "source" and is_called(e, called) for e in entries):
+            return None
+        taxonomy = find_alone(workspace, called, ("source",))
+        return taxonomy if isinstance(taxonomy, Source) else None
 
     def edit(self, path: str | Path, text: str | None) -> None:
         """Use a text instead of the file on disk, or with None the file again."""

@@ -115,7 +115,8 @@ def from_csv(
     from lsu_onto.exchange.tables import read_table
 
     # Not None: the new file asks for encoding and void itself.
-    options = Options(source=source.name if source else None, encoding=encoding or "", void="", search=search)
+    exactly = f"{source.span.file} {source.name} {source.version}" if source else None
+    options = Options(source=exactly, encoding=encoding or "", void="", search=search)
     try:
         found = class_list(read_table(file, None), options)
     except ExchangeError as e:

@@ -11,9 +11,14 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from itertools import permutations, product
+from itertools import permutations
 from pathlib import Path
+from typing import NamedTuple
 
+from lsu_onto.lang.parse import parse
+from lsu_onto.lang.syntax import Meta
+from lsu_onto.ontology.model import alternatives
+from lsu_onto.ontology.patterns import check_pattern
 from lsu_onto.starter.label_values import SUFFIXES, ScanError
 
 IMAGES = (".jpg", ".jpeg", *SUFFIXES, ".webp", ".bmp")
@@ -82,12 +87,38 @@ class _Group:
     pattern: str
     names: tuple[str, ...]
     files: dict[tuple[str, ...], str] = field(default_factory=dict)
+    _by: dict[tuple[str, ...], dict[tuple[str, ...], str] | None] = field(default_factory=dict)
 
-    def by(self, names: Iterable[str]) -> dict[tuple[str, ...], str] | None:
+    def by(self, names: tuple[str, ...]) -> dict[tuple[str, ...], str] | None:
         """The files by some placeholders; None if these do not tell them apart."""
-        places = [self.names.index(n) for n in names]
-        out = {tuple(values[i] for i in places): file for values, file in self.files.items()}
-        return out if len(out) == len(self.files) else None
+        if names not in self._by:
+            places = [self.names.index(n) for n in names]
+            out = {tuple([values[i] for i in places]): file for values, file in self.files.items()}
+            self._by[names] = out if len(out) == len(self.files) else None
+        return self._by[names]
+
+    @property
+    def is_writable(self) -> bool:
+        """Whether a `.tax` file can state the pattern: `images # 1` ends at the `#`, and `{x}` is a placeholder."""
+        literal = self.pattern
+        for name in self.names:
+            literal = literal.replace(f"{{{name}}}", "", -1 if name == "split" else 1)
+        file, _ = parse("", f"tax 1\ndataset x v1\nimages: {self.pattern} # a guess\n")
+        keys = [s for s in file.statements if isinstance(s, Meta)]
+        is_kept = [s.value.text for s in keys] == [self.pattern] and len(alternatives(self.pattern)) == 1
+        return is_kept and not any(check_pattern(keys[0])) and not re.search(r"[{}]", literal)
+
+
+class _File(NamedTuple):
+    """A file and the parts of its path; where a folder says the split, `parts` has `{split}`."""
+
+    path: str
+    parts: tuple[str, ...]
+    split: str
+    name: str
+    stem: str
+    suffix: str
+    tail: str
 
 
 def guess_layout(root: str | Path) -> GuessedLayout:
@@ -97,28 +128,40 @@ def guess_layout(root: str | Path) -> GuessedLayout:
         ScanError: there are none that belong together.
     """
     root = Path(root)
-    files = sorted(_files(root))
-    splits = _split_templates(files)
+    paths = sorted(_files(root))
     ranks: dict[str, int] = {}
+    matches: dict[tuple[int, int], int] = {}
     fits = []
-    for number, (reading, any_folder) in enumerate(product(_READINGS, (True, False))):
-        groups = sorted(_groups(files, splits, reading, any_folder), key=lambda g: -len(g.files))
-        for images, labels in permutations(groups[:_MAX_GROUPS], 2):
-            matched = _matched(images, labels)
+    for number, groups in enumerate(_readings(paths)):
+        for images, labels in permutations(groups, 2):
+            pair = id(images), id(labels)
+            if pair in matches:  # an earlier reading has the same two groups
+                continue
+            back = matches.get((pair[1], pair[0]))
+            matched = matches[pair] = _matched(images, labels) if back is None else back
             image, label = (_rank(root, g, ranks) for g in (images, labels)) if matched else (0, 0)
             if label < min(image, _PICTURE):
                 alone = len(images.files) + len(labels.files) - 2 * matched
                 fits.append(((-matched, -image, label, alone, number), images, labels))
     if not fits:
-        raise ScanError(_nothing(root, files))
+        raise ScanError(_nothing(root, paths))
     fits.sort(key=lambda fit: fit[0])
-    best, images, labels = fits[0]
-    others = [o.pattern for score, i, o in fits if i.pattern == images.pattern and score[0] == best[0]]
+    best = fits[0]
+    writable = [fit for fit in fits if fit[1].is_writable and fit[2].is_writable]
+    chosen = next((fit for fit in writable if _has_files_of(fit[1], best[1]) and _has_files_of(fit[2], best[2])), None)
+    if chosen is None:
+        raise ScanError(_unwritable(root, *best[1:]))
+    score, images, labels = chosen
+    others = [o.pattern for s, i, o in writable if i.pattern == images.pattern and s[0] == score[0]]
     return _layout(root, images, labels, [p for p in dict.fromkeys(others) if p != labels.pattern])
 
 
+def _has_files_of(group: _Group, other: _Group) -> bool:
+    return set(group.files.values()) >= set(other.files.values())
+
+
 def _layout(root: Path, images: _Group, labels: _Group, others: list[str]) -> GuessedLayout:
-    common = [n for n in images.names if n in labels.names]
+    common = tuple(n for n in images.names if n in labels.names)
     by_image, by_label = images.by(common) or {}, labels.by(common) or {}
     paired = by_image.keys() & by_label.keys()
     of_split = next((g for g in (labels, images) if "split" in g.names), None)
@@ -161,46 +204,81 @@ def _split_templates(files: Iterable[str]) -> dict[str, tuple[str, str]]:
     return {part: (t, word) for part, (t, word) in out.items() if t == "{split}" or len(words[t]) > 1}
 
 
-def _groups(files: list[str], splits: dict[str, tuple[str, str]], reading: str, any_folder: bool) -> list[_Group]:
-    """The files by their patterns. With `any_folder`, folders of a kind are a placeholder."""
-    tails = Counter(_tail(file) for file in files)
-    names = Counter(file.rpartition("/")[2] for file in files)
-    read: dict[tuple[int, str, str, str], list[tuple[list[str], str, str, str]]] = defaultdict(list)
-    for file in files:
-        *folders, name = file.split("/")
+def _readings(paths: list[str]) -> Iterator[list[_Group]]:
+    """The largest groups of files under each reading of their names; groups that are the same are one object."""
+    files = _parsed(paths)
+    known: dict[tuple[str, frozenset[str]], _Group] = {}
+    read: list[list[tuple[str, str]]] = []
+    for reading in _READINGS:
+        ends = _ends(files, reading)
+        if ends in read:
+            continue
+        read.append(ends)
+        for any_folder in (True, False):
+            groups = sorted(_groups(files, ends, any_folder), key=lambda g: -len(g.files))[:_MAX_GROUPS]
+            yield [known.setdefault((g.pattern, frozenset(g.files.values())), g) for g in groups]
+
+
+def _parsed(paths: list[str]) -> list[_File]:
+    splits = _split_templates(paths)
+    folders: dict[str, tuple[tuple[str, ...], str]] = {}
+    files = []
+    for path in paths:
+        folder, _, name = path.rpartition("/")
+        if folder not in folders:
+            parts = tuple(folder.split("/")) if folder else ()
+            words = [splits[f][1] for f in parts if f in splits]
+            split = words[0] if len(set(words)) == 1 else ""
+            folders[folder] = tuple(splits[f][0] if split and f in splits else f for f in parts), split
         stem, dot, suffix = name.rpartition(".")
-        end = _tail(file) if "tail" in reading and tails[_tail(file)] > 1 else ""
+        match = _TAIL.search(stem)
+        tail = match[0] if match and match[0] != stem else ""  # a name is not all tail
+        files.append(_File(path, *folders[folder], name, stem, dot + suffix, tail))
+    return files
+
+
+def _ends(files: list[_File], reading: str) -> list[tuple[str, str]]:
+    """The words of each file's name, before and behind the stem, that are part of the pattern under a reading."""
+    tails, names = Counter(f.tail for f in files), Counter(f.name for f in files)
+    out = []
+    for f in files:
+        end = f.tail if "tail" in reading and tails[f.tail] > 1 else ""
         if reading == "name":
-            end = stem if names[name] > 1 else ""
-        stem = stem.removesuffix(end)
-        start = match[0] if "head" in reading and (match := _HEAD.match(stem)) and match[0] != stem else ""
-        found = [splits[f] for f in folders if f in splits]
-        split = found[0][1] if found and len({word for _, word in found}) == 1 else ""
-        parts = [splits[f][0] if split and f in splits else f for f in folders]
-        read[len(parts), start, end, dot + suffix].append((parts, split, stem.removeprefix(start), file))
+            end = f.stem if names[f.name] > 1 else ""
+        stem = f.stem.removesuffix(end)
+        out.append((match[0] if "head" in reading and (match := _HEAD.match(stem)) and match[0] != stem else "", end))
+    return out
+
+
+def _groups(files: list[_File], ends: list[tuple[str, str]], any_folder: bool) -> list[_Group]:
+    """The files by their patterns. With `any_folder`, folders of a kind are a placeholder."""
+    alike: dict[tuple[int, str, str, str], list[tuple[_File, str]]] = defaultdict(list)
+    for f, (start, end) in zip(files, ends, strict=True):
+        stem = f.stem.removesuffix(end).removeprefix(start)
+        alike[len(f.parts), start, end, f.suffix].append((f, stem))
     groups: dict[str, _Group] = {}
-    for (depth, start, end, suffix), members in read.items():
-        free = [j for j in range(depth) if any_folder and _varies([m[0] for m in members], [m[2] for m in members], j)]
-        words = dict(
-            zip(free, ["folder"] if len(free) == 1 else [f"folder{i}" for i, _ in enumerate(free, 1)], strict=True)
-        )
-        for parts, split, stem, file in members:
-            shown = [f"{{{words[j]}}}" if j in words else part for j, part in enumerate(parts)]
-            pattern = "/".join([*shown, f"{start}{'{stem}' if stem else ''}{end}{suffix}"])
-            placeholders = (*(["split"] if split else []), *words.values(), *(["stem"] if stem else []))
-            values = (*([split] if split else []), *(parts[j] for j in words), *([stem] if stem else []))
-            groups.setdefault(pattern, _Group(pattern, placeholders)).files[values] = file
+    for (depth, start, end, suffix), members in alike.items():
+        folders, stems = [f.parts for f, _ in members], [stem for _, stem in members]
+        free = [j for j in range(depth) if any_folder and _varies(folders, stems, j)]
+        words = ["folder"] if len(free) == 1 else [f"folder{i}" for i, _ in enumerate(free, 1)]
+        into: dict[tuple[tuple[str, ...], bool, bool], _Group] = {}
+        for f, stem in members:
+            shown = list(f.parts)
+            for j, word in zip(free, words, strict=True):
+                shown[j] = f"{{{word}}}"
+            key = tuple(shown), bool(f.split), bool(stem)
+            if key not in into:
+                pattern = "/".join([*shown, f"{start}{'{stem}' if stem else ''}{end}{suffix}"])
+                names = (*(["split"] if f.split else []), *words, *(["stem"] if stem else []))
+                into[key] = groups.setdefault(pattern, _Group(pattern, names))
+            values = [f.split] if f.split else []
+            values += [f.parts[j] for j in free]
+            values += [stem] if stem else []
+            into[key].files[tuple(values)] = f.path
     return [g for g in groups.values() if not _OTHER.search(g.pattern)]
 
 
-def _tail(file: str) -> str:
-    """The words at the end of a file's name, without its suffix; the name is not all of them."""
-    stem = file.rpartition("/")[2].rpartition(".")[0]
-    match = _TAIL.search(stem)
-    return match[0] if match and match[0] != stem else ""
-
-
-def _varies(folders: list[list[str]], stems: list[str], j: int) -> bool:
+def _varies(folders: list[tuple[str, ...]], stems: list[str], j: int) -> bool:
     """Whether the folders at a depth are many of a kind: cities, drives, cameras."""
     values = {parts[j] for parts in folders}
     if any("{split}" in v or _ROLE.search(v) for v in values):
@@ -210,8 +288,8 @@ def _varies(folders: list[list[str]], stems: list[str], j: int) -> bool:
 
 def _matched(images: _Group, labels: _Group) -> int:
     """The number of pairs that two patterns give; 0 if files would have several partners."""
-    common = [n for n in images.names if n in labels.names]
-    if common in ([], ["split"]):
+    common = tuple(n for n in images.names if n in labels.names)
+    if common in ((), ("split",)):
         return 0
     ours, theirs = images.by(common), labels.by(common)
     return len(ours.keys() & theirs.keys()) if ours and theirs else 0
@@ -264,4 +342,12 @@ def _nothing(root: Path, files: list[str]) -> str:
     return (
         f"`{root}`: found {found}, and no images with labels of the same names; expected images, and PNG or TIFF labels"
         " for them; leave `--data-root` out, and write `images:` and `labels:` yourself"
+    )
+
+
+def _unwritable(root: Path, images: _Group, labels: _Group) -> str:
+    patterns = " and ".join(f"`{g.pattern}`" for g in (images, labels) if not g.is_writable)
+    return (
+        f"`{root}`: images and labels belong together with {patterns}, which a `.tax` file cannot state: `#`, `|`,"
+        " braces, quotes and the like mean something there; rename these, or leave `--data-root` out"
     )

@@ -87,6 +87,16 @@ def test_exit_codes_and_summary(tmp_path: Path) -> None:
         assert result.exit_code == 1 and "cannot be compared" in result.stderr and "TAX201" in result.stderr
 
 
+@pytest.mark.parametrize("name", ["base", "bsae.tax"])
+def test_a_file_that_is_not_there_may_be_another(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("base.tax").write_text("tax 1\n")
+    for args in ((name, "--against", "base.tax"), ("base.tax", "--against", name)):
+        result = run(*args)
+        assert result.exit_code == 2 and f"there is no file `{name}`; did you mean `base.tax`?" in result.stderr
+    assert run("quite/else", "--against", "git:HEAD").stderr.endswith("there is no file `quite/else`\n")
+
+
 # --- git ---------------------------------------------------------------------------------------------------
 
 SOURCE = "tax 1\nsource ground v1\n0  road\n1  grass\n"
@@ -173,6 +183,27 @@ def test_the_maps_that_a_dataset_inherits_are_its_own(repository: Path, monkeypa
     assert (code, message) == ("TAX903", "the map from `fog v1` to `ground v1` is gone")
     Path("maps/land.tax").write_text(to_ground.replace("road", "raod"))
     assert [code for code, *_ in found("data sets/fog.tax")] == ["TAX201"]
+
+
+def test_an_inherited_map_that_is_ambiguous_is_no_version(repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(repository)
+    to_ground = "tax 1\nmap land v1 -> ground v1\nway   < road\nrest  -> any\n"
+    Path("land.tax").write_text("tax 1\ndataset land v1\n1  way\n2  rest\n")
+    Path("fog.tax").write_text("tax 1\ndataset fog v1\nextends land v1\n")
+    for name in ("m1.tax", "m2.tax"):
+        Path(name).write_text(to_ground)
+    commit(repository)
+    args = ("fog.tax", "--path", ".", "--against", "git:HEAD")
+    assert run(*args).exit_code == 0
+    Path("m2.tax").write_text(to_ground.replace("< road", "< grass"))
+    what = "error[TAX110]: the map from `land v1` to `ground v1` is declared in `m1.tax`, `m2.tax`, differently"
+    for command in (["changes", *args], ["validate", "fog.tax", "--path", "."], ["show", "fog.tax", "--path", "."]):
+        result = CliRunner().invoke(main, command)
+        assert result.exit_code == 1 and what in result.stderr, (command, result.output)
+    commit(repository)
+    Path("m2.tax").unlink()
+    result = run(*args)
+    assert result.exit_code == 1 and what in result.stderr and "--> HEAD:fog.tax:2:" in result.stderr
 
 
 @pytest.mark.parametrize("name", ["acdc", "kitti"])

@@ -79,6 +79,9 @@ def test_a_file_that_inherits_its_map_is_shown_and_drawn(tmp_path: Path, monkeyp
         shown = run("show", f"{file} v1", "--source", "demo")
         assert (shown.exit_code, shown.stdout.splitlines()[0]) == (0, "more v1 -> demo v1")
     assert run("render", "./more.tax v2", "--source", "demo").stdout == "more v2.svg\n"
+    Path("more.tax").rename("my.taxonomy.tax")
+    assert run("render", "./my.taxonomy.tax v2", "--source", "demo").stdout == "my.taxonomy v2.svg\n"
+    Path("my.taxonomy.tax").rename("more.tax")
     refused = run("show", "more.tax", "--source", "demo")
     assert 'more v1 -> demo v1, more v2 -> demo v1; name one, e.g. `"more.tax v1"`' in refused.stderr
     refused = run("show", "./base.tax", "--source", "other")

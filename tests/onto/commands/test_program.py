@@ -203,6 +203,40 @@ def test_every_command_that_looks_taxonomies_up_searches_folders(main: Program) 
         assert command is not None and "search" in {p.name for p in command.params}, name
 
 
+FAR = "tax 1\nsource far v1\n0 road\n"
+NEAR = "tax 1\ndataset near v1 -> far v1\n1 way < road\n"
+LOOKS_UP = {
+    "list": "list",
+    "show": "show far",
+    "validate": "validate near.tax",
+    "fmt": "fmt --check near.tax",
+    "changes": "changes near.tax --against near.tax",
+    "render": "render near.tax -o near.dot",
+    "compile": "compile near.tax -o near.npz",
+    "export": "export near.tax --to csv",
+    "import": "import --from csv a.csv --source far",
+    "init": "init x --source far --force",
+    "lsp": "",
+}
+"""Of each command, a line that needs the source `far`; `fmt` asks for nothing, and the server has a test of its own."""
+
+
+def test_every_command_finds_what_lies_in_the_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert set(LOOKS_UP) == {*lsu_onto.cli.main.places} - NO_TAXONOMY
+    monkeypatch.chdir(tmp_path)
+    Path("lib").mkdir()
+    Path("lib/far.tax").write_text(FAR)
+    Path("near.tax").write_text(NEAR)
+    Path("a.csv").write_text("id,name\n1,road\n")
+    for name, line in LOOKS_UP.items():
+        if name not in ("fmt", "lsp"):
+            alone, found = call(*line.split()), call(*line.split(), "--path", "lib")
+            assert found.exit_code == 0, (name, found.output)
+            assert alone.exit_code != 0 or (name == "list" and "far" not in alone.stdout and "far" in found.stdout), (
+                name
+            )
+
+
 # --- what they write to --------------------------------------------------------------------------------------
 
 ODD = """tax 1

@@ -128,14 +128,32 @@ def test_a_column_with_the_name_of_the_source_is_a_first_guess(tmp_path: Path) -
         lines = re.findall(r"^\d+ +\w+ +([^#\n]*?) *(?:#|$)", found.text, re.MULTILINE)
         return lines, [f"{f.place[1]}: {f.message}; {f.help}" for f in found.findings]
 
-    for header in ("Demo", "demo v1", "to_demo", "demo_name"):
+    for header in ("Demo", "demo v1", "to_demo", "demo_class"):
         lines, findings = relations(header, rows)
         assert lines == list(cells.values())
         assert findings == [
-            "3: `side-walk` is no class of `demo v1`: the row gets no relation; did you mean `sidewalk`?",
-            "8: `raod` is no class of `demo v1`: the row gets no relation; did you mean `road`?",
+            "3: `side-walk` is no class of `demo v1`: the guess is not used; did you mean `sidewalk`?",
+            "8: `raod` is no class of `demo v1`: the guess is not used; did you mean `road`?",
         ]
-    assert relations("demo_id", "0,a,0\n1,b,4\n2,c,255\n") == (["< road", "< sky", "-> void"], [])
+    assert relations("demo", "0,a,0\n1,b,4\n2,c,255\n3,d,-1\n") == (["< road", "< sky", "-> void", "-> void"], [])
+    for header in ("demo_id", "to demo id"):  # ids of its label files, or its channels?
+        assert relations(header, "0,a,0\n1,b,4\n") == (["-> any"] * 2, [f"1: not used: `{header}`; None"])
+    lines, findings = relations("demo", "0,a,1\n1,b,23\n")  # 23 shows that 1 is no channel either
+    assert lines == ["-> any", "-> any"]
+    assert findings == ["1: not used: `demo`; its numbers go beyond the channels of `demo v1`, 0 to 4: write names"]
+
+
+def test_words_for_void_are_those_of_the_language_unless_the_source_has_such_a_class(tmp_path: Path) -> None:
+    (tmp_path / "x.csv").write_text("id,name,demo\n0,a,Unlabeled\n1,b,background\n2,c,65535\n3,d,none\n")
+
+    def relations() -> list[str]:
+        text = import_("csv", [tmp_path / "x.csv"], Options(source="demo", search=(str(tmp_path),))).text
+        return re.findall(r"^\d+ +\w+ +([^#\n]*?) *(?:#|$)", text, re.MULTILINE)
+
+    (tmp_path / "demo.tax").write_text(SOURCE)
+    assert relations() == ["-> void", "-> void", "-> void", "-> any"]  # `none`: void, or no class of the source?
+    (tmp_path / "demo.tax").write_text(SOURCE + "5  background\n")
+    assert relations() == ["-> void", "< background", "-> void", "-> any"]
 
 
 @pytest.mark.parametrize("yes", ["1", "True", "TRUE", "yes", "y", "x"])
@@ -277,6 +295,41 @@ def test_a_source_makes_proposals_that_can_be_loaded(tmp_path: Path) -> None:
     assert len(c.names("road_way")) == c.num_classes + 1 and "to do: relate it" in out.read_text()
     wrong = run("import", "--from", "csv", tmp_path / "town.csv", "--source", "dmo", "--path", tmp_path)
     assert wrong.exit_code == 1 and "there is no source `dmo`; did you mean `demo`?" in wrong.stderr
+
+
+@pytest.mark.parametrize(
+    "source", ["demo", "demo@v1", "demo v1", "FOLDER/two.tax demo", "FOLDER/two.tax v1", "one.tax"]
+)
+def test_a_source_is_named_as_any_taxonomy(source: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "lib").mkdir()
+    (tmp_path / "lib" / "two.tax").write_text(SOURCE + "source other v2\n0 sky\n")
+    (tmp_path / "one.tax").write_text(SOURCE)
+    (tmp_path / "x.csv").write_text("id,name\n7,road\n")
+    monkeypatch.chdir(tmp_path)
+    given = source.replace("FOLDER", str(tmp_path / "lib"))
+    imported = run("import", "--from", "csv", "x.csv", "--source", given, "--path", "lib")
+    assert imported.exit_code == 0 and "dataset x v1 -> demo v1\n" in imported.stdout, imported.stderr
+    assert re.search("^7 +road +< road", imported.stdout, re.MULTILINE)
+
+
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [
+        ("demo@v3", "there is no source `demo@v3`; found `demo v1`"),
+        ("lib/two.tax", '`lib/two.tax` stands for `demo v1`, `other v2`; name one, e.g. `"lib/two.tax v1"`'),
+        ("lib/two.tax v3", "`lib/two.tax` has no source `v3`; it declares `demo v1`, `other v2`"),
+        ("x.tax", "`x.tax` has no source; it declares `x v1`"),
+        ("no.tax", "cannot read `no.tax`"),
+    ],
+)
+def test_what_is_no_source_says_why(source: str, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "lib").mkdir()
+    (tmp_path / "lib" / "two.tax").write_text(SOURCE + "source other v2\n0 sky\n")
+    (tmp_path / "x.tax").write_text("tax 1\ndataset x v1\nencoding: id\n0 road\n")
+    (tmp_path / "x.csv").write_text("id,name\n7,road\n")
+    monkeypatch.chdir(tmp_path)
+    result = run("import", "--from", "csv", "x.csv", "--source", source, "--path", "lib")
+    assert result.exit_code == 1 and message in result.stderr, result.stderr
 
 
 def test_an_import_that_is_not_sound_is_written_and_reported(tmp_path: Path) -> None:

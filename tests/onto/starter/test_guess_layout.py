@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from PIL import Image
 
 from lsu_onto.cli import main
 from lsu_onto.library.library import Library
+from lsu_onto.starter import guess_layout as starter_layout
 from lsu_onto.starter.guess_layout import GuessedLayout, guess_layout
 from lsu_onto.starter.label_values import ScanError
 
@@ -160,6 +162,54 @@ def test_what_else_fits_and_what_is_alone_is_said(tmp_path: Path) -> None:
 def test_nothing_that_belongs_together_is_said(tmp_path: Path, names: list[str], found: str) -> None:
     with pytest.raises(ScanError, match=f"{found}.*leave `--data-root` out"):
         laid_out(tmp_path, *names)
+
+
+ODD = [
+    "my images # 1",
+    "{x}",
+    "{stem}",
+    "img?",
+    "img*",
+    "img\\q",
+    "'img'",
+    "lab | seg",
+    "a|b",
+    " img",
+    "<img>",
+    "$img",
+]
+
+
+@pytest.mark.parametrize("odd", ODD)
+def test_a_folder_that_a_pattern_cannot_state_is_named(tmp_path: Path, odd: str) -> None:
+    files = [("img", "jpg"), ("gt", "png=id"), ("show", "png=rgb")]
+    for part, suffix in (("img", "jpg"), ("gt", "png")):  # the colours beside the labels are not what is meant
+        root = tmp_path / part
+        names = [f"{odd if folder == part else folder}/{i}.{e}" for i in (1, 2) for folder, e in files]
+        refusal = f"belong together with `{odd}/{{stem}}.{suffix}`, which a `.tax` file cannot state"
+        with pytest.raises(ScanError, match=re.escape(refusal)):
+            laid_out(root, *names)
+        (root / odd).rename(root / f"{part} 1")
+        assert {"img": guess_layout(root).images, "gt": guess_layout(root).labels}[
+            part
+        ] == f"{part} 1/{{stem}}.{suffix}"
+
+
+def test_odd_folders_of_a_kind_are_a_placeholder(tmp_path: Path) -> None:
+    names = [f"{p}/{odd}/1.{e}" for odd in ("a # 1", "{b}") for p, e in (("img", "jpg"), ("gt", "png=id"))]
+    layout = laid_out(tmp_path, *names)
+    assert (layout.images, layout.labels) == ("img/{folder}/{stem}.jpg", "gt/{folder}/{stem}.png")
+
+
+def test_a_large_dataset_is_guessed_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every name is taken apart once, and groups that several readings have are compared once."""
+    names = LAYOUTS["Cityscapes"][0]
+    expected = laid_out(tmp_path, *names)
+    compared = []
+    matched = starter_layout._matched
+    monkeypatch.setattr(starter_layout, "_matched", lambda a, b: compared.append((a, b)) or matched(a, b))
+    assert guess_layout(tmp_path) == expected
+    assert len(compared) == len({frozenset((id(a), id(b))) for a, b in compared})
 
 
 def test_links_in_a_circle(tmp_path: Path) -> None:
