@@ -70,9 +70,7 @@ def _mend_streams() -> None:
 
 def put_data(text: str) -> None:
     """Print what another program will read: UTF-8 whatever the stream, like the same text in a file."""
-    from lsu_onto.files import as_bytes
-
-    click.echo(as_bytes(text), nl=False)
+    click.echo(text.encode("utf-8", "backslashreplace"), nl=False)  # names of files may be no text
 
 
 # --- how commands end ------------------------------------------------------------------------------------------------
