@@ -23,7 +23,7 @@ def test_rename_keeps_the_old_name_as_an_alias_and_every_file_valid(editor: Edit
     editor.open("ground.tax")
     after = editor.rename("ground.tax", "road", "asphalt")
     assert set(after) == {"ground.tax", "track.tax", "other.tax"}
-    assert "0  asphalt   #804080  aka street \"road\"\n" in after["ground.tax"]
+    assert '0  asphalt   #804080  aka street "road"\n' in after["ground.tax"]
     assert "~ asphalt grass void" in after["track.tax"]
     assert "< asphalt\n" in after["other.tax"] and "< street  #" in after["other.tax"]
     texts: dict[str | Path, str] = {folder / name: text for name, text in after.items()}
@@ -33,7 +33,7 @@ def test_rename_keeps_the_old_name_as_an_alias_and_every_file_valid(editor: Edit
         editor.texts.pop(name, None)
         editor.open(name, text)
     back = editor.rename("ground.tax", "asphalt", "road")
-    assert "0  road   #804080  aka street \"asphalt\"\n" in back["ground.tax"]
+    assert '0  road   #804080  aka street "asphalt"\n' in back["ground.tax"]
     assert "~ road grass void" in back["track.tax"]
 
 
