@@ -13,13 +13,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 from click.testing import CliRunner, Result
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from PIL import Image
 
+from helpers.examples import examples
 from helpers.forms import FORMS, write_tax
 from helpers.processes import SCAN, ended, standing_still, state, wait_until
 from helpers.tiny import PARK, write_park
 from helpers.tiny import write_tax as write_park_tax
 from lsu_seg.cli import main
+from lsu_seg.scan.borders import step_share
 from lsu_seg.scan.collect import Inspector, Task, inspect_all
 from lsu_seg.scan.run import scan
 
@@ -296,6 +300,24 @@ def test_a_blue_that_is_not_listed_is_no_red_that_was_swapped(tmp_path: Path) ->
     labels(tmp_path, np.array([[[0, 0, 0xFF], [0x6B, 0x8E, 0x23]]], np.uint8))
     report = json.loads(command(tmp_path, tax, "--format", "json").stdout)["report"]
     assert "swapped" not in report["findings"][0]["examples"][0]
+
+
+@settings(max_examples=examples(30))
+@given(st.booleans(), st.integers(3, 300), st.integers(3, 300), st.integers(0, 2**32 - 1))
+def test_steps_are_counted_along_rows_and_columns_in_every_channel(
+    coloured: bool, height: int, width: int, seed: int
+) -> None:
+    rng = np.random.default_rng(seed)
+    channels = rng.integers(0, 5, (height, width, 3 if coloured else 1), np.uint8)
+    steps = changes = 0
+    lines = [*channels[:: -(-height // 128)], *channels[:, :: -(-width // 128)].transpose(1, 0, 2)]
+    for before, here, after in ((line[:-2], line[1:-1], line[2:]) for line in lines):
+        changed, changes_again = (before != here).any(1), (here != after).any(1)
+        between = ((np.minimum(before, after) <= here) & (here <= np.maximum(before, after))).all(1)
+        changes += changed.sum()
+        steps += (changed & changes_again & between).sum()
+    raw = channels.astype(np.uint32) @ np.array([1 << 16, 1 << 8, 1], np.uint32) if coloured else channels[:, :, 0]
+    assert step_share(raw) == (steps / changes if changes >= 50 else 0)
 
 
 @pytest.mark.parametrize("encoding", ["id", "rgb", "id16"])
