@@ -68,4 +68,4 @@ class Options:
 
 def write_text(path: str | Path, text: str) -> None:
     """Write a UTF-8 file, whole or not at all."""
-    write_atomic(path, text.encode("utf-8"))
+    write_atomic(path, text.encode("utf-8"), sync=False)

@@ -70,7 +70,8 @@ def scan(
       lsu-seg scan mydata.tax --data-root data/mydata --html scan.html
       lsu-seg scan idd --data-root data/idd --source cityscapes --format json > scan.json
     """
-    from lsu_seg.label_files import MAX_PIXELS, write_atomic
+    from lsu_onto import write_atomic
+    from lsu_seg.label_files import MAX_PIXELS
     from lsu_seg.pseudo.errors import check_output
     from lsu_seg.scan import run
     from lsu_seg.scan.page import page

@@ -28,7 +28,7 @@ from lsu_seg.label_files.rows import (
     show_value,
     unknown_values,
 )
-from lsu_seg.label_files.write import VOID16, encode_confidence, encode_labels, void_index, write_atomic, write_labels
+from lsu_seg.label_files.write import VOID16, encode_confidence, encode_labels, void_index, write_labels
 
 __all__ = [
     "MAX_PIXELS",
@@ -59,6 +59,5 @@ __all__ = [
     "show_value",
     "unknown_values",
     "void_index",
-    "write_atomic",
     "write_labels",
 ]

@@ -16,7 +16,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lsu_seg.label_files import LabelFileError, container, write_atomic
+from lsu_onto import write_atomic
+from lsu_seg.label_files import LabelFileError, container
 from lsu_seg.label_files.annotation import Annotation, read_confidence
 from lsu_seg.runtime.progress import track
 
