@@ -77,8 +77,8 @@ def scan(
     from lsu_seg.scan.page import page
     from lsu_seg.scan.text import as_json, as_text
 
-    if html:
-        check_output(Path(html).parent, {})  # now, and not after the scan
+    if html and not _is_device(Path(html)):
+        check_output(Path(html).resolve().parent, {})  # now, and not after the scan
     constraint, _ = run.load_taxonomy(taxonomy, source, search)
     for split in splits:
         known = constraint.layout.splits
@@ -101,3 +101,8 @@ def scan(
         write_atomic(html, page(report).encode())
     click.echo(as_json(report) if format_ == "json" else as_text(report, sys.stdout.isatty()).rstrip("\n"))
     sys.exit(1 if report.errors else 0)
+
+
+def _is_device(path: Path) -> bool:
+    """Whether it is a device or a pipe, such as `/dev/stdout`: in its folder, nothing is made."""
+    return path.exists() and not path.is_file()

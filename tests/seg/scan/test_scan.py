@@ -8,6 +8,7 @@ import re
 import signal
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -43,6 +44,28 @@ def labels(tmp_path: Path, values: np.ndarray, number: int = 1) -> None:
             file = tmp_path / f"data/{place}/train/{i}.png"
             file.parent.mkdir(parents=True, exist_ok=True)
             Image.fromarray(pixels).save(file)
+
+
+def test_the_page_goes_to_a_pipe_in_a_folder_where_no_file_can_be_made(tmp_path: Path) -> None:
+    """So do `/dev/null` and `/dev/stdout` for all but root."""
+    tax = write_park_tax(tmp_path / "tax")
+    write_park(tmp_path / "data", {"a": [0, 2]})
+    pipe, read = tmp_path / "closed/pipe", []
+    pipe.parent.mkdir()
+    os.mkfifo(pipe)
+    pipe.parent.chmod(0o555)
+    reader = threading.Thread(target=lambda: read.append(pipe.read_bytes()), daemon=True)
+    reader.start()
+    code = "from helpers.forkserver import drop_privileges; drop_privileges(); from lsu_seg.cli import main; main()"
+    args = ["scan", tax, "--data-root", tmp_path / "data", "--work-dir", tmp_path / "work", "--html"]
+    env = {**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'tests'}"}
+    for target, said in ((pipe, ""), (pipe.with_name("page.html"), "cannot write there (Permission denied)")):
+        command_line = [sys.executable, "-c", code, *map(str, args), str(target)]
+        result = subprocess.run(command_line, capture_output=True, text=True, env=env, check=False)
+        assert said in result.stderr
+        assert result.returncode == (2 if said else 0), result.stderr
+    reader.join(10)
+    assert read[0].startswith(b"<!")
 
 
 def test_the_report_goes_to_any_stream(tmp_path: Path) -> None:
