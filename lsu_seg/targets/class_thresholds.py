@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lsu_onto import write_atomic
-from lsu_seg.label_files import LabelFileError, container
+from lsu_seg.label_files import LabelFileError, size_and_time
 from lsu_seg.label_files.annotation import Annotation, read_confidence
 from lsu_seg.runtime.progress import track
 
@@ -68,11 +68,10 @@ def count_confidence(
     c = own.constraint
     digest = hashlib.sha256(c.allowed.tobytes() + c.raw.tobytes() + c.raw_row.tobytes() + repr(c.raw_names).encode())
     for table in own.reader.tables():
-        digest.update(f"{table.name} {table.stat().st_size} {table.stat().st_mtime_ns}\n".encode())
+        digest.update(f"{table.name} {size_and_time(table)}\n".encode())
     for item in chosen:
         for key in ("seg_map_path", "confidence_path", "own_path"):
-            stat = container(Path(item[key])).stat()
-            digest.update(f"{item['key']} {stat.st_size} {stat.st_mtime_ns}\n".encode())
+            digest.update(f"{item['key']} {size_and_time(item[key])}\n".encode())
     cache = folder / "confidence.json"
     k = own.constraint.num_classes
     counts = _read_cache(cache, digest.hexdigest(), k)
