@@ -1,7 +1,7 @@
 """Ontologies of segmentation datasets: read `.tax` files, check them, compile them to constraint matrices.
 
-The whole public API is `load`, `load_dataset`, `taxonomies`, `draw`, `read_raster`, `Palettes`, `Constraint` and the
-four codes below; it needs numpy and no torch, and `read_raster` needs Pillow.
+The whole public API is `load`, `load_dataset`, `taxonomies`, `draw`, `read_raster`, `Palettes`, `Constraint`,
+`write_atomic` and the four codes below; it needs numpy and no torch, and `read_raster` needs Pillow.
 
 >>> import lsu_onto
 >>> c = lsu_onto.load("demo_town", source="demo")
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from lsu_onto.constraint.arrays import ROW_SKIPPED, ROW_UNKNOWN, ROW_VOID, VOID, Constraint, Layout
     from lsu_onto.constraint.rows import LabelValueError
     from lsu_onto.errors import UserError
+    from lsu_onto.files import write_atomic
     from lsu_onto.library.errors import TaxonomyError
     from lsu_onto.library.searchpath import Entry
     from lsu_onto.raster.errors import LabelFileError
@@ -54,6 +55,7 @@ __all__ = [
     "load_dataset",
     "read_raster",
     "taxonomies",
+    "write_atomic",
 ]
 
 
@@ -205,6 +207,10 @@ def __getattr__(name: str) -> Any:
         from lsu_onto.raster.palettes import Palettes
 
         return Palettes
+    if name == "write_atomic":
+        from lsu_onto.files import write_atomic
+
+        return write_atomic
     if name in ("MAX_PIXELS", "Raster", "read_raster"):
         from lsu_onto.raster import reader
 

@@ -5,26 +5,35 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
-import tempfile
 from pathlib import Path
 
 
-def write_atomic(path: str | Path, data: bytes) -> None:
+def write_atomic(path: str | os.PathLike[str], data: bytes, sync: bool = True) -> None:
     """Put `data` under the name `path`: readers see the old file or the new one, never a part.
 
-    The mode of a file that is there stays, a new one is readable by all; links are followed. A missing folder is made.
-    What is no file (`/dev/null`, `/dev/stdout`, a pipe) is written to, and not replaced.
+    The mode of a file that is there stays; links are followed. A missing folder is made. What is no file (`/dev/null`,
+    `/dev/stdout`, a pipe) is written to, and not replaced.
+
+    Args:
+        sync: wait until the disk has the data, so that a power cut leaves no empty file either. Not needed for what the
+            same command writes again in no time.
 
     Raises:
         OSError: the disk's word, of `path`.
+
+    >>> import tempfile
+    >>> file = Path(tempfile.mkdtemp(), "new", "a.txt")
+    >>> write_atomic(file, b"whole")
+    >>> file.read_bytes(), [f.name for f in file.parent.iterdir()]
+    (b'whole', ['a.txt'])
     """
     try:
-        if is_special(Path(path)):
+        if _is_special(Path(path)):
             Path(path).write_bytes(data)
         else:
-            _write(Path(path).resolve(), data)
+            _write(Path(os.path.realpath(path)), data, sync)
     except OSError as e:  # not of the temporary file
-        raise OSError(e.errno, e.strerror, str(path)) from e
+        raise OSError(e.errno, e.strerror, os.fspath(path)) from e
 
 
 def as_bytes(text: str) -> bytes:
@@ -36,28 +45,30 @@ def as_bytes(text: str) -> bytes:
     return text.encode("utf-8", "backslashreplace")
 
 
-def is_special(path: Path) -> bool:
+def _is_special(path: Path) -> bool:
     """Whether something is there that is neither a file nor a folder: a device or a pipe, which a rename would replace.
 
-    >>> is_special(Path("/dev/null")), is_special(Path("/")), is_special(Path("/nothing/of/this/name"))
+    >>> _is_special(Path("/dev/null")), _is_special(Path("/")), _is_special(Path("/nothing/of/this/name"))
     (True, False, False)
     """
     return path.exists() and not path.is_file() and not path.is_dir()
 
 
-def _write(target: Path, data: bytes) -> None:
-    with contextlib.suppress(FileExistsError):  # a file, and the next line says so
+def _write(target: Path, data: bytes, sync: bool) -> None:
+    with contextlib.suppress(FileExistsError):  # a file, and the next lines say so
         target.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=f".{target.name}.", suffix=".tmp", dir=target.parent)
-    temporary = Path(name)
+    # Short, so that long names stay writable, and with a dot, so that scans ignore it.
+    temporary = target.parent / f".{os.getpid():x}-{os.urandom(4).hex()}.tmp"
     try:
-        with os.fdopen(handle, "wb") as out:
-            out.write(data)
+        with temporary.open("xb") as file:
+            file.write(data)
+            file.flush()
+            if sync:
+                os.fsync(file.fileno())
         if target.exists():
             shutil.copymode(target, temporary)
-        else:
-            temporary.chmod(0o644)
         temporary.replace(target)
     except BaseException:
-        temporary.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
         raise

@@ -59,7 +59,7 @@ def save_npz(constraint: Constraint, path: str | Path) -> None:
             info = zipfile.ZipInfo(f"{name}.npy", date_time=(1980, 1, 1, 0, 0, 0))
             info.compress_type = zipfile.ZIP_DEFLATED
             archive.writestr(info, buffer.getvalue())
-    write_atomic(path, packed.getvalue())
+    write_atomic(path, packed.getvalue(), sync=False)
 
 
 def load_npz(path: str | Path, source: str | None = None) -> Constraint:

@@ -68,4 +68,4 @@ class Options:
 
 def write_text(path: str | Path, text: str) -> None:
     """Write a UTF-8 file, whole or not at all."""
-    write_atomic(path, as_bytes(text))
+    write_atomic(path, as_bytes(text), sync=False)

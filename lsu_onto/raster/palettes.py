@@ -25,12 +25,20 @@ def value_colours(array: NDArray[Any], palette: NDArray[np.uint8]) -> dict[int, 
     >>> value_colours(np.array([[0, 2]], np.uint8), np.array([[0, 0, 0], [9, 9, 9], [255, 0, 0]], np.uint8))
     {0: 0, 2: 16711680}
     """
-    from PIL import Image
-
     if (palette == palette[:1]).all() or (palette == np.arange(len(palette))[:, None]).all():
         return {}
-    counts = Image.fromarray(array).histogram()[: len(palette)]  # a third of numpy's time
-    return {v: int.from_bytes(palette[v].tobytes(), "big") for v, n in enumerate(counts) if n}
+    return {v: int.from_bytes(palette[v].tobytes(), "big") for v in _values(array) if v < len(palette)}
+
+
+def _values(array: NDArray[np.uint8]) -> list[int]:
+    """The values that occur, in order. Eight pixels that equal the eight before them have no new ones."""
+    from PIL import Image
+
+    flat = array.ravel()
+    words = flat[: flat.size // 8 * 8].view(np.uint64)
+    changed = words[1:][words[1:] != words[:-1]]  # a tenth of a label, and the rest takes most of the time
+    pixels = np.concatenate([words[:1].view(np.uint8), changed.view(np.uint8), flat[words.size * 8 :]])
+    return [v for v, n in enumerate(Image.fromarray(pixels[None]).histogram()) if n]  # a third of numpy's time
 
 
 class Palettes:

@@ -39,6 +39,6 @@ def draw(ontology: Ontology, target: Path, view: str) -> None:
 
         data = diagram(ontology, suffix, view)
     try:
-        write_atomic(target, data)
+        write_atomic(target, data, sync=False)
     except OSError as e:
         raise RenderError(f"cannot write `{target}`: {e.strerror}") from e

@@ -71,14 +71,15 @@ def scan(
       lsu-seg scan mydata.tax --data-root data/mydata --html scan.html
       lsu-seg scan idd --data-root data/idd --source cityscapes --format json > scan.json
     """
-    from lsu_seg.label_files import MAX_PIXELS, write_atomic
+    from lsu_onto import write_atomic
+    from lsu_seg.label_files import MAX_PIXELS
     from lsu_seg.pseudo.errors import check_output
     from lsu_seg.scan import run
     from lsu_seg.scan.page import page
     from lsu_seg.scan.text import as_json, as_text
 
-    if html:
-        check_output(Path(html).parent, {})  # now, and not after the scan
+    if html and not _is_device(Path(html)):
+        check_output(Path(html).resolve().parent, {})  # now, and not after the scan
     constraint, _ = run.load_taxonomy(taxonomy, source, search)
     for split in splits:
         known = constraint.layout.splits
@@ -101,3 +102,8 @@ def scan(
         write_atomic(html, page(report).encode("utf-8", "backslashreplace"))
     click.echo(as_json(report) if format_ == "json" else as_text(report, sys.stdout.isatty()).rstrip("\n"))
     sys.exit(1 if report.errors else 0)
+
+
+def _is_device(path: Path) -> bool:
+    """Whether it is a device or a pipe, such as `/dev/stdout`: in its folder, nothing is made."""
+    return path.exists() and not path.is_file()

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 import lsu_onto
 from lsu_seg.data.arguments import check_arguments
-from lsu_seg.label_files import container, void_index
+from lsu_seg.label_files import size_and_time, void_index
 from lsu_seg.label_files.annotation import Annotation
 from lsu_seg.layout.pairs import DatasetError, find_pairs
 from lsu_seg.openmmlab.registry import DATASETS, register
@@ -248,14 +248,11 @@ class TaxDataset(BaseSegDataset):
         """sha256 over names, sizes and modification times of the image and label files, and of tables beside them."""
         digest = hashlib.sha256()
         for path in self.annotation.reader.tables():
-            digest.update(
-                f"{path.name} {path.stat().st_size} {path.stat().st_mtime_ns}\n".encode("utf-8", "surrogateescape")
-            )
+            digest.update(f"{path.name} {size_and_time(path)}\n".encode("utf-8", "surrogateescape"))
         for i in range(len(self)):
             info = self.get_data_info(i)
             for path in (info["img_path"], info["seg_map_path"]):
-                stat = container(Path(path)).stat()
-                digest.update(f"{info['key']} {stat.st_size} {stat.st_mtime_ns}\n".encode("utf-8", "surrogateescape"))
+                digest.update(f"{info['key']} {size_and_time(path)}\n".encode("utf-8", "surrogateescape"))
         return digest.hexdigest()
 
     def get_cat_ids(self, idx: int) -> list[int]:

@@ -11,9 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 import lsu_onto
+from lsu_onto import write_atomic
 from lsu_seg.decode import DecodeError, View, decode_arrays
 from lsu_seg.decode.checks import check_logits
-from lsu_seg.label_files import LabelReader, encode_confidence, parse_encoding, write_atomic, write_labels
+from lsu_seg.label_files import LabelReader, encode_confidence, parse_encoding, write_labels
 
 _IMAGES = (".png", ".tif", ".tiff", ".bmp")
 """Suffixes of label files in a folder, where they are images."""

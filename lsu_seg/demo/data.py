@@ -15,9 +15,9 @@ from typing import Any
 import numpy as np
 
 import lsu_onto
+from lsu_onto import write_atomic
 from lsu_seg.demo.relabel import coarsen, encode, write_png
 from lsu_seg.demo.scenes import CLASSES, STYLES, draw_scene
-from lsu_seg.label_files import write_atomic
 from lsu_seg.layout.pairs import DatasetError
 from lsu_seg.runtime.lock import locked
 from lsu_seg.runtime.processes import Processes

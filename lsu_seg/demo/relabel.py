@@ -16,9 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 import lsu_onto
-from lsu_onto import ROW_VOID, Constraint
+from lsu_onto import ROW_VOID, Constraint, write_atomic
 from lsu_seg.errors import UserError
-from lsu_seg.label_files import write_atomic
 from lsu_seg.label_files.annotation import Annotation
 from lsu_seg.layout.pairs import find_pairs
 from lsu_seg.runtime.progress import track

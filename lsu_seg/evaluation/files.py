@@ -12,12 +12,12 @@ from typing import Any
 
 import numpy as np
 
+from lsu_onto import write_atomic
 from lsu_seg.evaluation.document import FORMAT
 from lsu_seg.evaluation.errors import EvaluationError
 from lsu_seg.evaluation.measured import Measured
 from lsu_seg.evaluation.picture import confusion_picture
 from lsu_seg.evaluation.stored import problem
-from lsu_seg.label_files import write_atomic
 
 COLUMNS = ("set", "view", "class", "iou", "low", "high", "iou_upper", "scored", "hits", "truth", "predicted")
 

@@ -12,7 +12,7 @@ and what to do.
 
 from lsu_onto import MAX_PIXELS
 from lsu_seg.label_files.errors import LabelFileError, not_what_was_expected
-from lsu_seg.label_files.members import SUFFIX, container, list_members, read_bytes
+from lsu_seg.label_files.members import SUFFIX, container, list_members, read_bytes, size_and_time
 from lsu_seg.label_files.raw import parse_encoding, read_raw
 from lsu_seg.label_files.reader import Inspection, LabelReader, LabelRows, segments_path
 from lsu_seg.label_files.rle import load_sheets
@@ -28,7 +28,7 @@ from lsu_seg.label_files.rows import (
     show_value,
     unknown_values,
 )
-from lsu_seg.label_files.write import VOID16, encode_confidence, encode_labels, void_index, write_atomic, write_labels
+from lsu_seg.label_files.write import VOID16, encode_confidence, encode_labels, void_index, write_labels
 
 __all__ = [
     "MAX_PIXELS",
@@ -57,8 +57,8 @@ __all__ = [
     "read_raw",
     "segments_path",
     "show_value",
+    "size_and_time",
     "unknown_values",
     "void_index",
-    "write_atomic",
     "write_labels",
 ]

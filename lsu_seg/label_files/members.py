@@ -28,6 +28,16 @@ def container(path: Path) -> Path:
     return next((p for p in path.parents if p.suffix == SUFFIX and p.is_file()), path)
 
 
+def size_and_time(path: str | Path) -> tuple[int, int]:
+    """Size and time of modification (ns) of the file on disk behind a path: while both stay, so does its content.
+
+    Raises:
+        OSError: there is none.
+    """
+    stat = container(Path(path)).stat()
+    return stat.st_size, stat.st_mtime_ns
+
+
 def read_bytes(path: Path) -> bytes:
     """The bytes of a file on disk or in a table. Raises `LabelFileError` if it cannot be read."""
     if container(path) != path:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from lsu_seg.label_files.drawn import read_json, wrong_json
 from lsu_seg.label_files.errors import LabelFileError, refuse
+from lsu_seg.label_files.members import size_and_time
 
 _EXPECTED = "a panoptic JSON: `annotations`, each with `file_name` and `segments_info` of `id` and `category_id`"
 
@@ -37,14 +38,14 @@ def segments_of(table: Path, label: Path) -> tuple[NDArray[np.uint32], NDArray[n
 def load_segments(table: Path) -> Segments:
     """Read the JSON, once per process (COCO's has 0.4 GB; forked workers share the parent's copy)."""
     try:
-        stat = table.stat()
+        state = size_and_time(table)
     except OSError as error:
         raise refuse(table, f"no readable file ({error.strerror})", _EXPECTED, "check `segments:`") from error
-    return _load(table, stat.st_mtime_ns, stat.st_size)
+    return _load(table, state)
 
 
 @lru_cache(maxsize=4)
-def _load(table: Path, _mtime: int, _size: int) -> Segments:
+def _load(table: Path, _state: tuple[int, int]) -> Segments:
     content = read_json(table, _EXPECTED)
     spans: dict[str, tuple[int, int]] = {}
     ids: list[int] = []

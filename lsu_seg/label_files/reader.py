@@ -160,8 +160,9 @@ class LabelReader:
         raw, raster = read_raw_and_raster(path, self.constraint.encoding, self.max_pixels)
         if self._kind == "panoptic-rgb" and self.segments:
             return self._panoptic(raw, *segments_of(self.segments, path))
-        rows = self._table.rows(raw)
         colours = raster.colours if self._kind == "id" and not self.constraint.layout.palettes else {}
+        del raster  # its memory is taken for the rows: new memory costs a fault for each of its pages
+        rows = self._table.rows(raw)
         return Inspection(rows, unknown_values(raw, rows), colours, raw)
 
     def _drawn(self, drawing: Drawing) -> Inspection:

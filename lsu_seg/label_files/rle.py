@@ -12,6 +12,7 @@ import numpy as np
 
 from lsu_seg.label_files.drawn import Drawing, Palette, read_json, wrong_json
 from lsu_seg.label_files.errors import refuse
+from lsu_seg.label_files.members import size_and_time
 
 _TABLES = ("category", "sample_data", "surface_ann", "object_ann")
 _EXPECTED = "nuImages' tables `category`, `sample_data`, `surface_ann` and `object_ann` (.json)"
@@ -73,7 +74,7 @@ def load_sheets(folder: Path) -> dict[str, Sheet]:
     for path in paths:
         if not path.is_file():
             raise refuse(path, "no such file", _EXPECTED, "check `segments:` and the split")
-    return _load(folder, tuple((p.stat().st_mtime_ns, p.stat().st_size) for p in paths))
+    return _load(folder, tuple(map(size_and_time, paths)))
 
 
 @lru_cache(maxsize=4)

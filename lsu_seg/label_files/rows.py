@@ -47,6 +47,7 @@ class RowTable:
     raw_row: NDArray[np.int16]
     encoding: str
     _table: NDArray[np.int16] | None = field(default=None, init=False, repr=False, compare=False)
+    _pairs: NDArray[np.uint32] | None = field(default=None, init=False, repr=False, compare=False)
 
     @classmethod
     def of(cls, constraint: Constraint) -> RowTable:
@@ -57,9 +58,21 @@ class RowTable:
         """int16 `[H, W]`: the row of each raw value, `ROW_VOID` or `ROW_UNKNOWN`."""
         if self._table is None:
             self._table = self._build()
+        if raw.dtype == np.uint8 and len(self._table) == 1 << 8:
+            return self._two_at_a_time(raw, self._table)
         rows = np.take(self._table, raw)
         rows += np.int16(ROW_UNKNOWN)
         return rows
+
+    def _two_at_a_time(self, raw: NDArray[np.uint8], table: NDArray[np.int16]) -> NDArray[np.int16]:
+        """Two pixels of 8 bits are one index of 16, and their rows one number of 32: half the time."""
+        if self._pairs is None:
+            both = np.arange(1 << 16, dtype=np.uint16).view(np.uint8).reshape(-1, 2)
+            self._pairs = (table + np.int16(ROW_UNKNOWN))[both].view(np.uint32).ravel()
+        flat = raw.ravel()
+        even = np.append(flat, flat[-1:]) if flat.size % 2 else flat
+        rows = np.take(self._pairs, even.view(np.uint16)).view(np.int16)
+        return rows[: flat.size].reshape(raw.shape)
 
     def _build(self) -> NDArray[np.int16]:
         size = _SIZE[parse_encoding(self.encoding)[0]]
@@ -71,7 +84,7 @@ class RowTable:
         return table
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_table": None}
+        return {**self.__dict__, "_table": None, "_pairs": None}
 
 
 def unknown_values(

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
 import io
 import os
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from lsu_onto import VOID
+from lsu_onto import VOID, write_atomic
 
 VOID16 = 65535
 """The void index of 16-bit label files, which are used if there are too many classes for 8 bits."""
@@ -36,7 +34,7 @@ def write_labels(path: str | os.PathLike[str], labels: NDArray[Any], palette: ND
     """Write source-taxonomy labels as a PNG (see `encode_labels`).
 
     Args:
-        path: the file to write. It never holds half a file (see `write_atomic`).
+        path: the file to write. It never holds half a file (see `lsu_onto.write_atomic`).
         labels, palette: as for `encode_labels`.
 
     Raises:
@@ -89,37 +87,3 @@ def encode_confidence(confidence: NDArray[np.float32]) -> bytes:
     buffer = io.BytesIO()
     Image.fromarray(grey).save(buffer, "PNG", compress_level=_LEVEL)
     return buffer.getvalue()
-
-
-def write_atomic(path: str | os.PathLike[str], data: bytes) -> None:
-    """Write a file whole or not at all, through a temporary file in the same folder, fsync and rename.
-
-    A folder that is missing is made. The temporary name is short, so that long names stay writable, and starts with a
-    dot, so that scans ignore it. What is no file (`/dev/null`, a pipe) is written to, and not replaced.
-
-    Raises:
-        OSError: the file cannot be written; it names `path`, and not the temporary file.
-    """
-    path = Path(path)
-    try:
-        with contextlib.suppress(FileExistsError):  # a file, and the next line says so
-            path.absolute().parent.mkdir(parents=True, exist_ok=True)
-        if path.exists() and not path.is_file() and not path.is_dir():
-            path.write_bytes(data)
-            return
-        _write(path, path.parent / f".{os.getpid():x}-{os.urandom(4).hex()}.tmp", data)
-    except OSError as error:
-        raise OSError(error.errno, error.strerror, str(path)) from error
-
-
-def _write(path: Path, temporary: Path, data: bytes) -> None:
-    try:
-        with temporary.open("xb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)  # noqa: PTH105 - the atomic one, by its documented name
-    except BaseException:
-        with contextlib.suppress(OSError):
-            temporary.unlink(missing_ok=True)
-        raise

@@ -25,7 +25,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lsu_seg.label_files import encode_confidence, encode_labels, write_atomic
+from lsu_onto import write_atomic
+from lsu_seg.label_files import encode_confidence, encode_labels
 from lsu_seg.pseudo.errors import OutputError, refused, unusable
 from lsu_seg.pseudo.lock import RunLock
 from lsu_seg.pseudo.records import FILES, Records, checksum, whole

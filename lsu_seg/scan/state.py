@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from lsu_onto import Constraint
-from lsu_seg.label_files import LabelReader, container
+from lsu_seg.label_files import LabelReader, size_and_time
 from lsu_seg.layout.pairs import Pair
 from lsu_seg.scan.collect import Record
 
@@ -33,10 +33,9 @@ def label_space(reader: LabelReader) -> str:
 
 def _stamp(path: Path) -> list[int]:
     try:
-        stat = container(path).stat()
+        return list(size_and_time(path))
     except OSError:
         return []
-    return [stat.st_size, stat.st_mtime_ns]
 
 
 class State:

@@ -16,7 +16,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lsu_seg.label_files import LabelFileError, container, write_atomic
+from lsu_onto import write_atomic
+from lsu_seg.label_files import LabelFileError, size_and_time
 from lsu_seg.label_files.annotation import Annotation, read_confidence
 from lsu_seg.runtime.progress import track
 
@@ -66,13 +67,10 @@ def count_confidence(
     chosen = [items[i] for i in np.linspace(0, len(items) - 1, min(len(items), SAMPLE)).astype(int)]
     digest = hashlib.sha256(own.constraint.content_sha256("labels", "map").encode())
     for table in own.reader.tables():
-        digest.update(
-            f"{table.name} {table.stat().st_size} {table.stat().st_mtime_ns}\n".encode("utf-8", "surrogateescape")
-        )
+        digest.update(f"{table.name} {size_and_time(table)}\n".encode("utf-8", "surrogateescape"))
     for item in chosen:
         for key in ("seg_map_path", "confidence_path", "own_path"):
-            stat = container(Path(item[key])).stat()
-            digest.update(f"{item['key']} {stat.st_size} {stat.st_mtime_ns}\n".encode("utf-8", "surrogateescape"))
+            digest.update(f"{item['key']} {size_and_time(item[key])}\n".encode("utf-8", "surrogateescape"))
     cache = folder / "confidence.json"
     k = own.constraint.num_classes
     counts = _read_cache(cache, digest.hexdigest(), k)

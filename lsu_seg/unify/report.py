@@ -16,10 +16,10 @@ from rich.console import Console
 from rich.table import Table
 
 import lsu_onto
-from lsu_onto import Constraint
+from lsu_onto import Constraint, write_atomic
 from lsu_seg.data.datasets import TaxDataset
 from lsu_seg.data.transforms import LoadTaxImage
-from lsu_seg.label_files import LabelReader, write_atomic
+from lsu_seg.label_files import LabelReader
 from lsu_seg.label_files.annotation import channel_constraint
 
 MODELS = {

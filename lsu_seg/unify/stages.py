@@ -19,8 +19,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from lsu_onto import write_atomic
 from lsu_seg.errors import ConfigError
-from lsu_seg.label_files import write_atomic
 from lsu_seg.runtime.lock import locked
 from lsu_seg.runtime.processes import Ended, Processes
 

@@ -31,11 +31,12 @@ import torch
 from mmengine.config import Config
 
 import lsu_onto
+from lsu_onto import write_atomic
 from lsu_seg.evaluation.counts import confusion, iou_summary
 from lsu_seg.evaluation.document import document
 from lsu_seg.evaluation.metrics import VIEWS
 from lsu_seg.evaluation.run import measure
-from lsu_seg.label_files import void_index, write_atomic
+from lsu_seg.label_files import void_index
 from lsu_seg.label_files.annotation import Annotation, channel_constraint
 from lsu_seg.models.hf_models import weight_files
 from lsu_seg.openmmlab.config import is_type

@@ -29,13 +29,13 @@ from mmengine.config import Config
 
 import lsu_onto
 import lsu_seg
-from lsu_onto import __version__
+from lsu_onto import __version__, write_atomic
 from lsu_seg.data.datasets import TaxDataset
 from lsu_seg.demo.relabel import relabel_dataset
 from lsu_seg.errors import ConfigError, UserError
 from lsu_seg.evaluation.counts import confusion, iou_summary
 from lsu_seg.evaluation.run import evaluate
-from lsu_seg.label_files import void_index, write_atomic
+from lsu_seg.label_files import void_index
 from lsu_seg.label_files.annotation import Annotation, channel_constraint
 from lsu_seg.layout.pairs import find_pairs
 from lsu_seg.openmmlab.config import load_config

@@ -95,6 +95,18 @@ def test_colours_are_those_of_the_values_that_occur_as_far_as_the_palette_tells(
     assert read(png(np.array([[0, 2]]))).colours == {}
 
 
+@settings(max_examples=examples(50))
+@given(st.integers(1, 9), st.integers(1, 40), st.sampled_from([1, 3, 256]), st.integers(0, 2**32 - 1))
+def test_no_value_that_occurs_is_overlooked(height: int, width: int, count: int, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    array = rng.integers(0, count, (height, width), np.uint8)
+    array[:, rng.integers(width) :] = 0  # long runs of one value, as labels have
+    array[rng.integers(height), rng.integers(width)] = 200
+    palette = np.arange(255, 0, -1, dtype=np.uint8)[:, None].repeat(3, 1)[: rng.integers(2, 256)]
+    colours = Raster(array, "palette", "", palette).colours
+    assert colours == {v: (255 - v) * 0x010101 for v in np.unique(array).tolist() if v < len(palette)}
+
+
 def test_palettes_contradict_each_other_only_in_values_that_occur() -> None:
     palettes = lsu_onto.Palettes()
     assert palettes.add("a.png", read(palette_file([0, 1], 0, 1, 2)).colours) == ""

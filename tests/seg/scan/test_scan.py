@@ -8,18 +8,23 @@ import re
 import signal
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import numpy as np
 import pytest
 from click.testing import CliRunner, Result
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from PIL import Image
 
+from helpers.examples import examples
 from helpers.forms import FORMS, write_tax
 from helpers.processes import SCAN, ended, standing_still, state, wait_until
 from helpers.tiny import PARK, write_park
 from helpers.tiny import write_tax as write_park_tax
 from lsu_seg.cli import main
+from lsu_seg.scan.borders import step_share
 from lsu_seg.scan.collect import Inspector, Task, inspect_all
 from lsu_seg.scan.run import scan
 
@@ -39,6 +44,28 @@ def labels(tmp_path: Path, values: np.ndarray, number: int = 1) -> None:
             file = tmp_path / f"data/{place}/train/{i}.png"
             file.parent.mkdir(parents=True, exist_ok=True)
             Image.fromarray(pixels).save(file)
+
+
+def test_the_page_goes_to_a_pipe_in_a_folder_where_no_file_can_be_made(tmp_path: Path) -> None:
+    """So do `/dev/null` and `/dev/stdout` for all but root."""
+    tax = write_park_tax(tmp_path / "tax")
+    write_park(tmp_path / "data", {"a": [0, 2]})
+    pipe, read = tmp_path / "closed/pipe", []
+    pipe.parent.mkdir()
+    os.mkfifo(pipe)
+    pipe.parent.chmod(0o555)
+    reader = threading.Thread(target=lambda: read.append(pipe.read_bytes()), daemon=True)
+    reader.start()
+    code = "from helpers.forkserver import drop_privileges; drop_privileges(); from lsu_seg.cli import main; main()"
+    args = ["scan", tax, "--data-root", tmp_path / "data", "--work-dir", tmp_path / "work", "--html"]
+    env = {**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'tests'}"}
+    for target, said in ((pipe, ""), (pipe.with_name("page.html"), "cannot write there (Permission denied)")):
+        command_line = [sys.executable, "-c", code, *map(str, args), str(target)]
+        result = subprocess.run(command_line, capture_output=True, text=True, env=env, check=False)
+        assert said in result.stderr
+        assert result.returncode == (2 if said else 0), result.stderr
+    reader.join(10)
+    assert read[0].startswith(b"<!")
 
 
 def test_the_report_goes_to_any_stream(tmp_path: Path) -> None:
@@ -296,6 +323,24 @@ def test_a_blue_that_is_not_listed_is_no_red_that_was_swapped(tmp_path: Path) ->
     labels(tmp_path, np.array([[[0, 0, 0xFF], [0x6B, 0x8E, 0x23]]], np.uint8))
     report = json.loads(command(tmp_path, tax, "--format", "json").stdout)["report"]
     assert "swapped" not in report["findings"][0]["examples"][0]
+
+
+@settings(max_examples=examples(30))
+@given(st.booleans(), st.integers(3, 300), st.integers(3, 300), st.integers(0, 2**32 - 1))
+def test_steps_are_counted_along_rows_and_columns_in_every_channel(
+    coloured: bool, height: int, width: int, seed: int
+) -> None:
+    rng = np.random.default_rng(seed)
+    channels = rng.integers(0, 5, (height, width, 3 if coloured else 1), np.uint8)
+    steps = changes = 0
+    lines = [*channels[:: -(-height // 128)], *channels[:, :: -(-width // 128)].transpose(1, 0, 2)]
+    for before, here, after in ((line[:-2], line[1:-1], line[2:]) for line in lines):
+        changed, changes_again = (before != here).any(1), (here != after).any(1)
+        between = ((np.minimum(before, after) <= here) & (here <= np.maximum(before, after))).all(1)
+        changes += changed.sum()
+        steps += (changed & changes_again & between).sum()
+    raw = channels.astype(np.uint32) @ np.array([1 << 16, 1 << 8, 1], np.uint32) if coloured else channels[:, :, 0]
+    assert step_share(raw) == (steps / changes if changes >= 50 else 0)
 
 
 @pytest.mark.parametrize("encoding", ["id", "rgb", "id16"])

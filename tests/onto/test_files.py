@@ -1,0 +1,68 @@
+"""How files are written, in both packages."""
+
+from __future__ import annotations
+
+import os
+import stat
+import threading
+from pathlib import Path
+
+import pytest
+
+from lsu_onto import write_atomic
+
+
+def test_what_is_no_file_is_written_to_and_not_replaced(tmp_path: Path) -> None:
+    pipe, read = tmp_path / "pipe", []
+    os.mkfifo(pipe)
+    reader = threading.Thread(target=lambda: read.append(pipe.read_bytes()), daemon=True)
+    reader.start()
+    write_atomic(pipe, b"whole")
+    reader.join(10)
+    assert read == [b"whole"]
+    assert stat.S_ISFIFO(pipe.stat().st_mode)
+    write_atomic(Path(os.devnull), b"whole")
+    assert stat.S_ISCHR(Path(os.devnull).stat().st_mode)
+    assert [f.name for f in tmp_path.iterdir()] == ["pipe"]
+
+
+@pytest.mark.parametrize("sync", [True, False])
+def test_links_are_followed_and_modes_stay(tmp_path: Path, sync: bool) -> None:
+    old, link = tmp_path / "old", tmp_path / "link"
+    old.write_bytes(b"old")
+    old.chmod(0o640)
+    link.symlink_to("old")
+    write_atomic(link, b"new", sync=sync)
+    assert link.is_symlink()
+    assert old.read_bytes() == b"new"
+    assert stat.S_IMODE(old.stat().st_mode) == 0o640
+    plain, written = tmp_path / "plain", tmp_path / "written"
+    plain.touch()
+    write_atomic(written, b"new", sync=sync)
+    assert written.stat().st_mode == plain.stat().st_mode, "as any program makes files here"
+    assert sorted(f.name for f in tmp_path.iterdir()) == ["link", "old", "plain", "written"]
+
+
+def test_the_longest_name_can_be_written(tmp_path: Path) -> None:
+    file = tmp_path / ("n" * 255)
+    write_atomic(file, b"whole")
+    assert file.read_bytes() == b"whole"
+
+
+def test_a_disk_is_waited_for_unless_it_need_not_be(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    synced: list[int] = []
+    fsync = os.fsync
+    monkeypatch.setattr("os.fsync", lambda fd: (fsync(fd), synced.append(fd)))
+    write_atomic(tmp_path / "a", b"", sync=False)
+    assert synced == []
+    write_atomic(tmp_path / "a", b"")
+    assert len(synced) == 1
+
+
+def test_errors_are_of_the_file_and_leave_nothing(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    for path in (tmp_path / "file/below", tmp_path):
+        with pytest.raises(OSError, match=r"(Not|Is) a directory") as refused:
+            write_atomic(path, b"")
+        assert refused.value.filename == str(path)
+    assert [f.name for f in tmp_path.iterdir()] == ["file"]
