@@ -28,7 +28,7 @@ from lsu_seg.openmmlab.registry import LOOPS, register
 from lsu_seg.openmmlab.stated_classes import stated_classes
 from lsu_seg.pseudo.errors import OutputError, check_output_settings
 from lsu_seg.pseudo.image import LabelledImage
-from lsu_seg.pseudo.inputs import Inputs, dataset_sha256, modules_sha256
+from lsu_seg.pseudo.inputs import Inputs, Noting, dataset_sha256, modules_sha256
 from lsu_seg.pseudo.output import OutputFolder, file_sha256
 from lsu_seg.pseudo.pipeline import Behind, ahead, one_behind
 from lsu_seg.pseudo.statistics import Statistics
@@ -93,6 +93,7 @@ class PseudoLabelLoop(BaseLoop):
         if self.dataloader.dataset.pseudo:
             raise OutputError("a PseudoLabelLoop reads the dataset's own labels: take `labels=` out of its config")
         check_output_settings(threshold, soft)
+        self.dataloader.dataset.pipeline = Noting(self.dataloader.dataset.pipeline)
         self.out_dir, self.raw_dir, self.title = out_dir, raw_dir, title
         self.views = Views(tuple(scales), tuple(flips), window, overlap, memory, keep_windows)
         self.threshold, self.confidence, self.soft = threshold, confidence, soft
@@ -238,10 +239,10 @@ class PseudoLabelLoop(BaseLoop):
                 if item.todo:
                     record = item.record()
                     confidence = item.confidence if self.confidence else None
-                    writer.do(out.write, item.key, item.labels, record, confidence, item.soft)
+                    writer.do(out.write, item.key, item.labels, record, confidence, item.soft, item.states)
                     statistics.add(item.key, record)
                 if item.todo_raw and raw is not None:
-                    writer.do(raw.write, item.key, item.raw, {"pixels": item.rows.size})
+                    writer.do(raw.write, item.key, item.raw, {"pixels": item.rows.size}, None, None, item.states)
                     statistics.images += not item.todo
                 advance(1, statistics.note())
         findings = [
@@ -252,8 +253,8 @@ class PseudoLabelLoop(BaseLoop):
         ]
         if self._inputs.unsteady:
             findings.append(
-                f"{self._inputs.unsteady} images or their annotations were changed while they were labelled: run the"
-                " same command again, which labels them anew"
+                f"{len(self._inputs.unsteady)} images or their annotations were changed while they were labelled: run"
+                " the same command again, which labels them anew"
             )
         for line in [*findings, *statistics.findings()]:
             _tell(line)

@@ -29,6 +29,7 @@ from lsu_seg.pseudo.records import finished
 KEYS = [f"train/{name}" for name in ("a", "b", "ä b", "deep/er")]
 PALETTE = np.arange(15, dtype=np.uint8).reshape(5, 3)
 MANIFEST: dict[str, Any] = {"version": "1", "views": [1.0, 2.0], "threshold": 0.5}
+SPLIT = {"images": "a", "tables": "a"}
 RECORD = {"pixels": 24 * 40}
 
 
@@ -315,7 +316,7 @@ def test_a_file_in_place_of_a_folder(tmp_path: Path, name: str) -> None:
 
 
 def test_splits_share_a_folder_and_nothing_else(tmp_path: Path) -> None:
-    train, val = (MANIFEST | {"splits": {split: f"hash of {split}"}} for split in ("train", "val"))
+    train, val = (MANIFEST | {"splits": {split: SPLIT}} for split in ("train", "val"))
     assert fill(tmp_path, KEYS[:2], train) == (2, 0)
     folder = OutputFolder(tmp_path, val, PALETTE)
     folder.close()
@@ -324,11 +325,12 @@ def test_splits_share_a_folder_and_nothing_else(tmp_path: Path) -> None:
     folder.close()
     assert folder.other_splits == []
     both = json.loads((tmp_path / "manifest.json").read_text())
-    assert both == MANIFEST | {"splits": {"train": "hash of train", "val": "hash of val"}}
+    assert both == MANIFEST | {"splits": {"train": SPLIT, "val": SPLIT}}
     assert fill(tmp_path, KEYS, val) == (2, 0)
     for splits, said in (
-        ({"val": "other"}, "files of the split `val`: there hash of val, now other"),
-        ({}, "splits: there {'train': 'hash of train', 'val': 'hash of val'}, now {}"),
+        ({"val": SPLIT | {"images": "b"}}, "images of the split `val` were added, removed or renamed"),
+        ({"val": SPLIT | {"tables": "b"}}, "tables beside the labels of the split `val` have changed"),
+        ({}, f"splits: there {dict(train=SPLIT, val=SPLIT)}, now {{}}"),
     ):
         with pytest.raises(OutputError) as refusal:
             fill(tmp_path, KEYS, MANIFEST | {"splits": splits})
