@@ -97,35 +97,15 @@ class OutputFolder:
             raise unusable(self.root, e) from e
 
     def _settle(self, manifest: dict[str, Any]) -> None:
-        path = self.root / MANIFEST
         expected = json.loads(json.dumps(manifest))
-        text = json.dumps(expected, indent=2, sort_keys=True).encode()
-        if not path.exists():
-            if next(self.root.rglob("*.png"), None):
-                raise OutputError(
-                    f"{self.root} holds PNGs and no {MANIFEST}: they are not this program's labels; choose an empty"
-                    " folder"
-                )
-            write_atomic(path, text)
-            return
-        try:
-            existing = json.loads(path.read_text(encoding="utf-8"))
-            assert isinstance(existing, dict)
-        except (ValueError, RecursionError, AssertionError):
-            raise OutputError(f"{path}: not a manifest; remove the folder or choose another") from None
-        differences = _differences(existing, expected)
-        if differences and next(self.root.rglob("*.png"), None) is None:  # a run that ended before its first label
-            write_atomic(path, text)
-        elif differences:
-            lines = "\n".join(f"  {line}" for line in differences)
-            raise OutputError(
-                f"{self.root} holds labels made with other settings:\n{lines}\n"
-                "  help: remove the folder to label again, or write to another one"
-            )
-        elif expected.get("splits", {}).keys() - (splits := existing.get("splits") or {}).keys():
+        existing = labelled_with(self.root, manifest)
+        if existing is not None:
+            splits = existing.get("splits") or {}
+            if not expected.get("splits", {}).keys() - splits.keys():
+                return
             self.other_splits = sorted(splits)
             expected["splits"] = splits | expected["splits"]
-            write_atomic(path, json.dumps(expected, indent=2, sort_keys=True).encode())
+        write_atomic(self.root / MANIFEST, json.dumps(expected, indent=2, sort_keys=True).encode())
 
     def __len__(self) -> int:
         """Number of this worker's images whose record `done` has not checked yet."""
@@ -208,6 +188,36 @@ class OutputFolder:
             self._records.close()
         finally:
             self._lock.release()
+
+
+def labelled_with(root: Path, manifest: dict[str, Any]) -> dict[str, Any] | None:
+    """The manifest of a folder's labels, or None if it has none. Changes nothing.
+
+    Raises:
+        OutputError: labels of `manifest` must not be written there, see `OutputFolder`. OSError: it cannot be read.
+    """
+    path = root / MANIFEST
+    if not path.exists():
+        if next(root.rglob("*.png"), None):
+            raise OutputError(
+                f"{root} holds PNGs and no {MANIFEST}: they are not this program's labels; choose an empty folder"
+            )
+        return None
+    try:
+        existing: Any = json.loads(path.read_text(encoding="utf-8"))
+        assert isinstance(existing, dict)
+    except (ValueError, RecursionError, AssertionError):
+        raise OutputError(f"{path}: not a manifest; remove the folder or choose another") from None
+    differences = _differences(existing, json.loads(json.dumps(manifest)))
+    if not differences:
+        return existing
+    if next(root.rglob("*.png"), None) is None:  # of a run that ended before its first label
+        return None
+    lines = "\n".join(f"  {line}" for line in differences)
+    raise OutputError(
+        f"{root} holds labels made with other settings:\n{lines}\n"
+        "  help: remove the folder to label again, or write to another one"
+    )
 
 
 def _differences(existing: dict[str, Any], expected: dict[str, Any]) -> list[str]:

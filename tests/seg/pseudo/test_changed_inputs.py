@@ -238,6 +238,13 @@ def test_tables_that_explain_labels_count_by_content(tmp_path: Path) -> None:
     assert [name for name, digest in digests().items() if digest != before[name]] == ["tables"]
 
 
+def test_another_image_is_told(park: Path) -> None:
+    for folder in ("images", "labels"):
+        shutil.copy(park / f"park/{folder}/train/a0.png", park / f"park/{folder}/train/b0.png")
+    with pytest.raises(OutputError, match=r"settings:\n  images of the split `train` were added, removed or renamed\n"):
+        run(park)
+
+
 def test_a_taxonomy_counts_by_what_it_says(park: Path) -> None:
     taxonomy = park / "tax/park.tax"
     constraint = lsu_onto.load(taxonomy)

@@ -11,7 +11,9 @@ import shutil
 import signal
 import subprocess
 import time
+import tracemalloc
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +26,8 @@ from helpers.forkserver import drop_privileges
 from helpers.tiny import read
 from lsu_seg.pseudo.errors import OutputError, check_output
 from lsu_seg.pseudo.output import OutputFolder, soft_file
-from lsu_seg.pseudo.records import finished
+from lsu_seg.pseudo.records import finished, read_records
+from lsu_seg.runtime.lock import lock
 
 KEYS = [f"train/{name}" for name in ("a", "b", "ä b", "deep/er")]
 PALETTE = np.arange(15, dtype=np.uint8).reshape(5, 3)
@@ -342,6 +345,26 @@ def test_splits_share_a_folder_and_nothing_else(tmp_path: Path) -> None:
 
 
 # --- who may write -----------------------------------------------------------------------------------------
+
+
+def test_the_next_worker_enters_while_records_are_read(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "records-9.jsonl")
+    with ThreadPoolExecutor(1) as pool:
+        reading = pool.submit(OutputFolder, tmp_path, MANIFEST, PALETTE, run="a")
+        with (tmp_path / "records-9.jsonl").open("wb"), (tmp_path / ".lock/entry").open("r+b") as entry:  # it reads now
+            assert lock(entry.fileno())
+            assert not reading.done()
+        reading.result().close()
+
+
+def test_records_are_not_read_as_a_whole(tmp_path: Path) -> None:
+    line = json.dumps({"key": "train/a", "files": {"label": "0" * 64}})
+    (tmp_path / "records-0.jsonl").write_text(f"{line}\n" * 20_000)
+    tracemalloc.start()
+    assert sum(1 for _ in read_records(tmp_path)) == 20_000
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 500_000
 
 
 class Holder:
