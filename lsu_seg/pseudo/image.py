@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,6 +12,7 @@ from torch import Tensor
 from lsu_onto import Constraint
 from lsu_seg.decode import Decoded
 from lsu_seg.label_files import void_index
+from lsu_seg.pseudo.inputs import State
 
 
 class LabelledImage:
@@ -19,6 +20,7 @@ class LabelledImage:
 
     Attributes:
         image: uint8 `[3, h, w]`. key, path: of the sample.
+        states: of the image's files, before they were read.
         unknown: number of pixels whose raw values the taxonomy does not list.
         rows: int16 `[H, W]`, the label as rows of d. needed: bool `[H, W]`, pixels for which the teacher is asked.
         todo, todo_raw: whether the label, and the teacher's unconstrained label, are still to be made.
@@ -29,6 +31,7 @@ class LabelledImage:
 
     def __init__(self, image: Tensor, sample: Any, constraint: Constraint) -> None:
         self.image, self.key, self.path = image, sample.key, sample.img_path
+        self.states: Sequence[State] = sample.states
         self.unknown = int(sample.get("unknown_pixels", 0))
         self.rows: NDArray[np.int16] = np.ascontiguousarray(sample.gt_rows.data[0].numpy())
         # A pixel without annotation has row -1, which is the index of the last entry.

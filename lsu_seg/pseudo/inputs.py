@@ -9,13 +9,13 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-import numpy as np
+from mmengine.structures import BaseDataElement
 
 from lsu_seg.data.datasets import TaxDataset
 from lsu_seg.label_files import container
@@ -28,67 +28,93 @@ _UNKNOWN = bytes(32)
 """Of a file that was changed while its image was labelled."""
 
 
+class State(NamedTuple):
+    """Of a file, before it was read."""
+
+    size: int
+    time: int
+    """Of its last modification, in nanoseconds; 0 if it does not tell this content from a later one."""
+    content: bytes
+    """sha256, where there is no time; otherwise nothing, because nobody has needed it yet."""
+
+
+class Noting:
+    """A dataset's pipeline that notes the state of an image's files before it reads them.
+
+    The state travels with the sample, as `states`, because the pipeline may run in a loader's process.
+    """
+
+    def __init__(self, pipeline: Callable[[dict[str, Any]], Any]) -> None:
+        self._pipeline = pipeline
+
+    def __call__(self, info: dict[str, Any]) -> Any:
+        states = [_state(path) for path in _paths(info)]
+        packed = self._pipeline(info)
+        sample = packed.get("data_samples") if isinstance(packed, dict) else None
+        if isinstance(sample, BaseDataElement):  # the loop refuses pipelines that end in anything else
+            sample.set_metainfo({"states": states})
+        return packed
+
+
 class Inputs:
-    """The files of a worker's images, with the size and time that they had when the run began.
+    """The files of a worker's images.
 
     Args:
         dataset: whose images are labelled.
         indices: key → index of the images of this worker.
 
     Attributes:
-        unsteady: number of images whose files were changed while they were labelled.
+        unsteady: keys of the images whose files were changed while they were labelled.
     """
 
     def __init__(self, dataset: TaxDataset, indices: Mapping[str, int]) -> None:
-        self.unsteady = 0
+        self.unsteady: set[str] = set()
         self._dataset, self._indices = dataset, indices
-        # An array, because there may be hundreds of thousands.
-        self._states = np.zeros((len(dataset), len(INPUTS), 2), np.int64)
-        for key, index in indices.items():
-            for file, path in enumerate(self._paths(key)):
-                with contextlib.suppress(OSError):  # reading the file will say so
-                    self._states[index, file] = _state(path)
 
     def _paths(self, key: str) -> tuple[Path, Path]:
-        """The image's and the label's file on disk, which may be a table with many of them."""
-        info = self._dataset.get_data_info(self._indices[key])
-        return container(Path(info["img_path"])), container(Path(info["seg_map_path"]))
+        return _paths(self._dataset.get_data_info(self._indices[key]))
 
-    def record(self, key: str) -> dict[str, list[Any]]:
-        """For each file, its size and time before it was read, and its sha256, empty if the file has changed since.
-
-        A time that says nothing, because it is that of this moment, is 0.
-        """
-        states = self._states[self._indices[key]].tolist()
+    def record(self, key: str, states: Sequence[State]) -> dict[str, list[Any]]:
+        """For each file, its size, time and sha256, which is empty if the file has changed since it had this state."""
         contents = [_content_in(path, state) for path, state in zip(self._paths(key), states, strict=True)]
-        self.unsteady += not all(contents)
-        return {
-            name: [size, changed if _is_settled(changed) else 0, content.hex()]
-            for name, (size, changed), content in zip(INPUTS, states, contents, strict=True)
-        }
+        if not all(contents):
+            self.unsteady.add(key)
+        return _record(states, contents)
 
-    def same(self, key: str, packed: bytes) -> bool:
-        """Whether the files are those of a record. `packed` is the result of `pack` for it."""
+    def compare(self, key: str, packed: bytes) -> dict[str, list[Any]] | None:
+        """What a record made now would say, if the files still hold what they held for an earlier one; else None.
+
+        Args:
+            packed: the result of `pack` for the earlier record.
+        """
         if len(packed) != len(INPUTS) * STATED.size:
-            return False
-        states = self._states[self._indices[key]].tolist()
-        for path, state, (size, changed, content) in zip(
-            self._paths(key), states, STATED.iter_unpack(packed), strict=True
-        ):
-            unread = state == [size, changed] and content != _UNKNOWN
-            if not unread and (state[0] != size or _content_in(path, state) != content):
-                return False
-        return True
+            return None
+        states, contents = [], []
+        for path, (size, changed, content) in zip(self._paths(key), STATED.iter_unpack(packed), strict=True):
+            kept = changed and content != _UNKNOWN and _size_and_time(path) == (size, changed)
+            state = State(size, changed, b"") if kept else _state(path)
+            if not kept and (state.size != size or (state.content or _content_in(path, state)) != content):
+                return None
+            states.append(state)
+            contents.append(content)
+        return _record(states, contents)
 
 
-def dataset_sha256(dataset: TaxDataset) -> str:
-    """sha256 over the names of a dataset's images, and the content of the tables that explain its labels."""
-    digest = hashlib.sha256()
-    for path in dataset.annotation.reader.tables():
-        digest.update(f"{path.name} {file_sha256(path)}\n".encode("utf-8", "surrogateescape"))
-    for i in range(len(dataset)):
-        digest.update(f"{dataset.get_data_info(i)['key']}\n".encode("utf-8", "surrogateescape"))
-    return digest.hexdigest()
+def _record(states: Sequence[State], contents: Sequence[bytes]) -> dict[str, list[Any]]:
+    return {
+        name: [state.size, state.time, content.hex()]
+        for name, state, content in zip(INPUTS, states, contents, strict=True)
+    }
+
+
+def dataset_sha256(dataset: TaxDataset) -> dict[str, str]:
+    """sha256 over the names of a dataset's images, and over the tables that explain its labels."""
+    tables = [f"{path.name} {file_sha256(path)}" for path in dataset.annotation.reader.tables()]
+    images = [dataset.get_data_info(i)["key"] for i in range(len(dataset))]
+    return {
+        name: hashlib.sha256("".join(f"{line}\n" for line in lines).encode("utf-8", "surrogateescape")).hexdigest()
+        for name, lines in (("images", images), ("tables", tables))
+    }
 
 
 def modules_sha256(config: Any) -> dict[str, str]:
@@ -113,22 +139,43 @@ def modules_sha256(config: Any) -> dict[str, str]:
     return digests
 
 
-def _state(path: Path) -> list[int]:
-    stat = path.stat()
-    return [stat.st_size, stat.st_mtime_ns]
+def _paths(info: Mapping[str, Any]) -> tuple[Path, Path]:
+    """The image's and the label's file on disk, which may be a table with many of them."""
+    return container(Path(info["img_path"])), container(Path(info["seg_map_path"]))
+
+
+def _size_and_time(path: Path) -> tuple[int, int]:
+    """Zeros if there is no such file: reading it will say so. A file's time is never 0, which stands for no time."""
+    with contextlib.suppress(OSError):
+        stat = path.stat()
+        return stat.st_size, stat.st_mtime_ns or 1
+    return 0, 0
 
 
 def _is_settled(changed: int) -> bool:
-    """Whether a file's time of modification says that it has not been changed since."""
-    return time.time_ns() - changed > _TICK_NS
+    """Whether a file that changes from now on gets another time than this one, the time of its last change."""
+    return changed != 0 and time.time_ns() - changed > _TICK_NS
 
 
-def _content_in(path: Path, state: list[int]) -> bytes:
-    """sha256 of a file, or nothing if it is not in this state before and after it is read."""
+def _state(path: Path) -> State:
+    """The state of a file that is read next."""
+    size, changed = _size_and_time(path)
+    if _is_settled(changed):
+        return State(size, changed, b"")
     with contextlib.suppress(OSError):
-        if _state(path) == state:
-            content = _content(path, *state) if _is_settled(state[1]) else _content.__wrapped__(path, *state)
-            return content if _state(path) == state else b""
+        return State(size, 0, bytes.fromhex(file_sha256(path)))
+    return State(size, 0, b"")
+
+
+def _content_in(path: Path, state: State) -> bytes:
+    """sha256 of a file that is still in this state, or nothing."""
+    with contextlib.suppress(OSError):
+        if not state.time:
+            content = bytes.fromhex(file_sha256(path))
+            return content if content == state.content else b""
+        if _size_and_time(path) == state[:2]:
+            content = _content(path, state.size, state.time)
+            return content if _size_and_time(path) == state[:2] else b""
     return b""
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import hashlib
 import json
@@ -11,6 +12,7 @@ import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, closing
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -28,8 +30,8 @@ from lsu_seg.openmmlab.registry import LOOPS, register
 from lsu_seg.openmmlab.stated_classes import stated_classes
 from lsu_seg.pseudo.errors import OutputError, check_output_settings
 from lsu_seg.pseudo.image import LabelledImage
-from lsu_seg.pseudo.inputs import Inputs, dataset_sha256, modules_sha256
-from lsu_seg.pseudo.output import OutputFolder, file_sha256
+from lsu_seg.pseudo.inputs import Inputs, Noting, dataset_sha256, modules_sha256
+from lsu_seg.pseudo.output import OutputFolder, file_sha256, labelled_with
 from lsu_seg.pseudo.pipeline import Behind, ahead, one_behind
 from lsu_seg.pseudo.statistics import Statistics
 from lsu_seg.runtime.progress import progress, track
@@ -93,6 +95,7 @@ class PseudoLabelLoop(BaseLoop):
         if self.dataloader.dataset.pseudo:
             raise OutputError("a PseudoLabelLoop reads the dataset's own labels: take `labels=` out of its config")
         check_output_settings(threshold, soft)
+        self.dataloader.dataset.pipeline = Noting(self.dataloader.dataset.pipeline)
         self.out_dir, self.raw_dir, self.title = out_dir, raw_dir, title
         self.views = Views(tuple(scales), tuple(flips), window, overlap, memory, keep_windows)
         self.threshold, self.confidence, self.soft = threshold, confidence, soft
@@ -151,17 +154,14 @@ class PseudoLabelLoop(BaseLoop):
         """Label the dataset. Returns counts and speed."""
         self._take_stated_classes()
         teacher = SegmentorTeacher(self.runner.model, self.constraint.source_classes, self.views)
+        wanted = [(self.out_dir, self.manifest(constrained=True))]
+        if self.raw_dir:
+            wanted.append((self.raw_dir, self.manifest(constrained=False)))
+        run = _agree_on_name(wanted)
         with ExitStack() as stack:
-            # All workers of this run share one name, which distinguishes them from those of another run.
-            run = [os.urandom(16).hex()]
-            if is_distributed():
-                broadcast_object_list(run)
-            out = stack.enter_context(closing(self._folder(self.out_dir, run[0], constrained=True)))
-            raw = None
-            if self.raw_dir:
-                raw = stack.enter_context(closing(self._folder(self.raw_dir, run[0], constrained=False)))
+            folders = [stack.enter_context(closing(self._folder(path, manifest, run))) for path, manifest in wanted]
+            out, raw = folders[0], folders[1] if self.raw_dir else None
             self.entered = True
-            folders = [out] if raw is None else [out, raw]
             self._todo = [self._unfinished(folder) for folder in folders]
             for folder in folders:
                 self._say_what_was_there(folder)
@@ -179,11 +179,10 @@ class PseudoLabelLoop(BaseLoop):
         if self.runner._load_from and not hasattr(model, "stated_classes"):
             model.stated_classes = stated_classes(load_checkpoint(self.runner._load_from, map_location="cpu"))
 
-    def _folder(self, path: str, run: str, constrained: bool) -> OutputFolder:
+    def _folder(self, path: str, manifest: dict[str, Any], run: str) -> OutputFolder:
         rank, _ = get_dist_info()
-        folder = OutputFolder(
-            path, self.manifest(constrained), self.constraint.source_palette, rank, run, self._own_indices, self._inputs
-        )
+        palette = self.constraint.source_palette
+        folder = OutputFolder(path, manifest, palette, rank, run, self._own_indices, self._inputs)
         if not folder.locked:
             print_log(
                 f"{path}: this file system has no locks: see to it that no other run writes there",
@@ -238,10 +237,10 @@ class PseudoLabelLoop(BaseLoop):
                 if item.todo:
                     record = item.record()
                     confidence = item.confidence if self.confidence else None
-                    writer.do(out.write, item.key, item.labels, record, confidence, item.soft)
+                    writer.do(out.write, item.key, item.labels, record, confidence, item.soft, item.states)
                     statistics.add(item.key, record)
                 if item.todo_raw and raw is not None:
-                    writer.do(raw.write, item.key, item.raw, {"pixels": item.rows.size})
+                    writer.do(raw.write, item.key, item.raw, {"pixels": item.rows.size}, None, None, item.states)
                     statistics.images += not item.todo
                 advance(1, statistics.note())
         findings = [
@@ -252,8 +251,8 @@ class PseudoLabelLoop(BaseLoop):
         ]
         if self._inputs.unsteady:
             findings.append(
-                f"{self._inputs.unsteady} images or their annotations were changed while they were labelled: run the"
-                " same command again, which labels them anew"
+                f"{len(self._inputs.unsteady)} images or their annotations were changed while they were labelled: run"
+                " the same command again, which labels them anew"
             )
         for line in [*findings, *statistics.findings()]:
             _tell(line)
@@ -320,6 +319,32 @@ class PseudoLabelLoop(BaseLoop):
         allowed = self.constraint.allowed
         soft = top_k(views, rows, allowed, self.soft) if self.soft else None
         item.put(len(rows), self.decoder.start(views, rows, allowed, self.threshold, item.path), soft)
+
+
+def _agree_on_name(wanted: list[tuple[str, dict[str, Any]]]) -> str:
+    """A name that all workers of this run share, which distinguishes them from those of another run.
+
+    Args:
+        wanted: folders with the manifests of what is to be written there.
+
+    Raises:
+        OutputError: one of the folders holds other labels. None has been made or changed.
+    """
+    name, refusal = os.urandom(16).hex(), ""
+    if get_dist_info()[0] == 0:  # alone: the others might find what it has written meanwhile
+        try:
+            for path, manifest in wanted:
+                with contextlib.suppress(OSError):  # whoever opens the folder says so
+                    labelled_with(Path(path), manifest)
+        except OutputError as error:
+            refusal = str(error)
+    agreed = [name, refusal]
+    if is_distributed():
+        broadcast_object_list(agreed)
+    name, refusal = agreed
+    if refusal:
+        raise OutputError(refusal)
+    return name
 
 
 def _bytes(views: Sequence[View | QueryView]) -> int:

@@ -18,7 +18,7 @@ import io
 import json
 import os
 import zipfile
-from collections.abc import Container
+from collections.abc import Container, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,10 +29,10 @@ from lsu_onto import write_atomic
 from lsu_seg.label_files import encode_confidence, encode_labels
 from lsu_seg.pseudo.errors import OutputError, refused, unusable
 from lsu_seg.pseudo.lock import RunLock
-from lsu_seg.pseudo.records import FILES, Records, checksum, whole
+from lsu_seg.pseudo.records import FILES, Records, checksum, pack, whole
 
 if TYPE_CHECKING:
-    from lsu_seg.pseudo.inputs import Inputs
+    from lsu_seg.pseudo.inputs import Inputs, State
 
 MANIFEST = "manifest.json"
 
@@ -52,7 +52,7 @@ class OutputFolder:
     Args:
         root: the folder; created if it does not exist.
         manifest: everything that all labels depend on: taxonomies with hashes, checkpoint, views, thresholds; `splits`
-            maps the split of this run to the hash of what only its labels depend on.
+            maps the split of this run to the hashes of what only its labels depend on (`dataset_sha256`).
         palette: uint8 `[K, 3]`, the colours of the source's classes.
         rank: rank of this worker; each worker appends to a record file of its own.
         run: a name that all workers of this run share; None: this is the only worker.
@@ -89,8 +89,8 @@ class OutputFolder:
             self._lock = RunLock(self.root, run or os.urandom(16).hex())
             try:
                 self._settle(manifest)
+                self._lock.entered()  # before the records are read, which may take seconds
                 self._records = Records(self.root, rank, keys)
-                self._lock.entered()
             except BaseException:
                 self._lock.release()
                 raise
@@ -98,39 +98,19 @@ class OutputFolder:
             raise unusable(self.root, e) from e
 
     def _settle(self, manifest: dict[str, Any]) -> None:
-        path = self.root / MANIFEST
         expected = json.loads(json.dumps(manifest))
-        text = json.dumps(expected, indent=2, sort_keys=True).encode()
-        if not path.exists():
-            if next(self.root.rglob("*.png"), None):
-                raise OutputError(
-                    f"{self.root} holds PNGs and no {MANIFEST}: they are not this program's labels; choose an empty"
-                    " folder"
-                )
-            write_atomic(path, text)
-            return
-        try:
-            existing = json.loads(path.read_text(encoding="utf-8"))
-            assert isinstance(existing, dict)
-        except (ValueError, RecursionError, AssertionError):
-            raise OutputError(f"{path}: not a manifest; remove the folder or choose another") from None
-        differences = _differences(existing, expected)
-        if differences and next(self.root.rglob("*.png"), None) is None:  # a run that ended before its first label
-            write_atomic(path, text)
-        elif differences:
-            lines = "\n".join(f"  {line}" for line in differences)
-            raise OutputError(
-                f"{self.root} holds labels made with other settings:\n{lines}\n"
-                "  help: remove the folder to label again, or write to another one"
-            )
-        elif expected.get("splits", {}).keys() - (splits := existing.get("splits") or {}).keys():
+        existing = labelled_with(self.root, manifest)
+        if existing is not None:
+            splits = existing.get("splits") or {}
+            if not expected.get("splits", {}).keys() - splits.keys():
+                return
             self.other_splits = sorted(splits)
             expected["splits"] = splits | expected["splits"]
-            write_atomic(path, json.dumps(expected, indent=2, sort_keys=True).encode())
+        write_atomic(self.root / MANIFEST, json.dumps(expected, indent=2, sort_keys=True).encode())
 
     def __len__(self) -> int:
         """Number of this worker's images whose record `done` has not checked yet."""
-        return len(self._records.sums)
+        return len(self._records.made)
 
     @property
     def locked(self) -> bool:
@@ -142,17 +122,23 @@ class OutputFolder:
 
         This reads the files. In a run that is not resumed there are none to read.
         """
-        recorded = self._records.sums.pop(key, None)
-        if recorded is None:
+        made = self._records.made.pop(key, None)
+        if made is None:
             self.damaged += self.path(key).exists()  # the run was killed between writing the file and its record
             return False
-        names, digests, made_of = recorded
-        if self.inputs is not None and not self.inputs.same(key, made_of):
+        inputs = None if self.inputs is None else self.inputs.compare(key, made.inputs)
+        if self.inputs is not None and inputs is None:
             self.changed.append(key)
             return False
-        sums = [digests[i : i + 32].hex() for i in range(0, len(digests), 32)]
-        complete = whole(self.root, key, dict(zip(names, sums, strict=True)))
+        sums = [made.digests[i : i + 32].hex() for i in range(0, len(made.digests), 32)]
+        complete = whole(self.root, key, dict(zip(made.names, sums, strict=True)))
         self.damaged += not complete
+        if complete and inputs is not None and pack(inputs) != made.inputs:
+            # In a copy of the dataset, for example: the next run need not read it again.
+            try:
+                self._records.append_again(made, inputs)
+            except OSError as e:
+                raise refused(self.path(key), e) from e
         return complete
 
     def path(self, key: str) -> Path:
@@ -165,6 +151,7 @@ class OutputFolder:
         record: dict[str, Any],
         confidence: NDArray[np.float32] | None = None,
         soft: tuple[NDArray[Any], NDArray[np.float32]] | None = None,
+        states: Sequence[State] = (),
     ) -> None:
         """Write one image's files and then its record.
 
@@ -173,6 +160,7 @@ class OutputFolder:
             record: counts; key and checksums are added.
             confidence: float32 `[H, W]`, 0..1.
             soft: see `soft_file`.
+            states: of the image and the annotation, before they were read; needed with `inputs`.
 
         Raises:
             OutputError: the disk is full or refuses the write; no part of the file is left.
@@ -190,7 +178,7 @@ class OutputFolder:
                 raise refused(path, e) from e
         record = {"key": key, **record, "files": {name: checksum(data) for name, data in files.items()}}
         if self.inputs is not None:
-            record["inputs"] = self.inputs.record(key)
+            record["inputs"] = self.inputs.record(key, states)
         try:
             self._records.append(record)
         except OSError as e:
@@ -201,6 +189,36 @@ class OutputFolder:
             self._records.close()
         finally:
             self._lock.release()
+
+
+def labelled_with(root: Path, manifest: dict[str, Any]) -> dict[str, Any] | None:
+    """The manifest of a folder's labels, or None if it has none. Changes nothing.
+
+    Raises:
+        OutputError: labels of `manifest` must not be written there, see `OutputFolder`. OSError: it cannot be read.
+    """
+    path = root / MANIFEST
+    if not path.exists():
+        if next(root.rglob("*.png"), None):
+            raise OutputError(
+                f"{root} holds PNGs and no {MANIFEST}: they are not this program's labels; choose an empty folder"
+            )
+        return None
+    try:
+        existing: Any = json.loads(path.read_text(encoding="utf-8"))
+        assert isinstance(existing, dict)
+    except (ValueError, RecursionError, AssertionError):
+        raise OutputError(f"{path}: not a manifest; remove the folder or choose another") from None
+    differences = _differences(existing, json.loads(json.dumps(manifest)))
+    if not differences:
+        return existing
+    if next(root.rglob("*.png"), None) is None:  # of a run that ended before its first label
+        return None
+    lines = "\n".join(f"  {line}" for line in differences)
+    raise OutputError(
+        f"{root} holds labels made with other settings:\n{lines}\n"
+        "  help: remove the folder to label again, or write to another one"
+    )
 
 
 def _differences(existing: dict[str, Any], expected: dict[str, Any]) -> list[str]:
@@ -214,10 +232,21 @@ def _differences(existing: dict[str, Any], expected: dict[str, Any]) -> list[str
     if not isinstance(splits, dict) or bool(splits) != bool(others):
         return [*lines, f"splits: there {splits}, now {others}"]
     return lines + [
-        f"files of the split `{split}`: there {splits[split]}, now {others[split]}"
+        line
         for split in sorted(splits.keys() & others.keys())
         if splits[split] != others[split]
+        for line in _changes(split, splits[split], others[split])
     ]
+
+
+def _changes(split: str, existing: Any, expected: Mapping[str, str]) -> list[str]:
+    """What has changed in a split, by the results of `dataset_sha256`."""
+    known = existing if isinstance(existing, dict) else {}
+    lines = {
+        "images": f"images of the split `{split}` were added, removed or renamed",
+        "tables": f"tables beside the labels of the split `{split}` have changed",
+    }
+    return [line for name, line in lines.items() if known.get(name) != expected.get(name)]
 
 
 def soft_file(classes: NDArray[Any], shares: NDArray[np.float32]) -> bytes:

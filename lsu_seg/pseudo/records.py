@@ -10,7 +10,7 @@ import re
 import struct
 from collections.abc import Container, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 INPUTS = ("image", "label")
 """The files that a label is made from. A record has of each its size, time of modification in nanoseconds, sha256."""
@@ -18,6 +18,19 @@ INPUTS = ("image", "label")
 _CHECKSUM = re.compile(r"[0-9a-f]{64}")
 STATED = struct.Struct("<qq32s")
 """The same in bytes."""
+
+
+class Made(NamedTuple):
+    """What a record says of the files of a key, in few bytes."""
+
+    names: tuple[str, ...]
+    digests: bytes
+    """The checksums of the files, in the order of their names."""
+    inputs: bytes
+    """What they were made of, see `pack`."""
+    path: Path
+    offset: int
+    """Where the record is."""
 
 
 class Records:
@@ -29,18 +42,19 @@ class Records:
         keys: keys of the images that this worker labels; None: all images.
 
     Attributes:
-        sums: for each of these keys with a record, the names of its files, their checksums, and what they were made of.
+        made: what the last record of each of these keys says, if it has one.
     """
 
     def __init__(self, root: Path, rank: int = 0, keys: Container[str] | None = None) -> None:
         # Nothing else is kept, and checksums as bytes: there may be hundreds of thousands.
         kinds: dict[tuple[str, ...], tuple[str, ...]] = {}
-        self.sums: dict[str, tuple[tuple[str, ...], bytes, bytes]] = {}
-        for record in read_records(root):
+        self.made: dict[str, Made] = {}
+        for path, offset, record in _located(root):
             if keys is None or record["key"] in keys:
                 names = tuple(record["files"])
                 digests = b"".join(bytes.fromhex(s) for s in record["files"].values())
-                self.sums[record["key"]] = kinds.setdefault(names, names), digests, pack(record.get("inputs"))
+                inputs = pack(record.get("inputs"))
+                self.made[record["key"]] = Made(kinds.setdefault(names, names), digests, inputs, path, offset)
         self._file = os.open(root / f"records-{rank}.jsonl", os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o666)
         size = os.fstat(self._file).st_size
         # A kill may have cut off the last record. It is lost, but the next one must not be appended to the same line.
@@ -57,6 +71,16 @@ class Records:
         if os.write(self._file, line) < len(line):
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
+    def append_again(self, made: Made, inputs: dict[str, list[Any]]) -> None:
+        """Append a record that says the same, but of other `inputs`.
+
+        Raises:
+            OSError: the disk is full, or refuses the write.
+        """
+        with made.path.open("rb") as file:
+            file.seek(made.offset)
+            self.append(json.loads(file.readline()) | {"inputs": inputs})
+
     def close(self) -> None:
         """Close the file once the records are on the disk."""
         if self._file >= 0:
@@ -69,14 +93,22 @@ class Records:
 
 def read_records(root: Path) -> Iterator[dict[str, Any]]:
     """All records of a folder, worker by worker. Lines that a kill cut off are skipped."""
+    return (record for _, _, record in _located(root))
+
+
+def _located(root: Path) -> Iterator[tuple[Path, int, dict[str, Any]]]:
+    """All records, each with its file and the number of bytes before it."""
     for path in sorted(root.glob("records-*.jsonl")):
-        for line in path.read_bytes().splitlines():
-            try:
-                record = json.loads(line)
-            except (ValueError, RecursionError):
-                continue
-            if _is_record(record):
-                yield record
+        offset = 0
+        with path.open("rb") as file:
+            for line in file:  # not the whole file: a line of each of hundreds of thousands of images is much
+                try:
+                    record = json.loads(line)
+                except (ValueError, RecursionError):
+                    record = None
+                if _is_record(record):
+                    yield path, offset, record
+                offset += len(line)
 
 
 def _is_record(record: Any) -> bool:

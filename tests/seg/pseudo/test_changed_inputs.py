@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from mmcv.transforms import BaseTransform
 from mmengine.config import Config
 from PIL import Image
 
@@ -24,8 +25,9 @@ from lsu_onto.constraint.npz import save_npz
 from lsu_seg.data.datasets import TaxDataset
 from lsu_seg.layout.pairs import DatasetError
 from lsu_seg.models.hf_models import weight_files
+from lsu_seg.openmmlab.registry import TRANSFORMS, register
 from lsu_seg.pseudo.errors import OutputError
-from lsu_seg.pseudo.inputs import Inputs, dataset_sha256, modules_sha256
+from lsu_seg.pseudo.inputs import Inputs, Noting, _content, dataset_sha256, modules_sha256
 from lsu_seg.pseudo.records import pack, read_records
 from lsu_seg.pseudo.run import pseudo_label
 from lsu_seg.unify.unify import weights
@@ -111,22 +113,108 @@ def test_files_that_keep_size_and_time_are_not_read(park: Path, monkeypatch: pyt
     assert run(park)["images"] == 0
 
 
-def test_a_file_that_changes_while_it_is_labelled_is_not_taken_for_the_old_one(park: Path) -> None:
-    cfg = config(park).test_dataloader.dataset
+def test_a_copy_is_read_once(park: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    records = {r["key"]: r for r in read_records(park / "labels")}
+    shutil.copytree(park / "park", park / "copy", copy_function=shutil.copyfile)
+    for file in park.rglob("copy/*/train/a?.png"):
+        os.utime(file, (1, 1))
+    assert run(park, "copy")["images"] == 0
+    monkeypatch.setattr("lsu_seg.pseudo.inputs._content", lambda path, *_: pytest.fail(f"{path} was read"))
+    assert run(park, "copy")["images"] == 0
+    again = list(read_records(park / "labels"))
+    assert len(again) == 8
+    for record in again[4:]:
+        inputs = {name: [size, 10**9, content] for name, (size, _, content) in record["inputs"].items()}
+        assert record == records[record["key"]] | {"inputs": inputs}
+
+
+def noting(root: Path) -> tuple[TaxDataset, Inputs]:
+    cfg = config(root).test_dataloader.dataset
     dataset = TaxDataset(**{key: value for key, value in cfg.items() if key != "type"})
-    key, label = "labels/train/a0", park / "park/labels/train/a0.png"
-    inputs = Inputs(dataset, {key: 0})
-    steady = inputs.record(key)
-    assert inputs.same(key, pack(steady)) and inputs.unsteady == 0
-    assert [r["inputs"] for r in read_records(park / "labels") if r["key"] == key] == [steady]
+    dataset.pipeline = Noting(dataset.pipeline)
+    return dataset, Inputs(dataset, {KEY: 0})
+
+
+KEY = "labels/train/a0"
+
+
+def test_a_file_that_changes_while_it_is_labelled_is_not_taken_for_the_old_one(park: Path) -> None:
+    label = park / "park/labels/train/a0.png"
+    dataset, inputs = noting(park)
+    states = dataset[0]["data_samples"].states
+    steady = inputs.record(KEY, states)
+    assert inputs.compare(KEY, pack(steady)) == steady and not inputs.unsteady
+    assert [r["inputs"] for r in read_records(park / "labels") if r["key"] == KEY] == [steady]
     rewrite(label, np.roll(read(label), 1))
-    changed = inputs.record(key)
-    assert inputs.unsteady == 1
+    changed = inputs.record(KEY, states)
+    assert inputs.unsteady == {KEY}
     assert changed["label"][2] == "" and changed["image"] == steady["image"]
-    for again in (inputs, Inputs(dataset, {key: 0})):
-        assert not again.same(key, pack(changed))
-    assert not Inputs(dataset, {key: 0}).same(key, pack(steady))
-    assert not inputs.same(key, pack(None)) and not inputs.same(key, pack({"image": [1, 2, "no"]}))
+    assert inputs.compare(KEY, pack(changed)) is None and inputs.compare(KEY, pack(steady)) is None
+    assert inputs.compare(KEY, pack(None)) is None and inputs.compare(KEY, pack({"image": [1, 2, "no"]})) is None
+
+
+def test_a_file_that_changes_within_a_tick_is_not_taken_for_the_old_one(
+    park: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It keeps its time, which has become one that tells when the record is written."""
+    label = park / "park/labels/train/a0.png"
+    dataset, inputs = noting(park)
+    monkeypatch.setattr("lsu_seg.pseudo.inputs._TICK_NS", 10**18)
+    states = dataset[0]["data_samples"].states
+    monkeypatch.undo()
+    steady = inputs.record(KEY, states)
+    assert steady["label"][1] == 0 and not inputs.unsteady
+    rewrite(label, np.roll(read(label), 1))
+    os.utime(label, (1e9, 1e9))
+    assert inputs.record(KEY, states)["label"][1:] == [0, ""]
+    assert inputs.unsteady == {KEY}
+
+
+def test_a_time_of_0_is_a_time(park: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As some archives give it to all files."""
+    label = park / "park/labels/train/a0.png"
+    dataset, inputs = noting(park)
+    with monkeypatch.context() as patch:
+        patch.setattr("lsu_seg.pseudo.inputs._TICK_NS", 10**18)
+        unsettled = inputs.record(KEY, dataset[0]["data_samples"].states)
+    before = read(label).copy()
+    rewrite(label, np.roll(before, 1))
+    os.utime(label, (0, 0))
+    assert inputs.compare(KEY, pack(unsettled)) is None
+    rewrite(label, before)
+    os.utime(label, (0, 0))
+    _content.cache_clear()  # a run never sees two files of one time
+    settled = inputs.compare(KEY, pack(unsettled))
+    assert settled is not None and settled["label"] == [unsettled["label"][0], 1, unsettled["label"][2]]
+    monkeypatch.setattr("lsu_seg.pseudo.inputs.file_sha256", lambda path: pytest.fail(f"{path} was read"))
+    assert inputs.compare(KEY, pack(settled)) == settled
+
+
+@register(TRANSFORMS)
+class Meddle(BaseTransform):
+    """Changes a label that is read later, and an image that has just been read."""
+
+    def transform(self, results: dict[str, Any]) -> dict[str, Any]:
+        path = Path(results["img_path"])
+        if path.stem == "a0":
+            later = Path(results["seg_map_path"]).with_name("a3.png")
+            rewrite(later, np.roll(read(later), 1))
+        if path.stem == "a1":
+            rewrite(path, 255 - read(path))
+        return results
+
+
+def test_only_what_changes_after_it_was_read_is_labelled_again(park: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    options = dict(labels="fresh", raw_dir=str(park / "raw"))
+    cfg = config(park, **options)
+    cfg.test_dataloader.dataset.pipeline.insert(2, dict(type="Meddle"))
+    assert pseudo_label(cfg, park / "teacher.pth", quiet=True)["images"] == 4
+    said = capfd.readouterr().err
+    assert said.count("while they were labelled") == 1
+    assert "1 images or their annotations were changed while they were labelled: run the same command again" in said
+    for folder in ("fresh/labels", "raw"):
+        unknown = {r["key"] for r in read_records(park / folder) if not all(c for *_, c in r["inputs"].values())}
+        assert unknown == {"labels/train/a1"}
 
 
 def test_tables_that_explain_labels_count_by_content(tmp_path: Path) -> None:
@@ -135,19 +223,26 @@ def test_tables_that_explain_labels_count_by_content(tmp_path: Path) -> None:
     form.write(tmp_path / "data", "train", {"x": drawn})
     taxonomy = write_form_tax(tmp_path / "tax", form)
 
-    def digest() -> str:
+    def digests() -> dict[str, str]:
         return dataset_sha256(TaxDataset(taxonomy, str(tmp_path / "data"), "train", pipeline=[]))
 
-    before = digest()
+    before = digests()
     [table] = TaxDataset(taxonomy, str(tmp_path / "data"), "train", pipeline=[]).annotation.reader.tables()
     os.utime(table, (1, 1))
-    assert digest() == before
+    assert digests() == before
     text = table.read_text()
     first = json.loads(text)["annotations"][0]["segments_info"][0]["category_id"]
     changed = text.replace(f'"category_id": {first}', f'"category_id": {first % 9 + 1}', 1)
     assert len(changed) == len(text) and changed != text
     table.write_text(changed)
-    assert digest() != before
+    assert [name for name, digest in digests().items() if digest != before[name]] == ["tables"]
+
+
+def test_another_image_is_told(park: Path) -> None:
+    for folder in ("images", "labels"):
+        shutil.copy(park / f"park/{folder}/train/a0.png", park / f"park/{folder}/train/b0.png")
+    with pytest.raises(OutputError, match=r"settings:\n  images of the split `train` were added, removed or renamed\n"):
+        run(park)
 
 
 def test_a_taxonomy_counts_by_what_it_says(park: Path) -> None:
@@ -215,8 +310,11 @@ def test_a_stage_depends_on_the_weights_that_its_config_names(tmp_path: Path) ->
     assert weights(dict(load_from="https://host/a.pth", resume=True)) == []
 
 
-def test_a_file_that_was_changed_just_now_is_known_by_its_content_alone(park: Path) -> None:
+def test_a_file_that_was_changed_just_now_is_known_by_its_content_alone(
+    park: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """It may change once more without another time, where the file system's clock ticks slowly."""
+    monkeypatch.setattr("lsu_seg.pseudo.inputs._TICK_NS", 10**15)  # however slow this machine is
     label = park / "park/labels/train/a0.png"
     rewrite(label, np.roll(read(label), 1))
     assert run(park)["images"] == 1

@@ -11,7 +11,9 @@ import shutil
 import signal
 import subprocess
 import time
+import tracemalloc
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -24,11 +26,13 @@ from helpers.forkserver import drop_privileges
 from helpers.tiny import read
 from lsu_seg.pseudo.errors import OutputError, check_output
 from lsu_seg.pseudo.output import OutputFolder, soft_file
-from lsu_seg.pseudo.records import finished
+from lsu_seg.pseudo.records import finished, read_records
+from lsu_seg.runtime.lock import lock
 
 KEYS = [f"train/{name}" for name in ("a", "b", "ä b", "deep/er")]
 PALETTE = np.arange(15, dtype=np.uint8).reshape(5, 3)
 MANIFEST: dict[str, Any] = {"version": "1", "views": [1.0, 2.0], "threshold": 0.5}
+SPLIT = {"images": "a", "tables": "a"}
 RECORD = {"pixels": 24 * 40}
 
 
@@ -315,7 +319,7 @@ def test_a_file_in_place_of_a_folder(tmp_path: Path, name: str) -> None:
 
 
 def test_splits_share_a_folder_and_nothing_else(tmp_path: Path) -> None:
-    train, val = (MANIFEST | {"splits": {split: f"hash of {split}"}} for split in ("train", "val"))
+    train, val = (MANIFEST | {"splits": {split: SPLIT}} for split in ("train", "val"))
     assert fill(tmp_path, KEYS[:2], train) == (2, 0)
     folder = OutputFolder(tmp_path, val, PALETTE)
     folder.close()
@@ -324,11 +328,12 @@ def test_splits_share_a_folder_and_nothing_else(tmp_path: Path) -> None:
     folder.close()
     assert folder.other_splits == []
     both = json.loads((tmp_path / "manifest.json").read_text())
-    assert both == MANIFEST | {"splits": {"train": "hash of train", "val": "hash of val"}}
+    assert both == MANIFEST | {"splits": {"train": SPLIT, "val": SPLIT}}
     assert fill(tmp_path, KEYS, val) == (2, 0)
     for splits, said in (
-        ({"val": "other"}, "files of the split `val`: there hash of val, now other"),
-        ({}, "splits: there {'train': 'hash of train', 'val': 'hash of val'}, now {}"),
+        ({"val": SPLIT | {"images": "b"}}, "images of the split `val` were added, removed or renamed"),
+        ({"val": SPLIT | {"tables": "b"}}, "tables beside the labels of the split `val` have changed"),
+        ({}, f"splits: there {dict(train=SPLIT, val=SPLIT)}, now {{}}"),
     ):
         with pytest.raises(OutputError) as refusal:
             fill(tmp_path, KEYS, MANIFEST | {"splits": splits})
@@ -340,6 +345,26 @@ def test_splits_share_a_folder_and_nothing_else(tmp_path: Path) -> None:
 
 
 # --- who may write -----------------------------------------------------------------------------------------
+
+
+def test_the_next_worker_enters_while_records_are_read(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "records-9.jsonl")
+    with ThreadPoolExecutor(1) as pool:
+        reading = pool.submit(OutputFolder, tmp_path, MANIFEST, PALETTE, run="a")
+        with (tmp_path / "records-9.jsonl").open("wb"), (tmp_path / ".lock/entry").open("r+b") as entry:  # it reads now
+            assert lock(entry.fileno())
+            assert not reading.done()
+        reading.result().close()
+
+
+def test_records_are_not_read_as_a_whole(tmp_path: Path) -> None:
+    line = json.dumps({"key": "train/a", "files": {"label": "0" * 64}})
+    (tmp_path / "records-0.jsonl").write_text(f"{line}\n" * 20_000)
+    tracemalloc.start()
+    assert sum(1 for _ in read_records(tmp_path)) == 20_000
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 500_000
 
 
 class Holder:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import signal
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ import torch
 from mmengine.config import Config
 from mmengine.runner import Runner
 
+from helpers.folders import tree
 from helpers.forkserver import Server
 from helpers.processes import WRITE, standing_still
 from helpers.tiny import (
@@ -343,6 +345,22 @@ def test_the_dataset_is_never_written_to(world: Path, tmp_path: Path, folder: st
         with pytest.raises(OutputError, match=r"is the dataset's folder .* or inside it"):
             pseudo_label(cfg, world / "teacher.pth", quiet=True)
     assert labels(world / "park") == before
+
+
+def test_a_refused_raw_dir_leaves_nothing(world: Path, tmp_path: Path) -> None:
+    raw = tmp_path / "raw"
+    raw.mkdir()
+    shutil.copy(world / "park/labels/train/ä0.png", raw)
+    with pytest.raises(OutputError, match=rf"^{raw} holds PNGs and no manifest"):
+        run(world, tmp_path, raw_dir=str(raw))
+    assert tree(tmp_path).keys() == {"raw/ä0.png"} and list(tmp_path.iterdir()) == [raw]
+    (raw / "manifest.json").write_text("{}")
+    with pytest.raises(OutputError, match=rf"^{raw} holds labels made with other settings:\n  batch_size: there None"):
+        run(world, tmp_path, raw_dir=str(raw))
+    assert list(tmp_path.iterdir()) == [raw]
+    shutil.rmtree(raw)
+    run(world, tmp_path, raw_dir=str(raw))
+    assert len(labels(raw)) == len(IMAGES)
 
 
 def test_a_second_run_into_the_same_folder_is_refused(world: Path, tmp_path: Path) -> None:

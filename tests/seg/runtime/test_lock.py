@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import signal
 import sys
-import threading
 import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -18,13 +19,13 @@ pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="there are no su
 
 
 def hold(folder: Path, fork: bool = False) -> int:
-    """A process that holds the lock, or (fork) one that it has forked and that outlives it by seconds."""
+    """A process that holds the lock, or (fork) one that it has forked and that outlives it until `release` is there."""
     pid = os.fork()
     if not pid:
         with locked(folder):
             if fork and not os.fork():
                 (folder / "held").touch()
-                time.sleep(3)
+                wait_until((folder / "release").exists)
                 os._exit(0)
             if not fork:
                 (folder / "held").touch()
@@ -36,6 +37,25 @@ def hold(folder: Path, fork: bool = False) -> int:
 def kill(pid: int) -> None:
     os.kill(pid, signal.SIGKILL)
     os.waitpid(pid, 0)
+
+
+def check_wait(
+    enter: Callable[[], None], message: str, release: Callable[[], None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Whoever enters says once that it waits, and goes on when the lock is released."""
+    said: list[str] = []
+    with ThreadPoolExecutor(1) as pool:
+        entering = pool.submit(enter)
+
+        def waits() -> bool:
+            said.append(capsys.readouterr().err)
+            return "".join(said) == message or entering.done()
+
+        wait_until(waits)
+        assert not entering.done()
+        release()
+        entering.result()
+    assert "".join(said) + capsys.readouterr().err == message
 
 
 def test_one_at_a_time(tmp_path: Path) -> None:
@@ -54,11 +74,13 @@ def test_what_a_killed_run_has_started_is_waited_for_and_that_is_said(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     kill(hold(tmp_path, fork=True))
-    begun = time.monotonic()
-    with locked(tmp_path):
-        assert time.monotonic() - begun > 0.2
-    said = capsys.readouterr().err
-    assert said == f"waiting for the processes that a run has left behind in {tmp_path}\n"
+
+    def enter() -> None:
+        with locked(tmp_path):
+            pass
+
+    message = f"waiting for the processes that a run has left behind in {tmp_path}\n"
+    check_wait(enter, message, (tmp_path / "release").touch, capsys)
 
 
 def test_a_lock_is_shared_or_not(tmp_path: Path) -> None:
@@ -78,10 +100,7 @@ def test_a_lock_is_shared_or_not(tmp_path: Path) -> None:
 def test_who_waits_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     a, b = (os.open(tmp_path / "file", os.O_RDWR | os.O_CREAT) for _ in range(2))
     assert lock(a)
-    timer = threading.Timer(1.5, lambda: unlock(a))
-    timer.start()
-    wait_for_lock(b, "a worker")
-    timer.join()
-    assert capsys.readouterr().err == "waiting for a worker\n"
+    check_wait(lambda: wait_for_lock(b, "a worker"), "waiting for a worker\n", lambda: unlock(a), capsys)
+    assert not lock(a)
     os.close(a)
     os.close(b)

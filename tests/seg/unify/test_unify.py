@@ -225,6 +225,14 @@ def test_nothing_changed(project: Project) -> None:
     assert {f: f.stat().st_mtime_ns for f in project.work.rglob("*") if f.name != "results.json"} == before
 
 
+def test_folders_of_taxonomies_count_by_what_lies_there(project: Project) -> None:
+    cfg = config(project.root)
+    for _, part in cfg.items():
+        search_in(part, [f"{project.root}/./tax"])
+    assert "paths" in cfg.val_dataloader.dataset and "paths" in cfg.unify.extra.town.truth
+    assert project.run(cfg) == set()
+
+
 def test_a_changed_relation_of_an_extra_dataset(project: Project) -> None:
     tax = project.root / "tax/demo_town.tax"
     tax.write_text(
