@@ -173,6 +173,8 @@ class OutputFolder:
         for name, data in files.items():
             path = self.root / FILES[name].format(key)
             try:
+                if path.is_symlink():  # to an annotation, perhaps: labels are never written through it
+                    path.unlink()
                 write_atomic(path, data)
             except OSError as e:
                 raise refused(path, e) from e

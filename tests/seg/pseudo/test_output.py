@@ -68,6 +68,16 @@ def unbroken(tmp_path_factory: pytest.TempPathFactory) -> Path:
 # --- what is written ---------------------------------------------------------------------------------------
 
 
+def test_nothing_is_written_through_a_link(tmp_path: Path) -> None:
+    annotation = tmp_path / "annotation.png"
+    annotation.write_bytes(b"drawn by hand")
+    fill(tmp_path / "out", ["train/b"])
+    (tmp_path / "out/train/a.png").symlink_to(annotation)
+    fill(tmp_path / "out", ["train/a"])
+    assert annotation.read_bytes() == b"drawn by hand"
+    assert np.array_equal(read(tmp_path / "out/train/a.png"), arrays("train/a")["labels"])
+
+
 def test_the_files_of_an_image(unbroken: Path) -> None:
     names = {f"{k}.png" for k in KEYS} | {f"confidence/{k}.png" for k in KEYS}
     assert tree(unbroken).keys() == names | {f"soft/{k}.npz" for k in KEYS} | {"manifest.json"}
