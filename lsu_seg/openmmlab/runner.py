@@ -8,6 +8,8 @@ import io
 import itertools
 import logging
 import struct
+import zipfile
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -205,6 +207,7 @@ def runner_with_checkpoint(cfg: Config, checkpoint: str | Path | None, quiet: bo
         return runner
     if not Path(checkpoint).is_file():
         raise ConfigError(f"there is no checkpoint `{checkpoint}`")
+    _check_checksums(Path(checkpoint))
     cfg.load_from = str(checkpoint)
     runner = build_runner(cfg, quiet)
     try:
@@ -221,3 +224,22 @@ def runner_with_checkpoint(cfg: Config, checkpoint: str | Path | None, quiet: bo
     model: Any = getattr(runner.model, "module", runner.model)
     model.stated_classes = stated_classes(loaded)
     return runner
+
+
+def _check_checksums(checkpoint: Path) -> None:
+    """Refuse a damaged checkpoint: torch does not look at the checksums of the weights that it reads."""
+    if not zipfile.is_zipfile(checkpoint):
+        return
+    name = ""
+    try:
+        with zipfile.ZipFile(checkpoint) as archive:
+            for item in archive.infolist():
+                if item.CRC == 0:  # of nothing, or of a file saved with `torch.serialization.set_crc32_options(False)`
+                    continue
+                name = item.filename
+                with archive.open(item) as record:
+                    while record.read(1 << 20):
+                        pass
+    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as e:
+        what = f"`{name}` in it has another checksum" if name else str(e)
+        raise TeacherError(f"`{checkpoint}` is damaged: {what}; get the file again") from e

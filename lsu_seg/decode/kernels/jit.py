@@ -8,7 +8,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from numba import njit
+from numba import config, njit
+
+from lsu_seg.errors import UserError
 
 # `_nrt` is numba's reference counting, which costs two calls for every slice of an array, more than the work on a short
 # tile. The loops do not need it, because they neither own nor allocate arrays. The only fastmath flag is contraction
@@ -35,6 +37,8 @@ def entry(make: Callable[[int], Callable[..., Any]]) -> Callable[..., Any]:
     files that are compiled into the function. Therefore `make` gets a hash of all these files, and returns a function
     whose closure holds it.
     """
+    if config.DISABLE_JIT:
+        raise UserError("NUMBA_DISABLE_JIT is set, and the decoder exists only as numba compiles it: unset it")
     function = make(_sources())
     try:
         compiled: Any = njit(cache=True, **_fused)(function)

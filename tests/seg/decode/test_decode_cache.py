@@ -109,3 +109,12 @@ def test_a_cache_that_cannot_be_used_costs_a_compilation_and_not_the_run(copy: P
     assert answer == ["3", "0"]
     assert said.startswith("the compiled CPU decoder cannot be kept for the next time (OSError: ")
     assert said.endswith(": set NUMBA_CACHE_DIR to a folder that is writable\n")
+
+
+def test_a_numba_that_compiles_nothing_is_named() -> None:
+    code = "from lsu_seg.decode import cpu"
+    environment = {**os.environ, "NUMBA_DISABLE_JIT": "1"}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True)
+    assert done.stderr.endswith(
+        "NUMBA_DISABLE_JIT is set, and the decoder exists only as numba compiles it: unset it\n"
+    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -99,6 +100,32 @@ def test_what_is_no_checkpoint(park: Path, tmp_path: Path, content: Any) -> None
     done = label(park, tmp_path, tmp_path / "t.pth")
     assert done.exit_code == 1
     assert f"`{tmp_path / 't.pth'}` is not a checkpoint, or is cut off; get the file again" in done.output
+
+
+def test_a_damaged_checkpoint_is_refused(park: Path, tmp_path: Path) -> None:
+    """Torch reads weights without a look at their checksums."""
+    path = Path(save_checkpoint(tmp_path / "t.pth"))
+    with zipfile.ZipFile(path) as archive:
+        weights = max((i for i in archive.infolist() if "/data/" in i.filename), key=lambda i: i.file_size)
+        at = path.read_bytes().index(archive.read(weights), weights.header_offset)
+    data = bytearray(path.read_bytes())
+    data[at] ^= 64
+    path.write_bytes(data)
+    torch.load(path, weights_only=False)
+    done = label(park, tmp_path, path)
+    assert done.exit_code == 1
+    assert f"`{path}` is damaged: `{weights.filename}` in it has another checksum; get the file again" in done.output
+
+
+def test_a_checkpoint_without_checksums_is_none_that_is_damaged(park: Path, tmp_path: Path) -> None:
+    path = save_checkpoint(tmp_path / "t.pth")
+    content = torch.load(path, weights_only=False)
+    torch.serialization.set_crc32_options(False)
+    try:
+        torch.save(content, path)
+    finally:
+        torch.serialization.set_crc32_options(True)
+    assert label(park, tmp_path, path).exit_code == 0
 
 
 def test_a_runner_of_mmengine_knows_them_too(park: Path, tmp_path: Path) -> None:
