@@ -150,7 +150,7 @@ def test_another_version_is_named(world: Path, labelled: Path) -> None:
 
 def test_another_dataset_is_named(world: Path, labelled: Path, tmp_path: Path) -> None:
     write_park(tmp_path / "park", {**IMAGES, "more": [0]})
-    with pytest.raises(OutputError, match=r"settings:\n  files of the split `train`: there"):
+    with pytest.raises(OutputError, match=r"settings:\n  images of the split `train` were added"):
         pseudo_label(config(world, labelled, tmp_path / "park"), world / "teacher.pth", quiet=True)
 
 
