@@ -37,8 +37,10 @@ def _spell(error: UnicodeError) -> tuple[str | bytes, int]:
     if not isinstance(error, UnicodeEncodeError):
         raise error
     character = error.object[error.start]
-    if "\udc80" <= character <= "\udcff":  # a byte of a file's name that is no text: as it is
-        return character.encode("utf-8", "surrogateescape"), error.start + 1
+    if "\udc80" <= character <= "\udcff":  # a byte of a file's name that is no text
+        byte = character.encode("utf-8", "surrogateescape")
+        whole = "x".encode(error.encoding) == b"x"  # a stream of bytes takes it as it is; UTF-16 does not
+        return byte if whole else f"\\x{byte.hex()}", error.start + 1
     plain = _PLAIN.get(character) or character.encode("ascii", "backslashreplace").decode()
     return plain, error.start + 1
 

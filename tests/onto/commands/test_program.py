@@ -282,6 +282,16 @@ def test_every_command_writes_to_any_stream(charset: str, tmp_path: Path, monkey
     assert {c[0] for c in commands} == {*lsu_onto.cli.main.places} - {"lsp"}
 
 
+@pytest.mark.parametrize("charset", ["utf-8", "ascii", "cp1252", "utf-16", "utf-16-le", "utf-32"])
+def test_names_of_files_that_are_no_text_can_be_written(charset: str) -> None:
+    name = os.fsdecode(b"caf\xe9.tax")
+    written = name.encode(charset, "lsu_onto.spell")
+    if charset.startswith("utf-16") or charset.startswith("utf-32"):
+        assert written.decode(charset) == r"caf\xe9.tax"
+    else:
+        assert written == os.fsencode(name)
+
+
 def test_what_a_stream_lacks_is_spelt_out_and_data_is_utf_8(tmp_path: Path) -> None:
     file = tmp_path / "odd.tax"
     file.write_text(ODD, encoding="utf-8")
