@@ -59,14 +59,19 @@ class LabelledImage:
         """Add rows of the teacher's unconstrained label, from `top` on."""
         self._unsettled.append(lambda: self._put_raw(top, finish().labels))
 
-    def settle(self) -> None:
-        """Wait for what was put.
+    @property
+    def unsettled(self) -> int:
+        """The number of things that were put and not settled. Each holds its evidence in memory."""
+        return len(self._unsettled)
+
+    def settle(self, first: int | None = None) -> None:
+        """Wait for what was put: for all of it, or for the `first` so many things.
 
         Raises:
             DecodeError: it cannot be decoded.
         """
-        unsettled, self._unsettled = self._unsettled, []
-        for each in unsettled:
+        settled, self._unsettled = self._unsettled[:first], self._unsettled[len(self._unsettled[:first]) :]
+        for each in settled:
             each()
 
     def _put(self, top: int, decoded: Decoded, soft: tuple[NDArray[Any], NDArray[np.float32]] | None) -> None:

@@ -38,8 +38,8 @@ from lsu_seg.runtime.progress import progress, track
 from lsu_seg.teachers import Band, SegmentorTeacher, Views
 
 _HELD = 64 << 20
-"""Evidence of at most this many bytes waits for the next image's forward pass before it is let go: where more of it
-must be in memory, the forward pass takes so long that the time between two of them is no matter."""
+"""A band's evidence of at most this many bytes waits for the next band's forward pass before it is let go: where there
+is more of it, the forward pass takes so long that the time between two of them is no matter."""
 
 
 @register(LOOPS)
@@ -116,6 +116,16 @@ class PseudoLabelLoop(BaseLoop):
 
     def manifest(self, constrained: bool) -> dict[str, Any]:
         """Everything that the labels depend on, as JSON values."""
+        return {
+            **self._settings,
+            "confidence": self.confidence and constrained,
+            "soft": self.soft if constrained else 0,
+            "constrained": constrained,
+        }
+
+    @cached_property
+    def _settings(self) -> dict[str, Any]:
+        """What both manifests have in common. Kept, because it has hashes of large files."""
         c = self.constraint
         return {
             "format": 3,  # 2: decoded as if every model had `align_corners=False`
@@ -133,10 +143,7 @@ class PseudoLabelLoop(BaseLoop):
             "batch_size": self.dataloader.batch_size,
             **self.views.manifest(),
             "threshold": self.threshold,
-            "confidence": self.confidence and constrained,
-            "soft": self.soft if constrained else 0,
             "decoder": self.decoder.name,
-            "constrained": constrained,
         }
 
     def _weights_sha256(self) -> str:
@@ -298,7 +305,11 @@ class PseudoLabelLoop(BaseLoop):
                 self._decode_rows(item, len(item.rows), None)
             yield item
 
+    _in_flight: LabelledImage | None = None
+    """Whose evidence is held for the decoder: that of one band, of one image, so that bands do not add up."""
+
     def _decode_band(self, item: LabelledImage, band: Band) -> None:
+        before = item.unsettled
         item.out_of_memory |= band.out_of_memory
         if item.todo:
             self._decode_rows(item, band.top, None)
@@ -306,8 +317,11 @@ class PseudoLabelLoop(BaseLoop):
         if item.todo_raw:
             size = (band.bottom - band.top, item.rows.shape[1])
             item.put_raw(band.top, self.decoder.start_unconstrained(band.views, size, item.path))
-        if _bytes(band.views) > _HELD:
-            item.settle()
+        # The band before is waited for only now, when the device has this one's work.
+        if self._in_flight is not None and self._in_flight is not item:
+            self._in_flight.settle()
+        item.settle(None if _bytes(band.views) > _HELD else before)
+        self._in_flight = item
 
     def _decode_rows(self, item: LabelledImage, bottom: int, views: list[View | QueryView] | None) -> None:
         """Decode the rows down to `bottom`. `views` is None if no pixel of these rows needs the teacher."""

@@ -185,6 +185,35 @@ def test_the_gpu_has_the_next_image_before_the_last_ones_labels_are_asked_for(wo
     assert labels(tmp_path / "a/labels") == labels(tmp_path / "b/labels") == labels(tmp_path / "c/labels")
 
 
+def test_of_an_image_in_bands_at_most_two_hold_their_evidence(world: Path, tmp_path: Path) -> None:
+    """Neither the bands of an image nor the images of a batch add up."""
+    open_now, most = 0, 0
+
+    def start(*args: Any) -> Any:
+        nonlocal open_now, most
+        decoded = decoder("cpu").decode(*args)
+        open_now += 1
+        most = max(most, open_now)
+
+        def finish() -> Any:
+            nonlocal open_now
+            open_now -= 1
+            return decoded
+
+        return finish
+
+    write_park(tmp_path / "park", {f"{i}": [0, 1, 5] for i in range(3)}, size=(320, 64))
+    options: dict[str, Any] = dict(window=(64, 64), flips=(False,), memory=0.1, batch_size=3)
+    for name, more in (("bands", options), ("batch", dict(flips=(False,), batch_size=3))):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(loop, "decoder", lambda device: Decoder("cpu", start))
+            most = 0
+            run(world, tmp_path / name, str(tmp_path / "park"), **more)
+        assert (open_now, most) == (0, 2), name
+        run(world, tmp_path / f"{name}-plain", str(tmp_path / "park"), **more)
+        assert labels(tmp_path / name / "labels") == labels(tmp_path / f"{name}-plain/labels")
+
+
 def test_a_failed_write_ends_the_run_and_the_next_goes_on(world: Path, tmp_path: Path) -> None:
     write = OutputFolder.write
 
