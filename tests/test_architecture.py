@@ -240,7 +240,7 @@ def test_files_that_texts_name_are_there() -> None:
 
 
 def test_what_counts_as_a_machine() -> None:
-    for bad in ("see /opt/conda/bin", 'open("/work/main/x")', "https://pypi.org/simple", "pypi.corp.example"):
+    for bad in ("see /opt/conda/bin", 'open("/work/a/x")', "https://pypi.org/simple", "pypi.corp.example"):
         assert _MACHINE.search(bad) or _INDEX.search(bad), bad
     for good in ('"/work", "/.venv"', "work/demo", "$HOME/work/x", "https://pypi.org/project/x", "./opt/x"):
         assert not (_MACHINE.search(good) or _INDEX.search(good)), good

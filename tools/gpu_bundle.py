@@ -124,6 +124,7 @@ def main() -> int:
     except PackageNotFoundError as e:
         print(f"{e.name} is not installed here, so that what it needs is not known: run `make install`")
         return 1
+    print(f"gathering {len(names)} wheels", flush=True)
     with tempfile.TemporaryDirectory(dir=ROOT, prefix=".gpu-bundle-") as name:
         folder = Path(name)
         try:

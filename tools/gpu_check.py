@@ -178,14 +178,17 @@ def _run_all(steps: dict[str, Step], args: argparse.Namespace, environment: dict
             log.write(f"\n===== {name}\n")
             log.flush()
             start = time.monotonic()
-            problem = "the time was up" if left < PER_STEP else _process(command, environment, log, step, left)
+            said = _Said(rows)
+            problem = "the time was up" if left < PER_STEP else _process(command, environment, log, step, left, said)
             results[name] = {
                 "about": step.about,
                 "seconds": round(time.monotonic() - start, 1),
                 "problem": problem,
                 "rows": _read(rows),
             }
-            _say(results[name])
+            said.rows()
+            if problem:
+                print(f"    FAILED: {problem}", flush=True)
             _write(args.out, results, time.monotonic() - began)
     rows_ = [row for result in results.values() for row in result["rows"]]
     differing = sum(row["equal"] is False for row in rows_)
@@ -199,21 +202,24 @@ def _list(what: str, names: list[str]) -> str:
     return f"{what} {', '.join(names)}" if names else f"no {what}"
 
 
-def _process(command: list[str], environment: dict[str, str], log: Any, step: Step, left: float) -> str:
+def _process(command: list[str], environment: dict[str, str], log: Any, step: Step, left: float, said: _Said) -> str:
     """Run a step; returns what went wrong, or ""."""
     limit = min(step.seconds + PER_STEP, left)
+    end = time.monotonic() + limit
     process = subprocess.Popen(
         command, env=environment, cwd=ROOT, stdout=log, stderr=subprocess.STDOUT, start_new_session=True
     )
     try:
-        code = process.wait(limit)
-    except subprocess.TimeoutExpired:
-        return f"not done after {limit:.0f} s"
+        while process.poll() is None:
+            if time.monotonic() > end:
+                return f"not done after {limit:.0f} s"
+            said.rows()
+            time.sleep(0.2)
     finally:
         with contextlib.suppress(ProcessLookupError):  # with all that it has started
             os.killpg(process.pid, signal.SIGKILL)
         process.wait()
-    return f"ended with exit code {code}; see gpu_check.log" if code else ""
+    return f"ended with exit code {process.returncode}; see gpu_check.log" if process.returncode else ""
 
 
 def _read(file: Path) -> list[dict[str, Any]]:
@@ -221,11 +227,21 @@ def _read(file: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in lines]
 
 
-def _say(result: dict[str, Any]) -> None:
-    for row in result["rows"]:
-        print(f"    {' | '.join(cell for cell in _cells(row) if cell)}", flush=True)
-    if result["problem"]:
-        print(f"    FAILED: {result['problem']}", flush=True)
+class _Said:
+    """Prints the rows of a step as they come, and in between how long it has taken."""
+
+    def __init__(self, file: Path) -> None:
+        self._file, self._done, self._began, self._last = file, 0, time.monotonic(), time.monotonic()
+
+    def rows(self) -> None:
+        rows, now = _read(self._file), time.monotonic()
+        for row in rows[self._done :]:
+            print(f"    {' | '.join(cell for cell in _cells(row) if cell)}", flush=True)
+        if self._done < len(rows):
+            self._done, self._last = len(rows), now
+        elif now - self._last >= 10:
+            self._last = now
+            print(f"    … {now - self._began:.0f} s", flush=True)
 
 
 # --- the results -------------------------------------------------------------------------------------------

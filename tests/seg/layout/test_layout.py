@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from helpers.layouts import keys, touch
 from lsu_onto import Layout
 from lsu_seg.label_files import LabelFileError, segments_path
 from lsu_seg.layout.pairs import DatasetError, find_pairs, overlap, survey
@@ -17,17 +18,6 @@ CITIES = Layout(
     "leftImg8bit/{split}/{city}/{frame}_leftImg8bit.png",
     "gtFine/{split}/{city}/{frame}_gtFine_labelIds.png",
 )
-
-
-def touch(root: Path, *names: str) -> Path:
-    for name in names:
-        (root / name).parent.mkdir(parents=True, exist_ok=True)
-        (root / name).touch()
-    return root
-
-
-def keys(root: Path, layout: Layout, split: str = "train") -> list[str]:
-    return [pair.key for pair in find_pairs(root, layout, split)]
 
 
 def test_pairs_are_sorted_and_of_one_split(tmp_path: Path) -> None:

@@ -6,22 +6,12 @@ from pathlib import Path
 
 import pytest
 
+from helpers.layouts import keys, touch
 from lsu_onto import Layout
 from lsu_seg.layout.pairs import DatasetError, find_pairs, survey
 from lsu_seg.layout.patterns import Pattern
 
 DEEP = Layout(("train",), "{split}/**/{stem}.jpg", "labels/**/{stem}.png")
-
-
-def touch(root: Path, *names: str) -> Path:
-    for name in names:
-        (root / name).parent.mkdir(parents=True, exist_ok=True)
-        (root / name).touch()
-    return root
-
-
-def keys(root: Path, layout: Layout, split: str = "train") -> list[str]:
-    return [pair.key for pair in find_pairs(root, layout, split)]
 
 
 def test_two_stars_stand_for_any_folders_or_none(tmp_path: Path) -> None:
