@@ -9,7 +9,7 @@ from pathlib import Path
 from lsu_onto.diagnostics import Diagnostic, did_you_mean
 from lsu_onto.library.errors import TaxonomyError
 from lsu_onto.library.inheritance import InheritedMap, inherited_maps
-from lsu_onto.library.names import file_and_name, is_called, meant, spaced
+from lsu_onto.library.names import file_and_name, is_called, resolve_name, spaced
 from lsu_onto.library.pipe import check, declared, differing
 from lsu_onto.library.searchpath import Entry
 from lsu_onto.library.workspace import Workspace
@@ -30,7 +30,7 @@ class IncompleteMapError(TaxonomyError):
 
 def find_ontology(workspace: Workspace, name: str, source: str | None) -> Ontology:
     """The ontology of a dataset: see `Library.ontology`."""
-    workspace, name = meant(workspace, name)
+    workspace, name = resolve_name(workspace, name)
     source = source and spaced(source)
     file, which = file_and_name(name)
     matches: dict[tuple[str, ...], Ontology] = {}
@@ -57,7 +57,7 @@ def find_ontology(workspace: Workspace, name: str, source: str | None) -> Ontolo
 
 def find_alone(workspace: Workspace, name: str, kinds: Sequence[str] = ("dataset", "source")) -> Source | Dataset:
     """A taxonomy of the first of some kinds that has it, by itself: see `Library.alone`."""
-    workspace, name = meant(workspace, name)
+    workspace, name = resolve_name(workspace, name)
     file, which = file_and_name(name)
     entries = [e for e in workspace.search.entries() if e.kind in kinds and is_called(e, name)]
     entries = [e for e in entries if e.kind == kinds[0]] or entries

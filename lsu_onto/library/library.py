@@ -11,7 +11,7 @@ from lsu_onto.library import pipe
 from lsu_onto.library.errors import TaxonomyError
 from lsu_onto.library.find import find_alone, find_ontology
 from lsu_onto.library.inheritance import InheritedMap, inherited_maps
-from lsu_onto.library.names import file_and_name, is_called, meant
+from lsu_onto.library.names import file_and_name, is_called, resolve_name
 from lsu_onto.library.pipe import Analysis, Imports
 from lsu_onto.library.searchpath import Entry, shipped
 from lsu_onto.library.workspace import Workspace
@@ -90,7 +90,7 @@ class Library:
         Raises:
             TaxonomyError: there are several, its classes have errors, or the file has no source.
         """
-        workspace, called = meant(self.workspace, name)
+        workspace, called = resolve_name(self.workspace, name)
         entries = workspace.search.entries()
         if not file_and_name(called)[0] and not any(e.kind == "source" and is_called(e, called) for e in entries):
             return None

@@ -35,7 +35,7 @@ def spaced(name: str) -> str:
     return f"{match[1]} {match[2]}" if match else name
 
 
-def meant(workspace: Workspace, name: str) -> tuple[Workspace, str]:
+def resolve_name(workspace: Workspace, name: str) -> tuple[Workspace, str]:
     """Where to look a name up, and what it stands for.
 
     What the search path declares comes first. Then comes the current folder, without its subfolders: it never changes
