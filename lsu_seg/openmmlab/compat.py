@@ -113,6 +113,9 @@ def load_checkpoint(filename: str | os.PathLike[str], map_location: Any = None) 
     path = Path(filename).expanduser()
     if not path.is_file():
         raise FileNotFoundError(f"no checkpoint at `{path}`")
+    from lsu_seg.openmmlab.weights import check_file  # imports torch
+
+    check_file(path)
     with _restricted(str(path)):
         return _torch_load(path, map_location)
 

@@ -8,8 +8,6 @@ import io
 import itertools
 import logging
 import struct
-import zipfile
-import zlib
 from pathlib import Path
 from typing import Any
 
@@ -20,11 +18,11 @@ from mmengine.logging import MMLogger
 from mmengine.model import BaseDataPreprocessor, MMDistributedDataParallel, is_model_wrapper
 from mmengine.runner import Runner
 
-from lsu_seg.errors import ConfigError, TeacherError
-from lsu_seg.openmmlab.compat import UntrustedCheckpointError
+from lsu_seg.errors import ConfigError, TeacherError, UserError
 from lsu_seg.openmmlab.failures import named
 from lsu_seg.openmmlab.mmdet import check_mmdet
 from lsu_seg.openmmlab.stated_classes import stated_classes
+from lsu_seg.openmmlab.weights import check_file, check_finite, check_weights, misfit
 from lsu_seg.runtime.allocator import keep_freed_memory
 from lsu_seg.runtime.launch import join_ranks
 
@@ -37,7 +35,7 @@ class RankedRunner(Runner):
     """
 
     stepped = False
-    _has_begun, _is_last_test = False, True
+    _has_begun, _is_last_test, _loading = False, True, ""
 
     def build_logger(self, *args: Any, **kwargs: Any) -> MMLogger:
         logger = super().build_logger(*args, **kwargs)
@@ -65,6 +63,8 @@ class RankedRunner(Runner):
         if (fn_name == "before_run" and self._has_begun) or (fn_name == "after_run" and not self._is_last_test):
             return
         self._has_begun |= fn_name == "before_run"
+        if fn_name == "after_load_checkpoint":
+            check_weights(self._loading, kwargs["checkpoint"], getattr(self.model, "module", self.model))
         super().call_hook(fn_name, **kwargs)
         self.stepped |= fn_name in ("after_train_iter", "after_val_iter", "after_test_iter")
 
@@ -90,6 +90,7 @@ class RankedRunner(Runner):
         self._test_dataloader, self._test_evaluator, self._test_loop = dataloader, evaluator, dict(type="TestLoop")
 
     def load_checkpoint(self, filename: str, *args: Any, **kwargs: Any) -> Any:
+        self._loading = str(filename)
         checkpoint = super().load_checkpoint(filename, *args, **kwargs)
         # mmengine would begin the optimizer and the learning rate's schedule anew, in the middle of the training.
         states = {"optimizer": True, "param_schedulers": bool(self.param_schedulers)}
@@ -207,12 +208,12 @@ def runner_with_checkpoint(cfg: Config, checkpoint: str | Path | None, quiet: bo
         return runner
     if not Path(checkpoint).is_file():
         raise ConfigError(f"there is no checkpoint `{checkpoint}`")
-    _check_checksums(Path(checkpoint))
+    check_file(Path(checkpoint))  # now, and not after the model is built
     cfg.load_from = str(checkpoint)
     runner = build_runner(cfg, quiet)
     try:
         loaded = runner.load_checkpoint(str(checkpoint), strict=True)
-    except UntrustedCheckpointError:
+    except UserError:
         raise
     except (EOFError, KeyError, IndexError, ValueError, TypeError, AttributeError, OSError, struct.error) as e:
         if isinstance(e, OSError) and e.filename:  # torch says `Invalid argument` of some files that are cut off
@@ -220,26 +221,8 @@ def runner_with_checkpoint(cfg: Config, checkpoint: str | Path | None, quiet: bo
         raise TeacherError(f"`{checkpoint}` is not a checkpoint, or is cut off; get the file again") from e
     except RuntimeError as e:
         what = "cannot be read" if "PytorchStreamReader" in str(e) else "does not fit the config's model"
-        raise TeacherError(f"`{checkpoint}` {what}: {e}") from e
+        raise TeacherError(f"`{checkpoint}` {what}: {misfit(e)}") from e
     model: Any = getattr(runner.model, "module", runner.model)
+    check_finite(str(checkpoint), model)
     model.stated_classes = stated_classes(loaded)
     return runner
-
-
-def _check_checksums(checkpoint: Path) -> None:
-    """Refuse a damaged checkpoint: torch does not look at the checksums of the weights that it reads."""
-    if not zipfile.is_zipfile(checkpoint):
-        return
-    name = ""
-    try:
-        with zipfile.ZipFile(checkpoint) as archive:
-            for item in archive.infolist():
-                if item.CRC == 0:  # of nothing, or of a file saved with `torch.serialization.set_crc32_options(False)`
-                    continue
-                name = item.filename
-                with archive.open(item) as record:
-                    while record.read(1 << 20):
-                        pass
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as e:
-        what = f"`{name}` in it has another checksum" if name else str(e)
-        raise TeacherError(f"`{checkpoint}` is damaged: {what}; get the file again") from e

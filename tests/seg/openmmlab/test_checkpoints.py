@@ -16,6 +16,7 @@ import pytest
 pytest.importorskip("mmseg")
 
 from helpers.forkserver import Server
+from lsu_seg.errors import TeacherError
 from lsu_seg.openmmlab import compat  # the import itself guards mmengine's loaders
 
 torch = pytest.importorskip("torch")
@@ -24,6 +25,8 @@ from mmengine.model import BaseModel  # noqa: E402
 from mmengine.optim import OptimWrapper  # noqa: E402
 from mmengine.runner import Runner, load_checkpoint  # noqa: E402
 from mmengine.runner.checkpoint import CheckpointLoader  # noqa: E402
+
+from lsu_seg.openmmlab.weights import check_file, check_finite, check_weights  # noqa: E402
 
 
 class Writes:
@@ -72,9 +75,43 @@ def test_a_bare_pickle_is_refused(tmp_path: Path, model: torch.nn.Module) -> Non
     """The format of before torch 1.6 has no archive around it."""
     file = tmp_path / "model.pth"
     file.write_bytes(pickle.dumps(Writes(tmp_path / "code_ran"), protocol=2))
-    with pytest.raises(compat.UntrustedCheckpointError, match="mkdir"):
+    with pytest.raises(TeacherError, match=r"pickle that `torch.save` has not written"):
         load_checkpoint(model, str(file))
     assert not (tmp_path / "code_ran").exists()
+
+
+@pytest.mark.parametrize(
+    ("data", "said"),
+    [
+        (b"", "is empty"),
+        (b"<!DOCTYPE html><p>Sign in", "HTML or XML page"),
+        (b"version https://git-lfs.github.com/spec/v1\n", "git lfs pull"),
+        (b"PK\x03\x04 and no more", "ends too early"),
+        (b"just text", "not a checkpoint, or is cut off"),
+    ],
+)
+def test_a_file_that_is_no_checkpoint_is_named_as_what_it_is(tmp_path: Path, data: bytes, said: str) -> None:
+    file = tmp_path / "model.pth"
+    file.write_bytes(data)
+    with pytest.raises(TeacherError, match=said):
+        check_file(file)
+
+
+def test_weights_that_nothing_would_load_are_found(tmp_path: Path, model: torch.nn.Module) -> None:
+    state = model.state_dict()
+    check_weights("a.pth", {"state_dict": {f"module.{k}": v for k, v in state.items()}}, model)
+    for checkpoint, said in (
+        ({"state_dict": {"net": state}}, r"in `\['state_dict'\]\['net'\]`"),
+        ({f"net.{k}": v for k, v in state.items()}, "under names that begin with `net.`"),
+        ({"state_dict": {"other": torch.zeros(1)}}, "is of another model: it has `other`"),
+        ({"epoch": 3}, "holds no weights: it has `epoch`"),
+        ([1], "holds a list"),
+    ):
+        with pytest.raises(TeacherError, match=said):
+            check_weights("a.pth", checkpoint, model)
+    torch.nn.init.constant_(model.bias, torch.nan)
+    with pytest.raises(TeacherError, match="NaN: `bias`"):
+        check_finite("a.pth", model)
 
 
 def test_the_guard_does_not_depend_on_the_order_of_imports(

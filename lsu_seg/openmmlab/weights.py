@@ -1,0 +1,188 @@
+"""What is wrong with a file of weights: its kind, its bytes, or that nothing in it belongs to the model."""
+
+from __future__ import annotations
+
+import re
+import zipfile
+import zlib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor, nn
+
+from lsu_seg.errors import TeacherError
+
+_AGAIN = "get the file again"
+_KINDS = (
+    (b"version https://git-lfs", "a git-LFS pointer", "run `git lfs pull`"),
+    (b"\x1f\x8b", "a gzip archive", "unpack it"),
+    (b"\x89PNG", "a PNG image", _AGAIN),
+    (b"\x89HDF", "an HDF5 file, as Keras writes it", "export its weights to PyTorch"),
+    (b"\x93NUMPY", "a NumPy array", "save the weights with `torch.save`"),
+)
+_TORCH_MAGIC = b"\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19"
+"""With which `torch.save` begins a pickle outside an archive, its format before torch 1.6."""
+
+
+def check_file(path: Path) -> None:
+    """Refuse a file that is no checkpoint by its first bytes, or one that is damaged by its checksums.
+
+    torch says of such files that they may be trusted, or that they do not fit; and it does not look at the checksums
+    of the weights that it reads.
+
+    Raises:
+        TeacherError: the file cannot be a checkpoint, or is damaged. OSError: it cannot be read.
+    """
+    with path.open("rb") as file:
+        head = file.read(512)
+    if not head:
+        raise TeacherError(f"`{path}` is empty (0 bytes); {_AGAIN}")
+    if head.startswith(b"PK\x03\x04"):
+        _check_archive(path)
+        return
+    if head[:256].lstrip(b"\xef\xbb\xbf \t\r\n").lower().startswith((b"<!doctype", b"<html", b"<?xml")):
+        raise TeacherError(f"`{path}` is an HTML or XML page, with which the download was answered; {_AGAIN}")
+    for magic, kind, advice in _KINDS:
+        if head.startswith(magic):
+            raise TeacherError(f"`{path}` is {kind} and no checkpoint; {advice}")
+    if head.startswith(b"\x80"):
+        if _TORCH_MAGIC not in head[:64]:
+            raise TeacherError(
+                f"`{path}` is a pickle that `torch.save` has not written; only tensors are loaded, because a pickle can"
+                " run code: load it where it was made, and write its weights with `torch.save(…)`"
+            )
+        return
+    if head[8:9] != b"{" and not _is_tar(head):  # safetensors; the format before torch 0.1.10
+        raise TeacherError(f"`{path}` is not a checkpoint, or is cut off: it begins with {head[:16]!r}; {_AGAIN}")
+
+
+def _is_tar(head: bytes) -> bool:
+    return head[257:262] == b"ustar"
+
+
+def _check_archive(path: Path) -> None:
+    """Check an archive as `torch.save` writes it."""
+    name = ""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            names = archive.namelist()
+            for item in archive.infolist():
+                if item.CRC == 0:  # of nothing, or of a file saved with `torch.serialization.set_crc32_options(False)`
+                    continue
+                name = item.filename
+                with archive.open(item) as record:
+                    while record.read(1 << 20):
+                        pass
+    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as e:
+        what = f"`{name}` in it has another checksum" if name else "it ends too early"
+        raise TeacherError(f"`{path}` is damaged: {what}; {_AGAIN}") from e
+    ends = {name.partition("/")[2] for name in names}
+    if "constants.pkl" in ends:
+        raise TeacherError(
+            f"`{path}` is a TorchScript model, and expected are its weights alone:"
+            f" `torch.save(torch.jit.load('{path}').state_dict(), 'weights.pth')`"
+        )
+    if "data.pkl" not in ends:
+        some = ", ".join(f"`{name}`" for name in names[:3])
+        raise TeacherError(f"`{path}` is an archive and no checkpoint: it holds {some or 'nothing'}")
+
+
+def check_weights(path: str, checkpoint: Any, model: nn.Module) -> None:
+    """Refuse a checkpoint of which nothing belongs to the model, and say where its weights are.
+
+    mmengine loads nothing of it, and only lists all keys of both in a warning.
+
+    Raises:
+        TeacherError: no weight has the name of one of the model's.
+    """
+    own = {*model.state_dict()}
+    if not own:
+        return
+    if not isinstance(checkpoint, Mapping):
+        raise TeacherError(f"`{path}` holds a {type(checkpoint).__name__}; expected a dict of weights, or `state_dict`")
+    loaded = checkpoint.get("state_dict", checkpoint)
+    weights = dict(_weights(loaded)) if isinstance(loaded, Mapping) else {}
+    if own & {re.sub(r"^module\.", "", name) for name in weights}:
+        return
+    read = f"torch.load('{path}', map_location='cpu', weights_only=False)"
+    for place, state in _nested(checkpoint, ""):
+        names = dict(_weights(state))
+        prefix = _prefix(own, names)
+        if prefix is None:
+            continue
+        line = f"{{k.removeprefix('{prefix}'): v for k, v in {read}{place}.items()}}" if prefix else f"{read}{place}"
+        where = [
+            *([f"in `{place}`"] if place else []),
+            *([f"under names that begin with `{prefix}`"] if prefix else []),
+        ]
+        raise TeacherError(
+            f"`{path}` has the model's weights {', '.join(where)}, where nothing looks for them: write them into a file"
+            f" of their own, `torch.save(dict(state_dict={line}), 'weights.pth')`"
+        )
+    if not weights:
+        holds = ", ".join(f"`{key}`" for key in list(checkpoint)[:4]) or "nothing"
+        raise TeacherError(f"`{path}` holds no weights: it has {holds}; expected a dict of weights, or `state_dict`")
+    raise TeacherError(
+        f"`{path}` is of another model: it has {_some(weights)}, and the config's model {_some(sorted(own))}"
+    )
+
+
+def _weights(state: Mapping[Any, Any]) -> Iterator[tuple[str, Tensor]]:
+    for name, value in state.items():
+        if isinstance(name, str) and isinstance(value, Tensor):
+            yield name, value
+
+
+def _nested(value: Mapping[Any, Any], place: str, depth: int = 3) -> Iterator[tuple[str, Mapping[Any, Any]]]:
+    """A record and the records in it, each with the Python that looks it up."""
+    yield place, value
+    for key, inside in value.items() if depth else ():
+        if isinstance(inside, Mapping):
+            yield from _nested(inside, f"{place}[{key!r}]", depth - 1)
+
+
+def _prefix(own: set[str], names: Mapping[str, Any]) -> str | None:
+    """What stands before the model's names in a dict; None if most of them are not there."""
+    some = next(iter(sorted(own, key=len, reverse=True)))
+    for name in names:
+        if name.endswith(some) and (name == some or name[-len(some) - 1] == "."):
+            prefix = name.removesuffix(some)
+            if sum(prefix + one in names for one in own) * 2 > len(own):
+                return prefix
+    return None
+
+
+def _some(names: Any) -> str:
+    names = list(names)
+    return ", ".join(f"`{name}`" for name in names[:2]) + (f" and {len(names) - 2} more" if len(names) > 2 else "")
+
+
+def check_finite(path: str, model: nn.Module) -> None:
+    """Refuse weights that are NaN: the training diverged, and every prediction would be one class.
+
+    Raises:
+        TeacherError: a weight is not a number.
+    """
+    bad = [name for name, value in model.state_dict().items() if value.is_floating_point() and value.isnan().any()]
+    if bad:
+        raise TeacherError(
+            f"`{path}` has weights that are NaN: {_some(bad)}; its training diverged: take an earlier checkpoint, or"
+            " train with a lower learning rate"
+        )
+
+
+def misfit(error: RuntimeError) -> str:
+    """What mmengine says of weights that do not fit, without the hundreds of names."""
+    out = []
+    for line in str(error).splitlines()[1:]:
+        before, colon, names = line.partition(": ")
+        listed = names.strip().split(", ")
+        if line.startswith(("missing keys", "unexpected key")) and len(listed) > 3:
+            line = f"{before}{colon}{', '.join(listed[:3])} and {len(listed) - 3} more"
+        if line.strip():
+            out.append(line)
+    sizes = [line for line in out if line.startswith("size mismatch")]
+    others = [line for line in out if line not in sizes]
+    more = [f"{len(sizes) - 3} more sizes differ"] if len(sizes) > 3 else []
+    return "\n  ".join(["", *others[:4], *sizes[:3], *more]) if out else str(error)
