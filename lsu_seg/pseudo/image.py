@@ -12,6 +12,7 @@ from torch import Tensor
 from lsu_onto import Constraint
 from lsu_seg.decode import Decoded
 from lsu_seg.label_files import void_index
+from lsu_seg.pseudo.collect import Seen
 from lsu_seg.pseudo.inputs import State
 
 
@@ -24,6 +25,7 @@ class LabelledImage:
         unknown: number of pixels whose raw values the taxonomy does not list.
         rows: int16 `[H, W]`, the label as rows of d. needed: bool `[H, W]`, pixels for which the teacher is asked.
         todo, todo_raw: whether the label, and the teacher's unconstrained label, are still to be made.
+        seen: what is kept of the image for an audit, if anything.
         decided: number of label rows, from the top, that are decided.
         labels, confidence, raw, soft: `[H, W]` (`soft`: two arrays `[k, H, W]`), filled from the top down by `settle`.
         teacher: whether the teacher was asked. out_of_memory: whether it ran out of memory at first.
@@ -37,6 +39,7 @@ class LabelledImage:
         # A pixel without annotation has row -1, which is the index of the last entry.
         self.needed: NDArray[np.bool_] = np.append(constraint.relabel < 0, False)[self.rows]
         self.todo = self.todo_raw = True
+        self.seen: Seen | None = None
         self.decided = 0
         self._unsettled: list[Callable[[], None]] = []
         self.teacher = self.out_of_memory = False

@@ -28,6 +28,7 @@ from lsu_seg.decode.soft import top_k
 from lsu_seg.openmmlab.compat import load_checkpoint
 from lsu_seg.openmmlab.registry import LOOPS, register
 from lsu_seg.openmmlab.stated_classes import stated_classes
+from lsu_seg.pseudo.collect import Collector
 from lsu_seg.pseudo.errors import OutputError, check_output_settings
 from lsu_seg.pseudo.image import LabelledImage
 from lsu_seg.pseudo.inputs import Inputs, Noting, dataset_sha256, modules_sha256
@@ -233,6 +234,7 @@ class PseudoLabelLoop(BaseLoop):
     def _label(self, teacher: SegmentorTeacher, out: OutputFolder, raw: OutputFolder | None) -> dict[str, float]:
         statistics = Statistics(teacher.counts)
         todo = set().union(*self._todo)
+        self._collector = Collector(teacher, self.constraint, len(self.dataloader.dataset), out, self._todo[0])
         self.dataloader.sampler.keep({i for key, i in self._own_indices.items() if key in todo})
         with (
             progress(self.title, len(self.dataloader.sampler)) as advance,
@@ -243,8 +245,9 @@ class PseudoLabelLoop(BaseLoop):
                 item.settle()
                 if item.todo:
                     record = item.record()
+                    piece = None if item.seen is None else item.seen.piece()
                     confidence = item.confidence if self.confidence else None
-                    writer.do(out.write, item.key, item.labels, record, confidence, item.soft, item.states)
+                    writer.do(out.write, item.key, item.labels, record, confidence, item.soft, item.states, piece)
                     statistics.add(item.key, record)
                 if item.todo_raw and raw is not None:
                     writer.do(raw.write, item.key, item.raw, {"pixels": item.rows.size}, None, None, item.states)
@@ -287,6 +290,10 @@ class PseudoLabelLoop(BaseLoop):
         self, teacher: SegmentorTeacher, group: list[LabelledImage], with_raw: bool
     ) -> Iterator[LabelledImage]:
         """Decode the images of a group, and yield them one by one."""
+        for item in group:
+            if item.todo:
+                height, width = item.image.shape[1:]
+                item.seen = self._collector.draw(item.key, item.rows, item.needed, (height, width))
         # The unconstrained teacher is asked for every pixel.
         asking = [item for item in group if with_raw or item.needed.any()]
         # This includes images that are already done: the batch affects the last bits of an image's logits, and a
@@ -312,6 +319,8 @@ class PseudoLabelLoop(BaseLoop):
         before = item.unsettled
         item.out_of_memory |= band.out_of_memory
         if item.todo:
+            if item.seen is not None:
+                item.seen.look(band)
             self._decode_rows(item, band.top, None)
             self._decode_rows(item, band.bottom, band.views)
         if item.todo_raw:

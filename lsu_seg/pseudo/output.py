@@ -5,6 +5,7 @@
     OUT/confidence/KEY.png     8-bit grey, 255 = certain (on request)
     OUT/soft/KEY.npz           the best few classes and their shares (on request)
     OUT/records-RANK.jsonl     a line per image: checksums and counts
+    OUT/audit-RANK.jsonl       what is kept of some images for `lsu-seg audit`
 
 A file gets its final name once it is complete and on the disk; after that, its record is written. A power cut may
 therefore lose a file or a record, but leaves no wrong one: a label counts as done if its record has its checksum, and
@@ -26,6 +27,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lsu_onto import write_atomic
+from lsu_seg.audit.pieces import Piece, PieceFile, read_lines
 from lsu_seg.label_files import encode_confidence, encode_labels
 from lsu_seg.pseudo.errors import OutputError, refused, unusable
 from lsu_seg.pseudo.lock import RunLock
@@ -62,6 +64,7 @@ class OutputFolder:
     Attributes:
         damaged: number of existing labels that do not match their record or have none, and are made again.
         changed: keys of the images that have changed, or whose annotation has, since they were labelled.
+        pieces: key → (rows drawn, whether it has a grid) of the labels that have a piece in `audit-RANK.jsonl`.
         other_splits: splits whose labels were in the folder before the first label of this one.
 
     Raises:
@@ -91,6 +94,9 @@ class OutputFolder:
                 self._settle(manifest)
                 self._lock.entered()  # before the records are read, which may take seconds
                 self._records = Records(self.root, rank, keys)
+                self.pieces = self._read_pieces()
+                self._audit: PieceFile | None = None
+                self._rank = rank
             except BaseException:
                 self._lock.release()
                 raise
@@ -107,6 +113,27 @@ class OutputFolder:
             self.other_splits = sorted(splits)
             expected["splits"] = splits | expected["splits"]
         write_atomic(self.root / MANIFEST, json.dumps(expected, indent=2, sort_keys=True).encode())
+
+    def _read_pieces(self) -> dict[str, tuple[list[int], bool]]:
+        pieces = {}
+        for line in read_lines(self.root):
+            made = self._records.made.get(line.get("key", ""))
+            if made is not None and line.get("label") == made.label():
+                pieces[line["key"]] = ([row for row, _ in line["drawn"]], "grid_row" in line)
+        return pieces
+
+    def keep_pieces(self, first_line: bytes) -> None:
+        """Begin to keep pieces. `first_line`: what says to what they belong.
+
+        Raises:
+            OutputError: the disk is full, or refuses the write.
+        """
+        path = self.root / f"audit-{self._rank}.jsonl"
+        try:
+            self._audit = PieceFile(self.root, self._rank)
+            self._audit.append(first_line)
+        except OSError as e:
+            raise refused(path, e) from e
 
     def __len__(self) -> int:
         """Number of this worker's images whose record `done` has not checked yet."""
@@ -152,6 +179,7 @@ class OutputFolder:
         confidence: NDArray[np.float32] | None = None,
         soft: tuple[NDArray[Any], NDArray[np.float32]] | None = None,
         states: Sequence[State] = (),
+        piece: Piece | None = None,
     ) -> None:
         """Write one image's files and then its record.
 
@@ -161,6 +189,7 @@ class OutputFolder:
             confidence: float32 `[H, W]`, 0..1.
             soft: see `soft_file`.
             states: of the image and the annotation, before they were read; needed with `inputs`.
+            piece: what is kept of the image for an audit.
 
         Raises:
             OutputError: the disk is full or refuses the write; no part of the file is left.
@@ -182,12 +211,16 @@ class OutputFolder:
         if self.inputs is not None:
             record["inputs"] = self.inputs.record(key, states)
         try:
+            if piece is not None and self._audit is not None:  # before the record: without it, the piece is not valid
+                self._audit.append(piece.line(record["files"]["label"]))
             self._records.append(record)
         except OSError as e:
             raise refused(self.path(key), e) from e
 
     def close(self) -> None:
         try:
+            if self._audit is not None:
+                self._audit.close()
             self._records.close()
         finally:
             self._lock.release()

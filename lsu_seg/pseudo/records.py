@@ -32,6 +32,11 @@ class Made(NamedTuple):
     offset: int
     """Where the record is."""
 
+    def label(self) -> str:
+        """The checksum of the label; empty if the record has none."""
+        at = 32 * self.names.index("label") if "label" in self.names else len(self.digests)
+        return self.digests[at : at + 32].hex()
+
 
 class Records:
     """Reads the records of all workers, and appends those of one worker.

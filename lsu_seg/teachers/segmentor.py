@@ -199,7 +199,9 @@ class SegmentorTeacher:
             while done < ready:
                 bottom = min(ready, done + plan.band_rows)
                 if asked is None or asked[done:bottom].any():
-                    yield Band(done, bottom, [v.part(done, bottom) for v in views], forward.out_of_memory)
+                    parts = [v.part(done, bottom) for v in views]
+                    missing = [v.missing_part(done, bottom) for v in views] if any(v.skipped for v in views) else None
+                    yield Band(done, bottom, parts, forward.out_of_memory, missing)
                 done = bottom
         self.counts.images += 1
         self.counts.out_of_memory += forward.out_of_memory

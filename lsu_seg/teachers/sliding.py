@@ -58,6 +58,7 @@ class SlidingView:
         # Label columns in the order of the mirrored view.
         self.needed = needed if needed is None or not flip else needed[:, ::-1]
         self.maps = blank.like(blank.values.new_empty(len(blank.values), 0, self.width))
+        self.missing: NDArray[np.bool_] = np.zeros((0, self.width), bool)
         self.top = self.strip = 0
         self.windows = self.skipped = 0
 
@@ -80,13 +81,18 @@ class SlidingView:
             if chosen:
                 self.maps = forward(self._pixels())[0]
                 self.height = self.maps.values.shape[1]
+            self.missing = np.full(self.maps.values.shape[1:], not chosen)
             self.strip = 1
             return
         first = min(top, int(bilinear(self.height, self.label[0], self.maps.align_corners)[0][done]))
         old = self.maps.values[:, first - self.top :]
         values = old.new_zeros(len(old), top + self.cells[0] - first, self.width)
         values[:, : old.shape[1]] = old
-        self.maps, self.top = self.maps.like(values), first
+        missing: NDArray[np.bool_] = np.zeros(values.shape[1:], bool)
+        missing[: old.shape[1]] = self.missing[first - self.top :]
+        for i in set(range(len(self.lefts))).difference(chosen):
+            missing[top - first :, self.lefts[i] : self.lefts[i] + self.cells[1]] = True
+        self.maps, self.missing, self.top = self.maps.like(values), missing, first
         del old
         if chosen:
             self._add(values[:, top - first :], chosen, forward)
@@ -124,7 +130,14 @@ class SlidingView:
 
     def part(self, top: int, bottom: int) -> View | QueryView:
         """A copy of the values that label rows top..bottom-1 read."""
+        rows = self._read(top, bottom)
+        return self.maps.view(self.flip, rows, Part(rows.start + self.top, self.height, top, self.label[0]))
+
+    def missing_part(self, top: int, bottom: int) -> NDArray[np.bool_]:
+        """Which values of `part` lack a window that was skipped: bool `[h, width]`."""
+        return self.missing[self._read(top, bottom)].copy()
+
+    def _read(self, top: int, bottom: int) -> slice:
+        """The rows in memory that label rows top..bottom-1 read."""
         first, _ = bilinear(self.height, self.label[0], self.maps.align_corners)
-        begin, end = int(first[top]), min(int(first[bottom - 1]) + 2, self.height)
-        rows = slice(begin - self.top, end - self.top)
-        return self.maps.view(self.flip, rows, Part(begin, self.height, top, self.label[0]))
+        return slice(int(first[top]) - self.top, min(int(first[bottom - 1]) + 2, self.height) - self.top)

@@ -26,12 +26,14 @@ class Band(NamedTuple):
         top, bottom: label rows top..bottom-1.
         views: all views, ordered by scale and then by flip, each with the rows that these label rows read.
         out_of_memory: the image did not go through the model as planned, but in smaller batches or pieces.
+        missing: of each view bool `[h, w]`, the samples of which a window was skipped; None: no window was.
     """
 
     top: int
     bottom: int
     views: list[View | QueryView]
     out_of_memory: bool = False
+    missing: list[NDArray[np.bool_]] | None = None
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ def tree(root: Path) -> dict[str, bytes]:
     return {
         str(f.relative_to(root)): f.read_bytes()
         for f in sorted(root.rglob("*"))
-        if f.is_file() and ".lock" not in f.parts and not f.name.startswith("records-")
+        if f.is_file() and ".lock" not in f.parts and not f.name.startswith(("records-", "audit-"))
     }
 
 

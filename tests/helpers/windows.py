@@ -61,7 +61,7 @@ def bands(net: Net, picture: torch.Tensor, needed: Any = None, label: Any = None
 
 def decoded(found: list[Band], rows: np.ndarray, allowed: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     labels, sure = np.full(rows.shape, 254, np.uint8), np.zeros(rows.shape, np.float32)
-    for top, bottom, views, _ in found:
+    for top, bottom, views, *_ in found:
         labels[top:bottom], sure[top:bottom] = cpu.decode(views, rows[top:bottom], allowed)
     return labels, sure
 

@@ -18,6 +18,7 @@ from helpers.processes import WRITE, standing_still
 from helpers.tiny import label_config, save_checkpoint, write_park, write_tax
 from lsu_onto import ROW_VOID
 from lsu_seg.pseudo.records import finished
+from lsu_seg.pseudo.sample import read_sample
 
 IMAGES = {f"{i:02}": [0, 1, 2, 3, 4, 5, ROW_VOID] for i in range(10)}
 
@@ -96,6 +97,10 @@ def a_round(
     assert code == 0, said
     assert tree(out) == tree(unbroken)
     assert finished(out) == finished(unbroken)
+    sampled = tmp_path / "sampled.npz", tmp_path / "sampled_unbroken.npz"
+    for folder, file in zip((out, unbroken), sampled, strict=True):
+        read_sample(folder).save(file)
+    assert sampled[0].read_bytes() == sampled[1].read_bytes()
 
 
 @pytest.mark.parametrize("number", SIGNALS)

@@ -81,7 +81,7 @@ def unbroken(world: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_the_tree_mirrors_the_labels(world: Path, unbroken: Path) -> None:
     assert labels(unbroken).keys() == {f"labels/train/{stem}.png" for stem in IMAGES}
     others = {p.name for p in unbroken.rglob("*") if p.is_file() and p.suffix != ".png"}
-    assert others == {"manifest.json", "records-0.jsonl", "entry", "run"}  # the last two: .lock
+    assert others == {"manifest.json", "records-0.jsonl", "audit-0.jsonl", "entry", "run"}  # the last two: .lock
 
 
 def test_every_pixel_lies_in_its_allowed_set(world: Path, unbroken: Path) -> None:

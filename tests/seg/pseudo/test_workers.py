@@ -16,6 +16,7 @@ from helpers.processes import WRITE, free_port, standing_still
 from helpers.tiny import label_config, save_checkpoint, write_park, write_tax
 from lsu_onto import ROW_VOID
 from lsu_seg.pseudo.run import pseudo_label
+from lsu_seg.pseudo.sample import read_sample
 from lsu_seg.pseudo.shards import shard
 from lsu_seg.runtime.launch import LaunchError, join_ranks
 
@@ -48,14 +49,20 @@ def alone(world: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, by
     """What one process writes."""
     work = tmp_path_factory.mktemp("alone")
     assert pseudo_label(config(world, work), world / "teacher.pth", quiet=True)["images"] == IMAGES
-    files = labels(work)
-    assert len(files) == 2 * IMAGES
+    files = complete(work)
+    assert len(files) == 2 * IMAGES + 1
     return files
 
 
 def labels(work: Path) -> dict[str, bytes]:
     """Labels and confidence."""
     return {str(f.relative_to(work)): f.read_bytes() for f in (work / "labels").rglob("*.png")}
+
+
+def complete(work: Path) -> dict[str, bytes]:
+    """The files of a finished run, and the sample that it has kept for an audit."""
+    read_sample(work / "labels").save(work / "sample.npz")
+    return {**labels(work), "sample": (work / "sample.npz").read_bytes()}
 
 
 def recorded(work: Path) -> list[list[str]]:
@@ -91,7 +98,7 @@ def fourth(rank: int, ranks: int = 2) -> str:
 
 def test_three_write_the_bytes_of_one(server: Server, world: Path, alone: dict[str, bytes], tmp_path: Path) -> None:
     finish(start(server, world, tmp_path, 3))
-    assert labels(tmp_path) == alone
+    assert complete(tmp_path) == alone
     found, wanted = recorded(tmp_path), shards(3)
     assert [set(keys) for keys in found] == wanted
     assert sum(map(len, found)) == IMAGES  # each image once
@@ -109,7 +116,7 @@ def test_no_worker_waits_for_another(server: Server, world: Path, alone: dict[st
     assert len(recorded(tmp_path)[1]) == 4 < len(its)
     second.send(signal.SIGCONT)
     finish(ranks)
-    assert labels(tmp_path) == alone
+    assert complete(tmp_path) == alone
     assert [set(keys) for keys in recorded(tmp_path)] == [mine, its]
 
 
@@ -130,12 +137,12 @@ def test_a_killed_worker_leaves_a_resumable_folder(
 
     three = shutil.copytree(broken, tmp_path / "three")
     finish(start(server, world, three, 3))
-    assert labels(three) == alone
+    assert complete(three) == alone
     assert len(recorded(three)) == 3
 
     left = IMAGES - len({key for keys in recorded(broken) for key in keys})
     resumed = pseudo_label(config(world, broken), world / "teacher.pth", quiet=True)
-    assert labels(broken) == alone
+    assert complete(broken) == alone
     assert resumed["images"] == left
 
 
@@ -166,7 +173,7 @@ def test_workers_of_slurm_outlive_the_first(
     assert set(found[0]) < mine
     assert set(found[1]) == its
     pseudo_label(config(world, tmp_path), world / "teacher.pth", quiet=True)
-    assert labels(tmp_path) == alone
+    assert complete(tmp_path) == alone
 
 
 @pytest.mark.parametrize(

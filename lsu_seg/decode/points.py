@@ -1,0 +1,93 @@
+"""The evidence of a teacher at some points of a label, without the evidence of the others."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn.functional import logsigmoid
+
+from lsu_seg.decode.views import Part, QueryView, View, bilinear
+from lsu_seg.runtime.transfer import to_device
+
+
+def p_at(
+    views: Sequence[View | QueryView], y: NDArray[np.int64], x: NDArray[np.int64], size: tuple[int, int]
+) -> tuple[Tensor, Tensor | None]:
+    """The mean p over the views, and the mean no-object mass, as `reference.decode` defines them.
+
+    Computed in float64, so that rounding does not depend on which other points are asked for.
+
+    Args:
+        views: as for `reference.decode`; all on one device. y, x: `[P]`, rows and columns of the label. With views that
+            are parts, rows of the part. size: (H, W) of the label, or of its part.
+
+    Returns:
+        float32 `[P, K]` and `[P]` on the views' device; the second is None if the teacher has no such mass.
+
+    >>> view = View(torch.tensor([[[1.0, 3.0]], [[1.0, 1.0]]]))
+    >>> p, _ = p_at([view], np.array([0, 0]), np.array([0, 1]), (1, 3))
+    >>> [round(v, 3) for v in p[:, 0].tolist()]  # the middle pixel lies between both samples
+    [0.5, 0.731]
+    """
+    total, masses = torch.zeros(()), []
+    for view in views:
+        if isinstance(view, QueryView):
+            log_mask = logsigmoid(_resized(view.masks, view, y, x, size))
+            # Relative to the point's most certain mask, so that not all of them underflow.
+            evidence = (log_mask - log_mask.amax(0)).exp().T @ view.classes.detach().double().softmax(1)
+            with_void = evidence / evidence.sum(1, keepdim=True)
+            p = with_void[:, :-1]
+            masses.append(with_void[:, -1])
+        else:
+            p = _resized(view.logits, view, y, x, size).T.softmax(1)
+            if view.void is not None:
+                masses.append(_resized(view.void[None], view, y, x, size)[0])
+        total = total.to(p) + p
+    void = torch.stack(masses).mean(0).float() if masses else None
+    return (total / len(views)).float(), void
+
+
+def covered(
+    view: View | QueryView,
+    missing: NDArray[np.bool_],
+    y: NDArray[np.int64],
+    x: NDArray[np.int64],
+    size: tuple[int, int],
+) -> NDArray[np.bool_]:
+    """Whether the points read no sample of a view that is `missing`, bool `[h, w]`, as its maps lie in memory."""
+    y0, y1, _, x0, x1, _ = _steps(view, missing.shape, y, x, size)
+    return ~(missing[y0, x0] | missing[y0, x1] | missing[y1, x0] | missing[y1, x1])
+
+
+def _resized(
+    maps: Tensor, view: View | QueryView, y: NDArray[np.int64], x: NDArray[np.int64], size: tuple[int, int]
+) -> Tensor:
+    """The maps `[C, h, w]` of a view at the points, float64 `[C, P]`."""
+    maps = maps.detach()
+    steps = (to_device(torch.from_numpy(a), maps.device) for a in _steps(view, maps.shape[1:], y, x, size))
+    y0, y1, down, x0, x1, right = steps
+    upper = torch.lerp(maps[:, y0, x0].double(), maps[:, y0, x1].double(), right)
+    lower = torch.lerp(maps[:, y1, x0].double(), maps[:, y1, x1].double(), right)
+    return torch.lerp(upper, lower, down)
+
+
+def _steps(
+    view: View | QueryView, shape: Sequence[int], y: NDArray[np.int64], x: NDArray[np.int64], size: tuple[int, int]
+) -> tuple[
+    NDArray[np.int64], NDArray[np.int64], NDArray[np.float64], NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]
+]:
+    """The upper and lower map row that each point reads and the weight of the lower, and the same of columns."""
+    h, w = shape
+    part = view.part or Part(0, h, 0, size[0])
+    rows, down = bilinear(part.full_height, part.label_height, view.align_corners)
+    columns, right = bilinear(w, size[1], view.align_corners)
+    upper = rows[y + part.label_top] - part.top
+    left = columns[x]
+    lower, beside = np.minimum(upper + 1, h - 1), np.minimum(left + 1, w - 1)
+    if view.flip:
+        left, beside = w - 1 - left, w - 1 - beside
+    return upper, lower, down[y + part.label_top], left, beside, right[x]

@@ -1,0 +1,90 @@
+"""What a labelling run keeps for an audit, against the teacher's evidence and the labels."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from helpers.tiny import label_config, save_checkpoint, write_park, write_tax
+from lsu_onto import ROW_VOID
+from lsu_seg.audit.draw import per_image
+from lsu_seg.audit.sample import UNSEEN, SampleError
+from lsu_seg.pseudo.run import pseudo_label
+from lsu_seg.pseudo.sample import read_sample
+
+IMAGES = {f"{i:02}": [0, 1, 2, 3, 4, 5, ROW_VOID] for i in range(6)}
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("world")
+    write_tax(root / "tax")
+    save_checkpoint(root / "teacher.pth")
+    return root
+
+
+def run(world: Path, work: Path, **options: object) -> dict[str, np.ndarray]:
+    """Label the park anew, and return its rows by key."""
+    rows = write_park(work / "park", IMAGES)
+    dataset = dict(taxonomy=str(world / "tax/park.tax"), data_root=str(work / "park"), split="train")
+    cfg = label_config(dataset, work, **options)
+    pseudo_label(cfg, world / "teacher.pth", quiet=True)
+    return {f"labels/train/{stem}": r for stem, r in rows.items()}
+
+
+def test_a_sample_says_what_label_and_teacher_say(world: Path, tmp_path: Path) -> None:
+    rows = run(world, tmp_path, scales=(1.0, 1.5))
+    sample = read_sample(tmp_path / "labels")
+    assert list(sample.keys) == sorted(rows)
+    assert sample.images == len(rows) and not sample.unasked.any()
+    assert sample.p.shape == (len(sample.row), len(sample.classes))
+    assert np.abs(sample.p.astype(int).sum(1) - 255).max() <= len(sample.classes)
+    for i, key in enumerate(sample.keys):
+        here = sample.image == i
+        y, x = sample.place[here].T
+        assert (rows[key][y, x] == sample.row[here]).all()
+        assert len({*zip(y.tolist(), x.tolist(), strict=True)}) == here.sum()  # no pixel twice
+        for row in np.unique(rows[key]):
+            of_row = here & (sample.row == row)
+            pixels = np.count_nonzero(rows[key] == row)
+            assert of_row.sum() == min(per_image(len(rows)), pixels)
+            assert sample.weight[of_row].sum() == pytest.approx(pixels)
+            assert sample.pixels[i, row] == pixels  # the last column is ROW_VOID, which is -1
+    assert sample.grid_row.shape == sample.grid_top.shape[:3] == (len(rows), 36, 64)
+    assert (sample.grid_top[..., 0] < len(sample.classes)).all()
+    # The best class of a sampled pixel is that of its p, but for ties of 8 bits.
+    best = np.take_along_axis(sample.p, sample.p.argmax(1)[:, None], 1)[:, 0]
+    assert best.min() >= 255 // len(sample.classes)
+
+
+def test_windows_that_the_teacher_skipped_have_no_evidence(world: Path, tmp_path: Path) -> None:
+    whole, parts = tmp_path / "whole", tmp_path / "parts"
+    run(world, whole, window=(32, 32), overlap=0.0, keep_windows=True)
+    run(world, parts, window=(32, 32), overlap=0.0)
+    full, some = read_sample(whole / "labels"), read_sample(parts / "labels")
+    seen = some.grid_top[..., 0] != UNSEEN
+    assert (full.grid_top[..., 0] != UNSEEN).all()
+    assert (some.grid_top[seen] == full.grid_top[seen]).all()
+
+
+def test_a_piece_of_another_label_does_not_count(world: Path, tmp_path: Path) -> None:
+    run(world, tmp_path)
+    out = tmp_path / "labels"
+    before = read_sample(out)
+    lines = (out / "audit-0.jsonl").read_text().splitlines()
+    stale = json.loads(lines[1]) | {"label": "0" * 64, "size": [1, 1]}
+    (out / "audit-0.jsonl").write_text("\n".join([*lines, json.dumps(stale), lines[2][:40]]))
+    assert (read_sample(out).p == before.p).all()
+    assert (read_sample(out).size == before.size).all()
+
+
+def test_folders_without_a_sample_are_told_apart(world: Path, tmp_path: Path) -> None:
+    with pytest.raises(SampleError, match="no folder of pseudo-labels"):
+        read_sample(tmp_path)
+    run(world, tmp_path)
+    (tmp_path / "labels/audit-0.jsonl").unlink()
+    with pytest.raises(SampleError, match="before labelling runs kept a sample"):
+        read_sample(tmp_path / "labels")
