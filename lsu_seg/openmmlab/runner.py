@@ -64,7 +64,8 @@ class RankedRunner(Runner):
             return
         self._has_begun |= fn_name == "before_run"
         if fn_name == "after_load_checkpoint":
-            check_weights(self._loading, kwargs["checkpoint"], getattr(self.model, "module", self.model))
+            model: Any = getattr(self.model, "module", self.model)
+            check_weights(self._loading, kwargs["checkpoint"], model)
         super().call_hook(fn_name, **kwargs)
         self.stepped |= fn_name in ("after_train_iter", "after_val_iter", "after_test_iter")
 
