@@ -321,11 +321,18 @@ def test_no_checkpoint(world: Path, tmp_path: Path) -> None:
         run(world, tmp_path, tmp_path / "none.pth")
 
 
-def test_a_teacher_that_says_nan(world: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("bias", "refusal", "said"),
+    [
+        ("nan", TeacherError, r"nan\.pth` has weights that are NaN: `decode_head\.conv_seg\.bias`"),
+        ("inf", DecodeError, r"images/train/bonn 0\.png: the teacher's logits .* (NaN|Inf)"),
+    ],
+)
+def test_a_teacher_that_says_nan(world: Path, tmp_path: Path, bias: str, refusal: type[Exception], said: str) -> None:
     checkpoint = torch.load(world / "teacher.pth", weights_only=True)
-    checkpoint["state_dict"]["decode_head.conv_seg.bias"][2] = float("nan")
+    checkpoint["state_dict"]["decode_head.conv_seg.bias"][2] = float(bias)
     torch.save(checkpoint, tmp_path / "nan.pth")
-    with pytest.raises(DecodeError, match=r"images/train/bonn 0\.png: the teacher's logits .* NaN"):
+    with pytest.raises(refusal, match=said):
         run(world, tmp_path, tmp_path / "nan.pth")
     assert labels(tmp_path) == {}
 

@@ -94,12 +94,21 @@ def test_weights_alone_are_a_checkpoint_too(park: Path, tmp_path: Path) -> None:
     assert "neither the checkpoint nor the model names its classes" in done.output
 
 
-@pytest.mark.parametrize("content", [None, [1], "text", {"state_dict": 3}], ids=str)
-def test_what_is_no_checkpoint(park: Path, tmp_path: Path, content: Any) -> None:
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (None, "holds a NoneType"),
+        ([1], "holds a list"),
+        ("text", "holds a str"),
+        ({"state_dict": 3}, "holds no weights: it has `state_dict`"),
+    ],
+    ids=str,
+)
+def test_what_is_no_checkpoint(park: Path, tmp_path: Path, content: Any, said: str) -> None:
     torch.save(content, tmp_path / "t.pth")
     done = label(park, tmp_path, tmp_path / "t.pth")
     assert done.exit_code == 1
-    assert f"`{tmp_path / 't.pth'}` is not a checkpoint, or is cut off; get the file again" in done.output
+    assert f"`{tmp_path / 't.pth'}` {said}; expected a dict of weights" in done.output
 
 
 def test_a_damaged_checkpoint_is_refused(park: Path, tmp_path: Path) -> None:
