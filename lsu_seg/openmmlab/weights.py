@@ -105,7 +105,7 @@ def check_weights(path: str, checkpoint: Any, model: nn.Module) -> None:
     weights = dict(_weights(loaded)) if isinstance(loaded, Mapping) else {}
     if own & {re.sub(r"^module\.", "", name) for name in weights}:
         return
-    read = f"torch.load('{path}', map_location='cpu', weights_only=False)"
+    read = f"load_checkpoint('{path}', 'cpu')"  # ours: `torch.load` would have to run what the file holds
     for place, state in _nested(checkpoint, ""):
         names = dict(_weights(state))
         prefix = _prefix(own, names)
@@ -118,7 +118,8 @@ def check_weights(path: str, checkpoint: Any, model: nn.Module) -> None:
         ]
         raise TeacherError(
             f"`{path}` has the model's weights {', '.join(where)}, where nothing looks for them: write them into a file"
-            f" of their own, `torch.save(dict(state_dict={line}), 'weights.pth')`"
+            " of their own, `from lsu_seg.openmmlab.compat import load_checkpoint; import torch;"
+            f" torch.save(dict(state_dict={line}), 'weights.pth')`"
         )
     if not weights:
         holds = ", ".join(f"`{key}`" for key in list(checkpoint)[:4]) or "nothing"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pickle
+import re
 import sys
 import zipfile
 from pathlib import Path
@@ -95,6 +96,25 @@ def test_a_file_that_is_no_checkpoint_is_named_as_what_it_is(tmp_path: Path, dat
     file.write_bytes(data)
     with pytest.raises(TeacherError, match=said):
         check_file(file)
+
+
+@pytest.mark.parametrize("nest", [lambda s: {"net": s}, lambda s: {f"net.{k}": v for k, v in s.items()}])
+def test_the_help_on_nested_weights_writes_a_checkpoint_and_stays_guarded(
+    tmp_path: Path, model: torch.nn.Module, nest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    torch.save(nest(model.state_dict()), "a.pth")
+    with pytest.raises(TeacherError) as refusal:
+        check_weights("a.pth", compat.load_checkpoint("a.pth"), model)
+    line = re.search(r"of their own, `(.+)`$", str(refusal.value))[1]
+    assert "torch.load" not in line
+    exec(line)
+    check_weights("weights.pth", compat.load_checkpoint("weights.pth"), model)
+
+    torch.save({**nest(model.state_dict()), "meta": Writes(tmp_path / "code_ran")}, "a.pth")
+    with pytest.raises(compat.UntrustedCheckpointError):
+        exec(line)
+    assert not (tmp_path / "code_ran").exists()
 
 
 def test_weights_that_nothing_would_load_are_found(tmp_path: Path, model: torch.nn.Module) -> None:
