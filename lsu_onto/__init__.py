@@ -1,7 +1,8 @@
 """Ontologies of segmentation datasets: read `.tax` files, check them, compile them to constraint matrices.
 
 The whole public API is `load`, `load_dataset`, `taxonomies`, `draw`, `read_raster`, `Palettes`, `Constraint`,
-`write_atomic` and the four codes below; it needs numpy and no torch, and `read_raster` needs Pillow.
+`places`, `rewrite`, `write_atomic` and the four codes below; it needs numpy and no torch, and `read_raster` needs
+Pillow.
 
 >>> import lsu_onto
 >>> c = lsu_onto.load("demo_town", source="demo")
@@ -34,6 +35,8 @@ if TYPE_CHECKING:
     from lsu_onto.raster.errors import LabelFileError
     from lsu_onto.raster.palettes import Palettes
     from lsu_onto.raster.reader import MAX_PIXELS, Raster, read_raster
+    from lsu_onto.revise.places import ClassPlaces, places
+    from lsu_onto.revise.revision import Revision, rewrite
 
 __all__ = [
     "MAX_PIXELS",
@@ -41,6 +44,7 @@ __all__ = [
     "ROW_UNKNOWN",
     "ROW_VOID",
     "VOID",
+    "ClassPlaces",
     "Constraint",
     "Entry",
     "LabelFileError",
@@ -48,12 +52,15 @@ __all__ = [
     "Layout",
     "Palettes",
     "Raster",
+    "Revision",
     "TaxonomyError",
     "UserError",
     "draw",
     "load",
     "load_dataset",
+    "places",
     "read_raster",
+    "rewrite",
     "taxonomies",
     "write_atomic",
 ]
@@ -215,4 +222,12 @@ def __getattr__(name: str) -> Any:
         from lsu_onto.raster import reader
 
         return getattr(reader, name)
+    if name in ("ClassPlaces", "places"):
+        from lsu_onto.revise import places as module
+
+        return getattr(module, name)
+    if name in ("Revision", "rewrite"):
+        from lsu_onto.revise import revision
+
+        return getattr(revision, name)
     raise AttributeError(f"module 'lsu_onto' has no attribute {name!r}")

@@ -67,6 +67,7 @@ ROOMS: dict[str, dict[str, str]] = {
         "constraint": "errors files diagnostics lang ontology library",
         "render": "errors files ontology constraint",
         "changes": "errors diagnostics lang ontology library",
+        "revise": "errors diagnostics lang ontology library constraint changes",
         "exchange": "errors diagnostics files lang ontology library constraint",
         "raster": "errors",
         "starter": "errors diagnostics lang ontology exchange raster",

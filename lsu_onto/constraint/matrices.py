@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +18,12 @@ from lsu_onto.ontology.model import NAMED, Ontology, TaxClass, Taxonomy, alterna
 _KIND = {"=": 1, "<": 2, ">": 3, "~": 4}
 
 
-def compile_ontology(ontology: Ontology) -> Constraint:
+def compile_ontology(ontology: Ontology, texts: Mapping[str, str] | None = None) -> Constraint:
     """Compile an ontology without errors.
+
+    Args:
+        ontology: what is compiled.
+        texts: path → text that counts instead of the file on disk, as in the library that it comes from.
 
     Raises:
         TaxonomyError: it has more classes than the arrays can number.
@@ -50,7 +55,7 @@ def compile_ontology(ontology: Ontology) -> Constraint:
         relabel=relabel,
         novel=novel,
         source_palette=_palette(source.classes),
-        sha256=_sha256(ontology.files),
+        sha256=_sha256(ontology.files, texts or {}),
     )
 
 
@@ -68,7 +73,7 @@ def compile_alone(dataset: Taxonomy) -> Constraint:
         relabel=np.zeros(rows, np.int16),
         novel=np.zeros(rows, bool),
         source_palette=np.zeros((0, 3), np.uint8),
-        sha256=_sha256((dataset.span.file,)),
+        sha256=_sha256((dataset.span.file,), {}),
     )
 
 
@@ -141,9 +146,10 @@ def _spread(i: int) -> tuple[int, int, int]:
     return int(r * 255), int(g * 255), int(b * 255)
 
 
-def _sha256(files: tuple[str, ...]) -> str:
+def _sha256(files: tuple[str, ...], texts: Mapping[str, str]) -> str:
     """A hash of the contents of the files, not of their paths: it is the same on every machine."""
     digest = hashlib.sha256()
     for file in files:
-        digest.update(hashlib.sha256(Path(file).read_bytes()).digest())
+        data = texts[file].encode() if file in texts else Path(file).read_bytes()
+        digest.update(hashlib.sha256(data).digest())
     return digest.hexdigest()
