@@ -104,7 +104,7 @@ ROOMS: dict[str, dict[str, str]] = {
 }
 """Per room of a package, from the ground up, the rooms that it may import; `*`: all. Arrows only go up the page."""
 
-TORCH_FREE = ("errors", "label_files", "layout", "scan", "targets", "demo")
+TORCH_FREE = ("errors", "label_files", "layout", "scan", "targets", "demo", "audit")
 """Rooms of `lsu_seg` that work where neither torch nor MMSegmentation is installed."""
 
 LABELS_ONLY = ("errors", "label_files", "layout", "scan")

@@ -16,8 +16,6 @@ from lsu_onto.revise.wording import Wording
 class RefusedError(UserError):
     """A change that cannot be written. The message says why, and where to make it by hand."""
 
-    __module__ = "lsu_onto"
-
 
 class Edits:
     """The files of a map, as pages, with the changes so far. Rows first, then ids, then notes: see `Page.replace`."""

@@ -1,1 +1,1 @@
-"""The audit: which relations of a map the teacher contradicts, from statistics that a labelling run keeps."""
+"""The audit of a map: the sample that a labelling run keeps, and what is said of findings."""

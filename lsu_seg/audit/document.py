@@ -9,15 +9,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from lsu_onto import ClassPlaces
 from lsu_seg.audit import words
 from lsu_seg.audit.findings import Finding, Report
-from lsu_seg.audit.words import Place
 
 ENVELOPE = 1
 """Version of the format. It rises when a field changes its meaning or is removed."""
 
 
-def as_json(report: Report, places: Mapping[int, Place] | None = None) -> str:
+def as_json(report: Report, places: Mapping[str, ClassPlaces] | None = None) -> str:
     """`version`, `counts`, `findings`, and per class what it may be, what the teacher sees, and what is undecidable.
 
     Shares are 0..1; what is not known is null. A cell of `decidable` is null where no share would have been found.
@@ -29,7 +29,7 @@ def as_json(report: Report, places: Mapping[int, Place] | None = None) -> str:
             "allowed": [names[c] for c in np.flatnonzero(report.allowed[row])],
             "sampled_pixels": int(report.pixels[row]),
             "not_judged": report.unseen.get(row),
-            "place": _place((places or {}).get(row)),
+            "place": _place((places or {}).get(name)),
         }
         for row, name in enumerate(report.classes)
     ]
@@ -50,7 +50,7 @@ def as_json(report: Report, places: Mapping[int, Place] | None = None) -> str:
     return json.dumps(document, indent=2, allow_nan=False)
 
 
-def _finding(report: Report, f: Finding, places: Mapping[int, Place]) -> dict[str, Any]:
+def _finding(report: Report, f: Finding, places: Mapping[str, ClassPlaces]) -> dict[str, Any]:
     return {
         "kind": f.kind,
         "list": "contradictions" if f.contradiction else "notes",
@@ -71,12 +71,12 @@ def _finding(report: Report, f: Finding, places: Mapping[int, Place]) -> dict[st
             for d, channels in sorted(f.changes.items())
         ],
         "confirmed": f.confirmed,
-        "places": [_place(places[d]) for d in f.rows if d in places],
+        "places": [_place(places[n]) for n in (words.row_name(report, d) for d in f.rows) if n in places],
     }
 
 
-def _place(place: Place | None) -> dict[str, Any] | None:
-    return {"file": place.path, "line": place.line, "column": place.column} if place else None
+def _place(place: ClassPlaces | None) -> dict[str, Any] | None:
+    return {"file": place.row.file, "line": place.row.line, "column": place.row.column} if place else None
 
 
 def _number(value: float | None) -> float | None:

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lsu_seg.audit.sample import GRID
+from lsu_seg.label_files import count_rows
 
 IMAGES = 256
 """In so many images pixels of a row are drawn."""
@@ -132,7 +133,8 @@ def count(rows: NDArray[np.int16], number: int) -> NDArray[np.int64]:
     >>> count(np.array([[0, 2, -1, 2]], np.int16), 3).tolist()
     [1, 0, 2, 1]
     """
-    return np.roll(np.bincount(rows.reshape(-1) + np.int16(1), minlength=number + 1), -1)
+    counts = count_rows(rows, number)
+    return np.append(counts, rows.size - counts.sum())
 
 
 def _positions(

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import base64
-import errno
 import json
-import os
 import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -65,7 +63,7 @@ class Piece:
             "drawn": list(self.drawn.items()),
             "unasked": list(self.unasked),
         }
-        return json.dumps(values | arrays).encode() + b"\n"
+        return json.dumps(values | arrays).encode()
 
     @classmethod
     def of(cls, line: Mapping[str, Any]) -> Piece:
@@ -83,37 +81,13 @@ class Piece:
         return cls(line["key"], (height, width), line["pixels"], drawn, line["unasked"], arrays)
 
 
-class PieceFile:
-    """The file to which a worker appends.
-
-    Args:
-        root: the output folder. rank: of the worker.
-    """
-
-    def __init__(self, root: Path, rank: int) -> None:
-        self._file = os.open(root / f"audit-{rank}.jsonl", os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o666)
-        size = os.fstat(self._file).st_size
-        if size and os.pread(self._file, 1, size - 1) != b"\n":  # a kill has cut off the last line
-            os.write(self._file, b"\n")
-
-    def append(self, line: bytes) -> None:
-        """Raises OSError: the disk is full, or refuses the write."""
-        if os.write(self._file, line) < len(line):
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-
-    def close(self) -> None:
-        if self._file >= 0:
-            os.close(self._file)
-            self._file = -1
-
-
 def head(classes: Sequence[str], rows: Sequence[str]) -> bytes:
     """The line before the pieces of a run: the names of source classes and of rows."""
-    return json.dumps({"classes": list(classes), "rows": list(rows)}).encode() + b"\n"
+    return json.dumps({"classes": list(classes), "rows": list(rows)}).encode()
 
 
 def read_lines(root: Path) -> Iterator[dict[str, Any]]:
-    """The lines of all workers' files, parsed. Those that a kill cut off are skipped."""
+    """The lines of all workers' files, parsed: heads and pieces. Those that a kill cut off are skipped."""
     for path in sorted(root.glob("audit-*.jsonl")):
         with path.open("rb") as file:
             for text in file:
@@ -121,8 +95,22 @@ def read_lines(root: Path) -> Iterator[dict[str, Any]]:
                     line = json.loads(text)
                 except (ValueError, RecursionError):
                     continue
-                if isinstance(line, dict):
+                if _is_head(line) or _is_piece(line):
                     yield line
+
+
+def _is_head(line: Any) -> bool:
+    return isinstance(line, dict) and all(isinstance(line.get(name), list) for name in ("classes", "rows"))
+
+
+def _is_piece(line: Any) -> bool:
+    """Whether a line says of which label it is, and of which rows it has pixels."""
+    if not isinstance(line, dict) or not all(isinstance(line.get(name), str) for name in ("key", "label")):
+        return False
+    drawn = line.get("drawn")
+    return isinstance(drawn, list) and all(
+        isinstance(d, list) and len(d) == 2 and all(isinstance(n, int) for n in d) for d in drawn
+    )
 
 
 def merge(classes: Sequence[str], rows: Sequence[str], pieces: Iterable[Piece], images: int) -> Sample:

@@ -95,7 +95,7 @@ def propose(
             latest, compiled, total = again, revision.constraint, candidate
             how = "ids renumbered" if change.ids else "relations exchanged"
             applied.append(f"{words.sentence(report, finding)}: {how}")
-    tried = {_key(f): c for f, c in zip(report.findings, map(confirmed.get, range(len(report.findings))), strict=True)}
+    tried = {_key(f): confirmed.get(i) for i, f in enumerate(report.findings)}
     findings = tuple(replace(f, confirmed=tried[_key(f)]) for f in report.findings)
     latest = replace(
         latest,

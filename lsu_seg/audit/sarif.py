@@ -9,19 +9,18 @@ from pathlib import PurePath
 from typing import Any
 from urllib.parse import quote
 
-from lsu_onto import __version__
+from lsu_onto import ClassPlaces, __version__
 from lsu_seg.audit import words
 from lsu_seg.audit.findings import KINDS, Finding, Report
-from lsu_seg.audit.words import Place
 
 _SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
 
 
-def as_sarif(report: Report, places: Mapping[int, Place] | None = None) -> str:
+def as_sarif(report: Report, places: Mapping[str, ClassPlaces] | None = None) -> str:
     """The log. Contradictions are warnings, because the teacher may be wrong, and notes are notes.
 
     Args:
-        places: row of d → where it is written. A finding about files is placed at the first row that is known.
+        places: where classes are written, as `lsu_onto.places` says it. A finding about files is at the first of them.
     """
     known = dict(places or {})
     kinds = [kind for kind in KINDS if any(f.kind == kind for f in report.findings)]
@@ -47,10 +46,11 @@ def _level(kind: str) -> str:
     return "warning" if KINDS[kind].contradiction else "note"
 
 
-def _result(report: Report, finding: Finding, rule: int, places: Mapping[int, Place]) -> dict[str, Any]:
-    at = [_location(places[d]) for d in finding.rows if d in places]
+def _result(report: Report, finding: Finding, rule: int, places: Mapping[str, ClassPlaces]) -> dict[str, Any]:
+    names = [words.row_name(report, d) for d in finding.rows]
+    at = [_location(places[name]) for name in names if name in places]
     if not at and places:
-        at = [_location(places[min(places)])]
+        at = [_location(next(iter(places.values())))]
     out: dict[str, Any] = {
         "ruleId": f"audit/{finding.kind}",
         "ruleIndex": rule,
@@ -63,8 +63,8 @@ def _result(report: Report, finding: Finding, rule: int, places: Mapping[int, Pl
     return out
 
 
-def _location(place: Place) -> dict[str, Any]:
-    path = PurePath(place.path)
+def _location(place: ClassPlaces) -> dict[str, Any]:
+    path = PurePath(place.row.file)
     uri = path.as_uri() if path.is_absolute() else quote(os.fsencode(path.as_posix()))
-    region = {"startLine": place.line, "startColumn": place.column}
+    region = {"startLine": place.row.line, "startColumn": place.row.column}
     return {"physicalLocation": {"artifactLocation": {"uri": uri}, "region": region}}

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from lsu_onto import ClassPlaces
 from lsu_seg.audit import words
 from lsu_seg.audit.findings import Finding, Report
-from lsu_seg.audit.words import Place
 
 _STYLE = {"bad": "1;31", "note": "1;33", "bold": "1", "quiet": "2"}
 
 
-def as_text(report: Report, places: Mapping[int, Place] | None = None, colour: bool = False) -> str:
+def as_text(report: Report, places: Mapping[str, ClassPlaces] | None = None, colour: bool = False) -> str:
     """The whole report.
 
     Args:
-        places: row of d → where it is written, as far as that is known.
+        places: where classes are written, as `lsu_onto.places` says it, as far as that is known.
         colour: with the escape codes of a terminal.
     """
 
@@ -41,14 +41,13 @@ def as_text(report: Report, places: Mapping[int, Place] | None = None, colour: b
     return "\n".join(out) + "\n"
 
 
-def details(report: Report, finding: Finding, places: Mapping[int, Place]) -> list[str]:
+def details(report: Report, finding: Finding, places: Mapping[str, ClassPlaces]) -> list[str]:
     """The lines below a finding: its evidence, its place, what to do."""
     figures = [f"score {finding.score:.1f}", *(f"{name} {value:.3g}" for name, value in finding.figures.items())]
     lines = [f"evidence: {', '.join(figures)}", words.expected(finding)]
-    for row in finding.rows[:4]:
-        if row in places:
-            place = places[row]
-            lines.append(f"--> {place.path}:{place.line}:{place.column}")
+    for name in (words.row_name(report, row) for row in finding.rows[:4]):
+        if name in places:
+            lines.append("--> {0.file}:{0.line}:{0.column}".format(places[name].row))
     lines += [f"see {region.key} at y={region.box[0]} x={region.box[1]}" for region in finding.regions[:2]]
     lines += [change] if (change := words.change(report, finding)) else []
     return [*lines, words.WORDS[finding.kind].advice]

@@ -12,14 +12,6 @@ _FEW = 4
 """More classes than this are counted and not listed."""
 
 
-class Place(NamedTuple):
-    """Where the row of a class is written. Lines and columns count from 1."""
-
-    path: str
-    line: int
-    column: int = 1
-
-
 class Words(NamedTuple):
     """What a kind of finding means, and what to do about it."""
 

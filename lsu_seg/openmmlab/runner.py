@@ -22,7 +22,7 @@ from lsu_seg.errors import ConfigError, TeacherError, UserError
 from lsu_seg.openmmlab.failures import named
 from lsu_seg.openmmlab.mmdet import check_mmdet
 from lsu_seg.openmmlab.stated_classes import stated_classes
-from lsu_seg.openmmlab.weights import check_file, check_finite, check_weights, misfit
+from lsu_seg.openmmlab.weights import check_finite, check_kind, check_weights, misfit
 from lsu_seg.runtime.allocator import keep_freed_memory
 from lsu_seg.runtime.launch import join_ranks
 
@@ -209,7 +209,7 @@ def runner_with_checkpoint(cfg: Config, checkpoint: str | Path | None, quiet: bo
         return runner
     if not Path(checkpoint).is_file():
         raise ConfigError(f"there is no checkpoint `{checkpoint}`")
-    check_file(Path(checkpoint))  # now, and not after the model is built
+    check_kind(Path(checkpoint))  # now, and not after the model is built; loading looks at all of it
     cfg.load_from = str(checkpoint)
     runner = build_runner(cfg, quiet)
     try:

@@ -21,26 +21,37 @@ _KINDS = (
     (b"\x89HDF", "an HDF5 file, as Keras writes it", "export its weights to PyTorch"),
     (b"\x93NUMPY", "a NumPy array", "save the weights with `torch.save`"),
 )
+_ARCHIVE = b"PK\x03\x04"
 _TORCH_MAGIC = b"\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19"
 """With which `torch.save` begins a pickle outside an archive, its format before torch 1.6."""
 
 
 def check_file(path: Path) -> None:
-    """Refuse a file that is no checkpoint by its first bytes, or one that is damaged by its checksums.
+    """Refuse a file that `check_kind` refuses, or an archive that is damaged: this reads all of it.
 
-    torch says of such files that they may be trusted, or that they do not fit; and it does not look at the checksums
-    of the weights that it reads.
+    torch does not look at the checksums of the weights that it reads.
 
     Raises:
         TeacherError: the file cannot be a checkpoint, or is damaged. OSError: it cannot be read.
+    """
+    if check_kind(path).startswith(_ARCHIVE):
+        _check_archive(path)
+
+
+def check_kind(path: Path) -> bytes:
+    """Refuse a file that is no checkpoint by its first bytes, which it returns.
+
+    torch says of such files that they may be trusted, or that they do not fit.
+
+    Raises:
+        TeacherError: the file cannot be a checkpoint. OSError: it cannot be read.
     """
     with path.open("rb") as file:
         head = file.read(512)
     if not head:
         raise TeacherError(f"`{path}` is empty (0 bytes); {_AGAIN}")
-    if head.startswith(b"PK\x03\x04"):
-        _check_archive(path)
-        return
+    if head.startswith(_ARCHIVE):
+        return head
     if head[:256].lstrip(b"\xef\xbb\xbf \t\r\n").lower().startswith((b"<!doctype", b"<html", b"<?xml")):
         raise TeacherError(f"`{path}` is an HTML or XML page, with which the download was answered; {_AGAIN}")
     for magic, kind, advice in _KINDS:
@@ -52,9 +63,10 @@ def check_file(path: Path) -> None:
                 f"`{path}` is a pickle that `torch.save` has not written; only tensors are loaded, because a pickle can"
                 " run code: load it where it was made, and write its weights with `torch.save(…)`"
             )
-        return
+        return head
     if head[8:9] != b"{" and not _is_tar(head):  # safetensors; the format before torch 0.1.10
         raise TeacherError(f"`{path}` is not a checkpoint, or is cut off: it begins with {head[:16]!r}; {_AGAIN}")
+    return head
 
 
 def _is_tar(head: bytes) -> bool:

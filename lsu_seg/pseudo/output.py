@@ -5,7 +5,7 @@
     OUT/confidence/KEY.png     8-bit grey, 255 = certain (on request)
     OUT/soft/KEY.npz           the best few classes and their shares (on request)
     OUT/records-RANK.jsonl     a line per image: checksums and counts
-    OUT/audit-RANK.jsonl       what is kept of some images for `lsu-seg audit`
+    OUT/audit-RANK.jsonl       what is kept of some images for an audit of the map
 
 A file gets its final name once it is complete and on the disk; after that, its record is written. A power cut may
 therefore lose a file or a record, but leaves no wrong one: a label counts as done if its record has its checksum, and
@@ -27,11 +27,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lsu_onto import write_atomic
-from lsu_seg.audit.pieces import Piece, PieceFile, read_lines
+from lsu_seg.audit.pieces import Piece, read_lines
 from lsu_seg.label_files import encode_confidence, encode_labels
 from lsu_seg.pseudo.errors import OutputError, refused, unusable
 from lsu_seg.pseudo.lock import RunLock
 from lsu_seg.pseudo.records import FILES, Records, checksum, pack, whole
+from lsu_seg.runtime.lines import LineFile
 
 if TYPE_CHECKING:
     from lsu_seg.pseudo.inputs import Inputs, State
@@ -95,7 +96,7 @@ class OutputFolder:
                 self._lock.entered()  # before the records are read, which may take seconds
                 self._records = Records(self.root, rank, keys)
                 self.pieces = self._read_pieces()
-                self._audit: PieceFile | None = None
+                self._audit: LineFile | None = None
                 self._rank = rank
             except BaseException:
                 self._lock.release()
@@ -117,8 +118,8 @@ class OutputFolder:
     def _read_pieces(self) -> dict[str, tuple[list[int], bool]]:
         pieces = {}
         for line in read_lines(self.root):
-            made = self._records.made.get(line.get("key", ""))
-            if made is not None and line.get("label") == made.label():
+            made = self._records.made.get(line["key"]) if "key" in line else None
+            if made is not None and line["label"] == made.label():
                 pieces[line["key"]] = ([row for row, _ in line["drawn"]], "grid_row" in line)
         return pieces
 
@@ -130,7 +131,7 @@ class OutputFolder:
         """
         path = self.root / f"audit-{self._rank}.jsonl"
         try:
-            self._audit = PieceFile(self.root, self._rank)
+            self._audit = LineFile(path)
             self._audit.append(first_line)
         except OSError as e:
             raise refused(path, e) from e

