@@ -12,7 +12,12 @@ import triton
 import triton.language as tl
 
 _TINY = tl.constexpr(1e-30)
-"""Pixels whose sum of probabilities is below this are decided in float64, by the reference."""
+"""Pixels of one view of logits whose allowed probabilities are below this are decided in float64, by the reference."""
+_LEAST = tl.constexpr(1e-20)
+"""The same of several views, and of queries."""
+_FAINT = tl.constexpr(1e-10)
+"""So are pixels whose masks sum to less than this. _LEAST * _FAINT is still a normal number of float32: below, products
+of masks and classes lose their shares long before their sum is lost."""
 _LOWEST = tl.constexpr(-3.4028234663852886e38)
 _MEMBER = tl.constexpr(1 << 15)
 """The bit of an entry of a list that says that the channel is in S(d), rather than only in the softmax."""
@@ -149,7 +154,7 @@ def _joined(
         share = tl.load(p_class + c * count + q[None, :], mask=(c <= num_classes) & (q < count)[None, :], other=0.0)
         joined += tl.dot(share, tl.sigmoid(masks), input_precision="ieee")
     total = tl.sum(joined, 0)
-    return joined / tl.maximum(total, _TINY)[None, :], total
+    return joined / tl.maximum(total, _FAINT)[None, :], total
 
 
 @triton.jit(do_not_specialize=["views", "num_classes", "num_sets", "low", "void"])
@@ -221,7 +226,7 @@ def decide(
                 joined, total = _joined(
                     maps, classes, count, c, asked, plane, y0, y1, ya, x0, x1, xa, num_classes, channels, block
                 )
-                weak = tl.where(total < _TINY, 1, weak)
+                weak = tl.where(total < _FAINT, 1, weak)
                 mass += tl.sum(tl.where(c == num_classes, joined, 0.0), 0)
                 p += tl.where(c < num_classes, joined, 0.0)
             else:
@@ -242,7 +247,7 @@ def decide(
         largest = tl.max(inner, 0)
         wins = may_void & (evidence > largest)
         value = tl.where(wins, evidence, largest)
-        weak = tl.where((largest < _TINY) & (evidence < _TINY), 1, weak)
+        weak = tl.where((largest < _LEAST) & (evidence < _LEAST), 1, weak)
         chosen = tl.where(wins, void, best)
         whole = tl.sum(inner, 0) + evidence
         certainty = tl.minimum(value / tl.where(whole > 0, whole, 1.0), 1.0)  # 0/0 where nothing is asked

@@ -23,7 +23,7 @@ if not GPU:
     os.environ["TRITON_INTERPRET"] = "1"
 pytest.importorskip("triton")
 
-from lsu_seg.decode import DecodeError, Part, View, cuda, decoder, knobs  # noqa: E402
+from lsu_seg.decode import DecodeError, Part, QueryView, View, cuda, decoder, knobs  # noqa: E402
 from lsu_seg.decode.knobs import Knob, Knobs  # noqa: E402
 
 DEVICE = "cuda" if GPU else "cpu"
@@ -47,6 +47,20 @@ def test_equals_the_reference(problem: tuple, threshold: float | None) -> None:
     found = compare(views, rows, allowed, threshold, decoded)
     assert found.outside == 0
     assert found.wrong == 0
+    assert found.confidence <= 1
+
+
+@pytest.mark.filterwarnings("ignore:overflow encountered in exp:RuntimeWarning")
+@pytest.mark.parametrize("mask", [-10.0, -22.0, -40.0, -60.0, -67.5, -90.0])
+def test_tiny_masks_of_unlikely_classes_keep_their_shares(mask: float) -> None:
+    """The products of masks and classes are then denormal in float32, or 0, long before their sum is."""
+    classes = np.array([[-24.4, -24.7, 10.2]], np.float32)
+    views = [QueryView(classes, np.full((1, 2, 2), mask, np.float32))]
+    rows, allowed = np.zeros((4, 4), np.int16), np.array([[True, True, False]])
+    decoded = cuda.decode([on_device(v, DEVICE) for v in views], torch.from_numpy(rows), torch.from_numpy(allowed))
+    found = compare(views, rows, allowed, None, decoded)
+    assert found.compared == rows.size
+    assert (found.outside, found.wrong) == (0, 0)
     assert found.confidence <= 1
 
 
