@@ -1,0 +1,99 @@
+"""Whose image a label fits: what the teacher sees at the points of a grid, under each label's classes."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+SMOOTHING = 0.5
+"""Added to each count of the table."""
+FEWEST = 8
+"""Of fewer images nothing is said."""
+_MOST = 400
+"""Images that are compared with one another."""
+
+
+class Pairing(NamedTuple):
+    """How labels fit images.
+
+    Attributes:
+        fit: float64 `[G, G]`, of the codes of image i under the label of image j.
+        lift: by how many standard deviations labels fit their own image better than other images, on average.
+        pairs: (i, j, gain, expected), the pairs that fit each other better than themselves, the best first.
+    """
+
+    fit: NDArray[np.float64]
+    lift: float
+    pairs: list[tuple[int, int, float, float]]
+
+
+def pairing(rows: NDArray[np.integer], top: NDArray[np.integer], count: int, channels: int) -> Pairing | None:
+    """Compare every label with every image. No map is needed.
+
+    A_ij is the mean over the grid of log P(code_i | d_j) / P(code_i), where the code is what the teacher's best class
+    and its second are, and the table of P is made from the dataset itself. Exchanging the labels of i and j gains
+    A_ij + A_ji − A_ii − A_jj.
+
+    Args:
+        rows: int `[G, h, w]`, the row of d, below 0 for none. top: int `[G, h, w, 2]`, the two best channels.
+        count: number of rows D. channels: K.
+
+    Returns:
+        None if there are fewer than `FEWEST` images.
+    """
+    images = min(len(rows), _MOST)
+    if images < FEWEST:
+        return None
+    rows = rows[:images].reshape(images, -1)
+    code = top[:images, ..., 0].astype(np.int64).reshape(images, -1)
+    known = (rows >= 0) & (code < channels)
+    code = np.where(known, code, 0)
+    d = np.where(known, rows, 0)
+    table = np.full((count, channels), SMOOTHING)
+    np.add.at(table, (d[known], code[known]), 1)
+    p = table / table.sum(1, keepdims=True)
+    whole = table.sum(0) / table.sum()
+    ratio = np.log(p) - np.log(whole)
+    fit = np.zeros((images, images))
+    for j in range(images):  # the label of j under the codes of every image
+        values = ratio[d[j][None, :], code] * (known & known[j][None, :])
+        fit[:, j] = values.sum(1) / np.maximum((known & known[j][None, :]).sum(1), 1)
+    own = np.diag(fit)
+    spread = fit.std(1)
+    lift = float(((own - fit.mean(1)) / np.maximum(spread, 1e-9)).mean())
+    gain = fit + fit.T - own[:, None] - own[None, :]
+    i, j = np.triu_indices(images, 1)
+    values = gain[i, j]
+    return Pairing(fit, lift, _outliers(i, j, values))
+
+
+def _outliers(i: NDArray[np.intp], j: NDArray[np.intp], values: NDArray[np.float64]) -> list[tuple[int, int, float, float]]:
+    """Pairs whose gain is above 0, with the number of pairs that would gain as much by chance.
+
+    The tail of the gains is taken as exponential, fitted to the best hundredth of the pairs without those that involve
+    an image of the best pairs.
+    """
+    order = np.argsort(-values)
+    taken: set[int] = set()
+    best: list[int] = []
+    for at in order[: 4 * FEWEST].tolist():
+        if values[at] <= 0 or len(best) == 8:
+            break
+        if int(i[at]) not in taken and int(j[at]) not in taken:
+            best.append(at)
+            taken |= {int(i[at]), int(j[at])}
+    out: list[tuple[int, int, float, float]] = []
+    used: set[int] = set()
+    for at in best:
+        used |= {int(i[at]), int(j[at])}
+        free = ~np.isin(i, list(used)) & ~np.isin(j, list(used))
+        tail = np.sort(values[free])[::-1]
+        n = max(len(tail) // 100, 5)
+        if len(tail) <= n:
+            break
+        scale = max(float((tail[:n] - tail[n]).mean()), 1e-6)
+        expected = n * float(np.exp(-(values[at] - tail[n]) / scale))
+        out.append((int(i[at]), int(j[at]), float(values[at]), expected))
+    return out

@@ -1,0 +1,327 @@
+"""The audit: a sample and a map → what the map says and the pictures do not."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, replace
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lsu_onto import Constraint
+from lsu_seg.audit.evidence import regions, sees
+from lsu_seg.audit.files import Pairing, pairing
+from lsu_seg.audit.findings import KINDS, Cells, Finding, Report
+from lsu_seg.audit.pixels import Pixels, pixels_of, redraw
+from lsu_seg.audit.presence import Presence
+from lsu_seg.audit.rehearsal import Progress, Rehearsal, familiar_scores, look, rehearse
+from lsu_seg.audit.rows import PAIR, SLIP, best_move, closed_rows, fits, pair_gains, patterns
+from lsu_seg.audit.sample import Sample
+from lsu_seg.audit.scale import CHOSEN
+
+FEWEST = 30
+"""Of rows with fewer sampled pixels nothing is said."""
+SHUFFLED = 0.25
+"""Labels of a list in order fit their own image better than other images, by more standard deviations than this."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What the findings depend on.
+
+    Attributes:
+        false_alarms: contradictions that the audit of a right map would report, on average. notes: the same of notes.
+        maps: number of rehearsed maps. seed: of the rehearsal.
+    """
+
+    false_alarms: float = 0.3
+    notes: float = 0.6
+    maps: int = 40
+    seed: int = 0
+
+
+class Parts(NamedTuple):
+    """How the expected false alarms are divided over the kinds of findings."""
+
+    insisted: float = 0.6
+    wrong_row: float = 0.15
+    exchanged: float = 0.1
+    void_hides: float = 0.1
+    mispaired: float = 0.05
+
+
+PARTS = Parts()
+
+
+def audit(
+    sample: Sample, constraint: Constraint, settings: Settings | None = None, progress: Progress | None = None
+) -> Report:
+    """Find what the map contradicts.
+
+    Args:
+        sample: of a labelling run, or drawn for the audit; its rows are the constraint's.
+        constraint: the map under audit; it need not be the one that the run was made with.
+        progress: called with (done, total) while the rehearsal plays.
+
+    Raises:
+        ValueError: the sample has other classes than the constraint.
+
+    >>> from lsu_seg.audit.example import example
+    >>> report = audit(*example(), Settings(maps=8))
+    >>> len(report.contradictions)
+    0
+    """
+    settings = settings or Settings()
+    if sample.rows_of != constraint.classes or sample.classes != constraint.source_classes:
+        raise ValueError("the sample's classes are not those of the constraint")
+    whole = pixels_of(sample)
+    pixels, _ = redraw(whole, whole.row, whole.rows, np.random.default_rng(settings.seed))
+    findings, cells, remarks = examine(pixels, constraint.allowed, _smallest(constraint), settings, progress)
+    grid = pairing(sample.grid_row, sample.grid_top, len(sample.rows_of), len(sample.classes))
+    files = file_findings(grid, [sample.keys[i] for i in sample.grid_image], settings)
+    if grid is None:
+        remarks.append("there are too few images to say whether labels and images are paired rightly")
+    if files and files[0].kind == "shuffled":
+        findings = []  # they say nothing about the map
+        remarks.append("labels and images do not belong together: nothing else could be judged")
+    shown = [replace(f, regions=regions(sample, f), images=sees(sample, f)) for f in [*files, *findings]]
+    kinds = list(KINDS)
+    shown.sort(key=lambda f: (not f.contradiction, kinds.index(f.kind), -f.score))
+    count = np.bincount(sample.row[sample.row >= 0], minlength=len(sample.rows_of))
+    unseen = {
+        int(d): "no image with it was sampled, or the teacher was asked about none of them"
+        if not count[d]
+        else f"only {count[d]} pixels of it were sampled"
+        for d in np.flatnonzero(count < FEWEST)
+    }
+    return Report(
+        dataset=f"{constraint.dataset} {constraint.dataset_version}",
+        source=f"{constraint.source} {constraint.source_version}",
+        classes=constraint.classes,
+        source_classes=constraint.source_classes,
+        allowed=constraint.allowed,
+        images=sample.images,
+        sampled=len(sample.keys),
+        pixels=count.astype(np.int64),
+        unseen=unseen,
+        findings=tuple(shown),
+        cells=cells,
+        settings=dict(asdict(settings)),
+        remarks=tuple(remarks),
+    )
+
+
+def _smallest(constraint: Constraint) -> NDArray[np.int64]:
+    """The smallest raw value of each row; -1 where labels store no numbers, or the row has none."""
+    out = np.full(len(constraint.classes), -1, np.int64)
+    if constraint.raw_names or constraint.encoding == "rgb":
+        return out
+    for value, d in zip(constraint.raw.tolist()[::-1], constraint.raw_row.tolist()[::-1], strict=True):
+        if d >= 0:
+            out[d] = value
+    return out
+
+
+def examine(
+    pixels: Pixels,
+    allowed: NDArray[np.bool_],
+    raw: NDArray[np.int64],
+    settings: Settings,
+    progress: Progress | None = None,
+) -> tuple[list[Finding], Cells, list[str]]:
+    """The findings about rows, without the pictures that show them.
+
+    Args:
+        allowed: bool `[D, K+1]`. raw: int `[D]`, the smallest raw value of each row, or -1.
+    """
+    rows, k = allowed.shape[0], allowed.shape[1] - 1
+    level = settings.false_alarms * PARTS.insisted
+    known = rehearse(pixels, allowed, level, settings.maps, settings.seed, progress)
+    nothing = np.full((rows, k), np.nan, np.float32)
+    if known is None:
+        remark = "fewer than three source classes occur in rows that are bound to some: the audit cannot calibrate"
+        return [], Cells(nothing, nothing, np.full((rows, k), np.inf, np.float32)), [remark]
+    _, statistics = look(pixels, allowed, known.suspects)
+    z = known.scale.score(statistics)[:rows]
+    count = np.bincount(pixels.row[pixels.row >= 0], minlength=rows)
+    judged = count >= FEWEST
+    moves = _moved(z, allowed, raw, judged, known, settings)
+    done = {d for f in moves for d in f.rows}
+    wrong = _wrong_rows(z, statistics, allowed, judged, known, settings, done)
+    done |= {d for f in wrong for d in f.rows}
+    findings = [
+        *moves,
+        *wrong,
+        *_insisted(z, statistics, allowed, judged, known, level, done),
+        *_void_hides(z, statistics, allowed, pixels, judged, known, settings, done),
+        *_never_chosen(z, statistics, allowed, judged, known, settings, done),
+        *_is_void(statistics, allowed, judged, known, settings, done),
+    ]
+    seen = judged[:, None]
+    cells = Cells(
+        np.where(seen, statistics.share[:rows], np.nan).astype(np.float32),
+        np.where(seen, z, np.nan).astype(np.float32),
+        np.where(seen, known.power.decidable(statistics, rows), np.inf).astype(np.float32),
+    )
+    return findings, cells, []
+
+
+def _moved(
+    z: NDArray[np.float64],
+    allowed: NDArray[np.bool_],
+    raw: NDArray[np.int64],
+    judged: NDArray[np.bool_],
+    known: Rehearsal,
+    settings: Settings,
+) -> list[Finding]:
+    """Label spaces that have slipped, or else rows that are exchanged."""
+    fit = fits(z, allowed)
+    fit[~judged] = np.nan
+    plain = np.nan_to_num(fit, nan=0.0)
+    gains = pair_gains(np.where(judged[:, None] & judged[None, :], fit, np.nan))
+    closed = closed_rows(allowed) & judged
+    gains[~closed] = 0
+    gains[:, ~closed] = 0
+    move = best_move(plain, np.where(judged[:, None], allowed, True), patterns(raw, allowed))
+    least = known.pair.max(initial=0.0)
+    if move is not None and move.gain > max(SLIP, least) and move.gain > gains.max(initial=0.0) + PAIR:
+        at = [d for d in range(len(allowed)) if move.to[d] >= 0 and (allowed[move.to[d]] != allowed[d]).any()]
+        changes = {d: tuple(np.flatnonzero(allowed[move.to[d]]).tolist()) for d in at}
+        expected = known.expected_pairs(move.gain)
+        return [Finding("slipped", tuple(at), score=move.gain, expected=expected, changes=changes)]
+    found = []
+    while gains.max(initial=0.0) > PAIR:
+        a, b = map(int, np.unravel_index(gains.argmax(), gains.shape))
+        expected = known.expected_pairs(float(gains[a, b]))
+        if expected >= settings.false_alarms * PARTS.exchanged:
+            break
+        changes = {d: tuple(np.flatnonzero(allowed[r]).tolist()) for d, r in ((a, b), (b, a))}
+        rows = min(a, b), max(a, b)
+        found.append(Finding("exchanged", rows, score=float(gains[a, b]), expected=expected, changes=changes))
+        gains[[a, b]] = 0
+        gains[:, [a, b]] = 0
+    return found
+
+
+def _wrong_rows(
+    z: NDArray[np.float64],
+    statistics: Presence,
+    allowed: NDArray[np.bool_],
+    judged: NDArray[np.bool_],
+    known: Rehearsal,
+    settings: Settings,
+    done: set[int],
+) -> list[Finding]:
+    found = []
+    for d in np.flatnonzero(closed_rows(allowed) & judged):
+        inside = allowed[d, :-1]
+        best = float(z[d, inside].max())
+        expected = known.expected_slack(best)
+        share = float(np.clip(statistics.share[d, ~inside].sum(), 0, 1))
+        if d in done or expected >= settings.false_alarms * PARTS.wrong_row or share < 0.5:
+            continue
+        outside = np.where(inside, -np.inf, statistics.share[d])
+        seen = [int(c) for c in np.argsort(-outside) if outside[c] > 0.1][:3]
+        found.append(Finding("wrong-row", (int(d),), tuple(seen), share=share, score=-best, expected=expected))
+    return found
+
+
+def _insisted(
+    z: NDArray[np.float64],
+    statistics: Presence,
+    allowed: NDArray[np.bool_],
+    judged: NDArray[np.bool_],
+    known: Rehearsal,
+    level: float,
+    done: set[int],
+) -> list[Finding]:
+    expected = known.scale.false_present(z)
+    some = allowed[:, :-1].any(1) & judged
+    # what may be void may look like anything
+    expected = np.where(allowed[:, -1:], 3 * expected, expected)
+    found = []
+    for d, c in np.argwhere((expected < level) & ~allowed[:, :-1] & some[:, None]).tolist():
+        if d not in done:
+            share = float(statistics.share[d, c])
+            found.append(
+                Finding("insisted", (d,), (c,), share=share, score=float(z[d, c]), expected=float(expected[d, c]))
+            )
+    return found
+
+
+def _void_hides(
+    z: NDArray[np.float64],
+    statistics: Presence,
+    allowed: NDArray[np.bool_],
+    pixels: Pixels,
+    judged: NDArray[np.bool_],
+    known: Rehearsal,
+    settings: Settings,
+    done: set[int],
+) -> list[Finding]:
+    hidden = allowed[:, -1] & ~allowed[:, :-1].any(1) & judged
+    scores = familiar_scores(statistics, known)
+    found = []
+    for d in np.flatnonzero(hidden):
+        expected = known.expected_known(float(scores[d]), int(hidden.sum()))
+        if d in done or len(known.novel) < 5 or expected >= max(settings.false_alarms * PARTS.void_hides, 0):
+            continue
+        order = np.argsort(-statistics.share[d])
+        seen = [int(c) for c in order if statistics.share[d, c] > 0.15][:3] or [int(order[0])]
+        share = float(np.clip(statistics.share[d, seen].sum(), 0, 1))
+        found.append(
+            Finding("void-hides", (int(d),), tuple(seen), share=share, score=float(scores[d]), expected=expected)
+        )
+    return found
+
+
+def _never_chosen(
+    z: NDArray[np.float64],
+    statistics: Presence,
+    allowed: NDArray[np.bool_],
+    judged: NDArray[np.bool_],
+    known: Rehearsal,
+    settings: Settings,
+    done: set[int],
+) -> list[Finding]:
+    expected = known.scale.false_absent(z)
+    bound = closed_rows(allowed) & judged & (allowed.sum(1) > 1)
+    found = []
+    for d, c in np.argwhere((expected < settings.notes) & allowed[:, :-1] & bound[:, None]).tolist():
+        share = float(statistics.share[d, c])
+        if d not in done and share < CHOSEN:
+            found.append(
+                Finding("never-chosen", (d,), (c,), share=share, score=-float(z[d, c]), expected=float(expected[d, c]))
+            )
+    return found
+
+
+def _is_void(
+    statistics: Presence,
+    allowed: NDArray[np.bool_],
+    judged: NDArray[np.bool_],
+    known: Rehearsal,
+    settings: Settings,
+    done: set[int],
+) -> list[Finding]:
+    scores = familiar_scores(statistics, known)
+    found = []
+    for d in np.flatnonzero(closed_rows(allowed) & judged):
+        expected = known.expected_novel(float(scores[d]))
+        if d not in done and len(known.novel) >= 5 and scores[d] < 0 and expected < settings.notes:
+            found.append(Finding("is-void", (int(d),), score=-float(scores[d]), expected=expected))
+    return found
+
+
+def file_findings(grid: Pairing | None, keys: list[str], settings: Settings) -> list[Finding]:
+    """What the grids say about the files."""
+    if grid is None:
+        return []
+    if grid.lift < SHUFFLED:
+        return [Finding("shuffled", score=SHUFFLED - grid.lift, expected=0.01, figures={"lift": grid.lift})]
+    level = settings.false_alarms * PARTS.mispaired
+    return [
+        Finding("mispaired", keys=(keys[i], keys[j]), score=-float(np.log(expected + 1e-12)), expected=expected)
+        for i, j, _, expected in grid.pairs
+        if expected < level
+    ]

@@ -1,0 +1,109 @@
+"""Whose content a row has: rows that are exchanged, and label spaces that have slipped."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+LIMIT = 4.0
+"""Log odds beyond this count no further: one class alone proves nothing about a row."""
+PAIR = 4.0
+"""Least gain in log-likelihood for which two rows are exchanged."""
+SLIP = 6.0
+"""Least gain for which three rows or more are moved."""
+EFFORT = 2.0
+"""What a moved row costs if the moves follow no known pattern."""
+
+
+def fits(z: NDArray[np.float64], allowed: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """How well the content of each row fits S(r) of each other: Σ_c log σ(±z_dc), plus where c ∈ S(r).
+
+    Args:
+        z: `[D, K]`, log odds that c occurs in d. allowed: bool `[D, K+1]`.
+
+    Returns:
+        float64 `[D, D]`, content × S(r); NaN for S(r) that are everything or have void: these fit anything.
+    """
+    clipped = np.clip(z, -LIMIT, LIMIT)
+    yes, no = -np.logaddexp(0, -clipped), -np.logaddexp(0, clipped)
+    inside = allowed[:, :-1].astype(float)
+    out = yes @ inside.T + no @ (1 - inside).T
+    out[:, ~closed_rows(allowed)] = np.nan
+    return np.asarray(out)
+
+
+def closed_rows(allowed: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Rows that must be some of the source's classes, but not any of them."""
+    inside = allowed[:, :-1]
+    return np.asarray(~allowed[:, -1] & inside.any(1) & ~inside.all(1))
+
+
+def pair_gains(fit: NDArray[np.float64]) -> NDArray[np.float64]:
+    """What the exchange of each two rows gains, `[D, D]`; 0 for rows that cannot be compared."""
+    own = np.diag(fit)
+    gain = fit + fit.T - own[:, None] - own[None, :]
+    np.fill_diagonal(gain, 0)
+    return np.nan_to_num(gain, nan=0.0)
+
+
+class Move(NamedTuple):
+    """Attributes: to: int `[D]`, the row whose S(r) fits each row's content; -1: none is known. gain, moved: of it."""
+
+    to: NDArray[np.int64]
+    gain: float
+    moved: int
+
+
+def patterns(raw: NDArray[np.int64], allowed: NDArray[np.bool_]) -> list[NDArray[np.int64]]:
+    """Ways in which ids are misread: shifted by up to three, or the number of a class in the list read as its id.
+
+    Args:
+        raw: int `[D]`, the smallest raw value of each row; -1 for none. allowed: bool `[D, K+1]`.
+
+    Returns:
+        For each way, the row that the content of each row belongs to, -1 where the list ends.
+    """
+    by_value = {int(v): d for d, v in enumerate(raw) if v >= 0}
+    out = [np.array([by_value.get(int(v) + s, -1) if v >= 0 else -1 for v in raw]) for s in (-3, -2, -1, 1, 2, 3)]
+    order = np.array(sorted((d for d in by_value.values()), key=lambda d: raw[d]))
+    lists = {tuple(order.tolist()), tuple(d for d in order.tolist() if not allowed[d, -1] or allowed[d, :-1].any())}
+    for listed in lists:
+        for first in (0, 1):
+            number = {i + first: d for i, d in enumerate(listed)}
+            out.append(np.array([number.get(int(v), -1) if v >= 0 else -1 for v in raw]))
+    return out
+
+
+def best_move(
+    fit: NDArray[np.float64], allowed: NDArray[np.bool_], ways: list[NDArray[np.int64]]
+) -> Move | None:
+    """The way to move three rows or more that explains their content best; None if there is none.
+
+    Of `ways`, those in which the compared rows gain most, and the linear assignment (Kuhn 1955) less its `EFFORT`.
+    """
+    from scipy.optimize import linear_sum_assignment
+
+    closed = closed_rows(allowed)
+    rows = np.flatnonzero(closed)
+    if len(rows) < 3:
+        return None
+    candidates: list[Move] = []
+    same = (allowed[:, None] == allowed[None]).all(2)
+    for to in ways:
+        at = np.flatnonzero(closed & (to >= 0))
+        at = at[closed[to[at]]]
+        moved = int((~same[at, to[at]]).sum())
+        if moved >= 3 and moved * 2 >= len(rows):
+            candidates.append(Move(to, float((fit[at, to[at]] - fit[at, at]).sum()), moved))
+    part = fit[np.ix_(rows, rows)]
+    _, best = linear_sum_assignment(-part)
+    to = np.arange(len(fit))
+    to[rows] = rows[best]
+    to = np.where(same[np.arange(len(fit)), to], np.arange(len(fit)), to)
+    moved = int((to != np.arange(len(fit))).sum())
+    if moved >= 3:
+        gain = float((fit[rows, to[rows]] - fit[rows, rows]).sum())
+        candidates.append(Move(to, gain - EFFORT * moved, moved))
+    return max(candidates, key=lambda m: m.gain, default=None)
