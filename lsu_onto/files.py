@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import shutil
 from pathlib import Path
 
@@ -12,7 +13,7 @@ def write_atomic(path: str | os.PathLike[str], data: bytes, sync: bool = True) -
     """Put `data` under the name `path`: readers see the old file or the new one, never a part.
 
     The mode of a file that is there stays; links are followed. A missing folder is made. What is no file (`/dev/null`,
-    `/dev/stdout`, a pipe) is written to, and not replaced.
+    a pipe) is written to, and not replaced; nor is the file behind `/dev/stdout`, which may hold what others wrote.
 
     Args:
         sync: wait until the disk has the data, so that a power cut leaves no empty file either. Not needed for what the
@@ -28,7 +29,10 @@ def write_atomic(path: str | os.PathLike[str], data: bytes, sync: bool = True) -
     (b'whole', ['a.txt'])
     """
     try:
-        if _is_special(Path(path)):
+        if (number := _descriptor(path)) is not None:
+            with os.fdopen(os.dup(number), "wb") as file:
+                file.write(data)
+        elif _is_special(Path(path)):
             Path(path).write_bytes(data)
         else:
             _write(Path(os.path.realpath(path)), data, sync)
@@ -43,6 +47,16 @@ def as_bytes(text: str) -> bytes:
     b'Stra\xc3\x9fe, caf\\udce9'
     """
     return text.encode("utf-8", "backslashreplace")
+
+
+def _descriptor(path: str | os.PathLike[str]) -> int | None:
+    """The number of the open file that a path stands for.
+
+    >>> _descriptor("/dev/stdout"), _descriptor("/dev/fd/63"), _descriptor("/dev/null")
+    (1, 63, None)
+    """
+    match = re.fullmatch(r"/dev/(?:fd/(\d+)|stdout|(stderr))|/proc/self/fd/(\d+)", os.fspath(path))
+    return int(match[1] or match[3] or (2 if match[2] else 1)) if match else None
 
 
 def _is_special(path: Path) -> bool:

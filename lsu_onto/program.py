@@ -281,11 +281,28 @@ def source_option(
 
 
 class OutputPath(click.Path):
-    """A file or folder to write. An empty name, which an unset variable of a script gives, is none."""
+    """A file or folder to write. An empty name, which an unset variable of a script gives, is none.
+
+    Taxonomies are written by hand, and any copy may be the only one: what writes no `.tax` file replaces none.
+
+    Args:
+        suffix: how the file must be called; without it, any name but that of a taxonomy will do.
+    """
+
+    def __init__(self, suffix: str = "", **options: Any) -> None:
+        super().__init__(**options)
+        self.suffix = suffix
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        if not str(value):
+        path = os.fspath(value)
+        if not path:
             self.fail("the name is empty", param, ctx)
+        is_file = os.path.isfile(path) or not os.path.exists(path)  # noqa: PTH110, PTH113 (Path raises)
+        if is_file and not path.startswith(("/dev/", "/proc/")):
+            if not path.endswith(self.suffix):
+                self.fail(f"the output must end in `{self.suffix}`, not `{path}`", param, ctx)
+            if self.suffix != ".tax" and {path[-4:], os.path.realpath(path)[-4:]} & {".tax"}:
+                self.fail(f"`{path}` is the name of a taxonomy, and this writes none; name another file", param, ctx)
         return super().convert(value, param, ctx)
 
 

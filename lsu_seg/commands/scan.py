@@ -26,7 +26,7 @@ from lsu_seg.commands.arguments import UNKNOWN, Output
 @source_option()
 @search_path
 @text_or_json
-@click.option("--html", type=Output(dir_okay=False), help="Also write a page there.")
+@click.option("--html", type=Output(".html", dir_okay=False), help="Also write a page there.")
 @click.option(
     "--unknown",
     type=UNKNOWN,
