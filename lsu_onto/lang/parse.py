@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from lsu_onto.diagnostics import Diagnostic, Fix, Span
+from lsu_onto.files import open_to_read
 from lsu_onto.lang import fastpath
 from lsu_onto.lang import syntax as ast
 
@@ -19,7 +20,7 @@ _ALLOW = re.compile(r"\ballow:\s*(TAX\d{3}(?:[\s,]+TAX\d{3})*)")
 _MANY = 20
 
 _LIMIT = 64 << 20
-"""Bytes. A device such as /dev/zero has no end."""
+"""Bytes of a `.tax` file."""
 
 Lines = dict[tuple[int | str, ...], ast.Statement | ast.Unread]
 """Number of the first line, kind of the section and texts of a logical line → its statement, or why it has none."""
@@ -29,7 +30,7 @@ def read(path: str) -> tuple[str, Diagnostic | None]:
     """The text of a file, or an empty text and the finding that says why it cannot be read."""
     here = Span(path, 1, 1, 1)
     try:
-        with Path(path).open("rb") as file:
+        with open_to_read(path) as file:
             data = file.read(_LIMIT + 1)
     except OSError as e:
         return "", Diagnostic("TAX001", f"cannot read `{path}`: {e.strerror}", here)
