@@ -46,6 +46,13 @@ class RankedRunner(Runner):
                 handler.stream.reconfigure(encoding="utf-8")
         return logger
 
+    def dump_config(self) -> None:
+        given = Path(self.cfg.filename or "")
+        kept = Path(self.work_dir, given.name)
+        if given.name and given.is_file() and kept.exists() and kept.samefile(given):
+            return  # the config was written in the work folder: it stays as it is, bases and comments included
+        super().dump_config()
+
     def train(self) -> Any:
         with named(self.cfg, self):
             return super().train()

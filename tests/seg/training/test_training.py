@@ -56,8 +56,12 @@ def test_the_config_on_the_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
         text = text.replace(f'"{folder}"', f'"{tmp_path / folder}"')
     (tmp_path / "student.py").write_text(text)
     cfg = load_config(tmp_path / "student.py")
-    cfg.work_dir, cfg.train_cfg.max_iters = str(tmp_path / "out"), 2
+    cfg.work_dir, cfg.train_cfg.max_iters = str(tmp_path), 2  # where the config lies, which mmengine would replace
     assert train(cfg, quiet=True).is_file()
+    assert (tmp_path / "student.py").read_text() == text
+    cfg.work_dir = str(tmp_path / "out")
+    assert train(cfg, quiet=True).is_file()
+    assert (tmp_path / "out/student.py").is_file()
 
 
 def test_a_resumed_training_sees_what_an_unbroken_one_would(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
