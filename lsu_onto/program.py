@@ -178,6 +178,19 @@ def _nobody_reads() -> bool:
     return False
 
 
+def _empty(args: list[str], command: click.Command) -> str:
+    """What has no value among the arguments of a command, or "". An empty one means nothing to any of them."""
+    options = [p for p in command.params if isinstance(p, click.Option) and not p.is_flag]
+    names = {name for option in options for name in option.opts}
+    for before, arg in zip(["", *args], args, strict=False):
+        option, equals, value = arg.partition("=")
+        if option in names and equals and not value:
+            return f"`{option}`"
+        if not arg:
+            return f"`{before}`" if before in names else "an argument"
+    return ""
+
+
 class Program(click.Group):
     """A program whose commands are imported when they are asked for, and end in one place.
 
@@ -222,7 +235,11 @@ class Program(click.Group):
 
             hint = suggest(args[0], self.places, f"there are {', '.join(self.places)}")
             ctx.fail(f"there is no command `{args[0]}`; {hint}")
-        return super().resolve_command(ctx, args)
+        name, command, rest = super().resolve_command(ctx, args)
+        if command and not ctx.resilient_parsing and (empty := _empty(rest, command)):
+            context = click.Context(command, ctx, info_name=name)
+            raise click.UsageError(f"{empty} is empty: is a variable of a script unset?", context)
+        return name, command, rest
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         width = formatter.width - 6 - max(map(len, self.places))
@@ -281,7 +298,7 @@ def source_option(
 
 
 class OutputPath(click.Path):
-    """A file or folder to write. An empty name, which an unset variable of a script gives, is none.
+    """A file or folder to write.
 
     Taxonomies are written by hand, and any copy may be the only one: what writes no `.tax` file replaces none.
 
@@ -295,8 +312,6 @@ class OutputPath(click.Path):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         path = os.fspath(value)
-        if not path:
-            self.fail("the name is empty", param, ctx)
         is_file = os.path.isfile(path) or not os.path.exists(path)  # noqa: PTH110, PTH113 (Path raises)
         if is_file and not path.startswith(("/dev/", "/proc/")):
             if not path.endswith(self.suffix):

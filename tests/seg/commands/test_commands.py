@@ -227,8 +227,8 @@ def test_no_such_file(world: Path) -> None:
 
 def test_options_that_are_none(world: Path) -> None:
     config = world / "train.py"
-    assert "the name is empty" in refused(2, "decode", world / "tax/park.tax", "a.png", "a.npy", "-o", "")
-    assert "the name is empty" in refused(2, "train", config, "--work-dir", "")
+    assert "`-o` is empty" in refused(2, "decode", world / "tax/park.tax", "a.png", "a.npy", "-o", "")
+    assert "`--work-dir` is empty" in refused(2, "train", config, "--work-dir", "")
     assert "`--set max_iters` is not `KEY=VALUE`" in refused(2, "train", config, "--set", "max_iters")
     assert "Imbalanced brackets" in refused(2, "train", config, "--set", "a=[1,(2]")
     text = refused(1, "train", config, "--set", "train_dataloader.dataset.datasets.7.split=val")
