@@ -60,7 +60,9 @@ def open_to_read(path: str | os.PathLike[str]) -> BinaryIO:
     Traceback (most recent call last):
     OSError: [Errno 22] it is a device, not a file: '/dev/zero'
     """
-    mode = stat.S_IFREG if _descriptor(path) is not None else os.stat(path).st_mode  # noqa: PTH116 (bytes, too)
+    if "\0" in os.fspath(path):
+        raise OSError(errno.EINVAL, "no file has a NUL in its name", os.fspath(path))
+    mode = stat.S_IFREG if _descriptor(path) is not None else os.stat(path).st_mode  # noqa: PTH116
     if stat.S_ISCHR(mode) or stat.S_ISBLK(mode):
         raise OSError(errno.EINVAL, "it is a device, not a file", os.fspath(path))
     return _open_pipe(path) if stat.S_ISFIFO(mode) else open(path, "rb")  # noqa: PTH123 (the caller closes it)

@@ -321,11 +321,28 @@ class OutputPath(click.Path):
         return super().convert(value, param, ctx)
 
 
+class FolderPath(click.Path):
+    """A folder to read. click itself takes a pipe for one, in which nothing would be found.
+
+    Args:
+        exists: whether it must be there.
+    """
+
+    def __init__(self, exists: bool = False) -> None:
+        super().__init__(exists=exists, file_okay=False)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        path = os.fspath(value)
+        if os.path.exists(path) and not os.path.isdir(path):  # noqa: PTH110, PTH112 (Path raises)
+            self.fail(f"`{path}` is not a folder", param, ctx)
+        return super().convert(value, param, ctx)
+
+
 search_path = click.option(
     "--path",
     "search",
     multiple=True,
-    type=click.Path(exists=True, file_okay=False),
+    type=FolderPath(exists=True),
     metavar="DIR",
     help="Search this folder before the shipped taxonomies (repeatable).",
 )

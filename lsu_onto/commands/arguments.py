@@ -69,6 +69,15 @@ def _is_no_file(path: str) -> bool:
         return False
 
 
+def no_file(path: str) -> str | None:
+    """Why a path is not that of a file; None if it is, or if it is a pipe, which reading it knows more of."""
+    if _is_folder(path):
+        return f"`{path}` is a folder; expected a `.tax` file"
+    if Path(path).exists():
+        return None
+    return "; ".join(filter(None, [f"there is no file `{path}`", beside(path)]))
+
+
 def beside(path: str) -> str | None:
     """What may be meant by a file that is not there, given what stands beside it; None where that cannot be seen."""
     from lsu_onto.diagnostics import suggest

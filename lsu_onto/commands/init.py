@@ -9,7 +9,7 @@ import click
 
 from lsu_onto.commands.arguments import refuse_inputs
 from lsu_onto.errors import UserError
-from lsu_onto.program import OutputPath, search_path, source_option
+from lsu_onto.program import FolderPath, OutputPath, search_path, source_option
 
 if TYPE_CHECKING:
     from lsu_onto.ontology.model import Source
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 )
 @click.option(
     "--data-root",
+    type=FolderPath(exists=True),
     metavar="DIR",
     help="The dataset's folder: guess `images:`, `labels:` and `splits:`. Alone, its labels are read as well.",
 )
@@ -133,8 +134,6 @@ def _layout(root: str | None) -> GuessedLayout | None:
         return None
     from lsu_onto.starter.guess_layout import guess_layout
 
-    if not Path(root).is_dir():
-        raise click.UsageError(f"`--data-root {root}`: there is no such folder")
     return guess_layout(root)
 
 

@@ -37,17 +37,17 @@ def read(path: str) -> tuple[str, Diagnostic | None]:
     if len(data) > _LIMIT:
         return "", Diagnostic("TAX001", f"`{path}` has more than {_LIMIT >> 20} MB", here, "is this a `.tax` file?")
     try:
-        return data.decode("utf-8"), None
+        text = data.decode("utf-8")
+        at = data.find(b"\0")  # no text has it; UTF-16 has little else
+        if at < 0:
+            return text, None
     except UnicodeDecodeError as e:
-        line = data.count(b"\n", 0, e.start) + 1
-        column = e.start - (data.rfind(b"\n", 0, e.start) + 1) + 1
-        what = "binary data" if b"\0" in data[:4096] else f"byte 0x{data[e.start]:02x}"
-        return "", Diagnostic(
-            "TAX002",
-            f"not UTF-8 text: found {what}",
-            Span(path, line, column, column + 1),
-            "save the file as UTF-8",
-        )
+        at = e.start
+    line = data.count(b"\n", 0, at) + 1
+    column = at - (data.rfind(b"\n", 0, at) + 1) + 1
+    what = "binary data" if b"\0" in data[:4096] and data[at] else f"byte 0x{data[at]:02x}"
+    span = Span(path, line, column, column + 1)
+    return "", Diagnostic("TAX002", f"not UTF-8 text: found {what}", span, "save the file as UTF-8")
 
 
 def parse(path: str, text: str, known: Lines | None = None) -> tuple[ast.File, list[Diagnostic]]:

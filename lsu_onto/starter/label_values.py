@@ -104,6 +104,8 @@ def find(where: Sequence[str]) -> tuple[list[Path], int]:
         else:
             matched = sorted(glob.glob(text, recursive=True))  # noqa: PTH207 - absolute patterns, too
             hits = [Path(f) for f in matched if Path(f).is_file()]
+            if not hits and matched == [text]:
+                raise ScanError(f"`{text}` is a pipe or a device; expected a folder, a file or a pattern")
             if not hits:
                 raise ScanError(
                     f"`{text}`: there is no such folder or file, and as a pattern it matches none;"

@@ -7,15 +7,21 @@ from pathlib import Path
 
 import click
 
-from lsu_onto.program import Command, OutputPath, search_path, source_option, taxonomy_argument, text_or_json
+from lsu_onto.program import (
+    Command,
+    FolderPath,
+    OutputPath,
+    search_path,
+    source_option,
+    taxonomy_argument,
+    text_or_json,
+)
 from lsu_seg.commands.arguments import UNKNOWN, Output
 
 
 @click.command(cls=Command, refused=2, interrupted="what was read is kept, and the same command goes on after it")
 @taxonomy_argument("taxonomy")
-@click.option(
-    "--data-root", required=True, type=click.Path(exists=True, file_okay=False), help="Folder of the dataset."
-)
+@click.option("--data-root", required=True, type=FolderPath(exists=True), help="Folder of the dataset.")
 @click.option(
     "--split",
     "splits",

@@ -9,8 +9,12 @@ import threading
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
+import lsu_onto
 from helpers.tax import SOURCE, TAX
+from lsu_onto import TaxonomyError
+from lsu_onto.cli import main
 from lsu_onto.files import open_to_read
 
 COMMANDS = {
@@ -112,3 +116,40 @@ def test_a_named_pipe_is_read_to_its_end(tmp_path: Path) -> None:
     reader.join(10)
     os.close(kept)
     assert read == [text]
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("changes folder --against ok.tax", "`folder` is a folder; expected a `.tax` file"),
+        ("changes ok.tax --against okk.tax", "there is no file `okk.tax`; did you mean `ok.tax`?"),
+        ("changes ok.tax --against pipe.tax", "cannot read `pipe.tax`: it is a pipe that nothing writes to"),
+        ("init x --data-root ok.tax", "`ok.tax` is not a folder"),
+        ("init x --data-root pipe.tax", "`pipe.tax` is not a folder"),
+        ("init x --data-root gone", "'gone' does not exist"),
+        ("init x --from-labels pipe.tax", "`pipe.tax` is a pipe or a device; expected a folder, a file or a pattern"),
+        ("list --path pipe.tax", "`pipe.tax` is not a folder"),
+        ("show demo --path ok.tax", "`ok.tax` is not a folder"),
+    ],
+)
+def test_what_is_there_is_named_as_what_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, line: str, message: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("folder").mkdir()
+    Path("ok.tax").write_text(SOURCE)
+    os.mkfifo("pipe.tax")
+    refused = CliRunner().invoke(main, line.split())
+    assert refused.exit_code != 0 and message in refused.output, refused.output
+
+
+def test_what_no_screen_shows_is_spelt_out(tmp_path: Path) -> None:
+    (tmp_path / "nul.tax").write_bytes(b"tax 1\nsource a v1\n0 ro\0ad\n")
+    (tmp_path / "bell.tax").write_bytes(b"tax 1\nsource a v1\n0 ro\x07ad\n")
+    for form in ("full", "concise", "github"):
+        found = CliRunner().invoke(main, ["validate", str(tmp_path), "--format", form]).output
+        assert "not UTF-8 text: found byte 0x00" in found
+        assert "\0" not in found and "\x07" not in found, form
+        assert r"unexpected `\x07ad`" in found, found
+    with pytest.raises(TaxonomyError, match="no file has a NUL in its name"):
+        lsu_onto.load("a\0b.tax")
