@@ -98,7 +98,7 @@ def scan(
             for pair, record in _records(Inspector(reader), tasks, state, jobs or cores()):
                 totals.add(pair, record)
                 advance()
-    guess.look(totals)
+    guess.look(totals, paths)
     return report(totals, str(root), list(pairs), sum(map(len, pairs.values())))
 
 
