@@ -209,6 +209,19 @@ def test_list() -> None:
     assert (field["kind"], field["classes"], field["maps"]) == ("dataset", 13, ["town v1"])
 
 
+def test_list_says_which_names_are_declared_twice(tmp_path: Path) -> None:
+    for folder, classes in (("a", "0 road"), ("b", "0 road\n1 sky"), ("copy", "0 road")):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "g.tax").write_text(f"tax 1\nsource g v1\n{classes}\n")
+    first, other = f"{tmp_path}/a/g.tax", f"{tmp_path}/b/g.tax"
+    assert f"  `{first}` and `{other}` declare it, differently\n" in run("list", "--path", str(tmp_path)).stdout
+    rows = json.loads(run("list", "--format", "json", "--path", str(tmp_path)).stdout)["taxonomies"]
+    assert [(r["file"], r["differs"]) for r in rows if r["name"] == "g"] == [(first, other)]
+    assert not any(r["differs"] for r in rows if r["name"] != "g")
+    apart = run("list", "--path", f"{tmp_path}/b", "--path", str(tmp_path)).stdout  # the first place counts
+    assert "differently" not in apart
+
+
 def test_compile(tmp_path: Path) -> None:
     out = tmp_path / "town.npz"
     assert run("compile", "demo_town", "-o", str(out)).exit_code == 0
