@@ -147,6 +147,8 @@ def _unread(unread: ast.Unread, place: _Place) -> Diagnostic:
 
     if not unread.reading or not place.map:
         return diagnostic_of(unread)
+    if listed := _listed(unread, place):
+        unread = unread._replace(reading=listed, rule="targets are separated by spaces")
     reading = _named(_apart(unread, place) or _as_class(unread, place.map) or unread.reading, place.map)
     if not isinstance(reading, _Unknown):
         return diagnostic_of(unread._replace(rule=_values(unread.reading, place.map) or unread.rule), reading)
@@ -163,6 +165,16 @@ def _apart(unread: ast.Unread, place: _Place) -> ast.Reading | None:
     if place.kind != "mapped" or not place.map or not found or not _known(_words(found[2]), place.map):
         return None
     return read_loosely(f"{found[1]} : {found[2]}", place.kind)
+
+
+def _listed(unread: ast.Unread, place: _Place) -> ast.Reading | None:
+    """The reading of `4 road = asphalt ; grass`, where a class of the source follows what else would start a note."""
+    from lsu_onto.lang.loose import read_loosely
+
+    found = re.match(r"(.*?\S)\s+;\s+([^#]+)(.*)", unread.line)
+    if not place.map or not found or not _known(_words(found[2].replace(";", " ")), place.map):
+        return None
+    return read_loosely(f"{found[1]} {found[2].replace(';', ' ')}{found[3]}", place.kind)
 
 
 def _words(text: str) -> list[str]:
