@@ -147,11 +147,12 @@ def _unread(unread: ast.Unread, place: _Place) -> Diagnostic:
 
     if not unread.reading or not place.map:
         return diagnostic_of(unread)
-    if listed := _listed(unread, place):
-        unread = unread._replace(reading=listed, rule="targets are separated by spaces")
-    reading = _named(_apart(unread, place) or _as_class(unread, place.map) or unread.reading, place.map)
+    listed = _listed(unread, place)
+    rule = "targets are separated by spaces" if listed else unread.rule
+    read = listed or unread.reading
+    reading = _named(_apart(unread, place) or _as_class(unread, place.map) or read, place.map)
     if not isinstance(reading, _Unknown):
-        return diagnostic_of(unread._replace(rule=_values(unread.reading, place.map) or unread.rule), reading)
+        return diagnostic_of(unread._replace(rule=_values(read, place.map) or rule), reading)
     name = reading.taxonomy.name
     help_ = f"`{name}` has no class `{reading.text}`; `lsu-onto show {name}` lists its classes"
     return replace(unread.finding, help=help_, fix=None)

@@ -70,6 +70,24 @@ def test_folders_are_followed_through_links_and_pipes_are_not_read(tmp_path: Pat
     assert "it is a device, not a file" in run("validate", str(top / "zero.tax")).stderr
 
 
+def test_folders_deeper_than_the_stack_of_python_are_searched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    depth = 1100
+    here = os.open(tmp_path, os.O_RDONLY)
+    for _ in range(depth):
+        os.mkdir("d", dir_fd=here)
+        here, above = os.open("d", os.O_RDONLY, dir_fd=here), here
+        os.close(above)
+    file = os.open("deep.tax", os.O_WRONLY | os.O_CREAT, 0o644, dir_fd=here)
+    os.write(file, b"tax 1\nsource deep v1\n0 raod road\n")
+    os.close(file)
+    os.close(here)
+    monkeypatch.chdir(tmp_path)
+    result, listed = run("validate", "d", "--format", "concise"), run("list", "--path", "d")
+    subprocess.run(["rm", "-r", "d"], check=True)  # which pytest cannot
+    assert result.output.startswith("d/" * depth + "deep.tax:3:8: error[TAX"), result.output[-200:]
+    assert "deep v1" in listed.stdout
+
+
 def test_a_file_that_inherits_its_map_is_shown_and_drawn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     Path("demo.tax").write_text(SOURCE)
