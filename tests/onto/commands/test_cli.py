@@ -377,3 +377,28 @@ def test_a_named_folder_comes_before_the_shipped_taxonomies(tmp_path: Path) -> N
 def test_a_file_found_by_path_option(tmp_path: Path) -> None:
     (tmp_path / "x.tax").write_text(f"{SOURCE}dataset afar v1 -> demo v1\n0 way < road\n")
     assert "way  < road" in run("show", "afar", "--path", str(tmp_path)).stdout
+
+
+def test_many_files_show_progress_on_a_terminal_alone(tmp_path: Path) -> None:
+    import pty
+
+    for i in range(30):
+        (tmp_path / f"f{i}.tax").write_text(f"tax 1\nsource s{i} v1\n0 road\n")
+    script = "import lsu_onto.progress as s\ns.AFTER_S = s.LINE_S = 0\nfrom lsu_onto.cli import main\nmain(['validate', '.'])"
+    command = [sys.executable, "-c", script]
+    main_end, side = pty.openpty()
+    with subprocess.Popen(command, cwd=tmp_path, stderr=side, env={**os.environ, "TERM": "xterm"}) as process:
+        os.close(side)
+        shown = b""
+        while True:
+            try:
+                part = os.read(main_end, 65536)
+            except OSError:  # Linux: the other end is closed
+                break
+            if not part:
+                break
+            shown += part
+    os.close(main_end)
+    assert process.returncode == 0 and b"/30" in shown
+    piped = subprocess.run(command, cwd=tmp_path, capture_output=True, check=True)
+    assert piped.stdout + piped.stderr == b""
