@@ -384,7 +384,8 @@ def test_many_files_show_progress_on_a_terminal_alone(tmp_path: Path) -> None:
 
     for i in range(30):
         (tmp_path / f"f{i}.tax").write_text(f"tax 1\nsource s{i} v1\n0 road\n")
-    script = "import lsu_onto.progress as s\ns.AFTER_S = s.LINE_S = 0\nfrom lsu_onto.cli import main\nmain(['validate', '.'])"
+    shorter = "import lsu_onto.progress as s; s.AFTER_S = s.LINE_S = 0"
+    script = f"{shorter}\nfrom lsu_onto.cli import main\nmain(['validate', '.'])"
     command = [sys.executable, "-c", script]
     main_end, side = pty.openpty()
     with subprocess.Popen(command, cwd=tmp_path, stderr=side, env={**os.environ, "TERM": "xterm"}) as process:
