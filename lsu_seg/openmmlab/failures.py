@@ -282,13 +282,23 @@ def _unknown_type(cfg: Config, path: str | None) -> str | None:
     """A `type` in the part that failed, or in one that it holds, that no registry has."""
     part: Any = cfg
     for key in path.split(".") if path else ():
+        if not isinstance(part, (list, tuple)) and key not in part:
+            return None  # a part that mmengine has added
         part = part[int(key) if isinstance(part, (list, tuple)) else key]
     registries = _registries()
     for place, name in _types(part, path or ""):
-        if not any(registry.get(name) for registry in registries):
+        if not any(_is_built_by(registry, name) for registry in registries):
             names = {n for registry in registries for n in registry.module_dict}
             return f"`{place}` is `{name}`, and no class of that name is registered{did_you_mean(name, names)}"
     return None
+
+
+def _is_built_by(registry: Registry, name: str) -> bool:
+    """Whether a registry builds a name: also one that it would have to import, of which a module is no class."""
+    try:
+        return callable(registry.get(name))
+    except Exception:  # whatever the import of such a name raises; an empty one is a RuntimeError
+        return False
 
 
 def _types(part: Any, path: str) -> Iterator[tuple[str, str]]:

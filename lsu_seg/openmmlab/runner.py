@@ -164,6 +164,9 @@ def check_parts(cfg: Config) -> None:
     """Refuse a config without what every run needs, or with parts of another shape."""
     if not isinstance(cfg.get("model"), dict):
         raise ConfigError(f"{cfg.filename} has no `model = dict(type=…, …)`: nothing to run")
+    scope = cfg.get("default_scope", "mmseg")
+    if scope is not None and not (isinstance(scope, str) and scope):
+        raise ConfigError(f"`default_scope` is {scope!r}; expected a package's name: write `default_scope = 'mmseg'`")
     if not isinstance(cfg.model.get("hf") or {}, dict):
         raise ConfigError(
             f"`model.hf` is {cfg.model.hf!r}; expected `dict(pretrained='FOLDER')`, or `dict(model=…, …)`"

@@ -106,6 +106,13 @@ def test_the_parts_of_mmengines_runner() -> None:
         ({"optim_wrapper.optimizer.type": "SGDD"}, "`optim_wrapper.optimizer.type` is `SGDD`"),
         ({"param_scheduler.0.type": "PolLR"}, "did you mean `PolyLR`?"),
         ({"train_dataloader.sampler.type": "CompoundSample"}, "did you mean `CompoundSampler`?"),
+        (
+            {f"{MEMBER}.pipeline.0.type": ""},
+            f"`{MEMBER}.pipeline.0.type` is ``, and no class of that name is registered",
+        ),
+        ({"model.decode_head.norm_cfg.type": ""}, "`model.decode_head.norm_cfg.type` is ``, and no class"),
+        ({"param_scheduler.0.type": "abc"}, "`param_scheduler.0.type` is `abc`, and no class of that name is"),
+        ({"default_scope": ""}, "write `default_scope = 'mmseg'`"),
         ({"default_scope": "mmsg"}, "which the scope `mmsg` does not have: write `default_scope = 'mmseg'`"),
         # keys that nothing takes
         (
