@@ -282,9 +282,12 @@ def _unknown_type(cfg: Config, path: str | None) -> str | None:
     """A `type` in the part that failed, or in one that it holds, that no registry has."""
     part: Any = cfg
     for key in path.split(".") if path else ():
-        if not isinstance(part, (list, tuple)) and key not in part:
+        if isinstance(part, (list, tuple)):
+            part = part[int(key)]
+        elif key in part:
+            part = part[key]
+        else:
             return None  # a part that mmengine has added
-        part = part[int(key) if isinstance(part, (list, tuple)) else key]
     registries = _registries()
     for place, name in _types(part, path or ""):
         if not any(_is_built_by(registry, name) for registry in registries):
