@@ -21,6 +21,7 @@ from mmengine.runner import Runner
 from lsu_seg.errors import ConfigError, TeacherError, UserError
 from lsu_seg.openmmlab.failures import named
 from lsu_seg.openmmlab.mmdet import check_mmdet
+from lsu_seg.openmmlab.parts import check_parts
 from lsu_seg.openmmlab.stated_classes import stated_classes
 from lsu_seg.openmmlab.weights import check_finite, check_kind, check_weights, misfit
 from lsu_seg.runtime.allocator import keep_freed_memory
@@ -142,8 +143,6 @@ def build_runner(cfg: Config, quiet: bool = False) -> RankedRunner:
 
 
 _NUMBER = itertools.count()
-_COUNTS = ("max_iters", "max_epochs", "val_interval")
-"""Of a training's loop. Schedules of the learning rate follow from them, and would be blamed."""
 
 
 def _check_normalised(model: Any) -> None:
@@ -158,31 +157,6 @@ def _check_normalised(model: Any) -> None:
             " mean=[123.675, 116.28, 103.53], std=[58.395, 57.12, 57.375], bgr_to_rgb=True, pad_val=0, seg_pad_val=255,"
             " size_divisor=32))`; MMSegmentation 0.x has its values in `img_norm_cfg`"
         )
-
-
-def check_parts(cfg: Config) -> None:
-    """Refuse a config without what every run needs, or with parts of another shape."""
-    if not isinstance(cfg.get("model"), dict):
-        raise ConfigError(f"{cfg.filename} has no `model = dict(type=…, …)`: nothing to run")
-    scope = cfg.get("default_scope", "mmseg")
-    if scope is not None and not (isinstance(scope, str) and scope):
-        raise ConfigError(f"`default_scope` is {scope!r}; expected a package's name: write `default_scope = 'mmseg'`")
-    if not isinstance(cfg.model.get("hf") or {}, dict):
-        raise ConfigError(
-            f"`model.hf` is {cfg.model.hf!r}; expected `dict(pretrained='FOLDER')`, or `dict(model=…, …)`"
-        )
-    for key in ("train_dataloader", "val_dataloader", "test_dataloader"):
-        loader = cfg.get(key)
-        if loader is not None and not (isinstance(loader, dict) and isinstance(loader.get("dataset"), dict)):
-            raise ConfigError(f"`{key}` has no `dataset`: write `{key} = dict(dataset=dict(type=…), batch_size=…, …)`")
-    loop = cfg.get("train_cfg")
-    for key in _COUNTS if isinstance(loop, dict) else ():
-        value = loop.get(key, 1)
-        if not isinstance(value, (int, float)) or isinstance(value, bool) or value < 1 or value % 1:
-            raise ConfigError(f"`train_cfg.{key}` is {value!r}; expected a whole number, 1 or more")
-    hooks = cfg.get("custom_hooks") or []
-    if not isinstance(hooks, (list, tuple)) or not all(isinstance(hook, dict) for hook in hooks):
-        raise ConfigError(f"`custom_hooks` is {hooks}; expected a list: `custom_hooks = [dict(type=…, …)]`")
 
 
 def runner_with_checkpoint(cfg: Config, checkpoint: str | Path | None, quiet: bool) -> RankedRunner:

@@ -10,7 +10,8 @@ from mmengine.logging import print_log
 
 from lsu_seg.errors import ConfigError
 from lsu_seg.openmmlab.config import is_type
-from lsu_seg.openmmlab.runner import build_runner, check_parts
+from lsu_seg.openmmlab.parts import check_parts
+from lsu_seg.openmmlab.runner import build_runner
 
 
 def train(cfg: Config, quiet: bool = False, resume: bool = False) -> Path:

@@ -15,7 +15,7 @@ from lsu_seg.evaluation.run import check_set, evaluator, ontology_iou
 from lsu_seg.layout.pairs import DatasetError
 from lsu_seg.openmmlab.config import is_type
 from lsu_seg.openmmlab.failures import parameters_of
-from lsu_seg.openmmlab.runner import check_parts
+from lsu_seg.openmmlab.parts import check_parts
 from lsu_seg.pseudo.settings import check_views
 from lsu_seg.training.checks import DisagreementError
 from lsu_seg.training.refresh import TeacherRefreshHook
