@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from numbers import Integral
+from pathlib import Path
+from typing import Any
+
 from mmengine.config import Config
 
 from lsu_seg.errors import ConfigError
+from lsu_seg.openmmlab.keys import paths_of
 
 _COUNTS = ("max_iters", "max_epochs", "val_interval")
 """Of a training's loop. Schedules of the learning rate follow from them, and would be blamed."""
@@ -17,14 +23,10 @@ def check_parts(cfg: Config) -> None:
     scope = cfg.get("default_scope", "mmseg")
     if scope is not None and not (isinstance(scope, str) and scope):
         raise ConfigError(f"`default_scope` is {scope!r}; expected a package's name: write `default_scope = 'mmseg'`")
-    if not isinstance(cfg.model.get("hf") or {}, dict):
-        raise ConfigError(
-            f"`model.hf` is {cfg.model.hf!r}; expected `dict(pretrained='FOLDER')`, or `dict(model=…, …)`"
-        )
+    _check_model(cfg.model)
     for key in ("train_dataloader", "val_dataloader", "test_dataloader"):
-        loader = cfg.get(key)
-        if loader is not None and not (isinstance(loader, dict) and isinstance(loader.get("dataset"), dict)):
-            raise ConfigError(f"`{key}` has no `dataset`: write `{key} = dict(dataset=dict(type=…), batch_size=…, …)`")
+        if cfg.get(key) is not None:
+            _check_loader(key, cfg[key])
     loop = cfg.get("train_cfg")
     for key in _COUNTS if isinstance(loop, dict) else ():
         value = loop.get(key, 1)
@@ -33,3 +35,39 @@ def check_parts(cfg: Config) -> None:
     hooks = cfg.get("custom_hooks") or []
     if not isinstance(hooks, (list, tuple)) or not all(isinstance(hook, dict) for hook in hooks):
         raise ConfigError(f"`custom_hooks` is {hooks}; expected a list: `custom_hooks = [dict(type=…, …)]`")
+
+
+def check_work_dir(cfg: Config) -> None:
+    """Refuse a work folder that is no path."""
+    if not isinstance(cfg.work_dir, (str, Path)):
+        raise ConfigError(f"`work_dir` is {cfg.work_dir!r}; expected a folder, as in `work_dir = 'work/NAME'`")
+
+
+def _check_model(model: Any) -> None:
+    if not isinstance(model.get("hf") or {}, dict):
+        raise ConfigError(f"`model.hf` is {model.hf!r}; expected `dict(pretrained='FOLDER')`, or `dict(model=…, …)`")
+    for key in ("train_cfg", "test_cfg"):
+        if not isinstance(model.get(key) or {}, Mapping):
+            raise ConfigError(f"`model.{key}` is {model[key]!r}; expected `dict(…)`")
+    for path in paths_of(model, "num_classes"):
+        part: Any = model
+        for key in path.split("."):
+            part = part[int(key)] if isinstance(part, (list, tuple)) else part[key]
+        if part is not None and not _is_count(part, 1):
+            raise ConfigError(f"`model.{path}` is {part!r}; expected how many classes there are, a whole number")
+
+
+def _check_loader(key: str, loader: Any) -> None:
+    """A dataloader makes some mistakes known only when the first batch is loaded, in the validation after hours."""
+    if not (isinstance(loader, dict) and isinstance(loader.get("dataset"), dict)):
+        raise ConfigError(f"`{key}` has no `dataset`: write `{key} = dict(dataset=dict(type=…), batch_size=…, …)`")
+    for name, least in (("batch_size", 1), ("num_workers", 0)):
+        if not _is_count(loader.get(name, least), least):
+            raise ConfigError(f"`{key}.{name}` is {loader[name]!r}; expected a whole number, {least} or more")
+    for name in ("sampler", "batch_sampler"):
+        if isinstance(loader.get(name), (bool, int, float, str, list, tuple)):  # anything else may be a sampler itself
+            raise ConfigError(f"`{key}.{name}` is {loader[name]!r}; expected `dict(type=…, …)`")
+
+
+def _is_count(value: Any, least: int) -> bool:
+    return isinstance(value, Integral) and not isinstance(value, bool) and int(value) >= least

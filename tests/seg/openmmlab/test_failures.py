@@ -156,6 +156,12 @@ def test_the_parts_of_mmengines_runner() -> None:
             {"model.data_preprocessor": None},
             "`model.data_preprocessor` is None or missing, so nothing says how",
         ),
+        ({"train_dataloader.num_workers": 1.5}, "`train_dataloader.num_workers` is 1.5; expected a whole number, 0 or"),
+        ({"train_dataloader.batch_size": True}, "`train_dataloader.batch_size` is True; expected a whole number, 1 or"),
+        ({"train_dataloader.sampler": True}, "`train_dataloader.sampler` is True; expected `dict(type=…, …)`"),
+        ({"train_dataloader.sampler": []}, "`train_dataloader.sampler` is []; expected `dict(type=…, …)`"),
+        ({"model.test_cfg": True}, "`model.test_cfg` is True; expected `dict(…)`"),
+        ({"model.decode_head.num_classes": "abc"}, "`model.decode_head.num_classes` is 'abc'; expected how many"),
         # files
         ({"load_from": "/nowhere.pth"}, "`load_from`: no checkpoint at `/nowhere.pth`"),
         (
