@@ -82,7 +82,8 @@ class TaxDataset(BaseSegDataset):
         paths: Sequence[str] = (),
         **kwargs: Any,
     ) -> None:
-        check_arguments(taxonomy, weight, threshold, unsure, kwargs)
+        names = dict(data_root=data_root, split=split, source=source, labels=labels, paths=paths)
+        check_arguments(taxonomy, weight, threshold, unsure, names, kwargs)
         self.taxonomy = taxonomy
         self.paths = tuple(paths)
         self.constraint = lsu_onto.load(taxonomy, source, self.paths)

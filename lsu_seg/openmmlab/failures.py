@@ -1,7 +1,8 @@
 """What mmengine raises while it builds and starts a run becomes a refusal that names the key to change.
 
 A mistake in a config shows inside a constructor of mmengine, mmseg or torch, and the traceback knows which part of the
-config was being built. What a run raises after its first step is not the config's mistake, and stays as it is.
+config was being built. What a loop raises after its first step, or after the first validation, is not the config's
+mistake, and stays as it is.
 """
 
 from __future__ import annotations
@@ -52,7 +53,7 @@ def named(cfg: Config, runner: Any = None) -> Iterator[None]:
     """Turn what a config is to blame for into a ConfigError; everything else goes through as it is.
 
     Args:
-        runner: a started one, whose `stepped` says whether it is on its way.
+        runner: a `RankedRunner`, whose `started` says whether its loop is on its way.
     """
     try:
         yield
@@ -61,8 +62,7 @@ def named(cfg: Config, runner: Any = None) -> Iterator[None]:
             raise type(error)(_said_by_worker(error)) from error
         raise
     except OSError as error:
-        started = getattr(runner, "stepped", False)
-        path = None if started else _path(_frames(error), cfg)
+        path = None if getattr(runner, "started", False) else _path(_frames(error), cfg)
         if path:
             said = f"{error.filename}: {error.strerror}" if error.filename and error.strerror else str(error)
             raise ConfigError(f"`{path}`: {_said_by_worker(error) if _WORKER.match(said) else said}") from error
@@ -70,15 +70,15 @@ def named(cfg: Config, runner: Any = None) -> Iterator[None]:
             raise OSError(_said_by_worker(error)) from error
         raise
     except Exception as error:
-        if getattr(runner, "stepped", False) or isinstance(error, Warning):  # where warnings are made errors
+        if getattr(runner, "started", False) or isinstance(error, Warning):  # where warnings are made errors
             raise
-        message = explain(error, cfg, getattr(runner, "model", None))
+        message = explain(error, cfg, runner)
         if message is None:
             raise
         raise ConfigError(message) from error
 
 
-def explain(error: Exception, cfg: Config, model: Any = None) -> str | None:
+def explain(error: Exception, cfg: Config, runner: Any = None) -> str | None:
     """The message for a config's author; None where it is not the config that is to blame."""
     frames = _frames(error)
     building = next((f for f in reversed(frames) if f.f_code.co_name.startswith("build_") and _is_registry(f)), None)
@@ -109,8 +109,9 @@ def explain(error: Exception, cfg: Config, model: Any = None) -> str | None:
         return f"`{path or 'a part of the config'}` has no `{missing}`: write which class it is"
     if path:
         return f"`{path}` cannot be used as it is: {said}"
-    where = _module(frames, model)
-    return f"the first step fails{f' in `{where}` of the model' if where else ''}: {said}"
+    where = _module(frames, getattr(runner, "model", None))
+    what = "validation" if getattr(runner, "loop", "") == "val" else "step"
+    return f"the first {what} fails{f' in `{where}` of the model' if where else ''}: {said}"
 
 
 # --- where -----------------------------------------------------------------------------------------------------------

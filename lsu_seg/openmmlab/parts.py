@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from numbers import Integral
 from pathlib import Path
+from types import NoneType
 from typing import Any
 
 from mmengine.config import Config
 
 from lsu_seg.errors import ConfigError
-from lsu_seg.openmmlab.keys import paths_of
+from lsu_seg.openmmlab.config import is_type
+from lsu_seg.openmmlab.keys import paths_of, read_keys
 
 _COUNTS = ("max_iters", "max_epochs", "val_interval")
 """Of a training's loop. Schedules of the learning rate follow from them, and would be blamed."""
@@ -32,9 +34,35 @@ def check_parts(cfg: Config) -> None:
         value = loop.get(key, 1)
         if not isinstance(value, (int, float)) or isinstance(value, bool) or value < 1 or value % 1:
             raise ConfigError(f"`train_cfg.{key}` is {value!r}; expected a whole number, 1 or more")
+    for key in read_keys() & set(cfg):
+        _check_ours(key, cfg[key])
     hooks = cfg.get("custom_hooks") or []
     if not isinstance(hooks, (list, tuple)) or not all(isinstance(hook, dict) for hook in hooks):
         raise ConfigError(f"`custom_hooks` is {hooks}; expected a list: `custom_hooks = [dict(type=…, …)]`")
+
+
+def _check_ours(path: str, part: Any) -> None:
+    """Check the names in what reads taxonomies, at any depth: they are looked up before anything is built."""
+    if is_type(part, "TaxDataset", "CompoundDataset", "OntologyIoU"):
+        for key, expected in wrong_names(part):
+            raise ConfigError(f"`{path}.{key}` is {part[key]!r}; expected {expected}")
+    parts = part.items() if isinstance(part, Mapping) else enumerate(part) if isinstance(part, (list, tuple)) else ()
+    for key, inside in parts:
+        _check_ours(f"{path}.{key}", inside)
+
+
+def wrong_names(part: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """The arguments of a class of ours that should be names or folders and are not, with what was expected.
+
+    >>> list(wrong_names({"taxonomy": "idd", "source": None, "split": 3}))
+    [('split', 'a text')]
+    """
+    for key in ("taxonomy", "data_root", "split", "source", "labels"):
+        if not isinstance(part.get(key), (str, Path, NoneType)):
+            yield key, "a text"
+    paths = part.get("paths") or ()
+    if not isinstance(paths, (list, tuple)) or not all(isinstance(path, (str, Path)) for path in paths):
+        yield "paths", "a list of folders"
 
 
 def check_work_dir(cfg: Config) -> None:

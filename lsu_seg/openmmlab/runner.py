@@ -27,15 +27,21 @@ from lsu_seg.openmmlab.weights import check_finite, check_kind, check_weights, m
 from lsu_seg.runtime.allocator import keep_freed_memory
 from lsu_seg.runtime.launch import join_ranks
 
+_BEGINS = {"before_train": "train", "before_val": "val", "before_test": "test"}
+_STARTED = ("after_train_iter", "after_val", "after_test_iter")
+"""Hooks with which a loop begins, and has shown that it runs."""
+
 
 class RankedRunner(Runner):
     """A Runner that also works with several ranks on CPUs, which mmengine's own wrapping of the model does not.
 
     A model that is not trained is not wrapped: its ranks need not talk to each other. A mistake of the config
-    that shows when the run starts is a ConfigError. `stepped` says that the first step is done.
+    that shows when the run starts is a ConfigError.
     """
 
-    stepped = False
+    loop = "train"
+    """Which loop runs: `train`, `val` inside it, or `test`."""
+    _started: frozenset[str] = frozenset()
     _has_begun, _is_last_test, _loading = False, True, ""
 
     def build_logger(self, *args: Any, **kwargs: Any) -> MMLogger:
@@ -67,8 +73,18 @@ class RankedRunner(Runner):
         if fn_name == "after_load_checkpoint":
             model: Any = getattr(self.model, "module", self.model)
             check_weights(self._loading, kwargs["checkpoint"], model)
+        if fn_name in _BEGINS:
+            self.loop = _BEGINS[fn_name]
         super().call_hook(fn_name, **kwargs)
-        self.stepped |= fn_name in ("after_train_iter", "after_val_iter", "after_test_iter")
+        if fn_name in _STARTED:
+            self._started |= {self.loop}
+        if fn_name == "after_val":
+            self.loop = "train"
+
+    @property
+    def started(self) -> bool:
+        """Whether the loop that runs has shown that the config is right: by one step, or by one whole validation."""
+        return self.loop in self._started
 
     def wrap_model(self, model_wrapper_cfg: Any, model: Any) -> Any:
         if self._train_loop is None:
@@ -87,7 +103,7 @@ class RankedRunner(Runner):
         Args:
             last: no other dataset follows, so the run ends after this one.
         """
-        self.test_name, self._is_last_test, self.stepped = name, last, False
+        self.test_name, self._is_last_test, self._started = name, last, self._started - {"test"}
         self.cfg.test_dataloader, self.cfg.test_evaluator = copy.deepcopy((dataloader, evaluator))
         self._test_dataloader, self._test_evaluator, self._test_loop = dataloader, evaluator, dict(type="TestLoop")
 

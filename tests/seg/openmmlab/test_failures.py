@@ -162,6 +162,10 @@ def test_the_parts_of_mmengines_runner() -> None:
         ({"train_dataloader.sampler": []}, "`train_dataloader.sampler` is []; expected `dict(type=…, …)`"),
         ({"model.test_cfg": True}, "`model.test_cfg` is True; expected `dict(…)`"),
         ({"model.decode_head.num_classes": "abc"}, "`model.decode_head.num_classes` is 'abc'; expected how many"),
+        ({f"{MEMBER}.source": [1, 2]}, f"`{MEMBER}.source` is [1, 2]; expected a text"),
+        ({f"{MEMBER}.data_root": 0}, f"`{MEMBER}.data_root` is 0; expected a text"),
+        ({f"{MEMBER}.paths": "tax"}, f"`{MEMBER}.paths` is 'tax'; expected a list of folders"),
+        ({"train_dataloader.dataset.source": -1}, "`train_dataloader.dataset.source` is -1; expected a text"),
         # files
         ({"load_from": "/nowhere.pth"}, "`load_from`: no checkpoint at `/nowhere.pth`"),
         (
@@ -331,6 +335,31 @@ def test_the_first_step_is_refused_and_later_ones_are_not(world: Path, tmp_path:
         cfg.custom_hooks = [dict(type="LosesTheHead", at=at)]
         with pytest.raises(raised, match="list index out of range"):
             train(cfg, quiet=True)
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"model.test_cfg.mode": 1.5}, 'the first validation fails: AssertionError: Only "slide" or "whole"'),
+        (
+            {"model.data_preprocessor.test_cfg": 5},
+            "the first validation fails in `data_preprocessor` of the model: Att",
+        ),
+        (
+            {"default_hooks.checkpoint": dict(save_best="mIuO", rule="greater")},
+            "the first validation fails: KeyError: 'mIuO'",
+        ),
+    ],
+)
+def test_the_first_validation_is_refused_as_the_first_step_is(
+    world: Path, tmp_path: Path, options: dict[str, Any], said: str
+) -> None:
+    cfg = config(world, tmp_path)
+    cfg.val_dataloader, cfg.val_evaluator, cfg.val_cfg = cfg.test_dataloader, cfg.test_evaluator, dict(type="ValLoop")
+    cfg.train_cfg.val_interval = 1
+    cfg.merge_from_dict(options)
+    with pytest.raises(ConfigError, match=re.escape(said)):
+        train(cfg, quiet=True)
 
 
 def test_a_class_of_the_users_own_keeps_its_traceback(world: Path, tmp_path: Path) -> None:
