@@ -65,10 +65,39 @@ def merge(cfg: Config, options: Mapping[str, Any]) -> None:
     """
     for key, value in options.items():
         check_option(cfg, key)
+        whole, new = _in_list(cfg, key, value)
         try:
-            cfg.merge_from_dict({key: value})
+            cfg.merge_from_dict({whole: new})
         except (KeyError, TypeError, IndexError, AssertionError, AttributeError, ValueError) as e:
             raise ConfigError(f"`--set {key}=…` does not fit {cfg.filename}: {e}") from e
+
+
+def _in_list(cfg: Config, key: str, value: Any) -> tuple[str, Any]:
+    """The key and the value to merge: where the last name is a number in a list, the whole list, changed there.
+
+    mmengine merges dicts into a list of dicts, and nothing into a tuple or a list of anything else.
+    """
+    part: Any = cfg
+    path = ""
+    for name in key.split("."):
+        if isinstance(part, (list, tuple)):
+            if not (name.isdecimal() and int(name) < len(part)):
+                raise ConfigError(
+                    f"`--set {key}=…` does not fit {cfg.filename}: `{path}` has {len(part)} entries, and none is"
+                    f" `{name}`; they are counted from 0"
+                )
+            if f"{path}.{name}" == key and not isinstance(value, Mapping):
+                changed = [*part[: int(name)], value, *part[int(name) + 1 :]]
+                return _in_list(cfg, path, type(part)(changed))
+            part = part[int(name)]
+        elif isinstance(part, Mapping) or part is cfg:
+            part = part.get(name)
+        elif part is None:
+            break
+        else:
+            raise ConfigError(f"`--set {key}=…` does not fit {cfg.filename}: `{path}` is {part!r}, which has no keys")
+        path = f"{path}.{name}" if path else name
+    return key, value
 
 
 def search_in(value: Any, paths: Sequence[str]) -> None:

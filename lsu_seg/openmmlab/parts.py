@@ -47,8 +47,8 @@ def _check_ours(path: str, part: Any) -> None:
         for key, expected in wrong_names(part):
             raise ConfigError(f"`{path}.{key}` is {part[key]!r}; expected {expected}")
     parts = part.items() if isinstance(part, Mapping) else enumerate(part) if isinstance(part, (list, tuple)) else ()
-    for key, inside in parts:
-        _check_ours(f"{path}.{key}", inside)
+    for name, inside in parts:
+        _check_ours(f"{path}.{name}", inside)
 
 
 def wrong_names(part: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
