@@ -22,6 +22,7 @@ from lsu_seg.data.arguments import check_arguments
 from lsu_seg.label_files import size_and_time, void_index
 from lsu_seg.label_files.annotation import Annotation
 from lsu_seg.layout.pairs import DatasetError, find_pairs
+from lsu_seg.openmmlab.pipelines import run_pipeline
 from lsu_seg.openmmlab.registry import DATASETS, register
 from lsu_seg.targets.class_thresholds import class_thresholds, count_confidence
 from lsu_seg.targets.coder import TargetCoder
@@ -267,7 +268,7 @@ class TaxDataset(BaseSegDataset):
         info |= {"reader": self.reader, "dataset": self.name, "skip_void": self.skip_void}
         info["image_bits"] = self.constraint.layout.image_bits
         info["void_skipped"] = skipped
-        return self.pipeline(info)
+        return run_pipeline(self.pipeline, info, self.name)
 
     def __getitem__(self, idx: int) -> Any:
         # Where a pipeline returns None, mmengine draws a random sample of the whole dataset, which would hide errors.

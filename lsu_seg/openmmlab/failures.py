@@ -10,6 +10,7 @@ from __future__ import annotations
 import builtins
 import contextlib
 import inspect
+import logging
 import re
 import sys
 from collections.abc import Iterator, Mapping
@@ -17,6 +18,7 @@ from types import FrameType
 from typing import Any
 
 from mmengine.config import Config
+from mmengine.logging import MMLogger
 from mmengine.registry import Registry
 
 from lsu_seg.errors import ConfigError, UserError, did_you_mean
@@ -58,11 +60,13 @@ def named(cfg: Config, runner: Any = None) -> Iterator[None]:
     try:
         yield
     except UserError as error:
+        if error.__cause__ or _WORKER.match(str(error)):
+            _write_down(error)
         if _WORKER.match(str(error)):
             raise type(error)(_said_by_worker(error)) from error
         raise
     except OSError as error:
-        path = None if getattr(runner, "started", False) else _path(_frames(error), cfg)
+        path = None if getattr(runner, "started", False) else _path(frames_of(error), cfg)
         if path:
             said = f"{error.filename}: {error.strerror}" if error.filename and error.strerror else str(error)
             raise ConfigError(f"`{path}`: {_said_by_worker(error) if _WORKER.match(said) else said}") from error
@@ -72,18 +76,32 @@ def named(cfg: Config, runner: Any = None) -> Iterator[None]:
     except Exception as error:
         if getattr(runner, "started", False) or isinstance(error, Warning):  # where warnings are made errors
             raise
+        if _WORKER.match(str(error)) and "/lsu_seg/" in str(error):  # a transform's settings are a ConfigError by then
+            raise
         message = explain(error, cfg, runner)
         if message is None:
             raise
+        _write_down(error)
         raise ConfigError(message) from error
+
+
+def _write_down(error: Exception) -> None:
+    """Keep the traceback in the log of the work folder, for whoever doubts that the config is to blame."""
+    logger = MMLogger.get_current_instance()
+    record = logger.makeRecord(
+        logger.name, logging.ERROR, __file__, 0, "refused", (), (type(error), error, error.__traceback__)
+    )
+    for handler in logger.handlers:
+        if isinstance(handler, logging.FileHandler):
+            handler.handle(record)
 
 
 def explain(error: Exception, cfg: Config, runner: Any = None) -> str | None:
     """The message for a config's author; None where it is not the config that is to blame."""
-    frames = _frames(error)
+    frames = frames_of(error)
     building = next((f for f in reversed(frames) if f.f_code.co_name.startswith("build_") and _is_registry(f)), None)
     if hook := _HOOK.search(str(error)):  # mmengine has thrown the traceback away
-        if not _is_of_stack(hook[1]):
+        if not is_of_stack(hook[1]):
             return None
         return _of_hook(error, cfg, hook[1].rpartition(".")[2])
     path = _path(frames, cfg)
@@ -95,7 +113,7 @@ def explain(error: Exception, cfg: Config, runner: Any = None) -> str | None:
         return (
             None if ours else f"{place} needs what cannot be imported: {error}; `lsu-onto doctor` lists what is missing"
         )
-    if not all(_is_of_stack(f.f_globals.get("__name__", "")) or _is_made(f) for f in _inside(frames)):
+    if not all(is_of_stack(f.f_globals.get("__name__", "")) or _is_made(f) for f in _inside(frames)):
         return None  # of ours, or of the user's own class: they need the traceback
     if group := re.match(r"(\w+)_dataloader, \1_cfg,? and (\w+) should be either", str(error)):
         return _of_group(cfg, group[1], group[2])
@@ -104,7 +122,7 @@ def explain(error: Exception, cfg: Config, runner: Any = None) -> str | None:
     if building and frames[-1] is building and building.f_locals.get("obj_cls", building) is None:
         name, scope = building.f_locals.get("obj_type"), cfg.get("default_scope", "mmengine")
         return f"`{path}.type` is `{name}`, which the scope `{scope}` does not have: write `default_scope = 'mmseg'`"
-    said = f"{type(error).__name__}: {_short(str(error))}"
+    said = f"{type(error).__name__}: {short(str(error))}"
     if building and (missing := _no_type(error)):
         return f"`{path or 'a part of the config'}` has no `{missing}`: write which class it is"
     if path:
@@ -117,7 +135,7 @@ def explain(error: Exception, cfg: Config, runner: Any = None) -> str | None:
 # --- where -----------------------------------------------------------------------------------------------------------
 
 
-def _frames(error: BaseException) -> list[FrameType]:
+def frames_of(error: BaseException) -> list[FrameType]:
     out, trace = [], error.__traceback__
     while trace:
         out.append(trace.tb_frame)
@@ -129,7 +147,7 @@ def _is_registry(frame: FrameType) -> bool:
     return str(frame.f_globals.get("__name__", "")).startswith("mmengine.registry.")
 
 
-def _is_of_stack(module: str) -> bool:
+def is_of_stack(module: str) -> bool:
     return module.partition(".")[0] in _STACK
 
 
@@ -162,7 +180,7 @@ def _of_construction(frames: list[FrameType]) -> bool:
 
     A call that another function makes has a keyword too many through a mistake of that function, not of the config.
     """
-    return all(_is_of_stack(f.f_globals.get("__name__", "")) or _is_constructor(f) for f in _inside(frames))
+    return all(is_of_stack(f.f_globals.get("__name__", "")) or _is_constructor(f) for f in _inside(frames))
 
 
 def _path(frames: list[FrameType], cfg: Config) -> str | None:
@@ -335,7 +353,7 @@ def _no_type(error: Exception) -> str | None:
 
 
 def _of_hook(error: Exception, cfg: Config, name: str) -> str:
-    said = _short(_HOOK.sub("", str(error)))
+    said = short(_HOOK.sub("", str(error)))
     places = {k: v for k, v in cfg.items() if k in ("custom_hooks", "default_hooks")}
     path = next((p.removesuffix(".type") for p, n in _types(places, "") if n.rpartition(".")[2] == name), name)
     if match := re.search(r"unexpected keyword argument '(\w+)'", said):
@@ -350,7 +368,7 @@ def _of_group(cfg: Config, kind: str, last: str) -> str:
     return f"the config has {' and '.join(there)} and no {' and no '.join(missing)}: write all three of them, or none"
 
 
-def _short(text: str) -> str:
+def short(text: str) -> str:
     text = " ".join(text.split())
     return text if len(text) <= 400 else f"{text[:400]} …"
 

@@ -385,6 +385,36 @@ def test_a_refusal_in_a_worker_is_the_message_alone(world: Path, tmp_path: Path)
     assert "Traceback" not in str(refusal.value)
 
 
+@pytest.mark.parametrize("workers", [0, 1])
+def test_a_transform_that_does_not_take_its_settings_is_named_with_the_image(
+    world: Path, tmp_path: Path, workers: int
+) -> None:
+    cfg = config(world, tmp_path)
+    cfg.train_dataloader.num_workers = workers
+    resize = dict(type="RandomResize", scale=(8, 8), ratio_range=0, keep_ratio=True)
+    cfg.train_dataloader.dataset.datasets[0].pipeline = [*LOAD[:-1], resize, LOAD[-1]]
+    with pytest.raises(ConfigError) as refusal:
+        train(cfg, quiet=True)
+    said = str(refusal.value)
+    assert said.startswith(
+        f"{world}/fine/images/train/a.png: `pipeline.2` of `tiny` cannot be used as it is: TypeError: object of type"
+        " 'int' has no len() (it is RandomResize("
+    )
+    assert "ratio_range=0" in said and "Traceback" not in said
+    log = next(tmp_path.glob("*/*.log")).read_text()
+    assert "Traceback (most recent call last)" in log and "_random_scale" in log
+
+
+def test_a_fault_of_ours_in_a_worker_keeps_its_traceback(
+    world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(LoadTaxAnnotations, "transform", lambda self, results: _inner("a", "b"))  # type: ignore[call-arg]
+    cfg = config(world, tmp_path)
+    cfg.train_dataloader.num_workers = 1
+    with pytest.raises(TypeError, match=r"Traceback [\s\S]* _inner\(\) takes 1"):
+        train(cfg, quiet=True)
+
+
 def test_mmengines_concat_dataset_trains(world: Path, tmp_path: Path) -> None:
     """Several datasets in a wrapper that is not ours: they are checked, trained on and counted."""
     cfg = config(world, tmp_path)
