@@ -107,6 +107,16 @@ class RankedRunner(Runner):
         self.cfg.test_dataloader, self.cfg.test_evaluator = copy.deepcopy((dataloader, evaluator))
         self._test_dataloader, self._test_evaluator, self._test_loop = dataloader, evaluator, dict(type="TestLoop")
 
+    def save_checkpoint(self, out_dir: str, filename: str, *args: Any, **kwargs: Any) -> None:
+        """Say which file a full disk has cut off, and remove it: `last_checkpoint` names the one before."""
+        try:
+            super().save_checkpoint(out_dir, filename, *args, **kwargs)
+        except OSError as error:
+            path = Path(out_dir) / filename
+            with contextlib.suppress(OSError):
+                path.unlink(missing_ok=True)
+            raise OSError(error.errno, error.strerror or str(error), error.filename or str(path)) from error
+
     def load_checkpoint(self, filename: str, *args: Any, **kwargs: Any) -> Any:
         self._loading = str(filename)
         checkpoint = super().load_checkpoint(filename, *args, **kwargs)
