@@ -13,6 +13,7 @@ import inspect
 import logging
 import re
 import sys
+import traceback
 from collections.abc import Iterator, Mapping
 from types import FrameType
 from typing import Any
@@ -122,7 +123,7 @@ def explain(error: Exception, cfg: Config, runner: Any = None) -> str | None:
     if building and frames[-1] is building and building.f_locals.get("obj_cls", building) is None:
         name, scope = building.f_locals.get("obj_type"), cfg.get("default_scope", "mmengine")
         return f"`{path}.type` is `{name}`, which the scope `{scope}` does not have: write `default_scope = 'mmseg'`"
-    said = f"{type(error).__name__}: {short(str(error))}"
+    said = said_by(error)
     if building and (missing := _no_type(error)):
         return f"`{path or 'a part of the config'}` has no `{missing}`: write which class it is"
     if path:
@@ -366,6 +367,12 @@ def _of_group(cfg: Config, kind: str, last: str) -> str:
     there = [f"`{k}`" for k in keys if cfg.get(k) is not None]
     missing = [f"`{k}`" for k in keys if cfg.get(k) is None]
     return f"the config has {' and '.join(there)} and no {' and no '.join(missing)}: write all three of them, or none"
+
+
+def said_by(error: Exception) -> str:
+    """What an error says; of one that says nothing, as a bare `assert` does, the line of code that raised it."""
+    line = traceback.extract_tb(error.__traceback__)[-1].line
+    return f"{type(error).__name__}: {short(str(error)) or f'in `{line}`'}"
 
 
 def short(text: str) -> str:

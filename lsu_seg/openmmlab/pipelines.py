@@ -8,7 +8,7 @@ from typing import Any
 from mmengine.dataset import Compose
 
 from lsu_seg.errors import ConfigError, UserError
-from lsu_seg.openmmlab.failures import frames_of, is_of_stack, short
+from lsu_seg.openmmlab.failures import frames_of, is_of_stack, said_by, short
 
 
 def run_pipeline(pipeline: Callable[[dict[str, Any]], Any], info: dict[str, Any], name: str) -> Any:
@@ -42,7 +42,4 @@ def _of_transform(error: Exception, name: str) -> str | None:
     number = next((i for i, one in enumerate(transforms) if one is transform), None)
     if number is None:
         return None
-    return (
-        f"`pipeline.{number}` of `{name}` cannot be used as it is: {type(error).__name__}: {short(str(error))}"
-        f" (it is {short(repr(transform))})"
-    )
+    return f"`pipeline.{number}` of `{name}` cannot be used as it is: {said_by(error)} (it is {short(repr(transform))})"

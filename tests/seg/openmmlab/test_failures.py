@@ -156,6 +156,7 @@ def test_the_parts_of_mmengines_runner() -> None:
             {"model.data_preprocessor": None},
             "`model.data_preprocessor` is None or missing, so nothing says how",
         ),
+        ({f"{MEMBER}.pipeline": [dict(type="RandomFlip", prob=1.5)]}, "AssertionError: in `assert 0 <= prob <= 1`"),
         ({"train_dataloader.num_workers": 1.5}, "`train_dataloader.num_workers` is 1.5; expected a whole number, 0 or"),
         ({"train_dataloader.batch_size": True}, "`train_dataloader.batch_size` is True; expected a whole number, 1 or"),
         ({"train_dataloader.sampler": True}, "`train_dataloader.sampler` is True; expected `dict(type=…, …)`"),
