@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+import errno
+import tempfile
 import traceback
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -37,6 +39,11 @@ def load_config(
         cfg = Config.fromfile(path)
     except Exception as e:  # a config is a program, and fails like one
         traceback.clear_frames(e.__traceback__)  # mmengine leaves a temporary file open in them
+        if isinstance(e, OSError) and e.errno == errno.ENOSPC:
+            raise ConfigError(
+                f"{path} cannot be read: mmengine copies configs to {tempfile.gettempdir()} first, and there is no"
+                " space left; make room, or set TMPDIR to a folder on another disk"
+            ) from e
         said = str(e).partition(", the current sys.path is")[0]  # of `custom_imports`, mmengine prints all of it
         raise ConfigError(f"{path} cannot be read: {type(e).__name__}: {said}") from e
     if data_root is not None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import builtins
 import contextlib
+import errno
 import inspect
 import logging
 import re
@@ -48,6 +49,7 @@ PARTS = {
 
 _STACK = {"mmengine", "mmcv", "mmseg", "mmdet", "mmpretrain", "torch", "numpy", *sys.stdlib_module_names}
 _HOOK = re.compile(r" in <([\w.]+) object at 0x\w+>$")
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _WORKER = re.compile(r"Caught \w+ in DataLoader worker process \d+\.\nOriginal ")
 
 
@@ -67,6 +69,8 @@ def named(cfg: Config, runner: Any = None) -> Iterator[None]:
             raise type(error)(_said_by_worker(error)) from error
         raise
     except OSError as error:
+        if error.errno in _FULL and not error.filename:  # of mmengine's log, of its copies of the config
+            raise OSError(error.errno, error.strerror, str(cfg.get("work_dir", ""))) from error
         path = None if getattr(runner, "started", False) else _path(frames_of(error), cfg)
         if path:
             said = f"{error.filename}: {error.strerror}" if error.filename and error.strerror else str(error)
