@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+from collections.abc import Sequence
 
 import torch
 
@@ -49,7 +50,7 @@ def join_ranks(launcher: str) -> None:
             f"`--launcher {launcher}` is for processes that `{program}` started, and {missing[0]} is not set: put"
             f" `{program} …` in front of the command, or leave `--launcher` out for one process"
         )
-    _check_ranks(*names, program)
+    _check_ranks(names, program)
     if launcher == "slurm":
         os.environ.setdefault("MASTER_ADDR", _first_node())
     if torch.cuda.is_available():
@@ -62,13 +63,14 @@ def join_ranks(launcher: str) -> None:
     torch.distributed.init_process_group("gloo")
 
 
-def _check_ranks(rank: str, size: str, local: str, program: str) -> None:
+def _check_ranks(names: Sequence[str], program: str) -> None:
     """Refuse variables that no launcher sets so: with a rank too many, all others would wait for it for minutes."""
-    for name in (rank, size, local):
+    for name in names:
         if not os.environ[name].isdecimal():
             raise LaunchError(
                 f"{name} is `{os.environ[name]}`; expected a whole number: have `{program}` set it, and not by hand"
             )
+    rank, size, _ = names
     last = int(os.environ[size]) - 1
     if int(os.environ[rank]) > last:
         expected = f"a rank from 0 to {last}" if last >= 0 else "1 process or more"
