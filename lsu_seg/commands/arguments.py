@@ -128,7 +128,10 @@ def load(
 
 def placed(cfg: Any, work_dir: str | None, name: str) -> Any:
     """A config with its work folder, and with the launcher of this run."""
+    from lsu_seg.openmmlab.parts import check_work_dir
+
     if work_dir or not cfg.get("work_dir"):
         cfg.work_dir = work_dir or f"work/{name}"
+    check_work_dir(cfg)
     cfg.launcher = click.get_current_context().meta.get("lsu_seg.launcher", "none")
     return cfg
