@@ -12,7 +12,7 @@ from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 from lsu_seg.gallery.candidates import Candidates, Sighting
 from lsu_seg.gallery.crop import Box, box_around, cut, encode, outline, with_context
@@ -161,7 +161,8 @@ def read_image(path: Path, bits: int = 0, max_pixels: int = 1 << 29) -> Image.Im
     except MemoryError:
         raise LabelFileError(f"{path}: too large for the memory of this machine; cut it into tiles") from None
     except Exception as error:  # Pillow raises arbitrary exceptions for damaged files
-        raise damaged_image(path, data, str(error)) from error
+        why = "" if isinstance(error, UnidentifiedImageError) else str(error)  # which names an object in memory
+        raise damaged_image(path, data, why) from error
 
 
 def _of_16_bits(image: Image.Image, bits: int) -> Image.Image:
