@@ -9,7 +9,9 @@
   const findings = [...document.querySelectorAll('.finding')];
   const classes = [...document.querySelectorAll('.class')];
   const rows = [...document.querySelectorAll('#table tbody tr')];
-  const texts = new Map([...findings, ...classes].map((e) => [e, e.textContent.toLowerCase()]));
+  // Not of pictures, nor of what could not be found: nearly every class is in them.
+  const words = (e) => [...e.children].filter((part) => !part.matches('.strip, details')).map((part) => part.textContent).join(' ');
+  const texts = new Map([...findings, ...classes].map((e) => [e, words(e).toLowerCase()]));
   document.body.classList.add('scripted');
 
   const wanted = () => search.value.trim().toLowerCase();

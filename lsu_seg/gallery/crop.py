@@ -17,6 +17,9 @@ SIZE = (360, 240)
 COLOUR = (255, 0, 200)
 """Of outlines. Hardly anything outdoors has it."""
 
+EDGE = (0, 0, 0)
+"""Around the outline: maps of classes have any colour, and that of sidewalks is often close to the outline's."""
+
 _BLOCKS = 64
 _CONTEXT = 0.25
 _WIDTH = 2
@@ -110,11 +113,11 @@ def outline(mask: NDArray[np.bool_], box: Box) -> bytes:
     part = Image.fromarray(np.where(mask[top:bottom, left:right], np.uint8(255), np.uint8(0)))
     # A thin thing stays in one piece: a pixel of the picture counts if a third of it is in the mask.
     inside = part.resize(fitted(box), Image.Resampling.BOX).point(lambda value: 255 * (value >= 80))
-    around = np.asarray(inside.filter(ImageFilter.MaxFilter(2 * _WIDTH + 1))) > np.asarray(inside)
-    line = Image.fromarray(around.astype(np.uint8))
-    line.putpalette([0, 0, 0, *COLOUR])
+    near, around = (np.asarray(inside.filter(ImageFilter.MaxFilter(2 * n + 1))) > 0 for n in (_WIDTH, _WIDTH + 1))
+    line = Image.fromarray(np.where(np.asarray(inside) > 0, 0, near + np.uint8(2) * (around & ~near)).astype(np.uint8))
+    line.putpalette([0, 0, 0, *COLOUR, *EDGE])
     buffer = io.BytesIO()
-    line.save(buffer, "PNG", bits=1, transparency=0, optimize=True)
+    line.save(buffer, "PNG", bits=2, transparency=0, optimize=True)
     return buffer.getvalue()
 
 

@@ -19,7 +19,7 @@ from helpers.tiny import write_tax as write_park_tax
 from lsu_onto import Constraint
 from lsu_seg.gallery import html
 from lsu_seg.gallery.candidates import SEGMENTS, Candidates, Sighting
-from lsu_seg.gallery.crop import COLOUR, SIZE, box_around, cut, encode, fitted, outline, with_context
+from lsu_seg.gallery.crop import COLOUR, EDGE, SIZE, box_around, cut, encode, fitted, outline, with_context
 from lsu_seg.gallery.gallery import BUDGET, make_gallery, read_image
 from lsu_seg.label_files import LabelFileError, LabelReader, count_rows
 from lsu_seg.layout.pairs import Pair, find_pairs
@@ -93,11 +93,11 @@ def test_the_outline_surrounds_the_mask_and_hides_none_of_it(box: tuple[int, int
     factor = 240 // box[2]
     inside = np.kron(mask[: box[2], : box[3]], np.ones((factor, factor), bool))
     drawn = line[..., 3] > 0
-    assert (line[drawn][:, :3] == COLOUR).all()
+    assert {tuple(c) for c in line[drawn][:, :3].tolist()} == {COLOUR, EDGE}
     assert not (drawn & inside).any()
     padded = np.pad(inside, 1)
     beside = (padded[2:, 1:-1] | padded[:-2, 1:-1] | padded[1:-1, 2:] | padded[1:-1, :-2]) & ~inside
-    assert drawn[beside].all()
+    assert (line[beside] == (*COLOUR, 255)).all()
 
 
 def test_a_thin_thing_keeps_its_outline_when_it_is_shrunk() -> None:
