@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import json
 import re
 from collections.abc import Mapping
 from html import escape
@@ -48,7 +49,7 @@ def write_page(
     if pictures is not None:
         strips, problems = make_strips(pictures, sample, report.findings, BUDGET // 2)
         gallery = make_gallery(candidates(pictures, sample), budget=BUDGET // 2)
-    problems = list(dict.fromkeys([*problems, *gallery.problems]))
+        problems = list(dict.fromkeys([*pictures.problems, *pictures.missing(sample), *problems, *gallery.problems]))
     text = as_html(report, strips, gallery, problems, places or {}, pictures)
     write_atomic(Path(path), text.encode("utf-8", "backslashreplace"))
 
@@ -85,6 +86,7 @@ def as_html(
         "contradictions": "\n".join(findings[:split]) or '<p class="sub">None.</p>',
         "notes": "\n".join(findings[split:]) or '<p class="sub">None.</p>',
         "table": table(report),
+        "settings": _settings(report),
         "classes": sections(report, gallery, places, pictures),
     }
     return re.sub(r"\{\{(\w+)\}\}", lambda m: parts[m[1]], _resource("page.html"))
@@ -102,6 +104,14 @@ def _kinds(report: Report) -> str:
         for kind, count in counts.items()
         if count
     )
+
+
+def _settings(report: Report) -> str:
+    lines = "".join(
+        f"<div><dt>{escape(name.replace('_', ' '))}</dt><dd>{escape(json.dumps(value))}</dd></div>"
+        for name, value in report.settings.items()
+    )
+    return f'<details class="sub"><summary>Settings</summary><dl class="facts">{lines}</dl></details>' if lines else ""
 
 
 def _list(title: str, lines: list[str]) -> str:

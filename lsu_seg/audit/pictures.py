@@ -42,12 +42,14 @@ class Pictures:
     Attributes:
         constraint: of the dataset, as audited. sightings: key → image and label.
         labels: the output folder of the labelling run, or None. raw: its `raw_dir`, or None.
+        problems: which of the splits cannot be read, with the reasons.
     """
 
     constraint: Constraint
     sightings: Mapping[str, Sighting]
     labels: Path | None = None
     raw: Path | None = None
+    problems: tuple[str, ...] = ()
 
     @classmethod
     def find(
@@ -67,18 +69,25 @@ class Pictures:
             DatasetError: no split has any images and labels. LabelFileError: tables cannot be read (`rle`).
         """
         sightings: dict[str, Sighting] = {}
-        problem: DatasetError | None = None
+        problems: list[str] = []
         for split in splits or constraint.layout.splits or [""]:
             try:
                 pairs = survey(data_root, constraint.layout, split).pairs
             except DatasetError as error:
-                problem = error
+                problems.append(str(error))
                 continue
             reader = LabelReader(constraint, unknown="keep", root=str(data_root), split=split)
             sightings |= {pair.key: Sighting(pair, reader) for pair in pairs}
-        if problem is not None and not sightings:
-            raise problem
-        return cls(constraint, sightings, *(Path(folder) if folder else None for folder in (labels, raw)))
+        if problems and not sightings:
+            raise DatasetError(problems[-1])
+        labels, raw = (Path(folder) if folder else None for folder in (labels, raw))
+        return cls(constraint, sightings, labels, raw, tuple(problems) if splits else ())
+
+    def missing(self, sample: Sample) -> list[str]:
+        """What is in a sample and cannot be shown, because its files are not where they were."""
+        lost = [key for key in sample.keys if key not in self.sightings]
+        of = f"{len(lost)} of {len(sample.keys)} images that were looked at"
+        return [f"{of} are gone, e.g. `{lost[0]}`"] if lost else []
 
 
 class Panel(NamedTuple):

@@ -82,8 +82,6 @@ def make_gallery(candidates: Candidates, per_class: int = PER_CLASS, budget: int
             opened = open_pair(sighting)
         except LabelFileError as error:
             return {}, str(error)
-        except MemoryError:
-            return {}, f"{sighting.pair.label}: too large for the memory of this machine; cut it into tiles"
         shown = ((row, crop_of(opened, sighting, row, limit)) for row in rows)
         return {row: crop for row, crop in shown if crop is not None}, ""
 
@@ -130,7 +128,10 @@ def open_pair(sighting: Sighting) -> Opened:
         LabelFileError: one of them cannot be read, or their sizes differ.
     """
     pair, reader = sighting
-    rows = reader.inspect(pair.label).rows
+    try:
+        rows = reader.inspect(pair.label).rows
+    except MemoryError:
+        raise LabelFileError(f"{pair.label}: too large for the memory of this machine; cut it into tiles") from None
     image = read_image(pair.image, reader.constraint.layout.image_bits, reader.max_pixels)
     if image.size != rows.shape[::-1]:
         found = f"an image of {image.width}x{image.height} and a label of {rows.shape[1]}x{rows.shape[0]}"

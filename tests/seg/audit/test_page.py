@@ -93,6 +93,7 @@ def test_each_kind_is_explained_and_ranked() -> None:
     for words in WORDS.values():
         assert escape(words.meaning) in text and escape(words.advice) in text
     assert "the teacher is weak on <code>source_5</code>" in text
+    assert "<dt>false alarms</dt><dd>0.3</dd>" in text
     assert "<code>class_2</code> may only be <code>source_2</code>, but the teacher sees" in text
 
 
@@ -199,6 +200,14 @@ def test_what_cannot_be_opened_is_named_on_the_page(tmp_path: Path) -> None:
     assert "could not be opened (3)" in problems
     for words in ("train/3.png: found a damaged PNG", "labels/labels/train/2.png: found", "a label of 3x3"):
         assert words in problems, words
+    for kind in ("images", "labels"):
+        next((tmp_path / "data" / kind / "train").glob("0.png")).unlink()
+    pictures = Pictures.find(pictures.constraint, tmp_path / "data", ["train", "val"])
+    write_page(report, sample, pictures, tmp_path / "a.html", places)
+    text = (tmp_path / "a.html").read_text()
+    assert "1 of 4 images that were looked at are gone, e.g. <code>labels/train/0</code>" in text
+    assert "nothing matches <code>images/val/{stem}.png</code>" in text
+    assert Pictures.find(pictures.constraint, tmp_path / "data").problems == ()  # `val` need not be there
     (tmp_path / "data").rename(tmp_path / "gone")
     with pytest.raises(DatasetError, match="no such folder"):
         Pictures.find(pictures.constraint, tmp_path / "data")
