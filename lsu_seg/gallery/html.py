@@ -27,9 +27,10 @@ def figures(crops: Iterable[Crop], name: str) -> str:
 
 
 def _figure(crop: Crop, name: str) -> str:
+    place = "/".join(crop.path.with_suffix("").parts[-2:])  # in some datasets, all images have one name
     return (
         f'<figure title="{escape(str(crop.path))}">{picture(crop.picture, crop.outline, crop.size, name)}'
-        f"<figcaption>{escape(crop.path.stem)}, {percent(crop.share)} of it</figcaption></figure>"
+        f"<figcaption>{escape(place)}, {percent(crop.share)}</figcaption></figure>"
     )
 
 

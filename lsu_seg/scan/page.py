@@ -130,8 +130,9 @@ def _gallery(report: Report, gallery: Gallery) -> str:
     problems = f"<p>Images that could not be shown:</p><ul>{lost}</ul>" if lost else ""
     return (
         "<h2>What the classes look like</h2><p>From all over the dataset, images with much of the class, cut out"
-        ' around its largest part, with <span class="outlined">this outline</span> just outside of it. Point at a'
-        f" picture to take the outline off.</p>{problems}{''.join(shown)}"
+        ' around its largest part, with <span class="outlined">this outline</span> just outside of it. Below'
+        " each is its image, and the share of the image that is of the class. Point at a picture to take the outline"
+        f" off.</p>{problems}{''.join(shown)}"
     )
 
 
@@ -146,11 +147,12 @@ _PAGE = """<!doctype html>
 <style>
 :root {{ color-scheme: light dark; }}
 body {{ font: 15px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 1200px; padding: 0 1rem; }}
-table {{ border-collapse: collapse; }}
+table {{ border-collapse: collapse; display: block; overflow-x: auto; }}
 th, td {{ text-align: right; padding: .2rem .8rem .2rem 0; border-bottom: 1px solid #8883; white-space: nowrap; }}
 th:first-child, td:first-child, td:last-child, th:last-child {{ text-align: left; }}
-td:last-child {{ white-space: normal; overflow-wrap: anywhere; }}
-.bar {{ width: 20rem; text-align: left; }}
+td:last-child {{ white-space: normal; min-width: 14rem; overflow-wrap: anywhere; }}
+h1 {{ overflow-wrap: anywhere; }}
+.bar {{ min-width: clamp(5rem, 25vw, 20rem); text-align: left; }}
 .bar i {{ display: inline-block; height: .9em; vertical-align: -.1em; }}
 .maybe {{ background-image: repeating-linear-gradient(45deg, #fff9 0 4px, #0000 4px 8px); }}
 .stack {{ display: flex; height: 1.4em; }}
