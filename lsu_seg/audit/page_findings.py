@@ -72,10 +72,13 @@ def _facts(finding: Finding) -> list[str]:
 def _strip(report: Report, strip: Strip) -> str:
     name = words.row_name(report, strip.row) if strip.row is not None else ""
     what = f", outlined: <code>{escape(name)}</code>, {words.percent(strip.share)} of the image" if name else ""
+    # The outline of all panels is in the page once.
+    look = f"--ratio:{max(1.0, strip.size[0] / strip.size[1]):.2f}"
+    look += f";--outline:url({html.data_uri(strip.outline)})" if strip.outline else ""
     panels = "".join(_panel(panel, strip, name) for panel in strip.panels)
     return (
         f'<div class="strip"><p class="sub" title="{escape(str(strip.path))}">{escape(strip.key)}{what}</p>'
-        f'<div class="panels" style="--ratio:{max(1.0, strip.size[0] / strip.size[1]):.2f}">{panels}</div></div>'
+        f'<div class="panels" style="{look}">{panels}</div></div>'
     )
 
 
@@ -84,7 +87,8 @@ def _panel(panel: Panel, strip: Strip, name: str) -> str:
         f'<span class="chip" style="--c:{colour}">{escape(found)} {words.percent(share)}</span>'
         for found, colour, share in panel.inside
     )
-    drawn = html.picture(panel.picture, strip.outline, strip.size, f"{panel.title} {name}".strip())
+    line = '<span class="outline"></span>' if strip.outline else ""
+    drawn = html.picture(panel.picture, line, strip.size, f"{panel.title} {name}".strip())
     return f"<figure>{drawn}<figcaption><b>{panel.title}</b> {inside}</figcaption></figure>"
 
 

@@ -26,6 +26,10 @@ from lsu_seg.runtime.progress import track
 PER_FINDING = 3
 """So many places show a finding."""
 
+_PLACES = 150
+"""So many places are shown on a page at most: of the first findings, if there are many."""
+
+_MOST = 60_000
 _LEAST = 0.03
 _NOT_ASKED = -3
 _NO_CLASS = {
@@ -140,12 +144,14 @@ def make_strips(
     Args:
         budget: so many characters of pictures the page may have.
     """
+    per_finding = min(PER_FINDING, max(1, _PLACES // max(1, len(findings))))
+    places = [_places(finding)[:per_finding] for finding in findings[:_PLACES]]
     wanted: dict[str, list[tuple[int, Box | None]]] = {}
-    for i, finding in enumerate(findings):
-        for key, box in _places(finding):
+    for i, own in enumerate(places):
+        for key, box in own:
             if key in pictures.sightings:
                 wanted.setdefault(key, []).append((i, box))
-    limit = budget * 3 // 4 // max(1, sum(map(len, wanted.values())))
+    limit = min(_MOST, budget * 3 // 4 // max(1, sum(map(len, wanted.values()))))
     studio = _Studio(pictures, sample, limit)
     made = in_threads(lambda key: studio.strips(key, [(findings[i], box) for i, box in wanted[key]]), wanted)
     strips: dict[int, list[tuple[int, Strip]]] = {}
@@ -153,14 +159,14 @@ def make_strips(
     for key, (of_key, problem) in zip(wanted, track(made, "pictures of findings", len(wanted)), strict=True):
         problems += problem
         for (i, box), strip in zip(wanted[key], of_key, strict=False):
-            strips.setdefault(i, []).append((_places(findings[i]).index((key, box)), strip))
+            strips.setdefault(i, []).append((places[i].index((key, box)), strip))
     return {i: [strip for _, strip in sorted(own, key=lambda s: s[0])] for i, own in strips.items()}, problems
 
 
 def _places(finding: Finding) -> list[tuple[str, Box | None]]:
     """Keys and boxes (None: the whole image) that show a finding."""
-    places: list[tuple[str, Box | None]] = [(key, None) for key in finding.keys[:PER_FINDING]]
-    return places or [(region.key, region.box) for region in finding.regions[:PER_FINDING]]
+    whole: list[tuple[str, Box | None]] = [(key, None) for key in finding.keys]
+    return whole or [(region.key, region.box) for region in finding.regions]
 
 
 class _Studio:
@@ -198,10 +204,10 @@ class _Studio:
             mask = rows == row if row is not None else np.zeros(rows.shape, bool)
             shown = (0, 0, *rows.shape) if box is None else with_context(_inside(box, rows.shape), rows.shape)
             here = slice(shown[0], shown[2]), slice(shown[1], shown[3])
-            panels = [Panel("image", encode(cut(image, shown), self._limit * 2 // 3), [])]
+            panels = [Panel("image", encode(cut(image, shown), self._limit * 2 // 5), [])]
             for title, values, names, palette in maps:
                 counted = _shares(values[here], mask[here], names, palette)
-                panels.append(Panel(title, _drawn(values[here], palette, fitted(shown)), counted))
+                panels.append(Panel(title, _drawn(values[here], palette, fitted(shown), self._limit // 8), counted))
             line = outline(mask, shown) if row is not None else b""
             share = float(mask.mean())
             strips.append(Strip(sighting.pair.image, key, row, share, fitted(shown), line, panels))
@@ -268,8 +274,8 @@ def _hex(colour: Iterable[int]) -> str:
     return f"#{bytes(colour).hex()}"
 
 
-def _drawn(values: NDArray[Any], palette: NDArray[np.uint8], size: tuple[int, int]) -> bytes:
-    """A map of classes in their colours, as a PNG."""
+def _drawn(values: NDArray[Any], palette: NDArray[np.uint8], size: tuple[int, int], limit: int) -> bytes:
+    """A map of classes in their colours, as a PNG; coarser, if it has more than `limit` bytes."""
     height, width = values.shape
     y, x = (np.arange(n) * side // n for n, side in ((size[1], height), (size[0], width)))
     found, index = np.unique(values[np.ix_(y, x)], return_inverse=True)
@@ -279,4 +285,6 @@ def _drawn(values: NDArray[Any], palette: NDArray[np.uint8], size: tuple[int, in
     image.putpalette([part for value in found.tolist() for part in _colour(value, palette)])
     buffer = io.BytesIO()
     image.save(buffer, "PNG", optimize=True)
+    if buffer.tell() > limit and min(size) >= 32:
+        return _drawn(values, palette, (size[0] // 2, size[1] // 2), limit)
     return buffer.getvalue()

@@ -123,12 +123,11 @@ def outline(mask: NDArray[np.bool_], box: Box) -> bytes:
 
 def encode(picture: Image.Image, limit: int) -> bytes:
     """The picture as WebP of at most `limit` bytes, as good as that allows; the smallest possible one at worst."""
-    while True:
-        for quality in _QUALITIES:
-            buffer = io.BytesIO()
-            picture.save(buffer, "WEBP", quality=quality)
-            if buffer.tell() <= limit:
-                return buffer.getvalue()
-        if min(picture.size) < 32:
+    for quality in _QUALITIES:
+        buffer = io.BytesIO()
+        picture.save(buffer, "WEBP", quality=quality, method=2)
+        if buffer.tell() <= limit:
             return buffer.getvalue()
-        picture = picture.reduce(2)
+        if buffer.tell() > 3 * limit:  # no quality will do
+            break
+    return encode(picture.reduce(2), limit) if min(picture.size) >= 32 else buffer.getvalue()

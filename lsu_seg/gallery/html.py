@@ -28,18 +28,18 @@ def figures(crops: Iterable[Crop], name: str) -> str:
 
 def _figure(crop: Crop, name: str) -> str:
     place = "/".join(crop.path.with_suffix("").parts[-2:])  # in some datasets, all images have one name
+    line = f'<img class="outline" alt="" src="{data_uri(crop.outline)}">'
     return (
-        f'<figure title="{escape(str(crop.path))}">{picture(crop.picture, crop.outline, crop.size, name)}'
+        f'<figure title="{escape(str(crop.path))}">{picture(crop.picture, line, crop.size, name)}'
         f"<figcaption>{escape(place)}, {percent(crop.share)}</figcaption></figure>"
     )
 
 
-def picture(content: bytes, outline: bytes, size: tuple[int, int], name: str) -> str:
-    """A picture under its outline."""
-    line = f'<img class="outline" alt="" src="{data_uri(outline)}">' if outline else ""
+def picture(content: bytes, outline: str, size: tuple[int, int], name: str) -> str:
+    """A picture under the element of its outline."""
     return (
         f'<span class="picture"><img loading="lazy" alt="{escape(name)}" width="{size[0]}" height="{size[1]}"'
-        f' src="{data_uri(content)}">{line}</span>'
+        f' src="{data_uri(content)}">{outline}</span>'
     )
 
 

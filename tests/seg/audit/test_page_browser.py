@@ -78,8 +78,8 @@ def test_pictures_are_drawn_and_outlines_go_off(park: Any) -> None:
     )
     assert drawn == 0
     ragged = park.execute_script(
-        "return [...document.querySelectorAll('.picture')].filter(p => new Set([...p.children].map("
-        "i => `${i.naturalWidth} ${i.naturalHeight} ${i.getBoundingClientRect().x}`)).size > 1).length"
+        "return [...document.querySelectorAll('.picture')].filter(p => new Set([...p.children].map(i => {"
+        " const b = i.getBoundingClientRect(); return `${b.x} ${b.y} ${b.width} ${b.height}`; })).size > 1).length"
     )
     assert ragged == 0  # an outline is as large as its picture, and lies on it
     outline = one(park, ".finding .outline")
