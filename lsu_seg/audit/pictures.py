@@ -70,17 +70,18 @@ class Pictures:
             splits: those of the audit; empty means all that exist.
 
         Raises:
-            DatasetError: no split has any images and labels. LabelFileError: tables cannot be read (`rle`).
+            DatasetError: no split has any images and labels that can be read.
         """
         sightings: dict[str, Sighting] = {}
         problems: list[str] = []
         for split in splits or constraint.layout.splits or [""]:
             try:
                 pairs = survey(data_root, constraint.layout, split).pairs
-            except DatasetError as error:
+                reader = LabelReader(constraint, unknown="keep", root=str(data_root), split=split)
+                reader.prepare()
+            except (DatasetError, LabelFileError) as error:
                 problems.append(str(error))
                 continue
-            reader = LabelReader(constraint, unknown="keep", root=str(data_root), split=split)
             sightings |= {pair.key: Sighting(pair, reader) for pair in pairs}
         if problems and not sightings:
             raise DatasetError(problems[-1])

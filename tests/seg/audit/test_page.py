@@ -16,8 +16,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+import lsu_onto
 from helpers.audited import a_report
 from helpers.audited_files import SIZE, a_park
+from helpers.forms import FORMS, write_tax
 from lsu_seg.audit.findings import KINDS, Finding, Region
 from lsu_seg.audit.page import as_html, write_page
 from lsu_seg.audit.page_findings import article
@@ -216,6 +218,19 @@ def test_what_cannot_be_opened_is_named_on_the_page(tmp_path: Path) -> None:
         Pictures.find(pictures.constraint, tmp_path / "data")
     write_page(report, sample, None, tmp_path / "b.html")
     assert "<img" not in (tmp_path / "b.html").read_text()
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_the_annotation_is_shown_in_every_encoding(tmp_path: Path, park: Any, form: str) -> None:
+    rows = np.kron([[0, 1, 2, 3, 4, 5, 0, 1]], np.ones((8, 8), int))
+    FORMS[form].write(tmp_path / "data", "train", {"x": rows})
+    constraint = lsu_onto.load(write_tax(tmp_path / "tax", FORMS[form]))
+    pictures = Pictures.find(constraint, tmp_path / "data")
+    (key,) = pictures.sightings
+    green = constraint.classes.index("green")
+    finding = Finding("insisted", (green,), (4,), regions=(Region(key, (0, 8, 8, 16), 1.0),))
+    strips, problems = make_strips(pictures, park[1], [finding], BUDGET)
+    assert problems == [] and strips[0][0].panels[1].inside == [("green", "#70a030", 1.0)]
 
 
 def test_a_region_outside_of_the_image_is_no_accident(park: Any) -> None:
