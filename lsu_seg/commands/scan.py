@@ -32,7 +32,7 @@ from lsu_seg.commands.arguments import UNKNOWN, Output
 @source_option()
 @search_path
 @text_or_json
-@click.option("--html", type=Output(".html", dir_okay=False), help="Also write a page there.")
+@click.option("--html", type=Output(".html", dir_okay=False), help="Also write a page there, with pictures of each class.")
 @click.option(
     "--unknown",
     type=UNKNOWN,
@@ -78,6 +78,8 @@ def scan(
       lsu-seg scan idd --data-root data/idd --source cityscapes --format json > scan.json
     """
     from lsu_onto import write_atomic
+    from lsu_seg.gallery.candidates import Candidates
+    from lsu_seg.gallery.gallery import make_gallery
     from lsu_seg.label_files import MAX_PIXELS
     from lsu_seg.pseudo.errors import check_output
     from lsu_seg.scan import run
@@ -91,6 +93,7 @@ def scan(
         known = constraint.layout.splits
         if known and split not in known:
             raise click.UsageError(f"there is no split `{split}`; the taxonomy has {', '.join(known)}")
+    candidates = Candidates() if html else None
     report = run.scan(
         taxonomy,
         data_root,
@@ -103,9 +106,10 @@ def scan(
         deep=deep,
         unknown_is_void=unknown == "void",
         max_pixels=max_pixels or MAX_PIXELS,
+        candidates=candidates,
     )
-    if html:
-        write_atomic(html, page(report).encode("utf-8", "backslashreplace"))
+    if html and candidates is not None:
+        write_atomic(html, page(report, make_gallery(candidates)).encode("utf-8", "backslashreplace"))
     click.echo(as_json(report) if format_ == "json" else as_text(report, sys.stdout.isatty()).rstrip("\n"))
     sys.exit(1 if report.errors else 0)
 

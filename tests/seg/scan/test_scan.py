@@ -433,8 +433,9 @@ def test_text_is_plain_and_the_page_stands_alone(tmp_path: Path) -> None:
     assert "\x1b" not in result.output
     assert "no problems" in result.output
     html = page.read_text()
-    assert html.count("<h2>") == 4
-    assert not re.search(r"(?:src|href)=|<script|@import|url\(", html)
+    assert html.count("<h2>") == 5
+    assert not re.search(r"src=(?!\"data:image/)|href=|<script|@import|url\(", html)
+    assert html.count("<figure") == html.count("<h3") == 4  # rows 0, 1 and 3 of `a`, 5 of `b`
     assert "background:#805080" in html
     assert command(tmp_path, tax, "--html", str(tmp_path / "tax/park.tax/page.html")).exit_code == 2
     next((tmp_path / "work").iterdir()).write_bytes(b"[" * 100_000)  # what was read is damaged: it is read again
