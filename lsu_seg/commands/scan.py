@@ -32,7 +32,9 @@ from lsu_seg.commands.arguments import UNKNOWN, Output
 @source_option()
 @search_path
 @text_or_json
-@click.option("--html", type=Output(".html", dir_okay=False), help="Also write a page there, with pictures of each class.")
+@click.option(
+    "--html", type=Output(".html", dir_okay=False), help="Also write a page there, with pictures of each class."
+)
 @click.option(
     "--unknown",
     type=UNKNOWN,
