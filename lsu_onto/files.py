@@ -1,18 +1,26 @@
-"""Writing files: whole or not at all."""
+"""Files are written whole or not at all, and read only if reading them has an end."""
 
 from __future__ import annotations
 
 import contextlib
+import errno
+import io
 import os
+import re
 import shutil
+import stat
 from pathlib import Path
+from typing import BinaryIO
+
+_LIMIT = 1 << 30
+"""Bytes of a pipe, which may have no end."""
 
 
 def write_atomic(path: str | os.PathLike[str], data: bytes, sync: bool = True) -> None:
     """Put `data` under the name `path`: readers see the old file or the new one, never a part.
 
     The mode of a file that is there stays; links are followed. A missing folder is made. What is no file (`/dev/null`,
-    `/dev/stdout`, a pipe) is written to, and not replaced.
+    a pipe) is written to, and not replaced; nor is the file behind `/dev/stdout`, which may hold what others wrote.
 
     Args:
         sync: wait until the disk has the data, so that a power cut leaves no empty file either. Not needed for what the
@@ -28,12 +36,54 @@ def write_atomic(path: str | os.PathLike[str], data: bytes, sync: bool = True) -
     (b'whole', ['a.txt'])
     """
     try:
-        if _is_special(Path(path)):
+        if (number := _descriptor(path)) is not None:
+            with os.fdopen(os.dup(number), "wb") as file:
+                file.write(data)
+        elif _is_special(Path(path)):
             Path(path).write_bytes(data)
         else:
             _write(Path(os.path.realpath(path)), data, sync)
     except OSError as e:  # not of the temporary file
         raise OSError(e.errno, e.strerror, os.fspath(path)) from e
+
+
+def open_to_read(path: str | os.PathLike[str]) -> BinaryIO:
+    """Open a file that a user names. It never waits for a file to become one.
+
+    A named pipe is read if something writes to it. What is open already (`/dev/stdin`, or the `/dev/fd/63` of a shell's
+    `<(…)`) is read as it is.
+
+    Raises:
+        OSError: the disk's word; or it is a device, a pipe that nothing writes to, or one without an end.
+
+    >>> open_to_read("/dev/zero")
+    Traceback (most recent call last):
+    OSError: [Errno 22] it is a device, not a file: '/dev/zero'
+    """
+    if "\0" in os.fspath(path):
+        raise OSError(errno.EINVAL, "no file has a NUL in its name", os.fspath(path))
+    mode = stat.S_IFREG if _descriptor(path) is not None else os.stat(path).st_mode  # noqa: PTH116
+    if stat.S_ISCHR(mode) or stat.S_ISBLK(mode):
+        raise OSError(errno.EINVAL, "it is a device, not a file", os.fspath(path))
+    return _open_pipe(path) if stat.S_ISFIFO(mode) else open(path, "rb")  # noqa: PTH123 (the caller closes it)
+
+
+def _open_pipe(path: str | os.PathLike[str]) -> BinaryIO:
+    """What is written to a named pipe. Without `O_NONBLOCK`, opening it waits for a writer."""
+    number = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    with os.fdopen(number, "rb", buffering=0) as pipe:
+        start = pipe.read(1)  # None: there is a writer, which has not written yet
+        if start == b"":
+            raise OSError(errno.EINVAL, "it is a pipe that nothing writes to", os.fspath(path))
+        os.set_blocking(number, True)
+        data = io.BytesIO(start or b"")
+        data.seek(0, io.SEEK_END)
+        while chunk := pipe.read(1 << 20):
+            data.write(chunk)
+            if data.tell() > _LIMIT:
+                raise OSError(errno.EFBIG, f"it is a pipe with more than {_LIMIT >> 20} MB", os.fspath(path))
+    data.seek(0)
+    return data
 
 
 def as_bytes(text: str) -> bytes:
@@ -43,6 +93,18 @@ def as_bytes(text: str) -> bytes:
     b'Stra\xc3\x9fe, caf\\udce9'
     """
     return text.encode("utf-8", "backslashreplace")
+
+
+def _descriptor(path: str | os.PathLike[str]) -> int | None:
+    """The number of the open file that a path stands for.
+
+    >>> _descriptor("/dev/stdout"), _descriptor("/dev/fd/63"), _descriptor("/dev/null")
+    (1, 63, None)
+    """
+    match = re.fullmatch(r"/dev/(stdin|stdout|stderr)|(?:/dev|/proc/self)/fd/(\d+)", os.fspath(path))
+    if match is None:
+        return None
+    return int(match[2]) if match[2] else ("stdin", "stdout", "stderr").index(match[1])
 
 
 def _is_special(path: Path) -> bool:

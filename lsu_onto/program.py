@@ -178,6 +178,19 @@ def _nobody_reads() -> bool:
     return False
 
 
+def _empty(args: list[str], command: click.Command) -> str:
+    """What has no value among the arguments of a command, or "". An empty one means nothing to any of them."""
+    options = [p for p in command.params if isinstance(p, click.Option) and not p.is_flag]
+    names = {name for option in options for name in option.opts}
+    for before, arg in zip(["", *args], args, strict=False):
+        option, equals, value = arg.partition("=")
+        if option in names and equals and not value:
+            return f"`{option}`"
+        if not arg:
+            return f"`{before}`" if before in names else "an argument"
+    return ""
+
+
 class Program(click.Group):
     """A program whose commands are imported when they are asked for, and end in one place.
 
@@ -222,7 +235,11 @@ class Program(click.Group):
 
             hint = suggest(args[0], self.places, f"there are {', '.join(self.places)}")
             ctx.fail(f"there is no command `{args[0]}`; {hint}")
-        return super().resolve_command(ctx, args)
+        name, command, rest = super().resolve_command(ctx, args)
+        if command and not ctx.resilient_parsing and (empty := _empty(rest, command)):
+            context = click.Context(command, ctx, info_name=name)
+            raise click.UsageError(f"{empty} is empty: is a variable of a script unset?", context)
+        return name, command, rest
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         width = formatter.width - 6 - max(map(len, self.places))
@@ -281,11 +298,43 @@ def source_option(
 
 
 class OutputPath(click.Path):
-    """A file or folder to write. An empty name, which an unset variable of a script gives, is none."""
+    """A file or folder to write.
+
+    Taxonomies are written by hand, and any copy may be the only one: what writes no `.tax` file replaces none.
+
+    Args:
+        suffix: how the file must be called; without it, any name but that of a taxonomy will do.
+    """
+
+    def __init__(self, suffix: str = "", **options: Any) -> None:
+        super().__init__(**options)
+        self.suffix = suffix
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        if not str(value):
-            self.fail("the name is empty", param, ctx)
+        path = os.fspath(value)
+        is_file = os.path.isfile(path) or not os.path.exists(path)  # noqa: PTH110, PTH113 (Path raises)
+        if is_file and not path.startswith(("/dev/", "/proc/")):
+            if not path.endswith(self.suffix):
+                self.fail(f"the output must end in `{self.suffix}`, not `{path}`", param, ctx)
+            if self.suffix != ".tax" and {path[-4:], os.path.realpath(path)[-4:]} & {".tax"}:
+                self.fail(f"`{path}` is the name of a taxonomy, and this writes none; name another file", param, ctx)
+        return super().convert(value, param, ctx)
+
+
+class FolderPath(click.Path):
+    """A folder to read. click itself takes a pipe for one, in which nothing would be found.
+
+    Args:
+        exists: whether it must be there.
+    """
+
+    def __init__(self, exists: bool = False) -> None:
+        super().__init__(exists=exists, file_okay=False)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        path = os.fspath(value)
+        if os.path.exists(path) and not os.path.isdir(path):  # noqa: PTH110, PTH112 (Path raises)
+            self.fail(f"`{path}` is not a folder", param, ctx)
         return super().convert(value, param, ctx)
 
 
@@ -293,7 +342,7 @@ search_path = click.option(
     "--path",
     "search",
     multiple=True,
-    type=click.Path(exists=True, file_okay=False),
+    type=FolderPath(exists=True),
     metavar="DIR",
     help="Search this folder before the shipped taxonomies (repeatable).",
 )

@@ -233,6 +233,15 @@ RULES: dict[str, Rule] = {
             "source demo v1\nsource demo v1",
             "source demo v1\nsource demo v2",
         ),
+        _rule(
+            "TAX111",
+            "warning",
+            "no class is ever drawn",
+            "`-` in place of an id says that no label file has the class. If all classes have it, as in a list pasted"
+            " from YAML, no label file can be read.",
+            "- road\n- sky",
+            "0 road\n1 sky",
+        ),
         # 2xx: references
         _rule(
             "TAX201",

@@ -16,6 +16,8 @@ os.environ.setdefault("GOMP_SPINCOUNT", "10000")
 # mmengine asks for a GPU when it is imported, which must not start the driver: `--jobs` forks, and a process that was
 # forked from one with a started driver cannot use the GPU.
 os.environ.setdefault("PYTORCH_NVML_BASED_CUDA_CHECK", "1")
+# Nothing here shows a window, and matplotlib cannot be imported where its backend is one that is not there.
+os.environ["MPLBACKEND"] = "agg"
 if os.path.expanduser("~") == "~":  # noqa: PTH111 - which does not raise
     # A user without a name, in a container: libraries ask for a home when they are imported. Docker sets the same.
     os.environ["HOME"] = "/"

@@ -59,8 +59,9 @@ ROOMS: dict[str, dict[str, str]] = {
         "diagnostics": "rules",
         "files": "",
         "installation": "",
+        "progress": "",
         "program": "errors diagnostics",
-        "lang": "diagnostics",
+        "lang": "diagnostics files",
         "ontology": "diagnostics lang",
         "reporting": "diagnostics lang ontology",
         "library": "errors diagnostics lang ontology reporting",
@@ -69,8 +70,8 @@ ROOMS: dict[str, dict[str, str]] = {
         "changes": "errors diagnostics lang ontology library",
         "revise": "errors diagnostics lang ontology library constraint changes",
         "exchange": "errors diagnostics files lang ontology library constraint",
-        "raster": "errors",
-        "starter": "errors diagnostics lang ontology exchange raster",
+        "raster": "errors files",
+        "starter": "progress errors diagnostics lang ontology exchange raster",
         "lsp": "errors diagnostics lang ontology library",
         "commands": "*",
         "cli": "commands program",
@@ -81,11 +82,12 @@ ROOMS: dict[str, dict[str, str]] = {
         "runtime": "errors",
         "label_files": "errors",
         "layout": "errors label_files",
-        "scan": "errors runtime label_files layout",
+        "gallery": "errors runtime label_files layout",
+        "scan": "errors runtime label_files layout gallery",
         "decode": "errors runtime label_files",
         "targets": "errors runtime label_files",
         "demo": "errors runtime label_files layout",
-        "audit": "errors runtime label_files layout",
+        "audit": "errors runtime label_files layout gallery",
         "openmmlab": "errors runtime",
         "losses": "openmmlab targets",
         "data": "openmmlab label_files layout targets",
@@ -104,10 +106,10 @@ ROOMS: dict[str, dict[str, str]] = {
 }
 """Per room of a package, from the ground up, the rooms that it may import; `*`: all. Arrows only go up the page."""
 
-TORCH_FREE = ("errors", "label_files", "layout", "scan", "targets", "demo", "audit")
+TORCH_FREE = ("errors", "label_files", "layout", "gallery", "scan", "targets", "demo", "audit")
 """Rooms of `lsu_seg` that work where neither torch nor MMSegmentation is installed."""
 
-LABELS_ONLY = ("errors", "label_files", "layout", "scan")
+LABELS_ONLY = ("errors", "label_files", "layout", "gallery", "scan")
 """Those that need nothing but the extra [labels]: `lsu-seg scan`."""
 
 TORCH_ALONE = ("errors", "label_files", "targets", "set_nll")

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO, TypeVar
 
@@ -68,6 +69,15 @@ def _is_no_file(path: str) -> bool:
         return False
 
 
+def no_file(path: str) -> str | None:
+    """Why a path is not that of a file; None if it is, or if it is a pipe, which reading it knows more of."""
+    if _is_folder(path):
+        return f"`{path}` is a folder; expected a `.tax` file"
+    if Path(path).exists():
+        return None
+    return "; ".join(filter(None, [f"there is no file `{path}`", beside(path)]))
+
+
 def beside(path: str) -> str | None:
     """What may be meant by a file that is not there, given what stands beside it; None where that cannot be seen."""
     from lsu_onto.diagnostics import suggest
@@ -94,6 +104,28 @@ def put(text: str, output: str | None) -> None:
         return
     write_text(output, text)
     click.echo(output, err=True)
+
+
+def refuse_inputs(output: str | None, inputs: Iterable[str], source: str | None, search: tuple[str, ...]) -> None:
+    """Refuse an output that is one of the files which the command reads, under whatever name.
+
+    Args:
+        output: the file to write; None: standard output.
+        inputs: the files, and perhaps other things, that are read.
+        source, search: the source taxonomy that is read, too, and where it is looked up.
+
+    Raises:
+        ExchangeError: what is written would replace what is read; or there is no such source.
+    """
+    if output is None or not Path(output).is_file():
+        return
+    from lsu_onto.exchange.base import ExchangeError
+    from lsu_onto.exchange.skeleton import need_source
+
+    for path in [*inputs, *([need_source(source, search).span.file] if source else [])]:
+        with contextlib.suppress(OSError):  # not there: whoever reads it says so
+            if Path(path).samefile(output):
+                raise ExchangeError(f"{output}: is an input too, and would be lost; write to another file")
 
 
 def findings_format(help: str) -> Callable[[_Function], _Function]:

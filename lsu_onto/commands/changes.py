@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import sys
-from pathlib import Path
 from typing import Any
 
 import click
 
-from lsu_onto.commands.arguments import beside, colours, findings_format
+from lsu_onto.commands.arguments import colours, findings_format, no_file
 from lsu_onto.program import Command, search_path
 
 
@@ -40,8 +39,8 @@ def changes(file: str, against: str, format_: str, **options: Any) -> None:
     from lsu_onto.reporting.findings import FORMATS
 
     for path in (file, *([] if against.startswith("git:") else [against])):
-        if not Path(path).is_file():
-            raise click.UsageError("; ".join(filter(None, [f"there is no file `{path}`", beside(path)])))
+        if why := no_file(path):
+            raise click.UsageError(why)
     found, texts = compare(file, against, options["search"])
     to_stdout = format_ != "full"
     if found or format_ in ("json", "sarif"):

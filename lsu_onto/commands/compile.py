@@ -11,7 +11,7 @@ from lsu_onto.program import OutputPath, search_path, source_option, taxonomy_ar
 
 @click.command(name="compile")
 @taxonomy_argument()
-@click.option("-o", "--output", required=True, type=OutputPath(dir_okay=False), help="The `.npz` to write.")
+@click.option("-o", "--output", required=True, type=OutputPath(".npz", dir_okay=False), help="The `.npz` to write.")
 @source_option()
 @search_path
 def compile_(name: str, output: str, source: str | None, **options: Any) -> None:
@@ -26,7 +26,5 @@ def compile_(name: str, output: str, source: str | None, **options: Any) -> None
     from lsu_onto.constraint.npz import save_npz
     from lsu_onto.library.library import Library
 
-    if not output.endswith(".npz"):
-        raise click.UsageError(f"the output must end in `.npz`, not `{output}`")
     save_npz(compile_ontology(Library(options["search"]).ontology(name, source)), output)
     click.echo(output)

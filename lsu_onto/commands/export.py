@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import click
 
 from lsu_onto.commands.arguments import put
@@ -34,11 +32,7 @@ def export(name: str, format_: str, output: str | None, source: str | None, sear
       lsu-onto export demo_town --to sssom -o town.sssom.tsv
       lsu-onto export field.tax --to md -o field.md
     """
-    from lsu_onto.exchange import ExchangeError
     from lsu_onto.exchange import export as export_
     from lsu_onto.library.library import Library
 
-    ontology = Library(search).ontology(name, source)
-    if output and any(Path(output).resolve() == Path(file).resolve() for file in ontology.files):
-        raise ExchangeError(f"{output}: is the taxonomy itself, which would be lost; write to another file")
-    put(export_(ontology, format_), output)
+    put(export_(Library(search).ontology(name, source), format_), output)

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import click
 
-from lsu_onto.commands.arguments import put
+from lsu_onto.commands.arguments import put, refuse_inputs
 from lsu_onto.exchange import IMPORTS
 from lsu_onto.program import OutputPath, search_path, source_option
 
@@ -15,7 +14,9 @@ from lsu_onto.program import OutputPath, search_path, source_option
 @click.command(name="import")
 @click.argument("inputs", nargs=-1, required=True, metavar="FILE_OR_DIR...")
 @click.option("--from", "format_", type=click.Choice(list(IMPORTS)), required=True, help="The format.")
-@click.option("-o", "--output", type=OutputPath(dir_okay=False), metavar="OUT.tax", help="Default: standard output.")
+@click.option(
+    "-o", "--output", type=OutputPath(".tax", dir_okay=False), metavar="OUT.tax", help="Default: standard output."
+)
 @click.option("--name", help="The taxonomy's name. Default: from the file or folder.")
 @click.option("--taxonomy-version", "version", default="v1", show_default=True, metavar="V", help="Its version.")
 @click.option(
@@ -72,11 +73,12 @@ def import_(inputs: tuple[str, ...], format_: str, output: str | None, **options
     from lsu_onto.reporting.findings import concise
 
     _usage(options)
+    refuse_inputs(output, [*inputs, *options["source_from"]], options["source"], options["search"])
     imported = read(format_, inputs, Options(**options))
     for finding in imported.findings:
         click.echo(str(finding), err=True)
     # A file that is not sound is written all the same: it is easier to mend than the table that it came from.
-    name = output or str(Path("imported.tax"))
+    name = output or "imported.tax"
     errors = Library(options["search"]).check(name, imported.text).errors
     put(imported.text, output)
     count = sum(f.severity == "warning" for f in imported.findings)

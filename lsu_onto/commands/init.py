@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from lsu_onto.commands.arguments import refuse_inputs
 from lsu_onto.errors import UserError
-from lsu_onto.program import OutputPath, search_path, source_option
+from lsu_onto.program import FolderPath, OutputPath, search_path, source_option
 
 if TYPE_CHECKING:
     from lsu_onto.ontology.model import Source
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 )
 @click.option(
     "--data-root",
+    type=FolderPath(exists=True),
     metavar="DIR",
     help="The dataset's folder: guess `images:`, `labels:` and `splits:`. Alone, its labels are read as well.",
 )
@@ -38,7 +40,7 @@ if TYPE_CHECKING:
     metavar="ENCODING",
     help="How files store classes: id, id16, id16/1000, instance-ids, rgb …; auto: see what they hold.",
 )
-@click.option("-o", "--output", metavar="FILE", type=OutputPath(dir_okay=False), help="Default: NAME.tax.")
+@click.option("-o", "--output", metavar="FILE", type=OutputPath(".tax", dir_okay=False), help="Default: NAME.tax.")
 @click.option("--force", is_flag=True, help="Replace a file that is there.")
 @search_path
 def init(argument: str | None, name: str | None, from_labels: tuple[str, ...], **options: Any) -> None:
@@ -63,6 +65,7 @@ def init(argument: str | None, name: str | None, from_labels: tuple[str, ...], *
     target = Path(options["output"] or f"{name}.tax")
     if target.exists() and not options["force"]:
         raise UserError(f"`{target}` is there already; take another name with -o, or replace it with --force")
+    refuse_inputs(str(target), filter(None, [options["from_csv"]]), options["source"], options["search"])
     refused = _make(name, target, from_labels, **options)
     if refused:
         raise UserError(
@@ -131,8 +134,6 @@ def _layout(root: str | None) -> GuessedLayout | None:
         return None
     from lsu_onto.starter.guess_layout import guess_layout
 
-    if not Path(root).is_dir():
-        raise click.UsageError(f"`--data-root {root}`: there is no such folder")
     return guess_layout(root)
 
 

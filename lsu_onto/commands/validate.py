@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from contextlib import nullcontext
 from typing import Any
 
 import click
@@ -29,13 +30,17 @@ def validate(paths: tuple[str, ...], strict: bool, format_: str, **options: Any)
       lsu-onto validate taxonomies --strict --format github
     """
     from lsu_onto.library.library import Library
+    from lsu_onto.progress import progress
     from lsu_onto.reporting.findings import FORMATS
 
     library = Library([*named_folders(paths), *options["search"]])
     files, found = tax_files(paths)
-    for file in files:
-        found += library.check(file).diagnostics
-        found += [each.problem for each in library.inherited_maps(file) if each.problem]
+    bar = progress("files", len(files)) if sys.stderr.isatty() else nullcontext(lambda: None)  # else silent
+    with bar as advance:
+        for file in files:
+            found += library.check(file).diagnostics
+            found += [each.problem for each in library.inherited_maps(file) if each.problem]
+            advance()
     for file in files:
         imported = {f for o in library.check(file).resolved.ontologies for f in o.files} - set(files)
         found += [d for f in sorted(imported) for d in library.check(f).errors]

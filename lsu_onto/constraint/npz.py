@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict
 
 from lsu_onto.constraint.arrays import Constraint, Layout
 from lsu_onto.constraint.invariants import ARRAYS, broken
-from lsu_onto.files import write_atomic
+from lsu_onto.files import open_to_read, write_atomic
 from lsu_onto.library.errors import TaxonomyError
 
 FORMAT = 2
@@ -71,7 +71,10 @@ def load_npz(path: str | Path, source: str | None = None) -> Constraint:
         TaxonomyError: not a compiled constraint, damaged, or written by another version.
     """
     try:
-        with zipfile.ZipFile(path) as archive:  # np.load takes other files for pickles, and its message says so
+        with (
+            open_to_read(path) as file,
+            zipfile.ZipFile(file) as archive,
+        ):  # np.load takes other files for pickles, and its message says so
             arrays: dict[str, Any] = {n.removesuffix(".npy"): _array(archive.read(n)) for n in archive.namelist()}
         text = arrays.pop("header").tobytes()
         file_format = json.loads(text)["format"]

@@ -158,8 +158,10 @@ def _file(module: str) -> str:
         raise ExchangeError(
             f"there is no module `{top or module}` here; give `module:Class`, a `.py` file or a `.json` file"
         )
-    if not rest and spec.origin:
+    if not rest and spec.origin and spec.origin.endswith(".py"):
         return spec.origin
+    if not spec.submodule_search_locations:
+        raise ExchangeError(f"the module `{top}` has no Python file to read; give the `.py` or `.json` file itself")
     for folder in spec.submodule_search_locations or ():
         base = Path(folder).joinpath(*rest)
         for candidate in (base.with_suffix(".py"), base / "__init__.py"):

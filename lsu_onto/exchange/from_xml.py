@@ -5,7 +5,6 @@ Neither says what label files store. What stands after CVAT's list, the annotati
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 from xml.parsers import expat
 
@@ -13,6 +12,7 @@ from lsu_onto.exchange.base import ExchangeError, Finding, Imported, Options, Pl
 from lsu_onto.exchange.from_csv import imported, one
 from lsu_onto.exchange.from_json import CVAT_BACKGROUND
 from lsu_onto.exchange.tables import Cell, Table, colour
+from lsu_onto.files import open_to_read
 
 
 def read(inputs: list[str], options: Options) -> Imported:
@@ -64,7 +64,7 @@ class _Reader:
 
     def read(self) -> None:
         try:
-            with Path(self.file).open("rb") as stream:
+            with open_to_read(self.file) as stream:
                 while not self._is_over and (chunk := stream.read(1 << 16)):
                     self._parser.Parse(chunk)
             if not self._is_over:

@@ -12,6 +12,7 @@ from pathlib import Path
 from lsu_onto.exchange.base import ExchangeError, Options
 from lsu_onto.exchange.from_json import is_metainfo
 from lsu_onto.exchange.from_labelmap import CAMVID, RUGD, VOC
+from lsu_onto.files import open_to_read
 
 _START = 1 << 12
 _LARGE = 1 << 20
@@ -54,7 +55,7 @@ def _recognise(file: str) -> str | None:
     if path.is_dir():
         return "data-priors" if (path / "labels.csv").is_file() else None
     try:
-        with path.open("rb") as stream:
+        with open_to_read(path) as stream:
             start = stream.read(_START).decode("utf-8-sig", errors="replace").lstrip()
     except OSError:
         return None
@@ -73,6 +74,7 @@ def _recognise(file: str) -> str | None:
 
 def _is_metainfo(path: Path) -> bool:
     try:
-        return path.stat().st_size < _LARGE and is_metainfo(json.loads(path.read_bytes()))
+        with open_to_read(path) as stream:
+            return path.stat().st_size < _LARGE and is_metainfo(json.loads(stream.read()))
     except (ValueError, RecursionError, OSError):
         return False

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from lsu_onto.diagnostics import suggest
 from lsu_onto.exchange.base import ExchangeError, Place
+from lsu_onto.files import open_to_read
 
 
 @dataclass(frozen=True)
@@ -77,7 +78,8 @@ def colour(text: str) -> str | None:
 def read_text(path: str) -> str:
     """The text of a file without its byte order mark."""
     try:
-        data = Path(path).read_bytes()
+        with open_to_read(path) as file:
+            data = file.read()
     except OSError as e:
         folder = Path(path).parent
         missing = isinstance(e, FileNotFoundError) and folder.is_dir()

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from lsu_onto.diagnostics import Diagnostic, Fix, Span
+from lsu_onto.files import open_to_read
 from lsu_onto.lang import fastpath
 from lsu_onto.lang import syntax as ast
 
@@ -19,7 +20,7 @@ _ALLOW = re.compile(r"\ballow:\s*(TAX\d{3}(?:[\s,]+TAX\d{3})*)")
 _MANY = 20
 
 _LIMIT = 64 << 20
-"""Bytes. A device such as /dev/zero has no end."""
+"""Bytes of a `.tax` file."""
 
 Lines = dict[tuple[int | str, ...], ast.Statement | ast.Unread]
 """Number of the first line, kind of the section and texts of a logical line → its statement, or why it has none."""
@@ -29,24 +30,24 @@ def read(path: str) -> tuple[str, Diagnostic | None]:
     """The text of a file, or an empty text and the finding that says why it cannot be read."""
     here = Span(path, 1, 1, 1)
     try:
-        with Path(path).open("rb") as file:
+        with open_to_read(path) as file:
             data = file.read(_LIMIT + 1)
     except OSError as e:
         return "", Diagnostic("TAX001", f"cannot read `{path}`: {e.strerror}", here)
     if len(data) > _LIMIT:
         return "", Diagnostic("TAX001", f"`{path}` has more than {_LIMIT >> 20} MB", here, "is this a `.tax` file?")
     try:
-        return data.decode("utf-8"), None
+        text = data.decode("utf-8")
+        at = data.find(b"\0")  # no text has it; UTF-16 has little else
+        if at < 0:
+            return text, None
     except UnicodeDecodeError as e:
-        line = data.count(b"\n", 0, e.start) + 1
-        column = e.start - (data.rfind(b"\n", 0, e.start) + 1) + 1
-        what = "binary data" if b"\0" in data[:4096] else f"byte 0x{data[e.start]:02x}"
-        return "", Diagnostic(
-            "TAX002",
-            f"not UTF-8 text: found {what}",
-            Span(path, line, column, column + 1),
-            "save the file as UTF-8",
-        )
+        at = e.start
+    line = data.count(b"\n", 0, at) + 1
+    column = at - (data.rfind(b"\n", 0, at) + 1) + 1
+    what = "binary data" if b"\0" in data[:4096] and data[at] else f"byte 0x{data[at]:02x}"
+    span = Span(path, line, column, column + 1)
+    return "", Diagnostic("TAX002", f"not UTF-8 text: found {what}", span, "save the file as UTF-8")
 
 
 def parse(path: str, text: str, known: Lines | None = None) -> tuple[ast.File, list[Diagnostic]]:

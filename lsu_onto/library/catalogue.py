@@ -5,13 +5,15 @@ from __future__ import annotations
 from typing import Any
 
 from lsu_onto.library.library import Library
+from lsu_onto.library.pipe import differing
 
 
 def catalogue(library: Library) -> list[dict[str, Any]]:
     """One entry per source and dataset, in the order of the search path. The first with a name and version counts.
 
     `maps` are the sources to which a dataset has a map; `inherited` are those of the dataset that it extends, provided
-    that it adds no classes.
+    that it adds no classes. `differs` is another file of the same place that declares the name and version
+    differently, so that the name means neither; or "".
     """
     entries = list(dict.fromkeys(library.entries()))
     maps: dict[tuple[str, str], dict[str, str]] = {}
@@ -41,8 +43,14 @@ def catalogue(library: Library) -> list[dict[str, Any]]:
             "maps": sorted(own),
             "inherited": sorted(set(base) - set(own)),
             "file": str(e.path),
+            "differs": _other_declaration(library, key),
         }
     return list(rows.values())
+
+
+def _other_declaration(library: Library, key: tuple[str, str, str]) -> str:
+    other = differing(library.workspace, library.workspace.search.nearest(None, key), key)
+    return other.file if other else ""
 
 
 def as_text(rows: list[dict[str, Any]], width: int) -> str:
@@ -61,10 +69,8 @@ def as_text(rows: list[dict[str, Any]], width: int) -> str:
         w1, w2 = max(map(len, names)), max(map(len, targets))
         for r, name, target in zip(chosen, names, targets, strict=True):
             count = f"{r['classes']:4d}" if r["classes"] is not None else "   ?"
-            line = (
-                f"  {name:{w1}} {count}  {target:{w2}}".rstrip()
-                if not r["title"]
-                else (f"  {name:{w1}} {count}  {target:{w2}}{'  ' if w2 else ''}{r['title']}")
-            )
+            twice = f"`{r['file']}` and `{r['differs']}` declare it, differently" if r["differs"] else ""
+            title = "; ".join(filter(None, [twice, r["title"]]))
+            line = f"  {name:{w1}} {count}  {target:{w2}}{'  ' if w2 else ''}{title}".rstrip()
             lines.append(line if len(line) <= width else line[: width - 1] + "…")
     return "\n".join(lines)

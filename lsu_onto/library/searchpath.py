@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -63,18 +64,32 @@ def files_below(
     """
     found: list[Path] = []
     seen: set[tuple[int, int]] = set()
-    todo = [Path(folder)]
-    while todo:  # what is linked comes last, so that a folder is known under its own path
-        for here, folders, files in os.walk(todo.pop(0), onerror=None if closed is None else closed.append):
-            identity = _identity(here)
-            if identity is None or identity in seen:
-                folders.clear()
-                continue
-            seen.add(identity)
-            folders[:] = sorted(f for f in folders if enter(f))
-            todo += [path for f in folders if (path := Path(here, f)).is_symlink()]
-            found += [Path(here, f) for f in files if f.endswith(".tax")]
+    todo, linked = [os.fspath(folder)], deque[str]()
+    while todo or linked:  # what is linked comes last, so that a folder is known under its own path
+        here = todo.pop() if todo else linked.popleft()
+        identity = _identity(here)
+        if identity is None or identity in seen:
+            continue
+        seen.add(identity)
+        try:  # not `os.walk`, which before Python 3.12 goes no deeper than the stack
+            with os.scandir(here) as entries:
+                inside = sorted(entries, key=lambda e: e.name)
+        except OSError as error:
+            if closed is not None:
+                closed.append(error)
+            continue
+        folders = [e for e in reversed(inside) if _is_folder(e)]
+        found += [Path(e.path) for e in inside if e.name.endswith(".tax") and not _is_folder(e)]
+        linked += [e.path for e in reversed(folders) if e.is_symlink() and enter(e.name)]
+        todo += [e.path for e in folders if not e.is_symlink() and enter(e.name)]
     return sorted(found)
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link to itself, or into a folder that may not be entered
+        return False
 
 
 def _identity(folder: str) -> tuple[int, int] | None:

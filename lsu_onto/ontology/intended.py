@@ -147,9 +147,12 @@ def _unread(unread: ast.Unread, place: _Place) -> Diagnostic:
 
     if not unread.reading or not place.map:
         return diagnostic_of(unread)
-    reading = _named(_apart(unread, place) or _as_class(unread, place.map) or unread.reading, place.map)
+    listed = _listed(unread, place)
+    rule = "targets are separated by spaces" if listed else unread.rule
+    read = listed or unread.reading
+    reading = _named(_apart(unread, place) or _as_class(unread, place.map) or read, place.map)
     if not isinstance(reading, _Unknown):
-        return diagnostic_of(unread._replace(rule=_values(unread.reading, place.map) or unread.rule), reading)
+        return diagnostic_of(unread._replace(rule=_values(read, place.map) or rule), reading)
     name = reading.taxonomy.name
     help_ = f"`{name}` has no class `{reading.text}`; `lsu-onto show {name}` lists its classes"
     return replace(unread.finding, help=help_, fix=None)
@@ -163,6 +166,16 @@ def _apart(unread: ast.Unread, place: _Place) -> ast.Reading | None:
     if place.kind != "mapped" or not place.map or not found or not _known(_words(found[2]), place.map):
         return None
     return read_loosely(f"{found[1]} : {found[2]}", place.kind)
+
+
+def _listed(unread: ast.Unread, place: _Place) -> ast.Reading | None:
+    """The reading of `4 road = asphalt ; grass`, where a class of the source follows what else would start a note."""
+    from lsu_onto.lang.loose import read_loosely
+
+    found = re.match(r"(.*?\S)\s+;\s+([^#]+)(.*)", unread.line)
+    if not place.map or not found or not _known(_words(found[2].replace(";", " ")), place.map):
+        return None
+    return read_loosely(f"{found[1]} {found[2].replace(';', ' ')}{found[3]}", place.kind)
 
 
 def _words(text: str) -> list[str]:

@@ -161,6 +161,14 @@ def colour_missing(t: Taxonomy) -> Findings:
                 )
 
 
+def never_drawn(t: Taxonomy) -> Findings:
+    complete = isinstance(t, Dataset) and not t.extends and not t.damaged  # else its base or other lines may have ids
+    if complete and t.classes and not any(c.ids for c in t.classes):
+        first = t.classes[0]
+        what = f"no class of `{t.name}` is ever drawn: each has `-` in place of its id"
+        yield Diagnostic("TAX111", what, first.span, f"write the number that label files store, e.g. `0 {first.name}`")
+
+
 TAXONOMY_RULES: tuple[Callable[[Taxonomy], Findings], ...] = (
     duplicate_name,  # TAX101
     duplicate_other_name,  # TAX102
@@ -170,6 +178,7 @@ TAXONOMY_RULES: tuple[Callable[[Taxonomy], Findings], ...] = (
     id_out_of_range,  # TAX107
     void_is_class,  # TAX108
     colour_missing,  # TAX109
+    never_drawn,  # TAX111
 )
 
 

@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from lsu_onto.files import open_to_read
 from lsu_onto.raster.errors import LabelFileError, MissingPillowError
 from lsu_onto.raster.palettes import value_colours
 
@@ -93,7 +94,7 @@ def read_raster(path: str | os.PathLike[str], data: bytes | None = None, *, max_
 def _read(path: Path) -> bytes:
     """The whole file if it may be a label image, else its head, so that no archive is read to be refused."""
     try:
-        with path.open("rb") as file:
+        with open_to_read(path) as file:
             head = file.read(_HEAD)
             return head + file.read() if _is_png(head) or _is_tiff(head) else head
     except OSError as error:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import PurePath
 from urllib.parse import quote
@@ -36,14 +37,23 @@ def full(diagnostics: Sequence[Diagnostic], texts: Texts, colour: bool = False) 
 
     blocks = []
     for d in diagnostics:
-        lines = [paint(f"{d.severity}[{d.code}]", d.severity) + paint(f": {d.message}", "bold")]
+        lines = [paint(f"{d.severity}[{d.code}]", d.severity) + paint(f": {_visible(d.message)}", "bold")]
         lines += _excerpt(d.span, "^", "", d.severity, texts, paint, excerpt)
         if d.second:
             lines += _excerpt(d.second, "-", d.label, "frame", texts, paint, excerpt)
         if d.help:
-            lines.append(paint("     = ", "frame") + paint("help", "help") + f": {d.help}")
+            lines.append(paint("     = ", "frame") + paint("help", "help") + f": {_visible(d.help)}")
         blocks.append("\n".join(lines))
     return "\n\n".join(blocks)
+
+
+def _visible(text: str) -> str:
+    r"""A text with its control characters spelt out: a file may hold any, and a terminal would obey them.
+
+    >>> _visible("unexpected `\x1b[2J`")
+    'unexpected `\\x1b[2J`'
+    """
+    return re.sub(r"[\x00-\x09\x0b-\x1f\x7f-\x9f]", lambda m: f"\\x{ord(m[0]):02x}", text)
 
 
 def _excerpt(
@@ -72,8 +82,8 @@ def _excerpt(
 def concise(diagnostics: Sequence[Diagnostic], texts: Texts, colour: bool = False) -> str:
     """One line each: `file:line:column: error[CODE] message; help`."""
     return "\n".join(
-        f"{d.span.file}:{d.span.line}:{d.span.column}: {d.severity}[{d.code}] {d.message}"
-        + (f"; {d.help}" if d.help else "")
+        _visible(f"{d.span.file}:{d.span.line}:{d.span.column}: {d.severity}[{d.code}] {d.message}")
+        + (f"; {_visible(d.help)}" if d.help else "")
         for d in diagnostics
     )
 
@@ -109,7 +119,7 @@ def github(diagnostics: Sequence[Diagnostic], texts: Texts, colour: bool = False
     level = {"error": "error", "warning": "warning", "info": "notice"}
 
     def line(d: Diagnostic) -> str:
-        message = (d.message + (f" ({d.help})" if d.help else "")).replace("%", "%25").replace("\n", "%0A")
+        message = _visible(d.message + (f" ({d.help})" if d.help else "")).replace("%", "%25").replace("\n", "%0A")
         where = f"file={d.span.file},line={d.span.line},col={d.span.column},endColumn={d.span.end}"
         return f"::{level[d.severity]} {where},title={d.code}::{message}"
 

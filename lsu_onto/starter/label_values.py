@@ -7,30 +7,23 @@ from __future__ import annotations
 
 import glob
 import os
-import sys
-import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
 from lsu_onto.errors import UserError
+from lsu_onto.progress import progress
 from lsu_onto.raster.errors import LabelFileError
 from lsu_onto.raster.palettes import Palettes
 
 SUFFIXES = (".png", ".tif", ".tiff")
 MAX_COLOURS = 4096
 """A file with more colours is a picture, or has instances in its colours."""
-
-AFTER_S = 2.0
-"""What takes longer shows its progress."""
-
-LINE_S = 10.0
 
 
 class ScanError(UserError):
@@ -104,6 +97,8 @@ def find(where: Sequence[str]) -> tuple[list[Path], int]:
         else:
             matched = sorted(glob.glob(text, recursive=True))  # noqa: PTH207 - absolute patterns, too
             hits = [Path(f) for f in matched if Path(f).is_file()]
+            if not hits and matched == [text]:
+                raise ScanError(f"`{text}` is a pipe or a device; expected a folder, a file or a pattern")
             if not hits:
                 raise ScanError(
                     f"`{text}`: there is no such folder or file, and as a pattern it matches none;"
@@ -132,7 +127,7 @@ def scan(files: Sequence[Path]) -> Scan:
     total, coloured, palettes = Scan(), Scan(), Palettes()
     pool = ThreadPoolExecutor(min(8, os.cpu_count() or 1))  # Pillow and numpy let other threads run
     try:
-        with _progress(len(files)) as advance:
+        with progress("label files", len(files)) as advance:
             for file, result in zip(files, pool.map(_count_or_say, files), strict=True):
                 if isinstance(result, str):
                     total.refused.append(result)
@@ -212,49 +207,3 @@ def count(path: Path) -> Counted:
     # Pillow counts 8-bit values in a third of numpy's time.
     counts = Image.fromarray(array).histogram() if array.dtype == np.uint8 else np.bincount(array.ravel()).tolist()
     return Counted(kind, {value: n for value, n in enumerate(counts) if n}, raster.colours)
-
-
-# --- progress ----------------------------------------------------------------------------------------------
-
-
-class _Advance(Protocol):
-    def __call__(self) -> None: ...
-
-
-@contextmanager
-def _progress(total: int) -> Iterator[_Advance]:
-    """On stderr, once it takes longer than `AFTER_S`: a bar with ETA on a terminal, a line now and then elsewhere."""
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    bar = Progress(
-        TextColumn("label files"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("ETA"),
-        TimeRemainingColumn(),
-        console=Console(stderr=True),
-        transient=True,
-    )
-    task = bar.add_task("", total=total)
-    start = time.monotonic()
-    done, next_line = 0, AFTER_S
-
-    def advance() -> None:
-        nonlocal done, next_line
-        done += 1
-        elapsed = time.monotonic() - start
-        bar.update(task, completed=done)
-        if sys.stderr.isatty():
-            if elapsed > AFTER_S and not bar.live.is_started:
-                bar.start()
-        elif elapsed > next_line:
-            next_line = elapsed + LINE_S
-            eta = elapsed / done * (total - done)
-            print(f"label files {done}/{total}, ETA {eta:.0f} s", file=sys.stderr, flush=True)
-
-    try:
-        yield advance
-    finally:
-        if bar.live.is_started:
-            bar.stop()

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 import click
 
-from lsu_onto.program import OutputPath
+from lsu_onto.program import FolderPath, OutputPath
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 _KEY_VALUE = re.compile(r"[A-Za-z_][\w.]*=")
@@ -97,7 +97,7 @@ class ConfigFile(click.Path):
 
 
 CONFIG = click.argument("config", type=ConfigFile(exists=True, dir_okay=False))
-ROOT = click.option("--data-root", type=click.Path(file_okay=False), help="Put in place of the config's `data_root`.")
+ROOT = click.option("--data-root", type=FolderPath(), help="Put in place of the config's `data_root`.")
 WORK = click.option(
     "--work-dir", type=OutputPath(), help="Folder of the results.  [default: the config's, or work/NAME]"
 )
@@ -128,7 +128,10 @@ def load(
 
 def placed(cfg: Any, work_dir: str | None, name: str) -> Any:
     """A config with its work folder, and with the launcher of this run."""
+    from lsu_seg.openmmlab.parts import check_work_dir
+
     if work_dir or not cfg.get("work_dir"):
         cfg.work_dir = work_dir or f"work/{name}"
+    check_work_dir(cfg)
     cfg.launcher = click.get_current_context().meta.get("lsu_seg.launcher", "none")
     return cfg

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from lsu_onto.program import Command, search_path, source_option, taxonomy_argument
+from lsu_onto.program import Command, FolderPath, search_path, source_option, taxonomy_argument
 from lsu_seg.commands.arguments import (
     KEPT,
     LAUNCHER,
@@ -55,7 +55,7 @@ def _splits(context: click.Context, parameter: click.Parameter, value: str | Non
 @source_option()
 @click.option(
     "--data-root",
-    type=click.Path(file_okay=False),
+    type=FolderPath(),
     help="Folder of the dataset; of CONFIG, put in place of its `data_root`.",
 )
 @click.option(

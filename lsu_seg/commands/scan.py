@@ -7,15 +7,21 @@ from pathlib import Path
 
 import click
 
-from lsu_onto.program import Command, OutputPath, search_path, source_option, taxonomy_argument, text_or_json
+from lsu_onto.program import (
+    Command,
+    FolderPath,
+    OutputPath,
+    search_path,
+    source_option,
+    taxonomy_argument,
+    text_or_json,
+)
 from lsu_seg.commands.arguments import UNKNOWN, Output
 
 
 @click.command(cls=Command, refused=2, interrupted="what was read is kept, and the same command goes on after it")
 @taxonomy_argument("taxonomy")
-@click.option(
-    "--data-root", required=True, type=click.Path(exists=True, file_okay=False), help="Folder of the dataset."
-)
+@click.option("--data-root", required=True, type=FolderPath(exists=True), help="Folder of the dataset.")
 @click.option(
     "--split",
     "splits",
@@ -26,7 +32,9 @@ from lsu_seg.commands.arguments import UNKNOWN, Output
 @source_option()
 @search_path
 @text_or_json
-@click.option("--html", type=Output(dir_okay=False), help="Also write a page there.")
+@click.option(
+    "--html", type=Output(".html", dir_okay=False), help="Also write a page there, with pictures of each class."
+)
 @click.option(
     "--unknown",
     type=UNKNOWN,
@@ -72,6 +80,8 @@ def scan(
       lsu-seg scan idd --data-root data/idd --source cityscapes --format json > scan.json
     """
     from lsu_onto import write_atomic
+    from lsu_seg.gallery.candidates import Candidates
+    from lsu_seg.gallery.gallery import make_gallery
     from lsu_seg.label_files import MAX_PIXELS
     from lsu_seg.pseudo.errors import check_output
     from lsu_seg.scan import run
@@ -85,6 +95,7 @@ def scan(
         known = constraint.layout.splits
         if known and split not in known:
             raise click.UsageError(f"there is no split `{split}`; the taxonomy has {', '.join(known)}")
+    candidates = Candidates() if html else None
     report = run.scan(
         taxonomy,
         data_root,
@@ -97,9 +108,10 @@ def scan(
         deep=deep,
         unknown_is_void=unknown == "void",
         max_pixels=max_pixels or MAX_PIXELS,
+        candidates=candidates,
     )
-    if html:
-        write_atomic(html, page(report).encode("utf-8", "backslashreplace"))
+    if html and candidates is not None:
+        write_atomic(html, page(report, make_gallery(candidates)).encode("utf-8", "backslashreplace"))
     click.echo(as_json(report) if format_ == "json" else as_text(report, sys.stdout.isatty()).rstrip("\n"))
     sys.exit(1 if report.errors else 0)
 

@@ -8,6 +8,7 @@ from numbers import Integral, Real
 from typing import Any
 
 from lsu_seg.layout.pairs import DatasetError
+from lsu_seg.openmmlab.parts import wrong_names
 
 _OF_THE_TAXONOMY = (
     *("ann_file", "img_suffix", "seg_map_suffix", "data_prefix", "filter_cfg"),
@@ -17,16 +18,20 @@ _OF_THE_TAXONOMY = (
 
 
 def check_arguments(
-    taxonomy: str, weight: Any, threshold: float | None, unsure: Any, others: Mapping[str, Any]
+    taxonomy: Any, weight: Any, threshold: Any, unsure: Any, names: Mapping[str, Any], others: Mapping[str, Any]
 ) -> None:
     """Refuse arguments of a TaxDataset that are out of range, or that it would not read.
 
     Args:
+        names: of the source, the split and of folders.
         others: what it passes on to MMSegmentation's dataset.
 
     Raises:
         DatasetError: which argument, and what was expected.
     """
+    for key, expected in wrong_names({"taxonomy": taxonomy, **names}):
+        found = taxonomy if key == "taxonomy" else names[key]
+        raise DatasetError(f"`{key}` of `{taxonomy}` is {found!r}; expected {expected}")
     if not isinstance(weight, Real) or not 0 <= float(weight) < math.inf:
         raise DatasetError(f"weight of `{taxonomy}` is {weight}; expected a finite number that is not negative")
     if unsure is not None and (threshold is not None or not isinstance(unsure, Real) or not 0 <= float(unsure) <= 1):

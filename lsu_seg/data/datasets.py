@@ -22,6 +22,7 @@ from lsu_seg.data.arguments import check_arguments
 from lsu_seg.label_files import size_and_time, void_index
 from lsu_seg.label_files.annotation import Annotation
 from lsu_seg.layout.pairs import DatasetError, find_pairs
+from lsu_seg.openmmlab.pipelines import run_pipeline
 from lsu_seg.openmmlab.registry import DATASETS, register
 from lsu_seg.targets.class_thresholds import class_thresholds, count_confidence
 from lsu_seg.targets.coder import TargetCoder
@@ -82,7 +83,8 @@ class TaxDataset(BaseSegDataset):
         paths: Sequence[str] = (),
         **kwargs: Any,
     ) -> None:
-        check_arguments(taxonomy, weight, threshold, unsure, kwargs)
+        names = dict(data_root=data_root, split=split, source=source, labels=labels, paths=paths)
+        check_arguments(taxonomy, weight, threshold, unsure, names, kwargs)
         self.taxonomy = taxonomy
         self.paths = tuple(paths)
         self.constraint = lsu_onto.load(taxonomy, source, self.paths)
@@ -266,7 +268,7 @@ class TaxDataset(BaseSegDataset):
         info |= {"reader": self.reader, "dataset": self.name, "skip_void": self.skip_void}
         info["image_bits"] = self.constraint.layout.image_bits
         info["void_skipped"] = skipped
-        return self.pipeline(info)
+        return run_pipeline(self.pipeline, info, self.name)
 
     def __getitem__(self, idx: int) -> Any:
         # Where a pipeline returns None, mmengine draws a random sample of the whole dataset, which would hide errors.

@@ -14,7 +14,8 @@ from lsu_seg.errors import ConfigError, TeacherError
 from lsu_seg.evaluation.measured import Measured
 from lsu_seg.evaluation.metrics import VIEWS, OntologyIoU
 from lsu_seg.openmmlab.config import LOAD, is_type, renamed
-from lsu_seg.openmmlab.runner import check_parts, runner_with_checkpoint
+from lsu_seg.openmmlab.parts import check_parts
+from lsu_seg.openmmlab.runner import runner_with_checkpoint
 from lsu_seg.teachers.classes import class_mismatch, warn_of_assumed
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import struct
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import NamedTuple
 
 from PIL import Image, TiffImagePlugin
@@ -77,3 +79,13 @@ def damaged_image(path: str | os.PathLike[str], data: bytes, why: str = "") -> L
         found = f"a damaged {kind} image{f' ({why})' if why else ''}"
         return LabelFileError.of(path, found, "a whole image", "get the file again")
     return not_what_was_expected(path, data, "an image", "get the file again")
+
+
+@contextmanager
+def any_size() -> Iterator[None]:
+    """Lift Pillow's limit on image sizes, for those who look at the size before they decode."""
+    limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
+    try:
+        yield
+    finally:
+        Image.MAX_IMAGE_PIXELS = limit

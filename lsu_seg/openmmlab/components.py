@@ -16,6 +16,7 @@ for _name in (
     "models.mask_heads",
     "pseudo.loop",
     "pseudo.shards",
+    "training.divergence",
     "training.ontology",
     "training.progress",
     "training.refresh",

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+import errno
+import tempfile
 import traceback
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -37,6 +39,11 @@ def load_config(
         cfg = Config.fromfile(path)
     except Exception as e:  # a config is a program, and fails like one
         traceback.clear_frames(e.__traceback__)  # mmengine leaves a temporary file open in them
+        if isinstance(e, OSError) and e.errno == errno.ENOSPC:
+            raise ConfigError(
+                f"{path} cannot be read: mmengine copies configs to {tempfile.gettempdir()} first, and there is no"
+                " space left; make room, or set TMPDIR to a folder on another disk"
+            ) from e
         said = str(e).partition(", the current sys.path is")[0]  # of `custom_imports`, mmengine prints all of it
         raise ConfigError(f"{path} cannot be read: {type(e).__name__}: {said}") from e
     if data_root is not None:
@@ -65,10 +72,39 @@ def merge(cfg: Config, options: Mapping[str, Any]) -> None:
     """
     for key, value in options.items():
         check_option(cfg, key)
+        whole, new = _in_list(cfg, key, value)
         try:
-            cfg.merge_from_dict({key: value})
+            cfg.merge_from_dict({whole: new})
         except (KeyError, TypeError, IndexError, AssertionError, AttributeError, ValueError) as e:
             raise ConfigError(f"`--set {key}=…` does not fit {cfg.filename}: {e}") from e
+
+
+def _in_list(cfg: Config, key: str, value: Any) -> tuple[str, Any]:
+    """The key and the value to merge: where the last name is a number in a list, the whole list, changed there.
+
+    mmengine merges dicts into a list of dicts, and nothing into a tuple or a list of anything else.
+    """
+    part: Any = cfg
+    path = ""
+    for name in key.split("."):
+        if isinstance(part, (list, tuple)):
+            if not (name.isdecimal() and int(name) < len(part)):
+                raise ConfigError(
+                    f"`--set {key}=…` does not fit {cfg.filename}: `{path}` has {len(part)} entries, and none is"
+                    f" `{name}`; they are counted from 0"
+                )
+            if f"{path}.{name}" == key and not isinstance(value, Mapping):
+                changed = [*part[: int(name)], value, *part[int(name) + 1 :]]
+                return _in_list(cfg, path, type(part)(changed))
+            part = part[int(name)]
+        elif isinstance(part, Mapping) or part is cfg:
+            part = part.get(name)
+        elif part is None:
+            break
+        else:
+            raise ConfigError(f"`--set {key}=…` does not fit {cfg.filename}: `{path}` is {part!r}, which has no keys")
+        path = f"{path}.{name}" if path else name
+    return key, value
 
 
 def search_in(value: Any, paths: Sequence[str]) -> None:

@@ -1,21 +1,26 @@
 """What mmengine raises while it builds and starts a run becomes a refusal that names the key to change.
 
 A mistake in a config shows inside a constructor of mmengine, mmseg or torch, and the traceback knows which part of the
-config was being built. What a run raises after its first step is not the config's mistake, and stays as it is.
+config was being built. What a loop raises after its first step, or after the first validation, is not the config's
+mistake, and stays as it is.
 """
 
 from __future__ import annotations
 
 import builtins
 import contextlib
+import errno
 import inspect
+import logging
 import re
 import sys
+import traceback
 from collections.abc import Iterator, Mapping
 from types import FrameType
 from typing import Any
 
 from mmengine.config import Config
+from mmengine.logging import MMLogger
 from mmengine.registry import Registry
 
 from lsu_seg.errors import ConfigError, UserError, did_you_mean
@@ -44,6 +49,7 @@ PARTS = {
 
 _STACK = {"mmengine", "mmcv", "mmseg", "mmdet", "mmpretrain", "torch", "numpy", *sys.stdlib_module_names}
 _HOOK = re.compile(r" in <([\w.]+) object at 0x\w+>$")
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _WORKER = re.compile(r"Caught \w+ in DataLoader worker process \d+\.\nOriginal ")
 
 
@@ -52,17 +58,20 @@ def named(cfg: Config, runner: Any = None) -> Iterator[None]:
     """Turn what a config is to blame for into a ConfigError; everything else goes through as it is.
 
     Args:
-        runner: a started one, whose `stepped` says whether it is on its way.
+        runner: a `RankedRunner`, whose `started` says whether its loop is on its way.
     """
     try:
         yield
     except UserError as error:
+        if error.__cause__ or _WORKER.match(str(error)):
+            _write_down(error)
         if _WORKER.match(str(error)):
             raise type(error)(_said_by_worker(error)) from error
         raise
     except OSError as error:
-        started = getattr(runner, "stepped", False)
-        path = None if started else _path(_frames(error), cfg)
+        if error.errno in _FULL and not error.filename:  # of mmengine's log, of its copies of the config
+            raise OSError(error.errno, error.strerror, str(cfg.get("work_dir", ""))) from error
+        path = None if getattr(runner, "started", False) else _path(frames_of(error), cfg)
         if path:
             said = f"{error.filename}: {error.strerror}" if error.filename and error.strerror else str(error)
             raise ConfigError(f"`{path}`: {_said_by_worker(error) if _WORKER.match(said) else said}") from error
@@ -70,20 +79,34 @@ def named(cfg: Config, runner: Any = None) -> Iterator[None]:
             raise OSError(_said_by_worker(error)) from error
         raise
     except Exception as error:
-        if getattr(runner, "stepped", False) or isinstance(error, Warning):  # where warnings are made errors
+        if getattr(runner, "started", False) or isinstance(error, Warning):  # where warnings are made errors
             raise
-        message = explain(error, cfg, getattr(runner, "model", None))
+        if _WORKER.match(str(error)) and "/lsu_seg/" in str(error):  # a transform's settings are a ConfigError by then
+            raise
+        message = explain(error, cfg, runner)
         if message is None:
             raise
+        _write_down(error)
         raise ConfigError(message) from error
 
 
-def explain(error: Exception, cfg: Config, model: Any = None) -> str | None:
+def _write_down(error: Exception) -> None:
+    """Keep the traceback in the log of the work folder, for whoever doubts that the config is to blame."""
+    logger = MMLogger.get_current_instance()
+    record = logger.makeRecord(
+        logger.name, logging.ERROR, __file__, 0, "refused", (), (type(error), error, error.__traceback__)
+    )
+    for handler in logger.handlers:
+        if isinstance(handler, logging.FileHandler):
+            handler.handle(record)
+
+
+def explain(error: Exception, cfg: Config, runner: Any = None) -> str | None:
     """The message for a config's author; None where it is not the config that is to blame."""
-    frames = _frames(error)
+    frames = frames_of(error)
     building = next((f for f in reversed(frames) if f.f_code.co_name.startswith("build_") and _is_registry(f)), None)
     if hook := _HOOK.search(str(error)):  # mmengine has thrown the traceback away
-        if not _is_of_stack(hook[1]):
+        if not is_of_stack(hook[1]):
             return None
         return _of_hook(error, cfg, hook[1].rpartition(".")[2])
     path = _path(frames, cfg)
@@ -95,7 +118,7 @@ def explain(error: Exception, cfg: Config, model: Any = None) -> str | None:
         return (
             None if ours else f"{place} needs what cannot be imported: {error}; `lsu-onto doctor` lists what is missing"
         )
-    if not all(_is_of_stack(f.f_globals.get("__name__", "")) or _is_made(f) for f in _inside(frames)):
+    if not all(is_of_stack(f.f_globals.get("__name__", "")) or _is_made(f) for f in _inside(frames)):
         return None  # of ours, or of the user's own class: they need the traceback
     if group := re.match(r"(\w+)_dataloader, \1_cfg,? and (\w+) should be either", str(error)):
         return _of_group(cfg, group[1], group[2])
@@ -104,19 +127,20 @@ def explain(error: Exception, cfg: Config, model: Any = None) -> str | None:
     if building and frames[-1] is building and building.f_locals.get("obj_cls", building) is None:
         name, scope = building.f_locals.get("obj_type"), cfg.get("default_scope", "mmengine")
         return f"`{path}.type` is `{name}`, which the scope `{scope}` does not have: write `default_scope = 'mmseg'`"
-    said = f"{type(error).__name__}: {_short(str(error))}"
+    said = said_by(error)
     if building and (missing := _no_type(error)):
         return f"`{path or 'a part of the config'}` has no `{missing}`: write which class it is"
     if path:
         return f"`{path}` cannot be used as it is: {said}"
-    where = _module(frames, model)
-    return f"the first step fails{f' in `{where}` of the model' if where else ''}: {said}"
+    where = _module(frames, getattr(runner, "model", None))
+    what = "validation" if getattr(runner, "loop", "") == "val" else "step"
+    return f"the first {what} fails{f' in `{where}` of the model' if where else ''}: {said}"
 
 
 # --- where -----------------------------------------------------------------------------------------------------------
 
 
-def _frames(error: BaseException) -> list[FrameType]:
+def frames_of(error: BaseException) -> list[FrameType]:
     out, trace = [], error.__traceback__
     while trace:
         out.append(trace.tb_frame)
@@ -128,7 +152,7 @@ def _is_registry(frame: FrameType) -> bool:
     return str(frame.f_globals.get("__name__", "")).startswith("mmengine.registry.")
 
 
-def _is_of_stack(module: str) -> bool:
+def is_of_stack(module: str) -> bool:
     return module.partition(".")[0] in _STACK
 
 
@@ -161,7 +185,7 @@ def _of_construction(frames: list[FrameType]) -> bool:
 
     A call that another function makes has a keyword too many through a mistake of that function, not of the config.
     """
-    return all(_is_of_stack(f.f_globals.get("__name__", "")) or _is_constructor(f) for f in _inside(frames))
+    return all(is_of_stack(f.f_globals.get("__name__", "")) or _is_constructor(f) for f in _inside(frames))
 
 
 def _path(frames: list[FrameType], cfg: Config) -> str | None:
@@ -282,13 +306,26 @@ def _unknown_type(cfg: Config, path: str | None) -> str | None:
     """A `type` in the part that failed, or in one that it holds, that no registry has."""
     part: Any = cfg
     for key in path.split(".") if path else ():
-        part = part[int(key) if isinstance(part, (list, tuple)) else key]
+        if isinstance(part, (list, tuple)):
+            part = part[int(key)]
+        elif key in part:
+            part = part[key]
+        else:
+            return None  # a part that mmengine has added
     registries = _registries()
     for place, name in _types(part, path or ""):
-        if not any(registry.get(name) for registry in registries):
+        if not any(_is_built_by(registry, name) for registry in registries):
             names = {n for registry in registries for n in registry.module_dict}
             return f"`{place}` is `{name}`, and no class of that name is registered{did_you_mean(name, names)}"
     return None
+
+
+def _is_built_by(registry: Registry, name: str) -> bool:
+    """Whether a registry builds a name: also one that it would have to import, of which a module is no class."""
+    try:
+        return callable(registry.get(name))
+    except Exception:  # whatever the import of such a name raises; an empty one is a RuntimeError
+        return False
 
 
 def _types(part: Any, path: str) -> Iterator[tuple[str, str]]:
@@ -321,7 +358,7 @@ def _no_type(error: Exception) -> str | None:
 
 
 def _of_hook(error: Exception, cfg: Config, name: str) -> str:
-    said = _short(_HOOK.sub("", str(error)))
+    said = short(_HOOK.sub("", str(error)))
     places = {k: v for k, v in cfg.items() if k in ("custom_hooks", "default_hooks")}
     path = next((p.removesuffix(".type") for p, n in _types(places, "") if n.rpartition(".")[2] == name), name)
     if match := re.search(r"unexpected keyword argument '(\w+)'", said):
@@ -336,7 +373,13 @@ def _of_group(cfg: Config, kind: str, last: str) -> str:
     return f"the config has {' and '.join(there)} and no {' and no '.join(missing)}: write all three of them, or none"
 
 
-def _short(text: str) -> str:
+def said_by(error: Exception) -> str:
+    """What an error says; of one that says nothing, as a bare `assert` does, the line of code that raised it."""
+    line = traceback.extract_tb(error.__traceback__)[-1].line
+    return f"{type(error).__name__}: {short(str(error)) or f'in `{line}`'}"
+
+
+def short(text: str) -> str:
     text = " ".join(text.split())
     return text if len(text) <= 400 else f"{text[:400]} …"
 

@@ -21,20 +21,27 @@ from mmengine.runner import Runner
 from lsu_seg.errors import ConfigError, TeacherError, UserError
 from lsu_seg.openmmlab.failures import named
 from lsu_seg.openmmlab.mmdet import check_mmdet
+from lsu_seg.openmmlab.parts import check_parts
 from lsu_seg.openmmlab.stated_classes import stated_classes
 from lsu_seg.openmmlab.weights import check_finite, check_kind, check_weights, misfit
 from lsu_seg.runtime.allocator import keep_freed_memory
 from lsu_seg.runtime.launch import join_ranks
+
+_BEGINS = {"before_train": "train", "before_val": "val", "before_test": "test"}
+_STARTED = ("after_train_iter", "after_val", "after_test_iter")
+"""Hooks with which a loop begins, and has shown that it runs."""
 
 
 class RankedRunner(Runner):
     """A Runner that also works with several ranks on CPUs, which mmengine's own wrapping of the model does not.
 
     A model that is not trained is not wrapped: its ranks need not talk to each other. A mistake of the config
-    that shows when the run starts is a ConfigError. `stepped` says that the first step is done.
+    that shows when the run starts is a ConfigError.
     """
 
-    stepped = False
+    loop = "train"
+    """Which loop runs: `train`, `val` inside it, or `test`."""
+    _started: frozenset[str] = frozenset()
     _has_begun, _is_last_test, _loading = False, True, ""
 
     def build_logger(self, *args: Any, **kwargs: Any) -> MMLogger:
@@ -45,6 +52,13 @@ class RankedRunner(Runner):
                 handler.encoding = "utf-8"
                 handler.stream.reconfigure(encoding="utf-8")
         return logger
+
+    def dump_config(self) -> None:
+        given = Path(self.cfg.filename or "")
+        kept = Path(self.work_dir, given.name)
+        if given.name and given.is_file() and kept.exists() and kept.samefile(given):
+            return  # the config was written in the work folder: it stays as it is, bases and comments included
+        super().dump_config()
 
     def train(self) -> Any:
         with named(self.cfg, self):
@@ -66,8 +80,18 @@ class RankedRunner(Runner):
         if fn_name == "after_load_checkpoint":
             model: Any = getattr(self.model, "module", self.model)
             check_weights(self._loading, kwargs["checkpoint"], model)
+        if fn_name in _BEGINS:
+            self.loop = _BEGINS[fn_name]
         super().call_hook(fn_name, **kwargs)
-        self.stepped |= fn_name in ("after_train_iter", "after_val_iter", "after_test_iter")
+        if fn_name in _STARTED:
+            self._started |= {self.loop}
+        if fn_name == "after_val":
+            self.loop = "train"
+
+    @property
+    def started(self) -> bool:
+        """Whether the loop that runs has shown that the config is right: by one step, or by one whole validation."""
+        return self.loop in self._started
 
     def wrap_model(self, model_wrapper_cfg: Any, model: Any) -> Any:
         if self._train_loop is None:
@@ -86,9 +110,19 @@ class RankedRunner(Runner):
         Args:
             last: no other dataset follows, so the run ends after this one.
         """
-        self.test_name, self._is_last_test, self.stepped = name, last, False
+        self.test_name, self._is_last_test, self._started = name, last, self._started - {"test"}
         self.cfg.test_dataloader, self.cfg.test_evaluator = copy.deepcopy((dataloader, evaluator))
         self._test_dataloader, self._test_evaluator, self._test_loop = dataloader, evaluator, dict(type="TestLoop")
+
+    def save_checkpoint(self, out_dir: str, filename: str, *args: Any, **kwargs: Any) -> None:
+        """Say which file a full disk has cut off, and remove it: `last_checkpoint` names the one before."""
+        try:
+            super().save_checkpoint(out_dir, filename, *args, **kwargs)
+        except OSError as error:
+            path = Path(out_dir) / filename
+            with contextlib.suppress(OSError):
+                path.unlink(missing_ok=True)
+            raise OSError(error.errno, error.strerror or str(error), error.filename or str(path)) from error
 
     def load_checkpoint(self, filename: str, *args: Any, **kwargs: Any) -> Any:
         self._loading = str(filename)
@@ -142,8 +176,6 @@ def build_runner(cfg: Config, quiet: bool = False) -> RankedRunner:
 
 
 _NUMBER = itertools.count()
-_COUNTS = ("max_iters", "max_epochs", "val_interval")
-"""Of a training's loop. Schedules of the learning rate follow from them, and would be blamed."""
 
 
 def _check_normalised(model: Any) -> None:
@@ -158,28 +190,6 @@ def _check_normalised(model: Any) -> None:
             " mean=[123.675, 116.28, 103.53], std=[58.395, 57.12, 57.375], bgr_to_rgb=True, pad_val=0, seg_pad_val=255,"
             " size_divisor=32))`; MMSegmentation 0.x has its values in `img_norm_cfg`"
         )
-
-
-def check_parts(cfg: Config) -> None:
-    """Refuse a config without what every run needs, or with parts of another shape."""
-    if not isinstance(cfg.get("model"), dict):
-        raise ConfigError(f"{cfg.filename} has no `model = dict(type=…, …)`: nothing to run")
-    if not isinstance(cfg.model.get("hf") or {}, dict):
-        raise ConfigError(
-            f"`model.hf` is {cfg.model.hf!r}; expected `dict(pretrained='FOLDER')`, or `dict(model=…, …)`"
-        )
-    for key in ("train_dataloader", "val_dataloader", "test_dataloader"):
-        loader = cfg.get(key)
-        if loader is not None and not (isinstance(loader, dict) and isinstance(loader.get("dataset"), dict)):
-            raise ConfigError(f"`{key}` has no `dataset`: write `{key} = dict(dataset=dict(type=…), batch_size=…, …)`")
-    loop = cfg.get("train_cfg")
-    for key in _COUNTS if isinstance(loop, dict) else ():
-        value = loop.get(key, 1)
-        if not isinstance(value, (int, float)) or isinstance(value, bool) or value < 1 or value % 1:
-            raise ConfigError(f"`train_cfg.{key}` is {value!r}; expected a whole number, 1 or more")
-    hooks = cfg.get("custom_hooks") or []
-    if not isinstance(hooks, (list, tuple)) or not all(isinstance(hook, dict) for hook in hooks):
-        raise ConfigError(f"`custom_hooks` is {hooks}; expected a list: `custom_hooks = [dict(type=…, …)]`")
 
 
 def runner_with_checkpoint(cfg: Config, checkpoint: str | Path | None, quiet: bool) -> RankedRunner:

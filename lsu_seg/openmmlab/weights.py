@@ -137,7 +137,7 @@ def check_weights(path: str, checkpoint: Any, model: nn.Module) -> None:
         holds = ", ".join(f"`{key}`" for key in list(checkpoint)[:4]) or "nothing"
         raise TeacherError(f"`{path}` holds no weights: it has {holds}; expected a dict of weights, or `state_dict`")
     raise TeacherError(
-        f"`{path}` is of another model: it has {_some(weights)}, and the config's model {_some(sorted(own))}"
+        f"`{path}` is of another model: it has {some(weights)}, and the config's model {some(sorted(own))}"
     )
 
 
@@ -166,7 +166,7 @@ def _prefix(own: set[str], names: Mapping[str, Any]) -> str | None:
     return None
 
 
-def _some(names: Any) -> str:
+def some(names: Any) -> str:
     names = list(names)
     return ", ".join(f"`{name}`" for name in names[:2]) + (f" and {len(names) - 2} more" if len(names) > 2 else "")
 
@@ -177,12 +177,17 @@ def check_finite(path: str, model: nn.Module) -> None:
     Raises:
         TeacherError: a weight is not a number.
     """
-    bad = [name for name, value in model.state_dict().items() if value.is_floating_point() and value.isnan().any()]
+    bad = nan_weights(model)
     if bad:
         raise TeacherError(
-            f"`{path}` has weights that are NaN: {_some(bad)}; its training diverged: take an earlier checkpoint, or"
+            f"`{path}` has weights that are NaN: {some(bad)}; its training diverged: take an earlier checkpoint, or"
             " train with a lower learning rate"
         )
+
+
+def nan_weights(model: nn.Module) -> list[str]:
+    """The names of the weights that have a NaN."""
+    return [name for name, value in model.state_dict().items() if value.is_floating_point() and value.isnan().any()]
 
 
 def misfit(error: RuntimeError) -> str:

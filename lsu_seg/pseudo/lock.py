@@ -64,11 +64,11 @@ class RunLock:
         elif before == run:
             self.first = False
         else:
-            raise OutputError(f"{self._root}: another run is writing there; wait for it, or choose another folder")
+            raise _in_use(self._root)
         lock(held, shared=True)
 
     def _wait(self, entry: int) -> None:
-        wait_for_lock(entry, f"another worker, or another run, that is entering {self._root}")
+        _wait_to_enter(entry, self._root)
 
     def entered(self) -> None:
         """Let the next worker enter."""
@@ -90,6 +90,31 @@ class RunLock:
         while self._files:
             os.close(self._files.pop())
         _open.discard(self)
+
+
+def check_free(root: Path) -> None:
+    """Refuse a folder that a run is writing to, before others are made beside it. Nothing is created.
+
+    Raises:
+        OutputError: a run holds the lock.
+    """
+    with contextlib.ExitStack() as stack, contextlib.suppress(OSError, NoLocksError):  # whoever opens it says so
+        entry, held = (stack.enter_context((root / ".lock" / name).open("r+b")).fileno() for name in ("entry", "run"))
+        _wait_to_enter(entry, root)
+        try:
+            if not lock(held):
+                raise _in_use(root)
+            unlock(held)
+        finally:
+            unlock(entry)
+
+
+def _wait_to_enter(entry: int, root: Path) -> None:
+    wait_for_lock(entry, f"another worker, or another run, that is entering {root}")
+
+
+def _in_use(root: Path) -> OutputError:
+    return OutputError(f"{root}: another run is writing there; wait for it, or choose another folder")
 
 
 _open: weakref.WeakSet[RunLock] = weakref.WeakSet()

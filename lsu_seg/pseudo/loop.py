@@ -32,6 +32,7 @@ from lsu_seg.pseudo.collect import Collector
 from lsu_seg.pseudo.errors import OutputError, check_output_settings
 from lsu_seg.pseudo.image import LabelledImage
 from lsu_seg.pseudo.inputs import Inputs, Noting, dataset_sha256, modules_sha256
+from lsu_seg.pseudo.lock import check_free
 from lsu_seg.pseudo.output import OutputFolder, file_sha256, labelled_with
 from lsu_seg.pseudo.pipeline import Behind, ahead, one_behind
 from lsu_seg.pseudo.statistics import Statistics
@@ -351,7 +352,7 @@ def _agree_on_name(wanted: list[tuple[str, dict[str, Any]]]) -> str:
         wanted: folders with the manifests of what is to be written there.
 
     Raises:
-        OutputError: one of the folders holds other labels. None has been made or changed.
+        OutputError: one of the folders holds other labels, or another run writes to it. None has been made or changed.
     """
     name, refusal = os.urandom(16).hex(), ""
     if get_dist_info()[0] == 0:  # alone: the others might find what it has written meanwhile
@@ -359,6 +360,7 @@ def _agree_on_name(wanted: list[tuple[str, dict[str, Any]]]) -> str:
             for path, manifest in wanted:
                 with contextlib.suppress(OSError):  # whoever opens the folder says so
                     labelled_with(Path(path), manifest)
+                    check_free(Path(path))
         except OutputError as error:
             refusal = str(error)
     agreed = [name, refusal]

@@ -17,7 +17,8 @@ from mmengine.logging import MMLogger
 import lsu_onto
 from lsu_seg.errors import ConfigError, UserError
 from lsu_seg.openmmlab.config import is_type
-from lsu_seg.openmmlab.runner import check_parts, runner_with_checkpoint
+from lsu_seg.openmmlab.parts import check_parts
+from lsu_seg.openmmlab.runner import runner_with_checkpoint
 from lsu_seg.pseudo.errors import OutputError, check_output
 from lsu_seg.pseudo.output import MANIFEST
 

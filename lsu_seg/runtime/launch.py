@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+from collections.abc import Sequence
 
 import torch
 
@@ -29,8 +30,8 @@ def join_ranks(launcher: str) -> None:
         launcher: `none`, or what started the processes: `pytorch` (torchrun), `slurm` (srun), `mpi` (Open MPI).
 
     Raises:
-        LaunchError: the launcher's variables are not set, so it did not start this process; or torchrun started
-            several processes although `launcher` is `none`.
+        LaunchError: the launcher's variables are not set, so it did not start this process, or are no ranks; or
+            torchrun started several processes although `launcher` is `none`.
 
     >>> join_ranks("none")
     """
@@ -49,6 +50,7 @@ def join_ranks(launcher: str) -> None:
             f"`--launcher {launcher}` is for processes that `{program}` started, and {missing[0]} is not set: put"
             f" `{program} …` in front of the command, or leave `--launcher` out for one process"
         )
+    _check_ranks(names, program)
     if launcher == "slurm":
         os.environ.setdefault("MASTER_ADDR", _first_node())
     if torch.cuda.is_available():
@@ -59,6 +61,23 @@ def join_ranks(launcher: str) -> None:
     if "MASTER_ADDR" not in os.environ:
         raise LaunchError("MASTER_ADDR is not set: set it to the name of the first machine, for all processes")
     torch.distributed.init_process_group("gloo")
+
+
+def _check_ranks(names: Sequence[str], program: str) -> None:
+    """Refuse variables that no launcher sets so: with a rank too many, all others would wait for it for minutes."""
+    for name in names:
+        if not os.environ[name].isdecimal():
+            raise LaunchError(
+                f"{name} is `{os.environ[name]}`; expected a whole number: have `{program}` set it, and not by hand"
+            )
+    rank, size, _ = names
+    last = int(os.environ[size]) - 1
+    if int(os.environ[rank]) > last:
+        expected = f"a rank from 0 to {last}" if last >= 0 else "1 process or more"
+        raise LaunchError(
+            f"{rank} is {os.environ[rank]}, and {size} {os.environ[size]}; expected {expected}: have `{program}` set"
+            " both, and not by hand"
+        )
 
 
 def _first_node() -> str:

@@ -22,7 +22,7 @@ from PIL import ExifTags, Image, UnidentifiedImageError
 
 from lsu_seg.errors import UserError
 from lsu_seg.label_files import MAX_PIXELS, LabelFileError, LabelReader, container, count_rows, is_bgr, read_bytes
-from lsu_seg.layout.images import damaged_image, png_depth, stored_bits
+from lsu_seg.layout.images import any_size, damaged_image, png_depth, stored_bits
 from lsu_seg.layout.pairs import Pair
 from lsu_seg.scan.borders import SMOOTH, step_share
 
@@ -167,7 +167,7 @@ def inspect_all(inspector: Inspector, tasks: Iterable[Task], jobs: int) -> Gener
     """
     todo = iter(tasks)
     if jobs == 1:
-        with _any_size():
+        with any_size():
             for task in todo:
                 yield task.pair, inspector([task])[0]
         return
@@ -212,13 +212,3 @@ def _end_with_parent() -> None:
 
 def _inspect(tasks: list[Task]) -> list[Record]:
     return _inspector(tasks)
-
-
-class _any_size:  # noqa: N801 - a context manager
-    """Lift Pillow's limit on image sizes: larger ones than `max_pixels` are not decoded."""
-
-    def __enter__(self) -> None:
-        self.limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
-
-    def __exit__(self, *_: object) -> None:
-        Image.MAX_IMAGE_PIXELS = self.limit

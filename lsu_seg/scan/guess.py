@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -22,8 +23,8 @@ _FEW = 5
 """Fewer values than this do not identify a taxonomy."""
 
 
-def look(totals: Totals) -> None:
-    """Add problems of the label space as a whole to the findings."""
+def look(totals: Totals, paths: Sequence[str] = ()) -> None:
+    """Add problems of the label space as a whole to the findings. The files may be those of a taxonomy in `paths`."""
     c = totals.constraint
     if not totals.read:
         return
@@ -54,7 +55,7 @@ def look(totals: Totals) -> None:
             severity="error",
         )
         return
-    message = _other(totals, seen, listed)
+    message = _other(totals, seen, listed, paths)
     severity = "error" if unlisted else "warning"
     if message:
         totals.find("space", message, severity=severity)
@@ -84,16 +85,16 @@ def seen_values(totals: Totals) -> set[int] | None:
     return seen | {u for u in totals.unlisted if isinstance(u, int)}
 
 
-def _other(totals: Totals, seen: set[int], listed: set[int]) -> str:
-    """A message about the shipped taxonomy that explains the values clearly better than the declared one, or ""."""
+def _other(totals: Totals, seen: set[int], listed: set[int], paths: Sequence[str]) -> str:
+    """A message about the taxonomy that explains the values clearly better than the declared one, or ""."""
     c = totals.constraint
     own = _fit(seen, listed)
     if len(seen) < _FEW or (own >= _CLOSE and seen <= listed):
         return ""
     best: tuple[float, Constraint, Entry] | None = None
-    for entry in lsu_onto.taxonomies():
+    for entry in lsu_onto.taxonomies(paths):
         try:
-            other = lsu_onto.load_dataset(entry.path)
+            other = lsu_onto.load_dataset(entry.path, paths)
         except TaxonomyError:
             continue
         if _same_values(other, c) or parse_encoding(other.encoding)[0] != parse_encoding(c.encoding)[0]:

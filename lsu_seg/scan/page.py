@@ -1,17 +1,23 @@
-"""A report as a self-contained HTML page: no network, no script."""
+"""A report as a self-contained HTML page: no network, no script. Pictures are in it."""
 
 from __future__ import annotations
 
 from html import escape
 
+from lsu_seg.gallery import html
+from lsu_seg.gallery.gallery import Gallery
 from lsu_seg.scan.text import headline, share, shares, verdict
 from lsu_seg.scan.totals import Report
 
 _VALUES = 50
 
 
-def page(report: Report) -> str:
-    """The page. The same report always gives the same text."""
+def page(report: Report, gallery: Gallery | None = None) -> str:
+    """The page. The same report always gives the same text.
+
+    Args:
+        gallery: what the dataset's classes look like.
+    """
     parts = [f"<p>{'<br>'.join(map(escape, shares(report)))}</p>", _ambiguity(report), _findings(report)]
     if report.values:
         parts.append(_values(report))
@@ -19,11 +25,14 @@ def page(report: Report) -> str:
         parts.append(_classes(report))
     if report.read and report.source_classes:
         parts.append(_source(report))
+    if gallery is not None and (gallery.crops or gallery.problems):
+        parts.append(_gallery(report, gallery))
     return _PAGE.format(
         title=escape(headline(report)),
         verdict=escape(verdict(report)),
         state="bad" if report.errors else "good",
         body="\n".join(parts),
+        gallery=html.STYLE,
     )
 
 
@@ -107,22 +116,43 @@ def _source(report: Report) -> str:
     )
 
 
+def _gallery(report: Report, gallery: Gallery) -> str:
+    shown = []
+    for row, c in enumerate(report.classes):
+        if row in gallery.crops:
+            allowed = f", may be {' '.join(c.allowed)}" if c.allowed else ""
+            about = f"{share(c.pixels, report.pixels)} of all pixels, in {c.files} of {report.read} images{allowed}"
+            shown.append(
+                f'<h3 id="class-{row}">{_chip(c.colour)}{escape(c.name)} <small>{escape(about)}</small></h3>'
+                f"{html.figures(gallery.crops[row], c.name)}"
+            )
+    lost = "".join(f"<li>{escape(text)}</li>" for text in gallery.problems)
+    problems = f"<p>Images that could not be shown:</p><ul>{lost}</ul>" if lost else ""
+    return (
+        "<h2>What the classes look like</h2><p>From all over the dataset, images with much of the class, cut out"
+        ' around its largest part, with <span class="outlined">this outline</span> just outside of it. Below'
+        " each is its image, and the share of the image that is of the class. Point at a picture to take the outline"
+        f" off.</p>{problems}{''.join(shown)}"
+    )
+
+
 def _chip(colour: str) -> str:
     return f'<span class="chip"><i style="background:{escape(colour)}"></i></span>'
 
 
 _PAGE = """<!doctype html>
 <html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">
-<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'">
+<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'; img-src data:">
 <title>{title}</title>
 <style>
 :root {{ color-scheme: light dark; }}
 body {{ font: 15px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 1200px; padding: 0 1rem; }}
-table {{ border-collapse: collapse; }}
+table {{ border-collapse: collapse; display: block; overflow-x: auto; }}
 th, td {{ text-align: right; padding: .2rem .8rem .2rem 0; border-bottom: 1px solid #8883; white-space: nowrap; }}
 th:first-child, td:first-child, td:last-child, th:last-child {{ text-align: left; }}
-td:last-child {{ white-space: normal; overflow-wrap: anywhere; }}
-.bar {{ width: 20rem; text-align: left; }}
+td:last-child {{ white-space: normal; min-width: 14rem; overflow-wrap: anywhere; }}
+h1 {{ overflow-wrap: anywhere; }}
+.bar {{ min-width: clamp(5rem, 25vw, 20rem); text-align: left; }}
 .bar i {{ display: inline-block; height: .9em; vertical-align: -.1em; }}
 .maybe {{ background-image: repeating-linear-gradient(45deg, #fff9 0 4px, #0000 4px 8px); }}
 .stack {{ display: flex; height: 1.4em; }}
@@ -132,7 +162,8 @@ td:last-child {{ white-space: normal; overflow-wrap: anywhere; }}
 .none {{ opacity: .5; }}
 li {{ overflow-wrap: anywhere; }}
 .error b, .bad {{ color: #c0392b; }} .warning b {{ color: #b8860b; }} .good {{ color: #2a7f62; }}
-</style>
+h3 {{ margin-bottom: .3em; }} h3 small {{ font-weight: normal; }}
+{gallery}</style>
 <h1>{title}</h1>
 <p class="{state}"><b>{verdict}</b></p>
 {body}

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import lsu_onto
 from lsu_onto import Constraint, TaxonomyError
+from lsu_seg.gallery.candidates import Candidates, Sighting
 from lsu_seg.label_files import MAX_PIXELS, LabelFileError, LabelReader
 from lsu_seg.layout.pairs import DatasetError, Pair, overlap, survey
 from lsu_seg.runtime.progress import progress
@@ -52,6 +53,7 @@ def scan(
     deep: bool = False,
     unknown_is_void: bool = False,
     max_pixels: int = MAX_PIXELS,
+    candidates: Candidates | None = None,
 ) -> Report:
     """Scan a dataset.
 
@@ -61,6 +63,7 @@ def scan(
         work_dir: where records are kept, so that another scan reads only changed files.
         jobs: processes; 0 means one per core.
         deep: decode every image, not only a sample of each split.
+        candidates: gets the images that show each class best.
 
     Raises:
         TaxonomyError: see `load_taxonomy`. WorkerError: a process was killed from outside.
@@ -84,6 +87,7 @@ def scan(
             totals.find("split", text)
     for image, first, second in overlap(pairs):
         totals.find("overlap", f"{image} is in `{first}` and in `{second}`")
+    total, before = sum(map(len, pairs.values())), 0
     for split, of_split in pairs.items():
         reader = LabelReader(constraint, unknown="keep", max_pixels=max_pixels, root=str(root), split=split)
         try:
@@ -95,11 +99,14 @@ def scan(
         title = f"{constraint.dataset} {split}".strip()
         with State.open(path, label_space(reader), fresh) as state, progress(title, len(of_split)) as advance:
             tasks = _tasks(of_split, deep)
-            for pair, record in _records(Inspector(reader), tasks, state, jobs or cores()):
+            for number, (pair, record) in enumerate(_records(Inspector(reader), tasks, state, jobs or cores()), before):
                 totals.add(pair, record)
+                if candidates is not None and "rows" in record and "image" not in record:
+                    candidates.add(number / total, record["rows"], Sighting(pair, reader))
                 advance()
-    guess.look(totals)
-    return report(totals, str(root), list(pairs), sum(map(len, pairs.values())))
+        before += len(of_split)
+    guess.look(totals, paths)
+    return report(totals, str(root), list(pairs), total)
 
 
 def _choose(constraint: Constraint, splits: Sequence[str]) -> list[tuple[str, bool]]:

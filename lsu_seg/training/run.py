@@ -10,7 +10,8 @@ from mmengine.logging import print_log
 
 from lsu_seg.errors import ConfigError
 from lsu_seg.openmmlab.config import is_type
-from lsu_seg.openmmlab.runner import build_runner, check_parts
+from lsu_seg.openmmlab.parts import check_parts
+from lsu_seg.openmmlab.runner import build_runner
 
 
 def train(cfg: Config, quiet: bool = False, resume: bool = False) -> Path:
@@ -22,7 +23,7 @@ def train(cfg: Config, quiet: bool = False, resume: bool = False) -> Path:
     Raises:
         DisagreementError: the config disagrees with the ontology of its datasets (`OntologyHook`).
         ConfigError: the checkpoint to go on from is not where the work folder says, or lacks the optimizer's state; or
-            none was saved.
+            none was saved. DivergedError: the weights are NaN; checkpoints stay as they are.
     """
     cfg = copy.deepcopy(cfg)
     for key in ("test_dataloader", "test_cfg", "test_evaluator"):
@@ -35,9 +36,11 @@ def train(cfg: Config, quiet: bool = False, resume: bool = False) -> Path:
     elif resume and not quiet:
         print_log(f"there is no checkpoint in {cfg.work_dir} to go on from: the training begins anew", logger=None)
     check_parts(cfg)
-    hooks = cfg.get("custom_hooks") or []
-    if not any(is_type(hook, "OntologyHook") for hook in hooks):
-        cfg.custom_hooks = [*hooks, dict(type="OntologyHook")]
+    hooks = list(cfg.get("custom_hooks") or [])
+    for kind in ("OntologyHook", "DivergenceHook"):
+        if not any(is_type(hook, kind) for hook in hooks):
+            hooks.append(dict(type=kind))
+    cfg.custom_hooks = hooks
     build_runner(cfg, quiet).train()
     last = _last_checkpoint(Path(cfg.work_dir))
     if last is None:

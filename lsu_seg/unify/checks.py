@@ -15,11 +15,11 @@ from lsu_seg.evaluation.run import check_set, evaluator, ontology_iou
 from lsu_seg.layout.pairs import DatasetError
 from lsu_seg.openmmlab.config import is_type
 from lsu_seg.openmmlab.failures import parameters_of
-from lsu_seg.openmmlab.runner import check_parts
+from lsu_seg.openmmlab.parts import check_parts
 from lsu_seg.pseudo.settings import check_views
 from lsu_seg.training.checks import DisagreementError
 from lsu_seg.training.refresh import TeacherRefreshHook
-from lsu_seg.unify.students import check_students
+from lsu_seg.unify.students import check_students, students
 
 
 def check_extra(cfg: Config) -> None:
@@ -57,10 +57,12 @@ def check_section(cfg: Config) -> None:
 
 def check_labelling(cfg: Config) -> None:
     """Refuse a config that does not say which datasets to label, or how to load their images."""
+    check_parts(cfg)
     check_extra(cfg)
     if not ((cfg.get("val_dataloader") or {}).get("dataset") or {}).get("pipeline"):
         raise ConfigError("`val_dataloader.dataset` needs a pipeline: labelling and evaluation use it")
     check_views("unify.views", cfg.unify.get("views", {}))
+    students(cfg)
 
 
 def check(cfg: Config) -> None:
@@ -84,9 +86,8 @@ def check(cfg: Config) -> None:
 
 def check_config(cfg: Config) -> None:
     """Find what is wrong with the config itself, whatever the datasets' folders hold."""
-    check_parts(cfg)
-    check_section(cfg)
     check_labelling(cfg)
+    check_section(cfg)
     if cfg.unify.get("student_init") not in (None, "teacher"):
         raise ConfigError(f"`student_init` is `{cfg.unify.student_init}`; it can be 'teacher' or None")
     compound = cfg.train_dataloader.dataset

@@ -182,8 +182,8 @@ def _check_owned(folder: Path) -> None:
     _check_no_link(folder)
     if not _read(folder) and folder.is_dir() and any(folder.iterdir()):
         raise ConfigError(
-            f"{folder} holds files and no `{RECORD}`, so this program has not written it (or an earlier version has);"
-            " choose another work folder, or remove it"
+            f"{folder} holds files and no `{RECORD}` of this program, so it has not written them (or an earlier"
+            " version has); choose another work folder, or remove it"
         )
 
 
@@ -292,4 +292,4 @@ def _read(folder: Path) -> dict[str, Any]:
         found = json.loads((folder / RECORD).read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError):
         return {}
-    return found if isinstance(found, dict) else {}
+    return found if isinstance(found, dict) and isinstance(found.get("key"), str) else {}

@@ -22,8 +22,17 @@ _SET_HEADS = ("Mask2FormerHead", "SetMask2FormerHead")
 
 
 def students(cfg: Config) -> tuple[str, ...]:
-    """The students that a config asks for."""
-    return tuple(cfg.unify.get("students", STUDENTS[:2]))
+    """The students that a config asks for.
+
+    Raises:
+        ConfigError: they are no list of students that there are.
+    """
+    wanted = cfg.unify.get("students", STUDENTS[:2])
+    if isinstance(wanted, str):
+        raise ConfigError(f"`unify.students` is {wanted!r}; expected a list: `['{wanted}']`")
+    if not isinstance(wanted, (list, tuple)) or not wanted or any(student not in STUDENTS for student in wanted):
+        raise ConfigError(f"`unify.students` is {wanted!r}; expected a list of some of {', '.join(STUDENTS)}")
+    return tuple(wanted)
 
 
 def label_kinds(cfg: Config) -> tuple[str, ...]:
@@ -51,12 +60,7 @@ def check_students(cfg: Config) -> None:
     Raises:
         ConfigError: what to write.
     """
-    if isinstance(cfg.unify.get("students"), str):
-        raise ConfigError(f"`unify.students` is {cfg.unify.students!r}; expected a list: `['{cfg.unify.students}']`")
     wanted = students(cfg)
-    unknown = [s for s in wanted if s not in STUDENTS]
-    if unknown or not wanted:
-        raise ConfigError(f"`unify.students` is {wanted}; expected some of {', '.join(STUDENTS)}")
     if "set" in wanted:
         found = {key: value for key in _DOUBT if (value := cfg.unify.get(key)) is not None}
         if len(found) != 1 or not all(isinstance(v, (int, float)) and 0 <= v <= 1 for v in found.values()):

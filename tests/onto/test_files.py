@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import stat
+import subprocess
+import sys
 import threading
 from pathlib import Path
 
@@ -66,3 +68,14 @@ def test_errors_are_of_the_file_and_leave_nothing(tmp_path: Path) -> None:
             write_atomic(path, b"")
         assert refused.value.filename == str(path)
     assert [f.name for f in tmp_path.iterdir()] == ["file"]
+
+
+@pytest.mark.parametrize("name", ["/dev/stdout", "/dev/fd/1", "/proc/self/fd/1"])
+def test_the_file_behind_standard_output_keeps_what_others_wrote(tmp_path: Path, name: str) -> None:
+    log = tmp_path / "log"
+    log.write_text("before\n")
+    code = f"from lsu_onto import write_atomic; write_atomic({name!r}, b'new\\n')"
+    with log.open("ab") as stream:
+        subprocess.run([sys.executable, "-c", code], stdout=stream, check=True)
+    assert log.read_text() == "before\nnew\n"
+    assert [f.name for f in tmp_path.iterdir()] == ["log"]

@@ -3,6 +3,7 @@
 import os
 import signal
 from collections.abc import Iterator
+from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -16,6 +17,9 @@ os.environ["OMP_NUM_THREADS"] = "1"
 # A shell that starts the tests in the background has them ignore it, and then so would all that a test interrupts.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+import_module("lsu_seg")  # it installs what a test file needs that imports mmseg first
 
 
 @pytest.fixture(autouse=True, scope="session")

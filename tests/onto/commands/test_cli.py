@@ -67,7 +67,25 @@ def test_folders_are_followed_through_links_and_pipes_are_not_read(tmp_path: Pat
     for command in ("validate", "fmt"):
         err = run(command, str(top)).stderr
         assert err.count("is a pipe or a device, not a file") == 2 and f"`{top}/deep/pipe.tax`" in err
-    assert "has more than 64 MB" in run("validate", str(top / "zero.tax")).stderr
+    assert "it is a device, not a file" in run("validate", str(top / "zero.tax")).stderr
+
+
+def test_folders_deeper_than_the_stack_of_python_are_searched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    depth = 1100
+    here = os.open(tmp_path, os.O_RDONLY)
+    for _ in range(depth):
+        os.mkdir("d", dir_fd=here)
+        here, above = os.open("d", os.O_RDONLY, dir_fd=here), here
+        os.close(above)
+    file = os.open("deep.tax", os.O_WRONLY | os.O_CREAT, 0o644, dir_fd=here)
+    os.write(file, b"tax 1\nsource deep v1\n0 raod road\n")
+    os.close(file)
+    os.close(here)
+    monkeypatch.chdir(tmp_path)
+    result, listed = run("validate", "d", "--format", "concise"), run("list", "--path", "d")
+    subprocess.run(["rm", "-r", "d"], check=True)  # which pytest cannot
+    assert result.output.startswith("d/" * depth + "deep.tax:3:8: error[TAX"), result.output[-200:]
+    assert "deep v1" in listed.stdout
 
 
 def test_a_file_that_inherits_its_map_is_shown_and_drawn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -209,6 +227,19 @@ def test_list() -> None:
     assert (field["kind"], field["classes"], field["maps"]) == ("dataset", 13, ["town v1"])
 
 
+def test_list_says_which_names_are_declared_twice(tmp_path: Path) -> None:
+    for folder, classes in (("a", "0 road"), ("b", "0 road\n1 sky"), ("copy", "0 road")):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "g.tax").write_text(f"tax 1\nsource g v1\n{classes}\n")
+    first, other = f"{tmp_path}/a/g.tax", f"{tmp_path}/b/g.tax"
+    assert f"  `{first}` and `{other}` declare it, differently\n" in run("list", "--path", str(tmp_path)).stdout
+    rows = json.loads(run("list", "--format", "json", "--path", str(tmp_path)).stdout)["taxonomies"]
+    assert [(r["file"], r["differs"]) for r in rows if r["name"] == "g"] == [(first, other)]
+    assert not any(r["differs"] for r in rows if r["name"] != "g")
+    apart = run("list", "--path", f"{tmp_path}/b", "--path", str(tmp_path)).stdout  # the first place counts
+    assert "differently" not in apart
+
+
 def test_compile(tmp_path: Path) -> None:
     out = tmp_path / "town.npz"
     assert run("compile", "demo_town", "-o", str(out)).exit_code == 0
@@ -346,3 +377,29 @@ def test_a_named_folder_comes_before_the_shipped_taxonomies(tmp_path: Path) -> N
 def test_a_file_found_by_path_option(tmp_path: Path) -> None:
     (tmp_path / "x.tax").write_text(f"{SOURCE}dataset afar v1 -> demo v1\n0 way < road\n")
     assert "way  < road" in run("show", "afar", "--path", str(tmp_path)).stdout
+
+
+def test_many_files_show_progress_on_a_terminal_alone(tmp_path: Path) -> None:
+    import pty
+
+    for i in range(30):
+        (tmp_path / f"f{i}.tax").write_text(f"tax 1\nsource s{i} v1\n0 road\n")
+    shorter = "import lsu_onto.progress as s; s.AFTER_S = s.LINE_S = 0"
+    script = f"{shorter}\nfrom lsu_onto.cli import main\nmain(['validate', '.'])"
+    command = [sys.executable, "-c", script]
+    main_end, side = pty.openpty()
+    with subprocess.Popen(command, cwd=tmp_path, stderr=side, env={**os.environ, "TERM": "xterm"}) as process:
+        os.close(side)
+        shown = b""
+        while True:
+            try:
+                part = os.read(main_end, 65536)
+            except OSError:  # Linux: the other end is closed
+                break
+            if not part:
+                break
+            shown += part
+    os.close(main_end)
+    assert process.returncode == 0 and b"/30" in shown
+    piped = subprocess.run(command, cwd=tmp_path, capture_output=True, check=True)
+    assert piped.stdout + piped.stderr == b""

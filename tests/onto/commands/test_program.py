@@ -181,15 +181,32 @@ def test_options_are_spelt_alike(main: Program) -> None:
 
 
 @pytest.mark.parametrize("main", [lsu_onto.cli.main, lsu_seg.cli.main], ids=["lsu-onto", "lsu-seg"])
-def test_an_output_without_a_name_is_none(main: Program) -> None:
-    """`-o "$UNSET"` of a script."""
+def test_no_command_takes_an_empty_argument(main: Program, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`--source "$UNSET"` of a script, which must mean neither all files below here nor no source."""
+    monkeypatch.chdir(tmp_path)
+    Path("ugly.tax").write_text("tax 1\nsource a v1\n0  road\n")
+    lines = 0
     for name in main.places:
         command = main.get_command(click.Context(main), name)
         assert command is not None
         for parameter in command.params:
-            if parameter.name in ("output", "work_dir"):
-                with pytest.raises(click.BadParameter, match="the name is empty"):
-                    parameter.type.convert("", parameter, click.Context(command))
+            if isinstance(parameter, click.Argument):
+                given = {"an argument": ["--a-flag", ""]}
+            elif parameter.hidden or parameter.is_flag or isinstance(parameter.type, click.Choice):
+                continue
+            elif parameter.nargs > 1:
+                given = {"an argument": [parameter.opts[0], "a", "", "c"]}
+            else:
+                given = {f"`{o}`": [o, ""] for o in parameter.opts}
+                given[f"`{parameter.opts[-1]}` "] = [f"{parameter.opts[-1]}="]
+            for called, args in given.items():
+                lines += 1
+                refused = CliRunner().invoke(main, [name, *args])
+                assert refused.exit_code == 2, (name, args, refused.output)
+                assert f"Error: {called.strip()} is empty: is a variable of a script unset?" in refused.stderr
+                assert f" {name} --help" in refused.stderr
+    assert lines > 30
+    assert [(f.name, f.read_text()) for f in tmp_path.iterdir()] == [("ugly.tax", "tax 1\nsource a v1\n0  road\n")]
 
 
 NO_TAXONOMY = {"explain", "doctor", "docs", "demo", "compare"}

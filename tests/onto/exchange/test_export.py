@@ -216,5 +216,5 @@ def test_export_errors(rich: Path) -> None:
     assert inside.exit_code == 1 and "Not a directory" in inside.stderr
     before = rich.read_text()
     itself = run("export", rich, "--to", "md", "-o", rich)
-    assert itself.exit_code == 1 and "write to another file" in itself.stderr
+    assert itself.exit_code == 2 and "is the name of a taxonomy" in itself.stderr
     assert rich.read_text() == before

@@ -10,8 +10,14 @@ import pytest
 
 import lsu_onto
 from helpers.exchange import MODULE, errors, run
-from lsu_onto.exchange import Options, import_
+from lsu_onto.exchange import ExchangeError, Options, import_
 from lsu_onto.library.library import Library
+
+
+@pytest.mark.parametrize("module", ["os", "sys", "zlib"])
+def test_a_module_without_a_python_file_is_named(module: str) -> None:
+    with pytest.raises(ExchangeError, match=rf"the module `{module}` has no Python file|no class `path`"):
+        import_("mmseg", [f"{module}:path"])
 
 
 def test_mmseg_reads_the_source_text(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from helpers.browser import LOW_CONTRAST, chromium, prefer
 from helpers.large import DATASET, SOURCE, large_tax
 from helpers.nasty import nasty
 from helpers.tax import TAX
@@ -18,31 +18,10 @@ from lsu_onto.render import draw
 webdriver = pytest.importorskip("selenium.webdriver")
 from selenium.webdriver.common.keys import Keys  # noqa: E402
 
-FLAGS = [
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--window-size=1500,1000",
-]
-
 
 @pytest.fixture(scope="module")
 def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    chromium = shutil.which("chromium") or shutil.which("google-chrome")
-    driver = shutil.which("chromedriver")
-    if not (chromium and driver):
-        pytest.skip("needs chromium and chromedriver")
-    options = webdriver.ChromeOptions()
-    options.binary_location = chromium
-    for flag in (*FLAGS, f"--user-data-dir={tmp_path_factory.mktemp('profile')}"):
-        options.add_argument(flag)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    with webdriver.Chrome(options=options, service=webdriver.ChromeService(driver)) as running:
+    with chromium(tmp_path_factory.mktemp("profile")) as running:
         yield running
 
 
@@ -231,21 +210,7 @@ def test_without_javascript(browser: Any, file: Path) -> None:
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_text_contrasts_with_its_ground(browser: Any, file: Path, scheme: str) -> None:
-    feature = {"name": "prefers-color-scheme", "value": scheme}
-    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [feature]})
+    prefer(browser, scheme)
     browser.get(file.as_uri())
-    low = browser.execute_script("""
-      const rgb = (s) => (s.match(/[\\d.]+/g) ?? [0, 0, 0, 0]).map(Number);
-      const light = (c) => [0.2126, 0.7152, 0.0722].reduce((sum, w, i) => {
-        const v = c[i] / 255; return sum + w * (v <= 0.03928 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4); }, 0);
-      const ground = (e) => { for (; e; e = e.parentElement) {
-        const c = rgb(getComputedStyle(e).backgroundColor);
-        if (c.length < 4 || c[3] > 0) return c; } return [255, 255, 255]; };
-      const low = [];
-      for (const e of document.querySelectorAll('.c, .sub, h1, h2, td[class], dd, label, .says, .group, .swatch')) {
-        if (e.classList.contains('swatch') && !e.textContent) continue;
-        const [a, b] = [light(rgb(getComputedStyle(e).color)), light(ground(e))].sort((x, y) => y - x);
-        if ((a + 0.05) / (b + 0.05) < 4.5) low.push([e.textContent.slice(0, 30), (a + 0.05) / (b + 0.05)]);
-      }
-      return low;""")
-    assert low == []
+    texts = ".c, .sub, h1, h2, td[class], dd, label, .says, .group, .swatch"
+    assert browser.execute_script(LOW_CONTRAST, texts) == []

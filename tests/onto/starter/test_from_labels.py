@@ -280,7 +280,7 @@ def test_progress_when_it_takes_long(terminal: bool) -> None:
     for i in range(12):
         png(f"{i}.png", np.zeros((1500, 1500), np.uint8))
     script = (
-        "import lsu_onto.starter.label_values as s\ns.AFTER_S = s.LINE_S = 0.001\nfrom lsu_onto.cli import main\n"
+        "import lsu_onto.progress as s\ns.AFTER_S = s.LINE_S = 0.001\nfrom lsu_onto.cli import main\n"
         "main(['init', 'x', '--from-labels', 'labels'])"
     )
     main_end, side = pty.openpty()

@@ -274,7 +274,7 @@ def test_the_classes_may_come_from_a_list(tmp_path: Path) -> None:
 
 
 def test_what_cannot_be_guessed_writes_nothing(tmp_path: Path) -> None:
-    assert "there is no such folder" in init(tmp_path, code=2).stderr
+    assert "does not exist" in init(tmp_path, code=2).stderr
     (tmp_path / "data").mkdir()
     assert "found no image files" in init(tmp_path, code=1).stderr
     assert not (tmp_path / "x.tax").exists()

@@ -119,6 +119,13 @@ print(user_cache_dir("YAPF"), os.environ["HOME"])
     assert done.stdout == "/.cache/YAPF /\n", done.stderr
 
 
+def test_a_backend_of_matplotlib_that_is_not_there_is_no_matter() -> None:
+    code = "import lsu_seg.cli, matplotlib.pyplot; print(matplotlib.get_backend())"
+    environment = {**os.environ, "MPLBACKEND": "nix"}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True)
+    assert (done.stdout, done.stderr) == ("agg\n", "")
+
+
 def test_train_then_evaluate_then_label(world: Path) -> None:
     trained = call("train", world / "train.py", "--work-dir", world / "run", "--set", "train_cfg.max_iters=3")
     assert trained.exit_code == 0, trained.output
@@ -227,8 +234,8 @@ def test_no_such_file(world: Path) -> None:
 
 def test_options_that_are_none(world: Path) -> None:
     config = world / "train.py"
-    assert "the name is empty" in refused(2, "decode", world / "tax/park.tax", "a.png", "a.npy", "-o", "")
-    assert "the name is empty" in refused(2, "train", config, "--work-dir", "")
+    assert "`-o` is empty" in refused(2, "decode", world / "tax/park.tax", "a.png", "a.npy", "-o", "")
+    assert "`--work-dir` is empty" in refused(2, "train", config, "--work-dir", "")
     assert "`--set max_iters` is not `KEY=VALUE`" in refused(2, "train", config, "--set", "max_iters")
     assert "Imbalanced brackets" in refused(2, "train", config, "--set", "a=[1,(2]")
     text = refused(1, "train", config, "--set", "train_dataloader.dataset.datasets.7.split=val")

@@ -106,6 +106,13 @@ def test_the_parts_of_mmengines_runner() -> None:
         ({"optim_wrapper.optimizer.type": "SGDD"}, "`optim_wrapper.optimizer.type` is `SGDD`"),
         ({"param_scheduler.0.type": "PolLR"}, "did you mean `PolyLR`?"),
         ({"train_dataloader.sampler.type": "CompoundSample"}, "did you mean `CompoundSampler`?"),
+        (
+            {f"{MEMBER}.pipeline.0.type": ""},
+            f"`{MEMBER}.pipeline.0.type` is ``, and no class of that name is registered",
+        ),
+        ({"model.decode_head.norm_cfg.type": ""}, "`model.decode_head.norm_cfg.type` is ``, and no class"),
+        ({"param_scheduler.0.type": "abc"}, "`param_scheduler.0.type` is `abc`, and no class of that name is"),
+        ({"default_scope": ""}, "write `default_scope = 'mmseg'`"),
         ({"default_scope": "mmsg"}, "which the scope `mmsg` does not have: write `default_scope = 'mmseg'`"),
         # keys that nothing takes
         (
@@ -149,6 +156,17 @@ def test_the_parts_of_mmengines_runner() -> None:
             {"model.data_preprocessor": None},
             "`model.data_preprocessor` is None or missing, so nothing says how",
         ),
+        ({f"{MEMBER}.pipeline": [dict(type="RandomFlip", prob=1.5)]}, "AssertionError: in `assert 0 <= prob <= 1`"),
+        ({"train_dataloader.num_workers": 1.5}, "`train_dataloader.num_workers` is 1.5; expected a whole number, 0 or"),
+        ({"train_dataloader.batch_size": True}, "`train_dataloader.batch_size` is True; expected a whole number, 1 or"),
+        ({"train_dataloader.sampler": True}, "`train_dataloader.sampler` is True; expected `dict(type=…, …)`"),
+        ({"train_dataloader.sampler": []}, "`train_dataloader.sampler` is []; expected `dict(type=…, …)`"),
+        ({"model.test_cfg": True}, "`model.test_cfg` is True; expected `dict(…)`"),
+        ({"model.decode_head.num_classes": "abc"}, "`model.decode_head.num_classes` is 'abc'; expected how many"),
+        ({f"{MEMBER}.source": [1, 2]}, f"`{MEMBER}.source` is [1, 2]; expected a text"),
+        ({f"{MEMBER}.data_root": 0}, f"`{MEMBER}.data_root` is 0; expected a text"),
+        ({f"{MEMBER}.paths": "tax"}, f"`{MEMBER}.paths` is 'tax'; expected a list of folders"),
+        ({"train_dataloader.dataset.source": -1}, "`train_dataloader.dataset.source` is -1; expected a text"),
         # files
         ({"load_from": "/nowhere.pth"}, "`load_from`: no checkpoint at `/nowhere.pth`"),
         (
@@ -320,6 +338,31 @@ def test_the_first_step_is_refused_and_later_ones_are_not(world: Path, tmp_path:
             train(cfg, quiet=True)
 
 
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"model.test_cfg.mode": 1.5}, 'the first validation fails: AssertionError: Only "slide" or "whole"'),
+        (
+            {"model.data_preprocessor.test_cfg": 5},
+            "the first validation fails in `data_preprocessor` of the model: Att",
+        ),
+        (
+            {"default_hooks.checkpoint": dict(save_best="mIuO", rule="greater")},
+            "the first validation fails: KeyError: 'mIuO'",
+        ),
+    ],
+)
+def test_the_first_validation_is_refused_as_the_first_step_is(
+    world: Path, tmp_path: Path, options: dict[str, Any], said: str
+) -> None:
+    cfg = config(world, tmp_path)
+    cfg.val_dataloader, cfg.val_evaluator, cfg.val_cfg = cfg.test_dataloader, cfg.test_evaluator, dict(type="ValLoop")
+    cfg.train_cfg.val_interval = 1
+    cfg.merge_from_dict(options)
+    with pytest.raises(ConfigError, match=re.escape(said)):
+        train(cfg, quiet=True)
+
+
 def test_a_class_of_the_users_own_keeps_its_traceback(world: Path, tmp_path: Path) -> None:
     cfg = config(world, tmp_path)
     cfg.custom_hooks = [dict(type="LosesTheHead", at=-1)]
@@ -341,6 +384,36 @@ def test_a_refusal_in_a_worker_is_the_message_alone(world: Path, tmp_path: Path)
         f"{tmp_path}/fine/labels/train/a.png: found 960 pixel(s) with unlisted values: 9"
     )
     assert "Traceback" not in str(refusal.value)
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_a_transform_that_does_not_take_its_settings_is_named_with_the_image(
+    world: Path, tmp_path: Path, workers: int
+) -> None:
+    cfg = config(world, tmp_path)
+    cfg.train_dataloader.num_workers = workers
+    resize = dict(type="RandomResize", scale=(8, 8), ratio_range=0, keep_ratio=True)
+    cfg.train_dataloader.dataset.datasets[0].pipeline = [*LOAD[:-1], resize, LOAD[-1]]
+    with pytest.raises(ConfigError) as refusal:
+        train(cfg, quiet=True)
+    said = str(refusal.value)
+    assert said.startswith(
+        f"{world}/fine/images/train/a.png: `pipeline.2` of `tiny` cannot be used as it is: TypeError: object of type"
+        " 'int' has no len() (it is RandomResize("
+    )
+    assert "ratio_range=0" in said and "Traceback" not in said
+    log = next(tmp_path.glob("*/*.log")).read_text()
+    assert "Traceback (most recent call last)" in log and "_random_scale" in log
+
+
+def test_a_fault_of_ours_in_a_worker_keeps_its_traceback(
+    world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(LoadTaxAnnotations, "transform", lambda self, results: _inner("a", "b"))  # type: ignore[call-arg]
+    cfg = config(world, tmp_path)
+    cfg.train_dataloader.num_workers = 1
+    with pytest.raises(TypeError, match=r"Traceback [\s\S]* _inner\(\) takes 1"):
+        train(cfg, quiet=True)
 
 
 def test_mmengines_concat_dataset_trains(world: Path, tmp_path: Path) -> None:

@@ -99,7 +99,9 @@ def test_recipes_of_mmsegmentation_have_no_misspelt_key(path: Path) -> None:
         ("zebra", "has no key `zebra`, and nothing reads one"),
         ("unify.studens", "`unify.studens`; did you mean `students`?"),
         ("data_root", "comes too late, the config's paths are made of it: write `--data-root …`"),
-        ("stages.3.depth", "`--set stages.3.depth=…` does not fit"),
+        ("stages.3.depth", "config.py: `stages` has 1 entries, and none is `3`; they are counted from 0"),
+        ("stages.a", "`stages` has 1 entries, and none is `a`"),
+        ("stages.0.depth.0", "config.py: `stages.0.depth` is 1, which has no keys"),
     ],
 )
 def test_what_set_refuses(tmp_path: Path, key: str, said: str) -> None:
@@ -120,6 +122,13 @@ def test_set_changes_what_there_is_and_adds_what_is_read(tmp_path: Path) -> None
     path = config(tmp_path, "stages = [dict(depth=1)]\n")
     cfg = load_config(path, options={"stages.0.depth": 2, "load_from": "a.pth", "unify.students": ["raw"]})
     assert (cfg.stages[0].depth, cfg.load_from, cfg.unify.students) == (2, "a.pth", ["raw"])
+
+
+def test_set_changes_an_entry_of_a_list_of_anything(tmp_path: Path) -> None:
+    path = config(tmp_path, "model = dict(mean=[1.0, 2.0], depths=((1, 2), (3, 4)), necks=[dict(a=1), dict(b=2)])\n")
+    options = {"model.mean.1": 5, "model.depths.1.0": 9, "model.necks.1": None, "model.necks.0": {"c": 3}}
+    model = load_config(path, options=options).model
+    assert (model.mean, model.depths, model.necks) == ([1.0, 5], ((1, 2), (9, 4)), [dict(a=1, c=3), None])
 
 
 @pytest.mark.parametrize("data_root", [None, "elsewhere"])

@@ -380,6 +380,18 @@ def test_a_second_run_into_the_same_folder_is_refused(world: Path, tmp_path: Pat
     assert run(world, tmp_path)["images"] == 0
 
 
+def test_a_second_run_into_the_same_raw_folder_leaves_nothing_beside_it(world: Path, tmp_path: Path) -> None:
+    run(world, tmp_path, raw_dir=str(tmp_path / "raw"))
+    manifest = json.loads((tmp_path / "raw/manifest.json").read_text())
+    raw = OutputFolder(tmp_path / "raw", manifest, np.zeros((5, 3), np.uint8))
+    shutil.rmtree(tmp_path / "labels")
+    with pytest.raises(OutputError, match="raw: another run is writing there"):
+        run(world, tmp_path, raw_dir=str(tmp_path / "raw"))
+    assert not (tmp_path / "labels").exists()
+    raw.close()
+    assert run(world, tmp_path, raw_dir=str(tmp_path / "raw"))["images"] == len(IMAGES)
+
+
 def test_only_one_dataset_at_a_time(world: Path, tmp_path: Path) -> None:
     cfg = config(world, tmp_path)
     one = cfg.test_dataloader.dataset

@@ -192,6 +192,23 @@ def test_a_launcher_that_started_nothing(
         join_ranks(launcher)
 
 
+@pytest.mark.parametrize(
+    ("variable", "value", "said"),
+    [
+        ("WORLD_SIZE", "abc", "WORLD_SIZE is `abc`; expected a whole number: have `torchrun` set it"),
+        ("LOCAL_RANK", "-1", "LOCAL_RANK is `-1`; expected a whole number"),
+        ("RANK", "7", "RANK is 7, and WORLD_SIZE 2; expected a rank from 0 to 1"),
+        ("WORLD_SIZE", "0", "RANK is 0, and WORLD_SIZE 0; expected 1 process or more"),
+    ],
+)
+def test_ranks_that_no_launcher_sets(variable: str, value: str, said: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, right in {"RANK": "0", "WORLD_SIZE": "2", "LOCAL_RANK": "0"}.items():
+        monkeypatch.setenv(name, right)
+    monkeypatch.setenv(variable, value)
+    with pytest.raises(LaunchError, match=said):
+        join_ranks("pytorch")
+
+
 def test_torchrun_and_nobody_said_so(monkeypatch: pytest.MonkeyPatch) -> None:
     """Each process would do everything, and all write the same files."""
     monkeypatch.setenv("TORCHELASTIC_RUN_ID", "none")

@@ -244,6 +244,20 @@ def test_colours_of_another_dataset_are_told(tmp_path: Path) -> None:
     assert found.endswith("rugd.tax")
 
 
+def test_a_taxonomy_of_the_path_may_be_the_right_one(tmp_path: Path) -> None:
+    library = tmp_path / "library"
+    library.mkdir()
+    classes = "".join(f"{i} c{i}\n" for i in range(201, 221, 2))
+    (library / "base.tax").write_text(f"tax 1\ndataset base v1\nencoding: id\n{classes}")
+    (library / "right.tax").write_text("tax 1\ndataset right v1\nextends base v1\nencoding: id\n230 more\n231 last\n")
+    labels(tmp_path, np.array([[*range(201, 221, 2), 230, 231]], np.uint8))
+    wrong = ids(tmp_path, "id", "1 a\n2 b\n3 c\n")
+    assert "right" not in command(tmp_path, wrong, "--format", "json").stdout
+    found = space(command(tmp_path, wrong, "--path", str(library), "--format", "json"))["examples"][0]
+    assert "these look like `right v1` labels: it lists 12 of the 12 values" in found
+    assert found.endswith("library/right.tax")
+
+
 @pytest.mark.parametrize(
     ("values", "text", "message", "severity"),
     [
@@ -419,8 +433,9 @@ def test_text_is_plain_and_the_page_stands_alone(tmp_path: Path) -> None:
     assert "\x1b" not in result.output
     assert "no problems" in result.output
     html = page.read_text()
-    assert html.count("<h2>") == 4
-    assert not re.search(r"(?:src|href)=|<script|@import|url\(", html)
+    assert html.count("<h2>") == 5
+    assert not re.search(r"src=(?!\"data:image/)|href=|<script|@import|url\(", html)
+    assert html.count("<figure") == html.count("<h3") == 4  # rows 0, 1 and 3 of `a`, 5 of `b`
     assert "background:#805080" in html
     assert command(tmp_path, tax, "--html", str(tmp_path / "tax/park.tax/page.html")).exit_code == 2
     next((tmp_path / "work").iterdir()).write_bytes(b"[" * 100_000)  # what was read is damaged: it is read again

@@ -122,8 +122,11 @@ def test_a_changed_setting_is_named(world: Path, labelled: Path, options: dict[s
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        ({"test_dataloader.batch_size": 0}, "`test_dataloader.batch_size` is 0; expected 1 or more"),
-        ({"test_dataloader.batch_size": "x"}, "`test_dataloader.batch_size` is 'x'; expected 1 or more"),
+        ({"test_dataloader.batch_size": 0}, "`test_dataloader.batch_size` is 0; expected a whole number, 1 or more"),
+        (
+            {"test_dataloader.batch_size": "x"},
+            "`test_dataloader.batch_size` is 'x'; expected a whole number, 1 or more",
+        ),
         ({"test_cfg.soft": "x"}, "soft is 'x'; expected"),
         ({"test_cfg.threshold": "x"}, "threshold is 'x'; expected 0..1, or None"),
         ({"test_dataloader.dataset.indices": 0}, "`indices` of .* is 0: no image is left"),

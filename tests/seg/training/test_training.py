@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import resource
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from lsu_seg.data.datasets import TaxDataset
 from lsu_seg.demo import data
 from lsu_seg.errors import ConfigError
 from lsu_seg.openmmlab.config import load_config
+from lsu_seg.training import divergence
 from lsu_seg.training.run import train
 
 
@@ -32,6 +34,36 @@ def test_a_student_trains_on_set_valued_targets(tmp_path: Path) -> None:
     weights = torch.load(checkpoint, weights_only=False)["state_dict"]
     assert all(torch.isfinite(w).all() for w in weights.values() if w.is_floating_point())
     assert weights["decode_head.conv_seg.weight"].shape[0] == len(CLASSES)
+
+
+@pytest.mark.parametrize("iterations", [3, 200])
+def test_a_training_that_diverges_ends_with_a_message_and_keeps_its_checkpoints(
+    tmp_path: Path, iterations: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(divergence, "_EVERY", 5)
+    cfg = student_config(tmp_path, iterations=iterations)
+    cfg.optim_wrapper.optimizer.lr = 1e30
+    cfg.default_hooks.checkpoint.interval = 2
+    with pytest.raises(divergence.DivergedError, match=r"after iteration \d+ there are weights that are NaN \(`back"):
+        train(cfg, quiet=True)
+    assert len(list(Path(cfg.work_dir).glob("iter_*.pth"))) < 20, "it ended early"
+    assert (Path(cfg.work_dir) / "iter_2.pth").is_file()
+
+
+@pytest.mark.parametrize(("size", "file"), [(20_000, "work/iter_2.pth"), (100, "work")])
+def test_a_disk_that_is_full_is_said_of_which_file(tmp_path: Path, size: int, file: str) -> None:
+    """A limit on the size of files is what a full disk is: a write that the system cuts off."""
+    cfg = student_config(tmp_path, iterations=4)
+    cfg.default_hooks.checkpoint.interval = 2
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        with pytest.raises(OSError, match="File too large") as refusal:
+            train(cfg, quiet=True)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert refusal.value.filename == str(tmp_path / file)
+    assert not (tmp_path / "work/iter_2.pth").exists() and not (tmp_path / "work/last_checkpoint").exists()
 
 
 def test_the_config_on_the_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, formatted_configs: None) -> None:
@@ -56,8 +88,12 @@ def test_the_config_on_the_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
         text = text.replace(f'"{folder}"', f'"{tmp_path / folder}"')
     (tmp_path / "student.py").write_text(text)
     cfg = load_config(tmp_path / "student.py")
-    cfg.work_dir, cfg.train_cfg.max_iters = str(tmp_path / "out"), 2
+    cfg.work_dir, cfg.train_cfg.max_iters = str(tmp_path), 2  # where the config lies, which mmengine would replace
     assert train(cfg, quiet=True).is_file()
+    assert (tmp_path / "student.py").read_text() == text
+    cfg.work_dir = str(tmp_path / "out")
+    assert train(cfg, quiet=True).is_file()
+    assert (tmp_path / "out/student.py").is_file()
 
 
 def test_a_resumed_training_sees_what_an_unbroken_one_would(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

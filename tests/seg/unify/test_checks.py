@@ -61,7 +61,7 @@ def test_mistakes_come_to_light_before_any_training(world: Path, tmp_path: Path)
     refused(
         lambda c: c.unify.update(students=("best",)),
         ConfigError,
-        "expected some of raw, constrained, set",
+        "expected a list of some of raw, constrained, set",
     )
     for refresh, message in ((dict(every=0), "`every` .* is 0"), (dict(), "every"), (dict(often=1), "often")):
         refused(

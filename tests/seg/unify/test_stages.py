@@ -97,10 +97,19 @@ def test_what_was_stopped_is_gone_on_with(work: Work) -> None:
 def test_somebody_elses_folder_is_left_alone(work: Work) -> None:
     work.folder.mkdir(parents=True)
     (work.folder / "thesis.txt").touch()
-    with pytest.raises(ConfigError, match=r"teacher holds files and no `stage.json`"):
+    with pytest.raises(ConfigError, match=r"teacher holds files and no `stage.json` of this program"):
         work.run("a")
     clear(work.root, [work.folder])
     assert work.files() == ["thesis.txt"]
+
+
+@pytest.mark.parametrize("record", ["{}", '{"result": "a"}', '{"key": 3, "result": "a"}', "[", "[]"])
+def test_a_damaged_record_is_named(work: Work, record: str) -> None:
+    work.run("a")
+    (work.folder / "stage.json").write_text(record)
+    with pytest.raises(ConfigError, match=r"teacher holds files and no `stage.json` of this program"):
+        work.run("a")
+    assert work.runs == 1
 
 
 def test_starting_over(work: Work) -> None:

@@ -1,0 +1,62 @@
+"""The progress of a command that may take long, on stderr."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
+
+AFTER_S = 2.0
+"""What takes longer shows its progress."""
+
+LINE_S = 10.0
+
+
+@contextmanager
+def progress(what: str, total: int) -> Iterator[Callable[[], None]]:
+    """Once it takes longer than `AFTER_S`: a bar with ETA on a terminal, a line now and then elsewhere."""
+    start = time.monotonic()
+    done, next_line = 0, AFTER_S
+    bar = task = None
+
+    def advance() -> None:
+        nonlocal done, next_line, bar, task
+        done += 1
+        elapsed = time.monotonic() - start
+        if sys.stderr.isatty():
+            if elapsed > AFTER_S and bar is None:
+                bar = _bar(what)
+                task = bar.add_task("", total=total)
+                bar.start()
+            if bar is not None and task is not None:
+                bar.update(task, completed=done)
+        elif elapsed > next_line:
+            next_line = elapsed + LINE_S
+            eta = elapsed / done * (total - done)
+            print(f"{what} {done}/{total}, ETA {eta:.0f} s", file=sys.stderr, flush=True)
+
+    try:
+        yield advance
+    finally:
+        if bar is not None:
+            bar.stop()
+
+
+def _bar(what: str) -> Progress:
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    return Progress(
+        TextColumn(what),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("ETA"),
+        TimeRemainingColumn(),
+        console=Console(stderr=True),
+        transient=True,
+    )

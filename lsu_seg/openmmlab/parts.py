@@ -1,0 +1,101 @@
+"""The parts that every config must have, and their shapes, checked before anything is built."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from numbers import Integral
+from pathlib import Path
+from types import NoneType
+from typing import Any
+
+from mmengine.config import Config
+
+from lsu_seg.errors import ConfigError
+from lsu_seg.openmmlab.config import is_type
+from lsu_seg.openmmlab.keys import paths_of, read_keys
+
+_COUNTS = ("max_iters", "max_epochs", "val_interval")
+"""Of a training's loop. Schedules of the learning rate follow from them, and would be blamed."""
+
+
+def check_parts(cfg: Config) -> None:
+    """Refuse a config without what every run needs, or with parts of another shape."""
+    if not isinstance(cfg.get("model"), dict):
+        raise ConfigError(f"{cfg.filename} has no `model = dict(type=…, …)`: nothing to run")
+    scope = cfg.get("default_scope", "mmseg")
+    if scope is not None and not (isinstance(scope, str) and scope):
+        raise ConfigError(f"`default_scope` is {scope!r}; expected a package's name: write `default_scope = 'mmseg'`")
+    _check_model(cfg.model)
+    for key in ("train_dataloader", "val_dataloader", "test_dataloader"):
+        if cfg.get(key) is not None:
+            _check_loader(key, cfg[key])
+    loop = cfg.get("train_cfg")
+    for key in _COUNTS if isinstance(loop, dict) else ():
+        value = loop.get(key, 1)
+        if not isinstance(value, (int, float)) or isinstance(value, bool) or value < 1 or value % 1:
+            raise ConfigError(f"`train_cfg.{key}` is {value!r}; expected a whole number, 1 or more")
+    for key in read_keys() & set(cfg):
+        _check_ours(key, cfg[key])
+    hooks = cfg.get("custom_hooks") or []
+    if not isinstance(hooks, (list, tuple)) or not all(isinstance(hook, dict) for hook in hooks):
+        raise ConfigError(f"`custom_hooks` is {hooks}; expected a list: `custom_hooks = [dict(type=…, …)]`")
+
+
+def _check_ours(path: str, part: Any) -> None:
+    """Check the names in what reads taxonomies, at any depth: they are looked up before anything is built."""
+    if is_type(part, "TaxDataset", "CompoundDataset", "OntologyIoU"):
+        for key, expected in wrong_names(part):
+            raise ConfigError(f"`{path}.{key}` is {part[key]!r}; expected {expected}")
+    parts = part.items() if isinstance(part, Mapping) else enumerate(part) if isinstance(part, (list, tuple)) else ()
+    for name, inside in parts:
+        _check_ours(f"{path}.{name}", inside)
+
+
+def wrong_names(part: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """The arguments of a class of ours that should be names or folders and are not, with what was expected.
+
+    >>> list(wrong_names({"taxonomy": "idd", "source": None, "split": 3}))
+    [('split', 'a text')]
+    """
+    for key in ("taxonomy", "data_root", "split", "source", "labels"):
+        if not isinstance(part.get(key), (str, Path, NoneType)):
+            yield key, "a text"
+    paths = part.get("paths") or ()
+    if not isinstance(paths, (list, tuple)) or not all(isinstance(path, (str, Path)) for path in paths):
+        yield "paths", "a list of folders"
+
+
+def check_work_dir(cfg: Config) -> None:
+    """Refuse a work folder that is no path."""
+    if not isinstance(cfg.work_dir, (str, Path)):
+        raise ConfigError(f"`work_dir` is {cfg.work_dir!r}; expected a folder, as in `work_dir = 'work/NAME'`")
+
+
+def _check_model(model: Any) -> None:
+    if not isinstance(model.get("hf") or {}, dict):
+        raise ConfigError(f"`model.hf` is {model.hf!r}; expected `dict(pretrained='FOLDER')`, or `dict(model=…, …)`")
+    for key in ("train_cfg", "test_cfg"):
+        if not isinstance(model.get(key) or {}, Mapping):
+            raise ConfigError(f"`model.{key}` is {model[key]!r}; expected `dict(…)`")
+    for path in paths_of(model, "num_classes"):
+        part: Any = model
+        for key in path.split("."):
+            part = part[int(key)] if isinstance(part, (list, tuple)) else part[key]
+        if part is not None and not _is_count(part, 1):
+            raise ConfigError(f"`model.{path}` is {part!r}; expected how many classes there are, a whole number")
+
+
+def _check_loader(key: str, loader: Any) -> None:
+    """A dataloader makes some mistakes known only when the first batch is loaded, in the validation after hours."""
+    if not (isinstance(loader, dict) and isinstance(loader.get("dataset"), dict)):
+        raise ConfigError(f"`{key}` has no `dataset`: write `{key} = dict(dataset=dict(type=…), batch_size=…, …)`")
+    for name, least in (("batch_size", 1), ("num_workers", 0)):
+        if not _is_count(loader.get(name, least), least):
+            raise ConfigError(f"`{key}.{name}` is {loader[name]!r}; expected a whole number, {least} or more")
+    for name in ("sampler", "batch_sampler"):
+        if isinstance(loader.get(name), (bool, int, float, str, list, tuple)):  # anything else may be a sampler itself
+            raise ConfigError(f"`{key}.{name}` is {loader[name]!r}; expected `dict(type=…, …)`")
+
+
+def _is_count(value: Any, least: int) -> bool:
+    return isinstance(value, Integral) and not isinstance(value, bool) and int(value) >= least
