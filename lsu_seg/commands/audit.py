@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -180,10 +180,8 @@ def _places(audited: Audited) -> dict[str, Any]:
 
 
 @contextmanager
-def _rehearsal(title: str) -> Iterator[Any]:
-    """What `judge.audit` calls with (done, total)."""
-    from contextlib import ExitStack
-
+def _rehearsal(title: str) -> Iterator[Callable[[int, int], None]]:
+    """What `judge.audit` calls with (done, total), which it may count up to several times."""
     from lsu_seg.runtime.progress import progress
 
     with ExitStack() as stack:
@@ -191,7 +189,8 @@ def _rehearsal(title: str) -> Iterator[Any]:
 
         def show(done: int, total: int) -> None:
             nonlocal advance
-            if advance is None:
+            if done == 1:
+                stack.close()
                 advance = stack.enter_context(progress(title, total))
             advance(1)
 

@@ -54,8 +54,8 @@ def labelling_runs(root: Path) -> list[Path]:
     runs = [path for path in found if _is_constrained(path)]
     if not runs:
         raise SampleError(
-            f"{root}: neither a folder of pseudo-labels, which has a {MANIFEST}, nor one with such folders below it; name"
-            " the output folder of a labelling run"
+            f"{root}: neither a folder of pseudo-labels, which has a {MANIFEST}, nor one with such folders below it;"
+            " name the output folder of a labelling run"
         )
     return runs
 
