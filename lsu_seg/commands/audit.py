@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from lsu_onto.program import Command, FolderPath, put_data, search_path, source_option, taxonomy_argument
-from lsu_seg.commands.arguments import Output
+from lsu_onto.program import Command, FolderPath, OutputPath, put_data, search_path, source_option, taxonomy_argument
+from lsu_seg.commands.arguments import UNKNOWN, ConfigFile, Output
 
 if TYPE_CHECKING:
     from lsu_seg.audit.findings import Report
@@ -28,8 +28,26 @@ if TYPE_CHECKING:
     "--taxonomy", metavar="FILE", help="Hold the labels of OUT_DIR against this map.  [default: the one they name]"
 )
 @source_option()
+@click.option("--data-root", type=FolderPath(exists=True), help="Folder of the dataset, of which --html has pictures.")
 @click.option(
-    "--data-root", type=FolderPath(exists=True), help="Folder of the dataset; the pictures of --html need it."
+    "--teacher",
+    type=ConfigFile(),
+    metavar="CONFIG | FOLDER | FILE",
+    help="Ask this teacher about NAME: an MMSeg config, a Hugging Face folder, or a checkpoint of data-priors.",
+)
+@click.option(
+    "--checkpoint", type=click.Path(dir_okay=False), metavar="FILE", help="The weights of a teacher's config."
+)
+@click.option("--split", metavar="SPLIT", help="Of NAME.  [default: train]")
+@click.option(
+    "--images", type=click.IntRange(1), help="Number of images of NAME to ask about, drawn at random.  [default: 300]"
+)
+@click.option("--unknown", type=UNKNOWN, help="What values are that NAME does not list.  [default: error]")
+@click.option(
+    "--work-dir",
+    type=OutputPath(),
+    metavar="DIR",
+    help="Folder of what a teacher has said, which a further audit reads.  [default: work/audit]",
 )
 @click.option(
     "--false-alarms",
@@ -72,11 +90,17 @@ def audit(
     html: str | None,
     propose: str | None,
     search: tuple[str, ...],
+    **asking: Any,
 ) -> None:
     """Find wrong relations of a map: where the teacher keeps seeing what the map forbids.
 
-    Of the labels in OUT_DIR, finished or still being written, nothing is computed again: a labelling run keeps what an
-    audit needs.
+    \b
+    Of labels, finished or still being written; nothing is computed again:
+      lsu-seg audit OUT_DIR
+
+    \b
+    Of a dataset that is not labelled yet; a teacher is asked about a few hundred images:
+      lsu-seg audit NAME --teacher … --data-root DIR
 
     Exit code 0: no contradiction (notes do not count), 1: contradictions, 2: could not look.
 
@@ -87,6 +111,7 @@ def audit(
       lsu-seg audit out/idd --propose idd.patch
       lsu-seg audit out/idd --taxonomy changed/idd.tax    # would another map do better?
       lsu-seg audit work/demo                             # all labels of a `unify` run
+      lsu-seg audit idd --source cityscapes --data-root data/idd --teacher segformer.py --checkpoint segformer.pth
     """
     from lsu_seg.audit.judge import Settings
     from lsu_seg.errors import UserError
@@ -94,6 +119,19 @@ def audit(
 
     settings = Settings(false_alarms=false_alarms, notes=notes)
     _check_outputs(format_, html, propose)
+    chosen = {key: value for key, value in asking.items() if value is not None}
+    if "teacher" in chosen:
+        if taxonomy:
+            raise click.UsageError("with --teacher, NAME itself is the taxonomy: leave --taxonomy out")
+        audited = _ask(target, source, search, data_root, **chosen)
+        sys.exit(_report(audited, settings, data_root, format_, html, propose))
+    if chosen:
+        option = next(iter(chosen)).replace("_", "-")
+        raise click.UsageError(f"`--{option}` belongs to the form NAME --teacher …; labels in a folder are as they are")
+    if not Path(target).is_dir():
+        raise click.UsageError(
+            f"there is no folder `{target}`; if it is a taxonomy, say who is asked about its images: --teacher …"
+        )
     runs = labelling_runs(Path(target))
     if len(runs) > 1 and (html or propose or format_ != "text"):
         raise click.UsageError(
@@ -115,6 +153,23 @@ def audit(
         if root != runs[-1]:
             click.echo()
     sys.exit(max(codes))
+
+
+def _ask(
+    name: str,
+    source: str | None,
+    search: tuple[str, ...],
+    data_root: str | None,
+    work_dir: str = "work/audit",
+    split: str = "train",
+    images: int = 300,
+    **asking: Any,
+) -> Audited:
+    if data_root is None:
+        raise click.UsageError("--data-root is missing: the folder of the dataset")
+    from lsu_seg.pseudo.sampling import drawn_sample
+
+    return drawn_sample(Path(work_dir), name, source, search, data_root, split, images=images, **asking)
 
 
 def _check_outputs(format_: str, html: str | None, propose: str | None) -> None:

@@ -153,3 +153,54 @@ def test_a_missing_package_is_named(world: Path, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setitem(sys.modules, "sklearn", None)
     message = refused(world / "out", "--path", world / "tax")
     assert "this needs `sklearn`, which is not installed: pip install '.[audit]'" in message
+
+
+# --- of a dataset that is not labelled yet ---------------------------------------------------------------------------
+
+
+def ask(world: Path, work: Path, *args: object, name: Path | None = None) -> Result:
+    asked = [name or world / MAP, "--path", world / "tax", *teacher(world), "--images", 20, "--work-dir", work]
+    return call("audit", *asked, "--false-alarms", 0.1, *args)
+
+
+def test_a_teacher_is_asked_once(world: Path, tmp_path: Path) -> None:
+    """Whatever the map says; and again only if the teacher or the images have changed."""
+    first = ask(world, tmp_path)
+    assert first.exit_code == 0, first.output
+    assert "asking about painted" in first.stderr
+    assert "36 images, of which 20 were looked at" in first.stdout
+    second = ask(world, tmp_path, "--html", tmp_path / "a.html")
+    assert second.stdout == first.stdout
+    assert "asking" not in second.stderr
+    assert "coarsely" not in (tmp_path / "a.html").read_text()  # the teacher's own labels are kept for the page
+    third = ask(world, tmp_path, name=another_map(tmp_path / "tax", EXCHANGED))
+    assert third.exit_code == 1
+    assert "two rows exchanged" in third.stdout and "asking" not in third.stderr
+    shutil.copytree(world, tmp_path / "copy")
+    assert "asking about painted" in ask(tmp_path / "copy", tmp_path).stderr
+
+
+def test_a_stopped_sample_goes_on(world: Path, tmp_path: Path) -> None:
+    ask(world, tmp_path)
+    (sample,) = tmp_path.glob("*/sample.npz")
+    whole = sample.read_bytes()
+    sample.unlink()
+    for records in tmp_path.glob("*/map-*/*/records-0.jsonl"):
+        records.write_bytes(b"".join(records.read_bytes().splitlines(True)[:7]))
+    assert "13/13" in ask(world, tmp_path).stderr
+    assert sample.read_bytes() == whole
+    assert not list(tmp_path.glob("*/manifest.json"))  # nothing there looks like a labelled dataset at first sight
+
+
+def test_what_cannot_be_asked(world: Path, tmp_path: Path) -> None:
+    assert "--data-root is missing" in refused(world / MAP, "--teacher", world / "teacher.py")
+    assert "give its weights, too: --checkpoint FILE" in refused(
+        world / MAP, "--path", world / "tax", "--teacher", world / "teacher.py", "--data-root", world / "data"
+    )
+    assert "there is no folder `idd`; if it is a taxonomy, say who is asked" in refused("idd")
+    assert "`--images` belongs to the form NAME --teacher" in refused(world / "out", "--images", 3)
+    message = refused(world / MAP, *teacher(world), "--work-dir", tmp_path, "--split", "test")
+    assert "`has no split `test`; it has train, val" in message.replace(f"`{world / MAP}` ", "`")
+    message = refused(world / MAP, *teacher(world), "--taxonomy", world / MAP)
+    assert "leave --taxonomy out" in message
+    assert not list(tmp_path.iterdir())
