@@ -38,8 +38,14 @@ def logarithms(p: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def _softmax(x: NDArray[np.float32]) -> NDArray[np.float32]:
-    x = np.exp(x - x.max(1, keepdims=True))
-    return x / x.sum(1, keepdims=True)
+    """Of bounded logarithms, so that no maximum need be subtracted: float32 holds exp(±80)."""
+    x = np.exp(x)
+    return np.asarray(x / total(x))
+
+
+def total(x: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Sum over the classes, `[N, K]` → `[N, 1]`; a product is several times as fast as numpy's sum of short rows."""
+    return np.asarray(x @ np.ones((x.shape[1], 1), x.dtype))
 
 
 def adapt(pixels: Pixels, allowed: NDArray[np.bool_], start: Adaptation | None = None, limit: int = 60) -> Adaptation:
@@ -69,7 +75,7 @@ def adapt(pixels: Pixels, allowed: NDArray[np.bool_], start: Adaptation | None =
         a, b = np.exp(theta[0]), theta[1:]
         q = _softmax(x * np.float32(a) + b.astype(np.float32))
         part = q * inside
-        m = part.sum(1)
+        m = total(part)[:, 0]
         # d m / d z_c = q_c (1[c in S] - m)
         grad = (part - q * m[:, None]) * (w / (m + SLACK))[:, None]
         value = -float(w @ np.log(m + SLACK)) + RIDGE * (float((b * b).mean()) + theta[0] ** 2)

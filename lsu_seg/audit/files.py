@@ -11,6 +11,8 @@ SMOOTHING = 0.5
 """Added to each count of the table."""
 FEWEST = 8
 """Of fewer images nothing is said."""
+TRUST = 50.0
+"""Points from which on the second class, given the first, is learnt from the row itself."""
 _MOST = 400
 """Images that are compared with one another."""
 
@@ -51,11 +53,17 @@ def pairing(rows: NDArray[np.integer], top: NDArray[np.integer], count: int, cha
     known = (rows >= 0) & (code < channels)
     code = np.where(known, code, 0)
     d = np.where(known, rows, 0)
-    table = np.full((count, channels), SMOOTHING)
-    np.add.at(table, (d[known], code[known]), 1)
-    p = table / table.sum(1, keepdims=True)
-    whole = table.sum(0) / table.sum()
-    ratio = np.log(p) - np.log(whole)
+    # P(best | d), and P(second | best, d) drawn towards P(second | best)
+    best, second = code, np.where(known, np.minimum(top[:images, ..., 1].reshape(images, -1), channels - 1), 0)
+    table = np.zeros((count, channels, channels))
+    np.add.at(table, (d[known], best[known], second[known]), 1)
+    once = table.sum(2) + SMOOTHING
+    whole = table.sum(0) + SMOOTHING / channels
+    likely = whole / whole.sum(1, keepdims=True)
+    joint = (table + TRUST * likely) / (table.sum(2, keepdims=True) + TRUST)
+    ratio = np.log(once / once.sum(1, keepdims=True)) - np.log(once.sum(0) / once.sum())
+    ratio = (ratio[..., None] + np.log(joint) - np.log(likely)).reshape(count, -1)
+    code = best * channels + second
     fit = np.zeros((images, images))
     for j in range(images):  # the label of j under the codes of every image
         values = ratio[d[j][None, :], code] * (known & known[j][None, :])
@@ -72,8 +80,8 @@ def pairing(rows: NDArray[np.integer], top: NDArray[np.integer], count: int, cha
 def _outliers(i: NDArray[np.intp], j: NDArray[np.intp], values: NDArray[np.float64]) -> list[tuple[int, int, float, float]]:
     """Pairs whose gain is above 0, with the number of pairs that would gain as much by chance.
 
-    The tail of the gains is taken as exponential, fitted to the best hundredth of the pairs without those that involve
-    an image of the best pairs.
+    The tail of the gains of the other pairs is taken as exponential; of three fits, from different quantiles on, the one
+    that expects most counts.
     """
     order = np.argsort(-values)
     taken: set[int] = set()
@@ -90,10 +98,15 @@ def _outliers(i: NDArray[np.intp], j: NDArray[np.intp], values: NDArray[np.float
         used |= {int(i[at]), int(j[at])}
         free = ~np.isin(i, list(used)) & ~np.isin(j, list(used))
         tail = np.sort(values[free])[::-1]
-        n = max(len(tail) // 100, 5)
-        if len(tail) <= n:
+        if len(tail) < 200:
             break
-        scale = max(float((tail[:n] - tail[n]).mean()), 1e-6)
-        expected = n * float(np.exp(-(values[at] - tail[n]) / scale))
+        expected = max(_by_tail(tail, len(tail) // part, float(values[at])) for part in (20, 100, 400))
         out.append((int(i[at]), int(j[at]), float(values[at]), expected))
     return out
+
+
+def _by_tail(tail: NDArray[np.float64], n: int, value: float) -> float:
+    """How many of the values, given in descending order, would reach `value`: an exponential fit to the best n."""
+    n = max(n, 5)
+    scale = max(float((tail[:n] - tail[n]).mean()), 1e-6)
+    return n * float(np.exp(-(value - tail[n]) / scale))

@@ -12,16 +12,17 @@ from lsu_onto import Constraint
 from lsu_seg.audit.evidence import regions, sees
 from lsu_seg.audit.files import Pairing, pairing
 from lsu_seg.audit.findings import KINDS, Cells, Finding, Report
+from lsu_seg.audit.moves import likely_move
 from lsu_seg.audit.pixels import Pixels, pixels_of, redraw
 from lsu_seg.audit.presence import Presence
 from lsu_seg.audit.rehearsal import Progress, Rehearsal, familiar_scores, look, rehearse
-from lsu_seg.audit.rows import PAIR, SLIP, best_move, closed_rows, fits, pair_gains, patterns
+from lsu_seg.audit.rows import PAIR, SLIP, closed_rows, fits, pair_gains, patterns
 from lsu_seg.audit.sample import Sample
 from lsu_seg.audit.scale import CHOSEN
 
 FEWEST = 30
 """Of rows with fewer sampled pixels nothing is said."""
-SHUFFLED = 0.25
+SHUFFLED = 0.6
 """Labels of a list in order fit their own image better than other images, by more standard deviations than this."""
 
 
@@ -43,10 +44,10 @@ class Settings:
 class Parts(NamedTuple):
     """How the expected false alarms are divided over the kinds of findings."""
 
-    insisted: float = 0.6
+    insisted: float = 0.55
     wrong_row: float = 0.15
     exchanged: float = 0.1
-    void_hides: float = 0.1
+    void_hides: float = 0.15
     mispaired: float = 0.05
 
 
@@ -136,16 +137,27 @@ def examine(
     """
     rows, k = allowed.shape[0], allowed.shape[1] - 1
     level = settings.false_alarms * PARTS.insisted
+    count = np.bincount(pixels.row[pixels.row >= 0], minlength=rows)
+    judged = count >= FEWEST
+    moves: list[Finding] = []
+    to = likely_move(pixels, allowed, judged, patterns(raw, allowed))
+    stated = allowed
+    if (to != np.arange(rows)).any():
+        # a row whose pattern leaves the list may be anything
+        allowed = np.where((to >= 0)[:, None], stated[np.maximum(to, 0)], True)
     known = rehearse(pixels, allowed, level, settings.maps, settings.seed, progress)
+    if allowed is not stated:
+        moves = _moved(pixels, stated, allowed, to, judged, known) if known is not None else []
+        if not moves:
+            allowed = stated
+            known = rehearse(pixels, allowed, level, settings.maps, settings.seed, progress)
     nothing = np.full((rows, k), np.nan, np.float32)
     if known is None:
         remark = "fewer than three source classes occur in rows that are bound to some: the audit cannot calibrate"
         return [], Cells(nothing, nothing, np.full((rows, k), np.inf, np.float32)), [remark]
     _, statistics = look(pixels, allowed, known.suspects)
     z = known.scale.score(statistics)[:rows]
-    count = np.bincount(pixels.row[pixels.row >= 0], minlength=rows)
-    judged = count >= FEWEST
-    moves = _moved(z, allowed, raw, judged, known, settings)
+    moves = moves or _exchanged(z, allowed, judged, known, settings)
     done = {d for f in moves for d in f.rows}
     wrong = _wrong_rows(z, statistics, allowed, judged, known, settings, done)
     done |= {d for f in wrong for d in f.rows}
@@ -167,28 +179,45 @@ def examine(
 
 
 def _moved(
+    pixels: Pixels,
+    stated: NDArray[np.bool_],
+    allowed: NDArray[np.bool_],
+    to: NDArray[np.int64],
+    judged: NDArray[np.bool_],
+    known: Rehearsal,
+) -> list[Finding]:
+    """What `likely_move` proposes, if the scores that are learnt under it bear it out.
+
+    Args:
+        stated: the map under audit. allowed: the same with its rows moved.
+    """
+    _, statistics = look(pixels, allowed, known.suspects)
+    z = known.scale.score(statistics)[: len(allowed)]
+    own, other = np.diag(fits(z, allowed)), np.diag(fits(z, stated))
+    changed = (allowed != stated).any(1) & judged
+    compared = changed & closed_rows(allowed) & closed_rows(stated)
+    gain = float((own - other)[compared].sum())
+    at = [int(d) for d in np.flatnonzero(changed) if to[d] >= 0]
+    changes = {d: tuple(np.flatnonzero(stated[to[d]]).tolist()) for d in at}
+    expected = known.expected_pairs(gain)
+    if len(at) == 2 and gain > PAIR:
+        return [Finding("exchanged", tuple(at), score=gain, expected=expected, changes=changes)]
+    if len(at) > 2 and gain > SLIP:
+        return [Finding("slipped", tuple(at), score=gain, expected=expected, changes=changes)]
+    return []
+
+
+def _exchanged(
     z: NDArray[np.float64],
     allowed: NDArray[np.bool_],
-    raw: NDArray[np.int64],
     judged: NDArray[np.bool_],
     known: Rehearsal,
     settings: Settings,
 ) -> list[Finding]:
-    """Label spaces that have slipped, or else rows that are exchanged."""
+    """Pairs of rows whose scores fit each other's S(r)."""
     fit = fits(z, allowed)
-    fit[~judged] = np.nan
-    plain = np.nan_to_num(fit, nan=0.0)
-    gains = pair_gains(np.where(judged[:, None] & judged[None, :], fit, np.nan))
     closed = closed_rows(allowed) & judged
-    gains[~closed] = 0
-    gains[:, ~closed] = 0
-    move = best_move(plain, np.where(judged[:, None], allowed, True), patterns(raw, allowed))
-    least = known.pair.max(initial=0.0)
-    if move is not None and move.gain > max(SLIP, least) and move.gain > gains.max(initial=0.0) + PAIR:
-        at = [d for d in range(len(allowed)) if move.to[d] >= 0 and (allowed[move.to[d]] != allowed[d]).any()]
-        changes = {d: tuple(np.flatnonzero(allowed[move.to[d]]).tolist()) for d in at}
-        expected = known.expected_pairs(move.gain)
-        return [Finding("slipped", tuple(at), score=move.gain, expected=expected, changes=changes)]
+    gains = pair_gains(np.where(closed[:, None] & closed[None, :], fit, np.nan))
     found = []
     while gains.max(initial=0.0) > PAIR:
         a, b = map(int, np.unravel_index(gains.argmax(), gains.shape))

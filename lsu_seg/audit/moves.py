@@ -13,7 +13,7 @@ PER_ROW = 200
 """Pixels of each row that are looked at."""
 ROUNDS = 3
 """Of assignment and adaptation."""
-EFFORT = 0.25
+EFFORT = 0.4
 """Mean log-likelihood per moved row that a move must gain; a known pattern needs to gain it only once."""
 
 

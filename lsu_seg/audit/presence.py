@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from lsu_seg.audit.adapt import Adaptation
+from lsu_seg.audit.adapt import Adaptation, total
 from lsu_seg.audit.pixels import Pixels
 
 CONFIDENCE = (0.5, 0.8, 0.95)
@@ -49,13 +49,13 @@ class Opinion:
         """Weighted mean per row of values `[N, …]` → `[R, …]`; 0 in rows without pixels."""
         rows = len(self.allowed)
         w = self.weight if values.ndim == 1 else self.weight[:, None]
-        total = np.zeros((rows, *values.shape[1:]))
+        summed = np.zeros((rows, *values.shape[1:]))
         start = np.searchsorted(self.pixels.row, np.arange(rows + 1))
         some = np.flatnonzero(start[1:] > start[:-1])
         if len(some):
-            total[some] = np.add.reduceat(values * w, start[some], axis=0)
+            summed[some] = np.add.reduceat(values * w, start[some], axis=0)
         count = np.bincount(self.pixels.row, self.weight, minlength=rows)
-        return total / np.maximum(count, 1e-9).reshape(-1, *[1] * (values.ndim - 1))
+        return np.asarray(summed / np.maximum(count, 1e-9).reshape(-1, *[1] * (values.ndim - 1)))
 
 
 def opinion(pixels: Pixels, allowed: NDArray[np.bool_], adaptation: Adaptation) -> Opinion:
@@ -70,7 +70,7 @@ def opinion(pixels: Pixels, allowed: NDArray[np.bool_], adaptation: Adaptation) 
     usual = np.bincount(pixels.row, root, minlength=rows + 1) / np.maximum(np.bincount(pixels.row, minlength=rows + 1), 1)
     q = adaptation(pixels.p)
     inside = q * closed[pixels.row, :k]
-    inside = inside / np.maximum(inside.sum(1, keepdims=True), 1e-9)
+    inside = inside / np.maximum(total(inside), 1e-9)
     best = q.argmax(1)
     bins = np.searchsorted(CONFIDENCE, q.max(1))
     code = (best * (len(CONFIDENCE) + 1) + bins) * 2 + pixels.agree
@@ -100,7 +100,7 @@ def shares(o: Opinion, ratio: NDArray[np.float32], allowed: NDArray[np.bool_], s
     mix = allowed / np.maximum(allowed.sum(1, keepdims=True), 1)
     for _ in range(steps):
         r = ratio * mix.astype(np.float32)[o.pixels.row]
-        r /= np.maximum(r.sum(1, keepdims=True), 1e-12)
+        r /= np.maximum(total(r), 1e-12)
         mix = o.mean(r)
     return mix
 
@@ -121,11 +121,11 @@ def admixture(
     row = o.pixels.row
     k = ratio.shape[1]
     part = ratio * mix.astype(np.float32)[row]
-    base = part.sum(1, keepdims=True) - part
+    base = total(part) - part
     left = 1 - mix
     base = base / np.maximum(left, 1e-6).astype(np.float32)[row]
     spare = ratio * fallback.astype(np.float32)[row]
-    spare = (spare.sum(1, keepdims=True) - spare) / np.maximum(1 - fallback, 1e-3).astype(np.float32)[row]
+    spare = (total(spare) - spare) / np.maximum(1 - fallback, 1e-3).astype(np.float32)[row]
     alone = (left < 0.02)[row]
     base = np.where(alone, spare, base)
     odds = ratio / np.maximum(base, 1e-6)
@@ -146,22 +146,16 @@ def components(o: Opinion) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         P(code | c) as `[R, K, C]`, where the component of c for row d is learnt from rows other than d (with the
         teacher's own opinion standing in for `SMOOTHING` pixels), and how many pixels it is learnt from, `[R, K]`.
     """
+    from scipy.sparse import csr_array
+
     rows, k = o.allowed.shape
     codes = k * (len(CONFIDENCE) + 1) * 2
-    counts = np.zeros((rows, k, codes))
-    trusted = o.closed
-    own = np.zeros((k, codes))
-    for d in range(rows):
-        at = o.pixels.row == d
-        if not at.any():
-            continue
-        hot = np.zeros((codes, k))
-        np.add.at(hot, o.code[at], o.q[at])
-        own += hot.T
-        if trusted[d]:
-            hot = np.zeros((codes, k))
-            np.add.at(hot, o.code[at], o.inside[at] * o.weight[at, None])
-            counts[d] = hot.T
+    place = o.pixels.row * codes + o.code
+    shape = (rows * codes, len(place))
+    by_code = csr_array((np.ones(len(place), np.float32), (place, np.arange(len(place)))), shape=shape)
+    own = (by_code @ o.q).reshape(rows, codes, k).sum(0).T.astype(float)
+    counts = (by_code @ (o.inside * o.weight[:, None])).reshape(rows, codes, k).transpose(0, 2, 1).astype(float)
+    counts[~o.closed] = 0
     own /= np.maximum(own.sum(1, keepdims=True), 1e-9)
     rest = counts.sum(0)[None] - counts
     pixels = rest.sum(2)
@@ -181,8 +175,8 @@ def code_shares(o: Opinion, component: NDArray[np.float64], steps: int = 40) -> 
 
 def _histogram(o: Opinion, codes: int) -> NDArray[np.float64]:
     """How often each code occurs in each row, `[R, C]`."""
-    out = np.zeros((len(o.allowed), codes))
-    np.add.at(out, (o.pixels.row, o.code), o.weight)
+    place = o.pixels.row * codes + o.code
+    out = np.bincount(place, o.weight, minlength=len(o.allowed) * codes).reshape(-1, codes)
     return np.asarray(out / np.maximum(out.sum(1, keepdims=True), 1e-9))
 
 

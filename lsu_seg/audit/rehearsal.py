@@ -157,7 +157,7 @@ def rehearse(
     firsts: list[Presence] = []
     for i in range(maps):
         mocks.append(
-            random_map(o.pixels, assumed_classes(o, rng), int(closed.sum()), spread, i % 2 == 0, rng)
+            random_map(o.pixels, assumed_classes(o, rng), int(closed.sum()), spread, True, rng)
         )
         firsts.append(look(mocks[-1].pixels, mocks[-1].allowed)[1])
         if progress:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -13,8 +11,6 @@ PAIR = 4.0
 """Least gain in log-likelihood for which two rows are exchanged."""
 SLIP = 6.0
 """Least gain for which three rows or more are moved."""
-EFFORT = 2.0
-"""What a moved row costs if the moves follow no known pattern."""
 
 
 def fits(z: NDArray[np.float64], allowed: NDArray[np.bool_]) -> NDArray[np.float64]:
@@ -48,14 +44,6 @@ def pair_gains(fit: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.nan_to_num(gain, nan=0.0)
 
 
-class Move(NamedTuple):
-    """Attributes: to: int `[D]`, the row whose S(r) fits each row's content; -1: none is known. gain, moved: of it."""
-
-    to: NDArray[np.int64]
-    gain: float
-    moved: int
-
-
 def patterns(raw: NDArray[np.int64], allowed: NDArray[np.bool_]) -> list[NDArray[np.int64]]:
     """Ways in which ids are misread: shifted by up to three, or the number of a class in the list read as its id.
 
@@ -74,36 +62,3 @@ def patterns(raw: NDArray[np.int64], allowed: NDArray[np.bool_]) -> list[NDArray
             number = {i + first: d for i, d in enumerate(listed)}
             out.append(np.array([number.get(int(v), -1) if v >= 0 else -1 for v in raw]))
     return out
-
-
-def best_move(
-    fit: NDArray[np.float64], allowed: NDArray[np.bool_], ways: list[NDArray[np.int64]]
-) -> Move | None:
-    """The way to move three rows or more that explains their content best; None if there is none.
-
-    Of `ways`, those in which the compared rows gain most, and the linear assignment (Kuhn 1955) less its `EFFORT`.
-    """
-    from scipy.optimize import linear_sum_assignment
-
-    closed = closed_rows(allowed)
-    rows = np.flatnonzero(closed)
-    if len(rows) < 3:
-        return None
-    candidates: list[Move] = []
-    same = (allowed[:, None] == allowed[None]).all(2)
-    for to in ways:
-        at = np.flatnonzero(closed & (to >= 0))
-        at = at[closed[to[at]]]
-        moved = int((~same[at, to[at]]).sum())
-        if moved >= 3 and moved * 2 >= len(rows):
-            candidates.append(Move(to, float((fit[at, to[at]] - fit[at, at]).sum()), moved))
-    part = fit[np.ix_(rows, rows)]
-    _, best = linear_sum_assignment(-part)
-    to = np.arange(len(fit))
-    to[rows] = rows[best]
-    to = np.where(same[np.arange(len(fit)), to], np.arange(len(fit)), to)
-    moved = int((to != np.arange(len(fit))).sum())
-    if moved >= 3:
-        gain = float((fit[rows, to[rows]] - fit[rows, rows]).sum())
-        candidates.append(Move(to, gain - EFFORT * moved, moved))
-    return max(candidates, key=lambda m: m.gain, default=None)
