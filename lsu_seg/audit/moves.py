@@ -22,7 +22,7 @@ def likely_move(
 ) -> NDArray[np.int64]:
     """The move of rows under which an adapted teacher explains them best; each row itself if none is clearly better.
 
-    A map is as good as the mean of log(Σ_{c∈S(d)} p′_c + 0.01), where p′ is adapted to that same map. Candidates are
+    A map is as good as the mean of log(Σ_{c∈S(d)} p'_c + 0.01), where p' is adapted to that same map. Candidates are
     `ways`, and linear assignments (Kuhn 1955), each alternating with the adaptation to it.
 
     Args:
@@ -88,7 +88,7 @@ def _few(pixels: Pixels, rows: NDArray[np.intp]) -> Pixels:
 
 
 def _fit(pixels: Pixels, inside: NDArray[np.bool_], adaptation: Adaptation) -> NDArray[np.float64]:
-    """Mean over each row's pixels of log(Σ_{c∈S(r)} p′_c + 0.01), `[D, D]`: content × S(r)."""
+    """Mean over each row's pixels of log(Σ_{c∈S(r)} p'_c + 0.01), `[D, D]`: content by S(r)."""
     mass = np.log(adaptation(pixels.p) @ inside.T.astype(np.float32) + SLACK)
     total = np.zeros((len(inside), len(inside)))
     np.add.at(total, pixels.row, mass)

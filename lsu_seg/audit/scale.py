@@ -36,7 +36,7 @@ def log_odds(model: Any, x: NDArray[np.float64]) -> NDArray[np.float64]:
 
 def at_least(values: NDArray[np.float64], score: NDArray[np.float64]) -> NDArray[np.float64]:
     """How many values are at least each score, plus one half: none is no proof that there are none."""
-    return len(values) - np.searchsorted(np.sort(values), score, "left") + 0.5
+    return np.asarray(len(values) - np.searchsorted(np.sort(values), score, "left") + 0.5, np.float64)
 
 
 @dataclass(frozen=True)
@@ -60,9 +60,7 @@ class Scale:
         """Log odds `[R, K]` that c occurs in d."""
         return log_odds(self.model, statistics.features)
 
-    def false_present(
-        self, score: NDArray[np.float64], origin: NDArray[np.int64] | None = None
-    ) -> NDArray[np.float64]:
+    def false_present(self, score: NDArray[np.float64], origin: NDArray[np.int64] | None = None) -> NDArray[np.float64]:
         """How many absent classes of a right map have at least this score, `[R, K]` → `[R, K]`.
 
         If a row is wrong, the rehearsal takes what it hides for confusion; without the row, it cannot know the

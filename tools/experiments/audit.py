@@ -23,10 +23,10 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # before numpy
 sys.path.insert(0, str(Path(__file__).parent))
 
 import numpy as np
-
 from audit_table.ontologies import draw_world
 from audit_table.plants import confident_joint, file_plants, plants, ranked
 from audit_table.pools import Pool
+
 from lsu_seg.audit.judge import Settings, examine
 from lsu_seg.audit.rows import closed_rows
 from lsu_seg.audit.scale import CHOSEN
@@ -117,8 +117,8 @@ def table(lines: list[dict[str, Any]]) -> Iterator[str]:
     def row(title: str, kind: str, value: Any, keep: Any = lambda x: True) -> str:
         of = [x for x in lines if x["kind"] == kind and keep(x)]
         parts = [[value(x) for x in of if x["pool"] == p] for p in pools]
-        values = [f"{np.mean(part):.2f}" if part else "–" for part in parts]
-        every = f"{np.mean([value(x) for x in of]):.2f}" if of else "–"
+        values = [f"{np.mean(part):.2f}" if part else "-" for part in parts]
+        every = f"{np.mean([value(x) for x in of]):.2f}" if of else "-"
         return f"| {title} | {' | '.join(values)} | {every} | {len(of)} |"
 
     yield row("false contradictions per clean map", "clean", lambda x: len(x["contradictions"]))
