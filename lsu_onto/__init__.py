@@ -1,8 +1,8 @@
 """Ontologies of segmentation datasets: read `.tax` files, check them, compile them to constraint matrices.
 
 The whole public API is `load`, `load_dataset`, `taxonomies`, `draw`, `read_raster`, `Palettes`, `Constraint`,
-`places`, `rewrite`, `write_atomic` and the four codes below; it needs numpy and no torch, and `read_raster` needs
-Pillow.
+`places`, `rewrite`, `by_name`, `first_map`, `write_atomic` and the four codes below; it needs numpy and no torch, and
+`read_raster` needs Pillow.
 
 >>> import lsu_onto
 >>> c = lsu_onto.load("demo_town", source="demo")
@@ -37,6 +37,8 @@ if TYPE_CHECKING:
     from lsu_onto.raster.reader import MAX_PIXELS, Raster, read_raster
     from lsu_onto.revise.places import ClassPlaces, places
     from lsu_onto.revise.revision import Revision, rewrite
+    from lsu_onto.starter.by_name import NameOdds, by_name
+    from lsu_onto.starter.first_map import FirstMap, FirstRow, first_map
 
 __all__ = [
     "MAX_PIXELS",
@@ -47,15 +49,20 @@ __all__ = [
     "ClassPlaces",
     "Constraint",
     "Entry",
+    "FirstMap",
+    "FirstRow",
     "LabelFileError",
     "LabelValueError",
     "Layout",
+    "NameOdds",
     "Palettes",
     "Raster",
     "Revision",
     "TaxonomyError",
     "UserError",
+    "by_name",
     "draw",
+    "first_map",
     "load",
     "load_dataset",
     "places",
@@ -224,6 +231,14 @@ def __getattr__(name: str) -> Any:
         return getattr(reader, name)
     if name in ("ClassPlaces", "places"):
         from lsu_onto.revise import places as module
+
+        return getattr(module, name)
+    if name in ("NameOdds", "by_name"):
+        from lsu_onto.starter import by_name as module
+
+        return getattr(module, name)
+    if name in ("FirstMap", "FirstRow", "first_map"):
+        from lsu_onto.starter import first_map as module
 
         return getattr(module, name)
     if name in ("Revision", "rewrite"):

@@ -71,7 +71,7 @@ ROOMS: dict[str, dict[str, str]] = {
         "revise": "errors diagnostics lang ontology library constraint changes",
         "exchange": "errors diagnostics files lang ontology library constraint",
         "raster": "errors files",
-        "starter": "progress errors diagnostics lang ontology exchange raster",
+        "starter": "progress errors diagnostics files lang ontology library constraint exchange raster",
         "lsp": "errors diagnostics lang ontology library",
         "commands": "*",
         "cli": "commands program",

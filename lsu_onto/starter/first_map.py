@@ -1,0 +1,110 @@
+"""The file of a map that somebody proposes: as strong as its rows can be beside each other."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from lsu_onto.diagnostics import Diagnostic
+from lsu_onto.errors import UserError
+from lsu_onto.exchange.draft import allowed_relation, map_rows
+from lsu_onto.exchange.skeleton import need_source
+from lsu_onto.lang.fmt import format_text
+from lsu_onto.library.library import Library
+from lsu_onto.ontology.model import Dataset, Source
+
+
+@dataclass(frozen=True)
+class FirstRow:
+    """A row that is proposed.
+
+    Attributes:
+        allowed: S(d) as channels, K is void; all of them: `-> any`.
+        op: `=`, `<`, `>` or `~`. It is written only where no other row makes it wrong, and `~` otherwise; void alone
+            and everything are decisions, which have none.
+        notes: what is written behind it.
+    """
+
+    allowed: tuple[int, ...]
+    op: str = "~"
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class FirstMap:
+    """A map as a file that is not written yet.
+
+    Attributes:
+        text: of a `.tax` file with a map and no dataset. relations: of each row, as in the text.
+    """
+
+    text: str
+    relations: tuple[str, ...]
+
+
+def first_map(
+    dataset: str | Path,
+    source: str,
+    rows: Sequence[FirstRow],
+    about: Iterable[str] = (),
+    paths: Iterable[str | Path] = (),
+) -> FirstMap:
+    """The map of a dataset to a source, in the order of the dataset's classes.
+
+    Args:
+        dataset, source, paths: as for `lsu_onto.load`; the dataset need not have a map.
+        rows: one for each class. about: lines of comment.
+
+    Raises:
+        UserError: there is no such dataset or source, or the file would not be valid.
+    """
+    paths = [str(p) for p in paths]
+    library = Library(paths)
+    d, s = library.alone(dataset), need_source(source, tuple(paths))
+    _refuse_mapped(library, d, s)
+    # a decision claims nothing
+    owners = Counter(c for row in rows for c in row.allowed if len(row.allowed) <= len(s.classes))
+    file = str(Path(d.span.file).with_name(f"{d.name}-{s.name}.tax"))
+    problems: list[Diagnostic] = []
+    for strong in (True, False):
+        relations = [_relation(row, s, owners, strong) for row in rows]
+        pairs = zip(d.classes, rows, relations, strict=True)
+        lines = map_rows([(c.name, r, list(row.notes)) for c, row, r in pairs])
+        head = ["tax 1", *(f"# {line}" for line in about), f"map {d.name} {d.version} -> {s.name} {s.version}", ""]
+        text = format_text(file, "\n".join([*head, *lines]) + "\n")
+        # beside the dataset, so that it is found, whatever folder the file is meant for
+        folder = [*paths, d.span.file, s.span.file]
+        problems = Library(folder, {file: text}).check(file, text).errors
+        if not problems:
+            return FirstMap(text, tuple(" ".join(r) for r in relations))
+    raise UserError(
+        f"a map of `{d.name}` to `{s.name}` cannot be written: {problems[0].message} ({problems[0].code}); mend"
+        f" {d.span.file} first, see `lsu-onto validate`"
+    )
+
+
+def _refuse_mapped(library: Library, d: Source | Dataset, s: Source) -> None:
+    """Refuse a dataset whose relations to the source have their place already, even an empty one."""
+    for e in [*library.entries(Path(d.span.file).parent)]:
+        if (e.name, e.version, e.source, e.source_version) == (d.name, d.version, s.name, s.version):
+            raise UserError(
+                f"`{d.name} {d.version}` has a map to `{s.name}` already, in {e.path}, and nothing is overwritten; if"
+                f" it is a draft, take `-> {s.name} {s.version}` out of its header and the relations off its lines"
+            )
+
+
+def _relation(row: FirstRow, s: Source, owners: Counter[int], strong: bool) -> tuple[str, ...]:
+    k = len(s.classes)
+    channels = sorted(c for c in row.allowed if c < k)
+    void, names = k in row.allowed, [s.classes[c].name for c in channels]
+    claims = strong and not void and all(owners[c] == 1 for c in channels)
+    if claims and row.op == "=" and len(names) == 1:
+        return (f"= {names[0]}",)
+    relation = allowed_relation(names, void, k)
+    if row.op == ">" and claims and len(names) > 1:
+        return (relation[0].replace("~", ">", 1), *relation[1:])
+    if row.op in "~>" and relation == (f"< {names[0] if names else ''}",):
+        return (f"{row.op if row.op == '~' or claims else '~'} {names[0]}",)
+    return relation

@@ -1,0 +1,89 @@
+"""A first map of a dataset: what the names say, and the file that is written of it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import lsu_onto
+from lsu_onto import FirstRow, NameOdds, by_name, first_map
+
+TOWN = "tax 1\ndataset my v1\n1 road\n2 parked_cars\n3 vehicle\n4 ignore\n5 blob\n6 persn\n7 gully\n"
+
+
+@pytest.fixture
+def town(tmp_path: Path) -> Path:
+    (tmp_path / "my.tax").write_text(TOWN)
+    return tmp_path / "my.tax"
+
+
+def likely(names: NameOdds, d: int) -> set[str]:
+    return {[*names.source_classes, "void"][c] for c in np.flatnonzero(names.odds[d] > 0)}
+
+
+def test_names(town: Path) -> None:
+    names = by_name(town, "cityscapes")
+    assert (names.dataset, names.source) == ("my v1", "cityscapes v1")
+    assert [likely(names, d) for d in range(6)] == [
+        {"road"},
+        set(),  # named after `car`, which alone is not enough
+        {"car", "truck", "bus", "train", "motorcycle", "bicycle"},
+        {"void"},
+        set(),
+        set(),
+    ]
+    car, person = (names.source_classes.index(c) for c in ("car", "person"))
+    assert names.odds[1].argmax() == car and names.reasons[1][car] == ["named after it"]
+    assert names.odds[5].argmax() == person and names.reasons[5][person] == ["spelled almost like `person`"]
+    assert names.same.tolist() == [names.source_classes.index("road"), -1, -1, -1, -1, -1, -1]
+    assert "so have" in " ".join(names.reasons[0][0])
+
+
+def test_other_maps_of_the_folder_count_and_can_be_left_out(town: Path, tmp_path: Path) -> None:
+    (tmp_path / "other.tax").write_text('tax 1\ndataset other v1 -> cityscapes v1\n1 drain "gully" < road\n')
+    gully = by_name(town, "cityscapes", [tmp_path])
+    assert likely(gully, 6) == {"road"} and gully.reasons[6][0] == ["so has `other`"]
+    assert likely(by_name(town, "cityscapes", [tmp_path], without=["other"]), 6) == set()
+
+
+def test_a_name_is_known_by_way_of_another_source(tmp_path: Path) -> None:
+    (tmp_path / "way.tax").write_text(
+        "tax 1\nsource near v1\n0 lorry\nsource far v1\n0 heavy\n1 light\n"
+        "dataset a v1 -> near v1\n1 hgv = lorry\ndataset b v1 -> far v1\n1 lorry ~ heavy light\n"
+        "dataset new v1\n1 hgv\n"
+    )
+    names = by_name(f"{tmp_path / 'way.tax'} new", "far", [tmp_path])
+    assert [r for why in names.reasons[0].values() for r in why] == ["so has `b`", "so has `b`"]
+    assert (names.odds[0, :2] > names.odds[0, 2]).all()
+
+
+def test_the_file_is_valid_and_claims_no_more_than_it_can(town: Path) -> None:
+    k = 19
+    rows = [
+        FirstRow((0,), "=", ("sure",)),
+        FirstRow((13,), "="),  # not alone in `car`
+        FirstRow((13, 14, 15), ">"),
+        FirstRow((k,)),
+        FirstRow(tuple(range(k + 1)), notes=("nothing is known",)),
+        FirstRow((11, 12), ">"),
+        FirstRow((10, k), "~"),
+    ]
+    made = first_map(town, "cityscapes", rows, ["a first map"])
+    written = ["= road", "< car", "~ car truck bus", "-> void", "-> any", "> person rider", "~ sky void"]
+    assert list(made.relations) == written
+
+    assert "# a first map\nmap my v1 -> cityscapes v1\n" in made.text and "# nothing is known" in made.text
+    file = town.with_name("my-cityscapes.tax")
+    file.write_text(made.text)
+    allowed = lsu_onto.load(file).allowed
+    assert [tuple(np.flatnonzero(a)) for a in allowed] == [row.allowed for row in rows]
+    with pytest.raises(lsu_onto.UserError, match=r"`my v1` has a map to `cityscapes` already, in .*my-cityscapes.tax"):
+        first_map(town, "cityscapes", rows)
+
+
+def test_a_draft_with_an_arrow_is_refused(town: Path) -> None:
+    town.write_text(TOWN.replace("my v1", "my v1 -> cityscapes v1"))
+    with pytest.raises(lsu_onto.UserError, match="take `-> cityscapes v1` out of its header"):
+        first_map(town, "cityscapes", [FirstRow((0,))] * 7)
