@@ -234,13 +234,13 @@ def __getattr__(name: str) -> Any:
 
         return getattr(module, name)
     if name in ("NameOdds", "by_name"):
-        from lsu_onto.starter import by_name as module
+        from lsu_onto.starter import by_name as names
 
-        return getattr(module, name)
+        return getattr(names, name)
     if name in ("FirstMap", "FirstRow", "first_map"):
-        from lsu_onto.starter import first_map as module
+        from lsu_onto.starter import first_map as first
 
-        return getattr(module, name)
+        return getattr(first, name)
     if name in ("Revision", "rewrite"):
         from lsu_onto.revise import revision
 

@@ -75,9 +75,9 @@ def by_name(
     Raises:
         UserError: there is no such dataset or source.
     """
-    paths = [str(p) for p in paths]
-    library = Library(paths)
-    d, s = library.alone(dataset), need_source(source, tuple(paths))
+    search = [str(p) for p in paths]
+    library = Library(search)
+    d, s = library.alone(dataset), need_source(source, tuple(search))
     known = _known(library, d, s, frozenset(without))
     k = len(s.classes)
     odds = np.full((len(d.classes), k + 1), PRIOR)
@@ -162,8 +162,8 @@ def _direct(c: TaxClass, s: Source, known: _Known) -> dict[int, tuple[float, str
     if group in s.by_letters and not out:
         say([s.by_letters[group]], PART, "its group has the name")
     words = _words(c.name)
-    for channel, other in enumerate(s.classes):
-        theirs = _words(other.name)
+    for channel, there in enumerate(s.classes):
+        theirs = _words(there.name)
         if not words or not theirs:
             continue
         if len(words) > 1 and words[-1:] == theirs:

@@ -60,9 +60,9 @@ def first_map(
     Raises:
         UserError: there is no such dataset or source, or the file would not be valid.
     """
-    paths = [str(p) for p in paths]
-    library = Library(paths)
-    d, s = library.alone(dataset), need_source(source, tuple(paths))
+    search = [str(p) for p in paths]
+    library = Library(search)
+    d, s = library.alone(dataset), need_source(source, tuple(search))
     _refuse_mapped(library, d, s)
     # a decision claims nothing
     owners = Counter(c for row in rows for c in row.allowed if len(row.allowed) <= len(s.classes))
@@ -75,7 +75,7 @@ def first_map(
         head = ["tax 1", *(f"# {line}" for line in about), f"map {d.name} {d.version} -> {s.name} {s.version}", ""]
         text = format_text(file, "\n".join([*head, *lines]) + "\n")
         # beside the dataset, so that it is found, whatever folder the file is meant for
-        folder = [*paths, d.span.file, s.span.file]
+        folder = [*search, d.span.file, s.span.file]
         problems = Library(folder, {file: text}).check(file, text).errors
         if not problems:
             return FirstMap(text, tuple(" ".join(r) for r in relations))
