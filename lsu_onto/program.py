@@ -314,6 +314,7 @@ class OutputPath(click.Path):
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         path = os.fspath(value)
         is_file = os.path.isfile(path) or not os.path.exists(path)  # noqa: PTH110, PTH113 (Path raises)
+        is_file = is_file and not (path == "-" and self.allow_dash)
         if is_file and not path.startswith(("/dev/", "/proc/")):
             if not path.endswith(self.suffix):
                 self.fail(f"the output must end in `{self.suffix}`, not `{path}`", param, ctx)

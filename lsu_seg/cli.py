@@ -30,6 +30,7 @@ SECTIONS = {
         "train": "train:train",
         "pseudo-label": "pseudo_label:pseudo_label",
         "audit": "audit:audit",
+        "suggest": "suggest:suggest",
         "evaluate": "evaluate:evaluate",
         "compare": "compare:compare",
     },

@@ -38,10 +38,12 @@ class FirstMap:
 
     Attributes:
         text: of a `.tax` file with a map and no dataset. relations: of each row, as in the text.
+        files: of the dataset and of the source, which `lsu_onto.load` needs among its `paths` if it is elsewhere.
     """
 
     text: str
     relations: tuple[str, ...]
+    files: tuple[str, str]
 
 
 def first_map(
@@ -78,7 +80,7 @@ def first_map(
         folder = [*search, d.span.file, s.span.file]
         problems = Library(folder, {file: text}).check(file, text).errors
         if not problems:
-            return FirstMap(text, tuple(" ".join(r) for r in relations))
+            return FirstMap(text, tuple(" ".join(r) for r in relations), (d.span.file, s.span.file))
     raise UserError(
         f"a map of `{d.name}` to `{s.name}` cannot be written: {problems[0].message} ({problems[0].code}); mend"
         f" {d.span.file} first, see `lsu-onto validate`"
@@ -90,8 +92,8 @@ def _refuse_mapped(library: Library, d: Source | Dataset, s: Source) -> None:
     for e in [*library.entries(Path(d.span.file).parent)]:
         if (e.name, e.version, e.source, e.source_version) == (d.name, d.version, s.name, s.version):
             raise UserError(
-                f"`{d.name} {d.version}` has a map to `{s.name}` already, in {e.path}, and nothing is overwritten; if"
-                f" it is a draft, take `-> {s.name} {s.version}` out of its header and the relations off its lines"
+                f"`{d.name} {d.version}` has a map to `{s.name}` already, in {e.path}, and nothing is overwritten; move"
+                f" that away, or, where it is an arrow in the header of a draft, take `-> {s.name} {s.version}` out"
             )
 
 

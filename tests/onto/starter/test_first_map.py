@@ -85,5 +85,5 @@ def test_the_file_is_valid_and_claims_no_more_than_it_can(town: Path) -> None:
 
 def test_a_draft_with_an_arrow_is_refused(town: Path) -> None:
     town.write_text(TOWN.replace("my v1", "my v1 -> cityscapes v1"))
-    with pytest.raises(lsu_onto.UserError, match="take `-> cityscapes v1` out of its header"):
+    with pytest.raises(lsu_onto.UserError, match="in the header of a draft, take `-> cityscapes v1` out"):
         first_map(town, "cityscapes", [FirstRow((0,))] * 7)

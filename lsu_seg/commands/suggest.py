@@ -1,0 +1,176 @@
+"""`lsu-seg suggest`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from lsu_onto.program import (
+    Command,
+    FolderPath,
+    OutputPath,
+    put_data,
+    search_path,
+    source_option,
+    taxonomy_argument,
+    text_or_json,
+)
+from lsu_seg.commands.arguments import UNKNOWN, ConfigFile
+
+if TYPE_CHECKING:
+    from lsu_onto import FirstMap, NameOdds
+    from lsu_seg.audit.sample import Sample
+
+
+@click.command(cls=Command, interrupted="what the teacher was asked is kept, and the same command goes on after it")
+@taxonomy_argument("target", metavar="NAME | OUT_DIR")
+@source_option("The source taxonomy that the classes are related to.")
+@click.option("--data-root", type=FolderPath(exists=True), help="Folder of the dataset.")
+@click.option(
+    "--teacher",
+    type=ConfigFile(),
+    metavar="CONFIG | FOLDER | FILE",
+    help="Ask this teacher: an MMSeg config, a Hugging Face folder, or a checkpoint of data-priors.",
+)
+@click.option(
+    "--checkpoint", type=click.Path(dir_okay=False), metavar="FILE", help="The weights of a teacher's config."
+)
+@click.option("--split", metavar="SPLIT", help="Of NAME.  [default: train]")
+@click.option(
+    "--images", type=click.IntRange(1), help="Number of images to ask about, drawn at random.  [default: 300]"
+)
+@click.option("--unknown", type=UNKNOWN, help="What values are that NAME does not list.  [default: error]")
+@click.option(
+    "--work-dir",
+    type=OutputPath(),
+    metavar="DIR",
+    help="Folder of what a teacher has said, which `audit` reads, too.  [default: work/audit]",
+)
+@click.option(
+    "-o",
+    "--output",
+    type=OutputPath(".tax", dir_okay=False, allow_dash=True),
+    metavar="FILE | -",
+    help="The map, a new file; `-` prints it, and the table to standard error.  [default: NAME-SOURCE.tax]",
+)
+@text_or_json
+@search_path
+def suggest(
+    target: str,
+    source: str | None,
+    output: str | None,
+    format_: str,
+    search: tuple[str, ...],
+    **asking: Any,
+) -> None:
+    """Write a first map of a dataset, from what a teacher sees in each class and from what the classes are called.
+
+    NAME is a dataset that has no map to the source yet. Names are compared with those of the source, and with what the
+    other maps at hand say of such names; without a teacher, that is all. Rows that are not certain get everything that
+    may be in them, and each row says why it is as it is. It is a draft: read it, and then let `lsu-seg audit` look.
+
+    OUT_DIR is a labelling run of such a dataset, whose sample is used.
+
+    \b
+    Examples:
+      lsu-seg suggest mydata.tax --source cityscapes
+      lsu-seg suggest mydata.tax --source cityscapes --data-root data --teacher segformer.py --checkpoint segformer.pth
+      lsu-seg suggest mydata.tax --source cityscapes -o -
+    """
+    import lsu_onto
+    from lsu_seg.audit.suggest import about, as_json, as_text, note
+    from lsu_seg.audit.suggest import suggest as suggested
+
+    if output == "-" and format_ != "text":
+        raise click.UsageError(f"-o - and --format {format_} would both be printed; name a file for -o")
+    asking = {key: value for key, value in asking.items() if value is not None}
+    sample: Sample | None = None
+    if is_run := Path(target).is_dir() and "teacher" not in asking:
+        sample, target, source = _of_run(Path(target), source)
+    _check_options(asking, is_run)
+    if source is None:
+        raise click.UsageError("--source is missing: the taxonomy that the classes are related to")
+    names = lsu_onto.by_name(target, source, search)
+    everything = lsu_onto.FirstRow(tuple(range(len(names.source_classes) + 1)))
+    empty = lsu_onto.first_map(target, source, [everything] * len(names.classes), [], search)
+    file = output or f"{names.dataset.split()[0]}-{names.source.split()[0]}.tax"
+    _check_new(file)
+    if sample is not None:
+        _check_classes(sample, names)
+    elif "teacher" in asking:
+        sample = _ask(names, empty, search, **asking)
+    suggestions = suggested(sample, names)
+    rows = [lsu_onto.FirstRow(s.channels, s.op, (note(s),)) for s in suggestions]
+    made = lsu_onto.first_map(target, source, rows, about(names, suggestions), search)
+    if file == "-":
+        put_data(made.text)
+    else:
+        lsu_onto.write_atomic(Path(file), made.text.encode("utf-8", "backslashreplace"))
+    if format_ == "json":
+        put_data(as_json(names, suggestions, made.relations, file) + "\n")
+        return
+    click.echo(as_text(names, suggestions, made.relations).rstrip("\n"), err=file == "-")
+    if file != "-":
+        click.echo(f"\nwrote {file}: a draft; read it, then `lsu-onto validate {file}`", err=True)
+
+
+def _check_options(asking: dict[str, Any], is_run: bool) -> None:
+    if "teacher" in asking and "data_root" not in asking:
+        raise click.UsageError("--data-root is missing: the folder of the dataset")
+    if asking and "teacher" not in asking:
+        option = next(iter(asking)).replace("_", "-")
+        why = "labels in a folder are as they are" if is_run else "without one, names alone are compared"
+        raise click.UsageError(f"`--{option}` belongs to a teacher, who is asked with --teacher …; {why}")
+
+
+def _check_new(file: str) -> None:
+    from lsu_seg.errors import UserError
+    from lsu_seg.pseudo.errors import check_output
+
+    if file != "-":
+        if Path(file).exists():
+            raise UserError(f"`{file}` is there already, and nothing is overwritten; take another name with -o")
+        check_output(Path(file).resolve().parent, {})  # now, and not after the teacher was asked
+
+
+def _of_run(root: Path, source: str | None) -> tuple[Sample, str, str]:
+    """The sample of a labelling run, its dataset, and the source."""
+    from lsu_seg.pseudo.sample import read_manifest, read_sample
+
+    manifest = read_manifest(root)
+    return read_sample(root), str(manifest["dataset"]), source or str(manifest["source"])
+
+
+def _check_classes(sample: Sample, names: NameOdds) -> None:
+    from lsu_seg.audit.sample import SampleError
+
+    if (sample.rows_of, sample.classes) != (names.classes, names.source_classes):
+        raise SampleError(
+            f"the labels are of other classes than `{names.dataset}` and `{names.source}` have; label them anew, or"
+            " name the taxonomies that they were made with"
+        )
+
+
+def _ask(
+    names: NameOdds,
+    empty: FirstMap,
+    search: tuple[str, ...],
+    data_root: str,
+    work_dir: str = "work/audit",
+    split: str = "train",
+    images: int = 300,
+    **asking: Any,
+) -> Sample:
+    """What the teacher says under a map that allows everything. An audit of the map to come reads it again."""
+    import lsu_onto
+    from lsu_seg.pseudo.sampling import drawn_sample
+
+    dataset, source = (name.split()[0] for name in (names.dataset, names.source))
+    file = Path(work_dir) / "any" / f"{dataset}-{source}.tax"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    lsu_onto.write_atomic(file, empty.text.encode("utf-8", "backslashreplace"))
+    paths = [*search, *empty.files]
+    asked = drawn_sample(Path(work_dir), str(file), names.source, paths, data_root, split, images=images, **asking)
+    return asked.sample
