@@ -217,6 +217,20 @@ def test_a_stopped_sample_goes_on(world: Path, tmp_path: Path) -> None:
     assert not list(tmp_path.glob("*/manifest.json"))  # nothing there looks like a labelled dataset at first sight
 
 
+def test_keys_of_the_config_and_the_only_split(world: Path, tmp_path: Path) -> None:
+    """What is said with `--set` is another question to the teacher."""
+    shutil.copytree(world, tmp_path / "copy")
+    text = (world / MAP).read_text().replace("splits: train val\n", "splits: all\n")
+    (tmp_path / "copy" / MAP).write_text(text)
+    for kind in ("images", "labels"):
+        (tmp_path / "copy/data" / kind / "train").rename(tmp_path / "copy/data" / kind / "all")
+    result = ask(tmp_path / "copy", tmp_path / "w", "--set", "test_cfg.flips=[False]")
+    assert result.exit_code == 0, result.output
+    (manifest,) = tmp_path.glob("w/painted-colours-all-*/map-*/labels-of-the-sample/manifest.json")
+    assert json.loads(manifest.read_text())["flips"] == [False]
+    assert "asking about painted" in ask(tmp_path / "copy", tmp_path / "w").stderr
+
+
 def test_what_cannot_be_asked(world: Path, tmp_path: Path) -> None:
     assert "--data-root is missing" in refused(world / MAP, "--teacher", world / "teacher.py")
     assert "give its weights, too: --checkpoint FILE" in refused(
@@ -224,6 +238,7 @@ def test_what_cannot_be_asked(world: Path, tmp_path: Path) -> None:
     )
     assert "there is no folder `idd`; if it is a taxonomy, say who is asked" in refused("idd")
     assert "`--images` belongs to the form NAME --teacher" in refused(world / "out", "--images", 3)
+    assert "`--set` belongs to the form NAME --teacher" in refused(world / "out", "--set", "test_cfg.scales=[1]")
     message = refused(world / MAP, *teacher(world), "--work-dir", tmp_path, "--split", "test")
     assert "`has no split `test`; it has train, val" in message.replace(f"`{world / MAP}` ", "`")
     message = refused(world / MAP, *teacher(world), "--taxonomy", world / MAP)
