@@ -18,7 +18,7 @@ RIDGE = 0.02
 
 @dataclass(frozen=True)
 class Adaptation:
-    """p′ = softmax(scale · log p + offset).
+    """p' = softmax(scale · log p + offset).
 
     Attributes:
         scale: 1 for a teacher whose confidence fits the dataset. offset: float64 `[K]`, mean 0.
@@ -28,7 +28,7 @@ class Adaptation:
     offset: NDArray[np.float64]
 
     def __call__(self, p: NDArray[np.float32]) -> NDArray[np.float32]:
-        """p `[N, K]` → p′ float32 `[N, K]`."""
+        """p `[N, K]` → p' float32 `[N, K]`."""
         x = logarithms(p) * np.float32(self.scale) + self.offset.astype(np.float32)
         return _softmax(x)
 
@@ -51,7 +51,7 @@ def total(x: NDArray[np.float32]) -> NDArray[np.float32]:
 def adapt(pixels: Pixels, allowed: NDArray[np.bool_], start: Adaptation | None = None, limit: int = 60) -> Adaptation:
     """Fit scale and offsets to the rows whose S(d) neither is everything nor has void.
 
-    It minimises −Σ w log(Σ_{c∈S(d)} p′_c + 0.01) + 0.02·(mean b² + log² a), with the rows weighted by the root of their
+    It minimises -Σ w log(Σ_{c∈S(d)} p'_c + 0.01) + 0.02·(mean b² + log² a), with the rows weighted by the root of their
     number of pixels.
 
     Args:
@@ -60,15 +60,15 @@ def adapt(pixels: Pixels, allowed: NDArray[np.bool_], start: Adaptation | None =
     from scipy.optimize import minimize
 
     k = pixels.p.shape[1]
-    closed = allowed.any(1) & ~allowed.all(1)
+    closed: NDArray[np.bool_] = np.logical_and(allowed.any(1), ~allowed.all(1))
     at = np.flatnonzero((pixels.row >= 0) & closed[np.maximum(pixels.row, 0)])
     start = start or Adaptation(1.0, np.zeros(k))
     if not len(at):
         return start
     row = pixels.row[at]
     count = np.bincount(row, minlength=pixels.rows)
-    w = (1 / np.sqrt(np.maximum(count, 1)))[row]
-    w = (w / w.sum()).astype(np.float32)
+    each = np.asarray(1 / np.sqrt(np.maximum(count, 1)))
+    w = (each[row] / each[row].sum()).astype(np.float32)
     x, inside = logarithms(pixels.p[at]), allowed[row]
 
     def loss(theta: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:

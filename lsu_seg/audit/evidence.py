@@ -44,8 +44,8 @@ def regions(sample: Sample, finding: Finding) -> tuple[Region, ...]:
     """The images that show a finding best, each with the box of the pixels that do."""
     if finding.kind == "mispaired":
         at = {key: i for i, key in enumerate(sample.keys)}
-        sizes = [(key, *map(int, sample.size[at[key]])) for key in finding.keys]
-        return tuple(Region(key, (0, 0, h, w), 1.0) for key, h, w in sizes)
+        whole = {key: (0, 0, int(sample.size[at[key], 0]), int(sample.size[at[key], 1])) for key in finding.keys}
+        return tuple(Region(key, box, 1.0) for key, box in whole.items())
     if not finding.rows:
         return ()
     value = shown_by(sample, finding)

@@ -36,7 +36,7 @@ def pairing(rows: NDArray[np.integer], top: NDArray[np.integer], count: int, cha
 
     A_ij is the mean over the grid of log P(code_i | d_j) / P(code_i), where the code is what the teacher's best class
     and its second are, and the table of P is made from the dataset itself. Exchanging the labels of i and j gains
-    A_ij + A_ji − A_ii − A_jj.
+    A_ij + A_ji - A_ii - A_jj.
 
     Args:
         rows: int `[G, h, w]`, the row of d, below 0 for none. top: int `[G, h, w, 2]`, the two best channels.
@@ -72,16 +72,17 @@ def pairing(rows: NDArray[np.integer], top: NDArray[np.integer], count: int, cha
     spread = fit.std(1)
     lift = float(((own - fit.mean(1)) / np.maximum(spread, 1e-9)).mean())
     gain = fit + fit.T - own[:, None] - own[None, :]
-    i, j = np.triu_indices(images, 1)
-    values = gain[i, j]
-    return Pairing(fit, lift, _outliers(i, j, values))
+    first, other = np.triu_indices(images, 1)
+    return Pairing(fit, lift, _outliers(first, other, gain[first, other]))
 
 
-def _outliers(i: NDArray[np.intp], j: NDArray[np.intp], values: NDArray[np.float64]) -> list[tuple[int, int, float, float]]:
+def _outliers(
+    i: NDArray[np.intp], j: NDArray[np.intp], values: NDArray[np.float64]
+) -> list[tuple[int, int, float, float]]:
     """Pairs whose gain is above 0, with the number of pairs that would gain as much by chance.
 
-    The tail of the gains of the other pairs is taken as exponential; of three fits, from different quantiles on, the one
-    that expects most counts.
+    The tail of the gains of the other pairs is taken as exponential; of three fits, from different quantiles on, the
+    one that expects most counts.
     """
     order = np.argsort(-values)
     taken: set[int] = set()

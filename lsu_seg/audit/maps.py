@@ -22,6 +22,7 @@ class Mock:
         pixels: with D rows. allowed: bool `[D, K+1]`; the last row is `-> void` if a class was hidden from the teacher.
         share: float64 `[D, K]`, the part of each row's pixels that is each class.
         origin: int64 `[D, K]`, the row of the dataset that most of what looks like c comes from.
+        source_row: int64 `[D]`, the row of the dataset that most of each row's pixels come from.
         hidden: the row whose class the teacher does not have, or -1.
     """
 
@@ -29,6 +30,7 @@ class Mock:
     allowed: NDArray[np.bool_]
     share: NDArray[np.float64]
     origin: NDArray[np.int64]
+    source_row: NDArray[np.int64]
     hidden: int
 
 
@@ -59,7 +61,7 @@ def random_map(
     hidden = int(rng.choice(occurs)) if hide and len(occurs) > 4 else -1
     left = occurs[occurs != hidden]
     rows = int(np.clip(rows, 2, max(len(left), 2)))
-    first = rng.integers(rows, size=k)
+    first = rng.integers(rows, size=(k,))
     first[rng.permutation(left)[:rows]] = rng.permutation(rows)[: min(rows, len(left))]
     second = np.full(k, -1)
     for c in rng.permutation(k)[: round(k * float(np.clip(spread - 1, 0, 0.7)))]:
@@ -85,11 +87,11 @@ def random_map(
     evidence = np.zeros((pixels.rows + 1, total, k))
     np.add.at(evidence, (pixels.row[at], drawn.row), drawn.p)
     origin = evidence.argmax(0)
+    came = np.zeros((pixels.rows + 1, total), np.int64)
+    np.add.at(came, (pixels.row[at], drawn.row), 1)
     if hidden >= 0:
         keep = np.arange(k) != hidden
         p = drawn.p[:, keep] + 1e-6
-        drawn = Pixels(
-            p / p.sum(1, keepdims=True), drawn.row, drawn.agree, drawn.image, drawn.weight, total
-        )
+        drawn = Pixels(p / p.sum(1, keepdims=True), drawn.row, drawn.agree, drawn.image, drawn.weight, total)
         allowed, share, origin = allowed[:, np.append(keep, True)], share[:, keep], origin[:, keep]
-    return Mock(drawn, allowed, share, origin, rows if hidden >= 0 else -1)
+    return Mock(drawn, allowed, share, origin, came.argmax(0), rows if hidden >= 0 else -1)

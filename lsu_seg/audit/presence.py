@@ -28,7 +28,6 @@ class Opinion:
         weight: float32 `[N]`, the root of the pixels' weights, mean 1 in each row.
         q: float32 `[N, K]`, adapted. inside: float32 `[N, K]`, q within S(d); zero for rows without source classes.
         code: int `[N]`, (best class · 4 + bin of confidence) · 2 + flag.
-        start: int `[R+1]`, where each row starts.
         allowed: bool `[R, K]`, S(d) without void. open: bool `[R]`, rows that may be void.
     """
 
@@ -45,7 +44,7 @@ class Opinion:
         """Rows that must be some of the source's classes, but not any of them."""
         return ~self.open & self.allowed.any(1) & ~self.allowed.all(1)
 
-    def mean(self, values: NDArray[np.float32]) -> NDArray[np.float64]:
+    def mean(self, values: NDArray[np.floating]) -> NDArray[np.float64]:
         """Weighted mean per row of values `[N, …]` → `[R, …]`; 0 in rows without pixels."""
         rows = len(self.allowed)
         w = self.weight if values.ndim == 1 else self.weight[:, None]
@@ -67,7 +66,9 @@ def opinion(pixels: Pixels, allowed: NDArray[np.bool_], adaptation: Adaptation) 
     pixels = pixels.take(order)
     pixels = Pixels(pixels.p, row[order], pixels.agree, pixels.image, pixels.weight, rows + 1)
     root = np.sqrt(pixels.weight)
-    usual = np.bincount(pixels.row, root, minlength=rows + 1) / np.maximum(np.bincount(pixels.row, minlength=rows + 1), 1)
+    usual = np.bincount(pixels.row, root, minlength=rows + 1) / np.maximum(
+        np.bincount(pixels.row, minlength=rows + 1), 1
+    )
     q = adaptation(pixels.p)
     inside = q * closed[pixels.row, :k]
     inside = inside / np.maximum(total(inside), 1e-9)
@@ -79,13 +80,13 @@ def opinion(pixels: Pixels, allowed: NDArray[np.bool_], adaptation: Adaptation) 
 
 
 def prior(o: Opinion) -> NDArray[np.float64]:
-    """The mix of classes that the adapted teacher assumes: the mean within S(d) over the rows it was fitted to `[K]`."""
+    """The mix of classes that the adapted teacher assumes, `[K]`: the mean within S(d) over the rows of its fit."""
     per_row = o.mean(o.inside)
     count = np.sqrt(np.bincount(o.pixels.row, minlength=len(o.allowed)))
     count = np.where(o.closed, count, 0)
     mix = count @ per_row if count.sum() else o.mean(o.q).sum(0)
     mix = mix / max(mix.sum(), 1e-9)
-    return 0.9 * mix + 0.1 / len(mix)
+    return np.asarray(0.9 * mix + 0.1 / len(mix))
 
 
 def shares(o: Opinion, ratio: NDArray[np.float32], allowed: NDArray[np.bool_], steps: int = 30) -> NDArray[np.float64]:
@@ -102,7 +103,7 @@ def shares(o: Opinion, ratio: NDArray[np.float32], allowed: NDArray[np.bool_], s
         r = ratio * mix.astype(np.float32)[o.pixels.row]
         r /= np.maximum(total(r), 1e-12)
         mix = o.mean(r)
-    return mix
+    return np.asarray(mix)
 
 
 def admixture(
@@ -110,13 +111,13 @@ def admixture(
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """How much of c on top of the other classes of S(d) explains a row best, and how much better.
 
-    Maximises the mean of log((1 − α)·m + α·l_c) over α, where m is the likelihood under `mix` without c.
+    Maximises the mean of log((1 - a)·m + a·l_c) over a, where m is the likelihood under `mix` without c.
 
     Args:
         mix: float64 `[R, K]`, the mix within S(d). fallback: the mix without bounds, for rows where only c is left.
 
     Returns:
-        α and the mean gain in log-likelihood, float64 `[R, K]`.
+        a and the mean gain in log-likelihood, float64 `[R, K]`.
     """
     row = o.pixels.row
     k = ratio.shape[1]
@@ -139,12 +140,12 @@ def admixture(
     return alpha, np.maximum(o.mean(np.log(1 - a + a * odds)), 0)
 
 
-def components(o: Opinion) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def components(o: Opinion) -> NDArray[np.float64]:
     """What pixels of each class look like, by the other rows of the dataset.
 
     Returns:
-        P(code | c) as `[R, K, C]`, where the component of c for row d is learnt from rows other than d (with the
-        teacher's own opinion standing in for `SMOOTHING` pixels), and how many pixels it is learnt from, `[R, K]`.
+        P(code | c), `[R, K, C]`. The component of c for row d is learnt from rows other than d, with the teacher's own
+        opinion standing in for `SMOOTHING` pixels.
     """
     from scipy.sparse import csr_array
 
@@ -159,7 +160,7 @@ def components(o: Opinion) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     own /= np.maximum(own.sum(1, keepdims=True), 1e-9)
     rest = counts.sum(0)[None] - counts
     pixels = rest.sum(2)
-    return (rest + SMOOTHING * own) / (pixels + SMOOTHING)[..., None], pixels
+    return np.asarray((rest + SMOOTHING * own) / (pixels + SMOOTHING)[..., None])
 
 
 def code_shares(o: Opinion, component: NDArray[np.float64], steps: int = 40) -> NDArray[np.float64]:
@@ -214,7 +215,7 @@ def presence(o: Opinion) -> Presence:
     free = shares(o, ratio, np.ones_like(o.allowed))
     bound = shares(o, ratio, o.allowed)
     alpha, gain = admixture(o, ratio, bound, free)
-    component, learnt = components(o)
+    component = components(o)
     by_code = code_shares(o, component)
     hit = np.eye(k, dtype=np.float32)[o.q.argmax(1)]
     raw_hit = np.eye(k, dtype=np.float32)[o.pixels.p.argmax(1)]
@@ -241,12 +242,13 @@ def presence(o: Opinion) -> Presence:
         usual = (total + x.mean(0)) / (count + 1)
         return _log(x) - _log(usual)
 
+    size = np.log(np.maximum(images, 1))
     features = np.stack(
         [
             _logit(free), _logit(by_code), _logit(alpha), np.log(gain + 1e-4), _logit(argmax), _logit(mean),
             _logit(sure), _logit(flagged), _logit(in_images), _log(quantile), lift(argmax), lift(mean), lift(sure),
             lift(flagged), lift(in_images), lift(free), _logit(raw), _logit(raw_mean), lift(raw_mean),
-            _log(argmax) - _log(expected), _log(recall), np.broadcast_to(np.log(np.maximum(images, 1))[:, None], (rows, k)),
+            _log(argmax) - _log(expected), _log(recall), np.broadcast_to(size[:, None], (rows, k)),
             _log(by_code) - _log(expected), _rank(free),
         ],
         axis=2,

@@ -14,7 +14,7 @@ from lsu_seg.audit.maps import Mock, assumed_classes, random_map
 from lsu_seg.audit.pixels import Pixels
 from lsu_seg.audit.presence import Opinion, Presence, opinion, presence
 from lsu_seg.audit.rows import closed_rows, fits, pair_gains
-from lsu_seg.audit.scale import CHOSEN, Scale, at_least, learn, log_odds, logistic, sampled
+from lsu_seg.audit.scale import Scale, at_least, learn, log_odds, logistic, sampled
 
 SUSPECTS = 2.5
 """So many pairs of a right map are taken for suspects: the adaptation does not hold them against the teacher."""
@@ -47,19 +47,20 @@ def look(
 
 @dataclass(frozen=True)
 class Power:
-    """P(found) = σ(model) of log share, log recall, log confusion and log number of images.
+    """P(found) = sigmoid(model) of log share, log recall, log confusion and log number of images.
 
     Attributes:
-        model: None if too little was rehearsed.
+        model: None if every missing class was found, or none. least: the smallest share that was found.
     """
 
     model: Any
+    least: float = np.inf
 
     def decidable(self, statistics: Presence, rows: int, chance: float = 0.9) -> NDArray[np.float32]:
         """The share of d from which on c would have been found with this probability, float32 `[D, K]`; inf: none."""
         k = statistics.share.shape[1]
         if self.model is None:
-            return np.full((rows, k), np.inf, np.float32)
+            return np.full((rows, k), self.least, np.float32)
         grid = np.exp(np.linspace(np.log(0.01), 0, 60))
         out = np.full((rows, k), np.inf, np.float32)
         for share in grid[::-1]:
@@ -91,7 +92,8 @@ class Rehearsal:
         scale: of the second look. suspects: for `look`.
         pair: best gain of each map by the exchange of two rows. slack: of each row of a right map, the log odds of the
             class of S(d) that is seen best. familiar: model of rows that the teacher knows. known, novel: its scores of
-            rows that it knows, and of rows of a class that it does not have. power: of finding a missing class.
+            rows that it knows, and of rows of a class that it does not have. known_row: the row of the dataset that
+            most pixels of the former come from. power: of finding a missing class.
     """
 
     scale: Scale
@@ -100,6 +102,7 @@ class Rehearsal:
     slack: NDArray[np.float64]
     familiar: Any
     known: NDArray[np.float64]
+    known_row: NDArray[np.int64]
     novel: NDArray[np.float64]
     power: Power
 
@@ -114,9 +117,9 @@ class Rehearsal:
         """How many of so many void rows would look at least as familiar, though the teacher knows nothing of them."""
         return rows * float(at_least(self.novel, np.array(score))) / max(len(self.novel), 1)
 
-    def expected_novel(self, score: float) -> float:
-        """How many rows of a right map would look at most as familiar."""
-        return float(at_least(-self.known, np.array(-score))) / self.scale.maps
+    def expected_novel(self, score: float, row: int) -> float:
+        """How many rows of a right map would look at most as familiar, by what is rehearsed with other rows' pixels."""
+        return float(at_least(-self.known[self.known_row != row], np.array(-score))) / self.scale.maps
 
 
 def _tail(values: NDArray[np.float64], at: float) -> float:
@@ -156,9 +159,7 @@ def rehearse(
     mocks: list[Mock] = []
     firsts: list[Presence] = []
     for i in range(maps):
-        mocks.append(
-            random_map(o.pixels, assumed_classes(o, rng), int(closed.sum()), spread, True, rng)
-        )
+        mocks.append(random_map(o.pixels, assumed_classes(o, rng), int(closed.sum()), spread, True, rng))
         firsts.append(look(mocks[-1].pixels, mocks[-1].allowed)[1])
         if progress:
             progress(i + 1, 3 * maps)
@@ -178,17 +179,26 @@ def rehearse(
         np.where(mock.allowed[:, :-1], z, -np.inf).max(1)[sampled(mock)] for mock, z in zip(mocks, scores, strict=True)
     ]
     pair = [pair_gains(fits(z, mock.allowed)).max() for mock, z in zip(mocks, scores, strict=True)]
-    x, known = [], []
+    x, known, came = [], [], []
     for mock, statistics in zip(mocks, seconds, strict=True):
         rows = np.bincount(mock.pixels.row, minlength=len(mock.allowed)) > 0
         x.append(_familiar(statistics, scale)[: len(mock.allowed)][rows])
         known.append((np.arange(len(mock.allowed)) != mock.hidden)[rows])
+        came.append(mock.source_row[rows])
     features, labels = np.concatenate(x), np.concatenate(known)
     familiar = logistic(features, labels, balanced=True) if not labels.all() else None
     values = log_odds(familiar, features) if familiar is not None else np.zeros(len(features))
     power = _power(mocks, scale, suspects, level, rng, lambda i: progress and progress(2 * maps + i + 1, 3 * maps))
     return Rehearsal(
-        scale, suspects, np.array(pair), np.concatenate(slack), familiar, values[labels], values[~labels], power
+        scale,
+        suspects,
+        np.array(pair),
+        np.concatenate(slack),
+        familiar,
+        values[labels],
+        np.concatenate(came)[labels],
+        values[~labels],
+        power,
     )
 
 
@@ -236,7 +246,5 @@ def _power(
             x.append(where[d, c])
             found.append(bool(expected[d, c] < level))
     if len(set(found)) < 2:
-        return Power(None)
+        return Power(None, min((float(np.exp(at[0])) for at in x), default=np.inf) if all(found) else np.inf)
     return Power(logistic(np.array(x), np.array(found)))
-
-

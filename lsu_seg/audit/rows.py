@@ -14,13 +14,13 @@ SLIP = 6.0
 
 
 def fits(z: NDArray[np.float64], allowed: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """How well the content of each row fits S(r) of each other: Σ_c log σ(±z_dc), plus where c ∈ S(r).
+    """How well the content of each row fits S(r) of each other: Σ_c log sigmoid(±z_dc), plus where c ∈ S(r).
 
     Args:
         z: `[D, K]`, log odds that c occurs in d. allowed: bool `[D, K+1]`.
 
     Returns:
-        float64 `[D, D]`, content × S(r); NaN for S(r) that are everything or have void: these fit anything.
+        float64 `[D, D]`, content by S(r); NaN for S(r) that are everything or have void: these fit anything.
     """
     clipped = np.clip(z, -LIMIT, LIMIT)
     yes, no = -np.logaddexp(0, -clipped), -np.logaddexp(0, clipped)

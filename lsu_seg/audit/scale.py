@@ -36,7 +36,7 @@ def log_odds(model: Any, x: NDArray[np.float64]) -> NDArray[np.float64]:
 
 def at_least(values: NDArray[np.float64], score: NDArray[np.float64]) -> NDArray[np.float64]:
     """How many values are at least each score, plus one half: none is no proof that there are none."""
-    return len(values) - np.searchsorted(np.sort(values), score, "left") + 0.5
+    return np.asarray(len(values) - np.searchsorted(np.sort(values), score, "left") + 0.5, np.float64)
 
 
 @dataclass(frozen=True)
@@ -60,14 +60,11 @@ class Scale:
         """Log odds `[R, K]` that c occurs in d."""
         return log_odds(self.model, statistics.features)
 
-    def false_present(
-        self, score: NDArray[np.float64], origin: NDArray[np.int64] | None = None
-    ) -> NDArray[np.float64]:
+    def false_present(self, score: NDArray[np.float64], origin: NDArray[np.int64] | None = None) -> NDArray[np.float64]:
         """How many absent classes of a right map have at least this score, `[R, K]` → `[R, K]`.
 
         If a row is wrong, the rehearsal takes what it hides for confusion; without the row, it cannot know the
-        confusion of classes that are nowhere else. The counts with and without the row are averaged, geometrically,
-        with a weight of 1 to 2.
+        confusion of classes that are nowhere else. The geometric mean of the counts with and without the row is taken.
 
         Args:
             origin: int `[R, K]`, the row of the dataset that each pair's evidence comes from; its own by default.
@@ -78,7 +75,7 @@ class Scale:
         for d in np.unique(origin):
             at = origin == d
             others[at] = at_least(self.absent[self.origin != d], score[at])
-        return np.asarray(np.cbrt(at_least(self.absent, score) * others**2) / self.maps)
+        return np.asarray(np.sqrt(at_least(self.absent, score) * others) / self.maps)
 
     def false_absent(self, score: NDArray[np.float64]) -> NDArray[np.float64]:
         """How many classes that occur in a row of a right map have at most this score."""

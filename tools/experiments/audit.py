@@ -23,10 +23,10 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # before numpy
 sys.path.insert(0, str(Path(__file__).parent))
 
 import numpy as np
-
 from audit_table.ontologies import draw_world
 from audit_table.plants import confident_joint, file_plants, plants, ranked
 from audit_table.pools import Pool
+
 from lsu_seg.audit.judge import Settings, examine
 from lsu_seg.audit.rows import closed_rows
 from lsu_seg.audit.scale import CHOSEN
@@ -44,7 +44,7 @@ def work(path: Path, seed: int, maps: int) -> list[dict[str, Any]]:
     rows, k = world.allowed.shape[0], world.allowed.shape[1] - 1
     name = {"pool": path.stem, "seed": seed, "miou": round(pool.miou, 3)}
     start = time.perf_counter()
-    findings, cells, _ = examine(world.pixels, world.allowed, np.arange(rows), settings)
+    findings, clean_cells, _ = examine(world.pixels, world.allowed, np.arange(rows), settings)
     truth = world.truth[:, :k]
     closed = closed_rows(world.allowed)
     notes = [
@@ -59,9 +59,9 @@ def work(path: Path, seed: int, maps: int) -> list[dict[str, Any]]:
     clean = {
         "contradictions": [f.kind for f in ranked(findings)],
         "notes": notes,
-        "decidable": [int((cells.decidable[large] <= truth[large]).sum()), int(large.sum())],
+        "decidable": [int((clean_cells.decidable[large] <= truth[large]).sum()), int(large.sum())],
         "joint": sorted(np.round(joint[outside], 4).tolist())[-10:],
-        "scores": sorted(np.round(cells.score[outside], 3).tolist())[-10:],
+        "scores": sorted(np.round(clean_cells.score[outside], 3).tolist())[-10:],
         "seconds": round(time.perf_counter() - start, 1),
     }
     out = [name | {"kind": "clean"} | clean]
@@ -71,6 +71,7 @@ def work(path: Path, seed: int, maps: int) -> list[dict[str, Any]]:
         if plant.kind == "missing":
             d, c = result.pop("pair")
             result |= {
+                "clean from": float(clean_cells.decidable[d, c]),
                 "joint": round(float(confident_joint(plant.pixels, plant.allowed)[d, c]), 4),
                 "score": round(float(cells.score[d, c]), 3),
             }
@@ -117,8 +118,8 @@ def table(lines: list[dict[str, Any]]) -> Iterator[str]:
     def row(title: str, kind: str, value: Any, keep: Any = lambda x: True) -> str:
         of = [x for x in lines if x["kind"] == kind and keep(x)]
         parts = [[value(x) for x in of if x["pool"] == p] for p in pools]
-        values = [f"{np.mean(part):.2f}" if part else "–" for part in parts]
-        every = f"{np.mean([value(x) for x in of]):.2f}" if of else "–"
+        values = [f"{np.mean(part):.2f}" if part else "-" for part in parts]
+        every = f"{np.mean([value(x) for x in of]):.2f}" if of else "-"
         return f"| {title} | {' | '.join(values)} | {every} | {len(of)} |"
 
     yield row("false contradictions per clean map", "clean", lambda x: len(x["contradictions"]))
@@ -132,6 +133,12 @@ def table(lines: list[dict[str, Any]]) -> Iterator[str]:
     yield row("wrong row in the first three", "wrong row", lambda x: x["in three"])
     yield row("class missing (over 10 % of d)", "missing", lambda x: x["found"])
     yield row("… where decidable", "missing", lambda x: x["found"], lambda x: x["share"] >= x["from"])
+    yield row(
+        "… where the right map's audit says decidable",
+        "missing",
+        lambda x: x["found"],
+        lambda x: x["share"] >= x["clean from"],
+    )
     yield row("decidable, of classes over 10 % of d", "clean", lambda x: x["decidable"][0] / max(x["decidable"][1], 1))
     yield row("superfluous class", "superfluous", lambda x: x["found"])
     yield row("void hides a class", "void hides", lambda x: x["found"])

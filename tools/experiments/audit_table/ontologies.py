@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,8 +17,8 @@ class World:
 
     Attributes:
         pixels: under the rows as annotated. allowed: bool `[D, K+1]`, as the map says. truth: float `[D, K+1]`, the
-            share of each true class in each row, void last.
-        true_class: int `[N]` of the pixels. grid_row, grid_top: as in a Sample.
+            share of each true class in each row, void last. grid_row, grid_top: as in a Sample. keys: number of images.
+        channels: int `[K]`, the pool's classes that the teacher has.
     """
 
     pixels: Pixels
@@ -30,7 +30,7 @@ class World:
     channels: NDArray[np.int64]
 
 
-def draw_world(pool: Pool, seed: int, images: int | None = None) -> World:
+def draw_world(pool: Pool, seed: int) -> World:
     """A clean ontology: random groups of the source's classes, a third of them shared between two rows.
 
     One class of the source is held out: the teacher's channel of it is removed, as if it had never known the class, and
@@ -44,8 +44,7 @@ def draw_world(pool: Pool, seed: int, images: int | None = None) -> World:
     k = len(channels)
     groups = int(rng.integers(max(3, k // 2), k + 1))
     home = np.full((count, 2), -1)
-    order = rng.permutation(channels)
-    home[order, 0] = np.concatenate([rng.permutation(groups), rng.integers(groups, size=k)])[:k] if k >= groups else -1
+    home[rng.permutation(channels), 0] = np.concatenate([rng.permutation(groups), rng.integers(groups, size=k)])[:k]
     shared = rng.permutation(channels)[: round(k / 3)]
     for c in shared:
         home[c, 1] = rng.choice([r for r in range(groups) if r != home[c, 0]])
@@ -82,9 +81,6 @@ def draw_world(pool: Pool, seed: int, images: int | None = None) -> World:
     near_two = np.where(near < 255, home[np.minimum(near, count - 1), 1], -1)
     agree = pool.top_agrees & ((near_row == row[:, None]) | (near_two == row[:, None])).all(1)
     pixels = Pixels(p, row, agree, pool.image.astype(np.int64), pool.weight.astype(np.float32), rows)
-    if images:
-        some = rng.permutation(len(pool.keys))[:images]
-        row = np.where(np.isin(pool.image, some), row, -2)
     pixels, at = redraw(pixels, row, rows, rng)
     classes = truth[at]
     share = np.zeros((rows, k + 1))
@@ -115,7 +111,7 @@ def _hash(x: NDArray[np.int64], seed: int) -> NDArray[np.float64]:
 
 
 def _blocks(pool: Pool, seed: int) -> NDArray[np.float64]:
-    """A random number of each pixel's block: 8 × 8 blocks in an image."""
+    """A random number of each pixel's block: 8 by 8 blocks in an image."""
     size = pool.size[pool.image]
     y = pool.place[:, 0] * 8 // size[:, 0]
     x = pool.place[:, 1] * 8 // size[:, 1]

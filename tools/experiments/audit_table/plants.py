@@ -131,7 +131,9 @@ def _train_ids(world: World, rng: np.random.Generator, moved: Callable[..., Plan
     extra = int(rng.integers(2, 5))
     order = np.concatenate([np.flatnonzero(~void), np.flatnonzero(void)])
     total = rows + extra
-    place = np.sort(1 + rng.choice(total - 1, rows, replace=False))  # the list begins with a class that is not trained on
+    place = np.sort(
+        1 + rng.choice(total - 1, rows, replace=False)
+    )  # the list begins with a class that is not trained on
     allowed = np.zeros((total, k + 1), bool)
     allowed[:, k] = True
     allowed[place] = world.allowed[order]
@@ -140,7 +142,9 @@ def _train_ids(world: World, rng: np.random.Generator, moved: Callable[..., Plan
     number = np.empty(rows, np.int64)
     number[order] = np.arange(rows)
     px = world.pixels
-    pixels = Pixels(px.p, np.where(px.row >= 0, number[np.maximum(px.row, 0)], -1), px.agree, px.image, px.weight, total)
+    pixels = Pixels(
+        px.p, np.where(px.row >= 0, number[np.maximum(px.row, 0)], -1), px.agree, px.image, px.weight, total
+    )
     closed = closed_rows(real)
     seen = np.bincount(pixels.row[pixels.row >= 0], minlength=total) >= 30
     at = np.flatnonzero(closed & seen & (np.arange(total) < (~void).sum()))
@@ -166,8 +170,8 @@ def file_plants(world: World, rng: np.random.Generator, settings: Settings) -> I
 def confident_joint(pixels: Pixels, allowed: NDArray[np.bool_]) -> NDArray[np.float64]:
     """The share of each row that is confidently each class, `[D, K]`, after cleanlab's confident joint.
 
-    A pixel counts for the class of largest p among those with p_c ≥ t_c, where t_c is the mean p_c of the pixels in rows
-    that may be c (Northcutt, Jiang and Chuang 2021, confident learning).
+    A pixel counts for the class of largest p among those with p_c ≥ t_c, where t_c is the mean p_c of the pixels in
+    rows that may be c (Northcutt, Jiang and Chuang 2021, confident learning).
     """
     inside = allowed[:, :-1] & closed_rows(allowed)[:, None]
     rows, k = inside.shape

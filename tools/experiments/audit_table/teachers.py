@@ -138,19 +138,6 @@ def train_drawn(work: Path, images: int, iterations: int, seed: int) -> Teacher:
     return segmentor(cfg, _trained(cfg))
 
 
-def train_camvid(work: Path, root: Path, sequence: str, every: int, iterations: int, seed: int) -> Teacher:
-    """A small net on ImageNet features, trained on the frames of one drive."""
-    cfg = load_config(CONFIGS / "camvid/camvid.py")
-    cfg.pop("unify"), cfg.pop("test_cfg", None)
-    names = sorted(p.name for p in (root / "train").glob("*.png"))
-    frames = [i for i, name in enumerate(names) if name.startswith(sequence)][::every]
-    for dataset in (cfg.train_dataloader.dataset.datasets[0], cfg.val_dataloader.dataset):
-        dataset.data_root = str(root)
-    cfg.train_dataloader.dataset.datasets[0].indices = frames
-    cfg.work_dir, cfg.train_cfg.max_iters, cfg.randomness = str(work / "net"), iterations, dict(seed=seed)
-    return segmentor(cfg, _trained(cfg), (240, 320))
-
-
 def _trained(cfg: Any) -> Path:
     for part in ("val_dataloader", "val_cfg", "val_evaluator"):
         cfg.pop(part, None)

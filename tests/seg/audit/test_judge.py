@@ -1,0 +1,118 @@
+"""What the audit says of right maps, and of maps with one error each."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from lsu_seg.audit.findings import Cells, Finding
+from lsu_seg.audit.judge import Settings, examine
+from tests.helpers.audit_world import ROWS, World, draw
+
+SETTINGS = Settings(maps=12)
+RAW = np.arange(len(ROWS))
+
+
+def judged(world: World, rows: dict[int, tuple[int, ...]] | None = None) -> tuple[list[Finding], Cells]:
+    """The findings under the world's map, with other S(d) for some rows."""
+    allowed = world.allowed.copy()
+    for d, channels in (rows or {}).items():
+        allowed[d] = False
+        allowed[d, list(channels)] = True
+    findings, cells, remarks = examine(world.pixels, allowed, np.arange(len(allowed)), SETTINGS)
+    assert not remarks
+    return findings, cells
+
+
+@pytest.fixture(scope="module")
+def world() -> World:
+    return draw()
+
+
+def test_right_maps_have_few_contradictions() -> None:
+    """0.3 a map are asked for; of five maps, more than four would be a chance of one in sixty."""
+    false = []
+    for seed in range(1, 6):
+        findings, cells = judged(draw(seed=seed))
+        false += [f for f in findings if f.contradiction]
+        assert np.nanmax(np.abs(cells.share.sum(1) - 1)) < 0.05
+    assert len(false) <= 4
+
+
+def test_a_missing_class_is_insisted_on(world: World) -> None:
+    findings, cells = judged(world, {1: (1,)})
+    [finding] = [f for f in findings if f.contradiction]
+    assert (finding.kind, finding.rows, finding.channels) == ("insisted", (1,), (2,))
+    assert finding.share == pytest.approx((world.classes[world.pixels.row == 1] == 2).mean(), abs=0.1)
+    assert finding.expected < SETTINGS.false_alarms
+    assert cells.decidable[1, 2] <= 1
+
+
+def test_a_superfluous_class_is_a_note(world: World) -> None:
+    findings, _ = judged(world, {0: (0, 6)})
+    assert [(f.kind, f.rows, f.channels) for f in findings] == [("never-chosen", (0,), (6,))]
+
+
+def test_a_row_of_other_classes_is_wrong_as_a_whole(world: World) -> None:
+    findings, _ = judged(world, {2: (0, 5)})
+    first = findings[0]
+    assert (first.kind, first.rows, first.channels) == ("wrong-row", (2,), (3,))
+
+
+def test_exchanged_rows_are_first_and_come_with_the_change(world: World) -> None:
+    findings, _ = judged(world, {2: ROWS[4], 4: ROWS[2]})
+    first = findings[0]
+    assert (first.kind, first.rows) == ("exchanged", (2, 4))
+    assert first.changes == {2: ROWS[2], 4: ROWS[4]}
+    assert [f for f in findings[1:] if f.contradiction] == []
+
+
+def test_ids_that_are_one_off_are_a_slipped_label_space(world: World) -> None:
+    allowed = np.roll(world.allowed, 1, axis=0)
+    findings, _, _ = examine(world.pixels, allowed, RAW, SETTINGS)
+    first = findings[0]
+    assert first.kind == "slipped"
+    assert all(first.changes[d] == ROWS[d] for d in range(5))
+
+
+def test_void_that_hides_a_class(world: World) -> None:
+    findings, _ = judged(world, {5: (8,)})
+    assert [(f.kind, f.rows, f.channels) for f in findings if f.contradiction] == [("void-hides", (5,), (7,))]
+
+
+def test_a_class_that_the_teacher_does_not_know() -> None:
+    rows = (*ROWS[:5], (8,))
+    right = draw(rows=rows, content={5: (8,)})
+    findings, _ = judged(right)
+    assert [f for f in findings if f.contradiction] == []
+    findings, _ = judged(right, {5: (7,)})
+    assert any(f.rows == (5,) for f in findings)
+
+
+def test_the_same_pixels_are_judged_alike_again(world: World) -> None:
+    first, cells = judged(world, {1: (1,)})
+    again, others = judged(world, {1: (1,)})
+    assert first == again
+    np.testing.assert_array_equal(cells.score, others.score)
+
+
+def test_rows_with_few_pixels_are_not_judged(world: World) -> None:
+    few = (world.pixels.row != 3) | (world.pixels.image < 2)
+    thin = replace(world, pixels=world.pixels.take(few))
+    findings, cells = judged(thin, {3: (0,)})
+    assert not [f for f in findings if 3 in f.rows]
+    assert np.isnan(cells.share[3]).all() and np.isinf(cells.decidable[3]).all()
+
+
+def test_without_bound_rows_there_is_nothing_to_calibrate_on(world: World) -> None:
+    findings, cells, [remark] = examine(world.pixels, np.ones_like(world.allowed), RAW, SETTINGS)
+    assert findings == [] and np.isinf(cells.decidable).all()
+    assert "cannot calibrate" in remark
+
+
+def test_progress_reaches_its_end(world: World) -> None:
+    steps: list[tuple[int, int]] = []
+    examine(world.pixels, world.allowed, RAW, SETTINGS, lambda done, total: steps.append((done, total)))
+    assert steps[-1] == (36, 36) and [done for done, _ in steps] == sorted(done for done, _ in steps)

@@ -1,0 +1,104 @@
+"""Rows that are exchanged, label spaces that have slipped, and files that are paired wrongly."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from lsu_seg.audit.files import pairing
+from lsu_seg.audit.judge import Settings, file_findings
+from lsu_seg.audit.moves import likely_move
+from lsu_seg.audit.rows import closed_rows, fits, pair_gains, patterns
+from tests.helpers.audit_world import ROWS, draw
+
+D = len(ROWS)
+
+
+def test_fits_are_sums_of_log_odds() -> None:
+    world = draw(images=1)
+    z = np.random.default_rng(0).normal(size=(D, 8)) * 3
+    found = fits(z, world.allowed)
+    for d in range(D):
+        for r in range(D):
+            signs = np.where(world.allowed[r, :8], 1, -1)
+            value = -np.log1p(np.exp(-signs * np.clip(z[d], -4, 4))).sum()
+            assert found[d, r] == pytest.approx(value)
+
+
+def test_rows_that_may_be_anything_are_not_compared() -> None:
+    allowed = np.array([[1, 0, 0], [0, 1, 0], [1, 1, 0], [0, 0, 1], [1, 0, 1]], bool)
+    assert closed_rows(allowed).tolist() == [True, True, False, False, False]
+    gains = pair_gains(fits(np.zeros((5, 2)), allowed))
+    assert not gains[2:].any() and not gains[:, 2:].any()
+
+
+def test_patterns_are_the_ways_in_which_ids_are_misread() -> None:
+    allowed = np.zeros((4, 3), bool)
+    allowed[0, 2] = True  # id 0 is unlabelled
+    allowed[1:, 0] = True
+    ways = [way.tolist() for way in patterns(np.array([0, 7, 8, 11]), allowed)]
+    assert [-1, -1, 1, -1] in ways  # 8 means 7
+    assert [1, -1, -1, -1] in ways  # trainId 0 means the first class that is trained on
+    labels_store_train_ids = [way.tolist() for way in patterns(np.array([0, 1, 2, 3]), allowed)]
+    assert [1, 2, 3, -1] in labels_store_train_ids
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_right_map_is_not_moved(seed: int) -> None:
+    world = draw(seed=seed)
+    move = likely_move(world.pixels, world.allowed, np.ones(D, bool), patterns(np.arange(D), world.allowed))
+    assert move.tolist() == list(range(D))
+
+
+@pytest.mark.parametrize("move", [[2, 1, 0, 3, 4, 5], [1, 2, 3, 4, 5, 0], [0, 3, 5, 2, 1, 4]])
+def test_moved_rows_are_found_exactly(move: list[int]) -> None:
+    world = draw(bias=np.array([1.5, 0, 0, -1, 0, 0, 0, 0]))
+    stated = np.empty_like(world.allowed)
+    stated[move] = world.allowed  # the content of row d fits what the map says of row move[d]
+    found = likely_move(world.pixels, stated, np.ones(D, bool), patterns(np.arange(D), stated))
+    assert (stated[found] == world.allowed)[found >= 0].all()
+    assert (found >= 0).sum() >= D - 1
+
+
+def scenes(images: int, seed: int = 0) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Labels of 36 by 64 points in blocks, and a teacher that is right at two of three points."""
+    rng = np.random.default_rng(seed)
+    coarse = rng.integers(4, size=(images, 4, 4))
+    rows = np.kron(coarse, np.ones((9, 16), np.int64))
+    right = rng.random(rows.shape) < 0.66
+    best = np.where(right, rows, rng.integers(4, size=rows.shape))
+    return rows, np.stack([best, (best + 1) % 4], -1)
+
+
+def test_two_exchanged_labels_are_the_first_pair() -> None:
+    rows, top = scenes(40)
+    clean = pairing(rows, top, 4, 4)
+    assert clean is not None and not file_findings(clean, [str(i) for i in range(40)], Settings())
+    rows[[3, 17]] = rows[[17, 3]]
+    found = pairing(rows, top, 4, 4)
+    assert found is not None
+    assert found.pairs[0][:2] == (3, 17)
+    [finding] = file_findings(found, [f"image {i}" for i in range(40)], Settings())
+    assert (finding.kind, finding.keys) == ("mispaired", ("image 3", "image 17"))
+
+
+def test_a_shuffled_list_fits_no_image() -> None:
+    rows, top = scenes(40)
+    found = pairing(rows[np.random.default_rng(1).permutation(40)], top, 4, 4)
+    [finding] = file_findings(found, [], Settings())
+    assert finding.kind == "shuffled"
+
+
+def test_of_few_images_nothing_is_said() -> None:
+    rows, top = scenes(7)
+    assert pairing(rows, top, 4, 4) is None
+
+
+def test_points_that_the_teacher_did_not_see_do_not_count() -> None:
+    rows, top = scenes(20)
+    partly = top.copy()
+    partly[:, :20] = 65535
+    found, whole = pairing(rows, partly, 4, 4), pairing(rows[:, 20:], top[:, 20:], 4, 4)
+    assert found is not None and whole is not None
+    np.testing.assert_allclose(found.fit, whole.fit)
