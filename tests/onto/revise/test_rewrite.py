@@ -170,6 +170,13 @@ def test_a_claim_of_another_row_is_weakened(tmp_path: Path) -> None:
     assert changed(lsu_onto.rewrite(file, rows={"a": ["sky"]}))[2:] == ["+1 a < sky", "+2 b < sky"]
 
 
+def test_a_weakened_group_weakens_what_is_named_beside_it(tmp_path: Path) -> None:
+    # `~ @vehicle` beside `> truck` would be a contradiction.
+    file = write(tmp_path, "dataset town v1 -> mini v1\n1 a -> void\n2 b > car truck @vehicle sky\n")
+    revision = lsu_onto.rewrite(file, rows={"a": ["car"]})
+    assert changed(revision)[2:] == ["+1 a < car", "+2 b > sky ~ car truck @vehicle"]
+
+
 def test_rows_of_a_base(tmp_path: Path) -> None:
     write(tmp_path, "", "mini.tax")
     base = "tax 1\ndataset base v1\n1 a\n2 b\nmap base v1 -> mini v1\na = road\nb < sky\n"
