@@ -20,6 +20,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from PIL import ExifTags, Image, UnidentifiedImageError
 
+from lsu_onto import open_to_read
 from lsu_seg.errors import UserError
 from lsu_seg.label_files import MAX_PIXELS, LabelFileError, LabelReader, container, count_rows, is_bgr, read_bytes
 from lsu_seg.layout.images import any_size, damaged_image, png_depth, stored_bits
@@ -105,7 +106,7 @@ def look_at_image(path: Path, decode: bool = False, max_pixels: int = MAX_PIXELS
     try:
         if decode or container(path) != path:
             data = read_bytes(path)
-        with Image.open(io.BytesIO(data) if data else path) as image:
+        with io.BytesIO(data) if data else open_to_read(path) as file, Image.open(file) as image:
             out: Record = {"image_size": list(image.size)}
             turned = image.getexif().get(ExifTags.Base.Orientation, 1)
             if decode and image.width * image.height <= max_pixels:
@@ -140,7 +141,7 @@ def _no_image(path: Path, error: Exception) -> str:
     if isinstance(error, OSError) and error.strerror:
         return f"{path}: found no readable file ({error.strerror}); expected an image; check path and rights"
     try:
-        with path.open("rb") as file:
+        with open_to_read(path) as file:
             head = file.read(512)
     except OSError:
         head = b"?"
