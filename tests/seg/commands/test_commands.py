@@ -345,6 +345,12 @@ def test_relabelling_into_the_input(world: Path) -> None:
     [
         ("unify = dict(_delete_=True, evaluate=dict())", "the config's `unify` section has no `extra`"),
         ("unify = dict(extra=dict(town=dict(_delete_=True)))", "extra set `town` has no `dataset`"),
+        (
+            "unify = dict(extra=dict(country=dict(dataset=dict(source='x'))))",
+            "extra set `country`: there is no map from",
+        ),
+        ("unify = dict(extra=dict(country=dict(dataset=dict(source=''))))", "extra set `country`: "),
+        ("unify = dict(extra=dict(town=dict(dataset=dict(data_root='gone'))))", "extra set `town`: gone"),
         ("val_dataloader = None", "`val_dataloader.dataset` needs a pipeline"),
         ("val_dataloader = dict(dataset=dict(pipeline=[]))", "`val_dataloader.dataset` needs a pipeline"),
         ("unify = None", "the config has no `test_cfg = dict(type='PseudoLabelLoop', …)` and no `unify` section"),
