@@ -358,4 +358,6 @@ def test_relabelling_into_the_input(world: Path) -> None:
 )
 def test_what_pseudo_label_needs_of_a_config(tmp_path: Path, change: str, said: str) -> None:
     (tmp_path / "config.py").write_text(f"_base_ = {str(DEMO)!r}\n{change}\n")
-    assert said in refused(1, "pseudo-label", tmp_path / "config.py", "--work-dir", tmp_path / "work")
+    (tmp_path / "a.pth").write_bytes(b"PK\x03\x04")
+    args = (tmp_path / "config.py", tmp_path / "a.pth", "--work-dir", tmp_path / "work")
+    assert said in refused(1, "pseudo-label", *args)
