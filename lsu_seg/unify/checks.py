@@ -14,7 +14,7 @@ from lsu_seg.errors import ConfigError, did_you_mean
 from lsu_seg.evaluation.run import check_set, evaluator, ontology_iou
 from lsu_seg.layout.pairs import DatasetError
 from lsu_seg.openmmlab.config import is_type
-from lsu_seg.openmmlab.failures import parameters_of
+from lsu_seg.openmmlab.failures import check_types, parameters_of
 from lsu_seg.openmmlab.parts import check_parts
 from lsu_seg.pseudo.settings import check_views
 from lsu_seg.training.checks import DisagreementError
@@ -115,6 +115,7 @@ def check_config(cfg: Config) -> None:
         check_set(name, dataset)
         _check_dataset(f"unify.evaluate.{name}", dataset, f"evaluation set `{name}`")
     check_students(cfg)
+    check_types(cfg)
     if "refresh" in cfg.unify:
         if not isinstance(cfg.unify.refresh, Mapping) or "every" not in cfg.unify.refresh:
             raise ConfigError(f"`unify.refresh` is {cfg.unify.refresh!r}; expected `dict(every=…)`, in epochs")
