@@ -32,6 +32,7 @@ EXTRAS = {
     "hf": "teachers from Hugging Face",
     "render": "`lsu-onto render`",
     "labels": "`lsu-onto init --from-labels` and `lsu-seg scan`",
+    "audit": "`lsu-seg audit`",
     "skos": "`lsu-onto export --to skos`",
     "lsp": "`lsu-onto lsp`, for editors",
     "parquet": "Waymo labels, which come as Parquet tables",

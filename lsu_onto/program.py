@@ -129,7 +129,8 @@ def ending(error: BaseException, command: click.Command | None = None) -> Ending
 EXTRAS = {
     "seg": ("torch", "mmengine", "mmcv", "mmseg", "cv2", "numba", "matplotlib", "pycocotools"),
     "mask2former": ("mmdet",),
-    "hf": ("transformers", "scipy"),
+    "audit": ("sklearn", "scipy"),
+    "hf": ("transformers",),
     "render": ("graphviz", "pygraphviz"),
     "labels": ("PIL",),
     "skos": ("rdflib",),

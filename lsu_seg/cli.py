@@ -29,6 +29,7 @@ SECTIONS = {
         "relabel": "relabel:relabel",
         "train": "train:train",
         "pseudo-label": "pseudo_label:pseudo_label",
+        "audit": "audit:audit",
         "evaluate": "evaluate:evaluate",
         "compare": "compare:compare",
     },
@@ -50,6 +51,7 @@ def main() -> None:
       lsu-seg train CONFIG                     one model
       lsu-seg pseudo-label CONFIG CHECKPOINT   labels alone
       lsu-seg pseudo-label TAXONOMY --teacher CONFIG --checkpoint FILE --data-root DIR -o OUT
+      lsu-seg audit OUT                        does the teacher contradict the map?
       lsu-seg evaluate CONFIG CHECKPOINT       figures alone
       lsu-seg compare A.json B.json            what differs between two of them
       lsu-seg unify CONFIG                     the whole method on your data

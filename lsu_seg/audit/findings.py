@@ -136,3 +136,8 @@ class Report:
     @property
     def notes(self) -> tuple[Finding, ...]:
         return tuple(f for f in self.findings if not f.contradiction)
+
+    @property
+    def judged(self) -> bool:
+        """Whether anything could be judged: a shuffled list, or what any class shows."""
+        return bool(self.findings) or bool(np.isfinite(self.cells.share).any())

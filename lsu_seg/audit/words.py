@@ -196,9 +196,9 @@ def expected(finding: Finding) -> str:
 def undecidable(report: Report, row: int) -> list[tuple[str, list[str]]]:
     """What the audit could not have found in a row: a share in words → the source classes that it would miss below it.
 
-    The shares are rounded up to one of four, so that a row takes a few lines.
+    What the map allows cannot be missing. The shares are rounded up to one of four, so that a row takes a few lines.
     """
-    limits = report.cells.decidable[row]
+    limits = np.where(report.allowed[row, :-1], 0, report.cells.decidable[row])
     out: list[tuple[str, list[str]]] = []
     low = 0.05
     for high in (0.12, 0.3, 0.6, 1.0, np.inf):

@@ -7,6 +7,7 @@ from dataclasses import replace
 from importlib.resources import files
 
 import jsonschema
+import numpy as np
 import pytest
 
 from helpers.audited import a_report
@@ -16,7 +17,7 @@ from lsu_seg.audit.document import as_json
 from lsu_seg.audit.findings import KINDS
 from lsu_seg.audit.sarif import as_sarif
 from lsu_seg.audit.text import as_text
-from lsu_seg.audit.words import WORDS, sentence
+from lsu_seg.audit.words import WORDS, sentence, undecidable
 
 PLACES = {f"class_{d}": ClassPlaces(Span("maps/a b.tax", 7 + d, 3, 9), False, Span("a.tax", 2, 1, 2)) for d in range(5)}
 
@@ -41,8 +42,18 @@ def test_the_text_has_both_lists_places_and_what_is_undecidable() -> None:
         assert part in text
     assert "undecidable below 12 % of `class_0`" in text and "undecidable at any share in `class_" in text
     assert "`class_4`: not judged: the teacher was asked" in text and "of `class_4`" not in text
+    both = as_text(replace(a_report(), unseen={2: "why", 3: "other", 4: "why"}))
+    assert "  `class_2` `class_4`: not judged: why\n" in both and "  `class_3`: not judged: other\n" in both
     assert "\x1b[" not in text and "\x1b[1;31m" in as_text(a_report(), colour=True)
     assert "no contradictions, no notes" in as_text(replace(a_report(), findings=()))
+
+
+def test_what_the_map_allows_is_not_said_to_be_undecidable() -> None:
+    report = replace(a_report(), cells=replace(a_report().cells, decidable=np.full((5, 6), np.inf, np.float32)))
+    for row in range(4):
+        ((_, missed),) = undecidable(report, row) or [("", [])]
+        allowed = {report.source_classes[c] for c in np.flatnonzero(report.allowed[row, :-1])}
+        assert set(missed) == set(report.source_classes) - allowed
 
 
 def test_the_json_has_everything_and_no_nan() -> None:

@@ -1,0 +1,116 @@
+"""A sample for an audit where there is no labelling run yet: a teacher is asked about a few hundred images."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from mmengine.config import Config
+
+import lsu_onto
+from lsu_onto import Constraint
+from lsu_seg.audit.draw import seed_of
+from lsu_seg.audit.sample import load_sample
+from lsu_seg.label_files import LabelReader, size_and_time
+from lsu_seg.layout.pairs import DatasetError, Pair, find_pairs
+from lsu_seg.openmmlab.config import merge
+from lsu_seg.pseudo.audited import Audited
+from lsu_seg.pseudo.oneline import pseudo_label_config, short_name
+from lsu_seg.pseudo.run import pseudo_label
+from lsu_seg.pseudo.sample import read_sample
+
+_LABELS = "labels-of-the-sample"
+
+
+def drawn_sample(
+    work: Path,
+    name: str,
+    source: str | None,
+    paths: Sequence[str],
+    data_root: str,
+    teacher: str,
+    checkpoint: str | None = None,
+    split: str | None = None,
+    images: int = 300,
+    unknown: str = "error",
+    options: Mapping[str, Any] | None = None,
+) -> Audited:
+    """The sample of a teacher, kept in a folder of its own in `work`, where a further audit reads it.
+
+    What was kept is used if dataset, teacher and images are the same, whatever the map says. A run that was stopped
+    goes on.
+
+    Args:
+        name, source, paths: the map, as for `lsu_onto.load`.
+        teacher, checkpoint, unknown: as for `pseudo_label_config`.
+        split: None stands for `train`, or for the only split.
+        images: number of images to draw, by hashes of their keys.
+        options: changes of the config's keys, as for `merge`.
+
+    Raises:
+        UserError: as for `pseudo_label_config` and `pseudo_label`. DatasetError: there is no image.
+    """
+    constraint = lsu_onto.load(name, source, paths)
+    splits = list(constraint.layout.splits)
+    if split is None:
+        split = splits[0] if len(splits) == 1 else "train"
+    cfg = pseudo_label_config(
+        name, data_root, teacher, checkpoint, _LABELS, source, split, unknown=unknown, paths=list(paths)
+    )
+    merge(cfg, options or {})
+    pairs = find_pairs(data_root, constraint.layout, split)
+    if not pairs:
+        raise DatasetError(f"{data_root}: `{short_name(name)}` has no images there to draw a sample from")
+    chosen = sorted(sorted(range(len(pairs)), key=lambda i: (seed_of(pairs[i].key), pairs[i].key))[:images])
+    reader = LabelReader(constraint, unknown=unknown, root=data_root, split=split)
+    key = _key(cfg, constraint, [pairs[i] for i in chosen], [*reader.tables(), *_files(teacher), *_files(checkpoint)])
+    folder = work / f"{short_name(name)}-{constraint.source}-{split}-{key}"
+    labelling = folder / f"map-{constraint.content_sha256()[:8]}"
+    sample = load_sample(folder / "sample.npz") if (folder / "sample.npz").is_file() else None
+    if sample is None:
+        cfg.merge_from_dict(
+            {
+                "work_dir": str(labelling / "log"),
+                "launcher": "none",
+                "test_cfg.out_dir": str(labelling / _LABELS),
+                # The teacher is asked for every pixel where its own labels are wanted, too, and the page shows them.
+                "test_cfg.raw_dir": str(labelling / "teacher"),
+                "test_cfg.keep_windows": True,
+                "test_cfg.title": f"asking about {short_name(name)}",
+                "test_dataloader.dataset.indices": chosen,
+            }
+        )
+        pseudo_label(cfg, checkpoint, quiet=True)
+        sample = replace(read_sample(labelling / _LABELS), images=len(pairs))
+        sample.save(folder / "sample.npz")
+    elif not labelling.exists():  # made under another map
+        labelling = next(iter(sorted(folder.glob("map-*"))), labelling)
+    labels, raw = labelling / _LABELS, labelling / "teacher"
+    return Audited(name, source, tuple(paths), constraint, sample, (split,) if splits else (), labels, raw)
+
+
+def _key(cfg: Config, constraint: Constraint, pairs: Iterable[Pair], files: Iterable[Path]) -> str:
+    """A hash of all that a sample depends on. Files count by their names, sizes and times."""
+    parts: list[Any] = [
+        lsu_onto.__version__,
+        constraint.content_sha256("labels"),
+        constraint.source_classes,
+        {key: cfg.get(key) for key in ("model", "data_preprocessor", "custom_imports", "test_cfg")},
+        {key: value for key, value in cfg.test_dataloader.dataset.items() if key in ("split", "unknown", "pipeline")},
+        [(str(path.absolute()), *size_and_time(path)) for path in files],
+    ]
+    parts += [(pair.key, *size_and_time(pair.image), *size_and_time(pair.label)) for pair in pairs]
+    return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()[:10]
+
+
+def _files(path: str | None) -> list[Path]:
+    """The files of a teacher: its checkpoint, or all those in its folder."""
+    if path is None:
+        return []
+    own = Path(path).expanduser()
+    files = own.iterdir() if own.is_dir() else [own]
+    return sorted(file for file in files if file.is_file())
