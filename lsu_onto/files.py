@@ -9,8 +9,11 @@ import os
 import re
 import shutil
 import stat
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import BinaryIO
+
+_Folder = tuple[str, list[str], list[str]]
 
 _LIMIT = 1 << 30
 """Bytes of a pipe, which may have no end."""
@@ -84,6 +87,40 @@ def _open_pipe(path: str | os.PathLike[str]) -> BinaryIO:
                 raise OSError(errno.EFBIG, f"it is a pipe with more than {_LIMIT >> 20} MB", os.fspath(path))
     data.seek(0)
     return data
+
+
+def walk(
+    folder: str | os.PathLike[str], closed: Callable[[OSError], object], follow: bool = False
+) -> Iterator[_Folder]:
+    """The folders below a folder, each with the names of its subfolders and files, as `os.walk` has them: what is taken
+    out of the first list is not entered. That one goes no deeper than Python's stack before Python 3.12.
+
+    Args:
+        closed: is called with the error of a folder that cannot be read.
+        follow: enter folders through links as well.
+    """
+    todo = [os.fspath(folder)]
+    while todo:
+        here = todo.pop()
+        folders: list[str] = []
+        files: list[str] = []
+        try:
+            with os.scandir(here) as entries:
+                for entry in entries:
+                    (folders if is_folder(entry) else files).append(entry.name)
+        except OSError as error:
+            closed(error)
+            continue
+        yield here, folders, files
+        below = (os.path.join(here, name) for name in reversed(folders))  # noqa: PTH118 (`Path` loses a leading `./`)
+        todo += [path for path in below if follow or not os.path.islink(path)]  # noqa: PTH114
+
+
+def is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link to itself, or into a folder that may not be entered
+        return False
 
 
 def as_bytes(text: str) -> bytes:

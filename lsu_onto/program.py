@@ -7,6 +7,7 @@ that they share.
 from __future__ import annotations
 
 import codecs
+import errno
 import io
 import logging
 import os
@@ -118,6 +119,8 @@ def ending(error: BaseException, command: click.Command | None = None) -> Ending
     elif isinstance(error, OSError) and not isinstance(error, ConnectionError):
         named = error.filename is not None and error.strerror
         message = f"{error.filename}: {error.strerror}" if named else error.strerror or error
+        if error.errno == errno.EMFILE:
+            message = f"{message}; this shell allows no more: see `ulimit -n`"
     elif isinstance(error, RuntimeError) and str(error).startswith("Symlink loop"):  # pathlib, before Python 3.13
         message = error
     return Ending(f"error: {message}", getattr(command, "refused", 1)) if message else None

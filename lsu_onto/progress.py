@@ -18,8 +18,11 @@ LINE_S = 10.0
 
 
 @contextmanager
-def progress(what: str, total: int) -> Iterator[Callable[[], None]]:
-    """Once it takes longer than `AFTER_S`: a bar with ETA on a terminal, a line now and then elsewhere."""
+def progress(what: str, total: int | None) -> Iterator[Callable[[], None]]:
+    """Once it takes longer than `AFTER_S`: a bar with ETA on a terminal, a line now and then elsewhere.
+
+    There is no ETA without a total.
+    """
     start = time.monotonic()
     done, next_line = 0, AFTER_S
     bar = task = None
@@ -37,8 +40,8 @@ def progress(what: str, total: int) -> Iterator[Callable[[], None]]:
                 bar.update(task, completed=done)
         elif elapsed > next_line:
             next_line = elapsed + LINE_S
-            eta = elapsed / done * (total - done)
-            print(f"{what} {done}/{total}, ETA {eta:.0f} s", file=sys.stderr, flush=True)
+            of = "" if total is None else f"/{total}, ETA {elapsed / done * (total - done):.0f} s"
+            print(f"{what} {done}{of}", file=sys.stderr, flush=True)
 
     try:
         yield advance

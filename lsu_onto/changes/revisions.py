@@ -88,7 +88,7 @@ def checkout(file: Path, revision: str, folder: Path) -> tuple[Path, Path]:
     if not file.parent.is_dir():
         raise RevisionError(f"there is no folder `{file.parent}`")
     try:
-        root = Path(_git(file.parent, "rev-parse", "--show-toplevel").decode().rstrip("\n")).resolve()
+        root = Path(os.fsdecode(_git(file.parent, "rev-parse", "--show-toplevel").rstrip(b"\n"))).resolve()
     except GitError as e:
         if "not a git repository" in e.said:
             raise RevisionError(f"`{file.name}` is not in a git repository") from None
@@ -109,6 +109,11 @@ def checkout(file: Path, revision: str, folder: Path) -> tuple[Path, Path]:
             if content and target.is_relative_to(folder):
                 target.parent.mkdir(parents=True, exist_ok=True)
                 target.write_bytes(content.read())
+    if not (folder / inside).is_file():
+        raise RevisionError(
+            f"`{inside.as_posix()}` is no file in revision `{revision}`, or a `.gitattributes` there leaves it out of"
+            " archives (`export-ignore`); give the old file itself"
+        )
     return root, folder / inside
 
 
@@ -131,7 +136,7 @@ def _commit(root: Path, revision: str) -> str:
             f"{message}; this clone is shallow: fetch the history with `git fetch --unshallow`, or in CI"
             " (`actions/checkout`) with `fetch-depth: 0`"
         )
-    names = _git(root, "for-each-ref", "--format=%(refname:short)").decode().split()
+    names = _git(root, "for-each-ref", "--format=%(refname:short)").decode(errors="replace").split()
     hint = suggest(revision, names) if revision else None
     raise RevisionError(f"{message}; {hint}" if hint else message)
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO, TypeVar
 
 import click
 
 from lsu_onto.program import put_data
+from lsu_onto.progress import progress
 
 if TYPE_CHECKING:
     from lsu_onto.diagnostics import Diagnostic
@@ -33,7 +34,8 @@ def tax_files(paths: tuple[str, ...]) -> tuple[list[str], list[Diagnostic]]:
     for path in paths or (".",):
         if _is_folder(path):
             closed: list[OSError] = []
-            found = sorted(map(str, files_below(path, closed)))
+            with on_terminal("folders", None) as advance:
+                found = sorted(map(str, files_below(path, closed, lambda name: advance() is None)))
             problems += [
                 Diagnostic("TAX001", f"cannot read `{e.filename}`: {e.strerror}", here(e.filename)) for e in closed
             ]
@@ -47,6 +49,16 @@ def tax_files(paths: tuple[str, ...]) -> tuple[list[str], list[Diagnostic]]:
         else:
             problems.append(Diagnostic("TAX001", f"there is no file or folder `{path}`", here(path), help_))
     return list(files), problems
+
+
+@contextlib.contextmanager
+def on_terminal(what: str, total: int | None) -> Iterator[Callable[[], None]]:
+    """`progress`, if somebody is looking: commands that print findings are silent otherwise."""
+    if not sys.stderr.isatty():
+        yield lambda: None
+        return
+    with progress(what, total) as advance:
+        yield advance
 
 
 def named_folders(paths: tuple[str, ...]) -> list[str]:

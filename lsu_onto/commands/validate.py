@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import sys
-from contextlib import nullcontext
 from typing import Any
 
 import click
 
-from lsu_onto.commands.arguments import colours, findings_format, named_folders, tax_files
+from lsu_onto.commands.arguments import colours, findings_format, named_folders, on_terminal, tax_files
 from lsu_onto.program import search_path
 
 
@@ -30,13 +29,11 @@ def validate(paths: tuple[str, ...], strict: bool, format_: str, **options: Any)
       lsu-onto validate taxonomies --strict --format github
     """
     from lsu_onto.library.library import Library
-    from lsu_onto.progress import progress
     from lsu_onto.reporting.findings import FORMATS
 
     library = Library([*named_folders(paths), *options["search"]])
     files, found = tax_files(paths)
-    bar = progress("files", len(files)) if sys.stderr.isatty() else nullcontext(lambda: None)  # else silent
-    with bar as advance:
+    with on_terminal("files", len(files)) as advance:
         for file in files:
             found += library.check(file).diagnostics
             found += [each.problem for each in library.inherited_maps(file) if each.problem]

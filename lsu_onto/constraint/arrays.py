@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from lsu_onto.errors import UserError
+
 if TYPE_CHECKING:
     from lsu_onto.constraint.identity import Part
     from lsu_onto.constraint.rows import RowTable
@@ -131,7 +133,15 @@ class Constraint:
         >>> lsu_onto.load("demo_town", source="demo").names("drivable")
         ('road', 'lane_marking')
         """
-        d = dataset_class if isinstance(dataset_class, int) else self.classes.index(dataset_class)
+        if isinstance(dataset_class, int):
+            d = dataset_class
+        elif dataset_class in self.classes:
+            d = self.classes.index(dataset_class)
+        else:
+            from lsu_onto.diagnostics import suggest
+
+            hint = suggest(str(dataset_class), self.classes)
+            raise UserError(f"`{self.dataset}` has no class `{dataset_class}`" + (f"; {hint}" if hint else ""))
         labels = (*self.source_classes, "void")
         return tuple(labels[i] for i in np.flatnonzero(self.allowed[d]))
 

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from lsu_onto.diagnostics import Diagnostic, Span
+from lsu_onto.errors import UserError
 from lsu_onto.lang import syntax as ast
 from lsu_onto.library import pipe
 from lsu_onto.library.errors import TaxonomyError
@@ -30,6 +31,8 @@ class Library:
     """
 
     def __init__(self, paths: Iterable[str | Path] = (), texts: Mapping[str | Path, str] | None = None) -> None:
+        if isinstance(paths, (str, Path)):  # each of whose letters would be a folder, `/` among them
+            raise UserError(f"`paths` is {str(paths)!r}; expected a list of folders: `[{str(paths)!r}]`")
         edited = {str(p): text for p, text in (texts or {}).items()}
         self.workspace = Workspace([*map(Path, paths), shipped()], edited)
         self.texts = self.workspace.texts

@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from lsu_onto.files import is_folder
+
 _VERSION = r"v\d+(?:\.\d+)*(?![\w.]|-(?!>))"
 _HEADER = re.compile(
     rf"^[ \t]*(source|dataset|map)[ \t]+([A-Za-z_]\w*)[ \t]+({_VERSION})"
@@ -78,18 +80,11 @@ def files_below(
             if closed is not None:
                 closed.append(error)
             continue
-        folders = [e for e in reversed(inside) if _is_folder(e)]
-        found += [Path(e.path) for e in inside if e.name.endswith(".tax") and not _is_folder(e)]
+        folders = [e for e in reversed(inside) if is_folder(e)]
+        found += [Path(e.path) for e in inside if e.name.endswith(".tax") and not is_folder(e)]
         linked += [e.path for e in reversed(folders) if e.is_symlink() and enter(e.name)]
         todo += [e.path for e in folders if not e.is_symlink() and enter(e.name)]
     return sorted(found)
-
-
-def _is_folder(entry: os.DirEntry[str]) -> bool:
-    try:
-        return entry.is_dir()
-    except OSError:  # a link to itself, or into a folder that may not be entered
-        return False
 
 
 def _identity(folder: str) -> tuple[int, int] | None:

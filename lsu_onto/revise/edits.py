@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Iterable
 
 from lsu_onto.errors import UserError
@@ -183,7 +184,7 @@ class Edits:
     def notes(self, d: int, texts: Iterable[str]) -> None:
         """Add notes to the row of a class. One that has no row of its own in this map is named in its note."""
         row, name = self.rows[d], self.o.dataset.classes[d].name
-        for text in (" ".join(t.split()) for t in texts):
+        for text in (_one_line(t) for t in texts):
             if d in self.added:
                 file, line, at = self.added[d]
                 behind = self.page(file).behind[line]
@@ -201,6 +202,11 @@ class Edits:
         page, lines = self.page(row.span.file), _lines(self._statement(row))
         left = [n for n in lines if page.lines[n - 1] is not None]
         page.note(left[-1], lines[-1], text)
+
+
+def _one_line(text: str) -> str:
+    """The text without what ends a line, or cannot be in a file: control characters, halves of characters."""
+    return " ".join("".join(" " if unicodedata.category(c) in ("Cc", "Cs") else c for c in text).split())
 
 
 def _says(r: ast.Relation) -> tuple[str, tuple[str, ...]]:

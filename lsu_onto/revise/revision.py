@@ -6,6 +6,7 @@ import difflib
 import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from operator import index
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -95,13 +96,13 @@ def rewrite(
     >>> revision.constraint.names("pavement")
     ('sidewalk', 'grass', 'void')
     """
-    paths = list(paths)
+    paths = paths if isinstance(paths, (str, Path)) else list(paths)  # which is read twice
     library = Library(paths)
     o = library.ontology(name, source)
     if o.dataset is o.source:
         raise RefusedError(f"`{name}` is a source: its rows are its channels, and cannot be changed")
     wanted = {_row(o, d): _channels(o, d, names) for d, names in (rows or {}).items()}
-    values = {_row(o, d): frozenset(v) for d, v in (ids or {}).items()}
+    values = {_row(o, d): _raw(d, v) for d, v in (ids or {}).items()}
     texts = {_row(o, d): [n] if isinstance(n, str) else list(n) for d, n in (notes or {}).items()}
     edits = Edits(library, o)
     for d, wording in sorted(_wordings(o, wanted).items()):
@@ -125,8 +126,18 @@ def _row(o: Ontology, name: str) -> int:
     return o.dataset.by_name[name]
 
 
+def _raw(name: str, values: Iterable[int]) -> frozenset[int]:
+    values = list(values)
+    try:
+        return frozenset(map(index, values))
+    except TypeError:
+        raise RefusedError(f"the ids of `{name}` are {values}; expected whole numbers") from None
+
+
 def _channels(o: Ontology, name: str, names: Iterable[str]) -> Allowed:
     known = o.source.by_name | {"void": len(o.source.classes)}
+    if isinstance(names, str):
+        raise RefusedError(f"the row of `{name}` is {names!r}; expected a list of classes: `[{names!r}]`")
     names = list(names)
     for n in names:
         if n not in known:

@@ -96,6 +96,7 @@ def _edited(row: MapRow, wanted: Allowed, source: Source, weak: Allowed) -> Word
     pieces: list[list[Piece]] = []
     holds: dict[int, str] = {}
     removed: set[int] = set()
+    weak = _spread(row, wanted, source, weak)
     for relation in row.relations:
         kept: dict[str, list[str]] = {relation.op: []}
         for t in relation.targets if relation.op != "!" else ():
@@ -126,6 +127,14 @@ def _edited(row: MapRow, wanted: Allowed, source: Source, weak: Allowed) -> Word
     holds |= dict.fromkeys(wanted - holds.keys(), "~")
     holds.pop(void, None)
     return Wording(tuple(map(tuple, pieces)), holds)
+
+
+def _spread(row: MapRow, wanted: Allowed, source: Source, weak: Allowed) -> Allowed:
+    """What is weak, and what shares a group with it: a class of a weakened `> @group` may also be named alone."""
+    groups = [_channels(t, source) & wanted for r in row.relations if r.op == ">" for t in r.targets]
+    while not weak.issuperset(more := weak.union(*(g for g in groups if g & weak))):
+        weak = more
+    return weak
 
 
 def _add(pieces: list[list[Piece]], op: str, targets: tuple[str, ...]) -> None:

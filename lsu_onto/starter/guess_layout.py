@@ -6,7 +6,6 @@ content whether it can be a label.
 
 from __future__ import annotations
 
-import os
 import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
@@ -15,6 +14,7 @@ from itertools import permutations
 from pathlib import Path
 from typing import NamedTuple
 
+from lsu_onto.files import walk
 from lsu_onto.lang.parse import parse
 from lsu_onto.lang.syntax import Meta
 from lsu_onto.ontology.model import alternatives
@@ -175,7 +175,7 @@ def _layout(root: Path, images: _Group, labels: _Group, others: list[str]) -> Gu
 def _files(root: Path) -> Iterator[str]:
     """The image files below a folder, relative to it. Links are followed, each folder is entered once."""
     seen = set()
-    for folder, below, names in os.walk(root, followlinks=True, onerror=_closed):
+    for folder, below, names in walk(root, _closed, follow=True):
         state = Path(folder).stat()
         if (state.st_dev, state.st_ino) in seen:
             below.clear()

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from lsu_onto.errors import UserError
+from lsu_onto.files import walk
 from lsu_onto.progress import progress
 from lsu_onto.raster.errors import LabelFileError
 from lsu_onto.raster.palettes import Palettes
@@ -79,8 +80,8 @@ def find(where: Sequence[str]) -> tuple[list[Path], int]:
     for text in where:
         if Path(text).is_dir():
             closed: list[OSError] = []
-            walk = os.walk(text, onerror=closed.append)
-            below = sorted(Path(folder, name) for folder, _, names in walk for name in names)
+            inside = walk(text, closed.append)
+            below = sorted(Path(folder, name) for folder, _, names in inside for name in names)
             if closed:  # what lies in there would be missing without a word
                 raise ScanError(
                     f"`{closed[0].filename}` cannot be read ({closed[0].strerror}), so that classes may be missing;"
@@ -95,7 +96,10 @@ def find(where: Sequence[str]) -> tuple[list[Path], int]:
                     " give the folder with the labels, or a pattern in quotes"
                 )
         else:
-            matched = sorted(glob.glob(text, recursive=True))  # noqa: PTH207 - absolute patterns, too
+            try:
+                matched = sorted(glob.glob(text, recursive=True))  # noqa: PTH207 - absolute patterns, too
+            except RecursionError:
+                raise ScanError(f"`{text}`: folders lie too deep for `**`; give the folder instead") from None
             hits = [Path(f) for f in matched if Path(f).is_file()]
             if not hits and matched == [text]:
                 raise ScanError(f"`{text}` is a pipe or a device; expected a folder, a file or a pattern")

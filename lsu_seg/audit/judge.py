@@ -190,10 +190,11 @@ def _moved(
     """
     _, statistics = look(pixels, allowed, known.suspects)
     z = known.scale.score(statistics)[: len(allowed)]
-    own, other = np.diag(fits(z, allowed)), np.diag(fits(z, stated))
+    fit = fits(z, stated)
+    usual = fit[:, closed_rows(stated)].mean(1)  # what void and `any` fit as well as
+    own, other = np.diag(fits(z, allowed)), np.where(closed_rows(stated), np.diag(fit), usual)
     changed = (allowed != stated).any(1) & judged
-    compared = changed & closed_rows(allowed) & closed_rows(stated)
-    gain = float((own - other)[compared].sum())
+    gain = float((own - other)[changed & closed_rows(allowed)].sum())
     at = [int(d) for d in np.flatnonzero(changed) if to[d] >= 0]
     changes = {d: tuple(np.flatnonzero(stated[to[d]]).tolist()) for d in at}
     expected = known.expected_pairs(gain)

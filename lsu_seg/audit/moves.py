@@ -38,19 +38,25 @@ def likely_move(
     rows = np.flatnonzero(closed & judged)
     if len(rows) < 2:
         return stay
-    few = _few(pixels, rows)
+    few = _few(pixels, np.flatnonzero(judged))
     same = (allowed[:, None] == allowed[None]).all(2)
     inside = allowed[:, :-1]
 
     def moved(to: NDArray[np.int64]) -> NDArray[np.bool_]:
         return np.asarray((to != stay) & ~same[stay, np.maximum(to, 0)])
 
+    present = np.flatnonzero(judged)
+
     def fitted(to: NDArray[np.int64]) -> tuple[float, NDArray[np.float64]]:
-        """How good a move is over the rows that it does not leave open, and all rows' fit under its adaptation."""
-        bound = inside[np.maximum(to, 0)] & (closed[np.maximum(to, 0)] & (to >= 0) & closed)[:, None]
-        fit = _fit(few, inside, adapt(few, bound, None, 25))
-        at = rows[(to[rows] >= 0) & closed[np.maximum(to[rows], 0)]]
-        return (float(fit[at, to[at]].sum()) / max(len(at), 1) if len(at) * 2 >= len(rows) else -np.inf), fit
+        """How good a move is, over all rows with pixels, and all rows' fit under its adaptation.
+
+        A row of which it says nothing, as its S(r) is everything or void, or as the list ends, fits as well as it does
+        the rows' S(r) on average.
+        """
+        known = (to >= 0) & closed[np.maximum(to, 0)]
+        fit = _fit(few, inside, adapt(few, inside[np.maximum(to, 0)] & known[:, None], None, 25))
+        usual = fit[:, closed].mean(1)
+        return float(np.where(known, fit[stay, np.maximum(to, 0)], usual)[present].mean()), fit
 
     now, fit = fitted(stay)
     best, value = stay, now
@@ -62,13 +68,13 @@ def likely_move(
             to[rows] = rows[linear_sum_assignment(-cost)[1]]
             to = np.where(moved(to), to, stay)
             gain, part = fitted(to)
-            gain -= EFFORT * moved(to).sum() / len(rows)
+            gain -= EFFORT * moved(to).sum() / len(present)
             if gain > value + 1e-9:
                 best, value = to, gain
     for to in ways:
-        if moved(to)[rows].sum() < 3:
+        if moved(to)[present].sum() < 3:
             continue
-        gain = fitted(to)[0] - EFFORT / len(rows)
+        gain = fitted(to)[0] - EFFORT / len(present)
         if gain > value + 1e-9:
             best, value = to, gain
     return best

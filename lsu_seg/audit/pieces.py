@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lsu_onto import ROW_VOID
+from lsu_onto import ROW_VOID, Constraint
 from lsu_seg.audit.draw import GRIDS, IMAGES, lots
 from lsu_seg.audit.sample import GRID, Sample, SampleError
 
@@ -81,9 +81,29 @@ class Piece:
         return cls(line["key"], (height, width), line["pixels"], drawn, line["unasked"], arrays)
 
 
-def head(classes: Sequence[str], rows: Sequence[str]) -> bytes:
-    """The line before the pieces of a run: the names of source classes and of rows."""
-    return json.dumps({"classes": list(classes), "rows": list(rows)}).encode()
+def head(constraint: Constraint) -> bytes:
+    """The line before the pieces of a run: the names of source classes and of rows, and the raw values of rows."""
+    names = {"classes": list(constraint.source_classes), "rows": list(constraint.classes)}
+    return json.dumps(names | {"values": raw_values(constraint)}).encode()
+
+
+def raw_values(constraint: Constraint) -> list[list[Any]]:
+    """The raw values of each row: names, or runs of numbers as [first, last].
+
+    >>> import lsu_onto
+    >>> raw_values(lsu_onto.load("demo_town", "demo"))[:2]
+    [[[1, 1]], [[2, 2]]]
+    """
+    out: list[list[Any]] = []
+    for row in range(len(constraint.classes)):
+        at = np.flatnonzero(constraint.raw_row == row)
+        if constraint.raw_names:
+            out.append(sorted(constraint.raw_names[i] for i in at))
+        else:
+            numbers = np.sort(constraint.raw[at]).astype(np.int64)
+            runs = np.split(numbers, np.flatnonzero(np.diff(numbers) > 1) + 1)
+            out.append([[int(run[0]), int(run[-1])] for run in runs if len(run)])
+    return out
 
 
 def read_lines(root: Path) -> Iterator[dict[str, Any]]:

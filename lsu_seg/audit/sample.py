@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import zipfile
 import zlib
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -89,6 +89,24 @@ class Sample:
                 np.save(member, np.array(value, str if field.name in _TEXTS else None), allow_pickle=False)
                 archive.writestr(zipfile.ZipInfo(f"{field.name}.npy"), member.getvalue(), zipfile.ZIP_DEFLATED, 3)
         write_atomic(Path(path), buffer.getvalue())
+
+
+def renumbered(sample: Sample, rows: NDArray[np.intp], names: tuple[str, ...]) -> Sample:
+    """The sample in other rows.
+
+    Args:
+        rows: the new number of each row, a permutation `[D]`. names: of the new rows.
+    """
+    new = np.append(rows, -1)  # ROW_VOID stays
+    order = np.append(np.argsort(rows), len(rows))
+    return replace(
+        sample,
+        rows_of=names,
+        row=new[sample.row].astype(np.int16),
+        grid_row=new[sample.grid_row].astype(np.int16),
+        pixels=sample.pixels[:, order],
+        unasked=sample.unasked[order],
+    )
 
 
 _TEXTS = ("classes", "rows_of", "keys")

@@ -64,8 +64,7 @@ class Scale:
         """How many absent classes of a right map have at least this score, `[R, K]` → `[R, K]`.
 
         If a row is wrong, the rehearsal takes what it hides for confusion; without the row, it cannot know the
-        confusion of classes that are nowhere else. The counts with and without the row are averaged, geometrically,
-        with a weight of 1 to 2.
+        confusion of classes that are nowhere else. The geometric mean of the counts with and without the row is taken.
 
         Args:
             origin: int `[R, K]`, the row of the dataset that each pair's evidence comes from; its own by default.
@@ -76,7 +75,7 @@ class Scale:
         for d in np.unique(origin):
             at = origin == d
             others[at] = at_least(self.absent[self.origin != d], score[at])
-        return np.asarray(np.cbrt(at_least(self.absent, score) * others**2) / self.maps)
+        return np.asarray(np.sqrt(at_least(self.absent, score) * others) / self.maps)
 
     def false_absent(self, score: NDArray[np.float64]) -> NDArray[np.float64]:
         """How many classes that occur in a row of a right map have at most this score."""

@@ -54,7 +54,10 @@ def details(report: Report, finding: Finding, places: Mapping[str, ClassPlaces])
 
 
 def _undecided(report: Report, heading: str) -> list[str]:
-    lines = [f"  `{words.row_name(report, row)}`: not judged: {why}" for row, why in sorted(report.unseen.items())]
+    unseen: dict[str, list[str]] = {}
+    for row, why in sorted(report.unseen.items()):
+        unseen.setdefault(why, []).append(f"`{words.row_name(report, row)}`")
+    lines = [f"  {_some(names)}: not judged: {why}" for why, names in unseen.items()]
     for row, name in enumerate(report.classes):
         if row not in report.unseen:
             lines += [

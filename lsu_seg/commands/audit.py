@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from lsu_onto.program import Command, FolderPath, OutputPath, put_data, search_path, source_option, taxonomy_argument
-from lsu_seg.commands.arguments import UNKNOWN, ConfigFile, Output
+from lsu_seg.commands.arguments import UNKNOWN, ConfigFile, Output, set_option
 
 if TYPE_CHECKING:
     from lsu_seg.audit.findings import Report
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 @click.option(
     "--checkpoint", type=click.Path(dir_okay=False), metavar="FILE", help="The weights of a teacher's config."
 )
-@click.option("--split", metavar="SPLIT", help="Of NAME.  [default: train]")
+@click.option("--split", metavar="SPLIT", help="Of NAME.  [default: train, or the only one]")
 @click.option(
     "--images", type=click.IntRange(1), help="Number of images of NAME to ask about, drawn at random.  [default: 300]"
 )
@@ -79,6 +79,7 @@ if TYPE_CHECKING:
     help="Also write a diff of the map there; `-` prints it, and the report to standard error.",
 )
 @search_path
+@set_option()
 def audit(
     target: str,
     taxonomy: str | None,
@@ -119,14 +120,14 @@ def audit(
 
     settings = Settings(false_alarms=false_alarms, notes=notes)
     _check_outputs(format_, html, propose)
-    chosen = {key: value for key, value in asking.items() if value is not None}
+    chosen = {key: value for key, value in asking.items() if value}
     if "teacher" in chosen:
         if taxonomy:
             raise click.UsageError("with --teacher, NAME itself is the taxonomy: leave --taxonomy out")
         audited = _ask(target, source, search, data_root, **chosen)
         sys.exit(_report(audited, settings, data_root, format_, html, propose))
     if chosen:
-        option = next(iter(chosen)).replace("_", "-")
+        option = next(iter(chosen)).replace("_", "-").replace("options", "set")
         raise click.UsageError(f"`--{option}` belongs to the form NAME --teacher …; labels in a folder are as they are")
     if not Path(target).is_dir():
         raise click.UsageError(
@@ -161,15 +162,13 @@ def _ask(
     search: tuple[str, ...],
     data_root: str | None,
     work_dir: str = "work/audit",
-    split: str = "train",
-    images: int = 300,
     **asking: Any,
 ) -> Audited:
     if data_root is None:
         raise click.UsageError("--data-root is missing: the folder of the dataset")
     from lsu_seg.pseudo.sampling import drawn_sample
 
-    return drawn_sample(Path(work_dir), name, source, search, data_root, split, images=images, **asking)
+    return drawn_sample(Path(work_dir), name, source, search, data_root, **asking)
 
 
 def _check_outputs(format_: str, html: str | None, propose: str | None) -> None:

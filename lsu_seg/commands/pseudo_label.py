@@ -186,8 +186,9 @@ def _by_config(
     options: dict[str, Any],
     search: tuple[str, ...],
 ) -> None:
+    from lsu_seg.openmmlab.runner import check_checkpoint
     from lsu_seg.pseudo.run import pseudo_label as label
-    from lsu_seg.unify.checks import check_labelling
+    from lsu_seg.unify.checks import check_folders, check_labelling, extra_sets
     from lsu_seg.unify.configs import pseudo_config
 
     cfg = load(config, data_root, work_dir, options, search)
@@ -195,6 +196,8 @@ def _by_config(
         label(cfg, checkpoint, resume=resume)
         return
     check_labelling(cfg)
+    check_checkpoint(cfg, checkpoint)
+    check_folders(extra_sets(cfg))
     for name in cfg.unify.extra:
         one = pseudo_config(cfg, Path(cfg.work_dir), 0, name)
         label(one, checkpoint, quiet=True, resume=resume)

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import lsu_onto
-from lsu_onto import write_atomic
+from lsu_onto import open_to_read, write_atomic
 from lsu_seg.decode import DecodeError, View, decode_arrays
 from lsu_seg.decode.checks import check_logits
 from lsu_seg.label_files import LabelReader, encode_confidence, parse_encoding, write_labels
@@ -148,7 +148,7 @@ def _by_key(folder: Path, suffixes: tuple[str, ...]) -> dict[str, Path]:
 def _logits(path: Path) -> NDArray[Any]:
     array: NDArray[Any] | None = None
     names: list[str] = []
-    with path.open("rb") as file:
+    with open_to_read(path) as file:
         is_archive = file.read(2) == b"PK"
     try:
         if is_archive:

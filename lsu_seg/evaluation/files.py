@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from lsu_onto import write_atomic
+from lsu_onto import open_to_read, write_atomic
 from lsu_seg.evaluation.document import FORMAT
 from lsu_seg.evaluation.errors import EvaluationError
 from lsu_seg.evaluation.measured import Measured
@@ -82,7 +82,8 @@ def read(path: Path) -> tuple[dict[str, Any], dict[str, Any] | None]:
         EvaluationError: the file is not an evaluation, or the arrays belong to another one.
     """
     try:
-        document = json.loads(path.read_text(encoding="utf-8"))
+        with open_to_read(path) as text:
+            document = json.loads(text.read().decode())
     except (ValueError, RecursionError, OSError) as e:
         raise EvaluationError(f"{path}: cannot be read as JSON ({e}); expected what `lsu-seg evaluate` wrote") from e
     if not isinstance(document, dict) or document.get("format") != FORMAT or "sets" not in document:
@@ -103,7 +104,7 @@ def read(path: Path) -> tuple[dict[str, Any], dict[str, Any] | None]:
     )
     try:
         # Opened here: np.load leaves a file open that is no archive.
-        with arrays.open("rb") as file, np.load(file, allow_pickle=False) as archive:
+        with open_to_read(arrays) as file, np.load(file, allow_pickle=False) as archive:
             sums = dict(archive)
     except MemoryError:
         raise

@@ -6,7 +6,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from lsu_onto import INSTALL
+from lsu_onto import INSTALL, open_to_read
 from lsu_seg.label_files.errors import refuse
 
 SUFFIX = ".parquet"
@@ -43,9 +43,8 @@ def read_bytes(path: Path) -> bytes:
     if container(path) != path:
         return read_member(path).data
     try:
-        if path.is_char_device():  # `/dev/zero` has no end
-            raise refuse(path, "a device", "a file of the dataset", "check the path")
-        return path.read_bytes()
+        with open_to_read(path) as file:  # `/dev/zero` has no end
+            return file.read()
     except OSError as error:
         found = f"no readable file ({error.strerror})"
         raise refuse(path, found, "a file of the dataset", "check path and rights") from error

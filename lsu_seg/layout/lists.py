@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 
+from lsu_onto import open_to_read
 from lsu_seg.errors import UserError
 
 
@@ -25,7 +26,8 @@ def read_list(
         ListError: the file is unreadable, or an entry matches no file, matches several files, or is a duplicate.
     """
     try:
-        text = path.read_bytes().decode("utf-8-sig")
+        with open_to_read(path) as file:
+            text = file.read().decode("utf-8-sig")
     except OSError as error:
         raise ListError(f"{path}: cannot be read ({error.strerror}); check `list:` and the split") from error
     except UnicodeDecodeError as error:

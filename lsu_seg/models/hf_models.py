@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 import torch
 
-from lsu_onto import INSTALL
+from lsu_onto import INSTALL, open_to_read
 from lsu_seg.errors import TeacherError
 from lsu_seg.label_files import void_index
 from lsu_seg.models import data_priors
@@ -168,7 +168,7 @@ def model_name(folder: Path) -> str:
         TeacherError: the folder does not exist, or the model is not supported.
     """
     try:
-        config = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
+        config = json.loads(_text(folder / CONFIG))
         names = config.get("architectures")
         name = names[0] if isinstance(names, list) and names else names
     except FileNotFoundError:
@@ -278,7 +278,7 @@ def _check_complete(path: Path, info: dict[str, Any], classes: tuple[int, int] =
 def _folder_preprocessor(path: Path, model: HFModel) -> dict[str, Any] | None:
     """The normalisation in `preprocessor_config.json`; None if the file is missing: the config must then have one."""
     try:
-        settings = json.loads((path / PROCESSOR).read_text(encoding="utf-8"))
+        settings = json.loads(_text(path / PROCESSOR))
         factor = float(settings.get("rescale_factor", 1 / 255)) if settings.get("do_rescale", True) else 1.0
         if not settings.get("do_normalize", True):
             return _preprocessor([0.0] * 3, [1 / factor] * 3, model)
@@ -291,6 +291,11 @@ def _folder_preprocessor(path: Path, model: HFModel) -> dict[str, Any] | None:
             f"{path / PROCESSOR}: does not say how images are normalised ({type(e).__name__}: {e});"
             " save the model's image processor there again"
         ) from None
+
+
+def _text(path: Path) -> str:
+    with open_to_read(path) as file:
+        return file.read().decode()
 
 
 def _preprocessor(mean: Sequence[float], std: Sequence[float], model: HFModel) -> dict[str, Any]:

@@ -320,6 +320,13 @@ def _unknown_type(cfg: Config, path: str | None) -> str | None:
     return None
 
 
+def check_types(cfg: Config) -> None:
+    """Refuse a class that no registry has, before anything is built."""
+    for key in read_keys() & set(cfg):
+        if unknown := _unknown_type(cfg, key):
+            raise ConfigError(unknown)
+
+
 def _is_built_by(registry: Registry, name: str) -> bool:
     """Whether a registry builds a name: also one that it would have to import, of which a module is no class."""
     try:

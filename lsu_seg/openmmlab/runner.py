@@ -192,12 +192,21 @@ def _check_normalised(model: Any) -> None:
         )
 
 
+def check_checkpoint(cfg: Config, checkpoint: str | Path | None) -> None:
+    """Refuse a file that is no checkpoint, and a model without weights, before the model is built."""
+    if checkpoint is None:
+        if not (cfg.model.get("hf") or {}).get("pretrained"):
+            raise ConfigError("the config's model has random weights: give the CHECKPOINT of a trained one")
+        return
+    if not Path(checkpoint).is_file():
+        raise ConfigError(f"there is no checkpoint `{checkpoint}`")
+    check_kind(Path(checkpoint))  # loading looks at all of it
+
+
 def runner_with_checkpoint(cfg: Config, checkpoint: str | Path | None, quiet: bool) -> RankedRunner:
     """A Runner for testing, its weights loaded completely or not at all."""
     check_parts(cfg)
-    pretrained = (cfg.model.get("hf") or {}).get("pretrained")
-    if checkpoint is None and not pretrained:
-        raise ConfigError("the config's model has random weights: give the CHECKPOINT of a trained one")
+    check_checkpoint(cfg, checkpoint)
     for key in (
         "train_dataloader",
         "train_cfg",
@@ -213,13 +222,10 @@ def runner_with_checkpoint(cfg: Config, checkpoint: str | Path | None, quiet: bo
         runner = build_runner(cfg, quiet)
         if runner.model.new_head:
             raise ConfigError(
-                f"{pretrained} has another number of classes than the config's `num_classes`, so the model's head has"
-                " random weights: give the CHECKPOINT of a trained one"
+                f"{cfg.model.hf.pretrained} has another number of classes than the config's `num_classes`, so the"
+                " model's head has random weights: give the CHECKPOINT of a trained one"
             )
         return runner
-    if not Path(checkpoint).is_file():
-        raise ConfigError(f"there is no checkpoint `{checkpoint}`")
-    check_kind(Path(checkpoint))  # now, and not after the model is built; loading looks at all of it
     cfg.load_from = str(checkpoint)
     runner = build_runner(cfg, quiet)
     try:

@@ -11,6 +11,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from lsu_onto import open_to_read
 from lsu_seg.errors import TeacherError
 
 _AGAIN = "get the file again"
@@ -46,7 +47,7 @@ def check_kind(path: Path) -> bytes:
     Raises:
         TeacherError: the file cannot be a checkpoint. OSError: it cannot be read.
     """
-    with path.open("rb") as file:
+    with open_to_read(path) as file:
         head = file.read(512)
     if not head:
         raise TeacherError(f"`{path}` is empty (0 bytes); {_AGAIN}")

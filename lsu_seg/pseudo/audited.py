@@ -11,7 +11,7 @@ from lsu_onto import Constraint
 from lsu_seg.audit.sample import Sample, SampleError
 from lsu_seg.errors import UserError
 from lsu_seg.pseudo.output import MANIFEST
-from lsu_seg.pseudo.sample import read_manifest, read_sample
+from lsu_seg.pseudo.sample import in_rows_of, read_manifest, read_sample
 
 _DEPTH = 3
 """A run of `unify` has the labels of a dataset in WORK/pseudo/NAME/constrained."""
@@ -70,7 +70,7 @@ def _is_constrained(root: Path) -> bool:
 def audited_run(
     root: Path, taxonomy: str | None = None, source: str | None = None, paths: Iterable[str] = ()
 ) -> Audited:
-    """A labelling run, finished or not, with the map that it was made with or another one of the same classes.
+    """A labelling run, finished or not, with the map that it was made with or another one of the same raw values.
 
     Args:
         taxonomy, source, paths: the map, as for `lsu_onto.load`; by default the one that the run names.
@@ -90,31 +90,11 @@ def audited_run(
             f"{root}: these are labels of `{dataset}` -> `{to}`, whose map cannot be read: {error}\n"
             "Name its file with `--taxonomy FILE.tax`, or the folder that it is in with `--path DIR`"
         ) from error
-    check_classes(f"{root}: these labels", sample, constraint)
+    sample = in_rows_of(constraint, sample, root)
     splits = manifest.get("splits")
     return Audited(
         name, source, paths, constraint, sample, tuple(splits) if isinstance(splits, dict) else (), root, _raw(root)
     )
-
-
-def check_classes(what: str, sample: Sample, constraint: Constraint) -> None:
-    """Refuse a map of other classes than a sample's.
-
-    Raises:
-        SampleError: which classes there are only on one side.
-    """
-    for kind, name, sampled, mapped in (
-        ("classes of the dataset", constraint.dataset, sample.rows_of, constraint.classes),
-        ("source classes", constraint.source, sample.classes, constraint.source_classes),
-    ):
-        if sampled == mapped:
-            continue
-        lost, new = ([f"`{c}`" for c in a if c not in b][:5] for a, b in ((sampled, mapped), (mapped, sampled)))
-        sides = [f"{side} {' '.join(names)}" for side, names in (("they lack", new), ("they also have", lost)) if names]
-        raise SampleError(
-            f"{what} have other {kind} than `{name}`: {', '.join(sides) or 'the same ones in another order'}; name the"
-            " taxonomy that they were made with, or one of the same classes, with `--taxonomy`"
-        )
 
 
 def _raw(root: Path) -> Path | None:

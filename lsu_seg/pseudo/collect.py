@@ -43,7 +43,7 @@ class Collector:
             if key not in todo:
                 self._add(key, [*drawn, self._rows + 1] if grid else drawn)
         out.pieces = {}
-        out.keep_pieces(head(constraint.source_classes, constraint.classes))
+        out.keep_pieces(head(constraint))
 
     def _add(self, key: str, places: list[int]) -> None:
         own = lots(key, self._rows)

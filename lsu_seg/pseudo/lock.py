@@ -55,7 +55,7 @@ class RunLock:
     def _enter(self, run: str) -> None:
         entry, held = self._files
         self._wait(entry)
-        before = os.pread(held, 4096, 0).decode()
+        before = os.pread(held, 4096, 0).decode(errors="replace")
         if lock(held):
             if before:
                 _sweep(self._root)

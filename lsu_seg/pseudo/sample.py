@@ -7,8 +7,11 @@ import zlib
 from pathlib import Path
 from typing import Any
 
-from lsu_seg.audit.pieces import Piece, merge, read_lines
-from lsu_seg.audit.sample import Sample, SampleError
+import numpy as np
+
+from lsu_onto import Constraint
+from lsu_seg.audit.pieces import Piece, merge, raw_values, read_lines
+from lsu_seg.audit.sample import Sample, SampleError, renumbered
 from lsu_seg.pseudo.output import MANIFEST
 from lsu_seg.pseudo.records import read_records
 
@@ -63,3 +66,47 @@ def read_sample(root: str | Path) -> Sample:
             f"{root}: its {len(labels)} labels were made before labelling runs kept a sample; label into another folder"
         )
     return merge(names[0], names[1], pieces.values(), len(labels))
+
+
+def in_rows_of(constraint: Constraint, sample: Sample, root: Path) -> Sample:
+    """The sample of the labelling run in `root`, in the rows that its raw values have in a constraint.
+
+    Raises:
+        SampleError: the constraint has other classes, or other raw values.
+    """
+    own = raw_values(constraint)
+    heads = [line["values"] for line in read_lines(root) if "rows" in line and isinstance(line.get("values"), list)]
+    if not heads or sample.classes != constraint.source_classes or len(own) != len(heads[-1]):
+        check_classes(root, sample, constraint)
+        return sample  # of a version that did not keep the values
+    rows = []
+    for name, values in zip(sample.rows_of, heads[-1], strict=True):
+        same = [d for d, v in enumerate(own) if v == values and (values or constraint.classes[d] == name)]
+        if not same:
+            check_classes(root, sample, constraint)
+            raise SampleError(
+                f"{root}: these labels were made when `{name}` had other raw values than any class of"
+                f" `{constraint.dataset}` has; label again into another folder"
+            )
+        rows.append(same[0])
+    return renumbered(sample, np.array(rows, np.intp), constraint.classes)
+
+
+def check_classes(root: Path, sample: Sample, constraint: Constraint) -> None:
+    """Refuse a map of other classes than a sample's.
+
+    Raises:
+        SampleError: which classes there are only on one side.
+    """
+    for kind, name, sampled, mapped in (
+        ("classes of the dataset", constraint.dataset, sample.rows_of, constraint.classes),
+        ("source classes", constraint.source, sample.classes, constraint.source_classes),
+    ):
+        if sampled == mapped:
+            continue
+        lost, new = ([f"`{c}`" for c in a if c not in b][:5] for a, b in ((sampled, mapped), (mapped, sampled)))
+        sides = [f"{side} {' '.join(names)}" for side, names in (("they lack", new), ("they also have", lost)) if names]
+        raise SampleError(
+            f"{root}: these labels have other {kind} than `{name}`: {', '.join(sides) or 'the same in another order'};"
+            " name the taxonomy that they were made with, or one of the same classes, with `--taxonomy`"
+        )

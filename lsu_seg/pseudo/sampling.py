@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from lsu_seg.audit.draw import seed_of
 from lsu_seg.audit.sample import load_sample
 from lsu_seg.label_files import LabelReader, size_and_time
 from lsu_seg.layout.pairs import DatasetError, Pair, find_pairs
+from lsu_seg.openmmlab.config import merge
 from lsu_seg.pseudo.audited import Audited
 from lsu_seg.pseudo.oneline import pseudo_label_config, short_name
 from lsu_seg.pseudo.run import pseudo_label
@@ -31,11 +32,12 @@ def drawn_sample(
     source: str | None,
     paths: Sequence[str],
     data_root: str,
-    split: str,
     teacher: str,
     checkpoint: str | None = None,
+    split: str | None = None,
     images: int = 300,
     unknown: str = "error",
+    options: Mapping[str, Any] | None = None,
 ) -> Audited:
     """The sample of a teacher, kept in a folder of its own in `work`, where a further audit reads it.
 
@@ -44,16 +46,22 @@ def drawn_sample(
 
     Args:
         name, source, paths: the map, as for `lsu_onto.load`.
-        teacher, checkpoint, split, unknown: as for `pseudo_label_config`.
+        teacher, checkpoint, unknown: as for `pseudo_label_config`.
+        split: None stands for `train`, or for the only split.
         images: number of images to draw, by hashes of their keys.
+        options: changes of the config's keys, as for `merge`.
 
     Raises:
         UserError: as for `pseudo_label_config` and `pseudo_label`. DatasetError: there is no image.
     """
     constraint = lsu_onto.load(name, source, paths)
+    splits = list(constraint.layout.splits)
+    if split is None:
+        split = splits[0] if len(splits) == 1 else "train"
     cfg = pseudo_label_config(
         name, data_root, teacher, checkpoint, _LABELS, source, split, unknown=unknown, paths=list(paths)
     )
+    merge(cfg, options or {})
     pairs = find_pairs(data_root, constraint.layout, split)
     if not pairs:
         raise DatasetError(f"{data_root}: `{short_name(name)}` has no images there to draw a sample from")
@@ -81,9 +89,8 @@ def drawn_sample(
         sample.save(folder / "sample.npz")
     elif not labelling.exists():  # made under another map
         labelling = next(iter(sorted(folder.glob("map-*"))), labelling)
-    splits = (split,) if constraint.layout.splits else ()
     labels, raw = labelling / _LABELS, labelling / "teacher"
-    return Audited(name, source, tuple(paths), constraint, sample, splits, labels, raw)
+    return Audited(name, source, tuple(paths), constraint, sample, (split,) if splits else (), labels, raw)
 
 
 def _key(cfg: Config, constraint: Constraint, pairs: Iterable[Pair], files: Iterable[Path]) -> str:
@@ -92,7 +99,7 @@ def _key(cfg: Config, constraint: Constraint, pairs: Iterable[Pair], files: Iter
         lsu_onto.__version__,
         constraint.content_sha256("labels"),
         constraint.source_classes,
-        {key: cfg.get(key) for key in ("model", "data_preprocessor", "custom_imports")},
+        {key: cfg.get(key) for key in ("model", "data_preprocessor", "custom_imports", "test_cfg")},
         {key: value for key, value in cfg.test_dataloader.dataset.items() if key in ("split", "unknown", "pipeline")},
         [(str(path.absolute()), *size_and_time(path)) for path in files],
     ]

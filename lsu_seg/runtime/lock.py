@@ -114,6 +114,8 @@ def _acquire(path: Path) -> int | None:
             os.close(file)
             if isinstance(error, NoLocksError):
                 return None
+            if isinstance(error, OSError) and error.filename is None:  # an open file has no name
+                raise OSError(error.errno, error.strerror, str(path)) from error
             raise
         os.close(file)
         if holder is None:  # the last one has removed the file in between

@@ -20,6 +20,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from PIL import ExifTags, Image, UnidentifiedImageError
 
+from lsu_onto import open_to_read
 from lsu_seg.errors import UserError
 from lsu_seg.label_files import MAX_PIXELS, LabelFileError, LabelReader, container, count_rows, is_bgr, read_bytes
 from lsu_seg.layout.images import any_size, damaged_image, png_depth, stored_bits
@@ -36,12 +37,14 @@ exchanged. colours: [value, 0xrrggbb] of the values in a palette file. smooth: t
 that is large (see `borders.py`).
 image: why the image cannot be read; image_size; turned: its EXIF orientation, if it has one. decoded: whether its
 pixels were looked at; bits: the bits that its largest value needs, if it stores 16 and does not say how many it uses.
+again: why a file cannot be read is not in the file, so the next scan reads it again.
 """
 
 MAX_VALUES = 64
 """Number of unlisted values kept per file: a smoothed label has thousands."""
 
 _BATCH = 4
+_TOO_LARGE = "too large for the memory of this machine; cut it into tiles, or use fewer --jobs"
 
 
 class WorkerError(UserError):
@@ -73,11 +76,9 @@ class Inspector:
         try:
             rows, unknown, colours, raw = self.reader.inspect(path)
         except LabelFileError as error:
-            return {"label": str(error)}
-        except MemoryError:
-            return {
-                "label": f"{path}: too large for the memory of this machine; cut it into tiles, or use fewer --jobs"
-            }
+            return {"label": str(error), **_of_today(error)}
+        except MemoryError as error:
+            return {"label": f"{path}: {_TOO_LARGE}", **_of_today(error)}
         counts = count_rows(rows, len(self.reader.constraint.classes))
         present, pixels = np.flatnonzero(counts), sum(u.count for u in unknown)
         out: Record = {
@@ -105,7 +106,7 @@ def look_at_image(path: Path, decode: bool = False, max_pixels: int = MAX_PIXELS
     try:
         if decode or container(path) != path:
             data = read_bytes(path)
-        with Image.open(io.BytesIO(data) if data else path) as image:
+        with io.BytesIO(data) if data else open_to_read(path) as file, Image.open(file) as image:
             out: Record = {"image_size": list(image.size)}
             turned = image.getexif().get(ExifTags.Base.Orientation, 1)
             if decode and image.width * image.height <= max_pixels:
@@ -115,14 +116,21 @@ def look_at_image(path: Path, decode: bool = False, max_pixels: int = MAX_PIXELS
             with Image.open(io.BytesIO(data)) as again:
                 again.verify()  # the checksums of the pixels, which `load` does not look at
     except LabelFileError as error:
-        return {"image": str(error)}
-    except MemoryError:
-        return {"image": f"{path}: too large for the memory of this machine; cut it into tiles, or use fewer --jobs"}
+        return {"image": str(error), **_of_today(error)}
+    except MemoryError as error:
+        return {"image": f"{path}: {_TOO_LARGE}", **_of_today(error)}
     except Exception as error:  # Pillow raises arbitrary exceptions for damaged files
-        return {"image": _no_image(path, error)}
+        return {"image": _no_image(path, error), **_of_today(error)}
     if turned not in (0, 1):
         out["turned"] = int(turned)
     return out
+
+
+def _of_today(error: BaseException) -> Record:
+    """The mark of a record whose reason is not in the file: rights, memory, a disk that was not there."""
+    reasons = (error, error.__cause__)
+    passing = any(isinstance(e, MemoryError) or (isinstance(e, OSError) and e.errno) for e in reasons)
+    return {"again": True} if passing else {}
 
 
 def _bits(data: bytes, image: Image.Image) -> Record:
@@ -140,7 +148,7 @@ def _no_image(path: Path, error: Exception) -> str:
     if isinstance(error, OSError) and error.strerror:
         return f"{path}: found no readable file ({error.strerror}); expected an image; check path and rights"
     try:
-        with path.open("rb") as file:
+        with open_to_read(path) as file:
             head = file.read(512)
     except OSError:
         head = b"?"
@@ -172,6 +180,7 @@ def inspect_all(inspector: Inspector, tasks: Iterable[Task], jobs: int) -> Gener
                 yield task.pair, inspector([task])[0]
         return
     context = multiprocessing.get_context("fork" if sys.platform == "linux" else "spawn")
+    others = set(multiprocessing.active_children())
     pool = ProcessPoolExecutor(jobs, context, _start_worker, (inspector,))
     waiting: deque[tuple[list[Task], Future[list[Record]]]] = deque()
     try:
@@ -187,6 +196,10 @@ def inspect_all(inspector: Inspector, tasks: Iterable[Task], jobs: int) -> Gener
             f"a process was ended from outside while it read {waiting[0][0][0].pair.label if waiting else 'labels'}"
             " or a file near it; out of memory? Run again with fewer `--jobs`: what was read is kept"
         ) from error
+    except OSError:  # not all of the processes could be forked: the others would wait for work, and Python for them
+        for process in set(multiprocessing.active_children()) - others:
+            process.kill()
+        raise
     finally:
         pool.shutdown(wait=False, cancel_futures=True)
 

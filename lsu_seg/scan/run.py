@@ -132,7 +132,8 @@ def _records(inspector: Inspector, tasks: Sequence[Task], state: State, jobs: in
             pair, kept = task.pair, None if task.pair.key in new else state.get(task.pair)
             if kept is None:
                 pair, kept = next(records)
-                state.add(pair, kept)
+                if "again" not in kept:
+                    state.add(pair, kept)
             yield pair, kept
 
 

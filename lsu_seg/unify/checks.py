@@ -14,7 +14,7 @@ from lsu_seg.errors import ConfigError, did_you_mean
 from lsu_seg.evaluation.run import check_set, evaluator, ontology_iou
 from lsu_seg.layout.pairs import DatasetError
 from lsu_seg.openmmlab.config import is_type
-from lsu_seg.openmmlab.failures import parameters_of
+from lsu_seg.openmmlab.failures import check_types, parameters_of
 from lsu_seg.openmmlab.parts import check_parts
 from lsu_seg.pseudo.settings import check_views
 from lsu_seg.training.checks import DisagreementError
@@ -56,26 +56,37 @@ def check_section(cfg: Config) -> None:
 
 
 def check_labelling(cfg: Config) -> None:
-    """Refuse a config that does not say which datasets to label, or how to load their images."""
+    """Refuse a config that does not say which datasets to label, or how to load their images: all of the datasets,
+    before the first of them is labelled."""
     check_parts(cfg)
     check_extra(cfg)
     if not ((cfg.get("val_dataloader") or {}).get("dataset") or {}).get("pipeline"):
         raise ConfigError("`val_dataloader.dataset` needs a pipeline: labelling and evaluation use it")
     check_views("unify.views", cfg.unify.get("views", {}))
     students(cfg)
+    for name, extra in cfg.unify.extra.items():
+        _check_keys(f"unify.extra.{name}", extra, ("dataset", "truth"))
+        _check_dataset(f"unify.extra.{name}.dataset", extra.dataset, f"extra set `{name}`")
 
 
-def check(cfg: Config) -> None:
-    """Find now what would otherwise come to light after hours of training."""
-    check_config(cfg)
-    sets = {f"extra set `{n}`": e.dataset for n, e in cfg.unify.extra.items()}
-    sets |= {f"evaluation set `{n}`": d for n, d in cfg.unify.evaluate.items()}
+def check_folders(sets: Mapping[str, Any]) -> None:
+    """Refuse datasets whose folders are not as their taxonomies say; `sets` has what they are called."""
     for name, dataset in sets.items():
         if is_type(dataset, "TaxDataset"):
             try:
                 dataset_of(dataset, lazy_init=True).load_data_list()
             except (DatasetError, lsu_onto.TaxonomyError) as e:
                 raise ConfigError(f"{name}: {e}") from e
+
+
+def extra_sets(cfg: Config) -> dict[str, Any]:
+    return {f"extra set `{n}`": e.dataset for n, e in cfg.unify.extra.items()}
+
+
+def check(cfg: Config) -> None:
+    """Find now what would otherwise come to light after hours of training."""
+    check_config(cfg)
+    check_folders(extra_sets(cfg) | {f"evaluation set `{n}`": d for n, d in cfg.unify.evaluate.items()})
     for name, extra in cfg.unify.extra.items():
         if "truth" in extra and not Path(extra.truth.folder).is_dir():
             raise ConfigError(
@@ -94,8 +105,6 @@ def check_config(cfg: Config) -> None:
     for number, dataset in enumerate(compound.datasets):
         _check_dataset(f"train_dataloader.dataset.datasets.{number}", {"source": compound.get("source"), **dataset})
     for name, extra in cfg.unify.extra.items():
-        _check_keys(f"unify.extra.{name}", extra, ("dataset", "truth"))
-        _check_dataset(f"unify.extra.{name}.dataset", extra.dataset, f"extra set `{name}`")
         if "truth" in extra:
             dataset = extra.dataset
             constraint = lsu_onto.load(dataset.taxonomy, dataset.get("source"), dataset.get("paths", ()))
@@ -106,6 +115,7 @@ def check_config(cfg: Config) -> None:
         check_set(name, dataset)
         _check_dataset(f"unify.evaluate.{name}", dataset, f"evaluation set `{name}`")
     check_students(cfg)
+    check_types(cfg)
     if "refresh" in cfg.unify:
         if not isinstance(cfg.unify.refresh, Mapping) or "every" not in cfg.unify.refresh:
             raise ConfigError(f"`unify.refresh` is {cfg.unify.refresh!r}; expected `dict(every=…)`, in epochs")

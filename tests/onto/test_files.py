@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 import stat
 import subprocess
@@ -12,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from lsu_onto import write_atomic
+from lsu_onto.files import walk
 
 
 def test_what_is_no_file_is_written_to_and_not_replaced(tmp_path: Path) -> None:
@@ -79,3 +81,32 @@ def test_the_file_behind_standard_output_keeps_what_others_wrote(tmp_path: Path,
         subprocess.run([sys.executable, "-c", code], stdout=stream, check=True)
     assert log.read_text() == "before\nnew\n"
     assert [f.name for f in tmp_path.iterdir()] == ["log"]
+
+
+def test_a_walk_goes_deeper_than_the_stack(tmp_path: Path) -> None:
+    deep = tmp_path.joinpath(*["d"] * 200)
+    deep.mkdir(parents=True)
+    (deep / "a").touch()
+    limit = sys.getrecursionlimit()
+    sys.setrecursionlimit(len(inspect.stack()) + 100)
+    try:
+        *_, (last, folders, files) = walk(tmp_path, closed=print)
+    finally:
+        sys.setrecursionlimit(limit)
+    assert (Path(last), folders, files) == (deep, [], ["a"])
+
+
+def test_a_walk_goes_as_that_of_python(tmp_path: Path) -> None:
+    for name in ("a/b/c", "a/d", "e/f"):
+        (tmp_path / name).mkdir(parents=True)
+        (tmp_path / name / "file").touch()
+    (tmp_path / "a/to_e").symlink_to("../e")
+    (tmp_path / "a/nowhere").symlink_to("gone")
+    for follow in (False, True):
+        walked_here = [tuple(map(sorted, x[1:])) for x in sorted(walk(tmp_path, print, follow))]
+        assert walked_here == [tuple(map(sorted, x[1:])) for x in sorted(os.walk(tmp_path, followlinks=follow))]
+    walked = []
+    for folder, folders, _ in walk(tmp_path, print):
+        walked.append(Path(folder).name)
+        folders[:] = [f for f in folders if f != "a"]
+    assert walked == [tmp_path.name, "e", "f"]

@@ -273,3 +273,21 @@ def test_a_file_that_is_new_and_a_folder_without_git(
     (tmp_path / "loose.tax").write_text(SOURCE)
     result = run(str(tmp_path / "loose.tax"), "--against", "git:HEAD")
     assert result.exit_code == 2 and "not in a git repository" in result.stderr
+
+
+def test_a_file_that_git_leaves_out_of_archives(repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (repository / ".gitattributes").write_text("ground.tax export-ignore\n")
+    commit(repository)
+    monkeypatch.chdir(repository)
+    result = run("sources/ground.tax", "--against", "git:HEAD")
+    assert result.exit_code == 2
+    assert "`sources/ground.tax` is no file in revision `HEAD`, or a `.gitattributes` there leaves" in result.stderr
+
+
+def test_names_that_are_no_text(repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    odd = repository.with_name(os.fsdecode(b"caf\xe9"))
+    repository.rename(odd)
+    git(odd, "tag", os.fsdecode(b"v\xe9"))
+    monkeypatch.chdir(odd)
+    assert run("sources/ground.tax", "--against", "git:HEAD").exit_code == 0
+    assert "there is no revision `v`" in run("sources/ground.tax", "--against", "git:v").stderr

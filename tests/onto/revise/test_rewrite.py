@@ -170,6 +170,13 @@ def test_a_claim_of_another_row_is_weakened(tmp_path: Path) -> None:
     assert changed(lsu_onto.rewrite(file, rows={"a": ["sky"]}))[2:] == ["+1 a < sky", "+2 b < sky"]
 
 
+def test_a_weakened_group_weakens_what_is_named_beside_it(tmp_path: Path) -> None:
+    # `~ @vehicle` beside `> truck` would be a contradiction.
+    file = write(tmp_path, "dataset town v1 -> mini v1\n1 a -> void\n2 b > car truck @vehicle sky\n")
+    revision = lsu_onto.rewrite(file, rows={"a": ["car"]})
+    assert changed(revision)[2:] == ["+1 a < car", "+2 b > sky ~ car truck @vehicle"]
+
+
 def test_rows_of_a_base(tmp_path: Path) -> None:
     write(tmp_path, "", "mini.tax")
     base = "tax 1\ndataset base v1\n1 a\n2 b\nmap base v1 -> mini v1\na = road\nb < sky\n"
@@ -266,3 +273,27 @@ def test_the_diff_applies(tmp_path: Path, tool: str, monkeypatch: pytest.MonkeyP
     assert {p: Path(p).read_bytes().decode() for p in revision.after} == revision.after
     assert lsu_onto.load(file, paths=[tmp_path]) == revision.constraint
     assert not re.search(r"\.(rej|orig)", " ".join(p.name for p in tmp_path.rglob("*")))
+
+
+def test_arguments_of_another_type_are_refused(tmp_path: Path) -> None:
+    file = write(tmp_path, "dataset town v1 -> mini v1\n1 a < road\n")
+    for arguments, message in (
+        ({"rows": {"a": "road"}}, r"the row of `a` is 'road'; expected a list of classes: `\['road'\]`"),
+        ({"ids": {"a": [""]}}, r"the ids of `a` are \[''\]; expected whole numbers"),
+        ({"ids": {"a": [2.5]}}, "expected whole numbers"),
+        ({"paths": str(tmp_path)}, "`paths` is '.*'; expected a list of folders"),
+    ):
+        with pytest.raises(lsu_onto.UserError, match=message):
+            lsu_onto.rewrite(file, **arguments)
+
+
+def test_a_note_is_one_line_of_text(tmp_path: Path) -> None:
+    file = write(tmp_path, "dataset town v1 -> mini v1\n1 a < road\n")
+    revision = lsu_onto.rewrite(file, notes={"a": "x\0y\x1b[1m\n\udce9 é"})
+    assert changed(revision)[1:] == ["+1 a < road  # x y [1m é"]
+
+
+def test_a_constraint_names_what_it_does_not_have(tmp_path: Path) -> None:
+    town = lsu_onto.load(write(tmp_path, "dataset town v1 -> mini v1\n1 avenue < road\n"))
+    with pytest.raises(lsu_onto.UserError, match="`town` has no class `avenu`; did you mean `avenue`"):
+        town.names("avenu")

@@ -42,6 +42,8 @@ def test_the_text_has_both_lists_places_and_what_is_undecidable() -> None:
         assert part in text
     assert "undecidable below 12 % of `class_0`" in text and "undecidable at any share in `class_" in text
     assert "`class_4`: not judged: the teacher was asked" in text and "of `class_4`" not in text
+    both = as_text(replace(a_report(), unseen={2: "why", 3: "other", 4: "why"}))
+    assert "  `class_2` `class_4`: not judged: why\n" in both and "  `class_3`: not judged: other\n" in both
     assert "\x1b[" not in text and "\x1b[1;31m" in as_text(a_report(), colour=True)
     assert "no contradictions, no notes" in as_text(replace(a_report(), findings=()))
 

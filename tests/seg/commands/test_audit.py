@@ -13,7 +13,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 import lsu_onto
-from helpers.coloured import EXCHANGED, TOWN, write_painted
+from helpers.coloured import EXCHANGED, SOURCE, TOWN, write_painted
 from lsu_seg.audit import judge
 from lsu_seg.cli import main
 
@@ -32,7 +32,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(autouse=True)
 def short_rehearsal(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(judge, "Settings", partial(judge.Settings, maps=12))
+    monkeypatch.setattr(judge, "Settings", partial(judge.Settings, maps=8))
 
 
 def teacher(root: Path) -> list[object]:
@@ -129,15 +129,40 @@ def test_a_folder_of_several_runs(world: Path, tmp_path: Path) -> None:
     assert "has labels of several runs" in refused(tmp_path, *path, "--format", "json")
 
 
+def few(folder: Path) -> list[object]:
+    """A map of the same classes to another source."""
+    source = SOURCE.replace("colours v1", "few v1").rpartition("9 pole")[0]
+    text = TOWN.replace("colours v1", "few v1").replace("pole ", "").removeprefix("tax 1\n")
+    (folder / "few.tax").write_text(source + text)
+    return ["--taxonomy", folder / "few.tax", "--source", "few"]
+
+
+def test_raw_values_that_another_map_calls_otherwise(world: Path, tmp_path: Path) -> None:
+    """A map with exchanged ids is wrong though classes and relations are right; with other names, it is not."""
+    held = ["audit", world / "out", "--path", world / "tax", "--taxonomy"]
+    ids = another_map(tmp_path / "ids", TOWN.replace("1 way   ", "6 way   ").replace("6 people", "1 people"))
+    result = call(*held, ids)
+    assert result.exit_code == 1
+    assert "1. two rows exchanged: `way` and `people` look exchanged" in result.stdout
+    lines = TOWN.replace("6 people", "6 folk").splitlines()
+    names = another_map(tmp_path / "names", "\n".join([*lines[:-8], *lines[:-9:-1]]) + "\n")
+    result = call(*held, names)
+    assert result.exit_code == 0, result.output
+
+
 def test_what_cannot_be_looked_at(world: Path, tmp_path: Path) -> None:
     path = ["--path", world / "tax"]
     assert "neither a folder of pseudo-labels" in refused(tmp_path)
     message = refused(world / "out")
     assert "labels of `painted v1` -> `colours v1`, whose map cannot be read" in message
     assert "--taxonomy FILE.tax" in message
-    other = another_map(tmp_path / "other", TOWN.replace("2 walk ", "2 pavement"))
+    other = another_map(tmp_path / "other", TOWN.replace("2 walk    = sidewalk", "2 a = sidewalk\n9 b ! any"))
     message = refused(world / "out", *path, "--taxonomy", other)
-    assert "other classes of the dataset than `painted`: they lack `pavement`, they also have `walk`" in message
+    assert "other classes of the dataset than `painted`: they lack `a` `b`, they also have `walk`" in message
+    other = another_map(tmp_path / "other", TOWN.replace("2 walk", "12 walk"))
+    message = refused(world / "out", *path, "--taxonomy", other)
+    assert "when `walk` had other raw values" in message
+    assert "other source classes than `few`: they also have `pole`" in refused(world / "out", *path, *few(tmp_path))
     message = refused(world / "out", *path, "--data-root", tmp_path, "--html", tmp_path / "a.html")
     assert str(tmp_path) in message and not (tmp_path / "a.html").exists()
     message = refused(world / "out", *path, "--propose", "-", "--format", "json")
@@ -192,6 +217,20 @@ def test_a_stopped_sample_goes_on(world: Path, tmp_path: Path) -> None:
     assert not list(tmp_path.glob("*/manifest.json"))  # nothing there looks like a labelled dataset at first sight
 
 
+def test_keys_of_the_config_and_the_only_split(world: Path, tmp_path: Path) -> None:
+    """What is said with `--set` is another question to the teacher."""
+    shutil.copytree(world, tmp_path / "copy")
+    text = (world / MAP).read_text().replace("splits: train val\n", "splits: all\n")
+    (tmp_path / "copy" / MAP).write_text(text)
+    for kind in ("images", "labels"):
+        (tmp_path / "copy/data" / kind / "train").rename(tmp_path / "copy/data" / kind / "all")
+    result = ask(tmp_path / "copy", tmp_path / "w", "--set", "test_cfg.flips=[False]")
+    assert result.exit_code == 0, result.output
+    (manifest,) = tmp_path.glob("w/painted-colours-all-*/map-*/labels-of-the-sample/manifest.json")
+    assert json.loads(manifest.read_text())["flips"] == [False]
+    assert "asking about painted" in ask(tmp_path / "copy", tmp_path / "w").stderr
+
+
 def test_what_cannot_be_asked(world: Path, tmp_path: Path) -> None:
     assert "--data-root is missing" in refused(world / MAP, "--teacher", world / "teacher.py")
     assert "give its weights, too: --checkpoint FILE" in refused(
@@ -199,6 +238,7 @@ def test_what_cannot_be_asked(world: Path, tmp_path: Path) -> None:
     )
     assert "there is no folder `idd`; if it is a taxonomy, say who is asked" in refused("idd")
     assert "`--images` belongs to the form NAME --teacher" in refused(world / "out", "--images", 3)
+    assert "`--set` belongs to the form NAME --teacher" in refused(world / "out", "--set", "test_cfg.scales=[1]")
     message = refused(world / MAP, *teacher(world), "--work-dir", tmp_path, "--split", "test")
     assert "`has no split `test`; it has train, val" in message.replace(f"`{world / MAP}` ", "`")
     message = refused(world / MAP, *teacher(world), "--taxonomy", world / MAP)

@@ -345,6 +345,12 @@ def test_relabelling_into_the_input(world: Path) -> None:
     [
         ("unify = dict(_delete_=True, evaluate=dict())", "the config's `unify` section has no `extra`"),
         ("unify = dict(extra=dict(town=dict(_delete_=True)))", "extra set `town` has no `dataset`"),
+        (
+            "unify = dict(extra=dict(country=dict(dataset=dict(source='x'))))",
+            "extra set `country`: there is no map from",
+        ),
+        ("unify = dict(extra=dict(country=dict(dataset=dict(source=''))))", "extra set `country`: "),
+        ("unify = dict(extra=dict(town=dict(dataset=dict(data_root='gone'))))", "extra set `town`: gone"),
         ("val_dataloader = None", "`val_dataloader.dataset` needs a pipeline"),
         ("val_dataloader = dict(dataset=dict(pipeline=[]))", "`val_dataloader.dataset` needs a pipeline"),
         ("unify = None", "the config has no `test_cfg = dict(type='PseudoLabelLoop', …)` and no `unify` section"),
@@ -352,4 +358,6 @@ def test_relabelling_into_the_input(world: Path) -> None:
 )
 def test_what_pseudo_label_needs_of_a_config(tmp_path: Path, change: str, said: str) -> None:
     (tmp_path / "config.py").write_text(f"_base_ = {str(DEMO)!r}\n{change}\n")
-    assert said in refused(1, "pseudo-label", tmp_path / "config.py", "--work-dir", tmp_path / "work")
+    (tmp_path / "a.pth").write_bytes(b"PK\x03\x04")
+    args = (tmp_path / "config.py", tmp_path / "a.pth", "--work-dir", tmp_path / "work")
+    assert said in refused(1, "pseudo-label", *args)

@@ -97,7 +97,9 @@ def test_a_label_that_is_a_device_is_refused_and_not_read_for_ever(tmp_path: Pat
     label = tmp_path / "park/labels/train/a.png"
     label.unlink()
     label.symlink_to("/dev/zero")
-    with pytest.raises(LabelFileError, match=r"a\.png: found a device; expected a file of the dataset; check the path"):
+    with pytest.raises(
+        LabelFileError, match=r"a\.png: found no readable file \(it is a device, not a file\); expected"
+    ):
         read_bytes(label)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import signal
 import sys
 import time
@@ -68,6 +69,16 @@ def test_one_at_a_time(tmp_path: Path) -> None:
     assert [p.name for p in tmp_path.iterdir()] == ["held"]
     with locked(tmp_path):
         pass
+
+
+def test_a_full_disk_is_named(tmp_path: Path) -> None:
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, limits[1]))
+    try:
+        with pytest.raises(OSError, match=r"File too large: '.*\.lsu-lock'"), locked(tmp_path):
+            pass
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
 
 
 def test_what_a_killed_run_has_started_is_waited_for_and_that_is_said(

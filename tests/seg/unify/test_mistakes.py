@@ -72,6 +72,9 @@ def test_the_demo_has_none() -> None:
         ("train_cfg.max_iters", "many", "`train_cfg.max_iters` is 'many'"),
         ("train_cfg.val_interval", 0, "`train_cfg.val_interval` is 0; expected"),
         ("custom_hooks", 3, "`custom_hooks` is 3; expected a list"),
+        ("model.decode_head.type", "SetHed", "`model.decode_head.type` is `SetHed`, and no class of that name"),
+        ("optim_wrapper.optimizer.type", "Nope", "`optim_wrapper.optimizer.type` is `Nope`, and no class of that name"),
+        (f"{ZERO}.pipeline", [dict(type="Nope")], "`unify.evaluate.zero_shot.pipeline.0.type` is `Nope`"),
         ("source", "x", "`--set source=…` comes too late: `source` is a variable of"),
     ],
 )
