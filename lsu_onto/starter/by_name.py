@@ -75,8 +75,9 @@ def by_name(
     Raises:
         UserError: there is no such dataset or source.
     """
-    search = [str(p) for p in paths]
-    library = Library(search)
+    paths = paths if isinstance(paths, (str, Path)) else list(paths)  # which is read twice
+    library = Library(paths)
+    search = [*map(str, paths)]
     d, s = library.alone(dataset), need_source(source, tuple(search))
     known = _known(library, d, s, frozenset(without))
     k = len(s.classes)

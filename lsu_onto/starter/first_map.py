@@ -62,8 +62,9 @@ def first_map(
     Raises:
         UserError: there is no such dataset or source, or the file would not be valid.
     """
-    search = [str(p) for p in paths]
-    library = Library(search)
+    paths = paths if isinstance(paths, (str, Path)) else list(paths)  # which is read twice
+    library = Library(paths)
+    search = [*map(str, paths)]
     d, s = library.alone(dataset), need_source(source, tuple(search))
     _refuse_mapped(library, d, s)
     # a decision claims nothing

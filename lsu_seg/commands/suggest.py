@@ -17,7 +17,7 @@ from lsu_onto.program import (
     taxonomy_argument,
     text_or_json,
 )
-from lsu_seg.commands.arguments import UNKNOWN, ConfigFile
+from lsu_seg.commands.arguments import UNKNOWN, ConfigFile, set_option
 
 if TYPE_CHECKING:
     from lsu_onto import FirstMap, NameOdds
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 @click.option(
     "--checkpoint", type=click.Path(dir_okay=False), metavar="FILE", help="The weights of a teacher's config."
 )
-@click.option("--split", metavar="SPLIT", help="Of NAME.  [default: train]")
+@click.option("--split", metavar="SPLIT", help="Of NAME.  [default: train, or the only one]")
 @click.option(
     "--images", type=click.IntRange(1), help="Number of images to ask about, drawn at random.  [default: 300]"
 )
@@ -55,6 +55,7 @@ if TYPE_CHECKING:
     metavar="FILE | -",
     help="The map, a new file; `-` prints it, and the table to standard error.  [default: NAME-SOURCE.tax]",
 )
+@set_option()
 @text_or_json
 @search_path
 def suggest(
@@ -85,7 +86,7 @@ def suggest(
 
     if output == "-" and format_ != "text":
         raise click.UsageError(f"-o - and --format {format_} would both be printed; name a file for -o")
-    asking = {key: value for key, value in asking.items() if value is not None}
+    asking = {key: value for key, value in asking.items() if value}
     sample: Sample | None = None
     if is_run := Path(target).is_dir() and "teacher" not in asking:
         sample, target, source = _of_run(Path(target), source)
@@ -120,7 +121,7 @@ def _check_options(asking: dict[str, Any], is_run: bool) -> None:
     if "teacher" in asking and "data_root" not in asking:
         raise click.UsageError("--data-root is missing: the folder of the dataset")
     if asking and "teacher" not in asking:
-        option = next(iter(asking)).replace("_", "-")
+        option = next(iter(asking)).replace("_", "-").replace("options", "set")
         why = "labels in a folder are as they are" if is_run else "without one, names alone are compared"
         raise click.UsageError(f"`--{option}` belongs to a teacher, who is asked with --teacher …; {why}")
 
@@ -159,8 +160,6 @@ def _ask(
     search: tuple[str, ...],
     data_root: str,
     work_dir: str = "work/audit",
-    split: str = "train",
-    images: int = 300,
     **asking: Any,
 ) -> Sample:
     """What the teacher says under a map that allows everything. An audit of the map to come reads it again."""
@@ -172,5 +171,5 @@ def _ask(
     file.parent.mkdir(parents=True, exist_ok=True)
     lsu_onto.write_atomic(file, empty.text.encode("utf-8", "backslashreplace"))
     paths = [*search, *empty.files]
-    asked = drawn_sample(Path(work_dir), str(file), names.source, paths, data_root, split, images=images, **asking)
+    asked = drawn_sample(Path(work_dir), str(file), names.source, paths, data_root, **asking)
     return asked.sample

@@ -116,6 +116,7 @@ def test_what_is_refused(world: Path, tmp_path: Path) -> None:
         ((world / "tax/painted.tax", "--source", "colors", "--path", world / "tax"), "there is no source `colors`"),
         (("idd", "--source", "cityscapes"), "`idd v1` has a map to `cityscapes` already"),
         (("idd", "--source", "cityscapes", "--images", 3), "`--images` belongs to a teacher"),
+        (("idd", "--source", "offroad", "--set", "test_cfg.scales=[1]"), "`--set` belongs to a teacher"),
         (("idd", "--source", "cityscapes", "--teacher", world / "teacher.py"), "--data-root is missing"),
         (("idd", "--source", "offroad", "-o", file), f"`{file}` is there already, and nothing is overwritten"),
         (("idd", "--source", "offroad", "-o", "-", "--format", "json"), "name a file for -o"),
