@@ -156,7 +156,8 @@ def _direct(c: TaxClass, s: Source, known: _Known) -> dict[int, tuple[float, str
             say(s.group(groups[name]), GROUP, f"`{groups[name]}` is a group of the source")
         for other in sorted(known.equal.get(name, ())):
             if other in s.by_letters:
-                say([s.by_letters[other]], KNOWN, f"another map calls it equal to `{other}`")
+                channel = s.by_letters[other]
+                say([channel], KNOWN, f"another map calls it equal to `{s.classes[channel].name}`")
         if name in _VOID:
             say([len(s.classes)], KNOWN, "it is called so")
     group = bare(c.group.rpartition(".")[2]) if c.group else ""
@@ -210,7 +211,7 @@ def _votes(c: TaxClass, k: int, known: _Known) -> dict[int, tuple[float, str]]:
         a, n = count[channel], len(votes)
         worth = VOTE * scale * float(np.log((a + FEW) / (n - a + FEW)))
         maps = ", ".join(f"`{m}`" for m, allowed in list(votes.items())[:3] if channel in allowed)
-        text = f"so {'has' if a == 1 else 'have'} {maps}" if a and maps else ""
+        text = f"as in the map{'s' * (a > 1)} of {maps}" if a and maps else ""
         out[channel] = (worth if worth > 0 else worth * DENIAL, text)
     return out
 

@@ -162,13 +162,13 @@ def _op(d: int, channels: tuple[int, ...], widened: bool, names: NameOdds) -> st
 def _reasons(d: int, channels: tuple[int, ...], names: NameOdds, sight: Sight) -> Iterator[str]:
     """What the names say for what was chosen, each reason once, and what the teacher sees."""
     labels = [*names.source_classes, "void"]
-    why: dict[str, list[str]] = {}
+    by_reasons: dict[tuple[str, ...], list[str]] = {}
     for c in channels:
-        for text in names.reasons[d].get(c, ()):
-            why.setdefault(text, []).append(labels[c])
-    for text, classes in why.items():
+        by_reasons.setdefault(tuple(names.reasons[d].get(c, ())), []).append(labels[c])
+    for texts, classes in by_reasons.items():
         more = f" and {len(classes) - 3} more" if len(classes) > 3 else ""
-        yield f"{' '.join(classes[:3])}{more}: {text}"
+        if texts:
+            yield f"{' '.join(classes[:3])}{more}: {', '.join(texts)}"
     if sight.images[d]:
         top = [c for c in np.argsort(-sight.share[d], kind="stable")[:3] if sight.share[d, c] >= 0.05]
         seen = ", ".join(f"{labels[c]} {100 * sight.share[d, c]:.0f} %" for c in top) or "nothing that it knows"

@@ -114,7 +114,10 @@ def suggest(
         return
     click.echo(as_text(names, suggestions, made.relations).rstrip("\n"), err=file == "-")
     if file != "-":
-        click.echo(f"\nwrote {file}: a draft; read it, then `lsu-onto validate {file}`", err=True)
+        own = Path(made.files[0]).resolve().parent
+        elsewhere = Path(target).is_file() and own != Path(file).resolve().parent
+        path = "".join(f" --path {p}" for p in [*search, *([own] if elsewhere else [])])
+        click.echo(f"\nwrote {file}: a draft; read it, then `lsu-onto validate {file}{path}`", err=True)
 
 
 def _check_options(asking: dict[str, Any], is_run: bool) -> None:

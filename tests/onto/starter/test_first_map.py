@@ -38,13 +38,13 @@ def test_names(town: Path) -> None:
     assert names.odds[1].argmax() == car and names.reasons[1][car] == ["named after it"]
     assert names.odds[5].argmax() == person and names.reasons[5][person] == ["spelled almost like `person`"]
     assert names.same.tolist() == [names.source_classes.index("road"), -1, -1, -1, -1, -1, -1]
-    assert "so have" in " ".join(names.reasons[0][0])
+    assert "as in the maps of" in " ".join(names.reasons[0][0])
 
 
 def test_other_maps_of_the_folder_count_and_can_be_left_out(town: Path, tmp_path: Path) -> None:
     (tmp_path / "other.tax").write_text('tax 1\ndataset other v1 -> cityscapes v1\n1 drain "gully" < road\n')
     gully = by_name(town, "cityscapes", [tmp_path])
-    assert likely(gully, 6) == {"road"} and gully.reasons[6][0] == ["so has `other`"]
+    assert likely(gully, 6) == {"road"} and gully.reasons[6][0] == ["as in the map of `other`"]
     assert likely(by_name(town, "cityscapes", [tmp_path], without=["other"]), 6) == set()
 
 
@@ -55,7 +55,7 @@ def test_a_name_is_known_by_way_of_another_source(tmp_path: Path) -> None:
         "dataset new v1\n1 hgv\n"
     )
     names = by_name(f"{tmp_path / 'way.tax'} new", "far", [tmp_path])
-    assert [r for why in names.reasons[0].values() for r in why] == ["so has `b`", "so has `b`"]
+    assert [r for why in names.reasons[0].values() for r in why] == ["as in the map of `b`"] * 2
     assert (names.odds[0, :2] > names.odds[0, 2]).all()
 
 
