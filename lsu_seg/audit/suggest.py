@@ -25,7 +25,7 @@ ROUNDS = 2
 """Times that the teacher is adapted to what is likely so far."""
 TRUST = 0.63
 """By so much the log odds are to be believed: a fit to the shipped maps of eight datasets with real frames."""
-SURE = 0.6
+SURE = 0.7
 """Rows of which every cell is as certain as that are written as they are; others get all that may be, and void."""
 MAYBE = -1.5
 """Log odds from which on a class may be in such a row."""
