@@ -22,6 +22,10 @@ from lsu_seg.audit.scale import CHOSEN
 
 FEWEST = 30
 """Of rows with fewer sampled pixels nothing is said."""
+IMAGES = 3
+"""Nor of rows that are in fewer images: one street is no relation."""
+LEAST = 0.02
+"""Of a row, a class that is not allowed must be so much to be insisted on."""
 UNLIKELY = -3.0
 """Log odds below which a class is not insisted on, however rarely absent classes score as much."""
 SHUFFLED = 0.6
@@ -86,12 +90,7 @@ def audit(
     kinds = list(KINDS)
     shown.sort(key=lambda f: (not f.contradiction, kinds.index(f.kind), -f.score))
     count = np.bincount(sample.row[sample.row >= 0], minlength=len(sample.rows_of))
-    unseen = {
-        int(d): "no image with it was sampled, or the teacher was asked about none of them"
-        if not count[d]
-        else f"only {count[d]} pixels of it were sampled"
-        for d in np.flatnonzero(count < FEWEST)
-    }
+    unseen = _unseen(sample, count)
     return Report(
         dataset=f"{constraint.dataset} {constraint.dataset_version}",
         source=f"{constraint.source} {constraint.source_version}",
@@ -107,6 +106,20 @@ def audit(
         settings=dict(asdict(settings)),
         remarks=tuple(remarks),
     )
+
+
+def _unseen(sample: Sample, count: NDArray[np.int64]) -> dict[int, str]:
+    """Why rows are not judged."""
+    out: dict[int, str] = {}
+    for d, n in enumerate(count.tolist()):
+        images = len(np.unique(sample.image[sample.row == d])) if n else 0
+        if not n:
+            out[d] = "no image with it was sampled, or the teacher was asked about none of them"
+        elif n < FEWEST:
+            out[d] = f"only {n} pixels of it were sampled"
+        elif images < IMAGES:
+            out[d] = f"it is in only {images} of the sampled images"
+    return out
 
 
 def _smallest(constraint: Constraint) -> NDArray[np.int64]:
@@ -135,7 +148,8 @@ def examine(
     rows, k = allowed.shape[0], allowed.shape[1] - 1
     level = settings.false_alarms * PARTS.insisted
     count = np.bincount(pixels.row[pixels.row >= 0], minlength=rows)
-    judged = count >= FEWEST
+    pairs = np.unique(np.stack([pixels.row, pixels.image], 1)[pixels.row >= 0], axis=0)
+    judged = (count >= FEWEST) & (np.bincount(pairs[:, 0], minlength=rows) >= IMAGES)
     moves: list[Finding] = []
     to = likely_move(pixels, allowed, judged, patterns(raw, allowed))
     stated = allowed
@@ -162,7 +176,7 @@ def examine(
         *moves,
         *wrong,
         *_insisted(z, statistics, allowed, judged, known, level, done),
-        *_void_hides(z, statistics, allowed, pixels, judged, known, settings, done),
+        *_void_hides(statistics, allowed, judged, known, settings, done),
         *_never_chosen(z, statistics, allowed, judged, known, settings, done),
         *_is_void(statistics, allowed, judged, known, settings, done),
     ]
@@ -266,7 +280,7 @@ def _insisted(
     some = allowed[:, :-1].any(1) & judged
     # what may be void may look like anything
     expected = np.where(allowed[:, -1:], 3 * expected, expected)
-    expected = np.where(z > UNLIKELY, expected, np.inf)
+    expected = np.where((z > UNLIKELY) & (statistics.share[: len(z)] > LEAST), expected, np.inf)
     found = []
     for d, c in np.argwhere((expected < level) & ~allowed[:, :-1] & some[:, None]).tolist():
         if d not in done:
@@ -278,10 +292,8 @@ def _insisted(
 
 
 def _void_hides(
-    z: NDArray[np.float64],
     statistics: Presence,
     allowed: NDArray[np.bool_],
-    pixels: Pixels,
     judged: NDArray[np.bool_],
     known: Rehearsal,
     settings: Settings,
@@ -292,7 +304,7 @@ def _void_hides(
     found = []
     for d in np.flatnonzero(hidden):
         expected = known.expected_known(float(scores[d]), int(hidden.sum()))
-        if d in done or len(known.novel) < 5 or expected >= max(settings.false_alarms * PARTS.void_hides, 0):
+        if d in done or len(known.novel) < 5 or expected >= settings.false_alarms * PARTS.void_hides:
             continue
         order = np.argsort(-statistics.share[d])
         seen = [int(c) for c in order if statistics.share[d, c] > 0.15][:3] or [int(order[0])]

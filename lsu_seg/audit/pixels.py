@@ -12,7 +12,9 @@ from lsu_seg.audit.sample import Sample
 PER_IMAGE = 10
 """Pixels of one row in one image that the statistics look at; neighbours in one image say the same."""
 PER_ROW = 800
-"""Pixels of one row that they look at."""
+"""Pixels of one row that they look at, if there are few rows."""
+PIXELS = 16_000
+"""Pixels that they look at, all in all."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +59,8 @@ def redraw(
     """The pixels under other rows, drawn as a labelling run would have drawn them.
 
     Of each row in each image at most `PER_IMAGE` pixels are kept, by weighted sampling without replacement (Efraimidis
-    and Spirakis 2006), and of each row at most `PER_ROW`; the weights stand for the same number of pixels as before.
+    and Spirakis 2006), and of each row at most `PER_ROW`, of many rows fewer. The weights stand for the same number of
+    pixels as before.
 
     Args:
         row: int `[N]`, the new row of each pixel; below -1: the pixel is dropped.
@@ -81,8 +84,9 @@ def redraw(
     order = np.lexsort((rng.random(len(at)), new))
     at, weight, new = at[order], weight[order], new[order]
     _, start, inverse, count = np.unique(new, return_index=True, return_inverse=True, return_counts=True)
-    kept = np.arange(len(at)) - start[inverse] < PER_ROW
-    weight = weight * (np.maximum(count, PER_ROW) / PER_ROW)[inverse]
+    most = min(PER_ROW, max(PIXELS // max(rows, 1), 100))
+    kept = np.arange(len(at)) - start[inverse] < most
+    weight = weight * (np.maximum(count, most) / most)[inverse]
     at, weight, new = at[kept], weight[kept], new[kept]
     order = np.argsort(at)
     at = at[order]

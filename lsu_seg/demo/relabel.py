@@ -6,19 +6,22 @@ truth scores what the pseudo-labels made of them.
 
 from __future__ import annotations
 
+import io
 import re
-import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 import lsu_onto
 from lsu_onto import ROW_VOID, Constraint, write_atomic
 from lsu_seg.errors import UserError
+from lsu_seg.label_files import read_bytes
 from lsu_seg.label_files.annotation import Annotation
+from lsu_seg.layout.images import any_size, damaged_image
 from lsu_seg.layout.pairs import find_pairs
 from lsu_seg.runtime.progress import track
 
@@ -139,10 +142,22 @@ def relabel_dataset(
         raise RelabelError(f"`{taxonomy}` has images `*{suffix}`, and {pairs[0].image} is copied as it is")
     for i, pair in enumerate(track(pairs, "relabelling", len(pairs))):
         channels, _ = annotation.load(str(pair.label))
+        data = read_bytes(pair.image)
+        if (size := _size(pair.image, data)) != (channels.shape[1], channels.shape[0]):
+            raise RelabelError(
+                f"{pair.image}: found {size[0]} x {size[1]} pixels; expected {channels.shape[1]} x"
+                f" {channels.shape[0]}, as its label {pair.label} has; `lsu-seg scan` lists all such pairs"
+            )
         rows = coarsen(channels, coarse, np.random.default_rng([seed, i]))
         stem = pair.image.stem
         write_png(output / label_pattern.format(stem=stem), encode(rows, coarse))
-        image = output / image_pattern.format(stem=stem)
-        image.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(pair.image, image)
+        write_atomic(output / image_pattern.format(stem=stem), data)
     return len(pairs)
+
+
+def _size(path: Path, data: bytes) -> tuple[int, int]:
+    try:
+        with any_size(), Image.open(io.BytesIO(data)) as image:
+            return image.size
+    except Exception as error:  # Pillow raises arbitrary exceptions for damaged files
+        raise damaged_image(path, data[:512]) from error

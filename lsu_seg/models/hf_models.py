@@ -7,6 +7,7 @@ import copy
 import difflib
 import importlib.util
 import json
+import math
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import fields
@@ -283,6 +284,10 @@ def _folder_preprocessor(path: Path, model: HFModel) -> dict[str, Any] | None:
         if not settings.get("do_normalize", True):
             return _preprocessor([0.0] * 3, [1 / factor] * 3, model)
         mean, std = settings["image_mean"], settings["image_std"]
+        if not (
+            len(mean) == len(std) == 3 and all(map(math.isfinite, [*mean, *std, factor])) and min(*std, factor) > 0
+        ):
+            raise ValueError(f"mean {mean}, std {std}, factor {factor}; expected three numbers each, std above 0")
         return _preprocessor([m / factor for m in mean], [s / factor for s in std], model)
     except FileNotFoundError:
         return None

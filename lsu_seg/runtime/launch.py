@@ -17,6 +17,9 @@ _VARIABLES = {  # rank, number of ranks, rank on this machine; and the program t
 }
 
 
+_LAST_PORT = 65535
+
+
 class LaunchError(UserError):
     """The given launcher did not start this process. The message says what to do."""
 
@@ -51,6 +54,9 @@ def join_ranks(launcher: str) -> None:
             f" `{program} …` in front of the command, or leave `--launcher` out for one process"
         )
     _check_ranks(names, program)
+    port = os.environ.get("MASTER_PORT", "0")
+    if not port.isdecimal() or int(port) > _LAST_PORT:
+        raise LaunchError(f"MASTER_PORT is `{port}`; expected a port, a whole number up to {_LAST_PORT}")
     if launcher == "slurm":
         os.environ.setdefault("MASTER_ADDR", _first_node())
     if torch.cuda.is_available():

@@ -18,7 +18,7 @@ from helpers.worlds import make_constraint
 from lsu_onto import ROW_VOID
 from lsu_seg.cli import main
 from lsu_seg.demo.relabel import RelabelError, coarsen, encode, relabel_dataset, write_png
-from lsu_seg.label_files import LabelReader
+from lsu_seg.label_files import LabelFileError, LabelReader
 
 COARSE = """\
 1 ground  #805080  > road ~ grass
@@ -162,6 +162,19 @@ def test_a_folder(tmp_path: Path, coarse: lsu_onto.Constraint) -> None:
         assert coarse.allowed[rows[real], channels[real]].all()
         image = f"images/train/{stem}.png"
         assert (tmp_path / "out" / image).read_bytes() == (tmp_path / "fine" / image).read_bytes()
+
+
+def test_an_image_that_does_not_fit_its_label_is_refused(tmp_path: Path) -> None:
+    write_fine(tmp_path / "fine")
+    image = tmp_path / "fine/images/train/b.png"
+    save(image, np.zeros((3, 5, 3), np.uint8))
+    with pytest.raises(
+        RelabelError, match=r"b\.png: found 5 x 3 pixels; expected \d+ x \d+, as its label .*b\.png has"
+    ):
+        relabel(tmp_path)
+    image.write_bytes(b"<!DOCTYPE html>")
+    with pytest.raises(LabelFileError, match=r"images/train/b\.png: found "):
+        relabel(tmp_path)
 
 
 def test_colours_are_written_as_colours(tmp_path: Path) -> None:

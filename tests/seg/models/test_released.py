@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 from typing import Any
@@ -47,6 +48,17 @@ def test_a_malicious_one_is_refused_and_does_not_run(tmp_path: Path, monkeypatch
         with pytest.raises(UntrustedCheckpointError, match="mkdir"):
             built(dict(type="HFSegmentor", hf=dict(pretrained=str(path))))
         assert not proof.exists()
+
+
+@pytest.mark.parametrize(
+    ("key", "value"), [("image_mean", []), ("image_std", [0.2, 0.2, 0.0]), ("image_mean", [float("nan")] * 3)]
+)
+def test_a_folder_whose_normalisation_cannot_be_is_refused(tmp_path: Path, key: str, value: list[float]) -> None:
+    path = folder(tmp_path / "f")
+    file = path / "preprocessor_config.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | {key: value}))
+    with pytest.raises(TeacherError, match=r"preprocessor_config\.json: does not say how images are normalised"):
+        built(dict(type="HFSegmentor", hf=dict(pretrained=str(path))))
 
 
 def test_a_folder_with_a_malicious_pickle_is_refused(tmp_path: Path) -> None:

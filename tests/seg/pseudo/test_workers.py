@@ -199,6 +199,8 @@ def test_a_launcher_that_started_nothing(
         ("LOCAL_RANK", "-1", "LOCAL_RANK is `-1`; expected a whole number"),
         ("RANK", "7", "RANK is 7, and WORLD_SIZE 2; expected a rank from 0 to 1"),
         ("WORLD_SIZE", "0", "RANK is 0, and WORLD_SIZE 0; expected 1 process or more"),
+        ("MASTER_PORT", "abc", "MASTER_PORT is `abc`; expected a port, a whole number up to 65535"),
+        ("MASTER_PORT", "99999", "MASTER_PORT is `99999`; expected a port"),
     ],
 )
 def test_ranks_that_no_launcher_sets(variable: str, value: str, said: str, monkeypatch: pytest.MonkeyPatch) -> None:
