@@ -78,7 +78,7 @@ def by_name(
     paths = paths if isinstance(paths, (str, Path)) else list(paths)  # which is read twice
     library = Library(paths)
     search = [*map(str, paths)]
-    d, s = library.alone(dataset), need_source(source, tuple(search))
+    d, s = need_dataset(library, dataset), need_source(source, tuple(search))
     known = _known(library, d, s, frozenset(without))
     k = len(s.classes)
     odds = np.full((len(d.classes), k + 1), PRIOR)
@@ -102,7 +102,15 @@ def by_name(
     )  # fmt: skip
 
 
-def _known(library: Library, d: Source | Dataset, s: Source, without: frozenset[str]) -> _Known:
+def need_dataset(library: Library, name: str | Path) -> Dataset:
+    """The dataset of a name; a source of that name is refused."""
+    taxonomy = library.alone(name)
+    if not isinstance(taxonomy, Dataset):
+        raise UserError(f"`{name}` is a source, and maps are of datasets: begin its file with `dataset`, not `source`")
+    return taxonomy
+
+
+def _known(library: Library, d: Dataset, s: Source, without: frozenset[str]) -> _Known:
     out = _Known()
     for o in _maps(library):
         if o.dataset.name in without or (o.dataset.name == d.name and o.source.name == s.name):

@@ -14,6 +14,7 @@ from lsu_onto.exchange.skeleton import need_source
 from lsu_onto.lang.fmt import format_text
 from lsu_onto.library.library import Library
 from lsu_onto.ontology.model import Dataset, Source
+from lsu_onto.starter.by_name import need_dataset
 
 
 @dataclass(frozen=True)
@@ -65,7 +66,7 @@ def first_map(
     paths = paths if isinstance(paths, (str, Path)) else list(paths)  # which is read twice
     library = Library(paths)
     search = [*map(str, paths)]
-    d, s = library.alone(dataset), need_source(source, tuple(search))
+    d, s = need_dataset(library, dataset), need_source(source, tuple(search))
     _refuse_mapped(library, d, s)
     # a decision claims nothing
     owners = Counter(c for row in rows for c in row.allowed if len(row.allowed) <= len(s.classes))
@@ -88,7 +89,7 @@ def first_map(
     )
 
 
-def _refuse_mapped(library: Library, d: Source | Dataset, s: Source) -> None:
+def _refuse_mapped(library: Library, d: Dataset, s: Source) -> None:
     """Refuse a dataset whose relations to the source have their place already, even an empty one."""
     for e in [*library.entries(Path(d.span.file).parent)]:
         if (e.name, e.version, e.source, e.source_version) == (d.name, d.version, s.name, s.version):

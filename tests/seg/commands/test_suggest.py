@@ -114,6 +114,7 @@ def test_what_is_refused(world: Path, tmp_path: Path) -> None:
     for args, message in [
         ((world / "tax/painted.tax",), "--source is missing"),
         ((world / "tax/painted.tax", "--source", "colors", "--path", world / "tax"), "there is no source `colors`"),
+        (("camvid11", "--source", "cityscapes"), "`camvid11` is a source, and maps are of datasets"),
         (("idd", "--source", "cityscapes"), "`idd v1` has a map to `cityscapes` already"),
         (("idd", "--source", "cityscapes", "--images", 3), "`--images` belongs to a teacher"),
         (("idd", "--source", "offroad", "--set", "test_cfg.scales=[1]"), "`--set` belongs to a teacher"),
