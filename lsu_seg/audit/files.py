@@ -9,8 +9,10 @@ from numpy.typing import NDArray
 
 SMOOTHING = 0.5
 """Added to each count of the table."""
-FEWEST = 8
-"""Of fewer images nothing is said."""
+FEWEST = 24
+"""Of fewer images nothing is said: there are too few pairs to know what is unusual."""
+VARIED = 3
+"""Nor if fewer rows than these are seen, or in images that show one row alone: any label fits them."""
 TRUST = 50.0
 """Points from which on the second class, given the first, is learnt from the row itself."""
 _MOST = 400
@@ -21,7 +23,7 @@ class Pairing(NamedTuple):
     """How labels fit images.
 
     Attributes:
-        fit: float64 `[G, G]`, of the codes of image i under the label of image j.
+        fit: float64 `[G, G]`, of the codes of image i under the label of image j, of the images that are compared.
         lift: by how many standard deviations labels fit their own image better than other images, on average.
         pairs: (i, j, gain, expected), the pairs that fit each other better than themselves, the best first.
     """
@@ -43,18 +45,21 @@ def pairing(rows: NDArray[np.integer], top: NDArray[np.integer], count: int, cha
         count: number of rows D. channels: K.
 
     Returns:
-        None if there are fewer than `FEWEST` images.
+        None if there are fewer than `FEWEST` images that show two rows or more, or fewer than `VARIED` rows in all.
     """
-    images = min(len(rows), _MOST)
-    if images < FEWEST:
+    chosen = np.unique(np.linspace(0, max(len(rows) - 1, 0), min(len(rows), _MOST)).astype(int))
+    seen_rows = np.where(top[..., 0] < channels, rows, -1)
+    several = [i for i in chosen.tolist() if len(np.unique(seen_rows[i][seen_rows[i] >= 0])) > 1]
+    images = len(several)
+    if images < FEWEST or len(np.unique(seen_rows[seen_rows >= 0])) < VARIED:
         return None
-    rows = rows[:images].reshape(images, -1)
-    code = top[:images, ..., 0].astype(np.int64).reshape(images, -1)
+    rows, top = rows[several].reshape(images, -1), top[several]
+    code = top[..., 0].astype(np.int64).reshape(images, -1)
     known = (rows >= 0) & (code < channels)
     code = np.where(known, code, 0)
     d = np.where(known, rows, 0)
     # P(best | d), and P(second | best, d) drawn towards P(second | best)
-    best, second = code, np.where(known, np.minimum(top[:images, ..., 1].reshape(images, -1), channels - 1), 0)
+    best, second = code, np.where(known, np.minimum(top[..., 1].reshape(images, -1), channels - 1), 0)
     table = np.zeros((count, channels, channels))
     np.add.at(table, (d[known], best[known], second[known]), 1)
     once = table.sum(2) + SMOOTHING
@@ -73,7 +78,8 @@ def pairing(rows: NDArray[np.integer], top: NDArray[np.integer], count: int, cha
     lift = float(((own - fit.mean(1)) / np.maximum(spread, 1e-9)).mean())
     gain = fit + fit.T - own[:, None] - own[None, :]
     first, other = np.triu_indices(images, 1)
-    return Pairing(fit, lift, _outliers(first, other, gain[first, other]))
+    pairs = _outliers(first, other, gain[first, other])
+    return Pairing(fit, lift, [(several[i], several[j], value, expected) for i, j, value, expected in pairs])
 
 
 def _outliers(
@@ -87,7 +93,7 @@ def _outliers(
     order = np.argsort(-values)
     taken: set[int] = set()
     best: list[int] = []
-    for at in order[: 4 * FEWEST].tolist():
+    for at in order[:32].tolist():
         if values[at] <= 0 or len(best) == 8:
             break
         if int(i[at]) not in taken and int(j[at]) not in taken:

@@ -18,16 +18,12 @@ from lsu_seg.audit.presence import Presence
 from lsu_seg.audit.rehearsal import Progress, Rehearsal, familiar_scores, look, rehearse
 from lsu_seg.audit.rows import PAIR, SLIP, closed_rows, fits, pair_gains, patterns
 from lsu_seg.audit.sample import Sample
-from lsu_seg.audit.scale import CHOSEN
+from lsu_seg.audit.scale import CHOSEN, insisted
 
 FEWEST = 30
 """Of rows with fewer sampled pixels nothing is said."""
 IMAGES = 3
 """Nor of rows that are in fewer images: one street is no relation."""
-LEAST = 0.02
-"""Of a row, a class that is not allowed must be so much to be insisted on."""
-UNLIKELY = -3.0
-"""Log odds below which a class is not insisted on, however rarely absent classes score as much."""
 SHUFFLED = 0.6
 """Labels of a list in order fit their own image better than other images, by more standard deviations than this."""
 
@@ -46,6 +42,10 @@ class Settings:
     maps: int = 40
     seed: int = 0
 
+    def __post_init__(self) -> None:
+        if self.maps < 2:
+            raise ValueError(f"maps: {self.maps}; at least 2 are needed, as each half judges the other")
+
 
 class Parts(NamedTuple):
     """How the expected false alarms are divided over the kinds of findings."""
@@ -58,6 +58,8 @@ class Parts(NamedTuple):
 
 
 PARTS = Parts()
+NOTE_PARTS = 0.65, 0.35
+"""The same of `allowed but never chosen` and `a class that is really void`."""
 
 
 def audit(
@@ -158,7 +160,7 @@ def examine(
         allowed = np.where((to >= 0)[:, None], stated[np.maximum(to, 0)], True)
     known = rehearse(pixels, allowed, level, settings.maps, settings.seed, progress)
     if allowed is not stated:
-        moves = _moved(pixels, stated, allowed, to, judged, known) if known is not None else []
+        moves = _moved(pixels, stated, allowed, to, judged, known, settings) if known is not None else []
         if not moves:
             allowed = stated
             known = rehearse(pixels, allowed, level, settings.maps, settings.seed, progress)
@@ -181,10 +183,11 @@ def examine(
         *_is_void(statistics, allowed, judged, known, settings, done),
     ]
     seen = judged[:, None]
+    bound = seen & closed_rows(allowed)[:, None]  # power is rehearsed with such rows alone
     cells = Cells(
         np.where(seen, statistics.share[:rows], np.nan).astype(np.float32),
         np.where(seen, z, np.nan).astype(np.float32),
-        np.where(seen, known.power.decidable(statistics, rows), np.inf).astype(np.float32),
+        np.where(bound, known.power.decidable(statistics, rows), np.inf).astype(np.float32),
     )
     return findings, cells, []
 
@@ -196,6 +199,7 @@ def _moved(
     to: NDArray[np.int64],
     judged: NDArray[np.bool_],
     known: Rehearsal,
+    settings: Settings,
 ) -> list[Finding]:
     """What `likely_move` proposes, if the scores that are learnt under it bear it out.
 
@@ -212,6 +216,8 @@ def _moved(
     at = [int(d) for d in np.flatnonzero(changed) if to[d] >= 0]
     changes = {d: tuple(np.flatnonzero(stated[to[d]]).tolist()) for d in at}
     expected = known.expected_pairs(gain)
+    if expected >= settings.false_alarms * PARTS.exchanged:
+        return []
     if len(at) == 2 and gain > PAIR:
         return [Finding("exchanged", tuple(at), score=gain, expected=expected, changes=changes)]
     if len(at) > 2 and gain > SLIP:
@@ -280,9 +286,9 @@ def _insisted(
     some = allowed[:, :-1].any(1) & judged
     # what may be void may look like anything
     expected = np.where(allowed[:, -1:], 3 * expected, expected)
-    expected = np.where((z > UNLIKELY) & (statistics.share[: len(z)] > LEAST), expected, np.inf)
+    seen = insisted(expected, z, statistics.share[: len(z)], level)
     found = []
-    for d, c in np.argwhere((expected < level) & ~allowed[:, :-1] & some[:, None]).tolist():
+    for d, c in np.argwhere(seen & ~allowed[:, :-1] & some[:, None]).tolist():
         if d not in done:
             share = float(statistics.share[d, c])
             found.append(
@@ -304,7 +310,7 @@ def _void_hides(
     found = []
     for d in np.flatnonzero(hidden):
         expected = known.expected_known(float(scores[d]), int(hidden.sum()))
-        if d in done or len(known.novel) < 5 or expected >= settings.false_alarms * PARTS.void_hides:
+        if d in done or len(known.novel) < 5 or scores[d] <= 0 or expected >= settings.false_alarms * PARTS.void_hides:
             continue
         order = np.argsort(-statistics.share[d])
         seen = [int(c) for c in order if statistics.share[d, c] > 0.15][:3] or [int(order[0])]
@@ -327,7 +333,7 @@ def _never_chosen(
     expected = known.scale.false_absent(z)
     bound = closed_rows(allowed) & judged & (allowed.sum(1) > 1)
     found = []
-    for d, c in np.argwhere((expected < settings.notes / 2) & allowed[:, :-1] & bound[:, None]).tolist():
+    for d, c in np.argwhere((expected < settings.notes * NOTE_PARTS[0]) & allowed[:, :-1] & bound[:, None]).tolist():
         share = float(statistics.share[d, c])
         if d not in done and share < CHOSEN:
             found.append(
@@ -348,7 +354,7 @@ def _is_void(
     found = []
     for d in np.flatnonzero(closed_rows(allowed) & judged):
         expected = known.expected_novel(float(scores[d]), int(d))
-        if d not in done and len(known.novel) >= 5 and scores[d] < 0 and expected < settings.notes / 4:
+        if d not in done and len(known.novel) >= 5 and scores[d] < 0 and expected < settings.notes * NOTE_PARTS[1]:
             found.append(Finding("is-void", (int(d),), score=-float(scores[d]), expected=expected))
     return found
 

@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 from lsu_seg.audit.pixels import Pixels, redraw
 from lsu_seg.audit.presence import Opinion
 
+LEFTOVER = 0.05
+"""A pixel of a hidden class is used if the teacher gave other classes so much: what it says without it is known."""
 ENOUGH = 8
 """A class occurs in the dataset if at least so many sampled pixels are taken for it."""
 
@@ -80,6 +82,8 @@ def random_map(
     lean = rng.random((len(images), k)) * 0.8 + 0.1
     moved = (second[c] >= 0) & (rng.random(len(c)) < lean[at, c])
     row = np.where(moved, second[c], first[c])
+    if hidden >= 0:
+        known = known & ((classes != hidden) | (pixels.p[:, hidden] < 1 - LEFTOVER))
     drawn, at = redraw(pixels, np.where(known, row, -2), total, rng)
     share = np.zeros((total, k))
     np.add.at(share, (drawn.row, c[at]), drawn.weight)

@@ -43,7 +43,7 @@ def likely_move(
     inside = allowed[:, :-1]
 
     def moved(to: NDArray[np.int64]) -> NDArray[np.bool_]:
-        return np.asarray((to != stay) & ~same[stay, np.maximum(to, 0)])
+        return np.asarray((to != stay) & ((to < 0) | ~same[stay, np.maximum(to, 0)]))
 
     present = np.flatnonzero(judged)
 

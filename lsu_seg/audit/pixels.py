@@ -43,8 +43,13 @@ class Pixels:
 
 
 def pixels_of(sample: Sample) -> Pixels:
-    """The pixels of a sample; those in which the teacher saw nothing at all are left out."""
+    """The pixels of a sample; those in which the teacher saw nothing at all are left out.
+
+    What a query model holds for no object is spread over the classes: crumbs of certainty are not certainty.
+    """
     p = sample.p.astype(np.float32)
+    if sample.void is not None:
+        p = p + sample.void.astype(np.float32)[:, None] / max(p.shape[1], 1)
     total = p.sum(1)
     kept = total > 0
     p = p[kept] / total[kept, None]

@@ -61,4 +61,4 @@ def patterns(raw: NDArray[np.int64], allowed: NDArray[np.bool_]) -> list[NDArray
         for first in (0, 1):
             number = {i + first: d for i, d in enumerate(listed)}
             out.append(np.array([number.get(int(v), -1) if v >= 0 else -1 for v in raw]))
-    return out
+    return [way for way in out if (way >= 0).any()]

@@ -13,6 +13,10 @@ from lsu_seg.audit.presence import FEATURES, Presence
 
 PRESENT = 0.02
 """A class that is less of a row than this is taken neither as present nor as absent when scores are learnt."""
+UNLIKELY = -3.0
+"""Log odds below which a class is not insisted on, however rarely absent classes score as much."""
+LEAST = 0.02
+"""Of a row, a class that is not allowed must be so much to be insisted on."""
 CHOSEN = 0.05
 """A class that a map allows in a row is expected to be more of it than this."""
 
@@ -44,14 +48,16 @@ class Scale:
     """Turns the statistics of pairs into log odds, and log odds into expected false findings of a right map.
 
     Attributes:
-        model: of features. maps: number of rehearsed maps.
+        model: of features. maps: number of rehearsed maps of as many absent pairs as the map under audit has.
+        maps_present: the same of allowed pairs.
         absent: float64 `[A]`, the scores of pairs in which c does not occur, of all maps, each by a model that was
             learnt from other maps. origin: int64 `[A]`, the row of the dataset that the evidence comes from.
         present: float64 `[B]`, scores of pairs in which c is more than `CHOSEN` of d.
     """
 
     model: Any
-    maps: int
+    maps: float
+    maps_present: float
     absent: NDArray[np.float64]
     origin: NDArray[np.int64]
     present: NDArray[np.float64]
@@ -79,7 +85,7 @@ class Scale:
 
     def false_absent(self, score: NDArray[np.float64]) -> NDArray[np.float64]:
         """How many classes that occur in a row of a right map have at most this score."""
-        return at_least(-self.present, -score) / self.maps
+        return at_least(-self.present, -score) / self.maps_present
 
 
 def sampled(mock: Mock) -> NDArray[np.bool_]:
@@ -88,8 +94,21 @@ def sampled(mock: Mock) -> NDArray[np.bool_]:
     return np.asarray(out & ~mock.allowed[:, -1])
 
 
-def learn(played: list[Played]) -> tuple[Scale, list[NDArray[np.float64]]]:
-    """Fit the scale to rehearsed maps; also the scores `[D, K]` of each of them, cross-fitted over halves."""
+def insisted(
+    expected: NDArray[np.float64], score: NDArray[np.float64], share: NDArray[np.float64], level: float
+) -> NDArray[np.bool_]:
+    """Which pairs are insisted on, if the map does not allow them."""
+    return np.asarray((expected < level) & (score > UNLIKELY) & (share > LEAST))
+
+
+def learn(
+    played: list[Played], absent_pairs: int = 0, allowed_pairs: int = 0
+) -> tuple[Scale, list[NDArray[np.float64]]]:
+    """Fit the scale to rehearsed maps; also the scores `[D, K]` of each of them, cross-fitted over halves.
+
+    Args:
+        absent_pairs, allowed_pairs: of the map under audit. Where rehearsed maps have fewer, each counts for less.
+    """
 
     def fit(part: list[Played]) -> Any:
         x = np.concatenate([s.features[: len(m.allowed)][sampled(m)].reshape(-1, len(FEATURES)) for m, s in part])
@@ -108,4 +127,8 @@ def learn(played: list[Played]) -> tuple[Scale, list[NDArray[np.float64]]]:
         origin.append(m.origin[rows][outside])
         present.append(z[(m.share > CHOSEN) & rows[:, None]])
     joined = np.concatenate(absent), np.concatenate(origin), np.concatenate(present)
-    return Scale(fit(played), len(played), *joined), scores
+    maps = min(len(played), len(joined[0]) / max(absent_pairs, 1))
+    maps_present = min(
+        len(played), sum(int(m.allowed[sampled(m), :-1].sum()) for m, _ in played) / max(allowed_pairs, 1)
+    )
+    return Scale(fit(played), maps, maps_present, *joined), scores

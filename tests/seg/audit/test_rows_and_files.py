@@ -91,14 +91,28 @@ def test_a_shuffled_list_fits_no_image() -> None:
 
 
 def test_of_few_images_nothing_is_said() -> None:
-    rows, top = scenes(7)
+    rows, top = scenes(23)
     assert pairing(rows, top, 4, 4) is None
 
 
+def test_labels_that_fit_every_image_say_nothing() -> None:
+    rows, top = scenes(40)
+    assert pairing(np.zeros_like(rows), top, 4, 4) is None
+    assert pairing(np.minimum(rows, 1), top, 4, 4) is None
+
+
 def test_points_that_the_teacher_did_not_see_do_not_count() -> None:
-    rows, top = scenes(20)
+    rows, top = scenes(30)
     partly = top.copy()
     partly[:, :20] = 65535
     found, whole = pairing(rows, partly, 4, 4), pairing(rows[:, 20:], top[:, 20:], 4, 4)
     assert found is not None and whole is not None
     np.testing.assert_allclose(found.fit, whole.fit)
+
+
+def test_every_part_of_a_long_list_is_compared() -> None:
+    rows, top = scenes(450)
+    compared = {420, 424}  # of 450 images, 400 are compared, evenly
+    rows[[420, 424]] = rows[[424, 420]]
+    found = pairing(rows, top, 4, 4)
+    assert found is not None and set(found.pairs[0][:2]) == compared

@@ -8,8 +8,9 @@ from scipy.optimize import approx_fprime
 
 from lsu_seg.audit import adapt as adapting
 from lsu_seg.audit.adapt import Adaptation, adapt
-from lsu_seg.audit.pixels import PER_IMAGE, PER_ROW, redraw
+from lsu_seg.audit.pixels import PER_IMAGE, PER_ROW, pixels_of, redraw
 from lsu_seg.audit.presence import FEATURES, admixture, components, opinion, presence, prior, shares
+from lsu_seg.audit.sample import Sample
 from tests.helpers.audit_world import ROWS, draw
 
 SAME = Adaptation(1.0, np.zeros(8))
@@ -117,3 +118,29 @@ def test_pixels_below_the_rows_are_dropped() -> None:
     world = draw(images=3)
     pixels, _ = redraw(world.pixels, np.where(world.pixels.row == 1, -2, world.pixels.row), 6, np.random.default_rng(0))
     assert 1 not in pixels.row and len(pixels.row) == 5 * 3 * 8
+
+
+def test_crumbs_beside_no_object_are_not_certainty() -> None:
+    sample = Sample(
+        classes=("a", "b", "c", "d"),
+        rows_of=("x",),
+        p=np.array([[1, 0, 0, 0], [200, 5, 0, 0], [0, 0, 0, 0]], np.uint8),
+        void=np.array([254, 50, 0], np.uint8),
+        row=np.zeros(3, np.int16),
+        agree=np.ones(3, bool),
+        image=np.zeros(3, np.int32),
+        place=np.zeros((3, 2), np.uint16),
+        weight=np.ones(3, np.float32),
+        keys=("i",),
+        size=np.array([[4, 4]], np.int32),
+        pixels=np.array([[3, 0]]),
+        grid_image=np.zeros(0, np.int32),
+        grid_row=np.zeros((0, 36, 64), np.int16),
+        grid_top=np.zeros((0, 36, 64, 2), np.uint16),
+        images=1,
+        unasked=np.zeros(2, np.int64),
+    )
+    p = pixels_of(sample).p
+    assert len(p) == 2  # of the last, the teacher saw nothing
+    np.testing.assert_allclose(p.sum(1), 1, rtol=1e-5)
+    assert p[0].max() < 0.26 and p[1].argmax() == 0 and p[1].max() > 0.8
