@@ -1,1 +1,1 @@
-"""The audit of a map: the sample that a labelling run keeps, and what is said of findings."""
+"""The audit of a map: the sample it looks at, the statistics, the rehearsal that calibrates them, and the findings."""

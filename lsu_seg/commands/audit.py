@@ -61,7 +61,7 @@ if TYPE_CHECKING:
     type=click.FloatRange(0, min_open=True),
     default=0.6,
     show_default=True,
-    help="Notes of each kind that a correct map may have, on average.",
+    help="Notes that a correct map may have, on average.",
 )
 @click.option(
     "--format",

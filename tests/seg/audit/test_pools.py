@@ -10,7 +10,11 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[3] / "tools" / "experiments"))
 
+from audit_table.ontologies import draw_world
+from audit_table.plants import confident_joint, plants
 from audit_table.pools import DRAWN, VOID, Pool, make_pool
+
+from lsu_seg.audit.findings import Cells, Finding
 
 
 def test_a_pool_has_truth_evidence_and_weights_that_add_up(tmp_path: Path) -> None:
@@ -39,3 +43,53 @@ def test_a_pool_has_truth_evidence_and_weights_that_add_up(tmp_path: Path) -> No
             assert pool.pixels[i, c] == pixels
     union = np.mean([np.count_nonzero(t == 1) for t in truths]) / np.mean([np.count_nonzero(t >= 1) for t in truths])
     assert pool.miou == pytest.approx((1 + union + 0) / 3)
+
+
+@pytest.fixture(scope="module")
+def pool() -> Pool:
+    """Eight classes in stripes, and a teacher that is right at four of five pixels."""
+    rng = np.random.default_rng(0)
+    truths = [np.repeat(rng.permutation(8), 6)[:, None].repeat(64, 1).astype(np.int16) for _ in range(30)]
+    asked = iter(truths)
+
+    def teacher(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+        truth = next(asked)
+        seen = np.where(rng.random(truth.shape) < 0.8, truth, rng.integers(8, size=truth.shape))
+        return (np.eye(8, dtype=np.float32)[seen] * 0.6 + 0.05).transpose(2, 0, 1)
+
+    scenes = [(f"s{i:02}", np.zeros((48, 64, 3), np.uint8), t) for i, t in enumerate(truths)]
+    return make_pool(tuple("abcdefgh"), scenes, teacher)
+
+
+def test_a_world_says_what_is_really_in_its_rows(pool: Pool) -> None:
+    for seed in range(8):
+        world = draw_world(pool, seed)
+        np.testing.assert_allclose(world.truth.sum(1), 1)
+        assert not (world.truth[~world.allowed] > 0).any()  # the map is right
+        np.testing.assert_allclose(world.pixels.p.sum(1), 1, rtol=1e-5)
+        assert world.grid_row.max() < len(world.allowed) and world.grid_top.max() < len(world.channels)
+
+
+def test_each_plant_is_one_error_and_knows_when_it_is_named(pool: Pool) -> None:
+    world = draw_world(pool, 0)
+    made = {plant.kind: plant for plant in plants(world, np.random.default_rng(0))}
+    assert {"exchanged", "slipped by one", "permuted", "trainIds", "missing", "wrong row", "void hides"} <= set(made)
+    nothing = Cells(*(np.full((len(world.allowed), len(world.channels)), np.inf, np.float32),) * 3)
+    for kind in ("exchanged", "slipped by one", "trainIds"):
+        plant = made[kind]
+        assert (plant.allowed.shape != world.allowed.shape) or (plant.allowed != world.allowed).any()
+        assert plant.judge([], nothing) == {"first": False, "exact": False}
+    plant = made["exchanged"]
+    a, b = np.flatnonzero((plant.allowed != world.allowed).any(1)).tolist()
+    right = {d: tuple(np.flatnonzero(world.allowed[d]).tolist()) for d in (a, b)}
+    assert plant.judge([Finding("exchanged", (a, b), changes=right)], nothing) == {"first": True, "exact": True}
+    half = {a: right[a]}
+    assert plant.judge([Finding("exchanged", (a, b), changes=half)], nothing) == {"first": True, "exact": False}
+
+
+def test_the_confident_joint_sees_what_is_missing(pool: Pool) -> None:
+    world = draw_world(pool, 3)
+    joint = confident_joint(world.pixels, world.allowed)
+    k = len(world.channels)
+    closed = ~world.allowed[:, k] & ~world.allowed[:, :k].all(1)
+    assert joint[closed][world.truth[closed, :k] > 0.3].min() > joint[closed][world.truth[closed, :k] == 0].max()
