@@ -34,7 +34,8 @@ def join_ranks(launcher: str) -> None:
 
     Raises:
         LaunchError: the launcher's variables are not set, so it did not start this process, or are no ranks; or
-            torchrun started several processes although `launcher` is `none`.
+            torchrun started several processes although `launcher` is `none`; or mmengine would read a LOCAL_RANK that
+            is no rank.
 
     >>> join_ranks("none")
     """
@@ -43,7 +44,10 @@ def join_ranks(launcher: str) -> None:
             f"torchrun started {os.environ['WORLD_SIZE']} processes, each of which would do all the work: add"
             " `--launcher pytorch`"
         )
-    if launcher == "none" or torch.distributed.is_initialized():
+    if launcher == "none":
+        _check_local_rank()
+        return
+    if torch.distributed.is_initialized():
         return
     if launcher not in _VARIABLES:
         raise LaunchError(f"`launcher` is `{launcher}`; expected none, {', '.join(_VARIABLES)}")
@@ -67,6 +71,15 @@ def join_ranks(launcher: str) -> None:
     if "MASTER_ADDR" not in os.environ:
         raise LaunchError("MASTER_ADDR is not set: set it to the name of the first machine, for all processes")
     torch.distributed.init_process_group("gloo")
+
+
+def _check_local_rank() -> None:
+    """Refuse what mmengine's logger, which reads this variable whoever set it, would fail with."""
+    value = os.environ.get("LOCAL_RANK", "0")
+    if not value.isdecimal():
+        raise LaunchError(
+            f"LOCAL_RANK is `{value}`; expected a whole number: no launcher started this process, so `unset LOCAL_RANK`"
+        )
 
 
 def _check_ranks(names: Sequence[str], program: str) -> None:

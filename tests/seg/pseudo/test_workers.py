@@ -211,6 +211,16 @@ def test_ranks_that_no_launcher_sets(variable: str, value: str, said: str, monke
         join_ranks("pytorch")
 
 
+@pytest.mark.parametrize("value", ["x", "-1", "", "1.5"])
+def test_a_local_rank_without_a_launcher(
+    value: str, world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """mmengine's logger reads it whoever set it."""
+    monkeypatch.setenv("LOCAL_RANK", value)
+    with pytest.raises(LaunchError, match=f"LOCAL_RANK is `{value}`; expected a whole number: .*`unset LOCAL_RANK`"):
+        pseudo_label(config(world, tmp_path), str(world / "teacher.pth"))
+
+
 def test_torchrun_and_nobody_said_so(monkeypatch: pytest.MonkeyPatch) -> None:
     """Each process would do everything, and all write the same files."""
     monkeypatch.setenv("TORCHELASTIC_RUN_ID", "none")
