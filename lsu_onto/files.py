@@ -153,9 +153,19 @@ def _is_special(path: Path) -> bool:
     return path.exists() and not path.is_file() and not path.is_dir()
 
 
+def _make_folder(folder: Path) -> None:
+    """As `folder.mkdir(parents=True, exist_ok=True)`, which goes no further up than Python's stack."""
+    missing = []
+    while not folder.exists():
+        missing.append(folder)
+        folder = folder.parent
+    for each in reversed(missing):
+        each.mkdir(exist_ok=True)
+
+
 def _write(target: Path, data: bytes, sync: bool) -> None:
     with contextlib.suppress(FileExistsError):  # a file, and the next lines say so
-        target.parent.mkdir(parents=True, exist_ok=True)
+        _make_folder(target.parent)
     # Short, so that long names stay writable, and with a dot, so that scans ignore it.
     temporary = target.parent / f".{os.getpid():x}-{os.urandom(4).hex()}.tmp"
     try:

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import lsu_onto
-from lsu_onto import open_to_read, write_atomic
+from lsu_onto import open_to_read, walk, write_atomic
 from lsu_seg.decode import DecodeError, View, decode_arrays
 from lsu_seg.decode.checks import check_logits
 from lsu_seg.label_files import LabelReader, encode_confidence, parse_encoding, write_labels
@@ -134,15 +134,20 @@ def _in_folders(label: Path, logits: Path, output: Path, suffixes: tuple[str, ..
 def _by_key(folder: Path, suffixes: tuple[str, ...]) -> dict[str, Path]:
     """The files below a folder by their path in it without suffix; hidden files do not count."""
     found: dict[str, Path] = {}
-    for path in sorted(folder.rglob("*")):
-        inner = path.relative_to(folder)
-        if path.suffix.lower() not in suffixes or any(part.startswith(".") for part in inner.parts):
-            continue
-        key = inner.with_suffix("").as_posix()
+    files: list[Path] = []
+    for here, below, names in walk(folder, _closed):
+        below[:] = (name for name in below if not name.startswith("."))
+        files += (Path(here, name) for name in names if not name.startswith("."))
+    for path in sorted(file for file in files if file.suffix.lower() in suffixes):
+        key = path.relative_to(folder).with_suffix("").as_posix()
         if key in found:
             raise DecodeError(f"{path}: beside it is {found[key].name}, and one name means one image; remove one")
         found[key] = path
     return found
+
+
+def _closed(error: OSError) -> None:
+    raise error  # files below it would be missing without a word
 
 
 def _logits(path: Path) -> NDArray[Any]:

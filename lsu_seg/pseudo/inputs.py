@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 
 from mmengine.structures import BaseDataElement
 
+from lsu_onto import walk
 from lsu_seg.data.datasets import TaxDataset
 from lsu_seg.label_files import container
 from lsu_seg.pseudo.output import file_sha256
@@ -131,7 +132,8 @@ def modules_sha256(config: Any) -> dict[str, str]:
         if name.partition(".")[0] == "lsu_seg" or spec is None:  # ours have a version
             continue
         folders = [Path(folder) for folder in spec.submodule_search_locations or ()]
-        files = [f for folder in folders for f in folder.rglob("*.py")]
+        inside = (found for folder in folders for found in walk(folder, closed=lambda _: None))
+        files = [Path(here, name) for here, _, names in inside for name in names if name.endswith(".py")]
         if not folders and spec.origin and Path(spec.origin).is_file():
             files = [Path(spec.origin)]
         text = "".join(f"{file_sha256(file)}\n" for file in sorted(files))

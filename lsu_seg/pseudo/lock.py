@@ -8,6 +8,7 @@ import re
 import weakref
 from pathlib import Path
 
+from lsu_onto import walk
 from lsu_seg.pseudo.errors import OutputError
 from lsu_seg.runtime.lock import NoLocksError, lock, unlock, wait_for_lock
 
@@ -132,7 +133,7 @@ if hasattr(os, "register_at_fork"):
 
 def _sweep(root: Path) -> None:
     """Remove the unfinished files of a killed run."""
-    for folder, _, names in os.walk(root):
+    for folder, _, names in walk(root, closed=lambda _: None):
         for name in names:
             if _TEMPORARY.fullmatch(name):
                 with contextlib.suppress(OSError):

@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lsu_onto import write_atomic
+from lsu_onto import walk, write_atomic
 from lsu_seg.audit.pieces import Piece, read_lines
 from lsu_seg.label_files import encode_confidence, encode_labels
 from lsu_seg.pseudo.errors import OutputError, refused, unusable
@@ -235,7 +235,7 @@ def labelled_with(root: Path, manifest: dict[str, Any]) -> dict[str, Any] | None
     """
     path = root / MANIFEST
     if not path.exists():
-        if next(root.rglob("*.png"), None):
+        if _has_pngs(root):
             raise OutputError(
                 f"{root} holds PNGs and no {MANIFEST}: they are not this program's labels; choose an empty folder"
             )
@@ -248,13 +248,17 @@ def labelled_with(root: Path, manifest: dict[str, Any]) -> dict[str, Any] | None
     differences = _differences(existing, json.loads(json.dumps(manifest)))
     if not differences:
         return existing
-    if next(root.rglob("*.png"), None) is None:  # of a run that ended before its first label
+    if not _has_pngs(root):  # of a run that ended before its first label
         return None
     lines = "\n".join(f"  {line}" for line in differences)
     raise OutputError(
         f"{root} holds labels made with other settings:\n{lines}\n"
         "  help: remove the folder to label again, or write to another one"
     )
+
+
+def _has_pngs(root: Path) -> bool:
+    return any(name.endswith(".png") for _, _, names in walk(root, closed=lambda _: None) for name in names)
 
 
 def _differences(existing: dict[str, Any], expected: dict[str, Any]) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -60,6 +61,22 @@ def test_a_file_with_its_confidence(tmp_path: Path, aligned: bool) -> None:
     assert np.array_equal(
         read(tmp_path / "out/deep/confidence/a.png"), (wanted.confidence * 255 + 0.5).astype(np.uint8)
     )
+
+
+def test_folders_deeper_than_the_stack_of_python_are_decoded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    image(tmp_path, "a")
+    monkeypatch.chdir(tmp_path)
+    place = "/".join("d" * 1100)
+    for folder in ("labels", "logits"):
+        subprocess.run(["mkdir", "-p", f"deep/{folder}/{place}"], check=True)
+        (file,) = Path(folder).iterdir()
+        file.rename(f"deep/{folder}/{place}/{file.name}")
+    (tmp_path / "deep/labels/.hidden").mkdir()
+    (tmp_path / "deep/labels/.hidden/b.png").touch()
+    done = run("deep/labels", "deep/logits", "-o", "deep/out")
+    written = Path(f"deep/out/{place}/a.png").is_file()
+    subprocess.run(["rm", "-r", "deep"], check=True)  # which pytest cannot
+    assert (done.exit_code, done.output, written) == (0, "", True)
 
 
 def test_folders_are_decoded_as_their_files_are(tmp_path: Path) -> None:
