@@ -1,6 +1,20 @@
-"""`python -m lsu_onto` is `lsu-onto`."""
+"""The program `lsu-onto`, which is `python -m lsu_onto` as well.
 
-from lsu_onto.cli import main
+Nothing is imported before `main` runs, so that Ctrl-C in the first moments is no traceback.
+"""
+
+
+def main() -> None:
+    try:
+        from lsu_onto.cli import main as program
+
+        program(prog_name="lsu-onto")
+    except KeyboardInterrupt:  # later ones end in `Program.invoke`
+        import sys
+
+        sys.stderr.write("interrupted\n")
+        sys.exit(130)
+
 
 if __name__ == "__main__":
-    main(prog_name="lsu-onto")
+    main()

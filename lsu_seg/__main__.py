@@ -1,6 +1,20 @@
-"""`python -m lsu_seg` is `lsu-seg`, and so is `torchrun -m lsu_seg`."""
+"""The program `lsu-seg`, which is `python -m lsu_seg` as well, and so `torchrun -m lsu_seg`.
 
-from lsu_seg.cli import main
+Nothing is imported before `main` runs, so that Ctrl-C in the first moments is no traceback.
+"""
+
+
+def main() -> None:
+    try:
+        from lsu_seg.cli import main as program
+
+        program(prog_name="lsu-seg")
+    except KeyboardInterrupt:  # later ones end in `Program.invoke`
+        import sys
+
+        sys.stderr.write("interrupted\n")
+        sys.exit(130)
+
 
 if __name__ == "__main__":
-    main(prog_name="lsu-seg")
+    main()

@@ -92,6 +92,25 @@ def test_a_command_says_how_it_ends(monkeypatch: pytest.MonkeyPatch) -> None:
     assert ended(monkeypatch, KeyboardInterrupt(), interrupted="go on").stderr == "interrupted; go on\n"
 
 
+@pytest.mark.parametrize("package", ["lsu_onto", "lsu_seg"])
+def test_ctrl_c_while_the_program_itself_is_imported(package: str) -> None:
+    """The installed programs call what `python -m` calls."""
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    assert settings["project"]["scripts"][package.replace("_", "-")] == f"{package}.__main__:main"
+    code = f"""
+import os, runpy, signal, sys
+class Stop:
+    def find_spec(self, name, *_):
+        if name == "{package}.cli":
+            os.kill(os.getpid(), signal.SIGINT)
+signal.signal(signal.SIGINT, signal.default_int_handler)
+sys.meta_path.insert(0, Stop())
+runpy.run_module("{package}", run_name="__main__")
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "interrupted\n")
+
+
 def test_what_an_extra_brings_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "rdflib", None)
     missing = ended(monkeypatch, ImportError("no", name="rdflib.graph"))
