@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from lsu_onto import ROW_VOID, Constraint
 from lsu_seg.audit.draw import GRIDS, IMAGES, lots
-from lsu_seg.audit.sample import GRID, Sample, SampleError
+from lsu_seg.audit.sample import GRID, UNSEEN, Sample, SampleError
 
 _TYPES: dict[str, type] = {
     "p": np.uint8,
@@ -81,6 +81,30 @@ class Piece:
         return cls(line["key"], (height, width), line["pixels"], drawn, line["unasked"], arrays)
 
 
+def fits(piece: Piece, classes: int, rows: int) -> bool:
+    """Whether a piece, which may come from a damaged line, is of an image of so many source classes and rows.
+
+    Raises what Python does where a value is of another type.
+    """
+    n, arrays = sum(piece.drawn.values()), piece.arrays
+    shapes = {"p": (n, classes), "void": (n,), "agree": (n,), "place": (n, 2)} if n else {}
+    if piece.grid or "grid_top" in arrays:
+        shapes |= {"grid_row": GRID, "grid_top": (*GRID, 2)}
+    needed = set(shapes) - {"void"}
+    if not needed <= arrays.keys() or any(arrays[name].shape != shapes[name] for name in shapes if name in arrays):
+        return False
+    row, top = arrays.get("grid_row", np.zeros(1)), arrays.get("grid_top", np.zeros(1))
+    return bool(
+        all(type(value) is int and 0 <= value < 2**31 for value in (*piece.size, *piece.pixels, *piece.unasked))
+        and len(piece.pixels) == rows + 1
+        and all(0 <= r <= rows and 0 <= n <= piece.pixels[r] for r, n in piece.drawn.items())
+        and all(r <= rows for r in piece.unasked)
+        and (not n or (arrays["place"] < piece.size).all())
+        and ((row == ROW_VOID) | ((row >= 0) & (row < rows))).all()
+        and ((top == UNSEEN) | (top < classes)).all()
+    )
+
+
 def head(constraint: Constraint) -> bytes:
     """The line before the pieces of a run: the names of source classes and of rows, and the raw values of rows."""
     names = {"classes": list(constraint.source_classes), "rows": list(constraint.classes)}
@@ -120,12 +144,23 @@ def read_lines(root: Path) -> Iterator[dict[str, Any]]:
 
 
 def _is_head(line: Any) -> bool:
-    return isinstance(line, dict) and all(isinstance(line.get(name), list) for name in ("classes", "rows"))
+    if (
+        not isinstance(line, dict)
+        or not isinstance(line.get("rows"), list)
+        or not isinstance(line.get("classes"), list)
+    ):
+        return False
+    values = line.get("values")  # which older versions did not write
+    return all(isinstance(name, str) for name in (*line["classes"], *line["rows"])) and (
+        not isinstance(values, list) or len(values) == len(line["rows"])
+    )
 
 
 def _is_piece(line: Any) -> bool:
     """Whether a line says of which label it is, and of which rows it has pixels."""
-    if not isinstance(line, dict) or not all(isinstance(line.get(name), str) for name in ("key", "label")):
+    if not isinstance(line, dict) or "rows" in line:
+        return False
+    if not all(isinstance(line.get(name), str) for name in ("key", "label")):
         return False
     drawn = line.get("drawn")
     return isinstance(drawn, list) and all(

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lsu_onto import write_atomic
+from lsu_onto import ROW_VOID, write_atomic
 from lsu_seg.errors import UserError
 
 GRID = (36, 64)
@@ -123,6 +123,46 @@ def load_sample(path: str | Path) -> Sample:
         with np.load(data, allow_pickle=False) as archive:
             values: dict[str, Any] = {name: archive[name] for name in archive.files}
         values |= {name: tuple(map(str, values[name].tolist())) for name in _TEXTS}
-        return Sample(**{"void": None} | values | {"images": int(values["images"])})
-    except (ValueError, KeyError, TypeError, EOFError, zlib.error, zipfile.BadZipFile) as error:
+        sample = Sample(**{"void": None} | values | {"images": int(values["images"])})
+        if wrong := _misfit(sample):
+            raise ValueError(f"`{wrong}` has another type, shape or range")
+        return sample
+    except (OverflowError, ValueError, KeyError, TypeError, EOFError, zlib.error, zipfile.BadZipFile) as error:
         raise SampleError(f"{path}: not a sample of an audit ({error}); remove it") from None
+
+
+_SHAPES: dict[str, tuple[str, tuple[str | int, ...]]] = {
+    "p": ("uint8", ("N", "K")),
+    "void": ("uint8", ("N",)),
+    "row": ("int16", ("N",)),
+    "agree": ("bool", ("N",)),
+    "image": ("int32", ("N",)),
+    "place": ("uint16", ("N", 2)),
+    "weight": ("float32", ("N",)),
+    "size": ("int32", ("M", 2)),
+    "pixels": ("int64", ("M", "D+1")),
+    "grid_image": ("int32", ("G",)),
+    "grid_row": ("int16", ("G", *GRID)),
+    "grid_top": ("uint16", ("G", *GRID, 2)),
+    "unasked": ("int64", ("D+1",)),
+}
+"""As in the docstring of `Sample`."""
+
+
+def _misfit(sample: Sample) -> str | None:
+    """The first array of a file that is not as `Sample` describes it."""
+    rows, images = len(sample.rows_of), len(sample.keys)
+    lengths: dict[str | int, int] = {"K": len(sample.classes), "D+1": rows + 1, "M": images}
+    lengths |= {"N": sample.row.size, "G": sample.grid_image.size}
+    for name, (kind, shape) in _SHAPES.items():
+        array = getattr(sample, name)
+        expected = tuple(lengths.get(n, n) for n in shape)
+        if array is not None and (array.dtype != kind or array.shape != expected):
+            return name
+    least = {"row": ROW_VOID, "grid_row": ROW_VOID}
+    for name, end in (("row", rows), ("grid_row", rows), ("image", images), ("grid_image", images)):
+        array = getattr(sample, name)
+        if ((array < least.get(name, 0)) | (array >= end)).any():
+            return name
+    seen = sample.grid_top[sample.grid_top != UNSEEN]
+    return "grid_top" if (seen >= len(sample.classes)).any() else None

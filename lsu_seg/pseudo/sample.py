@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from lsu_onto import Constraint
-from lsu_seg.audit.pieces import Piece, merge, raw_values, read_lines
+from lsu_seg.audit.pieces import Piece, fits, merge, raw_values, read_lines
 from lsu_seg.audit.sample import Sample, SampleError, renumbered
 from lsu_seg.pseudo.output import MANIFEST
 from lsu_seg.pseudo.records import read_records
@@ -52,20 +52,27 @@ def read_sample(root: str | Path) -> Sample:
     if not labels:
         raise SampleError(f"{root}: no image has been labelled yet")
     names: tuple[list[str], list[str]] | None = None
-    pieces: dict[str, Piece] = {}
+    lines: dict[str, dict[str, Any]] = {}
     for line in read_lines(root):
         if "rows" in line:
             names = line["classes"], line["rows"]
         elif labels.get(line["key"]) == line["label"]:
-            try:
-                pieces[line["key"]] = Piece.of(line)
-            except (ValueError, KeyError, TypeError, zlib.error):  # a damaged line is as good as none
-                continue
+            lines[line["key"]] = line
+    pieces = [piece for line in lines.values() if names and (piece := _piece(line, len(names[0]), len(names[1])))]
     if names is None or not pieces:
         raise SampleError(
             f"{root}: its {len(labels)} labels were made before labelling runs kept a sample; label into another folder"
         )
-    return merge(names[0], names[1], pieces.values(), len(labels))
+    return merge(names[0], names[1], pieces, len(labels))
+
+
+def _piece(line: dict[str, Any], classes: int, rows: int) -> Piece | None:
+    """None of a damaged line, which is as good as none."""
+    try:
+        piece = Piece.of(line)
+        return piece if fits(piece, classes, rows) else None
+    except (ValueError, KeyError, TypeError, OverflowError, zlib.error):
+        return None
 
 
 def in_rows_of(constraint: Constraint, sample: Sample, root: Path) -> Sample:

@@ -21,7 +21,7 @@ from lsu_seg.openmmlab.config import merge
 from lsu_seg.pseudo.audited import Audited
 from lsu_seg.pseudo.oneline import pseudo_label_config, short_name
 from lsu_seg.pseudo.run import pseudo_label
-from lsu_seg.pseudo.sample import read_sample
+from lsu_seg.pseudo.sample import check_classes, read_sample
 
 _LABELS = "labels-of-the-sample"
 
@@ -87,8 +87,10 @@ def drawn_sample(
         pseudo_label(cfg, checkpoint, quiet=True)
         sample = replace(read_sample(labelling / _LABELS), images=len(pairs))
         sample.save(folder / "sample.npz")
-    elif not labelling.exists():  # made under another map
-        labelling = next(iter(sorted(folder.glob("map-*"))), labelling)
+    else:
+        check_classes(folder, sample, constraint)
+        if not labelling.exists():  # made under another map
+            labelling = next(iter(sorted(folder.glob("map-*"))), labelling)
     labels, raw = labelling / _LABELS, labelling / "teacher"
     return Audited(name, source, tuple(paths), constraint, sample, (split,) if splits else (), labels, raw)
 

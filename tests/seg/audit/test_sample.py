@@ -69,3 +69,20 @@ def test_what_is_no_sample_is_refused(tmp_path: Path) -> None:
         file.write_bytes(data)
         with pytest.raises(SampleError, match="not a sample of an audit"):
             load_sample(file)
+
+
+@pytest.mark.parametrize("name", [field.name for field in fields(Sample) if field.name not in ("images", "void")])
+def test_arrays_that_do_not_fit_are_refused(name: str, tmp_path: Path) -> None:
+    file = tmp_path / "sample.npz"
+    small_sample().save(file)
+    arrays = dict(np.load(file))
+    array = arrays[name]
+    others = [np.array(5), array[:1]]
+    if array.dtype.kind in "iuf":
+        others += [array[..., None], array.astype(str), array.astype(complex)]
+    if name in ("row", "image", "grid_image", "grid_row", "grid_top"):
+        others += [array + array.dtype.type(100), array - array.dtype.type(100)]
+    for other in others:
+        np.savez(file, **arrays | {name: other})
+        with pytest.raises(SampleError, match="not a sample of an audit"):
+            load_sample(file)

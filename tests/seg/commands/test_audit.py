@@ -16,6 +16,7 @@ import lsu_onto
 from helpers.coloured import EXCHANGED, SOURCE, TOWN, write_painted
 from lsu_seg.audit import judge
 from lsu_seg.cli import main
+from lsu_seg.pseudo.sample import read_sample
 
 MAP = "tax/painted.tax"
 
@@ -171,6 +172,40 @@ def test_what_cannot_be_looked_at(world: Path, tmp_path: Path) -> None:
     manifest = json.loads((tmp_path / "raw/manifest.json").read_text())
     (tmp_path / "raw/manifest.json").write_text(json.dumps(manifest | {"constrained": False}))
     assert "labels of the teacher alone" in refused(tmp_path / "raw")
+
+
+def test_a_damaged_line_is_as_good_as_none(world: Path, tmp_path: Path) -> None:
+    """Whatever is in it: the other images are looked at."""
+    shutil.copytree(world / "out", tmp_path / "out")
+    kept = tmp_path / "out/audit-0.jsonl"
+    head, *lines = kept.read_text().splitlines()
+    wrong: list[object] = [
+        None,
+        "x",
+        -1,
+        1.5,
+        10**400,
+        2**40,
+        [],
+        {},
+        [[0, -5]],
+        [[0, 10**9]],
+        [[99, 1]],
+        [99],
+        [-1, -1],
+    ]
+    piece = json.loads(lines[0])
+    damaged = [piece | {key: value} for key in piece for value in wrong if key not in ("key", "label")]
+    damaged += [{k: v for k, v in piece.items() if k != key} for key in piece]
+    text = [json.dumps(line) for line in damaged]
+    kept.write_text("\n".join([head, *text[:-2], *lines[1:]]))
+    assert len(read_sample(tmp_path / "out").keys) == 35
+    for line in text:  # each on its own: a later one of the same image counts
+        kept.write_text("\n".join([head, line, *lines[1:3]]))
+        assert len(read_sample(tmp_path / "out").keys) in (2, 3)
+    for names in ({"rows": [1]}, {"classes": "x"}, {"rows": ["a"]}, {"values": [[]]}):
+        kept.write_text("\n".join([json.dumps(json.loads(head) | names), *lines]))
+        assert "a sample; label into another folder" in refused(tmp_path / "out", "--path", world / "tax")
 
 
 def test_a_missing_package_is_named(world: Path, monkeypatch: pytest.MonkeyPatch) -> None:
