@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from lsu_onto.program import Command, FolderPath, OutputPath, put_data, search_path, source_option, taxonomy_argument
-from lsu_seg.commands.arguments import UNKNOWN, ConfigFile, Output, set_option
+from lsu_seg.commands.arguments import UNKNOWN, ConfigFile, NumberRange, Output, set_option
 
 if TYPE_CHECKING:
     from lsu_seg.audit.findings import Report
@@ -51,14 +51,14 @@ if TYPE_CHECKING:
 )
 @click.option(
     "--false-alarms",
-    type=click.FloatRange(0, min_open=True),
+    type=NumberRange(0, min_open=True),
     default=0.3,
     show_default=True,
     help="Contradictions that a correct map may have, on average.",
 )
 @click.option(
     "--notes",
-    type=click.FloatRange(0, min_open=True),
+    type=NumberRange(0, min_open=True),
     default=0.6,
     show_default=True,
     help="Notes that a correct map may have, on average.",

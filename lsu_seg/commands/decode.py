@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from lsu_onto.program import Command, search_path, source_option, taxonomy_argument
-from lsu_seg.commands.arguments import UNKNOWN, Output
+from lsu_seg.commands.arguments import UNKNOWN, NumberRange, Output
 
 
 @click.command(cls=Command, interrupted="labels written so far are whole")
@@ -16,7 +16,7 @@ from lsu_seg.commands.arguments import UNKNOWN, Output
 @click.argument("logits", type=click.Path())
 @source_option()
 @click.option("-o", "--output", required=True, type=Output(), help="PNG to write; of folders, the folder of PNGs.")
-@click.option("--threshold", type=click.FloatRange(0, 1), help="Below this confidence the output is void.")
+@click.option("--threshold", type=NumberRange(0, 1), help="Below this confidence the output is void.")
 @click.option("--confidence", is_flag=True, help="Write confidence as images, too, into the folder `confidence`.")
 @click.option("--align-corners", is_flag=True, help="The model was trained with `align_corners=True`.")
 @click.option(

@@ -14,6 +14,7 @@ from lsu_seg.commands.arguments import (
     UNKNOWN,
     WORK,
     ConfigFile,
+    NumberRange,
     Output,
     load,
     placed,
@@ -67,7 +68,7 @@ def _splits(context: click.Context, parameter: click.Parameter, value: str | Non
 )
 @click.option("--scales", callback=_scales, metavar="S,S,…", help="Of the images that the teacher sees.  [default: 1]")
 @click.option("--flip/--no-flip", default=None, help="Mirrored images, too, at every scale.  [default: flip]")
-@click.option("--threshold", type=click.FloatRange(0, 1), help="Below this confidence the label is void.")
+@click.option("--threshold", type=NumberRange(0, 1), help="Below this confidence the label is void.")
 @click.option("--confidence", is_flag=True, default=None, help="Write confidence as images, too.")
 @click.option("--unknown", type=UNKNOWN, help="What values are that TAXONOMY does not list.  [default: error]")
 @click.option("-o", "--output", type=Output(file_okay=False), metavar="DIR", help="Folder of TAXONOMY's labels.")
