@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import subprocess
 import sys
 import threading
@@ -98,8 +99,9 @@ def test_what_a_shell_connects_is_read(tmp_path: Path, command: str, code: int) 
     table, good = tmp_path / "a.csv", tmp_path / "demo.tax"
     good.write_text(SOURCE)
     table.write_text("id,name\n1,road\n")
-    line = command.format(ok=good, bad=TAX / "bad/TAX201.tax", table=table)
-    line = line.replace("lsu-onto", f"{sys.executable} -m lsu_onto")
+    paths = {"ok": good, "bad": TAX / "bad/TAX201.tax", "table": table}
+    line = command.replace("lsu-onto", f"{shlex.quote(sys.executable)} -m lsu_onto")
+    line = line.format(**{name: shlex.quote(str(path)) for name, path in paths.items()})
     done = subprocess.run(["bash", "-c", line], capture_output=True, text=True, timeout=60)
     assert done.returncode == code, done.stderr
     assert "Traceback" not in done.stderr and "pipe" not in done.stderr
