@@ -10,7 +10,7 @@ from lsu_seg.audit.sample import Sample
 
 SURE = 128
 """p · 255 from which on a pixel shows a class."""
-IMAGES = 6
+SHOWN = 6
 """Images that are shown of a finding."""
 
 
@@ -60,7 +60,7 @@ def regions(sample: Sample, finding: Finding) -> tuple[Region, ...]:
     size = np.maximum(sample.size.prod(1), 1)
     worth = np.where(images >= 2, share * np.sqrt(pixels / size), 0)
     out = []
-    for i in np.argsort(-worth, kind="stable")[:IMAGES].tolist():
+    for i in np.argsort(-worth, kind="stable")[:SHOWN].tolist():
         if worth[i] <= 0:
             break
         here = kept[sample.image[kept] == i]

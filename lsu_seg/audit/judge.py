@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, replace
-from typing import NamedTuple
+from collections.abc import Iterable
+from dataclasses import asdict, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,52 +14,27 @@ from lsu_seg.audit.files import Pairing, pairing
 from lsu_seg.audit.findings import KINDS, Cells, Finding, Report
 from lsu_seg.audit.moves import likely_move
 from lsu_seg.audit.pixels import Pixels, pixels_of, redraw
-from lsu_seg.audit.presence import Presence
-from lsu_seg.audit.rehearsal import Progress, Rehearsal, familiar_scores, look, rehearse
-from lsu_seg.audit.rows import PAIR, SLIP, closed_rows, fits, pair_gains, patterns
+from lsu_seg.audit.rehearsal import Progress, Rehearsal, look, rehearse
+from lsu_seg.audit.rows import PAIR, SLIP, closed_rows, fits, patterns
 from lsu_seg.audit.sample import Sample
-from lsu_seg.audit.scale import CHOSEN, insisted
+from lsu_seg.audit.verdicts import (
+    PARTS,
+    Case,
+    Settings,
+    exchanged,
+    insisted_on,
+    is_void,
+    never_chosen,
+    void_hides,
+    wrong_rows,
+)
 
 FEWEST = 30
 """Of rows with fewer sampled pixels nothing is said."""
-IMAGES = 3
+LEAST_IMAGES = 3
 """Nor of rows that are in fewer images: one street is no relation."""
 SHUFFLED = 0.6
 """Labels of a list in order fit their own image better than other images, by more standard deviations than this."""
-
-
-@dataclass(frozen=True)
-class Settings:
-    """What the findings depend on.
-
-    Attributes:
-        false_alarms: contradictions that the audit of a right map would report, on average. notes: the same of notes.
-        maps: number of rehearsed maps. seed: of the rehearsal.
-    """
-
-    false_alarms: float = 0.3
-    notes: float = 0.6
-    maps: int = 40
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        if self.maps < 2:
-            raise ValueError(f"maps: {self.maps}; at least 2 are needed, as each half judges the other")
-
-
-class Parts(NamedTuple):
-    """How the expected false alarms are divided over the kinds of findings."""
-
-    insisted: float = 0.55
-    wrong_row: float = 0.15
-    exchanged: float = 0.1
-    void_hides: float = 0.15
-    mispaired: float = 0.05
-
-
-PARTS = Parts()
-NOTE_PARTS = 0.65, 0.35
-"""The same of `allowed but never chosen` and `a class that is really void`."""
 
 
 def audit(
@@ -119,7 +94,7 @@ def _unseen(sample: Sample, count: NDArray[np.int64]) -> dict[int, str]:
             out[d] = "no image with it was sampled, or the teacher was asked about none of them"
         elif n < FEWEST:
             out[d] = f"only {n} pixels of it were sampled"
-        elif images < IMAGES:
+        elif images < LEAST_IMAGES:
             out[d] = f"it is in only {images} of the sampled images"
     return out
 
@@ -151,7 +126,7 @@ def examine(
     level = settings.false_alarms * PARTS.insisted
     count = np.bincount(pixels.row[pixels.row >= 0], minlength=rows)
     pairs = np.unique(np.stack([pixels.row, pixels.image], 1)[pixels.row >= 0], axis=0)
-    judged = (count >= FEWEST) & (np.bincount(pairs[:, 0], minlength=rows) >= IMAGES)
+    judged = (count >= FEWEST) & (np.bincount(pairs[:, 0], minlength=rows) >= LEAST_IMAGES)
     moves: list[Finding] = []
     to = likely_move(pixels, allowed, judged, patterns(raw, allowed))
     stated = allowed
@@ -169,27 +144,25 @@ def examine(
         remark = "fewer than three source classes occur in rows that are bound to some: the audit cannot calibrate"
         return [], Cells(nothing, nothing, np.full((rows, k), np.inf, np.float32)), [remark]
     _, statistics = look(pixels, allowed, known.suspects)
-    z = known.scale.score(statistics)[:rows]
-    moves = moves or _exchanged(z, allowed, judged, known, settings)
-    done = {d for f in moves for d in f.rows}
-    wrong = _wrong_rows(z, statistics, allowed, judged, known, settings, done)
-    done |= {d for f in wrong for d in f.rows}
-    findings = [
-        *moves,
-        *wrong,
-        *_insisted(z, statistics, allowed, judged, known, level, done),
-        *_void_hides(statistics, allowed, judged, known, settings, done),
-        *_never_chosen(z, statistics, allowed, judged, known, settings, done),
-        *_is_void(statistics, allowed, judged, known, settings, done),
-    ]
+    case = Case(allowed, judged, statistics, known, settings)
+    findings = moves or list(exchanged(case))
+    findings += _elsewhere(findings, wrong_rows(case))
+    kinds = (insisted_on, void_hides, never_chosen, is_void)
+    findings += _elsewhere(findings, (f for kind in kinds for f in kind(case)))
     seen = judged[:, None]
-    bound = seen & closed_rows(allowed)[:, None]  # power is rehearsed with such rows alone
+    bound = case.closed[:, None]  # power is rehearsed with such rows alone
     cells = Cells(
-        np.where(seen, statistics.share[:rows], np.nan).astype(np.float32),
-        np.where(seen, z, np.nan).astype(np.float32),
+        np.where(seen, case.share, np.nan).astype(np.float32),
+        np.where(seen, case.z, np.nan).astype(np.float32),
         np.where(bound, known.power.decidable(statistics, rows), np.inf).astype(np.float32),
     )
     return findings, cells, []
+
+
+def _elsewhere(earlier: list[Finding], findings: Iterable[Finding]) -> list[Finding]:
+    """Those about rows of which no graver kind was found: one error is said once."""
+    done = {d for f in earlier for d in f.rows}
+    return [f for f in findings if done.isdisjoint(f.rows)]
 
 
 def _moved(
@@ -223,140 +196,6 @@ def _moved(
     if len(at) > 2 and gain > SLIP:
         return [Finding("slipped", tuple(at), score=gain, expected=expected, changes=changes)]
     return []
-
-
-def _exchanged(
-    z: NDArray[np.float64],
-    allowed: NDArray[np.bool_],
-    judged: NDArray[np.bool_],
-    known: Rehearsal,
-    settings: Settings,
-) -> list[Finding]:
-    """Pairs of rows whose scores fit each other's S(r)."""
-    fit = fits(z, allowed)
-    closed = closed_rows(allowed) & judged
-    gains = pair_gains(np.where(closed[:, None] & closed[None, :], fit, np.nan))
-    found = []
-    while gains.max(initial=0.0) > PAIR:
-        a, b = map(int, np.unravel_index(gains.argmax(), gains.shape))
-        expected = known.expected_pairs(float(gains[a, b]))
-        if expected >= settings.false_alarms * PARTS.exchanged:
-            break
-        changes = {d: tuple(np.flatnonzero(allowed[r]).tolist()) for d, r in ((a, b), (b, a))}
-        rows = min(a, b), max(a, b)
-        found.append(Finding("exchanged", rows, score=float(gains[a, b]), expected=expected, changes=changes))
-        gains[[a, b]] = 0
-        gains[:, [a, b]] = 0
-    return found
-
-
-def _wrong_rows(
-    z: NDArray[np.float64],
-    statistics: Presence,
-    allowed: NDArray[np.bool_],
-    judged: NDArray[np.bool_],
-    known: Rehearsal,
-    settings: Settings,
-    done: set[int],
-) -> list[Finding]:
-    found = []
-    for d in np.flatnonzero(closed_rows(allowed) & judged):
-        inside = allowed[d, :-1]
-        best = float(z[d, inside].max())
-        expected = known.expected_slack(best)
-        share = float(np.clip(statistics.share[d, ~inside].sum(), 0, 1))
-        if d in done or expected >= settings.false_alarms * PARTS.wrong_row or share < 0.5:
-            continue
-        outside = np.where(inside, -np.inf, statistics.share[d])
-        seen = [int(c) for c in np.argsort(-outside) if outside[c] > 0.1][:3]
-        found.append(Finding("wrong-row", (int(d),), tuple(seen), share=share, score=-best, expected=expected))
-    return found
-
-
-def _insisted(
-    z: NDArray[np.float64],
-    statistics: Presence,
-    allowed: NDArray[np.bool_],
-    judged: NDArray[np.bool_],
-    known: Rehearsal,
-    level: float,
-    done: set[int],
-) -> list[Finding]:
-    expected = known.scale.false_present(z)
-    some = allowed[:, :-1].any(1) & judged
-    # what may be void may look like anything
-    expected = np.where(allowed[:, -1:], 3 * expected, expected)
-    seen = insisted(expected, z, statistics.share[: len(z)], level)
-    found = []
-    for d, c in np.argwhere(seen & ~allowed[:, :-1] & some[:, None]).tolist():
-        if d not in done:
-            share = float(statistics.share[d, c])
-            found.append(
-                Finding("insisted", (d,), (c,), share=share, score=float(z[d, c]), expected=float(expected[d, c]))
-            )
-    return found
-
-
-def _void_hides(
-    statistics: Presence,
-    allowed: NDArray[np.bool_],
-    judged: NDArray[np.bool_],
-    known: Rehearsal,
-    settings: Settings,
-    done: set[int],
-) -> list[Finding]:
-    hidden = allowed[:, -1] & ~allowed[:, :-1].any(1) & judged
-    scores = familiar_scores(statistics, known)
-    found = []
-    for d in np.flatnonzero(hidden):
-        expected = known.expected_known(float(scores[d]), int(hidden.sum()))
-        if d in done or len(known.novel) < 5 or scores[d] <= 0 or expected >= settings.false_alarms * PARTS.void_hides:
-            continue
-        order = np.argsort(-statistics.share[d])
-        seen = [int(c) for c in order if statistics.share[d, c] > 0.15][:3] or [int(order[0])]
-        share = float(np.clip(statistics.share[d, seen].sum(), 0, 1))
-        found.append(
-            Finding("void-hides", (int(d),), tuple(seen), share=share, score=float(scores[d]), expected=expected)
-        )
-    return found
-
-
-def _never_chosen(
-    z: NDArray[np.float64],
-    statistics: Presence,
-    allowed: NDArray[np.bool_],
-    judged: NDArray[np.bool_],
-    known: Rehearsal,
-    settings: Settings,
-    done: set[int],
-) -> list[Finding]:
-    expected = known.scale.false_absent(z)
-    bound = closed_rows(allowed) & judged & (allowed.sum(1) > 1)
-    found = []
-    for d, c in np.argwhere((expected < settings.notes * NOTE_PARTS[0]) & allowed[:, :-1] & bound[:, None]).tolist():
-        share = float(statistics.share[d, c])
-        if d not in done and share < CHOSEN:
-            found.append(
-                Finding("never-chosen", (d,), (c,), share=share, score=-float(z[d, c]), expected=float(expected[d, c]))
-            )
-    return found
-
-
-def _is_void(
-    statistics: Presence,
-    allowed: NDArray[np.bool_],
-    judged: NDArray[np.bool_],
-    known: Rehearsal,
-    settings: Settings,
-    done: set[int],
-) -> list[Finding]:
-    scores = familiar_scores(statistics, known)
-    found = []
-    for d in np.flatnonzero(closed_rows(allowed) & judged):
-        expected = known.expected_novel(float(scores[d]), int(d))
-        if d not in done and len(known.novel) >= 5 and scores[d] < 0 and expected < settings.notes * NOTE_PARTS[1]:
-            found.append(Finding("is-void", (int(d),), score=-float(scores[d]), expected=expected))
-    return found
 
 
 def file_findings(grid: Pairing | None, keys: list[str], settings: Settings) -> list[Finding]:

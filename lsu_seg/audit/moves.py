@@ -9,7 +9,7 @@ from lsu_seg.audit.adapt import SLACK, Adaptation, adapt
 from lsu_seg.audit.pixels import Pixels
 from lsu_seg.audit.rows import closed_rows
 
-PER_ROW = 200
+FEW = 200
 """Pixels of each row that are looked at."""
 ROUNDS = 3
 """Of assignment and adaptation."""
@@ -81,12 +81,12 @@ def likely_move(
 
 
 def _few(pixels: Pixels, rows: NDArray[np.intp]) -> Pixels:
-    """At most `PER_ROW` pixels of each of the rows, evenly from their images."""
+    """At most `FEW` pixels of each of the rows, evenly from their images."""
     order = np.argsort(pixels.row, kind="stable")
     start = np.searchsorted(pixels.row[order], rows)
     end = np.searchsorted(pixels.row[order], rows, "right")
     at = [
-        order[s + np.unique(np.linspace(0, e - s - 1, min(PER_ROW, e - s)).astype(int))]
+        order[s + np.unique(np.linspace(0, e - s - 1, min(FEW, e - s)).astype(int))]
         for s, e in zip(start, end, strict=True)
         if e > s
     ]

@@ -14,7 +14,7 @@ CONFIDENCE = (0.5, 0.8, 0.95)
 """Borders of the confidence in a pixel's code."""
 SMOOTHING = 40.0
 """Pixels that a component is worth which the teacher's own opinion stands in for."""
-IMAGE = 0.05
+IN_IMAGE = 0.05
 """An image shows a class in a row if more than this part of the row's pixels there is the class."""
 _SMALL = 1e-3
 
@@ -282,7 +282,7 @@ def _rank(x: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _in_images(o: Opinion, hit: NDArray[np.float32]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """The part of the images of each row in which more than `IMAGE` of its pixels are c, and their number."""
+    """The part of the images of each row in which more than `IN_IMAGE` of its pixels are c, and their number."""
     rows, k = o.allowed.shape
     group = o.pixels.row * (int(o.pixels.image.max(initial=0)) + 1) + o.pixels.image
     order = np.argsort(group, kind="stable")
@@ -294,7 +294,7 @@ def _in_images(o: Opinion, hit: NDArray[np.float32]) -> tuple[NDArray[np.float64
     row = o.pixels.row[order][start]
     images = np.bincount(row, minlength=rows).astype(float)
     shown = np.zeros((rows, k))
-    np.add.at(shown, row, part > IMAGE)
+    np.add.at(shown, row, part > IN_IMAGE)
     return shown / np.maximum(images, 1)[:, None], images
 
 

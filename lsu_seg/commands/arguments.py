@@ -146,3 +146,38 @@ def placed(cfg: Any, work_dir: str | None, name: str) -> Any:
     check_work_dir(cfg)
     cfg.launcher = click.get_current_context().meta.get("lsu_seg.launcher", "none")
     return cfg
+
+
+def ask_options(function: _Function) -> _Function:
+    """Of the commands that ask a teacher about some images of a dataset, once for all of them."""
+    for option in reversed(
+        [
+            click.option(
+                "--teacher",
+                type=ConfigFile(),
+                metavar="CONFIG | FOLDER | FILE",
+                help="Ask this teacher about NAME: MMSeg config, Hugging Face folder, or checkpoint of data-priors.",
+            ),
+            click.option(
+                "--checkpoint",
+                type=click.Path(dir_okay=False),
+                metavar="FILE",
+                help="The weights of a teacher's config.",
+            ),
+            click.option("--split", metavar="SPLIT", help="Of NAME.  [default: train, or the only one]"),
+            click.option(
+                "--images",
+                type=click.IntRange(1),
+                help="Number of images of NAME to ask about, drawn at random.  [default: 300]",
+            ),
+            click.option("--unknown", type=UNKNOWN, help="What values are that NAME does not list.  [default: error]"),
+            click.option(
+                "--work-dir",
+                type=OutputPath(),
+                metavar="DIR",
+                help="Folder of what a teacher has said; `audit` and `suggest` read it again.  [default: work/audit]",
+            ),
+        ]
+    ):
+        function = option(function)
+    return function

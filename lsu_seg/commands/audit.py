@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from lsu_onto.program import Command, FolderPath, OutputPath, put_data, search_path, source_option, taxonomy_argument
-from lsu_seg.commands.arguments import UNKNOWN, ConfigFile, NumberRange, Output, set_option
+from lsu_onto.program import Command, FolderPath, put_data, search_path, source_option, taxonomy_argument
+from lsu_seg.commands.arguments import NumberRange, Output, ask_options, set_option
 
 if TYPE_CHECKING:
     from lsu_seg.audit.findings import Report
-    from lsu_seg.audit.judge import Settings
+    from lsu_seg.audit.verdicts import Settings
     from lsu_seg.pseudo.audited import Audited
 
 
@@ -29,26 +29,7 @@ if TYPE_CHECKING:
 )
 @source_option()
 @click.option("--data-root", type=FolderPath(exists=True), help="Folder of the dataset, of which --html has pictures.")
-@click.option(
-    "--teacher",
-    type=ConfigFile(),
-    metavar="CONFIG | FOLDER | FILE",
-    help="Ask this teacher about NAME: an MMSeg config, a Hugging Face folder, or a checkpoint of data-priors.",
-)
-@click.option(
-    "--checkpoint", type=click.Path(dir_okay=False), metavar="FILE", help="The weights of a teacher's config."
-)
-@click.option("--split", metavar="SPLIT", help="Of NAME.  [default: train, or the only one]")
-@click.option(
-    "--images", type=click.IntRange(1), help="Number of images of NAME to ask about, drawn at random.  [default: 300]"
-)
-@click.option("--unknown", type=UNKNOWN, help="What values are that NAME does not list.  [default: error]")
-@click.option(
-    "--work-dir",
-    type=OutputPath(),
-    metavar="DIR",
-    help="Folder of what a teacher has said, which a further audit reads.  [default: work/audit]",
-)
+@ask_options
 @click.option(
     "--false-alarms",
     type=NumberRange(0, min_open=True),
@@ -114,7 +95,7 @@ def audit(
       lsu-seg audit work/demo                             # all labels of a `unify` run
       lsu-seg audit idd --source cityscapes --data-root data/idd --teacher segformer.py --checkpoint segformer.pth
     """
-    from lsu_seg.audit.judge import Settings
+    from lsu_seg.audit.verdicts import Settings
     from lsu_seg.errors import UserError
     from lsu_seg.pseudo.audited import audited_run, labelling_runs
 

@@ -17,7 +17,7 @@ from lsu_onto.program import (
     taxonomy_argument,
     text_or_json,
 )
-from lsu_seg.commands.arguments import UNKNOWN, ConfigFile, set_option
+from lsu_seg.commands.arguments import ask_options, set_option
 
 if TYPE_CHECKING:
     from lsu_onto import FirstMap, NameOdds
@@ -28,26 +28,7 @@ if TYPE_CHECKING:
 @taxonomy_argument("target", metavar="NAME | OUT_DIR")
 @source_option("The source taxonomy that the classes are related to.")
 @click.option("--data-root", type=FolderPath(exists=True), help="Folder of the dataset.")
-@click.option(
-    "--teacher",
-    type=ConfigFile(),
-    metavar="CONFIG | FOLDER | FILE",
-    help="Ask this teacher: an MMSeg config, a Hugging Face folder, or a checkpoint of data-priors.",
-)
-@click.option(
-    "--checkpoint", type=click.Path(dir_okay=False), metavar="FILE", help="The weights of a teacher's config."
-)
-@click.option("--split", metavar="SPLIT", help="Of NAME.  [default: train, or the only one]")
-@click.option(
-    "--images", type=click.IntRange(1), help="Number of images to ask about, drawn at random.  [default: 300]"
-)
-@click.option("--unknown", type=UNKNOWN, help="What values are that NAME does not list.  [default: error]")
-@click.option(
-    "--work-dir",
-    type=OutputPath(),
-    metavar="DIR",
-    help="Folder of what a teacher has said, which `audit` reads, too.  [default: work/audit]",
-)
+@ask_options
 @click.option(
     "-o",
     "--output",

@@ -27,9 +27,10 @@ from audit_table.ontologies import draw_world
 from audit_table.plants import confident_joint, file_plants, plants, ranked
 from audit_table.pools import Pool
 
-from lsu_seg.audit.judge import Settings, examine
+from lsu_seg.audit.judge import examine
 from lsu_seg.audit.rows import closed_rows
 from lsu_seg.audit.scale import CHOSEN
+from lsu_seg.audit.verdicts import Settings
 
 FIRST = 100_000
 """Seeds below were looked at while the audit was written."""

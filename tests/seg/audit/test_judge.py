@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from lsu_seg.audit.findings import Cells, Finding
-from lsu_seg.audit.judge import Settings, examine
+from lsu_seg.audit.judge import examine
+from lsu_seg.audit.verdicts import Settings
 from tests.helpers.audit_world import ROWS, World, draw
 
 SETTINGS = Settings(maps=12)

@@ -7,9 +7,10 @@ import pytest
 from numpy.typing import NDArray
 
 from lsu_seg.audit.files import pairing
-from lsu_seg.audit.judge import Settings, file_findings
+from lsu_seg.audit.judge import file_findings
 from lsu_seg.audit.moves import likely_move
 from lsu_seg.audit.rows import closed_rows, fits, pair_gains, patterns
+from lsu_seg.audit.verdicts import Settings
 from tests.helpers.audit_world import ROWS, draw
 
 D = len(ROWS)

@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 from audit_table.ontologies import World
 from lsu_seg.audit.files import pairing
 from lsu_seg.audit.findings import KINDS, Cells, Finding
-from lsu_seg.audit.judge import Settings, file_findings
+from lsu_seg.audit.judge import file_findings
 from lsu_seg.audit.pixels import Pixels
 from lsu_seg.audit.rows import closed_rows
+from lsu_seg.audit.verdicts import Settings
 
 
 class Plant(NamedTuple):
