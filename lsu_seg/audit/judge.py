@@ -9,18 +9,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lsu_onto import Constraint
+from lsu_seg.audit.adapt import adapt
 from lsu_seg.audit.evidence import regions, sees
 from lsu_seg.audit.files import Pairing, pairing
 from lsu_seg.audit.findings import KINDS, Cells, Finding, Report
+from lsu_seg.audit.learnt import Learnt, learnt
 from lsu_seg.audit.moves import likely_move
 from lsu_seg.audit.pixels import Pixels, pixels_of, redraw
-from lsu_seg.audit.rehearsal import Progress, Rehearsal, look, rehearse
+from lsu_seg.audit.presence import opinion, presence
 from lsu_seg.audit.rows import PAIR, SLIP, closed_rows, fits, patterns
 from lsu_seg.audit.sample import Sample
+from lsu_seg.audit.scores import Scores
 from lsu_seg.audit.verdicts import (
     PARTS,
     Case,
     Settings,
+    decidable,
     exchanged,
     insisted_on,
     is_void,
@@ -33,19 +37,18 @@ FEWEST = 30
 """Of rows with fewer sampled pixels nothing is said."""
 LEAST_IMAGES = 3
 """Nor of rows that are in fewer images: one street is no relation."""
+FEWEST_ROWS = 3
+"""So many closed rows are held against each other, or nothing is said."""
 SHUFFLED = 0.6
 """Labels of a list in order fit their own image better than other images, by more standard deviations than this."""
 
 
-def audit(
-    sample: Sample, constraint: Constraint, settings: Settings | None = None, progress: Progress | None = None
-) -> Report:
+def audit(sample: Sample, constraint: Constraint, settings: Settings | None = None) -> Report:
     """Find what the map contradicts.
 
     Args:
         sample: of a labelling run, or drawn for the audit; its rows are the constraint's.
         constraint: the map under audit; it need not be the one that the run was made with.
-        progress: called with (done, total) while the rehearsal plays.
 
     Raises:
         ValueError: the sample has other classes than the constraint.
@@ -55,7 +58,7 @@ def audit(
         raise ValueError("the sample's classes are not those of the constraint")
     whole = pixels_of(sample)
     pixels, _ = redraw(whole, whole.row, whole.rows, np.random.default_rng(settings.seed))
-    findings, cells, remarks = examine(pixels, constraint.allowed, _smallest(constraint), settings, progress)
+    findings, cells, remarks = examine(pixels, constraint.allowed, _smallest(constraint), settings)
     grid = pairing(sample.grid_row, sample.grid_top, len(sample.rows_of), len(sample.classes))
     files = file_findings(grid, [sample.keys[i] for i in sample.grid_image], settings)
     if grid is None:
@@ -110,51 +113,64 @@ def _smallest(constraint: Constraint) -> NDArray[np.int64]:
     return out
 
 
+def scored(pixels: Pixels, allowed: NDArray[np.bool_], judged: NDArray[np.bool_], known: Learnt) -> Scores:
+    """The scores of a map, by a teacher adapted to it.
+
+    Args:
+        allowed: bool `[D, K+1]`. judged: bool `[D]`, rows with enough pixels.
+    """
+    bound = allowed[:, :-1] & closed_rows(allowed)[:, None]
+    return Scores(allowed, judged, presence(opinion(pixels, allowed, adapt(pixels, bound))), known.present)
+
+
+def enough(pixels: Pixels) -> NDArray[np.bool_]:
+    """Which rows have enough pixels in enough images to be judged, bool `[D]`."""
+    count = np.bincount(pixels.row[pixels.row >= 0], minlength=pixels.rows)
+    pairs = np.unique(np.stack([pixels.row, pixels.image], 1)[pixels.row >= 0], axis=0)
+    return np.asarray((count >= FEWEST) & (np.bincount(pairs[:, 0], minlength=pixels.rows) >= LEAST_IMAGES))
+
+
 def examine(
     pixels: Pixels,
     allowed: NDArray[np.bool_],
     raw: NDArray[np.int64],
     settings: Settings,
-    progress: Progress | None = None,
+    known: Learnt | None = None,
 ) -> tuple[list[Finding], Cells, list[str]]:
     """The findings about rows, without the pictures that show them.
 
     Args:
-        allowed: bool `[D, K+1]`. raw: int `[D]`, the smallest raw value of each row, or -1.
+        allowed: bool `[D, K+1]`. raw: int `[D]`, the smallest raw value of each row, or -1. known: what scores are worth;
+            by default what the package has learnt.
     """
     rows, k = allowed.shape[0], allowed.shape[1] - 1
-    level = settings.false_alarms * PARTS.insisted
-    count = np.bincount(pixels.row[pixels.row >= 0], minlength=rows)
-    pairs = np.unique(np.stack([pixels.row, pixels.image], 1)[pixels.row >= 0], axis=0)
-    judged = (count >= FEWEST) & (np.bincount(pairs[:, 0], minlength=rows) >= LEAST_IMAGES)
+    known = known or learnt()
+    judged = enough(pixels)
+    if (closed_rows(allowed) & judged).sum() < FEWEST_ROWS:
+        nothing = np.full((rows, k), np.nan, np.float32)
+        remark = (
+            f"fewer than {FEWEST_ROWS} classes with enough pixels are bound to some of the source's: there is nothing to"
+            " hold the others against"
+        )
+        return [], Cells(nothing, nothing, np.full((rows, k), np.inf, np.float32)), [remark]
     moves: list[Finding] = []
     to = likely_move(pixels, allowed, judged, patterns(raw, allowed))
-    stated = allowed
+    case = Case(scored(pixels, allowed, judged, known), known, settings)
     if (to != np.arange(rows)).any():
         # a row whose pattern leaves the list may be anything
-        allowed = np.where((to >= 0)[:, None], stated[np.maximum(to, 0)], True)
-    known = rehearse(pixels, allowed, level, settings.maps, settings.seed, progress)
-    if allowed is not stated:
-        moves = _moved(pixels, stated, allowed, to, judged, known, settings) if known is not None else []
-        if not moves:
-            allowed = stated
-            known = rehearse(pixels, allowed, level, settings.maps, settings.seed, progress)
-    nothing = np.full((rows, k), np.nan, np.float32)
-    if known is None:
-        remark = "fewer than three source classes occur in rows that are bound to some: the audit cannot calibrate"
-        return [], Cells(nothing, nothing, np.full((rows, k), np.inf, np.float32)), [remark]
-    _, statistics = look(pixels, allowed, known.suspects)
-    case = Case(allowed, judged, statistics, known, settings)
+        moved = np.where((to >= 0)[:, None], allowed[np.maximum(to, 0)], True)
+        after = replace(case, scores=scored(pixels, moved, judged, known))
+        moves = _moved(after, allowed, to)
+        case = after if moves else case
     findings = moves or list(exchanged(case))
     findings += _elsewhere(findings, wrong_rows(case))
     kinds = (insisted_on, void_hides, never_chosen, is_void)
     findings += _elsewhere(findings, (f for kind in kinds for f in kind(case)))
     seen = judged[:, None]
-    bound = case.closed[:, None]  # power is rehearsed with such rows alone
     cells = Cells(
-        np.where(seen, case.share, np.nan).astype(np.float32),
-        np.where(seen, case.z, np.nan).astype(np.float32),
-        np.where(bound, known.power.decidable(statistics, rows), np.inf).astype(np.float32),
+        np.where(seen, case.scores.share, np.nan).astype(np.float32),
+        np.where(seen, case.scores.z, np.nan).astype(np.float32),
+        decidable(case),
     )
     return findings, cells, []
 
@@ -165,22 +181,13 @@ def _elsewhere(earlier: list[Finding], findings: Iterable[Finding]) -> list[Find
     return [f for f in findings if done.isdisjoint(f.rows)]
 
 
-def _moved(
-    pixels: Pixels,
-    stated: NDArray[np.bool_],
-    allowed: NDArray[np.bool_],
-    to: NDArray[np.int64],
-    judged: NDArray[np.bool_],
-    known: Rehearsal,
-    settings: Settings,
-) -> list[Finding]:
-    """What `likely_move` proposes, if the scores that are learnt under it bear it out.
+def _moved(case: Case, stated: NDArray[np.bool_], to: NDArray[np.int64]) -> list[Finding]:
+    """What `likely_move` proposes, if the scores under it bear it out.
 
     Args:
-        stated: the map under audit. allowed: the same with its rows moved.
+        case: the map with its rows moved. stated: the map under audit.
     """
-    _, statistics = look(pixels, allowed, known.suspects)
-    z = known.scale.score(statistics)[: len(allowed)]
+    z, allowed, judged = case.scores.z, case.scores.allowed, case.scores.judged
     fit = fits(z, stated)
     usual = fit[:, closed_rows(stated)].mean(1)  # what void and `any` fit as well as
     own, other = np.diag(fits(z, allowed)), np.where(closed_rows(stated), np.diag(fit), usual)
@@ -188,8 +195,8 @@ def _moved(
     gain = float((own - other)[changed & closed_rows(allowed)].sum())
     at = [int(d) for d in np.flatnonzero(changed) if to[d] >= 0]
     changes = {d: tuple(np.flatnonzero(stated[to[d]]).tolist()) for d in at}
-    expected = known.expected_pairs(gain)
-    if expected >= settings.false_alarms * PARTS.exchanged:
+    expected = case.expected_pairs(gain)
+    if expected >= case.budget(PARTS.exchanged):
         return []
     if len(at) == 2 and gain > PAIR:
         return [Finding("exchanged", tuple(at), score=gain, expected=expected, changes=changes)]

@@ -1,23 +1,31 @@
-"""The kinds of findings about rows, each from the statistics and what the rehearsal says they are worth."""
+"""The kinds of findings about rows: scores that a right map would hardly have."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from lsu_seg.audit.findings import Finding
-from lsu_seg.audit.presence import Presence
-from lsu_seg.audit.rehearsal import Rehearsal, familiar_scores
-from lsu_seg.audit.rows import PAIR, closed_rows, fits, pair_gains
-from lsu_seg.audit.scale import CHOSEN, insisted
+from lsu_seg.audit.learnt import Learnt
+from lsu_seg.audit.rows import PAIR, fits, pair_gains
+from lsu_seg.audit.scores import Scores
 
-NOVEL = 5
-"""Fewer rehearsed rows of classes that the teacher does not have say nothing about void."""
+UNLIKELY = -3.0
+"""Log odds below which a class is not insisted on, however rarely forbidden classes score as much."""
+LEAST = 0.02
+"""Of a row, a class that is not allowed must be so much to be insisted on."""
+CHOSEN = 0.05
+"""A class that a map allows in a row is expected to be more of it than this."""
+NONE = 0.2
+"""Of a row of which the teacher sees next to nothing of what it may be, it sees at most so much of that."""
+MIXED = 3.0
+"""So many times as often, a row that may be void shows a class that it may not be: void may look like anything."""
+SURE = 0.9
+"""The chance of being found from which on a pair is called decidable."""
 
 
 @dataclass(frozen=True)
@@ -26,17 +34,12 @@ class Settings:
 
     Attributes:
         false_alarms: contradictions that the audit of a right map would report, on average. notes: the same of notes.
-        maps: number of rehearsed maps. seed: of the rehearsal.
+        seed: of the drawing of pixels.
     """
 
     false_alarms: float = 0.3
     notes: float = 0.6
-    maps: int = 40
     seed: int = 0
-
-    def __post_init__(self) -> None:
-        if self.maps < 2:
-            raise ValueError(f"maps: {self.maps}; at least 2 are needed, as each half judges the other")
 
 
 class Parts(NamedTuple):
@@ -56,49 +59,36 @@ NOTE_PARTS = 0.65, 0.35
 
 @dataclass(frozen=True)
 class Case:
-    """A map of D rows and K source classes, with all that is known of it.
+    """A map with its scores, and what they are worth.
 
     Attributes:
-        allowed: bool `[D, K+1]`. judged: bool `[D]`, rows with enough pixels. statistics: its last row
-            is that of values in `void:`.
-        known: from the rehearsal. settings: the budgets.
+        scores: of the map. learnt: what scores are worth. settings: the budgets.
     """
 
-    allowed: NDArray[np.bool_]
-    judged: NDArray[np.bool_]
-    statistics: Presence
-    known: Rehearsal
+    scores: Scores
+    learnt: Learnt
     settings: Settings
-
-    @cached_property
-    def z(self) -> NDArray[np.float64]:
-        """Log odds `[D, K]` that c occurs in d."""
-        return self.known.scale.score(self.statistics)[: len(self.allowed)]
-
-    @property
-    def share(self) -> NDArray[np.float64]:
-        """The estimated share `[D, K]`."""
-        return self.statistics.share[: len(self.allowed)]
-
-    @property
-    def closed(self) -> NDArray[np.bool_]:
-        """Judged rows that must be some of the source's classes, but not any of them."""
-        return closed_rows(self.allowed) & self.judged
 
     def budget(self, part: float) -> float:
         """Of the expected false contradictions."""
         return self.settings.false_alarms * part
 
+    def expected_pairs(self, gain: float) -> float:
+        """How many pairs of rows of a right map gain as much by being exchanged."""
+        rows = int(self.scores.closed.sum())
+        return float(self.learnt.exchanged(gain)) * rows * (rows - 1) / 2
+
 
 def exchanged(case: Case) -> Iterator[Finding]:
     """Pairs of rows whose scores fit each other's S(r)."""
-    gains = pair_gains(np.where(case.closed[:, None] & case.closed[None, :], fits(case.z, case.allowed), np.nan))
+    s = case.scores
+    gains = pair_gains(np.where(s.closed[:, None] & s.closed[None, :], fits(s.z, s.allowed), np.nan))
     while (gain := float(gains.max(initial=0.0))) > PAIR:
         a, b = map(int, np.unravel_index(gains.argmax(), gains.shape))
-        expected = case.known.expected_pairs(gain)
+        expected = case.expected_pairs(gain)
         if expected >= case.budget(PARTS.exchanged):
             return
-        changes = {d: tuple(np.flatnonzero(case.allowed[r]).tolist()) for d, r in ((a, b), (b, a))}
+        changes = {d: tuple(np.flatnonzero(s.allowed[r]).tolist()) for d, r in ((a, b), (b, a))}
         yield Finding("exchanged", (min(a, b), max(a, b)), score=gain, expected=expected, changes=changes)
         gains[[a, b]] = 0
         gains[:, [a, b]] = 0
@@ -106,58 +96,71 @@ def exchanged(case: Case) -> Iterator[Finding]:
 
 def wrong_rows(case: Case) -> Iterator[Finding]:
     """Rows of which next to nothing is what they may be."""
-    for d in np.flatnonzero(case.closed).tolist():
-        inside = case.allowed[d, :-1]
-        best = float(case.z[d, inside].max())
-        expected = case.known.expected_slack(best)
-        share = float(np.clip(case.share[d, ~inside].sum(), 0, 1))
-        if expected < case.budget(PARTS.wrong_row) and share >= 0.5:
-            outside = np.where(inside, -np.inf, case.share[d])
-            seen = [int(c) for c in np.argsort(-outside) if outside[c] > 0.1][:3]
-            yield Finding("wrong-row", (d,), tuple(seen), share=share, score=-best, expected=expected)
+    s = case.scores
+    expected = case.learnt.wrong_row(s.wrong_row) * int(s.closed.sum())
+    inside = (s.share * s.allowed[:, :-1]).sum(1)
+    for d in np.flatnonzero(s.closed & (expected < case.budget(PARTS.wrong_row)) & (inside < NONE)).tolist():
+        outside = np.where(s.allowed[d, :-1], -np.inf, s.share[d])
+        seen = [int(c) for c in np.argsort(-outside) if outside[c] > 0.1][:3]
+        share = float(np.clip(1 - inside[d], 0, 1))
+        yield Finding(
+            "wrong-row", (d,), tuple(seen), share=share, score=float(s.wrong_row[d]), expected=float(expected[d])
+        )
 
 
 def insisted_on(case: Case) -> Iterator[Finding]:
     """Classes that the map does not allow in a row and that the teacher sees there."""
-    z = case.z
-    # what may be void may look like anything
-    expected = case.known.scale.false_present(z) * np.where(case.allowed[:, -1:], 3, 1)
-    some = case.allowed[:, :-1].any(1) & case.judged
-    seen = insisted(expected, z, case.share, case.budget(PARTS.insisted)) & ~case.allowed[:, :-1] & some[:, None]
-    for d, c in np.argwhere(seen).tolist():
-        share, score = float(case.share[d, c]), float(z[d, c])
+    s = case.scores
+    expected = case.learnt.insisted(s.insisted) * max(int(s.forbidden.sum()), 1)
+    expected = expected * np.where(s.allowed[:, -1:], MIXED, 1)
+    some = s.allowed[:, :-1].any(1) & s.judged
+    seen = (expected < case.budget(PARTS.insisted)) & (s.z > UNLIKELY) & (s.share > LEAST)
+    for d, c in np.argwhere(seen & ~s.allowed[:, :-1] & some[:, None]).tolist():
+        share, score = float(s.share[d, c]), float(s.insisted[d, c])
         yield Finding("insisted", (d,), (c,), share=share, score=score, expected=float(expected[d, c]))
 
 
 def void_hides(case: Case) -> Iterator[Finding]:
     """Rows that are void, and that the teacher knows."""
-    hidden = case.allowed[:, -1] & ~case.allowed[:, :-1].any(1) & case.judged
-    scores = familiar_scores(case.statistics, case.known)
-    for d in np.flatnonzero(hidden).tolist():
-        expected = case.known.expected_known(float(scores[d]), int(hidden.sum()))
-        if len(case.known.novel) >= NOVEL and scores[d] > 0 and expected < case.budget(PARTS.void_hides):
-            order = np.argsort(-case.share[d])
-            seen = [int(c) for c in order if case.share[d, c] > 0.15][:3] or [int(order[0])]
-            share = float(np.clip(case.share[d, seen].sum(), 0, 1))
-            yield Finding("void-hides", (d,), tuple(seen), share=share, score=float(scores[d]), expected=expected)
+    s = case.scores
+    hidden = s.allowed[:, -1] & ~s.allowed[:, :-1].any(1) & s.judged
+    score = case.learnt.known(s.familiarity)
+    expected = case.learnt.void_hides(score) * int(hidden.sum())
+    for d in np.flatnonzero(hidden & (expected < case.budget(PARTS.void_hides))).tolist():
+        order = np.argsort(-s.share[d])
+        seen = [int(c) for c in order if s.share[d, c] > 0.15][:3] or [int(order[0])]
+        share = float(np.clip(s.share[d, seen].sum(), 0, 1))
+        yield Finding(
+            "void-hides", (d,), tuple(seen), share=share, score=float(score[d]), expected=float(expected[d])
+        )
 
 
 def never_chosen(case: Case) -> Iterator[Finding]:
     """Classes that the map allows in a row beside others, and that the teacher hardly sees there."""
-    z = case.z
-    expected = case.known.scale.false_absent(z)
-    few = (expected < case.settings.notes * NOTE_PARTS[0]) & (case.share < CHOSEN)
-    several = case.closed & (case.allowed.sum(1) > 1)
-    for d, c in np.argwhere(few & case.allowed[:, :-1] & several[:, None]).tolist():
-        share, score = float(case.share[d, c]), -float(z[d, c])
+    s = case.scores
+    expected = case.learnt.never_chosen(s.never_chosen) * int(s.chosen_from.sum())
+    few = (expected < case.settings.notes * NOTE_PARTS[0]) & (s.share < CHOSEN)
+    for d, c in np.argwhere(few & s.chosen_from).tolist():
+        share, score = float(s.share[d, c]), float(s.never_chosen[d, c])
         yield Finding("never-chosen", (d,), (c,), share=share, score=score, expected=float(expected[d, c]))
 
 
 def is_void(case: Case) -> Iterator[Finding]:
     """Rows that the teacher does not know, though the map says what they are."""
-    scores = familiar_scores(case.statistics, case.known)
-    for d in np.flatnonzero(case.closed).tolist():
-        expected = case.known.expected_novel(float(scores[d]), d)
-        novel = len(case.known.novel) >= NOVEL and scores[d] < 0
-        if novel and expected < case.settings.notes * NOTE_PARTS[1]:
-            yield Finding("is-void", (d,), score=-float(scores[d]), expected=expected)
+    s = case.scores
+    score = case.learnt.novel(s.familiarity)
+    expected = case.learnt.is_void(score) * int(s.closed.sum())
+    for d in np.flatnonzero(s.closed & (expected < case.settings.notes * NOTE_PARTS[1])).tolist():
+        yield Finding("is-void", (d,), score=float(score[d]), expected=float(expected[d]))
+
+
+def decidable(case: Case) -> NDArray[np.float32]:
+    """The share of d from which on c would have been insisted on nine times out of ten, `[D, K]`; inf: from none on."""
+    s = case.scores
+    border = case.learnt.insisted.border(case.budget(PARTS.insisted) / max(int(s.forbidden.sum()), 1))
+    out = np.full(s.z.shape, np.inf, np.float32)
+    around = s.circumstances
+    for share in np.exp(np.linspace(0, np.log(LEAST), 60)):
+        x = np.concatenate([np.full((*s.z.shape, 1), np.log(share)), around], axis=2)
+        out = np.where(case.learnt.power.found(x, border) >= SURE, np.float32(share), out)
+    return np.where(s.closed[:, None], out, np.inf).astype(np.float32)

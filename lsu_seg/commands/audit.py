@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+
+
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -172,16 +172,15 @@ def _report(
     from lsu_seg.audit.pictures import Pictures
     from lsu_seg.audit.propose import propose as make_proposal
 
-    def look(constraint: lsu_onto.Constraint, title: str = "rehearsal under a changed map") -> Report:
+    def look(constraint: lsu_onto.Constraint) -> Report:
         from lsu_seg.audit.judge import audit as judge
 
-        with _rehearsal(title) as progress:
-            return judge(audited.sample, constraint, settings, progress)
+        return judge(audited.sample, constraint, settings)
 
     pictures = None
-    if html and data_root:  # a wrong folder is refused before the rehearsal
+    if html and data_root:  # a wrong folder is refused before the audit
         pictures = Pictures.find(audited.constraint, data_root, audited.splits, audited.labels, audited.raw)
-    report = look(audited.constraint, "rehearsal")
+    report = look(audited.constraint)
     places = _places(audited)
     if propose:
         proposal = make_proposal(report, audited.constraint, look, audited.name, audited.source, audited.paths)
@@ -212,21 +211,3 @@ def _places(audited: Audited) -> dict[str, Any]:
         return lsu_onto.places(audited.name, audited.source, audited.paths)
     except lsu_onto.UserError:
         return {}
-
-
-@contextmanager
-def _rehearsal(title: str) -> Iterator[Callable[[int, int], None]]:
-    """What `judge.audit` calls with (done, total), which it may count up to several times."""
-    from lsu_seg.runtime.progress import progress
-
-    with ExitStack() as stack:
-        advance: Any = None
-
-        def show(done: int, total: int) -> None:
-            nonlocal advance
-            if done == 1:
-                stack.close()
-                advance = stack.enter_context(progress(title, total))
-            advance(1)
-
-        yield show

@@ -36,11 +36,11 @@ FIRST = 100_000
 """Seeds below were looked at while the audit was written."""
 
 
-def work(path: Path, seed: int, maps: int) -> list[dict[str, Any]]:
+def work(path: Path, seed: int) -> list[dict[str, Any]]:
     """Everything about one world."""
     pool = Pool.load(path)
     world = draw_world(pool, seed)
-    settings = Settings(maps=maps)
+    settings = Settings()
     rng = np.random.default_rng([seed, 5])
     rows, k = world.allowed.shape[0], world.allowed.shape[1] - 1
     name = {"pool": path.stem, "seed": seed, "miou": round(pool.miou, 3)}
@@ -87,7 +87,6 @@ def main() -> None:
     parser.add_argument("-o", "--output", type=Path, required=True, help="JSON lines")
     parser.add_argument("--worlds", type=int, default=40, help="per pool")
     parser.add_argument("--first", type=int, default=FIRST, help="seed")
-    parser.add_argument("--maps", type=int, default=40, help="rehearsed maps")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--table", action="store_true", help="only print the table of what is there")
     args = parser.parse_args()
@@ -99,7 +98,7 @@ def main() -> None:
         start = time.monotonic()
         args.output.parent.mkdir(parents=True, exist_ok=True)
         with ProcessPoolExecutor(args.jobs) as workers, args.output.open("a", encoding="utf-8") as file:
-            futures = [workers.submit(work, p, s, args.maps) for p, s in todo]
+            futures = [workers.submit(work, p, s) for p, s in todo]
             for i, future in enumerate(as_completed(futures), 1):
                 rows = future.result()
                 lines += rows

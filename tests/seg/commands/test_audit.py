@@ -31,11 +31,6 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
-@pytest.fixture(autouse=True)
-def short_rehearsal(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(judge, "Settings", partial(judge.Settings, maps=8))
-
-
 def teacher(root: Path) -> list[object]:
     weights = ["--teacher", root / "teacher.py", "--checkpoint", root / "teacher.pth"]
     return ["--data-root", root / "data", *weights]
@@ -67,7 +62,6 @@ def test_a_right_map(world: Path, tmp_path: Path) -> None:
     first, second, *_ = result.stdout.splitlines()
     assert first.startswith("painted v1 -> colours v1: no contradictions")
     assert second.startswith("36 images, of which 36 were looked at; ")
-    assert "rehearsal" in result.stderr and "rehearsal" not in result.stdout
     assert "No `.tax` file changes" in patch.read_text() or "# audit:" in patch.read_text()
     html = page.read_text()
     assert html.count("data:image") > 8 and "shows no pictures" not in html

@@ -67,7 +67,7 @@ def main() -> None:
         parts[f"drawn-{name}"] = CLASSES, train, partial(drawn, args.style, seed + 2, 150)
         parts[f"drawn-{name}.source"] = CLASSES, train, partial(drawn, "source", seed + 3, 60)
     real = partial(espnet, args.edgenets, weights, (480, 640))
-    worse = partial(espnet, args.edgenets, weights, (320, 426), partial(degraded, 0.01, 3))
+    worse = partial(espnet, args.edgenets, weights, (320, 432), partial(degraded, 0.01, 3))
     worst = partial(espnet, args.edgenets, weights, (240, 320), partial(degraded, 0.02, 3))
     tiles = partial(espnet, args.edgenets, weights, None)
     parts["camvid-good"] = CAMVID, real, everything

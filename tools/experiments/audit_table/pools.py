@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
 import numpy as np
@@ -52,6 +52,17 @@ class Pool:
     def load(cls, path: Path) -> Pool:
         with np.load(path) as data:
             return cls(**{f.name: float(data[f.name]) if f.name == "miou" else data[f.name] for f in fields(cls)})
+
+    def some(self, images: NDArray[np.int64]) -> Pool:
+        """The pool of some of the images only."""
+        number = np.full(len(self.keys), -1)
+        number[images] = np.arange(len(images))
+        kept = number[self.image] >= 0
+        of_pixels = ("p", "row", "agree", "top_agrees", "near", "place", "weight")
+        of_images = ("keys", "size", "pixels", "grid_row", "grid_top")
+        parts = {name: getattr(self, name)[kept] for name in of_pixels}
+        parts |= {name: getattr(self, name)[images] for name in of_images}
+        return replace(self, image=number[self.image[kept]].astype(np.int32), **parts)
 
     def save(self, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)

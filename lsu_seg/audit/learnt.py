@@ -1,0 +1,136 @@
+"""What scores are worth, learnt once from maps over drawn scenes whose every pixel is known.
+
+`tools/experiments/audit_table/learn.py` writes `learnt.json`: linear models of the statistics, and how often the audit of
+a right map has a score as high. No picture of a real dataset was used; docs/audit.md says how well it carries over.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from functools import cache
+from math import erf, log, sqrt
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+FILE = Path(__file__).with_name("learnt.json")
+
+
+@dataclass(frozen=True)
+class Linear:
+    """Weights of features, and their sum with `intercept`: log odds, or a value.
+
+    Attributes:
+        names: of the F features.
+    """
+
+    names: tuple[str, ...]
+    weights: tuple[float, ...]
+    intercept: float
+
+    def __call__(self, x: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Features `[…, F]` → `[…]`."""
+        return np.asarray(x @ np.array(self.weights) + self.intercept)
+
+
+@dataclass(frozen=True)
+class Tail:
+    """The part of the candidates of right maps that score at least so much.
+
+    Attributes:
+        scores: ascending. rates: the part at each, descending. Between them, and above the last, the logarithm of the
+            part goes on in a straight line, as an exponential tail does.
+    """
+
+    scores: tuple[float, ...]
+    rates: tuple[float, ...]
+
+    def __call__(self, score: NDArray[np.float64] | float) -> NDArray[np.float64]:
+        """
+        >>> Tail((0.0, 2.0), (0.1, 0.01))(np.array([-5, 1, 4])).round(3).tolist()
+        [0.1, 0.032, 0.001]
+        """
+        x, y = np.array(self.scores), np.log(self.rates)
+        beyond = y[-1] + (np.asarray(score) - x[-1]) * (y[-1] - y[-2]) / (x[-1] - x[-2])
+        return np.exp(np.where(np.asarray(score) > x[-1], beyond, np.interp(score, x, y)))
+
+    def border(self, rate: float) -> float:
+        """The score that this part of the candidates reaches.
+
+        >>> Tail((0.0, 2.0), (0.1, 0.01)).border(0.001)
+        4.0
+        """
+        x, y = self.scores, np.log(self.rates)
+        if rate < self.rates[-1]:
+            return float(x[-1] + (log(rate) - y[-1]) * (x[-1] - x[-2]) / (y[-1] - y[-2]))
+        return float(np.interp(-log(rate), -y, x))
+
+
+@dataclass(frozen=True)
+class Power:
+    """What a missing class scores: a mean that depends on the circumstances, and the deviation from it."""
+
+    mean: Linear
+    deviation: float
+
+    def found(self, circumstances: NDArray[np.float64], border: float) -> NDArray[np.float64]:
+        """The probability that it scores more than `border`, `[…, F]` → `[…]`."""
+        return np.vectorize(_normal, otypes=[float])((self.mean(circumstances) - border) / self.deviation)
+
+
+def _normal(x: float) -> float:
+    return 0.5 * (1 + erf(x / sqrt(2)))
+
+
+@dataclass(frozen=True)
+class Learnt:
+    """All that was learnt.
+
+    Attributes:
+        present: log odds that c occurs in d, of `presence.FEATURES`. known: log odds that the teacher has a class for what
+            a void row shows, of `scores.familiarity`; novel: that it has none for what another row shows.
+        insisted, wrong_row, exchanged, void_hides, never_chosen, is_void: tails of the scores of the kinds of findings,
+            of what right maps have. power: of a class that is missing from S(d).
+    """
+
+    present: Linear
+    known: Linear
+    novel: Linear
+    insisted: Tail
+    wrong_row: Tail
+    exchanged: Tail
+    void_hides: Tail
+    never_chosen: Tail
+    is_void: Tail
+    power: Power
+
+
+def as_json(learnt: Learnt) -> str:
+    """The file's text."""
+    return json.dumps(_short(asdict(learnt)), indent=1) + "\n"
+
+
+def _short(x: Any) -> Any:
+    """Five digits of every number: more are noise."""
+    if isinstance(x, float):
+        return float(f"{x:.5g}")
+    if isinstance(x, Mapping):
+        return {key: _short(value) for key, value in x.items()}
+    return [_short(value) for value in x] if isinstance(x, Sequence) and not isinstance(x, str) else x
+
+
+@cache
+def learnt(file: Path = FILE) -> Learnt:
+    """What the package has learnt."""
+    parts = json.loads(file.read_text("utf-8"))
+    power = parts.pop("power")
+    read = {key: (Linear if "weights" in part else Tail)(**_tuples(part)) for key, part in parts.items()}
+    return Learnt(**read, power=Power(Linear(**_tuples(power["mean"])), power["deviation"]))
+
+
+def _tuples(part: dict[str, Any]) -> dict[str, Any]:
+    return {key: tuple(value) if isinstance(value, list) else value for key, value in part.items()}

@@ -1,0 +1,121 @@
+"""The scores of what may be wrong with a map, each higher the likelier it is.
+
+A weak teacher, or a new domain, raises every score. So what a pair scores is held against the pairs of the map's other
+rows: a part of their quantile is taken off. The row itself does not count, so that an error does not hide itself.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lsu_seg.audit.learnt import Linear
+from lsu_seg.audit.presence import Presence
+from lsu_seg.audit.rows import closed_rows
+
+USUAL = 0.07
+"""Of the pairs of the other rows, the part that scores above the usual."""
+PART = 0.6
+"""How much of the usual score is taken off; the rest is the same for every dataset."""
+
+
+@dataclass(frozen=True)
+class Scores:
+    """The scores of a map with D rows and K source classes.
+
+    Attributes:
+        allowed: bool `[D, K+1]`. judged: bool `[D]`, rows with enough pixels. statistics: their last row is that of values
+            in `void:`. present: of `learnt.Learnt`.
+    """
+
+    allowed: NDArray[np.bool_]
+    judged: NDArray[np.bool_]
+    statistics: Presence
+    present: Linear
+
+    @cached_property
+    def z(self) -> NDArray[np.float64]:
+        """Log odds `[D, K]` that c occurs in d."""
+        return self.present(self.statistics.features)[: len(self.allowed)]
+
+    @property
+    def share(self) -> NDArray[np.float64]:
+        """The estimated share `[D, K]`."""
+        return self.statistics.share[: len(self.allowed)]
+
+    @cached_property
+    def closed(self) -> NDArray[np.bool_]:
+        """Judged rows that must be some of the source's classes, but not any of them."""
+        return closed_rows(self.allowed) & self.judged
+
+    @cached_property
+    def forbidden(self) -> NDArray[np.bool_]:
+        """Pairs `[D, K]` that the map rules out."""
+        return ~self.allowed[:, :-1] & self.closed[:, None]
+
+    @cached_property
+    def chosen_from(self) -> NDArray[np.bool_]:
+        """Pairs `[D, K]` that the map allows beside others."""
+        return self.allowed[:, :-1] & (self.closed & (self.allowed.sum(1) > 1))[:, None]
+
+    @cached_property
+    def usual(self) -> NDArray[np.float64]:
+        """What forbidden pairs of the other rows score, times `PART`, `[D, 1]`."""
+        return PART * _quantile_elsewhere(self.z, self.forbidden, 1 - USUAL)
+
+    @property
+    def insisted(self) -> NDArray[np.float64]:
+        """Of c that is missing from S(d), `[D, K]`."""
+        return self.z - self.usual
+
+    @property
+    def wrong_row(self) -> NDArray[np.float64]:
+        """Of rows that show something else altogether: the best class outside of S(d) against the best inside, `[D]`."""
+        inside = np.where(self.allowed[:, :-1], self.z, -np.inf).max(1)
+        outside = np.where(self.allowed[:, :-1], -np.inf, self.z).max(1)
+        return np.where(self.closed, outside - inside - self.usual[:, 0], -np.inf)
+
+    @property
+    def never_chosen(self) -> NDArray[np.float64]:
+        """Of c that S(d) has without need, `[D, K]`."""
+        return PART * _quantile_elsewhere(self.z, self.chosen_from, USUAL) - self.z
+
+    @property
+    def familiarity(self) -> NDArray[np.float64]:
+        """How much rows look like anything that the teacher knows, and how much more than the closed rows, `[D, 14]`."""
+        best = np.sort(self.z, axis=1)[:, -2:]
+        x = np.concatenate([self.statistics.familiar[: len(self.allowed)], best], axis=1)
+        usual = np.median(x[self.closed], axis=0) if self.closed.any() else 0.0
+        return np.concatenate([x, x - usual], axis=1)
+
+    @property
+    def circumstances(self) -> NDArray[np.float64]:
+        """What the power of finding a missing class depends on beside its share, `[D, K, 4]`."""
+        s, shape = self.statistics, self.z.shape
+        rows = len(self.allowed)
+        of_row = [np.log(np.maximum(s.images[:rows], 1))[:, None], self.usual]
+        of_pair = [np.log(s.recall[:rows] + 1e-2), np.log(s.expected[:rows] + 1e-2)]
+        return np.stack([*of_pair, *(np.broadcast_to(x, shape) for x in of_row)], axis=2)
+
+
+FAMILIAR = tuple(
+    f"{name}{than}"
+    for than in ("", " more than usual")
+    for name in ("confidence", "raw confidence", "flagged", "surprise", "likelihood", "second best", "best")
+)
+"""Names of `Scores.familiarity`."""
+CIRCUMSTANCES = ("share", "recall", "confusion", "images", "usual")
+"""Names of what power depends on: the logarithm of the share, and `Scores.circumstances`."""
+
+
+def _quantile_elsewhere(z: NDArray[np.float64], pairs: NDArray[np.bool_], at: float) -> NDArray[np.float64]:
+    """A quantile of the pairs' scores in the other rows, `[D, 1]`; 0 if they have none."""
+    out = np.zeros((len(z), 1))
+    for d in range(len(z)):
+        others = np.delete(z, d, axis=0)[np.delete(pairs, d, axis=0)]
+        if len(others):
+            out[d] = np.quantile(others, at)
+    return out

@@ -1,0 +1,253 @@
+"""Learns what scores are worth, from planted errors in random maps over pools, and writes `lsu_seg/audit/learnt.json`.
+
+    PYTHONPATH=tools/experiments python -m audit_table.make … -o work/pools --only drawn
+    PYTHONPATH=tools/experiments python -m audit_table.learn work/pools --worlds 100 --work-dir work/learn
+
+Only drawn scenes should be learnt from, so that real ones, and other drawn ones, can judge.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import pickle
+import sys
+import time
+from collections.abc import Callable, Iterable
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from pathlib import Path
+from typing import NamedTuple
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # before numpy
+
+import numpy as np
+from audit_table.ontologies import World, draw_world
+from audit_table.pools import Pool
+from numpy.typing import NDArray
+
+from lsu_seg.audit.adapt import adapt
+from lsu_seg.audit.judge import enough
+from lsu_seg.audit.learnt import FILE, Learnt, Linear, Power, Tail, as_json
+from lsu_seg.audit.presence import FEATURES, Presence, opinion, presence
+from lsu_seg.audit.rows import closed_rows, fits, pair_gains
+from lsu_seg.audit.scores import CIRCUMSTANCES, FAMILIAR, Scores
+from lsu_seg.audit.verdicts import CHOSEN, LEAST, NONE, UNLIKELY
+
+FIRST = 10_000
+"""Seeds of the table's worlds are larger than those of these."""
+PRESENT = 0.02
+"""A class that is less of a row than this is taken neither as present nor as absent."""
+SMALLEST = 0.03
+"""Share of the smallest class that is taken out."""
+FEWEST_IMAGES = 15
+"""Datasets are small and large: a model that saw only large ones would make much of a few images fewer."""
+FEWEST = 10
+"""So many scores are above the last of a tail."""
+
+
+class Look(NamedTuple):
+    """A map and its statistics. d, c: what was planted. truth: float `[D, K+1]`, the shares of the true classes."""
+
+    kind: str
+    d: int
+    c: int
+    allowed: NDArray[np.bool_]
+    judged: NDArray[np.bool_]
+    truth: NDArray[np.float64]
+    statistics: Presence
+
+
+def looks(path: Path, seed: int) -> list[Look]:
+    """A right map and several with one error each, over some of the pool's images."""
+    rng = np.random.default_rng([seed, 9])
+    pool = Pool.load(path)
+    count = len(pool.keys)
+    few = int(count * np.exp(-rng.random() * np.log(count / FEWEST_IMAGES)))
+    world = draw_world(pool.some(np.sort(rng.choice(count, few, replace=False))), seed)
+    judged = enough(world.pixels)
+    out = [_look(world, judged, "right", world.allowed)]
+    k = world.allowed.shape[1] - 1
+    closed = closed_rows(world.allowed) & judged
+    inside, truth = world.allowed[:, :k] & closed[:, None], world.truth[:, :k]
+    large = np.argwhere(inside & (truth > SMALLEST) & (inside.sum(1) > 1)[:, None])
+    for d, c in rng.permutation(large)[:4].tolist():
+        out.append(_look(world, judged, "missing", _changed(world, d, ~np.eye(k + 1, dtype=bool)[c]), d, c))
+    for d in rng.permutation(np.flatnonzero(closed))[:3].tolist():
+        out.append(_look(world, judged, "void hides", _changed(world, d, np.zeros(k + 1, bool), k), d))
+    void = np.flatnonzero(world.allowed[:, k] & ~world.allowed[:, :k].any(1) & judged)
+    for d in void.tolist():
+        for c in rng.permutation(k)[:3].tolist():
+            out.append(_look(world, judged, "really void", _changed(world, d, np.zeros(k + 1, bool), c), d))
+    return out
+
+
+def _changed(world: World, d: int, keep: NDArray[np.bool_], add: int | None = None) -> NDArray[np.bool_]:
+    allowed = world.allowed.copy()
+    allowed[d] &= keep
+    if add is not None:
+        allowed[d, add] = True
+    return allowed
+
+
+def _look(
+    world: World, judged: NDArray[np.bool_], kind: str, allowed: NDArray[np.bool_], d: int = -1, c: int = -1
+) -> Look:
+    bound = allowed[:, :-1] & closed_rows(allowed)[:, None]
+    statistics = presence(opinion(world.pixels, allowed, adapt(world.pixels, bound)))
+    return Look(kind, d, c, allowed, judged, world.truth, statistics)
+
+
+def learn(worlds: list[list[Look]]) -> Learnt:
+    """Fit everything to the looks at each world, of which the first is at its right map."""
+    present = _present([look for world in worlds for look in world if look.kind in ("right", "missing")])
+
+    def scores(look: Look) -> Scores:
+        return Scores(look.allowed, look.judged, look.statistics, present)
+
+    rights = [(world[0], scores(world[0])) for world in worlds]
+    known = _void_rows(worlds, scores)
+    novel = _known_rows(worlds, scores)
+    return Learnt(
+        present,
+        known,
+        novel,
+        insisted=_tail(
+            (_only(s.insisted, (look.truth[:, :-1] < PRESENT) & (s.share > LEAST) & (s.z > UNLIKELY))[s.forbidden])
+            for look, s in rights
+        ),
+        wrong_row=_tail(
+            _only(s.wrong_row, (s.share * s.allowed[:, :-1]).sum(1) < NONE)[s.closed] for _, s in rights
+        ),
+        exchanged=_tail(_gains(s) for _, s in rights),
+        void_hides=_tail(known(s.familiarity)[_void(look)] for look, s in rights),
+        never_chosen=_tail(
+            _only(s.never_chosen, (look.truth[:, :-1] > CHOSEN) & (s.share < CHOSEN))[s.chosen_from]
+            for look, s in rights
+        ),
+        is_void=_tail(novel(s.familiarity)[s.closed] for _, s in rights),
+        power=_power(worlds, scores),
+    )
+
+
+def _only(score: NDArray[np.float64], where: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """Scores that could become a false finding; the others are of no account."""
+    return np.where(where, score, -np.inf)
+
+
+def _void(look: Look) -> NDArray[np.bool_]:
+    """Judged rows that are void, and rightly so."""
+    return look.allowed[:, -1] & ~look.allowed[:, :-1].any(1) & look.judged & (look.truth[:, -1] > 0.9)
+
+
+def _gains(s: Scores) -> NDArray[np.float64]:
+    """Of each two closed rows."""
+    gains = pair_gains(np.where(s.closed[:, None] & s.closed[None, :], fits(s.z, s.allowed), np.nan))
+    at = np.flatnonzero(s.closed)
+    return gains[np.ix_(at, at)][np.triu_indices(len(at), 1)]
+
+
+def _tail(parts: Iterable[NDArray[np.float64]]) -> Tail:
+    """Scores at half of the candidates, at a quarter, and so on, as long as there are some above."""
+    values = np.sort(np.concatenate(list(parts)))[::-1]
+    counts = [min(len(values) // 2, int(np.isfinite(values).sum()) - 1)]
+    while counts[-1] >= 8 * FEWEST:
+        counts.append(counts[-1] // 2)
+    counts.append(FEWEST)  # so that the last line, which goes on, is drawn over a factor of four or more
+    return Tail(tuple(float(values[n]) for n in counts), tuple(n / len(values) for n in counts))
+
+
+def _logistic(
+    x: NDArray[np.float64], y: NDArray[np.bool_], names: tuple[str, ...], strength: float, balanced: bool = False
+) -> Linear:
+    """A logistic regression of standardised features, written in terms of the features themselves."""
+    from sklearn.linear_model import LogisticRegression
+
+    mean, deviation = x.mean(0), np.maximum(x.std(0), 1e-9)
+    model = LogisticRegression(C=strength, max_iter=3000, class_weight="balanced" if balanced else None)
+    model.fit((x - mean) / deviation, y)
+    weights = model.coef_[0] / deviation
+    return Linear(names, tuple(weights.tolist()), float(model.intercept_[0] - weights @ mean))
+
+
+def _present(all_looks: list[Look]) -> Linear:
+    x, y = [], []
+    for look in all_looks:
+        truth = look.truth[:, :-1]
+        used = (closed_rows(look.allowed) & look.judged)[:, None] & ((truth > PRESENT) | (truth == 0))
+        x.append(look.statistics.features[: len(truth)][used])
+        y.append(truth[used] > 0)
+    return _logistic(np.concatenate(x), np.concatenate(y), FEATURES, 0.01)
+
+
+def _void_rows(worlds: list[list[Look]], scores: Callable[[Look], Scores]) -> Linear:
+    """Void rows that hide a class, and rows of what the teacher does not have."""
+    x, y = [], []
+    for look in (look for world in worlds for look in world):
+        if look.kind == "right" and (void := _void(look)).any():
+            x.append(scores(look).familiarity[void])
+        elif look.kind == "void hides":
+            x.append(scores(look).familiarity[[look.d]])
+        else:
+            continue
+        y.append(np.full(len(x[-1]), look.kind == "void hides"))
+    return _logistic(np.concatenate(x), np.concatenate(y), FAMILIAR, 0.1, balanced=True)
+
+
+def _known_rows(worlds: list[list[Look]], scores: Callable[[Look], Scores]) -> Linear:
+    """Rows of what the teacher does not have, though the map says what they are, and rows of right maps."""
+    x, y = [], []
+    for look in (look for world in worlds for look in world):
+        if look.kind not in ("right", "really void"):
+            continue
+        s = scores(look)
+        x.append(s.familiarity[s.closed] if look.kind == "right" else s.familiarity[[look.d]])
+        y.append(np.full(len(x[-1]), look.kind == "really void"))
+    return _logistic(np.concatenate(x), np.concatenate(y), FAMILIAR, 0.1, balanced=True)
+
+
+def _power(worlds: list[list[Look]], scores: Callable[[Look], Scores]) -> Power:
+    """What classes that were taken out score, by what the right map's statistics say of the pair."""
+    from sklearn.linear_model import LinearRegression
+
+    x, y = [], []
+    for right, *others in worlds:
+        around = scores(right).circumstances
+        for look in others:
+            if look.kind == "missing" and (s := scores(look)).closed[look.d]:
+                x.append([np.log(look.truth[look.d, look.c]), *around[look.d, look.c]])
+                y.append(s.insisted[look.d, look.c])
+    model = LinearRegression().fit(x, y)
+    deviation = float(np.std(np.array(y) - model.predict(x)))
+    return Power(Linear(CIRCUMSTANCES, tuple(model.coef_.tolist()), float(model.intercept_)), deviation)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("pools", type=Path)
+    parser.add_argument("-o", "--output", type=Path, default=FILE)
+    parser.add_argument("--worlds", type=int, default=100, help="per pool")
+    parser.add_argument("--work-dir", type=Path, default=Path("work/audit-learn"), help="keeps the statistics")
+    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
+    args = parser.parse_args()
+    args.work_dir.mkdir(parents=True, exist_ok=True)
+    paths = sorted(p for p in args.pools.glob("drawn-*.npz") if not p.stem.endswith(".source"))
+    wanted = {
+        args.work_dir / f"{p.stem}-{s}.pkl": (p, s) for s in range(FIRST, FIRST + args.worlds) for p in paths
+    }
+    todo = {file: of for file, of in wanted.items() if not file.exists()}
+    start = time.monotonic()
+    with ProcessPoolExecutor(args.jobs) as workers:
+        futures = {workers.submit(looks, *of): file for file, of in todo.items()}
+        for i, future in enumerate(as_completed(futures), 1):
+            file = futures[future]
+            file.with_suffix(".part").write_bytes(pickle.dumps(future.result()))
+            file.with_suffix(".part").rename(file)
+            left = (time.monotonic() - start) / i * (len(todo) - i)
+            print(f"{i} of {len(todo)} worlds, {left / 60:.0f} min left", file=sys.stderr, flush=True)
+    worlds = [pickle.loads(file.read_bytes()) for file in sorted(wanted)]
+    args.output.write_text(as_json(learn(worlds)), encoding="utf-8")
+    print(f"{args.output}: learnt from {len(worlds)} worlds")
+
+
+if __name__ == "__main__":
+    main()
