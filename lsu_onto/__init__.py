@@ -1,8 +1,8 @@
 """Ontologies of segmentation datasets: read `.tax` files, check them, compile them to constraint matrices.
 
 The whole public API is `load`, `load_dataset`, `taxonomies`, `draw`, `read_raster`, `Palettes`, `Constraint`,
-`places`, `rewrite`, `by_name`, `first_map`, `open_to_read`, `walk`, `write_atomic` and the four codes below; it needs
-numpy and no torch, and `read_raster` needs Pillow.
+`places`, `rewrite`, `by_name`, `first_map`, `interruption`, `open_to_read`, `walk`, `write_atomic` and the four codes
+below; it needs numpy and no torch, and `read_raster` needs Pillow.
 
 >>> import lsu_onto
 >>> c = lsu_onto.load("demo_town", source="demo")
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from lsu_onto.constraint.arrays import ROW_SKIPPED, ROW_UNKNOWN, ROW_VOID, VOID, Constraint, Layout
     from lsu_onto.constraint.rows import LabelValueError
-    from lsu_onto.errors import UserError
+    from lsu_onto.errors import UserError, interruption
     from lsu_onto.files import open_to_read, walk, write_atomic
     from lsu_onto.library.errors import TaxonomyError
     from lsu_onto.library.searchpath import Entry
@@ -63,6 +63,7 @@ __all__ = [
     "by_name",
     "draw",
     "first_map",
+    "interruption",
     "load",
     "load_dataset",
     "open_to_read",
@@ -203,10 +204,10 @@ def __getattr__(name: str) -> Any:
         from lsu_onto.constraint.rows import LabelValueError
 
         return LabelValueError
-    if name == "UserError":
-        from lsu_onto.errors import UserError
+    if name in ("UserError", "interruption"):
+        from lsu_onto import errors
 
-        return UserError
+        return getattr(errors, name)
     if name == "TaxonomyError":
         from lsu_onto.library.errors import TaxonomyError
 

@@ -21,7 +21,7 @@ from typing import Any, TypeVar
 import click
 from click.shell_completion import CompletionItem
 
-from lsu_onto.errors import UserError
+from lsu_onto.errors import UserError, interruption
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 
@@ -106,7 +106,7 @@ class Ending(click.ClickException):
 
 def ending(error: BaseException, command: click.Command | None = None) -> Ending | None:
     """How a command ends with an error that is the user's or the machine's; None: it is a fault of ours."""
-    if isinstance(error, KeyboardInterrupt):
+    if isinstance(interruption(error), KeyboardInterrupt):
         kept = getattr(command, "interrupted", "")
         return Ending(f"interrupted; {kept}" if kept else "interrupted", 130)
     message: object = None
@@ -209,6 +209,12 @@ class Program(click.Group):
         self.sections = sections
         self.places = {name: place for section in sections.values() for name, place in section.items()}
 
+    def make_context(self, *args: Any, **options: Any) -> click.Context:
+        try:
+            return super().make_context(*args, **options)
+        except KeyboardInterrupt as error:  # while the help is printed, which is before `invoke`
+            raise Ending("interrupted", 130) from error
+
     def main(self, *args: Any, **options: Any) -> Any:
         _mend_streams()
         logging.raiseExceptions = False  # of a log on a full disk: the command itself ends with a message
@@ -255,15 +261,18 @@ class Program(click.Group):
     def invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
-        except BrokenPipeError as error:
-            if _nobody_reads():
-                raise  # click ends quietly
-            raise RuntimeError("a process at the other end of a pipe has ended") from error
-        except EOFError as error:  # click would take it for a user who closed standard input
-            raise RuntimeError("a file or a pipe ended too early") from error
         except (click.ClickException, click.exceptions.Exit, click.Abort):
             raise
         except (Exception, KeyboardInterrupt) as error:
+            stop = interruption(error)
+            if isinstance(stop, SystemExit):
+                raise stop from None
+            if stop is None and isinstance(error, BrokenPipeError):
+                if _nobody_reads():
+                    raise  # click ends quietly
+                raise RuntimeError("a process at the other end of a pipe has ended") from error
+            if stop is None and isinstance(error, EOFError):  # click would take it for a closed standard input
+                raise RuntimeError("a file or a pipe ended too early") from error
             name = ctx.invoked_subcommand
             end = ending(error, self.get_command(ctx, name) if name else None)
             if end is None:

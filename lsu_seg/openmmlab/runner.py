@@ -18,6 +18,7 @@ from mmengine.logging import MMLogger
 from mmengine.model import BaseDataPreprocessor, MMDistributedDataParallel, is_model_wrapper
 from mmengine.runner import Runner
 
+from lsu_onto import write_atomic
 from lsu_seg.errors import ConfigError, TeacherError, UserError
 from lsu_seg.openmmlab.failures import named
 from lsu_seg.openmmlab.mmdet import check_mmdet
@@ -54,11 +55,12 @@ class RankedRunner(Runner):
         return logger
 
     def dump_config(self) -> None:
-        given = Path(self.cfg.filename or "")
+        given = Path(self.cfg.filename or f"{self.timestamp}.py")
         kept = Path(self.work_dir, given.name)
-        if given.name and given.is_file() and kept.exists() and kept.samefile(given):
+        if given.is_file() and kept.exists() and kept.samefile(given):
             return  # the config was written in the work folder: it stays as it is, bases and comments included
-        super().dump_config()
+        # mmengine opens the file, and then lays the config out, which takes seconds and may be interrupted.
+        write_atomic(kept, self.cfg.dump().encode("utf-8", "backslashreplace"))
 
     def train(self) -> Any:
         with named(self.cfg, self):

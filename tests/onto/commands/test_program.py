@@ -47,6 +47,12 @@ class RefusalError(UserError):
     """A refusal of some room."""
 
 
+def made_of(stop: BaseException, error: BaseException) -> BaseException:
+    """What a library raises that catches everything."""
+    error.__context__ = stop
+    return error
+
+
 @pytest.mark.parametrize(
     ("error", "code", "said"),
     [
@@ -56,6 +62,10 @@ class RefusalError(UserError):
         (OSError("image file is truncated"), 1, "error: image file is truncated\n"),
         (RuntimeError("Symlink loop from 'a.tax'"), 1, "error: Symlink loop from 'a.tax'\n"),
         (KeyboardInterrupt(), 130, "interrupted\n"),
+        (made_of(KeyboardInterrupt(), SyntaxError("check the syntax")), 130, "interrupted\n"),
+        (made_of(KeyboardInterrupt(), BrokenPipeError(32, "Broken pipe")), 130, "interrupted\n"),
+        (made_of(KeyboardInterrupt(), RefusalError("cannot be read")), 130, "interrupted\n"),
+        (made_of(SystemExit(143), ValueError("ours")), 143, ""),
         (click.UsageError("not so"), 2, "Error: not so\n"),
     ],
 )
@@ -90,25 +100,6 @@ def test_click_would_pass_over_these_without_a_word(error: BaseException, monkey
 def test_a_command_says_how_it_ends(monkeypatch: pytest.MonkeyPatch) -> None:
     assert ended(monkeypatch, RefusalError("no"), refused=2).exit_code == 2
     assert ended(monkeypatch, KeyboardInterrupt(), interrupted="go on").stderr == "interrupted; go on\n"
-
-
-@pytest.mark.parametrize("package", ["lsu_onto", "lsu_seg"])
-def test_ctrl_c_while_the_program_itself_is_imported(package: str) -> None:
-    """The installed programs call what `python -m` calls."""
-    settings = tomllib.loads((ROOT / "pyproject.toml").read_text())
-    assert settings["project"]["scripts"][package.replace("_", "-")] == f"{package}.__main__:main"
-    code = f"""
-import os, runpy, signal, sys
-class Stop:
-    def find_spec(self, name, *_):
-        if name == "{package}.cli":
-            os.kill(os.getpid(), signal.SIGINT)
-signal.signal(signal.SIGINT, signal.default_int_handler)
-sys.meta_path.insert(0, Stop())
-runpy.run_module("{package}", run_name="__main__")
-"""
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-    assert (done.returncode, done.stdout, done.stderr) == (130, "", "interrupted\n")
 
 
 def test_what_an_extra_brings_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
