@@ -1,8 +1,8 @@
 """Ontologies of segmentation datasets: read `.tax` files, check them, compile them to constraint matrices.
 
 The whole public API is `load`, `load_dataset`, `taxonomies`, `draw`, `read_raster`, `Palettes`, `Constraint`,
-`places`, `rewrite`, `by_name`, `first_map`, `interruption`, `open_to_read`, `walk`, `write_atomic` and the four codes
-below; it needs numpy and no torch, and `read_raster` needs Pillow.
+`places`, `rewrite`, `by_name`, `first_map`, `interruption`, `make_folder`, `open_to_read`, `walk`, `write_atomic`
+and the four codes below; it needs numpy and no torch, and `read_raster` needs Pillow.
 
 >>> import lsu_onto
 >>> c = lsu_onto.load("demo_town", source="demo")
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from lsu_onto.constraint.arrays import ROW_SKIPPED, ROW_UNKNOWN, ROW_VOID, VOID, Constraint, Layout
     from lsu_onto.constraint.rows import LabelValueError
     from lsu_onto.errors import UserError, interruption
-    from lsu_onto.files import open_to_read, walk, write_atomic
+    from lsu_onto.files import make_folder, open_to_read, walk, write_atomic
     from lsu_onto.library.errors import TaxonomyError
     from lsu_onto.library.searchpath import Entry
     from lsu_onto.raster.errors import LabelFileError
@@ -66,6 +66,7 @@ __all__ = [
     "interruption",
     "load",
     "load_dataset",
+    "make_folder",
     "open_to_read",
     "places",
     "read_raster",
@@ -224,7 +225,7 @@ def __getattr__(name: str) -> Any:
         from lsu_onto.raster.palettes import Palettes
 
         return Palettes
-    if name in ("open_to_read", "walk", "write_atomic"):
+    if name in ("make_folder", "open_to_read", "walk", "write_atomic"):
         from lsu_onto import files
 
         return getattr(files, name)

@@ -152,7 +152,6 @@ def _ask(
 
     dataset, source = (name.split()[0] for name in (names.dataset, names.source))
     file = Path(work_dir) / "any" / f"{dataset}-{source}.tax"
-    file.parent.mkdir(parents=True, exist_ok=True)
     lsu_onto.write_atomic(file, empty.text.encode("utf-8", "backslashreplace"))
     paths = [*search, *empty.files]
     asked = drawn_sample(Path(work_dir), str(file), names.source, paths, data_root, **asking)

@@ -18,7 +18,7 @@ from mmengine.logging import MMLogger
 from mmengine.model import BaseDataPreprocessor, MMDistributedDataParallel, is_model_wrapper
 from mmengine.runner import Runner
 
-from lsu_onto import write_atomic
+from lsu_onto import make_folder, write_atomic
 from lsu_seg.errors import ConfigError, TeacherError, UserError
 from lsu_seg.openmmlab.failures import named
 from lsu_seg.openmmlab.mmdet import check_mmdet
@@ -156,11 +156,11 @@ class QuietRunner(RankedRunner):
             return super().load_checkpoint(*args, **kwargs)
 
 
-def build_runner(cfg: Config, quiet: bool = False) -> RankedRunner:
-    """A Runner of a name of its own, so that several can be built in one process."""
+def build_runner(cfg: Config, quiet: bool = False, kind: type[RankedRunner] | None = None) -> RankedRunner:
+    """A Runner of a name of its own, so that several can be built in one process. kind: of Runner, if it is another."""
     cfg = copy.deepcopy(cfg)
     try:
-        Path(cfg.work_dir).mkdir(parents=True, exist_ok=True)
+        make_folder(cfg.work_dir)
     except OSError as e:
         raise ConfigError(
             f"{cfg.work_dir}: cannot be the work folder ({e.strerror}); choose another with `--work-dir`"
@@ -172,7 +172,7 @@ def build_runner(cfg: Config, quiet: bool = False) -> RankedRunner:
     check_parts(cfg)
     check_mmdet(cfg.model)
     with named(cfg):
-        runner: RankedRunner = (QuietRunner if quiet else RankedRunner).from_cfg(cfg)
+        runner: RankedRunner = (kind or (QuietRunner if quiet else RankedRunner)).from_cfg(cfg)
     _check_normalised(runner.model)
     return runner
 
