@@ -227,7 +227,10 @@ def test_every_command_that_looks_taxonomies_up_searches_folders(main: Program) 
         assert command is not None and "search" in {p.name for p in command.params}, name
 
 
-FAR = "tax 1\nsource far v1\n0 road\n"
+FAR = (
+    "tax 1\nsource far v1\n0 road\nsource farther v1\n0 place\ndataset middle v1\n1 road\n"
+    "map middle v1 -> far v1\nroad = road\nmap middle v1 -> farther v1\nroad < place\n"
+)
 NEAR = "tax 1\ndataset near v1 -> far v1\n1 way < road\n"
 LOOKS_UP = {
     "list": "list",
@@ -238,6 +241,7 @@ LOOKS_UP = {
     "render": "render near.tax -o near.dot",
     "compile": "compile near.tax -o near.npz",
     "export": "export near.tax --to csv",
+    "compose": "compose near far farther",
     "import": "import --from csv a.csv --source far",
     "init": "init x --source far --force",
     "lsp": "",

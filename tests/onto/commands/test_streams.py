@@ -48,12 +48,13 @@ def test_every_command_writes_to_any_stream(charset: str, tmp_path: Path, monkey
         ["render", "道.tax"],
         ["compile", "道.tax", "-o", "道.npz"],
         *(["export", "道.tax", "--to", f] for f in ("json", "csv", "md", "mmseg", "sssom", "skos")),
+        ["compose", "道.tax", "demo", "道"],
         ["doctor"],
         ["docs", "-o", "道"],
     ]
     for command in commands:
         result = call(*command, charset=charset)
-        assert result.output and result.exit_code == (command[0] in ("import", "fmt", "validate", "changes")), command
+        assert result.output and result.exit_code == (command[0] in ("import", "fmt", "validate", "changes", "compose")), command
     assert {c[0] for c in commands} == {*lsu_onto.cli.main.places} - {"lsp"}
 
 
