@@ -16,6 +16,7 @@ import traceback
 from collections.abc import Callable, Mapping
 from importlib import import_module
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Any, TypeVar
 
 import click
@@ -351,6 +352,40 @@ class FolderPath(click.Path):
             self.fail(f"`{path}` is not a folder", param, ctx)
         return super().convert(value, param, ctx)
 
+
+def need_new(file: str) -> None:
+    """Refuse a `.tax` file that is there already.
+
+    Raises:
+        UserError: it is.
+    """
+    if file != "-" and os.path.lexists(file):
+        raise UserError(f"`{file}` is there already, and nothing is overwritten; take another name with -o")
+
+
+def put_new_map(text: str, report: str, file: str, format_: str, next_step: str) -> None:
+    """Write a first map, or print it, and say what there is to say of it."""
+    from lsu_onto.files import write_atomic
+
+    if file == "-":
+        put_data(text)
+    else:
+        write_atomic(Path(file), text.encode("utf-8", "backslashreplace"))
+    if format_ == "json":
+        put_data(report)
+        return
+    click.echo(report.rstrip("\n"), err=file == "-")
+    if file != "-":
+        click.echo(f"\nwrote {file}: a draft; read it, then `{next_step}`", err=True)
+
+
+new_map_option = click.option(
+    "-o",
+    "--output",
+    type=OutputPath(".tax", dir_okay=False, allow_dash=True),
+    metavar="FILE | -",
+    help="The map, a new file; `-` prints it, and the table to standard error.  [default: NAME-SOURCE.tax]",
+)
 
 search_path = click.option(
     "--path",

@@ -60,7 +60,7 @@ ROOMS: dict[str, dict[str, str]] = {
         "files": "",
         "installation": "",
         "progress": "",
-        "program": "errors diagnostics",
+        "program": "errors files diagnostics",
         "lang": "diagnostics files",
         "ontology": "diagnostics lang",
         "reporting": "diagnostics lang ontology",

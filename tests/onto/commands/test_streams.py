@@ -54,7 +54,8 @@ def test_every_command_writes_to_any_stream(charset: str, tmp_path: Path, monkey
     ]
     for command in commands:
         result = call(*command, charset=charset)
-        assert result.output and result.exit_code == (command[0] in ("import", "fmt", "validate", "changes", "compose")), command
+        refused = command[0] in ("import", "fmt", "validate", "changes", "compose")
+        assert result.output and result.exit_code == refused, command
     assert {c[0] for c in commands} == {*lsu_onto.cli.main.places} - {"lsp"}
 
 
