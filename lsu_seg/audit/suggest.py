@@ -79,12 +79,17 @@ def suggest(sample: Sample | None, names: NameOdds) -> list[Suggestion]:
     Args:
         sample: of the dataset; None if there are no pictures. names: of the same classes and source classes.
     """
+    return suggest_rows(None if sample is None else pixels_of(sample), names)
+
+
+def suggest_rows(pixels: Pixels | None, names: NameOdds) -> list[Suggestion]:
+    """The same of the sampled pixels."""
     count, k = len(names.classes), len(names.source_classes)
-    if sample is None:
+    if pixels is None:
         nothing = np.zeros((count, k))
         sight = Sight(np.zeros((count, k + 1)), nothing, nothing, np.zeros(count, np.int64), np.zeros(count))
     else:
-        sight = look(pixels_of(sample), names.odds)
+        sight = look(pixels, names.odds)
     z = names.odds + sight.odds
     return [_suggestion(d, z[d], names, sight) for d in range(count)]
 
