@@ -52,7 +52,12 @@ def suggest(sample: Sample, names: NameOdds) -> tuple[list[Suggestion], Sight]:
     Args:
         sample: of the dataset. names: of the same classes and source classes.
     """
-    sight = look(pixels_of(sample), names.odds)
+    return suggest_seen(pixels_of(sample), names)
+
+
+def suggest_seen(pixels: Pixels, names: NameOdds) -> tuple[list[Suggestion], Sight]:
+    """The same of the sampled pixels."""
+    sight = look(pixels, names.odds)
     rows = []
     for s in suggest_rows(names, sight.odds):
         if sight.images[s.row] and sight.familiar[s.row] < FAMILIAR and names.odds[s.row].max() <= STRANGE:

@@ -11,11 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lsu_seg.audit.findings import Finding
-from lsu_seg.audit.presence import Presence
+from lsu_seg.audit.presence import FEATURES, Presence
 from lsu_seg.audit.rehearsal import Rehearsal, familiar_scores
 from lsu_seg.audit.rows import PAIR, closed_rows, fits, pair_gains
 from lsu_seg.audit.scale import CHOSEN, insisted
 
+SAID = 0.1
+"""Nor is a class `never chosen` if the teacher itself, uncorrected, takes more than this of the row for it."""
 NOVEL = 5
 """Fewer rehearsed rows of classes that the teacher does not have say nothing about void."""
 
@@ -146,7 +148,8 @@ def never_chosen(case: Case) -> Iterator[Finding]:
     """Classes that the map allows in a row beside others, and that the teacher hardly sees there."""
     z = case.z
     expected = case.known.scale.false_absent(z)
-    few = (expected < case.settings.notes * NOTE_PARTS[0]) & (case.share < CHOSEN)
+    said = 1 / (1 + np.exp(-case.statistics.features[: len(z), :, FEATURES.index("raw argmax")]))
+    few = (expected < case.settings.notes * NOTE_PARTS[0]) & (case.share < CHOSEN) & (said < SAID)
     several = case.closed & (case.allowed.sum(1) > 1)
     for d, c in np.argwhere(few & case.allowed[:, :-1] & several[:, None]).tolist():
         share, score = float(case.share[d, c]), -float(z[d, c])
