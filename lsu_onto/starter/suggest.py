@@ -24,6 +24,9 @@ MAYBE, HINTED = -1.5, -2.8
 PERHAPS_VOID = -3.0
 """Log odds from which on void may be in such a row."""
 
+FEW = 4
+"""So many reasons are written in a line."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Suggestion:
@@ -126,7 +129,7 @@ class SuggestedMap:
         lines = []
         for s in sorted(self.suggestions, key=lambda s: s.certainty):
             sure = f"{s.certainty:.2f}" if s.certainty else "  - "
-            why = "; ".join(s.reasons) or "nothing is known"
+            why = "; ".join(_few(s.reasons)) or "nothing is known"
             lines.append(f"{sure}  {names.classes[s.row]:{width}}  {relations[s.row]:{across}}  {why}")
         count = Counter(s.state for s in self.suggestions)
         head = (
@@ -195,4 +198,9 @@ def _note(s: Suggestion) -> str:
         "widened": f"TODO: widened, certainty {s.certainty:.2f}",
         "certain": f"suggested, certainty {s.certainty:.2f}",
     }[s.state]
-    return "; ".join([start, *s.reasons])
+    return "; ".join([start, *_few(s.reasons)])
+
+
+def _few(reasons: Sequence[str]) -> Sequence[str]:
+    """The first reasons, where all of them would be too long a line."""
+    return reasons if len(reasons) <= FEW else [*reasons[: FEW - 1], f"and {len(reasons) - FEW + 1} more reasons"]

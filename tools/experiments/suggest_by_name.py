@@ -4,8 +4,8 @@
 
 Of each map, the dataset's own maps and those of its relatives are left out. The rows of `lsu-onto suggest` are compared
 with those of the map: S(d) against S(d). Beside it, plain string similarity (rapidfuzz): the source class whose name is
-most alike, or everything if none is alike to 60 %. Weights and rules were chosen on the maps of the datasets in TUNED; the others judge them.
-Without `--published`, the tool compares with the shipped maps only.
+most alike, or everything if none is alike to 60 %. Weights and rules were chosen on the maps of the datasets in TUNED;
+the others judge them. Without `--published`, the tool compares with the shipped maps only.
 """
 
 from __future__ import annotations

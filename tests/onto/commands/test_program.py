@@ -242,6 +242,7 @@ LOOKS_UP = {
     "compile": "compile near.tax -o near.npz",
     "export": "export near.tax --to csv",
     "compose": "compose near far farther",
+    "suggest": "suggest near.tax --source farther -o -",
     "import": "import --from csv a.csv --source far",
     "init": "init x --source far --force",
     "suggest": "suggest new.tax --source far -o suggested.tax",
