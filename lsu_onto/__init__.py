@@ -1,8 +1,9 @@
 """Ontologies of segmentation datasets: read `.tax` files, check them, compile them to constraint matrices.
 
 The whole public API is `load`, `load_dataset`, `taxonomies`, `draw`, `read_raster`, `Palettes`, `Constraint`,
-`places`, `rewrite`, `by_name`, `first_map`, `open_to_read`, `walk`, `write_atomic` and the four codes below; it needs
-numpy and no torch, and `read_raster` needs Pillow.
+`places`, `rewrite`, `suggest_map`, `suggest_rows`, `by_name`, `first_map`, `interruption`, `make_folder`,
+`open_to_read`, `walk`, `write_atomic` and the four codes below; it needs numpy and no torch, and `read_raster` needs
+Pillow.
 
 >>> import lsu_onto
 >>> c = lsu_onto.load("demo_town", source="demo")
@@ -28,8 +29,8 @@ if TYPE_CHECKING:
 
     from lsu_onto.constraint.arrays import ROW_SKIPPED, ROW_UNKNOWN, ROW_VOID, VOID, Constraint, Layout
     from lsu_onto.constraint.rows import LabelValueError
-    from lsu_onto.errors import UserError
-    from lsu_onto.files import open_to_read, walk, write_atomic
+    from lsu_onto.errors import UserError, interruption
+    from lsu_onto.files import make_folder, open_to_read, walk, write_atomic
     from lsu_onto.library.errors import TaxonomyError
     from lsu_onto.library.searchpath import Entry
     from lsu_onto.raster.errors import LabelFileError
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
     from lsu_onto.revise.revision import Revision, rewrite
     from lsu_onto.starter.by_name import NameOdds, by_name
     from lsu_onto.starter.first_map import FirstMap, FirstRow, first_map
+    from lsu_onto.starter.suggest import SuggestedMap, Suggestion, suggest_map, suggest_rows
 
 __all__ = [
     "MAX_PIXELS",
@@ -58,17 +60,23 @@ __all__ = [
     "Palettes",
     "Raster",
     "Revision",
+    "SuggestedMap",
+    "Suggestion",
     "TaxonomyError",
     "UserError",
     "by_name",
     "draw",
     "first_map",
+    "interruption",
     "load",
     "load_dataset",
+    "make_folder",
     "open_to_read",
     "places",
     "read_raster",
     "rewrite",
+    "suggest_map",
+    "suggest_rows",
     "taxonomies",
     "walk",
     "write_atomic",
@@ -203,10 +211,10 @@ def __getattr__(name: str) -> Any:
         from lsu_onto.constraint.rows import LabelValueError
 
         return LabelValueError
-    if name == "UserError":
-        from lsu_onto.errors import UserError
+    if name in ("UserError", "interruption"):
+        from lsu_onto import errors
 
-        return UserError
+        return getattr(errors, name)
     if name == "TaxonomyError":
         from lsu_onto.library.errors import TaxonomyError
 
@@ -223,7 +231,7 @@ def __getattr__(name: str) -> Any:
         from lsu_onto.raster.palettes import Palettes
 
         return Palettes
-    if name in ("open_to_read", "walk", "write_atomic"):
+    if name in ("make_folder", "open_to_read", "walk", "write_atomic"):
         from lsu_onto import files
 
         return getattr(files, name)
@@ -243,6 +251,10 @@ def __getattr__(name: str) -> Any:
         from lsu_onto.starter import first_map as first
 
         return getattr(first, name)
+    if name in ("SuggestedMap", "Suggestion", "suggest_map", "suggest_rows"):
+        from lsu_onto.starter import suggest
+
+        return getattr(suggest, name)
     if name in ("Revision", "rewrite"):
         from lsu_onto.revise import revision
 

@@ -11,8 +11,14 @@ from lsu_onto import __version__
 from lsu_onto.program import CONTEXT, Program
 
 SECTIONS = {
-    "Write a file": {"init": "init:init", "import": "import_:import_", "fmt": "fmt:fmt"},
+    "Write a file": {
+        "init": "init:init",
+        "import": "import_:import_",
+        "suggest": "suggest:suggest",
+        "fmt": "fmt:fmt",
+    },
     "Check it": {"validate": "validate:validate", "explain": "explain:explain", "changes": "changes:changes"},
+    "Derive others": {"compose": "compose:compose"},
     "Look at it": {"list": "list:list_", "show": "show:show", "render": "render:render"},
     "Use it elsewhere": {"compile": "compile:compile_", "export": "export:export"},
     "Tools": {"lsp": "lsp:lsp", "doctor": "doctor:doctor", "docs": "docs:docs"},

@@ -10,3 +10,26 @@ class UserError(ValueError):
     """
 
     __module__ = "lsu_onto"  # where users import it from, and what a traceback shows
+
+
+def interruption(error: BaseException) -> KeyboardInterrupt | SystemExit | None:
+    """The Ctrl-C or the exit that an error was made of: a library that catches everything, as mmengine does around
+    yapf, raises something else in its place.
+
+    >>> try:
+    ...     try:
+    ...         raise KeyboardInterrupt
+    ...     except:
+    ...         raise SyntaxError("check the syntax")
+    ... except SyntaxError as error:
+    ...     interruption(error)
+    KeyboardInterrupt()
+    """
+    todo, seen = [error], set[int]()
+    while todo:
+        one = todo.pop()
+        if isinstance(one, (KeyboardInterrupt, SystemExit)):
+            return one
+        seen.add(id(one))
+        todo += [e for e in (one.__cause__, one.__context__) if e is not None and id(e) not in seen]
+    return None

@@ -50,6 +50,28 @@ def write_atomic(path: str | os.PathLike[str], data: bytes, sync: bool = True) -
         raise OSError(e.errno, e.strerror, os.fspath(path)) from e
 
 
+def make_folder(folder: str | os.PathLike[str]) -> None:
+    """Make a folder, and those that it is to lie in, unless it is there.
+
+    `Path.mkdir` with parents goes no deeper than Python's stack.
+
+    Raises:
+        OSError: the disk's word, of `folder`.
+    """
+    missing, here = [], Path(folder)
+    try:
+        while not os.path.lexists(here):
+            missing.append(here)
+            here = here.parent
+        if not here.is_dir():
+            here.stat()  # a link to what is not there
+            raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))
+        for each in reversed(missing):
+            each.mkdir(exist_ok=True)
+    except OSError as e:
+        raise OSError(e.errno, e.strerror, os.fspath(folder)) from e
+
+
 def open_to_read(path: str | os.PathLike[str]) -> BinaryIO:
     """Open a file that a user names. It never waits for a file to become one.
 
@@ -153,19 +175,8 @@ def _is_special(path: Path) -> bool:
     return path.exists() and not path.is_file() and not path.is_dir()
 
 
-def _make_folder(folder: Path) -> None:
-    """As `folder.mkdir(parents=True, exist_ok=True)`, which goes no further up than Python's stack."""
-    missing = []
-    while not folder.exists():
-        missing.append(folder)
-        folder = folder.parent
-    for each in reversed(missing):
-        each.mkdir(exist_ok=True)
-
-
 def _write(target: Path, data: bytes, sync: bool) -> None:
-    with contextlib.suppress(FileExistsError):  # a file, and the next lines say so
-        _make_folder(target.parent)
+    make_folder(target.parent)
     # Short, so that long names stay writable, and with a dot, so that scans ignore it.
     temporary = target.parent / f".{os.getpid():x}-{os.urandom(4).hex()}.tmp"
     try:

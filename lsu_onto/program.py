@@ -16,12 +16,13 @@ import traceback
 from collections.abc import Callable, Mapping
 from importlib import import_module
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Any, TypeVar
 
 import click
 from click.shell_completion import CompletionItem
 
-from lsu_onto.errors import UserError
+from lsu_onto.errors import UserError, interruption
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 
@@ -106,7 +107,7 @@ class Ending(click.ClickException):
 
 def ending(error: BaseException, command: click.Command | None = None) -> Ending | None:
     """How a command ends with an error that is the user's or the machine's; None: it is a fault of ours."""
-    if isinstance(error, KeyboardInterrupt):
+    if isinstance(interruption(error), KeyboardInterrupt):
         kept = getattr(command, "interrupted", "")
         return Ending(f"interrupted; {kept}" if kept else "interrupted", 130)
     message: object = None
@@ -209,6 +210,12 @@ class Program(click.Group):
         self.sections = sections
         self.places = {name: place for section in sections.values() for name, place in section.items()}
 
+    def make_context(self, *args: Any, **options: Any) -> click.Context:
+        try:
+            return super().make_context(*args, **options)
+        except KeyboardInterrupt as error:  # while the help is printed, which is before `invoke`
+            raise Ending("interrupted", 130) from error
+
     def main(self, *args: Any, **options: Any) -> Any:
         _mend_streams()
         logging.raiseExceptions = False  # of a log on a full disk: the command itself ends with a message
@@ -255,15 +262,18 @@ class Program(click.Group):
     def invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
-        except BrokenPipeError as error:
-            if _nobody_reads():
-                raise  # click ends quietly
-            raise RuntimeError("a process at the other end of a pipe has ended") from error
-        except EOFError as error:  # click would take it for a user who closed standard input
-            raise RuntimeError("a file or a pipe ended too early") from error
         except (click.ClickException, click.exceptions.Exit, click.Abort):
             raise
         except (Exception, KeyboardInterrupt) as error:
+            stop = interruption(error)
+            if isinstance(stop, SystemExit):
+                raise stop from None
+            if stop is None and isinstance(error, BrokenPipeError):
+                if _nobody_reads():
+                    raise  # click ends quietly
+                raise RuntimeError("a process at the other end of a pipe has ended") from error
+            if stop is None and isinstance(error, EOFError):  # click would take it for a closed standard input
+                raise RuntimeError("a file or a pipe ended too early") from error
             name = ctx.invoked_subcommand
             end = ending(error, self.get_command(ctx, name) if name else None)
             if end is None:
@@ -342,6 +352,40 @@ class FolderPath(click.Path):
             self.fail(f"`{path}` is not a folder", param, ctx)
         return super().convert(value, param, ctx)
 
+
+def need_new(file: str) -> None:
+    """Refuse a `.tax` file that is there already.
+
+    Raises:
+        UserError: it is.
+    """
+    if file != "-" and os.path.lexists(file):
+        raise UserError(f"`{file}` is there already, and nothing is overwritten; take another name with -o")
+
+
+def put_new_map(text: str, report: str, file: str, format_: str, next_step: str) -> None:
+    """Write a first map, or print it, and say what there is to say of it."""
+    from lsu_onto.files import write_atomic
+
+    if file == "-":
+        put_data(text)
+    else:
+        write_atomic(Path(file), text.encode("utf-8", "backslashreplace"))
+    if format_ == "json":
+        put_data(report)
+        return
+    click.echo(report.rstrip("\n"), err=file == "-")
+    if file != "-":
+        click.echo(f"\nwrote {file}: a draft; read it, then `{next_step}`", err=True)
+
+
+new_map_option = click.option(
+    "-o",
+    "--output",
+    type=OutputPath(".tax", dir_okay=False, allow_dash=True),
+    metavar="FILE | -",
+    help="The map, a new file; `-` prints it, and the table to standard error.  [default: NAME-SOURCE.tax]",
+)
 
 search_path = click.option(
     "--path",

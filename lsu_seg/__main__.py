@@ -14,6 +14,11 @@ def main() -> None:
 
         sys.stderr.write("interrupted\n")
         sys.exit(130)
+    finally:  # nothing of the work is left to be stopped, and Python would report its own end with a traceback
+        import signal
+
+        if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+            signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 if __name__ == "__main__":

@@ -15,6 +15,7 @@ from pathlib import Path
 from lsu_onto.changes.compare import Version, compare
 from lsu_onto.diagnostics import Diagnostic, Span, suggest
 from lsu_onto.errors import UserError
+from lsu_onto.files import make_folder
 from lsu_onto.library.library import Library
 from lsu_onto.library.searchpath import shipped
 
@@ -107,7 +108,7 @@ def checkout(file: Path, revision: str, folder: Path) -> tuple[Path, Path]:
             content = tar.extractfile(member) if member.isfile() else None
             target = (folder / member.name).resolve()
             if content and target.is_relative_to(folder):
-                target.parent.mkdir(parents=True, exist_ok=True)
+                make_folder(target.parent)
                 target.write_bytes(content.read())
     if not (folder / inside).is_file():
         raise RevisionError(

@@ -26,10 +26,11 @@ def docs(output: str) -> None:
       lsu-onto docs -o docs/errors
     """
     from lsu_onto.exchange import write_text
+    from lsu_onto.files import make_folder
     from lsu_onto.reporting.error_pages import error_pages
 
     folder = Path(output)
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     for name, text in error_pages().items():
         write_text(folder / name, text)
     click.echo(output)

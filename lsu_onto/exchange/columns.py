@@ -11,7 +11,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from lsu_onto.exchange.base import ExchangeError
-from lsu_onto.exchange.tables import Cell, Table, colour, number
+from lsu_onto.exchange.tables import Cell, Table, number
+from lsu_onto.lang.colours import as_colour
 from lsu_onto.lang.relations import IGNORED, NO_CLASS
 from lsu_onto.ontology.model import Source
 
@@ -195,9 +196,9 @@ def _id(table: Table, words: list[str], numeric: list[bool], places: dict[str, i
 def _refuse_without_header(table: Table) -> None:
     texts = [c.stripped for c in table.header]
     plain = [i for i, t in enumerate(texts) if number(t) is not None]
-    if not plain and not any(colour(t) for t in texts):
+    if not plain and not any(as_colour(t) for t in texts):
         return
-    words = ["color" if colour(t) else "name" for t in texts]
+    words = ["color" if as_colour(t) else "name" for t in texts]
     for i, word in zip(plain, {1: ["id"], 3: [*"rgb"], 4: ["id", *"rgb"]}.get(len(plain), []), strict=False):
         words[i] = word
     file, line, column = table.header[0].place
@@ -217,10 +218,10 @@ def _colours(table: Table, words: list[str]) -> list[tuple[int, ...]]:
     if all(len(p) == 1 for p in primaries):
         found.append(tuple(p[0] for p in primaries))
     filled = [c for c in found if any(_values(table, c))]
-    return sorted(filled, key=lambda c: not all(colour(v) for v in _values(table, c) if v))
+    return sorted(filled, key=lambda c: not all(as_colour(v) for v in _values(table, c) if v))
 
 
 def _values(table: Table, places: tuple[int, ...]) -> tuple[str, ...]:
     """What stands below some columns, comparable: colours as `#rrggbb`."""
     rows = [" ".join(row[i].stripped for i in places if i < len(row)).strip() for row in table.rows]
-    return tuple(colour(r) or r for r in rows)
+    return tuple(as_colour(r) or r for r in rows)

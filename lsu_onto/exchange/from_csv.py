@@ -15,7 +15,8 @@ from lsu_onto.exchange import skeleton
 from lsu_onto.exchange.base import ExchangeError, Finding, Imported, Options
 from lsu_onto.exchange.columns import IDS, NO_ID, VOID, Columns, are_numbers, columns, ids, numbers, shown
 from lsu_onto.exchange.draft import NAME, ClassLine, identifier, identifiers
-from lsu_onto.exchange.tables import Cell, Table, colour, number, read_table
+from lsu_onto.exchange.tables import Cell, Table, number, read_table
+from lsu_onto.lang.colours import as_colour
 from lsu_onto.lang.parse import parse
 from lsu_onto.lang.syntax import RESERVED
 from lsu_onto.library.library import Library
@@ -252,7 +253,7 @@ def _ids(row: _Row, known: Columns, index: int, findings: list[Finding]) -> str:
 def _colours(row: _Row, known: Columns) -> str:
     text = _joined(row, known.colour)
     parts = [c for c in re.split(r"[\s,;]+", text) if c] if "#" in text else [text]
-    colours = [colour(part) for part in parts if part]
+    colours = [as_colour(part) for part in parts if part]
     if None in colours:
         raise _error(
             row[known.colour[0]],

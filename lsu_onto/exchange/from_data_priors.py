@@ -24,7 +24,7 @@ from lsu_onto.exchange.draft import (
 )
 from lsu_onto.exchange.skeleton import need_source, same_name
 from lsu_onto.exchange.tables import Cell, number, read_table
-from lsu_onto.exchange.tables import colour as read_colour
+from lsu_onto.lang.colours import as_colour
 from lsu_onto.library.library import Library
 
 VOID_ID = "255"
@@ -176,7 +176,7 @@ def _labels(path: str, findings: list[Finding]) -> list[_Label]:
             id_ = str(int(id_))
             owner[id_] = cell.stripped
         colour_text = get(row, at_colour)
-        colour = read_colour(colour_text) or ""
+        colour = as_colour(colour_text) or ""
         if colour_text and not colour:
             findings.append(
                 Finding(

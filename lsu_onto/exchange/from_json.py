@@ -16,7 +16,8 @@ from typing import Any
 from lsu_onto.exchange.base import ExchangeError, Finding, Imported, Options
 from lsu_onto.exchange.draft import identifiers
 from lsu_onto.exchange.from_csv import imported, one
-from lsu_onto.exchange.tables import Cell, Table, colour, read_text
+from lsu_onto.exchange.tables import Cell, Table, read_text
+from lsu_onto.lang.colours import as_colour
 
 _Object = dict[str, Any]
 _LARGE = 1 << 24
@@ -102,7 +103,7 @@ def _pairs(document: _Object) -> Iterator[_Object]:
     numbered = all(re.fullmatch("[0-9]+", k) for k in document)
     if numbered and all(isinstance(v, str) for v in values):
         yield from ({"id": int(k), "name": v} for k, v in document.items())
-    elif all(colour(k) for k in document) and all(isinstance(v, str) for v in values):
+    elif all(as_colour(k) for k in document) and all(isinstance(v, str) for v in values):
         yield from ({"name": v, "color": k} for k, v in document.items())
     elif not numbered and all(type(v) is int for v in values):
         yield from ({"name": k, "id": v} for k, v in document.items())

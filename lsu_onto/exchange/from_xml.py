@@ -11,8 +11,9 @@ from xml.parsers import expat
 from lsu_onto.exchange.base import ExchangeError, Finding, Imported, Options, Place
 from lsu_onto.exchange.from_csv import imported, one
 from lsu_onto.exchange.from_json import CVAT_BACKGROUND
-from lsu_onto.exchange.tables import Cell, Table, colour
+from lsu_onto.exchange.tables import Cell, Table
 from lsu_onto.files import open_to_read
+from lsu_onto.lang.colours import as_colour
 
 
 def read(inputs: list[str], options: Options) -> Imported:
@@ -27,7 +28,7 @@ def read(inputs: list[str], options: Options) -> Imported:
     rows = []
     for place, values in reader.classes:
         text = values.get("color", "")
-        if text and not colour(text):  # `red`, `rgba(…)`: only what Label Studio draws with
+        if text and not as_colour(text):  # `red`, `rgba(…)`: only what Label Studio draws with
             findings.append(Finding("info", "value", f"`{text}` is no colour as `#rrggbb`: left out", place))
             text = ""
         rows.append(

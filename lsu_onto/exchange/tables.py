@@ -61,20 +61,6 @@ def number(text: str) -> int | None:
     return int(text) if re.fullmatch("[0-9]{1,9}", text) else None
 
 
-def colour(text: str) -> str | None:
-    """`#rrggbb` or three numbers, with or without brackets, as `#rrggbb`; None for anything else.
-
-    >>> colour("#F423E8"), colour("[244, 35,232]"), colour("244 35 232"), colour("300,0,0")
-    ('#f423e8', '#f423e8', '#f423e8', None)
-    """
-    if re.fullmatch("#[0-9A-Fa-f]{6}", text):
-        return text.lower()
-    numbers = re.fullmatch(r"[(\[]?\s*(\d{1,3})[\s,;]+(\d{1,3})[\s,;]+(\d{1,3})\s*[)\]]?", text)
-    if numbers and all(int(n) < 256 for n in numbers.groups()):
-        return "#" + "".join(f"{int(n):02x}" for n in numbers.groups())
-    return None
-
-
 def read_text(path: str) -> str:
     """The text of a file without its byte order mark."""
     try:

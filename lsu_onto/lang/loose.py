@@ -10,11 +10,12 @@ from __future__ import annotations
 import re
 from itertools import takewhile
 
+from lsu_onto.lang.colours import COLOURS, colours_written
 from lsu_onto.lang.names import NAME, OTHERS_SAY, TYPED_KEYS, identifier
 from lsu_onto.lang.plain import plain
 from lsu_onto.lang.relations import Relations, ends_open, is_relation, relations
 from lsu_onto.lang.syntax import RESERVED, Reading
-from lsu_onto.lang.tokens import COLOURS, Token, colours_written, tokens
+from lsu_onto.lang.tokens import Token, tokens
 
 _AKA = ("aka", "a.k.a.", "a.k.a", "alias", "aliases", "synonym", "synonyms", "auch")
 _FILLER = ("true", "false", "null", "none", "nan", "nil")

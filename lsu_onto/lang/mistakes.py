@@ -9,12 +9,12 @@ import re
 from typing import NamedTuple
 
 from lsu_onto.diagnostics import did_you_mean, suggest
+from lsu_onto.lang.colours import COLOURS, colours_written
 from lsu_onto.lang.headers import read_group, read_header
 from lsu_onto.lang.names import TYPED_KEYS, identifier
 from lsu_onto.lang.plain import plain
 from lsu_onto.lang.relations import ARROWS, OPERATORS
 from lsu_onto.lang.syntax import EDITION, KEYWORDS
-from lsu_onto.lang.tokens import COLOURS, colours_written
 
 _NAME = r"[A-Za-z_][A-Za-z0-9_]*"
 _LIKE_SPACE = re.compile(r"[^\S \t\r\n]|[\u200b\u2060\ufeff]")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -19,6 +20,7 @@ from lsu_onto.library.formatting import format_file
 from lsu_onto.library.pipe import Analysis
 from lsu_onto.lsp.complete import Item, complete
 from lsu_onto.lsp.hover import hover
+from lsu_onto.lsp.log import Handler
 from lsu_onto.lsp.outline import outline
 from lsu_onto.lsp.positions import to_column, to_path, to_range, to_uri
 from lsu_onto.lsp.rename import RenameError, everywhere, may_rename, rename
@@ -350,5 +352,8 @@ def build(paths: Iterable[str] = ()) -> Server:
 def serve(paths: Iterable[str] = ()) -> int:
     """Serve one editor over standard input and output. The exit code: 0 if it said goodbye."""
     server = build(paths)
+    pygls = logging.getLogger("pygls")
+    pygls.addHandler(Handler())
+    pygls.propagate = False
     server.start_io()
     return 0 if server.said_goodbye else 1

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from itertools import groupby
 
 from lsu_onto.diagnostics import Diagnostic, Fix
 from lsu_onto.lang import syntax as ast
-
-_NUMBERS = re.compile(r"(?:rgb)?\s*\(?\s*(\d{1,3})[\s,;]+(\d{1,3})[\s,;]+(\d{1,3})\s*\)?", re.IGNORECASE)
+from lsu_onto.lang.colours import as_colour
 
 
 def quoted_colour(s: ast.ClassLine) -> Diagnostic | None:
@@ -21,15 +19,6 @@ def quoted_colour(s: ast.ClassLine) -> Diagnostic | None:
             what = f'`"{word.text}"` in quotes is a name, not a colour'
             return Diagnostic("TAX006", what, word.span, f"write `{colour}`, without quotes, behind the names", fix=fix)
     return None
-
-
-def as_colour(text: str) -> str | None:
-    """`#rrggbb` for a text that can only be a colour."""
-    if re.fullmatch(r"#(?:[0-9A-Fa-f]{3}){1,2}", text):
-        return text.lower() if len(text) == 7 else "#" + "".join(2 * c for c in text[1:].lower())
-    numbers = _NUMBERS.fullmatch(text)
-    values = [int(n) for n in numbers.groups()] if numbers else [256]
-    return f"#{bytes(values).hex()}" if max(values) < 256 else None
 
 
 def several_aliases(lines: Iterable[ast.ClassLine]) -> Diagnostic | None:

@@ -7,26 +7,18 @@ not lead from an error in form to an error in names.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import replace
-from typing import NamedTuple
 
-from lsu_onto.diagnostics import Diagnostic, Span
+from lsu_onto.diagnostics import Diagnostic
 from lsu_onto.lang import fastpath
 from lsu_onto.lang import syntax as ast
 from lsu_onto.lang.names import identifier
-from lsu_onto.ontology.model import Ontology, Source, Taxonomy
+from lsu_onto.ontology.backwards import backward_rows, exchanged_headers
+from lsu_onto.ontology.model import Ontology, Source
+from lsu_onto.ontology.places import Place, Places, is_header
+from lsu_onto.ontology.readings import Unknown, all_known, named_reading, values_in_words, words_of
 from lsu_onto.ontology.resolve import Importer, Resolved
-from lsu_onto.ontology.unknown import intended_class, unknown_group
-
-_CONVERSE = {"<": ">", ">": "<", "=": "=", "~": "~", "!": "!"}
-
-
-class _Place(NamedTuple):
-    """The section of a line: its kind as `read_loosely` has it, and its map if there is one."""
-
-    kind: str
-    map: Ontology | None
 
 
 def with_intended_help(
@@ -45,11 +37,11 @@ def with_intended_help(
         return findings
     from lsu_onto.lang.explain import diagnostic_of
 
-    places = _Places(file, {o.span: o for o in resolved.ontologies})
-    exchanged = dict(_exchanged(findings, file, resolved, importer))
-    backwards = dict(_backwards(file, places))
+    places = Places(file, {o.span: o for o in resolved.ontologies})
+    exchanged = dict(exchanged_headers(findings, file, resolved, importer))
+    backwards = dict(backward_rows(file, places))
     unread = {u.finding.span: u for u in file.unread.values()}
-    declared = {u.reading.text.split()[1] for u in file.unread.values() if u.reading and _header(u.reading.text)}
+    declared = {u.reading.text.split()[1] for u in file.unread.values() if u.reading and is_header(u.reading.text)}
     reported = {d.span for d in findings}
     out: list[Diagnostic] = []
     settled = set(exchanged)
@@ -65,7 +57,7 @@ def with_intended_help(
             out += [exchanged.pop(line)]
         elif d.span in unread and d.code != "TAX010":
             reading = unread[d.span].reading
-            if reading and _header(reading.text):
+            if reading and is_header(reading.text):
                 header = _header_meant(unread[d.span], file, resolved, importer)
                 out.append(diagnostic_of(unread[d.span], reading._replace(text=header)))
             else:
@@ -110,39 +102,10 @@ _CODES = (
 )
 
 
-class _Places:
-    """The lines of a file, and the sections that they stand in."""
-
-    def __init__(self, file: ast.File, maps: dict[Span, Ontology]) -> None:
-        self.lines = file.text.split("\n")
-        self.headers = [
-            (s.span.line, _Place(_kind(s), maps.get(s.span))) for s in file.statements if isinstance(s, ast.Header)
-        ]
-        broken = [n for n, u in file.unread.items() if u.reading and _header(u.reading.text)]
-        self.headers = sorted([*self.headers, *((n, _Place("", None)) for n in broken)], key=lambda h: h[0])
-
-    def line(self, number: int) -> str:
-        return self.lines[number - 1].removesuffix("\r").rstrip()
-
-    def written(self, span: Span) -> str:
-        return self.lines[span.line - 1][span.column - 1 : span.end - 1]
-
-    def of(self, line: int) -> _Place:
-        return next((place for n, place in reversed(self.headers) if n <= line), _Place("", None))
-
-
-def _kind(header: ast.Header) -> str:
-    return "mapped" if header.kind == "dataset" and header.target else header.kind
-
-
-def _header(text: str) -> bool:
-    return isinstance(fastpath.statement("", 1, [text]), ast.Header)
-
-
 # --- lines that could not be read --------------------------------------------------------------------------
 
 
-def _unread(unread: ast.Unread, place: _Place) -> Diagnostic:
+def _unread(unread: ast.Unread, place: Place) -> Diagnostic:
     from lsu_onto.lang.explain import diagnostic_of
 
     if not unread.reading or not place.map:
@@ -150,45 +113,32 @@ def _unread(unread: ast.Unread, place: _Place) -> Diagnostic:
     listed = _listed(unread, place)
     rule = "targets are separated by spaces" if listed else unread.rule
     read = listed or unread.reading
-    reading = _named(_apart(unread, place) or _as_class(unread, place.map) or read, place.map)
-    if not isinstance(reading, _Unknown):
-        return diagnostic_of(unread._replace(rule=_values(read, place.map) or rule), reading)
+    reading = named_reading(_apart(unread, place) or _as_class(unread, place.map) or read, place.map)
+    if not isinstance(reading, Unknown):
+        return diagnostic_of(unread._replace(rule=values_in_words(read, place.map) or rule), reading)
     name = reading.taxonomy.name
     help_ = f"`{name}` has no class `{reading.text}`; `lsu-onto show {name}` lists its classes"
     return replace(unread.finding, help=help_, fix=None)
 
 
-def _apart(unread: ast.Unread, place: _Place) -> ast.Reading | None:
+def _apart(unread: ast.Unread, place: Place) -> ast.Reading | None:
     """The reading of `4 road: asphalt` and `4 road / asphalt`, where classes of the source follow the mark."""
     from lsu_onto.lang.loose import read_loosely
 
     found = re.match(r"(\s*\d[\d.,]*\s+[^\W\d][\w ]*?)(?:\s*(?:::?|/)\s*|\s+-\s+)(.+)", unread.line)
-    if place.kind != "mapped" or not place.map or not found or not _known(_words(found[2]), place.map):
+    if place.kind != "mapped" or not place.map or not found or not all_known(words_of(found[2]), place.map):
         return None
     return read_loosely(f"{found[1]} : {found[2]}", place.kind)
 
 
-def _listed(unread: ast.Unread, place: _Place) -> ast.Reading | None:
+def _listed(unread: ast.Unread, place: Place) -> ast.Reading | None:
     """The reading of `4 road = asphalt ; grass`, where a class of the source follows what else would start a note."""
     from lsu_onto.lang.loose import read_loosely
 
     found = re.match(r"(.*?\S)\s+;\s+([^#]+)(.*)", unread.line)
-    if not place.map or not found or not _known(_words(found[2].replace(";", " ")), place.map):
+    if not place.map or not found or not all_known(words_of(found[2].replace(";", " ")), place.map):
         return None
     return read_loosely(f"{found[1]} {found[2].replace(';', ' ')}{found[3]}", place.kind)
-
-
-def _words(text: str) -> list[str]:
-    """The words of a text without its note."""
-    from lsu_onto.lang.tokens import tokens
-
-    return [t.text for t in tokens(re.sub(r"\s+#\s.*", "", text)) if t.kind != "mark"]
-
-
-def _known(words: list[str], o: Ontology) -> bool:
-    """Whether all words may be targets of relations to the source."""
-    known = o.source.by_name.keys() | o.source.by_other_name.keys() | {"void", "any"}
-    return all(w in known for w in words)
 
 
 def _as_class(unread: ast.Unread, o: Ontology) -> ast.Reading | None:
@@ -198,26 +148,6 @@ def _as_class(unread: ast.Unread, o: Ontology) -> ast.Reading | None:
         return None
     relations = (f"< {word}", "if the class lies inside it"), (f"= {word}", "if it has the same pixels")
     return unread.reading._replace(text=unread.reading.text.replace("-> void", relations[0][0]), choices=relations)
-
-
-def _values(reading: ast.Reading, o: Ontology) -> str:
-    """The classes that numbers and colours in place of names stand for, in words."""
-    statement = fastpath.statement("", 1, [reading.text])
-    if not isinstance(statement, (ast.Row, ast.ClassLine)):
-        return ""
-    targets = [t.text for r in statement.relations for t in r.targets if t.kind == "string"]
-    words = [(text, "channel", intended_class(text, o.source)) for text in targets]
-    if isinstance(statement, ast.Row) and statement.target.kind == "string":
-        words.insert(0, (statement.target.text, "id", intended_class(statement.target.text, o.dataset)))
-    named = [(text, kind, hit[0]) for text, kind, hit in words if hit and re.fullmatch(r"\d+|#\w+", text)]
-    return ", ".join(f"{'colour' if text[0] == '#' else kind} {text} is `{name}`" for text, kind, name in named)
-
-
-class _Unknown(NamedTuple):
-    """A name that stands for no class, and what has none."""
-
-    text: str
-    taxonomy: Taxonomy
 
 
 def _header_meant(unread: ast.Unread, file: ast.File, resolved: Resolved, importer: Importer) -> str:
@@ -252,77 +182,13 @@ def _related(file: ast.File, line: int) -> bool:
     return False
 
 
-def _named(reading: ast.Reading, o: Ontology) -> ast.Reading | _Unknown:
-    """A reading with the names of classes in place of what stands for them."""
-    text = _with_names(reading.text, o)
-    if isinstance(text, _Unknown):
-        return text
-    choices: list[tuple[str, str]] = []
-    for relation, when in reading.choices:
-        named = _with_names(f"x {relation}", o, row=False)
-        if isinstance(named, _Unknown):
-            return named
-        choices.append((named[2:], when))
-    return _of_groups(reading._replace(text=text, choices=tuple(choices)), o)
-
-
-def _of_groups(reading: ast.Reading, o: Ontology) -> ast.Reading:
-    """Choices for `= @group` and `< @group`, which several classes cannot have."""
-    found = re.search(r"(?<=\s)[=<] (@[\w.]+)(?=\s+#\s|$)", reading.text)
-    if not found or len(o.source.group(found[1][1:])) < 2:
-        return reading
-    weaker = re.fullmatch(rf"([>~]) {re.escape(found[1])} void", reading.choices[1][0]) if reading.choices else None
-    if weaker:  # it was typed with this operator, which is right for several
-        relation = f"{weaker[1]} {found[1]}"
-        return reading._replace(text=reading.text.replace(found[0], relation, 1), choices=())
-    choices = (f"~ {found[1]}", "if it overlaps them"), (f"> {found[1]}", "if they make up all of it")
-    return reading._replace(text=reading.text.replace(found[0], choices[0][0], 1), choices=choices)
-
-
-def _with_names(text: str, o: Ontology, row: bool = True) -> str | _Unknown:
-    from lsu_onto.lang.relations import IGNORED
-
-    line = text.lstrip()
-    continues = line[:1] in "=<>~!-" and not line.startswith("- ")
-    statement = fastpath.statement("", 1, [f"x {line}" if continues else text])
-    if not isinstance(statement, (ast.Row, ast.ClassLine)):
-        return text
-    shift = len(text) - len(line) - 2 if continues else 0
-    edits: list[tuple[Span, str]] = []
-    targets = [t for r in statement.relations for t in r.targets]
-    targets += statement.decision.minus if statement.decision else ()
-    wanted: list[tuple[ast.Target, Taxonomy]] = [(t, o.source) for t in targets]
-    if isinstance(statement, ast.Row) and row and not continues:
-        wanted.append((statement.target, o.dataset))
-    for t, taxonomy in wanted:
-        if t.kind == "group" and not taxonomy.group(t.text):
-            instead = unknown_group(t, o.source).fix
-            if instead is None:
-                return _Unknown(f"@{t.text}", taxonomy)
-            edits.append((t.span, instead.text))
-        if t.kind not in ("name", "string") or t.text in taxonomy.by_name:
-            continue
-        if t.text in taxonomy.by_other_name:
-            edits.append((t.span, taxonomy.classes[taxonomy.by_other_name[t.text]].name))
-            continue
-        hit = intended_class(t.text, taxonomy) or (
-            ("void", "") if t.text.lower() in IGNORED and taxonomy is o.source else None
-        )
-        if hit is None or (taxonomy is o.dataset and hit[0].startswith("@")):
-            return _Unknown(t.text, taxonomy)
-        edits.append((t.span, hit[0]))
-    for span, name in sorted(edits, reverse=True):
-        text = text[: span.column - 1 + shift] + name + text[span.end - 1 + shift :]
-    return text
-
-
-def _leads_on(reading: ast.Reading | None, line: str, place: _Place) -> bool:
+def _leads_on(reading: ast.Reading | None, line: str, place: Place) -> bool:
     """Whether the right name alone would be the next error: behind `<` there are several, or the row's class is wrong,
     too."""
     if reading is None or place.map is None:
         return False
-    named = _named(reading, place.map)
-    if isinstance(named, _Unknown):
+    named = named_reading(reading, place.map)
+    if isinstance(named, Unknown):
         return False
     ours, theirs = line.split(), named.text.split()
     return bool(named.choices) or (place.kind == "map" and theirs[0] != ours[0] and theirs[1:] != ours[1:])
@@ -331,7 +197,7 @@ def _leads_on(reading: ast.Reading | None, line: str, place: _Place) -> bool:
 # --- names that are words of another language --------------------------------------------------------------
 
 
-def _loosely(d: Diagnostic, places: _Places) -> Diagnostic | None:
+def _loosely(d: Diagnostic, places: Places) -> Diagnostic | None:
     """The finding on `and`, `not`, `None`, `aka` … among the targets, or on `!` that leaves nothing, with what the
     whole line means."""
     from lsu_onto.lang.explain import diagnostic_of
@@ -355,17 +221,17 @@ def _loosely(d: Diagnostic, places: _Places) -> Diagnostic | None:
     reading = read_loosely(body, place.kind, alone)
     if named_wrongly and not foreign and (d.code == "TAX202" or not _leads_on(reading, line, place)):
         return None
-    named = _named(reading, place.map) if reading else None
+    named = named_reading(reading, place.map) if reading else None
     if (
         not named
-        or isinstance(named, _Unknown)
+        or isinstance(named, Unknown)
         or not fastpath.statement("", 1, [f"x {named.text.lstrip()}" if line[:1].isspace() else named.text])
     ):
         return None
     return diagnostic_of(ast.Unread(line, d, "", None), named) if named.text.split() != line.split() else None
 
 
-def _id_in_row(d: Diagnostic, places: _Places) -> Diagnostic | None:
+def _id_in_row(d: Diagnostic, places: Places) -> Diagnostic | None:
     """The finding on `0 asphalt` in a map: an id of the dataset, and a class of the source."""
     from lsu_onto.lang.explain import diagnostic_of
     from lsu_onto.lang.loose import read_loosely
@@ -374,15 +240,15 @@ def _id_in_row(d: Diagnostic, places: _Places) -> Diagnostic | None:
     if not place.map or places.written(d.span) in place.map.dataset.by_name:
         return None
     reading = read_loosely(line, "map")
-    named = _named(reading, place.map) if reading else None
-    if not named or isinstance(named, _Unknown):
+    named = named_reading(reading, place.map) if reading else None
+    if not named or isinstance(named, Unknown):
         return None
     return diagnostic_of(
-        ast.Unread(line, replace(d, fix=None), _values(reading, place.map) if reading else "", None), named
+        ast.Unread(line, replace(d, fix=None), values_in_words(reading, place.map) if reading else "", None), named
     )
 
 
-def _with_colon(d: Diagnostic, places: _Places) -> Diagnostic | None:
+def _with_colon(d: Diagnostic, places: Places) -> Diagnostic | None:
     """The finding on `road: asphalt` in a map, or on a class line of that form."""
     from lsu_onto.lang.explain import diagnostic_of
     from lsu_onto.lang.loose import read_loosely
@@ -391,80 +257,13 @@ def _with_colon(d: Diagnostic, places: _Places) -> Diagnostic | None:
     found = re.match(r"\s*([A-Za-z_]\w*):\s*(.+)", line)
     if not found or not place.map or place.kind not in ("map", "mapped"):
         return None
-    words = _words(found[2])
+    words = words_of(found[2])
     number = place.kind == "mapped" and all(re.fullmatch(r"\d+(\.\.\d+)?", w) for w in words) and d.code == "TAX011"
-    if not number and not _known(words, place.map):
+    if not number and not all_known(words, place.map):
         return None
     reading = read_loosely(line.replace(":", " :", 1), place.kind)
-    named = _named(reading, place.map) if reading else None
-    if not named or isinstance(named, _Unknown):
+    named = named_reading(reading, place.map) if reading else None
+    if not named or isinstance(named, Unknown):
         return None
     row = Diagnostic("TAX011", f"`{found[1]}` is not a key", d.span)
     return diagnostic_of(ast.Unread(line, row, "", None), named)
-
-
-# --- headers with dataset and source exchanged ------------------------------------------------------------
-
-
-def _exchanged(
-    findings: Iterable[Diagnostic], file: ast.File, resolved: Resolved, importer: Importer
-) -> Iterator[tuple[int, Diagnostic]]:
-    """The headers `dataset SOURCE v1 -> NAME v1`, by line."""
-    unknown = {d.span for d in findings if d.code == "TAX203"}
-    sources = {(t.name, t.version) for t in resolved.taxonomies if isinstance(t, Source)}
-    datasets = {t.name for t in resolved.taxonomies if not isinstance(t, Source)}
-    for s in file.statements:
-        if not isinstance(s, ast.Header) or not s.target or s.target.name.span not in unknown:
-            continue
-        left, right = ((t.name.text, t.version.text) for t in (s.taxon, s.target))
-        if left in sources or importer.taxonomy("source", s.taxon)[0]:
-            written = f"{s.kind} {' '.join(right)} -> {' '.join(left)}"
-            help_ = f"`{left[0]}` is a source, which stands behind the arrow: write `{written}`"
-            yield s.span.line, Diagnostic("TAX203", f"there is no source `{right[0]}`", s.target.name.span, help_)
-        elif right[0] in datasets or importer.taxonomy("dataset", s.target)[0]:
-            help_ = f"`{right[0]}` is a dataset; `lsu-onto list` shows the sources"
-            yield s.span.line, Diagnostic("TAX203", f"there is no source `{right[0]}`", s.target.name.span, help_)
-
-
-# --- maps written backwards --------------------------------------------------------------------------------
-
-
-def _backwards(file: ast.File, places: _Places) -> Iterator[tuple[Span, str]]:
-    """The rows that say of a class of the source what it is in the dataset, and what to write instead."""
-    rows: list[tuple[ast.Row, Ontology, str]] = []
-    parts: dict[tuple[int, str], dict[str, list[str]]] = {}
-    for s in file.statements:
-        o = places.of(s.span.line).map if isinstance(s, ast.Row) else None
-        if not isinstance(s, ast.Row) or o is None:
-            continue
-        ours, theirs = o.dataset.by_other_name | o.dataset.by_name, o.source.by_other_name | o.source.by_name
-        own = o.span == o.dataset.span and o.dataset.span.file == o.span.file
-        targets = [(r.op, t.text) for r in s.relations for t in r.targets if t.kind in ("name", "string")]
-        named = [(op, text) for op, text in targets if text in ours or (own and text not in theirs)]
-        if s.target.text in theirs and s.target.text not in ours and named:
-            source = o.source.classes[theirs[s.target.text]].name
-            for op, text in named:
-                cls = o.dataset.classes[ours[text]].name if text in ours else identifier(text)
-                by_operator = parts.setdefault((o.span.line, cls), {})
-                by_operator.setdefault(_CONVERSE[op], []).append(source)
-            first = named[0][1]
-            rows.append((s, o, o.dataset.classes[ours[first]].name if first in ours else identifier(first)))
-    for s, o, cls in rows:
-        by_operator = parts[o.span.line, cls]
-        relation = " ".join(f"{op} {' '.join(names)}" for op, names in by_operator.items())
-        only = by_operator.get(">", [])
-        help_ = f"`{s.target.text}` is a class of `{o.source.name}`: "
-        if len(by_operator) == 1 and len(only) == 1:
-            relation = f"> {only[0]} void"
-        own = o.span == o.dataset.span and o.dataset.span.file == o.span.file
-        if own and cls in o.dataset.by_name:
-            declared = o.dataset.classes[o.dataset.by_name[cls]].span.line
-            help_ += f"write `{relation}` behind `{cls}` in line {declared}, and take this line out"
-        elif own:
-            help_ += f"write `4 {cls} {relation}` with the number that label files store"
-        else:
-            help_ += f"write `{cls} {relation}`"
-            help_ += ", one row for all of them" if sum(len(n) for n in by_operator.values()) > 1 else ""
-        if relation.endswith(" void"):
-            help_ += f"; `= {only[0]}` if `{cls}` is nothing else"
-        yield s.span, help_

@@ -192,8 +192,8 @@ def misplaced(statements: Sequence[ast.Statement], dataset: str) -> list[Diagnos
 
 def class_in(s: ast.Meta) -> str | None:
     """The class line that was meant by `road: 3`, `road: [128, 64, 128]` or `road: {id: 3}`, or None."""
+    from lsu_onto.lang.colours import colours_written
     from lsu_onto.lang.loose import read_loosely
-    from lsu_onto.lang.tokens import colours_written
 
     key, value = s.key.text, s.value.text
     if key.lower() in FOREIGN:
@@ -282,8 +282,8 @@ def _loose_values(text: str, encoding: str) -> str | None:
     None if the form is right, or not understood."""
     if re.fullmatch(r"(#[0-9A-Fa-f]{6}[\s,]*)+" if encoding == "rgb" else r"[\d.]+([\s,]+[\d.]+)*", text):
         return None
+    from lsu_onto.lang.colours import colours_written, named_colours
     from lsu_onto.lang.plain import plain
-    from lsu_onto.lang.tokens import colours_written, named_colours
 
     text = plain(text)
     if text.strip("[](){}\"' ").lower() in ("", "null", "none", "~", "no", "false", "nan", "-", "-1"):

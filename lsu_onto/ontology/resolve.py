@@ -8,9 +8,10 @@ from typing import Any, Protocol, TypeVar, cast
 
 from lsu_onto.diagnostics import Diagnostic, Fix, Span
 from lsu_onto.lang import syntax as ast
+from lsu_onto.lang.colours import as_colour
 from lsu_onto.ontology import keys as tax_keys
 from lsu_onto.ontology import model
-from lsu_onto.ontology.class_lines import as_colour, quoted_colour, several_aliases
+from lsu_onto.ontology.class_lines import quoted_colour, several_aliases
 from lsu_onto.ontology.sections import Section, split
 from lsu_onto.ontology.unknown import taken_apart, unknown_class, unknown_group
 

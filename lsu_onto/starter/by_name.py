@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -12,20 +12,22 @@ from numpy.typing import NDArray
 
 from lsu_onto.errors import UserError
 from lsu_onto.exchange.skeleton import need_source
-from lsu_onto.lang.names import transliterated
 from lsu_onto.library.library import Library
-from lsu_onto.ontology.model import Dataset, Ontology, Source, TaxClass, bare
+from lsu_onto.ontology.model import Dataset, Source, TaxClass, bare
+from lsu_onto.starter.known import Known, Said, known
+from lsu_onto.starter.spelling import group_names, meaningful, spellings
 
-PRIOR = -3.0
-"""Log odds that a class is allowed in a row of which nothing is known."""
-SAME, GROUP, KNOWN, ALIKE, PART = 6.0, 4.0, 4.0, 3.0, 2.0
-"""The same name; the name of a group; an equal class of another map has the name; almost the name; a part of it."""
-VOTE, FEW = 1.5, 0.15
+PRIOR, PRIOR_VOID = -3.0, -2.0
+"""Log odds that a class is allowed in a row of which nothing is known; and void."""
+SAME, GROUP, KNOWN, ALIKE, PART, MODIFIER = 6.0, 4.0, 4.0, 3.0, 2.0, 1.0
+"""The same name; the name of a group; the same in other words, here or in another map; almost the name; a part of it,
+or of its group; a part that only says more of another word (a *road pile* is no road)."""
+VOTE, FEW = 1.7, 0.15
 """The log odds of n maps with the class, of which a allow it: VOTE · log((a + FEW) / (n - a + FEW))."""
 DENIAL = 0.5
 """What a vote against a class counts, beside one for it: a map leaves out what is rare."""
-DETOUR = 0.5
-"""What a map counts that knows the class under another name only."""
+OTHERWISE = 0.3
+"""What a map counts about a class that it has a row of its own for, and the dataset has not, or the other way round."""
 
 _VOID = frozenset(
     ("void", "ignore", "ignored", "unknown", "unlabelled", "unlabeled", "unannotated", "egovehicle", "outofroi")
@@ -51,18 +53,6 @@ class NameOdds:
     same: NDArray[np.int64]
 
 
-@dataclass
-class _Known:
-    """What the maps at hand say of a name.
-
-    Attributes:
-        votes: name → (map, S(d)) in maps to the source. equal: name → names of classes that some map calls equal.
-    """
-
-    votes: dict[str, list[tuple[str, frozenset[int]]]] = field(default_factory=lambda: defaultdict(list))
-    equal: dict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
-
-
 def by_name(
     dataset: str | Path, source: str, paths: Iterable[str | Path] = (), without: Iterable[str] = ()
 ) -> NameOdds:
@@ -77,29 +67,8 @@ def by_name(
     """
     paths = paths if isinstance(paths, (str, Path)) else list(paths)  # which is read twice
     library = Library(paths)
-    search = [*map(str, paths)]
-    d, s = need_dataset(library, dataset), need_source(source, tuple(search))
-    known = _known(library, d, s, frozenset(without))
-    k = len(s.classes)
-    odds = np.full((len(d.classes), k + 1), PRIOR)
-    reasons: list[dict[int, list[str]]] = []
-    same = np.full(len(d.classes), -1)
-    for row, c in enumerate(d.classes):
-        why: dict[int, list[str]] = defaultdict(list)
-        for channel, (worth, text) in _direct(c, s, known).items():
-            odds[row, channel] += worth
-            why[channel].append(text)
-            if worth == SAME and channel < k:
-                same[row] = channel
-        for channel, (worth, text) in _votes(c, k, known).items():
-            odds[row, channel] += worth
-            if text:
-                why[channel].append(text)
-        reasons.append(dict(why))
-    return NameOdds(
-        f"{d.name} {d.version}", f"{s.name} {s.version}", tuple(c.name for c in d.classes),
-        tuple(c.name for c in s.classes), odds, tuple(reasons), same,
-    )  # fmt: skip
+    d, s = need_dataset(library, dataset), need_source(source, tuple(map(str, paths)))
+    return compare_names(d, s, known(library, s, frozenset(without), (d.name, s.name)))
 
 
 def need_dataset(library: Library, name: str | Path) -> Dataset:
@@ -110,124 +79,124 @@ def need_dataset(library: Library, name: str | Path) -> Dataset:
     return taxonomy
 
 
-def _known(library: Library, d: Dataset, s: Source, without: frozenset[str]) -> _Known:
-    out = _Known()
-    for o in _maps(library):
-        if o.dataset.name in without or (o.dataset.name == d.name and o.source.name == s.name):
-            continue
-        for row in o.rows:
-            if row.poisoned:
-                continue
-            meaning = row.meaning(len(o.source.classes))
-            own = o.dataset.classes[row.cls]
-            if o.source.name == s.name and o.source.version == s.version:
-                allowed = frozenset([*meaning.channels, *([len(s.classes)] if meaning.void else [])])
-                for name in _spellings(own):
-                    out.votes[name].append((o.dataset.name, allowed))
-            for channel in (c for c, op in meaning.channels.items() if op == "="):
-                for a in _spellings(own):
-                    for b in _spellings(o.source.classes[channel]):
-                        if a != b:
-                            out.equal[a].add(b)
-                            out.equal[b].add(a)
-    return out
+def compare_names(d: Dataset, s: Source, others: Known) -> NameOdds:
+    """What the names say, given what other maps say of them."""
+    k = len(s.classes)
+    odds = np.full((len(d.classes), k + 1), PRIOR)
+    odds[:, k] = PRIOR_VOID
+    reasons: list[dict[int, list[str]]] = [defaultdict(list) for _ in d.classes]
+    same = np.full(len(d.classes), -1)
+    names = _SourceNames(s, others)
+    for row, c in enumerate(d.classes):
+        for channel, (worth, text) in names.resembling(c).items():
+            odds[row, channel] += worth
+            reasons[row][channel].append(text)
+            if worth == SAME:
+                same[row] = channel
+    own = np.isin(np.arange(k + 1), same)
+    for row, c in enumerate(d.classes):
+        for channel, (worth, text) in _votes(others.of(c), own).items():
+            odds[row, channel] += worth
+            if text:
+                reasons[row][channel].append(text)
+    return NameOdds(
+        f"{d.name} {d.version}", f"{s.name} {s.version}", tuple(c.name for c in d.classes),
+        tuple(c.name for c in s.classes), odds, tuple(map(dict, reasons)), same,
+    )  # fmt: skip
 
 
-def _maps(library: Library) -> Iterator[Ontology]:
-    for path in dict.fromkeys(str(e.path) for e in library.entries() if e.source):
-        try:
-            yield from library.check(path).resolved.ontologies
-        except UserError:  # another file's mistake is not this one's
-            continue
+class _SourceNames:
+    """The names of a source's classes and groups, however written.
 
-
-def _spellings(c: TaxClass) -> dict[str, None]:
-    """Its names, without what may be written in several ways."""
-    return dict.fromkeys(bare(n) for n in (c.name, c.official, *c.aliases) if n)
-
-
-def _direct(c: TaxClass, s: Source, known: _Known) -> dict[int, tuple[float, str]]:
-    """Channel → what the name itself says for it: the strongest reason alone."""
-    out: dict[int, tuple[float, str]] = {}
-
-    def say(channels: Iterable[int], worth: float, text: str) -> None:
-        for channel in channels:
-            if channel not in out or out[channel][0] < worth:
-                out[channel] = worth, text
-
-    names = _spellings(c)
-    groups = {bare(g.rpartition(".")[2]): g for g in s.groups}
-    for name in names:
-        if name in s.by_letters:
-            say([s.by_letters[name]], SAME, "the same name")
-        if name in groups:
-            say(s.group(groups[name]), GROUP, f"`{groups[name]}` is a group of the source")
-        for other in sorted(known.equal.get(name, ())):
-            if other in s.by_letters:
-                channel = s.by_letters[other]
-                say([channel], KNOWN, f"another map calls it equal to `{s.classes[channel].name}`")
-        if name in _VOID:
-            say([len(s.classes)], KNOWN, "it is called so")
-    group = bare(c.group.rpartition(".")[2]) if c.group else ""
-    if group in s.by_letters and not out:
-        say([s.by_letters[group]], PART, "its group has the name")
-    words = _words(c.name)
-    for channel, there in enumerate(s.classes):
-        theirs = _words(there.name)
-        if not words or not theirs:
-            continue
-        if len(words) > 1 and words[-1:] == theirs:
-            say([channel], ALIKE, "named after it")
-        elif set(theirs) <= set(words) or (len(words) == 1 and words[0] == theirs[-1]):
-            say([channel], PART, "it is a part of the name")
-    if not out:
-        for name, channel in _near(c.name, s):
-            say([channel], ALIKE, f"spelled almost like `{name}`")
-    return out
-
-
-def _words(name: str) -> list[str]:
-    """The words of a name, without the plural.
-
-    >>> _words("Parked-Cars"), _words("grass")
-    (['parked', 'car'], ['grass'])
+    Args:
+        others: what other maps call equal.
     """
-    words = transliterated(name).split("_")
-    return [w[:-1] if len(w) > 3 and w.endswith("s") and not w.endswith("ss") else w for w in words if w]
+
+    def __init__(self, source: Source, others: Known) -> None:
+        self.source = source
+        self.equal = others.equal
+        self.channels = {name: i for i, c in reversed([*enumerate(source.classes)]) for name in spellings(c)}
+        self.channels |= source.by_letters
+        self.words = [meaningful(c.name) for c in source.classes]
+        self.groups = {" ".join(meaningful(g.rpartition(".")[2])): g for g in source.groups}
+
+    def resembling(self, c: TaxClass) -> dict[int, tuple[float, str]]:
+        """Channel → what the name of a class itself says for it: the strongest reason alone."""
+        out: dict[int, tuple[float, str]] = {}
+
+        def say(channels: Iterable[int], worth: float, text: str) -> None:
+            for channel in channels:
+                if channel not in out or out[channel][0] < worth:
+                    out[channel] = worth, text
+
+        source = self.source
+        exact = {bare(n) for n in (c.name, c.official, *c.aliases) if n}
+        for name in spellings(c):
+            if name in exact and name in source.by_letters:
+                say([source.by_letters[name]], SAME, "the same name")
+            elif name in self.channels:
+                say([self.channels[name]], KNOWN, "the same in other words")
+            if name in self.groups:
+                say(source.group(self.groups[name]), GROUP, f"`{self.groups[name]}` is a group of the source")
+            for synonym in sorted(self.equal.get(name, ())):
+                if synonym in self.channels:
+                    channel = self.channels[synonym]
+                    say([channel], KNOWN, f"another map calls it equal to `{source.classes[channel].name}`")
+            if name in _VOID:
+                say([len(source.classes)], KNOWN, "it is called so")
+        for group in group_names(c) if not out else ():
+            if group in self.channels:
+                say([self.channels[group]], PART, "its group has the name")
+            elif group in self.groups:
+                say(source.group(self.groups[group]), PART, f"the group `{self.groups[group]}` is in both")
+        own = meaningful(c.name)
+        if len(own) > 1 and all(word in self.channels for word in own):
+            say([self.channels[word] for word in own], KNOWN, "it names these")
+        for channel, theirs in enumerate(self.words):
+            if part := _part(own, theirs):
+                say([channel], *part)
+        if not out and (near := _near(c.name, source)):
+            say([source.by_name[near]], ALIKE, f"spelled almost like `{near}`")
+        return out
 
 
-def _near(name: str, s: Source) -> Iterator[tuple[str, int]]:
+def _part(own: list[str], theirs: list[str]) -> tuple[float, str] | None:
+    """What it says that one name is a part of the other."""
+    if not own or not theirs:
+        return None
+    if len(own) > 1 and own[-1:] == theirs:
+        return ALIKE, "named after it"
+    if set(theirs) <= set(own):
+        return PART if own[-1] in theirs else MODIFIER, "it is a part of the name"
+    compound = len(own) == len(theirs) == 1 and len(theirs[0]) > 3 and own[0].endswith(theirs[0])  # smallpole
+    return (PART, "it is a part of the name") if compound or own == theirs[-1:] else None
+
+
+def _near(name: str, s: Source) -> str | None:
     from lsu_onto.diagnostics import did_you_mean
 
-    near = did_you_mean(name, s.by_name, 80)
-    if near:
-        yield near, s.by_name[near]
+    return did_you_mean(name, s.by_name, 80)
 
 
-def _votes(c: TaxClass, k: int, known: _Known) -> dict[int, tuple[float, str]]:
-    """Channel → what other maps say of classes of the name."""
-    names = _spellings(c)
-    votes = _of(names, known)
-    scale = 1.0
-    if not votes:
-        votes, scale = _of({other: None for n in names for other in sorted(known.equal.get(n, ()))}, known), DETOUR
-    if not votes:
+def _votes(said: list[Said], own: NDArray[np.bool_]) -> dict[int, tuple[float, str]]:
+    """Channel → what other maps say of it.
+
+    Args:
+        own: which channels have a row of the same name here. A map where riders are a class of their own says little
+            of a dataset in which they can only be persons.
+    """
+    if not said:
         return {}
-    count = Counter(channel for allowed in votes.values() for channel in allowed)
+    alike = [(each.vote.own == own) | (each.vote.yes > 0) & each.vote.own for each in said]
+    weight = np.array([e.worth * e.vote.counts * np.where(a, 1, OTHERWISE) for e, a in zip(said, alike, strict=True)])
+    yes = np.array([each.vote.yes for each in said])
+    a, n = (weight * yes).sum(0), weight.sum(0)
+    worth = VOTE * np.log((a + FEW) / (n - a + FEW))
+    worth = np.where(worth > 0, worth, worth * DENIAL)
     out = {}
-    for channel in range(k + 1):
-        a, n = count[channel], len(votes)
-        worth = VOTE * scale * float(np.log((a + FEW) / (n - a + FEW)))
-        maps = ", ".join(f"`{m}`" for m, allowed in list(votes.items())[:3] if channel in allowed)
-        text = f"as in the map{'s' * (a > 1)} of {maps}" if a and maps else ""
-        out[channel] = (worth if worth > 0 else worth * DENIAL, text)
+    for channel in np.flatnonzero(n).tolist():
+        allow = [each for each in said if each.vote.yes[channel] >= 0.5]
+        maps = ", ".join(f"`{each.vote.dataset}`" for each in allow[:3])
+        way = f", {allow[0].way}" if allow and allow[0].way else ""
+        out[channel] = float(worth[channel]), f"as in the map{'s' * (len(allow) > 1)} of {maps}{way}" if allow else ""
     return out
-
-
-def _of(names: Iterable[str], known: _Known) -> dict[str, frozenset[int]]:
-    """Map → S(d) of the class that has one of the names, for each map that has one."""
-    votes: dict[str, frozenset[int]] = {}
-    for name in names:
-        for map_, allowed in known.votes.get(name, ()):
-            votes.setdefault(map_, allowed)
-    return votes

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -40,11 +41,24 @@ class FirstMap:
     Attributes:
         text: of a `.tax` file with a map and no dataset. relations: of each row, as in the text.
         files: of the dataset and of the source, which `lsu_onto.load` needs among its `paths` if it is elsewhere.
+        file: what it is called if nobody says otherwise.
     """
 
+    file: str
     text: str
     relations: tuple[str, ...]
     files: tuple[str, str]
+
+    def next_step(self, file: str, dataset: str | Path, paths: Iterable[str | Path] = ()) -> str:
+        """The command that checks the map once it is written.
+
+        Args:
+            file: where it is written. dataset, paths: as they were given.
+        """
+        folder = Path(self.files[0]).resolve().parent
+        elsewhere = Path(dataset).is_file() and folder != Path(file).resolve().parent
+        folders = [arg for p in [*paths, *([folder] if elsewhere else [])] for arg in ("--path", str(p))]
+        return shlex.join(["lsu-onto", "validate", file, *folders])
 
 
 def first_map(
@@ -82,7 +96,7 @@ def first_map(
         folder = [*search, d.span.file, s.span.file]
         problems = Library(folder, {file: text}).check(file, text).errors
         if not problems:
-            return FirstMap(text, tuple(" ".join(r) for r in relations), (d.span.file, s.span.file))
+            return FirstMap(Path(file).name, text, tuple(" ".join(r) for r in relations), (d.span.file, s.span.file))
     raise UserError(
         f"a map of `{d.name}` to `{s.name}` cannot be written: {problems[0].message} ({problems[0].code}); mend"
         f" {d.span.file} first, see `lsu-onto validate`"

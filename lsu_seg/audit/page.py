@@ -70,26 +70,39 @@ def as_html(
         for number, finding in enumerate(report.findings, 1)
     ]
     split = len(report.contradictions)
+    silence = words.nothing_found(report)
     parts = {
         "hash": f"sha256-{digest}",  # no script but ours runs, whatever a class or a file is called
         "title": escape(f"Audit of {report.dataset} → {report.source}"),
         "verdict": escape(words.verdict(report)),
-        "state": "bad" if report.contradictions else "good",
-        "looked": f"{report.sampled} of {report.images} images were looked at, and {int(report.pixels.sum())} pixels.",
+        "state": "bad" if report.contradictions else "good" if report.judged and not silence else "",
+        "looked": f"{words.looked_at(report)}.",
         "dataset": escape(report.dataset),
         "source": escape(report.source),
         "style": html.STYLE + _resource("page.css"),
         "script": script,
         "kinds": _kinds(report),
-        "remarks": _list("What the audit could not do", list(report.remarks)),
+        "remarks": _list("What the audit could not do", [*report.remarks, *filter(None, [silence])]),
         "problems": _list("Images or labels that could not be opened", problems),
-        "contradictions": "\n".join(findings[:split]) or '<p class="sub">None.</p>',
-        "notes": "\n".join(findings[split:]) or '<p class="sub">None.</p>',
+        "contradictions": _overview(report, 0, split) + "\n".join(findings[:split]) or '<p class="sub">None.</p>',
+        "notes": _overview(report, split, len(findings)) + "\n".join(findings[split:]) or '<p class="sub">None.</p>',
         "table": table(report),
         "settings": _settings(report),
         "classes": sections(report, gallery, places, pictures),
     }
     return re.sub(r"\{\{(\w+)\}\}", lambda m: parts[m[1]], _resource("page.html"))
+
+
+def _overview(report: Report, start: int, end: int) -> str:
+    """A line for each finding of a list, which leads to it; nothing where one glance shows them all."""
+    if end - start < 3:
+        return ""
+    lines = (
+        f'<li value="{number}"><a href="#finding-{number}">{escape(words.title(report.findings[number - 1]))}</a>: '
+        f"{coded(words.sentence(report, report.findings[number - 1]))}</li>"
+        for number in range(start + 1, end + 1)
+    )
+    return f'<ol class="overview">{"".join(lines)}</ol>'
 
 
 def _resource(name: str) -> str:

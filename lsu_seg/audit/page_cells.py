@@ -45,12 +45,16 @@ def _cell(report: Report, row: int, channel: int, number: int) -> str:
         float(a[row, channel]) for a in (report.cells.share, report.cells.score, report.cells.decidable)
     )
     allowed = bool(report.allowed[row, channel])
-    undecidable = row in report.unseen or not limit <= 1
+    # What the map allows cannot be forgotten, and what was found could be.
+    undecidable = row in report.unseen or not (allowed or number or limit <= 1)
     look = " ".join(["allowed"] * allowed + ["undecidable"] * undecidable + ["about"] * bool(number))
     sees = "nothing was seen of it" if np.isnan(share) else f"the teacher sees {words.percent(share)} of it so"
-    misses = "not decidable at any share" if undecidable else f"not decidable below {words.percent(limit)}"
+    misses = (
+        "" if allowed or number else f"; had the map forgotten it, it would be found from {words.percent(limit)} on"
+    )
+    misses = "; had the map forgotten it, the audit would not have found it" if undecidable else misses
     tip = f"{report.classes[row]} / {report.source_classes[channel]}: {'allowed' if allowed else 'not allowed'} by the"
-    tip += f" map; {sees}; {misses}"
+    tip += f" map; {sees}{misses}"
     tip += f"; score {score:.1f}" if np.isfinite(score) else ""
     tip += f"; see finding {number}" if number else ""
     heat = f' style="--s:{np.sqrt(share):.2f}"' if share >= 0.001 else ""

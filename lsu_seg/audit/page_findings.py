@@ -62,7 +62,10 @@ def tax_line(name: str, places: Mapping[str, ClassPlaces]) -> str:
 
 def _facts(finding: Finding) -> list[str]:
     facts = [("share", words.percent(finding.share))] if finding.share is not None else []
-    facts += [("images that show it", str(finding.images))] if finding.images else []
+    absent = finding.kind in ("never-chosen", "is-void")
+    facts += (
+        [("images with the class" if absent else "images that show it", str(finding.images))] if finding.images else []
+    )
     facts += [("strength (log odds)", f"{finding.score:.1f}")]
     facts += [(name.replace("_", " "), f"{value:.3g}") for name, value in finding.figures.items()]
     facts += [("by chance", words.expected(finding))]

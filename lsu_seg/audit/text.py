@@ -24,8 +24,9 @@ def as_text(report: Report, places: Mapping[str, ClassPlaces] | None = None, col
 
     out = [
         paint(f"{report.dataset} -> {report.source}: {words.verdict(report)}", "bold"),
-        f"{report.images} images, of which {report.sampled} were looked at; {int(report.pixels.sum())} sampled pixels",
+        words.looked_at(report),
         *report.remarks,
+        *filter(None, [words.nothing_found(report)]),
     ]
     for heading, findings, style in (
         ("contradictions", report.contradictions, "bad"),
@@ -58,8 +59,11 @@ def _undecided(report: Report, heading: str) -> list[str]:
     for row, why in sorted(report.unseen.items()):
         unseen.setdefault(why, []).append(f"`{words.row_name(report, row)}`")
     lines = [f"  {_some(names)}: not judged: {why}" for why, names in unseen.items()]
+    if blind := words.blind_rows(report):
+        names = [f"`{words.row_name(report, row)}`" for row in blind]
+        lines.append(f"  undecidable at any share: whatever class the map may have forgotten in {_some(names)}")
     for row, name in enumerate(report.classes):
-        if row not in report.unseen:
+        if row not in report.unseen and row not in blind:
             lines += [
                 f"  undecidable {share}{f' of `{name}`' if 'below' in share else f' in `{name}`'}: {_some(missed)}"
                 for share, missed in words.undecidable(report, row)

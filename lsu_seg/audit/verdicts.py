@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from lsu_seg.audit.findings import Finding
 from lsu_seg.audit.learnt import Learnt
+from lsu_seg.audit.presence import FEATURES
 from lsu_seg.audit.rows import PAIR, fits, pair_gains
 from lsu_seg.audit.scores import Scores
 
@@ -20,6 +21,8 @@ LEAST = 0.02
 """Of a row, a class that is not allowed must be so much to be insisted on."""
 CHOSEN = 0.05
 """A class that a map allows in a row is expected to be more of it than this."""
+SAID = 0.1
+"""Nor is a class `never chosen` if the teacher itself, uncorrected, takes more than this of the row for it."""
 NONE = 0.2
 """Of a row of which the teacher sees next to nothing of what it may be, it sees at most so much of that."""
 MIXED = 3.0
@@ -139,7 +142,8 @@ def never_chosen(case: Case) -> Iterator[Finding]:
     """Classes that the map allows in a row beside others, and that the teacher hardly sees there."""
     s = case.scores
     expected = case.learnt.never_chosen(s.never_chosen) * int(s.chosen_from.sum())
-    few = (expected < case.settings.notes * NOTE_PARTS[0]) & (s.share < CHOSEN)
+    said = 1 / (1 + np.exp(-s.statistics.features[: len(s.z), :, FEATURES.index("raw argmax")]))
+    few = (expected < case.settings.notes * NOTE_PARTS[0]) & (s.share < CHOSEN) & (said < SAID)
     for d, c in np.argwhere(few & s.chosen_from).tolist():
         share, score = float(s.share[d, c]), float(s.never_chosen[d, c])
         yield Finding("never-chosen", (d,), (c,), share=share, score=score, expected=float(expected[d, c]))

@@ -49,9 +49,9 @@ WORDS = {
         "If they are worth learning from, relate the class to what the pictures show.",
     ),
     "never-chosen": Words(
-        "The map allows a source class that the teacher sees next to nowhere in the class. A correct map may have"
-        " this: the class may be rare.",
-        "Take the source class out of the row if it cannot occur there.",
+        "The map allows a source class that the teacher sees next to nowhere in these pixels. A correct map may have"
+        " this: the source class may be rare there, or the teacher may take it for another.",
+        "Look at the pictures. Take the source class out of the row if it cannot occur there; if it can, leave it.",
     ),
     "is-void": Words(
         "The teacher recognises no source class in a class that the map relates to some. The class may be something"
@@ -126,10 +126,11 @@ def may_be(report: Report, row: int) -> str:
 def sentence(report: Report, finding: Finding) -> str:
     """What was found, in one plain sentence, without its full stop."""
     rows = [f"`{row_name(report, d)}`" for d in finding.rows]
+    pixels = f"pixels annotated as {rows[0]}" if rows else ""  # many classes are called as those of the source
     what = [channel_name(report, c) for c in finding.channels]
     images = f" ({finding.images} image{'s' * (finding.images != 1)})" if finding.images else ""
     share = percent(finding.share) if finding.share is not None else ""
-    seen_in = f"in {share} of it{images}" if share else f"in it{images}"
+    seen_in = f"in {share} of them{images}" if share else f"in them{images}"
     d = finding.rows[0] if finding.rows else -1
     match finding.kind:
         case "shuffled":
@@ -158,18 +159,18 @@ def sentence(report: Report, finding: Finding) -> str:
             outside = [c for c in finding.channels if c not in allowed_channels(report, d)]
             outside = outside or [c for c, _ in seen(report, d, 0.1) if c not in allowed_channels(report, d)][:2]
             sees = f", but {_quoted([channel_name(report, c) for c in outside], 'and')} {seen_in}" if outside else ""
-            return f"{rows[0]} may only be {may_be(report, d)}, and the teacher sees next to nothing of that{sees}"
+            return f"{pixels} may only be {may_be(report, d)}, and the teacher sees next to nothing of that{sees}"
         case "insisted":
             few = len(allowed_channels(report, d)) <= _FEW
-            start = f"{rows[0]} may only be {may_be(report, d)}" if few else f"{rows[0]} may not be {_quoted(what)}"
+            start = f"{pixels} may {f'only be {may_be(report, d)}' if few else f'not be {_quoted(what)}'}"
             return f"{start}, but the teacher sees {_quoted(what, 'and')} {seen_in}"
         case "void-hides":
-            return f"{rows[0]} is ignored, but the teacher sees {_quoted(what, 'and')} {seen_in}"
+            return f"{pixels} are ignored, but the teacher sees {_quoted(what, 'and')} {seen_in}"
         case "never-chosen":
-            return f"{rows[0]} may be {_quoted(what)}, but the teacher sees next to none of that in it{images}"
+            return f"{pixels} may be {_quoted(what)}, but the teacher sees next to none of that in them{images}"
         case "is-void":
             known = "the teacher recognises none of the source's classes"
-            return f"{rows[0]} may be {may_be(report, d)}, but {known} {seen_in}"
+            return f"{pixels} may be {may_be(report, d)}, but {known} {seen_in}"
     raise ValueError(finding.kind)
 
 
@@ -193,6 +194,17 @@ def expected(finding: Finding) -> str:
     return f"a correct map has {number} {what} this strong on average"
 
 
+def judged_rows(report: Report) -> list[int]:
+    """Rows of which enough was seen, and of which the map forbids something."""
+    return [d for d, row in enumerate(report.allowed[:, :-1]) if d not in report.unseen and not row.all()]
+
+
+def blind_rows(report: Report) -> list[int]:
+    """Judged rows in which no class that the map forgot would have been found, however much of it there is."""
+    hidden = ~report.allowed[:, :-1] & ~(report.cells.decidable <= 1)
+    return [d for d in judged_rows(report) if (hidden[d] | report.allowed[d, :-1]).all()]
+
+
 def undecidable(report: Report, row: int) -> list[tuple[str, list[str]]]:
     """What the audit could not have found in a row: a share in words → the source classes that it would miss below it.
 
@@ -211,11 +223,32 @@ def undecidable(report: Report, row: int) -> list[tuple[str, list[str]]]:
 
 def verdict(report: Report) -> str:
     """The result in one line."""
+    if not report.judged:
+        return "nothing could be judged"
 
     def count(n: int, word: str) -> str:
         return f"{n or 'no'} {word}{'s' * (n != 1)}"
 
     return f"{count(len(report.contradictions), 'contradiction')}, {count(len(report.notes), 'note')}"
+
+
+def looked_at(report: Report) -> str:
+    """How many images and pixels were looked at."""
+    images = f"{report.images} image{'s' * (report.images != 1)}"
+    of = images if report.sampled == report.images else f"{report.sampled} of {images}"
+    return f"{of} and {int(report.pixels.sum())} pixels were looked at"
+
+
+def nothing_found(report: Report) -> str:
+    """What silence is worth, where it is worth little; empty where missing classes would have been found."""
+    judged, blind = judged_rows(report), blind_rows(report)
+    if not report.judged or 2 * len(blind) <= len(judged):
+        return ""
+    where = "any class" if len(blind) == len(judged) else f"{len(blind)} of {len(judged)} classes"
+    return (
+        f"with so few images, or this teacher, a source class that the map forgot in {where} would hardly be found: no"
+        " finding is no proof that the map is right"
+    )
 
 
 def title(finding: Finding) -> str:

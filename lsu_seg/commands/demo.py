@@ -49,16 +49,16 @@ def demo(work_dir: str, seed: int, fresh: bool, jobs: int | None, options: dict[
     import lsu_onto
     from lsu_seg.demo import data
     from lsu_seg.runtime.processes import can_fork, cores
-    from lsu_seg.unify.checks import check_config
 
     root = Path(work_dir) / "data"
-    cfg = load(str(DEMO), str(root), work_dir, options)
-    check_config(cfg)  # before the scenes are drawn
-    for taxonomy in dict.fromkeys(p.taxonomy for p in data.PARTS):
-        constraint = lsu_onto.load(taxonomy, data.SOURCE)
-        click.echo(
-            f"{taxonomy}: {len(constraint.classes)} classes -> {constraint.num_classes} of `{data.SOURCE}`, valid"
-        )
-    if not data.make_data(root, seed, fresh, jobs or (cores() if can_fork() else 1)):
-        click.echo("scenes: reused")
-    run_unify(cfg, seed, fresh, jobs, start)
+
+    def draw() -> None:
+        for taxonomy in dict.fromkeys(p.taxonomy for p in data.PARTS):
+            constraint = lsu_onto.load(taxonomy, data.SOURCE)
+            click.echo(
+                f"{taxonomy}: {len(constraint.classes)} classes -> {constraint.num_classes} of `{data.SOURCE}`, valid"
+            )
+        if not data.make_data(root, seed, fresh, jobs or (cores() if can_fork() else 1)):
+            click.echo("scenes: reused")
+
+    run_unify(load(str(DEMO), str(root), work_dir, options), seed, fresh, jobs, start, draw)

@@ -10,8 +10,9 @@ import click
 from lsu_onto.program import (
     Command,
     FolderPath,
-    OutputPath,
-    put_data,
+    need_new,
+    new_map_option,
+    put_new_map,
     search_path,
     source_option,
     taxonomy_argument,
@@ -29,13 +30,7 @@ if TYPE_CHECKING:
 @source_option("The source taxonomy that the classes are related to.")
 @click.option("--data-root", type=FolderPath(exists=True), help="Folder of the dataset.")
 @ask_options
-@click.option(
-    "-o",
-    "--output",
-    type=OutputPath(".tax", dir_okay=False, allow_dash=True),
-    metavar="FILE | -",
-    help="The map, a new file; `-` prints it, and the table to standard error.  [default: NAME-SOURCE.tax]",
-)
+@new_map_option
 @set_option()
 @text_or_json
 @search_path
@@ -49,9 +44,9 @@ def suggest(
 ) -> None:
     """Write a first map of a dataset, from what a teacher sees in each class and from what the classes are called.
 
-    NAME is a dataset that has no map to the source yet. Names are compared with those of the source, and with what the
-    other maps at hand say of such names; without a teacher, that is all. Rows that are not certain get everything that
-    may be in them, and each row says why it is as it is. It is a draft: read it, and then let `lsu-seg audit` look.
+    NAME is a dataset that has no map to the source yet. The names are compared as by `lsu-onto suggest`, which is all
+    without a teacher. Rows that are not certain get everything that may be in them, and a note with TODO; each row says
+    why it is as it is. It is a draft: read it, and then let `lsu-seg audit` look.
 
     OUT_DIR is a labelling run of such a dataset, whose sample is used.
 
@@ -62,7 +57,7 @@ def suggest(
       lsu-seg suggest mydata.tax --source cityscapes -o -
     """
     import lsu_onto
-    from lsu_seg.audit.suggest import about, as_json, as_text, note
+    from lsu_seg.audit.suggest import seen_as_json
     from lsu_seg.audit.suggest import suggest as suggested
 
     if output == "-" and format_ != "text":
@@ -77,28 +72,20 @@ def suggest(
     names = lsu_onto.by_name(target, source, search)
     everything = lsu_onto.FirstRow(tuple(range(len(names.source_classes) + 1)))
     empty = lsu_onto.first_map(target, source, [everything] * len(names.classes), [], search)
-    file = output or f"{names.dataset.split()[0]}-{names.source.split()[0]}.tax"
+    file = output or empty.file
     _check_new(file)
     if sample is not None:
         _check_classes(sample, names)
     elif "teacher" in asking:
         sample = _ask(names, empty, search, **asking)
-    suggestions = suggested(sample, names)
-    rows = [lsu_onto.FirstRow(s.channels, s.op, (note(s),)) for s in suggestions]
-    made = lsu_onto.first_map(target, source, rows, about(names, suggestions), search)
-    if file == "-":
-        put_data(made.text)
+    if sample is None:
+        drawn, more = lsu_onto.suggest_map(target, source, search, names), []
     else:
-        lsu_onto.write_atomic(Path(file), made.text.encode("utf-8", "backslashreplace"))
-    if format_ == "json":
-        put_data(as_json(names, suggestions, made.relations, file) + "\n")
-        return
-    click.echo(as_text(names, suggestions, made.relations).rstrip("\n"), err=file == "-")
-    if file != "-":
-        own = Path(made.files[0]).resolve().parent
-        elsewhere = Path(target).is_file() and own != Path(file).resolve().parent
-        path = "".join(f" --path {p}" for p in [*search, *([own] if elsewhere else [])])
-        click.echo(f"\nwrote {file}: a draft; read it, then `lsu-onto validate {file}{path}`", err=True)
+        rows, sight = suggested(sample, names)
+        drawn = lsu_onto.suggest_map(target, source, search, names, rows, "names and what a teacher sees")
+        more = seen_as_json(sight, names)
+    report = drawn.as_json(file, more) if format_ == "json" else drawn.as_text()
+    put_new_map(drawn.made.text, report, file, format_, drawn.made.next_step(file, target, search))
 
 
 def _check_options(asking: dict[str, Any], is_run: bool) -> None:
@@ -111,12 +98,10 @@ def _check_options(asking: dict[str, Any], is_run: bool) -> None:
 
 
 def _check_new(file: str) -> None:
-    from lsu_seg.errors import UserError
     from lsu_seg.pseudo.errors import check_output
 
+    need_new(file)
     if file != "-":
-        if Path(file).exists():
-            raise UserError(f"`{file}` is there already, and nothing is overwritten; take another name with -o")
         check_output(Path(file).resolve().parent, {})  # now, and not after the teacher was asked
 
 
@@ -152,7 +137,6 @@ def _ask(
 
     dataset, source = (name.split()[0] for name in (names.dataset, names.source))
     file = Path(work_dir) / "any" / f"{dataset}-{source}.tax"
-    file.parent.mkdir(parents=True, exist_ok=True)
     lsu_onto.write_atomic(file, empty.text.encode("utf-8", "backslashreplace"))
     paths = [*search, *empty.files]
     asked = drawn_sample(Path(work_dir), str(file), names.source, paths, data_root, **asking)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -46,19 +47,25 @@ def unify(
     run_unify(load(config, data_root, work_dir, options, search), seed, fresh, jobs, start)
 
 
-def run_unify(cfg: Any, seed: int, fresh: bool, jobs: int | None, start: float) -> None:
+def run_unify(
+    cfg: Any, seed: int, fresh: bool, jobs: int | None, start: float, make_data: Callable[[], None] = lambda: None
+) -> None:
     """Run the method and show what came out. start: of the command, by `time.monotonic`."""
     from lsu_seg.runtime import processes
     from lsu_seg.unify import report, unify
 
     work = Path(cfg.work_dir)
-    if fresh:
-        unify.remove(work)
+
+    def prepare() -> None:
+        if fresh:
+            unify.remove(work)
+        make_data()
+
     if jobs is None:
         jobs = processes.default_jobs()
     if jobs > 1:
         unify.import_all()
-    results = unify.unify(cfg, work, seed, click.echo, jobs)
+    results = unify.unify(cfg, work, seed, click.echo, jobs, prepare)
     click.echo()
     click.echo(report.table(results))
     click.echo(f"\n{work / 'results.json'}\n{work / 'report/index.html'}\n{time.monotonic() - start:.0f} s")

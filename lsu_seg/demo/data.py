@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 import lsu_onto
-from lsu_onto import write_atomic
+from lsu_onto import make_folder, write_atomic
 from lsu_seg.demo.relabel import coarsen, encode, write_png
 from lsu_seg.demo.scenes import CLASSES, STYLES, draw_scene
 from lsu_seg.layout.pairs import DatasetError
@@ -64,7 +64,7 @@ def make_data(root: Path, seed: int, fresh: bool = False, jobs: int = 1) -> bool
     Raises:
         DatasetError: `root` holds other files. LockedError: another run is using the work folder that contains `root`.
     """
-    root.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(root.parent)
     with locked(root.parent):  # a run that reads the data holds this lock too
         return _make_data(root, seed, fresh, jobs)
 
@@ -93,7 +93,7 @@ def _make_data(root: Path, seed: int, fresh: bool, jobs: int) -> bool:
         trash = root.with_name(f".{root.name}.removed-{uuid.uuid4().hex}")
         root.rename(trash)
         shutil.rmtree(trash, ignore_errors=True)
-    root.mkdir(parents=True)
+    make_folder(root)
     mark.touch()
     source = lsu_onto.load(SOURCE)
     if source.source_classes != CLASSES:

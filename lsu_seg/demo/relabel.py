@@ -92,7 +92,6 @@ def encode(rows: NDArray[np.int16], constraint: Constraint) -> NDArray[np.uint8]
 
 def write_png(path: Path, pixels: NDArray[np.uint8]) -> None:
     """Write an image, whole or not at all; colours are RGB."""
-    path.parent.mkdir(parents=True, exist_ok=True)
     bgr = pixels[..., ::-1] if pixels.ndim == 3 else pixels
     ok, data = cv2.imencode(".png", np.ascontiguousarray(bgr), [cv2.IMWRITE_PNG_COMPRESSION, 3])
     if not ok:

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, replace
 
-from lsu_seg.demo.objects import ANY, Kind, Swatch
+from lsu_seg.demo.canvas import ANY, Kind, Swatch
 
 Range = tuple[float, float]
 

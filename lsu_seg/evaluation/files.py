@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from lsu_onto import open_to_read, write_atomic
+from lsu_onto import make_folder, open_to_read, write_atomic
 from lsu_seg.evaluation.document import FORMAT
 from lsu_seg.evaluation.errors import EvaluationError
 from lsu_seg.evaluation.measured import Measured
@@ -24,7 +24,7 @@ COLUMNS = ("set", "view", "class", "iou", "low", "high", "iou_upper", "scored", 
 
 def write(folder: Path, document: dict[str, Any], measured: Mapping[str, Measured]) -> None:
     """Write the folder; the JSON comes last, so that its presence means that the folder is complete."""
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     arrays: dict[str, Any] = {}
     for i, m in enumerate(measured.values()):
         arrays[f"keys_{i}"] = np.array(m.keys, dtype=str)

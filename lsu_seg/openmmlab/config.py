@@ -12,6 +12,7 @@ from typing import Any
 
 from mmengine.config import Config
 
+from lsu_onto import interruption
 from lsu_seg.errors import ConfigError
 from lsu_seg.openmmlab.keys import check_keys, check_option
 
@@ -39,6 +40,8 @@ def load_config(
         cfg = Config.fromfile(path)
     except Exception as e:  # a config is a program, and fails like one
         traceback.clear_frames(e.__traceback__)  # mmengine leaves a temporary file open in them
+        if stop := interruption(e):
+            raise stop from None
         if isinstance(e, OSError) and e.errno == errno.ENOSPC:
             raise ConfigError(
                 f"{path} cannot be read: mmengine copies configs to {tempfile.gettempdir()} first, and there is no"

@@ -23,6 +23,7 @@ from mmengine.config import Config
 from mmengine.logging import MMLogger
 from mmengine.registry import Registry
 
+from lsu_onto import interruption
 from lsu_seg.errors import ConfigError, UserError, did_you_mean
 from lsu_seg.openmmlab.keys import find, paths_of, read_keys
 
@@ -61,7 +62,8 @@ def named(cfg: Config, runner: Any = None) -> Iterator[None]:
         runner: a `RankedRunner`, whose `started` says whether its loop is on its way.
     """
     try:
-        yield
+        with _interrupted_as_such():
+            yield
     except UserError as error:
         if error.__cause__ or _WORKER.match(str(error)):
             _write_down(error)
@@ -88,6 +90,16 @@ def named(cfg: Config, runner: Any = None) -> Iterator[None]:
             raise
         _write_down(error)
         raise ConfigError(message) from error
+
+
+@contextlib.contextmanager
+def _interrupted_as_such() -> Iterator[None]:
+    try:
+        yield
+    except Exception as error:
+        if stop := interruption(error):
+            raise stop from None
+        raise
 
 
 def _write_down(error: Exception) -> None:

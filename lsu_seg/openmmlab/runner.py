@@ -18,6 +18,7 @@ from mmengine.logging import MMLogger
 from mmengine.model import BaseDataPreprocessor, MMDistributedDataParallel, is_model_wrapper
 from mmengine.runner import Runner
 
+from lsu_onto import make_folder, write_atomic
 from lsu_seg.errors import ConfigError, TeacherError, UserError
 from lsu_seg.openmmlab.failures import named
 from lsu_seg.openmmlab.mmdet import check_mmdet
@@ -54,11 +55,12 @@ class RankedRunner(Runner):
         return logger
 
     def dump_config(self) -> None:
-        given = Path(self.cfg.filename or "")
+        given = Path(self.cfg.filename or f"{self.timestamp}.py")
         kept = Path(self.work_dir, given.name)
-        if given.name and given.is_file() and kept.exists() and kept.samefile(given):
+        if given.is_file() and kept.exists() and kept.samefile(given):
             return  # the config was written in the work folder: it stays as it is, bases and comments included
-        super().dump_config()
+        # mmengine opens the file, and then lays the config out, which takes seconds and may be interrupted.
+        write_atomic(kept, self.cfg.dump().encode("utf-8", "backslashreplace"))
 
     def train(self) -> Any:
         with named(self.cfg, self):
@@ -154,11 +156,11 @@ class QuietRunner(RankedRunner):
             return super().load_checkpoint(*args, **kwargs)
 
 
-def build_runner(cfg: Config, quiet: bool = False) -> RankedRunner:
-    """A Runner of a name of its own, so that several can be built in one process."""
+def build_runner(cfg: Config, quiet: bool = False, kind: type[RankedRunner] | None = None) -> RankedRunner:
+    """A Runner of a name of its own, so that several can be built in one process. kind: of Runner, if it is another."""
     cfg = copy.deepcopy(cfg)
     try:
-        Path(cfg.work_dir).mkdir(parents=True, exist_ok=True)
+        make_folder(cfg.work_dir)
     except OSError as e:
         raise ConfigError(
             f"{cfg.work_dir}: cannot be the work folder ({e.strerror}); choose another with `--work-dir`"
@@ -170,7 +172,7 @@ def build_runner(cfg: Config, quiet: bool = False) -> RankedRunner:
     check_parts(cfg)
     check_mmdet(cfg.model)
     with named(cfg):
-        runner: RankedRunner = (QuietRunner if quiet else RankedRunner).from_cfg(cfg)
+        runner: RankedRunner = (kind or (QuietRunner if quiet else RankedRunner)).from_cfg(cfg)
     _check_normalised(runner.model)
     return runner
 

@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lsu_onto import walk, write_atomic
+from lsu_onto import make_folder, walk, write_atomic
 from lsu_seg.audit.pieces import Piece, read_lines
 from lsu_seg.label_files import encode_confidence, encode_labels
 from lsu_seg.pseudo.errors import OutputError, refused, unusable
@@ -89,7 +89,7 @@ class OutputFolder:
         self.changed: list[str] = []
         self.other_splits: list[str] = []
         try:
-            self.root.mkdir(parents=True, exist_ok=True)
+            make_folder(self.root)
             self._lock = RunLock(self.root, run or os.urandom(16).hex())
             try:
                 self._settle(manifest)

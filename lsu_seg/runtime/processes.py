@@ -24,6 +24,7 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from typing import Any
 
+from lsu_onto import interruption
 from lsu_seg.errors import UserError
 from lsu_seg.runtime.progress import Board, relay
 
@@ -200,6 +201,8 @@ def _run(action: Callable[[], Any], pipe: Connection, parent: int) -> None:
     except KeyboardInterrupt:
         os._exit(130)
     except Exception as error:
+        if interruption(error):
+            os._exit(130)
         where = traceback.format_exc()
         lines.end()
         send("error", _portable(error, where))

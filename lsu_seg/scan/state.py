@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from lsu_onto import Constraint
+from lsu_onto import Constraint, make_folder
 from lsu_seg.label_files import LabelReader, size_and_time
 from lsu_seg.layout.pairs import Pair
 from lsu_seg.scan.collect import Record
@@ -59,7 +59,7 @@ class State:
     @contextmanager
     def open(cls, path: Path, space: str, fresh: bool = False) -> Iterator[State]:
         """Open or create a file. A file of another label space or another version is started anew."""
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(path.parent)
         header = {"scan": FORMAT, "space": space}
         try:
             with path.open("a+b") as file:

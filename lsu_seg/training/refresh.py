@@ -21,6 +21,7 @@ from mmengine.logging import MessageHub, MMLogger
 from mmengine.model import MomentumAnnealingEMA
 from mmengine.runner import EpochBasedTrainLoop
 
+from lsu_onto import make_folder
 from lsu_seg.data.datasets import TaxDataset
 from lsu_seg.openmmlab.registry import HOOKS, register
 from lsu_seg.pseudo.run import pseudo_label
@@ -148,7 +149,7 @@ class TeacherRefreshHook(Hook):
         if is_main_process():
             # Left by a training that was stopped and resumes from an earlier checkpoint.
             shutil.rmtree(folder, ignore_errors=True)
-            folder.mkdir(parents=True)
+            make_folder(folder)
             meta = {"dataset_meta": runner.train_loop.dataloader.dataset.metainfo}
             # As mmengine's own checkpoints: to be read on machines without a GPU.
             weights = {key: value.cpu() for key, value in self._average.module.state_dict().items()}

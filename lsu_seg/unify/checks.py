@@ -83,9 +83,8 @@ def extra_sets(cfg: Config) -> dict[str, Any]:
     return {f"extra set `{n}`": e.dataset for n, e in cfg.unify.extra.items()}
 
 
-def check(cfg: Config) -> None:
-    """Find now what would otherwise come to light after hours of training."""
-    check_config(cfg)
+def check_files(cfg: Config) -> None:
+    """Find in the datasets' folders what would otherwise come to light after hours of training."""
     check_folders(extra_sets(cfg) | {f"evaluation set `{n}`": d for n, d in cfg.unify.evaluate.items()})
     for name, extra in cfg.unify.extra.items():
         if "truth" in extra and not Path(extra.truth.folder).is_dir():

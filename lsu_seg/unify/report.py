@@ -113,7 +113,7 @@ class Shown:
 
 def write(folder: Path, title: str, results: dict[str, Any], datasets: Sequence[Shown]) -> Path:
     """Write `index.html` into a folder, with its pictures beside it; returns its path."""
-    (folder / "pictures").mkdir(parents=True, exist_ok=True)
+    lsu_onto.make_folder(folder / "pictures")
     parts = [_grid(*rows(results)), _grid(*view_rows(results)), _grid(*label_rows(results))]
     for shown in datasets:
         parts += [f"<h2>{html.escape(shown.name)}</h2>", _pictures(shown, folder), _ontology(shown.dataset, folder)]

@@ -19,7 +19,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from lsu_onto import write_atomic
+from lsu_onto import make_folder, write_atomic
 from lsu_seg.errors import ConfigError
 from lsu_seg.runtime.lock import locked
 from lsu_seg.runtime.processes import Ended, Processes
@@ -78,7 +78,7 @@ def run_stages(stages: Sequence[Stage], work: Path, say: Callable[[str], None], 
         Exception: of the first stage that failed. What ran beside it was finished before, and is kept.
     """
     _check_order(stages)
-    work.mkdir(parents=True, exist_ok=True)
+    make_folder(work)
     with locked(work):
         for stage in stages:
             if stage.folder is not None:
@@ -257,7 +257,7 @@ def _kept(folder: Path, key: str, work: Path) -> Path:
 def _move(source: Path, target: Path, work: Path) -> None:
     if target.exists():
         _remove(target, work)
-    target.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(target.parent)
     source.rename(target)
 
 
@@ -270,7 +270,7 @@ def _remove(folder: Path, work: Path) -> None:
 
 
 def _aside(work: Path) -> Path:
-    (work / BEFORE).mkdir(parents=True, exist_ok=True)
+    make_folder(work / BEFORE)
     return work / BEFORE / f"{_ASIDE}{uuid.uuid4().hex}"
 
 

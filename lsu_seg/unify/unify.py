@@ -40,21 +40,29 @@ from lsu_seg.label_files import void_index
 from lsu_seg.label_files.annotation import Annotation, channel_constraint
 from lsu_seg.models.hf_models import weight_files
 from lsu_seg.openmmlab.config import is_type
+from lsu_seg.openmmlab.rehearsal import rehearse
 from lsu_seg.pseudo.inputs import modules_sha256
 from lsu_seg.pseudo.output import file_sha256
 from lsu_seg.pseudo.records import finished
 from lsu_seg.pseudo.run import compile_decoder, pseudo_label
-from lsu_seg.runtime.processes import ProcessError
+from lsu_seg.runtime.processes import ProcessError, Processes
 from lsu_seg.runtime.progress import track
 from lsu_seg.training.run import train
 from lsu_seg.unify import report
-from lsu_seg.unify.checks import check, dataset_of
+from lsu_seg.unify.checks import check_config, check_files, dataset_of
 from lsu_seg.unify.configs import by_content, pseudo_config, student_config, teacher_config, text
 from lsu_seg.unify.stages import Done, Stage, clear, run_stages
 from lsu_seg.unify.students import STUDENTS, label_kinds, labels_of, students, take_doubt
 
 
-def unify(cfg: Config, work: Path, seed: int = 0, say: Callable[[str], None] = print, jobs: int = 1) -> dict[str, Any]:
+def unify(
+    cfg: Config,
+    work: Path,
+    seed: int = 0,
+    say: Callable[[str], None] = print,
+    jobs: int = 1,
+    prepare: Callable[[], None] = lambda: None,
+) -> dict[str, Any]:
     """Run the whole method and write its report; returns what `results.json` holds.
 
     Args:
@@ -64,6 +72,7 @@ def unify(cfg: Config, work: Path, seed: int = 0, say: Callable[[str], None] = p
         say: gets a line per stage that is reused or replaced.
         jobs: so many stages at a time, where they do not wait for each other. With more than one, this process must
             not have computed with torch before, because forked processes lack torch's threads and cannot use CUDA.
+        prepare: is called once the config is known to be right, before the datasets' folders are looked at.
 
     Raises:
         ConfigError: the config cannot be run. ProcessError: several jobs, and this process has used CUDA.
@@ -71,7 +80,10 @@ def unify(cfg: Config, work: Path, seed: int = 0, say: Callable[[str], None] = p
     """
     if jobs > 1 and torch.cuda.is_initialized():
         raise ProcessError("this process has used CUDA, so processes forked from it cannot; pass `jobs=1`")
-    check(cfg)
+    check_config(cfg)
+    _rehearse(cfg, work, seed, jobs)
+    prepare()
+    check_files(cfg)
     method = Method(cfg, work, seed)
     stages = method.stages()
     if jobs > 1 and not torch.cuda.device_count():
@@ -80,6 +92,26 @@ def unify(cfg: Config, work: Path, seed: int = 0, say: Callable[[str], None] = p
     results = method.results(done)
     write_atomic(work / "results.json", json.dumps(results, indent=2).encode())
     return results
+
+
+def _rehearse(cfg: Config, work: Path, seed: int, jobs: int) -> None:
+    """Build what is trained: the last student may have other losses than the teacher, and learns hours later."""
+    configs = [teacher_config(cfg, work, seed)]
+    if "set" in students(cfg):
+        configs.append(student_config(cfg, work, seed, "set", work))
+
+    def build() -> None:
+        for config in configs:
+            rehearse(config)
+
+    if jobs == 1:
+        build()
+        return
+    with Processes() as processes:  # torch starts its threads, which are not forked
+        processes.start("rehearsal", build)
+        ended = processes.wait()
+    if ended.error:
+        raise ended.error
 
 
 def remove(work: Path) -> None:

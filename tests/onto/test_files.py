@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from lsu_onto import write_atomic
+from lsu_onto import make_folder, write_atomic
 from lsu_onto.files import walk
 
 
@@ -72,6 +72,25 @@ def test_errors_are_of_the_file_and_leave_nothing(tmp_path: Path) -> None:
     assert [f.name for f in tmp_path.iterdir()] == ["file"]
 
 
+def test_a_folder_that_cannot_be_made_is_named_as_it_was_given(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    (tmp_path / "nowhere").symlink_to("gone")
+    (tmp_path / "round").symlink_to("round")
+    make_folder(tmp_path)
+    for name, said in {
+        "file": "Not a directory",
+        "file/a/b": "Not a directory",
+        "nowhere/a": "No such file or directory",
+        "round/a": "Too many levels of symbolic links",
+        "n" * 256: "File name too long",
+        "/proc/self/new": "No such file or directory",
+    }.items():
+        with pytest.raises(OSError, match=said) as refused:
+            make_folder(tmp_path / name)
+        assert refused.value.filename == str(tmp_path / name)
+    assert {f.name for f in tmp_path.iterdir()} == {"file", "nowhere", "round"}
+
+
 @pytest.mark.parametrize("name", ["/dev/stdout", "/dev/fd/1", "/proc/self/fd/1"])
 def test_the_file_behind_standard_output_keeps_what_others_wrote(tmp_path: Path, name: str) -> None:
     log = tmp_path / "log"
@@ -83,13 +102,13 @@ def test_the_file_behind_standard_output_keeps_what_others_wrote(tmp_path: Path,
     assert [f.name for f in tmp_path.iterdir()] == ["log"]
 
 
-def test_a_walk_goes_deeper_than_the_stack(tmp_path: Path) -> None:
+def test_folders_are_made_and_walked_deeper_than_the_stack(tmp_path: Path) -> None:
     deep = tmp_path.joinpath(*["d"] * 200)
-    deep.mkdir(parents=True)
-    (deep / "a").touch()
     limit = sys.getrecursionlimit()
     sys.setrecursionlimit(len(inspect.stack()) + 100)
     try:
+        make_folder(deep)
+        (deep / "a").touch()
         *_, (last, folders, files) = walk(tmp_path, closed=print)
     finally:
         sys.setrecursionlimit(limit)

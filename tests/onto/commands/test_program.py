@@ -1,11 +1,9 @@
-"""How the commands of both programs write, end, are listed, started and completed."""
+"""How the commands of both programs end, are listed and started, and what options they share."""
 
 from __future__ import annotations
 
 import importlib
-import os
 import shlex
-import shutil
 import subprocess
 import sys
 import tomllib
@@ -22,7 +20,6 @@ from packaging.requirements import Requirement
 import lsu_onto.cli
 import lsu_seg.cli
 from lsu_onto import UserError
-from lsu_onto.diagnostics import RULES
 from lsu_onto.program import EXTRAS, Command, Program
 
 ROOT = Path(__file__).parents[3]
@@ -47,6 +44,12 @@ class RefusalError(UserError):
     """A refusal of some room."""
 
 
+def made_of(stop: BaseException, error: BaseException) -> BaseException:
+    """What a library raises that catches everything."""
+    error.__context__ = stop
+    return error
+
+
 @pytest.mark.parametrize(
     ("error", "code", "said"),
     [
@@ -56,6 +59,10 @@ class RefusalError(UserError):
         (OSError("image file is truncated"), 1, "error: image file is truncated\n"),
         (RuntimeError("Symlink loop from 'a.tax'"), 1, "error: Symlink loop from 'a.tax'\n"),
         (KeyboardInterrupt(), 130, "interrupted\n"),
+        (made_of(KeyboardInterrupt(), SyntaxError("check the syntax")), 130, "interrupted\n"),
+        (made_of(KeyboardInterrupt(), BrokenPipeError(32, "Broken pipe")), 130, "interrupted\n"),
+        (made_of(KeyboardInterrupt(), RefusalError("cannot be read")), 130, "interrupted\n"),
+        (made_of(SystemExit(143), ValueError("ours")), 143, ""),
         (click.UsageError("not so"), 2, "Error: not so\n"),
     ],
 )
@@ -90,25 +97,6 @@ def test_click_would_pass_over_these_without_a_word(error: BaseException, monkey
 def test_a_command_says_how_it_ends(monkeypatch: pytest.MonkeyPatch) -> None:
     assert ended(monkeypatch, RefusalError("no"), refused=2).exit_code == 2
     assert ended(monkeypatch, KeyboardInterrupt(), interrupted="go on").stderr == "interrupted; go on\n"
-
-
-@pytest.mark.parametrize("package", ["lsu_onto", "lsu_seg"])
-def test_ctrl_c_while_the_program_itself_is_imported(package: str) -> None:
-    """The installed programs call what `python -m` calls."""
-    settings = tomllib.loads((ROOT / "pyproject.toml").read_text())
-    assert settings["project"]["scripts"][package.replace("_", "-")] == f"{package}.__main__:main"
-    code = f"""
-import os, runpy, signal, sys
-class Stop:
-    def find_spec(self, name, *_):
-        if name == "{package}.cli":
-            os.kill(os.getpid(), signal.SIGINT)
-signal.signal(signal.SIGINT, signal.default_int_handler)
-sys.meta_path.insert(0, Stop())
-runpy.run_module("{package}", run_name="__main__")
-"""
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-    assert (done.returncode, done.stdout, done.stderr) == (130, "", "interrupted\n")
 
 
 def test_what_an_extra_brings_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -239,7 +227,10 @@ def test_every_command_that_looks_taxonomies_up_searches_folders(main: Program) 
         assert command is not None and "search" in {p.name for p in command.params}, name
 
 
-FAR = "tax 1\nsource far v1\n0 road\n"
+FAR = (
+    "tax 1\nsource far v1\n0 road\nsource farther v1\n0 place\ndataset middle v1\n1 road\n"
+    "map middle v1 -> far v1\nroad = road\nmap middle v1 -> farther v1\nroad < place\n"
+)
 NEAR = "tax 1\ndataset near v1 -> far v1\n1 way < road\n"
 LOOKS_UP = {
     "list": "list",
@@ -250,8 +241,11 @@ LOOKS_UP = {
     "render": "render near.tax -o near.dot",
     "compile": "compile near.tax -o near.npz",
     "export": "export near.tax --to csv",
+    "compose": "compose near far farther",
+    "suggest": "suggest near.tax --source farther -o -",
     "import": "import --from csv a.csv --source far",
     "init": "init x --source far --force",
+    "suggest": "suggest new.tax --source far -o suggested.tax",
     "lsp": "",
 }
 """Of each command, a line that needs the source `far`; `fmt` asks for nothing, and the server has a test of its own."""
@@ -263,218 +257,13 @@ def test_every_command_finds_what_lies_in_the_folders(tmp_path: Path, monkeypatc
     Path("lib").mkdir()
     Path("lib/far.tax").write_text(FAR)
     Path("near.tax").write_text(NEAR)
+    Path("new.tax").write_text("tax 1\ndataset new v1\n1 road\n")
     Path("a.csv").write_text("id,name\n1,road\n")
     for name, line in LOOKS_UP.items():
         if name not in ("fmt", "lsp"):
-            alone, found = call(*line.split()), call(*line.split(), "--path", "lib")
+            lines = line, f"{line} --path lib"
+            alone, found = (CliRunner().invoke(lsu_onto.cli.main, each.split()) for each in lines)
             assert found.exit_code == 0, (name, found.output)
             assert alone.exit_code != 0 or (name == "list" and "far" not in alone.stdout and "far" in found.stdout), (
                 name
             )
-
-
-# --- what they write to --------------------------------------------------------------------------------------
-
-ODD = """tax 1
-dataset odd v1 -> demo v1
-
-1  path "道路 → Straße"  #ff8000  < road  # ≥ 3 m, “gravel”
-2  cow  ! any
-"""
-
-
-def call(*args: str, charset: str = "utf-8") -> Result:
-    result = CliRunner(charset=charset).invoke(lsu_onto.cli.main, args)
-    assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
-    return result
-
-
-@pytest.mark.parametrize("charset", ["cp1252", "latin-1", "ascii"])
-def test_every_command_writes_to_any_stream(charset: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    Path("道.tax").write_text(ODD, encoding="utf-8")
-    Path("道.csv").write_text("id,name\n1,Straße → 道\n", encoding="utf-8")
-    Path("wrong.tax").write_text(ODD.replace("< road", "→ road"), encoding="utf-8")
-    Path("old.tax").write_text(ODD.replace("< road", "< sky"), encoding="utf-8")
-    commands = [
-        ["init", "--from-csv", "道.csv", "-o", "new.tax"],
-        ["import", "nowhere.csv", "--from", "csv", "--name", "odd"],
-        ["fmt", "--diff", "道.tax"],
-        *(["validate", "wrong.tax", "--format", f] for f in ("full", "concise", "json", "github", "sarif")),
-        ["changes", "道.tax", "--against", "old.tax"],
-        ["explain", "TAX306"],
-        ["list", "--path", "."],
-        ["show", "道.tax"],
-        ["show", "道.tax", "path"],
-        ["render", "道.tax"],
-        ["compile", "道.tax", "-o", "道.npz"],
-        *(["export", "道.tax", "--to", f] for f in ("json", "csv", "md", "mmseg", "sssom", "skos")),
-        ["doctor"],
-        ["docs", "-o", "道"],
-    ]
-    for command in commands:
-        result = call(*command, charset=charset)
-        assert result.output and result.exit_code == (command[0] in ("import", "fmt", "validate", "changes")), command
-    assert {c[0] for c in commands} == {*lsu_onto.cli.main.places} - {"lsp"}
-
-
-@pytest.mark.parametrize("charset", ["utf-8", "ascii", "cp1252", "utf-16", "utf-16-le", "utf-32"])
-def test_names_of_files_that_are_no_text_can_be_written(charset: str) -> None:
-    name = os.fsdecode(b"caf\xe9.tax")
-    written = name.encode(charset, "lsu_onto.spell")
-    if charset.startswith("utf-16") or charset.startswith("utf-32"):
-        assert written.decode(charset) == r"caf\xe9.tax"
-    else:
-        assert written == os.fsencode(name)
-
-
-def test_what_a_stream_lacks_is_spelt_out_and_data_is_utf_8(tmp_path: Path) -> None:
-    file = tmp_path / "odd.tax"
-    file.write_text(ODD, encoding="utf-8")
-    shown = call("show", str(file), "path", charset="cp1252")
-    assert "# \\u2265 3 m, “gravel”" in shown.stdout  # the quotes are in cp1252
-    assert '"gravel"' in call("show", str(file), "path", charset="latin-1").stdout
-    marks = call("doctor", charset="latin-1").stdout
-    assert "\n+ the language" in marks and "\\u2713" not in marks
-    for command in (["export", str(file), "--to", "json"], ["export", str(file), "--to", "md"]):
-        exported = call(*command, charset="cp1252").stdout_bytes
-        assert exported == call(*command).stdout_bytes
-        assert "道路" in exported.decode("utf-8")
-
-
-CLOSED = ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"]
-
-
-@pytest.mark.parametrize("streams", CLOSED)
-@pytest.mark.parametrize("line", ["lsu-onto show demo_town", "lsu-onto list", "lsu-onto fmt -", "lsu-seg --help"])
-def test_closed_streams_are_no_fault(line: str, streams: str, path: str) -> None:
-    done = subprocess.run(
-        ["bash", "-c", f"exec {line} {streams}"],
-        input="tax 1\n",
-        capture_output=True,
-        text=True,
-        check=False,
-        env=os.environ | {"PATH": path},
-    )
-    assert (done.returncode, done.stderr) == (0, "")
-
-
-@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no full device")
-@pytest.mark.parametrize("line", ["lsu-onto --help", "lsu-onto explain TAX306", "lsu-onto export demo_town --to md"])
-def test_a_full_disk_is_a_message(line: str, path: str) -> None:
-    done = subprocess.run(
-        ["bash", "-c", f"exec {line} >/dev/full"],
-        capture_output=True,
-        text=True,
-        check=False,
-        env=os.environ | {"PATH": path},
-    )
-    assert (done.returncode, done.stderr) == (1, "error: No space left on device\n")
-
-
-def test_a_log_on_a_full_disk_prints_no_traceback() -> None:
-    code = (
-        "import logging; from lsu_onto.cli import main; logging.basicConfig(filename='/dev/full');"
-        "main(['explain', '306'], standalone_mode=False); logging.error('what mmengine logs')"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, text=True)
-    assert (done.stdout[:13], done.stderr) == ("error[TAX306]", "")
-
-
-def test_a_name_that_is_no_text_is_written_byte_for_byte(tmp_path: Path, path: str) -> None:
-    shutil.copy(ROOT / "tests/tax/ok/field.tax", os.fsencode(tmp_path) + b"/f\xff.tax")
-    done = subprocess.run(
-        ["lsu-onto", "compile", b"f\xff.tax", "-o", b"f\xff.npz"],
-        capture_output=True,
-        check=False,
-        cwd=tmp_path,
-        env=os.environ | {"PATH": path},
-    )
-    assert (done.stdout, done.stderr) == (b"f\xff.npz\n", b"")
-
-
-@pytest.mark.parametrize(
-    ("line", "expected"),
-    [
-        (["fmt", "--diff", b"f\xff.tax"], rb"--- f\udcff.tax"),
-        (["validate", b"f\xff.tax", "--format", "sarif"], b'"uri": "f%FF.tax"'),
-        (["init", "--from-csv", b"c\xff.csv", "-o", "/dev/stdout", "--force"], rb"c\udcff.csv"),
-        (["import", "--from", "csv", b"c\xff.csv"], rb"from c\udcff.csv"),
-    ],
-)
-def test_a_name_that_is_no_text_is_spelt_out_inside_of_a_text(
-    line: list[str | bytes], expected: bytes, tmp_path: Path, path: str
-) -> None:
-    text = (ROOT / "tests/tax/ok/field.tax").read_text()
-    Path(os.fsdecode(os.fsencode(tmp_path) + b"/f\xff.tax")).write_text(text.replace(" =", "   =") + "oh\n")
-    Path(os.fsdecode(os.fsencode(tmp_path) + b"/c\xff.csv")).write_text("id,name\n1,road\n")
-    environment = os.environ | {"PATH": path}
-    done = subprocess.run(["lsu-onto", *line], capture_output=True, check=False, cwd=tmp_path, env=environment)
-    assert expected in done.stdout
-    assert b"Traceback" not in done.stderr
-
-
-# --- completion ----------------------------------------------------------------------------------------------
-
-
-@pytest.fixture(scope="module")
-def path(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """A PATH with both programs of this tree."""
-    folder = tmp_path_factory.mktemp("bin")
-    for name in ("lsu-onto", "lsu-seg"):
-        program = folder / name
-        program.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m {name.replace("-", "_")} "$@"\n')
-        program.chmod(0o755)
-    return f"{folder}{os.pathsep}{os.environ['PATH']}"
-
-
-LINES = [
-    ("lsu-seg pse", "pseudo-label"),
-    ("lsu-seg train --work", "--work-dir"),
-    ("lsu-onto show demo_t", "demo_town"),
-    ("lsu-seg scan vis", "vistas"),
-    ("lsu-onto compile idd --source vi", "vistas"),
-    ("lsu-onto explain tax30", "TAX306"),
-    ("lsu-seg decode --unknown v", "void"),
-]
-
-_BASH = """
-eval "$({variable}=bash_source {program})"
-COMP_WORDS=({line}); COMP_CWORD=$((${{#COMP_WORDS[@]}} - 1))
-_{function}_completion {program}
-printf '%s\\n' "${{COMPREPLY[@]}}"
-"""
-_ZSH = """
-compdef() {{ :; }}
-compadd() {{ local names=${{@[-1]}}; print -l -- "${{(@P)names}}" }}  # -U -V unsorted -a NAMES
-_describe() {{ print -l -- "${{(@P)3}}" }}  # -V unsorted NAMES -U
-autoload -U is-at-least
-eval "$({variable}=zsh_source {program})"
-words=({line}); CURRENT=${{#words}}
-_{function}_completion
-"""
-_FISH = "{variable}=fish_source {program} | source; complete -C '{line}'"
-
-
-@pytest.mark.parametrize(("shell", "script"), [("bash", _BASH), ("zsh", _ZSH), ("fish", _FISH)])
-@pytest.mark.parametrize(("line", "expected"), LINES)
-def test_shells_complete(shell: str, script: str, line: str, expected: str, path: str) -> None:
-    if shutil.which(shell) is None:
-        pytest.skip(f"{shell} is not installed")
-    program = line.split()[0]
-    function = program.replace("-", "_")
-    text = script.format(program=program, function=function, variable=f"_{function.upper()}_COMPLETE", line=line)
-    done = subprocess.run(
-        [shell, "-c", text], capture_output=True, text=True, check=False, env=os.environ | {"PATH": path}
-    )
-    found = [candidate.split("\t")[0].partition(":")[0] for candidate in done.stdout.splitlines()]
-    assert expected in found, (found, done.stderr)
-    assert all(candidate.lower().startswith(line.split()[-1].lower()) for candidate in found)
-
-
-def test_every_code_is_completed() -> None:
-    from lsu_onto.commands.explain import explain
-
-    (argument,) = explain.params
-    found = argument.shell_complete(click.Context(explain), "")
-    assert [item.value for item in found] == list(RULES)

@@ -234,12 +234,17 @@ def test_csv_errors_say_where_and_what(tmp_path: Path, data: bytes, message: str
 
 def test_csv_reads_colours_as_numbers_and_is_silent_without_warnings(tmp_path: Path) -> None:
     file = tmp_path / "x.csv"
-    file.write_text('id,name,color\n1,road,"(128, 64, 128)"\n2,sky,70 130 180\n3,car,#00008E #00008f\n')
+    rows = ['1,road,"(128, 64, 128)"', "2,sky,70 130 180", "3,car,#00008E #00008f", "4,bus,0x00003C"]
+    rows += ['5,pole,"rgb(153,153,153)"', "6,wall,#678"]
+    file.write_text("\n".join(["id,name,color", *rows]))
     result = run("import", "--from", "csv", file)
-    assert [re.findall("#[0-9a-f]{6}", line) for line in result.stdout.splitlines()[-3:]] == [
+    assert [re.findall("#[0-9a-f]{6}", line) for line in result.stdout.splitlines()[-6:]] == [
         ["#804080"],
         ["#4682b4"],
         ["#00008e", "#00008f"],
+        ["#00003c"],
+        ["#999999"],
+        ["#667788"],
     ]
     assert "warning" not in result.stderr
     folder = run("import", "--from", "csv", tmp_path)

@@ -18,7 +18,7 @@ from lsu_onto.reporting.error_pages import error_pages
 
 ROOT = Path(__file__).parents[3]
 ERRORS = ROOT / "docs" / "errors"
-PAGES = ("README.md", "docs/language.md", "docs/cookbook.md")
+PAGES = ("README.md", "docs/language.md", "docs/cookbook.md", "docs/map-algebra.md")
 
 _BLOCK = re.compile(r"^```(\w*)[ ]?([^\n]*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _LINK = re.compile(r"\]\(([^)#\s]*)(?:#([^)\s]*))?\)")

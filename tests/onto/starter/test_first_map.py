@@ -28,14 +28,16 @@ def test_names(town: Path) -> None:
     assert (names.dataset, names.source) == ("my v1", "cityscapes v1")
     assert [likely(names, d) for d in range(6)] == [
         {"road"},
-        set(),  # named after `car`, which alone is not enough
-        {"car", "truck", "bus", "train", "motorcycle", "bicycle"},
+        {"car"},
+        {"car", "truck", "bus", "motorcycle", "bicycle"},  # other maps call trains no vehicle
         {"void"},
         set(),
         set(),
     ]
     car, person = (names.source_classes.index(c) for c in ("car", "person"))
-    assert names.odds[1].argmax() == car and names.reasons[1][car] == ["named after it"]
+    assert names.odds[1].argmax() == car and names.reasons[1][car][0] == "named after it"
+    assert names.reasons[1][car][1].startswith("as in the maps of `a2d2`, ")
+    assert names.reasons[1][car][1].endswith("of another `car`")
     assert names.odds[5].argmax() == person and names.reasons[5][person] == ["spelled almost like `person`"]
     assert names.same.tolist() == [names.source_classes.index("road"), -1, -1, -1, -1, -1, -1]
     assert "as in the maps of" in " ".join(names.reasons[0][0])
@@ -55,7 +57,7 @@ def test_a_name_is_known_by_way_of_another_source(tmp_path: Path) -> None:
         "dataset new v1\n1 hgv\n"
     )
     names = by_name(f"{tmp_path / 'way.tax'} new", "far", [tmp_path])
-    assert [r for why in names.reasons[0].values() for r in why] == ["as in the map of `b`"] * 2
+    assert [r for why in names.reasons[0].values() for r in why] == ["as in the map of `b`, by a synonym"] * 2
     assert (names.odds[0, :2] > names.odds[0, 2]).all()
 
 

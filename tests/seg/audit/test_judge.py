@@ -56,6 +56,15 @@ def test_a_superfluous_class_is_a_note(world: World) -> None:
     assert [(f.kind, f.rows, f.channels) for f in findings] == [("never-chosen", (0,), (6,))]
 
 
+def test_what_the_teacher_says_aloud_is_not_called_never_chosen() -> None:
+    """A bias towards a class is corrected, but the pictures show what the teacher said."""
+    biased = draw(sure=3.5, bias=2.5 * np.eye(8)[6])
+    said = (biased.pixels.p[biased.pixels.row == 0].argmax(1) == 6).mean()
+    findings, cells = judged(biased, {0: (0, 6)})
+    assert said > 0.15 and cells.share[0, 6] < 0.05
+    assert [f for f in findings if f.rows == (0,)] == []
+
+
 def test_a_row_of_other_classes_is_wrong_as_a_whole(world: World) -> None:
     findings, _ = judged(world, {2: (0, 5)})
     first = findings[0]

@@ -27,10 +27,13 @@ def test_every_kind_has_words_and_a_sentence() -> None:
     assert list(WORDS) == list(KINDS) == [f.kind for f in report.findings]
     said = {f.kind: sentence(report, f) for f in report.findings}
     assert said["insisted"] == (
-        "`class_2` may only be `source_2`, but the teacher sees `source_4` in 83 % of it (41 images)"
+        "pixels annotated as `class_2` may only be `source_2`, but the teacher sees `source_4` in 83 % of them"
+        " (41 images)"
     )
     assert said["exchanged"].startswith("`class_0` and `class_2` look exchanged: `class_0` looks like `source_2`")
-    assert said["void-hides"].startswith("`void:` is ignored, but the teacher sees `source_5` in 40 %")
+    assert said["void-hides"].startswith(
+        "pixels annotated as `void:` are ignored, but the teacher sees `source_5` in 40 %"
+    )
     assert "`class_1` may be anything" in said["is-void"] and "(1 image)" in said["is-void"]
 
 
@@ -46,6 +49,28 @@ def test_the_text_has_both_lists_places_and_what_is_undecidable() -> None:
     assert "  `class_2` `class_4`: not judged: why\n" in both and "  `class_3`: not judged: other\n" in both
     assert "\x1b[" not in text and "\x1b[1;31m" in as_text(a_report(), colour=True)
     assert "no contradictions, no notes" in as_text(replace(a_report(), findings=()))
+    assert "\n200 of 300 images and 20480 pixels were looked at\n" in text
+    assert "no finding is no proof" not in text
+
+
+def test_silence_is_said_to_mean_little_where_nothing_could_be_found() -> None:
+    report = a_report()
+    blind = replace(report, findings=(), cells=replace(report.cells, decidable=np.full((5, 6), np.inf, np.float32)))
+    text = as_text(blind)
+    # `class_1` may be anything, and `class_4` is not judged
+    assert (
+        "undecidable at any share: whatever class the map may have forgotten in `class_0` `class_2` `class_3`\n" in text
+    )
+    assert text.count("undecidable") == 1
+    assert "that the map forgot in any class would hardly be found: no finding is no proof" in text
+    seeing = np.where(np.arange(5)[:, None] == 2, 0.1, blind.cells.decidable).astype(np.float32)
+    assert "in 2 of 3 classes would" in as_text(replace(blind, cells=replace(blind.cells, decidable=seeing)))
+    nothing = replace(
+        blind, unseen=dict.fromkeys(range(5), "why"), cells=replace(blind.cells, share=blind.cells.share * np.nan)
+    )
+    assert as_text(nothing).startswith("park v1 -> tiny v1: nothing could be judged\n")
+    one = replace(nothing, images=1, sampled=1)
+    assert "\n1 image and 20480 pixels were looked at\n" in as_text(one)
 
 
 def test_what_the_map_allows_is_not_said_to_be_undecidable() -> None:

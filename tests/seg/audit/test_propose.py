@@ -138,7 +138,7 @@ def test_what_is_not_confirmed_is_a_note(town: Callable[..., Path]) -> None:
     at = next(i for i, line in enumerate(lines) if line.startswith("3  auto"))
     assert lines[at].startswith("3  auto   = car  # audit: `auto` and `above` look exchanged")
     assert lines[at + 1].strip() == (
-        "# audit: `auto` may only be `car`, but the teacher sees `tree` in 83 % of it (41 images)"
+        "# audit: pixels annotated as `auto` may only be `car`, but the teacher sees `tree` in 83 % of them (41 images)"
         " (expected false alarms 0.01)"
     )
     assert (lsu_onto.load(file).allowed == c.allowed).all()

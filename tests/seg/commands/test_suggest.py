@@ -11,6 +11,7 @@ from click.testing import CliRunner, Result
 
 import lsu_onto
 from helpers.coloured import SHOWN, SOURCE, TOWN, write_painted
+from lsu_onto.cli import main as onto
 from lsu_seg.cli import main
 
 ARROW = " -> colours v1"
@@ -84,7 +85,10 @@ def test_json_and_standard_output(world: Path, tmp_path: Path, monkeypatch: pyte
     assert not list(tmp_path.iterdir())
     document = json.loads(call(*named, "--format", "json").stdout)
     assert document["file"] == "painted-colours.tax" and len(document["classes"]) == 8
+    assert "share" not in document["classes"][0]
     assert (tmp_path / "painted-colours.tax").read_text() == result.stdout
+    language_alone = CliRunner().invoke(onto, ["suggest", *map(str, named), "-o", "-"])
+    assert (language_alone.stdout, language_alone.stderr) == (result.stdout, result.stderr)
 
 
 def test_a_labelling_run(world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -41,10 +41,10 @@ def test_names_with_their_scope_mean_the_same(world: Path, tmp_path: Path) -> No
     both = dict(type="lsu_seg.CompoundDataset", datasets=list(cfg.unify.evaluate.values()))
     assert unify.inputs(both, None)[:-1] == b._judged_by[0]
     assert unify.inputs(both, None)[-1] == sum(images for *_, images in b._judged_by[0])
-    checks.check(cfg)
+    checks.check_config(cfg)
     cfg.unify.extra.town.dataset.data_root = str(tmp_path / "nowhere")
     with pytest.raises(ConfigError, match=r"extra set `town`: .*nowhere"):
-        checks.check(cfg)
+        checks.check_files(cfg)
 
 
 def test_mistakes_come_to_light_before_any_training(world: Path, tmp_path: Path) -> None:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import tempfile
 from pathlib import Path
 from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
 
+from helpers.unify import config
 from lsu_seg.cli import main
 from lsu_seg.commands.demo import DEMO
 from lsu_seg.errors import ConfigError
-from lsu_seg.openmmlab.config import load_config
+from lsu_seg.openmmlab.config import load_config, merge
+from lsu_seg.openmmlab.rehearsal import rehearse
 from lsu_seg.unify.checks import check_config
 from lsu_seg.unify.stages import RECORD
 
@@ -84,11 +87,76 @@ def test_a_mistake_is_named_with_its_key(key: str, value: Any, message: str) -> 
     assert message in str(refused.value)
 
 
-def test_the_demo_draws_nothing_for_a_config_with_a_mistake(tmp_path: Path) -> None:
-    done = call("demo", "--work-dir", tmp_path / "work", "--set", "unify.views.scale=2")
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ("unify.views.scale=2", "nothing reads the key `unify.views.scale`"),
+        ("param_scheduler=3", "`param_scheduler` cannot be used as it is: TypeError"),
+    ],
+)
+def test_the_demo_draws_nothing_for_a_config_with_a_mistake(tmp_path: Path, change: str, message: str) -> None:
+    done = call("demo", "--work-dir", tmp_path / "work", "--jobs", "1", "--set", change)
     assert done.exit_code == 1
-    assert "nothing reads the key `unify.views.scale`" in done.output
+    assert message in done.output
     assert not (tmp_path / "work").exists()
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "message"),
+    [
+        ("param_scheduler", 3, "`param_scheduler` cannot be used as it is: TypeError"),
+        ("param_scheduler", [dict(type="PolyLR", power="x", eta_mn=0)], "nothing reads `param_scheduler.0.eta_mn`"),
+        ("param_scheduler", [dict(type="OneCycleLR", eta_max=1, pct_start=3, by_epoch=False)], "pct_start"),
+        ("optim_wrapper", 3, "`optim_wrapper` cannot be used as it is"),
+        ("optim_wrapper.optimizer.lr", "high", "`optim_wrapper"),
+        ("optim_wrapper.optimizer.momentm", 1, "nothing reads `optim_wrapper.optimizer.momentm`"),
+        ("optim_wrapper.clip_grad", 3, "`optim_wrapper"),
+        ("default_hooks", 3, "`default_hooks` cannot be used as it is"),
+        ("default_hooks.checkpoint", 3, "`default_hooks` cannot be used as it is"),
+        ("visualizer", 3, "`visualizer` cannot be used as it is"),
+        ("visualizer", dict(type="SegLocalVisualizer", vis_backends=3), "`visualizer` cannot be used as it is"),
+        ("log_processor", 3, "`log_processor` cannot be used as it is"),
+        ("log_level", 3.5, "`log_level` cannot be used as it is"),
+        ("randomness", dict(seed="x"), "`randomness` cannot be used as it is"),
+        ("auto_scale_lr", 3, "`auto_scale_lr` cannot be used as it is"),
+        ("train_cfg", 3, "`train_cfg` cannot be used as it is"),
+        ("train_cfg.max_itters", 3, "nothing reads `train_cfg.max_itters`"),
+        ("val_cfg", 3, "`val_cfg` cannot be used as it is"),
+        ("val_evaluator.sorce", "demo", "nothing reads `val_evaluator.sorce`"),
+        ("model.backbone.dept", 18, "nothing reads `model.backbone.dept`"),
+        ("model.decode_head.loss_decode", dict(type="CrossEntropyLoss", wait=1), "`model.decode_head.loss_decode"),
+        ("model.data_preprocessor.mean", 3, "`model.data_preprocessor"),
+        ("model.train_cfg", 3, "`model.train_cfg` is 3; expected `dict(…)`"),
+        ("train_dataloader.dataset.pipeline", [dict(type="RandomFlip", prb=1)], "nothing reads `train_dataloader"),
+        ("val_dataloader.dataset.pipeline", [dict(type="Resize")], "`val_dataloader.dataset.pipeline.0"),
+        ("env_cfg.mp_cfg", 3, "`env_cfg` cannot be used as it is"),
+    ],
+)
+def test_what_cannot_be_built_shows_before_there_is_any_data(
+    key: str, value: Any, message: str, tmp_path: Path
+) -> None:
+    cfg = config(tmp_path)
+    merge(cfg, {key: value})
+    with pytest.raises(ConfigError) as refused:
+        rehearse(cfg)
+    assert message in str(refused.value)
+    assert not list(tmp_path.iterdir())
+
+
+def test_what_can_be_built_leaves_nothing_behind(tmp_path: Path) -> None:
+    before = set(Path(tempfile.gettempdir()).iterdir())
+    rehearse(config(tmp_path))
+    assert not list(tmp_path.iterdir())
+    assert not [p for p in set(Path(tempfile.gettempdir()).iterdir()) - before if p.name.startswith("lsu-seg-")]
+
+
+def test_fresh_removes_nothing_for_a_config_that_cannot_run(tmp_path: Path) -> None:
+    stage = tmp_path / "teacher"
+    stage.mkdir()
+    (stage / RECORD).write_text('{"key": "k", "result": "iter_700.pth"}')
+    done = call("unify", DEMO, "--work-dir", tmp_path, "--fresh", "--set", "val_cfg=3")
+    assert done.exit_code == 1 and "`val_cfg`" in done.output
+    assert (stage / RECORD).is_file()
 
 
 @pytest.mark.parametrize("form", [(), ("--student", "constrained", "--set", "load_from=a.pth")])

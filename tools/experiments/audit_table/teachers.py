@@ -138,6 +138,17 @@ def train_drawn(work: Path, images: int, iterations: int, seed: int) -> Teacher:
     return segmentor(cfg, _trained(cfg))
 
 
+def demo_teacher(work: Path, seed: int) -> tuple[Path, Path]:
+    """The demo's own teacher, trained on the scenes in `work/data`: its config and its checkpoint."""
+    cfg = load_config(CONFIGS / "demo/demo.py")
+    cfg.pop("unify"), cfg.pop("test_cfg", None)
+    cfg.train_dataloader.dataset.datasets[0].data_root = str(work / "data/source")
+    cfg.work_dir, cfg.randomness = str(work / "net"), dict(seed=seed)
+    config = work / "teacher.py"
+    cfg.dump(str(config))
+    return config, _trained(cfg)
+
+
 def _trained(cfg: Any) -> Path:
     for part in ("val_dataloader", "val_cfg", "val_evaluator"):
         cfg.pop(part, None)

@@ -1,0 +1,114 @@
+"""`lsu-onto compose`: maps in a row, as the one map from the first dataset to the last source."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from itertools import accumulate
+
+import numpy as np
+
+from lsu_onto.algebra.facts import Matrix, Step, ignores, possible
+from lsu_onto.algebra.ways import is_bridge
+from lsu_onto.algebra.wording import Relation, anything, checked, few, map_text, relation
+from lsu_onto.errors import UserError
+from lsu_onto.library.library import Library
+from lsu_onto.ontology.model import MapRow, Source
+
+
+def compose(library: Library, steps: Sequence[Step]) -> str:
+    """The text of a `.tax` file with the map that follows from several in a row.
+
+    Args:
+        library: where the maps come from.
+        steps: the maps; the first starts at a dataset, the last ends at a source.
+
+    Raises:
+        UserError: no pixels keep the maps, so that nothing follows; or the text would not be valid.
+    """
+    dataset, source = steps[0].start, steps[-1].end
+    assert isinstance(source, Source)
+    matrices = [s.may for s in steps]
+    sets = possible(matrices)
+    if sets.size and not sets.any():
+        raise UserError(f"nothing follows from these maps, because {_contradiction(steps, matrices)}")
+    first = {row.cls: row for row in steps[0].map.rows}
+    rows = []
+    for d, cls in enumerate(dataset.classes):
+        decided = _decided(first.get(d), matrices, source)
+        ways = list(accumulate(matrices, lambda at, m: at @ m, initial=np.arange(len(matrices[0])) == d))
+        words = decided or _ignored(steps, ways) or relation(ways[-1], sets[d], source, _is_vague(steps, ways))
+        rows.append(
+            (cls.name, words, [f"decided in the map to {steps[0].end.name}" if decided else _note(steps, ways)])
+        )
+    chain = " ".join([f"{dataset.name}@{dataset.version}", *(f"{s.end.name}@{s.end.version}" for s in steps)])
+    files = [
+        f"{s.map.dataset.name} {s.map.dataset.version} -> {s.map.source.name} {s.map.source.version}" for s in steps
+    ]
+    about = [f"lsu-onto compose {chain}", f"From the maps {', '.join(files)}"]
+    text = map_text(dataset, source, rows, about)
+    return checked(library, text, f"the map of `{dataset.name}` to `{source.name}`", [dataset, source])
+
+
+def _decided(row: MapRow | None, matrices: Sequence[Matrix], source: Source) -> Relation | None:
+    """The decision of a dataset class in the first map stays; what `-> any !` excludes there, it excludes here."""
+    if row is None or row.decision is None:
+        return None
+    if ignores(row):
+        return ("-> void",)
+    k = matrices[0].shape[1] - 1
+    meaning = row.meaning(k)
+    allowed = np.isin(np.arange(k + 1), [*meaning.channels, *([k] if meaning.void else [])])
+    for m in matrices[1:]:
+        allowed = allowed @ m
+    return anything(allowed, source)
+
+
+def _classes_on_the_way(steps: Sequence[Step], ways: Sequence[Matrix]) -> Iterator[tuple[list[MapRow | None], bool]]:
+    """For each map but the first, its rows of the classes that d may be in front of it, and whether void is one."""
+    for step, at in zip(steps[1:], ways[1:], strict=False):
+        by_class = {} if step.backwards else {row.cls: row for row in step.map.rows}
+        yield [by_class.get(c) for c in np.flatnonzero(at[:-1]).tolist()], bool(at[-1])
+
+
+def _ignored(steps: Sequence[Step], ways: Sequence[Matrix]) -> Relation | None:
+    """`-> void`, where a map on the way ignores all that d may be."""
+    for rows, void in _classes_on_the_way(steps, ways):
+        if rows and not void and all(row is not None and ignores(row) for row in rows):
+            return ("-> void",)
+    return None
+
+
+def _is_vague(steps: Sequence[Step], ways: Sequence[Matrix]) -> bool:
+    """Whether d may be what a map on the way says nothing of: void, or a class that it leaves to a decision."""
+    return any(
+        void or any(row is not None and row.decision is not None for row in rows)
+        for rows, void in _classes_on_the_way(steps, ways)
+    )
+
+
+def _note(steps: Sequence[Step], ways: Sequence[Matrix]) -> str:
+    """Through which classes of each taxonomy on the way; of those that the next map decides, how."""
+    parts = []
+    name_of_source = ""
+    for step, following, at in zip(steps, steps[1:], ways[1:], strict=False):
+        if following.backwards and is_bridge(following.map):
+            name_of_source = step.end.name  # the dataset that comes next has its classes, and may have more
+            continue
+        decisions = {} if following.backwards else {r.cls: r.decision for r in following.map.rows if r.decision}
+        names = []
+        for c in np.flatnonzero(at[:-1]).tolist():
+            name = step.end.classes[c].name
+            names.append(f"{name} (-> {decisions[c].to})" if c in decisions else name)
+        where, name_of_source = name_of_source or step.end.name, ""
+        parts.append(f"through {where}: {few([*names, *(['void'] if at[-1] else [])])}")
+    return "; ".join(parts)
+
+
+def _contradiction(steps: Sequence[Step], matrices: Sequence[Matrix]) -> str:
+    """A class that can have no pixel in any world that keeps the maps."""
+    for i, step in enumerate(steps):
+        lost = np.flatnonzero(~matrices[i][:-1].any(1))
+        if lost.size:
+            name = f"`{step.start.classes[lost[0]].name}` of `{step.start.name}`"
+            return f"{name} can be nothing in `{step.end.name}`: its row excludes what no other class claims whole"
+    return "they contradict each other"

@@ -1,0 +1,46 @@
+"""What the server says on standard error, where editors keep it: a line per message that it cannot use."""
+
+from __future__ import annotations
+
+import logging
+import sys
+import traceback
+
+import cattrs
+from pygls.exceptions import JsonRpcException
+
+
+class Handler(logging.StreamHandler):  # type: ignore[type-arg]  # of whatever standard error is
+    """Writes what pygls logs. An error keeps its traceback where code of ours raised it, which is a fault of ours."""
+
+    def __init__(self) -> None:
+        super().__init__(sys.stderr)
+        self.setLevel(logging.WARNING)
+        self.addFilter(lambda record: not _is_said(record, sys.exc_info()[1]))
+
+    def format(self, record: logging.LogRecord) -> str:
+        error = sys.exc_info()[1]  # pygls may have it in the message only, as text
+        said = record.getMessage().partition("\n")[0]
+        if error is None:
+            return f"lsu-onto: {said}"
+        if _is_ours(error):
+            return f"lsu-onto: {said}\n{''.join(traceback.format_exception(error)).rstrip()}"
+        return f"lsu-onto: {said[:200]}: {_reason(error)}"
+
+
+def _is_said(record: logging.LogRecord, error: BaseException | None) -> bool:
+    """Whether it is the second time: pygls raises what it has logged, and logs what it catches."""
+    return record.getMessage() == "Unable to handle message" and isinstance(error, JsonRpcException)
+
+
+def _is_ours(error: BaseException) -> bool:
+    frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
+    ours = any(str(frame.f_globals.get("__name__", "")).startswith("lsu_onto.") for frame in frames)
+    return ours and not isinstance(error, JsonRpcException)
+
+
+def _reason(error: BaseException) -> str:
+    if isinstance(error, cattrs.ClassValidationError):
+        reasons = cattrs.transform_error(error)
+        return f"{reasons[0]}{' …' if reasons[1:] else ''}"
+    return " ".join(f"{type(error).__name__}: {error}".split())[:300]

@@ -1,0 +1,160 @@
+"""`lsu-onto compose`: which maps lead from one name to the next, and what is said where none does."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+import lsu_onto
+from lsu_onto.cli import main
+
+FIELD = """tax 1
+source fine v1
+0 car
+1 truck
+2 road
+3 grass
+4 pole
+source coarse v1
+[things]
+0 vehicle
+1 post
+[ground]
+2 surface
+3 other_ground
+dataset fine v2
+0 car
+1 truck
+2 road
+3 grass
+4 pole
+5 unlabelled
+map fine v2 -> fine v1
+car = car
+truck = truck
+road = road
+grass = grass
+pole = pole
+unlabelled -> void
+map fine v2 -> coarse v1
+car < vehicle
+truck < vehicle
+road = surface
+grass ~ other_ground void
+pole -> void
+unlabelled -> any
+dataset farm v1 -> fine v1
+0 machine > car truck
+1 way = road
+2 post < pole
+3 verge ~ grass pole
+4 rest -> any ! car truck
+5 sky ! any
+6 blurred -> void
+7 path ~ grass void
+"""
+
+COMPOSED = """
+machine  < vehicle         # through fine: car truck
+way      = surface         # through fine: road
+post     -> void           # through fine: pole (-> void)
+verge    -> any ! surface  # through fine: grass pole (-> void)
+rest     -> any            # decided in the map to fine
+sky      -> any ! surface  # through fine: unlabelled (-> any) void
+blurred  -> void           # decided in the map to fine
+path     -> any ! surface  # through fine: grass unlabelled (-> any) void
+"""
+
+
+@pytest.fixture
+def farm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    Path("farm.tax").write_text(FIELD)
+    return tmp_path
+
+
+def run(*args: str) -> Result:
+    return CliRunner().invoke(main, ["compose", *args])
+
+
+def test_rows_say_what_follows_and_through_which_classes(farm: Path) -> None:
+    done = run("farm", "fine", "coarse", "-o", "out.tax")
+    assert (done.exit_code, done.output) == (0, "out.tax\n")
+    text = Path("out.tax").read_text()
+    assert "map farm v1 -> coarse v1\n" in text and text.partition("\n\n")[2].strip() == COMPOSED.strip()
+    assert lsu_onto.load("out.tax").names("machine") == ("vehicle",)
+
+
+def test_a_way_may_lead_through_a_dataset_that_is_named(farm: Path) -> None:
+    named = run("farm.tax farm", "fine@v1", "fine@v2", "coarse").output
+    assert named.splitlines()[3:] == run("farm", "fine", "coarse").output.splitlines()[3:]
+
+
+def test_more_steps_than_two(farm: Path) -> None:
+    Path("more.tax").write_text(
+        "tax 1\nsource all v1\n0 thing\n1 place\n"
+        "dataset coarse v1 -> coarse v1\n"
+        "0 vehicle = vehicle\n1 post = post\n2 surface = surface\n3 other = other_ground\n"
+        "map coarse v1 -> all v1\nvehicle < thing\npost < thing\nsurface < place\nother < place\n"
+    )
+    done = run("farm", "fine", "coarse", "all")
+    assert "machine  < thing " in done.output and "through fine: car truck; through coarse: vehicle" in done.output
+
+
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [
+        (("farm", "coarse"), "name a dataset, at least one source on the way"),
+        (("farm", "fine", "corse"), "there is no source `corse`; did you mean `coarse`?"),
+        (("farm", "fine", "farm"), "`farm` is a dataset, and the last name is that of the source"),
+        (("frm", "fine", "coarse"), "there is no map from `frm` to `fine`; did you mean `farm`?"),
+        (("farm", "coarse", "fine"), "there is no map from `farm` to `coarse`; there are maps to `fine`"),
+        (("farm", "fine", "fine", "coarse"), "`fine` follows on itself"),
+        (("farm", "fine", "demo"), "no dataset leads from the source `fine v1` to `demo v1`"),
+        (("demo_town", "demo", "coarse"), "no dataset leads from the source `demo v1` to `coarse v1`"),
+    ],
+)
+def test_what_does_not_lead_on_is_refused(farm: Path, names: tuple[str, ...], message: str) -> None:
+    done = run(*names, "--path", ".")
+    assert done.exit_code in (1, 2) and message in done.output, done.output
+
+
+def test_of_several_datasets_between_one_is_named(farm: Path) -> None:
+    more = FIELD[FIELD.index("dataset fine v2") : FIELD.index("dataset farm")].replace("fine v2", "fine v3")
+    Path("farm.tax").write_text(FIELD + more)
+    done = run("farm", "fine", "coarse")
+    assert done.exit_code == 1 and "several datasets lead" in done.output and "`fine@v2`, `fine@v3`" in done.output
+    assert run("farm", "fine", "fine@v3", "coarse").exit_code == 0
+
+
+def test_an_output_replaces_no_input(farm: Path) -> None:
+    done = run("farm", "fine", "coarse", "-o", "farm.tax")
+    assert done.exit_code == 1 and "is an input too" in done.output and Path("farm.tax").read_text() == FIELD
+
+
+def test_maps_that_no_pixel_can_keep_are_refused(farm: Path) -> None:
+    full = (
+        "car > vehicle post\ntruck < other_ground\nroad = surface\ngrass ~ other_ground void\n"
+        "pole -> any ! void other_ground\nunlabelled -> void\n"
+    )
+    start, end = FIELD.index("car < vehicle"), FIELD.index("dataset farm")
+    Path("farm.tax").write_text(FIELD[:start] + full + FIELD[end:])
+    done = run("farm", "fine", "coarse")
+    assert (
+        done.exit_code == 1
+        and "nothing follows from these maps, because `pole` of `fine` can be nothing" in done.output
+    )
+
+
+def test_the_shipped_chains_compose(tmp_path: Path) -> None:
+    for names in (
+        ("idd", "vistas", "cityscapes"),
+        ("bdd100k", "cityscapes", "offroad"),
+        ("goose", "vistas", "offroad"),
+    ):
+        done = run(*names, "-o", str(tmp_path / "out.tax"))
+        assert done.exit_code == 0, done.output
+        assert lsu_onto.load(str(tmp_path / "out.tax")).source == names[-1]
+    assert "sky                  = sky" in (tmp_path / "out.tax").read_text()

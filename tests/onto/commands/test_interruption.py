@@ -1,0 +1,64 @@
+"""Ctrl-C before a command runs: while its program is imported, and while the help is printed."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[3]
+
+
+@pytest.mark.parametrize("package", ["lsu_onto", "lsu_seg"])
+def test_ctrl_c_while_the_program_itself_is_imported(package: str) -> None:
+    """The installed programs call what `python -m` calls."""
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    assert settings["project"]["scripts"][package.replace("_", "-")] == f"{package}.__main__:main"
+    code = f"""
+import os, runpy, signal, sys
+class Stop:
+    def find_spec(self, name, *_):
+        if name == "{package}.cli":
+            os.kill(os.getpid(), signal.SIGINT)
+signal.signal(signal.SIGINT, signal.default_int_handler)
+sys.meta_path.insert(0, Stop())
+runpy.run_module("{package}", run_name="__main__")
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "interrupted\n")
+
+
+@pytest.mark.parametrize("package", ["lsu_onto", "lsu_seg"])
+def test_ctrl_c_while_the_help_is_printed(package: str) -> None:
+    code = f"""
+import signal, sys
+import click
+def format_help(*_):
+    signal.raise_signal(signal.SIGINT)
+click.Group.format_help = format_help
+signal.signal(signal.SIGINT, signal.default_int_handler)
+from {package}.__main__ import main
+sys.argv = ["{package}", "--help"]
+main()
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "interrupted\n")
+
+
+@pytest.mark.parametrize("package", ["lsu_onto", "lsu_seg"])
+def test_a_second_ctrl_c_while_the_program_ends(package: str) -> None:
+    """Python itself would print a traceback of what it was about to clean up."""
+    code = f"""
+import atexit, signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)
+atexit.register(signal.raise_signal, signal.SIGINT)
+from {package}.__main__ import main
+sys.argv = ["{package}", "--version"]
+main()
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == -signal.SIGINT and done.stderr == ""

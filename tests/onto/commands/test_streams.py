@@ -1,0 +1,156 @@
+"""What the commands of both programs write to: streams of any charset, closed streams, full disks."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+import lsu_onto.cli
+
+ROOT = Path(__file__).parents[3]
+ODD = """tax 1
+dataset odd v1 -> demo v1
+
+1  path "道路 → Straße"  #ff8000  < road  # ≥ 3 m, “gravel”
+2  cow  ! any
+"""
+
+
+def call(*args: str, charset: str = "utf-8") -> Result:
+    result = CliRunner(charset=charset).invoke(lsu_onto.cli.main, args)
+    assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
+    return result
+
+
+@pytest.mark.parametrize("charset", ["cp1252", "latin-1", "ascii"])
+def test_every_command_writes_to_any_stream(charset: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("道.tax").write_text(ODD, encoding="utf-8")
+    Path("道.csv").write_text("id,name\n1,Straße → 道\n", encoding="utf-8")
+    Path("wrong.tax").write_text(ODD.replace("< road", "→ road"), encoding="utf-8")
+    Path("old.tax").write_text(ODD.replace("< road", "< sky"), encoding="utf-8")
+    commands = [
+        ["init", "--from-csv", "道.csv", "-o", "new.tax"],
+        ["import", "nowhere.csv", "--from", "csv", "--name", "odd"],
+        ["fmt", "--diff", "道.tax"],
+        *(["validate", "wrong.tax", "--format", f] for f in ("full", "concise", "json", "github", "sarif")),
+        ["changes", "道.tax", "--against", "old.tax"],
+        ["explain", "TAX306"],
+        ["list", "--path", "."],
+        ["show", "道.tax"],
+        ["show", "道.tax", "path"],
+        ["render", "道.tax"],
+        ["compile", "道.tax", "-o", "道.npz"],
+        *(["export", "道.tax", "--to", f] for f in ("json", "csv", "md", "mmseg", "sssom", "skos")),
+        ["compose", "道.tax", "demo", "道"],
+        ["suggest", "道.tax", "--source", "cityscapes", "-o", "-"],
+        ["doctor"],
+        ["docs", "-o", "道"],
+    ]
+    for command in commands:
+        result = call(*command, charset=charset)
+        refused = command[0] in ("import", "fmt", "validate", "changes", "compose", "suggest")
+        assert result.output and result.exit_code == refused, command
+    assert {c[0] for c in commands} == {*lsu_onto.cli.main.places} - {"lsp"}
+
+
+@pytest.mark.parametrize("charset", ["utf-8", "ascii", "cp1252", "utf-16", "utf-16-le", "utf-32"])
+def test_names_of_files_that_are_no_text_can_be_written(charset: str) -> None:
+    name = os.fsdecode(b"caf\xe9.tax")
+    written = name.encode(charset, "lsu_onto.spell")
+    if charset.startswith("utf-16") or charset.startswith("utf-32"):
+        assert written.decode(charset) == r"caf\xe9.tax"
+    else:
+        assert written == os.fsencode(name)
+
+
+def test_what_a_stream_lacks_is_spelt_out_and_data_is_utf_8(tmp_path: Path) -> None:
+    file = tmp_path / "odd.tax"
+    file.write_text(ODD, encoding="utf-8")
+    shown = call("show", str(file), "path", charset="cp1252")
+    assert "# \\u2265 3 m, “gravel”" in shown.stdout  # the quotes are in cp1252
+    assert '"gravel"' in call("show", str(file), "path", charset="latin-1").stdout
+    marks = call("doctor", charset="latin-1").stdout
+    assert "\n+ the language" in marks and "\\u2713" not in marks
+    for command in (["export", str(file), "--to", "json"], ["export", str(file), "--to", "md"]):
+        exported = call(*command, charset="cp1252").stdout_bytes
+        assert exported == call(*command).stdout_bytes
+        assert "道路" in exported.decode("utf-8")
+
+
+CLOSED = ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"]
+
+
+@pytest.mark.parametrize("streams", CLOSED)
+@pytest.mark.parametrize("line", ["lsu-onto show demo_town", "lsu-onto list", "lsu-onto fmt -", "lsu-seg --help"])
+def test_closed_streams_are_no_fault(line: str, streams: str, path: str) -> None:
+    done = subprocess.run(
+        ["bash", "-c", f"exec {line} {streams}"],
+        input="tax 1\n",
+        capture_output=True,
+        text=True,
+        check=False,
+        env=os.environ | {"PATH": path},
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no full device")
+@pytest.mark.parametrize("line", ["lsu-onto --help", "lsu-onto explain TAX306", "lsu-onto export demo_town --to md"])
+def test_a_full_disk_is_a_message(line: str, path: str) -> None:
+    done = subprocess.run(
+        ["bash", "-c", f"exec {line} >/dev/full"],
+        capture_output=True,
+        text=True,
+        check=False,
+        env=os.environ | {"PATH": path},
+    )
+    assert (done.returncode, done.stderr) == (1, "error: No space left on device\n")
+
+
+def test_a_log_on_a_full_disk_prints_no_traceback() -> None:
+    code = (
+        "import logging; from lsu_onto.cli import main; logging.basicConfig(filename='/dev/full');"
+        "main(['explain', '306'], standalone_mode=False); logging.error('what mmengine logs')"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, text=True)
+    assert (done.stdout[:13], done.stderr) == ("error[TAX306]", "")
+
+
+def test_a_name_that_is_no_text_is_written_byte_for_byte(tmp_path: Path, path: str) -> None:
+    shutil.copy(ROOT / "tests/tax/ok/field.tax", os.fsencode(tmp_path) + b"/f\xff.tax")
+    done = subprocess.run(
+        ["lsu-onto", "compile", b"f\xff.tax", "-o", b"f\xff.npz"],
+        capture_output=True,
+        check=False,
+        cwd=tmp_path,
+        env=os.environ | {"PATH": path},
+    )
+    assert (done.stdout, done.stderr) == (b"f\xff.npz\n", b"")
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        (["fmt", "--diff", b"f\xff.tax"], rb"--- f\udcff.tax"),
+        (["validate", b"f\xff.tax", "--format", "sarif"], b'"uri": "f%FF.tax"'),
+        (["init", "--from-csv", b"c\xff.csv", "-o", "/dev/stdout", "--force"], rb"c\udcff.csv"),
+        (["import", "--from", "csv", b"c\xff.csv"], rb"from c\udcff.csv"),
+    ],
+)
+def test_a_name_that_is_no_text_is_spelt_out_inside_of_a_text(
+    line: list[str | bytes], expected: bytes, tmp_path: Path, path: str
+) -> None:
+    text = (ROOT / "tests/tax/ok/field.tax").read_text()
+    Path(os.fsdecode(os.fsencode(tmp_path) + b"/f\xff.tax")).write_text(text.replace(" =", "   =") + "oh\n")
+    Path(os.fsdecode(os.fsencode(tmp_path) + b"/c\xff.csv")).write_text("id,name\n1,road\n")
+    environment = os.environ | {"PATH": path}
+    done = subprocess.run(["lsu-onto", *line], capture_output=True, check=False, cwd=tmp_path, env=environment)
+    assert expected in done.stdout
+    assert b"Traceback" not in done.stderr
