@@ -21,6 +21,7 @@ from lsu_seg.audit.rows import PAIR, SLIP, closed_rows, fits, patterns
 from lsu_seg.audit.sample import Sample
 from lsu_seg.audit.scores import Scores
 from lsu_seg.audit.verdicts import (
+    NONE,
     PARTS,
     Case,
     Settings,
@@ -163,16 +164,37 @@ def examine(
         moves = _moved(after, allowed, to)
         case = after if moves else case
     findings = moves or list(exchanged(case))
-    findings += _elsewhere(findings, wrong_rows(case))
+    wrong = list(_elsewhere(findings, wrong_rows(case)))
+    left = (_share(pixels, case, wrong) * case.scores.allowed[:, :-1]).sum(1)
+    findings += [f for f in wrong if left[f.rows[0]] < NONE]
     kinds = (insisted_on, void_hides, never_chosen, is_void)
     findings += _elsewhere(findings, (f for kind in kinds for f in kind(case)))
+    share = _share(pixels, case, findings)
+    findings = [replace(f, share=_of(f, share)) for f in findings]
     seen = judged[:, None]
     cells = Cells(
-        np.where(seen, case.scores.share, np.nan).astype(np.float32),
+        np.where(seen, share, np.nan).astype(np.float32),
         np.where(seen, case.scores.z, np.nan).astype(np.float32),
         decidable(case),
     )
     return findings, cells, []
+
+
+def _share(pixels: Pixels, case: Case, findings: list[Finding]) -> NDArray[np.float64]:
+    """The share of each class in each row `[D, K]`, by a teacher that need not explain away what was found."""
+    more = [(f.rows[0], c) for f in findings if f.kind in ("insisted", "wrong-row") for c in f.channels]
+    if not more:
+        return case.scores.share
+    allowed = case.scores.allowed.copy()
+    allowed[tuple(np.array(more).T)] = True
+    return scored(pixels, allowed, case.scores.judged, case.learnt).share
+
+
+def _of(finding: Finding, share: NDArray[np.float64]) -> float | None:
+    """What part of its row a finding concerns."""
+    if finding.share is None:
+        return None
+    return float(np.clip(share[finding.rows[0], list(finding.channels)].sum(), 0, 1))
 
 
 def _elsewhere(earlier: list[Finding], findings: Iterable[Finding]) -> list[Finding]:

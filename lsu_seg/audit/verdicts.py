@@ -98,17 +98,16 @@ def exchanged(case: Case) -> Iterator[Finding]:
 
 
 def wrong_rows(case: Case) -> Iterator[Finding]:
-    """Rows of which next to nothing is what they may be."""
+    """Rows that show other classes than they may be. That they show next to nothing else is left to be seen."""
     s = case.scores
-    expected = case.learnt.wrong_row(s.wrong_row) * int(s.closed.sum())
-    inside = (s.share * s.allowed[:, :-1]).sum(1)
-    for d in np.flatnonzero(s.closed & (expected < case.budget(PARTS.wrong_row)) & (inside < NONE)).tolist():
+    score = s.wrong_row
+    expected = case.learnt.wrong_row(score) * int(s.closed.sum())
+    for d in np.flatnonzero(s.closed & (expected < case.budget(PARTS.wrong_row))).tolist():
         outside = np.where(s.allowed[d, :-1], -np.inf, s.share[d])
-        seen = [int(c) for c in np.argsort(-outside) if outside[c] > 0.1][:3]
-        share = float(np.clip(1 - inside[d], 0, 1))
-        yield Finding(
-            "wrong-row", (d,), tuple(seen), share=share, score=float(s.wrong_row[d]), expected=float(expected[d])
-        )
+        order = np.argsort(-outside)
+        seen = [int(c) for c in order if outside[c] > 0.1][:3] or [int(order[0])]
+        share = float(np.clip(s.share[d, seen].sum(), 0, 1))
+        yield Finding("wrong-row", (d,), tuple(seen), share=share, score=float(score[d]), expected=float(expected[d]))
 
 
 def insisted_on(case: Case) -> Iterator[Finding]:
@@ -133,9 +132,7 @@ def void_hides(case: Case) -> Iterator[Finding]:
         order = np.argsort(-s.share[d])
         seen = [int(c) for c in order if s.share[d, c] > 0.15][:3] or [int(order[0])]
         share = float(np.clip(s.share[d, seen].sum(), 0, 1))
-        yield Finding(
-            "void-hides", (d,), tuple(seen), share=share, score=float(score[d]), expected=float(expected[d])
-        )
+        yield Finding("void-hides", (d,), tuple(seen), share=share, score=float(score[d]), expected=float(expected[d]))
 
 
 def never_chosen(case: Case) -> Iterator[Finding]:

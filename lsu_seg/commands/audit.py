@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import sys
-
-
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any

@@ -29,8 +29,7 @@ from audit_table.pools import Pool
 
 from lsu_seg.audit.judge import examine
 from lsu_seg.audit.rows import closed_rows
-from lsu_seg.audit.scale import CHOSEN
-from lsu_seg.audit.verdicts import Settings
+from lsu_seg.audit.verdicts import CHOSEN, Settings
 
 FIRST = 100_000
 """Seeds below were looked at while the audit was written."""

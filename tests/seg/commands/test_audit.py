@@ -6,7 +6,6 @@ import json
 import shutil
 import subprocess
 import sys
-from functools import partial
 from pathlib import Path
 
 import pytest
@@ -14,7 +13,6 @@ from click.testing import CliRunner, Result
 
 import lsu_onto
 from helpers.coloured import EXCHANGED, SOURCE, TOWN, write_painted
-from lsu_seg.audit import judge
 from lsu_seg.cli import main
 from lsu_seg.pseudo.sample import read_sample
 

@@ -16,85 +16,25 @@ import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from pathlib import Path
-from typing import NamedTuple
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # before numpy
 
 import numpy as np
-from audit_table.ontologies import World, draw_world
-from audit_table.pools import Pool
 from numpy.typing import NDArray
 
-from lsu_seg.audit.adapt import adapt
-from lsu_seg.audit.judge import enough
+from audit_table.looks import Look, looks
 from lsu_seg.audit.learnt import FILE, Learnt, Linear, Power, Tail, as_json
-from lsu_seg.audit.presence import FEATURES, Presence, opinion, presence
+from lsu_seg.audit.presence import FEATURES
 from lsu_seg.audit.rows import closed_rows, fits, pair_gains
 from lsu_seg.audit.scores import CIRCUMSTANCES, FAMILIAR, Scores
-from lsu_seg.audit.verdicts import CHOSEN, LEAST, NONE, UNLIKELY
+from lsu_seg.audit.verdicts import CHOSEN, LEAST, UNLIKELY
 
 FIRST = 10_000
 """Seeds of the table's worlds are larger than those of these."""
 PRESENT = 0.02
 """A class that is less of a row than this is taken neither as present nor as absent."""
-SMALLEST = 0.03
-"""Share of the smallest class that is taken out."""
-FEWEST_IMAGES = 15
-"""Datasets are small and large: a model that saw only large ones would make much of a few images fewer."""
 FEWEST = 10
 """So many scores are above the last of a tail."""
-
-
-class Look(NamedTuple):
-    """A map and its statistics. d, c: what was planted. truth: float `[D, K+1]`, the shares of the true classes."""
-
-    kind: str
-    d: int
-    c: int
-    allowed: NDArray[np.bool_]
-    judged: NDArray[np.bool_]
-    truth: NDArray[np.float64]
-    statistics: Presence
-
-
-def looks(path: Path, seed: int) -> list[Look]:
-    """A right map and several with one error each, over some of the pool's images."""
-    rng = np.random.default_rng([seed, 9])
-    pool = Pool.load(path)
-    count = len(pool.keys)
-    few = int(count * np.exp(-rng.random() * np.log(count / FEWEST_IMAGES)))
-    world = draw_world(pool.some(np.sort(rng.choice(count, few, replace=False))), seed)
-    judged = enough(world.pixels)
-    out = [_look(world, judged, "right", world.allowed)]
-    k = world.allowed.shape[1] - 1
-    closed = closed_rows(world.allowed) & judged
-    inside, truth = world.allowed[:, :k] & closed[:, None], world.truth[:, :k]
-    large = np.argwhere(inside & (truth > SMALLEST) & (inside.sum(1) > 1)[:, None])
-    for d, c in rng.permutation(large)[:4].tolist():
-        out.append(_look(world, judged, "missing", _changed(world, d, ~np.eye(k + 1, dtype=bool)[c]), d, c))
-    for d in rng.permutation(np.flatnonzero(closed))[:3].tolist():
-        out.append(_look(world, judged, "void hides", _changed(world, d, np.zeros(k + 1, bool), k), d))
-    void = np.flatnonzero(world.allowed[:, k] & ~world.allowed[:, :k].any(1) & judged)
-    for d in void.tolist():
-        for c in rng.permutation(k)[:3].tolist():
-            out.append(_look(world, judged, "really void", _changed(world, d, np.zeros(k + 1, bool), c), d))
-    return out
-
-
-def _changed(world: World, d: int, keep: NDArray[np.bool_], add: int | None = None) -> NDArray[np.bool_]:
-    allowed = world.allowed.copy()
-    allowed[d] &= keep
-    if add is not None:
-        allowed[d, add] = True
-    return allowed
-
-
-def _look(
-    world: World, judged: NDArray[np.bool_], kind: str, allowed: NDArray[np.bool_], d: int = -1, c: int = -1
-) -> Look:
-    bound = allowed[:, :-1] & closed_rows(allowed)[:, None]
-    statistics = presence(opinion(world.pixels, allowed, adapt(world.pixels, bound)))
-    return Look(kind, d, c, allowed, judged, world.truth, statistics)
 
 
 def learn(worlds: list[list[Look]]) -> Learnt:
@@ -115,9 +55,7 @@ def learn(worlds: list[list[Look]]) -> Learnt:
             (_only(s.insisted, (look.truth[:, :-1] < PRESENT) & (s.share > LEAST) & (s.z > UNLIKELY))[s.forbidden])
             for look, s in rights
         ),
-        wrong_row=_tail(
-            _only(s.wrong_row, (s.share * s.allowed[:, :-1]).sum(1) < NONE)[s.closed] for _, s in rights
-        ),
+        wrong_row=_tail(s.wrong_row[s.closed] for _, s in rights),
         exchanged=_tail(_gains(s) for _, s in rights),
         void_hides=_tail(known(s.familiarity)[_void(look)] for look, s in rights),
         never_chosen=_tail(
@@ -231,9 +169,7 @@ def main() -> None:
     args = parser.parse_args()
     args.work_dir.mkdir(parents=True, exist_ok=True)
     paths = sorted(p for p in args.pools.glob("drawn-*.npz") if not p.stem.endswith(".source"))
-    wanted = {
-        args.work_dir / f"{p.stem}-{s}.pkl": (p, s) for s in range(FIRST, FIRST + args.worlds) for p in paths
-    }
+    wanted = {args.work_dir / f"{p.stem}-{s}.pkl": (p, s) for s in range(FIRST, FIRST + args.worlds) for p in paths}
     todo = {file: of for file, of in wanted.items() if not file.exists()}
     start = time.monotonic()
     with ProcessPoolExecutor(args.jobs) as workers:

@@ -1,0 +1,73 @@
+"""Maps over a pool's scenes, right ones and ones with an error, and what the statistics say of each."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from audit_table.ontologies import World, draw_world
+from audit_table.pools import Pool
+from lsu_seg.audit.adapt import adapt
+from lsu_seg.audit.judge import enough
+from lsu_seg.audit.presence import Presence, opinion, presence
+from lsu_seg.audit.rows import closed_rows
+
+SMALLEST = 0.03
+"""Share of the smallest class that is taken out."""
+FEWEST_IMAGES = 15
+"""Datasets are small and large: a model that saw only large ones would make much of a few images fewer."""
+
+
+class Look(NamedTuple):
+    """A map and its statistics. d, c: what was planted. truth: float `[D, K+1]`, the shares of the true classes."""
+
+    kind: str
+    d: int
+    c: int
+    allowed: NDArray[np.bool_]
+    judged: NDArray[np.bool_]
+    truth: NDArray[np.float64]
+    statistics: Presence
+
+
+def looks(path: Path, seed: int) -> list[Look]:
+    """A right map and several with one error each, over some of the pool's images."""
+    rng = np.random.default_rng([seed, 9])
+    pool = Pool.load(path)
+    count = len(pool.keys)
+    few = int(count * np.exp(-rng.random() * np.log(count / FEWEST_IMAGES)))
+    world = draw_world(pool.some(np.sort(rng.choice(count, few, replace=False))), seed)
+    judged = enough(world.pixels)
+    out = [_look(world, judged, "right", world.allowed)]
+    k = world.allowed.shape[1] - 1
+    closed = closed_rows(world.allowed) & judged
+    inside, truth = world.allowed[:, :k] & closed[:, None], world.truth[:, :k]
+    large = np.argwhere(inside & (truth > SMALLEST) & (inside.sum(1) > 1)[:, None])
+    for d, c in rng.permutation(large)[:4].tolist():
+        out.append(_look(world, judged, "missing", _changed(world, d, ~np.eye(k + 1, dtype=bool)[c]), d, c))
+    for d in rng.permutation(np.flatnonzero(closed))[:3].tolist():
+        out.append(_look(world, judged, "void hides", _changed(world, d, np.zeros(k + 1, bool), k), d))
+    void = np.flatnonzero(world.allowed[:, k] & ~world.allowed[:, :k].any(1) & judged)
+    for d in void.tolist():
+        for c in rng.permutation(k)[:3].tolist():
+            out.append(_look(world, judged, "really void", _changed(world, d, np.zeros(k + 1, bool), c), d))
+    return out
+
+
+def _changed(world: World, d: int, keep: NDArray[np.bool_], add: int | None = None) -> NDArray[np.bool_]:
+    allowed = world.allowed.copy()
+    allowed[d] &= keep
+    if add is not None:
+        allowed[d, add] = True
+    return allowed
+
+
+def _look(
+    world: World, judged: NDArray[np.bool_], kind: str, allowed: NDArray[np.bool_], d: int = -1, c: int = -1
+) -> Look:
+    bound = allowed[:, :-1] & closed_rows(allowed)[:, None]
+    statistics = presence(opinion(world.pixels, allowed, adapt(world.pixels, bound)))
+    return Look(kind, d, c, allowed, judged, world.truth, statistics)
