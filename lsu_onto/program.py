@@ -130,7 +130,7 @@ def ending(error: BaseException, command: click.Command | None = None) -> Ending
 EXTRAS = {
     "seg": ("torch", "mmengine", "mmcv", "mmseg", "cv2", "numba", "matplotlib", "pycocotools"),
     "mask2former": ("mmdet",),
-    "audit": ("sklearn", "scipy"),
+    "audit": ("scipy",),
     "hf": ("transformers",),
     "render": ("graphviz", "pygraphviz"),
     "labels": ("PIL",),

@@ -1,1 +1,1 @@
-"""The audit of a map: the sample it looks at, the statistics, the rehearsal that calibrates them, and the findings."""
+"""The audit of a map: the sample it looks at, the statistics, what their scores are worth, and the findings."""

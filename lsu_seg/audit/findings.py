@@ -59,7 +59,7 @@ class Finding:
         share: the estimated share of d's pixels that it concerns, 0..1, or None.
         images: number of sampled images that show it.
         score: log odds; a larger score is stronger evidence.
-        expected: how many findings of this kind and at least as strong the audit of a right map reports, by rehearsal.
+        expected: how many findings of this kind and at least as strong the audit of a right map reports, on average.
         figures: further evidence, by name, for the reader.
         regions: what shows it best, the best first.
         changes: row of d → its proposed S(d), as channels (K is void); empty if no change is proposed.

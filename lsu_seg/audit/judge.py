@@ -141,8 +141,8 @@ def examine(
     """The findings about rows, without the pictures that show them.
 
     Args:
-        allowed: bool `[D, K+1]`. raw: int `[D]`, the smallest raw value of each row, or -1. known: what scores are worth;
-            by default what the package has learnt.
+        allowed: bool `[D, K+1]`. raw: int `[D]`, the smallest raw value of each row, or -1.
+        known: what scores are worth; by default what the package has learnt.
     """
     rows, k = allowed.shape[0], allowed.shape[1] - 1
     known = known or learnt()
@@ -150,8 +150,8 @@ def examine(
     if (closed_rows(allowed) & judged).sum() < FEWEST_ROWS:
         nothing = np.full((rows, k), np.nan, np.float32)
         remark = (
-            f"fewer than {FEWEST_ROWS} classes with enough pixels are bound to some of the source's: there is nothing to"
-            " hold the others against"
+            f"fewer than {FEWEST_ROWS} classes with enough pixels are bound to some of the source's classes:"
+            " there is nothing to hold them against"
         )
         return [], Cells(nothing, nothing, np.full((rows, k), np.inf, np.float32)), [remark]
     moves: list[Finding] = []

@@ -1,7 +1,7 @@
 """What scores are worth, learnt once from maps over drawn scenes whose every pixel is known.
 
-`tools/experiments/audit_table/learn.py` writes `learnt.json`: linear models of the statistics, and how often the audit of
-a right map has a score as high. No picture of a real dataset was used; docs/audit.md says how well it carries over.
+`tools/experiments/audit_table/learn.py` writes `learnt.json`: linear models of the statistics, and how often right maps
+have a score as high. No picture of a real dataset was used; docs/audit.md says how well it carries over.
 """
 
 from __future__ import annotations
@@ -91,8 +91,9 @@ class Learnt:
     """All that was learnt.
 
     Attributes:
-        present: log odds that c occurs in d, of `presence.FEATURES`. known: log odds that the teacher has a class for what
-            a void row shows, of `scores.familiarity`; novel: that it has none for what another row shows.
+        present: log odds that c occurs in d, of `presence.FEATURES`.
+        known: log odds that the teacher has a class for what a void row shows, of `Scores.familiarity`.
+        novel: log odds that it has none for what another row shows, of the same.
         insisted, wrong_row, exchanged, void_hides, never_chosen, is_void: tails of the scores of the kinds of findings,
             of what right maps have. power: of a class that is missing from S(d).
     """

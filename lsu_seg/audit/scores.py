@@ -27,8 +27,8 @@ class Scores:
     """The scores of a map with D rows and K source classes.
 
     Attributes:
-        allowed: bool `[D, K+1]`. judged: bool `[D]`, rows with enough pixels. statistics: their last row is that of values
-            in `void:`. present: of `learnt.Learnt`.
+        allowed: bool `[D, K+1]`. judged: bool `[D]`, rows with enough pixels.
+        statistics: their last row is that of values in `void:`. present: of `learnt.Learnt`.
     """
 
     allowed: NDArray[np.bool_]
@@ -73,7 +73,7 @@ class Scores:
 
     @property
     def wrong_row(self) -> NDArray[np.float64]:
-        """Of rows that show something else altogether: the best class outside of S(d) against the best inside, `[D]`."""
+        """Of rows that show something else: the best class outside of S(d) against the best inside, `[D]`."""
         inside = np.where(self.allowed[:, :-1], self.z, -np.inf).max(1)
         outside = np.where(self.allowed[:, :-1], -np.inf, self.z).max(1)
         return np.where(self.closed, outside - inside - self.usual[:, 0], -np.inf)
@@ -85,7 +85,7 @@ class Scores:
 
     @property
     def familiarity(self) -> NDArray[np.float64]:
-        """How much rows look like anything that the teacher knows, and how much more than the closed rows, `[D, 14]`."""
+        """How much rows look like anything that the teacher knows, and how much more than closed rows, `[D, 14]`."""
         best = np.sort(self.z, axis=1)[:, -2:]
         x = np.concatenate([self.statistics.familiar[: len(self.allowed)], best], axis=1)
         usual = np.median(x[self.closed], axis=0) if self.closed.any() else 0.0

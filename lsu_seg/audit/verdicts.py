@@ -21,7 +21,7 @@ LEAST = 0.02
 """Of a row, a class that is not allowed must be so much to be insisted on."""
 CHOSEN = 0.05
 """A class that a map allows in a row is expected to be more of it than this."""
-SAID = 0.1
+SAID = 0.15
 """Nor is a class `never chosen` if the teacher itself, uncorrected, takes more than this of the row for it."""
 NONE = 0.2
 """Of a row of which the teacher sees next to nothing of what it may be, it sees at most so much of that."""
@@ -157,11 +157,14 @@ def is_void(case: Case) -> Iterator[Finding]:
 
 def decidable(case: Case) -> NDArray[np.float32]:
     """The share of d from which on c would have been insisted on nine times out of ten, `[D, K]`; inf: from none on."""
+    out = np.full(case.scores.z.shape, np.inf, np.float32)
+    for share in np.exp(np.linspace(0, np.log(LEAST), 60)):
+        out = np.where(power_of(case, np.full(out.shape, share)) >= SURE, np.float32(share), out)
+    return np.where(case.scores.closed[:, None], out, np.inf).astype(np.float32)
+
+
+def power_of(case: Case, share: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The chance that c, had the map forgotten it, would have been insisted on, if it were so much of d, `[D, K]`."""
     s = case.scores
     border = case.learnt.insisted.border(case.budget(PARTS.insisted) / max(int(s.forbidden.sum()), 1))
-    out = np.full(s.z.shape, np.inf, np.float32)
-    around = s.circumstances
-    for share in np.exp(np.linspace(0, np.log(LEAST), 60)):
-        x = np.concatenate([np.full((*s.z.shape, 1), np.log(share)), around], axis=2)
-        out = np.where(case.learnt.power.found(x, border) >= SURE, np.float32(share), out)
-    return np.where(s.closed[:, None], out, np.inf).astype(np.float32)
+    return case.learnt.power.found(np.concatenate([np.log(share)[..., None], s.circumstances], axis=2), border)

@@ -16,6 +16,7 @@ import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -27,10 +28,13 @@ from audit_table.ontologies import draw_world
 from audit_table.plants import confident_joint, file_plants, plants, ranked
 from audit_table.pools import Pool
 
-from lsu_seg.audit.judge import examine
+from lsu_seg.audit.judge import enough, examine, scored
+from lsu_seg.audit.learnt import learnt
 from lsu_seg.audit.rows import closed_rows
-from lsu_seg.audit.verdicts import CHOSEN, Settings
+from lsu_seg.audit.verdicts import CHOSEN, Case, Settings, power_of
 
+BINS = (0, 0.5, 0.8, 0.95, 1.01)
+"""Of the stated power."""
 FIRST = 100_000
 """Seeds below were looked at while the audit was written."""
 
@@ -55,6 +59,8 @@ def work(path: Path, seed: int) -> list[dict[str, Any]]:
     inside = world.allowed[:, :k] & closed[:, None]
     large = inside & (truth > 0.1)
     joint = confident_joint(world.pixels, world.allowed)
+    case = Case(scored(world.pixels, world.allowed, enough(world.pixels), learnt()), learnt(), settings)
+    power = power_of(case, np.maximum(truth, 1e-3))
     outside = ~world.allowed[:, :k] & closed[:, None]
     clean = {
         "contradictions": [f.kind for f in ranked(findings)],
@@ -72,6 +78,7 @@ def work(path: Path, seed: int) -> list[dict[str, Any]]:
             d, c = result.pop("pair")
             result |= {
                 "clean from": float(clean_cells.decidable[d, c]),
+                "power": round(float(power[d, c]), 3),
                 "joint": round(float(confident_joint(plant.pixels, plant.allowed)[d, c]), 4),
                 "score": round(float(cells.score[d, c]), 3),
             }
@@ -138,6 +145,11 @@ def table(lines: list[dict[str, Any]]) -> Iterator[str]:
         lambda x: x["found"],
         lambda x: x["share"] >= x["clean from"],
     )
+    for low, high in pairwise(BINS):
+        of = [x for x in lines if x["kind"] == "missing" and low <= x["power"] < high]
+        stated = f"{np.mean([x['power'] for x in of]):.2f}" if of else "-"
+        title = f"… where the stated power is {low:.2f} to {min(high, 1):.2f} ({stated} on average)"
+        yield row(title, "missing", lambda x: x["found"], lambda x, a=low, b=high: a <= x["power"] < b)
     yield row("decidable, of classes over 10 % of d", "clean", lambda x: x["decidable"][0] / max(x["decidable"][1], 1))
     yield row("superfluous class", "superfluous", lambda x: x["found"])
     yield row("void hides a class", "void hides", lambda x: x["found"])

@@ -1,0 +1,84 @@
+"""What was learnt of scores, and the scores of a map."""
+
+from __future__ import annotations
+
+from dataclasses import fields, replace
+
+import numpy as np
+import pytest
+
+from lsu_seg.audit.judge import enough, scored
+from lsu_seg.audit.learnt import Tail, as_json, learnt
+from lsu_seg.audit.presence import FEATURES
+from lsu_seg.audit.scores import CIRCUMSTANCES, FAMILIAR, PART, USUAL, Scores
+from lsu_seg.audit.verdicts import Case, Settings, decidable, power_of
+from tests.helpers.audit_world import World, draw
+
+
+@pytest.fixture(scope="module")
+def world() -> World:
+    return draw()
+
+
+def scores(world: World, rows: dict[int, tuple[int, ...]] | None = None) -> Scores:
+    allowed = world.allowed.copy()
+    for d, channels in (rows or {}).items():
+        allowed[d] = False
+        allowed[d, list(channels)] = True
+    return scored(world.pixels, allowed, enough(world.pixels), learnt())
+
+
+def test_the_file_weighs_the_features_that_there_are() -> None:
+    known = learnt()
+    assert known.present.names == FEATURES
+    assert known.known.names == known.novel.names == FAMILIAR
+    assert known.power.mean.names == CIRCUMSTANCES
+    for linear in (known.present, known.known, known.novel, known.power.mean):
+        assert len(linear.weights) == len(linear.names)
+
+
+def test_what_is_written_is_read_again(tmp_path) -> None:  # type: ignore[no-untyped-def]
+    (tmp_path / "again.json").write_text(as_json(learnt()))
+    assert learnt(tmp_path / "again.json") == learnt()
+
+
+def test_higher_scores_are_rarer_and_borders_are_where_they_say() -> None:
+    tails = [value for f in fields(learnt()) if isinstance(value := getattr(learnt(), f.name), Tail)]
+    assert len(tails) == 6
+    for tail in tails:
+        assert list(tail.scores) == sorted(set(tail.scores)) and list(tail.rates) == sorted(tail.rates)[::-1]
+        at = np.linspace(tail.scores[0], tail.scores[-1] + 5, 50)
+        assert (np.diff(tail(at)) < 0).all()
+        for score in at:
+            assert tail.border(float(tail(score))) == pytest.approx(score)
+
+
+def test_a_row_is_held_against_the_other_rows_alone(world: World) -> None:
+    s = scores(world)
+    for d in range(len(world.allowed)):
+        others = np.arange(len(world.allowed)) != d
+        expected = PART * np.quantile(s.z[others][s.forbidden[others]], 1 - USUAL)
+        assert s.usual[d, 0] == pytest.approx(expected)
+    changed = replace(s, statistics=replace(s.statistics, features=s.statistics.features.copy()))
+    changed.statistics.features[2] += 3
+    np.testing.assert_array_equal(changed.usual[2], s.usual[2])
+    assert (changed.usual[3] != s.usual[3]).any()
+
+
+def test_what_is_missing_scores_higher_than_all_that_is_rightly_forbidden(world: World) -> None:
+    s = scores(world, {1: (1,)})
+    assert np.unravel_index(np.where(s.forbidden, s.insisted, -np.inf).argmax(), s.z.shape) == (1, 2)
+    s = scores(world, {2: (0, 5)})
+    assert s.wrong_row.argmax() == 2
+    s = scores(world, {0: (0, 6)})
+    assert np.unravel_index(np.where(s.chosen_from, s.never_chosen, -np.inf).argmax(), s.z.shape) == (0, 6)
+
+
+def test_power_grows_with_the_share_and_with_what_is_allowed_to_be_false(world: World) -> None:
+    s = scores(world)
+    case = Case(s, learnt(), Settings())
+    powers = np.array([power_of(case, np.full(s.z.shape, share)) for share in (0.02, 0.1, 0.5)])
+    assert (np.diff(powers, axis=0) > 0).all() and powers.min() > 0 and powers.max() <= 1
+    lax = replace(case, settings=Settings(false_alarms=3.0))
+    assert (power_of(lax, np.full(s.z.shape, 0.1)) > powers[1]).all()
+    assert (decidable(lax) <= decidable(case)).all()
