@@ -245,7 +245,6 @@ LOOKS_UP = {
     "suggest": "suggest near.tax --source farther -o -",
     "import": "import --from csv a.csv --source far",
     "init": "init x --source far --force",
-    "suggest": "suggest new.tax --source far -o suggested.tax",
     "lsp": "",
 }
 """Of each command, a line that needs the source `far`; `fmt` asks for nothing, and the server has a test of its own."""
@@ -257,7 +256,6 @@ def test_every_command_finds_what_lies_in_the_folders(tmp_path: Path, monkeypatc
     Path("lib").mkdir()
     Path("lib/far.tax").write_text(FAR)
     Path("near.tax").write_text(NEAR)
-    Path("new.tax").write_text("tax 1\ndataset new v1\n1 road\n")
     Path("a.csv").write_text("id,name\n1,road\n")
     for name, line in LOOKS_UP.items():
         if name not in ("fmt", "lsp"):
