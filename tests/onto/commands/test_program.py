@@ -55,6 +55,11 @@ def made_of(stop: BaseException, error: BaseException) -> BaseException:
     [
         (RefusalError("town.png: found 3; write 4"), 1, "error: town.png: found 3; write 4\n"),
         (FileNotFoundError(2, "No such file or directory", "a.png"), 1, "error: a.png: No such file or directory\n"),
+        (
+            OSError(24, "Too many open files", "a.png"),
+            1,
+            "error: a.png: Too many open files; this shell allows no more: see `ulimit -n`\n",
+        ),
         (OSError(28, "No space left on device"), 1, "error: No space left on device\n"),
         (OSError("image file is truncated"), 1, "error: image file is truncated\n"),
         (RuntimeError("Symlink loop from 'a.tax'"), 1, "error: Symlink loop from 'a.tax'\n"),

@@ -205,7 +205,7 @@ def test_a_damaged_line_is_as_good_as_none(world: Path, tmp_path: Path) -> None:
         assert len(read_sample(tmp_path / "out").keys) in (2, 3)
     for names in ({"rows": [1]}, {"classes": "x"}, {"rows": ["a"]}, {"values": [[]]}):
         kept.write_text("\n".join([json.dumps(json.loads(head) | names), *lines]))
-        assert "a sample; label into another folder" in refused(tmp_path / "out", "--path", world / "tax")
+        assert "; label into another folder" in refused(tmp_path / "out", "--path", world / "tax")
 
 
 @pytest.mark.parametrize("option", ["--false-alarms", "--notes"])
