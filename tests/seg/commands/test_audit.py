@@ -33,7 +33,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(autouse=True)
 def short_rehearsal(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(judge, "Settings", partial(judge.Settings, maps=8))
+    monkeypatch.setattr(judge, "Settings", partial(judge.Settings, maps=4))
 
 
 def teacher(root: Path) -> list[object]:
