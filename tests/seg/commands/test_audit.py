@@ -6,7 +6,6 @@ import json
 import shutil
 import subprocess
 import sys
-from functools import partial
 from pathlib import Path
 
 import pytest
@@ -14,11 +13,11 @@ from click.testing import CliRunner, Result
 
 import lsu_onto
 from helpers.coloured import EXCHANGED, SOURCE, TOWN, write_painted
-from lsu_seg.audit import judge
 from lsu_seg.cli import main
 from lsu_seg.pseudo.sample import read_sample
 
 MAP = "tax/painted.tax"
+pytestmark = pytest.mark.usefixtures("short_rehearsal")
 
 
 @pytest.fixture(scope="module")
@@ -29,11 +28,6 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
     result = call("pseudo-label", *teacher(root), root / MAP, "-o", root / "out", "--work-dir", root / "log")
     assert result.exit_code == 0, result.output
     return root
-
-
-@pytest.fixture(autouse=True)
-def short_rehearsal(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(judge, "Settings", partial(judge.Settings, maps=8))
 
 
 def teacher(root: Path) -> list[object]:
@@ -103,6 +97,7 @@ def test_json_and_sarif(world: Path, tmp_path: Path) -> None:
     document = json.loads(result.stdout)
     assert document["findings"][0]["kind"] == "exchanged"
     assert document["settings"]["false_alarms"] == 0.5
+    assert document["settings"]["maps"] == 8  # as the fixture has it
     assert document["findings"][0]["places"][0]["file"].endswith("painted.tax")
     log = json.loads(call(*held, "--format", "sarif").stdout)
     first = log["runs"][0]["results"][0]

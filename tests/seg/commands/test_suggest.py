@@ -59,15 +59,10 @@ def test_the_file(world: Path, tmp_path: Path) -> None:
 
 
 def test_the_audit_of_the_file_reads_the_same_sample(
-    world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, short_rehearsal: None
 ) -> None:
     monkeypatch.chdir(tmp_path)
     assert ask(world, tmp_path / "work").exit_code == 0
-    from functools import partial
-
-    from lsu_seg.audit import judge
-
-    monkeypatch.setattr(judge, "Settings", partial(judge.Settings, maps=12))
     teacher = "--teacher", world / "teacher.py", "--checkpoint", world / "teacher.pth", "--data-root", world / "data"
     look = ["audit", "painted-colours.tax", "--path", world / "tax", *teacher, "--work-dir", "work"]
     result = CliRunner().invoke(main, list(map(str, look)))
