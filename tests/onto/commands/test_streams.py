@@ -49,7 +49,7 @@ def test_every_command_writes_to_any_stream(charset: str, tmp_path: Path, monkey
         ["compile", "道.tax", "-o", "道.npz"],
         *(["export", "道.tax", "--to", f] for f in ("json", "csv", "md", "mmseg", "sssom", "skos")),
         ["compose", "道.tax", "demo", "道"],
-        ["suggest", "道.tax", "--source", "cityscapes", "-o", "-"],
+        ["suggest", "道.tax", "--source", "cityscapes"],
         ["doctor"],
         ["docs", "-o", "道"],
     ]
