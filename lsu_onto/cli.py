@@ -12,7 +12,12 @@ from lsu_onto.program import CONTEXT, Program
 
 SECTIONS = {
     "Write a file": {"init": "init:init", "import": "import_:import_", "fmt": "fmt:fmt"},
-    "Check it": {"validate": "validate:validate", "explain": "explain:explain", "changes": "changes:changes"},
+    "Check it": {
+        "validate": "validate:validate",
+        "explain": "explain:explain",
+        "changes": "changes:changes",
+        "check-maps": "check_maps:check_maps",
+    },
     "Derive others": {"compose": "compose:compose"},
     "Look at it": {"list": "list:list_", "show": "show:show", "render": "render:render"},
     "Use it elsewhere": {"compile": "compile:compile_", "export": "export:export"},

@@ -254,6 +254,7 @@ LOOKS_UP = {
     "compile": "compile near.tax -o near.npz",
     "export": "export near.tax --to csv",
     "compose": "compose near far farther",
+    "check-maps": "check-maps near.tax",
     "import": "import --from csv a.csv --source far",
     "init": "init x --source far --force",
     "lsp": "",
@@ -306,6 +307,7 @@ def test_every_command_writes_to_any_stream(charset: str, tmp_path: Path, monkey
         ["fmt", "--diff", "道.tax"],
         *(["validate", "wrong.tax", "--format", f] for f in ("full", "concise", "json", "github", "sarif")),
         ["changes", "道.tax", "--against", "old.tax"],
+        ["check-maps", "wrong.tax"],
         ["explain", "TAX306"],
         ["list", "--path", "."],
         ["show", "道.tax"],
@@ -319,7 +321,7 @@ def test_every_command_writes_to_any_stream(charset: str, tmp_path: Path, monkey
     ]
     for command in commands:
         result = call(*command, charset=charset)
-        refused = command[0] in ("import", "fmt", "validate", "changes", "compose")
+        refused = command[0] in ("import", "fmt", "validate", "changes", "check-maps", "compose")
         assert result.output and result.exit_code == refused, command
     assert {c[0] for c in commands} == {*lsu_onto.cli.main.places} - {"lsp"}
 
