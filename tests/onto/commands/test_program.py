@@ -255,6 +255,8 @@ LOOKS_UP = {
     "export": "export near.tax --to csv",
     "compose": "compose near far farther",
     "check-maps": "check-maps near.tax",
+    "invert": "invert near.tax",
+    "restrict": "restrict far road",
     "import": "import --from csv a.csv --source far",
     "init": "init x --source far --force",
     "lsp": "",
@@ -316,12 +318,14 @@ def test_every_command_writes_to_any_stream(charset: str, tmp_path: Path, monkey
         ["compile", "道.tax", "-o", "道.npz"],
         *(["export", "道.tax", "--to", f] for f in ("json", "csv", "md", "mmseg", "sssom", "skos")),
         ["compose", "道.tax", "demo", "道"],
+        ["invert", "道.tax"],
+        ["restrict", "demo", "@道"],
         ["doctor"],
         ["docs", "-o", "道"],
     ]
     for command in commands:
         result = call(*command, charset=charset)
-        refused = command[0] in ("import", "fmt", "validate", "changes", "check-maps", "compose")
+        refused = command[0] in ("import", "fmt", "validate", "changes", "check-maps", "compose", "restrict")
         assert result.output and result.exit_code == refused, command
     assert {c[0] for c in commands} == {*lsu_onto.cli.main.places} - {"lsp"}
 
