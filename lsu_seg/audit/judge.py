@@ -141,7 +141,10 @@ def examine(
             known = rehearse(pixels, allowed, level, settings.maps, settings.seed, progress)
     nothing = np.full((rows, k), np.nan, np.float32)
     if known is None:
-        remark = "fewer than three source classes occur in rows that are bound to some: the audit cannot calibrate"
+        remark = (
+            "the audit cannot calibrate: it needs three source classes, at least, in rows that may neither be void nor"
+            " anything; if nearly every row of the map allows void, take it out where it is rare"
+        )
         return [], Cells(nothing, nothing, np.full((rows, k), np.inf, np.float32)), [remark]
     _, statistics = look(pixels, allowed, known.suspects)
     case = Case(allowed, judged, statistics, known, settings)

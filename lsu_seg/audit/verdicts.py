@@ -17,7 +17,9 @@ from lsu_seg.audit.rows import PAIR, closed_rows, fits, pair_gains
 from lsu_seg.audit.scale import CHOSEN, insisted
 
 SAID = 0.1
-"""Nor is a class `never chosen` if the teacher itself, uncorrected, takes more than this of the row for it."""
+"""No class is `never chosen` of which the teacher itself, uncorrected, sees more than this in the row."""
+KNOWS = 0.3
+"""No row is `really void` in which it sees so much of what the map allows."""
 NOVEL = 5
 """Fewer rehearsed rows of classes that the teacher does not have say nothing about void."""
 
@@ -81,6 +83,12 @@ class Case:
     def share(self) -> NDArray[np.float64]:
         """The estimated share `[D, K]`."""
         return self.statistics.share[: len(self.allowed)]
+
+    @property
+    def said(self) -> NDArray[np.float64]:
+        """The part `[D, K]` of each row of which c is the teacher's own best class, as its pictures show it."""
+        logit = self.statistics.features[: len(self.allowed), :, FEATURES.index("raw argmax")]
+        return np.asarray(1 / (1 + np.exp(-logit)))
 
     @property
     def closed(self) -> NDArray[np.bool_]:
@@ -148,8 +156,7 @@ def never_chosen(case: Case) -> Iterator[Finding]:
     """Classes that the map allows in a row beside others, and that the teacher hardly sees there."""
     z = case.z
     expected = case.known.scale.false_absent(z)
-    said = 1 / (1 + np.exp(-case.statistics.features[: len(z), :, FEATURES.index("raw argmax")]))
-    few = (expected < case.settings.notes * NOTE_PARTS[0]) & (case.share < CHOSEN) & (said < SAID)
+    few = (expected < case.settings.notes * NOTE_PARTS[0]) & (case.share < CHOSEN) & (case.said < SAID)
     several = case.closed & (case.allowed.sum(1) > 1)
     for d, c in np.argwhere(few & case.allowed[:, :-1] & several[:, None]).tolist():
         share, score = float(case.share[d, c]), -float(z[d, c])
@@ -161,6 +168,6 @@ def is_void(case: Case) -> Iterator[Finding]:
     scores = familiar_scores(case.statistics, case.known)
     for d in np.flatnonzero(case.closed).tolist():
         expected = case.known.expected_novel(float(scores[d]), d)
-        novel = len(case.known.novel) >= NOVEL and scores[d] < 0
+        novel = len(case.known.novel) >= NOVEL and scores[d] < 0 and case.said[d, case.allowed[d, :-1]].sum() < KNOWS
         if novel and expected < case.settings.notes * NOTE_PARTS[1]:
             yield Finding("is-void", (d,), score=-float(scores[d]), expected=expected)
