@@ -50,6 +50,13 @@ class Diagnostic:
     fix: Fix | None = None
     raised: bool = False
     """It is an error, although its rule is a warning."""
+    more: tuple[tuple[Span, str], ...] = ()
+    """Further places, each with what is there."""
+
+    @property
+    def places(self) -> list[tuple[Span, str]]:
+        """All places but the first, each with what is there."""
+        return [*([(self.second, self.label)] if self.second else []), *self.more]
 
     @property
     def severity(self) -> Severity:

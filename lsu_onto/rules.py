@@ -395,6 +395,31 @@ RULES: dict[str, Rule] = {
             "0 vehicle > car truck\n1 unsure  -> any",
             "0 vehicle > car truck\n1 unsure  -> any ! car truck",
         ),
+        # 4xx: several maps together, `check-maps`
+        _rule(
+            "TAX401",
+            "error",
+            "maps contradict each other",
+            "No pixel can be of the class: what one map says it is, the others exclude. One of the rows that are shown"
+            " is wrong. A weaker one says the same S(d) with fewer claims: `~` instead of `>`, `void` where a part is"
+            " no class.",
+            "map town v1 -> fine v1      vehicle = car\nmap town v1 -> coarse v1    vehicle = person\n"
+            "map fine v1 -> coarse v1    car < vehicle",
+            "map town v1 -> fine v1      vehicle = car\nmap town v1 -> coarse v1    vehicle = vehicle\n"
+            "map fine v1 -> coarse v1    car < vehicle",
+        ),
+        _rule(
+            "TAX402",
+            "warning",
+            "one map allows what others exclude",
+            "The row says that the classes overlap. By way of another source they have no pixel in common, so one of"
+            " the rows that are shown lacks something, or this one has too much. Where the classes are understood in"
+            " two ways, say in the note of the line how they differ, with `allow: TAX402` at its end.",
+            "map town v1 -> fine v1      vehicle ~ car van\nmap town v1 -> coarse v1    vehicle < car\n"
+            "map fine v1 -> coarse v1    van < truck",
+            "map town v1 -> fine v1      vehicle ~ car van\nmap town v1 -> coarse v1    vehicle ~ car truck\n"
+            "map fine v1 -> coarse v1    van < truck",
+        ),
         # 9xx: changes between versions
         _rule(
             "TAX901",

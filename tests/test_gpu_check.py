@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import subprocess
 import sys
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from helpers.forkserver import LIBRARIES, Server
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "tools"))
@@ -24,52 +28,82 @@ def check(*args: object) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_every_step_runs_without_a_gpu(tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def interpreter() -> Iterator[Server]:
+    """Starts processes without a GPU, the kernel in Triton's interpreter, that know what takes long to import."""
     pytest.importorskip("triton")
-    done = check("--cpu", "--tune", "--out", tmp_path)
-    assert done.returncode == 0, done.stdout + done.stderr
-    data = json.loads((tmp_path / "gpu_check.json").read_text())
-    assert list(data["steps"]) == list(gpu_check.STEPS)
-    assert not any(step["problem"] for step in data["steps"].values())
-    equal = [row["equal"] for row in data["steps"]["equality"]["rows"]]
-    assert equal.count(True) >= 10
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTHONPATH", f"{ROOT / 'tools'}{os.pathsep}{os.environ['PYTHONPATH']}")
+        patch.setenv("TRITON_INTERPRET", "1")
+        patch.setenv("CUDA_VISIBLE_DEVICES", "")
+        server = Server(["triton.language", *LIBRARIES, "hypothesis", "mmseg.models"])
+    yield server
+    server.close()
+
+
+@pytest.mark.parametrize("step", gpu_check.STEPS)
+def test_every_step_runs_without_a_gpu(step: str, interpreter: Server, tmp_path: Path) -> None:
+    """As the check starts it, in a process of its own."""
+    rows_file = tmp_path / "rows.jsonl"
+    start = "import sys, gpu_check; sys.exit(gpu_check.main())"
+    options = ["--step", step, "--rows", rows_file, "--out", tmp_path, "--device", "cpu", "--seconds", 60]
+    code, printed = interpreter.run(tmp_path / "log", *options, code=start)
+    assert code == 0, printed
+    rows = [json.loads(line) for line in rows_file.read_text().splitlines()]
+    assert rows and not any(row["aim"] for row in rows)
+    equal, what = [row["equal"] for row in rows], [row["what"].split(",")[0] for row in rows]
     assert False not in equal
-    assert any("SetNLLLoss" in row["what"] for row in data["steps"]["training"]["rows"])
-    assert {row["what"].split(",")[0] for row in data["steps"]["labelling"]["rows"]} == {
-        "SegFormer-B5",
-        "Mask2Former Swin-L",
-    }
-    cells = {line.count("|") for line in (tmp_path / "gpu_check.md").read_text().splitlines()}
-    assert cells == {8}, "every line of the table has as many cells"
-    assert json.loads((tmp_path / "knobs.json").read_text())["general"]["one_view"]["size"] in (64, 256)
+    if step == "equality":
+        assert equal.count(True) >= 10
+    elif step == "training":
+        assert "SetNLLLoss" in rows[0]["what"]
+    elif step == "labelling":
+        assert what == ["SegFormer-B5", "Mask2Former Swin-L"]
+    elif step == "tune":
+        assert json.loads((tmp_path / "knobs.json").read_text())["general"]["one_view"]["size"] in (64, 256)
 
 
 def test_a_step_that_fails_takes_nothing_from_the_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The steps' rows are read from a file, so that they outlive the process that wrote them."""
     (tmp_path / "gpu_steps").mkdir()
-    for name, code in {
+    steps = dict.fromkeys(gpu_check.STEPS, "    add({'what': 'a step', 'value': os.environ['TRITON_INTERPRET']})\n")
+    steps |= {
         "machine": "    add({'what': 'a GPU', 'value': 'x|y'})\n",
         "equality": "    add({'what': 'all equal', 'value': 0, 'equal': True})\n    raise SystemExit(7)\n",
+        "tune": "    add({'what': 'out', 'value': str(out)})\n",
         "suite": "    add({'what': 'the tests', 'value': 1, 'unit': 'failed', 'equal': False})\n",
-        "rows": "import json\nfrom typing import NamedTuple\n"
+    }
+    for name, body in steps.items():
+        (tmp_path / f"gpu_steps/{name}.py").write_text(f"import os\ndef run(size, add, out=None):\n{body}")
+    (tmp_path / "gpu_steps/rows.py").write_text(
+        "import json\nfrom typing import NamedTuple\n"
         "class Size(NamedTuple):\n    device: str\n    seconds: float\n"
         "EMPTY = dict(unit='', baseline='', baseline_value=None, ratio=None, aim='', equal=None)\n"
         "def writer(file, size):\n"
-        "    return lambda row: file.open('a').write(json.dumps(EMPTY | row) + '\\n')\n",
-    }.items():
-        body = code if name == "rows" else f"def run(size, add):\n{code}"
-        (tmp_path / "gpu_steps" / f"{name}.py").write_text(body)
+        "    return lambda row: file.open('a').write(json.dumps(EMPTY | row) + '\\n')\n"
+    )
     (tmp_path / "gpu_check.py").write_text((ROOT / "tools/gpu_check.py").read_text())
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
-    command = [sys.executable, tmp_path / "gpu_check.py", "--cpu", "--out", tmp_path / "out"]
-    done = subprocess.run([*command, "--only", "machine", "equality", "suite"], capture_output=True, text=True)
+    out = tmp_path / "out"
+    command = [sys.executable, tmp_path / "gpu_check.py", "--cpu", "--out", out]
+    done = subprocess.run([*command, "--tune"], capture_output=True, text=True)
     assert done.returncode == 1, done.stderr
     assert "FAILED: ended with exit code 7" in done.stdout
     assert "1 equalities held, 1 did not; step equality failed" in done.stdout
-    table = (tmp_path / "out/gpu_check.md").read_text()
+    data = json.loads((out / "gpu_check.json").read_text())
+    assert list(data["steps"]) == list(gpu_check.STEPS)
+    assert [name for name, step in data["steps"].items() if step["problem"]] == ["equality"]
+    assert [row["value"] for row in data["steps"]["memory"]["rows"]] == ["1"]
+    assert [row["value"] for row in data["steps"]["tune"]["rows"]] == [str(out)]
+    table = (out / "gpu_check.md").read_text()
     assert "| a GPU | x\\|y |" in table
     assert "| all equal | 0 | | | | | yes |" in re.sub(r"\| +(?=\|)", "| ", table)
     assert "| **step equality** | ended with exit code 7; see gpu_check.log |" in table
+    cells = {line.replace("\\|", "").count("|") for line in table.splitlines()}
+    assert cells == {8}, "every line of the table has as many cells"
+    some = subprocess.run([*command, "--only", "suite", "machine"], capture_output=True, text=True)
+    assert some.returncode == 1, some.stderr
+    assert list(json.loads((out / "gpu_check.json").read_text())["steps"]) == ["machine", "suite"]
 
 
 def test_what_cannot_run_says_why(tmp_path: Path) -> None:

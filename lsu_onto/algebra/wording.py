@@ -13,13 +13,13 @@ from lsu_onto.errors import UserError
 from lsu_onto.exchange.draft import WIDTH, map_rows
 from lsu_onto.lang.fmt import format_text
 from lsu_onto.library.library import Library
-from lsu_onto.ontology.model import Source, Taxonomy
+from lsu_onto.ontology.model import Taxonomy
 
 Relation = tuple[str, ...]
 """The relations of a row, one string a line."""
 
 
-def relation(allowed: NDArray[np.bool_], sets: NDArray[np.uint8], source: Source, vague: bool) -> Relation:
+def relation(allowed: NDArray[np.bool_], sets: NDArray[np.uint8], source: Taxonomy, vague: bool) -> Relation:
     """The relations that say no more and no less than what is possible.
 
     Args:
@@ -44,14 +44,14 @@ def relation(allowed: NDArray[np.bool_], sets: NDArray[np.uint8], source: Source
     return (*_wrapped(">", contained), *_wrapped("~", [*others, *(["void"] if allowed[k] else [])]))
 
 
-def anything(allowed: NDArray[np.bool_], source: Source) -> Relation:
+def anything(allowed: NDArray[np.bool_], source: Taxonomy) -> Relation:
     """`-> any`, without what is not allowed."""
     excluded = _grouped({c for c in range(len(source.classes)) if not allowed[c]}, source)
     excluded += [] if allowed[-1] else ["void"]
     return (f"-> any ! {' '.join(excluded)}" if excluded else "-> any",)
 
 
-def _grouped(channels: set[int], source: Source) -> list[str]:
+def _grouped(channels: set[int], source: Taxonomy) -> list[str]:
     """The names of classes; a group that is there with all of its classes stands for them."""
     groups = {g: members for g in source.groups if len(members := source.group(g)) > 1 and channels.issuperset(members)}
     largest = {c: g for g, members in reversed(groups.items()) for c in members}  # parents come first in `groups`

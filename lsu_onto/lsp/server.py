@@ -120,7 +120,7 @@ class Server(LanguageServer):
         self.text_document_publish_diagnostics(types.PublishDiagnosticsParams(uri, []))
 
     def diagnostic(self, d: Diagnostic, path: str) -> types.Diagnostic:
-        where, related = d.span, [(d.second, d.label or "here")] if d.second else []
+        where, related = d.span, [(span, label or "here") for span, label in d.places]
         if where.file != path:  # an inherited class: the finding is shown at the top, and refers to the place
             where, related = Span(path, 1, 1, 2), [(d.span, d.message), *related]
         fix = d.fix and {"title": d.fix.title, "text": d.fix.text}

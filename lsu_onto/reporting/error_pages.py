@@ -9,6 +9,7 @@ _GROUPS = {
     "1": "Identity",
     "2": "References",
     "3": "Relations",
+    "4": "Maps that disagree",
     "9": "Changes between versions",
 }
 

@@ -39,8 +39,8 @@ def full(diagnostics: Sequence[Diagnostic], texts: Texts, colour: bool = False) 
     for d in diagnostics:
         lines = [paint(f"{d.severity}[{d.code}]", d.severity) + paint(f": {_visible(d.message)}", "bold")]
         lines += _excerpt(d.span, "^", "", d.severity, texts, paint, excerpt)
-        if d.second:
-            lines += _excerpt(d.second, "-", d.label, "frame", texts, paint, excerpt)
+        for place, label in d.places:
+            lines += _excerpt(place, "-", label, "frame", texts, paint, excerpt)
         if d.help:
             lines.append(paint("     = ", "frame") + paint("help", "help") + f": {_visible(d.help)}")
         blocks.append("\n".join(lines))
@@ -105,7 +105,7 @@ def as_json(diagnostics: Sequence[Diagnostic], texts: Texts, colour: bool = Fals
             "message": d.message,
             "range": place(d.span),
             "help": d.help,
-            "related": [{"message": d.label, "range": place(d.second)}] if d.second else [],
+            "related": [{"message": label, "range": place(span)} for span, label in d.places],
             "fix": edit(d.fix),
         }
         for d in diagnostics
@@ -145,9 +145,11 @@ def sarif(diagnostics: Sequence[Diagnostic], texts: Texts, colour: bool = False)
             "message": {"text": d.message + (f"; {d.help}" if d.help else "")},
             "locations": [place(d.span)],
         }
-        if d.second:
-            message = {"message": {"text": d.label}} if d.label else {}
-            out["relatedLocations"] = [{"id": 0, **place(d.second), **message}]
+        if d.places:
+            out["relatedLocations"] = [
+                {"id": i, **place(span), **({"message": {"text": label}} if label else {})}
+                for i, (span, label) in enumerate(d.places)
+            ]
         if d.fix:
             physical = place(d.fix.span)["physicalLocation"]
             edit = {"deletedRegion": physical["region"], "insertedContent": {"text": d.fix.text}}

@@ -151,7 +151,8 @@ def examine(
         nothing = np.full((rows, k), np.nan, np.float32)
         remark = (
             f"fewer than {FEWEST_ROWS} classes with enough pixels are bound to some of the source's classes:"
-            " there is nothing to hold them against"
+            " there is nothing to hold them against. If nearly every row of the map allows void, take it out where it"
+            " is rare"
         )
         return [], Cells(nothing, nothing, np.full((rows, k), np.inf, np.float32)), [remark]
     moves: list[Finding] = []

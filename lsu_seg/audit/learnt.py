@@ -79,11 +79,11 @@ class Power:
 
     def found(self, circumstances: NDArray[np.float64], border: float) -> NDArray[np.float64]:
         """The probability that it scores more than `border`, `[…, F]` → `[…]`."""
-        return np.vectorize(_normal, otypes=[float])((self.mean(circumstances) - border) / self.deviation)
+        return np.asarray(NORMAL((self.mean(circumstances) - border) / self.deviation))
 
 
-def _normal(x: float) -> float:
-    return 0.5 * (1 + erf(x / sqrt(2)))
+NORMAL = np.vectorize(lambda x: 0.5 * (1 + erf(x / sqrt(2))), otypes=[float])
+"""The distribution function of the standard normal distribution."""
 
 
 @dataclass(frozen=True)
@@ -129,7 +129,9 @@ def learnt(file: Path = FILE) -> Learnt:
     """What the package has learnt."""
     parts = json.loads(file.read_text("utf-8"))
     power = parts.pop("power")
-    read = {key: (Linear if "weights" in part else Tail)(**_tuples(part)) for key, part in parts.items()}
+    read: dict[str, Any] = {
+        key: (Linear if "weights" in part else Tail)(**_tuples(part)) for key, part in parts.items()
+    }
     return Learnt(**read, power=Power(Linear(**_tuples(power["mean"])), power["deviation"]))
 
 

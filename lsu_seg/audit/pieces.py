@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lsu_onto import ROW_VOID, Constraint
+from lsu_onto import ROW_VOID, Constraint, open_to_read
 from lsu_seg.audit.draw import GRIDS, IMAGES, lots
 from lsu_seg.audit.sample import GRID, UNSEEN, Sample, SampleError
 
@@ -133,7 +133,7 @@ def raw_values(constraint: Constraint) -> list[list[Any]]:
 def read_lines(root: Path) -> Iterator[dict[str, Any]]:
     """The lines of all workers' files, parsed: heads and pieces. Those that a kill cut off are skipped."""
     for path in sorted(root.glob("audit-*.jsonl")):
-        with path.open("rb") as file:
+        with open_to_read(path) as file:
             for text in file:
                 try:
                     line = json.loads(text)

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lsu_onto import ROW_VOID, write_atomic
+from lsu_onto import ROW_VOID, open_to_read, write_atomic
 from lsu_seg.errors import UserError
 
 GRID = (36, 64)
@@ -118,7 +118,8 @@ def load_sample(path: str | Path) -> Sample:
     Raises:
         SampleError: it is no such file. OSError: it cannot be read.
     """
-    data = io.BytesIO(Path(path).read_bytes())
+    with open_to_read(path) as file:
+        data = io.BytesIO(file.read())
     try:
         with np.load(data, allow_pickle=False) as archive:
             values: dict[str, Any] = {name: archive[name] for name in archive.files}

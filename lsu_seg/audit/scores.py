@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lsu_seg.audit.learnt import Linear
-from lsu_seg.audit.presence import Presence
+from lsu_seg.audit.presence import FEATURES, Presence
 from lsu_seg.audit.rows import closed_rows
 
 USUAL = 0.07
@@ -46,6 +46,12 @@ class Scores:
         """The estimated share `[D, K]`."""
         return self.statistics.share[: len(self.allowed)]
 
+    @property
+    def said(self) -> NDArray[np.float64]:
+        """The part `[D, K]` of each row of which c is the teacher's own best class, as its pictures show it."""
+        logit = self.statistics.features[: len(self.allowed), :, FEATURES.index("raw argmax")]
+        return np.asarray(1 / (1 + np.exp(-logit)))
+
     @cached_property
     def closed(self) -> NDArray[np.bool_]:
         """Judged rows that must be some of the source's classes, but not any of them."""
@@ -54,12 +60,12 @@ class Scores:
     @cached_property
     def forbidden(self) -> NDArray[np.bool_]:
         """Pairs `[D, K]` that the map rules out."""
-        return ~self.allowed[:, :-1] & self.closed[:, None]
+        return np.asarray(~self.allowed[:, :-1] & self.closed[:, None])
 
     @cached_property
     def chosen_from(self) -> NDArray[np.bool_]:
         """Pairs `[D, K]` that the map allows beside others."""
-        return self.allowed[:, :-1] & (self.closed & (self.allowed.sum(1) > 1))[:, None]
+        return np.asarray(self.allowed[:, :-1] & (self.closed & (self.allowed.sum(1) > 1))[:, None])
 
     @cached_property
     def usual(self) -> NDArray[np.float64]:

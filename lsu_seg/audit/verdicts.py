@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 
 from lsu_seg.audit.findings import Finding
 from lsu_seg.audit.learnt import Learnt
-from lsu_seg.audit.presence import FEATURES
 from lsu_seg.audit.rows import PAIR, fits, pair_gains
 from lsu_seg.audit.scores import Scores
 
@@ -22,7 +21,9 @@ LEAST = 0.02
 CHOSEN = 0.05
 """A class that a map allows in a row is expected to be more of it than this."""
 SAID = 0.15
-"""Nor is a class `never chosen` if the teacher itself, uncorrected, takes more than this of the row for it."""
+"""No class is `never chosen` of which the teacher itself, uncorrected, sees more than this in the row."""
+KNOWS = 0.3
+"""No row is `really void` in which it sees so much of what the map allows."""
 NONE = 0.2
 """Of a row of which the teacher sees next to nothing of what it may be, it sees at most so much of that."""
 MIXED = 3.0
@@ -139,8 +140,7 @@ def never_chosen(case: Case) -> Iterator[Finding]:
     """Classes that the map allows in a row beside others, and that the teacher hardly sees there."""
     s = case.scores
     expected = case.learnt.never_chosen(s.never_chosen) * int(s.chosen_from.sum())
-    said = 1 / (1 + np.exp(-s.statistics.features[: len(s.z), :, FEATURES.index("raw argmax")]))
-    few = (expected < case.settings.notes * NOTE_PARTS[0]) & (s.share < CHOSEN) & (said < SAID)
+    few = (expected < case.settings.notes * NOTE_PARTS[0]) & (s.share < CHOSEN) & (s.said < SAID)
     for d, c in np.argwhere(few & s.chosen_from).tolist():
         share, score = float(s.share[d, c]), float(s.never_chosen[d, c])
         yield Finding("never-chosen", (d,), (c,), share=share, score=score, expected=float(expected[d, c]))
@@ -151,7 +151,8 @@ def is_void(case: Case) -> Iterator[Finding]:
     s = case.scores
     score = case.learnt.novel(s.familiarity)
     expected = case.learnt.is_void(score) * int(s.closed.sum())
-    for d in np.flatnonzero(s.closed & (expected < case.settings.notes * NOTE_PARTS[1])).tolist():
+    unknown = (s.said * s.allowed[:, :-1]).sum(1) < KNOWS
+    for d in np.flatnonzero(s.closed & unknown & (expected < case.settings.notes * NOTE_PARTS[1])).tolist():
         yield Finding("is-void", (d,), score=float(score[d]), expected=float(expected[d]))
 
 

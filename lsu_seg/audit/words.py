@@ -54,8 +54,8 @@ WORDS = {
         "Look at the pictures. Take the source class out of the row if it cannot occur there; if it can, leave it.",
     ),
     "is-void": Words(
-        "The teacher recognises no source class in a class that the map relates to some. The class may be something"
-        " that the source does not have.",
+        "The teacher is as unsure of these pixels as of things that no source class is made for. They may be such"
+        " things, or only look unlike those that the teacher was trained on.",
         "Look at the pictures, and allow void if they show something else.",
     ),
 }
@@ -169,8 +169,8 @@ def sentence(report: Report, finding: Finding) -> str:
         case "never-chosen":
             return f"{pixels} may be {_quoted(what)}, but the teacher sees next to none of that in them{images}"
         case "is-void":
-            known = "the teacher recognises none of the source's classes"
-            return f"{pixels} may be {may_be(report, d)}, but {known} {seen_in}"
+            unsure = "the teacher looks at them as at things that it does not know"
+            return f"{pixels} may be {may_be(report, d)}, but {unsure}{images}"
     raise ValueError(finding.kind)
 
 

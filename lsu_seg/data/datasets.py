@@ -214,7 +214,8 @@ class TaxDataset(BaseSegDataset):
     def _check_manifest(self, folder: Path) -> None:
         """Refuse pseudo-labels that were made when the taxonomies said something else."""
         try:
-            manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
+            with lsu_onto.open_to_read(folder / "manifest.json") as file:
+                manifest = json.loads(file.read())
             made_by, names = manifest["meaning_sha256"], (manifest["dataset"], manifest["source"])
         except (OSError, ValueError, RecursionError, KeyError, TypeError):
             return  # of another program, or of a version that did not say

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 import lsu_onto
-from lsu_onto import make_folder, write_atomic
+from lsu_onto import make_folder, open_to_read, write_atomic
 from lsu_seg.demo.relabel import coarsen, encode, write_png
 from lsu_seg.demo.scenes import CLASSES, STYLES, draw_scene
 from lsu_seg.layout.pairs import DatasetError
@@ -72,7 +72,8 @@ def make_data(root: Path, seed: int, fresh: bool = False, jobs: int = 1) -> bool
 def _made_of(done: Path) -> Any:
     """What the scenes of a folder were drawn from; None where there is none, or the record is damaged."""
     try:
-        return json.loads(done.read_text(encoding="utf-8"))
+        with open_to_read(done) as file:
+            return json.loads(file.read())
     except (OSError, ValueError, RecursionError):
         return None
 

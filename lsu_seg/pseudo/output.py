@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lsu_onto import make_folder, walk, write_atomic
+from lsu_onto import make_folder, open_to_read, walk, write_atomic
 from lsu_seg.audit.pieces import Piece, read_lines
 from lsu_seg.label_files import encode_confidence, encode_labels
 from lsu_seg.pseudo.errors import OutputError, refused, unusable
@@ -241,7 +241,8 @@ def labelled_with(root: Path, manifest: dict[str, Any]) -> dict[str, Any] | None
             )
         return None
     try:
-        existing: Any = json.loads(path.read_text(encoding="utf-8"))
+        with open_to_read(path) as file:
+            existing: Any = json.loads(file.read())
         assert isinstance(existing, dict)
     except (ValueError, RecursionError, AssertionError):
         raise OutputError(f"{path}: not a manifest; remove the folder or choose another") from None

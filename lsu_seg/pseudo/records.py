@@ -10,6 +10,7 @@ from collections.abc import Container, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from lsu_onto import open_to_read
 from lsu_seg.runtime.lines import LineFile
 
 INPUTS = ("image", "label")
@@ -94,7 +95,7 @@ def _located(root: Path) -> Iterator[tuple[Path, int, dict[str, Any]]]:
     """All records, each with its file and the number of bytes before it."""
     for path in sorted(root.glob("records-*.jsonl")):
         offset = 0
-        with path.open("rb") as file:
+        with open_to_read(path) as file:
             for line in file:  # not the whole file: a line of each of hundreds of thousands of images is much
                 try:
                     record = json.loads(line)

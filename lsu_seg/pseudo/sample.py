@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from lsu_onto import Constraint
+from lsu_onto import Constraint, open_to_read
 from lsu_seg.audit.pieces import Piece, fits, merge, raw_values, read_lines
 from lsu_seg.audit.sample import Sample, SampleError, renumbered
 from lsu_seg.pseudo.output import MANIFEST
@@ -23,7 +23,8 @@ def read_manifest(root: Path) -> dict[str, Any]:
         SampleError: it is no output folder.
     """
     try:
-        manifest = json.loads((root / MANIFEST).read_text(encoding="utf-8"))
+        with open_to_read(root / MANIFEST) as file:
+            manifest = json.loads(file.read())
         if isinstance(manifest, dict) and isinstance(manifest.get("dataset"), str) and "source" in manifest:
             return manifest
     except OSError as error:
@@ -49,21 +50,42 @@ def read_sample(root: str | Path) -> Sample:
             " constrained labels"
         )
     labels = {record["key"]: record["files"].get("label") for record in read_records(root)}
+    if not labels and (damaged := _more_than(0, root, "records")):
+        raise SampleError(
+            f"{root}: no record can be read in {damaged}, which is damaged, or another program's; run the labelling"
+            " again: it makes anew what has no record"
+        )
     if not labels:
         raise SampleError(f"{root}: no image has been labelled yet")
     names: tuple[list[str], list[str]] | None = None
     lines: dict[str, dict[str, Any]] = {}
+    heads = 0
     for line in read_lines(root):
         if "rows" in line:
+            heads += 1
             names = line["classes"], line["rows"]
         elif labels.get(line["key"]) == line["label"]:
             lines[line["key"]] = line
     pieces = [piece for line in lines.values() if names and (piece := _piece(line, len(names[0]), len(names[1])))]
+    if (names is None or not pieces) and (damaged := _more_than(heads, root, "audit")):
+        raise SampleError(
+            f"{root}: of its {len(labels)} labels, {damaged} has kept nothing that can be read: it is damaged, or of"
+            " other labels; label into another folder"
+        )
     if names is None or not pieces:
         raise SampleError(
             f"{root}: its {len(labels)} labels were made before labelling runs kept a sample; label into another folder"
         )
     return merge(names[0], names[1], pieces, len(labels))
+
+
+def _more_than(lines: int, root: Path, kind: str) -> str:
+    """The files of a kind, if more than so many lines are written in them; else nothing."""
+    files = sorted(root.glob(f"{kind}-*.jsonl"))
+    for path in files:
+        with open_to_read(path) as file:
+            lines -= sum(1 for line in file if line.strip())
+    return " and ".join(path.name for path in files) if lines < 0 else ""
 
 
 def _piece(line: dict[str, Any], classes: int, rows: int) -> Piece | None:

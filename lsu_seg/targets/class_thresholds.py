@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lsu_onto import write_atomic
+from lsu_onto import open_to_read, write_atomic
 from lsu_seg.label_files import LabelFileError, size_and_time
 from lsu_seg.label_files.annotation import Annotation, read_confidence
 from lsu_seg.runtime.progress import track
@@ -97,7 +97,8 @@ def count_confidence(
 def _read_cache(path: Path, digest: str, k: int) -> NDArray[np.int64] | None:
     """The cached counts, or None if there are none for these images."""
     try:
-        cached = json.loads(path.read_text(encoding="utf-8"))
+        with open_to_read(path) as file:
+            cached = json.loads(file.read())
         if cached["of"] == digest:
             return np.array(cached["counts"], np.int64).reshape(k, 256)
     except (OSError, ValueError, RecursionError, KeyError, TypeError, OverflowError):

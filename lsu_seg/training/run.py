@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import copy
+import os
 from pathlib import Path
 
 from mmengine.config import Config
 from mmengine.logging import print_log
 
+from lsu_onto import open_to_read
 from lsu_seg.errors import ConfigError
 from lsu_seg.openmmlab.config import is_type
 from lsu_seg.openmmlab.parts import check_parts
@@ -53,7 +55,8 @@ def train(cfg: Config, quiet: bool = False, resume: bool = False) -> Path:
 
 def _last_checkpoint(folder: Path) -> Path | None:
     try:
-        named = Path((folder / "last_checkpoint").read_text(encoding="utf-8").strip())
+        with open_to_read(folder / "last_checkpoint") as file:
+            named = Path(os.fsdecode(file.read().strip()))
     except FileNotFoundError:
         return None
     for path in (named, folder / named.name):  # the folder may have been moved

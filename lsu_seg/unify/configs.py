@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import copy
+import functools
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -105,12 +105,24 @@ def by_content(value: Any, source: str | None = None) -> Any:
     Args:
         source: of the taxonomies in it, where it names none.
     """
-    if isinstance(value, Mapping):
-        source = value.get("source", source)
-        out = {k: by_content(v, source) for k, v in value.items()}
-        if isinstance(taxonomy := value.get("taxonomy"), str):
-            paths = out.pop("paths", None) or ()
-            with contextlib.suppress(lsu_onto.TaxonomyError):  # whoever uses it says what is wrong
-                out["taxonomy_sha256"] = lsu_onto.load(taxonomy, source, paths).content_sha256()
-        return out
-    return [by_content(v, source) for v in value] if isinstance(value, (list, tuple)) else value
+    read = functools.cache(_content_sha256)  # the datasets of a config share taxonomies; between stages, files change
+
+    def of(value: Any, source: str | None) -> Any:
+        if isinstance(value, Mapping):
+            source = value.get("source", source)
+            out = {k: of(v, source) for k, v in value.items()}
+            if isinstance(taxonomy := value.get("taxonomy"), str):
+                digest = read(taxonomy, source, tuple(out.pop("paths", None) or ()))
+                out |= {"taxonomy_sha256": digest} if digest else {}
+            return out
+        return [of(v, source) for v in value] if isinstance(value, (list, tuple)) else value
+
+    return of(value, source)
+
+
+def _content_sha256(taxonomy: str, source: str | None, paths: tuple[str, ...]) -> str | None:
+    """None: there is no such map; whoever uses it says what is wrong."""
+    try:
+        return lsu_onto.load(taxonomy, source, paths).content_sha256()
+    except lsu_onto.TaxonomyError:
+        return None

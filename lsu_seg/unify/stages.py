@@ -19,7 +19,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from lsu_onto import make_folder, write_atomic
+from lsu_onto import make_folder, open_to_read, write_atomic
 from lsu_seg.errors import ConfigError
 from lsu_seg.runtime.lock import locked
 from lsu_seg.runtime.processes import Ended, Processes
@@ -289,7 +289,8 @@ def _subfolders(folder: Path) -> list[Path]:
 
 def _read(folder: Path) -> dict[str, Any]:
     try:
-        found = json.loads((folder / RECORD).read_text(encoding="utf-8"))
+        with open_to_read(folder / RECORD) as file:
+            found = json.loads(file.read())
     except (OSError, ValueError, RecursionError):
         return {}
     return found if isinstance(found, dict) and isinstance(found.get("key"), str) else {}

@@ -4,9 +4,9 @@
         --pools work/pools -o work/suggest
 
 DATA has the folders `camvid` and `real/…` of `SETS`; those that are not there are left out. The teacher is a config and
-a checkpoint for the classes of Cityscapes. The demo's scenes and their teachers are made for each of `--seeds`; the pools
-are those of `audit_table.make`, over which coarse classes without names are drawn. Everything that takes long is kept
-in the output folder, and the same command goes on after it.
+a checkpoint for the classes of Cityscapes. The demo's scenes and their teachers are made for each of `--seeds`; the
+pools are those of `audit_table.make`, over which coarse classes without names are drawn. Everything that takes long is
+kept in the output folder, and the same command goes on after it.
 """
 
 from __future__ import annotations

@@ -69,8 +69,8 @@ def _properties(size: Size, add: Add) -> None:
 
 def _parts(size: Size, add: Add) -> None:
     """Plain and mirrored, with labels of 8 bits and of more: equal to the reference, and to itself in parts."""
-    for k in size.of((63, 300), (19, 256)):
-        height, width = size.of((256, 512), (8, 8))
+    for k in size.of((63, 300), (5, 256)):
+        height, width = size.of((256, 512), (12, 8))
         generator = torch.Generator().manual_seed(k)
         logits = 3 * torch.randn(k, height // 4, width // 4, generator=generator)
         allowed = torch.rand(20, k + 1, generator=generator) < 0.1

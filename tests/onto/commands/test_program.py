@@ -55,6 +55,11 @@ def made_of(stop: BaseException, error: BaseException) -> BaseException:
     [
         (RefusalError("town.png: found 3; write 4"), 1, "error: town.png: found 3; write 4\n"),
         (FileNotFoundError(2, "No such file or directory", "a.png"), 1, "error: a.png: No such file or directory\n"),
+        (
+            OSError(24, "Too many open files", "a.png"),
+            1,
+            "error: a.png: Too many open files; this shell allows no more: see `ulimit -n`\n",
+        ),
         (OSError(28, "No space left on device"), 1, "error: No space left on device\n"),
         (OSError("image file is truncated"), 1, "error: image file is truncated\n"),
         (RuntimeError("Symlink loop from 'a.tax'"), 1, "error: Symlink loop from 'a.tax'\n"),
@@ -243,9 +248,11 @@ LOOKS_UP = {
     "export": "export near.tax --to csv",
     "compose": "compose near far farther",
     "suggest": "suggest near.tax --source farther -o -",
+    "check-maps": "check-maps near.tax",
+    "invert": "invert near.tax",
+    "restrict": "restrict far road",
     "import": "import --from csv a.csv --source far",
     "init": "init x --source far --force",
-    "suggest": "suggest new.tax --source far -o suggested.tax",
     "lsp": "",
 }
 """Of each command, a line that needs the source `far`; `fmt` asks for nothing, and the server has a test of its own."""
@@ -257,7 +264,6 @@ def test_every_command_finds_what_lies_in_the_folders(tmp_path: Path, monkeypatc
     Path("lib").mkdir()
     Path("lib/far.tax").write_text(FAR)
     Path("near.tax").write_text(NEAR)
-    Path("new.tax").write_text("tax 1\ndataset new v1\n1 road\n")
     Path("a.csv").write_text("id,name\n1,road\n")
     for name, line in LOOKS_UP.items():
         if name not in ("fmt", "lsp"):

@@ -41,6 +41,7 @@ def test_every_command_writes_to_any_stream(charset: str, tmp_path: Path, monkey
         ["fmt", "--diff", "道.tax"],
         *(["validate", "wrong.tax", "--format", f] for f in ("full", "concise", "json", "github", "sarif")),
         ["changes", "道.tax", "--against", "old.tax"],
+        ["check-maps", "wrong.tax"],
         ["explain", "TAX306"],
         ["list", "--path", "."],
         ["show", "道.tax"],
@@ -49,13 +50,15 @@ def test_every_command_writes_to_any_stream(charset: str, tmp_path: Path, monkey
         ["compile", "道.tax", "-o", "道.npz"],
         *(["export", "道.tax", "--to", f] for f in ("json", "csv", "md", "mmseg", "sssom", "skos")),
         ["compose", "道.tax", "demo", "道"],
-        ["suggest", "道.tax", "--source", "cityscapes", "-o", "-"],
+        ["invert", "道.tax"],
+        ["restrict", "demo", "@道"],
+        ["suggest", "道.tax", "--source", "cityscapes"],
         ["doctor"],
         ["docs", "-o", "道"],
     ]
     for command in commands:
         result = call(*command, charset=charset)
-        refused = command[0] in ("import", "fmt", "validate", "changes", "compose", "suggest")
+        refused = command[0] in ("import", "fmt", "validate", "changes", "check-maps", "compose", "restrict", "suggest")
         assert result.output and result.exit_code == refused, command
     assert {c[0] for c in commands} == {*lsu_onto.cli.main.places} - {"lsp"}
 

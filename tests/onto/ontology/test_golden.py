@@ -12,12 +12,14 @@ import pytest
 
 import lsu_onto
 from helpers.tax import TAX, diagnose, expected
+from lsu_onto.algebra.agree import disagreements
 from lsu_onto.diagnostics import RULES
 from lsu_onto.library.library import Library
 from lsu_onto.library.searchpath import shipped
 
 BAD = sorted((TAX / "bad").glob("*.tax"))
 CHANGES = sorted((TAX / "changes").glob("*.new.tax"))
+DISAGREE = sorted((TAX / "disagree").glob("*.tax"))
 OK = sorted((TAX / "ok").glob("*.tax"))
 SHIPPED = sorted(shipped().rglob("*.tax"))
 FROM_BYTES = {"TAX001": "needs a missing file", "TAX002": "needs bytes", "TAX009": "needs bytes"}
@@ -37,13 +39,20 @@ def test_bad_file_has_the_findings_it_expects_and_no_more(path: Path) -> None:
     assert all(d.span.end > d.span.column for d in found)
 
 
+@pytest.mark.parametrize("path", DISAGREE, ids=name)
+def test_maps_that_are_good_alone_and_disagree(path: Path) -> None:
+    assert [d for d in Library().check(path).diagnostics if d.severity != "info"] == []
+    found = disagreements(Library([path]), {str(path)})
+    assert [(d.span.line, d.span.column, d.code) for d in found] == expected(path)
+
+
 @pytest.mark.parametrize("path", OK + SHIPPED, ids=name)
 def test_good_file_is_silent(path: Path) -> None:
     assert [d for d in Library().check(path).diagnostics if d.severity != "info"] == []
 
 
 def test_every_rule_has_a_bad_file() -> None:
-    covered = {code for path in [*BAD, *CHANGES] for _, _, code in expected(path)}
+    covered = {code for path in [*BAD, *CHANGES, *DISAGREE] for _, _, code in expected(path)}
     assert covered | set(FROM_BYTES) == set(RULES)
 
 

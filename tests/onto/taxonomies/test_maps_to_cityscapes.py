@@ -31,7 +31,7 @@ FACTS = [
     ("nuimages", "wheelchair", "rider void"),
     ("waymo", "car", "car truck"),  # pick-ups
     ("waymo", "cyclist", "rider bicycle"),
-    ("waymo", "sign", "traffic_sign void"),  # backs
+    ("waymo", "sign", "traffic_light traffic_sign void"),  # signals for pedestrians, backs
     ("waymo", "ego_vehicle", "void"),
     ("wilddash2", "pothole", "road"),
     ("wilddash2", "trafficsignback", "void"),

@@ -63,11 +63,6 @@ def test_the_audit_of_the_file_reads_the_same_sample(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     assert ask(world, tmp_path / "work").exit_code == 0
-    from functools import partial
-
-    from lsu_seg.audit import judge
-
-    monkeypatch.setattr(judge, "Settings", partial(judge.Settings, maps=12))
     teacher = "--teacher", world / "teacher.py", "--checkpoint", world / "teacher.pth", "--data-root", world / "data"
     look = ["audit", "painted-colours.tax", "--path", world / "tax", *teacher, "--work-dir", "work"]
     result = CliRunner().invoke(main, list(map(str, look)))

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +17,7 @@ from lsu_seg.audit.draw import per_image
 from lsu_seg.audit.sample import SampleError
 from lsu_seg.pseudo.run import pseudo_label
 from lsu_seg.pseudo.sample import read_sample
+from lsu_seg.runtime.lines import LineFile
 
 IMAGES = {f"{i:02}": [0, 1, 2, 3, 4, 5, ROW_VOID] for i in range(6)}
 
@@ -88,3 +91,39 @@ def test_folders_without_a_sample_are_told_apart(world: Path, tmp_path: Path) ->
     (tmp_path / "labels/audit-0.jsonl").unlink()
     with pytest.raises(SampleError, match="before labelling runs kept a sample"):
         read_sample(tmp_path / "labels")
+
+
+@pytest.fixture(scope="module")
+def labelled(world: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    work = tmp_path_factory.mktemp("labelled")
+    run(world, work)
+    return work / "labels"
+
+
+@pytest.mark.parametrize(
+    ("file", "text", "said"),
+    [
+        ("records-0.jsonl", "", "no image has been labelled yet"),
+        ("records-0.jsonl", "# a page\n", "no record can be read in records-0.jsonl, which is damaged, or another"),
+        ("audit-0.jsonl", "# a page\n", "of its 6 labels, audit-0.jsonl has kept nothing that can be read"),
+        ("audit-0.jsonl", "", "its 6 labels were made before labelling runs kept a sample"),
+    ],
+)
+def test_what_is_damaged_is_not_said_to_be_missing(
+    labelled: Path, tmp_path: Path, file: str, text: str, said: str
+) -> None:
+    shutil.copytree(labelled, tmp_path / "labels")
+    (tmp_path / "labels" / file).write_text(text)
+    with pytest.raises(SampleError, match=said):
+        read_sample(tmp_path / "labels")
+
+
+@pytest.mark.parametrize("file", ["manifest.json", "records-0.jsonl", "audit-0.jsonl"])
+def test_a_pipe_in_place_of_a_file_is_not_waited_for(labelled: Path, tmp_path: Path, file: str) -> None:
+    shutil.copytree(labelled, tmp_path / "labels")
+    (tmp_path / "labels" / file).unlink()
+    os.mkfifo(tmp_path / "labels" / file)
+    with pytest.raises((SampleError, OSError), match="it is a pipe"):
+        read_sample(tmp_path / "labels")
+    with pytest.raises(OSError, match="it is a pipe or a device"):
+        LineFile(tmp_path / "labels" / file)

@@ -14,7 +14,7 @@ import transformers
 from click.testing import CliRunner, Result
 
 from helpers.folders import tree
-from helpers.forkserver import need_a_device_per_rank
+from helpers.forkserver import Server, need_a_device_per_rank
 from helpers.hf import M2F, folder, inside, released
 from helpers.tiny import CLASSES, VOID, model_config, read, save_checkpoint, write_park, write_tax
 from lsu_seg.cli import main
@@ -190,39 +190,50 @@ def test_a_config_without_weights_needs_a_checkpoint() -> None:
         pseudo_label(cfg, None)
 
 
-def test_the_line_under_torchrun(park: Path, tmp_path: Path) -> None:
-    """With torchrun itself; the other tests of several processes set what it would."""
+AGENT = """
+import sys
+from torch.distributed.launcher.api import LaunchConfig, elastic_launch
+from lsu_seg.cli import main
+settings = LaunchConfig(1, 1, 2, rdzv_backend="c10d", rdzv_endpoint="localhost:0", start_method="fork", max_restarts=0)
+elastic_launch(settings, lambda *args: main(args, prog_name="lsu-seg", standalone_mode=False))(*sys.argv[1:])
+"""
+"""What `torchrun --standalone` does, with processes that are forked."""
+
+
+@pytest.fixture(scope="module")
+def labelled(park: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """A teacher, and what one process labels."""
+    root = tmp_path_factory.mktemp("one")
+    teacher = folder(root / "f")
+    assert one_line(park, teacher, root).exit_code == 0
+    return teacher, root / "out/labels"
+
+
+def line(park: Path, teacher: Path, root: Path) -> list[object]:
+    data = ["--data-root", park / "park", "--teacher", teacher]
+    place = ["-o", root / "two", "--work-dir", root / "log", "--launcher", "pytorch"]
+    return ["pseudo-label", park / "tax/park.tax", *data, *place]
+
+
+def test_the_line_under_torchruns_agent(
+    park: Path, labelled: tuple[Path, Path], tmp_path: Path, server: Server
+) -> None:
     need_a_device_per_rank(2)
-    path = folder(tmp_path / "f")
-    assert one_line(park, path, tmp_path / "one").exit_code == 0
-    subprocess.run(
-        [
-            sys.executable,
-            "-m",
-            "torch.distributed.run",
-            "--standalone",
-            "--nproc-per-node",
-            "2",
-            "-m",
-            "lsu_seg",
-            "pseudo-label",
-            park / "tax/park.tax",
-            "--data-root",
-            park / "park",
-            "--teacher",
-            path,
-            "-o",
-            tmp_path / "two",
-            "--work-dir",
-            tmp_path / "log",
-            "--launcher",
-            "pytorch",
-        ],
-        check=True,
-    )
-    for stem in "abc":
-        label = f"labels/train/{stem}.png"
-        assert (tmp_path / "two" / label).read_bytes() == (tmp_path / "one/out" / label).read_bytes()
+    teacher, one = labelled
+    code, printed = server.run(tmp_path / "log.txt", *line(park, teacher, tmp_path), code=AGENT)
+    assert code == 0, printed
+    assert tree(tmp_path / "two/labels") == tree(one)
+    assert len(list((tmp_path / "two").glob("records-*.jsonl"))) == 2
+
+
+@pytest.mark.slow
+def test_the_line_under_torchrun(park: Path, labelled: tuple[Path, Path], tmp_path: Path) -> None:
+    """The program itself; each process imports everything anew."""
+    need_a_device_per_rank(2)
+    teacher, one = labelled
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "lsu_seg"]
+    subprocess.run([*torchrun, *map(str, line(park, teacher, tmp_path))], check=True)
+    assert tree(tmp_path / "two/labels") == tree(one)
 
 
 def test_no_object_is_evidence_for_void(park: Path, tmp_path: Path) -> None:

@@ -231,7 +231,7 @@ def test_a_kill_at_any_step_mixes_nothing_and_loses_nothing(
             for key in keys[-1], "a", "c":
                 assert work.run(key) == key
             assert work.runs - runs <= 1 + (keys == "a"), "only what was stopped is run again, and what never ran"
-        assert 4 < n < 39
+        assert 2 < n < 39
     assert not [*tmp_path.glob("*/before/.removed-*")]
 
 
