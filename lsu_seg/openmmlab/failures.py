@@ -325,9 +325,10 @@ def _unknown_type(cfg: Config, path: str | None) -> str | None:
         else:
             return None  # a part that mmengine has added
     registries = _registries()
+    names = {n for registry in registries for n in registry.module_dict}
     for place, name in _types(part, path or ""):
-        if not any(_is_built_by(registry, name) for registry in registries):
-            names = {n for registry in registries for n in registry.module_dict}
+        if name not in names and not any(_is_built_by(registry, name) for registry in registries):
+            names = {n for registry in registries for n in registry.module_dict}  # the search has imported some
             return f"`{place}` is `{name}`, and no class of that name is registered{did_you_mean(name, names)}"
     return None
 
