@@ -142,11 +142,18 @@ def test_pictures_have_room_for_every_class(k: int) -> None:
     assert picture.convert("L").getextrema()[0] < 80
 
 
-@pytest.fixture
-def folders(tmp_path: Path) -> Path:
+@pytest.fixture(scope="module")
+def evaluations(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("evaluations")
     for name, one in (("a", measured(2, 0.7)), ("b", measured(3, 0.8)), ("few", measured(3, 0.8, images=9))):
-        files.write(tmp_path / name, document({"val": one}), {"val": one})
-    return tmp_path
+        files.write(root / name, document({"val": one}), {"val": one})
+    return root
+
+
+@pytest.fixture
+def folders(evaluations: Path, tmp_path: Path) -> Path:
+    """Evaluations that may be changed."""
+    return shutil.copytree(evaluations, tmp_path, dirs_exist_ok=True)
 
 
 def test_compare(folders: Path) -> None:
