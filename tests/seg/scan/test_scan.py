@@ -159,7 +159,7 @@ def test_a_killed_scan_loses_nothing_and_leaves_nobody_behind(tmp_path: Path) ->
     tax = write_park_tax(tmp_path / "tax")
     labels(
         tmp_path,
-        np.kron(np.random.default_rng(0).integers(1, 7, (60, 60)), np.ones((20, 20))).astype(np.uint8),
+        np.kron(np.random.default_rng(0).integers(1, 7, (60, 60)), np.ones((4, 4))).astype(np.uint8),
         60,
     )
     args = [
