@@ -11,8 +11,7 @@ from pathlib import Path
 import pytest
 
 import lsu_seg
-
-TESTS = Path(__file__).parents[2]
+from helpers.forkserver import Server
 
 DECODE = """
 import numpy as np
@@ -83,17 +82,20 @@ print(sum(decode_rows._cache_hits.values()))
 """Another function behind the decoder's cache, because the decoder takes ten seconds to compile."""
 
 
-def test_a_cache_that_cannot_be_used_costs_a_compilation_and_not_the_run(copy: Path, tmp_path: Path) -> None:
+def test_a_cache_that_cannot_be_used_costs_a_compilation_and_not_the_run(
+    copy: Path, tmp_path: Path, libraries: Server
+) -> None:
     cache = tmp_path / "cache"
     (copy.parent / "small.py").write_text(WITHOUT_COMPILING)
+    start = f"import sys; from numba import config; config.CACHE_DIR = {str(cache)!r}"
+    start += f"; sys.path.insert(0, {str(copy.parent)!r})"
 
     def again(before: str = "") -> tuple[list[str], str]:
-        path = os.pathsep.join([str(copy.parent), str(Path(lsu_seg.__file__).parents[1]), str(TESTS)])
-        environment = {**os.environ, "PYTHONPATH": path, "NUMBA_CACHE_DIR": str(cache)}
-        code = f"from helpers.forkserver import drop_privileges; drop_privileges(); {before}\nimport small"
-        done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True)
-        assert done.returncode == 0, done.stderr
-        return done.stdout.split("\n")[:2], done.stderr
+        errors = tmp_path / "stderr"
+        code = f"{start}\nsys.stderr = open({str(errors)!r}, 'w')\n{before}\nimport small"
+        exit_code, printed = libraries.run(tmp_path / "stdout", code=code, unprivileged=True)
+        assert exit_code == 0, errors.read_text()
+        return printed.split("\n")[:2], errors.read_text()
 
     assert again() == (["3", "0"], "")
     assert again() == (["3", "1"], "")  # out of the cache
@@ -105,7 +107,9 @@ def test_a_cache_that_cannot_be_used_costs_a_compilation_and_not_the_run(copy: P
     assert again() == (["3", "0"], "")
     assert again() == (["3", "1"], "")
     shutil.rmtree(cache)
-    answer, said = again("import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (100, 100))")  # as on a full disk
+    answer, said = again(
+        "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))"
+    )  # as on a full disk
     assert answer == ["3", "0"]
     assert said.startswith("the compiled CPU decoder cannot be kept for the next time (OSError: ")
     assert said.endswith(": set NUMBA_CACHE_DIR to a folder that is writable\n")

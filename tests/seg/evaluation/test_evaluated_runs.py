@@ -185,7 +185,7 @@ def test_a_second_way_finds_the_same_in_the_towns_own_classes(
     assert consistent["pixels"] == known.sum()
 
 
-@pytest.mark.parametrize("ranks", [2, 3])
+@pytest.mark.parametrize("ranks", [pytest.param(2, marks=pytest.mark.slow), 3])
 def test_ranks_write_the_bytes_of_one(server: Server, ranks: int, world: Path, alone: Path, tmp_path: Path) -> None:
     """7 and 2 images: no image twice so that all have equally many, and a rank without an image."""
     started = server.ranks(tmp_path, ranks, "evaluate", *arguments(world, tmp_path), "--launcher", "pytorch")
