@@ -5,6 +5,8 @@ BIN := .venv/bin
 # .venv keeps its Python until PYTHON= names another one.
 INSTALL := "$(PYTHON)" tools/install.py $(if $(filter file,$(origin PYTHON)),,--this-python)
 # Networks of the tests are tiny: a worker of one thread per core is quicker than threads that wait for each other.
+# The processes that tests start would otherwise compile our modules anew, each of them.
+unexport PYTHONDONTWRITEBYTECODE
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile
 export PIP_REQUIRE_VIRTUALENV = 1
 

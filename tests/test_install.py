@@ -105,16 +105,22 @@ def wheel(index: Path, name: str, version: str, *requires: str) -> None:
     )
 
 
+PYTHONS = [f"Programming Language :: Python :: {version}" for version in ("3.11", "3.13")]
+
+
 @pytest.fixture
-def small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A small project whose pins an index in a folder serves: torch wants another triton than the one pinned."""
+def small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> Path:
+    """A small project whose pins an index in a folder serves: torch wants another triton than the one pinned.
+
+    With a parameter, for so many Pythons; pip is asked for each.
+    """
     monkeypatch.setattr(check_constraints, "ROOT", tmp_path)
     monkeypatch.setattr(check_constraints, "PINS", tmp_path / "constraints.txt")
     monkeypatch.setattr(check_constraints, "CHECKED", tmp_path / "checked")
     monkeypatch.setattr(check_constraints, "EXTRAS", {"demo": "seg", "dev": "seg,dev"})
     (tmp_path / "pyproject.toml").write_text(
         '[project]\nname = "lsu-toolkit"\ndependencies = ["click>=8.1"]\n'
-        'classifiers = ["Programming Language :: Python :: 3.11", "Programming Language :: Python :: 3.13"]\n'
+        f"classifiers = {PYTHONS[: getattr(request, 'param', 1)]}\n"
         '[project.optional-dependencies]\nseg = ["torch"]\ndev = ["triton>=3.1"]\nall = ["lsu-toolkit[seg]"]\n'
     )
     for name, version, *requires in (("click", "8.5.1"), ("torch", "2.13.0", "triton==3.7.1"), ("triton", "3.9.0")):
@@ -127,6 +133,7 @@ def small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
+@pytest.mark.parametrize("small", [2], indirect=True)
 def test_the_check_asks_the_index_and_keeps_only_success(small: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (small / "constraints.txt").write_text("# pins\nclick==8.5.1\ntorch==2.13.0\ntriton==3.9.0\n")
     assert check_constraints.main() == 1
