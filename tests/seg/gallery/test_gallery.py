@@ -14,6 +14,7 @@ from PIL import Image
 
 import lsu_onto
 from helpers.forms import FORMS, write_tax
+from helpers.pngs import png
 from helpers.tiny import write_park
 from helpers.tiny import write_tax as write_park_tax
 from lsu_onto import Constraint
@@ -57,6 +58,13 @@ def test_images_are_chosen_from_all_over_the_dataset() -> None:
     assert candidates.of(5, 6) == []
 
 
+def test_the_best_of_each_part_come_first_and_the_others_by_their_pixels() -> None:
+    candidates = Candidates()
+    for i, pixels in enumerate([5, 9, 7, 1, 3, 2]):
+        candidates.add(i / 6, [(0, pixels)], Sighting(Pair(Path("i"), Path("l"), f"{i}"), None))  # type: ignore[arg-type]
+    assert [s.pair.key for s in candidates.of(0, 2)] == ["1", "4", "2", "0", "5", "3"]
+
+
 # --- cutting -----------------------------------------------------------------------------------------------
 
 sides = st.integers(1, 200)
@@ -78,9 +86,9 @@ def test_what_is_shown_has_the_box_and_lies_in_the_image(height: int, width: int
 def test_the_box_is_around_the_largest_part() -> None:
     mask = np.zeros((640, 1280), bool)
     mask[10:300, 4:8] = True  # long, but thin
-    mask[400:440, 900:1000] = True
-    mask[441:460, 1001:1100] = True  # touches it within a block
-    assert box_around(mask) == (400, 900, 460, 1100)
+    mask[403:440, 907:1000] = True  # no side is that of a block
+    mask[441:458, 1001:1093] = mask[441:451, 803:906] = True  # touch it within a block
+    assert box_around(mask) == (403, 803, 458, 1093)
     assert box_around(np.zeros((5, 7), bool)) is None
     assert box_around(np.ones((1, 1), bool)) == (0, 0, 1, 1)
 
@@ -204,6 +212,14 @@ def test_camera_images_of_16_bits_are_as_bright_as_can_be(tmp_path: Path, bits: 
     values[0, 0] = (1 << bits) - 1
     Image.fromarray(values).save(tmp_path / "a.png")
     assert (np.asarray(read_image(tmp_path / "a.png", declared))[..., 1] == values >> (bits - 8)).all()
+
+
+@pytest.mark.parametrize("bits", [12, 16])
+def test_colours_of_16_bits_are_as_bright_as_can_be(tmp_path: Path, bits: int) -> None:
+    """Of their upper byte, which is all that Pillow has of them."""
+    values = np.random.default_rng(0).integers(0, 1 << bits, (8, 8, 3), np.uint16)
+    (tmp_path / "a.png").write_bytes(png(values, bits=16, colour=2))
+    assert (np.asarray(read_image(tmp_path / "a.png", bits)) == (values & 0xFF00) >> (bits - 8)).all()
 
 
 def test_images_are_shown_as_they_are_stored(tmp_path: Path) -> None:
