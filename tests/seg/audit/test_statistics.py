@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy.optimize import approx_fprime
@@ -112,6 +114,14 @@ def test_what_is_drawn_anew_stands_for_as_many_pixels() -> None:
         assert (pixels.row == d).sum() == PER_ROW
     _, count = np.unique(pixels.row * 1000 + pixels.image, return_counts=True)
     assert count.max() <= PER_IMAGE
+
+
+def test_of_an_image_pixels_are_drawn_by_what_they_stand_for() -> None:
+    world = draw(rows=((0,),), k=2, images=100, per_image=2 * PER_IMAGE)
+    heavy = np.arange(len(world.pixels.row)) % 2 == 0
+    weight = np.where(heavy, 50, 1).astype(np.float32)
+    _, at = redraw(replace(world.pixels, weight=weight), world.pixels.row, 1, np.random.default_rng(0))
+    assert heavy[at].mean() > 0.9
 
 
 def test_pixels_below_the_rows_are_dropped() -> None:
