@@ -176,5 +176,9 @@ def _unique_colours(source: Source | None) -> dict[int, str]:
 
 
 def _percent(part: int, whole: int) -> str:
+    """
+    >>> _percent(1, 800), _percent(1, 4000)
+    ('0.1 %', 'under 0.1 %')
+    """
     share = 100 * part / whole
     return f"{share:.1f} %" if share >= 0.05 else "under 0.1 %"

@@ -257,6 +257,8 @@ def clusters(values: list[int], divisor: int) -> bool:
 
     >>> clusters([7, 8, 24000, 24001, 24002, 26000, 26001], 1000), clusters(list(range(300)), 256)
     (True, False)
+    >>> clusters([24003, 24004, 26000], 1000)
+    False
     """
     groups: dict[int, list[int]] = defaultdict(list)
     for v in values:

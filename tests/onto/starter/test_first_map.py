@@ -85,6 +85,11 @@ def test_the_file_is_valid_and_claims_no_more_than_it_can(town: Path) -> None:
         first_map(town, "cityscapes", rows)
 
 
+def test_what_may_be_void_claims_nothing(town: Path) -> None:
+    rows = [FirstRow((0, 19), "="), FirstRow((1, 2, 19), ">"), *[FirstRow((19,))] * 5]
+    assert list(first_map(town, "cityscapes", rows).relations[:2]) == ["~ road void", "~ sidewalk building void"]
+
+
 def test_a_draft_with_an_arrow_is_refused(town: Path) -> None:
     town.write_text(TOWN.replace("my v1", "my v1 -> cityscapes v1"))
     with pytest.raises(lsu_onto.UserError, match="in the header of a draft, take `-> cityscapes v1` out"):

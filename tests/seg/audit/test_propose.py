@@ -149,9 +149,29 @@ def test_a_change_that_raises_new_contradictions_is_not_confirmed(town: Callable
     c = lsu_onto.load(file)
     audit = knowing({0: 0, 2: 2})
     report = replace(audit(c), findings=(Finding("exchanged", (0, 2)),))
-    made = propose(report, c, audit, file)
-    assert made.report.findings[0].confirmed is False
-    assert made.revision is not None and (made.revision.constraint.allowed == c.allowed).all()
+    worse = replace(report, findings=(Finding("insisted", (4,), (1,)),))
+    better = replace(report, findings=())
+    for again, confirmed in ((audit, False), (lambda _: worse, False), (lambda _: better, True)):
+        made = propose(report, c, again, file)
+        assert made.report.findings[0].confirmed is confirmed
+        assert made.revision is not None
+        assert (made.revision.constraint.allowed == c.allowed).all() != confirmed
+
+
+def test_a_row_is_changed_once(town: Callable[..., Path]) -> None:
+    file = town()
+    c = lsu_onto.load(file)
+    [slipped] = knowing({0: 1, 1: 2, 2: 3})(c).findings
+    findings = (slipped, Finding("exchanged", (2, 3)))
+    report = replace(knowing({})(c), findings=findings)
+    tried: list[Constraint] = []
+
+    def again(new: Constraint) -> Report:
+        tried.append(new)
+        return replace(report, findings=findings[1:])
+
+    made = propose(report, c, again, file)
+    assert [f.confirmed for f in made.report.findings] == [True, None] and len(tried) == 1
 
 
 def test_files_are_listed_and_nothing_found_is_nothing_changed(town: Callable[..., Path]) -> None:
@@ -185,6 +205,10 @@ def test_permutations_of_rows() -> None:
     wanted = {0: allowed[1], 1: allowed[2], 2: allowed[3]}
     assert moved_rows(allowed, wanted).tolist()[:3] == [1, 2, 3]
     assert moved_rows(allowed, {0: ~allowed[0]}) is None
+    allowed = np.eye(6, 7, dtype=bool)
+    allowed[5] = allowed[3]
+    for shift in (1, -1):  # as far as the others
+        assert moved_rows(allowed, {1: allowed[1 + shift], 4: allowed[3]}).tolist()[4] == 4 + shift
     rng = np.random.default_rng(3)
     allowed = np.eye(12, 13, dtype=bool)
     for _ in range(20):

@@ -80,6 +80,9 @@ def test_two_exchanged_labels_are_the_first_pair() -> None:
     found = pairing(rows, top, 4, 4)
     assert found is not None
     assert found.pairs[0][:2] == (3, 17)
+    fit = found.fit
+    for i, j, gain, _ in found.pairs:
+        assert gain == pytest.approx(fit[i, j] + fit[j, i] - fit[i, i] - fit[j, j])
     [finding] = file_findings(found, [f"image {i}" for i in range(40)], Settings())
     assert (finding.kind, finding.keys) == ("mispaired", ("image 3", "image 17"))
 
