@@ -395,6 +395,15 @@ RULES: dict[str, Rule] = {
             "0 vehicle > car truck\n1 unsure  -> any",
             "0 vehicle > car truck\n1 unsure  -> any ! car truck",
         ),
+        _rule(
+            "TAX313",
+            "warning",
+            "data in a note cannot be read",
+            "`by:`, `conf:` and `how:` in the note of a row say who related the class, how sure they are, and how they"
+            " came to it. What is not in their form is a remark like any other: it is not exported as data.",
+            "0 way < road  # by: Ada; conf: quite",
+            "0 way < road  # by: Ada; conf: 0.7",
+        ),
         # 4xx: several maps together, `check-maps`
         _rule(
             "TAX401",

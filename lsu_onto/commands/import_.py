@@ -55,6 +55,8 @@ def import_(inputs: tuple[str, ...], format_: str, output: str | None, **options
     labelmap     labelmap.txt of CVAT, label_colors.txt of CamVid
     data-priors  a folder, or labels.csv and master_labels_SOURCE.csv files
     mseg         MSeg_master.tsv, with TAXONOMY_names.txt for the raw values
+    sssom        a mapping set: the map of a dataset that is on the search path, or
+                 a dataset without raw values
     mmseg        module:Class, file.py:Class, or a JSON of classes and palette
 
     \b
@@ -65,6 +67,7 @@ def import_(inputs: tuple[str, ...], format_: str, output: str | None, **options
           --source-from IDD/master_labels_cityscapes.csv -o idd.tax
       lsu-onto import --from json project/meta.json --source cityscapes -o project.tax
       lsu-onto import --from mseg MSeg_master.tsv idd-39_names.txt --column idd-39
+      lsu-onto import --from sssom rugd.sssom.tsv --source offroad -o rugd_to_offroad.tax
       lsu-onto import --from mmseg mmseg.datasets.cityscapes:CityscapesDataset --as source
     """
     from lsu_onto.exchange import ExchangeError, Options

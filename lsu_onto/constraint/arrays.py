@@ -90,6 +90,7 @@ class Constraint:
             `ROW_SKIPPED` marks what is not drawn.
         background: the row of pixels on which nothing is drawn (`panoptic-rgb`, `polygons`, `rle`), or `ROW_VOID`.
         palette: uint8 `[D, 3]` RGB. source_palette: uint8 `[K, 3]` RGB.
+        source_groups: the group of each channel, `object.vehicle` or empty; none at all without a source.
         encoding: how label files store raw values (see docs/language.md).
         layout: where the files lie.
         sha256: over the taxonomy files that this was compiled from. A comment changes it; see `content_sha256`.
@@ -115,6 +116,7 @@ class Constraint:
     sha256: str
     raw_names: tuple[str, ...] = ()
     background: int = ROW_VOID
+    source_groups: tuple[str, ...] = ()
 
     @property
     def num_classes(self) -> int:
@@ -125,6 +127,16 @@ class Constraint:
     def open_rows(self) -> NDArray[np.bool_]:
         """bool `[D]`: rows whose S(d) has void."""
         return self.allowed[:, -1]
+
+    @property
+    def groups(self) -> dict[str, tuple[int, ...]]:
+        """The channels of every group of the source and of its subgroups, in the order of their first channels."""
+        out: dict[str, list[int]] = {}
+        for channel, group in enumerate(self.source_groups):
+            parts = group.split(".") if group else []
+            for n in range(1, len(parts) + 1):
+                out.setdefault(".".join(parts[:n]), []).append(channel)
+        return {name: tuple(channels) for name, channels in out.items()}
 
     def names(self, dataset_class: str | int) -> tuple[str, ...]:
         """S(d) as names, `"void"` last.

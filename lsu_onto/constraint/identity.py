@@ -10,7 +10,7 @@ import numpy as np
 if TYPE_CHECKING:
     from lsu_onto.constraint.arrays import Constraint
 
-Part = Literal["labels", "map", "colours", "images"]
+Part = Literal["labels", "map", "colours", "groups", "images"]
 
 FIELDS: dict[Part, tuple[str, ...]] = {
     "labels": ("classes", "encoding", "raw", "raw_row", "raw_names", "background"),
@@ -27,6 +27,7 @@ FIELDS: dict[Part, tuple[str, ...]] = {
         "novel",
     ),
     "colours": ("palette", "source_palette"),
+    "groups": ("source_groups",),
     "images": ("layout.image_bits",),
 }
 """What each part consists of. Where files lie, which palettes are refused, and the bytes of the files that a constraint

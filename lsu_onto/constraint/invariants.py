@@ -51,6 +51,11 @@ def _names(c: Constraint) -> Iterator[str]:
         yield "it has no classes"
     if bool(c.source) != bool(c.source_classes):
         yield f"`{c.source}` has {c.num_classes} classes"
+    if c.source_groups and len(c.source_groups) != c.num_classes:
+        yield f"source_groups: found {len(c.source_groups)} for {c.num_classes} classes"
+    for group in c.source_groups:
+        if group and not all(_NAME.fullmatch(part) for part in group.split(".")):
+            yield f"source_groups: {group!r} is not the name of a group"
     for field in ("classes", "source_classes"):
         names = getattr(c, field)
         for name in names:

@@ -55,6 +55,7 @@ def compile_ontology(ontology: Ontology, texts: Mapping[str, str] | None = None)
         relabel=relabel,
         novel=novel,
         source_palette=_palette(source.classes),
+        source_groups=tuple(c.group for c in source.classes),
         sha256=_sha256(ontology.files, texts or {}),
     )
 

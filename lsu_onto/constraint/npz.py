@@ -17,7 +17,7 @@ from lsu_onto.constraint.invariants import ARRAYS, broken
 from lsu_onto.files import open_to_read, write_atomic
 from lsu_onto.library.errors import TaxonomyError
 
-FORMAT = 2
+FORMAT = 3
 
 
 class _Header(BaseModel):
@@ -34,6 +34,7 @@ class _Header(BaseModel):
     source_classes: tuple[str, ...]
     raw_names: tuple[str, ...]
     background: int
+    source_groups: tuple[str, ...]
     encoding: str
     layout: Layout
     sha256: str

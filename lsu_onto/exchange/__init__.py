@@ -39,6 +39,7 @@ IMPORTS = {
     "json": "lsu_onto.exchange.from_json",
     "xml": "lsu_onto.exchange.from_xml",
     "labelmap": "lsu_onto.exchange.from_labelmap",
+    "sssom": "lsu_onto.exchange.from_sssom",
 }
 """Format → a module with `read(inputs, options) -> Imported`."""
 

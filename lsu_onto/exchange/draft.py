@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
+from lsu_onto.lang.colours import as_colour
 from lsu_onto.lang.names import NAME, identifier, identifiers
 from lsu_onto.lang.syntax import RESERVED
 
@@ -63,13 +64,16 @@ def class_lines(classes: Sequence[ClassLine]) -> list[str]:
             out.append(f"[{heading}]")
             group = heading
         name, official = c.name, quoted(c.official or c.name)
-        if official in officials:  # listed twice, or differs in what a quoted string cannot hold
+        if official in officials or as_colour(c.official):
+            # listed twice, different in what a quoted string cannot hold, or read as a colour
             c.notes.append(f"officially {official}")
         elif c.official and c.official != c.name:
             name += f" {official}"
         officials.add(official)
-        alone = len(c.aliases) == 1  # of several, quotes say where each ends
-        aliases = " ".join(a if alone and NAME.fullmatch(a) and a not in RESERVED else quoted(a) for a in c.aliases)
+        names = [a for a in c.aliases if not as_colour(a)]
+        c.notes += [f"also called {quoted(a)}" for a in c.aliases if as_colour(a)]
+        alone = len(names) == 1  # of several, quotes say where each ends
+        aliases = " ".join(a if alone and NAME.fullmatch(a) and a not in RESERVED else quoted(a) for a in names)
         head = " ".join(filter(None, [c.ids, name, c.colours, f"aka {aliases}" if aliases else ""]))
         out += _with_relation(head, c.relation, note(*c.notes))
     return out

@@ -23,6 +23,7 @@ _WHAT = {
     "labelmap": "a label map",
     "mmseg": "a dataset of MMSegmentation",
     "mseg": "MSeg's master table",
+    "sssom": "a mapping set in SSSOM",
     "xml": "XML",
 }
 
@@ -40,7 +41,8 @@ def refusal(error: ExchangeError, file: str, tried: str, formats: Mapping[str, s
     if other in (None, tried) or (other == "csv" and tried in ("data-priors", "mseg")):  # these are tables, too
         return error
     try:
-        import_module(formats[other or ""]).read([file], Options(kind="source" if other == "mseg" else "dataset"))
+        if other != "sssom":  # which needs a source, and has columns that nothing else has
+            import_module(formats[other or ""]).read([file], Options(kind="source" if other == "mseg" else "dataset"))
     except ExchangeError:
         return error
     command = f"lsu-onto import --from {other} {shlex.quote(file)}"
@@ -67,6 +69,8 @@ def _recognise(file: str) -> str | None:
     if lines and any(p.fullmatch(lines[0]) for p in (VOC, CAMVID, RUGD)):
         return "labelmap"
     header = [cell.strip(' "') for cell in re.split(r"[,;\t]", lines[0].lower())] if lines else []
+    if {"predicate_id", "mapping_justification"} & set(header):
+        return "sssom"
     if "universal" in header:
         return "mseg"
     return "csv" if len(header) > 1 and {"name", "class", "label"} & set(header) else None

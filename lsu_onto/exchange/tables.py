@@ -92,7 +92,11 @@ def read_table(path: str, delimiter: str | None = ",", *, quotes: bool = True) -
         delimiter: what separates cells; None: the comma, semicolon or tab that the header has most of.
         quotes: whether a cell may be quoted.
     """
-    text = read_text(path)
+    return table_of(path, read_text(path), delimiter, quotes=quotes)
+
+
+def table_of(path: str, text: str, delimiter: str | None, *, quotes: bool = True) -> Table:
+    """The same of the text of a file. Blank lines count as lines."""
     stated = re.match(r'\ufeff?"?sep=([,;\t])"?\r?\n', text) if delimiter is None else None  # Excel's first line
     delimiter = delimiter or (stated[1] if stated else _delimiter(text))
     rows = [r for r in _rows(path, text, delimiter, quotes) if any(c.stripped for c in r)][bool(stated) :]

@@ -6,7 +6,8 @@ import json
 from typing import Any
 
 from lsu_onto.ontology.model import MapRow, Ontology, Target, Taxonomy
-from lsu_onto.ontology.words import allowed_names, relation_text
+from lsu_onto.ontology.provenance import provenance
+from lsu_onto.ontology.words import allowed_names, notes, relation_text
 
 VERSION = 1
 """It rises when a field changes its meaning or is removed."""
@@ -58,6 +59,7 @@ def _row(ontology: Ontology, row: MapRow) -> dict[str, Any]:
         "minus": [target(t) for t in row.decision.minus],
         "note": row.decision.note,
     }
+    origin = provenance(notes(ontology, row))
     return {
         "class": ontology.dataset.classes[row.cls].name,
         "text": relation_text(row),
@@ -66,4 +68,7 @@ def _row(ontology: Ontology, row: MapRow) -> dict[str, Any]:
         "allowed": allowed_names(ontology, row),
         "novel": row.meaning(len(source.classes)).novel,
         "note": row.note,
+        "authors": list(origin.authors),
+        "confidence": origin.confidence,
+        "justification": origin.how,
     }

@@ -15,6 +15,7 @@ from lsu_onto.lsp import words
 from lsu_onto.lsp.symbols import Symbol, at, line_of, members, occurrences, rows_of
 from lsu_onto.ontology import keys
 from lsu_onto.ontology.model import Source, TaxClass
+from lsu_onto.ontology.provenance import provenance
 from lsu_onto.ontology.words import allowed_names, notes, relation_text
 
 _MANY = 24
@@ -50,16 +51,20 @@ def describe(analysis: Analysis, symbol: Symbol) -> str:
         return f"**@{symbol.name}**: a group of {owner}\n\n{_names(members(t, symbol.name))}"
     c = symbol.cls
     lines = [f"**{c.name}**: a class of {owner}" + (f", in `{c.group}`" if c.group else "")]
-    seen: list[str] = []
-    for o, row in rows_of(analysis, symbol):
+    rows = [*rows_of(analysis, symbol)]
+    seen = [*provenance([c.note]).remarks] if rows else [c.note]
+    for o, row in rows:
         lines += ["", f"`{relation_text(row)}` in `{o.source.name} {o.source.version}`", ""]
         if row.poisoned:
             lines.append("S(d) is not known: a name does not resolve")
         else:
             lines.append(f"S({c.name}) = {{{_names(allowed_names(o, row))}}}")
-        seen += notes(o, row)
+        origin = provenance(notes(o, row))
+        if origin.in_words():
+            lines += ["", f"- {origin.in_words()}"]
+        seen += origin.remarks
     lines += ["", *_facts(c, isinstance(t, Source), t.encoding)]
-    return "\n".join([*lines, *(f"\n> {n}" for n in dict.fromkeys([c.note, *seen]) if n)])
+    return "\n".join([*lines, *(f"\n> {n}" for n in dict.fromkeys(seen) if n)])
 
 
 def _facts(c: TaxClass, source: bool, encoding: str) -> Iterator[str]:

@@ -16,6 +16,7 @@ from lsu_onto.ontology.fixes import (
     write_row,
 )
 from lsu_onto.ontology.model import MapRow, Ontology, Relation, Target
+from lsu_onto.ontology.provenance import unreadable
 from lsu_onto.ontology.words import relation_text
 
 Findings = Iterator[Diagnostic]
@@ -354,6 +355,7 @@ MAP_RULES: tuple[Callable[[Ontology], Findings], ...] = (
     named_twice,  # TAX308
     removes_nothing,  # TAX309
     wrong_target,  # TAX310
+    unreadable,  # TAX313
 )
 
 

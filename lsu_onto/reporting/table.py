@@ -9,6 +9,7 @@ from textwrap import wrap
 from typing import Any
 
 from lsu_onto.ontology.model import Ontology, TaxClass
+from lsu_onto.ontology.provenance import Provenance, provenance
 from lsu_onto.ontology.words import allowed_names, notes, relation_text, statistics
 
 _NARROW = 20
@@ -26,6 +27,7 @@ def as_json(ontology: Ontology, only: int | None = None) -> str:
             "relation": relation_text(r),
             "allowed": allowed_names(ontology, r),
             "notes": notes(ontology, r),
+            **_origin(provenance(notes(ontology, r))),
             **(_of_source(r.cls, ontology.source.classes[r.cls]) if is_source else {}),
         }
         for r in ontology.rows
@@ -36,6 +38,10 @@ def as_json(ontology: Ontology, only: int | None = None) -> str:
         "source": f"{ontology.source.name} {ontology.source.version}",
     }
     return json.dumps({"version": 1, **head, "classes": classes}, indent=2)
+
+
+def _origin(p: Provenance) -> dict[str, Any]:
+    return {"authors": list(p.authors), "confidence": p.confidence, "justification": p.how}
 
 
 def _of_source(channel: int, c: TaxClass) -> dict[str, Any]:
@@ -93,7 +99,10 @@ def as_text(ontology: Ontology, only: int | None = None, colour: bool = False, w
             lines.append(f"  {lead}{highlight(line, start, at)}{' ' * (w2 - len(left))}  {right}".rstrip())
             lead = " " * (w1 + 2)
         if only is not None:
-            for note in notes(ontology, row):
+            origin = provenance(notes(ontology, row))
+            if origin.in_words():
+                lines += [f"    {line}" for line in _wrapped(origin.in_words(), width and width - 4)]
+            for note in origin.remarks:
                 lines += ["    " + highlight(n) for n in _wrapped(f"# {note}", width and width - 4, "# ")]
     if only is None:
         lines += ["", *(x for s in statistics(ontology) for x in _wrapped(s, width, "  "))]

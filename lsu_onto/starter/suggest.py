@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from lsu_onto.ontology.provenance import Provenance, as_note
 from lsu_onto.starter.by_name import NameOdds, by_name
 from lsu_onto.starter.first_map import FirstMap, FirstRow, first_map
 
@@ -183,22 +184,21 @@ def suggest_map(
     paths = paths if isinstance(paths, (str, Path)) else list(paths)  # which is read twice
     names = names or by_name(dataset, source, paths)
     rows = suggest_rows(names) if suggestions is None else suggestions
+    how = "LexicalMatching" if suggestions is None else "CompositeMatching"
     about = [
         f"A first map, suggested from {evidence}: a draft, to be read row by row.",
         "Rows with TODO are not certain: they have all that may be in them.",
     ]
-    made = first_map(dataset, source, [FirstRow(s.channels, s.op, (_note(s),)) for s in rows], about, paths)
+    made = first_map(dataset, source, [FirstRow(s.channels, s.op, (_note(s, how),)) for s in rows], about, paths)
     return SuggestedMap(names, tuple(rows), made)
 
 
-def _note(s: Suggestion) -> str:
+def _note(s: Suggestion, how: str) -> str:
     """A row's certainty and reasons, as a note in the file. A row to look at begins with `TODO`."""
-    start = {
-        "unknown": "TODO: too little is known",
-        "widened": f"TODO: widened, certainty {s.certainty:.2f}",
-        "certain": f"suggested, certainty {s.certainty:.2f}",
-    }[s.state]
-    return "; ".join([start, *_few(s.reasons)])
+    if s.state == "unknown":
+        return "; ".join(["TODO: too little is known", *_few(s.reasons)])
+    origin = as_note(Provenance(confidence=round(s.certainty, 2), how=how))
+    return "; ".join([*(["TODO: widened"] if s.widened else []), origin, *_few(s.reasons)])
 
 
 def _few(reasons: Sequence[str]) -> Sequence[str]:

@@ -50,6 +50,9 @@ def compare(a: Path, b: Path) -> dict[str, Any]:
             for view in views:
                 x, y = arrays_a[f"{view}_{i}"], arrays_b[f"{view}_{i}"]
                 draws[view] = bootstrap.resample(x, i), bootstrap.resample(y, stream)
+            if f"groups_{i}" in arrays_a and f"groups_{i}" in arrays_b:
+                x, y = arrays_a[f"groups_{i}"], arrays_b[f"groups_{i}"]
+                draws["groups"] = bootstrap.resample(x, i), bootstrap.resample(y, stream)
         drawn.append(draws)
         sets[name] = {"paired": paired} | _part(one, other, views, draws)
     result = {"a": str(a), "b": str(b), "source": first["source"], "sets": sets}
@@ -57,7 +60,7 @@ def compare(a: Path, b: Path) -> dict[str, Any]:
         one, other = first["pooled"], second["pooled"]
         views = [view for view in one["views"] if view in other["views"]]
         _same_classes(a, b, "the pooled sets", views, one, other)
-        total = {v: _sum([d[v] for d in drawn]) for v in views if all(v in d for d in drawn)}
+        total = {v: _sum([d[v] for d in drawn]) for v in [*views, "groups"] if all(v in d for d in drawn)}
         result["pooled"] = _part(one, other, views, total)
     missing = [p.with_suffix(".npz") for p, arrays in ((a, arrays_a), (b, arrays_b)) if arrays is None]
     return result | {"missing": [str(p) for p in missing]}
@@ -96,8 +99,21 @@ def _part(one: dict[str, Any], other: dict[str, Any], views: list[str], draws: d
     pairs = {view: (one["views"][view], other["views"][view]) for view in views}
     return {
         "images": images,
-        "views": {v: _view(v, *pair, draws.get(v), min(images)) for v, pair in pairs.items()},
+        "views": {
+            v: _view(v, *pair, draws.get(v), min(images)) | _groups(v, *pair, draws.get("groups"), min(images))
+            for v, pair in pairs.items()
+        },
     }
+
+
+def _groups(view: str, one: dict[str, Any], other: dict[str, Any], draws: _Draws | None, images: int) -> dict[str, Any]:
+    """The groups of the source, if both evaluations have the same."""
+    groups = [part.get("groups", []) for part in (one, other)]
+    members = [[(g["name"], g.get("classes")) for g in part] for part in groups]
+    if view != "source" or not members[0] or members[0] != members[1]:
+        return {}
+    one, other = ({"miou": None, "classes": part} for part in groups)
+    return {"groups": _view(view, one, other, draws, images)["classes"]}
 
 
 def _view(view: str, one: dict[str, Any], other: dict[str, Any], draws: _Draws | None, images: int) -> dict[str, Any]:
@@ -156,6 +172,8 @@ def as_text(result: dict[str, Any]) -> str:
                 out += ["", f"{title}: as in source"]  # a dataset in the source taxonomy
             else:
                 out += ["", title, *tables[view]]
+            if values.get("groups"):
+                out += ["", f"{name}, groups of {result['source']}", *_table(values["groups"], bool(result["missing"]))]
     end = "percent; * exceeds what other images would make of it (95 %, bootstrap over images)"
     if result["missing"]:
         missing = " and ".join(result["missing"])
@@ -166,9 +184,9 @@ def as_text(result: dict[str, Any]) -> str:
     return "\n".join([*out, "", end])
 
 
-def _table(values: dict[str, Any], bare: bool) -> list[str]:
-    """The lines of a view. bare: no intervals."""
-    lines = [values, *values.get("classes", [])]
+def _table(values: dict[str, Any] | list[dict[str, Any]], bare: bool) -> list[str]:
+    """The lines of a view, or of groups. bare: no intervals."""
+    lines = values if isinstance(values, list) else [values, *values.get("classes", [])]
     width = max(len(line["name"]) for line in lines)
     out = [f"  {'':{width}} {'A':>6} {'B':>6} {'B-A':>6}" + ("" if bare else "  95 %")]
     for line in lines:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -116,6 +116,19 @@ def iou_summary(counts: Tensor, scored: Sequence[bool] | NDArray[np.bool_] | Non
         "void_truth": int(table[-1].sum()),
         "void_predicted": int(valid[:, -1].sum()),
     }
+
+
+def group_sums(counts: Tensor, groups: Iterable[Sequence[int]]) -> NDArray[np.int64]:
+    """What counts for the IoU of groups of classes: int64 `[3, G]`: hits, truth, predicted. From `confusion`.
+
+    A pixel of a group is hit by any class of it.
+
+    >>> group_sums(torch.tensor([[3, 1, 0, 1], [0, 2, 2, 0], [0, 0, 5, 0], [9, 0, 0, 0]]), [(0, 1), (2,)]).tolist()
+    [[6, 5], [9, 5], [6, 7]]
+    """
+    valid = counts.numpy()[:-1]
+    sums = [(valid[np.ix_(g, g)].sum(), valid[[*g]].sum(), valid[:, [*g]].sum()) for g in groups]
+    return np.array(sums, np.int64).reshape(-1, 3).T
 
 
 def image_sums(counts: Tensor) -> NDArray[np.int32]:

@@ -53,6 +53,8 @@ def _set(m: Measured, draws: Mapping[str, NDArray[np.float64]]) -> dict[str, Any
             assert m.constraint is not None
             scored = scored_rows(m.constraint)
         views[view] = _classes(m.names(view), summary, m.matrix(view), draws[view], len(m.keys), scored)
+        if view == "source" and m.groups:
+            views[view]["groups"] = _groups(m.groups, m.classes, m.group_sums(), draws["groups"], len(m.keys))
     if "projected" in views and m.constraint is not None:
         implied, open_ = projection(m.constraint), possible(m.constraint)
         labels = (*m.constraint.source_classes, "void")
@@ -101,6 +103,28 @@ def _classes(
     }
 
 
+def _groups(
+    groups: Mapping[str, Sequence[int]],
+    names: Sequence[str],
+    sums: NDArray[np.int64],
+    draws: NDArray[np.float64],
+    images: int,
+) -> list[dict[str, Any]]:
+    """The groups of the source, each as if it were one class. A group inside another counts in both."""
+    low, high = bootstrap.interval(bootstrap.iou(draws), images)
+    values = bootstrap.iou(sums.astype(float))
+    return [
+        {
+            "name": name,
+            "classes": [names[c] for c in channels],
+            "iou": values[i],
+            "interval": [low[i], high[i]],
+            **dict(zip(("hits", "truth", "predicted"), sums[:, i], strict=True)),
+        }
+        for i, (name, channels) in enumerate(groups.items())
+    ]
+
+
 def _pooled(measured: Mapping[str, Measured], draws: Mapping[str, Mapping[str, NDArray[np.float64]]]) -> dict[str, Any]:
     """The source view and the set consistency over all sets; classes of several taxonomies cannot be pooled."""
     first = next(iter(measured.values()))
@@ -111,6 +135,10 @@ def _pooled(measured: Mapping[str, Measured], draws: Mapping[str, Mapping[str, N
         counts = torch.stack([m.counts["source"] for m in measured.values()]).sum(0)
         total = np.sum([d["source"] for d in draws.values()], axis=0)
         views["source"] = _classes(first.classes, iou_summary(counts), counts, total, images)
+        if first.groups and all(m.groups == first.groups for m in measured.values()):
+            sums = np.sum([m.group_sums() for m in measured.values()], axis=0)
+            total = np.sum([d["groups"] for d in draws.values()], axis=0)
+            views["source"]["groups"] = _groups(first.groups, first.classes, sums, total, images)
     if all("set" in m.views for m in measured.values()):
         parts = [m.summary("set") for m in measured.values()]
         hits, pixels = np.sum([d["set"] for d in draws.values()], axis=0).T

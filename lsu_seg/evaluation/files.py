@@ -62,7 +62,7 @@ def _plain(value: Any) -> Any:
 
 
 def as_csv(document: dict[str, Any]) -> str:
-    """One line per set, view and class; undefined values are empty."""
+    """One line per set, view and class, and of the groups of the source; undefined values are empty."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(COLUMNS)
@@ -72,6 +72,9 @@ def as_csv(document: dict[str, Any]) -> str:
                 low, high = c["interval"]
                 line = [c["name"], c["iou"], low, high, c.get("iou_upper"), c.get("scored")]
                 writer.writerow([name, view, *line, c["hits"], c["truth"], c["predicted"]])
+            for g in _plain(values.get("groups", [])):
+                line = [g["name"], g["iou"], *g["interval"], None, None, g["hits"], g["truth"], g["predicted"]]
+                writer.writerow([name, "groups", *line])
     return out.getvalue()
 
 
@@ -131,6 +134,16 @@ def _belongs(document: dict[str, Any], arrays: dict[str, Any]) -> bool:
                 share = total[0] / total[1] if total[1] else None
                 if total[1] != values["pixels"] or share != values["consistency"]:
                     return False
-            elif total != [[c[k] for c in values["classes"]] for k in ("hits", "truth", "predicted")]:
+            elif total != _figures(values["classes"]):
                 return False
+            if groups := values.get("groups", []):
+                sums = arrays.get(f"groups_{i}")
+                if sums is None or sums.shape != (images, 3, len(groups)) or sums.dtype.kind != "i":
+                    return False
+                if sums.sum(0, dtype=np.int64).tolist() != _figures(groups):
+                    return False
     return True
+
+
+def _figures(classes: list[dict[str, Any]]) -> list[list[int]]:
+    return [[c[k] for c in classes] for k in ("hits", "truth", "predicted")]

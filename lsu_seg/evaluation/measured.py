@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from lsu_onto import Constraint
-from lsu_seg.evaluation.counts import image_sums, iou_summary
+from lsu_seg.evaluation.bootstrap import iou
+from lsu_seg.evaluation.counts import group_sums, image_sums, iou_summary
 from lsu_seg.evaluation.views import projected_confusion, projected_summary, set_consistency, set_sums
 
 
@@ -25,7 +26,8 @@ class Measured:
         views: the requested views.
         constraint: the dataset's constraint, if `rows` were counted.
         keys: keys of the n images, sorted; the same on every machine and with any number of ranks.
-        sums: per image, int32: `source` `[n, 3, K]`, `projected` `[n, 3, D]`, `set` `[n, 2]`.
+        sums: per image, int32: `source` `[n, 3, K]`, `projected` `[n, 3, D]`, `set` `[n, 2]`, and for the G groups of
+            the source `groups` `[n, 3, G]`.
     """
 
     source: str
@@ -66,6 +68,15 @@ class Measured:
         assert self.constraint is not None
         return self.constraint.dataset
 
+    @property
+    def groups(self) -> dict[str, tuple[int, ...]]:
+        """The groups of the source and their channels, as far as the constraint knows them."""
+        return self.constraint.groups if self.constraint is not None and "source" in self.views else {}
+
+    def group_sums(self) -> NDArray[np.int64]:
+        """int64 `[3, G]` of all images."""
+        return group_sums(self.counts["source"], self.groups.values())
+
     def figures(self) -> dict[str, float]:
         """All metrics as floats with flat names: `source/mIoU`, `source/IoU.car`, `set/unknown`, …"""
         flat: dict[str, float] = {}
@@ -73,12 +84,17 @@ class Measured:
             summary = self.summary(view)
             classes = () if view == "set" else self.names(view)
             flat |= _flat(view, summary, classes)
+        if self.groups:
+            pairs = zip(self.groups, iou(self.group_sums().astype(float)).tolist(), strict=True)
+            flat |= {f"groups/IoU.{name}": value for name, value in pairs if not np.isnan(value)}
         return flat
 
 
 def sums_of_image(counts: dict[str, Tensor], constraint: Constraint | None) -> dict[str, NDArray[np.int32]]:
     """The `Measured.sums` of one image."""
     sums = {"source": image_sums(counts["source"])} if "source" in counts else {}
+    if "source" in counts and constraint is not None and constraint.groups:
+        sums["groups"] = group_sums(counts["source"], constraint.groups.values()).astype(np.int32)
     if constraint is not None:
         sums["projected"] = image_sums(projected_confusion(counts["rows"], constraint)[0])
         sums["set"] = set_sums(counts["rows"], constraint)

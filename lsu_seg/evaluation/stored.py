@@ -28,6 +28,7 @@ class _Classes(BaseModel):
     model_config = _STRICT
     miou: _Share
     classes: list[_Class]
+    groups: list[_Class] = []
 
 
 class _Set(BaseModel):

@@ -28,9 +28,29 @@ def table(document: dict[str, Any]) -> str:
             _own(own) if own else "",
             _share(sets["consistency"], sets["interval"]) if sets else "",
         )
+    by_group = _groups([(name, part["views"]["source"]) for name, part in parts if "source" in part["views"]])
+    return f"{_printed(grid)}\n{by_group} percent, with 95 % intervals over images"
+
+
+def _groups(views: list[tuple[str, dict[str, Any]]]) -> str:
+    """One line per group of the source; empty if it has none."""
+    names = list(dict.fromkeys(g["name"] for _, view in views for g in view.get("groups", []) if g["truth"]))
+    if not names:
+        return ""
+    grid = Table("IoU of a group", *(name for name, _ in views), show_edge=False)
+    for column in grid.columns[1:]:
+        column.justify = "right"
+    found = [{g["name"]: g for g in view.get("groups", [])} for _, view in views]
+    for name in names:
+        cells = [of.get(name) for of in found]
+        grid.add_row(name, *(_share(g["iou"], g["interval"]) if g and g["truth"] else "" for g in cells))
+    return f"\n{_printed(grid)}\n"
+
+
+def _printed(grid: Table) -> str:
     buffer = io.StringIO()
     Console(file=buffer, width=120).print(grid)
-    return f"{buffer.getvalue().rstrip()}\n percent, with 95 % intervals over images"
+    return buffer.getvalue().rstrip()
 
 
 def _own(view: dict[str, Any]) -> str:

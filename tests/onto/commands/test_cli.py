@@ -167,6 +167,19 @@ def test_a_source_is_shown_as_a_list_of_its_classes(tmp_path: Path) -> None:
     assert [(c["channel"], c["group"], c["colour"], c["notes"]) for c in one] == [(0, None, "#4682b4", ["and clouds"])]
 
 
+def test_show_says_who_related_a_class_and_how_sure_they_were(tmp_path: Path) -> None:
+    file = tmp_path / "t.tax"
+    file.write_text(
+        "tax 1\nsource s v1\n0 road\ndataset t v1 -> s v1\n1 way ~ road  # by: Ada; conf: 0.8; with kerbs\n  ~ void\n"
+        "2 cow ! any\n"
+    )
+    assert run("show", str(file), "way").stdout.splitlines()[3:] == ["    by Ada; confidence 0.8", "    # with kerbs"]
+    way, cow = json.loads(run("show", str(file), "--format", "json").stdout)["classes"]
+    assert (way["authors"], way["confidence"], way["justification"]) == (["Ada"], 0.8, "ManualMappingCuration")
+    assert way["notes"] == ["by: Ada; conf: 0.8; with kerbs"]
+    assert (cow["authors"], cow["confidence"]) == ([], None)
+
+
 def test_a_name_of_a_source_and_of_a_dataset_with_several_maps_lists_the_sources_classes() -> None:
     found = run("show", "cityscapes")
     assert (found.exit_code, found.stdout.splitlines()[0], found.stdout.splitlines()[-1]) == (

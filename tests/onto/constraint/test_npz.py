@@ -172,6 +172,8 @@ def crafted(c: Constraint, name: str, value: Any, at: Any) -> Constraint:
         ("classes", ("way", "cars", "verge"), None, r"allowed: found bool \[6, 6\]"),
         ("classes", (), None, "it has no classes"),
         ("source_classes", ("a", "b", "c", "d", "e\n"), None, r"'e\\n' is not the name of a class"),
+        ("source_groups", ("a",), None, "source_groups: found 1 for 5 classes"),
+        ("source_groups", ("a", "", "b.c", "d.", ""), None, "'d.' is not the name of a group"),
         ("source", "", None, "`` has 5 classes"),
         ("dataset_version", "2", None, "'town' '2' is not the name and version"),
         ("sha256", "", None, "sha256: found ''"),

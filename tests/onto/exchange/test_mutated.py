@@ -10,8 +10,9 @@ import pytest
 
 from helpers.class_lists import COCO, CVAT_XML, LABEL_STUDIO, LABELMAP, MAPILLARY, SUPERVISELY
 from helpers.exchange import LABELS, LIST, MASTER, MODULE, MSEG, errors
-from lsu_onto.exchange import ExchangeError, Options, import_
+from lsu_onto.exchange import ExchangeError, Options, export, import_
 from lsu_onto.lang.fmt import format_text
+from lsu_onto.library.library import Library
 
 BITS = [
     '"',
@@ -52,6 +53,15 @@ BITS = [
 ]
 
 
+OURS = export(Library().ontology("demo_town", "demo"), "sssom")
+OTHERS = (
+    "# curie_map:\n#   x: https://x.org/\n# comment: wrapped\n#   text\n"
+    "subject_id,subject_label,predicate_id,object_id,mapping_justification,confidence,author_id\n"
+    "x:way,my way,skos:broadMatch,x:road,semapv:MappingReview,0.9,orcid:1|orcid:2\n"
+    "x:bush,,skos:relatedMatch,x:vegetation,,1,\nx:bush,,skos:relatedMatch,x:terrain,,1,\n"
+)
+
+
 @pytest.mark.parametrize("seed", range(5))
 def test_mutated_files_are_imported_or_refused(tmp_path: Path, seed: int) -> None:
     chance = random.Random(seed)
@@ -84,6 +94,8 @@ def test_mutated_files_are_imported_or_refused(tmp_path: Path, seed: int) -> Non
             ("xml", Options(), [(LABEL_STUDIO, "m.xml")]),
             ("xml", Options(), [(CVAT_XML, "m.xml")]),
             ("labelmap", Options(), [(LABELMAP, "m.txt")]),
+            ("sssom", Options(), [(OURS, "m.tsv")]),
+            ("sssom", Options(source="cityscapes", name="town"), [(OTHERS, "m.tsv")]),
         ):
             files: list[str | Path] = [mutate(text, name) for text, name in given]
             try:

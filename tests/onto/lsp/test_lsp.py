@@ -156,6 +156,13 @@ def test_hover(editor: Editor) -> None:
     assert editor.hover("track.tax", "parks here") == ""
 
 
+def test_hover_on_a_class_says_who_related_it(editor: Editor) -> None:
+    text = "tax 1\ndataset y v1 -> ground v1\n1 a < road  # how: MappingReview; by: Ada; conf: 0.8; kerbs, too\n"
+    editor.open("y.tax", text)
+    a = editor.hover("y.tax", "a <")
+    assert "- by Ada; confidence 0.8; MappingReview\n" in a and a.count("> kerbs, too") == 1 and "conf:" not in a
+
+
 def test_hover_on_a_code_that_is_allowed(editor: Editor) -> None:
     editor.open("x.tax", "tax 1\ndataset x v1 -> ground v1\n1 a ~ road  # 🚗 allow: TAX305\n")
     text = editor.hover("x.tax", "TAX305", 3)

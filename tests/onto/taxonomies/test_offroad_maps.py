@@ -60,6 +60,50 @@ def test_what_a_pixel_may_be(dataset: str, cls: str, has: str, lacks: str) -> No
     assert not found & set(lacks.split()), found
 
 
+# GA-Nav's published groups: dataset, class, level. Where we are wider, the row says so.
+LEVELS = {
+    "rugd": {
+        "smooth": "concrete asphalt",
+        "rough": "gravel grass dirt sand mulch",
+        "bumpy": "rock rock_bed",
+        "forbidden": "water",
+        "obstacle": "tree pole vehicle generic_object building log bicycle person fence bush picnic_table bridge",
+        "sky": "sky",
+    },
+    "rellis3d": {
+        "smooth": "concrete asphalt",
+        "rough": "dirt grass",
+        "bumpy": "mud rubble",
+        "forbidden": "water bush puddle",
+        "obstacle": "tree pole vehicle object building log person fence barrier",
+        "sky": "sky",
+    },
+}
+WIDER = {("rugd", "rock"), ("rugd", "bush"), ("rugd", "bridge"), ("rellis3d", "bush")}
+
+
+@pytest.mark.parametrize("dataset", LEVELS)
+def test_traversability_is_as_published(dataset: str) -> None:
+    constraint = lsu_onto.load(dataset, "traversability")
+    for level, classes in LEVELS[dataset].items():
+        for c in classes.split():
+            allowed = constraint.names(c)
+            assert level in allowed and ((dataset, c) in WIDER) == (len(allowed) > 1), c
+    assert constraint.groups["navigable"] == (0, 1, 2) and constraint.groups["blocked"] == (3, 4)
+
+
+@pytest.mark.parametrize("dataset", DATASETS[:9])
+def test_every_off_road_dataset_has_levels(dataset: str) -> None:
+    """Water is forbidden, sky is sky, and what is painted on no ground is an obstacle, in each of them."""
+    constraint = lsu_onto.load(dataset, "traversability")
+    assert constraint.names("sky") == ("sky",)
+    expected = {"water": {"forbidden"}, "pole": {"obstacle"}, "building": {"obstacle"}, "person": {"obstacle"}}
+    expected |= {"gravel": {"rough"}, "soil": {"rough"}, "dirt": {"rough"}, "concrete": {"smooth"}}
+    for c, allowed in expected.items():
+        if c in constraint.classes:
+            assert set(constraint.names(c)) == allowed, (dataset, c)
+
+
 @pytest.mark.parametrize("dataset", DATASETS)
 def test_a_map_speaks_of_every_class(dataset: str) -> None:
     constraint = lsu_onto.load(dataset, "offroad")

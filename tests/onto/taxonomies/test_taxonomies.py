@@ -17,7 +17,7 @@ from lsu_onto.ontology.model import Dataset, Source, TaxClass
 
 FILES = sorted(f for folder in ("sources", "urban", "offroad") for f in (shipped() / folder).glob("*.tax"))
 
-SOURCES = {"cityscapes v1": 19, "vistas v1": 63, "offroad v1": 34, "camvid11 v1": 11}
+SOURCES = {"cityscapes v1": 19, "vistas v1": 63, "offroad v1": 34, "traversability v1": 6, "camvid11 v1": 11}
 
 # Classes, encoding, splits. GOOSE-Ex, ACDC and KITTI state no class of their own.
 DATASETS = {
@@ -192,6 +192,7 @@ def test_what_nobody_has_read_is_marked() -> None:
 
 
 def test_the_channels_of_the_sources() -> None:
+    assert names("source", "traversability v1") == ["smooth", "rough", "bumpy", "forbidden", "obstacle", "sky"]
     assert names("source", "cityscapes v1") == CITYSCAPES.split()
     assert names("source", "offroad v1") == OFFROAD.split()
     offroad = colours(shelf()["source"]["offroad v1"].classes)

@@ -52,7 +52,7 @@ def test_the_file(world: Path, tmp_path: Path) -> None:
         assert set(made.names(int(made.raw_row[made.raw == raw][0]))) >= set(names), raw
     assert np.mean(made.allowed.sum(1)) < 5  # of eleven
     text = file.read_text()
-    assert "the teacher sees road" in text and "suggested, certainty" in text
+    assert "the teacher sees road" in text and "how: CompositeMatching; " in text
     second = ask(world, tmp_path / "work", "-o", again)
     assert second.stdout == result.stdout and again.read_text() == text
     assert "asking" in result.stderr and "asking" not in second.stderr  # it was asked once

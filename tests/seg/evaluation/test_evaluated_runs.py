@@ -155,6 +155,11 @@ def test_a_second_way_finds_the_same_in_the_source_view(
     )
     assert found["miou"] == pytest.approx(iou[present].mean())
     assert 0.05 < found["miou"] < 0.95
+    groups = lsu_onto.load("demo").groups
+    assert [g["name"] for g in found["groups"]] == list(groups) and len(groups) > 2
+    for group, channels in zip(found["groups"], groups.values(), strict=True):
+        both = [np.isin(x, channels) for x in (truth, guess)]
+        assert group["iou"] == (pytest.approx(jaccard_score(*both)) if both[0].any() else None)
 
 
 def test_a_second_way_finds_the_same_in_the_towns_own_classes(

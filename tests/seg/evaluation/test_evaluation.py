@@ -20,6 +20,7 @@ from sklearn.metrics import confusion_matrix, jaccard_score
 from helpers.counted import PRED, ROWS, SOURCE, WORLD
 from helpers.forkserver import Server
 from helpers.worlds import make_constraint
+from lsu_onto import Constraint
 from lsu_seg.cli import main
 from lsu_seg.evaluation import bootstrap, files
 from lsu_seg.evaluation.compare import as_text, compare
@@ -32,7 +33,13 @@ from lsu_seg.evaluation.text import table
 from lsu_seg.evaluation.views import possible, projected_summary, scored_rows
 
 
-def measured(seed: int, right: float, images: int = 30, views: tuple = ("source", "projected", "set")) -> Measured:
+def measured(
+    seed: int,
+    right: float,
+    images: int = 30,
+    views: tuple = ("source", "projected", "set"),
+    constraint: Constraint = WORLD,
+) -> Measured:
     """A model that is right with a probability; truth and keys do not depend on the model."""
     counts, sums, keys = {}, [], []
     for i in range(images):
@@ -45,9 +52,9 @@ def measured(seed: int, right: float, images: int = 30, views: tuple = ("source"
         one = {"source": confusion(pred, truth, 4), "rows": row_counts(pred, rows, 5, 4)}
         counts = {k: counts.get(k, 0) + v for k, v in one.items()}
         keys.append(f"{i:03d}")
-        sums.append(sums_of_image(one, WORLD))
+        sums.append(sums_of_image(one, constraint))
     stacked = {v: np.stack([s[v] for s in sums]) for v in sums[0]}
-    return Measured("src", tuple(SOURCE), views, counts, WORLD, tuple(keys), stacked)
+    return Measured("src", tuple(SOURCE), views, counts, constraint, tuple(keys), stacked)
 
 
 @pytest.mark.parametrize("k", [2, 19, 124])
@@ -105,6 +112,62 @@ def test_a_row_with_a_doubtful_main_class_has_two_values() -> None:
 def test_rows_that_claim_the_same_class_are_not_scored() -> None:
     twice = make_constraint(["road", "car"], {"a": "> road", "b": "> road", "c": "= car"})
     assert scored_rows(twice).tolist() == [False, False, True]
+
+
+GROUPED = replace(WORLD, source_groups=("thing.vehicle", "thing.vehicle", "flat", "thing"))
+
+
+def test_groups_are_classes_of_their_own(tmp_path: Path) -> None:
+    """Counted anew from the pixels: a group is what any of its classes is, in truth and in prediction."""
+    sets = {"a": measured(2, 0.7, constraint=GROUPED), "b": measured(3, 0.4, images=5, constraint=GROUPED)}
+    report = document(sets)
+    groups = report["sets"]["a"]["views"]["source"]["groups"]
+    assert [(g["name"], g["classes"]) for g in groups] == [
+        ("thing", [SOURCE[0], SOURCE[1], SOURCE[3]]),
+        ("thing.vehicle", SOURCE[:2]),
+        ("flat", [SOURCE[2]]),
+    ]
+    table_of_pixels = sets["a"].counts["source"].numpy()
+    for group, members in zip(groups, ([0, 1, 3], [0, 1], [2]), strict=True):
+        inside = np.isin(np.arange(5), members)
+        hits, union = table_of_pixels[inside][:, inside].sum(), table_of_pixels[:4][inside[:4]].sum()
+        union += table_of_pixels[:4][~inside[:4]][:, inside].sum()
+        assert group["iou"] == hits / union
+        low, high = group["interval"]
+        assert low < group["iou"] < high
+    flat = report["sets"]["a"]["views"]["source"]["classes"][2]
+    assert [groups[2][key] for key in ("iou", "interval", "hits")] == [flat[k] for k in ("iou", "interval", "hits")]
+    pooled = report["pooled"]["views"]["source"]["groups"]
+    assert pooled[0]["hits"] == sum(one["views"]["source"]["groups"][0]["hits"] for one in report["sets"].values())
+    assert sets["a"].figures()["groups/IoU.thing.vehicle"] == groups[1]["iou"]
+
+    text = table(report)
+    assert "IoU of a group" in text and any(x.split()[0] == "thing.vehicle" for x in text.splitlines() if x.strip())
+    files.write(tmp_path, report, sets)
+    lines = list(csv.DictReader(io.StringIO((tmp_path / "classes.csv").read_text())))
+    assert [x["class"] for x in lines if (x["set"], x["view"]) == ("(pooled)", "groups")] == [
+        "thing",
+        "thing.vehicle",
+        "flat",
+    ]
+    files.read(tmp_path / "evaluation.json")
+
+
+def test_groups_are_compared(tmp_path: Path) -> None:
+    for name, one in (("a", measured(2, 0.7, constraint=GROUPED)), ("b", measured(3, 0.8, constraint=GROUPED))):
+        files.write(tmp_path / name, document({"val": one}), {"val": one})
+    a, b = (tmp_path / name / "evaluation.json" for name in "ab")
+    result = compare(a, b)
+    thing = result["sets"]["val"]["views"]["source"]["groups"][0]
+    assert thing["name"] == "thing" and thing["exceeds"] and thing["difference"] == thing["b"] - thing["a"]
+    assert "val, groups of src" in as_text(result)
+    plain = measured(3, 0.8)
+    files.write(tmp_path / "plain", document({"val": plain}), {"val": plain})
+    assert "groups" not in compare(a, tmp_path / "plain" / "evaluation.json")["sets"]["val"]["views"]["source"]
+    arrays = dict(np.load(tmp_path / "a" / "evaluation.npz"))
+    np.savez(tmp_path / "a" / "evaluation.npz", **arrays | {"groups_0": arrays["groups_0"] + 1})
+    with pytest.raises(EvaluationError, match="is of another evaluation"):
+        compare(a, b)
 
 
 def test_pooled_is_the_sum_and_not_the_mean() -> None:
