@@ -69,7 +69,7 @@ def audit(sample: Sample, constraint: Constraint, settings: Settings | None = No
         remarks.append("labels and images do not belong together: nothing else could be judged")
     shown = [replace(f, regions=regions(sample, f), images=sees(sample, f)) for f in [*files, *findings]]
     kinds = list(KINDS)
-    shown.sort(key=lambda f: (not f.contradiction, kinds.index(f.kind), -f.score))
+    shown.sort(key=lambda f: (not f.contradiction, kinds.index(f.kind), f.expected, -f.score))
     count = np.bincount(sample.row[sample.row >= 0], minlength=len(sample.rows_of))
     unseen = _unseen(sample, count)
     return Report(

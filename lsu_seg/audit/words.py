@@ -55,7 +55,7 @@ WORDS = {
     ),
     "is-void": Words(
         "The teacher is as unsure of these pixels as of things that no source class is made for. They may be such"
-        " things, or only look unlike those that the teacher was trained on.",
+        " things, or only look unlike what the teacher was trained on.",
         "Look at the pictures, and allow void if they show something else.",
     ),
 }
