@@ -246,7 +246,7 @@ def nothing_found(report: Report) -> str:
         return ""
     where = "any class" if len(blind) == len(judged) else f"{len(blind)} of {len(judged)} classes"
     return (
-        f"with so few images, or this teacher, a source class that the map forgot in {where} would hardly be found: no"
+        f"with these images and this teacher, a source class that the map forgot in {where} would hardly be found: no"
         " finding is no proof that the map is right"
     )
 
