@@ -16,7 +16,7 @@ from lsu_seg.audit.presence import FEATURES, Opinion, opinion, presence, prior, 
 from lsu_seg.audit.sample import Sample
 
 LIFT, GAIN, SURPLUS, BASE = 1.1, 1.0, 0.8, 2.2
-"""Log odds of pictures, chosen on drawn scenes: BASE, plus LIFT · log(share of the class / its mean share in other rows),
+"""Log odds of pictures, chosen on drawn scenes: BASE, plus LIFT · log(share of the class / its mean share in others),
 plus GAIN · log(by how much the class explains the row better, in nats a pixel), plus SURPLUS · log(what looks like the
 class / what of that the other likely classes of the row explain)."""
 MOST = 8.0
