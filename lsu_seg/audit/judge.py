@@ -38,6 +38,8 @@ FEWEST = 30
 """Of rows with fewer sampled pixels nothing is said."""
 LEAST_IMAGES = 3
 """Nor of rows that are in fewer images: one street is no relation."""
+LEAST_SHOWN = 2
+"""A class is not insisted on if fewer images show it: there would be next to nothing to look at."""
 FEWEST_ROWS = 3
 """So many closed rows are held against each other, or nothing is said."""
 SHUFFLED = 0.6
@@ -68,8 +70,9 @@ def audit(sample: Sample, constraint: Constraint, settings: Settings | None = No
         findings = []  # they say nothing about the map
         remarks.append("labels and images do not belong together: nothing else could be judged")
     shown = [replace(f, regions=regions(sample, f), images=sees(sample, f)) for f in [*files, *findings]]
+    shown = [f for f in shown if f.kind != "insisted" or f.images >= LEAST_SHOWN]
     kinds = list(KINDS)
-    shown.sort(key=lambda f: (not f.contradiction, kinds.index(f.kind), -f.score))
+    shown.sort(key=lambda f: (not f.contradiction, kinds.index(f.kind), f.expected, -f.score))
     count = np.bincount(sample.row[sample.row >= 0], minlength=len(sample.rows_of))
     unseen = _unseen(sample, count)
     return Report(
@@ -168,8 +171,9 @@ def examine(
     wrong = list(_elsewhere(findings, wrong_rows(case)))
     left = (_share(pixels, case, wrong) * case.scores.allowed[:, :-1]).sum(1)
     findings += [f for f in wrong if left[f.rows[0]] < NONE]
-    kinds = (insisted_on, void_hides, never_chosen, is_void)
+    kinds = (insisted_on, void_hides, never_chosen)
     findings += _elsewhere(findings, (f for kind in kinds for f in kind(case)))
+    findings += _elsewhere([f for f in findings if f.contradiction], is_void(case))
     share = _share(pixels, case, findings)
     findings = [replace(f, share=_of(f, share)) for f in findings]
     seen = judged[:, None]

@@ -12,11 +12,13 @@ from numpy.typing import NDArray
 from lsu_onto import NameOdds, Suggestion, suggest_rows
 from lsu_seg.audit.adapt import Adaptation, adapt
 from lsu_seg.audit.pixels import Pixels, pixels_of, redraw
-from lsu_seg.audit.presence import Opinion, opinion, prior, shares
+from lsu_seg.audit.presence import FEATURES, Opinion, opinion, presence, prior, shares
 from lsu_seg.audit.sample import Sample
 
-SHARE, USUAL, LIFT = 0.85, 0.025, 0.4
-"""Log odds of a picture: SHARE · (logit share - logit USUAL) + LIFT · log(share / mean share in the other rows)."""
+LIFT, GAIN, SURPLUS, BASE = 1.1, 1.0, 0.8, 2.2
+"""Log odds of pictures, chosen on drawn scenes: BASE, plus LIFT · log(share of the class / its mean share in others),
+plus GAIN · log(by how much the class explains the row better, in nats a pixel), plus SURPLUS · log(what looks like the
+class / what of that the other likely classes of the row explain)."""
 MOST = 8.0
 """What pictures say of a pair at most, either way."""
 FEW = 2.0
@@ -73,18 +75,17 @@ def look(pixels: Pixels, odds: NDArray[np.float64]) -> Sight:
     rows, k = pixels.rows, odds.shape[1] - 1
     images = np.array([len(np.unique(pixels.image[pixels.row == d])) for d in range(rows)])
     adaptation = Adaptation(1.0, np.zeros(k))
-    o = opinion(pixels, np.ones((rows, k + 1), bool), adaptation)
+    allowed = np.ones((rows, k + 1), bool)
+    o = opinion(pixels, allowed, adaptation)
     familiar = o.mean(o.q.max(1))[:rows]
     flagged = o.mean(np.eye(k, dtype=np.float32)[o.q.argmax(1)] * o.pixels.agree[:, None])[:rows]
-    share = _shares(o)
-    seen = _odds(share, images, odds)
     for _ in range(ROUNDS):
+        seen = _odds(o, images, odds)
         allowed = odds + seen > 0
         allowed[~allowed.any(1) | allowed[:, k]] = True  # nothing is known that the teacher could be adapted to
         adaptation = adapt(pixels, allowed[:, :k], adaptation)
-        share = _shares(opinion(pixels, allowed, adaptation))
-        seen = _odds(share, images, odds)
-    return Sight(seen, share, flagged, images, familiar)
+        o = opinion(pixels, allowed, adaptation)
+    return Sight(_odds(o, images, odds), _shares(o), flagged, images, familiar)
 
 
 def _shares(o: Opinion) -> NDArray[np.float64]:
@@ -92,19 +93,18 @@ def _shares(o: Opinion) -> NDArray[np.float64]:
     return shares(o, ratio, np.ones_like(o.allowed))[:-1]
 
 
-def _odds(share: NDArray[np.float64], images: NDArray[np.int64], names: NDArray[np.float64]) -> NDArray[np.float64]:
-    """What shares say, `[D, K+1]`. What is called void shows something, too, and is void by decision."""
+def _odds(o: Opinion, images: NDArray[np.int64], names: NDArray[np.float64]) -> NDArray[np.float64]:
+    """What the pictures say, `[D, K+1]`. What is called void shows something, too, and is void by decision."""
+    share = _shares(o)
     some = (images > 0).astype(float)[:, None]
     others = np.maximum(some.sum() - some, 1)
     usual = ((share * some).sum(0) - share * some) / others
-    odds = SHARE * (_logit(share) - float(_logit(np.array(USUAL)))) + LIFT * np.log((share + 0.01) / (usual + 0.01))
+    features = presence(o).features[:-1]
+    gain, surplus = (features[..., FEATURES.index(name)] for name in ("gain", "code surplus"))
+    odds = LIFT * np.log((share + 0.01) / (usual + 0.01)) + GAIN * gain + SURPLUS * surplus + BASE
     odds = np.clip(odds, -MOST, MOST) * (images / (images + FEW))[:, None]
     odds[(names[:, -1] > 0) & (names[:, -1] >= names.max(1))] = 0
     return np.pad(odds, ((0, 0), (0, 1)))
-
-
-def _logit(x: NDArray[np.float64]) -> NDArray[np.float64]:
-    return np.asarray(np.log((x + 1e-3) / (1 - x + 1e-3)))
 
 
 def _seen(d: int, names: NameOdds, sight: Sight) -> Iterator[str]:

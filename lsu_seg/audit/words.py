@@ -55,7 +55,7 @@ WORDS = {
     ),
     "is-void": Words(
         "The teacher is as unsure of these pixels as of things that no source class is made for. They may be such"
-        " things, or only look unlike those that the teacher was trained on.",
+        " things, or only look unlike what the teacher was trained on.",
         "Look at the pictures, and allow void if they show something else.",
     ),
 }
@@ -246,7 +246,7 @@ def nothing_found(report: Report) -> str:
         return ""
     where = "any class" if len(blind) == len(judged) else f"{len(blind)} of {len(judged)} classes"
     return (
-        f"with so few images, or this teacher, a source class that the map forgot in {where} would hardly be found: no"
+        f"with these images and this teacher, a source class that the map forgot in {where} would hardly be found: no"
         " finding is no proof that the map is right"
     )
 

@@ -188,8 +188,12 @@ def _report(
         else:
             lsu_onto.write_atomic(Path(propose), proposal.text.encode("utf-8", "backslashreplace"))
     if html:
-        remark = "it shows no pictures: name the dataset's folder with --data-root"
-        shown = report if pictures else replace(report, remarks=(*report.remarks, remark))
+        remarks = [] if pictures else ["it shows no pictures: name the dataset's folder with --data-root"]
+        if pictures and audited.labels_of_another_map:
+            remarks.append(
+                "the pseudo-labels in the pictures are older than this map: they were made under another one"
+            )
+        shown = replace(report, remarks=(*report.remarks, *remarks))
         write_page(shown, audited.sample, pictures, html, places)
     if format_ == "json":
         put_data(document.as_json(report, places) + "\n")

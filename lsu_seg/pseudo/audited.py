@@ -36,6 +36,14 @@ class Audited:
     labels: Path
     raw: Path | None
 
+    @property
+    def labels_of_another_map(self) -> bool:
+        """Whether the pseudo-labels, which pictures show, were made under another map than `constraint`."""
+        if not (self.labels / MANIFEST).is_file():
+            return False
+        made = read_manifest(self.labels).get("meaning_sha256")
+        return made != self.constraint.content_sha256("labels", "map")
+
 
 def labelling_runs(root: Path) -> list[Path]:
     """The folders of constrained labels: the folder itself, or else those below it, such as those of a `unify` run.

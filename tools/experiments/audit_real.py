@@ -31,7 +31,7 @@ from lsu_seg.audit.sample import load_sample
 TOOLS = Path(__file__).parents[1]
 LABEL_IDS = (7, 8, 11, 12, 13, 17, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 31, 32, 33)
 """Of Cityscapes, by train id."""
-PUBLISHED = "a2d2", "bdd100k", "waymo", "cityscapes"
+PUBLISHED = "a2d2", "waymo"
 
 
 class Plant(NamedTuple):

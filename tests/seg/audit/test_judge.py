@@ -101,6 +101,13 @@ def test_a_class_that_the_teacher_does_not_know() -> None:
     assert any(f.rows == (5,) for f in findings)
 
 
+def test_a_row_on_which_something_is_insisted_is_not_called_void_too() -> None:
+    """A third of the pixels show a class that the row does not allow, the others nothing that the teacher knows."""
+    world = draw(seed=2, content={2: (0, 8, 8, 8)})
+    kinds = {f.kind for f in judged(world)[0] if f.rows == (2,)}
+    assert kinds == {"insisted"}
+
+
 def test_the_same_pixels_are_judged_alike_again(world: World) -> None:
     first, cells = judged(world, {1: (1,)})
     again, others = judged(world, {1: (1,)})

@@ -232,7 +232,9 @@ def test_a_teacher_is_asked_once(world: Path, tmp_path: Path) -> None:
     assert second.stdout == first.stdout
     assert "asking" not in second.stderr
     assert "coarsely" not in (tmp_path / "a.html").read_text()  # the teacher's own labels are kept for the page
-    third = ask(world, tmp_path, name=another_map(tmp_path / "tax", EXCHANGED))
+    assert "made under another one" not in (tmp_path / "a.html").read_text()
+    third = ask(world, tmp_path, "--html", tmp_path / "a.html", name=another_map(tmp_path / "tax", EXCHANGED))
+    assert "older than this map: they were made under another one" in (tmp_path / "a.html").read_text()
     assert third.exit_code == 1
     assert "two rows exchanged" in third.stdout and "asking" not in third.stderr
     shutil.copytree(world, tmp_path / "copy")

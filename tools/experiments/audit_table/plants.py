@@ -30,7 +30,7 @@ class Plant(NamedTuple):
 def ranked(findings: list[Finding]) -> list[Finding]:
     """Contradictions as a report lists them."""
     kinds = list(KINDS)
-    return sorted((f for f in findings if f.contradiction), key=lambda f: (kinds.index(f.kind), -f.score))
+    return sorted((f for f in findings if f.contradiction), key=lambda f: (kinds.index(f.kind), f.expected, -f.score))
 
 
 def plants(world: World, rng: np.random.Generator) -> Iterator[Plant]:

@@ -1,0 +1,41 @@
+"""What an audit says of a dataset of four images."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import lsu_onto
+from lsu_seg.audit.judge import audit
+from tests.helpers.drawn_sample import SOURCE, drawn
+
+MAP = """tax 1
+dataset it v1 -> that v1
+
+0 way < road
+1 green > grass tree
+2 cars < car
+3 sky < sky
+4 rest -> any
+5 noise -> void
+"""
+
+
+@pytest.mark.parametrize(("images", "insisted"), [(1, []), (2, [(2,)])])
+def test_what_one_image_shows_is_no_contradiction(images: int, insisted: list[tuple[int]], tmp_path: Path) -> None:
+    """In some of the images, the teacher is sure that the cars are sky."""
+    source = "".join(f"{i} {name}\n" for i, name in enumerate(SOURCE))
+    (tmp_path / "that.tax").write_text(f"tax 1\nsource that v1\n\n{source}")
+    (tmp_path / "it.tax").write_text(MAP)
+    constraint = lsu_onto.load(tmp_path / "it.tax", "that", [tmp_path])
+    sample = drawn(4, 40)
+    p, cars = sample.p.copy(), sample.row == 2
+    p[cars] = 5
+    p[cars, np.where(sample.image[cars] < images, 4, 3)] = 235
+    report = audit(replace(sample, p=p, agree=sample.agree | cars), constraint)
+    found = [f for f in report.contradictions if f.rows == (2,)]
+    assert [f.rows for f in found] == insisted
+    assert all((f.kind, f.channels, f.images) == ("insisted", (4,), images) for f in found)
