@@ -143,7 +143,7 @@ warning[TAX402]: `vehicle` of `town v1` overlaps `van`, and by way of `coarse v1
   --> town.tax:23:1
   23 | van < truck  # officially
      | --- `van` in coarse: truck
-     = help: mend the row that is wrong, or say in this line's note how they differ, with `allow: TAX402`
+     = help: mend the row that is wrong, or say in its note how they differ, with `allow: TAX402`
 
 1 warning; `lsu-onto explain TAX402` says more
 """
