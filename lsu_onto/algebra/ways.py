@@ -9,7 +9,7 @@ from lsu_onto.algebra.facts import Step
 from lsu_onto.diagnostics import did_you_mean
 from lsu_onto.errors import UserError
 from lsu_onto.library.library import Library
-from lsu_onto.library.names import is_called, spaced
+from lsu_onto.library.names import file_and_name, is_called, spaced
 from lsu_onto.library.searchpath import Entry
 from lsu_onto.ontology.model import Ontology, Source, Taxonomy
 
@@ -28,14 +28,17 @@ def way(library: Library, names: Sequence[str]) -> list[Step]:
         TaxonomyError: a name stands for nothing, or for a file with errors. WayError: there is no such way.
     """
     last = _need_source(library, names[-1])
-    middle = [*names[1:-1], f"{last.name} {last.version}"]
-    steps: list[Step] = []
-    for name in middle:
-        if not steps:
-            steps.append(Step(library.ontology(names[0], spaced(name))))
-        else:
-            steps += _next(library, steps[-1].end, spaced(name))
+    first, *rest = [*map(spaced, names[1:-1]), f"{last.name} {last.version}"]
+    steps = [Step(library.ontology(names[0], _exactly(library, first)))]
+    for name in rest:
+        steps += _next(library, steps[-1].end, name)
     return steps
+
+
+def _exactly(library: Library, name: str) -> str:
+    """The name and version of a source that is given by its file; any other name as it is."""
+    source = library.source(name) if file_and_name(name)[0] else None
+    return f"{source.name} {source.version}" if source else name
 
 
 def _need_source(library: Library, name: str) -> Source:
@@ -54,7 +57,7 @@ def _need_source(library: Library, name: str) -> Source:
 def _next(library: Library, at: Taxonomy, name: str) -> list[Step]:
     """From a taxonomy to the next that is named."""
     if not isinstance(at, Source):
-        return [Step(library.ontology(f"{at.name} {at.version}", name))]
+        return [Step(library.ontology(f"{at.name} {at.version}", _exactly(library, name)))]
     other = library.source(name)
     if other is None:  # a dataset: its map to this source, backwards
         return [Step(library.ontology(name, f"{at.name} {at.version}"), backwards=True)]

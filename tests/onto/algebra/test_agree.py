@@ -41,7 +41,7 @@ def found(sizes: dict[str, int], maps: Rows) -> list[Diagnostic]:
 PAIRS = [("u", "p"), ("u", "q"), ("v", "p"), ("v", "q")]
 
 
-@settings(max_examples=examples(200), deadline=None)
+@settings(max_examples=examples(120), deadline=None)
 @given(st.data())
 def test_true_maps_agree(data: st.DataObject) -> None:
     sizes = {name: data.draw(st.integers(1, 4)) for name in "uvpq"}
