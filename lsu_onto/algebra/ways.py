@@ -63,7 +63,9 @@ def _next(library: Library, at: Taxonomy, name: str) -> list[Step]:
         return [Step(library.ontology(name, f"{at.name} {at.version}"), backwards=True)]
     if (other.name, other.version) == (at.name, at.version):
         raise WayError(f"`{name}` follows on itself; name each taxonomy once")
-    bridges = [b for b in bridges_from(library, at) if _leads_to(library, b, other)]
+    both = [key for key in _datasets(library, at) if key in _datasets(library, other)]
+    maps = [library.ontology(f"{name} {version}", f"{at.name} {at.version}") for name, version in both]
+    bridges = [o for o in maps if is_bridge(o)]
     named = [b for b in bridges if b.dataset.name == at.name] or bridges
     if len(named) == 1:
         bridge = named[0]
@@ -73,19 +75,11 @@ def _next(library: Library, at: Taxonomy, name: str) -> list[Step]:
     if named:
         choice = ", ".join(f"`{b.dataset.name}@{b.dataset.version}`" for b in named)
         raise WayError(f"several datasets lead {between}: {choice}; name one of them between the two")
-    candidates = [f"`{n}@{v}`" for n, v in _datasets(library, at) if (n, v) in _datasets(library, other)]
+    candidates = [f"`{n}@{v}`" for n, v in both]
     raise WayError(
         f"no dataset leads {between}: none has all of its classes, each by `=`, and a map to both"
         + (f"; name one between the two that has a part of them: {', '.join(candidates)}" if candidates else "")
     )
-
-
-def bridges_from(library: Library, source: Source) -> Iterator[Ontology]:
-    """The maps of the datasets that have all classes of a source as they are, each by `=`."""
-    for name, version in _datasets(library, source):
-        o = library.ontology(f"{name} {version}", f"{source.name} {source.version}")
-        if is_bridge(o):
-            yield o
 
 
 def is_bridge(o: Ontology) -> bool:
@@ -103,7 +97,3 @@ def _datasets(library: Library, source: Source) -> Iterable[tuple[str, str]]:
 def _entries(library: Library) -> Iterator[Entry]:
     """The headers on the search path and in the current folder."""
     return library.entries(Path())
-
-
-def _leads_to(library: Library, bridge: Ontology, source: Source) -> bool:
-    return (bridge.dataset.name, bridge.dataset.version) in _datasets(library, source)
