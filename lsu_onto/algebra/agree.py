@@ -146,7 +146,8 @@ class Circle(NamedTuple):
         of = list(of)
         here = self.other.open[x] @ self.there.may.T  # what x may be in the second dataset
         there: Matrix = np.any(self.back.may[:, of], axis=1)  # what they may be
-        if not self.there.bridge and not there[-1] and there[:-1].sum() <= here[:-1].sum():
+        fewer = not there[-1] and there[:-1].sum() <= here[:-1].sum()
+        if self.back.bridge if self.back.bridge != self.there.bridge else fewer:  # `=` rows would say nothing
             shown, known = np.flatnonzero(there[:-1]).tolist(), self.there
         else:
             shown, known = np.flatnonzero(here[:-1]).tolist(), self.back
