@@ -27,6 +27,7 @@ check: install
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lsu-onto validate --strict taxonomies
+	$(BIN)/lsu-onto check-maps --strict taxonomies
 	$(BIN)/python tools/check_constraints.py
 
 # What tools/gpu_check.py needs on a machine with a GPU and without network.

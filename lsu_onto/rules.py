@@ -423,7 +423,7 @@ RULES: dict[str, Rule] = {
             "one map allows what others exclude",
             "The row says that the classes overlap. By way of another source they have no pixel in common, so one of"
             " the rows that are shown lacks something, or this one has too much. Where the classes are understood in"
-            " two ways, say in the note of the line how they differ, with `allow: TAX402` at its end.",
+            " two ways, say in the note of the row how they differ, with `allow: TAX402` at its end.",
             "map town v1 -> fine v1      vehicle ~ car van\nmap town v1 -> coarse v1    vehicle < car\n"
             "map fine v1 -> coarse v1    van < truck",
             "map town v1 -> fine v1      vehicle ~ car van\nmap town v1 -> coarse v1    vehicle ~ car truck\n"

@@ -10,6 +10,7 @@ published counterpart; with `--format md`, the output is the page docs/maps.md.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -193,9 +194,10 @@ def set_text(ontology: Ontology, names: Sequence[str]) -> str:
 
 
 def reason(row: MapRow) -> str:
-    """The notes of a map's row."""
+    """The notes of a map's row, without what they say to `validate` and `check-maps`."""
     notes = [row.note, *(r.note for r in row.relations), row.decision.note if row.decision else ""]
-    return "; ".join(dict.fromkeys(n for n in notes if n))
+    texts = (re.sub(r"[.;,]?\s*\ballow:(\s*,?\s*TAX\d{3})+", "", n) for n in notes)
+    return "; ".join(dict.fromkeys(t for t in texts if t))
 
 
 # --- what people see ------------------------------------------------------------------------------------

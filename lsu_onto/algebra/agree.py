@@ -130,7 +130,7 @@ class Circle(NamedTuple):
             name, source_class = self.direct.map.dataset.classes[x].name, self.direct.map.source.classes[p].name
             dataset, second = _called(self.direct.map.dataset), _called(self.other.map.source)
             what = f"`{name}` of {dataset} overlaps `{source_class}`, and by way of {second} it cannot"
-            help_ = "mend the row that is wrong, or say in this line's note how they differ, with `allow: TAX402`"
+            help_ = "mend the row that is wrong, or say in its note how they differ, with `allow: TAX402`"
             yield p, self._finding("TAX402", what, target.span, help_, x, [p])
 
     def _finding(self, code: str, what: str, span: Span, help_: str, x: int, of: Iterable[int]) -> Diagnostic:
@@ -143,19 +143,20 @@ class Circle(NamedTuple):
 
     def _rows_on_the_way(self, x: int, of: Iterable[int]) -> list[tuple[Span, str]]:
         """The rows of the second dataset that keep x from some classes of the source."""
-        at = self.other.open[x] @ self.there.may.T
-        if self.there.bridge:  # its classes are those of the second source
-            shown, known = np.flatnonzero(at[:-1]).tolist(), self.back
-            owners = [v for p in of for v in _owners(self.back, p)] if at[-1] else []
+        of = list(of)
+        here = self.other.open[x] @ self.there.may.T  # what x may be in the second dataset
+        there: Matrix = np.any(self.back.may[:, of], axis=1)  # what they may be
+        fewer = not there[-1] and there[:-1].sum() <= here[:-1].sum()
+        if self.back.bridge if self.back.bridge != self.there.bridge else fewer:  # `=` rows would say nothing
+            shown, known = np.flatnonzero(there[:-1]).tolist(), self.there
         else:
-            columns = self.back.may[:-1, list(of)].any(1)
-            shown, known = np.flatnonzero(columns).tolist(), self.there
-            owners = []
-        rows = [v for v in dict.fromkeys([*owners, *shown]) if v in known.rows][:_FEW]
+            shown, known = np.flatnonzero(here[:-1]).tolist(), self.back
+        owners = [v for p in of for v in _owners(self.back, p)] if known is self.back and here[-1] else []
+        stating = [v for v in dict.fromkeys([*owners, *shown]) if v in known.rows and not known.rows[v].decision]
         source, classes = known.map.source, known.map.dataset.classes
         return [
             (known.rows[v].span, f"`{classes[v].name}` in {source.name}: {_names(known.may[v], source.classes)}")
-            for v in rows
+            for v in stating[:_FEW]
         ]
 
 

@@ -9,7 +9,7 @@ from lsu_onto.algebra.facts import Step
 from lsu_onto.diagnostics import did_you_mean
 from lsu_onto.errors import UserError
 from lsu_onto.library.library import Library
-from lsu_onto.library.names import is_called, spaced
+from lsu_onto.library.names import file_and_name, is_called, spaced
 from lsu_onto.library.searchpath import Entry
 from lsu_onto.ontology.model import Ontology, Source, Taxonomy
 
@@ -28,14 +28,17 @@ def way(library: Library, names: Sequence[str]) -> list[Step]:
         TaxonomyError: a name stands for nothing, or for a file with errors. WayError: there is no such way.
     """
     last = _need_source(library, names[-1])
-    middle = [*names[1:-1], f"{last.name} {last.version}"]
-    steps: list[Step] = []
-    for name in middle:
-        if not steps:
-            steps.append(Step(library.ontology(names[0], spaced(name))))
-        else:
-            steps += _next(library, steps[-1].end, spaced(name))
+    first, *rest = [*map(spaced, names[1:-1]), f"{last.name} {last.version}"]
+    steps = [Step(library.ontology(names[0], _exactly(library, first)))]
+    for name in rest:
+        steps += _next(library, steps[-1].end, name)
     return steps
+
+
+def _exactly(library: Library, name: str) -> str:
+    """The name and version of a source that is given by its file; any other name as it is."""
+    source = library.source(name) if file_and_name(name)[0] else None
+    return f"{source.name} {source.version}" if source else name
 
 
 def _need_source(library: Library, name: str) -> Source:
@@ -54,13 +57,15 @@ def _need_source(library: Library, name: str) -> Source:
 def _next(library: Library, at: Taxonomy, name: str) -> list[Step]:
     """From a taxonomy to the next that is named."""
     if not isinstance(at, Source):
-        return [Step(library.ontology(f"{at.name} {at.version}", name))]
+        return [Step(library.ontology(f"{at.name} {at.version}", _exactly(library, name)))]
     other = library.source(name)
     if other is None:  # a dataset: its map to this source, backwards
         return [Step(library.ontology(name, f"{at.name} {at.version}"), backwards=True)]
     if (other.name, other.version) == (at.name, at.version):
         raise WayError(f"`{name}` follows on itself; name each taxonomy once")
-    bridges = [b for b in bridges_from(library, at) if _leads_to(library, b, other)]
+    both = [key for key in _datasets(library, at) if key in _datasets(library, other)]
+    maps = [library.ontology(f"{name} {version}", f"{at.name} {at.version}") for name, version in both]
+    bridges = [o for o in maps if is_bridge(o)]
     named = [b for b in bridges if b.dataset.name == at.name] or bridges
     if len(named) == 1:
         bridge = named[0]
@@ -70,19 +75,11 @@ def _next(library: Library, at: Taxonomy, name: str) -> list[Step]:
     if named:
         choice = ", ".join(f"`{b.dataset.name}@{b.dataset.version}`" for b in named)
         raise WayError(f"several datasets lead {between}: {choice}; name one of them between the two")
-    candidates = [f"`{n}@{v}`" for n, v in _datasets(library, at) if (n, v) in _datasets(library, other)]
+    candidates = [f"`{n}@{v}`" for n, v in both]
     raise WayError(
         f"no dataset leads {between}: none has all of its classes, each by `=`, and a map to both"
         + (f"; name one between the two that has a part of them: {', '.join(candidates)}" if candidates else "")
     )
-
-
-def bridges_from(library: Library, source: Source) -> Iterator[Ontology]:
-    """The maps of the datasets that have all classes of a source as they are, each by `=`."""
-    for name, version in _datasets(library, source):
-        o = library.ontology(f"{name} {version}", f"{source.name} {source.version}")
-        if is_bridge(o):
-            yield o
 
 
 def is_bridge(o: Ontology) -> bool:
@@ -100,7 +97,3 @@ def _datasets(library: Library, source: Source) -> Iterable[tuple[str, str]]:
 def _entries(library: Library) -> Iterator[Entry]:
     """The headers on the search path and in the current folder."""
     return library.entries(Path())
-
-
-def _leads_to(library: Library, bridge: Ontology, source: Source) -> bool:
-    return (bridge.dataset.name, bridge.dataset.version) in _datasets(library, source)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from lsu_onto.files import write_atomic
@@ -13,7 +14,7 @@ __all__ = ["FORMATS", "VIEWS", "RenderError", "draw"]
 FORMATS = ("svg", "png", "pdf", "html", "dot")
 
 
-def draw(ontology: Ontology, target: Path, view: str) -> None:
+def draw(ontology: Ontology, target: Path, view: str, chain: Sequence[Ontology] = ()) -> None:
     """Draw an ontology without errors. The suffix of `target` sets the format; the same input gives the same bytes.
 
     Args:
@@ -21,6 +22,7 @@ def draw(ontology: Ontology, target: Path, view: str) -> None:
         target: the file to write, whole or not at all.
         view: `map` (relations), `tree` (groups and classes of both sides) or `matrix` (S(d)). An HTML page
             has all three and opens with this one.
+        chain: maps that follow on the source of the ontology, drawn behind it: only in the view `map`, and not as HTML.
 
     Raises:
         RenderError: unknown format or view, nothing to draw with, or the file cannot be written.
@@ -30,6 +32,8 @@ def draw(ontology: Ontology, target: Path, view: str) -> None:
         raise RenderError(f"cannot draw `{target}`: the suffix must be one of {', '.join(f'`.{f}`' for f in FORMATS)}")
     if view not in VIEWS:
         raise RenderError(f"there is no view `{view}`; one of {', '.join(f'`{v}`' for v in VIEWS)}")
+    if chain and (view != "map" or suffix == "html"):
+        raise RenderError("several maps in a row are drawn in the view `map` only, as svg, png, pdf or dot")
     if suffix == "html":
         from lsu_onto.render.page import page
 
@@ -37,7 +41,7 @@ def draw(ontology: Ontology, target: Path, view: str) -> None:
     else:
         from lsu_onto.render.diagrams import diagram
 
-        data = diagram(ontology, suffix, view)
+        data = diagram(ontology, suffix, view, chain)
     try:
         write_atomic(target, data, sync=False)
     except OSError as e:

@@ -5,14 +5,15 @@ All text goes through HTML-like labels, so that `esc` is the only place that esc
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from itertools import pairwise
-from typing import Any
+from typing import Any, NamedTuple
 
 from lsu_onto.ontology.model import Ontology, TaxClass, Taxonomy
 from lsu_onto.render.engine import NEEDED, lay_out
 from lsu_onto.render.looks import (
     KINDS,
+    Edge,
     RenderError,
     edges,
     esc,
@@ -43,8 +44,14 @@ _EDGES = {
 }
 
 
-def diagram(ontology: Ontology, suffix: str, view: str) -> bytes:
+def diagram(ontology: Ontology, suffix: str, view: str, chain: Sequence[Ontology] = ()) -> bytes:
     """An `svg`, `png`, `pdf` or `dot` of one view.
+
+    Args:
+        ontology: what to draw.
+        suffix, view: how.
+        chain: the maps that follow on its source, in the view `map`: each starts at a dataset with the classes of the
+            source before it.
 
     Raises:
         RenderError: as for `lay_out`, or there is no package to write DOT.
@@ -58,7 +65,10 @@ def diagram(ontology: Ontology, suffix: str, view: str) -> bytes:
         fontname=FONT, fontsize="11", bgcolor="white", pad="0.3", labelloc="t", dpi="144" if suffix == "png" else "72"
     )
     graph.attr("node", fontname=FONT, fontsize="11")
-    {"map": _map, "tree": _tree, "matrix": _matrix}[view](graph, ontology)
+    if chain:
+        _columns(graph, [ontology, *chain])
+    else:
+        {"map": _map, "tree": _tree, "matrix": _matrix}[view](graph, ontology)
     if suffix == "dot":
         return str(graph.source).encode()
     return lay_out(graph.source, suffix)
@@ -67,12 +77,13 @@ def diagram(ontology: Ontology, suffix: str, view: str) -> bytes:
 # --- the heading --------------------------------------------------------------------------------------
 
 
-def _heading(ontology: Ontology, legend: str) -> str:
+def _heading(ontology: Ontology, legend: str, chain: Sequence[Ontology] = ()) -> str:
+    head = " → ".join([title(ontology), *(f"{o.source.name} {o.source.version}" for o in chain[1:])])
     small = esc(ontology.dataset.meta.get("title", ""))
     below = f'<tr><td><font color="{GREY}">{small}</font></td></tr>' if small else ""
     rest = f'<tr><td height="6"></td></tr><tr><td>{legend}</td></tr>' if legend else ""
     return (
-        f'<<table border="0" cellspacing="0" cellpadding="2"><tr><td><font point-size="17"><b>{esc(title(ontology))}'
+        f'<<table border="0" cellspacing="0" cellpadding="2"><tr><td><font point-size="17"><b>{esc(head)}'
         f'</b></font></td></tr>{below}{rest}<tr><td height="8"></td></tr></table>>'
     )
 
@@ -119,45 +130,79 @@ def _line(kind: str) -> str:
 
 def _map(graph: Any, ontology: Ontology) -> None:
     """Dataset classes left, source classes right, as dot orders them in their groups. A source alone is one column."""
-    dataset, source = ontology.dataset, ontology.source
-    all_edges = edges(ontology) if dataset is not source else []
-    void = len(source.classes)
-    free = unconstrained(ontology, all_edges)
-    shown = [e for e in all_edges if e.row not in free]
-    size = max(len(dataset.classes), len(source.classes))
-    graph.attr(
-        rankdir="LR",
-        ranksep=f"{2.2 + size / 25:.2f}",
-        nodesep="0.09",
-        newrank="false",
-        label=_heading(ontology, _legend((e.kind for e in all_edges), {k: _line(k) for k in KINDS})),
-    )
-    graph.attr("node", shape="box", style="rounded,filled", color="#00000055", margin="0.12,0.04", height="0.3")
-    reached = {e.channel for e in shown}
-    if dataset is source:
-        graph.attr(rankdir="TB", ranksep="0.09")
-        _side(graph, "s", source, set(range(void)))
-        order = [k for group in members(source).values() for k in group]
-        for above, below in pairwise(order):
-            graph.edge(f"s{above}", f"s{below}", style="invis")
+    if ontology.dataset is not ontology.source:
+        _columns(graph, [ontology])
         return
-    _side(graph, "d", dataset, set(range(len(dataset.classes))))
-    _side(graph, "s", source, reached)
+    source = ontology.source
+    _look(graph, len(source.classes), _heading(ontology, ""))
+    graph.attr(rankdir="TB", ranksep="0.09")
+    _side(graph, "s", source, set(range(len(source.classes))))
+    order = [k for group in members(source).values() for k in group]
+    for above, below in pairwise(order):
+        graph.edge(f"s{above}", f"s{below}", style="invis")
+
+
+def _look(graph: Any, size: int, heading: str) -> None:
+    graph.attr(rankdir="LR", ranksep=f"{2.2 + size / 25:.2f}", nodesep="0.09", newrank="false", label=heading)
+    graph.attr("node", shape="box", style="rounded,filled", color="#00000055", margin="0.12,0.04", height="0.3")
+
+
+class _Step(NamedTuple):
+    """A map of a chain: where its dataset classes stand in the picture, and the edges from those that are reached."""
+
+    map: Ontology
+    side: str
+    starts: dict[int, str]
+    edges: list[Edge]
+
+
+def _steps(maps: Sequence[Ontology]) -> list[_Step]:
+    steps: list[_Step] = []
+    starts = {d: f"d{d}" for d in range(len(maps[0].dataset.classes))}
+    for n, o in enumerate(maps):
+        side = f"s{n}_" if n else "s"
+        steps.append(_Step(o, side, starts, [e for e in edges(o) if e.row in starts]))
+        reached = {e.channel for e in steps[-1].edges if e.kind != "any"}  # a decision leads on to nothing
+        here = {c.name: f"{side}{k}" for k, c in enumerate(o.source.classes) if k in reached}
+        following = maps[n + 1].dataset.classes if n + 1 < len(maps) else ()
+        starts = {d: here[c.name] for d, c in enumerate(following) if c.name in here}
+    return steps
+
+
+def _columns(graph: Any, maps: Sequence[Ontology]) -> None:
+    """A column for the first dataset and one for each source. Maps on the way show what the dataset reaches."""
+    steps = _steps(maps)
+    legend = _legend((e.kind for step in steps for e in step.edges), {k: _line(k) for k in KINDS})
+    _look(graph, max(len(t.classes) for o in maps for t in (o.dataset, o.source)), _heading(maps[0], legend, maps))
+    _side(graph, "d", maps[0].dataset, set(range(len(maps[0].dataset.classes))))
+    for step in steps:
+        _column(graph, step)
+
+
+def _column(graph: Any, step: _Step) -> None:
+    """The source of a map, and the edges to it."""
+    o, side, starts, all_edges = step
+    void = len(o.source.classes)
+    free = {d: words for d, words in unconstrained(o, all_edges).items() if d in starts}
+    shown = [e for e in all_edges if e.row not in free]
+    reached = {e.channel for e in shown}
+    _side(graph, side, o.source, reached)
     plain = {"fillcolor": "white", "color": GREY, "fontcolor": GREY, "style": "rounded,filled,dashed"}
     if void in reached:
-        graph.node(f"s{void}", label="<void>", **plain)
+        graph.node(f"{side}{void}", label="<void>", **plain)
     graph.attr("edge", tailport="e", headport="w")
     for d, words in free.items():
-        graph.node(f"any {words}", label=f"<{esc(words)}>", **plain)
-        graph.edge(f"d{d}", f"any {words}", color=KINDS["any"].colour, **_EDGES["any"])
-    last = "d0"
+        node = f"any{side[1:]} {words}"
+        graph.node(node, label=f"<{esc(words)}>", **plain)
+        graph.edge(starts[d], node, color=KINDS["any"].colour, **_EDGES["any"])
+    last = next(iter(starts.values()), "d0")
     for d, k, kind in shown:
-        graph.edge(f"d{d}", f"s{k}", **{"color": KINDS[kind].colour, **_EDGES[kind]})
+        graph.edge(starts[d], f"{side}{k}", **{"color": KINDS[kind].colour, **_EDGES[kind]})
     for k in range(void):
         if k in reached:
-            last = next(f"d{e.row}" for e in shown if e.channel == k)
+            last = next(starts[e.row] for e in shown if e.channel == k)
         else:  # keeps the class on its side, and beside its neighbours
-            graph.edge(last, f"s{k}", style="invis", weight="0")
+            graph.edge(last, f"{side}{k}", style="invis", weight="0")
 
 
 def _side(graph: Any, side: str, taxonomy: Taxonomy, strong: set[int]) -> None:

@@ -41,7 +41,7 @@ def found(sizes: dict[str, int], maps: Rows) -> list[Diagnostic]:
 PAIRS = [("u", "p"), ("u", "q"), ("v", "p"), ("v", "q")]
 
 
-@settings(max_examples=examples(200), deadline=None)
+@settings(max_examples=examples(120), deadline=None)
 @given(st.data())
 def test_true_maps_agree(data: st.DataObject) -> None:
     sizes = {name: data.draw(st.integers(1, 4)) for name in "uvpq"}
@@ -143,7 +143,7 @@ warning[TAX402]: `vehicle` of `town v1` overlaps `van`, and by way of `coarse v1
   --> town.tax:23:1
   23 | van < truck  # officially
      | --- `van` in coarse: truck
-     = help: mend the row that is wrong, or say in this line's note how they differ, with `allow: TAX402`
+     = help: mend the row that is wrong, or say in its note how they differ, with `allow: TAX402`
 
 1 warning; `lsu-onto explain TAX402` says more
 """

@@ -37,7 +37,7 @@ def chains(draw: st.DrawFn) -> tuple[tuple[int, int, int], set[tuple[int, int, i
     return sizes, pixels, random.Random(draw(st.integers(0, 1 << 30)))
 
 
-@settings(max_examples=examples(300), deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 @given(chains())
 def test_what_is_composed_holds_in_the_world(
     chain: tuple[tuple[int, int, int], set[tuple[int, int, int]], random.Random],

@@ -92,6 +92,16 @@ def test_a_way_may_lead_through_a_dataset_that_is_named(farm: Path) -> None:
     assert named.splitlines()[3:] == run("farm", "fine", "coarse").output.splitlines()[3:]
 
 
+def test_names_of_files_will_do(farm: Path) -> None:
+    Path("lone.tax").write_text("tax 1\nsource lone v1\n0 thing\n")
+    Path("to_lone.tax").write_text(
+        "tax 1\nmap fine v2 -> lone v1\n"
+        + "".join(f"{name} < thing\n" for name in ("car", "truck", "road", "grass", "pole", "unlabelled"))
+    )
+    done = run("farm.tax farm", "fine", "lone.tax")
+    assert done.exit_code == 0 and "machine  < thing " in done.output, done.output
+
+
 def test_more_steps_than_two(farm: Path) -> None:
     Path("more.tax").write_text(
         "tax 1\nsource all v1\n0 thing\n1 place\n"

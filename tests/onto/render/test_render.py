@@ -168,6 +168,56 @@ def test_command(tmp_path: Path) -> None:
     assert sorted(p.name for p in tmp_path.iterdir()) == ["town.png", "town.svg"]
 
 
+CHAIN = """tax 1
+source fine v1
+0 car
+1 road
+2 lane
+source coarse v1
+0 vehicle
+1 way
+dataset fine v2
+0 car
+1 road
+2 lane
+map fine v2 -> fine v1
+car = car
+road = road
+lane = lane
+map fine v2 -> coarse v1
+car < vehicle
+road ~ way void
+lane < way
+dataset town v1 -> fine v1
+0 machine = car
+1 street ~ road void
+2 rest -> any
+"""
+
+
+def test_maps_in_a_row_are_drawn_side_by_side(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("graphviz")
+    monkeypatch.chdir(tmp_path)
+    Path("chain.tax").write_text(CHAIN)
+    run = CliRunner().invoke
+    assert run(main, ["render", "chain.tax town", "fine", "coarse", "-o", "a.dot"]).output == "a.dot\n"
+    text = Path("a.dot").read_text()
+    lines = [line for line in text.splitlines() if "style=invis" not in line]
+    seen = {(m[1], m[2]) for line in lines if (m := re.match(r"\t(\w+) -> (\w+) ", line))}
+    # what only a decision reaches leads nowhere: `lane` has no edge to `way`
+    assert seen == {("d0", "s0"), ("d1", "s1"), ("d1", "s3"), ("s0", "s1_0"), ("s1", "s1_1"), ("s1", "s1_2")}
+    assert "town v1 → fine v1 → coarse v1" in text and "any class, or void" in text
+    for args, message in (
+        (("coarse",), "the one source of a map is given by --source"),
+        (("fine", "coarse", "--source", "fine"), "the one source of a map is given by --source"),
+        (("fine", "coarse", "--view", "matrix"), "are drawn in the view `map` only"),
+        (("fine", "coarse", "-o", "a.html"), "are drawn in the view `map` only"),
+        (("fine", "corse"), "there is no source `corse`; did you mean `coarse`?"),
+    ):
+        done = run(main, ["render", "chain.tax town", *args])
+        assert done.exit_code in (1, 2) and message in done.output, done.output
+
+
 def test_what_cannot_be_drawn_or_written(tmp_path: Path) -> None:
     with pytest.raises(RenderError, match=r"`\.svg`, `\.png`, `\.pdf`, `\.html`, `\.dot`"):
         draw(FIELD, tmp_path / "a.jpg", "map")

@@ -38,7 +38,7 @@ FACTS = [
     ("camvid", "bicyclist", "rider bicycle"),
     ("coco_panoptic", "person", "person rider"),
     ("goose", "soil", "road terrain"),
-    ("vistas_v12", "curb", "sidewalk terrain"),
+    ("vistas_v12", "curb", "sidewalk terrain void"),
     ("vistas_v12", "rail_track", "road void"),
     ("vistas_v12", "traffic_sign_back", "void"),
     ("vistas_v2", "garage", "building"),
