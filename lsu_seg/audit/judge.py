@@ -14,7 +14,7 @@ from lsu_seg.audit.evidence import regions, sees
 from lsu_seg.audit.files import Pairing, pairing
 from lsu_seg.audit.findings import KINDS, Cells, Finding, Report
 from lsu_seg.audit.learnt import Learnt, learnt
-from lsu_seg.audit.moves import likely_move
+from lsu_seg.audit.moves import likely_move, refined
 from lsu_seg.audit.pixels import Pixels, pixels_of, redraw
 from lsu_seg.audit.presence import opinion, presence
 from lsu_seg.audit.rows import PAIR, SLIP, closed_rows, fits, patterns
@@ -159,12 +159,21 @@ def examine(
         )
         return [], Cells(nothing, nothing, np.full((rows, k), np.inf, np.float32)), [remark]
     moves: list[Finding] = []
-    to = likely_move(pixels, allowed, judged, patterns(raw, allowed))
-    case = Case(scored(pixels, allowed, judged, known), known, settings)
+    looked: dict[bytes, Scores] = {}
+
+    def look(allowed: NDArray[np.bool_]) -> Scores:
+        if (key := allowed.tobytes()) not in looked:
+            looked[key] = scored(pixels, allowed, judged, known)
+        return looked[key]
+
+    ways = patterns(raw, allowed)
+    to = likely_move(pixels, allowed, judged, ways)
+    to = refined(to, allowed, judged, any(np.array_equal(to, way) for way in ways), lambda moved: look(moved).z)
+    case = Case(look(allowed), known, settings)
     if (to != np.arange(rows)).any():
         # a row whose pattern leaves the list may be anything
         moved = np.where((to >= 0)[:, None], allowed[np.maximum(to, 0)], True)
-        after = replace(case, scores=scored(pixels, moved, judged, known))
+        after = replace(case, scores=look(moved))
         moves = _moved(after, allowed, to)
         case = after if moves else case
     findings = moves or list(exchanged(case))

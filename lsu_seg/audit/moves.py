@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 from numpy.typing import NDArray
 
 from lsu_seg.audit.adapt import SLACK, Adaptation, adapt
 from lsu_seg.audit.pixels import Pixels
-from lsu_seg.audit.rows import closed_rows
+from lsu_seg.audit.rows import SLIP, closed_rows, fits
 
 FEW = 200
 """Pixels of each row that are looked at."""
 ROUNDS = 3
 """Of assignment and adaptation."""
+STAYS = 0.5
+"""Log-likelihood that a row which moves must gain."""
 EFFORT = 0.4
 """Mean log-likelihood per moved row that a move must gain; a known pattern needs to gain it only once."""
 
@@ -77,6 +81,49 @@ def likely_move(
         gain = fitted(to)[0] - EFFORT / len(present)
         if gain > value + 1e-9:
             best, value = to, gain
+    return best
+
+
+def refined(
+    to: NDArray[np.int64],
+    allowed: NDArray[np.bool_],
+    judged: NDArray[np.bool_],
+    pattern: bool,
+    scores: Callable[[NDArray[np.bool_]], NDArray[np.float64]],
+) -> NDArray[np.int64]:
+    """The assignment of closed rows that the scores under a move prefer, as long as it is better than the move itself.
+
+    Scores are learnt, and tell apart what the likelihood of a weak teacher does not; but they need a map that is nearly
+    right. So they improve what `likely_move` found.
+
+    Args:
+        to: int64 `[D]`, as `likely_move` returns it. pattern: whether it is one of the known ways, which is no chance:
+            another assignment must then be much better. scores: a map's allowed `[D, K+1]` → log odds `[D, K]` that c
+            occurs in d.
+    """
+    from scipy.optimize import linear_sum_assignment
+
+    rows = np.flatnonzero(closed_rows(allowed) & judged)
+    usual = closed_rows(allowed)
+
+    def fitted(to: NDArray[np.int64]) -> tuple[float, NDArray[np.float64]]:
+        moved = np.where((to >= 0)[:, None], allowed[np.maximum(to, 0)], True)
+        fit = fits(scores(moved), allowed)
+        own = fit[rows, np.maximum(to[rows], 0)]
+        own = np.where((to[rows] < 0) | np.isnan(own), fit[rows][:, usual].mean(1), own)
+        return float(own.sum()), fit
+
+    value, fit = fitted(to)
+    best, needed = to, value + (SLIP if pattern else 1e-9)
+    for _ in range(ROUNDS):
+        new = np.where(to >= 0, to, np.arange(len(to)))
+        new[rows] = rows[linear_sum_assignment(-fit[np.ix_(rows, rows)] - STAYS * np.eye(len(rows)))[1]]
+        if np.array_equal(new, to):
+            break
+        value, fit = fitted(new)
+        to = new
+        if value > needed:
+            best, needed = new, value + 1e-9
     return best
 
 

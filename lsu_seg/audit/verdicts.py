@@ -20,6 +20,8 @@ LEAST = 0.02
 """Of a row, a class that is not allowed must be so much to be insisted on."""
 CHOSEN = 0.05
 """A class that a map allows in a row is expected to be more of it than this."""
+SEEN = 0.1
+"""No class is `never chosen` that is estimated to be more of the row than this."""
 SAID = 0.15
 """No class is `never chosen` of which the teacher itself, uncorrected, sees more than this in the row."""
 KNOWS = 0.3
@@ -140,7 +142,7 @@ def never_chosen(case: Case) -> Iterator[Finding]:
     """Classes that the map allows in a row beside others, and that the teacher hardly sees there."""
     s = case.scores
     expected = case.learnt.never_chosen(s.never_chosen) * int(s.chosen_from.sum())
-    few = (expected < case.settings.notes * NOTE_PARTS[0]) & (s.share < CHOSEN) & (s.said < SAID)
+    few = (expected < case.settings.notes * NOTE_PARTS[0]) & (s.share < SEEN) & (s.said < SAID)
     for d, c in np.argwhere(few & s.chosen_from).tolist():
         share, score = float(s.share[d, c]), float(s.never_chosen[d, c])
         yield Finding("never-chosen", (d,), (c,), share=share, score=score, expected=float(expected[d, c]))

@@ -27,7 +27,7 @@ from lsu_seg.audit.learnt import FILE, Learnt, Linear, Power, Tail, as_json
 from lsu_seg.audit.presence import FEATURES
 from lsu_seg.audit.rows import closed_rows, fits, pair_gains
 from lsu_seg.audit.scores import CIRCUMSTANCES, FAMILIAR, Scores
-from lsu_seg.audit.verdicts import CHOSEN, LEAST, UNLIKELY
+from lsu_seg.audit.verdicts import CHOSEN, LEAST, SAID, SEEN, UNLIKELY
 
 FIRST = 10_000
 """Seeds of the table's worlds are larger than those of these."""
@@ -59,7 +59,7 @@ def learn(worlds: list[list[Look]]) -> Learnt:
         exchanged=_tail(_gains(s) for _, s in rights),
         void_hides=_tail(known(s.familiarity)[_void(look)] for look, s in rights),
         never_chosen=_tail(
-            _only(s.never_chosen, (look.truth[:, :-1] > CHOSEN) & (s.share < CHOSEN))[s.chosen_from]
+            _only(s.never_chosen, (look.truth[:, :-1] > CHOSEN) & (s.share < SEEN) & (s.said < SAID))[s.chosen_from]
             for look, s in rights
         ),
         is_void=_tail(novel(s.familiarity)[s.closed] for _, s in rights),
