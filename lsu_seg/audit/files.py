@@ -87,8 +87,8 @@ def _outliers(
 ) -> list[tuple[int, int, float, float]]:
     """Pairs whose gain is above 0, with the number of pairs that would gain as much by chance.
 
-    The tail of the gains of the other pairs is taken as exponential; of three fits, from different quantiles on, the
-    one that expects most counts.
+    The tail of the gains of the other pairs is taken as exponential; the geometric mean of three fits counts, from
+    different quantiles on.
     """
     order = np.argsort(-values)
     taken: set[int] = set()
@@ -107,7 +107,8 @@ def _outliers(
         tail = np.sort(values[free])[::-1]
         if len(tail) < 200:
             break
-        expected = max(_by_tail(tail, len(tail) // part, float(values[at])) for part in (20, 100, 400))
+        fits = [_by_tail(tail, len(tail) // part, float(values[at])) for part in (20, 100, 400)]
+        expected = float(np.exp(np.mean(np.log(np.maximum(fits, 1e-300)))))
         out.append((int(i[at]), int(j[at]), float(values[at]), expected))
     return out
 

@@ -53,9 +53,9 @@ class Parts(NamedTuple):
 
     insisted: float = 0.55
     wrong_row: float = 0.15
-    exchanged: float = 0.1
+    exchanged: float = 0.05
     void_hides: float = 0.15
-    mispaired: float = 0.05
+    mispaired: float = 0.1
 
 
 PARTS = Parts()
