@@ -113,8 +113,13 @@ FAMILIAR = tuple(
     for name in ("confidence", "raw confidence", "flagged", "surprise", "likelihood", "second best", "best")
 )
 """Names of `Scores.familiarity`."""
-CIRCUMSTANCES = ("share", "recall", "confusion", "images", "usual")
-"""Names of what power depends on: the logarithm of the share, and `Scores.circumstances`."""
+CIRCUMSTANCES = ("share", "rest", "recall", "confusion", "images", "usual")
+"""Names of what power depends on: `of_share`, and `Scores.circumstances`."""
+
+
+def of_share(share: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Logarithms of a share and of the rest, `[…, 2]`: a teacher adapts itself to a row that is wrong throughout."""
+    return np.stack([np.log(share), np.log(1.02 - share)], axis=-1)
 
 
 def _quantile_elsewhere(z: NDArray[np.float64], pairs: NDArray[np.bool_], at: float) -> NDArray[np.float64]:

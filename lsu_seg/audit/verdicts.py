@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from lsu_seg.audit.findings import Finding
 from lsu_seg.audit.learnt import Learnt
 from lsu_seg.audit.rows import PAIR, fits, pair_gains
-from lsu_seg.audit.scores import Scores
+from lsu_seg.audit.scores import Scores, of_share
 
 UNLIKELY = -3.0
 """Log odds below which a class is not insisted on, however rarely forbidden classes score as much."""
@@ -43,7 +43,7 @@ class Settings:
         seed: of the drawing of pixels.
     """
 
-    false_alarms: float = 0.3
+    false_alarms: float = 0.5
     notes: float = 0.6
     seed: int = 0
 
@@ -170,4 +170,4 @@ def power_of(case: Case, share: NDArray[np.float64]) -> NDArray[np.float64]:
     """The chance that c, had the map forgotten it, would have been insisted on, if it were so much of d, `[D, K]`."""
     s = case.scores
     border = case.learnt.insisted.border(case.budget(PARTS.insisted) / max(int(s.forbidden.sum()), 1))
-    return case.learnt.power.found(np.concatenate([np.log(share)[..., None], s.circumstances], axis=2), border)
+    return case.learnt.power.found(np.concatenate([of_share(share), s.circumstances], axis=2), border)

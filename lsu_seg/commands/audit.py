@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 @click.option(
     "--false-alarms",
     type=NumberRange(0, min_open=True),
-    default=0.3,
+    default=0.5,
     show_default=True,
     help="Contradictions that a correct map may have, on average.",
 )

@@ -26,7 +26,7 @@ from audit_table.looks import Look, looks
 from lsu_seg.audit.learnt import FILE, Learnt, Linear, Power, Tail, as_json
 from lsu_seg.audit.presence import FEATURES
 from lsu_seg.audit.rows import closed_rows, fits, pair_gains
-from lsu_seg.audit.scores import CIRCUMSTANCES, FAMILIAR, Scores
+from lsu_seg.audit.scores import CIRCUMSTANCES, FAMILIAR, Scores, of_share
 from lsu_seg.audit.verdicts import CHOSEN, LEAST, SAID, SEEN, UNLIKELY
 
 FIRST = 10_000
@@ -152,7 +152,7 @@ def _power(worlds: list[list[Look]], scores: Callable[[Look], Scores]) -> Power:
         around = scores(right).circumstances
         for look in others:
             if look.kind == "missing" and (s := scores(look)).closed[look.d]:
-                x.append([np.log(look.truth[look.d, look.c]), *around[look.d, look.c]])
+                x.append([*of_share(look.truth[look.d, look.c]), *around[look.d, look.c]])
                 y.append(s.insisted[look.d, look.c])
     model = LinearRegression().fit(x, y)
     deviation = float(np.std(np.array(y) - model.predict(x)))
