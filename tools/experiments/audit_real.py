@@ -46,7 +46,7 @@ ROWS = {
     "camvid11": (
         ("fence", "pole", "may only be `pole`, as RELLIS-3D's in the published map"),
         ("fence", "rider bicycle", "may only be `rider` or `bicycle`, as CamVid's bridge in the published map"),
-        ("building", "rider bicycle", "the same of the class that holds CamVid's bridges"),
+        ("building", "rider bicycle", "the same; it holds the bridges among the eleven classes"),
         ("tree", "sky", "may only be `sky`: a class of another kind, as The Great Outdoors' trees may be water"),
         ("bicyclist", "rider", "without `bicycle`, as Waymo's cyclist in the published map"),
         ("sign_symbol", "traffic_sign", "without `traffic_light`"),

@@ -27,6 +27,7 @@ FACTS = [
     ("apolloscape", "rider", "rider motorcycle bicycle"),
     ("apolloscape", "rover", "void"),
     ("a2d2", "curbstone", "sidewalk terrain"),
+    ("a2d2", "signal_corpus", "pole traffic_light void"),  # heads of street lamps
     ("nuimages", "bicycle", "rider bicycle"),
     ("nuimages", "wheelchair", "rider void"),
     ("waymo", "car", "car truck"),  # pick-ups
