@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 from lsu_onto.lang.names import transliterated
 from lsu_onto.ontology.model import TaxClass, bare
@@ -33,7 +34,6 @@ _SAY = (
     "motorcycle motorbike moped minibike",
     "car automobile",
     "truck lorry",
-    "trailer caravan_trailer",
     "train tram",
     "road street carriageway roadway",
     "sidewalk pavement footpath footway",
@@ -42,7 +42,6 @@ _SAY = (
     "vegetation plant foliage greenery",
     "crosswalk zebra",
     "marking line",
-    "lane way",
     "light lamp",
     "trash garbage rubbish waste litter dust",
     "can bin",
@@ -68,9 +67,14 @@ def spellings(c: TaxClass) -> dict[str, None]:
     >>> list(spellings(Library().source("vistas").classes[51]))
     ['trashcan', 'objecttrashcan', 'can trash']
     """
-    names = [n for n in (c.name, c.official, *c.aliases) if n]
+    return _spellings(c.name, c.official, c.aliases)
+
+
+@lru_cache(maxsize=1 << 13)
+def _spellings(name: str, official: str, aliases: tuple[str, ...]) -> dict[str, None]:
+    names = [n for n in (name, official, *aliases) if n]
     names += [part for n in names for part in _last(n)]
-    return dict.fromkeys([*(bare(n) for n in names), *(" ".join(sorted(meaningful(n))) for n in (c.name, *c.aliases))])
+    return dict.fromkeys([*(bare(n) for n in names), *(" ".join(sorted(meaningful(n))) for n in (name, *aliases))])
 
 
 def _last(official: str) -> list[str]:
@@ -79,13 +83,14 @@ def _last(official: str) -> list[str]:
     return [parts[-1]] if len(parts) > 1 and parts[-1].strip() else []
 
 
-def words(name: str) -> list[str]:
+@lru_cache(maxsize=1 << 13)
+def words(name: str) -> tuple[str, ...]:
     """The words of a name, without the plural.
 
     >>> words("Parked-Cars"), words("grass")
-    (['parked', 'car'], ['grass'])
+    (('parked', 'car'), ('grass',))
     """
-    return [singular(w) for w in transliterated(name).split("_") if w]
+    return tuple(singular(w) for w in transliterated(name).split("_") if w)
 
 
 def singular(word: str) -> str:
@@ -110,7 +115,7 @@ def meaningful(name: str) -> list[str]:
     (['bicycle'], ['other'])
     """
     found = words(name)
-    return [_STANDARD.get(w, w) for w in found if w not in _SILENT] or found
+    return [_STANDARD.get(w, w) for w in found if w not in _SILENT] or [*found]
 
 
 def head(c: TaxClass) -> str:
