@@ -74,7 +74,9 @@ def spellings(c: TaxClass) -> dict[str, None]:
 def _spellings(name: str, official: str, aliases: tuple[str, ...]) -> dict[str, None]:
     names = [n for n in (name, official, *aliases) if n]
     names += [part for n in names for part in _last(n)]
-    return dict.fromkeys([*(bare(n) for n in names), *(" ".join(sorted(meaningful(n))) for n in (name, *aliases))])
+    common = [" ".join(sorted(meaningful(n))) for n in (name, *aliases)]
+    # `class_7` is what a label without Latin letters is called, and says nothing
+    return dict.fromkeys(s for s in [*map(bare, names), *common] if s and not re.fullmatch(r"(\d+ )?class\d*", s))
 
 
 def _last(official: str) -> list[str]:
@@ -111,11 +113,11 @@ def singular(word: str) -> str:
 def meaningful(name: str) -> list[str]:
     """The words of a name that tell it apart, each in its most common form; all of them if none does.
 
-    >>> meaningful("misc-bikes"), meaningful("others")
-    (['bicycle'], ['other'])
+    >>> meaningful("misc-bikes"), meaningful("Car 2"), meaningful("others"), meaningful("class_7")
+    (['bicycle'], ['car'], ['other'], ['class', '7'])
     """
     found = words(name)
-    return [_STANDARD.get(w, w) for w in found if w not in _SILENT] or [*found]
+    return [_STANDARD.get(w, w) for w in found if w not in _SILENT and not w.isdigit()] or [*found]
 
 
 def head(c: TaxClass) -> str:

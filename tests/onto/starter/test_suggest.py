@@ -93,6 +93,14 @@ def test_names_and_groups(tmp_path: Path) -> None:
     }
 
 
+def test_names_without_latin_letters_are_not_alike(tmp_path: Path) -> None:
+    others = 'dataset other v1 -> near v1\n1 class_1 "道路" < road\n2 class_2 "空" < truck\n'
+    made = relations(tmp_path, 'class_2 "道路"\nclass_5 "木"\ntruck_1\ntruck_2', others)
+    assert made["class_2"] == "< road"  # by its label; the name says nothing
+    assert made["class_5"] == "-> any"
+    assert made["truck_1"] == made["truck_2"] == "< truck"
+
+
 def test_a_map_counts_less_where_it_has_another_row_for_the_class(tmp_path: Path) -> None:
     """Whether riders are persons depends on whether the dataset has riders."""
     with_riders = "dataset a v1 -> near v1\n0 person < person\n1 rider < rider\n"
