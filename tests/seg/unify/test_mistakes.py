@@ -16,6 +16,7 @@ from lsu_seg.errors import ConfigError
 from lsu_seg.openmmlab.config import load_config, merge
 from lsu_seg.openmmlab.rehearsal import rehearse
 from lsu_seg.unify.checks import check_config
+from lsu_seg.unify.configs import student_config, teacher_config
 from lsu_seg.unify.stages import RECORD
 
 TOWN, ZERO = "unify.extra.town", "unify.evaluate.zero_shot"
@@ -144,6 +145,12 @@ def test_what_cannot_be_built_shows_before_there_is_any_data(
         rehearse(cfg)
     assert message in str(refused.value)
     assert not list(tmp_path.iterdir())
+
+
+def test_no_hooks_of_ones_own_are_none(tmp_path: Path) -> None:
+    cfg = load_config(DEMO, options={"custom_hooks": None})
+    for own in (teacher_config(cfg, tmp_path, 0), student_config(cfg, tmp_path, 0, "set", tmp_path / "a.pth")):
+        assert [hook["type"] for hook in own.custom_hooks] == ["TrainProgressHook"]
 
 
 def test_what_can_be_built_leaves_nothing_behind(tmp_path: Path) -> None:
