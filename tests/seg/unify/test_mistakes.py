@@ -80,6 +80,7 @@ def test_the_demo_has_none() -> None:
         ("model.neck", [[]], "`model.neck` is [[]]; expected `dict(type=…, …)`"),
         ("model.decode_head.loss_decode", "x", "`model.decode_head.loss_decode` is 'x'; expected"),
         ("model.decode_head.type", "SetHed", "`model.decode_head.type` is `SetHed`, and no class of that name"),
+        ("train_dataloader.sampler.type", 3, "`train_dataloader.sampler.type` is 3; expected the name of a class"),
         ("optim_wrapper.optimizer.type", "Nope", "`optim_wrapper.optimizer.type` is `Nope`, and no class of that name"),
         (f"{ZERO}.pipeline", [dict(type="Nope")], "`unify.evaluate.zero_shot.pipeline.0.type` is `Nope`"),
         ("source", "x", "`--set source=…` comes too late: `source` is a variable of"),
@@ -133,6 +134,8 @@ def test_the_demo_draws_nothing_for_a_config_with_a_mistake(tmp_path: Path, chan
         ("model.train_cfg", 3, "`model.train_cfg` is 3; expected `dict(…)`"),
         ("train_dataloader.dataset.pipeline", [dict(type="RandomFlip", prb=1)], "nothing reads `train_dataloader"),
         ("val_dataloader.dataset.pipeline", [dict(type="Resize")], "`val_dataloader.dataset.pipeline.0"),
+        ("train_dataloader.dataset.pipeline", 3, "`train_dataloader.dataset.pipeline` is 3; expected a list"),
+        ("val_dataloader.dataset.pipeline", [3], "`val_dataloader.dataset.pipeline.0` is 3; expected a transform"),
         ("env_cfg.mp_cfg", 3, "`env_cfg` cannot be used as it is"),
     ],
 )
