@@ -7,6 +7,7 @@ that they share.
 from __future__ import annotations
 
 import codecs
+import contextlib
 import errno
 import io
 import logging
@@ -102,7 +103,8 @@ class Ending(click.ClickException):
         self.exit_code = code  # type: ignore[misc]  # as click's own UsageError does
 
     def show(self, file: Any = None) -> None:
-        click.echo(self.message, file=file, err=file is None)
+        with contextlib.suppress(OSError):  # of a stream that is full: the exit code is all that is left to say
+            click.echo(self.message, file=file, err=file is None)
 
 
 def ending(error: BaseException, command: click.Command | None = None) -> Ending | None:

@@ -74,6 +74,7 @@ def dataset_text(classes: int, channels: int) -> str:
 def language() -> Iterator[Figure]:
     from lsu_onto.lang import fastpath
     from lsu_onto.library.library import Library
+    from lsu_onto.library.searchpath import shipped
 
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -98,6 +99,8 @@ def language() -> Iterator[Figure]:
             lark, lark_huge = best(check(town)), best(check(huge), 1)
         yield Figure("the same in process", best(check(town), 9), "every line through lark", lark, 30)
         yield Figure("10,000 lines in process", best(check(huge), 3), "every line through lark", lark_huge, 2000)
+        maps = best(process("-c", run, "check-maps", str(shipped())), 3)
+        yield Figure("check-maps of all shipped maps, cold", maps, "python -c pass", bare, 5000)
 
         lines = dataset_text(200, 194)
         town.write_text(lines)

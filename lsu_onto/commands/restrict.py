@@ -41,5 +41,7 @@ def restrict(
     name = name or f"{full.name}_{'groups' if groups else 'part'}"
     if problem := name_problem(name):
         raise click.UsageError(problem)
+    if name == full.name:
+        raise click.UsageError(f"`{name}` is the full source; give the new one a name of its own with --name")
     refuse_inputs(output, [full.span.file], None, search)
     put(restricted(Library(search), full, classes, groups, name), output)

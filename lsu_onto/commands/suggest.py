@@ -40,6 +40,8 @@ def suggest(name: str, source: str, output: str | None, format_: str, search: tu
 
     if output == "-" and format_ != "text":
         raise click.UsageError(f"-o - and --format {format_} would both be printed; name a file for -o")
+    if output:
+        need_new(output)
     suggested = suggest_map(name, source, search)
     file = output or suggested.made.file
     need_new(file)

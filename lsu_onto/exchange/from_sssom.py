@@ -90,6 +90,8 @@ def read(inputs: list[str], options: Options) -> Imported:
     findings: list[Finding] = []
     prefixes = _KNOWN | _prefixes(head, file)
     mappings = [*_mappings(table, prefixes, findings)]
+    if not mappings:
+        raise ExchangeError(f"{file}: there are no mappings; expected one row for each pair of classes")
     library = Library(options.search)
     source, turned = _source(library, mappings, head, options, file)
     if turned:
@@ -228,8 +230,7 @@ def _source(
         raise ExchangeError(f"{file}: nothing says which source the classes are related to; name it with --source")
     source = need_source(given, options.search)
     known = [sum(getattr(m, side).find(source) is not None for m in mappings) for side in ("object", "subject")]
-    own = [_of_ours(m.subject.iri) for m in mappings[:1]]
-    if mappings and not any(known) and not any(m.object.iri == _NONE for m in mappings):
+    if not any(known) and not any(m.object.iri == _NONE for m in mappings):
         sides = [
             f"`{getattr(mappings[0], side).name or getattr(mappings[0], side).label}`" for side in ("subject", "object")
         ]
@@ -237,9 +238,8 @@ def _source(
             f"{file}: neither {sides[0]} nor {sides[1]}, nor any other of its classes, is one of `{source.name}"
             f" {source.version}`; name the right source with --source"
         )
-    if own and own[0]:
-        return source, own[0][0] == "source"
-    return source, known[1] > known[0]
+    ours = _of_ours(mappings[0].subject.iri)
+    return source, ours[0] == "source" if ours else known[1] > known[0]
 
 
 def _stated(library: Library, mappings: list[_Mapping], head: Mapping[str, Any]) -> str | None:
@@ -266,7 +266,7 @@ def _dataset(library: Library, mappings: list[_Mapping], options: Options) -> Da
     ours = next((found for m in mappings if (found := _of_ours(m.subject.iri)) and found[0] == "dataset"), None)
     version = options.version if options.name or not ours else ours[2]
     name = options.name or (ours[1] if ours else "")
-    if not name and mappings:
+    if not name:
         parts = re.split(r"[:/#]", mappings[0].subject.iri)
         name = next((identifiers([p])[0] for p in reversed(parts[:-1]) if p), "")
     for e in library.entries():

@@ -58,7 +58,8 @@ def _in_process(dot: str, suffix: str) -> bytes:
                 failure = e
         errors = [line for line in stderr if line.startswith("Error")]
         if errors or failure:
-            hint = " (a very long name or note? an `.html` has room for it)" if failure else ""
+            is_long = isinstance(failure, pygraphviz.DotError)
+            hint = " (a very long name or note? an `.html` has room for it)" if is_long else ""
             raise RenderError(f"Graphviz failed: {errors[0] if errors else failure}{hint}") from failure
         return data
 

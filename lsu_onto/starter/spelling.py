@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 from lsu_onto.lang.names import transliterated
 from lsu_onto.ontology.model import TaxClass, bare
@@ -33,7 +34,6 @@ _SAY = (
     "motorcycle motorbike moped minibike",
     "car automobile",
     "truck lorry",
-    "trailer caravan_trailer",
     "train tram",
     "road street carriageway roadway",
     "sidewalk pavement footpath footway",
@@ -42,7 +42,6 @@ _SAY = (
     "vegetation plant foliage greenery",
     "crosswalk zebra",
     "marking line",
-    "lane way",
     "light lamp",
     "trash garbage rubbish waste litter dust",
     "can bin",
@@ -68,9 +67,16 @@ def spellings(c: TaxClass) -> dict[str, None]:
     >>> list(spellings(Library().source("vistas").classes[51]))
     ['trashcan', 'objecttrashcan', 'can trash']
     """
-    names = [n for n in (c.name, c.official, *c.aliases) if n]
+    return _spellings(c.name, c.official, c.aliases)
+
+
+@lru_cache(maxsize=1 << 13)
+def _spellings(name: str, official: str, aliases: tuple[str, ...]) -> dict[str, None]:
+    names = [n for n in (name, official, *aliases) if n]
     names += [part for n in names for part in _last(n)]
-    return dict.fromkeys([*(bare(n) for n in names), *(" ".join(sorted(meaningful(n))) for n in (c.name, *c.aliases))])
+    common = [" ".join(sorted(meaningful(n))) for n in (name, *aliases)]
+    # `class_7` is what a label without Latin letters is called, and says nothing
+    return dict.fromkeys(s for s in [*map(bare, names), *common] if s and not re.fullmatch(r"(\d+ )?class\d*", s))
 
 
 def _last(official: str) -> list[str]:
@@ -79,13 +85,14 @@ def _last(official: str) -> list[str]:
     return [parts[-1]] if len(parts) > 1 and parts[-1].strip() else []
 
 
-def words(name: str) -> list[str]:
+@lru_cache(maxsize=1 << 13)
+def words(name: str) -> tuple[str, ...]:
     """The words of a name, without the plural.
 
     >>> words("Parked-Cars"), words("grass")
-    (['parked', 'car'], ['grass'])
+    (('parked', 'car'), ('grass',))
     """
-    return [singular(w) for w in transliterated(name).split("_") if w]
+    return tuple(singular(w) for w in transliterated(name).split("_") if w)
 
 
 def singular(word: str) -> str:
@@ -106,11 +113,11 @@ def singular(word: str) -> str:
 def meaningful(name: str) -> list[str]:
     """The words of a name that tell it apart, each in its most common form; all of them if none does.
 
-    >>> meaningful("misc-bikes"), meaningful("others")
-    (['bicycle'], ['other'])
+    >>> meaningful("misc-bikes"), meaningful("Car 2"), meaningful("others"), meaningful("class_7")
+    (['bicycle'], ['car'], ['other'], ['class', '7'])
     """
     found = words(name)
-    return [_STANDARD.get(w, w) for w in found if w not in _SILENT] or found
+    return [_STANDARD.get(w, w) for w in found if w not in _SILENT and not w.isdigit()] or [*found]
 
 
 def head(c: TaxClass) -> str:

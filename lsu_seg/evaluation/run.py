@@ -64,7 +64,7 @@ def measure(
     one = renamed(cfg, "evaluate")
     one.test_dataloader, one.test_evaluator = next(iter(parts.values()))
     one.test_cfg = dict(type="TestLoop")
-    one.custom_hooks = [*one.get("custom_hooks", []), dict(type="TestProgressHook", title=title)]
+    one.custom_hooks = [*(one.get("custom_hooks") or ()), dict(type="TestProgressHook", title=title)]
     runner = runner_with_checkpoint(one, checkpoint, quiet)
     model = getattr(runner.model, "module", runner.model)
     assumed: list[str] = []

@@ -336,6 +336,9 @@ def _unknown_type(cfg: Config, path: str | None) -> str | None:
 def check_types(cfg: Config) -> None:
     """Refuse a class that no registry has, before anything is built."""
     for key in read_keys() & set(cfg):
+        for path, name in _stated(cfg[key], key):
+            if not isinstance(name, str) and not callable(name):
+                raise ConfigError(f"`{path}` is {name!r}; expected the name of a class")
         if unknown := _unknown_type(cfg, key):
             raise ConfigError(unknown)
 
@@ -349,14 +352,20 @@ def _is_built_by(registry: Registry, name: str) -> bool:
 
 
 def _types(part: Any, path: str) -> Iterator[tuple[str, str]]:
+    """The names of classes in a part of a config, with their paths."""
+    return ((place, name) for place, name in _stated(part, path) if isinstance(name, str))
+
+
+def _stated(part: Any, path: str) -> Iterator[tuple[str, Any]]:
+    """Whatever stands where a class is named."""
     if isinstance(part, Mapping):
-        if isinstance(part.get("type"), str):
+        if part.get("type") is not None:
             yield f"{path}.type", part["type"]
         for key, value in part.items():
-            yield from _types(value, f"{path}.{key}" if path else str(key))
+            yield from _stated(value, f"{path}.{key}" if path else str(key))
     elif isinstance(part, (list, tuple)):
         for number, value in enumerate(part):
-            yield from _types(value, f"{path}.{number}")
+            yield from _stated(value, f"{path}.{number}")
 
 
 def _registries() -> list[Registry]:

@@ -77,12 +77,23 @@ def _check_model(model: Any) -> None:
     for key in ("train_cfg", "test_cfg"):
         if not isinstance(model.get(key) or {}, Mapping):
             raise ConfigError(f"`model.{key}` is {model[key]!r}; expected `dict(…)`")
+    for key in ("backbone", "neck", "decode_head", "auxiliary_head"):
+        for part in _several(model.get(key)):
+            if not isinstance(part, Mapping):
+                raise ConfigError(f"`model.{key}` is {model[key]!r}; expected `dict(type=…, …)`")
+            if not all(isinstance(loss, Mapping) for loss in _several(part.get("loss_decode"))):
+                raise ConfigError(f"`model.{key}.loss_decode` is {part['loss_decode']!r}; expected `dict(type=…, …)`")
     for path in paths_of(model, "num_classes"):
-        part: Any = model
+        value: Any = model
         for key in path.split("."):
-            part = part[int(key)] if isinstance(part, (list, tuple)) else part[key]
-        if part is not None and not _is_count(part, 1):
-            raise ConfigError(f"`model.{path}` is {part!r}; expected how many classes there are, a whole number")
+            value = value[int(key)] if isinstance(value, (list, tuple)) else value[key]
+        if value is not None and not _is_count(value, 1):
+            raise ConfigError(f"`model.{path}` is {value!r}; expected how many classes there are, a whole number")
+
+
+def _several(part: Any) -> list[Any]:
+    """The parts where there may be one, several, or none."""
+    return list(part) if isinstance(part, (list, tuple)) else [part] if part else []
 
 
 def _check_loader(key: str, loader: Any) -> None:

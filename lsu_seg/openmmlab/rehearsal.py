@@ -13,6 +13,7 @@ from mmengine.logging import MMLogger
 from mmengine.registry import TRANSFORMS
 from torch.utils.data import DataLoader
 
+from lsu_seg.errors import ConfigError
 from lsu_seg.openmmlab.config import renamed
 from lsu_seg.openmmlab.failures import named
 from lsu_seg.openmmlab.runner import QuietRunner, RankedRunner, build_runner
@@ -65,8 +66,14 @@ def _build(runner: RankedRunner, cfg: Config) -> None:
         if runner._val_loop is not None:
             runner._val_loop = runner.build_val_loop(runner._val_loop)
         for key in ("train_dataloader", "val_dataloader"):
-            for transform in _transforms(cfg.get(key)):
-                TRANSFORMS.build(transform)
+            for path, pipeline in _pipelines(cfg.get(key), key):
+                if not isinstance(pipeline, (list, tuple)):
+                    raise ConfigError(f"`{path}` is {pipeline!r}; expected a list: `[dict(type=…), …]`")
+                for number, transform in enumerate(pipeline):
+                    if isinstance(transform, dict):
+                        TRANSFORMS.build(transform)
+                    elif not callable(transform):
+                        raise ConfigError(f"`{path}.{number}` is {transform!r}; expected a transform: `dict(type=…)`")
 
 
 def _close_log(folder: str) -> None:
@@ -78,14 +85,14 @@ def _close_log(folder: str) -> None:
             logger.removeHandler(handler)
 
 
-def _transforms(part: Any) -> Iterator[dict[str, Any]]:
-    """The transforms of all pipelines in a dataloader."""
+def _pipelines(part: Any, path: str) -> Iterator[tuple[str, Any]]:
+    """The pipelines in a dataloader, with their paths; not what is none, as an empty one is."""
     if isinstance(part, Mapping):
         for key, value in part.items():
-            if key == "pipeline" and isinstance(value, (list, tuple)):
-                yield from (transform for transform in value if isinstance(transform, dict))
-            else:
-                yield from _transforms(value)
+            if key != "pipeline":
+                yield from _pipelines(value, f"{path}.{key}")
+            elif value:
+                yield f"{path}.{key}", value
     elif isinstance(part, (list, tuple)):
-        for value in part:
-            yield from _transforms(value)
+        for number, value in enumerate(part):
+            yield from _pipelines(value, f"{path}.{number}")

@@ -156,15 +156,20 @@ class QuietRunner(RankedRunner):
             return super().load_checkpoint(*args, **kwargs)
 
 
-def build_runner(cfg: Config, quiet: bool = False, kind: type[RankedRunner] | None = None) -> RankedRunner:
-    """A Runner of a name of its own, so that several can be built in one process. kind: of Runner, if it is another."""
-    cfg = copy.deepcopy(cfg)
+def make_work_dir(cfg: Config) -> Path:
     try:
         make_folder(cfg.work_dir)
     except OSError as e:
         raise ConfigError(
             f"{cfg.work_dir}: cannot be the work folder ({e.strerror}); choose another with `--work-dir`"
         ) from e
+    return Path(cfg.work_dir)
+
+
+def build_runner(cfg: Config, quiet: bool = False, kind: type[RankedRunner] | None = None) -> RankedRunner:
+    """A Runner of a name of its own, so that several can be built in one process. kind: of Runner, if it is another."""
+    cfg = copy.deepcopy(cfg)
+    make_work_dir(cfg)
     join_ranks(cfg.get("launcher", "none"))
     keep_freed_memory()
     cfg.experiment_name = f"{Path(cfg.work_dir).name}-{next(_NUMBER)}"

@@ -243,8 +243,9 @@ def labelled_with(root: Path, manifest: dict[str, Any]) -> dict[str, Any] | None
     try:
         with open_to_read(path) as file:
             existing: Any = json.loads(file.read())
-        assert isinstance(existing, dict)
-    except (ValueError, RecursionError, AssertionError):
+        if not isinstance(existing, dict):
+            raise TypeError(existing)
+    except (ValueError, RecursionError, TypeError):
         raise OutputError(f"{path}: not a manifest; remove the folder or choose another") from None
     differences = _differences(existing, json.loads(json.dumps(manifest)))
     if not differences:

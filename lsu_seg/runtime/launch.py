@@ -24,6 +24,16 @@ class LaunchError(UserError):
     """The given launcher did not start this process. The message says what to do."""
 
 
+def is_first(launcher: str) -> bool:
+    """Whether this process is rank 0, before the ranks are connected.
+
+    >>> is_first("none")
+    True
+    """
+    rank = _VARIABLES[launcher][0] if launcher in _VARIABLES else ""
+    return os.environ.get(rank, "0") == "0"
+
+
 def join_ranks(launcher: str) -> None:
     """Connect the processes of this run, through gloo if there is no GPU.
 

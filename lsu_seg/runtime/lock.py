@@ -107,9 +107,7 @@ def _acquire(path: Path) -> int | None:
             if not lock(file):
                 holder = os.pread(file, 32, 0).decode(errors="replace")
             elif _is_at(file, path):
-                os.ftruncate(file, 0)
-                os.pwrite(file, str(os.getpid()).encode(), 0)
-                return file
+                return _signed(file, path)
         except BaseException as error:
             os.close(file)
             if isinstance(error, NoLocksError):
@@ -127,6 +125,17 @@ def _acquire(path: Path) -> int | None:
             )
         silent = silent and not _say_waiting(since, f"the processes that a run has left behind in {path.parent}")
         time.sleep(_POLL_S)
+
+
+def _signed(file: int, path: Path) -> int:
+    """Write down who holds the lock; where that cannot be written, nothing is left of it."""
+    try:
+        os.ftruncate(file, 0)
+        os.pwrite(file, str(os.getpid()).encode(), 0)
+    except BaseException:
+        path.unlink(missing_ok=True)
+        raise
+    return file
 
 
 def _is_at(file: int, path: Path) -> bool:

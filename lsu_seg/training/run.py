@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import os
 from pathlib import Path
@@ -13,7 +14,9 @@ from lsu_onto import open_to_read
 from lsu_seg.errors import ConfigError
 from lsu_seg.openmmlab.config import is_type
 from lsu_seg.openmmlab.parts import check_parts
-from lsu_seg.openmmlab.runner import build_runner
+from lsu_seg.openmmlab.runner import build_runner, make_work_dir
+from lsu_seg.runtime.launch import is_first
+from lsu_seg.runtime.lock import locked
 
 
 def train(cfg: Config, quiet: bool = False, resume: bool = False) -> Path:
@@ -25,26 +28,34 @@ def train(cfg: Config, quiet: bool = False, resume: bool = False) -> Path:
     Raises:
         DisagreementError: the config disagrees with the ontology of its datasets (`OntologyHook`).
         ConfigError: the checkpoint to go on from is not where the work folder says, or lacks the optimizer's state; or
-            none was saved. DivergedError: the weights are NaN; checkpoints stay as they are.
+            none was saved. LockedError: another run is using the work folder. DivergedError: the weights are NaN;
+            checkpoints stay as they are.
     """
     cfg = copy.deepcopy(cfg)
     for key in ("test_dataloader", "test_cfg", "test_evaluator"):
         cfg.pop(key, None)
-    last = _last_checkpoint(Path(cfg.work_dir)) if resume else None
+    check_parts(cfg)
+    work = make_work_dir(cfg)
+    # Two runs would overwrite each other's checkpoints, and both end as if nothing was wrong.
+    with locked(work) if is_first(cfg.get("launcher", "none")) else contextlib.nullcontext():
+        return _train(cfg, work, quiet, resume)
+
+
+def _train(cfg: Config, work: Path, quiet: bool, resume: bool) -> Path:
+    last = _last_checkpoint(work) if resume else None
     cfg.resume = last is not None
     if last is not None:
         # Or else mmengine resumes what `load_from` names: the teacher, where students begin with its weights.
         cfg.load_from = str(last)
     elif resume and not quiet:
         print_log(f"there is no checkpoint in {cfg.work_dir} to go on from: the training begins anew", logger=None)
-    check_parts(cfg)
     hooks = list(cfg.get("custom_hooks") or [])
     for kind in ("OntologyHook", "DivergenceHook"):
         if not any(is_type(hook, kind) for hook in hooks):
             hooks.append(dict(type=kind))
     cfg.custom_hooks = hooks
     build_runner(cfg, quiet).train()
-    last = _last_checkpoint(Path(cfg.work_dir))
+    last = _last_checkpoint(work)
     if last is None:
         raise ConfigError(
             f"the training has saved no checkpoint in {cfg.work_dir}: write `default_hooks = dict(checkpoint=dict("

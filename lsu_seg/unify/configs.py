@@ -21,7 +21,7 @@ from lsu_seg.unify.students import label_kinds, labels_of, students, take_sets
 def teacher_config(cfg: Config, work: Path, seed: int) -> Config:
     """The config as it is, with a folder, a seed and a progress bar."""
     cfg = stage_config(cfg, work / "teacher", seed, "teacher")
-    cfg.custom_hooks = [*cfg.get("custom_hooks", []), dict(type="TrainProgressHook", title="teacher")]
+    cfg.custom_hooks = [*(cfg.get("custom_hooks") or ()), dict(type="TrainProgressHook", title="teacher")]
     return cfg
 
 
@@ -65,7 +65,7 @@ def student_config(cfg: Config, work: Path, seed: int, kind: str, teacher: Path 
     if kind == "set":
         take_sets(out)
     out.custom_hooks = [
-        *cfg.get("custom_hooks", []),
+        *(cfg.get("custom_hooks") or ()),
         dict(type="TrainProgressHook", title=f"student on {'set-valued' if kind == 'set' else kind} labels"),
     ]
     if kind != "raw" and "refresh" in cfg.unify:  # which labels inside the constraints

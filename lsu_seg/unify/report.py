@@ -68,6 +68,22 @@ def view_rows(results: dict[str, Any]) -> tuple[list[str], list[list[str]]]:
     return ["other views", *head], out
 
 
+def group_rows(results: dict[str, Any]) -> tuple[list[str], list[list[str]]]:
+    """Header and rows of the IoU of the source's groups, with intervals; only the header if it has none."""
+    models = _models(results)
+    body = []
+    for name, figures in results["teacher"].items():
+        for group in (g["name"] for g in figures.get("groups", [])):
+            found = [{g["name"]: g for g in results[m][name].get("groups", [])}.get(group) for m in models]
+            body.append([f"{name}: {group}", *(_with_interval(g) if g else "" for g in found)])
+    return ["IoU of a group", *(models.values() if body else ())], body
+
+
+def _with_interval(group: dict[str, Any]) -> str:
+    low, high = group["interval"]
+    return f"{group['iou']:.1%}" + (f" [{100 * low:.1f}, {100 * high:.1f}]" if np.isfinite([low, high]).all() else "")
+
+
 def label_rows(results: dict[str, Any]) -> tuple[list[str], list[list[str]]]:
     """Header and rows of the table of pseudo-labels."""
     scores = results["pseudo_labels"]
@@ -79,8 +95,8 @@ def label_rows(results: dict[str, Any]) -> tuple[list[str], list[list[str]]]:
 def table(results: dict[str, Any]) -> str:
     """The tables as text."""
     buffer = io.StringIO()
-    console = Console(file=buffer, width=100)
-    for header, body in (label_rows(results), rows(results), view_rows(results)):
+    console = Console(file=buffer, width=120)
+    for header, body in (label_rows(results), rows(results), view_rows(results), group_rows(results)):
         if len(header) == 1:
             continue
         grid = Table(*header, show_edge=False)
@@ -114,7 +130,8 @@ class Shown:
 def write(folder: Path, title: str, results: dict[str, Any], datasets: Sequence[Shown]) -> Path:
     """Write `index.html` into a folder, with its pictures beside it; returns its path."""
     lsu_onto.make_folder(folder / "pictures")
-    parts = [_grid(*rows(results)), _grid(*view_rows(results)), _grid(*label_rows(results))]
+    tables = (rows, view_rows, group_rows, label_rows)
+    parts = [_grid(*each(results)) for each in tables]
     for shown in datasets:
         parts += [f"<h2>{html.escape(shown.name)}</h2>", _pictures(shown, folder), _ontology(shown.dataset, folder)]
     page = _PAGE.format(

@@ -308,8 +308,14 @@ def evaluate(cfg: Config, checkpoint: Path, title: str) -> dict[str, Any]:
     out = {}
     for name, m in measured.items():
         figures = m.figures()
-        interval = [float(x) for x in sets[name]["views"]["source"]["interval"]]
-        out[name] = {"miou": figures["source/mIoU"], "interval": interval, **figures}
+        source = sets[name]["views"]["source"]
+        interval = [float(x) for x in source["interval"]]
+        groups = [
+            {"name": g["name"], "iou": float(g["iou"]), "interval": [float(x) for x in g["interval"]]}
+            for g in source.get("groups", [])
+            if g["truth"]
+        ]
+        out[name] = {"miou": figures["source/mIoU"], "interval": interval, "groups": groups, **figures}
     return out
 
 

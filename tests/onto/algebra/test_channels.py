@@ -126,6 +126,10 @@ def test_groups_as_classes(land: Path) -> None:
         (("restrict", "land", "@natur"), "`land` has no group `@natur`; did you mean `@nature`?"),
         (("restrict", "land", "tree", "@nature"), "`@nature` has `tree`, which is in another choice already"),
         (("restrict", "land", "tree", "--name", "my trees"), "`my trees` cannot be a name; write `my_trees`"),
+        (
+            ("restrict", "land", "tree", "--name", "land"),
+            "`land` is the full source; give the new one a name of its own",
+        ),
         (("restrict", "land", "tree", "-o", "land.tax"), "is an input too"),
         (("invert", "park", "-o", "land.tax"), "is an input too"),
         (("invert", "prk"), "there is no map from `prk`; did you mean `park`?"),

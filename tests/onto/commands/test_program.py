@@ -99,6 +99,14 @@ def test_click_would_pass_over_these_without_a_word(error: BaseException, monkey
     assert isinstance(result.exception, RuntimeError) and result.exception.__cause__ is error
 
 
+def test_a_message_that_nobody_can_read_keeps_its_code(monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(click, "echo", full)
+    assert ended(monkeypatch, RefusalError("no"), refused=2).exit_code == 2
+
+
 def test_a_command_says_how_it_ends(monkeypatch: pytest.MonkeyPatch) -> None:
     assert ended(monkeypatch, RefusalError("no"), refused=2).exit_code == 2
     assert ended(monkeypatch, KeyboardInterrupt(), interrupted="go on").stderr == "interrupted; go on\n"

@@ -33,12 +33,6 @@ ALL = "road sidewalk car truck sky"
         ("-> any ! void", ALL, {}, "", False),
     ],
 )
-def test_groups_of_the_source_have_their_subgroups_classes() -> None:
-    groups = lsu_onto.load("bdd100k", "vistas").groups
-    assert groups["object.traffic_sign"] == (49, 50) and {45, 49, 55} < set(groups["object"])
-    assert lsu_onto.load_dataset("bdd100k").groups == {}
-
-
 def test_row(compiled: Compile, row: str, allowed: str, kinds: dict[str, int], certain: str, novel: bool) -> None:
     c = compiled(f"0 it {row}\n")
     names = c.source_classes
@@ -49,6 +43,12 @@ def test_row(compiled: Compile, row: str, allowed: str, kinds: dict[str, int], c
     assert c.open_rows[0] == allowed.endswith("void")
     only = {**{n: i for i, n in enumerate(names)}, "void": len(names)}
     assert c.relabel[0] == only.get(allowed, -1)
+
+
+def test_groups_of_the_source_have_their_subgroups_classes() -> None:
+    groups = lsu_onto.load("bdd100k", "vistas").groups
+    assert groups["object.traffic_sign"] == (49, 50) and {45, 49, 55} < set(groups["object"])
+    assert lsu_onto.load_dataset("bdd100k").groups == {}
 
 
 def test_shapes_and_types(compiled: Compile) -> None:
@@ -136,3 +136,9 @@ def test_more_classes_than_the_arrays_can_number(tmp_path: Path) -> None:
             load("many", paths=[tmp_path])
     with pytest.raises(lsu_onto.TaxonomyError, match="`many v1` has 32768 classes"):
         lsu_onto.load("few", paths=[tmp_path])
+
+
+def test_groups_of_the_source_have_their_subgroups_classes() -> None:
+    groups = lsu_onto.load("bdd100k", "vistas").groups
+    assert groups["object.traffic_sign"] == (49, 50) and {45, 49, 55} < set(groups["object"])
+    assert lsu_onto.load_dataset("bdd100k").groups == {}

@@ -182,6 +182,8 @@ def test_what_is_no_mapping_set(folder: Path) -> None:
     for text, message in [
         ("id\tname\n1\troad\n", "is a table, which `lsu-onto import --from csv"),
         ("subject_id\tpredicate_id\n", "no column `object_id`"),
+        ("subject_id\tpredicate_id\tobject_id\n", "there are no mappings"),
+        ("# curie_map: x\nsubject_id\tpredicate_id\tobject_id\n", "`curie_map` is `x`; expected prefixes below it"),
         ("# a: [\n# b\nsubject_id\tpredicate_id\tobject_id\n", ":2:1: the header is not YAML"),
         ("# just words\nsubject_id\tpredicate_id\tobject_id\n", "the header is not a list of keys"),
         (table("town:way||skos:exactMatch|x:road||"), "name it with --source"),

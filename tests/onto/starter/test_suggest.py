@@ -70,30 +70,35 @@ def test_rows(nameless: NameOdds) -> None:
     assert suggest_rows(replace(nameless, odds=odds), pictures)[3].channels == (4,)
 
 
-def test_the_fields_words_stand_for_each_other(tmp_path: Path) -> None:
-    assert relations(tmp_path, "lorry\nMotorbikes\ngrass_high\nmisc_poles\nrubbish_bin\npavement") == {
+def test_names_and_groups(tmp_path: Path) -> None:
+    made = relations(
+        tmp_path,
+        "lorry\nMotorbikes\ngrass_high\nmisc_poles\nrubbish_bin\npavement"
+        '\na "construction--flat--road"\nirontruck\ntruck_motorcycle\ntruck_wash'
+        "\n[vehicles.heavy]\nbulldozer\n[thing]\nthingy",
+    )
+    assert made == {
         "lorry": "< truck",
         "Motorbikes": "< motorcycle",
         "grass_high": "< high_grass",
         "misc_poles": "< pole",
         "rubbish_bin": "~ trash_can void",  # other maps say that bins are void
         "pavement": "-> any",
-    }
-
-
-def test_paths_compounds_and_names_of_two(tmp_path: Path) -> None:
-    made = relations(tmp_path, 'a "construction--flat--road"\nirontruck\ntruck_motorcycle\ntruck_wash')
-    assert made == {
         "a": "< road",
         "irontruck": "~ truck void",
         "truck_motorcycle": "~ truck motorcycle void",
         "truck_wash": "-> any",  # which says what it is for
+        "bulldozer": "~ truck motorcycle void",
+        "thingy": "-> any",
     }
 
 
-def test_groups(tmp_path: Path) -> None:
-    made = relations(tmp_path, "[vehicles.heavy]\nbulldozer\n[thing]\nthingy")
-    assert made == {"bulldozer": "~ truck motorcycle void", "thingy": "-> any"}
+def test_names_without_latin_letters_are_not_alike(tmp_path: Path) -> None:
+    others = 'dataset other v1 -> near v1\n1 class_1 "道路" < road\n2 class_2 "空" < truck\n'
+    made = relations(tmp_path, 'class_2 "道路"\nclass_5 "木"\ntruck_1\ntruck_2', others)
+    assert made["class_2"] == "< road"  # by its label; the name says nothing
+    assert made["class_5"] == "-> any"
+    assert made["truck_1"] == made["truck_2"] == "< truck"
 
 
 def test_a_map_counts_less_where_it_has_another_row_for_the_class(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import multiprocessing
 import os
+import select
 import signal
 import time
 import tracemalloc
@@ -16,6 +17,7 @@ import pytest
 
 from helpers.folders import tree
 from helpers.output_folder import MANIFEST, PALETTE, fill
+from helpers.processes import wait_until
 from lsu_seg.pseudo.errors import OutputError
 from lsu_seg.pseudo.output import OutputFolder
 from lsu_seg.pseudo.records import read_records
@@ -25,12 +27,16 @@ FORK = multiprocessing.get_context("fork")
 
 
 def test_the_next_worker_enters_while_records_are_read(tmp_path: Path) -> None:
-    os.mkfifo(tmp_path / "records-9.jsonl")
-    with ThreadPoolExecutor(1) as pool:
+    pipe = tmp_path / "records-9.jsonl"
+    os.mkfifo(pipe)
+    with ThreadPoolExecutor(1) as pool, pipe.open("r+b", buffering=0) as writer:
+        writer.write(b"\n")
         reading = pool.submit(OutputFolder, tmp_path, MANIFEST, PALETTE, run="a")
-        with (tmp_path / "records-9.jsonl").open("wb"), (tmp_path / ".lock/entry").open("r+b") as entry:  # it reads now
+        wait_until(lambda: reading.done() or not select.select([writer], [], [], 0)[0])  # it reads now
+        with (tmp_path / ".lock/entry").open("r+b") as entry:
             assert lock(entry.fileno())
-            assert not reading.done()
+        assert not reading.done()
+        writer.close()
         reading.result().close()
 
 

@@ -77,6 +77,7 @@ def test_a_full_disk_is_named(tmp_path: Path) -> None:
     try:
         with pytest.raises(OSError, match=r"File too large: '.*\.lsu-lock'"), locked(tmp_path):
             pass
+        assert not list(tmp_path.iterdir())
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
 

@@ -20,6 +20,7 @@ from lsu_seg.data.datasets import TaxDataset
 from lsu_seg.demo import data
 from lsu_seg.errors import ConfigError
 from lsu_seg.openmmlab.config import load_config
+from lsu_seg.runtime.lock import LockedError, locked
 from lsu_seg.training import divergence
 from lsu_seg.training.run import train
 
@@ -48,6 +49,15 @@ def test_a_training_that_diverges_ends_with_a_message_and_keeps_its_checkpoints(
         train(cfg, quiet=True)
     assert len(list(Path(cfg.work_dir).glob("iter_*.pth"))) < 20, "it ended early"
     assert (Path(cfg.work_dir) / "iter_2.pth").is_file()
+
+
+def test_two_trainings_do_not_share_a_folder(tmp_path: Path) -> None:
+    cfg = student_config(tmp_path)
+    work = Path(cfg.work_dir)
+    work.mkdir()
+    with locked(work), pytest.raises(LockedError, match="is working there; wait until it ends, or choose another"):
+        train(cfg, quiet=True)
+    assert not list(work.iterdir())
 
 
 @pytest.mark.parametrize(("size", "file"), [(20_000, "work/iter_2.pth"), (100, "work")])

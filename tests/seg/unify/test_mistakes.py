@@ -16,6 +16,7 @@ from lsu_seg.errors import ConfigError
 from lsu_seg.openmmlab.config import load_config, merge
 from lsu_seg.openmmlab.rehearsal import rehearse
 from lsu_seg.unify.checks import check_config
+from lsu_seg.unify.configs import student_config, teacher_config
 from lsu_seg.unify.stages import RECORD
 
 TOWN, ZERO = "unify.extra.town", "unify.evaluate.zero_shot"
@@ -75,7 +76,11 @@ def test_the_demo_has_none() -> None:
         ("train_cfg.max_iters", "many", "`train_cfg.max_iters` is 'many'"),
         ("train_cfg.val_interval", 0, "`train_cfg.val_interval` is 0; expected"),
         ("custom_hooks", 3, "`custom_hooks` is 3; expected a list"),
+        ("model.decode_head", 3, "`model.decode_head` is 3; expected `dict(type=…, …)`"),
+        ("model.neck", [[]], "`model.neck` is [[]]; expected `dict(type=…, …)`"),
+        ("model.decode_head.loss_decode", "x", "`model.decode_head.loss_decode` is 'x'; expected"),
         ("model.decode_head.type", "SetHed", "`model.decode_head.type` is `SetHed`, and no class of that name"),
+        ("train_dataloader.sampler.type", 3, "`train_dataloader.sampler.type` is 3; expected the name of a class"),
         ("optim_wrapper.optimizer.type", "Nope", "`optim_wrapper.optimizer.type` is `Nope`, and no class of that name"),
         (f"{ZERO}.pipeline", [dict(type="Nope")], "`unify.evaluate.zero_shot.pipeline.0.type` is `Nope`"),
         ("source", "x", "`--set source=…` comes too late: `source` is a variable of"),
@@ -129,6 +134,8 @@ def test_the_demo_draws_nothing_for_a_config_with_a_mistake(tmp_path: Path, chan
         ("model.train_cfg", 3, "`model.train_cfg` is 3; expected `dict(…)`"),
         ("train_dataloader.dataset.pipeline", [dict(type="RandomFlip", prb=1)], "nothing reads `train_dataloader"),
         ("val_dataloader.dataset.pipeline", [dict(type="Resize")], "`val_dataloader.dataset.pipeline.0"),
+        ("train_dataloader.dataset.pipeline", 3, "`train_dataloader.dataset.pipeline` is 3; expected a list"),
+        ("val_dataloader.dataset.pipeline", [3], "`val_dataloader.dataset.pipeline.0` is 3; expected a transform"),
         ("env_cfg.mp_cfg", 3, "`env_cfg` cannot be used as it is"),
     ],
 )
@@ -141,6 +148,12 @@ def test_what_cannot_be_built_shows_before_there_is_any_data(
         rehearse(cfg)
     assert message in str(refused.value)
     assert not list(tmp_path.iterdir())
+
+
+def test_no_hooks_of_ones_own_are_none(tmp_path: Path) -> None:
+    cfg = load_config(DEMO, options={"custom_hooks": None})
+    for own in (teacher_config(cfg, tmp_path, 0), student_config(cfg, tmp_path, 0, "set", tmp_path / "a.pth")):
+        assert [hook["type"] for hook in own.custom_hooks] == ["TrainProgressHook"]
 
 
 def test_what_can_be_built_leaves_nothing_behind(tmp_path: Path) -> None:

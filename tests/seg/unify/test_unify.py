@@ -168,6 +168,11 @@ def test_the_report_shows_what_it_names(finished: Project) -> None:
         assert f"{value:.1%}" in text
         assert f"{value:.1%}" in page.read_text()
     assert re.search(r"student, constrained labels.*\([+-]\d+\.\d\)", text)
+    groups = finished.results["teacher"]["zero_shot"]["groups"]
+    assert {g["name"] for g in groups} <= set(lsu_onto.load("demo").groups) and len(groups) > 2
+    low, high = groups[0]["interval"]
+    shown = f"{groups[0]['iou']:.1%} [{100 * low:.1f}, {100 * high:.1f}]"
+    assert f"zero_shot: {groups[0]['name']}" in text and shown in text and shown in page.read_text()
 
 
 def test_the_report_shows_targets_of_datasets_with_settings_of_their_own(finished: Project, tmp_path: Path) -> None:
