@@ -136,9 +136,3 @@ def test_more_classes_than_the_arrays_can_number(tmp_path: Path) -> None:
             load("many", paths=[tmp_path])
     with pytest.raises(lsu_onto.TaxonomyError, match="`many v1` has 32768 classes"):
         lsu_onto.load("few", paths=[tmp_path])
-
-
-def test_groups_of_the_source_have_their_subgroups_classes() -> None:
-    groups = lsu_onto.load("bdd100k", "vistas").groups
-    assert groups["object.traffic_sign"] == (49, 50) and {45, 49, 55} < set(groups["object"])
-    assert lsu_onto.load_dataset("bdd100k").groups == {}
