@@ -1,4 +1,4 @@
-"""Which row's S(r) the content of each row fits: tried before anything is calibrated, as a wrong map spoils that."""
+"""Which row's S(r) the content of each row fits: by the likelihood of an adapted teacher, then by learnt scores."""
 
 from __future__ import annotations
 
