@@ -37,8 +37,8 @@ FEWEST = 10
 """So many scores are above the last of a tail."""
 
 
-def learn(worlds: list[list[Look]]) -> Learnt:
-    """Fit everything to the looks at each world, of which the first is at its right map."""
+def learn(worlds: list[list[Look]], teachers: list[str]) -> Learnt:
+    """Fit everything to the looks at each world, of which the first is at its right map; a teacher for each world."""
     present = _present([look for world in worlds for look in world if look.kind in ("right", "missing")])
 
     def scores(look: Look) -> Scores:
@@ -63,7 +63,7 @@ def learn(worlds: list[list[Look]]) -> Learnt:
             for look, s in rights
         ),
         is_void=_tail(novel(s.familiarity)[s.closed] for _, s in rights),
-        power=_power(worlds, scores),
+        power=_power(worlds, teachers, scores),
     )
 
 
@@ -143,19 +143,25 @@ def _known_rows(worlds: list[list[Look]], scores: Callable[[Look], Scores]) -> L
     return _logistic(np.concatenate(x), np.concatenate(y), FAMILIAR, 0.1, balanced=True)
 
 
-def _power(worlds: list[list[Look]], scores: Callable[[Look], Scores]) -> Power:
-    """What classes that were taken out score, by what the right map's statistics say of the pair."""
+def _power(worlds: list[list[Look]], teachers: list[str], scores: Callable[[Look], Scores]) -> Power:
+    """What classes that were taken out score, by what the right map's statistics say of the pair.
+
+    The deviation is that of teachers which the fit has not seen, as those of users are.
+    """
     from sklearn.linear_model import LinearRegression
 
-    x, y = [], []
-    for right, *others in worlds:
+    x, y, of = [], [], []
+    for teacher, (right, *others) in zip(teachers, worlds, strict=True):
         around = scores(right).circumstances
         for look in others:
             if look.kind == "missing" and (s := scores(look)).closed[look.d]:
                 x.append([*of_share(look.truth[look.d, look.c]), *around[look.d, look.c]])
                 y.append(s.insisted[look.d, look.c])
+                of.append(teacher)
+    x, y, of = np.array(x), np.array(y), np.array(of)
+    unseen = [y[of == t] - LinearRegression().fit(x[of != t], y[of != t]).predict(x[of == t]) for t in sorted(set(of))]
     model = LinearRegression().fit(x, y)
-    deviation = float(np.std(np.array(y) - model.predict(x)))
+    deviation = float(np.sqrt(np.mean(np.concatenate(unseen) ** 2)))
     return Power(Linear(CIRCUMSTANCES, tuple(model.coef_.tolist()), float(model.intercept_)), deviation)
 
 
@@ -181,7 +187,8 @@ def main() -> None:
             left = (time.monotonic() - start) / i * (len(todo) - i)
             print(f"{i} of {len(todo)} worlds, {left / 60:.0f} min left", file=sys.stderr, flush=True)
     worlds = [pickle.loads(file.read_bytes()) for file in sorted(wanted)]
-    args.output.write_text(as_json(learn(worlds)), encoding="utf-8")
+    teachers = [wanted[file][0].stem for file in sorted(wanted)]
+    args.output.write_text(as_json(learn(worlds, teachers)), encoding="utf-8")
     print(f"{args.output}: learnt from {len(worlds)} worlds")
 
 
