@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import re
 from collections.abc import Iterator, Mapping
+from types import NoneType
 from typing import Any
 
 from mmengine.config import Config
@@ -45,7 +46,7 @@ def check_keys(cfg: Config) -> None:
         if near and not _is_used(key, cfg.text):
             raise ConfigError(f"{cfg.filename}: nothing reads the key `{key}`; did you mean `{near}`?")
     for section, keys in SECTIONS.items():
-        if not isinstance(cfg.get(section) or {}, Mapping):
+        if not isinstance(cfg.get(section), (Mapping, NoneType)):
             raise ConfigError(f"{cfg.filename}: `{section}` is {cfg[section]!r}; expected `dict(…)`")
         for key in cfg.get(section) or ():
             if key not in keys:
@@ -57,7 +58,7 @@ def check_keys(cfg: Config) -> None:
 def check_sets(cfg: Config) -> None:
     """Refuse a `unify` section whose sets are not named: `extra=dict(NAME=dict(…))`."""
     for key in ("extra", "evaluate"):
-        sets = cfg.get("unify", {}).get(key, {})
+        sets = (cfg.get("unify") or {}).get(key, {})
         if not isinstance(sets, Mapping):
             raise ConfigError(f"{cfg.filename}: `unify.{key}` is {sets!r}; expected `dict(NAME=dict(…), …)`")
         for name, one in sets.items():

@@ -51,7 +51,13 @@ def check_section(cfg: Config) -> None:
         )
     if not cfg.train_dataloader.dataset.get("datasets"):
         raise ConfigError("`train_dataloader.dataset` is a CompoundDataset without `datasets`")
-    for member in cfg.train_dataloader.dataset.datasets:
+    members = cfg.train_dataloader.dataset.datasets
+    if not isinstance(members, (list, tuple)):
+        raise ConfigError(f"`train_dataloader.dataset.datasets` is {members!r}; expected a list: `[dict(type=…), …]`")
+    for number, member in enumerate(members):
+        if not isinstance(member, Mapping):
+            path = f"train_dataloader.dataset.datasets.{number}"
+            raise ConfigError(f"`{path}` is {member!r}; expected `dict(type='TaxDataset', …)`")
         check_member(member)
 
 
