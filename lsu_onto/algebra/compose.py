@@ -12,7 +12,7 @@ from lsu_onto.algebra.ways import is_bridge
 from lsu_onto.algebra.wording import Relation, anything, checked, few, map_text, relation
 from lsu_onto.errors import UserError
 from lsu_onto.library.library import Library
-from lsu_onto.ontology.model import MapRow, Source
+from lsu_onto.ontology.model import MapRow, Source, Taxonomy
 
 
 def compose(library: Library, steps: Sequence[Step]) -> str:
@@ -40,13 +40,20 @@ def compose(library: Library, steps: Sequence[Step]) -> str:
         rows.append(
             (cls.name, words, [f"decided in the map to {steps[0].end.name}" if decided else _note(steps, ways)])
         )
-    chain = " ".join([f"{dataset.name}@{dataset.version}", *(f"{s.end.name}@{s.end.version}" for s in steps)])
+    chain = " ".join(f"{t.name}@{t.version}" for t in (dataset, *_named_on_the_way(steps)))
     files = [
         f"{s.map.dataset.name} {s.map.dataset.version} -> {s.map.source.name} {s.map.source.version}" for s in steps
     ]
     about = [f"lsu-onto compose {chain}", f"From the maps {', '.join(files)}"]
     text = map_text(dataset, source, rows, about)
     return checked(library, text, f"the map of `{dataset.name}` to `{source.name}`", [dataset, source])
+
+
+def _named_on_the_way(steps: Sequence[Step]) -> Iterator[Taxonomy]:
+    """Where the steps end, as the command names it: a dataset called as its source is found without being named."""
+    for s in steps:
+        if not (s.backwards and (s.end.name, s.end.version) == (s.start.name, s.start.version)):
+            yield s.end
 
 
 def _decided(row: MapRow | None, matrices: Sequence[Matrix], source: Source) -> Relation | None:

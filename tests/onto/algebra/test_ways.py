@@ -167,4 +167,7 @@ def test_the_shipped_chains_compose(tmp_path: Path) -> None:
         done = run(*names, "-o", str(tmp_path / "out.tax"))
         assert done.exit_code == 0, done.output
         assert lsu_onto.load(str(tmp_path / "out.tax")).source == names[-1]
+        text = (tmp_path / "out.tax").read_text()
+        command = text.split("\n")[1].removeprefix("# lsu-onto compose ").split(" ")
+        assert run(*command).output == text
     assert "sky                  = sky" in (tmp_path / "out.tax").read_text()
