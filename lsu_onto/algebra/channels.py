@@ -7,6 +7,7 @@ classes. `compose` then walks through it, from any dataset with a map to the sou
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 
@@ -21,8 +22,21 @@ from lsu_onto.ontology.model import Ontology, Source, TaxClass, Taxonomy
 Rows = list[tuple[str, tuple[str, ...], list[str]]]
 
 
-def inverted(library: Library, o: Ontology) -> tuple[str, list[str]]:
+def is_taken(library: Library, name: str, version: str, output: str | None) -> bool:
+    """Whether there is such a source on the search path, in another file than the output: one would hide the other."""
+    file = Path(output).resolve() if output else None
+    same = [e for e in library.entries() if (e.kind, e.name, e.version) == ("source", name, version)]
+    return any(e.path.resolve() != file for e in same)
+
+
+def inverted(library: Library, o: Ontology, output: str | None = None) -> tuple[str, list[str]]:
     """A source's classes in the terms of a dataset; and the classes of which the map says nothing.
+
+    Args:
+        library: where the map comes from.
+        o: the map.
+        output: where the text is to be written. The new source is called as the dataset, or `…_labels` if another
+            source is called so.
 
     Returns:
         The text of a `.tax` file: the dataset's classes as a source, the source's channels as a dataset, and their map.
@@ -42,7 +56,9 @@ def inverted(library: Library, o: Ontology) -> tuple[str, list[str]]:
         rows.append((cls.name, relation(may[c], sets[c], o.dataset, vague=not holders), [note]))
     about = f"lsu-onto invert {o.dataset.name}@{o.dataset.version} --source {o.source.name}@{o.source.version}"
     target = [_line(c, str(i)) for i, c in enumerate(o.dataset.classes)]
-    name = o.dataset.name if o.dataset.name != o.source.name else f"{o.dataset.name}_labels"
+    name = o.dataset.name
+    if name == o.source.name or is_taken(library, name, o.dataset.version, output):
+        name += "_labels"
     return _text(library, about, o.source, name, o.dataset.version, target, rows), unstated
 
 

@@ -33,7 +33,7 @@ def invert(name: str, source: str | None, output: str | None, search: tuple[str,
     library = Library(search)
     ontology = library.ontology(name, source)
     refuse_inputs(output, ontology.files, None, search)
-    text, unstated = inverted(library, ontology)
+    text, unstated = inverted(library, ontology, output)
     put(text, output)
     if unstated:
         total = len(ontology.source.classes)

@@ -30,7 +30,7 @@ def restrict(
       lsu-onto restrict cityscapes person rider @vehicle -o traffic.tax
       lsu-onto restrict cityscapes --groups -o coarse.tax
     """
-    from lsu_onto.algebra.channels import restricted
+    from lsu_onto.algebra.channels import is_taken, restricted
     from lsu_onto.exchange.draft import name_problem
     from lsu_onto.exchange.skeleton import need_source
     from lsu_onto.library.library import Library
@@ -43,5 +43,8 @@ def restrict(
         raise click.UsageError(problem)
     if name == full.name:
         raise click.UsageError(f"`{name}` is the full source; give the new one a name of its own with --name")
+    library = Library(search)
+    if is_taken(library, name, "v1", output):
+        raise click.UsageError(f"there is a source `{name} v1` already; give the new one a name of its own with --name")
     refuse_inputs(output, [full.span.file], None, search)
-    put(restricted(Library(search), full, classes, groups, name), output)
+    put(restricted(library, full, classes, groups, name), output)

@@ -82,9 +82,20 @@ def test_a_source_in_the_classes_of_a_dataset(land: Path) -> None:
     assert run("fmt", "--check", "out.tax").exit_code == run("validate", "--strict", "out.tax").exit_code == 0
 
 
-def test_a_dataset_with_the_name_of_its_source(land: Path) -> None:
-    done = run("invert", "cityscapes", "--source", "cityscapes")
+@pytest.mark.parametrize("source", ["cityscapes", "offroad"])
+def test_a_dataset_with_the_name_of_a_source(land: Path, source: str) -> None:
+    done = run("invert", "cityscapes", "--source", source)
     assert "source cityscapes_labels v1\n" in done.output and done.exit_code == 0
+
+
+@pytest.mark.parametrize("args", [("invert", "park"), ("restrict", "land", "tree")])
+def test_an_output_on_the_search_path_is_written_again(land: Path, args: tuple[str, ...]) -> None:
+    texts = []
+    for _ in range(2):
+        done = run(*args, "--path", ".", "-o", "out.tax")
+        assert done.exit_code == 0, done.output
+        texts.append(Path("out.tax").read_text())
+    assert texts[0] == texts[1]
 
 
 def test_some_classes_and_the_way_to_them(land: Path) -> None:
@@ -131,6 +142,7 @@ def test_groups_as_classes(land: Path) -> None:
             "`land` is the full source; give the new one a name of its own",
         ),
         (("restrict", "land", "tree", "-o", "land.tax"), "is an input too"),
+        (("restrict", "land", "tree", "--name", "vistas"), "there is a source `vistas v1` already; give the new"),
         (("invert", "park", "-o", "land.tax"), "is an input too"),
         (("invert", "prk"), "there is no map from `prk`; did you mean `park`?"),
     ],
