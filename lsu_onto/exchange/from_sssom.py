@@ -346,7 +346,7 @@ def _notes(name: str, row: _Row, findings: list[Finding]) -> list[str]:
         for key in ("author_id", "author_label"):
             authors |= dict.fromkeys(re.sub("[,;]", "", a).strip() for a in about.get(key, "").split("|") if a.strip())
         text = about.get("confidence", "")
-        if re.fullmatch(r"[01](\.\d*)?|\.\d+", text) and float(text) <= 1:
+        if re.fullmatch(r"(\d+\.?\d*|\.\d+)(e[+-]?\d+)?", text, re.IGNORECASE | re.ASCII) and float(text) <= 1:
             numbers.append(float(text))
         elif text:
             what = f"`{text}` is no confidence of `{name}`; expected a number from 0 to 1"

@@ -9,7 +9,7 @@ import json
 from lsu_onto import __version__
 from lsu_onto.exchange.to_skos import PREDICATES, uri
 from lsu_onto.ontology.model import MapRow, Ontology
-from lsu_onto.ontology.provenance import provenance
+from lsu_onto.ontology.provenance import in_digits, provenance
 from lsu_onto.ontology.words import notes, relation_text
 
 COLUMNS = (
@@ -63,7 +63,7 @@ def dump(ontology: Ontology) -> str:
             "object_source": f"{target}:",
             "author_id": "|".join(a for a in origin.authors if a.startswith(_ORCID)),
             "author_label": "|".join(a for a in origin.authors if not a.startswith(_ORCID)),
-            "confidence": "" if origin.confidence is None else f"{origin.confidence:g}",
+            "confidence": "" if origin.confidence is None else in_digits(origin.confidence),
             "comment": "; ".join(origin.remarks),
         }
         if meaning.void and not meaning.novel and not row.decision:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from decimal import Decimal
 
 from lsu_onto.diagnostics import Diagnostic, Span, suggest
 from lsu_onto.ontology.model import MapRow, Ontology
@@ -59,10 +60,19 @@ class Provenance:
         """
         parts = [
             f"by {', '.join(self.authors)}" if self.authors else "",
-            "" if self.confidence is None else f"confidence {self.confidence:g}",
+            "" if self.confidence is None else f"confidence {in_digits(self.confidence)}",
             "" if self.how == MANUAL else self.how,
         ]
         return "; ".join(filter(None, parts))
+
+
+def in_digits(confidence: float) -> str:
+    """A confidence as a note has it, without an exponent.
+
+    >>> in_digits(1.0), in_digits(0.85), in_digits(0.00002)
+    ('1', '0.85', '0.00002')
+    """
+    return f"{Decimal(f'{confidence:g}'):f}"
 
 
 def provenance(notes: Iterable[str]) -> Provenance:
@@ -96,7 +106,7 @@ def as_note(p: Provenance) -> str:
     """The note that says it, without the remarks; empty if there is nothing to say."""
     parts = [
         f"by: {', '.join(p.authors)}" if p.authors else "",
-        "" if p.confidence is None else f"conf: {p.confidence:g}",
+        "" if p.confidence is None else f"conf: {in_digits(p.confidence)}",
         "" if p.how == MANUAL else f"how: {p.how}",
     ]
     return "; ".join(filter(None, parts))

@@ -127,6 +127,12 @@ def test_both_ways_round(folder: Path) -> None:
     assert one == other and "way      < road" in one and "vehicle  > car truck" in one
 
 
+def test_a_small_confidence_is_written_as_a_note_has_it(folder: Path) -> None:
+    row = "a:way\t\tskos:exactMatch\tb:xroad\troad\tsemapv:ManualMappingCuration\t2e-05"
+    text, findings = imported(folder, f"{HEAD}{COLUMNS}\tconfidence\n{row}\n", name="other")
+    assert "# conf: 0.00002" in text and not any("confidence" in f for f in findings)
+
+
 def test_others_files(folder: Path) -> None:
     """Labels without ids, whole addresses, commas, several files' worth of authors, and a dataset that nobody has."""
     text, findings = imported(
