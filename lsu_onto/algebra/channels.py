@@ -11,8 +11,8 @@ from pathlib import Path
 
 import numpy as np
 
-from lsu_onto.algebra.facts import facts, possible
-from lsu_onto.algebra.wording import checked, few, relation
+from lsu_onto.algebra.facts import Step, facts, possible
+from lsu_onto.algebra.wording import checked, few, need_a_world, relation
 from lsu_onto.diagnostics import suggest
 from lsu_onto.errors import UserError
 from lsu_onto.exchange.draft import ClassLine, class_lines, map_rows
@@ -40,9 +40,13 @@ def inverted(library: Library, o: Ontology, output: str | None = None) -> tuple[
 
     Returns:
         The text of a `.tax` file: the dataset's classes as a source, the source's channels as a dataset, and their map.
+
+    Raises:
+        UserError: no pixels keep the map, so that nothing follows.
     """
     may = facts(o).T
     sets = possible([may])
+    need_a_world([Step(o)], [may.T], sets)
     stating = {row.cls for row in o.rows if row.decision is None}
     rows: Rows = []
     unstated = []

@@ -9,8 +9,7 @@ import numpy as np
 
 from lsu_onto.algebra.facts import Matrix, Step, ignores, possible
 from lsu_onto.algebra.ways import is_bridge
-from lsu_onto.algebra.wording import Relation, anything, checked, few, map_text, relation
-from lsu_onto.errors import UserError
+from lsu_onto.algebra.wording import Relation, anything, checked, few, map_text, need_a_world, relation
 from lsu_onto.library.library import Library
 from lsu_onto.ontology.model import MapRow, Source, Taxonomy
 
@@ -29,8 +28,7 @@ def compose(library: Library, steps: Sequence[Step]) -> str:
     assert isinstance(source, Source)
     matrices = [s.may for s in steps]
     sets = possible(matrices)
-    if sets.size and not sets.any():
-        raise UserError(f"nothing follows from these maps, because {_contradiction(steps, matrices)}")
+    need_a_world(steps, matrices, sets)
     first = {row.cls: row for row in steps[0].map.rows}
     rows = []
     for d, cls in enumerate(dataset.classes):
@@ -109,13 +107,3 @@ def _note(steps: Sequence[Step], ways: Sequence[Matrix]) -> str:
         where, name_of_source = name_of_source or step.end.name, ""
         parts.append(f"through {where}: {few([*names, *(['void'] if at[-1] else [])])}")
     return "; ".join(parts)
-
-
-def _contradiction(steps: Sequence[Step], matrices: Sequence[Matrix]) -> str:
-    """A class that can have no pixel in any world that keeps the maps."""
-    for i, step in enumerate(steps):
-        lost = np.flatnonzero(~matrices[i][:-1].any(1))
-        if lost.size:
-            name = f"`{step.start.classes[lost[0]].name}` of `{step.start.name}`"
-            return f"{name} can be nothing in `{step.end.name}`: its row excludes what no other class claims whole"
-    return "they contradict each other"

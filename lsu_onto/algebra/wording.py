@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from lsu_onto.algebra.facts import CONTAINS, EQUAL
+from lsu_onto.algebra.facts import CONTAINS, EQUAL, Matrix, Step
 from lsu_onto.errors import UserError
 from lsu_onto.exchange.draft import WIDTH, map_rows
 from lsu_onto.lang.fmt import format_text
@@ -72,6 +72,29 @@ def _wrapped(op: str, names: Sequence[str]) -> list[str]:
 def few(names: Sequence[str], most: int = 8) -> str:
     """Names for a note; of many, the first ones and how many they are."""
     return " ".join(names) if len(names) <= most else f"{' '.join(names[: most - 1])} … ({len(names)})"
+
+
+def need_a_world(steps: Sequence[Step], matrices: Sequence[Matrix], sets: NDArray[np.uint8]) -> None:
+    """Refuse maps that contradict themselves or each other: everything would follow.
+
+    Args:
+        steps, matrices: the maps in a row, and their facts.
+        sets: what these leave possible.
+
+    Raises:
+        UserError: nothing is; the message names a class that can have no pixel.
+    """
+    if sets.any() or not sets.size:
+        return
+    why = "they contradict each other"
+    for step, may in zip(steps, matrices, strict=True):
+        lost = np.flatnonzero(~may[:-1].any(1))
+        if lost.size:
+            name = f"`{step.start.classes[lost[0]].name}` of `{step.start.name}`"
+            why = f"{name} can be nothing in `{step.end.name}`: its row excludes what no other class claims whole"
+            break
+    what = "these maps" if len(steps) > 1 else "this map"
+    raise UserError(f"nothing follows from {what}, because {why}")
 
 
 def checked(library: Library, text: str, about: str, near: Iterable[Taxonomy]) -> str:

@@ -82,6 +82,14 @@ def test_a_source_in_the_classes_of_a_dataset(land: Path) -> None:
     assert run("fmt", "--check", "out.tax").exit_code == run("validate", "--strict", "out.tax").exit_code == 0
 
 
+def test_a_map_that_no_pixel_can_keep_has_no_inverse(land: Path) -> None:
+    Path("land.tax").write_text(f"{LAND}4 odd -> any ! gravel @nature sky void\n")
+    done = run("invert", "park")
+    assert (
+        done.exit_code == 1 and "nothing follows from this map, because `odd` of `park` can be nothing" in done.output
+    )
+
+
 @pytest.mark.parametrize("source", ["cityscapes", "offroad"])
 def test_a_dataset_with_the_name_of_a_source(land: Path, source: str) -> None:
     done = run("invert", "cityscapes", "--source", source)
