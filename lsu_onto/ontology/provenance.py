@@ -113,14 +113,24 @@ def as_note(p: Provenance) -> str:
 
 
 def unreadable(o: Ontology) -> Iterator[Diagnostic]:
-    """Data in notes that are not as they have to be: they would count as words."""
+    """Data in notes that are not as they have to be, and would count as words, or that the row has twice."""
     for row in o.rows:
         if row.inherited:
             continue
+        seen: set[str] = set()
         for note, span in _notes(row):
             for part in note.split(";"):
                 field = _FIELD.fullmatch(part.strip())
-                if field and (problem := _problem(field[1], field[2])):
+                if not field:
+                    continue
+                problem = _problem(field[1], field[2])
+                if not problem and field[1] != "by" and field[1] in seen:
+                    problem = (
+                        f"is the second `{field[1]}:` of the row, and only the last one counts",
+                        "take one of them out",
+                    )
+                seen.add(field[1])
+                if problem:
                     yield Diagnostic("TAX313", f"`{part.strip()}` {problem[0]}", span, problem[1])
 
 
