@@ -66,12 +66,14 @@ class _Row:
     """What is said of a class of the dataset.
 
     Attributes:
-        ops: channel → operator. void: its operator, or empty. ours: whether `to_sssom` wrote it, which says all.
+        ops: channel → operator. void: its operator, or empty. novel: whether a mapping says that nothing matches.
+        ours: whether `to_sssom` wrote it, which says all.
         about: the other cells of every mapping.
     """
 
     ops: dict[int, str] = field(default_factory=dict)
     void: str = ""
+    novel: bool = False
     ours: bool = False
     about: list[tuple[dict[str, str], Place]] = field(default_factory=list)
 
@@ -300,6 +302,7 @@ def _rows(mappings: Iterable[_Mapping], source: Source, findings: list[Finding],
         row.about.append((m.about, m.place))
         row.ours = bool(_of_ours(m.subject.iri))
         if m.object.iri == _NONE:
+            row.novel = True
             continue
         channel = _need(m.object, source)
         if row.ops.setdefault(channel, m.op) != m.op:
@@ -320,6 +323,9 @@ def _relation(name: str, row: _Row, source: Source, findings: list[Finding]) -> 
     notes = _notes(name, row, findings)
     if not row.ops:
         return ("! any",), notes
+    if row.novel:
+        what = f"one mapping says that nothing matches `{name}`, and others say what does; the others count"
+        findings.append(Finding("warning", "value", what, row.about[0][1]))
     ops = dict(row.ops)
     if len(ops) + bool(row.void) > 1 and any(op in "=<" for op in ops.values()):
         classes = ", ".join(f"`{op} {source.classes[c].name}`" for c, op in ops.items())

@@ -127,6 +127,14 @@ def test_both_ways_round(folder: Path) -> None:
     assert one == other and "way      < road" in one and "vehicle  > car truck" in one
 
 
+def test_a_class_with_and_without_a_match_is_warned_of(folder: Path) -> None:
+    none = "a:way||skos:exactMatch|sssom:NoTermFound||"
+    text, findings = imported(folder, table(none, "a:way||skos:broadMatch|b:xroad|road|"), name="other")
+    assert "way  < road" in text and any("nothing matches `way`, and others say what does" in f for f in findings)
+    text, findings = imported(folder, table(none, "a:lawn||skos:broadMatch|b:xgrass|grass|"), name="other")
+    assert "! any" in text and not any("nothing matches" in f for f in findings)
+
+
 def test_a_small_confidence_is_written_as_a_note_has_it(folder: Path) -> None:
     row = "a:way\t\tskos:exactMatch\tb:xroad\troad\tsemapv:ManualMappingCuration\t2e-05"
     text, findings = imported(folder, f"{HEAD}{COLUMNS}\tconfidence\n{row}\n", name="other")
