@@ -132,12 +132,14 @@ def _ask(
     **asking: Any,
 ) -> Sample:
     """What the teacher says under a map that allows everything. An audit of the map to come reads it again."""
+    import tempfile
+
     import lsu_onto
     from lsu_seg.pseudo.sampling import drawn_sample
 
-    dataset, source = (name.split()[0] for name in (names.dataset, names.source))
-    file = Path(work_dir) / "any" / f"{dataset}-{source}.tax"
-    lsu_onto.write_atomic(file, empty.text.encode("utf-8", "backslashreplace"))
-    paths = [*search, *empty.files]
-    asked = drawn_sample(Path(work_dir), str(file), names.source, paths, data_root, **asking)
+    with tempfile.TemporaryDirectory() as folder:  # in `work_dir`, a search path would find it beside the map to come
+        file = Path(folder) / "any.tax"
+        lsu_onto.write_atomic(file, empty.text.encode("utf-8", "backslashreplace"))
+        paths = [*search, *empty.files]
+        asked = drawn_sample(Path(work_dir), str(file), names.source, paths, data_root, **asking)
     return asked.sample

@@ -61,6 +61,7 @@ def drawn_sample(
     cfg = pseudo_label_config(
         name, data_root, teacher, checkpoint, _LABELS, source, split, unknown=unknown, paths=list(paths)
     )
+    cfg.test_cfg.title = f"asking about {constraint.dataset}"  # not the name of the map's file: it is in the key
     merge(cfg, options or {})
     pairs = find_pairs(data_root, constraint.layout, split)
     if not pairs:
@@ -68,7 +69,7 @@ def drawn_sample(
     chosen = sorted(sorted(range(len(pairs)), key=lambda i: (seed_of(pairs[i].key), pairs[i].key))[:images])
     reader = LabelReader(constraint, unknown=unknown, root=data_root, split=split)
     key = _key(cfg, constraint, [pairs[i] for i in chosen], [*reader.tables(), *_files(teacher), *_files(checkpoint)])
-    folder = work / f"{short_name(name)}-{constraint.source}-{split}-{key}"
+    folder = work / f"{constraint.dataset}-{constraint.source}-{split}-{key}"
     labelling = folder / f"map-{constraint.content_sha256()[:8]}"
     sample = load_sample(folder / "sample.npz") if (folder / "sample.npz").is_file() else None
     if sample is None:
@@ -80,7 +81,6 @@ def drawn_sample(
                 # The teacher is asked for every pixel where its own labels are wanted, too, and the page shows them.
                 "test_cfg.raw_dir": str(labelling / "teacher"),
                 "test_cfg.keep_windows": True,
-                "test_cfg.title": f"asking about {short_name(name)}",
                 "test_dataloader.dataset.indices": chosen,
             }
         )

@@ -61,13 +61,17 @@ def test_the_file(world: Path, tmp_path: Path) -> None:
 def test_the_audit_of_the_file_reads_the_same_sample(
     world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """By whatever name: the file's own, another one, or the dataset's, with the work folder on the search path."""
     monkeypatch.chdir(tmp_path)
     assert ask(world, tmp_path / "work").exit_code == 0
     teacher = "--teacher", world / "teacher.py", "--checkpoint", world / "teacher.pth", "--data-root", world / "data"
-    look = ["audit", "painted-colours.tax", "--path", world / "tax", *teacher, "--work-dir", "work"]
-    result = CliRunner().invoke(main, list(map(str, look)))
-    assert result.exit_code == 0, result.output
-    assert "asking" not in result.stderr
+    path = "--path", world / "tax", "--work-dir", "work"
+    for name in (["painted-colours.tax"], ["painted", "--path", "."], ["renamed.tax"]):
+        if name == ["renamed.tax"]:
+            Path("painted-colours.tax").rename("renamed.tax")
+        result = CliRunner().invoke(main, list(map(str, ["audit", *name, *path, *teacher])))
+        assert result.exit_code == 0, result.output
+        assert "asking" not in result.stderr
 
 
 def test_json_and_standard_output(world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
