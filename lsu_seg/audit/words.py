@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from lsu_seg.audit.findings import KINDS, Finding, Report
 
@@ -199,18 +200,29 @@ def judged_rows(report: Report) -> list[int]:
     return [d for d, row in enumerate(report.allowed[:, :-1]) if d not in report.unseen and not row.all()]
 
 
+def _limits(report: Report) -> NDArray[np.float32]:
+    """The shares from which on forgotten classes would have been found (`Cells.decidable`), where they can have been
+    missed: 0 for what the map allows, which is not forgotten, and for what a finding is about, which was not missed."""
+    limits = np.where(report.allowed[:, :-1], np.float32(0), report.cells.decidable)
+    for finding in report.findings:
+        channels = [c for c in finding.channels if c < limits.shape[1]]
+        if len(finding.rows) == 1 and finding.rows[0] >= 0:
+            limits[finding.rows[0], channels] = 0
+    return limits
+
+
 def blind_rows(report: Report) -> list[int]:
     """Judged rows in which no class that the map forgot would have been found, however much of it there is."""
-    hidden = ~report.allowed[:, :-1] & ~(report.cells.decidable <= 1)
+    hidden = ~(_limits(report) <= 1)
     return [d for d in judged_rows(report) if (hidden[d] | report.allowed[d, :-1]).all()]
 
 
 def undecidable(report: Report, row: int) -> list[tuple[str, list[str]]]:
     """What the audit could not have found in a row: a share in words → the source classes that it would miss below it.
 
-    What the map allows cannot be missing. The shares are rounded up to one of four, so that a row takes a few lines.
+    The shares are rounded up to one of four, so that a row takes a few lines.
     """
-    limits = np.where(report.allowed[row, :-1], 0, report.cells.decidable[row])
+    limits = _limits(report)[row]
     out: list[tuple[str, list[str]]] = []
     low = 0.05
     for high in (0.12, 0.3, 0.6, 1.0, np.inf):

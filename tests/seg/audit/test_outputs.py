@@ -73,12 +73,14 @@ def test_silence_is_said_to_mean_little_where_nothing_could_be_found() -> None:
     assert "\n1 image and 20480 pixels were looked at\n" in as_text(one)
 
 
-def test_what_the_map_allows_is_not_said_to_be_undecidable() -> None:
+def test_neither_what_the_map_allows_nor_what_was_found_is_said_to_be_undecidable() -> None:
     report = replace(a_report(), cells=replace(a_report().cells, decidable=np.full((5, 6), np.inf, np.float32)))
+    found = {2: {"source_4"}, 3: {"source_1"}}  # insisted on, and in a wrong row
     for row in range(4):
         ((_, missed),) = undecidable(report, row) or [("", [])]
         allowed = {report.source_classes[c] for c in np.flatnonzero(report.allowed[row, :-1])}
-        assert set(missed) == set(report.source_classes) - allowed
+        assert set(missed) == set(report.source_classes) - allowed - found.get(row, set())
+    assert "forgotten in `class_0`\n" in as_text(report)  # not in the two rows of which something was found
 
 
 def test_the_json_has_everything_and_no_nan() -> None:
