@@ -319,21 +319,22 @@ class OutputPath(click.Path):
     Taxonomies are written by hand, and any copy may be the only one: what writes no `.tax` file replaces none.
 
     Args:
-        suffix: how the file must be called; without it, any name but that of a taxonomy will do.
+        suffixes: how the file may end; without any, any name but that of a taxonomy will do.
     """
 
-    def __init__(self, suffix: str = "", **options: Any) -> None:
+    def __init__(self, *suffixes: str, **options: Any) -> None:
         super().__init__(**options)
-        self.suffix = suffix
+        self.suffixes = suffixes
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         path = os.fspath(value)
         is_file = os.path.isfile(path) or not os.path.exists(path)  # noqa: PTH110, PTH113 (Path raises)
         is_file = is_file and not (path == "-" and self.allow_dash)
         if is_file and not path.startswith(("/dev/", "/proc/")):
-            if not path.endswith(self.suffix):
-                self.fail(f"the output must end in `{self.suffix}`, not `{path}`", param, ctx)
-            if self.suffix != ".tax" and {path[-4:], os.path.realpath(path)[-4:]} & {".tax"}:
+            if self.suffixes and not path.endswith(self.suffixes):
+                expected = " or ".join(f"`{suffix}`" for suffix in self.suffixes)
+                self.fail(f"the output must end in {expected}, not `{path}`", param, ctx)
+            if ".tax" not in self.suffixes and {path[-4:], os.path.realpath(path)[-4:]} & {".tax"}:
                 self.fail(f"`{path}` is the name of a taxonomy, and this writes none; name another file", param, ctx)
         return super().convert(value, param, ctx)
 

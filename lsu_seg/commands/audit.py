@@ -53,8 +53,8 @@ if TYPE_CHECKING:
 @click.option("--html", type=Output(".html", dir_okay=False), help="Also write a page there, with pictures.")
 @click.option(
     "--propose",
-    type=Output(dir_okay=False, allow_dash=True),
-    metavar="FILE | -",
+    type=Output(".patch", ".diff", dir_okay=False, allow_dash=True),
+    metavar="FILE.patch | -",
     help="Also write a diff of the map there; `-` prints it, and the report to standard error.",
 )
 @search_path

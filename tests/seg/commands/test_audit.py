@@ -207,6 +207,15 @@ def test_a_budget_is_a_positive_number(option: str, value: str, tmp_path: Path) 
     assert f"Invalid value for '{option}': {value}" in refused(tmp_path, option, value)
 
 
+def test_a_diff_replaces_no_file_of_the_run(world: Path) -> None:
+    for name in ("manifest.json", "records-0.jsonl"):
+        file = world / "out" / name
+        before = file.read_bytes()
+        message = refused(world / "out", "--path", world / "tax", "--propose", file)
+        assert f"the output must end in `.patch` or `.diff`, not `{file}`" in message
+        assert file.read_bytes() == before
+
+
 def test_a_missing_package_is_named(world: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "scipy.optimize", None)
     monkeypatch.setitem(sys.modules, "scipy", None)
