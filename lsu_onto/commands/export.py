@@ -21,7 +21,7 @@ def export(name: str, format_: str, output: str | None, source: str | None, sear
     \b
     json   both taxonomies and every relation, in a versioned envelope
     csv    one row per dataset class; `import --from csv` reads it back
-    sssom  a mapping set (TSV with a YAML header); facts only, no decisions
+    sssom  a mapping set: facts as TSV, decisions in its YAML header
     skos   two concept schemes in Turtle; needs the extra [skos]
     mmseg  METAINFO, num_classes, and a label map where S(d) is one class
     md     a page with a table of classes
