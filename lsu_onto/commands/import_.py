@@ -37,8 +37,8 @@ from lsu_onto.program import OutputPath, search_path, source_option
     help="data-priors: write the source section from this mapping file's rows (repeatable).",
 )
 @click.option("--column", help="mseg: the dataset's column, e.g. `idd-39`.")
-@click.option("--encoding", help="How raw values are stored: id, id16, id16/1000, rgb.")
-@click.option("--void", help="Raw values that mean `not annotated`, e.g. `255`.")
+@click.option("--encoding", help="How raw values are stored: id, id16, id16/1000, rgb (not sssom).")
+@click.option("--void", help="Raw values that mean `not annotated`, e.g. `255` (not sssom).")
 @search_path
 def import_(inputs: tuple[str, ...], format_: str, output: str | None, **options: Any) -> None:
     """Make a `.tax` file from class lists and mappings of others.
@@ -75,7 +75,7 @@ def import_(inputs: tuple[str, ...], format_: str, output: str | None, **options
     from lsu_onto.library.library import Library
     from lsu_onto.reporting.findings import concise
 
-    _usage(options)
+    _usage(format_, options)
     refuse_inputs(output, [*inputs, *options["source_from"]], options["source"], options["search"])
     imported = read(format_, inputs, Options(**options))
     for finding in imported.findings:
@@ -93,10 +93,22 @@ def import_(inputs: tuple[str, ...], format_: str, output: str | None, **options
         raise ExchangeError(f"`{name}` needs {corrections}; `lsu-onto validate` shows the places")
 
 
-def _usage(options: dict[str, Any]) -> None:
+_RAW_VALUES = tuple(name for name in IMPORTS if name != "sssom")
+_OPTIONS_OF = {"column": ("mseg",), "source_from": ("data-priors",), "encoding": _RAW_VALUES, "void": _RAW_VALUES}
+"""Option → the formats that it says something about. With others it would change nothing."""
+
+
+def _usage(format_: str, options: dict[str, Any]) -> None:
     import re
 
     from lsu_onto.exchange.draft import name_problem
+
+    for key, formats in _OPTIONS_OF.items():
+        if options[key] and format_ not in formats:
+            option = "--" + key.replace("_", "-")
+            raise click.UsageError(
+                f"`{option}` changes nothing with `--from {format_}`: it belongs to {', '.join(formats)}; leave it out"
+            )
 
     name, version = options["name"], options["version"]
     if name is not None and (problem := name_problem(name)):

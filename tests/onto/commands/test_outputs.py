@@ -20,7 +20,7 @@ LINES = [
     "compile g -o {}",
     "render g -o {}",
     "import --from csv {} -o {}",
-    "import --from csv a.csv --source-from {} -o {}",
+    "import --from data-priors a.csv --source-from {} -o {}",
     "import --from csv a.csv --source ./g.tax -o {}",
     "init x --from-csv {} --force -o {}",
     "init x --from-csv a.csv --source ./g.tax --force -o {}",

@@ -73,3 +73,18 @@ def test_only_a_command_that_works_is_named(tmp_path: Path) -> None:
     spaced = tmp_path / "my list.json"
     spaced.write_text('["road"]')
     assert f"--from json '{spaced}'` reads" in run("import", "--from", "csv", spaced).stderr
+
+
+@pytest.mark.parametrize(
+    ("format_", "option", "formats"),
+    [
+        ("csv", "--column", "mseg"),
+        ("sssom", "--source-from", "data-priors"),
+        ("sssom", "--encoding", "csv, data-priors, mseg, mmseg, json, xml, labelmap"),
+        ("sssom", "--void", "csv, data-priors, mseg, mmseg, json, xml, labelmap"),
+    ],
+)
+def test_an_option_that_would_change_nothing_is_refused(format_: str, option: str, formats: str) -> None:
+    result = run("import", "--from", format_, "file", option, "255")
+    assert result.exit_code == 2
+    assert f"`{option}` changes nothing with `--from {format_}`: it belongs to {formats}; leave it out" in result.stderr
