@@ -17,11 +17,14 @@ def need_source(name: str, search: tuple[str, ...]) -> Source:
     library = Library(search)
     source = library.source(name)
     if source is None:
+        bare_name = spaced(name).partition(" ")[0]
         entries = [e for e in library.entries() if e.kind == "source"]
-        versions = dict.fromkeys(f"`{e.name} {e.version}`" for e in entries if e.name == spaced(name).partition(" ")[0])
+        versions = dict.fromkeys(f"`{e.name} {e.version}`" for e in entries if e.name == bare_name)
+        is_dataset = not versions and any((e.kind, e.name) == ("dataset", bare_name) for e in library.entries())
         advice = "`lsu-onto list` shows what there is; `--path DIR` adds a folder"
         close = suggest(name, sorted({e.name for e in entries}), advice)
-        raise ExchangeError(f"there is no source `{name}`; {'found ' + ', '.join(versions) if versions else close}")
+        what = f"there is no source `{name}`{', which is a dataset' if is_dataset else ''}"
+        raise ExchangeError(f"{what}; {'found ' + ', '.join(versions) if versions else close}")
     return source
 
 

@@ -54,6 +54,7 @@ def test_what_is_refused(tmp_path: Path) -> None:
     for args, message in [
         ((farm,), "Missing option '--source'"),
         ((farm, "--source", "citiscapes"), "did you mean `cityscapes`?"),
+        ((farm, "--source", "idd"), "there is no source `idd`, which is a dataset; "),
         ((farm, "--source", "cityscapes", "-o", tmp_path / "there.tax"), "nothing is overwritten"),
         ((farm, "--source", "cityscapes", "-o", tmp_path / "x.csv"), "must end in `.tax`"),
         ((farm, "--source", "cityscapes", "-o", "-", "--format", "json"), "name a file for -o"),
