@@ -33,7 +33,7 @@ def world() -> World:
 
 
 def test_right_maps_have_few_contradictions() -> None:
-    """0.3 a map are asked for; of five maps, more than four would be a chance of one in sixty."""
+    """Half a one a map is asked for, and a quarter was counted: of five maps, more than four are a chance of one in 80."""
     false = []
     for seed in range(1, 6):
         findings, cells = judged(draw(seed=seed))
