@@ -220,8 +220,8 @@ def _elsewhere(earlier: list[Finding], findings: Iterable[Finding]) -> list[Find
 def _moved(case: Case, after: Case, to: NDArray[np.int64]) -> list[Finding]:
     """What `likely_move` proposes, if the scores under it bear it out.
 
-    The teacher is adapted to the moved map, and so prefers it to some degree. What it says under the map as it is must
-    be clearly worse, too: a teacher that knows nothing fits both alike.
+    The teacher is adapted to the moved map, and so prefers it to some degree. Of more than two rows, what it says under
+    the map as it is must be clearly worse, too: a teacher that knows nothing fits both alike.
 
     Args:
         case: the map under audit. after: with its rows moved.
@@ -234,8 +234,7 @@ def _moved(case: Case, after: Case, to: NDArray[np.int64]) -> list[Finding]:
     changed = (allowed != stated).any(1) & judged
     gain = float((own - other)[changed & closed_rows(allowed)].sum())
     both = changed & closed_rows(allowed) & closed_rows(stated)
-    if (own - np.diag(fits(case.scores.z, stated)))[both].sum() < EACH * both.sum():
-        return []
+    better = (own - np.diag(fits(case.scores.z, stated)))[both].sum() >= EACH * both.sum()
     at = [int(d) for d in np.flatnonzero(changed) if to[d] >= 0]
     changes = {d: tuple(np.flatnonzero(stated[to[d]]).tolist()) for d in at}
     expected = case.expected_pairs(gain)
@@ -243,7 +242,7 @@ def _moved(case: Case, after: Case, to: NDArray[np.int64]) -> list[Finding]:
         return []
     if len(at) == 2 and gain > PAIR:
         return [Finding("exchanged", tuple(at), score=gain, expected=expected, changes=changes)]
-    if len(at) > 2 and gain > SLIP:
+    if len(at) > 2 and gain > SLIP and better:
         return [Finding("slipped", tuple(at), score=gain, expected=expected, changes=changes)]
     return []
 
