@@ -65,7 +65,7 @@ def audit(sample: Sample, constraint: Constraint, settings: Settings | None = No
     grid = pairing(sample.grid_row, sample.grid_top, len(sample.rows_of), len(sample.classes))
     files = file_findings(grid, [sample.keys[i] for i in sample.grid_image], settings)
     if grid is None:
-        remarks.append("there are too few images to say whether labels and images are paired rightly")
+        remarks.append("too little is seen, or in too few images, to say whether labels and images are paired rightly")
     if files and files[0].kind == "shuffled":
         findings = []  # they say nothing about the map
         remarks.append("labels and images do not belong together: nothing else could be judged")
