@@ -45,7 +45,8 @@ def pairing(rows: NDArray[np.integer], top: NDArray[np.integer], count: int, cha
         count: number of rows D. channels: K.
 
     Returns:
-        None if there are fewer than `FEWEST` images that show two rows or more, or fewer than `VARIED` rows in all.
+        None if there are fewer than `FEWEST` images that show two rows or more, or fewer than `VARIED` rows in all; or
+        if the teacher's best class is the same everywhere, which any label fits.
     """
     chosen = np.unique(np.linspace(0, max(len(rows) - 1, 0), min(len(rows), _MOST)).astype(int))
     seen_rows = np.where(top[..., 0] < channels, rows, -1)
@@ -58,6 +59,8 @@ def pairing(rows: NDArray[np.integer], top: NDArray[np.integer], count: int, cha
     known = (rows >= 0) & (code < channels)
     code = np.where(known, code, 0)
     d = np.where(known, rows, 0)
+    if len(np.unique(code[known])) < 2:
+        return None
     # P(best | d), and P(second | best, d) drawn towards P(second | best)
     best, second = code, np.where(known, np.minimum(top[..., 1].reshape(images, -1), channels - 1), 0)
     table = np.zeros((count, channels, channels))

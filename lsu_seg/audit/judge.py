@@ -17,7 +17,7 @@ from lsu_seg.audit.learnt import Learnt, learnt
 from lsu_seg.audit.moves import likely_move, refined
 from lsu_seg.audit.pixels import Pixels, pixels_of, redraw
 from lsu_seg.audit.presence import opinion, presence
-from lsu_seg.audit.rows import PAIR, SLIP, closed_rows, fits, patterns
+from lsu_seg.audit.rows import EACH, PAIR, SLIP, closed_rows, fits, patterns
 from lsu_seg.audit.sample import Sample
 from lsu_seg.audit.scores import Scores
 from lsu_seg.audit.verdicts import (
@@ -65,7 +65,7 @@ def audit(sample: Sample, constraint: Constraint, settings: Settings | None = No
     grid = pairing(sample.grid_row, sample.grid_top, len(sample.rows_of), len(sample.classes))
     files = file_findings(grid, [sample.keys[i] for i in sample.grid_image], settings)
     if grid is None:
-        remarks.append("there are too few images to say whether labels and images are paired rightly")
+        remarks.append("too little is seen, or in too few images, to say whether labels and images are paired rightly")
     if files and files[0].kind == "shuffled":
         findings = []  # they say nothing about the map
         remarks.append("labels and images do not belong together: nothing else could be judged")
@@ -174,7 +174,7 @@ def examine(
         # a row whose pattern leaves the list may be anything
         moved = np.where((to >= 0)[:, None], allowed[np.maximum(to, 0)], True)
         after = replace(case, scores=look(moved))
-        moves = _moved(after, allowed, to)
+        moves = _moved(case, after, to)
         case = after if moves else case
     findings = moves or list(exchanged(case))
     wrong = list(_elsewhere(findings, wrong_rows(case)))
@@ -217,18 +217,24 @@ def _elsewhere(earlier: list[Finding], findings: Iterable[Finding]) -> list[Find
     return [f for f in findings if done.isdisjoint(f.rows)]
 
 
-def _moved(case: Case, stated: NDArray[np.bool_], to: NDArray[np.int64]) -> list[Finding]:
+def _moved(case: Case, after: Case, to: NDArray[np.int64]) -> list[Finding]:
     """What `likely_move` proposes, if the scores under it bear it out.
 
+    The teacher is adapted to the moved map, and so prefers it to some degree. Of more than two rows, what it says under
+    the map as it is must be clearly worse, too: a teacher that knows nothing fits both alike.
+
     Args:
-        case: the map with its rows moved. stated: the map under audit.
+        case: the map under audit. after: with its rows moved.
     """
-    z, allowed, judged = case.scores.z, case.scores.allowed, case.scores.judged
+    stated = case.scores.allowed
+    z, allowed, judged = after.scores.z, after.scores.allowed, after.scores.judged
     fit = fits(z, stated)
     usual = fit[:, closed_rows(stated)].mean(1)  # what void and `any` fit as well as
     own, other = np.diag(fits(z, allowed)), np.where(closed_rows(stated), np.diag(fit), usual)
     changed = (allowed != stated).any(1) & judged
     gain = float((own - other)[changed & closed_rows(allowed)].sum())
+    both = changed & closed_rows(allowed) & closed_rows(stated)
+    better = (own - np.diag(fits(case.scores.z, stated)))[both].sum() >= EACH * both.sum()
     at = [int(d) for d in np.flatnonzero(changed) if to[d] >= 0]
     changes = {d: tuple(np.flatnonzero(stated[to[d]]).tolist()) for d in at}
     expected = case.expected_pairs(gain)
@@ -236,7 +242,7 @@ def _moved(case: Case, stated: NDArray[np.bool_], to: NDArray[np.int64]) -> list
         return []
     if len(at) == 2 and gain > PAIR:
         return [Finding("exchanged", tuple(at), score=gain, expected=expected, changes=changes)]
-    if len(at) > 2 and gain > SLIP:
+    if len(at) > 2 and gain > SLIP and better:
         return [Finding("slipped", tuple(at), score=gain, expected=expected, changes=changes)]
     return []
 

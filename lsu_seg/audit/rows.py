@@ -11,6 +11,8 @@ PAIR = 4.0
 """Least gain in log-likelihood for which two rows are exchanged."""
 SLIP = 6.0
 """Least gain for which three rows or more are moved."""
+EACH = 1.5
+"""Least mean gain of three rows or more, from their fit under the map as it is to that under the moved map."""
 
 
 def fits(z: NDArray[np.float64], allowed: NDArray[np.bool_]) -> NDArray[np.float64]:

@@ -165,5 +165,7 @@ def _misfit(sample: Sample) -> str | None:
         array = getattr(sample, name)
         if ((array < least.get(name, 0)) | (array >= end)).any():
             return name
+    if not (np.isfinite(sample.weight) & (sample.weight > 0)).all():
+        return "weight"
     seen = sample.grid_top[sample.grid_top != UNSEEN]
     return "grid_top" if (seen >= len(sample.classes)).any() else None

@@ -60,7 +60,9 @@ def compare(a: Path, b: Path) -> dict[str, Any]:
         one, other = first["pooled"], second["pooled"]
         views = [view for view in one["views"] if view in other["views"]]
         _same_classes(a, b, "the pooled sets", views, one, other)
-        total = {v: _sum([d[v] for d in drawn]) for v in [*views, "groups"] if all(v in d for d in drawn)}
+        # of sets whose groups differ, none are pooled
+        grouped = ["groups"] if all("groups" in part["views"].get("source", {}) for part in (one, other)) else []
+        total = {v: _sum([d[v] for d in drawn]) for v in [*views, *grouped] if all(v in d for d in drawn)}
         result["pooled"] = _part(one, other, views, total)
     missing = [p.with_suffix(".npz") for p, arrays in ((a, arrays_a), (b, arrays_b)) if arrays is None]
     return result | {"missing": [str(p) for p in missing]}

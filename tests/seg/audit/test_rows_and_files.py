@@ -103,6 +103,8 @@ def test_labels_that_fit_every_image_say_nothing() -> None:
     rows, top = scenes(40)
     assert pairing(np.zeros_like(rows), top, 4, 4) is None
     assert pairing(np.minimum(rows, 1), top, 4, 4) is None
+    assert pairing(rows, np.zeros_like(top), 4, 4) is None
+    assert pairing(rows, np.zeros_like(top), 4, 1) is None  # a source of one class
 
 
 def test_points_that_the_teacher_did_not_see_do_not_count() -> None:

@@ -83,6 +83,8 @@ def test_arrays_that_do_not_fit_are_refused(name: str, tmp_path: Path) -> None:
     if name in ("row", "image", "grid_image", "grid_row", "grid_top"):
         others += [array + array.dtype.type(100), array - array.dtype.type(100), array + array.dtype.type(1)]
         others += [array - array.dtype.type(1)] if array.dtype.kind == "i" else []
+    if name == "weight":
+        others += [-array, 0 * array, np.full_like(array, np.nan), np.full_like(array, np.inf)]
     for other in others:
         np.savez(file, **arrays | {name: other})
         with pytest.raises(SampleError, match="not a sample of an audit"):

@@ -164,6 +164,12 @@ def test_groups_are_compared(tmp_path: Path) -> None:
     plain = measured(3, 0.8)
     files.write(tmp_path / "plain", document({"val": plain}), {"val": plain})
     assert "groups" not in compare(a, tmp_path / "plain" / "evaluation.json")["sets"]["val"]["views"]["source"]
+    coarse = replace(WORLD, source_groups=("thing", "thing", "flat", "flat"))
+    mixed = {"val": measured(2, 0.7, constraint=GROUPED), "other": measured(3, 0.8, constraint=coarse)}
+    files.write(tmp_path / "mixed", document(mixed), mixed)
+    same = compare(*[tmp_path / "mixed" / "evaluation.json"] * 2)
+    assert [g["name"] for g in same["sets"]["other"]["views"]["source"]["groups"]] == ["thing", "flat"]
+    assert "groups" not in same["pooled"]["views"]["source"]
     arrays = dict(np.load(tmp_path / "a" / "evaluation.npz"))
     np.savez(tmp_path / "a" / "evaluation.npz", **arrays | {"groups_0": arrays["groups_0"] + 1})
     with pytest.raises(EvaluationError, match="is of another evaluation"):

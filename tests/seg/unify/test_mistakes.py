@@ -159,11 +159,13 @@ def test_no_hooks_of_ones_own_are_none(tmp_path: Path) -> None:
         assert [hook["type"] for hook in own.custom_hooks] == ["TrainProgressHook"]
 
 
-def test_what_can_be_built_leaves_nothing_behind(tmp_path: Path) -> None:
-    before = set(Path(tempfile.gettempdir()).iterdir())
-    rehearse(config(tmp_path))
-    assert not list(tmp_path.iterdir())
-    assert not [p for p in set(Path(tempfile.gettempdir()).iterdir()) - before if p.name.startswith("lsu-seg-")]
+def test_what_can_be_built_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))  # the usual one is other tests', too
+    made: list[str] = []
+    monkeypatch.setattr(tempfile, "mkdtemp", lambda *a, of=tempfile.mkdtemp, **k: made.append(of(*a, **k)) or made[-1])
+    rehearse(config(tmp_path / "data"))
+    assert made and not any(Path(folder).exists() for folder in made)
+    assert not (tmp_path / "data").exists()
 
 
 def test_fresh_removes_nothing_for_a_config_that_cannot_run(tmp_path: Path) -> None:
