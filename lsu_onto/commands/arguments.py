@@ -118,6 +118,31 @@ def put(text: str, output: str | None) -> None:
     click.echo(output, err=True)
 
 
+def put_taxonomy(text: str, output: str | None) -> None:
+    """Write a `.tax` file, or else to standard output. What people wrote is not replaced.
+
+    What `compose`, `invert` and `restrict` have written says so in its second line, and may be written again.
+
+    Raises:
+        ExchangeError: there is another file.
+    """
+    from lsu_onto.exchange.base import ExchangeError
+    from lsu_onto.files import as_bytes, open_to_read
+
+    if output is not None and Path(output).is_file():
+        with open_to_read(output) as file:
+            old = file.read()
+        if old and old != as_bytes(text) and _written_by(old) != (_written_by(as_bytes(text)) or b""):
+            raise ExchangeError(f"{output}: is there already, and would be lost; remove it, or write to another file")
+    put(text, output)
+
+
+def _written_by(text: bytes) -> bytes | None:
+    """The command in the second line of a derived file: `# lsu-onto compose …`."""
+    words = text.partition(b"\n")[2].partition(b"\n")[0].split()
+    return words[2] if words[:2] == [b"#", b"lsu-onto"] and len(words) > 2 else None
+
+
 def refuse_inputs(output: str | None, inputs: Iterable[str], source: str | None, search: tuple[str, ...]) -> None:
     """Refuse an output that is one of the files which the command reads, under whatever name.
 

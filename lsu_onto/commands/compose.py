@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from lsu_onto.commands.arguments import put, refuse_inputs
+from lsu_onto.commands.arguments import put_taxonomy, refuse_inputs
 from lsu_onto.program import OutputPath, search_path, taxonomy_argument
 
 
@@ -38,4 +38,4 @@ def compose(names: tuple[str, ...], output: str | None, search: tuple[str, ...])
     library = Library(search)
     steps = way(library, names)
     refuse_inputs(output, {f for s in steps for f in s.map.files}, None, search)
-    put(compose_(library, steps), output)
+    put_taxonomy(compose_(library, steps), output)

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from lsu_onto.commands.arguments import put, refuse_inputs
+from lsu_onto.commands.arguments import put_taxonomy, refuse_inputs
 from lsu_onto.exchange import IMPORTS
 from lsu_onto.program import OutputPath, search_path, source_option
 
@@ -83,7 +83,7 @@ def import_(inputs: tuple[str, ...], format_: str, output: str | None, **options
     # A file that is not sound is written all the same: it is easier to mend than the table that it came from.
     name = output or "imported.tax"
     errors = Library(options["search"]).check(name, imported.text).errors
-    put(imported.text, output)
+    put_taxonomy(imported.text, output)
     count = sum(f.severity == "warning" for f in imported.findings)
     if count:
         click.echo(f"{count} warning{'s' * (count != 1)} in what was imported", err=True)

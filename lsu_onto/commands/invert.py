@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from lsu_onto.commands.arguments import put, refuse_inputs
+from lsu_onto.commands.arguments import put_taxonomy, refuse_inputs
 from lsu_onto.program import OutputPath, search_path, source_option, taxonomy_argument
 
 
@@ -34,7 +34,7 @@ def invert(name: str, source: str | None, output: str | None, search: tuple[str,
     ontology = library.ontology(name, source)
     refuse_inputs(output, ontology.files, None, search)
     text, unstated = inverted(library, ontology, output)
-    put(text, output)
+    put_taxonomy(text, output)
     if unstated:
         total = len(ontology.source.classes)
         click.echo(f"no row holds {len(unstated)} of {total} classes: {' '.join(unstated)}", err=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from lsu_onto.commands.arguments import put, refuse_inputs
+from lsu_onto.commands.arguments import put_taxonomy, refuse_inputs
 from lsu_onto.program import OutputPath, search_path, taxonomy_argument
 
 
@@ -47,4 +47,4 @@ def restrict(
     if is_taken(library, name, "v1", output):
         raise click.UsageError(f"there is a source `{name} v1` already; give the new one a name of its own with --name")
     refuse_inputs(output, [full.span.file], None, search)
-    put(restricted(library, full, classes, groups, name), output)
+    put_taxonomy(restricted(library, full, classes, groups, name), output)

@@ -157,3 +157,26 @@ def test_a_name_that_is_no_text_is_spelt_out_inside_of_a_text(
     done = subprocess.run(["lsu-onto", *line], capture_output=True, check=False, cwd=tmp_path, env=environment)
     assert expected in done.stdout
     assert b"Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "compose idd vistas cityscapes",
+        "invert idd --source cityscapes",
+        "restrict cityscapes road car",
+        "import --from csv a.csv",
+    ],
+)
+def test_what_people_wrote_is_not_replaced(line: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("a.csv").write_text("id,name\n1,road\n")
+    Path("mine.tax").write_text("tax 1\nsource mine v1\n0 road  # a week of work\n")
+    result = CliRunner().invoke(lsu_onto.cli.main, [*line.split(), "-o", "mine.tax"])
+    assert result.exit_code == 1 and "mine.tax: is there already, and would be lost" in result.stderr
+    assert "a week of work" in Path("mine.tax").read_text()
+    for _ in range(2):  # the same is written again
+        assert call(*line.split(), "-o", "new.tax").exit_code == 0
+    if not line.startswith("import"):
+        Path("new.tax").write_text(Path("new.tax").read_text() + "# of an older version\n")
+        assert call(*line.split(), "-o", "new.tax").exit_code == 0
