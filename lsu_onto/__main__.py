@@ -1,6 +1,6 @@
 """The program `lsu-onto`, which is `python -m lsu_onto` as well.
 
-Nothing is imported before `main` runs, so that Ctrl-C in the first moments is no traceback.
+Next to nothing is imported before `main` runs, so that only Ctrl-C while Python itself starts is a traceback.
 """
 
 

@@ -41,6 +41,8 @@ def read(inputs: list[str], options: Options) -> Imported:
         document = _document(text)
     except json.JSONDecodeError as e:
         raise ExchangeError(f"{file}:{e.lineno}:{e.colno}: not JSON: {e.msg.lower()}") from None
+    except ValueError as e:  # Python reads no integer of thousands of digits
+        raise ExchangeError(f"{file}: not a class list: {e}") from None
     except RecursionError:
         raise ExchangeError(f"{file}: nested too deeply for a class list") from None
     if isinstance(document, dict) and document.get("format") == "lsu-onto ontology":

@@ -84,6 +84,8 @@ def _json(given: str) -> _Found:
         value = json.loads(read_text(given))
     except json.JSONDecodeError as e:
         raise ExchangeError(f"{given}:{e.lineno}:{e.colno}: not JSON: {e.msg.lower()}") from None
+    except ValueError as e:  # Python reads no integer of thousands of digits
+        raise ExchangeError(f"{given}: not METAINFO: {e}") from None
     except RecursionError:
         raise ExchangeError(f"{given}: nested too deeply; expected `classes` and `palette`") from None
     return _Found(given, metainfo(value), 1, Path(given).stem, False)

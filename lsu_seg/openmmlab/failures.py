@@ -145,6 +145,8 @@ def explain(error: Exception, cfg: Config, runner: Any = None) -> str | None:
     if path:
         return f"`{path}` cannot be used as it is: {said}"
     where = _module(frames, getattr(runner, "model", None))
+    if any(_is_teacher(f) for f in frames):
+        return f"the model fails{f' in its `{where}`' if where else ''}: {said}"
     what = "validation" if getattr(runner, "loop", "") == "val" else "step"
     return f"the first {what} fails{f' in `{where}` of the model' if where else ''}: {said}"
 
@@ -164,13 +166,21 @@ def _is_registry(frame: FrameType) -> bool:
     return str(frame.f_globals.get("__name__", "")).startswith("mmengine.registry.")
 
 
+def _is_teacher(frame: FrameType) -> bool:
+    """Whether it is where `lsu_seg.teachers.forward` calls a model."""
+    return frame.f_globals.get("__name__") == "lsu_seg.teachers.forward" and frame.f_code.co_name == "_views"
+
+
 def is_of_stack(module: str) -> bool:
     return module.partition(".")[0] in _STACK
 
 
 def _inside(frames: list[FrameType]) -> list[FrameType]:
-    """The frames behind the last one that builds a part or runs a step."""
-    last = max((i for i, f in enumerate(frames) if _is_registry(f) or _is_runner(f)), default=0)
+    """The frames behind the last one that builds a part, runs a step, or asks a teacher."""
+    last = max(
+        (i + _is_teacher(f) for i, f in enumerate(frames) if _is_registry(f) or _is_runner(f) or _is_teacher(f)),
+        default=0,
+    )
     return frames[last:]
 
 

@@ -138,6 +138,7 @@ def test_other_lists_are_tables(tmp_path: Path, document: Any, expected: list[st
         ('["a", "b\\ud800"]', "`\\ud800` is half a character"),
         ("7", "no list of classes here"),
         ("[" * 9999, "nested too deeply"),
+        ('[{"name": "a", "id": ' + "9" * 5000 + "}]", "not a class list"),
         ('[{"nam": "road"}]', "no column `name`; found `nam`"),
         ('[{"id": 0, "name": "a"},\n {"id": "x", "name": "b"}]', ":2:22: `x` is not an id"),
         ('[{"id": 0, "name": ""}]', ":1:1: this row has no name"),

@@ -207,3 +207,13 @@ def test_what_is_no_mapping_set(folder: Path) -> None:
     (folder / "m.tsv").write_text(table("town:way||skos:exactMatch|x:road||"))
     with pytest.raises(ExchangeError, match="is a mapping set in SSSOM, which `lsu-onto import --from sssom"):
         import_("json", [str(folder / "m.tsv")])
+
+
+@pytest.mark.parametrize(
+    "written", ["mapping_date: 2024-02-30", "x: !!bool foo", "x: !!timestamp q", "x: " + "[" * 5000]
+)
+def test_values_of_the_header_that_yaml_cannot_read(written: str, tmp_path: Path) -> None:
+    file = tmp_path / "d.tsv"
+    file.write_text(f"# {written}\nsubject_id\tpredicate_id\tobject_id\nrugd:tree\tskos:exactMatch\toffroad:tree\n")
+    with pytest.raises(ExchangeError, match=r"d\.tsv:1:1: the header has a value that YAML cannot read"):
+        import_("sssom", [str(file)], Options(source="offroad"))

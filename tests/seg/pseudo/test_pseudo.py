@@ -254,6 +254,13 @@ def test_a_killed_run_leaves_whole_files_and_goes_on(server: Server, world: Path
 # --- what is refused ---------------------------------------------------------------------------------------
 
 
+def test_a_model_that_cannot_be_run_is_named(world: Path, tmp_path: Path) -> None:
+    cfg = config(world, tmp_path)
+    cfg.model.decode_head.in_index = 9
+    with pytest.raises(ConfigError, match="the model fails in its `decode_head`: IndexError"):
+        pseudo_label(cfg, world / "teacher.pth", quiet=True)
+
+
 @pytest.mark.parametrize(
     ("options", "changed"),
     [
