@@ -119,12 +119,10 @@ def put(text: str, output: str | None) -> None:
 
 
 def put_taxonomy(text: str, output: str | None) -> None:
-    """Write a `.tax` file, or else to standard output. What people wrote is not replaced.
-
-    What `compose`, `invert` and `restrict` have written says so in its second line, and may be written again.
+    """Write a `.tax` file, or else to standard output. Another one that is there may have been edited, and stays.
 
     Raises:
-        ExchangeError: there is another file.
+        ExchangeError: there is a file with another text.
     """
     from lsu_onto.exchange.base import ExchangeError
     from lsu_onto.files import as_bytes, open_to_read
@@ -132,15 +130,9 @@ def put_taxonomy(text: str, output: str | None) -> None:
     if output is not None and Path(output).is_file():
         with open_to_read(output) as file:
             old = file.read()
-        if old and old != as_bytes(text) and _written_by(old) != (_written_by(as_bytes(text)) or b""):
+        if old and old != as_bytes(text):
             raise ExchangeError(f"{output}: is there already, and would be lost; remove it, or write to another file")
     put(text, output)
-
-
-def _written_by(text: bytes) -> bytes | None:
-    """The command in the second line of a derived file: `# lsu-onto compose …`."""
-    words = text.partition(b"\n")[2].partition(b"\n")[0].split()
-    return words[2] if words[:2] == [b"#", b"lsu-onto"] and len(words) > 2 else None
 
 
 def refuse_inputs(output: str | None, inputs: Iterable[str], source: str | None, search: tuple[str, ...]) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, replace
 
 import numpy as np
@@ -42,16 +42,22 @@ LEAST_SHOWN = 2
 """A class is not insisted on if fewer images show it: there would be next to nothing to look at."""
 FEWEST_ROWS = 3
 """So many closed rows are held against each other, or nothing is said."""
+STEPS = 4
+"""Of an audit: moves of rows, their refinement, findings about rows, and about files with the places that show them."""
+Advance = Callable[[], object]
 SHUFFLED = 0.6
 """Labels of a list in order fit their own image better than other images, by more standard deviations than this."""
 
 
-def audit(sample: Sample, constraint: Constraint, settings: Settings | None = None) -> Report:
+def audit(
+    sample: Sample, constraint: Constraint, settings: Settings | None = None, advance: Advance = lambda: None
+) -> Report:
     """Find what the map contradicts.
 
     Args:
         sample: of a labelling run, or drawn for the audit; its rows are the constraint's.
         constraint: the map under audit; it need not be the one that the run was made with.
+        advance: called after each of the `STEPS`.
 
     Raises:
         ValueError: the sample has other classes than the constraint.
@@ -61,7 +67,7 @@ def audit(sample: Sample, constraint: Constraint, settings: Settings | None = No
         raise ValueError("the sample's classes are not those of the constraint")
     whole = pixels_of(sample)
     pixels, _ = redraw(whole, whole.row, whole.rows, np.random.default_rng(settings.seed))
-    findings, cells, remarks = examine(pixels, constraint.allowed, _smallest(constraint), settings)
+    findings, cells, remarks = examine(pixels, constraint.allowed, _smallest(constraint), settings, advance=advance)
     grid = pairing(sample.grid_row, sample.grid_top, len(sample.rows_of), len(sample.classes))
     files = file_findings(grid, [sample.keys[i] for i in sample.grid_image], settings)
     if grid is None:
@@ -71,6 +77,7 @@ def audit(sample: Sample, constraint: Constraint, settings: Settings | None = No
         remarks.append("labels and images do not belong together: nothing else could be judged")
     shown = [replace(f, regions=regions(sample, f), images=sees(sample, f)) for f in [*files, *findings]]
     shown = [f for f in shown if f.kind != "insisted" or f.images >= LEAST_SHOWN]
+    advance()
     kinds = list(KINDS)
     shown.sort(key=lambda f: (not f.contradiction, kinds.index(f.kind), f.expected, -f.score))
     count = np.bincount(sample.row[sample.row >= 0], minlength=len(sample.rows_of))
@@ -140,6 +147,7 @@ def examine(
     raw: NDArray[np.int64],
     settings: Settings,
     known: Learnt | None = None,
+    advance: Advance = lambda: None,
 ) -> tuple[list[Finding], Cells, list[str]]:
     """The findings about rows, without the pictures that show them.
 
@@ -151,6 +159,8 @@ def examine(
     known = known or learnt()
     judged = enough(pixels)
     if (closed_rows(allowed) & judged).sum() < FEWEST_ROWS:
+        for _ in range(STEPS - 1):
+            advance()
         nothing = np.full((rows, k), np.nan, np.float32)
         remark = (
             f"fewer than {FEWEST_ROWS} classes with enough pixels are bound to some of the source's classes:"
@@ -168,7 +178,9 @@ def examine(
 
     ways = patterns(raw, allowed)
     to = likely_move(pixels, allowed, judged, ways)
+    advance()
     to = refined(to, allowed, judged, any(np.array_equal(to, way) for way in ways), lambda moved: look(moved).z)
+    advance()
     case = Case(look(allowed), known, settings)
     if (to != np.arange(rows)).any():
         # a row whose pattern leaves the list may be anything
@@ -191,6 +203,7 @@ def examine(
         np.where(seen, case.scores.z, np.nan).astype(np.float32),
         decidable(case),
     )
+    advance()
     return findings, cells, []
 
 

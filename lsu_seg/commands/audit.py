@@ -171,9 +171,12 @@ def _report(
     from lsu_seg.audit.propose import propose as make_proposal
 
     def look(constraint: lsu_onto.Constraint) -> Report:
+        from lsu_seg.audit.judge import STEPS
         from lsu_seg.audit.judge import audit as judge
+        from lsu_seg.runtime.progress import progress
 
-        return judge(audited.sample, constraint, settings)
+        with progress("audit", STEPS) as advance:
+            return judge(audited.sample, constraint, settings, advance)
 
     pictures = None
     if html and data_root:  # a wrong folder is refused before the audit

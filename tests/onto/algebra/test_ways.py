@@ -164,10 +164,11 @@ def test_the_shipped_chains_compose(tmp_path: Path) -> None:
         ("bdd100k", "cityscapes", "offroad"),
         ("goose", "vistas", "offroad"),
     ):
-        done = run(*names, "-o", str(tmp_path / "out.tax"))
+        file = tmp_path / f"{names[0]}.tax"
+        done = run(*names, "-o", str(file))
         assert done.exit_code == 0, done.output
-        assert lsu_onto.load(str(tmp_path / "out.tax")).source == names[-1]
-        text = (tmp_path / "out.tax").read_text()
+        assert lsu_onto.load(str(file)).source == names[-1]
+        text = file.read_text()
         command = text.split("\n")[1].removeprefix("# lsu-onto compose ").split(" ")
         assert run(*command).output == text
-    assert "sky                  = sky" in (tmp_path / "out.tax").read_text()
+    assert "sky                  = sky" in file.read_text()

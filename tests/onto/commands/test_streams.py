@@ -177,6 +177,5 @@ def test_what_people_wrote_is_not_replaced(line: str, tmp_path: Path, monkeypatc
     assert "a week of work" in Path("mine.tax").read_text()
     for _ in range(2):  # the same is written again
         assert call(*line.split(), "-o", "new.tax").exit_code == 0
-    if not line.startswith("import"):
-        Path("new.tax").write_text(Path("new.tax").read_text() + "# of an older version\n")
-        assert call(*line.split(), "-o", "new.tax").exit_code == 0
+    Path("new.tax").write_text(Path("new.tax").read_text() + "# edited since\n")
+    assert CliRunner().invoke(lsu_onto.cli.main, [*line.split(), "-o", "new.tax"]).exit_code == 1
