@@ -1,14 +1,15 @@
 """What stands between us and two generations of the OpenMMLab stack.
 
 `lsu_seg` runs on the maintained forks (`onedl-*`, the extra `[seg]`) and on the originals (the extra
-`[seg-openmmlab]`). Both have the same import names and the same three rough edges:
+`[seg-openmmlab]`). Both have the same import names and the same four rough edges:
 
 - `import mmseg.models` needs compiled `mmcv` operators that neither stack brings along;
 - a checkpoint written by mmengine is more than weights, so `torch.load(weights_only=True)` refuses it, and
   the forks then load it with unrestricted pickle, which runs whatever code the file holds;
-- a config that inherits from `mmseg::…` is looked up in a distribution whose name differs.
+- a config that inherits from `mmseg::…` is looked up in a distribution whose name differs;
+- yapf, which mmengine lays configs out with, cannot stand another process that writes its cache.
 
-`install()` takes care of all three, and adds our registries to mmseg's. It runs on `import lsu_seg`, so it has to be
+`install()` takes care of all four, and adds our registries to mmseg's. It runs on `import lsu_seg`, so it has to be
 cheap, and must not fail where OpenMMLab is broken: nothing of it is imported here, nor is torch. What can only be done
 after one of its modules is imported waits for that import (`_after_import`), whoever does it and however late.
 """
@@ -46,6 +47,7 @@ def install() -> None:
     _after_import("mmengine.runner.checkpoint", guard_checkpoints)
     _after_import("mmseg.datasets", lambda _: None)  # for its silence
     _after_import("mmengine.config.utils", _find_mmseg_configs)
+    _after_import("yapf_third_party._ylib2to3.pgen2.driver", _pass_over_damaged_grammars)
     _after_import("mmseg.registry", lambda _: importlib.import_module("lsu_seg.openmmlab.registry"))
 
 
@@ -308,6 +310,23 @@ class _AfterImport:
 
         spec.loader.exec_module = execute_and_act  # type: ignore[method-assign]
         return spec
+
+
+def _pass_over_damaged_grammars(driver: ModuleType) -> None:
+    """Let yapf, which mmengine lays configs out with, generate anew what it cannot read of its cache.
+
+    It puts a grammar in place before it has written it: of two ranks that start in a fresh environment, one may find it
+    empty; and it stays so if the writer was killed.
+    """
+    load = driver.load_grammar
+
+    def load_grammar(*args: Any, **kwargs: Any) -> Any:
+        try:
+            return load(*args, **kwargs)
+        except (EOFError, UnpicklingError):
+            return load(*args, **kwargs | {"force": True})
+
+    driver.load_grammar = load_grammar  # type: ignore[attr-defined]
 
 
 def _after_import(name: str, action: Callable[[ModuleType], Any]) -> None:

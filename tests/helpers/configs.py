@@ -8,6 +8,9 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
+import lsu_seg  # noqa: F401  before yapf, whose cache another worker may be writing
+
+# isort: split
 from yapf.yapflib import yapf_api
 
 YAPF = yapf_api.FormatCode
