@@ -240,13 +240,9 @@ def labelled_with(root: Path, manifest: dict[str, Any]) -> dict[str, Any] | None
                 f"{root} holds PNGs and no {MANIFEST}: they are not this program's labels; choose an empty folder"
             )
         return None
-    try:
-        with open_to_read(path) as file:
-            existing: Any = json.loads(file.read())
-        if not isinstance(existing, dict):
-            raise TypeError(existing)
-    except (ValueError, RecursionError, TypeError):
-        raise OutputError(f"{path}: not a manifest; remove the folder or choose another") from None
+    existing = _read_manifest(path)
+    if existing is None:
+        raise OutputError(f"{path}: not a manifest; remove the folder or choose another")
     differences = _differences(existing, json.loads(json.dumps(manifest)))
     if not differences:
         return existing
@@ -257,6 +253,24 @@ def labelled_with(root: Path, manifest: dict[str, Any]) -> dict[str, Any] | None
         f"{root} holds labels made with other settings:\n{lines}\n"
         "  help: remove the folder to label again, or write to another one"
     )
+
+
+def is_labelled(root: Path) -> bool:
+    """Whether a folder says what its labels depend on."""
+    try:
+        return _read_manifest(root / MANIFEST) is not None
+    except OSError:
+        return False
+
+
+def _read_manifest(path: Path) -> dict[str, Any] | None:
+    """What a file says; None if it is no manifest."""
+    with open_to_read(path) as file:
+        try:
+            manifest = json.loads(file.read())
+        except (ValueError, RecursionError):
+            return None
+    return manifest if isinstance(manifest, dict) else None
 
 
 def _has_pngs(root: Path) -> bool:

@@ -11,6 +11,7 @@ import contextlib
 import glob
 import hashlib
 import json
+import os
 import shutil
 import uuid
 from collections.abc import Callable, Mapping, Sequence
@@ -178,13 +179,19 @@ def _check_order(stages: Sequence[Stage]) -> None:
 
 
 def _check_owned(folder: Path) -> None:
-    """Refuse a folder that is somebody else's."""
+    """Refuse a folder that is somebody else's, or whose record does not say of which run it is."""
     _check_no_link(folder)
-    if not _read(folder) and folder.is_dir() and any(folder.iterdir()):
+    if _read(folder) or not (folder.is_dir() and any(folder.iterdir())):
+        return
+    if os.path.lexists(folder / RECORD):
         raise ConfigError(
-            f"{folder} holds files and no `{RECORD}` of this program, so it has not written them (or an earlier"
-            " version has); choose another work folder, or remove it"
+            f"{folder / RECORD}: cannot be read, or is damaged, so nobody knows what {folder} was made from; remove that"
+            " folder, and it is made anew"
         )
+    raise ConfigError(
+        f"{folder} holds files and no `{RECORD}`, which each stage of this program writes: another command has written"
+        " them, or an earlier version; choose another work folder, or remove it"
+    )
 
 
 def _check_no_link(folder: Path) -> None:

@@ -42,7 +42,7 @@ from lsu_seg.models.hf_models import weight_files
 from lsu_seg.openmmlab.config import is_type
 from lsu_seg.openmmlab.rehearsal import rehearse
 from lsu_seg.pseudo.inputs import modules_sha256
-from lsu_seg.pseudo.output import file_sha256
+from lsu_seg.pseudo.output import file_sha256, is_labelled
 from lsu_seg.pseudo.records import finished
 from lsu_seg.pseudo.run import compile_decoder, pseudo_label
 from lsu_seg.runtime.processes import ProcessError, Processes
@@ -195,7 +195,7 @@ class Method:
             inputs=("teacher",),
             key=lambda done: [*self._taught(done), dataset, text(own)],
             action=lambda done: pseudo_label(own, done["teacher"].result, quiet=True),
-            complete=lambda _: all(len(finished(folder)) == dataset[-1] for folder in folders),
+            complete=lambda _: all(is_labelled(f) and len(finished(f)) == dataset[-1] for f in folders),
             resumes=True,
         )
 

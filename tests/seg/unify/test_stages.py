@@ -97,7 +97,7 @@ def test_what_was_stopped_is_gone_on_with(work: Work) -> None:
 def test_somebody_elses_folder_is_left_alone(work: Work) -> None:
     work.folder.mkdir(parents=True)
     (work.folder / "thesis.txt").touch()
-    with pytest.raises(ConfigError, match=r"teacher holds files and no `stage.json` of this program"):
+    with pytest.raises(ConfigError, match=r"teacher holds files and no `stage.json`, which each stage .* another command"):
         work.run("a")
     clear(work.root, [work.folder])
     assert work.files() == ["thesis.txt"]
@@ -107,7 +107,7 @@ def test_somebody_elses_folder_is_left_alone(work: Work) -> None:
 def test_a_damaged_record_is_named(work: Work, record: str) -> None:
     work.run("a")
     (work.folder / "stage.json").write_text(record)
-    with pytest.raises(ConfigError, match=r"teacher holds files and no `stage.json` of this program"):
+    with pytest.raises(ConfigError, match=r"teacher/stage.json: cannot be read, or is damaged, .* remove that folder"):
         work.run("a")
     assert work.runs == 1
 

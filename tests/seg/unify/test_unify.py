@@ -18,6 +18,7 @@ from helpers.forkserver import Server
 from helpers.unify import config, make_world
 from lsu_seg.errors import ConfigError
 from lsu_seg.openmmlab.config import load_config, search_in
+from lsu_seg.pseudo.errors import OutputError
 from lsu_seg.runtime.processes import ProcessError
 from lsu_seg.unify import configs, report, unify
 
@@ -314,6 +315,13 @@ def test_lost_results_are_made_again(project: Project) -> None:
     before = json.loads((project.work / "results.json").read_text())["student_raw"]
     assert project.run() == {"student-raw", "evaluate-student_raw", "report"}
     assert project.results["student_raw"] == before
+
+
+def test_labels_that_do_not_say_what_they_depend_on_are_not_reused(project: Project) -> None:
+    manifest = next(project.work.glob("pseudo/town/*/manifest.json"))
+    manifest.write_bytes(manifest.read_bytes()[:40])
+    with pytest.raises(OutputError, match=rf"{manifest}: not a manifest; remove the folder"):
+        project.run()
 
 
 def test_labels_go_on_where_they_were_stopped(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
