@@ -1,10 +1,11 @@
 """What a user got wrong. Commands turn these into messages; everything else is a fault of ours."""
 
 from collections.abc import Iterable
+from pathlib import Path
 
 from lsu_onto import UserError
 
-__all__ = ["ConfigError", "MissingPackageError", "TeacherError", "UserError", "did_you_mean"]
+__all__ = ["ConfigError", "MissingPackageError", "TeacherError", "UserError", "did_you_mean", "no_file"]
 
 
 class ConfigError(UserError):
@@ -17,6 +18,17 @@ class MissingPackageError(UserError, ImportError):
 
 class TeacherError(UserError):
     """A model that cannot be a teacher: its files, its settings, or its classes. The message says what to change."""
+
+
+def no_file(what: str, path: str | Path) -> str:
+    """The beginning of a sentence about a path that is not that of a file.
+
+    >>> no_file("config", "nothing.py"), no_file("config", "/")
+    ('there is no config `nothing.py`', '`/` is a folder and no config')
+    """
+    if not Path(path).exists():
+        return f"there is no {what} `{path}`"
+    return f"`{path}` is a {'folder' if Path(path).is_dir() else 'pipe or a device'} and no {what}"
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:

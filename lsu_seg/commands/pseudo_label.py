@@ -21,6 +21,7 @@ from lsu_seg.commands.arguments import (
     set_option,
     shipped,
 )
+from lsu_seg.errors import no_file
 
 
 def _scales(context: click.Context, parameter: click.Parameter, value: str | None) -> list[float] | None:
@@ -138,7 +139,7 @@ def pseudo_label(
         raise click.UsageError("give CONFIG and CHECKPOINT, or TAXONOMY with --teacher, --data-root and -o")
     config = shipped(args[0])
     if not Path(config).is_file() or config.endswith(".tax"):
-        raise click.UsageError(f"there is no config `{config}`; if it is a taxonomy, say who labels it: --teacher …")
+        raise click.UsageError(f"{no_file('config', config)}; if it is a taxonomy, say who labels it: --teacher …")
     _by_config(config, args[1] if len(args) == 2 else None, resume, work_dir, data_root, options, search)
 
 

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 from torch import Tensor
 
-from lsu_seg.errors import TeacherError
+from lsu_seg.errors import TeacherError, no_file
 from lsu_seg.openmmlab.compat import PickledRecord, UntrustedCheckpointError, load_checkpoint
 
 MEAN = (80.85, 77.914, 76.967)
@@ -94,7 +94,8 @@ def read(path: Path) -> Released:
     """
     if not path.is_file():
         raise TeacherError(
-            f"there is no `{path}`; expected a folder that `save_pretrained` wrote, or a checkpoint of data-priors"
+            f"{no_file('teacher', path)}; expected a folder that `save_pretrained` wrote, or a checkpoint of"
+            " data-priors"
         )
     try:
         checkpoint = load_checkpoint(path, map_location="cpu")

@@ -29,7 +29,7 @@ from pickle import UnpicklingError
 from types import ModuleType
 from typing import Any
 
-from lsu_seg.errors import UserError
+from lsu_seg.errors import UserError, no_file
 
 TRUST_VARIABLE = "LSU_SEG_TRUST_CHECKPOINT"
 """Set to 1 to let a checkpoint be unpickled without restriction. It can then run any code."""
@@ -114,7 +114,7 @@ def load_checkpoint(filename: str | os.PathLike[str], map_location: Any = None) 
     """
     path = Path(filename).expanduser()
     if not path.is_file():
-        raise FileNotFoundError(f"no checkpoint at `{path}`")
+        raise FileNotFoundError(no_file("checkpoint", path))
     from lsu_seg.openmmlab.weights import check_file  # imports torch
 
     check_file(path)

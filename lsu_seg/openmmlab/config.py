@@ -13,7 +13,7 @@ from typing import Any
 from mmengine.config import Config
 
 from lsu_onto import interruption
-from lsu_seg.errors import ConfigError
+from lsu_seg.errors import ConfigError, no_file
 from lsu_seg.openmmlab.keys import check_keys, check_option
 
 LOAD = ("LoadTaxImage", "LoadTaxAnnotations", "PackTaxInputs")
@@ -35,13 +35,16 @@ def load_config(
         paths: folders to search for taxonomies before those that the config names, and the shipped ones.
     """
     if not Path(path).is_file():
-        raise ConfigError(f"there is no config `{path}`")
+        raise ConfigError(no_file("config", path))
     try:
         cfg = Config.fromfile(path)
-    except Exception as e:  # a config is a program, and fails like one
+    except (Exception, SystemExit) as e:  # a config is a program, and fails like one
         traceback.clear_frames(e.__traceback__)  # mmengine leaves a temporary file open in them
-        if stop := interruption(e):
+        stop = interruption(e)
+        if isinstance(stop, KeyboardInterrupt):
             raise stop from None
+        if stop:
+            raise ConfigError(f"{path} cannot be read: it ends the program ({stop!r}), and a config must not") from e
         if isinstance(e, OSError) and e.errno == errno.ENOSPC:
             raise ConfigError(
                 f"{path} cannot be read: mmengine copies configs to {tempfile.gettempdir()} first, and there is no"

@@ -96,9 +96,12 @@ def named(cfg: Config, runner: Any = None) -> Iterator[None]:
 def _interrupted_as_such() -> Iterator[None]:
     try:
         yield
-    except Exception as error:
-        if stop := interruption(error):
+    except (Exception, SystemExit) as error:
+        stop = interruption(error)
+        if isinstance(stop, KeyboardInterrupt):
             raise stop from None
+        if stop:
+            raise ConfigError(f"a part of the config ends the program ({stop!r}), and must not") from error
         raise
 
 

@@ -77,6 +77,7 @@ def _check_model(model: Any) -> None:
     for key in ("train_cfg", "test_cfg"):
         if not isinstance(model.get(key) or {}, Mapping):
             raise ConfigError(f"`model.{key}` is {model[key]!r}; expected `dict(…)`")
+    _check_mode(model)
     for key in ("backbone", "neck", "decode_head", "auxiliary_head"):
         for part in _several(model.get(key)):
             if not isinstance(part, Mapping):
@@ -89,6 +90,21 @@ def _check_model(model: Any) -> None:
             value = value[int(key)] if isinstance(value, (list, tuple)) else value[key]
         if value is not None and not _is_count(value, 1):
             raise ConfigError(f"`model.{path}` is {value!r}; expected how many classes there are, a whole number")
+
+
+def _check_mode(model: Any) -> None:
+    """MMSegmentation looks at the mode of its segmentors when the first image is predicted: in a training's validation,
+    that is after hours."""
+    test = model.get("test_cfg") or {}
+    mode = test.get("mode", "whole")
+    if is_type(model, "EncoderDecoder", "CascadeEncoderDecoder") and mode not in ("whole", "slide"):
+        raise ConfigError(f"`model.test_cfg.mode` is {mode!r}; expected 'whole' or 'slide'")
+    for key in ("crop_size", "stride") if mode == "slide" else ():
+        sides = test.get(key)
+        if not isinstance(sides, (list, tuple)) or len(sides) != 2 or not all(_is_count(side, 1) for side in sides):
+            raise ConfigError(
+                f"`model.test_cfg.{key}` is {sides!r}; expected height and width for `mode='slide'`, such as (512, 512)"
+            )
 
 
 def _several(part: Any) -> list[Any]:

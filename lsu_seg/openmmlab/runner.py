@@ -19,7 +19,7 @@ from mmengine.model import BaseDataPreprocessor, MMDistributedDataParallel, is_m
 from mmengine.runner import Runner
 
 from lsu_onto import make_folder, write_atomic
-from lsu_seg.errors import ConfigError, TeacherError, UserError
+from lsu_seg.errors import ConfigError, TeacherError, UserError, no_file
 from lsu_seg.openmmlab.failures import named
 from lsu_seg.openmmlab.mmdet import check_mmdet
 from lsu_seg.openmmlab.parts import check_parts
@@ -206,7 +206,7 @@ def check_checkpoint(cfg: Config, checkpoint: str | Path | None) -> None:
             raise ConfigError("the config's model has random weights: give the CHECKPOINT of a trained one")
         return
     if not Path(checkpoint).is_file():
-        raise ConfigError(f"there is no checkpoint `{checkpoint}`")
+        raise ConfigError(no_file("checkpoint", checkpoint))
     check_kind(Path(checkpoint))  # loading looks at all of it
 
 

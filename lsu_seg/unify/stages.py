@@ -185,8 +185,8 @@ def _check_owned(folder: Path) -> None:
         return
     if os.path.lexists(folder / RECORD):
         raise ConfigError(
-            f"{folder / RECORD}: cannot be read, or is damaged, so nobody knows what {folder} was made from; remove that"
-            " folder, and it is made anew"
+            f"{folder / RECORD}: cannot be read, or is damaged, so nobody knows what {folder} was made from; remove"
+            " that folder, and it is made anew"
         )
     raise ConfigError(
         f"{folder} holds files and no `{RECORD}`, which each stage of this program writes: another command has written"

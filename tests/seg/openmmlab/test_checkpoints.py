@@ -192,7 +192,7 @@ def test_the_environment_is_left_as_it_was(tmp_path: Path, model: torch.nn.Modul
 
 
 def test_a_file_that_is_not_there(model: torch.nn.Module, tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError, match="no checkpoint at"):
+    with pytest.raises(FileNotFoundError, match="there is no checkpoint"):
         load_checkpoint(model, str(tmp_path / "none.pth"))
 
 

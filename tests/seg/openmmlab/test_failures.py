@@ -168,7 +168,7 @@ def test_the_parts_of_mmengines_runner() -> None:
         ({f"{MEMBER}.paths": "tax"}, f"`{MEMBER}.paths` is 'tax'; expected a list of folders"),
         ({"train_dataloader.dataset.source": -1}, "`train_dataloader.dataset.source` is -1; expected a text"),
         # files
-        ({"load_from": "/nowhere.pth"}, "`load_from`: no checkpoint at `/nowhere.pth`"),
+        ({"load_from": "/nowhere.pth"}, "`load_from`: there is no checkpoint `/nowhere.pth`"),
         (
             {"model.backbone.init_cfg": dict(type="Pretrained", checkpoint="/no.pth")},
             "`model.backbone.init_cfg`: no check",
@@ -341,7 +341,7 @@ def test_the_first_step_is_refused_and_later_ones_are_not(world: Path, tmp_path:
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        ({"model.test_cfg.mode": 1.5}, 'the first validation fails: AssertionError: Only "slide" or "whole"'),
+        ({"model.test_cfg.mode": 1.5}, "`model.test_cfg.mode` is 1.5; expected 'whole' or 'slide'"),
         (
             {"model.data_preprocessor.test_cfg": 5},
             "the first validation fails in `data_preprocessor` of the model: Att",

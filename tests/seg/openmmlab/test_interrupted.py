@@ -2,22 +2,50 @@
 
 from __future__ import annotations
 
+import os
+import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from mmengine.config import Config
 
 from helpers.tiny import model_config
+from lsu_seg.errors import ConfigError
 from lsu_seg.openmmlab.config import load_config
 from lsu_seg.openmmlab.failures import named
-from lsu_seg.openmmlab.runner import build_runner
+from lsu_seg.openmmlab.runner import build_runner, check_checkpoint
 
 
-@pytest.mark.parametrize("stop", ["KeyboardInterrupt", "SystemExit(3)"])
-def test_while_a_config_is_read(tmp_path: Path, stop: str) -> None:
-    (tmp_path / "a.py").write_text(f"try:\n    raise {stop}\nexcept:\n    raise SyntaxError('no') from None\n")
-    with pytest.raises((KeyboardInterrupt, SystemExit)):
+def test_while_a_config_is_read(tmp_path: Path) -> None:
+    text = "try:\n    raise KeyboardInterrupt\nexcept:\n    raise SyntaxError('no') from None\n"
+    (tmp_path / "a.py").write_text(text)
+    with pytest.raises(KeyboardInterrupt):
         load_config(tmp_path / "a.py")
+
+
+@pytest.mark.parametrize("code", ["import sys\nsys.exit(3)\n", "try:\n    exit(3)\nexcept:\n    raise ValueError\n"])
+def test_a_config_that_ends_the_program(tmp_path: Path, code: str) -> None:
+    (tmp_path / "a.py").write_text(code)
+    with pytest.raises(ConfigError, match=r"a.py cannot be read: it ends the program \(SystemExit\(3\)\)"):
+        load_config(tmp_path / "a.py")
+
+
+def test_a_part_that_ends_the_program() -> None:
+    with (
+        pytest.raises(ConfigError, match=r"a part of the config ends the program \(SystemExit\(3\)\)"),
+        named(Config()),
+    ):
+        sys.exit(3)
+
+
+@pytest.mark.parametrize(("kind", "what"), [(os.mkfifo, "a pipe or a device"), (os.mkdir, "a folder")])
+def test_what_is_no_file(tmp_path: Path, kind: Callable[[Path], None], what: str) -> None:
+    kind(path := tmp_path / "a.py")
+    with pytest.raises(ConfigError, match=rf"`{path}` is {what} and no config"):
+        load_config(path)
+    with pytest.raises(ConfigError, match=rf"`{path}` is {what} and no checkpoint"):
+        check_checkpoint(Config(dict(model={})), path)
 
 
 @pytest.mark.parametrize("error", [OSError(28, "No space left"), SyntaxError("no"), EOFError()])

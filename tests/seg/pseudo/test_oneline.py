@@ -160,7 +160,7 @@ def test_lines_that_are_wrong(args: tuple[str, ...], message: str) -> None:
             ("idd", "--source", "cityscapes", "--teacher", "f", "--split", "tran"),
             "has no split `tran`; it has train, val",
         ),
-        (("idd", "--source", "cityscapes", "--teacher", "no.pth"), "there is no `no.pth`"),
+        (("idd", "--source", "cityscapes", "--teacher", "no.pth"), "there is no teacher `no.pth`"),
         (("idd", "--source", "cityscapes", "--teacher", "m.py", "--checkpoint", "c.pth"), "there is no config `m.py`"),
         (("idd", "--source", "cityscapes", "--teacher", "f", "--checkpoint", "c.pth"), "there is no `f`"),
         (

@@ -250,7 +250,7 @@ def drop_weight(path: Path, name: str) -> None:
         (dict(hf=dict(model=SEGFORMER, config=dict(depths="x")), num_classes=5), "cannot be made of"),
         (dict(hf=dict(model=SEGFORMER, config={})), "`num_classes` of the SegformerForSemanticSegmentation is missing"),
         (dict(hf=dict(path="x")), "`hf` has the keys ['path']; expected `pretrained`"),
-        (dict(hf=dict(pretrained="no/where")), "there is no `no/where`"),
+        (dict(hf=dict(pretrained="no/where")), "there is no teacher `no/where`"),
         (dict(model(SEGFORMER), test_cfg=dict(mode="slide")), "an HFSegmentor sees whole images"),
         (dict(model(SEGFORMER), pretrained="x"), "write `hf=dict(pretrained='x')`"),
         (dict(model(M2F), loss_decode=dict(type="CrossEntropyLoss")), "`loss_decode` has no effect on a Mask2Former"),

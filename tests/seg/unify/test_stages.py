@@ -97,7 +97,9 @@ def test_what_was_stopped_is_gone_on_with(work: Work) -> None:
 def test_somebody_elses_folder_is_left_alone(work: Work) -> None:
     work.folder.mkdir(parents=True)
     (work.folder / "thesis.txt").touch()
-    with pytest.raises(ConfigError, match=r"teacher holds files and no `stage.json`, which each stage .* another command"):
+    with pytest.raises(
+        ConfigError, match=r"teacher holds files and no `stage.json`, which each stage .* another command"
+    ):
         work.run("a")
     clear(work.root, [work.folder])
     assert work.files() == ["thesis.txt"]
