@@ -147,14 +147,22 @@ def _check_encoding(encoding: str) -> None:
         raise click.UsageError(f"`{encoding}` is no encoding; known are {known}, and `auto`")
 
 
+_ASKED = ("TAX301", "TAX012")
+"""With which `validate` asks for what is marked TODO."""
+
+
 def _next(target: Path, text: str, summary: str, source: Source | None, search: tuple[str, ...]) -> None:
     from lsu_onto.library.library import Library
+    from lsu_onto.reporting.findings import concise
     from lsu_onto.starter.draft_file import TODO
 
     if source and Library(search).source(f"{source.name} {source.version}") is None:
         search = (*search, str(Path(source.span.file).parent))  # it was given by its path
     path = "".join(f" --path {p}" for p in search)
     todo = text.count(f"{TODO}:")
+    wrong = [d for d in Library(search).check(str(target), text).errors if d.code not in _ASKED]
+    if wrong:  # relations of a list
+        click.echo(concise(wrong, {}), err=True)
     click.echo(f"wrote {target}: {summary}")
     click.echo("next:")
     click.echo(f"  open it, and settle what is marked {TODO} ({todo}) or called a guess")

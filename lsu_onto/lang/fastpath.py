@@ -13,6 +13,7 @@ from typing import Any, Literal, NamedTuple
 
 from lsu_onto.diagnostics import Span
 from lsu_onto.lang import syntax as ast
+from lsu_onto.lang.names import whole
 
 _NOTE = r"#(?=[ \t]|$)[^\r\n]*"
 _KINDS = {
@@ -116,7 +117,7 @@ def _short(path: str, first: int, line: str) -> ast.Statement | None:
         kind: Any = m[1]
         return ast.Header(kind, taxon, target, _text(m[6]), span(m, 2, 5 if target else 3))
     m = _EDITION.fullmatch(line)
-    return ast.Edition(int(m[1][:12]), _text(m[2]), span(m, 1)) if m else None
+    return ast.Edition(whole(m[1]), _text(m[2]), span(m, 1)) if m else None
 
 
 def _text(note: str | None) -> str:
@@ -167,7 +168,7 @@ def _class_line(tokens: _Tokens) -> ast.ClassLine:
         while True:
             token = tokens.need("int", "range")
             low, _, high = token.text.partition("..")
-            ids.append(ast.IdRange(int(low[:12]), int((high or low)[:12]), token.span))
+            ids.append(ast.IdRange(whole(low), whole(high or low), token.span))
             if not tokens.take_if("comma"):
                 break
     name = tokens.need("name")

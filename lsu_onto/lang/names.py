@@ -70,13 +70,23 @@ def identifiers(labels: Sequence[str]) -> list[str]:
     >>> identifiers(["traffic light", "traffic_light", "sky", "sky "])
     ['traffic_light_2', 'traffic_light', 'sky', 'sky_2']
     """
-    out: list[str] = []
+    labelled, out = set(labels), dict[str, None]()
+    last: dict[str, int] = {}
     for label in labels:
         base = name = identifier(label)
-        others = {o for o in labels if o != label}
-        n = 1
-        while name in out or name in others:
+        n = last.get(base, 1)  # all numbers up to it are taken
+        while name in out or (name in labelled and name != label):
             n += 1
             name = f"{base}_{n}"
-        out.append(name)
-    return out
+        last[base] = n
+        out[name] = None
+    return list(out)
+
+
+def whole(digits: str) -> int:
+    """The number of a text of digits, as far as it is one: Python reads no more than this many.
+
+    >>> whole("012"), whole("9" * 5000) == 10**4000 - 1
+    (12, True)
+    """
+    return int(digits[:4000])

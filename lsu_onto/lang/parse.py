@@ -13,6 +13,7 @@ from lsu_onto.diagnostics import Diagnostic, Fix, Span
 from lsu_onto.files import open_to_read
 from lsu_onto.lang import fastpath
 from lsu_onto.lang import syntax as ast
+from lsu_onto.lang.names import whole
 
 _CONTINUES = re.compile(r"[ \t]+(?:[=<>~!]|->)")
 _ALLOW = re.compile(r"\ballow:\s*(TAX\d{3}(?:[\s,]+TAX\d{3})*)")
@@ -290,7 +291,7 @@ class _Builder:
 
     def edition(self, tree: Any) -> ast.Edition:
         (number,) = self.tokens(tree, "INT")
-        return ast.Edition(int(number[:12]), self.note(tree), self.of(number))
+        return ast.Edition(whole(number), self.note(tree), self.of(number))
 
     def taxon(self, tree: Any) -> ast.Taxon:
         name, version = self.tokens(tree, "NAME", "VERSION")
@@ -321,7 +322,7 @@ class _Builder:
         for part in self.parts(tree, "id"):
             token = part.children[0]
             low, _, high = token.value.partition("..")
-            out.append(ast.IdRange(int(low[:12]), int((high or low)[:12]), self.of(token)))
+            out.append(ast.IdRange(whole(low), whole(high or low), self.of(token)))
         return tuple(out)
 
     def class_(self, tree: Any) -> ast.ClassLine:

@@ -42,9 +42,22 @@ def quoted_names(analysis: Analysis) -> dict[Span, str]:
     return names
 
 
+_NO_NEWLINE = "\n\\ No newline at end of file"
+
+
+def _lines(text: str) -> list[str]:
+    """The lines of a text, so that a missing end of the last one, and a line that ends as on Windows, are differences.
+
+    >>> _lines("a\\r\\nb")
+    ['a\\r', 'b\\n\\\\ No newline at end of file']
+    """
+    *lines, last = text.split("\n")
+    return [*lines, last + _NO_NEWLINE] if last else lines
+
+
 def diff(path: str, old: str, new: str, colour: bool = False) -> str:
     """Unified diff between a file and its canonical text."""
-    lines = difflib.unified_diff(old.splitlines(), new.splitlines(), path, path, lineterm="")
+    lines = difflib.unified_diff(_lines(old), _lines(new), path, path, lineterm="")
     if not colour:
         return "\n".join(lines)
     from lsu_onto.lang.highlight import highlight
@@ -56,6 +69,7 @@ def diff(path: str, old: str, new: str, colour: bool = False) -> str:
             return f"\x1b[1m{line}\x1b[0m"
         if line.startswith("@@"):
             return f"\x1b[36m{line}\x1b[0m"
-        return signs[line[0]] + highlight(line[1:])
+        text, end, mark = line[1:].partition(_NO_NEWLINE)
+        return signs[line[0]] + highlight(text).replace("\r", "^M") + end + mark
 
     return "\n".join(paint(i, line) for i, line in enumerate(lines))

@@ -66,12 +66,20 @@ def starter(name: str, source: Source | None, encoding: str = "id") -> str:
         f"title: {name}",
         f"encoding: {encoding} # id: 8-bit images; or id16, id16/1000 (stored // 1000), rgb (colours) …",
         f'void: {void} # raw values that mean "not annotated"' if encoding not in ELSEWHERE else "",
+        *_segments(encoding),
         "# splits: train val",
         "# images: images/{split}/{stem}.png",
         "# labels: labels/{split}/{stem}.png",
     ]
     classes = ["[group]", f"0 first_class #804080 {todo}", f"1 second_class #f423e8 {todo}"]
     return _write(name, source, keys, classes)
+
+
+def _segments(encoding: str) -> list[str]:
+    """Where an encoding has its tables: the file must say it, and nobody can guess it."""
+    place = {"rle": "annotations", "panoptic-rgb": "annotations/panoptic.json"}.get(encoding)
+    what = "the folder of its JSON tables" if encoding == "rle" else "its JSON file"
+    return [f"# segments: {place} {TODO}: {what}"] if place else []
 
 
 # --- from a class list -------------------------------------------------------------------------------------
@@ -130,6 +138,7 @@ def from_csv(
         f"encoding: {encoding or found.encoding or narrowest(classes)}"
         f" # {TODO}: is that how the label files store it?{f' It is {found.why}' if found.why else ''}",
         NO_VOID.replace("255", "#000000") if "rgb" in (encoding, found.encoding) else NO_VOID,
+        *_segments(encoding or ""),
         *places,
     ]
     return canonical(_write(name, source, keys, class_lines(classes)), search), [str(f) for f in findings]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ import lsu_onto
 from helpers.exchange import LIST, errors, run
 from helpers.tax import SOURCE
 from lsu_onto.exchange import Options, import_
+from lsu_onto.exchange.draft import identifiers
 from lsu_onto.exchange.tables import read_table
 
 # --- tables -------------------------------------------------------------------------------------------------
@@ -252,6 +254,14 @@ def test_csv_reads_colours_as_numbers_and_is_silent_without_warnings(tmp_path: P
 
 
 # --- csv ----------------------------------------------------------------------------------------------------
+
+
+def test_names_of_long_lists_take_no_time() -> None:
+    labels = [f"leaf {n}" for n in range(15_000)] + ["leaf"] * 15_000
+    start = time.process_time()
+    names = identifiers(labels)
+    assert time.process_time() - start < 5, "minutes, where each is compared with all"
+    assert len(set(names)) == len(labels) and names[-1] == "leaf_29999"
 
 
 def test_reference_list_becomes_a_dataset_and_a_source(tmp_path: Path) -> None:

@@ -305,6 +305,20 @@ def test_check_and_diff_write_nothing(messy: Path) -> None:
     assert run("--diff", str(messy.with_name("clean.tax"))).output == ""
 
 
+@pytest.mark.parametrize(
+    ("old", "lines"),
+    [
+        ("tax 1", ["-tax 1", r"\ No newline at end of file", "+tax 1"]),
+        ("tax 1\r\n", ["-tax 1\r", "+tax 1"]),
+        ("tax 1\n\n", [" tax 1", "-"]),
+    ],
+)
+def test_diff_shows_how_lines_end(old: str, lines: list[str]) -> None:
+    assert formatting.diff("x.tax", old, "tax 1\n").split("\n")[3:] == lines
+    coloured = re.sub(r"\x1b\[[\d;]*m", "", formatting.diff("x.tax", old, "tax 1\n", colour=True))
+    assert coloured.split("\n")[3:] == [line.replace("\r", "^M") for line in lines]
+
+
 def test_diff_in_colour() -> None:
     old, new = "tax 1\n-- x\nb\n", "tax 1\nc\n"
     text = formatting.diff("x.tax", old, new, colour=True)

@@ -96,6 +96,13 @@ def test_second_place_and_help_of_a_contradiction() -> None:
     assert found.help and "`~`" in found.help
 
 
+def test_long_numbers_are_said_whole() -> None:
+    long = "1" + "23456789" * 5
+    text = f"tax 1\ndataset g v1\nencoding: id\n\n{long}1  a\n{long}2  b\n"
+    messages = [d.message for d in Library().check("a.tax", text).errors]
+    assert messages == [f"id {long}{n} does not fit `encoding: id` (0 to 255)" for n in (1, 2)]
+
+
 def test_void_values_are_shown_where_they_are_written() -> None:
     (found,) = (d for d in Library().check(TAX / "bad" / "TAX108.tax").diagnostics if d.code == "TAX108")
     assert found.second is not None and (found.second.line, found.second.column) == (10, 7)

@@ -42,6 +42,8 @@ def test_the_starter_without_a_source_is_valid_under_every_encoding(encoding: st
     # Where the classes stand in a JSON, the file asks for it.
     asked = ["TAX012"] if encoding in ("panoptic-rgb", "rle") else []
     assert [d.code for d in Library().check("mydata.tax").diagnostics if d.severity != "info"] == asked
+    Path("mydata.tax").write_text(re.sub(r"^# (segments: \S+) TODO:", r"\1  #", text, flags=re.M))
+    assert Library().check("mydata.tax").errors == [], "settled where the file says TODO"
 
 
 def test_nothing_is_overwritten() -> None:
@@ -112,6 +114,13 @@ def test_relations_of_a_list_are_written_as_fmt_keeps_them() -> None:
     run("x", "--from-csv", "a.csv", "--source", "cityscapes")
     text, _, classes = written()
     assert "7  lamp  < traffic_light\n" in text and classes["lamp"].relations
+
+
+def test_relations_to_the_classes_of_another_source_are_reported() -> None:
+    Path("x.csv").write_text("id,name,relation\n1,track,< gravel\n2,quad,\n3,verge,< sidewalk\n")
+    result = run("x", "--source", "demo", "--from-csv", "x.csv")
+    assert re.search(r"x.tax:\d+:\d+: error\[TAX201\].* `gravel`", result.stderr), result.stderr
+    assert "TAX301" not in result.stderr and "sidewalk" not in result.stderr
 
 
 @pytest.mark.parametrize("more", [[], ["--from-csv", "a.csv"]])
