@@ -400,7 +400,8 @@ RULES: dict[str, Rule] = {
             "warning",
             "data in a note cannot be read",
             "`by:`, `conf:` and `how:` in the note of a row say who related the class, how sure they are, and how they"
-            " came to it. What is not in their form is a remark like any other: it is not exported as data."
+            " came to it. What is not in their form, as `Conf:` or `confidence:`, is a remark like any other: it is not"
+            " exported as data."
             " A row has one `conf:` and one `how:`; of several the last one counts.",
             "0 way < road  # by: Ada; conf: quite",
             "0 way < road  # by: Ada; conf: 0.7",

@@ -20,6 +20,8 @@ from lsu_onto.algebra.facts import Matrix, facts, ignores, product
 from lsu_onto.algebra.ways import is_bridge
 from lsu_onto.diagnostics import Diagnostic, Span
 from lsu_onto.library.library import Library
+from lsu_onto.library.pipe import differing
+from lsu_onto.library.searchpath import Entry
 from lsu_onto.ontology.model import MapRow, Ontology, Target, TaxClass, Taxonomy
 
 Name = tuple[str, str]
@@ -234,9 +236,26 @@ def disagreements(library: Library, files: Collection[str]) -> list[Diagnostic]:
     Only circles that have a map in one of the files are looked at.
     """
     maps, errors = maps_around(library, files)
-    found = [*(d for d in errors if d.span.file in files), *between(maps, files)]
+    found = [*(d for d in errors if d.span.file in files), *_declared_twice(library, files), *between(maps, files)]
     allowed = {f: library.workspace.parsed(f).file.allowed for f in {d.span.file for d in found}}
     return [d for d in found if d.severity == "error" or d.code not in allowed[d.span.file].get(d.span.line, ())]
+
+
+def _declared_twice(library: Library, files: Collection[str]) -> Iterator[Diagnostic]:
+    """What several of the files declare differently: one of them would be passed over."""
+    entries: dict[tuple[str, ...], dict[str, Entry]] = {}
+    for e in library.entries():
+        keys = [*([e.taxonomy] if e.kind != "map" else []), *([e.map] if e.source else [])]
+        for key in keys if str(e.path) in files else ():
+            entries.setdefault(key, {}).setdefault(str(e.path), e)
+    shown: set[tuple[str, Span]] = set()
+    for key, several in entries.items():
+        first, *_ = several.values()
+        other = differing(library.workspace, list(several.values()), key)
+        if other and (str(first.path), other) not in shown:
+            shown.add((str(first.path), other))
+            what = f"`{first.name} {first.version}` is declared in `{first.path}`, too, differently"
+            yield Diagnostic("TAX110", what, other, "take one out, or give it another version")
 
 
 def between(maps: Iterable[Known], files: Collection[str]) -> list[Diagnostic]:

@@ -177,7 +177,11 @@ def _prefixes(head: Mapping[str, Any], file: str) -> dict[str, str]:
 
 def _mappings(table: Table, prefixes: Mapping[str, str], findings: list[Finding]) -> Iterator[_Mapping]:
     at = table.need("predicate_id", hint="is this a mapping set in SSSOM?")
-    columns = {c.stripped: i for i, c in enumerate(table.header)}
+    columns: dict[str, int] = {}
+    for i, cell in enumerate(table.header):
+        if columns.setdefault(cell.stripped, i) != i and cell.stripped:
+            file, line, column = cell.place
+            raise ExchangeError(f"{file}:{line}:{column}: there are two columns `{cell.stripped}`; take one out")
     for side in ("subject", "object"):
         if f"{side}_label" not in columns:
             table.need(f"{side}_id")

@@ -35,6 +35,13 @@ JUSTIFICATIONS = (
 """The terms of SSSOM's vocabulary (semapv) for how a mapping came about."""
 
 _FIELD = re.compile(r"(by|conf|how):\s*(.*)")
+_LIKE_FIELD = re.compile(r"(\w+)\s*[:=]\s*(.*)")
+_OTHERS_WRITE = {
+    **dict.fromkeys(("by", "author", "authors", "creator", "author_id", "author_label"), "by"),
+    **dict.fromkeys(("conf", "confidence"), "conf"),
+    **dict.fromkeys(("how", "justification", "mapping_justification"), "how"),
+}
+"""What is written for a field and is none: the words of SSSOM, or capitals."""
 _NUMBER = re.compile(r"[01]|[01]?\.\d+")
 
 
@@ -122,6 +129,10 @@ def unreadable(o: Ontology) -> Iterator[Diagnostic]:
             for part in note.split(";"):
                 field = _FIELD.fullmatch(part.strip())
                 if not field:
+                    like = _LIKE_FIELD.fullmatch(part.strip())
+                    if like and (key := _OTHERS_WRITE.get(like[1].lower())):
+                        what = f"`{part.strip()}` is read as a remark"
+                        yield Diagnostic("TAX313", what, span, f"write `{key}: {like[2]}`")
                     continue
                 problem = _problem(field[1], field[2])
                 if not problem and field[1] != "by" and field[1] in seen:

@@ -197,6 +197,16 @@ def test_files_with_errors_are_shown_and_not_compared(town: Path) -> None:
     assert done.exit_code == 1 and "TAX201" in done.output and "TAX402" not in done.output
 
 
+def test_what_two_files_declare_differently_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name, row in {"a": "1 car < road", "b": "1 car < sidewalk", "c": "1 car < road"}.items():
+        Path(f"{name}.tax").write_text(f"tax 1\ndataset g v1 -> demo v1\n{row}\n")
+    done = run(".", "--format", "concise")
+    assert done.output.startswith("b.tax:2:9: error[TAX110] `g v1` is declared in `a.tax`, too, differently; take one")
+    assert done.output.count("\n") == 1
+    assert done.exit_code == 1 and run("a.tax", "c.tax").exit_code == 0
+
+
 def test_the_folder_must_have_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     done = run()

@@ -192,6 +192,12 @@ def test_what_is_refused(rows: list[str], message: str, folder: Path) -> None:
         imported(folder, table(*(f"{s and 'town:'}{s}||skos:{p}|x:{o}||" for s, p, o in cells)))
 
 
+def test_a_column_that_is_there_twice(folder: Path) -> None:
+    text = table("a:way|way|skos:exactMatch|b:road|road|semapv:MappingReview").replace("\tobject_id", "\tsubject_id")
+    with pytest.raises(ExchangeError, match=r":7:39: there are two columns `subject_id`; take one out"):
+        imported(folder, text)
+
+
 def test_what_is_no_mapping_set(folder: Path) -> None:
     for text, message in [
         ("id\tname\n1\troad\n", "is a table, which `lsu-onto import --from csv"),
