@@ -467,5 +467,15 @@ RULES: dict[str, Rule] = {
             "3 soil (it was `3 dirt`)",
             "3 soil aka dirt",
         ),
+        _rule(
+            "TAX905",
+            "error",
+            "CHAIN: what maps in a row say changed",
+            "A map of the file is part of a chain, and what follows from the chain is not what it was. Maps composed of"
+            " it, and pseudo-labels made with them, are stale. Listed are composed files, and datasets that have no map"
+            " of their own to the last source.",
+            "`car ~ vehicle void` in the second map (it was `< vehicle`), with the old composed map",
+            "the same change, with the map composed again",
+        ),
     )
 }

@@ -4,14 +4,34 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from itertools import accumulate
+from typing import NamedTuple
 
 import numpy as np
 
 from lsu_onto.algebra.facts import Matrix, Step, ignores, possible
 from lsu_onto.algebra.ways import is_bridge
-from lsu_onto.algebra.wording import Relation, anything, checked, few, map_text, need_a_world, relation
+from lsu_onto.algebra.wording import anything, checked, few, map_text, need_a_world, relation
 from lsu_onto.library.library import Library
-from lsu_onto.ontology.model import MapRow, Source, Taxonomy
+from lsu_onto.ontology.model import MapRow, Source
+
+COMMAND = "lsu-onto compose "
+"""How the comment begins in which a composed file says of which chain it is."""
+
+
+class ComposedRow(NamedTuple):
+    """What follows for a class d.
+
+    Attributes:
+        allowed: S(d), bool [K + 1].
+        decision: `void` or `any`, where somebody decided that.
+        ways: what d may be in each taxonomy on the way, itself first.
+        note: in words, through which classes it came.
+    """
+
+    allowed: Matrix
+    decision: str
+    ways: list[Matrix]
+    note: str
 
 
 def compose(library: Library, steps: Sequence[Step]) -> str:
@@ -29,43 +49,66 @@ def compose(library: Library, steps: Sequence[Step]) -> str:
     matrices = [s.may for s in steps]
     sets = possible(matrices)
     need_a_world(steps, matrices, sets)
-    first = {row.cls: row for row in steps[0].map.rows}
     rows = []
-    for d, cls in enumerate(dataset.classes):
-        decided = _decided(first.get(d), matrices, source)
-        ways = list(accumulate(matrices, lambda at, m: at @ m, initial=np.arange(len(matrices[0])) == d))
-        words = decided or _ignored(steps, ways) or relation(ways[-1], sets[d], source, _is_vague(steps, ways))
-        rows.append(
-            (cls.name, words, [f"decided in the map to {steps[0].end.name}" if decided else _note(steps, ways)])
-        )
-    chain = " ".join(f"{t.name}@{t.version}" for t in (dataset, *_named_on_the_way(steps)))
+    for d, (cls, row) in enumerate(zip(dataset.classes, _rows(steps, matrices), strict=True)):
+        if row.decision:
+            words = ("-> void",) if row.decision == "void" else anything(row.allowed, source)
+        else:
+            words = relation(row.allowed, sets[d], source, _is_vague(steps, row.ways))
+        rows.append((cls.name, words, [row.note]))
     files = [
         f"{s.map.dataset.name} {s.map.dataset.version} -> {s.map.source.name} {s.map.source.version}" for s in steps
     ]
-    about = [f"lsu-onto compose {chain}", f"From the maps {', '.join(files)}"]
+    about = [f"{COMMAND}{' '.join(names_on_the_way(steps))}", f"From the maps {', '.join(files)}"]
     text = map_text(dataset, source, rows, about)
     return checked(library, text, f"the map of `{dataset.name}` to `{source.name}`", [dataset, source])
 
 
-def _named_on_the_way(steps: Sequence[Step]) -> Iterator[Taxonomy]:
-    """Where the steps end, as the command names it: a dataset called as its source is found without being named."""
-    for s in steps:
-        if not (s.backwards and (s.end.name, s.end.version) == (s.start.name, s.start.version)):
-            yield s.end
+def composed_rows(steps: Sequence[Step]) -> list[ComposedRow]:
+    """The row of each class of the first dataset, as `compose` writes it.
+
+    Raises:
+        UserError: no pixels keep the maps, so that nothing follows.
+    """
+    matrices = [s.may for s in steps]
+    need_a_world(steps, matrices, possible(matrices))
+    return list(_rows(steps, matrices))
 
 
-def _decided(row: MapRow | None, matrices: Sequence[Matrix], source: Source) -> Relation | None:
-    """The decision of a dataset class in the first map stays; what `-> any !` excludes there, it excludes here."""
-    if row is None or row.decision is None:
-        return None
-    if ignores(row):
-        return ("-> void",)
+def names_on_the_way(steps: Sequence[Step]) -> list[str]:
+    """The taxonomies of a chain, as the command names them: a dataset called as its source is found without that."""
+    called = (f"{s.start.name}@{s.start.version}" for s in steps[:1])
+    ends = (
+        f"{s.end.name}@{s.end.version}"
+        for s in steps
+        if not (s.backwards and (s.end.name, s.end.version) == (s.start.name, s.start.version))
+    )
+    return [*called, *ends]
+
+
+def _rows(steps: Sequence[Step], matrices: Sequence[Matrix]) -> Iterator[ComposedRow]:
+    first = {row.cls: row for row in steps[0].map.rows}
+    for d in range(len(steps[0].start.classes)):
+        ways = list(accumulate(matrices, lambda at, m: at @ m, initial=np.arange(len(matrices[0])) == d))
+        row = first.get(d)
+        void = np.arange(len(ways[-1])) == len(ways[-1]) - 1
+        if row is not None and row.decision is not None:
+            allowed = void if ignores(row) else _left_open(row, matrices)
+            yield ComposedRow(allowed, row.decision.to, ways, f"decided in the map to {steps[0].end.name}")
+        elif _is_ignored(steps, ways):
+            yield ComposedRow(void, "void", ways, _note(steps, ways))
+        else:
+            yield ComposedRow(ways[-1], "", ways, _note(steps, ways))
+
+
+def _left_open(row: MapRow, matrices: Sequence[Matrix]) -> Matrix:
+    """What `-> any` of a dataset class allows in the end: what it excludes by `!` in the first source stays so."""
     k = matrices[0].shape[1] - 1
     meaning = row.meaning(k)
-    allowed = np.isin(np.arange(k + 1), [*meaning.channels, *([k] if meaning.void else [])])
+    allowed: Matrix = np.isin(np.arange(k + 1), [*meaning.channels, *([k] if meaning.void else [])])
     for m in matrices[1:]:
         allowed = allowed @ m
-    return anything(allowed, source)
+    return allowed
 
 
 def _classes_on_the_way(steps: Sequence[Step], ways: Sequence[Matrix]) -> Iterator[tuple[list[MapRow | None], bool]]:
@@ -75,12 +118,12 @@ def _classes_on_the_way(steps: Sequence[Step], ways: Sequence[Matrix]) -> Iterat
         yield [by_class.get(c) for c in np.flatnonzero(at[:-1]).tolist()], bool(at[-1])
 
 
-def _ignored(steps: Sequence[Step], ways: Sequence[Matrix]) -> Relation | None:
-    """`-> void`, where a map on the way ignores all that d may be."""
-    for rows, void in _classes_on_the_way(steps, ways):
-        if rows and not void and all(row is not None and ignores(row) for row in rows):
-            return ("-> void",)
-    return None
+def _is_ignored(steps: Sequence[Step], ways: Sequence[Matrix]) -> bool:
+    """Whether a map on the way ignores all that d may be."""
+    return any(
+        rows and not void and all(row is not None and ignores(row) for row in rows)
+        for rows, void in _classes_on_the_way(steps, ways)
+    )
 
 
 def _is_vague(steps: Sequence[Step], ways: Sequence[Matrix]) -> bool:

@@ -1,4 +1,4 @@
-"""What broke between two versions of a `.tax` file, in four buckets.
+"""What broke between two versions of a `.tax` file, in four buckets; the fifth one, CHAIN, is in `chains.py`.
 
 LABEL: a raw value means another class. CHANNEL: a class of a source moved, so checkpoints break. CONSTRAINT: S(d)
 changed, so pseudo-labels are stale. RENAME: a class has a new name, and no alias records the old one.
@@ -10,16 +10,17 @@ one finding. S(d) is not compared for a class that only one version has: its raw
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
 from lsu_onto.diagnostics import Diagnostic, Span
 from lsu_onto.lang import syntax as ast
 from lsu_onto.library.pipe import Analysis
-from lsu_onto.ontology.model import NAMED, Meaning, Ontology, Source, TaxClass, Taxonomy
+from lsu_onto.ontology.model import NAMED, Ontology, Source, TaxClass, Taxonomy
+from lsu_onto.ontology.words import allowed_names
 
-BUCKETS = {"TAX901": "LABEL", "TAX902": "CHANNEL", "TAX903": "CONSTRAINT", "TAX904": "RENAME"}
+BUCKETS = {"TAX901": "LABEL", "TAX902": "CHANNEL", "TAX903": "CONSTRAINT", "TAX904": "RENAME", "TAX905": "CHAIN"}
 
 VOID = "void"  # reserved, so that no class has this name
 Raw = int | str
@@ -49,16 +50,16 @@ def compare(old: Version, new: Version) -> list[Diagnostic]:
             code = "TAX902" if isinstance(t, Source) else "TAX901"
             findings.append(_gone(code, f"{type(t).__name__.lower()} `{t.name} {t.version}`", t.span, present))
             continue
-        follow = names[_key_of(t)] = _follow(t, now)
+        follow = names[_key_of(t)] = successors(t, now)
         findings += _renames(t, now, follow)
         if isinstance(t, Source):
             findings += _channels(t, now, follow)
             findings += _groups(t, now, follow)  # whether or not a map here names one: other maps may
         findings += _labels(t, now, follow, past, present)
     declared = {_key_of(t) for t in past.resolved.taxonomies}
-    for o, other in _pairs(old.maps, new.maps, _ends, lambda o: (o.dataset.name, o.source.name)):
+    for o, other in pairs_of_maps(old, new):
         if other:
-            findings += _constraints(o, other, names)
+            findings += constraints(o, other, names)
         elif _key_of(o.dataset) in names or _key_of(o.dataset) not in declared:
             what = f"map from `{o.dataset.name} {o.dataset.version}` to `{o.source.name} {o.source.version}`"
             findings.append(_gone("TAX903", what, o.span, present))
@@ -82,11 +83,16 @@ def _pairs(
     return [(old, pairs.get(i)) for i, old in enumerate(olds)]
 
 
+def pairs_of_maps(old: Version, new: Version) -> list[tuple[Ontology, Ontology | None]]:
+    """Each map of the old version with that of the new one."""
+    return _pairs(old.maps, new.maps, ends, lambda o: (o.dataset.name, o.source.name))
+
+
 def _key_of(t: Taxonomy) -> tuple[str, str, str]:
     return type(t).__name__, t.name, t.version
 
 
-def _ends(o: Ontology) -> tuple[str, ...]:
+def ends(o: Ontology) -> tuple[str, ...]:
     return o.dataset.name, o.dataset.version, o.source.name, o.source.version
 
 
@@ -98,7 +104,7 @@ def _gone(code: str, what: str, old: Span, new: Analysis) -> Diagnostic:
 # --- names -------------------------------------------------------------------------------------------------
 
 
-def _follow(old: Taxonomy, new: Taxonomy) -> Names:
+def successors(old: Taxonomy, new: Taxonomy) -> Names:
     """The new name of each class of the old version, found by name, alias, ids or official label."""
     fresh = [c for c in new.classes if c.name not in old.by_name]
     names: Names = {}
@@ -303,33 +309,28 @@ def _key(analysis: Analysis, taxonomy: Taxonomy, key: str) -> Span:
 # --- constraints -------------------------------------------------------------------------------------------
 
 
-def _constraints(old: Ontology, new: Ontology, names: dict[tuple[str, ...], Names]) -> Iterator[Diagnostic]:
-    datasets = names.get(_key_of(old.dataset)) or _follow(old.dataset, new.dataset)
-    sources = names.get(_key_of(old.source)) or _follow(old.source, new.source)
+def constraints(old: Ontology, new: Ontology, names: Mapping[tuple[str, ...], Names]) -> Iterator[Diagnostic]:
+    """The rows of a map whose S(d) changed. `names` has the successors of classes that are known already."""
+    datasets = names.get(_key_of(old.dataset)) or successors(old.dataset, new.dataset)
+    sources = names.get(_key_of(old.source)) or successors(old.source, new.source)
     rows = {new.dataset.classes[r.cls].name: r for r in new.rows}
     for row in old.rows:
         name = datasets.get(old.dataset.classes[row.cls].name, "")
         now = rows.get(name)
         if now is None:
             continue
-        before = [sources.get(s, s) for s in _allowed(old, row.meaning(len(old.source.classes)))]
-        after = _allowed(new, now.meaning(len(new.source.classes)))
-        gains, losses = _without(after, before), _without(before, after)
-        if gains or losses:
-            what = [f"{verb} be {_list(c)}" for verb, c in (("may now", gains), ("may no longer", losses)) if c]
+        before = [sources.get(s, s) for s in allowed_names(old, row)]
+        what = difference(before, allowed_names(new, now))
+        if what:
             yield Diagnostic(
-                "TAX903",
-                f"`{name}` {' and '.join(what)}",
-                now.span,
-                "pseudo-labels made before are stale",
-                row.span,
-                "it was here",
+                "TAX903", f"`{name}` {what}", now.span, "pseudo-labels made before are stale", row.span, "it was here"
             )
 
 
-def _allowed(o: Ontology, meaning: Meaning) -> list[str]:
-    names = [c.name for i, c in enumerate(o.source.classes) if i in meaning.channels]
-    return names + [VOID] * meaning.void
+def difference(before: Sequence[str], after: Sequence[str]) -> str:
+    """How an allowed set changed, in words; empty if it did not."""
+    gains, losses = _without(after, before), _without(before, after)
+    return " and ".join(f"{verb} be {_list(c)}" for verb, c in (("may now", gains), ("may no longer", losses)) if c)
 
 
 def _without(items: Iterable[str], others: Iterable[str]) -> list[str]:

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from lsu_onto.changes.chains import Maps, changed_chains
 from lsu_onto.changes.compare import Version, compare
 from lsu_onto.diagnostics import Diagnostic, Span, suggest
 from lsu_onto.errors import UserError
@@ -45,14 +46,14 @@ def changes(file: str, against: str, search: Sequence[str | Path] = ()) -> tuple
         return problems, library.texts
     if not against.startswith("git:"):
         old, problems = version(library, against)
-        return problems or compare(old, new), library.texts
+        return problems or _all_changes(old, library, new, library), library.texts
     revision = against.removeprefix("git:")
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name).resolve()
         root, path = checkout(Path(file), revision, folder)
         before = Library([*moved([*map(Path, search), shipped()], root, folder), *search])
         old, problems = version(before, str(path))
-        findings = problems or compare(old, new)
+        findings = problems or _all_changes(old, before, new, library)
 
         def label(path: str) -> str:
             p = Path(path)
@@ -63,6 +64,11 @@ def changes(file: str, against: str, search: Sequence[str | Path] = ()) -> tuple
 
         texts = library.texts | {label(f): text for f, text in before.texts.items()}
         return [replace(d, span=place(d.span) or d.span, second=place(d.second)) for d in findings], texts
+
+
+def _all_changes(old: Version, before: Library, new: Version, library: Library) -> list[Diagnostic]:
+    """What broke in a file, then what follows from that and from other files. `before`: the library of `old`."""
+    return [*compare(old, new), *changed_chains(Maps(old, before), Maps(new, library))]
 
 
 def version(library: Library, path: str) -> tuple[Version, list[Diagnostic]]:
