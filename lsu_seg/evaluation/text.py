@@ -54,10 +54,13 @@ def _printed(grid: Table) -> str:
 
 
 def _own(view: dict[str, Any]) -> str:
-    """The mIoU, with its upper value if ambiguous predictions leave a range."""
+    """The mIoU, with its upper value if ambiguous predictions leave a range; over how many classes, if not over all."""
     upper = _percent(view["miou_upper"])
     text = _share(view["miou"], view["interval"])
-    return text if upper == _percent(view["miou"]) else f"{text}, at most {upper}"
+    if upper != _percent(view["miou"]):
+        text += f", at most {upper}"
+    present = view["present"]
+    return f"{text}; {present - view['unscored']} of {present} classes" if view["unscored"] else text
 
 
 def _share(value: float | None, interval: tuple[float, float]) -> str:

@@ -37,10 +37,11 @@ class OntologyHook(Hook):
     - `ratio_town`: the share of its samples among all samples so far;
     - `sets_town`: the share of its labelled pixels so far whose target is a set (with a `SetNLLLoss`).
 
-    Before the first iteration, the thresholds of datasets with `unsure` are logged; after the last, a table over all
-    ranks, with the shares that result from the weights, and the number of void images that were skipped. Samples are
-    assigned to datasets by the `dataset` that `PackTaxInputs` writes. An image of a mosaic (`TaxMosaic`) counts as
-    its part of a sample; a mosaic of several datasets counts in none of the other figures.
+    Before the first iteration, the thresholds of datasets with `unsure` are logged, and which classes of own labels are
+    ignored although they could be trained on as sets; after the last, a table over all ranks, with the shares that
+    result from the weights, and the number of void images that were skipped. Samples are assigned to datasets by the
+    `dataset` that `PackTaxInputs` writes. An image of a mosaic (`TaxMosaic`) counts as its part of a sample; a mosaic
+    of several datasets counts in none of the other figures.
     """
 
     priority = "NORMAL"  # before the LoggerHook
@@ -56,6 +57,7 @@ class OntologyHook(Hook):
         give_table(runner.model, self.table)
         members = list(tax_datasets(dataset))
         log_thresholds(runner, members)
+        log_ignored(runner, members)
         shares = shares_of(runner.train_loop.dataloader)
         self.names, self.shares = list(shares), list(shares.values())
         self.totals = torch.zeros(len(self.names), len(COLUMNS), dtype=torch.float64)
@@ -156,6 +158,24 @@ def log_thresholds(runner: Any, members: list[TaxDataset]) -> None:
             text = ", ".join(f"{name} {level:.2f}" for name, level in dataset.thresholds.items())
             runner.logger.info(f"`{dataset.name}`: confidence from which on ambiguous pixels are hard targets: {text}")
 
+
+def log_ignored(runner: Any, members: list[TaxDataset]) -> None:
+    """Warn of classes whose own labels are ignored, although the loss could be over the set of what they may be."""
+    for dataset in members:
+        constraint = dataset.constraint
+        closed = (constraint.allowed[:, :-1].sum(1) > 1) & ~constraint.allowed[:, -1]
+        if dataset.pseudo or dataset.reader.threshold is not None or not closed.any():
+            continue
+        names = [f"`{name}`" for name, one in zip(constraint.classes, closed, strict=True) if one]
+        some = ", ".join(names[:_NAMED]) + (f" and {len(names) - _NAMED} more" if len(names) > _NAMED else "")
+        runner.logger.warning(
+            f"`{dataset.name}`: pixels of {some} are ignored, because each may be several classes of"
+            f" `{constraint.source}`; write `threshold=1.0` to train on them as sets, or `labels=` for pseudo-labels"
+        )
+
+
+_NAMED = 5
+"""So many classes are named in a message."""
 
 COLUMNS = ("samples", "void skipped", "loss", "counted", "sets", "valid")
 

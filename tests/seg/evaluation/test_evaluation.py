@@ -190,6 +190,18 @@ def test_pooled_is_the_sum_and_not_the_mean() -> None:
     assert table(report).splitlines()[-2].split()[0] == "pooled"
 
 
+def test_the_table_says_how_many_of_its_own_classes_a_set_is_judged_in() -> None:
+    report = document({"a": measured(2, 0.9)})
+    assert [c["name"] for c in report["sets"]["a"]["views"]["projected"]["classes"] if c["scored"]] == [
+        "street",
+        "vehicle",
+    ]
+    assert "; 2 of 3 classes" in " ".join(table(report).split()), "gravel occurs, and no class of the source implies it"
+    rows = {"street": "= road", "vehicle": "> car truck", "land": "= terrain", "animal": "void", "rock": "void"}
+    whole = document({"a": measured(2, 0.9, constraint=make_constraint(SOURCE, rows))})
+    assert "of 3 classes" not in " ".join(table(whole).split())
+
+
 def test_files(tmp_path: Path) -> None:
     sets = {"a/b": measured(2, 0.8)}
     files.write(tmp_path, document(sets), sets)

@@ -196,7 +196,7 @@ def test_the_log_has_figures_for_each_dataset(tmp_path: Path) -> None:
     assert table[2].split()[:4] == ["park#2", "6", "0.667", "0.667"]
 
 
-def test_the_log_has_the_thresholds_of_classes(tmp_path: Path) -> None:
+def test_the_log_has_the_thresholds_of_classes_and_which_are_ignored(tmp_path: Path) -> None:
     cfg = student_config(tmp_path, iterations=1)
     labelled = cfg.train_dataloader.dataset.datasets[1]
     labelled.unsure = 0.6  # of two confidences, 64 and 191
@@ -207,6 +207,17 @@ def test_the_log_has_the_thresholds_of_classes(tmp_path: Path) -> None:
     (line,) = (x for x in log.read_text().splitlines() if "are hard targets: " in x)
     assert "`park#2`: confidence from which on" in line
     assert line.split("targets: ")[1] == "road 0.75, grass 0.75, tree 0.75, car 0.75"
+    (warning,) = (x for x in log.read_text().splitlines() if "are ignored" in x)
+    assert warning.partition("WARNING - ")[2] == (
+        "`park`: pixels of `green` are ignored, because each may be several classes of `tiny`; write `threshold=1.0` to"
+        " train on them as sets, or `labels=` for pseudo-labels"
+    )
+
+    labelled.pop("unsure")
+    cfg.train_dataloader.dataset.datasets[0].threshold, cfg.work_dir = 1.0, str(tmp_path / "sets")
+    train(cfg, quiet=True)
+    (log,) = (tmp_path / "sets").glob("*/*.log")
+    assert "are ignored" not in log.read_text()
 
 
 def test_the_table_is_of_all_ranks(server: Server, tmp_path: Path) -> None:

@@ -1,0 +1,150 @@
+"""A student on a universal source: no dataset names its classes, no teacher labels anything, and it learns them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from mmengine.config import Config
+from mmengine.registry import init_default_scope
+
+from helpers.tiny import LAYOUT, LOAD, model_config, save
+from lsu_seg.cli import main
+
+UNIVERSAL = f"""\
+tax 1
+source universal v1
+{LAYOUT}void: 255
+
+0  car    #000000
+1  truck  #ff0000
+2  kerb   #00ff00
+3  house  #0000ff
+
+dataset by_use v1 -> universal v1
+{LAYOUT}void: 255
+
+1  vehicle  > car truck
+2  ground   > kerb house
+
+dataset by_size v1 -> universal v1
+{LAYOUT}void: 255
+
+1  low   > car kerb
+2  tall  > truck house
+
+dataset some v1 -> universal v1
+{LAYOUT}void: 255
+
+1  rolling  ~ car truck
+2  other    > kerb house ~ car truck
+"""
+COLOURS = np.array([[40, 40, 40], [200, 40, 40], [40, 200, 40], [40, 40, 200]])
+RAW = {"by_use": [1, 1, 2, 2], "by_size": [1, 2, 1, 2], "some": [1, 1, 2, 2], "universal": [0, 1, 2, 3]}
+"""The raw value of each atom's pixels in the label files."""
+
+
+def draw(seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """An image in which each atom has a colour, and its atoms."""
+    rng = np.random.default_rng(seed)
+    atoms = np.kron(rng.integers(0, 4, (4, 4)), np.ones((8, 8), int))
+    return np.clip(COLOURS[atoms] + rng.integers(-20, 20, (32, 32, 3)), 0, 255).astype(np.uint8), atoms
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Scenes of both datasets, and a student that `lsu-seg train` has trained on them: `model.pth`."""
+    root = tmp_path_factory.mktemp("world")
+    (root / "universal.tax").write_text(UNIVERSAL)
+    for number, (name, raw) in enumerate(RAW.items()):
+        for split, seeds in ("train", range(4)), ("val", range(4, 6)):
+            for seed in seeds:
+                image, atoms = draw(10 * number + seed)
+                save(root / f"{name}/images/{split}/{seed}.png", image)
+                save(root / f"{name}/labels/{split}/{seed}.png", np.array(raw, np.uint8)[atoms])
+    model = model_config(4)
+    model["decode_head"]["loss_decode"] = dict(type="SetNLLLoss", source="universal")
+    common = dict(type="TaxDataset", source="universal", split="train", threshold=1.0)
+    datasets = [dict(common, taxonomy=name, data_root=str(root / name)) for name in ("by_use", "by_size")]
+    loader = dict(
+        batch_size=4,
+        num_workers=0,
+        sampler=dict(type="CompoundSampler", batch_size=4),
+        dataset=dict(type="CompoundDataset", source="universal", pipeline=LOAD, datasets=datasets),
+    )
+    cfg = Config(
+        dict(
+            custom_imports=dict(imports=["lsu_seg"]),
+            default_scope="mmseg",
+            log_level="WARNING",
+            model=model,
+            train_dataloader=loader,
+            optim_wrapper=dict(optimizer=dict(type="AdamW", lr=3e-2)),
+            train_cfg=dict(type="IterBasedTrainLoop", max_iters=60, val_interval=1000),
+            default_hooks=dict(checkpoint=dict(type="CheckpointHook", by_epoch=False, interval=1000)),
+            log_processor=dict(by_epoch=False),
+            randomness=dict(seed=0),
+        )
+    )
+    cfg.dump(root / "student.py")
+    done = run("train", root / "student.py", "--work-dir", root / "run", "--path", root)
+    Path(done.splitlines()[-1]).rename(root / "model.pth")
+    return root
+
+
+def run(*args: object) -> str:
+    init_default_scope("mmseg")
+    done = CliRunner().invoke(main, [str(a) for a in args])
+    assert done.exit_code == 0, done.output
+    return done.stdout
+
+
+def evaluate(world: Path, *datasets: str) -> tuple[dict[str, Any], str]:
+    chosen = [word for name in datasets for word in ("--dataset", name, world / name, "val")]
+    model = world / "student.py", world / "model.pth"
+    said = run(
+        "evaluate", *model, *chosen, "--source", "universal", "--path", world, "-o", world / "out",
+        "--work-dir", world / "log",
+    )  # fmt: skip
+    return json.loads((world / "out/evaluation.json").read_text()), said
+
+
+def test_it_tells_apart_what_no_dataset_names(world: Path) -> None:
+    report, _ = evaluate(world, "universal")
+    classes = report["sets"]["universal"]["views"]["source"]["classes"]
+    assert [c["name"] for c in classes] == ["car", "truck", "kerb", "house"]
+    assert min(c["iou"] for c in classes) > 0.9
+
+
+def test_it_is_judged_in_the_classes_of_each_dataset(world: Path) -> None:
+    report, said = evaluate(world, "by_use", "by_size")
+    implied = {}
+    for name in ("by_use", "by_size"):
+        view = report["sets"][name]["views"]["projected"]
+        implied |= {c["name"]: c["certain"] for c in view["classes"]}
+        assert view["miou"] > 0.9 and view["miou"] == view["miou_upper"] and view["ambiguous"] == 0
+        assert report["sets"][name]["views"]["source"]["present"] == 0, "no label of a coarse dataset is an atom"
+    assert implied == {
+        "vehicle": ["car", "truck"],
+        "ground": ["kerb", "house"],
+        "low": ["car", "kerb"],
+        "tall": ["truck", "house"],
+    }
+    assert "at most" not in said and "of 2 classes" not in said
+
+
+def test_where_an_atom_is_of_no_single_class_the_evaluation_says_so(world: Path) -> None:
+    """As with atoms that were merged although a dataset names them apart."""
+    report, said = evaluate(world, "some")
+    view = report["sets"]["some"]["views"]["projected"]
+    rolling, other = view["classes"]
+    assert (rolling["certain"], rolling["possible"], rolling["scored"]) == ([], ["car", "truck"], False)
+    assert (other["certain"], other["possible"]) == (["kerb", "house"], ["car", "truck"])
+    counted = sum(row[-1] for row in view["matrix"][:-1])
+    assert view["ambiguous"] == counted > 0
+    assert view["miou"] == other["iou"] > 0.9 and rolling["iou"] == 0
+    assert "; 1 of 2 classes" in " ".join(said.split())
