@@ -3,30 +3,21 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
 from typing import Any
 
-import torch
-from mmengine.structures import PixelData
-from mmseg.models.segmentors import BaseSegmentor
-from mmseg.structures import SegDataSample
 from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
 from lsu_seg.decode import QueryView, View
 from lsu_seg.errors import TeacherError
-from lsu_seg.label_files import void_index
 from lsu_seg.models.hf_models import SET_QUERY_MODELS, HFModel, build
 from lsu_seg.models.known_masks import masks_and_known
+from lsu_seg.models.segmentor import NetSegmentor, hard
 from lsu_seg.openmmlab.registry import MODELS, register
-from lsu_seg.targets.table import TableUser
-
-_AT_ONCE = 8
-"""Number of masks that `predict` resizes to the image's size at once; all of them would need Q x H x W values."""
 
 
 @register(MODELS)
-class HFSegmentor(TableUser, BaseSegmentor):
+class HFSegmentor(NetSegmentor):
     """A `transformers` model as an MMSegmentation segmentor: for training, for validation, and as a teacher.
 
     `hf_models.MODELS` lists the supported classes. Models that predict masks with one class each (Mask2Former,
@@ -86,22 +77,26 @@ class HFSegmentor(TableUser, BaseSegmentor):
                 f"how images are normalised is not said: {hf} has no preprocessor_config.json; save the model's image"
                 " processor there, or write `data_preprocessor=dict(type='SegDataPreProcessor', mean=…, std=…)`"
             )
-        super().__init__(data_preprocessor=data_preprocessor or model.data_preprocessor, init_cfg=init_cfg)
-        self.net: nn.Module = model.net
-        self.num_classes = self.out_channels = model.net.config.num_labels
-        self.class_names = model.class_names
-        self.weight_files, self.new_head = model.files, model.new_head
-        self.queries, self.multiple = model.queries, model.multiple
-        self.align_corners = False
-        self.void = void_index(self.num_classes)
-        self.loss_decode = (
-            None if self.queries else MODELS.build(loss_decode or dict(type="CrossEntropyLoss", avg_non_ignore=True))
-        )
-        self.source = source
-        self.takes_sets = loss_decode is not None
-        if self.queries and loss_decode is not None:
+        if model.queries and loss_decode is not None:
             raise TeacherError(
-                f"`loss_decode` has no effect on a {type(self.net).__name__}, which has a loss of its own; leave it out"
+                f"`loss_decode` has no effect on a {type(model.net).__name__}, which has a loss of its own; leave it"
+                " out"
+            )
+        super().__init__(
+            model.net,
+            model.net.config.num_labels,
+            model.multiple,
+            model.queries,
+            loss_decode,
+            source,
+            data_preprocessor or model.data_preprocessor,
+            init_cfg,
+        )
+        self.class_names, self.weight_files = model.class_names, model.files
+        if model.new_head:
+            self.untrained = (
+                f"{hf['pretrained']} has another number of classes than the config's `num_classes`, so the model's"
+                " head has random weights"
             )
         if source is not None:
             if type(self.net).__name__ not in SET_QUERY_MODELS:
@@ -148,10 +143,9 @@ class HFSegmentor(TableUser, BaseSegmentor):
 
     def _run(self, inputs: Tensor, **labels: Any) -> Any:
         """The model's output for images `[N, 3, H, W]` of any size."""
-        fitting = tuple(max(1, round(s / self.multiple)) * self.multiple for s in inputs.shape[2:])
-        if tuple(inputs.shape[2:]) != fitting:
-            inputs = interpolate(inputs, fitting, mode="bilinear", align_corners=False)
-        self._grid = (fitting[0] // self.multiple, fitting[1] // self.multiple)
+        inputs = self.fitting(inputs)
+        height, width = inputs.shape[2:]
+        self._grid = (height // self.multiple, width // self.multiple)
         self._auxiliary.clear()
         if hasattr(self.net, "grid_size"):
             net: Any = self.net  # a plain attribute, not one of torch's
@@ -159,18 +153,10 @@ class HFSegmentor(TableUser, BaseSegmentor):
         try:
             return self.net(pixel_values=inputs, **labels)
         except ValueError as e:  # raised by models with a fixed input size, or that cannot train on a single image
-            images = f"{len(inputs)} image(s) of {fitting[1]}x{fitting[0]}"
+            images = f"{len(inputs)} image(s) of {width}x{height}"
             raise TeacherError(f"a {type(self.net).__name__} of this config does not take {images}: {e}") from e
 
     def evidence_of(self, batch: Tensor) -> list[View | QueryView]:
-        """The model's evidence for each image.
-
-        Args:
-            batch: normalised images, float `[N, 3, H, W]`.
-
-        Returns:
-            for each image a `QueryView` if the model predicts masks, else a `View`, float32, at the model's resolution.
-        """
         out = self._run(batch)
         if not self.queries:
             return [View(logits) for logits in out.logits.float()]
@@ -179,59 +165,20 @@ class HFSegmentor(TableUser, BaseSegmentor):
 
     # --- MMSegmentation's interface ----------------------------------------------------------------------------------
 
-    def _forward(self, inputs: Tensor, data_samples: Any = None) -> Tensor:
-        """`mode='tensor'`: logits `[N, K, h, w]` at the model's resolution; for mask models log p without no-object."""
-        return torch.stack([_logits(view) for view in self.evidence_of(inputs)])
-
     def extract_feat(self, inputs: Tensor) -> Any:
         return self._run(inputs, output_hidden_states=True).hidden_states
 
-    def encode_decode(self, inputs: Tensor, batch_img_metas: Any = None) -> Tensor:
-        """Logits `[N, K, H, W]` at the size of the inputs."""
-        size = tuple(inputs.shape[2:])
-        return torch.stack([_logits(view, lambda maps: _resize(maps, size)) for view in self.evidence_of(inputs)])
-
-    def predict(self, inputs: Tensor, data_samples: Any = None) -> list[SegDataSample]:
-        """Add `pred_sem_seg` `[1, H, W]` and `seg_logits` `[K, H, W]`, at the original size, to the samples.
-
-        Padding is removed before the model sees an image, so that the labels equal those that `lsu_seg.decode` gets
-        from `evidence_of` for the whole image without constraints.
-        """
-        samples = data_samples or [SegDataSample() for _ in inputs]
-        size = (inputs.shape[2], inputs.shape[3])
-        shown = [_shown(sample.metainfo, size) for sample in samples]
-        if all(part == shown[0] for part in shown):
-            views = self.evidence_of(inputs[(..., *shown[0])])
-        else:
-            views = [self.evidence_of(one[None][(..., *part)])[0] for one, part in zip(inputs, shown, strict=True)]
-        for view, sample, part in zip(views, samples, shown, strict=True):
-            logits = _logits(view, _placement(sample.metainfo, [p.stop - p.start for p in part]))
-            sample.set_data(
-                {
-                    "seg_logits": PixelData(data=logits),
-                    "pred_sem_seg": PixelData(data=logits.argmax(0, keepdim=True)),
-                }
-            )
-        return list(samples)
-
     def loss(self, inputs: Tensor, data_samples: Any) -> dict[str, Tensor]:
         """The losses of a batch; `gt_sem_seg` holds channels and void."""
-        target = torch.stack([sample.gt_sem_seg.data.squeeze(0) for sample in data_samples]).long()
+        target = self.targets(data_samples)
         if self.queries:
             return self._query_loss(inputs, target)
-        if not self.takes_sets:
-            target = hard(target, self.num_classes, self.void)
         out = self._run(inputs)
         losses = {"loss_ce": self._pixel_loss(out.logits, target)}
         weight = getattr(self.net.config, "auxiliary_loss_weight", 0.4)
         for logits in self._auxiliary:
             losses["loss_aux"] = weight * self._pixel_loss(logits, target)
         return losses
-
-    def _pixel_loss(self, logits: Tensor, target: Tensor) -> Tensor:
-        assert self.loss_decode is not None
-        loss: Tensor = self.loss_decode(_resize(logits, tuple(target.shape[1:])), target, ignore_index=self.void)
-        return loss
 
     def _query_loss(self, inputs: Tensor, target: Tensor) -> dict[str, Tensor]:
         if self.takes_sets:
@@ -254,15 +201,6 @@ class HFSegmentor(TableUser, BaseSegmentor):
 # --- targets ---------------------------------------------------------------------------------------------------------
 
 
-def hard(target: Tensor, num_classes: int, void: int) -> Tensor:
-    """Targets without sets: numbers above the void index (`lsu_seg.targets.table`) are ignored.
-
-    >>> hard(torch.tensor([0, 2, 255, 257]), 3, 255).tolist()
-    [0, 2, 255, 255]
-    """
-    return torch.where((target >= 0) & (target < num_classes), target, void)
-
-
 def mask_targets(target: Tensor, num_classes: int, void: int) -> tuple[list[Tensor], list[Tensor]]:
     """The training targets of mask models: one mask for each class in an image. No mask contains void or sets.
 
@@ -283,47 +221,3 @@ def mask_targets(target: Tensor, num_classes: int, void: int) -> tuple[list[Tens
         classes.append(present)
         masks.append((one[None] == present[:, None, None]).float())
     return masks, classes
-
-
-# --- evidence → logits at a size -------------------------------------------------------------------------------------
-
-
-def _resize(maps: Tensor, size: Sequence[int]) -> Tensor:
-    """Resize `[C, h, w]` or `[N, C, h, w]` bilinearly, as the decoders do."""
-    if tuple(maps.shape[-2:]) == tuple(size):
-        return maps
-    batch = maps if maps.ndim == 4 else maps[None]
-    resized = interpolate(batch, tuple(size), mode="bilinear", align_corners=False)
-    return resized if maps.ndim == 4 else resized[0]
-
-
-def _shown(meta: dict[str, Any], size: tuple[int, int]) -> tuple[slice, slice]:
-    """The rows and columns that the image fills in a padded input of this size."""
-    left, right, top, bottom = meta.get("img_padding_size", meta.get("padding_size", (0, 0, 0, 0)))
-    return slice(top, size[0] - bottom), slice(left, size[1] - right)
-
-
-def _placement(meta: dict[str, Any], size: Sequence[int]) -> Callable[[Tensor], Tensor]:
-    """A function that maps an image's maps to the original image; `size` is used if the metadata have no other size."""
-    flipped = {"horizontal": -1, "vertical": -2}[meta["flip_direction"]] if meta.get("flip") else None
-
-    def place(maps: Tensor) -> Tensor:
-        return _resize(maps if flipped is None else maps.flip(flipped), tuple(meta.get("ori_shape", size))[:2])
-
-    return place
-
-
-def _logits(view: View | QueryView, place: Callable[[Tensor], Tensor] = lambda maps: maps) -> Tensor:
-    """`[K, H, W]`: logits unchanged; for masks the logarithm of each class's share of the evidence."""
-    if isinstance(view, View):
-        return place(view.logits)
-    classes = view.classes.softmax(1)
-    evidence: Tensor | None = None
-    for first in range(0, len(classes), _AT_ONCE):
-        masks = place(view.masks[first : first + _AT_ONCE]).sigmoid()
-        part = torch.einsum("qc,qhw->chw", classes[first : first + _AT_ONCE], masks)
-        evidence = part if evidence is None else evidence.add_(part)
-    assert evidence is not None
-    tiny = torch.finfo(evidence.dtype).tiny
-    evidence = evidence / evidence.sum(0).clamp_min(tiny)
-    return evidence[:-1].clamp_min(tiny).log()

@@ -227,11 +227,8 @@ def runner_with_checkpoint(cfg: Config, checkpoint: str | Path | None, quiet: bo
     if checkpoint is None:
         cfg.load_from = None
         runner = build_runner(cfg, quiet)
-        if runner.model.new_head:
-            raise ConfigError(
-                f"{cfg.model.hf.pretrained} has another number of classes than the config's `num_classes`, so the"
-                " model's head has random weights: give the CHECKPOINT of a trained one"
-            )
+        if why := runner.model.untrained:
+            raise ConfigError(f"{why}: give the CHECKPOINT of a trained one")
         return runner
     cfg.load_from = str(checkpoint)
     runner = build_runner(cfg, quiet)
