@@ -9,6 +9,7 @@ import os
 import re
 import shutil
 import stat
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import BinaryIO
@@ -17,6 +18,9 @@ _Folder = tuple[str, list[str], list[str]]
 
 _LIMIT = 1 << 30
 """Bytes of a pipe, which may have no end."""
+
+_READER_S = 2.0
+"""How long a pipe is waited for that nothing reads from."""
 
 
 def write_atomic(path: str | os.PathLike[str], data: bytes, sync: bool = True) -> None:
@@ -30,7 +34,7 @@ def write_atomic(path: str | os.PathLike[str], data: bytes, sync: bool = True) -
             same command writes again in no time.
 
     Raises:
-        OSError: the disk's word, of `path`.
+        OSError: the disk's word, of `path`; or it is a pipe that nothing reads from.
 
     >>> import tempfile
     >>> file = Path(tempfile.mkdtemp(), "new", "a.txt")
@@ -43,7 +47,7 @@ def write_atomic(path: str | os.PathLike[str], data: bytes, sync: bool = True) -
             with os.fdopen(os.dup(number), "wb") as file:
                 file.write(data)
         elif _is_special(Path(path)):
-            Path(path).write_bytes(data)
+            _write_special(Path(path), data)
         else:
             _write(Path(os.path.realpath(path)), data, sync)
     except OSError as e:  # not of the temporary file
@@ -173,6 +177,24 @@ def _is_special(path: Path) -> bool:
     (True, False, False)
     """
     return path.exists() and not path.is_file() and not path.is_dir()
+
+
+def _write_special(path: Path, data: bytes) -> None:
+    """Without `O_NONBLOCK`, opening a pipe waits for a reader for ever; one that is started beside us may be late."""
+    last = time.monotonic() + _READER_S
+    while True:
+        try:
+            number = os.open(path, os.O_WRONLY | os.O_NONBLOCK)
+            break
+        except OSError as e:
+            if e.errno != errno.ENXIO:
+                raise
+            if time.monotonic() > last:
+                raise OSError(e.errno, "it is a pipe that nothing reads from") from e
+        time.sleep(0.02)
+    os.set_blocking(number, True)
+    with os.fdopen(number, "wb") as file:
+        file.write(data)
 
 
 def _write(target: Path, data: bytes, sync: bool) -> None:

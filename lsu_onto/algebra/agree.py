@@ -24,8 +24,8 @@ from lsu_onto.library.pipe import differing
 from lsu_onto.library.searchpath import Entry
 from lsu_onto.ontology.model import MapRow, Ontology, Target, TaxClass, Taxonomy
 
-Name = tuple[str, str]
-"""Name and version."""
+Name = tuple[str, str, tuple[str, ...]]
+"""Name and version, and the names of the classes: files in two folders may each mean another taxonomy of that name."""
 
 _FEW = 4
 """How many names or rows a finding shows of a kind."""
@@ -76,8 +76,7 @@ class Known:
 
     @property
     def pair(self) -> tuple[Name, Name]:
-        d, s = self.map.dataset, self.map.source
-        return (d.name, d.version), (s.name, s.version)
+        return _name(self.map.dataset), _name(self.map.source)
 
 
 class Circle(NamedTuple):
@@ -165,6 +164,10 @@ class Circle(NamedTuple):
 def _owners(known: Known, channel: int) -> list[int]:
     """The class of a dataset that claims all of a source class."""
     return [x for (x, c), (op, _) in known.stated.items() if c == channel and op in "=>"]
+
+
+def _name(t: Taxonomy) -> Name:
+    return t.name, t.version, tuple(c.name for c in t.classes)
 
 
 def _called(t: Taxonomy) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import pairwise
 from pathlib import Path
 
 from lsu_onto.algebra.facts import Step
@@ -32,7 +33,18 @@ def way(library: Library, names: Sequence[str]) -> list[Step]:
     steps = [Step(library.ontology(names[0], _exactly(library, first)))]
     for name in rest:
         steps += _next(library, steps[-1].end, name)
+    for step, following in pairwise(steps):
+        _need_same(step.end, following.start)
     return steps
+
+
+def _need_same(a: Taxonomy, b: Taxonomy) -> None:
+    """Each file refers to what lies nearest to it, which may be another taxonomy of that name."""
+    if [c.name for c in a.classes] != [c.name for c in b.classes]:
+        raise WayError(
+            f"`{a.name} {a.version}` has other classes in `{a.span.file}` than in `{b.span.file}`; take one out, or give"
+            " it another version"
+        )
 
 
 def _exactly(library: Library, name: str) -> str:

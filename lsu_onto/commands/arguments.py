@@ -44,7 +44,7 @@ def tax_files(paths: tuple[str, ...]) -> tuple[list[str], list[Diagnostic]]:
             odd = [f for f in found if _is_no_file(f)]  # reading it might never end
             problems += [Diagnostic("TAX001", f"`{f}` is a pipe or a device, not a file", here(f)) for f in odd]
             files.update(dict.fromkeys(f for f in found if f not in odd))
-        elif os.path.lexists(path) or (help_ := beside(path)) is None:
+        elif os.path.lexists(path) or (help_ := beside(path) or _where(path)) is None:
             files[path] = None
         else:
             problems.append(Diagnostic("TAX001", f"there is no file or folder `{path}`", here(path), help_))
@@ -88,6 +88,16 @@ def no_file(path: str) -> str | None:
     if Path(path).exists():
         return None
     return "; ".join(filter(None, [f"there is no file `{path}`", beside(path)]))
+
+
+def _where(name: str) -> str | None:
+    """What to do where a name stands for a file: which files declare it; None if none does."""
+    from lsu_onto.library.library import Library
+    from lsu_onto.library.names import is_called, spaced
+
+    files = list(dict.fromkeys(f"`{e.path}`" for e in Library().entries() if is_called(e, spaced(name))))
+    more = f" and {len(files) - 3} more" if len(files) > 3 else ""
+    return f"expected files and folders, not names; `{name}` is in {', '.join(files[:3])}{more}" if files else None
 
 
 def beside(path: str) -> str | None:

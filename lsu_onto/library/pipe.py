@@ -6,6 +6,7 @@ and a single section (`Imports`).
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import zip_longest
@@ -229,9 +230,22 @@ def differing(workspace: Workspace, entries: Sequence[Entry], key: tuple[str, ..
     """The header of the first of several declarations that says something else than the first. Copies do no harm."""
     if len(entries) < 2:
         return None
-    sections = [section[0] for e in entries if (section := _section(workspace, str(e.path), key))]
-    said = [[_said(s) for s in section if not isinstance(s, ast.Comment)] for section in sections]
-    return next((section[0].span for section, text in zip(sections, said, strict=True) if text != said[0]), None)
+    declarations = [d for e in entries if (d := _declaration(workspace, str(e.path), key))]
+    return next((place for place, said in declarations if said != declarations[0][1]), None)
+
+
+def _declaration(workspace: Workspace, path: str, key: tuple[str, ...]) -> tuple[Span, bytes] | None:
+    """The header of a section, and the checksum of what it says: in a tree of copies, each is asked for again and again
+    by all."""
+
+    def make() -> tuple[Span, bytes] | None:
+        section = _section(workspace, path, key)
+        if section is None:
+            return None
+        said = [_said(s) for s in section[0] if not isinstance(s, ast.Comment)]
+        return section[0][0].span, hashlib.sha256(repr(said).encode()).digest()
+
+    return workspace.once(path, ("said", key), make)
 
 
 def _said(value: object) -> object:

@@ -109,8 +109,10 @@ def audit(
         option = next(iter(chosen)).replace("_", "-").replace("options", "set")
         raise click.UsageError(f"`--{option}` belongs to the form NAME --teacher …; labels in a folder are as they are")
     if not Path(target).is_dir():
+        what = f"`{target}` is a file, and expected is a folder of labels" if Path(target).exists() else ""
         raise click.UsageError(
-            f"there is no folder `{target}`; if it is a taxonomy, say who is asked about its images: --teacher …"
+            f"{what or f'there is no folder `{target}`'}; if it is a taxonomy, say who is asked about its images:"
+            " --teacher …"
         )
     runs = labelling_runs(Path(target))
     if len(runs) > 1 and (html or propose or format_ != "text"):

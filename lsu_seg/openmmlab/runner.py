@@ -8,6 +8,7 @@ import io
 import itertools
 import logging
 import struct
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -63,7 +64,9 @@ class RankedRunner(Runner):
         write_atomic(kept, self.cfg.dump().encode("utf-8", "backslashreplace"))
 
     def train(self) -> Any:
-        with named(self.cfg, self):
+        with named(self.cfg, self), warnings.catch_warnings():
+            # mmengine's schedules count iterations, and its `accumulative_counts` takes no step in the first of them.
+            warnings.filterwarnings("ignore", r"Detected call of `scheduler\.step\(\)` before", UserWarning)
             return super().train()
 
     def test(self) -> Any:

@@ -11,8 +11,10 @@ import threading
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
 from lsu_onto import make_folder, write_atomic
+from lsu_onto.cli import main
 from lsu_onto.files import walk
 
 
@@ -89,6 +91,16 @@ def test_a_folder_that_cannot_be_made_is_named_as_it_was_given(tmp_path: Path) -
             make_folder(tmp_path / name)
         assert refused.value.filename == str(tmp_path / name)
     assert {f.name for f in tmp_path.iterdir()} == {"file", "nowhere", "round"}
+
+
+def test_a_pipe_that_nothing_reads_from_is_not_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("lsu_onto.files._READER_S", 0.1)
+    os.mkfifo(tmp_path / "pipe.csv")
+    done = CliRunner().invoke(main, ["export", "demo", "--to", "csv", "-o", str(tmp_path / "pipe.csv")])
+    assert (done.exit_code, done.output) == (
+        1,
+        f"error: {tmp_path / 'pipe.csv'}: it is a pipe that nothing reads from\n",
+    )
 
 
 @pytest.mark.parametrize("name", ["/dev/stdout", "/dev/fd/1", "/proc/self/fd/1"])

@@ -8,7 +8,10 @@ import pytest
 from click.testing import CliRunner, Result
 
 import lsu_onto
+from lsu_onto.algebra.agree import disagreements
+from lsu_onto.algebra.ways import WayError, way
 from lsu_onto.cli import main
+from lsu_onto.library.library import Library
 
 FIELD = """tax 1
 source fine v1
@@ -172,3 +175,22 @@ def test_the_shipped_chains_compose(tmp_path: Path) -> None:
         command = text.split("\n")[1].removeprefix("# lsu-onto compose ").split(" ")
         assert run(*command).output == text
     assert "sky                  = sky" in file.read_text()
+
+
+def test_a_source_that_two_folders_declare_differently_is_no_step(tmp_path: Path) -> None:
+    """Each file refers to what lies beside it."""
+    files = {
+        "a/s.tax": "source s v1\n0 x\n1 y\n",
+        "b/s.tax": "source s v1\n0 y\n1 x\n2 z\n",
+        "t.tax": "source t v1\n0 p\n1 q\n",
+        "a/d.tax": "dataset d v1 -> s v1\n0 m = x\n1 n = y\nmap d v1 -> t v1\nm = p\nn = q\n",
+        "b/e.tax": "dataset e v1 -> s v1\n0 y = y\n1 x = x\n2 z = z\nmap e v1 -> t v1\ny = p\nx = q\nz ! any\n",
+    }
+    for name, text in files.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(f"tax 1\n{text}")
+    library = Library([tmp_path])
+    with pytest.raises(WayError, match=r"`s v1` has other classes in `.*a/s.tax` than in `.*b/s.tax`; take one out"):
+        way(library, ["d", "s", "e", "t"])
+    (finding,) = disagreements(library, [str(tmp_path / name) for name in files])
+    assert finding.code == "TAX110" and finding.span.file == str(tmp_path / "b/s.tax")

@@ -131,6 +131,9 @@ def test_a_named_pipe_is_read_to_its_end(tmp_path: Path) -> None:
         ("init x --data-root gone", "'gone' does not exist"),
         ("init x --from-labels pipe.tax", "`pipe.tax` is a pipe or a device; expected a folder, a file or a pattern"),
         ("list --path pipe.tax", "`pipe.tax` is not a folder"),
+        ("validate idd", "help: expected files and folders, not names; `idd` is in `"),
+        ("check-maps vistas@v2", "not names; `vistas@v2` is in `"),
+        ("fmt okk.tax", "help: did you mean `ok.tax`?"),
         ("show demo --path ok.tax", "`ok.tax` is not a folder"),
     ],
 )

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 import lsu_onto
 from helpers.tax import SOURCE, TAX
+from lsu_onto.library import pipe
 from lsu_onto.library.library import Library
 
 OTHER = SOURCE.replace("source demo", "source other")
@@ -24,6 +26,27 @@ def folder(tmp_path: Path) -> Path:
     (tmp_path / "deep" / "town.tax").write_text(f"tax 1\ndataset town v1\n1 way\n{MAPS}")
     (tmp_path / "broken.tax").write_text("tax 1\ndataset broken v1 -> demo v1\n0 lorry < trukc\n1 gone\n")
     return tmp_path
+
+
+def test_of_copies_each_is_looked_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In a tree of copies, what each file refers to is declared in all others, too."""
+    sections: list[str] = []
+    read = pipe._section
+
+    def counted(workspace: Any, path: str, key: tuple[str, ...]) -> Any:
+        sections.append(path)
+        return read(workspace, path, key)
+
+    monkeypatch.setattr(pipe, "_section", counted)
+    for n in range(20):
+        (tmp_path / f"{n}").mkdir()
+        (tmp_path / f"{n}/s.tax").write_text("tax 1\nsource s v1\n0 a\n")
+        (tmp_path / f"{n}/deep").mkdir()
+        (tmp_path / f"{n}/deep/d.tax").write_text(f"tax 1\ndataset d{n} v1 -> s v1\n0 a = a\n")
+    library = Library([tmp_path])
+    files = sorted(tmp_path.rglob("*.tax"))
+    assert len(files) == 40 and not [d for f in files for d in library.check(f).errors]
+    assert len(sections) < 3 * len(files)
 
 
 def test_by_name_and_source(folder: Path) -> None:

@@ -283,6 +283,7 @@ def test_what_cannot_be_asked(world: Path, tmp_path: Path) -> None:
         world / MAP, "--path", world / "tax", "--teacher", world / "teacher.py", "--data-root", world / "data"
     )
     assert "there is no folder `idd`; if it is a taxonomy, say who is asked" in refused("idd")
+    assert f"`{world / MAP}` is a file, and expected is a folder of labels; if it is" in refused(world / MAP)
     assert "`--images` belongs to the form NAME --teacher" in refused(world / "out", "--images", 3)
     assert "`--set` belongs to the form NAME --teacher" in refused(world / "out", "--set", "test_cfg.scales=[1]")
     message = refused(world / MAP, *teacher(world), "--work-dir", tmp_path, "--split", "test")

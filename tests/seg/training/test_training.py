@@ -51,6 +51,13 @@ def test_a_training_that_diverges_ends_with_a_message_and_keeps_its_checkpoints(
     assert (Path(cfg.work_dir) / "iter_2.pth").is_file()
 
 
+def test_gradients_of_several_iterations_with_a_schedule_are_no_reason_to_warn(tmp_path: Path) -> None:
+    cfg = student_config(tmp_path, iterations=2)
+    cfg.optim_wrapper.accumulative_counts = 2
+    cfg.param_scheduler = [dict(type="PolyLR", power=0.9, by_epoch=False, begin=0, end=2)]
+    train(cfg, quiet=True)  # warnings are errors here
+
+
 def test_two_trainings_do_not_share_a_folder(tmp_path: Path) -> None:
     cfg = student_config(tmp_path)
     work = Path(cfg.work_dir)
