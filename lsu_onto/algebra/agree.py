@@ -7,7 +7,7 @@ class of which a row states anything.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import permutations
@@ -288,3 +288,25 @@ def between(maps: Iterable[Known], files: Collection[str]) -> list[Diagnostic]:
             exclusions.setdefault((finding.span, p), finding)
     first = {(d.span, d.message): d for d in reversed(contradictions)}
     return [*reversed(first.values()), *exclusions.values()]
+
+
+def marked(library: Library, maps: Sequence[Ontology]) -> list[dict[tuple[int, int], bool]]:
+    """For each map of a triangle, the classes that it says to overlap and that cannot by the other way.
+
+    Args:
+        library: where the maps come from.
+        maps: two datasets to the same two sources.
+
+    Returns:
+        For each map: class of the dataset and of the source → whether the note of the row answers it.
+    """
+    known = [Known(o) for o in maps]
+    marks: dict[tuple[Name, Name], dict[tuple[int, int], bool]] = {k.pair: {} for k in known}
+    for circle in circles(known):
+        meet = circle.by_the_other_way()
+        left: Matrix = np.any(circle.direct.may & meet, axis=1)
+        for (x, p), (op, target) in circle.direct.stated.items():
+            if not meet[x, p] or not left[x]:
+                allowed = library.workspace.parsed(target.span.file).file.allowed.get(target.span.line, ())
+                marks[circle.direct.pair][x, p] = op == "~" and bool(left[x]) and "TAX402" in allowed
+    return [marks[k.pair] for k in known]

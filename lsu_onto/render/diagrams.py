@@ -7,14 +7,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from lsu_onto.ontology.model import Ontology, TaxClass, Taxonomy
 from lsu_onto.render.engine import NEEDED, lay_out
 from lsu_onto.render.looks import (
     KINDS,
+    MARKS,
     Edge,
+    Marks,
     RenderError,
+    Triangle,
     edges,
     esc,
     hexa,
@@ -44,7 +48,13 @@ _EDGES = {
 }
 
 
-def diagram(ontology: Ontology, suffix: str, view: str, chain: Sequence[Ontology] = ()) -> bytes:
+_MIRRORED = {"arrowhead": "arrowtail", "arrowtail": "arrowhead", "back": "forward", "forward": "back"}
+"""The look of an edge whose ends are exchanged, so that its end stands left of its start."""
+
+
+def diagram(
+    ontology: Ontology, suffix: str, view: str, chain: Sequence[Ontology] = (), triangle: Triangle | None = None
+) -> bytes:
     """An `svg`, `png`, `pdf` or `dot` of one view.
 
     Args:
@@ -52,6 +62,7 @@ def diagram(ontology: Ontology, suffix: str, view: str, chain: Sequence[Ontology
         suffix, view: how.
         chain: the maps that follow on its source, in the view `map`: each starts at a dataset with the classes of the
             source before it.
+        triangle: the map straight to the end of the chain, and what the three exclude of each other.
 
     Raises:
         RenderError: as for `lay_out`, or there is no package to write DOT.
@@ -66,7 +77,7 @@ def diagram(ontology: Ontology, suffix: str, view: str, chain: Sequence[Ontology
     )
     graph.attr("node", fontname=FONT, fontsize="11")
     if chain:
-        _columns(graph, [ontology, *chain])
+        _columns(graph, [ontology, *chain], triangle)
     else:
         {"map": _map, "tree": _tree, "matrix": _matrix}[view](graph, ontology)
     if suffix == "dot":
@@ -77,8 +88,8 @@ def diagram(ontology: Ontology, suffix: str, view: str, chain: Sequence[Ontology
 # --- the heading --------------------------------------------------------------------------------------
 
 
-def _heading(ontology: Ontology, legend: str, chain: Sequence[Ontology] = ()) -> str:
-    head = " → ".join([title(ontology), *(f"{o.source.name} {o.source.version}" for o in chain[1:])])
+def _heading(ontology: Ontology, legend: str, head: str = "") -> str:
+    head = head or title(ontology)
     small = esc(ontology.dataset.meta.get("title", ""))
     below = f'<tr><td><font color="{GREY}">{small}</font></td></tr>' if small else ""
     rest = f'<tr><td height="6"></td></tr><tr><td>{legend}</td></tr>' if legend else ""
@@ -88,16 +99,26 @@ def _heading(ontology: Ontology, legend: str, chain: Sequence[Ontology] = ()) ->
     )
 
 
-def _legend(kinds: Iterable[str], sample: dict[str, str]) -> str:
-    """The kinds that occur, three per row, each with a sample and its meaning."""
-    present = set(kinds)
+def _legend(kinds: Iterable[str], sample: dict[str, str], marks: Iterable[bool] = ()) -> str:
+    """The kinds and marks that occur, three per row, each with a sample and its meaning."""
+    present, marked = set(kinds), set(marks)
+    samples = [(sample[k], look) for k, look in KINDS.items() if k in present]
+    samples += [(_marked(answered), look) for answered, look in MARKS.items() if answered in marked]
     cells = [
-        f'{sample[k]}<td align="left"><font point-size="10">{look.meaning}</font></td><td width="8"></td>'
-        for k, look in KINDS.items()
-        if k in present
+        f'{picture}<td align="left"><font point-size="10">{look.meaning}</font></td><td width="8"></td>'
+        for picture, look in samples
     ]
     rows = [f"<tr>{''.join(cells[i : i + 3])}</tr>" for i in range(0, len(cells), 3)]
     return f'<table border="0" cellspacing="2" cellpadding="1">{"".join(rows)}</table>' if rows else ""
+
+
+def _marked(answered: bool) -> str:
+    """A sample of a mark for the legend."""
+    look = MARKS[answered]
+    band = f'<td width="26" height="6" fixedsize="true" border="2" sides="TB" color="{look.colour}"></td>'
+    table = f'<table border="0" cellspacing="0" cellpadding="0"><tr>{band}</tr></table>'
+    symbol = f'<font color="{look.colour}"><b>{look.symbol}</b></font>'
+    return f'<td align="right">{table}</td><td width="14">{symbol}</td>'
 
 
 def _line(kind: str) -> str:
@@ -148,32 +169,44 @@ def _look(graph: Any, size: int, heading: str) -> None:
 
 
 class _Step(NamedTuple):
-    """A map of a chain: where its dataset classes stand in the picture, and the edges from those that are reached."""
+    """A map in the picture: where its dataset classes stand, the edges from those that are reached, and their marks."""
 
     map: Ontology
     side: str
     starts: dict[int, str]
     edges: list[Edge]
+    marks: Marks = MappingProxyType({})
+    leftward: bool = False
 
 
-def _steps(maps: Sequence[Ontology]) -> list[_Step]:
+def _steps(maps: Sequence[Ontology], triangle: Triangle | None) -> list[_Step]:
     steps: list[_Step] = []
-    starts = {d: f"d{d}" for d in range(len(maps[0].dataset.classes))}
+    first = starts = {d: f"d{d}" for d in range(len(maps[0].dataset.classes))}
+    marks = triangle.marks if triangle else [_Step._field_defaults["marks"]] * len(maps)
     for n, o in enumerate(maps):
         side = f"s{n}_" if n else "s"
-        steps.append(_Step(o, side, starts, [e for e in edges(o) if e.row in starts]))
+        steps.append(_Step(o, side, starts, [e for e in edges(o) if e.row in starts], marks[n]))
         reached = {e.channel for e in steps[-1].edges if e.kind != "any"}  # a decision leads on to nothing
         here = {c.name: f"{side}{k}" for k, c in enumerate(o.source.classes) if k in reached}
         following = maps[n + 1].dataset.classes if n + 1 < len(maps) else ()
         starts = {d: here[c.name] for d, c in enumerate(following) if c.name in here}
+    if triangle:
+        steps.append(_Step(triangle.direct, "t", first, edges(triangle.direct), marks[-1], leftward=True))
     return steps
 
 
-def _columns(graph: Any, maps: Sequence[Ontology]) -> None:
-    """A column for the first dataset and one for each source. Maps on the way show what the dataset reaches."""
-    steps = _steps(maps)
-    legend = _legend((e.kind for step in steps for e in step.edges), {k: _line(k) for k in KINDS})
-    _look(graph, max(len(t.classes) for o in maps for t in (o.dataset, o.source)), _heading(maps[0], legend, maps))
+def _columns(graph: Any, maps: Sequence[Ontology], triangle: Triangle | None = None) -> None:
+    """A column for the first dataset and one for each source. Maps on the way show what the dataset reaches.
+
+    The last source of a triangle is there twice: left of the dataset as its own map says, right by the other way.
+    """
+    steps = _steps(maps, triangle)
+    marks = [step.marks[e[:2]] for step in steps for e in step.edges if e[:2] in step.marks]
+    legend = _legend((e.kind for step in steps for e in step.edges), {k: _line(k) for k in KINDS}, marks)
+    head = " → ".join([title(maps[0]), *(f"{o.source.name} {o.source.version}" for o in maps[1:])])
+    if triangle:
+        head = f"{triangle.direct.source.name} {triangle.direct.source.version} ← {head}"
+    _look(graph, max(len(t.classes) for o in maps for t in (o.dataset, o.source)), _heading(maps[0], legend, head))
     _side(graph, "d", maps[0].dataset, set(range(len(maps[0].dataset.classes))))
     for step in steps:
         _column(graph, step)
@@ -181,7 +214,7 @@ def _columns(graph: Any, maps: Sequence[Ontology]) -> None:
 
 def _column(graph: Any, step: _Step) -> None:
     """The source of a map, and the edges to it."""
-    o, side, starts, all_edges = step
+    o, side, starts, all_edges, marks, leftward = step
     void = len(o.source.classes)
     free = {d: words for d, words in unconstrained(o, all_edges).items() if d in starts}
     shown = [e for e in all_edges if e.row not in free]
@@ -191,18 +224,29 @@ def _column(graph: Any, step: _Step) -> None:
     if void in reached:
         graph.node(f"{side}{void}", label="<void>", **plain)
     graph.attr("edge", tailport="e", headport="w")
+
+    def join(start: str, end: str, **look: str) -> None:
+        if leftward:
+            look = {_MIRRORED.get(k, k): _MIRRORED.get(v, v) for k, v in {"dir": "forward", **look}.items()}
+            start, end = end, start
+        graph.edge(start, end, **look)
+
     for d, words in free.items():
-        node = f"any{side[1:]} {words}"
+        node = f"any{side[1:]} {words}" if not leftward else f"any{side} {words}"
         graph.node(node, label=f"<{esc(words)}>", **plain)
-        graph.edge(starts[d], node, color=KINDS["any"].colour, **_EDGES["any"])
+        join(starts[d], node, color=KINDS["any"].colour, **_EDGES["any"])
     last = next(iter(starts.values()), "d0")
     for d, k, kind in shown:
-        graph.edge(starts[d], f"{side}{k}", **{"color": KINDS[kind].colour, **_EDGES[kind]})
+        look = {"color": KINDS[kind].colour, **_EDGES[kind]}
+        if (d, k) in marks:  # a band on either side
+            band = MARKS[marks[d, k]].colour
+            look |= {"color": f"{band}:{look['color']}:{band}", "penwidth": "2"}
+        join(starts[d], f"{side}{k}", **look)
     for k in range(void):
         if k in reached:
             last = next(starts[e.row] for e in shown if e.channel == k)
         else:  # keeps the class on its side, and beside its neighbours
-            graph.edge(last, f"{side}{k}", style="invis", weight="0")
+            join(last, f"{side}{k}", style="invis", weight="0")
 
 
 def _side(graph: Any, side: str, taxonomy: Taxonomy, strong: set[int]) -> None:

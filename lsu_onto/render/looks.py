@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import html
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from lsu_onto.constraint.graph import VOID_NODE, build
@@ -12,6 +12,7 @@ from lsu_onto.errors import UserError
 from lsu_onto.ontology.model import Ontology, TaxClass, Taxonomy
 
 VIEWS = ("map", "tree", "matrix")
+"""Of one map. Maps in a row, and a triangle of maps, have one view each."""
 
 
 class RenderError(UserError):
@@ -38,6 +39,27 @@ KINDS = {
     "ignored": Kind("\u00d7", "#9f1239", "void by decision"),
     "novel": Kind("!", "#111827", "no source class"),
 }
+
+
+Marks = Mapping[tuple[int, int], bool]
+"""Row and channel of what a map says, and what others exclude → whether its note answers that."""
+
+MARKS = {
+    False: Kind("✗", "#dc2626", "excluded by the other way"),
+    True: Kind("✗", "#d98a00", "excluded, and its note says why"),
+}
+
+
+class Triangle(NamedTuple):
+    """What closes two maps in a row to a triangle.
+
+    Attributes:
+        direct: the map of the first dataset to the last source.
+        marks: of each map in the row, then of the direct one, what the others exclude.
+    """
+
+    direct: Ontology
+    marks: Sequence[Marks]
 
 
 class Edge(NamedTuple):

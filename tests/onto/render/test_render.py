@@ -24,7 +24,7 @@ from lsu_onto.ontology.model import Ontology
 from lsu_onto.render import FORMATS, VIEWS, RenderError, draw
 from lsu_onto.render.diagrams import _EDGES
 from lsu_onto.render.engine import lay_out
-from lsu_onto.render.looks import KINDS, edges, ink
+from lsu_onto.render.looks import KINDS, MARKS, edges, ink
 from lsu_onto.render.page import _path
 
 FIELD = Library().ontology(TAX / "ok" / "field.tax")
@@ -215,6 +215,42 @@ def test_maps_in_a_row_are_drawn_side_by_side(tmp_path: Path, monkeypatch: pytes
         (("fine", "corse"), "there is no source `corse`; did you mean `coarse`?"),
     ):
         done = run(main, ["render", "chain.tax town", *args])
+        assert done.exit_code in (1, 2) and message in done.output, done.output
+
+
+TRIANGLE = (
+    CHAIN.replace("~ road void", "< road")
+    + """\
+map town v1 -> coarse v1
+machine < way  # by way of fine it is a vehicle
+street ~ vehicle way  # it cannot be a vehicle by way of fine. allow: TAX402
+rest ~ vehicle void
+"""
+)
+
+
+def test_a_triangle_has_both_ways_and_marks_where_they_disagree(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("graphviz")
+    monkeypatch.chdir(tmp_path)
+    Path("chain.tax").write_text(TRIANGLE)
+    render = ["render", "chain.tax town", "fine", "coarse", "--view", "triangle"]
+    assert CliRunner().invoke(main, [*render, "-o", "a.dot"]).output == "a.dot\n"
+    text = Path("a.dot").read_text()
+    seen = {(m[1], m[2]): m[3] for m in re.finditer(r"\t(\w+) -> (\w+) \[(.*)\]", text) if "=invis" not in m[3]}
+    # the map to coarse leads to the left: its source is at the start of an edge, and the arrow there
+    assert seen["t1", "d0"].startswith("arrowtail=normal") and "dir=back" in seen["t1", "d0"]
+    colours = {look.colour: answered for answered, look in MARKS.items()}
+    marks = {ends: colours[c] for ends, look in seen.items() for c in colours if c in look}
+    assert marks == {("t1", "d0"): False, ("d0", "s0"): False, ("s0", "s1_0"): False, ("t0", "d1"): True}
+    assert "coarse v1 ← town v1 → fine v1 → coarse v1" in text
+    assert all(text.count(look.meaning) == 1 for look in MARKS.values())
+    for args, message in (
+        ([*render[:3], *render[-2:]], "a triangle needs two sources behind the dataset"),
+        ([*render, "-o", "a.html"], "a triangle of maps is drawn as svg, png, pdf or dot"),
+    ):
+        done = CliRunner().invoke(main, args)
         assert done.exit_code in (1, 2) and message in done.output, done.output
 
 
