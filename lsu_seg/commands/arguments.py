@@ -155,14 +155,15 @@ def ask_options(function: _Function) -> _Function:
             click.option(
                 "--teacher",
                 type=ConfigFile(),
-                metavar="CONFIG | FOLDER | FILE",
-                help="Ask this teacher about NAME: MMSeg config, Hugging Face folder, or checkpoint of data-priors.",
+                metavar="CONFIG | FOLDER | FILE | FILE.py:FUNCTION",
+                help="Ask this teacher about NAME: MMSeg config, Hugging Face folder, checkpoint of data-priors, or a"
+                " function that makes a torch network.",
             ),
             click.option(
                 "--checkpoint",
                 type=click.Path(dir_okay=False),
                 metavar="FILE",
-                help="The weights of a teacher's config.",
+                help="The weights of a teacher's config or network.",
             ),
             click.option("--split", metavar="SPLIT", help="Of NAME.  [default: train, or the only one]"),
             click.option(

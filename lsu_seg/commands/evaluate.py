@@ -69,7 +69,10 @@ def evaluate(
     from lsu_seg.evaluation.document import document
     from lsu_seg.evaluation.run import measure
     from lsu_seg.evaluation.text import table
+    from lsu_seg.models.factory import code_files, is_factory
+    from lsu_seg.models.factory import find as find_factory
     from lsu_seg.models.hf_models import weight_files
+    from lsu_seg.openmmlab.parts import weights_in
     from lsu_seg.pseudo.errors import check_output
     from lsu_seg.pseudo.output import file_sha256
 
@@ -81,8 +84,11 @@ def evaluate(
     measured = measure(cfg, checkpoint, _sets(datasets, source, search), quiet=True)
     if not is_main_process():
         return
-    weights = checkpoint or cfg.model.hf.pretrained
-    files_of_it = [weights] if checkpoint else weight_files(Path(weights).expanduser())
+    weights = checkpoint or weights_in(cfg.model) or ""
+    if is_factory(weights):
+        files_of_it = code_files(find_factory(weights))
+    else:
+        files_of_it = [Path(weights)] if checkpoint else list(weight_files(Path(weights).expanduser()))
     model = {
         "config": Path(config).name,
         "checkpoint": weights,

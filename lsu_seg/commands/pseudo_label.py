@@ -48,11 +48,15 @@ def _splits(context: click.Context, parameter: click.Parameter, value: str | Non
 @click.option(
     "--teacher",
     type=ConfigFile(),
-    metavar="CONFIG | FOLDER | FILE",
-    help="The teacher of TAXONOMY's labels: an MMSeg config, a Hugging Face folder, or a checkpoint of data-priors.",
+    metavar="CONFIG | FOLDER | FILE | FILE.py:FUNCTION",
+    help="The teacher of TAXONOMY's labels: an MMSeg config, a Hugging Face folder, a checkpoint of data-priors, or a"
+    " function that makes a torch network.",
 )
 @click.option(
-    "--checkpoint", type=click.Path(dir_okay=False), metavar="FILE", help="The weights of a teacher's config."
+    "--checkpoint",
+    type=click.Path(dir_okay=False),
+    metavar="FILE",
+    help="The weights of a teacher's config or network.",
 )
 @source_option()
 @click.option(

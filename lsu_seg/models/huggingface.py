@@ -210,6 +210,7 @@ def mask_targets(target: Tensor, num_classes: int, void: int) -> tuple[list[Tens
     Returns:
         for each image, masks, float `[M, H, W]`, and their classes, int64 `[M]`; M is 0 if the whole image is void.
 
+    >>> import torch
     >>> masks, classes = mask_targets(torch.tensor([[[0, 2, 255]]]), 3, 255)
     >>> masks[0].tolist(), classes[0].tolist()
     ([[[1.0, 0.0, 0.0]], [[0.0, 1.0, 0.0]]], [0, 2])

@@ -35,9 +35,14 @@ class NetSegmentor(TableUser, BaseSegmentor):
         loss_decode: the loss of per-pixel logits; None: cross-entropy, which ignores the targets that are sets.
         source: the source taxonomy of a network that is trained on sets of masks.
         data_preprocessor, init_cfg: as for any model of MMSegmentation.
+        align_corners: how the network's maps are brought to the size of the image.
     """
 
     class_names: Sequence[str] = ()
+    names_place = "id2label"
+    """Where the class names were found, for messages."""
+    assumed = ""
+    """What was taken for granted, because nothing says it."""
     weight_files: Sequence[Path] = ()
     """The files that the network was loaded from."""
     untrained = ""
@@ -53,12 +58,13 @@ class NetSegmentor(TableUser, BaseSegmentor):
         source: str | None,
         data_preprocessor: dict[str, Any] | None,
         init_cfg: dict[str, Any] | None,
+        align_corners: bool = False,
     ) -> None:
         super().__init__(data_preprocessor=data_preprocessor, init_cfg=init_cfg)
         self.net = net
         self.num_classes = self.out_channels = num_classes
         self.multiple, self.queries = multiple, queries
-        self.align_corners = False
+        self.align_corners = align_corners
         self.void = void_index(num_classes)
         self.loss_decode = (
             None if queries else MODELS.build(loss_decode or dict(type="CrossEntropyLoss", avg_non_ignore=True))
@@ -77,6 +83,10 @@ class NetSegmentor(TableUser, BaseSegmentor):
             for each image a `QueryView` if the network predicts masks, else a `View`, float32, at its resolution.
         """
 
+    def seen(self, images: Tensor) -> list[View | QueryView]:
+        """What `predict` makes its labels of: the evidence for whole images."""
+        return self.evidence_of(images)
+
     def fitting(self, images: Tensor) -> Tensor:
         """Images `[N, 3, H, W]` at the nearest size that the network takes."""
         size = tuple(max(1, round(s / self.multiple)) * self.multiple for s in images.shape[2:])
@@ -91,7 +101,8 @@ class NetSegmentor(TableUser, BaseSegmentor):
     def encode_decode(self, inputs: Tensor, batch_img_metas: Any = None) -> Tensor:
         """Logits `[N, K, H, W]` at the size of the inputs."""
         size = tuple(inputs.shape[2:])
-        return torch.stack([_logits(view, lambda maps: _resize(maps, size)) for view in self.evidence_of(inputs)])
+        views = self.evidence_of(inputs)
+        return torch.stack([_logits(view, lambda maps: _resize(maps, size, self.align_corners)) for view in views])
 
     def predict(self, inputs: Tensor, data_samples: Any = None) -> list[SegDataSample]:
         """Add `pred_sem_seg` `[1, H, W]` and `seg_logits` `[K, H, W]`, at the original size, to the samples.
@@ -103,11 +114,12 @@ class NetSegmentor(TableUser, BaseSegmentor):
         size = (inputs.shape[2], inputs.shape[3])
         shown = [_shown(sample.metainfo, size) for sample in samples]
         if all(part == shown[0] for part in shown):
-            views = self.evidence_of(inputs[(..., *shown[0])])
+            views = self.seen(inputs[(..., *shown[0])])
         else:
-            views = [self.evidence_of(one[None][(..., *part)])[0] for one, part in zip(inputs, shown, strict=True)]
+            views = [self.seen(one[None][(..., *part)])[0] for one, part in zip(inputs, shown, strict=True)]
         for view, sample, part in zip(views, samples, shown, strict=True):
-            logits = _logits(view, _placement(sample.metainfo, [p.stop - p.start for p in part]))
+            size = part[0].stop - part[0].start, part[1].stop - part[1].start
+            logits = _logits(view, _placement(sample.metainfo, size, self.align_corners))
             sample.set_data(
                 {
                     "seg_logits": PixelData(data=logits),
@@ -123,7 +135,8 @@ class NetSegmentor(TableUser, BaseSegmentor):
 
     def _pixel_loss(self, logits: Tensor, target: Tensor) -> Tensor:
         assert self.loss_decode is not None
-        loss: Tensor = self.loss_decode(_resize(logits, tuple(target.shape[1:])), target, ignore_index=self.void)
+        logits = _resize(logits, tuple(target.shape[1:]), self.align_corners)
+        loss: Tensor = self.loss_decode(logits, target, ignore_index=self.void)
         return loss
 
 
@@ -139,12 +152,12 @@ def hard(target: Tensor, num_classes: int, void: int) -> Tensor:
 # --- evidence → logits at a size -------------------------------------------------------------------------------------
 
 
-def _resize(maps: Tensor, size: Sequence[int]) -> Tensor:
+def _resize(maps: Tensor, size: Sequence[int], align_corners: bool) -> Tensor:
     """Resize `[C, h, w]` or `[N, C, h, w]` bilinearly, as the decoders do."""
     if tuple(maps.shape[-2:]) == tuple(size):
         return maps
     batch = maps if maps.ndim == 4 else maps[None]
-    resized = interpolate(batch, tuple(size), mode="bilinear", align_corners=False)
+    resized = interpolate(batch, tuple(size), mode="bilinear", align_corners=align_corners)
     return resized if maps.ndim == 4 else resized[0]
 
 
@@ -154,12 +167,13 @@ def _shown(meta: dict[str, Any], size: tuple[int, int]) -> tuple[slice, slice]:
     return slice(top, size[0] - bottom), slice(left, size[1] - right)
 
 
-def _placement(meta: dict[str, Any], size: Sequence[int]) -> Callable[[Tensor], Tensor]:
+def _placement(meta: dict[str, Any], size: Sequence[int], align_corners: bool) -> Callable[[Tensor], Tensor]:
     """A function that maps an image's maps to the original image; `size` is used if the metadata have no other size."""
     flipped = {"horizontal": -1, "vertical": -2}[meta["flip_direction"]] if meta.get("flip") else None
 
     def place(maps: Tensor) -> Tensor:
-        return _resize(maps if flipped is None else maps.flip(flipped), tuple(meta.get("ori_shape", size))[:2])
+        maps = maps if flipped is None else maps.flip(flipped)
+        return _resize(maps, tuple(meta.get("ori_shape", size))[:2], align_corners)
 
     return place
 

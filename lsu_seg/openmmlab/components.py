@@ -14,6 +14,7 @@ for _name in (
     "models.backbones",
     "models.huggingface",
     "models.mask_heads",
+    "models.torch_segmentor",
     "pseudo.loop",
     "pseudo.shards",
     "training.divergence",

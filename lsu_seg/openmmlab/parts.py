@@ -71,6 +71,18 @@ def check_work_dir(cfg: Config) -> None:
         raise ConfigError(f"`work_dir` is {cfg.work_dir!r}; expected a folder, as in `work_dir = 'work/NAME'`")
 
 
+def weights_in(model: Mapping[str, Any]) -> str | None:
+    """What brings the weights of a model that needs no checkpoint: a folder, a file, or the function that makes it.
+
+    >>> weights_in({"type": "HFSegmentor", "hf": {"pretrained": "weights/segformer"}})
+    'weights/segformer'
+    """
+    own = (model.get("hf") or {}).get("pretrained")
+    if is_type(model, "TorchSegmentor"):
+        own = model.get("checkpoint") or model.get("factory")
+    return None if own is None else str(own)
+
+
 def _check_model(model: Any) -> None:
     if not isinstance(model.get("hf") or {}, dict):
         raise ConfigError(f"`model.hf` is {model.hf!r}; expected `dict(pretrained='FOLDER')`, or `dict(model=…, …)`")

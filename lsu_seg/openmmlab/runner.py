@@ -22,9 +22,9 @@ from lsu_onto import make_folder, write_atomic
 from lsu_seg.errors import ConfigError, TeacherError, UserError, no_file
 from lsu_seg.openmmlab.failures import named
 from lsu_seg.openmmlab.mmdet import check_mmdet
-from lsu_seg.openmmlab.parts import check_parts
+from lsu_seg.openmmlab.parts import check_parts, weights_in
 from lsu_seg.openmmlab.stated_classes import stated_classes
-from lsu_seg.openmmlab.weights import check_finite, check_kind, check_weights, misfit
+from lsu_seg.openmmlab.weights import adopt, check_finite, check_kind, check_weights, misfit
 from lsu_seg.runtime.allocator import keep_freed_memory
 from lsu_seg.runtime.launch import join_ranks
 
@@ -81,6 +81,7 @@ class RankedRunner(Runner):
         self._has_begun |= fn_name == "before_run"
         if fn_name == "after_load_checkpoint":
             model: Any = getattr(self.model, "module", self.model)
+            adopt(self._loading, kwargs["checkpoint"], model)
             check_weights(self._loading, kwargs["checkpoint"], model)
         if fn_name in _BEGINS:
             self.loop = _BEGINS[fn_name]
@@ -202,7 +203,7 @@ def _check_normalised(model: Any) -> None:
 def check_checkpoint(cfg: Config, checkpoint: str | Path | None) -> None:
     """Refuse a file that is no checkpoint, and a model without weights, before the model is built."""
     if checkpoint is None:
-        if not (cfg.model.get("hf") or {}).get("pretrained"):
+        if weights_in(cfg.model) is None:
             raise ConfigError("the config's model has random weights: give the CHECKPOINT of a trained one")
         return
     if not Path(checkpoint).is_file():

@@ -1,11 +1,11 @@
-"""What is wrong with a file of weights: its kind, its bytes, or that nothing in it belongs to the model."""
+"""A file of weights: where in it those of a model are, and what is wrong with its kind, its bytes, or its names."""
 
 from __future__ import annotations
 
 import re
 import zipfile
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, MutableMapping
 from pathlib import Path
 from typing import Any
 
@@ -119,11 +119,7 @@ def check_weights(path: str, checkpoint: Any, model: nn.Module) -> None:
     if own & {re.sub(r"^module\.", "", name) for name in weights}:
         return
     read = f"load_checkpoint('{path}', 'cpu')"  # ours: `torch.load` would have to run what the file holds
-    for place, state in _nested(checkpoint, ""):
-        names = dict(_weights(state))
-        prefix = _prefix(own, names)
-        if prefix is None:
-            continue
+    for place, prefix, _ in _places(own, checkpoint):
         line = f"{{k.removeprefix('{prefix}'): v for k, v in {read}{place}.items()}}" if prefix else f"{read}{place}"
         where = [
             *([f"in `{place}`"] if place else []),
@@ -142,6 +138,68 @@ def check_weights(path: str, checkpoint: Any, model: nn.Module) -> None:
     )
 
 
+def adopt(path: str, checkpoint: Any, model: nn.Module) -> None:
+    """Put the weights of a segmentor's `net`, which have other names in files of another program, where mmengine looks.
+
+    Raises:
+        TeacherError: they are in the file several times.
+    """
+    own = {*model.state_dict()}
+    inner = {name.removeprefix("net.") for name in own}
+    if not (own and isinstance(checkpoint, MutableMapping) and all(name.startswith("net.") for name in own)):
+        return
+    usual = checkpoint.get("state_dict", checkpoint)
+    if isinstance(usual, Mapping) and own & {re.sub(r"^module\.", "", str(name)) for name in usual}:
+        return
+    if found := _only(path, inner, checkpoint):
+        checkpoint["state_dict"] = {f"net.{name}": value for name, value in found.items()}
+
+
+def load_into(net: nn.Module, checkpoint: Any, path: str) -> None:
+    """Load a network's weights from wherever they are in a checkpoint: all of them, and nothing else.
+
+    Raises:
+        TeacherError: they are not there, are there several times, or do not fit.
+    """
+    from mmengine.runner.checkpoint import load_state_dict
+
+    found = _only(path, {*net.state_dict()}, checkpoint) if isinstance(checkpoint, Mapping) else None
+    if found is None:
+        check_weights(path, checkpoint, net)
+        usual = checkpoint.get("state_dict", checkpoint)  # has some of them, or else that would have been refused
+        found = {re.sub(r"^module\.", "", name): value for name, value in _weights(usual)}
+    try:
+        load_state_dict(net, found, strict=True)
+    except RuntimeError as e:
+        raise TeacherError(f"`{path}` does not fit the network: {misfit(e)}") from e
+    check_finite(path, net)
+
+
+def _only(path: str, own: set[str], checkpoint: Mapping[Any, Any]) -> dict[str, Tensor] | None:
+    """The weights that have most of a model's names behind some prefix; None if there are none.
+
+    Where there are several, as of a model and its average, `state_dict` has the ones to load, or nobody knows.
+    """
+    places = list(_places(own, checkpoint))
+    usual = [one for one in places if one[0] == "['state_dict']"] or places
+    if len(usual) > 1:
+        where = ", ".join(f"`{place}` under `{prefix}…`" if prefix else f"`{place}`" for place, prefix, _ in usual)
+        raise TeacherError(
+            f"`{path}` has weights with the model's names several times ({where}): write the right ones into a file of"
+            " their own"
+        )
+    return usual[0][2] if usual else None
+
+
+def _places(own: set[str], checkpoint: Any) -> Iterator[tuple[str, str, dict[str, Tensor]]]:
+    """Where a checkpoint has most of a model's weights: the place, what stands before the names there, the weights."""
+    for place, state in _nested(checkpoint, ""):
+        names = dict(_weights(state))
+        for prefix in _prefixes(own, names):
+            # Everything of the place, so that what the model has no place for is noticed.
+            yield place, prefix, {name.removeprefix(prefix): v for name, v in names.items() if name.startswith(prefix)}
+
+
 def _weights(state: Mapping[Any, Any]) -> Iterator[tuple[str, Tensor]]:
     for name, value in state.items():
         if isinstance(name, str) and isinstance(value, Tensor):
@@ -156,15 +214,12 @@ def _nested(value: Mapping[Any, Any], place: str, depth: int = 3) -> Iterator[tu
             yield from _nested(inside, f"{place}[{key!r}]", depth - 1)
 
 
-def _prefix(own: set[str], names: Mapping[str, Any]) -> str | None:
-    """What stands before the model's names in a dict; None if most of them are not there."""
+def _prefixes(own: set[str], names: Mapping[str, Any]) -> list[str]:
+    """What stands before the model's names in a dict, where most of them are there."""
     some = next(iter(sorted(own, key=len, reverse=True)))
-    for name in names:
-        if name.endswith(some) and (name == some or name[-len(some) - 1] == "."):
-            prefix = name.removesuffix(some)
-            if sum(prefix + one in names for one in own) * 2 > len(own):
-                return prefix
-    return None
+    ends = [name for name in names if name == some or name.endswith(f".{some}")]
+    prefixes = dict.fromkeys(name.removesuffix(some) for name in ends)
+    return [prefix for prefix in prefixes if sum(prefix + one in names for one in own) * 2 > len(own)]
 
 
 def some(names: Any) -> str:

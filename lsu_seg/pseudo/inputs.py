@@ -20,6 +20,9 @@ from mmengine.structures import BaseDataElement
 from lsu_onto import walk
 from lsu_seg.data.datasets import TaxDataset
 from lsu_seg.label_files import container
+from lsu_seg.models.factory import code_sha256
+from lsu_seg.models.factory import find as find_factory
+from lsu_seg.openmmlab.config import is_type
 from lsu_seg.pseudo.output import file_sha256
 from lsu_seg.pseudo.records import INPUTS, STATED
 
@@ -119,9 +122,10 @@ def dataset_sha256(dataset: TaxDataset) -> dict[str, str]:
 
 
 def modules_sha256(config: Any) -> dict[str, str]:
-    """The modules of a user that a config imports (`custom_imports`), with the sha256 of their files.
+    """The modules of a user that a config imports (`custom_imports`), or has its model made by, with their sha256.
 
-    A package counts with all that lies in its folder.
+    A package that is imported counts with all that lies in its folder; a function that makes a model, with the files of
+    the user's that it is made of.
     """
     imports = (config.get("custom_imports") or {}).get("imports") or []
     digests: dict[str, str] = {}
@@ -138,6 +142,9 @@ def modules_sha256(config: Any) -> dict[str, str]:
             files = [Path(spec.origin)]
         text = "".join(f"{file_sha256(file)}\n" for file in sorted(files))
         digests[name] = hashlib.sha256(text.encode()).hexdigest()
+    model = config.get("model") or {}
+    if is_type(model, "TorchSegmentor") and isinstance(model.get("factory"), str):
+        digests[Path(model["factory"]).name] = code_sha256(find_factory(model["factory"]))
     return digests
 
 

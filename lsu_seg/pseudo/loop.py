@@ -26,6 +26,7 @@ from lsu_seg.data.datasets import TaxDataset
 from lsu_seg.decode import Decoder, QueryView, View, decoder
 from lsu_seg.decode.soft import top_k
 from lsu_seg.openmmlab.compat import load_checkpoint
+from lsu_seg.openmmlab.config import is_type
 from lsu_seg.openmmlab.registry import LOOPS, register
 from lsu_seg.openmmlab.stated_classes import stated_classes
 from lsu_seg.pseudo.collect import Collector
@@ -154,7 +155,7 @@ class PseudoLabelLoop(BaseLoop):
         files = list(getattr(getattr(self.runner.model, "module", self.runner.model), "weight_files", ()))
         if self.runner._load_from:
             files = [self.runner._load_from, *(f for f in files if f.suffix == ".json")]
-        return " ".join(file_sha256(f) for f in files) or "none: initial weights"
+        return " ".join(file_sha256(f) for f in files) or f"none: {_tensors_sha256(self.runner.model)}"
 
     entered = False
     """Whether `run` has found nothing to refuse, and has begun to work in the output folders."""
@@ -390,12 +391,24 @@ def _config_sha256(cfg: Config) -> str:
 
     def settings(value: Any) -> Any:
         if isinstance(value, dict):
-            return {k: settings(v) for k, v in value.items() if k not in ("pretrained", "init_cfg", "checkpoint")}
+            kept = {k: v for k, v in value.items() if k not in ("pretrained", "init_cfg", "checkpoint")}
+            if is_type(kept, "TorchSegmentor"):  # its code is hashed, wherever that lies
+                kept["factory"] = Path(str(kept.get("factory"))).name
+            return {k: settings(v) for k, v in kept.items()}
         return [settings(v) for v in value] if isinstance(value, (list, tuple)) else value
 
     # mmengine gives what stands beside the model to one that has none, in a copy of its own.
     model = {"data_preprocessor": cfg.get("data_preprocessor"), **cfg.model}
     return hashlib.sha256(json.dumps(settings(model), sort_keys=True, default=str).encode()).hexdigest()
+
+
+def _tensors_sha256(model: torch.nn.Module) -> str:
+    """sha256 of weights that are in no file."""
+    digest = hashlib.sha256()
+    for name, value in model.state_dict().items():
+        digest.update(f"{name} {value.dtype} {tuple(value.shape)}\n".encode())
+        digest.update(value.detach().cpu().reshape(-1).view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()
 
 
 def _same_size(items: list[LabelledImage]) -> list[list[LabelledImage]]:

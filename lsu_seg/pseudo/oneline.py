@@ -11,7 +11,9 @@ from mmengine.config import Config
 import lsu_onto
 from lsu_seg.errors import ConfigError
 from lsu_seg.layout.pairs import DatasetError
+from lsu_seg.models.factory import is_factory
 from lsu_seg.openmmlab.config import LOAD, load_config, renamed
+from lsu_seg.openmmlab.parts import weights_in
 
 CONFIG_SUFFIXES = (".py", ".yaml", ".yml", ".json")
 """Suffixes of MMSegmentation's configs."""
@@ -71,8 +73,9 @@ def pseudo_label_config(
     Args:
         taxonomy, source, paths: as for `lsu_onto.load`.
         data_root: the dataset's folder.
-        teacher: a config of MMSegmentation; or a Hugging Face folder; or a checkpoint of data-priors.
-        checkpoint: the config's checkpoint; None if the teacher or the config's model brings its own weights.
+        teacher: a config of MMSegmentation; or a Hugging Face folder; or a checkpoint of data-priors; or a function
+            that makes a network, as `TorchSegmentor` takes it.
+        checkpoint: the checkpoint of the config, or of the network; None if the teacher brings its own weights.
         output: folder of the labels.
         split: the split to label.
         scales, threshold, confidence: as for `PseudoLabelLoop`. flip: also look at the mirrored image at every scale.
@@ -132,11 +135,13 @@ def short_name(taxonomy: str) -> str:
 
 def _teacher_config(teacher: str, checkpoint: str | None) -> dict[str, Any]:
     """The part of the config that concerns the teacher."""
+    if is_factory(teacher):
+        return _by_lsu_seg(dict(type="TorchSegmentor", factory=teacher))
     is_config = Path(teacher).suffix in CONFIG_SUFFIXES
     if not is_config and checkpoint and not Path(teacher).expanduser().exists():
         raise ConfigError(
             f"there is no `{teacher}`; expected for `--teacher` a config of MMSegmentation, a folder of"
-            " Hugging Face, or a checkpoint of data-priors"
+            " Hugging Face, a checkpoint of data-priors, or a function that makes a network: `file.py:function`"
         )
     if not is_config and checkpoint:
         raise ConfigError(
@@ -144,21 +149,21 @@ def _teacher_config(teacher: str, checkpoint: str | None) -> dict[str, Any]:
             f" weights, so leave `--checkpoint` out; a config ends in {', '.join(CONFIG_SUFFIXES)}"
         )
     if not is_config:
-        return dict(
-            custom_imports=dict(imports=["lsu_seg"]),
-            default_scope="mmseg",
-            log_level="WARNING",
-            model=dict(type="HFSegmentor", hf=dict(pretrained=teacher)),
-        )
+        return _by_lsu_seg(dict(type="HFSegmentor", hf=dict(pretrained=teacher)))
     cfg = load_config(teacher)
     if not isinstance(cfg.get("model"), dict):
         raise ConfigError(f"{teacher} has no `model = dict(type=…, …)`, so it is no teacher's config")
-    if checkpoint is None and not (cfg.model.get("hf") or {}).get("pretrained"):
+    if checkpoint is None and weights_in(cfg.model) is None:
         raise ConfigError(f"`--teacher {teacher}` is a config; give its weights, too: --checkpoint FILE")
     kept = {k: v for k, v in cfg.to_dict().items() if k in TEACHER_KEYS}
     imports = kept.get("custom_imports") or {}
     kept["custom_imports"] = {**imports, "imports": list(dict.fromkeys([*_listed(imports.get("imports")), "lsu_seg"]))}
     return {"default_scope": "mmseg", "log_level": "WARNING", **kept}
+
+
+def _by_lsu_seg(model: dict[str, Any]) -> dict[str, Any]:
+    imports = dict(imports=["lsu_seg"])
+    return dict(custom_imports=imports, default_scope="mmseg", log_level="WARNING", model=model)
 
 
 def _listed(imports: Any) -> list[str]:

@@ -17,6 +17,8 @@ from lsu_seg.audit.draw import seed_of
 from lsu_seg.audit.sample import load_sample
 from lsu_seg.label_files import LabelReader, size_and_time
 from lsu_seg.layout.pairs import DatasetError, Pair, find_pairs
+from lsu_seg.models.factory import code_files, is_factory
+from lsu_seg.models.factory import find as find_factory
 from lsu_seg.openmmlab.config import merge
 from lsu_seg.pseudo.audited import Audited
 from lsu_seg.pseudo.oneline import pseudo_label_config, short_name
@@ -110,9 +112,11 @@ def _key(cfg: Config, constraint: Constraint, pairs: Iterable[Pair], files: Iter
 
 
 def _files(path: str | None) -> list[Path]:
-    """The files of a teacher: its checkpoint, or all those in its folder."""
+    """The files of a teacher: its checkpoint, all those in its folder, or the code of the function that makes it."""
     if path is None:
         return []
     own = Path(path).expanduser()
+    if is_factory(path):
+        return code_files(find_factory(path))
     files = own.iterdir() if own.is_dir() else [own]
     return sorted(file for file in files if file.is_file())

@@ -23,7 +23,9 @@ def class_mismatch(model: Any, classes: Sequence[str]) -> str | None:
     head = getattr(model, "decode_head", None)
     out = getattr(model, "out_channels", None) or getattr(head, "out_channels", None)
     if out is not None and out != len(classes):
-        return f"the model predicts {out} classes, and the source taxonomy has {len(classes)}"
+        hint = "; `--set model.drop_channels=[…]` leaves out those that are none of them"
+        text = f"the model predicts {out} classes, and the source taxonomy has {len(classes)}"
+        return text + hint * hasattr(model, "names_of_kept")
     for place, names in names_of(model).items():
         for channel, (name, expected) in enumerate(zip(names, classes, strict=False)):
             if not same_class(name, expected):
@@ -41,18 +43,24 @@ def names_of(model: Any) -> dict[str, list[str]]:
 
     They are in `stated_classes`, which comes from a checkpoint that we loaded; or in `dataset_meta`, which comes from
     one that MMSegmentation's `init_model` loaded; or in `class_names`, which `HFSegmentor` reads from the Hugging Face
-    config. Hugging Face's numbers of channels (`LABEL_0`, `LABEL_1` …) are no names, wherever they have been copied to.
+    config, and `TorchSegmentor` from its own. Hugging Face's numbers of channels (`LABEL_0`, `LABEL_1` …) are no names,
+    wherever they have been copied to.
     """
     meta = getattr(model, "dataset_meta", None) or {}
     for places in (
         getattr(model, "stated_classes", None) or {},
         *({f"dataset_meta.{key}": meta.get(key)} for key in ("classes", "CLASSES")),
-        {"id2label": getattr(model, "class_names", None)},
+        {getattr(model, "names_place", "id2label"): getattr(model, "class_names", None)},
     ):
-        stated = {place: list(names) for place, names in places.items() if names and not _numbers(names)}
+        stated = {place: _of_kept(model, names) for place, names in places.items() if names and not _numbers(names)}
         if stated:
             return stated
     return {}
+
+
+def _of_kept(model: Any, names: Sequence[str]) -> list[str]:
+    """The names of the channels that a `TorchSegmentor` keeps, of names of all that its network has."""
+    return list(model.names_of_kept(names)) if hasattr(model, "names_of_kept") else list(names)
 
 
 def _numbers(names: Sequence[str]) -> bool:
@@ -60,15 +68,20 @@ def _numbers(names: Sequence[str]) -> bool:
 
 
 def warn_of_assumed(model: Any, classes: Sequence[str]) -> None:
-    """If nothing names a segmentor's classes, say what they are taken for, at any log level."""
+    """If nothing names a segmentor's classes, or says how it sees, tell what is assumed, at any log level."""
+    if assumed := getattr(model, "assumed", ""):
+        _tell(f"warning: {assumed}")
     if names_of(model):
         return
     channels = [f"{channel} {name}" for channel, name in enumerate(classes)]
     shown = channels if len(channels) <= 6 else [*channels[:4], "…", channels[-1]]
-    text = (
+    _tell(
         "warning: neither the checkpoint nor the model names its classes, so its channels are taken for the source"
         f" taxonomy's: {', '.join(shown)}; if they have another order, every label is wrong"
     )
+
+
+def _tell(text: str) -> None:
     print_log(text, "current")
     if is_main_process():
         print(text, file=sys.stderr, flush=True)

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from lsu_seg.decode import QueryView, View
 from lsu_seg.errors import TeacherError
+from lsu_seg.runtime.allocator import ran_out
 from lsu_seg.teachers.maps import Maps, stride_of
 from lsu_seg.teachers.windows import MULTIPLE
 
@@ -22,26 +23,8 @@ _HALO = 256
 _SMALLEST = 64
 """Pieces whose longer side, without halo, is shorter than this are not halved again."""
 
-_MESSAGES = (
-    "can't allocate memory",  # torch's CPU allocator
-    "CUDA out of memory",
-    "CUDA error: out of memory",  # beside the allocator
-    "ALLOC_FAILED",  # cuDNN, cuBLAS
-    "unable to find an engine",  # cuDNN, without memory for any of its plans
-    "could not create a primitive",  # oneDNN, without memory for its own buffers
-    "could not create a memory",
-    "std::bad_alloc",
-)
-
 Core = tuple[int, int, int, int]
 """top, bottom, left, right, in pixels."""
-
-
-def ran_out(error: BaseException) -> bool:
-    """Whether this is an out-of-memory error, under any of the names that torch and its libraries use."""
-    if isinstance(error, (torch.OutOfMemoryError, MemoryError)):
-        return True
-    return isinstance(error, RuntimeError) and any(text in str(error) for text in _MESSAGES)
 
 
 @dataclass

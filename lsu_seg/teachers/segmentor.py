@@ -17,10 +17,10 @@ from torch import Tensor
 
 from lsu_seg.decode import QueryView, View
 from lsu_seg.errors import TeacherError
-from lsu_seg.runtime.allocator import keep_freed_memory
+from lsu_seg.runtime.allocator import keep_freed_memory, ran_out
 from lsu_seg.runtime.transfer import to_device
 from lsu_seg.teachers.classes import class_mismatch, warn_of_assumed
-from lsu_seg.teachers.forward import Forward, ran_out
+from lsu_seg.teachers.forward import Forward
 from lsu_seg.teachers.maps import Maps
 from lsu_seg.teachers.memory import Plan, Probe, make_plan
 from lsu_seg.teachers.resample import scaled_rows

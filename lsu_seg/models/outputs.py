@@ -1,0 +1,180 @@
+"""What networks return, in any of the usual forms, as logits of the classes that are wanted."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from lsu_seg.errors import TeacherError, did_you_mean
+
+Place = str | int
+"""Where something is in an output: a key or an attribute, or the number of an item."""
+
+LOGITS = ("logits", "out")
+MASKS = (("class_queries_logits", "masks_queries_logits"), ("pred_logits", "pred_masks"))
+"""Keys of Hugging Face's and torchvision's logits; of Hugging Face's and Mask2Former's classes and masks."""
+
+
+class Output(NamedTuple):
+    """Of a network that was shown N images.
+
+    Attributes:
+        logits: float `[N, K, h, w]`; with masks, their class logits, `[N, Q, K+1]`.
+        masks: mask logits, float `[N, Q, h, w]`, or None.
+        auxiliary: further logits, float `[N, K, h', w']` each.
+    """
+
+    logits: Tensor
+    masks: Tensor | None
+    auxiliary: list[Tensor]
+
+    @property
+    def channels(self) -> int:
+        return self.logits.shape[1] if self.masks is None else self.logits.shape[2] - 1
+
+
+@dataclass(frozen=True)
+class Reader:
+    """Reads what a network returns.
+
+    Attributes:
+        name: of the network, for messages. output: where the logits are; None: where they usually are.
+        auxiliary: where further logits are, while the network is trained.
+        channels: the number of channels. kept: those that are classes, in order. None: not known yet, so all are kept.
+    """
+
+    name: str
+    output: Place | None = None
+    auxiliary: tuple[Place, ...] = ()
+    channels: int | None = None
+    kept: tuple[int, ...] | None = None
+
+    def dropping(self, channels: int, dropped: Sequence[int | str], names: Sequence[str] | None) -> Reader:
+        """A reader of a network with so many channels that leaves some out.
+
+        Raises:
+            TeacherError: there is no such channel, or the names are not as many.
+        """
+        if names is not None and len(names) != channels:
+            raise TeacherError(
+                f"`{self.name}` makes a network of {channels} channels, and `classes` has {len(names)} names; name all"
+                " of them, also those that are dropped"
+            )
+        numbers = {self._number(one, channels, names) for one in dropped}
+        return replace(self, channels=channels, kept=tuple(i for i in range(channels) if i not in numbers))
+
+    def _number(self, channel: int | str, channels: int, names: Sequence[str] | None) -> int:
+        if isinstance(channel, str):
+            if names is None:
+                raise TeacherError(
+                    f"`drop_channels` has the name {channel!r}, and nothing names the channels: write its number, 0 to"
+                    f" {channels - 1}, or `classes=[…]`"
+                )
+            if channel not in names:
+                raise TeacherError(
+                    f"`drop_channels` has {channel!r}, which `classes` has not{did_you_mean(channel, names)}"
+                )
+            return list(names).index(channel)
+        if not isinstance(channel, int) or not 0 <= channel < channels:
+            raise TeacherError(
+                f"`drop_channels` has {channel!r}; the channels of `{self.name}` are 0 to {channels - 1}"
+            )
+        return channel
+
+    def read(self, out: Any, count: int, training: bool = False) -> Output:
+        """The logits in what the network returned for `count` images.
+
+        Raises:
+            TeacherError: they are not there, or have another shape.
+        """
+        extra = [self._maps(self._at(out, place), place, count) for place in self.auxiliary] if training else []
+        for classes, masks in MASKS if self.output is None else ():
+            if (at := _get(out, classes)) is not None and (of := _get(out, masks)) is not None:
+                return self._kept(Output(*self._queries(at, of, (classes, masks), count), extra))
+        place = self.output if not isinstance(out, Tensor) else None
+        logits = self._at(out, place) if place is not None else self._usual(out)
+        return self._kept(Output(self._maps(logits, place, count), None, extra))
+
+    def _kept(self, out: Output) -> Output:
+        """Without the channels that are dropped."""
+        for channels in (out.channels, *(maps.shape[1] for maps in out.auxiliary)):
+            if self.channels not in (None, channels):
+                raise TeacherError(f"`{self.name}` returned {channels} channels; expected {self.channels}")
+        if self.kept is None or len(self.kept) == out.channels:
+            return out
+        kept = torch.tensor(self.kept, device=out.logits.device)
+        extra = [maps.index_select(1, kept) for maps in out.auxiliary]
+        if out.masks is None:
+            return Output(out.logits.index_select(1, kept), None, extra)
+        with_none = torch.cat([kept, kept.new_tensor([out.channels])])  # the last is no object
+        return Output(out.logits.index_select(2, with_none), out.masks, extra)
+
+    def _at(self, out: Any, place: Place) -> Any:
+        value = _get(out, place)
+        if value is None:
+            raise TeacherError(f"`{self.name}` returned {_words(out)}, which has no `{place}`")
+        return value
+
+    def _usual(self, out: Any) -> Any:
+        """The logits of an output where nothing says where they are."""
+        if isinstance(out, Tensor):
+            return out
+        for key in LOGITS:
+            if (value := _get(out, key)) is not None:
+                return value
+        if isinstance(out, (list, tuple)) and len(out) == 1:
+            return self._usual(out[0])
+        raise TeacherError(
+            f"`{self.name}` returned {_words(out)}, and nothing says where the logits are in it; expected a tensor"
+            f" [N, K, h, w], or {' or '.join(f'`{key}`' for key in LOGITS)}: write `output=…`, a key or the number of"
+            " an item"
+        )
+
+    def _maps(self, maps: Any, place: Place | None, count: int) -> Tensor:
+        if not isinstance(maps, Tensor) or maps.ndim != 4 or len(maps) != count or not maps.is_floating_point():
+            where = "" if place is None else f" as `{place}`"
+            raise TeacherError(
+                f"`{self.name}` returned {_words(maps)}{where} for {count} image(s); expected logits"
+                f" [{count}, K, h, w], before the softmax and before the largest is taken"
+            )
+        return maps
+
+    def _queries(self, classes: Any, masks: Any, places: tuple[str, str], count: int) -> tuple[Tensor, Tensor]:
+        fit = isinstance(classes, Tensor) and isinstance(masks, Tensor) and (classes.ndim, masks.ndim) == (3, 4)
+        if not fit or not len(classes) == len(masks) == count or classes.shape[1] != masks.shape[1]:
+            raise TeacherError(
+                f"`{self.name}` returned {_words(classes)} as `{places[0]}` and {_words(masks)} as `{places[1]}` for"
+                f" {count} image(s); expected class logits [{count}, Q, K+1] and mask logits [{count}, Q, h, w]"
+            )
+        return classes, masks
+
+
+def _get(out: Any, place: Place) -> Any:
+    if isinstance(out, Tensor):
+        return None
+    if isinstance(place, int):
+        return out[place] if isinstance(out, (list, tuple)) and -len(out) <= place < len(out) else None
+    return out.get(place) if isinstance(out, Mapping) else getattr(out, place, None)
+
+
+def _words(value: Any) -> str:
+    """What something is, and what is in it.
+
+    >>> _words({"out": torch.zeros(1, 2, 4, 4), "aux": None})
+    'a dict of `out` [1, 2, 4, 4] and `aux` (NoneType)'
+    """
+    if isinstance(value, Tensor):
+        return f"a tensor {list(value.shape)} of {str(value.dtype).removeprefix('torch.')}"
+    items: list[tuple[Any, Any]] = []
+    if isinstance(value, Mapping):
+        items = list(value.items())
+    elif isinstance(value, (list, tuple)):
+        items = list(enumerate(value))
+    shown = [f"`{k}` {list(v.shape)}" if isinstance(v, Tensor) else f"`{k}` ({type(v).__name__})" for k, v in items[:6]]
+    if len(shown) > 1:
+        shown[-2:] = [f"{shown[-2]} and {shown[-1]}"]
+    return f"a {type(value).__name__}{' of ' + ', '.join(shown) if shown else ''}"

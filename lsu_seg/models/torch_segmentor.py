@@ -1,0 +1,288 @@
+"""Any torch network behind MMSegmentation's segmentor interface: a function of the user makes it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from mmengine.config import ConfigDict
+from mmseg.models import EncoderDecoder
+from torch import Tensor, nn
+
+from lsu_seg.decode import QueryView, View
+from lsu_seg.errors import TeacherError, UserError
+from lsu_seg.label_files import void_index
+from lsu_seg.models.factory import failure, find, make
+from lsu_seg.models.outputs import Output, Place, Reader
+from lsu_seg.models.segmentor import NetSegmentor
+from lsu_seg.openmmlab.compat import load_checkpoint
+from lsu_seg.openmmlab.registry import MODELS, register
+from lsu_seg.openmmlab.stated_classes import stated_classes
+from lsu_seg.openmmlab.weights import load_into
+from lsu_seg.runtime.allocator import ran_out
+
+MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+"""Of ImageNet: RGB, for values from 0 to 1, as torchvision has them."""
+
+_PROBE = 128
+"""Side of the image that a network is shown when it is built, to find out how many channels it has."""
+
+
+@register(MODELS)
+class TorchSegmentor(NetSegmentor):
+    """The network that a function makes, as an MMSegmentation segmentor: for training, validation, and as a teacher.
+
+    The function returns a `torch.nn.Module` that is called with normalised images, float `[N, 3, H, W]`, and returns
+    logits, float `[N, C, h, w]`, at any resolution. They may be in a dict or an object: as `logits`, or as `out` like
+    torchvision's. A network that predicts masks with one class each returns class logits `[N, Q, C+1]`, the last of
+    which is no object, and mask logits `[N, Q, h, w]`: as `class_queries_logits` and `masks_queries_logits`, or as
+    `pred_logits` and `pred_masks`.
+
+    Args:
+        factory: the function: `file.py:function`, or `package.module:function`. Its code runs.
+        args: its keyword arguments.
+        checkpoint: a file with the network's weights. None: the function loads them itself, or a Runner loads a
+            checkpoint.
+        num_classes: K. Required only if the network cannot be asked: it is shown a blank image when it is built.
+        drop_channels: channels of the output that are no classes of the source, by number, or by a name in `classes`.
+        classes: what the channels are called, the dropped ones, too, where the checkpoint does not say it.
+        output: where the logits are in an output that is a list, or a dict with other keys.
+        auxiliary: where further logits are, which are trained on, too. auxiliary_weight: the weight of their losses.
+        mean, std: of images with values from 0 to 1, in the order of the network's input; the default is ImageNet's.
+        bgr: the network takes BGR, not RGB.
+        size_divisor: sides of images must be multiples of this. Images of other sizes are scaled to the nearest one,
+            and the output is scaled back.
+        align_corners: how logits are resized to the image's size.
+        loss_decode: the loss; the default is cross-entropy.
+        data_preprocessor: instead of `mean`, `std` and `bgr`, MMSegmentation's `SegDataPreProcessor`, as for any model.
+        test_cfg: `dict(mode='whole')`, or `dict(mode='slide', crop_size=…, stride=…)` for `predict`. `PseudoLabelLoop`
+            has windows of its own.
+        pretrained, train_cfg: only for `mmseg.apis.init_model`, which sets them to None.
+
+    Raises:
+        TeacherError: the function, its network, or the weights cannot be used.
+    """
+
+    names_place = "classes"
+
+    def __init__(
+        self,
+        factory: str,
+        args: Mapping[str, Any] | None = None,
+        checkpoint: str | None = None,
+        num_classes: int | None = None,
+        drop_channels: Sequence[int | str] = (),
+        classes: Sequence[str] | None = None,
+        output: Place | None = None,
+        auxiliary: Sequence[Place] = (),
+        auxiliary_weight: float = 0.4,
+        mean: Sequence[float] | None = None,
+        std: Sequence[float] | None = None,
+        bgr: bool = False,
+        size_divisor: int = 32,
+        align_corners: bool = False,
+        loss_decode: dict[str, Any] | None = None,
+        data_preprocessor: dict[str, Any] | None = None,
+        init_cfg: dict[str, Any] | None = None,
+        test_cfg: dict[str, Any] | None = None,
+        pretrained: None = None,
+        train_cfg: dict[str, Any] | None = None,
+    ) -> None:
+        if pretrained is not None:
+            raise TeacherError(f"write `checkpoint={pretrained!r}`, not `pretrained={pretrained!r}`")
+        _check(size_divisor, test_cfg, data_preprocessor, mean, std, bgr)
+        made_by = find(factory)
+        net = make(made_by, args or {})
+        reader = Reader(factory, output, tuple(auxiliary))
+        blank = _ask(net, reader, size_divisor, num_classes is None)
+        channels = blank.channels if blank else int(num_classes or 0) + len(drop_channels)
+        reader = reader.dropping(channels, drop_channels, classes)
+        kept = reader.kept or ()
+        if num_classes is not None and num_classes != len(kept):
+            less = f", less {channels - len(kept)}" if drop_channels else ""
+            raise TeacherError(
+                f"`{factory}` makes a network of {channels} channels{less}, and `num_classes` is {num_classes}; leave"
+                " channels that are no classes out with `drop_channels=[…]`"
+            )
+        queries = blank is not None and blank.masks is not None
+        if queries and loss_decode is not None:
+            raise TeacherError(
+                f"`loss_decode` has no effect on `{factory}`, whose network predicts masks: such a network labels and"
+                " is evaluated as a `TorchSegmentor`, and is trained as an `HFSegmentor`"
+            )
+        super().__init__(
+            net,
+            len(kept),
+            size_divisor,
+            queries,
+            loss_decode,
+            None,
+            data_preprocessor or _preprocessor(mean, std, bgr, size_divisor, void_index(len(kept))),
+            init_cfg,
+            align_corners,
+        )
+        self.made_by, self.arguments, self.reader = made_by, dict(args or {}), reader
+        self.auxiliary_weight, self.test_cfg = auxiliary_weight, ConfigDict(test_cfg or {})
+        if classes:
+            self.class_names = [classes[i] for i in kept]
+        if data_preprocessor is None and mean is None:
+            self.assumed = (
+                f"`{factory}` is shown {'BGR' if bgr else 'RGB'} images with the mean and the deviation of ImageNet, as"
+                " torchvision's networks are, because nothing says another `mean` and `std`"
+            )
+        if checkpoint is not None:
+            self._load(Path(checkpoint).expanduser())
+
+    def _load(self, path: Path) -> None:
+        if not path.is_file():
+            raise TeacherError(f"there is no checkpoint `{path}`")
+        loaded = load_checkpoint(path, map_location="cpu")
+        load_into(self.net, loaded, str(path))
+        self.stated_classes = stated_classes(loaded)
+        self.weight_files = (path,)
+
+    @property
+    def untrained(self) -> str:  # type: ignore[override]
+        """Whether the function makes random weights: then it makes others the next time."""
+        if self.weight_files:
+            return ""
+        with torch.random.fork_rng():
+            torch.manual_seed(torch.initial_seed() + 1)
+            again = make(self.made_by, self.arguments).state_dict()
+        differ = [k for k, v in self.net.state_dict().items() if k not in again or not torch.equal(v.cpu(), again[k])]
+        if not differ:
+            return ""
+        return f"`{self.made_by.name}` makes random weights: `{differ[0]}` has others when it is called again"
+
+    # --- the network's forward -------------------------------------------------------------------------------------
+
+    def _run(self, images: Tensor) -> Output:
+        images = self.fitting(images)
+        return _run(self.net, images, self.reader, self.training)
+
+    def evidence_of(self, batch: Tensor) -> list[View | QueryView]:
+        out = self._run(batch)
+        if out.masks is None:
+            return [View(logits, align_corners=self.align_corners) for logits in out.logits.float()]
+        pairs = zip(out.logits.float(), out.masks.float(), strict=True)
+        return [QueryView(classes, masks, align_corners=self.align_corners) for classes, masks in pairs]
+
+    # --- MMSegmentation's interface ----------------------------------------------------------------------------------
+
+    slide_inference = EncoderDecoder.slide_inference
+
+    def seen(self, images: Tensor) -> list[View | QueryView]:
+        if self.test_cfg.get("mode") != "slide":
+            return self.evidence_of(images)
+        metas = [dict(img_shape=tuple(images.shape[2:])) for _ in images]
+        return [View(logits) for logits in self.slide_inference(images, metas)]
+
+    def extract_feat(self, inputs: Tensor) -> Any:
+        return self._run(inputs)
+
+    def names_of_kept(self, names: Sequence[str]) -> Sequence[str]:
+        """Names of all channels without those of the dropped ones; other names as they are."""
+        kept = self.reader.kept or ()
+        return [names[i] for i in kept] if len(names) == self.reader.channels else names
+
+    def loss(self, inputs: Tensor, data_samples: Any) -> dict[str, Tensor]:
+        """The losses of a batch; `gt_sem_seg` holds channels and void."""
+        if self.queries:
+            raise TeacherError(
+                f"`{self.made_by.name}` makes a network that predicts masks, which a `TorchSegmentor` cannot train: it"
+                " labels and is evaluated; train it as an `HFSegmentor`, or a network with logits of pixels"
+            )
+        target = self.targets(data_samples)
+        out = self._run(inputs)
+        losses = {"loss_ce": self._pixel_loss(out.logits, target)}
+        for place, logits in zip(self.reader.auxiliary, out.auxiliary, strict=True):
+            losses[f"loss_aux_{place}"] = self.auxiliary_weight * self._pixel_loss(logits, target)
+        return losses
+
+
+# --- asking the network ----------------------------------------------------------------------------------------------
+
+
+def _run(net: nn.Module, images: Tensor, reader: Reader, training: bool) -> Output:
+    try:
+        out = net(images)
+    except UserError:
+        raise
+    except Exception as e:
+        if ran_out(e):
+            raise
+        shown = f"{len(images)} image(s) of {images.shape[3]}x{images.shape[2]}"
+        raise TeacherError(f"the network of `{reader.name}` fails on {shown}: {failure(e)}") from e
+    return reader.read(out, len(images), training)
+
+
+def _ask(net: nn.Module, reader: Reader, multiple: int, needed: bool) -> Output | None:
+    """What a network says of a blank image; None if it takes none of this size, unless that is needed."""
+    side = math.ceil(_PROBE / multiple) * multiple
+    training = net.training
+    net.eval()
+    try:
+        with torch.no_grad():
+            return _run(net, torch.zeros(1, 3, side, side), reader, False)
+    except TeacherError as e:
+        if not needed and e.__cause__ is not None:
+            return None
+        if e.__cause__ is None:
+            raise
+        raise TeacherError(f"{e}; if it only takes images of another size, write `num_classes`, too") from e
+    finally:
+        net.train(training)
+
+
+# --- settings --------------------------------------------------------------------------------------------------------
+
+
+def _check(size_divisor: Any, test_cfg: Any, data_preprocessor: Any, mean: Any, std: Any, bgr: Any) -> None:
+    if not isinstance(size_divisor, int) or size_divisor < 1:
+        raise TeacherError(f"`size_divisor` is {size_divisor!r}; expected a whole number, 1 or more")
+    mode = (test_cfg or {}).get("mode", "whole")
+    if mode not in ("whole", "slide") or (mode == "slide" and not {"crop_size", "stride"} <= {*test_cfg}):
+        raise TeacherError(
+            f"`test_cfg` is {dict(test_cfg)}; expected `dict(mode='whole')`, or `dict(mode='slide', crop_size=(H, W),"
+            " stride=(H, W))`"
+        )
+    if (mean is None) != (std is None):
+        raise TeacherError(f"`{'std' if std is None else 'mean'}` is missing: write both `mean` and `std`, or neither")
+    if data_preprocessor is not None and (mean is not None or std is not None or bgr):
+        raise TeacherError("the config has a `data_preprocessor`, which says it all: leave `mean`, `std` and `bgr` out")
+    for name, values in (("mean", mean), ("std", std)):
+        if values is not None and not _are_shares(values):
+            raise TeacherError(
+                f"`{name}` is {values}; expected three numbers from 0 to 1, for images with values from 0 to 1: divide"
+                " those of images from 0 to 255 by 255, or write a `data_preprocessor`"
+            )
+    if std is not None and min(std) <= 0:
+        raise TeacherError(f"`std` is {std}; expected three numbers above 0, to 1")
+
+
+def _are_shares(values: Any) -> bool:
+    return (
+        isinstance(values, (list, tuple))
+        and len(values) == 3
+        and all(isinstance(v, (int, float)) and not isinstance(v, bool) and 0 <= v <= 1 for v in values)
+    )
+
+
+def _preprocessor(
+    mean: Sequence[float] | None, std: Sequence[float] | None, bgr: bool, size_divisor: int, void: int
+) -> dict[str, Any]:
+    """The config of a `SegDataPreProcessor` that pads only in training: `predict` would remove the padding again."""
+    order = -1 if bgr else 1
+    mean, std = mean or MEAN[::order], std or STD[::order]
+    return dict(
+        type="SegDataPreProcessor",
+        mean=[255 * v for v in mean],
+        std=[255 * v for v in std],
+        bgr_to_rgb=not bgr,
+        pad_val=0,
+        seg_pad_val=void,
+        size_divisor=size_divisor,
+    )
