@@ -45,7 +45,7 @@ class Survey:
         both: files that the patterns of images and of labels match, and nothing tells which they are.
         unreadable: folders that cannot be read.
         notes: links that were not followed, and the like.
-        junk: ignored files: hidden files, `.DS_Store`, thumbnails.
+        junk: ignored files: hidden files, `.DS_Store`, thumbnails, other forms of the labels.
     """
 
     pairs: list[Pair] = field(default_factory=list)
@@ -107,7 +107,9 @@ def survey(root: str | Path, layout: Layout, split: str) -> Survey:
             _pair_by_list(root, layout, images, labels, split, out)
         else:
             images = _without_labels(root, layout, images, labels, out)
-            _pair(images, labels, _edges(images, labels, _common(root, layout)), layout, split, out)
+            edges = _edges(images, labels, _common(root, layout))
+            labels = _without_other_forms(labels, edges, layout, out)
+            _pair(images, labels, edges, layout, split, out)
     _same_but_for_case(itertools.chain(images, () if tables else labels), out)
     out.pairs = sorted(
         (Pair(p.image, p.label, p.label.relative_to(root).with_suffix("").as_posix()) for p in out.pairs),
@@ -191,6 +193,31 @@ def _without_labels(
         return rest
     out.both = [str(f) for f in both]
     return images
+
+
+def _without_other_forms(
+    labels: dict[Path, list[Values]], edges: Iterable[tuple[Path, Path]], layout: Layout, out: Survey
+) -> dict[Path, list[Values]]:
+    """The labels without other forms of them that their pattern matches as well: `{stem}_label.png` also matches
+    `a_inst_label.png`.
+
+    Such files belong to no image, and every label that belongs to one has such a file beside it. A single label proves
+    nothing.
+    """
+    tail = Pattern(layout.labels).parts[-1][-1]
+    paired = dict.fromkeys(label for _, label in edges)
+    alone = labels.keys() - paired.keys()
+    if not tail or len(paired) < 2 or len(alone) < len(paired):
+        return labels
+    heads = [str(label).removesuffix(tail) for label in paired]
+    names = [str(label).removesuffix(tail) for label in alone]
+    forms: set[Path] = set()
+    for infix in {name.removeprefix(heads[0]) for name in names if name.startswith(heads[0])}:
+        files = {Path(f"{head}{infix}{tail}") for head in heads}
+        if infix[0] in "_-." and files <= alone:
+            forms |= files
+    out.junk += sorted(forms)
+    return {label: readings for label, readings in labels.items() if label not in forms}
 
 
 def _edges(

@@ -42,7 +42,7 @@ TITLES = {
     "unseen": ("warning", "classes that are declared and never seen"),
     "absent": ("warning", "splits of the taxonomy that are not here"),
     "link": ("warning", "links, folders and patterns"),
-    "junk": ("info", "hidden and junk files, passed over"),
+    "junk": ("info", "hidden and junk files and other forms of the labels, passed over"),
     "map": ("info", "the source"),
 }
 """Kind of finding → severity and title, in display order."""

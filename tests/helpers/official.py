@@ -129,6 +129,12 @@ OFFICIAL: dict[str, Official] = {
     "camvid_coarse": Official(  # our own, in the folders of the tutorial
         grey8, same("train val test", "$/*.png", "$annot/*.png", "0001TP_006690", "Seq05VD_f00000"), {5: "nature"}
     ),
+    "camvid_segnet": Official(
+        grey8,
+        same("train val test", "$/*.png", "$annot/*.png", "0001TP_006690", "Seq05VD_f00000"),
+        {0: "sky", 4: "pavement", 10: "bicyclist", 11: "unlabelled"},
+        ["train.txt"],
+    ),
     "cityscapes": Official(
         grey8,
         same(
@@ -233,6 +239,13 @@ OFFICIAL: dict[str, Official] = {
         },
         ["gtFine/train/0/005506_gtFine_labellevel3Ids.png", "leftImg8bit/test/1/000002_leftImg8bit.png"],
         spelling="[a-z -]+",
+    ),
+    "idd_lite": Official(
+        grey8,
+        same("train val", "leftImg8bit/$/*_image.jpg", "gtFine/$/*_label.png", "0/024541", "1/092468", "201/frame2519"),
+        {0: "drivable", 3: "vehicles", 6: "sky", 255: "unlabelled"},
+        [f"gtFine/{s}/{f}_inst_label.png" for s in ("train", "val") for f in ("0/024541", "1/092468", "201/frame2519")]
+        + ["leftImg8bit/test/101/092094_image.jpg"],
     ),
     "kitti": Official(
         grey8,

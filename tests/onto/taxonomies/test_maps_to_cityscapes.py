@@ -24,6 +24,7 @@ FACTS = [
     ("bdd100k", "traffic_sign", "traffic_sign void"),
     ("idd", "curb", "sidewalk terrain void"),
     ("idd", "unlabeled", "road void"),
+    ("idd_lite", "drivable", "road sidewalk terrain void"),
     ("apolloscape", "rider", "rider motorcycle bicycle"),
     ("apolloscape", "rover", "void"),
     ("a2d2", "curbstone", "sidewalk terrain"),
@@ -37,6 +38,8 @@ FACTS = [
     ("wilddash2", "pothole", "road"),
     ("wilddash2", "trafficsignback", "void"),
     ("camvid", "bicyclist", "rider bicycle"),
+    ("camvid_segnet", "tree", "vegetation terrain"),  # grass verges
+    ("camvid_segnet", "bicyclist", "rider motorcycle bicycle"),
     ("coco_panoptic", "person", "person rider"),
     ("goose", "soil", "road terrain"),
     ("vistas_v12", "curb", "sidewalk terrain void"),

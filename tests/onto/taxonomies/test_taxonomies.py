@@ -17,7 +17,14 @@ from lsu_onto.ontology.model import Dataset, Source, TaxClass
 
 FILES = sorted(f for folder in ("sources", "urban", "offroad") for f in (shipped() / folder).glob("*.tax"))
 
-SOURCES = {"cityscapes v1": 19, "vistas v1": 63, "offroad v1": 34, "traversability v1": 6, "camvid11 v1": 11}
+SOURCES = {
+    "cityscapes v1": 19,
+    "vistas v1": 63,
+    "offroad v1": 34,
+    "traversability v1": 6,
+    "camvid11 v1": 11,
+    "ycor v1": 8,
+}
 
 # Classes, encoding, splits. GOOSE-Ex, ACDC and KITTI state no class of their own.
 DATASETS = {
@@ -29,12 +36,14 @@ DATASETS = {
     "vistas v2": (124, "id", "training validation"),
     "bdd100k v1": (20, "id", "train val"),
     "idd v1": (41, "polygons", "train val"),  # the official 40, and `ground`, which is not drawn
+    "idd_lite v1": (8, "id", "train val"),  # with what no polygon covers
     "apolloscape v1": (36, "id", " ".join(f"road0{n}_ins_{s}" for n in (1, 2, 3) for s in ("train", "val"))),
     "a2d2 v1": (38, "rgb", "all"),
     "nuimages v1": (26, "rle", "train val mini"),
     "waymo v1": (29, "id16/1000", "training validation"),
     "wilddash2 v1": (81, "panoptic-rgb", "all"),
     "camvid v1": (32, "rgb", "all"),
+    "camvid_segnet v1": (12, "id", "train val test"),
     "coco_panoptic v1": (133, "panoptic-rgb", "train val"),
     "ade20k v1": (151, "id", "training validation"),
     "lanes v1": (4, "rgb", "train val"),
@@ -69,6 +78,8 @@ FACTS = [
     ("idd v1", 5, "non-drivable fallback", "#98fb98"),
     ("idd v1", 11, "autorickshaw", "#ffcc36"),
     ("idd v1", 39, "license plate", "#00008e"),
+    ("idd_lite v1", 1, "non-drivable", "#98fb98"),
+    ("idd_lite v1", 4, "road-side objects", "#dcbe28"),
     ("apolloscape v1", 33, "car", "#00008e"),
     ("apolloscape v1", 161, "car_groups", "#00008e"),
     ("apolloscape v1", 50, "siderwalk", "#c08040"),
@@ -83,6 +94,7 @@ FACTS = [
     ("wilddash2 v1", 60, "mountain", "#40aa40"),
     ("camvid v1", 3, "Bridge", "#008040"),
     ("camvid v1", 30, "Void", "#000000"),
+    ("camvid_segnet v1", 4, "pavement", "#3c28de"),
     ("coco_panoptic v1", 13, "stop sign", "#dcdc00"),
     ("coco_panoptic v1", 200, "rug-merged", "#fa8dff"),
     ("ade20k v1", 7, "road", "#8c8c8c"),
@@ -185,6 +197,7 @@ def test_what_nobody_has_read_is_marked() -> None:
     assert marked == {"kitti v1", "vistas v1.2", "vistas v2", "a2d2 v1", "coco_panoptic v1"}
     assert {k for k, licence in licences.items() if licence == "not found"} == {
         "camvid v1",
+        "camvid_segnet v1",
         "lanes v1",
         "rugd v1",
         "freiburg_forest v1",
@@ -200,18 +213,23 @@ def test_the_channels_of_the_sources() -> None:
 
 
 def test_a_source_and_the_dataset_behind_it_agree() -> None:
-    """Cityscapes' train classes are its scored labels, in order; channels of Vistas are its first 63 ids."""
+    """Cityscapes' train classes are its scored labels, in order; channels of Vistas are its first 63 ids, and those of
+    CamVid its first eleven; YCOR's lack its background."""
     labels = shelf()["dataset"]["cityscapes v1"].classes
     scored = [c for c in labels if c.ids and c.group != "void" and "not scored" not in c.note]
     train = shelf()["source"]["cityscapes v1"].classes
     assert [(c.name, c.official, c.colours, c.group) for c in scored] == [
         (c.name, c.official, c.colours, c.group) for c in train
     ]
-    channels = shelf()["source"]["vistas v1"].classes
-    first = shelf()["dataset"]["vistas v1.2"].classes[:63]
-    assert [(c.name, c.official, c.colours, c.ids) for c in channels] == [
-        (c.name, c.official, c.colours, c.ids) for c in first
-    ]
+    for source, dataset, first in (
+        ("vistas v1", "vistas v1.2", 0),
+        ("camvid11 v1", "camvid_segnet v1", 0),
+        ("ycor v1", "ycor v1", 1),
+    ):
+        channels = shelf()["source"][source].classes
+        labels = shelf()["dataset"][dataset].classes[first : first + len(channels)]
+        assert [(c.name, c.official, c.colours) for c in channels] == [(c.name, c.official, c.colours) for c in labels]
+        assert [c.ids for c in channels] == [tuple((a - first, b - first) for a, b in c.ids) for c in labels]
 
 
 def test_what_extends_another_has_its_labels() -> None:

@@ -209,6 +209,27 @@ def test_junk_is_passed_over_and_counted(tmp_path: Path) -> None:
     assert sorted(p.name for p in found.junk) == [".DS_Store", "._a.jpg", "Thumbs.db"]
 
 
+def test_other_forms_of_the_labels_are_passed_over(tmp_path: Path) -> None:
+    """As IDD-Lite lies on disk: `{stem}_label.png` matches `0_inst_label.png` too. Each label must have that form."""
+    layout = Layout((), "{seq}/{stem}_image.jpg", "{seq}/{stem}_label.png")
+    frames = ["7/0", "7/1", "8/10"]
+    touch(tmp_path, *(f"{f}_{kind}" for f in frames for kind in ("image.jpg", "label.png", "inst_label.png")))
+    found = survey(tmp_path, layout, "any")
+    assert [p.key for p in found.pairs] == [f"{f}_label" for f in frames]
+    assert found.junk == [tmp_path / f"{f}_inst_label.png" for f in frames] and not found.alone
+    (tmp_path / "8/10_inst_label.png").unlink()
+    with pytest.raises(
+        DatasetError, match=r"2 files without their partner, e\.g\.\n.*/7/0_inst_label\.png \(no image\)"
+    ):
+        find_pairs(tmp_path, layout, "any")
+
+
+def test_one_label_beside_another_is_a_file_without_its_image(tmp_path: Path) -> None:
+    touch(tmp_path, "images/train/a.png", "labels/train/a.png", "labels/train/a_2.png")
+    with pytest.raises(DatasetError, match=r"a_2\.png \(no image\)"):
+        find_pairs(tmp_path, FLAT, "train")
+
+
 def test_a_suffix_given_twice_is_seen(tmp_path: Path) -> None:
     touch(tmp_path, "images/train/a.png", "images/train/b.jpg.png", "labels/train/a.png", "labels/train/b.png")
     with pytest.raises(DatasetError, match=r"\(no label; it has two suffixes, \.jpg and \.png\)"):
