@@ -42,8 +42,8 @@ def _need_same(a: Taxonomy, b: Taxonomy) -> None:
     """Each file refers to what lies nearest to it, which may be another taxonomy of that name."""
     if [c.name for c in a.classes] != [c.name for c in b.classes]:
         raise WayError(
-            f"`{a.name} {a.version}` has other classes in `{a.span.file}` than in `{b.span.file}`; take one out, or give"
-            " it another version"
+            f"`{a.name} {a.version}` has other classes in `{a.span.file}` than in `{b.span.file}`; take one out, or"
+            " give it another version"
         )
 
 
