@@ -185,6 +185,18 @@ def _nobody_reads() -> bool:
     return False
 
 
+def _need_current_folder() -> None:
+    """Refuse to work in a folder that has been removed: what asks for it gets an error without a name, and MKL aborts.
+
+    Raises:
+        UserError: it has.
+    """
+    try:
+        Path.cwd()
+    except FileNotFoundError:
+        raise UserError("the current folder has been removed, or is on a disk that is gone: `cd` to another") from None
+
+
 def _empty(args: list[str], command: click.Command) -> str:
     """What has no value among the arguments of a command, or "". An empty one means nothing to any of them."""
     options = [p for p in command.params if isinstance(p, click.Option) and not p.is_flag]
@@ -263,6 +275,7 @@ class Program(click.Group):
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
+            _need_current_folder()
             return super().invoke(ctx)
         except (click.ClickException, click.exceptions.Exit, click.Abort):
             raise

@@ -107,6 +107,16 @@ def test_a_message_that_nobody_can_read_keeps_its_code(monkeypatch: pytest.Monke
     assert ended(monkeypatch, RefusalError("no"), refused=2).exit_code == 2
 
 
+@pytest.mark.parametrize("line", ["list", "scan idd --data-root ."])
+def test_a_current_folder_that_is_gone_is_named(line: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (gone := tmp_path / "gone").mkdir()
+    with monkeypatch.context() as patch:
+        patch.chdir(gone)
+        gone.rmdir()
+        done = CliRunner().invoke(lsu_seg.cli.main if "scan" in line else lsu_onto.cli.main, line.split())
+    assert done.exit_code in (1, 2) and "the current folder has been removed" in done.output, done.output
+
+
 def test_a_command_says_how_it_ends(monkeypatch: pytest.MonkeyPatch) -> None:
     assert ended(monkeypatch, RefusalError("no"), refused=2).exit_code == 2
     assert ended(monkeypatch, KeyboardInterrupt(), interrupted="go on").stderr == "interrupted; go on\n"
