@@ -98,7 +98,8 @@ def compare(ontology: Ontology, path: Path) -> Comparison:
         ExchangeError: the file cannot be read as a mapping.
     """
     mapping = read_mapping(str(path), [])
-    result = Comparison(ontology, f"{path.parent.name}/{path.name}")
+    folder = path.parent.parent if path.parent.name == "lists" else path.parent
+    result = Comparison(ontology, f"{folder.name}/{path.name}")
     channels = _source_channels(mapping, ontology.source, result.unmatched)
     names = _names(ontology.dataset)
     by_id = _by_id(path.with_name("labels.csv"), ontology.dataset, names)
@@ -302,12 +303,16 @@ FORMATS = {"text": as_text, "json": as_json, "md": as_page}
 
 
 def published_files(root: Path, dataset: str | None, source: str | None) -> Iterator[tuple[str, str, Path]]:
-    """The pairs that are published below `root`: our dataset, our source, the mapping."""
+    """The pairs that are published below `root`: our dataset, our source, the mapping.
+
+    In a clone of data-priors they lie in `datasets/NAME/lists`; with nothing but these files, in `NAME`.
+    """
     for name, folder in FOLDERS.items():
         for src, suffix in SUFFIXES.items():
-            path = root / folder / f"master_labels_{suffix}.csv"
-            if dataset in (None, name, name.split()[0]) and source in (None, src) and path.is_file():
-                yield name, src, path
+            file = f"master_labels_{suffix}.csv"
+            paths = [p for p in (root / "datasets" / folder / "lists" / file, root / folder / file) if p.is_file()]
+            if dataset in (None, name, name.split()[0]) and source in (None, src) and paths:
+                yield name, src, paths[0]
 
 
 def _chosen(library: Library, dataset: str | None, source: str | None, at: Path) -> list[Comparison]:

@@ -7,16 +7,17 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-from lsu_onto.diagnostics import RULES
 from lsu_onto.lang import syntax as ast
 from lsu_onto.library.library import Library
 from lsu_onto.library.pipe import Analysis
 from lsu_onto.lsp import words
+from lsu_onto.lsp.data_notes import note_at, proposals
 from lsu_onto.lsp.symbols import find_taxonomy, line_of, members
 from lsu_onto.ontology import keys
 from lsu_onto.ontology.model import Taxonomy
 
 _CONTINUES = re.compile(r"[ \t]+(?:[=<>~!]|->)")
+_NO_ROW = re.compile(r"[ \t]*(?:#|\[|[\w-]+:|(?:tax|source|dataset|map|extends)[ \t])")
 _OPERATOR = re.compile(r"->|[=<>~!]")
 
 
@@ -46,10 +47,15 @@ _Proposals = Iterator[Item]
 
 def _proposals(library: Library, analysis: Analysis, text: str, line: int, before: str) -> _Proposals:
     start = len(before) - len(re.search(r"@?[\w.]*$", before)[0]) + 1  # type: ignore[index]
+    begins = note_at(before)
+    if begins is not None:
+        section = _section(analysis, line)
+        is_row = bool(section and section.target and not _NO_ROW.match(before))
+        for word, kind, detail, note, typed in proposals(analysis, line, before[begins:], is_row):
+            yield Item(word, kind, detail, note, len(before) - len(typed) + 1)
+        return
     bare = re.sub(r'"[^"]*"', lambda m: "_" * len(m[0]), before)
-    if re.search(r"#(?=[ \t])|#$", bare) or '"' in bare:
-        if re.search(r"\ballow:[\sTAX\d,]*$", before):
-            yield from (Item(r.code, "code", r.title, r.why, start) for r in RULES.values() if r.severity != "error")
+    if '"' in bare:
         return
     key = re.fullmatch(r"[ \t]*([\w-]+):[ \t]*(\S*)", before)
     header = re.fullmatch(r"[ \t]*(source|dataset|map|extends)[ \t]+(.*)", before)

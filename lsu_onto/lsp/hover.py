@@ -12,6 +12,7 @@ from lsu_onto.lang import syntax as ast
 from lsu_onto.library.library import Library
 from lsu_onto.library.pipe import Analysis
 from lsu_onto.lsp import words
+from lsu_onto.lsp.data_notes import data_at
 from lsu_onto.lsp.symbols import Symbol, at, line_of, members, occurrences, rows_of
 from lsu_onto.ontology import keys
 from lsu_onto.ontology.model import Source, TaxClass
@@ -30,6 +31,8 @@ def hover(library: Library, analysis: Analysis, line: int, column: int) -> tuple
     for m in re.finditer(r"TAX\d{3}", text):
         if m[0] in RULES and m.start() < column <= m.end() + 1:
             return Span(analysis.file.path, line, m.start() + 1, m.end() + 1), _rule(RULES[m[0]])
+    if data := data_at(text, column):
+        return Span(analysis.file.path, line, data[0], data[1]), data[2]
     statements = analysis.file.statements
     above = bisect_right(statements, line, key=lambda s: s.span.line)
     for span, word, meaning in _words(statements[above - 1], text) if above else ():

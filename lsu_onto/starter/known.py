@@ -5,18 +5,23 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from lsu_onto.errors import UserError
 from lsu_onto.library.library import Library
+from lsu_onto.library.searchpath import shipped
 from lsu_onto.ontology.model import Ontology, Source, TaxClass
 from lsu_onto.starter.spelling import group_names, head, spellings
 
 NAME, SYNONYM, DETOUR, HEAD, GROUP = 1.0, 0.5, 0.5, 0.4, 0.3
 """What a map counts: that knows the name; another name of the same; the name, in another source; a name with the same
 last word; a group of the name."""
+VOID_ELSEWHERE, ABSENT_ELSEWHERE = 0.25, 0.5
+"""What a row with void counts, in a map to another source: for void here, and against a class that both sources have.
+Its void may be any class that the other source lacks."""
 
 
 @dataclass(frozen=True)
@@ -107,7 +112,7 @@ def known(library: Library, s: Source, without: frozenset[str], but: tuple[str, 
     """
     out = Known()
     elsewhere = []
-    for o in _maps(library):
+    for o in _maps(library, s):
         if o.dataset.name in without or (o.dataset.name, o.source.name) == but:
             continue
         _synonyms(o, out)
@@ -120,8 +125,12 @@ def known(library: Library, s: Source, without: frozenset[str], but: tuple[str, 
     return out
 
 
-def _maps(library: Library) -> Iterator[Ontology]:
+def _maps(library: Library, s: Source) -> Iterator[Ontology]:
+    """The maps on the search path. Those of the demo are about drawings, and count only among themselves."""
+    demo = shipped() / "demo"
     for path in dict.fromkeys(str(e.path) for e in library.entries() if e.source):
+        if Path(path).is_relative_to(demo) and not Path(s.span.file).is_relative_to(demo):
+            continue
         try:
             yield from library.check(path).resolved.ontologies
         except UserError:  # another file's mistake is not this one's
@@ -187,7 +196,8 @@ def _by_way(o: Ontology, s: Source, out: Known) -> None:
     """What a map to another source says, as far as maps to `s` know that one's classes."""
     k = len(s.classes)
     sets = [_seen_as(c, s, out) for c in o.source.classes]
-    reached = np.max([np.zeros(k + 1), *(there for there in sets if there is not None)], 0) >= 0.5
+    there = {name for c in o.source.classes for name in spellings(c)}
+    in_both = [any(name in there for name in spellings(c)) for c in s.classes]
     said: dict[int, tuple[NDArray[np.float64], NDArray[np.float64]]] = {}
     for cls, inside in _sets(o).items():
         channels = np.flatnonzero(inside[:-1])
@@ -198,8 +208,7 @@ def _by_way(o: Ontology, s: Source, out: Known) -> None:
         counts = np.ones(k + 1)
         if inside[-1]:  # what is no class there may be one here
             yes[k] = 1
-            counts = np.where(reached, 1.0, 0.0)
-            counts[k] = 0.5
+            counts = np.array([*np.where(in_both, ABSENT_ELSEWHERE, 0.0), VOID_ELSEWHERE])
         said[cls] = yes, counts
     alone = _alone((yes for yes, _ in said.values()), k)
     for cls, (yes, counts) in said.items():

@@ -158,6 +158,8 @@ def main(root: Path | None, misses: str | None) -> None:
     """Print the table."""
     library = Library()
     kinds = {"shipped": list(shipped(library)), "published": list(published(library, root)) if root else []}
+    if root and not kinds["published"]:
+        raise click.UsageError(f"there is no published map below `{root}`; give a clone of UniBwTAS/data-priors")
     scores: dict[str, dict[str, Score]] = {name: {} for name in ANSWERS}
     for kind, cases in kinds.items():
         for case in cases:

@@ -16,6 +16,7 @@ from helpers.lsp_files import DATASET, HEAD, MAP, SOURCE
 from helpers.processes import seconds
 from lsu_onto.cli import main
 from lsu_onto.ontology import keys, resolve
+from lsu_onto.ontology.provenance import JUSTIFICATIONS
 
 
 def codes(found: list[types.Diagnostic]) -> list[Any]:
@@ -163,6 +164,18 @@ def test_hover_on_a_class_says_who_related_it(editor: Editor) -> None:
     assert "- by Ada; confidence 0.8; MappingReview\n" in a and a.count("> kerbs, too") == 1 and "conf:" not in a
 
 
+def test_hover_on_data_in_a_note(editor: Editor) -> None:
+    editor.open(
+        "y.tax", HEAD + '1 a "by: it" < road  # by: Ada Lovelace; conf: 0.8; how: MappingReview; allow: TAX305\n'
+    )
+    assert "who says what the row says" in editor.hover("y.tax", "Lovelace")
+    assert "from 0 to 1" in editor.hover("y.tax", "conf")
+    assert "`MappingReview`: somebody has looked at" in editor.hover("y.tax", "how:")
+    assert "silences warnings" in editor.hover("y.tax", "allow:")
+    assert "**TAX305**" in editor.hover("y.tax", "TAX305")
+    assert "who says" not in editor.hover("y.tax", "by: it")
+
+
 def test_hover_on_a_code_that_is_allowed(editor: Editor) -> None:
     editor.open("x.tax", "tax 1\ndataset x v1 -> ground v1\n1 a ~ road  # 🚗 allow: TAX305\n")
     text = editor.hover("x.tax", "TAX305", 3)
@@ -188,7 +201,8 @@ def test_completion_of_targets(editor: Editor) -> None:
     assert labels(editor, HEAD + "1 a -> any ! ", "any ! ") == [*classes, *groups, "void"]
     assert labels(editor, HEAD + "1 a ~ road  # note\n    > ", "    > ")[:2] == ["road", "grass"]
     assert labels(editor, HEAD + "1 a ~ road  # or ", "# or ") == []
-    assert labels(editor, HEAD + "1 a ~ road  # allow: ", "allow: ")[:2] == ["TAX008", "TAX009"]
+    codes = labels(editor, HEAD + "1 a ~ road  # allow: ", "allow: ")
+    assert codes[:3] == ["TAX305", "TAX008", "TAX009"]  # what is found in the line comes first
     assert labels(editor, "tax 1\nsource y v1\n1 a ~ ", "~ ") == []
 
 
@@ -214,6 +228,27 @@ def test_completion_of_everything_else(editor: Editor) -> None:
     assert labels(editor, "tax 1\ndataset new", "new") == []
     rows = labels(editor, "tax 1\nmap track v1 -> ground v1\nway < road\n", "road\n")
     assert rows[:3] == ["vehicles", "lawn", "lorry"]
+
+
+def test_completion_of_data_in_notes(editor: Editor) -> None:
+    others = "2 b < grass  # by: Ada Lovelace, orcid:0000-0001-2345-6789\n3 c ~ road grass  # by: Ada Lovelace\n"
+
+    def after(note: str, row: str = "1 a < road", head: str = HEAD) -> list[str]:
+        return labels(editor, f"{head}{row}  # {note}\n{others}", f"# {note}")
+
+    assert after("") == ["by:", "conf:", "how:", "allow:"]
+    assert after("with its kerbs; conf: 0.5; b") == ["by:", "how:", "allow:"]
+    assert after("with its kerbs ") == after("conf: ") == []
+    assert after("by: ") == after("by:") == ["Ada Lovelace", "orcid:0000-0001-2345-6789"]
+    assert after("by: Ada Lovelace, ") == ["orcid:0000-0001-2345-6789"]
+    assert after("how: Map") == after("how: ") == list(JUSTIFICATIONS)
+    assert after("", "encoding: id") == ["allow:"]  # which no row is
+    assert after("how: ", head="tax 1\nsource x v1\n", row="1 a") == []
+    text = HEAD + "1 a < road  # by: Ada Lo\n" + others
+    editor.open("x.tax", text)
+    item = editor.completions("x.tax", "by: Ada Lo")["Ada Lovelace"]
+    assert item.detail == "2 rows of this file" and isinstance(item.text_edit, types.TextEdit)
+    assert apply(text, [item.text_edit]) == text.replace("Ada Lo\n", "Ada Lovelace\n")
 
 
 def test_definition(editor: Editor) -> None:

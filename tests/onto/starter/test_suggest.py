@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 
 import lsu_onto
-from lsu_onto import NameOdds, suggest_map, suggest_rows
+from lsu_onto import NameOdds, by_name, suggest_map, suggest_rows
 from lsu_onto.ontology.model import TaxClass
+from lsu_onto.starter.by_name import PRIOR, PRIOR_VOID
 from lsu_onto.starter.spelling import meaningful, spellings
 
 SOURCE = ("road", "grass", "tree", "car", "sky")
@@ -118,6 +119,28 @@ def test_a_map_to_another_source_says_something_of_this_one(tmp_path: Path) -> N
     made = relations(tmp_path, "excavator\nkiosk", others)
     assert set(made["excavator"].split()) >= {"truck", "motorcycle"} and len(made["excavator"].split()) < 5
     assert "truck" not in made["kiosk"] and "void" in made["kiosk"]
+
+
+def test_void_in_another_source_is_weak_evidence(tmp_path: Path) -> None:
+    """What has no class there may have one here, unless that class is in both."""
+    far = "source far v1\n0 truck\n1 post\ndataset b v1 -> near v1\n0 post ~ pole trash_can\n"
+    odds: dict[str, list[float]] = {}
+    for name in ("far", "near"):
+        folder = tmp_path / name
+        folder.mkdir()
+        (folder / "near.tax").write_text(f"{NEAR}{far}dataset a v1 -> {name} v1\n0 kiosk ! any\n")
+        (folder / "my.tax").write_text("tax 1\ndataset my v1\n0 kiosk\n")
+        odds[name] = by_name(folder / "my.tax", "near", [folder]).odds[0].tolist()
+    truck, pole, void = 2, 4, 8
+    assert 0 < odds["far"][void] - PRIOR_VOID < (odds["near"][void] - PRIOR_VOID) / 3
+    assert odds["near"][truck] < odds["far"][truck] < odds["far"][pole] == PRIOR
+
+
+def test_the_maps_of_the_demo_say_nothing_of_other_datasets(tmp_path: Path) -> None:
+    (tmp_path / "my.tax").write_text("tax 1\ndataset my v1\n0 furniture\n1 vulnerable\n")  # as in the demo's town
+    about = suggest_map(tmp_path / "my.tax", "cityscapes").suggestions
+    assert [s.reasons for s in about] == [(), ()]
+    assert "demo_town" in str([s.reasons for s in suggest_map(tmp_path / "my.tax", "demo").suggestions])
 
 
 def test_the_file_and_what_is_said_of_it(tmp_path: Path) -> None:

@@ -78,6 +78,16 @@ def run(*args: str | Path) -> str:
     return result.output
 
 
+def test_a_clone_of_the_published_files_is_found_as_well_as_a_folder_with_nothing_else(tmp_path: Path) -> None:
+    file = "master_labels_cityscapes.csv"
+    for folder in (tmp_path / "clone" / "datasets" / "IDD" / "lists", tmp_path / "files" / "IDD"):
+        folder.mkdir(parents=True)
+        (folder / file).write_text("trainId,name\n0,road,road\n255,void,\n")
+        ((name, source, path),) = tool.published_files(tmp_path / folder.relative_to(tmp_path).parts[0], None, None)
+        assert (name, source, path) == ("idd", "cityscapes", folder / file)
+        assert tool.compare(Library().ontology(name, source), path).file == f"IDD/{file}"
+
+
 def test_sets_remarks_and_what_matches_nothing(drawn: Path) -> None:
     out = run("yard", "--source", "tiny", "--published", drawn, "--path", drawn, "--format", "json")
     (found,) = json.loads(out)["maps"]
