@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from pathlib import Path
 from typing import Any
 
@@ -218,6 +219,17 @@ def test_it_learns_sets_and_from_further_outputs(factory: str) -> None:
     plain = built(factory, **settings).train()  # cross-entropy: sets are nothing to it
     own = plain(images, [target(), target()], mode="loss")["loss_ce"]
     torch.testing.assert_close(own, -p[:, 0, 16:].log().mean(), rtol=1e-4, atol=1e-5)
+
+
+def test_it_can_be_copied(factory: str) -> None:
+    """As averages of a student's weights are made."""
+    segmentor = built(factory)
+    twin = copy.deepcopy(segmentor)
+    lively(segmentor.net, 1)
+    images = torch.randn(1, 3, 32, 32)
+    assert not torch.equal(twin(images, mode="tensor"), segmentor(images, mode="tensor"))
+    twin.load_state_dict(segmentor.state_dict())
+    assert torch.equal(twin(images, mode="tensor"), segmentor(images, mode="tensor"))
 
 
 def test_masks_are_no_targets_of_it(factory: str) -> None:
