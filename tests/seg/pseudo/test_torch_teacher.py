@@ -147,6 +147,7 @@ def test_a_student_is_trained_judged_and_labels(tmp_path: Path) -> None:
     weights, before = torch.load(checkpoint, weights_only=False)["state_dict"], torch.load(start, weights_only=True)
     assert {name.removeprefix("net.") for name in weights} == before.keys()
     assert not torch.equal(weights["net.aux.weight"], before["aux.weight"])
+    start.unlink()  # it is not needed any more
 
     park = tmp_path / "park"
     sets = ("--dataset", tmp_path / "tax/park.tax", park, "train", "-o", tmp_path / "figures")
