@@ -152,7 +152,8 @@ class TorchSegmentor(NetSegmentor):
         with torch.random.fork_rng():
             torch.manual_seed(torch.initial_seed() + 1)
             again = make(find(self.factory), self.arguments).state_dict()
-        differ = [k for k, v in self.net.state_dict().items() if k not in again or not torch.equal(v.cpu(), again[k])]
+        own = self.net.state_dict()
+        differ = [k for k, v in own.items() if k not in again or not torch.equal(v.cpu(), again[k].cpu())]
         if not differ:
             return ""
         return f"`{self.factory}` makes random weights: `{differ[0]}` has others when it is called again"
@@ -222,11 +223,12 @@ def _run(net: nn.Module, images: Tensor, reader: Reader, training: bool) -> Outp
 def _ask(net: nn.Module, reader: Reader, multiple: int, needed: bool) -> Output | None:
     """What a network says of a blank image; None if it takes none of this size, unless that is needed."""
     side = math.ceil(_PROBE / multiple) * multiple
+    weight = next(net.parameters(), torch.empty(0))
     training = net.training
     net.eval()
     try:
         with torch.no_grad():
-            return _run(net, torch.zeros(1, 3, side, side), reader, False)
+            return _run(net, torch.zeros(1, 3, side, side, device=weight.device), reader, False)
     except TeacherError as e:
         if not needed and e.__cause__ is not None:
             return None

@@ -284,6 +284,17 @@ def test_weights_that_do_not_fit(factory: str, tmp_path: Path) -> None:
         built(factory, checkpoint=str(tmp_path / "none.pth"))
 
 
+def test_a_network_that_is_saved_with_its_code(factory: str, tmp_path: Path) -> None:
+    """TorchScript: the function only loads it."""
+    whole: Any = built(factory).net
+    net, images = torch.nn.Sequential(whole.stem, whole.head), torch.randn(1, 3, 128, 128)
+    torch.jit.trace(net, images).save(str(tmp_path / "net.ts"))
+    (tmp_path / "script.py").write_text(f"import torch\ndef build():\n    return torch.jit.load('{tmp_path}/net.ts')\n")
+    segmentor = MODELS.build(dict(type="TorchSegmentor", factory=f"{tmp_path}/script.py:build")).eval()
+    assert not segmentor.untrained
+    torch.testing.assert_close(segmentor(images, mode="tensor"), net(images))
+
+
 def test_random_weights_are_told_from_those_that_the_function_loads(factory: str) -> None:
     assert "makes random weights: `stem.0.weight` has others when it is called again" in built(factory).untrained
     init_default_scope("mmseg")

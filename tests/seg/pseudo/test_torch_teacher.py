@@ -101,6 +101,10 @@ def test_a_function_that_loads_its_weights_needs_no_checkpoint(park: Path, tmp_p
         (lambda name: name.replace("build", "numbers"), "returned a int; expected a torch.nn.Module"),
         (lambda name: name.replace("build", "ends"), r"ends` fails: .*net.py:\d+: in `raise .*: SystemExit"),
         (
+            lambda name: name.partition(":")[0],
+            "is no teacher's config; if one of its functions makes a network, name it: ",
+        ),
+        (
             lambda name: name.partition(":")[0].replace("net.py", "weights"),
             "or a function that makes a network: `file.py",
         ),
