@@ -54,7 +54,8 @@ def evaluate(
 
     With `--dataset`, CONFIG needs no more than `model`: images and labels are then loaded as they are stored.
 
-    CHECKPOINT is left out where the model brings its weights, as `HFSegmentor` does with `hf=dict(pretrained=…)`.
+    CHECKPOINT is left out where the model brings its weights, as `HFSegmentor` does with `hf=dict(pretrained=…)`,
+    and `TorchSegmentor` with `checkpoint=…`.
 
     \b
     Examples:

@@ -114,7 +114,7 @@ def pseudo_label(
 
     It has either a `unify` section, whose `extra` datasets are labelled into WORK_DIR/pseudo, or
     `test_cfg = dict(type='PseudoLabelLoop', …)`. CHECKPOINT is left out where the model brings its weights, as
-    `HFSegmentor` does with `hf=dict(pretrained=…)`.
+    `HFSegmentor` does with `hf=dict(pretrained=…)`, and `TorchSegmentor` with `checkpoint=…`.
 
     \b
     Examples:

@@ -36,7 +36,8 @@ def measure(
     """Evaluate a model on datasets, in all views that their labels allow. The model is built once.
 
     Args:
-        checkpoint: None where the config's model brings its weights: an `HFSegmentor` with `hf=dict(pretrained=…)`.
+        checkpoint: None where the config's model brings its weights: an `HFSegmentor` with `hf=dict(pretrained=…)`, a
+            `TorchSegmentor` with `checkpoint=…`.
         datasets: name → dataset config; by default the config's own `unify.evaluate` or `test_dataloader`. With them,
             a config needs no more than a model: where it does not say how a `TaxDataset` is loaded and judged, images
             and labels are loaded as they are stored, and judged in the dataset's source.

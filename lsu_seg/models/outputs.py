@@ -76,7 +76,7 @@ class Reader:
                 )
             if channel not in names:
                 raise TeacherError(
-                    f"`drop_channels` has {channel!r}, which `classes` has not{did_you_mean(channel, names)}"
+                    f"`drop_channels` has {channel!r}, which `classes` does not have{did_you_mean(channel, names)}"
                 )
             return list(names).index(channel)
         if not isinstance(channel, int) or not 0 <= channel < channels:

@@ -15,8 +15,9 @@ from torch import Tensor, nn
 from lsu_seg.decode import QueryView, View
 from lsu_seg.errors import TeacherError, UserError
 from lsu_seg.label_files import void_index
-from lsu_seg.models.factory import failure, find, make
+from lsu_seg.models.factory import find, make
 from lsu_seg.models.outputs import Output, Place, Reader
+from lsu_seg.models.own_code import failure
 from lsu_seg.models.segmentor import NetSegmentor
 from lsu_seg.openmmlab.compat import load_checkpoint
 from lsu_seg.openmmlab.registry import MODELS, register
@@ -94,8 +95,7 @@ class TorchSegmentor(NetSegmentor):
         if pretrained is not None:
             raise TeacherError(f"write `checkpoint={pretrained!r}`, not `pretrained={pretrained!r}`")
         _check(size_divisor, test_cfg, data_preprocessor, mean, std, bgr)
-        made_by = find(factory)
-        net = make(made_by, args or {})
+        net = make(find(factory), args or {})
         reader = Reader(factory, output, tuple(auxiliary))
         blank = _ask(net, reader, size_divisor, num_classes is None)
         channels = blank.channels if blank else int(num_classes or 0) + len(drop_channels)
@@ -124,7 +124,7 @@ class TorchSegmentor(NetSegmentor):
             init_cfg,
             align_corners,
         )
-        self.made_by, self.arguments, self.reader = made_by, dict(args or {}), reader
+        self.factory, self.arguments, self.reader = factory, dict(args or {}), reader
         self.auxiliary_weight, self.test_cfg = auxiliary_weight, ConfigDict(test_cfg or {})
         if classes:
             self.class_names = [classes[i] for i in kept]
@@ -151,11 +151,12 @@ class TorchSegmentor(NetSegmentor):
             return ""
         with torch.random.fork_rng():
             torch.manual_seed(torch.initial_seed() + 1)
-            again = make(self.made_by, self.arguments).state_dict()
-        differ = [k for k, v in self.net.state_dict().items() if k not in again or not torch.equal(v.cpu(), again[k])]
+            again = make(find(self.factory), self.arguments).state_dict()
+        own = self.net.state_dict()
+        differ = [k for k, v in own.items() if k not in again or not torch.equal(v.cpu(), again[k].cpu())]
         if not differ:
             return ""
-        return f"`{self.made_by.name}` makes random weights: `{differ[0]}` has others when it is called again"
+        return f"`{self.factory}` makes random weights: `{differ[0]}` has others when it is called again"
 
     # --- the network's forward -------------------------------------------------------------------------------------
 
@@ -192,7 +193,7 @@ class TorchSegmentor(NetSegmentor):
         """The losses of a batch; `gt_sem_seg` holds channels and void."""
         if self.queries:
             raise TeacherError(
-                f"`{self.made_by.name}` makes a network that predicts masks, which a `TorchSegmentor` cannot train: it"
+                f"`{self.factory}` makes a network that predicts masks, which a `TorchSegmentor` cannot train: it"
                 " labels and is evaluated; train it as an `HFSegmentor`, or a network with logits of pixels"
             )
         target = self.targets(data_samples)
@@ -222,11 +223,12 @@ def _run(net: nn.Module, images: Tensor, reader: Reader, training: bool) -> Outp
 def _ask(net: nn.Module, reader: Reader, multiple: int, needed: bool) -> Output | None:
     """What a network says of a blank image; None if it takes none of this size, unless that is needed."""
     side = math.ceil(_PROBE / multiple) * multiple
+    weight = next(net.parameters(), torch.empty(0))
     training = net.training
     net.eval()
     try:
         with torch.no_grad():
-            return _run(net, torch.zeros(1, 3, side, side), reader, False)
+            return _run(net, torch.zeros(1, 3, side, side, device=weight.device), reader, False)
     except TeacherError as e:
         if not needed and e.__cause__ is not None:
             return None

@@ -21,6 +21,7 @@ from mmengine.runner import Runner
 
 from lsu_onto import make_folder, write_atomic
 from lsu_seg.errors import ConfigError, TeacherError, UserError, no_file
+from lsu_seg.openmmlab.config import is_type
 from lsu_seg.openmmlab.failures import named
 from lsu_seg.openmmlab.mmdet import check_mmdet
 from lsu_seg.openmmlab.parts import check_parts, weights_in
@@ -235,6 +236,8 @@ def runner_with_checkpoint(cfg: Config, checkpoint: str | Path | None, quiet: bo
             raise ConfigError(f"{why}: give the CHECKPOINT of a trained one")
         return runner
     cfg.load_from = str(checkpoint)
+    if is_type(cfg.model, "TorchSegmentor"):
+        cfg.model.pop("checkpoint", None)  # what it began with may be on another machine
     runner = build_runner(cfg, quiet)
     try:
         loaded = runner.load_checkpoint(str(checkpoint), strict=True)

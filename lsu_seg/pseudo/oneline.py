@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -150,6 +151,7 @@ def _teacher_config(teacher: str, checkpoint: str | None) -> dict[str, Any]:
         )
     if not is_config:
         return _by_lsu_seg(dict(type="HFSegmentor", hf=dict(pretrained=teacher)))
+    _check_no_network(Path(teacher))
     cfg = load_config(teacher)
     if not isinstance(cfg.get("model"), dict):
         raise ConfigError(f"{teacher} has no `model = dict(type=…, …)`, so it is no teacher's config")
@@ -159,6 +161,25 @@ def _teacher_config(teacher: str, checkpoint: str | None) -> dict[str, Any]:
     imports = kept.get("custom_imports") or {}
     kept["custom_imports"] = {**imports, "imports": list(dict.fromkeys([*_listed(imports.get("imports")), "lsu_seg"]))}
     return {"default_scope": "mmseg", "log_level": "WARNING", **kept}
+
+
+def _check_no_network(file: Path) -> None:
+    """Refuse a file with a function that makes a network, where the function is not named.
+
+    To read it as a config would run it, and show what mmengine makes of its imports.
+    """
+    try:
+        tree = ast.parse(file.read_bytes())
+    except (OSError, SyntaxError, ValueError):  # whoever reads it as a config says so
+        return
+    targets = [target for node in tree.body if isinstance(node, ast.Assign) for target in node.targets]
+    assigned = {target.id for target in targets if isinstance(target, ast.Name)}
+    functions = [node.name for node in tree.body if isinstance(node, ast.FunctionDef)]
+    if functions and file.suffix == ".py" and not assigned & {"model", "_base_"} and "read_base" not in ast.dump(tree):
+        raise ConfigError(
+            f"{file} has no `model = dict(type=…, …)`, so it is no teacher's config; if one of its functions makes a"
+            f" network, name it: --teacher {file}:{functions[-1]}"
+        )
 
 
 def _by_lsu_seg(model: dict[str, Any]) -> dict[str, Any]:

@@ -29,7 +29,8 @@ def pseudo_label(
     """Run the config's `PseudoLabelLoop` with a trained teacher.
 
     Args:
-        checkpoint: None where the config's model brings its weights: an `HFSegmentor` with `hf=dict(pretrained=…)`.
+        checkpoint: None where the config's model brings its weights: an `HFSegmentor` with `hf=dict(pretrained=…)`, a
+            `TorchSegmentor` with `checkpoint=…`.
         resume: go on in a folder that an earlier run left; else such a folder is refused.
 
     Raises:

@@ -103,6 +103,9 @@ def take_sets(cfg: Config) -> None:
     for dataset in cfg.train_dataloader.dataset.datasets:
         take_doubt(dataset, cfg)
     model = cfg.model
+    if is_type(model, "TorchSegmentor"):
+        _set_loss("model", model, source)
+        return
     if is_type(model, "HFSegmentor"):
         kind = model_of(model.hf)
         if kind in SET_QUERY_MODELS:

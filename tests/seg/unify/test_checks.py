@@ -12,11 +12,13 @@ from mmseg.registry import MODELS
 
 import lsu_onto
 import lsu_seg
+from helpers.students import student_config
 from helpers.unify import config, make_world
 from lsu_seg.errors import ConfigError
 from lsu_seg.layout.pairs import DatasetError
 from lsu_seg.openmmlab.config import load_config
 from lsu_seg.unify import checks, unify
+from lsu_seg.unify.students import take_sets
 
 CONFIGS = Path(lsu_seg.__file__).parent / "configs"
 
@@ -138,3 +140,17 @@ def test_a_shipped_config_loads_and_its_model_fits_its_source(file: Path) -> Non
         constraint = lsu_onto.load(dataset.taxonomy, dataset.get("source"))
         assert constraint.source_classes == source.source_classes
         assert dataset.split in constraint.layout.splits
+
+
+def test_a_network_of_a_function_gets_the_loss_of_sets(tmp_path: Path) -> None:
+    cfg = student_config(tmp_path)
+    cfg.model = dict(type="TorchSegmentor", factory="net.py:build", loss_decode=dict(type="CrossEntropyLoss"))
+    cfg.unify = dict(unsure=0.25)
+    take_sets(cfg)
+    assert cfg.model.loss_decode == dict(type="SetNLLLoss", source="tiny")
+    del cfg.model["loss_decode"]
+    take_sets(cfg)
+    assert cfg.model.loss_decode.type == "SetNLLLoss"
+    cfg.model.loss_decode = dict(type="DiceLoss")
+    with pytest.raises(ConfigError, match=r"model.loss_decode is .*DiceLoss.*, which cannot be trained on sets"):
+        take_sets(cfg)

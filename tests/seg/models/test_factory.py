@@ -1,0 +1,143 @@
+"""A function named by its file or module: how it is found, what is said where it is not, and what is its code."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from helpers.nets import NET, write_net
+from lsu_seg.errors import TeacherError
+from lsu_seg.models.factory import code_files, code_sha256, find, is_factory, make
+
+
+@pytest.fixture
+def net(tmp_path: Path) -> Path:
+    write_net(tmp_path)
+    return tmp_path / "net.py"
+
+
+def package(folder: Path) -> None:
+    """`thenets.city`, in a package that imports its own modules relatively."""
+    (folder / "thenets/parts").mkdir(parents=True)
+    (folder / "thenets/__init__.py").write_text("")
+    (folder / "thenets/parts/layers.py").write_text("from torch import nn\nLayer = nn.Conv2d\n")
+    (folder / "thenets/city.py").write_text(
+        "import numpy, torch\nfrom . import sizes\n\n\n"
+        "def build(classes):\n    from .parts.layers import Layer\n    return Layer(3, classes, sizes.KERNEL)\n"
+    )
+    (folder / "thenets/sizes.py").write_text("KERNEL = 1\n")
+
+
+def test_a_function_of_a_file_and_of_a_module(net: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made: Any = make(find(f"{net}:build"), dict(classes=3))
+    assert made(torch.zeros(1, 3, 8, 8)).shape == (1, 3, 4, 4)
+    assert str(tmp_path) not in sys.path
+    package(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    factory = find("thenets.city:build")
+    try:
+        assert isinstance(make(factory, dict(classes=3)), torch.nn.Conv2d)
+        names = ["thenets/city.py", "thenets/parts/layers.py", "thenets/sizes.py", "thenets/__init__.py"]
+        assert {*code_files(factory)} == {tmp_path / name for name in names}
+    finally:
+        for name in [name for name in sys.modules if name.startswith("thenets")]:
+            del sys.modules[name]
+
+
+def test_a_file_counts_with_all_that_it_imports(net: Path, tmp_path: Path) -> None:
+    """Wherever it lies, and if it is changed while the process runs."""
+    assert code_files(find(f"{net}:build")) == [tmp_path / "blocks.py", net]
+    before = code_sha256(find(f"{net}:build"))
+    write_net(tmp_path / "other")
+    assert code_sha256(find(f"{tmp_path}/other/net.py:build")) == before
+    net.write_text(NET.replace("classes=5", "classes=4"))
+    factory = find(f"{net}:build")
+    made: Any = make(factory, {})
+    assert made.head.out_channels == 4
+    assert code_sha256(factory) != before
+    net.write_text(NET)
+    assert code_sha256(find(f"{net}:build")) == before
+    wider = (tmp_path / "blocks.py").read_text().replace("(outside)", "(outside, affine=False)")
+    (tmp_path / "blocks.py").write_text(wider)
+    for folder, affine in ((tmp_path, False), (tmp_path / "other", True), (tmp_path, False)):  # each has its own blocks
+        factory = find(f"{folder}/net.py:build")
+        made = make(factory, {})
+        assert made.stem[1].affine is affine
+        assert (code_sha256(factory) == before) is affine
+
+
+def test_a_folder_may_be_called_as_functions_are(tmp_path: Path) -> None:
+    assert is_factory(f"{tmp_path}/net.py:build")
+    (tmp_path / "a:b").mkdir()
+    assert not is_factory(f"{tmp_path}/a:b")
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("net:build", "there is no module `net`: looked in .*; a file is named with its ending, as in `nets/mine.py:b"),
+        ("{}/nets.py:build", "there is no file `.*/nets.py`; did you mean `net.py`?"),
+        ("{}/net.py:biuld", "`.*/net.py` has no function `biuld`; did you mean `build`?"),
+        (
+            "{}/net.py:qqq",
+            r"`.*/net.py` has no function `qqq`; it has `Net`, `build`, `seeded`, `numbers`, `fails`, `ends`",
+        ),
+        ("{}/net.py:half_size", "has no function, but a str, `half_size`"),
+        ("{}/net.py:network", "is a network; expected a function that makes one, so that each run has its own"),
+        ("{}/net.py", "names no function that makes a network: write `file.py:function` or `package.module:function`"),
+        ("a-b:build", "`a-b` is neither a `.py` file nor the name of a module"),
+    ],
+)
+def test_names_of_nothing(net: Path, monkeypatch: pytest.MonkeyPatch, name: str, message: str) -> None:
+    monkeypatch.chdir("/")
+    with pytest.raises(TeacherError, match=message):
+        find(name.format(net.parent))
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("def build(:\n", r"broken.py` cannot be imported: .*/broken.py:1: SyntaxError: "),
+        (
+            "import math\n\nmath.sqrt('a')\n",
+            r"cannot be imported: .*/broken.py:3: in `math.sqrt\('a'\)`: TypeError: must be",
+        ),
+        ("import nothing_of_it\n", r"broken.py:1: in `import nothing_of_it`: ModuleNotFoundError: No module named"),
+        ("import sys\nsys.exit('bye')\n", r"broken.py:2: in `sys.exit\('bye'\)`: SystemExit: bye"),
+        ("import torch\ntorch.zeros(1)[3]\n", r"broken.py:2: in `torch.zeros\(1\)\[3\]`: IndexError: index 3"),
+    ],
+)
+def test_files_that_cannot_be_imported(tmp_path: Path, text: str, message: str) -> None:
+    (tmp_path / "broken.py").write_text(text)
+    for _ in range(2):  # it is no module afterwards
+        with pytest.raises(TeacherError, match=message):
+            find(f"{tmp_path}/broken.py:build")
+
+
+@pytest.mark.parametrize(
+    ("function", "arguments", "message"),
+    [
+        (
+            "build",
+            dict(klasses=3),
+            "`args` has `klasses`, and `.*:build` takes `classes`, `shape`, `multiple`; did you mean",
+        ),
+        (
+            "Net",
+            dict(classes=3),
+            r"Net` takes `classes`, `shape`, `multiple`, and `args` is {'classes': 3}: missing a req",
+        ),
+        ("seeded", dict(a=1), "`args` has `a`, and `.*:seeded` takes no arguments"),
+        ("fails", dict(width=3), r"fails` fails: .*/net.py:\d+: in `raise RuntimeError\(.*`: RuntimeError: no width"),
+        ("build", dict(classes=-1), r"build` fails: .*/net.py:\d+: in `self.stem.*`: RuntimeError: Trying to create"),
+        ("ends", {}, r"ends` fails: .*/net.py:\d+: in `raise SystemExit.*`: SystemExit: the program ends"),
+        ("numbers", {}, "numbers` returned a int; expected a torch.nn.Module"),
+    ],
+)
+def test_functions_that_make_none(net: Path, function: str, arguments: dict[str, Any], message: str) -> None:
+    with pytest.raises(TeacherError, match=message):
+        make(find(f"{net}:{function}"), arguments)
