@@ -14,9 +14,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from lsu_onto.algebra.facts import Matrix
 from lsu_onto.algebra.network import Network
@@ -62,18 +62,30 @@ class Open:
     column: int
 
 
+class Box(NamedTuple):
+    """Pixels of one atom: those that have one of some classes of each taxonomy (bool [D + 1]), in some cells."""
+
+    classes: tuple[Matrix, ...]
+    alive: Matrix
+    atom: int | None
+
+
 @dataclass(frozen=True)
 class Atoms:
     """What `split` gives.
 
     Attributes:
         levels: for each number of taxonomies, the patterns of its atoms in the order of their numbers.
+        wide: of the same, those that have what the last taxonomy does not name of what they are a part of.
+        boxes: all pixels that the facts leave; no pixel is in two.
         may: for each member, bool [D + 1, A + 1]: which pixels of a class (void last) can be of which atom; the last
             column is for pixels of no atom.
         open: what is not known of atoms and classes.
     """
 
     levels: tuple[tuple[Pattern, ...], ...]
+    wide: tuple[frozenset[Pattern], ...]
+    boxes: tuple[Box, ...]
     may: tuple[Matrix, ...]
     open: tuple[Open, ...]
 
@@ -81,15 +93,20 @@ class Atoms:
     def patterns(self) -> tuple[Pattern, ...]:
         return self.levels[-1]
 
+    def of(self, classes: Sequence[int]) -> int | None:
+        """The atom of a pixel: its class in each taxonomy, or the number of classes for void; None if it has none."""
+        return next(b.atom for b in self.boxes if all(mask[c] for mask, c in zip(b.classes, classes, strict=True)))
+
 
 def split(net: Network) -> Atoms:
     """The atoms of a network."""
     columns = net.starts[-1]
     branches = [_Branch((), (), np.ones(len(net.cells), bool), np.ones(columns, bool), np.zeros(columns, bool))]
+    homes = _homes(net, branches)
     levels: list[tuple[Pattern, ...]] = [()]
+    wide: list[frozenset[Pattern]] = [frozenset()]
     questions: list[Open] = []
     for i in range(len(net.members)):
-        homes = _homes(net, branches)
         splits, together, found = _splits(net, branches, homes, i)
         questions += found
         branches = [
@@ -97,8 +114,15 @@ def split(net: Network) -> Atoms:
             for b, home in zip(branches, homes, strict=True)
             for child in _children(net, b, splits[home], together, i)
         ]
-        levels.append(_numbered(net, levels[-1], {*_homes(net, branches)} - {None}))
-    return Atoms(tuple(levels), _may(net, branches, levels[-1]), tuple(questions))
+        homes = _homes(net, branches)
+        levels.append(_numbered(net, levels[-1], homes))
+        rests = [home for b, home in zip(branches, homes, strict=True) if b.pattern[-1] == NONE]
+        wide.append(frozenset(home for home in rests if home is not None))
+    number = {p: a for a, p in enumerate(levels[-1])}
+    boxes = tuple(
+        Box(b.rest, b.alive, None if home is None else number[home]) for b, home in zip(branches, homes, strict=True)
+    )
+    return Atoms(tuple(levels), tuple(wide), boxes, _may(net, boxes, len(number)), tuple(questions))
 
 
 def _children(
@@ -147,26 +171,45 @@ def _splits(
             for x, v in zip(*(a.tolist() for a in np.nonzero(seen.T & shared[:, start:end])), strict=True):
                 if not net.blank[i][x]:
                     places.setdefault((x, start + v), {}).setdefault(home)
-    settled: set[int] = set()
+    certain: dict[Pattern | None, set[int]] = {home: set() for home in homes}
     meets: dict[Pattern, set[int]] = {}
     for (x, column), at in places.items():
         for home in at:
             meets.setdefault(home, set()).add(x)
         if len(at) == 1 and net.stated[i][x, column]:
-            splits[next(iter(at))].add(x)
-            settled.add(x)
+            certain[next(iter(at))].add(x)
     for home, classes in meets.items():
-        if len(classes) == 1:
-            splits[home] |= classes
-            settled |= classes
+        certain[home] |= classes if len(classes) == 1 else set()
+    for home, classes in certain.items():
+        splits[home] |= classes
     together: dict[int, Pattern] = {}
-    for x in {x for x, _ in places} - settled:  # it must have pixels in one of these places
-        fewest = min((at for (y, _), at in places.items() if y == x), key=len)
-        together[x] = next(iter(fewest))
-        for home in fewest:
-            splits[home].add(x)
-    found = [Open(i, x, home, column) for (x, column), at in places.items() for home in at if x not in splits[home]]
+    for group, classes in _without_place(places, certain).items():
+        for home in group:
+            splits[home] |= classes
+        if not _are_few(group, classes, certain):
+            together |= dict.fromkeys(classes, group[0])
+    found = [Open(i, x, home, column) for (x, column), at in places.items() for home in at if x not in certain[home]]
     return splits, together, found
+
+
+def _without_place(
+    places: Mapping[tuple[int, int], Mapping[Pattern, None]], certain: Mapping[Pattern | None, set[int]]
+) -> dict[tuple[Pattern, ...], set[int]]:
+    """The classes that certainly split nothing, by the fewest atoms of which one must have pixels of theirs."""
+    out: dict[tuple[Pattern, ...], set[int]] = {}
+    for x in sorted({x for x, _ in places} - set().union(*certain.values())):
+        fewest = min((at for (y, _), at in places.items() if y == x), key=len)
+        out.setdefault(tuple(fewest), set()).add(x)
+    return out
+
+
+def _are_few(group: Sequence[Pattern], classes: set[int], certain: Mapping[Pattern | None, set[int]]) -> bool:
+    """Whether every atom of a group can be split by every class of one, so that both keep atoms of their own.
+
+    Two classes that divide the same region each in their way are told apart only if what they may share are atoms. Of
+    many, these would be too many: then one atom for each class has to do. Where others split an atom anyway, it does.
+    """
+    return not any(certain[home] for home in group) and len(group) * len(classes) <= 2 * (len(group) + len(classes))
 
 
 def _shared(net: Network, b: _Branch, i: int) -> Matrix:
@@ -205,14 +248,23 @@ def _homes(net: Network, branches: Sequence[_Branch]) -> list[Pattern | None]:
         for j, part in enumerate(parts)
     ]
     atoms = {b.atom for j, b in enumerate(branches) if parts[j] and (not larger[j] or _stands_alone(net, b))}
-    return [
-        None
-        if not part
-        else b.atom
-        if b.atom in atoms
-        else next(branches[k].atom for k in sorted(larger[j]) if branches[k].atom in atoms)
-        for j, (b, part) in enumerate(zip(branches, parts, strict=True))
-    ]
+
+    def home(j: int) -> Pattern | None:
+        if not parts[j] or branches[j].atom in atoms:
+            return branches[j].atom if parts[j] else None
+        return home(min(larger[j], key=lambda k: (_standing(net, branches[k].pattern, branches[j].pattern), k)))
+
+    return [home(j) for j in range(len(branches))]
+
+
+def _standing(net: Network, pattern: Pattern, part: Pattern) -> tuple[tuple[bool, int], ...]:
+    """How well a pattern stands for a part of it; less is better. What it adds should have a name of the part, or else
+    be as wide as possible."""
+    added = [(i, x) for i, (x, of_part) in enumerate(zip(pattern, part, strict=True)) if x != of_part]
+    names = {net.members[i].taxonomy.classes[x].name for i, x in enumerate(part) if x != NONE}
+    return tuple(
+        (net.members[i].taxonomy.classes[x].name not in names, -int(net.related[i][x].sum())) for i, x in added
+    )
 
 
 def _stands_alone(net: Network, b: _Branch) -> bool:
@@ -235,7 +287,7 @@ def _stands_alone(net: Network, b: _Branch) -> bool:
 def _numbered(net: Network, before: Sequence[Pattern], found: Iterable[Pattern | None]) -> tuple[Pattern, ...]:
     """The atoms in the order of their numbers: the first part of an atom keeps its number, the others are appended."""
     children: dict[Pattern, list[Pattern]] = {}
-    for p in sorted((p for p in found if p is not None), key=lambda p: (p[-1] == NONE, p[::-1])):
+    for p in sorted({p for p in found if p is not None}, key=lambda p: (p[-1] == NONE, p[::-1])):
         children.setdefault(p[:-1], []).append(p)
     first = [main_part(net, children[p]) for p in before if p in children]
     others = [p for parent in before for p in children.get(parent, ()) if p not in first]
@@ -244,24 +296,17 @@ def _numbered(net: Network, before: Sequence[Pattern], found: Iterable[Pattern |
 
 
 def main_part(net: Network, parts: Sequence[Pattern]) -> Pattern:
-    """Of the parts of an atom, the one that stands for it: what has the name of one of its classes, else the rest."""
-    i = len(parts[0]) - 1
-    own = {net.members[j].taxonomy.classes[x].name for j, x in enumerate(parts[0][:-1]) if x != NONE}
-    same = [p for p in parts if p[-1] != NONE and net.members[i].taxonomy.classes[p[-1]].name in own]
-    return next(iter([*same, *(p for p in parts if p[-1] == NONE), *parts]))
+    """Of the parts of an atom, the one that stands for it; the rest does, unless a part has one of its names."""
+    whole = (*parts[0][:-1], NONE)
+    standing = {p: _standing(net, p, whole) for p in parts if p[-1] != NONE}
+    best = min(standing, key=lambda p: standing[p], default=whole)
+    return whole if whole in parts and (best == whole or standing[best][0][0]) else best
 
 
-def _may(net: Network, branches: Sequence[_Branch], atoms: Sequence[Pattern]) -> tuple[Matrix, ...]:
-    """Which classes can be of which atom."""
-    number = {p: a for a, p in enumerate(atoms)}
-    out = [np.zeros((len(m.taxonomy.classes) + 1, len(atoms) + 1), bool) for m in net.members]
-    for b, home in zip(branches, _homes(net, branches), strict=True):
-        a = len(atoms) if home is None else number[home]
-        for i, rest in enumerate(b.rest):
-            out[i][:, a] |= rest & net.may[i][b.alive].any(0)
+def _may(net: Network, boxes: Sequence[Box], atoms: int) -> tuple[Matrix, ...]:
+    """Which classes can be of which atom; the last column is for none."""
+    out = [np.zeros((len(m.taxonomy.classes) + 1, atoms + 1), bool) for m in net.members]
+    for box in boxes:
+        for i, classes in enumerate(box.classes):
+            out[i][:, atoms if box.atom is None else box.atom] |= classes & net.may[i][box.alive].any(0)
     return tuple(out)
-
-
-def parents(may: NDArray[np.bool_], atom: int) -> list[int]:
-    """The classes that an atom can be of, without void."""
-    return np.flatnonzero(may[:-1, atom]).tolist()

@@ -82,16 +82,12 @@ class Union:
     def questions(self) -> list[Question]:
         """What is not known, in the order of how many atoms it leaves in doubt."""
         patterns = self.atoms.patterns
-        together = {(i, x, j, y) for p in patterns for i, x in enumerate(p) for j, y in enumerate(p)}
         doubts: dict[tuple[int, int, int, int], tuple[dict[int, None], dict[int, None]]] = {}
         for each in self.atoms.open:
             i, x = each.member, each.cls
             known = [(j, a) for j, a in enumerate(each.pattern) if a != NONE]
-            pairs = [(j, a) for j, a in known if (j, a, i, x) not in together] or known[-1:]
-            doubted = [
-                u for u, p in enumerate(patterns) if p[:i] == each.pattern and p[i] != x and self.atoms.may[i][x, u]
-            ]
-            for j, a in pairs if doubted else ():
+            doubted = [u for u, p in enumerate(patterns) if p[:i] == each.pattern and self.atoms.may[i][x, u]]
+            for j, a in known if doubted else ():
                 atoms, columns = doubts.setdefault((j, a, i, x), ({}, {}))
                 atoms |= dict.fromkeys(doubted)
                 columns[each.column] = None
@@ -195,7 +191,7 @@ def _names(net: Network, atoms: Atoms) -> tuple[str, ...]:
         kept = {}
         for u, ps in parts.items():
             main = main_part(net, ps)
-            alike = main[-1] == NONE or len(ps) == 1 or t.classes[main[-1]].name in _words(net, u)
+            alike = len(ps) == 1 or main in atoms.wide[i + 1] or t.classes[main[-1]].name in _words(net, u)
             if u in names and alike:
                 kept[main] = names[u]
         often = Counter(p[-1] for p in level)
