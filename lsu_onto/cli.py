@@ -23,7 +23,12 @@ SECTIONS = {
         "changes": "changes:changes",
         "check-maps": "check_maps:check_maps",
     },
-    "Derive others": {"compose": "compose:compose", "invert": "invert:invert", "restrict": "restrict:restrict"},
+    "Derive others": {
+        "compose": "compose:compose",
+        "invert": "invert:invert",
+        "restrict": "restrict:restrict",
+        "unite": "unite:unite",
+    },
     "Look at it": {"list": "list:list_", "show": "show:show", "render": "render:render"},
     "Use it elsewhere": {"compile": "compile:compile_", "export": "export:export"},
     "Tools": {"lsp": "lsp:lsp", "doctor": "doctor:doctor", "docs": "docs:docs"},

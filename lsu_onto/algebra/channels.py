@@ -135,20 +135,31 @@ def _line(c: TaxClass, ids: str) -> ClassLine:
     return ClassLine(c.name, ids, c.official, colour, c.aliases, c.group, notes=notes)
 
 
+def channels_name(source: Source) -> str:
+    """What the dataset of a source's channels is called."""
+    return f"{source.name}_channels"
+
+
+def channel_dataset(source: Source) -> list[str]:
+    """The lines of a dataset whose labels are the channels of a source, and of its map to it."""
+    name, wide = channels_name(source), len(source.classes) > 255
+    return [
+        *(f"dataset {name} {source.version} # label files that store the channels of {source.name}", ""),
+        *(f"encoding: {'id16' if wide else 'id'}", f"void: {65535 if wide else 255}", ""),
+        *class_lines([_line(c, str(i)) for i, c in enumerate(source.classes)]),
+        *("", f"map {name} {source.version} -> {source.name} {source.version}", ""),
+        *map_rows([(c.name, (f"= {c.name}",), []) for c in source.classes]),
+    ]
+
+
 def _text(
     library: Library, about: str, source: Source, name: str, version: str, target: list[ClassLine], rows: Rows
 ) -> str:
     """The file: a new source, the channels of the old one as a dataset, and its maps to both."""
-    channels = f"{source.name}_channels"
-    wide = len(source.classes) > 255
     lines = [
         *("tax 1", f"# {about}", f"source {name} {version}", "", *class_lines(target), ""),
-        *(f"dataset {channels} {source.version} # label files that store the channels of {source.name}", ""),
-        *(f"encoding: {'id16' if wide else 'id'}", f"void: {65535 if wide else 255}", ""),
-        *class_lines([_line(c, str(i)) for i, c in enumerate(source.classes)]),
-        *("", f"map {channels} {source.version} -> {source.name} {source.version}", ""),
-        *map_rows([(c.name, (f"= {c.name}",), []) for c in source.classes]),
-        *("", f"map {channels} {source.version} -> {name} {version}", ""),
+        *channel_dataset(source),
+        *("", f"map {channels_name(source)} {source.version} -> {name} {version}", ""),
         *map_rows(rows),
     ]
     near: list[Taxonomy] = [source]

@@ -41,7 +41,7 @@ def relation(allowed: NDArray[np.bool_], sets: NDArray[np.uint8], source: Taxono
         return anything(allowed, source)
     contained = [name for name, w in zip(names, whole, strict=True) if w]
     others = [name for name, w in zip(names, whole, strict=True) if not w]
-    return (*_wrapped(">", contained), *_wrapped("~", [*others, *(["void"] if allowed[k] else [])]))
+    return (*wrapped(">", contained), *wrapped("~", [*others, *(["void"] if allowed[k] else [])]))
 
 
 def anything(allowed: NDArray[np.bool_], source: Taxonomy) -> Relation:
@@ -59,7 +59,7 @@ def _grouped(channels: set[int], source: Taxonomy) -> list[str]:
     return list(dict.fromkeys(names))
 
 
-def _wrapped(op: str, names: Sequence[str]) -> list[str]:
+def wrapped(op: str, names: Sequence[str]) -> list[str]:
     lines: list[str] = []
     for name in names:
         if lines and len(lines[-1]) + len(name) < WIDTH - 30:

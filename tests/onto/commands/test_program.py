@@ -269,6 +269,7 @@ LOOKS_UP = {
     "check-maps": "check-maps near.tax",
     "invert": "invert near.tax",
     "restrict": "restrict far road",
+    "unite": "unite near.tax far",
     "import": "import --from csv a.csv --source far",
     "init": "init x --source far --force",
     "lsp": "",

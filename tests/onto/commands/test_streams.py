@@ -52,13 +52,24 @@ def test_every_command_writes_to_any_stream(charset: str, tmp_path: Path, monkey
         ["compose", "道.tax", "demo", "道"],
         ["invert", "道.tax"],
         ["restrict", "demo", "@道"],
+        ["unite", "道.tax", "道"],
         ["suggest", "道.tax", "--source", "cityscapes"],
         ["doctor"],
         ["docs", "-o", "道"],
     ]
     for command in commands:
         result = call(*command, charset=charset)
-        refused = command[0] in ("import", "fmt", "validate", "changes", "check-maps", "compose", "restrict", "suggest")
+        refused = command[0] in (
+            "import",
+            "fmt",
+            "validate",
+            "changes",
+            "check-maps",
+            "compose",
+            "restrict",
+            "unite",
+            "suggest",
+        )
         assert result.output and result.exit_code == refused, command
     assert {c[0] for c in commands} == {*lsu_onto.cli.main.places} - {"lsp"}
 

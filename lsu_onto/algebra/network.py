@@ -1,0 +1,318 @@
+"""What the maps of several taxonomies leave of pixels that have a class of each.
+
+A pixel has one class, or void, of every taxonomy that is united and of every source between them. Maps join datasets
+to sources only, so once its classes of the sources are known, each dataset's class can be chosen alone. A *cell* is one
+choice of classes of the sources that leaves every dataset something.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lsu_onto.algebra.facts import Matrix, facts, ignores
+from lsu_onto.algebra.ways import is_bridge
+from lsu_onto.errors import UserError
+from lsu_onto.library.library import Library
+from lsu_onto.ontology.model import Dataset, MapRow, Ontology, Source, Taxonomy
+
+Key = tuple[str, str]
+"""Name and version of a source."""
+
+
+@dataclass(frozen=True)
+class Member:
+    """A taxonomy that is united, or one that only relates sources, with its maps. A source has none."""
+
+    taxonomy: Source | Dataset
+    maps: Mapping[Key, Ontology]
+    doubts: frozenset[tuple[Key, int]] = frozenset()
+    """Sources, and classes whose decisions allow what other rows claim whole."""
+
+    def facts(self, source: Key, k: int) -> Matrix | None:
+        """What its map to a source with k classes leaves; None: it has no map there."""
+        if isinstance(self.taxonomy, Source):
+            return np.eye(k + 1, dtype=bool) if _key(self.taxonomy) == source else None
+        if source not in self.maps:
+            return None
+        may = facts(self.maps[source])
+        for row in self.maps[source].rows:
+            if (source, row.cls) in self.doubts:
+                meaning = row.meaning(k)
+                may[row.cls, [*meaning.channels, *([k] if meaning.void else [])]] = True
+        return may
+
+    def stated(self, source: Key, k: int) -> Matrix | None:
+        """The classes that rows name, without what another row claims, bool [D, k + 1]; decisions name none."""
+        may = self.facts(source, k)
+        if may is None or source not in self.maps:
+            return None if may is None else may[:-1]
+        out = np.zeros_like(may[:-1])
+        for row in self.maps[source].rows:
+            if row.decision is None and not row.poisoned:
+                meaning = row.meaning(k)
+                out[row.cls, [*meaning.channels, *([k] if meaning.void else [])]] = True
+        return out & may[:-1]
+
+    def row(self, d: int, sources: Sequence[Key]) -> MapRow | None:
+        """What the map to the finest source says of a class: of some sources, or else of any."""
+        order = [*sources, *sorted(self.maps, key=lambda k: -len(self.maps[k].source.classes))]
+        maps = [self.maps[k] for k in order if k in self.maps]
+        return next((row for o in maps for row in o.rows if row.cls == d and not row.poisoned), None)
+
+    def blank(self, sources: Sequence[Key]) -> Matrix:
+        """Which classes are none for the union, bool [D + 1]: void, and those on which there is a decision only."""
+        out = np.zeros(len(self.taxonomy.classes) + 1, bool)
+        out[-1] = True
+        for d in range(len(out) - 1) if isinstance(self.taxonomy, Dataset) else ():
+            row = self.row(d, sources)
+            out[d] = row is not None and row.decision is not None
+        return out
+
+
+def _key(t: Taxonomy) -> Key:
+    return t.name, t.version
+
+
+def member(library: Library, taxonomy: Source | Dataset) -> Member:
+    """A taxonomy with its maps, inherited ones too; of several declarations the first one counts."""
+    maps: dict[Key, Ontology] = {}
+    if isinstance(taxonomy, Dataset):
+        for e in library.entries(Path(taxonomy.span.file).parent):
+            if e.source and (e.name, e.version) == _key(taxonomy) and (e.source, e.source_version) not in maps:
+                o = library.ontology(f"{e.path} {e.name} {e.version}", e.source_text)
+                maps[e.source, e.source_version] = o
+        for each in library.inherited_maps(taxonomy.span.file):
+            if _key(each.map.dataset) == _key(taxonomy) and len(each.map.rows) == len(taxonomy.classes):
+                maps.setdefault(_key(each.map.source), each.map)  # else its own classes may be parts of the others
+    return Member(taxonomy, maps)
+
+
+def _bridges(library: Library, members: Sequence[Member], sources: Iterable[Key]) -> list[Member]:
+    """Other datasets that have the classes of one source, each by `=`, and a map to another."""
+    sources, known = set(sources), {_key(m.taxonomy) for m in members}
+    by_dataset: dict[Key, set[Key]] = {}
+    for e in library.entries(Path()):
+        if e.source and (e.name, e.version) not in known and (e.source, e.source_version) in sources:
+            by_dataset.setdefault((e.name, e.version), set()).add((e.source, e.source_version))
+    out = []
+    for (name, version), reached in by_dataset.items():
+        if len(reached) > 1:
+            taxonomy = library.alone(f"{name} {version}")
+            found = member(library, taxonomy)
+            maps = {k: o for k, o in found.maps.items() if k in sources}
+            if any(is_bridge(o) for o in maps.values()):
+                out.append(Member(taxonomy, maps))
+    return out
+
+
+@dataclass(frozen=True)
+class Network:
+    """What is left.
+
+    Attributes:
+        members: the taxonomies that are united.
+        sources: the sources that relate them, the finest one first.
+        cells: int [C, sources], classes; the number of classes of a source is its void.
+        may: for each member, bool [C, D + 1], the classes that a pixel of the cell may have.
+        stated: for each member, bool [D, columns], the source classes that its own rows name.
+        equal: which of them are the same pixels as the class.
+        related: those that rows name, with those of sources that it has no map to, by way of others.
+        starts: where the columns of each source start; its void is the last of them.
+    """
+
+    members: tuple[Member, ...]
+    sources: tuple[Source, ...]
+    cells: NDArray[np.intp]
+    may: tuple[Matrix, ...]
+    stated: tuple[Matrix, ...]
+    equal: tuple[Matrix, ...]
+    related: tuple[Matrix, ...]
+    starts: tuple[int, ...]
+
+    @property
+    def keys(self) -> list[Key]:
+        return [_key(s) for s in self.sources]
+
+    @cached_property
+    def blank(self) -> tuple[Matrix, ...]:
+        """For each member, the classes that are none for the union, bool [D + 1]."""
+        return tuple(m.blank(self.keys) for m in self.members)
+
+    @cached_property
+    def is_class(self) -> Matrix:
+        """Which columns are classes, not void."""
+        out = np.ones(self.starts[-1], bool)
+        out[np.array(self.starts[1:], int) - 1] = False
+        return out
+
+    def in_cells(self, columns: Matrix) -> Matrix:
+        """Whether a cell has one of some columns: bool [..., columns] → [..., C]."""
+        out = np.zeros((*columns.shape[:-1], len(self.cells)), bool)
+        for start, at in zip(self.starts, self.cells.T, strict=False):
+            out |= columns[..., start + at]
+        return out
+
+
+def network(library: Library, taxonomies: Sequence[Source | Dataset], through: Sequence[Source] = ()) -> Network:
+    """What the maps of some taxonomies say together.
+
+    Args:
+        library: where the maps come from.
+        taxonomies: what is united.
+        through: the only sources to whose maps to listen; none: all.
+
+    Raises:
+        UserError: the maps contradict each other.
+    """
+    members = [member(library, t) for t in taxonomies]
+    by_key = {_key(o.source): o.source for m in members for o in m.maps.values()}
+    by_key |= {_key(t): t for t in taxonomies if isinstance(t, Source)}
+    if through:
+        by_key = {_key(s): s for s in through}
+        members = [replace(m, maps={k: o for k, o in m.maps.items() if k in by_key}) for m in members]
+    everyone = [*members, *_bridges(library, members, by_key)]
+    used = {k: sum(m.facts(k, len(s.classes)) is not None for m in everyone) for k, s in by_key.items()}
+    sources = sorted((s for k, s in by_key.items() if used[k] > 1), key=lambda s: -len(s.classes))
+    cells, may = _cells(everyone, sources)
+    if doubted := _lost_by_decisions(everyone, may, sources):
+        everyone = [replace(m, doubts=doubts) for m, doubts in zip(everyone, doubted, strict=True)]
+        cells, may = _cells(everyone, sources)
+    n = len(members)
+    for i, lost in _lost(everyone[:n], may):
+        raise UserError(_contradiction(everyone, sources, i, lost))
+    starts = tuple(np.cumsum([0, *(len(s.classes) + 1 for s in sources)]).tolist())
+    stated = [_stated(m, sources, starts) for m in everyone]
+    related = [
+        _related(m, own, everyone, stated, sources, starts) for m, own in zip(everyone[:n], stated, strict=False)
+    ]
+    return Network(
+        members=tuple(everyone[:n]),
+        sources=tuple(sources),
+        cells=cells,
+        may=tuple(may[:n]),
+        stated=tuple(stated[:n]),
+        equal=tuple(_equal(m, own, sources, starts) for m, own in zip(everyone[:n], stated, strict=False)),
+        related=tuple(related),
+        starts=starts,
+    )
+
+
+def _cells(everyone: Sequence[Member], sources: Sequence[Source]) -> tuple[NDArray[np.intp], list[Matrix]]:
+    """The choices of classes of the sources that leave each dataset a class or void; and what they leave."""
+    cells = np.zeros((1, 0), np.intp)
+    may: list[Matrix] = [np.ones((1, len(m.taxonomy.classes) + 1), bool) for m in everyone]
+    for source in sources:
+        n, k = len(cells), len(source.classes)
+        cells = np.hstack([np.repeat(cells, k + 1, 0), np.tile(np.arange(k + 1), n)[:, None]])
+        may = [np.repeat(m, k + 1, 0) for m in may]
+        for m, each in zip(may, everyone, strict=True):
+            left = each.facts(_key(source), k)
+            if left is not None:
+                m &= np.tile(left.T, (n, 1))
+        keep: Matrix = np.all([m.any(1) for m in may], axis=0)
+        cells, may = cells[keep], [m[keep] for m in may]
+    return cells, may
+
+
+def _lost(members: Sequence[Member], may: Sequence[Matrix]) -> Iterator[tuple[int, int]]:
+    """The classes that no pixel can have: which member, which class."""
+    for i, (_, left) in enumerate(zip(members, may, strict=False)):
+        yield from ((i, d) for d in np.flatnonzero(~np.any(left[:, :-1], axis=0)).tolist())
+
+
+def _lost_by_decisions(
+    everyone: Sequence[Member], may: Sequence[Matrix], sources: Sequence[Source]
+) -> list[frozenset[tuple[Key, int]]]:
+    """For each member its classes that no pixel can have because a decision allows what other rows claim whole.
+
+    Whoever decides that a class may be of another doubts that this one is a part of a third.
+    """
+    doubts: list[set[tuple[Key, int]]] = [set() for _ in everyone]
+    keys = {_key(s) for s in sources}
+    for i, d in _lost(everyone, may):
+        for source, o in everyone[i].maps.items():
+            if source in keys and any(row.cls == d and row.decision and not ignores(row) for row in o.rows):
+                doubts[i].add((source, d))
+    return [frozenset(d) for d in doubts] if any(doubts) else []
+
+
+def _contradiction(everyone: Sequence[Member], sources: Sequence[Source], i: int, lost: int) -> str:
+    """What to say of a class that no pixel can have; it names as few taxonomies and sources as will do."""
+
+    def is_lost(rest: Sequence[Member], used: Sequence[Source]) -> bool:
+        return not _cells([everyone[i], *rest], used)[1][0][:, lost].any()
+
+    rest, used = [m for m in everyone if m is not everyone[i]], list(sources)
+    for s in sources:
+        fewer = [u for u in used if u is not s]
+        used = fewer if is_lost(rest, fewer) else used
+    for m in list(rest):
+        fewer_members = [r for r in rest if r is not m]
+        rest = fewer_members if is_lost(fewer_members, used) else rest
+    t = everyone[i].taxonomy
+    with_ = ", ".join(f"`{m.taxonomy.name} {m.taxonomy.version}`" for m in rest)
+    by = " and ".join(f"`{s.name} {s.version}`" for s in used)
+    other = next((s for s in sources if s not in used), None) or next(iter(used))
+    return (
+        f"no pixel can be `{t.classes[lost].name}` of `{t.name} {t.version}`: its maps to {by} contradict those of "
+        f"{with_ or 'no other'}; mend a row, or leave a source out: `--through {other.name}` listens to the maps to "
+        f"`{other.name}` only"
+    )
+
+
+def _stated(m: Member, sources: Sequence[Source], starts: Sequence[int]) -> Matrix:
+    out = np.zeros((len(m.taxonomy.classes), starts[-1]), bool)
+    for source, start in zip(sources, starts, strict=False):
+        k = len(source.classes)
+        own = m.stated(_key(source), k)
+        if own is not None:
+            out[:, start : start + k + 1] = own
+    return out
+
+
+def _equal(m: Member, stated: Matrix, sources: Sequence[Source], starts: Sequence[int]) -> Matrix:
+    """The source classes that have the same pixels as a class, bool [D, columns]."""
+    out = np.zeros_like(stated)
+    for source, (start, end) in zip(sources, pairwise(starts), strict=True):
+        may = m.facts(_key(source), len(source.classes))
+        if may is not None:
+            same: Matrix = may & (may.sum(0) == 1) & (may.sum(1) == 1)[:, None]
+            out[:, start : end - 1] = same[:-1, :-1]
+    return out & stated
+
+
+def _related(
+    m: Member,
+    own: Matrix,
+    everyone: Sequence[Member],
+    stated: Sequence[Matrix],
+    sources: Sequence[Source],
+    starts: Sequence[int],
+) -> Matrix:
+    """The source classes that a member names, and by way of these those of the sources that it has no map to."""
+    out = own.copy()
+    spans = [slice(start, end - 1) for start, end in pairwise(starts)]
+    reached = [m.facts(_key(s), len(s.classes)) is not None for s in sources]
+    while True:
+        for b, rows in zip(everyone, stated, strict=True):
+            for i, source in enumerate(sources):
+                if not reached[i] or _key(source) not in b.maps or not is_bridge(b.maps[_key(source)]):
+                    continue
+                ways = [j for j, s in enumerate(sources) if not reached[j] and _key(s) in b.maps]
+                for j in ways:
+                    out[:, spans[j]] = (out[:, spans[i]] @ rows[:, spans[i]].T) @ rows[:, spans[j]]
+                    reached[j] = True
+                if ways:
+                    break
+            else:
+                continue
+            break
+        else:
+            return out

@@ -1,0 +1,75 @@
+"""`lsu-onto unite`."""
+
+from __future__ import annotations
+
+import json
+
+import click
+
+from lsu_onto.commands.arguments import put_taxonomy, refuse_inputs
+from lsu_onto.program import OutputPath, put_data, search_path, taxonomy_argument, text_or_json
+
+
+@click.command()
+@taxonomy_argument("names", nargs=-1, required=True, metavar="DATASET DATASET...")
+@click.option("--name", default="universal", show_default=True, help="The new source's name.")
+@click.option(
+    "--through", multiple=True, metavar="SOURCE", help="Use only the maps to this source (repeatable). Default: all."
+)
+@click.option(
+    "-o", "--output", type=OutputPath(".tax", dir_okay=False), metavar="OUT.tax", help="Default: standard output."
+)
+@text_or_json
+@search_path
+def unite(
+    names: tuple[str, ...],
+    name: str,
+    through: tuple[str, ...],
+    output: str | None,
+    format_: str,
+    search: tuple[str, ...],
+) -> None:
+    """Write a source of the finest classes that several datasets tell apart, and the map of each to it.
+
+    A class of the new source is a region of pixels that rows force to exist: what a class of one dataset shares with
+    one of another. Each class of a dataset is a set of them. Where no row says whether two classes ever meet, no class
+    is made of what they would share; these questions are printed, in the order of how many classes they leave in doubt.
+    Datasets that are added at the end change little of what stands before. docs/map-algebra.md says more.
+
+    \b
+    Examples:
+      lsu-onto unite cityscapes vistas@v1.2 idd -o universal.tax
+      lsu-onto unite rugd rellis3d tas500 --name fields -o fields.tax --format json > questions.json
+      lsu-onto unite goose vistas@v1.2 wilddash2 --through vistas -o roads.tax
+    """
+    from lsu_onto.algebra.channels import is_taken
+    from lsu_onto.algebra.universal import VERSION, as_json, report, text
+    from lsu_onto.algebra.universal import unite as unite_
+    from lsu_onto.exchange.draft import name_problem
+    from lsu_onto.exchange.skeleton import need_source
+    from lsu_onto.library.library import Library
+
+    if len(names) < 2:
+        raise click.UsageError("name at least two datasets")
+    if output is None and format_ == "json":
+        raise click.UsageError("--format json would be printed with the source; name a file for it with -o")
+    if problem := name_problem(name):
+        raise click.UsageError(problem)
+    library = Library(search)
+    if is_taken(library, name, VERSION, output):
+        raise click.UsageError(
+            f"there is a source `{name} {VERSION}` already; give the new one a name of its own with --name"
+        )
+    taxonomies = [library.alone(n) for n in names]
+    called = [f"{t.name}@{t.version}" for t in taxonomies]
+    if twice := next((c for c in called if called.count(c) > 1), None):
+        raise click.UsageError(f"`{twice}` is named twice")
+    sources = [need_source(s, search) for s in through]
+    union = unite_(library, taxonomies, name, sources)
+    refuse_inputs(output, {f for m in union.members for o in m.maps.values() for f in o.files}, None, search)
+    words = [*called, "--name", name, *(w for s in sources for w in ("--through", f"{s.name}@{s.version}"))]
+    put_taxonomy(text(library, union, f"lsu-onto unite {' '.join(words)}"), output)
+    if format_ == "json":
+        put_data(json.dumps(as_json(union), indent=2, ensure_ascii=False) + "\n")
+    else:
+        click.echo(report(union, union.questions).rstrip("\n"), err=output is None)
