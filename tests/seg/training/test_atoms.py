@@ -84,7 +84,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
             model=model,
             train_dataloader=loader,
             optim_wrapper=dict(optimizer=dict(type="AdamW", lr=3e-2)),
-            train_cfg=dict(type="IterBasedTrainLoop", max_iters=60, val_interval=1000),
+            train_cfg=dict(type="IterBasedTrainLoop", max_iters=40, val_interval=1000),
             default_hooks=dict(checkpoint=dict(type="CheckpointHook", by_epoch=False, interval=1000)),
             log_processor=dict(by_epoch=False),
             randomness=dict(seed=0),
@@ -103,48 +103,49 @@ def run(*args: object) -> str:
     return done.stdout
 
 
-def evaluate(world: Path, *datasets: str) -> tuple[dict[str, Any], str]:
-    chosen = [word for name in datasets for word in ("--dataset", name, world / name, "val")]
+@pytest.fixture(scope="module")
+def judged(world: Path) -> tuple[dict[str, Any], str]:
+    """What `lsu-seg evaluate` writes of the student's evaluation on each dataset, and what it says."""
+    datasets = [word for name in RAW for word in ("--dataset", name, world / name, "val")]
     model = world / "student.py", world / "model.pth"
-    said = run(
-        "evaluate", *model, *chosen, "--source", "universal", "--path", world, "-o", world / "out",
-        "--work-dir", world / "log",
-    )  # fmt: skip
-    return json.loads((world / "out/evaluation.json").read_text()), said
+    folders = "-o", world / "out", "--work-dir", world / "log"
+    said = run("evaluate", *model, *datasets, "--source", "universal", "--path", world, *folders)
+    return json.loads((world / "out/evaluation.json").read_text())["sets"], said
 
 
-def test_it_tells_apart_what_no_dataset_names(world: Path) -> None:
-    report, _ = evaluate(world, "universal")
-    classes = report["sets"]["universal"]["views"]["source"]["classes"]
+def test_it_tells_apart_what_no_dataset_names(judged: tuple[dict[str, Any], str]) -> None:
+    classes = judged[0]["universal"]["views"]["source"]["classes"]
     assert [c["name"] for c in classes] == ["car", "truck", "kerb", "house"]
     assert min(c["iou"] for c in classes) > 0.9
 
 
-def test_it_is_judged_in_the_classes_of_each_dataset(world: Path) -> None:
-    report, said = evaluate(world, "by_use", "by_size")
+def test_it_is_judged_in_the_classes_of_each_dataset(judged: tuple[dict[str, Any], str]) -> None:
+    sets, said = judged
     implied = {}
     for name in ("by_use", "by_size"):
-        view = report["sets"][name]["views"]["projected"]
+        view = sets[name]["views"]["projected"]
         implied |= {c["name"]: c["certain"] for c in view["classes"]}
         assert view["miou"] > 0.9 and view["miou"] == view["miou_upper"] and view["ambiguous"] == 0
-        assert report["sets"][name]["views"]["source"]["present"] == 0, "no label of a coarse dataset is an atom"
+        assert sets[name]["views"]["source"]["present"] == 0, "no label of a coarse dataset is an atom"
     assert implied == {
         "vehicle": ["car", "truck"],
         "ground": ["kerb", "house"],
         "low": ["car", "kerb"],
         "tall": ["truck", "house"],
     }
-    assert "at most" not in said and "of 2 classes" not in said
+    lines = said.splitlines()
+    assert not any("at most" in line for line in lines if line.split()[:1] in (["by_use"], ["by_size"]))
 
 
-def test_where_an_atom_is_of_no_single_class_the_evaluation_says_so(world: Path) -> None:
+def test_where_an_atom_is_of_no_single_class_the_evaluation_says_so(judged: tuple[dict[str, Any], str]) -> None:
     """As with atoms that were merged although a dataset names them apart."""
-    report, said = evaluate(world, "some")
-    view = report["sets"]["some"]["views"]["projected"]
+    sets, said = judged
+    view = sets["some"]["views"]["projected"]
     rolling, other = view["classes"]
     assert (rolling["certain"], rolling["possible"], rolling["scored"]) == ([], ["car", "truck"], False)
     assert (other["certain"], other["possible"]) == (["kerb", "house"], ["car", "truck"])
     counted = sum(row[-1] for row in view["matrix"][:-1])
     assert view["ambiguous"] == counted > 0
     assert view["miou"] == other["iou"] > 0.9 and rolling["iou"] == 0
-    assert "; 1 of 2 classes" in " ".join(said.split())
+    (line,) = (line for line in said.splitlines() if line.split()[:1] == ["some"])
+    assert "; 1 of 2 classes" in line
