@@ -286,7 +286,7 @@ def experiment(
     seeds: Sequence[int],
     ways: Sequence[str] = tuple(WAYS),
     images: int = 150,
-    judged: int = 60,
+    judged: int = 40,
 ) -> dict[str, Any]:
     """Run everything, or reuse it; returns what `results.json` holds.
 
@@ -344,7 +344,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--work-dir", default=Path("work/unite"), type=Path, help="for all results (%(default)s)")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
-    parser.add_argument("--iters", type=int, default=1500, help="of each way, all trainings together (%(default)s)")
+    parser.add_argument("--iters", type=int, default=1200, help="of each way, all trainings together (%(default)s)")
     args = parser.parse_args()
     torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
     start = time.monotonic()
