@@ -51,9 +51,9 @@ def probabilities(model: Any, sample: Any) -> Tensor:
 
 
 class Spaces:
-    """The label spaces: the scenes' fine classes, and the classes of either dataset. And the way from each to others.
+    """The scenes' fine classes and the classes of either dataset, and the way from one to the other.
 
-    An atom is the fine class that lies inside the same two classes.
+    The fine class of an atom is the one that lies in the same two classes.
     """
 
     def __init__(self) -> None:
@@ -61,13 +61,13 @@ class Spaces:
         to_atoms = {d: find_taxonomy(d, ATOMS) for d in DATASETS}
         fine = find_taxonomy(FINE, FINE).source_classes
         self.names: dict[str, tuple[str, ...]] = {"fine": fine, **{d: c.classes for d, c in to_fine.items()}}
-        self.members = {d: torch.from_numpy(c.certain).float() for d, c in to_fine.items()}
-        """Float `[D, 15]` by dataset: which fine classes lie in each of its classes."""
         parents = [parent_of(c.certain) for c in to_fine.values()]
         atoms = zip(*(parent_of(c.certain) for c in to_atoms.values()), strict=True)
         place = {pair: i for i, pair in enumerate(atoms)}
         self.atom_of = [place[pair] for pair in zip(*parents, strict=True)]
+        """The atom of each fine class."""
         self.parents = dict(zip(DATASETS, map(torch.from_numpy, parents), strict=True))
+        """The class of each fine class, by dataset."""
         self.own = len(fine)
 
     def truth(self, fine: Tensor, space: str) -> Tensor:
@@ -78,16 +78,16 @@ class Spaces:
         return lookup[fine]
 
     def predict(self, networks: Sequence[Tensor]) -> dict[str, Tensor]:
-        """What one network over atoms or fine classes says in each space, or two over the classes of each dataset."""
+        """What one network over fine classes says in each space, or two over the classes of each dataset: `[K, H, W]`.
+
+        Of two networks, the fine class is the one whose two classes are likeliest together.
+        """
         if len(networks) == 2:
             own = dict(zip(DATASETS, networks, strict=True))
-            logs = sum(own[d].clamp_min(1e-9).log()[self.parents[d]] for d in DATASETS)
-            return {"fine": logs.argmax(0), **{d: p.argmax(0) for d, p in own.items()}}
-        (fine,) = networks
-        return {
-            "fine": fine.argmax(0),
-            **{d: torch.einsum("dk,khw->dhw", m, fine).argmax(0) for d, m in self.members.items()},
-        }
+            both = sum(own[d].clamp_min(1e-9).log()[self.parents[d]] for d in DATASETS)
+            return {"fine": both.argmax(0), **{d: p.argmax(0) for d, p in own.items()}}
+        fine = networks[0].argmax(0)
+        return {"fine": fine, **{d: parents[fine] for d, parents in self.parents.items()}}
 
 
 def parent_of(certain: NDArray[np.bool_]) -> NDArray[np.int64]:
