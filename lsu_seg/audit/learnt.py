@@ -114,7 +114,10 @@ def _short(x: Any) -> Any:
 def learnt(file: Path = FILE) -> Learnt:
     """What the package has learnt."""
     parts = json.loads(file.read_text("utf-8"))
-    return Learnt(**{key: (Linear if "weights" in part else Tail)(**_tuples(part)) for key, part in parts.items()})
+    read: dict[str, Any] = {
+        key: (Linear if "weights" in part else Tail)(**_tuples(part)) for key, part in parts.items()
+    }
+    return Learnt(**read)
 
 
 def _tuples(part: dict[str, Any]) -> dict[str, Any]:
