@@ -15,6 +15,7 @@ VARIED = 3
 """Nor if fewer rows than these are seen, or in images that show one row alone: any label fits them."""
 TRUST = 50.0
 """Points from which on the second class, given the first, is learnt from the row itself."""
+FOLDS = 5
 _MOST = 400
 """Images that are compared with one another."""
 
@@ -37,7 +38,8 @@ def pairing(rows: NDArray[np.integer], top: NDArray[np.integer], count: int, cha
     """Compare every label with every image. No map is needed.
 
     A_ij is the mean over the grid of log P(code_i | d_j) / P(code_i), where the code is what the teacher's best class
-    and its second are, and the table of P is made from the dataset itself. Exchanging the labels of i and j gains
+    and its second are, and the table of P is made from the dataset itself, without image i and others of its fold: what
+    was learnt from a label fits it, rightly paired or not. Exchanging the labels of i and j gains
     A_ij + A_ji - A_ii - A_jj.
 
     Args:
@@ -61,21 +63,17 @@ def pairing(rows: NDArray[np.integer], top: NDArray[np.integer], count: int, cha
     d = np.where(known, rows, 0)
     if len(np.unique(code[known])) < 2:
         return None
-    # P(best | d), and P(second | best, d) drawn towards P(second | best)
     best, second = code, np.where(known, np.minimum(top[..., 1].reshape(images, -1), channels - 1), 0)
-    table = np.zeros((count, channels, channels))
-    np.add.at(table, (d[known], best[known], second[known]), 1)
-    once = table.sum(2) + SMOOTHING
-    whole = table.sum(0) + SMOOTHING / channels
-    likely = whole / whole.sum(1, keepdims=True)
-    joint = (table + TRUST * likely) / (table.sum(2, keepdims=True) + TRUST)
-    ratio = np.log(once / once.sum(1, keepdims=True)) - np.log(once.sum(0) / once.sum())
-    ratio = (ratio[..., None] + np.log(joint) - np.log(likely)).reshape(count, -1)
     code = best * channels + second
+    fold = np.arange(images) % FOLDS
+    tables = np.zeros((FOLDS, count, channels, channels))
+    np.add.at(tables, (np.broadcast_to(fold[:, None], d.shape)[known], d[known], best[known], second[known]), 1)
+    ratio = np.stack([_ratio(table) for table in tables.sum(0) - tables])
     fit = np.zeros((images, images))
     for j in range(images):  # the label of j under the codes of every image
-        values = ratio[d[j][None, :], code] * (known & known[j][None, :])
-        fit[:, j] = values.sum(1) / np.maximum((known & known[j][None, :]).sum(1), 1)
+        both = known & known[j][None, :]
+        values = ratio[fold[:, None], d[j][None, :], code] * both
+        fit[:, j] = values.sum(1) / np.maximum(both.sum(1), 1)
     own = np.diag(fit)
     spread = fit.std(1)
     lift = float(((own - fit.mean(1)) / np.maximum(spread, 1e-9)).mean())
@@ -83,6 +81,19 @@ def pairing(rows: NDArray[np.integer], top: NDArray[np.integer], count: int, cha
     first, other = np.triu_indices(images, 1)
     pairs = _outliers(first, other, gain[first, other])
     return Pairing(fit, lift, [(several[i], several[j], value, expected) for i, j, value, expected in pairs])
+
+
+def _ratio(table: NDArray[np.float64]) -> NDArray[np.float64]:
+    """log P(code | d) / P(code), `[D, K · K]`, by how often each best and second class occur in each row, `[D, K, K]`.
+
+    P(second | best, d) is drawn towards P(second | best).
+    """
+    once = table.sum(2) + SMOOTHING
+    whole = table.sum(0) + SMOOTHING / table.shape[1]
+    likely = whole / whole.sum(1, keepdims=True)
+    joint = (table + TRUST * likely) / (table.sum(2, keepdims=True) + TRUST)
+    ratio = np.log(once / once.sum(1, keepdims=True)) - np.log(once.sum(0) / once.sum())
+    return np.asarray((ratio[..., None] + np.log(joint) - np.log(likely)).reshape(len(table), -1))
 
 
 def _outliers(

@@ -20,6 +20,7 @@ from lsu_seg.audit.presence import opinion, presence
 from lsu_seg.audit.rows import EACH, PAIR, SLIP, closed_rows, fits, patterns
 from lsu_seg.audit.sample import Sample
 from lsu_seg.audit.scores import Scores
+from lsu_seg.audit.teacher import tells_apart
 from lsu_seg.audit.verdicts import (
     NONE,
     PARTS,
@@ -42,11 +43,27 @@ LEAST_SHOWN = 2
 """A class is not insisted on if fewer images show it: there would be next to nothing to look at."""
 FEWEST_ROWS = 3
 """So many closed rows are held against each other, or nothing is said."""
+LEAST_TOLD = 0.01
+"""Nats that the teacher's best class says about the row; teachers of 0.2 mIoU say 0.05 and more, guesses 0.002."""
+FEW_CLOSED = (
+    f"fewer than {FEWEST_ROWS} classes with enough pixels are bound to some of the source's classes:"
+    " there is nothing to hold them against. If nearly every row of the map allows void, take it out where it"
+    " is rare"
+)
+GUESSES = (
+    "to the teacher, all classes of the dataset look alike, so it cannot judge a map: check that its checkpoint was"
+    " loaded and fits its config, that images are prepared as in its training, and that labels belong to their images"
+)
+MOST_ROWS = (
+    "most classes are contradicted, which one cause may explain: before you change the map, check that the teacher's"
+    " classes are those of the source, in the same order, and that its checkpoint fits its config"
+)
 STEPS = 4
 """Of an audit: moves of rows, their refinement, findings about rows, and about files with the places that show them."""
 Advance = Callable[[], object]
-SHUFFLED = 0.6
-"""Labels of a list in order fit their own image better than other images, by more standard deviations than this."""
+SHUFFLED = 1.0
+"""Labels of a list in order fit their own image better than other images, by more standard deviations than this; those
+of a shuffled list, by 0.6 at most."""
 
 
 def audit(
@@ -158,15 +175,12 @@ def examine(
     rows, k = allowed.shape[0], allowed.shape[1] - 1
     known = known or learnt()
     judged = enough(pixels)
-    if (closed_rows(allowed) & judged).sum() < FEWEST_ROWS:
+    closed = closed_rows(allowed) & judged
+    if closed.sum() < FEWEST_ROWS or tells_apart(pixels, judged) < LEAST_TOLD:
         for _ in range(STEPS - 1):
             advance()
         nothing = np.full((rows, k), np.nan, np.float32)
-        remark = (
-            f"fewer than {FEWEST_ROWS} classes with enough pixels are bound to some of the source's classes:"
-            " there is nothing to hold them against. If nearly every row of the map allows void, take it out where it"
-            " is rare"
-        )
+        remark = FEW_CLOSED if closed.sum() < FEWEST_ROWS else GUESSES
         return [], Cells(nothing, nothing, np.full((rows, k), np.inf, np.float32)), [remark]
     moves: list[Finding] = []
     looked: dict[bytes, Scores] = {}
@@ -204,7 +218,8 @@ def examine(
         decidable(case),
     )
     advance()
-    return findings, cells, []
+    contradicted = {d for f in findings if f.contradiction for d in f.rows}
+    return findings, cells, [MOST_ROWS] if closed[list(contradicted)].sum() > closed.sum() / 2 else []
 
 
 def _share(pixels: Pixels, case: Case, findings: list[Finding]) -> NDArray[np.float64]:
@@ -260,13 +275,16 @@ def _moved(case: Case, after: Case, to: NDArray[np.int64]) -> list[Finding]:
     return []
 
 
-def file_findings(grid: Pairing | None, keys: list[str], settings: Settings) -> list[Finding]:
+def file_findings(
+    grid: Pairing | None, keys: list[str], settings: Settings, known: Learnt | None = None
+) -> list[Finding]:
     """What the grids say about the files."""
     if grid is None:
         return []
-    if grid.lift < SHUFFLED:
-        return [Finding("shuffled", score=SHUFFLED - grid.lift, expected=0.01, figures={"lift": grid.lift})]
     level = settings.false_alarms * PARTS.mispaired
+    expected = float((known or learnt()).shuffled(-grid.lift))
+    if grid.lift < SHUFFLED and expected < level:
+        return [Finding("shuffled", score=-grid.lift, expected=expected, figures={"lift": grid.lift})]
     return [
         Finding("mispaired", keys=(keys[i], keys[j]), score=-float(np.log(expected + 1e-12)), expected=expected)
         for i, j, _, expected in grid.pairs

@@ -10,7 +10,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cache
-from math import erf, log, sqrt
+from math import log
 from pathlib import Path
 from typing import Any
 
@@ -43,7 +43,7 @@ class Tail:
 
     Attributes:
         scores: ascending. rates: the part at each, descending. Between them, and above the last, the logarithm of the
-            part goes on in a straight line, as an exponential tail does.
+            part goes on in a straight line, as an exponential tail does. Of lower scores nothing is known: all have it.
     """
 
     scores: tuple[float, ...]
@@ -52,11 +52,11 @@ class Tail:
     def __call__(self, score: NDArray[np.float64] | float) -> NDArray[np.float64]:
         """
         >>> Tail((0.0, 2.0), (0.1, 0.01))(np.array([-5, 1, 4])).round(3).tolist()
-        [0.1, 0.032, 0.001]
+        [1.0, 0.032, 0.001]
         """
         x, y = np.array(self.scores), np.log(self.rates)
         beyond = y[-1] + (np.asarray(score) - x[-1]) * (y[-1] - y[-2]) / (x[-1] - x[-2])
-        return np.exp(np.where(np.asarray(score) > x[-1], beyond, np.interp(score, x, y)))
+        return np.exp(np.where(np.asarray(score) > x[-1], beyond, np.interp(score, x, y, left=0.0)))
 
     def border(self, rate: float) -> float:
         """The score that this part of the candidates reaches.
@@ -71,22 +71,6 @@ class Tail:
 
 
 @dataclass(frozen=True)
-class Power:
-    """What a missing class scores: a mean that depends on the circumstances, and the deviation from it."""
-
-    mean: Linear
-    deviation: float
-
-    def found(self, circumstances: NDArray[np.float64], border: float) -> NDArray[np.float64]:
-        """The probability that it scores more than `border`, `[…, F]` → `[…]`."""
-        return np.asarray(NORMAL((self.mean(circumstances) - border) / self.deviation))
-
-
-NORMAL = np.vectorize(lambda x: 0.5 * (1 + erf(x / sqrt(2))), otypes=[float])
-"""The distribution function of the standard normal distribution."""
-
-
-@dataclass(frozen=True)
 class Learnt:
     """All that was learnt.
 
@@ -95,7 +79,8 @@ class Learnt:
         known: log odds that the teacher has a class for what a void row shows, of `Scores.familiarity`.
         novel: log odds that it has none for what another row shows, of the same.
         insisted, wrong_row, exchanged, void_hides, never_chosen, is_void: tails of the scores of the kinds of findings,
-            of what right maps have. power: of a class that is missing from S(d).
+            of what right maps have. shuffled: of -lift of `pairing`, of lists in order.
+        power: log odds that a class that is missing from S(d) scores more than a border, of `scores.CIRCUMSTANCES`.
     """
 
     present: Linear
@@ -107,7 +92,8 @@ class Learnt:
     void_hides: Tail
     never_chosen: Tail
     is_void: Tail
-    power: Power
+    shuffled: Tail
+    power: Linear
 
 
 def as_json(learnt: Learnt) -> str:
@@ -128,11 +114,10 @@ def _short(x: Any) -> Any:
 def learnt(file: Path = FILE) -> Learnt:
     """What the package has learnt."""
     parts = json.loads(file.read_text("utf-8"))
-    power = parts.pop("power")
     read: dict[str, Any] = {
         key: (Linear if "weights" in part else Tail)(**_tuples(part)) for key, part in parts.items()
     }
-    return Learnt(**read, power=Power(Linear(**_tuples(power["mean"])), power["deviation"]))
+    return Learnt(**read)
 
 
 def _tuples(part: dict[str, Any]) -> dict[str, Any]:

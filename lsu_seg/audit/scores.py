@@ -20,6 +20,8 @@ USUAL = 0.07
 """Of the pairs of the other rows, the part that scores above the usual."""
 PART = 0.6
 """How much of the usual score is taken off; the rest is the same for every dataset."""
+SPARSE = 10
+"""So many more pairs are counted as may be insisted on: of few pairs, what is usual is not well known."""
 
 
 @dataclass(frozen=True)
@@ -62,6 +64,11 @@ class Scores:
         """Pairs `[D, K]` that the map rules out."""
         return np.asarray(~self.allowed[:, :-1] & self.closed[:, None])
 
+    @property
+    def chances(self) -> int:
+        """How many pairs may be insisted on by mistake."""
+        return int(self.forbidden.sum()) + SPARSE
+
     @cached_property
     def chosen_from(self) -> NDArray[np.bool_]:
         """Pairs `[D, K]` that the map allows beside others."""
@@ -97,14 +104,18 @@ class Scores:
         usual = np.median(x[self.closed], axis=0) if self.closed.any() else 0.0
         return np.concatenate([x, x - usual], axis=1)
 
-    @property
-    def circumstances(self) -> NDArray[np.float64]:
-        """What the power of finding a missing class depends on beside its share, `[D, K, 4]`."""
+    def circumstances(self, share: NDArray[np.float64], border: float) -> NDArray[np.float64]:
+        """What the power of finding a missing class depends on, `[D, K, 7]`, as in `CIRCUMSTANCES`.
+
+        Args:
+            share: `[D, K]`, how much of d it is. border: the score that it must reach.
+        """
         s, shape = self.statistics, self.z.shape
         rows = len(self.allowed)
-        of_row = [np.log(np.maximum(s.images[:rows], 1))[:, None], self.usual]
+        of_share = [np.log(share), np.log(1.02 - share)]
         of_pair = [np.log(s.recall[:rows] + 1e-2), np.log(s.expected[:rows] + 1e-2)]
-        return np.stack([*of_pair, *(np.broadcast_to(x, shape) for x in of_row)], axis=2)
+        of_row = [np.log(np.maximum(s.images[:rows], 1))[:, None], self.usual, np.array(border)]
+        return np.stack([*of_share, *of_pair, *(np.broadcast_to(x, shape) for x in of_row)], axis=2)
 
 
 FAMILIAR = tuple(
@@ -113,13 +124,8 @@ FAMILIAR = tuple(
     for name in ("confidence", "raw confidence", "flagged", "surprise", "likelihood", "second best", "best")
 )
 """Names of `Scores.familiarity`."""
-CIRCUMSTANCES = ("share", "rest", "recall", "confusion", "images", "usual")
-"""Names of what power depends on: `of_share`, and `Scores.circumstances`."""
-
-
-def of_share(share: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Logarithms of a share and of the rest, `[…, 2]`: a teacher adapts itself to a row that is wrong throughout."""
-    return np.stack([np.log(share), np.log(1.02 - share)], axis=-1)
+CIRCUMSTANCES = ("share", "rest", "recall", "confusion", "images", "usual", "border")
+"""Names of what power depends on. The rest counts, too: a teacher adapts itself to a row that is wrong throughout."""
 
 
 def _quantile_elsewhere(z: NDArray[np.float64], pairs: NDArray[np.bool_], at: float) -> NDArray[np.float64]:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from lsu_seg.audit.findings import Finding
 from lsu_seg.audit.learnt import Learnt
 from lsu_seg.audit.rows import PAIR, fits, pair_gains
-from lsu_seg.audit.scores import Scores, of_share
+from lsu_seg.audit.scores import Scores
 
 UNLIKELY = -3.0
 """Log odds below which a class is not insisted on, however rarely forbidden classes score as much."""
@@ -116,7 +116,7 @@ def wrong_rows(case: Case) -> Iterator[Finding]:
 def insisted_on(case: Case) -> Iterator[Finding]:
     """Classes that the map does not allow in a row and that the teacher sees there."""
     s = case.scores
-    expected = case.learnt.insisted(s.insisted) * max(int(s.forbidden.sum()), 1)
+    expected = case.learnt.insisted(s.insisted) * s.chances
     expected = expected * np.where(s.allowed[:, -1:], MIXED, 1)
     some = s.allowed[:, :-1].any(1) & s.judged
     seen = (expected < case.budget(PARTS.insisted)) & (s.z > UNLIKELY) & (s.share > LEAST)
@@ -168,6 +168,6 @@ def decidable(case: Case) -> NDArray[np.float32]:
 
 def power_of(case: Case, share: NDArray[np.float64]) -> NDArray[np.float64]:
     """The chance that c, had the map forgotten it, would have been insisted on, if it were so much of d, `[D, K]`."""
-    s = case.scores
-    border = case.learnt.insisted.border(case.budget(PARTS.insisted) / max(int(s.forbidden.sum()), 1))
-    return case.learnt.power.found(np.concatenate([of_share(share), s.circumstances], axis=2), border)
+    border = case.learnt.insisted.border(case.budget(PARTS.insisted) / case.scores.chances)
+    odds = case.learnt.power(case.scores.circumstances(share, border))
+    return np.asarray(1 / (1 + np.exp(-odds)))

@@ -99,7 +99,7 @@ def main() -> None:
     lines = [json.loads(x) for x in args.output.read_text().splitlines()] if args.output.is_file() else []
     if not args.table:
         done = {(x["pool"], x["seed"]) for x in lines}
-        paths = sorted(p for p in args.pools.glob("*.npz") if not p.stem.endswith(".source"))
+        paths = sorted(args.pools.glob("*.npz"))
         todo = [(p, s) for s in range(args.first, args.first + args.worlds) for p in paths if (p.stem, s) not in done]
         start = time.monotonic()
         args.output.parent.mkdir(parents=True, exist_ok=True)
@@ -155,7 +155,7 @@ def table(lines: list[dict[str, Any]]) -> Iterator[str]:
     yield row("void hides a class", "void hides", lambda x: x["found"])
     yield row("class is really void", "really void", lambda x: x["found"])
     for name, of_clean, of_plant in (("this audit", "scores", "score"), ("confident joint", "joint", "joint")):
-        borders = {p: _border([x[of_clean] for x in lines if x["kind"] == "clean" and x["pool"] == p]) for p in pools}
+        borders = {p: border([x[of_clean] for x in lines if x["kind"] == "clean" and x["pool"] == p]) for p in pools}
         yield row(
             f"class missing, at 0.5 false alarms: {name}",
             "missing",
@@ -163,7 +163,7 @@ def table(lines: list[dict[str, Any]]) -> Iterator[str]:
         )
 
 
-def _border(values: list[list[float]], false: float = 0.5) -> float:
+def border(values: list[list[float]], false: float = 0.5) -> float:
     """The score above which there are so many false alarms per clean map."""
     joined = np.sort(np.concatenate([np.nan_to_num(v, nan=-99) for v in values]))[::-1] if values else np.zeros(1)
     return float(joined[min(int(false * len(values)), len(joined) - 1)])

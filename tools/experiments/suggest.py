@@ -219,8 +219,7 @@ def main() -> None:
     for seed in args.seeds:
         rows += drawn(args.output, seed)
     for path in sorted(args.pools.glob("*.npz")) if args.pools else ():
-        if not path.stem.endswith(".source"):
-            rows += coarse(path, args.first_world)
+        rows += coarse(path, args.first_world)
     lines = (json.dumps(vars(row)) + "\n" for row in rows)
     (args.output / "rows.jsonl").write_text("".join(lines), encoding="utf-8")
     text = table(rows)

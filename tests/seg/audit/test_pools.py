@@ -12,7 +12,7 @@ sys.path.insert(0, str(Path(__file__).parents[3] / "tools" / "experiments"))
 
 from audit_table.ontologies import draw_world
 from audit_table.plants import confident_joint, plants
-from audit_table.pools import DRAWN, VOID, Pool, make_pool
+from audit_table.pools import DRAWN, UNKNOWN, VOID, Pool, make_pool
 
 from lsu_seg.audit.findings import Cells, Finding
 
@@ -59,6 +59,19 @@ def pool() -> Pool:
 
     scenes = [(f"s{i:02}", np.zeros((48, 64, 3), np.uint8), t) for i, t in enumerate(truths)]
     return make_pool(tuple("abcdefgh"), scenes, teacher)
+
+
+def test_classes_of_a_pool_are_merged(pool: Pool) -> None:
+    to = np.array([0, 1, 2, 0, 1, 2, 2, 2])
+    coarse = pool.merged(to)
+    assert coarse.classes.tolist() == ["a+d", "b+e", "c+f+g+h"]
+    np.testing.assert_allclose(coarse.p.sum(1), pool.p.astype(float).sum(1), atol=2e-3)
+    np.testing.assert_allclose(coarse.p[:, 0], pool.p[:, 0].astype(float) + pool.p[:, 3], atol=1e-3)
+    known = pool.row >= 0
+    assert (coarse.row[known] == to[pool.row[known]]).all() and (coarse.row[~known] == VOID).all()
+    assert (coarse.near == np.where(pool.near == UNKNOWN, UNKNOWN, to[np.minimum(pool.near, 7)])).all()
+    np.testing.assert_array_equal(coarse.pixels[:, [1, 3]], pool.pixels[:, [1, 8]] + pool.pixels[:, [4, 8]] * [1, 0])
+    assert (coarse.grid_row == to[pool.grid_row]).all() and (coarse.grid_top == to[pool.grid_top]).all()
 
 
 def test_a_world_says_what_is_really_in_its_rows(pool: Pool) -> None:

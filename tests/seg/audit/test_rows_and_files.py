@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from lsu_seg.audit.files import pairing
 from lsu_seg.audit.judge import file_findings
+from lsu_seg.audit.learnt import learnt
 from lsu_seg.audit.moves import likely_move
 from lsu_seg.audit.rows import closed_rows, fits, pair_gains, patterns
 from lsu_seg.audit.verdicts import Settings
@@ -62,14 +63,14 @@ def test_moved_rows_are_found_exactly(move: list[int]) -> None:
     assert (found >= 0).sum() >= D - 1
 
 
-def scenes(images: int, seed: int = 0) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def scenes(images: int, seed: int = 0, classes: int = 4) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Labels of 36 by 64 points in blocks, and a teacher that is right at two of three points."""
     rng = np.random.default_rng(seed)
-    coarse = rng.integers(4, size=(images, 4, 4))
+    coarse = rng.integers(classes, size=(images, 4, 4))
     rows = np.kron(coarse, np.ones((9, 16), np.int64))
     right = rng.random(rows.shape) < 0.66
-    best = np.where(right, rows, rng.integers(4, size=rows.shape))
-    return rows, np.stack([best, (best + 1) % 4], -1)
+    best = np.where(right, rows, rng.integers(classes, size=rows.shape))
+    return rows, np.stack([best, (best + 1) % classes], -1)
 
 
 def test_two_exchanged_labels_are_the_first_pair() -> None:
@@ -92,6 +93,18 @@ def test_a_shuffled_list_fits_no_image() -> None:
     found = pairing(rows[np.random.default_rng(1).permutation(40)], top, 4, 4)
     [finding] = file_findings(found, [], Settings())
     assert finding.kind == "shuffled"
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_short_list_of_many_classes_is_seen_to_be_shuffled(seed: int) -> None:
+    """What a label teaches about the codes of an image fits that image, if it is tried on it."""
+    rows, top = scenes(24, seed, classes=16)
+    right, wrong = pairing(rows, top, 16, 16), pairing(np.roll(rows, 1, axis=0), top, 16, 16)
+    assert right is not None and right.lift > 3 and not file_findings(right, [str(i) for i in range(24)], Settings())
+    assert wrong is not None and abs(wrong.lift) < 0.5
+    [finding] = file_findings(wrong, [], Settings())
+    assert finding.kind == "shuffled" and finding.expected == pytest.approx(learnt().shuffled(-wrong.lift))
+    assert finding.expected < file_findings(wrong._replace(lift=0.7), [], Settings())[0].expected
 
 
 def test_of_few_images_nothing_is_said() -> None:

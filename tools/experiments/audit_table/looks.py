@@ -11,18 +11,26 @@ from numpy.typing import NDArray
 from audit_table.ontologies import World, draw_world
 from audit_table.pools import Pool
 from lsu_seg.audit.adapt import adapt
+from lsu_seg.audit.files import pairing
 from lsu_seg.audit.judge import enough
 from lsu_seg.audit.presence import Presence, opinion, presence
 from lsu_seg.audit.rows import closed_rows
 
 SMALLEST = 0.03
 """Share of the smallest class that is taken out."""
+FEWEST_CLASSES = 3
+"""Every other world has coarser classes, down to so many: the source of a map may have few, too."""
 FEWEST_IMAGES = 15
 """Datasets are small and large: a model that saw only large ones would make much of a few images fewer."""
 
 
 class Look(NamedTuple):
-    """A map and its statistics. d, c: what was planted. truth: float `[D, K+1]`, the shares of the true classes."""
+    """A map and its statistics.
+
+    Attributes:
+        d, c: what was planted. truth: float `[D, K+1]`, the shares of the true classes. lift: of `pairing`, for a right
+            map; NaN if nothing can be said.
+    """
 
     kind: str
     d: int
@@ -31,18 +39,23 @@ class Look(NamedTuple):
     judged: NDArray[np.bool_]
     truth: NDArray[np.float64]
     statistics: Presence
+    lift: float
 
 
 def looks(path: Path, seed: int) -> list[Look]:
     """A right map and several with one error each, over some of the pool's images."""
     rng = np.random.default_rng([seed, 9])
     pool = Pool.load(path)
+    if rng.random() < 0.5:
+        fine, coarse = len(pool.classes), int(rng.integers(FEWEST_CLASSES, len(pool.classes)))
+        pool = pool.merged(rng.permutation(np.append(np.arange(coarse), rng.integers(coarse, size=fine - coarse))))
     count = len(pool.keys)
     few = int(count * np.exp(-rng.random() * np.log(count / FEWEST_IMAGES)))
     world = draw_world(pool.some(np.sort(rng.choice(count, few, replace=False))), seed)
     judged = enough(world.pixels)
-    out = [_look(world, judged, "right", world.allowed)]
     k = world.allowed.shape[1] - 1
+    pairs = pairing(world.grid_row, world.grid_top, len(world.allowed), k)
+    out = [_look(world, judged, "right", world.allowed)._replace(lift=pairs.lift if pairs else np.nan)]
     closed = closed_rows(world.allowed) & judged
     inside, truth = world.allowed[:, :k] & closed[:, None], world.truth[:, :k]
     large = np.argwhere(inside & (truth > SMALLEST) & (inside.sum(1) > 1)[:, None])
@@ -70,4 +83,4 @@ def _look(
 ) -> Look:
     bound = allowed[:, :-1] & closed_rows(allowed)[:, None]
     statistics = presence(opinion(world.pixels, allowed, adapt(world.pixels, bound)))
-    return Look(kind, d, c, allowed, judged, world.truth, statistics)
+    return Look(kind, d, c, allowed, judged, world.truth, statistics, np.nan)

@@ -1,8 +1,8 @@
-"""Writes the pools: two domains, three teachers each, target and source validation.
+"""Writes the pools: two domains, three teachers each.
 
     PYTHONPATH=tools/experiments python -m audit_table.make --shared DATA --edgenets CHECKOUT -o work/pools
 
-DATA holds `camvid`, `real/cityscapes` and `weights/espnetv2_s_2.0_city_1024x512.pth`; CHECKOUT is sacmehta/EdgeNets.
+DATA holds `camvid` and `weights/espnetv2_s_2.0_city_1024x512.pth`; CHECKOUT is sacmehta/EdgeNets.
 """
 
 from __future__ import annotations
@@ -25,7 +25,6 @@ from audit_table.teachers import (
     CLASSES,
     Teacher,
     camvid,
-    cityscapes_tiles,
     drawn,
     espnet,
     train_drawn,
@@ -56,7 +55,7 @@ def main() -> None:
     parser.add_argument("--only", default="", help="pools whose name begins so")
     args = parser.parse_args()
     torch.set_num_threads(1)
-    frames, city = args.shared / "camvid", args.shared / "real/cityscapes"
+    frames = args.shared / "camvid"
     weights = args.shared / "weights/espnetv2_s_2.0_city_1024x512.pth"
     everything = partial(camvid, frames, DRIVES)
     seed = 1000 * (args.seed + 1)
@@ -65,17 +64,12 @@ def main() -> None:
         work = args.work_dir / f"drawn-{name}-{args.seed}"
         train = partial(train_drawn, work, images, iterations, seed)
         parts[f"drawn-{name}"] = CLASSES, train, partial(drawn, args.style, seed + 2, 150)
-        parts[f"drawn-{name}.source"] = CLASSES, train, partial(drawn, "source", seed + 3, 60)
     real = partial(espnet, args.edgenets, weights, (480, 640))
     worse = partial(espnet, args.edgenets, weights, (320, 432), partial(degraded, 0.01, 3))
     worst = partial(espnet, args.edgenets, weights, (240, 320), partial(degraded, 0.02, 3))
-    tiles = partial(espnet, args.edgenets, weights, None)
     parts["camvid-good"] = CAMVID, real, everything
-    parts["camvid-good.source"] = CAMVID, tiles, partial(cityscapes_tiles, city)
     parts["camvid-fair"] = CAMVID, worse, everything
-    parts["camvid-fair.source"] = CAMVID, tiles, partial(cityscapes_tiles, city)
     parts["camvid-poor"] = CAMVID, worst, everything
-    parts["camvid-poor.source"] = CAMVID, tiles, partial(cityscapes_tiles, city)
     for name, (classes, teacher, scenes) in parts.items():
         path = args.output / f"{name}.npz"
         if name.startswith(args.only) and not path.exists():

@@ -64,6 +64,20 @@ class Pool:
         parts |= {name: getattr(self, name)[images] for name in of_images}
         return replace(self, image=number[self.image[kept]].astype(np.int32), **parts)
 
+    def merged(self, to: NDArray[np.int64]) -> Pool:
+        """The pool of coarser classes, and of a teacher of these. to: int `[K]`, the new class of each."""
+        count = int(to.max()) + 1
+        p, pixels = np.zeros((len(self.p), count), np.float32), np.zeros((len(self.keys), count + 1), np.int64)
+        np.add.at(p.T, to, self.p.T.astype(np.float32))
+        np.add.at(pixels.T, np.append(to, count), self.pixels.T)
+        table = np.append(to, VOID)  # of VOID, as an index from the end
+        near = np.append(to, np.full(UNKNOWN + 1 - len(to), UNKNOWN)).astype(np.uint8)[self.near]
+        return replace(
+            self, classes=np.array(["+".join(self.classes[to == c]) for c in range(count)]), p=p.astype(np.float16),
+            row=table[self.row].astype(np.int16), near=near, pixels=pixels,
+            grid_row=table[self.grid_row].astype(np.int16), grid_top=to[self.grid_top].astype(np.uint16),
+        )  # fmt: skip
+
     def save(self, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         partial = path.with_suffix(".part.npz")

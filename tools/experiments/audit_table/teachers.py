@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 from argparse import Namespace
 from collections.abc import Callable, Iterator
-from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -52,8 +51,6 @@ TO_CAMVID = {
 }
 """Cityscapes' classes, in the order of the teacher's channels, in CamVid's."""
 CITYSCAPES = tuple(TO_CAMVID)
-LABEL_IDS = (7, 8, 11, 12, 13, 17, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 31, 32, 33)
-"""Of CITYSCAPES, in its label files."""
 
 
 def drawn(style: str, seed: int, count: int) -> Iterator[Scene]:
@@ -70,20 +67,6 @@ def camvid(root: Path, sequences: tuple[str, ...]) -> Iterator[Scene]:
         if path.name.startswith(sequences):
             truth = cv2.imread(str(path.parent.with_name(f"{path.parent.name}annot") / path.name), cv2.IMREAD_UNCHANGED)
             yield path.stem, _rgb(path), _channels(truth, len(CAMVID))
-
-
-def cityscapes_tiles(root: Path) -> Iterator[Scene]:
-    """The Cityscapes frames at half their size, each as eight tiles, in CamVid's classes."""
-    table = np.full(256, -1, np.int16)
-    for raw, name in zip(LABEL_IDS, CITYSCAPES, strict=True):
-        table[raw] = CAMVID.index(TO_CAMVID[name])
-    for path in sorted((root / "leftImg8bit").glob("*/*/*.png")):
-        label = str(path).replace("leftImg8bit", "gtFine").removesuffix(".png") + "_labelIds.png"
-        truth = table[cv2.imread(label, cv2.IMREAD_UNCHANGED)][::2, ::2]
-        image = cv2.resize(_rgb(path), (1024, 512), interpolation=cv2.INTER_AREA)
-        for i, j in product(range(2), range(4)):
-            tile = slice(256 * i, 256 * (i + 1)), slice(256 * j, 256 * (j + 1))
-            yield f"{path.stem}_{i}{j}", image[tile], truth[tile]
 
 
 def _channels(labels: NDArray[np.uint8], count: int) -> NDArray[np.int16]:
