@@ -14,7 +14,7 @@ from itertools import permutations
 from pathlib import Path
 from typing import NamedTuple
 
-from lsu_onto.files import walk
+from lsu_onto.files import open_to_read, walk
 from lsu_onto.lang.parse import parse
 from lsu_onto.lang.syntax import Meta
 from lsu_onto.ontology.model import alternatives
@@ -324,7 +324,7 @@ def _content(file: Path) -> int | None:
     if file.suffix.lower() not in SUFFIXES:
         return None
     try:
-        with Image.open(file) as image:
+        with open_to_read(file) as data, Image.open(data) as image:
             if image.mode == "P":
                 return 0
             if image.mode in ("1", "L"):

@@ -137,9 +137,14 @@ def finished(root: str | Path) -> set[str]:
 def whole(root: Path, key: str, files: Mapping[str, str]) -> bool:
     """Whether the files of a key exist and have these checksums."""
     try:
-        return all(checksum((root / FILES[n].format(key)).read_bytes()) == s for n, s in files.items())
+        return all(_checksum(root / FILES[n].format(key)) == s for n, s in files.items())
     except (OSError, KeyError):
         return False
+
+
+def _checksum(path: Path) -> str:
+    with open_to_read(path) as file:
+        return checksum(file.read())
 
 
 def checksum(data: bytes) -> str:

@@ -239,6 +239,14 @@ def test_one_damaged_label_does_not_decide(tmp_path: Path) -> None:
     assert guess_layout(tmp_path).labels == "b/{stem}.png"
 
 
+def test_what_has_no_end_is_not_waited_for(tmp_path: Path) -> None:
+    laid_out(tmp_path, *(name for n in "123" for name in (f"a/{n}.jpg", f"b/{n}.png=id")))
+    for name, make in {"a/1.jpg": os.mkfifo, "b/1.png": lambda path: path.symlink_to("/dev/zero")}.items():
+        (tmp_path / name).unlink()
+        make(tmp_path / name)
+    assert guess_layout(tmp_path).labels == "b/{stem}.png"
+
+
 # --- the command -------------------------------------------------------------------------------------------
 
 

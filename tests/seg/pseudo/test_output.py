@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import multiprocessing
+import os
 import resource
 import shutil
 import subprocess
@@ -36,6 +37,16 @@ def test_nothing_is_written_through_a_link(tmp_path: Path) -> None:
     fill(tmp_path / "out", ["train/a"])
     assert annotation.read_bytes() == b"drawn by hand"
     assert np.array_equal(read(tmp_path / "out/train/a.png"), arrays("train/a")["labels"])
+
+
+def test_a_pipe_in_place_of_a_label_is_no_label(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("lsu_onto.files._READER_S", 0)
+    fill(tmp_path, ["train/a", "train/b"])
+    (tmp_path / "train/a.png").unlink()
+    os.mkfifo(tmp_path / "train/a.png")
+    assert finished(tmp_path) == {"train/b"}
+    with pytest.raises(OutputError, match=r"train/a.png: cannot write there \(it is a pipe that nothing reads from\)"):
+        fill(tmp_path, ["train/a"])
 
 
 def test_the_files_of_an_image(unbroken: Path) -> None:
