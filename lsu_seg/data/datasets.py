@@ -61,7 +61,7 @@ class TaxDataset(BaseSegDataset):
             effect here, or a folder that is not as the taxonomy says.
 
     The metainfo holds plain values only, so that checkpoints stay loadable: `classes`, `palette`, `taxonomy`,
-    `source`. The `dataset` of a sample names its dataset.
+    `source`, and `groups`, the channels of each group of the source. The `dataset` of a sample names its dataset.
 
     In training (in a `CompoundDataset`), an image whose target is void everywhere is skipped with a warning, and the
     next image of the same dataset is used instead, which leaves the shares of the datasets unchanged. `void_skipped` of
@@ -111,7 +111,8 @@ class TaxDataset(BaseSegDataset):
         k = self.constraint.num_classes
         super().__init__(data_root=data_root, metainfo=metainfo, ignore_index=void_index(k), **kwargs)
         # Not passed to mmengine, which reads strings as names of files.
-        self._metainfo.update(taxonomy=taxonomy, source=self.constraint.source)
+        groups = {name: list(channels) for name, channels in self.constraint.groups.items()}
+        self._metainfo.update(taxonomy=taxonomy, source=self.constraint.source, groups=groups)
         if paths:
             self._metainfo["paths"] = list(paths)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -28,6 +28,7 @@ class Measured:
         keys: keys of the n images, sorted; the same on every machine and with any number of ranks.
         sums: per image, int32: `source` `[n, 3, K]`, `projected` `[n, 3, D]`, `set` `[n, 2]`, and for the G groups of
             the source `groups` `[n, 3, G]`.
+        groups: the groups of the source and their channels, if the view `source` was requested.
     """
 
     source: str
@@ -37,6 +38,7 @@ class Measured:
     constraint: Constraint | None = None
     keys: tuple[str, ...] = ()
     sums: dict[str, NDArray[np.int32]] = field(default_factory=dict)
+    groups: Mapping[str, Sequence[int]] = field(default_factory=dict)
 
     def summary(self, view: str) -> dict[str, Any]:
         """The result of `iou_summary` (`source`), `projected_summary` (`projected`) or `set_consistency` (`set`)."""
@@ -68,11 +70,6 @@ class Measured:
         assert self.constraint is not None
         return self.constraint.dataset
 
-    @property
-    def groups(self) -> dict[str, tuple[int, ...]]:
-        """The groups of the source and their channels, as far as the constraint knows them."""
-        return self.constraint.groups if self.constraint is not None and "source" in self.views else {}
-
     def group_sums(self) -> NDArray[np.int64]:
         """int64 `[3, G]` of all images."""
         return group_sums(self.counts["source"], self.groups.values())
@@ -90,11 +87,13 @@ class Measured:
         return flat
 
 
-def sums_of_image(counts: dict[str, Tensor], constraint: Constraint | None) -> dict[str, NDArray[np.int32]]:
+def sums_of_image(
+    counts: dict[str, Tensor], constraint: Constraint | None, groups: Mapping[str, Sequence[int]]
+) -> dict[str, NDArray[np.int32]]:
     """The `Measured.sums` of one image."""
     sums = {"source": image_sums(counts["source"])} if "source" in counts else {}
-    if "source" in counts and constraint is not None and constraint.groups:
-        sums["groups"] = group_sums(counts["source"], constraint.groups.values()).astype(np.int32)
+    if groups:
+        sums["groups"] = group_sums(counts["source"], groups.values()).astype(np.int32)
     if constraint is not None:
         sums["projected"] = image_sums(projected_confusion(counts["rows"], constraint)[0])
         sums["set"] = set_sums(counts["rows"], constraint)

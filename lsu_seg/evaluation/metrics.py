@@ -6,7 +6,7 @@ fractions 0..1 everywhere (mmengine's log too). Nothing is dropped: what is not 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -35,13 +35,15 @@ class OntologyIoU(BaseMetric):
 
     Reads from every data sample `pred_sem_seg` `[1, H, W]` at the labels' own size and, by view:
 
-    - `source`: `gt_sem_seg` `[1, H, W]`, channels and void. K and names come from `dataset_meta["classes"]`.
+    - `source`: `gt_sem_seg` `[1, H, W]`, channels and void. K and names come from `dataset_meta["classes"]`; the groups
+      of the source and their channels from the constraint, or from `dataset_meta["groups"]`.
     - `projected`, `set`: `gt_rows` int16 `[1, H, W]`, and the constraint: `dataset_meta["constraint"]`, or loaded by
       the name `dataset_meta["taxonomy"]`.
 
     Logs fractions 0..1 and counts, e.g. `source/mIoU`, `source/IoU.car` of each class present, `source/absent`,
-    `projected/mIoU` and `projected/mIoU_upper`, `projected/ambiguous`, `set/consistency`, `set/unknown`, and a table
-    per class. After `evaluate`, `measured` holds the counts. For `save_best` give `rule="greater"` with the key.
+    `groups/IoU.vehicle`, `projected/mIoU` and `projected/mIoU_upper`, `projected/ambiguous`, `set/consistency`,
+    `set/unknown`, and a table per class. After `evaluate`, `measured` holds the counts. For `save_best` give
+    `rule="greater"` with the key.
 
     Args:
         source: name of the source taxonomy; checked against the constraint's.
@@ -78,7 +80,7 @@ class OntologyIoU(BaseMetric):
 
     def process(self, data_batch: Any, data_samples: Sequence[dict[str, Any]]) -> None:
         """Count one batch."""
-        names, constraint = self._meta()
+        names, constraint, groups = self._meta()
         ignore = void_index(len(names)) if self.ignore_index is None else self.ignore_index
         for sample in data_samples:
             path = sample.get("img_path", f"image {len(self._images)}")
@@ -95,7 +97,7 @@ class OntologyIoU(BaseMetric):
                 raise EvaluationError(f"{path}: {error}") from error
             self._sum = _add(self._sum, self._last)
             self._last = counts
-            self._images.append((sample.get("key", path), sums_of_image(counts, constraint)))
+            self._images.append((sample.get("key", path), sums_of_image(counts, constraint, groups)))
 
     def evaluate(self, size: int) -> dict[str, float]:
         """Sum over ranks and compute. The same dict on every rank, and `measured` has what it derives from.
@@ -103,7 +105,7 @@ class OntologyIoU(BaseMetric):
         `size` is the number of images. A sampler that gives each rank equally many repeats some at the end: rank r
         has image r, r + world size, …, so repeated ones are the last of the highest ranks, and are taken back.
         """
-        names, constraint = self._meta()
+        names, constraint, groups = self._meta()
         rank, world = get_dist_info()
         counted = torch.tensor([len(self._images)])
         all_reduce(counted)
@@ -119,18 +121,18 @@ class OntologyIoU(BaseMetric):
         for counts in total.values():
             all_reduce(counts)
         keys, sums = _gather(self._images if keep_last else self._images[:-1])
-        self.measured = Measured(self.source, tuple(names), self.views, total, constraint, keys, sums)
+        self.measured = Measured(self.source, tuple(names), self.views, total, constraint, keys, sums, groups)
         metrics = self.compute_metrics([total])
         self._reset()
         return {f"{self.prefix}/{key}" if self.prefix else key: value for key, value in metrics.items()}
 
     def compute_metrics(self, results: list[dict[str, Tensor]]) -> dict[str, float]:
         """The metrics of the sum of `{"source": confusion, "rows": row_counts}` dicts."""
-        names, constraint = self._meta()
+        names, constraint, groups = self._meta()
         total: dict[str, Tensor] = {}
         for counts in results:
             total = _add(total, counts)
-        measured = Measured(self.source, tuple(names), self.views, total, constraint)
+        measured = Measured(self.source, tuple(names), self.views, total, constraint, groups=groups)
         if "source" in self.views:
             title = f"in the source taxonomy `{self.source}`"
             print_log(class_table(title, names, total["source"], measured.summary("source")), "current")
@@ -143,25 +145,30 @@ class OntologyIoU(BaseMetric):
             print_log(table, "current")
         return measured.figures()
 
-    def _meta(self) -> tuple[Sequence[str], Constraint | None]:
-        """Names of the K source classes, and the constraint if a view needs it."""
+    def _meta(self) -> tuple[Sequence[str], Constraint | None, Mapping[str, Sequence[int]]]:
+        """Names of the K source classes, the constraint if a view needs it, and the groups for the view `source`."""
         meta = self.dataset_meta or {}
         constraint = meta.get("constraint") or self._constraint
+        source = constraint.source if constraint is not None else meta.get("source", self.source)
+        if source != self.source:
+            raise EvaluationError(f"the dataset is related to source `{source}`; the metric is for `{self.source}`")
         if constraint is None and self.views != ("source",):
             if not meta.get("taxonomy"):
                 raise EvaluationError(
                     f"views {self.views} need `taxonomy` in the dataset's metainfo, as of `TaxDataset`"
                 )
             constraint = self._constraint = lsu_onto.load(meta["taxonomy"], self.source, meta.get("paths", ()))
-        source = constraint.source if constraint is not None else meta.get("source", self.source)
-        if source != self.source:
-            raise EvaluationError(f"the dataset is related to source `{source}`; the metric is for `{self.source}`")
         names = meta.get("classes") or (constraint.source_classes if constraint is not None else None)
         if not names:
             raise EvaluationError("the dataset's metainfo has no `classes`")
         if constraint is not None and len(names) != constraint.num_classes:
             raise EvaluationError(f"metainfo has {len(names)} classes, `{self.source}` {constraint.num_classes}")
-        return names, constraint if self.views != ("source",) else None
+        groups = meta.get("groups", {}) if constraint is None else constraint.groups
+        return (
+            names,
+            constraint if self.views != ("source",) else None,
+            groups if "source" in self.views else {},
+        )
 
     @staticmethod
     def _map(sample: dict[str, Any], key: str) -> Tensor:

@@ -52,9 +52,9 @@ def measured(
         one = {"source": confusion(pred, truth, 4), "rows": row_counts(pred, rows, 5, 4)}
         counts = {k: counts.get(k, 0) + v for k, v in one.items()}
         keys.append(f"{i:03d}")
-        sums.append(sums_of_image(one, constraint))
+        sums.append(sums_of_image(one, constraint, constraint.groups))
     stacked = {v: np.stack([s[v] for s in sums]) for v in sums[0]}
-    return Measured("src", tuple(SOURCE), views, counts, constraint, tuple(keys), stacked)
+    return Measured("src", tuple(SOURCE), views, counts, constraint, tuple(keys), stacked, constraint.groups)
 
 
 @pytest.mark.parametrize("k", [2, 19, 124])

@@ -21,6 +21,7 @@ from helpers.examples import examples
 from helpers.forkserver import Server
 from helpers.worlds import make_constraint
 from lsu_onto import ROW_UNKNOWN, ROW_VOID
+from lsu_seg.data.datasets import TaxDataset
 from lsu_seg.evaluation.counts import confusion, iou_summary, row_counts
 from lsu_seg.evaluation.metrics import OntologyIoU
 from lsu_seg.evaluation.views import projected_confusion, projection, set_consistency
@@ -249,6 +250,19 @@ def test_one_rank_has_no_padding() -> None:
 def test_source_view_needs_no_constraint() -> None:
     result = run(OntologyIoU("src"), [data_sample(GUESS, gt_sem_seg=GT)], constraint=None)
     assert result["source/mIoU"] == pytest.approx(0.5)
+
+
+def test_the_source_view_alone_has_groups_if_the_dataset_tells_them(tmp_path: Path) -> None:
+    meta = TaxDataset("demo_town", str(tmp_path), "val", lazy_init=True).metainfo
+    car, truck, road = map(meta["classes"].index, ("car", "truck", "road"))
+    sample = data_sample(torch.tensor([[truck, truck, road]]), gt_sem_seg=torch.tensor([[car, truck, road]]))
+    metric = OntologyIoU("demo")
+    result = run(metric, [sample], **meta | {"constraint": None})
+    assert result["groups/IoU.traffic.vehicle"] == 1 and result["source/IoU.car"] == 0
+    assert metric.measured is not None and metric.measured.sums["groups"].shape == (1, 3, len(meta["groups"]))
+    assert not {key for key in result if key.startswith(("projected", "set"))}
+    plain = run(OntologyIoU("demo"), [sample], **meta | {"constraint": None, "groups": {}})
+    assert {k: v for k, v in result.items() if not k.startswith("groups")} == plain
 
 
 def test_the_constraint_is_loaded_by_the_names_in_the_metainfo(monkeypatch: pytest.MonkeyPatch) -> None:
