@@ -13,7 +13,7 @@ from mmseg.models import EncoderDecoder
 from torch import Tensor, nn
 
 from lsu_seg.decode import QueryView, View
-from lsu_seg.errors import TeacherError, UserError
+from lsu_seg.errors import TeacherError, UserError, no_file
 from lsu_seg.label_files import void_index
 from lsu_seg.models.factory import find, make
 from lsu_seg.models.outputs import Output, Place, Reader
@@ -138,7 +138,7 @@ class TorchSegmentor(NetSegmentor):
 
     def _load(self, path: Path) -> None:
         if not path.is_file():
-            raise TeacherError(f"there is no checkpoint `{path}`")
+            raise TeacherError(no_file("checkpoint", path))
         loaded = load_checkpoint(path, map_location="cpu")
         load_into(self.net, loaded, str(path))
         self.stated_classes = stated_classes(loaded)
