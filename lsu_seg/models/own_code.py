@@ -17,7 +17,7 @@ from types import ModuleType
 from typing import Any
 
 from lsu_onto import open_to_read
-from lsu_seg.errors import TeacherError, UserError, did_you_mean
+from lsu_seg.errors import TeacherError, UserError, did_you_mean, no_file
 
 _MODULE = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*")
 
@@ -36,9 +36,9 @@ def import_code(place: str) -> ModuleType:
         TeacherError: there is none, or it cannot be imported.
     """
     path = Path(place).expanduser().absolute() if place.endswith(".py") else None
-    if path is not None and not path.exists():
+    if path is not None and not path.is_file():
         near = [p.name for p in path.parent.glob("*.py")] if path.parent.is_dir() else []
-        raise TeacherError(f"there is no file `{place}`{did_you_mean(path.name, near)}")
+        raise TeacherError(f"{no_file('file', place)}{did_you_mean(path.name, near)}")
     if path is None and not _MODULE.fullmatch(place):
         raise TeacherError(f"`{place}` is neither a `.py` file nor the name of a module, as `package.module` is")
     name = place if path is None else f"{path.stem}_{hashlib.sha256(bytes(path)).hexdigest()[:12]}"

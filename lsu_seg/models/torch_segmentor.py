@@ -13,7 +13,7 @@ from mmseg.models import EncoderDecoder
 from torch import Tensor, nn
 
 from lsu_seg.decode import QueryView, View
-from lsu_seg.errors import TeacherError, UserError
+from lsu_seg.errors import TeacherError, UserError, no_file
 from lsu_seg.label_files import void_index
 from lsu_seg.models.factory import find, make
 from lsu_seg.models.outputs import Output, Place, Reader
@@ -75,10 +75,10 @@ class TorchSegmentor(NetSegmentor):
         args: Mapping[str, Any] | None = None,
         checkpoint: str | None = None,
         num_classes: int | None = None,
-        drop_channels: Sequence[int | str] = (),
+        drop_channels: Place | Sequence[Place] = (),
         classes: Sequence[str] | None = None,
         output: Place | None = None,
-        auxiliary: Sequence[Place] = (),
+        auxiliary: Place | Sequence[Place] = (),
         auxiliary_weight: float = 0.4,
         mean: Sequence[float] | None = None,
         std: Sequence[float] | None = None,
@@ -94,15 +94,17 @@ class TorchSegmentor(NetSegmentor):
     ) -> None:
         if pretrained is not None:
             raise TeacherError(f"write `checkpoint={pretrained!r}`, not `pretrained={pretrained!r}`")
-        _check(size_divisor, test_cfg, data_preprocessor, mean, std, bgr)
+        _check_made(factory, args, checkpoint, classes)
+        _check_seen(size_divisor, test_cfg, data_preprocessor, mean, std, bgr)
+        dropped = _several("drop_channels", drop_channels)
         net = make(find(factory), args or {})
-        reader = Reader(factory, output, tuple(auxiliary))
+        reader = Reader(factory, output, _several("auxiliary", auxiliary))
         blank = _ask(net, reader, size_divisor, num_classes is None)
-        channels = blank.channels if blank else int(num_classes or 0) + len(drop_channels)
-        reader = reader.dropping(channels, drop_channels, classes)
+        channels = blank.channels if blank else int(num_classes or 0) + len({*dropped})
+        reader = reader.dropping(channels, dropped, classes)
         kept = reader.kept or ()
         if num_classes is not None and num_classes != len(kept):
-            less = f", less {channels - len(kept)}" if drop_channels else ""
+            less = f", less {channels - len(kept)}" if dropped else ""
             raise TeacherError(
                 f"`{factory}` makes a network of {channels} channels{less}, and `num_classes` is {num_classes}; leave"
                 " channels that are no classes out with `drop_channels=[…]`"
@@ -138,7 +140,7 @@ class TorchSegmentor(NetSegmentor):
 
     def _load(self, path: Path) -> None:
         if not path.is_file():
-            raise TeacherError(f"there is no checkpoint `{path}`")
+            raise TeacherError(no_file("checkpoint", path))
         loaded = load_checkpoint(path, map_location="cpu")
         load_into(self.net, loaded, str(path))
         self.stated_classes = stated_classes(loaded)
@@ -242,7 +244,27 @@ def _ask(net: nn.Module, reader: Reader, multiple: int, needed: bool) -> Output 
 # --- settings --------------------------------------------------------------------------------------------------------
 
 
-def _check(size_divisor: Any, test_cfg: Any, data_preprocessor: Any, mean: Any, std: Any, bgr: Any) -> None:
+def _several(name: str, places: Any) -> tuple[Place, ...]:
+    """One number or name, or a list of them."""
+    several = tuple(places) if isinstance(places, (list, tuple)) else (places,)
+    if not all(isinstance(place, (int, str)) and not isinstance(place, bool) for place in several):
+        raise TeacherError(f"`{name}` is {places!r}; expected a list of numbers or names")
+    return several
+
+
+def _check_made(factory: Any, args: Any, checkpoint: Any, classes: Any) -> None:
+    names = isinstance(classes, (list, tuple)) and all(isinstance(name, str) for name in classes)
+    for name, value, fits, expected in (
+        ("factory", factory, isinstance(factory, str), "`'file.py:function'` or `'package.module:function'`"),
+        ("args", args, args is None or isinstance(args, Mapping), "the function's arguments, `dict(…)`"),
+        ("checkpoint", checkpoint, checkpoint is None or isinstance(checkpoint, (str, Path)), "a file"),
+        ("classes", classes, classes is None or names, "a list of names"),
+    ):
+        if not fits:
+            raise TeacherError(f"`{name}` is {value!r}; expected {expected}")
+
+
+def _check_seen(size_divisor: Any, test_cfg: Any, data_preprocessor: Any, mean: Any, std: Any, bgr: Any) -> None:
     if not isinstance(size_divisor, int) or size_divisor < 1:
         raise TeacherError(f"`size_divisor` is {size_divisor!r}; expected a whole number, 1 or more")
     mode = (test_cfg or {}).get("mode", "whole")

@@ -23,7 +23,7 @@ def class_mismatch(model: Any, classes: Sequence[str]) -> str | None:
     head = getattr(model, "decode_head", None)
     out = getattr(model, "out_channels", None) or getattr(head, "out_channels", None)
     if out is not None and out != len(classes):
-        hint = "; `--set model.drop_channels=[…]` leaves out those that are none of them"
+        hint = "; `--set model.drop_channels=…` leaves out those that are none of them"
         text = f"the model predicts {out} classes, and the source taxonomy has {len(classes)}"
         return text + hint * hasattr(model, "names_of_kept")
     for place, names in names_of(model).items():

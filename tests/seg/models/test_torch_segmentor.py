@@ -130,6 +130,8 @@ def test_channels_that_are_no_classes_are_left_out(factory: str) -> None:
         else:
             assert torch.equal(some.classes, all_of_it.classes[:, [0, 1, 3, 4, 5, 7]])  # no object stays
             assert torch.equal(some.masks, all_of_it.masks)
+    alone = built(factory, args=dict(classes=6), drop_channels=5)  # as `--set model.drop_channels=5` says it
+    assert alone.reader.kept == (0, 1, 2, 3, 4)
     kept.stated_classes = {"meta.classes": names}  # the checkpoint's names are of all channels
     assert class_mismatch(kept, CLASSES) is None
     kept.stated_classes = {"meta.classes": names[::-1]}
@@ -320,6 +322,12 @@ def test_random_weights_are_told_from_those_that_the_function_loads(factory: str
         (dict(mean=[0.5] * 3, std=[0.0] * 3), "`std` is .*; expected three numbers above 0"),
         (dict(bgr=True, data_preprocessor=dict(type="SegDataPreProcessor")), "leave `mean`, `std` and `bgr` out"),
         (dict(test_cfg=dict(mode="slide")), r"expected `dict\(mode='whole'\)`, or `dict\(mode='slide', crop_size"),
+        (dict(factory=3), "`factory` is 3; expected `'file.py:function'`"),
+        (dict(args=[3]), r"`args` is \[3\]; expected the function's arguments, `dict"),
+        (dict(checkpoint=3), "`checkpoint` is 3; expected a file"),
+        (dict(classes="road,sky"), "`classes` is 'road,sky'; expected a list of names"),
+        (dict(drop_channels=[1.5]), r"`drop_channels` is \[1.5\]; expected a list of numbers or names"),
+        (dict(auxiliary=True), "`auxiliary` is True; expected a list of numbers or names"),
         (dict(size_divisor=0), "`size_divisor` is 0; expected a whole number"),
         (dict(pretrained="net.pth"), "write `checkpoint='net.pth'`, not `pretrained"),
         (dict(args=dict(multiple=48)), r"fails on 1 image.* of 128x128: .*net.py:\d+: in `raise .*: ValueError: sides"),
@@ -328,7 +336,7 @@ def test_random_weights_are_told_from_those_that_the_function_loads(factory: str
 )
 def test_settings_that_are_wrong(factory: str, settings: dict[str, Any], message: str) -> None:
     with pytest.raises(TeacherError, match=message):
-        built(factory, **settings)
+        built(**(dict(factory=factory) | settings))
 
 
 def test_a_network_of_one_size_is_not_asked(factory: str) -> None:
