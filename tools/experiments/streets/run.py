@@ -252,6 +252,7 @@ def main() -> int:
     names = [*STUDENTS, *MEANS]
     parser.add_argument("--only", nargs="+", choices=names, default=names, help="these students (all)")
     parser.add_argument("--iters", type=int, help="of every training; by default the config's")
+    parser.add_argument("--jobs", type=int, default=1, help="stages at a time, where they do not wait (%(default)s)")
     parser.add_argument(
         "--set", nargs="+", action=DictAction, default={}, help="of config.py, as model.size_divisor=32"
     )
