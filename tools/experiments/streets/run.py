@@ -102,8 +102,8 @@ class Streets:
     # --- stages ------------------------------------------------------------------------------------------------------
 
     def stages(self) -> list[Stage]:
-        out = [self._labels(name) for name in FOREIGN]
-        out.append(self._judged("teacher", self.work / "teacher", lambda _: self.teacher, ()))
+        out = [self._judged("teacher", self.work / "teacher", lambda _: self.teacher, ())]
+        out += [self._labels(name) for name in FOREIGN]
         for seed in self.seeds:
             base = [*self.only, *(MEANS[name] for name in self.only if name in MEANS)]
             for name in (n for n in STUDENTS if n in base):
@@ -167,7 +167,7 @@ class Streets:
         for key, dataset in datasets.items():
             dataset["weight"] = SHARES[key] / len(dataset["indices"])
         cfg.train_dataloader.dataset.datasets = list(datasets.values())
-        cfg.custom_hooks = [dict(type="TrainProgressHook", title=f"{name}, seed {seed}")]
+        cfg.custom_hooks = [*cfg.custom_hooks, dict(type="TrainProgressHook", title=f"{name}, seed {seed}")]
         return cfg
 
     def _mean(self, name: str, seed: int) -> list[Stage]:
