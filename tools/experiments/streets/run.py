@@ -1,0 +1,282 @@
+"""Real streets: a Cityscapes teacher, two foreign datasets labelled inside their constraints, zero-shot judges.
+
+    PYTHONPATH=tools/experiments python -m streets.run --data-root DATA --teacher net.py:build --checkpoint W -o WORK
+
+DATA holds `camvid`, and `real/` with `cityscapes`, `idd_lite`, `bdd100k` and `a2d2`, each as its taxonomy says. The
+teacher labels CamVid's training frames and IDD-Lite; students begin with its weights and are trained on six frames of
+Cityscapes and on these; they differ in the targets of the foreign frames, and in what keeps the source alive. Judged on
+BDD100K and A2D2, which no training sees, CamVid's val split, and two frames of Cityscapes that are held back. Finished
+parts are kept: the same command goes on where it was stopped. Other seeds, or other students (`--only`), may run at the
+same time in a work folder of their own.
+"""
+
+from __future__ import annotations
+
+import argparse
+import copy
+import json
+import os
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch
+
+import torch
+from mmengine.config import Config, DictAction
+
+from lsu_onto import UserError, __version__, write_atomic
+from lsu_seg.evaluation.document import document
+from lsu_seg.evaluation.files import write
+from lsu_seg.evaluation.run import measure
+from lsu_seg.openmmlab.config import load_config
+from lsu_seg.pseudo.output import file_sha256
+from lsu_seg.pseudo.run import pseudo_label
+from lsu_seg.training.run import train
+from lsu_seg.unify import unify
+from lsu_seg.unify.configs import stage_config, text
+from lsu_seg.unify.stages import Done, Stage, run_stages
+from streets import report, segmentor  # the second registers the model
+
+HERE = Path(__file__).parent
+HELD_BACK = (6, 7)
+"""Of the eight frames of Cityscapes, which are sorted by name."""
+FOREIGN = {
+    "camvid": ("camvid_segnet", "camvid"),
+    "idd_lite": (str(HERE / "idd_lite_closed.tax"), "real/idd_lite"),
+}
+"""Taxonomy and folder of what the teacher labels."""
+SHARES = {"cityscapes": 0.25, "camvid": 0.25, "idd_lite": 0.5}
+"""Of the images that a student sees."""
+FRAMES = {"camvid": 100, "idd_lite": 400}
+
+STUDENTS: dict[str, dict[str, Any]] = {
+    "raw": dict(kind="raw"),
+    "constrained": dict(kind="constrained"),
+    "set": dict(kind="constrained", sets=True),
+    "kept": dict(kind="constrained", sets=True, distil=1.0),
+    "trained_norms": dict(kind="constrained", sets=True, norms="trained"),
+}
+"""kind: of pseudo-labels. sets: the least sure labels are sets. The rest: of `StreetsSegmentor`."""
+MEANS = {"constrained_mean": "constrained", "set_mean": "set", "kept_mean": "kept"}
+"""The mean of the teacher's weights and a student's (WiSE-FT, arXiv 2109.01903); it takes no training."""
+
+
+class Streets:
+    """The experiment as stages.
+
+    Args:
+        cfg: `config.py` with the teacher's network filled in. root: DATA. teacher: its checkpoint.
+        only: the students that are wanted, some of STUDENTS and MEANS.
+    """
+
+    def __init__(self, cfg: Config, root: Path, teacher: Path, work: Path, seeds: Sequence[int], only: Sequence[str]):
+        self.cfg, self.root, self.teacher, self.work = cfg, root, teacher, work
+        self.seeds, self.only = seeds, only
+        self.views, self.unsure = cfg.pop("views"), cfg.pop("unsure")
+        self.weights = file_sha256(teacher)
+
+    # --- datasets ----------------------------------------------------------------------------------------------------
+
+    def source(self, indices: Sequence[int]) -> dict[str, Any]:
+        return self._dataset("cityscapes", "real/cityscapes", "train", indices=list(indices))
+
+    def foreign(self, name: str) -> dict[str, Any]:
+        taxonomy, folder = FOREIGN[name]
+        return self._dataset(taxonomy, folder, "train", indices=list(range(FRAMES[name])))
+
+    def judges(self) -> dict[str, dict[str, Any]]:
+        return {
+            "bdd100k": self._dataset(str(HERE / "bdd100k_official.tax"), "real/bdd100k", "train"),
+            "camvid_val": self._dataset(str(HERE / "camvid_eleven.tax"), "camvid", "val"),
+            "a2d2": self._dataset("a2d2", "real/a2d2", "all"),
+            "cityscapes": self.source(HELD_BACK),
+        }
+
+    def _dataset(self, taxonomy: str, folder: str, split: str, **more: Any) -> dict[str, Any]:
+        root = str(self.root / folder)
+        return dict(type="TaxDataset", taxonomy=taxonomy, source="cityscapes", data_root=root, split=split, **more)
+
+    # --- stages ------------------------------------------------------------------------------------------------------
+
+    def stages(self) -> list[Stage]:
+        out = [self._judged("teacher", self.work / "teacher", lambda _: self.teacher, ())]
+        out += [self._labels(name) for name in FOREIGN]
+        for seed in self.seeds:
+            base = [*self.only, *(MEANS[name] for name in self.only if name in MEANS)]
+            for name in (n for n in STUDENTS if n in base):
+                out += self._student(name, seed)
+            for name in (n for n in MEANS if n in self.only):
+                out += self._mean(name, seed)
+        return out
+
+    def _labels(self, name: str) -> Stage:
+        folder = self.work / "pseudo" / name
+        cfg = stage_config(self.cfg, folder, 0, name)
+        cfg.test_dataloader = copy.deepcopy(cfg.val_dataloader)
+        cfg.test_dataloader.dataset = {**self.foreign(name), "pipeline": cfg.val_dataloader.dataset.pipeline}
+        kinds = dict(out_dir=str(folder / "constrained"), raw_dir=str(folder / "raw"), confidence=True)
+        cfg.test_cfg = dict(type="PseudoLabelLoop", title=f"labels of {name}", **kinds, **self.views)
+        return Stage(
+            f"labels of {name}",
+            folder,
+            key=lambda _: [__version__, text(cfg), self.weights, unify.inputs(self.foreign(name), "cityscapes")],
+            action=lambda _: pseudo_label(cfg, self.teacher, quiet=True),
+            complete=lambda _: all((folder / kind).is_dir() for kind in ("constrained", "raw")),
+            resumes=True,
+        )
+
+    def _student(self, name: str, seed: int) -> list[Stage]:
+        folder = self.work / f"seed{seed}" / name
+        cfg = self._student_config(name, seed, folder)
+        datasets = cfg.train_dataloader.dataset.datasets
+        labels = tuple(f"labels of {n}" for n in FOREIGN)
+
+        def action(_: Any) -> dict[str, Any]:
+            start = time.monotonic()
+            training = copy.deepcopy(cfg)
+            for part in ("val_dataloader", "val_cfg", "val_evaluator"):  # judged once, by a stage of its own
+                training.pop(part, None)
+            return {"checkpoint": str(train(training, quiet=True)), "seconds": round(time.monotonic() - start)}
+
+        training = Stage(
+            f"{name}, seed {seed}",
+            folder / "training",
+            key=lambda done: [
+                *(__version__, text(cfg), self.weights, [unify.inputs(d, "cityscapes") for d in datasets]),
+                *(done[n].key for n in labels),
+            ],
+            action=action,
+            inputs=labels,
+            complete=lambda result: Path(result["checkpoint"]).is_file(),
+        )
+        return [training, self._judged(training.name, folder / "judged", _checkpoint, (training.name,))]
+
+    def _student_config(self, name: str, seed: int, folder: Path) -> Config:
+        student = dict(STUDENTS[name])
+        kind, sets = student.pop("kind"), student.pop("sets", False)
+        cfg = stage_config(self.cfg, folder / "training", seed, name)
+        cfg.model.update(student)
+        datasets = {"cityscapes": self.source(range(HELD_BACK[0]))}
+        for foreign in FOREIGN:
+            extra = dict(unsure=self.unsure) if sets else {}
+            labels = str(self.work / "pseudo" / foreign / kind)
+            datasets[foreign] = self.foreign(foreign) | {"labels": labels} | extra
+        for key, dataset in datasets.items():
+            dataset["weight"] = SHARES[key] / len(dataset["indices"])
+        cfg.train_dataloader.dataset.datasets = list(datasets.values())
+        cfg.custom_hooks = [*cfg.custom_hooks, dict(type="TrainProgressHook", title=f"{name}, seed {seed}")]
+        return cfg
+
+    def _mean(self, name: str, seed: int) -> list[Stage]:
+        folder, student = self.work / f"seed{seed}" / name, f"{MEANS[name]}, seed {seed}"
+
+        def action(done: Any) -> dict[str, Any]:
+            path = folder / "weights" / "mean.pth"
+            torch.save(mean_weights(self.cfg, self.teacher, Path(done[student].result["checkpoint"])), path)
+            return {"checkpoint": str(path)}
+
+        weights = Stage(
+            f"{name}, seed {seed}",
+            folder / "weights",
+            key=lambda done: [__version__, self.weights, done[student].key],
+            action=action,
+            inputs=(student,),
+            complete=lambda result: Path(result["checkpoint"]).is_file(),
+        )
+        return [weights, self._judged(weights.name, folder / "judged", _checkpoint, (weights.name,))]
+
+    def _judged(self, name: str, folder: Path, checkpoint: Any, inputs: tuple[str, ...]) -> Stage:
+        cfg = stage_config(self.cfg, folder, 0, "judged")
+
+        def action(done: Any) -> dict[str, str]:
+            path = checkpoint([done[n] for n in inputs])
+            measured = measure(cfg, path, self.judges(), quiet=True, title=name)
+            write(folder / "evaluation", document(measured), measured)
+            return {"evaluation": str(folder / "evaluation" / "evaluation.json")}
+
+        return Stage(
+            f"{name}, judged",
+            folder,
+            key=lambda done: [
+                *(__version__, text(cfg), self.weights, [done[n].key for n in inputs]),
+                {n: unify.inputs(d, "cityscapes") for n, d in self.judges().items()},
+            ],
+            action=action,
+            inputs=inputs,
+            complete=lambda result: Path(result["evaluation"]).is_file(),
+        )
+
+
+def _checkpoint(done: Sequence[Done]) -> Path:
+    return Path(done[0].result["checkpoint"])
+
+
+def mean_weights(cfg: Config, teacher: Path, student: Path) -> dict[str, Any]:
+    """The checkpoint of a student with the mean of its weights and the teacher's, those of its norms too."""
+    model = segmentor.StreetsSegmentor(
+        **{k: v for k, v in cfg.model.items() if k != "type"} | {"checkpoint": str(teacher)}
+    )
+    before = model.state_dict()
+    loaded = torch.load(student, map_location="cpu", weights_only=False)
+    for key, value in loaded["state_dict"].items():
+        if value.is_floating_point():
+            loaded["state_dict"][key] = (value + before[key]) / 2
+    return dict(loaded)
+
+
+def say(stages: Sequence[Stage]) -> Any:
+    """Prints which stage runs, of how many."""
+    start = time.monotonic()
+
+    def wrapped(stage: Stage, number: int) -> Stage:
+        def action(done: Any) -> Any:
+            minutes = (time.monotonic() - start) / 60
+            print(f"[{number}/{len(stages)}] {stage.name}; {minutes:.0f} min so far", flush=True)
+            return stage.action(done)
+
+        return Stage(**{**vars(stage), "action": action})
+
+    return [wrapped(stage, number) for number, stage in enumerate(stages, 1)]
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data-root", required=True, type=Path)
+    parser.add_argument("--teacher", required=True, help="the function that makes the network: FILE.py:FUNCTION")
+    parser.add_argument("--checkpoint", required=True, type=Path, help="its weights")
+    parser.add_argument("-o", "--work", default=Path("work/streets"), type=Path, help="for all results (%(default)s)")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    names = [*STUDENTS, *MEANS]
+    parser.add_argument("--only", nargs="+", choices=names, default=names, help="these students (all)")
+    parser.add_argument("--iters", type=int, help="of every training; by default the config's")
+    parser.add_argument("--jobs", type=int, default=1, help="stages at a time, where they do not wait (%(default)s)")
+    parser.add_argument(
+        "--set", nargs="+", action=DictAction, default={}, help="of config.py, as model.size_divisor=32"
+    )
+    args = parser.parse_args()
+    torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
+    try:
+        cfg = load_config(HERE / "config.py")
+        cfg.model.factory, cfg.model.checkpoint = args.teacher, str(args.checkpoint)
+        if args.iters:
+            cfg.train_cfg.max_iters = cfg.train_cfg.val_interval = args.iters
+        cfg.merge_from_dict(args.set)
+        streets = Streets(cfg, args.data_root, args.checkpoint, args.work, args.seeds, args.only)
+        run_stages(say(streets.stages()), args.work, print, args.jobs)
+        results = report.results(args.work, args.seeds, [n for n in names if n in args.only])
+    except (UserError, ImportError, OSError) as e:
+        print(f"error: {e}", file=sys.stderr)
+        return 1
+    results["settings"] |= dict(version=__version__, iterations=cfg.train_cfg.max_iters, shares=SHARES)
+    write_atomic(args.work / "results.json", json.dumps(results, indent=1).encode())
+    page = report.page(results)
+    write_atomic(args.work / "results.md", page.encode())
+    print(f"\n{page}\n{args.work}/results.json, results.md")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
