@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import chain
@@ -22,6 +22,9 @@ from lsu_onto.library.library import Library
 from lsu_onto.ontology.model import Dataset, Source, Taxonomy
 
 VERSION = "v1"
+
+_SHOWN = 20
+"""How many questions the text has."""
 
 
 @dataclass(frozen=True)
@@ -86,8 +89,9 @@ class Union:
         for each in self.atoms.open:
             i, x = each.member, each.cls
             known = [(j, a) for j, a in enumerate(each.pattern) if a != NONE]
+            pairs = [(j, a) for j, a in known if j in each.between] or known
             doubted = [u for u, p in enumerate(patterns) if p[:i] == each.pattern and self.atoms.may[i][x, u]]
-            for j, a in known if doubted else ():
+            for j, a in pairs if doubted else ():
                 atoms, columns = doubts.setdefault((j, a, i, x), ({}, {}))
                 atoms |= dict.fromkeys(doubted)
                 columns[each.column] = None
@@ -273,16 +277,18 @@ def _near(colour: int) -> Iterator[int]:
         yield r << 16 | g << 8 | b
 
 
-def report(union: Union, questions: Iterable[Question]) -> str:
-    """What was made, and what to ask, as text."""
-    questions = list(questions)
+def report(union: Union) -> str:
+    """What was made, and the first questions, as text."""
     of = ", ".join(f"{len(m.taxonomy.classes)} of {m.taxonomy.name} {m.taxonomy.version}" for m in union.members)
     lines = [f"{len(union.names)} classes, from {of}"]
-    if questions:
-        lines += ["", "Open questions, and how many classes each leaves in doubt:"]
-    for q in questions:
+    if union.questions:
+        lines += ["", "open questions, and how many classes each leaves in doubt:"]
+    for q in union.questions[:_SHOWN]:
         first, second = (f"{dataset.partition(' ')[0]}:{name}" for dataset, name in (q.first, q.second))
-        lines.append(f"{len(q.atoms):4}  is {first} ever {second}?  (both overlap {few(q.through, 4)})")
+        lines.append(f"{len(q.atoms):4}  is {first} ever {second}?  both overlap {few(q.through, 4)}")
+    more = len(union.questions) - _SHOWN
+    if more > 0:
+        lines.append(f"      and {more} more, which --format json shows")
     return "\n".join(lines) + "\n"
 
 

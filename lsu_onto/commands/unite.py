@@ -72,4 +72,4 @@ def unite(
     if format_ == "json":
         put_data(json.dumps(as_json(union), indent=2, ensure_ascii=False) + "\n")
     else:
-        click.echo(report(union, union.questions).rstrip("\n"), err=output is None)
+        click.echo(report(union).rstrip("\n"), err=output is None)
