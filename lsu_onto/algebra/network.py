@@ -35,6 +35,11 @@ class Member:
     doubts: frozenset[tuple[Key, int]] = frozenset()
     """Sources, and classes whose decisions allow what other rows claim whole."""
 
+    @property
+    def name(self) -> str:
+        """The taxonomy's name and version."""
+        return f"{self.taxonomy.name} {self.taxonomy.version}"
+
     def facts(self, source: Key, k: int) -> Matrix | None:
         """What its map to a source with k classes leaves; None: it has no map there."""
         if isinstance(self.taxonomy, Source):
