@@ -51,7 +51,9 @@ def best(run: Callable[[], object], repeats: int = 5, clock: Callable[[], float]
 
 
 def process(*args: str) -> Callable[[], object]:
-    return lambda: subprocess.run([sys.executable, *args], check=True, stdout=subprocess.DEVNULL)
+    return lambda: subprocess.run(
+        [sys.executable, *args], check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
 
 
 # --- the language ------------------------------------------------------------------------------------------
@@ -101,6 +103,10 @@ def language() -> Iterator[Figure]:
         yield Figure("10,000 lines in process", best(check(huge), 3), "every line through lark", lark_huge, 2000)
         maps = best(process("-c", run, "check-maps", str(shipped())), 3)
         yield Figure("check-maps of all shipped maps, cold", maps, "python -c pass", bare, 5000)
+
+        urban = ["cityscapes", "vistas@v1.2", "idd", "bdd100k", "a2d2"]
+        union = best(process("-c", run, "unite", *urban), 3)
+        yield Figure("unite of five urban datasets, cold", union, "python -c pass", bare, 5000)
 
         lines = dataset_text(200, 194)
         town.write_text(lines)

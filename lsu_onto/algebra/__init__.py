@@ -1,1 +1,1 @@
-"""What maps say together: they compose, invert, restrict a source, and agree or contradict each other."""
+"""What maps say together: they compose, invert, restrict a source, agree or contradict each other, and unite."""

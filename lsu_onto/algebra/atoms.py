@@ -18,7 +18,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from lsu_onto.algebra.facts import Matrix
+from lsu_onto.algebra.facts import Matrix, product
 from lsu_onto.algebra.network import Network
 
 NONE = -1
@@ -52,14 +52,21 @@ class _Branch:
         return all(x == NONE for x in self.pattern)
 
 
-@dataclass(frozen=True)
-class Open:
-    """A question: whether a class has pixels of an atom. `others`: where what they share could be instead."""
+class Open(NamedTuple):
+    """A question: whether a class has pixels of an atom of the taxonomies before.
+
+    Attributes:
+        member, cls: the class.
+        pattern: the atom.
+        column: the source class that relates them.
+        between: where the atoms differ of which one has pixels of the class.
+    """
 
     member: int
     cls: int
     pattern: Pattern
     column: int
+    between: frozenset[int]
 
 
 class Box(NamedTuple):
@@ -165,12 +172,9 @@ def _splits(
             continue
         here = (b.alive[:, None] & net.may[i])[:, :-1]
         shared = _shared(net, b, i)
-        for j, (start, end) in enumerate(pairwise(net.starts)):
-            seen = np.zeros((end - start, here.shape[1]), bool)
-            np.logical_or.at(seen, net.cells[:, j], here)
-            for x, v in zip(*(a.tolist() for a in np.nonzero(seen.T & shared[:, start:end])), strict=True):
-                if not net.blank[i][x]:
-                    places.setdefault((x, start + v), {}).setdefault(home)
+        for x, column in np.argwhere(shared & product(here.T, net.has.T)).tolist():
+            if not net.blank[i][x]:
+                places.setdefault((x, column), {}).setdefault(home)
     certain: dict[Pattern | None, set[int]] = {home: set() for home in homes}
     meets: dict[Pattern, set[int]] = {}
     for (x, column), at in places.items():
@@ -188,7 +192,12 @@ def _splits(
             splits[home] |= classes
         if not _are_few(group, classes, certain):
             together |= dict.fromkeys(classes, group[0])
-    found = [Open(i, x, home, column) for (x, column), at in places.items() for home in at if x not in certain[home]]
+    found = [
+        Open(i, x, home, column, frozenset(j for j in range(i) if len({p[j] for p in at}) > 1))
+        for (x, column), at in places.items()
+        for home in at
+        if x not in certain[home]
+    ]
     return splits, together, found
 
 
@@ -262,9 +271,7 @@ def _standing(net: Network, pattern: Pattern, part: Pattern) -> tuple[tuple[bool
     be as wide as possible."""
     added = [(i, x) for i, (x, of_part) in enumerate(zip(pattern, part, strict=True)) if x != of_part]
     names = {net.members[i].taxonomy.classes[x].name for i, x in enumerate(part) if x != NONE}
-    return tuple(
-        (net.members[i].taxonomy.classes[x].name not in names, -int(net.related[i][x].sum())) for i, x in added
-    )
+    return tuple((net.members[i].taxonomy.classes[x].name not in names, -net.widths[i][x]) for i, x in added)
 
 
 def _stands_alone(net: Network, b: _Branch) -> bool:

@@ -35,6 +35,11 @@ class Member:
     doubts: frozenset[tuple[Key, int]] = frozenset()
     """Sources, and classes whose decisions allow what other rows claim whole."""
 
+    @property
+    def name(self) -> str:
+        """The taxonomy's name and version."""
+        return f"{self.taxonomy.name} {self.taxonomy.version}"
+
     def facts(self, source: Key, k: int) -> Matrix | None:
         """What its map to a source with k classes leaves; None: it has no map there."""
         if isinstance(self.taxonomy, Source):
@@ -152,12 +157,18 @@ class Network:
         out[np.array(self.starts[1:], int) - 1] = False
         return out
 
-    def in_cells(self, columns: Matrix) -> Matrix:
-        """Whether a cell has one of some columns: bool [..., columns] → [..., C]."""
-        out = np.zeros((*columns.shape[:-1], len(self.cells)), bool)
+    @cached_property
+    def has(self) -> Matrix:
+        """The classes of each cell, bool [columns, C]."""
+        out = np.zeros((self.starts[-1], len(self.cells)), bool)
         for start, at in zip(self.starts, self.cells.T, strict=False):
-            out |= columns[..., start + at]
+            out[start + at, np.arange(len(at))] = True
         return out
+
+    @cached_property
+    def widths(self) -> tuple[list[int], ...]:
+        """Of each class of each member, how many source classes it may have something of."""
+        return tuple(r.sum(1).tolist() for r in self.related)
 
 
 def network(library: Library, taxonomies: Sequence[Source | Dataset], through: Sequence[Source] = ()) -> Network:
