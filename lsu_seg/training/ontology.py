@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 from typing import Any
 
+import numpy as np
 import torch
 from mmengine.dist import all_reduce, is_main_process
 from mmengine.hooks import Hook
@@ -37,11 +38,11 @@ class OntologyHook(Hook):
     - `ratio_town`: the share of its samples among all samples so far;
     - `sets_town`: the share of its labelled pixels so far whose target is a set (with a `SetNLLLoss`).
 
-    Before the first iteration, the thresholds of datasets with `unsure` are logged, and which classes of own labels are
-    ignored although they could be trained on as sets; after the last, a table over all ranks, with the shares that
-    result from the weights, and the number of void images that were skipped. Samples are assigned to datasets by the
-    `dataset` that `PackTaxInputs` writes. An image of a mosaic (`TaxMosaic`) counts as its part of a sample; a mosaic
-    of several datasets counts in none of the other figures.
+    Before the first iteration, the thresholds of datasets with `unsure` are logged, which classes of own labels are
+    ignored although they could be trained on as sets, and which channels no set tells apart; after the last, a table
+    over all ranks, with the shares that result from the weights, and the number of void images that were skipped.
+    Samples are assigned to datasets by the `dataset` that `PackTaxInputs` writes. An image of a mosaic (`TaxMosaic`)
+    counts as its part of a sample; a mosaic of several datasets counts in none of the other figures.
     """
 
     priority = "NORMAL"  # before the LoggerHook
@@ -58,6 +59,7 @@ class OntologyHook(Hook):
         members = list(tax_datasets(dataset))
         log_thresholds(runner, members)
         log_ignored(runner, members)
+        log_alike(runner, members)
         shares = shares_of(runner.train_loop.dataloader)
         self.names, self.shares = list(shares), list(shares.values())
         self.totals = torch.zeros(len(self.names), len(COLUMNS), dtype=torch.float64)
@@ -166,12 +168,41 @@ def log_ignored(runner: Any, members: list[TaxDataset]) -> None:
         closed = (constraint.allowed[:, :-1].sum(1) > 1) & ~constraint.allowed[:, -1]
         if dataset.pseudo or dataset.reader.threshold is not None or not closed.any():
             continue
-        names = [f"`{name}`" for name, one in zip(constraint.classes, closed, strict=True) if one]
-        some = ", ".join(names[:_NAMED]) + (f" and {len(names) - _NAMED} more" if len(names) > _NAMED else "")
+        names = [name for name, one in zip(constraint.classes, closed, strict=True) if one]
         runner.logger.warning(
-            f"`{dataset.name}`: pixels of {some} are ignored, because each may be several classes of"
+            f"`{dataset.name}`: pixels of {_listed(names)} are ignored, because each may be several classes of"
             f" `{constraint.source}`; write `threshold=1.0` to train on them as sets, or `labels=` for pseudo-labels"
         )
+
+
+def log_alike(runner: Any, members: list[TaxDataset]) -> None:
+    """Warn of channels that a training on sets alone cannot tell apart: each label that may be one may be the other."""
+    if any(d.pseudo for d in members) or not any(d.coder.has_sets for d in members):
+        return
+    classes = members[0].constraint.source_classes
+    targets = [d.constraint.allowed[:, :-1][d.coder.by_row[:-1] != d.coder.void] for d in members]
+    alike: dict[bytes, list[str]] = {}
+    for name, column in zip(classes, np.concatenate(targets).T, strict=True):
+        alike.setdefault(column.tobytes(), []).append(name)
+    nowhere = alike.pop(bytes(sum(map(len, targets))), [])
+    if nowhere:
+        runner.logger.warning(
+            f"no label of the training datasets may be {_listed(nowhere, 'or')}: nothing teaches the model what that is"
+        )
+    for names in alike.values():
+        if len(names) > 1:
+            runner.logger.warning(
+                f"every label of the training datasets that may be one of {_listed(names)} may be each of them:"
+                " nothing teaches the model to tell them apart"
+            )
+
+
+def _listed(names: list[str], word: str = "and") -> str:
+    """Names in a sentence, not more than a few."""
+    quoted = [f"`{name}`" for name in names[:_NAMED]]
+    if len(names) > _NAMED:
+        quoted.append(f"{len(names) - _NAMED} more")
+    return f" {word} ".join(filter(None, (", ".join(quoted[:-1]), quoted[-1])))
 
 
 _NAMED = 5

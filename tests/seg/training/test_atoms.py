@@ -16,6 +16,7 @@ from mmengine.registry import init_default_scope
 from helpers.tiny import LAYOUT, model_config, save
 from lsu_seg.cli import main
 from lsu_seg.openmmlab.config import load_config
+from lsu_seg.training.run import train
 
 UNIVERSAL = f"""\
 tax 1
@@ -44,6 +45,12 @@ dataset some v1 -> universal v1
 
 1  rolling  ~ car truck
 2  other    > kerb house ~ car truck
+
+dataset narrow v1 -> universal v1
+{LAYOUT}void: 255
+
+1  vehicle  > car truck
+2  kerb     = kerb
 """
 COLOURS = np.array([[40, 40, 40], [200, 40, 40], [40, 200, 40], [40, 40, 200]])
 RAW = {"uses": [1, 1, 2, 2], "looks": [1, 2, 1, 2], "some": [1, 1, 2, 2], "universal": [0, 1, 2, 3]}
@@ -146,3 +153,24 @@ def test_where_an_atom_is_of_no_single_class_the_evaluation_says_so(judged: tupl
     assert view["miou"] == other["iou"] > 0.9 and rolling["iou"] == 0
     (line,) = (line for line in said.splitlines() if line.split()[:1] == ["some"])
     assert "; 1 of 2 classes" in line
+
+
+def test_a_training_says_which_atoms_nothing_teaches(world: Path, tmp_path: Path) -> None:
+    cfg = load_config(world / "student.py")
+    datasets = cfg.train_dataloader.dataset.datasets
+    del datasets[1:]
+    datasets[0].update(taxonomy="narrow", paths=[str(world)])  # the files of `uses`, which know less
+    cfg.val_dataloader = cfg.val_cfg = cfg.val_evaluator = None
+    cfg.work_dir, cfg.train_cfg.max_iters = str(tmp_path), 1
+    train(cfg, quiet=True)
+    assert warnings(tmp_path) == [
+        "no label of the training datasets may be `house`: nothing teaches the model what that is",
+        "every label of the training datasets that may be one of `car` and `truck` may be each of them: nothing teaches"
+        " the model to tell them apart",
+    ]
+    assert warnings(world / "run") == [], "`uses` and `looks` together teach all"
+
+
+def warnings(folder: Path) -> list[str]:
+    (log,) = folder.glob("*/*.log")
+    return [line.partition("WARNING - ")[2] for line in log.read_text().splitlines() if "nothing teaches" in line]

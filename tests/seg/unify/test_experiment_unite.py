@@ -8,14 +8,18 @@ from pathlib import Path
 
 import pytest
 import torch
+from click.testing import CliRunner
 from mmengine.config import Config
 
 sys.path.insert(0, str(Path(__file__).parents[3] / "tools" / "experiments"))
 
 import unite
 from unite_scenes.judge import Spaces
+from unite_scenes.scenes import ATOMS, DATASETS, TAXONOMIES, find_taxonomy
 
+import lsu_onto
 from helpers.tiny import LOAD, model_config
+from lsu_onto.cli import main
 from lsu_seg.openmmlab.config import load_config
 
 WAYS = ("atoms", "teachers")
@@ -68,3 +72,13 @@ def test_fine_labels_are_the_same_in_every_label_space() -> None:
             assert own[space].tolist() == spaces.truth(fine, space).tolist()
     truck = spaces.names["fine"].index("truck")
     assert [spaces.names[d][spaces.truth(fine, d)[0, truck]] for d in ("uses", "looks")] == ["vehicle", "bulk"]
+
+
+def test_the_atoms_are_those_that_unite_makes_of_the_datasets(tmp_path: Path) -> None:
+    through = [word for d in DATASETS for word in ("--through", d)]
+    folder, out = str(TAXONOMIES / "datasets"), str(tmp_path / "universal.tax")
+    done = CliRunner().invoke(main, ["unite", *DATASETS, *through, "--path", folder, "-o", out])
+    assert done.exit_code == 0, done.output
+    for name in DATASETS:
+        made, shipped = lsu_onto.load(name, ATOMS, [tmp_path, folder]), find_taxonomy(name, ATOMS)
+        assert {c: set(made.names(c)) for c in made.classes} == {c: set(shipped.names(c)) for c in shipped.classes}
