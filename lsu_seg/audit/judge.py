@@ -61,9 +61,9 @@ MOST_ROWS = (
 STEPS = 4
 """Of an audit: moves of rows, their refinement, findings about rows, and about files with the places that show them."""
 Advance = Callable[[], object]
-SHUFFLED = 1.0
-"""Labels of a list in order fit their own image better than other images, by more standard deviations than this; those
-of a shuffled list, by 0.6 at most."""
+SHUFFLED = 3.5
+"""Labels of a list in order fit their own image better than other images, by more standard errors than this, even to a
+teacher of 0.1 mIoU."""
 
 
 def audit(
@@ -282,9 +282,9 @@ def file_findings(
     if grid is None:
         return []
     level = settings.false_alarms * PARTS.mispaired
-    expected = float((known or learnt()).shuffled(-grid.lift))
-    if grid.lift < SHUFFLED and expected < level:
-        return [Finding("shuffled", score=-grid.lift, expected=expected, figures={"lift": grid.lift})]
+    expected = float((known or learnt()).shuffled(-grid.order))
+    if grid.order < SHUFFLED and expected < level:
+        return [Finding("shuffled", score=-grid.order, expected=expected, figures={"lift": grid.lift})]
     return [
         Finding("mispaired", keys=(keys[i], keys[j]), score=-float(np.log(expected + 1e-12)), expected=expected)
         for i, j, _, expected in grid.pairs

@@ -79,7 +79,7 @@ class Learnt:
         known: log odds that the teacher has a class for what a void row shows, of `Scores.familiarity`.
         novel: log odds that it has none for what another row shows, of the same.
         insisted, wrong_row, exchanged, void_hides, never_chosen, is_void: tails of the scores of the kinds of findings,
-            of what right maps have. shuffled: of -lift of `pairing`, of lists in order.
+            of what right maps have. shuffled: of -order of `pairing`, of lists in order.
         power: log odds that a class that is missing from S(d) scores more than a border, of `scores.CIRCUMSTANCES`.
     """
 

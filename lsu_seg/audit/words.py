@@ -23,7 +23,8 @@ class Words(NamedTuple):
 WORDS = {
     "shuffled": Words(
         "Labels fit the images of other labels as well as their own.",
-        "Check how images and labels are paired: the patterns or the list in the taxonomy, and the names of the files.",
+        "Check how images and labels are paired: the patterns or the list in the taxonomy, and the names of the files."
+        " If they are right, the teacher sees too little: check that its checkpoint was loaded and fits its config.",
     ),
     "mispaired": Words(
         "Some labels fit each other's image better than their own.",

@@ -32,7 +32,7 @@ import lsu_onto
 from lsu_onto import NameOdds, Suggestion, suggest_rows
 from lsu_onto.starter.by_name import PRIOR
 from lsu_seg.audit.pixels import Pixels, pixels_of
-from lsu_seg.audit.suggest import suggest_seen
+from lsu_seg.audit.suggest import BELIEF, DOUBT, suggest_seen
 from lsu_seg.demo.data import make_data
 from lsu_seg.pseudo.sampling import drawn_sample
 
@@ -186,8 +186,11 @@ def coarse(path: Path, first: int) -> Iterator[Row]:
 
 
 def table(rows: list[Row]) -> str:
-    """Markdown: how many rows are right, and how many have at least what is right."""
-    lines = ["| | by | rows | the same S(d) | S(d) contains it | mean size of S(d) |", "|---|---|---|---|---|---|"]
+    """Markdown: how many rows are right, and how many have at least what is right; how sure it is of certain rows."""
+    lines = [
+        "| | by | rows | the same S(d) | S(d) contains it | mean size of S(d) | certain rows | stated | right |",
+        "|---|---|---|---|---|---|---|---|---|",
+    ]
     for domain in dict.fromkeys(row.domain for row in rows):
         for mode in MODES:
             own = [row for row in rows if (row.domain, row.mode) == (domain, mode)]
@@ -195,8 +198,25 @@ def table(rows: list[Row]) -> str:
                 same = np.mean([set(r.truth) == set(r.suggested) for r in own])
                 more = np.mean([set(r.truth) <= set(r.suggested) for r in own])
                 size = np.mean([len(r.suggested) for r in own])
-                lines.append(f"| {domain} | {mode} | {len(own)} | {same:.0%} | {more:.0%} | {size:.1f} |")
+                sure = [row for row in own if row.certainty and not row.widened]
+                stated = np.mean([row.certainty for row in sure]) if sure else np.nan
+                right = np.mean([set(row.truth) == set(row.suggested) for row in sure]) if sure else np.nan
+                lines.append(
+                    f"| {domain} | {mode} | {len(own)} | {same:.0%} | {more:.0%} | {size:.1f}"
+                    f" | {len(sure)} | {stated:.0%} | {right:.0%} |"
+                )
     return "\n".join(lines).replace("%", " %") + "\n"
+
+
+def belief(rows: list[Row]) -> str:
+    """How the log odds that a row is right follow from those of its least certain cell, of drawn coarse classes."""
+    from sklearn.linear_model import LogisticRegression
+
+    own = [row for row in rows if row.domain.startswith("coarse classes, drawn") and row.certainty]
+    stated = np.clip([row.certainty for row in own], 1e-3, 1 - 1e-3)
+    least = (np.log(stated / (1 - stated)) + DOUBT) / BELIEF
+    model = LogisticRegression(C=10).fit(least[:, None], [set(row.truth) == set(row.suggested) for row in own])
+    return f"log odds of a row: {model.coef_[0, 0]:.2f} · least {model.intercept_[0]:+.2f}, of {len(own)} rows\n"
 
 
 def main() -> None:
@@ -222,7 +242,7 @@ def main() -> None:
         rows += coarse(path, args.first_world)
     lines = (json.dumps(vars(row)) + "\n" for row in rows)
     (args.output / "rows.jsonl").write_text("".join(lines), encoding="utf-8")
-    text = table(rows)
+    text = table(rows) + (belief(rows) if args.pools else "")
     (args.output / "table.md").write_text(text, encoding="utf-8")
     print(text, end="")
 

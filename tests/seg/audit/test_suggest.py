@@ -58,6 +58,16 @@ def test_names_and_pictures_are_added(sample: Sample, nameless: NameOdds) -> Non
     assert both[0].reasons[0] == "road: so has `x`" and both[0].reasons[1].startswith("the teacher sees road")
 
 
+def test_pictures_are_less_certain_than_their_least_certain_cell(sample: Sample, nameless: NameOdds) -> None:
+    """Of coarse classes, parts that the teacher seldom recognises are missing."""
+    made, sight = suggest(sample, nameless)
+    for s in made[:5]:
+        least = np.abs(nameless.odds[s.row] + sight.odds[s.row]).min()
+        assert s.certainty == pytest.approx(1 / (1 + np.exp(1.1 - 0.9 * least)))
+        assert s.certainty < 1 / (1 + np.exp(-least))
+    assert made[0].certainty > 0.7 > 0.6 > made[4].certainty
+
+
 def test_a_class_that_is_called_void_stays_void_whatever_it_shows(sample: Sample, nameless: NameOdds) -> None:
     odds = nameless.odds.copy()
     odds[2, 5] = 1

@@ -71,7 +71,7 @@ def learn(worlds: list[list[Look]]) -> Learnt:
             for look, s in rights
         ),
         is_void=_tail(novel(s.familiarity)[s.closed] for _, s in rights),
-        shuffled=_tail([-np.array([look.lift for look, _ in rights if np.isfinite(look.lift)])]),
+        shuffled=_tail([-np.array([look.order for look, _ in rights if np.isfinite(look.order)])]),
         power=_power(worlds, insisted, scores),
     )
 

@@ -28,8 +28,8 @@ class Look(NamedTuple):
     """A map and its statistics.
 
     Attributes:
-        d, c: what was planted. truth: float `[D, K+1]`, the shares of the true classes. lift: of `pairing`, for a right
-            map; NaN if nothing can be said.
+        d, c: what was planted. truth: float `[D, K+1]`, the shares of the true classes. order: of `pairing`, for a
+            right map; NaN if nothing can be said.
     """
 
     kind: str
@@ -39,7 +39,7 @@ class Look(NamedTuple):
     judged: NDArray[np.bool_]
     truth: NDArray[np.float64]
     statistics: Presence
-    lift: float
+    order: float
 
 
 def looks(path: Path, seed: int) -> list[Look]:
@@ -55,7 +55,7 @@ def looks(path: Path, seed: int) -> list[Look]:
     judged = enough(world.pixels)
     k = world.allowed.shape[1] - 1
     pairs = pairing(world.grid_row, world.grid_top, len(world.allowed), k)
-    out = [_look(world, judged, "right", world.allowed)._replace(lift=pairs.lift if pairs else np.nan)]
+    out = [_look(world, judged, "right", world.allowed)._replace(order=pairs.order if pairs else np.nan)]
     closed = closed_rows(world.allowed) & judged
     inside, truth = world.allowed[:, :k] & closed[:, None], world.truth[:, :k]
     large = np.argwhere(inside & (truth > SMALLEST) & (inside.sum(1) > 1)[:, None])
