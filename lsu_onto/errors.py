@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 
 class UserError(ValueError):
     """A mistake of the user: the message says where, what was found, what was expected, and what to do.
@@ -10,6 +12,16 @@ class UserError(ValueError):
     """
 
     __module__ = "lsu_onto"  # where users import it from, and what a traceback shows
+
+
+def visible(message: str) -> str:
+    r"""A message in which control characters, which are commands to a terminal, are spelt out. Names in it may be from
+    any file.
+
+    >>> visible("`\x1b[31mred` is no class\n  of `s`")
+    '`\\x1b[31mred` is no class\n  of `s`'
+    """
+    return re.sub(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]", lambda c: f"\\x{ord(c[0]):02x}", message)
 
 
 def interruption(error: BaseException) -> KeyboardInterrupt | SystemExit | None:

@@ -23,7 +23,7 @@ from typing import Any, TypeVar
 import click
 from click.shell_completion import CompletionItem
 
-from lsu_onto.errors import UserError, interruption
+from lsu_onto.errors import UserError, interruption, visible
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 
@@ -99,7 +99,7 @@ class Ending(click.ClickException):
     """The message and the exit code that a command ends with."""
 
     def __init__(self, message: str, code: int) -> None:
-        super().__init__(message)
+        super().__init__(visible(message))
         self.exit_code = code  # type: ignore[misc]  # as click's own UsageError does
 
     def show(self, file: Any = None) -> None:

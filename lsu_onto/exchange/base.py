@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from lsu_onto.errors import UserError
+from lsu_onto.errors import UserError, visible
 from lsu_onto.files import as_bytes, write_atomic
 
 Place = tuple[str, int, int]
@@ -30,7 +30,8 @@ class Finding:
 
     def __str__(self) -> str:
         file, line, column = self.place
-        return f"{file}:{line}:{column}: {self.severity}: {self.message}" + (f"; {self.help}" if self.help else "")
+        what = f"{file}:{line}:{column}: {self.severity}: {self.message}"
+        return visible(f"{what}; {self.help}" if self.help else what)
 
 
 @dataclass(frozen=True)

@@ -28,12 +28,12 @@ def name_problem(name: str) -> str | None:
 
 def quoted(text: str) -> str:
     """A quoted string. The language has no escapes."""
-    return '"' + re.sub(r"[\r\n\t]+", " ", text.replace('"', "'")) + '"'
+    return '"' + re.sub(r"[\0\r\n\t]+", " ", text.replace('"', "'")) + '"'
 
 
 def note(*parts: str) -> str:
     """A trailing note, or an empty string. It never switches a diagnostic off."""
-    text = "; ".join(dict.fromkeys(" ".join(p.split()) for p in parts if p.strip()))
+    text = "; ".join(dict.fromkeys(" ".join(p.replace("\0", " ").split()) for p in parts if p.strip()))
     return "# " + re.sub(r"\ballow:", "allow", text) if text else ""
 
 
@@ -69,6 +69,7 @@ def class_lines(classes: Sequence[ClassLine]) -> list[str]:
             c.notes.append(f"officially {official}")
         elif c.official and c.official != c.name:
             name += f" {official}"
+            c.notes += [f"spelt `{c.official}`"] if '"' in c.official else []
         officials.add(official)
         names = [a for a in c.aliases if not as_colour(a)]
         c.notes += [f"also called {quoted(a)}" for a in c.aliases if as_colour(a)]

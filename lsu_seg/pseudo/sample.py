@@ -27,11 +27,12 @@ def read_manifest(root: Path) -> dict[str, Any]:
             manifest = json.loads(file.read())
         if isinstance(manifest, dict) and isinstance(manifest.get("dataset"), str) and "source" in manifest:
             return manifest
-    except OSError as error:
+    except (FileNotFoundError, NotADirectoryError):
         raise SampleError(
-            f"{root}: no folder of pseudo-labels, because it has no {MANIFEST} ({error.strerror}); name the `out_dir`"
-            " of a labelling run"
+            f"{root}: no folder of pseudo-labels, because it has no {MANIFEST}; name the `out_dir` of a labelling run"
         ) from None
+    except OSError as error:
+        raise SampleError(f"{root / MANIFEST}: cannot be read ({error.strerror})") from None
     except (ValueError, RecursionError):
         pass
     raise SampleError(f"{root / MANIFEST}: not the manifest of a labelling run")

@@ -35,6 +35,11 @@ def train(cfg: Config, quiet: bool = False, resume: bool = False) -> Path:
     for key in ("test_dataloader", "test_cfg", "test_evaluator"):
         cfg.pop(key, None)
     check_parts(cfg)
+    if not any(cfg.get(key) for key in ("train_dataloader", "train_cfg", "optim_wrapper")):
+        raise ConfigError(
+            "the config has no `train_dataloader`, `train_cfg` and `optim_wrapper`, so there is nothing to train: is it"
+            " one for labelling or evaluation?"
+        )
     work = make_work_dir(cfg)
     # Two runs would overwrite each other's checkpoints, and both end as if nothing was wrong.
     with locked(work) if is_first(cfg.get("launcher", "none")) else contextlib.nullcontext():

@@ -107,6 +107,11 @@ def test_a_message_that_nobody_can_read_keeps_its_code(monkeypatch: pytest.Monke
     assert ended(monkeypatch, RefusalError("no"), refused=2).exit_code == 2
 
 
+def test_a_message_commands_no_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    done = ended(monkeypatch, UserError("`\x1b]0;title\x07\x9b1m` is no class\n  of `s`"))
+    assert done.output == "error: `\\x1b]0;title\\x07\\x9b1m` is no class\n  of `s`\n"
+
+
 @pytest.mark.parametrize("line", ["list", "scan idd --data-root ."])
 def test_a_current_folder_that_is_gone_is_named(line: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (gone := tmp_path / "gone").mkdir()

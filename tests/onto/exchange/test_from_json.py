@@ -109,6 +109,14 @@ def test_nuscenes_has_names_or_indices(tmp_path: Path) -> None:
     assert set(names) == {"human.pedestrian.adult", "adult", "animal"}
 
 
+def test_labels_that_no_file_can_hold_are_written_as_near_as_can_be(tmp_path: Path) -> None:
+    (file := tmp_path / "a.json").write_text(json.dumps({"id2label": {"0": "a\0b", "1": 'say "c"'}}))
+    text = import_("json", [str(file)], Options()).text
+    assert '0  a_b "a b"\n1  say_c "say \'c\'"  # spelt `say "c"`\n' in text
+    (made := tmp_path / "made.tax").write_text(text)
+    assert not Library().check(made).errors
+
+
 @pytest.mark.parametrize(
     ("document", "expected"),
     [

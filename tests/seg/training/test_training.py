@@ -58,6 +58,15 @@ def test_gradients_of_several_iterations_with_a_schedule_are_no_reason_to_warn(t
     train(cfg, quiet=True)  # warnings are errors here
 
 
+def test_a_config_without_a_training_is_named(tmp_path: Path) -> None:
+    cfg = student_config(tmp_path)
+    for key in ("train_dataloader", "train_cfg", "optim_wrapper"):
+        cfg.pop(key)
+    with pytest.raises(ConfigError, match="nothing to train: is it one for labelling or evaluation"):
+        train(cfg, quiet=True)
+    assert not Path(cfg.work_dir).exists()
+
+
 def test_two_trainings_do_not_share_a_folder(tmp_path: Path) -> None:
     cfg = student_config(tmp_path)
     work = Path(cfg.work_dir)
