@@ -369,12 +369,14 @@ class FolderPath(click.Path):
         return super().convert(value, param, ctx)
 
 
-def need_new(file: str) -> None:
-    """Refuse a `.tax` file that is there already.
+def need_new(file: str, format_: str) -> None:
+    """Refuse a `.tax` file that is there already, and two things on standard output.
 
     Raises:
-        UserError: it is.
+        UserError: it is. UsageError: the map and the report would both be printed.
     """
+    if file == "-" and format_ != "text":
+        raise click.UsageError(f"-o - and --format {format_} would both be printed; name a file for -o")
     if file != "-" and os.path.lexists(file):
         raise UserError(f"`{file}` is there already, and nothing is overwritten; take another name with -o")
 
@@ -395,14 +397,6 @@ def put_new_map(text: str, report: str, file: str, format_: str, next_step: str)
         click.echo(f"\nwrote {file}: a draft; read it, then `{next_step}`", err=True)
 
 
-new_map_option = click.option(
-    "-o",
-    "--output",
-    type=OutputPath(".tax", dir_okay=False, allow_dash=True),
-    metavar="FILE | -",
-    help="The map, a new file; `-` prints it, and the table to standard error.  [default: NAME-SOURCE.tax]",
-)
-
 search_path = click.option(
     "--path",
     "search",
@@ -420,3 +414,30 @@ text_or_json = click.option(
     show_default=True,
     help="How the result is printed.",
 )
+
+
+def first_map_options(required: bool) -> Callable[[_Function], _Function]:
+    """The options of commands that write a first map: `source`, `output`, `format_` and `search`.
+
+    Args:
+        required: whether nothing else says which source is meant.
+    """
+    options = (
+        source_option("The source taxonomy that the classes are related to.", required=required),
+        click.option(
+            "-o",
+            "--output",
+            type=OutputPath(".tax", dir_okay=False, allow_dash=True),
+            metavar="FILE | -",
+            help="The map, a new file; `-` prints it, and the table to standard error.  [default: NAME-SOURCE.tax]",
+        ),
+        text_or_json,
+        search_path,
+    )
+
+    def decorate(command: _Function) -> _Function:
+        for option in reversed(options):
+            command = option(command)
+        return command
+
+    return decorate

@@ -4,23 +4,12 @@ from __future__ import annotations
 
 import click
 
-from lsu_onto.program import (
-    need_new,
-    new_map_option,
-    put_new_map,
-    search_path,
-    source_option,
-    taxonomy_argument,
-    text_or_json,
-)
+from lsu_onto.program import first_map_options, need_new, put_new_map, taxonomy_argument
 
 
 @click.command()
 @taxonomy_argument()
-@source_option("The source taxonomy that the classes are related to.", required=True)
-@new_map_option
-@text_or_json
-@search_path
+@first_map_options(required=True)
 def suggest(name: str, source: str, output: str | None, format_: str, search: tuple[str, ...]) -> None:
     """Write a first map of a dataset, from what its classes are called.
 
@@ -38,12 +27,9 @@ def suggest(name: str, source: str, output: str | None, format_: str, search: tu
     """
     from lsu_onto.starter.suggest import suggest_map
 
-    if output == "-" and format_ != "text":
-        raise click.UsageError(f"-o - and --format {format_} would both be printed; name a file for -o")
-    if output:
-        need_new(output)
+    need_new(output or "", format_)
     suggested = suggest_map(name, source, search)
     file = output or suggested.made.file
-    need_new(file)
+    need_new(file, format_)
     report = suggested.as_json(file) if format_ == "json" else suggested.as_text()
     put_new_map(suggested.made.text, report, file, format_, suggested.made.next_step(file, name, search))

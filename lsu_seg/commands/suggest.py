@@ -7,17 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from lsu_onto.program import (
-    Command,
-    FolderPath,
-    need_new,
-    new_map_option,
-    put_new_map,
-    search_path,
-    source_option,
-    taxonomy_argument,
-    text_or_json,
-)
+from lsu_onto.program import Command, FolderPath, first_map_options, need_new, put_new_map, taxonomy_argument
 from lsu_seg.commands.arguments import ask_options, set_option
 
 if TYPE_CHECKING:
@@ -27,13 +17,10 @@ if TYPE_CHECKING:
 
 @click.command(cls=Command, interrupted="what the teacher was asked is kept, and the same command goes on after it")
 @taxonomy_argument("target", metavar="NAME | OUT_DIR")
-@source_option("The source taxonomy that the classes are related to.")
 @click.option("--data-root", type=FolderPath(exists=True), help="Folder of the dataset.")
 @ask_options
-@new_map_option
 @set_option()
-@text_or_json
-@search_path
+@first_map_options(required=False)
 def suggest(
     target: str,
     source: str | None,
@@ -60,8 +47,7 @@ def suggest(
     from lsu_seg.audit.suggest import seen_as_json
     from lsu_seg.audit.suggest import suggest as suggested
 
-    if output == "-" and format_ != "text":
-        raise click.UsageError(f"-o - and --format {format_} would both be printed; name a file for -o")
+    need_new(output or "", format_)
     asking = {key: value for key, value in asking.items() if value}
     sample: Sample | None = None
     if is_run := Path(target).is_dir() and "teacher" not in asking:
@@ -73,7 +59,7 @@ def suggest(
     everything = lsu_onto.FirstRow(tuple(range(len(names.source_classes) + 1)))
     empty = lsu_onto.first_map(target, source, [everything] * len(names.classes), [], search)
     file = output or empty.file
-    _check_new(file)
+    _check_new(file, format_)
     if sample is not None:
         _check_classes(sample, names)
     elif "teacher" in asking:
@@ -97,10 +83,10 @@ def _check_options(asking: dict[str, Any], is_run: bool) -> None:
         raise click.UsageError(f"`--{option}` belongs to a teacher, who is asked with --teacher …; {why}")
 
 
-def _check_new(file: str) -> None:
+def _check_new(file: str, format_: str) -> None:
     from lsu_seg.pseudo.errors import check_output
 
-    need_new(file)
+    need_new(file, format_)
     if file != "-":
         check_output(Path(file).resolve().parent, {})  # now, and not after the teacher was asked
 

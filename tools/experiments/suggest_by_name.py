@@ -33,13 +33,14 @@ FAMILIES = (
     ("vistas",),
     ("goose", "goose_ex"),
     ("rugd", "rellis3d"),  # which took over its classes
-    ("camvid", "camvid11", "camvid_coarse"),
+    ("camvid", "camvid11", "camvid_coarse", "camvid_segnet"),
+    ("idd", "idd_lite"),
 )
 """Relatives: datasets, and sources, that know each other's answers."""
 
 TUNED = {
     *("cityscapes", "kitti", "kitti360", "acdc", "ade20k", "apolloscape", "camvid", "idd", "nuimages", "goose"),
-    *("rugd", "rellis3d", "ycor"),
+    *("rugd", "rellis3d", "ycor", "idd_lite", "camvid_segnet"),  # the last two as relatives
 }
 """The datasets whose maps rules and weights were chosen on."""
 
