@@ -191,6 +191,7 @@ def network(library: Library, taxonomies: Sequence[Source | Dataset], through: S
     everyone = [*members, *_bridges(library, members, by_key)]
     used = {k: sum(m.facts(k, len(s.classes)) is not None for m in everyone) for k, s in by_key.items()}
     sources = sorted((s for k, s in by_key.items() if used[k] > 1), key=lambda s: -len(s.classes))
+    _need_relations(everyone, len(members), sources)
     cells, may = _cells(everyone, sources)
     if doubted := _lost_by_decisions(everyone, may, sources):
         everyone = [replace(m, doubts=doubts) for m, doubts in zip(everyone, doubted, strict=True)]
@@ -268,14 +269,28 @@ def _contradiction(everyone: Sequence[Member], sources: Sequence[Source], i: int
         fewer_members = [r for r in rest if r is not m]
         rest = fewer_members if is_lost(fewer_members, used) else rest
     t = everyone[i].taxonomy
-    with_ = ", ".join(f"`{m.taxonomy.name} {m.taxonomy.version}`" for m in rest)
+    theirs = f"those of {', '.join(f'`{m.name}`' for m in rest)}" if rest else "each other"
     by = " and ".join(f"`{s.name} {s.version}`" for s in used)
-    other = next((s for s in sources if s not in used), None) or next(iter(used))
+    fewer = " ".join(f"--through {s.name}@{s.version}" for s in sources if s is not used[-1])
     return (
-        f"no pixel can be `{t.classes[lost].name}` of `{t.name} {t.version}`: its maps to {by} contradict those of "
-        f"{with_ or 'no other'}; mend a row, or leave a source out: `--through {other.name}` listens to the maps to "
-        f"`{other.name}` only"
+        f"no pixel can be `{t.classes[lost].name}` of `{t.name} {t.version}`: its maps to {by} contradict {theirs}; "
+        "mend a row" + (f", or listen to fewer maps: `{fewer}`" if fewer else "")
     )
+
+
+def _need_relations(everyone: Sequence[Member], named: int, sources: Sequence[Source]) -> None:
+    """Refuse a taxonomy that no source relates to the first one: each of its classes might be anything."""
+    reached, before = {0}, 0
+    near = [{_key(s) for s in sources if m.facts(_key(s), len(s.classes)) is not None} for m in everyone]
+    while len(reached) > before:
+        before = len(reached)
+        keys = set().union(*(near[i] for i in reached))
+        reached |= {i for i, each in enumerate(near) if each & keys}
+    if lost := [m.name for i, m in enumerate(everyone[:named]) if i not in reached]:
+        raise UserError(
+            f"nothing relates `{lost[0]}` to `{everyone[0].name}`: there is no source that both have a map to, and no "
+            "dataset that leads from a source of one to one of the other; name a dataset that does, or write a map"
+        )
 
 
 def _stated(m: Member, sources: Sequence[Source], starts: Sequence[int]) -> Matrix:
