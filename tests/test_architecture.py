@@ -70,7 +70,7 @@ ROOMS: dict[str, dict[str, str]] = {
         "changes": "files errors diagnostics lang ontology library",
         "revise": "errors diagnostics lang ontology library constraint changes",
         "exchange": "errors diagnostics files lang ontology library constraint",
-        "algebra": "errors diagnostics lang ontology library exchange",
+        "algebra": "errors diagnostics files lang ontology library exchange",
         "raster": "errors files",
         "starter": "progress files errors diagnostics lang ontology library constraint exchange raster",
         "lsp": "errors diagnostics lang ontology library",
