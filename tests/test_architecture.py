@@ -68,7 +68,7 @@ ROOMS: dict[str, dict[str, str]] = {
         "constraint": "errors files diagnostics lang ontology library",
         "render": "errors files ontology constraint",
         "exchange": "errors diagnostics files lang ontology library constraint",
-        "algebra": "errors diagnostics lang ontology library exchange",
+        "algebra": "errors diagnostics files lang ontology library exchange",
         "changes": "files errors diagnostics lang ontology library algebra",
         "revise": "errors diagnostics lang ontology library constraint changes",
         "raster": "errors files",

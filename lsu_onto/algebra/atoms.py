@@ -82,7 +82,7 @@ class Atoms:
     """What `split` gives.
 
     Attributes:
-        levels: for each number of taxonomies, the patterns of its atoms in the order of their numbers.
+        levels: for each number of taxonomies, the patterns of its atoms.
         wide: of the same, those that have what the last taxonomy does not name of what they are a part of.
         boxes: all pixels that the facts leave; no pixel is in two.
         may: for each member, bool [D + 1, A + 1]: which pixels of a class (void last) can be of which atom; the last
@@ -122,7 +122,7 @@ def split(net: Network) -> Atoms:
             for child in _children(net, b, splits[home], together, i)
         ]
         homes = _homes(net, branches)
-        levels.append(_numbered(net, levels[-1], homes))
+        levels.append(tuple(sorted({home for home in homes if home is not None})))
         rests = [home for b, home in zip(branches, homes, strict=True) if b.pattern[-1] == NONE]
         wide.append(frozenset(home for home in rests if home is not None))
     number = {p: a for a, p in enumerate(levels[-1])}
@@ -182,6 +182,8 @@ def _splits(
             meets.setdefault(home, set()).add(x)
         if len(at) == 1 and net.stated[i][x, column]:
             certain[next(iter(at))].add(x)
+        for home in _only_places(net, at, column) if net.whole[i][x, column] else ():
+            certain[home].add(x)
     for home, classes in meets.items():
         certain[home] |= classes if len(classes) == 1 else set()
     for home, classes in certain.items():
@@ -199,6 +201,17 @@ def _splits(
         if x not in certain[home]
     ]
     return splits, together, found
+
+
+def _only_places(net: Network, at: Iterable[Pattern], column: int) -> Iterator[Pattern]:
+    """Of the atoms that may have pixels of a source class, those that are the only place for what a class shares with
+    it."""
+    places: dict[tuple[int, int], list[Pattern]] = {}
+    for home in at:
+        for j, a in enumerate(home):
+            if a != NONE and net.stated[j][a, column]:
+                places.setdefault((j, a), []).append(home)
+    yield from (homes[0] for homes in places.values() if len(homes) == 1)
 
 
 def _without_place(
@@ -289,17 +302,6 @@ def _stands_alone(net: Network, b: _Branch) -> bool:
                 return False
             break
     return True
-
-
-def _numbered(net: Network, before: Sequence[Pattern], found: Iterable[Pattern | None]) -> tuple[Pattern, ...]:
-    """The atoms in the order of their numbers: the first part of an atom keeps its number, the others are appended."""
-    children: dict[Pattern, list[Pattern]] = {}
-    for p in sorted({p for p in found if p is not None}, key=lambda p: (p[-1] == NONE, p[::-1])):
-        children.setdefault(p[:-1], []).append(p)
-    first = [main_part(net, children[p]) for p in before if p in children]
-    others = [p for parent in before for p in children.get(parent, ()) if p not in first]
-    known = {*before}
-    return (*first, *others, *(p for parent, ps in children.items() if parent not in known for p in ps))
 
 
 def main_part(net: Network, parts: Sequence[Pattern]) -> Pattern:

@@ -3,38 +3,73 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain
 
 from lsu_onto.algebra.atoms import NONE, Atoms, Pattern, main_part
 from lsu_onto.algebra.network import Network
 from lsu_onto.ontology.model import Taxonomy
 
+_GONE = -2
+"""The end of a pattern that is no atom any more, and whose number is free."""
 
-def names_of(net: Network, atoms: Atoms) -> tuple[str, ...]:
-    """A name for each atom. What stands for an atom when it is split keeps its name, so that adding a taxonomy renames
-    little; the other parts are called as their class, if it is in no other atom, and else as both."""
-    names: dict[Pattern, str] = {}
-    for i, level in enumerate(atoms.levels[1:]):
-        t = net.members[i].taxonomy
+
+def ordered(net: Network, atoms: Atoms, before: Mapping[Pattern, str]) -> dict[Pattern, str]:
+    """A name for each atom, in the order of their numbers.
+
+    What stands for an atom when it is split keeps its number, and its name if it is more than a part. The other parts
+    are appended. They are called as their class in the taxonomy that splits, if no other atom has it, and else as both.
+
+    Args:
+        before: the same for the first taxonomies alone, so that numbers and names change little when more are added.
+    """
+    start = len(next(iter(before), ()))
+    names = _named(net, atoms, start, [*before], before, {})
+    for i in range(start, len(net.members)):
         parts: dict[Pattern, list[Pattern]] = {}
-        for p in level:
+        for p in atoms.levels[i + 1]:
             parts.setdefault(p[:-1], []).append(p)
-        kept = {}
-        for u, ps in parts.items():
-            main = main_part(net, ps)
-            alike = len(ps) == 1 or main in atoms.wide[i + 1] or t.classes[main[-1]].name in _words(net, u)
-            if u in names and alike:
-                kept[main] = names[u]
-        often = Counter(p[-1] for p in level)
-        taken = set(kept.values())
-        new = {}
-        for p in level:
-            if p not in kept:
-                new[p] = next(n for n in _candidates(net, p, names.get(p[:-1]), often[p[-1]] == 1) if n not in taken)
-                taken.add(new[p])
-        names = {**kept, **new}
-    return tuple(names[p] for p in atoms.patterns)
+        main = {u: main_part(net, parts[u]) for u in names if u in parts}
+        t = net.members[i].taxonomy
+        kept = {
+            p: names[u]
+            for u, p in main.items()
+            if len(parts[u]) == 1 or p in atoms.wide[i + 1] or t.classes[p[-1]].name in _words(net, u)
+        }
+        names = _named(net, atoms, i + 1, [main.get(u, (*u, _GONE)) for u in names], kept, names)
+    return {p: name for p, name in names.items() if p in atoms.patterns}
+
+
+def _named(
+    net: Network,
+    atoms: Atoms,
+    i: int,
+    places: Sequence[Pattern],
+    kept: Mapping[Pattern, str],
+    parents: Mapping[Pattern, str],
+) -> dict[Pattern, str]:
+    """The atoms of the first i taxonomies, with names, in their order; some numbers may be free.
+
+    Args:
+        places: what has a number already. That of what is no atom is free, and given to a new one.
+        kept: names that are given already.
+        parents: the names of the atoms of one taxonomy less.
+    """
+    level = {*atoms.levels[i]}
+    order = {p: n for n, p in enumerate(parents)}
+    new = sorted(level.difference(places), key=lambda p: (order.get(p[:-1], len(order)), p[-1:] == (NONE,), p[::-1]))
+    fillers = iter(new)
+    filled = [p if p in level else next(fillers, p) for p in places]
+    often = Counter(p[-1] for p in level if p)
+    taken = {kept[p] for p in level if p in kept}
+    names: dict[Pattern, str] = {}
+    for p in (*filled, *fillers):
+        name = kept.get(p, "")
+        if p in level and not name:
+            name = next(n for n in _candidates(net, p, parents.get(p[:-1]), often[p[-1]] == 1) if n not in taken)
+            taken.add(name)
+        names[p] = name
+    return names
 
 
 def _words(net: Network, p: Pattern) -> list[str]:

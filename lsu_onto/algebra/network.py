@@ -26,6 +26,10 @@ Key = tuple[str, str]
 """Name and version of a source."""
 
 
+class UnrelatedError(UserError):
+    """No source relates two taxonomies, so that each class of one might be any of the other."""
+
+
 @dataclass(frozen=True)
 class Member:
     """A taxonomy that is united, or one that only relates sources, with its maps. A source has none."""
@@ -127,7 +131,7 @@ class Network:
         cells: int [C, sources], classes; the number of classes of a source is its void.
         may: for each member, bool [C, D + 1], the classes that a pixel of the cell may have.
         stated: for each member, bool [D, columns], the source classes that its own rows name.
-        equal: which of them are the same pixels as the class.
+        whole: which of them lie inside the class, and equal: which of them are the same pixels.
         related: those that rows name, with those of sources that it has no map to, by way of others.
         starts: where the columns of each source start; its void is the last of them.
     """
@@ -137,6 +141,7 @@ class Network:
     cells: NDArray[np.intp]
     may: tuple[Matrix, ...]
     stated: tuple[Matrix, ...]
+    whole: tuple[Matrix, ...]
     equal: tuple[Matrix, ...]
     related: tuple[Matrix, ...]
     starts: tuple[int, ...]
@@ -191,6 +196,7 @@ def network(library: Library, taxonomies: Sequence[Source | Dataset], through: S
     everyone = [*members, *_bridges(library, members, by_key)]
     used = {k: sum(m.facts(k, len(s.classes)) is not None for m in everyone) for k, s in by_key.items()}
     sources = sorted((s for k, s in by_key.items() if used[k] > 1), key=lambda s: -len(s.classes))
+    _need_relations(everyone, len(members), sources)
     cells, may = _cells(everyone, sources)
     if doubted := _lost_by_decisions(everyone, may, sources):
         everyone = [replace(m, doubts=doubts) for m, doubts in zip(everyone, doubted, strict=True)]
@@ -200,6 +206,7 @@ def network(library: Library, taxonomies: Sequence[Source | Dataset], through: S
         raise UserError(_contradiction(everyone, sources, i, lost))
     starts = tuple(np.cumsum([0, *(len(s.classes) + 1 for s in sources)]).tolist())
     stated = [_stated(m, sources, starts) for m in everyone]
+    inside = [_inside(m, own, sources, starts) for m, own in zip(everyone[:n], stated, strict=False)]
     related = [
         _related(m, own, everyone, stated, sources, starts) for m, own in zip(everyone[:n], stated, strict=False)
     ]
@@ -209,7 +216,8 @@ def network(library: Library, taxonomies: Sequence[Source | Dataset], through: S
         cells=cells,
         may=tuple(may[:n]),
         stated=tuple(stated[:n]),
-        equal=tuple(_equal(m, own, sources, starts) for m, own in zip(everyone[:n], stated, strict=False)),
+        whole=tuple(whole for whole, _ in inside),
+        equal=tuple(equal for _, equal in inside),
         related=tuple(related),
         starts=starts,
     )
@@ -268,14 +276,28 @@ def _contradiction(everyone: Sequence[Member], sources: Sequence[Source], i: int
         fewer_members = [r for r in rest if r is not m]
         rest = fewer_members if is_lost(fewer_members, used) else rest
     t = everyone[i].taxonomy
-    with_ = ", ".join(f"`{m.taxonomy.name} {m.taxonomy.version}`" for m in rest)
+    theirs = f"those of {', '.join(f'`{m.name}`' for m in rest)}" if rest else "each other"
     by = " and ".join(f"`{s.name} {s.version}`" for s in used)
-    other = next((s for s in sources if s not in used), None) or next(iter(used))
+    hint = " ".join(f"--through {s.name}@{s.version}" for s in sources if s is not used[-1])
     return (
-        f"no pixel can be `{t.classes[lost].name}` of `{t.name} {t.version}`: its maps to {by} contradict those of "
-        f"{with_ or 'no other'}; mend a row, or leave a source out: `--through {other.name}` listens to the maps to "
-        f"`{other.name}` only"
+        f"no pixel can be `{t.classes[lost].name}` of `{t.name} {t.version}`: its maps to {by} contradict {theirs}; "
+        "mend a row" + (f", or listen to fewer maps: `{hint}`" if hint else "")
     )
+
+
+def _need_relations(everyone: Sequence[Member], named: int, sources: Sequence[Source]) -> None:
+    """Refuse a taxonomy that no source relates to the first one: each of its classes might be anything."""
+    reached, before = {0}, 0
+    near = [{_key(s) for s in sources if m.facts(_key(s), len(s.classes)) is not None} for m in everyone]
+    while len(reached) > before:
+        before = len(reached)
+        keys = set().union(*(near[i] for i in reached))
+        reached |= {i for i, each in enumerate(near) if each & keys}
+    if lost := [m.name for i, m in enumerate(everyone[:named]) if i not in reached]:
+        raise UnrelatedError(
+            f"nothing relates `{lost[0]}` to `{everyone[0].name}`: there is no source that both have a map to, and no "
+            "dataset that leads from a source of one to one of the other; name a dataset that does, or write a map"
+        )
 
 
 def _stated(m: Member, sources: Sequence[Source], starts: Sequence[int]) -> Matrix:
@@ -288,15 +310,16 @@ def _stated(m: Member, sources: Sequence[Source], starts: Sequence[int]) -> Matr
     return out
 
 
-def _equal(m: Member, stated: Matrix, sources: Sequence[Source], starts: Sequence[int]) -> Matrix:
-    """The source classes that have the same pixels as a class, bool [D, columns]."""
-    out = np.zeros_like(stated)
+def _inside(m: Member, stated: Matrix, sources: Sequence[Source], starts: Sequence[int]) -> tuple[Matrix, Matrix]:
+    """The source classes that lie inside a class, and those with the same pixels, bool [D, columns] each."""
+    whole, equal = np.zeros_like(stated), np.zeros_like(stated)
     for source, (start, end) in zip(sources, pairwise(starts), strict=True):
         may = m.facts(_key(source), len(source.classes))
         if may is not None:
-            same: Matrix = may & (may.sum(0) == 1) & (may.sum(1) == 1)[:, None]
-            out[:, start : end - 1] = same[:-1, :-1]
-    return out & stated
+            only = (may & (may.sum(0) == 1))[:-1, :-1]
+            whole[:, start : end - 1] = only
+            equal[:, start : end - 1] = only & (may.sum(1) == 1)[:-1, None]
+    return whole & stated, equal & stated
 
 
 def _related(

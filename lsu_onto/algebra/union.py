@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, NamedTuple
@@ -12,8 +13,8 @@ from numpy.typing import NDArray
 
 from lsu_onto.algebra.atoms import NONE, Atoms, Pattern, split
 from lsu_onto.algebra.facts import Matrix
-from lsu_onto.algebra.naming import names_of
-from lsu_onto.algebra.network import Member, Network, network
+from lsu_onto.algebra.naming import ordered
+from lsu_onto.algebra.network import Member, Network, UnrelatedError, network
 from lsu_onto.diagnostics import suggest
 from lsu_onto.errors import UserError
 from lsu_onto.library.library import Library
@@ -80,17 +81,17 @@ class Union:
         name: the source's.
         net, atoms: what it is made of.
         parts: for each class the numbers of its atoms.
+        given: the names of classes, by their first atom.
         merged, dropped: what was done to make it smaller.
-        given: names of classes that are not those of their first atom, by its number.
     """
 
     name: str
     net: Network
     atoms: Atoms
     parts: tuple[tuple[int, ...], ...]
+    given: Mapping[int, str]
     merged: tuple[Merged, ...] = ()
     dropped: tuple[Dropped, ...] = ()
-    given: tuple[tuple[int, str], ...] = ()
 
     @property
     def members(self) -> Sequence[Member]:
@@ -98,9 +99,8 @@ class Union:
 
     @cached_property
     def names(self) -> tuple[str, ...]:
-        """The names of the classes: that of their first atom, if they were not given another."""
-        names = dict(enumerate(names_of(self.net, self.atoms))) | dict(self.given)
-        return tuple(names[part[0]] for part in self.parts)
+        """The names of the classes."""
+        return tuple(self.given[part[0]] for part in self.parts)
 
     @cached_property
     def patterns(self) -> tuple[Pattern, ...]:
@@ -194,7 +194,7 @@ class Union:
             name = word.rpartition(":")[2]
             if ":" in word and name not in {self.names[c] for c in range(len(self.parts)) if c not in group}:
                 given[self.parts[group[0]][0]] = name
-        merged = replace(self, parts=tuple(parts), given=tuple(given.items()))
+        merged = replace(self, parts=tuple(parts), given=given)
         losses = (self._loss(group, merged) for _, group in sorted(first.items()))
         return replace(merged, merged=(*self.merged, *losses))
 
@@ -266,6 +266,13 @@ def unite(library: Library, taxonomies: Sequence[Source | Dataset], name: str, t
     Raises:
         UserError: their maps contradict each other.
     """
+    names: dict[Pattern, str] = {}
+    for n in range(2, len(taxonomies)):
+        with suppress(UnrelatedError):  # one that comes later may relate them
+            net = network(library, taxonomies[:n], through)
+            names = ordered(net, split(net), names)
     net = network(library, taxonomies, through)
     atoms = split(net)
-    return Union(name, net, atoms, tuple((u,) for u in range(len(atoms.patterns))))
+    number = {p: u for u, p in enumerate(atoms.patterns)}
+    given = {number[p]: called for p, called in ordered(net, atoms, names).items()}
+    return Union(name, net, atoms, tuple((u,) for u in given), given)

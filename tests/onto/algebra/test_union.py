@@ -1,0 +1,203 @@
+"""`lsu-onto unite` on the shipped maps and from the command line: names, numbers, what is lost, and refusals."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+import lsu_onto
+from lsu_onto.algebra.union import Union, unite
+from lsu_onto.cli import main
+from lsu_onto.library.library import Library
+
+TOWN = """tax 1
+source things v1
+[vehicle]
+0 car
+1 bus
+2 bicycle
+[ground]
+3 road
+4 grass
+dataset wheels v1 -> things v1
+encoding: id
+[vehicle]
+1 four_wheels #000001 > car bus
+2 two_wheels  #000002 = bicycle
+[ground]
+3 ground      #000003 > road grass
+dataset sizes v1 -> things v1
+encoding: id
+1 small   #000004 > car bicycle
+2 large   #000005 = bus
+3 ground  #000003 > road grass
+4 animal  #000006 ! any
+5 rest    #000000 -> void
+source words v1
+0 one
+dataset apart v1 -> words v1
+encoding: id
+1 one = one
+dataset wrong v1 -> things v1
+encoding: id
+1 wheel > car bus bicycle
+map wrong v1 -> words v1
+wheel ! any
+map wheels v1 -> words v1
+four_wheels = one
+two_wheels ! any
+ground ! any
+"""
+
+
+@pytest.fixture(scope="module")
+def library() -> Library:
+    return Library()
+
+
+@pytest.fixture(scope="module")
+def roads(library: Library) -> Union:
+    return unite(library, [library.alone(n) for n in ("cityscapes", "vistas v1.2")], "roads")
+
+
+@pytest.fixture
+def town(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    Path("town.tax").write_text(TOWN)
+    return tmp_path
+
+
+def call(*args: str) -> Result:
+    return CliRunner().invoke(main, ["unite", *args])
+
+
+def test_two_datasets_of_streets_leave_no_question(roads: Union) -> None:
+    """Each class is of one class of either, as universal taxonomies of the literature are."""
+    assert len(roads.names) == len({*roads.names}) == 86
+    assert not roads.questions
+    assert all(len(of) <= 1 for c in range(86) for of in roads.parents(c))
+    assert {"road", "road_bike_lane", "sidewalk_bike_lane", "bench", "static", "truck_trailer"} <= {*roads.names}
+    own = [c.name for c in roads.members[0].taxonomy.classes[4:-1] if c.name != "polegroup"]
+    first = [{"rider": "bicyclist"}.get(name, name) for name in own]  # a third of it, so called by the other
+    assert list(roads.names[: len(own)]) == first, "the first dataset gives numbers and names"
+
+
+def test_another_dataset_renames_and_renumbers_little(library: Library, roads: Union) -> None:
+    more = unite(library, [library.alone(n) for n in ("cityscapes", "vistas v1.2", "idd")], "roads")
+    changed = [(a, b) for a, b in zip(roads.names, more.names, strict=False) if a != b]
+    assert changed == [("road_parking", "sidewalk_drivable_fallback")], "what is parking in IDD is no road"
+    assert len(more.names) == 108
+    assert "autorickshaw" in more.names[86:]
+
+
+def test_what_neither_dataset_names_is_a_class_of_its_own(town: Path) -> None:
+    result = call("wheels", "sizes", "--name", "town_atoms", "-o", "atoms.tax")
+    assert result.exit_code == 0, result.output
+    assert result.stdout == "5 classes, from 3 of wheels v1, 5 of sizes v1\n"
+    small = lsu_onto.load("sizes", source="town_atoms")
+    assert small.source_classes == ("four_wheels_small", "two_wheels", "ground", "large", "animal")
+    assert small.allowed[:, :-1].astype(int).tolist()[:4] == [
+        [1, 1, 0, 0, 0],
+        [0, 0, 0, 1, 0],
+        [0, 0, 1, 0, 0],
+        [0, 0, 0, 0, 1],
+    ]
+    assert small.certain[:4].sum() == 5
+    wheels = lsu_onto.load("wheels", source="town_atoms")
+    assert not (wheels.allowed[0] & small.allowed[0]).sum() > 1
+    validated = CliRunner().invoke(main, ["validate", "--strict", "atoms.tax"])
+    assert (validated.exit_code, validated.output) == (0, "")
+
+
+def test_json_has_parents_questions_and_losses(town: Path) -> None:
+    result = call("wheels", "sizes", "--merge", "sizes:small", "-o", "atoms.tax", "--format", "json")
+    data: dict[str, Any] = json.loads(result.stdout)
+    assert data["classes"][0] == {
+        "name": "small",
+        "parents": {"wheels v1": ["four_wheels", "two_wheels"], "sizes v1": ["small"]},
+    }
+    assert data["merged"] == [
+        {
+            "name": "small",
+            "of": ["four_wheels_small", "two_wheels"],
+            "apart": {"wheels v1": ["four_wheels", "two_wheels"]},
+        }
+    ]
+    assert (data["source"], data["dropped"], data["questions"]) == ("universal v1", [], [])
+
+
+def scan(name: str, total: int, **pixels: int) -> str:
+    classes = [{"name": n, "pixels": p} for n, p in pixels.items()]
+    return json.dumps({"version": 1, "report": {"taxonomy": name, "pixels": total, "classes": classes}})
+
+
+def test_what_is_rare_is_left_out(town: Path) -> None:
+    Path("sizes.json").write_text(scan("sizes v1", 1000, small=500, large=3, ground=490, animal=0, rest=7))
+    Path("wheels.json").write_text(scan("wheels v1", 1000, four_wheels=500, two_wheels=1, ground=400))
+    result = call(
+        "wheels", "sizes", "--drop-below", "0.005", "--scan", "sizes.json", "--scan", "wheels.json", "-o", "a.tax"
+    )
+    assert result.stdout.splitlines() == [
+        "2 classes, from 3 of wheels v1, 5 of sizes v1",
+        "",
+        "dropped; their pixels are void:",
+        "  two_wheels: 0.001 of wheels v1 is two_wheels",
+        "  large: 0.003 of sizes v1 is large",
+        "  animal: 0 of sizes v1 is animal",
+    ]
+    text = Path("a.tax").read_text()
+    for row in (
+        "four_wheels  > four_wheels_small\n             ~ void",
+        "two_wheels   ! any",
+        "small   > four_wheels_small\n        ~ void",
+    ):
+        assert row in text
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("wheels", "name at least two datasets"),
+        ("wheels wheels@v1", "`wheels@v1` is named twice"),
+        ("wheels sises", "did you mean `sizes`?"),
+        ("wheels apart --through things", "nothing relates `apart v1` to `wheels v1`"),
+        ("wheels sizes --format json", "name a file for it with -o"),
+        ("wheels sizes --name void", "cannot be a name"),
+        ("wheels sizes --name things --path .", "there is a source `things v1` already"),
+        ("wheels sizes --through nothing", "there is no source `nothing`"),
+        ("wheels sizes -o town.tax", "town.tax: is an input too"),
+        ("wheels sizes --merge animal,grond", "there is no class `grond` to merge; did you mean `ground`?"),
+        ("wheels sizes --merge animal", "`--merge animal` names only `animal`; there is nothing to merge"),
+        ("wheels sizes --merge sizes:larg", "`sizes` has no class `larg`; did you mean `large`?"),
+        ("wheels sizes --merge size:large", "`size` is none of the united taxonomies; they are wheels@v1, sizes@v1"),
+        ("wheels sizes --merge animal,large --merge large,ground", "`large`, which is merged already; name it once"),
+        ("wheels sizes --drop-below 0.1", "--drop-below needs the shares of a dataset's classes"),
+        ("wheels sizes --scan ok.json", "--scan is read for --drop-below"),
+        ("wheels sizes --drop-below 0.1 --scan none.json", "cannot read `none.json`: No such file or directory"),
+        ("wheels sizes --drop-below 0.1 --scan town.tax", "town.tax: is no report of a scan"),
+        ("wheels sizes --drop-below 0.1 --scan other.json", "other.json: is a scan of `idd v1`, which is not united"),
+        (
+            "wheels sizes --drop-below 0.1 --scan old.json",
+            "old.json: is a scan of other classes than `sizes v1` has now",
+        ),
+        ("wheels sizes --drop-below 0.1 --scan empty.json", "empty.json: the scan has read no pixels"),
+        (
+            "wrong wheels",
+            "no pixel can be `four_wheels` of `wheels v1`: its maps to `things v1` and `words v1` contradict those of "
+            "`wrong v1`; mend a row, or listen to fewer maps: `--through things@v1`",
+        ),
+    ],
+)
+def test_what_cannot_be_united_is_refused(line: str, message: str, town: Path) -> None:
+    Path("ok.json").write_text(scan("sizes v1", 1, small=1, large=0, ground=0, animal=0, rest=0))
+    Path("other.json").write_text(scan("idd v1", 1, road=1))
+    Path("old.json").write_text(scan("sizes v1", 1, small=1))
+    Path("empty.json").write_text(scan("sizes v1", 0, small=0, large=0, ground=0, animal=0, rest=0))
+    result = call(*line.split())
+    assert result.exit_code in (1, 2)
+    assert message in result.stderr
+    assert "Traceback" not in result.output
