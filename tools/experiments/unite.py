@@ -319,7 +319,7 @@ def mean(results: Mapping[str, Any], way: str, place: str, space: str) -> str:
 
 def table(results: Mapping[str, Any]) -> str:
     """mIoU of each way in Markdown."""
-    columns = [(place, space) for place in JUDGED for space in ("fine", *DATASETS)]
+    columns = [(place, space) for place in JUDGED for space in ("fine", "unnamed", *DATASETS)]
     heads = ["", "networks", *(f"{space}, {place}" for place, space in columns)]
     lines = [f"| {' | '.join(heads)} |", "|---" + "|---:" * (len(heads) - 1) + "|"]
     for name in judged_ways(results):

@@ -42,7 +42,8 @@ def test_from_scenes_to_the_table(tmp_path: Path, capsys: pytest.CaptureFixture)
     for place in ("seen", "unseen"):
         for way in WAYS:
             found = results["seeds"]["3"][place][way]
-            assert {space: len(one["per_class"]) for space, one in found.items()} == {"fine": 15, "uses": 7, "looks": 8}
+            sizes = {space: len(one["per_class"]) for space, one in found.items()}
+            assert sizes == {"fine": 15, "uses": 7, "looks": 8, "unnamed": 12}
             assert all(0 <= one["miou"] <= 1 for one in found.values())
     lines = unite.table(results).splitlines()
     assert len(lines) == 2 + len(WAYS)
@@ -70,6 +71,7 @@ def test_fine_labels_are_the_same_in_every_label_space() -> None:
     for own in spaces.predict([sure]), spaces.predict([t.float() for t in two]):
         for space in spaces.names:
             assert own[space].tolist() == spaces.truth(fine, space).tolist()
+    assert {*spaces.names["fine"]} - {*spaces.unnamed} == {"person", "tree", "sky"}
     truck = spaces.names["fine"].index("truck")
     assert [spaces.names[d][spaces.truth(fine, d)[0, truck]] for d in ("uses", "looks")] == ["vehicle", "bulk"]
 

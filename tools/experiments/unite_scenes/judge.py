@@ -18,7 +18,7 @@ from unite_scenes.scenes import ATOMS, DATASETS, FINE, find_taxonomy
 def judge(
     models: Mapping[str, Any], on_atoms: Sequence[str], ways: Mapping[str, Sequence[str]], scenes: Iterable[Any]
 ) -> dict[str, Any]:
-    """mIoU and IoU by class of each way, in each label space.
+    """mIoU and IoU by class of each way, in each label space; `unnamed`: of the fine classes that no dataset names.
 
     Args:
         models: by name; on_atoms: those whose channels are atoms.
@@ -41,6 +41,9 @@ def judge(
         summary = iou_summary(matrix)
         per_class = dict(zip(spaces.names[space], summary["per_class"].tolist(), strict=True))
         found[way][space] = {"miou": summary["miou"], "per_class": per_class}
+    for of_way in found.values():
+        per_class = {name: of_way["fine"]["per_class"][name] for name in spaces.unnamed}
+        of_way["unnamed"] = {"miou": float(np.nanmean([*per_class.values()])), "per_class": per_class}
     return found
 
 
@@ -69,6 +72,9 @@ class Spaces:
         self.parents = dict(zip(DATASETS, map(torch.from_numpy, parents), strict=True))
         """The class of each fine class, by dataset."""
         self.own = len(fine)
+        shared = [np.bincount(p)[p] > 1 for p in parents]
+        self.unnamed = tuple(name for name, *ones in zip(fine, *shared, strict=True) if all(ones))
+        """The fine classes that no dataset has a class for."""
 
     def truth(self, fine: Tensor, space: str) -> Tensor:
         if space == "fine":
