@@ -1,4 +1,4 @@
-"""What an audit says of a dataset of four images."""
+"""What an audit says of a dataset of a few images, and of none that its teacher understands."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 import lsu_onto
-from lsu_seg.audit.judge import audit
+from lsu_seg.audit.judge import GUESSES, audit
+from lsu_seg.audit.text import as_text
 from tests.helpers.drawn_sample import SOURCE, drawn
 
 MAP = """tax 1
@@ -24,13 +25,19 @@ dataset it v1 -> that v1
 """
 
 
-@pytest.mark.parametrize(("images", "insisted"), [(1, []), (2, [(2,)])])
-def test_what_one_image_shows_is_no_contradiction(images: int, insisted: list[tuple[int]], tmp_path: Path) -> None:
-    """In some of the images, the teacher is sure that the cars are sky."""
+@pytest.fixture
+def constraint(tmp_path: Path) -> lsu_onto.Constraint:
     source = "".join(f"{i} {name}\n" for i, name in enumerate(SOURCE))
     (tmp_path / "that.tax").write_text(f"tax 1\nsource that v1\n\n{source}")
     (tmp_path / "it.tax").write_text(MAP)
-    constraint = lsu_onto.load(tmp_path / "it.tax", "that", [tmp_path])
+    return lsu_onto.load(tmp_path / "it.tax", "that", [tmp_path])
+
+
+@pytest.mark.parametrize(("images", "insisted"), [(1, []), (2, [(2,)])])
+def test_what_one_image_shows_is_no_contradiction(
+    images: int, insisted: list[tuple[int]], constraint: lsu_onto.Constraint
+) -> None:
+    """In some of the images, the teacher is sure that the cars are sky."""
     sample = drawn(4, 40)
     p, cars = sample.p.copy(), sample.row == 2
     p[cars] = 5
@@ -39,3 +46,13 @@ def test_what_one_image_shows_is_no_contradiction(images: int, insisted: list[tu
     found = [f for f in report.contradictions if f.rows == (2,)]
     assert [f.rows for f in found] == insisted
     assert all((f.kind, f.channels, f.images) == ("insisted", (4,), images) for f in found)
+
+
+def test_a_teacher_that_guesses_has_judged_nothing_and_the_report_says_why(constraint: lsu_onto.Constraint) -> None:
+    sample = drawn(8)
+    assert audit(sample, constraint).judged
+    guessed = replace(sample, p=np.random.default_rng(0).permutation(sample.p))
+    report = audit(guessed, constraint)
+    assert not report.judged and report.findings == ()
+    text = as_text(report)
+    assert text.splitlines()[2] == GUESSES and "undecidable at any share" in text
