@@ -8,7 +8,6 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from lsu_onto.diagnostics import Diagnostic
 from lsu_onto.errors import UserError
 from lsu_onto.exchange.draft import allowed_relation, map_rows
 from lsu_onto.exchange.skeleton import need_source
@@ -82,21 +81,17 @@ def first_map(
     search = [*map(str, paths)]
     d, s = need_dataset(library, dataset), need_source(source, tuple(search))
     _refuse_mapped(library, d, s)
-    # a decision claims nothing
-    owners = Counter(c for row in rows for c in row.allowed if len(row.allowed) <= len(s.classes))
     file = str(Path(d.span.file).with_name(f"{d.name}-{s.name}.tax"))
-    problems: list[Diagnostic] = []
-    for strong in (True, False):
-        relations = [_relation(row, s, owners, strong) for row in rows]
-        pairs = zip(d.classes, rows, relations, strict=True)
-        lines = map_rows([(c.name, r, list(row.notes)) for c, row, r in pairs])
-        head = ["tax 1", *(f"# {line}" for line in about), f"map {d.name} {d.version} -> {s.name} {s.version}", ""]
-        text = format_text(file, "\n".join([*head, *lines]) + "\n")
-        # beside the dataset, so that it is found, whatever folder the file is meant for
-        folder = [*search, d.span.file, s.span.file]
-        problems = Library(folder, {file: text}).check(file, text).errors
-        if not problems:
-            return FirstMap(Path(file).name, text, tuple(" ".join(r) for r in relations), (d.span.file, s.span.file))
+    relations = _relations(rows, s)
+    pairs = zip(d.classes, rows, relations, strict=True)
+    lines = map_rows([(c.name, r, list(row.notes)) for c, row, r in pairs])
+    head = ["tax 1", *(f"# {line}" for line in about), f"map {d.name} {d.version} -> {s.name} {s.version}", ""]
+    text = format_text(file, "\n".join([*head, *lines]) + "\n")
+    # beside the dataset, so that it is found, whatever folder the file is meant for
+    folder = [*search, d.span.file, s.span.file]
+    problems = Library(folder, {file: text}).check(file, text).errors
+    if not problems:
+        return FirstMap(Path(file).name, text, tuple(" ".join(r) for r in relations), (d.span.file, s.span.file))
     raise UserError(
         f"a map of `{d.name}` to `{s.name}` cannot be written: {problems[0].message} ({problems[0].code}); mend"
         f" {d.span.file} first, see `lsu-onto validate`"
@@ -113,16 +108,23 @@ def _refuse_mapped(library: Library, d: Dataset, s: Source) -> None:
             )
 
 
-def _relation(row: FirstRow, s: Source, owners: Counter[int], strong: bool) -> tuple[str, ...]:
+def _relations(rows: Sequence[FirstRow], s: Source) -> list[tuple[str, ...]]:
+    """The relations of each row, one string a line."""
     k = len(s.classes)
-    channels = sorted(c for c in row.allowed if c < k)
-    void, names = k in row.allowed, [s.classes[c].name for c in channels]
-    claims = strong and not void and all(owners[c] == 1 for c in channels)
-    if claims and row.op == "=" and len(names) == 1:
-        return (f"= {names[0]}",)
-    relation = allowed_relation(names, void, k)
-    if row.op == ">" and claims and len(names) > 1:
-        return (relation[0].replace("~", ">", 1), *relation[1:])
-    if row.op in "~>" and relation == (f"< {names[0] if names else ''}",):
-        return (f"{row.op if row.op == '~' or claims else '~'} {names[0]}",)
-    return relation
+    channels = [sorted(c for c in row.allowed if c < k) for row in rows]
+    weakest = [
+        allowed_relation([s.classes[c].name for c in own], k in r.allowed, k)
+        for own, r in zip(channels, rows, strict=True)
+    ]
+    # a decision has none of them to itself, and takes none from others
+    owners = Counter(c for own, lines in zip(channels, weakest, strict=True) if lines[0][:2] != "->" for c in own)
+    out = []
+    for row, own, lines in zip(rows, channels, weakest, strict=True):
+        claims = k not in row.allowed and all(owners[c] == 1 for c in own)
+        op = row.op if claims else {"=": "<", ">": "~"}.get(row.op, row.op)
+        if len(own) == 1 and lines[0][0] == "<":
+            lines = (f"{op} {lines[0][2:]}",)
+        elif op == ">" and len(own) > 1:
+            lines = tuple(line.replace("~", ">", 1) for line in lines)
+        out.append(lines)
+    return out

@@ -91,6 +91,39 @@ def test_what_may_be_void_claims_nothing(town: Path) -> None:
     assert list(first_map(town, "cityscapes", rows).relations[:2]) == ["~ road void", "~ sidewalk building void"]
 
 
+def test_any_rows_make_a_valid_file(tmp_path: Path) -> None:
+    """Rows that several ask for, in sources of one class and more: the file is valid, and has the sets asked for."""
+    rng = np.random.default_rng(0)
+    for _ in range(30):
+        k, d = rng.integers(1, 5, 2).tolist()
+        file = tmp_path / "all.tax"
+        lines = [
+            "tax 1",
+            "source s v1",
+            *(f"{i} s{i}" for i in range(k)),
+            "dataset d v1",
+            *(f"{i} d{i}" for i in range(d)),
+        ]
+        file.write_text("\n".join(lines) + "\n")
+        sets = [rng.choice(k + 1, rng.integers(1, k + 2), replace=False).tolist() for _ in range(d)]
+        made = first_map(file, "s", [FirstRow(tuple(s), str(rng.choice(list("=<>~")))) for s in sets], paths=[tmp_path])
+        whole = tmp_path / "map.tax"
+        whole.write_text(made.text)
+        allowed = lsu_onto.load(whole, "s", [tmp_path]).allowed
+        assert [set(np.flatnonzero(a)) for a in allowed] == [set(s) for s in sets], made.text
+        whole.unlink()
+    alone = first_map(file, "s", [FirstRow((0,), "=")] + [FirstRow((k,))] * (d - 1), paths=[tmp_path])
+    assert alone.relations[0] == "= s0"
+
+
+def test_a_claim_goes_on_in_the_next_line(tmp_path: Path) -> None:
+    names = [f"a_class_of_the_source_with_a_long_name_{i}" for i in range(6)]
+    lines = ["tax 1", "source s v1", *(f"{i} {n}" for i, n in enumerate(names)), "dataset d v1", "0 all"]
+    (tmp_path / "all.tax").write_text("\n".join(lines) + "\n")
+    (made,) = first_map(tmp_path / "all.tax", "s", [FirstRow(tuple(range(6)), ">")], paths=[tmp_path]).relations
+    assert "~" not in made and made.count(">") > 1
+
+
 def test_a_draft_with_an_arrow_is_refused(town: Path) -> None:
     town.write_text(TOWN.replace("my v1", "my v1 -> cityscapes v1"))
     with pytest.raises(lsu_onto.UserError, match="in the header of a draft, take `-> cityscapes v1` out"):
