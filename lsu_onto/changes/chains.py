@@ -177,23 +177,16 @@ def changed_chains(old: Maps, new: Maps) -> list[Diagnostic]:
 def _compare(chain: Chain, old: Maps, new: Maps) -> Diagnostic | None:
     """The finding on a chain, if what follows from it changed."""
     before = old.steps(chain.names)
-    own = {_pair(s.map) for s in before or ()} & old.own.keys()
-    if not before or not (own or chain.file == new.version.analysis.file.path):
+    concerned = before and any(_pair(s.map) in old.own for s in before)
+    if not before or not (concerned or chain.file == new.version.analysis.file.path):
         return None
     if is_bridge(before[0].map) and not chain.file:
         return None  # what changed for the source changed for its classes under another name
     later = {n: m for o, other in pairs_of_maps(old.version, new.version) if other for n, m in _renamed(o, other)}
     names = [later.get(name, name) for name in chain.names]
-    called = [f"`{' '.join(name)}`" for name in (names[0], names[-1], *names[1:-1])]
-    way = f"{called[0]} to {called[1]} by way of {', '.join(called[2:])}"
     after = new.steps(names)
     if after is None:
-        there = [new.map(*_new_pair(_pair(s.map), later)) for s in before]
-        lost = [o for s, o in zip(before, there, strict=True) if s.backwards and o and not is_bridge(o)]
-        if None in there or not lost:
-            return None  # a map is gone, as another finding says
-        what = "`{} {}` has not all classes of the source any more, each by `=`".format(*_pair(lost[0])[0])
-        return Diagnostic("TAX905", f"the chain from {way} is interrupted", lost[0].span, what)
+        return _interrupted(names, [new.map(*_new_pair(_pair(s.map), later)) for s in before if s.backwards])
     try:
         rows_before = composed_rows(before)
     except UserError:
@@ -202,21 +195,42 @@ def _compare(chain: Chain, old: Maps, new: Maps) -> Diagnostic | None:
         rows = composed_rows(after)
     except UserError as error:
         place = next((s.map.span for s in after if _pair(s.map) in new.own), after[0].map.span)
-        return Diagnostic("TAX905", f"nothing follows any more from {way}", place, str(error))
+        dataset, way, source = _called(names)
+        return Diagnostic(
+            "TAX905", f"nothing follows any more from {dataset} to {source} by way of {way}", place, str(error)
+        )
     written = new.map(names[0], names[-1]) if chain.file else None
-    changed_rows = list(_changed_rows(before, after, rows_before, rows, written))
-    changed_rows.sort(key=lambda each: sum(int(way.sum()) for way in rows[each[0]].ways))  # what is most certain first
-    if not changed_rows:
+    changed = list(_changed_rows(before, after, rows_before, rows, written))
+    changed.sort(key=lambda each: sum(int(way.sum()) for way in rows[each[0]].ways))  # what is most certain first
+    if not changed:
         return None
-    count = f"{len(changed_rows)} class{'es' * (len(changed_rows) > 1)} of {called[0]}"
-    what = f"{count} changed in {called[1]}, by way of {', '.join(called[2:])}"
+    dataset, way, source = _called(names)
+    count = f"{len(changed)} class{'es' * (len(changed) > 1)} of {dataset}"
     command = COMMAND + " ".join(names_on_the_way(after))
     help_ = f"maps that were composed before are stale: `{command}`"
     if written:
         help_ = f"`{Path(chain.file).name}` is stale; compose it again: `{command}`"
-    (second, label), *more = [(span, label) for _, span, label in changed_rows[:_FEW]]
-    place = _cause(old, new, after, rows, [d for d, _, _ in changed_rows])
-    return Diagnostic("TAX905", what, place, help_, second, label, more=tuple(more))
+    (second, label), *more = [(span, label) for _, span, label in changed[:_FEW]]
+    what = f"{count} changed in {source}, by way of {way}"
+    cause = _cause(old, new, after, rows, [d for d, _, _ in changed])
+    return Diagnostic("TAX905", what, cause, help_, second, label, more=tuple(more))
+
+
+def _called(names: Sequence[Name]) -> tuple[str, str, str]:
+    """The dataset, the way and the source of a chain, in words."""
+    first, *way, last = [f"`{' '.join(name)}`" for name in names]
+    return first, ", ".join(way), last
+
+
+def _interrupted(names: Sequence[Name], bridges: Sequence[Ontology | None]) -> Diagnostic | None:
+    """The finding on a chain that no dataset leads through any more; of a map that is gone, another finding tells."""
+    lost = [o for o in bridges if o and not is_bridge(o)]
+    if not lost or None in bridges:
+        return None
+    dataset, way, source = _called(names)
+    what = f"the chain from {dataset} to {source} by way of {way} is interrupted"
+    help_ = "`{} {}` no longer has all classes of the source, each by `=`".format(*_pair(lost[0])[0])
+    return Diagnostic("TAX905", what, lost[0].span, help_)
 
 
 def _renamed(old: Ontology, new: Ontology) -> Iterator[tuple[Name, Name]]:

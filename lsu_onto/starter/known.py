@@ -196,8 +196,8 @@ def _by_way(o: Ontology, s: Source, out: Known) -> None:
     """What a map to another source says, as far as maps to `s` know that one's classes."""
     k = len(s.classes)
     sets = [_seen_as(c, s, out) for c in o.source.classes]
-    there = {name for c in o.source.classes for name in spellings(c)}
-    in_both = [any(name in there for name in spellings(c)) for c in s.classes]
+    theirs = {name for c in o.source.classes for name in spellings(c)}
+    in_both = [any(name in theirs for name in spellings(c)) for c in s.classes]
     said: dict[int, tuple[NDArray[np.float64], NDArray[np.float64]]] = {}
     for cls, inside in _sets(o).items():
         channels = np.flatnonzero(inside[:-1])

@@ -25,7 +25,7 @@ def compose(folder: Path, *names: str) -> None:
     assert done.exit_code == 0, done.output
 
 
-def found(new: Path, old: Path, search: list[str | Path]) -> list[Diagnostic]:
+def chain_findings(new: Path, old: Path, search: list[str | Path]) -> list[Diagnostic]:
     findings, texts = changes(str(new), str(old), search)
     assert all({d.span.file, *(place.file for place, _ in d.places)} <= texts.keys() for d in findings)
     return [d for d in findings if d.code == "TAX905"]
@@ -41,7 +41,7 @@ def versions(tmp_path: Path, old: str, new: str) -> tuple[Path, Path]:
 
 
 def test_a_chain_says_which_classes_changed_and_by_which_row(tmp_path: Path) -> None:
-    (d,) = found(*versions(tmp_path, OLD, OLD.replace("truck  < vehicle", "truck  ~ vehicle void")), [])
+    (d,) = chain_findings(*versions(tmp_path, OLD, OLD.replace("truck  < vehicle", "truck  ~ vehicle void")), [])
     assert d.message == "2 classes of `fleet v1` changed in `coarse v1`, by way of `fine v1`, `fine_labels v1`"
     assert [label for _, label in d.places] == [
         "`large` may now be `void`, through fine: truck",
@@ -53,12 +53,14 @@ def test_a_chain_says_which_classes_changed_and_by_which_row(tmp_path: Path) -> 
 
 def test_the_first_map_of_a_chain_counts_too_and_renamed_classes_are_the_same(tmp_path: Path) -> None:
     renamed = OLD.replace("vehicle", "engine").replace("0  engine", "0  engine  aka vehicle")
-    assert found(*versions(tmp_path / "a", OLD, renamed), []) == []
-    (d,) = found(*versions(tmp_path / "b", OLD, renamed.replace("large  < truck", "large  < road")), [])
+    assert chain_findings(*versions(tmp_path / "a", OLD, renamed), []) == []
+    (d,) = chain_findings(*versions(tmp_path / "b", OLD, renamed.replace("large  < truck", "large  < road")), [])
     assert d.message.startswith("1 class of `fleet v1` changed")
     assert d.places[0][1] == "`large` may now be `surface` and may no longer be `engine`, through fine: road"
     raised = OLD.replace("dataset fleet v1", "dataset fleet v2").replace("large  < truck", "large  < road")
-    assert [d.message[:22] for d in found(*versions(tmp_path / "c", OLD, raised), [])] == ["1 class of `fleet v2` "]
+    assert [d.message[:22] for d in chain_findings(*versions(tmp_path / "c", OLD, raised), [])] == [
+        "1 class of `fleet v2` "
+    ]
 
 
 def test_a_chain_that_is_interrupted_or_contradicts_itself(tmp_path: Path) -> None:
@@ -66,17 +68,19 @@ def test_a_chain_that_is_interrupted_or_contradicts_itself(tmp_path: Path) -> No
     source = tmp_path / "fine.tax"  # nobody names a dataset that is called as its source
     source.write_text(OLD[:start])
     by_name = "tax 1\n" + OLD[start:].replace("fine_labels", "fine")
-    (d,) = found(*versions(tmp_path / "a", by_name, by_name.replace("car    = car", "car    ~ car void")), [source])
+    (d,) = chain_findings(
+        *versions(tmp_path / "a", by_name, by_name.replace("car    = car", "car    ~ car void")), [source]
+    )
     assert d.message == "the chain from `fleet v1` to `coarse v1` by way of `fine v1` is interrupted"
-    assert d.help == "`fine v1` has not all classes of the source any more, each by `=`"
+    assert d.help == "`fine v1` no longer has all classes of the source, each by `=`"
     claims = OLD.replace("truck  < vehicle", "truck  = vehicle").replace(
         "car    < vehicle", "car  -> any ! surface void"
     )
-    (d,) = found(*versions(tmp_path / "b", OLD, claims), [])
+    (d,) = chain_findings(*versions(tmp_path / "b", OLD, claims), [])
     assert d.message.startswith("nothing follows any more from `fleet v1` to `coarse v1`")
     assert d.help and "`car` of `fine_labels` can be nothing in `coarse`" in d.help
     files = versions(tmp_path / "c", OLD, OLD[: OLD.index("map fine_labels v1 -> coarse")])
-    assert found(*files, []) == []  # that the map is gone, another finding says
+    assert chain_findings(*files, []) == []  # that the map is gone, another finding says
 
 
 @pytest.fixture
@@ -100,14 +104,14 @@ def test_a_composed_file_is_stale_until_it_is_composed_again(repository: Path) -
     commit()
     Path("all.tax").write_text(OLD.replace("truck  < vehicle", "truck  -> void"))
     for file in ("all.tax", "composed.tax"):
-        (d,) = found(Path(file), Path("git:HEAD"), ["."])
+        (d,) = chain_findings(Path(file), Path("git:HEAD"), ["."])
         assert d.help == (
             "`composed.tax` is stale; compose it again: `lsu-onto compose fleet@v1 fine@v1 fine_labels@v1 coarse@v1`"
         )
         assert {place.file for place, _ in d.places} == {"composed.tax"}
     Path("composed.tax").unlink()
     compose(Path(), "fleet", "fine", "coarse")
-    assert found(Path("all.tax"), Path("git:HEAD"), ["."]) == []
+    assert chain_findings(Path("all.tax"), Path("git:HEAD"), ["."]) == []
     assert [d.code for d in changes("composed.tax", "git:HEAD", ["."])[0]] == ["TAX903", "TAX903"]
 
 
@@ -118,7 +122,7 @@ def test_of_many_chains_the_first_ones_are_shown(repository: Path) -> None:
     text = file.read_text()
     assert "= sky" in text
     file.write_text(text.replace("= sky", "~ sky void"))
-    findings = found(file, Path("git:HEAD"), ["taxonomies"])
+    findings = chain_findings(file, Path("git:HEAD"), ["taxonomies"])
     assert len(findings) == 8 and all("in `offroad v1`, by way of `cityscapes v1`" in d.message for d in findings)
     assert all(len(d.places) <= 3 for d in findings)
     fine = [d for d in findings[:-1] if "idd_lite" not in d.message]  # six of whose seven classes change
@@ -130,7 +134,9 @@ def test_of_many_chains_the_first_ones_are_shown(repository: Path) -> None:
     changed = to_vistas.read_text().replace("= sky", "~ sky void")
     assert changed != to_vistas.read_text()
     to_vistas.write_text(changed)
-    composed = [d for d in found(to_vistas, Path("git:HEAD"), ["taxonomies"]) if "`vistas v1`, by" in d.message]
+    composed = [
+        d for d in chain_findings(to_vistas, Path("git:HEAD"), ["taxonomies"]) if "`vistas v1`, by" in d.message
+    ]
     without = [
         d for d in composed if not Path(f"taxonomies/urban/to_vistas/{d.message.split('`')[1].split()[0]}.tax").exists()
     ]
