@@ -2,11 +2,11 @@
 
 An atom is written as its pattern: the class that it has in each taxonomy, or `NONE`. The taxonomies are taken in their
 order, and each splits the atoms of those before it. A class x splits an atom off where rows force it to have pixels
-there: because the atom is the only place for what x shares with some source class, or for x as a whole. Elsewhere the
-relation of x to an atom is open: nothing is split, and x may have pixels of the atom.
+there: because the atom is the only place for what two classes share, or for x as a whole. Elsewhere the relation of x
+to an atom is open: nothing is split, and x may have pixels of the atom.
 
-So that every pixel has one atom, pixels that fit a pattern only in part belong to one that fits better: a pixel that a
-dataset does not annotate is of the first atom with what its other classes are.
+Every pixel has one atom: what a taxonomy does not annotate, or has in a class that does not split, stays in the atom if
+rows say that there is such a rest, and else is of the part that stands for it.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from lsu_onto.algebra.facts import Matrix, product
 from lsu_onto.algebra.network import Network
@@ -25,31 +26,52 @@ NONE = -1
 Pattern = tuple[int, ...]
 
 
-@dataclass(frozen=True)
-class _Branch:
-    """Pixels that are treated alike.
+class _Piece(NamedTuple):
+    """Pixels in some cells.
 
     Attributes:
-        pattern: their classes in the taxonomies so far. `NONE` is for classes that do not split.
-        atom: the pattern that stands for all branches of the same atom, if they are one.
-        alive: bool [C], the cells where it has pixels.
+        cells: their numbers, ascending.
+        reach: for each taxonomy so far, bool [cells, D + 1], the classes of its pixels.
+    """
+
+    cells: NDArray[np.intp]
+    reach: tuple[Matrix, ...]
+
+    def narrowed(self, here: Matrix) -> _Piece:
+        """The pixels with some classes of the next taxonomy, bool [cells, D + 1]."""
+        alive = here.any(1)
+        return _Piece(self.cells[alive], tuple(r[alive] for r in (*self.reach, here)))
+
+
+def _union(pieces: Sequence[_Piece]) -> _Piece:
+    """All pixels of some pieces."""
+    if len(pieces) == 1:
+        return pieces[0]
+    cells = np.unique(np.concatenate([p.cells for p in pieces]))
+    reach = tuple(np.zeros((len(cells), r.shape[1]), bool) for r in pieces[0].reach)
+    for p in pieces:
+        for whole, r in zip(reach, p.reach, strict=True):
+            whole[np.searchsorted(cells, p.cells)] |= r
+    return _Piece(cells, reach)
+
+
+@dataclass(frozen=True)
+class _Region:
+    """An atom of the taxonomies so far.
+
+    Attributes:
+        pattern: the atom. One that was split off from several is written as a part of the first of them.
+        classes: what is true of the pattern: `NONE` where it was split off from several that differ.
+        pixels: its pixels.
         names: bool [columns], the source classes that the rows of all of its classes name.
         equal: bool [columns], which of these are the same as one of its classes.
-        rest: for each taxonomy so far, bool [D + 1], the classes of its pixels.
-        shared: the taxonomies whose class was split off from several atoms together; it may have no pixels in this one.
     """
 
     pattern: Pattern
-    atom: Pattern
-    alive: Matrix
+    classes: Pattern
+    pixels: _Piece
     names: Matrix
     equal: Matrix
-    rest: tuple[Matrix, ...] = ()
-    shared: frozenset[int] = frozenset()
-
-    @property
-    def empty(self) -> bool:
-        return all(x == NONE for x in self.pattern)
 
 
 class Open(NamedTuple):
@@ -59,22 +81,14 @@ class Open(NamedTuple):
         member, cls: the class.
         pattern: the atom.
         column: the source class that relates them.
-        between: where the atoms differ of which one has pixels of the class.
+        known: members and classes of the atom that decide it: where the atoms differ of which one has such pixels.
     """
 
     member: int
     cls: int
     pattern: Pattern
     column: int
-    between: frozenset[int]
-
-
-class Box(NamedTuple):
-    """Pixels of one atom: those that have one of some classes of each taxonomy (bool [D + 1]), in some cells."""
-
-    classes: tuple[Matrix, ...]
-    alive: Matrix
-    atom: int | None
+    known: tuple[tuple[int, int], ...]
 
 
 @dataclass(frozen=True)
@@ -84,7 +98,8 @@ class Atoms:
     Attributes:
         levels: for each number of taxonomies, the patterns of its atoms.
         wide: of the same, those that have what the last taxonomy does not name of what they are a part of.
-        boxes: all pixels that the facts leave; no pixel is in two.
+        steps: for each taxonomy, where its classes lead from each atom of those before (None: from no class).
+        classes: of the atoms of all taxonomies, their class in each; `NONE` where their pixels have several.
         may: for each member, bool [D + 1, A + 1]: which pixels of a class (void last) can be of which atom; the last
             column is for pixels of no atom.
         open: what is not known of atoms and classes.
@@ -92,7 +107,8 @@ class Atoms:
 
     levels: tuple[tuple[Pattern, ...], ...]
     wide: tuple[frozenset[Pattern], ...]
-    boxes: tuple[Box, ...]
+    steps: tuple[Mapping[Pattern | None, Mapping[int, Pattern | None]], ...]
+    classes: tuple[Pattern, ...]
     may: tuple[Matrix, ...]
     open: tuple[Open, ...]
 
@@ -102,120 +118,175 @@ class Atoms:
 
     def of(self, classes: Sequence[int]) -> int | None:
         """The atom of a pixel: its class in each taxonomy, or the number of classes for void; None if it has none."""
-        return next(b.atom for b in self.boxes if all(mask[c] for mask, c in zip(b.classes, classes, strict=True)))
+        at: Pattern | None = None
+        for step, c in zip(self.steps, classes, strict=True):
+            at = step[at].get(c, step[at][NONE])
+        return None if at is None else self.patterns.index(at)
 
 
 def split(net: Network) -> Atoms:
     """The atoms of a network."""
-    columns = net.starts[-1]
-    branches = [_Branch((), (), np.ones(len(net.cells), bool), np.ones(columns, bool), np.zeros(columns, bool))]
-    homes = _homes(net, branches)
+    regions: list[_Region] = []
+    outside = _Piece(np.arange(len(net.cells)), ())
     levels: list[tuple[Pattern, ...]] = [()]
     wide: list[frozenset[Pattern]] = [frozenset()]
+    steps: list[Mapping[Pattern | None, Mapping[int, Pattern | None]]] = []
     questions: list[Open] = []
     for i in range(len(net.members)):
-        splits, together, found = _splits(net, branches, homes, i)
+        splits, together, found = _splits(net, regions, i)
         questions += found
-        branches = [
-            child
-            for b, home in zip(branches, homes, strict=True)
-            for child in _children(net, b, splits[home], together, i)
-        ]
-        homes = _homes(net, branches)
-        levels.append(tuple(sorted({home for home in homes if home is not None})))
-        rests = [home for b, home in zip(branches, homes, strict=True) if b.pattern[-1] == NONE]
-        wide.append(frozenset(home for home in rests if home is not None))
-    number = {p: a for a, p in enumerate(levels[-1])}
-    boxes = tuple(
-        Box(b.rest, b.alive, None if home is None else number[home]) for b, home in zip(branches, homes, strict=True)
-    )
-    return Atoms(tuple(levels), tuple(wide), boxes, _may(net, boxes, len(number)), tuple(questions))
+        level = _Level(net, i, {}, {}, set())
+        for region in regions:
+            level.divide(region, splits[region.pattern], together)
+        outside = level.divide_outside(outside)
+        regions = [level.region(pattern) for pattern in sorted(level.parts)]
+        levels.append(tuple(r.pattern for r in regions))
+        wide.append(frozenset(level.wide))
+        steps.append(level.steps)
+    pieces = [*(r.pixels for r in regions), outside]
+    may = tuple(np.stack([np.any(p.reach[i], axis=0) for p in pieces], axis=1) for i in range(len(net.members)))
+    classes = tuple(r.classes for r in regions)
+    return Atoms(tuple(levels), tuple(wide), tuple(steps), classes, may, tuple(questions))
 
 
-def _children(
-    net: Network, b: _Branch, splitting: set[int], together: Mapping[int, Pattern], i: int
-) -> Iterator[_Branch]:
-    """What taxonomy i makes of a branch: one for each class that splits it, and the rest."""
-    size = len(net.members[i].taxonomy.classes)
-    here = b.alive[:, None] & net.may[i]
-    related = net.related[i]
-    left = np.ones(size + 1, bool)
-    for x in sorted(splitting):
-        if here[:, x].any():
-            left[x] = False
-            names = related[x] if b.empty else b.names & related[x]
-            only = np.arange(size + 1) == x
-            atom = b.atom if b.empty else together.get(x, b.atom)
-            equal = b.equal | net.equal[i][x]
-            shared = b.shared | ({i} if x in together and not b.empty else set())
-            yield _Branch((*b.pattern, x), (*atom, x), here[:, x], names, equal, (*b.rest, only), shared)
-    alive: Matrix = np.any(here & left, axis=1)
-    if alive.any():
-        yield _Branch((*b.pattern, NONE), (*b.atom, NONE), alive, b.names, b.equal, (*b.rest, left), b.shared)
+@dataclass(frozen=True)
+class _Level:
+    """What one taxonomy makes of the regions before it.
+
+    Attributes:
+        parts: for each new atom what it consists of, those first that make it what it is.
+        steps, wide: as in `Atoms`.
+    """
+
+    net: Network
+    i: int
+    parts: dict[Pattern, list[_Region]]
+    steps: dict[Pattern | None, dict[int, Pattern | None]]
+    wide: set[Pattern]
+
+    def divide(self, region: _Region, splitting: set[int], together: Mapping[int, Pattern]) -> None:
+        """A region: one part for each class that splits it, and the rest."""
+        net, i = self.net, self.i
+        here = net.may[i][region.pixels.cells]
+        step: dict[int, Pattern | None] = {}
+        own = []
+        for x in sorted(splitting):
+            if here[:, x].any():
+                step[x] = target = (*together.get(x, region.pattern), x)
+                own += [] if x in together else [target]
+                only = here & (np.arange(here.shape[1]) == x)
+                names, equal = region.names & net.related[i][x], region.equal | net.equal[i][x]
+                self._add(target, (*region.classes, x), region.pixels.narrowed(only), names, equal)
+        left = here.copy()
+        left[:, [*step]] = False
+        whole = (*region.pattern, NONE)
+        alone = not own or _stands_alone(net, region.classes, region.names, [i])
+        target = whole if alone else min(own, key=lambda p: _standing(net, p, whole))
+        step[NONE] = target
+        self.steps[region.pattern] = step
+        if left.any():
+            self.wide.add(target)
+            self._add(target, (*region.classes, NONE), region.pixels.narrowed(left), region.names, region.equal)
+
+    def divide_outside(self, outside: _Piece) -> _Piece:
+        """What is of no class so far. A class there is the atom that has it, unless its row says that it is beside."""
+        net, i = self.net, self.i
+        here = net.may[i][outside.cells]
+        before = (NONE,) * i
+        step: dict[int, Pattern | None] = {NONE: None}
+        having: dict[int, list[Pattern]] = {}
+        for p in self.parts:
+            having.setdefault(p[-1], []).append(p)
+        for x in np.flatnonzero(~net.blank[i]).tolist():
+            whole = (*before, x)
+            alone = x not in having or _stands_alone(net, whole, net.related[i][x], range(i))
+            step[x] = target = whole if alone else min(having[x], key=lambda p: _standing(net, p, whole))
+            only = here & (np.arange(here.shape[1]) == x)
+            if only.any():
+                self._add(target, whole, outside.narrowed(only), net.related[i][x], net.equal[i][x])
+        self.steps[None] = step
+        left = here & net.blank[i]
+        return outside.narrowed(left)
+
+    def _add(self, target: Pattern, classes: Pattern, pixels: _Piece, names: Matrix, equal: Matrix) -> None:
+        parts = self.parts.setdefault(target, [])
+        is_own = classes[-1] == target[-1]
+        parts.insert(0 if is_own else len(parts), _Region(target, classes, pixels, names, equal))
+
+    def region(self, pattern: Pattern) -> _Region:
+        """An atom as one region."""
+        parts = self.parts[pattern]
+        own = [p for p in parts if self._makes(p)] or parts
+        classes = tuple(x if len({p.classes[j] for p in own}) == 1 else NONE for j, x in enumerate(own[0].classes))
+        names = np.logical_or.reduce([p.names for p in own])
+        equal = np.logical_or.reduce([p.equal for p in own])
+        return _Region(pattern, classes, _union([p.pixels for p in parts]), names, equal)
+
+    def _makes(self, part: _Region) -> bool:
+        """Whether a part makes its atom what it is: its rest, and what is of no class before, are only put there."""
+        outside = all(x == NONE for x in part.classes[:-1])
+        return part.classes[-1] == part.pattern[-1] and outside == all(x == NONE for x in part.pattern[:-1])
 
 
 def _splits(
-    net: Network, branches: Sequence[_Branch], homes: Sequence[Pattern | None], i: int
-) -> tuple[dict[Pattern | None, set[int]], dict[int, Pattern], list[Open]]:
+    net: Network, regions: Sequence[_Region], i: int
+) -> tuple[dict[Pattern, set[int]], dict[int, Pattern], list[Open]]:
     """What taxonomy i splits.
 
     Returns:
         For each atom so far, the classes that split it; the classes of which all parts are one atom, with the atom that
-        this is numbered as a part of; and what stays open.
+        this is written as a part of; and what stays open.
     """
-    m = net.members[i]
-    splits: dict[Pattern | None, set[int]] = {home: set() for home in homes}
-    splits[None] = {d for d in range(len(m.taxonomy.classes)) if not net.blank[i][d]}
+    classes_of = {r.pattern: r.classes for r in regions}
     places: dict[tuple[int, int], dict[Pattern, None]] = {}  # class and column → where what they share may be
-    for b, home in zip(branches, homes, strict=True):
-        if home is None:
-            continue
-        here = (b.alive[:, None] & net.may[i])[:, :-1]
-        shared = _shared(net, b, i)
-        for x, column in np.argwhere(shared & product(here.T, net.has.T)).tolist():
-            if not net.blank[i][x]:
-                places.setdefault((x, column), {}).setdefault(home)
-    certain: dict[Pattern | None, set[int]] = {home: set() for home in homes}
+    for r in regions:
+        here = net.may[i][r.pixels.cells][:, :-1]
+        meet = _shared(net, r, i) & product(here.T, net.has[:, r.pixels.cells].T)
+        for x, column in np.argwhere(meet & ~net.blank[i][:-1, None]).tolist():
+            places.setdefault((x, column), {}).setdefault(r.pattern)
+    certain: dict[Pattern, set[int]] = {r.pattern: set() for r in regions}
     meets: dict[Pattern, set[int]] = {}
     for (x, column), at in places.items():
         for home in at:
             meets.setdefault(home, set()).add(x)
         if len(at) == 1 and net.stated[i][x, column]:
             certain[next(iter(at))].add(x)
-        for home in _only_places(net, at, column) if net.whole[i][x, column] else ():
+        for home in _only_places(net, at, classes_of, column) if net.whole[i][x, column] else ():
             certain[home].add(x)
     for home, classes in meets.items():
         certain[home] |= classes if len(classes) == 1 else set()
-    for home, classes in certain.items():
-        splits[home] |= classes
+    splits = {home: {*classes} for home, classes in certain.items()}
     together: dict[int, Pattern] = {}
     for group, classes in _without_place(places, certain).items():
         for home in group:
             splits[home] |= classes
         if not _are_few(group, classes, certain):
             together |= dict.fromkeys(classes, group[0])
-    found = [
-        Open(i, x, home, column, frozenset(j for j in range(i) if len({p[j] for p in at}) > 1))
-        for (x, column), at in places.items()
-        for home in at
-        if x not in certain[home]
-    ]
+    found = []
+    for (x, column), at in places.items():
+        differ = [j for j in range(i) if len({classes_of[home][j] for home in at}) > 1] or range(i)
+        for home in at:
+            known = tuple((j, classes_of[home][j]) for j in differ if classes_of[home][j] != NONE)
+            if x not in certain[home]:
+                found.append(Open(i, x, home, column, known))
     return splits, together, found
 
 
-def _only_places(net: Network, at: Iterable[Pattern], column: int) -> Iterator[Pattern]:
+def _only_places(
+    net: Network, at: Iterable[Pattern], classes_of: Mapping[Pattern, Pattern], column: int
+) -> Iterator[Pattern]:
     """Of the atoms that may have pixels of a source class, those that are the only place for what a class shares with
     it."""
     places: dict[tuple[int, int], list[Pattern]] = {}
     for home in at:
-        for j, a in enumerate(home):
+        for j, a in enumerate(classes_of[home]):
             if a != NONE and net.stated[j][a, column]:
                 places.setdefault((j, a), []).append(home)
     yield from (homes[0] for homes in places.values() if len(homes) == 1)
 
 
 def _without_place(
-    places: Mapping[tuple[int, int], Mapping[Pattern, None]], certain: Mapping[Pattern | None, set[int]]
+    places: Mapping[tuple[int, int], Mapping[Pattern, None]], certain: Mapping[Pattern, set[int]]
 ) -> dict[tuple[Pattern, ...], set[int]]:
     """The classes that certainly split nothing, by the fewest atoms of which one must have pixels of theirs."""
     out: dict[tuple[Pattern, ...], set[int]] = {}
@@ -225,7 +296,7 @@ def _without_place(
     return out
 
 
-def _are_few(group: Sequence[Pattern], classes: set[int], certain: Mapping[Pattern | None, set[int]]) -> bool:
+def _are_few(group: Sequence[Pattern], classes: set[int], certain: Mapping[Pattern, set[int]]) -> bool:
     """Whether every atom of a group can be split by every class of one, so that both keep atoms of their own.
 
     Two classes that divide the same region each in their way are told apart only if what they may share are atoms. Of
@@ -234,49 +305,20 @@ def _are_few(group: Sequence[Pattern], classes: set[int], certain: Mapping[Patte
     return not any(certain[home] for home in group) and len(group) * len(classes) <= 2 * (len(group) + len(classes))
 
 
-def _shared(net: Network, b: _Branch, i: int) -> Matrix:
-    """The source classes that relate each class of taxonomy i to a branch, bool [D, columns].
+def _shared(net: Network, r: _Region, i: int) -> Matrix:
+    """The source classes that relate each class of taxonomy i to a region, bool [D, columns].
 
     Those of the finest source that has something on both count: that two classes lie in the same one of a few coarse
-    ones says little. Those of other sources count where they are the class itself, or one of the branch.
+    ones says little. Those of other sources count where they are the class itself, or one of the region.
     """
-    out = b.names & net.related[i]
-    same = out & (b.equal | net.equal[i])
+    out = r.names & net.related[i]
+    same = out & (r.equal | net.equal[i])
     undecided = np.ones(len(out), bool)
     for start, end in pairwise(net.starts):  # the finest source comes first
-        speaks = net.related[i][:, start:end].any(1) & b.names[start:end].any()
+        speaks = net.related[i][:, start:end].any(1) & r.names[start:end].any()
         out[~(undecided & speaks), start:end] = False
         undecided &= ~speaks
     return (out | same) & net.is_class
-
-
-def _homes(net: Network, branches: Sequence[_Branch]) -> list[Pattern | None]:
-    """For each branch the atom that its pixels belong to: its own, if that is one; None if it has no class.
-
-    A pattern is no atom if another has all of its classes and more, unless rows say that it has pixels beside that. The
-    other one does not count if it is only one of several places of a class: all pixels may be in the rest.
-    """
-    parts = [frozenset((i, x) for i, x in enumerate(b.pattern) if x != NONE) for b in branches]
-    having: dict[tuple[int, int], set[int]] = {}
-    for j, part in enumerate(parts):
-        for each in part:
-            having.setdefault(each, set()).add(j)
-    larger = [
-        {
-            k
-            for k in (set.intersection(*(having[e] for e in part)) if part else ())
-            if k != j and all(branches[j].pattern[i] != NONE for i in branches[k].shared)
-        }
-        for j, part in enumerate(parts)
-    ]
-    atoms = {b.atom for j, b in enumerate(branches) if parts[j] and (not larger[j] or _stands_alone(net, b))}
-
-    def home(j: int) -> Pattern | None:
-        if not parts[j] or branches[j].atom in atoms:
-            return branches[j].atom if parts[j] else None
-        return home(min(larger[j], key=lambda k: (_standing(net, branches[k].pattern, branches[j].pattern), k)))
-
-    return [home(j) for j in range(len(branches))]
 
 
 def _standing(net: Network, pattern: Pattern, part: Pattern) -> tuple[tuple[bool, int], ...]:
@@ -287,17 +329,23 @@ def _standing(net: Network, pattern: Pattern, part: Pattern) -> tuple[tuple[bool
     return tuple((net.members[i].taxonomy.classes[x].name not in names, -net.widths[i][x]) for i, x in added)
 
 
-def _stands_alone(net: Network, b: _Branch) -> bool:
-    """Whether rows say that a pattern has pixels of no class of the other taxonomies, as far as these are related."""
-    kept = [i for i, x in enumerate(b.pattern) if x != NONE]
-    for i, x in enumerate(b.pattern):
+def _stands_alone(net: Network, classes: Pattern, names: Matrix, others: Iterable[int]) -> bool:
+    """Whether rows say that some classes have pixels of no class of other taxonomies, as far as these are related.
+
+    Args:
+        classes: of each taxonomy so far, or `NONE`.
+        names: the source classes that the rows of all of them name.
+        others: the taxonomies in question.
+    """
+    single = sum(x != NONE for x in classes) == 1
+    for i in others:
         named: Matrix = np.any(net.related[i], axis=0)
-        for start, end in pairwise(net.starts) if x == NONE else ():
-            names = b.names[start:end]
-            if not names.any() or not named[start:end].any():
+        for start, end in pairwise(net.starts):
+            here = names[start:end]
+            if not here.any() or not named[start:end].any():
                 continue
-            free = names & ~named[start:end]
-            free[-1] = names[-1] and len(kept) == 1  # outside of a source the rows of two say nothing of each other
+            free = here & ~named[start:end]
+            free[-1] = here[-1] and single  # outside of a source, the rows of two say nothing of each other
             if not free.any():
                 return False
             break
@@ -310,12 +358,3 @@ def main_part(net: Network, parts: Sequence[Pattern]) -> Pattern:
     standing = {p: _standing(net, p, whole) for p in parts if p[-1] != NONE}
     best = min(standing, key=lambda p: standing[p], default=whole)
     return whole if whole in parts and (best == whole or standing[best][0][0]) else best
-
-
-def _may(net: Network, boxes: Sequence[Box], atoms: int) -> tuple[Matrix, ...]:
-    """Which classes can be of which atom; the last column is for none."""
-    out = [np.zeros((len(m.taxonomy.classes) + 1, atoms + 1), bool) for m in net.members]
-    for box in boxes:
-        for i, classes in enumerate(box.classes):
-            out[i][:, atoms if box.atom is None else box.atom] |= classes & net.may[i][box.alive].any(0)
-    return tuple(out)

@@ -26,6 +26,10 @@ Key = tuple[str, str]
 """Name and version of a source."""
 
 
+_MOST_CELLS = 300_000
+"""How many cells are looked at; the shipped maps leave a few hundred."""
+
+
 class UnrelatedError(UserError):
     """No source relates two taxonomies, so that each class of one might be any of the other."""
 
@@ -229,6 +233,12 @@ def _cells(everyone: Sequence[Member], sources: Sequence[Source]) -> tuple[NDArr
     may: list[Matrix] = [np.ones((1, len(m.taxonomy.classes) + 1), bool) for m in everyone]
     for source in sources:
         n, k = len(cells), len(source.classes)
+        if n * (k + 1) > _MOST_CELLS:
+            names = ", ".join(f"`{s.name}`" for s in sources)
+            raise UserError(
+                f"the maps to {names} leave too many combinations of their classes, because rows name most of them; "
+                f"listen to one source: `--through {sources[0].name}@{sources[0].version}`"
+            )
         cells = np.hstack([np.repeat(cells, k + 1, 0), np.tile(np.arange(k + 1), n)[:, None]])
         may = [np.repeat(m, k + 1, 0) for m in may]
         for m, each in zip(may, everyone, strict=True):
@@ -278,7 +288,9 @@ def _contradiction(everyone: Sequence[Member], sources: Sequence[Source], i: int
     t = everyone[i].taxonomy
     theirs = f"those of {', '.join(f'`{m.name}`' for m in rest)}" if rest else "each other"
     by = " and ".join(f"`{s.name} {s.version}`" for s in used)
-    hint = " ".join(f"--through {s.name}@{s.version}" for s in sources if s is not used[-1])
+    near = {id(u): sum(_key(u) in m.maps for m in everyone) for u in used}
+    worst = min(reversed(used), key=lambda u: near[id(u)])  # the coarsest of those to which there are the fewest maps
+    hint = " ".join(f"--through {s.name}@{s.version}" for s in sources if s is not worst)
     return (
         f"no pixel can be `{t.classes[lost].name}` of `{t.name} {t.version}`: its maps to {by} contradict {theirs}; "
         "mend a row" + (f", or listen to fewer maps: `{hint}`" if hint else "")

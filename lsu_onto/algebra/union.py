@@ -107,7 +107,7 @@ class Union:
         """The class that each has in each taxonomy; `NONE` where its atoms differ."""
         out = []
         for part in self.parts:
-            first, *others = (self.atoms.patterns[u] for u in part)
+            first, *others = (self.atoms.classes[u] for u in part)
             out.append(tuple(x if all(p[i] == x for p in others) else NONE for i, x in enumerate(first)))
         return tuple(out)
 
@@ -139,11 +139,9 @@ class Union:
         of = {u: c for c, part in enumerate(self.parts) for u in part}
         for each in self.atoms.open:
             i, x = each.member, each.cls
-            known = [(j, a) for j, a in enumerate(each.pattern) if a != NONE]
-            pairs = [(j, a) for j, a in known if j in each.between] or known
             atoms = [u for u, p in enumerate(self.atoms.patterns) if p[:i] == each.pattern and self.atoms.may[i][x, u]]
             doubted = [of[u] for u in atoms if u in of]
-            for j, a in pairs if doubted else ():
+            for j, a in each.known if doubted else ():
                 classes, columns = doubts.setdefault((j, a, i, x), ({}, {}))
                 classes |= dict.fromkeys(doubted)
                 columns[each.column] = None

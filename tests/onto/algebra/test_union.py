@@ -94,6 +94,30 @@ def test_another_dataset_renames_and_renumbers_little(library: Library, roads: U
     assert "autorickshaw" in more.names[86:]
 
 
+def test_a_decision_doubts_what_other_rows_claim(library: Library) -> None:
+    """WildDash's riders of unclear kind are some of those that other rows claim whole: no contradiction."""
+    union = unite(library, [library.alone(n) for n in ("vistas v1.2", "wilddash2")], "roads")
+    rider = union.members[1].taxonomy.by_name["rider"]
+    assert {union.names[c] for c in union.may[1][rider, :-1].nonzero()[0]} == {
+        "bicyclist",
+        "motorcyclist",
+        "other_rider",
+    }
+
+
+def test_maps_that_leave_everything_open_are_refused(town: Path) -> None:
+    names = [f"c{i}" for i in range(100)]
+    sources = "".join(f"source s{k} v1\n" + "".join(f"{i} {n}\n" for i, n in enumerate(names)) for k in range(3))
+    datasets = "".join(
+        f"dataset {d} v1\nencoding: id\n1 x\n"
+        + "".join(f"map {d} v1 -> s{k} v1\nx ~ {' '.join(names)} void\n" for k in range(3))
+        for d in "de"
+    )
+    Path("loose.tax").write_text(f"tax 1\n{sources}{datasets}")
+    assert "leave too many combinations of their classes" in call("d", "e").stderr
+    assert call("d", "e", "--through", "s1").exit_code == 0
+
+
 def test_what_neither_dataset_names_is_a_class_of_its_own(town: Path) -> None:
     result = call("wheels", "sizes", "--name", "town_atoms", "-o", "atoms.tax")
     assert result.exit_code == 0, result.output
