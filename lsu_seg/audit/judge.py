@@ -55,9 +55,9 @@ GUESSES = (
     " loaded and fits its config, that images are prepared as in its training, and that labels belong to their images"
 )
 MOST_ROWS = (
-    "most classes are contradicted, which one cause may explain: before you change rows, check that the taxonomy's ids are"
-    " what the label files store, that the teacher's classes are those of the source, in the same order, and that its"
-    " checkpoint fits its config"
+    "most classes are contradicted, which one cause may explain: before you change rows, check that the ids of the"
+    " taxonomy are what the label files store, that the teacher's classes are those of the source, in the same order,"
+    " and that its checkpoint fits its config"
 )
 STEPS = 4
 """Of an audit: moves of rows, their refinement, findings about rows, and about files with the places that show them."""

@@ -24,6 +24,10 @@ SPARSE = 10
 """So many more pairs are counted as may be insisted on: of few pairs, what is usual is not well known."""
 
 
+COUNTED = 50, 150
+"""Of right maps with so many images, scores were counted, and of no more than so many."""
+
+
 @dataclass(frozen=True)
 class Scores:
     """The scores of a map with D rows and K source classes.
@@ -65,9 +69,15 @@ class Scores:
         return np.asarray(~self.allowed[:, :-1] & self.closed[:, None])
 
     @property
-    def chances(self) -> int:
-        """How many pairs may be insisted on by mistake."""
-        return int(self.forbidden.sum()) + SPARSE
+    def chance(self) -> float:
+        """How many times as often as with 50 images scores are high by mistake: the fewer images, the more."""
+        usual, most = COUNTED
+        return float(np.sqrt(usual / np.clip(self.statistics.images.max(), 1, most)))
+
+    @property
+    def chances(self) -> float:
+        """How many pairs may be insisted on by mistake, in terms of pairs of right maps."""
+        return (int(self.forbidden.sum()) + SPARSE) * self.chance
 
     @cached_property
     def chosen_from(self) -> NDArray[np.bool_]:

@@ -11,7 +11,7 @@ from lsu_seg.audit.judge import enough, scored
 from lsu_seg.audit.learnt import Tail, as_json, learnt
 from lsu_seg.audit.presence import FEATURES
 from lsu_seg.audit.scores import CIRCUMSTANCES, FAMILIAR, PART, USUAL, Scores
-from lsu_seg.audit.verdicts import Case, Settings, decidable, power_of
+from lsu_seg.audit.verdicts import Case, Settings, decidable, insisted_on, power_of
 from tests.helpers.audit_world import World, draw
 
 
@@ -73,6 +73,23 @@ def test_what_is_missing_scores_higher_than_all_that_is_rightly_forbidden(world:
     assert s.wrong_row.argmax() == 2
     s = scores(world, {0: (0, 6)})
     assert np.unravel_index(np.where(s.chosen_from, s.never_chosen, -np.inf).argmax(), s.z.shape) == (0, 6)
+
+
+def test_of_few_images_and_of_few_pairs_more_is_expected_by_chance(world: World) -> None:
+    """There, right maps were seen to have more that seems wrong."""
+
+    def case(images: int) -> Case:
+        s = scores(world, {1: (1,)})
+        statistics = replace(s.statistics, images=np.full(len(s.statistics.images), float(images)))
+        return Case(replace(s, statistics=statistics), learnt(), Settings())
+
+    some, fewer, many, more = (case(n) for n in (50, 25, 150, 1000))
+    pairs = int(some.scores.forbidden.sum())
+    assert some.scores.chances == pairs + 10
+    assert fewer.scores.chances == pytest.approx((pairs + 10) * 2**0.5)
+    assert many.scores.chances == more.scores.chances == pytest.approx((pairs + 10) / 3**0.5)
+    [first], [again] = ([f for f in insisted_on(c) if f.rows == (1,)] for c in (some, fewer))
+    assert again.expected == pytest.approx(first.expected * 2**0.5)
 
 
 def test_power_grows_with_the_share_and_with_what_is_allowed_to_be_false(world: World) -> None:
