@@ -26,6 +26,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch
 
 import torch
 from mmengine.config import Config, DictAction
+from mmengine.registry import init_default_scope
 
 from lsu_onto import UserError, __version__, write_atomic
 from lsu_seg.evaluation.document import document
@@ -216,10 +217,9 @@ def _checkpoint(done: Sequence[Done]) -> Path:
 
 def mean_weights(cfg: Config, teacher: Path, student: Path) -> dict[str, Any]:
     """The checkpoint of a student with the mean of its weights and the teacher's, those of its norms too."""
-    model = segmentor.StreetsSegmentor(
-        **{k: v for k, v in cfg.model.items() if k != "type"} | {"checkpoint": str(teacher)}
-    )
-    before = model.state_dict()
+    init_default_scope(cfg.default_scope)
+    settings = {key: value for key, value in cfg.model.items() if key != "type"} | {"checkpoint": str(teacher)}
+    before = segmentor.StreetsSegmentor(**settings).state_dict()
     loaded = torch.load(student, map_location="cpu", weights_only=False)
     for key, value in loaded["state_dict"].items():
         if value.is_floating_point():
