@@ -16,7 +16,7 @@ from mmengine.registry import init_default_scope
 from helpers.tiny import save
 from lsu_seg.openmmlab.config import load_config
 from lsu_seg.targets.table import TargetSet, TargetTable
-from lsu_seg.unify.stages import run_stages
+from lsu_seg.unify.stages import Stage, run_stages
 
 EXPERIMENTS = Path(__file__).parents[3] / "tools/experiments"
 NET = """\
@@ -124,6 +124,23 @@ def test_each_stage_comes_after_its_inputs_and_only_what_is_wanted(ready: Any) -
     assert all(names.index(i) < names.index(stage.name) for stage in stages for i in stage.inputs)
     assert names[:3] == ["teacher, judged", "labels of camvid", "labels of idd_lite"]
     assert names[3:] == [f"{n}, seed 5{judged}" for n in STUDENTS for judged in ("", ", judged")]
+
+
+def test_how_long_the_rest_may_take(
+    streets: Any, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(streets.run.time, "monotonic", iter([0.0, 0.0, 60.0, 180.0]).__next__)
+    stages = [Stage(name, None, key=lambda _: 0, action=lambda _: 0) for name in "abcd"]
+    clock = streets.run.Clock(stages)
+    clock.say("a: reused")
+    for stage in clock.stages[1:]:
+        stage.action({})
+    assert capsys.readouterr().out.splitlines() == [
+        "a: reused",
+        "[2/4] b; 0 min so far",
+        "[3/4] c; 1 min so far, ETA 2 min",
+        "[4/4] d; 3 min so far, ETA 2 min",
+    ]
 
 
 def test_norms_and_means(streets: Any, ready: Any) -> None:

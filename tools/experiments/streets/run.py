@@ -19,6 +19,7 @@ import os
 import sys
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -227,19 +228,27 @@ def mean_weights(cfg: Config, teacher: Path, student: Path) -> dict[str, Any]:
     return dict(loaded)
 
 
-def say(stages: Sequence[Stage]) -> Any:
-    """Prints which stage runs, of how many."""
-    start = time.monotonic()
+class Clock:
+    """Says which stage begins, of how many, and how long the rest may take."""
 
-    def wrapped(stage: Stage, number: int) -> Stage:
+    def __init__(self, stages: Sequence[Stage]) -> None:
+        self.start, self.reused, self.total = time.monotonic(), 0, len(stages)
+        self.stages = [self._wrapped(stage, number) for number, stage in enumerate(stages)]
+
+    def _wrapped(self, stage: Stage, before: int) -> Stage:
         def action(done: Any) -> Any:
-            minutes = (time.monotonic() - start) / 60
-            print(f"[{number}/{len(stages)}] {stage.name}; {minutes:.0f} min so far", flush=True)
+            ran = before - self.reused
+            minutes = (time.monotonic() - self.start) / 60
+            eta = f", ETA {minutes / ran * (self.total - before):.0f} min" if ran > 0 else ""
+            print(f"[{before + 1}/{self.total}] {stage.name}; {minutes:.0f} min so far{eta}", flush=True)
             return stage.action(done)
 
-        return Stage(**{**vars(stage), "action": action})
+        return replace(stage, action=action)
 
-    return [wrapped(stage, number) for number, stage in enumerate(stages, 1)]
+    def say(self, line: str) -> None:
+        """Of `run_stages`: a line for each stage that is reused or replaced."""
+        self.reused += line.endswith(": reused")
+        print(line, flush=True)
 
 
 def main() -> int:
@@ -265,7 +274,8 @@ def main() -> int:
             cfg.train_cfg.max_iters = cfg.train_cfg.val_interval = args.iters
         cfg.merge_from_dict(args.set)
         streets = Streets(cfg, args.data_root, args.checkpoint, args.work, args.seeds, args.only)
-        run_stages(say(streets.stages()), args.work, print, args.jobs)
+        clock = Clock(streets.stages())
+        run_stages(clock.stages, args.work, clock.say, args.jobs)
         results = report.results(args.work, args.seeds, [n for n in names if n in args.only])
     except (UserError, ImportError, OSError) as e:
         print(f"error: {e}", file=sys.stderr)
