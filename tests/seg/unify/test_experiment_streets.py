@@ -109,9 +109,10 @@ def test_what_students_differ_in(streets: Any, ready: Any) -> None:
     datasets = {n: c.train_dataloader.dataset.datasets for n, c in cfgs.items()}
     kinds = {n: [Path(d.labels).name for d in ds[1:]] for n, ds in datasets.items()}
     assert kinds == {n: ["raw" if n == "raw" else "constrained"] * 2 for n in kinds}
-    assert {n for n, ds in datasets.items() if ds[1].get("unsure")} == {"set", "kept", "trained_norms"}
+    unsure = {n: ds[1].get("unsure") for n, ds in datasets.items() if "unsure" in ds[1]}
+    assert unsure == {"set": 0.25, "kept": 0.25, "soft": 1, "trained_norms": 0.25}
     assert {tuple(ds[0].indices) for ds in datasets.values()} == {(0, 1, 2, 3, 4, 5)}
-    assert {n for n, c in cfgs.items() if c.model.get("distil")} == {"kept"}
+    assert {n for n, c in cfgs.items() if c.model.get("distil")} == {"kept", "soft"}
     assert {n for n, c in cfgs.items() if c.model.get("norms")} == {"trained_norms"}
     shares = {d.taxonomy: d.weight * len(d.indices) for d in datasets["kept"]}
     idd_lite = str(EXPERIMENTS / "streets/idd_lite_closed.tax")
