@@ -49,4 +49,3 @@ param_scheduler = [dict(type="OneCycleLR", eta_max=3e-4, pct_start=0.15, by_epoc
 train_cfg = dict(max_iters=240, val_interval=240)
 custom_hooks = [dict(type="ChannelsLastHook")]  # a quarter faster on a CPU
 views = dict(scales=(1.0,), flips=(False, True))
-unsure = 0.25

@@ -19,6 +19,7 @@ import os
 import sys
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch
 
 import torch
 from mmengine.config import Config, DictAction
+from mmengine.registry import init_default_scope
 
 from lsu_onto import UserError, __version__, write_atomic
 from lsu_seg.evaluation.document import document
@@ -52,15 +54,19 @@ SHARES = {"cityscapes": 0.25, "camvid": 0.25, "idd_lite": 0.5}
 """Of the images that a student sees."""
 FRAMES = {"camvid": 100, "idd_lite": 400}
 
+UNSURE = 0.25
+"""The value of the other recipes; docs/results.md says why."""
+
 STUDENTS: dict[str, dict[str, Any]] = {
     "raw": dict(kind="raw"),
     "constrained": dict(kind="constrained"),
-    "set": dict(kind="constrained", sets=True),
-    "kept": dict(kind="constrained", sets=True, distil=1.0),
-    "trained_norms": dict(kind="constrained", sets=True, norms="trained"),
+    "set": dict(kind="constrained", unsure=UNSURE),
+    "kept": dict(kind="constrained", unsure=UNSURE, distil=1.0),
+    "soft": dict(kind="constrained", unsure=1.0, distil=1.0),
+    "trained_norms": dict(kind="constrained", unsure=UNSURE, norms="trained"),
 }
-"""kind: of pseudo-labels. sets: the least sure labels are sets. The rest: of `StreetsSegmentor`."""
-MEANS = {"constrained_mean": "constrained", "set_mean": "set", "kept_mean": "kept"}
+"""kind: of pseudo-labels. unsure: the share of each class that are sets. The rest: of `StreetsSegmentor`."""
+MEANS = {"constrained_mean": "constrained", "set_mean": "set", "kept_mean": "kept", "soft_mean": "soft"}
 """The mean of the teacher's weights and a student's (WiSE-FT, arXiv 2109.01903); it takes no training."""
 
 
@@ -75,7 +81,7 @@ class Streets:
     def __init__(self, cfg: Config, root: Path, teacher: Path, work: Path, seeds: Sequence[int], only: Sequence[str]):
         self.cfg, self.root, self.teacher, self.work = cfg, root, teacher, work
         self.seeds, self.only = seeds, only
-        self.views, self.unsure = cfg.pop("views"), cfg.pop("unsure")
+        self.views = cfg.pop("views")
         self.weights = file_sha256(teacher)
 
     # --- datasets ----------------------------------------------------------------------------------------------------
@@ -156,12 +162,12 @@ class Streets:
 
     def _student_config(self, name: str, seed: int, folder: Path) -> Config:
         student = dict(STUDENTS[name])
-        kind, sets = student.pop("kind"), student.pop("sets", False)
+        kind, unsure = student.pop("kind"), student.pop("unsure", 0)
         cfg = stage_config(self.cfg, folder / "training", seed, name)
         cfg.model.update(student)
         datasets = {"cityscapes": self.source(range(HELD_BACK[0]))}
         for foreign in FOREIGN:
-            extra = dict(unsure=self.unsure) if sets else {}
+            extra = dict(unsure=unsure) if unsure else {}
             labels = str(self.work / "pseudo" / foreign / kind)
             datasets[foreign] = self.foreign(foreign) | {"labels": labels} | extra
         for key, dataset in datasets.items():
@@ -216,10 +222,9 @@ def _checkpoint(done: Sequence[Done]) -> Path:
 
 def mean_weights(cfg: Config, teacher: Path, student: Path) -> dict[str, Any]:
     """The checkpoint of a student with the mean of its weights and the teacher's, those of its norms too."""
-    model = segmentor.StreetsSegmentor(
-        **{k: v for k, v in cfg.model.items() if k != "type"} | {"checkpoint": str(teacher)}
-    )
-    before = model.state_dict()
+    init_default_scope(cfg.default_scope)
+    settings = {key: value for key, value in cfg.model.items() if key != "type"} | {"checkpoint": str(teacher)}
+    before = segmentor.StreetsSegmentor(**settings).state_dict()
     loaded = torch.load(student, map_location="cpu", weights_only=False)
     for key, value in loaded["state_dict"].items():
         if value.is_floating_point():
@@ -227,19 +232,27 @@ def mean_weights(cfg: Config, teacher: Path, student: Path) -> dict[str, Any]:
     return dict(loaded)
 
 
-def say(stages: Sequence[Stage]) -> Any:
-    """Prints which stage runs, of how many."""
-    start = time.monotonic()
+class Clock:
+    """Says which stage begins, of how many, and how long the rest may take."""
 
-    def wrapped(stage: Stage, number: int) -> Stage:
+    def __init__(self, stages: Sequence[Stage]) -> None:
+        self.start, self.reused, self.total = time.monotonic(), 0, len(stages)
+        self.stages = [self._wrapped(stage, number) for number, stage in enumerate(stages)]
+
+    def _wrapped(self, stage: Stage, before: int) -> Stage:
         def action(done: Any) -> Any:
-            minutes = (time.monotonic() - start) / 60
-            print(f"[{number}/{len(stages)}] {stage.name}; {minutes:.0f} min so far", flush=True)
+            ran = before - self.reused
+            minutes = (time.monotonic() - self.start) / 60
+            eta = f", ETA {minutes / ran * (self.total - before):.0f} min" if ran > 0 else ""
+            print(f"[{before + 1}/{self.total}] {stage.name}; {minutes:.0f} min so far{eta}", flush=True)
             return stage.action(done)
 
-        return Stage(**{**vars(stage), "action": action})
+        return replace(stage, action=action)
 
-    return [wrapped(stage, number) for number, stage in enumerate(stages, 1)]
+    def say(self, line: str) -> None:
+        """Of `run_stages`: a line for each stage that is reused or replaced."""
+        self.reused += line.endswith(": reused")
+        print(line, flush=True)
 
 
 def main() -> int:
@@ -265,7 +278,8 @@ def main() -> int:
             cfg.train_cfg.max_iters = cfg.train_cfg.val_interval = args.iters
         cfg.merge_from_dict(args.set)
         streets = Streets(cfg, args.data_root, args.checkpoint, args.work, args.seeds, args.only)
-        run_stages(say(streets.stages()), args.work, print, args.jobs)
+        clock = Clock(streets.stages())
+        run_stages(clock.stages, args.work, clock.say, args.jobs)
         results = report.results(args.work, args.seeds, [n for n in names if n in args.only])
     except (UserError, ImportError, OSError) as e:
         print(f"error: {e}", file=sys.stderr)

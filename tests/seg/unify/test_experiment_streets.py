@@ -1,0 +1,207 @@
+"""`tools/experiments/streets`: a tiny network, and a few drawn frames in the folders of its datasets."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from mmengine.config import Config
+from mmengine.registry import init_default_scope
+
+from helpers.tiny import save
+from lsu_seg.openmmlab.config import load_config
+from lsu_seg.targets.table import TargetSet, TargetTable
+from lsu_seg.unify.stages import Stage, run_stages
+
+EXPERIMENTS = Path(__file__).parents[3] / "tools/experiments"
+NET = """\
+from torch import nn
+
+def build():
+    return nn.Sequential(nn.Conv2d(3, 8, 3, 4, 1), nn.BatchNorm2d(8), nn.ReLU(), nn.Conv2d(8, 20, 1))
+"""
+A2D2 = np.array([0xFF00FF, 0x87CEFF, 0x93FDC2, 0xFF0000])
+STUDENTS = ["raw", "kept", "kept_mean"]
+
+
+@pytest.fixture(scope="module")
+def streets() -> Any:
+    sys.path.insert(0, str(EXPERIMENTS))
+    try:
+        from streets import report, run, segmentor
+    finally:
+        sys.path.remove(str(EXPERIMENTS))
+    return SimpleNamespace(run=run, report=report, segmentor=segmentor)
+
+
+def draw(root: Path) -> None:
+    """Frames of 48 x 64 pixels; labels in blocks of 8, of values that occur in the dataset."""
+    rng = np.random.default_rng(0)
+
+    def frame(image: str, label: str, values: Any) -> None:
+        cells = np.kron(rng.integers(0, len(values), (6, 8)), np.ones((8, 8), int))
+        noise = rng.integers(0, 30, (48, 64, 3))
+        save(root / image, (cells[..., None] * 25 % 220 + noise).astype(np.uint8))
+        raw = np.asarray(values)[cells]
+        coloured = raw.max() > 255
+        save(root / label, (raw[..., None] >> [16, 8, 0] if coloured else raw).astype(np.uint8))
+
+    for i in range(8):
+        name = f"train/aachen/aachen_{i:06}_000019"
+        city = "real/cityscapes"
+        files = f"{city}/leftImg8bit/{name}_leftImg8bit.png", f"{city}/gtFine/{name}_gtFine_labelIds.png"
+        frame(*files, [3, 7, 8, 11, 21, 23, 24, 26])
+    for split, count in ("train", 3), ("val", 2):
+        for i in range(count):
+            frame(f"camvid/{split}/{i}.png", f"camvid/{split}annot/{i}.png", range(12))
+    for i in range(3):
+        idd = "real/idd_lite"
+        frame(f"{idd}/leftImg8bit/train/0/{i}_image.jpg", f"{idd}/gtFine/train/0/{i}_label.png", [*range(7), 255])
+    for i in range(2):
+        bdd, a2d2 = "real/bdd100k", "real/a2d2/20180807_145028"
+        frame(f"{bdd}/images/10k/train/{i}.jpg", f"{bdd}/labels/sem_seg/masks/train/{i}.png", [0, 2, 8, 10, 13, 255])
+        position = f"cam_front_center/20180807145028_{{}}_frontcenter_00000000{i}.png"
+        files = [f"{a2d2}/{kind}/{position.format(kind)}" for kind in ("camera", "label")]
+        frame(*files, A2D2)
+
+
+def config(streets: Any, folder: Path) -> Config:
+    cfg = load_config(EXPERIMENTS / "streets/config.py")
+    cfg.model.update(factory=f"{folder}/net.py:build", checkpoint=str(folder / "teacher.pth"))
+    load = [dict(type="LoadTaxImage"), dict(type="LoadTaxAnnotations"), dict(type="PackTaxInputs")]
+    cfg.train_dataloader.dataset.pipeline = cfg.val_dataloader.dataset.pipeline = load
+    cfg.train_cfg.update(max_iters=2, val_interval=2)
+    return cfg
+
+
+@pytest.fixture(scope="module")
+def ready(streets: Any, tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """A folder with data, network and weights, and the experiment there."""
+    folder = tmp_path_factory.mktemp("streets")
+    draw(folder / "data")
+    (folder / "net.py").write_text(NET)
+    scope: dict[str, Any] = {}
+    exec(NET, scope)
+    torch.manual_seed(0)
+    torch.save(scope["build"]().state_dict(), folder / "teacher.pth")
+    streets.run.FRAMES.update(camvid=3, idd_lite=3)
+    return SimpleNamespace(folder=folder, experiment=experiment(streets, folder))
+
+
+def experiment(streets: Any, folder: Path) -> Any:
+    cfg = config(streets, folder)
+    return streets.run.Streets(cfg, folder / "data", folder / "teacher.pth", folder / "work", [5], STUDENTS)
+
+
+def segmentor(streets: Any, folder: Path, **more: Any) -> Any:
+    init_default_scope("mmseg")
+    settings = {k: v for k, v in config(streets, folder).model.items() if k != "type"}
+    return streets.segmentor.StreetsSegmentor(**settings, **more)
+
+
+def test_what_students_differ_in(streets: Any, ready: Any) -> None:
+    cfgs = {n: ready.experiment._student_config(n, 5, ready.folder) for n in streets.run.STUDENTS}
+    datasets = {n: c.train_dataloader.dataset.datasets for n, c in cfgs.items()}
+    kinds = {n: [Path(d.labels).name for d in ds[1:]] for n, ds in datasets.items()}
+    assert kinds == {n: ["raw" if n == "raw" else "constrained"] * 2 for n in kinds}
+    unsure = {n: ds[1].get("unsure") for n, ds in datasets.items() if "unsure" in ds[1]}
+    assert unsure == {"set": 0.25, "kept": 0.25, "soft": 1, "trained_norms": 0.25}
+    assert {tuple(ds[0].indices) for ds in datasets.values()} == {(0, 1, 2, 3, 4, 5)}
+    assert {n for n, c in cfgs.items() if c.model.get("distil")} == {"kept", "soft"}
+    assert {n for n, c in cfgs.items() if c.model.get("norms")} == {"trained_norms"}
+    shares = {d.taxonomy: d.weight * len(d.indices) for d in datasets["kept"]}
+    idd_lite = str(EXPERIMENTS / "streets/idd_lite_closed.tax")
+    assert shares == pytest.approx({"cityscapes": 0.25, "camvid_segnet": 0.25, idd_lite: 0.5})
+
+
+def test_each_stage_comes_after_its_inputs_and_only_what_is_wanted(ready: Any) -> None:
+    stages = ready.experiment.stages()
+    names = [stage.name for stage in stages]
+    assert all(names.index(i) < names.index(stage.name) for stage in stages for i in stage.inputs)
+    assert names[:3] == ["teacher, judged", "labels of camvid", "labels of idd_lite"]
+    assert names[3:] == [f"{n}, seed 5{judged}" for n in STUDENTS for judged in ("", ", judged")]
+
+
+def test_how_long_the_rest_may_take(
+    streets: Any, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(streets.run.time, "monotonic", iter([0.0, 0.0, 60.0, 180.0]).__next__)
+    stages = [Stage(name, None, key=lambda _: 0, action=lambda _: 0) for name in "abcd"]
+    clock = streets.run.Clock(stages)
+    clock.say("a: reused")
+    for stage in clock.stages[1:]:
+        stage.action({})
+    assert capsys.readouterr().out.splitlines() == [
+        "a: reused",
+        "[2/4] b; 0 min so far",
+        "[3/4] c; 1 min so far, ETA 2 min",
+        "[4/4] d; 3 min so far, ETA 2 min",
+    ]
+
+
+def test_norms_and_means(streets: Any, ready: Any) -> None:
+    """Norms keep the teacher's statistics while the model is trained, and a mean has half of both weights."""
+    before = torch.load(ready.folder / "teacher.pth", weights_only=True)
+    for norms in "kept", "trained":
+        model = segmentor(streets, ready.folder, norms=norms).train()
+        model.net(torch.rand(2, 3, 16, 16))
+        same = torch.equal(model.state_dict()["net.1.running_mean"], before["1.running_mean"])
+        assert same == (norms == "kept") and model.net[0].training
+    student = {k: v + 1 for k, v in model.state_dict().items()}
+    torch.save({"state_dict": student, "meta": {}}, ready.folder / "student.pth")
+    cfg = config(streets, ready.folder)
+    mean = streets.run.mean_weights(cfg, ready.folder / "teacher.pth", ready.folder / "student.pth")["state_dict"]
+    for key, value in before.items():
+        if value.is_floating_point():
+            assert torch.allclose(mean[f"net.{key}"], (value + student[f"net.{key}"]) / 2)
+
+
+def test_evidence_inside_sets(streets: Any, ready: Any) -> None:
+    """In the source's image against all of the evidence, in another only where the target is a set, inside it."""
+    model = segmentor(streets, ready.folder, distil=1.0)
+    table = TargetTable("cityscapes", 19, [TargetSet((13, 14), 1.0)])
+    model.loss_decode.use_table(table)
+    torch.manual_seed(1)
+    taught, logits = torch.randn(2, 2, 19, 1, 2)
+    entry = table.number([13, 14], 1.0)
+    target = torch.tensor([[[0, model.void]], [[3, entry]]])
+    loss = model._against(taught, logits, target, torch.tensor([True, False]))
+    log = logits.log_softmax(1)
+    first = -(taught.softmax(1) * log)[0, :, 0, 0].sum()
+    second = -(taught[1, 13:15, 0, 1].softmax(0) * log[1, 13:15, 0, 1]).sum()
+    assert float(loss) == pytest.approx(float((first + second) / 2), rel=1e-5)
+    nothing = model._against(taught, logits, torch.full((2, 1, 2), 3), torch.tensor([False, False]))
+    assert float(nothing) == 0
+
+
+@pytest.mark.slow
+def test_the_whole_experiment(streets: Any, ready: Any) -> None:
+    """Results, the page, and that a second run computes nothing."""
+    work, said = ready.folder / "work", []
+    run_stages(ready.experiment.stages(), work, said.append)
+    assert not any("reused" in line for line in said)
+    again: list[str] = []
+    run_stages(experiment(streets, ready.folder).stages(), work, again.append)
+    assert len(again) == 3 + 2 * len(STUDENTS) and all("reused" in line for line in again)
+
+    found = streets.report.results(work, [5], STUDENTS)["models"]
+    assert list(found) == ["teacher", *STUDENTS]
+    compared = {"teacher": set(), "raw": {"against_teacher"}}
+    for name, seeds in found.items():
+        for judge, figures in next(iter(seeds.values())).items():
+            assert 0 <= figures["miou"] <= 1, (name, judge)
+            against = {k for k in figures if k.startswith("against")}
+            assert against == compared.get(name, {"against_teacher", "against_raw"})
+    assert set(found["raw"]["5"]["camvid_val"]["classes"]) >= {"sky", "pavement", "bicyclist"}
+    page = streets.report.page({"models": found})
+    assert len([line for line in page.splitlines() if line.startswith("| kept ")]) == 1 + 4
+    assert "| teacher | kept |" in page and "| raw | kept_mean |" in page
+    student = torch.load(work / "seed5/kept/training/iter_2.pth", weights_only=False)["state_dict"]
+    before = torch.load(ready.folder / "teacher.pth", weights_only=True)
+    assert not torch.equal(student["net.0.weight"], before["0.weight"])
+    assert torch.equal(student["net.1.running_mean"], before["1.running_mean"])
