@@ -171,7 +171,7 @@ def test_the_parts_of_mmengines_runner() -> None:
         ({"load_from": "/nowhere.pth"}, "`load_from`: there is no checkpoint `/nowhere.pth`"),
         (
             {"model.backbone.init_cfg": dict(type="Pretrained", checkpoint="/no.pth")},
-            "`model.backbone.init_cfg`: no check",
+            "`model.backbone.init_cfg`: there is no checkpoint `/no.pth`",
         ),
         # the first step
         (
