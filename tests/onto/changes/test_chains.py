@@ -129,6 +129,9 @@ def test_of_many_chains_the_first_ones_are_shown(repository: Path) -> None:
     assert all("`sky` may now be `void`" in str(d.places) for d in fine)
     more = re.search(r"; (\d+) more chains changed: (.*)$", findings[-1].help or "")
     assert more and len(more[2].split(", ")) == int(more[1]) and "`vistas v2` → `offroad v1`" in more[2]
+    to_cityscapes = Path("taxonomies/urban/to_cityscapes")
+    assert len(chain_findings(to_cityscapes / "idd.tax", Path("git:HEAD"), ["taxonomies"])) == 1
+    assert chain_findings(to_cityscapes / "cityscapes.tax", Path("git:HEAD"), ["taxonomies"]) == []  # it says the same
     file.write_text(text)
     to_vistas = Path("taxonomies/urban/to_vistas/cityscapes.tax")
     changed = to_vistas.read_text().replace("= sky", "~ sky void")
