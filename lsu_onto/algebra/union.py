@@ -139,7 +139,12 @@ class Union:
         of = {u: c for c, part in enumerate(self.parts) for u in part}
         for each in self.atoms.open:
             i, x = each.member, each.cls
-            atoms = [u for u, p in enumerate(self.atoms.patterns) if p[:i] == each.pattern and self.atoms.may[i][x, u]]
+            atoms = [
+                u
+                for u, (p, classes) in enumerate(zip(self.atoms.patterns, self.atoms.classes, strict=True))
+                if self.atoms.may[i][x, u]
+                and (p[:i] == each.pattern or (p[i] == x and any(classes[k] == NONE for k, _ in each.known)))
+            ]
             doubted = [of[u] for u in atoms if u in of]
             for j, a in each.known if doubted else ():
                 classes, columns = doubts.setdefault((j, a, i, x), ({}, {}))
@@ -235,22 +240,24 @@ class Union:
     def drop(self, below: float, shares: dict[str, NDArray[np.float64]]) -> Union:
         """The union without what is rare: its pixels are void.
 
-        A class has no larger share of the pixels than the rarest class of which it is a part, as far as the datasets
-        show alike scenes.
+        The share of a class is that of the narrowest class of a dataset that it is a part of, or less.
 
         Args:
             below: the least share of a class that stays.
-            shares: for datasets, by name and version, the share of each class.
+            shares: for datasets, by name and version, the share of each class. A class whose narrowest class is of none
+                of them stays.
         """
         kept, dropped = [], []
         for c, pattern in enumerate(self.patterns):
+            widths = [(int(self.may[i][x, :-1].sum()), i, x) for i, x in enumerate(pattern) if x != NONE]
+            least = min(widths, default=(0,))[0]
             found = [
-                (float(shares[m.name][x]), self._class(i, x))
-                for i, (m, x) in enumerate(zip(self.members, pattern, strict=True))
-                if x != NONE and m.name in shares
+                (float(shares[self.members[i].name][x]), self._class(i, x))
+                for width, i, x in widths
+                if width == least and self.members[i].name in shares
             ]
-            if found and min(found)[0] < below:
-                dropped.append(Dropped(self.names[c], *min(found)))
+            if found and max(found)[0] < below:
+                dropped.append(Dropped(self.names[c], *max(found)))
             else:
                 kept.append(self.parts[c])
         if not kept:

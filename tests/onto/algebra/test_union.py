@@ -154,6 +154,23 @@ def test_json_has_parents_questions_and_losses(town: Path) -> None:
     assert (data["source"], data["dropped"], data["questions"]) == ("universal v1", [], [])
 
 
+def test_open_relations_are_questions_and_no_classes(town: Path) -> None:
+    """Six classes of one dataset and six of another, all of which may overlap: not 36 classes."""
+    rows = {d: "".join(f"{i} {d}{i} ~ wide narrow\n" for i in range(1, 7)) for d in "de"}
+    datasets = "".join(f"dataset {d} v1 -> all v1\nencoding: id\n{rows[d]}" for d in "de")
+    Path("wide.tax").write_text(f"tax 1\nsource all v1\n0 wide\n1 narrow\n{datasets}")
+    result = call("d", "e", "-o", "out.tax", "--format", "json")
+    data = json.loads(result.stdout)
+    assert len(data["classes"]) == 12
+    assert len(data["questions"]) == 36
+    assert data["questions"][0] == {
+        "is": {"dataset": "d v1", "class": "d1"},
+        "ever": {"dataset": "e v1", "class": "e1"},
+        "through": ["all:wide", "all:narrow"],
+        "classes": ["e1"],
+    }
+
+
 def scan(name: str, total: int, **pixels: int) -> str:
     classes = [{"name": n, "pixels": p} for n, p in pixels.items()]
     return json.dumps({"version": 1, "report": {"taxonomy": name, "pixels": total, "classes": classes}})
