@@ -100,6 +100,8 @@ WAYS = {
 }
 """All take equally many iterations, whatever the number of trainings."""
 
+TITLES = {"fine": "15 classes", "unnamed": "the 12 unnamed"}
+
 
 class Clock:
     """Says how far the whole is; each training has a bar of its own."""
@@ -320,7 +322,7 @@ def mean(results: Mapping[str, Any], way: str, place: str, space: str) -> str:
 def table(results: Mapping[str, Any]) -> str:
     """mIoU of each way in Markdown."""
     columns = [(place, space) for place in JUDGED for space in ("fine", "unnamed", *DATASETS)]
-    heads = ["", "networks", *(f"{space}, {place}" for place, space in columns)]
+    heads = ["", "networks", *(f"{TITLES.get(space, space)}, {place}" for place, space in columns)]
     lines = [f"| {' | '.join(heads)} |", "|---" + "|---:" * (len(heads) - 1) + "|"]
     for name in judged_ways(results):
         cells = [WAYS[name].title, str(len(WAYS[name].networks))]
