@@ -101,18 +101,32 @@ def _candidates(net: Network, p: Pattern, before: str | None, only: bool) -> Ite
 
 
 def groups_of(net: Network, patterns: Sequence[Pattern]) -> list[str]:
-    """The group of each atom: that of the first of its classes that has one, in the words of the taxonomies before."""
+    """The group of each atom: that of the first of its classes that has one, in the words of the taxonomies before.
+
+    A group is what theirs of the same name is, also where it is a part of it (`object.vehicle`: `vehicle`, if they have
+    that, or `object`), or else what most of its classes are there.
+    """
     groups = [""] * len(patterns)
     for i, m in enumerate(net.members):
         own = [_group(m.taxonomy, p[i]) for p in patterns]
+        known = {*groups} - {""}
+        named = {mine: next((g for g in _paths(mine) if g in known), "") for mine in {*own}}
         votes: dict[str, Counter[str]] = {}
         for p, group, mine in zip(patterns, groups, own, strict=True):
             if group and mine:  # what has the same name decides, if there is any
                 alike = m.taxonomy.classes[p[i]].name in _words(net, p[:i])
                 votes.setdefault(mine, Counter())[group] += len(patterns) if alike else 1
         said = {mine: count.most_common(1)[0][0] for mine, count in votes.items()}
-        groups = [group or said.get(mine, mine) for group, mine in zip(groups, own, strict=True)]
+        groups = [group or named[mine] or said.get(mine, mine) for group, mine in zip(groups, own, strict=True)]
     return groups
+
+
+def _paths(group: str) -> list[str]:
+    """
+    >>> _paths("object.vehicle")
+    ['object.vehicle', 'vehicle', 'object']
+    """
+    return [group, *reversed(group.split("."))]
 
 
 def _group(t: Taxonomy, x: int) -> str:

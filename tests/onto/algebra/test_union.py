@@ -10,6 +10,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 import lsu_onto
+from lsu_onto.algebra.naming import groups_of
 from lsu_onto.algebra.union import Union, unite
 from lsu_onto.cli import main
 from lsu_onto.library.library import Library
@@ -84,6 +85,14 @@ def test_two_datasets_of_streets_leave_no_question(roads: Union) -> None:
     own = [c.name for c in roads.members[0].taxonomy.classes[4:-1] if c.name != "polegroup"]
     first = [{"rider": "bicyclist"}.get(name, name) for name in own]  # a third of it, so called by the other
     assert list(roads.names[: len(own)]) == first, "the first dataset gives numbers and names"
+
+
+def test_groups_are_those_of_the_first_dataset_where_they_have_a_name_of_its(roads: Union) -> None:
+    """Vistas' `object` has manholes, which Cityscapes has as road: still, its benches are no ground."""
+    groups = dict(zip(roads.names, groups_of(roads.net, roads.patterns), strict=True))
+    wanted = {"bench": "object", "mailbox": "object", "boat": "vehicle", "road_manhole": "flat", "mountain": "nature"}
+    assert {name: groups[name] for name in wanted} == wanted
+    assert groups["other_barrier"] == "construction" and groups["ground_animal"] == "animal"
 
 
 def test_another_dataset_renames_and_renumbers_little(library: Library, roads: Union) -> None:
