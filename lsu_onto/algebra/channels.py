@@ -140,12 +140,17 @@ def channels_name(source: Source) -> str:
     return f"{source.name}_channels"
 
 
+def storage(classes: int) -> tuple[str, str, str]:
+    """The keys that say how label files store so many channels."""
+    return ("encoding: id16", "void: 65535", "") if classes > 255 else ("encoding: id", "void: 255", "")
+
+
 def channel_dataset(source: Source) -> list[str]:
     """The lines of a dataset whose labels are the channels of a source, and of its map to it."""
-    name, wide = channels_name(source), len(source.classes) > 255
+    name = channels_name(source)
     return [
         *(f"dataset {name} {source.version} # label files that store the channels of {source.name}", ""),
-        *(f"encoding: {'id16' if wide else 'id'}", f"void: {65535 if wide else 255}", ""),
+        *storage(len(source.classes)),
         *class_lines([_line(c, str(i)) for i, c in enumerate(source.classes)]),
         *("", f"map {name} {source.version} -> {source.name} {source.version}", ""),
         *map_rows([(c.name, (f"= {c.name}",), []) for c in source.classes]),
@@ -157,7 +162,9 @@ def _text(
 ) -> str:
     """The file: a new source, the channels of the old one as a dataset, and its maps to both."""
     lines = [
-        *("tax 1", f"# {about}", f"source {name} {version}", "", *class_lines(target), ""),
+        *("tax 1", f"# {about}", f"source {name} {version}", ""),
+        *(storage(len(target)) if len(target) > 255 else ()),  # else it is as of any source
+        *(*class_lines(target), ""),
         *channel_dataset(source),
         *("", f"map {channels_name(source)} {source.version} -> {name} {version}", ""),
         *map_rows(rows),

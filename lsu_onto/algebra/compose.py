@@ -89,7 +89,7 @@ def names_on_the_way(steps: Sequence[Step]) -> list[str]:
 def _rows(steps: Sequence[Step], matrices: Sequence[Matrix]) -> Iterator[ComposedRow]:
     first = {row.cls: row for row in steps[0].map.rows}
     for d in range(len(steps[0].start.classes)):
-        ways = list(accumulate(matrices, lambda at, m: at @ m, initial=np.arange(len(matrices[0])) == d))
+        ways = list(accumulate(matrices, lambda at, m: m[at].any(0), initial=np.arange(len(matrices[0])) == d))
         row = first.get(d)
         void = np.arange(len(ways[-1])) == len(ways[-1]) - 1
         if row is not None and row.decision is not None:
@@ -107,7 +107,7 @@ def _left_open(row: MapRow, matrices: Sequence[Matrix]) -> Matrix:
     meaning = row.meaning(k)
     allowed: Matrix = np.isin(np.arange(k + 1), [*meaning.channels, *([k] if meaning.void else [])])
     for m in matrices[1:]:
-        allowed = allowed @ m
+        allowed = m[allowed].any(0)
     return allowed
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from lsu_onto.algebra.channels import Rows, channel_dataset, channels_name
+from lsu_onto.algebra.channels import Rows, channel_dataset, channels_name, storage
 from lsu_onto.algebra.facts import ignores
 from lsu_onto.algebra.naming import colours_of, groups_of
 from lsu_onto.algebra.union import Union
@@ -44,11 +44,10 @@ def text(library: Library, union: Union, about: str) -> str:
 
 
 def _source_lines(union: Union, about: str) -> Iterator[str]:
-    wide = len(union.names) > 255
     *first, last = (f"{m.taxonomy.name} {m.taxonomy.version}" for m in union.members)
     of = f"{', '.join(first)} and {last}"
     yield from ("tax 1", f"# {about}", f"source {union.name} {VERSION}", "", f"title: What {of} tell apart")
-    yield from (f"encoding: {'id16' if wide else 'id'}", f"void: {65535 if wide else 255}", "")
+    yield from storage(len(union.names))
     groups, colours = groups_of(union.net, union.patterns), colours_of(union.net, union.patterns)
     classes = []
     for u, name in enumerate(union.names):

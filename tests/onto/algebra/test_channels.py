@@ -159,3 +159,19 @@ def test_what_cannot_be_chosen_is_refused(land: Path, args: tuple[str, ...], mes
     done = run(*args, "--path", ".")
     assert done.exit_code in (1, 2) and message in done.output, done.output
     assert Path("land.tax").read_text() == LAND
+
+
+def test_more_classes_than_a_byte_has(tmp_path: Path) -> None:
+    """A dataset's classes become the channels of a source, which 16 bits then hold."""
+    classes = "".join(f"{i} c{i} {'=' if i else '>'} c{i}\n" for i in range(300))
+    source = "".join(f"{i} c{i}\n" for i in range(300))
+    storage = "encoding: id16\nvoid: 65535\n"
+    (tmp_path / "tax").mkdir()
+    (tmp_path / "tax/wide.tax").write_text(
+        f"tax 1\nsource wide v1\n{storage}{source}dataset d v1 -> wide v1\n{storage}{classes}"
+    )
+    for command in (["invert", "d"], ["restrict", "wide", *(f"c{i}" for i in range(280)), "--name", "less"]):
+        made = tmp_path / f"{command[0]}.tax"
+        done = CliRunner().invoke(main, [*command, "--path", str(tmp_path / "tax"), "-o", str(made)])
+        assert done.exit_code == 0, done.output
+        assert made.read_text().count("encoding: id16\nvoid:     65535\n") == 2
