@@ -30,7 +30,7 @@ def progress(what: str, total: int | None) -> Iterator[Callable[[], None]]:
     def advance() -> None:
         nonlocal done, next_line, bar, task
         done += 1
-        elapsed = time.monotonic() - start
+        elapsed = max(time.monotonic() - start, 0)  # in a container that was moved, clocks have gone backwards
         if sys.stderr.isatty():
             if elapsed > AFTER_S and bar is None:
                 bar = _bar(what)
@@ -40,7 +40,7 @@ def progress(what: str, total: int | None) -> Iterator[Callable[[], None]]:
                 bar.update(task, completed=done)
         elif elapsed > next_line:
             next_line = elapsed + LINE_S
-            of = "" if total is None else f"/{total}, ETA {elapsed / done * (total - done):.0f} s"
+            of = "" if total is None else f"/{total}, ETA {elapsed / done * max(total - done, 0):.0f} s"
             print(f"{what} {done}{of}", file=sys.stderr, flush=True)
 
     try:

@@ -140,9 +140,10 @@ def _lines(title: str, total: int) -> Advance:
         now = time.monotonic()
         if now - last >= _INTERVAL_S or done == total:
             last = now
-            eta = (now - start) / done * (total - done)
+            elapsed = max(now - start, 0)  # in a container that was moved, clocks have gone backwards
+            eta = elapsed / max(done, 1) * max(total - done, 0)
             print(
-                f"{title:34} {done}/{total}  {now - start:.0f} s, ETA {eta:.0f} s  {note}",
+                f"{title:34} {done}/{total}  {elapsed:.0f} s, ETA {eta:.0f} s  {note}",
                 file=sys.stderr,
                 flush=True,
             )

@@ -1,0 +1,34 @@
+"""Progress where nobody sees a bar: lines, whatever the clock and the counts are."""
+
+from __future__ import annotations
+
+import random
+import re
+import time
+
+import pytest
+
+import lsu_onto.progress
+from lsu_seg.runtime.progress import Board, progress, track
+
+
+def test_a_clock_that_jumps_and_counts_that_are_wrong_end_nothing(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    jumps, real = random.Random(0), time.monotonic
+    monkeypatch.setattr(time, "monotonic", lambda: jumps.choice([real(), real() - 1e5, real() + 1e5, 0.0, -5.0]))
+    for total in (0, 1, 5):
+        with progress("labels", total) as advance:
+            for n in (0, 1, 1, 0, 3):
+                advance(n, "note")
+        with lsu_onto.progress.progress("files", total) as step:
+            for _ in range(7):
+                step()
+    board = Board()
+    for n in (0, 1, 1):
+        board.show("teacher", "labels", 5, n, "note")
+    board.ended("teacher")
+    board.close()
+    assert list(track(range(3), "scoring", 3)) == [0, 1, 2]
+    printed = capsys.readouterr().err
+    assert "labels" in printed and "files" in printed and not re.search(r"-\d+ s", printed), printed
