@@ -107,7 +107,7 @@ def _left_open(row: MapRow, matrices: Sequence[Matrix]) -> Matrix:
     meaning = row.meaning(k)
     allowed: Matrix = np.isin(np.arange(k + 1), [*meaning.channels, *([k] if meaning.void else [])])
     for m in matrices[1:]:
-        allowed = m[allowed].any(0)
+        allowed = allowed @ m
     return allowed
 
 
