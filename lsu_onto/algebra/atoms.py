@@ -23,6 +23,10 @@ from lsu_onto.algebra.facts import Matrix, product
 from lsu_onto.algebra.network import Network
 
 NONE = -1
+
+_FEW = 9
+"""How many combinations of classes that divide the same region are atoms each."""
+
 Pattern = tuple[int, ...]
 
 
@@ -302,7 +306,7 @@ def _are_few(group: Sequence[Pattern], classes: set[int], certain: Mapping[Patte
     Two classes that divide the same region each in their way are told apart only if what they may share are atoms. Of
     many, these would be too many: then one atom for each class has to do. Where others split an atom anyway, it does.
     """
-    return not any(certain[home] for home in group) and len(group) * len(classes) <= 2 * (len(group) + len(classes))
+    return not any(certain[home] for home in group) and len(group) * len(classes) <= _FEW
 
 
 def _shared(net: Network, r: _Region, i: int) -> Matrix:

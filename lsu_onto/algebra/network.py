@@ -42,6 +42,8 @@ class Member:
     maps: Mapping[Key, Ontology]
     doubts: frozenset[tuple[Key, int]] = frozenset()
     """Sources, and classes whose decisions allow what other rows claim whole."""
+    twins: Source | None = None
+    """The classes that it has in common with all others that extend the same dataset, as a source."""
 
     @property
     def name(self) -> str:
@@ -52,6 +54,9 @@ class Member:
         """What its map to a source with k classes leaves; None: it has no map there."""
         if isinstance(self.taxonomy, Source):
             return np.eye(k + 1, dtype=bool) if _key(self.taxonomy) == source else None
+        if self.twins and source == _key(self.twins):
+            names = [*(c.name for c in self.taxonomy.classes), ""]
+            return np.array([[a == b for b in (*self.twins.by_name, "")] for a in names])
         if source not in self.maps:
             return None
         may = facts(self.maps[source])
@@ -197,6 +202,8 @@ def network(library: Library, taxonomies: Sequence[Source | Dataset], through: S
     if through:
         by_key = {_key(s): s for s in through}
         members = [replace(m, maps={k: o for k, o in m.maps.items() if k in by_key}) for m in members]
+    members = _with_twins(members)
+    by_key |= {_key(m.twins): m.twins for m in members if m.twins}
     everyone = [*members, *_bridges(library, members, by_key)]
     used = {k: sum(m.facts(k, len(s.classes)) is not None for m in everyone) for k, s in by_key.items()}
     sources = sorted((s for k, s in by_key.items() if used[k] > 1), key=lambda s: -len(s.classes))
@@ -225,6 +232,24 @@ def network(library: Library, taxonomies: Sequence[Source | Dataset], through: S
         related=tuple(related),
         starts=starts,
     )
+
+
+def _with_twins(members: Sequence[Member]) -> list[Member]:
+    """Datasets that extend the same one without classes of their own have the same classes, whatever maps say."""
+    groups: dict[tuple[Key, frozenset[str]], list[int]] = {}
+    for i, m in enumerate(members):
+        if isinstance(m.taxonomy, Dataset):
+            root = m.taxonomy.extends[-1] if m.taxonomy.extends else _key(m.taxonomy)
+            groups.setdefault((root, frozenset(m.taxonomy.by_name)), []).append(i)
+    out = list(members)
+    for (root, _), group in groups.items():
+        first = members[group[0]].taxonomy
+        twins = Source(
+            name=root[0], version=f"{root[1]} and what extends it", classes=first.classes, meta={}, span=first.span
+        )
+        for i in group if len(group) > 1 else ():
+            out[i] = replace(members[i], twins=twins)
+    return out
 
 
 def _cells(everyone: Sequence[Member], sources: Sequence[Source]) -> tuple[NDArray[np.intp], list[Matrix]]:

@@ -142,8 +142,8 @@ class Union:
             atoms = [
                 u
                 for u, (p, classes) in enumerate(zip(self.atoms.patterns, self.atoms.classes, strict=True))
-                if self.atoms.may[i][x, u]
-                and (p[:i] == each.pattern or (p[i] == x and any(classes[k] == NONE for k, _ in each.known)))
+                if (p[:i] == each.pattern and (p[i] == NONE or self.atoms.may[i][x, u]))
+                or (p[i] == x and any(classes[k] == NONE for k, _ in each.known))
             ]
             doubted = [of[u] for u in atoms if u in of]
             for j, a in each.known if doubted else ():

@@ -115,6 +115,17 @@ def test_a_decision_doubts_what_other_rows_claim(library: Library) -> None:
     }
 
 
+def test_datasets_that_extend_the_same_one_have_the_same_classes(library: Library) -> None:
+    union = unite(library, [library.alone(n) for n in ("cityscapes", "kitti", "acdc")], "roads")
+    assert not union.questions
+    for c, name in enumerate(union.names):
+        of = [
+            [m.taxonomy.classes[d].name for d in found]
+            for m, found in zip(union.members, union.parents(c), strict=True)
+        ]
+        assert of == [[name]] * 3
+
+
 def test_maps_that_leave_everything_open_are_refused(town: Path) -> None:
     names = [f"c{i}" for i in range(100)]
     sources = "".join(f"source s{k} v1\n" + "".join(f"{i} {n}\n" for i, n in enumerate(names)) for k in range(3))
@@ -177,7 +188,7 @@ def test_open_relations_are_questions_and_no_classes(town: Path) -> None:
         "is": {"dataset": "d v1", "class": "d1"},
         "ever": {"dataset": "e v1", "class": "e1"},
         "through": ["all:wide", "all:narrow"],
-        "classes": ["e1"],
+        "classes": ["d1", "e1"],
     }
 
 
