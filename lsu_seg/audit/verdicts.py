@@ -141,7 +141,7 @@ def void_hides(case: Case) -> Iterator[Finding]:
 def never_chosen(case: Case) -> Iterator[Finding]:
     """Classes that the map allows in a row beside others, and that the teacher hardly sees there."""
     s = case.scores
-    expected = case.learnt.never_chosen(s.never_chosen) * int(s.chosen_from.sum()) * s.chance
+    expected = case.learnt.never_chosen(s.never_chosen) * int(s.chosen_from.sum())
     few = (expected < case.settings.notes * NOTE_PARTS[0]) & (s.share < SEEN) & (s.said < SAID)
     for d, c in np.argwhere(few & s.chosen_from).tolist():
         share, score = float(s.share[d, c]), float(s.never_chosen[d, c])
@@ -152,7 +152,7 @@ def is_void(case: Case) -> Iterator[Finding]:
     """Rows that the teacher does not know, though the map says what they are."""
     s = case.scores
     score = case.learnt.novel(s.familiarity)
-    expected = case.learnt.is_void(score) * int(s.closed.sum()) * s.chance
+    expected = case.learnt.is_void(score) * int(s.closed.sum())
     unknown = (s.said * s.allowed[:, :-1]).sum(1) < KNOWS
     for d in np.flatnonzero(s.closed & unknown & (expected < case.settings.notes * NOTE_PARTS[1])).tolist():
         yield Finding("is-void", (d,), score=float(score[d]), expected=float(expected[d]))
