@@ -21,7 +21,8 @@ def check_maps(paths: tuple[str, ...], strict: bool, format_: str, **options: An
 
     If a dataset has maps to two sources, and one of the sources is related to the other, there are two ways to say what
     a class is. A contradiction is an error (TAX401); that one way allows what the other excludes is a warning (TAX402),
-    which `# allow: TAX402` in the note of the row answers. docs/map-algebra.md says more.
+    which `# allow: TAX402` in the note of the row answers. What two of the files declare differently is an error, too
+    (TAX110). docs/map-algebra.md says more.
 
     Silent on success. Exit code 0: no errors, 1: errors (with --strict: or warnings), 2: wrong usage.
 
