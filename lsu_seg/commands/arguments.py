@@ -62,6 +62,11 @@ def _key_values(context: click.Context, parameter: click.Parameter, pairs: tuple
             out[key] = DictAction._parse_iterable(value)
         except AssertionError as e:
             raise click.UsageError(f"`--set {pair}`: {e}") from e
+        except RecursionError:  # mmengine's, of brackets that are no list's
+            raise click.UsageError(
+                f"`--set {pair}`: expected a number, a word or a list; the keys of a `dict(…)` are set one by one, as"
+                f" `--set {key}.KEY=VALUE`"
+            ) from None
     return out
 
 
