@@ -152,10 +152,11 @@ class PseudoLabelLoop(BaseLoop):
     def _weights_sha256(self) -> str:
         """sha256 of the checkpoint, and of the files that the model loads itself (`HFSegmentor`): with a checkpoint,
         only those that say what the model is and how images are normalised."""
-        files = list(getattr(getattr(self.runner.model, "module", self.runner.model), "weight_files", ()))
+        model = getattr(self.runner.model, "module", self.runner.model)  # not as on several GPUs
+        files = list(getattr(model, "weight_files", ()))
         if self.runner._load_from:
             files = [self.runner._load_from, *(f for f in files if f.suffix == ".json")]
-        return " ".join(file_sha256(f) for f in files) or f"none: {_tensors_sha256(self.runner.model)}"
+        return " ".join(file_sha256(f) for f in files) or f"none: {_tensors_sha256(model)}"
 
     entered = False
     """Whether `run` has found nothing to refuse, and has begun to work in the output folders."""
@@ -407,7 +408,7 @@ def _tensors_sha256(model: torch.nn.Module) -> str:
     digest = hashlib.sha256()
     for name, value in model.state_dict().items():
         digest.update(f"{name} {value.dtype} {tuple(value.shape)}\n".encode())
-        digest.update(value.detach().cpu().reshape(-1).view(torch.uint8).numpy().tobytes())
+        digest.update(value.detach().cpu().reshape(-1).contiguous().view(torch.uint8).numpy().tobytes())
     return digest.hexdigest()
 
 
