@@ -20,7 +20,7 @@ from lsu_seg.layout.pairs import DatasetError, Pair, find_pairs
 from lsu_seg.openmmlab.config import merge
 from lsu_seg.openmmlab.parts import weights_in
 from lsu_seg.pseudo.audited import Audited
-from lsu_seg.pseudo.inputs import modules_sha256
+from lsu_seg.pseudo.inputs import modules_sha256, weights_by_code
 from lsu_seg.pseudo.oneline import pseudo_label_config, short_name
 from lsu_seg.pseudo.run import pseudo_label
 from lsu_seg.pseudo.sample import check_classes, read_sample
@@ -71,7 +71,7 @@ def drawn_sample(
     chosen = sorted(sorted(range(len(pairs)), key=lambda i: (seed_of(pairs[i].key), pairs[i].key))[:images])
     reader = LabelReader(constraint, unknown=unknown, root=data_root, split=split)
     files = [*reader.tables(), *_files(weights_in(cfg.model)), *_files(checkpoint)]
-    key = _key(cfg, constraint, [pairs[i] for i in chosen], files)
+    key = _key(cfg, checkpoint, constraint, [pairs[i] for i in chosen], files)
     folder = work / f"{constraint.dataset}-{constraint.source}-{split}-{key}"
     labelling = folder / f"map-{constraint.content_sha256()[:8]}"
     sample = load_sample(folder / "sample.npz") if (folder / "sample.npz").is_file() else None
@@ -98,7 +98,9 @@ def drawn_sample(
     return Audited(name, source, tuple(paths), constraint, sample, (split,) if splits else (), labels, raw)
 
 
-def _key(cfg: Config, constraint: Constraint, pairs: Iterable[Pair], files: Iterable[Path]) -> str:
+def _key(
+    cfg: Config, checkpoint: str | None, constraint: Constraint, pairs: Iterable[Pair], files: Iterable[Path]
+) -> str:
     """A hash of all that a sample depends on. Files count by their names, sizes and times; code by what it says."""
     parts: list[Any] = [
         lsu_onto.__version__,
@@ -106,6 +108,7 @@ def _key(cfg: Config, constraint: Constraint, pairs: Iterable[Pair], files: Iter
         constraint.source_classes,
         {key: cfg.get(key) for key in ("model", "data_preprocessor", "custom_imports", "test_cfg")},
         modules_sha256(cfg),
+        weights_by_code(cfg.model) if checkpoint is None else "",
         {key: value for key, value in cfg.test_dataloader.dataset.items() if key in ("split", "unknown", "pipeline")},
         [(str(path.absolute()), *size_and_time(path)) for path in files],
     ]

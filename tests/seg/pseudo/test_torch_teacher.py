@@ -137,6 +137,16 @@ def test_an_audit_asks_it(park: Path, tmp_path: Path) -> None:
     blocks.write_text(blocks.read_text().replace("ReLU", "Tanh"))
     assert [asked(config), asked(factory)] == [2, 2]
 
+    loading = tmp_path / "net/loading.py"
+    loading.write_text(
+        "import net, torch\n\n\ndef build():\n    made = net.build()\n"
+        f"    made.load_state_dict(torch.load({str(weights)!r}))\n    return made\n"
+    )
+    where = where[:-2]
+    assert [asked(f"{loading}:build"), asked(f"{loading}:build")] == [3, 3]
+    save_net(weights, factory, seed=1)
+    assert asked(f"{loading}:build") == 4
+
 
 def test_a_student_is_trained_judged_and_labels(tmp_path: Path) -> None:
     """On sets, with further logits; it begins with weights that the config names."""
