@@ -59,9 +59,16 @@ def _key_values(context: click.Context, parameter: click.Parameter, pairs: tuple
         if not equals or not key:
             raise click.UsageError(f"`--set {pair}` is not `KEY=VALUE`")
         try:
+            if value.startswith("dict("):  # a string to mmengine, or without end
+                raise RecursionError
             out[key] = DictAction._parse_iterable(value)
         except AssertionError as e:
             raise click.UsageError(f"`--set {pair}`: {e}") from e
+        except RecursionError:  # of brackets that are no list's
+            raise click.UsageError(
+                f"`--set {pair}`: expected a number, a word or a list; the keys of a `dict(…)` are set one by one, as"
+                f" `--set {key}.KEY=VALUE`"
+            ) from None
     return out
 
 

@@ -78,7 +78,8 @@ def make(factory: Factory, arguments: Mapping[str, Any]) -> nn.Module:
         net = run(lambda: factory.call(**arguments), f"`{factory.name}` fails")
     if not isinstance(net, nn.Module):
         raise TeacherError(f"`{factory.name}` returned a {type(net).__name__}; expected a torch.nn.Module")
-    return net
+    # Its wrapper would spread batches over GPUs that other processes use, and renames all weights.
+    return net.module if isinstance(net, nn.DataParallel) else net
 
 
 def _check_arguments(factory: Factory, arguments: Mapping[str, Any]) -> None:

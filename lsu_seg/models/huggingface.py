@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 from torch import Tensor, nn
@@ -57,7 +58,7 @@ class HFSegmentor(NetSegmentor):
         self,
         hf: dict[str, Any],
         num_classes: int | None = None,
-        loss_decode: dict[str, Any] | None = None,
+        loss_decode: dict[str, Any] | Sequence[dict[str, Any]] | None = None,
         source: str | None = None,
         data_preprocessor: dict[str, Any] | None = None,
         init_cfg: dict[str, Any] | None = None,

@@ -57,7 +57,7 @@ class Reader:
         """A reader of a network with so many channels that leaves some out.
 
         Raises:
-            TeacherError: there is no such channel, or the names are not as many.
+            TeacherError: there is no such channel, none is left, or the names are not as many.
         """
         if names is not None and len(names) != channels:
             raise TeacherError(
@@ -65,6 +65,8 @@ class Reader:
                 " of them, also those that are dropped"
             )
         numbers = {self._number(one, channels, names) for one in dropped}
+        if len(numbers) == channels:
+            raise TeacherError(f"`drop_channels` leaves none of the {channels} channels of `{self.name}`")
         return replace(self, channels=channels, kept=tuple(i for i in range(channels) if i not in numbers))
 
     def _number(self, channel: int | str, channels: int, names: Sequence[str] | None) -> int:

@@ -12,6 +12,7 @@ import sys
 import sysconfig
 import traceback
 from collections.abc import Callable, Iterator
+from importlib.machinery import PathFinder
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -62,8 +63,13 @@ def _run_file(name: str, path: Path) -> ModuleType:
         sys.modules[name] = module
         try:
             run(lambda: exec(compile(text, path, "exec"), vars(module)), f"`{path}` cannot be imported")
-        except BaseException:
+        except BaseException as error:
             del sys.modules[name]
+            if "relative import with no known parent" in str(error.__cause__):
+                raise TeacherError(
+                    f"{error}; a file that belongs to a package is named by its module, from the folder above the"
+                    f" package: `{path.parent.name}.{path.stem}:FUNCTION`"
+                ) from None
             raise
     return module
 
@@ -173,16 +179,8 @@ def _imports(path: Path, package: str) -> list[str]:
             above = package.split(".")[: len(package.split(".")) - node.level + 1] if node.level else []
             base = ".".join([*above, *([node.module] if node.module else [])])
             names |= {base, *(f"{base}.{alias.name}" for alias in node.names)}
-    inside = [name.split(".") for name in names if name and _may_be_own(name.split(".")[0])]
+    inside = [name.split(".") for name in names if name]
     return [".".join(parts[:end]) for parts in inside for end in range(1, len(parts) + 1)]
-
-
-def _may_be_own(package: str) -> bool:
-    """Whether a top-level name is no installed package's. To look inside of one would import it."""
-    if package in sys.stdlib_module_names:
-        return False
-    places = _places(package)
-    return not places or _is_own(places[0])
 
 
 def _file_of(module: str) -> Path | None:
@@ -191,16 +189,22 @@ def _file_of(module: str) -> Path | None:
 
 
 def _places(module: str) -> list[Path]:
-    """Where a module is: its file, or the folders of a package that has none; nothing for what is built in."""
-    spec: Any = None
+    """Where a module is: its file, or the folders of a package that has none; nothing for what is built in.
+
+    Nothing is imported to find out: a package that nobody imports may fail, or do anything else.
+    """
     if module in sys.modules:
         loaded = sys.modules[module]
         file, folders = getattr(loaded, "__file__", None), getattr(loaded, "__path__", ())
-    else:
-        with contextlib.suppress(ImportError, ValueError, AttributeError):
-            spec = importlib.util.find_spec(module)
-        file, folders = getattr(spec, "origin", None), getattr(spec, "submodule_search_locations", None) or ()
-    return [Path(p) for p in ([file] if isinstance(file, str) else folders)]
+        return [Path(p) for p in ([file] if isinstance(file, str) else folders)]
+    spec: Any = None
+    places: list[str] | None = None
+    for part in module.split("."):
+        spec = PathFinder.find_spec(part, places)
+        if spec is None:
+            return []
+        places = list(spec.submodule_search_locations or ())
+    return [Path(p) for p in ([spec.origin] if isinstance(spec.origin, str) else places or ())]
 
 
 _FOREIGN = tuple(

@@ -32,7 +32,8 @@ class NetSegmentor(TableUser, BaseSegmentor):
         net: the network. num_classes: K.
         multiple: sides of images must be multiples of this; an image of any other size is scaled to the nearest one.
         queries: the network predicts masks with one class each.
-        loss_decode: the loss of per-pixel logits; None: cross-entropy, which ignores the targets that are sets.
+        loss_decode: the loss of per-pixel logits, or several, which are added; None: cross-entropy, which ignores the
+            targets that are sets.
         source: the source taxonomy of a network that is trained on sets of masks.
         data_preprocessor, init_cfg: as for any model of MMSegmentation.
         align_corners: how the network's maps are brought to the size of the image.
@@ -54,7 +55,7 @@ class NetSegmentor(TableUser, BaseSegmentor):
         num_classes: int,
         multiple: int,
         queries: bool,
-        loss_decode: dict[str, Any] | None,
+        loss_decode: dict[str, Any] | Sequence[dict[str, Any]] | None,
         source: str | None,
         data_preprocessor: dict[str, Any] | None,
         init_cfg: dict[str, Any] | None,
@@ -66,9 +67,9 @@ class NetSegmentor(TableUser, BaseSegmentor):
         self.multiple, self.queries = multiple, queries
         self.align_corners = align_corners
         self.void = void_index(num_classes)
-        self.loss_decode = (
-            None if queries else MODELS.build(loss_decode or dict(type="CrossEntropyLoss", avg_non_ignore=True))
-        )
+        losses = loss_decode or dict(type="CrossEntropyLoss", avg_non_ignore=True)
+        several = nn.ModuleList(map(MODELS.build, losses)) if isinstance(losses, (list, tuple)) else None
+        self.loss_decode = None if queries else several or MODELS.build(losses)
         self.source = source
         self.takes_sets = loss_decode is not None
 
@@ -136,8 +137,8 @@ class NetSegmentor(TableUser, BaseSegmentor):
     def _pixel_loss(self, logits: Tensor, target: Tensor) -> Tensor:
         assert self.loss_decode is not None
         logits = _resize(logits, tuple(target.shape[1:]), self.align_corners)
-        loss: Tensor = self.loss_decode(logits, target, ignore_index=self.void)
-        return loss
+        losses = self.loss_decode if isinstance(self.loss_decode, nn.ModuleList) else [self.loss_decode]
+        return torch.stack([loss(logits, target, ignore_index=self.void) for loss in losses]).sum()
 
 
 def hard(target: Tensor, num_classes: int, void: int) -> Tensor:

@@ -11,6 +11,7 @@ import torch
 from mmengine.config import ConfigDict
 from mmseg.models import EncoderDecoder
 from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
 
 from lsu_seg.decode import QueryView, View
 from lsu_seg.errors import TeacherError, UserError, no_file
@@ -57,7 +58,7 @@ class TorchSegmentor(NetSegmentor):
         size_divisor: sides of images must be multiples of this. Images of other sizes are scaled to the nearest one,
             and the output is scaled back.
         align_corners: how logits are resized to the image's size.
-        loss_decode: the loss; the default is cross-entropy.
+        loss_decode: the loss, or several, which are added; the default is cross-entropy.
         data_preprocessor: instead of `mean`, `std` and `bgr`, MMSegmentation's `SegDataPreProcessor`, as for any model.
         test_cfg: `dict(mode='whole')`, or `dict(mode='slide', crop_size=…, stride=…)` for `predict`. `PseudoLabelLoop`
             has windows of its own.
@@ -85,7 +86,7 @@ class TorchSegmentor(NetSegmentor):
         bgr: bool = False,
         size_divisor: int = 32,
         align_corners: bool = False,
-        loss_decode: dict[str, Any] | None = None,
+        loss_decode: dict[str, Any] | Sequence[dict[str, Any]] | None = None,
         data_preprocessor: dict[str, Any] | None = None,
         init_cfg: dict[str, Any] | None = None,
         test_cfg: dict[str, Any] | None = None,
@@ -141,6 +142,11 @@ class TorchSegmentor(NetSegmentor):
     def _load(self, path: Path) -> None:
         if not path.is_file():
             raise TeacherError(no_file("checkpoint", path))
+        if not self.net.state_dict():
+            raise TeacherError(
+                f"`{self.factory}` makes a network without weights, so it has no use for `{path}`; layers in a plain"
+                " list belong to no network: write `nn.ModuleList([…])`"
+            )
         loaded = load_checkpoint(path, map_location="cpu")
         load_into(self.net, loaded, str(path))
         self.stated_classes = stated_classes(loaded)
@@ -155,7 +161,7 @@ class TorchSegmentor(NetSegmentor):
             torch.manual_seed(torch.initial_seed() + 1)
             again = make(find(self.factory), self.arguments).state_dict()
         own = self.net.state_dict()
-        differ = [k for k, v in own.items() if k not in again or not torch.equal(v.cpu(), again[k].cpu())]
+        differ = [k for k, v in own.items() if k not in again or not _equal(v, again[k])]
         if not differ:
             return ""
         return f"`{self.factory}` makes random weights: `{differ[0]}` has others when it is called again"
@@ -206,6 +212,11 @@ class TorchSegmentor(NetSegmentor):
         return losses
 
 
+def _equal(own: Tensor, other: Tensor) -> bool:
+    """Whether two weights have the same values; those of a lazy layer have none before its first image."""
+    return not is_lazy(own) and not is_lazy(other) and torch.equal(own.cpu(), other.cpu())
+
+
 # --- asking the network ----------------------------------------------------------------------------------------------
 
 
@@ -230,7 +241,9 @@ def _ask(net: nn.Module, reader: Reader, multiple: int, needed: bool) -> Output 
     net.eval()
     try:
         with torch.no_grad():
-            return _run(net, torch.zeros(1, 3, side, side, device=weight.device), reader, False)
+            blank = _run(net, torch.zeros(1, 3, side, side, device=weight.device), reader, False)
+        _check_logits(blank, reader.name)
+        return blank
     except TeacherError as e:
         if not needed and e.__cause__ is not None:
             return None
@@ -239,6 +252,16 @@ def _ask(net: nn.Module, reader: Reader, multiple: int, needed: bool) -> Output 
         raise TeacherError(f"{e}; if it only takes images of another size, write `num_classes`, too") from e
     finally:
         net.train(training)
+
+
+def _check_logits(blank: Output, name: str) -> None:
+    """Refuse probabilities: their softmax would be taken once more, which changes confidence, sets and losses."""
+    maps = blank.logits
+    if blank.masks is None and maps.shape[1] > 1 and maps.min() >= 0 and (maps.sum(1) - 1).abs().max() < 1e-4:
+        raise TeacherError(
+            f"`{name}` returned probabilities, which add up to 1; expected logits: leave its last softmax out, or"
+            " return the logarithm of them"
+        )
 
 
 # --- settings --------------------------------------------------------------------------------------------------------

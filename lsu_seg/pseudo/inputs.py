@@ -15,12 +15,13 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import torch
 from mmengine.structures import BaseDataElement
 
 from lsu_onto import walk
 from lsu_seg.data.datasets import TaxDataset
 from lsu_seg.label_files import container
-from lsu_seg.models.factory import code_sha256
+from lsu_seg.models.factory import code_sha256, make
 from lsu_seg.models.factory import find as find_factory
 from lsu_seg.openmmlab.config import is_type
 from lsu_seg.pseudo.output import file_sha256
@@ -146,6 +147,22 @@ def modules_sha256(config: Any) -> dict[str, str]:
     if is_type(model, "TorchSegmentor") and isinstance(model.get("factory"), str):
         digests[Path(model["factory"]).name] = code_sha256(find_factory(model["factory"]))
     return digests
+
+
+def weights_by_code(model: Mapping[str, Any]) -> str:
+    """sha256 of the weights that the function of a `TorchSegmentor` loads; nothing where they are in a checkpoint."""
+    if not is_type(model, "TorchSegmentor") or model.get("checkpoint"):
+        return ""
+    return tensors_sha256(make(find_factory(model["factory"]), model.get("args") or {}))
+
+
+def tensors_sha256(model: torch.nn.Module) -> str:
+    """sha256 of weights that are in no file."""
+    digest = hashlib.sha256()
+    for name, value in model.state_dict().items():
+        digest.update(f"{name} {value.dtype} {tuple(value.shape)}\n".encode())
+        digest.update(value.detach().cpu().reshape(-1).contiguous().view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()
 
 
 def _paths(info: Mapping[str, Any]) -> tuple[Path, Path]:

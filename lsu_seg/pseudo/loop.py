@@ -32,7 +32,7 @@ from lsu_seg.openmmlab.stated_classes import stated_classes
 from lsu_seg.pseudo.collect import Collector
 from lsu_seg.pseudo.errors import OutputError, check_output_settings
 from lsu_seg.pseudo.image import LabelledImage
-from lsu_seg.pseudo.inputs import Inputs, Noting, dataset_sha256, modules_sha256
+from lsu_seg.pseudo.inputs import Inputs, Noting, dataset_sha256, modules_sha256, tensors_sha256
 from lsu_seg.pseudo.lock import check_free
 from lsu_seg.pseudo.output import OutputFolder, file_sha256, labelled_with
 from lsu_seg.pseudo.pipeline import Behind, ahead, one_behind
@@ -152,10 +152,11 @@ class PseudoLabelLoop(BaseLoop):
     def _weights_sha256(self) -> str:
         """sha256 of the checkpoint, and of the files that the model loads itself (`HFSegmentor`): with a checkpoint,
         only those that say what the model is and how images are normalised."""
-        files = list(getattr(getattr(self.runner.model, "module", self.runner.model), "weight_files", ()))
+        model = getattr(self.runner.model, "module", self.runner.model)  # not as on several GPUs
+        files = list(getattr(model, "weight_files", ()))
         if self.runner._load_from:
             files = [self.runner._load_from, *(f for f in files if f.suffix == ".json")]
-        return " ".join(file_sha256(f) for f in files) or f"none: {_tensors_sha256(self.runner.model)}"
+        return " ".join(file_sha256(f) for f in files) or f"none: {tensors_sha256(model)}"
 
     entered = False
     """Whether `run` has found nothing to refuse, and has begun to work in the output folders."""
@@ -400,15 +401,6 @@ def _config_sha256(cfg: Config) -> str:
     # mmengine gives what stands beside the model to one that has none, in a copy of its own.
     model = {"data_preprocessor": cfg.get("data_preprocessor"), **cfg.model}
     return hashlib.sha256(json.dumps(settings(model), sort_keys=True, default=str).encode()).hexdigest()
-
-
-def _tensors_sha256(model: torch.nn.Module) -> str:
-    """sha256 of weights that are in no file."""
-    digest = hashlib.sha256()
-    for name, value in model.state_dict().items():
-        digest.update(f"{name} {value.dtype} {tuple(value.shape)}\n".encode())
-        digest.update(value.detach().cpu().reshape(-1).view(torch.uint8).numpy().tobytes())
-    return digest.hexdigest()
 
 
 def _same_size(items: list[LabelledImage]) -> list[list[LabelledImage]]:

@@ -17,10 +17,10 @@ from lsu_seg.audit.draw import seed_of
 from lsu_seg.audit.sample import load_sample
 from lsu_seg.label_files import LabelReader, size_and_time
 from lsu_seg.layout.pairs import DatasetError, Pair, find_pairs
-from lsu_seg.models.factory import code_files, is_factory
-from lsu_seg.models.factory import find as find_factory
 from lsu_seg.openmmlab.config import merge
+from lsu_seg.openmmlab.parts import weights_in
 from lsu_seg.pseudo.audited import Audited
+from lsu_seg.pseudo.inputs import modules_sha256, weights_by_code
 from lsu_seg.pseudo.oneline import pseudo_label_config, short_name
 from lsu_seg.pseudo.run import pseudo_label
 from lsu_seg.pseudo.sample import check_classes, read_sample
@@ -70,7 +70,8 @@ def drawn_sample(
         raise DatasetError(f"{data_root}: `{short_name(name)}` has no images there to draw a sample from")
     chosen = sorted(sorted(range(len(pairs)), key=lambda i: (seed_of(pairs[i].key), pairs[i].key))[:images])
     reader = LabelReader(constraint, unknown=unknown, root=data_root, split=split)
-    key = _key(cfg, constraint, [pairs[i] for i in chosen], [*reader.tables(), *_files(teacher), *_files(checkpoint)])
+    files = [*reader.tables(), *_files(weights_in(cfg.model)), *_files(checkpoint)]
+    key = _key(cfg, checkpoint, constraint, [pairs[i] for i in chosen], files)
     folder = work / f"{constraint.dataset}-{constraint.source}-{split}-{key}"
     labelling = folder / f"map-{constraint.content_sha256()[:8]}"
     sample = load_sample(folder / "sample.npz") if (folder / "sample.npz").is_file() else None
@@ -97,13 +98,17 @@ def drawn_sample(
     return Audited(name, source, tuple(paths), constraint, sample, (split,) if splits else (), labels, raw)
 
 
-def _key(cfg: Config, constraint: Constraint, pairs: Iterable[Pair], files: Iterable[Path]) -> str:
-    """A hash of all that a sample depends on. Files count by their names, sizes and times."""
+def _key(
+    cfg: Config, checkpoint: str | None, constraint: Constraint, pairs: Iterable[Pair], files: Iterable[Path]
+) -> str:
+    """A hash of all that a sample depends on. Files count by their names, sizes and times; code by what it says."""
     parts: list[Any] = [
         lsu_onto.__version__,
         constraint.content_sha256("labels"),
         constraint.source_classes,
         {key: cfg.get(key) for key in ("model", "data_preprocessor", "custom_imports", "test_cfg")},
+        modules_sha256(cfg),
+        weights_by_code(cfg.model) if checkpoint is None else "",
         {key: value for key, value in cfg.test_dataloader.dataset.items() if key in ("split", "unknown", "pipeline")},
         [(str(path.absolute()), *size_and_time(path)) for path in files],
     ]
@@ -112,11 +117,9 @@ def _key(cfg: Config, constraint: Constraint, pairs: Iterable[Pair], files: Iter
 
 
 def _files(path: str | None) -> list[Path]:
-    """The files of a teacher: its checkpoint, all those in its folder, or the code of the function that makes it."""
+    """The files of weights: a checkpoint, or all those in a folder."""
     if path is None:
         return []
     own = Path(path).expanduser()
-    if is_factory(path):
-        return code_files(find_factory(path))
     files = own.iterdir() if own.is_dir() else [own]
     return sorted(file for file in files if file.is_file())

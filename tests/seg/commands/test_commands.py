@@ -237,6 +237,8 @@ def test_options_that_are_none(world: Path) -> None:
     assert "`-o` is empty" in refused(2, "decode", world / "tax/park.tax", "a.png", "a.npy", "-o", "")
     assert "`--work-dir` is empty" in refused(2, "train", config, "--work-dir", "")
     assert "`--set max_iters` is not `KEY=VALUE`" in refused(2, "train", config, "--set", "max_iters")
+    brackets = refused(2, "train", config, "--set", "model.loss_decode=dict(type='SetNLLLoss')")
+    assert "the keys of a `dict(…)` are set one by one, as `--set model.loss_decode.KEY=VALUE`" in brackets
     assert "Imbalanced brackets" in refused(2, "train", config, "--set", "a=[1,(2]")
     text = refused(1, "train", config, "--set", "train_dataloader.dataset.datasets.7.split=val")
     assert "`--set train_dataloader.dataset.datasets.7.split=…` does not fit" in text

@@ -22,11 +22,15 @@ def net(tmp_path: Path) -> Path:
 
 def package(folder: Path) -> None:
     """`thenets.city`, in a package that imports its own modules relatively."""
-    (folder / "thenets/parts").mkdir(parents=True)
+    for name in ("parts", "broken"):
+        (folder / f"thenets/{name}").mkdir(parents=True)
     (folder / "thenets/__init__.py").write_text("")
+    (folder / "thenets/broken/__init__.py").write_text("raise RuntimeError('no GPU')\n")
+    (folder / "thenets/broken/fast.py").write_text("")
     (folder / "thenets/parts/layers.py").write_text("from torch import nn\nLayer = nn.Conv2d\n")
     (folder / "thenets/city.py").write_text(
         "import numpy, torch\nfrom . import sizes\n\n\n"
+        "try:\n    from .broken import fast\nexcept RuntimeError:\n    pass\n\n\n"
         "def build(classes):\n    from .parts.layers import Layer\n    return Layer(3, classes, sizes.KERNEL)\n"
     )
     (folder / "thenets/sizes.py").write_text("KERNEL = 1\n")
@@ -41,8 +45,8 @@ def test_a_function_of_a_file_and_of_a_module(net: Path, tmp_path: Path, monkeyp
     factory = find("thenets.city:build")
     try:
         assert isinstance(make(factory, dict(classes=3)), torch.nn.Conv2d)
-        names = ["thenets/city.py", "thenets/parts/layers.py", "thenets/sizes.py", "thenets/__init__.py"]
-        assert {*code_files(factory)} == {tmp_path / name for name in names}
+        names = ["city.py", "parts/layers.py", "sizes.py", "__init__.py", "broken/__init__.py", "broken/fast.py"]
+        assert {*code_files(factory)} == {tmp_path / "thenets" / name for name in names}
     finally:
         for name in [name for name in sys.modules if name.startswith("thenets")]:
             del sys.modules[name]
@@ -108,6 +112,10 @@ def test_names_of_nothing(net: Path, monkeypatch: pytest.MonkeyPatch, name: str,
         ),
         ("import nothing_of_it\n", r"broken.py:1: in `import nothing_of_it`: ModuleNotFoundError: No module named"),
         ("import sys\nsys.exit('bye')\n", r"broken.py:2: in `sys.exit\('bye'\)`: SystemExit: bye"),
+        (
+            "from .layers import Layer\n",
+            r"no known parent package; a file that belongs to a package is named by its module, .*`\w+.broken:FUNC",
+        ),
         ("import torch\ntorch.zeros(1)[3]\n", r"broken.py:2: in `torch.zeros\(1\)\[3\]`: IndexError: index 3"),
     ],
 )

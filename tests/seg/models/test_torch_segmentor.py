@@ -234,6 +234,19 @@ def test_it_can_be_copied(factory: str) -> None:
     assert torch.equal(twin(images, mode="tensor"), segmentor(images, mode="tensor"))
 
 
+def test_losses_in_a_list_are_added(factory: str) -> None:
+    """As in heads of MMSegmentation."""
+    loss = dict(type="CrossEntropyLoss", avg_non_ignore=True)
+    images = torch.randn(2, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+    values = []
+    for losses in (loss, [loss, loss | dict(loss_weight=2.0)]):
+        segmentor = built(factory, loss_decode=losses).train()
+        hard = target()
+        hard.gt_sem_seg.data[hard.gt_sem_seg.data == 256] = 1
+        values.append(segmentor(images, [hard, hard], mode="loss")["loss_ce"])
+    torch.testing.assert_close(values[1], 3 * values[0])
+
+
 def test_masks_are_no_targets_of_it(factory: str) -> None:
     segmentor = built(factory, args=dict(shape="hf")).train()
     with pytest.raises(TeacherError, match="predicts masks, which a `TorchSegmentor` cannot train"):
@@ -313,6 +326,7 @@ def test_random_weights_are_told_from_those_that_the_function_loads(factory: str
         (dict(num_classes=4), "a network of 5 channels, and `num_classes` is 4; leave channels"),
         (dict(num_classes=5, drop_channels=[4]), "of 5 channels, less 1, and `num_classes` is 5"),
         (dict(drop_channels=[5]), r"`drop_channels` has 5; the channels of `.*net.py:build` are 0 to 4"),
+        (dict(drop_channels=[0, 1, 2, 3, 4]), "`drop_channels` leaves none of the 5 channels"),
         (dict(drop_channels=["car"]), "`drop_channels` has the name 'car', and nothing names the channels"),
         (dict(drop_channels=["cars"], classes=CLASSES), "'cars', which `classes` does not have; did you mean `car`"),
         (dict(classes=CLASSES[:4]), "of 5 channels, and `classes` has 4 names; name all of them"),
@@ -337,6 +351,46 @@ def test_random_weights_are_told_from_those_that_the_function_loads(factory: str
 def test_settings_that_are_wrong(factory: str, settings: dict[str, Any], message: str) -> None:
     with pytest.raises(TeacherError, match=message):
         built(**(dict(factory=factory) | settings))
+
+
+OTHERS = """
+from torch import nn
+from blocks import block
+
+def parallel():
+    return nn.DataParallel(nn.Sequential(block(3, 8), nn.Conv2d(8, 5, 1)))
+
+def probable():
+    return nn.Sequential(block(3, 8), nn.Conv2d(8, 5, 1), nn.Softmax(1))
+
+def lazy():
+    return nn.Sequential(nn.LazyConv2d(5, 3))
+
+class Listed(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.layers = [nn.Conv2d(3, 5, 1)]
+
+    def forward(self, images):
+        return self.layers[0](images)
+"""
+
+
+def test_networks_that_are_odd(tmp_path: Path) -> None:
+    write_net(tmp_path)
+    (tmp_path / "odd.py").write_text(OTHERS)
+    odd = f"{tmp_path / 'odd.py'}:"
+    for prefix in ("", "module."):
+        weights = save_net(tmp_path / "net.pth", f"{odd}parallel", prefix=prefix)
+        segmentor = built(f"{odd}parallel", checkpoint=str(weights))
+        assert isinstance(segmentor.net, torch.nn.Sequential)
+    with pytest.raises(TeacherError, match="returned probabilities, which add up to 1; expected logits"):
+        built(f"{odd}probable")
+    assert "makes random weights: `0.weight` has others" in built(f"{odd}lazy").untrained
+    with pytest.raises(
+        TeacherError, match=r"a network without weights, .*; layers in a plain list belong to no network"
+    ):
+        built(f"{odd}Listed", checkpoint=str(weights))
 
 
 def test_a_network_of_one_size_is_not_asked(factory: str) -> None:

@@ -21,7 +21,6 @@ from lsu_seg.models.factory import find, make
 from lsu_seg.pseudo.inputs import modules_sha256
 from lsu_seg.pseudo.loop import _config_sha256
 from lsu_seg.pseudo.output import file_sha256
-from lsu_seg.pseudo.sampling import _files
 
 
 def call(*args: object) -> Result:
@@ -123,9 +122,30 @@ def test_an_audit_asks_it(park: Path, tmp_path: Path) -> None:
     factory = write_net(tmp_path / "net")
     weights = save_net(tmp_path / "net.pth", factory)
     where = ("--data-root", park / "park", "--work-dir", tmp_path / "asked", "--checkpoint", weights)
-    result = call("audit", park / "tax/park.tax", *where, "--teacher", factory)
-    assert "3 images and 320 pixels were looked at" in result.output, result.output
-    assert _files(factory) == [tmp_path / "net/blocks.py", tmp_path / "net/net.py"]
+    config = tmp_path / "teacher.py"
+    config.write_text(
+        f"model = dict(type='TorchSegmentor', factory={factory!r})\ncustom_imports = dict(imports=['lsu_seg'])"
+    )
+
+    def asked(teacher: object) -> int:
+        result = call("audit", park / "tax/park.tax", *where, "--teacher", teacher)
+        assert "3 images and 320 pixels were looked at" in result.output, result.output
+        return len([*(tmp_path / "asked").iterdir()])
+
+    assert [asked(factory), asked(config)] == [1, 1]  # the same teacher
+    blocks = tmp_path / "net/blocks.py"
+    blocks.write_text(blocks.read_text().replace("ReLU", "Tanh"))
+    assert [asked(config), asked(factory)] == [2, 2]
+
+    loading = tmp_path / "net/loading.py"
+    loading.write_text(
+        "import net, torch\n\n\ndef build():\n    made = net.build()\n"
+        f"    made.load_state_dict(torch.load({str(weights)!r}))\n    return made\n"
+    )
+    where = where[:-2]
+    assert [asked(f"{loading}:build"), asked(f"{loading}:build")] == [3, 3]
+    save_net(weights, factory, seed=1)
+    assert asked(f"{loading}:build") == 4
 
 
 def test_a_student_is_trained_judged_and_labels(tmp_path: Path) -> None:
