@@ -7,6 +7,7 @@ choice of classes of the sources that leaves every dataset something.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -25,6 +26,8 @@ from lsu_onto.ontology.model import Dataset, MapRow, Ontology, Source, Taxonomy
 Key = tuple[str, str]
 """Name and version of a source."""
 
+COMMAND = "lsu-onto unite "
+"""How the line begins that a united source has above its header."""
 
 _MOST_CELLS = 300_000
 """How many cells are looked at; the shipped maps leave a few hundred."""
@@ -112,6 +115,12 @@ def member(library: Library, taxonomy: Source | Dataset) -> Member:
     return Member(taxonomy, maps)
 
 
+def _is_united(library: Library, source: Source) -> bool:
+    """Whether `unite` wrote a source: its maps also say how open questions were decided, which nobody knows."""
+    header = rf"^# {COMMAND}.*\n(?:#.*\n)*source +{re.escape(source.name)} +{re.escape(source.version)}\b"
+    return re.search(header, library.texts.get(source.span.file, ""), re.MULTILINE) is not None
+
+
 def _bridges(library: Library, members: Sequence[Member], sources: Iterable[Key]) -> list[Member]:
     """Other datasets that have the classes of one source, each by `=`, and a map to another."""
     sources, known = set(sources), {_key(m.taxonomy) for m in members}
@@ -191,17 +200,17 @@ def network(library: Library, taxonomies: Sequence[Source | Dataset], through: S
     Args:
         library: where the maps come from.
         taxonomies: what is united.
-        through: the only sources to whose maps to listen; none: all.
+        through: the only sources to whose maps to listen; none: all but those that are united themselves.
 
     Raises:
         UserError: the maps contradict each other.
     """
     members = [member(library, t) for t in taxonomies]
-    by_key = {_key(o.source): o.source for m in members for o in m.maps.values()}
+    by_key = {_key(o.source): o.source for m in members for o in m.maps.values() if not _is_united(library, o.source)}
     by_key |= {_key(t): t for t in taxonomies if isinstance(t, Source)}
     if through:
         by_key = {_key(s): s for s in through}
-        members = [replace(m, maps={k: o for k, o in m.maps.items() if k in by_key}) for m in members]
+    members = [replace(m, maps={k: o for k, o in m.maps.items() if k in by_key}) for m in members]
     members = _with_twins(members)
     by_key |= {_key(m.twins): m.twins for m in members if m.twins}
     everyone = [*members, *_bridges(library, members, by_key)]

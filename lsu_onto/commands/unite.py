@@ -14,7 +14,10 @@ from lsu_onto.program import OutputPath, put_data, search_path, taxonomy_argumen
 @taxonomy_argument("names", nargs=-1, required=True, metavar="DATASET DATASET...")
 @click.option("--name", default="universal", show_default=True, help="The new source's name.")
 @click.option(
-    "--through", multiple=True, metavar="SOURCE", help="Use only the maps to this source (repeatable). Default: all."
+    "--through",
+    multiple=True,
+    metavar="SOURCE",
+    help="Use only the maps to this source (repeatable). Default: all that unite did not write.",
 )
 @click.option(
     "--merge",
@@ -70,6 +73,7 @@ def unite(
       lsu-onto unite cityscapes vistas@v1.2 --merge vistas:bike_lane --merge caravan,trailer -o small.tax
     """
     from lsu_onto.algebra.channels import is_taken
+    from lsu_onto.algebra.network import COMMAND
     from lsu_onto.algebra.shares import read_shares
     from lsu_onto.algebra.union import unite as unite_
     from lsu_onto.algebra.universal import VERSION, as_json, report, text
@@ -106,7 +110,7 @@ def unite(
     words += [w for m in merge for w in ("--merge", m.replace(" ", ""))]
     files = {f for m in union.members for f in (m.taxonomy.span.file, *(f for o in m.maps.values() for f in o.files))}
     refuse_inputs(output, [*files, *scans], None, search)
-    put_taxonomy(text(library, union, f"lsu-onto unite {' '.join(words)}"), output)
+    put_taxonomy(text(library, union, COMMAND + " ".join(words)), output)
     if format_ == "json":
         put_data(json.dumps(as_json(union), indent=2, ensure_ascii=False) + "\n")
     else:
