@@ -159,12 +159,18 @@ class TorchSegmentor(NetSegmentor):
             return ""
         with torch.random.fork_rng():
             torch.manual_seed(torch.initial_seed() + 1)
-            again = make(find(self.factory), self.arguments).state_dict()
-        own = self.net.state_dict()
-        differ = [k for k, v in own.items() if k not in again or not _equal(v, again[k])]
-        if not differ:
-            return ""
-        return f"`{self.factory}` makes random weights: `{differ[0]}` has others when it is called again"
+            again = make(find(self.factory), self.arguments)
+        own, others = self.net.state_dict(), again.state_dict()
+        differ = [k for k, v in own.items() if k not in others or not _equal(v, others[k])]
+        if differ:
+            return f"`{self.factory}` makes random weights: `{differ[0]}` has others when it is called again"
+        if not own:  # frozen, or its layers are in a plain list
+            first, second = (_ask(net, self.reader, self.multiple, False) for net in (self.net, again))
+            if first and second and not torch.equal(first.logits, second.logits):
+                return (
+                    f"`{self.factory}` makes random weights: its network returns something else when it is made again"
+                )
+        return ""
 
     # --- the network's forward -------------------------------------------------------------------------------------
 
@@ -237,7 +243,7 @@ def _ask(net: nn.Module, reader: Reader, multiple: int, needed: bool) -> Output 
     """What a network says of a blank image; None if it takes none of this size, unless that is needed."""
     side = math.ceil(_PROBE / multiple) * multiple
     weight = next(net.parameters(), torch.empty(0))
-    training = net.training
+    training = getattr(net, "training", False)  # a frozen one of TorchScript does not know
     net.eval()
     try:
         with torch.no_grad():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import copy
 import hashlib
+import itertools
 import json
 import logging
 import os
@@ -110,7 +111,8 @@ class PseudoLabelLoop(BaseLoop):
 
     @cached_property
     def _device(self) -> torch.device:
-        device: torch.device = next(self.runner.model.parameters()).device
+        model = self.runner.model  # a frozen network has no parameters, and its segmentor has buffers
+        device: torch.device = next(itertools.chain(model.parameters(), model.buffers())).device
         return device
 
     @cached_property

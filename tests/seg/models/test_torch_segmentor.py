@@ -299,11 +299,13 @@ def test_weights_that_do_not_fit(factory: str, tmp_path: Path) -> None:
         built(factory, checkpoint=str(tmp_path / "none.pth"))
 
 
-def test_a_network_that_is_saved_with_its_code(factory: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("frozen", [False, True])
+def test_a_network_that_is_saved_with_its_code(factory: str, tmp_path: Path, frozen: bool) -> None:
     """TorchScript: the function only loads it."""
     whole: Any = built(factory).net
-    net, images = torch.nn.Sequential(whole.stem, whole.head), torch.randn(1, 3, 128, 128)
-    torch.jit.trace(net, images).save(str(tmp_path / "net.ts"))
+    net, images = torch.nn.Sequential(whole.stem, whole.head).eval(), torch.randn(1, 3, 128, 128)
+    traced: Any = torch.jit.trace(net, images)
+    (torch.jit.freeze(traced) if frozen else traced).save(str(tmp_path / "net.ts"))  # then it has no parameters
     (tmp_path / "script.py").write_text(f"import torch\ndef build():\n    return torch.jit.load('{tmp_path}/net.ts')\n")
     segmentor = MODELS.build(dict(type="TorchSegmentor", factory=f"{tmp_path}/script.py:build")).eval()
     assert not segmentor.untrained
@@ -391,6 +393,7 @@ def test_networks_that_are_odd(tmp_path: Path) -> None:
         TeacherError, match=r"a network without weights, .*; layers in a plain list belong to no network"
     ):
         built(f"{odd}Listed", checkpoint=str(weights))
+    assert "random weights: its network returns something else when it is made again" in built(f"{odd}Listed").untrained
 
 
 def test_a_network_of_one_size_is_not_asked(factory: str) -> None:
