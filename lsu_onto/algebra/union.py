@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -51,7 +52,7 @@ class Merged(NamedTuple):
         name: its name.
         of: the names of what was merged.
         apart: for each taxonomy that told some of them apart, its name and version, and its classes of which one cannot
-            tell any more which it is.
+            tell any more which it is; `void` if it might be none.
     """
 
     name: str
@@ -64,8 +65,8 @@ class Dropped(NamedTuple):
 
     Attributes:
         name: its name.
-        share: the most that it can be of the pixels of a dataset.
-        parent: the dataset's name and version, and the class that it is a part of there.
+        share: that of the narrowest class that it is a part of, in the pixels of a dataset.
+        parent: the dataset's name and version, and this class.
     """
 
     name: str
@@ -101,6 +102,15 @@ class Union:
     def names(self) -> tuple[str, ...]:
         """The names of the classes."""
         return tuple(self.given[part[0]] for part in self.parts)
+
+    @cached_property
+    def called(self) -> tuple[str, ...]:
+        """The names of the taxonomies, with the version where several have the name."""
+        often = Counter(m.taxonomy.name for m in self.members)
+        return tuple(
+            m.taxonomy.name if often[m.taxonomy.name] == 1 else f"{m.taxonomy.name}@{m.taxonomy.version}"
+            for m in self.members
+        )
 
     @cached_property
     def patterns(self) -> tuple[Pattern, ...]:
@@ -207,8 +217,9 @@ class Union:
             name, _, of = word.partition(":")
             members = [i for i, m in enumerate(self.members) if name in (m.taxonomy.name, m.name.replace(" ", "@"))]
             if len(members) != 1:
-                called = [m.name.replace(" ", "@") for m in self.members]
-                raise UserError(f"`{word}`: `{name}` is none of the united taxonomies; they are {', '.join(called)}")
+                what = f"stands for {len(members)}" if members else "is none"
+                united = ", ".join(m.name.replace(" ", "@") for m in self.members)
+                raise UserError(f"`{word}`: `{name}` {what} of the united taxonomies; they are {united}")
             t = self.members[members[0]].taxonomy
             if of not in t.by_name:
                 hint = suggest(of, t.by_name, f"`lsu-onto show {t.name}@{t.version}` lists them")
@@ -232,15 +243,18 @@ class Union:
         apart = {}
         for i, m in enumerate(self.members):
             before = [self.parents(g)[i] for g in group]
-            classes = after.parents(c)[i]
-            if any(len(b) < len(classes) for b in before) and len(classes) > 1:
-                apart[m.name] = [m.taxonomy.classes[d].name for d in sorted(classes)]
+            classes = sorted(after.parents(c)[i])
+            held = any(self.holds(i, d, g) for g, b in zip(group, before, strict=True) for d in b)
+            lost = held and not any(after.holds(i, d, c) for d in classes)
+            if lost or (any(len(b) < len(classes) for b in before) and len(classes) > 1):
+                apart[m.name] = [m.taxonomy.classes[d].name for d in classes]
+                apart[m.name] += ["void"] * bool(lost and after.may[i][after.net.blank[i], c].any())
         return Merged(after.names[c], tuple(self.names[g] for g in group), apart)
 
     def drop(self, below: float, shares: dict[str, NDArray[np.float64]]) -> Union:
         """The union without what is rare: its pixels are void.
 
-        The share of a class is that of the narrowest class of a dataset that it is a part of, or less.
+        The share of a class is taken to be that of the narrowest class of a dataset that it is a part of.
 
         Args:
             below: the least share of a class that stays.

@@ -20,7 +20,7 @@ from lsu_onto.ontology.model import Source
 VERSION = "v1"
 
 _SHOWN = 20
-"""How many questions and dropped classes the text has."""
+"""How many questions the text has."""
 
 
 def text(library: Library, union: Union, about: str) -> str:
@@ -58,10 +58,9 @@ def _source_lines(union: Union, about: str) -> Iterator[str]:
 
 def _of_parent(union: Union, i: int, classes: Sequence[int], atom: int) -> str:
     """A taxonomy and its classes of an atom, with a question mark behind those that it may or may not be of."""
-    t = union.members[i].taxonomy
     own = union.patterns[atom][i]
-    names = [f"{t.classes[d].name}{'' if d == own else '?'}" for d in classes]
-    return f"{t.name} {few(names, 5)}"
+    names = [f"{union.members[i].taxonomy.classes[d].name}{'' if d == own else '?'}" for d in classes]
+    return f"{union.called[i]} {few(names, 5)}"
 
 
 def _relation(union: Union, i: int, d: int, source: Source) -> Relation:
@@ -93,8 +92,9 @@ def report(union: Union) -> str:
         lines += [f"  {d.name}: {d.share:.2g} of {d.parent[0]} is {d.parent[1]}" for d in union.dropped]
     if union.questions:
         lines += ["", "open questions, and how many classes each leaves in doubt:"]
+    called = {m.name: short for m, short in zip(union.members, union.called, strict=True)}
     for q in union.questions[:_SHOWN]:
-        first, second = (f"{dataset.partition(' ')[0]}:{name}" for dataset, name in (q.first, q.second))
+        first, second = (f"{called[dataset]}:{name}" for dataset, name in (q.first, q.second))
         lines.append(f"{len(q.classes):4}  is {first} ever {second}?  both overlap {few(q.through, 4)}")
     more = len(union.questions) - _SHOWN
     if more > 0:

@@ -272,6 +272,10 @@ def _hint(workspace: Workspace, name: str, source: str | None) -> str:
     entries = list(workspace.search.entries())
     sources = sorted({e.source for e in entries if is_called(e, name) and e.source})
     if sources and source:
+        here = Workspace(workspace.search.roots, workspace.edited, here=Path()).search.entries()
+        for e in here:
+            if is_called(e, name) and source in (e.source, e.source_text):
+                return f'; `{e.path}` has one, and `--path .` (`paths=["."]` in Python) searches this folder'
         return f"; there are maps to {', '.join(f'`{s}`' for s in sources)}"
     if any(is_called(e, name) and e.kind == "dataset" for e in entries):
         return "; write one: `map NAME VERSION -> SOURCE VERSION` and a row for each class"

@@ -158,6 +158,44 @@ def test_what_neither_dataset_names_is_a_class_of_its_own(town: Path) -> None:
     assert (validated.exit_code, validated.output) == (0, "")
 
 
+def test_what_was_united_before_is_no_fact(town: Path) -> None:
+    """Else the classes that stand for an open question would be facts, and the next source would have others."""
+    rows = {
+        "d": "1 ground > road grass ~ kerb\n2 wall ~ kerb void",
+        "e": "1 street > road ~ kerb\n2 green > grass ~ kerb",
+    }
+    datasets = "".join(f"dataset {d} v1 -> land v1\nencoding: id\n{text}\n" for d, text in rows.items())
+    Path("land.tax").write_text(f"tax 1\nsource land v1\n0 road\n1 grass\n2 kerb\n{datasets}")
+    assert call("d", "e", "--name", "once", "-o", "once.tax").exit_code == 0
+    text = Path("once.tax").read_text()
+    assert "d wall, e street? green?\n" in text
+    assert call("d", "e", "--name", "again").stdout.replace("again", "once") == text
+    assert "d wall, e green\n" in call("d", "e", "--name", "again", "--through", "once").stdout
+
+
+def test_two_versions_of_a_dataset_are_named_with_their_versions(town: Path) -> None:
+    rows = "1 small > car bicycle\n2 large = bus\n3 paved ~ road grass\n"
+    Path("new.tax").write_text(f"tax 1\ndataset sizes v2 -> things v1\nencoding: id\n{rows}")
+    assert "# sizes@v1 small, sizes@v2 small" in call("sizes@v1", "sizes@v2").stdout
+    merged = call("sizes@v1", "sizes@v2", "--merge", "sizes:small")
+    assert "`sizes` stands for 2 of the united taxonomies" in merged.stderr
+
+
+def test_a_merged_class_of_which_a_dataset_knows_only_a_part_is_a_loss(town: Path) -> None:
+    """Wheels has no word for animals: what is merged with them implies none of its classes any more."""
+    result = call("wheels", "sizes", "--merge", "two_wheels,animal")
+    assert "two_wheels   < two_wheels" in result.stdout
+    assert "  no longer tells apart in wheels v1: two_wheels void\n" in result.stderr
+    assert "  no longer tells apart in sizes v1: small animal\n" in result.stderr
+
+
+def test_the_map_of_a_shipped_dataset_in_this_folder_is_shown_the_way_to(town: Path) -> None:
+    assert call("cityscapes", "kitti", "-o", "roads.tax", "--name", "roads").exit_code == 0
+    shown = CliRunner().invoke(main, ["show", "cityscapes", "--source", "roads"])
+    assert "`roads.tax` has one, and `--path .`" in shown.stderr
+    assert CliRunner().invoke(main, ["show", "cityscapes", "--source", "roads", "--path", "."]).exit_code == 0
+
+
 def test_json_has_parents_questions_and_losses(town: Path) -> None:
     result = call("wheels", "sizes", "--merge", "sizes:small", "-o", "atoms.tax", "--format", "json")
     data: dict[str, Any] = json.loads(result.stdout)
