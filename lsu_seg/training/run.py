@@ -52,6 +52,8 @@ def _train(cfg: Config, work: Path, quiet: bool, resume: bool) -> Path:
     if last is not None:
         # Or else mmengine resumes what `load_from` names: the teacher, where students begin with its weights.
         cfg.load_from = str(last)
+        if is_type(cfg.model, "TorchSegmentor"):
+            cfg.model.pop("checkpoint", None)  # what it began with may be gone
     elif resume and not quiet:
         print_log(f"there is no checkpoint in {cfg.work_dir} to go on from: the training begins anew", logger=None)
     hooks = list(cfg.get("custom_hooks") or [])

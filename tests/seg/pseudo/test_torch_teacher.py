@@ -172,6 +172,9 @@ def test_a_student_is_trained_judged_and_labels(tmp_path: Path) -> None:
     assert {name.removeprefix("net.") for name in weights} == before.keys()
     assert not torch.equal(weights["net.aux.weight"], before["aux.weight"])
     start.unlink()  # it is not needed any more
+    further = call("train", file, "--resume", "--set", "train_cfg.max_iters=3")
+    assert further.exit_code == 0, further.output
+    assert further.output.endswith("iter_3.pth\n")
 
     park = tmp_path / "park"
     sets = ("--dataset", tmp_path / "tax/park.tax", park, "train", "-o", tmp_path / "figures")
