@@ -8,7 +8,7 @@ choice of classes of the sources that leaves every dataset something.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import pairwise
@@ -17,6 +17,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from lsu_onto.algebra import compose
 from lsu_onto.algebra.facts import Matrix, facts, ignores
 from lsu_onto.algebra.ways import is_bridge
 from lsu_onto.errors import UserError
@@ -101,8 +102,12 @@ def _key(t: Taxonomy) -> Key:
     return t.name, t.version
 
 
-def member(library: Library, taxonomy: Source | Dataset) -> Member:
-    """A taxonomy with its maps, inherited ones too; of several declarations the first one counts."""
+def _member(library: Library, taxonomy: Source | Dataset, named: Collection[Key]) -> Member:
+    """A taxonomy with its maps, inherited ones too; of several declarations the first one counts.
+
+    Args:
+        named: sources to which maps count even if they follow from others.
+    """
     maps: dict[Key, Ontology] = {}
     if isinstance(taxonomy, Dataset):
         for e in library.entries(Path(taxonomy.span.file).parent):
@@ -112,16 +117,28 @@ def member(library: Library, taxonomy: Source | Dataset) -> Member:
         for each in library.inherited_maps(taxonomy.span.file):
             if _key(each.map.dataset) == _key(taxonomy) and len(each.map.rows) == len(taxonomy.classes):
                 maps.setdefault(_key(each.map.source), each.map)  # else its own classes may be parts of the others
-    return Member(taxonomy, maps)
+    return Member(taxonomy, {k: o for k, o in maps.items() if k in named or not _is_derived(library, o)})
 
 
-def _is_united(library: Library, source: Source) -> bool:
-    """Whether `unite` wrote a source: its maps also say how open questions were decided, which nobody knows."""
-    header = rf"^# {COMMAND}.*\n(?:#.*\n)*source +{re.escape(source.name)} +{re.escape(source.version)}\b"
-    return re.search(header, library.texts.get(source.span.file, ""), re.MULTILINE) is not None
+def _is_derived(library: Library, o: Ontology) -> bool:
+    """Whether `compose` wrote a map, or `unite` its source.
+
+    What is written there follows from other maps: that a row has `~` does not mean that anybody has seen such pixels,
+    and the rows to a united source also hold what was decided where others leave it open.
+    """
+    to = rf"{re.escape(o.source.name)} +{re.escape(o.source.version)}\b"
+    return any(
+        re.search(rf"^# {command}.*\n(?:#.*\n)*{header}{to}", library.texts.get(file, ""), re.MULTILINE)
+        for file, command, header in (
+            (o.span.file, compose.COMMAND, r"map +\S+ +\S+ +-> +"),
+            (o.source.span.file, COMMAND, "source +"),
+        )
+    )
 
 
-def _bridges(library: Library, members: Sequence[Member], sources: Iterable[Key]) -> list[Member]:
+def _bridges(
+    library: Library, members: Sequence[Member], sources: Iterable[Key], named: Collection[Key]
+) -> list[Member]:
     """Other datasets that have the classes of one source, each by `=`, and a map to another."""
     sources, known = set(sources), {_key(m.taxonomy) for m in members}
     by_dataset: dict[Key, set[Key]] = {}
@@ -132,7 +149,7 @@ def _bridges(library: Library, members: Sequence[Member], sources: Iterable[Key]
     for (name, version), reached in by_dataset.items():
         if len(reached) > 1:
             taxonomy = library.alone(f"{name} {version}")
-            found = member(library, taxonomy)
+            found = _member(library, taxonomy, named)
             maps = {k: o for k, o in found.maps.items() if k in sources}
             if any(is_bridge(o) for o in maps.values()):
                 out.append(Member(taxonomy, maps))
@@ -200,20 +217,21 @@ def network(library: Library, taxonomies: Sequence[Source | Dataset], through: S
     Args:
         library: where the maps come from.
         taxonomies: what is united.
-        through: the only sources to whose maps to listen; none: all but those that are united themselves.
+        through: the only sources to whose maps to listen; none: all, but for maps that follow from others.
 
     Raises:
         UserError: the maps contradict each other.
     """
-    members = [member(library, t) for t in taxonomies]
-    by_key = {_key(o.source): o.source for m in members for o in m.maps.values() if not _is_united(library, o.source)}
+    named = {_key(s) for s in (*through, *(t for t in taxonomies if isinstance(t, Source)))}
+    members = [_member(library, t, named) for t in taxonomies]
+    by_key = {_key(o.source): o.source for m in members for o in m.maps.values()}
     by_key |= {_key(t): t for t in taxonomies if isinstance(t, Source)}
     if through:
         by_key = {_key(s): s for s in through}
-    members = [replace(m, maps={k: o for k, o in m.maps.items() if k in by_key}) for m in members]
+        members = [replace(m, maps={k: o for k, o in m.maps.items() if k in by_key}) for m in members]
     members = _with_twins(members)
     by_key |= {_key(m.twins): m.twins for m in members if m.twins}
-    everyone = [*members, *_bridges(library, members, by_key)]
+    everyone = [*members, *_bridges(library, members, by_key, named)]
     used = {k: sum(m.facts(k, len(s.classes)) is not None for m in everyone) for k, s in by_key.items()}
     sources = sorted((s for k, s in by_key.items() if used[k] > 1), key=lambda s: -len(s.classes))
     _need_relations(everyone, len(members), sources)
@@ -342,7 +360,8 @@ def _need_relations(everyone: Sequence[Member], named: int, sources: Sequence[So
     if lost := [m.name for i, m in enumerate(everyone[:named]) if i not in reached]:
         raise UnrelatedError(
             f"nothing relates `{lost[0]}` to `{everyone[0].name}`: there is no source that both have a map to, and no "
-            "dataset that leads from a source of one to one of the other; name a dataset that does, or write a map"
+            "dataset that leads from a source of one to one of the other; name a dataset that does, or write a map "
+            "(those that `compose` and `unite` wrote count if their source is named, for example by `--through`)"
         )
 
 

@@ -17,7 +17,7 @@ from lsu_onto.program import OutputPath, put_data, search_path, taxonomy_argumen
     "--through",
     multiple=True,
     metavar="SOURCE",
-    help="Use only the maps to this source (repeatable). Default: all that unite did not write.",
+    help="Use only the maps to this source (repeatable). Default: all but those that compose and unite wrote.",
 )
 @click.option(
     "--merge",

@@ -171,6 +171,24 @@ def test_what_was_united_before_is_no_fact(town: Path) -> None:
     assert "d wall, e street? green?\n" in text
     assert call("d", "e", "--name", "again").stdout.replace("again", "once") == text
     assert "d wall, e green\n" in call("d", "e", "--name", "again", "--through", "once").stdout
+    assert "d wall, once wall\n" in call("d", "once", "--name", "again").stdout
+
+
+def test_what_was_composed_is_no_statement_of_its_own(town: Path) -> None:
+    """A row of a composed map has `~` for all that may be, and no atoms are made of that."""
+    maps = "map fine v1 -> tall v1\ngrass ~ low high\nroad < low\ncar ~ low high\n"
+    Path("tall.tax").write_text(
+        "tax 1\nsource fields v1\n0 grass\n1 road\n2 car\nsource tall v1\n0 low\n1 high\n"
+        "dataset fine v1 -> fields v1\nencoding: id\n1 grass = grass\n2 road = road\n3 car = car\n"
+        f"{maps}dataset f v1 -> fields v1\nencoding: id\n1 green ~ grass void\n2 other ~ road car grass\n"
+        "dataset g v1 -> tall v1\nencoding: id\n1 flat < low\n2 up ~ high low\n"
+    )
+    before = call("f", "g")
+    assert before.exit_code == 0, before.output
+    composed = CliRunner().invoke(main, ["compose", "f", "fields", "tall", "-o", "composed.tax"])
+    assert composed.exit_code == 0, composed.output
+    assert call("f", "g").stdout == before.stdout
+    assert call("f", "g", "--through", "tall").exit_code == 0
 
 
 def test_two_versions_of_a_dataset_are_named_with_their_versions(town: Path) -> None:
