@@ -399,19 +399,19 @@ def _related(
     out = own.copy()
     spans = [slice(start, end - 1) for start, end in pairwise(starts)]
     reached = [m.facts(_key(s), len(s.classes)) is not None for s in sources]
-    while True:
+
+    def onward() -> tuple[Matrix, int, list[int]] | None:
+        """The rows of a dataset that leads on, from which source that is reached, and to which others."""
         for b, rows in zip(everyone, stated, strict=True):
-            for i, source in enumerate(sources):
-                if not reached[i] or _key(source) not in b.maps or not is_bridge(b.maps[_key(source)]):
-                    continue
-                ways = [j for j, s in enumerate(sources) if not reached[j] and _key(s) in b.maps]
-                for j in ways:
-                    out[:, spans[j]] = (out[:, spans[i]] @ rows[:, spans[i]].T) @ rows[:, spans[j]]
-                    reached[j] = True
-                if ways:
-                    break
-            else:
-                continue
-            break
-        else:
-            return out
+            to = [j for j, s in enumerate(sources) if not reached[j] and _key(s) in b.maps]
+            for i, source in enumerate(sources) if to else ():
+                if reached[i] and _key(source) in b.maps and is_bridge(b.maps[_key(source)]):
+                    return rows, i, to
+        return None
+
+    while step := onward():
+        rows, i, to = step
+        for j in to:
+            out[:, spans[j]] = (out[:, spans[i]] @ rows[:, spans[i]].T) @ rows[:, spans[j]]
+            reached[j] = True
+    return out

@@ -13,6 +13,21 @@ from lsu_onto.errors import UserError
 from lsu_onto.files import open_to_read
 
 
+def read_all(paths: Sequence[str], members: Sequence[Member]) -> dict[str, NDArray[np.float64]]:
+    """The shares of several datasets, by name and version.
+
+    Raises:
+        UserError: as `read_shares`; or two files are of one dataset.
+    """
+    shares: dict[str, NDArray[np.float64]] = {}
+    for path in paths:
+        name, own = read_shares(path, members)
+        if name in shares:
+            raise UserError(f"{path}: is a second scan of `{name}`; scan all of its splits in one go")
+        shares[name] = own
+    return shares
+
+
 def read_shares(path: str, members: Sequence[Member]) -> tuple[str, NDArray[np.float64]]:
     """The name and version of one of some datasets, and the share of each of its classes in the pixels of a scan.
 
@@ -27,7 +42,7 @@ def read_shares(path: str, members: Sequence[Member]) -> tuple[str, NDArray[np.f
         total = int(report["pixels"])
     except OSError as e:
         raise UserError(f"cannot read `{path}`: {e.strerror or e}") from None
-    except (ValueError, KeyError, TypeError):  # text that is no UTF-8 is a ValueError
+    except (ValueError, KeyError, TypeError, OverflowError, RecursionError):  # text that is no UTF-8 is a ValueError
         raise UserError(
             f"{path}: is no report of a scan; `lsu-seg scan DATASET --format json > {path}` writes one"
         ) from None

@@ -74,7 +74,7 @@ def unite(
     """
     from lsu_onto.algebra.channels import is_taken
     from lsu_onto.algebra.network import COMMAND
-    from lsu_onto.algebra.shares import read_shares
+    from lsu_onto.algebra.shares import read_all
     from lsu_onto.algebra.union import unite as unite_
     from lsu_onto.algebra.universal import VERSION, as_json, report, text
     from lsu_onto.exchange.draft import name_problem
@@ -104,7 +104,7 @@ def unite(
     union = unite_(library, taxonomies, name, sources)
     words = [*called, "--name", name, *(w for s in sources for w in ("--through", f"{s.name}@{s.version}"))]
     if drop_below is not None:
-        union = union.drop(drop_below, dict(read_shares(s, union.members) for s in scans))
+        union = union.drop(drop_below, read_all(scans, union.members))
         words += ["--drop-below", f"{drop_below:g}"]
     union = union.merge(merge)
     words += [w for m in merge for w in ("--merge", m.replace(" ", ""))]

@@ -302,6 +302,8 @@ def test_what_is_rare_is_left_out(town: Path) -> None:
             "wheels sizes --drop-below 0.1 --scan old.json",
             "old.json: is a scan of other classes than `sizes v1` has now",
         ),
+        ("wheels sizes --drop-below 0.1 --scan huge.json", "huge.json: is no report of a scan"),
+        ("wheels sizes --drop-below 0.1 --scan ok.json --scan ok.json", "ok.json: is a second scan of `sizes v1`"),
         ("wheels sizes --drop-below 0.1 --scan empty.json", "empty.json: the scan has read no pixels"),
         (
             "wrong wheels",
@@ -312,6 +314,7 @@ def test_what_is_rare_is_left_out(town: Path) -> None:
 )
 def test_what_cannot_be_united_is_refused(line: str, message: str, town: Path) -> None:
     Path("ok.json").write_text(scan("sizes v1", 1, small=1, large=0, ground=0, animal=0, rest=0))
+    Path("huge.json").write_text(Path("ok.json").read_text().replace("1,", "Infinity,"))
     Path("other.json").write_text(scan("idd v1", 1, road=1))
     Path("old.json").write_text(scan("sizes v1", 1, small=1))
     Path("empty.json").write_text(scan("sizes v1", 0, small=0, large=0, ground=0, animal=0, rest=0))
