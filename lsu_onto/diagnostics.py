@@ -30,10 +30,13 @@ class Fix:
     title: str
     span: Span
     text: str
+    safe: bool = False
+    """The file means afterwards what it means now, or the only thing that it can mean. Other fixes guess a name or a
+    form, or decide something."""
 
     @classmethod
-    def write(cls, text: str, span: Span) -> Fix:
-        return cls(f"write `{text.strip()}`", span, text)
+    def write(cls, text: str, span: Span, safe: bool = False) -> Fix:
+        return cls(f"write `{text.strip()}`", span, text, safe)
 
 
 @dataclass(frozen=True)

@@ -57,7 +57,8 @@ def explain(
         # `== None` is `= None` after the edit, which the next message would be about
         local = None if _decides(reading) != _decides(local) else local._replace(lacks=reading.lacks)
     if local:
-        fix = Fix.write(found.instead or "", finding.span) if found.instead else Fix("take it out", finding.span, "")
+        title = f"write `{found.instead.strip()}`" if found.instead else "take it out"
+        fix = Fix(title, finding.span, found.instead or "", found.sure)
         return Unread(line, replace(finding, fix=fix), found.help, local)
     return Unread(line, finding, "" if found.exact or not reading else found.help, reading)
 

@@ -77,6 +77,8 @@ class Guess(NamedTuple):
     """`help` says what to write. Otherwise it is only a rule, or empty, and a reading of the line has to say it."""
     expected: str = ""
     """What the parser expected: the help where nothing better is known."""
+    sure: bool = False
+    """Nothing else than `instead` can have been meant."""
 
 
 def guess(text: str, at: int, expected: set[str], kind: str) -> Guess:
@@ -111,7 +113,12 @@ def _line(text: str, at: int, rest: str, kind: str) -> Guess | None:
     odd = _LIKE_SPACE.match(rest)
     if odd:
         return Guess(
-            f"U+{ord(odd[0]):04X} only looks like a space", at, at + 1, "type a space in its place", instead=" "
+            f"U+{ord(odd[0]):04X} only looks like a space",
+            at,
+            at + 1,
+            "type a space in its place",
+            instead=" ",
+            sure=True,
         )
     edition = re.fullmatch(r"(tax[ \t]*v?[\d.]*)[ \t]*(?:#.*)?", text.rstrip())
     if edition:
@@ -125,7 +132,9 @@ def _line(text: str, at: int, rest: str, kind: str) -> Guess | None:
     tight = re.match(rf"\s*(({_NAME}):)(?=[^\s:])", text)
     if tight and tight[2] in TYPED_KEYS:
         help_ = f"a space follows the colon: `{tight[1]} …`"
-        return Guess(f"no space after `{tight[1]}`", tight.start(1), tight.end(1), help_, instead=f"{tight[1]} ")
+        return Guess(
+            f"no space after `{tight[1]}`", tight.start(1), tight.end(1), help_, instead=f"{tight[1]} ", sure=True
+        )
     mark = _MARKS.match(text)
     if mark:
         help_ = "leave the line out: sections and lists have no marks around them"
@@ -311,7 +320,8 @@ def _colour(text: str, at: int, token: str, expected: set[str]) -> Guess | None:
         ).strip()
         if re.fullmatch(r"#[0-9a-f]{6}", six):
             how = f"a colour is `#` and six hexadecimal digits: write `{six}`"
-            return Guess(f"`{written[0]}` is not a colour", at, at + len(written[0]), how, "TAX006", six)
+            sure = written[0].startswith("#")
+            return Guess(f"`{written[0]}` is not a colour", at, at + len(written[0]), how, "TAX006", six, sure=sure)
     if re.fullmatch(r"#[0-9A-Za-z]{3,8}", token) and len(re.findall(r"[0-9A-Fa-f]", token)) > len(token) / 2:
         how = "a colour is `#` and six hexadecimal digits"
         return Guess(f"`{token}` is not a colour", at, at + len(token), how, "TAX006")
@@ -326,8 +336,9 @@ def _hash(token: str, at: int) -> Guess | None:
         return Guess(f"`{token}` is not a colour", at, at + len(token), how, "TAX006")
     if re.fullmatch(r"#\d+", token) or re.match(r"#(?:tax|source|dataset|map)\b", token, re.IGNORECASE):
         return Guess(f"`{token}` is neither a note nor a colour", at, at + len(token), "", "TAX007", exact=False)
-    how = "put a space after `#` to start a note"
-    return Guess(f"`{token}` is neither a note nor a colour", at, at + len(token), how, "TAX007", f"# {token[1:]}")
+    how, instead = "put a space after `#` to start a note", f"# {token[1:]}"
+    what = f"`{token}` is neither a note nor a colour"
+    return Guess(what, at, at + len(token), how, "TAX007", instead, sure=True)
 
 
 def _words(text: str, at: int, before: str, token: str, rest: str, expected: set[str], kind: str) -> Guess | None:
@@ -351,7 +362,9 @@ def _words(text: str, at: int, before: str, token: str, rest: str, expected: set
         key = did_you_mean(word.lower(), TYPED_KEYS) if kind != "map" else None
         if token.startswith(":") and text[at - 1] in " \t":
             start, colon = alone.start(1), f"{word}:"
-            return Guess("unexpected `:`", start, at + 1, f"no space before the colon: `{colon}`", instead=colon)
+            return Guess(
+                "unexpected `:`", start, at + 1, f"no space before the colon: `{colon}`", instead=colon, sure=True
+            )
         if not token or token == "#":
             help_ = f"a class line starts with its id: `4 {word}`; a row of a map has a relation: `{word} < …`"
             if kind in ("source", "dataset", "mapped"):

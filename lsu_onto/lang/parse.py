@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any, cast
@@ -158,7 +159,7 @@ def _logical_lines(text: str) -> Iterator[tuple[int, list[str]]]:
 def _tab(line: str, path: str, number: int) -> Diagnostic:
     start, end = line.index("\t"), line.rindex("\t") + 1
     wide = line.expandtabs()
-    spaces = Fix("use spaces", Span(path, number, start + 1, end + 1), wide[start : len(wide) - len(line[end:])])
+    spaces = Fix("use spaces", Span(path, number, start + 1, end + 1), wide[start : len(wide) - len(line[end:])], True)
     return Diagnostic("TAX010", "tab character", Span(path, number, start + 1, start + 2), "use spaces", fix=spaces)
 
 
@@ -180,7 +181,9 @@ def _edition(path: str, statements: list[ast.Statement], text: str) -> list[Diag
     top = Span(path, 1, 1, 1)
     fix = Fix.write("1", first.span) if isinstance(first, ast.Edition) else Fix.write("tax 1\n", top)
     help_ = "write `tax 1` on the first line"
-    if not any(isinstance(s, ast.Header) for s in statements):
+    if any(isinstance(s, ast.Header) for s in statements):
+        fix = replace(fix, safe=not isinstance(first, ast.Edition))
+    else:
         help_ += ", and a header such as `dataset NAME v1 -> SOURCE v1` on the second"
     return [Diagnostic("TAX004", "the file does not start with `tax 1`", here, help_, fix=fix)]
 

@@ -15,7 +15,7 @@ def quoted_colour(s: ast.ClassLine) -> Diagnostic | None:
     for word in [*([s.official] if s.official else []), *s.aliases]:
         colour = as_colour(word.text)
         if colour:
-            fix = Fix.write(colour, word.span) if word is s.official and not s.colours else None
+            fix = Fix.write(colour, word.span, True) if word is s.official and not s.colours else None
             what = f'`"{word.text}"` in quotes is a name, not a colour'
             return Diagnostic("TAX006", what, word.span, f"write `{colour}`, without quotes, behind the names", fix=fix)
     return None

@@ -33,16 +33,16 @@ def write_instead(row: MapRow, text: str) -> Fix | None:
     return None if any(r.op == "!" for r in row.relations) else write_row(row, text)
 
 
-def write_row(row: MapRow, text: str) -> Fix | None:
-    """Replace the relations of a row, if they are on one line."""
+def write_row(row: MapRow, text: str, safe: bool = False) -> Fix | None:
+    """Replace the relations of a row, if they are on one line. It is safe if they say the same."""
     spans = [s for r in row.relations for s in (r.span, *(t.span for t in r.targets))]
     if len({s.line for s in spans}) != 1:
         return None
-    return Fix.write(text, spans[0]._replace(end=max(s.end for s in spans)))
+    return Fix.write(text, spans[0]._replace(end=max(s.end for s in spans)), safe)
 
 
 def take_away(row: MapRow, relation: Relation, target: Target) -> Fix | None:
-    """Remove a target, and its operator if it has no other; None if an empty line would remain."""
+    """Remove a target that says nothing, and its operator if it has no other; None if an empty line would remain."""
     at = relation.targets.index(target)
     before = relation.targets[at - 1].span if at else None
     if len(relation.targets) > 1 and before is None:
@@ -55,20 +55,21 @@ def take_away(row: MapRow, relation: Relation, target: Target) -> Fix | None:
     else:
         gap = before._replace(column=before.end, end=target.span.end)
     one_line = before is None or before.line == target.span.line
-    return Fix(f"take `{shown(target)}` away", gap, "") if gap and one_line else None
+    return Fix(f"take `{shown(target)}` away", gap, "", True) if gap and one_line else None
 
 
 def write_operator(relation: Relation, operator: str, target: Target) -> Fix:
-    """Replace the operator of the only target."""
+    """Replace the operator of the only target by one that says the same of it."""
     place = relation.span._replace(end=relation.span.column + 1)
-    return Fix(f"write `{operator} {shown(target)}`", place, operator)
+    return Fix(f"write `{operator} {shown(target)}`", place, operator, True)
 
 
 def ignore_row(decision: Decision | None) -> Fix | None:
-    """Turn a decision into `-> void`, if it is on one line. Its span starts after the arrow."""
+    """Turn a decision into `-> void`, if it is on one line. Its span starts after the arrow. It is safe if the class is
+    ignored already."""
     if decision is None or any(t.span.line != decision.span.line for t in decision.minus):
         return None
-    return Fix("write `-> void`", decision.span, "void")
+    return Fix("write `-> void`", decision.span, "void", decision.to == "void")
 
 
 def exclude(decision: Decision, names: Sequence[str]) -> Fix:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from lsu_onto.diagnostics import Diagnostic, Fix
+from lsu_onto.diagnostics import Diagnostic
 from lsu_onto.ontology.fixes import (
     exclude,
     ignore_class,
@@ -153,11 +153,12 @@ def says_no_more(o: Ontology) -> Findings:
         simple, why = ("<", "the class lies inside") if relation.op == "~" else ("=", "the class is all of")
         if len(target.channels) == 1:
             says, more, name = f"`{relation.op} {shown(target)}` alone", f"{simple} {shown(target)}", target.text
-            fix: Fix | None = write_operator(relation, simple, target)
+            alone = len(row.relations) == 1  # what `!` takes out could not stand behind `<`
+            fix = write_operator(relation, simple, target) if alone else write_row(row, more, True)
         else:
             name = o.source.classes[next(iter(meaning.channels))].name
             says, more = f"`{relation_text(row)}` leaves `{name}` alone and", f"{simple} {name}"
-            fix = write_row(row, more)
+            fix = write_row(row, more, True)
         yield Diagnostic(
             "TAX305",
             f"{says} says no more than `{more}`",

@@ -26,7 +26,8 @@ def check_pattern(s: ast.Meta) -> Iterator[Diagnostic]:
         if wrong := _wrong(s, value):
             what, help_, instead = wrong
             whole = s.value.text.replace(value, instead) if instead else ""
-            yield Diagnostic("TAX012", what, s.value.span, help_, fix=Fix.write(whole, s.value.span) if whole else None)
+            fix = Fix.write(whole, s.value.span, True) if whole else None
+            yield Diagnostic("TAX012", what, s.value.span, help_, fix=fix)
 
 
 def _wrong(s: ast.Meta, value: str) -> tuple[str, str, str] | None:

@@ -371,7 +371,7 @@ class _Resolver:
                     f"`{t.text}` is an alias of `{c.name}`",
                     t.span,
                     f"write `{c.name}`",
-                    Fix.write(c.name, t.span),
+                    Fix.write(c.name, t.span, True),
                 )
             return hit
         if not quiet:

@@ -195,7 +195,9 @@ class _Splitter:
         if setting and key in KEYS:
             written = f"{key}: {setting[1]}"
             place = s.span._replace(end=s.span.column + len(line))
-            self.error("TAX011", f"`{line}` is not a key", s.span, f"write `{written}`", Fix.write(written, place))
+            self.error(
+                "TAX011", f"`{line}` is not a key", s.span, f"write `{written}`", Fix.write(written, place, True)
+            )
             return ast.Meta(ast.Word(key, s.span), ast.Word(setting[1], s.span), "", s.span)
         elif setting and key in FOREIGN:
             self.error("TAX011", f"`{key}` is not a key", s.span, FOREIGN[key])

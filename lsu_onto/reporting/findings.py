@@ -95,7 +95,7 @@ def as_json(diagnostics: Sequence[Diagnostic], texts: Texts, colour: bool = Fals
         return {"file": s.file, "line": s.line, "column": s.column, "end": s.end}
 
     def edit(f: Fix | None) -> dict[str, object] | None:
-        return {"title": f.title, "range": place(f.span), "text": f.text} if f else None
+        return {"title": f.title, "range": place(f.span), "text": f.text, "safe": f.safe} if f else None
 
     items = [
         {

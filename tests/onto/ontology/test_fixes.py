@@ -107,6 +107,7 @@ dataset town v1 -> demo v1
         ("0 way > road", "TAX305", "0 way = road"),
         ("0 way ~ @ground ! grass  # note", "TAX305", "0 way < road  # note"),
         ("0 way ! grass > @ground", "TAX305", "0 way = road"),
+        ("0 way ~ grass ! car bicycle  # n", "TAX305", "0 way < grass  # n"),
         ("0 way > road grass\n1 rest -> any", "TAX312", "0 way > road grass\n1 rest -> any ! road grass"),
         (
             "0 way > road grass\n1 rest -> any ! car grass",
