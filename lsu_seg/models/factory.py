@@ -14,7 +14,7 @@ from torch import nn
 
 from lsu_onto import open_to_read
 from lsu_seg.errors import TeacherError, did_you_mean
-from lsu_seg.models.own_code import code_of, folder_of, import_code, importing, run
+from lsu_seg.runtime.own_code import code_of, folder_of, import_code, importing, run
 
 _NAME = re.compile(r"(?P<place>.+):(?P<function>[A-Za-z_]\w*)", re.DOTALL)
 

@@ -18,13 +18,13 @@ from lsu_seg.errors import TeacherError, UserError, no_file
 from lsu_seg.label_files import void_index
 from lsu_seg.models.factory import find, make
 from lsu_seg.models.outputs import Output, Place, Reader
-from lsu_seg.models.own_code import failure
 from lsu_seg.models.segmentor import NetSegmentor
 from lsu_seg.openmmlab.compat import load_checkpoint
 from lsu_seg.openmmlab.registry import MODELS, register
 from lsu_seg.openmmlab.stated_classes import stated_classes
 from lsu_seg.openmmlab.weights import load_into
 from lsu_seg.runtime.allocator import ran_out
+from lsu_seg.runtime.own_code import failure
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 """Of ImageNet: RGB, for values from 0 to 1, as torchvision has them."""
