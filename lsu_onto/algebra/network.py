@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from lsu_onto.algebra import compose
 from lsu_onto.algebra.facts import Matrix, facts, ignores
 from lsu_onto.algebra.ways import is_bridge
+from lsu_onto.diagnostics import Span
 from lsu_onto.errors import UserError
 from lsu_onto.library.library import Library
 from lsu_onto.ontology.model import Dataset, MapRow, Ontology, Source, Taxonomy
@@ -263,11 +264,12 @@ def network(library: Library, taxonomies: Sequence[Source | Dataset], through: S
 
 def _with_twins(members: Sequence[Member]) -> list[Member]:
     """Datasets that extend the same one without classes of their own have the same classes, whatever maps say."""
-    groups: dict[tuple[Key, frozenset[str]], list[int]] = {}
+    groups: dict[tuple[Key, frozenset[Span]], list[int]] = {}
     for i, m in enumerate(members):
         if isinstance(m.taxonomy, Dataset):
             root = m.taxonomy.extends[-1] if m.taxonomy.extends else _key(m.taxonomy)
-            groups.setdefault((root, frozenset(m.taxonomy.by_name)), []).append(i)
+            declared = frozenset(c.span for c in m.taxonomy.classes)  # own classes may have the same names
+            groups.setdefault((root, declared), []).append(i)
     out = list(members)
     for (root, _), group in groups.items():
         first = members[group[0]].taxonomy

@@ -126,6 +126,19 @@ def test_datasets_that_extend_the_same_one_have_the_same_classes(library: Librar
         assert of == [[name]] * 3
 
 
+def test_classes_of_their_own_with_the_same_name_are_others(town: Path) -> None:
+    """Both datasets add `damage` to the same base: one means holes by it, the other one cracks."""
+    own = {"left": ("crack", "hole"), "right": ("hole", "crack")}
+    Path("base.tax").write_text(
+        "tax 1\nsource paths v1\n0 road\n1 hole\n2 crack\ndataset base v1\nencoding: id\n1 ground\n"
+        + "".join(f"dataset {d} v1\nextends base v1\nencoding: id\n3 damage\n" for d in own)
+        + "".join(f"map {d} v1 -> paths v1\nground > road {a}\ndamage = {b}\n" for d, (a, b) in own.items())
+    )
+    result = call("left", "right")
+    assert "# left damage, right ground\n" in result.stdout, result.output
+    assert "# left ground, right damage\n" in result.stdout
+
+
 def test_maps_that_leave_everything_open_are_refused(town: Path) -> None:
     names = [f"c{i}" for i in range(100)]
     sources = "".join(f"source s{k} v1\n" + "".join(f"{i} {n}\n" for i, n in enumerate(names)) for k in range(3))
