@@ -341,10 +341,15 @@ def _contradiction(everyone: Sequence[Member], sources: Sequence[Source], i: int
         rest = fewer_members if is_lost(fewer_members, used) else rest
     t = everyone[i].taxonomy
     theirs = f"those of {', '.join(f'`{m.name}`' for m in rest)}" if rest else "each other"
-    by = " and ".join(f"`{s.name} {s.version}`" for s in used)
-    near = {id(u): sum(_key(u) in m.maps for m in everyone) for u in used}
-    worst = min(reversed(used), key=lambda u: near[id(u)])  # the coarsest of those to which there are the fewest maps
-    hint = " ".join(f"--through {s.name}@{s.version}" for s in sources if s is not worst)
+    twins = {id(m.twins) for m in everyone if m.twins}
+    if any(id(u) in twins for u in used):
+        theirs += " (datasets that extend the same one have the same classes)"
+    mapped, to = ([s for s in which if id(s) not in twins] for which in (sources, used))
+    by = " and ".join(f"`{s.name} {s.version}`" for s in to)
+    near = {id(u): sum(_key(u) in m.maps for m in everyone) for u in to}
+    # without the coarsest of those to which there are the fewest maps
+    worst = min(reversed(to), key=lambda u: near[id(u)], default=None)
+    hint = " ".join(f"--through {s.name}@{s.version}" for s in mapped if s is not worst)
     return (
         f"no pixel can be `{t.classes[lost].name}` of `{t.name} {t.version}`: its maps to {by} contradict {theirs}; "
         "mend a row" + (f", or listen to fewer maps: `{hint}`" if hint else "")

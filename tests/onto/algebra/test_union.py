@@ -139,6 +139,17 @@ def test_classes_of_their_own_with_the_same_name_are_others(town: Path) -> None:
     assert "# left ground, right damage\n" in result.stdout
 
 
+def test_maps_of_datasets_with_the_same_classes_contradict_each_other(town: Path) -> None:
+    Path("base.tax").write_text(
+        "tax 1\ndataset base v1 -> things v1\nencoding: id\n1 low = road\n2 high = bus\n"
+        "dataset same v1\nextends base v1\nencoding: id\nmap same v1 -> things v1\nlow = bus\nhigh = road\n"
+    )
+    assert call("base", "same").stderr == (
+        "error: no pixel can be `low` of `base v1`: its maps to `things v1` contradict those of `same v1` (datasets "
+        "that extend the same one have the same classes); mend a row\n"
+    )
+
+
 def test_maps_that_leave_everything_open_are_refused(town: Path) -> None:
     names = [f"c{i}" for i in range(100)]
     sources = "".join(f"source s{k} v1\n" + "".join(f"{i} {n}\n" for i, n in enumerate(names)) for k in range(3))
