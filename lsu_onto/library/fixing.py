@@ -57,22 +57,21 @@ def fix(library: Library, files: Sequence[str], unsafe: bool) -> Fixed:
     findings(library, named)  # reads them
     old = {file: library.texts[file] for file in named}
     for _ in range(_ROUNDS):
-        batch = [d for d in _one_per_line(findings(library, files), unsafe) if d.fix and d.fix.span.file in old]
-        keys = {d: _key(library, d) for d in batch}
-        batch = [d for d in batch if keys[d] not in refused]
+        fixable = [d for d in findings(library, files) if _may_fix(d, unsafe) and _place(d)[0] in old]
+        keys = {d: _key(library, d) for d in fixable}
+        batch = _one_per_line(d for d in fixable if keys[d] not in refused)
         batch = [d for d in batch if _hides_more(library, d)] or batch
         if not batch:
             break
         kept = batch
-        if _makes_worse(library, files, batch):
+        if not _apply(library, files, batch):
             # From the last line to the first, so that the places of the others stay.
-            kept = [d for d in sorted(batch, key=_place, reverse=True) if not _makes_worse(library, files, [d])]
+            kept = [d for d in sorted(batch, key=_place, reverse=True) if _apply(library, files, [d])]
             undone = [d for d in batch if d not in kept]
             refused.update(keys[d] for d in undone)
             out.undone += undone
         for d in kept:
-            file = d.fix.span.file if d.fix else ""
-            out.count[file] = out.count.get(file, 0) + 1
+            out.count[_place(d)[0]] = out.count.get(_place(d)[0], 0) + 1
     out.texts = {f: (text, library.texts[f]) for f, text in old.items() if library.texts[f] != text}
     return out
 
@@ -122,12 +121,15 @@ def _place(d: Diagnostic) -> tuple[str, int, int]:
     return span.file, span.line, span.column
 
 
-def _one_per_line(found: Iterable[Diagnostic], unsafe: bool) -> list[Diagnostic]:
-    """The findings that may be fixed now, the first of each line; errors before warnings."""
+def _may_fix(d: Diagnostic, unsafe: bool) -> bool:
+    return d.fix is not None and d.severity != "info" and (d.fix.safe or unsafe)
+
+
+def _one_per_line(fixable: Iterable[Diagnostic]) -> list[Diagnostic]:
+    """The first finding of each line; errors before warnings."""
     first: dict[tuple[str, int], Diagnostic] = {}
-    for d in sorted(found, key=lambda d: d.severity):
-        if d.fix and d.severity != "info" and (d.fix.safe or unsafe):
-            first.setdefault((d.fix.span.file, d.fix.span.line), d)
+    for d in sorted(fixable, key=lambda d: d.severity):
+        first.setdefault(_place(d)[:2], d)
     return list(first.values())
 
 
@@ -139,8 +141,8 @@ def _key(library: Library, d: Diagnostic) -> tuple[object, ...]:
     return d.code, replace(d.fix, span=span._replace(line=0)), line
 
 
-def _makes_worse(library: Library, files: Sequence[str], batch: list[Diagnostic]) -> bool:
-    """Apply fixes to the texts of the library, unless that does not help: those texts stay as they were.
+def _apply(library: Library, files: Sequence[str], batch: list[Diagnostic]) -> bool:
+    """Apply fixes to the texts of the library, and say whether that helped; otherwise, the texts stay as they were.
 
     It does not help if one of the findings is still there, or if there are more errors; several fixes together
     must also remove as many errors as they are made for. Errors that could not be seen before do not count: an unknown
@@ -166,11 +168,11 @@ def _makes_worse(library: Library, files: Sequence[str], batch: list[Diagnostic]
     stays = any(d in after and like(d, after) >= like(d, before) for d in batch)
     settled = errors(batch) if len(batch) > 1 else 0  # else one that does harm would hide behind the others
     if not stays and (opens or errors(after) <= errors(before) - settled):
-        return False
+        return True
     for file, text in texts.items():
         library.edit(file, text)
         library.check(file)
-    return True
+    return False
 
 
 def _hides_more(library: Library, d: Diagnostic) -> bool:

@@ -111,6 +111,13 @@ def test_a_fix_that_leads_to_more_errors_is_undone(field: Path) -> None:
     assert done.stderr.endswith(f"\n{said}\nfixed 2 findings in 1 file; 1 is left\n")
 
 
+def test_another_fix_of_the_same_line_is_still_tried(field: Path) -> None:
+    text = "tax 1\ndataset field v1 -> mini v1\n1 a\t < road grass\n2 b  = grass\n3 c  = road\n"
+    field.write_text(text)
+    run("--fix", "--unsafe-fixes", "field.tax")
+    assert field.read_text() == text.replace("1 a\t <", "1 a      <")
+
+
 def test_the_harm_of_one_fix_does_not_hide_behind_another(field: Path) -> None:
     """Together they remove an error and add one; alone, each is judged by what it does."""
     text = "tax 1\ndataset field v1 -> mini v1\n1 a  < road grass\n2 b  > grass\n3 c  > road\n4 d  < car truck\n"
