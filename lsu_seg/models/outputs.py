@@ -128,7 +128,7 @@ class Reader:
         for key in LOGITS:
             if (value := _get(out, key)) is not None:
                 return value
-        if isinstance(out, (list, tuple)) and len(out) == 1:
+        if isinstance(out, (list, tuple)) and len(out) == 1 and out[0] is not out:
             return self._usual(out[0])
         raise TeacherError(
             f"`{self.name}` returned {_words(out)}, and nothing says where the logits are in it; expected a tensor"
@@ -137,7 +137,7 @@ class Reader:
         )
 
     def _maps(self, maps: Any, place: Place | None, count: int) -> Tensor:
-        if not isinstance(maps, Tensor) or maps.ndim != 4 or len(maps) != count or not maps.is_floating_point():
+        if not _are_values(maps) or maps.ndim != 4 or len(maps) != count:
             where = "" if place is None else f" as `{place}`"
             raise TeacherError(
                 f"`{self.name}` returned {_words(maps)}{where} for {count} image(s); expected logits"
@@ -146,13 +146,19 @@ class Reader:
         return maps
 
     def _queries(self, classes: Any, masks: Any, places: tuple[str, str], count: int) -> tuple[Tensor, Tensor]:
-        fit = isinstance(classes, Tensor) and isinstance(masks, Tensor) and (classes.ndim, masks.ndim) == (3, 4)
+        fit = _are_values(classes) and _are_values(masks) and (classes.ndim, masks.ndim) == (3, 4)
         if not fit or not len(classes) == len(masks) == count or classes.shape[1] != masks.shape[1]:
             raise TeacherError(
                 f"`{self.name}` returned {_words(classes)} as `{places[0]}` and {_words(masks)} as `{places[1]}` for"
                 f" {count} image(s); expected class logits [{count}, Q, K+1] and mask logits [{count}, Q, h, w]"
             )
         return classes, masks
+
+
+def _are_values(value: Any) -> bool:
+    """Whether this is a tensor of real numbers, at least one, that can be computed with."""
+    strided = isinstance(value, Tensor) and value.layout == torch.strided and not value.is_meta
+    return strided and value.is_floating_point() and value.numel() > 0
 
 
 def _get(out: Any, place: Place) -> Any:
@@ -170,7 +176,8 @@ def _words(value: Any) -> str:
     'a dict of `out` [1, 2, 4, 4] and `aux` (NoneType)'
     """
     if isinstance(value, Tensor):
-        return f"a tensor {list(value.shape)} of {str(value.dtype).removeprefix('torch.')}"
+        kind = " sparse" if value.layout != torch.strided else " meta" if value.is_meta else ""
+        return f"a{kind} tensor {list(value.shape)} of {str(value.dtype).removeprefix('torch.')}"
     items: list[tuple[Any, Any]] = []
     if isinstance(value, Mapping):
         items = list(value.items())

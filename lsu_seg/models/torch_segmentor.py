@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
 from lsu_seg.decode import QueryView, View
-from lsu_seg.errors import TeacherError, UserError, no_file
+from lsu_seg.errors import TeacherError, no_file
 from lsu_seg.label_files import void_index
 from lsu_seg.models.factory import find, make
 from lsu_seg.models.outputs import Output, Place, Reader
@@ -24,7 +24,7 @@ from lsu_seg.openmmlab.registry import MODELS, register
 from lsu_seg.openmmlab.stated_classes import stated_classes
 from lsu_seg.openmmlab.weights import load_into
 from lsu_seg.runtime.allocator import ran_out
-from lsu_seg.runtime.own_code import failure
+from lsu_seg.runtime.own_code import run
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 """Of ImageNet: RGB, for values from 0 to 1, as torchvision has them."""
@@ -176,7 +176,12 @@ class TorchSegmentor(NetSegmentor):
 
     def _run(self, images: Tensor) -> Output:
         images = self.fitting(images)
-        return _run(self.net, images, self.reader, self.training)
+        try:
+            return _run(self.net, images, self.reader, self.training)
+        except TeacherError as e:
+            if e.__cause__ is not None and ran_out(e.__cause__):  # it is asked again, with less at once
+                raise e.__cause__ from None
+            raise
 
     def evidence_of(self, batch: Tensor) -> list[View | QueryView]:
         out = self._run(batch)
@@ -218,25 +223,23 @@ class TorchSegmentor(NetSegmentor):
         return losses
 
 
-def _equal(own: Tensor, other: Tensor) -> bool:
+def _equal(own: Any, other: Any) -> bool:
     """Whether two weights have the same values; those of a lazy layer have none before its first image."""
-    return not is_lazy(own) and not is_lazy(other) and torch.equal(own.cpu(), other.cpu())
+    if not isinstance(own, Tensor) or not isinstance(other, Tensor):  # what a layer adds to its state
+        return type(own) is type(other)
+    if is_lazy(own) or is_lazy(other) or own.shape != other.shape:
+        return False
+    return torch.equal(*(torch.nan_to_num(weight.cpu()) for weight in (own, other)))
 
 
 # --- asking the network ----------------------------------------------------------------------------------------------
 
 
 def _run(net: nn.Module, images: Tensor, reader: Reader, training: bool) -> Output:
-    try:
-        out = net(images)
-    except UserError:
-        raise
-    except Exception as e:
-        if ran_out(e):
-            raise
-        shown = f"{len(images)} image(s) of {images.shape[3]}x{images.shape[2]}"
-        raise TeacherError(f"the network of `{reader.name}` fails on {shown}: {failure(e)}") from e
-    return reader.read(out, len(images), training)
+    shown = f"{len(images)} image(s) of {images.shape[3]}x{images.shape[2]}"
+    what = f"the network of `{reader.name}` fails on {shown}"
+    out: Output = run(lambda: reader.read(net(images), len(images), training), what)
+    return out
 
 
 def _ask(net: nn.Module, reader: Reader, multiple: int, needed: bool) -> Output | None:

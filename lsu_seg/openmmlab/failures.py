@@ -24,8 +24,9 @@ from mmengine.logging import MMLogger
 from mmengine.registry import Registry
 
 from lsu_onto import interruption
-from lsu_seg.errors import ConfigError, UserError, did_you_mean
+from lsu_seg.errors import ConfigError, TeacherError, UserError, did_you_mean
 from lsu_seg.openmmlab.keys import find, paths_of, read_keys
+from lsu_seg.runtime.own_code import failure, raised_by_own
 
 PARTS = {
     "setup_env": "env_cfg",
@@ -81,6 +82,9 @@ def named(cfg: Config, runner: Any = None) -> Iterator[None]:
             raise OSError(_said_by_worker(error)) from error
         raise
     except Exception as error:
+        if raised_by_own(error):  # of a network, which can run at any moment
+            _write_down(error)
+            raise TeacherError(f"the network's own code fails: {failure(error)}") from error
         if getattr(runner, "started", False) or isinstance(error, Warning):  # where warnings are made errors
             raise
         if _WORKER.match(str(error)) and "/lsu_seg/" in str(error):  # a transform's settings are a ConfigError by then

@@ -232,7 +232,9 @@ def runner_with_checkpoint(cfg: Config, checkpoint: str | Path | None, quiet: bo
     if checkpoint is None:
         cfg.load_from = None
         runner = build_runner(cfg, quiet)
-        if why := runner.model.untrained:
+        with named(cfg):
+            why = runner.model.untrained
+        if why:
             raise ConfigError(f"{why}: give the CHECKPOINT of a trained one")
         return runner
     cfg.load_from = str(checkpoint)

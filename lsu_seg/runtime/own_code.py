@@ -7,6 +7,7 @@ import contextlib
 import hashlib
 import importlib
 import importlib.util
+import os
 import re
 import sys
 import sysconfig
@@ -38,7 +39,7 @@ def import_code(place: str) -> ModuleType:
     """
     path = Path(place).expanduser().absolute() if place.endswith(".py") else None
     if path is not None and not path.is_file():
-        near = [p.name for p in path.parent.glob("*.py")] if path.parent.is_dir() else []
+        near = [p.name for p in path.parent.glob("*.py") if p.is_file()] if path.parent.is_dir() else []
         raise TeacherError(f"{no_file('file', place)}{did_you_mean(path.name, near)}")
     if path is None and not _MODULE.fullmatch(place):
         raise TeacherError(f"`{place}` is neither a `.py` file nor the name of a module, as `package.module` is")
@@ -112,15 +113,21 @@ def importing(folder: Path) -> Iterator[None]:
 
 
 def run(code: Callable[[], Any], what: str) -> Any:
-    """Run code of the user's. Whatever it raises is a TeacherError that says where, also where it ends the program."""
+    """Run code of the user's. Whatever it raises is a TeacherError that says where, also where it ends the program.
+
+    Only Ctrl-C stays what it is. The current folder, too, which names of files are relative to.
+    """
+    folder = Path.cwd()
     try:
         return code()
+    except (UserError, KeyboardInterrupt):
+        raise
     except SystemExit as e:
         message = f"{what}: {failure(e)}"
-    except UserError:
-        raise
-    except Exception as e:
+    except BaseException as e:
         raise TeacherError(f"{what}: {failure(e)}") from e
+    finally:
+        os.chdir(folder)
     raise TeacherError(message)  # outside of the `except`: what is made of an exit ends the program as well
 
 
@@ -132,7 +139,10 @@ def failure(error: BaseException) -> str:
     """
     if isinstance(error, SyntaxError) and error.filename:
         return f"{error.filename}:{error.lineno}: {type(error).__name__}: {error.msg}"
-    said = " ".join(str(error).split())
+    try:
+        said = " ".join(str(error).split())
+    except Exception:  # its own `__str__` fails
+        said = ""
     said = said if len(said) <= 400 else f"{said[:400]} …"
     own = [f for f in traceback.extract_tb(error.__traceback__) if _is_own(Path(f.filename))]
     place = f"{own[-1].filename}:{own[-1].lineno}: in `{own[-1].line}`: " if own else ""
@@ -221,6 +231,12 @@ def _is_own(path: Path) -> bool:
     resolved = path.resolve()
     inside = any(resolved.is_relative_to(folder) for folder in _FOREIGN)
     return not inside and "site-packages" not in resolved.parts and not path.name.startswith("<")
+
+
+def raised_by_own(error: BaseException) -> bool:
+    """Whether an error comes out of code that was imported here, at whatever moment that runs."""
+    files = {str(path) for known in _code.values() for path in known}
+    return any(frame.filename in files for frame in traceback.extract_tb(error.__traceback__))
 
 
 def _sha256(path: Path) -> str:

@@ -24,8 +24,9 @@ def class_mismatch(model: Any, classes: Sequence[str]) -> str | None:
     out = getattr(model, "out_channels", None) or getattr(head, "out_channels", None)
     if out is not None and out != len(classes):
         hint = "; `--set model.drop_channels=…` leaves out those that are none of them"
-        text = f"the model predicts {out} classes, and the source taxonomy has {len(classes)}"
-        return text + hint * hasattr(model, "names_of_kept")
+        predicts = "1 class" if out == 1 else f"{out} classes"
+        text = f"the model predicts {predicts}, and the source taxonomy has {len(classes)}"
+        return text + hint * (hasattr(model, "names_of_kept") and out > len(classes))
     for place, names in names_of(model).items():
         for channel, (name, expected) in enumerate(zip(names, classes, strict=False)):
             if not same_class(name, expected):

@@ -149,3 +149,25 @@ def test_files_that_cannot_be_imported(tmp_path: Path, text: str, message: str) 
 def test_functions_that_make_none(net: Path, function: str, arguments: dict[str, Any], message: str) -> None:
     with pytest.raises(TeacherError, match=message):
         make(find(f"{net}:{function}"), arguments)
+
+
+def test_whatever_own_code_does_is_a_refusal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also what is no Exception, and an error that cannot be printed; the current folder stays."""
+    (tmp_path / "rude.py").write_text(
+        "import os\nfrom torch import nn\n\n\nclass Stop(BaseException):\n    pass\n\n\n"
+        "class Mute(Exception):\n    def __str__(self):\n        raise ValueError\n\n\n"
+        "def stops():\n    raise Stop('here')\n\n\ndef mute():\n    raise Mute\n\n\n"
+        "def goes():\n    os.chdir('/')\n    return nn.Conv2d(3, 2, 1)\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    for name, said in (("stops", "Stop: here"), ("mute", "raise Mute`: Mute$")):
+        with pytest.raises(TeacherError, match=said):
+            make(find(f"rude.py:{name}"), {})
+    make(find("rude.py:goes"), {})
+    assert Path.cwd() == tmp_path
+
+
+def test_what_is_no_file_is_not_meant(net: Path, tmp_path: Path) -> None:
+    (tmp_path / "nets.py").mkdir()
+    with pytest.raises(TeacherError, match=r"`.*nets\.py` is a folder and no file; did you mean `net\.py`\?$"):
+        find(f"{tmp_path}/nets.py:build")

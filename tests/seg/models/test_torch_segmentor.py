@@ -413,13 +413,20 @@ def test_outputs_that_are_none() -> None:
         torch.zeros(1, 5): r"a tensor \[1, 5\] of float32 for 1 image\(s\); expected logits \[1, K, h, w\]",
         torch.zeros(1, 4, 4, dtype=torch.long): r"a tensor \[1, 4, 4\] of int64",
         torch.zeros(2, 5, 4, 4): r"a tensor \[2, 5, 4, 4\]",
+        torch.zeros(1, 5, 0, 4): r"a tensor \[1, 5, 0, 4\]",
+        torch.zeros(1, 5, 4, 4).to_sparse(): r"a sparse tensor \[1, 5, 4, 4\]",
+        torch.zeros(1, 5, 4, 4, device="meta"): r"a meta tensor \[1, 5, 4, 4\]",
     }.items():
         with pytest.raises(TeacherError, match=message):
             reader.read(out, 1)
+    itself: list[Any] = []
+    itself.append(itself)
     for other, message in (
+        (itself, r"a list of `0` \(list\), and nothing says where"),
         ({"a": 1, "b": torch.zeros(2)}, r"a dict of `a` \(int\) and `b` \[2\], and nothing says where the logits are"),
         (None, "a NoneType, and nothing says where"),
         ({"pred_logits": torch.zeros(1, 3, 5), "pred_masks": torch.zeros(1, 2, 4, 4)}, "expected class logits"),
+        ({"pred_logits": torch.zeros(1, 0, 5), "pred_masks": torch.zeros(1, 0, 4, 4)}, "expected class logits"),
     ):
         with pytest.raises(TeacherError, match=message):
             reader.read(other, 1)
