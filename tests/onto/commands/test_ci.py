@@ -52,7 +52,7 @@ def test_the_hooks_of_the_docs(repository: Path) -> None:
     assert Path("maps/d.tax").read_text() == changed, "by both, so the commit stops"
     Path("maps/other.tax").write_text("tax 1\ndataset e v1 -> s v1\n1  a  < grass\n")
     local = yaml.safe_load(DOCS[1])["repos"][0]["hooks"]
-    for use in [*shared["hooks"][1:], *local]:
+    for use in [*shared["hooks"][:1], *local]:
         assert hook(use, ["maps/d.tax"]) == 1, "a file that is not in the commit is checked, too"
 
 
