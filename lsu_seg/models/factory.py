@@ -55,7 +55,7 @@ def find(name: str) -> Factory:
         )
     place, function = match["place"], match["function"]
     module = import_code(place)
-    call = getattr(module, function, None)
+    call = run(lambda: getattr(module, function, None), f"`{place}` cannot be asked for `{function}`")
     if isinstance(call, nn.Module):
         raise TeacherError(f"`{name}` is a network; expected a function that makes one, so that each run has its own")
     if not callable(call):
