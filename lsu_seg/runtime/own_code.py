@@ -50,7 +50,7 @@ def import_code(place: str) -> ModuleType:
                 sys.modules.pop(module, None)
     if name not in sys.modules:
         module_of = _run_file(name, path) if path is not None else _import(name)
-        _code[name] = {file: _sha256(file) for file in code_of(module_of)}
+        _code[name] = _digests(module_of)
     return sys.modules[name]
 
 
@@ -170,6 +170,16 @@ def code_of(module: ModuleType) -> dict[Path, str]:
                 files[path] = name
                 todo += _imports(path, name if path.name == "__init__.py" else name.rpartition(".")[0])
     return files
+
+
+def digests_of(module: ModuleType) -> dict[Path, str]:
+    """The files of a module with their sha256: of the code that runs, even if a file has changed since."""
+    known = _code.get(module.__name__)
+    return _digests(module) if known is None else known
+
+
+def _digests(module: ModuleType) -> dict[Path, str]:
+    return {file: _sha256(file) for file in code_of(module)}
 
 
 def folder_of(module: ModuleType) -> Path:

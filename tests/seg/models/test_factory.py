@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import torch
 
-from helpers.nets import NET, write_net
+from helpers.nets import BLOCKS, NET, write_net
 from lsu_seg.errors import TeacherError
 from lsu_seg.models.factory import code_files, code_sha256, find, is_factory, make
 
@@ -57,7 +57,12 @@ def test_a_file_counts_with_all_that_it_imports(net: Path, tmp_path: Path) -> No
     assert code_files(find(f"{net}:build")) == [tmp_path / "blocks.py", net]
     before = code_sha256(find(f"{net}:build"))
     write_net(tmp_path / "other")
-    assert code_sha256(find(f"{tmp_path}/other/net.py:build")) == before
+    other = find(f"{tmp_path}/other/net.py:build")
+    assert code_sha256(other) == before
+    (tmp_path / "other" / "blocks.py").write_text(f"{BLOCKS}# changed\n")
+    assert code_sha256(other) == before, "the code that runs is the one that was imported"
+    assert code_sha256(find(f"{tmp_path}/other/net.py:build")) != before
+    (tmp_path / "other" / "blocks.py").write_text(BLOCKS)
     net.write_text(NET.replace("classes=5", "classes=4"))
     factory = find(f"{net}:build")
     made: Any = make(factory, {})
