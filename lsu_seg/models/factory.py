@@ -12,9 +12,8 @@ from typing import Any, NamedTuple
 
 from torch import nn
 
-from lsu_onto import open_to_read
 from lsu_seg.errors import TeacherError, did_you_mean
-from lsu_seg.runtime.own_code import code_of, folder_of, import_code, importing, run
+from lsu_seg.runtime.own_code import code_of, digests_of, folder_of, import_code, importing, run
 
 _NAME = re.compile(r"(?P<place>.+):(?P<function>[A-Za-z_]\w*)", re.DOTALL)
 
@@ -55,7 +54,7 @@ def find(name: str) -> Factory:
         )
     place, function = match["place"], match["function"]
     module = import_code(place)
-    call = getattr(module, function, None)
+    call = run(lambda: getattr(module, function, None), f"`{place}` cannot be asked for `{function}`")
     if isinstance(call, nn.Module):
         raise TeacherError(f"`{name}` is a network; expected a function that makes one, so that each run has its own")
     if not callable(call):
@@ -104,9 +103,6 @@ def code_files(factory: Factory) -> list[Path]:
 
 
 def code_sha256(factory: Factory) -> str:
-    """sha256 over the contents of `code_files`, wherever they lie."""
-    digests = []
-    for path in code_files(factory):
-        with open_to_read(path) as file:
-            digests.append(hashlib.sha256(file.read()).hexdigest())
-    return hashlib.sha256("\n".join(sorted(digests)).encode()).hexdigest()
+    """sha256 over the contents of `code_files`, wherever they lie, as they were when they were imported."""
+    digests = sorted(digests_of(factory.module).values())
+    return hashlib.sha256("\n".join(digests).encode()).hexdigest()

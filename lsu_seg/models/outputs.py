@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeGuard
 
 import torch
 from torch import Tensor
@@ -155,7 +155,7 @@ class Reader:
         return classes, masks
 
 
-def _are_values(value: Any) -> bool:
+def _are_values(value: Any) -> TypeGuard[Tensor]:
     """Whether this is a tensor of real numbers, at least one, that can be computed with."""
     strided = isinstance(value, Tensor) and value.layout == torch.strided and not value.is_meta
     return strided and value.is_floating_point() and value.numel() > 0

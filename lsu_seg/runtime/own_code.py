@@ -50,7 +50,7 @@ def import_code(place: str) -> ModuleType:
                 sys.modules.pop(module, None)
     if name not in sys.modules:
         module_of = _run_file(name, path) if path is not None else _import(name)
-        _code[name] = {file: _sha256(file) for file in code_of(module_of)}
+        _code[name] = _digests(module_of)
     return sys.modules[name]
 
 
@@ -64,8 +64,9 @@ def _run_file(name: str, path: Path) -> ModuleType:
         sys.modules[name] = module
         try:
             run(lambda: exec(compile(text, path, "exec"), vars(module)), f"`{path}` cannot be imported")
+            sys.modules[name] = module  # its code may have put something else there, or nothing
         except BaseException as error:
-            del sys.modules[name]
+            sys.modules.pop(name, None)
             if "relative import with no known parent" in str(error.__cause__):
                 raise TeacherError(
                     f"{error}; a file that belongs to a package is named by its module, from the folder above the"
@@ -79,7 +80,9 @@ def _import(name: str) -> ModuleType:
     with importing(Path.cwd()):
         importlib.invalidate_caches()
         try:
-            module: ModuleType = run(lambda: importlib.import_module(name), f"`{name}` cannot be imported")
+            module = run(lambda: importlib.import_module(name), f"`{name}` cannot be imported")
+            if not isinstance(module, ModuleType):
+                raise TeacherError(f"`{name}` puts a {type(module).__name__} in the place of its module")
             return module
         except TeacherError as error:
             missing = error.__cause__
@@ -169,9 +172,25 @@ def code_of(module: ModuleType) -> dict[Path, str]:
     return files
 
 
+def digests_of(module: ModuleType) -> dict[Path, str]:
+    """The files of a module with their sha256: of the code that runs, even if a file has changed since."""
+    known = _code.get(module.__name__)
+    return _digests(module) if known is None else known
+
+
+def _digests(module: ModuleType) -> dict[Path, str]:
+    return {file: _sha256(file) for file in code_of(module)}
+
+
 def folder_of(module: ModuleType) -> Path:
     """From which a module's neighbours are imported."""
-    return Path(module.__file__).parent if module.__file__ and "." not in module.__name__ else Path.cwd()
+    file = _stated(module).get("__file__")
+    return Path(file).parent if isinstance(file, str) and "." not in module.__name__ else Path.cwd()
+
+
+def _stated(module: Any) -> dict[str, Any]:
+    """What is in a module, without a call of its own `__getattr__`; nothing in what only stands for one."""
+    return vars(module) if isinstance(module, ModuleType) else {}
 
 
 def _imports(path: Path, package: str) -> list[str]:
@@ -204,8 +223,8 @@ def _places(module: str) -> list[Path]:
     Nothing is imported to find out: a package that nobody imports may fail, or do anything else.
     """
     if module in sys.modules:
-        loaded = sys.modules[module]
-        file, folders = getattr(loaded, "__file__", None), getattr(loaded, "__path__", ())
+        loaded = _stated(sys.modules[module])
+        file, folders = loaded.get("__file__"), loaded.get("__path__") or ()
         return [Path(p) for p in ([file] if isinstance(file, str) else folders)]
     spec: Any = None
     places: list[str] | None = None

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import torch
 
-from helpers.nets import NET, write_net
+from helpers.nets import BLOCKS, NET, write_net
 from lsu_seg.errors import TeacherError
 from lsu_seg.models.factory import code_files, code_sha256, find, is_factory, make
 
@@ -57,7 +57,12 @@ def test_a_file_counts_with_all_that_it_imports(net: Path, tmp_path: Path) -> No
     assert code_files(find(f"{net}:build")) == [tmp_path / "blocks.py", net]
     before = code_sha256(find(f"{net}:build"))
     write_net(tmp_path / "other")
-    assert code_sha256(find(f"{tmp_path}/other/net.py:build")) == before
+    other = find(f"{tmp_path}/other/net.py:build")
+    assert code_sha256(other) == before
+    (tmp_path / "other" / "blocks.py").write_text(f"{BLOCKS}# changed\n")
+    assert code_sha256(other) == before, "the code that runs is the one that was imported"
+    assert code_sha256(find(f"{tmp_path}/other/net.py:build")) != before
+    (tmp_path / "other" / "blocks.py").write_text(BLOCKS)
     net.write_text(NET.replace("classes=5", "classes=4"))
     factory = find(f"{net}:build")
     made: Any = make(factory, {})
@@ -171,3 +176,29 @@ def test_what_is_no_file_is_not_meant(net: Path, tmp_path: Path) -> None:
     (tmp_path / "nets.py").mkdir()
     with pytest.raises(TeacherError, match=r"`.*nets\.py` is a folder and no file; did you mean `net\.py`\?$"):
         find(f"{tmp_path}/nets.py:build")
+
+
+BUILD = "from torch import nn\n\n\ndef build():\n    return nn.Conv2d(3, 2, 1)\n"
+
+
+@pytest.mark.parametrize(
+    "code",
+    ["def __getattr__(name):\n    raise RuntimeError(name)\n", "del __file__\n", "__file__ = 3\n"]
+    + [f"import sys\n{change}\n" for change in ("del sys.modules[__name__]", "sys.modules[__name__] = None")],
+)
+def test_modules_that_change_themselves(tmp_path: Path, code: str) -> None:
+    (tmp_path / "odd.py").write_text(BUILD + code)
+    factory = find(f"{tmp_path}/odd.py:build")
+    try:
+        assert isinstance(make(factory, {}), torch.nn.Conv2d)
+        assert code_sha256(factory)
+    finally:  # `inspect` asks all modules for their files
+        for name in [name for name in sys.modules if name.startswith("odd_")]:
+            del sys.modules[name]
+
+
+def test_functions_of_what_is_built_in_make_no_network() -> None:
+    with pytest.raises(TeacherError, match="`sys:exit` fails: SystemExit"):
+        make(find("sys:exit"), {})
+    with pytest.raises(TeacherError, match="`os:getcwd` returned a str"):
+        make(find("os:getcwd"), {})
