@@ -7,7 +7,7 @@ import json
 import click
 
 from lsu_onto.commands.arguments import put_taxonomy, refuse_inputs
-from lsu_onto.program import OutputPath, put_data, search_path, taxonomy_argument, text_or_json
+from lsu_onto.program import NumberRange, OutputPath, put_data, search_path, taxonomy_argument, text_or_json
 
 
 @click.command()
@@ -27,7 +27,7 @@ from lsu_onto.program import OutputPath, put_data, search_path, taxonomy_argumen
 )
 @click.option(
     "--drop-below",
-    type=click.FloatRange(0, 1, min_open=True, max_open=True),
+    type=NumberRange(0, 1, min_open=True, max_open=True),
     metavar="SHARE",
     help="Leave out classes with a smaller share of the pixels, such as 0.0001; needs --scan.",
 )
