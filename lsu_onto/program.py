@@ -11,6 +11,7 @@ import contextlib
 import errno
 import io
 import logging
+import math
 import os
 import sys
 import traceback
@@ -324,6 +325,16 @@ def source_option(
     help: str = "The source taxonomy, where there are maps to several.", **options: Any
 ) -> Callable[[_Function], _Function]:
     return click.option("--source", help=help, shell_complete=_sources, **options)
+
+
+class NumberRange(click.FloatRange):
+    """A finite number in a range. click takes `nan`, which is smaller and larger than nothing, for one in any range."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        number = super().convert(value, param, ctx)
+        if not math.isfinite(number):
+            self.fail(f"{value} is not a finite number", param, ctx)
+        return number
 
 
 class OutputPath(click.Path):

@@ -40,9 +40,11 @@ def read_shares(path: str, members: Sequence[Member]) -> tuple[str, NDArray[np.f
         name = str(report["taxonomy"])
         pixels = {str(c["name"]): int(c["pixels"]) for c in report["classes"]}
         total = int(report["pixels"])
+        if min(pixels.values(), default=0) < 0:
+            raise ValueError
     except OSError as e:
         raise UserError(f"cannot read `{path}`: {e.strerror or e}") from None
-    except (ValueError, KeyError, TypeError, OverflowError, RecursionError):  # text that is no UTF-8 is a ValueError
+    except (ValueError, KeyError, TypeError, OverflowError, RecursionError):  # no UTF-8; Infinity; nested too deeply
         raise UserError(
             f"{path}: is no report of a scan; `lsu-seg scan DATASET --format json > {path}` writes one"
         ) from None

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+import shlex
 
 import click
 
 from lsu_onto.commands.arguments import put_taxonomy, refuse_inputs
-from lsu_onto.program import OutputPath, put_data, search_path, taxonomy_argument, text_or_json
+from lsu_onto.program import NumberRange, OutputPath, put_data, search_path, taxonomy_argument, text_or_json
 
 
 @click.command()
@@ -27,7 +28,7 @@ from lsu_onto.program import OutputPath, put_data, search_path, taxonomy_argumen
 )
 @click.option(
     "--drop-below",
-    type=click.FloatRange(0, 1, min_open=True, max_open=True),
+    type=NumberRange(0, 1, min_open=True, max_open=True),
     metavar="SHARE",
     help="Leave out classes with a smaller share of the pixels, such as 0.0001; needs --scan.",
 )
@@ -105,12 +106,12 @@ def unite(
     words = [*called, "--name", name, *(w for s in sources for w in ("--through", f"{s.name}@{s.version}"))]
     if drop_below is not None:
         union = union.drop(drop_below, read_all(scans, union.members))
-        words += ["--drop-below", f"{drop_below:g}"]
+        words += ["--drop-below", f"{drop_below:g}", *(w for s in scans for w in ("--scan", s))]
     union = union.merge(merge)
     words += [w for m in merge for w in ("--merge", m.replace(" ", ""))]
     files = {f for m in union.members for f in (m.taxonomy.span.file, *(f for o in m.maps.values() for f in o.files))}
     refuse_inputs(output, [*files, *scans], None, search)
-    put_taxonomy(text(library, union, COMMAND + " ".join(words)), output)
+    put_taxonomy(text(library, union, COMMAND + shlex.join(words)), output)
     if format_ == "json":
         put_data(json.dumps(as_json(union), indent=2, ensure_ascii=False) + "\n")
     else:

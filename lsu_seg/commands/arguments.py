@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -17,16 +16,6 @@ _KEY_VALUE = re.compile(r"[A-Za-z_][\w.]*=")
 
 KEPT = "finished stages and written labels are kept, and the same command goes on after them"
 """What becomes of the work when Ctrl-C stops it, of most commands."""
-
-
-class NumberRange(click.FloatRange):
-    """A finite number in a range. click takes `nan`, which is smaller and larger than nothing, for one in any range."""
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        number = super().convert(value, param, ctx)
-        if not math.isfinite(number):
-            self.fail(f"{value} is not a finite number", param, ctx)
-        return number
 
 
 class Output(OutputPath):

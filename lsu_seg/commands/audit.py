@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from lsu_onto.program import Command, FolderPath, put_data, search_path, source_option, taxonomy_argument
-from lsu_seg.commands.arguments import NumberRange, Output, ask_options, set_option
+from lsu_onto.program import Command, FolderPath, NumberRange, put_data, search_path, source_option, taxonomy_argument
+from lsu_seg.commands.arguments import Output, ask_options, set_option
 
 if TYPE_CHECKING:
     from lsu_seg.audit.findings import Report

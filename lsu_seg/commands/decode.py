@@ -6,8 +6,8 @@ from typing import Any
 
 import click
 
-from lsu_onto.program import Command, search_path, source_option, taxonomy_argument
-from lsu_seg.commands.arguments import UNKNOWN, NumberRange, Output
+from lsu_onto.program import Command, NumberRange, search_path, source_option, taxonomy_argument
+from lsu_seg.commands.arguments import UNKNOWN, Output
 
 
 @click.command(cls=Command, interrupted="labels written so far are whole")

@@ -7,14 +7,13 @@ from typing import Any
 
 import click
 
-from lsu_onto.program import Command, FolderPath, search_path, source_option, taxonomy_argument
+from lsu_onto.program import Command, FolderPath, NumberRange, search_path, source_option, taxonomy_argument
 from lsu_seg.commands.arguments import (
     KEPT,
     LAUNCHER,
     UNKNOWN,
     WORK,
     ConfigFile,
-    NumberRange,
     Output,
     load,
     placed,

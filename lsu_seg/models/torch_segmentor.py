@@ -32,6 +32,9 @@ MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 _PROBE = 128
 """Side of the image that a network is shown when it is built, to find out how many channels it has."""
 
+_LARGEST = 4096
+"""Of `size_divisor`: each image is scaled to this size, at least."""
+
 
 @register(MODELS)
 class TorchSegmentor(NetSegmentor):
@@ -95,8 +98,10 @@ class TorchSegmentor(NetSegmentor):
     ) -> None:
         if pretrained is not None:
             raise TeacherError(f"write `checkpoint={pretrained!r}`, not `pretrained={pretrained!r}`")
-        _check_made(factory, args, checkpoint, classes)
+        _check_made(factory, args, checkpoint, classes, output, bgr=bgr, align_corners=align_corners)
         _check_seen(size_divisor, test_cfg, data_preprocessor, mean, std, bgr)
+        if not isinstance(auxiliary_weight, (int, float)) or not math.isfinite(auxiliary_weight):
+            raise TeacherError(f"`auxiliary_weight` is {auxiliary_weight!r}; expected a number")
         dropped = _several("drop_channels", drop_channels)
         net = make(find(factory), args or {})
         reader = Reader(factory, output, _several("auxiliary", auxiliary))
@@ -279,26 +284,32 @@ def _check_logits(blank: Output, name: str) -> None:
 def _several(name: str, places: Any) -> tuple[Place, ...]:
     """One number or name, or a list of them."""
     several = tuple(places) if isinstance(places, (list, tuple)) else (places,)
-    if not all(isinstance(place, (int, str)) and not isinstance(place, bool) for place in several):
+    if not all(map(_is_place, several)):
         raise TeacherError(f"`{name}` is {places!r}; expected a list of numbers or names")
     return several
 
 
-def _check_made(factory: Any, args: Any, checkpoint: Any, classes: Any) -> None:
+def _is_place(value: Any) -> bool:
+    return isinstance(value, (int, str)) and not isinstance(value, bool)
+
+
+def _check_made(factory: Any, args: Any, checkpoint: Any, classes: Any, output: Any, **others: Any) -> None:
     names = isinstance(classes, (list, tuple)) and all(isinstance(name, str) for name in classes)
     for name, value, fits, expected in (
         ("factory", factory, isinstance(factory, str), "`'file.py:function'` or `'package.module:function'`"),
         ("args", args, args is None or isinstance(args, Mapping), "the function's arguments, `dict(…)`"),
         ("checkpoint", checkpoint, checkpoint is None or isinstance(checkpoint, (str, Path)), "a file"),
         ("classes", classes, classes is None or names, "a list of names"),
+        ("output", output, output is None or _is_place(output), "a key, or the number of an item"),
+        *((name, value, isinstance(value, bool), "`True` or `False`") for name, value in others.items()),
     ):
         if not fits:
             raise TeacherError(f"`{name}` is {value!r}; expected {expected}")
 
 
 def _check_seen(size_divisor: Any, test_cfg: Any, data_preprocessor: Any, mean: Any, std: Any, bgr: Any) -> None:
-    if not isinstance(size_divisor, int) or size_divisor < 1:
-        raise TeacherError(f"`size_divisor` is {size_divisor!r}; expected a whole number, 1 or more")
+    if not isinstance(size_divisor, int) or not 1 <= size_divisor <= _LARGEST:
+        raise TeacherError(f"`size_divisor` is {size_divisor!r}; expected a whole number, 1 to {_LARGEST}")
     mode = (test_cfg or {}).get("mode", "whole")
     if mode not in ("whole", "slide") or (mode == "slide" and not {"crop_size", "stride"} <= {*test_cfg}):
         raise TeacherError(

@@ -328,6 +328,10 @@ def test_what_is_rare_is_left_out(town: Path) -> None:
         ),
         ("wheels sizes --drop-below 0.1 --scan huge.json", "huge.json: is no report of a scan"),
         ("wheels sizes --drop-below 0.1 --scan ok.json --scan ok.json", "ok.json: is a second scan of `sizes v1`"),
+        ("wheels sizes --drop-below nan --scan ok.json", "nan is not a finite number"),
+        ("wheels sizes --drop-below 0.1 --scan deep.json", "deep.json: is no report of a scan"),
+        ("wheels sizes --drop-below 0.1 --scan endless.json", "endless.json: is no report of a scan"),
+        ("wheels sizes --drop-below 0.1 --scan less.json", "less.json: is no report of a scan"),
         ("wheels sizes --drop-below 0.1 --scan empty.json", "empty.json: the scan has read no pixels"),
         (
             "wrong wheels",
@@ -342,6 +346,9 @@ def test_what_cannot_be_united_is_refused(line: str, message: str, town: Path) -
     Path("other.json").write_text(scan("idd v1", 1, road=1))
     Path("old.json").write_text(scan("sizes v1", 1, small=1))
     Path("empty.json").write_text(scan("sizes v1", 0, small=0, large=0, ground=0, animal=0, rest=0))
+    Path("deep.json").write_text("[" * 3000)
+    Path("endless.json").write_text(Path("ok.json").read_text().replace("1", "Infinity"))
+    Path("less.json").write_text(scan("sizes v1", 1, small=2, large=-1, ground=0, animal=0, rest=0))
     result = call(*line.split())
     assert result.exit_code in (1, 2)
     assert message in result.stderr
