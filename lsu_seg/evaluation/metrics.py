@@ -33,7 +33,8 @@ VIEWS = ("source", "projected", "set")
 class OntologyIoU(BaseMetric):
     """mIoU in the source taxonomy, projected into the dataset's own, and consistency with the constraint.
 
-    Reads from every data sample `pred_sem_seg` `[1, H, W]` at the labels' own size and, by view:
+    Reads from every data sample `pred_sem_seg` `[1, H, W]` at the labels' own size, `seg_logits` if there are any, to
+    see whether they are numbers, and, by view:
 
     - `source`: `gt_sem_seg` `[1, H, W]`, channels and void. K and names come from `dataset_meta["classes"]`; the groups
       of the source and their channels from the constraint, or from `dataset_meta["groups"]`.
@@ -51,7 +52,7 @@ class OntologyIoU(BaseMetric):
         ignore_index: void in `gt_sem_seg`; by default 255, or 65535 with more than 255 classes.
 
     Raises:
-        EvaluationError: an unknown view; data that lacks what a view needs, or does not fit.
+        EvaluationError: an unknown view; data that lacks what a view needs, or does not fit; `seg_logits` that are NaN.
 
     >>> metric = OntologyIoU("demo", views=("source", "set"))
     """
@@ -86,6 +87,7 @@ class OntologyIoU(BaseMetric):
             path = sample.get("img_path", f"image {len(self._images)}")
             counts = {}
             try:
+                _check_logits(sample)
                 pred = self._map(sample, "pred_sem_seg")
                 if "source" in self.views:
                     target = self._map(sample, "gt_sem_seg")
@@ -212,3 +214,13 @@ def _gather(
 
 def _add(a: dict[str, Tensor], b: dict[str, Tensor]) -> dict[str, Tensor]:
     return {key: a[key] + b[key] if key in a and key in b else (a | b)[key] for key in a | b}
+
+
+def _check_logits(sample: Mapping[str, Any]) -> None:
+    """Refuse logits whose largest is no number: `argmax` takes NaN for the largest, and the first class for all."""
+    logits = sample.get("seg_logits")
+    if logits is None:
+        return
+    wrong = int((~logits["data"].amax(0).isfinite()).sum())
+    if wrong:
+        raise ValueError(f"the model's logits hold NaN or Inf at {wrong} pixel(s), which are of no class")

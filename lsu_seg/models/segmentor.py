@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
 from lsu_seg.decode import QueryView, View
+from lsu_seg.errors import ConfigError
 from lsu_seg.label_files import void_index
 from lsu_seg.openmmlab.registry import MODELS
 from lsu_seg.targets.table import TableUser
@@ -67,6 +68,8 @@ class NetSegmentor(TableUser, BaseSegmentor):
         self.multiple, self.queries = multiple, queries
         self.align_corners = align_corners
         self.void = void_index(num_classes)
+        if isinstance(loss_decode, (list, tuple)) and not loss_decode:
+            raise ConfigError("`loss_decode` is an empty list; leave it out for cross-entropy, or write losses into it")
         losses = loss_decode or dict(type="CrossEntropyLoss", avg_non_ignore=True)
         several = nn.ModuleList(map(MODELS.build, losses)) if isinstance(losses, (list, tuple)) else None
         self.loss_decode = None if queries else several or MODELS.build(losses)

@@ -79,9 +79,9 @@ def _check_head(name: str, head: nn.Module, constraint: Constraint, with_sets: l
     last = name.rpartition(".")[2]
     classes = getattr(head, "num_classes", k)
     if classes != k:
-        yield (
-            f"{name} has num_classes={classes}, and `{source}` has {k} classes: write `{last}=dict(num_classes={k})`"
-        )
+        factory = getattr(head, "factory", "")
+        mend = f"let `{factory}` make one of {k} channels" if factory else f"write `{last}=dict(num_classes={k})`"
+        yield f"{name} has num_classes={classes}, and `{source}` has {k} classes: {mend}"
     ignored = getattr(head, "ignore_index", void)
     if ignored != void:
         yield f"{name} ignores {ignored}, and void is {void}: write `{last}=dict(ignore_index={void})`"

@@ -23,6 +23,7 @@ from helpers.worlds import make_constraint
 from lsu_onto import ROW_UNKNOWN, ROW_VOID
 from lsu_seg.data.datasets import TaxDataset
 from lsu_seg.evaluation.counts import confusion, iou_summary, row_counts
+from lsu_seg.evaluation.errors import EvaluationError
 from lsu_seg.evaluation.metrics import OntologyIoU
 from lsu_seg.evaluation.views import projected_confusion, projection, set_consistency
 
@@ -307,6 +308,20 @@ def test_unknown_view_is_refused() -> None:
         OntologyIoU("src", ("native",))
     with pytest.raises(ValueError, match="expected some of"):
         OntologyIoU("src", ())
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+def test_logits_that_are_no_numbers_are_refused(value: float) -> None:
+    """Their `argmax` is a class, and would be the right one where the truth is the first."""
+    metric = OntologyIoU("src")
+    metric.dataset_meta = {"classes": ("a", "b")}
+    truth, logits = torch.zeros(1, 2, 2, dtype=torch.int64), torch.zeros(2, 2, 2)
+    logits[1] = -math.inf
+    sample = {"img_path": "a.png", "pred_sem_seg": {"data": truth}, "gt_sem_seg": {"data": truth}}
+    metric.process(None, [sample | {"seg_logits": {"data": logits}}])
+    logits[1, 0, 0] = value
+    with pytest.raises(EvaluationError, match=r"a\.png: the model's logits hold NaN or Inf at 1 pixel"):
+        metric.process(None, [sample | {"seg_logits": {"data": logits}}])
 
 
 RANK = """

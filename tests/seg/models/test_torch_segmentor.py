@@ -19,7 +19,7 @@ from torch.nn.functional import interpolate
 from helpers.nets import lively, save_net, write_net
 from helpers.tiny import CLASSES
 from lsu_seg.decode import decoder
-from lsu_seg.errors import TeacherError
+from lsu_seg.errors import TeacherError, UserError
 from lsu_seg.models.outputs import Reader
 from lsu_seg.models.torch_segmentor import MEAN, STD, TorchSegmentor
 from lsu_seg.targets import TargetSet
@@ -349,6 +349,7 @@ def test_random_weights_are_told_from_those_that_the_function_loads(factory: str
         (dict(bgr="yes"), "`bgr` is 'yes'; expected `True` or `False`"),
         (dict(align_corners=1), "`align_corners` is 1; expected `True` or `False`"),
         (dict(output=1.5), "`output` is 1.5; expected a key, or the number of an item"),
+        (dict(loss_decode=[]), "`loss_decode` is an empty list; leave it out for cross-entropy"),
         (dict(auxiliary_weight="x"), "`auxiliary_weight` is 'x'; expected a number"),
         (dict(pretrained="net.pth"), "write `checkpoint='net.pth'`, not `pretrained"),
         (dict(args=dict(multiple=48)), r"fails on 1 image.* of 128x128: .*net.py:\d+: in `raise .*: ValueError: sides"),
@@ -356,7 +357,7 @@ def test_random_weights_are_told_from_those_that_the_function_loads(factory: str
     ],
 )
 def test_settings_that_are_wrong(factory: str, settings: dict[str, Any], message: str) -> None:
-    with pytest.raises(TeacherError, match=message):
+    with pytest.raises(UserError, match=message):
         built(**(dict(factory=factory) | settings))
 
 
