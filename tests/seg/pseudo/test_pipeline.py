@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import os
 import signal
 import threading
 import time
@@ -126,6 +127,8 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("world")
     write_tax(root / "tax")
     write_park(root / "park", {f"{i:02}": ROWS for i in range(7)})
+    for file in (root / "park").rglob("*.png"):
+        os.utime(file, (1e9, 1e9))  # the time of a file that was written just now is not noted
     save_checkpoint(root / "teacher.pth")
     return root
 
