@@ -66,7 +66,7 @@ STUDENTS: dict[str, dict[str, Any]] = {
     "trained_norms": dict(kind="constrained", unsure=UNSURE, norms="trained"),
 }
 """kind: of pseudo-labels. unsure: the share of each class that are sets. The rest: of `StreetsSegmentor`."""
-MEANS = {"constrained_mean": "constrained", "set_mean": "set", "kept_mean": "kept", "soft_mean": "soft"}
+MEANS = {f"{name}_mean": name for name in ("raw", "constrained", "set", "kept", "soft")}
 """The mean of the teacher's weights and a student's (WiSE-FT, arXiv 2109.01903); it takes no training."""
 
 
