@@ -137,8 +137,13 @@ class SegmentorTeacher:
     def _blank(self) -> tuple[Tensor, Maps]:
         """A small image and the model's evidence for it. Models with a fixed input size only accept the window's."""
         height, width = self.settings.window or (_PROBE, _PROBE)
-        batch = self._normalised([torch.zeros(3, height, width, dtype=torch.uint8)])
-        return batch, Forward(self.model, (height, width))(batch)[0]
+        try:
+            batch = self._normalised([torch.zeros(3, height, width, dtype=torch.uint8)])
+            return batch, Forward(self.model, (height, width))(batch)[0]
+        except (RuntimeError, MemoryError) as error:
+            if not ran_out(error):
+                raise
+            raise TeacherError(f"out of memory with a window of {height} x {width} pixels: set a smaller one") from None
 
     @property
     def _probe(self) -> Probe:

@@ -13,6 +13,7 @@ from mmseg.registry import MODELS
 
 from lsu_seg.errors import TeacherError
 from lsu_seg.openmmlab.failures import named
+from lsu_seg.teachers import SegmentorTeacher, Views
 
 RUDE = """\
 import sys
@@ -80,3 +81,9 @@ def test_a_network_that_fails_at_any_moment_is_refused(rude: str) -> None:
 
 def test_what_a_layer_adds_to_its_state_is_no_weight(rude: str) -> None:
     assert built(rude, "text").untrained == ""
+
+
+def test_a_window_that_no_memory_holds_is_refused(rude: str) -> None:
+    teacher = SegmentorTeacher(built(rude, "nothing"), ["a", "b", "c", "d", "e"], Views(window=(2**24, 2**24)))
+    with pytest.raises(TeacherError, match="out of memory with a window of 16777216 x 16777216 pixels"):
+        teacher.plan((64, 64), (64, 64))
