@@ -59,7 +59,7 @@ class Arrays(NamedTuple):
 def _float32(maps: Any) -> NDArray[np.float32]:
     """Maps (an array, or a tensor of any float type) as contiguous float32, copied only if necessary."""
     if hasattr(maps, "detach"):
-        maps = maps.detach().float().cpu().numpy()
+        maps = maps.detach().resolve_neg().float().cpu().numpy()
     with np.errstate(over="ignore"):  # overflow becomes Inf, which is refused
         return np.ascontiguousarray(maps, np.float32)
 

@@ -15,9 +15,10 @@ from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
 from lsu_seg.decode import QueryView, View
-from lsu_seg.errors import ConfigError
+from lsu_seg.errors import ConfigError, UserError
 from lsu_seg.label_files import void_index
 from lsu_seg.openmmlab.registry import MODELS
+from lsu_seg.runtime.allocator import ran_out
 from lsu_seg.targets.table import TableUser
 
 _AT_ONCE = 8
@@ -141,7 +142,7 @@ class NetSegmentor(TableUser, BaseSegmentor):
         assert self.loss_decode is not None
         logits = _resize(logits, tuple(target.shape[1:]), self.align_corners)
         losses = self.loss_decode if isinstance(self.loss_decode, nn.ModuleList) else [self.loss_decode]
-        return torch.stack([loss(logits, target, ignore_index=self.void) for loss in losses]).sum()
+        return torch.stack([_value(loss, logits, target, self.void) for loss in losses]).sum()
 
 
 def hard(target: Tensor, num_classes: int, void: int) -> Tensor:
@@ -151,6 +152,27 @@ def hard(target: Tensor, num_classes: int, void: int) -> Tensor:
     [0, 2, 255, 255]
     """
     return torch.where((target >= 0) & (target < num_classes), target, void)
+
+
+def _value(loss: nn.Module, logits: Tensor, target: Tensor, void: int) -> Tensor:
+    """One number for a batch: the mean, as mmengine takes it, of a loss with one for each pixel.
+
+    Raises:
+        ConfigError: the loss cannot be taken of logits of pixels, or not with its settings.
+    """
+    try:
+        value: Tensor = loss(logits, target, ignore_index=void)
+    except UserError:
+        raise
+    except Exception as e:
+        if ran_out(e):
+            raise
+        said = " ".join(str(e).split())
+        raise ConfigError(
+            f"`loss_decode`: {type(loss).__name__} fails on logits {list(logits.shape)}, for targets"
+            f" {list(target.shape)} and `ignore_index={void}`: {type(e).__name__}: {said[:300]}"
+        ) from e
+    return value.mean()
 
 
 # --- evidence → logits at a size -------------------------------------------------------------------------------------

@@ -250,9 +250,10 @@ def _run(net: nn.Module, images: Tensor, reader: Reader, training: bool) -> Outp
 def _ask(net: nn.Module, reader: Reader, multiple: int, needed: bool) -> Output | None:
     """What a network says of a blank image; None if it takes none of this size, unless that is needed."""
     side = math.ceil(_PROBE / multiple) * multiple
-    weight = next(net.parameters(), torch.empty(0))
+    what = f"the network of `{reader.name}`: the network's own code fails"
+    weight = run(lambda: next(net.parameters(), torch.empty(0)), what)
     training = getattr(net, "training", False)  # a frozen one of TorchScript does not know
-    net.eval()
+    run(net.eval, what)
     try:
         with torch.no_grad():
             blank = _run(net, torch.zeros(1, 3, side, side, device=weight.device), reader, False)

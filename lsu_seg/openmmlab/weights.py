@@ -243,7 +243,8 @@ def check_finite(path: str, model: nn.Module) -> None:
 
 def nan_weights(model: nn.Module) -> list[str]:
     """The names of the weights that have a NaN."""
-    return [name for name, value in model.state_dict().items() if value.is_floating_point() and value.isnan().any()]
+    weights = {name: value for name, value in model.state_dict().items() if isinstance(value, Tensor)}
+    return [name for name, value in weights.items() if value.is_floating_point() and value.isnan().any()]
 
 
 def misfit(error: RuntimeError) -> str:

@@ -144,7 +144,7 @@ def failure(error: BaseException) -> str:
         return f"{error.filename}:{error.lineno}: {type(error).__name__}: {error.msg}"
     try:
         said = " ".join(str(error).split())
-    except Exception:  # its own `__str__` fails
+    except (Exception, SystemExit):  # its own `__str__` fails
         said = ""
     said = said if len(said) <= 400 else f"{said[:400]} …"
     own = [f for f in traceback.extract_tb(error.__traceback__) if _is_own(Path(f.filename))]

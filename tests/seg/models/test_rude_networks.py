@@ -5,14 +5,18 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
 from mmseg.registry import MODELS
 
-from lsu_seg.errors import TeacherError
+from lsu_seg.decode import View
+from lsu_seg.decode.inputs import Arrays
+from lsu_seg.errors import ConfigError, TeacherError
 from lsu_seg.openmmlab.failures import named
+from lsu_seg.openmmlab.weights import nan_weights
 from lsu_seg.teachers import SegmentorTeacher, Views
 
 RUDE = """\
@@ -43,9 +47,36 @@ class Rude(nn.Conv2d):
             raise RuntimeError("none to be had")
         return {"name": self.does} if self.does == "text" else super().state_dict(*args, **settings)
 
+    def get_extra_state(self):
+        return {"steps": 3}
+
+    def set_extra_state(self, state):
+        pass
+
+
+class Bare(nn.Module):
+    def __init__(self):
+        self.k = 5
+
+    def forward(self, images):
+        return images[:, [0, 1, 2, 0, 1]]
+
+
+class Unspeakable(Exception):
+    def __str__(self):
+        sys.exit(0)
+
 
 def build(does):
-    return Rude(does)
+    if does == "exits as it is told":
+        raise Unspeakable
+    if does == "bare":
+        return Bare()
+    net = Rude(does)
+    if does == "circle":
+        net.inner = nn.Sequential(nn.Sequential())
+        net.inner[0].outer = net
+    return net
 """
 
 
@@ -55,10 +86,10 @@ def rude(tmp_path: Path) -> str:
     return f"{tmp_path / 'rude.py'}:build"
 
 
-def built(factory: str, does: str) -> Any:
+def built(factory: str, does: str, **settings: Any) -> Any:
     init_default_scope("mmseg")
     with named(Config()):
-        return MODELS.build(dict(type="TorchSegmentor", factory=factory, args=dict(does=does)))
+        return MODELS.build(dict(type="TorchSegmentor", factory=factory, args=dict(does=does), **settings))
 
 
 def test_a_network_that_ends_the_program_is_refused(rude: str) -> None:
@@ -81,6 +112,57 @@ def test_a_network_that_fails_at_any_moment_is_refused(rude: str) -> None:
 
 def test_what_a_layer_adds_to_its_state_is_no_weight(rude: str) -> None:
     assert built(rude, "text").untrained == ""
+
+
+@pytest.mark.parametrize(
+    ("does", "said"),
+    [
+        ("bare", "own code fails: .*AttributeError: .*_parameters"),  # `super().__init__()` is not called
+        ("circle", "own code fails: .*RecursionError"),
+        ("exits as it is told", "fails: .*in `raise Unspeakable`: Unspeakable$"),
+    ],
+)
+def test_what_is_no_network_is_refused(rude: str, does: str, said: str) -> None:
+    with pytest.raises(TeacherError, match=said):
+        built(rude, does)
+
+
+def test_a_state_that_is_no_weight_is_not_nan(rude: str) -> None:
+    assert nan_weights(built(rude, "nothing")) == []
+
+
+def test_logits_are_read_whatever_view_they_are() -> None:
+    logits = torch.randn(3, 4, 4)
+    mine, other = (Arrays.of(View(x)).maps for x in (-logits, torch._neg_view(logits)))
+    assert np.array_equal(mine, other)
+
+
+@pytest.mark.parametrize(
+    ("loss", "said"),
+    [
+        (
+            dict(type="CrossEntropyLoss", class_weight=[1.0] * 3, avg_non_ignore=True),
+            "CrossEntropyLoss fails on logits .*: weight tensor",
+        ),
+        (dict(type="FocalLoss"), "FocalLoss fails on logits"),
+        (dict(type="OhemCrossEntropy"), "OhemCrossEntropy fails on logits .*ignore_index"),
+    ],
+)
+def test_a_loss_that_fails_is_named(rude: str, loss: dict[str, Any], said: str) -> None:
+    segmentor = built(rude, "nothing", loss_decode=loss)
+    with pytest.raises(ConfigError, match=said):
+        segmentor._pixel_loss(torch.zeros(2, 5, 8, 8), torch.zeros(2, 8, 8, dtype=torch.long))
+
+
+def test_a_loss_of_each_pixel_counts_as_its_mean(rude: str) -> None:
+    logits, target = torch.randn(2, 5, 8, 8), torch.randint(0, 5, (2, 8, 8))
+    mean, each = (
+        built(rude, "nothing", loss_decode=dict(type="CrossEntropyLoss", reduction=r, avg_non_ignore=True))._pixel_loss(
+            logits, target
+        )
+        for r in ("mean", "none")
+    )
+    torch.testing.assert_close(mean, each)
 
 
 def test_a_window_that_no_memory_holds_is_refused(rude: str) -> None:
