@@ -12,7 +12,7 @@ rows say that there is such a rest, and else is of the part that stands for it.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -139,7 +139,7 @@ def split(net: Network) -> Atoms:
     for i in range(len(net.members)):
         splits, together, found = _splits(net, regions, i)
         questions += found
-        level = _Level(net, i, {}, {}, set())
+        level = _Level(net, i)
         for region in regions:
             level.divide(region, splits[region.pattern], together)
         outside = level.divide_outside(outside)
@@ -153,7 +153,7 @@ def split(net: Network) -> Atoms:
     return Atoms(tuple(levels), tuple(wide), tuple(steps), classes, may, tuple(questions))
 
 
-@dataclass(frozen=True)
+@dataclass
 class _Level:
     """What one taxonomy makes of the regions before it.
 
@@ -164,9 +164,9 @@ class _Level:
 
     net: Network
     i: int
-    parts: dict[Pattern, list[_Region]]
-    steps: dict[Pattern | None, dict[int, Pattern | None]]
-    wide: set[Pattern]
+    parts: dict[Pattern, list[_Region]] = field(default_factory=dict)
+    steps: dict[Pattern | None, dict[int, Pattern | None]] = field(default_factory=dict)
+    wide: set[Pattern] = field(default_factory=set)
 
     def divide(self, region: _Region, splitting: set[int], together: Mapping[int, Pattern]) -> None:
         """A region: one part for each class that splits it, and the rest."""

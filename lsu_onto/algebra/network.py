@@ -7,29 +7,20 @@ choice of classes of the sources that leaves every dataset something.
 
 from __future__ import annotations
 
-import re
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import pairwise
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from lsu_onto.algebra import compose
-from lsu_onto.algebra.facts import Matrix, facts, ignores
+from lsu_onto.algebra.facts import Matrix, ignores
+from lsu_onto.algebra.members import Key, Member, bridges, key_of, member, with_twins
 from lsu_onto.algebra.ways import is_bridge
-from lsu_onto.diagnostics import Span
 from lsu_onto.errors import UserError
 from lsu_onto.library.library import Library
-from lsu_onto.ontology.model import Dataset, MapRow, Ontology, Source, Taxonomy
-
-Key = tuple[str, str]
-"""Name and version of a source."""
-
-COMMAND = "lsu-onto unite "
-"""How the line begins that a united source has above its header."""
+from lsu_onto.ontology.model import Dataset, Source
 
 _MOST_CELLS = 300_000
 """How many cells are looked at; the shipped maps leave a few hundred."""
@@ -37,124 +28,6 @@ _MOST_CELLS = 300_000
 
 class UnrelatedError(UserError):
     """No source relates two taxonomies, so that each class of one might be any of the other."""
-
-
-@dataclass(frozen=True)
-class Member:
-    """A taxonomy that is united, or one that only relates sources, with its maps. A source has none."""
-
-    taxonomy: Source | Dataset
-    maps: Mapping[Key, Ontology]
-    doubts: frozenset[tuple[Key, int]] = frozenset()
-    """Sources, and classes whose decisions allow what other rows claim whole."""
-    twins: Source | None = None
-    """The classes that it has in common with all others that extend the same dataset, as a source."""
-
-    @property
-    def name(self) -> str:
-        """The taxonomy's name and version."""
-        return f"{self.taxonomy.name} {self.taxonomy.version}"
-
-    def facts(self, source: Key, k: int) -> Matrix | None:
-        """What its map to a source with k classes leaves; None: it has no map there."""
-        if isinstance(self.taxonomy, Source):
-            return np.eye(k + 1, dtype=bool) if _key(self.taxonomy) == source else None
-        if self.twins and source == _key(self.twins):
-            names = [*(c.name for c in self.taxonomy.classes), ""]
-            return np.array([[a == b for b in (*self.twins.by_name, "")] for a in names])
-        if source not in self.maps:
-            return None
-        may = facts(self.maps[source])
-        for row in self.maps[source].rows:
-            if (source, row.cls) in self.doubts:
-                meaning = row.meaning(k)
-                may[row.cls, [*meaning.channels, *([k] if meaning.void else [])]] = True
-        return may
-
-    def stated(self, source: Key, k: int) -> Matrix | None:
-        """The classes that rows name, without what another row claims, bool [D, k + 1]; decisions name none."""
-        may = self.facts(source, k)
-        if may is None or source not in self.maps:
-            return None if may is None else may[:-1]
-        out = np.zeros_like(may[:-1])
-        for row in self.maps[source].rows:
-            if row.decision is None and not row.poisoned:
-                meaning = row.meaning(k)
-                out[row.cls, [*meaning.channels, *([k] if meaning.void else [])]] = True
-        return out & may[:-1]
-
-    def row(self, d: int, sources: Sequence[Key]) -> MapRow | None:
-        """What the map to the finest source says of a class: of some sources, or else of any."""
-        order = [*sources, *sorted(self.maps, key=lambda k: -len(self.maps[k].source.classes))]
-        maps = [self.maps[k] for k in order if k in self.maps]
-        return next((row for o in maps for row in o.rows if row.cls == d and not row.poisoned), None)
-
-    def blank(self, sources: Sequence[Key]) -> Matrix:
-        """Which classes are none for the union, bool [D + 1]: void, and those on which there is a decision only."""
-        out = np.zeros(len(self.taxonomy.classes) + 1, bool)
-        out[-1] = True
-        for d in range(len(out) - 1) if isinstance(self.taxonomy, Dataset) else ():
-            row = self.row(d, sources)
-            out[d] = row is not None and row.decision is not None
-        return out
-
-
-def _key(t: Taxonomy) -> Key:
-    return t.name, t.version
-
-
-def _member(library: Library, taxonomy: Source | Dataset, named: Collection[Key]) -> Member:
-    """A taxonomy with its maps, inherited ones too; of several declarations the first one counts.
-
-    Args:
-        named: sources to which maps count even if they follow from others.
-    """
-    maps: dict[Key, Ontology] = {}
-    if isinstance(taxonomy, Dataset):
-        for e in library.entries(Path(taxonomy.span.file).parent):
-            if e.source and (e.name, e.version) == _key(taxonomy) and (e.source, e.source_version) not in maps:
-                o = library.ontology(f"{e.path} {e.name} {e.version}", e.source_text)
-                maps[e.source, e.source_version] = o
-        for each in library.inherited_maps(taxonomy.span.file):
-            if _key(each.map.dataset) == _key(taxonomy) and len(each.map.rows) == len(taxonomy.classes):
-                maps.setdefault(_key(each.map.source), each.map)  # else its own classes may be parts of the others
-    return Member(taxonomy, {k: o for k, o in maps.items() if k in named or not _is_derived(library, o)})
-
-
-def _is_derived(library: Library, o: Ontology) -> bool:
-    """Whether `compose` wrote a map, or `unite` its source.
-
-    What is written there follows from other maps: that a row has `~` does not mean that anybody has seen such pixels,
-    and the rows to a united source also hold what was decided where others leave it open.
-    """
-    to = rf"{re.escape(o.source.name)} +{re.escape(o.source.version)}\b"
-    return any(
-        re.search(rf"^# {command}.*\n(?:#.*\n)*{header}{to}", library.texts.get(file, ""), re.MULTILINE)
-        for file, command, header in (
-            (o.span.file, compose.COMMAND, r"map +\S+ +\S+ +-> +"),
-            (o.source.span.file, COMMAND, "source +"),
-        )
-    )
-
-
-def _bridges(
-    library: Library, members: Sequence[Member], sources: Iterable[Key], named: Collection[Key]
-) -> list[Member]:
-    """Other datasets that have the classes of one source, each by `=`, and a map to another."""
-    sources, known = set(sources), {_key(m.taxonomy) for m in members}
-    by_dataset: dict[Key, set[Key]] = {}
-    for e in library.entries(Path()):
-        if e.source and (e.name, e.version) not in known and (e.source, e.source_version) in sources:
-            by_dataset.setdefault((e.name, e.version), set()).add((e.source, e.source_version))
-    out = []
-    for (name, version), reached in by_dataset.items():
-        if len(reached) > 1:
-            taxonomy = library.alone(f"{name} {version}")
-            found = _member(library, taxonomy, named)
-            maps = {k: o for k, o in found.maps.items() if k in sources}
-            if any(is_bridge(o) for o in maps.values()):
-                out.append(Member(taxonomy, maps))
-    return out
 
 
 @dataclass(frozen=True)
@@ -184,7 +57,7 @@ class Network:
 
     @property
     def keys(self) -> list[Key]:
-        return [_key(s) for s in self.sources]
+        return [key_of(s) for s in self.sources]
 
     @cached_property
     def blank(self) -> tuple[Matrix, ...]:
@@ -223,16 +96,16 @@ def network(library: Library, taxonomies: Sequence[Source | Dataset], through: S
     Raises:
         UserError: the maps contradict each other.
     """
-    named = {_key(s) for s in (*through, *(t for t in taxonomies if isinstance(t, Source)))}
-    members = [_member(library, t, named) for t in taxonomies]
-    by_key = {_key(o.source): o.source for m in members for o in m.maps.values()}
-    by_key |= {_key(t): t for t in taxonomies if isinstance(t, Source)}
+    named = {key_of(s) for s in (*through, *(t for t in taxonomies if isinstance(t, Source)))}
+    members = [member(library, t, named) for t in taxonomies]
+    by_key = {key_of(o.source): o.source for m in members for o in m.maps.values()}
+    by_key |= {key_of(t): t for t in taxonomies if isinstance(t, Source)}
     if through:
-        by_key = {_key(s): s for s in through}
+        by_key = {key_of(s): s for s in through}
         members = [replace(m, maps={k: o for k, o in m.maps.items() if k in by_key}) for m in members]
-    members = _with_twins(members)
-    by_key |= {_key(m.twins): m.twins for m in members if m.twins}
-    everyone = [*members, *_bridges(library, members, by_key, named)]
+    members = with_twins(members)
+    by_key |= {key_of(m.twins): m.twins for m in members if m.twins}
+    everyone = [*members, *bridges(library, members, by_key, named)]
     used = {k: sum(m.facts(k, len(s.classes)) is not None for m in everyone) for k, s in by_key.items()}
     sources = sorted((s for k, s in by_key.items() if used[k] > 1), key=lambda s: -len(s.classes))
     _need_relations(everyone, len(members), sources)
@@ -262,25 +135,6 @@ def network(library: Library, taxonomies: Sequence[Source | Dataset], through: S
     )
 
 
-def _with_twins(members: Sequence[Member]) -> list[Member]:
-    """Datasets that extend the same one without classes of their own have the same classes, whatever maps say."""
-    groups: dict[tuple[Key, frozenset[Span]], list[int]] = {}
-    for i, m in enumerate(members):
-        if isinstance(m.taxonomy, Dataset):
-            root = m.taxonomy.extends[-1] if m.taxonomy.extends else _key(m.taxonomy)
-            declared = frozenset(c.span for c in m.taxonomy.classes)  # own classes may have the same names
-            groups.setdefault((root, declared), []).append(i)
-    out = list(members)
-    for (root, _), group in groups.items():
-        first = members[group[0]].taxonomy
-        twins = Source(
-            name=root[0], version=f"{root[1]} and what extends it", classes=first.classes, meta={}, span=first.span
-        )
-        for i in group if len(group) > 1 else ():
-            out[i] = replace(members[i], twins=twins)
-    return out
-
-
 def _cells(everyone: Sequence[Member], sources: Sequence[Source]) -> tuple[NDArray[np.intp], list[Matrix]]:
     """The choices of classes of the sources that leave each dataset a class or void; and what they leave."""
     cells = np.zeros((1, 0), np.intp)
@@ -296,7 +150,7 @@ def _cells(everyone: Sequence[Member], sources: Sequence[Source]) -> tuple[NDArr
         cells = np.hstack([np.repeat(cells, k + 1, 0), np.tile(np.arange(k + 1), n)[:, None]])
         may = [np.repeat(m, k + 1, 0) for m in may]
         for m, each in zip(may, everyone, strict=True):
-            left = each.facts(_key(source), k)
+            left = each.facts(key_of(source), k)
             if left is not None:
                 m &= np.tile(left.T, (n, 1))
         keep: Matrix = np.all([m.any(1) for m in may], axis=0)
@@ -318,7 +172,7 @@ def _lost_by_decisions(
     Whoever decides that a class may be of another doubts that this one is a part of a third.
     """
     doubts: list[set[tuple[Key, int]]] = [set() for _ in everyone]
-    keys = {_key(s) for s in sources}
+    keys = {key_of(s) for s in sources}
     for i, d in _lost(everyone, may):
         for source, o in everyone[i].maps.items():
             if source in keys and any(row.cls == d and row.decision and not ignores(row) for row in o.rows):
@@ -346,7 +200,7 @@ def _contradiction(everyone: Sequence[Member], sources: Sequence[Source], i: int
         theirs += " (datasets that extend the same one have the same classes)"
     mapped, to = ([s for s in which if id(s) not in twins] for which in (sources, used))
     by = " and ".join(f"`{s.name} {s.version}`" for s in to)
-    near = {id(u): sum(_key(u) in m.maps for m in everyone) for u in to}
+    near = {id(u): sum(key_of(u) in m.maps for m in everyone) for u in to}
     # without the coarsest of those to which there are the fewest maps
     worst = min(reversed(to), key=lambda u: near[id(u)], default=None)
     hint = " ".join(f"--through {s.name}@{s.version}" for s in mapped if s is not worst)
@@ -359,7 +213,7 @@ def _contradiction(everyone: Sequence[Member], sources: Sequence[Source], i: int
 def _need_relations(everyone: Sequence[Member], named: int, sources: Sequence[Source]) -> None:
     """Refuse a taxonomy that no source relates to the first one: each of its classes might be anything."""
     reached, before = {0}, 0
-    near = [{_key(s) for s in sources if m.facts(_key(s), len(s.classes)) is not None} for m in everyone]
+    near = [{key_of(s) for s in sources if m.facts(key_of(s), len(s.classes)) is not None} for m in everyone]
     while len(reached) > before:
         before = len(reached)
         keys = set().union(*(near[i] for i in reached))
@@ -376,7 +230,7 @@ def _stated(m: Member, sources: Sequence[Source], starts: Sequence[int]) -> Matr
     out = np.zeros((len(m.taxonomy.classes), starts[-1]), bool)
     for source, start in zip(sources, starts, strict=False):
         k = len(source.classes)
-        own = m.stated(_key(source), k)
+        own = m.stated(key_of(source), k)
         if own is not None:
             out[:, start : start + k + 1] = own
     return out
@@ -386,7 +240,7 @@ def _inside(m: Member, stated: Matrix, sources: Sequence[Source], starts: Sequen
     """The source classes that lie inside a class, and those with the same pixels, bool [D, columns] each."""
     whole, equal = np.zeros_like(stated), np.zeros_like(stated)
     for source, (start, end) in zip(sources, pairwise(starts), strict=True):
-        may = m.facts(_key(source), len(source.classes))
+        may = m.facts(key_of(source), len(source.classes))
         if may is not None:
             only = (may & (may.sum(0) == 1))[:-1, :-1]
             whole[:, start : end - 1] = only
@@ -405,14 +259,14 @@ def _related(
     """The source classes that a member names, and by way of these those of the sources that it has no map to."""
     out = own.copy()
     spans = [slice(start, end - 1) for start, end in pairwise(starts)]
-    reached = [m.facts(_key(s), len(s.classes)) is not None for s in sources]
+    reached = [m.facts(key_of(s), len(s.classes)) is not None for s in sources]
 
     def onward() -> tuple[Matrix, int, list[int]] | None:
         """The rows of a dataset that leads on, from which source that is reached, and to which others."""
         for b, rows in zip(everyone, stated, strict=True):
-            to = [j for j, s in enumerate(sources) if not reached[j] and _key(s) in b.maps]
+            to = [j for j, s in enumerate(sources) if not reached[j] and key_of(s) in b.maps]
             for i, source in enumerate(sources) if to else ():
-                if reached[i] and _key(source) in b.maps and is_bridge(b.maps[_key(source)]):
+                if reached[i] and key_of(source) in b.maps and is_bridge(b.maps[key_of(source)]):
                     return rows, i, to
         return None
 

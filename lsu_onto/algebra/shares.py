@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from lsu_onto.algebra.network import Member
+from lsu_onto.algebra.members import Member
 from lsu_onto.errors import UserError
 from lsu_onto.files import open_to_read
 

@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 
 from lsu_onto.algebra.atoms import NONE, Atoms, Pattern, split
 from lsu_onto.algebra.facts import Matrix
+from lsu_onto.algebra.members import Member
 from lsu_onto.algebra.naming import ordered
-from lsu_onto.algebra.network import Member, Network, UnrelatedError, network
+from lsu_onto.algebra.network import Network, UnrelatedError, network
 from lsu_onto.diagnostics import suggest
 from lsu_onto.errors import UserError
 from lsu_onto.library.library import Library

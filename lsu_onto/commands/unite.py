@@ -74,7 +74,7 @@ def unite(
       lsu-onto unite cityscapes vistas@v1.2 --merge vistas:bike_lane --merge caravan,trailer -o small.tax
     """
     from lsu_onto.algebra.channels import is_taken
-    from lsu_onto.algebra.network import COMMAND
+    from lsu_onto.algebra.members import COMMAND
     from lsu_onto.algebra.shares import read_all
     from lsu_onto.algebra.union import unite as unite_
     from lsu_onto.algebra.universal import VERSION, as_json, report, text

@@ -142,7 +142,7 @@ class NetSegmentor(TableUser, BaseSegmentor):
         assert self.loss_decode is not None
         logits = _resize(logits, tuple(target.shape[1:]), self.align_corners)
         losses = self.loss_decode if isinstance(self.loss_decode, nn.ModuleList) else [self.loss_decode]
-        return torch.stack([_value(loss, logits, target, self.void) for loss in losses]).sum()
+        return torch.stack([_loss_of(loss, logits, target, self.void) for loss in losses]).sum()
 
 
 def hard(target: Tensor, num_classes: int, void: int) -> Tensor:
@@ -154,7 +154,7 @@ def hard(target: Tensor, num_classes: int, void: int) -> Tensor:
     return torch.where((target >= 0) & (target < num_classes), target, void)
 
 
-def _value(loss: nn.Module, logits: Tensor, target: Tensor, void: int) -> Tensor:
+def _loss_of(loss: nn.Module, logits: Tensor, target: Tensor, void: int) -> Tensor:
     """One number for a batch: the mean, as mmengine takes it, of a loss with one for each pixel.
 
     Raises:
