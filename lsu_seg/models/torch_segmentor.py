@@ -133,6 +133,7 @@ class TorchSegmentor(NetSegmentor):
             align_corners,
         )
         self.factory, self.arguments, self.reader = factory, dict(args or {}), reader
+        self._was_asked = blank is not None
         self.auxiliary_weight, self.test_cfg = auxiliary_weight, ConfigDict(test_cfg or {})
         if classes:
             self.class_names = [classes[i] for i in kept]
@@ -182,11 +183,15 @@ class TorchSegmentor(NetSegmentor):
     def _run(self, images: Tensor) -> Output:
         images = self.fitting(images)
         try:
-            return _run(self.net, images, self.reader, self.training)
+            out = _run(self.net, images, self.reader, self.training)
         except TeacherError as e:
             if e.__cause__ is not None and ran_out(e.__cause__):  # it is asked again, with less at once
                 raise e.__cause__ from None
             raise
+        if not self._was_asked:  # it takes no blank image of that size, so this is the first that it says
+            _check_logits(out, self.factory)
+            self._was_asked = True
+        return out
 
     def evidence_of(self, batch: Tensor) -> list[View | QueryView]:
         out = self._run(batch)

@@ -140,6 +140,12 @@ class SegmentorTeacher:
         try:
             batch = self._normalised([torch.zeros(3, height, width, dtype=torch.uint8)])
             return batch, Forward(self.model, (height, width))(batch)[0]
+        except TeacherError as error:
+            if self.settings.window or error.__cause__ is None:
+                raise
+            raise TeacherError(
+                f"{error}; if it only takes images of one size, set `test_cfg.window` to (height, width)"
+            ) from error
         except (RuntimeError, MemoryError) as error:
             if not ran_out(error):
                 raise

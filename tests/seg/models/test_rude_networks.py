@@ -31,6 +31,10 @@ class Rude(nn.Conv2d):
         nn.init.zeros_(self.weight), nn.init.zeros_(self.bias)
 
     def forward(self, images):
+        if self.does.startswith("narrow") and images.shape[2] != 32:
+            raise ValueError("32, please")
+        if self.does == "narrow probabilities":
+            return super().forward(images).softmax(1)
         if self.does == "ends" and self.ready:
             sys.exit(0)
         if self.does == "property":
@@ -163,6 +167,17 @@ def test_a_loss_of_each_pixel_counts_as_its_mean(rude: str) -> None:
         for r in ("mean", "none")
     )
     torch.testing.assert_close(mean, each)
+
+
+def test_networks_of_one_size_are_asked_at_that_size(rude: str) -> None:
+    five = ["a", "b", "c", "d", "e"]
+    teacher = SegmentorTeacher(built(rude, "narrow", num_classes=5), five, Views())
+    with pytest.raises(TeacherError, match=r"32, please; .* set `test_cfg.window` to \(height, width\)"):
+        teacher.plan((64, 64), (64, 64))
+    SegmentorTeacher(built(rude, "narrow", num_classes=5), five, Views(window=(32, 32))).plan((64, 64), (64, 64))
+    teacher = SegmentorTeacher(built(rude, "narrow probabilities", num_classes=5), five, Views(window=(32, 32)))
+    with pytest.raises(TeacherError, match="returned probabilities, which add up to 1; expected logits"):
+        teacher.plan((64, 64), (64, 64))
 
 
 def test_a_window_that_no_memory_holds_is_refused(rude: str) -> None:
