@@ -6,6 +6,9 @@ import hashlib
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
+from numpy.typing import NDArray
+
+from lsu_onto.constraint.arrays import KINDS
 
 if TYPE_CHECKING:
     from lsu_onto.constraint.arrays import Constraint
@@ -40,9 +43,18 @@ def content_sha256(constraint: Constraint, parts: tuple[Part, ...]) -> str:
     for part, names in FIELDS.items():
         for name in names if part in parts or not parts else ():
             owner, field = (constraint.layout, name[7:]) if name.startswith("layout.") else (constraint, name)
-            value = getattr(owner, field)
+            value = _kind(constraint) if name == "kind" else getattr(owner, field)
             if isinstance(value, np.ndarray):
                 digest.update(f"{name} {value.dtype} {value.shape}\n".encode() + value.tobytes())
             else:
                 digest.update(f"{name} {value!r}\n".encode())
     return digest.hexdigest()
+
+
+def _kind(c: Constraint) -> NDArray[np.uint8]:
+    """The relations as they are meant: where S(d) is one class, `>` says no more than `=`, and `~` than `<`."""
+    kind = c.kind.copy()
+    alone = c.allowed.sum(1, keepdims=True) == 1
+    for written, meant in (("contains", "equal"), ("overlaps", "inside")):
+        kind[alone & (kind == KINDS.index(written))] = KINDS.index(meant)
+    return kind

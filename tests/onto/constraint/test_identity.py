@@ -70,6 +70,14 @@ def test_what_a_change_of_the_file_changes(tmp_path: Path, old: str, new: str, p
     assert changed_parts(before, after) == set(parts)
 
 
+@pytest.mark.parametrize(
+    "one, other", [("> road", "= road"), ("~ road", "< road"), ("> @flat ! lane_marking sidewalk", "= road")]
+)
+def test_two_ways_to_write_the_same(tmp_path: Path, one: str, other: str) -> None:
+    """What was made from one is valid for the other: to take the advice of TAX305 makes nothing stale."""
+    assert changed_parts(*(load(tmp_path, TEXT.replace("= road", relation)) for relation in (one, other))) == set()
+
+
 def test_every_field_changes_its_part(tmp_path: Path) -> None:
     c = load(tmp_path)
     others: dict[type, Any] = {str: "other", int: 1, tuple: ("other",)}

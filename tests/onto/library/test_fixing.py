@@ -11,6 +11,7 @@ from click.testing import CliRunner, Result
 
 from helpers.tax import TAX
 from lsu_onto.cli import main
+from lsu_onto.constraint.matrices import compile_ontology
 from lsu_onto.diagnostics import Diagnostic
 from lsu_onto.library import fixing
 from lsu_onto.library.library import Library
@@ -157,9 +158,10 @@ def test_a_folder_without_permission(field: Path) -> None:
 
 
 def compiled(text: str) -> list[object]:
-    """S(d) of each row of a text."""
+    """S(d) of each row of a text, and by what each map tells whether labels that were made from it are stale."""
     out: list[object] = []
     for o in Library().check("edited.tax", text).resolved.ontologies:
+        out.append(compile_ontology(o, {"edited.tax": text}).content_sha256())
         for r in o.rows:
             meaning = r.meaning(len(o.source.classes))
             out.append((o.dataset.classes[r.cls].name, set(meaning.channels), meaning.void, meaning.novel))
