@@ -54,15 +54,19 @@ def validate(
     files, problems = tax_files(paths)
     with on_terminal("files", len(files)) as advance:
         found = findings(library, files, advance)
-    fixed = fix(library, files, unsafe_fixes) if fix_ or diff_ else None
+    fixed = None
+    if fix_ or diff_:
+        with on_terminal("fixes", None) as advance:
+            fixed = fix(library, files, unsafe_fixes, advance)
     if fixed and diff_:
         for file, (old, new) in fixed.texts.items():
             put_data(diff(file, old, new, colours(sys.stdout)) + "\n")
         found = findings(library, files)
     elif fixed and fixed.texts:
         problems += write(library, fixed)
-        library = Library(folders)
-        found = findings(library, files)
+        library = Library(folders)  # anew, because the old one may know a file by a second name, as it was
+        with on_terminal("files", len(files)) as advance:
+            found = findings(library, files, advance)
     found = list(dict.fromkeys([*problems, *found]))
     shown = [d for d in found if format_ == "json" or d.severity != "info"]
     errors = sum(d.severity == "error" for d in shown)

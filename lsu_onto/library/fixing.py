@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -40,16 +41,16 @@ class Fixed:
     """Findings whose fix would not have settled them, or would have led to more errors than there were."""
 
 
-def fix(library: Library, files: Sequence[str], unsafe: bool) -> Fixed:
+def fix(library: Library, files: Sequence[str], unsafe: bool, advance: Callable[[], object] = lambda: None) -> Fixed:
     """Apply the fixes of errors and warnings, until none is left.
 
     A round takes at most one fix per line, because each was made for the line as it is; first those of findings that
-    hide others. If a round does not help, its fixes are tried one by one, and those that do not help are undone and not
-    tried again.
+    hide others. Those of its fixes that do not help are undone and not tried again.
 
     Args:
         files: the files that may change. One that is named twice, under whatever paths, is changed once.
         unsafe: also apply the fixes that guess or decide.
+        advance: called after each trial.
     """
     named = list({os.path.realpath(file): file for file in reversed(files)}.values())[::-1]
     out = Fixed()
@@ -63,13 +64,11 @@ def fix(library: Library, files: Sequence[str], unsafe: bool) -> Fixed:
         batch = [d for d in batch if _hides_more(library, d)] or batch
         if not batch:
             break
-        kept = batch
-        if not _apply(library, files, batch):
-            # From the last line to the first, so that the places of the others stay.
-            kept = [d for d in sorted(batch, key=_place, reverse=True) if _apply(library, files, [d])]
-            undone = [d for d in batch if d not in kept]
-            refused.update(keys[d] for d in undone)
-            out.undone += undone
+        # From the last line to the first, so that the places of the others stay.
+        kept = set(_apply_helpful(library, files, sorted(batch, key=_place, reverse=True), advance))
+        undone = [d for d in batch if d not in kept]
+        refused.update(keys[d] for d in undone)
+        out.undone += undone
         for d in kept:
             out.count[_place(d)[0]] = out.count.get(_place(d)[0], 0) + 1
     out.texts = {f: (text, library.texts[f]) for f, text in old.items() if library.texts[f] != text}
@@ -141,6 +140,21 @@ def _key(library: Library, d: Diagnostic) -> tuple[object, ...]:
     return d.code, replace(d.fix, span=span._replace(line=0)), line
 
 
+def _apply_helpful(
+    library: Library, files: Sequence[str], batch: list[Diagnostic], advance: Callable[[], object]
+) -> list[Diagnostic]:
+    """Apply the fixes of a batch that help, and return them: all at once, or else those of each half.
+
+    So one that does harm among a thousand takes some twenty trials, each of which checks whole files again.
+    """
+    helps = _apply(library, files, batch)
+    advance()
+    if helps or len(batch) == 1:
+        return batch if helps else []
+    half = len(batch) // 2
+    return [d for part in (batch[:half], batch[half:]) for d in _apply_helpful(library, files, part, advance)]
+
+
 def _apply(library: Library, files: Sequence[str], batch: list[Diagnostic]) -> bool:
     """Apply fixes to the texts of the library, and say whether that helped; otherwise, the texts stay as they were.
 
@@ -162,10 +176,12 @@ def _apply(library: Library, files: Sequence[str], batch: list[Diagnostic]) -> b
     def errors(found: list[Diagnostic]) -> int:
         return sum(d.severity == "error" and (d.span.file, d.span.line) not in lines for d in found)
 
-    def like(d: Diagnostic, found: list[Diagnostic]) -> int:
-        return sum((x.code, x.span.file, x.span.line) == (d.code, d.span.file, d.span.line) for x in found)
+    def like(d: Diagnostic) -> tuple[str, str, int]:
+        return d.code, d.span.file, d.span.line
 
-    stays = any(d in after and like(d, after) >= like(d, before) for d in batch)
+    count_before, count_after = Counter(map(like, before)), Counter(map(like, after))
+    present = set(after)
+    stays = any(d in present and count_after[like(d)] >= count_before[like(d)] for d in batch)
     settled = errors(batch) if len(batch) > 1 else 0  # else one that does harm would hide behind the others
     if not stays and (opens or errors(after) <= errors(before) - settled):
         return True

@@ -111,7 +111,7 @@ class Taxonomy:
         """The classes of a group and its subgroups."""
         return tuple(i for i, c in enumerate(self.classes) if c.group == name or c.group.startswith(name + "."))
 
-    @property
+    @cached_property
     def groups(self) -> tuple[str, ...]:
         """Every group and every parent of one, in order of appearance."""
         seen: dict[str, None] = {}

@@ -127,6 +127,17 @@ def test_the_harm_of_one_fix_does_not_hide_behind_another(field: Path) -> None:
     assert field.read_text() == text.replace("  >", "  =").replace("< car", "~ car")
 
 
+def test_one_that_does_harm_among_many_takes_few_trials(field: Path) -> None:
+    """Each trial checks whole files again."""
+    others = "".join(f"{n} k{n}\t-> void\n" for n in range(4, 132))
+    text = f"tax 1\ndataset field v1 -> mini v1\n1 a  < road grass\n2 b  = grass\n3 c  = road\n{others}"
+    field.write_text(text)
+    trials: list[None] = []
+    fixed = fixing.fix(Library(), ["field.tax"], unsafe=True, advance=lambda: trials.append(None))
+    assert fixed.count == {"field.tax": 128} and [d.code for d in fixed.undone] == ["TAX303"]
+    assert len(trials) == 1 + 2 * 8, "from 129 to one, two halves each time"
+
+
 def test_an_unreadable_line_hides_errors_that_do_not_count(field: Path) -> None:
     field.write_text("tax 1\ndataset field v1 -> mini v1\n1 a #123 < road\n2 b\n3 c\n")
     done = run("--fix", "field.tax")
