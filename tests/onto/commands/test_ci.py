@@ -66,19 +66,19 @@ def test_the_inputs_of_the_docs() -> None:
 @pytest.mark.skipif(not shutil.which("bash"), reason="the steps are scripts of bash")
 @pytest.mark.parametrize(("strict", "status"), [("", 0), ("--strict", 1)])
 def test_the_steps_of_the_action(repository: Path, strict: str, status: int) -> None:
-    program = repository / "temp" / "lsu-onto" / "bin" / "lsu-onto"
+    program = repository / "runner temp" / "lsu-onto" / "bin" / "lsu-onto"
     program.parent.mkdir(parents=True)
     program.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m lsu_onto "$@"\n')
     program.chmod(0o755)
     steps = {s["name"]: s for s in ACTION["runs"]["steps"]}
     output = repository / "output"
-    env = dict(os.environ, RUNNER_TEMP="temp", GITHUB_OUTPUT=str(output), PATHS="maps", STRICT=strict)
+    env = dict(os.environ, RUNNER_TEMP="runner temp", GITHUB_OUTPUT=str(output), PATHS="maps", STRICT=strict)
     assert steps["Validate"]["env"].keys() == {"PATHS", "STRICT"}
     bash = ["bash", "--noprofile", "--norc", "-eo", "pipefail", "-c"]  # as GitHub starts it
     done = subprocess.run([*bash, steps["Validate"]["run"]], env=env, capture_output=True, text=True, check=True)
     assert done.stdout.startswith("::warning file=maps/d.tax,line=5,") and done.stderr == ""
     assert output.read_text() == f"status={status}\n"
-    (result,) = json.loads(Path("temp/lsu-onto.sarif").read_text())["runs"][0]["results"]
+    (result,) = json.loads(Path("runner temp/lsu-onto.sarif").read_text())["runs"][0]["results"]
     assert result["ruleId"] == "TAX305" and result["fixes"]
     ended = subprocess.run([*bash, steps["Result"]["run"]], env=dict(env, STATUS=str(status)), check=False)
     assert ended.returncode == status
