@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TextIO, TypeVar
 
 import click
 
-from lsu_onto.program import put_data
+from lsu_onto.program import OutputPath, put_data
 from lsu_onto.progress import progress
 
 if TYPE_CHECKING:
@@ -126,6 +126,12 @@ def put(text: str, output: str | None) -> None:
         return
     write_text(output, text)
     click.echo(output, err=True)
+
+
+taxonomy_output = click.option(
+    "-o", "--output", type=OutputPath(".tax", dir_okay=False), metavar="OUT.tax", help="Default: standard output."
+)
+"""Of commands that write by `put_taxonomy`."""
 
 
 def put_taxonomy(text: str, output: str | None) -> None:

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import click
 
-from lsu_onto.commands.arguments import put_taxonomy, refuse_inputs
-from lsu_onto.program import OutputPath, search_path, taxonomy_argument
+from lsu_onto.commands.arguments import put_taxonomy, refuse_inputs, taxonomy_output
+from lsu_onto.program import search_path, taxonomy_argument
 
 
 @click.command()
 @taxonomy_argument("names", nargs=-1, required=True, metavar="DATASET SOURCE SOURCE...")
-@click.option(
-    "-o", "--output", type=OutputPath(".tax", dir_okay=False), metavar="OUT.tax", help="Default: standard output."
-)
+@taxonomy_output
 @search_path
 def compose(names: tuple[str, ...], output: str | None, search: tuple[str, ...]) -> None:
     """Write the map that follows from maps in a row: of a dataset to the last source, by way of those between.

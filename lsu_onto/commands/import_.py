@@ -6,17 +6,15 @@ from typing import Any
 
 import click
 
-from lsu_onto.commands.arguments import put_taxonomy, refuse_inputs
+from lsu_onto.commands.arguments import put_taxonomy, refuse_inputs, taxonomy_output
 from lsu_onto.exchange import IMPORTS
-from lsu_onto.program import OutputPath, search_path, source_option
+from lsu_onto.program import search_path, source_option
 
 
 @click.command(name="import")
 @click.argument("inputs", nargs=-1, required=True, metavar="FILE_OR_DIR...")
 @click.option("--from", "format_", type=click.Choice(list(IMPORTS)), required=True, help="The format.")
-@click.option(
-    "-o", "--output", type=OutputPath(".tax", dir_okay=False), metavar="OUT.tax", help="Default: standard output."
-)
+@taxonomy_output
 @click.option("--name", help="The taxonomy's name. Default: from the file or folder.")
 @click.option("--taxonomy-version", "version", default="v1", show_default=True, metavar="V", help="Its version.")
 @click.option(

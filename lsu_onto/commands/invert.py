@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import click
 
-from lsu_onto.commands.arguments import put_taxonomy, refuse_inputs
-from lsu_onto.program import OutputPath, search_path, source_option, taxonomy_argument
+from lsu_onto.commands.arguments import put_taxonomy, refuse_inputs, taxonomy_output
+from lsu_onto.program import search_path, source_option, taxonomy_argument
 
 
 @click.command()
 @taxonomy_argument()
 @source_option()
-@click.option(
-    "-o", "--output", type=OutputPath(".tax", dir_okay=False), metavar="OUT.tax", help="Default: standard output."
-)
+@taxonomy_output
 @search_path
 def invert(name: str, source: str | None, output: str | None, search: tuple[str, ...]) -> None:
     """Write a source's classes in the terms of a dataset: its map backwards.

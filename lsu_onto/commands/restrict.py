@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import click
 
-from lsu_onto.commands.arguments import put_taxonomy, refuse_inputs
-from lsu_onto.program import OutputPath, search_path, taxonomy_argument
+from lsu_onto.commands.arguments import put_taxonomy, refuse_inputs, taxonomy_output
+from lsu_onto.program import search_path, taxonomy_argument
 
 
 @click.command()
@@ -13,9 +13,7 @@ from lsu_onto.program import OutputPath, search_path, taxonomy_argument
 @click.argument("classes", nargs=-1, metavar="[CLASS|@GROUP]...")
 @click.option("--groups", is_flag=True, help="Groups become classes: those that are named, or all outermost ones.")
 @click.option("--name", help="The new source's name. Default: SOURCE_part, or SOURCE_groups.")
-@click.option(
-    "-o", "--output", type=OutputPath(".tax", dir_okay=False), metavar="OUT.tax", help="Default: standard output."
-)
+@taxonomy_output
 @search_path
 def restrict(
     source: str, classes: tuple[str, ...], groups: bool, name: str | None, output: str | None, search: tuple[str, ...]

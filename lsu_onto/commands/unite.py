@@ -7,8 +7,8 @@ import shlex
 
 import click
 
-from lsu_onto.commands.arguments import put_taxonomy, refuse_inputs
-from lsu_onto.program import NumberRange, OutputPath, put_data, search_path, taxonomy_argument, text_or_json
+from lsu_onto.commands.arguments import put_taxonomy, refuse_inputs, taxonomy_output
+from lsu_onto.program import NumberRange, put_data, search_path, taxonomy_argument, text_or_json
 
 
 @click.command()
@@ -40,9 +40,7 @@ from lsu_onto.program import NumberRange, OutputPath, put_data, search_path, tax
     metavar="FILE",
     help="What `lsu-seg scan DATASET --format json` wrote (repeatable).",
 )
-@click.option(
-    "-o", "--output", type=OutputPath(".tax", dir_okay=False), metavar="OUT.tax", help="Default: standard output."
-)
+@taxonomy_output
 @text_or_json
 @search_path
 def unite(
