@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from itertools import accumulate
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import accumulate, pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -12,7 +12,7 @@ from lsu_onto.algebra.facts import Matrix, Step, ignores, possible
 from lsu_onto.algebra.ways import is_bridge
 from lsu_onto.algebra.wording import anything, checked, few, map_text, need_a_world, relation
 from lsu_onto.library.library import Library
-from lsu_onto.ontology.model import MapRow, Source
+from lsu_onto.ontology.model import MapRow, Source, Taxonomy
 
 COMMAND = "lsu-onto compose "
 """How the comment begins in which a composed file says of which chain it is."""
@@ -49,12 +49,12 @@ def compose(library: Library, steps: Sequence[Step]) -> str:
     matrices = [s.may for s in steps]
     sets = possible(matrices)
     need_a_world(steps, matrices, sets)
-    rows = []
+    rows, stops = [], _stops(steps)
     for d, (cls, row) in enumerate(zip(dataset.classes, _rows(steps, matrices), strict=True)):
         if row.decision:
             words = ("-> void",) if row.decision == "void" else anything(row.allowed, source)
         else:
-            words = relation(row.allowed, sets[d], source, _is_vague(steps, row.ways))
+            words = relation(row.allowed, sets[d], source, _is_vague(stops, row.ways))
         rows.append((cls.name, words, [row.note]))
     files = [
         f"{s.map.dataset.name} {s.map.dataset.version} -> {s.map.source.name} {s.map.source.version}" for s in steps
@@ -87,7 +87,7 @@ def names_on_the_way(steps: Sequence[Step]) -> list[str]:
 
 
 def _rows(steps: Sequence[Step], matrices: Sequence[Matrix]) -> Iterator[ComposedRow]:
-    first = {row.cls: row for row in steps[0].map.rows}
+    first, stops = {row.cls: row for row in steps[0].map.rows}, _stops(steps)
     for d in range(len(steps[0].start.classes)):
         ways = list(accumulate(matrices, lambda at, m: m[at].any(0), initial=np.arange(len(matrices[0])) == d))
         row = first.get(d)
@@ -95,10 +95,10 @@ def _rows(steps: Sequence[Step], matrices: Sequence[Matrix]) -> Iterator[Compose
         if row is not None and row.decision is not None:
             allowed = void if ignores(row) else _left_open(row, matrices)
             yield ComposedRow(allowed, row.decision.to, ways, f"decided in the map to {steps[0].end.name}")
-        elif _is_ignored(steps, ways):
-            yield ComposedRow(void, "void", ways, _note(steps, ways))
+        elif _is_ignored(stops, ways):
+            yield ComposedRow(void, "void", ways, _note(stops, ways))
         else:
-            yield ComposedRow(ways[-1], "", ways, _note(steps, ways))
+            yield ComposedRow(ways[-1], "", ways, _note(stops, ways))
 
 
 def _left_open(row: MapRow, matrices: Sequence[Matrix]) -> Matrix:
@@ -111,42 +111,64 @@ def _left_open(row: MapRow, matrices: Sequence[Matrix]) -> Matrix:
     return allowed
 
 
-def _classes_on_the_way(steps: Sequence[Step], ways: Sequence[Matrix]) -> Iterator[tuple[list[MapRow | None], bool]]:
+class _Stop(NamedTuple):
+    """A taxonomy on the way, and what the next map says of its classes.
+
+    Attributes:
+        rows: class → its row; none where the map is read backwards.
+        goes_on: the next taxonomy is a dataset that has its classes, and may have more.
+    """
+
+    taxonomy: Taxonomy
+    rows: Mapping[int, MapRow]
+    goes_on: bool
+
+
+def _stops(steps: Sequence[Step]) -> list[_Stop]:
+    return [
+        _Stop(
+            step.end,
+            {} if following.backwards else {row.cls: row for row in following.map.rows},
+            following.backwards and is_bridge(following.map),
+        )
+        for step, following in pairwise(steps)
+    ]
+
+
+def _classes_on_the_way(stops: Sequence[_Stop], ways: Sequence[Matrix]) -> Iterator[tuple[list[MapRow | None], bool]]:
     """For each map but the first, its rows of the classes that d may be in front of it, and whether void is one."""
-    for step, at in zip(steps[1:], ways[1:], strict=False):
-        by_class = {} if step.backwards else {row.cls: row for row in step.map.rows}
-        yield [by_class.get(c) for c in np.flatnonzero(at[:-1]).tolist()], bool(at[-1])
+    for stop, at in zip(stops, ways[1:], strict=False):
+        yield [stop.rows.get(c) for c in np.flatnonzero(at[:-1]).tolist()], bool(at[-1])
 
 
-def _is_ignored(steps: Sequence[Step], ways: Sequence[Matrix]) -> bool:
+def _is_ignored(stops: Sequence[_Stop], ways: Sequence[Matrix]) -> bool:
     """Whether a map on the way ignores all that d may be."""
     return any(
         rows and not void and all(row is not None and ignores(row) for row in rows)
-        for rows, void in _classes_on_the_way(steps, ways)
+        for rows, void in _classes_on_the_way(stops, ways)
     )
 
 
-def _is_vague(steps: Sequence[Step], ways: Sequence[Matrix]) -> bool:
+def _is_vague(stops: Sequence[_Stop], ways: Sequence[Matrix]) -> bool:
     """Whether d may be what a map on the way says nothing of: void, or a class that it leaves to a decision."""
     return any(
         void or any(row is not None and row.decision is not None for row in rows)
-        for rows, void in _classes_on_the_way(steps, ways)
+        for rows, void in _classes_on_the_way(stops, ways)
     )
 
 
-def _note(steps: Sequence[Step], ways: Sequence[Matrix]) -> str:
+def _note(stops: Sequence[_Stop], ways: Sequence[Matrix]) -> str:
     """Through which classes of each taxonomy on the way; of those that the next map decides, how."""
     parts = []
     name_of_source = ""
-    for step, following, at in zip(steps, steps[1:], ways[1:], strict=False):
-        if following.backwards and is_bridge(following.map):
-            name_of_source = step.end.name  # the dataset that comes next has its classes, and may have more
+    for stop, at in zip(stops, ways[1:], strict=False):
+        if stop.goes_on:
+            name_of_source = stop.taxonomy.name
             continue
-        decisions = {} if following.backwards else {r.cls: r.decision for r in following.map.rows if r.decision}
         names = []
         for c in np.flatnonzero(at[:-1]).tolist():
-            name = step.end.classes[c].name
-            names.append(f"{name} (-> {decisions[c].to})" if c in decisions else name)
-        where, name_of_source = name_of_source or step.end.name, ""
+            name, row = stop.taxonomy.classes[c].name, stop.rows.get(c)
+            names.append(f"{name} (-> {row.decision.to})" if row and row.decision else name)
+        where, name_of_source = name_of_source or stop.taxonomy.name, ""
         parts.append(f"through {where}: {few([*names, *(['void'] if at[-1] else [])])}")
     return "; ".join(parts)
