@@ -213,9 +213,10 @@ def _without_other_forms(
     names = [str(label).removesuffix(tail) for label in alone]
     forms: set[Path] = set()
     for infix in {name.removeprefix(heads[0]) for name in names if name.startswith(heads[0])}:
-        files = {Path(f"{head}{infix}{tail}") for head in heads}
-        if infix[0] in "_-." and files <= alone:
-            forms |= files
+        if infix[0] not in "_-.":  # of another label: `10_inst` begins with `1`, too
+            continue
+        if all(Path(f"{head}{infix}{tail}") in alone for head in heads):
+            forms |= {Path(f"{head}{infix}{tail}") for head in heads}
     out.junk += sorted(forms)
     return {label: readings for label, readings in labels.items() if label not in forms}
 
