@@ -52,7 +52,7 @@ class OntologyIoU(BaseMetric):
         ignore_index: void in `gt_sem_seg`; by default 255, or 65535 with more than 255 classes.
 
     Raises:
-        EvaluationError: an unknown view; data that lacks what a view needs, or does not fit; `seg_logits` that are NaN.
+        EvaluationError: an unknown view; data that lacks what a view needs, or does not fit; logits of NaN or Inf.
 
     >>> metric = OntologyIoU("demo", views=("source", "set"))
     """
@@ -223,4 +223,7 @@ def _check_logits(sample: Mapping[str, Any]) -> None:
         return
     wrong = int((~logits["data"].amax(0).isfinite()).sum())
     if wrong:
-        raise ValueError(f"the model's logits hold NaN or Inf at {wrong} pixel(s), which are of no class")
+        raise ValueError(
+            f"the model's logits hold NaN or Inf at {wrong} pixel(s), which are of no class; check that its training"
+            " has not diverged, and that its weights fit its config and precision"
+        )
