@@ -22,10 +22,10 @@ PART = 0.6
 """How much of the usual score is taken off; the rest is the same for every dataset."""
 SPARSE = 10
 """So many more pairs are counted as may be insisted on: of few pairs, what is usual is not well known."""
-
-
-COUNTED = 50, 150
-"""Of right maps with so many images, scores were counted, and of no more than so many."""
+USUAL_IMAGES = 50
+"""With so many images, scores of right maps are high as often as was counted over maps of all sizes."""
+MOST_IMAGES = 150
+"""Right maps with more images were not counted; high scores are taken to be no rarer there."""
 
 
 @dataclass(frozen=True)
@@ -69,15 +69,14 @@ class Scores:
         return np.asarray(~self.allowed[:, :-1] & self.closed[:, None])
 
     @property
-    def chance(self) -> float:
-        """How many times as often as with 50 images scores are high by mistake: the fewer images, the more."""
-        usual, most = COUNTED
-        return float(np.sqrt(usual / np.clip(self.statistics.images.max(), 1, most)))
+    def image_factor(self) -> float:
+        """How many times as often as with `USUAL_IMAGES` scores are high by mistake: the fewer images, the more."""
+        return float(np.sqrt(USUAL_IMAGES / np.clip(self.statistics.images.max(), 1, MOST_IMAGES)))
 
     @property
-    def chances(self) -> float:
-        """How many pairs may be insisted on by mistake, in terms of pairs of right maps."""
-        return (int(self.forbidden.sum()) + SPARSE) * self.chance
+    def pairs_at_risk(self) -> float:
+        """How many pairs may be insisted on by mistake, in terms of pairs of right maps with `USUAL_IMAGES`."""
+        return (int(self.forbidden.sum()) + SPARSE) * self.image_factor
 
     @cached_property
     def chosen_from(self) -> NDArray[np.bool_]:

@@ -104,7 +104,7 @@ def wrong_rows(case: Case) -> Iterator[Finding]:
     """Rows that show other classes than they may be. That they show next to nothing else is left to be seen."""
     s = case.scores
     score = s.wrong_row
-    expected = case.learnt.wrong_row(score) * int(s.closed.sum()) * s.chance
+    expected = case.learnt.wrong_row(score) * int(s.closed.sum()) * s.image_factor
     for d in np.flatnonzero(s.closed & (expected < case.budget(PARTS.wrong_row))).tolist():
         outside = np.where(s.allowed[d, :-1], -np.inf, s.share[d])
         order = np.argsort(-outside)
@@ -116,7 +116,7 @@ def wrong_rows(case: Case) -> Iterator[Finding]:
 def insisted_on(case: Case) -> Iterator[Finding]:
     """Classes that the map does not allow in a row and that the teacher sees there."""
     s = case.scores
-    expected = case.learnt.insisted(s.insisted) * s.chances
+    expected = case.learnt.insisted(s.insisted) * s.pairs_at_risk
     expected = expected * np.where(s.allowed[:, -1:], MIXED, 1)
     some = s.allowed[:, :-1].any(1) & s.judged
     seen = (expected < case.budget(PARTS.insisted)) & (s.z > UNLIKELY) & (s.share > LEAST)
@@ -168,6 +168,6 @@ def decidable(case: Case) -> NDArray[np.float32]:
 
 def power_of(case: Case, share: NDArray[np.float64]) -> NDArray[np.float64]:
     """The chance that c, had the map forgotten it, would have been insisted on, if it were so much of d, `[D, K]`."""
-    border = case.learnt.insisted.border(case.budget(PARTS.insisted) / case.scores.chances)
+    border = case.learnt.insisted.border(case.budget(PARTS.insisted) / case.scores.pairs_at_risk)
     odds = case.learnt.power(case.scores.circumstances(share, border))
     return np.asarray(1 / (1 + np.exp(-odds)))

@@ -85,9 +85,9 @@ def test_of_few_images_and_of_few_pairs_more_is_expected_by_chance(world: World)
 
     some, fewer, many, more = (case(n) for n in (50, 25, 150, 1000))
     pairs = int(some.scores.forbidden.sum())
-    assert some.scores.chances == pairs + 10
-    assert fewer.scores.chances == pytest.approx((pairs + 10) * 2**0.5)
-    assert many.scores.chances == more.scores.chances == pytest.approx((pairs + 10) / 3**0.5)
+    assert some.scores.pairs_at_risk == pairs + 10
+    assert fewer.scores.pairs_at_risk == pytest.approx((pairs + 10) * 2**0.5)
+    assert many.scores.pairs_at_risk == more.scores.pairs_at_risk == pytest.approx((pairs + 10) / 3**0.5)
     [first], [again] = ([f for f in insisted_on(c) if f.rows == (1,)] for c in (some, fewer))
     assert again.expected == pytest.approx(first.expected * 2**0.5)
 

@@ -161,7 +161,8 @@ def _power(worlds: list[list[Look]], insisted: Tail, scores: Callable[[Look], Sc
     for right, *others in worlds:
         rightly = scores(right)
         borders = [
-            insisted.border(level * Settings().false_alarms * PARTS.insisted / rightly.chances) for level in LEVELS
+            insisted.border(level * Settings().false_alarms * PARTS.insisted / rightly.pairs_at_risk)
+            for level in LEVELS
         ]
         for look in others:
             if look.kind == "missing" and (s := scores(look)).closed[look.d]:
