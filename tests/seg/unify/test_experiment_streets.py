@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -80,7 +81,7 @@ def config(streets: Any, folder: Path) -> Config:
 
 
 @pytest.fixture(scope="module")
-def ready(streets: Any, tmp_path_factory: pytest.TempPathFactory) -> Any:
+def ready(streets: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     """A folder with data, network and weights, and the experiment there."""
     folder = tmp_path_factory.mktemp("streets")
     draw(folder / "data")
@@ -89,8 +90,9 @@ def ready(streets: Any, tmp_path_factory: pytest.TempPathFactory) -> Any:
     exec(NET, scope)
     torch.manual_seed(0)
     torch.save(scope["build"]().state_dict(), folder / "teacher.pth")
-    streets.run.FRAMES.update(camvid=3, idd_lite=3)
-    return SimpleNamespace(folder=folder, experiment=experiment(streets, folder))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(streets.run, "FRAMES", {"camvid": 3, "idd_lite": 3})
+        yield SimpleNamespace(folder=folder, experiment=experiment(streets, folder))
 
 
 def experiment(streets: Any, folder: Path) -> Any:
@@ -125,6 +127,26 @@ def test_each_stage_comes_after_its_inputs_and_only_what_is_wanted(ready: Any) -
     assert all(names.index(i) < names.index(stage.name) for stage in stages for i in stage.inputs)
     assert names[:3] == ["teacher, judged", "labels of camvid", "labels of idd_lite"]
     assert names[3:] == [f"{n}, seed 5{judged}" for n in STUDENTS for judged in ("", ", judged")]
+
+
+def test_a_checkpoint_that_is_missing_is_named_before_anything_is_done(
+    streets: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = [
+        "--data-root",
+        tmp_path,
+        "--teacher",
+        "net.py:build",
+        "--checkpoint",
+        tmp_path / "no.pth",
+        "-o",
+        tmp_path / "w",
+    ]
+    monkeypatch.setattr(sys, "argv", ["run.py", *map(str, words)])
+    with pytest.raises(SystemExit):
+        streets.run.main()
+    assert f"--checkpoint: there is no file {tmp_path}/no.pth; expected the weights of" in capsys.readouterr().err
+    assert not (tmp_path / "w").exists()
 
 
 def test_how_long_the_rest_may_take(

@@ -270,6 +270,8 @@ def main() -> int:
         "--set", nargs="+", action=DictAction, default={}, help="of config.py, as model.size_divisor=32"
     )
     args = parser.parse_args()
+    if not args.checkpoint.is_file():
+        parser.error(f"--checkpoint: there is no file {args.checkpoint}; expected the weights of {args.teacher}")
     torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
     try:
         cfg = load_config(HERE / "config.py")
