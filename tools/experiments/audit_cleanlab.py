@@ -27,6 +27,7 @@ from cleanlab.segmentation.filter import find_label_issues
 from numpy.typing import NDArray
 
 from lsu_seg.audit.rows import closed_rows
+from lsu_seg.runtime.progress import track
 
 WAYS = "segmentation.filter.find_label_issues", "count.compute_confident_joint"
 
@@ -64,7 +65,7 @@ def main() -> None:
         pool = Pool.load(path)
         clean: list[list[list[float]]] = [[] for _ in WAYS]
         missing: list[list[float]] = [[] for _ in WAYS]
-        for seed in range(FIRST, FIRST + args.worlds):
+        for seed in track(range(FIRST, FIRST + args.worlds), path.stem, args.worlds):
             world = draw_world(pool, seed)
             outside = ~world.allowed[:, :-1] & closed_rows(world.allowed)[:, None]
             for i, score in enumerate(scores(world, world.allowed)):
@@ -75,7 +76,8 @@ def main() -> None:
                     for i, score in enumerate(scores(world, plant.allowed)):
                         missing[i].append(float(score[d, c]))
         for i, way in enumerate(WAYS):
-            hits = [value > border(clean[i]) for value in missing[i]]
+            least = border(clean[i])
+            hits = [value > least for value in missing[i]]
             found[i] += hits
             print(f"{path.stem} {way}: {np.mean(hits):.2f} of {len(hits)}", flush=True)
     for i, way in enumerate(WAYS):
