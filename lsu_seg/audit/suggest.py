@@ -29,7 +29,7 @@ STRANGE = -1.5
 """Log odds of the names up to which a row has no name that says anything."""
 BELIEF, DOUBT = 0.9, 1.1
 """Log odds that a row is right: `BELIEF` times those of its least certain cell, less `DOUBT`, for what a teacher seldom
-recognises is missing without a trace. Fitted to rows of coarse classes, as `tools/experiments/suggest.py` does it."""
+recognises is missing without a trace. Chosen on coarse classes; `tools/experiments/suggest.py` says what fits pools."""
 FAMILIAR = 0.5
 """The teacher's mean confidence below which it does not know what a row shows; without a name, it is `-> void`."""
 

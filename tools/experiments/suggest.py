@@ -35,6 +35,7 @@ from lsu_seg.audit.pixels import Pixels, pixels_of
 from lsu_seg.audit.suggest import BELIEF, DOUBT, suggest_seen
 from lsu_seg.demo.data import make_data
 from lsu_seg.pseudo.sampling import drawn_sample
+from lsu_seg.runtime.progress import track
 
 CAMVID = """tax 1
 dataset camvid_eleven v1 -> cityscapes v1
@@ -169,7 +170,7 @@ def drawn(work: Path, seed: int) -> Iterator[Row]:
 def coarse(path: Path, first: int) -> Iterator[Row]:
     """Random groups of a pool's classes, without names; S(d) are the classes that the map allows and that occur."""
     pool = Pool.load(path)
-    for seed in range(first, first + WORLDS):
+    for seed in track(range(first, first + WORLDS), f"coarse classes, {path.stem}", WORLDS):
         world = draw_world(pool, seed)
         classes = [pool.classes[c] for c in world.channels]
         rows = tuple(f"row_{d}" for d in range(len(world.allowed)))
@@ -209,10 +210,14 @@ def table(rows: list[Row]) -> str:
 
 
 def belief(rows: list[Row]) -> str:
-    """How the log odds that a row is right follow from those of its least certain cell, of drawn coarse classes."""
+    """How the log odds that a row is right follow from those of its least certain cell, of drawn coarse classes.
+
+    Rows that are widened do not count, as in the table: they have more than is right by intention.
+    """
     from sklearn.linear_model import LogisticRegression
 
-    own = [row for row in rows if row.domain.startswith("coarse classes, drawn") and row.certainty]
+    of_drawn = [row for row in rows if row.domain.startswith("coarse classes, drawn")]
+    own = [row for row in of_drawn if row.certainty and not row.widened]
     stated = np.clip([row.certainty for row in own], 1e-3, 1 - 1e-3)
     least = (np.log(stated / (1 - stated)) + DOUBT) / BELIEF
     model = LogisticRegression(C=10).fit(least[:, None], [set(row.truth) == set(row.suggested) for row in own])
