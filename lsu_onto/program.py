@@ -70,8 +70,10 @@ def _mend_streams() -> None:
         stream = getattr(sys, name)
         if stream is None:
             setattr(sys, name, os.fdopen(os.open(os.devnull, os.O_RDWR), "w" if number else "r"))
-        elif number and isinstance(stream, io.TextIOWrapper) and stream.errors in _STRICT:
-            stream.reconfigure(errors="lsu_onto.spell")
+        elif number and isinstance(stream, io.TextIOWrapper):
+            if stream.errors in _STRICT:
+                stream.reconfigure(errors="lsu_onto.spell")
+            vars(stream)["close"] = stream.flush  # code of users' may close it, and we have more to say
 
 
 def put_data(text: str) -> None:

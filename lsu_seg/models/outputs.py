@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple, TypeGuard
@@ -15,6 +16,9 @@ Place = str | int
 """Where something is in an output: a key or an attribute, or the number of an item."""
 
 LOGITS = ("logits", "out")
+_PLACES, _FEWEST = 64, 4
+"""At how many places of each map it is seen whether it holds probabilities: of fewer, any may look like them."""
+
 MASKS = (("class_queries_logits", "masks_queries_logits"), ("pred_logits", "pred_masks"))
 """Keys of Hugging Face's and torchvision's logits; of Hugging Face's and Mask2Former's classes and masks."""
 
@@ -91,7 +95,8 @@ class Reader:
         """The logits in what the network returned for `count` images.
 
         Raises:
-            TeacherError: they are not there, or have another shape.
+            TeacherError: they are not there, have another shape, or are probabilities: their softmax would be taken
+                once more, which changes confidence, sets and losses.
         """
         extra = [self._maps(self._at(out, place), place, count) for place in self.auxiliary] if training else []
         for classes, masks in MASKS if self.output is None else ():
@@ -142,6 +147,13 @@ class Reader:
             raise TeacherError(
                 f"`{self.name}` returned {_words(maps)}{where} for {count} image(s); expected logits"
                 f" [{count}, K, h, w], before the softmax and before the largest is taken"
+                f"{', in float16 or wider' if _is_coarse(maps) else ''}"
+            )
+        total = _constant_sum(maps.flatten(2))
+        if total:
+            raise TeacherError(
+                f"`{self.name}` returned {_probabilities(total)}; expected logits: leave its last softmax out, or"
+                " return the logarithm of them"
             )
         return maps
 
@@ -151,6 +163,18 @@ class Reader:
             raise TeacherError(
                 f"`{self.name}` returned {_words(classes)} as `{places[0]}` and {_words(masks)} as `{places[1]}` for"
                 f" {count} image(s); expected class logits [{count}, Q, K+1] and mask logits [{count}, Q, h, w]"
+                f"{', in float16 or wider' if _is_coarse(classes) or _is_coarse(masks) else ''}"
+            )
+        total = _constant_sum(classes.transpose(1, 2))
+        if total:
+            raise TeacherError(
+                f"`{self.name}` returned {_probabilities(total)}, as `{places[0]}`; expected class logits: leave the"
+                " softmax out"
+            )
+        if are_shares(masks):
+            raise TeacherError(
+                f"`{self.name}` returned only values from 0 to 1 as `{places[1]}`; expected mask logits: leave the"
+                " sigmoid out"
             )
         return classes, masks
 
@@ -158,7 +182,52 @@ class Reader:
 def _are_values(value: Any) -> TypeGuard[Tensor]:
     """Whether this is a tensor of real numbers, at least one, that can be computed with."""
     strided = isinstance(value, Tensor) and value.layout == torch.strided and not value.is_meta
-    return strided and value.is_floating_point() and value.numel() > 0
+    return strided and value.is_floating_point() and value.dtype.itemsize > 1 and value.numel() > 0
+
+
+def _is_coarse(value: Any) -> bool:
+    """Whether this is in float8, which cannot be computed with, and has three digits of a confidence at most."""
+    return isinstance(value, Tensor) and value.is_floating_point() and value.dtype.itemsize == 1
+
+
+def _some(maps: Tensor) -> Tensor:
+    """A few places of each of the maps `[N, C, n]`."""
+    return maps[:, :, :: max(1, maps.shape[2] // _PLACES)].detach().float()
+
+
+def _change(some: Tensor) -> Tensor:
+    """By how much a channel differs between two places at most."""
+    channels = some.transpose(0, 1).flatten(1)
+    return (channels.amax(1) - channels.amin(1)).amax()
+
+
+def _constant_sum(maps: Tensor) -> float:
+    """What the channels of maps `[N, C, n]` add up to at each place, if they are probabilities, or a multiple of them.
+
+    These are nowhere negative, and add up to the same at each place, while they change from one to the next.
+    Otherwise 0.
+    """
+    some = _some(maps)
+    if maps.shape[1] < 2 or len(some) * some.shape[2] < _FEWEST:
+        return 0.0
+    sums = some.sum(1)
+    lowest, least, most, change = torch.stack([some.amin(), sums.amin(), sums.amax(), _change(some)]).tolist()
+    tolerance = max(1e-4, torch.finfo(maps.dtype).eps)
+    if not (lowest >= 0 and 0 < most < math.inf and most - least <= tolerance * most):
+        return 0.0
+    return most if change > tolerance * most or abs(most - 1) <= tolerance else 0.0
+
+
+def are_shares(maps: Tensor) -> bool:
+    """Whether maps `[N, C, h, w]` have only values from 0 to 1, which change from one place to the next."""
+    some = _some(maps.flatten(2))
+    least, most, change = torch.stack([some.amin(), some.amax(), _change(some)]).tolist()
+    return bool(some.shape[2] >= _FEWEST and least >= 0 and most <= 1 and change > 0)
+
+
+def _probabilities(total: float) -> str:
+    total = 1 if abs(total - 1) < 0.01 else total
+    return f"probabilities{'' if total == 1 else f' times {total:g}'}, which add up to {total:g}"
 
 
 def _get(out: Any, place: Place) -> Any:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from mmengine.model import initialize
 from mmengine.structures import PixelData
 from mmseg.models.segmentors import BaseSegmentor
 from mmseg.structures import SegDataSample
@@ -50,6 +51,10 @@ class NetSegmentor(TableUser, BaseSegmentor):
     """The files that the network was loaded from."""
     untrained = ""
     """Why some of the weights are random, although the model brings its weights."""
+    unsaved = ""
+    """Why some of the weights are random whatever checkpoint is loaded."""
+    untrainable = ""
+    """Why the network cannot be trained, or not all of it."""
 
     def __init__(
         self,
@@ -76,6 +81,14 @@ class NetSegmentor(TableUser, BaseSegmentor):
         self.loss_decode = None if queries else several or MODELS.build(losses)
         self.source = source
         self.takes_sets = loss_decode is not None
+
+    def init_weights(self) -> None:
+        """Only what `init_cfg` says.
+
+        mmengine would also call the network's own `init_weights`, which many have, after its weights are loaded.
+        """
+        if self.init_cfg:
+            initialize(self, self.init_cfg)
 
     @abstractmethod
     def evidence_of(self, batch: Tensor) -> list[View | QueryView]:

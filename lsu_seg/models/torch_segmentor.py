@@ -11,18 +11,18 @@ import torch
 from mmengine.config import ConfigDict
 from mmseg.models import EncoderDecoder
 from torch import Tensor, nn
-from torch.nn.parameter import is_lazy
 
 from lsu_seg.decode import QueryView, View
 from lsu_seg.errors import TeacherError, no_file
 from lsu_seg.label_files import void_index
 from lsu_seg.models.factory import find, make
-from lsu_seg.models.outputs import Output, Place, Reader
+from lsu_seg.models.hidden import hidden_weights
+from lsu_seg.models.outputs import Output, Place, Reader, are_shares
 from lsu_seg.models.segmentor import NetSegmentor
 from lsu_seg.openmmlab.compat import load_checkpoint
 from lsu_seg.openmmlab.registry import MODELS, register
 from lsu_seg.openmmlab.stated_classes import stated_classes
-from lsu_seg.openmmlab.weights import load_into
+from lsu_seg.openmmlab.weights import load_into, same_weight
 from lsu_seg.runtime.allocator import ran_out
 from lsu_seg.runtime.own_code import run
 
@@ -51,7 +51,7 @@ class TorchSegmentor(NetSegmentor):
         args: its keyword arguments.
         checkpoint: a file with the network's weights. None: the function loads them itself, or a Runner loads a
             checkpoint.
-        num_classes: K. Required only if the network cannot be asked: it is shown a blank image when it is built.
+        num_classes: K. Required only if the network cannot be asked: it is shown an image of noise when it is built.
         drop_channels: channels of the output that are no classes of the source, by number, or by a name in `classes`.
         classes: what the channels are called, the dropped ones, too, where the checkpoint does not say it.
         output: where the logits are in an output that is a list, or a dict with other keys.
@@ -105,8 +105,8 @@ class TorchSegmentor(NetSegmentor):
         dropped = _several("drop_channels", drop_channels)
         net = make(find(factory), args or {})
         reader = Reader(factory, output, _several("auxiliary", auxiliary))
-        blank = _ask(net, reader, size_divisor, num_classes is None)
-        channels = blank.channels if blank else int(num_classes or 0) + len({*dropped})
+        answer = _ask(net, reader, size_divisor, num_classes is None)
+        channels = answer.channels if answer else int(num_classes or 0) + len({*dropped})
         reader = reader.dropping(channels, dropped, classes)
         kept = reader.kept or ()
         if num_classes is not None and num_classes != len(kept):
@@ -115,7 +115,7 @@ class TorchSegmentor(NetSegmentor):
                 f"`{factory}` makes a network of {channels} channels{less}, and `num_classes` is {num_classes}; leave"
                 " channels that are no classes out with `drop_channels=[…]`"
             )
-        queries = blank is not None and blank.masks is not None
+        queries = answer is not None and answer.masks is not None
         if queries and loss_decode is not None:
             raise TeacherError(
                 f"`loss_decode` has no effect on `{factory}`, whose network predicts masks: such a network labels and"
@@ -133,15 +133,21 @@ class TorchSegmentor(NetSegmentor):
             align_corners,
         )
         self.factory, self.arguments, self.reader = factory, dict(args or {}), reader
-        self._was_asked = blank is not None
         self.auxiliary_weight, self.test_cfg = auxiliary_weight, ConfigDict(test_cfg or {})
         if classes:
             self.class_names = [classes[i] for i in kept]
+        assumed = []
         if data_preprocessor is None and mean is None:
-            self.assumed = (
+            assumed.append(
                 f"`{factory}` is shown {'BGR' if bgr else 'RGB'} images with the mean and the deviation of ImageNet, as"
                 " torchvision's networks are, because nothing says another `mean` and `std`"
             )
+        if answer is not None and answer.masks is None and are_shares(answer.logits):
+            assumed.append(
+                f"what `{factory}` returned, only values from 0 to 1, is taken for logits: if it is a sigmoid's, leave"
+                " that out"
+            )
+        self.assumed = "; ".join(assumed)
         if checkpoint is not None:
             self._load(Path(checkpoint).expanduser())
 
@@ -157,17 +163,17 @@ class TorchSegmentor(NetSegmentor):
         load_into(self.net, loaded, str(path))
         self.stated_classes = stated_classes(loaded)
         self.weight_files = (path,)
+        if self.unsaved:
+            raise TeacherError(f"{self.unsaved}; `{path}` has only the others")
 
     @property
     def untrained(self) -> str:  # type: ignore[override]
         """Whether the function makes random weights: then it makes others the next time."""
         if self.weight_files:
             return ""
-        with torch.random.fork_rng():
-            torch.manual_seed(torch.initial_seed() + 1)
-            again = make(find(self.factory), self.arguments)
+        again = self._made_again()
         own, others = self.net.state_dict(), again.state_dict()
-        differ = [k for k, v in own.items() if k not in others or not _equal(v, others[k])]
+        differ = [name for name, weight in own.items() if name not in others or not same_weight(weight, others[name])]
         if differ:
             return f"`{self.factory}` makes random weights: `{differ[0]}` has others when it is called again"
         if not own:  # frozen, or its layers are in a plain list
@@ -176,7 +182,40 @@ class TorchSegmentor(NetSegmentor):
                 return (
                     f"`{self.factory}` makes random weights: its network returns something else when it is made again"
                 )
-        return ""
+        return self.unsaved
+
+    @property
+    def unsaved(self) -> str:  # type: ignore[override]
+        """Whether some of the weights are random whatever is loaded, as no checkpoint has them."""
+        own = hidden_weights(self.net)
+        others = hidden_weights(self._made_again()) if own else {}
+        differ = [name for name, weight in own.items() if name not in others or not same_weight(weight, others[name])]
+        if not differ:  # loaded by the function, and left out of checkpoints on purpose
+            return ""
+        return (
+            f"`{self.factory}` makes a network whose `{differ[0]}` is random and in no checkpoint, because layers in a"
+            " plain list, dict or object belong to no network: write `nn.ModuleList([…])` or `nn.ModuleDict({…})`"
+        )
+
+    @property
+    def untrainable(self) -> str:  # type: ignore[override]
+        made = "let the function make the network itself, `torch.nn.Module`, and load the weights into it"
+        if isinstance(self.net, torch.jit.TopLevelTracedModule):  # type: ignore[attr-defined]
+            return (
+                f"`{self.factory}` makes a network of `torch.jit.trace`, whose dropout and batch norms stay as they"
+                f" were recorded: {made}"
+            )
+        if not any(weight.requires_grad for weight in self.net.parameters()):
+            frozen = isinstance(self.net, torch.jit.ScriptModule)
+            advice = f": it is frozen TorchScript; {made}" if frozen else ""
+            return f"`{self.factory}` makes a network without a weight that can be trained{advice}"
+        return self.unsaved
+
+    def _made_again(self) -> nn.Module:
+        """Another network of the function, with other random numbers."""
+        with torch.random.fork_rng():
+            torch.manual_seed(torch.initial_seed() + 1)
+            return make(find(self.factory), self.arguments)
 
     # --- the network's forward -------------------------------------------------------------------------------------
 
@@ -188,9 +227,6 @@ class TorchSegmentor(NetSegmentor):
             if e.__cause__ is not None and ran_out(e.__cause__):  # it is asked again, with less at once
                 raise e.__cause__ from None
             raise
-        if not self._was_asked:  # it takes no blank image of that size, so this is the first that it says
-            _check_logits(out, self.factory)
-            self._was_asked = True
         return out
 
     def evidence_of(self, batch: Tensor) -> list[View | QueryView]:
@@ -233,15 +269,6 @@ class TorchSegmentor(NetSegmentor):
         return losses
 
 
-def _equal(own: Any, other: Any) -> bool:
-    """Whether two weights have the same values; those of a lazy layer have none before its first image."""
-    if not isinstance(own, Tensor) or not isinstance(other, Tensor):  # what a layer adds to its state
-        return type(own) is type(other)
-    if is_lazy(own) or is_lazy(other) or own.shape != other.shape:
-        return False
-    return torch.equal(*(torch.nan_to_num(weight.cpu()) for weight in (own, other)))
-
-
 # --- asking the network ----------------------------------------------------------------------------------------------
 
 
@@ -253,17 +280,20 @@ def _run(net: nn.Module, images: Tensor, reader: Reader, training: bool) -> Outp
 
 
 def _ask(net: nn.Module, reader: Reader, multiple: int, needed: bool) -> Output | None:
-    """What a network says of a blank image; None if it takes none of this size, unless that is needed."""
+    """What a network says of an image of noise; None if it takes none of this size, unless that is needed."""
     side = math.ceil(_PROBE / multiple) * multiple
     what = f"the network of `{reader.name}`: the network's own code fails"
-    weight = run(lambda: next(net.parameters(), torch.empty(0)), what)
+    weights = run(lambda: {**dict(net.named_parameters()), **dict(net.named_buffers())}, what)
+    if empty := [name for name, weight in weights.items() if weight.is_meta]:
+        raise TeacherError(
+            f"`{reader.name}` makes a network on the meta device, where `{empty[0]}` has no values: make it on the CPU"
+        )
+    weight = next(iter(weights.values()), torch.empty(0))
     training = getattr(net, "training", False)  # a frozen one of TorchScript does not know
     run(net.eval, what)
     try:
         with torch.no_grad():
-            blank = _run(net, torch.zeros(1, 3, side, side, device=weight.device), reader, False)
-        _check_logits(blank, reader.name)
-        return blank
+            return _run(net, _noise(side).to(weight.device), reader, False)
     except TeacherError as e:
         if not needed and e.__cause__ is not None:
             return None
@@ -274,14 +304,9 @@ def _ask(net: nn.Module, reader: Reader, multiple: int, needed: bool) -> Output 
         net.train(training)
 
 
-def _check_logits(blank: Output, name: str) -> None:
-    """Refuse probabilities: their softmax would be taken once more, which changes confidence, sets and losses."""
-    maps = blank.logits
-    if blank.masks is None and maps.shape[1] > 1 and maps.min() >= 0 and (maps.sum(1) - 1).abs().max() < 1e-4:
-        raise TeacherError(
-            f"`{name}` returned probabilities, which add up to 1; expected logits: leave its last softmax out, or"
-            " return the logarithm of them"
-        )
+def _noise(side: int) -> Tensor:
+    """The same for each network. On one colour, any network's channels would add up to the same at each pixel."""
+    return torch.randn(1, 3, side, side, generator=torch.Generator().manual_seed(0))
 
 
 # --- settings --------------------------------------------------------------------------------------------------------

@@ -254,5 +254,7 @@ def runner_with_checkpoint(cfg: Config, checkpoint: str | Path | None, quiet: bo
         raise TeacherError(f"`{checkpoint}` {what}: {misfit(e)}") from e
     model: Any = getattr(runner.model, "module", runner.model)
     check_finite(str(checkpoint), model)
+    if why := getattr(model, "unsaved", ""):
+        raise ConfigError(f"{why}; `{checkpoint}` has only the others")
     model.stated_classes = stated_classes(loaded)
     return runner

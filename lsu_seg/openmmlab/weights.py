@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import re
 import zipfile
 import zlib
@@ -9,7 +10,9 @@ from collections.abc import Iterator, Mapping, MutableMapping
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
 
 from lsu_onto import open_to_read
 from lsu_seg.errors import TeacherError
@@ -244,7 +247,36 @@ def check_finite(path: str, model: nn.Module) -> None:
 def nan_weights(model: nn.Module) -> list[str]:
     """The names of the weights that have a NaN."""
     weights = {name: value for name, value in model.state_dict().items() if isinstance(value, Tensor)}
-    return [name for name, value in weights.items() if value.is_floating_point() and value.isnan().any()]
+    return [name for name, value in weights.items() if any(part.isnan().any() for part in _plain(value))]
+
+
+def _plain(weight: Tensor) -> list[Tensor]:
+    """The values of a weight as tensors that can be computed with, whatever keeps them; none if they cannot be NaN."""
+    if weight.is_nested:
+        return [part for inner in weight.unbind() for part in _plain(inner)]
+    if weight.is_quantized or not (weight.is_floating_point() or weight.is_complex()) or is_lazy(weight):
+        return []
+    dense = weight if weight.layout == torch.strided else weight.to_dense()
+    return [dense.float() if dense.dtype.itemsize == 1 else dense]
+
+
+def same_weight(own: Any, other: Any) -> bool:
+    """Whether two weights have the same values; those of a lazy layer have none before its first image."""
+    if not isinstance(own, Tensor) or not isinstance(other, Tensor):  # what a layer adds to its state
+        return type(own) is type(other)
+    if is_lazy(own) or is_lazy(other):
+        return False
+    return weight_bytes(own) == weight_bytes(other)
+
+
+def weight_bytes(value: Any) -> bytes:
+    """The kind and the values of one weight, or of whatever else is in a layer's state."""
+    if isinstance(value, Tensor) and not value.is_nested and not value.is_quantized and value.layout == torch.strided:
+        values = value.detach().cpu().resolve_conj().resolve_neg().reshape(-1).contiguous().view(torch.uint8)
+        return f"{value.dtype} {tuple(value.shape)}\n".encode() + values.numpy().tobytes()
+    saved = io.BytesIO()
+    torch.save(value, saved)
+    return saved.getvalue()
 
 
 def misfit(error: RuntimeError) -> str:

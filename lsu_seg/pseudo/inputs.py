@@ -24,6 +24,7 @@ from lsu_seg.label_files import container
 from lsu_seg.models.factory import code_sha256, make
 from lsu_seg.models.factory import find as find_factory
 from lsu_seg.openmmlab.config import is_type
+from lsu_seg.openmmlab.weights import weight_bytes
 from lsu_seg.pseudo.output import file_sha256
 from lsu_seg.pseudo.records import INPUTS, STATED
 
@@ -160,8 +161,7 @@ def tensors_sha256(model: torch.nn.Module) -> str:
     """sha256 of weights that are in no file."""
     digest = hashlib.sha256()
     for name, value in model.state_dict().items():
-        digest.update(f"{name} {value.dtype} {tuple(value.shape)}\n".encode())
-        digest.update(value.detach().cpu().reshape(-1).contiguous().view(torch.uint8).numpy().tobytes())
+        digest.update(f"{name} ".encode() + weight_bytes(value))
     return digest.hexdigest()
 
 

@@ -61,7 +61,10 @@ def _train(cfg: Config, work: Path, quiet: bool, resume: bool) -> Path:
         if not any(is_type(hook, kind) for hook in hooks):
             hooks.append(dict(type=kind))
     cfg.custom_hooks = hooks
-    build_runner(cfg, quiet).train()
+    runner = build_runner(cfg, quiet)
+    if why := getattr(runner.model, "untrainable", ""):
+        raise ConfigError(why)
+    runner.train()
     last = _last_checkpoint(work)
     if last is None:
         raise ConfigError(

@@ -21,20 +21,37 @@ from lsu_seg.teachers import SegmentorTeacher, Views
 
 RUDE = """\
 import sys
+import torch
 from torch import nn
+
+AS = {
+    "percent": lambda out: 100 * out.softmax(1),
+    "half": lambda out: 255 * out.bfloat16().softmax(1),
+    "sigmoid": lambda out: out.sigmoid(),
+    "float8": lambda out: out.to(torch.float8_e4m3fn),
+    "positive": lambda out: out.exp(),
+    "one colour": lambda out: out.mean((2, 3), keepdim=True).abs().expand_as(out),
+    "queries": lambda out: {"pred_logits": torch.randn(len(out), 5, 6).softmax(2), "pred_masks": out},
+    "masks": lambda out: {"pred_logits": torch.randn(len(out), 5, 6), "pred_masks": out.sigmoid()},
+}
 
 
 class Rude(nn.Conv2d):
     def __init__(self, does):
         super().__init__(3, 5, 1)
         self.does, self.ready = does, False
-        nn.init.zeros_(self.weight), nn.init.zeros_(self.bias)
+        if does not in (*AS, "later"):
+            nn.init.zeros_(self.weight), nn.init.zeros_(self.bias)
 
     def forward(self, images):
         if self.does.startswith("narrow") and images.shape[2] != 32:
             raise ValueError("32, please")
         if self.does == "narrow probabilities":
             return super().forward(images).softmax(1)
+        if self.does == "later" and self.ready:
+            return super().forward(images).softmax(1)
+        if self.does in AS:
+            return AS[self.does](super().forward(images))
         if self.does == "ends" and self.ready:
             sys.exit(0)
         if self.does == "property":
@@ -178,6 +195,39 @@ def test_networks_of_one_size_are_asked_at_that_size(rude: str) -> None:
     teacher = SegmentorTeacher(built(rude, "narrow probabilities", num_classes=5), five, Views(window=(32, 32)))
     with pytest.raises(TeacherError, match="returned probabilities, which add up to 1; expected logits"):
         teacher.plan((64, 64), (64, 64))
+
+
+@pytest.mark.parametrize(
+    ("does", "said"),
+    [
+        ("percent", "returned probabilities times 100, which add up to 100; expected logits"),
+        ("half", "returned probabilities times 25"),
+        ("queries", "returned probabilities, which add up to 1, as `pred_logits`; expected class logits"),
+        ("masks", "returned only values from 0 to 1 as `pred_masks`; expected mask logits: leave the sigmoid out"),
+        ("float8", r"returned a tensor \[1, 5, 128, 128\] of float8_e4m3fn .*, in float16 or wider"),
+    ],
+)
+def test_what_is_no_logits_is_refused(rude: str, does: str, said: str) -> None:
+    with pytest.raises(TeacherError, match=said):
+        built(rude, does)
+
+
+@pytest.mark.parametrize("training", [False, True])
+def test_logits_that_become_probabilities_later_are_refused(rude: str, training: bool) -> None:
+    segmentor = built(rude, "later", drop_channels=[4]).train(training)
+    segmentor.evidence_of(torch.randn(1, 3, 32, 32))
+    segmentor.net.ready = True
+    with pytest.raises(TeacherError, match="returned probabilities, which add up to 1; expected logits"):
+        segmentor.evidence_of(torch.randn(1, 3, 32, 32))
+
+
+@pytest.mark.parametrize("does", ["positive", "one colour", "nothing"])
+def test_logits_that_are_never_negative_are_no_probabilities(rude: str, does: str) -> None:
+    assert "sigmoid" not in built(rude, does).assumed
+
+
+def test_values_of_a_sigmoid_are_said_to_be_taken_for_logits(rude: str) -> None:
+    assert "only values from 0 to 1, is taken for logits: if it is a sigmoid's" in built(rude, "sigmoid").assumed
 
 
 def test_a_window_that_no_memory_holds_is_refused(rude: str) -> None:
