@@ -31,6 +31,7 @@ SECTIONS = {
         "pseudo-label": "pseudo_label:pseudo_label",
         "audit": "audit:audit",
         "suggest": "suggest:suggest",
+        "average": "average:average",
         "evaluate": "evaluate:evaluate",
         "compare": "compare:compare",
     },
@@ -53,6 +54,7 @@ def main() -> None:
       lsu-seg pseudo-label CONFIG CHECKPOINT   labels alone
       lsu-seg pseudo-label TAXONOMY --teacher CONFIG --checkpoint FILE --data-root DIR -o OUT
       lsu-seg audit OUT                        does the teacher contradict the map?
+      lsu-seg average TEACHER STUDENT -o FILE  the mean of two models' weights
       lsu-seg evaluate CONFIG CHECKPOINT       figures alone
       lsu-seg compare A.json B.json            what differs between two of them
       lsu-seg unify CONFIG                     the whole method on your data

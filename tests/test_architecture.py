@@ -96,7 +96,7 @@ ROOMS: dict[str, dict[str, str]] = {
         "teachers": "errors runtime decode",
         "evaluation": "errors openmmlab label_files teachers",
         "pseudo": "errors runtime openmmlab label_files layout audit decode data models teachers",
-        "training": "errors runtime openmmlab label_files targets losses data models pseudo",
+        "training": "errors runtime openmmlab label_files targets losses data models teachers pseudo",
         "unify": "errors runtime openmmlab label_files layout targets data models pseudo training evaluation",
         "commands": "*",
         "cli": "commands",

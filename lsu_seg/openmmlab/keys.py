@@ -20,7 +20,10 @@ READ_BY_MMENGINE = (
 """Besides the parameters of its Runner."""
 
 SECTIONS = {
-    "unify": ("extra", "evaluate", "students", "unsure", "threshold", "student_init", "refresh", "views"),
+    "unify": (
+        *("extra", "evaluate", "students", "unsure", "threshold", "student_init", "average_with_teacher"),
+        *("refresh", "views"),
+    ),
     "env_cfg": ("cudnn_benchmark", "mp_cfg", "dist_cfg", "resource_limit"),
     "randomness": ("seed", "diff_rank_seed", "deterministic"),
 }

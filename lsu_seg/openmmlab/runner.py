@@ -85,7 +85,7 @@ class RankedRunner(Runner):
         self._has_begun |= fn_name == "before_run"
         if fn_name == "after_load_checkpoint":
             model: Any = getattr(self.model, "module", self.model)
-            adopt(self._loading, kwargs["checkpoint"], model)
+            adopt(self._loading, kwargs["checkpoint"], model.state_dict())
             check_weights(self._loading, kwargs["checkpoint"], model)
         if fn_name in _BEGINS:
             self.loop = _BEGINS[fn_name]

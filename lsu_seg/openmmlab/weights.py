@@ -6,7 +6,7 @@ import io
 import re
 import zipfile
 import zlib
-from collections.abc import Iterator, Mapping, MutableMapping
+from collections.abc import Collection, Iterator, Mapping, MutableMapping
 from pathlib import Path
 from typing import Any
 
@@ -115,11 +115,8 @@ def check_weights(path: str, checkpoint: Any, model: nn.Module) -> None:
     own = {*model.state_dict()}
     if not own:
         return
-    if not isinstance(checkpoint, Mapping):
-        raise TeacherError(f"`{path}` holds a {type(checkpoint).__name__}; expected a dict of weights, or `state_dict`")
-    loaded = checkpoint.get("state_dict", checkpoint)
-    weights = dict(_weights(loaded)) if isinstance(loaded, Mapping) else {}
-    if own & {re.sub(r"^module\.", "", name) for name in weights}:
+    weights = usual_weights(path, checkpoint)
+    if own & {*weights}:
         return
     read = f"load_checkpoint('{path}', 'cpu')"  # ours: `torch.load` would have to run what the file holds
     for place, prefix, _ in _places(own, checkpoint):
@@ -134,20 +131,53 @@ def check_weights(path: str, checkpoint: Any, model: nn.Module) -> None:
             f" torch.save(dict(state_dict={line}), 'weights.pth')`"
         )
     if not weights:
-        holds = ", ".join(f"`{key}`" for key in list(checkpoint)[:4]) or "nothing"
-        raise TeacherError(f"`{path}` holds no weights: it has {holds}; expected a dict of weights, or `state_dict`")
+        raise _no_weights(path, checkpoint)
     raise TeacherError(
         f"`{path}` is of another model: it has {some(weights)}, and the config's model {some(sorted(own))}"
     )
 
 
-def adopt(path: str, checkpoint: Any, model: nn.Module) -> None:
+def usual_weights(path: str, checkpoint: Any) -> dict[str, Tensor]:
+    """The weights of a checkpoint where mmengine looks for them, without what `DataParallel` puts before their names.
+
+    Raises:
+        TeacherError: it is no dict.
+    """
+    if not isinstance(checkpoint, Mapping):
+        raise TeacherError(f"`{path}` holds a {type(checkpoint).__name__}; expected a dict of weights, or `state_dict`")
+    loaded = checkpoint.get("state_dict", checkpoint)
+    weights = _weights(loaded) if isinstance(loaded, Mapping) else ()
+    return {re.sub(r"^module\.", "", name): value for name, value in weights}
+
+
+def finite_weights(path: str, checkpoint: Any) -> dict[str, Tensor]:
+    """The same, of which there are some, and none is NaN.
+
+    Raises:
+        TeacherError: there are none, or some are NaN.
+    """
+    weights = usual_weights(path, checkpoint)
+    if not weights:
+        raise _no_weights(path, checkpoint)
+    _check_finite(path, weights)
+    return weights
+
+
+def _no_weights(path: str, checkpoint: Mapping[Any, Any]) -> TeacherError:
+    holds = ", ".join(f"`{key}`" for key in list(checkpoint)[:4]) or "nothing"
+    return TeacherError(f"`{path}` holds no weights: it has {holds}; expected a dict of weights, or `state_dict`")
+
+
+def adopt(path: str, checkpoint: Any, names: Collection[str]) -> None:
     """Put the weights of a segmentor's `net`, which have other names in files of another program, where mmengine looks.
+
+    Args:
+        names: of all weights of the segmentor.
 
     Raises:
         TeacherError: they are in the file several times.
     """
-    own = {*model.state_dict()}
+    own = {*names}
     inner = {name.removeprefix("net.") for name in own}
     if not (own and isinstance(checkpoint, MutableMapping) and all(name.startswith("net.") for name in own)):
         return
@@ -169,8 +199,7 @@ def load_into(net: nn.Module, checkpoint: Any, path: str) -> None:
     found = _only(path, {*net.state_dict()}, checkpoint) if isinstance(checkpoint, Mapping) else None
     if found is None:
         check_weights(path, checkpoint, net)
-        usual = checkpoint.get("state_dict", checkpoint)  # has some of them, or else that would have been refused
-        found = {re.sub(r"^module\.", "", name): value for name, value in _weights(usual)}
+        found = usual_weights(path, checkpoint)  # has some of them, or else that would have been refused
     try:
         load_state_dict(net, found, strict=True)
     except RuntimeError as e:
@@ -236,8 +265,11 @@ def check_finite(path: str, model: nn.Module) -> None:
     Raises:
         TeacherError: a weight is not a number.
     """
-    bad = nan_weights(model)
-    if bad:
+    _check_finite(path, model.state_dict())
+
+
+def _check_finite(path: str, weights: Mapping[str, Any]) -> None:
+    if bad := _nan(weights):
         raise TeacherError(
             f"`{path}` has weights that are NaN: {some(bad)}; its training diverged: take an earlier checkpoint, or"
             " train with a lower learning rate"
@@ -246,8 +278,12 @@ def check_finite(path: str, model: nn.Module) -> None:
 
 def nan_weights(model: nn.Module) -> list[str]:
     """The names of the weights that have a NaN."""
-    weights = {name: value for name, value in model.state_dict().items() if isinstance(value, Tensor)}
-    return [name for name, value in weights.items() if any(part.isnan().any() for part in _plain(value))]
+    return _nan(model.state_dict())
+
+
+def _nan(weights: Mapping[str, Any]) -> list[str]:
+    tensors = {name: value for name, value in weights.items() if isinstance(value, Tensor)}
+    return [name for name, value in tensors.items() if any(part.isnan().any() for part in _plain(value))]
 
 
 def _plain(weight: Tensor) -> list[Tensor]:

@@ -17,6 +17,7 @@ from lsu_seg.openmmlab.config import is_type
 from lsu_seg.openmmlab.failures import check_types, parameters_of
 from lsu_seg.openmmlab.parts import check_parts
 from lsu_seg.pseudo.settings import check_views
+from lsu_seg.training.average import is_share
 from lsu_seg.training.checks import DisagreementError
 from lsu_seg.training.refresh import TeacherRefreshHook
 from lsu_seg.unify.students import check_students, students
@@ -106,6 +107,7 @@ def check_config(cfg: Config) -> None:
     check_section(cfg)
     if cfg.unify.get("student_init") not in (None, "teacher"):
         raise ConfigError(f"`student_init` is `{cfg.unify.student_init}`; it can be 'teacher' or None")
+    _check_average(cfg)
     compound = cfg.train_dataloader.dataset
     for number, dataset in enumerate(compound.datasets):
         _check_dataset(f"train_dataloader.dataset.datasets.{number}", {"source": compound.get("source"), **dataset})
@@ -188,6 +190,21 @@ def _check_truth(name: str, truth: Any, source: str) -> None:
             f"the truth of extra set `{name}`: the label files of `{truth.taxonomy}` are `encoding:"
             f" {constraint.encoding}`; expected a folder of `STEM.png` whose pixels are raw values, such as `id` or"
             " `rgb`: convert them, or leave `truth` out"
+        )
+
+
+def _check_average(cfg: Config) -> None:
+    share = cfg.unify.get("average_with_teacher")
+    if share is None:
+        return
+    if not is_share(share):
+        raise ConfigError(
+            f"`unify.average_with_teacher` is {share!r}; expected the teacher's share of the mean, above 0 and below 1"
+        )
+    if cfg.unify.get("student_init") != "teacher":
+        raise ConfigError(
+            "`unify.average_with_teacher` needs students that begin with the teacher's weights, because the mean of two"
+            " trainings with beginnings of their own is no model: write `student_init='teacher'`, or leave it out"
         )
 
 

@@ -22,11 +22,15 @@ from lsu_seg.data.transforms import LoadTaxImage
 from lsu_seg.label_files import LabelReader
 from lsu_seg.label_files.annotation import channel_constraint
 
-MODELS = {
-    "teacher": "teacher",
+STUDENTS = {
     "student_raw": "student, raw labels",
     "student_constrained": "student, constrained labels",
     "student_set": "student, set-valued labels",
+}
+MODELS = {
+    "teacher": "teacher",
+    **STUDENTS,
+    **{f"{model}_averaged": f"{title}, averaged with the teacher" for model, title in STUDENTS.items()},
 }
 _SHOWN = 4  # pictures per extra dataset
 _WIDTH = 420  # of a picture on the page, in pixels

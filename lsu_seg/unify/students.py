@@ -35,6 +35,14 @@ def students(cfg: Config) -> tuple[str, ...]:
     return tuple(wanted)
 
 
+def models(cfg: Config) -> dict[str, str]:
+    """The models that are judged, each with the kind of its config: `teacher`, or that of a student."""
+    out = {"teacher": "teacher"} | {f"student_{kind}": kind for kind in students(cfg)}
+    if cfg.unify.get("average_with_teacher") is not None:
+        out |= {f"student_{kind}_averaged": kind for kind in students(cfg)}
+    return out
+
+
 def label_kinds(cfg: Config) -> tuple[str, ...]:
     """The kinds of pseudo-labels that they need."""
     return ("raw", "constrained") if "raw" in students(cfg) else ("constrained",)

@@ -9,6 +9,7 @@ The config is an ordinary MMSeg config of the teacher with one more section:
         students=('raw', 'constrained', 'set'),   # by default without 'set', see `students.py`
         unsure=0.25,                              # of 'set': the share of each class's labels that are sets instead
         student_init='teacher',   # optional: students start from the teacher's weights
+        average_with_teacher=0.5,  # optional: judges the mean of both weights, too; the teacher's share of it
         refresh=dict(every=5),    # optional: their average labels anew, see `TeacherRefreshHook`; not for 'raw'
         evaluate=dict(source_val=dict(type='TaxDataset', …), zero_shot=dict(…)),
     )
@@ -47,12 +48,13 @@ from lsu_seg.pseudo.records import finished
 from lsu_seg.pseudo.run import compile_decoder, pseudo_label
 from lsu_seg.runtime.processes import ProcessError, Processes
 from lsu_seg.runtime.progress import track
+from lsu_seg.training.average import average_checkpoints
 from lsu_seg.training.run import train
 from lsu_seg.unify import report
 from lsu_seg.unify.checks import check_config, check_files, dataset_of
 from lsu_seg.unify.configs import by_content, pseudo_config, student_config, teacher_config, text
 from lsu_seg.unify.stages import Done, Stage, clear, run_stages
-from lsu_seg.unify.students import STUDENTS, label_kinds, labels_of, students, take_doubt
+from lsu_seg.unify.students import STUDENTS, label_kinds, labels_of, models, students, take_doubt
 
 
 def unify(
@@ -116,7 +118,8 @@ def _rehearse(cfg: Config, work: Path, seed: int, jobs: int) -> None:
 
 def remove(work: Path) -> None:
     """Remove what `unify` left in a work folder, and nothing else."""
-    folders = [work / "teacher", *(work / f"student_{k}" for k in STUDENTS), work / "report"]
+    students = [work / f"student_{kind}{mean}" for kind in STUDENTS for mean in ("", "_averaged")]
+    folders = [work / "teacher", *students, work / "report"]
     clear(work, [*folders, *work.glob("pseudo/*"), *work.glob("evaluation/*")], [work / "results.json"])
 
 
@@ -156,21 +159,22 @@ class Method:
 
     def stages(self) -> list[Stage]:
         """Each after what it uses, and the long ones first."""
-        extra, models = self.cfg.unify.extra, {"teacher": "teacher"}
+        extra = self.cfg.unify.extra
         labels = [self.labels(name) for name in extra]
         trained = [self.student(kind) for kind in students(self.cfg)]
         scores = [self.scores(name) for name in extra if "truth" in extra[name]]
-        models |= {f"student_{kind}": f"student-{kind}" for kind in students(self.cfg)}
-        figures = [self.figures(model, stage) for model, stage in models.items()]
-        return [self.teacher(), *labels, *trained, *scores, *figures, self.report([*labels, *scores, *figures])]
+        own = models(self.cfg)
+        means = [self.mean(kind) for model, kind in own.items() if model.endswith("_averaged")]
+        figures = [self.figures(model, kind) for model, kind in own.items()]
+        shown = [*labels, *scores, *figures]
+        return [self.teacher(), *labels, *trained, *scores, *means, *figures, self.report(shown)]
 
     def results(self, done: Mapping[str, Done]) -> dict[str, Any]:
         """What all stages have measured."""
-        models = ["teacher", *(f"student_{kind}" for kind in students(self.cfg))]
         scored = [name for name in self.cfg.unify.extra if f"score-{name}" in done]
         labels = {kind: {n: done[f"score-{n}"].result[kind] for n in scored} for kind in label_kinds(self.cfg)}
         settings = {"seed": self.seed, "version": lsu_onto.__version__, "config": Path(str(self.cfg.filename)).name}
-        figures = {model: done[f"evaluate-{model}"].result for model in models}
+        figures = {model: done[f"evaluate-{model}"].result for model in models(self.cfg)}
         return {**figures, "pseudo_labels": labels, "settings": settings}
 
     def teacher(self) -> Stage:
@@ -223,12 +227,31 @@ class Method:
             resumes=True,
         )
 
-    def figures(self, model: str, stage: str) -> Stage:
-        """A model judged on all evaluation sets."""
-        folder = self.work / "evaluation" / model
+    def mean(self, kind: str) -> Stage:
+        """The mean of the weights of a student and its teacher."""
+        student, share = f"student-{kind}", self.cfg.unify.average_with_teacher
+        folder = self.work / f"student_{kind}_averaged"
+
+        def action(done: Mapping[str, Done]) -> str:
+            path = folder / "averaged.pth"
+            average_checkpoints(done["teacher"].result, done[student].result, path, share)
+            return str(path)
+
+        return Stage(
+            f"{student}-averaged",
+            folder,
+            inputs=("teacher", student),
+            key=lambda done: [share, *(file_sha256(done[name].result) for name in ("teacher", student))],
+            action=action,
+            complete=_is_file,
+        )
+
+    def figures(self, model: str, kind: str) -> Stage:
+        """A model judged on all evaluation sets. kind: of its config."""
+        folder, stage = self.work / "evaluation" / model, model.replace("_", "-")
 
         def action(done: Mapping[str, Done]) -> dict[str, Any]:
-            own = self._config(model.removeprefix("student_"), done)
+            own = self._config(kind, done)
             own.work_dir = str(folder)
             return evaluate(own, Path(done[stage].result), f"evaluating {model}")
 

@@ -244,7 +244,7 @@ def test_no_command_takes_an_empty_argument(main: Program, tmp_path: Path, monke
     assert [(f.name, f.read_text()) for f in tmp_path.iterdir()] == [("ugly.tax", "tax 1\nsource a v1\n0  road\n")]
 
 
-NO_TAXONOMY = {"explain", "doctor", "docs", "demo", "compare"}
+NO_TAXONOMY = {"explain", "doctor", "docs", "demo", "compare", "average"}
 """Commands that look no taxonomy up, or only shipped ones."""
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,7 +18,7 @@ from mmengine.registry import init_default_scope
 from helpers.tiny import save
 from lsu_seg.openmmlab.config import load_config
 from lsu_seg.targets.table import TargetSet, TargetTable
-from lsu_seg.unify.stages import Stage, run_stages
+from lsu_seg.unify.stages import Done, Stage, run_stages
 
 EXPERIMENTS = Path(__file__).parents[3] / "tools/experiments"
 NET = """\
@@ -166,21 +167,30 @@ def test_how_long_the_rest_may_take(
     ]
 
 
-def test_norms_and_means(streets: Any, ready: Any) -> None:
-    """Norms keep the teacher's statistics while the model is trained, and a mean has half of both weights."""
+def test_norms(streets: Any, ready: Any) -> None:
+    """They keep the teacher's statistics while the model is trained."""
     before = torch.load(ready.folder / "teacher.pth", weights_only=True)
     for norms in "kept", "trained":
         model = segmentor(streets, ready.folder, norms=norms).train()
         model.net(torch.rand(2, 3, 16, 16))
         same = torch.equal(model.state_dict()["net.1.running_mean"], before["1.running_mean"])
         assert same == (norms == "kept") and model.net[0].training
-    student = {k: v + 1 for k, v in model.state_dict().items()}
+
+
+def test_a_mean_has_half_of_both_weights(ready: Any) -> None:
+    """The teacher's file is one of its network alone, and the student's that of a segmentor around it."""
+    before = torch.load(ready.folder / "teacher.pth", weights_only=True)
+    student = {f"net.{key}": value + 1 for key, value in before.items()}
     torch.save({"state_dict": student, "meta": {}}, ready.folder / "student.pth")
-    cfg = config(streets, ready.folder)
-    mean = streets.run.mean_weights(cfg, ready.folder / "teacher.pth", ready.folder / "student.pth")["state_dict"]
+    stages = {stage.name: stage for stage in ready.experiment.stages()}
+    mean, trained = stages["kept_mean, seed 5"], {"checkpoint": str(ready.folder / "student.pth")}
+    mean.folder.mkdir(parents=True)
+    result = mean.action({"kept, seed 5": Done("", trained)})
+    weights = torch.load(result["checkpoint"], weights_only=True)["state_dict"]
+    shutil.rmtree(ready.folder / "work")
     for key, value in before.items():
         if value.is_floating_point():
-            assert torch.allclose(mean[f"net.{key}"], (value + student[f"net.{key}"]) / 2)
+            assert torch.equal(weights[f"net.{key}"], (value + student[f"net.{key}"]) / 2)
 
 
 def test_evidence_inside_sets(streets: Any, ready: Any) -> None:

@@ -48,6 +48,13 @@ def test_the_demo_has_none() -> None:
             dict(every=1, views=dict(scale=1)),
             "`unify.refresh`: nothing reads the key `views.scale`; did you mean `scales`?",
         ),
+        (
+            "unify.average_with_teacher",
+            1,
+            "`unify.average_with_teacher` is 1; expected the teacher's share",
+        ),
+        ("unify.average_with_teacher", "half", "`unify.average_with_teacher` is 'half'; expected"),
+        ("unify", dict(average_with_teacher=0.5, student_init=None), "write `student_init='teacher'`, or leave it out"),
         ("unify.students", "set", "`unify.students` is 'set'; expected a list: `['set']`"),
         (TOWN, 3, "`unify.extra.town` is 3; expected `dict(…)`"),
         (f"{TOWN}.truht", 3, "nothing reads the key `unify.extra.town.truht`; did you mean `truth`?"),

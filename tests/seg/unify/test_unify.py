@@ -11,16 +11,20 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from mmengine.config import Config
 
 import lsu_onto
 from helpers.forkserver import Server
 from helpers.unify import config, make_world
 from lsu_seg.errors import ConfigError
+from lsu_seg.openmmlab.compat import load_checkpoint
 from lsu_seg.openmmlab.config import load_config, search_in
 from lsu_seg.pseudo.errors import OutputError
 from lsu_seg.runtime.processes import ProcessError
-from lsu_seg.unify import configs, report, unify
+from lsu_seg.unify import configs, report, students, unify
+from lsu_seg.unify.checks import check_config
+from lsu_seg.unify.stages import Done, Stage, run_stages
 
 MODEL_NAMES = ["teacher", "student_raw", "student_constrained", "student_set"]
 EVALUATIONS = [f"evaluate-{m}" for m in MODEL_NAMES]
@@ -367,3 +371,45 @@ def test_a_training_goes_on_where_it_was_stopped(project: Project, monkeypatch: 
     assert "teacher" not in project.run(cfg)
     assert taken[4:] == [2, 3, 4]
     assert (project.work / "student_set/iter_5.pth").is_file()
+
+
+# --- the mean of both weights --------------------------------------------------------------------------------
+
+
+def test_the_mean_of_a_student_and_its_teacher_is_judged_too(project: Project) -> None:
+    """The two stages of it, given both weights; what the student began with makes no difference to them."""
+    cfg = config(project.root)
+    cfg.unify.update(student_init="teacher", students=("set",))
+    assert set(students.models(cfg)) == {"teacher", "student_set"}
+    files = {
+        "teacher": project.work / "teacher/iter_4.pth",
+        "student-set": project.work / "student_set/iter_4.pth",
+    }
+    given = [Stage(name, None, lambda _: 0, lambda _, file=file: str(file)) for name, file in files.items()]
+    names = ["student-set-averaged", "evaluate-student_set_averaged"]
+
+    def run(share: float) -> tuple[dict[str, Done], list[str]]:
+        cfg.unify.average_with_teacher = share
+        check_config(cfg)
+        said: list[str] = []
+        stages = [s for s in unify.Method(cfg, project.work, 0).stages() if s.name in names]
+        return run_stages([*given, *stages], project.work, said.append), said
+
+    done, said = run(0.25)
+    assert said == []
+    teacher, student, mean = (
+        load_checkpoint(f)["state_dict"] for f in (*files.values(), done["student-set-averaged"].result)
+    )
+    for name, value in mean.items():
+        if value.is_floating_point():
+            assert torch.equal(value, 0.25 * teacher[name] + 0.75 * student[name]), name
+    figures = done["evaluate-student_set_averaged"].result
+    assert figures["zero_shot"]["miou"] != project.results["student_set"]["zero_shot"]["miou"]
+    _, rows = report.rows({**project.results, "student_set_averaged": figures})
+    assert rows[-1][0] == "student, set-valued labels, averaged with the teacher"
+    assert rows[-1][2].startswith(f"{figures['zero_shot']['miou']:.1%} (")
+
+    assert run(0.25)[1] == [f"{name}: reused" for name in names]
+    assert [line.split(":")[0] for line in run(0.5)[1]] == names
+    unify.remove(project.work)
+    assert [f for f in project.work.rglob("*") if f.is_file()] == []

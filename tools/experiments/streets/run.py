@@ -27,7 +27,6 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch
 
 import torch
 from mmengine.config import Config, DictAction
-from mmengine.registry import init_default_scope
 
 from lsu_onto import UserError, __version__, write_atomic
 from lsu_seg.evaluation.document import document
@@ -36,11 +35,12 @@ from lsu_seg.evaluation.run import measure
 from lsu_seg.openmmlab.config import load_config
 from lsu_seg.pseudo.output import file_sha256
 from lsu_seg.pseudo.run import pseudo_label
+from lsu_seg.training.average import average_checkpoints
 from lsu_seg.training.run import train
 from lsu_seg.unify import unify
 from lsu_seg.unify.configs import stage_config, text
 from lsu_seg.unify.stages import Done, Stage, run_stages
-from streets import report, segmentor  # the second registers the model
+from streets import report, segmentor  # noqa: F401 - the second registers the model
 
 HERE = Path(__file__).parent
 HELD_BACK = (6, 7)
@@ -67,7 +67,7 @@ STUDENTS: dict[str, dict[str, Any]] = {
 }
 """kind: of pseudo-labels. unsure: the share of each class that are sets. The rest: of `StreetsSegmentor`."""
 MEANS = {f"{name}_mean": name for name in ("raw", "constrained", "set", "kept", "soft")}
-"""The mean of the teacher's weights and a student's (WiSE-FT, arXiv 2109.01903); it takes no training."""
+"""The mean of the teacher's weights and a student's (`lsu-seg average`); it takes no training."""
 
 
 class Streets:
@@ -181,7 +181,7 @@ class Streets:
 
         def action(done: Any) -> dict[str, Any]:
             path = folder / "weights" / "mean.pth"
-            torch.save(mean_weights(self.cfg, self.teacher, Path(done[student].result["checkpoint"])), path)
+            average_checkpoints(self.teacher, done[student].result["checkpoint"], path)
             return {"checkpoint": str(path)}
 
         weights = Stage(
@@ -218,18 +218,6 @@ class Streets:
 
 def _checkpoint(done: Sequence[Done]) -> Path:
     return Path(done[0].result["checkpoint"])
-
-
-def mean_weights(cfg: Config, teacher: Path, student: Path) -> dict[str, Any]:
-    """The checkpoint of a student with the mean of its weights and the teacher's, those of its norms too."""
-    init_default_scope(cfg.default_scope)
-    settings = {key: value for key, value in cfg.model.items() if key != "type"} | {"checkpoint": str(teacher)}
-    before = segmentor.StreetsSegmentor(**settings).state_dict()
-    loaded = torch.load(student, map_location="cpu", weights_only=False)
-    for key, value in loaded["state_dict"].items():
-        if value.is_floating_point():
-            loaded["state_dict"][key] = (value + before[key]) / 2
-    return dict(loaded)
 
 
 class Clock:
