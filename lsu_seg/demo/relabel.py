@@ -23,6 +23,7 @@ from lsu_seg.label_files import read_bytes
 from lsu_seg.label_files.annotation import Annotation
 from lsu_seg.layout.images import any_size, damaged_image
 from lsu_seg.layout.pairs import find_pairs
+from lsu_seg.layout.patterns import Pattern
 from lsu_seg.runtime.progress import track
 
 
@@ -106,7 +107,8 @@ def relabel_dataset(
 
     Args:
         taxonomy: the coarse dataset, with a map to the fine one's source.
-        fine: the taxonomy of the labels under `root`; every class of it must mean one source class.
+        fine: the taxonomy of the labels under `root`; every class of it must mean one source class, or be a decision
+            such as `-> any`, whose pixels are not annotated in the output.
         root, split: where the fine dataset lies. output: where the coarse one goes.
         seed: decides where classes overlap, image by image.
         paths: as for `lsu_onto.load`. The files beside a coarse `.tax` file come first, as they do for what it names.
@@ -117,8 +119,9 @@ def relabel_dataset(
     beside = sorted(Path(taxonomy).parent.glob("*.tax")) if taxonomy.endswith(".tax") else []
     fine_constraint = lsu_onto.load(fine, paths=[*beside, *paths])
     coarse = lsu_onto.load(taxonomy, fine_constraint.source, paths)
-    if (fine_constraint.relabel < 0).any():
-        name = fine_constraint.classes[int((fine_constraint.relabel < 0).argmax())]
+    several = (fine_constraint.relabel < 0) & (fine_constraint.kind > 0).any(1)
+    if several.any():
+        name = fine_constraint.classes[int(several.argmax())]
         raise RelabelError(f"`{name}` of `{fine}` may be several classes; only fine labels can be relabelled")
     if output.resolve().is_relative_to(root.resolve()):
         raise RelabelError(f"{output}: the output must not be the input, or a folder inside it")
@@ -132,14 +135,16 @@ def relabel_dataset(
     for pattern in (image_pattern, label_pattern):
         if "{stem}" not in pattern or re.search(r"\{(?!stem\})|\*\*", pattern):
             raise RelabelError(f"`{taxonomy}`: the pattern `{pattern}` needs `{{stem}}`, and only that and `{{split}}`")
+    patterns = fine_constraint.layout.alternatives("images", split)
     stems: dict[str, Path] = {}
     for pair in pairs:
-        if stems.setdefault(pair.image.stem, pair.image) != pair.image:
-            raise RelabelError(f"{pair.image} and {stems[pair.image.stem]} would both become `{pair.image.stem}`")
+        stem = _stem(pair.image, root, patterns)
+        if stems.setdefault(stem, pair.image) != pair.image:
+            raise RelabelError(f"{pair.image} and {stems[stem]} would both become `{stem}`")
     suffix = Path(image_pattern).suffix
     if suffix != pairs[0].image.suffix:
         raise RelabelError(f"`{taxonomy}` has images `*{suffix}`, and {pairs[0].image} is copied as it is")
-    for i, pair in enumerate(track(pairs, "relabelling", len(pairs))):
+    for i, (stem, pair) in enumerate(track(zip(stems, pairs, strict=True), "relabelling", len(pairs))):
         channels, _ = annotation.load(str(pair.label))
         data = read_bytes(pair.image)
         if (size := _size(pair.image, data)) != (channels.shape[1], channels.shape[0]):
@@ -148,10 +153,19 @@ def relabel_dataset(
                 f" {channels.shape[0]}, as its label {pair.label} has; `lsu-seg scan` lists all such pairs"
             )
         rows = coarsen(channels, coarse, np.random.default_rng([seed, i]))
-        stem = pair.image.stem
         write_png(output / label_pattern.format(stem=stem), encode(rows, coarse))
         write_atomic(output / image_pattern.format(stem=stem), data)
     return len(pairs)
+
+
+def _stem(image: Path, root: Path, patterns: Sequence[str]) -> str:
+    """The name of a copy: that of the image, or of the folder that `{stem}` stands for, as in `{stem}/rgb.jpg`."""
+    for pattern in patterns:
+        if "{stem}" not in pattern.split("/")[-1]:
+            for reading in Pattern(pattern).match(image.relative_to(root).as_posix()):
+                if "stem" in reading:
+                    return reading["stem"]
+    return image.stem
 
 
 def _size(path: Path, data: bytes) -> tuple[int, int]:

@@ -240,6 +240,28 @@ def test_two_images_of_one_name(tmp_path: Path) -> None:
         )
 
 
+def test_a_name_that_is_a_folder_and_a_class_that_nobody_annotated(tmp_path: Path, coarse: lsu_onto.Constraint) -> None:
+    """As YCOR lies: `{stem}/rgb.jpg`, and a background that is `-> any`."""
+    taxonomy = write_coarse(tmp_path / "tax")
+    rows = "".join(f"{i} {name} = {name}\n" for i, name in enumerate(("road", "grass", "tree", "sky", "car")))
+    files = "splits: train\nimages: {split}/{stem}/rgb.png\nlabels: {split}/{stem}/labels.png\n"
+    fine = f"tax 1\ndataset fine v1 -> tiny v1\nencoding: id\n{files}\n{rows}7 background -> any\n"
+    taxonomy.with_name("fine.tax").write_text(fine)
+    drawn = {}
+    for seed, stem in enumerate("ab"):
+        image, drawn[stem] = draw(seed, [0, 1, 2, 3, 4, 7])
+        save(tmp_path / f"fine/train/{stem}/rgb.png", image)
+        save(tmp_path / f"fine/train/{stem}/labels.png", drawn[stem].astype(np.uint8))
+    fine_file = str(taxonomy.with_name("fine.tax"))
+    assert relabel_dataset(str(taxonomy), fine_file, tmp_path / "fine", "train", tmp_path / "out", 0) == 2
+    for stem, values in drawn.items():
+        rows = LabelReader(coarse).rows(tmp_path / f"out/labels/train/{stem}.png")
+        assert np.array_equal(rows == ROW_VOID, values == 7)
+        assert coarse.allowed[rows[values != 7], values[values != 7]].all()
+        image = (tmp_path / f"out/images/train/{stem}.png").read_bytes()
+        assert image == (tmp_path / f"fine/train/{stem}/rgb.png").read_bytes()
+
+
 @pytest.mark.parametrize("command", ["relabel", "unify", "demo"])
 def test_seeds_that_no_generator_takes_are_refused(command: str) -> None:
     done = CliRunner().invoke(main, [command, "--seed", "-1"])

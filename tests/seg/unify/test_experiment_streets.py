@@ -35,10 +35,10 @@ STUDENTS = ["raw", "kept", "kept_mean"]
 def streets() -> Any:
     sys.path.insert(0, str(EXPERIMENTS))
     try:
-        from streets import report, run, segmentor
+        from streets import report, run, segmentor, stages
     finally:
         sys.path.remove(str(EXPERIMENTS))
-    return SimpleNamespace(run=run, report=report, segmentor=segmentor)
+    return SimpleNamespace(run=run, report=report, segmentor=segmentor, stages=stages)
 
 
 def draw(root: Path) -> None:
@@ -153,9 +153,9 @@ def test_a_checkpoint_that_is_missing_is_named_before_anything_is_done(
 def test_how_long_the_rest_may_take(
     streets: Any, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(streets.run.time, "monotonic", iter([0.0, 0.0, 60.0, 180.0]).__next__)
+    monkeypatch.setattr(streets.stages.time, "monotonic", iter([0.0, 0.0, 60.0, 180.0]).__next__)
     stages = [Stage(name, None, key=lambda _: 0, action=lambda _: 0) for name in "abcd"]
-    clock = streets.run.Clock(stages)
+    clock = streets.stages.Clock(stages)
     clock.say("a: reused")
     for stage in clock.stages[1:]:
         stage.action({})

@@ -13,34 +13,25 @@ same time in a work folder of their own.
 from __future__ import annotations
 
 import argparse
-import copy
 import json
 import os
 import sys
-import time
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch
 
 import torch
-from mmengine.config import Config, DictAction
+from mmengine.config import Config
 
 from lsu_onto import UserError, __version__, write_atomic
-from lsu_seg.evaluation.document import document
-from lsu_seg.evaluation.files import write
-from lsu_seg.evaluation.run import measure
 from lsu_seg.openmmlab.config import load_config
 from lsu_seg.pseudo.output import file_sha256
-from lsu_seg.pseudo.run import pseudo_label
-from lsu_seg.training.average import average_checkpoints
-from lsu_seg.training.run import train
-from lsu_seg.unify import unify
-from lsu_seg.unify.configs import stage_config, text
-from lsu_seg.unify.stages import Done, Stage, run_stages
+from lsu_seg.unify.configs import stage_config
+from lsu_seg.unify.stages import Stage, run_stages
 from streets import report, segmentor  # noqa: F401 - the second registers the model
+from streets.stages import Clock, add_options, averaged, checkpoint, judged, labelled, parsed, trained
 
 HERE = Path(__file__).parent
 HELD_BACK = (6, 7)
@@ -119,46 +110,15 @@ class Streets:
         return out
 
     def _labels(self, name: str) -> Stage:
-        folder = self.work / "pseudo" / name
-        cfg = stage_config(self.cfg, folder, 0, name)
-        cfg.test_dataloader = copy.deepcopy(cfg.val_dataloader)
-        cfg.test_dataloader.dataset = {**self.foreign(name), "pipeline": cfg.val_dataloader.dataset.pipeline}
-        kinds = dict(out_dir=str(folder / "constrained"), raw_dir=str(folder / "raw"), confidence=True)
-        cfg.test_cfg = dict(type="PseudoLabelLoop", title=f"labels of {name}", **kinds, **self.views)
-        return Stage(
-            f"labels of {name}",
-            folder,
-            key=lambda _: [__version__, text(cfg), self.weights, unify.inputs(self.foreign(name), "cityscapes")],
-            action=lambda _: pseudo_label(cfg, self.teacher, quiet=True),
-            complete=lambda _: all((folder / kind).is_dir() for kind in ("constrained", "raw")),
-            resumes=True,
-        )
+        cfg = stage_config(self.cfg, self.work / "pseudo" / name, 0, name)
+        dataset = self.foreign(name)
+        return labelled(f"labels of {name}", cfg, dataset, self.views, lambda _: self.teacher, self.weights)
 
     def _student(self, name: str, seed: int) -> list[Stage]:
         folder = self.work / f"seed{seed}" / name
         cfg = self._student_config(name, seed, folder)
-        datasets = cfg.train_dataloader.dataset.datasets
-        labels = tuple(f"labels of {n}" for n in FOREIGN)
-
-        def action(_: Any) -> dict[str, Any]:
-            start = time.monotonic()
-            training = copy.deepcopy(cfg)
-            for part in ("val_dataloader", "val_cfg", "val_evaluator"):  # judged once, by a stage of its own
-                training.pop(part, None)
-            return {"checkpoint": str(train(training, quiet=True)), "seconds": round(time.monotonic() - start)}
-
-        training = Stage(
-            f"{name}, seed {seed}",
-            folder / "training",
-            key=lambda done: [
-                *(__version__, text(cfg), self.weights, [unify.inputs(d, "cityscapes") for d in datasets]),
-                *(done[n].key for n in labels),
-            ],
-            action=action,
-            inputs=labels,
-            complete=lambda result: Path(result["checkpoint"]).is_file(),
-        )
-        return [training, self._judged(training.name, folder / "judged", _checkpoint, (training.name,))]
+        training = trained(f"{name}, seed {seed}", cfg, self.weights, tuple(f"labels of {n}" for n in FOREIGN))
+        return [training, self._judged_stage(training, folder)]
 
     def _student_config(self, name: str, seed: int, folder: Path) -> Config:
         student = dict(STUDENTS[name])
@@ -173,93 +133,28 @@ class Streets:
         for key, dataset in datasets.items():
             dataset["weight"] = SHARES[key] / len(dataset["indices"])
         cfg.train_dataloader.dataset.datasets = list(datasets.values())
-        cfg.custom_hooks = [*cfg.custom_hooks, dict(type="TrainProgressHook", title=f"{name}, seed {seed}")]
         return cfg
 
     def _mean(self, name: str, seed: int) -> list[Stage]:
         folder, student = self.work / f"seed{seed}" / name, f"{MEANS[name]}, seed {seed}"
-
-        def action(done: Any) -> dict[str, Any]:
-            path = folder / "weights" / "mean.pth"
-            average_checkpoints(self.teacher, done[student].result["checkpoint"], path)
-            return {"checkpoint": str(path)}
-
-        weights = Stage(
-            f"{name}, seed {seed}",
-            folder / "weights",
-            key=lambda done: [__version__, self.weights, done[student].key],
-            action=action,
-            inputs=(student,),
-            complete=lambda result: Path(result["checkpoint"]).is_file(),
+        mean = averaged(
+            *(f"{name}, seed {seed}", folder / "weights", student),
+            *(lambda _: self.teacher, self.weights),
         )
-        return [weights, self._judged(weights.name, folder / "judged", _checkpoint, (weights.name,))]
+        return [mean, self._judged_stage(mean, folder)]
 
-    def _judged(self, name: str, folder: Path, checkpoint: Any, inputs: tuple[str, ...]) -> Stage:
-        cfg = stage_config(self.cfg, folder, 0, "judged")
+    def _judged_stage(self, stage: Stage, folder: Path) -> Stage:
+        return self._judged(stage.name, folder / "judged", lambda done: checkpoint(done[stage.name]), (stage.name,))
 
-        def action(done: Any) -> dict[str, str]:
-            path = checkpoint([done[n] for n in inputs])
-            measured = measure(cfg, path, self.judges(), quiet=True, title=name)
-            write(folder / "evaluation", document(measured), measured)
-            return {"evaluation": str(folder / "evaluation" / "evaluation.json")}
-
-        return Stage(
-            f"{name}, judged",
-            folder,
-            key=lambda done: [
-                *(__version__, text(cfg), self.weights, [done[n].key for n in inputs]),
-                {n: unify.inputs(d, "cityscapes") for n, d in self.judges().items()},
-            ],
-            action=action,
-            inputs=inputs,
-            complete=lambda result: Path(result["evaluation"]).is_file(),
-        )
-
-
-def _checkpoint(done: Sequence[Done]) -> Path:
-    return Path(done[0].result["checkpoint"])
-
-
-class Clock:
-    """Says which stage begins, of how many, and how long the rest may take."""
-
-    def __init__(self, stages: Sequence[Stage]) -> None:
-        self.start, self.reused, self.total = time.monotonic(), 0, len(stages)
-        self.stages = [self._wrapped(stage, number) for number, stage in enumerate(stages)]
-
-    def _wrapped(self, stage: Stage, before: int) -> Stage:
-        def action(done: Any) -> Any:
-            ran = before - self.reused
-            minutes = (time.monotonic() - self.start) / 60
-            eta = f", ETA {minutes / ran * (self.total - before):.0f} min" if ran > 0 else ""
-            print(f"[{before + 1}/{self.total}] {stage.name}; {minutes:.0f} min so far{eta}", flush=True)
-            return stage.action(done)
-
-        return replace(stage, action=action)
-
-    def say(self, line: str) -> None:
-        """Of `run_stages`: a line for each stage that is reused or replaced."""
-        self.reused += line.endswith(": reused")
-        print(line, flush=True)
+    def _judged(self, name: str, folder: Path, model: Any, inputs: tuple[str, ...]) -> Stage:
+        return judged(name, stage_config(self.cfg, folder, 0, "judged"), self.judges(), model, self.weights, inputs)
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data-root", required=True, type=Path)
-    parser.add_argument("--teacher", required=True, help="the function that makes the network: FILE.py:FUNCTION")
-    parser.add_argument("--checkpoint", required=True, type=Path, help="its weights")
-    parser.add_argument("-o", "--work", default=Path("work/streets"), type=Path, help="for all results (%(default)s)")
-    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     names = [*STUDENTS, *MEANS]
-    parser.add_argument("--only", nargs="+", choices=names, default=names, help="these students (all)")
-    parser.add_argument("--iters", type=int, help="of every training; by default the config's")
-    parser.add_argument("--jobs", type=int, default=1, help="stages at a time, where they do not wait (%(default)s)")
-    parser.add_argument(
-        "--set", nargs="+", action=DictAction, default={}, help="of config.py, as model.size_divisor=32"
-    )
-    args = parser.parse_args()
-    if not args.checkpoint.is_file():
-        parser.error(f"--checkpoint: there is no file {args.checkpoint}; expected the weights of {args.teacher}")
+    add_options(parser, "--teacher", names, Path("work/streets"))
+    args = parsed(parser, "--teacher")
     torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
     try:
         cfg = load_config(HERE / "config.py")
