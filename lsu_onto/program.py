@@ -410,14 +410,33 @@ def put_new_map(text: str, report: str, file: str, format_: str, next_step: str)
         click.echo(f"\nwrote {file}: a draft; read it, then `{next_step}`", err=True)
 
 
-search_path = click.option(
-    "--path",
-    "search",
-    multiple=True,
-    type=FolderPath(exists=True),
-    metavar="DIR",
-    help="Search this folder before the shipped taxonomies (repeatable).",
-)
+def _with_project(ctx: click.Context, parameter: click.Parameter, value: tuple[str, ...]) -> tuple[str, ...]:
+    """The folders of `--path`, then those of the project."""
+    from lsu_onto.settings import find_settings
+
+    try:
+        return tuple(dict.fromkeys([*value, *find_settings(Path.cwd()).paths]))
+    except UserError:
+        if ctx.resilient_parsing:  # completion
+            return value
+        raise
+
+
+def path_option(**options: Any) -> Callable[[_Function], _Function]:
+    """Folders to search, as they are given."""
+    return click.option(
+        "--path",
+        "search",
+        multiple=True,
+        type=FolderPath(exists=True),
+        metavar="DIR",
+        help="Search this folder before the shipped taxonomies (repeatable).",
+        **options,
+    )
+
+
+search_path = path_option(callback=_with_project)
+"""Of commands that look taxonomies up: the folders of `paths` in `pyproject.toml` come behind those that are given."""
 
 text_or_json = click.option(
     "--format",

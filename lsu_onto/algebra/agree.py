@@ -240,8 +240,7 @@ def disagreements(library: Library, files: Collection[str]) -> list[Diagnostic]:
     """
     maps, errors = maps_around(library, files)
     found = [*(d for d in errors if d.span.file in files), *_declared_twice(library, files), *between(maps, files)]
-    allowed = {f: library.workspace.parsed(f).file.allowed for f in {d.span.file for d in found}}
-    return [d for d in found if d.severity == "error" or d.code not in allowed[d.span.file].get(d.span.line, ())]
+    return library.workspace.reported(found)
 
 
 def _declared_twice(library: Library, files: Collection[str]) -> Iterator[Diagnostic]:

@@ -16,14 +16,24 @@ from lsu_onto.progress import progress
 
 if TYPE_CHECKING:
     from lsu_onto.diagnostics import Diagnostic
+    from lsu_onto.settings import Settings
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 
 
-def tax_files(paths: tuple[str, ...]) -> tuple[list[str], list[Diagnostic]]:
+def project(paths: tuple[str, ...]) -> tuple[tuple[str, ...], Settings]:
+    """What a command is to look at, and the settings of the current folder: the paths that are given, else those of the
+    project, else this folder."""
+    from lsu_onto.settings import find_settings
+
+    settings = find_settings(Path.cwd())
+    return paths or settings.paths or (".",), settings
+
+
+def tax_files(paths: tuple[str, ...], settings: Settings) -> tuple[list[str], list[Diagnostic]]:
     """The files that are named, and those in the folders that are; and what is wrong with the names.
 
-    A file that cannot be read is among the files: reading it says why not.
+    A file that cannot be read is among the files: reading it says why not. What the settings exclude in folders is not.
     """
     from lsu_onto.diagnostics import Diagnostic
     from lsu_onto.library.library import here
@@ -31,7 +41,7 @@ def tax_files(paths: tuple[str, ...]) -> tuple[list[str], list[Diagnostic]]:
 
     files: dict[str, None] = {}
     problems = []
-    for path in paths or (".",):
+    for path in paths:
         if _is_folder(path):
             closed: list[OSError] = []
             with on_terminal("folders", None) as advance:
@@ -39,8 +49,13 @@ def tax_files(paths: tuple[str, ...]) -> tuple[list[str], list[Diagnostic]]:
             problems += [
                 Diagnostic("TAX001", f"cannot read `{e.filename}`: {e.strerror}", here(e.filename)) for e in closed
             ]
-            if not found and not closed:
+            chosen = [f for f in found if not settings.excludes(f)]
+            if found and not chosen:
+                what = f"all `.tax` files in `{path}` are excluded"
+                problems.append(Diagnostic("TAX001", what, here(path), f"see `exclude` in `{settings.file}`"))
+            elif not found and not closed:
                 problems.append(Diagnostic("TAX001", f"there are no `.tax` files in `{path}`", here(path)))
+            found = chosen
             odd = [f for f in found if _is_no_file(f)]  # reading it might never end
             problems += [Diagnostic("TAX001", f"`{f}` is a pipe or a device, not a file", here(f)) for f in odd]
             files.update(dict.fromkeys(f for f in found if f not in odd))
@@ -62,8 +77,8 @@ def on_terminal(what: str, total: int | None) -> Iterator[Callable[[], None]]:
 
 
 def named_folders(paths: tuple[str, ...]) -> list[str]:
-    """The folders among the paths (default: this folder), to search first: the files of a tree see each other."""
-    return [path for path in paths or (".",) if _is_folder(path)]
+    """The folders among the paths, to search first: the files of a tree see each other."""
+    return [path for path in paths if _is_folder(path)]
 
 
 def _is_folder(path: str) -> bool:

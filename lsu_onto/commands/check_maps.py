@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from lsu_onto.commands.arguments import colours, findings_format, named_folders, tax_files
+from lsu_onto.commands.arguments import colours, findings_format, named_folders, project, tax_files
 from lsu_onto.program import search_path
 
 
@@ -17,7 +17,7 @@ from lsu_onto.program import search_path
 @findings_format("How findings are printed.")
 @search_path
 def check_maps(paths: tuple[str, ...], strict: bool, format_: str, **options: Any) -> None:
-    """Find maps that contradict each other: those in files and folders (default: this folder), with all others.
+    """Find maps that contradict each other: those in files and folders (default: the project), with all others.
 
     If a dataset has maps to two sources, and one of the sources is related to the other, there are two ways to say what
     a class is. A contradiction is an error (TAX401); that one way allows what the other excludes is a warning (TAX402),
@@ -35,8 +35,9 @@ def check_maps(paths: tuple[str, ...], strict: bool, format_: str, **options: An
     from lsu_onto.library.library import Library
     from lsu_onto.reporting.findings import FORMATS
 
-    files, found = tax_files(paths)
-    library = Library([*named_folders(paths), *files, *options["search"]])
+    paths, settings = project(paths)
+    files, found = tax_files(paths, settings)
+    library = Library([*named_folders(paths), *files, *options["search"]], silenced=settings.silenced)
     found += disagreements(library, frozenset(files))
     errors = sum(d.severity == "error" for d in found)
     if found or format_ in ("json", "sarif"):

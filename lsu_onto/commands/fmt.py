@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from lsu_onto.commands.arguments import colours, named_folders, tax_files
+from lsu_onto.commands.arguments import colours, named_folders, project, tax_files
 from lsu_onto.program import put_data, search_path
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ def _standard_input(name: str) -> tuple[str, Diagnostic | None]:
 @click.option("--diff", "diff_", is_flag=True, help="Write nothing; show what would change.")
 @search_path
 def fmt(paths: tuple[str, ...], check: bool, diff_: bool, **options: Any) -> None:
-    """Give `.tax` files and folders of them (default: this folder) the canonical layout.
+    """Give `.tax` files and folders of them (default: the project) the canonical layout.
 
     Only white space moves, and official names in quotes that are used as references become names. Lines that cannot
     be read stay as they are. `-` reads standard input and writes standard output. Exit code 0: done, or nothing to
@@ -54,8 +54,9 @@ def fmt(paths: tuple[str, ...], check: bool, diff_: bool, **options: Any) -> Non
         raise click.UsageError("--check and --diff exclude each other: --diff checks too")
     if "-" in paths and len(paths) > 1:
         raise click.UsageError("`-` stands alone")
+    paths, settings = project(paths)
     library = Library([*named_folders(paths), *options["search"]])
-    files, found = (["-"], []) if "-" in paths else tax_files(paths)
+    files, found = (["-"], []) if "-" in paths else tax_files(paths, settings)
     changed = False
     for file in files:
         stdin = file == "-"

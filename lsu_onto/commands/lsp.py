@@ -6,11 +6,11 @@ import sys
 
 import click
 
-from lsu_onto.program import Command, search_path
+from lsu_onto.program import Command, path_option
 
 
 @click.command(cls=Command, refused=2)
-@search_path
+@path_option()
 @click.option("--stdio", is_flag=True, help="Talk over standard input and output: always so; many editors say it.")
 def lsp(search: tuple[str, ...], stdio: bool) -> None:
     """Serve an editor: findings as you type, hover, completion, renaming, quick fixes.

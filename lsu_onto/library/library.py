@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 
 from lsu_onto.diagnostics import Diagnostic, Span
@@ -28,13 +28,19 @@ class Library:
     Args:
         paths: folders searched (with their subfolders), or files, before the shipped library.
         texts: path → text that counts instead of the file on disk, which need not exist (editors).
+        silenced: the codes of warnings and infos that are not reported of a file.
     """
 
-    def __init__(self, paths: Iterable[str | Path] = (), texts: Mapping[str | Path, str] | None = None) -> None:
+    def __init__(
+        self,
+        paths: Iterable[str | Path] = (),
+        texts: Mapping[str | Path, str] | None = None,
+        silenced: Callable[[str], Collection[str]] = lambda path: (),
+    ) -> None:
         if isinstance(paths, (str, Path)):  # each of whose letters would be a folder, `/` among them
             raise UserError(f"`paths` is {str(paths)!r}; expected a list of folders: `[{str(paths)!r}]`")
         edited = {str(p): text for p, text in (texts or {}).items()}
-        self.workspace = Workspace([*map(Path, paths), shipped()], edited)
+        self.workspace = Workspace([*map(Path, paths), shipped()], edited, silenced=silenced)
         self.texts = self.workspace.texts
         """The text of every file that was read."""
 

@@ -54,8 +54,7 @@ def check(workspace: Workspace, path: str, text: str | None = None) -> Analysis:
             findings += check_taxonomy(t)
         for o in resolved.ontologies:
             findings += check_map(o)
-        # Errors cannot be allowed: what `load` compiles must keep every rule.
-        kept = [d for d in findings if d.severity == "error" or d.code not in file.allowed.get(d.span.line, ())]
+        kept = workspace.reported(findings)
         kept.sort(key=lambda d: (d.span, d.code))
         return Analysis(file, resolved, with_intended_help(dict.fromkeys(kept), file, resolved, imports))
 

@@ -6,7 +6,7 @@ a changed file is done again.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable
+from collections.abc import Callable, Collection, Hashable, Iterable
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
@@ -34,10 +34,18 @@ class Workspace:
         roots: folders searched with their subfolders, in this order.
         edited: path → text that counts instead of the file on disk, which need not exist. `edit` changes it.
         here: a folder that is searched last, without its subfolders.
+        silenced: the codes of warnings and infos that are not reported of a file.
     """
 
-    def __init__(self, roots: Iterable[Path], edited: dict[str, str], here: Path | None = None) -> None:
+    def __init__(
+        self,
+        roots: Iterable[Path],
+        edited: dict[str, str],
+        here: Path | None = None,
+        silenced: Callable[[str], Collection[str]] = lambda path: (),
+    ) -> None:
         self.edited = edited
+        self._silenced = silenced
         self.search = SearchPath(roots, edited, here)
         self.texts: dict[str, str] = {}
         """The text of every file that was read."""
@@ -82,6 +90,18 @@ class Workspace:
     def uses(self, path: str) -> None:
         """Note that all running steps use this file."""
         self._users.setdefault(path, set()).update(user for user, _ in self._running)
+
+    def reported(self, findings: Iterable[Diagnostic]) -> list[Diagnostic]:
+        """Findings without those that a note or a project's settings silence.
+
+        Errors cannot be silenced: what `load` compiles must keep every rule.
+        """
+
+        def silent(d: Diagnostic) -> bool:
+            allowed = self.parsed(d.span.file).file.allowed.get(d.span.line, ())
+            return d.code in allowed or d.code in self._silenced(d.span.file)
+
+        return [d for d in findings if d.severity == "error" or not silent(d)]
 
     # --- changes --------------------------------------------------------------------------------------
 

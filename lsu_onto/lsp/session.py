@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Iterable
 from pathlib import Path
 
+from lsu_onto.library.disk import Disk
 from lsu_onto.library.library import Library
 from lsu_onto.library.pipe import Analysis
 from lsu_onto.library.searchpath import files_below
@@ -33,7 +33,7 @@ class Session:
         self.paths = [Path(p).absolute() for p in paths]
         self.library = Library(self.paths)
         self._lines: dict[str, tuple[str, list[str]]] = {}
-        self._stamps: dict[str, tuple[int, int]] = {}
+        self._disk = Disk(self.library, self.open)
         self._looked = 0.0
         self._rest = 0.0
 
@@ -71,31 +71,14 @@ class Session:
         start = time.monotonic()
         if not now and start - self._looked < self._rest:
             return
-        stamps = {}
-        for path in self._files():
-            try:
-                stat = os.stat(path)  # noqa: PTH116
-            except OSError:
-                continue
-            stamps[path] = (stat.st_mtime_ns, stat.st_size)
-        for path in stamps.keys() | self._stamps.keys():
-            if stamps.get(path) != self._stamps.get(path) and path not in self.library.workspace.edited:
-                self.library.forget(path)
-        self._stamps = stamps
+        self._disk.look()
         self._looked = time.monotonic()
         self._rest = max(1.0, 50 * (self._looked - start))
-
-    def _files(self) -> set[str]:
-        """Every file that a name may refer to, and its neighbours."""
-        files = {str(f) for root in self.library.workspace.search.roots for f in files_below(root)}
-        for folder in {Path(p).parent for p in (*self.library.texts, *self.open)}:
-            files |= {str(f) for f in folder.glob("*.tax")}
-        return {f for f in files if Path(f).is_file() or f in self.open}
 
     def everywhere(self) -> list[str]:
         """The `.tax` files of the search path and of the editor's folders, and the open documents."""
         self.look(now=True)
-        paths = self._files() | set(self.open)
+        paths = self._disk.files()
         for folder in self.folders:
             files = files_below(folder, enter=lambda name: not name.startswith(".") and name not in _NOT_OURS)
             paths |= {str(f) for f in files if f.is_file()}
