@@ -10,7 +10,7 @@ unexport PYTHONDONTWRITEBYTECODE
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile
 export PIP_REQUIRE_VIRTUALENV = 1
 
-.PHONY: demo test test-all check install install-demo gpu-bundle clean
+.PHONY: demo test test-all check docs release-check install install-demo install-docs install-release gpu-bundle clean
 
 demo: install-demo
 	$(BIN)/lsu-seg demo $(ARGS)
@@ -30,6 +30,11 @@ check: install
 	$(BIN)/lsu-onto check-maps --strict taxonomies
 	$(BIN)/python tools/check_constraints.py
 
+# The documentation as a website in `site`, from installed packages alone; it opens from disk, too.
+docs: install-docs
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
+	$(BIN)/python tools/website/check.py site
+
 # What tools/gpu_check.py needs on a machine with a GPU and without network.
 gpu-bundle: install
 	$(BIN)/python tools/gpu_bundle.py $(ARGS)
@@ -40,5 +45,11 @@ install:
 install-demo:
 	@$(INSTALL) demo
 
+install-docs:
+	@$(INSTALL) docs
+
+install-release:
+	@$(INSTALL) release
+
 clean:
-	rm -rf .venv .gpu-bundle work .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv .gpu-bundle work site dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -198,7 +198,7 @@ def test_all_covers_every_import() -> None:
 
 def test_all_names_every_extra_that_goes_together() -> None:
     (everything,) = map(Requirement, PROJECT["optional-dependencies"]["all"])
-    apart = {"all", "dev", "sssom", "seg-openmmlab", "mask2former"}
+    apart = {"all", "dev", "docs", "release", "sssom", "seg-openmmlab", "mask2former"}
     assert everything.extras == set(PROJECT["optional-dependencies"]) - apart
 
 

@@ -15,9 +15,9 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 
-EXTRAS = {"demo": "seg,render", "dev": "seg,hf,render,lsp,dev"}
-"""What `make demo` and `make test` need."""
-INCLUDES = {"demo": ("demo", "dev"), "dev": ("dev",)}
+EXTRAS = {"demo": "seg,render", "dev": "seg,hf,render,lsp,dev", "docs": "render,docs", "release": "release"}
+"""What `make demo`, `make test`, `make docs` and `make release-check` need."""
+INCLUDES = {"demo": ("demo", "dev"), "dev": ("dev",), "docs": ("docs",), "release": ("release",)}
 """Whose stamps are good enough."""
 OLDEST = (3, 11)
 
@@ -50,7 +50,8 @@ def main(what: str, this_python: bool) -> int:
             return code
     MARK.touch()
     for stamp in stamps.values():
-        stamp.unlink(missing_ok=True)
+        if _text(stamp) != wanted:  # of other pins; with these pins, an installation only adds to the others
+            stamp.unlink(missing_ok=True)
     print(f"installing {EXTRAS[what]} into .venv", flush=True)
     pip = [str(PYTHON), "-m", "pip", "install", "--quiet", "--constraint", "constraints.txt"]
     code = subprocess.call([*pip, "--editable", f".[{EXTRAS[what]}]"], cwd=ROOT)
