@@ -1,6 +1,6 @@
 """Import and export: an ontology in other formats, and foreign class lists and mappings as `.tax` text.
 
-Two tables list the formats; the module of a format is imported when it is used.
+Three tables list the formats; the module of a format is imported when it is used.
 """
 
 from __future__ import annotations
@@ -17,9 +17,21 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from lsu_onto.ontology.model import Ontology
+    from lsu_onto.ontology.model import Ontology, Taxonomy
 
-__all__ = ["EXPORTS", "IMPORTS", "ExchangeError", "Finding", "Imported", "Options", "export", "import_", "write_text"]
+__all__ = [
+    "CLASS_EXPORTS",
+    "EXPORTS",
+    "IMPORTS",
+    "ExchangeError",
+    "Finding",
+    "Imported",
+    "Options",
+    "export",
+    "export_classes",
+    "import_",
+    "write_text",
+]
 
 EXPORTS = {
     "json": "lsu_onto.exchange.to_json",
@@ -27,9 +39,16 @@ EXPORTS = {
     "sssom": "lsu_onto.exchange.to_sssom",
     "skos": "lsu_onto.exchange.to_skos",
     "mmseg": "lsu_onto.exchange.to_mmseg",
+    "hf": "lsu_onto.exchange.to_hf",
     "md": "lsu_onto.exchange.to_md",
 }
 """Format → a module with `dump(ontology) -> str`."""
+
+CLASS_EXPORTS = {
+    "cvat": "lsu_onto.exchange.to_cvat",
+    "labelstudio": "lsu_onto.exchange.to_labelstudio",
+}
+"""Format → a module with `dump(taxonomy) -> str`: these have classes and no relations, so no map is needed."""
 
 IMPORTS = {
     "csv": "lsu_onto.exchange.from_csv",
@@ -51,6 +70,12 @@ def export(ontology: Ontology, format_: str) -> str:
         ExchangeError: the format's package is not installed.
     """
     text: str = import_module(EXPORTS[format_]).dump(ontology)
+    return text
+
+
+def export_classes(taxonomy: Taxonomy, format_: str) -> str:
+    """A taxonomy's classes as text in one of the `CLASS_EXPORTS`."""
+    text: str = import_module(CLASS_EXPORTS[format_]).dump(taxonomy)
     return text
 
 

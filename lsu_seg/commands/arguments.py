@@ -151,9 +151,9 @@ def ask_options(function: _Function) -> _Function:
             click.option(
                 "--teacher",
                 type=ConfigFile(),
-                metavar="CONFIG | FOLDER | FILE | FILE.py:FUNCTION",
-                help="Ask this teacher about NAME: MMSeg config, Hugging Face folder, checkpoint of data-priors, or a"
-                " function that makes a torch network.",
+                metavar="CONFIG | FOLDER | OWNER/NAME[@REVISION] | FILE | FILE.py:FUNCTION",
+                help="Ask this teacher about NAME: MMSeg config, Hugging Face folder or name on its hub,"
+                " checkpoint of data-priors, or a function that makes a torch network.",
             ),
             click.option(
                 "--checkpoint",

@@ -73,6 +73,7 @@ def evaluate(
     from lsu_seg.models.factory import code_files, is_factory
     from lsu_seg.models.factory import find as find_factory
     from lsu_seg.models.hf_models import weight_files
+    from lsu_seg.models.hub import pin
     from lsu_seg.openmmlab.parts import weights_in
     from lsu_seg.pseudo.errors import check_output
     from lsu_seg.pseudo.output import file_sha256
@@ -82,6 +83,7 @@ def evaluate(
     cfg = load(config, data_root, work_dir, options, search)
     folder = Path(output or f"{cfg.work_dir}/evaluation")
     check_output(folder, {})  # now, and not after the evaluation
+    pin(cfg.get("model"))
     measured = measure(cfg, checkpoint, _sets(datasets, source, search), quiet=True)
     if not is_main_process():
         return
@@ -89,7 +91,7 @@ def evaluate(
     if is_factory(weights):
         files_of_it = code_files(find_factory(weights))
     else:
-        files_of_it = [Path(weights)] if checkpoint else list(weight_files(Path(weights).expanduser()))
+        files_of_it = [Path(weights)] if checkpoint else list(weight_files(weights))
     model = {
         "config": Path(config).name,
         "checkpoint": weights,

@@ -1,4 +1,4 @@
-"""Build an `HFSegmentor`'s model from a config, a folder, or a data-priors checkpoint. No network access."""
+"""Build an `HFSegmentor`'s model from a config, a folder, a name on a hub, or a data-priors checkpoint."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ from lsu_onto import INSTALL, open_to_read
 from lsu_seg.errors import TeacherError
 from lsu_seg.label_files import void_index
 from lsu_seg.models import data_priors
+from lsu_seg.models.hub import CONFIG, PROCESSOR, described, downloaded, hub_name, pinned, weights_in_folder
 
 QUERY_MODELS = (
     "Mask2FormerForUniversalSegmentation",
@@ -39,8 +40,6 @@ MODELS = (
     "DPTForSemanticSegmentation",
 )
 
-CONFIG, PROCESSOR = "config.json", "preprocessor_config.json"
-
 _UNUSED = re.compile(r"\.swin\.layernorm\.(weight|bias)$|\.relative_position_index$")
 """Weights that exist only in checkpoints or only in today's `transformers`, and that no output depends on."""
 
@@ -52,6 +51,7 @@ class HFModel(NamedTuple):
         net: the `transformers` model, in float32.
         class_names: K names; `LABEL_0` and the like if nobody has named them.
         files: the files it was loaded from; () for random weights.
+        origin: its name on a hub, with the commit; "" if it comes from elsewhere.
         new_head: the files have another number of classes, so the head has random weights.
         queries: the model predicts masks with one class each.
         multiple: image sizes must be multiples of this.
@@ -65,6 +65,7 @@ class HFModel(NamedTuple):
     queries: bool
     multiple: int
     data_preprocessor: dict[str, Any] | None
+    origin: str = ""
 
 
 def build(hf: dict[str, Any], num_classes: int | None) -> HFModel:
@@ -85,6 +86,11 @@ def build(hf: dict[str, Any], num_classes: int | None) -> HFModel:
     arguments = dict(hf.get("config") or {})
     if hf.get("pretrained") is None:
         return _from_config(transformers, hf.get("model"), arguments, num_classes)
+    origin = ""
+    if name := hub_name(hf["pretrained"]):
+        name = pinned(name)
+        model_name(described(name))  # before what may be gigabytes
+        hf, origin = {**hf, "pretrained": downloaded(name)}, str(name)
     path = Path(hf["pretrained"]).expanduser()
     model = (
         _from_folder(transformers, path, num_classes, arguments)
@@ -94,7 +100,7 @@ def build(hf: dict[str, Any], num_classes: int | None) -> HFModel:
     expected = hf.get("model")
     if expected and expected != type(model.net).__name__:
         raise TeacherError(f"{path} holds a {type(model.net).__name__}, and the config says {expected}")
-    return model
+    return model._replace(origin=origin)
 
 
 # --- the three sources -----------------------------------------------------------------------------------------------
@@ -153,13 +159,14 @@ def _from_data_priors(
     return _describe(net, weight_files(path), lambda model: _preprocessor(data_priors.MEAN, data_priors.STD, model))
 
 
-def weight_files(pretrained: Path) -> tuple[Path, ...]:
+def weight_files(pretrained: str | Path) -> tuple[Path, ...]:
     """The files of a pretrained model: a folder's config, preprocessor and weights, or the single checkpoint."""
-    if not pretrained.is_dir():
-        return (pretrained,)
-    weights = (p for p in pretrained.iterdir() if p.suffix in (".safetensors", ".bin"))
-    processor = [pretrained / PROCESSOR] if (pretrained / PROCESSOR).is_file() else []
-    return (pretrained / CONFIG, *processor, *sorted(weights))
+    name = hub_name(pretrained)
+    path = downloaded(name) if name else Path(pretrained).expanduser()
+    if not path.is_dir():
+        return (path,)
+    processor = [path / PROCESSOR] if (path / PROCESSOR).is_file() else []
+    return (path / CONFIG, *processor, *weights_in_folder(path))
 
 
 def model_name(folder: Path) -> str:
@@ -174,8 +181,7 @@ def model_name(folder: Path) -> str:
         name = names[0] if isinstance(names, list) and names else names
     except FileNotFoundError:
         raise TeacherError(
-            f"{folder}: found no {CONFIG}; expected a folder that `model.save_pretrained` wrote (models are not"
-            " downloaded)"
+            f"{folder}: found no {CONFIG}; expected a folder that `model.save_pretrained` wrote"
         ) from None
     except (ValueError, RecursionError, AttributeError, OSError) as e:
         raise TeacherError(f"{folder / CONFIG}: cannot be read as the config of a model: {e}") from None
@@ -188,12 +194,15 @@ def model_of(hf: dict[str, Any]) -> str:
     """The model class that `HFSegmentor`'s argument `hf` describes; data-priors' class if it does not say.
 
     Raises:
-        TeacherError: the folder does not exist, or the model is not supported.
+        TeacherError: the folder does not exist, the model is not supported, or a hub does not give it.
     """
-    path = Path(hf["pretrained"]).expanduser() if hf.get("pretrained") else None
     if hf.get("model"):
         return str(hf["model"])
-    return model_name(path) if path is not None and path.is_dir() else QUERY_MODELS[0]
+    if not hf.get("pretrained"):
+        return QUERY_MODELS[0]
+    name = hub_name(hf["pretrained"])
+    path = described(name) if name else Path(hf["pretrained"]).expanduser()
+    return model_name(path) if path.is_dir() else QUERY_MODELS[0]
 
 
 # --- configs ---------------------------------------------------------------------------------------------------------

@@ -31,11 +31,12 @@ class HFSegmentor(NetSegmentor):
             - `dict(model='SegformerForSemanticSegmentation', config=dict(depths=…))`: random weights; `config` has the
               arguments of the class's config,
             - `dict(pretrained='folder')`: a folder that `save_pretrained` wrote,
+            - `dict(pretrained='facebook/mask2former-swin-large-cityscapes-semantic')`: a model of a Hugging Face hub,
+              perhaps with `@` and a revision (`hub.py`). A file or folder of that name is preferred,
             - `dict(pretrained='23_best.pth')`: a checkpoint that data-priors wrote (`data_priors.py`).
 
             Beside `pretrained`, `config` overrides keys of the model's own config:
-            `config=dict(no_object_weight=0.005)`; `pretrained=None` is the same as no `pretrained`. Nothing is ever
-            downloaded.
+            `config=dict(no_object_weight=0.005)`; `pretrained=None` is the same as no `pretrained`.
         num_classes: K. Required for random weights. A pretrained model has its own K; any other number gives it a new,
             untrained head.
         loss_decode: the loss of models with per-pixel logits; the default is cross-entropy. Mask models use the loss
@@ -50,8 +51,8 @@ class HFSegmentor(NetSegmentor):
     is scaled back. Views of `PseudoLabelLoop` have fitting sizes for all models except those with a patch size of 14.
 
     Raises:
-        TeacherError: `transformers` is missing; the model, config key or folder does not exist; the config cannot be
-            built; the weights do not fit.
+        TeacherError: `transformers` is missing; the model, config key or folder does not exist, or the hub does not
+            give it; the config cannot be built; the weights do not fit.
     """
 
     def __init__(
@@ -93,7 +94,7 @@ class HFSegmentor(NetSegmentor):
             data_preprocessor or model.data_preprocessor,
             init_cfg,
         )
-        self.class_names, self.weight_files = model.class_names, model.files
+        self.class_names, self.weight_files, self.origin = model.class_names, model.files, model.origin
         if model.new_head:
             self.untrained = (
                 f"{hf['pretrained']} has another number of classes than the config's `num_classes`, so the model's"

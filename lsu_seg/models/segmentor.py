@@ -49,6 +49,8 @@ class NetSegmentor(TableUser, BaseSegmentor):
     """What was taken for granted, because nothing says it."""
     weight_files: Sequence[Path] = ()
     """The files that the network was loaded from."""
+    origin = ""
+    """The network's name on a hub, with the commit, where it comes from one."""
     untrained = ""
     """Why some of the weights are random, although the model brings its weights."""
     unsaved = ""

@@ -145,6 +145,7 @@ class PseudoLabelLoop(BaseLoop):
             "model_sha256": _config_sha256(self.runner.cfg),
             "modules_sha256": modules_sha256(self.runner.cfg),
             "checkpoint_sha256": self._weights_sha256(),
+            **({"teacher": origin} if (origin := getattr(self._model, "origin", "")) else {}),
             "batch_size": self.dataloader.batch_size,
             **self.views.manifest(),
             "threshold": self.threshold,
@@ -154,11 +155,15 @@ class PseudoLabelLoop(BaseLoop):
     def _weights_sha256(self) -> str:
         """sha256 of the checkpoint, and of the files that the model loads itself (`HFSegmentor`): with a checkpoint,
         only those that say what the model is and how images are normalised."""
-        model = getattr(self.runner.model, "module", self.runner.model)  # not as on several GPUs
-        files = list(getattr(model, "weight_files", ()))
+        files = list(getattr(self._model, "weight_files", ()))
         if self.runner._load_from:
             files = [self.runner._load_from, *(f for f in files if f.suffix == ".json")]
-        return " ".join(file_sha256(f) for f in files) or f"none: {tensors_sha256(model)}"
+        return " ".join(file_sha256(f) for f in files) or f"none: {tensors_sha256(self._model)}"
+
+    @property
+    def _model(self) -> Any:
+        """The model itself, and not as it is wrapped on several GPUs."""
+        return getattr(self.runner.model, "module", self.runner.model)
 
     entered = False
     """Whether `run` has found nothing to refuse, and has begun to work in the output folders."""
@@ -188,9 +193,8 @@ class PseudoLabelLoop(BaseLoop):
 
     def _take_stated_classes(self) -> None:
         """What the checkpoint says of its classes, where a Runner other than ours is to load it."""
-        model: Any = getattr(self.runner.model, "module", self.runner.model)
-        if self.runner._load_from and not hasattr(model, "stated_classes"):
-            model.stated_classes = stated_classes(load_checkpoint(self.runner._load_from, map_location="cpu"))
+        if self.runner._load_from and not hasattr(self._model, "stated_classes"):
+            self._model.stated_classes = stated_classes(load_checkpoint(self.runner._load_from, map_location="cpu"))
 
     def _folder(self, path: str, manifest: dict[str, Any], run: str) -> OutputFolder:
         rank, _ = get_dist_info()

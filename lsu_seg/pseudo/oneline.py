@@ -13,6 +13,7 @@ import lsu_onto
 from lsu_seg.errors import ConfigError
 from lsu_seg.layout.pairs import DatasetError
 from lsu_seg.models.factory import is_factory
+from lsu_seg.models.hub import hub_name, pinned
 from lsu_seg.openmmlab.config import LOAD, load_config, renamed
 from lsu_seg.openmmlab.parts import weights_in
 
@@ -74,8 +75,9 @@ def pseudo_label_config(
     Args:
         taxonomy, source, paths: as for `lsu_onto.load`.
         data_root: the dataset's folder.
-        teacher: a config of MMSegmentation; or a Hugging Face folder; or a checkpoint of data-priors; or a function
-            that makes a network, as `TorchSegmentor` takes it.
+        teacher: a config of MMSegmentation; or a Hugging Face folder; or the name of a model on a Hugging Face hub,
+            `owner/name[@revision]`; or a checkpoint of data-priors; or a function that makes a network, as
+            `TorchSegmentor` takes it.
         checkpoint: the checkpoint of the config, or of the network; None if the teacher brings its own weights.
         output: folder of the labels.
         split: the split to label.
@@ -83,12 +85,12 @@ def pseudo_label_config(
         unknown: as for `TaxDataset`.
 
     Raises:
-        ConfigError: the teacher is none of these. DatasetError: the split does not exist. TaxonomyError: see
-            `lsu_onto.load`.
+        ConfigError: the teacher is none of these. TeacherError: a hub does not give it. DatasetError: the split does
+            not exist. TaxonomyError: see `lsu_onto.load`.
 
-    >>> cfg = pseudo_label_config("demo_town", "data/town", "weights/segformer", None, "out", source="demo")
+    >>> cfg = pseudo_label_config("demo_town", "data/town", "data/weights/segformer", None, "out", source="demo")
     >>> cfg.model.to_dict(), cfg.test_cfg.type
-    ({'type': 'HFSegmentor', 'hf': {'pretrained': 'weights/segformer'}}, 'PseudoLabelLoop')
+    ({'type': 'HFSegmentor', 'hf': {'pretrained': 'data/weights/segformer'}}, 'PseudoLabelLoop')
     """
     splits = lsu_onto.load(taxonomy, source, paths).layout.splits
     if splits and split not in splits:
@@ -139,18 +141,21 @@ def _teacher_config(teacher: str, checkpoint: str | None) -> dict[str, Any]:
     if is_factory(teacher):
         return _by_lsu_seg(dict(type="TorchSegmentor", factory=teacher))
     is_config = Path(teacher).suffix in CONFIG_SUFFIXES
-    if not is_config and checkpoint and not Path(teacher).expanduser().exists():
+    hub = hub_name(teacher)
+    if not is_config and checkpoint and not hub and not Path(teacher).expanduser().exists():
         raise ConfigError(
             f"there is no `{teacher}`; expected for `--teacher` a config of MMSegmentation, a folder of"
-            " Hugging Face, a checkpoint of data-priors, or a function that makes a network: `file.py:function`"
+            " Hugging Face or a name on its hub, a checkpoint of data-priors, or a function that makes a network:"
+            " `file.py:function`"
         )
     if not is_config and checkpoint:
+        what = "a model of a hub" if hub else "a folder or a checkpoint of data-priors"
         raise ConfigError(
-            f"`--teacher {teacher} --checkpoint {checkpoint}`: a folder or a checkpoint of data-priors brings its own"
+            f"`--teacher {teacher} --checkpoint {checkpoint}`: {what} brings its own"
             f" weights, so leave `--checkpoint` out; a config ends in {', '.join(CONFIG_SUFFIXES)}"
         )
     if not is_config:
-        return _by_lsu_seg(dict(type="HFSegmentor", hf=dict(pretrained=teacher)))
+        return _by_lsu_seg(dict(type="HFSegmentor", hf=dict(pretrained=str(pinned(hub)) if hub else teacher)))
     _check_no_network(Path(teacher))
     cfg = load_config(teacher)
     if not isinstance(cfg.get("model"), dict):

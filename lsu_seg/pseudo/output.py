@@ -38,6 +38,8 @@ if TYPE_CHECKING:
     from lsu_seg.pseudo.inputs import Inputs, State
 
 MANIFEST = "manifest.json"
+_FOLLOW = ("splits", "meaning_sha256", "teacher")
+"""Keys of a manifest that are compared apart, or follow from others."""
 
 
 def file_sha256(path: str | Path) -> str:
@@ -280,10 +282,11 @@ def _has_pngs(root: Path) -> bool:
 def _differences(existing: dict[str, Any], expected: dict[str, Any]) -> list[str]:
     """A line for every setting that differs. A split that only one of the two manifests has is no difference.
 
-    `meaning_sha256`, which training compares, follows from `taxonomies_sha256`.
+    `meaning_sha256`, which training compares, follows from `taxonomies_sha256`; and what a teacher's name on a hub
+    stands for, from `checkpoint_sha256`.
     """
     pairs = [(key, existing.get(key), expected.get(key)) for key in sorted(existing.keys() | expected.keys())]
-    lines = [f"{k}: there {a}, now {b}" for k, a, b in pairs if a != b and k not in ("splits", "meaning_sha256")]
+    lines = [f"{k}: there {a}, now {b}" for k, a, b in pairs if a != b and k not in _FOLLOW]
     splits, others = (m.get("splits") or {} for m in (existing, expected))
     if not isinstance(splits, dict) or bool(splits) != bool(others):
         return [*lines, f"splits: there {splits}, now {others}"]

@@ -16,6 +16,7 @@ from mmengine.logging import MMLogger
 
 import lsu_onto
 from lsu_seg.errors import ConfigError, UserError
+from lsu_seg.models.hub import pin
 from lsu_seg.openmmlab.config import is_type
 from lsu_seg.openmmlab.parts import check_parts
 from lsu_seg.openmmlab.runner import runner_with_checkpoint
@@ -43,6 +44,7 @@ def pseudo_label(
     cfg = copy.deepcopy(cfg)
     cfg.test_evaluator = []
     _check_labelling(cfg, resume)
+    pin(cfg.model)
     # Nothing is exchanged but a few numbers at the start. NCCL, which configs ask for, would watch over its peers and
     # end processes whose peers are gone.
     cfg.merge_from_dict({"env_cfg.dist_cfg.backend": "gloo"})

@@ -12,6 +12,7 @@ from mmengine.logging import print_log
 
 from lsu_onto import open_to_read
 from lsu_seg.errors import ConfigError
+from lsu_seg.models.hub import pin
 from lsu_seg.openmmlab.config import is_type
 from lsu_seg.openmmlab.parts import check_parts
 from lsu_seg.openmmlab.runner import build_runner, make_work_dir
@@ -40,6 +41,7 @@ def train(cfg: Config, quiet: bool = False, resume: bool = False) -> Path:
             "the config has no `train_dataloader`, `train_cfg` and `optim_wrapper`, so there is nothing to train: is it"
             " one for labelling or evaluation?"
         )
+    pin(cfg.model)
     work = make_work_dir(cfg)
     # Two runs would overwrite each other's checkpoints, and both end as if nothing was wrong.
     with locked(work) if is_first(cfg.get("launcher", "none")) else contextlib.nullcontext():

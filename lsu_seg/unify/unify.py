@@ -40,6 +40,7 @@ from lsu_seg.evaluation.run import measure
 from lsu_seg.label_files import void_index
 from lsu_seg.label_files.annotation import Annotation, channel_constraint
 from lsu_seg.models.hf_models import weight_files
+from lsu_seg.models.hub import pin
 from lsu_seg.openmmlab.config import is_type
 from lsu_seg.openmmlab.rehearsal import rehearse
 from lsu_seg.pseudo.inputs import modules_sha256
@@ -83,6 +84,7 @@ def unify(
     if jobs > 1 and torch.cuda.is_initialized():
         raise ProcessError("this process has used CUDA, so processes forked from it cannot; pass `jobs=1`")
     check_config(cfg)
+    pin(cfg.model)
     _rehearse(cfg, work, seed, jobs)
     prepare()
     check_files(cfg)

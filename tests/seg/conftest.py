@@ -14,6 +14,9 @@ from helpers.forkserver import LIBRARIES, OURS, Server
 # The networks here are tiny: more threads only wait for each other. Processes that a test starts inherit it.
 os.environ["OMP_NUM_THREADS"] = "1"
 
+# No test depends on a network. Those of models on a hub serve one of their own.
+os.environ["HF_HUB_OFFLINE"] = "1"
+
 # A shell that starts the tests in the background has them ignore it, and then so would all that a test interrupts.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)

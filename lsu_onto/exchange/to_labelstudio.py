@@ -1,0 +1,33 @@
+"""A taxonomy's classes as Label Studio's labeling interface, with brushes. `import --from xml` reads it back."""
+
+from __future__ import annotations
+
+from xml.sax.saxutils import quoteattr
+
+from lsu_onto.ontology.model import TaxClass, Taxonomy
+
+
+def dump(taxonomy: Taxonomy) -> str:
+    classes = taxonomy.classes
+    numbered = taxonomy.encoding in ("id", "id16") and all(_id(c) >= 0 for c in classes)
+    labels = "".join(f"    <Label {_attributes(c, numbered)}/>\n" for c in classes)
+    return (
+        "<View>\n"
+        '  <Image name="image" value="$image" zoom="true" zoomControl="true"/>\n'
+        f'  <BrushLabels name="label" toName="image">\n{labels}  </BrushLabels>\n'
+        "</View>\n"
+    )
+
+
+def _attributes(c: TaxClass, numbered: bool) -> str:
+    values = {"value": c.official}
+    if c.colours:
+        values["background"] = f"#{c.colours[0]:06x}"
+    if numbered:
+        values["category"] = str(_id(c))
+    return " ".join(f"{key}={quoteattr(value)}" for key, value in values.items())
+
+
+def _id(c: TaxClass) -> int:
+    """The raw value of a class that has a single one, else -1."""
+    return c.ids[0][0] if len(c.ids) == 1 and c.ids[0][0] == c.ids[0][1] else -1
