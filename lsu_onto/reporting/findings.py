@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Mapping, Sequence
+from functools import cache
 from pathlib import PurePath
 from urllib.parse import quote
 
@@ -35,12 +36,16 @@ def full(diagnostics: Sequence[Diagnostic], texts: Texts, colour: bool = False) 
 
         return highlight(text, start, end)
 
+    @cache
+    def lines_of(file: str) -> list[str]:
+        return texts.get(file, "").removeprefix("\ufeff").split("\n")
+
     blocks = []
     for d in diagnostics:
         lines = [paint(f"{d.severity}[{d.code}]", d.severity) + paint(f": {visible(d.message)}", "bold")]
-        lines += _excerpt(d.span, "^", "", d.severity, texts, paint, excerpt)
+        lines += _excerpt(d.span, "^", "", d.severity, lines_of, paint, excerpt)
         for place, label in d.places:
-            lines += _excerpt(place, "-", label, "frame", texts, paint, excerpt)
+            lines += _excerpt(place, "-", label, "frame", lines_of, paint, excerpt)
         if d.help:
             lines.append(paint("     = ", "frame") + paint("help", "help") + f": {visible(d.help)}")
         blocks.append("\n".join(lines))
@@ -52,12 +57,12 @@ def _excerpt(
     mark: str,
     label: str,
     style: str,
-    texts: Texts,
+    lines_of: Callable[[str], list[str]],
     paint: Callable[[str, str], str],
     excerpt: Callable[[str, int, int], str],
 ) -> list[str]:
     out = [paint("  --> ", "frame") + visible(f"{span.file}:{span.line}:{span.column}")]
-    lines = texts.get(span.file, "").removeprefix("\ufeff").split("\n")
+    lines = lines_of(span.file)
     if span.line <= len(lines) and lines[span.line - 1].strip():
         text = "".join(c if c.isprintable() else " " for c in lines[span.line - 1])
         start, end = span.column - 1, max(span.end - 1, span.column)
