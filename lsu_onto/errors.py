@@ -14,14 +14,33 @@ class UserError(ValueError):
     __module__ = "lsu_onto"  # where users import it from, and what a traceback shows
 
 
+_CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+_UNSEEN = re.compile(
+    "[\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f"
+    "\u3164\ufeff\uffa0\ufff0-\ufffb\U000e0000-\U000e0fff]"
+)
+"""Characters without a sign: some turn the order of what follows, and two names with and without them look the same.
+Joiners and variation selectors, which scripts and emojis need, are not among them."""
+
+
 def visible(message: str) -> str:
-    r"""A message in which control characters, which are commands to a terminal, are spelt out. Names in it may be from
-    any file.
+    r"""A message in which control characters, which are commands to a terminal, and those of `seen` are spelt out.
+
+    Names in it may be from any file.
 
     >>> visible("`\x1b[31mred` is no class\n  of `s`")
     '`\\x1b[31mred` is no class\n  of `s`'
     """
-    return re.sub(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]", lambda c: f"\\x{ord(c[0]):02x}", message)
+    return seen(_CONTROLS.sub(lambda c: f"\\x{ord(c[0]):02x}", message))
+
+
+def seen(text: str) -> str:
+    r"""A text in which characters that show nothing, or turn the order of others, are spelt out.
+
+    >>> seen("gnp.\u202elebal")
+    'gnp.\\u202elebal'
+    """
+    return _UNSEEN.sub(lambda c: c[0].encode("ascii", "backslashreplace").decode(), text)
 
 
 def interruption(error: BaseException) -> KeyboardInterrupt | SystemExit | None:

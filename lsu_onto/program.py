@@ -24,7 +24,7 @@ from typing import Any, TypeVar
 import click
 from click.shell_completion import CompletionItem
 
-from lsu_onto.errors import UserError, interruption, visible
+from lsu_onto.errors import UserError, interruption, seen, visible
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 
@@ -74,6 +74,13 @@ def _mend_streams() -> None:
             if stream.errors in _STRICT:
                 stream.reconfigure(errors="lsu_onto.spell")
             vars(stream)["close"] = stream.flush  # code of users' may close it, and we have more to say
+            if number == 2 or stream.isatty():  # for people: what programs read is left as it is
+                vars(stream)["write"] = _writer(stream.write)
+
+
+def _writer(write: Callable[[str], int]) -> Callable[[str], int]:
+    """How text is written where names from any file must not turn the order of what people read."""
+    return lambda text: write(seen(text))
 
 
 def put_data(text: str) -> None:

@@ -73,9 +73,18 @@ class Step(NamedTuple):
 
 
 def product(a: Matrix, b: Matrix) -> Matrix:
-    """Which pairs may share a pixel by way of a taxonomy between them."""
-    product: Matrix = (a.astype(np.float32) @ b.astype(np.float32)) > 0
-    return product
+    """Which pairs may share a pixel by way of a taxonomy between them.
+
+    A class meets few others, so it costs little to put together what these meet, as bits.
+    """
+    return _united(b.T, a.T).T if a.sum() > b.sum() else _united(a, b)
+
+
+def _united(choices: Matrix, rows: Matrix) -> Matrix:
+    """For each row of choices, what is true in any of the rows that it chooses."""
+    bits = np.packbits(rows, axis=1)
+    united = np.array([np.bitwise_or.reduce(bits[chosen], axis=0) for chosen in choices], np.uint8)
+    return np.unpackbits(united.reshape(len(choices), bits.shape[1]), axis=1, count=rows.shape[1]).astype(bool)
 
 
 def along(matrices: Sequence[Matrix]) -> Matrix:
@@ -110,10 +119,13 @@ def possible(matrices: Sequence[Matrix]) -> NDArray[np.uint8]:
     not_all_of_t = (ends.sum(0) > 1)[None]
     inside = meet & ~product(only_d, ~reaches_t)  # every class has pixels without those of d outside t
     contains = meet & ~product(~reaches_d, only_t)
-    sets = EQUAL * (inside & contains) + INSIDE * (inside & not_all_of_t) + CONTAINS * (contains & not_all_of_d)
-    sets += OVERLAPS * (meet & not_all_of_d & not_all_of_t) + DISJOINT * ~product(only_d, only_t)
-    cells: NDArray[np.uint8] = sets[:-1, :-1].astype(np.uint8)
-    return cells
+    sets = np.zeros(ends.shape, np.uint8)
+    sets[inside & contains] |= EQUAL
+    sets[inside & not_all_of_t] |= INSIDE
+    sets[contains & not_all_of_d] |= CONTAINS
+    sets[meet & not_all_of_d & not_all_of_t] |= OVERLAPS
+    sets[~product(only_d, only_t)] |= DISJOINT
+    return sets[:-1, :-1]
 
 
 def _prefixes(matrices: Sequence[Matrix]) -> list[Matrix]:

@@ -10,6 +10,9 @@ from lsu_onto.ontology.model import Dataset, Source, TaxClass, Taxonomy
 
 Findings = Iterator[Diagnostic]
 
+_EACH = 9
+"""So many mistakes of one kind are a finding each; more are one, because they have one cause."""
+
 _ID_LIMIT = {"id": 1 << 8, "id16": 1 << 16, "instance-ids": 1000}
 
 
@@ -106,16 +109,20 @@ def id_out_of_range(t: Taxonomy) -> Findings:
             t.void_span if here is t.span else None
         )  # the file of the base has another encoding, under which it is right
         yield Diagnostic("TAX107", what, here, help_, second, "inherited from here")
+    too_large = [(c, high) for c in t.classes for _, high in c.ids if high >= limit and t.encoding != "rgb"]
+    many = len(too_large) > _EACH  # the encoding is wrong, or all of them
+    for c, high in too_large[:1] if many else too_large:
+        yield Diagnostic(
+            "TAX107",
+            f"id {high} does not fit `encoding: {t.encoding}` (0 to {limit - 1})"
+            + f", nor do {len(too_large) - 1} more ids" * many,
+            c.span,
+            "write `encoding: id16` if the labels are 16-bit" if t.encoding == "id" else None,
+            more=tuple((other.span, "nor does this one") for other, _ in too_large[1:3] if many),
+        )
     for c in t.classes:
         for low, high in c.ids:
-            if high >= limit and t.encoding != "rgb":
-                yield Diagnostic(
-                    "TAX107",
-                    f"id {high} does not fit `encoding: {t.encoding}` (0 to {limit - 1})",
-                    c.span,
-                    "write `encoding: id16` if the labels are 16-bit" if t.encoding == "id" else None,
-                )
-            elif low > high:
+            if low > high and (high < limit or t.encoding == "rgb"):
                 yield Diagnostic("TAX107", f"the range {low}..{high} runs backwards", c.span, f"write `{high}..{low}`")
 
 
@@ -150,15 +157,17 @@ def void_is_class(t: Taxonomy) -> Findings:
 
 
 def colour_missing(t: Taxonomy) -> Findings:
-    if t.encoding == "rgb":
-        for c in t.classes:
-            if c.ids and not c.colours:
-                yield Diagnostic(
-                    "TAX109",
-                    f"`{c.name}` has no colour, and the encoding is `rgb`",
-                    c.span,
-                    "add its `#rrggbb`, or `-` as its id if it is never drawn",
-                )
+    without = [c for c in t.classes if c.ids and not c.colours and t.encoding == "rgb"]
+    many = len(without) > _EACH
+    for c in without[:1] if many else without:
+        yield Diagnostic(
+            "TAX109",
+            f"`{c.name}` has no colour, and the encoding is `rgb`" + f"; nor have {len(without) - 1} more" * many,
+            c.span,
+            "add its `#rrggbb`, or `-` as its id if it is never drawn"
+            + "; or leave `encoding:` out if label files store ids" * many,
+            more=tuple((other.span, "nor has this one") for other in without[1:3] if many),
+        )
 
 
 def never_drawn(t: Taxonomy) -> Findings:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import os
-import re
 from collections.abc import Callable, Mapping, Sequence
+from functools import cache
 from pathlib import PurePath
 from urllib.parse import quote
 
 from lsu_onto import __version__
 from lsu_onto.diagnostics import RULES, Diagnostic, Fix, Span
+from lsu_onto.errors import visible
 
 Texts = Mapping[str, str]
 """File → its text, for the excerpts."""
@@ -35,25 +36,20 @@ def full(diagnostics: Sequence[Diagnostic], texts: Texts, colour: bool = False) 
 
         return highlight(text, start, end)
 
+    @cache
+    def lines_of(file: str) -> list[str]:
+        return texts.get(file, "").removeprefix("\ufeff").split("\n")
+
     blocks = []
     for d in diagnostics:
-        lines = [paint(f"{d.severity}[{d.code}]", d.severity) + paint(f": {_visible(d.message)}", "bold")]
-        lines += _excerpt(d.span, "^", "", d.severity, texts, paint, excerpt)
+        lines = [paint(f"{d.severity}[{d.code}]", d.severity) + paint(f": {visible(d.message)}", "bold")]
+        lines += _excerpt(d.span, "^", "", d.severity, lines_of, paint, excerpt)
         for place, label in d.places:
-            lines += _excerpt(place, "-", label, "frame", texts, paint, excerpt)
+            lines += _excerpt(place, "-", label, "frame", lines_of, paint, excerpt)
         if d.help:
-            lines.append(paint("     = ", "frame") + paint("help", "help") + f": {_visible(d.help)}")
+            lines.append(paint("     = ", "frame") + paint("help", "help") + f": {visible(d.help)}")
         blocks.append("\n".join(lines))
     return "\n\n".join(blocks)
-
-
-def _visible(text: str) -> str:
-    r"""A text with its control characters spelt out: a file may hold any, and a terminal would obey them.
-
-    >>> _visible("unexpected `\x1b[2J`")
-    'unexpected `\\x1b[2J`'
-    """
-    return re.sub(r"[\x00-\x09\x0b-\x1f\x7f-\x9f]", lambda m: f"\\x{ord(m[0]):02x}", text)
 
 
 def _excerpt(
@@ -61,12 +57,12 @@ def _excerpt(
     mark: str,
     label: str,
     style: str,
-    texts: Texts,
+    lines_of: Callable[[str], list[str]],
     paint: Callable[[str, str], str],
     excerpt: Callable[[str, int, int], str],
 ) -> list[str]:
-    out = [paint("  --> ", "frame") + f"{span.file}:{span.line}:{span.column}"]
-    lines = texts.get(span.file, "").removeprefix("\ufeff").split("\n")
+    out = [paint("  --> ", "frame") + visible(f"{span.file}:{span.line}:{span.column}")]
+    lines = lines_of(span.file)
     if span.line <= len(lines) and lines[span.line - 1].strip():
         text = "".join(c if c.isprintable() else " " for c in lines[span.line - 1])
         start, end = span.column - 1, max(span.end - 1, span.column)
@@ -75,15 +71,15 @@ def _excerpt(
         pad = " " * (start - cut + bool(cut))
         marks = paint(mark * max(1, min(end, cut + 140) - start), style)
         out.append(paint(f"{span.line:4d} | ", "frame") + shown)
-        out.append(paint("     | ", "frame") + pad + marks + (f" {label}" if label else ""))
+        out.append(paint("     | ", "frame") + pad + marks + (f" {visible(label)}" if label else ""))
     return out
 
 
 def concise(diagnostics: Sequence[Diagnostic], texts: Texts, colour: bool = False) -> str:
     """One line each: `file:line:column: error[CODE] message; help`."""
     return "\n".join(
-        _visible(f"{d.span.file}:{d.span.line}:{d.span.column}: {d.severity}[{d.code}] {d.message}")
-        + (f"; {_visible(d.help)}" if d.help else "")
+        visible(f"{d.span.file}:{d.span.line}:{d.span.column}: {d.severity}[{d.code}] {d.message}")
+        + (f"; {visible(d.help)}" if d.help else "")
         for d in diagnostics
     )
 
@@ -119,9 +115,13 @@ def github(diagnostics: Sequence[Diagnostic], texts: Texts, colour: bool = False
     level = {"error": "error", "warning": "warning", "info": "notice"}
 
     def line(d: Diagnostic) -> str:
-        message = _visible(d.message + (f" ({d.help})" if d.help else "")).replace("%", "%25").replace("\n", "%0A")
-        where = f"file={d.span.file},line={d.span.line},col={d.span.column},endColumn={d.span.end}"
+        message = data(visible(d.message + (f" ({d.help})" if d.help else "")))
+        file = data(d.span.file).replace(":", "%3A").replace(",", "%2C")
+        where = f"file={file},line={d.span.line},col={d.span.column},endColumn={d.span.end}"
         return f"::{level[d.severity]} {where},title={d.code}::{message}"
+
+    def data(text: str) -> str:
+        return text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
 
     return "\n".join(map(line, diagnostics))
 

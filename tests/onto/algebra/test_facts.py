@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from time import process_time
 
 import numpy as np
 import pytest
@@ -59,3 +60,18 @@ def test_two_maps_leave_open_just_what_some_world_has(seed: int) -> None:
     assert possible([a, b]).tolist() == sets.tolist()
     if met.any():  # the maps do not contradict each other
         assert product(a, b)[:d].tolist() == met[:d].tolist()
+
+
+def test_products_are_those_of_matrices() -> None:
+    rng = np.random.default_rng(0)
+    for d, m, k in ((1, 1, 1), (3, 9, 17), (20, 8, 3), (5, 0, 4), (0, 3, 2)):
+        for share in (0, 0.1, 0.9, 1):
+            a, b = rng.random((d, m)) < share, rng.random((m, k)) < 1 - share / 2
+            assert np.array_equal(product(a, b), a.astype(int) @ b.astype(int) > 0)
+
+
+def test_thousands_of_classes_take_no_time() -> None:
+    """As numbers, these matrices take 400 billion steps."""
+    start = process_time()
+    assert np.array_equal(product(np.eye(6000, dtype=bool), ~np.eye(6000, dtype=bool)), ~np.eye(6000, dtype=bool))
+    assert process_time() - start < 4

@@ -196,3 +196,39 @@ def test_streams_that_code_of_users_closes_take_what_comes_later() -> None:
     code = "import sys; from lsu_onto.program import _mend_streams as mend; mend(); sys.stdout.close(); print('more')"
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert (run.returncode, run.stdout, run.stderr) == (0, "more\n", "")
+
+
+HIDDEN = """tax 1
+dataset odd v1 -> demo v1
+
+1  path "a\u202elebal\u2066\u200bz"  < road
+2  cow  > road sky \u202e
+"""
+
+
+def test_names_cannot_turn_the_order_of_a_message(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nor can characters that show nothing make two names look the same."""
+    monkeypatch.chdir(tmp_path)
+    name = "wrong\u202exat.tax"
+    Path(name).write_text(HIDDEN, encoding="utf-8")
+    for form in ("full", "concise", "github"):
+        result = call("validate", name, "--format", form)
+        assert "\\u202e" in result.output.replace(name, "")
+        assert not {*"\u202e\u2066\u200b"} & {*result.output}.difference(name if form == "github" else "")
+    missing = call("show", "no\u2067where")
+    assert "no\\u2067where" in missing.output
+
+
+def test_a_terminal_shows_what_it_would_obey(tmp_path: Path) -> None:
+    """A pipe gets it as it is: another program may look the name up."""
+    (tmp_path / "odd.tax").write_text("tax 1\nsource odd v1\n\n0 road  # a\u202elebal\n", encoding="utf-8")
+    command = [sys.executable, "-m", "lsu_onto", "show", "odd.tax"]
+    near, far = os.openpty()
+    with os.fdopen(near, "rb", buffering=0) as terminal:
+        run = subprocess.run(command, stdout=far, stderr=subprocess.PIPE, cwd=tmp_path, check=False)
+        os.close(far)
+        shown = terminal.read(1 << 16).decode()
+    assert run.returncode == 0, run.stderr
+    assert "a\\u202elebal" in shown
+    piped = subprocess.run(command, capture_output=True, cwd=tmp_path, check=False, text=True, encoding="utf-8")
+    assert "a\u202elebal" in piped.stdout

@@ -227,3 +227,17 @@ def test_a_key_of_another_program_about_labels_is_an_error(line: str, help_: str
 
 def test_errors_cannot_be_allowed() -> None:
     assert [d.code for d in diagnose("tax 2  # allow: TAX005\n")] == ["TAX005"]
+
+
+@pytest.mark.parametrize(
+    ("encoding", "code", "said"),
+    [
+        ("id", "TAX107", "id 256 does not fit `encoding: id` (0 to 255), nor do 43 more ids"),
+        ("rgb", "TAX109", "`c0` has no colour, and the encoding is `rgb`; nor have 299 more"),
+    ],
+)
+def test_a_wrong_encoding_is_one_finding(encoding: str, code: str, said: str) -> None:
+    """However many classes do not fit it."""
+    lines = "".join(f"{i} c{i}\n" for i in range(300))
+    [found] = diagnose(f"tax 1\ndataset s v1\nencoding: {encoding}\n{lines}")
+    assert (found.code, found.message, len(found.more)) == (code, said, 2)
