@@ -54,3 +54,18 @@ def check_arguments(
         raise DatasetError(
             f"`indices` of `{taxonomy}` is {indices!r}; expected how many images to take, or a list of their numbers"
         )
+
+
+def check_temperature(rare_classes: Any) -> None:
+    """Refuse a `rare_classes` of a CompoundDataset that is no temperature.
+
+    Raises:
+        DatasetError: what was found, and what was expected.
+    """
+    if rare_classes is None:
+        return
+    if not isinstance(rare_classes, Real) or isinstance(rare_classes, bool) or not 0 < float(rare_classes) < math.inf:
+        raise DatasetError(
+            f"`rare_classes` of a CompoundDataset is {rare_classes!r}; expected a temperature above 0, such as 0.01, or"
+            " None to draw every image of a dataset equally often"
+        )

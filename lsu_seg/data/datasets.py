@@ -18,12 +18,14 @@ from mmseg.datasets import BaseSegDataset, MultiImageMixDataset
 from numpy.typing import NDArray
 
 import lsu_onto
-from lsu_seg.data.arguments import check_arguments
+from lsu_seg.data.arguments import check_arguments, check_temperature
+from lsu_seg.data.rare import RareClasses, find_rare_classes
 from lsu_seg.label_files import size_and_time, void_index
 from lsu_seg.label_files.annotation import Annotation
 from lsu_seg.layout.pairs import DatasetError, find_pairs
 from lsu_seg.openmmlab.pipelines import run_pipeline
 from lsu_seg.openmmlab.registry import DATASETS, register
+from lsu_seg.targets.class_pixels import count_classes
 from lsu_seg.targets.class_thresholds import class_thresholds, count_confidence
 from lsu_seg.targets.coder import TargetCoder
 from lsu_seg.targets.reader import TargetReader
@@ -92,6 +94,8 @@ class TaxDataset(BaseSegDataset):
         self.weight = weight
         self.name = self.constraint.dataset
         self.skip_void = False
+        self.class_odds: NDArray[Any] | None = None
+        """In a `CompoundDataset` with `rare_classes`: the odds of each class, by which `RareClassCrop` looks for it."""
         self._void: set[int] = set()
         self.pseudo = Path(labels) if labels else None
         self.unsure, self.loss_weight = unsure, loss_weight
@@ -153,6 +157,11 @@ class TaxDataset(BaseSegDataset):
         if not self._fully_initialized:
             self.full_init()
         return self.table.classes(self.reader.read(self.get_data_info(index)).target)
+
+    def class_counts(self) -> NDArray[Any]:
+        """The pixels of each class in the targets of every image, int64 `[N, K + 2]`: classes, sets, void."""
+        items = [self.get_data_info(i) for i in range(len(self))]
+        return count_classes(items, self.reader, self.pseudo, f"classes of {self.name}")
 
     def load_data_list(self) -> list[dict[str, Any]]:
         pairs = find_pairs(self.data_root, self.constraint.layout, self.split)
@@ -268,6 +277,7 @@ class TaxDataset(BaseSegDataset):
     def _prepare(self, idx: int, skipped: int) -> Any:
         info = self.get_data_info(idx)
         info |= {"reader": self.reader, "dataset": self.name, "skip_void": self.skip_void}
+        info["class_odds"] = self.class_odds
         info["image_bits"] = self.constraint.layout.image_bits
         info["void_skipped"] = skipped
         return run_pipeline(self.pipeline, info, self.name)
@@ -347,14 +357,21 @@ class CompoundDataset(ConcatDataset):
         source: the source taxonomy of all datasets; set in every config that names none.
         pipeline: the transforms of every config that has none.
         test_mode: also return images that are void everywhere, which training skips.
+        rare_classes: draw images by their classes, the rarer the likelier (`rare.py`); the number is the temperature,
+            0.01 in DAFormer. The shares of the datasets stay the same. Needs a `CompoundSampler`. None: every image of
+            a dataset is drawn equally often.
 
     Attributes:
         table: the meaning of numbers above the void index in all targets; None without a `TaxDataset`.
+        rare: with `rare_classes`, after `full_init`: odds and images of the classes.
 
     Raises:
         DatasetError: sources, classes or palettes differ; the message says which and where. Or a member is a
-            wrapper of datasets.
+            wrapper of datasets, or `rare_classes` is out of range.
     """
+
+    rare_classes: float | None = None
+    rare: RareClasses | None = None
 
     def __init__(
         self,
@@ -363,7 +380,10 @@ class CompoundDataset(ConcatDataset):
         pipeline: Sequence[dict[str, Any]] | None = None,
         lazy_init: bool = False,
         test_mode: bool = False,
+        rare_classes: float | None = None,
     ) -> None:
+        check_temperature(rare_classes)
+        self.rare_classes = rare_classes
         configs = []
         for config in datasets:
             check_member(config)
@@ -395,6 +415,19 @@ class CompoundDataset(ConcatDataset):
         self.table = _one_table(built)
         super().__init__(built, lazy_init=lazy_init, ignore_keys=sorted({k for d in built for k in d.metainfo}))
         self._metainfo = {k: v for k, v in first.items() if k not in ("taxonomy", "paths")}
+
+    def full_init(self) -> None:
+        if not self._fully_initialized:
+            super().full_init()
+            self.find_rare()
+
+    def find_rare(self) -> None:
+        """Read from the labels what `rare_classes` draws by; `use_labels` of a member asks for it again."""
+        if self.rare_classes is None:
+            return
+        self.rare = find_rare_classes([d.class_counts() for d in self.datasets], self.masses(), self.rare_classes)
+        for dataset in self.datasets:
+            dataset.class_odds = self.rare.odds
 
     def get_cat_ids(self, idx: int) -> list[int]:
         raise _no_cat_ids("a CompoundDataset")

@@ -28,7 +28,8 @@ class CompoundSampler(Sampler[int]):
     - The ranks' batches are consecutive in the plan, so the ranks together also train on these shares. From the start
       of training to any batch, each dataset is within one image of its share (within two for batch_size above 1).
     - Each rank takes the batch that brings it closest to the shares, so every rank sees every dataset.
-    - The images of a dataset are shuffled, and each is drawn once, on any rank, before one is drawn again.
+    - The images of a dataset are shuffled, and each is drawn once, on any rank, before one is drawn again. With
+      `rare_classes` of the `CompoundDataset`, images are drawn by their classes instead, and may repeat at any time.
 
     An epoch has as many samples as the datasets (of weight above 0) have images, divided by the number of ranks and
     rounded up to whole batches. The plan continues from epoch to epoch. It depends only on the seed and the number of
@@ -44,7 +45,8 @@ class CompoundSampler(Sampler[int]):
         endless: continue after an epoch, as `IterBasedTrainLoop` needs. For `EpochBasedTrainLoop`: False.
 
     Raises:
-        ValueError: a batch size below 1, or no dataset with images and a weight above 0.
+        ValueError: a batch size below 1, no dataset with images and a weight above 0, or `rare_classes` without
+            `shuffle`.
     """
 
     def __init__(
@@ -66,7 +68,10 @@ class CompoundSampler(Sampler[int]):
         self.batch_size, self.endless = batch_size, endless
         compound = compound_of(dataset)
         repeats = 1
+        self._compound = compound
         if compound is not None:
+            if compound.rare_classes is not None and not shuffle:
+                raise ValueError("`shuffle=False` draws images in their order, and `rare_classes` by their classes")
             self.sizes = [len(d) for d in compound.datasets]
             mass = compound.masses()
             if dataset is not compound:
@@ -121,6 +126,9 @@ class CompoundSampler(Sampler[int]):
     def _image(self, which: int, n: int) -> int:
         """The n-th draw from a dataset, counted over all ranks from the start of training."""
         size = self.sizes[which]
+        rare = self._compound.rare if self._compound is not None else None
+        if rare is not None and (image := rare.draw(which, (self.seed & 2**63 - 1, which, n))) is not None:
+            return image
         if not self.shuffle:
             return n % size
         cycle = n // size

@@ -12,14 +12,16 @@ import numpy as np
 import torch
 from mmcv.transforms import BaseTransform
 from mmengine.structures import PixelData
-from mmseg.datasets.transforms import PackSegInputs, RandomMosaic
+from mmseg.datasets.transforms import PackSegInputs, RandomCrop, RandomMosaic
 from numpy.typing import NDArray
 from PIL import Image
 
 from lsu_seg.data.datasets import compound_of
+from lsu_seg.data.rare import MIN_CROP, TRIES
 from lsu_seg.label_files import LabelFileError, read_bytes
 from lsu_seg.layout.images import CAMERA_BITS, damaged_image, png_depth, stored_bits
 from lsu_seg.openmmlab.registry import TRANSFORMS, register
+from lsu_seg.targets.class_pixels import class_counts
 from lsu_seg.targets.reader import TargetReader
 
 ORIENTATION = 0x0112
@@ -184,6 +186,35 @@ class SubsampleTarget(BaseTransform):
         top, left = np.random.randint(self.step, size=2)
         results["gt_seg_map"] = results["gt_seg_map"][top :: self.step, left :: self.step]
         return results
+
+
+@register(TRANSFORMS)
+class RareClassCrop(RandomCrop):
+    """`RandomCrop` that looks for a rare class, where the `CompoundDataset` has `rare_classes`; elsewhere the same.
+
+    One of the classes of which the image has enough pixels is drawn by the odds of the dataset, and up to ten crops are
+    tried until one shows it (`MIN_CROP`). Of pixels whose target is a set, it takes no notice.
+
+    Args:
+        crop_size, cat_max_ratio: as in `RandomCrop`.
+    """
+
+    def crop_bbox(self, results: dict[str, Any]) -> tuple[int, ...]:
+        box: tuple[int, ...] = super().crop_bbox(results)
+        if results.get("class_odds") is None:
+            return box
+        target, table = results["gt_seg_map"], results["reader"].table
+        height, width = (min(given, size) for given, size in zip(self.crop_size, target.shape, strict=True))
+        needed = MIN_CROP * height * width
+        odds = results["class_odds"] * (class_counts(target, table)[: table.num_classes] >= needed)
+        if not odds.any():
+            return box
+        pixels = (table.single == np.random.choice(len(odds), p=odds / odds.sum()))[target]
+        for _ in range(TRIES - 1):
+            if self.crop(pixels, box).sum() >= needed:
+                break
+            box = super().crop_bbox(results)
+        return box
 
 
 @register(TRANSFORMS)

@@ -6,9 +6,6 @@ rare classes (docs/results.md). Class-balanced self-training (Zou et al., ECCV 2
 
 from __future__ import annotations
 
-import contextlib
-import hashlib
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,10 +13,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lsu_onto import open_to_read, write_atomic
-from lsu_seg.label_files import LabelFileError, size_and_time
+from lsu_seg.label_files import LabelFileError
 from lsu_seg.label_files.annotation import Annotation, read_confidence
 from lsu_seg.runtime.progress import track
+from lsu_seg.targets.kept_counts import digest_of, kept_counts
 
 SAMPLE = 500
 """The number of images, evenly spaced, that estimate a dataset's confidence; reading all of them may take hours."""
@@ -65,16 +62,10 @@ def count_confidence(
         LabelFileError: a file is damaged, or its size differs from that of the other files of the image.
     """
     chosen = [items[i] for i in np.linspace(0, len(items) - 1, min(len(items), SAMPLE)).astype(int)]
-    digest = hashlib.sha256(own.constraint.content_sha256("labels", "map").encode())
-    for table in own.reader.tables():
-        digest.update(f"{table.name} {size_and_time(table)}\n".encode("utf-8", "surrogateescape"))
-    for item in chosen:
-        for key in ("seg_map_path", "confidence_path", "own_path"):
-            digest.update(f"{item['key']} {size_and_time(item[key])}\n".encode("utf-8", "surrogateescape"))
-    cache = folder / "confidence.json"
+    digest = digest_of(chosen, ("seg_map_path", "confidence_path", "own_path"), own)
     k = own.constraint.num_classes
-    counts = _read_cache(cache, digest.hexdigest(), k)
-    if counts is None:
+
+    def count() -> NDArray[np.int64]:
         counts = np.zeros((k, 256), np.int64)
         ambiguous = np.append(own.constraint.allowed.sum(1) > 1, False)  # ROW_VOID is -1, the last entry
         for item in track(chosen, title, len(chosen)):
@@ -89,18 +80,6 @@ def count_confidence(
             counted = ambiguous[rows] & (classes < k)
             index = classes[counted].astype(np.int64) * 256 + confidence[counted]
             counts += np.bincount(index, minlength=k * 256).reshape(k, 256)
-        with contextlib.suppress(OSError):  # in a read-only folder, every run counts again
-            write_atomic(cache, json.dumps({"of": digest.hexdigest(), "counts": counts.tolist()}).encode())
-    return counts
+        return counts
 
-
-def _read_cache(path: Path, digest: str, k: int) -> NDArray[np.int64] | None:
-    """The cached counts, or None if there are none for these images."""
-    try:
-        with open_to_read(path) as file:
-            cached = json.loads(file.read())
-        if cached["of"] == digest:
-            return np.array(cached["counts"], np.int64).reshape(k, 256)
-    except (OSError, ValueError, RecursionError, KeyError, TypeError, OverflowError):
-        return None
-    return None
+    return kept_counts(folder / "confidence.json", digest, (k, 256), count)

@@ -114,6 +114,16 @@ class TargetTable:
         return {entry: self.first + i for i, entry in enumerate(self.entries)}
 
     @cached_property
+    def single(self) -> NDArray[np.int64]:
+        """int64 `[void + 1 + S]`: the class that each target is alone; void for void and for sets of several."""
+        single = np.full(self.first + len(self), self.void)
+        single[: self.num_classes] = np.arange(self.num_classes)
+        for number, (classes, _) in enumerate(self.entries, self.first):
+            if len(classes) == 1:
+                single[number] = classes[0]
+        return single
+
+    @cached_property
     def sets(self) -> NDArray[np.bool_]:
         """bool `[S, K]`: the members of each entry."""
         sets = np.zeros((len(self), self.num_classes), bool)

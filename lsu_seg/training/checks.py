@@ -255,6 +255,11 @@ def check_sampling(loop: Any, dataset: Any) -> Iterator[str]:
             " `train_dataloader = dict(sampler=dict(type='CompoundSampler'))`"
         )
     if not isinstance(sampler, CompoundSampler):
+        if compound is not None and compound.rare_classes is not None:
+            yield (
+                f"the CompoundDataset has `rare_classes`, and {type(sampler).__name__} draws images whatever classes"
+                " they have: write `train_dataloader = dict(sampler=dict(type='CompoundSampler'))`"
+            )
         if compound is not None and len(set(weights)) > 1:
             yield (
                 f"the datasets have the weights {weights}, and {type(sampler).__name__} does not look at them: write"

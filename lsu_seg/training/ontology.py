@@ -58,6 +58,7 @@ class OntologyHook(Hook):
         give_table(runner.model, self.table)
         members = list(tax_datasets(dataset))
         log_thresholds(runner, members)
+        log_rare(runner, dataset)
         log_ignored(runner, members)
         log_alike(runner, members)
         shares = shares_of(runner.train_loop.dataloader)
@@ -159,6 +160,19 @@ def log_thresholds(runner: Any, members: list[TaxDataset]) -> None:
         if dataset.thresholds:
             text = ", ".join(f"{name} {level:.2f}" for name, level in dataset.thresholds.items())
             runner.logger.info(f"`{dataset.name}`: confidence from which on ambiguous pixels are hard targets: {text}")
+
+
+def log_rare(runner: Any, dataset: Any) -> None:
+    """Log how likely each class is drawn first, and which have too few pixels in every image."""
+    compound = compound_of(dataset)
+    if compound is None or compound.rare is None:
+        return
+    rare, classes = compound.rare, compound.metainfo["classes"]
+    odds = ", ".join(f"{name} {p:.1%}" for name, p in zip(classes, rare.odds, strict=True) if p >= 0.0005)
+    runner.logger.info(f"images are drawn by their classes: {odds}")
+    nowhere = [name for name, *images in zip(classes, *rare.images, strict=True) if not any(map(len, images))]
+    if nowhere:
+        runner.logger.info(f"in no image are enough pixels of {_listed(nowhere, 'or')}, so none is drawn for these")
 
 
 def log_ignored(runner: Any, members: list[TaxDataset]) -> None:

@@ -22,7 +22,7 @@ from mmengine.model import MomentumAnnealingEMA
 from mmengine.runner import EpochBasedTrainLoop
 
 from lsu_onto import make_folder
-from lsu_seg.data.datasets import TaxDataset
+from lsu_seg.data.datasets import TaxDataset, compound_of
 from lsu_seg.openmmlab.registry import HOOKS, register
 from lsu_seg.pseudo.run import pseudo_label
 from lsu_seg.pseudo.settings import check_views
@@ -190,6 +190,8 @@ class TeacherRefreshHook(Hook):
         members = [dataset for dataset, _ in self._labelled(runner)]
         for dataset in members:
             dataset.use_labels(_folder(runner, epochs) / dataset.name)
+        if (compound := compound_of(runner.train_loop.dataloader.dataset)) is not None:
+            compound.find_rare()
         log_thresholds(runner, members)
         self._in_use = epochs
 

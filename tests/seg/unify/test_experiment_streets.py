@@ -76,7 +76,8 @@ def config(streets: Any, folder: Path) -> Config:
     cfg = load_config(EXPERIMENTS / "streets/config.py")
     cfg.model.update(factory=f"{folder}/net.py:build", checkpoint=str(folder / "teacher.pth"))
     load = [dict(type="LoadTaxImage"), dict(type="LoadTaxAnnotations"), dict(type="PackTaxInputs")]
-    cfg.train_dataloader.dataset.pipeline = cfg.val_dataloader.dataset.pipeline = load
+    cfg.val_dataloader.dataset.pipeline = load
+    cfg.train_dataloader.dataset.pipeline = [*load[:2], dict(type="RandomCrop", crop_size=(48, 64)), load[2]]
     cfg.train_cfg.update(max_iters=2, val_interval=2)
     return cfg
 
@@ -113,10 +114,14 @@ def test_what_students_differ_in(streets: Any, ready: Any) -> None:
     kinds = {n: [Path(d.labels).name for d in ds[1:]] for n, ds in datasets.items()}
     assert kinds == {n: ["raw" if n == "raw" else "constrained"] * 2 for n in kinds}
     unsure = {n: ds[1].get("unsure") for n, ds in datasets.items() if "unsure" in ds[1]}
-    assert unsure == {"set": 0.25, "kept": 0.25, "soft": 1, "trained_norms": 0.25}
+    assert unsure == {"set": 0.25, "kept": 0.25, "soft": 1, "trained_norms": 0.25, "rare": 0.25}
     assert {tuple(ds[0].indices) for ds in datasets.values()} == {(0, 1, 2, 3, 4, 5)}
     assert {n for n, c in cfgs.items() if c.model.get("distil")} == {"kept", "soft"}
     assert {n for n, c in cfgs.items() if c.model.get("norms")} == {"trained_norms"}
+    compounds = {n: c.train_dataloader.dataset for n, c in cfgs.items()}
+    assert {n: c.rare_classes for n, c in compounds.items() if "rare_classes" in c} == {"rare": 0.01}
+    crops = {n: [t.type for t in c.pipeline if "Crop" in t.type] for n, c in compounds.items()}
+    assert crops == {n: ["RareClassCrop" if n == "rare" else "RandomCrop"] for n in crops}
     shares = {d.taxonomy: d.weight * len(d.indices) for d in datasets["kept"]}
     idd_lite = str(EXPERIMENTS / "streets/idd_lite_closed.tax")
     assert shares == pytest.approx({"cityscapes": 0.25, "camvid_segnet": 0.25, idd_lite: 0.5})

@@ -55,9 +55,11 @@ STUDENTS: dict[str, dict[str, Any]] = {
     "kept": dict(kind="constrained", unsure=UNSURE, distil=1.0),
     "soft": dict(kind="constrained", unsure=1.0, distil=1.0),
     "trained_norms": dict(kind="constrained", unsure=UNSURE, norms="trained"),
+    "rare": dict(kind="constrained", unsure=UNSURE, rare_classes=0.01),
 }
-"""kind: of pseudo-labels. unsure: the share of each class that are sets. The rest: of `StreetsSegmentor`."""
-MEANS = {f"{name}_mean": name for name in ("raw", "constrained", "set", "kept", "soft")}
+"""kind: of pseudo-labels. unsure: the share of each class that are sets. rare_classes: the temperature. The rest:
+of `StreetsSegmentor`."""
+MEANS = {f"{name}_mean": name for name in STUDENTS}
 """The mean of the teacher's weights and a student's (`lsu-seg average`); it takes no training."""
 
 
@@ -122,7 +124,7 @@ class Streets:
 
     def _student_config(self, name: str, seed: int, folder: Path) -> Config:
         student = dict(STUDENTS[name])
-        kind, unsure = student.pop("kind"), student.pop("unsure", 0)
+        kind, unsure, rare = student.pop("kind"), student.pop("unsure", 0), student.pop("rare_classes", None)
         cfg = stage_config(self.cfg, folder / "training", seed, name)
         cfg.model.update(student)
         datasets = {"cityscapes": self.source(range(HELD_BACK[0]))}
@@ -132,7 +134,13 @@ class Streets:
             datasets[foreign] = self.foreign(foreign) | {"labels": labels} | extra
         for key, dataset in datasets.items():
             dataset["weight"] = SHARES[key] / len(dataset["indices"])
-        cfg.train_dataloader.dataset.datasets = list(datasets.values())
+        compound = cfg.train_dataloader.dataset
+        compound.datasets = list(datasets.values())
+        if rare is not None:
+            compound.rare_classes = rare
+            for transform in compound.pipeline:
+                if transform.type == "RandomCrop":
+                    transform.type = "RareClassCrop"
         return cfg
 
     def _mean(self, name: str, seed: int) -> list[Stage]:

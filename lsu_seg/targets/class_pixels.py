@@ -1,0 +1,63 @@
+"""How many pixels of each class the targets of a dataset's images have."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lsu_seg.runtime.progress import track
+from lsu_seg.targets.kept_counts import digest_of, kept_counts
+from lsu_seg.targets.reader import TargetReader
+from lsu_seg.targets.table import TargetTable
+
+
+def class_counts(target: NDArray[Any], table: TargetTable) -> NDArray[np.int64]:
+    """The pixels of each class in a target map, int64 `[K + 2]`: the K classes, then sets, then void.
+
+    A set counts for none of its classes: the loss on it teaches none of them in particular.
+
+    >>> from lsu_seg.targets.table import TargetSet
+    >>> table = TargetTable("demo", 2, [TargetSet((0, 1)), TargetSet((1,), 0.5)])
+    >>> class_counts(np.array([[0, 0, 1, 255, 256, 257]]), table).tolist()
+    [2, 2, 1, 1]
+    """
+    k = table.num_classes
+    counts = np.bincount(target.ravel(), minlength=len(table.single))
+    out = np.zeros(k + 2, np.int64)
+    alone = table.single < k
+    np.add.at(out, table.single[alone], counts[alone])
+    out[k + 1] = counts[table.void]
+    out[k] = counts.sum() - out.sum()
+    return out
+
+
+def count_classes(
+    items: Sequence[Mapping[str, Any]], reader: TargetReader, folder: Path | None, title: str
+) -> NDArray[np.int64]:
+    """`class_counts` of every image, int64 `[N, K + 2]`; this reads all of a dataset's labels.
+
+    Args:
+        items: as returned by `TaxDataset.load_data_list`.
+        folder: that of the pseudo-labels, where the counts are kept in `classes.json`. None: they are not kept.
+        title: the title of the progress bar.
+
+    Raises:
+        LabelFileError: as `TargetReader.read`.
+    """
+    width = reader.constraint.num_classes + 2
+
+    def count() -> NDArray[np.int64]:
+        out = np.zeros((len(items), width), np.int64)
+        for row, item in zip(out, track(items, title, len(items)), strict=True):
+            row[:] = class_counts(reader.read(item).target, reader.table)
+        return out
+
+    if folder is None:
+        return count()
+    keys = ("seg_map_path", *(("confidence_path", "own_path") if reader.coder.sure is not None else ()))
+    digest = digest_of(items, keys, reader.own, repr(reader.threshold))
+    return kept_counts(folder / "classes.json", digest, (len(items), width), count)
