@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 import lsu_onto
-from lsu_onto import ROW_VOID, Constraint, write_atomic
+from lsu_onto import ROW_VOID, Constraint, TaxonomyError, write_atomic
 from lsu_seg.errors import UserError
 from lsu_seg.label_files import read_bytes
 from lsu_seg.label_files.annotation import Annotation
@@ -116,9 +116,7 @@ def relabel_dataset(
     Returns:
         the number of images.
     """
-    beside = sorted(Path(taxonomy).parent.glob("*.tax")) if taxonomy.endswith(".tax") else []
-    fine_constraint = lsu_onto.load(fine, paths=[*beside, *paths])
-    coarse = lsu_onto.load(taxonomy, fine_constraint.source, paths)
+    fine_constraint, coarse = _load(taxonomy, fine, paths)
     several = (fine_constraint.relabel < 0) & (fine_constraint.kind > 0).any(1)
     if several.any():
         name = fine_constraint.classes[int(several.argmax())]
@@ -156,6 +154,20 @@ def relabel_dataset(
         write_png(output / label_pattern.format(stem=stem), encode(rows, coarse))
         write_atomic(output / image_pattern.format(stem=stem), data)
     return len(pairs)
+
+
+def _load(taxonomy: str, fine: str, paths: Sequence[str]) -> tuple[Constraint, Constraint]:
+    """The constraints of the fine and the coarse taxonomy. Where one has maps to several sources, the other decides."""
+    beside = sorted(Path(taxonomy).parent.glob("*.tax")) if taxonomy.endswith(".tax") else []
+    try:
+        first = lsu_onto.load(fine, paths=[*beside, *paths])
+    except TaxonomyError as error:
+        try:
+            coarse = lsu_onto.load(taxonomy, paths=paths)
+            return lsu_onto.load(fine, coarse.source, [*beside, *paths]), coarse
+        except TaxonomyError:
+            raise error from None
+    return first, lsu_onto.load(taxonomy, first.source, paths)
 
 
 def _stem(image: Path, root: Path, patterns: Sequence[str]) -> str:

@@ -262,6 +262,23 @@ def test_a_name_that_is_a_folder_and_a_class_that_nobody_annotated(tmp_path: Pat
         assert image == (tmp_path / f"fine/train/{stem}/rgb.png").read_bytes()
 
 
+def test_the_coarse_map_says_which_source_is_meant(tmp_path: Path) -> None:
+    write_fine(tmp_path / "fine")
+    taxonomy = write_coarse(tmp_path / "tax")
+    names = "road", "grass", "tree", "sky", "car"
+    rows = "".join(f"{i} {name} = {name}\n" for i, name in enumerate(names))
+    keys = f"encoding: id\nvoid: 255\n{LAYOUT}"
+    (taxonomy.parent / "fine.tax").write_text(f"tax 1\ndataset fine v1 -> tiny v1\n{keys}\n{rows}")
+    maps = "tax 1\nmap fine v1 -> other v1\n" + "".join(f"{name} < all\n" for name in names)
+    (taxonomy.parent / "other.tax").write_text("tax 1\nsource other v1\n\n0 all\n")
+    (taxonomy.parent / "fine_other.tax").write_text(maps)
+    with pytest.raises(lsu_onto.TaxonomyError, match="`fine` has several maps"):
+        lsu_onto.load("fine", paths=[taxonomy.parent])
+    assert relabel_dataset(str(taxonomy), "fine", tmp_path / "fine", "train", tmp_path / "out", 0) == 2
+    with pytest.raises(lsu_onto.TaxonomyError, match="there is no map from `finer`"):
+        relabel_dataset(str(taxonomy), "finer", tmp_path / "fine", "train", tmp_path / "out", 0)
+
+
 @pytest.mark.parametrize("command", ["relabel", "unify", "demo"])
 def test_seeds_that_no_generator_takes_are_refused(command: str) -> None:
     done = CliRunner().invoke(main, [command, "--seed", "-1"])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,24 +13,37 @@ from lsu_seg.evaluation.files import read
 
 VIEWS = {"bdd100k": "source", "camvid_val": "projected", "a2d2": "source", "cityscapes": "source"}
 """Set → the view that judges it: CamVid's val split in its eleven classes, the others in Cityscapes' nineteen."""
+AGAINST = ("teacher", "raw")
 
 
-def results(work: Path, seeds: Sequence[int], names: Sequence[str]) -> dict[str, Any]:
-    """Model → seed → set → mIoU, its interval, the IoU of each class, and the differences from teacher and `raw`."""
-    paths = {"teacher": {"": work / "teacher/evaluation/evaluation.json"}}
+def results(
+    work: Path,
+    seeds: Sequence[int],
+    names: Sequence[str],
+    views: Mapping[str, str] = VIEWS,
+    against: Sequence[str] = AGAINST,
+) -> dict[str, Any]:
+    """Model → seed → set → mIoU, its interval, the IoU of each class, and the differences from others.
+
+    Args:
+        names: the models; where `teacher` is none of them, all seeds have the one in `work/teacher`.
+        views: like VIEWS. against: the models that the others are compared with.
+    """
+    paths = {} if "teacher" in names else {"teacher": {"": work / "teacher/evaluation/evaluation.json"}}
     for name in names:
         paths[name] = {str(s): work / f"seed{s}/{name}/judged/evaluation/evaluation.json" for s in seeds}
     models: dict[str, Any] = {}
     for name, of_seeds in paths.items():
-        models[name] = {seed: _figures(path) for seed, path in of_seeds.items()}
+        models[name] = {seed: _figures(path, views) for seed, path in of_seeds.items()}
         if name == "teacher":
             continue
         for seed, path in of_seeds.items():
-            for other, before in (("teacher", paths["teacher"][""]), ("raw", paths.get("raw", {}).get(seed))):
+            for other in against:
+                before = paths.get(other, {}).get(seed, paths.get(other, {}).get(""))
                 if before is None or other == name:
                     continue
                 for key, part in compare(before, path)["sets"].items():
-                    line = part["views"][VIEWS[key]]
+                    line = part["views"][views[key]]
                     kept = ("difference", "interval", "exceeds")
                     models[name][seed][key][f"against_{other}"] = _plain({k: line[k] for k in kept})
     return {"settings": {"seeds": list(seeds)}, "models": models}
@@ -45,33 +58,44 @@ def _plain(value: Any) -> Any:
     return None if isinstance(value, float) and math.isnan(value) else value
 
 
-def _figures(path: Path) -> dict[str, Any]:
+def _figures(path: Path, views: Mapping[str, str]) -> dict[str, Any]:
     found, _ = read(path)
     out = {}
-    for key, view in VIEWS.items():
+    for key, view in views.items():
         part = found["sets"][key]["views"][view]
         out[key] = {
             "miou": part["miou"],
             "interval": part["interval"],
             "classes": {c["name"]: c["iou"] for c in part["classes"] if c["iou"] is not None},
+            "pixels": {c["name"]: c["truth"] for c in part["classes"] if c["truth"]},
         }
+        if "set" in found["sets"][key]["views"]:
+            out[key]["consistency"] = found["sets"][key]["views"]["set"]["consistency"]
     return out
 
 
 def page(results: dict[str, Any]) -> str:
     """The results in Markdown: a table of figures and differences, and one of classes for each judge."""
     models = results["models"]
-    parts = [_figure_table(models), _difference_table(models)]
-    parts += [f"IoU on {key}\n\n{_class_table(models, key)}" for key in VIEWS]
+    views = list(next(iter(models["teacher"].values())))
+    against = dict.fromkeys(
+        key.removeprefix("against_")
+        for seeds in models.values()
+        for figures in next(iter(seeds.values())).values()
+        for key in figures
+        if key.startswith("against_")
+    )
+    parts = [_figure_table(models, views), _difference_table(models, views, list(against))]
+    parts += [f"IoU on {key}\n\n{_class_table(models, key)}" for key in views]
     return "\n\n".join(parts) + "\n"
 
 
-def _figure_table(models: dict[str, Any]) -> str:
-    rows = [["mIoU, mean of the seeds [95 % over images, first seed]", *VIEWS]]
+def _figure_table(models: dict[str, Any], views: Sequence[str]) -> str:
+    rows = [["mIoU, mean of the seeds [95 % over images, first seed]", *views]]
     for name, seeds in models.items():
         first = next(iter(seeds.values()))
         cells = []
-        for key in VIEWS:
+        for key in views:
             mean = statistics.mean(100 * s[key]["miou"] for s in seeds.values())
             low, high = first[key]["interval"]
             interval = "" if low is None else f" [{100 * low:.0f}, {100 * high:.0f}]"
@@ -81,11 +105,11 @@ def _figure_table(models: dict[str, Any]) -> str:
     return _table(rows)
 
 
-def _difference_table(models: dict[str, Any]) -> str:
-    rows = [["against", "model", *VIEWS]]
-    for other in ("teacher", "raw"):
+def _difference_table(models: dict[str, Any], views: Sequence[str], against: Sequence[str]) -> str:
+    rows = [["against", "model", *views]]
+    for other in against:
         for name, seeds in models.items():
-            lines = {key: [s[key].get(f"against_{other}") for s in seeds.values()] for key in VIEWS}
+            lines = {key: [s[key].get(f"against_{other}") for s in seeds.values()] for key in views}
             if any(line is None for of_set in lines.values() for line in of_set):
                 continue
             rows.append([other, name, *(" ".join(map(_difference, of_set)) for of_set in lines.values())])
