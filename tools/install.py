@@ -17,7 +17,7 @@ from pathlib import Path
 
 EXTRAS = {"demo": "seg,render", "dev": "seg,hf,render,lsp,dev", "docs": "render,docs", "release": "release"}
 """What `make demo`, `make test`, `make docs` and `make release-check` need."""
-INCLUDES = {"demo": ("demo", "dev"), "dev": ("dev",), "docs": ("docs",), "release": ("release",)}
+INCLUDES = {"demo": ("demo", "dev"), "dev": ("dev",), "docs": ("docs", "dev"), "release": ("release",)}
 """Whose stamps are good enough."""
 OLDEST = (3, 11)
 

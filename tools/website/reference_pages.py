@@ -94,8 +94,11 @@ def public(module: str) -> list[str]:
 
 
 def _functions_first(module: str) -> list[str]:
+    """Its own functions in their order, then what it takes from others: functions, classes, constants."""
     names = public(module)
-    return sorted(names, key=lambda name: (name.isupper(), name[0].isupper(), names.index(name)))
+    own = [node.name for node in _tree(module).body if isinstance(node, ast.FunctionDef) and node.name in names]
+    others = [name for name in names if name not in own]
+    return own + sorted(others, key=lambda name: (name.isupper(), name[0].isupper(), others.index(name)))
 
 
 def _tree(module: str) -> ast.Module:

@@ -203,8 +203,10 @@ def _name(c: TaxClass) -> str:
 
 
 def _swatches(c: TaxClass) -> str:
+    hexes = [f"#{x:06x}" for x in c.colours]
     return " ".join(
-        f'<span class="lsu-swatch" style="background:#{x:06x}"></span>{_code(f"#{x:06x}")}' for x in c.colours
+        f'<span class="lsu-colour"><span class="lsu-swatch" style="background:{x}"></span>{_code(x)}</span>'
+        for x in hexes
     )
 
 
