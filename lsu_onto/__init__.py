@@ -1,6 +1,6 @@
 """Ontologies of segmentation datasets: read `.tax` files, check them, compile them to constraint matrices.
 
-The whole public API is `load`, `load_dataset`, `taxonomies`, `draw`, `read_raster`, `Palettes`, `Constraint`,
+The whole public API is `load`, `load_dataset`, `about`, `taxonomies`, `draw`, `read_raster`, `Palettes`, `Constraint`,
 `places`, `rewrite`, `suggest_map`, `suggest_rows`, `by_name`, `first_map`, `interruption`, `make_folder`,
 `open_to_read`, `walk`, `write_atomic` and the four codes below; it needs numpy and no torch, and `read_raster` needs
 Pillow.
@@ -64,6 +64,7 @@ __all__ = [
     "Suggestion",
     "TaxonomyError",
     "UserError",
+    "about",
     "by_name",
     "draw",
     "first_map",
@@ -158,6 +159,23 @@ def load_dataset(name: str | Path, paths: Iterable[str | Path] = ()) -> Constrai
     from lsu_onto.library.library import Library
 
     return compile_alone(Library(paths).alone(name))
+
+
+def about(name: str | Path, paths: Iterable[str | Path] = ()) -> dict[str, str]:
+    """What a dataset (else a source) says of itself: its keys, such as `title`, `url` and `licence`.
+
+    Args:
+        name, paths: as for `load`, but not a compiled `.npz`.
+
+    Raises:
+        TaxonomyError: there is none, or its classes have errors.
+
+    >>> about("idd")["url"]
+    'https://idd.insaan.iiit.ac.in'
+    """
+    from lsu_onto.library.library import Library
+
+    return dict(Library(paths).alone(name).meta)
 
 
 def taxonomies(paths: Iterable[str | Path] = ()) -> list[Entry]:

@@ -35,7 +35,7 @@ EXTRAS = {
     "audit": "`lsu-seg audit`",
     "skos": "`lsu-onto export --to skos`",
     "lsp": "`lsu-onto lsp`, for editors",
-    "parquet": "Waymo labels, which come as Parquet tables",
+    "parquet": "Waymo labels, which come as Parquet tables, and `lsu-seg export-dataset --to hf`",
     "experiments": "the weights and plots of tools/experiments",
 }
 """The extras that a user may want, and what each is for."""

@@ -29,6 +29,7 @@ SECTIONS = {
         "relabel": "relabel:relabel",
         "train": "train:train",
         "pseudo-label": "pseudo_label:pseudo_label",
+        "export-dataset": "export_dataset:export_dataset",
         "audit": "audit:audit",
         "suggest": "suggest:suggest",
         "average": "average:average",

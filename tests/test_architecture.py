@@ -64,7 +64,7 @@ ROOMS: dict[str, dict[str, str]] = {
         "program": "errors files diagnostics settings",
         "lang": "diagnostics files",
         "ontology": "diagnostics lang",
-        "reporting": "diagnostics lang ontology",
+        "reporting": "errors diagnostics lang ontology",
         "library": "files errors diagnostics lang ontology reporting",
         "constraint": "errors files diagnostics lang ontology library",
         "render": "errors files ontology constraint",
@@ -97,6 +97,7 @@ ROOMS: dict[str, dict[str, str]] = {
         "teachers": "errors runtime decode",
         "evaluation": "errors openmmlab label_files teachers",
         "pseudo": "errors runtime openmmlab label_files layout audit decode data models teachers",
+        "export": "errors runtime label_files layout pseudo",
         "training": "errors runtime openmmlab label_files targets losses data models teachers pseudo",
         "unify": "errors runtime openmmlab label_files layout targets data models pseudo training evaluation",
         "commands": "*",
@@ -108,7 +109,7 @@ ROOMS: dict[str, dict[str, str]] = {
 }
 """Per room of a package, from the ground up, the rooms that it may import; `*`: all. Arrows only go up the page."""
 
-TORCH_FREE = ("errors", "label_files", "layout", "gallery", "scan", "targets", "demo", "audit")
+TORCH_FREE = ("errors", "label_files", "layout", "gallery", "scan", "targets", "demo", "audit", "export")
 """Rooms of `lsu_seg` that work where neither torch nor MMSegmentation is installed."""
 
 LABELS_ONLY = ("errors", "label_files", "layout", "gallery", "scan")

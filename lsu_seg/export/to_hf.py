@@ -1,0 +1,111 @@
+"""Parquet shards as Hugging Face's `datasets` loads them: each row has the files of an image as they lie."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+from lsu_onto import INSTALL
+from lsu_seg.errors import MissingPackageError
+from lsu_seg.export.labelled import Item
+from lsu_seg.export.orientation import as_stored
+from lsu_seg.export.target import temporary
+
+SHARD_BYTES = 500 << 20
+"""As large as the shards that `datasets` writes itself."""
+_GROUP_BYTES = 32 << 20
+"""Of the images that are in memory at a time, and of a row group."""
+_SAMPLE = 200
+
+
+def write(root: Path, items: Sequence[Item], advance: Callable[[int], None], shard_bytes: int = SHARD_BYTES) -> None:
+    """Write `data/SPLIT-00000-of-00012.parquet`, …. A shard that is there is whole.
+
+    Raises:
+        MissingPackageError: pyarrow is not installed. ExportError: see `Item`. OSError: the disk's word.
+    """
+    check_installed()
+    confidence = any(item.confidence for item in items)
+    for split, group in groupby(items, lambda item: item.split):
+        members = list(group)
+        size = max(1, shard_bytes // _mean_size(members))
+        shards = [members[at : at + size] for at in range(0, len(members), size)]
+        for number, shard in enumerate(shards):
+            path = root / "data" / f"{split}-{number:05d}-of-{len(shards):05d}.parquet"
+            if path.exists():
+                advance(len(shard))
+            else:
+                _write_shard(path, shard, confidence, advance)
+
+
+def check_installed() -> None:
+    try:
+        import pyarrow.parquet  # noqa: F401
+    except ImportError as error:
+        raise MissingPackageError(f"`--to hf` needs pyarrow: {INSTALL.format('parquet')}") from error
+
+
+def _mean_size(items: Sequence[Item]) -> int:
+    """Bytes of an image with its label, from some of them."""
+    chosen = items[:: max(1, len(items) // _SAMPLE)]
+    sizes = [path.stat().st_size for item in chosen for path in (item.image, item.label) if path.is_file()]
+    return max(1, sum(sizes) // len(chosen))
+
+
+def _write_shard(path: Path, items: Sequence[Item], confidence: bool, advance: Callable[[int], None]) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    schema = _schema(pa, confidence)
+    hidden = temporary(path)
+    try:
+        with pq.ParquetWriter(hidden, schema, compression="none") as writer:  # PNG and JPEG are compressed already
+            for rows in _in_groups(_row(item, confidence) for item in items):
+                writer.write_table(pa.Table.from_pylist(rows, schema))
+                advance(len(rows))
+        hidden.replace(path)
+    finally:
+        hidden.unlink(missing_ok=True)
+
+
+def _row(item: Item, confidence: bool) -> dict[str, Any]:
+    name = f"{item.run.name}/{item.key}"
+    image = as_stored(item.image, item.read_image())
+    row: dict[str, Any] = {
+        "image": {"bytes": image, "path": f"{name}{item.image.suffix}"},
+        "label": {"bytes": item.read_label(), "path": f"{name}.png"},
+        "dataset": item.run.name,
+        "name": item.key,
+    }
+    if confidence:
+        grey = item.read_confidence()
+        row["confidence"] = grey and {"bytes": grey, "path": f"{name}.confidence.png"}
+    return row
+
+
+def _in_groups(rows: Iterator[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
+    group: list[dict[str, Any]] = []
+    size = 0
+    for row in rows:
+        group.append(row)
+        size += sum(len(value["bytes"]) for value in row.values() if isinstance(value, dict))
+        if size >= _GROUP_BYTES:
+            yield group
+            group, size = [], 0
+    if group:
+        yield group
+
+
+def _schema(pa: Any, confidence: bool) -> Any:
+    """The columns, with what `datasets` has to know to open images."""
+    file = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
+    columns = {"image": file, "label": file}
+    if confidence:
+        columns["confidence"] = file
+    columns |= {"dataset": pa.string(), "name": pa.string()}
+    kinds = {file: {"_type": "Image"}, pa.string(): {"dtype": "string", "_type": "Value"}}
+    features = {name: kinds[kind] for name, kind in columns.items()}
+    return pa.schema(columns, {"huggingface": json.dumps({"info": {"features": features}})})

@@ -1,0 +1,298 @@
+"""`lsu-seg export-dataset`: runs of two datasets, labelled by a real teacher, out in each format and in again."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+from click.testing import CliRunner, Result
+from PIL import Image
+
+import lsu_onto
+from helpers.hf import folder
+from helpers.tiny import CLASSES, PARK, read, write_park, write_tax
+from lsu_seg.cli import main
+from lsu_seg.export import to_coco, to_hf
+from lsu_seg.export.labelled import ExportError
+from lsu_seg.export.run import export_dataset
+from lsu_seg.label_files import LabelReader
+from lsu_seg.layout.pairs import find_pairs
+
+KEYS = {"park": ["labels/train/a", "labels/train/b"], "yard": ["labels/train/c", "labels/val/d"]}
+YARD = "splits: train val\nimages: images/{split}/{stem}.png\nlabels: labels/{split}/{stem}.png\n"
+
+
+@dataclass
+class World:
+    """Two labelled datasets; `yard` has no confidence."""
+
+    root: Path
+
+    @property
+    def runs(self) -> list[Path]:
+        return [self.root / "out/park", self.root / "out/yard"]
+
+    @property
+    def data(self) -> dict[str, Path]:
+        return {name: self.root / name for name in KEYS}
+
+    def export(self, output: Path, to: str, **options: Any) -> int:
+        return export_dataset(self.runs, output, to, self.data, [str(self.root / "tax")], **options)
+
+    def command(self, output: Path, to: str, *more: str) -> Result:
+        roots = [part for name, path in self.data.items() for part in ("--data-root", f"{name}={path}")]
+        line = ["export-dataset", *map(str, self.runs), *roots, "--path", str(self.root / "tax"), "--to", to]
+        return CliRunner().invoke(main, [*line, "-o", str(output), *more])
+
+    def label(self, name: str, key: str) -> Path:
+        return self.root / f"out/{name}/{key}.png"
+
+    def image(self, name: str, key: str) -> Path:
+        return self.root / name / f"{key.replace('labels', 'images')}.png"
+
+
+@pytest.fixture(scope="module")
+def labelled(tmp_path_factory: pytest.TempPathFactory) -> World:
+    root = tmp_path_factory.mktemp("labelled")
+    write_tax(root / "tax")
+    meta = "title: Yard\nurl: https://yard.example\nlicence: CC-BY 4.0\nvoid: 255\n"
+    (root / "tax/yard.tax").write_text(f"tax 1\ndataset yard v2 -> tiny v1\n{meta}{YARD}\n{PARK}")
+    write_park(root / "park", {"a": [0, 1, 2, 3, 4, 5, -1], "b": [1, 3]})
+    write_park(root / "yard", {"c": [0, 1]})
+    write_park(root / "yard", {"d": [5, 3]}, split="val")
+    for name, more in (("park", ["--confidence"]), ("yard", ["--split", "train,val"])):
+        data = [root / f"tax/{name}.tax", "--data-root", root / name, "-o", root / "out" / name]
+        line = ["pseudo-label", *data, "--teacher", teacher(root), "--work-dir", root / "log", *more]
+        result = CliRunner().invoke(main, [str(part) for part in line])
+        assert result.exit_code == 0, result.output
+    return World(root)
+
+
+def teacher(root: Path) -> Path:
+    return root / "teacher" if (root / "teacher").exists() else folder(root / "teacher")
+
+
+@pytest.fixture
+def world(labelled: World, tmp_path: Path) -> World:
+    """A copy that a test may spoil."""
+    shutil.copytree(labelled.root, tmp_path / "world")
+    return World(tmp_path / "world")
+
+
+def rows(output: Path, split: str) -> list[dict[str, Any]]:
+    shards = sorted((output / "data").glob(f"{split}-*.parquet"))
+    return [row for shard in shards for row in pq.read_table(shard).to_pylist()]
+
+
+def test_shards_hold_the_files_as_they_lie(labelled: World, tmp_path: Path) -> None:
+    result = labelled.command(tmp_path / "hf", "hf")
+    assert result.exit_code == 0, result.output
+    assert result.stdout.splitlines()[-1] == f"4 images in {tmp_path / 'hf'}"
+    train = rows(tmp_path / "hf", "train")
+    assert [(row["dataset"], row["name"]) for row in train] == [
+        *(("park", key) for key in KEYS["park"]),
+        ("yard", "labels/train/c"),
+    ]
+    for row in [*train, *rows(tmp_path / "hf", "validation")]:
+        assert row["image"]["bytes"] == labelled.image(row["dataset"], row["name"]).read_bytes()
+        assert row["label"]["bytes"] == labelled.label(row["dataset"], row["name"]).read_bytes()
+        grey = labelled.root / f"out/{row['dataset']}/confidence/{row['name']}.png"
+        assert (row["confidence"] and row["confidence"]["bytes"]) == (grey.read_bytes() if grey.exists() else None)
+    assert json.loads((tmp_path / "hf/id2label.json").read_text()) == {str(i): name for i, name in enumerate(CLASSES)}
+    classes = json.loads((tmp_path / "hf/classes.json").read_text())
+    assert (classes["source"], classes["void"]) == ("tiny v1", 255)
+    assert classes["classes"][0] == {"id": 0, "name": "road", "color": "#804080"}
+
+
+def test_the_card_says_where_everything_comes_from(labelled: World, tmp_path: Path) -> None:
+    labelled.export(tmp_path / "hf", "hf")
+    card = (tmp_path / "hf/README.md").read_text()
+    assert card.startswith("---\nlicense: other\n")
+    assert "- split: train\n    path: data/train-*.parquet\n" in card
+    assert "| `yard v2`, Yard | 1 train, 1 validation | " in card
+    assert " | CC-BY 4.0 | https://yard.example |" in card
+    assert "| `park v1` | 2 train | " in card
+    digest = json.loads((labelled.root / "out/park/manifest.json").read_text())["checkpoint_sha256"][:12]
+    assert f"| park | weights {digest} | 1 | yes | none | {lsu_onto.__version__} |" in card
+
+
+def test_datasets_loads_it(labelled: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    datasets = pytest.importorskip("datasets", reason="pip install datasets")
+    labelled.export(tmp_path / "hf", "hf")
+    found = datasets.load_dataset(str(tmp_path / "hf"), cache_dir=str(tmp_path / "cache"))
+    assert {split: len(part) for split, part in found.items()} == {"train": 3, "validation": 1}
+    for row in found["train"]:
+        assert np.array_equal(np.array(row["label"]), read(labelled.label(row["dataset"], row["name"])))
+        assert np.array_equal(np.array(row["image"]), read(labelled.image(row["dataset"], row["name"])))
+    assert [row["confidence"] is None for row in found["train"]] == [False, False, True]
+
+
+@pytest.mark.parametrize("suffix", ["jpg", "png", "tiff", "webp"])
+def test_no_program_turns_an_image_away_from_its_label(tmp_path: Path, suffix: str) -> None:
+    from lsu_seg.export.orientation import as_stored
+
+    exif = Image.Exif()
+    exif[0x010F], exif[0x0112] = "a camera", 6
+    path = tmp_path / f"a.{suffix}"
+    Image.fromarray(np.arange(20 * 30 * 3, dtype=np.uint8).reshape(20, 30, 3)).save(path, exif=exif)
+    before = path.read_bytes()
+    path.write_bytes(as_stored(path, before))
+    with Image.open(path) as image:
+        assert image.getexif().get(0x0112) == 1
+        assert image.getexif()[0x010F] == "a camera"
+        image.load()
+        assert image.size == (30, 20)
+    assert len(path.read_bytes()) == len(before)
+    assert as_stored(path, path.read_bytes()) == path.read_bytes()
+
+
+@pytest.mark.parametrize("copy", [False, True])
+def test_a_folder_of_links_or_of_copies(labelled: World, tmp_path: Path, copy: bool) -> None:
+    assert labelled.export(tmp_path / "out", "folder", copy=copy) == 4
+    files = sorted(path for path in (tmp_path / "out").rglob("*.png"))
+    assert len(files) == 4 + 4 + 2
+    assert {path.is_symlink() for path in files} == {not copy}
+    place = tmp_path / "out/labels/train/park/labels/train/a.png"
+    assert place.read_bytes() == labelled.label("park", "labels/train/a").read_bytes()
+    image = tmp_path / "out/images/validation/yard/labels/val/d.png"
+    assert image.read_bytes() == labelled.image("yard", "labels/val/d").read_bytes()
+    assert (tmp_path / "out/confidence/train/park/labels/train/b.png").is_file()
+    assert (tmp_path / "out/README.md").read_text().startswith("# 2 datasets in the classes of `tiny v1`")
+
+
+def test_our_own_reader_takes_coco_panoptic_for_the_same_labels(labelled: World, tmp_path: Path) -> None:
+    labelled.export(tmp_path / "coco", "coco-panoptic")
+    document = json.loads((tmp_path / "coco/annotations/panoptic_train.json").read_text())
+    assert [c["name"] for c in document["categories"]] == CLASSES
+    assert document["licenses"][1] == {"id": 2, "name": "CC-BY 4.0", "url": "https://yard.example", "dataset": "yard"}
+    assert [image["license"] for image in document["images"]] == [1, 1, 2]
+    classes = "".join(f"{i + 1} {name} = {name}\n" for i, name in enumerate(CLASSES))
+    keys = "encoding: panoptic-rgb\nvoid: 0\nsplits: train\nimages: images/{split}/{name}/labels/train/{stem}.png\n"
+    where = "labels: panoptic_{split}/{name}/labels/train/{stem}.png\nsegments: annotations/panoptic_{split}.json\n"
+    (tmp_path / "coco.tax").write_text(f"tax 1\ndataset union v1 -> tiny v1\n{keys}{where}\n{classes}")
+    constraint = lsu_onto.load(tmp_path / "coco.tax", paths=[labelled.root / "tax"])
+    reader = LabelReader(constraint, root=tmp_path / "coco", split="train")
+    pairs = find_pairs(tmp_path / "coco", constraint.layout, "train")
+    assert len(pairs) == 3
+    for pair in pairs:
+        _, name, *key = Path(pair.key).parts
+        expected = read(labelled.label(name, "/".join(key)))
+        assert np.array_equal(reader.rows(pair.label), np.where(expected == 255, -1, expected.astype(int)))
+
+
+class Killed(BaseException):
+    pass
+
+
+@pytest.mark.parametrize("to", ["hf", "folder", "coco-panoptic"])
+def test_an_export_that_was_stopped_goes_on(
+    labelled: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, to: str
+) -> None:
+    options = {"shard_bytes": 1} if to == "hf" else {}
+    labelled.export(tmp_path / "whole", to, **options)
+    for stop in range(4):
+        with monkeypatch.context() as patch:
+            patch.setattr("lsu_seg.export.run.progress", stopping_after(stop))
+            with pytest.raises(Killed):
+                labelled.export(tmp_path / "out", to, **options)
+        assert not (tmp_path / "out/README.md").exists()
+    (tmp_path / "out/.7b-00000000.tmp").write_bytes(b"half a file of a run that was killed")
+    written: list[int] = []
+    row = to_hf._row
+    monkeypatch.setattr(to_hf, "_row", lambda *args: written.append(1) or row(*args))
+    image = to_coco._image
+    monkeypatch.setattr(to_coco, "_image", lambda *args: written.append(1) or image(*args))
+    labelled.export(tmp_path / "out", to, **options)
+    assert contents(tmp_path / "out") == contents(tmp_path / "whole")
+    assert len(written) <= 1  # the others were there
+    labelled.export(tmp_path / "out", to, **options)
+    assert contents(tmp_path / "out") == contents(tmp_path / "whole")
+
+
+def stopping_after(count: int) -> Any:
+    """Progress that ends the process when so many images are done."""
+    from contextlib import contextmanager
+
+    @contextmanager
+    def progress(title: str, total: int) -> Iterator[Any]:
+        left = count
+
+        def advance(n: int = 1, note: str = "") -> None:
+            nonlocal left
+            left -= n
+            if left < 0:
+                raise Killed
+
+        yield advance
+
+    return progress
+
+
+def contents(root: Path) -> dict[str, bytes]:
+    card = (root / "README.md").read_text().replace(f'"{root.name}"', '"NAME"')
+    files = {str(p.relative_to(root)): p.read_bytes() for p in root.rglob("*") if p.is_file()}
+    return {**files, "README.md": card.encode()}
+
+
+def test_what_is_not_finished_is_refused_unless_told(world: World, tmp_path: Path) -> None:
+    write_park(world.root / "yard", {"c": [0, 1], "e": [2]})
+    assert world.export(tmp_path / "out", "folder", unfinished=True) == 4
+    result = world.command(tmp_path / "new", "folder")
+    assert result.exit_code == 1
+    assert "1 images have no label yet, e.g. `labels/train/e`; run the same labelling again" in result.output
+    assert "--unfinished" in result.output
+    assert not (tmp_path / "new").exists()
+
+
+def test_files_that_have_changed_are_refused(world: World, tmp_path: Path) -> None:
+    label = world.label("park", "labels/train/a")
+    before = label.read_bytes()
+    label.write_bytes(before + b"x")
+    with pytest.raises(ExportError, match=r"a\.png: this file is not what the run has written"):
+        world.export(tmp_path / "out", "hf")
+    label.write_bytes(before)
+    shutil.copy(world.image("park", "labels/train/b"), world.image("park", "labels/train/a"))
+    with pytest.raises(ExportError, match=r"a\.png: this file has changed since it was labelled"):
+        world.export(tmp_path / "out", "hf")
+
+
+def test_runs_that_do_not_go_together_are_refused(world: World, tmp_path: Path) -> None:
+    out, tax = tmp_path / "out", [str(world.root / "tax")]
+
+    def refused(message: str, runs: list[Path], data: dict[str, Path]) -> None:
+        with pytest.raises(ExportError, match=message):
+            export_dataset(runs, out, "folder", data, tax)
+        assert not out.exists()
+
+    refused("nothing says where its images are: --data-root yard=DIR", world.runs, {"park": world.root / "park"})
+    refused("--data-root lawn=…: there are labels of park, yard", world.runs, {"lawn": out, "": world.root / "park"})
+    shutil.copytree(world.runs[0], world.root / "out/again")
+    refused("both have a label of `labels/train/a` of `park`", [*world.runs, world.root / "out/again"], world.data)
+    for path in (world.image("park", "labels/train/a"), world.root / "park/labels/train/a.png"):
+        path.unlink()
+    refused(r"has labels of 1 images that are not in .*park, e\.g\. `labels/train/a`", world.runs, world.data)
+    file = world.root / "tax/yard.tax"
+    file.write_text(file.read_text().replace("! any", "-> void").replace("> grass tree", "> grass"))
+    refused("were made when the taxonomies of yard v2 -> tiny v1 had other classes", world.runs, world.data)
+
+
+def test_a_folder_belongs_to_one_export(labelled: World, tmp_path: Path) -> None:
+    labelled.export(tmp_path / "out", "folder")
+    with pytest.raises(ExportError, match="holds an export with other `to`: remove it"):
+        labelled.export(tmp_path / "out", "coco-panoptic")
+    data = {"": labelled.root / "park"}
+    with pytest.raises(ExportError, match="holds an export with other labels"):
+        export_dataset(labelled.runs[:1], tmp_path / "out", "folder", data, [str(labelled.root / "tax")])
+    with pytest.raises(ExportError, match="holds files that are no export: choose an empty folder"):
+        labelled.export(labelled.root / "tax", "folder")
+    result = labelled.command(labelled.root / "yard/export", "folder")
+    assert result.exit_code == 1
+    assert "is the dataset yard," in result.output
+    assert not (labelled.root / "yard/export").exists()
