@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
+import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
@@ -28,8 +29,21 @@ if TYPE_CHECKING:
     show_default=True,
     help="The relations, the groups, or the matrix of S(d); an html opens with it. For triangle see above.",
 )
+@click.option("--watch", "watch_", is_flag=True, help="Serve the page, and draw it again as files are saved.")
+@click.option("--port", type=click.IntRange(1, 65535), help="With --watch: default: any that is free.")
+@click.option("--open", "open_", is_flag=True, help="With --watch: open the page in a browser.")
 @search_path
-def render(name: str, on: tuple[str, ...], output: str | None, source: str | None, view: str, **options: Any) -> None:
+def render(
+    name: str,
+    on: tuple[str, ...],
+    output: str | None,
+    source: str | None,
+    view: str,
+    watch_: bool,
+    port: int | None,
+    open_: bool,
+    **options: Any,
+) -> None:
     """Draw an ontology as svg, png, pdf, html or dot. Needs no `dot` program.
 
     An html has all three views on one page, with search; pointing at a class
@@ -39,10 +53,14 @@ def render(name: str, on: tuple[str, ...], output: str | None, source: str | Non
     `--view triangle`, the dataset's own map to the last source is drawn too, on the other side, and where one way
     excludes what the other says, as `check-maps` finds it, the lines are marked.
 
+    With --watch, the html is served to browsers of this machine until Ctrl-C, and they show it as the files are saved.
+    While there are errors, the page shows them above the last picture.
+
     \b
     Examples:
       lsu-onto render demo_town
       lsu-onto render field.tax -o field.html
+      lsu-onto render field.tax --watch --open
       lsu-onto render field.tax -o field.png --view matrix
       lsu-onto render demo --view tree -o demo.pdf
       lsu-onto render bdd100k cityscapes offroad -o chain.svg
@@ -51,6 +69,12 @@ def render(name: str, on: tuple[str, ...], output: str | None, source: str | Non
     from lsu_onto.library.library import Library
     from lsu_onto.render import FORMATS, draw
 
+    if watch_ and (output or on or view == "triangle"):
+        raise click.UsageError("--watch serves the page of one map and writes no file: leave -o and further names out")
+    if (port or open_) and not watch_:
+        raise click.UsageError("--port and --open belong to --watch")
+    if watch_:
+        _watch(name, source, view, port or 0, open_, options["search"])
     library = Library(options["search"])
     target = Path(output or f"{Path(re.sub(r'[.]tax(?= |$)', '', name)).name}.svg")
     if target.suffix.lower()[1:] not in FORMATS:
@@ -71,6 +95,50 @@ def render(name: str, on: tuple[str, ...], output: str | None, source: str | Non
         first, *chain = maps or [library.ontology(name, source)]
         draw(first, target, view, chain)
     click.echo(target)
+
+
+def _watch(name: str, source: str | None, view: str, port: int, open_: bool, search: tuple[str, ...]) -> NoReturn:
+    """Serve the page of a map and draw it again after each change, until Ctrl-C."""
+    import webbrowser
+
+    from lsu_onto.library.disk import Disk
+    from lsu_onto.library.errors import TaxonomyError
+    from lsu_onto.library.fixing import findings
+    from lsu_onto.library.library import Library
+    from lsu_onto.library.names import file_and_name
+    from lsu_onto.render.page import page
+    from lsu_onto.render.serve import PageServer
+    from lsu_onto.reporting.findings import full
+    from lsu_onto.settings import find_settings
+
+    library = Library(search, silenced=find_settings(Path.cwd()).silenced)
+    disk = Disk(library, [file_and_name(name)[0] or f"{name}.tax"])  # a name may be one of the current folder
+    disk.look()
+    changed: list[str] = []
+
+    def draw() -> tuple[str | None, str, str, str]:
+        """The page if there are no errors, and how the bar above it looks."""
+        now = time.strftime("%H:%M:%S")
+        try:
+            ontology = library.ontology(name, source)
+        except TaxonomyError as error:
+            if not changed and not error.diagnostics:
+                raise  # a name that is none
+            return None, "error", f"{now}: there are errors; the picture is the last one without any", str(error)
+        warnings = [d for d in findings(library, ontology.files) if d.severity == "warning"]
+        status = f"{now}: {len(warnings) or 'no'} warning{'s' * (len(warnings) != 1)}"
+        return page(ontology, view), "warning" if warnings else "", status, full(warnings, library.texts)
+
+    first = draw()
+    with PageServer(port) as server:
+        server.show(*first)
+        click.echo(server.url)
+        click.echo("watching for changes; Ctrl-C ends", err=True)
+        if open_ and not webbrowser.open(server.url):
+            click.echo("there is no browser to open; open the address yourself", err=True)
+        while True:
+            changed = disk.wait()
+            server.show(*draw())
 
 
 def _steps(library: Library, names: tuple[str, ...]) -> list[Step]:

@@ -48,16 +48,12 @@ CLASS = {
 def page(ontology: Ontology, view: str) -> str:
     """The HTML of an ontology without errors, opening with `view`. The same input gives the same text."""
     all_edges = edges(ontology)
-    script = _resource("page.js")
-    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     alone = ontology.dataset is ontology.source
     data = json.dumps(_data(ontology, all_edges), ensure_ascii=False, separators=(",", ":"))
     parts = {
-        "hash": f"sha256-{digest}",  # no script but ours runs, whatever a class is called
         "title": esc(title(ontology)),
         "subtitle": esc(ontology.dataset.meta.get("title", "")),
         "style": _resource("page.css").replace("{{row}}", str(ROW)),
-        "script": script,
         "radios": "\n".join(
             f'<input type="radio" class="tab" name="view" id="show-{v}" aria-label="{v}"{" checked" * (v == view)}>'
             for v in VIEWS
@@ -70,7 +66,15 @@ def page(ontology: Ontology, view: str) -> str:
         "statistics": "" if alone else "<br>".join(map(esc, statistics(ontology))),
         "data": data.replace("<", "\\u003c"),  # `<` would let a name end the element or open a comment
     }
-    return re.sub(r"\{\{(\w+)\}\}", lambda m: parts[m[1]], _resource("page.html"))
+    return fill("page", **parts)
+
+
+def fill(name: str, **parts: str) -> str:
+    """A page of ours with its script, and no other one runs on it, whatever a class is called."""
+    script = _resource(f"{name}.js")
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    every = {**parts, "hash": f"sha256-{digest}", "script": script}
+    return re.sub(r"\{\{(\w+)\}\}", lambda m: every[m[1]], _resource(f"{name}.html"))
 
 
 def _resource(name: str) -> str:

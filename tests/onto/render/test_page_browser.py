@@ -11,9 +11,12 @@ import pytest
 from helpers.browser import LOW_CONTRAST, chromium, prefer
 from helpers.large import DATASET, SOURCE, large_tax
 from helpers.nasty import nasty
+from helpers.processes import wait_until
 from helpers.tax import TAX
 from lsu_onto.library.library import Library
 from lsu_onto.render import draw
+from lsu_onto.render.page import page
+from lsu_onto.render.serve import PageServer
 
 webdriver = pytest.importorskip("selenium.webdriver")
 from selenium.webdriver.common.keys import Keys  # noqa: E402
@@ -192,6 +195,51 @@ def test_hostile_text_does_not_run(browser: Any, tmp_path: Path) -> None:
     assert "<script>window.hit" in one(browser, "#detail").text
     assert browser.execute_script("return [window.hit, document.images.length]") == [None, 0]
     assert browser.get_log("browser") == []
+
+
+def test_a_page_that_is_drawn_again_as_its_file_is_saved(browser: Any, tmp_path: Path) -> None:
+    town = tmp_path / "town.tax"
+    text = "tax 1\ndataset town v1 -> demo v1\n1 drivable > road lane_marking\n2 verge ~ grass void\n"
+
+    def picture() -> str:
+        town.write_text(text)
+        return page(Library().ontology(town), "map")
+
+    def seen(css: str) -> str:
+        browser.switch_to.frame("page")
+        found = " ".join(e.text for e in browser.find_elements("css selector", css))
+        browser.switch_to.default_content()
+        return found
+
+    with PageServer() as server:
+        server.show(picture(), "", "no warnings", "")
+        browser.get(server.url)
+        wait_until(lambda: browser.title == "town v1 → demo v1")
+        assert one(browser, "#status").text == "no warnings" and not one(browser, "#findings").is_displayed()
+        browser.switch_to.frame("page")
+        one(browser, "label[for=show-tree]").click()
+        one(browser, '#tree [data-id="d1"]').click()
+        one(browser, "#search").send_keys("grass")
+        browser.switch_to.default_content()
+
+        server.show(None, "error", "there are errors", "error[TAX201]: <img src=x onerror=alert(1)>")
+        wait_until(lambda: browser.title == "✗ town v1 → demo v1")
+        assert one(browser, "#findings").text == "error[TAX201]: <img src=x onerror=alert(1)>"
+        assert "drivable" in seen("#tree"), "the last picture"
+
+        text = text.replace("drivable", "paved")
+        server.show(picture(), "warning", "1 warning", "warning[TAX305]")
+        wait_until(lambda: browser.title == "town v1 → demo v1")
+        assert "paved" in seen("#tree") and "verge" in seen("#tree [aria-pressed=true]"), "what was chosen stays"
+        assert seen("#count").startswith("1 of ")
+        text = text.replace("verge", "edge")
+        server.show(picture(), "", "no warnings", "")
+        wait_until(lambda: "edge" in seen("#tree"))
+        assert seen("#tree [aria-pressed=true]") == "", "another class has its place"
+    wait_until(lambda: one(browser, "#status").text.startswith("lsu-onto has ended"))
+    assert "edge" in seen("#tree")
+    lost = [entry for entry in browser.get_log("browser") if "net::ERR_" not in entry["message"]]
+    assert lost == [], "nothing but that the server is gone"
 
 
 def test_without_javascript(browser: Any, file: Path) -> None:
