@@ -59,7 +59,7 @@ def _image(root: Path, number: int, item: Item, copy: bool) -> dict[str, Any]:
     classes = item.run.constraint.num_classes
     ids = np.where(labels == void_index(classes), 0, labels.astype(np.int32) + 1)
     buffer = io.BytesIO()
-    Image.fromarray(np.stack([ids & 255, ids >> 8, ids * 0], -1).astype(np.uint8)).save(buffer, "PNG")
+    Image.fromarray(np.stack([ids & 255, ids >> 8, ids * 0], -1).astype(np.uint8)).save(buffer, "PNG", compress_level=3)
     write_atomic(root / f"panoptic_{item.split}/{name}.png", buffer.getvalue(), sync=False)
     return {
         "id": number,
