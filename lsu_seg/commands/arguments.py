@@ -118,6 +118,11 @@ LAUNCHER = click.option(
     help="How several processes were started, as mmengine names it; `pytorch` for torchrun.",
 )
 UNKNOWN = click.Choice(["error", "void"])
+PRECISION = click.option(
+    "--precision",
+    type=click.Choice(["fp32", "tf32", "bf16", "fp16"]),
+    help="What the network computes with.  [default: fp32]",
+)
 JOBS = click.option(
     "--jobs",
     type=click.IntRange(1),

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from lsu_onto.program import search_path, source_option
-from lsu_seg.commands.arguments import CONFIG, LAUNCHER, ROOT, WORK, Output, load, set_option
+from lsu_seg.commands.arguments import CONFIG, LAUNCHER, PRECISION, ROOT, WORK, Output, load, set_option
 
 
 @click.command()
@@ -32,6 +32,10 @@ from lsu_seg.commands.arguments import CONFIG, LAUNCHER, ROOT, WORK, Output, loa
     metavar="DIR",
     help="Folder to write to.  [default: WORK_DIR/evaluation]",
 )
+@PRECISION
+@click.option(
+    "--compile", is_flag=True, help="Compile the network, for images of the size of each dataset's first one."
+)
 @search_path
 @set_option()
 @LAUNCHER
@@ -43,6 +47,8 @@ def evaluate(
     datasets: tuple[tuple[str, str, str], ...],
     source: str | None,
     output: str | None,
+    precision: str | None,
+    compile: bool,
     search: tuple[str, ...],
     options: dict[str, Any],
 ) -> None:
@@ -77,6 +83,7 @@ def evaluate(
     from lsu_seg.openmmlab.parts import weights_in
     from lsu_seg.pseudo.errors import check_output
     from lsu_seg.pseudo.output import file_sha256
+    from lsu_seg.teachers.computing import Computing
 
     if source and not datasets:
         raise click.UsageError("`--source` belongs to `--dataset`; the config's own datasets say theirs")
@@ -84,7 +91,8 @@ def evaluate(
     folder = Path(output or f"{cfg.work_dir}/evaluation")
     check_output(folder, {})  # now, and not after the evaluation
     pin(cfg.get("model"))
-    measured = measure(cfg, checkpoint, _sets(datasets, source, search), quiet=True)
+    computing = Computing(precision or "fp32", compile)
+    measured = measure(cfg, checkpoint, _sets(datasets, source, search), quiet=True, computing=computing)
     if not is_main_process():
         return
     weights = checkpoint or weights_in(cfg.model) or ""
@@ -96,6 +104,7 @@ def evaluate(
         "config": Path(config).name,
         "checkpoint": weights,
         "sha256": " ".join(map(file_sha256, files_of_it)),
+        "precision": computing.precision,
     }
     report: dict[str, Any] = document(measured) | {"model": model}
     files.write(folder, report, measured)

@@ -11,6 +11,7 @@ from lsu_onto.program import Command, FolderPath, NumberRange, search_path, sour
 from lsu_seg.commands.arguments import (
     KEPT,
     LAUNCHER,
+    PRECISION,
     UNKNOWN,
     WORK,
     ConfigFile,
@@ -74,8 +75,16 @@ def _splits(context: click.Context, parameter: click.Parameter, value: str | Non
 @click.option("--flip/--no-flip", default=None, help="Mirrored images, too, at every scale.  [default: flip]")
 @click.option("--threshold", type=NumberRange(0, 1), help="Below this confidence the label is void.")
 @click.option("--confidence", is_flag=True, default=None, help="Write confidence as images, too.")
+@PRECISION
 @click.option("--unknown", type=UNKNOWN, help="What values are that TAXONOMY does not list.  [default: error]")
 @click.option("-o", "--output", type=Output(file_okay=False), metavar="DIR", help="Folder of TAXONOMY's labels.")
+@click.option(
+    "--compare-precision",
+    "compared",
+    type=click.IntRange(1),
+    metavar="N",
+    help="Label nothing, but say how many labels of N images are others with `--precision` than with fp32.",
+)
 @click.option(
     "--resume/--no-resume",
     default=True,
@@ -92,6 +101,7 @@ def pseudo_label(
     checkpoint: str | None,
     data_root: str | None,
     output: str | None,
+    compared: int | None,
     resume: bool,
     search: tuple[str, ...],
     work_dir: str | None,
@@ -127,9 +137,11 @@ def pseudo_label(
     """
     chosen = {key: value for key, value in settings.items() if value is not None}
     if teacher is not None:
-        _check_one_line(args, data_root, output)
+        _check_one_line(args, data_root, output or ("nothing" if compared else None))
         chosen["paths"] = search
-        _one_line(args[0], str(data_root), teacher, checkpoint, str(output), resume, work_dir, options, chosen)
+        _one_line(
+            args[0], str(data_root), teacher, checkpoint, str(output), compared, resume, work_dir, options, chosen
+        )
         return
     foreign = [
         *("split" if key == "splits" else key for key in chosen),
@@ -145,7 +157,7 @@ def pseudo_label(
     config = shipped(args[0])
     if not Path(config).is_file() or config.endswith(".tax"):
         raise click.UsageError(f"{no_file('config', config)}; if it is a taxonomy, say who labels it: --teacher …")
-    _by_config(config, args[1] if len(args) == 2 else None, resume, work_dir, data_root, options, search)
+    _by_config(config, args[1] if len(args) == 2 else None, compared, resume, work_dir, data_root, options, search)
 
 
 def _check_one_line(args: tuple[str, ...], data_root: str | None, output: str | None) -> None:
@@ -167,6 +179,7 @@ def _one_line(
     teacher: str,
     checkpoint: str | None,
     output: str,
+    compared: int | None,
     resume: bool,
     work_dir: str | None,
     options: dict[str, Any],
@@ -174,11 +187,16 @@ def _one_line(
 ) -> None:
     from lsu_seg.openmmlab.config import merge
     from lsu_seg.pseudo.oneline import pseudo_label_configs, short_name
+    from lsu_seg.pseudo.precision import compare_precision
     from lsu_seg.pseudo.run import pseudo_label as label
 
     configs = pseudo_label_configs(taxonomy, data_root, teacher, checkpoint, output, **chosen)
     for cfg in configs:
         merge(cfg, options)
+        if compared:
+            click.echo(compare_precision(cfg, checkpoint, compared))
+    if compared:
+        return
     for i, cfg in enumerate(configs):
         label(placed(cfg, work_dir, short_name(taxonomy)), checkpoint, quiet=True, resume=resume or i > 0)
     click.echo(output)
@@ -187,6 +205,7 @@ def _one_line(
 def _by_config(
     config: str,
     checkpoint: str | None,
+    compared: int | None,
     resume: bool,
     work_dir: str | None,
     data_root: str | None,
@@ -194,11 +213,15 @@ def _by_config(
     search: tuple[str, ...],
 ) -> None:
     from lsu_seg.openmmlab.runner import check_checkpoint
+    from lsu_seg.pseudo.precision import compare_precision
     from lsu_seg.pseudo.run import pseudo_label as label
     from lsu_seg.unify.checks import check_folders, check_labelling, extra_sets
     from lsu_seg.unify.configs import pseudo_config
 
     cfg = load(config, data_root, work_dir, options, search)
+    if compared:
+        click.echo(compare_precision(cfg, checkpoint, compared))
+        return
     if "unify" not in cfg:
         label(cfg, checkpoint, resume=resume)
         return

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping
+from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
+import torch
 from mmengine.config import Config
 
 import lsu_onto
@@ -17,6 +20,7 @@ from lsu_seg.openmmlab.config import LOAD, is_type, renamed
 from lsu_seg.openmmlab.parts import check_parts
 from lsu_seg.openmmlab.runner import runner_with_checkpoint
 from lsu_seg.teachers.classes import class_mismatch, warn_of_assumed
+from lsu_seg.teachers.computing import Computing, ComputingNetwork
 
 
 def evaluate(
@@ -32,6 +36,7 @@ def measure(
     datasets: Mapping[str, Any] | None = None,
     quiet: bool = False,
     title: str = "evaluating",
+    computing: Computing | None = None,
 ) -> dict[str, Measured]:
     """Evaluate a model on datasets, in all views that their labels allow. The model is built once.
 
@@ -42,6 +47,8 @@ def measure(
             a config needs no more than a model: where it does not say how a `TaxDataset` is loaded and judged, images
             and labels are loaded as they are stored, and judged in the dataset's source.
         title: progress bars say it, `on`, and the dataset's name.
+        computing: how the model's network computes, if not in float32. It is compiled for images of the size of each
+            dataset's first one, or for the model's own windows.
 
     Returns:
         name → what `OntologyIoU` counted; the same on every rank.
@@ -67,22 +74,33 @@ def measure(
     one.test_cfg = dict(type="TestLoop")
     one.custom_hooks = [*(one.get("custom_hooks") or ()), dict(type="TestProgressHook", title=title)]
     runner = runner_with_checkpoint(one, checkpoint, quiet)
-    model = getattr(runner.model, "module", runner.model)
+    model: Any = getattr(runner.model, "module", runner.model)
     assumed: list[str] = []
     out: dict[str, Measured] = {}
-    for name, (loader, evaluators) in parts.items():
-        runner.take_test(name, loader, evaluators, last=len(out) == len(parts) - 1)
-        classes = list((getattr(runner.test_dataloader.dataset, "metainfo", None) or {}).get("classes") or ())
-        if classes and (problem := class_mismatch(model, classes)):
-            raise TeacherError(f"evaluation set `{name}`: {problem}")
-        if classes and classes != assumed:
-            warn_of_assumed(model, classes)
-            assumed = classes
-        runner.test()
-        measured = next(m.measured for m in runner.test_evaluator.metrics if isinstance(m, OntologyIoU))
-        assert measured is not None  # by `test`
-        out[name] = measured
+    device = next(chain(model.parameters(), model.buffers())).device
+    with ComputingNetwork(model, computing or Computing(), device) as network:
+        for name, (loader, evaluators) in parts.items():
+            runner.take_test(name, loader, evaluators, last=len(out) == len(parts) - 1)
+            classes = list((getattr(runner.test_dataloader.dataset, "metainfo", None) or {}).get("classes") or ())
+            if classes and (problem := class_mismatch(model, classes)):
+                raise TeacherError(f"evaluation set `{name}`: {problem}")
+            if classes and classes != assumed:
+                warn_of_assumed(model, classes)
+                assumed = classes
+            if network.settings.compile:
+                network.compile_for(partial(_predict, model, runner.test_dataloader))
+            runner.test()
+            measured = next(m.measured for m in runner.test_evaluator.metrics if isinstance(m, OntologyIoU))
+            assert measured is not None  # by `test`
+            out[name] = measured
     return out
+
+
+@torch.no_grad()
+def _predict(model: Any, loader: Any) -> None:
+    """Have a model predict the first image of a dataset."""
+    model.eval()
+    model.test_step(loader.collate_fn([loader.dataset[0]]))
 
 
 def _completed(cfg: Config, dataset: Any) -> Config:

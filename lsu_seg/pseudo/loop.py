@@ -12,6 +12,7 @@ import os
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, closing
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -40,6 +41,7 @@ from lsu_seg.pseudo.pipeline import Behind, ahead, one_behind
 from lsu_seg.pseudo.statistics import Statistics
 from lsu_seg.runtime.progress import progress, track
 from lsu_seg.teachers import Band, SegmentorTeacher, Views
+from lsu_seg.teachers.computing import Computing, ComputingNetwork
 
 _HELD = 64 << 20
 """A band's evidence of at most this many bytes waits for the next band's forward pass before it is let go: where there
@@ -59,6 +61,7 @@ class PseudoLabelLoop(BaseLoop):
     Args:
         out_dir: folder of the labels, which are laid out as the dataset's own.
         scales, flips, window, overlap, memory, keep_windows: how the teacher looks at images, see `Views`.
+        precision, compile: how its network computes, see `Computing`; `compile` needs a `window`.
         threshold: pixels with a lower confidence, 0..1, become void. None: no pixel does.
         confidence: also write the confidence as images, `OUT_DIR/confidence`.
         soft: also write this number of best classes and their shares, `OUT_DIR/soft`. This is slow.
@@ -82,6 +85,8 @@ class PseudoLabelLoop(BaseLoop):
         overlap: float = 0.25,
         memory: float | None = 2.0,
         keep_windows: bool = False,
+        precision: str = "fp32",
+        compile: bool = False,
         threshold: float | None = None,
         confidence: bool = False,
         soft: int = 0,
@@ -102,6 +107,7 @@ class PseudoLabelLoop(BaseLoop):
         self.dataloader.dataset.pipeline = Noting(self.dataloader.dataset.pipeline)
         self.out_dir, self.raw_dir, self.title = out_dir, raw_dir, title
         self.views = Views(tuple(scales), tuple(flips), window, overlap, memory, keep_windows)
+        self.computing = Computing(precision, compile)
         self.threshold, self.confidence, self.soft = threshold, confidence, soft
 
     @property
@@ -148,6 +154,7 @@ class PseudoLabelLoop(BaseLoop):
             **({"teacher": origin} if (origin := getattr(self._model, "origin", "")) else {}),
             "batch_size": self.dataloader.batch_size,
             **self.views.manifest(),
+            **self.computing.manifest(),
             "threshold": self.threshold,
             "decoder": self.decoder.name,
         }
@@ -171,7 +178,13 @@ class PseudoLabelLoop(BaseLoop):
     def run(self) -> dict[str, float]:
         """Label the dataset. Returns counts and speed."""
         self._take_stated_classes()
-        teacher = SegmentorTeacher(self.runner.model, self.constraint.source_classes, self.views)
+        model = getattr(self.runner.model, "module", self.runner.model)
+        with ComputingNetwork(model, self.computing, self._device) as network:
+            teacher = SegmentorTeacher(model, self.constraint.source_classes, self.views, network)
+            self.computing = replace(self.computing, compile=network.compiled)  # what the manifest says
+            return self._run(teacher)
+
+    def _run(self, teacher: SegmentorTeacher) -> dict[str, float]:
         wanted = [(self.out_dir, self.manifest(constrained=True))]
         if self.raw_dir:
             wanted.append((self.raw_dir, self.manifest(constrained=False)))

@@ -68,6 +68,7 @@ def pseudo_label_config(
     threshold: float | None = None,
     confidence: bool = False,
     unknown: str = "error",
+    precision: str | None = None,
     paths: Sequence[str] = (),
 ) -> Config:
     """An MMSeg config whose test run, with `checkpoint`, pseudo-labels one split of a dataset.
@@ -81,7 +82,8 @@ def pseudo_label_config(
         checkpoint: the checkpoint of the config, or of the network; None if the teacher brings its own weights.
         output: folder of the labels.
         split: the split to label.
-        scales, threshold, confidence: as for `PseudoLabelLoop`. flip: also look at the mirrored image at every scale.
+        scales, threshold, confidence, precision: as for `PseudoLabelLoop`.
+        flip: also look at the mirrored image at every scale.
         unknown: as for `TaxDataset`.
 
     Raises:
@@ -119,6 +121,8 @@ def pseudo_label_config(
         loop["threshold"] = threshold
     if confidence:
         loop["confidence"] = True
+    if precision is not None:
+        loop["precision"] = precision
     config["test_dataloader"] = dict(
         batch_size=1, num_workers=0, sampler=dict(type="DefaultSampler", shuffle=False), dataset=dataset
     )

@@ -41,6 +41,9 @@ MANIFEST = "manifest.json"
 _FOLLOW = ("splits", "meaning_sha256", "teacher")
 """Keys of a manifest that are compared apart, or follow from others."""
 
+_BEFORE: dict[str, Any] = {"precision": "fp32", "compile": False}
+"""What manifests say that were written before these settings were there."""
+
 
 def file_sha256(path: str | Path) -> str:
     """sha256 of a file, read in blocks."""
@@ -285,6 +288,7 @@ def _differences(existing: dict[str, Any], expected: dict[str, Any]) -> list[str
     `meaning_sha256`, which training compares, follows from `taxonomies_sha256`; and what a teacher's name on a hub
     stands for, from `checkpoint_sha256`.
     """
+    existing = {key: value for key, value in _BEFORE.items() if key in expected} | existing
     pairs = [(key, existing.get(key), expected.get(key)) for key in sorted(existing.keys() | expected.keys())]
     lines = [f"{k}: there {a}, now {b}" for k, a, b in pairs if a != b and k not in _FOLLOW]
     splits, others = (m.get("splits") or {} for m in (existing, expected))

@@ -11,6 +11,7 @@ from lsu_seg.errors import ConfigError, UserError, did_you_mean
 from lsu_seg.pseudo.errors import check_output_settings
 from lsu_seg.pseudo.loop import PseudoLabelLoop
 from lsu_seg.teachers import Views
+from lsu_seg.teachers.computing import Computing
 
 _SET_BY_OTHERS = ("self", "runner", "dataloader", "evaluator", "out_dir", "raw_dir", "confidence", "title")
 """Arguments of the loop that whoever passes on the rest sets itself."""
@@ -31,7 +32,8 @@ def check_views(where: str, options: Any) -> None:
             hint = did_you_mean(key, known) or f"; it has {', '.join(known)}"
             raise ConfigError(f"nothing reads the key `{where}.{key}`{hint}")
     try:
-        Views(**{field.name: options[field.name] for field in fields(Views) if field.name in options})
+        for settings in (Views, Computing):
+            settings(**{field.name: options[field.name] for field in fields(settings) if field.name in options})
         check_output_settings(options.get("threshold"), options.get("soft", 0))
     except UserError as e:
         raise ConfigError(f"`{where}`: {e}") from e

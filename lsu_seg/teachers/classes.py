@@ -71,18 +71,19 @@ def _numbers(names: Sequence[str]) -> bool:
 def warn_of_assumed(model: Any, classes: Sequence[str]) -> None:
     """If nothing names a segmentor's classes, or says how it sees, tell what is assumed, at any log level."""
     if assumed := getattr(model, "assumed", ""):
-        _tell(f"warning: {assumed}")
+        tell(f"warning: {assumed}")
     if names_of(model):
         return
     channels = [f"{channel} {name}" for channel, name in enumerate(classes)]
     shown = channels if len(channels) <= 6 else [*channels[:4], "…", channels[-1]]
-    _tell(
+    tell(
         "warning: neither the checkpoint nor the model names its classes, so its channels are taken for the source"
         f" taxonomy's: {', '.join(shown)}; if they have another order, every label is wrong"
     )
 
 
-def _tell(text: str) -> None:
+def tell(text: str) -> None:
+    """Log a line, and print it: at any log level, the user should see it."""
     print_log(text, "current")
     if is_main_process():
         print(text, file=sys.stderr, flush=True)

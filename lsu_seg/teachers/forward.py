@@ -37,11 +37,13 @@ class Forward:
     Attributes:
         model: a segmentor, see `SegmentorTeacher`.
         image_size: (height, width), for error messages.
+        compiled: (number, height, width) of the batch of windows that the model is compiled for, or None.
         out_of_memory: whether the model ran out of memory.
     """
 
     model: Any
     image_size: tuple[int, int]
+    compiled: tuple[int, int, int] | None = None
     out_of_memory: bool = False
     _too_large: set[tuple[int, ...]] = field(default_factory=set)
 
@@ -63,7 +65,7 @@ class Forward:
         if tuple(batch.shape) in self._too_large:
             return None
         try:
-            evidence = [Maps.of(view) for view in self._views(batch)]
+            evidence = [Maps.of(view) for view in self._views(self._filled(batch))[: len(batch)]]
             return [maps.by_class() for maps in evidence] if by_class else evidence
         except (RuntimeError, MemoryError) as error:
             if not ran_out(error):
@@ -74,6 +76,14 @@ class Forward:
         self._too_large.add(tuple(batch.shape))
         self.out_of_memory = True
         return None
+
+    def _filled(self, batch: Tensor) -> Tensor:
+        """A batch of windows as the model is compiled for it, unless it has to see more than twice as many for that."""
+        if self.compiled is None or tuple(batch.shape[2:]) != self.compiled[1:]:
+            return batch
+        missing = max(0, self.compiled[0] - len(batch))
+        more = batch[-1:].expand(missing if missing <= len(batch) else 0, -1, -1, -1)
+        return torch.cat([batch, more])  # a copy, because it is compiled for the strides, too
 
     def _views(self, batch: Tensor) -> list[View | QueryView]:
         if hasattr(self.model, "evidence_of"):

@@ -20,11 +20,12 @@ from lsu_seg.errors import TeacherError
 from lsu_seg.runtime.allocator import keep_freed_memory, ran_out
 from lsu_seg.runtime.transfer import to_device
 from lsu_seg.teachers.classes import class_mismatch, warn_of_assumed
+from lsu_seg.teachers.computing import ComputingNetwork
 from lsu_seg.teachers.forward import Forward
 from lsu_seg.teachers.maps import Maps
 from lsu_seg.teachers.memory import Plan, Probe, make_plan
 from lsu_seg.teachers.resample import scaled_rows
-from lsu_seg.teachers.sliding import SlidingView
+from lsu_seg.teachers.sliding import SlidingView, windows_together
 from lsu_seg.teachers.windows import Band, Views, scaled_size
 
 _PROBE = 128
@@ -62,12 +63,20 @@ class SegmentorTeacher:
             normalisation of its data preprocessor is used, its padding is not.
         classes: the source's class names.
         views: how the teacher looks at images.
+        network: how the model's network computes, if not as it is; it must be open while the teacher is asked.
 
     Raises:
-        TeacherError: the model predicts another number of classes, or has other names for them.
+        TeacherError: the model predicts another number of classes, or has other names for them; a network is to be
+            compiled, and `views` have no window.
     """
 
-    def __init__(self, model: Any, classes: Sequence[str], views: Views | None = None) -> None:
+    def __init__(
+        self,
+        model: Any,
+        classes: Sequence[str],
+        views: Views | None = None,
+        network: ComputingNetwork | None = None,
+    ) -> None:
         self.settings = views or Views()
         self.counts = Counts()
         self._plans: dict[tuple[tuple[int, int], tuple[int, int]], Plan] = {}
@@ -75,6 +84,22 @@ class SegmentorTeacher:
         if problem := class_mismatch(self.model, classes):
             raise TeacherError(problem)
         warn_of_assumed(self.model, classes)
+        self._compiled: tuple[int, int, int] | None = None
+        if network is not None and network.settings.compile:
+            self._compile(network)
+
+    @torch.no_grad()
+    def _compile(self, network: ComputingNetwork) -> None:
+        if self.settings.window is None:
+            raise TeacherError(
+                "a network is compiled for one size of images: beside `compile=True`, set `window=(height, width)`,"
+                " multiples of 32, such as (1024, 1024)"
+            )
+        together = windows_together(self.settings.window)
+        self.model.eval()  # or the blank windows would go into its statistics
+        batch = self._normalised([torch.zeros(3, *self.settings.window, dtype=torch.uint8)] * together)
+        network.compile_for(lambda: Forward(self.model, self.settings.window or (0, 0))(batch))
+        self._compiled = (together, *self.settings.window) if network.compiled else None
 
     @torch.no_grad()
     def evidence(
@@ -139,7 +164,7 @@ class SegmentorTeacher:
         height, width = self.settings.window or (_PROBE, _PROBE)
         try:
             batch = self._normalised([torch.zeros(3, height, width, dtype=torch.uint8)])
-            return batch, Forward(self.model, (height, width))(batch)[0]
+            return batch, self._forward((height, width))(batch)[0]
         except TeacherError as error:
             if self.settings.window or error.__cause__ is None:
                 raise
@@ -163,7 +188,7 @@ class SegmentorTeacher:
     ) -> Iterator[Band]:
         """One band per image."""
         batch = self._normalised(images)
-        forward = Forward(self.model, size)
+        forward = self._forward(size)
         views: list[list[View | QueryView]] = [[] for _ in images]
         for scale in self.settings.scales:
             scaled_to = scaled_size(size, scale)
@@ -182,7 +207,7 @@ class SegmentorTeacher:
     ) -> Iterator[Band]:
         """The bands of one image. For each view, only the strip that the next band needs is in memory."""
         assert plan.window is not None
-        batch, forward = self._normalised([image]), Forward(self.model, (image.shape[1], image.shape[2]))
+        batch, forward = self._normalised([image]), self._forward((image.shape[1], image.shape[2]))
         asked = None if needed is None or self.settings.keep_windows else np.asarray(needed)
         # The two views of a scale, plain and mirrored, use the same strip one after the other.
         pixels = lru_cache(1)(partial(scaled_rows, batch))
@@ -218,6 +243,9 @@ class SegmentorTeacher:
         self.counts.out_of_memory += forward.out_of_memory
         self.counts.windows += sum(v.windows for v in views)
         self.counts.skipped += sum(v.skipped for v in views)
+
+    def _forward(self, image_size: tuple[int, int]) -> Forward:
+        return Forward(self.model, image_size, self._compiled)
 
     @cached_property
     def _device(self) -> torch.device:

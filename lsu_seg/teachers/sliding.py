@@ -20,6 +20,15 @@ _PIXELS = 1 << 20
 because the number of windows can affect the last bits of the logits."""
 
 
+def windows_together(window: tuple[int, int]) -> int:
+    """The number of windows in a batch.
+
+    >>> windows_together((512, 512)), windows_together((1024, 2048))
+    (4, 1)
+    """
+    return max(1, _PIXELS // (window[0] * window[1]))
+
+
 class SlidingView:
     """The maps of one scale and flip; only rows that have not been handed out yet are in memory.
 
@@ -117,7 +126,7 @@ class SlidingView:
         """Add windows of this strip at their positions in `[C, h, width]`."""
         strip = self._pixels()
         down = torch.from_numpy(self.down[self.strip])[:, None]
-        together = max(1, _PIXELS // (self.window[0] * self.window[1]))
+        together = windows_together(self.window)
         for at in range(0, len(chosen), together):
             some = chosen[at : at + together]
             lefts = [self.lefts[i] * self.stride for i in some]

@@ -135,6 +135,25 @@ def view(out: Path, dataset: str, name: str) -> dict[str, Any]:
     return part
 
 
+def test_another_precision_is_stated(world: Path, alone: Path, tmp_path: Path) -> None:
+    done = CliRunner().invoke(main, ["evaluate", *arguments(world, tmp_path), "--precision", "bf16"])
+    assert done.exit_code == 0, done.output
+    exact, other = (json.loads((out / "evaluation.json").read_text()) for out in (alone, tmp_path))
+    assert (exact["model"]["precision"], other["model"]["precision"]) == ("fp32", "bf16")
+    first, second = (np.array(one["sets"]["fine"]["views"]["source"]["matrix"]) for one in (exact, other))
+    assert 0 < np.abs(first - second).sum() / 2 < 0.05 * first.sum()
+
+
+@pytest.mark.slow
+def test_a_network_is_compiled_for_the_first_image(world: Path, alone: Path, tmp_path: Path) -> None:
+    done = CliRunner().invoke(main, ["evaluate", *arguments(world, tmp_path), "--compile"])
+    assert done.exit_code == 0, done.output
+    assert "cannot be compiled" not in done.stderr
+    exact, other = (json.loads((out / "evaluation.json").read_text()) for out in (alone, tmp_path))
+    first, second = (np.array(one["sets"]["fine"]["views"]["source"]["matrix"]) for one in (exact, other))
+    assert np.abs(first - second).sum() / 2 < 1e-3 * first.sum()
+
+
 def test_a_second_way_finds_the_same_in_the_source_view(
     world: Path, alone: Path, predicted: dict[str, np.ndarray]
 ) -> None:

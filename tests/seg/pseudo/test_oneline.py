@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -339,3 +340,36 @@ def test_a_refused_teacher_leaves_earlier_runs_as_they_are(parts: tuple[Path, Pa
     assert one_line(root, config, swapped, root / "work").exit_code == 1
     assert tree(root / "work/out") == before
     assert set((root / "work/log").rglob("*")) >= logs
+
+
+def test_another_precision_makes_other_labels(parts: tuple[Path, Path, Path]) -> None:
+    line = (*parts, parts[0] / "work")
+    compared = one_line(*line, extra=("--precision", "bf16", "--compare-precision", 2))
+    assert compared.exit_code == 0, compared.output
+    said = re.search(
+        r"bf16 instead of fp32, on 2 of 3 images: another label for (\S+) % of the (\d+) pixels that the teacher was"
+        r" asked about; \S+ images/s instead of \S+\n",
+        compared.output,
+    )
+    assert said and 0 <= float(said[1]) < 5 and int(said[2]) > 500
+    assert not (line[-1] / "out").exists()
+    assert one_line(*line, extra=("--precision", "bf16")).exit_code == 0
+    manifest = json.loads((line[-1] / "out/manifest.json").read_text())
+    assert (manifest["precision"], manifest["compile"]) == ("bf16", False)
+    refused = one_line(*line)
+    assert refused.exit_code == 1
+    assert "precision: there bf16, now fp32" in refused.output
+    nothing = one_line(*line, extra=("--compare-precision", 2))
+    assert nothing.exit_code == 1
+    assert "are compared with those of another precision: say which, `--precision …`" in nothing.output
+
+
+def test_a_folder_of_an_earlier_version_is_gone_on_with(parts: tuple[Path, Path, Path]) -> None:
+    """Its manifest does not say what all labels were made with then."""
+    line = (*parts, parts[0] / "work")
+    assert one_line(*line).exit_code == 0
+    manifest = json.loads((line[-1] / "out/manifest.json").read_text())
+    assert manifest.pop("precision") == "fp32" and manifest.pop("compile") is False
+    (line[-1] / "out/manifest.json").write_text(json.dumps(manifest))
+    again = one_line(*line)
+    assert again.exit_code == 0, again.output

@@ -1,0 +1,182 @@
+"""How a segmentor's network computes: with which precision, and whether it is compiled for one size of images."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict, dataclass
+from typing import Any, Self
+
+import torch
+from torch import Tensor, nn
+
+from lsu_seg.errors import TeacherError, did_you_mean
+from lsu_seg.runtime.allocator import ran_out
+from lsu_seg.teachers.classes import tell
+
+PRECISIONS = ("fp32", "tf32", "bf16", "fp16")
+
+_HALVES = {"bf16": torch.bfloat16, "fp16": torch.float16}
+
+_PARTS = ("net", "backbone", "neck", "decode_head")
+"""What computes in the segmentors that we know: the network of another library, or the parts of MMSegmentation's."""
+
+
+@dataclass(frozen=True)
+class Computing:
+    """How a network computes. Labels depend on it, so it is in the manifest.
+
+    Args:
+        precision: `fp32`; `tf32`: matrix products of a GPU with 10 bits instead of 23; `bf16` or `fp16`: what
+            `torch.autocast` computes in 16 bits. Weights and the network's outputs are float32 in any case.
+        compile: the network is compiled for the windows of its views, or for the images of an evaluation.
+
+    Raises:
+        TeacherError: there is no such precision.
+    """
+
+    precision: str = "fp32"
+    compile: bool = False
+
+    def __post_init__(self) -> None:
+        if self.precision not in PRECISIONS:
+            hint = did_you_mean(str(self.precision), PRECISIONS)
+            raise TeacherError(f"precision is {self.precision!r}; expected one of {', '.join(PRECISIONS)}{hint}")
+        if not isinstance(self.compile, bool):
+            raise TeacherError(f"compile is {self.compile!r}; expected True or False")
+
+    def manifest(self) -> dict[str, Any]:
+        """The settings as JSON values, for an output folder's manifest."""
+        return asdict(self)
+
+
+class ComputingNetwork:
+    """A segmentor's network that computes as the settings say, as long as this context is open.
+
+    Whoever calls the segmentor needs to know nothing of it. What the network returns is float32.
+
+    Args:
+        model: a segmentor. device: of its weights.
+
+    Raises:
+        TeacherError: the device does not have this precision, or the segmentor's network cannot be found.
+    """
+
+    def __init__(self, model: Any, settings: Computing, device: torch.device) -> None:
+        _check_device(settings.precision, device)
+        self.settings, self._device = settings, device
+        self.compiled = False
+        self._parts = _parts(model)
+        self._kept = ExitStack()
+        self._size: torch.Size | None = None
+        self._learns = self._by_compiled = False
+        if settings == Computing() and device.type == "cpu":
+            self._parts = []  # a GPU is told, too: by default, torch computes convolutions in TF32
+        elif settings != Computing() and not self._parts:
+            raise TeacherError(
+                f"precision={settings.precision!r}, compile={settings.compile}: nothing is known of how the network of"
+                f" a {type(model).__name__} is called, so it computes only as it is: leave both out"
+            )
+
+    def __enter__(self) -> Self:
+        for part in self._parts:
+            eager = part.forward
+            part.forward = self._forward(eager, part is self._parts[0], part is self._parts[-1])
+            self._kept.callback(_restore, part, eager)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._kept.close()
+
+    def compile_for(self, show: Callable[[], object]) -> None:
+        """Compile the network for the size of the images that `show` has it see; all others go through uncompiled.
+
+        So which images are compiled depends on neither their order nor their number. Where the network cannot be
+        compiled, a line says why, and `compiled` is False.
+        """
+        self.compiled = self._learns = True
+        try:
+            show()
+        except Exception as error:  # of torch's compiler, which calls one of C++
+            if ran_out(error) or isinstance(error, TeacherError):
+                raise
+            self.compiled = False
+            said = " ".join(line.strip() for line in str(error).strip().splitlines()[:2])
+            tell(f"warning: the network cannot be compiled here, and runs as it is: {type(error).__name__}: {said}")
+        finally:
+            self._learns = False
+
+    def _forward(self, eager: Callable[..., Any], is_first: bool, is_last: bool) -> Callable[..., Any]:
+        compiled = functools.cache(lambda: torch.compile(eager, dynamic=False))  # slow: it imports the compiler
+
+        @functools.wraps(eager)
+        def forward(*args: Any, **kwargs: Any) -> Any:
+            if is_first:
+                images = next(v for v in (*args, *kwargs.values()) if isinstance(v, Tensor))
+                if self._learns:
+                    self._size = images.shape
+                self._by_compiled = self.compiled and images.shape == self._size
+            with _precision(self.settings.precision, self._device):
+                out = (compiled() if self._by_compiled else eager)(*args, **kwargs)
+            return _in_float32(out) if is_last else out
+
+        return forward
+
+
+def _parts(model: Any) -> list[Any]:
+    parts = [getattr(model, name, None) for name in _PARTS]
+    flat = [one for part in parts for one in (part if isinstance(part, nn.ModuleList) else [part])]
+    known = [part for part in flat if isinstance(part, nn.Module) and not isinstance(part, torch.jit.ScriptModule)]
+    return known if len(known) == sum(part is not None for part in flat) else []
+
+
+def _restore(part: nn.Module, forward: Callable[..., Any]) -> None:
+    del part.forward
+    if part.forward != forward:  # it was an attribute of the network itself
+        part.forward = forward
+
+
+def _check_device(precision: str, device: torch.device) -> None:
+    if precision != "tf32" or (device.type == "cuda" and torch.cuda.get_device_capability(device) >= (8, 0)):
+        return
+    raise TeacherError(
+        f"precision='tf32' is of GPUs of compute capability 8.0 and newer, and the network is on {device.type}: write"
+        " 'fp32'"
+    )
+
+
+@contextmanager
+def _precision(precision: str, device: torch.device) -> Iterator[None]:
+    with ExitStack() as stack:
+        if device.type == "cuda":
+            stack.enter_context(_tf32(precision != "fp32"))
+        if precision in _HALVES:
+            stack.enter_context(torch.autocast(device.type, _HALVES[precision]))
+        yield
+
+
+@contextmanager
+def _tf32(on: bool) -> Iterator[None]:
+    places: tuple[Any, Any] = (torch.backends.cuda.matmul, torch.backends.cudnn)
+    before = [place.allow_tf32 for place in places]
+    for place in places:
+        place.allow_tf32 = on
+    try:
+        yield
+    finally:
+        for place, value in zip(places, before, strict=True):
+            place.allow_tf32 = value
+
+
+def _in_float32(out: Any) -> Any:
+    """What a network returns, with all of its numbers as float32."""
+    if isinstance(out, Tensor):
+        return out.float() if out.is_floating_point() else out
+    if isinstance(out, Mapping):  # also of Hugging Face, whose attributes are its items
+        for key in out:
+            out[key] = _in_float32(out[key])  # type: ignore[index]
+        return out
+    if type(out) in (list, tuple):
+        return type(out)(map(_in_float32, out))
+    return out
