@@ -19,6 +19,9 @@ _Folder = tuple[str, list[str], list[str]]
 _LIMIT = 1 << 30
 """Bytes of a pipe, which may have no end."""
 
+_NONBLOCK = getattr(os, "O_NONBLOCK", 0)
+"""Windows has neither this nor pipes that have a place in a folder."""
+
 _READER_S = 2.0
 """How long a pipe is waited for that nothing reads from."""
 
@@ -99,7 +102,7 @@ def open_to_read(path: str | os.PathLike[str]) -> BinaryIO:
 
 def _open_pipe(path: str | os.PathLike[str]) -> BinaryIO:
     """What is written to a named pipe. Without `O_NONBLOCK`, opening it waits for a writer."""
-    number = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    number = os.open(path, os.O_RDONLY | _NONBLOCK)
     with os.fdopen(number, "rb", buffering=0) as pipe:
         start = pipe.read(1)  # None: there is a writer, which has not written yet
         if start == b"":
@@ -184,7 +187,7 @@ def _write_special(path: Path, data: bytes) -> None:
     last = time.monotonic() + _READER_S
     while True:
         try:
-            number = os.open(path, os.O_WRONLY | os.O_NONBLOCK)
+            number = os.open(path, os.O_WRONLY | _NONBLOCK)
             break
         except OSError as e:
             if e.errno != errno.ENXIO:

@@ -453,8 +453,9 @@ RULES: dict[str, Rule] = {
         _rule(
             "TAX903",
             "error",
-            "CONSTRAINT: the allowed set of a class changed",
-            "Existing pseudo-labels were chosen inside the old S(d), and are stale.",
+            "CONSTRAINT: the allowed set of a class changed, or a relation in it",
+            "Existing pseudo-labels were chosen inside the old S(d), and are stale. A relation that changes, as from"
+            " `<` to `=`, changes what evaluations count.",
             "gravel ~ road terrain (it was `< road`), with the old pseudo-labels",
             "the same change, with regenerated pseudo-labels",
         ),

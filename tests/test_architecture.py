@@ -70,7 +70,7 @@ ROOMS: dict[str, dict[str, str]] = {
         "render": "errors files ontology constraint",
         "exchange": "errors diagnostics files lang ontology library constraint",
         "algebra": "errors diagnostics files lang ontology library exchange",
-        "changes": "files errors diagnostics lang ontology library algebra",
+        "changes": "progress files errors diagnostics lang ontology library algebra",
         "revise": "errors diagnostics lang ontology library constraint changes",
         "raster": "errors files",
         "starter": "progress files errors diagnostics lang ontology library constraint exchange raster",

@@ -22,6 +22,9 @@ from lsu_onto.ontology.model import MapRow, Ontology, Taxonomy
 
 Matrix = NDArray[np.bool_]
 
+_SMALL = 1 << 22
+"""Steps that are taken as numbers sooner than rows are put together."""
+
 EQUAL, INSIDE, CONTAINS, OVERLAPS, DISJOINT = 1, 2, 4, 8, 16
 """The five relations of RCC-5, as bits of a set."""
 
@@ -75,8 +78,12 @@ class Step(NamedTuple):
 def product(a: Matrix, b: Matrix) -> Matrix:
     """Which pairs may share a pixel by way of a taxonomy between them.
 
-    A class meets few others, so it costs little to put together what these meet, as bits.
+    A class meets few others, so it costs little to put together what these meet, as bits; as numbers, thousands of
+    classes would take minutes.
     """
+    if a.size * b.shape[1] < _SMALL:
+        small: Matrix = (a.astype(np.float32) @ b.astype(np.float32)) > 0
+        return small
     return _united(b.T, a.T).T if a.sum() > b.sum() else _united(a, b)
 
 

@@ -27,6 +27,7 @@ from lsu_onto.library.library import Library
 from lsu_onto.library.pipe import Imports
 from lsu_onto.ontology.model import Ontology, Taxonomy
 from lsu_onto.ontology.words import allowed_names
+from lsu_onto.progress import progress
 
 Name = tuple[str, str]
 """Name and version."""
@@ -161,12 +162,15 @@ def changed_chains(old: Maps, new: Maps) -> list[Diagnostic]:
     """What changed in the maps that follow from those of a file: composed files first; of many, the first ones."""
     findings: list[Diagnostic] = []
     more: list[str] = []
-    for chain in [*new.composed(), *old.chains()]:
-        finding = _compare(chain, old, new)
-        if finding and len(findings) < _MOST:
-            findings.append(finding)
-        elif finding:
-            more.append(" → ".join(f"`{' '.join(name)}`" for name in (chain.names[0], chain.names[-1])))
+    chains = [*new.composed(), *old.chains()]
+    with progress("chains", len(chains)) as advance:
+        for chain in chains:
+            finding = _compare(chain, old, new)
+            if finding and len(findings) < _MOST:
+                findings.append(finding)
+            elif finding:
+                more.append(" → ".join(f"`{' '.join(name)}`" for name in (chain.names[0], chain.names[-1])))
+            advance()
     if more:
         shown = ", ".join(more[:_MOST]) + (", …" if len(more) > _MOST else "")
         help_ = f"{findings[-1].help}; {len(more)} more chain{'s' * (len(more) > 1)} changed: {shown}"

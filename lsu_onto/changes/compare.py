@@ -1,7 +1,8 @@
 """What broke between two versions of a `.tax` file, in four buckets; the fifth one, CHAIN, is in `chains.py`.
 
-LABEL: a raw value means another class. CHANNEL: a class of a source moved, so checkpoints break. CONSTRAINT: S(d)
-changed, so pseudo-labels are stale. RENAME: a class has a new name, and no alias records the old one.
+LABEL: a raw value means another class. CHANNEL: a class of a source moved, so checkpoints break. CONSTRAINT: S(d) or
+the relations in it changed, so pseudo-labels are stale. RENAME: a class has a new name, and no alias records the old
+one.
 
 Taxonomies and maps are matched by name and version, and what is left by name: a release that raises its version still
 breaks what was made with the previous one. A renamed class is recognised by its alias or its ids, so that one rename is
@@ -17,8 +18,8 @@ from typing import TypeVar
 from lsu_onto.diagnostics import Diagnostic, Span
 from lsu_onto.lang import syntax as ast
 from lsu_onto.library.pipe import Analysis
-from lsu_onto.ontology.model import NAMED, Ontology, Source, TaxClass, Taxonomy
-from lsu_onto.ontology.words import allowed_names
+from lsu_onto.ontology.model import NAMED, MapRow, Ontology, Source, TaxClass, Taxonomy
+from lsu_onto.ontology.words import allowed_names, relation_text
 
 BUCKETS = {"TAX901": "LABEL", "TAX902": "CHANNEL", "TAX903": "CONSTRAINT", "TAX904": "RENAME", "TAX905": "CHAIN"}
 
@@ -310,7 +311,11 @@ def _key(analysis: Analysis, taxonomy: Taxonomy, key: str) -> Span:
 
 
 def constraints(old: Ontology, new: Ontology, names: Mapping[tuple[str, ...], Names]) -> Iterator[Diagnostic]:
-    """The rows of a map whose S(d) changed. `names` has the successors of classes that are known already."""
+    """The rows of a map whose S(d), or whose relations in it, changed.
+
+    Args:
+        names: the successors of classes that are known already.
+    """
     datasets = names.get(_key_of(old.dataset)) or successors(old.dataset, new.dataset)
     sources = names.get(_key_of(old.source)) or successors(old.source, new.source)
     rows = {new.dataset.classes[r.cls].name: r for r in new.rows}
@@ -321,10 +326,23 @@ def constraints(old: Ontology, new: Ontology, names: Mapping[tuple[str, ...], Na
             continue
         before = [sources.get(s, s) for s in allowed_names(old, row)]
         what = difference(before, allowed_names(new, now))
+        if not what and _meant(old, row, sources) != _meant(new, now, {}):
+            what = f"was `{relation_text(row)}` and is `{relation_text(now)}`"
         if what:
             yield Diagnostic(
                 "TAX903", f"`{name}` {what}", now.span, "pseudo-labels made before are stale", row.span, "it was here"
             )
+
+
+def _meant(o: Ontology, row: MapRow, names: Names) -> dict[str, str]:
+    """The operator of each class in S(d), as the part `map` of `Constraint.content_sha256` counts it.
+
+    Where S(d) is one class, `>` says no more than `=`, and `~` than `<`.
+    """
+    meaning = row.meaning(len(o.source.classes))
+    same = {">": "=", "~": "<"} if len(meaning.channels) + meaning.void == 1 else {}
+    called = {c: o.source.classes[c].name for c in meaning.channels}
+    return {names.get(called[c], called[c]): same.get(op, op) for c, op in meaning.channels.items()}
 
 
 def difference(before: Sequence[str], after: Sequence[str]) -> str:

@@ -190,8 +190,8 @@ class Constraint:
 
         Args:
             parts: `"labels"`: the classes and how label files are read. `"map"`: what each class may be in the source,
-                and the names of both taxonomies. `"colours"`: the palettes. `"images"`: how images are read. Without
-                any, all of them.
+                and the names of both taxonomies. `"novel"`: which classes are known to be none of the source's.
+                `"colours"`: the palettes. `"images"`: how images are read. Without any, all of them.
 
         >>> import lsu_onto
         >>> from dataclasses import replace

@@ -13,7 +13,7 @@ from lsu_onto.constraint.arrays import KINDS
 if TYPE_CHECKING:
     from lsu_onto.constraint.arrays import Constraint
 
-Part = Literal["labels", "map", "colours", "groups", "images"]
+Part = Literal["labels", "map", "novel", "colours", "groups", "images"]
 
 FIELDS: dict[Part, tuple[str, ...]] = {
     "labels": ("classes", "encoding", "raw", "raw_row", "raw_names", "background"),
@@ -27,14 +27,17 @@ FIELDS: dict[Part, tuple[str, ...]] = {
         "kind",
         "certain",
         "relabel",
-        "novel",
     ),
+    "novel": ("novel",),
     "colours": ("palette", "source_palette"),
     "groups": ("source_groups",),
     "images": ("layout.image_bits",),
 }
-"""What each part consists of. Where files lie, which palettes are refused, and the bytes of the files that a constraint
-was compiled from are in none of them: they change nothing that is made from it."""
+"""What each part consists of. `map` has what `lsu-onto changes` calls breaking in a map.
+
+Where files lie, which palettes are refused, and the bytes of the files that a constraint was compiled from are in none
+of them: they change nothing that is made from it.
+"""
 
 
 def content_sha256(constraint: Constraint, parts: tuple[Part, ...]) -> str:

@@ -21,7 +21,7 @@ import lsu_onto
 from lsu_seg.data.arguments import check_arguments, check_temperature
 from lsu_seg.data.rare import RareClasses, find_rare_classes
 from lsu_seg.label_files import size_and_time, void_index
-from lsu_seg.label_files.annotation import Annotation
+from lsu_seg.label_files.annotation import Annotation, has_meaning
 from lsu_seg.layout.pairs import DatasetError, find_pairs
 from lsu_seg.openmmlab.pipelines import run_pipeline
 from lsu_seg.openmmlab.registry import DATASETS, register
@@ -230,7 +230,7 @@ class TaxDataset(BaseSegDataset):
         except (OSError, ValueError, RecursionError, KeyError, TypeError):
             return  # of another program, or of a version that did not say
         c = self.constraint
-        if made_by != c.content_sha256("labels", "map"):
+        if not has_meaning(c, made_by):
             own = f"{c.dataset} {c.dataset_version}", f"{c.source} {c.source_version}"
             what = f"of {names[0]} -> {names[1]}, and not {own[0]} -> {own[1]}"
             if names == own:

@@ -18,6 +18,7 @@ from lsu_seg.decode.kernels.jit import why_not_kept
 from lsu_seg.decode.space import space_for
 from lsu_seg.decode.views import Decoded, DecodeError, QueryView, View
 from lsu_seg.label_files import void_index
+from lsu_seg.runtime.progress import busy
 
 
 def decode(
@@ -153,14 +154,8 @@ def _announced(dtype: Any, run: Any) -> None:
         run()
         return
     kept = "" if why_not_kept(decode_rows) else "; it is kept for the next time"
-    message = f"compiling the CPU decoder for this machine{kept}"
-    timer = threading.Timer(2, lambda: print(message, file=sys.stderr, flush=True))
-    timer.daemon = True
-    timer.start()
-    try:
+    with busy(f"compiling the CPU decoder for this machine{kept}"):
         run()
-    finally:
-        timer.cancel()
     _compiled.add(dtype)
     if problem := why_not_kept(decode_rows):
         print(

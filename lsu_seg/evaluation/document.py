@@ -64,7 +64,7 @@ def _set(m: Measured, draws: Mapping[str, NDArray[np.float64]]) -> dict[str, Any
     constraint = m.constraint
     return {
         "taxonomy": constraint.dataset if constraint else None,
-        "taxonomy_sha256": constraint.content_sha256("labels", "map") if constraint else None,
+        "taxonomy_sha256": constraint.content_sha256("labels", "map", "novel") if constraint else None,
         "images": len(m.keys),
         "views": views,
     }

@@ -17,8 +17,9 @@ from lsu_seg.errors import ConfigError, TeacherError
 from lsu_seg.evaluation.measured import Measured
 from lsu_seg.evaluation.metrics import VIEWS, OntologyIoU
 from lsu_seg.openmmlab.config import LOAD, is_type, renamed
+from lsu_seg.openmmlab.leftovers import nothing_left
 from lsu_seg.openmmlab.parts import check_parts
-from lsu_seg.openmmlab.runner import runner_with_checkpoint
+from lsu_seg.openmmlab.runner import RankedRunner, runner_with_checkpoint
 from lsu_seg.teachers.classes import class_mismatch, warn_of_assumed
 from lsu_seg.teachers.computing import Computing, ComputingNetwork
 
@@ -73,12 +74,22 @@ def measure(
     one.test_dataloader, one.test_evaluator = next(iter(parts.values()))
     one.test_cfg = dict(type="TestLoop")
     one.custom_hooks = [*(one.get("custom_hooks") or ()), dict(type="TestProgressHook", title=title)]
-    runner = runner_with_checkpoint(one, checkpoint, quiet)
+    out: dict[str, Measured] = {}
+    runner: RankedRunner | None = None
+    with nothing_left(one, lambda: bool(out or (runner and runner.started))):
+        runner = runner_with_checkpoint(one, checkpoint, quiet)
+        _measure(runner, parts, computing or Computing(), out)
+    return out
+
+
+def _measure(
+    runner: RankedRunner, parts: Mapping[str, tuple[Any, Any]], computing: Computing, out: dict[str, Measured]
+) -> None:
+    """Add what is counted on each dataset. parts: name → its dataloader and evaluators."""
     model: Any = getattr(runner.model, "module", runner.model)
     assumed: list[str] = []
-    out: dict[str, Measured] = {}
     device = next(chain(model.parameters(), model.buffers())).device
-    with ComputingNetwork(model, computing or Computing(), device) as network:
+    with ComputingNetwork(model, computing, device) as network:
         for name, (loader, evaluators) in parts.items():
             runner.take_test(name, loader, evaluators, last=len(out) == len(parts) - 1)
             classes = list((getattr(runner.test_dataloader.dataset, "metainfo", None) or {}).get("classes") or ())
@@ -93,7 +104,6 @@ def measure(
             measured = next(m.measured for m in runner.test_evaluator.metrics if isinstance(m, OntologyIoU))
             assert measured is not None  # by `test`
             out[name] = measured
-    return out
 
 
 @torch.no_grad()

@@ -89,3 +89,13 @@ def read_confidence(path: str, shape: tuple[int, ...]) -> np.ndarray:
             f" pseudo-label of {shape[1]}x{shape[0]}, 8 bits; label again with `lsu-seg pseudo-label`"
         )
     return confidence
+
+
+def meaning_sha256(constraint: Constraint) -> str:
+    """What pseudo-labels were chosen by: a change that `lsu-onto changes` calls breaking makes them stale."""
+    return constraint.content_sha256("labels", "map")
+
+
+def has_meaning(constraint: Constraint, sha256: object) -> bool:
+    """Whether labels with this `meaning_sha256` are right under a constraint. At first, `novel` was part of it."""
+    return sha256 in (meaning_sha256(constraint), constraint.content_sha256("labels", "map", "novel"))

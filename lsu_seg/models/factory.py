@@ -14,6 +14,7 @@ from torch import nn
 
 from lsu_seg.errors import TeacherError, did_you_mean
 from lsu_seg.runtime.own_code import code_of, digests_of, folder_of, import_code, importing, run
+from lsu_seg.runtime.progress import busy
 
 _NAME = re.compile(r"(?P<place>.+):(?P<function>[A-Za-z_]\w*)", re.DOTALL)
 
@@ -73,7 +74,7 @@ def make(factory: Factory, arguments: Mapping[str, Any]) -> nn.Module:
         TeacherError: the function does not take these arguments, fails, or makes something else.
     """
     _check_arguments(factory, arguments)
-    with importing(folder_of(factory.module)):
+    with importing(folder_of(factory.module)), busy(f"`{factory.name}` makes its network"):
         net = run(lambda: factory.call(**arguments), f"`{factory.name}` fails")
     if not isinstance(net, nn.Module):
         raise TeacherError(f"`{factory.name}` returned a {type(net).__name__}; expected a torch.nn.Module")

@@ -10,6 +10,7 @@ import lsu_onto
 from lsu_onto import Constraint
 from lsu_seg.audit.sample import Sample, SampleError
 from lsu_seg.errors import UserError
+from lsu_seg.label_files.annotation import has_meaning
 from lsu_seg.pseudo.output import MANIFEST
 from lsu_seg.pseudo.sample import in_rows_of, read_manifest, read_sample
 
@@ -42,7 +43,7 @@ class Audited:
         if not (self.labels / MANIFEST).is_file():
             return False
         made = read_manifest(self.labels).get("meaning_sha256")
-        return made != self.constraint.content_sha256("labels", "map")
+        return not has_meaning(self.constraint, made)
 
 
 def labelling_runs(root: Path) -> list[Path]:

@@ -27,6 +27,7 @@ from lsu_onto import Constraint, __version__
 from lsu_seg.data.datasets import TaxDataset
 from lsu_seg.decode import Decoder, QueryView, View, decoder
 from lsu_seg.decode.soft import top_k
+from lsu_seg.label_files.annotation import meaning_sha256
 from lsu_seg.openmmlab.compat import load_checkpoint
 from lsu_seg.openmmlab.config import is_type
 from lsu_seg.openmmlab.registry import LOOPS, register
@@ -144,7 +145,7 @@ class PseudoLabelLoop(BaseLoop):
             "dataset": f"{c.dataset} {c.dataset_version}",
             "source": f"{c.source} {c.source_version}",
             "taxonomies_sha256": c.content_sha256(),
-            "meaning_sha256": c.content_sha256("labels", "map"),
+            "meaning_sha256": meaning_sha256(c),
             "splits": {self.dataloader.dataset.split: dataset_sha256(self.dataloader.dataset)},
             "unknown": self.dataloader.dataset.annotation.unknown,
             "pipeline": [dict(t) for t in self.runner.cfg.test_dataloader.dataset.pipeline],

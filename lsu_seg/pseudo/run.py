@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import contextlib
 import copy
-import os
-import shutil
 from pathlib import Path
 
 import numpy as np
 import torch
 from mmengine.config import Config
-from mmengine.dist import get_dist_info
-from mmengine.logging import MMLogger
 
 import lsu_onto
-from lsu_seg.errors import ConfigError, UserError
+from lsu_seg.errors import ConfigError
 from lsu_seg.models.hub import pin
 from lsu_seg.openmmlab.config import is_type
+from lsu_seg.openmmlab.leftovers import nothing_left
 from lsu_seg.openmmlab.parts import check_parts
 from lsu_seg.openmmlab.runner import runner_with_checkpoint
 from lsu_seg.pseudo.errors import OutputError, check_output
@@ -48,32 +44,11 @@ def pseudo_label(
     # Nothing is exchanged but a few numbers at the start. NCCL, which configs ask for, would watch over its peers and
     # end processes whose peers are gone.
     cfg.merge_from_dict({"env_cfg.dist_cfg.backend": "gloo"})
-    work, runner = Path(os.path.abspath(cfg.get("work_dir", ""))), None  # noqa: PTH100 - as mmengine makes it
-    before = {path for path in (work, *work.parents) if path.exists()} | set(work.glob("*"))
-    try:
+    runner = None
+    with nothing_left(cfg, lambda: getattr(runner and runner._test_loop, "entered", False)):
         runner = runner_with_checkpoint(cfg, checkpoint, quiet)
         figures: dict[str, float] = runner.test()
         return figures
-    except UserError:
-        if not getattr(runner and runner._test_loop, "entered", False) and get_dist_info()[0] == 0:
-            _remove_log(work, before, Path(str(cfg.filename)).name)
-        raise
-
-
-def _remove_log(work: Path, before: set[Path], config: str) -> None:
-    """Remove what mmengine has written into the work folder of a run that was refused, but nothing of other runs."""
-    log = MMLogger.get_current_instance().log_file
-    own = Path(log).parent if log else work
-    if own.parent == work and own not in before:
-        shutil.rmtree(own, ignore_errors=True)
-        for file in (work / config, own.with_suffix(".py")):  # the second: of a config without a name
-            if file not in before:
-                with contextlib.suppress(OSError):
-                    file.unlink(missing_ok=True)
-    for folder in (work, *work.parents):
-        if folder not in before:
-            with contextlib.suppress(OSError):  # not empty: somebody else's
-                folder.rmdir()
 
 
 def compile_decoder() -> None:

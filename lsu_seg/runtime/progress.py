@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -20,7 +21,7 @@ from rich.progress import (
 )
 
 _Item = TypeVar("_Item")
-_INTERVAL_S = 10.0
+_AFTER_S, _INTERVAL_S = 2.0, 10.0
 _RELAY_INTERVAL_S = 0.2
 
 
@@ -53,6 +54,19 @@ def progress(title: str, total: int) -> Iterator[Advance]:
             yield lambda n=1, note="": bar.update(task, advance=n, note=note)
     else:
         yield _lines(title, total)
+
+
+@contextmanager
+def busy(message: str) -> Iterator[None]:
+    """Say on stderr, on rank 0 only, what is done in one step, if it takes longer than two seconds."""
+    timer = threading.Timer(_AFTER_S, lambda: print(message, file=sys.stderr, flush=True))
+    timer.daemon = True
+    if _is_main_process():
+        timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
 
 
 # --- several processes -------------------------------------------------------------------------------------

@@ -15,7 +15,7 @@ from click.testing import CliRunner
 
 from lsu_onto import make_folder, write_atomic
 from lsu_onto.cli import main
-from lsu_onto.files import walk
+from lsu_onto.files import open_to_read, walk
 
 
 def test_what_is_no_file_is_written_to_and_not_replaced(tmp_path: Path) -> None:
@@ -141,3 +141,15 @@ def test_a_walk_goes_as_that_of_python(tmp_path: Path) -> None:
         walked.append(Path(folder).name)
         folders[:] = [f for f in folders if f != "a"]
     assert walked == [tmp_path.name, "e", "f"]
+
+
+def test_pipes_are_read_where_no_open_returns_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On Windows `os` has no `O_NONBLOCK`, which a module must not need to be imported or to read a file."""
+    monkeypatch.setattr("lsu_onto.files._NONBLOCK", 0)
+    (tmp_path / "file").write_bytes(b"whole")
+    os.mkfifo(tmp_path / "pipe")
+    writer = threading.Thread(target=lambda: (tmp_path / "pipe").write_bytes(b"whole"), daemon=True)
+    writer.start()
+    for name in ("file", "pipe"):
+        with open_to_read(tmp_path / name) as file:
+            assert file.read() == b"whole"

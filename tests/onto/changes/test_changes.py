@@ -71,6 +71,12 @@ def test_messages() -> None:
     assert messages("channel")[0] == "`sidewalk` moved from channel 1 to 0"
 
 
+def test_many_chains_show_their_progress(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr("lsu_onto.progress.AFTER_S", -1.0)
+    assert changes(str(TAX / "changes" / "chain.new.tax"), str(TAX / "changes" / "chain.old.tax"))[0]
+    assert "chains 1/1, ETA 0 s" in capsys.readouterr().err
+
+
 def test_exit_codes_and_summary(tmp_path: Path) -> None:
     new = str(TAX / "changes" / "constraint.new.tax")
     before = str(TAX / "changes" / "constraint.old.tax")

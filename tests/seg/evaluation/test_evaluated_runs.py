@@ -276,6 +276,7 @@ def test_a_model_of_other_classes_is_refused(world: Path, tmp_path: Path) -> Non
         "evaluation set `fine`: the checkpoint's classes differ from the source taxonomy's from channel 0 on"
         in done.output
     )
+    assert [path.name for path in tmp_path.iterdir()] == ["swapped.pth"]
 
 
 # --- configs of a model alone ------------------------------------------------------------------------------

@@ -21,6 +21,7 @@ from helpers.forms import FORMS
 from helpers.forms import write_tax as write_form_tax
 from helpers.tiny import label_config, read, save_checkpoint, write_park, write_tax
 from lsu_onto import ROW_VOID
+from lsu_onto.changes.revisions import changes
 from lsu_onto.constraint.npz import save_npz
 from lsu_seg.data.datasets import TaxDataset
 from lsu_seg.layout.pairs import DatasetError
@@ -345,6 +346,34 @@ def test_training_refuses_labels_of_another_meaning(park: Path) -> None:
         dataset()
     (park / "labels/manifest.json").write_text("{}")
     assert len(dataset()) == 4
+
+
+def test_labels_are_refused_where_changes_says_that_they_are_stale(park: Path) -> None:
+    taxonomy, old = park / "tax/park.tax", park / "tax/old.tax"
+    text = taxonomy.read_text()
+    old.write_text(text)
+    breaking = {}
+    for was, now in (
+        ("= road", "< road"),
+        ("= road", "> road"),  # all that S(d) has is one class, so it says no more
+        ("> grass tree", "> tree grass"),
+        ("> grass tree", "> grass  ~ tree"),
+        ("~ car void", "> car ~ void"),
+        ("~ car void", "~ car"),
+        ("! any", "-> void"),
+        ("-> any ! sky", "-> any"),
+        ("~ car void", "-> any ! road grass tree sky"),
+    ):
+        taxonomy.write_text(text.replace(was, now))
+        found, _ = changes(str(taxonomy), str(old))
+        breaking[now] = bool(found)
+        try:
+            TaxDataset(str(taxonomy), str(park / "park"), "train", labels=str(park / "labels"), pipeline=[])
+        except DatasetError as error:
+            assert found, (was, now, error)
+        else:
+            assert not found, (was, now, found)
+    assert [now for now in breaking if not breaking[now]] == ["> road", "> tree grass", "-> void"]
 
 
 def test_modules_of_the_user_count_by_content(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,7 +9,8 @@ import time
 import pytest
 
 import lsu_onto.progress
-from lsu_seg.runtime.progress import Board, progress, track
+from helpers.processes import wait_until
+from lsu_seg.runtime.progress import Board, busy, progress, track
 
 
 def test_a_clock_that_jumps_and_counts_that_are_wrong_end_nothing(
@@ -32,3 +33,14 @@ def test_a_clock_that_jumps_and_counts_that_are_wrong_end_nothing(
     assert list(track(range(3), "scoring", 3)) == [0, 1, 2]
     printed = capsys.readouterr().err
     assert "labels" in printed and "files" in printed and not re.search(r"-\d+ s", printed), printed
+
+
+def test_a_step_that_takes_long_is_said_once(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with busy("quick"):
+        pass
+    monkeypatch.setattr("lsu_seg.runtime.progress._AFTER_S", 0.0)
+    with busy("slow"):
+        wait_until(lambda: "slow" in capsys.readouterr().err)
+    assert capsys.readouterr().err == ""
