@@ -1,4 +1,4 @@
-"""`tools/experiments/streets/offroad.py`: a tiny network, and a few drawn frames in the folders of YCOR and RUGD."""
+"""`tools/experiments/streets/offroad.py`: a tiny model, and a few drawn frames in the folders of YCOR and RUGD."""
 
 from __future__ import annotations
 
@@ -13,20 +13,11 @@ import pytest
 import torch
 
 import lsu_onto
-from helpers.tiny import save
-from lsu_seg.errors import TeacherError
+from helpers.tiny import model_config, save
+from lsu_seg.openmmlab.config import load_config
 from lsu_seg.unify.stages import run_stages
 
 EXPERIMENTS = Path(__file__).parents[3] / "tools/experiments"
-NET = """\
-from torch import nn
-
-def build():
-    return nn.Sequential(nn.Conv2d(3, 8, 3, 4, 1), nn.BatchNorm2d(8), nn.ReLU(), nn.Conv2d(8, 19, 1))
-
-def features():
-    return nn.Sequential(nn.Conv2d(3, 8, 3), nn.Flatten())
-"""
 COLOURS = np.array(
     [0x00FF00, 0x0000FF, 0x404040, 0xFF0000, 0x006600, 0xFF8000]
 )  # tree sky asphalt building grass gravel
@@ -38,10 +29,10 @@ STUDENTS = ["raw", "set", "set_mean"]
 def streets() -> Any:
     sys.path.insert(0, str(EXPERIMENTS))
     try:
-        from streets import adapted, offroad, report
+        from streets import offroad, report
     finally:
         sys.path.remove(str(EXPERIMENTS))
-    return SimpleNamespace(adapted=adapted, offroad=offroad, report=report)
+    return SimpleNamespace(offroad=offroad, report=report)
 
 
 def draw(root: Path) -> None:
@@ -65,26 +56,24 @@ def draw(root: Path) -> None:
 
 @pytest.fixture(scope="module")
 def ready(streets: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    """A folder with data, network and weights, and the experiment there."""
+    """A folder with data, and the experiment there."""
     folder = tmp_path_factory.mktemp("offroad")
     draw(folder / "data")
-    (folder / "net.py").write_text(NET)
-    scope: dict[str, Any] = {}
-    exec(NET, scope)
-    torch.manual_seed(0)
-    torch.save(scope["build"]().state_dict(), folder / "net.pth")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(streets.offroad, "FINE", 4)
         yield SimpleNamespace(folder=folder, experiment=experiment(streets, folder))
 
 
 def experiment(streets: Any, folder: Path) -> Any:
-    cfg = streets.offroad.config(f"{folder}/net.py:build", folder / "net.pth")
+    cfg = load_config(EXPERIMENTS / "streets/offroad_config.py")
+    loss = cfg.model.decode_head.loss_decode
+    cfg.model = model_config(8)
+    cfg.model.decode_head.loss_decode = loss
     load = [dict(type="LoadTaxImage"), dict(type="LoadTaxAnnotations"), dict(type="PackTaxInputs")]
     cfg.train_dataloader.dataset.pipeline = cfg.val_dataloader.dataset.pipeline = load
+    cfg.train_dataloader.batch_size = cfg.train_dataloader.sampler.batch_size = 2
     cfg.train_cfg.update(max_iters=2, val_interval=2)
-    cfg.optim_wrapper.optimizer.lr = 1e-3
-    return streets.offroad.Offroad(cfg, folder / "data", folder / "net.pth", folder / "work", [5], STUDENTS)
+    return streets.offroad.Offroad(cfg, folder / "data", folder / "work", [5], STUDENTS)
 
 
 def test_every_train_frame_has_one_use(streets: Any, ready: Any) -> None:
@@ -130,24 +119,6 @@ def test_each_stage_comes_after_its_inputs_and_only_what_is_wanted(ready: Any) -
     assert names[4:] == [f"{n}, seed 5{judged}" for n in STUDENTS for judged in ("", ", judged")]
 
 
-def test_the_new_layer_stands_behind_the_network(streets: Any, ready: Any) -> None:
-    weights = torch.load(ready.folder / "net.pth", weights_only=True)
-    net = streets.adapted.build(f"{ready.folder}/net.py:build", str(ready.folder / "net.pth"), 8)
-    assert torch.equal(net[0][0].weight, weights["0.weight"]) and net[1].weight.shape == (8, 19, 1, 1)
-    assert net(torch.zeros(2, 3, 32, 32)).shape[:2] == (2, 8)
-
-
-def test_a_network_without_logits_is_refused(streets: Any, ready: Any) -> None:
-    factory = f"{ready.folder}/net.py:features"
-    sys.path.insert(0, str(ready.folder))
-    import net
-
-    torch.save(net.features().state_dict(), ready.folder / "features.pth")
-    sys.path.remove(str(ready.folder))
-    with pytest.raises(TeacherError, match=r"features` makes a network that returns no logits `\[N, C, h, w\]`"):
-        streets.adapted.build(factory, str(ready.folder / "features.pth"), 8)
-
-
 def test_what_the_labels_of_the_judge_decide() -> None:
     """Pixels of these classes count in the mean; the others only where a prediction may lie outside of S(d)."""
     rugd = lsu_onto.load(EXPERIMENTS / "streets/rugd_sample.tax", "ycor")
@@ -160,14 +131,21 @@ def test_what_the_labels_of_the_judge_decide() -> None:
     assert "traversable_grass" in rugd.names("mulch")
 
 
-def test_a_checkpoint_that_is_missing_is_named(
+def test_the_models_have_the_classes_of_the_source() -> None:
+    cfg = load_config(EXPERIMENTS / "streets/offroad_config.py")
+    classes = lsu_onto.load("ycor", "ycor").source_classes
+    head = cfg.model.decode_head
+    assert head.num_classes == len(head.loss_decode.class_weight) == len(classes)
+    assert cfg.train_dataloader.sampler.batch_size == cfg.train_dataloader.batch_size
+    assert cfg.val_evaluator.source == cfg.train_dataloader.dataset.source == head.loss_decode.source == "ycor"
+
+
+def test_a_folder_that_is_not_there(
     streets: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    words = f"offroad.py --data-root {tmp_path} --net net.py:build --checkpoint {tmp_path}/no.pth -o {tmp_path}/w"
-    monkeypatch.setattr(sys, "argv", words.split())
-    with pytest.raises(SystemExit):
-        streets.offroad.main()
-    assert f"there is no file {tmp_path}/no.pth; expected the weights of net.py:build" in capsys.readouterr().err
+    monkeypatch.setattr(sys, "argv", f"offroad.py --data-root {tmp_path} -o {tmp_path}/w".split())
+    assert streets.offroad.main() == 1
+    assert f"error: {tmp_path}/real/ycor: " in capsys.readouterr().err
     assert not (tmp_path / "w").exists()
 
 
@@ -194,5 +172,5 @@ def test_the_whole_experiment(streets: Any, ready: Any) -> None:
         for n in ("teacher", "set")
     )
     mean = torch.load(work / "seed5/set_mean/weights/mean.pth", weights_only=False)["state_dict"]
-    key = "net.0.0.weight"
+    key = "decode_head.conv_seg.weight"
     assert torch.allclose(mean[key], (teacher[key] + student[key]) / 2) and not torch.equal(teacher[key], student[key])

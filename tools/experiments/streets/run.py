@@ -31,7 +31,7 @@ from lsu_seg.pseudo.output import file_sha256
 from lsu_seg.unify.configs import stage_config
 from lsu_seg.unify.stages import Stage, run_stages
 from streets import report, segmentor  # noqa: F401 - the second registers the model
-from streets.stages import Clock, add_options, averaged, checkpoint, judged, labelled, parsed, trained
+from streets.stages import Clock, add_options, averaged, checkpoint, judged, labelled, trained
 
 HERE = Path(__file__).parent
 HELD_BACK = (6, 7)
@@ -161,8 +161,12 @@ class Streets:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     names = [*STUDENTS, *MEANS]
-    add_options(parser, "--teacher", names, Path("work/streets"))
-    args = parsed(parser, "--teacher")
+    add_options(parser, names, Path("work/streets"))
+    parser.add_argument("--teacher", required=True, help="the function that makes the network: FILE.py:FUNCTION")
+    parser.add_argument("--checkpoint", required=True, type=Path, help="its weights")
+    args = parser.parse_args()
+    if not args.checkpoint.is_file():
+        parser.error(f"--checkpoint: there is no file {args.checkpoint}; expected the weights of {args.teacher}")
     torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
     try:
         cfg = load_config(HERE / "config.py")

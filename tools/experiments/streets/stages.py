@@ -39,7 +39,7 @@ def labelled(
     """The teacher labels a dataset, with constraints and without, below `cfg.work_dir`.
 
     Args:
-        weights: the hash of those that the experiment begins with.
+        weights: what the experiment begins with, as the key of the stage says it.
     """
     folder = Path(cfg.work_dir)
     cfg.test_dataloader = copy.deepcopy(cfg.val_dataloader)
@@ -64,8 +64,8 @@ def trained(name: str, cfg: Config, weights: str, inputs: tuple[str, ...] = (), 
     """A training in `cfg.work_dir`.
 
     Args:
-        weights: the hash of those that the experiment begins with. begin: the stage, one of the inputs, whose
-            checkpoint the training begins with.
+        weights: what the experiment begins with, as the key of the stage says it.
+        begin: the stage, one of the inputs, whose checkpoint the training begins with.
     """
     datasets = cfg.train_dataloader.dataset.datasets
     cfg.custom_hooks = [*cfg.custom_hooks, dict(type="TrainProgressHook", title=name)]
@@ -177,11 +177,9 @@ class Clock:
         print(line, flush=True)
 
 
-def add_options(parser: argparse.ArgumentParser, network: str, models: Sequence[str], work: Path) -> None:
-    """The options that experiments share; `network` is the one that names the function."""
+def add_options(parser: argparse.ArgumentParser, models: Sequence[str], work: Path) -> None:
+    """The options that experiments share."""
     parser.add_argument("--data-root", required=True, type=Path)
-    parser.add_argument(network, required=True, help="the function that makes the network: FILE.py:FUNCTION")
-    parser.add_argument("--checkpoint", required=True, type=Path, help="its weights")
     parser.add_argument("-o", "--work", default=work, type=Path, help="for all results (%(default)s)")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--only", nargs="+", choices=models, default=models, help="these students (all)")
@@ -190,11 +188,3 @@ def add_options(parser: argparse.ArgumentParser, network: str, models: Sequence[
     parser.add_argument(
         "--set", nargs="+", action=DictAction, default={}, help="of the config, as model.size_divisor=32"
     )
-
-
-def parsed(parser: argparse.ArgumentParser, network: str) -> argparse.Namespace:
-    args = parser.parse_args()
-    if not args.checkpoint.is_file():
-        made = getattr(args, network.strip("-"))
-        parser.error(f"--checkpoint: there is no file {args.checkpoint}; expected the weights of {made}")
-    return args
