@@ -16,7 +16,7 @@ from lsu_seg.audit.findings import KINDS, Cells, Finding, Report
 from lsu_seg.audit.learnt import Learnt, learnt
 from lsu_seg.audit.moves import likely_move, refined
 from lsu_seg.audit.pixels import Pixels, pixels_of, redraw
-from lsu_seg.audit.presence import opinion, presence
+from lsu_seg.audit.presence import Presence, opinion, presence
 from lsu_seg.audit.rows import EACH, PAIR, SLIP, closed_rows, fits, patterns
 from lsu_seg.audit.sample import Sample
 from lsu_seg.audit.scores import Scores
@@ -39,8 +39,6 @@ FEWEST = 30
 """Of rows with fewer sampled pixels nothing is said."""
 LEAST_IMAGES = 3
 """Nor of rows that are in fewer images: one street is no relation."""
-LEAST_SHOWN = 2
-"""A class is not insisted on if fewer images show it: there would be next to nothing to look at."""
 FEWEST_ROWS = 3
 """So many closed rows are held against each other, or nothing is said."""
 LEAST_TOLD = 0.01
@@ -94,7 +92,6 @@ def audit(
         findings = []  # they say nothing about the map
         remarks.append("labels and images do not belong together: nothing else could be judged")
     shown = [replace(f, regions=regions(sample, f), images=sees(sample, f)) for f in [*files, *findings]]
-    shown = [f for f in shown if f.kind != "insisted" or f.images >= LEAST_SHOWN]
     advance()
     kinds = list(KINDS)
     shown.sort(key=lambda f: (not f.contradiction, kinds.index(f.kind), f.expected, -f.score))
@@ -142,14 +139,19 @@ def _smallest(constraint: Constraint) -> NDArray[np.int64]:
     return out
 
 
+def statistics(pixels: Pixels, allowed: NDArray[np.bool_]) -> Presence:
+    """The statistics of a map `[D, K+1]`, by a teacher adapted to it."""
+    bound = allowed[:, :-1] & closed_rows(allowed)[:, None]
+    return presence(opinion(pixels, allowed, adapt(pixels, bound)))
+
+
 def scored(pixels: Pixels, allowed: NDArray[np.bool_], judged: NDArray[np.bool_], known: Learnt) -> Scores:
     """The scores of a map, by a teacher adapted to it.
 
     Args:
         allowed: bool `[D, K+1]`. judged: bool `[D]`, rows with enough pixels.
     """
-    bound = allowed[:, :-1] & closed_rows(allowed)[:, None]
-    return Scores(allowed, judged, presence(opinion(pixels, allowed, adapt(pixels, bound))), known.present)
+    return Scores(allowed, judged, statistics(pixels, allowed), known.present)
 
 
 def enough(pixels: Pixels) -> NDArray[np.bool_]:
@@ -225,12 +227,16 @@ def examine(
 
 def _share(pixels: Pixels, case: Case, findings: list[Finding]) -> NDArray[np.float64]:
     """The share of each class in each row `[D, K]`, by a teacher that need not explain away what was found."""
-    more = [(f.rows[0], c) for f in findings if f.kind in ("insisted", "wrong-row") for c in f.channels]
-    if not more:
-        return case.scores.share
-    allowed = case.scores.allowed.copy()
-    allowed[tuple(np.array(more).T)] = True
-    return scored(pixels, allowed, case.scores.judged, case.learnt).share
+    pairs = [(f.rows[0], c) for f in findings if f.kind in ("insisted", "wrong-row") for c in f.channels]
+    return share_granted(pixels, case.scores.allowed, pairs) if pairs else case.scores.share
+
+
+def share_granted(pixels: Pixels, allowed: NDArray[np.bool_], pairs: list[tuple[int, int]]) -> NDArray[np.float64]:
+    """The share of each class in each row `[D, K]`, by a teacher adapted to a map that also allows `pairs` (d, c)."""
+    granted = allowed.copy()
+    for d, c in pairs:
+        granted[d, c] = True
+    return statistics(pixels, granted).share[: len(allowed)]
 
 
 def _of(finding: Finding, share: NDArray[np.float64]) -> float | None:

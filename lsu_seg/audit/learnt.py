@@ -42,8 +42,9 @@ class Tail:
     """The part of the candidates of right maps that score at least so much.
 
     Attributes:
-        scores: ascending. rates: the part at each, descending. Between them, and above the last, the logarithm of the
-            part goes on in a straight line, as an exponential tail does. Of lower scores nothing is known: all have it.
+        scores: ascending. rates: the part at each, descending. Between them, the logarithm of the part is a straight
+            line; above the last, it goes on as it does over the last three, as an exponential tail does. Of lower
+            scores nothing is known: all have it.
     """
 
     scores: tuple[float, ...]
@@ -55,7 +56,7 @@ class Tail:
         [1.0, 0.032, 0.001]
         """
         x, y = np.array(self.scores), np.log(self.rates)
-        beyond = y[-1] + (np.asarray(score) - x[-1]) * (y[-1] - y[-2]) / (x[-1] - x[-2])
+        beyond = y[-1] + (np.asarray(score) - x[-1]) * self._slope
         return np.exp(np.where(np.asarray(score) > x[-1], beyond, np.interp(score, x, y, left=0.0)))
 
     def border(self, rate: float) -> float:
@@ -66,8 +67,14 @@ class Tail:
         """
         x, y = self.scores, np.log(self.rates)
         if rate < self.rates[-1]:
-            return float(x[-1] + (log(rate) - y[-1]) * (x[-1] - x[-2]) / (y[-1] - y[-2]))
+            return float(x[-1] + (log(rate) - y[-1]) / self._slope)
         return float(np.interp(-log(rate), -y, x))
+
+    @property
+    def _slope(self) -> float:
+        """Of the logarithm of the part above the last score."""
+        first = max(len(self.scores) - 3, 0)
+        return log(self.rates[-1] / self.rates[first]) / (self.scores[-1] - self.scores[first])
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,9 @@ CONFIDENCE = (0.5, 0.8, 0.95)
 SMOOTHING = 40.0
 """Pixels that a component is worth which the teacher's own opinion stands in for."""
 IN_IMAGE = 0.05
-"""An image shows a class in a row if more than this part of the row's pixels there is the class."""
+"""An image counts for a class in a row if more than this part of the row's pixels there is the class."""
+SHOWS = 0.5
+"""An image shows a class in a row if the teacher itself, uncorrected, says so much of it of one of the row's pixels."""
 _SMALL = 1e-3
 
 
@@ -184,7 +186,7 @@ def _histogram(o: Opinion, codes: int) -> NDArray[np.float64]:
 FEATURES = (
     "em", "codes", "admixture", "gain", "argmax", "mean", "sure", "flagged", "images", "quantile",
     "lift argmax", "lift mean", "lift sure", "lift flagged", "lift images", "lift em", "raw argmax", "raw mean",
-    "lift raw", "surplus", "recall", "number of images", "code surplus", "rank",
+    "lift raw", "surplus", "recall", "number of images", "code surplus", "rank", "shown",
 )  # fmt: skip
 
 
@@ -196,7 +198,8 @@ class Presence:
         features: float64 `[R, K, F]`, as in `FEATURES`. share: `[R, K]`, the estimated share.
         familiar: float64 `[R, 5]`, how much each row looks like anything that the teacher knows.
         mix: `[R, K]`, the mix within S(d). recall: `[R, K]`, of pixels that are c, the part whose best class is c.
-        expected: `[R, K]`, the part of the other classes of S(d) that is taken for c. images: `[R]`.
+        expected: `[R, K]`, the part of the other classes of S(d) that is taken for c.
+        images: `[R]`, images with pixels of the row. shown: int64 `[R, K]`, images that show the class in the row.
     """
 
     features: NDArray[np.float64]
@@ -206,6 +209,7 @@ class Presence:
     recall: NDArray[np.float64]
     expected: NDArray[np.float64]
     images: NDArray[np.float64]
+    shown: NDArray[np.int64]
 
 
 def presence(o: Opinion) -> Presence:
@@ -243,13 +247,15 @@ def presence(o: Opinion) -> Presence:
         return _log(x) - _log(usual)
 
     size = np.log(np.maximum(images, 1))
+    shown = _shown(o)
+    shown_odds = np.log((shown + 0.5) / (images[:, None] - shown + 0.5))
     features = np.stack(
         [
             _logit(free), _logit(by_code), _logit(alpha), np.log(gain + 1e-4), _logit(argmax), _logit(mean),
             _logit(sure), _logit(flagged), _logit(in_images), _log(quantile), lift(argmax), lift(mean), lift(sure),
             lift(flagged), lift(in_images), lift(free), _logit(raw), _logit(raw_mean), lift(raw_mean),
             _log(argmax) - _log(expected), _log(recall), np.broadcast_to(size[:, None], (rows, k)),
-            _log(by_code) - _log(expected), _rank(free),
+            _log(by_code) - _log(expected), _rank(free), shown_odds,
         ],
         axis=2,
     )  # fmt: skip
@@ -265,7 +271,7 @@ def presence(o: Opinion) -> Presence:
         ],
         axis=1,
     )  # fmt: skip
-    return Presence(features, share, familiar, bound, recall, expected, images)
+    return Presence(features, share, familiar, bound, recall, expected, images, shown)
 
 
 def _log(x: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -296,6 +302,14 @@ def _in_images(o: Opinion, hit: NDArray[np.float32]) -> tuple[NDArray[np.float64
     shown = np.zeros((rows, k))
     np.add.at(shown, row, part > IN_IMAGE)
     return shown / np.maximum(images, 1)[:, None], images
+
+
+def _shown(o: Opinion) -> NDArray[np.int64]:
+    """How many images show each class in each row, `[R, K]`."""
+    rows, k = o.allowed.shape
+    pixel, c = np.nonzero(o.pixels.p >= SHOWS)
+    seen = np.unique(np.stack([o.pixels.row[pixel], o.pixels.image[pixel], c], 1), axis=0)
+    return np.bincount(seen[:, 0] * k + seen[:, 2], minlength=rows * k).reshape(rows, k)
 
 
 def _quantiles(o: Opinion, at: float) -> NDArray[np.float64]:

@@ -16,16 +16,16 @@ from lsu_seg.audit.learnt import Linear
 from lsu_seg.audit.presence import FEATURES, Presence
 from lsu_seg.audit.rows import closed_rows
 
+CLEAR = 0.1
+"""A row clearly shows a class that is so much of it."""
 USUAL = 0.07
 """Of the pairs of the other rows, the part that scores above the usual."""
 PART = 0.6
 """How much of the usual score is taken off; the rest is the same for every dataset."""
 SPARSE = 10
 """So many more pairs are counted as may be insisted on: of few pairs, what is usual is not well known."""
-USUAL_IMAGES = 50
-"""With so many images, scores of right maps are high as often as was counted over maps of all sizes."""
-MOST_IMAGES = 150
-"""Right maps with more images were not counted; high scores are taken to be no rarer there."""
+MANY_IMAGES = 40
+"""A missing class is found no oftener in rows with more images."""
 
 
 @dataclass(frozen=True)
@@ -63,20 +63,25 @@ class Scores:
         """Judged rows that must be some of the source's classes, but not any of them."""
         return closed_rows(self.allowed) & self.judged
 
+    @property
+    def ignored(self) -> NDArray[np.bool_]:
+        """Judged rows that are void, and nothing else."""
+        return np.asarray(self.allowed[:, -1] & ~self.allowed[:, :-1].any(1) & self.judged)
+
     @cached_property
     def forbidden(self) -> NDArray[np.bool_]:
         """Pairs `[D, K]` that the map rules out."""
         return np.asarray(~self.allowed[:, :-1] & self.closed[:, None])
 
     @property
-    def image_factor(self) -> float:
-        """How many times as often as with `USUAL_IMAGES` scores are high by mistake: the fewer images, the more."""
-        return float(np.sqrt(USUAL_IMAGES / np.clip(self.statistics.images.max(), 1, MOST_IMAGES)))
+    def shown(self) -> NDArray[np.int64]:
+        """How many images show each class in each row `[D, K]`."""
+        return self.statistics.shown[: len(self.allowed)]
 
     @property
-    def pairs_at_risk(self) -> float:
-        """How many pairs may be insisted on by mistake, in terms of pairs of right maps with `USUAL_IMAGES`."""
-        return (int(self.forbidden.sum()) + SPARSE) * self.image_factor
+    def pairs_at_risk(self) -> int:
+        """How many pairs may be insisted on by mistake."""
+        return int(self.forbidden.sum()) + SPARSE
 
     @cached_property
     def chosen_from(self) -> NDArray[np.bool_]:
@@ -107,14 +112,21 @@ class Scores:
 
     @property
     def familiarity(self) -> NDArray[np.float64]:
-        """How much rows look like anything that the teacher knows, and how much more than closed rows, `[D, 14]`."""
-        best = np.sort(self.z, axis=1)[:, -2:]
-        x = np.concatenate([self.statistics.familiar[: len(self.allowed)], best], axis=1)
+        """How much rows look like anything that the teacher knows, and how much more than closed rows, `[D, F]`.
+
+        The F features are those of `FAMILIAR`.
+        """
+        rows, s = len(self.allowed), self.statistics
+        of_classes = s.features[:rows, :, [FEATURES.index(name) for name in OF_BEST]].max(1)
+        spread = -(self.share * np.log(self.share + 1e-6)).sum(1, keepdims=True) / np.log(self.share.shape[1])
+        best, largest = (np.sort(x, axis=1)[:, -2:] for x in (self.z, self.share))
+        images = np.log(np.maximum(s.images[:rows], 1))[:, None]
+        x = np.concatenate([s.familiar[:rows], best, largest, spread, images, of_classes], axis=1)
         usual = np.median(x[self.closed], axis=0) if self.closed.any() else 0.0
         return np.concatenate([x, x - usual], axis=1)
 
     def circumstances(self, share: NDArray[np.float64], border: float) -> NDArray[np.float64]:
-        """What the power of finding a missing class depends on, `[D, K, 7]`, as in `CIRCUMSTANCES`.
+        """What the power of finding a missing class depends on, `[D, K, 6]`, as in `CIRCUMSTANCES`.
 
         Args:
             share: `[D, K]`, how much of d it is. border: the score that it must reach.
@@ -123,18 +135,33 @@ class Scores:
         rows = len(self.allowed)
         of_share = [np.log(share), np.log(1.02 - share)]
         of_pair = [np.log(s.recall[:rows] + 1e-2), np.log(s.expected[:rows] + 1e-2)]
-        of_row = [np.log(np.maximum(s.images[:rows], 1))[:, None], self.usual, np.array(border)]
+        of_row = [np.log(np.clip(s.images[:rows], 1, MANY_IMAGES))[:, None], self.usual + border]
         return np.stack([*of_share, *of_pair, *(np.broadcast_to(x, shape) for x in of_row)], axis=2)
 
 
+OF_BEST = "em", "codes", "gain", "lift sure", "lift flagged", "lift raw"
+"""Features of pairs of which the best class of a row says how familiar the row is."""
 FAMILIAR = tuple(
     f"{name}{than}"
     for than in ("", " more than usual")
-    for name in ("confidence", "raw confidence", "flagged", "surprise", "likelihood", "second best", "best")
-)
+    for name in (
+        "confidence", "raw confidence", "flagged", "surprise", "likelihood", "second best", "best", "second largest",
+        "largest", "spread", "number of images", *(f"best {name}" for name in OF_BEST),
+    )
+)  # fmt: skip
 """Names of `Scores.familiarity`."""
-CIRCUMSTANCES = ("share", "rest", "recall", "confusion", "images", "usual", "border")
+CIRCUMSTANCES = ("share", "rest", "recall", "confusion", "images", "border")
 """Names of what power depends on. The rest counts, too: a teacher adapts itself to a row that is wrong throughout."""
+
+
+def outside(share: NDArray[np.float64], allowed: NDArray[np.bool_]) -> list[int]:
+    """The classes, three at most, that a row shows most of those that it may not be.
+
+    Args:
+        share: `[K]`. allowed: bool `[K]`.
+    """
+    order = [int(c) for c in np.argsort(-np.where(allowed, -1, share), kind="stable") if not allowed[c]]
+    return [c for c in order if share[c] > CLEAR][:3] or order[:1]
 
 
 def _quantile_elsewhere(z: NDArray[np.float64], pairs: NDArray[np.bool_], at: float) -> NDArray[np.float64]:

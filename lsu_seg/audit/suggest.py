@@ -27,9 +27,11 @@ ROUNDS = 2
 """Times that the teacher is adapted to what is likely so far."""
 STRANGE = -1.5
 """Log odds of the names up to which a row has no name that says anything."""
-BELIEF, DOUBT = 0.9, 1.1
+BELIEF, DOUBT = 1.37, 2.68
 """Log odds that a row is right: `BELIEF` times those of its least certain cell, less `DOUBT`, for what a teacher seldom
-recognises is missing without a trace. Chosen on coarse classes; `tools/experiments/suggest.py` says what fits pools."""
+recognises is missing without a trace. Fitted to pools that the audit learnt from (`tools/experiments/suggest.py`)."""
+CERTAIN = 3.0
+"""A cell is no more certain than this: no row of the pools had a least certain cell beyond."""
 FAMILIAR = 0.5
 """The teacher's mean confidence below which it does not know what a row shows; without a name, it is `-> void`."""
 
@@ -69,7 +71,7 @@ def suggest_seen(pixels: Pixels, names: NameOdds) -> tuple[list[Suggestion], Sig
             void = len(names.source_classes)
             s = replace(s, channels=(void,), op="->", certainty=0.0, widened=False, reasons=())
         elif sight.images[s.row] and s.certainty:
-            least = np.abs(names.odds[s.row] + sight.odds[s.row]).min()
+            least = min(np.abs(names.odds[s.row] + sight.odds[s.row]).min(), CERTAIN)
             s = replace(s, certainty=float(1 / (1 + np.exp(DOUBT - BELIEF * least))))
         rows.append(replace(s, reasons=(*s.reasons, *_seen(s.row, names, sight))))
     return rows, sight

@@ -12,8 +12,10 @@ from numpy.typing import NDArray
 from lsu_seg.audit.findings import Finding
 from lsu_seg.audit.learnt import Learnt
 from lsu_seg.audit.rows import PAIR, fits, pair_gains
-from lsu_seg.audit.scores import Scores
+from lsu_seg.audit.scores import Scores, outside
 
+FEWEST_SHOW = 2
+"""A class is not insisted on if fewer images show it: there would be next to nothing to look at."""
 UNLIKELY = -3.0
 """Log odds below which a class is not insisted on, however rarely forbidden classes score as much."""
 LEAST = 0.02
@@ -85,6 +87,21 @@ class Case:
         return float(self.learnt.exchanged(gain)) * rows * (rows - 1) / 2
 
 
+def shows(s: Scores) -> NDArray[np.bool_]:
+    """Pairs `[D, K]` of which enough is seen to be insisted on, whatever scores are worth."""
+    return np.asarray((s.z > UNLIKELY) & (s.share > LEAST) & (s.shown >= FEWEST_SHOW))
+
+
+def hardly_shows(s: Scores) -> NDArray[np.bool_]:
+    """Pairs `[D, K]` of which little enough is seen to be never chosen."""
+    return np.asarray((s.share < SEEN) & (s.said < SAID))
+
+
+def unknown(s: Scores) -> NDArray[np.bool_]:
+    """Rows `[D]` in which the teacher sees little enough of what the map allows to be really void."""
+    return np.asarray((s.said * s.allowed[:, :-1]).sum(1) < KNOWS)
+
+
 def exchanged(case: Case) -> Iterator[Finding]:
     """Pairs of rows whose scores fit each other's S(r)."""
     s = case.scores
@@ -104,11 +121,9 @@ def wrong_rows(case: Case) -> Iterator[Finding]:
     """Rows that show other classes than they may be. That they show next to nothing else is left to be seen."""
     s = case.scores
     score = s.wrong_row
-    expected = case.learnt.wrong_row(score) * int(s.closed.sum()) * s.image_factor
+    expected = case.learnt.wrong_row(score) * int(s.closed.sum())
     for d in np.flatnonzero(s.closed & (expected < case.budget(PARTS.wrong_row))).tolist():
-        outside = np.where(s.allowed[d, :-1], -np.inf, s.share[d])
-        order = np.argsort(-outside)
-        seen = [int(c) for c in order if outside[c] > 0.1][:3] or [int(order[0])]
+        seen = outside(s.share[d], s.allowed[d, :-1])
         share = float(np.clip(s.share[d, seen].sum(), 0, 1))
         yield Finding("wrong-row", (d,), tuple(seen), share=share, score=float(score[d]), expected=float(expected[d]))
 
@@ -119,7 +134,7 @@ def insisted_on(case: Case) -> Iterator[Finding]:
     expected = case.learnt.insisted(s.insisted) * s.pairs_at_risk
     expected = expected * np.where(s.allowed[:, -1:], MIXED, 1)
     some = s.allowed[:, :-1].any(1) & s.judged
-    seen = (expected < case.budget(PARTS.insisted)) & (s.z > UNLIKELY) & (s.share > LEAST)
+    seen = (expected < case.budget(PARTS.insisted)) & shows(s)
     for d, c in np.argwhere(seen & ~s.allowed[:, :-1] & some[:, None]).tolist():
         share, score = float(s.share[d, c]), float(s.insisted[d, c])
         yield Finding("insisted", (d,), (c,), share=share, score=score, expected=float(expected[d, c]))
@@ -128,10 +143,9 @@ def insisted_on(case: Case) -> Iterator[Finding]:
 def void_hides(case: Case) -> Iterator[Finding]:
     """Rows that are void, and that the teacher knows."""
     s = case.scores
-    hidden = s.allowed[:, -1] & ~s.allowed[:, :-1].any(1) & s.judged
     score = case.learnt.known(s.familiarity)
-    expected = case.learnt.void_hides(score) * int(hidden.sum())
-    for d in np.flatnonzero(hidden & (expected < case.budget(PARTS.void_hides))).tolist():
+    expected = case.learnt.void_hides(score) * int(s.ignored.sum())
+    for d in np.flatnonzero(s.ignored & (expected < case.budget(PARTS.void_hides))).tolist():
         order = np.argsort(-s.share[d])
         seen = [int(c) for c in order if s.share[d, c] > 0.15][:3] or [int(order[0])]
         share = float(np.clip(s.share[d, seen].sum(), 0, 1))
@@ -142,7 +156,7 @@ def never_chosen(case: Case) -> Iterator[Finding]:
     """Classes that the map allows in a row beside others, and that the teacher hardly sees there."""
     s = case.scores
     expected = case.learnt.never_chosen(s.never_chosen) * int(s.chosen_from.sum())
-    few = (expected < case.settings.notes * NOTE_PARTS[0]) & (s.share < SEEN) & (s.said < SAID)
+    few = (expected < case.settings.notes * NOTE_PARTS[0]) & hardly_shows(s)
     for d, c in np.argwhere(few & s.chosen_from).tolist():
         share, score = float(s.share[d, c]), float(s.never_chosen[d, c])
         yield Finding("never-chosen", (d,), (c,), share=share, score=score, expected=float(expected[d, c]))
@@ -153,8 +167,7 @@ def is_void(case: Case) -> Iterator[Finding]:
     s = case.scores
     score = case.learnt.novel(s.familiarity)
     expected = case.learnt.is_void(score) * int(s.closed.sum())
-    unknown = (s.said * s.allowed[:, :-1]).sum(1) < KNOWS
-    for d in np.flatnonzero(s.closed & unknown & (expected < case.settings.notes * NOTE_PARTS[1])).tolist():
+    for d in np.flatnonzero(s.closed & unknown(s) & (expected < case.settings.notes * NOTE_PARTS[1])).tolist():
         yield Finding("is-void", (d,), score=float(score[d]), expected=float(expected[d]))
 
 

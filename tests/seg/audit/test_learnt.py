@@ -7,6 +7,7 @@ from dataclasses import fields, replace
 import numpy as np
 import pytest
 
+from lsu_seg.audit.findings import Finding
 from lsu_seg.audit.judge import enough, scored
 from lsu_seg.audit.learnt import Tail, as_json, learnt
 from lsu_seg.audit.presence import FEATURES
@@ -75,21 +76,37 @@ def test_what_is_missing_scores_higher_than_all_that_is_rightly_forbidden(world:
     assert np.unravel_index(np.where(s.chosen_from, s.never_chosen, -np.inf).argmax(), s.z.shape) == (0, 6)
 
 
-def test_of_few_images_and_of_few_pairs_more_is_expected_by_chance(world: World) -> None:
+def test_of_few_pairs_more_is_expected_by_chance(world: World) -> None:
     """There, right maps were seen to have more that seems wrong."""
+    s = scores(world, {1: (1,)})
+    [found] = (f for f in insisted_on(Case(s, learnt(), Settings())) if f.rows == (1,))
+    rate = float(learnt().insisted(s.insisted[1, 2]))
+    assert found.expected == pytest.approx(rate * (int(s.forbidden.sum()) + 10))
 
-    def case(images: int) -> Case:
-        s = scores(world, {1: (1,)})
-        statistics = replace(s.statistics, images=np.full(len(s.statistics.images), float(images)))
-        return Case(replace(s, statistics=statistics), learnt(), Settings())
 
-    some, fewer, many, more = (case(n) for n in (50, 25, 150, 1000))
-    pairs = int(some.scores.forbidden.sum())
-    assert some.scores.pairs_at_risk == pairs + 10
-    assert fewer.scores.pairs_at_risk == pytest.approx((pairs + 10) * 2**0.5)
-    assert many.scores.pairs_at_risk == more.scores.pairs_at_risk == pytest.approx((pairs + 10) / 3**0.5)
-    [first], [again] = ([f for f in insisted_on(c) if f.rows == (1,)] for c in (some, fewer))
-    assert again.expected == pytest.approx(first.expected * 2**0.5)
+def test_images_count_only_as_they_show_a_class(world: World) -> None:
+    """Of right maps, what two images show is insisted on as often in rows of few images as in rows of many."""
+    whole = scores(world, {1: (1,)})
+
+    def found(shown: int, images: float) -> list[Finding]:
+        few = replace(
+            whole.statistics,
+            shown=np.minimum(whole.statistics.shown, shown),
+            images=np.full(len(whole.statistics.images), images),
+        )
+        return [f for f in insisted_on(Case(replace(whole, statistics=few), learnt(), Settings())) if f.rows == (1,)]
+
+    assert found(1, 50.0) == []
+    assert found(2, 3.0) == found(2, 50.0) == found(1000, 1000.0) != []
+
+
+def test_images_that_show_a_class_are_those_where_the_teacher_is_sure_of_it(world: World) -> None:
+    shown = scores(world).shown
+    px = world.pixels
+    for d, c in ((0, 0), (1, 2), (2, 5), (4, 1)):
+        sure = (px.row == d) & (px.p[:, c] >= 0.5)
+        assert shown[d, c] == len(set(px.image[sure].tolist()))
+    assert shown.max() > 5 and (shown == 0).any()
 
 
 def test_power_grows_with_the_share_and_with_what_is_allowed_to_be_false(world: World) -> None:

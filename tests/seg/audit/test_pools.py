@@ -7,11 +7,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 sys.path.insert(0, str(Path(__file__).parents[3] / "tools" / "experiments"))
 
+from audit_table.learn import FEWEST, _tail
+from audit_table.looks import SMALLEST, looks
 from audit_table.ontologies import draw_world
-from audit_table.plants import confident_joint, plants
+from audit_table.plants import MISSING, confident_joint, plants
 from audit_table.pools import DRAWN, UNKNOWN, VOID, Pool, make_pool
 
 from lsu_seg.audit.findings import Cells, Finding
@@ -98,6 +101,44 @@ def test_each_plant_is_one_error_and_knows_when_it_is_named(pool: Pool) -> None:
     assert plant.judge([Finding("exchanged", (a, b), changes=right)], nothing) == {"first": True, "exact": True}
     half = {a: right[a]}
     assert plant.judge([Finding("exchanged", (a, b), changes=half)], nothing) == {"first": True, "exact": False}
+
+
+def test_several_classes_are_missing_one_at_a_time(pool: Pool) -> None:
+    for seed in range(4):
+        world = draw_world(pool, seed)
+        out = [p.allowed for p in plants(world, np.random.default_rng(seed)) if p.kind == "missing"]
+        gone = [np.argwhere(world.allowed & ~allowed).tolist() for allowed in out]
+        assert all(len(pairs) == 1 and world.truth[tuple(pairs[0])] > 0.1 for pairs in gone)
+        assert len({tuple(pairs[0]) for pairs in gone}) == len(gone) <= MISSING
+        assert not any((allowed & ~world.allowed).any() for allowed in out)
+
+
+def test_looks_are_at_a_right_map_and_at_maps_with_one_error(pool: Pool, tmp_path: Path) -> None:
+    pool.save(tmp_path / "pool.npz")
+    right, *others = looks(tmp_path / "pool.npz", 3)
+    assert right.kind == "right" and not (right.truth[~right.allowed] > 0).any()
+    # a teacher that is right at four of five pixels leaves most of each row that clearly shows something else
+    assert ((right.left == np.inf) | ((right.left > 0.5) & (right.left <= 1))).all()
+    for look in others:
+        assert (look.allowed != right.allowed).any(1).nonzero()[0].tolist() == [look.d]
+        if look.kind == "missing":
+            assert (right.allowed ^ look.allowed)[look.d].nonzero()[0].tolist() == [look.c]
+            assert look.truth[look.d, look.c] > SMALLEST
+    assert {look.kind for look in others} >= {"missing", "void hides"}
+
+
+@pytest.mark.parametrize("more", [0, 7])
+def test_a_tail_expects_of_the_maps_that_it_was_counted_on_what_they_have(more: int) -> None:
+    rng = np.random.default_rng(0)
+    maps: list[NDArray[np.float64]] = [rng.exponential(size=n) for n in (40, 200, 90)]
+    maps[0][:30] = -np.inf  # candidates that cannot become a finding
+    tail = _tail(maps, more)
+    for score in tail.scores:
+        expected = sum(float(tail(score)) * (len(values) + more) for values in maps)
+        assert expected == pytest.approx(sum((values > score).sum() for values in maps))
+    assert (np.concatenate(maps) > tail.scores[-1]).sum() == FEWEST
+    with pytest.raises(SystemExit, match="learn from more worlds"):
+        _tail([np.full(1000, -np.inf)])
 
 
 def test_the_confident_joint_sees_what_is_missing(pool: Pool) -> None:

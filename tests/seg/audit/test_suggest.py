@@ -63,7 +63,7 @@ def test_pictures_are_less_certain_than_their_least_certain_cell(sample: Sample,
     made, sight = suggest(sample, nameless)
     for s in made[:5]:
         least = np.abs(nameless.odds[s.row] + sight.odds[s.row]).min()
-        assert s.certainty == pytest.approx(1 / (1 + np.exp(1.1 - 0.9 * least)))
+        assert s.certainty == pytest.approx(1 / (1 + np.exp(2.68 - 1.37 * min(least, 3.0))))
         assert s.certainty < 1 / (1 + np.exp(-least))
     assert made[0].certainty > 0.7 > 0.6 > made[4].certainty
 

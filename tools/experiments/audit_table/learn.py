@@ -29,17 +29,21 @@ from audit_table.looks import Look, looks
 from lsu_seg.audit.learnt import FILE, Learnt, Linear, Tail, as_json
 from lsu_seg.audit.presence import FEATURES
 from lsu_seg.audit.rows import closed_rows, fits, pair_gains
-from lsu_seg.audit.scores import CIRCUMSTANCES, FAMILIAR, Scores
-from lsu_seg.audit.verdicts import CHOSEN, LEAST, PARTS, SAID, SEEN, UNLIKELY, Settings
+from lsu_seg.audit.scores import CIRCUMSTANCES, FAMILIAR, SPARSE, Scores
+from lsu_seg.audit.verdicts import CHOSEN, NONE, PARTS, Settings, hardly_shows, shows, unknown
 
 FIRST = 10_000
 """Seeds of the table's worlds are larger than those of these."""
 PRESENT = 0.02
 """A class that is less of a row than this is taken neither as present nor as absent."""
-FEWEST = 10
+FEWEST = 6
 """So many scores are above the last of a tail."""
+PLANTED = 10.0
+"""A class that was taken out counts as so many that are allowed: it looks different, and is what is searched for."""
 STRENGTH = 0.003
 """Inverse of the penalty on the weights of `present`: more serves teachers that were learnt from, and others less."""
+LOOSE = 0.3
+"""The same of `known` and `novel`."""
 LEVELS = 0.5, 1.0, 2.0
 """Power is learnt at these times the usual number of false alarms."""
 
@@ -54,23 +58,19 @@ def learn(worlds: list[list[Look]]) -> Learnt:
     rights = [(world[0], scores(world[0])) for world in worlds]
     known = _void_rows(worlds, scores)
     novel = _known_rows(worlds, scores)
-    insisted = _tail(
-        (_only(s.insisted, (look.truth[:, :-1] < PRESENT) & (s.share > LEAST) & (s.z > UNLIKELY))[s.forbidden])
-        for look, s in rights
-    )
+    insisted = _tail((_only(s.insisted, shows(s))[s.forbidden] for _, s in rights), SPARSE)
     return Learnt(
         present,
         known,
         novel,
         insisted,
-        wrong_row=_tail(s.wrong_row[s.closed] for _, s in rights),
+        wrong_row=_tail(_only(s.wrong_row, look.left < NONE)[s.closed] for look, s in rights),
         exchanged=_tail(_gains(s) for _, s in rights),
-        void_hides=_tail(known(s.familiarity)[_void(look)] for look, s in rights),
+        void_hides=_tail(known(s.familiarity)[s.ignored] for _, s in rights),
         never_chosen=_tail(
-            _only(s.never_chosen, (look.truth[:, :-1] > CHOSEN) & (s.share < SEEN) & (s.said < SAID))[s.chosen_from]
-            for look, s in rights
+            _only(s.never_chosen, (look.truth[:, :-1] > CHOSEN) & hardly_shows(s))[s.chosen_from] for look, s in rights
         ),
-        is_void=_tail(novel(s.familiarity)[s.closed] for _, s in rights),
+        is_void=_tail(_only(novel(s.familiarity), unknown(s))[s.closed] for _, s in rights),
         shuffled=_tail([-np.array([look.order for look, _ in rights if np.isfinite(look.order)])]),
         power=_power(worlds, insisted, scores),
     )
@@ -81,11 +81,6 @@ def _only(score: NDArray[np.float64], where: NDArray[np.bool_]) -> NDArray[np.fl
     return np.where(where, score, -np.inf)
 
 
-def _void(look: Look) -> NDArray[np.bool_]:
-    """Judged rows that are void, and rightly so."""
-    return look.allowed[:, -1] & ~look.allowed[:, :-1].any(1) & look.judged & (look.truth[:, -1] > 0.9)
-
-
 def _gains(s: Scores) -> NDArray[np.float64]:
     """Of each two closed rows."""
     gains = pair_gains(np.where(s.closed[:, None] & s.closed[None, :], fits(s.z, s.allowed), np.nan))
@@ -93,51 +88,67 @@ def _gains(s: Scores) -> NDArray[np.float64]:
     return gains[np.ix_(at, at)][np.triu_indices(len(at), 1)]
 
 
-def _tail(parts: Iterable[NDArray[np.float64]]) -> Tail:
-    """Scores at half of the candidates, at a quarter, and so on, as long as there are some above."""
-    values = np.sort(np.concatenate(list(parts)))[::-1]
-    counts = [min(len(values) // 2, int(np.isfinite(values).sum()) - 1)]
-    while counts[-1] >= 8 * FEWEST:
-        counts.append(counts[-1] // 2)
-    counts.append(FEWEST)  # so that the last line, which goes on, is drawn over a factor of four or more
-    return Tail(tuple(float(values[n]) for n in counts), tuple(n / len(values) for n in counts))
+def _tail(parts: Iterable[NDArray[np.float64]], more: int = 0) -> Tail:
+    """Scores that `FEWEST` of the candidates have, twice as many, and so on, up to half of them.
+
+    Args:
+        parts: of each map. more: so many candidates more are counted of each.
+    """
+    each = list(parts)
+    values = np.sort(np.concatenate(each))[::-1]
+    candidates = len(values) + more * len(each)
+    most = min(len(values) // 2, int(np.isfinite(values).sum()) - 1)
+    if most < 2 * FEWEST:
+        raise SystemExit(
+            f"only {max(most, 0)} scores of right maps for a tail, of {2 * FEWEST}: learn from more worlds"
+        )
+    counts = [FEWEST << i for i in range(most.bit_length()) if FEWEST << i <= most][::-1]
+    return Tail(tuple(float(values[n]) for n in counts), tuple(n / candidates for n in counts))
 
 
 def _logistic(
-    x: NDArray[np.float64], y: NDArray[np.bool_], names: tuple[str, ...], strength: float, balanced: bool = False
+    x: NDArray[np.float64],
+    y: NDArray[np.bool_],
+    names: tuple[str, ...],
+    strength: float,
+    balanced: bool = False,
+    weight: NDArray[np.float64] | None = None,
 ) -> Linear:
     """A logistic regression of standardised features, written in terms of the features themselves."""
     from sklearn.linear_model import LogisticRegression
 
     mean, deviation = x.mean(0), np.maximum(x.std(0), 1e-9)
     model = LogisticRegression(C=strength, max_iter=3000, class_weight="balanced" if balanced else None)
-    model.fit((x - mean) / deviation, y)
+    model.fit((x - mean) / deviation, y, sample_weight=weight)
     weights = model.coef_[0] / deviation
     return Linear(names, tuple(weights.tolist()), float(model.intercept_[0] - weights @ mean))
 
 
 def _present(all_looks: list[Look]) -> Linear:
-    x, y = [], []
+    x, y, w = [], [], []
     for look in all_looks:
         truth = look.truth[:, :-1]
+        weight = np.ones(truth.shape)
+        if look.kind == "missing":
+            weight[look.d, look.c] = PLANTED
         used = (closed_rows(look.allowed) & look.judged)[:, None] & ((truth > PRESENT) | (truth == 0))
         x.append(look.statistics.features[: len(truth)][used])
         y.append(truth[used] > 0)
-    return _logistic(np.concatenate(x), np.concatenate(y), FEATURES, STRENGTH)
+        w.append(weight[used])
+    weights = np.concatenate(w)
+    return _logistic(np.concatenate(x), np.concatenate(y), FEATURES, STRENGTH, weight=weights / weights.mean())
 
 
 def _void_rows(worlds: list[list[Look]], scores: Callable[[Look], Scores]) -> Linear:
     """Void rows that hide a class, and rows of what the teacher does not have."""
     x, y = [], []
     for look in (look for world in worlds for look in world):
-        if look.kind == "right" and (void := _void(look)).any():
-            x.append(scores(look).familiarity[void])
-        elif look.kind == "void hides":
-            x.append(scores(look).familiarity[[look.d]])
-        else:
+        if look.kind not in ("right", "void hides"):
             continue
+        s = scores(look)
+        x.append(s.familiarity[s.ignored] if look.kind == "right" else s.familiarity[[look.d]])
         y.append(np.full(len(x[-1]), look.kind == "void hides"))
-    return _logistic(np.concatenate(x), np.concatenate(y), FAMILIAR, 0.1, balanced=True)
+    return _logistic(np.concatenate(x), np.concatenate(y), FAMILIAR, LOOSE, balanced=True)
 
 
 def _known_rows(worlds: list[list[Look]], scores: Callable[[Look], Scores]) -> Linear:
@@ -149,7 +160,7 @@ def _known_rows(worlds: list[list[Look]], scores: Callable[[Look], Scores]) -> L
         s = scores(look)
         x.append(s.familiarity[s.closed] if look.kind == "right" else s.familiarity[[look.d]])
         y.append(np.full(len(x[-1]), look.kind == "really void"))
-    return _logistic(np.concatenate(x), np.concatenate(y), FAMILIAR, 0.1, balanced=True)
+    return _logistic(np.concatenate(x), np.concatenate(y), FAMILIAR, LOOSE, balanced=True)
 
 
 def _power(worlds: list[list[Look]], insisted: Tail, scores: Callable[[Look], Scores]) -> Linear:
@@ -168,7 +179,7 @@ def _power(worlds: list[list[Look]], insisted: Tail, scores: Callable[[Look], Sc
             if look.kind == "missing" and (s := scores(look)).closed[look.d]:
                 at, share = (look.d, look.c), np.full(s.z.shape, look.truth[look.d, look.c])
                 x += [rightly.circumstances(share, border)[at] for border in borders]
-                y += [s.insisted[at] > border for border in borders]
+                y += [shows(s)[at] and s.insisted[at] > border for border in borders]
     return _logistic(np.array(x), np.array(y), CIRCUMSTANCES, 1.0)
 
 

@@ -10,11 +10,11 @@ from numpy.typing import NDArray
 
 from audit_table.ontologies import World, draw_world
 from audit_table.pools import Pool
-from lsu_seg.audit.adapt import adapt
 from lsu_seg.audit.files import pairing
-from lsu_seg.audit.judge import enough
-from lsu_seg.audit.presence import Presence, opinion, presence
+from lsu_seg.audit.judge import enough, share_granted, statistics
+from lsu_seg.audit.presence import Presence
 from lsu_seg.audit.rows import closed_rows
+from lsu_seg.audit.scores import CLEAR, outside
 
 SMALLEST = 0.03
 """Share of the smallest class that is taken out."""
@@ -28,8 +28,10 @@ class Look(NamedTuple):
     """A map and its statistics.
 
     Attributes:
-        d, c: what was planted. truth: float `[D, K+1]`, the shares of the true classes. order: of `pairing`, for a
-            right map; NaN if nothing can be said.
+        d, c: what was planted. truth: float `[D, K+1]`, the shares of the true classes.
+        order: of `pairing`, for a right map; NaN if nothing can be said.
+        left: float `[D]`, of a right map: how much of each row is what it allows, to a teacher adapted to a map that
+            also allows what the row shows most beside that; infinite for rows that clearly show nothing else.
     """
 
     kind: str
@@ -40,6 +42,7 @@ class Look(NamedTuple):
     truth: NDArray[np.float64]
     statistics: Presence
     order: float
+    left: NDArray[np.float64]
 
 
 def looks(path: Path, seed: int) -> list[Look]:
@@ -55,7 +58,9 @@ def looks(path: Path, seed: int) -> list[Look]:
     judged = enough(world.pixels)
     k = world.allowed.shape[1] - 1
     pairs = pairing(world.grid_row, world.grid_top, len(world.allowed), k)
-    out = [_look(world, judged, "right", world.allowed)._replace(order=pairs.order if pairs else np.nan)]
+    right = _look(world, judged, "right", world.allowed)
+    left = _left(world, right.statistics.share)
+    out = [right._replace(order=pairs.order if pairs else np.nan, left=left)]
     closed = closed_rows(world.allowed) & judged
     inside, truth = world.allowed[:, :k] & closed[:, None], world.truth[:, :k]
     large = np.argwhere(inside & (truth > SMALLEST) & (inside.sum(1) > 1)[:, None])
@@ -81,6 +86,15 @@ def _changed(world: World, d: int, keep: NDArray[np.bool_], add: int | None = No
 def _look(
     world: World, judged: NDArray[np.bool_], kind: str, allowed: NDArray[np.bool_], d: int = -1, c: int = -1
 ) -> Look:
-    bound = allowed[:, :-1] & closed_rows(allowed)[:, None]
-    statistics = presence(opinion(world.pixels, allowed, adapt(world.pixels, bound)))
-    return Look(kind, d, c, allowed, judged, world.truth, statistics, np.nan)
+    nothing = np.full(len(allowed), np.inf)
+    return Look(kind, d, c, allowed, judged, world.truth, statistics(world.pixels, allowed), np.nan, nothing)
+
+
+def _left(world: World, share: NDArray[np.float64]) -> NDArray[np.float64]:
+    out = np.full(len(world.allowed), np.inf)
+    inside = world.allowed[:, :-1]
+    for d in np.flatnonzero(closed_rows(world.allowed)):
+        seen = outside(share[d], inside[d])
+        if share[d, seen[0]] > CLEAR:
+            out[d] = share_granted(world.pixels, world.allowed, [(d, c) for c in seen])[d, inside[d]].sum()
+    return out

@@ -16,6 +16,9 @@ from lsu_seg.audit.pixels import Pixels
 from lsu_seg.audit.rows import closed_rows
 from lsu_seg.audit.verdicts import Settings
 
+MISSING = 4
+"""So many classes are taken out of a map, one at a time, as power is stated of them."""
+
 
 class Plant(NamedTuple):
     """Attributes: kind. pixels, allowed, raw: what is audited. judge: findings and cells → figures of this plant."""
@@ -34,7 +37,7 @@ def ranked(findings: list[Finding]) -> list[Finding]:
 
 
 def plants(world: World, rng: np.random.Generator) -> Iterator[Plant]:
-    """One error of each kind; a kind for which the world has no room is left out."""
+    """One error of each kind, and `MISSING` missing classes; a kind for which the world has no room is left out."""
     rows, k = world.allowed.shape[0], world.allowed.shape[1] - 1
     raw = np.arange(rows)
     closed = closed_rows(world.allowed) & (np.bincount(world.pixels.row[world.pixels.row >= 0], minlength=rows) >= 30)
@@ -77,8 +80,9 @@ def plants(world: World, rng: np.random.Generator) -> Iterator[Plant]:
     yield _train_ids(world, rng, moved)
 
     multi = np.argwhere(inside & (truth > 0.1) & (inside.sum(1) > 1)[:, None])
-    if len(multi):
-        d, c = multi[rng.integers(len(multi))].tolist()
+    first = int(rng.integers(len(multi))) if len(multi) else 0
+    for i in sorted({(first + j * len(multi) // MISSING) % len(multi) for j in range(MISSING)} if len(multi) else ()):
+        d, c = multi[i].tolist()
         row = world.allowed[d].copy()
         row[c] = False
 
