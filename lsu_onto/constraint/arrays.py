@@ -204,6 +204,12 @@ class Constraint:
 
         return content_sha256(self, parts)
 
+    def _repr_html_(self) -> str:
+        """The map as a table, for notebooks."""
+        from lsu_onto.constraint.notebook import constraint_table
+
+        return constraint_table(self)
+
     @cached_property
     def _row_table(self) -> RowTable:
         from lsu_onto.constraint.rows import RowTable

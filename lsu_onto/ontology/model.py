@@ -215,3 +215,9 @@ class Ontology:
     damaged: bool = False
     files: tuple[str, ...]
     """The files it was read from: dataset, map, source."""
+
+    def _repr_html_(self) -> str:
+        """The map as a table, for notebooks."""
+        from lsu_onto.ontology.html import ontology_table
+
+        return ontology_table(self)

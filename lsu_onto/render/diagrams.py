@@ -10,6 +10,7 @@ from itertools import pairwise
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
+from lsu_onto.ontology.html import esc, hexa, ink
 from lsu_onto.ontology.model import Ontology, TaxClass, Taxonomy
 from lsu_onto.render.engine import NEEDED, lay_out
 from lsu_onto.render.looks import (
@@ -20,9 +21,6 @@ from lsu_onto.render.looks import (
     RenderError,
     Triangle,
     edges,
-    esc,
-    hexa,
-    ink,
     members,
     official,
     outline,

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import html
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from lsu_onto.constraint.graph import VOID_NODE, build
 from lsu_onto.errors import UserError
@@ -129,24 +128,3 @@ def official(c: TaxClass) -> str:
 
 def _letters(text: str) -> str:
     return re.sub(r"[\s_-]+", "_", text.casefold())
-
-
-def esc(text: Any) -> str:
-    """Text for HTML and for the HTML-like labels of Graphviz. Control characters would break their XML."""
-    return html.escape("".join(c if c.isprintable() else "\ufffd" for c in str(text)))
-
-
-def hexa(c: TaxClass) -> str:
-    """The colour of a class, or white if it has none."""
-    return f"#{c.colours[0]:06x}" if c.colours else "#ffffff"
-
-
-def ink(rgb: tuple[int, int, int] | None) -> str:
-    """Black or white, whichever contrasts more (WCAG relative luminance).
-
-    >>> ink((0, 0, 142)), ink((107, 142, 35))
-    ('#ffffff', '#000000')
-    """
-    linear = [(v / 255 / 12.92 if v <= 10 else ((v / 255 + 0.055) / 1.055) ** 2.4) for v in rgb or (255, 255, 255)]
-    luminance = 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
-    return "#000000" if (luminance + 0.05) ** 2 > 0.05 * 1.05 else "#ffffff"

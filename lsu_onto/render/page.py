@@ -13,6 +13,7 @@ import re
 from importlib.resources import files
 from typing import Any
 
+from lsu_onto.ontology.html import esc, hexa, ink
 from lsu_onto.ontology.model import MapRow, Ontology, TaxClass, Taxonomy
 from lsu_onto.ontology.words import allowed_names, notes, relation_text, statistics
 from lsu_onto.render.looks import (
@@ -20,9 +21,6 @@ from lsu_onto.render.looks import (
     VIEWS,
     Edge,
     edges,
-    esc,
-    hexa,
-    ink,
     members,
     official,
     outline,

@@ -20,11 +20,12 @@ from helpers.large import DATASET, SOURCE, large_tax
 from helpers.tax import TAX
 from lsu_onto.cli import main
 from lsu_onto.library.library import Library
+from lsu_onto.ontology.html import ink
 from lsu_onto.ontology.model import Ontology
 from lsu_onto.render import FORMATS, VIEWS, RenderError, draw
 from lsu_onto.render.diagrams import _EDGES
 from lsu_onto.render.engine import lay_out
-from lsu_onto.render.looks import KINDS, MARKS, edges, ink
+from lsu_onto.render.looks import KINDS, MARKS, edges
 from lsu_onto.render.page import _path
 
 FIELD = Library().ontology(TAX / "ok" / "field.tax")
