@@ -35,6 +35,10 @@ docs: install-docs
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
 	$(BIN)/python tools/website/check.py site
 
+# Whether a release could be made of this commit; its files are in `dist` then (docs/releasing.md).
+release-check: install-release
+	$(BIN)/python tools/release_check.py
+
 # What tools/gpu_check.py needs on a machine with a GPU and without network.
 gpu-bundle: install
 	$(BIN)/python tools/gpu_bundle.py $(ARGS)
