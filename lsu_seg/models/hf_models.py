@@ -16,21 +16,24 @@ from types import ModuleType
 from typing import Any, NamedTuple
 
 import torch
+from torch import Tensor
 
 from lsu_onto import INSTALL, open_to_read
 from lsu_seg.errors import TeacherError
 from lsu_seg.label_files import void_index
 from lsu_seg.models import data_priors
 
-QUERY_MODELS = (
+SET_QUERY_MODELS = (
     "Mask2FormerForUniversalSegmentation",
-    "MaskFormerForInstanceSegmentation",
     "EomtForUniversalSegmentation",
+    "EomtDinov3ForUniversalSegmentation",
 )
-"""Models that predict masks with one class each."""
-
-SET_QUERY_MODELS = (QUERY_MODELS[0], QUERY_MODELS[2])
 """The query models whose loss samples points, and can therefore leave unknown points out (`query_loss.py`)."""
+
+ONEFORMER = "OneFormerForUniversalSegmentation"
+
+QUERY_MODELS = (*SET_QUERY_MODELS, "MaskFormerForInstanceSegmentation", ONEFORMER)
+"""Models that predict masks with one class each."""
 
 MODELS = (
     *QUERY_MODELS,
@@ -40,6 +43,9 @@ MODELS = (
 )
 
 CONFIG, PROCESSOR = "config.json", "preprocessor_config.json"
+
+TOKENIZER = ("tokenizer.json", "vocab.json", "merges.txt")
+"""Files of a tokenizer, in which a folder of OneFormer or CLIPSeg has some."""
 
 _UNUSED = re.compile(r"\.swin\.layernorm\.(weight|bias)$|\.relative_position_index$")
 """Weights that exist only in checkpoints or only in today's `transformers`, and that no output depends on."""
@@ -56,6 +62,7 @@ class HFModel(NamedTuple):
         queries: the model predicts masks with one class each.
         multiple: image sizes must be multiples of this.
         data_preprocessor: config with the normalisation used in training, or None for random weights.
+        task: the numbers, int64 `[1, T]`, with which OneFormer is told what to predict.
     """
 
     net: Any
@@ -65,6 +72,7 @@ class HFModel(NamedTuple):
     queries: bool
     multiple: int
     data_preprocessor: dict[str, Any] | None
+    task: Tensor | None = None
 
 
 def build(hf: dict[str, Any], num_classes: int | None) -> HFModel:
@@ -107,7 +115,9 @@ def _from_config(transformers: ModuleType, name: Any, arguments: dict[str, Any],
         raise TeacherError(f"`num_classes` of the {name} is missing")
     cls = getattr(transformers, name)
     net = _construct(cls, _config(cls.config_class, {**arguments, "num_labels": num_classes}))
-    return _describe(net, (), None)
+    # A network that is trained from nothing learns what any constant stands for.
+    task = torch.ones(1, net.config.task_seq_len, dtype=torch.int64) if name == ONEFORMER else None
+    return _describe(net, (), None)._replace(task=task)
 
 
 def _from_folder(transformers: ModuleType, path: Path, num_classes: int | None, overrides: dict[str, Any]) -> HFModel:
@@ -132,7 +142,7 @@ def _from_folder(transformers: ModuleType, path: Path, num_classes: int | None, 
         )
     _check_complete(path, info, (old, config.num_labels))
     model = _describe(net, weight_files(path), lambda model: _folder_preprocessor(path, model))
-    return model._replace(new_head=new_head)
+    return model._replace(new_head=new_head, task=_task(path, config.task_seq_len) if name == ONEFORMER else None)
 
 
 def _from_data_priors(
@@ -159,7 +169,8 @@ def weight_files(pretrained: Path) -> tuple[Path, ...]:
         return (pretrained,)
     weights = (p for p in pretrained.iterdir() if p.suffix in (".safetensors", ".bin"))
     processor = [pretrained / PROCESSOR] if (pretrained / PROCESSOR).is_file() else []
-    return (pretrained / CONFIG, *processor, *sorted(weights))
+    words = [pretrained / name for name in TOKENIZER if (pretrained / name).is_file()]
+    return (pretrained / CONFIG, *processor, *words, *sorted(weights))
 
 
 def model_name(folder: Path) -> str:
@@ -193,7 +204,30 @@ def model_of(hf: dict[str, Any]) -> str:
     path = Path(hf["pretrained"]).expanduser() if hf.get("pretrained") else None
     if hf.get("model"):
         return str(hf["model"])
-    return model_name(path) if path is not None and path.is_dir() else QUERY_MODELS[0]
+    return model_name(path) if path is not None and path.is_dir() else SET_QUERY_MODELS[0]
+
+
+def tokenizer(folder: Path) -> Any:
+    """The tokenizer of CLIP that a folder has.
+
+    Raises:
+        TeacherError: it has none.
+    """
+    import transformers
+
+    if not any((folder / name).is_file() for name in TOKENIZER):
+        raise TeacherError(
+            f"{folder}: found no tokenizer, in none of {', '.join(TOKENIZER)}; the model is told in words what to"
+            " predict: save its processor there, too"
+        )
+    with _quiet(transformers), _loading_errors(folder):
+        return transformers.CLIPTokenizer.from_pretrained(str(folder), local_files_only=True)
+
+
+def _task(folder: Path, length: int) -> Tensor:
+    """The tokens of semantic segmentation, as OneFormer's own processor makes them."""
+    tokens = tokenizer(folder)(["the task is semantic"], padding="max_length", max_length=length, truncation=True)
+    return torch.tensor(tokens["input_ids"]) * torch.tensor(tokens["attention_mask"])
 
 
 # --- configs ---------------------------------------------------------------------------------------------------------
