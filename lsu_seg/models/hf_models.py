@@ -16,22 +16,25 @@ from types import ModuleType
 from typing import Any, NamedTuple
 
 import torch
+from torch import Tensor
 
 from lsu_onto import INSTALL, open_to_read
 from lsu_seg.errors import TeacherError
 from lsu_seg.label_files import void_index
 from lsu_seg.models import data_priors
-from lsu_seg.models.hub import CONFIG, PROCESSOR, described, downloaded, hub_name, pinned, weights_in_folder
+from lsu_seg.models.hub import CONFIG, PROCESSOR, TOKENIZER, described, downloaded, hub_name, pinned, weights_in_folder
 
-QUERY_MODELS = (
+SET_QUERY_MODELS = (
     "Mask2FormerForUniversalSegmentation",
-    "MaskFormerForInstanceSegmentation",
     "EomtForUniversalSegmentation",
+    "EomtDinov3ForUniversalSegmentation",
 )
-"""Models that predict masks with one class each."""
-
-SET_QUERY_MODELS = (QUERY_MODELS[0], QUERY_MODELS[2])
 """The query models whose loss samples points, and can therefore leave unknown points out (`query_loss.py`)."""
+
+ONEFORMER = "OneFormerForUniversalSegmentation"
+
+QUERY_MODELS = (*SET_QUERY_MODELS, "MaskFormerForInstanceSegmentation", ONEFORMER)
+"""Models that predict masks with one class each."""
 
 MODELS = (
     *QUERY_MODELS,
@@ -56,6 +59,7 @@ class HFModel(NamedTuple):
         queries: the model predicts masks with one class each.
         multiple: image sizes must be multiples of this.
         data_preprocessor: config with the normalisation used in training, or None for random weights.
+        task: the numbers, int64 `[1, T]`, with which OneFormer is told what to predict.
     """
 
     net: Any
@@ -66,6 +70,7 @@ class HFModel(NamedTuple):
     multiple: int
     data_preprocessor: dict[str, Any] | None
     origin: str = ""
+    task: Tensor | None = None
 
 
 def build(hf: dict[str, Any], num_classes: int | None) -> HFModel:
@@ -113,7 +118,9 @@ def _from_config(transformers: ModuleType, name: Any, arguments: dict[str, Any],
         raise TeacherError(f"`num_classes` of the {name} is missing")
     cls = getattr(transformers, name)
     net = _construct(cls, _config(cls.config_class, {**arguments, "num_labels": num_classes}))
-    return _describe(net, (), None)
+    # A network that is trained from nothing learns what any constant stands for.
+    task = torch.ones(1, net.config.task_seq_len, dtype=torch.int64) if name == ONEFORMER else None
+    return _describe(net, (), None)._replace(task=task)
 
 
 def _from_folder(transformers: ModuleType, path: Path, num_classes: int | None, overrides: dict[str, Any]) -> HFModel:
@@ -138,7 +145,7 @@ def _from_folder(transformers: ModuleType, path: Path, num_classes: int | None, 
         )
     _check_complete(path, info, (old, config.num_labels))
     model = _describe(net, weight_files(path), lambda model: _folder_preprocessor(path, model))
-    return model._replace(new_head=new_head)
+    return model._replace(new_head=new_head, task=_task(path, config.task_seq_len) if name == ONEFORMER else None)
 
 
 def _from_data_priors(
@@ -166,7 +173,8 @@ def weight_files(pretrained: str | Path) -> tuple[Path, ...]:
     if not path.is_dir():
         return (path,)
     processor = [path / PROCESSOR] if (path / PROCESSOR).is_file() else []
-    return (path / CONFIG, *processor, *weights_in_folder(path))
+    words = [path / name for name in TOKENIZER if (path / name).is_file()]
+    return (path / CONFIG, *processor, *words, *weights_in_folder(path))
 
 
 def model_name(folder: Path) -> str:
@@ -199,10 +207,33 @@ def model_of(hf: dict[str, Any]) -> str:
     if hf.get("model"):
         return str(hf["model"])
     if not hf.get("pretrained"):
-        return QUERY_MODELS[0]
+        return SET_QUERY_MODELS[0]
     name = hub_name(hf["pretrained"])
     path = described(name) if name else Path(hf["pretrained"]).expanduser()
-    return model_name(path) if path.is_dir() else QUERY_MODELS[0]
+    return model_name(path) if path.is_dir() else SET_QUERY_MODELS[0]
+
+
+def tokenizer(folder: Path) -> Any:
+    """The tokenizer of CLIP that a folder has.
+
+    Raises:
+        TeacherError: it has none.
+    """
+    import transformers
+
+    if not any((folder / name).is_file() for name in TOKENIZER):
+        raise TeacherError(
+            f"{folder}: found no tokenizer, in none of {', '.join(TOKENIZER)}; the model is told in words what to"
+            " predict: save its processor there, too"
+        )
+    with _quiet(transformers), _loading_errors(folder):
+        return transformers.CLIPTokenizer.from_pretrained(str(folder), local_files_only=True)
+
+
+def _task(folder: Path, length: int) -> Tensor:
+    """The tokens of semantic segmentation, as OneFormer's own processor makes them."""
+    tokens = tokenizer(folder)(["the task is semantic"], padding="max_length", max_length=length, truncation=True)
+    return torch.tensor(tokens["input_ids"]) * torch.tensor(tokens["attention_mask"])
 
 
 # --- configs ---------------------------------------------------------------------------------------------------------

@@ -15,6 +15,9 @@ from lsu_seg.errors import TeacherError
 
 CONFIG, PROCESSOR = "config.json", "preprocessor_config.json"
 
+TOKENIZER = ("tokenizer.json", "vocab.json", "merges.txt")
+"""Files of a tokenizer, in which a folder of OneFormer or CLIPSeg has some."""
+
 _SAFETENSORS = ("model.safetensors", "model.safetensors.index.json", "model-?????-of-?????.safetensors")
 _PICKLED = ("pytorch_model.bin", "pytorch_model.bin.index.json", "pytorch_model-?????-of-?????.bin")
 _NAME = re.compile(r"([A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*)(?:@(\S+))?", re.ASCII)
@@ -89,8 +92,8 @@ def downloaded(name: HubName) -> Path:
     Raises:
         TeacherError: see `described`.
     """
-    folder = _download(name, (CONFIG, PROCESSOR, *_SAFETENSORS))
-    return folder if _any(folder, _SAFETENSORS) else _download(name, (CONFIG, PROCESSOR, *_PICKLED))
+    folder = _download(name, (CONFIG, PROCESSOR, *TOKENIZER, *_SAFETENSORS))
+    return folder if _any(folder, _SAFETENSORS) else _download(name, (CONFIG, PROCESSOR, *TOKENIZER, *_PICKLED))
 
 
 def weights_in_folder(folder: Path) -> list[Path]:

@@ -15,6 +15,7 @@ from lsu_seg.models.hf_models import SET_QUERY_MODELS, HFModel, build
 from lsu_seg.models.known_masks import masks_and_known
 from lsu_seg.models.segmentor import NetSegmentor, hard
 from lsu_seg.openmmlab.registry import MODELS, register
+from lsu_seg.runtime.allocator import ran_out
 
 
 @register(MODELS)
@@ -22,8 +23,8 @@ class HFSegmentor(NetSegmentor):
     """A `transformers` model as an MMSegmentation segmentor: for training, for validation, and as a teacher.
 
     `hf_models.MODELS` lists the supported classes. Models that predict masks with one class each (Mask2Former,
-    MaskFormer, EoMT) pass their masks on unmerged, at their own resolution and with the mass of no object; nothing is
-    resized to 384 x 384, as in Hugging Face's post-processing.
+    MaskFormer, EoMT, OneFormer) pass their masks on unmerged, at their own resolution and with the mass of no object;
+    nothing is resized to 384 x 384, as in Hugging Face's post-processing.
 
     Args:
         hf: where the model comes from, one of
@@ -54,6 +55,8 @@ class HFSegmentor(NetSegmentor):
         TeacherError: `transformers` is missing; the model, config key or folder does not exist, or the hub does not
             give it; the config cannot be built; the weights do not fit.
     """
+
+    task: Tensor | None
 
     def __init__(
         self,
@@ -110,6 +113,7 @@ class HFSegmentor(NetSegmentor):
 
             self.net.criterion = KnownLoss(self.net)
             self.takes_sets = True
+        self.register_buffer("task", model.task, persistent=False)
         self._grid = (0, 0)
         self._auxiliary: list[Tensor] = []
         self._prepare_net()
@@ -119,7 +123,7 @@ class HFSegmentor(NetSegmentor):
     def _prepare_net(self) -> None:
         """Let models for a single size, or for square images only, accept any size."""
         name = type(self.net).__name__
-        if name.startswith("Eomt"):
+        if name == "EomtForUniversalSegmentation":  # the one of DINOv3 computes positions for any size
             self.net.get_submodule("embeddings.position_embeddings").register_forward_hook(self._positions)
         if name.startswith("DPT"):
             self.net.get_submodule("neck").register_forward_pre_hook(self._patches, with_kwargs=True)
@@ -152,9 +156,13 @@ class HFSegmentor(NetSegmentor):
         if hasattr(self.net, "grid_size"):
             net: Any = self.net  # a plain attribute, not one of torch's
             net.grid_size = self._grid
+        if self.task is not None:
+            labels["task_inputs"] = self.task.expand(len(inputs), -1)
         try:
             return self.net(pixel_values=inputs, **labels)
-        except ValueError as e:  # raised by models with a fixed input size, or that cannot train on a single image
+        except (ValueError, RuntimeError) as e:  # of a fixed input size, of one that cannot train on a single image
+            if ran_out(e):
+                raise
             images = f"{len(inputs)} image(s) of {width}x{height}"
             raise TeacherError(f"a {type(self.net).__name__} of this config does not take {images}: {e}") from e
 

@@ -13,12 +13,13 @@ from mmseg.structures import SegDataSample
 
 from helpers.hf import M2F, SEGFORMER, built, folder, model
 from lsu_seg.errors import ConfigError, TeacherError
+from lsu_seg.models.hf_models import SET_QUERY_MODELS
 from lsu_seg.models.known_masks import NO_SETS
 from lsu_seg.targets import TargetError, TargetSet, TargetTable
 from lsu_seg.unify.students import take_sets
 
 MASKFORMER = "MaskFormerForInstanceSegmentation"
-POINT_MODELS = (M2F, "EomtForUniversalSegmentation")
+POINT_MODELS = SET_QUERY_MODELS
 
 
 def samples(target: Any) -> list[SegDataSample]:
