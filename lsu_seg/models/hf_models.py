@@ -140,10 +140,10 @@ def _from_folder(transformers: ModuleType, path: Path, num_classes: int | None, 
             config=config,
             local_files_only=True,
             dtype=torch.float32,
-            ignore_mismatched_sizes=new_head,
+            ignore_mismatched_sizes=True,  # `_check_complete` says which they are
             output_loading_info=True,
         )
-    _check_complete(path, info, (old, config.num_labels))
+    _check_complete(path, info, (old, config.num_labels), bool(overrides))
     model = _describe(net, weight_files(path), lambda model: _folder_preprocessor(path, model))
     return model._replace(new_head=new_head, task=_task(path, config.task_seq_len) if name == ONEFORMER else None)
 
@@ -289,20 +289,29 @@ def _multiple(net: Any) -> int:
     return int(patch) if plain and isinstance(patch, int) else 32
 
 
-def _check_complete(path: Path, info: dict[str, Any], classes: tuple[int, int] = (0, 0)) -> None:
+def _check_complete(
+    path: Path, info: dict[str, Any], classes: tuple[int, int] = (0, 0), overridden: bool = False
+) -> None:
     """Refuse missing or left-over weights, except for weights that no output depends on.
 
     Args:
         classes: the numbers of classes of the file and of the model. Weights that differ from the model's only in their
             first size, and by these numbers, belong to a new head and are accepted. Mask models have one more class,
             for no object.
+        overridden: the config is not only the file's.
     """
     for key, size, expected in info["mismatched_keys"]:
         first = (size[0], expected[0]) if len(size) and len(expected) else (0, 0)
-        if size[1:] != expected[1:] or first not in (classes, (classes[0] + 1, classes[1] + 1)):
+        new_head = classes[0] != classes[1] and first in (classes, (classes[0] + 1, classes[1] + 1))
+        if size[1:] != expected[1:] or not new_head:
+            advice = (
+                "take what does not belong to this model out of the `config` that stands beside `pretrained`"
+                if overridden
+                else f"its {CONFIG} is of another model: get the files again"
+            )
             raise TeacherError(
-                f"{path}: the weights `{key}` are of size {list(size)}, and of the config's model {list(expected)};"
-                " take what does not belong to this model out of the `config` that stands beside `pretrained`"
+                f"{path}: the model cannot be loaded: the weights `{key}` are of size {list(size)}, and of the config's"
+                f" model {list(expected)}; {advice}"
             )
     for what, keys in (("lacks", info["missing_keys"]), ("has no place for", info["unexpected_keys"])):
         odd = sorted(k for k in keys if not _UNUSED.search(k))
@@ -386,8 +395,9 @@ def _loading_errors(path: Path) -> Iterator[None]:
 
 
 def _first_line(error: Exception) -> str:
-    lines = str(error).strip().splitlines() or [""]
-    return f"{type(error).__name__}: {lines[0]}"
+    """What an error says first; where that only announces what follows, the next line, too."""
+    lines = [line.strip() for line in str(error).strip().splitlines()] or [""]
+    return f"{type(error).__name__}: {' '.join(lines[: 1 + lines[0].endswith(':')])}"
 
 
 def _suggestion(name: str, known: Any) -> str:

@@ -213,6 +213,11 @@ def test_another_number_of_classes_gets_a_new_head(tmp_path: Path) -> None:
             "the file lacks 1 of them, e.g. `decode_head.classif",
         ),
         (lambda p: alter(p / "config.json", decoder_hidden_size=8), "the model cannot be loaded"),
+        (
+            lambda p: alter(p / "config.json", decoder_hidden_size=8),
+            "[16, 64, 1, 1], and of the config's model [8, 32, 1, 1]; its config.json is of another model",
+        ),
+        (lambda p: alter(p / "config.json", hidden_sizes="x"), "Field 'hidden_sizes' expected a "),
     ],
 )
 def test_folders_that_hold_something_else(tmp_path: Path, change: Any, message: str) -> None:
