@@ -14,8 +14,10 @@ import pytest
 import torch
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
+from PIL import Image
 
-from helpers.tiny import save
+import lsu_onto
+from helpers.tiny import read, save
 from lsu_seg.openmmlab.config import load_config
 from lsu_seg.targets.table import TargetSet, TargetTable
 from lsu_seg.unify.stages import Done, Stage, run_stages
@@ -35,10 +37,10 @@ STUDENTS = ["raw", "kept", "kept_mean"]
 def streets() -> Any:
     sys.path.insert(0, str(EXPERIMENTS))
     try:
-        from streets import report, run, segmentor, stages
+        from streets import pictures, report, run, segmentor, stages
     finally:
         sys.path.remove(str(EXPERIMENTS))
-    return SimpleNamespace(run=run, report=report, segmentor=segmentor, stages=stages)
+    return SimpleNamespace(run=run, report=report, pictures=pictures, segmentor=segmentor, stages=stages)
 
 
 def draw(root: Path) -> None:
@@ -216,9 +218,33 @@ def test_evidence_inside_sets(streets: Any, ready: Any) -> None:
     assert float(nothing) == 0
 
 
+def test_label_maps_are_of_predictions_alone(streets: Any, ready: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(streets.pictures, "_WIDTH", 64)
+    experiment, path = ready.experiment, ready.folder / "maps.png"
+    frames = experiment.judges()["bdd100k"] | {"indices": [1, 0]}
+    streets.pictures.draw_maps(experiment.cfg, frames, {"teacher": ready.folder / "teacher.pth"}, path)
+    with Image.open(path) as image:
+        sheet = np.asarray(image.convert("RGB"))
+    palette = {tuple(colour) for colour in lsu_onto.load("cityscapes", source="cityscapes").source_palette.tolist()}
+    first, second = ({tuple(c) for c in sheet[y : y + 48, :64].reshape(-1, 3).tolist()} for y in (26, 80))
+    assert first <= palette and second <= palette and len(first | second) > 1
+
+
+def test_the_plot_is_the_same_for_the_same_results(streets: Any, tmp_path: Path) -> None:
+    judged = {key: {"miou": 0.5} for key in streets.report.VIEWS}
+    better = {key: {"miou": 0.625} for key in streets.report.VIEWS}
+    models = {"teacher": {"": judged}, "set": {"0": better, "1": judged}, "set_mean": {"0": better, "1": better}}
+    plots = []
+    for name in "ab":
+        streets.pictures.plot(models, tmp_path / f"{name}.svg")
+        plots.append((tmp_path / f"{name}.svg").read_text())
+    assert plots[0] == plots[1]
+    assert all(f"<!-- {text} -->" in plots[0] for text in ("set_mean", "BDD100K (teacher: 50.0)"))
+
+
 @pytest.mark.slow
-def test_the_whole_experiment(streets: Any, ready: Any) -> None:
-    """Results, the page, and that a second run computes nothing."""
+def test_the_whole_experiment(streets: Any, ready: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Results, the page, pictures, and that a second run computes nothing."""
     work, said = ready.folder / "work", []
     run_stages(ready.experiment.stages(), work, said.append)
     assert not any("reused" in line for line in said)
@@ -242,3 +268,14 @@ def test_the_whole_experiment(streets: Any, ready: Any) -> None:
     before = torch.load(ready.folder / "teacher.pth", weights_only=True)
     assert not torch.equal(student["net.0.weight"], before["0.weight"])
     assert torch.equal(student["net.1.running_mean"], before["1.running_mean"])
+
+    monkeypatch.setattr(streets.run, "load_config", lambda _: config(streets, ready.folder))
+    monkeypatch.setattr(streets.pictures, "FRAMES", (0, 1))
+    paths = {"--data-root": "data", "--checkpoint": "teacher.pth", "-o": "work"}
+    words = [word for key, name in paths.items() for word in (key, str(ready.folder / name))]
+    options = ["--teacher", f"{ready.folder}/net.py:build", "--seeds", "5", "--only", *STUDENTS]
+    monkeypatch.setattr(sys, "argv", ["run.py", *words, *options])
+    assert streets.run.main() == 0
+    assert (work / "results.md").read_text() == page
+    assert read(work / "maps.png").shape[1] == 2 * 300 + 6  # teacher and raw
+    assert "kept_mean" in (work / "plot.svg").read_text()

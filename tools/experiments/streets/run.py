@@ -30,7 +30,7 @@ from lsu_seg.openmmlab.config import load_config
 from lsu_seg.pseudo.output import file_sha256
 from lsu_seg.unify.configs import stage_config
 from lsu_seg.unify.stages import Stage, run_stages
-from streets import report, segmentor  # noqa: F401 - the second registers the model
+from streets import pictures, report, segmentor  # noqa: F401 - the third registers the model
 from streets.stages import Clock, add_options, averaged, checkpoint, judged, labelled, trained
 
 HERE = Path(__file__).parent
@@ -176,7 +176,7 @@ def main() -> int:
         cfg.merge_from_dict(args.set)
         streets = Streets(cfg, args.data_root, args.checkpoint, args.work, args.seeds, args.only)
         clock = Clock(streets.stages())
-        run_stages(clock.stages, args.work, clock.say, args.jobs)
+        done = run_stages(clock.stages, args.work, clock.say, args.jobs)
         results = report.results(args.work, args.seeds, [n for n in names if n in args.only])
     except (UserError, ImportError, OSError) as e:
         print(f"error: {e}", file=sys.stderr)
@@ -185,7 +185,12 @@ def main() -> int:
     write_atomic(args.work / "results.json", json.dumps(results, indent=1).encode())
     page = report.page(results)
     write_atomic(args.work / "results.md", page.encode())
-    print(f"\n{page}\n{args.work}/results.json, results.md")
+    pictures.plot(results["models"], args.work / "plot.svg")
+    shown = {name: f"{name}, seed {args.seeds[0]}" for name in pictures.SHOWN[1:] if name in args.only}
+    checkpoints = {name: Path(done[stage].result["checkpoint"]) for name, stage in shown.items()}
+    frames = streets.judges()["bdd100k"] | {"indices": list(pictures.FRAMES)}
+    pictures.draw_maps(cfg, frames, {"teacher": args.checkpoint, **checkpoints}, args.work / "maps.png")
+    print(f"\n{page}\n{args.work}/results.json, results.md, plot.svg, maps.png")
     return 0
 
 
