@@ -28,7 +28,6 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch
 
 import torch
 from mmengine.config import Config
-from torch import Tensor
 
 import lsu_onto
 from lsu_onto import UserError, __version__, write_atomic
@@ -40,7 +39,7 @@ from lsu_seg.unify import unify
 from lsu_seg.unify.configs import stage_config
 from lsu_seg.unify.stages import Stage, run_stages
 from streets import report
-from streets.stages import Before, Clock, add_options, averaged, checkpoint, judged, labelled, trained
+from streets.stages import Clock, add_options, averaged, checkpoint, judged, labelled, trained
 
 HERE = Path(__file__).parent
 ROBOT = str(HERE / "ycor_robot.tax")
@@ -63,7 +62,7 @@ STUDENTS: dict[str, dict[str, Any]] = {
 """labels: of the frames that the teacher did not see; None: it is trained on the teacher's frames alone. unsure: the
 share of each class that are sets."""
 MEANS = {f"{name}_mean": name for name in ("longer", "raw", "constrained", "set")}
-"""The mean of the teacher's weights and a student's (WiSE-FT, arXiv 2109.01903); it takes no training."""
+"""The mean of the teacher's weights and a student's (`lsu-seg average`); it takes no training."""
 VIEWS = {"rugd": "source", "ycor_valid": "source", "ycor_held": "source"}
 AGAINST = ("teacher", "longer", "raw")
 
@@ -177,13 +176,10 @@ class Offroad:
 
     def _mean(self, name: str, seed: int) -> list[Stage]:
         folder, title, teacher = self.work / f"seed{seed}" / name, f"{name}, seed {seed}", f"teacher, seed {seed}"
-
-        def before(done: Before) -> dict[str, Tensor]:
-            loaded: dict[str, Tensor] = torch.load(checkpoint(done[teacher]), "cpu", weights_only=False)["state_dict"]
-            return loaded
-
         student = f"{MEANS[name]}, seed {seed}"
-        mean = averaged(title, folder / "weights", student, before, WEIGHTS, (teacher,))
+        mean = averaged(
+            *(title, folder / "weights", student, lambda done: checkpoint(done[teacher]), WEIGHTS), inputs=(teacher,)
+        )
         return [mean, self._judged(title, folder)]
 
     def _judged(self, title: str, folder: Path) -> Stage:

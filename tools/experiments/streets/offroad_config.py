@@ -32,4 +32,5 @@ test_pipeline = [
 train_dataloader = dict(dataset=dict(source=source, pipeline=train_pipeline, datasets=[]), sampler=dict(batch_size=8))
 val_dataloader = dict(dataset=dict(taxonomy=source, source=source, pipeline=test_pipeline))
 val_evaluator = dict(source=source, views=("source", "set"))
+train_cfg = dict(max_iters=300, val_interval=300)
 views = dict(scales=(1.0,), flips=(False, True))
