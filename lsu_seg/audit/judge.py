@@ -275,7 +275,7 @@ def _moved(case: Case, after: Case, to: NDArray[np.int64]) -> list[Finding]:
     expected = case.expected_pairs(gain)
     if expected >= case.budget(PARTS.exchanged):
         return []
-    if len(at) == 2 and gain > PAIR:
+    if len(at) == 2 and to[to[at]].tolist() == at and (own - other)[at].min() > 0 and gain > PAIR:
         return [Finding("exchanged", tuple(at), score=gain, expected=expected, changes=changes)]
     if len(at) > 2 and gain > SLIP and better:
         return [Finding("slipped", tuple(at), score=gain, expected=expected, changes=changes)]

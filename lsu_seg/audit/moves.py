@@ -124,7 +124,8 @@ def refined(
         to = new
         if value > needed:
             best, needed = new, value + 1e-9
-    return best
+    stay = np.arange(len(to))
+    return best if (best != stay)[rows].any() else stay  # rows that fit anything prove nothing
 
 
 def _few(pixels: Pixels, rows: NDArray[np.intp]) -> Pixels:

@@ -40,10 +40,14 @@ def closed_rows(allowed: NDArray[np.bool_]) -> NDArray[np.bool_]:
 
 def pair_gains(fit: NDArray[np.float64]) -> NDArray[np.float64]:
     """What the exchange of each two rows gains, `[D, D]`; 0 for rows that cannot be compared."""
-    own = np.diag(fit)
-    gain = fit + fit.T - own[:, None] - own[None, :]
-    np.fill_diagonal(gain, 0)
-    return np.nan_to_num(gain, nan=0.0)
+    each = fit - np.diag(fit)[:, None]
+    return np.nan_to_num(each + each.T, nan=0.0)
+
+
+def both_gain(fit: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Whether each of two rows gains by an exchange, `[D, D]`: if one alone does, one alone is wrong."""
+    each = fit - np.diag(fit)[:, None]
+    return np.asarray((each > 0) & (each.T > 0))
 
 
 def patterns(raw: NDArray[np.int64], allowed: NDArray[np.bool_]) -> list[NDArray[np.int64]]:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from lsu_seg.audit.findings import Finding
 from lsu_seg.audit.learnt import Learnt
-from lsu_seg.audit.rows import PAIR, fits, pair_gains
+from lsu_seg.audit.rows import PAIR, both_gain, fits, pair_gains
 from lsu_seg.audit.scores import Scores, outside
 
 FEWEST_SHOW = 2
@@ -105,7 +105,8 @@ def unknown(s: Scores) -> NDArray[np.bool_]:
 def exchanged(case: Case) -> Iterator[Finding]:
     """Pairs of rows whose scores fit each other's S(r)."""
     s = case.scores
-    gains = pair_gains(np.where(s.closed[:, None] & s.closed[None, :], fits(s.z, s.allowed), np.nan))
+    fit = np.where(s.closed[:, None] & s.closed[None, :], fits(s.z, s.allowed), np.nan)
+    gains = np.where(both_gain(fit), pair_gains(fit), 0.0)
     while (gain := float(gains.max(initial=0.0))) > PAIR:
         a, b = map(int, np.unravel_index(gains.argmax(), gains.shape))
         expected = case.expected_pairs(gain)

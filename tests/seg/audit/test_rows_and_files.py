@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 from lsu_seg.audit.files import pairing
 from lsu_seg.audit.judge import file_findings
 from lsu_seg.audit.learnt import learnt
-from lsu_seg.audit.moves import likely_move
-from lsu_seg.audit.rows import closed_rows, fits, pair_gains, patterns
+from lsu_seg.audit.moves import likely_move, refined
+from lsu_seg.audit.rows import both_gain, closed_rows, fits, pair_gains, patterns
 from lsu_seg.audit.verdicts import Settings
 from tests.helpers.audit_world import ROWS, draw
 
@@ -33,6 +33,32 @@ def test_rows_that_may_be_anything_are_not_compared() -> None:
     assert closed_rows(allowed).tolist() == [True, True, False, False, False]
     gains = pair_gains(fits(np.zeros((5, 2)), allowed))
     assert not gains[2:].any() and not gains[:, 2:].any()
+
+
+def test_of_two_rows_of_which_one_alone_fits_better_one_alone_is_wrong() -> None:
+    """Row 2 shows what row 0 shows, too: it would gain by an exchange with it, and row 0 would lose."""
+    allowed = np.eye(4, 5, dtype=bool)
+    z = np.where(allowed[:, :4], 4.0, -4.0)
+    z[2] = z[0]
+    z[[1, 3]] = z[[3, 1]]
+    fit = fits(z, allowed)
+    gains, both = pair_gains(fit), both_gain(fit)
+    assert gains[0, 2] == pytest.approx(0, abs=1e-9) and not both[0, 2]
+    z[0, 2] = 3.0  # it shows a little of the other, too
+    gains, both = pair_gains(fits(z, allowed)), both_gain(fits(z, allowed))
+    assert gains[0, 2] > 0 and not both[0, 2]
+    assert both[1, 3] and gains[1, 3] == gains.max() and both.sum() == 2
+
+
+def test_rows_that_fit_anything_are_not_moved_where_all_others_stay() -> None:
+    """A pattern moved them all; the scores move back those that can be told."""
+    allowed = np.eye(7, 7, dtype=bool)[[0, 1, 2, 6, 3, 4, 5]]
+    allowed[5] = True  # `-> any`; row 3 is void
+    z = np.where(allowed[:, :6], 4.0, -4.0)
+    pattern = np.array([-1, 0, 1, 2, 3, 4, 5])
+    assert refined(pattern, allowed, np.ones(7, bool), True, lambda _: z).tolist() == list(range(7))
+    slipped = np.where(allowed[np.maximum(pattern, 0), :6], 4.0, -4.0)
+    assert refined(pattern, allowed, np.ones(7, bool), True, lambda _: slipped).tolist() == pattern.tolist()
 
 
 def test_patterns_are_the_ways_in_which_ids_are_misread() -> None:
