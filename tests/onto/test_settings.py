@@ -59,6 +59,16 @@ def test_paths_are_searched_and_checked(project: Path, monkeypatch: pytest.Monke
     assert findings("d.tax", "--path", "../sources") == ["d.tax TAX305"]
 
 
+def test_both_programs_search_the_paths(project: Path) -> None:
+    from lsu_seg.cli import main as seg
+
+    settings(project, 'paths = ["sources", "maps"]')
+    done = CliRunner().invoke(seg, ["scan", "d", "--data-root", "."])
+    assert done.exit_code == 1 and "the taxonomy has no `images:` and `labels:`" in done.output
+    settings(project, "")
+    assert "no taxonomy" in CliRunner().invoke(seg, ["scan", "d", "--data-root", "."]).stderr
+
+
 def test_the_nearest_table_counts(project: Path) -> None:
     settings(project, 'paths = ["sources"]')
     (project / "maps/pyproject.toml").write_text("[project]\nname = 'lsu-onto'\n")
