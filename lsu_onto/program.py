@@ -422,7 +422,7 @@ def _with_project(ctx: click.Context, parameter: click.Parameter, value: tuple[s
     from lsu_onto.settings import find_settings
 
     try:
-        return tuple(dict.fromkeys([*value, *find_settings(Path.cwd()).paths]))
+        return tuple(dict.fromkeys([*value, *find_settings(Path.cwd()).paths_from_here()]))
     except UserError:
         if ctx.resilient_parsing:  # completion
             return value

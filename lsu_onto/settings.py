@@ -34,7 +34,7 @@ class Settings:
 
     Attributes:
         file: the `pyproject.toml`; empty if there is none.
-        paths: folders that are searched before the shipped taxonomies, as seen from the folder that asked.
+        paths: folders that are searched before the shipped taxonomies; absolute.
         exclude: patterns of files and folders that are not checked.
         ignored: the codes of warnings and infos that are not reported.
         per_file: patterns of files, and the codes that are not reported in them.
@@ -45,6 +45,10 @@ class Settings:
     exclude: tuple[str, ...] = ()
     ignored: frozenset[str] = frozenset()
     per_file: tuple[tuple[str, frozenset[str]], ...] = ()
+
+    def paths_from_here(self) -> tuple[str, ...]:
+        """The folders as seen from the current one, as messages show them."""
+        return tuple(map(os.path.relpath, self.paths))
 
     def excludes(self, path: str) -> bool:
         """Whether a file is not to be checked, unless somebody names it."""
@@ -79,12 +83,12 @@ def find_settings(folder: str | Path) -> Settings:
         SettingsError: the file cannot be read, or what it says cannot be meant.
     """
     for file in candidates(folder):
-        if os.path.isfile(file) and (found := _read(file, folder)):  # noqa: PTH113 (it may be closed: Path raises)
+        if os.path.isfile(file) and (found := _read(file)):  # noqa: PTH113 (it may be closed: Path raises)
             return found
     return Settings()
 
 
-def _read(file: str, folder: str | Path) -> Settings | None:
+def _read(file: str) -> Settings | None:
     """The settings in a file, or None. A file that does not name us may be broken: others will say so."""
     try:
         with open_to_read(file) as opened:
@@ -107,7 +111,7 @@ def _read(file: str, folder: str | Path) -> Settings | None:
     table = tool.get("lsu-onto")
     if table is None:
         return None
-    return _Table(file, text, table).settings(folder)
+    return _Table(file, text, table).settings()
 
 
 class _Table:
@@ -120,9 +124,9 @@ class _Table:
             raise SettingsError(f"{file}: `tool.lsu-onto` is {_shown(table)}; expected the table {_TABLE}")
         self.table: dict[str, Any] = table
 
-    def settings(self, folder: str | Path) -> Settings:
+    def settings(self) -> Settings:
         keys: dict[str, Callable[[str, Any], Any]] = {
-            "paths": lambda key, value: tuple(self._folder(key, p, folder) for p in self._strings(key, value)),
+            "paths": lambda key, value: tuple(self._folder(key, p) for p in self._strings(key, value)),
             "exclude": lambda key, value: tuple(self._strings(key, value)),
             "select": self._selection,
             "ignore": self._ignored,
@@ -157,11 +161,11 @@ class _Table:
             raise self._error(key, f"`{key}` is {_shown(value)}; expected a list of strings, such as {_EXAMPLES[key]}")
         return value
 
-    def _folder(self, key: str, path: str, folder: str | Path) -> str:
-        whole = Path(self.file).parent / path
-        if not whole.is_dir():
-            raise self._error(key, f"`{path}` of `{key}` is no folder; paths are relative to `{whole.parent}`")
-        return os.path.relpath(whole, folder)
+    def _folder(self, key: str, path: str) -> str:
+        project = Path(self.file).parent
+        if not (project / path).is_dir():
+            raise self._error(key, f"`{path}` of `{key}` is no folder; paths are relative to `{project}`")
+        return os.path.normpath(project / path)
 
     def _selection(self, key: str, value: Any) -> dict[str, int]:
         """The codes that some beginnings stand for, each with the length of the longest of them."""

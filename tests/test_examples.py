@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 import importlib
+import json
 import re
 import shlex
 import subprocess
@@ -154,6 +155,8 @@ def test_blocks_are_what_they_say(page: Path) -> None:
             assert yaml.safe_load(text)
         elif language == "toml":
             assert tomllib.loads(text)
+        elif language == "json":
+            assert json.loads(text)
         elif language == "bash":
             subprocess.run(["bash", "-n"], input=text, text=True, check=True)
         else:

@@ -27,7 +27,7 @@ def project(paths: tuple[str, ...]) -> tuple[tuple[str, ...], Settings]:
     from lsu_onto.settings import find_settings
 
     settings = find_settings(Path.cwd())
-    return paths or settings.paths or (".",), settings
+    return paths or settings.paths_from_here() or (".",), settings
 
 
 def tax_files(paths: tuple[str, ...], settings: Settings) -> tuple[list[str], list[Diagnostic]]:

@@ -122,8 +122,8 @@ def _watch(name: str, source: str | None, view: str, port: int, open_: bool, sea
         try:
             ontology = library.ontology(name, source)
         except TaxonomyError as error:
-            if not changed and not error.diagnostics:
-                raise  # a name that is none
+            if not changed and all(d.code == "TAX001" for d in error.diagnostics):
+                raise  # there is nothing of this name
             return None, "error", f"{now}: there are errors; the picture is the last one without any", str(error)
         warnings = [d for d in findings(library, ontology.files) if d.severity == "warning"]
         status = f"{now}: {len(warnings) or 'no'} warning{'s' * (len(warnings) != 1)}"

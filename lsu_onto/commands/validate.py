@@ -106,14 +106,14 @@ def _watch(paths: tuple[str, ...], search: tuple[str, ...], format_: str) -> NoR
     from lsu_onto.library.library import Library
     from lsu_onto.settings import candidates
 
-    of_project = project(paths)[1].paths
+    of_project = project(paths)[1].paths_from_here()
     given = [path for path in search if path not in of_project]
     pyprojects = candidates(Path.cwd())
     changed: list[str] = []
     while True:
         looked_at, settings = project(paths)
         folders = named_folders(looked_at)
-        library = Library(dict.fromkeys([*folders, *given, *settings.paths]), silenced=settings.silenced)
+        library = Library(dict.fromkeys([*folders, *given, *settings.paths_from_here()]), silenced=settings.silenced)
         disk = Disk(library, [path for path in looked_at if path not in folders])
         disk.look(pyprojects)
         afresh = False

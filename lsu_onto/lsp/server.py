@@ -15,6 +15,7 @@ from pygls.lsp.server import LanguageServer
 
 from lsu_onto import __version__
 from lsu_onto.diagnostics import RULES, Diagnostic, Fix, Span
+from lsu_onto.errors import UserError
 from lsu_onto.lang import syntax as ast
 from lsu_onto.library.formatting import format_file
 from lsu_onto.library.pipe import Analysis
@@ -25,7 +26,9 @@ from lsu_onto.lsp.outline import outline
 from lsu_onto.lsp.positions import to_column, to_path, to_range, to_uri
 from lsu_onto.lsp.rename import RenameError, everywhere, may_rename, rename
 from lsu_onto.lsp.session import Session
+from lsu_onto.lsp.shown import FEATURES
 from lsu_onto.lsp.symbols import Occurrence, at, occurrences
+from lsu_onto.settings import NAME as SETTINGS
 
 _SEVERITY = {
     "error": types.DiagnosticSeverity.Error,
@@ -43,6 +46,9 @@ _KIND = {
     "code": types.CompletionItemKind.Reference,
 }
 _UNNECESSARY = ("TAX308", "TAX309")
+_FIX_ALL = "source.fixAll.lsu-onto"
+"""Editors ask for `source.fixAll` on save."""
+
 _REQUEST_FAILED = -32803
 _QUICK = 0.2
 """Seconds. If checking takes longer, it waits for a pause in the typing."""
@@ -58,6 +64,7 @@ class Server(LanguageServer):
         self._published: dict[str, Analysis] = {}
         self._took = 0.0
         self._waiting: asyncio.TimerHandle | None = None
+        self._complained = ""
 
     # --- places ---------------------------------------------------------------------------------------
 
@@ -105,13 +112,37 @@ class Server(LanguageServer):
     def publish(self) -> None:
         """Send the findings of every open document whose findings may have changed: an edit affects its users, too."""
         start = time.perf_counter()
+        published = 0
         for path, uri in self.session.open.items():
             analysis = self.session.check(path)
             if self._published.get(path) is not analysis:
                 self._published[path] = analysis
-                findings = [self.diagnostic(d, path) for d in analysis.diagnostics]
+                shown = [] if self.session.settings.excludes(path) else analysis.diagnostics
+                findings = [self.diagnostic(d, path) for d in shown]
                 self.text_document_publish_diagnostics(types.PublishDiagnosticsParams(uri, findings))
+                published += 1
+        if published > 1:
+            self.refresh()
         self._took = time.perf_counter() - start
+
+    def refresh(self) -> None:
+        """Let the editor ask again for what it asks for when a document itself is edited."""
+        can = self.client_capabilities.workspace
+        if can and can.inlay_hint and can.inlay_hint.refresh_support:
+            self.workspace_inlay_hint_refresh(None)
+        if can and can.semantic_tokens and can.semantic_tokens.refresh_support:
+            self.workspace_semantic_tokens_refresh(None)
+
+    def read_settings(self) -> None:
+        """Use the settings of the folders that are open. Those that cannot be meant are shown, and change nothing."""
+        try:
+            self.session.find_settings()
+        except UserError as e:
+            if self._complained != str(e):
+                self.window_show_message(types.ShowMessageParams(types.MessageType.Error, str(e)))
+            self._complained = str(e)
+        else:
+            self._complained = ""
 
     def close(self, path: str) -> None:
         uri = self.uri(path)
@@ -138,11 +169,21 @@ class Server(LanguageServer):
             data={"title": RULES[d.code].title, "why": RULES[d.code].why, "fix": fix},
         )
 
-    def quick_fixes(self, params: types.CodeActionParams) -> list[types.CodeAction]:
+    def actions(self, params: types.CodeActionParams) -> list[types.CodeAction]:
+        """Quick fixes of the lines that are asked for; all safe fixes of the document, if somebody asks for them."""
         path = to_path(params.text_document.uri)
         only = params.context.only
-        if only is not None and not any("quickfix".startswith(str(getattr(k, "value", k))) for k in only):
-            return []
+        wanted = None if only is None else [str(getattr(kind, "value", kind)) for kind in only]
+        quick = self.quick_fixes(path, params) if _is_wanted(types.CodeActionKind.QuickFix.value, wanted) else []
+        return [*quick, *(self.fix_all(path) if wanted and _is_wanted(_FIX_ALL, wanted) else ())]
+
+    def fix_all(self, path: str) -> list[types.CodeAction]:
+        edits = self.rewriting(path, self.session.without_safe_findings(path))
+        uri = self.uri(path)
+        action = types.CodeAction("apply all safe fixes", _FIX_ALL, edit=types.WorkspaceEdit(changes={uri: edits}))
+        return [action] if edits else []
+
+    def quick_fixes(self, path: str, params: types.CodeActionParams) -> list[types.CodeAction]:
         lines = range(params.range.start.line + 1, params.range.end.line + 2)
         return [
             types.CodeAction(
@@ -168,10 +209,13 @@ class Server(LanguageServer):
         return colours
 
     def formatting(self, uri: str) -> list[types.TextEdit]:
-        """The changes of `fmt` as one edit. The editor takes care of line ends."""
+        """The changes of `fmt`."""
         path = to_path(uri)
-        old = self.session.text(path).replace("\r\n", "\n")
-        new = format_file(self.session.library, path)
+        return self.rewriting(path, format_file(self.session.library, path))
+
+    def rewriting(self, path: str, new: str) -> list[types.TextEdit]:
+        """What makes another text of a document, as one edit. The editor takes care of line ends."""
+        old, new = (text.replace("\r\n", "\n") for text in (self.session.text(path), new))
         if old == new:
             return []
         same = _shared(old, new)
@@ -203,6 +247,11 @@ def _shared(a: str, b: str) -> int:
     return next((i for i, (x, y) in enumerate(zip(a, b, strict=False)) if x != y), min(len(a), len(b)))
 
 
+def _is_wanted(kind: str, wanted: Sequence[str] | None) -> bool:
+    """Whether a kind of action is asked for: by its name, or by a beginning of it that ends at a dot."""
+    return wanted is None or any(not w or kind == w or kind.startswith(f"{w}.") for w in wanted)
+
+
 def _failed(error: RenameError) -> JsonRpcException:
     return JsonRpcException(str(error), _REQUEST_FAILED)
 
@@ -210,23 +259,30 @@ def _failed(error: RenameError) -> JsonRpcException:
 def initialize(ls: Server, params: types.InitializeParams) -> None:
     options: Any = params.initialization_options or {}
     paths: Sequence[str] = options.get("path", []) if isinstance(options, dict) else []
-    if paths:
-        ls.session.start([*ls.session.paths, *paths])
-    folders_changed(ls)
-
-
-def folders_changed(ls: Server, *_: Any) -> None:
-    folders = [to_path(f.uri) for f in ls.workspace.folders.values()]
-    root = ls.workspace.root_path  # for editors without workspace folders
-    ls.session.folders = [Path(f) for f in folders or ([root] if root else [])]
+    ls.session.search(paths)
+    set_folders(ls)
 
 
 def initialized(ls: Server, params: types.InitializedParams) -> None:
+    ls.read_settings()  # not before: what is wrong with them can be shown now
     watched = ls.client_capabilities.workspace and ls.client_capabilities.workspace.did_change_watched_files
     if watched and watched.dynamic_registration:
-        options = types.DidChangeWatchedFilesRegistrationOptions([types.FileSystemWatcher("**/*.tax")])
+        patterns = [types.FileSystemWatcher(pattern) for pattern in ("**/*.tax", f"**/{SETTINGS}")]
+        options = types.DidChangeWatchedFilesRegistrationOptions(patterns)
         method = types.WORKSPACE_DID_CHANGE_WATCHED_FILES
         ls.client_register_capability(types.RegistrationParams([types.Registration("watch", method, options)]))
+
+
+def folders_changed(ls: Server, *_: Any) -> None:
+    set_folders(ls)
+    ls.read_settings()
+    ls.changed()
+
+
+def set_folders(ls: Server) -> None:
+    folders = [to_path(f.uri) for f in ls.workspace.folders.values()]
+    root = ls.workspace.root_path  # for editors without workspace folders
+    ls.session.folders = [Path(f) for f in folders or ([root] if root else [])]
 
 
 def did_open(ls: Server, params: types.DidOpenTextDocumentParams) -> None:
@@ -248,6 +304,7 @@ def did_close(ls: Server, params: types.DidCloseTextDocumentParams) -> None:
 
 
 def on_disk(ls: Server, params: Any) -> None:
+    ls.read_settings()
     ls.session.look(now=True)
     ls.changed()
 
@@ -340,9 +397,10 @@ def build(paths: Iterable[str] = ()) -> Server:
         (types.TEXT_DOCUMENT_FORMATTING, lambda ls, p: ls.formatting(p.text_document.uri), None),
         (
             types.TEXT_DOCUMENT_CODE_ACTION,
-            lambda ls, p: ls.quick_fixes(p),
-            types.CodeActionOptions([types.CodeActionKind.QuickFix]),
+            lambda ls, p: ls.actions(p),
+            types.CodeActionOptions([types.CodeActionKind.QuickFix, _FIX_ALL]),
         ),
+        *FEATURES,
     ]
     for name, handler, options in features:
         server.feature(name, options)(handler)  # pygls passes the server to a parameter named `ls`

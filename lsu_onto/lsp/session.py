@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from lsu_onto.library.disk import Disk
+from lsu_onto.library.fixing import fix
 from lsu_onto.library.library import Library
 from lsu_onto.library.pipe import Analysis
 from lsu_onto.library.searchpath import files_below
+from lsu_onto.settings import Settings, find_settings
 
 _NOT_OURS = {"node_modules", "__pycache__", "site-packages"}
 
@@ -26,12 +28,32 @@ class Session:
         """The folders of the editor: searched for references, but not on the search path, as in `validate`."""
         self.open: dict[str, str] = {}
         """Path → its address in the editor."""
-        self.start(paths)
+        self.given = list(paths)
+        self._start(Settings(), {})
 
-    def start(self, paths: Iterable[str | Path]) -> None:
-        """Start afresh with another search path."""
-        self.paths = [Path(p).absolute() for p in paths]
-        self.library = Library(self.paths)
+    def find_settings(self) -> bool:
+        """Read the settings of the first folder that has any, and say whether they are others than before.
+
+        Raises:
+            SettingsError: they cannot be meant. Those before stay.
+        """
+        found = (find_settings(folder) for folder in self.folders)
+        settings = next((s for s in found if s.file), Settings())
+        changed = settings != self.settings
+        if changed:
+            self._start(settings, self.library.workspace.edited)
+        return changed
+
+    def search(self, paths: Iterable[str | Path]) -> None:
+        """Search more folders."""
+        self.given += paths
+        self._start(self.settings, self.library.workspace.edited)
+
+    def _start(self, settings: Settings, texts: Mapping[str, str]) -> None:
+        """Start afresh, with the documents that are open."""
+        self.settings = settings
+        self.paths = list(dict.fromkeys(Path(p).absolute() for p in (*self.given, *settings.paths)))
+        self.library = Library(self.paths, dict(texts.items()), settings.silenced)
         self._lines: dict[str, tuple[str, list[str]]] = {}
         self._disk = Disk(self.library, self.open)
         self._looked = 0.0
@@ -50,13 +72,22 @@ class Session:
     def check(self, path: str) -> Analysis:
         return self.library.check(path)
 
+    def without_safe_findings(self, path: str) -> str:
+        """The text of a document after the fixes that keep its meaning. The document stays as it is."""
+        before = self.library.workspace.edited.get(path)
+        try:
+            fixed = fix(self.library, [path], unsafe=False)
+        finally:
+            self.library.edit(path, before)
+        return fixed.texts[path][1].removeprefix("\ufeff") if fixed.texts else self.text(path)
+
     def text(self, path: str) -> str:
-        self.library.check(path)
+        self.library.workspace.parsed(path)
         return self.library.texts[path].removeprefix("\ufeff")
 
     def lines(self, path: str) -> list[str]:
         """The lines of a text, which are asked for once for each place in an answer."""
-        self.library.check(path)
+        self.library.workspace.parsed(path)
         text = self.library.texts[path]
         known = self._lines.get(path)
         if known is None or known[0] is not text:

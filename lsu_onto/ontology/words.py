@@ -21,6 +21,18 @@ def allowed_names(ontology: Ontology, row: MapRow) -> list[str]:
     return names + ["void"] * meaning.void
 
 
+def meaning_text(ontology: Ontology, row: MapRow) -> str:
+    """S(d) in the fewest words; empty if the relations already read like S(d)."""
+    names = allowed_names(ontology, row)
+    allowed = set(names)
+    if allowed <= set(relation_text(row).split()):
+        return ""
+    rest = [n for n in (*ontology.source.by_name, "void") if n not in allowed]
+    if len(rest) >= len(names):
+        return " ".join(names)
+    return f"everything but {' '.join(rest)}" if rest else "everything"
+
+
 def notes(ontology: Ontology, row: MapRow) -> list[str]:
     own = [
         ontology.dataset.classes[row.cls].note,

@@ -15,7 +15,7 @@ from typing import Any
 
 from lsu_onto.ontology.html import esc, hexa, ink
 from lsu_onto.ontology.model import MapRow, Ontology, TaxClass, Taxonomy
-from lsu_onto.ontology.words import allowed_names, notes, relation_text, statistics
+from lsu_onto.ontology.words import meaning_text, notes, relation_text, statistics
 from lsu_onto.render.looks import (
     KINDS,
     VIEWS,
@@ -135,17 +135,6 @@ def _swatch(c: TaxClass, text: str = "") -> str:
     return f'<span class="swatch" style="{_colours(c)}">{text}</span>'
 
 
-def _says(ontology: Ontology, row: MapRow) -> str:
-    """S(d) in the fewest words; empty if the relations already read like S(d)."""
-    names = allowed_names(ontology, row)
-    if set(names) <= set(relation_text(row).split()):
-        return ""
-    rest = [n for n in (*ontology.source.by_name, "void") if n not in set(names)]
-    if len(rest) >= len(names):
-        return " ".join(names)
-    return f"everything but {' '.join(rest)}" if rest else "everything"
-
-
 def _path(kind: str, y1: float, y2: float) -> str:
     """A line from left to right. Its shape alone identifies the kind."""
     left, right = 6 + 10 * (kind in (">", "novel")), WIDTH - 6 - 10 * (kind == "<")
@@ -198,7 +187,9 @@ def _map(ontology: Ontology, all_edges: list[Edge]) -> str:
     for group, classes in members(dataset).items() if dataset is not source else ():
         left += [("", _group(group))] * bool(group)
         for d in classes:
-            tip = " · ".join(filter(None, [relation_text(rows[d]), _says(ontology, rows[d])])) if d in rows else ""
+            tip = (
+                " · ".join(filter(None, [relation_text(rows[d]), meaning_text(ontology, rows[d])])) if d in rows else ""
+            )
             left.append((f"d{d}", f"<li>{item(f'd{d}', dataset.classes[d], tip, True)}</li>"))
     height = {key: i for i, (key, _) in enumerate(left) if key}
 
@@ -283,7 +274,7 @@ def _outline(ontology: Ontology, side: str, t: Taxonomy) -> str:
             own = notes(ontology, row) if row else [c.note] * bool(c.note)
             more = [f"# {esc(n)}" for n in own]
             if row:
-                says = _says(ontology, row)
+                says = meaning_text(ontology, row)
                 more.insert(0, f"<code>{esc(relation_text(row))}</code>" + f" · may be {esc(says)}" * bool(says))
             out.append(
                 f"<li>{_button(f'{side}{i}', '', f'{_swatch(c, raw_values(c))} {esc(c.name)}')}"

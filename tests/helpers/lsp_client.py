@@ -35,6 +35,15 @@ class Editor:
             self.found[params.uri] = list(params.diagnostics)
             self.news.set()
 
+        self.refreshed: list[str] = []
+        """What the server said to ask for again."""
+        for method in (types.WORKSPACE_INLAY_HINT_REFRESH, types.WORKSPACE_SEMANTIC_TOKENS_REFRESH):
+            self.client.feature(method)(lambda *_, method=method: self.refreshed.append(method))
+        workspace = types.WorkspaceClientCapabilities(
+            inlay_hint=types.InlayHintWorkspaceClientCapabilities(refresh_support=True),
+            semantic_tokens=types.SemanticTokensWorkspaceClientCapabilities(refresh_support=True),
+        )
+
         root = str(Path(lsu_onto.__file__).parents[1])
         start = self.client.start_io(sys.executable, "-m", "lsu_onto.cli", "lsp", *args, cwd=root)
         self.wait(start)
@@ -42,7 +51,7 @@ class Editor:
         self.capabilities = self.wait(
             self.client.initialize_async(
                 types.InitializeParams(
-                    types.ClientCapabilities(general=general),
+                    types.ClientCapabilities(general=general, workspace=workspace),
                     workspace_folders=[types.WorkspaceFolder(folder.as_uri(), "tests")],
                     initialization_options=options,
                 )

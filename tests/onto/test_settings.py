@@ -59,12 +59,22 @@ def test_paths_are_searched_and_checked(project: Path, monkeypatch: pytest.Monke
     assert findings("d.tax", "--path", "../sources") == ["d.tax TAX305"]
 
 
+def test_both_programs_search_the_paths(project: Path) -> None:
+    from lsu_seg.cli import main as seg
+
+    settings(project, 'paths = ["sources", "maps"]')
+    done = CliRunner().invoke(seg, ["scan", "d", "--data-root", "."])
+    assert done.exit_code == 1 and "the taxonomy has no `images:` and `labels:`" in done.output
+    settings(project, "")
+    assert "no taxonomy" in CliRunner().invoke(seg, ["scan", "d", "--data-root", "."]).stderr
+
+
 def test_the_nearest_table_counts(project: Path) -> None:
     settings(project, 'paths = ["sources"]')
     (project / "maps/pyproject.toml").write_text("[project]\nname = 'lsu-onto'\n")
-    assert find_settings("maps").paths == ("../sources",)
+    assert find_settings("maps").paths == (str(project / "sources"),)
     (project / "maps/pyproject.toml").write_text("no TOML, and none of ours")
-    assert find_settings("maps").paths == ("../sources",)
+    assert find_settings("maps").paths == (str(project / "sources"),)
     (project / "maps/pyproject.toml").write_text("[tool.lsu-onto]\n")
     assert find_settings("maps").paths == () and find_settings("maps").file
 
@@ -163,7 +173,11 @@ def test_the_example_of_the_docs(project: Path) -> None:
     (project / "pyproject.toml").write_text(example, encoding="utf-8")
     (project / "taxonomies").mkdir()
     found = find_settings(project)
-    assert found.paths == ("taxonomies",) and found.ignored == {"TAX305"} and found.excludes("maps/old_1.tax")
+    assert (
+        found.paths == (str(project / "taxonomies"),)
+        and found.ignored == {"TAX305"}
+        and found.excludes("maps/old_1.tax")
+    )
     assert found.silenced("taxonomies/generated/a.tax") >= {"TAX305", "TAX308"}
 
 

@@ -165,3 +165,30 @@ def test_quick_fixes(editor: Editor) -> None:
     assert line_after(5) == ("take `road` away", "4 d ~ road grass  # 🚗")
     assert line_after(6) == ("write `truck`", "5 e < truck")
     assert fixes(0) == [] and fixes(2, "refactor") == [] and len(fixes(2, "quickfix")) == 1
+
+
+def test_all_safe_fixes_on_save(editor: Editor) -> None:
+    text = HEAD.replace("\n", "\r\n") + "1 a\t~ road\r\n2 b < lorry\r\n3 c < gras\r\n"
+    editor.open("x.tax", text)
+    document = types.TextDocumentIdentifier(editor.uri("x.tax"))
+    where = types.Range(types.Position(0, 0), types.Position(0, 0))
+
+    def asked(*only: str) -> list[types.CodeAction]:
+        context = types.CodeActionContext([], only=list(only) or None)
+        return list(editor.ask("textDocument/codeAction", types.CodeActionParams(document, where, context)))
+
+    for kind in ("source.fixAll", "source.fixAll.lsu-onto", "source"):
+        (action,) = asked(kind)
+        assert action.kind == "source.fixAll.lsu-onto" and action.edit
+        after = editor.edited(action.edit)["x.tax"]
+        assert [line.split() for line in after.split("\n")[2:5]] == [
+            [*"1a<", "road"],
+            [*"2b<", "truck"],
+            [*"3c<", "gras"],
+        ]
+    assert asked() == asked("quickfix") == asked("source.fixAll.ruff") == asked("source.organizeImports") == []
+    assert len(asked("source.fixAll", "quickfix")) == 1
+    before = editor.hover("x.tax", "a\t~")
+    assert "`~ road`" in before, "the document is as it was"
+    editor.type("x.tax", after)
+    assert asked("source.fixAll") == [], "nothing is left to fix"

@@ -92,6 +92,7 @@ def test_a_port_that_is_in_use() -> None:
         (["bdd100k", "cityscapes", "offroad", "--watch"], 2, "--watch serves the page of one map"),
         (["demo_town", "--port", "8000"], 2, "--port and --open belong to --watch"),
         (["demo_twon", "--watch"], 1, "did you mean `demo_town`?"),
+        (["no/such/town.tax", "--watch"], 1, "no/such/town.tax"),
     ],
 )
 def test_what_is_refused(args: list[str], code: int, message: str) -> None:
