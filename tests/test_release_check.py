@@ -34,10 +34,10 @@ def built(folder: Path, wheel: list[str], sdist: list[str]) -> Built:
 
 def test_files_have_what_git_has_and_nothing_else(tmp_path: Path) -> None:
     assert list(content_faults(built(tmp_path, WHEEL, TRACKED), TRACKED)) == []
-    files = built(tmp_path, [*WHEEL[:-1], "lsu_onto/scratch.py"], [*TRACKED[1:], "work/out.npz"])
+    files = built(tmp_path, [*WHEEL[:-1], "lsu_onto/scratch.npz"], [*TRACKED[1:], "work/out.npz"])
     assert list(content_faults(files, TRACKED)) == [
         f"{files.wheel.name}: lacks lsu_onto/taxonomies/urban/idd.tax",
-        f"{files.wheel.name}: has lsu_onto/scratch.py, which git does not track",
+        f"{files.wheel.name}: has lsu_onto/scratch.npz, which git does not track",
         f"{files.sdist.name}: lacks README.md",
         f"{files.sdist.name}: has work/out.npz, which git does not track",
     ]
