@@ -54,6 +54,8 @@ def test_markdown_for_github_becomes_a_page(file: str, text: str, expected: str)
 
 
 def test_what_the_website_would_not_show_is_said() -> None:
+    _, faults = adapted("- item\n\n    of two paragraphs\n- item\n")
+    assert faults == ["'- item' below an indented line: Python-Markdown wants an empty line between them"]
     _, faults = adapted("[a](nothing.md)\n\n- item\n  - below it\n")
     assert faults[0].startswith("'  - ' at the start of a line") and faults[1:] == [
         "a link to nothing.md, which is not there"
