@@ -54,6 +54,8 @@ def test_markdown_for_github_becomes_a_page(file: str, text: str, expected: str)
 
 
 def test_what_the_website_would_not_show_is_said() -> None:
+    _, faults = adapted("- item\n\n    of two paragraphs\n- item\n")
+    assert faults == ["'- item' below an indented line: Python-Markdown wants an empty line between them"]
     _, faults = adapted("[a](nothing.md)\n\n- item\n  - below it\n")
     assert faults[0].startswith("'  - ' at the start of a line") and faults[1:] == [
         "a link to nothing.md, which is not there"
@@ -87,15 +89,19 @@ def test_the_reference_has_what_users_import_and_what_configs_name() -> None:
     assert all(f"::: {path}\n" in pages["configs.md"] for paths in parts.values() for path in paths)
 
 
-def test_examples_of_docstrings_are_code() -> None:
-    griffe = pytest.importorskip("griffe")
-    import doctests
+def test_docstrings_as_they_are_written_here() -> None:
+    griffe = pytest.importorskip("griffe", reason="needs the extra [docs]")
+    import docstrings
 
-    assert griffe.Extension in doctests.Doctests.__mro__
-    shown = doctests.fenced("What it is.\n\n>>> f(1)\n2\n>>> f(2)\n3\n\nAnd:\n\n    >>> g()\n    0")
+    shown = docstrings.adapted("What it is.\n\n>>> f(1)\n2\n>>> f(2)\n3\n\nAnd:\n\n    >>> g()\n    0")
     assert shown == (
         "What it is.\n\n```pycon\n>>> f(1)\n2\n>>> f(2)\n3\n```\n\nAnd:\n\n    ```pycon\n    >>> g()\n    0\n    ```"
     )
+    text = docstrings.adapted(
+        "Things.\n\nAttributes:\n    dataset, version: as in the file.\n    rows (int): how many.\n"
+    )
+    _, attributes = griffe.Docstring(text).parse("google")
+    assert [(a.name, a.annotation) for a in attributes.value] == [("dataset,\u00a0version", None), ("rows", "int")]
 
 
 PAGE = '<link rel="stylesheet" href="a.css"><h1 id="top">x</h1><a href="b.html#top">b</a><a href="https://e.org">e</a>'

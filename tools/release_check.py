@@ -240,11 +240,7 @@ def main() -> int:
         folder = Path(name)
         start = time.monotonic()
         print("building the sdist, and the wheel from it … ", end="", flush=True)
-        try:
-            built = build(folder)
-        except subprocess.CalledProcessError as error:
-            print(f"failed\n{error.stdout}{error.stderr}")
-            return 1
+        built = build(folder)
         print(f"{time.monotonic() - start:.0f} s", flush=True)
         home = PROJECT["urls"]["Homepage"]
         checks: list[tuple[str, Callable[[], Iterable[str]]]] = [
@@ -257,7 +253,7 @@ def main() -> int:
         ]
         count = sum(_report(what, faults) for what, faults in checks)
         if count:
-            print(f"{count} faults: nothing was written to dist", file=sys.stderr)
+            print(f"{count} {'fault' if count == 1 else 'faults'}: dist is left as it was", file=sys.stderr)
             return 1
         shutil.rmtree(ROOT / "dist", ignore_errors=True)
         shutil.copytree(folder / "dist", ROOT / "dist")
@@ -283,5 +279,8 @@ def _run(command: list[object]) -> str:
 if __name__ == "__main__":
     try:
         sys.exit(main())
+    except subprocess.CalledProcessError as error:  # git or build
+        print(f"\nerror: `{' '.join(error.cmd)}` failed:\n{error.stdout}{error.stderr}", file=sys.stderr)
+        sys.exit(1)
     except KeyboardInterrupt:
         sys.exit(130)

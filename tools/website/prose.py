@@ -18,6 +18,7 @@ _FENCE = re.compile(r"^(`{3,})([^\n`]*)\n(.*?)^\1$", re.MULTILINE | re.DOTALL)
 _LINK = re.compile(r"(`+)(?!`).*?(?<!`)\1(?!`)|\]\(([^)\s]+)\)", re.DOTALL)
 _ITEM = re.compile(r"\]\(([^)#\s]+)\)")
 _NESTED = re.compile(r"^ {1,3}(?:[-*] |\d+\. |```)", re.MULTILINE)
+_JOINED = re.compile(r"^ {4,}\S.*\n((?:[-*]|\d+\.) .*)", re.MULTILINE)
 
 
 def slug(heading: str, separator: str = "-") -> str:
@@ -60,6 +61,8 @@ def _fence(m: re.Match[str]) -> str:
 def _prose(text: str, file: str, page: str, blob: str, missing: Callable[[str], None]) -> str:
     for nested in _NESTED.findall(text):
         missing(f"{nested!r} at the start of a line: Python-Markdown wants an indent of four below an item of a list")
+    for item in _JOINED.findall(text):
+        missing(f"{item!r} below an indented line: Python-Markdown wants an empty line between them")
     # Lists in <details> are Markdown for GitHub; Python-Markdown wants to be told.
     text = text.replace("<details>", '<details markdown="1">')
 

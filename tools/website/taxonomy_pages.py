@@ -32,6 +32,8 @@ class Shipped:
     classes: int
     maps: list[str]
     file: Path
+    is_alone: bool = True
+    """No other of its kind has its name."""
     page: str = ""
     files: dict[str, str | bytes] = field(default_factory=dict)
     """Path below `FOLDER` → content: the page and its pictures."""
@@ -60,7 +62,8 @@ def pages() -> tuple[list[Shipped], str]:
     shipped.sort(key=lambda t: (t.kind != "source", t.full_name))
     names = [(t.kind, t.name) for t in shipped]
     for t in shipped:
-        version = f"-{t.version.replace('.', '-')}" if names.count((t.kind, t.name)) > 1 else ""
+        t.is_alone = names.count((t.kind, t.name)) == 1
+        version = "" if t.is_alone else f"-{t.version.replace('.', '-')}"
         t.page = f"{t.name}{version}{'-source' if t.kind == 'source' else ''}.md"
     by_name = {(t.kind, t.full_name): t for t in shipped}
     for t in shipped:
@@ -163,7 +166,8 @@ def _is_map_of(entry: object, t: Shipped, source: str) -> bool:
 
 
 def _head(t: Shipped, taxonomy: Source | Dataset) -> list[str]:
-    how = f'lsu_onto.load("{t.name}", source=…)' if t.kind == "dataset" else f'source="{t.name}"'
+    name = t.name if t.is_alone else t.full_name
+    how = f'lsu_onto.load("{name}", source=…)' if t.kind == "dataset" else f'source="{name}"'
     facts = [(k, taxonomy.meta[k]) for k in FACTS if taxonomy.meta.get(k)]
     if t.kind == "dataset":
         facts.append(("encoding", taxonomy.encoding))
