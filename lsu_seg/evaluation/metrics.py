@@ -19,7 +19,7 @@ from torch import Tensor
 
 import lsu_onto
 from lsu_onto import Constraint
-from lsu_seg.evaluation.counts import confusion, row_counts
+from lsu_seg.evaluation.counts import confusion, iou_summary, row_counts
 from lsu_seg.evaluation.errors import EvaluationError
 from lsu_seg.evaluation.measured import Measured, sums_of_image
 from lsu_seg.evaluation.views import scored_rows
@@ -27,6 +27,8 @@ from lsu_seg.label_files import void_index
 from lsu_seg.openmmlab.registry import METRICS, register
 
 VIEWS = ("source", "projected", "set")
+_OF = "of "
+"""Begins the keys of the counts of single datasets."""
 
 
 @register(METRICS)
@@ -43,8 +45,9 @@ class OntologyIoU(BaseMetric):
 
     Logs fractions 0..1 and counts, e.g. `source/mIoU`, `source/IoU.car` of each class present, `source/absent`,
     `groups/IoU.vehicle`, `projected/mIoU` and `projected/mIoU_upper`, `projected/ambiguous`, `set/consistency`,
-    `set/unknown`, and a table per class. After `evaluate`, `measured` holds the counts. For `save_best` give
-    `rule="greater"` with the key.
+    `set/unknown`, and a table per class. Of a `CompoundDataset`, the view `source` also has the mIoU of each of its
+    datasets, `town/mIoU`. After `evaluate`, `measured` holds the counts. For `save_best` give `rule="greater"` with the
+    key.
 
     Args:
         source: name of the source taxonomy; checked against the constraint's.
@@ -92,6 +95,8 @@ class OntologyIoU(BaseMetric):
                 if "source" in self.views:
                     target = self._map(sample, "gt_sem_seg")
                     counts["source"] = confusion(pred, target, len(names), ignore)
+                    if dataset := sample.get("dataset"):
+                        counts[f"{_OF}{dataset}"] = counts["source"]
                 if constraint is not None:
                     rows = self._map(sample, "gt_rows")
                     counts["rows"] = row_counts(pred, rows, len(constraint.classes), len(names))
@@ -118,13 +123,20 @@ class OntologyIoU(BaseMetric):
         shapes = {"source": (len(names) + 1,) * 2} if "source" in self.views else {}
         if constraint is not None:
             shapes["rows"] = (len(constraint.classes) + 2, len(names) + 1)
+        counted_here = _add(self._sum, self._last if keep_last else {})
+        members = [key for part in all_gather_object(sorted(counted_here)) for key in part if key.startswith(_OF)]
+        shapes |= dict.fromkeys(sorted(members), (len(names) + 1,) * 2)  # the same on every rank
         total = {key: torch.zeros(shape, dtype=torch.int64) for key, shape in shapes.items()}
-        total = _add(_add(total, self._sum), self._last if keep_last else {})
+        total = _add(total, counted_here)
         for counts in total.values():
             all_reduce(counts)
+        of_members = {key.removeprefix(_OF): total.pop(key) for key in dict.fromkeys(sorted(members))}
         keys, sums = _gather(self._images if keep_last else self._images[:-1])
         self.measured = Measured(self.source, tuple(names), self.views, total, constraint, keys, sums, groups)
         metrics = self.compute_metrics([total])
+        if len(of_members) > 1:
+            means = {name: iou_summary(counts)["miou"] for name, counts in of_members.items()}
+            metrics |= {f"{name}/mIoU": float(mean) for name, mean in means.items() if not np.isnan(mean)}
         self._reset()
         return {f"{self.prefix}/{key}" if self.prefix else key: value for key, value in metrics.items()}
 

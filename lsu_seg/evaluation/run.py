@@ -73,7 +73,11 @@ def measure(
     one = renamed(cfg, "evaluate")
     one.test_dataloader, one.test_evaluator = next(iter(parts.values()))
     one.test_cfg = dict(type="TestLoop")
-    one.custom_hooks = [*(one.get("custom_hooks") or ()), dict(type="TestProgressHook", title=title)]
+    one.custom_hooks = [
+        *(one.get("custom_hooks") or ()),
+        dict(type="FiguresHook"),
+        dict(type="TestProgressHook", title=title),
+    ]
     out: dict[str, Measured] = {}
     runner: RankedRunner | None = None
     with nothing_left(one, lambda: bool(out or (runner and runner.started))):

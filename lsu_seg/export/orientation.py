@@ -23,7 +23,7 @@ def as_stored(path: Path, data: bytes) -> bytes:
     Raises:
         ExportError: its orientation cannot be changed.
     """
-    if _orientation(data) == 1:
+    if _orientation(data) not in range(2, 9):
         return data
     with Image.open(io.BytesIO(data)) as image:
         exif = image.info.get("exif", b"")

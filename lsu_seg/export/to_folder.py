@@ -31,7 +31,7 @@ def put_image(stem: Path, item: Item, copy: bool) -> Path:
     """Link or copy an image; returns the name that it has: `stem` with the image's own suffix."""
     if container(item.image) == item.image:
         path = stem.parent / (stem.name + item.image.suffix)
-        _put(path, item.image, item.read_image, copy)
+        _put(path, item.image, item.read_image, copy, checked=False)  # to read all images takes long
         return path
     data = item.read_image()  # in a table, to which there is no link
     path = stem.parent / (stem.name + (".png" if data.startswith(b"\x89PNG") else ".jpg"))
@@ -40,14 +40,15 @@ def put_image(stem: Path, item: Item, copy: bool) -> Path:
     return path
 
 
-def _put(path: Path, original: Path, read: Callable[[], bytes | None], copy: bool) -> None:
-    if copy:
-        if not path.is_file():
-            write_atomic(path, read() or b"", sync=False)
-        return
+def _put(path: Path, original: Path, read: Callable[[], bytes | None], copy: bool, checked: bool = True) -> None:
+    """Link or copy a file. checked: whether it must be what the run has written also where it is only linked to."""
     if os.path.lexists(path):
         return
-    read()  # it is what the run has written
+    if copy:
+        write_atomic(path, read() or b"", sync=False)
+        return
+    if checked:
+        read()
     link = temporary(path)
     link.symlink_to(original.absolute())
     link.replace(path)

@@ -19,7 +19,9 @@ for _name in (
     "pseudo.shards",
     "training.divergence",
     "training.ontology",
+    "training.panels",
     "training.progress",
     "training.refresh",
+    "training.trackers",
 ):
     import_module(f"lsu_seg.{_name}")

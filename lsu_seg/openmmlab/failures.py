@@ -22,6 +22,7 @@ from typing import Any
 from mmengine.config import Config
 from mmengine.logging import MMLogger
 from mmengine.registry import Registry
+from mmengine.visualization import BaseVisBackend
 
 from lsu_onto import interruption
 from lsu_seg.errors import ConfigError, TeacherError, UserError, did_you_mean
@@ -134,10 +135,11 @@ def explain(error: Exception, cfg: Config, runner: Any = None) -> str | None:
     if isinstance(error, ImportError):
         ours = (error.name or "").startswith(("lsu_seg", "lsu_onto"))
         place = f"`{path}`" if path else "a part of the config"
-        return (
-            None if ours else f"{place} needs what cannot be imported: {error}; `lsu-onto doctor` lists what is missing"
-        )
-    if not all(is_of_stack(f.f_globals.get("__name__", "")) or _is_made(f) for f in _inside(frames)):
+        help_ = "" if "pip install" in str(error) else "; `lsu-onto doctor` lists what is missing"
+        return None if ours else f"{place} needs what cannot be imported: {error}{help_}"
+    if not any(map(_starts_tracker, frames)) and not all(
+        is_of_stack(f.f_globals.get("__name__", "")) or _is_made(f) for f in _inside(frames)
+    ):
         return None  # of ours, or of the user's own class: they need the traceback
     if group := re.match(r"(\w+)_dataloader, \1_cfg,? and (\w+) should be either", str(error)):
         return _of_group(cfg, group[1], group[2])
@@ -176,6 +178,11 @@ def _is_registry(frame: FrameType) -> bool:
 def _is_teacher(frame: FrameType) -> bool:
     """Whether it is where `lsu_seg.teachers.forward` calls a model."""
     return frame.f_globals.get("__name__") == "lsu_seg.teachers.forward" and frame.f_code.co_name == "_views"
+
+
+def _starts_tracker(frame: FrameType) -> bool:
+    """Whether a backend of the visualizer starts another program's client: its own mistakes are the config's."""
+    return frame.f_code.co_name == "_init_env" and isinstance(frame.f_locals.get("self"), BaseVisBackend)
 
 
 def is_of_stack(module: str) -> bool:
@@ -230,6 +237,8 @@ def _path(frames: list[FrameType], cfg: Config) -> str | None:
                 return path
             if method in PARTS:
                 return PARTS[method]
+        elif _starts_tracker(frame):
+            return PARTS["build_visualizer"]
         elif (
             frame.f_globals.get("__name__", "") == "mmengine.model.base_module"
             and method == "init_weights"

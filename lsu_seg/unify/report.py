@@ -21,6 +21,7 @@ from lsu_seg.data.datasets import TaxDataset
 from lsu_seg.data.transforms import LoadTaxImage
 from lsu_seg.label_files import LabelReader
 from lsu_seg.label_files.annotation import channel_constraint
+from lsu_seg.training.panels import paint
 
 STUDENTS = {
     "student_raw": "student, raw labels",
@@ -186,12 +187,6 @@ def _pictures(shown: Shown, folder: Path) -> str:
         heads.append(f"what the set-valued student learns, {c.source}; white: one of S(d)")
     head = "".join(f"<th>{html.escape(h)}</th>" for h in heads)
     return f'<table class="pictures"><tr>{head}</tr>{"".join(lines)}</table>{_legends(c)}'
-
-
-def paint(rows: NDArray[np.int16], palette: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Rows or channels as colours, uint8 `[H, W, 3]`; what is negative (void) is black."""
-    colours = np.concatenate([palette, np.zeros((1, 3), np.uint8)])
-    return colours[np.where(rows < 0, len(palette), rows)]
 
 
 def _paint_targets(

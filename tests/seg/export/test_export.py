@@ -16,7 +16,7 @@ from click.testing import CliRunner, Result
 from PIL import Image
 
 import lsu_onto
-from helpers.hf import folder
+from helpers.hf import SEGFORMER, TINY, folder
 from helpers.tiny import CLASSES, PARK, read, write_park, write_tax
 from lsu_seg.cli import main
 from lsu_seg.export import to_coco, to_hf
@@ -26,6 +26,7 @@ from lsu_seg.label_files import LabelReader
 from lsu_seg.layout.pairs import find_pairs
 
 KEYS = {"park": ["labels/train/a", "labels/train/b"], "yard": ["labels/train/c", "labels/val/d"]}
+SIZE = (64, 64)
 YARD = "splits: train val\nimages: images/{split}/{stem}.png\nlabels: labels/{split}/{stem}.png\n"
 
 
@@ -64,9 +65,9 @@ def labelled(tmp_path_factory: pytest.TempPathFactory) -> World:
     write_tax(root / "tax")
     meta = "title: Yard\nurl: https://yard.example\nlicence: CC-BY 4.0\nvoid: 255\n"
     (root / "tax/yard.tax").write_text(f"tax 1\ndataset yard v2 -> tiny v1\n{meta}{YARD}\n{PARK}")
-    write_park(root / "park", {"a": [0, 1, 2, 3, 4, 5, -1], "b": [1, 3]})
-    write_park(root / "yard", {"c": [0, 1]})
-    write_park(root / "yard", {"d": [5, 3]}, split="val")
+    write_park(root / "park", {"a": [0, 1, 2, 3, 4, 5, -1], "b": [1, 3]}, size=SIZE)
+    write_park(root / "yard", {"c": [0, 1]}, size=SIZE)
+    write_park(root / "yard", {"d": [5, 3]}, split="val", size=SIZE)
     for name, more in (("park", ["--confidence"]), ("yard", ["--split", "train,val"])):
         data = [root / f"tax/{name}.tax", "--data-root", root / name, "-o", root / "out" / name]
         line = ["pseudo-label", *data, "--teacher", teacher(root), "--work-dir", root / "log", *more]
@@ -132,6 +133,41 @@ def test_datasets_loads_it(labelled: World, tmp_path: Path, monkeypatch: pytest.
         assert np.array_equal(np.array(row["label"]), read(labelled.label(row["dataset"], row["name"])))
         assert np.array_equal(np.array(row["image"]), read(labelled.image(row["dataset"], row["name"])))
     assert [row["confidence"] is None for row in found["train"]] == [False, False, True]
+
+
+def test_a_model_of_transformers_trains_on_it(labelled: World, tmp_path: Path) -> None:
+    """The loop of `transformers`' example for semantic segmentation, without its arguments."""
+    datasets = pytest.importorskip("datasets", reason="pip install datasets")
+    import torch
+    import transformers
+
+    labelled.export(tmp_path / "hf", "hf")
+    names = json.loads((tmp_path / "hf/id2label.json").read_text())
+    config = transformers.SegformerConfig(
+        **TINY[SEGFORMER],
+        id2label={int(i): name for i, name in names.items()},
+        label2id={name: int(i) for i, name in names.items()},
+        semantic_loss_ignore_index=255,
+    )
+    model = transformers.SegformerForSemanticSegmentation(config)
+    train = datasets.load_dataset(str(tmp_path / "hf"), split="train", cache_dir=str(tmp_path / "cache"))
+
+    def preprocess(batch: dict[str, Any]) -> dict[str, torch.Tensor]:
+        images = np.stack([np.array(image.convert("RGB"), np.float32) for image in batch["image"]])
+        labels = np.stack([np.array(label, np.int64) for label in batch["label"]])
+        return {"pixel_values": torch.from_numpy(images / 255).permute(0, 3, 1, 2), "labels": torch.from_numpy(labels)}
+
+    loader = torch.utils.data.DataLoader(train.with_transform(preprocess), batch_size=3, shuffle=True)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-2)
+    losses = []
+    for _ in range(8):
+        for batch in loader:
+            loss = model(**batch).loss
+            loss.backward()
+            optimizer.step()
+            optimizer.zero_grad()
+            losses.append(loss.item())
+    assert losses[-1] < losses[0]
 
 
 @pytest.mark.parametrize("suffix", ["jpg", "png", "tiff", "webp"])
@@ -242,7 +278,7 @@ def contents(root: Path) -> dict[str, bytes]:
 
 
 def test_what_is_not_finished_is_refused_unless_told(world: World, tmp_path: Path) -> None:
-    write_park(world.root / "yard", {"c": [0, 1], "e": [2]})
+    write_park(world.root / "yard", {"c": [0, 1], "e": [2]}, size=SIZE)
     assert world.export(tmp_path / "out", "folder", unfinished=True) == 4
     result = world.command(tmp_path / "new", "folder")
     assert result.exit_code == 1
