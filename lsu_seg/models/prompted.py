@@ -150,9 +150,7 @@ def _load(path: Path) -> HFModel:
         raise TeacherError(f"{path}: found a model `{name}`; expected a `{PROMPTED}`; other models are HFSegmentors")
     cls: Any = transformers.CLIPSegForImageSegmentation
     with quiet(transformers), loading_errors(path):
-        net, info = cls.from_pretrained(
-            str(path), local_files_only=True, dtype=torch.float32, output_loading_info=True
-        )
+        net, info = cls.from_pretrained(str(path), local_files_only=True, dtype=torch.float32, output_loading_info=True)
     check_complete(path, info)
     model = HFModel(net, (), weight_files(path), False, False, int(net.config.vision_config.patch_size), None)
     return model._replace(data_preprocessor=folder_preprocessor(path, model))
