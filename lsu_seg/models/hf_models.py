@@ -21,6 +21,7 @@ from lsu_onto import INSTALL, open_to_read
 from lsu_seg.errors import TeacherError
 from lsu_seg.label_files import void_index
 from lsu_seg.models import data_priors
+from lsu_seg.openmmlab.weights import check_finite, refuse_other_kinds
 
 QUERY_MODELS = (
     "Mask2FormerForUniversalSegmentation",
@@ -114,6 +115,9 @@ def _from_folder(transformers: ModuleType, path: Path, num_classes: int | None, 
     name = model_name(path)
     cls = getattr(transformers, name)
     with _quiet(transformers), _loading_errors(path):
+        for file in weight_files(path):
+            with open_to_read(file) as opened:
+                refuse_other_kinds(file, opened.read(512))
         config = cls.config_class.from_pretrained(str(path), local_files_only=True)
         if overrides:
             _check_keys(cls.config_class, overrides)
@@ -131,6 +135,7 @@ def _from_folder(transformers: ModuleType, path: Path, num_classes: int | None, 
             output_loading_info=True,
         )
     _check_complete(path, info, (old, config.num_labels), bool(overrides))
+    check_finite(str(path), net)
     model = _describe(net, weight_files(path), lambda model: _folder_preprocessor(path, model))
     return model._replace(new_head=new_head)
 
@@ -260,7 +265,7 @@ def _check_complete(
             for no object.
         overridden: the config is not only the file's.
     """
-    for key, size, expected in info["mismatched_keys"]:
+    for key, size, expected in sorted(info["mismatched_keys"]):
         first = (size[0], expected[0]) if len(size) and len(expected) else (0, 0)
         new_head = classes[0] != classes[1] and first in (classes, (classes[0] + 1, classes[1] + 1))
         if size[1:] != expected[1:] or not new_head:
