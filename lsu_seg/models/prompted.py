@@ -19,6 +19,7 @@ from lsu_seg.models.hf_models import (
     HFModel,
     architecture,
     check_complete,
+    check_kinds,
     folder_preprocessor,
     loading_errors,
     quiet,
@@ -28,6 +29,7 @@ from lsu_seg.models.hf_models import (
 from lsu_seg.models.hub import downloaded, hub_name
 from lsu_seg.models.segmentor import NetSegmentor
 from lsu_seg.openmmlab.registry import MODELS, register
+from lsu_seg.openmmlab.weights import check_finite
 
 
 @register(MODELS)
@@ -153,8 +155,10 @@ def _load(path: Path) -> HFModel:
         raise TeacherError(f"{path}: found a model `{name}`; expected a `{PROMPTED}`; other models are HFSegmentors")
     cls: Any = transformers.CLIPSegForImageSegmentation
     with quiet(transformers), loading_errors(path):
+        check_kinds(path)
         net, info = cls.from_pretrained(str(path), local_files_only=True, dtype=torch.float32, output_loading_info=True)
     check_complete(path, info)
+    check_finite(str(path), net)
     model = HFModel(net, (), weight_files(path), False, False, int(net.config.vision_config.patch_size), None)
     return model._replace(data_preprocessor=folder_preprocessor(path, model))
 
