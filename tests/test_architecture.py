@@ -91,7 +91,7 @@ ROOMS: dict[str, dict[str, str]] = {
         "demo": "errors runtime label_files layout",
         "audit": "errors runtime label_files layout gallery",
         "openmmlab": "errors runtime",
-        "losses": "openmmlab targets",
+        "losses": "errors openmmlab targets",
         "data": "openmmlab label_files layout targets",
         "models": "errors runtime openmmlab label_files decode targets",
         "teachers": "errors runtime decode",

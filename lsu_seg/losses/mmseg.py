@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -9,6 +10,7 @@ import torch
 from mmseg.structures.sampler import OHEMPixelSampler
 from torch import Tensor, nn
 
+from lsu_seg.errors import ConfigError
 from lsu_seg.losses.set_nll import at_least_something, set_nll_loss, set_nll_map
 from lsu_seg.openmmlab.registry import MODELS, TASK_UTILS, register
 from lsu_seg.targets.table import TableUser
@@ -40,6 +42,12 @@ class SetNLLLoss(TableUser, nn.Module):
         loss_name: str = "loss_set_nll",
     ) -> None:
         super().__init__()
+        numbers = dict(label_smoothing=label_smoothing, loss_weight=loss_weight)
+        for name, value in numbers.items():
+            if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
+                raise ConfigError(f"`{name}` of a SetNLLLoss is {value!r}; expected a number")
+        if reduction not in ("mean", "sum", "none"):
+            raise ConfigError(f"`reduction` of a SetNLLLoss is {reduction!r}; expected `mean`, `sum` or `none`")
         self.source, self.class_weight = source, class_weight
         self.label_smoothing, self.loss_weight, self.reduction = label_smoothing, loss_weight, reduction
         self._loss_name = loss_name

@@ -23,6 +23,7 @@ from lsu_seg.errors import TeacherError
 from lsu_seg.label_files import void_index
 from lsu_seg.models import data_priors
 from lsu_seg.models.hub import CONFIG, PROCESSOR, TOKENIZER, described, downloaded, hub_name, pinned, weights_in_folder
+from lsu_seg.openmmlab.weights import check_finite, refuse_other_kinds
 
 SET_QUERY_MODELS = (
     "Mask2FormerForUniversalSegmentation",
@@ -130,6 +131,9 @@ def _from_folder(transformers: ModuleType, path: Path, num_classes: int | None, 
     name = model_name(path)
     cls = getattr(transformers, name)
     with quiet(transformers), loading_errors(path):
+        for file in weights_in_folder(path):
+            with open_to_read(file) as opened:
+                refuse_other_kinds(file, opened.read(512))
         config = cls.config_class.from_pretrained(str(path), local_files_only=True)
         if overrides:
             _check_keys(cls.config_class, overrides)
@@ -147,6 +151,7 @@ def _from_folder(transformers: ModuleType, path: Path, num_classes: int | None, 
             output_loading_info=True,
         )
     check_complete(path, info, (old, config.num_labels), bool(overrides))
+    check_finite(str(path), net)
     model = _describe(net, weight_files(path), lambda model: folder_preprocessor(path, model))
     return model._replace(new_head=new_head, task=_task(path, config.task_seq_len) if name == ONEFORMER else None)
 
@@ -317,7 +322,7 @@ def check_complete(
             for no object.
         overridden: the config is not only the file's.
     """
-    for key, size, expected in info["mismatched_keys"]:
+    for key, size, expected in sorted(info["mismatched_keys"]):
         first = (size[0], expected[0]) if len(size) and len(expected) else (0, 0)
         new_head = classes[0] != classes[1] and first in (classes, (classes[0] + 1, classes[1] + 1))
         if size[1:] != expected[1:] or not new_head:

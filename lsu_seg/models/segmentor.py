@@ -78,6 +78,11 @@ class NetSegmentor(TableUser, BaseSegmentor):
         self.void = void_index(num_classes)
         if isinstance(loss_decode, (list, tuple)) and not loss_decode:
             raise ConfigError("`loss_decode` is an empty list; leave it out for cross-entropy, or write losses into it")
+        for loss in loss_decode if isinstance(loss_decode, (list, tuple)) else [loss_decode]:
+            if loss is not None and not (isinstance(loss, dict) and loss.get("type")):
+                raise ConfigError(
+                    f"`loss_decode` is or has {loss!r}; expected a loss, `dict(type=…)`, or a list of losses"
+                )
         losses = loss_decode or dict(type="CrossEntropyLoss", avg_non_ignore=True)
         several = nn.ModuleList(map(MODELS.build, losses)) if isinstance(losses, (list, tuple)) else None
         self.loss_decode = None if queries else several or MODELS.build(losses)

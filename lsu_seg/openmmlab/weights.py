@@ -56,11 +56,7 @@ def check_kind(path: Path) -> bytes:
         raise TeacherError(f"`{path}` is empty (0 bytes); {_AGAIN}")
     if head.startswith(_ARCHIVE):
         return head
-    if head[:256].lstrip(b"\xef\xbb\xbf \t\r\n").lower().startswith((b"<!doctype", b"<html", b"<?xml")):
-        raise TeacherError(f"`{path}` is an HTML or XML page, with which the download was answered; {_AGAIN}")
-    for magic, kind, advice in _KINDS:
-        if head.startswith(magic):
-            raise TeacherError(f"`{path}` is {kind} and no checkpoint; {advice}")
+    refuse_other_kinds(path, head)
     if head.startswith(b"\x80"):
         if _TORCH_MAGIC not in head[:64]:
             raise TeacherError(
@@ -71,6 +67,19 @@ def check_kind(path: Path) -> bytes:
     if head[8:9] != b"{" and not _is_tar(head):  # safetensors; the format before torch 0.1.10
         raise TeacherError(f"`{path}` is not a checkpoint, or is cut off: it begins with {head[:16]!r}; {_AGAIN}")
     return head
+
+
+def refuse_other_kinds(path: Path, head: bytes) -> None:
+    """Refuse what begins like a page, a picture, or what else lies where weights should.
+
+    Raises:
+        TeacherError: the file cannot be weights.
+    """
+    if head[:256].lstrip(b"\xef\xbb\xbf \t\r\n").lower().startswith((b"<!doctype", b"<html", b"<?xml")):
+        raise TeacherError(f"`{path}` is an HTML or XML page, with which the download was answered; {_AGAIN}")
+    for magic, kind, advice in _KINDS:
+        if head.startswith(magic):
+            raise TeacherError(f"`{path}` is {kind} and no checkpoint; {advice}")
 
 
 def _is_tar(head: bytes) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -209,13 +210,21 @@ def test_another_number_of_classes_gets_a_new_head(tmp_path: Path) -> None:
         (lambda p: (p / "model.safetensors").unlink(), "the model cannot be loaded: OSError"),
         (lambda p: (p / "model.safetensors").write_bytes(b"half"), "the model cannot be loaded: Safetensor"),
         (
+            lambda p: (p / "model.safetensors").write_text("version https://git-lfs.github.com/spec/v1\n"),
+            "model.safetensors` is a git-LFS pointer and no checkpoint; run `git lfs pull`",
+        ),
+        (
+            lambda p: spoil_weight(p, "decode_head.classifier.bias"),
+            "weights that are NaN: `decode_head.classifier.bias`",
+        ),
+        (
             lambda p: drop_weight(p, "decode_head.classifier.bias"),
             "the file lacks 1 of them, e.g. `decode_head.classif",
         ),
         (lambda p: alter(p / "config.json", decoder_hidden_size=8), "the model cannot be loaded"),
         (
             lambda p: alter(p / "config.json", decoder_hidden_size=8),
-            "[16, 64, 1, 1], and of the config's model [8, 32, 1, 1]; its config.json is of another model",
+            "of the config's model [8]; its config.json is of another model: get the files again",
         ),
         (lambda p: alter(p / "config.json", hidden_sizes="x"), "Field 'hidden_sizes' expected a "),
     ],
@@ -234,10 +243,18 @@ def alter(path: Path, **changes: Any) -> None:
 
 
 def drop_weight(path: Path, name: str) -> None:
+    change_weights(path, lambda weights: weights.pop(name))
+
+
+def spoil_weight(path: Path, name: str) -> None:
+    change_weights(path, lambda weights: weights[name].fill_(torch.nan))
+
+
+def change_weights(path: Path, change: Callable[[dict[str, torch.Tensor]], object]) -> None:
     from safetensors.torch import load_file, save_file
 
     weights = load_file(path / "model.safetensors")
-    del weights[name]
+    change(weights)
     save_file(weights, path / "model.safetensors", metadata={"format": "pt"})
 
 
