@@ -85,7 +85,8 @@ def _writer(write: Callable[[str], int]) -> Callable[[str], int]:
 
 def put_data(text: str) -> None:
     """Print what another program will read: UTF-8 whatever the stream, like the same text in a file."""
-    click.echo(text.encode("utf-8", "backslashreplace"), nl=False)  # names of files may be no text
+    data = text.encode("utf-8", "backslashreplace")  # names of files may be no text
+    click.echo(data if hasattr(sys.stdout, "buffer") else data.decode(), nl=False)  # a notebook takes no bytes
 
 
 # --- how commands end ------------------------------------------------------------------------------------------------

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import os
 import shutil
 import subprocess
@@ -196,6 +198,27 @@ def test_streams_that_code_of_users_closes_take_what_comes_later() -> None:
     code = "import sys; from lsu_onto.program import _mend_streams as mend; mend(); sys.stdout.close(); print('more')"
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert (run.returncode, run.stdout, run.stderr) == (0, "more\n", "")
+
+
+class Cell(io.TextIOBase):
+    """What a notebook has for a stream: it takes text alone, and is no file."""
+
+    def __init__(self) -> None:
+        self.text = ""
+
+    def write(self, text: str) -> int:
+        assert isinstance(text, str)
+        self.text += text
+        return len(text)
+
+
+@pytest.mark.parametrize("command", ["export demo --to csv", "restrict demo road car --name r", "list --format json"])
+def test_commands_that_are_called_in_a_notebook(command: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    cell = Cell()
+    monkeypatch.setattr(sys, "stdout", cell)
+    with contextlib.suppress(SystemExit):
+        lsu_onto.cli.main(command.split(), standalone_mode=False)
+    assert cell.text == CliRunner().invoke(lsu_onto.cli.main, command.split()).stdout != ""
 
 
 HIDDEN = """tax 1
