@@ -38,6 +38,6 @@ def average(teacher: str, student: str, output: str, share: float) -> None:
 
     for given in (teacher, student):
         if Path(output).exists() and Path(given).exists() and Path(output).samefile(given):
-            raise UserError(f"`{output}` would replace an input; name another file with `-o`")
+            raise UserError(f"{output}: is an input too, and would be lost; write the mean to another file")
     average_checkpoints(teacher, student, output, share)
     click.echo(output)

@@ -311,7 +311,7 @@ def _multiple(net: Any) -> int:
 
 def check_kinds(folder: Path) -> None:
     """Refuse a folder with a file that is none of a model, such as a pointer of Git LFS."""
-    for file in weight_files(folder):
+    for file in weights_in_folder(folder):
         with open_to_read(file) as opened:
             refuse_other_kinds(file, opened.read(512))
 

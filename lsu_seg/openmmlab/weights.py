@@ -57,6 +57,8 @@ def check_kind(path: Path) -> bytes:
     if head.startswith(_ARCHIVE):
         return head
     refuse_other_kinds(path, head)
+    if head[4:9] == b"\0\0\0\0{":  # safetensors: a header's length, which may begin as a pickle does, and the header
+        return head
     if head.startswith(b"\x80"):
         if _TORCH_MAGIC not in head[:64]:
             raise TeacherError(
@@ -64,7 +66,7 @@ def check_kind(path: Path) -> bytes:
                 " run code: load it where it was made, and write its weights with `torch.save(…)`"
             )
         return head
-    if head[8:9] != b"{" and not _is_tar(head):  # safetensors; the format before torch 0.1.10
+    if not _is_tar(head):  # the format before torch 0.1.10
         raise TeacherError(f"`{path}` is not a checkpoint, or is cut off: it begins with {head[:16]!r}; {_AGAIN}")
     return head
 

@@ -98,6 +98,18 @@ def test_a_file_that_is_no_checkpoint_is_named_as_what_it_is(tmp_path: Path, dat
         check_file(file)
 
 
+def test_safetensors_are_weights_whatever_the_length_of_their_header(tmp_path: Path) -> None:
+    """One in 32 begins as a pickle does: with 0x80, the lowest byte of that length."""
+    safetensors = pytest.importorskip("safetensors.torch")
+    begins = set()
+    for length in range(1, 300, 8):
+        weights, file = {"w" * length: torch.ones(2)}, tmp_path / "model.safetensors"
+        safetensors.save_file(weights, file)
+        begins.add(file.read_bytes()[:1])
+        assert compat.load_checkpoint(file).keys() == weights.keys()
+    assert b"\x80" in begins
+
+
 @pytest.mark.parametrize("nest", [lambda s: {"net": s}, lambda s: {f"net.{k}": v for k, v in s.items()}])
 def test_the_help_on_nested_weights_writes_a_checkpoint_and_stays_guarded(
     tmp_path: Path, model: torch.nn.Module, nest, monkeypatch: pytest.MonkeyPatch

@@ -98,7 +98,7 @@ def test_the_command(files: tuple[Path, Path], tmp_path: Path) -> None:
     assert (done.exit_code, done.output) == (0, f"{out}\n")
     assert load_checkpoint(out)["meta"]["average"]["share"] == 0.25
     for more, message in (
-        (["-o", student], "student.pth` would replace an input"),
+        (["-o", student], "student.pth: is an input too, and would be lost"),
         (["-o", out, "--share", "1"], "1.0 is not in the range 0<x<1"),
     ):
         refused = CliRunner().invoke(main, ["average", teacher, student, *more])

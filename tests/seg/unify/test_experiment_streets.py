@@ -114,12 +114,12 @@ def test_what_students_differ_in(streets: Any, ready: Any) -> None:
     cfgs = {n: ready.experiment._student_config(n, 5, ready.folder) for n in streets.run.STUDENTS}
     datasets = {n: c.train_dataloader.dataset.datasets for n, c in cfgs.items()}
     kinds = {n: [Path(d.labels).name for d in ds[1:]] for n, ds in datasets.items()}
-    assert kinds == {n: ["raw" if n == "raw" else "constrained"] * 2 for n in kinds}
+    assert kinds == {n: ["raw" if n.startswith("raw") else "constrained"] * 2 for n in kinds}
     unsure = {n: ds[1].get("unsure") for n, ds in datasets.items() if "unsure" in ds[1]}
     assert unsure == {"set": 0.25, "kept": 0.25, "soft": 1, "trained_norms": 0.25, "rare": 0.25}
     assert {tuple(ds[0].indices) for ds in datasets.values()} == {(0, 1, 2, 3, 4, 5)}
     assert {n for n, c in cfgs.items() if c.model.get("distil")} == {"kept", "soft"}
-    assert {n for n, c in cfgs.items() if c.model.get("norms")} == {"trained_norms"}
+    assert {n for n, c in cfgs.items() if c.model.get("norms")} == {"trained_norms", "raw_trained_norms"}
     compounds = {n: c.train_dataloader.dataset for n, c in cfgs.items()}
     assert {n: c.rare_classes for n, c in compounds.items() if "rare_classes" in c} == {"rare": 0.01}
     crops = {n: [t.type for t in c.pipeline if "Crop" in t.type] for n, c in compounds.items()}

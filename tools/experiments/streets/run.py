@@ -55,6 +55,7 @@ STUDENTS: dict[str, dict[str, Any]] = {
     "kept": dict(kind="constrained", unsure=UNSURE, distil=1.0),
     "soft": dict(kind="constrained", unsure=1.0, distil=1.0),
     "trained_norms": dict(kind="constrained", unsure=UNSURE, norms="trained"),
+    "raw_trained_norms": dict(kind="raw", norms="trained"),
     "rare": dict(kind="constrained", unsure=UNSURE, rare_classes=0.01),
 }
 """kind: of pseudo-labels. unsure: the share of each class that are sets. rare_classes: the temperature. The rest:
