@@ -42,7 +42,7 @@ from lsu_seg.openmmlab.config import load_config
 from lsu_seg.unify import unify
 from lsu_seg.unify.configs import stage_config
 from lsu_seg.unify.stages import Stage, run_stages
-from streets import report
+from streets import pictures, report
 from streets.stages import Clock, add_options, averaged, checkpoint, judged, labelled, trained
 
 HERE = Path(__file__).parent
@@ -71,6 +71,9 @@ KINDS = ("raw", "constrained")
 """Of pseudo-labels."""
 VIEWS = {"rugd": "source", "ycor_valid": "source", "ycor_held": "source"}
 AGAINST = ("teacher", "longer", "raw")
+TITLES = {"rugd": "RUGD, zero-shot", "ycor_valid": "YCOR valid", "ycor_held": "YCOR held back"}
+SHOWN = (5, 13)
+"""The frames of RUGD, of which predicted label maps are drawn."""
 
 
 def held_back(total: int) -> list[int]:
@@ -263,7 +266,12 @@ def main() -> int:
     write_atomic(args.work / "results.json", json.dumps(results, indent=1).encode())
     page = f"{report.page(results)}\n{label_table(results['labels'])}\n"
     write_atomic(args.work / "results.md", page.encode())
-    print(f"\n{page}\n{args.work}/results.json, results.md")
+    pictures.plot(results["models"], args.work / "plot.svg", TITLES)
+    drawn = ["teacher", *(name for name in pictures.SHOWN[1:] if name in args.only)]
+    checkpoints = {name: checkpoint(done[f"{name}, seed {args.seeds[0]}"]) for name in drawn}
+    frames = offroad.judges()["rugd"] | {"indices": list(SHOWN)}
+    pictures.draw_maps(cfg, frames, checkpoints, args.work / "maps.png")
+    print(f"\n{page}\n{args.work}/results.json, results.md, plot.svg, maps.png")
     return 0
 
 
