@@ -115,8 +115,11 @@ def test_each_stage_comes_after_its_inputs_and_only_what_is_wanted(ready: Any) -
     stages = ready.experiment.stages()
     names = [stage.name for stage in stages]
     assert all(names.index(i) < names.index(stage.name) for stage in stages for i in stage.inputs)
-    assert names[:2] == ["coarse frames", "teacher, seed 5"]
-    assert names[4:] == [f"{n}, seed 5{judged}" for n in STUDENTS for judged in ("", ", judged")]
+    assert names[:2] == ["coarse frames", "teacher, seed 5"] and names[3:5] == [
+        "labels, seed 5",
+        "labels, seed 5, scored",
+    ]
+    assert names[5:] == [f"{n}, seed 5{judged}" for n in STUDENTS for judged in ("", ", judged")]
 
 
 def test_what_the_labels_of_the_judge_decide() -> None:
@@ -153,11 +156,17 @@ def test_a_folder_that_is_not_there(
 def test_the_whole_experiment(streets: Any, ready: Any) -> None:
     """Results, the page, and that a second run computes nothing."""
     work, lines = ready.folder / "work", []
-    run_stages(ready.experiment.stages(), work, lines.append)
+    done = run_stages(ready.experiment.stages(), work, lines.append)
     assert not any("reused" in line for line in lines)
     again: list[str] = []
     run_stages(experiment(streets, ready.folder).stages(), work, again.append)
-    assert len(again) == 4 + 2 * len(STUDENTS) and all("reused" in line for line in again)
+    assert len(again) == 5 + 2 * len(STUDENTS) and all("reused" in line for line in again)
+    labels = done["labels, seed 5, scored"].result
+    assert labels["constrained"]["correct"] > labels["raw"]["correct"], "the map rules most classes out"
+    table = streets.offroad.label_table({"5": labels}).splitlines()
+    assert table[2] == "| raw | {miou:.1f} ({miou:.1f}) | {correct:.1f} ({correct:.1f}) |".format(
+        **{key: 100 * value for key, value in labels["raw"].items()}
+    )
     models = ["teacher", *STUDENTS]
     results = streets.report.results(work, [5], models, streets.offroad.VIEWS, streets.offroad.AGAINST)
     assert list(results["models"]) == models

@@ -240,6 +240,12 @@ def test_the_plot_is_the_same_for_the_same_results(streets: Any, tmp_path: Path)
         plots.append((tmp_path / f"{name}.svg").read_text())
     assert plots[0] == plots[1]
     assert all(f"<!-- {text} -->" in plots[0] for text in ("set_mean", "BDD100K (teacher: 50.0)"))
+    models["teacher"] = {"0": judged, "1": better}  # a teacher for each seed
+    streets.pictures.plot(models, tmp_path / "own.svg", {"bdd100k": "streets", "a2d2": "roads"})
+    own = (tmp_path / "own.svg").read_text()
+    assert (
+        "<!-- streets (teacher: 56.2) -->" in own and "<!-- roads (teacher: 56.2) -->" in own and "BDD100K" not in own
+    )
 
 
 @pytest.mark.slow

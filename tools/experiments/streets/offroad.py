@@ -31,14 +31,18 @@ from mmengine.config import Config
 
 import lsu_onto
 from lsu_onto import UserError, __version__, write_atomic
+from lsu_seg.data.datasets import TaxDataset
 from lsu_seg.demo.relabel import relabel_dataset
 from lsu_seg.errors import ConfigError
+from lsu_seg.evaluation.counts import confusion, iou_summary
+from lsu_seg.label_files import void_index
+from lsu_seg.label_files.annotation import Annotation, channel_constraint
 from lsu_seg.layout.pairs import find_pairs
 from lsu_seg.openmmlab.config import load_config
 from lsu_seg.unify import unify
 from lsu_seg.unify.configs import stage_config
 from lsu_seg.unify.stages import Stage, run_stages
-from streets import report
+from streets import pictures, report
 from streets.stages import Clock, add_options, averaged, checkpoint, judged, labelled, trained
 
 HERE = Path(__file__).parent
@@ -63,8 +67,13 @@ STUDENTS: dict[str, dict[str, Any]] = {
 share of each class that are sets."""
 MEANS = {f"{name}_mean": name for name in ("longer", "raw", "constrained", "set")}
 """The mean of the teacher's weights and a student's (`lsu-seg average`); it takes no training."""
+KINDS = ("raw", "constrained")
+"""Of pseudo-labels."""
 VIEWS = {"rugd": "source", "ycor_valid": "source", "ycor_held": "source"}
 AGAINST = ("teacher", "longer", "raw")
+TITLES = {"rugd": "RUGD, zero-shot", "ycor_valid": "YCOR valid", "ycor_held": "YCOR held back"}
+SHOWN = (5, 13)
+"""The frames of RUGD, of which predicted label maps are drawn."""
 
 
 def held_back(total: int) -> list[int]:
@@ -122,7 +131,7 @@ class Offroad:
         out = [self._coarsened()]
         for seed in self.seeds:
             base = [*self.only, *(MEANS[name] for name in self.only if name in MEANS)]
-            out += [*self._trained("teacher", seed), self._labels(seed)]
+            out += [*self._trained("teacher", seed), self._labels(seed), self._scores(seed)]
             for name in (n for n in STUDENTS if n in base):
                 out += self._trained(name, seed)
             for name in (n for n in MEANS if n in self.only):
@@ -146,6 +155,18 @@ class Offroad:
         return labelled(
             *(name, cfg, self.coarse(seed), self.views, lambda done: checkpoint(done[teacher]), WEIGHTS),
             inputs=("coarse frames", teacher),
+        )
+
+    def _scores(self, seed: int) -> Stage:
+        """How good the labels are, by the fine labels of their frames, which no student sees."""
+        folder, labels = self.work / f"seed{seed}", f"labels, seed {seed}"
+        truth = self._ycor("train", indices=self.others(seed))
+        return Stage(
+            f"{labels}, scored",
+            folder / "scores",
+            key=lambda done: [__version__, done[labels].key, unify.inputs(truth, None)],
+            action=lambda _: {kind: scores(folder / "pseudo" / kind, self.coarse(seed), truth) for kind in KINDS},
+            inputs=(labels,),
         )
 
     def _trained(self, name: str, seed: int) -> list[Stage]:
@@ -187,6 +208,36 @@ class Offroad:
         return judged(title, cfg, self.judges(), lambda done: checkpoint(done[title]), WEIGHTS, (title,))
 
 
+def scores(labels: Path, coarse: dict[str, Any], truth: dict[str, Any]) -> dict[str, float]:
+    """The mIoU of pseudo-labels and their share of correct pixels, of those that have a label and a fine truth.
+
+    Args:
+        coarse, truth: the labelled frames, with their own labels and with the fine ones.
+    """
+    own, fine = (TaxDataset(**{k: v for k, v in config.items() if k != "type"}) for config in (coarse, truth))
+    k = fine.constraint.num_classes
+    reader = Annotation(channel_constraint(fine.constraint))
+    counts = torch.zeros(k + 1, k + 1, dtype=torch.int64)
+    for i in range(len(fine)):
+        true = fine.annotation.load(fine.get_data_info(i)["seg_map_path"])[0].astype("int64")
+        found = reader.load(str(labels / f"{own.get_data_info(i)['key']}.png"))[0].astype("int64")
+        counts += confusion(torch.from_numpy(found), torch.from_numpy(true), k, ignore=void_index(k))
+    counts[:, -1] = 0  # a label that is left out is not a wrong one
+    return {"miou": iou_summary(counts)["miou"], "correct": float(counts.diagonal().sum() / counts[:-1].sum())}
+
+
+def label_table(found: dict[str, Any]) -> str:
+    """The scores of pseudo-labels, by seed and kind, in Markdown."""
+    lines = ["| pseudo-labels | mIoU | correct pixels |", "|---|---:|---:|"]
+    for kind in KINDS:
+        cells = []
+        for key in "miou", "correct":
+            values = [100 * of_seed[kind][key] for of_seed in found.values()]
+            cells.append(f"{sum(values) / len(values):.1f} ({', '.join(f'{v:.1f}' for v in values)})")
+        lines.append(f"| {kind} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
 def _dataset(taxonomy: str, root: Path, split: str, **more: Any) -> dict[str, Any]:
     return dict(type="TaxDataset", taxonomy=taxonomy, source="ycor", data_root=str(root), split=split, **more)
 
@@ -204,17 +255,23 @@ def main() -> int:
         cfg.merge_from_dict(args.set)
         offroad = Offroad(cfg, args.data_root, args.work, args.seeds, args.only)
         clock = Clock(offroad.stages())
-        run_stages(clock.stages, args.work, clock.say, args.jobs)
+        done = run_stages(clock.stages, args.work, clock.say, args.jobs)
         models = ["teacher", *(n for n in names if n in args.only)]
         results = report.results(args.work, args.seeds, models, VIEWS, AGAINST)
     except (UserError, ImportError, OSError) as e:
         print(f"error: {e}", file=sys.stderr)
         return 1
+    results["labels"] = {str(s): done[f"labels, seed {s}, scored"].result for s in args.seeds}
     results["settings"] |= dict(version=__version__, iterations=cfg.train_cfg.max_iters, fine=FINE, share=SHARE)
     write_atomic(args.work / "results.json", json.dumps(results, indent=1).encode())
-    page = report.page(results)
+    page = f"{report.page(results)}\n{label_table(results['labels'])}\n"
     write_atomic(args.work / "results.md", page.encode())
-    print(f"\n{page}\n{args.work}/results.json, results.md")
+    pictures.plot(results["models"], args.work / "plot.svg", TITLES)
+    drawn = ["teacher", *(name for name in pictures.SHOWN[1:] if name in args.only)]
+    checkpoints = {name: checkpoint(done[f"{name}, seed {args.seeds[0]}"]) for name in drawn}
+    frames = offroad.judges()["rugd"] | {"indices": list(SHOWN)}
+    pictures.draw_maps(cfg, frames, checkpoints, args.work / "maps.png")
+    print(f"\n{page}\n{args.work}/results.json, results.md, plot.svg, maps.png")
     return 0
 
 

@@ -25,7 +25,6 @@ from lsu_seg.label_files.annotation import channel_constraint
 from lsu_seg.pseudo.run import pseudo_label
 from lsu_seg.unify.configs import stage_config
 from lsu_seg.unify.report import paint
-from streets.report import VIEWS
 
 SHOWN = ("teacher", "raw", "constrained", "set_mean")
 """The models whose label maps are shown, as far as they were trained."""
@@ -35,8 +34,12 @@ JUDGES = {"bdd100k": "BDD100K", "camvid_val": "CamVid val", "a2d2": "A2D2", "cit
 _WIDTH, _GAP, _TEXT = 300, 6, 13
 
 
-def plot(models: Mapping[str, Any], path: Path) -> None:
-    """The difference from the teacher of every student: bars are means, and dots seeds."""
+def plot(models: Mapping[str, Any], path: Path, titles: Mapping[str, str] = JUDGES) -> None:
+    """The difference from the teacher of every student: bars are means, and dots seeds.
+
+    Args:
+        models: of the results. titles: of the judges that are shown.
+    """
     import matplotlib
 
     matplotlib.use("Agg")
@@ -45,16 +48,17 @@ def plot(models: Mapping[str, Any], path: Path) -> None:
     matplotlib.rcParams["svg.hashsalt"] = "lsu"  # the same results give the same file
     names = [name for name in models if name != "teacher"]
     size = (9, 0.9 + 0.24 * len(names))
-    figure, panels = plt.subplots(1, len(VIEWS), figsize=size, sharey=True, layout="constrained")
-    for axes, key in zip(panels, VIEWS, strict=True):
-        (teacher,) = (100 * s[key]["miou"] for s in models["teacher"].values())
+    figure, panels = plt.subplots(1, len(titles), figsize=size, sharey=True, layout="constrained")
+    for axes, (key, title) in zip(panels, titles.items(), strict=True):
+        teachers = {seed: 100 * s[key]["miou"] for seed, s in models["teacher"].items()}
         for y, name in enumerate(names):
-            values = [100 * s[key]["miou"] - teacher for s in models[name].values()]
+            # All seeds have one teacher, or each its own.
+            values = [100 * s[key]["miou"] - teachers.get(seed, teachers.get("")) for seed, s in models[name].items()]
             colour = "#3d6fa5" if name.endswith("_mean") else "#9a9a9a"
             axes.barh(y, statistics.mean(values), color=colour, alpha=0.75)
             axes.plot(values, [y] * len(values), "o", color="black", markersize=2.5)
         axes.axvline(0, color="black", linewidth=0.8)
-        axes.set_title(f"{JUDGES[key]} (teacher: {teacher:.1f})", fontsize=9)
+        axes.set_title(f"{title} (teacher: {statistics.mean(teachers.values()):.1f})", fontsize=9)
         axes.tick_params(labelsize=8)
         axes.spines[["top", "right"]].set_visible(False)
     panels[0].set_yticks(range(len(names)), names)
