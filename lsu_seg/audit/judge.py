@@ -17,7 +17,7 @@ from lsu_seg.audit.learnt import Learnt, learnt
 from lsu_seg.audit.moves import likely_move, refined
 from lsu_seg.audit.pixels import Pixels, pixels_of, redraw
 from lsu_seg.audit.presence import Presence, opinion, presence
-from lsu_seg.audit.rows import EACH, PAIR, SLIP, closed_rows, fits, patterns
+from lsu_seg.audit.rows import EACH, LIMIT, PAIR, SLIP, closed_rows, fits, patterns
 from lsu_seg.audit.sample import Sample
 from lsu_seg.audit.scores import Scores
 from lsu_seg.audit.teacher import tells_apart
@@ -275,7 +275,7 @@ def _moved(case: Case, after: Case, to: NDArray[np.int64]) -> list[Finding]:
     expected = case.expected_pairs(gain)
     if expected >= case.budget(PARTS.exchanged):
         return []
-    if len(at) == 2 and to[to[at]].tolist() == at and (own - other)[at].min() > 0 and gain > PAIR:
+    if len(at) == 2 and to[to[at]].tolist() == at and (own - other)[at].min() > -LIMIT and gain > PAIR:
         return [Finding("exchanged", tuple(at), score=gain, expected=expected, changes=changes)]
     if len(at) > 2 and gain > SLIP and better:
         return [Finding("slipped", tuple(at), score=gain, expected=expected, changes=changes)]

@@ -44,10 +44,13 @@ def pair_gains(fit: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.nan_to_num(each + each.T, nan=0.0)
 
 
-def both_gain(fit: NDArray[np.float64]) -> NDArray[np.bool_]:
-    """Whether each of two rows gains by an exchange, `[D, D]`: if one alone does, one alone is wrong."""
+def may_exchange(fit: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Pairs of rows of which neither loses more by an exchange than one class is worth, `[D, D]`.
+
+    If one of two gains, and the other loses as much, one alone is wrong.
+    """
     each = fit - np.diag(fit)[:, None]
-    return np.asarray((each > 0) & (each.T > 0))
+    return np.asarray((each > -LIMIT) & (each.T > -LIMIT))
 
 
 def patterns(raw: NDArray[np.int64], allowed: NDArray[np.bool_]) -> list[NDArray[np.int64]]:

@@ -24,6 +24,8 @@ PART = 0.6
 """How much of the usual score is taken off; the rest is the same for every dataset."""
 SPARSE = 10
 """So many more pairs are counted as may be insisted on: of few pairs, what is usual is not well known."""
+ENOUGH_IMAGES = 50
+"""Rows of fewer images score high by mistake more often, the fewer the more; rows of more do so no more rarely."""
 MANY_IMAGES = 40
 """A missing class is found no oftener in rows with more images."""
 
@@ -77,6 +79,11 @@ class Scores:
     def shown(self) -> NDArray[np.int64]:
         """How many images show each class in each row `[D, K]`."""
         return self.statistics.shown[: len(self.allowed)]
+
+    @property
+    def rows_at_risk(self) -> NDArray[np.float64]:
+        """As how many rows of `ENOUGH_IMAGES` each row counts, `[D]`: of those in few images, more look wrong."""
+        return np.asarray(ENOUGH_IMAGES / np.clip(self.statistics.images[: len(self.allowed)], 1, ENOUGH_IMAGES))
 
     @property
     def pairs_at_risk(self) -> int:

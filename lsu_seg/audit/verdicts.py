@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 
 from lsu_seg.audit.findings import Finding
 from lsu_seg.audit.learnt import Learnt
-from lsu_seg.audit.rows import PAIR, both_gain, fits, pair_gains
+from lsu_seg.audit.rows import PAIR, fits, may_exchange, pair_gains
 from lsu_seg.audit.scores import Scores, outside
 
 FEWEST_SHOW = 2
-"""A class is not insisted on if fewer images show it: there would be next to nothing to look at."""
+"""What a map does not allow is no contradiction if fewer images show it: there would be next to nothing to look at."""
 UNLIKELY = -3.0
 """Log odds below which a class is not insisted on, however rarely forbidden classes score as much."""
 LEAST = 0.02
@@ -92,6 +92,11 @@ def shows(s: Scores) -> NDArray[np.bool_]:
     return np.asarray((s.z > UNLIKELY) & (s.share > LEAST) & (s.shown >= FEWEST_SHOW))
 
 
+def shows_else(s: Scores) -> NDArray[np.bool_]:
+    """Rows `[D]` that show a class which the map does not allow in them."""
+    return np.asarray((np.where(s.allowed[:, :-1], 0, s.shown) >= FEWEST_SHOW).any(1))
+
+
 def hardly_shows(s: Scores) -> NDArray[np.bool_]:
     """Pairs `[D, K]` of which little enough is seen to be never chosen."""
     return np.asarray((s.share < SEEN) & (s.said < SAID))
@@ -106,7 +111,7 @@ def exchanged(case: Case) -> Iterator[Finding]:
     """Pairs of rows whose scores fit each other's S(r)."""
     s = case.scores
     fit = np.where(s.closed[:, None] & s.closed[None, :], fits(s.z, s.allowed), np.nan)
-    gains = np.where(both_gain(fit), pair_gains(fit), 0.0)
+    gains = np.where(may_exchange(fit), pair_gains(fit), 0.0)
     while (gain := float(gains.max(initial=0.0))) > PAIR:
         a, b = map(int, np.unravel_index(gains.argmax(), gains.shape))
         expected = case.expected_pairs(gain)
@@ -122,8 +127,8 @@ def wrong_rows(case: Case) -> Iterator[Finding]:
     """Rows that show other classes than they may be. That they show next to nothing else is left to be seen."""
     s = case.scores
     score = s.wrong_row
-    expected = case.learnt.wrong_row(score) * int(s.closed.sum())
-    for d in np.flatnonzero(s.closed & (expected < case.budget(PARTS.wrong_row))).tolist():
+    expected = case.learnt.wrong_row(score) * s.rows_at_risk * int(s.closed.sum())
+    for d in np.flatnonzero(s.closed & shows_else(s) & (expected < case.budget(PARTS.wrong_row))).tolist():
         seen = outside(s.share[d], s.allowed[d, :-1])
         share = float(np.clip(s.share[d, seen].sum(), 0, 1))
         yield Finding("wrong-row", (d,), tuple(seen), share=share, score=float(score[d]), expected=float(expected[d]))
@@ -145,8 +150,8 @@ def void_hides(case: Case) -> Iterator[Finding]:
     """Rows that are void, and that the teacher knows."""
     s = case.scores
     score = case.learnt.known(s.familiarity)
-    expected = case.learnt.void_hides(score) * int(s.ignored.sum())
-    for d in np.flatnonzero(s.ignored & (expected < case.budget(PARTS.void_hides))).tolist():
+    expected = case.learnt.void_hides(score) * s.rows_at_risk * int(s.ignored.sum())
+    for d in np.flatnonzero(s.ignored & shows_else(s) & (expected < case.budget(PARTS.void_hides))).tolist():
         order = np.argsort(-s.share[d])
         seen = [int(c) for c in order if s.share[d, c] > 0.15][:3] or [int(order[0])]
         share = float(np.clip(s.share[d, seen].sum(), 0, 1))
@@ -167,7 +172,7 @@ def is_void(case: Case) -> Iterator[Finding]:
     """Rows that the teacher does not know, though the map says what they are."""
     s = case.scores
     score = case.learnt.novel(s.familiarity)
-    expected = case.learnt.is_void(score) * int(s.closed.sum())
+    expected = case.learnt.is_void(score) * s.rows_at_risk * int(s.closed.sum())
     for d in np.flatnonzero(s.closed & unknown(s) & (expected < case.settings.notes * NOTE_PARTS[1])).tolist():
         yield Finding("is-void", (d,), score=float(score[d]), expected=float(expected[d]))
 

@@ -12,8 +12,17 @@ from lsu_seg.audit.judge import enough, scored
 from lsu_seg.audit.learnt import Tail, as_json, learnt
 from lsu_seg.audit.presence import FEATURES
 from lsu_seg.audit.scores import CIRCUMSTANCES, FAMILIAR, PART, USUAL, Scores
-from lsu_seg.audit.verdicts import Case, Settings, decidable, insisted_on, power_of
-from tests.helpers.audit_world import World, draw
+from lsu_seg.audit.verdicts import (
+    Case,
+    Settings,
+    decidable,
+    insisted_on,
+    is_void,
+    power_of,
+    void_hides,
+    wrong_rows,
+)
+from tests.helpers.audit_world import ROWS, World, draw
 
 
 @pytest.fixture(scope="module")
@@ -98,6 +107,32 @@ def test_images_count_only_as_they_show_a_class(world: World) -> None:
 
     assert found(1, 50.0) == []
     assert found(2, 3.0) == found(2, 50.0) == found(1000, 1000.0) != []
+
+
+def test_of_rows_in_few_images_more_is_expected_by_chance() -> None:
+    """There, rows of right maps were seen to look like others, like what is known, or like nothing, more often."""
+    world = draw(rows=(*ROWS, (8,)), content={2: (0, 5), 3: (8,), 6: (1, 2)})
+    whole = scores(world)
+
+    def expected(images: float) -> list[float]:
+        few = replace(whole.statistics, images=np.full(len(whole.statistics.images), images))
+        case = Case(replace(whole, statistics=few), learnt(), Settings(50.0, 50.0))
+        # the scores depend on the number of images, too: only what they are worth is compared
+        worth = (
+            case.learnt.wrong_row(case.scores.wrong_row),
+            case.learnt.is_void(learnt().novel(case.scores.familiarity)),
+        )
+        hides = case.learnt.void_hides(learnt().known(case.scores.familiarity))
+        found = [
+            next(f for f in kind(case) if f.rows == (d,))
+            for kind, d in ((wrong_rows, 2), (is_void, 3), (void_hides, 6))
+        ]
+        return [f.expected / float(rate[d]) for f, rate, d in zip(found, (*worth, hides), (2, 3, 6), strict=True)]
+
+    rows = int(whole.closed.sum())
+    assert expected(50) == pytest.approx([rows, rows, 1])
+    assert expected(5) == pytest.approx([10 * rows, 10 * rows, 10])
+    assert expected(1000) == pytest.approx([rows, rows, 1])
 
 
 def test_images_that_show_a_class_are_those_where_the_teacher_is_sure_of_it(world: World) -> None:

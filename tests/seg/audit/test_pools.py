@@ -127,15 +127,15 @@ def test_looks_are_at_a_right_map_and_at_maps_with_one_error(pool: Pool, tmp_pat
     assert {look.kind for look in others} >= {"missing", "void hides"}
 
 
-@pytest.mark.parametrize("more", [0, 7])
-def test_a_tail_expects_of_the_maps_that_it_was_counted_on_what_they_have(more: int) -> None:
+@pytest.mark.parametrize("each", [1.0, 1.7])
+def test_a_tail_expects_of_the_maps_that_it_was_counted_on_what_they_have(each: float) -> None:
     rng = np.random.default_rng(0)
     maps: list[NDArray[np.float64]] = [rng.exponential(size=n) for n in (40, 200, 90)]
     maps[0][:30] = -np.inf  # candidates that cannot become a finding
-    tail = _tail(maps, more)
+    candidates = each * sum(map(len, maps))
+    tail = _tail(maps, candidates)
     for score in tail.scores:
-        expected = sum(float(tail(score)) * (len(values) + more) for values in maps)
-        assert expected == pytest.approx(sum((values > score).sum() for values in maps))
+        assert float(tail(score)) * candidates == pytest.approx(sum((values > score).sum() for values in maps))
     assert (np.concatenate(maps) > tail.scores[-1]).sum() == FEWEST
     with pytest.raises(SystemExit, match="learn from more worlds"):
         _tail([np.full(1000, -np.inf)])

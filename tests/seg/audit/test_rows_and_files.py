@@ -10,7 +10,7 @@ from lsu_seg.audit.files import pairing
 from lsu_seg.audit.judge import file_findings
 from lsu_seg.audit.learnt import learnt
 from lsu_seg.audit.moves import likely_move, refined
-from lsu_seg.audit.rows import both_gain, closed_rows, fits, pair_gains, patterns
+from lsu_seg.audit.rows import closed_rows, fits, may_exchange, pair_gains, patterns
 from lsu_seg.audit.verdicts import Settings
 from tests.helpers.audit_world import ROWS, draw
 
@@ -41,13 +41,12 @@ def test_of_two_rows_of_which_one_alone_fits_better_one_alone_is_wrong() -> None
     z = np.where(allowed[:, :4], 4.0, -4.0)
     z[2] = z[0]
     z[[1, 3]] = z[[3, 1]]
-    fit = fits(z, allowed)
-    gains, both = pair_gains(fit), both_gain(fit)
-    assert gains[0, 2] == pytest.approx(0, abs=1e-9) and not both[0, 2]
-    z[0, 2] = 3.0  # it shows a little of the other, too
-    gains, both = pair_gains(fits(z, allowed)), both_gain(fits(z, allowed))
-    assert gains[0, 2] > 0 and not both[0, 2]
-    assert both[1, 3] and gains[1, 3] == gains.max() and both.sum() == 2
+    z[0, 2] = -1.0  # it shows a little of the other, perhaps
+    gains, may = pair_gains(fits(z, allowed)), may_exchange(fits(z, allowed))
+    assert gains[0, 2] > 2 and not may[0, 2] and not may[2, 0]
+    assert may[1, 3] and gains[1, 3] == gains.max() > 10
+    z[0, 2] = 3.0  # a teacher to which both look alike
+    assert may_exchange(fits(z, allowed))[0, 2]
 
 
 def test_rows_that_fit_anything_are_not_moved_where_all_others_stay() -> None:

@@ -29,8 +29,8 @@ from audit_table.looks import Look, looks
 from lsu_seg.audit.learnt import FILE, Learnt, Linear, Tail, as_json
 from lsu_seg.audit.presence import FEATURES
 from lsu_seg.audit.rows import closed_rows, fits, pair_gains
-from lsu_seg.audit.scores import CIRCUMSTANCES, FAMILIAR, SPARSE, Scores
-from lsu_seg.audit.verdicts import CHOSEN, NONE, PARTS, Settings, hardly_shows, shows, unknown
+from lsu_seg.audit.scores import CIRCUMSTANCES, FAMILIAR, Scores
+from lsu_seg.audit.verdicts import CHOSEN, NONE, PARTS, Settings, hardly_shows, shows, shows_else, unknown
 
 FIRST = 10_000
 """Seeds of the table's worlds are larger than those of these."""
@@ -58,19 +58,30 @@ def learn(worlds: list[list[Look]]) -> Learnt:
     rights = [(world[0], scores(world[0])) for world in worlds]
     known = _void_rows(worlds, scores)
     novel = _known_rows(worlds, scores)
-    insisted = _tail((_only(s.insisted, shows(s))[s.forbidden] for _, s in rights), SPARSE)
+    insisted = _tail(
+        (_only(s.insisted, shows(s))[s.forbidden] for _, s in rights), sum(s.pairs_at_risk for _, s in rights)
+    )
     return Learnt(
         present,
         known,
         novel,
         insisted,
-        wrong_row=_tail(_only(s.wrong_row, look.left < NONE)[s.closed] for look, s in rights),
+        wrong_row=_tail(
+            (_only(s.wrong_row, shows_else(s) & (look.left < NONE))[s.closed] for look, s in rights),
+            sum(s.rows_at_risk[s.closed].sum() for _, s in rights),
+        ),
         exchanged=_tail(_gains(s) for _, s in rights),
-        void_hides=_tail(known(s.familiarity)[s.ignored] for _, s in rights),
+        void_hides=_tail(
+            (_only(known(s.familiarity), shows_else(s))[s.ignored] for _, s in rights),
+            sum(s.rows_at_risk[s.ignored].sum() for _, s in rights),
+        ),
         never_chosen=_tail(
             _only(s.never_chosen, (look.truth[:, :-1] > CHOSEN) & hardly_shows(s))[s.chosen_from] for look, s in rights
         ),
-        is_void=_tail(_only(novel(s.familiarity), unknown(s))[s.closed] for _, s in rights),
+        is_void=_tail(
+            (_only(novel(s.familiarity), unknown(s))[s.closed] for _, s in rights),
+            sum(s.rows_at_risk[s.closed].sum() for _, s in rights),
+        ),
         shuffled=_tail([-np.array([look.order for look, _ in rights if np.isfinite(look.order)])]),
         power=_power(worlds, insisted, scores),
     )
@@ -88,15 +99,14 @@ def _gains(s: Scores) -> NDArray[np.float64]:
     return gains[np.ix_(at, at)][np.triu_indices(len(at), 1)]
 
 
-def _tail(parts: Iterable[NDArray[np.float64]], more: int = 0) -> Tail:
+def _tail(parts: Iterable[NDArray[np.float64]], candidates: float | None = None) -> Tail:
     """Scores that `FEWEST` of the candidates have, twice as many, and so on, up to half of them.
 
     Args:
-        parts: of each map. more: so many candidates more are counted of each.
+        parts: of each map. candidates: what they count as in all; by default each as one.
     """
-    each = list(parts)
-    values = np.sort(np.concatenate(each))[::-1]
-    candidates = len(values) + more * len(each)
+    values = np.sort(np.concatenate(list(parts)))[::-1]
+    candidates = candidates or len(values)
     most = min(len(values) // 2, int(np.isfinite(values).sum()) - 1)
     if most < 2 * FEWEST:
         raise SystemExit(
