@@ -25,7 +25,13 @@ def on_tokens(ls: Server, params: types.SemanticTokensParams) -> types.SemanticT
         start = where.start
         before = character if start.line == line else 0
         length = where.end.character - start.character
-        data += [start.line - line, start.character - before, length, reading.TOKENS.index(token.kind), token.declared]
+        data += [
+            start.line - line,
+            start.character - before,
+            length,
+            reading.TOKENS.index(token.kind),
+            int(token.declared),
+        ]
         line, character = start.line, start.character
     return types.SemanticTokens(data)
 
