@@ -24,6 +24,7 @@ REGISTRIES = {
     "LOOPS": "Loops",
     "HOOKS": "Hooks",
     "METRICS": "Metrics",
+    "VISBACKENDS": "Backends of trackers",
 }
 """The registries of MMSegmentation in which we have parts, and what they hold."""
 
