@@ -66,6 +66,7 @@ __all__ = [
     "UserError",
     "about",
     "by_name",
+    "class_names",
     "draw",
     "first_map",
     "interruption",
@@ -176,6 +177,23 @@ def about(name: str | Path, paths: Iterable[str | Path] = ()) -> dict[str, str]:
     from lsu_onto.library.library import Library
 
     return dict(Library(paths).alone(name).meta)
+
+
+def class_names(
+    name: str | Path, source: str | None = None, paths: Iterable[str | Path] = ()
+) -> dict[str, tuple[str, ...]]:
+    """Every class of a map's source, by channel, with all that it is called: its name, its official one, its aliases.
+
+    Args:
+        name, source, paths: the map, as for `load`, but not a compiled `.npz`.
+
+    >>> class_names("demo_town", "demo")["traffic_sign"]
+    ('traffic_sign',)
+    """
+    from lsu_onto.library.library import Library
+
+    classes = Library(paths).ontology(name, source).source.classes
+    return {c.name: tuple(dict.fromkeys([c.name, *filter(None, [c.official]), *c.aliases])) for c in classes}
 
 
 def taxonomies(paths: Iterable[str | Path] = ()) -> list[Entry]:

@@ -33,6 +33,9 @@ SET_QUERY_MODELS = (
 
 ONEFORMER = "OneFormerForUniversalSegmentation"
 
+PROMPTED = "CLIPSegForImageSegmentation"
+"""A model that is told in words what to look for (`prompted.py`)."""
+
 QUERY_MODELS = (*SET_QUERY_MODELS, "MaskFormerForInstanceSegmentation", ONEFORMER)
 """Models that predict masks with one class each."""
 
@@ -126,7 +129,7 @@ def _from_config(transformers: ModuleType, name: Any, arguments: dict[str, Any],
 def _from_folder(transformers: ModuleType, path: Path, num_classes: int | None, overrides: dict[str, Any]) -> HFModel:
     name = model_name(path)
     cls = getattr(transformers, name)
-    with _quiet(transformers), _loading_errors(path):
+    with quiet(transformers), loading_errors(path):
         config = cls.config_class.from_pretrained(str(path), local_files_only=True)
         if overrides:
             _check_keys(cls.config_class, overrides)
@@ -140,11 +143,11 @@ def _from_folder(transformers: ModuleType, path: Path, num_classes: int | None, 
             config=config,
             local_files_only=True,
             dtype=torch.float32,
-            ignore_mismatched_sizes=True,  # `_check_complete` says which they are
+            ignore_mismatched_sizes=True,  # `check_complete` says which they are
             output_loading_info=True,
         )
-    _check_complete(path, info, (old, config.num_labels), bool(overrides))
-    model = _describe(net, weight_files(path), lambda model: _folder_preprocessor(path, model))
+    check_complete(path, info, (old, config.num_labels), bool(overrides))
+    model = _describe(net, weight_files(path), lambda model: folder_preprocessor(path, model))
     return model._replace(new_head=new_head, task=_task(path, config.task_seq_len) if name == ONEFORMER else None)
 
 
@@ -153,16 +156,16 @@ def _from_data_priors(
 ) -> HFModel:
     released = data_priors.read(path)
     cls = transformers.Mask2FormerForUniversalSegmentation
-    with _loading_errors(path):
+    with loading_errors(path):
         config = _config(cls.config_class, _merged(released.config, overrides))
     if num_classes not in (None, config.num_labels):
         raise TeacherError(f"{path} has {config.num_labels} classes, and the config says {num_classes}")
-    with _quiet(transformers), _loading_errors(path):
+    with quiet(transformers), loading_errors(path):
         # Not `load_state_dict`: weight names have changed since, and only this method can translate them.
         net, info = cls.from_pretrained(
             None, config=config, state_dict=released.weights, dtype=torch.float32, output_loading_info=True
         )
-    _check_complete(path, info)
+    check_complete(path, info)
     return _describe(net, weight_files(path), lambda model: _preprocessor(data_priors.MEAN, data_priors.STD, model))
 
 
@@ -183,19 +186,33 @@ def model_name(folder: Path) -> str:
     Raises:
         TeacherError: the folder does not exist, or the model is not supported.
     """
+    name = architecture(folder)
+    if name == PROMPTED:
+        raise TeacherError(
+            f"{folder / CONFIG}: found a `{name}`, which is told in words what to look for: write `model ="
+            " dict(type='PromptSegmentor', hf=dict(pretrained=…), classes=[…], prompts=[…])`"
+        )
+    if not isinstance(name, str) or name not in MODELS:
+        raise TeacherError(f"{folder / CONFIG}: found a model `{name}`; expected one of {', '.join(MODELS)}")
+    return name
+
+
+def architecture(folder: Path) -> Any:
+    """What the config of a folder calls its model.
+
+    Raises:
+        TeacherError: there is no config, or it cannot be read.
+    """
     try:
         config = json.loads(_text(folder / CONFIG))
         names = config.get("architectures")
-        name = names[0] if isinstance(names, list) and names else names
+        return names[0] if isinstance(names, list) and names else names
     except FileNotFoundError:
         raise TeacherError(
             f"{folder}: found no {CONFIG}; expected a folder that `model.save_pretrained` wrote"
         ) from None
     except (ValueError, RecursionError, AttributeError, OSError) as e:
         raise TeacherError(f"{folder / CONFIG}: cannot be read as the config of a model: {e}") from None
-    if not isinstance(name, str) or name not in MODELS:
-        raise TeacherError(f"{folder / CONFIG}: found a model `{name}`; expected one of {', '.join(MODELS)}")
-    return name
 
 
 def model_of(hf: dict[str, Any]) -> str:
@@ -226,7 +243,7 @@ def tokenizer(folder: Path) -> Any:
             f"{folder}: found no tokenizer, in none of {', '.join(TOKENIZER)}; the model is told in words what to"
             " predict: save its processor there, too"
         )
-    with _quiet(transformers), _loading_errors(folder):
+    with quiet(transformers), loading_errors(folder):
         return transformers.CLIPTokenizer.from_pretrained(str(folder), local_files_only=True)
 
 
@@ -289,7 +306,7 @@ def _multiple(net: Any) -> int:
     return int(patch) if plain and isinstance(patch, int) else 32
 
 
-def _check_complete(
+def check_complete(
     path: Path, info: dict[str, Any], classes: tuple[int, int] = (0, 0), overridden: bool = False
 ) -> None:
     """Refuse missing or left-over weights, except for weights that no output depends on.
@@ -325,7 +342,7 @@ def _check_complete(
 # --- normalisation ---------------------------------------------------------------------------------------------------
 
 
-def _folder_preprocessor(path: Path, model: HFModel) -> dict[str, Any] | None:
+def folder_preprocessor(path: Path, model: HFModel) -> dict[str, Any] | None:
     """The normalisation in `preprocessor_config.json`; None if the file is missing: the config must then have one."""
     try:
         settings = json.loads(_text(path / PROCESSOR))
@@ -369,8 +386,8 @@ def _preprocessor(mean: Sequence[float], std: Sequence[float], model: HFModel) -
 
 
 @contextlib.contextmanager
-def _quiet(transformers: ModuleType) -> Iterator[None]:
-    """Silence the progress bar and the loading report of `transformers`; `_check_complete` checks the same facts."""
+def quiet(transformers: ModuleType) -> Iterator[None]:
+    """Silence the progress bar and the loading report of `transformers`; `check_complete` checks the same facts."""
     logs = transformers.utils.logging
     bar, level = logs.is_progress_bar_enabled(), logs.get_verbosity()
     logs.disable_progress_bar()
@@ -384,7 +401,7 @@ def _quiet(transformers: ModuleType) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _loading_errors(path: Path) -> Iterator[None]:
+def loading_errors(path: Path) -> Iterator[None]:
     """Turn the exceptions that `transformers` raises for damaged or foreign files into errors that name the path."""
     try:
         yield

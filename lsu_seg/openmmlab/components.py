@@ -13,6 +13,7 @@ for _name in (
     "losses.mmseg",
     "models.backbones",
     "models.huggingface",
+    "models.prompted",
     "models.mask_heads",
     "models.torch_segmentor",
     "pseudo.loop",

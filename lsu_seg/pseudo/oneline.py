@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,8 @@ import lsu_onto
 from lsu_seg.errors import ConfigError
 from lsu_seg.layout.pairs import DatasetError
 from lsu_seg.models.factory import is_factory
-from lsu_seg.models.hub import hub_name, pinned
+from lsu_seg.models.hf_models import PROMPTED, architecture
+from lsu_seg.models.hub import CONFIG, described, hub_name, pinned
 from lsu_seg.openmmlab.config import LOAD, load_config, renamed
 from lsu_seg.openmmlab.parts import weights_in
 
@@ -97,7 +98,7 @@ def pseudo_label_config(
     splits = lsu_onto.load(taxonomy, source, paths).layout.splits
     if splits and split not in splits:
         raise DatasetError(f"`{taxonomy}` has no split `{split}`; it has {', '.join(splits)}")
-    config = _teacher_config(teacher, checkpoint)
+    config = _teacher_config(teacher, checkpoint, lambda: lsu_onto.class_names(taxonomy, source, paths))
     dataset: dict[str, Any] = dict(
         type="TaxDataset",
         taxonomy=taxonomy,
@@ -140,8 +141,10 @@ def short_name(taxonomy: str) -> str:
     return Path(taxonomy).stem if taxonomy.endswith((".tax", ".npz")) else Path(taxonomy).name
 
 
-def _teacher_config(teacher: str, checkpoint: str | None) -> dict[str, Any]:
-    """The part of the config that concerns the teacher."""
+def _teacher_config(
+    teacher: str, checkpoint: str | None, names: Callable[[], Mapping[str, Sequence[str]]]
+) -> dict[str, Any]:
+    """The part of the config that concerns the teacher. names: what the classes of the source are called."""
     if is_factory(teacher):
         return _by_lsu_seg(dict(type="TorchSegmentor", factory=teacher))
     is_config = Path(teacher).suffix in CONFIG_SUFFIXES
@@ -159,7 +162,13 @@ def _teacher_config(teacher: str, checkpoint: str | None) -> dict[str, Any]:
             f" weights, so leave `--checkpoint` out; a config ends in {', '.join(CONFIG_SUFFIXES)}"
         )
     if not is_config:
-        return _by_lsu_seg(dict(type="HFSegmentor", hf=dict(pretrained=str(pinned(hub)) if hub else teacher)))
+        hf = dict(pretrained=str(pinned(hub)) if hub else teacher)
+        folder = described(hub) if hub else Path(teacher).expanduser()
+        if not (folder / CONFIG).is_file() or architecture(folder) != PROMPTED:
+            return _by_lsu_seg(dict(type="HFSegmentor", hf=hf))
+        called = names()
+        told = dict(classes=list(called), prompts=[words_of(several) for several in called.values()])
+        return _by_lsu_seg(dict(type="PromptSegmentor", hf=hf, **told))
     _check_no_network(Path(teacher))
     cfg = load_config(teacher)
     if not isinstance(cfg.get("model"), dict):
@@ -170,6 +179,15 @@ def _teacher_config(teacher: str, checkpoint: str | None) -> dict[str, Any]:
     imports = kept.get("custom_imports") or {}
     kept["custom_imports"] = {**imports, "imports": list(dict.fromkeys([*_listed(imports.get("imports")), "lsu_seg"]))}
     return {"default_scope": "mmseg", "log_level": "WARNING", **kept}
+
+
+def words_of(names: Sequence[str]) -> list[str]:
+    """The names of a class as prompts, each once. A path, as Vistas' official names are, is no prompt.
+
+    >>> words_of(["traffic_sign", "traffic sign", "Road sign", "object--traffic-sign"])
+    ['traffic sign', 'road sign']
+    """
+    return list(dict.fromkeys(name.replace("_", " ").lower() for name in names if "--" not in name))
 
 
 def _check_no_network(file: Path) -> None:

@@ -215,3 +215,11 @@ def released(path: Path, monkeypatch: pytest.MonkeyPatch, names: list[str] = CLA
         }
         torch.save({**checkpoint, **changes}, path)
     return path
+
+
+def write_tokenizer(path: Path) -> None:
+    """A tokenizer of CLIP that knows single letters."""
+    letters = "abcdefghijklmnopqrstuvwxyz_"
+    words = [*letters, *(f"{letter}</w>" for letter in letters), "<|startoftext|>", "<|endoftext|>"]
+    (path / "vocab.json").write_text(json.dumps({word: i for i, word in enumerate(words)}))
+    (path / "merges.txt").write_text("#version: 0.2\n")

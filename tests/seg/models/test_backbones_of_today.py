@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.util
-import json
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,7 @@ import torch
 from mmengine.structures import PixelData
 from mmseg.structures import SegDataSample
 
-from helpers.hf import M2F, built, folder, model
+from helpers.hf import M2F, built, folder, model, write_tokenizer
 from lsu_seg.decode import View
 from lsu_seg.errors import TeacherError
 
@@ -86,14 +85,6 @@ def test_a_backbone_of_timm_by_its_name() -> None:
             built(network)
         pytest.skip("timm is not installed; without it, the model is refused")
     assert built(network).evidence_of(torch.randn(1, 3, 64, 96))[0].logits.isfinite().all()
-
-
-def write_tokenizer(path: Path) -> None:
-    """A tokenizer of CLIP that knows single letters."""
-    letters = "abcdefghijklmnopqrstuvwxyz_"
-    words = [*letters, *(f"{letter}</w>" for letter in letters), "<|startoftext|>", "<|endoftext|>"]
-    (path / "vocab.json").write_text(json.dumps({word: i for i, word in enumerate(words)}))
-    (path / "merges.txt").write_text("#version: 0.2\n")
 
 
 def test_oneformer_is_told_its_task_by_the_folders_tokenizer(tmp_path: Path) -> None:

@@ -1,0 +1,169 @@
+"""CLIPSeg as a segmentor: a network that is told in words what to look for, with prompts for each class."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import logsigmoid
+
+from lsu_onto import INSTALL
+from lsu_seg.decode import QueryView, View
+from lsu_seg.errors import TeacherError
+from lsu_seg.models.hf_models import (
+    PROMPTED,
+    HFModel,
+    architecture,
+    check_complete,
+    folder_preprocessor,
+    loading_errors,
+    quiet,
+    tokenizer,
+    weight_files,
+)
+from lsu_seg.models.hub import downloaded, hub_name, pinned
+from lsu_seg.models.segmentor import NetSegmentor
+from lsu_seg.openmmlab.registry import MODELS, register
+
+
+@register(MODELS)
+class PromptSegmentor(NetSegmentor):
+    """A CLIPSeg network, which looks for what its prompts say: a teacher for classes that it was never trained on.
+
+    A pixel's evidence for a class is the network's probability of that class's prompts, and its mass of no object is
+    the probability that no class's prompts fit. It labels and is evaluated; it is not trained.
+
+    Args:
+        hf: `dict(pretrained='folder')`: a folder with the model and its processor, or a name on a hub.
+        classes: names of the source's classes, in the order of its channels.
+        prompts: what each of them looks like, in words: a text or several, whose embeddings are averaged. (A dict
+            would be one argument less, and mmengine writes those of a config in the order of the alphabet.)
+        data_preprocessor: as for `HFSegmentor`. test_cfg: None or `dict(mode='whole')`.
+
+    Raises:
+        TeacherError: the folder has no such model, or a class has no prompt.
+    """
+
+    names_place = "classes"
+
+    def __init__(
+        self,
+        hf: Mapping[str, Any],
+        classes: Sequence[str],
+        prompts: Sequence[str | Sequence[str]],
+        data_preprocessor: dict[str, Any] | None = None,
+        init_cfg: dict[str, Any] | None = None,
+        test_cfg: dict[str, Any] | None = None,
+        train_cfg: dict[str, Any] | None = None,
+        pretrained: None = None,
+    ) -> None:
+        if set(hf) != {"pretrained"} or not hf["pretrained"]:
+            raise TeacherError(f"`hf` is {dict(hf)}; expected `dict(pretrained='FOLDER')`")
+        if test_cfg and test_cfg.get("mode", "whole") != "whole":
+            raise TeacherError(
+                f"test_cfg is {dict(test_cfg)}; a PromptSegmentor sees whole images (windows: `PseudoLabelLoop`)"
+            )
+        name = hub_name(hf["pretrained"])
+        origin = pinned(name) if name else None
+        path = downloaded(origin) if origin else Path(hf["pretrained"]).expanduser()
+        if len(classes) != len(prompts):
+            raise TeacherError(
+                f"there are {len(classes)} `classes` and {len(prompts)} `prompts`; expected one for each"
+            )
+        texts = [[text] if isinstance(text, str) else list(text) for text in prompts]
+        for name, several in zip(classes, texts, strict=True):
+            if not several or not all(isinstance(text, str) and text.strip() for text in several):
+                raise TeacherError(f"`prompts` has {several!r} for `{name}`; expected a text, or several")
+        model = _load(path)
+        net = PromptedNet(model.net, _embeddings(model.net, path, texts))
+        if data_preprocessor is None and model.data_preprocessor is None:
+            raise TeacherError(
+                f"how images are normalised is not said: {path} has no preprocessor_config.json; save the model's"
+                " processor there, or write `data_preprocessor=dict(type='SegDataPreProcessor', mean=…, std=…)`"
+            )
+        super().__init__(
+            net,
+            len(texts),
+            model.multiple,
+            False,
+            None,
+            None,
+            data_preprocessor or model.data_preprocessor,
+            init_cfg,
+        )
+        self.class_names, self.weight_files, self.origin = tuple(classes), model.files, str(origin or "")
+
+    def evidence_of(self, batch: Tensor) -> list[View | QueryView]:
+        logits = self.net(self.fitting(batch)).float()
+        nothing = logsigmoid(-logits).sum(1).exp()
+        return [View(logsigmoid(one), void=void) for one, void in zip(logits, nothing, strict=True)]
+
+    def extract_feat(self, inputs: Tensor) -> Any:
+        return self.net(self.fitting(inputs))
+
+    def loss(self, inputs: Tensor, data_samples: Any) -> dict[str, Tensor]:
+        raise TeacherError("a PromptSegmentor is not trained: it labels, and a student is trained on its labels")
+
+
+class PromptedNet(nn.Module):
+    """CLIPSeg with its prompts: images, float `[N, 3, H, W]` → one logit for each class, `[N, K, h, w]`.
+
+    `transformers` runs the image's encoder once for each prompt, and takes the patches of any image for a square.
+    """
+
+    embeddings: Tensor
+
+    def __init__(self, model: Any, embeddings: Tensor) -> None:
+        super().__init__()
+        self.model = model.requires_grad_(False)
+        self.register_buffer("embeddings", embeddings, persistent=False)
+
+    def forward(self, images: Tensor) -> Tensor:
+        model, decoder = self.model, self.model.decoder
+        patch = model.config.vision_config.patch_size
+        grid = images.shape[2] // patch, images.shape[3] // patch
+        seen = model.clip.get_image_features(pixel_values=images, output_hidden_states=True).hidden_states
+        layers = [seen[i + 1] for i in reversed(model.extract_layers)]
+        return torch.stack([self._of_one(decoder, [x[i] for x in layers], grid) for i in range(len(images))])
+
+    def _of_one(self, decoder: Any, layers: Sequence[Tensor], grid: tuple[int, int]) -> Tensor:
+        """`[K, h, w]` of one image, whose patches have `[L, C]` in each layer."""
+        told = self.embeddings
+        state: Any = 0
+        for i, (x, layer, reduce) in enumerate(zip(layers, decoder.layers, decoder.reduces, strict=True)):
+            state = reduce(x) + state
+            if i == decoder.conditional_layer:
+                state = decoder.film_mul(told)[:, None] * state + decoder.film_add(told)[:, None]
+            state = layer(state.expand(len(told), *state.shape[-2:]), attention_mask=None)
+        maps = state[:, 1:].mT.reshape(len(told), -1, *grid)  # the first is the token of the class
+        logits: Tensor = decoder.transposed_convolution(maps)[:, 0]
+        return logits
+
+
+def _load(path: Path) -> HFModel:
+    if importlib.util.find_spec("transformers") is None:
+        raise TeacherError(f"Hugging Face models need `transformers`, which is not installed: {INSTALL.format('hf')}")
+    import transformers
+
+    if (name := architecture(path)) != PROMPTED:
+        raise TeacherError(f"{path}: found a model `{name}`; expected a `{PROMPTED}`; other models are HFSegmentors")
+    cls: Any = transformers.CLIPSegForImageSegmentation
+    with quiet(transformers), loading_errors(path):
+        net, info = cls.from_pretrained(str(path), local_files_only=True, dtype=torch.float32, output_loading_info=True)
+    check_complete(path, info)
+    model = HFModel(net, (), weight_files(path), False, False, int(net.config.vision_config.patch_size), None)
+    return model._replace(data_preprocessor=folder_preprocessor(path, model))
+
+
+@torch.no_grad()
+def _embeddings(model: Any, path: Path, prompts: Sequence[Sequence[str]]) -> Tensor:
+    """What the decoder is told of each class, float `[K, P]`."""
+    flat = [text for several in prompts for text in several]
+    longest = model.config.text_config.max_position_embeddings
+    tokens = tokenizer(path)(flat, padding=True, truncation=True, max_length=longest, return_tensors="pt")
+    of_each = model.eval().clip.get_text_features(**tokens).pooler_output
+    return torch.stack([part.mean(0) for part in of_each.split([len(several) for several in prompts])])
