@@ -25,6 +25,7 @@ from lsu_seg.openmmlab.config import is_type
 from lsu_seg.openmmlab.failures import named
 from lsu_seg.openmmlab.mmdet import check_mmdet
 from lsu_seg.openmmlab.parts import check_parts, weights_in
+from lsu_seg.openmmlab.recompute import recompute_in_backward
 from lsu_seg.openmmlab.stated_classes import stated_classes
 from lsu_seg.openmmlab.weights import adopt, check_finite, check_kind, check_weights, misfit
 from lsu_seg.runtime.allocator import keep_freed_memory
@@ -68,6 +69,9 @@ class RankedRunner(Runner):
         with named(self.cfg, self), warnings.catch_warnings():
             # mmengine's schedules count iterations, and its `accumulative_counts` takes no step in the first of them.
             warnings.filterwarnings("ignore", r"Detected call of `scheduler\.step\(\)` before", UserWarning)
+            if parts := self.cfg.pop("activation_checkpointing", None):  # mmengine's own trains less than it says
+                model: Any = getattr(self.model, "module", self.model)
+                recompute_in_backward(model, parts)
             return super().train()
 
     def test(self) -> Any:
@@ -229,6 +233,8 @@ def runner_with_checkpoint(cfg: Config, checkpoint: str | Path | None, quiet: bo
     ):
         cfg.pop(key, None)
     cfg.pop("param_scheduler", None)
+    # What a moving average's checkpoint holds as the model is the average; only a training goes on from the rest of it.
+    cfg.custom_hooks = [hook for hook in cfg.get("custom_hooks") or [] if not is_type(hook, "EMAHook")]
     if checkpoint is None:
         cfg.load_from = None
         runner = build_runner(cfg, quiet)

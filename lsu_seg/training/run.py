@@ -41,6 +41,13 @@ def train(cfg: Config, quiet: bool = False, resume: bool = False) -> Path:
             "the config has no `train_dataloader`, `train_cfg` and `optim_wrapper`, so there is nothing to train: is it"
             " one for labelling or evaluation?"
         )
+    if cfg.get("strategy") or cfg.get("runner_type", "Runner") != "Runner":
+        key = "strategy" if cfg.get("strategy") else "runner_type"
+        raise ConfigError(
+            f"`{key}` is {cfg[key]!r}, and mmengine's Runner trains here, which has none of the FlexibleRunner's"
+            " strategies, such as FSDP: leave it out; each GPU has the whole model, and `AmpOptimWrapper` and"
+            " `activation_checkpointing = ['backbone']` save memory"
+        )
     pin(cfg.model)
     work = make_work_dir(cfg)
     # Two runs would overwrite each other's checkpoints, and both end as if nothing was wrong.

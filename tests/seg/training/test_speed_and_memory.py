@@ -1,0 +1,154 @@
+"""Mixed precision, recomputed activations, moving averages and gradients of several iterations, on a CPU."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from mmengine.optim.optimizer import amp_optimizer_wrapper
+from mmengine.registry import init_default_scope
+from mmengine.structures import PixelData
+from mmseg.structures import SegDataSample
+
+from helpers.hf import M2F, TINY, built, model
+from helpers.students import student_config
+from helpers.tiny import LOAD
+from lsu_seg.errors import ConfigError
+from lsu_seg.evaluation.run import measure
+from lsu_seg.losses.mmseg import SetNLLLoss
+from lsu_seg.openmmlab.recompute import recompute_in_backward
+from lsu_seg.training.run import train
+
+AMP = {"optim_wrapper.type": "AmpOptimWrapper", "optim_wrapper.dtype": "bfloat16"}
+
+
+@pytest.fixture(autouse=True)
+def scope() -> None:
+    init_default_scope("mmseg")
+
+
+def trained(root: Path, iterations: int = 3, **changes: Any) -> dict[str, Any]:
+    """The checkpoint of a short training."""
+    cfg = student_config(root, iterations=iterations)
+    cfg.merge_from_dict(changes)
+    loaded: dict[str, Any] = torch.load(train(cfg, quiet=True), weights_only=False)
+    return loaded
+
+
+@pytest.fixture(scope="module")
+def plain(tmp_path_factory: pytest.TempPathFactory) -> dict[str, torch.Tensor]:
+    init_default_scope("mmseg")
+    weights: dict[str, torch.Tensor] = trained(tmp_path_factory.mktemp("plain"))["state_dict"]
+    return weights
+
+
+def test_mixed_precision_needs_a_gpu(tmp_path: Path) -> None:
+    if torch.cuda.is_available():
+        pytest.skip("there is a GPU")
+    with pytest.raises(ConfigError, match=r"`optim_wrapper` cannot be used as it is: .*only available training on gpu"):
+        trained(tmp_path, **AMP)
+
+
+def test_the_loss_of_sets_is_float32_in_mixed_precision(
+    plain: dict[str, torch.Tensor], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """mmengine's wrapper asks for a GPU; torch's autocast to bfloat16, all that it does then, works on a CPU too."""
+    monkeypatch.setattr(amp_optimizer_wrapper, "is_cuda_available", lambda: True)
+    kinds = []
+    forward = SetNLLLoss.forward
+
+    def noted(self: Any, logits: torch.Tensor, *args: Any, **kwargs: Any) -> torch.Tensor:
+        loss = forward(self, logits, *args, **kwargs)
+        kinds.append((logits.dtype, loss.dtype))
+        return loss
+
+    monkeypatch.setattr(SetNLLLoss, "forward", noted)
+    found = trained(tmp_path, **AMP, **{"optim_wrapper.loss_scale": dict(enabled=False)})["state_dict"]
+    assert set(kinds) == {(torch.bfloat16, torch.float32)}
+    assert all(w.dtype == plain[key].dtype for key, w in found.items())
+    distance = max(float((w - plain[key]).abs().max()) for key, w in found.items() if w.is_floating_point())
+    assert 0 < distance < 0.02
+
+
+@pytest.mark.parametrize("name", TINY)
+def test_the_losses_of_hugging_faces_models_are_float32_under_autocast(name: str) -> None:
+    segmentor = built(model(name)).train()
+    target = torch.randint(0, 5, (2, 8, 8), generator=torch.Generator().manual_seed(0))
+    target = target.repeat_interleave(8, 1).repeat_interleave(8, 2)
+    samples = [SegDataSample(gt_sem_seg=PixelData(data=one[None])) for one in target]
+    images = torch.randn(2, 3, 64, 64, generator=torch.Generator().manual_seed(0))
+    losses = []
+    for precise in (True, False):
+        torch.manual_seed(0)
+        with torch.autocast("cpu", torch.bfloat16, enabled=not precise):
+            parts = segmentor(images, samples, mode="loss")
+        assert {part.dtype for part in parts.values()} == {torch.float32}
+        losses.append(torch.stack(list(parts.values())).sum())
+        losses[-1].backward()
+    assert losses[1].item() == pytest.approx(losses[0].item(), rel=0.1)
+
+
+def test_recomputed_activations_change_nothing(plain: dict[str, torch.Tensor], tmp_path: Path) -> None:
+    """Also where a part's arguments need no gradient, and in the statistics of batch norms, which see a batch twice."""
+    found = trained(tmp_path, activation_checkpointing=["backbone", "decode_head"])["state_dict"]
+    assert all(torch.equal(weight, plain[key]) for key, weight in found.items())
+
+
+def test_activations_of_a_network_that_takes_keywords_are_recomputed() -> None:
+    sample = SegDataSample(gt_sem_seg=PixelData(data=torch.arange(64).view(1, 1, 64).expand(1, 64, 64) % 5))
+    gradients = []
+    for again in (False, True):
+        segmentor = built(model(M2F)).train()
+        if again:
+            recompute_in_backward(segmentor, "net.model.pixel_level_module")
+        torch.manual_seed(0)
+        segmentor(torch.ones(1, 3, 64, 64), [sample], mode="loss")["loss_masks"].backward()
+        gradients.append({key: p.grad for key, p in segmentor.named_parameters() if p.grad is not None})
+    assert gradients[0].keys() == gradients[1].keys()
+    assert all(torch.allclose(g, gradients[1][key], rtol=1e-4, atol=1e-6) for key, g in gradients[0].items())
+
+
+def test_a_part_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"has 'backbon', and the model no such part; did you mean `backbone`"):
+        trained(tmp_path, activation_checkpointing=["backbon"])
+
+
+def test_a_moving_average_is_what_a_checkpoint_holds(plain: dict[str, torch.Tensor], tmp_path: Path) -> None:
+    """The last validation's figures are those of `evaluate`, which takes the checkpoint as it is."""
+    cfg = student_config(tmp_path)
+    cfg.custom_hooks = [dict(type="EMAHook", momentum=0.5)]
+    dataset = dict(cfg.train_dataloader.dataset.datasets[0], pipeline=LOAD)
+    cfg.val_dataloader = dict(batch_size=1, sampler=dict(type="DefaultSampler", shuffle=False), dataset=dataset)
+    cfg.val_cfg, cfg.val_evaluator = dict(type="ValLoop"), dict(type="OntologyIoU", source="tiny")
+    cfg.train_cfg.val_interval = 3
+    last = train(cfg, quiet=True)
+    loaded = torch.load(last, weights_only=False)
+    own = {key.removeprefix("module."): w for key, w in loaded["ema_state_dict"].items() if key != "steps"}
+    assert all(torch.equal(weight, plain[key]) for key, weight in own.items()), "the weights are those of the training"
+    key = "decode_head.conv_seg.weight"
+    assert not torch.equal(loaded["state_dict"][key], plain[key])
+    scalars = next(tmp_path.rglob("scalars.json")).read_text()
+    validated = float(scalars.rpartition('"source/mIoU": ')[2].partition(",")[0])
+    measured = measure(cfg, last, {"val": dict(dataset)}, quiet=True)["val"].figures()
+    assert measured["source/mIoU"] == pytest.approx(validated, abs=1e-4)
+
+
+def test_a_resumed_moving_average_goes_on(tmp_path: Path) -> None:
+    cfg = student_config(tmp_path, iterations=2)
+    cfg.custom_hooks = [dict(type="EMAHook", momentum=1e-6)]
+    first = torch.load(train(cfg, quiet=True), weights_only=False)
+    cfg.train_cfg.max_iters = 4
+    second = torch.load(train(cfg, quiet=True, resume=True), weights_only=False)
+    assert (first["ema_state_dict"]["steps"], second["ema_state_dict"]["steps"]) == (2, 4)
+    key = "decode_head.conv_seg.weight"
+    assert torch.allclose(second["state_dict"][key], first["state_dict"][key], atol=1e-5), "it hardly moves"
+    moved = second["ema_state_dict"][f"module.{key}"] - first["ema_state_dict"][f"module.{key}"]
+    assert moved.abs().max() > 1e-3, "the weights themselves do"
+
+
+@pytest.mark.parametrize("change", [dict(strategy=dict(type="FSDPStrategy")), dict(runner_type="FlexibleRunner")])
+def test_what_the_runner_does_not_have_is_refused(change: dict[str, Any], tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=f"`{next(iter(change))}` is .*mmengine's Runner trains here"):
+        trained(tmp_path, **change)
