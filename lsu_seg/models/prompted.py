@@ -49,6 +49,7 @@ class PromptSegmentor(NetSegmentor):
     """
 
     names_place = "classes"
+    untrainable = "a PromptSegmentor is not trained: it labels, and a student is trained on its labels"
 
     def __init__(
         self,
@@ -67,9 +68,9 @@ class PromptSegmentor(NetSegmentor):
             raise TeacherError(
                 f"test_cfg is {dict(test_cfg)}; a PromptSegmentor sees whole images (windows: `PseudoLabelLoop`)"
             )
-        name = hub_name(hf["pretrained"])
-        origin = pinned(name) if name else None
-        path = downloaded(origin) if origin else Path(hf["pretrained"]).expanduser()
+        hub = hub_name(hf["pretrained"])
+        commit = pinned(hub) if hub else None
+        path = downloaded(commit) if commit else Path(hf["pretrained"]).expanduser()
         if len(classes) != len(prompts):
             raise TeacherError(
                 f"there are {len(classes)} `classes` and {len(prompts)} `prompts`; expected one for each"
@@ -95,7 +96,7 @@ class PromptSegmentor(NetSegmentor):
             data_preprocessor or model.data_preprocessor,
             init_cfg,
         )
-        self.class_names, self.weight_files, self.origin = tuple(classes), model.files, str(origin or "")
+        self.class_names, self.weight_files, self.origin = tuple(classes), model.files, str(commit or "")
 
     def evidence_of(self, batch: Tensor) -> list[View | QueryView]:
         logits = self.net(self.fitting(batch)).float()
@@ -106,7 +107,7 @@ class PromptSegmentor(NetSegmentor):
         return self.net(self.fitting(inputs))
 
     def loss(self, inputs: Tensor, data_samples: Any) -> dict[str, Tensor]:
-        raise TeacherError("a PromptSegmentor is not trained: it labels, and a student is trained on its labels")
+        raise TeacherError(self.untrainable)
 
 
 class PromptedNet(nn.Module):
