@@ -59,6 +59,9 @@ def test_every_step_runs_without_a_gpu(step: str, interpreter: Server, tmp_path:
         assert "SetNLLLoss" in rows[0]["what"]
     elif step == "labelling":
         assert what == ["SegFormer-B5", "Mask2Former Swin-L"]
+    elif step == "computing":
+        assert len({row["what"] for row in rows}) == len(rows) == 23
+        assert equal.count(True) == 13, "each network, in each way that it computes"
     elif step == "tune":
         assert json.loads((tmp_path / "knobs.json").read_text())["general"]["one_view"]["size"] in (64, 256)
 

@@ -26,7 +26,7 @@ from lsu_seg.models.hf_models import (
     tokenizer,
     weight_files,
 )
-from lsu_seg.models.hub import downloaded, hub_name
+from lsu_seg.models.hub import downloaded, hub_name, pinned
 from lsu_seg.models.segmentor import NetSegmentor
 from lsu_seg.openmmlab.registry import MODELS, register
 from lsu_seg.openmmlab.weights import check_finite
@@ -40,7 +40,7 @@ class PromptSegmentor(NetSegmentor):
     the probability that no class's prompts fit. It labels and is evaluated; it is not trained.
 
     Args:
-        hf: `dict(pretrained=…)`: a folder with the model and its processor, or a name on a hub.
+        hf: `dict(pretrained='folder')`: a folder with the model and its processor, or a name on a hub.
         classes: names of the source's classes, in the order of its channels.
         prompts: what each of them looks like, in words: a text or several, whose embeddings are averaged. (A dict
             would be one argument less, and mmengine writes those of a config in the order of the alphabet.)
@@ -51,6 +51,7 @@ class PromptSegmentor(NetSegmentor):
     """
 
     names_place = "classes"
+    untrainable = "a PromptSegmentor is not trained: it labels, and a student is trained on its labels"
 
     def __init__(
         self,
@@ -69,16 +70,17 @@ class PromptSegmentor(NetSegmentor):
             raise TeacherError(
                 f"test_cfg is {dict(test_cfg)}; a PromptSegmentor sees whole images (windows: `PseudoLabelLoop`)"
             )
-        name = hub_name(hf["pretrained"])
-        path = downloaded(name) if name else Path(hf["pretrained"]).expanduser()
+        hub = hub_name(hf["pretrained"])
+        commit = pinned(hub) if hub else None
+        path = downloaded(commit) if commit else Path(hf["pretrained"]).expanduser()
         if len(classes) != len(prompts):
             raise TeacherError(
                 f"there are {len(classes)} `classes` and {len(prompts)} `prompts`; expected one for each"
             )
         texts = [[text] if isinstance(text, str) else list(text) for text in prompts]
-        for of_class, several in zip(classes, texts, strict=True):
+        for name, several in zip(classes, texts, strict=True):
             if not several or not all(isinstance(text, str) and text.strip() for text in several):
-                raise TeacherError(f"`prompts` has {several!r} for `{of_class}`; expected a text, or several")
+                raise TeacherError(f"`prompts` has {several!r} for `{name}`; expected a text, or several")
         model = _load(path)
         net = PromptedNet(model.net, _embeddings(model.net, path, texts))
         if data_preprocessor is None and model.data_preprocessor is None:
@@ -96,8 +98,7 @@ class PromptSegmentor(NetSegmentor):
             data_preprocessor or model.data_preprocessor,
             init_cfg,
         )
-        self.class_names, self.weight_files = tuple(classes), model.files
-        self.origin = str(name) if name else ""
+        self.class_names, self.weight_files, self.origin = tuple(classes), model.files, str(commit or "")
 
     def evidence_of(self, batch: Tensor) -> list[View | QueryView]:
         logits = self.net(self.fitting(batch)).float()
@@ -108,7 +109,7 @@ class PromptSegmentor(NetSegmentor):
         return self.net(self.fitting(inputs))
 
     def loss(self, inputs: Tensor, data_samples: Any) -> dict[str, Tensor]:
-        raise TeacherError("a PromptSegmentor is not trained: it labels, and a student is trained on its labels")
+        raise TeacherError(self.untrainable)
 
 
 class PromptedNet(nn.Module):

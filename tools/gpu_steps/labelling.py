@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
 import gc
 import shutil
 import tempfile
 import time
 import traceback
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -20,6 +18,7 @@ from gpu_steps.rows import Add, Row, Size, device_ms, sync
 from gpu_steps.training import K, segformer
 from lsu_seg.openmmlab.runner import build_runner
 from lsu_seg.pseudo.loop import PseudoLabelLoop
+from lsu_seg.teachers.computing import Computing, ComputingNetwork
 from lsu_seg.teachers.resample import scaled_rows
 from lsu_seg.teachers.windows import scaled_size
 
@@ -50,11 +49,10 @@ def run(size: Size, add: Add) -> None:
                 cfg.test_evaluator = []
                 runner = build_runner(cfg, quiet=True)
                 runner.model.eval()
-                for precision in PRECISIONS if size.full else ("fp32",):
+                for precision in ("fp32", "tf32", "bf16") if size.full else ("fp32",):
                     words = f"{name}, {precision}, {views}"
                     try:
-                        with PRECISIONS[precision]():
-                            _measure(size, add, runner, root, words, *VIEWS[views], images, end)
+                        _measure(size, add, runner, root, words, *VIEWS[views], precision, images, end)
                     except Exception as error:  # one measurement is not worth the others
                         traceback.print_exc()
                         line = str(error).strip().partition("\n")[0]
@@ -73,10 +71,11 @@ def _measure(
     words: str,
     scales: tuple[float, ...],
     flips: tuple[bool, ...],
+    precision: str,
     images: int,
     end: float,
 ) -> None:
-    loop_cfg = dict(runner.cfg.test_cfg, scales=scales, flips=flips, memory=None, title=words)
+    loop_cfg = dict(runner.cfg.test_cfg, scales=scales, flips=flips, precision=precision, memory=None, title=words)
     loop_cfg.pop("type")
     loader = runner.cfg.test_dataloader.to_dict()
 
@@ -103,17 +102,18 @@ def _measure(
 
     @torch.no_grad()
     def bare(n: int) -> float:
-        sync()
-        began = time.perf_counter()
-        for i in range(n):
-            batch = batches[i % len(batches)]
-            for scale in scales:
-                to = scaled_size(batch.shape[2:], scale)
-                scaled = scaled_rows(batch, to, 0, to[0])
-                for flip in flips:
-                    _forward(runner.model, scaled.flip(3) if flip else scaled)
-        sync()
-        return time.perf_counter() - began
+        with ComputingNetwork(runner.model, Computing(precision), torch.device(size.device)):
+            sync()
+            began = time.perf_counter()
+            for i in range(n):
+                batch = batches[i % len(batches)]
+                for scale in scales:
+                    to = scaled_size(batch.shape[2:], scale)
+                    scaled = scaled_rows(batch, to, 0, to[0])
+                    for flip in flips:
+                        _forward(runner.model, scaled.flip(3) if flip else scaled)
+            sync()
+            return time.perf_counter() - began
 
     if time.monotonic() > end:
         add(Row(words, "not measured: the time was up"))
@@ -144,29 +144,6 @@ def _batches(runner: Any, loader: dict[str, Any], n: int) -> list[torch.Tensor]:
     loader = dict(loader, dataset=dict(loader["dataset"], indices=n))
     with torch.no_grad():
         return [runner.model.data_preprocessor(b, False)["inputs"] for b in runner.build_dataloader(loader)]
-
-
-@contextlib.contextmanager
-def _tf32(on: bool) -> Iterator[None]:
-    before = torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32
-    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = on
-    try:
-        yield
-    finally:
-        torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32 = before
-
-
-@contextlib.contextmanager
-def _bf16() -> Iterator[None]:
-    with _tf32(True), torch.autocast("cuda", torch.bfloat16):
-        yield
-
-
-PRECISIONS: dict[str, Callable[[], contextlib.AbstractContextManager[None]]] = {
-    "fp32": lambda: _tf32(False),
-    "tf32": lambda: _tf32(True),
-    "bf16": _bf16,
-}
 
 
 def _segformer_b5(size: Size) -> dict[str, Any]:
