@@ -109,6 +109,7 @@ class PseudoLabelLoop(BaseLoop):
         self.out_dir, self.raw_dir, self.title = out_dir, raw_dir, title
         self.views = Views(tuple(scales), tuple(flips), window, overlap, memory, keep_windows)
         self.computing = Computing(precision, compile)
+        self.computing.check_window(self.views.window)
         self.threshold, self.confidence, self.soft = threshold, confidence, soft
 
     @property

@@ -32,8 +32,11 @@ def check_views(where: str, options: Any) -> None:
             hint = did_you_mean(key, known) or f"; it has {', '.join(known)}"
             raise ConfigError(f"nothing reads the key `{where}.{key}`{hint}")
     try:
-        for settings in (Views, Computing):
-            settings(**{field.name: options[field.name] for field in fields(settings) if field.name in options})
+        views, computing = (
+            {field.name: options[field.name] for field in fields(settings) if field.name in options}
+            for settings in (Views, Computing)
+        )
+        Computing(**computing).check_window(Views(**views).window)
         check_output_settings(options.get("threshold"), options.get("soft", 0))
     except UserError as e:
         raise ConfigError(f"`{where}`: {e}") from e

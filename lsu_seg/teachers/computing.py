@@ -46,6 +46,18 @@ class Computing:
         if not isinstance(self.compile, bool):
             raise TeacherError(f"compile is {self.compile!r}; expected True or False")
 
+    def check_window(self, window: Any) -> None:
+        """Refuse to compile a teacher's network without a window.
+
+        Raises:
+            TeacherError: there is none.
+        """
+        if self.compile and window is None:
+            raise TeacherError(
+                "a network is compiled for one size of images: beside `compile=True`, set `window=(height, width)`,"
+                " multiples of 32, such as (1024, 1024)"
+            )
+
     def manifest(self) -> dict[str, Any]:
         """The settings as JSON values, for an output folder's manifest."""
         return asdict(self)

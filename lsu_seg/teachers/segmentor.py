@@ -86,19 +86,16 @@ class SegmentorTeacher:
         warn_of_assumed(self.model, classes)
         self._compiled: tuple[int, int, int] | None = None
         if network is not None and network.settings.compile:
+            network.settings.check_window(self.settings.window)
             self._compile(network)
 
     @torch.no_grad()
     def _compile(self, network: ComputingNetwork) -> None:
-        if self.settings.window is None:
-            raise TeacherError(
-                "a network is compiled for one size of images: beside `compile=True`, set `window=(height, width)`,"
-                " multiples of 32, such as (1024, 1024)"
-            )
+        assert self.settings.window is not None
         together = windows_together(self.settings.window)
         self.model.eval()  # or the blank windows would go into its statistics
         batch = self._normalised([torch.zeros(3, *self.settings.window, dtype=torch.uint8)] * together)
-        network.compile_for(lambda: Forward(self.model, self.settings.window or (0, 0))(batch))
+        network.compile_for(lambda: self._forward((batch.shape[2], batch.shape[3]))(batch))
         self._compiled = (together, *self.settings.window) if network.compiled else None
 
     @torch.no_grad()

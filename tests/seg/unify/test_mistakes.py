@@ -39,6 +39,8 @@ def test_the_demo_has_none() -> None:
         ("unify.views.scales", [-1], "`unify.views`: scales are (-1.0,); expected positive numbers"),
         ("unify.views.threshold", "x", "`unify.views`: threshold is 'x'; expected 0..1, or None"),
         ("unify.views.soft", -1, "`unify.views`: soft is -1"),
+        ("unify.views.precision", "bf15", "`unify.views`: precision is 'bf15'; expected one of fp32"),
+        ("unify.views.compile", True, "`unify.views`: a network is compiled for one size of images"),
         ("unify.views", 3, "`unify.views` is 3; expected `dict(scales="),
         ("unify.refresh", 3, "`unify.refresh` is 3; expected `dict(every=…)`"),
         ("unify.refresh", dict(views={}), "expected `dict(every=…)`, in epochs"),
