@@ -376,7 +376,8 @@ def test_a_model_that_brings_its_weights_is_evaluated_without_a_checkpoint(park:
     assert report["sets"]["test"]["views"]["source"]["matrix"] == again.matrix("source").tolist()
     files = ("config.json", "preprocessor_config.json", "model.safetensors")
     sums = [hashlib.sha256((path / f).read_bytes()).hexdigest() for f in files]
-    assert report["model"] == {"config": "evaluate.py", "checkpoint": str(path), "sha256": " ".join(sums)}
+    stated = {"config": "evaluate.py", "checkpoint": str(path), "sha256": " ".join(sums), "precision": "fp32"}
+    assert report["model"] == stated
 
 
 def test_random_weights_are_neither_evaluated_nor_label(park: Path, tmp_path: Path) -> None:
