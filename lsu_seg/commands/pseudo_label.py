@@ -83,7 +83,7 @@ def _splits(context: click.Context, parameter: click.Parameter, value: str | Non
     "compared",
     type=click.IntRange(1),
     metavar="N",
-    help="Label nothing, but say how many labels of N images are others with `--precision` than with fp32.",
+    help="Write no labels, but label N images twice, and say how many labels change between `--precision` and fp32.",
 )
 @click.option(
     "--resume/--no-resume",
@@ -219,16 +219,19 @@ def _by_config(
     from lsu_seg.unify.configs import pseudo_config
 
     cfg = load(config, data_root, work_dir, options, search)
+    if "unify" in cfg:
+        check_labelling(cfg)
+        check_checkpoint(cfg, checkpoint)
+        check_folders(extra_sets(cfg))
+        configs = [pseudo_config(cfg, Path(cfg.work_dir), 0, name) for name in cfg.unify.extra]
+    else:
+        configs = [cfg]
     if compared:
-        click.echo(compare_precision(cfg, checkpoint, compared))
-        return
-    if "unify" not in cfg:
+        for one in configs:
+            click.echo(compare_precision(one, checkpoint, compared))
+    elif "unify" not in cfg:
         label(cfg, checkpoint, resume=resume)
-        return
-    check_labelling(cfg)
-    check_checkpoint(cfg, checkpoint)
-    check_folders(extra_sets(cfg))
-    for name in cfg.unify.extra:
-        one = pseudo_config(cfg, Path(cfg.work_dir), 0, name)
-        label(one, checkpoint, quiet=True, resume=resume)
-        click.echo(one.test_cfg.out_dir)
+    else:
+        for one in configs:
+            label(one, checkpoint, quiet=True, resume=resume)
+            click.echo(one.test_cfg.out_dir)

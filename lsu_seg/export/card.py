@@ -60,7 +60,7 @@ def card(runs: Sequence[Run], how: str) -> str:
         [
             f"# {many} in the classes of `{c.source} {c.source_version}`",
             "",
-            f"Every label lies inside what the dataset's own annotation allows. Written by lsu-toolkit {__version__}.",
+            f"{_allowed(runs)} Written by lsu-toolkit {__version__}.",
             "",
             how.strip(),
             "",
@@ -83,6 +83,13 @@ def card(runs: Sequence[Run], how: str) -> str:
             "",
         ]
     )
+
+
+def _allowed(runs: Sequence[Run]) -> str:
+    free = list(dict.fromkeys(f"`{run.name}`" for run in runs if not run.manifest.get("constrained", True)))
+    if not free:
+        return "Every label lies inside what the dataset's own annotation allows."
+    return f"The labels of {', '.join(free)} are the teacher's alone: the dataset's own annotation may contradict them."
 
 
 def _provenance(run: Run) -> list[str]:

@@ -13,6 +13,7 @@ import lsu_onto
 from lsu_onto import Constraint
 from lsu_seg.errors import UserError
 from lsu_seg.label_files import container, read_bytes
+from lsu_seg.label_files.annotation import has_meaning
 from lsu_seg.layout.pairs import find_pairs
 from lsu_seg.pseudo.records import FILES, STATED, pack, read_records
 from lsu_seg.pseudo.sample import read_manifest
@@ -111,7 +112,8 @@ def read_runs(roots: Sequence[Path], data_roots: Mapping[str, Path], paths: Sequ
         manifest = read_manifest(root)
         dataset, source = str(manifest["dataset"]), str(manifest["source"])
         constraint = lsu_onto.load(dataset, source, paths)
-        if manifest.get("meaning_sha256") not in (None, constraint.content_sha256("labels", "map")):
+        made_by = manifest.get("meaning_sha256")
+        if made_by is not None and not has_meaning(constraint, made_by):
             raise ExportError(
                 f"{root}: these labels were made when the taxonomies of {dataset} -> {source} had other classes, values"
                 " or relations; label again into another folder, or name the taxonomies that they were made with"
@@ -143,7 +145,8 @@ def labelled_items(runs: Sequence[Run], unfinished: bool) -> list[Item]:
     """The labelled images of some runs: split by split, run by run, in the order of their keys.
 
     Args:
-        unfinished: take what is labelled of runs that have not labelled all images yet, which are else refused.
+        unfinished: take what is labelled of runs that have not labelled all images yet; otherwise, such runs are
+            refused.
 
     Raises:
         ExportError: a run is not finished, or its images are not in its dataset's folder; two runs have the same label.
@@ -153,7 +156,7 @@ def labelled_items(runs: Sequence[Run], unfinished: bool) -> list[Item]:
     seen: dict[tuple[str, str], Item] = {}
     for item in items:
         other = seen.setdefault((item.run.name, item.key), item)
-        if other is not item:
+        if other.run is not item.run:  # one run may have an image in several splits
             raise ExportError(
                 f"{other.run.root} and {item.run.root} both have a label of `{item.key}` of `{item.run.name}`: name one"
                 " of them"
@@ -168,24 +171,27 @@ def _items_of(run: Run, unfinished: bool) -> Iterator[Item]:
     layout = run.constraint.layout
     splits = run.manifest.get("splits")
     missing: list[str] = []
+    exported: set[str] = set()
     for split in splits if isinstance(splits, dict) and splits else layout.splits or ("train",):
         name = SPLITS.get(split) or re.sub(r"\W", "_", split)
         for pair in find_pairs(run.data_root, layout, split):
-            record = records.pop(pair.key, None)
+            record = records.get(pair.key)
             if record is None:
                 missing.append(pair.key)
                 continue
             run.images[name] = run.images.get(name, 0) + 1
-            run.pixels += record.pixels
-            run.void += record.void
+            if pair.key not in exported:  # by another split with the same image
+                run.pixels += record.pixels
+                run.void += record.void
+            exported.add(pair.key)
             sums = record.sums
             if container(pair.image) != pair.image:  # the checksum is that of the table around it
                 sums = {what: each for what, each in sums.items() if what != "image"}
             yield Item(run, name, pair.key, pair.image, sums)
-    if records:
+    if elsewhere := [key for key in records if key not in exported]:
         raise ExportError(
-            f"{run.root} has labels of {len(records)} images that are not in {run.data_root}, e.g."
-            f" `{next(iter(records))}`: name the folder whose images were labelled, --data-root {run.name}=DIR"
+            f"{run.root} has labels of {len(elsewhere)} images that are not in {run.data_root}, e.g."
+            f" `{elsewhere[0]}`: name the folder whose images were labelled, --data-root {run.name}=DIR"
         )
     if missing and not unfinished:
         raise ExportError(

@@ -68,12 +68,12 @@ def export_dataset(
     items = labelled_items(runs, unfinished)
     settings = {"to": format_, "copy": copy and format_ != "hf", "shard": shard_bytes if format_ == "hf" else 0}
     try:
-        with target(output, items, settings), progress(f"exporting to {output.name}", len(items)) as advance:
+        with target(output, items, settings), progress(f"exporting to {output.absolute().name}", len(items)) as advance:
             if format_ == "hf":
                 to_hf.write(output, items, advance, shard_bytes)
             else:
                 (to_folder if format_ == "folder" else to_coco).write(output, items, advance, copy)
-            text = card.card(runs, _HOW[format_].format(folder=output.name, split=items[0].split))
+            text = card.card(runs, _HOW[format_].format(folder=output.absolute().name, split=items[0].split))
             files = {"classes.json": card.classes(runs[0]), "README.md": text}
             if format_ == "hf":
                 files |= {"id2label.json": card.id2label(runs[0]), "README.md": card.front_matter(items) + text}

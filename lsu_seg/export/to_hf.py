@@ -13,12 +13,14 @@ from lsu_seg.errors import MissingPackageError
 from lsu_seg.export.labelled import Item
 from lsu_seg.export.orientation import as_stored
 from lsu_seg.export.target import temporary
+from lsu_seg.label_files import container, read_bytes
 
 SHARD_BYTES = 500 << 20
 """As large as the shards that `datasets` writes itself."""
 _GROUP_BYTES = 32 << 20
 """Of the images that are in memory at a time, and of a row group."""
-_SAMPLE = 200
+_FILES, _READ = 200, 20
+"""How many images say how large the others are; of those in a table, each must be read."""
 
 
 def write(root: Path, items: Sequence[Item], advance: Callable[[int], None], shard_bytes: int = SHARD_BYTES) -> None:
@@ -50,9 +52,14 @@ def check_installed() -> None:
 
 def _mean_size(items: Sequence[Item]) -> int:
     """Bytes of an image with its label, from some of them."""
-    chosen = items[:: max(1, len(items) // _SAMPLE)]
-    sizes = [path.stat().st_size for item in chosen for path in (item.image, item.label) if path.is_file()]
+    in_table = container(items[0].image) != items[0].image
+    chosen = items[:: max(1, len(items) // (_READ if in_table else _FILES))]
+    sizes = [_size(path) for item in chosen for path in (item.image, item.label)]
     return max(1, sum(sizes) // len(chosen))
+
+
+def _size(path: Path) -> int:
+    return path.stat().st_size if path.is_file() else len(read_bytes(path))
 
 
 def _write_shard(path: Path, items: Sequence[Item], confidence: bool, advance: Callable[[int], None]) -> None:
@@ -100,7 +107,7 @@ def _in_groups(rows: Iterator[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]
 
 
 def _schema(pa: Any, confidence: bool) -> Any:
-    """The columns, with what `datasets` has to know to open images."""
+    """The columns, with what `datasets` must know to open images."""
     file = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
     columns = {"image": file, "label": file}
     if confidence:

@@ -35,7 +35,7 @@ SET_QUERY_MODELS = (
 ONEFORMER = "OneFormerForUniversalSegmentation"
 
 PROMPTED = "CLIPSegForImageSegmentation"
-"""A model that is told in words what to look for (`prompted.py`)."""
+"""A model that looks for what words describe (`prompted.py`)."""
 
 QUERY_MODELS = (*SET_QUERY_MODELS, "MaskFormerForInstanceSegmentation", ONEFORMER)
 """Models that predict masks with one class each."""
@@ -63,7 +63,7 @@ class HFModel(NamedTuple):
         queries: the model predicts masks with one class each.
         multiple: image sizes must be multiples of this.
         data_preprocessor: config with the normalisation used in training, or None for random weights.
-        task: the numbers, int64 `[1, T]`, with which OneFormer is told what to predict.
+        task: the tokens, int64 `[1, T]`, that say what OneFormer predicts.
     """
 
     net: Any
@@ -192,7 +192,7 @@ def model_name(folder: Path) -> str:
     name = architecture(folder)
     if name == PROMPTED:
         raise TeacherError(
-            f"{folder / CONFIG}: found a `{name}`, which is told in words what to look for: write `model ="
+            f"{folder / CONFIG}: found a `{name}`, which needs words for each class: write `model ="
             " dict(type='PromptSegmentor', hf=dict(pretrained=…), classes=[…], prompts=[…])`"
         )
     if not isinstance(name, str) or name not in MODELS:
@@ -243,8 +243,8 @@ def tokenizer(folder: Path) -> Any:
 
     if not any((folder / name).is_file() for name in TOKENIZER):
         raise TeacherError(
-            f"{folder}: found no tokenizer, in none of {', '.join(TOKENIZER)}; the model is told in words what to"
-            " predict: save its processor there, too"
+            f"{folder}: found no tokenizer, in none of {', '.join(TOKENIZER)}; this model reads what to predict"
+            " from a text: save its processor there, too"
         )
     with quiet(transformers), loading_errors(folder):
         return transformers.CLIPTokenizer.from_pretrained(str(folder), local_files_only=True)

@@ -140,8 +140,8 @@ def _why(name: HubName, error: Exception) -> str:
     elsewhere = f"download it where there is a network, with `hf download {repository}`, and pass its folder"
     if isinstance(error, errors.LocalEntryNotFoundError) and constants.HF_HUB_OFFLINE:
         return (
-            f"it is not, or not completely, in the cache {constants.HF_HUB_CACHE}, while HF_HUB_OFFLINE forbids to"
-            f" download it: unset HF_HUB_OFFLINE, or {elsewhere}"
+            f"it is not, or not completely, in the cache {constants.HF_HUB_CACHE}, and HF_HUB_OFFLINE forbids"
+            f" downloading it: unset HF_HUB_OFFLINE, or {elsewhere}"
         )
     cause = error.__cause__ if isinstance(error, errors.LocalEntryNotFoundError) and error.__cause__ else error
     if isinstance(cause, errors.HfHubHTTPError):

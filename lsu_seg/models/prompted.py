@@ -1,4 +1,4 @@
-"""CLIPSeg as a segmentor: a network that is told in words what to look for, with prompts for each class."""
+"""CLIPSeg as a segmentor: a network that looks for what words describe, with prompts for each class."""
 
 from __future__ import annotations
 
@@ -36,18 +36,18 @@ from lsu_seg.openmmlab.weights import check_finite
 class PromptSegmentor(NetSegmentor):
     """A CLIPSeg network, which looks for what its prompts say: a teacher for classes that it was never trained on.
 
-    A pixel's evidence for a class is the network's probability of that class's prompts, and its mass of no object is
-    the probability that no class's prompts fit. It labels and is evaluated; it is not trained.
+    A pixel's evidence for a class is the network's probability that the prompts of this class fit, and its mass of no
+    object is the probability that no class's prompts fit. It labels and is evaluated; it is not trained.
 
     Args:
         hf: `dict(pretrained='folder')`: a folder with the model and its processor, or a name on a hub.
         classes: names of the source's classes, in the order of its channels.
-        prompts: what each of them looks like, in words: a text or several, whose embeddings are averaged. (A dict
-            would be one argument less, and mmengine writes those of a config in the order of the alphabet.)
+        prompts: what each of them looks like, in words: a text or several, whose embeddings are averaged. (Not a dict
+            with the classes, because mmengine sorts the keys of a config's dicts when it saves them.)
         data_preprocessor: as for `HFSegmentor`. test_cfg: None or `dict(mode='whole')`.
 
     Raises:
-        TeacherError: the folder has no such model, or a class has no prompt.
+        TeacherError: the folder has no such model, a class has no prompt, or a prompt is too long.
     """
 
     names_place = "classes"
@@ -85,7 +85,7 @@ class PromptSegmentor(NetSegmentor):
         net = PromptedNet(model.net, _embeddings(model.net, path, texts))
         if data_preprocessor is None and model.data_preprocessor is None:
             raise TeacherError(
-                f"how images are normalised is not said: {path} has no preprocessor_config.json; save the model's"
+                f"nothing says how images are normalised: {path} has no preprocessor_config.json; save the model's"
                 " processor there, or write `data_preprocessor=dict(type='SegDataPreProcessor', mean=…, std=…)`"
             )
         super().__init__(
@@ -135,14 +135,14 @@ class PromptedNet(nn.Module):
 
     def _of_one(self, decoder: Any, layers: Sequence[Tensor], grid: tuple[int, int]) -> Tensor:
         """`[K, h, w]` of one image, whose patches have `[L, C]` in each layer."""
-        told = self.embeddings
+        words = self.embeddings
         state: Any = 0
         for i, (x, layer, reduce) in enumerate(zip(layers, decoder.layers, decoder.reduces, strict=True)):
             state = reduce(x) + state
             if i == decoder.conditional_layer:
-                state = decoder.film_mul(told)[:, None] * state + decoder.film_add(told)[:, None]
-            state = layer(state.expand(len(told), *state.shape[-2:]), attention_mask=None)
-        maps = state[:, 1:].mT.reshape(len(told), -1, *grid)  # the first is the token of the class
+                state = decoder.film_mul(words)[:, None] * state + decoder.film_add(words)[:, None]
+            state = layer(state.expand(len(words), *state.shape[-2:]), attention_mask=None)
+        maps = state[:, 1:].mT.reshape(len(words), -1, *grid)  # the first is the token of the class
         logits: Tensor = decoder.transposed_convolution(maps)[:, 0]
         return logits
 
@@ -166,9 +166,19 @@ def _load(path: Path) -> HFModel:
 
 @torch.no_grad()
 def _embeddings(model: Any, path: Path, prompts: Sequence[Sequence[str]]) -> Tensor:
-    """What the decoder is told of each class, float `[K, P]`."""
+    """What steers the decoder to each class, float `[K, P]`.
+
+    Raises:
+        TeacherError: a prompt has more tokens than the model takes.
+    """
     flat = [text for several in prompts for text in several]
     longest = model.config.text_config.max_position_embeddings
-    tokens = tokenizer(path)(flat, padding=True, truncation=True, max_length=longest, return_tensors="pt")
+    tokens = tokenizer(path)(flat, padding=True, return_tensors="pt")
+    for text, used in zip(flat, tokens["attention_mask"].sum(1).tolist(), strict=True):
+        if used > longest:
+            raise TeacherError(
+                f"`prompts` has {text!r}, which is {used} tokens long; {path} takes {longest} at most: shorten it, or"
+                " split it into several prompts"
+            )
     of_each = model.eval().clip.get_text_features(**tokens).pooler_output
     return torch.stack([part.mean(0) for part in of_each.split([len(several) for several in prompts])])

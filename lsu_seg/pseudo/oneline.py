@@ -166,8 +166,8 @@ def _teacher_config(
         hf = dict(pretrained=str(pinned(hub)) if hub else teacher)
         if (folder / CONFIG).is_file() and architecture(folder) == PROMPTED:
             called = names()
-            told = dict(classes=list(called), prompts=[words_of(several) for several in called.values()])
-            return _by_lsu_seg(dict(type="PromptSegmentor", hf=hf, **told))
+            prompts = dict(classes=list(called), prompts=[words_of(several) for several in called.values()])
+            return _by_lsu_seg(dict(type="PromptSegmentor", hf=hf, **prompts))
         return _by_lsu_seg(dict(type="HFSegmentor", hf=hf))
     _check_no_network(Path(teacher))
     cfg = load_config(teacher)

@@ -24,11 +24,12 @@ class Changed(NamedTuple):
     """What another precision than fp32 makes of a dataset's labels.
 
     Attributes:
-        precision: the other one. images: those that were labelled. of: the dataset's.
+        split: the dataset and the split. precision: the other one. images: those that were labelled. of: the dataset's.
         asked: pixels that the teacher was asked about. changed: those of them that have another label.
         speed, speed_fp32: images a second.
     """
 
+    split: str
     precision: str
     images: int
     of: int
@@ -40,7 +41,7 @@ class Changed(NamedTuple):
     def __str__(self) -> str:
         share = 100 * self.changed / max(1, self.asked)
         return (
-            f"{self.precision} instead of fp32, on {self.images} of {self.of} images: another label for {share:.2g} %"
+            f"{self.split}: {self.precision} instead of fp32, on {self.images} of {self.of} images: another label for {share:.2g} %"
             f" of the {self.asked} pixels that the teacher was asked about; {self.speed:.3g} images/s instead of"
             f" {self.speed_fp32:.3g}"
         )
@@ -57,11 +58,15 @@ def compare_precision(cfg: Config, checkpoint: str | Path | None, images: int) -
     dataset: Any = (cfg.get("test_dataloader") or {}).get("dataset")
     precision = (cfg.get("test_cfg") or {}).get("precision", "fp32")
     if precision == "fp32":
-        raise ConfigError("the labels of fp32 are compared with those of another precision: say which, `--precision …`")
+        raise ConfigError(
+            "the precision is fp32, which the labels are compared with: choose another one, `--precision bf16`, or in a"
+            " config `test_cfg.precision`, of `unify` `unify.views.precision`"
+        )
     if not is_type(dataset, "TaxDataset"):
         raise ConfigError("`test_dataloader.dataset` is no TaxDataset, so there are no images to compare precisions on")
-    layout = lsu_onto.load(dataset.taxonomy, dataset.get("source"), dataset.get("paths", ())).layout
-    pairs = find_pairs(dataset.data_root, layout, dataset.get("split", "train"))
+    constraint = lsu_onto.load(dataset.taxonomy, dataset.get("source"), dataset.get("paths", ()))
+    split = dataset.get("split", "train")
+    pairs = find_pairs(dataset.data_root, constraint.layout, split)
     chosen = sorted(sorted(range(len(pairs)), key=lambda i: seed_of(pairs[i].key))[:images])
     with tempfile.TemporaryDirectory(prefix="lsu-seg-", ignore_cleanup_errors=True) as folder:
         roots = {name: Path(folder) / name for name in (precision, "fp32")}  # what a device lacks is refused at once
@@ -76,7 +81,8 @@ def compare_precision(cfg: Config, checkpoint: str | Path | None, images: int) -
         records = list(read_records(roots["fp32"]))
         changed = sum(_changed(*(root / FILES["label"].format(r["key"]) for root in roots.values())) for r in records)
     asked = sum(record["asked"] for record in records)
-    return Changed(precision, len(records), len(pairs), asked, changed, speeds[precision], speeds["fp32"])
+    name = f"{constraint.dataset} {split}"
+    return Changed(name, precision, len(records), len(pairs), asked, changed, speeds[precision], speeds["fp32"])
 
 
 def _changed(one: Path, other: Path) -> int:

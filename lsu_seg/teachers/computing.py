@@ -54,7 +54,7 @@ class Computing:
         """
         if self.compile and window is None:
             raise TeacherError(
-                "a network is compiled for one size of images: beside `compile=True`, set `window=(height, width)`,"
+                "a network is compiled for one size of images: with `compile=True`, also set `window=(height, width)`,"
                 " multiples of 32, such as (1024, 1024)"
             )
 
@@ -84,11 +84,11 @@ class ComputingNetwork:
         self._size: torch.Size | None = None
         self._learns = self._by_compiled = False
         if settings == Computing() and device.type == "cpu":
-            self._parts = []  # a GPU is told, too: by default, torch computes convolutions in TF32
+            self._parts = []  # a GPU needs the setting even for fp32: by default, torch computes convolutions in TF32
         elif settings != Computing() and not self._parts:
             raise TeacherError(
-                f"precision={settings.precision!r}, compile={settings.compile}: nothing is known of how the network of"
-                f" a {type(model).__name__} is called, so it computes only as it is: leave both out"
+                f"precision={settings.precision!r}, compile={settings.compile}: it is not known which part of a"
+                f" {type(model).__name__} is its network, so it can only run as it is: leave both out"
             )
 
     def __enter__(self) -> Self:
@@ -153,7 +153,7 @@ def _check_device(precision: str, device: torch.device) -> None:
     if precision != "tf32" or (device.type == "cuda" and torch.cuda.get_device_capability(device) >= (8, 0)):
         return
     raise TeacherError(
-        f"precision='tf32' is of GPUs of compute capability 8.0 and newer, and the network is on {device.type}: write"
+        f"precision='tf32' needs a GPU of compute capability 8.0 or newer, and the network is on {device.type}: write"
         " 'fp32'"
     )
 

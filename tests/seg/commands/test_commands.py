@@ -363,3 +363,11 @@ def test_what_pseudo_label_needs_of_a_config(tmp_path: Path, change: str, said: 
     (tmp_path / "a.pth").write_bytes(b"PK\x03\x04")
     args = (tmp_path / "config.py", tmp_path / "a.pth", "--work-dir", tmp_path / "work")
     assert said in refused(1, "pseudo-label", *args)
+
+
+def test_precisions_are_compared_on_the_datasets_of_unify(tmp_path: Path) -> None:
+    change = "unify = dict(views=dict(precision='bf16'), extra=dict(town=dict(dataset=dict(data_root='gone'))))"
+    (tmp_path / "config.py").write_text(f"_base_ = {str(DEMO)!r}\n{change}\n")
+    (tmp_path / "a.pth").write_bytes(b"PK\x03\x04")
+    said = refused(1, "pseudo-label", tmp_path / "config.py", tmp_path / "a.pth", "--compare-precision", 2)
+    assert "extra set `town`: gone" in said

@@ -287,6 +287,41 @@ def test_what_is_not_finished_is_refused_unless_told(world: World, tmp_path: Pat
     assert not (tmp_path / "new").exists()
 
 
+def test_an_image_of_several_splits_is_in_each_of_them(world: World, tmp_path: Path) -> None:
+    layout = "splits: train trainval\nimages: images/train/{stem}.png\nlabels: labels/train/{stem}.png\n"
+    lists = "list: {split}.txt\n"
+    (world.root / "tax/park.tax").write_text(f"tax 1\ndataset park v1 -> tiny v1\nvoid: 255\n{layout}{lists}\n{PARK}")
+    (world.root / "park/train.txt").write_text("a\n")
+    (world.root / "park/trainval.txt").write_text("a\nb\n")
+    manifest = world.root / "out/park/manifest.json"
+    stated = json.loads(manifest.read_text())
+    manifest.write_text(json.dumps({**stated, "splits": {"train": "", "trainval": ""}}))
+    data, tax = {"": world.root / "park"}, [str(world.root / "tax")]
+    assert export_dataset(world.runs[:1], tmp_path / "hf", "hf", data, tax) == 3
+    assert [row["name"] for row in rows(tmp_path / "hf", "train")] == KEYS["park"][:1]
+    assert [row["name"] for row in rows(tmp_path / "hf", "trainval")] == KEYS["park"]
+
+
+def test_labels_of_the_teacher_alone_are_called_so(world: World, tmp_path: Path) -> None:
+    manifest = world.root / "out/yard/manifest.json"
+    manifest.write_text(json.dumps({**json.loads(manifest.read_text()), "constrained": False}))
+    world.export(tmp_path / "out", "folder")
+    card = (tmp_path / "out/README.md").read_text()
+    assert "The labels of `yard` are the teacher's alone: the dataset's own annotation may contradict them." in card
+    assert "Every label lies inside" not in card
+
+
+def test_labels_that_training_accepts_are_exported(world: World, tmp_path: Path) -> None:
+    """`novel` was part of what labels were chosen by; it changes none of them."""
+    tax = [str(world.root / "tax")]
+    manifest = world.root / "out/park/manifest.json"
+    before = lsu_onto.load("park", "tiny", tax).content_sha256("labels", "map", "novel")
+    stated = json.loads(manifest.read_text())
+    assert stated["meaning_sha256"] != before
+    manifest.write_text(json.dumps({**stated, "meaning_sha256": before}))
+    assert world.export(tmp_path / "out", "folder") == 4
+
+
 def test_files_that_have_changed_are_refused(world: World, tmp_path: Path) -> None:
     label = world.label("park", "labels/train/a")
     before = label.read_bytes()

@@ -1,4 +1,4 @@
-"""Networks of Hugging Face on the backbones of today, and OneFormer, which is told in words what to predict."""
+"""Networks of Hugging Face on the backbones of today, and OneFormer, which reads what to predict from a text."""
 
 from __future__ import annotations
 

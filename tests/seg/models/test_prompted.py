@@ -1,4 +1,4 @@
-"""A teacher that is told in words what to look for, at random weights."""
+"""A teacher that looks for what words describe, at random weights."""
 
 from __future__ import annotations
 
@@ -113,6 +113,7 @@ def test_one_line_takes_the_prompts_from_the_sources_names(clipseg: Path, park: 
         (dict(prompts=[[], *CLASSES[1:]]), r"`prompts` has \[\] for `road`; expected a text, or several"),
         (dict(prompts=[[3], *CLASSES[1:]]), r"`prompts` has \[3\] for `road`"),
         (dict(prompts=CLASSES[1:]), "there are 5 `classes` and 4 `prompts`; expected one for each"),
+        (dict(prompts=["road " * 20, *CLASSES[1:]]), r"tokens long; \S+ takes 16 at most: shorten it"),
         (dict(hf=dict(model="CLIPSeg")), "expected `dict"),
         (dict(test_cfg=dict(mode="slide")), "a PromptSegmentor sees whole images"),
     ],
@@ -125,7 +126,7 @@ def test_what_it_is_not_told_is_refused(clipseg: Path, changes: Any, message: st
 def test_it_is_neither_trained_nor_another_model(clipseg: Path, tmp_path: Path) -> None:
     with pytest.raises(TeacherError, match="a PromptSegmentor is not trained"):
         built(clipseg)(torch.zeros(1, 3, 64, 64), [], mode="loss")
-    with pytest.raises(TeacherError, match="which is told in words what to look for: write `model = dict"):
+    with pytest.raises(TeacherError, match="which needs words for each class: write `model = dict"):
         MODELS.build(dict(type="HFSegmentor", hf=dict(pretrained=str(clipseg))))
     with pytest.raises(TeacherError, match="found a model `SegformerForSemanticSegmentation`; expected a `CLIPSegFor"):
         built(folder(tmp_path / "segformer"))

@@ -347,7 +347,7 @@ def test_another_precision_makes_other_labels(parts: tuple[Path, Path, Path]) ->
     compared = one_line(*line, extra=("--precision", "bf16", "--compare-precision", 2))
     assert compared.exit_code == 0, compared.output
     said = re.search(
-        r"bf16 instead of fp32, on 2 of 3 images: another label for (\S+) % of the (\d+) pixels that the teacher was"
+        r"park train: bf16 instead of fp32, on 2 of 3 images: another label for (\S+) % of the (\d+) pixels that the teacher was"
         r" asked about; \S+ images/s instead of \S+\n",
         compared.output,
     )
@@ -361,7 +361,7 @@ def test_another_precision_makes_other_labels(parts: tuple[Path, Path, Path]) ->
     assert "precision: there bf16, now fp32" in refused.output
     nothing = one_line(*line, extra=("--compare-precision", 2))
     assert nothing.exit_code == 1
-    assert "are compared with those of another precision: say which, `--precision …`" in nothing.output
+    assert "the precision is fp32, which the labels are compared with: choose another one" in nothing.output
 
 
 def test_a_folder_of_an_earlier_version_is_gone_on_with(parts: tuple[Path, Path, Path]) -> None:

@@ -156,11 +156,11 @@ class Frozen(nn.Module):
         (
             dict(precision="tf32"),
             None,
-            "precision='tf32' is of GPUs of compute capability 8.0 and newer, and the network",
+            "precision='tf32' needs a GPU of compute capability 8.0 or newer, and the network",
         ),
-        (dict(precision="bf16"), Other, "nothing is known of how the network of a Other is called"),
-        (dict(precision="bf16"), Frozen, "so it computes only as it is: leave both out"),
-        (dict(compile=True), None, r"beside `compile=True`, set `window=\(height, width\)`"),
+        (dict(precision="bf16"), Other, "it is not known which part of a Other is its network"),
+        (dict(precision="bf16"), Frozen, "so it can only run as it is: leave both out"),
+        (dict(compile=True), None, r"with `compile=True`, also set `window=\(height, width\)`"),
     ],
 )
 def test_what_cannot_be_is_refused(settings: Any, segmentor: Any, message: str, unet: Any) -> None:
