@@ -48,11 +48,11 @@ def _recomputed(part: nn.Module, forward: Callable[..., Any]) -> Callable[..., A
 
 @contextmanager
 def _without_statistics(part: nn.Module) -> Iterator[None]:
-    """Batch norms have counted this batch already."""
+    """Batch norms have counted this batch already: they count it into a copy, as those of several GPUs must count."""
     counting = [norm for norm in part.modules() if isinstance(norm, _BatchNorm)]
     before = [(norm.momentum, norm.num_batches_tracked) for norm in counting]
-    for norm in counting:
-        norm.momentum, norm.num_batches_tracked = 0.0, None
+    for norm, (_, batches) in zip(counting, before, strict=True):
+        norm.momentum, norm.num_batches_tracked = 0.0, None if batches is None else batches.clone()
     try:
         yield
     finally:

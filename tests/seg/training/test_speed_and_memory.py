@@ -96,6 +96,22 @@ def test_recomputed_activations_change_nothing(plain: dict[str, torch.Tensor], t
     assert all(torch.equal(weight, plain[key]) for key, weight in found.items())
 
 
+@pytest.mark.parametrize("kind", [torch.nn.BatchNorm2d, torch.nn.SyncBatchNorm])
+@pytest.mark.parametrize("momentum", [0.1, None])
+def test_batch_norms_count_a_recomputed_batch_once(kind: type[torch.nn.BatchNorm2d], momentum: float | None) -> None:
+    states = []
+    for again in (False, True):
+        torch.manual_seed(0)
+        net = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 1), kind(4, momentum=momentum))
+        if again:
+            recompute_in_backward(net, "1")
+        for _ in range(2):
+            net(torch.rand(2, 3, 4, 4)).square().sum().backward()
+        states.append({**net.state_dict(), "gradient": net[0].weight.grad})
+    assert states[1]["1.num_batches_tracked"] == 2
+    assert all(torch.equal(value, states[1][key]) for key, value in states[0].items())
+
+
 def test_activations_of_a_network_that_takes_keywords_are_recomputed() -> None:
     sample = SegDataSample(gt_sem_seg=PixelData(data=torch.arange(64).view(1, 1, 64).expand(1, 64, 64) % 5))
     gradients = []
