@@ -22,17 +22,23 @@ def recompute_in_backward(model: nn.Module, names: str | Sequence[str]) -> None:
     """Have parts of a model keep no activations: the backward pass computes them once more.
 
     Raises:
-        ConfigError: the model has no such part.
+        ConfigError: they are no names, or the model has no such part.
     """
-    for name in [names] if isinstance(names, str) else names:
+    listed = [names] if isinstance(names, str) else names
+    if not isinstance(listed, (list, tuple)) or not all(isinstance(name, str) and name for name in listed):
+        raise ConfigError(
+            f"`activation_checkpointing` is {names!r}; expected a list of names of the model's parts, such as"
+            " ['backbone']"
+        )
+    for name in listed:
         try:
             part = model.get_submodule(name)
-        except (AttributeError, TypeError):
-            known = [key for key, _ in model.named_modules() if key and key.count(".") <= str(name).count(".")]
+        except AttributeError:
+            known = [key for key, _ in model.named_modules() if key and key.count(".") <= name.count(".")]
             has = ", ".join(f"`{key}`" for key in known[:8])
             raise ConfigError(
                 f"`activation_checkpointing` has {name!r}, and the model no such part"
-                f"{did_you_mean(str(name), known) or f'; it has {has}'}"
+                f"{did_you_mean(name, known) or f'; it has {has}'}"
             ) from None
         part.forward = _recomputed(part, part.forward)
 

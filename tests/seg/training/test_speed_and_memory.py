@@ -131,6 +131,12 @@ def test_a_part_that_is_not_there_is_named(tmp_path: Path) -> None:
         trained(tmp_path, activation_checkpointing=["backbon"])
 
 
+@pytest.mark.parametrize("parts", [True, 3, [3], [""], dict(type="backbone")])
+def test_parts_that_are_no_names_are_refused(parts: Any) -> None:
+    with pytest.raises(ConfigError, match=r"`activation_checkpointing` is .*; expected a list of names of the model's"):
+        recompute_in_backward(torch.nn.Sequential(torch.nn.ReLU()), parts)
+
+
 def test_a_moving_average_is_what_a_checkpoint_holds(plain: dict[str, torch.Tensor], tmp_path: Path) -> None:
     """The last validation's figures are those of `evaluate`, which takes the checkpoint as it is."""
     cfg = student_config(tmp_path)
