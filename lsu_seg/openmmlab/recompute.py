@@ -22,17 +22,23 @@ def recompute_in_backward(model: nn.Module, names: str | Sequence[str]) -> None:
     """Have parts of a model keep no activations: the backward pass computes them once more.
 
     Raises:
-        ConfigError: the model has no such part.
+        ConfigError: they are no names, or the model has no such part.
     """
-    for name in [names] if isinstance(names, str) else names:
+    listed = [names] if isinstance(names, str) else names
+    if not isinstance(listed, (list, tuple)) or not all(isinstance(name, str) and name for name in listed):
+        raise ConfigError(
+            f"`activation_checkpointing` is {names!r}; expected a list of names of the model's parts, such as"
+            " ['backbone']"
+        )
+    for name in listed:
         try:
             part = model.get_submodule(name)
-        except (AttributeError, TypeError):
-            known = [key for key, _ in model.named_modules() if key and key.count(".") <= str(name).count(".")]
+        except AttributeError:
+            known = [key for key, _ in model.named_modules() if key and key.count(".") <= name.count(".")]
             has = ", ".join(f"`{key}`" for key in known[:8])
             raise ConfigError(
                 f"`activation_checkpointing` has {name!r}, and the model no such part"
-                f"{did_you_mean(str(name), known) or f'; it has {has}'}"
+                f"{did_you_mean(name, known) or f'; it has {has}'}"
             ) from None
         part.forward = _recomputed(part, part.forward)
 
@@ -48,11 +54,11 @@ def _recomputed(part: nn.Module, forward: Callable[..., Any]) -> Callable[..., A
 
 @contextmanager
 def _without_statistics(part: nn.Module) -> Iterator[None]:
-    """Batch norms have counted this batch already."""
+    """Batch norms have counted this batch already: they count it into a copy, as those of several GPUs must count."""
     counting = [norm for norm in part.modules() if isinstance(norm, _BatchNorm)]
     before = [(norm.momentum, norm.num_batches_tracked) for norm in counting]
-    for norm in counting:
-        norm.momentum, norm.num_batches_tracked = 0.0, None
+    for norm, (_, batches) in zip(counting, before, strict=True):
+        norm.momentum, norm.num_batches_tracked = 0.0, None if batches is None else batches.clone()
     try:
         yield
     finally:

@@ -71,7 +71,7 @@ def _train(cfg: Config, work: Path, quiet: bool, resume: bool) -> Path:
             hooks.append(dict(type=kind))
     cfg.custom_hooks = hooks
     runner = build_runner(cfg, quiet)
-    if why := getattr(runner.model, "untrainable", ""):
+    if why := getattr(getattr(runner.model, "module", runner.model), "untrainable", ""):
         raise ConfigError(why)
     runner.train()
     last = _last_checkpoint(work)

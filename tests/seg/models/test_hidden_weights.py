@@ -11,6 +11,7 @@ from mmengine.config import Config
 from mmengine.registry import init_default_scope
 from mmseg.registry import MODELS
 
+from helpers.forkserver import Server
 from helpers.students import student_config
 from lsu_seg.errors import ConfigError, TeacherError
 from lsu_seg.models.hidden import hidden_weights
@@ -125,6 +126,14 @@ def config(tmp_path: Path, factory: str, **args: Any) -> Config:
 def test_networks_that_cannot_be_trained(factory: str, tmp_path: Path, args: dict[str, Any], said: str) -> None:
     with pytest.raises(ConfigError, match=said):
         train(config(tmp_path, factory, **args), quiet=True)
+
+
+def test_hidden_layers_are_noticed_by_every_rank(server: Server, factory: str, tmp_path: Path) -> None:
+    """There, the model is in torch's wrapper for several GPUs."""
+    config(tmp_path, factory, hides="list").dump(tmp_path / "student.py")
+    ranks = server.ranks(tmp_path, 2, "train", tmp_path / "student.py", "--launcher", "pytorch")
+    assert [rank.wait() for rank in ranks] == [1, 1], [rank.said for rank in ranks]
+    assert all("`first[0].weight` is random and in no checkpoint" in rank.said for rank in ranks)
 
 
 def test_a_compiled_network_is_trained_from_the_weights_that_it_has(factory: str, tmp_path: Path) -> None:

@@ -96,6 +96,22 @@ def test_recomputed_activations_change_nothing(plain: dict[str, torch.Tensor], t
     assert all(torch.equal(weight, plain[key]) for key, weight in found.items())
 
 
+@pytest.mark.parametrize("kind", [torch.nn.BatchNorm2d, torch.nn.SyncBatchNorm])
+@pytest.mark.parametrize("momentum", [0.1, None])
+def test_batch_norms_count_a_recomputed_batch_once(kind: type[torch.nn.BatchNorm2d], momentum: float | None) -> None:
+    states = []
+    for again in (False, True):
+        torch.manual_seed(0)
+        net = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 1), kind(4, momentum=momentum))
+        if again:
+            recompute_in_backward(net, "1")
+        for _ in range(2):
+            net(torch.rand(2, 3, 4, 4)).square().sum().backward()
+        states.append({**net.state_dict(), "gradient": net[0].weight.grad})
+    assert states[1]["1.num_batches_tracked"] == 2
+    assert all(torch.equal(value, states[1][key]) for key, value in states[0].items())
+
+
 def test_activations_of_a_network_that_takes_keywords_are_recomputed() -> None:
     sample = SegDataSample(gt_sem_seg=PixelData(data=torch.arange(64).view(1, 1, 64).expand(1, 64, 64) % 5))
     gradients = []
@@ -113,6 +129,12 @@ def test_activations_of_a_network_that_takes_keywords_are_recomputed() -> None:
 def test_a_part_that_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"has 'backbon', and the model no such part; did you mean `backbone`"):
         trained(tmp_path, activation_checkpointing=["backbon"])
+
+
+@pytest.mark.parametrize("parts", [True, 3, [3], [""], dict(type="backbone")])
+def test_parts_that_are_no_names_are_refused(parts: Any) -> None:
+    with pytest.raises(ConfigError, match=r"`activation_checkpointing` is .*; expected a list of names of the model's"):
+        recompute_in_backward(torch.nn.Sequential(torch.nn.ReLU()), parts)
 
 
 def test_a_moving_average_is_what_a_checkpoint_holds(plain: dict[str, torch.Tensor], tmp_path: Path) -> None:
