@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from lsu_onto.library.fixing import Fixed
     from lsu_onto.library.library import Library
 
+_WATCHING = "watching for changes; Ctrl-C ends"
+
 
 @click.command()
 @click.argument("paths", nargs=-1, metavar="[PATH]...")
@@ -100,18 +102,21 @@ def validate(
 
 
 def _watch(paths: tuple[str, ...], search: tuple[str, ...], format_: str) -> NoReturn:
-    """Check files again and again, until Ctrl-C. After a change of the settings, everything is read anew."""
+    """Check files again and again, until Ctrl-C. After a change of the settings, everything is read anew.
+
+    Settings that are wrong end the command only where it starts with them; later, somebody is still writing them.
+    """
     from lsu_onto.library.disk import Disk
     from lsu_onto.library.fixing import findings
     from lsu_onto.library.library import Library
-    from lsu_onto.settings import candidates
+    from lsu_onto.settings import SettingsError, candidates
 
-    of_project = project(paths)[1].paths_from_here()
+    looked_at, settings = project(paths)
+    of_project = settings.paths_from_here()
     given = [path for path in search if path not in of_project]
     pyprojects = candidates(Path.cwd())
     changed: list[str] = []
     while True:
-        looked_at, settings = project(paths)
         folders = named_folders(looked_at)
         library = Library(dict.fromkeys([*folders, *given, *settings.paths_from_here()]), silenced=settings.silenced)
         disk = Disk(library, [path for path in looked_at if path not in folders])
@@ -124,9 +129,17 @@ def _watch(paths: tuple[str, ...], search: tuple[str, ...], format_: str) -> NoR
             _print(shown, library, format_, len(files))
             if not shown:
                 click.echo(f"no problems in {_counted(len(files), 'file')}", err=True)
-            click.echo("watching for changes; Ctrl-C ends", err=True)
+            click.echo(_WATCHING, err=True)
             changed = disk.wait(pyprojects)
             afresh = bool(set(changed) & set(pyprojects)) or named_folders(looked_at) != folders
+        while True:
+            try:
+                looked_at, settings = project(paths)
+                break
+            except SettingsError as error:
+                _head(changed)
+                click.echo(f"error: {error}\n{_WATCHING}", err=True)
+                changed = disk.wait(pyprojects)
 
 
 def _head(changed: list[str]) -> None:

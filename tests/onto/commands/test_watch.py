@@ -91,6 +91,26 @@ def test_a_session(tmp_path: Path, watch: Callable[..., Watch]) -> None:
     running.stop()
 
 
+def test_settings_that_are_wrong_for_a_while(tmp_path: Path, watch: Callable[..., Watch]) -> None:
+    (tmp_path / "maps").mkdir()
+    (tmp_path / "maps/s.tax").write_text(SOURCE)
+    (tmp_path / "pyproject.toml").write_text('[tool.lsu-onto]\npaths = ["maps"]\n')
+    running = watch()
+    running.next()
+    save(tmp_path / "pyproject.toml", '[tool.lsu-onto]\npaths = ["maps"]\nignor = []\n')
+    assert "] pyproject.toml changed\n\nerror: " in (wrong := running.next())
+    assert "pyproject.toml:3: [tool.lsu-onto]: there is no setting `ignor`; did you mean `ignore`?\n" in wrong
+    (tmp_path / "maps").rename(tmp_path / "taxonomies")
+    assert "there is no setting `ignor`" in running.next()
+    save(tmp_path / "pyproject.toml", '[tool.lsu-onto]\npaths = ["taxonomies"]\n')
+    assert "] pyproject.toml changed\n\nno problems in 1 file\n" in running.next()
+    (tmp_path / "taxonomies").rename(tmp_path / "maps")
+    assert "`taxonomies` of `paths` is no folder" in running.next()
+    (tmp_path / "maps").rename(tmp_path / "taxonomies")
+    assert "no problems in 1 file\n" in running.next()
+    running.stop()
+
+
 def test_a_file_by_name_that_comes_and_goes(tmp_path: Path, watch: Callable[..., Watch]) -> None:
     (tmp_path / "s.tax").write_text(SOURCE)
     running = watch("d.tax", "--format", "concise")
