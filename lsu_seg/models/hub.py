@@ -90,10 +90,16 @@ def downloaded(name: HubName) -> Path:
     """A folder in the cache with the model. Of weights in several formats, only safetensors are downloaded.
 
     Raises:
-        TeacherError: see `described`.
+        TeacherError: see `described`; or the hub has no weights of it, or only its config is in the cache.
     """
-    folder = _download(name, (CONFIG, PROCESSOR, *TOKENIZER, *_SAFETENSORS))
-    return folder if _any(folder, _SAFETENSORS) else _download(name, (CONFIG, PROCESSOR, *TOKENIZER, *_PICKLED))
+    for weights in (_SAFETENSORS, _PICKLED):
+        folder = _download(name, (CONFIG, PROCESSOR, *TOKENIZER, *weights))
+        if _any(folder, weights):
+            return folder
+    raise TeacherError(
+        f"`{name}` has no weights in the cache, {folder}: either the hub cannot be reached (check the network and"
+        f" HF_HUB_OFFLINE), or it has them neither as `{_SAFETENSORS[0]}` nor as `{_PICKLED[0]}`"
+    )
 
 
 def weights_in_folder(folder: Path) -> list[Path]:

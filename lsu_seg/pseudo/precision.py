@@ -41,9 +41,9 @@ class Changed(NamedTuple):
     def __str__(self) -> str:
         share = 100 * self.changed / max(1, self.asked)
         return (
-            f"{self.split}: {self.precision} instead of fp32, on {self.images} of {self.of} images: another label for {share:.2g} %"
-            f" of the {self.asked} pixels that the teacher was asked about; {self.speed:.3g} images/s instead of"
-            f" {self.speed_fp32:.3g}"
+            f"{self.split}: {self.precision} instead of fp32, on {self.images} of {self.of} images: another label"
+            f" for {share:.2g} % of the {self.asked} pixels that the teacher was asked about; {self.speed:.3g}"
+            f" images/s instead of {self.speed_fp32:.3g}"
         )
 
 

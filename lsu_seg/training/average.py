@@ -54,8 +54,8 @@ def average_weights(
         raise AverageError(f"the teacher's share of the mean is {share!r}; expected a number above 0 and below 1")
     if differences := list(_differences(teacher, student, names)):
         raise AverageError(
-            f"{names[0]} and {names[1]} do not have the same weights: {'; '.join(differences)}; a mean needs two models of"
-            " one architecture, of which the student's training began with the teacher's weights"
+            f"{names[0]} and {names[1]} do not have the same weights: {'; '.join(differences)}; a mean needs two models"
+            " of one architecture, of which the student's training began with the teacher's weights"
         )
     return {name: _mean(teacher[name], weight, share) for name, weight in student.items()}
 

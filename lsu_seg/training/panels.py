@@ -61,14 +61,15 @@ class PanelHook(Hook):
         if not self.every_n_train_iters(runner, self.every):
             return
         model = getattr(runner.model, "module", runner.model)
-        training = model.training
+        modes = {module: module.training for module in model.modules()}  # some parts may be frozen
         model.eval()
         try:
             for panel in self._panels:
                 picture = panel.picture(model)
                 runner.visualizer.add_image(f"panels_{panel.name}", picture, step=runner.iter + 1)
         finally:
-            model.train(training)
+            for module, training in modes.items():
+                module.training = training
 
 
 @dataclass

@@ -22,7 +22,7 @@ from lsu_seg.errors import TeacherError
 from lsu_seg.models.hf_models import model_of, weight_files
 from lsu_seg.models.hub import HubName, downloaded, pin
 
-SAFE, PICKLED, ALIEN, GATED = "town/safe", "town/pickled", "town/bert", "town/gated"
+SAFE, PICKLED, ALIEN, GATED, EMPTY = (f"town/{name}" for name in ("safe", "pickled", "bert", "gated", "empty"))
 ROOT = Path(__file__).parents[3]
 
 
@@ -32,13 +32,14 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("models")
     folder(root / SAFE)
     weights = dict(built(dict(type="HFSegmentor", hf=dict(pretrained=str(root / SAFE)))).net.state_dict())
-    for other in (PICKLED, ALIEN, GATED):
+    for other in (PICKLED, ALIEN, GATED, EMPTY):
         shutil.copytree(root / SAFE, root / other)
     for name in (SAFE, PICKLED):
         torch.save(weights, root / name / "pytorch_model.bin")
         (root / name / "training_args.bin").write_bytes(b"of a training")
         (root / name / "README.md").write_text("a card")
-    (root / PICKLED / "model.safetensors").unlink()
+    for name in (PICKLED, EMPTY):
+        (root / name / "model.safetensors").unlink()
     config = root / ALIEN / "config.json"
     config.write_text(json.dumps(json.loads(config.read_text()) | {"architectures": ["BertModel"]}))
     return root
@@ -144,6 +145,11 @@ def test_a_cached_teacher_needs_no_network(
             assert model["hf"]["pretrained"] == f"{SAFE}@{hub.commits[SAFE]}"
 
 
+def test_a_model_without_weights_is_named(hub: Hub) -> None:
+    with pytest.raises(TeacherError, match=f"`{EMPTY}` has no weights in the cache, .*neither as `model.safetensors`"):
+        downloaded(HubName(EMPTY, None))
+
+
 def test_a_teacher_that_the_hub_does_not_give(
     park: Path, hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -168,7 +174,7 @@ def test_a_teacher_that_the_hub_does_not_give(
     assert "http://127.0.0.1:9 cannot be reached (ConnectError: " in refusal(SAFE)
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
     said = refusal(SAFE)
-    assert f"it is not, or not completely, in the cache {tmp_path / 'cache'}, while HF_HUB_OFFLINE forbids" in said
+    assert f"it is not, or not completely, in the cache {tmp_path / 'cache'}, and HF_HUB_OFFLINE forbids" in said
     assert f"`hf download {SAFE}`" in said
 
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)

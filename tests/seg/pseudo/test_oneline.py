@@ -347,8 +347,8 @@ def test_another_precision_makes_other_labels(parts: tuple[Path, Path, Path]) ->
     compared = one_line(*line, extra=("--precision", "bf16", "--compare-precision", 2))
     assert compared.exit_code == 0, compared.output
     said = re.search(
-        r"park train: bf16 instead of fp32, on 2 of 3 images: another label for (\S+) % of the (\d+) pixels that the teacher was"
-        r" asked about; \S+ images/s instead of \S+\n",
+        r"park train: bf16 instead of fp32, on 2 of 3 images: another label for (\S+) % of the (\d+)"
+        r" pixels that the teacher was asked about; \S+ images/s instead of \S+\n",
         compared.output,
     )
     assert said and 0 <= float(said[1]) < 5 and int(said[2]) > 500

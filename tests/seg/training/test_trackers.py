@@ -6,6 +6,7 @@ import json
 import re
 from importlib.util import find_spec
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -76,6 +77,13 @@ def test_panels_show_images_and_do_not_change_the_training(tmp_path: Path) -> No
     source = {(0x80, 0x40, 0x80), (0x98, 0xFB, 0x98), (0x6B, 0x8E, 0x23), (0x46, 0x82, 0xB4), (0x00, 0x00, 0x8E)}
     assert {tuple(colour) for colour in prediction.reshape(-1, 3).tolist()} <= source
     assert not np.array_equal(pictures["panels_park_2.png"], pictures["panels_park_4.png"])
+
+
+def test_parts_that_are_frozen_stay_so() -> None:
+    model = torch.nn.Sequential(torch.nn.BatchNorm2d(3), torch.nn.Dropout())
+    model[0].eval()
+    PanelHook(every=1).after_train_iter(SimpleNamespace(model=model, iter=0), 0)
+    assert [part.training for part in (model, *model)] == [True, False, True]
 
 
 @pytest.mark.parametrize("change", [dict(every=0), dict(images=1.5), dict(width="wide")])
