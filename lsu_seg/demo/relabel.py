@@ -157,16 +157,18 @@ def relabel_dataset(
 
 
 def _load(taxonomy: str, fine: str, paths: Sequence[str]) -> tuple[Constraint, Constraint]:
-    """The constraints of the fine and the coarse taxonomy. Where one has maps to several sources, the other decides."""
+    """The constraints of the fine and the coarse taxonomy. Of several maps of the fine one, the coarse one decides."""
     beside = sorted(Path(taxonomy).parent.glob("*.tax")) if taxonomy.endswith(".tax") else []
+    places = [*beside, *paths]
     try:
-        first = lsu_onto.load(fine, paths=[*beside, *paths])
+        first = lsu_onto.load(fine, paths=places)
     except TaxonomyError as error:
         try:
-            coarse = lsu_onto.load(taxonomy, paths=paths)
-            return lsu_onto.load(fine, coarse.source, [*beside, *paths]), coarse
+            lsu_onto.load_dataset(fine, places)
         except TaxonomyError:
-            raise error from None
+            raise error from None  # there is none, or its classes have errors
+        coarse = lsu_onto.load(taxonomy, paths=paths)
+        return lsu_onto.load(fine, coarse.source, places), coarse
     return first, lsu_onto.load(taxonomy, first.source, paths)
 
 

@@ -277,6 +277,10 @@ def test_the_coarse_map_says_which_source_is_meant(tmp_path: Path) -> None:
     assert relabel_dataset(str(taxonomy), "fine", tmp_path / "fine", "train", tmp_path / "out", 0) == 2
     with pytest.raises(lsu_onto.TaxonomyError, match="there is no map from `finer`"):
         relabel_dataset(str(taxonomy), "finer", tmp_path / "fine", "train", tmp_path / "out", 0)
+    wrong = taxonomy.with_name("wrong.tax")
+    wrong.write_text(taxonomy.read_text().replace("road", "raod"))
+    with pytest.raises(lsu_onto.TaxonomyError, match="did you mean `road`"):
+        relabel_dataset(str(wrong), "fine", tmp_path / "fine", "train", tmp_path / "out", 0)
 
 
 @pytest.mark.parametrize("command", ["relabel", "unify", "demo"])

@@ -152,6 +152,16 @@ def test_a_folder_that_is_not_there(
     assert not (tmp_path / "w").exists()
 
 
+@pytest.mark.parametrize("option", ["--iters 0", "--jobs 0", "--seeds -1", "--seeds 1 x"])
+def test_numbers_that_mean_nothing(
+    streets: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, option: str
+) -> None:
+    monkeypatch.setattr(sys, "argv", f"offroad.py --data-root {tmp_path} -o {tmp_path}/w {option}".split())
+    with pytest.raises(SystemExit):
+        streets.offroad.main()
+    assert f"argument {option.split()[0]}: '{option.split()[-1]}'; expected a whole number" in capsys.readouterr().err
+
+
 @pytest.mark.slow
 def test_the_whole_experiment(streets: Any, ready: Any) -> None:
     """Results, the page, and that a second run computes nothing."""

@@ -181,10 +181,21 @@ def add_options(parser: argparse.ArgumentParser, models: Sequence[str], work: Pa
     """The options that experiments share."""
     parser.add_argument("--data-root", required=True, type=Path)
     parser.add_argument("-o", "--work", default=work, type=Path, help="for all results (%(default)s)")
-    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--seeds", type=_at_least(0), nargs="+", default=[0, 1, 2])
     parser.add_argument("--only", nargs="+", choices=models, default=models, help="these students (all)")
-    parser.add_argument("--iters", type=int, help="of every training; by default the config's")
-    parser.add_argument("--jobs", type=int, default=1, help="stages at a time, where they do not wait (%(default)s)")
+    parser.add_argument("--iters", type=_at_least(1), help="of every training; by default the config's")
+    parser.add_argument(
+        "--jobs", type=_at_least(1), default=1, help="stages at a time, where they do not wait (%(default)s)"
+    )
     parser.add_argument(
         "--set", nargs="+", action=DictAction, default={}, help="of the config, as model.size_divisor=32"
     )
+
+
+def _at_least(least: int) -> Callable[[str], int]:
+    def number(text: str) -> int:
+        if not text.isdecimal() or int(text) < least:
+            raise argparse.ArgumentTypeError(f"{text!r}; expected a whole number, {least} or more")
+        return int(text)
+
+    return number
