@@ -50,6 +50,11 @@ def load_config(
                 f"{path} cannot be read: mmengine copies configs to {tempfile.gettempdir()} first, and there is no"
                 " space left; make room, or set TMPDIR to a folder on another disk"
             ) from e
+        if isinstance(e, FileNotFoundError) and (shipped := _shipped(str(e.filename))):
+            raise ConfigError(
+                f"{path} cannot be read: there is no `{e.filename}`, because a `_base_` is relative to the folder of"
+                f" the config; write `{shipped}`"
+            ) from e
         said = str(e).partition(", the current sys.path is")[0]  # of `custom_imports`, mmengine prints all of it
         raise ConfigError(f"{path} cannot be read: {type(e).__name__}: {said}") from e
     if data_root is not None:
@@ -68,6 +73,13 @@ def load_config(
     except ImportError as e:
         raise ConfigError(f"{path} cannot be read: {type(e).__name__}: {e}") from e
     return cfg
+
+
+def _shipped(path: str) -> str:
+    """The file of the package that a path elsewhere is meant to be, or ""."""
+    _, found, name = path.rpartition("lsu_seg/configs/")
+    file = Path(__file__).parents[1] / "configs" / name
+    return str(file) if found and file.is_file() else ""
 
 
 def merge(cfg: Config, options: Mapping[str, Any]) -> None:

@@ -137,3 +137,17 @@ def test_a_variable_of_a_base_comes_too_late(tmp_path: Path, data_root: str | No
     path = config(tmp_path, "_base_ = 'base.py'\ndata_root = 'data'\n")
     with pytest.raises(ConfigError, match=r"`--set norm\.type=…` comes too late: .* into `model\.norm_cfg`"):
         load_config(path, data_root, {"norm.type": "GN"})
+
+
+def test_a_base_of_the_package_is_named_where_it_lies(tmp_path: Path) -> None:
+    """`_base_` is relative to the config's folder, and pages write it for one beside the package."""
+    file = tmp_path / "a.py"
+    file.write_text('_base_ = ["lsu_seg/configs/_base_/schedule_short.py"]\n')
+    with pytest.raises(ConfigError, match=r"is relative to the folder of the config; write `(.*)`$") as refused:
+        load_config(file)
+    named = str(refused.value).split("`")[-2]
+    file.write_text(f"_base_ = [{named!r}]\n")
+    assert load_config(file).optim_wrapper
+    file.write_text('_base_ = ["lsu_seg/configs/nothing.py"]\n')
+    with pytest.raises(ConfigError, match=r"cannot be read: FileNotFoundError: .*/lsu_seg/configs/nothing.py"):
+        load_config(file)

@@ -352,6 +352,8 @@ def test_another_precision_makes_other_labels(parts: tuple[Path, Path, Path]) ->
         compared.output,
     )
     assert said and 0 <= float(said[1]) < 5 and int(said[2]) > 500
+    rounds = re.findall(r"^(.*?) +(\d)/\2  .* ETA 0 s", compared.output, re.M)
+    assert rounds == [("first image of bf16, not timed", "1"), ("labels of bf16", "2"), ("labels of fp32", "2")]
     assert not (line[-1] / "out").exists()
     assert one_line(*line, extra=("--precision", "bf16")).exit_code == 0
     manifest = json.loads((line[-1] / "out/manifest.json").read_text())
