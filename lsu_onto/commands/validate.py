@@ -97,7 +97,8 @@ def validate(
             click.echo(offer, err=True)
     errors, warnings = _count(shown)
     if fixed:
-        click.echo(_report(fixed, errors + warnings, diff_), nl=False, err=True)
+        unsafe = 0 if unsafe_fixes else sum(d.fix is not None and not d.fix.safe for d in shown)
+        click.echo(_report(fixed, errors + warnings, unsafe, diff_), nl=False, err=True)
     sys.exit(1 if errors or (strict and warnings) or (diff_ and fixed and fixed.texts) else 0)
 
 
@@ -181,8 +182,13 @@ def _print(shown: list[Diagnostic], library: Library, format_: str, files: int) 
         click.echo(f"\n{' and '.join(counts)}{where}; `lsu-onto explain {first.code}` says more", err=True)
 
 
-def _report(fixed: Fixed, left: int, diff_: bool) -> str:
-    """What was fixed, and which fixes were not taken; empty if there was nothing to fix."""
+def _report(fixed: Fixed, left: int, unsafe: int, diff_: bool) -> str:
+    """What was fixed, and which fixes were not taken; empty if there was nothing to fix.
+
+    Args:
+        left: the findings that are left. unsafe: those of them that only unsafe fixes would settle.
+    """
+    more = f"; `--unsafe-fixes` fixes {unsafe} of them" if unsafe else ""
     lines = [
         f"{d.span.file}:{d.span.line}:{d.span.column}: not fixed [{d.code}]: to {d.fix.title} would lead to more errors"
         for d in fixed.undone
@@ -191,12 +197,12 @@ def _report(fixed: Fixed, left: int, diff_: bool) -> str:
     if fixed.texts:
         what = f"{_counted(sum(fixed.count.values()), 'finding')} in {_counted(len(fixed.texts), 'file')}"
         lines.append(
-            f"would fix {what}; {left or 'none'} would be left"
+            f"would fix {what}; {left or 'none'} would be left{more}"
             if diff_
-            else f"fixed {what}; {left or 'none'} {'are' if left > 1 else 'is'} left"
+            else f"fixed {what}; {left or 'none'} {'are' if left > 1 else 'is'} left{more}"
         )
     elif left:
-        lines.append(f"nothing to fix; {_counted(left, 'finding')} {'are' if left > 1 else 'is'} left")
+        lines.append(f"nothing to fix; {_counted(left, 'finding')} {'are' if left > 1 else 'is'} left{more}")
     return "".join(f"{line}\n" for line in lines)
 
 

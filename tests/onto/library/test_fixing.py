@@ -64,11 +64,15 @@ def field(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_safe_fixes_leave_what_has_to_be_decided(field: Path) -> None:
     done = run("--fix")
     assert field.read_text() == SAFE and Path("mini.tax").read_text() == MINI
-    assert done.exit_code == 1 and done.stderr.endswith("\nfixed 6 findings in 1 file; 3 are left\n")
+    assert done.exit_code == 1 and done.stderr.endswith(
+        "\nfixed 6 findings in 1 file; 3 are left; `--unsafe-fixes` fixes 3 of them\n"
+    )
     assert {"TAX201", "TAX303", "TAX301"} == {c for c in ("TAX201", "TAX303", "TAX301", "TAX305") if c in done.stderr}
     assert "field.tax:4:29" in done.stderr  # where it is now
     again = run("--fix")
-    assert field.read_text() == SAFE and again.stderr.endswith("\nnothing to fix; 3 findings are left\n")
+    assert field.read_text() == SAFE and again.stderr.endswith(
+        "\nnothing to fix; 3 findings are left; `--unsafe-fixes` fixes 3 of them\n"
+    )
 
 
 def test_unsafe_fixes_decide_it(field: Path) -> None:
@@ -141,7 +145,8 @@ def test_one_that_does_harm_among_many_takes_few_trials(field: Path) -> None:
 def test_an_unreadable_line_hides_errors_that_do_not_count(field: Path) -> None:
     field.write_text("tax 1\ndataset field v1 -> mini v1\n1 a #123 < road\n2 b\n3 c\n")
     done = run("--fix", "field.tax")
-    assert done.stderr.endswith("fixed 1 finding in 1 file; 2 are left\n") and done.stderr.count("error[TAX301]") == 2
+    assert done.stderr.endswith("fixed 1 finding in 1 file; 2 are left; `--unsafe-fixes` fixes 2 of them\n")
+    assert done.stderr.count("error[TAX301]") == 2
 
 
 def test_the_same_finding_again_at_the_same_place(field: Path) -> None:
