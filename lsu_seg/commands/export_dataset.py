@@ -20,7 +20,7 @@ def _data_roots(context: click.Context, parameter: click.Parameter, values: tupl
         if not Path(folder).is_dir():
             raise click.BadParameter(f"there is no folder `{folder}`")
         if name in roots:
-            raise click.BadParameter(f"{f'`{name}`' if name else 'a folder for all datasets'} stands there twice")
+            raise click.BadParameter(f"{f'`{name}`' if name else 'a folder for all datasets'} is given twice")
         roots[name] = Path(folder)
     return roots
 
@@ -28,7 +28,7 @@ def _data_roots(context: click.Context, parameter: click.Parameter, values: tupl
 @click.command(
     name="export-dataset",
     cls=Command,
-    interrupted="what is written is kept, and the same command goes on after it",
+    interrupted="what is written is kept, and the same command resumes after it",
 )
 @click.argument("labels", nargs=-1, required=True, metavar="LABELS...", type=FolderPath(exists=True))
 @click.option("--to", "format_", type=click.Choice(FORMATS), required=True, help="The format.")
@@ -43,7 +43,9 @@ def _data_roots(context: click.Context, parameter: click.Parameter, values: tupl
 )
 @click.option("-o", "--output", type=Output(file_okay=False), required=True, metavar="DIR", help="Folder to write to.")
 @click.option("--copy", is_flag=True, help="Copy images and labels instead of linking to them; `hf` always does.")
-@click.option("--unfinished", is_flag=True, help="Take what is labelled of runs that are not finished.")
+@click.option(
+    "--unfinished", is_flag=True, help="Also export runs that are not finished: the images that they have labelled."
+)
 @search_path
 def export_dataset(
     labels: tuple[str, ...],
@@ -54,7 +56,7 @@ def export_dataset(
     unfinished: bool,
     search: tuple[str, ...],
 ) -> None:
-    """Write labelled datasets as one dataset for other programs. An export that was stopped goes on.
+    """Write labelled datasets as one dataset for other programs. A stopped export resumes.
 
     LABELS are output folders of `lsu-seg pseudo-label`, or folders that hold some, such as the work folder of `unify`.
     All have the classes of one source.

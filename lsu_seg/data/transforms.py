@@ -193,7 +193,7 @@ class RareClassCrop(RandomCrop):
     """`RandomCrop` that looks for a rare class, where the `CompoundDataset` has `rare_classes`; elsewhere the same.
 
     One of the classes of which the image has enough pixels is drawn by the odds of the dataset, and up to ten crops are
-    tried until one shows it (`MIN_CROP`). Of pixels whose target is a set, it takes no notice.
+    tried until one shows it (`MIN_CROP`). Pixels whose target is a set are ignored.
 
     Args:
         crop_size, cat_max_ratio: as in `RandomCrop`.

@@ -67,7 +67,7 @@ def card(runs: Sequence[Run], how: str) -> str:
             "## Images and their licences",
             "",
             "Images stay under the licences of their owners, and labels that were made from annotations may, too."
-            " Before you share this dataset, see to it that all of them allow it.",
+            " Before you share this dataset, make sure that all of them allow it.",
             "",
             *_table(["dataset", "images", "void pixels", "licence", "from"], map(_provenance, runs)),
             "",

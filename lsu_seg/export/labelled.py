@@ -88,7 +88,7 @@ class Item(NamedTuple):
         expected = self.sums.get(what)
         if expected and hashlib.sha256(data).digest() != expected:
             how = "has changed since it was labelled" if what == "image" else "is not what the run has written"
-            raise ExportError(f"{path}: this file {how}; run the same labelling again, which makes its label anew")
+            raise ExportError(f"{path}: this file {how}; run the same labelling again, which renews its label")
         return data
 
 
@@ -196,7 +196,7 @@ def _items_of(run: Run, unfinished: bool) -> Iterator[Item]:
     if missing and not unfinished:
         raise ExportError(
             f"{run.root}: {len(missing)} images have no label yet, e.g. `{missing[0]}`; run the same labelling again,"
-            " which goes on, or export what is there with `--unfinished`"
+            " which resumes, or export what is there with `--unfinished`"
         )
 
 

@@ -46,7 +46,7 @@ def export_dataset(
     unfinished: bool = False,
     shard_bytes: int = to_hf.SHARD_BYTES,
 ) -> int:
-    """Write the labelled images of some runs as one dataset. An export that was stopped goes on.
+    """Write the labelled images of some runs as one dataset. A stopped export resumes.
 
     Args:
         roots: the folders of labels.
@@ -85,6 +85,6 @@ def export_dataset(
         where = error.filename or output
         raise ExportError(
             f"{where}: cannot write there ({error.strerror or error}); what is written so far is whole, and the same"
-            " command goes on from there"
+            " command resumes from there"
         ) from error
     return len(items)

@@ -1,4 +1,4 @@
-"""The folder of an export: it belongs to one export, which goes on in it after a stop."""
+"""The folder of an export: it belongs to one export, which resumes in it after a stop."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def _claim(root: Path, state: dict[str, object]) -> None:
         existing = json.loads((root / _STATE).read_text())
     except FileNotFoundError:
         if any(path.name != LOCK and not _TEMPORARY.fullmatch(path.name) for path in root.iterdir()):
-            raise ExportError(f"{root} holds files that are no export: choose an empty folder") from None
+            raise ExportError(f"{root} holds files that are not of an export: choose an empty folder") from None
         existing = state
     except (ValueError, RecursionError, OSError) as error:
         raise ExportError(f"{root / _STATE}: cannot be read ({error}); remove the folder or choose another") from None

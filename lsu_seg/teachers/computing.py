@@ -66,7 +66,7 @@ class Computing:
 class ComputingNetwork:
     """A segmentor's network that computes as the settings say, as long as this context is open.
 
-    Whoever calls the segmentor needs to know nothing of it. What the network returns is float32.
+    Callers of the segmentor do not notice. What the network returns is float32.
 
     Args:
         model: a segmentor. device: of its weights.

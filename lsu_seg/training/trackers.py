@@ -74,7 +74,7 @@ def _no_server(record: logging.LogRecord) -> bool:
 class FiguresHook(Hook):
     """Give the figures of an evaluation to the backends of the visualizer, by the name of the dataset.
 
-    mmengine writes them into its log alone. `lsu-seg evaluate` and `unify` add this hook: `town/source/mIoU`, ….
+    mmengine only writes them into its log. `lsu-seg evaluate` and `unify` add this hook: `town/source/mIoU`, ….
     """
 
     def after_test_epoch(self, runner: Any, metrics: dict[str, float] | None = None) -> None:

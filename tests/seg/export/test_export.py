@@ -361,7 +361,7 @@ def test_a_folder_belongs_to_one_export(labelled: World, tmp_path: Path) -> None
     data = {"": labelled.root / "park"}
     with pytest.raises(ExportError, match="holds an export with other labels"):
         export_dataset(labelled.runs[:1], tmp_path / "out", "folder", data, [str(labelled.root / "tax")])
-    with pytest.raises(ExportError, match="holds files that are no export: choose an empty folder"):
+    with pytest.raises(ExportError, match="holds files that are not of an export: choose an empty folder"):
         labelled.export(labelled.root / "tax", "folder")
     result = labelled.command(labelled.root / "yard/export", "folder")
     assert result.exit_code == 1
