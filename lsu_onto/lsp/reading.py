@@ -136,7 +136,8 @@ def _end(row: MapRow) -> Span | None:
 
 # --- links -------------------------------------------------------------------------------------------------
 
-_URL = re.compile(r"https?://[^\s\"<>`]*[^\s\"<>`.,;:!?')\]}]")
+_URL = re.compile(r"https?://(?:[^\s\"<>`()]|\([^\s\"<>`()]*\))+(?<![.,;:!?'\]}])")
+"""Parentheses in an address come in pairs, as in Wikipedia's; one that only closes is of the sentence."""
 
 
 def links(library: Library, analysis: Analysis) -> Iterator[tuple[Span, str | Taxonomy]]:
