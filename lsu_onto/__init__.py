@@ -163,7 +163,7 @@ def load_dataset(name: str | Path, paths: Iterable[str | Path] = ()) -> Constrai
 
 
 def about(name: str | Path, paths: Iterable[str | Path] = ()) -> dict[str, str]:
-    """What a dataset (else a source) says of itself: its keys, such as `title`, `url` and `licence`.
+    """The keys of a dataset, or else of a source, such as `title`, `url` and `licence`.
 
     Args:
         name, paths: as for `load`, but not a compiled `.npz`.

@@ -30,7 +30,7 @@ class SettingsError(UserError):
 
 @dataclass(frozen=True)
 class Settings:
-    """What a project says of its taxonomies.
+    """The settings of a project.
 
     Attributes:
         file: the `pyproject.toml`; empty if there is none.
@@ -51,7 +51,7 @@ class Settings:
         return tuple(map(os.path.relpath, self.paths))
 
     def excludes(self, path: str) -> bool:
-        """Whether a file is not to be checked, unless somebody names it."""
+        """Whether a file is left out of checks, unless a command names it."""
         return any(self._matches(path, pattern) for pattern in self.exclude)
 
     def silenced(self, path: str) -> frozenset[str]:

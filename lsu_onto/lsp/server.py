@@ -170,7 +170,7 @@ class Server(LanguageServer):
         )
 
     def actions(self, params: types.CodeActionParams) -> list[types.CodeAction]:
-        """Quick fixes of the lines that are asked for; all safe fixes of the document, if somebody asks for them."""
+        """Quick fixes of the requested lines, and all safe fixes of the document if these are requested."""
         path = to_path(params.text_document.uri)
         only = params.context.only
         wanted = None if only is None else [str(getattr(kind, "value", kind)) for kind in only]
