@@ -1,7 +1,7 @@
 """Ontologies of segmentation datasets: read `.tax` files, check them, compile them to constraint matrices.
 
-The whole public API is `load`, `load_dataset`, `about`, `taxonomies`, `draw`, `read_raster`, `Palettes`, `Constraint`,
-`places`, `rewrite`, `suggest_map`, `suggest_rows`, `by_name`, `first_map`, `interruption`, `make_folder`,
+The whole public API is `load`, `load_dataset`, `about`, `class_names`, `taxonomies`, `draw`, `read_raster`, `Palettes`,
+`Constraint`, `places`, `rewrite`, `suggest_map`, `suggest_rows`, `by_name`, `first_map`, `interruption`, `make_folder`,
 `open_to_read`, `walk`, `write_atomic` and the four codes below; it needs numpy and no torch, and `read_raster` needs
 Pillow.
 
@@ -163,7 +163,7 @@ def load_dataset(name: str | Path, paths: Iterable[str | Path] = ()) -> Constrai
 
 
 def about(name: str | Path, paths: Iterable[str | Path] = ()) -> dict[str, str]:
-    """What a dataset (else a source) says of itself: its keys, such as `title`, `url` and `licence`.
+    """The keys of a dataset, or else of a source, such as `title`, `url` and `licence`.
 
     Args:
         name, paths: as for `load`, but not a compiled `.npz`.

@@ -444,7 +444,7 @@ def path_option(**options: Any) -> Callable[[_Function], _Function]:
 
 
 search_path = path_option(callback=_with_project)
-"""Of commands that look taxonomies up: the folders of `paths` in `pyproject.toml` come behind those that are given."""
+"""For commands that look taxonomies up: the folders of `paths` in `pyproject.toml` come after those of the option."""
 
 text_or_json = click.option(
     "--format",

@@ -23,14 +23,14 @@ _TABLE = "[tool.lsu-onto]"
 
 
 class SettingsError(UserError):
-    """What `[tool.lsu-onto]` says cannot be meant."""
+    """A mistake in `[tool.lsu-onto]`."""
 
     __module__ = "lsu_onto"
 
 
 @dataclass(frozen=True)
 class Settings:
-    """What a project says of its taxonomies.
+    """The settings of a project.
 
     Attributes:
         file: the `pyproject.toml`; empty if there is none.
@@ -51,7 +51,7 @@ class Settings:
         return tuple(map(os.path.relpath, self.paths))
 
     def excludes(self, path: str) -> bool:
-        """Whether a file is not to be checked, unless somebody names it."""
+        """Whether a file is left out of checks, unless a command names it."""
         return any(self._matches(path, pattern) for pattern in self.exclude)
 
     def silenced(self, path: str) -> frozenset[str]:
@@ -80,7 +80,7 @@ def find_settings(folder: str | Path) -> Settings:
     """The settings of a folder: those of the nearest `pyproject.toml` with the table; without one, the default.
 
     Raises:
-        SettingsError: the file cannot be read, or what it says cannot be meant.
+        SettingsError: the file cannot be read, or its table contains a mistake.
     """
     for file in candidates(folder):
         if os.path.isfile(file) and (found := _read(file)):  # noqa: PTH113 (it may be closed: Path raises)
@@ -164,7 +164,7 @@ class _Table:
     def _folder(self, key: str, path: str) -> str:
         project = Path(self.file).parent
         if not (project / path).is_dir():
-            raise self._error(key, f"`{path}` of `{key}` is no folder; paths are relative to `{project}`")
+            raise self._error(key, f"`{path}` of `{key}` is not a folder; paths are relative to `{project}`")
         return os.path.normpath(project / path)
 
     def _selection(self, key: str, value: Any) -> dict[str, int]:

@@ -91,7 +91,7 @@ def version_faults(version: str, built: Built, changelog: str) -> Iterator[str]:
     if heading is None or heading[1].split()[0] != version:
         yield (
             f"CHANGELOG.md: its first section is `{heading[1] if heading else ''}`; expected `## {version}`, with the"
-            " date of the release or `(unreleased)` behind it"
+            " date of the release or `(unreleased)` after it"
         )
 
 

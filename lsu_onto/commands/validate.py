@@ -65,7 +65,7 @@ def validate(
     if diff_ and format_ != "full":
         raise click.UsageError("--diff prints a diff and no findings: leave --format out")
     if watch_ and (fix_ or diff_):
-        raise click.UsageError("--watch only looks, because files that are open in an editor are not changed under it")
+        raise click.UsageError("--watch changes no files, because an editor may have them open")
     if watch_ and format_ not in ("full", "concise"):
         raise click.UsageError(f"--watch prints findings for people, as `full` or `concise`, not as `{format_}`")
     if watch_:

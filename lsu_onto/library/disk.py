@@ -18,7 +18,7 @@ _REST = 0.25
 """Seconds between two looks."""
 
 _SHARE = 20
-"""Looking takes one part in so many of the time, however many files there are."""
+"""At most one part in so many of the time is spent looking, however many files there are."""
 
 _QUIET = 0.05
 """Seconds without a change after which a file is taken for saved: editors write, rename and touch."""
@@ -36,7 +36,7 @@ class Disk:
     """What the files look like that a library may read: those of its search path, and those beside what it has read.
 
     Args:
-        library: is told to forget what changes.
+        library: forgets what changes.
         named: files whose neighbours count as well, whether or not they are there.
     """
 

@@ -112,11 +112,11 @@ def folds(file: ast.File) -> list[Fold]:
 
 
 _LONG = 80
-"""Characters of a hint, behind which most of a line is gone."""
+"""Characters of a hint. The tooltip has what is longer."""
 
 
 def hints(analysis: Analysis, lines: range) -> Iterator[tuple[Span, str, str]]:
-    """S(d) behind the rows of some lines whose relations do not read like it: where it goes, short, and whole."""
+    """S(d) of the rows that do not spell it out: where the hint goes, its short text, and the whole one."""
     for o in analysis.resolved.ontologies:
         for row in o.rows:
             if row.span.file != analysis.file.path or row.span.line not in lines or row.poisoned or row.decision:
@@ -128,7 +128,7 @@ def hints(analysis: Analysis, lines: range) -> Iterator[tuple[Span, str, str]]:
 
 
 def _end(row: MapRow) -> Span | None:
-    """The place behind the relations of a row."""
+    """The place after the relations of a row."""
     spans = (t.span for r in row.relations for t in r.targets)
     last = max(spans, key=lambda span: (span.line, span.end), default=None)
     return last and last._replace(column=last.end)
@@ -136,7 +136,8 @@ def _end(row: MapRow) -> Span | None:
 
 # --- links -------------------------------------------------------------------------------------------------
 
-_URL = re.compile(r"https?://[^\s\"<>`]*[^\s\"<>`.,;:!?')\]}]")
+_URL = re.compile(r"https?://(?:[^\s\"<>`()]|\([^\s\"<>`()]*\))+(?<![.,;:!?'\]}])")
+"""Parentheses in an address come in pairs, as in Wikipedia's; one that only closes is of the sentence."""
 
 
 def links(library: Library, analysis: Analysis) -> Iterator[tuple[Span, str | Taxonomy]]:
@@ -160,7 +161,7 @@ def links(library: Library, analysis: Analysis) -> Iterator[tuple[Span, str | Ta
 # --- symbols by name ---------------------------------------------------------------------------------------
 
 _MANY = 500
-"""Symbols that are shown. Whoever sees so many types more letters."""
+"""Symbols that are shown; more letters lead to fewer."""
 
 
 class Named(NamedTuple):
@@ -175,7 +176,7 @@ class Named(NamedTuple):
 def by_name(session: Session, query: str) -> list[Named]:
     """The taxonomies and classes whose names have the letters of a query, in their order, as editors look for them.
 
-    Without a query, those of the user alone: nobody reads a list of all that is shipped.
+    Without a query, only the user's own: a list of everything that is shipped is too long to read.
     """
     letters = re.compile(".*?".join(map(re.escape, query.replace(" ", ""))), re.IGNORECASE)
     out: list[Named] = []

@@ -134,7 +134,7 @@ class Server(LanguageServer):
             self.workspace_semantic_tokens_refresh(None)
 
     def read_settings(self) -> None:
-        """Use the settings of the folders that are open. Those that cannot be meant are shown, and change nothing."""
+        """Use the settings of the folders that are open. A mistake in them is shown, and changes nothing."""
         try:
             self.session.find_settings()
         except UserError as e:
@@ -170,7 +170,7 @@ class Server(LanguageServer):
         )
 
     def actions(self, params: types.CodeActionParams) -> list[types.CodeAction]:
-        """Quick fixes of the lines that are asked for; all safe fixes of the document, if somebody asks for them."""
+        """Quick fixes of the requested lines, and all safe fixes of the document if these are requested."""
         path = to_path(params.text_document.uri)
         only = params.context.only
         wanted = None if only is None else [str(getattr(kind, "value", kind)) for kind in only]
@@ -258,8 +258,9 @@ def _failed(error: RenameError) -> JsonRpcException:
 
 def initialize(ls: Server, params: types.InitializeParams) -> None:
     options: Any = params.initialization_options or {}
-    paths: Sequence[str] = options.get("path", []) if isinstance(options, dict) else []
-    ls.session.search(paths)
+    paths = options.get("path") if isinstance(options, dict) else None
+    paths = [paths] if isinstance(paths, str) else paths if isinstance(paths, list) else []
+    ls.session.search([path for path in paths if isinstance(path, str)])
     set_folders(ls)
 
 

@@ -32,10 +32,10 @@ class Session:
         self._start(Settings(), {})
 
     def find_settings(self) -> bool:
-        """Read the settings of the first folder that has any, and say whether they are others than before.
+        """Read the settings of the first folder that has any, and say whether they have changed.
 
         Raises:
-            SettingsError: they cannot be meant. Those before stay.
+            SettingsError: they contain a mistake. The previous ones stay in use.
         """
         found = (find_settings(folder) for folder in self.folders)
         settings = next((s for s in found if s.file), Settings())

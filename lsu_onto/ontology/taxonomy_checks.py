@@ -115,10 +115,10 @@ def id_out_of_range(t: Taxonomy) -> Findings:
         yield Diagnostic(
             "TAX107",
             f"id {high} does not fit `encoding: {t.encoding}` (0 to {limit - 1})"
-            + f", nor do {len(too_large) - 1} more ids" * many,
+            + f", and {len(too_large) - 1} more ids do not either" * many,
             c.span,
             "write `encoding: id16` if the labels are 16-bit" if t.encoding == "id" else None,
-            more=tuple((other.span, "nor does this one") for other, _ in too_large[1:3] if many),
+            more=tuple((other.span, "this one does not fit either") for other, _ in too_large[1:3] if many),
         )
     for c in t.classes:
         for low, high in c.ids:
@@ -162,11 +162,12 @@ def colour_missing(t: Taxonomy) -> Findings:
     for c in without[:1] if many else without:
         yield Diagnostic(
             "TAX109",
-            f"`{c.name}` has no colour, and the encoding is `rgb`" + f"; nor have {len(without) - 1} more" * many,
+            f"`{c.name}` has no colour, and the encoding is `rgb`"
+            + f"; {len(without) - 1} more classes have none either" * many,
             c.span,
             "add its `#rrggbb`, or `-` as its id if it is never drawn"
             + "; or leave `encoding:` out if label files store ids" * many,
-            more=tuple((other.span, "nor has this one") for other in without[1:3] if many),
+            more=tuple((other.span, "this one has none either") for other in without[1:3] if many),
         )
 
 

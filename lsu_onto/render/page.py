@@ -68,7 +68,7 @@ def page(ontology: Ontology, view: str) -> str:
 
 
 def fill(name: str, **parts: str) -> str:
-    """A page of ours with its script, and no other one runs on it, whatever a class is called."""
+    """One of our pages with its script. No other script runs on it, whatever a class is called."""
     script = _resource(f"{name}.js")
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     every = {**parts, "hash": f"sha256-{digest}", "script": script}

@@ -45,7 +45,7 @@ class PageServer(ThreadingHTTPServer):
         port: 0: any that is free.
 
     Raises:
-        RenderError: the port cannot be had.
+        RenderError: the port is in use, or not allowed.
     """
 
     daemon_threads = True
@@ -56,7 +56,7 @@ class PageServer(ThreadingHTTPServer):
             super().__init__((_HOST, port), _Handler)
         except OSError as e:
             why = "is in use" if e.errno == errno.EADDRINUSE else f"cannot be used: {e.strerror}"
-            raise RenderError(f"port {port} {why}; another one, or none for any that is free") from e
+            raise RenderError(f"port {port} {why}; choose another, or leave it out to use any free one") from e
         self.url = f"http://{_HOST}:{self.server_address[1]}/"
         self.picture = _NOTHING
         self.state = _State()
@@ -65,7 +65,7 @@ class PageServer(ThreadingHTTPServer):
         threading.Thread(target=self.serve_forever, daemon=True, kwargs={"poll_interval": 0.05}).start()
 
     def show(self, picture: str | None, severity: str, status: str, findings: str) -> None:
-        """Show a page and what there is to say of it.
+        """Show a page with a status and its findings.
 
         Args:
             picture: the page; None: the last one.
@@ -80,7 +80,7 @@ class PageServer(ThreadingHTTPServer):
             self.changed.notify_all()
 
     def next(self, number: int) -> _State | None:
-        """The state behind one that a browser knows; the same one after a while without any, and None at the end."""
+        """Wait for a state after the one that a browser has. Without one, the same after a while; None at the end."""
         with self.changed:
             self.changed.wait_for(lambda: self.ended or self.state.number != number, _ALIVE_S)
             return None if self.ended else self.state
@@ -138,4 +138,4 @@ class _Handler(BaseHTTPRequestHandler):
             self.wfile.write(f"data: {json.dumps(state._asdict())}\n\n".encode() if new else b": still here\n\n")
 
     def log_message(self, format: str, *args: Any) -> None:
-        """Nothing: the command says what there is to say."""
+        """Log nothing: the command prints what matters."""

@@ -135,7 +135,7 @@ def test_errors_are_reported_whatever_is_ignored(project: Path) -> None:
         ('ignore = ["TAX10"]', "all rules in `TAX10` are errors"),
         ("exclude = [1]", "`exclude` is `[1]`; expected a list of strings"),
         ("exclude = ['']", "`exclude` is `['']`; expected a list of strings"),
-        ('paths = ["map"]', "`map` of `paths` is no folder; paths are relative to"),
+        ('paths = ["map"]', "`map` of `paths` is not a folder; paths are relative to"),
         ("per-file-ignores = []", "`per-file-ignores` is empty; expected a table, such as"),
         ('per-file-ignores = { "a" = "TAX305" }', "`a` is `TAX305`; expected a list of codes"),
         ('per-file-ignores = { "a" = ["TAX201"] }', "`TAX201` is an error"),

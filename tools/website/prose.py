@@ -38,7 +38,7 @@ def adapted(text: str, file: str, blob: str, missing: Callable[[str], None]) -> 
 
     Args:
         file: its place in the repository, `docs/render.md`.
-        missing: is told what a link leads to that is not there.
+        missing: called with a message for each link that leads nowhere, and each list that is not portable.
     """
     page = page_of(file)
     assert page is not None

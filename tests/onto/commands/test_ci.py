@@ -77,8 +77,15 @@ def test_the_steps_of_the_action(repository: Path, strict: str, status: int) -> 
     bash = ["bash", "--noprofile", "--norc", "-eo", "pipefail", "-c"]  # as GitHub starts it
     done = subprocess.run([*bash, steps["Validate"]["run"]], env=env, capture_output=True, text=True, check=True)
     assert done.stdout.startswith("::warning file=maps/d.tax,line=5,") and done.stderr == ""
-    assert output.read_text() == f"status={status}\n"
+    assert output.read_text() == f"written=true\nstatus={status}\n"
     (result,) = json.loads(Path("runner temp/lsu-onto.sarif").read_text())["runs"][0]["results"]
     assert result["ruleId"] == "TAX305" and result["fixes"]
     ended = subprocess.run([*bash, steps["Result"]["run"]], env=dict(env, STATUS=str(status)), check=False)
     assert ended.returncode == status
+
+    output.unlink()
+    (repository / "pyproject.toml").write_text("[tool.lsu-onto]\nignor = []\n")
+    done = subprocess.run([*bash, steps["Validate"]["run"]], env=env, capture_output=True, text=True, check=True)
+    assert output.read_text() == "status=1\n", "there is nothing to upload"
+    assert "did you mean `ignore`?" in done.stderr
+    assert "outputs.written == 'true'" in steps["Upload"]["if"]

@@ -139,8 +139,8 @@ def test_a_terminal_is_cleared(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--fix"], "--watch only looks"),
-        (["--diff"], "--watch only looks"),
+        (["--fix"], "--watch changes no files"),
+        (["--diff"], "--watch changes no files"),
         (["--format", "json"], "not as `json`"),
     ],
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -307,6 +308,19 @@ def test_the_search_path(tmp_path: Path) -> None:
     place = editor.at("one.tax", "road")
     edit = editor.ask("textDocument/rename", types.RenameParams(*place, "way"))
     assert {Path(uri).name for uri in edit.changes} == {"s.tax", "one.tax", "far.tax"}
+    assert editor.stop() == 0
+
+
+@pytest.mark.parametrize("wrap", [str, lambda path: {"folder": path}, lambda path: None])
+def test_a_search_path_that_is_no_list(tmp_path: Path, wrap: Callable[[str], object]) -> None:
+    """A single folder counts; what is no folder is left out, and the server starts."""
+    (tmp_path / "one").mkdir()
+    (tmp_path / "one/s.tax").write_text("tax 1\nsource s v1\n0 road\n")
+    (tmp_path / "open").mkdir()
+    path = wrap(str(tmp_path / "one"))
+    editor = Editor(tmp_path / "open", options={"path": path})
+    codes = [d.code for d in editor.open("d.tax", "tax 1\ndataset d v1 -> s v1\n1 a < road\n")]
+    assert codes == ([] if isinstance(path, str) else ["TAX203"])
     assert editor.stop() == 0
 
 

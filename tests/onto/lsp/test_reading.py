@@ -141,7 +141,7 @@ def test_long_hints_are_cut(editor: Editor) -> None:
 def test_links(editor: Editor) -> None:
     text = (
         "tax 1\ndataset x v1 -> ground v1\nextends track v1\nurl: https://example.org/a?b=c#d\n"
-        "9 e < road  # see (http://example.org/x_(y), and 🚗 https://example.org/z.\n"
+        "9 e < road  # see (http://example.org/x_(y)), and 🚗 https://example.org/z.\n"
         "map track v1 -> ground v1\nway < road\ndataset y v1 -> nowhere v1\nextends x v1\n"
     )
     editor.open("x.tax", text)
@@ -149,7 +149,7 @@ def test_links(editor: Editor) -> None:
     ground, track = editor.uri("ground.tax"), editor.uri("track.tax")
     assert [(text_at(editor, "x.tax", x.range), x.target) for x in found] == [
         ("https://example.org/a?b=c#d", "https://example.org/a?b=c#d"),
-        ("http://example.org/x_(y", "http://example.org/x_(y"),
+        ("http://example.org/x_(y)", "http://example.org/x_(y)"),
         ("https://example.org/z", "https://example.org/z"),
         ("ground v1", ground),
         ("track v1", track),

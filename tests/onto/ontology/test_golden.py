@@ -232,8 +232,8 @@ def test_errors_cannot_be_allowed() -> None:
 @pytest.mark.parametrize(
     ("encoding", "code", "said"),
     [
-        ("id", "TAX107", "id 256 does not fit `encoding: id` (0 to 255), nor do 43 more ids"),
-        ("rgb", "TAX109", "`c0` has no colour, and the encoding is `rgb`; nor have 299 more"),
+        ("id", "TAX107", "id 256 does not fit `encoding: id` (0 to 255), and 43 more ids do not either"),
+        ("rgb", "TAX109", "`c0` has no colour, and the encoding is `rgb`; 299 more classes have none either"),
     ],
 )
 def test_a_wrong_encoding_is_one_finding(encoding: str, code: str, said: str) -> None:
