@@ -27,7 +27,7 @@ SPARSE = 10
 ENOUGH_IMAGES = 50
 """Rows of fewer images score high by mistake more often, the fewer the more; rows of more do so no more rarely."""
 MANY_IMAGES = 40
-"""A missing class is found no oftener in rows with more images."""
+"""A missing class is found no more often in rows with more images."""
 
 
 @dataclass(frozen=True)

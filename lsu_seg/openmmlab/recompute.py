@@ -37,7 +37,7 @@ def recompute_in_backward(model: nn.Module, names: str | Sequence[str]) -> None:
             known = [key for key, _ in model.named_modules() if key and key.count(".") <= name.count(".")]
             has = ", ".join(f"`{key}`" for key in known[:8])
             raise ConfigError(
-                f"`activation_checkpointing` has {name!r}, and the model no such part"
+                f"`activation_checkpointing` has {name!r}, and the model has no such part"
                 f"{did_you_mean(name, known) or f'; it has {has}'}"
             ) from None
         part.forward = _recomputed(part, part.forward)

@@ -107,7 +107,7 @@ def _check_archive(path: Path) -> None:
     ends = {name.partition("/")[2] for name in names}
     if "constants.pkl" in ends:
         raise TeacherError(
-            f"`{path}` is a TorchScript model, and expected are its weights alone:"
+            f"`{path}` is a TorchScript model; expected its weights alone:"
             f" `torch.save(torch.jit.load('{path}').state_dict(), 'weights.pth')`"
         )
     if "data.pkl" not in ends:

@@ -127,7 +127,7 @@ def test_activations_of_a_network_that_takes_keywords_are_recomputed() -> None:
 
 
 def test_a_part_that_is_not_there_is_named(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"has 'backbon', and the model no such part; did you mean `backbone`"):
+    with pytest.raises(ConfigError, match=r"has 'backbon', and the model has no such part; did you mean `backbone`"):
         trained(tmp_path, activation_checkpointing=["backbon"])
 
 
