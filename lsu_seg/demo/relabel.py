@@ -159,7 +159,7 @@ def relabel_dataset(
 def _load(taxonomy: str, fine: str, paths: Sequence[str]) -> tuple[Constraint, Constraint]:
     """The constraints of the fine and the coarse taxonomy. Of several maps of the fine one, the coarse one decides."""
     beside = sorted(Path(taxonomy).parent.glob("*.tax")) if taxonomy.endswith(".tax") else []
-    places = [*beside, *paths]
+    places: list[str | Path] = [*beside, *paths]
     try:
         first = lsu_onto.load(fine, paths=places)
     except TaxonomyError as error:
