@@ -102,7 +102,8 @@ def _provenance(run: Run) -> list[str]:
 
 def _settings(run: Run) -> list[str]:
     m = run.manifest
-    teacher = str(m.get("teacher") or f"weights {str(m.get('checkpoint_sha256', 'unknown'))[:12]}")
+    weights = str(m.get("checkpoint_sha256", "unknown")).removeprefix("none: ")  # the teacher brought its own
+    teacher = str(m.get("teacher") or f"weights {weights[:12]}")
     scales = " ".join(f"{scale:g}" for scale in m.get("scales") or ())
     if not m.get("constrained", True):
         teacher += ", without constraints"
