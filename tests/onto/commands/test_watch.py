@@ -105,7 +105,7 @@ def test_settings_that_are_wrong_for_a_while(tmp_path: Path, watch: Callable[...
     save(tmp_path / "pyproject.toml", '[tool.lsu-onto]\npaths = ["taxonomies"]\n')
     assert "] pyproject.toml changed\n\nno problems in 1 file\n" in running.next()
     (tmp_path / "taxonomies").rename(tmp_path / "maps")
-    assert "`taxonomies` of `paths` is no folder" in running.next()
+    assert "`taxonomies` of `paths` is not a folder" in running.next()
     (tmp_path / "maps").rename(tmp_path / "taxonomies")
     assert "no problems in 1 file\n" in running.next()
     running.stop()
