@@ -104,14 +104,18 @@ def _watch(paths: tuple[str, ...], search: tuple[str, ...], format_: str) -> NoR
     from lsu_onto.library.disk import Disk
     from lsu_onto.library.fixing import findings
     from lsu_onto.library.library import Library
-    from lsu_onto.settings import candidates
+    from lsu_onto.settings import SettingsError, candidates
 
-    of_project = project(paths)[1].paths_from_here()
-    given = [path for path in search if path not in of_project]
+    looked_at, settings = project(paths)
+    given = [path for path in search if path not in settings.paths_from_here()]
     pyprojects = candidates(Path.cwd())
     changed: list[str] = []
     while True:
-        looked_at, settings = project(paths)
+        refusal = ""
+        try:
+            looked_at, settings = project(paths)
+        except SettingsError as error:  # at the start, it ends the command; later, somebody is editing the file
+            refusal = f"error: {error}\nthe last settings without an error still count\n"
         folders = named_folders(looked_at)
         library = Library(dict.fromkeys([*folders, *given, *settings.paths_from_here()]), silenced=settings.silenced)
         disk = Disk(library, [path for path in looked_at if path not in folders])
@@ -119,14 +123,16 @@ def _watch(paths: tuple[str, ...], search: tuple[str, ...], format_: str) -> NoR
         afresh = False
         while not afresh:
             _head(changed)
+            if refusal:
+                click.echo(refusal, err=True)
             files, problems = tax_files(looked_at, settings)
             shown = _shown([*problems, *findings(library, files)], format_)
             _print(shown, library, format_, len(files))
-            if not shown:
+            if not shown and not refusal:
                 click.echo(f"no problems in {_counted(len(files), 'file')}", err=True)
             click.echo("watching for changes; Ctrl-C ends", err=True)
             changed = disk.wait(pyprojects)
-            afresh = bool(set(changed) & set(pyprojects)) or named_folders(looked_at) != folders
+            afresh = bool(refusal or set(changed) & set(pyprojects)) or named_folders(looked_at) != folders
 
 
 def _head(changed: list[str]) -> None:

@@ -84,6 +84,13 @@ def test_a_session(tmp_path: Path, watch: Callable[..., Watch]) -> None:
     (tmp_path / "pyproject.toml").write_text('[tool.lsu-onto]\nignore = ["TAX305"]\n')
     assert "] pyproject.toml changed\n\nno problems in 1 file\n" in running.next()
 
+    (tmp_path / "pyproject.toml").write_text("[tool.lsu-onto]\nignore = [")
+    refused = running.next()
+    assert "] pyproject.toml changed\n\nerror: " in refused and "pyproject.toml: not valid TOML: " in refused
+    assert "the last settings without an error still count\n" in refused and "no problems" not in refused
+    (tmp_path / "pyproject.toml").write_text('[tool.lsu-onto]\nignore = ["TAX305"]\n')
+    assert "] pyproject.toml changed\n\nno problems in 1 file\n" in running.next()
+
     (tmp_path / "maps/e.tax").write_text(MAP.replace("dataset d", "dataset e").replace("road", "rood"))
     assert "did you mean `road`?" in running.next()
     (tmp_path / "maps/e.tax").unlink()
