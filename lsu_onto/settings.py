@@ -104,8 +104,10 @@ def _read(file: str) -> Settings | None:
         tool = tomllib.loads(text).get("tool", {})
     except UnicodeDecodeError as e:
         raise SettingsError(f"{file}: not UTF-8 text: found byte 0x{data[e.start]:02x}") from e
-    except tomllib.TOMLDecodeError as e:
+    except ValueError as e:  # `TOMLDecodeError`, or a number of more digits than Python reads
         raise SettingsError(f"{file}: not valid TOML: {e}") from e
+    except RecursionError as e:
+        raise SettingsError(f"{file}: not valid TOML: its lists or tables are nested too deeply") from e
     if not isinstance(tool, dict):
         raise SettingsError(f"{file}: `tool` is {_shown(tool)}; expected a table")
     table = tool.get("lsu-onto")
@@ -163,7 +165,7 @@ class _Table:
 
     def _folder(self, key: str, path: str) -> str:
         project = Path(self.file).parent
-        if not (project / path).is_dir():
+        if not os.path.isdir(project / path):  # noqa: PTH112 (a name may be too long: Path raises)
             raise self._error(key, f"`{path}` of `{key}` is not a folder; paths are relative to `{project}`")
         return os.path.normpath(project / path)
 

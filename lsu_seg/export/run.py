@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -17,7 +18,7 @@ _HOW = {
 ```python
 from datasets import load_dataset
 
-dataset = load_dataset("{folder}", split="{split}")  # columns: image, label, confidence if there is any, dataset, name
+dataset = load_dataset({folder}, split="{split}")  # columns: image, label, confidence if there is any, dataset, name
 ```
 
 `label` holds the numbers below; `id2label.json` and `classes.json` have their names and colours. `image` is the
@@ -66,19 +67,22 @@ def export_dataset(
         to_hf.check_installed()
     runs = read_runs(roots, data_roots, paths)
     items = labelled_items(runs, unfinished)
+    name = output.resolve().name
     settings = {"to": format_, "copy": copy and format_ != "hf", "shard": shard_bytes if format_ == "hf" else 0}
     try:
-        with target(output, items, settings), progress(f"exporting to {output.absolute().name}", len(items)) as advance:
+        with target(output, items, settings), progress(f"exporting to {name}", len(items)) as advance:
             if format_ == "hf":
                 to_hf.write(output, items, advance, shard_bytes)
             else:
                 (to_folder if format_ == "folder" else to_coco).write(output, items, advance, copy)
-            text = card.card(runs, _HOW[format_].format(folder=output.absolute().name, split=items[0].split))
+            text = card.card(
+                runs, _HOW[format_].format(folder=json.dumps(name, ensure_ascii=False), split=items[0].split)
+            )
             files = {"classes.json": card.classes(runs[0]), "README.md": text}
             if format_ == "hf":
                 files |= {"id2label.json": card.id2label(runs[0]), "README.md": card.front_matter(items) + text}
-            for name, content in files.items():
-                write_atomic(output / name, content.encode())
+            for file, content in files.items():
+                write_atomic(output / file, content.encode("utf-8", "backslashreplace"))
     except UserError:
         raise
     except OSError as error:

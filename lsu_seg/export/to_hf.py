@@ -69,7 +69,8 @@ def _write_shard(path: Path, items: Sequence[Item], confidence: bool, advance: C
     schema = _schema(pa, confidence)
     hidden = temporary(path)
     try:
-        with pq.ParquetWriter(hidden, schema, compression="none") as writer:  # PNG and JPEG are compressed already
+        # An open file, because pyarrow takes no path that is not UTF-8. PNG and JPEG are compressed already.
+        with hidden.open("wb") as file, pq.ParquetWriter(file, schema, compression="none") as writer:
             for rows in _in_groups(_row(item, confidence) for item in items):
                 writer.write_table(pa.Table.from_pylist(rows, schema))
                 advance(len(rows))
@@ -79,13 +80,14 @@ def _write_shard(path: Path, items: Sequence[Item], confidence: bool, advance: C
 
 
 def _row(item: Item, confidence: bool) -> dict[str, Any]:
-    name = f"{item.run.name}/{item.key}"
+    key = item.key.encode("utf-8", "backslashreplace").decode()  # a column of Parquet is UTF-8
+    name = f"{item.run.name}/{key}"
     image = as_stored(item.image, item.read_image())
     row: dict[str, Any] = {
         "image": {"bytes": image, "path": f"{name}{item.image.suffix}"},
         "label": {"bytes": item.read_label(), "path": f"{name}.png"},
         "dataset": item.run.name,
-        "name": item.key,
+        "name": key,
     }
     if confidence:
         grey = item.read_confidence()

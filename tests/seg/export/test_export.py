@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import json
+import os
 import re
 import shutil
 from collections.abc import Iterator
@@ -90,7 +92,7 @@ def world(labelled: World, tmp_path: Path) -> World:
 
 def rows(output: Path, split: str) -> list[dict[str, Any]]:
     shards = sorted((output / "data").glob(f"{split}-*.parquet"))
-    return [row for shard in shards for row in pq.read_table(shard).to_pylist()]
+    return [row for shard in shards for row in pq.read_table(io.BytesIO(shard.read_bytes())).to_pylist()]
 
 
 def test_shards_hold_the_files_as_they_lie(labelled: World, tmp_path: Path) -> None:
@@ -111,6 +113,18 @@ def test_shards_hold_the_files_as_they_lie(labelled: World, tmp_path: Path) -> N
     classes = json.loads((tmp_path / "hf/classes.json").read_text())
     assert (classes["source"], classes["void"]) == ("tiny v1", 255)
     assert classes["classes"][0] == {"id": 0, "name": "road", "color": "#804080"}
+
+
+def test_names_that_are_no_text_are_spelt_out(world: World, tmp_path: Path) -> None:
+    odd = os.fsdecode(b"a\xff")
+    for place in ("park/images", "park/labels", "out/park/labels", "out/park/confidence/labels"):
+        (world.root / place / "train/a.png").rename(world.root / place / f"train/{odd}.png")
+    records = world.root / "out/park/records-0.jsonl"
+    records.write_text(records.read_text().replace('"labels/train/a"', json.dumps(f"labels/train/{odd}")))
+    output = tmp_path / os.fsdecode(b'o\xff"')
+    assert world.export(output, "hf") == 4
+    assert "labels/train/a\\udcff" in [row["name"] for row in rows(output, "train")]
+    assert 'load_dataset("o\\udcff\\"", split=' in (output / "README.md").read_text()
 
 
 def test_the_card_says_where_everything_comes_from(labelled: World, tmp_path: Path) -> None:
