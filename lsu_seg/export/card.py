@@ -104,19 +104,28 @@ def _settings(run: Run) -> list[str]:
     m = run.manifest
     weights = str(m.get("checkpoint_sha256", "unknown")).removeprefix("none: ")  # the teacher brought its own
     teacher = str(m.get("teacher") or f"weights {weights[:12]}")
-    scales = " ".join(f"{scale:g}" for scale in m.get("scales") or ())
+    scales = " ".join(_text(scale) for scale in _values(m.get("scales")))
     if not m.get("constrained", True):
         teacher += ", without constraints"
     threshold = m.get("threshold")
-    flips = "yes" if True in (m.get("flips") or ()) else "no"
+    flips = "yes" if True in _values(m.get("flips")) else "no"
     return [
         run.name,
         teacher,
         scales,
         flips,
-        "none" if threshold is None else f"{threshold:g}",
+        "none" if threshold is None else _text(threshold),
         str(m.get("version", "")),
     ]
+
+
+def _values(stated: object) -> list[object]:
+    """A list of a manifest, which somebody may have edited."""
+    return stated if isinstance(stated, list) else []
+
+
+def _text(stated: object) -> str:
+    return f"{stated:g}" if isinstance(stated, (int, float)) else str(stated)
 
 
 def _table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:

@@ -63,7 +63,9 @@ def average_weights(
 def _mean(teacher: Tensor, student: Tensor, share: float) -> Tensor:
     if not student.is_floating_point():
         return student
-    wide = torch.promote_types(student.dtype, torch.float32)
+    wide = (
+        student.dtype if student.dtype.itemsize > 4 else torch.float32
+    )  # float8 has no arithmetic, and promotes to none
     return (share * teacher.to(wide) + (1 - share) * student.to(wide)).to(student.dtype)
 
 

@@ -115,6 +115,14 @@ def test_shards_hold_the_files_as_they_lie(labelled: World, tmp_path: Path) -> N
     assert classes["classes"][0] == {"id": 0, "name": "road", "color": "#804080"}
 
 
+def test_the_card_of_a_manifest_that_somebody_has_edited(world: World, tmp_path: Path) -> None:
+    manifest = world.root / "out/park/manifest.json"
+    stated = json.loads(manifest.read_text()) | {"scales": 3, "flips": "x", "threshold": [0.5]}
+    manifest.write_text(json.dumps(stated))
+    world.export(tmp_path / "out", "folder")
+    assert " |  | no | [0.5] | " in (tmp_path / "out/README.md").read_text()
+
+
 def test_names_that_are_no_text_are_spelt_out(world: World, tmp_path: Path) -> None:
     odd = os.fsdecode(b"a\xff")
     for place in ("park/images", "park/labels", "out/park/labels", "out/park/confidence/labels"):

@@ -47,6 +47,8 @@ def test_floating_weights_are_averaged_in_the_students_types() -> None:
     mean = average_weights(teacher, student, 0.25)
     assert list(mean) == ["n", "a", "h"]
     assert mean["a"].tolist() == [1.75, 4.5] and mean["n"] == 9
+    eight = torch.tensor([2.0]).to(torch.float8_e4m3fn)
+    assert average_weights({"a": eight}, {"a": eight})["a"].float().tolist() == [2.0]
     assert mean["h"].dtype == torch.float16 and mean["h"].tolist() == [4100.0]  # 4099, in steps of 4
 
 
