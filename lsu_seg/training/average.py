@@ -98,6 +98,8 @@ def average_checkpoints(teacher: str | Path, student: str | Path, out: str | Pat
             are missing or NaN.
     """
     first, second = load_checkpoint(teacher, "cpu"), load_checkpoint(student, "cpu")
+    for path, loaded in ((teacher, first), (student, second)):
+        _check_plain(str(path), loaded.get("state_dict", loaded))
     own = finite_weights(str(student), second)
     adopt(str(teacher), first, own)
     names = f"`{teacher}`", f"`{student}`"
@@ -110,6 +112,17 @@ def average_checkpoints(teacher: str | Path, student: str | Path, out: str | Pat
     buffer = io.BytesIO()
     torch.save({"meta": meta, "state_dict": weights}, buffer)
     write_atomic(out, buffer.getvalue())
+
+
+def _check_plain(path: str, weights: Any) -> None:
+    """Refuse tensors that torch cannot compute a mean of."""
+    for name, weight in weights.items() if isinstance(weights, Mapping) else ():
+        if isinstance(weight, Tensor) and (
+            weight.is_nested or weight.is_quantized or weight.is_meta or weight.layout is not torch.strided
+        ):
+            raise AverageError(
+                f"{path}: `{name}` is quantized, sparse, nested or without values; expected plain weights"
+            )
 
 
 def _check_classes(teacher: Mapping[str, Any], student: Mapping[str, Any], names: tuple[str, str]) -> None:

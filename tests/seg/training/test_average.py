@@ -107,3 +107,11 @@ def test_the_command(files: tuple[Path, Path], tmp_path: Path) -> None:
         assert refused.exit_code != 0 and message in refused.output
     missing = CliRunner().invoke(main, ["average", str(tmp_path / "no.pth"), student, "-o", out])
     assert missing.exit_code == 1 and "there is no checkpoint `" in missing.output
+
+
+def test_weights_that_are_not_plain_are_refused(tmp_path: Path) -> None:
+    plain, sparse = tmp_path / "plain.pth", tmp_path / "sparse.pth"
+    torch.save({"state_dict": {"a": torch.ones(2, 2)}}, plain)
+    torch.save({"state_dict": {"a": torch.ones(2, 2).to_sparse()}}, sparse)
+    with pytest.raises(AverageError, match=r"sparse\.pth: `a` is quantized, sparse, nested or without values"):
+        average_checkpoints(sparse, plain, tmp_path / "out.pth")
