@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import click
 
 from lsu_onto.commands.arguments import colours, findings_format, named_folders, on_terminal, project, tax_files
+from lsu_onto.errors import visible
 from lsu_onto.program import put_data, search_path
 
 if TYPE_CHECKING:
@@ -139,7 +140,7 @@ def _watch(paths: tuple[str, ...], search: tuple[str, ...], format_: str) -> NoR
                 break
             except SettingsError as error:
                 _head(changed)
-                click.echo(f"error: {error}\n{_WATCHING}", err=True)
+                click.echo(f"error: {visible(str(error))}\n{_WATCHING}", err=True)
                 changed = disk.wait(pyprojects)
 
 

@@ -162,8 +162,9 @@ def _teacher_config(
             f" weights, so leave `--checkpoint` out; a config ends in {', '.join(CONFIG_SUFFIXES)}"
         )
     if not is_config:
-        folder = described(hub) if hub else Path(teacher).expanduser()
-        hf = dict(pretrained=str(pinned(hub)) if hub else teacher)
+        commit = pinned(hub) if hub else None  # looked up once: what follows finds the commit in the cache
+        folder = described(commit) if commit else Path(teacher).expanduser()
+        hf = dict(pretrained=str(commit or teacher))
         if (folder / CONFIG).is_file() and architecture(folder) == PROMPTED:
             called = names()
             prompts = dict(classes=list(called), prompts=[words_of(several) for several in called.values()])

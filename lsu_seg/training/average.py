@@ -63,9 +63,8 @@ def average_weights(
 def _mean(teacher: Tensor, student: Tensor, share: float) -> Tensor:
     if not student.is_floating_point():
         return student
-    wide = (
-        student.dtype if student.dtype.itemsize > 4 else torch.float32
-    )  # float8 has no arithmetic, and promotes to none
+    # Not `torch.promote_types`: float8 promotes to nothing, and cannot be computed with.
+    wide = student.dtype if student.dtype.itemsize > 4 else torch.float32
     return (share * teacher.to(wide) + (1 - share) * student.to(wide)).to(student.dtype)
 
 

@@ -77,6 +77,7 @@ def test_a_teacher_is_downloaded_once_and_its_commit_is_kept(
     assert manifest["teacher"] == pinned
     assert pinned in (tmp_path / "log/park.py").read_text()
     assert hub.downloads() == {"config.json", "preprocessor_config.json", "model.safetensors"}
+    assert sum(line.endswith(f"{SAFE}/revision/main") for line in hub.requests) == 1, "what `main` is, is asked once"
 
     local = label(park, str(models / SAFE), tmp_path / "local")
     assert local.exit_code == 0, local.output
