@@ -42,7 +42,9 @@ def _data_roots(context: click.Context, parameter: click.Parameter, values: tupl
     help="Folder of the dataset NAME, or of all that are not named (repeatable).",
 )
 @click.option("-o", "--output", type=Output(file_okay=False), required=True, metavar="DIR", help="Folder to write to.")
-@click.option("--copy", is_flag=True, help="Copy images and labels instead of linking to them; `hf` always does.")
+@click.option(
+    "--copy", is_flag=True, help="Copy images and labels instead of linking to them; `hf` and `webdataset` always do."
+)
 @click.option(
     "--unfinished", is_flag=True, help="Also export runs that are not finished: the images that they have labelled."
 )
@@ -63,6 +65,7 @@ def export_dataset(
 
     \b
     hf             Parquet shards for `datasets.load_dataset`, with a dataset card; needs the extra [parquet]
+    webdataset     tar shards for `webdataset`
     folder         images/, labels/ and confidence/ as links, classes.json
     coco-panoptic  a JSON and PNGs of segments, each class of an image one segment
 

@@ -8,8 +8,9 @@ from pathlib import Path
 
 from lsu_onto import write_atomic
 from lsu_seg.errors import UserError
-from lsu_seg.export import card, to_coco, to_folder, to_hf
+from lsu_seg.export import card, to_coco, to_folder, to_hf, to_webdataset
 from lsu_seg.export.labelled import ExportError, labelled_items, read_runs
+from lsu_seg.export.shards import SHARD_BYTES
 from lsu_seg.export.target import target
 from lsu_seg.runtime.progress import progress
 
@@ -23,6 +24,24 @@ dataset = load_dataset({folder}, split="{split}")  # columns: image, label, conf
 
 `label` holds the numbers below; `id2label.json` and `classes.json` have their names and colours. `image` is the
 dataset's own file, `name` its label's path there without the suffix. `confidence` is 255 where the teacher was certain.
+""",
+    "webdataset": """\
+```python
+from io import BytesIO
+from pathlib import Path
+
+import webdataset
+from PIL import Image
+
+shards = sorted(map(str, Path({folder}, "data").glob("{split}-*.tar")))
+# "pil" makes RGB of all images, of labels their colours: these have a decoder of their own.
+labels = webdataset.handle_extension("label.png", lambda data: Image.open(BytesIO(data)))
+samples = webdataset.WebDataset(shards, shardshuffle=False).decode(labels, "pil")
+samples = samples.to_tuple("jpg;jpeg;png", "label.png", "json")
+```
+
+`label.png` holds the numbers below; `classes.json` has their names and colours. `json` has the dataset, and as `name` the
+label's path there without the suffix. `confidence.png`, where there is one, is 255 where the teacher was certain.
 """,
     "folder": """\
 `images/SPLIT/DATASET/KEY.*` belongs to `labels/SPLIT/DATASET/KEY.png`, which holds the numbers below; `classes.json`
@@ -45,7 +64,7 @@ def export_dataset(
     paths: Sequence[str] = (),
     copy: bool = False,
     unfinished: bool = False,
-    shard_bytes: int = to_hf.SHARD_BYTES,
+    shard_bytes: int = SHARD_BYTES,
 ) -> int:
     """Write the labelled images of some runs as one dataset. A stopped export resumes.
 
@@ -53,9 +72,9 @@ def export_dataset(
         roots: the folders of labels.
         format_: one of `FORMATS`.
         data_roots, paths: as for `read_runs`.
-        copy: files instead of links to files; `hf` always has copies.
+        copy: files instead of links to files; `hf` and `webdataset` always have copies.
         unfinished: as for `labelled_items`.
-        shard_bytes: about how large a file of `hf` becomes.
+        shard_bytes: about how large a file of `hf` or `webdataset` becomes.
 
     Returns:
         the number of images.
@@ -68,11 +87,12 @@ def export_dataset(
     runs = read_runs(roots, data_roots, paths)
     items = labelled_items(runs, unfinished)
     name = output.resolve().name
-    settings = {"to": format_, "copy": copy and format_ != "hf", "shard": shard_bytes if format_ == "hf" else 0}
+    sharded = {"hf": to_hf, "webdataset": to_webdataset}.get(format_)
+    settings = {"to": format_, "copy": copy and not sharded, "shard": shard_bytes if sharded else 0}
     try:
         with target(output, items, settings), progress(f"exporting to {name}", len(items)) as advance:
-            if format_ == "hf":
-                to_hf.write(output, items, advance, shard_bytes)
+            if sharded:
+                sharded.write(output, items, advance, shard_bytes)
             else:
                 (to_folder if format_ == "folder" else to_coco).write(output, items, advance, copy)
             text = card.card(

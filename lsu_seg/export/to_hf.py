@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Sequence
-from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -12,15 +11,11 @@ from lsu_onto import INSTALL
 from lsu_seg.errors import MissingPackageError
 from lsu_seg.export.labelled import Item
 from lsu_seg.export.orientation import as_stored
+from lsu_seg.export.shards import SHARD_BYTES, shards
 from lsu_seg.export.target import temporary
-from lsu_seg.label_files import container, read_bytes
 
-SHARD_BYTES = 500 << 20
-"""As large as the shards that `datasets` writes itself."""
 _GROUP_BYTES = 32 << 20
 """Of the images that are in memory at a time, and of a row group."""
-_FILES, _READ = 200, 20
-"""How many images say how large the others are; of those in a table, each must be read."""
 
 
 def write(root: Path, items: Sequence[Item], advance: Callable[[int], None], shard_bytes: int = SHARD_BYTES) -> None:
@@ -31,16 +26,12 @@ def write(root: Path, items: Sequence[Item], advance: Callable[[int], None], sha
     """
     check_installed()
     confidence = any(item.confidence for item in items)
-    for split, group in groupby(items, lambda item: item.split):
-        members = list(group)
-        size = max(1, shard_bytes // _mean_size(members))
-        shards = [members[at : at + size] for at in range(0, len(members), size)]
-        for number, shard in enumerate(shards):
-            path = root / "data" / f"{split}-{number:05d}-of-{len(shards):05d}.parquet"
-            if path.exists():
-                advance(len(shard))
-            else:
-                _write_shard(path, shard, confidence, advance)
+    for shard in shards(items, shard_bytes):
+        path = root / "data" / f"{shard.name}.parquet"
+        if path.exists():
+            advance(len(shard.items))
+        else:
+            _write_shard(path, shard.items, confidence, advance)
 
 
 def check_installed() -> None:
@@ -48,18 +39,6 @@ def check_installed() -> None:
         import pyarrow.parquet  # noqa: F401
     except ImportError as error:
         raise MissingPackageError(f"`--to hf` needs pyarrow: {INSTALL.format('parquet')}") from error
-
-
-def _mean_size(items: Sequence[Item]) -> int:
-    """Bytes of an image with its label, from some of them."""
-    in_table = container(items[0].image) != items[0].image
-    chosen = items[:: max(1, len(items) // (_READ if in_table else _FILES))]
-    sizes = [_size(path) for item in chosen for path in (item.image, item.label)]
-    return max(1, sum(sizes) // len(chosen))
-
-
-def _size(path: Path) -> int:
-    return path.stat().st_size if path.is_file() else len(read_bytes(path))
 
 
 def _write_shard(path: Path, items: Sequence[Item], confidence: bool, advance: Callable[[int], None]) -> None:

@@ -7,6 +7,7 @@ import json
 import os
 import re
 import shutil
+import tarfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,7 +23,7 @@ import lsu_onto
 from helpers.hf import SEGFORMER, TINY, folder
 from helpers.tiny import CLASSES, PARK, read, write_park, write_tax
 from lsu_seg.cli import main
-from lsu_seg.export import to_coco, to_hf
+from lsu_seg.export import to_coco, to_hf, to_webdataset
 from lsu_seg.export.labelled import ExportError
 from lsu_seg.export.run import export_dataset
 from lsu_seg.label_files import LabelReader
@@ -195,6 +196,41 @@ def test_a_model_of_transformers_trains_on_it(labelled: World, tmp_path: Path) -
     assert losses[-1] < losses[0]
 
 
+def test_tar_shards_hold_the_files_as_they_lie(labelled: World, tmp_path: Path) -> None:
+    result = labelled.command(tmp_path / "tars", "webdataset")
+    assert result.exit_code == 0, result.output
+    samples: dict[str, dict[str, bytes]] = {}
+    for path in sorted((tmp_path / "tars/data").glob("*.tar")):
+        with tarfile.open(path) as tar:
+            for member in tar:
+                number, _, suffix = member.name.partition(".")
+                stream = tar.extractfile(member)
+                assert stream
+                samples.setdefault(number, {})[suffix] = stream.read()
+    assert list(samples) == [f"{i:09d}" for i in range(4)]
+    for sample, with_confidence in zip(samples.values(), [True, True, False, False], strict=True):
+        about = json.loads(sample["json"])
+        assert about["name"] in KEYS[about["dataset"]]
+        assert sample["png"] == labelled.image(about["dataset"], about["name"]).read_bytes()
+        assert sample["label.png"] == labelled.label(about["dataset"], about["name"]).read_bytes()
+        assert ("confidence.png" in sample) == with_confidence
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # it leaves its files open
+def test_webdataset_reads_it_as_the_card_says(labelled: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("webdataset", reason="pip install webdataset")
+    labelled.export(tmp_path / "tars", "webdataset")
+    snippet = (tmp_path / "tars/README.md").read_text().split("```python\n")[1].split("```")[0]
+    names: dict[str, Any] = {}
+    monkeypatch.chdir(tmp_path)
+    exec(snippet, names)
+    rows = list(names["samples"])
+    assert len(rows) == 3
+    for image, label, about in rows:
+        assert np.array_equal(np.array(label), read(labelled.label(about["dataset"], about["name"])))
+        assert image.size == label.size
+
+
 @pytest.mark.parametrize("suffix", ["jpg", "png", "tiff", "webp"])
 def test_no_program_turns_an_image_away_from_its_label(tmp_path: Path, suffix: str) -> None:
     from lsu_seg.export.orientation import as_stored
@@ -252,11 +288,11 @@ class Killed(BaseException):
     pass
 
 
-@pytest.mark.parametrize("to", ["hf", "folder", "coco-panoptic"])
+@pytest.mark.parametrize("to", ["hf", "webdataset", "folder", "coco-panoptic"])
 def test_an_export_that_was_stopped_goes_on(
     labelled: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, to: str
 ) -> None:
-    options = {"shard_bytes": 1} if to == "hf" else {}
+    options = {"shard_bytes": 1} if to in ("hf", "webdataset") else {}
     labelled.export(tmp_path / "whole", to, **options)
     for stop in range(4):
         with monkeypatch.context() as patch:
@@ -268,6 +304,8 @@ def test_an_export_that_was_stopped_goes_on(
     written: list[int] = []
     row = to_hf._row
     monkeypatch.setattr(to_hf, "_row", lambda *args: written.append(1) or row(*args))
+    files = to_webdataset._files
+    monkeypatch.setattr(to_webdataset, "_files", lambda *args: written.append(1) or files(*args))
     image = to_coco._image
     monkeypatch.setattr(to_coco, "_image", lambda *args: written.append(1) or image(*args))
     labelled.export(tmp_path / "out", to, **options)
