@@ -40,8 +40,8 @@ samples = webdataset.WebDataset(shards, shardshuffle=False).decode(labels, "pil"
 samples = samples.to_tuple("jpg;jpeg;png", "label.png", "json")
 ```
 
-`label.png` holds the numbers below; `classes.json` has their names and colours. `json` has the dataset, and as `name` the
-label's path there without the suffix. `confidence.png`, where there is one, is 255 where the teacher was certain.
+`label.png` holds the numbers below; `classes.json` has their names and colours. `json` has the dataset, and as `name`
+the label's path there without the suffix. `confidence.png`, where there is one, is 255 where the teacher was certain.
 """,
     "folder": """\
 `images/SPLIT/DATASET/KEY.*` belongs to `labels/SPLIT/DATASET/KEY.png`, which holds the numbers below; `classes.json`
