@@ -13,7 +13,7 @@ import torch
 from mmengine.dist import get_dist_info, sync_random_seed
 from torch.utils.data import Sampler
 
-from lsu_seg.data.datasets import compound_of
+from lsu_seg.data.compound import compound_of
 from lsu_seg.openmmlab.registry import DATA_SAMPLERS, register
 
 

@@ -16,7 +16,7 @@ from mmseg.datasets.transforms import PackSegInputs, RandomCrop, RandomMosaic
 from numpy.typing import NDArray
 from PIL import Image
 
-from lsu_seg.data.datasets import compound_of
+from lsu_seg.data.compound import compound_of
 from lsu_seg.data.rare import MIN_CROP, TRIES
 from lsu_seg.label_files import LabelFileError, read_bytes
 from lsu_seg.layout.images import CAMERA_BITS, damaged_image, png_depth, stored_bits

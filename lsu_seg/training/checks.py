@@ -15,7 +15,8 @@ from mmseg.structures.sampler import OHEMPixelSampler
 from torch import nn
 
 from lsu_onto import Constraint
-from lsu_seg.data.datasets import TaxDataset, compound_of, tax_datasets
+from lsu_seg.data.compound import compound_of
+from lsu_seg.data.datasets import TaxDataset, tax_datasets
 from lsu_seg.data.samplers import CompoundSampler
 from lsu_seg.data.transforms import LoadTaxAnnotations, TaxMosaic
 from lsu_seg.errors import UserError

@@ -11,7 +11,8 @@ from mmengine.dist import all_reduce, is_main_process
 from mmengine.hooks import Hook
 from torch import nn
 
-from lsu_seg.data.datasets import TaxDataset, compound_of, target_table, tax_datasets
+from lsu_seg.data.compound import compound_of
+from lsu_seg.data.datasets import TaxDataset, target_table, tax_datasets
 from lsu_seg.errors import UserError
 from lsu_seg.losses.mmseg import SetNLLLoss
 from lsu_seg.openmmlab.registry import HOOKS, register

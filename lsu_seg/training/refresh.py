@@ -22,7 +22,8 @@ from mmengine.model import MomentumAnnealingEMA
 from mmengine.runner import EpochBasedTrainLoop
 
 from lsu_onto import make_folder
-from lsu_seg.data.datasets import TaxDataset, compound_of
+from lsu_seg.data.compound import compound_of
+from lsu_seg.data.datasets import TaxDataset
 from lsu_seg.openmmlab.registry import HOOKS, register
 from lsu_seg.pseudo.run import pseudo_label
 from lsu_seg.pseudo.settings import check_views

@@ -9,7 +9,8 @@ from typing import Any
 from mmengine.config import Config
 
 import lsu_onto
-from lsu_seg.data.datasets import TaxDataset, check_member
+from lsu_seg.data.compound import check_member
+from lsu_seg.data.datasets import TaxDataset
 from lsu_seg.errors import ConfigError, did_you_mean
 from lsu_seg.evaluation.run import check_set, evaluator, ontology_iou
 from lsu_seg.layout.pairs import DatasetError

@@ -20,7 +20,8 @@ from torch.utils.data import DataLoader
 
 from helpers.tiny import ALLOWED, CLASSES, LOAD, RAW, SOURCE, VOID, draw, encode, save, write_park, write_tax
 from lsu_onto import ROW_VOID
-from lsu_seg.data.datasets import CompoundDataset, TaxDataset, target_table
+from lsu_seg.data.compound import CompoundDataset
+from lsu_seg.data.datasets import TaxDataset, target_table
 from lsu_seg.label_files import LabelFileError
 from lsu_seg.layout.pairs import DatasetError
 from lsu_seg.targets import TargetError, TargetSet, TargetTable

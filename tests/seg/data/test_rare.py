@@ -14,7 +14,7 @@ import pytest
 from mmengine.registry import init_default_scope
 
 from helpers.tiny import LOAD, draw, encode, save, write_tax
-from lsu_seg.data.datasets import CompoundDataset
+from lsu_seg.data.compound import CompoundDataset
 from lsu_seg.data.rare import MIN_CROP, find_rare_classes
 from lsu_seg.data.samplers import CompoundSampler
 from lsu_seg.data.transforms import RareClassCrop

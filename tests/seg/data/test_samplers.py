@@ -17,7 +17,7 @@ from mmengine.runner import Runner
 from helpers.examples import examples
 from helpers.tiny import LOAD, write_park, write_tax
 from lsu_seg.data import samplers
-from lsu_seg.data.datasets import CompoundDataset
+from lsu_seg.data.compound import CompoundDataset
 from lsu_seg.data.samplers import CompoundSampler
 
 

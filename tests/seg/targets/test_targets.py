@@ -19,7 +19,8 @@ from helpers.examples import examples
 from helpers.students import ROWS, write_pseudo
 from helpers.tiny import ALLOWED, CLASSES, LOAD, VOID, encode, read, save, write_park, write_tax
 from lsu_onto import ROW_VOID
-from lsu_seg.data.datasets import CompoundDataset, TaxDataset
+from lsu_seg.data.compound import CompoundDataset
+from lsu_seg.data.datasets import TaxDataset
 from lsu_seg.label_files import LabelFileError
 from lsu_seg.layout.pairs import DatasetError
 from lsu_seg.targets import TargetCoder, TargetError, TargetSet, TargetTable, query_targets

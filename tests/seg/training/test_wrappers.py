@@ -15,7 +15,7 @@ from mmseg.registry import DATASETS, TRANSFORMS
 
 from helpers.students import student_config
 from helpers.tiny import LOAD, VOID, save
-from lsu_seg.data.datasets import CompoundDataset
+from lsu_seg.data.compound import CompoundDataset
 from lsu_seg.data.samplers import CompoundSampler
 from lsu_seg.errors import UserError
 from lsu_seg.layout.pairs import DatasetError
