@@ -33,11 +33,12 @@ from lsu_seg.openmmlab.config import is_type
 from lsu_seg.openmmlab.registry import LOOPS, register
 from lsu_seg.openmmlab.stated_classes import stated_classes
 from lsu_seg.pseudo.collect import Collector
+from lsu_seg.pseudo.corrections import Corrections, corrections_of, inside
 from lsu_seg.pseudo.errors import OutputError, check_output_settings
 from lsu_seg.pseudo.image import LabelledImage
 from lsu_seg.pseudo.inputs import Inputs, Noting, dataset_sha256, modules_sha256, tensors_sha256
 from lsu_seg.pseudo.lock import check_free
-from lsu_seg.pseudo.output import OutputFolder, file_sha256, labelled_with
+from lsu_seg.pseudo.output import OutputFolder, file_sha256, labelled_with, some_of
 from lsu_seg.pseudo.pipeline import Behind, ahead, one_behind
 from lsu_seg.pseudo.statistics import Statistics
 from lsu_seg.runtime.progress import progress, track
@@ -67,6 +68,8 @@ class PseudoLabelLoop(BaseLoop):
         confidence: also write the confidence as images, `OUT_DIR/confidence`.
         soft: also write this number of best classes and their shares, `OUT_DIR/soft`. This is slow.
         raw_dir: also write the teacher's unconstrained argmax to this folder, as a baseline.
+        corrections: folder of what people corrected (docs/review.md), which is put on top of the labels. None: that
+            which belongs to `out_dir`.
         title: title of the progress bar.
 
     Raises:
@@ -92,6 +95,7 @@ class PseudoLabelLoop(BaseLoop):
         confidence: bool = False,
         soft: int = 0,
         raw_dir: str | None = None,
+        corrections: str | None = None,
         title: str = "pseudo-labels",
     ) -> None:
         if isinstance(dataloader, dict):
@@ -107,6 +111,7 @@ class PseudoLabelLoop(BaseLoop):
         check_output_settings(threshold, soft)
         self.dataloader.dataset.pipeline = Noting(self.dataloader.dataset.pipeline)
         self.out_dir, self.raw_dir, self.title = out_dir, raw_dir, title
+        self.corrections_dir = Path(corrections) if corrections else corrections_of(out_dir)
         self.views = Views(tuple(scales), tuple(flips), window, overlap, memory, keep_windows)
         self.computing = Computing(precision, compile)
         self.computing.check_window(self.views.window)
@@ -213,8 +218,11 @@ class PseudoLabelLoop(BaseLoop):
 
     def _folder(self, path: str, manifest: dict[str, Any], run: str) -> OutputFolder:
         rank, _ = get_dist_info()
-        palette = self.constraint.source_palette
-        folder = OutputFolder(path, manifest, palette, rank, run, self._own_indices, self._inputs)
+        c = self.constraint
+        corrections = None
+        if manifest["constrained"]:
+            corrections = Corrections(self.corrections_dir, f"{c.source} {c.source_version}", c.source_classes)
+        folder = OutputFolder(path, manifest, c.source_palette, rank, run, self._own_indices, self._inputs, corrections)
         if not folder.locked:
             print_log(
                 f"{path}: this file system has no locks: see to it that no other run writes there",
@@ -243,10 +251,14 @@ class PseudoLabelLoop(BaseLoop):
     def _say_what_was_there(self, folder: OutputFolder) -> None:
         """Tell of labels that are made anew, because their inputs have changed, and of those of other splits."""
         if folder.changed:
-            some = ", ".join(folder.changed[:3]) + (" …" if len(folder.changed) > 3 else "")
             _tell(
                 f"{folder.root}: {len(folder.changed)} images or their annotations have changed since they were"
-                f" labelled ({some}): they are labelled anew"
+                f" labelled ({some_of(folder.changed)}): they are labelled anew"
+            )
+        if folder.corrected:
+            _tell(
+                f"{folder.root}: the corrections of {len(folder.corrected)} images are others than those of their"
+                f" labels ({some_of(folder.corrected)}): they are labelled anew"
             )
         if folder.other_splits and get_dist_info()[0] == 0:
             splits = ", ".join(f"`{split}`" for split in folder.other_splits)
@@ -271,7 +283,10 @@ class PseudoLabelLoop(BaseLoop):
                     record = item.record()
                     piece = None if item.seen is None else item.seen.piece()
                     confidence = item.confidence if self.confidence else None
-                    writer.do(out.write, item.key, item.labels, record, confidence, item.soft, item.states, piece)
+                    corrected = self._corrected(item, out)
+                    writer.do(
+                        out.write, item.key, item.labels, record, confidence, item.soft, item.states, piece, *corrected
+                    )
                     statistics.add(item.key, record)
                 if item.todo_raw and raw is not None:
                     writer.do(raw.write, item.key, item.raw, {"pixels": item.rows.size}, None, None, item.states)
@@ -283,6 +298,7 @@ class PseudoLabelLoop(BaseLoop):
             for folder in (out, raw)
             if folder is not None and folder.damaged
         ]
+        findings += out.said_of_corrections()
         if self._inputs.unsteady:
             findings.append(
                 f"{len(self._inputs.unsteady)} images or their annotations were changed while they were labelled: run"
@@ -291,6 +307,19 @@ class PseudoLabelLoop(BaseLoop):
         for line in [*findings, *statistics.findings()]:
             _tell(line)
         return statistics.summary()
+
+    def _corrected(self, item: LabelledImage, out: OutputFolder) -> tuple[Any, ...]:
+        """What a person corrected in an image, and where its annotation allows that; nothing of most images."""
+        correction = out.corrections and out.corrections.of(item.key)
+        if not correction:
+            return ()
+        if correction.pixels.shape != item.rows.shape:
+            height, width = correction.pixels.shape
+            raise OutputError(
+                f"{out.corrections.path(item.key)}: the corrections are {width}x{height}, and the image's annotation"
+                f" {item.rows.shape[1]}x{item.rows.shape[0]} by now; remove this file, which takes them back"
+            )
+        return correction, inside(self.constraint, item.rows, correction.labels)
 
     def _decoding(
         self, teacher: SegmentorTeacher, batches: Iterable[dict[str, Any]], with_raw: bool

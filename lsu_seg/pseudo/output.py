@@ -6,6 +6,7 @@
     OUT/soft/KEY.npz           the best few classes and their shares (on request)
     OUT/records-RANK.jsonl     a line per image: checksums and counts
     OUT/audit-RANK.jsonl       what is kept of some images for an audit of the map
+    OUT/uncorrected/…          of images that people have corrected, the same files without (`corrections.py`)
 
 A file gets its final name once it is complete and on the disk; after that, its record is written. A power cut may
 therefore lose a file or a record, but leaves no wrong one: a label counts as done if its record has its checksum, and
@@ -15,10 +16,8 @@ the image and the annotation that it was made from are still the same.
 from __future__ import annotations
 
 import hashlib
-import io
 import json
 import os
-import zipfile
 from collections.abc import Container, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -28,10 +27,12 @@ from numpy.typing import NDArray
 
 from lsu_onto import make_folder, open_to_read, walk, write_atomic
 from lsu_seg.audit.pieces import Piece, read_lines
-from lsu_seg.label_files import encode_confidence, encode_labels
+from lsu_seg.label_files import void_index
+from lsu_seg.pseudo.corrections import Corrections
 from lsu_seg.pseudo.errors import OutputError, refused, unusable
+from lsu_seg.pseudo.label import Correction, Label
 from lsu_seg.pseudo.lock import RunLock
-from lsu_seg.pseudo.records import FILES, Records, checksum, pack, whole
+from lsu_seg.pseudo.records import FILES, UNCORRECTED, Records, checksum, pack, whole
 from lsu_seg.runtime.lines import LineFile
 
 if TYPE_CHECKING:
@@ -40,6 +41,8 @@ if TYPE_CHECKING:
 MANIFEST = "manifest.json"
 _FOLLOW = ("splits", "meaning_sha256", "teacher")
 """Keys of a manifest that are compared apart, or follow from others."""
+
+_AGAIN = "run the same labelling again, which makes it anew"
 
 _BEFORE: dict[str, Any] = {"precision": "fp32", "compile": False}
 """What manifests say that were written before these settings were there."""
@@ -66,10 +69,14 @@ class OutputFolder:
         run: a name that all workers of this run share; None: this is the only worker.
         keys: keys of the images that this worker labels; None: all images.
         inputs: the files of these images; None: what they hold is not looked at.
+        corrections: what people corrected; None: nothing.
 
     Attributes:
         damaged: number of existing labels that do not match their record or have none, and are made again.
         changed: keys of the images that have changed, or whose annotation has, since they were labelled.
+        corrected: keys of the images whose corrections are others than those of their labels, which are made again.
+        outdated: keys of the images whose annotation has changed since they were corrected.
+        left_out: key → number of corrected pixels that the annotation does not allow.
         pieces: key → (rows drawn, whether it has a grid) of the labels that have a piece in `audit-RANK.jsonl`.
         other_splits: splits whose labels were in the folder before the first label of this one.
 
@@ -87,11 +94,15 @@ class OutputFolder:
         run: str | None = None,
         keys: Container[str] | None = None,
         inputs: Inputs | None = None,
+        corrections: Corrections | None = None,
     ) -> None:
         self.root = Path(root)
-        self.palette, self.inputs = palette, inputs
+        self.palette, self.inputs, self.corrections = palette, inputs, corrections
         self.damaged = 0
         self.changed: list[str] = []
+        self.corrected: list[str] = []
+        self.outdated: list[str] = []
+        self.left_out: dict[str, int] = {}
         self.other_splits: list[str] = []
         try:
             make_folder(self.root)
@@ -163,6 +174,9 @@ class OutputFolder:
         if self.inputs is not None and inputs is None:
             self.changed.append(key)
             return False
+        if made.correction.hex() != (self.corrections.digest(key) if self.corrections is not None else ""):
+            self.corrected.append(key)
+            return False
         sums = [made.digests[i : i + 32].hex() for i in range(0, len(made.digests), 32)]
         complete = whole(self.root, key, dict(zip(made.names, sums, strict=True)))
         self.damaged += not complete
@@ -186,6 +200,8 @@ class OutputFolder:
         soft: tuple[NDArray[Any], NDArray[np.float32]] | None = None,
         states: Sequence[State] = (),
         piece: Piece | None = None,
+        correction: Correction | None = None,
+        allowed: NDArray[np.bool_] | None = None,
     ) -> None:
         """Write one image's files and then its record.
 
@@ -196,15 +212,75 @@ class OutputFolder:
             soft: see `soft_file`.
             states: of the image and the annotation, before they were read; needed with `inputs`.
             piece: what is kept of the image for an audit.
+            correction: what a person corrected. allowed: where the annotation allows that (`inside`).
 
         Raises:
             OutputError: the disk is full or refuses the write; no part of the file is left.
         """
-        files = {"label": encode_labels(self.path(key), labels, self.palette)}
-        if confidence is not None:
-            files["confidence"] = encode_confidence(confidence)
-        if soft is not None:
-            files["soft"] = soft_file(*soft)
+        label = Label(labels, confidence, soft)
+        files = label.files(self.path(key), self.palette)
+        if correction is not None and allowed is not None:
+            files |= {UNCORRECTED + name: data for name, data in files.items()}
+            record = record | self._correct(key, label, correction, allowed, files)
+        self._put(key, files)
+        record = {"key": key, **record, "files": {name: checksum(data) for name, data in files.items()}}
+        if self.inputs is not None:
+            record["inputs"] = self.inputs.record(key, states)
+            annotation = record["inputs"]["label"][-1]
+            if correction is not None and annotation and correction.annotation not in ("", annotation):
+                self.outdated.append(key)
+        try:
+            if piece is not None and self._audit is not None:  # before the record: without it, the piece is not valid
+                self._audit.append(piece.line(record["files"].get(f"{UNCORRECTED}label", record["files"]["label"])))
+            self._records.append(record)
+        except OSError as e:
+            raise refused(self.path(key), e) from e
+
+    def correct(self, key: str, correction: Correction, allowed: NDArray[np.bool_]) -> None:
+        """Put what a person corrected on top of a finished label, in place of any earlier correction.
+
+        Raises:
+            OutputError: the label is not what the run has written; or as `write`.
+        """
+        made = self._records.made[key]
+        own = [name for name in made.names if not name.startswith(UNCORRECTED)]
+        before = UNCORRECTED if made.correction else ""
+        files = {}
+        for name in own:
+            path = self.root / FILES[before + name].format(key)
+            try:
+                with open_to_read(path) as file:
+                    files[UNCORRECTED + name] = file.read()
+            except OSError as e:
+                raise OutputError(f"{path}: {e.strerror or e}; {_AGAIN}") from e
+            if checksum(files[UNCORRECTED + name]) != made.sum_of(before + name):
+                raise OutputError(f"{path}: this file is not what the run has written; {_AGAIN}")
+        label = Label.of({name: files[UNCORRECTED + name] for name in own})
+        counts = self._correct(key, label, correction, allowed, files)
+        self._put(key, files)
+        try:
+            self._records.replace(key, {**counts, "files": {name: checksum(data) for name, data in files.items()}})
+        except OSError as e:
+            raise refused(self.path(key), e) from e
+
+    def _correct(
+        self,
+        key: str,
+        label: Label,
+        correction: Correction,
+        allowed: NDArray[np.bool_],
+        files: dict[str, bytes],
+    ) -> dict[str, Any]:
+        """Put the files of a corrected label among `files`; returns what its record says of that."""
+        corrected = label.with_corrections(correction.limited_to(allowed))
+        files |= corrected.files(self.path(key), self.palette)
+        pixels = int(np.count_nonzero(correction.pixels & allowed))
+        if left_out := int(np.count_nonzero(correction.pixels)) - pixels:
+            self.left_out[key] = left_out
+        void = int(np.count_nonzero(corrected.labels == void_index(len(self.palette))))
+        return {"void": void, "correction": {"file": correction.sha256, "pixels": pixels}}
+
+    def _put(self, key: str, files: Mapping[str, bytes]) -> None:
         for name, data in files.items():
             path = self.root / FILES[name].format(key)
             try:
@@ -213,15 +289,21 @@ class OutputFolder:
                 write_atomic(path, data)
             except OSError as e:
                 raise refused(path, e) from e
-        record = {"key": key, **record, "files": {name: checksum(data) for name, data in files.items()}}
-        if self.inputs is not None:
-            record["inputs"] = self.inputs.record(key, states)
-        try:
-            if piece is not None and self._audit is not None:  # before the record: without it, the piece is not valid
-                self._audit.append(piece.line(record["files"]["label"]))
-            self._records.append(record)
-        except OSError as e:
-            raise refused(self.path(key), e) from e
+
+    def said_of_corrections(self) -> list[str]:
+        """What reviewers should know: a line about annotations that have changed, one about pixels left out."""
+        lines = []
+        if self.outdated:
+            lines.append(
+                f"{self.root}: the annotations of {len(self.outdated)} images have changed since people corrected their"
+                f" labels ({some_of(self.outdated)}); corrections are kept where the new annotations allow them"
+            )
+        if self.left_out:
+            lines.append(
+                f"{self.root}: {sum(self.left_out.values())} corrected pixels of {len(self.left_out)} images"
+                f" ({some_of(list(self.left_out))}) are not what their annotations allow, and are left out"
+            )
+        return lines
 
     def close(self) -> None:
         try:
@@ -230,6 +312,11 @@ class OutputFolder:
             self._records.close()
         finally:
             self._lock.release()
+
+
+def some_of(keys: Sequence[str]) -> str:
+    """The first three, for messages."""
+    return ", ".join(keys[:3]) + (" …" if len(keys) > 3 else "")
 
 
 def labelled_with(root: Path, manifest: dict[str, Any]) -> dict[str, Any] | None:
@@ -310,28 +397,3 @@ def _changes(split: str, existing: Any, expected: Mapping[str, str]) -> list[str
         "tables": f"tables beside the labels of the split `{split}` have changed",
     }
     return [line for name, line in lines.items() if known.get(name) != expected.get(name)]
-
-
-def soft_file(classes: NDArray[Any], shares: NDArray[np.float32]) -> bytes:
-    """The bytes of a soft label: `.npz`, the same for the same arrays.
-
-    Args:
-        classes: integers `[k, H, W]`, the best k classes of S(d), best first; void where S(d) has fewer classes.
-        shares: float `[k, H, W]`, 0..1, their shares of the evidence in S(d); 0 where S(d) has fewer classes.
-
-    Returns:
-        a file for `numpy.load` with `classes` (uint8, or uint16 with 16-bit labels) and `shares` (uint8, 255 = 1).
-
-    >>> import io
-    >>> data = soft_file(np.zeros((1, 2, 2), np.uint8), np.full((1, 2, 2), 0.5, np.float32))
-    >>> np.load(io.BytesIO(data))["shares"][0, 0].tolist()
-    [128, 128]
-    """
-    arrays = {"classes": classes, "shares": (np.asarray(shares) * 255 + 0.5).astype(np.uint8)}
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED, compresslevel=3) as archive:
-        for name, array in arrays.items():
-            member = io.BytesIO()
-            np.save(member, array)
-            archive.writestr(zipfile.ZipInfo(f"{name}.npy"), member.getvalue(), zipfile.ZIP_DEFLATED, 3)
-    return buffer.getvalue()

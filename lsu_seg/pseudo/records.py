@@ -32,10 +32,16 @@ class Made(NamedTuple):
     path: Path
     offset: int
     """Where the record is."""
+    correction: bytes
+    """The checksum of the corrections of the label (`Corrections.digest`); empty if it has none."""
 
     def label(self) -> str:
-        """The checksum of the label; empty if the record has none."""
-        at = 32 * self.names.index("label") if "label" in self.names else len(self.digests)
+        """The checksum of the teacher's own label; empty if the record has none."""
+        return self.sum_of(f"{UNCORRECTED}label") or self.sum_of("label")
+
+    def sum_of(self, name: str) -> str:
+        """The checksum of a file; empty if there is none of that name."""
+        at = 32 * self.names.index(name) if name in self.names else len(self.digests)
         return self.digests[at : at + 32].hex()
 
 
@@ -55,21 +61,32 @@ class Records:
         # Nothing else is kept, and checksums as bytes: there may be hundreds of thousands.
         kinds: dict[tuple[str, ...], tuple[str, ...]] = {}
         self.made: dict[str, Made] = {}
+        own = root / f"records-{rank}.jsonl"
+        self._later: dict[str, Path] = {}
         for path, offset, record in _located(root):
             if keys is None or record["key"] in keys:
                 names = tuple(record["files"])
                 digests = b"".join(bytes.fromhex(s) for s in record["files"].values())
                 inputs = pack(record.get("inputs"))
-                self.made[record["key"]] = Made(kinds.setdefault(names, names), digests, inputs, path, offset)
-        self._file = LineFile(root / f"records-{rank}.jsonl")
+                made = Made(kinds.setdefault(names, names), digests, inputs, path, offset, correction_of(record))
+                self.made[record["key"]] = made
+                if path > own:  # of a run with more workers: a record there counts, and not one before it
+                    self._later[record["key"]] = path
+        self._files: dict[Path, LineFile] = {own: LineFile(own)}
+        self._own = own
 
     def append(self, record: dict[str, Any]) -> None:
-        """Append a record.
+        """Append a record, which is then the last one of its key.
 
         Raises:
             OSError: the disk is full, or refuses the write.
         """
-        self._file.append(json.dumps(record).encode())
+        self._append(self._later.get(record["key"], self._own), record)
+
+    def _append(self, path: Path, record: dict[str, Any]) -> None:
+        if path not in self._files:
+            self._files[path] = LineFile(path)
+        self._files[path].append(json.dumps(record).encode())
 
     def append_again(self, made: Made, inputs: dict[str, list[Any]]) -> None:
         """Append a record that says the same, but of other `inputs`.
@@ -81,9 +98,21 @@ class Records:
             file.seek(made.offset)
             self.append(json.loads(file.readline()) | {"inputs": inputs})
 
+    def replace(self, key: str, changes: dict[str, Any]) -> None:
+        """Append a record that says the same as the last one of a key, but for `changes`.
+
+        Raises:
+            OSError: the disk is full, or refuses the write.
+        """
+        made = self.made[key]
+        with made.path.open("rb") as before:
+            before.seek(made.offset)
+            self._append(made.path, json.loads(before.readline()) | changes)
+
     def close(self) -> None:
-        """Close the file once the records are on the disk."""
-        self._file.close()
+        """Close the files once the records are on the disk."""
+        for file in self._files.values():
+            file.close()
 
 
 def read_records(root: Path) -> Iterator[dict[str, Any]]:
@@ -114,6 +143,19 @@ def _is_record(record: Any) -> bool:
     return isinstance(files, dict) and all(isinstance(s, str) and _CHECKSUM.fullmatch(s) for s in files.values())
 
 
+def correction_of(record: dict[str, Any]) -> bytes:
+    """The checksum of the corrections that a record's label has on top; empty if it has none."""
+    correction = record.get("correction")
+    stated = correction.get("file") if isinstance(correction, dict) else None
+    return bytes.fromhex(stated) if isinstance(stated, str) and _CHECKSUM.fullmatch(stated) else b""
+
+
+def teachers_label(record: dict[str, Any]) -> str | None:
+    """The checksum of the label without corrections, which samples of an audit name."""
+    files: dict[str, str] = record["files"]
+    return files.get(f"{UNCORRECTED}label") or files.get("label")
+
+
 def pack(record: Any) -> bytes:
     """What a record says of the input files, in few bytes; empty if it says nothing."""
     try:
@@ -123,7 +165,10 @@ def pack(record: Any) -> bytes:
         return b""
 
 
-FILES = {"label": "{}.png", "confidence": "confidence/{}.png", "soft": "soft/{}.npz"}
+UNCORRECTED = "uncorrected_"
+"""Begins the names of the files that labels were, without corrections."""
+_FILES = {"label": "{}.png", "confidence": "confidence/{}.png", "soft": "soft/{}.npz"}
+FILES = _FILES | {UNCORRECTED + name: f"uncorrected/{path}" for name, path in _FILES.items()}
 """Paths of the files of a key, by the names used in records."""
 
 

@@ -13,7 +13,7 @@ from lsu_onto import Constraint, open_to_read
 from lsu_seg.audit.pieces import Piece, fits, merge, raw_values, read_lines
 from lsu_seg.audit.sample import Sample, SampleError, renumbered
 from lsu_seg.pseudo.output import MANIFEST
-from lsu_seg.pseudo.records import read_records
+from lsu_seg.pseudo.records import read_records, teachers_label
 
 
 def read_manifest(root: Path) -> dict[str, Any]:
@@ -50,7 +50,7 @@ def read_sample(root: str | Path) -> Sample:
             f"{root}: labels of the teacher alone (`raw_dir`), for which nothing is kept; name the folder of the"
             " constrained labels"
         )
-    labels = {record["key"]: record["files"].get("label") for record in read_records(root)}
+    labels = {record["key"]: teachers_label(record) for record in read_records(root)}
     if not labels and (damaged := _more_than(0, root, "records")):
         raise SampleError(
             f"{root}: no record can be read in {damaged}, which is damaged, or another program's; run the labelling"

@@ -13,7 +13,17 @@ from lsu_seg.pseudo.loop import PseudoLabelLoop
 from lsu_seg.teachers import Views
 from lsu_seg.teachers.computing import Computing
 
-_SET_BY_OTHERS = ("self", "runner", "dataloader", "evaluator", "out_dir", "raw_dir", "confidence", "title")
+_SET_BY_OTHERS = (
+    "self",
+    "runner",
+    "dataloader",
+    "evaluator",
+    "out_dir",
+    "raw_dir",
+    "corrections",
+    "confidence",
+    "title",
+)
 """Arguments of the loop that whoever passes on the rest sets itself."""
 
 

@@ -25,6 +25,7 @@ from lsu_onto import make_folder
 from lsu_seg.data.compound import compound_of
 from lsu_seg.data.datasets import TaxDataset
 from lsu_seg.openmmlab.registry import HOOKS, register
+from lsu_seg.pseudo.corrections import corrections_of
 from lsu_seg.pseudo.run import pseudo_label
 from lsu_seg.pseudo.settings import check_views
 from lsu_seg.training.checks import DisagreementError
@@ -181,6 +182,7 @@ class TeacherRefreshHook(Hook):
         cfg.test_cfg = dict(
             type="PseudoLabelLoop",
             out_dir=str(folder / dataset.name),
+            corrections=str(corrections_of(config["labels"])),
             confidence=dataset.needs_confidence,
             title=f"new labels of {dataset.name}",
             **self.views,

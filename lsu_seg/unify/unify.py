@@ -43,6 +43,7 @@ from lsu_seg.models.hf_models import weight_files
 from lsu_seg.models.hub import pin
 from lsu_seg.openmmlab.config import is_type
 from lsu_seg.openmmlab.rehearsal import rehearse
+from lsu_seg.pseudo.corrections import corrections_state, has_corrections
 from lsu_seg.pseudo.inputs import modules_sha256
 from lsu_seg.pseudo.output import file_sha256, is_labelled
 from lsu_seg.pseudo.records import finished
@@ -201,7 +202,10 @@ class Method:
             inputs=("teacher",),
             key=lambda done: [*self._taught(done), dataset, text(own)],
             action=lambda done: pseudo_label(own, done["teacher"].result, quiet=True),
-            complete=lambda _: all(is_labelled(f) and len(finished(f)) == dataset[-1] for f in folders),
+            complete=lambda _: (
+                all(is_labelled(f) and len(finished(f)) == dataset[-1] for f in folders)
+                and has_corrections(Path(labels_of("constrained", self.work, name)))
+            ),
             resumes=True,
         )
 
@@ -213,17 +217,22 @@ class Method:
             f"score-{name}",
             self.work / "evaluation" / f"pseudo_{name}",
             inputs=(labels,),
-            key=lambda done: [done[labels].key, truth, _stamp(Path(extra.truth.folder))],
+            key=lambda done: [self._labelled(done, name), truth, _stamp(Path(extra.truth.folder))],
             action=lambda _: score_labels(self.cfg, self.work, name),
         )
 
     def student(self, kind: str) -> Stage:
-        labels = tuple(f"pseudo-{name}" for name in self.cfg.unify.extra)
+        extra = self.cfg.unify.extra
+        labels = tuple(f"pseudo-{name}" for name in extra)
         return Stage(
             f"student-{kind}",
             self.work / f"student_{kind}",
             inputs=("teacher", *labels),
-            key=lambda done: [*self._taught(done), [done[n].key for n in labels], text(self._config(kind, done))],
+            key=lambda done: [
+                *self._taught(done),
+                [done[n].key for n in labels] if kind == "raw" else [self._labelled(done, n) for n in extra],
+                text(self._config(kind, done)),
+            ],
             action=lambda done: str(train(self._config(kind, done), quiet=True, resume=True)),
             complete=_is_file,
             resumes=True,
@@ -270,6 +279,10 @@ class Method:
         folder, title = self.work / "report", Path(str(self.cfg.filename)).stem
         settings = [lsu_onto.__version__, title, by_content(self.cfg.unify, self._source), self.seed]
 
+        def corrected() -> list[Any]:
+            states = [self._corrections(name) for name in self.cfg.unify.extra]
+            return [states] if any(states) else []
+
         def action(done: Mapping[str, Done]) -> str:
             return str(report.write(folder, title, self.results(done), shown_datasets(self.cfg, self.work)))
 
@@ -277,10 +290,18 @@ class Method:
             "report",
             folder,
             inputs=tuple(stage.name for stage in shown),
-            key=lambda done: [*settings, [done[s.name].key for s in shown]],
+            key=lambda done: [*settings, [done[s.name].key for s in shown], *corrected()],
             action=action,
             complete=_is_file,
         )
+
+    def _labelled(self, done: Mapping[str, Done], name: str) -> Any:
+        """What the labels of an extra dataset depend on: those of their stage, and what people corrected since."""
+        key, corrections = done[f"pseudo-{name}"].key, self._corrections(name)
+        return [key, corrections] if corrections else key
+
+    def _corrections(self, name: str) -> list[str]:
+        return corrections_state(Path(labels_of("constrained", self.work, name)))
 
     def _config(self, model: str, done: Mapping[str, Done]) -> Config:
         if model == "teacher":

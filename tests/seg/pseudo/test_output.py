@@ -23,7 +23,8 @@ from helpers.forkserver import drop_privileges
 from helpers.output_folder import KEYS, MANIFEST, PALETTE, SPLIT, arrays, fill
 from helpers.tiny import read
 from lsu_seg.pseudo.errors import OutputError, check_output
-from lsu_seg.pseudo.output import OutputFolder, soft_file
+from lsu_seg.pseudo.label import soft_file
+from lsu_seg.pseudo.output import OutputFolder
 from lsu_seg.pseudo.records import finished
 
 # --- what is written ---------------------------------------------------------------------------------------

@@ -1,0 +1,233 @@
+"""What people corrected in pseudo-labels, kept apart from them.
+
+    OUT.corrections/corrections.jsonl   a line per image and import: who, when, with what, and what was corrected
+    OUT.corrections/KEY.png             the corrected pixels: 0 not corrected, 1..K the class plus 1, 65535 void
+    OUT.corrections/shown/KEY.png       the label that people were shown, from which their corrections are told
+
+Labelling puts them on top of what the teacher says, so every reader of `OUT` sees them, and a run that labels anew,
+also in a folder that was removed, keeps them. A correction whose `KEY.png` is removed is taken back by the next run.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lsu_onto import Constraint, make_folder, open_to_read, write_atomic
+from lsu_seg.label_files import VOID16, void_index
+from lsu_seg.pseudo.errors import OutputError
+from lsu_seg.pseudo.label import Correction
+from lsu_seg.pseudo.records import checksum, read_records
+from lsu_seg.runtime.lines import LineFile
+
+_LINES = "corrections.jsonl"
+_STAGE = "stage.json"
+"""In the folder of a stage of `unify`, which is moved as a whole when the stage changes."""
+
+
+def corrections_of(labels: str | Path) -> Path:
+    """The folder of the corrections of a folder of labels: beside it, or in the work folder of `unify`."""
+    labels = Path(labels).absolute()
+    if (labels.parent / _STAGE).is_file():
+        return labels.parents[2] / "corrections" / labels.parent.name
+    return labels.parent / f"{labels.name}.corrections"
+
+
+def inside(constraint: Constraint, rows: NDArray[np.int16], labels: NDArray[Any]) -> NDArray[np.bool_]:
+    """bool `[H, W]`: where a label is void, or a class that the annotation allows. Without annotation, only void is.
+
+    Args:
+        rows: int16 `[H, W]`, rows of d. labels: `[H, W]`, channels and the void index.
+    """
+    void = void_index(constraint.num_classes)
+    allowed = np.vstack([constraint.allowed, np.zeros_like(constraint.allowed[:1])])  # ROW_VOID is -1, the last
+    allowed[:, -1] = True
+    result: NDArray[np.bool_] = allowed[rows, np.where(labels == void, constraint.num_classes, labels)]
+    return result
+
+
+@dataclass(frozen=True)
+class Line:
+    """What is written down of the correction of an image.
+
+    Attributes:
+        file: sha256 of the file of corrected pixels; empty of an image that was only shown.
+        pixels: how many there are.
+        shown: sha256 of the label that the person was shown.
+        teacher: sha256 of the teacher's own label then.
+        annotation: sha256 of the annotation then.
+        by, time, tool: who corrected, when, and with what.
+    """
+
+    key: str
+    file: str
+    pixels: int
+    shown: str
+    teacher: str
+    annotation: str
+    by: str
+    time: str
+    tool: str
+
+
+class Corrections:
+    """The corrections of a folder of labels. Nothing is created before something is kept.
+
+    Args:
+        root: their folder.
+        source: the source of the labels, as manifests name it. classes: its classes.
+
+    Raises:
+        OutputError: they are of other classes.
+    """
+
+    def __init__(self, root: Path, source: str, classes: Sequence[str]) -> None:
+        self.root = root
+        self._head = {"source": source, "classes": list(classes)}
+        self._void = void_index(len(classes))
+        self._lines: dict[str, Line] = {}
+        self._shown: dict[str, str] = {}
+        for line in _read_lines(root):
+            if "classes" in line:
+                self._check(line)
+            elif "file" not in line:
+                self._shown[line["key"]] = str(line.get("shown", ""))
+            else:
+                self._lines[line["key"]] = Line(**{name: line.get(name, "") for name in Line.__annotations__})
+
+    def _check(self, head: dict[str, Any]) -> None:
+        if head["classes"] != self._head["classes"]:
+            raise OutputError(
+                f"{self.root} has corrections in the classes of `{head.get('source')}`, and the labels are in those of"
+                f" `{self._head['source']}`; move it away, or label into another folder"
+            )
+
+    def __len__(self) -> int:
+        return len(self._lines)
+
+    def path(self, key: str) -> Path:
+        return self.root / f"{key}.png"
+
+    def digest(self, key: str) -> str:
+        """sha256 of the correction of an image; empty if it has none."""
+        line = self._lines.get(key)
+        return line.file if line is not None and self.path(key).is_file() else ""
+
+    def line(self, key: str) -> Line | None:
+        """What is written down of an image's correction, if there is one."""
+        return self._lines.get(key) if self.digest(key) else None
+
+    def of(self, key: str) -> Correction | None:
+        """The corrected pixels of an image, or None.
+
+        Raises:
+            OutputError: their file is not what was written.
+        """
+        line = self.line(key)
+        if line is None:
+            return None
+        path = self.path(key)
+        with open_to_read(path) as file:
+            data = file.read()
+        if checksum(data) != line.file:
+            raise OutputError(
+                f"{path}: these corrections are not what `lsu-seg review import` has written; import them again, or"
+                " remove the file, which takes them back"
+            )
+        values = _decode(data)
+        labels = np.where(values == VOID16, self._void, np.maximum(values, 1) - 1)
+        return Correction(line.file, values > 0, labels, line.annotation)
+
+    def shown(self, key: str) -> tuple[str, bytes] | None:
+        """sha256 and bytes of the label of an image that people were shown last, if any was."""
+        try:
+            with open_to_read(self.root / "shown" / f"{key}.png") as file:
+                data = file.read()
+        except FileNotFoundError:
+            return None
+        digest = checksum(data)
+        return (digest, data) if digest == self._shown.get(key) else None
+
+    def show(self, key: str, data: bytes) -> None:
+        """Keep the label that people are shown."""
+        digest = checksum(data)
+        if self._shown.get(key) == digest and (self.root / "shown" / f"{key}.png").is_file():
+            return
+        write_atomic(self.root / "shown" / f"{key}.png", data)
+        self._append([{"key": key, "shown": digest}])
+        self._shown[key] = digest
+
+    def encode(self, pixels: NDArray[np.bool_], labels: NDArray[Any]) -> bytes:
+        """The bytes of the file of corrected pixels."""
+        from PIL import Image
+
+        values = np.where(labels == self._void, VOID16, labels.astype(np.int64) + 1) * pixels
+        buffer = io.BytesIO()
+        Image.fromarray(values.astype(np.uint16)).save(buffer, "PNG")
+        return buffer.getvalue()
+
+    def keep(self, line: Line, data: bytes) -> None:
+        """Keep a correction, in place of an earlier one of the same image."""
+        write_atomic(self.path(line.key), data)
+        self._append([line.__dict__])
+        self._lines[line.key] = line
+
+    def _append(self, lines: Sequence[dict[str, Any]]) -> None:
+        make_folder(self.root)
+        is_new = not (self.root / _LINES).exists()
+        file = LineFile(self.root / _LINES)
+        try:
+            for line in [self._head] if is_new else []:
+                file.append(json.dumps(line).encode())
+            for line in lines:
+                file.append(json.dumps(line).encode())
+        finally:
+            file.close()
+
+    def state(self) -> list[str]:
+        """What labels with these corrections depend on; nothing where there are none."""
+        pairs = ((key, self.digest(key)) for key in sorted(self._lines))
+        return [f"{key} {digest}" for key, digest in pairs if digest]
+
+
+def corrections_state(labels: Path) -> list[str]:
+    """`Corrections.state` of a folder of labels, whatever its classes are."""
+    root = corrections_of(labels)
+    lines = {line["key"]: line["file"] for line in _read_lines(root) if "file" in line}
+    return [f"{key} {digest}" for key, digest in sorted(lines.items()) if digest and (root / f"{key}.png").is_file()]
+
+
+def has_corrections(labels: Path) -> bool:
+    """Whether the labels in a folder have just the corrections that are kept of them."""
+    latest = {record["key"]: (record.get("correction") or {}).get("file", "") for record in read_records(labels)}
+    kept = dict(line.rsplit(" ", 1) for line in corrections_state(labels))
+    return all(digest == kept.get(key, "") for key, digest in latest.items())
+
+
+def _read_lines(root: Path) -> Iterator[dict[str, Any]]:
+    """The lines of a folder. One that a kill cut off is none."""
+    try:
+        with open_to_read(root / _LINES) as file:
+            for text in file:
+                try:
+                    line = json.loads(text)
+                except (ValueError, RecursionError):
+                    continue
+                if isinstance(line, dict) and (isinstance(line.get("key"), str) or "classes" in line):
+                    yield line
+    except (FileNotFoundError, NotADirectoryError):
+        return
+
+
+def _decode(data: bytes) -> NDArray[np.uint16]:
+    from PIL import Image
+
+    with Image.open(io.BytesIO(data)) as image:
+        return np.asarray(image).astype(np.uint16)
