@@ -6,13 +6,33 @@ a resample is a weight per image, and all resamples are one matrix product. It i
 
 from __future__ import annotations
 
+import math
 import warnings
+from collections.abc import Mapping
 
 import numpy as np
 from numpy.typing import NDArray
 
 RESAMPLES, SEED = 1000, 0
-_CHUNK = 50  # resamples at a time: 20 MB of weights for 50,000 images
+_WEIGHTS = 2_500_000
+"""At a time, 20 MB: 50 resamples of 50,000 images, 6 of 400,000."""
+
+
+def resample_views(views: Mapping[str, NDArray[np.int32]], stream: int = 0) -> dict[str, NDArray[np.float64]]:
+    """`resample` of several arrays of the same images: drawing them takes longer than adding them up.
+
+    >>> views = {"a": np.array([[1], [2]], np.int32), "b": np.array([3, 4], np.int32)}
+    >>> all((draws == resample(views[name])).all() for name, draws in resample_views(views).items())
+    True
+    """
+    if not views:
+        return {}
+    flat = [sums.reshape(len(sums), math.prod(sums.shape[1:])) for sums in views.values()]
+    ends = np.cumsum([part.shape[1] for part in flat])[:-1]
+    parts = np.split(resample(np.concatenate(flat, 1), stream), ends, axis=1)
+    return {
+        name: part.reshape(RESAMPLES, *sums.shape[1:]) for (name, sums), part in zip(views.items(), parts, strict=True)
+    }
 
 
 def resample(sums: NDArray[np.int32], stream: int = 0) -> NDArray[np.float64]:
@@ -24,16 +44,17 @@ def resample(sums: NDArray[np.int32], stream: int = 0) -> NDArray[np.float64]:
     ((1000, 2), 0.0)
     """
     n = len(sums)
-    flat = sums.reshape(n, -1).astype(np.float64)
+    flat = sums.reshape(n, math.prod(sums.shape[1:])).astype(np.float64)
     rng = np.random.default_rng([SEED, stream])
-    parts = [_weights(rng, n) @ flat for _ in range(0, RESAMPLES, _CHUNK)] if n else []
-    totals = np.concatenate(parts) if parts else np.zeros((RESAMPLES, flat.shape[1]))
+    totals = np.zeros((RESAMPLES, flat.shape[1]))
+    step = max(1, min(50, _WEIGHTS // max(1, n)))
+    weights = np.empty((step, n))  # how often each image is drawn
+    for first in range(0, RESAMPLES if n else 0, step):
+        some = weights[: RESAMPLES - first]
+        for row in some:
+            row[:] = np.bincount(rng.integers(0, n, n), minlength=n)
+        totals[first : first + step] = some @ flat
     return totals.reshape(RESAMPLES, *sums.shape[1:])
-
-
-def _weights(rng: np.random.Generator, n: int) -> NDArray[np.float64]:
-    """How often each of n images is drawn: `[_CHUNK, n]`."""
-    return np.stack([np.bincount(rng.integers(0, n, n), minlength=n) for _ in range(_CHUNK)]).astype(np.float64)
 
 
 def iou(sums: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -25,10 +25,7 @@ def document(measured: Mapping[str, Measured]) -> dict[str, Any]:
     `sets` has one entry per dataset. `pooled` is their union: all matrices and images, resampled within each dataset.
     """
     first = next(iter(measured.values()))
-    draws = {
-        name: {view: bootstrap.resample(sums, i) for view, sums in m.sums.items()}
-        for i, (name, m) in enumerate(measured.items())
-    }
+    draws = {name: bootstrap.resample_views(m.sums, i) for i, (name, m) in enumerate(measured.items())}
     return {
         "format": FORMAT,
         "toolkit": lsu_onto.__version__,

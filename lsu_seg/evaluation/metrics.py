@@ -21,6 +21,7 @@ import lsu_onto
 from lsu_onto import Constraint
 from lsu_seg.evaluation.counts import confusion, iou_summary, row_counts
 from lsu_seg.evaluation.errors import EvaluationError
+from lsu_seg.evaluation.image_sums import ImageSums, merged
 from lsu_seg.evaluation.measured import Measured, sums_of_image
 from lsu_seg.evaluation.views import scored_rows
 from lsu_seg.label_files import void_index
@@ -79,7 +80,7 @@ class OntologyIoU(BaseMetric):
         # All images but the latest, which may turn out to be padding of the sampler; see `evaluate`.
         self._sum: dict[str, Tensor] = {}
         self._last: dict[str, Tensor] = {}
-        self._images: list[tuple[str, dict[str, NDArray[np.int32]]]] = []  # key and sums of each
+        self._images = ImageSums()
         self._constraint = None  # of the dataset that was judged; the next may be another
 
     def process(self, data_batch: Any, data_samples: Sequence[dict[str, Any]]) -> None:
@@ -104,7 +105,7 @@ class OntologyIoU(BaseMetric):
                 raise EvaluationError(f"{path}: {error}") from error
             self._sum = _add(self._sum, self._last)
             self._last = counts
-            self._images.append((sample.get("key", path), sums_of_image(counts, constraint, groups)))
+            self._images.append(sample.get("key", path), sums_of_image(counts, constraint, groups))
 
     def evaluate(self, size: int) -> dict[str, float]:
         """Sum over ranks and compute. The same dict on every rank, and `measured` has what it derives from.
@@ -131,7 +132,7 @@ class OntologyIoU(BaseMetric):
         for counts in total.values():
             all_reduce(counts)
         of_members = {key.removeprefix(_OF): total.pop(key) for key in dict.fromkeys(sorted(members))}
-        keys, sums = _gather(self._images if keep_last else self._images[:-1])
+        keys, sums = merged(all_gather_object(self._images.take(len(self._images) - (not keep_last))))
         self.measured = Measured(self.source, tuple(names), self.views, total, constraint, keys, sums, groups)
         metrics = self.compute_metrics([total])
         if len(of_members) > 1:
@@ -211,17 +212,6 @@ def class_table(
     mean = f"mIoU {summary['miou']:.4f} over {summary['present'] - summary['unscored']} classes"
     lines.append(f"{mean}; {summary['absent']} absent, {summary['unscored']} not scored")
     return "\n".join(lines)
-
-
-def _gather(
-    images: list[tuple[str, dict[str, NDArray[np.int32]]]],
-) -> tuple[tuple[str, ...], dict[str, NDArray[np.int32]]]:
-    """Keys and sums of all ranks' images, in the order of the keys, whichever rank had them."""
-    gathered = [image for part in all_gather_object(images) for image in part]
-    # Images of the same key by their sums, so that the order never depends on who had them.
-    gathered.sort(key=lambda image: (image[0], *(v.tobytes() for v in image[1].values())))
-    views = gathered[0][1] if gathered else {}
-    return tuple(key for key, _ in gathered), {v: np.stack([s[v] for _, s in gathered]) for v in views}
 
 
 def _add(a: dict[str, Tensor], b: dict[str, Tensor]) -> dict[str, Tensor]:
