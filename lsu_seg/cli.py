@@ -29,6 +29,7 @@ SECTIONS = {
         "relabel": "relabel:relabel",
         "train": "train:train",
         "pseudo-label": "pseudo_label:pseudo_label",
+        "review": "review:review",
         "export-dataset": "export_dataset:export_dataset",
         "audit": "audit:audit",
         "suggest": "suggest:suggest",
@@ -54,6 +55,7 @@ def main() -> None:
       lsu-seg train CONFIG                     one model
       lsu-seg pseudo-label CONFIG CHECKPOINT   labels alone
       lsu-seg pseudo-label TAXONOMY --teacher CONFIG --checkpoint FILE --data-root DIR -o OUT
+      lsu-seg review export OUT --to cvat …    people correct what it was least sure of
       lsu-seg audit OUT                        does the teacher contradict the map?
       lsu-seg average TEACHER STUDENT -o FILE  the mean of two models' weights
       lsu-seg evaluate CONFIG CHECKPOINT       figures alone

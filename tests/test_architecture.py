@@ -98,6 +98,7 @@ ROOMS: dict[str, dict[str, str]] = {
         "evaluation": "errors openmmlab label_files teachers",
         "pseudo": "errors runtime openmmlab label_files layout audit decode data models teachers",
         "export": "errors runtime label_files layout pseudo",
+        "review": "errors runtime label_files layout gallery pseudo export",
         "training": "errors runtime openmmlab label_files targets losses data models teachers pseudo",
         "unify": "errors runtime openmmlab label_files layout targets data models pseudo training evaluation",
         "commands": "*",
@@ -109,7 +110,7 @@ ROOMS: dict[str, dict[str, str]] = {
 }
 """Per room of a package, from the ground up, the rooms that it may import; `*`: all. Arrows only go up the page."""
 
-TORCH_FREE = ("errors", "label_files", "layout", "gallery", "scan", "targets", "demo", "audit", "export")
+TORCH_FREE = ("errors", "label_files", "layout", "gallery", "scan", "targets", "demo", "audit", "export", "review")
 """Rooms of `lsu_seg` that work where neither torch nor MMSegmentation is installed."""
 
 LABELS_ONLY = ("errors", "label_files", "layout", "gallery", "scan")

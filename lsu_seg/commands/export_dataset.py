@@ -25,14 +25,7 @@ def _data_roots(context: click.Context, parameter: click.Parameter, values: tupl
     return roots
 
 
-@click.command(
-    name="export-dataset",
-    cls=Command,
-    interrupted="what is written is kept, and the same command resumes after it",
-)
-@click.argument("labels", nargs=-1, required=True, metavar="LABELS...", type=FolderPath(exists=True))
-@click.option("--to", "format_", type=click.Choice(FORMATS), required=True, help="The format.")
-@click.option(
+data_roots_option = click.option(
     "--data-root",
     "data_roots",
     multiple=True,
@@ -41,6 +34,16 @@ def _data_roots(context: click.Context, parameter: click.Parameter, values: tupl
     metavar="[NAME=]DIR",
     help="Folder of the dataset NAME, or of all that are not named (repeatable).",
 )
+
+
+@click.command(
+    name="export-dataset",
+    cls=Command,
+    interrupted="what is written is kept, and the same command resumes after it",
+)
+@click.argument("labels", nargs=-1, required=True, metavar="LABELS...", type=FolderPath(exists=True))
+@click.option("--to", "format_", type=click.Choice(FORMATS), required=True, help="The format.")
+@data_roots_option
 @click.option("-o", "--output", type=Output(file_okay=False), required=True, metavar="DIR", help="Folder to write to.")
 @click.option(
     "--copy", is_flag=True, help="Copy images and labels instead of linking to them; `hf` and `webdataset` always do."

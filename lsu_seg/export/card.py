@@ -75,6 +75,7 @@ def card(runs: Sequence[Run], how: str) -> str:
             "",
             *_table(["dataset", "teacher", "scales", "flips", "threshold", "toolkit"], map(_settings, runs)),
             "",
+            *_corrected(runs),
             "## Classes",
             "",
             f"{void} is void: no class, or not known.",
@@ -90,6 +91,11 @@ def _allowed(runs: Sequence[Run]) -> str:
     if not free:
         return "Every label lies inside what the dataset's own annotation allows."
     return f"The labels of {', '.join(free)} are the teacher's alone: the dataset's own annotation may contradict them."
+
+
+def _corrected(runs: Sequence[Run]) -> list[str]:
+    counts = [f"{run.corrected} of `{run.name}`" for run in runs if run.corrected]
+    return [f"People looked at labels and corrected them: {', '.join(counts)}.", ""] if counts else []
 
 
 def _provenance(run: Run) -> list[str]:

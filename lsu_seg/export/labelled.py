@@ -15,7 +15,7 @@ from lsu_seg.errors import UserError
 from lsu_seg.label_files import container, read_bytes
 from lsu_seg.label_files.annotation import has_meaning
 from lsu_seg.layout.pairs import find_pairs
-from lsu_seg.pseudo.records import FILES, STATED, pack, read_records
+from lsu_seg.pseudo.records import FILES, STATED, correction_of, pack, read_records, teachers_label
 from lsu_seg.pseudo.sample import read_manifest
 from lsu_seg.runtime.progress import track
 
@@ -33,6 +33,7 @@ class Run:
         about: what its taxonomy says of it: `title`, `url`, `licence`, ….
         images: number of exported images by split.
         pixels, void: of their labels, as the run counted them.
+        corrected: number of exported images that people have corrected.
     """
 
     root: Path
@@ -43,10 +44,29 @@ class Run:
     images: dict[str, int] = field(default_factory=dict)
     pixels: int = 0
     void: int = 0
+    corrected: int = 0
 
     @property
     def name(self) -> str:
         return self.constraint.dataset
+
+
+class Noted(NamedTuple):
+    """What is kept of a record; there may be hundreds of thousands.
+
+    Attributes:
+        sums: sha256 of `label`, `confidence` and `image`; of what there is.
+        asked: pixels that the annotation leaves open. confidence: the teacher's, the mean over these.
+        teacher: sha256 of the teacher's own label. is_corrected: whether a person has looked at it.
+    """
+
+    sums: Mapping[str, bytes]
+    pixels: int
+    void: int
+    asked: int
+    confidence: float
+    teacher: bytes
+    is_corrected: bool
 
 
 class Item(NamedTuple):
@@ -57,6 +77,8 @@ class Item(NamedTuple):
         key: of the label, below the run's folder; unique in its dataset.
         image: the file, or its place in a table.
         sums: sha256 of `label`, `confidence` and `image`; of what there is, and what the run has noted.
+        own: the dataset's own annotation. own_split: the split as the dataset calls it.
+        noted: what the run has noted of the label.
     """
 
     run: Run
@@ -64,6 +86,9 @@ class Item(NamedTuple):
     key: str
     image: Path
     sums: Mapping[str, bytes]
+    own: Path
+    own_split: str
+    noted: Noted
 
     @property
     def label(self) -> Path:
@@ -183,11 +208,12 @@ def _items_of(run: Run, unfinished: bool) -> Iterator[Item]:
             if pair.key not in exported:  # by another split with the same image
                 run.pixels += record.pixels
                 run.void += record.void
+                run.corrected += record.is_corrected
             exported.add(pair.key)
             sums = record.sums
             if container(pair.image) != pair.image:  # the checksum is that of the table around it
                 sums = {what: each for what, each in sums.items() if what != "image"}
-            yield Item(run, name, pair.key, pair.image, sums)
+            yield Item(run, name, pair.key, pair.image, sums, pair.label, split, record)
     if elsewhere := [key for key in records if key not in exported]:
         raise ExportError(
             f"{run.root} has labels of {len(elsewhere)} images that are not in {run.data_root}, e.g."
@@ -200,18 +226,14 @@ def _items_of(run: Run, unfinished: bool) -> Iterator[Item]:
         )
 
 
-class _Noted(NamedTuple):
-    """What is kept of a record; there may be hundreds of thousands."""
-
-    sums: Mapping[str, bytes]
-    pixels: int
-    void: int
-
-
-def _noted(record: Mapping[str, Any]) -> _Noted:
+def _noted(record: dict[str, Any]) -> Noted:
     sums = {name: bytes.fromhex(s) for name, s in record["files"].items() if name in ("label", "confidence")}
     inputs = pack(record.get("inputs"))
     if inputs:
         *_, content = STATED.unpack_from(inputs)  # of the first of `INPUTS`, the image
         sums |= {"image": content} if any(content) else {}
-    return _Noted(sums, *(n if isinstance(n := record.get(key), int) else 0 for key in ("pixels", "void")))
+    pixels, void, asked = (n if isinstance(n := record.get(key), int) else 0 for key in ("pixels", "void", "asked"))
+    mean = record.get("confidence")
+    confidence = float(mean) if isinstance(mean, (int, float)) else 1.0
+    teacher = bytes.fromhex(teachers_label(record) or "")
+    return Noted(sums, pixels, void, asked, confidence, teacher, bool(correction_of(record)))

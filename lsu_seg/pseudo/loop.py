@@ -310,8 +310,8 @@ class PseudoLabelLoop(BaseLoop):
 
     def _corrected(self, item: LabelledImage, out: OutputFolder) -> tuple[Any, ...]:
         """What a person corrected in an image, and where its annotation allows that; nothing of most images."""
-        correction = out.corrections and out.corrections.of(item.key)
-        if not correction:
+        correction = None if out.corrections is None else out.corrections.of(item.key)
+        if out.corrections is None or correction is None:
             return ()
         if correction.pixels.shape != item.rows.shape:
             height, width = correction.pixels.shape

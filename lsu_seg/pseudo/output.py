@@ -176,6 +176,9 @@ class OutputFolder:
             return False
         if made.correction.hex() != (self.corrections.digest(key) if self.corrections is not None else ""):
             self.corrected.append(key)
+            for name in made.names:
+                if name.startswith(UNCORRECTED):  # there may be nothing to correct any more
+                    (self.root / FILES[name].format(key)).unlink(missing_ok=True)
             return False
         sums = [made.digests[i : i + 32].hex() for i in range(0, len(made.digests), 32)]
         complete = whole(self.root, key, dict(zip(made.names, sums, strict=True)))

@@ -1,0 +1,132 @@
+"""CVAT's exports: "CVAT for images 1.1" (`annotations.xml`), "Segmentation mask 1.1" (`labelmap.txt` and PNGs)."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
+from pathlib import PurePosixPath
+from typing import BinaryIO
+from xml.etree import ElementTree
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lsu_seg.review.errors import ReviewError
+from lsu_seg.review.returned import Layers, Returned
+from lsu_seg.review.tasks import stem_of
+
+_WHO = ("meta/task/assignee/username", "meta/task/owner/username", "meta/job/assignee/username")
+
+
+def read_xml(place: str, file: BinaryIO) -> Iterator[Returned]:
+    """The images of `annotations.xml`.
+
+    Raises:
+        ReviewError: it is damaged, or of another format.
+    """
+    by = time = ""
+    root = None
+    try:
+        for event, element in ElementTree.iterparse(file, ("start", "end")):
+            if root is None:
+                root = element
+                if element.tag != "annotations":
+                    raise ReviewError(f"{place}: its root is `{element.tag}`; expected `annotations`: {_EXPECTED}")
+            if event == "end" and element.tag == "meta":
+                by = next((text for path in _WHO if (text := root.findtext(path))), "")
+                time = root.findtext("meta/dumped") or ""
+            if event == "end" and element.tag == "track":
+                raise ReviewError(f"{place}: these are tracks of a video; {_EXPECTED}")
+            if event == "end" and element.tag == "image":
+                name = element.get("name", "")
+                of = f"{place}: image `{name}`"
+                shapes = sorted(element, key=lambda shape: int(shape.get("z_order", "0")))  # stable
+                yield Returned(of, stem_of(name), partial(_layers, of, shapes), by, time)
+    except (ElementTree.ParseError, ValueError) as error:
+        raise ReviewError(f"{place}: cannot be read ({error}); {_EXPECTED}") from error
+
+
+_EXPECTED = 'export the task from CVAT as "CVAT for images 1.1" or "Segmentation mask 1.1"'
+
+
+def _layers(place: str, shapes: list[ElementTree.Element], height: int, width: int) -> Layers:
+    for shape in shapes:
+        name = shape.get("label", "")
+        try:
+            if shape.tag == "mask":
+                yield name, decode(shape.attrib, height, width)
+            elif shape.tag == "polygon":
+                yield name, _polygon(shape.get("points", ""), height, width)
+            elif shape.tag != "tag":
+                raise ReviewError(f"{place}: `{name}` is a {shape.tag}; expected masks and polygons, which have pixels")
+        except (KeyError, ValueError) as error:
+            raise ReviewError(f"{place}: a {shape.tag} of `{name}` is damaged ({error}); export again") from error
+
+
+def decode(shape: Mapping[str, str], height: int, width: int) -> NDArray[np.bool_]:
+    """The mask `[H, W]` of a shape (see `to_cvat.encode`).
+
+    >>> box = {"rle": "0, 2, 1, 1", "left": "1", "top": "1", "width": "2", "height": "2"}
+    >>> decode(box, 3, 3).astype(int).tolist()
+    [[0, 0, 0], [0, 1, 1], [0, 0, 1]]
+    """
+    left, top, across, down = (int(float(shape[key])) for key in ("left", "top", "width", "height"))
+    runs = np.array([int(run) for run in shape["rle"].split(",")])
+    if runs.sum() != across * down or (runs < 0).any():
+        raise ValueError(f"its runs have {runs.sum()} pixels, and its box {across}x{down}")
+    if left < 0 or top < 0 or left + across > width or top + down > height:
+        raise ValueError(f"it reaches out of the image of {width}x{height}")
+    mask = np.zeros((height, width), bool)
+    mask[top : top + down, left : left + across] = np.repeat(np.arange(len(runs)) % 2 == 1, runs).reshape(down, across)
+    return mask
+
+
+def _polygon(points: str, height: int, width: int) -> NDArray[np.bool_]:
+    from PIL import Image, ImageDraw
+
+    corners = [tuple(float(value) - 0.5 for value in point.split(",")) for point in points.split(";")]
+    image = Image.new("1", (width, height))
+    ImageDraw.Draw(image).polygon(corners, fill=1)
+    return np.array(image)
+
+
+def read_masks(place: str, names: list[str], read: Callable[[str], bytes]) -> Iterator[Returned]:
+    """The images of "Segmentation mask 1.1".
+
+    Args:
+        names: of all files. read: the bytes of one.
+
+    Raises:
+        ReviewError: there is no `labelmap.txt`, or it is damaged.
+    """
+    table = next((name for name in names if PurePosixPath(name).name == "labelmap.txt"), None)
+    if table is None:
+        raise ReviewError(f"{place}: there are masks and no `labelmap.txt`, which says what colours mean; {_EXPECTED}")
+    colours = {}
+    for line in read(table).decode("utf-8", "replace").splitlines():
+        if line.strip() and not line.startswith("#"):
+            name, _, rest = line.partition(":")
+            try:
+                red, green, blue = (int(value) for value in rest.split(":")[0].split(","))
+            except ValueError:
+                raise ReviewError(f"{place}: `{line}` in {table}; expected `name:red,green,blue::`") from None
+            colours[red << 16 | green << 8 | blue] = name
+    for name in sorted(names):
+        path = PurePosixPath(name)
+        if path.parent.name == "SegmentationClass" and path.suffix == ".png":
+            of = f"{place}: {name}"
+            yield Returned(of, path.stem, partial(_colours, of, partial(read, name), colours))
+
+
+def _colours(place: str, read: Callable[[], bytes], colours: Mapping[int, str], height: int, width: int) -> Layers:
+    from PIL import Image
+
+    with Image.open(io.BytesIO(read())) as image:
+        pixels = np.asarray(image.convert("RGB")).astype(np.int64)
+    values = pixels[..., 0] << 16 | pixels[..., 1] << 8 | pixels[..., 2]
+    for value in np.unique(values).tolist():
+        if value not in colours:
+            raise ReviewError(f"{place}: no class in `labelmap.txt` has the colour #{value:06x}; export again")
+        if colours[value] != "background":
+            yield colours[value], values == value
