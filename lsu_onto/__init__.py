@@ -1,9 +1,9 @@
 """Ontologies of segmentation datasets: read `.tax` files, check them, compile them to constraint matrices.
 
-The whole public API is `load`, `load_dataset`, `about`, `class_names`, `taxonomies`, `draw`, `read_raster`, `Palettes`,
-`Constraint`, `places`, `rewrite`, `suggest_map`, `suggest_rows`, `by_name`, `first_map`, `interruption`, `make_folder`,
-`open_to_read`, `walk`, `write_atomic` and the four codes below; it needs numpy and no torch, and `read_raster` needs
-Pillow.
+The whole public API is `load`, `load_dataset`, `about`, `class_names`, `class_map`, `taxonomies`, `draw`,
+`read_raster`, `Palettes`, `Constraint`, `places`, `rewrite`, `suggest_map`, `suggest_rows`, `by_name`, `first_map`,
+`interruption`, `make_folder`, `open_to_read`, `walk`, `write_atomic` and the four codes below; it needs numpy and no
+torch, and `read_raster` needs Pillow.
 
 >>> import lsu_onto
 >>> c = lsu_onto.load("demo_town", source="demo")
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
+    from lsu_onto.algebra.between import ClassMap
     from lsu_onto.constraint.arrays import ROW_SKIPPED, ROW_UNKNOWN, ROW_VOID, VOID, Constraint, Layout
     from lsu_onto.constraint.rows import LabelValueError
     from lsu_onto.errors import UserError, interruption
@@ -48,6 +49,7 @@ __all__ = [
     "ROW_UNKNOWN",
     "ROW_VOID",
     "VOID",
+    "ClassMap",
     "ClassPlaces",
     "Constraint",
     "Entry",
@@ -66,6 +68,7 @@ __all__ = [
     "UserError",
     "about",
     "by_name",
+    "class_map",
     "class_names",
     "draw",
     "first_map",
@@ -196,6 +199,30 @@ def class_names(
     return {c.name: tuple(dict.fromkeys([c.name, *filter(None, [c.official]), *c.aliases])) for c in classes}
 
 
+def class_map(source: str, to: str, through: Iterable[str] = (), paths: Iterable[str | Path] = ()) -> ClassMap:
+    """What each channel of a source may be in another source, composed from the maps between them.
+
+    Args:
+        source, to: the two sources, by name or by file.
+        through: taxonomies on the way, where there are several ways or a longer one: docs/map-algebra.md.
+        paths: as for `load`.
+
+    Raises:
+        TaxonomyError: a name stands for nothing, or for a file with errors. UserError: there is no such way.
+
+    >>> vistas = class_map("vistas", "cityscapes")
+    >>> vistas.allowed.shape
+    (63, 20)
+    >>> bird = vistas.allowed[vistas.classes.index("bird")]
+    >>> [name for name, may_be in zip((*vistas.to_classes, "void"), bird) if may_be]
+    ['void']
+    """
+    from lsu_onto.algebra.between import class_map as between
+    from lsu_onto.library.library import Library
+
+    return between(Library(paths), source, to, tuple(through))
+
+
 def taxonomies(paths: Iterable[str | Path] = ()) -> list[Entry]:
     """The datasets and sources on the search path: `kind`, `name`, `version` and `path` of each.
 
@@ -243,6 +270,10 @@ def __getattr__(name: str) -> Any:
         from lsu_onto.constraint import arrays
 
         return getattr(arrays, name)
+    if name == "ClassMap":
+        from lsu_onto.algebra.between import ClassMap
+
+        return ClassMap
     if name == "LabelValueError":
         from lsu_onto.constraint.rows import LabelValueError
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from lsu_onto.algebra.facts import Step
 from lsu_onto.diagnostics import did_you_mean
 from lsu_onto.errors import UserError
+from lsu_onto.library.find import identity
 from lsu_onto.library.library import Library
 from lsu_onto.library.names import file_and_name, is_called, spaced
 from lsu_onto.library.searchpath import Entry
@@ -32,6 +33,24 @@ def way(library: Library, names: Sequence[str]) -> list[Step]:
     first, *rest = [*map(spaced, names[1:-1]), f"{last.name} {last.version}"]
     steps = [Step(library.ontology(names[0], _exactly(library, first)))]
     for name in rest:
+        steps += _next(library, steps[-1].end, name)
+    for step, following in pairwise(steps):
+        _need_same(step.end, following.start)
+    return steps
+
+
+def way_between(library: Library, source: str, names: Sequence[str]) -> list[Step]:
+    """The maps from the channels of a source through each taxonomy that is named; the last one is a source.
+
+    Raises:
+        TaxonomyError, WayError: as for `way`.
+    """
+    first, last = _need_source(library, source), _need_source(library, names[-1])
+    steps = [Step(identity(first))]
+    if names == [names[-1]] and (first.name, first.version) == (last.name, last.version):
+        _need_same(first, last)
+        return steps
+    for name in [*map(spaced, names[:-1]), f"{last.name} {last.version}"]:
         steps += _next(library, steps[-1].end, name)
     for step, following in pairwise(steps):
         _need_same(step.end, following.start)

@@ -51,8 +51,7 @@ class Decoder(NamedTuple):
         self, views: Sequence[View | QueryView], size: tuple[int, int], image_name: str
     ) -> Callable[[], Decoded]:
         """`unconstrained`, in two steps."""
-        first = views[0]
-        k = first.classes.shape[1] - 1 if isinstance(first, QueryView) else first.logits.shape[0]
+        k = views[0].num_classes
         everything = np.arange(k + 1)[None] < k
         return self.start(views, np.zeros(size, np.int16), everything, None, image_name)
 
@@ -89,7 +88,7 @@ def _tensors(view: View | QueryView) -> View | QueryView:
     """The view with tensors for arrays, which are copied: they may be read-only."""
     import torch
 
-    found = {name: value for name, value in vars(view).items() if isinstance(value, np.ndarray)}
+    found = {name: v for name, v in vars(view).items() if isinstance(v, np.ndarray) and name != "to"}
     tensors: dict[str, Any] = {name: torch.from_numpy(np.array(array)) for name, array in found.items()}
     return replace(view, **tensors)
 
@@ -139,7 +138,7 @@ def decode_arrays(
     is_views = isinstance(logits, (list, tuple)) and all(isinstance(v, (View, QueryView)) for v in logits)
     views: list[View | QueryView] = list(logits) if is_views else [View(np.asarray(logits))]  # type: ignore[arg-type]
     for view in views:
-        if isinstance(view, View):
+        if isinstance(view, View) and view.to is None:
             check_logits(view.logits.shape, constraint, image_name or "logits")
     return _on_cpu()(views, rows, constraint.allowed, threshold, image_name)
 

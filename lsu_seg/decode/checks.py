@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -17,28 +18,32 @@ def check_shapes(views: Sequence[View | QueryView], image_name: str) -> int:
     name = image_name or "image"
     if not views:
         raise DecodeError(f"{name}: no teacher view")
-    first = views[0]
-    num_classes = first.classes.shape[-1] - 1 if isinstance(first, QueryView) else first.logits.shape[0]
-    has_mass = [isinstance(view, QueryView) or view.void is not None for view in views]
+    num_classes = int(views[0].num_classes)
     for i, view in enumerate(views):
+        _check_settings(i, view, num_classes, name)
+        channels = num_classes if view.to is None else len(view.to)
         if isinstance(view, QueryView):
             classes, shape = tuple(view.classes.shape), tuple(view.masks.shape)
-            if len(classes) != 2 or classes[1] != num_classes + 1 or num_classes < 1:
-                raise DecodeError(
-                    f"{name}: view {i} has class logits of shape {classes}; expected (Q, {num_classes + 1})"
-                )
+            if len(classes) != 2 or classes[1] != channels + 1 or channels < 1:
+                raise DecodeError(f"{name}: view {i} has class logits of shape {classes}; expected (Q, {channels + 1})")
             if len(shape) != 3 or shape[0] != classes[0] or 0 in shape:
                 raise DecodeError(f"{name}: view {i} has mask logits of shape {shape}; expected ({classes[0]}, h, w)")
         else:
             shape = tuple(view.logits.shape)
-            if len(shape) != 3 or shape[0] != num_classes or 0 in shape:
-                raise DecodeError(f"{name}: view {i} has logits of shape {shape}; expected ({num_classes}, h, w)")
+            if len(shape) != 3 or shape[0] != channels or 0 in shape:
+                raise DecodeError(f"{name}: view {i} has logits of shape {shape}; expected ({channels}, h, w)")
             if view.void is not None and tuple(view.void.shape) != shape[1:]:
                 found = tuple(view.void.shape)
                 raise DecodeError(f"{name}: view {i} has a no-object mass of shape {found}; expected {shape[1:]}")
-        if has_mass[i] != has_mass[0]:
-            raise DecodeError(f"{name}: some views have a no-object mass and some have none; it is all or none")
     return num_classes
+
+
+def _check_settings(i: int, view: View | QueryView, num_classes: int, name: str) -> None:
+    if not (view.weight > 0 and math.isfinite(view.weight)):
+        raise DecodeError(f"{name}: view {i} has weight {view.weight}; expected a number above 0")
+    if view.to is not None and (view.to.dtype != bool or view.to.ndim != 2 or view.to.shape[1] != num_classes + 1):
+        found = f"{view.to.dtype} {view.to.shape}"
+        raise DecodeError(f"{name}: view {i} has a map {found}; expected bool (C, {num_classes + 1})")
 
 
 def check_logits(shape: Sequence[int], constraint: Constraint, name: str) -> None:

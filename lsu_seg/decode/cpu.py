@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from lsu_seg.decode.checks import check_allowed, check_finite, check_rows, check_shapes
-from lsu_seg.decode.inputs import Arrays, make_job, rule_of
+from lsu_seg.decode.inputs import Arrays, make_job, rule_of, sets_of
 from lsu_seg.decode.kernels.entry import ROWS_PER_CHUNK, decode_rows
 from lsu_seg.decode.kernels.jit import why_not_kept
 from lsu_seg.decode.space import space_for
@@ -66,7 +66,8 @@ def decode(
     void = void_index(num_classes)
     labels = np.empty((height, width), np.uint8 if void < 256 else np.uint16)
     confidence = np.empty((height, width), np.float32)
-    arrays = [Arrays.of(view) for view in views]
+    sets, total = sets_of(allowed, void), np.float32(sum(view.weight for view in views))
+    arrays = [Arrays.of(view, sets, float(np.float32(view.weight) / total)) for view in views]
     for i, (view, array) in enumerate(zip(views, arrays, strict=True)):
         array.check_small(i, view, image_name)
     if not rows.size:
@@ -75,7 +76,7 @@ def decode(
         return Decoded(labels, confidence)
 
     rule = rule_of(arrays, width, void, threshold)
-    job = make_job(views, arrays, (height, width), rule, allowed, image_name)
+    job = make_job(views, arrays, (height, width), rule, sets, image_name)
     counter, status = np.zeros(1, np.int64), np.zeros(2, np.int64)
 
     def work() -> None:

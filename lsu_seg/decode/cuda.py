@@ -7,7 +7,7 @@ computed on the device beside it, and read once, when the result is asked for. U
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -22,7 +22,7 @@ from lsu_seg.decode import reference
 from lsu_seg.decode.checks import check_allowed, check_finite, check_part, check_rows, check_shapes
 from lsu_seg.decode.cuda_kernels import decide, decide_one_view
 from lsu_seg.decode.knobs import knobs
-from lsu_seg.decode.views import Decoded, DecodeError, Part, QueryView, View, arrays, bilinear
+from lsu_seg.decode.views import Decoded, DecodeError, Part, QueryView, View, arrays, bilinear, shares_of_sets
 from lsu_seg.label_files import void_index
 from lsu_seg.runtime.transfer import to_device, to_host
 
@@ -157,7 +157,7 @@ def launch(
     check_allowed(host_allowed, num_classes, threshold, image_name)
     if rows.ndim != 2 or rows.dtype != torch.int16:
         check_rows(rows, len(allowed), image_name)  # before other types are cut to 16 bits
-    maps = [v.masks if isinstance(v, QueryView) else v.logits for v in views]
+    maps = [v.maps for v in views]
     device, (height, width) = maps[0].device, rows.shape
     rows = to_device(rows.to(torch.int16).contiguous(), device)
     void = void_index(num_classes)
@@ -178,7 +178,7 @@ def launch(
     if not labels.numel():
         return launched
     sets = _sets(host_allowed.tobytes(), num_classes, device)
-    if len(views) == 1 and isinstance(views[0], View):
+    if len(views) == 1 and isinstance(views[0], View) and views[0].to is None:
         _launch_one_view(launched, views[0], sets)
     else:
         _launch_several(launched, maps, sets)
@@ -219,13 +219,18 @@ def _launch_several(launched: Launched, maps: Sequence[Tensor], sets: _Sets) -> 
     views, (height, width) = launched.views, launched.labels.shape
     # Lists that keep tensors alive while the kernel, which reads them by address, is queued.
     maps = [_float32(m) for m in maps]
-    class_shares = [_classes(v) if isinstance(v, QueryView) else None for v in views]
+    shares = [_shares(v, sets) for v in views]
     masses = [None if isinstance(v, QueryView) or v.void is None else _float32(v.void) for v in views]
     lines = [
-        [_pointer(m), len(m), m.shape[1], m.shape[2], _pointer(p), _pointer(w)]
-        for m, p, w in zip(maps, class_shares, masses, strict=True)
+        [
+            *(_pointer(m), len(m), m.shape[1], m.shape[2], _pointer(p), _pointer(w)),
+            *(0 if p is None or p.ndim == 2 else p[0].numel(), isinstance(view, View)),
+        ]
+        for view, m, p, w in zip(views, maps, shares, masses, strict=True)
     ]
     table = to_device(torch.tensor(lines), maps[0].device)
+    total = sum(view.weight for view in views)
+    weights = to_device(torch.tensor([view.weight / total for view in views]), table.device)
     form, num_classes = _form(views), sets.members.shape[1] - 1
     settings = knobs(_capability(table.device))
     knob = settings.queries if form else settings.logits
@@ -236,6 +241,7 @@ def _launch_several(launched: Launched, maps: Sequence[Tensor], sets: _Sets) -> 
         sets.members,
         sets.only,
         table,
+        weights,
         *launched.steps,
         launched.labels,
         launched.confidence,
@@ -248,7 +254,7 @@ def _launch_several(launched: Launched, maps: Sequence[Tensor], sets: _Sets) -> 
         -1.0 if launched.threshold is None else launched.threshold,
         void_index(num_classes),
         form=form,
-        has_mass=isinstance(views[0], QueryView) or views[0].void is not None,
+        mapped=any(view.to is not None for view in views),
         channels=channels,
         block=block,
         num_warps=knob.warps,
@@ -291,12 +297,14 @@ class _Sets(NamedTuple):
         entries: int32 `[n]`: for each set the channels that its softmax needs, ascending, with `_MEMBER`
             for those in it. With one view a closed set needs only its own.
         first_entry: int32 `[D+2]`, where each set's entries begin.
+        host: `members` as bytes.
     """
 
     members: Tensor
     only: Tensor
     entries: Tensor
     first_entry: Tensor
+    host: bytes
 
 
 @lru_cache(8)
@@ -312,13 +320,14 @@ def _sets(allowed: bytes, num_classes: int, device: torch.device) -> _Sets:
     ]
     first = np.cumsum([0, *map(len, entries)])
     tensors = (members.astype(np.uint8), only.astype(np.int32), np.concatenate(entries), first.astype(np.int32))
-    return _Sets(*(to_device(torch.from_numpy(a), device) for a in tensors))
+    a, b, c, d = (to_device(torch.from_numpy(array), device) for array in tensors)
+    return _Sets(a, b, c, d, members.tobytes())
 
 
 def _form(views: Sequence[View | QueryView]) -> int:
-    """The form of the views, for which the kernel is compiled: 0 logits, 1 queries, 2 both."""
-    queries = sum(isinstance(v, QueryView) for v in views)
-    return 0 if not queries else 1 if queries == len(views) else 2
+    """The form of the views without a map, for which the kernel is compiled: 0 logits, 1 queries, 2 both."""
+    queries = {isinstance(v, QueryView) for v in views if v.to is None}
+    return 2 if len(queries) > 1 else int(True in queries)
 
 
 def _float32(maps: Tensor) -> Tensor:
@@ -329,9 +338,31 @@ def _pointer(tensor: Tensor | None) -> int:
     return 0 if tensor is None else tensor.data_ptr()
 
 
-def _classes(view: QueryView) -> Tensor:
-    """The softmax of the class logits, float32 `[K+1, Q]`."""
-    return view.classes.detach().double().softmax(1).float().T.contiguous()
+def _shares(view: View | QueryView, sets: _Sets) -> Tensor | None:
+    """The shares of a view's maps in the classes and void, float32 `[K+1, Q]`; with a map those of each set,
+    `[D+1, K+1, C]`; None for logits of the source's classes."""
+    classes = view.classes.detach().double().softmax(1) if isinstance(view, QueryView) else None
+    if view.to is None:
+        return None if classes is None else classes.float().T.contiguous()
+    has_mass = isinstance(view, QueryView) or view.void is not None
+    to = np.asarray(view.to)
+    shares = _mapped(to.tobytes(), len(to), sets.host, has_mass, view.maps.device)
+    if classes is None:
+        return shares.float().contiguous()
+    of_queries = torch.einsum("dkc,qc->dkq", shares, classes[:, :-1])
+    of_queries[:, -1] += classes[:, -1]
+    return of_queries.float().contiguous()
+
+
+@lru_cache(8)
+def _mapped(to: bytes, channels: int, members: bytes, has_mass: bool, device: torch.device) -> Tensor:
+    """The shares of a map's channels in the elements of each set, float64 `[D+1, K+1, C]`. Without a no-object mass,
+    what a set rules out counts as void."""
+    table = np.frombuffer(to, bool).reshape(channels, -1)
+    shares = shares_of_sets(table, np.frombuffer(members, bool).reshape(-1, table.shape[1]))
+    if not has_mass:
+        shares[..., -1] += shares.sum(2) == 0
+    return to_device(torch.from_numpy(np.ascontiguousarray(shares.transpose(0, 2, 1))), device)
 
 
 _Geometry = tuple[int, int, "tuple[int, int, int, int] | None", bool, bool]
@@ -391,5 +422,6 @@ def _sampled(view: View | QueryView, *steps: Tensor) -> View | QueryView:
         return torch.lerp(upper, lower, ya.double())[:, None]
 
     if isinstance(view, QueryView):
-        return QueryView(view.classes, at(view.masks))
-    return View(at(view.logits), False, None if view.void is None else at(view.void[None])[0])
+        return replace(view, masks=at(view.masks), flip=False, part=None)
+    void = None if view.void is None else at(view.void[None])[0]
+    return replace(view, logits=at(view.logits), void=void, flip=False, part=None)

@@ -157,12 +157,53 @@ def _joined(
     return joined / tl.maximum(total, _FAINT)[None, :], total
 
 
+@triton.jit
+def _divided(
+    maps,
+    shares,
+    count,
+    softmax,
+    c,
+    asked,
+    plane,
+    y0,
+    y1,
+    ya,
+    x0,
+    x1,
+    xa,
+    num_classes,
+    channels: tl.constexpr,
+    block: tl.constexpr,
+):
+    """The same of a view with a map, whose `shares` [block] are those of each pixel's set."""
+    joined = tl.zeros([channels, block], tl.float32)
+    total = tl.zeros([block], tl.float32)
+    top = tl.full([block], _LOWEST, tl.float32)  # of all maps of a softmax; the sums are multiples of exp(top)
+    for q in range(count):
+        mask = _sample(maps + q * plane, asked[None, :], y0, y1, ya, x0, x1, xa)
+        value = tl.sum(mask, 0)
+        m = tl.sigmoid(value)
+        if softmax:
+            higher = tl.maximum(top, value)
+            scale = tl.exp(top - higher)
+            joined = joined * scale[None, :]
+            total = total * scale
+            m = tl.exp(value - higher)
+            top = higher
+        share = tl.load(shares[None, :] + c * count + q, mask=(c <= num_classes) & asked[None, :], other=0.0)
+        joined += share * m[None, :]
+        total += m
+    return joined / tl.maximum(total, _FAINT)[None, :], total
+
+
 @triton.jit(do_not_specialize=["views", "num_classes", "num_sets", "low", "void"])
 def decide(
     rows,
     sets,
     only,
     table,
+    weights,
     y0s,
     y1s,
     yas,
@@ -180,12 +221,13 @@ def decide(
     low,
     void,
     form: tl.constexpr,
-    has_mass: tl.constexpr,
+    mapped: tl.constexpr,
     channels: tl.constexpr,
     block: tl.constexpr,
 ):
-    """Several views, or queries. `table [V, 6]`: addresses of maps, their number, height and width, address of the
-    classes' shares (0: logits), address of the mass."""
+    """Several views, or queries. `table [V, 8]`: addresses of maps, their number, height and width, address of their
+    shares (0: logits of the classes), address of the mass (0: none), numbers from the shares of one set to those of the
+    next (0: no map), whether maps with a map are logits. `mapped`: some view has a map."""
     y = tl.program_id(1)
     x = tl.program_id(0) * block + tl.arange(0, block)
     inside = x < width
@@ -208,11 +250,13 @@ def decide(
         mass = tl.zeros([block], tl.float32)
         weak = tl.zeros([block], tl.int32)
         for v in range(views):
-            maps = tl.load(table + v * 6).to(tl.pointer_type(tl.float32))
-            count = tl.load(table + v * 6 + 1).to(tl.int32)
-            h = tl.load(table + v * 6 + 2)
-            w = tl.load(table + v * 6 + 3)
-            classes = tl.load(table + v * 6 + 4)
+            maps = tl.load(table + v * 8).to(tl.pointer_type(tl.float32))
+            count = tl.load(table + v * 8 + 1).to(tl.int32)
+            h = tl.load(table + v * 8 + 2)
+            w = tl.load(table + v * 8 + 3)
+            shares = tl.load(table + v * 8 + 4)
+            mass_map = tl.load(table + v * 8 + 5)
+            weight = tl.load(weights + v)
             plane = h * w  # 64 bits, as the table has it
             y0, y1 = tl.load(y0s + v * height + y) * w, tl.load(y1s + v * height + y) * w
             ya = tl.load(yas + v * height + y)
@@ -221,28 +265,41 @@ def decide(
             xa = tl.load(xas + v * width + x, mask=inside, other=0.0)[None, :]
             is_query = form == 1
             if form == 2:
-                is_query = classes != 0
-            if is_query:
-                joined, total = _joined(
-                    maps, classes, count, c, asked, plane, y0, y1, ya, x0, x1, xa, num_classes, channels, block
+                is_query = shares != 0
+            is_mapped = mapped
+            if mapped:
+                is_mapped = tl.load(table + v * 8 + 6) != 0
+            if is_mapped:
+                of_set = shares.to(tl.pointer_type(tl.float32)) + which * tl.load(table + v * 8 + 6)
+                softmax = tl.load(table + v * 8 + 7) != 0
+                joined, total = _divided(
+                    maps, of_set, count, softmax, c, asked, plane, y0, y1, ya, x0, x1, xa, num_classes, channels, block
                 )
                 weak = tl.where(total < _FAINT, 1, weak)
-                mass += tl.sum(tl.where(c == num_classes, joined, 0.0), 0)
-                p += tl.where(c < num_classes, joined, 0.0)
+                mass += weight * tl.sum(tl.where(c == num_classes, joined, 0.0), 0)
+                p += weight * tl.where(c < num_classes, joined, 0.0)
+            elif is_query:
+                joined, total = _joined(
+                    maps, shares, count, c, asked, plane, y0, y1, ya, x0, x1, xa, num_classes, channels, block
+                )
+                weak = tl.where(total < _FAINT, 1, weak)
+                mass += weight * tl.sum(tl.where(c == num_classes, joined, 0.0), 0)
+                p += weight * tl.where(c < num_classes, joined, 0.0)
             else:
                 score = _sample(maps + c * plane, real, y0, y1, ya, x0, x1, xa)
                 top = tl.max(tl.where(real, score, float("-inf")), 0)
                 e = tl.where(real, tl.exp(score - top[None, :]), 0.0)
-                p += e / tl.maximum(tl.sum(e, 0), 1.0)[None, :]  # the sum is at least 1, or 0 if no channel is real
-                if has_mass:
-                    mass_map = tl.load(table + v * 6 + 5).to(tl.pointer_type(tl.float32))
-                    mass += tl.sum(_sample(mass_map, asked[None, :], y0, y1, ya, x0, x1, xa), 0)
+                # The sum is at least 1, or 0 if no channel is real.
+                e = e * (weight / tl.maximum(tl.sum(e, 0), 1.0))[None, :]
+                p += e
+                if mass_map == 0:
+                    mass += tl.sum(tl.where(member, 0.0, e), 0)
+            if mass_map != 0:
+                at = mass_map.to(tl.pointer_type(tl.float32))
+                mass += weight * tl.sum(_sample(at, asked[None, :], y0, y1, ya, x0, x1, xa), 0)
 
         inner = tl.where(member, p, 0.0)
-        evidence = mass
-        if not has_mass:
-            evidence = tl.sum(tl.where(member, 0.0, p), 0)
-        evidence = tl.where(may_void, evidence, 0.0)
+        evidence = tl.where(may_void, mass, 0.0)
         best = tl.argmax(tl.where(member, p, float("-inf")), 0, tie_break_left=True)
         largest = tl.max(inner, 0)
         wins = may_void & (evidence > largest)

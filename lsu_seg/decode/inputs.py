@@ -11,34 +11,48 @@ from numpy.typing import NDArray
 
 from lsu_seg.decode.checks import check_finite, check_part
 from lsu_seg.decode.kernels.records import VIEW, Job, Rule, Sets, Steps
-from lsu_seg.decode.views import QueryView, View, bilinear
+from lsu_seg.decode.views import QueryView, View, bilinear, shares_of_sets
 
 
 class Arrays(NamedTuple):
-    """The arrays of a view. The loops read them by address, so they must be kept alive until decoding ends."""
+    """The arrays of a view. The loops read them by address, so they must be kept alive until decoding ends.
+
+    `shares` are those of each map in the elements of S(d), and `log_shares` their logarithms. A view of masks has one
+    table for all sets; a view with a map (`View.to`) has one for each.
+    """
 
     maps: NDArray[np.float32]
     flip: bool
     mass: NDArray[np.float32] | None = None
-    log_class: NDArray[np.float64] | None = None  # [K+1, Q]
-    p_class: NDArray[np.float32] | None = None
+    log_shares: NDArray[np.float64] | None = None  # [1 or U, K+1, maps]
+    shares: NDArray[np.float32] | None = None
     align_corners: bool = False
+    weight: float = 1.0
+    softmax: bool = False  # of the maps, instead of sigmoids
 
     @classmethod
-    def of(cls, view: View | QueryView) -> Arrays:
+    def of(cls, view: View | QueryView, sets: Sets, weight: float) -> Arrays:
+        """weight: the share of the view in the evidence."""
         if isinstance(view, QueryView):
             logits = _float32(view.classes).astype(np.float64)
             with np.errstate(invalid="ignore"):  # Inf and NaN become NaN, which is refused
                 logits = logits - logits.max(1, keepdims=True)
-                log_p = np.ascontiguousarray((logits - np.log(np.exp(logits).sum(1, keepdims=True))).T)
-            p_class = np.exp(log_p).astype(np.float32)
-            return cls(_float32(view.masks), view.flip, None, log_p, p_class, view.align_corners)
+                log_p = np.ascontiguousarray((logits - np.log(np.exp(logits).sum(1, keepdims=True))).T)[None]
+            if view.to is not None:
+                log_p = _mapped_classes(log_p[0], np.asarray(view.to), sets)
+            shares = np.exp(log_p).astype(np.float32)
+            return cls(_float32(view.masks), view.flip, None, log_p, shares, view.align_corners, weight)
         void = None if view.void is None else _float32(view.void)
-        return cls(_float32(view.logits), view.flip, void, align_corners=view.align_corners)
+        plain = cls(_float32(view.logits), view.flip, void, None, None, view.align_corners, weight)
+        if view.to is None:
+            return plain
+        to = np.asarray(view.to)
+        log_shares, shares = _mapped_channels(to.tobytes(), len(to), sets.members.tobytes(), void is not None)
+        return plain._replace(log_shares=log_shares, shares=shares, softmax=True)
 
     def check_small(self, i: int, view: View | QueryView, image_name: str) -> None:
         """Raise `DecodeError` if a value other than the maps is not finite. The loops check the maps as they go."""
-        if self.log_class is not None and not np.isfinite(self.log_class).all():
+        if self.log_shares is not None and np.isnan(self.log_shares).any():
             check_finite(i, view, image_name)
         if self.mass is not None and not (self.mass.min() >= 0 and self.mass.max() < np.inf):
             check_finite(i, view, image_name)
@@ -50,9 +64,12 @@ class Arrays(NamedTuple):
         record = np.zeros((), VIEW)
         record["maps"], record["count"], record["height"], record["width"] = self.maps.ctypes.data, count, h, w
         record["flip"], record["stride"], record["half"] = self.flip, columns.stride, columns.stride // 2
-        for name in ("mass", "p_class", "log_class"):
+        record["weight"], record["softmax"] = self.weight, self.softmax
+        for name in ("mass", "shares", "log_shares"):
             array = getattr(self, name)
             record[name] = 0 if array is None else array.ctypes.data
+        if self.shares is not None and len(self.shares) > 1:
+            record["per_set"] = self.shares[0].size
         return record
 
 
@@ -67,10 +84,9 @@ def _float32(maps: Any) -> NDArray[np.float32]:
 def rule_of(arrays: Sequence[Arrays], width: int, void: int, threshold: float | None) -> Rule:
     """The `Rule` for these views and labels of this width."""
     first = arrays[0]
-    by_logits = len(arrays) == 1 and first.log_class is None
+    by_logits = len(arrays) == 1 and first.shares is None
     stride = _columns(first.maps.shape[2], width, first.align_corners).stride
     return Rule(
-        has_mass=first.mass is not None or first.log_class is not None,
         by_logits=by_logits,
         woven=by_logits and stride == 4 and not first.flip,
         low=np.float32(-1 if threshold is None else threshold),
@@ -83,14 +99,13 @@ def make_job(
     arrays: Sequence[Arrays],
     size: tuple[int, int],
     rule: Rule,
-    allowed: NDArray[np.bool_],
+    sets: Sets,
     image_name: str,
 ) -> Job:
     """The `Job` for labels of this size.
 
     Args:
         arrays: the arrays of the views.
-        allowed: bool [D, K+1].
 
     Raises:
         DecodeError: a part of a view lacks map rows that the label rows read.
@@ -107,7 +122,6 @@ def make_job(
         np.stack([c.left for c in columns]),
         np.stack([c.right for c in columns]),
     )
-    sets = _sets(allowed.tobytes(), allowed.shape[1], int(rule.void))
     return Job(rule, sets, steps, np.array([array.record(width) for array in arrays]))
 
 
@@ -154,8 +168,38 @@ def _columns(n: int, size: int, align_corners: bool) -> _Columns:
 
 
 @lru_cache(16)
+def _mapped_channels(
+    to: bytes, channels: int, members: bytes, has_mass: bool
+) -> tuple[NDArray[np.float64], NDArray[np.float32]]:
+    """`log_shares` and `shares` of a view of logits with a map. Without a no-object mass, what S(d) rules out counts as
+    void."""
+    table = np.frombuffer(to, bool).reshape(channels, -1)
+    sets = np.frombuffer(members, bool).reshape(-1, table.shape[1])
+    shares = shares_of_sets(table, sets)
+    if not has_mass:
+        shares[..., -1] += shares.sum(2) == 0
+    shares = np.ascontiguousarray(shares.transpose(0, 2, 1))
+    with np.errstate(divide="ignore"):
+        return np.log(shares), shares.astype(np.float32)
+
+
+def _mapped_classes(log_p: NDArray[np.float64], to: NDArray[np.bool_], sets: Sets) -> NDArray[np.float64]:
+    """The classes [C+1, Q] of masks as `log_shares` by a map, [U, K+1, Q]."""
+    shares = shares_of_sets(to, sets.members)
+    out = np.full((len(shares), shares.shape[2], log_p.shape[1]), -np.inf)
+    for u, c, element in zip(*np.nonzero(shares), strict=True):
+        out[u, element] = np.logaddexp(out[u, element], log_p[c] + np.log(shares[u, c, element]))
+    out[:, -1] = np.logaddexp(out[:, -1], log_p[-1])
+    return out
+
+
+def sets_of(allowed: NDArray[np.bool_], void: int) -> Sets:
+    """The sets of `Constraint.allowed` [D, K+1]."""
+    return _sets(allowed.tobytes(), allowed.shape[1], void)
+
+
+@lru_cache(16)
 def _sets(allowed: bytes, columns: int, void: int) -> Sets:
-    """The sets of `Constraint.allowed` [D, columns]."""
     rows = np.frombuffer(allowed, bool).reshape(-1, columns)
     void_alone = np.arange(columns) == columns - 1
     distinct, of_row = np.unique(np.vstack([void_alone, rows]), axis=0, return_inverse=True)
@@ -167,4 +211,5 @@ def _sets(allowed: bytes, columns: int, void: int) -> Sets:
         size=members.sum(1).astype(np.int32),
         is_open=is_open.astype(np.int32),
         order=np.argsort(~members, axis=1, kind="stable").astype(np.int32),
+        members=distinct,
     )

@@ -10,14 +10,14 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import logsigmoid
 
-from lsu_seg.decode.views import Part, QueryView, View, bilinear
+from lsu_seg.decode.views import Part, QueryView, View, bilinear, shares_of_sets
 from lsu_seg.runtime.transfer import to_device
 
 
 def p_at(
     views: Sequence[View | QueryView], y: NDArray[np.int64], x: NDArray[np.int64], size: tuple[int, int]
 ) -> tuple[Tensor, Tensor | None]:
-    """The mean p over the views, and the mean no-object mass, as `reference.decode` defines them.
+    """The mean p over the views, and the mean no-object mass, as `reference.decode` defines them for all classes.
 
     Computed in float64, so that rounding does not depend on which other points are asked for.
 
@@ -26,29 +26,38 @@ def p_at(
             are parts, rows of the part. size: (H, W) of the label, or of its part.
 
     Returns:
-        float32 `[P, K]` and `[P]` on the views' device; the second is None if the teacher has no such mass.
+        float32 `[P, K]`, which sum to 1 unless the channels that a map has no class for are all there is, and `[P]`, on
+        the views' device; the second is that of the views that have a no-object mass, None if there is none.
 
     >>> view = View(torch.tensor([[[1.0, 3.0]], [[1.0, 1.0]]]))
     >>> p, _ = p_at([view], np.array([0, 0]), np.array([0, 1]), (1, 3))
     >>> [round(v, 3) for v in p[:, 0].tolist()]  # the middle pixel lies between both samples
     [0.5, 0.731]
     """
-    total, masses = torch.zeros(()), []
+    total, masses, weights = torch.zeros(()), [], []
     for view in views:
+        mass: Tensor | None
         if isinstance(view, QueryView):
             log_mask = logsigmoid(_resized(view.masks, view, y, x, size))
             # Relative to the point's most certain mask, so that not all of them underflow.
             evidence = (log_mask - log_mask.amax(0)).exp().T @ view.classes.detach().double().softmax(1)
             with_void = evidence / evidence.sum(1, keepdim=True)
-            p = with_void[:, :-1]
-            masses.append(with_void[:, -1])
+            p, mass = with_void[:, :-1], with_void[:, -1]
         else:
             p = _resized(view.logits, view, y, x, size).T.softmax(1)
-            if view.void is not None:
-                masses.append(_resized(view.void[None], view, y, x, size)[0])
-        total = total.to(p) + p
-    void = torch.stack(masses).mean(0).float() if masses else None
-    return (total / len(views)).float(), void
+            mass = None if view.void is None else _resized(view.void[None], view, y, x, size)[0]
+        if view.to is not None:
+            classes = np.arange(view.num_classes + 1)[None] < view.num_classes
+            p = p @ torch.from_numpy(shares_of_sets(np.asarray(view.to), classes)[0, :, :-1]).to(p.device)
+        if mass is not None:
+            masses.append(mass * view.weight)
+            weights.append(view.weight)
+        total = total.to(p) + p * view.weight
+    if any(view.to is not None for view in views):
+        total = total / total.sum(1, keepdim=True).clamp(min=1e-300)
+    else:
+        total = total / sum(view.weight for view in views)
+    return total.float(), (torch.stack(masses).sum(0) / sum(weights)).float() if masses else None
 
 
 def covered(

@@ -5,9 +5,12 @@ It favours clarity over speed: it computes in float64 and builds full K x H x W 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import interpolate, logsigmoid
 
@@ -28,20 +31,28 @@ def decode(
 
     For view v, p_v is the softmax over K of the logits, which are resized to the resolution of the rows before the
     softmax (bilinear, by the view's `align_corners`); for a `QueryView`, the masks are resized and p_v is the evidence
-    defined there. p is the mean of p_v over the views. For a pixel with dataset class d:
+    defined there. p is the mean of p_v over the views, by their weights. For a pixel with dataset class d:
 
     1. If S(d) has one element, it is the output. Pixels without annotation (`ROW_VOID`) are void.
     2. Otherwise the output is the class of S(d) with the largest p, and the lowest channel in a tie. One view is
        compared by its logits, several by log p: both have the order of p, and neither rounds nor underflows.
-    3. In an open row, the evidence for void is the no-object probability (mean over views) if the teacher has one,
-       else the residual: the p of all classes outside S(d). Void wins only if it exceeds every allowed class.
+    3. In an open row, the evidence for void is the mean of what each view has for it, by their weights: its no-object
+       probability if it has one, else its residual, the p_v of all classes outside S(d). Void wins only if it exceeds
+       every allowed class.
     4. The confidence is the output's share of all evidence in S(d), which in an open row includes the evidence for
        void. With the residual, this sum is 1 and the confidence equals p. Outputs of step 1 have confidence 1.
     5. Below the threshold, the output becomes void, but the confidence remains that of the rejected choice, so that
        a stored confidence image can be thresholded again. Outputs of step 1 are never rejected.
 
+    The channels of a view with a map (`to`) are classes of another source. The map says what each of them may be, and
+    the annotation has it in S(d): the probability of a channel is divided evenly over what both leave
+    (`shares_of_sets`), void included. What they leave nothing of is as outside S(d) as any class there. So a map that
+    only renames classes changes nothing, and a coarse class says nothing about which of its parts it is. Where no view
+    has evidence for anything in S(d), because no channel may be any of it, the output is the lowest channel, with
+    confidence 0.
+
     Args:
-        views: at least one; all have the same K, and either all or none have `void`.
+        views: at least one; all have the same K.
         rows: integer `[H, W]`, values 0..D-1 or `ROW_VOID`.
         allowed: bool `[D, K+1]`, the last column void (`Constraint.allowed`).
         threshold: 0..1, or None.
@@ -57,7 +68,7 @@ def decode(
     (1, 0.7311)
     """
     num_classes = _check(views, len(rows), image_name)
-    device = _maps(views[0]).device
+    device = views[0].maps.device
     check_allowed(allowed.cpu().numpy(), num_classes, threshold, image_name)
     rows, allowed = rows.to(device).long(), allowed.to(device)
     check_rows(rows, len(allowed), image_name)
@@ -66,24 +77,21 @@ def decode(
     # [K+1, H, W]: the S(d) of each pixel; void alone for pixels without annotation.
     void_only = torch.zeros(1, num_classes + 1, dtype=torch.bool, device=device)
     void_only[0, num_classes] = True
-    pixel_set = torch.cat([allowed, void_only])[torch.where(annotated, rows, len(allowed))].permute(2, 0, 1)
-    singleton = pixel_set.sum(0) == 1
-    may_void, pixel_set = pixel_set[num_classes], pixel_set[:num_classes]
+    in_set = torch.cat([allowed, void_only])[torch.where(annotated, rows, len(allowed))].permute(2, 0, 1)
+    singleton = in_set.sum(0) == 1
+    may_void, may_be = in_set[num_classes], in_set[:num_classes]
 
-    logits, log_p, void = _fuse(views, rows.shape)
+    logits, log_p, evidence = _fuse(views, in_set)
     score = logits if logits is not None else log_p
-    best = score.masked_fill(~pixel_set, -torch.inf).argmax(0)  # the first, and so the lowest channel, in a tie
+    best = score.masked_fill(~may_be, -torch.inf).argmax(0)  # the first, and so the lowest channel, in a tie
     log_best = log_p.gather(0, best[None])[0]
-
-    p = log_p.exp()
-    evidence = void if void is not None else p.masked_fill(pixel_set, 0).sum(0)
+    best = torch.where(log_best.isneginf() & may_be.any(0), may_be.int().argmax(0), best)
     output = torch.where(may_void & (evidence > log_best.exp()), num_classes, best)
 
     # In the log domain, so that a tiny share of tiny evidence does not underflow.
     log_all = torch.cat([log_p, evidence.log()[None]])
-    in_set = torch.cat([pixel_set, may_void[None]])
     log_sum = log_all.masked_fill(~in_set, -torch.inf).logsumexp(0)
-    confidence = (log_all.gather(0, output[None])[0] - log_sum).exp()
+    confidence = (log_all.gather(0, output[None])[0] - log_sum).exp().nan_to_num(0)  # NaN: no evidence at all
 
     only = in_set.int().argmax(0)  # the element of sets that have one
     output = torch.where(singleton, only, output)
@@ -111,32 +119,67 @@ def decode_unconstrained(views: Sequence[View | QueryView], size: tuple[int, int
     [[2, 2]]
     """
     num_classes = _check(views, size[0], image_name)
-    logits, log_p, _ = _fuse(views, size)
+    everything = torch.ones(num_classes + 1, *size, dtype=torch.bool, device=views[0].maps.device)
+    everything[num_classes] = False
+    logits, log_p, _ = _fuse(views, everything)
     best = (logits if logits is not None else log_p).argmax(0)
-    confidence = log_p.gather(0, best[None])[0].exp()
+    confidence = (log_p.gather(0, best[None])[0] - log_p.logsumexp(0)).exp().nan_to_num(0)
     return Decoded(_labels(best, num_classes), confidence.float())
 
 
-def _fuse(views: Sequence[View | QueryView], size: Sequence[int]) -> tuple[Tensor | None, Tensor, Tensor | None]:
+def _fuse(views: Sequence[View | QueryView], pixel_set: Tensor) -> tuple[Tensor | None, Tensor, Tensor]:
     """Resize the views to (H, W) and combine them, in float64.
 
+    Args:
+        pixel_set: bool `[K+1, H, W]`, the S(d) of each pixel.
+
     Returns:
-        The logits `[K, H, W]` of a single view that has logits, else None; log p `[K, H, W]`; and the no-object mass
-        `[H, W]`, or None.
+        The logits `[K, H, W]` of a single view that has logits of the source's classes, else None; log p `[K, H, W]`,
+        for views with a map only inside S(d); and the evidence for void in open rows, `[H, W]`.
     """
-    log_p, masses, logits = [], [], None
+    log_p, voids, logits = [], [], None
+    total = sum(view.weight for view in views)
     for view in views:
+        size, weight = pixel_set.shape[1:], view.weight / total
+        mass = None
         if isinstance(view, QueryView):
             with_void = _merge(view, size)
-            log_p.append(with_void[:-1])
-            masses.append(with_void[-1].exp())
-            continue
-        logits = _resize(view.logits, view, size)
-        log_p.append(logits.log_softmax(0))
-        if view.void is not None:
-            masses.append(_resize(view.void[None], view, size)[0])
-    mean = torch.stack(log_p).logsumexp(0) - torch.tensor(float(len(views)), dtype=torch.float64).log()
-    return logits if len(views) == 1 else None, mean, torch.stack(masses).mean(0) if masses else None
+            own, mass = with_void[:-1], with_void[-1].exp()
+        else:
+            logits = _resize(view.logits, view, size)
+            own = logits.log_softmax(0)
+            if view.void is not None:
+                mass = _resize(view.void[None], view, size)[0]
+        if view.to is not None:
+            own, mass = _mapped(own, mass, np.asarray(view.to), pixel_set)
+        elif mass is None:
+            mass = own.exp().masked_fill(pixel_set[:-1], 0).sum(0)
+        log_p.append(own + math.log(weight))
+        voids.append(mass * weight)
+    alone = len(views) == 1 and isinstance(views[0], View) and views[0].to is None
+    return logits if alone else None, torch.stack(log_p).logsumexp(0), torch.stack(voids).sum(0)
+
+
+def _mapped(log_p: Tensor, mass: Tensor | None, to: NDArray[np.bool_], pixel_set: Tensor) -> tuple[Tensor, Tensor]:
+    """The evidence of channels of another source, by what their map and S(d) leave of them.
+
+    Args:
+        log_p: `[C, H, W]`. mass: `[H, W]`, or None. to: bool `[C, K+1]`. pixel_set: bool `[K+1, H, W]`.
+
+    Returns:
+        log p `[K, H, W]`, -inf outside S(d), and the evidence for void `[H, W]`.
+    """
+    table = torch.from_numpy(to).to(log_p.device)
+    ways = torch.einsum("ck,khw->chw", table.double(), pixel_set.double())  # how many elements each is divided over
+    divided = log_p - ways.log().clamp(min=0)
+    divided = divided.masked_fill(ways == 0, -torch.inf)
+    out = torch.full(pixel_set.shape, -torch.inf, dtype=torch.float64, device=log_p.device)
+    for element, from_channels in enumerate(table.T):
+        if from_channels.any():
+            out[element] = divided[from_channels].logsumexp(0)
+    out = out.masked_fill(~pixel_set, -torch.inf)
+    ruled_out = log_p.exp().masked_fill(ways > 0, 0).sum(0)
+    return out[:-1], out[-1].exp() + (ruled_out if mass is None else mass)
 
 
 def _merge(view: QueryView, size: Sequence[int]) -> Tensor:
@@ -176,16 +219,12 @@ def _labels(output: Tensor, num_classes: int) -> Tensor:
     return torch.where(output == num_classes, void, output).to(dtype)
 
 
-def _maps(view: View | QueryView) -> Tensor:
-    return view.masks if isinstance(view, QueryView) else view.logits
-
-
 def _check(views: Sequence[View | QueryView], rows: int, image_name: str) -> int:
     """Raise `DecodeError` if views cannot be combined, do not cover the label rows, or are not finite. Returns K."""
     num_classes = check_shapes(views, image_name)
     for i, view in enumerate(views):
         if view.part is not None:
             first, _ = bilinear(view.part.full_height, view.part.label_height, view.align_corners)
-            check_part(i, view.part, first, _maps(view).shape[1], rows, image_name)
+            check_part(i, view.part, first, view.maps.shape[1], rows, image_name)
         check_finite(i, view, image_name)
     return num_classes

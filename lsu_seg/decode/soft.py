@@ -51,17 +51,14 @@ def top_k(
     for top in range(0, height, step):
         band = rows[top : top + step]
         parts = [_part(view, top, len(band), height) for view in views]
-        _, log_p, mass = reference._fuse(parts, band.shape)
-        inside = table.to(log_p.device)[torch.from_numpy(band.astype(np.int64))].permute(2, 0, 1)
-        p = log_p.exp()
-        outside = p.masked_fill(inside[:-1], 0).sum(0) if mass is None else mass
-        evidence = torch.cat([p, outside[None]])
+        inside = table.to(views[0].maps.device)[torch.from_numpy(band.astype(np.int64))].permute(2, 0, 1)
+        _, log_p, outside = reference._fuse(parts, inside)
         # In the log domain, so that a tiny share of tiny evidence does not underflow.
         log_e = torch.cat([log_p, outside.log()[None]]).masked_fill(~inside, -torch.inf)
         singleton = inside.sum(0) == 1
         log_e = torch.where(singleton & inside, 0.0, log_e)
-        share = torch.softmax(log_e, 0).nan_to_num(0)
-        best, which = share.topk(min(k, len(evidence)), 0)
+        share = torch.softmax(log_e, 0).nan_to_num(0)  # NaN: no evidence at all
+        best, which = share.topk(min(k, len(share)), 0)
         which = torch.where((best > 0) & (which < num_classes), which, void)
         n = len(which)
         classes[:, top : top + step], shares[:, top : top + step] = void, 0
@@ -72,8 +69,7 @@ def top_k(
 
 def _part(view: View | QueryView, top: int, rows: int, height: int) -> View | QueryView:
     """The part of a view of `height` label rows that `rows` of them read, from `top` on."""
-    maps = view.masks if isinstance(view, QueryView) else view.logits
-    whole = view.part or Part(0, maps.shape[1], 0, height)
+    whole = view.part or Part(0, view.maps.shape[1], 0, height)
     upper, _ = bilinear(whole.full_height, whole.label_height, view.align_corners)
     first = whole.label_top + top
     map_rows = slice(int(upper[first]) - whole.top, int(upper[first + rows - 1]) - whole.top + 2)

@@ -48,6 +48,9 @@ class View:
         part: which rows of the view these are, or None for the whole view.
         align_corners: how the maps are resized, as in `torch.nn.functional.interpolate`: whether the centres of the
             corner samples lie on those of the corner pixels.
+        weight: how much the view counts, above 0; the weights of all views are divided by their sum.
+        to: bool `[C, K+1]`, the map of a teacher whose C channels are classes of another source: which classes each
+            may be, the last column void. `logits` are then `[C, h, w]`. None: the channels are the source's classes.
     """
 
     logits: Tensor
@@ -55,6 +58,17 @@ class View:
     void: Tensor | None = None
     part: Part | None = None
     align_corners: bool = False
+    weight: float = 1.0
+    to: NDArray[np.bool_] | None = None
+
+    @property
+    def maps(self) -> Tensor:
+        return self.logits
+
+    @property
+    def num_classes(self) -> int:
+        """K."""
+        return int(self.logits.shape[0]) if self.to is None else self.to.shape[1] - 1
 
 
 @dataclass
@@ -67,7 +81,7 @@ class QueryView:
     Attributes:
         classes: float `[Q, K+1]`, class logits, the last column no-object.
         masks: float `[Q, h, w]`, mask logits.
-        flip, part, align_corners: as in `View`.
+        flip, part, align_corners, weight, to: as in `View`. With `to`, `classes` are `[Q, C+1]`.
     """
 
     classes: Tensor
@@ -75,6 +89,17 @@ class QueryView:
     flip: bool = False
     part: Part | None = None
     align_corners: bool = False
+    weight: float = 1.0
+    to: NDArray[np.bool_] | None = None
+
+    @property
+    def maps(self) -> Tensor:
+        return self.masks
+
+    @property
+    def num_classes(self) -> int:
+        """K."""
+        return int(self.classes.shape[1]) - 1 if self.to is None else self.to.shape[1] - 1
 
 
 class Decoded(NamedTuple):
@@ -88,6 +113,24 @@ class Decoded(NamedTuple):
 
     labels: Any
     confidence: Any
+
+
+def shares_of_sets(to: NDArray[np.bool_], allowed: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """How the probability of each channel of another source divides over each S(d), float64 `[D, C, K+1]`.
+
+    It is divided evenly over the elements of S(d) that the channel may be, void included. Where there is none, the
+    annotation rules the channel out, and all of its shares are 0.
+
+    Args:
+        to: bool `[C, K+1]`, as in `View`. allowed: bool `[D, K+1]`, rows of S(d).
+
+    >>> road_or_verge = np.array([[True, True, False, False]])
+    >>> shares_of_sets(np.array([[True, True, True, False], [False, True, False, True]]), road_or_verge)[0].tolist()
+    [[0.5, 0.5, 0.0, 0.0], [0.0, 1.0, 0.0, 0.0]]
+    """
+    both = to[None] & allowed[:, None]
+    shares: NDArray[np.float64] = both / np.maximum(1, both.sum(2, keepdims=True))
+    return shares
 
 
 def arrays(decoded: Decoded) -> Decoded:

@@ -43,7 +43,8 @@ def problems(draw: st.DrawFn) -> tuple:
     else:
         height, width = int(rng.integers(1, 30)), int(rng.integers(1, 90))
     scale = draw(st.sampled_from([0.0, 0.3, 3.0, 20.0, 300.0, 2000.0]))
-    form = draw(st.sampled_from(["plain", "plain", "mass", "query", "mixed"]))
+    form = draw(st.sampled_from(["plain", "plain", "mass", "query", "mixed", "any"]))
+    ensemble = draw(st.booleans())  # views of several teachers, some of them of other sources
     views: list[View | QueryView] = []
     for v in range(draw(st.sampled_from([1, 1, 1, 2, 4]))):
         size = (h, w) if v == 0 else tuple(rng.integers(1, 12, 2))
@@ -54,13 +55,20 @@ def problems(draw: st.DrawFn) -> tuple:
             return ((x * 2).round() / 2 if rounded else x).astype(np.float32) * np.float32(scale)
 
         flip, align_corners = bool(rng.integers(2)), bool(rng.integers(4) == 0)
-        if form == "query" or (form == "mixed" and rng.integers(2)):
+        weight, to, channels = 1.0, None, k
+        if ensemble:
+            weight = float(rng.choice([0.25, 1.0, 3.0]))
+            if rng.integers(2):
+                channels = int(rng.integers(1, 12))
+                to = rng.random((channels, k + 1)) < rng.choice([0.02, 0.3, 0.9], (channels, 1))
+        if form == "query" or (form in ("mixed", "any") and rng.integers(2)):
             q = int(rng.integers(1, 12))
-            classes = (rng.standard_normal((q, k + 1)) * min(scale, 20)).astype(np.float32)
-            views.append(QueryView(classes, maps(q), flip, None, align_corners))
+            classes = (rng.standard_normal((q, channels + 1)) * min(scale, 20)).astype(np.float32)
+            views.append(QueryView(classes, maps(q), flip, None, align_corners, weight, to))
         else:
-            mass = None if form == "plain" else rng.uniform(0, 1, size).astype(np.float32)
-            views.append(View(maps(k), flip, mass, None, align_corners))
+            has_mass = form != "plain" and (form != "any" or rng.integers(2))
+            mass = rng.uniform(0, 1, size).astype(np.float32) if has_mass else None
+            views.append(View(maps(channels), flip, mass, None, align_corners, weight, to))
     allowed = rng.random((d, k + 1)) < rng.choice([0.02, 0.3, 0.9, 1.0], (d, 1))
     allowed[np.arange(d), rng.integers(0, k + 1, d)] = True  # never empty
     grain = draw(st.sampled_from([1, 3, 8, 9, 16, 64, 1000]))
@@ -76,14 +84,13 @@ def gaps(views: list, rows: np.ndarray, allowed: np.ndarray) -> tuple[np.ndarray
     of it: the rounding of the logits themselves, which is relative to the largest of them."""
     k = allowed.shape[1] - 1
     seen = [tensor_view(v) for v in views]
-    _, log_p, mass = reference._fuse(seen, rows.shape)
     table = np.vstack([allowed, np.arange(k + 1) == k])
     inside = torch.from_numpy(table[rows]).permute(2, 0, 1)  # ROW_VOID is -1: the last
-    evidence = mass if mass is not None else log_p.exp().masked_fill(inside[:k], 0).sum(0)
+    _, log_p, evidence = reference._fuse(seen, inside)
     score = torch.cat([log_p, evidence.log()[None]]).masked_fill(~inside, -torch.inf)
     top = score.topk(min(2, k + 1), 0).values
     gap = (top[0] - top[-1]).numpy()
-    size = max(float(np.abs(v.masks if isinstance(v, QueryView) else v.logits).max()) for v in views)
+    size = max(float(np.abs(v.maps).max()) for v in views)
     return gap, np.full(gap.shape, 1e-5 * max(1.0, size))
 
 

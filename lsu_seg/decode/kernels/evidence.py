@@ -36,19 +36,19 @@ def whole_vectors(n):
 
 
 @inline
-def add_logits(asked, pixels, lines, share, has_mass, scores, sums):
+def add_logits(view, asked, pixels, lines, scores, sums):
     """Add the p of one view to `sums`.
 
     Args:
+        view: VIEW.
         asked: `Asked`.
         pixels: `Pixels`.
         lines: the view's channels, followed by its mass.
-        share: the view's weight.
         scores: [channels, pixels], a buffer.
         sums: [members + 1, whole vectors], flat; the last row is the evidence for void: the residual, or the mass.
     """
     order, members, k, n, offset = asked.order, asked.size, len(asked.order), len(pixels.columns), pixels.offset
-    size = whole_vectors(n)
+    size, share = whole_vectors(n), _f(view.weight)
     for j in range(k):
         expand(lines[order[j]], pixels, scores[j])
     for i in range(0, n, LANES):
@@ -68,9 +68,9 @@ def add_logits(asked, pixels, lines, share, has_mass, scores, sums):
         scale = divide(splat(share), total)
         for j in range(members):
             _increase(sums, j * size + i, multiply(load(scores[j], at), scale))
-        if asked.is_open and not has_mass:
+        if asked.is_open and not view.mass:
             _increase(sums, members * size + i, multiply(rest, scale))
-    if asked.is_open and has_mass:
+    if asked.is_open and view.mass:
         _add_mass(lines[k], pixels, share, scores[k], sums[members * size :])
 
 
@@ -87,34 +87,44 @@ def _increase(sums, at, x):
 
 
 @inline
-def add_queries(view, asked, pixels, lines, share, scores, sums):
-    """The same for a view of masks: sigmoids at label resolution, then the classes that the set allows.
+def add_shares(view, asked, pixels, lines, scores, sums):
+    """The same for a view whose maps have shares in the elements of S(d): sigmoids of masks, or a softmax of channels.
 
     Args:
-        lines: the view's masks.
+        lines: the view's maps, followed by its mass.
     """
-    members, queries, k, n, offset = asked.size, view.count, len(asked.order), len(pixels.columns), pixels.offset
-    p_class = floats(view.p_class, (k + 1) * queries)
-    for q in range(queries):
+    members, count, k, n, offset = asked.size, view.count, len(asked.order), len(pixels.columns), pixels.offset
+    shares = floats(view.shares + 4 * asked.set * view.per_set, (k + 1) * count)
+    for q in range(count):
         expand(lines[q], pixels, scores[q])
-    zero, one, size = splat(_f(0.0)), splat(_f(1.0)), whole_vectors(n)
+    zero, one, size, share = splat(_f(0.0)), splat(_f(1.0)), whole_vectors(n), _f(view.weight)
     for i in range(0, n, LANES):
-        at, total = offset + i, zero
-        for q in range(queries):
+        at, total, best = offset + i, zero, zero
+        if view.softmax:
+            best = load(scores[0], at)
+            for q in range(1, count):
+                v = load(scores[q], at)
+                best = where_greater(v, best, v, best)
+        for q in range(count):
             v = load(scores[q], at)
-            minus = subtract(zero, v)
-            e = exp(where_greater(v, minus, minus, v))
-            m = divide(where_greater(v, zero, one, e), add(one, e))
+            if view.softmax:
+                m = exp(subtract(v, best))
+            else:
+                minus = subtract(zero, v)
+                e = exp(where_greater(v, minus, minus, v))
+                m = divide(where_greater(v, zero, one, e), add(one, e))
             store(scores[q], at, m)
             total = add(total, m)
-        # The class shares of a query sum to 1, so `total` is the sum of all evidence. If all masks are tiny, float32
-        # has lost it, and NaN makes `exact_pixel` decode the pixel.
+        # The shares of a mask sum to 1, so `total` is the sum of all evidence. If all masks are tiny, float32 has lost
+        # it, and NaN makes `exact_pixel` decode the pixel.
         scale = where_greater(total, splat(FAINT), divide(splat(share), total), splat(_f(np.nan)))
         for j in range(members + asked.is_open):
             c, evidence = asked.order[j] if j < members else k, zero
-            for q in range(queries):
-                evidence = add(evidence, multiply(splat(p_class[c * queries + q]), load(scores[q], at)))
+            for q in range(count):
+                evidence = add(evidence, multiply(splat(shares[c * count + q]), load(scores[q], at)))
             _increase(sums, j * size + i, multiply(evidence, scale))
+    if asked.is_open and view.mass:
+        _add_mass(lines[count], pixels, share, scores[count], sums[members * size :])
 
 
 @inline
@@ -125,7 +135,7 @@ def _log_add(a, b):
 
 
 @exact
-def exact_pixel(x, y, views, steps, asked, has_mass, log_p, log_view):
+def exact_pixel(x, y, views, steps, asked, log_p, log_view):
     """Decode one pixel in float64 and in logarithms, as the reference does.
 
     Args:
@@ -133,7 +143,6 @@ def exact_pixel(x, y, views, steps, asked, has_mass, log_p, log_view):
         views: VIEW [V].
         steps: `Steps`.
         asked: `Asked`.
-        has_mass: as in `Rule`.
         log_p, log_view: float64 [K+1], buffers.
 
     Returns:
@@ -142,45 +151,46 @@ def exact_pixel(x, y, views, steps, asked, has_mass, log_p, log_view):
     order, k = asked.order, len(asked.order)
     log_p[:] = -np.inf
     for v in range(len(views)):
-        _log_of_view(views[v], corners(views[v], v, x, y, steps), log_view)
-        total = -np.inf
+        view, at = views[v], corners(views[v], v, x, y, steps)
+        minus = np.log(view.weight) - _log_of_view(view, at, asked.set, log_view)
+        if not view.shares and not view.mass and asked.is_open:
+            for j in range(asked.size, k):
+                log_view[k] = _log_add(log_view[k], log_view[order[j]])
         for c in range(k + 1):
-            total = _log_add(total, log_view[c])
-        for c in range(k + 1):
-            log_p[c] = _log_add(log_p[c], log_view[c] - total)
-        if views[v].mass:
-            mass = floats(views[v].mass, views[v].height * views[v].width)
-            log_p[k] = _log_add(log_p[k], np.log(sample(mass, np.int64(0), corners(views[v], v, x, y, steps))))
+            log_p[c] = _log_add(log_p[c], log_view[c] + minus)
+        if view.mass:
+            mass = floats(view.mass, view.height * view.width)
+            log_p[k] = _log_add(log_p[k], np.log(view.weight) + np.log(sample(mass, np.int64(0), at)))
     output, total = order[0], -np.inf
     for j in range(asked.size):
         total = _log_add(total, log_p[order[j]])
         if log_p[order[j]] > log_p[output]:
             output = order[j]
     if asked.is_open:
-        evidence = log_p[k] if has_mass else -np.inf
-        if not has_mass:
-            for j in range(asked.size, k):
-                evidence = _log_add(evidence, log_p[order[j]])
-        total = _log_add(total, evidence)
-        log_p[k] = evidence
-        if evidence > log_p[output]:
+        total = _log_add(total, log_p[k])
+        if log_p[k] > log_p[output]:
             output = k
-    return output, np.exp(log_p[output] - total)
+    return output, np.exp(log_p[output] - total) if total > -np.inf else 0.0
 
 
 @exact
-def _log_of_view(view, at, log_view):
-    """Set `log_view` [K+1] to a view's logits, or to the logarithm of its masks' evidence, without normalisation."""
-    k, channel = len(log_view) - 1, view.height * view.width
+def _log_of_view(view, at, u, log_view):
+    """Set `log_view` [K+1] to a view's logits, or to the logarithm of its maps' evidence for set u. Neither is
+    normalised: returns the logarithm of all evidence."""
+    k, channel, total = len(log_view) - 1, view.height * view.width, -np.inf
     maps = floats(view.maps, view.count * channel)
     log_view[:] = -np.inf
-    if view.log_class:
-        log_class = doubles(view.log_class, (k + 1) * view.count)
+    if view.shares:
+        log_shares = doubles(view.log_shares + 8 * u * view.per_set, (k + 1) * view.count)
         for q in range(view.count):
             m = sample(maps, q * channel, at)
-            m = min(m, 0.0) - np.log1p(np.exp(-abs(m)))
+            if not view.softmax:
+                m = min(m, 0.0) - np.log1p(np.exp(-abs(m)))
+            total = _log_add(total, m)
             for c in range(k + 1):
-                log_view[c] = _log_add(log_view[c], log_class[c * view.count + q] + m)
+                log_view[c] = _log_add(log_view[c], log_shares[c * view.count + q] + m)
     else:
         for c in range(k):
             log_view[c] = sample(maps, c * channel, at)
+            total = _log_add(total, log_view[c])
+    return total

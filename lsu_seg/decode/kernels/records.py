@@ -22,8 +22,11 @@ VIEW = np.dtype(
         ("stride", np.int64),  # pixels per column where that is 1, 4 or 8; 0 otherwise
         ("half", np.int64),  # pixels before the first column's centre, at stride 4 and 8
         ("mass", np.int64),  # address of float32 [height, width], the no-object mass; 0 if there is none
-        ("p_class", np.int64),  # for masks, address of float32 [K+1, count], each mask's share per class; else 0
-        ("log_class", np.int64),  # address of its logarithm, float64
+        ("shares", np.int64),  # address of float32 [K+1, count], the maps' shares in the elements of S(d); 0: logits
+        ("log_shares", np.int64),  # address of their logarithms, float64
+        ("per_set", np.int64),  # numbers from the shares of one set to those of the next; 0: they are the same
+        ("softmax", np.int64),  # maps with shares are logits of channels, not of masks
+        ("weight", np.float64),  # of the view; the weights of all views sum to 1
     ]
 )
 """A view of the teacher."""
@@ -44,6 +47,7 @@ class Sets(NamedTuple):
     size: NDArray[np.int32]  # [U]: the number of classes in the set
     is_open: NDArray[np.int32]  # [U]: 1 if the set also contains void
     order: NDArray[np.int32]  # [U, K]: the set's classes, ascending, then all others
+    members: NDArray[np.bool_]  # [U, K+1]
 
 
 class Steps(NamedTuple):
@@ -58,7 +62,6 @@ class Steps(NamedTuple):
 class Rule(NamedTuple):
     """The settings for all pixels of an image."""
 
-    has_mass: bool  # the evidence for void is a no-object mass, not the residual
     by_logits: bool  # there is one view of logits, which alone decide closed sets
     woven: bool  # in addition, it has stride 4 and is not mirrored: tiles interpolate the samples they need
     low: np.float32  # the output is void below this confidence
@@ -126,6 +129,7 @@ class Asked(NamedTuple):
     order: NDArray[np.int32]  # the set's classes, then all others
     size: int  # the number of the set's classes
     is_open: int
+    set: int
 
 
 class Pixels(NamedTuple):

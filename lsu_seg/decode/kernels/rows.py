@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from lsu_seg.decode.kernels.choices import choose, choose_samples, share_out
-from lsu_seg.decode.kernels.evidence import TINY, add_logits, add_queries, exact_pixel, whole_vectors
+from lsu_seg.decode.kernels.evidence import TINY, add_logits, add_shares, exact_pixel, whole_vectors
 from lsu_seg.decode.kernels.jit import inline, inline_once
 from lsu_seg.decode.kernels.lanes import LANES, copy, differences, floats, lowest_bit
 from lsu_seg.decode.kernels.records import Asked, Pixels
@@ -155,7 +155,7 @@ def _blend_lines(v, y, begin, end, job, space):
             blend(a, b, weight, view.flip, left[first], left[stop - 1] + 1, space.lines[c])
     if view.mass:
         a, b = floats(top - view.maps + view.mass, w), floats(bottom - view.maps + view.mass, w)
-        line = space.lines[job.sets.order.shape[1]]
+        line = space.lines[view.count]
         blend(a, b, weight, view.flip, left[begin], left[end - 1] + 1, line)
 
 
@@ -178,7 +178,7 @@ def _decode_view(v, y, num_tiles, out, confidence, job, space):
     for t in range(num_tiles):
         tile = space.row.tiles[t]
         u = tile.set
-        asked = Asked(job.sets.order[u], job.sets.size[u], job.sets.is_open[u])
+        asked = Asked(job.sets.order[u], job.sets.size[u], job.sets.is_open[u], u)
         by_logits = job.rule.by_logits and not asked.is_open
         if by_logits and job.rule.woven and not tile.collected:
             _decide_between_samples(y, tile, asked, out, confidence, job, space)
@@ -210,11 +210,10 @@ def _pixels(v, tile, job, space):
 
 @inline_once
 def _add_evidence(view, pixels, asked, job, space, sums):
-    share = _f(1.0) / _f(len(job.views))
-    if view.p_class:
-        add_queries(view, asked, pixels, space.row.lines, share, space.tile.scores, sums)
+    if view.shares:
+        add_shares(view, asked, pixels, space.row.lines, space.tile.scores, sums)
     else:
-        add_logits(asked, pixels, space.row.lines, share, job.rule.has_mass, space.tile.scores, sums)
+        add_logits(view, asked, pixels, space.row.lines, space.tile.scores, sums)
 
 
 @inline_once
@@ -253,7 +252,7 @@ def _decide_sums(y, num_tiles, out, confidence, job, space):
     for t in range(num_tiles):
         tile = space.row.tiles[t]
         u = tile.set
-        asked = Asked(job.sets.order[u], job.sets.size[u], job.sets.is_open[u])
+        asked = Asked(job.sets.order[u], job.sets.size[u], job.sets.is_open[u], u)
         if rule.by_logits and not asked.is_open:
             continue
         sums = space.row.sums[at : at + (asked.size + 1) * whole_vectors(tile.end - tile.begin)]
@@ -262,9 +261,7 @@ def _decide_sums(y, num_tiles, out, confidence, job, space):
         for i in range(tile.end - tile.begin):
             if not space.tile.value[i] >= TINY:
                 x = space.row.places[tile.begin + i] if tile.collected else tile.begin + i
-                label[i], share = exact_pixel(
-                    x, y, job.views, job.steps, asked, rule.has_mass, space.tile.log_p, space.tile.log_view
-                )
+                label[i], share = exact_pixel(x, y, job.views, job.steps, asked, space.tile.log_p, space.tile.log_view)
                 sure[i] = min(_f(share), _f(1.0))
             if label[i] == num_classes or sure[i] < rule.low:
                 label[i] = rule.void

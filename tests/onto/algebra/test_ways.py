@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 
@@ -194,3 +195,24 @@ def test_a_source_that_two_folders_declare_differently_is_no_step(tmp_path: Path
         way(library, ["d", "s", "e", "t"])
     (finding,) = disagreements(library, [str(tmp_path / name) for name in files])
     assert finding.code == "TAX110" and finding.span.file == str(tmp_path / "b/s.tax")
+
+
+def test_a_class_map_says_what_channels_of_a_source_may_be_in_another(tmp_path: Path) -> None:
+    file = tmp_path / "field.tax"
+    file.write_text(FIELD)
+    found = lsu_onto.class_map("fine", "coarse", paths=[tmp_path])
+    names = (*found.to_classes, "void")
+    sets = {c: [names[i] for i in row.nonzero()[0]] for c, row in zip(found.classes, found.allowed, strict=True)}
+    assert sets == {
+        "car": ["vehicle"],
+        "truck": ["vehicle"],
+        "road": ["surface"],
+        "grass": ["other_ground", "void"],
+        "pole": ["void"],  # decided on the way
+    }
+    assert found.way == ("fine v1", "fine v2", "coarse v1")
+    same = lsu_onto.class_map("coarse", f"{file} coarse", paths=[tmp_path])
+    assert (same.allowed[:, :-1] == np.eye(4)).all()
+    assert same.sha256 != found.sha256
+    with pytest.raises(lsu_onto.UserError, match="no dataset leads from the source `coarse v1` to `fine v1`"):
+        lsu_onto.class_map("coarse", "fine", paths=[tmp_path])

@@ -213,11 +213,18 @@ def test_nan_and_inf_are_found_wherever_they_are(bad: float, where: tuple) -> No
         ([View(np.zeros((2, 1, 1)), void=np.full((1, 1), np.nan))], np.zeros((1, 1)), closed(2, 0), "mass"),
         ([QueryView(np.zeros((3, 3)), np.zeros((2, 1, 1)))], np.zeros((1, 1)), closed(2, 0), "mask logits of shape"),
         ([QueryView(np.full((1, 3), np.nan), np.zeros((1, 1, 1)))], np.zeros((1, 1)), closed(2, 0), "class logits"),
+        ([View(np.zeros((2, 1, 1)), weight=0)], np.zeros((1, 1)), closed(2, 0), "view 0 has weight 0; expected"),
         (
-            [QueryView(np.zeros((1, 3)), np.zeros((1, 1, 1))), View(np.zeros((2, 1, 1)))],
+            [View(np.zeros((2, 1, 1))), View(np.zeros((4, 1, 1)), to=np.ones((4, 2), bool))],
             np.zeros((1, 1)),
             closed(2, 0),
-            "all or none",
+            r"view 1 has a map bool \(4, 2\); expected bool \(C, 3\)",
+        ),
+        (
+            [View(np.zeros((2, 1, 1)), to=np.ones((4, 3), bool))],
+            np.zeros((1, 1)),
+            closed(2, 0),
+            r"view 0 has logits of shape \(2, 1, 1\); expected \(4, h, w\)",
         ),
     ],
 )

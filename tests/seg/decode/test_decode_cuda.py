@@ -155,7 +155,7 @@ def test_knobs_are_those_of_the_nearest_lower_capability(tmp_path: Path, monkeyp
 
 
 KINDS = dict.fromkeys(("y0s", "y1s", "x0s", "x1s", "only", "first_entry", "entries"), "*i32")
-KINDS |= dict.fromkeys(("yas", "xas", "mass", "logits", "confidence", "any_weak"), "*fp32")
+KINDS |= dict.fromkeys(("yas", "xas", "mass", "logits", "confidence", "any_weak", "weights"), "*fp32")
 KINDS |= dict.fromkeys(("width", "height", "h", "w", "num_sets", "void", "views", "num_classes"), "i32")
 KINDS |= dict(rows="*i16", sets="*u8", table="*i64", labels="*u8", low="fp32")
 
@@ -166,8 +166,8 @@ KINDS |= dict(rows="*i16", sets="*u8", table="*i64", labels="*u8", low="fp32")
     [
         ("decide_one_view", dict(has_mass=False, block=256)),
         ("decide_one_view", dict(has_mass=True, block=256)),
-        ("decide", dict(form=0, has_mass=False, channels=64, block=32)),
-        ("decide", dict(form=2, has_mass=True, channels=128, block=16)),
+        ("decide", dict(form=0, mapped=False, channels=64, block=32)),
+        ("decide", dict(form=2, mapped=True, channels=128, block=16)),
     ],
 )
 def test_it_compiles_for_gpus(kernel: str, constants: dict) -> None:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from helpers.decoding import problems, tensor_view
 from helpers.examples import examples
-from lsu_seg.decode import View, reference
+from lsu_seg.decode import QueryView, View, reference
 from lsu_seg.decode.points import covered, p_at
 from lsu_seg.decode.soft import _part
 
@@ -25,7 +25,13 @@ def test_points_have_the_evidence_of_the_reference(problem: tuple, seed: int) ->
     count = int(rng.integers(1, size[0] - top + 1))
     y, x = rng.integers(0, count, 20), rng.integers(0, size[1], 20)
 
-    _, log_p, mass = reference._fuse(views, size)
+    k = views[0].num_classes
+    everything = (torch.arange(k + 1) < k)[:, None, None].expand(-1, *size)
+    log_p = reference._fuse(views, everything)[1]
+    if any(view.to is not None for view in views):  # the shares of what the maps leave
+        log_p = log_p.log_softmax(0).nan_to_num(-torch.inf)
+    with_mass = [v for v in views if isinstance(v, QueryView) or v.void is not None]
+    mass = reference._fuse(with_mass, everything)[2] if with_mass else None
     whole = p_at(views, y + top, x, size)
     parts = p_at([_part(v, top, count, size[0]) for v in views], y, x, (count, size[1]))
     for p, void in (whole, parts):
@@ -41,7 +47,7 @@ def test_points_have_the_evidence_of_the_reference(problem: tuple, seed: int) ->
 def test_a_point_is_covered_if_no_missing_sample_changes_it(problem: tuple, seed: int) -> None:
     rng = np.random.default_rng(seed)
     view, size = tensor_view(problem[0][0]), problem[1].shape
-    maps = view.logits if isinstance(view, View) else view.masks
+    maps = view.maps
     missing = rng.random(maps.shape[1:]) < 0.3
     y, x = rng.integers(0, size[0], 30), rng.integers(0, size[1], 30)
     other = torch.where(torch.from_numpy(missing), 7.0, maps)

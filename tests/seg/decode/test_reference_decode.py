@@ -230,10 +230,10 @@ def test_half_precision_teachers_and_int64_rows_work() -> None:
         ([View(log(0.5, 0.5), void=torch.zeros(2, 2))], torch.zeros(1, 1), sets(2, {0}), "no-object mass of shape"),
         ([View(log(0.5, 0.5), void=-torch.ones(1, 1))], torch.zeros(1, 1), sets(2, {0}), "negative"),
         (
-            [View(log(0.5, 0.5), void=torch.zeros(1, 1)), View(log(0.5, 0.5))],
+            [View(log(0.5, 0.5), weight=math.nan)],
             torch.zeros(1, 1),
             sets(2, {0}),
-            "all or none",
+            "weight nan; expected a number above 0",
         ),
     ],
 )
