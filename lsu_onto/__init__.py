@@ -2,8 +2,8 @@
 
 The whole public API is `load`, `load_dataset`, `about`, `class_names`, `class_map`, `taxonomies`, `draw`,
 `read_raster`, `Palettes`, `Constraint`, `places`, `rewrite`, `suggest_map`, `suggest_rows`, `by_name`, `first_map`,
-`interruption`, `make_folder`, `open_to_read`, `walk`, `write_atomic` and the four codes below; it needs numpy and no
-torch, and `read_raster` needs Pillow.
+`interruption`, `make_folder`, `open_to_read`, `walk`, `write_atomic`, `compiled_loops` and the four codes below; it
+needs numpy and no torch, and `read_raster` needs Pillow.
 
 >>> import lsu_onto
 >>> c = lsu_onto.load("demo_town", source="demo")
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from lsu_onto.library.errors import TaxonomyError
     from lsu_onto.library.searchpath import Entry
     from lsu_onto.raster.errors import LabelFileError
+    from lsu_onto.raster.loops import Loops, compiled_loops
     from lsu_onto.raster.palettes import Palettes
     from lsu_onto.raster.reader import MAX_PIXELS, Raster, read_raster
     from lsu_onto.revise.places import ClassPlaces, places
@@ -58,6 +59,7 @@ __all__ = [
     "LabelFileError",
     "LabelValueError",
     "Layout",
+    "Loops",
     "NameOdds",
     "Palettes",
     "Raster",
@@ -70,6 +72,7 @@ __all__ = [
     "by_name",
     "class_map",
     "class_names",
+    "compiled_loops",
     "draw",
     "first_map",
     "interruption",
@@ -294,6 +297,10 @@ def __getattr__(name: str) -> Any:
         from lsu_onto.raster.errors import LabelFileError
 
         return LabelFileError
+    if name in ("Loops", "compiled_loops"):
+        from lsu_onto.raster import loops
+
+        return getattr(loops, name)
     if name == "Palettes":
         from lsu_onto.raster.palettes import Palettes
 

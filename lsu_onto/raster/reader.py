@@ -2,15 +2,18 @@
 
 A PNG is taken apart here, because Pillow scales 2- and 4-bit grey (1 -> 85, 17), drops the low bits of 16-bit colours
 without a word, skips the checksums of the pixel data and reads missing rows as 0. Only the filters of rows are left to
-Pillow.
+Pillow, until enough files were read for compiled loops to pay (`loops.py`).
 """
 
 from __future__ import annotations
 
+import contextlib
 import io
 import os
 import struct
+import sys
 import zlib
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -19,6 +22,7 @@ from numpy.typing import NDArray
 
 from lsu_onto.files import open_to_read
 from lsu_onto.raster.errors import LabelFileError, MissingPillowError
+from lsu_onto.raster.loops import compiled_loops, fast_zlib
 from lsu_onto.raster.palettes import value_colours
 
 MAX_PIXELS = 1 << 29
@@ -187,7 +191,7 @@ def _take_apart(data: bytes) -> _Png:
         name, start, end = data[position + 4 : position + 8], position + 8, position + 8 + length
         if end + 4 > len(data):
             raise ValueError(f"truncated after {len(data)} bytes")
-        if zlib.crc32(view[position + 4 : end]) != struct.unpack_from(">I", data, end)[0]:
+        if fast_zlib.crc32(view[position + 4 : end]) != struct.unpack_from(">I", data, end)[0]:
             raise ValueError(f"wrong checksum at byte {position}")
         if (name == b"IHDR") != (position == 8):
             raise ValueError("no header at its start" if position == 8 else "two headers")
@@ -221,8 +225,8 @@ def _take_apart(data: bytes) -> _Png:
 class _Rows:
     """The filtered rows of a PNG, each with the byte of its filter in front, inflated as they are asked for."""
 
-    def __init__(self, compressed: list[memoryview]) -> None:
-        self._inflate = zlib.decompressobj()
+    def __init__(self, compressed: list[memoryview], inflater: Any) -> None:
+        self._inflate = inflater.decompressobj()
         self._pieces = (part[i : i + _PIECE] for part in compressed for i in range(0, len(part), _PIECE))
 
     def take(self, size: int) -> bytes:
@@ -240,36 +244,69 @@ class _Rows:
 
     def _next(self, most: int) -> bytes:
         data = self._inflate.unconsumed_tail or next(self._pieces, b"")
-        out = self._inflate.decompress(data, most)
+        out: bytes = self._inflate.decompress(data, most)
         if not data and not out:
             raise ValueError("it holds fewer rows than it says")
         return out
 
 
 def _pixels(png: _Png) -> NDArray[Any]:
-    """The values, `[H, W]` or `[H, W, channels]`. Band by band, so that what lies in between stays in the cache."""
-    rows, channels = _Rows(png.compressed), png.colour.channels
-    if png.interlaced or png.bits < 8:
+    """The values, `[H, W]` or `[H, W, channels]`."""
+    if fast_zlib is not zlib:
+        # What the other inflater refuses, zlib explains, and always in the same words.
+        with contextlib.suppress(ValueError, fast_zlib.error):
+            return _pixels_by(png, _Rows(png.compressed, fast_zlib))
+    return _pixels_by(png, _Rows(png.compressed, zlib))
+
+
+def _pixels_by(png: _Png, rows: _Rows) -> NDArray[Any]:
+    if png.interlaced:
         array = _unfiltered(png, png.height, rows.take(_size(png)))
         rows.finish()
         return array
-    size = 1 + png.width * channels * png.bits // 8
-    out = np.empty((png.height, png.width * channels), np.uint16 if png.bits == 16 else np.uint8)
-    stored = out.dtype.newbyteorder(">")
-    step = max(1, _BAND // size)
+    size = (png.width * png.colour.channels * png.bits + 7) // 8
+    out = np.empty((1 + png.height, size), np.uint8)
+    out[0] = 0  # the first row's filter looks at a row of zeros above it
+    loops = compiled_loops(out.size)
+    # Band by band, so that what lies in between stays in the cache.
+    step = max(1, _BAND // (1 + size))
     for top in range(0, png.height, step):
         count = min(step, png.height - top)
-        band = rows.take(size * count)
-        lines = np.frombuffer(band, np.uint8).reshape(count, size)
+        band, into = rows.take((1 + size) * count), out[top : top + count + 1]
+        lines = np.frombuffer(band, np.uint8).reshape(count, 1 + size)
         if not lines[:, 0].any():  # no filter in any row: so are most palette files
-            out[top : top + count] = lines[:, 1:].view(stored)
-            continue
-        # Filters look at the row above, so the one above the band comes along, with no filter of its own.
-        above = b"\0" + out[top - 1].astype(stored).tobytes() if top else b""
-        array = _unfiltered(png, count + bool(above), above + band)
-        out[top : top + count] = array[bool(above) :].reshape(count, -1)
+            into[1:] = lines[:, 1:]
+        elif loops is None or not loops.unfilter(lines, into, _step(png)):
+            # Filters look at the row above, so the one above the band comes along, with no filter of its own.
+            above = b"\0" + into[0].tobytes()
+            into[1:] = _bytes_unfiltered(png, size, count + 1, above + band)[1:]
     rows.finish()
-    return out.reshape(png.height, png.width, channels) if channels > 1 else out
+    return _values(png, out[1:])
+
+
+def _step(png: _Png) -> int:
+    """Bytes from a byte to that of the pixel to its right, as filters count."""
+    return max(1, png.colour.channels * png.bits // 8)
+
+
+def _values(png: _Png, stored: NDArray[np.uint8]) -> NDArray[Any]:
+    """Rows of bytes → values."""
+    if png.bits < 8:
+        packed = np.take(_unpacking(png.bits), stored)
+        return np.ascontiguousarray(packed.view(np.uint8)[:, : png.width])
+    if png.bits == 16:
+        big_endian = stored.view(">u2")
+        return big_endian.byteswap(inplace=True).view(np.uint16) if sys.byteorder == "little" else big_endian
+    channels = png.colour.channels
+    return stored.reshape(png.height, png.width, channels) if channels > 1 else stored
+
+
+@lru_cache(maxsize=3)
+def _unpacking(bits: int) -> NDArray[Any]:
+    """Byte → the values that it holds, one byte each, as one number."""
+    shifts = np.arange(8 - bits, -1, -bits)
+    values = (np.arange(256)[:, None] >> shifts & ((1 << bits) - 1)).astype(np.uint8)
+    return values.view(f"u{8 // bits}").ravel()
 
 
 def _size(png: _Png) -> int:
@@ -283,16 +320,26 @@ def _size(png: _Png) -> int:
 
 def _unfiltered(png: _Png, height: int, rows: bytes) -> NDArray[Any]:
     """The values of filtered rows, by Pillow."""
-    from PIL import Image
-
     mode, stored = png.colour.mode, png.colour.mode
     if png.bits == 16:
         mode, stored = "I;16", "I;16B"
     elif png.bits < 8:
         mode, stored = "P", f"P;{png.bits}"  # as grey they would be scaled
+    return _by_pillow(mode, (png.width, height), rows, stored, png.interlaced)
+
+
+def _bytes_unfiltered(png: _Png, size: int, height: int, rows: bytes) -> NDArray[Any]:
+    """The bytes of filtered rows, by Pillow, which needs to know the bytes of a pixel alone."""
+    step = _step(png)
+    mode = {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}[step]
+    return _by_pillow(mode, (size // step, height), rows, mode, False).reshape(height, size)
+
+
+def _by_pillow(mode: str, size: tuple[int, int], rows: bytes, stored: str, interlaced: bool) -> NDArray[Any]:
+    from PIL import Image
+
     # Pillow takes filtered rows only when they are compressed. Level 0 stores them: to inflate again costs a copy.
-    packed = zlib.compress(rows, 0)
-    return np.asarray(Image.frombytes(mode, (png.width, height), packed, "zip", stored, int(png.interlaced)))
+    return np.asarray(Image.frombytes(mode, size, fast_zlib.compress(rows, 0), "zip", stored, int(interlaced)))
 
 
 # --- TIFF --------------------------------------------------------------------------------------------------

@@ -117,7 +117,9 @@ def _raw_id(path: Path, raster: Raster, kind: str, encoding: str, divisor: int) 
         other = "id" if bits == 16 else "id16"
         advice = f"declare `encoding: {other}` if that is how the files store values"
         raise refuse(path, raster.description, expected, advice)
-    values: NDArray[Any] = array.astype(dtype)
+    values: NDArray[Any] = array.astype(dtype, copy=False)
     if kind == "instance-ids":
         return np.where(values < 1000, values, values // dtype(1000))
+    if divisor == 1:
+        return values
     return values // dtype(divisor) if divisor < 1 << bits else np.zeros_like(values)

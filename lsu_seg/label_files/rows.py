@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from lsu_onto import ROW_SKIPPED, ROW_UNKNOWN, Constraint
+from lsu_onto import ROW_SKIPPED, ROW_UNKNOWN, Constraint, compiled_loops
 from lsu_seg.label_files.errors import LabelFileError, refuse
 from lsu_seg.label_files.raw import parse_encoding
 
@@ -73,6 +73,8 @@ class RowTable:
             self._table = self._build()
         if raw.dtype == np.uint8 and len(self._table) == 1 << 8:
             return self._two_at_a_time(raw, self._table)
+        if raw.dtype.kind == "u" and (loops := compiled_loops(raw.nbytes)):
+            return loops.look_up(self._table, raw, ROW_UNKNOWN)
         rows = np.take(self._table, raw)
         rows += np.int16(ROW_UNKNOWN)
         return rows
@@ -84,8 +86,10 @@ class RowTable:
             self._pairs = (table + np.int16(ROW_UNKNOWN))[both].view(np.uint32).ravel()
         flat = raw.ravel()
         even = np.append(flat, flat[-1:]) if flat.size % 2 else flat
-        rows = np.take(self._pairs, even.view(np.uint16)).view(np.int16)
-        return rows[: flat.size].reshape(raw.shape)
+        pairs = even.view(np.uint16)
+        loops = compiled_loops(raw.nbytes)
+        rows = loops.look_up(self._pairs, pairs) if loops else np.take(self._pairs, pairs)
+        return rows.view(np.int16)[: flat.size].reshape(raw.shape)
 
     def _build(self) -> NDArray[np.int16]:
         size = _SIZE[parse_encoding(self.encoding)[0]]

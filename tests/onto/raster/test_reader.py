@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import itertools
 import pickle
 import struct
 import subprocess
@@ -21,11 +22,12 @@ import lsu_onto
 from helpers.examples import examples
 from helpers.pngs import SIGNATURE, chunk, header, png, rows
 from lsu_onto import LabelFileError, Raster, UserError, read_raster
-from lsu_onto.raster import reader
+from lsu_onto.raster import loops, reader
 
 FORMATS = [(0, b) for b in (1, 2, 4, 8, 16)] + [(3, b) for b in (1, 2, 4, 8)] + [(2, 8), (4, 8), (6, 8)]
 CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
 KIND = {0: "grey8", 2: "rgb", 3: "palette", 4: "grey8", 6: "rgb"}
+INFLATERS = [zlib, *([] if loops.fast_zlib is zlib else [loops.fast_zlib])]
 VALUES = np.arange(12).reshape(3, 4)
 
 
@@ -38,12 +40,18 @@ def read(data: bytes, **options: int) -> Raster:
 def test_every_format_filter_and_interlacing_is_read_as_written(data: st.DataObject) -> None:
     colour, bits = data.draw(st.sampled_from(FORMATS))
     filters = data.draw(st.lists(st.integers(0, 4), min_size=1, max_size=5))
-    height, width, seed = data.draw(st.tuples(*[st.integers(1, 20)] * 2, st.integers(0, 99)))
+    height, width, seed = data.draw(st.tuples(st.integers(1, 20), st.integers(1, 50), st.integers(0, 99)))
     values = np.random.default_rng(seed).integers(0, 1 << bits, (height, width, CHANNELS[colour]))
     if colour in (4, 6):
         values[..., -1] = 255
+    if data.draw(st.booleans()):  # flat areas, as labels have, where loops copy words
+        values[:, width // 3 :] = values[0, 0]
     interlaced, band = data.draw(st.booleans()), data.draw(st.sampled_from([1, 50, 1 << 18]))
-    with mock.patch.multiple(reader, _BAND=band, _PIECE=min(band, 1000)):  # the real bands are larger than these files
+    inflate = data.draw(st.sampled_from(INFLATERS))
+    with (
+        mock.patch.multiple(reader, _BAND=band, _PIECE=min(band, 1000), fast_zlib=inflate),  # real bands are larger
+        mock.patch.object(loops._Work, "done", data.draw(st.sampled_from([0, loops.WORTH]))),
+    ):
         raster = read(png(values, bits, colour, filters, interlaced))
     expected = values[..., : {4: 1, 6: 3}.get(colour, CHANNELS[colour])]
     assert raster.array.tolist() == (expected[..., 0] if expected.shape[-1] == 1 else expected).tolist()
@@ -148,11 +156,53 @@ HEAD, END = SIGNATURE + header(4, 3), chunk(b"IEND")
         (HEAD + chunk(b"acTL", struct.pack(">II", 2, 0)) + pixels(ROWS) + END, "an animated PNG"),
     ],
 )
-def test_a_png_that_contradicts_itself_is_refused(data: bytes, found: str) -> None:
-    with pytest.raises(LabelFileError) as error:
-        read(data)
-    assert str(error.value).startswith("a.png: found a")
+def test_a_png_that_contradicts_itself_is_refused(data: bytes, found: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    messages = set()
+    for inflate, done in itertools.product(INFLATERS, (0, loops.WORTH)):
+        monkeypatch.setattr(reader, "fast_zlib", inflate)
+        monkeypatch.setattr(loops._Work, "done", done)
+        with pytest.raises(LabelFileError) as error:
+            read(data)
+        messages.add(str(error.value))
+    assert len(messages) == 1
+    assert messages.pop().startswith("a.png: found a")
     assert found in str(error.value)
+
+
+@settings(max_examples=examples(100))
+@given(st.data())
+def test_a_damaged_stream_gives_the_same_bytes_or_the_same_refusal_however_it_is_read(data: st.DataObject) -> None:
+    """The checksum of the part is right, so that the damage is found by whoever inflates."""
+    values = np.random.default_rng(data.draw(st.integers(0, 99))).integers(0, 3, (9, 40)).repeat(3, 0)
+    stream = bytearray(zlib.compress(rows(values, filters=(0, 1, 2, 3, 4)), data.draw(st.integers(0, 9))))
+    for _ in range(data.draw(st.integers(1, 3))):
+        stream[data.draw(st.integers(0, len(stream) - 1))] ^= 1 << data.draw(st.integers(0, 7))
+    stream = stream[: data.draw(st.one_of(st.none(), st.integers(0, len(stream))))]
+    file = SIGNATURE + header(40, 27) + pixels(bytes(stream)) + END
+    answers = set()
+    for inflate, done in itertools.product(INFLATERS, (0, loops.WORTH)):
+        with mock.patch.object(reader, "fast_zlib", inflate), mock.patch.object(loops._Work, "done", done):
+            try:
+                answers.add(read(file).array.tobytes())
+            except LabelFileError as error:
+                answers.add(str(error))
+    assert len(answers) == 1
+
+
+def test_without_a_working_numba_labels_are_read_all_the_same() -> None:
+    """It is missing, switched off, or its cache is damaged (any error of its own)."""
+    file = png(np.arange(300).reshape(20, 15) % 7, filters=(4, 1))
+    expected = read(file).array.tolist()
+    for broken in (ImportError(), OSError("No space left on device"), EOFError()):
+        loops._loops.cache_clear()
+        with (
+            mock.patch.object(loops.Loops, "unfilter", side_effect=broken),
+            mock.patch.object(loops._Work, "done", loops.WORTH),
+        ):
+            assert read(file).array.tolist() == expected
+            assert loops.compiled_loops(1) is None
+    loops._loops.cache_clear()
+    assert loops.compiled_loops(0) is None  # too little is read for it to pay
 
 
 def test_what_does_not_matter_is_passed_over() -> None:
