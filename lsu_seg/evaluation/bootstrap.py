@@ -33,7 +33,8 @@ def resample(sums: NDArray[np.int32], stream: int = 0) -> NDArray[np.float64]:
 
 def _weights(rng: np.random.Generator, n: int) -> NDArray[np.float64]:
     """How often each of n images is drawn: `[_CHUNK, n]`."""
-    return np.stack([np.bincount(rng.integers(0, n, n), minlength=n) for _ in range(_CHUNK)]).astype(np.float64)
+    drawn = rng.integers(0, n, (_CHUNK, n)) + n * np.arange(_CHUNK)[:, None]
+    return np.bincount(drawn.ravel(), minlength=_CHUNK * n).reshape(_CHUNK, n).astype(np.float64)
 
 
 def iou(sums: NDArray[np.float64]) -> NDArray[np.float64]:
