@@ -105,6 +105,7 @@ def evaluate(
         "checkpoint": weights,
         "sha256": " ".join(map(file_sha256, files_of_it)),
         "precision": computing.precision,
+        "compile": computing.compile,
     }
     report: dict[str, Any] = document(measured) | {"model": model}
     files.write(folder, report, measured)

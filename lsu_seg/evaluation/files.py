@@ -25,6 +25,13 @@ COLUMNS = ("set", "view", "class", "iou", "low", "high", "iou_upper", "scored", 
 def write(folder: Path, document: dict[str, Any], measured: Mapping[str, Measured]) -> None:
     """Write the folder; the JSON comes last, so that its presence means that the folder is complete."""
     make_folder(folder)
+    _write_pictures(folder, measured)
+    write_figures(folder, document, measured)
+
+
+def write_figures(folder: Path, document: dict[str, Any], measured: Mapping[str, Measured]) -> None:
+    """What `write` writes, without the pictures of the confusion matrices, which are in the JSON as numbers."""
+    make_folder(folder)
     arrays: dict[str, Any] = {}
     for i, m in enumerate(measured.values()):
         arrays[f"keys_{i}"] = np.array(m.keys, dtype=str)
@@ -33,6 +40,10 @@ def write(folder: Path, document: dict[str, Any], measured: Mapping[str, Measure
     np.savez_compressed(buffer, **arrays)
     write_atomic(folder / "evaluation.npz", buffer.getvalue())
     write_atomic(folder / "classes.csv", as_csv(document).encode("utf-8", "backslashreplace"))
+    write_atomic(folder / "evaluation.json", as_json(document).encode("utf-8", "backslashreplace"))
+
+
+def _write_pictures(folder: Path, measured: Mapping[str, Measured]) -> None:
     for name, m in measured.items():
         for view in (v for v in m.views if v != "set"):
             safe = re.sub(r"[^\w.-]", "_", name)
@@ -40,7 +51,6 @@ def write(folder: Path, document: dict[str, Any], measured: Mapping[str, Measure
             title = f"{name}: truth and prediction, {m.space(view)}"
             last = "void" if view == "source" else "void or ambiguous"
             write_atomic(folder / file, confusion_picture(m.matrix(view).numpy(), m.names(view), title, last))
-    write_atomic(folder / "evaluation.json", as_json(document).encode("utf-8", "backslashreplace"))
 
 
 def as_json(value: Any) -> str:

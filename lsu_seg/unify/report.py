@@ -1,27 +1,25 @@
-"""The report of a `unify` run: a table for the terminal and a page with pictures."""
+"""The report of a `unify` run: a table for the terminal and a page that needs no network."""
 
 from __future__ import annotations
 
-import html
+import base64
+import hashlib
 import io
-from collections.abc import Sequence
-from dataclasses import dataclass
+import math
+import re
+from collections.abc import Mapping, Sequence
+from html import escape
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-from PIL import Image
 from rich.console import Console
 from rich.table import Table
 
 import lsu_onto
-from lsu_onto import Constraint, write_atomic
-from lsu_seg.data.datasets import TaxDataset
-from lsu_seg.data.transforms import LoadTaxImage
-from lsu_seg.label_files import LabelReader
-from lsu_seg.label_files.annotation import channel_constraint
-from lsu_seg.training.panels import paint
+from lsu_onto import write_atomic
+from lsu_seg.unify import classes, curves, pictures
+from lsu_seg.unify.pictures import Shown
 
 STUDENTS = {
     "student_raw": "student, raw labels",
@@ -33,22 +31,20 @@ MODELS = {
     **STUDENTS,
     **{f"{model}_averaged": f"{title}, averaged with the teacher" for model, title in STUDENTS.items()},
 }
-_SHOWN = 4  # pictures per extra dataset
-_WIDTH = 420  # of a picture on the page, in pixels
-
 
 # --- figures -----------------------------------------------------------------------------------------------
 
 
 def rows(results: dict[str, Any]) -> tuple[list[str], list[list[str]]]:
     """Header and rows of the table of models: mIoU in percent, and the difference from the teacher."""
-    sets = list(results["teacher"])
+    sets = _sets(results)
     out = []
     for model, title in _models(results).items():
         line = [title]
         for name in sets:
-            miou, base = results[model][name]["miou"], results["teacher"][name]["miou"]
-            line.append(f"{miou:.1%}" + (f" ({(miou - base) * 100:+.1f})" if model != "teacher" else ""))
+            miou = _figure(results, model, name, "miou")
+            gain = (miou - _figure(results, classes.BASE, name, "miou")) * 100
+            line.append(_percent(miou) + (f" ({gain:+.1f})" if model != classes.BASE and not math.isnan(gain) else ""))
         out.append(line)
     return ["mIoU", *sets], out
 
@@ -57,17 +53,31 @@ def _models(results: dict[str, Any]) -> dict[str, str]:
     return {model: title for model, title in MODELS.items() if model in results}
 
 
+def _sets(results: dict[str, Any]) -> list[str]:
+    return list(dict.fromkeys(name for model in _models(results) for name in results[model]))
+
+
+def _figure(results: Mapping[str, Any], model: str, name: str, key: str) -> float:
+    """NaN where it is undefined, as the mIoU of images without a label is, or was not measured."""
+    value = results.get(model, {}).get(name, {}).get(key)
+    return math.nan if value is None else float(value)
+
+
+def _percent(value: float) -> str:
+    return "undefined" if math.isnan(value) else f"{value:.1%}"
+
+
 def view_rows(results: dict[str, Any]) -> tuple[list[str], list[list[str]]]:
     """Header and rows of the other two views: the dataset's own taxonomy (lower to upper), and consistency."""
-    sets = [n for n, m in results["teacher"].items() if "set/consistency" in m]
+    models = _models(results)
+    sets = [n for n in _sets(results) if any("set/consistency" in results[m].get(n, {}) for m in models)]
     out = []
-    for model, title in _models(results).items():
+    for model, title in models.items():
         line = [title]
         for name in sets:
-            m = results[model][name]
-            low, high = m["projected/mIoU"], m["projected/mIoU_upper"]
-            line.append(f"{low:.1%}" if high - low < 5e-4 else f"{low:.1%} to {high:.1%}")
-            line.append(f"{m['set/consistency']:.1%}")
+            low, high = (_figure(results, model, name, f"projected/{key}") for key in ("mIoU", "mIoU_upper"))
+            line.append(f"{_percent(low)} to {_percent(high)}" if high - low >= 5e-4 else _percent(low))
+            line.append(_percent(_figure(results, model, name, "set/consistency")))
         out.append(line)
     head = [text for n in sets for text in (f"{n}: mIoU in its taxonomy", f"{n}: pixels in S(d)")]
     return ["other views", *head], out
@@ -77,24 +87,29 @@ def group_rows(results: dict[str, Any]) -> tuple[list[str], list[list[str]]]:
     """Header and rows of the IoU of the source's groups, with intervals; only the header if it has none."""
     models = _models(results)
     body = []
-    for name, figures in results["teacher"].items():
-        for group in (g["name"] for g in figures.get("groups", [])):
-            found = [{g["name"]: g for g in results[m][name].get("groups", [])}.get(group) for m in models]
-            body.append([f"{name}: {group}", *(_with_interval(g) if g else "" for g in found)])
+    for name in _sets(results):
+        groups = {m: {g["name"]: g for g in results[m].get(name, {}).get("groups", [])} for m in models}
+        for group in dict.fromkeys(g for of_model in groups.values() for g in of_model):
+            of_group = [groups[m].get(group) for m in models]
+            body.append([f"{name}: {group}", *(_with_interval(g) if g else "" for g in of_group)])
     return ["IoU of a group", *(models.values() if body else ())], body
 
 
 def _with_interval(group: dict[str, Any]) -> str:
-    low, high = group["interval"]
-    return f"{group['iou']:.1%}" + (f" [{100 * low:.1f}, {100 * high:.1f}]" if np.isfinite([low, high]).all() else "")
+    low, high = (math.nan if x is None else x for x in group["interval"])
+    return f"{group['iou']:.1%}" + (f" [{100 * low:.1f}, {100 * high:.1f}]" if math.isfinite(low + high) else "")
 
 
 def label_rows(results: dict[str, Any]) -> tuple[list[str], list[list[str]]]:
     """Header and rows of the table of pseudo-labels."""
     scores = results["pseudo_labels"]
-    names = list(scores["constrained"])
-    out = [[f"{kind} pseudo-labels", *(f"{scores[kind][n]['miou']:.1%}" for n in names)] for kind in scores]
+    names = list(next(iter(scores.values()), {}))
+    out = [[f"{kind} pseudo-labels", *(_percent(_label(scores[kind][n])) for n in names)] for kind in scores]
     return ["mIoU of the labels", *names], out
+
+
+def _label(score: dict[str, Any]) -> float:
+    return math.nan if score["miou"] is None else float(score["miou"])
 
 
 def table(results: dict[str, Any]) -> str:
@@ -117,135 +132,79 @@ def table(results: dict[str, Any]) -> str:
 # --- page --------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
-class Shown:
-    """An extra dataset, and what was made of its labels.
+def write(
+    folder: Path,
+    title: str,
+    results: dict[str, Any],
+    datasets: Sequence[Shown],
+    work: Path,
+    trained: Sequence[str],
+    unfinished: Sequence[str] = (),
+) -> Path:
+    """Write `index.html` into a folder, with its pictures beside it; returns its path.
 
-    Attributes:
-        folders: of pseudo-labels, by kind.
-        learned: the dataset as the set-valued student has it, if there is one.
+    Args:
+        results: what `results.json` holds; of a run that failed, what there is.
+        work: the folder of the run, with the logs of its trainings and the evaluations of its models.
+        trained: the models whose trainings belong to this run.
+        unfinished: what failed, and what is missing for that.
     """
-
-    name: str
-    dataset: TaxDataset
-    folders: dict[str, Path]
-    learned: TaxDataset | None
-
-
-def write(folder: Path, title: str, results: dict[str, Any], datasets: Sequence[Shown]) -> Path:
-    """Write `index.html` into a folder, with its pictures beside it; returns its path."""
     lsu_onto.make_folder(folder / "pictures")
-    tables = (rows, view_rows, group_rows, label_rows)
-    parts = [_grid(*each(results)) for each in tables]
-    for shown in datasets:
-        parts += [f"<h2>{html.escape(shown.name)}</h2>", _pictures(shown, folder), _ontology(shown.dataset, folder)]
-    page = _PAGE.format(
-        title=html.escape(f"{title}: label-space unification"),
-        intro="What the ground truth allows, the teacher decides: raw teacher against constrained pseudo-labels.",
-        body="\n".join(parts),
-        settings=html.escape(str(results["settings"])),
-    )
+    models = _models(results)
+    judged = classes.read_judged({model: work / "evaluation" / model for model in models}, MODELS)
+    logged = {name: curves.read_curve(work / name) for name in trained}
+    sets = dict.fromkeys([*(name for model in models for name in results[model]), *(shown.name for shown in datasets)])
+    script = _resource("page.js")
+    parts = {
+        "hash": f"sha256-{base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()}",
+        "title": escape(f"{title}: label-space unification"),
+        "style": _resource("page.css"),
+        "script": script,
+        "unfinished": _unfinished(unfinished),
+        "sets": "".join(f'<option value="{escape(name)}">{escape(name)}</option>' for name in sets),
+        "changes": _changes([model for model in models if model != classes.BASE]),
+        "tables": "".join(_grid(*each(results)) for each in (rows, view_rows, group_rows, label_rows))
+        or '<p class="sub note">Nothing was evaluated.</p>',
+        "bars": classes.section(judged, MODELS),
+        "legend": "".join(f'<span class="key {name}">{escape(MODELS[name])}</span>' for name in trained),
+        "curves": curves.section(logged, MODELS),
+        "labels": "".join(pictures.section(shown, folder) for shown in datasets)
+        or '<p class="sub note">No dataset was labelled.</p>',
+        "settings": escape(", ".join(f"{key} {value}" for key, value in results["settings"].items())),
+        "data": classes.matrices(judged, MODELS),
+    }
+    page = re.sub(r"\{\{(\w+)\}\}", lambda m: parts[m[1]], _resource("page.html"))
     write_atomic(folder / "index.html", page.encode("utf-8", "backslashreplace"))
     return folder / "index.html"
+
+
+def _resource(name: str) -> str:
+    return (files("lsu_seg.unify") / name).read_text(encoding="utf-8")
+
+
+def _unfinished(lines: Sequence[str]) -> str:
+    if not lines:
+        return ""
+    body = "".join(f"<p>{escape(line)}</p>" for line in lines)
+    return f'<div class="unfinished"><p><b>This run is not finished.</b></p>{body}</div>'
+
+
+def _changes(students: Sequence[str]) -> str:
+    """The options of the filter: which students gained or lost against the teacher."""
+    out = ""
+    for state, word in (("gained", "gained"), ("lost", "lost")):
+        out += f'<option value="{state}">{word}: any student</option>' if students else ""
+        out += "".join(f'<option value="{state}:{m}">{word}: {escape(MODELS[m])}</option>' for m in students)
+    return out
 
 
 def _grid(header: Sequence[str], body: Sequence[Sequence[str]]) -> str:
     if len(header) == 1:
         return ""
-    head = "".join(f"<th>{html.escape(h)}</th>" for h in header)
-    lines = "".join("<tr>" + "".join(f"<td>{html.escape(c)}</td>" for c in line) + "</tr>" for line in body)
-    return f"<table><tr>{head}</tr>{lines}</table>"
-
-
-def _pictures(shown: Shown, folder: Path) -> str:
-    dataset, c = shown.dataset, shown.dataset.constraint
-    own = LabelReader(c, root=dataset.data_root, split=dataset.split)
-    channels = LabelReader(channel_constraint(c))
-    load = LoadTaxImage().transform
-    indices = np.linspace(0, len(dataset) - 1, min(_SHOWN, len(dataset))).astype(int)
-    lines = []
-    for number, i in enumerate(indices):
-        info = dataset.get_data_info(int(i))
-        image = load(info | {"image_bits": c.layout.image_bits})["img"][..., ::-1]  # as the models see it
-        rows = own.rows(info["seg_map_path"])
-        columns = [image, paint(rows, c.palette)]
-        for labels in shown.folders.values():
-            columns.append(paint(channels.rows(labels / f"{info['key']}.png"), c.source_palette))
-        if shown.learned:
-            columns.append(_paint_targets(*shown.learned.targets(int(i)), c.source_palette))
-        cells = ""
-        for column, pixels in enumerate(columns):
-            file = folder / "pictures" / f"{shown.name}_{number}_{column}.png"
-            buffer = io.BytesIO()
-            _scaled(pixels, smooth=column == 0).save(buffer, "PNG")
-            write_atomic(file, buffer.getvalue())
-            cells += f'<td><img src="pictures/{file.name}" alt=""></td>'
-        lines.append(f"<tr>{cells}</tr>")
-    titles = {"raw": "raw teacher", "constrained": "constrained pseudo-label"}
-    heads = ["image", f"ground truth, {c.dataset}", *(f"{titles[kind]}, {c.source}" for kind in shown.folders)]
-    if shown.learned:
-        heads.append(f"what the set-valued student learns, {c.source}; white: one of S(d)")
-    head = "".join(f"<th>{html.escape(h)}</th>" for h in heads)
-    return f'<table class="pictures"><tr>{head}</tr>{"".join(lines)}</table>{_legends(c)}'
-
-
-def _paint_targets(
-    classes: NDArray[np.int64], of_set: NDArray[np.bool_], palette: NDArray[np.uint8]
-) -> NDArray[np.uint8]:
-    """What `TaxDataset.targets` gives: classes in their colours, sets white, void black."""
-    hard = np.where(classes < len(palette), classes, -1).astype(np.int16)
-    return np.where(of_set[..., None], np.uint8(255), paint(hard, palette))
-
-
-def _scaled(pixels: NDArray[np.uint8], smooth: bool) -> Image.Image:
-    image = Image.fromarray(pixels)
-    size = (_WIDTH, round(image.height * _WIDTH / image.width))
-    return image.resize(size, Image.Resampling.LANCZOS if smooth else Image.Resampling.NEAREST)
-
-
-def _legends(c: Constraint) -> str:
-    def chips(names: Sequence[str], palette: NDArray[np.uint8]) -> str:
-        return " ".join(
-            f'<span class="chip"><i style="background:#{colour.tobytes().hex()}"></i>{html.escape(n)}</span>'
-            for n, colour in zip(names, palette, strict=True)
-        )
-
-    return (
-        f"<p>{html.escape(c.dataset)}: {chips(c.classes, c.palette)}<br>"
-        f"{html.escape(c.source)}: {chips(c.source_classes, c.source_palette)} "
-        '<span class="chip"><i style="background:#000"></i>void</span></p>'
+    head = "".join(f'<th scope="col">{escape(h)}</th>' for h in header)
+    lines = "".join(
+        f'<tr><th scope="row">{escape(line[0])}</th>' + "".join(f"<td>{escape(c)}</td>" for c in line[1:]) + "</tr>"
+        for line in body
     )
-
-
-def _ontology(dataset: TaxDataset, folder: Path) -> str:
-    file = folder / "pictures" / f"{dataset.constraint.dataset}.svg"
-    try:
-        lsu_onto.draw(dataset.taxonomy, file, source=dataset.constraint.source, paths=dataset.paths)
-    except ValueError as e:  # the page is worth having without the drawing
-        return f"<p>The ontology is not drawn here: {html.escape(str(e))}</p>"
-    image = f'<img class="ontology" src="pictures/{file.name}" alt="ontology">'
-    return f"<details open><summary>ontology</summary>{image}</details>"
-
-
-_PAGE = """<!doctype html>
-<html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">
-<title>{title}</title>
-<style>
-body {{ font: 15px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 1800px; padding: 0 1rem; color: #222; }}
-table {{ border-collapse: collapse; margin: 1rem 0; }}
-th, td {{ text-align: right; padding: .25rem .9rem; border-bottom: 1px solid #ddd; }}
-th:first-child, td:first-child {{ text-align: left; padding-left: 0; }}
-.pictures th, .pictures td {{ text-align: left; border: 0; padding: .2rem .4rem .2rem 0; }}
-.pictures img {{ width: 100%; display: block; }}
-.chip {{ white-space: nowrap; margin-right: .6em; }}
-.chip i {{ display: inline-block; width: .9em; height: .9em; margin-right: .3em; vertical-align: -.1em;
-  border: 1px solid #0003; }}
-.ontology {{ max-width: 100%; }}
-footer {{ color: #777; margin-top: 3rem; }}
-</style>
-<h1>{title}</h1>
-<p>{intro}</p>
-{body}
-<footer>{settings}</footer>
-</html>
-"""
+    # A box that scrolls takes the focus, so that the arrow keys scroll it.
+    return f'<div class="scroll" tabindex="0"><table><thead><tr>{head}</tr></thead><tbody>{lines}</tbody></table></div>'

@@ -63,7 +63,13 @@ class Stage:
     resumes: bool = False
 
 
-def run_stages(stages: Sequence[Stage], work: Path, say: Callable[[str], None], jobs: int = 1) -> dict[str, Done]:
+Failed = Callable[[Mapping[str, Done], str, Exception], Stage]
+"""What to do when a stage has failed, given what is done, that stage's name, and what it raised."""
+
+
+def run_stages(
+    stages: Sequence[Stage], work: Path, say: Callable[[str], None], jobs: int = 1, failed: Failed | None = None
+) -> dict[str, Done]:
     """Run stages, or reuse what an earlier run left; returns what each has done.
 
     Args:
@@ -72,6 +78,7 @@ def run_stages(stages: Sequence[Stage], work: Path, say: Callable[[str], None], 
         say: gets a line per stage that is reused or replaced.
         jobs: so many at a time, where inputs allow it, each in a process of its own (`runtime/processes.py`); 1: one
             after the other, in this process. Results are the same.
+        failed: gives the last stage of a run that fails. It never counts as finished, so the next run replaces it.
 
     Raises:
         ConfigError: a stage's folder holds files that no stage wrote, or is a symbolic link.
@@ -84,14 +91,17 @@ def run_stages(stages: Sequence[Stage], work: Path, say: Callable[[str], None], 
         for stage in stages:
             if stage.folder is not None:
                 _check_owned(stage.folder)
-        return _run_all(stages, work, say, jobs)
+        return _run_all(stages, work, say, jobs, failed)
 
 
-def _run_all(stages: Sequence[Stage], work: Path, say: Callable[[str], None], jobs: int) -> dict[str, Done]:
+def _run_all(
+    stages: Sequence[Stage], work: Path, say: Callable[[str], None], jobs: int, failed: Failed | None
+) -> dict[str, Done]:
     done: dict[str, Done] = {}
     waiting = list(stages)
     keys: dict[str, str] = {}
     failure: Exception | None = None
+    culprit = ""
     with Processes() as processes:
 
         def start(stage: Stage) -> None:
@@ -124,13 +134,23 @@ def _run_all(stages: Sequence[Stage], work: Path, say: Callable[[str], None], jo
                 step()
             except Exception as error:
                 if failure is None:
-                    failure = error
+                    failure, culprit = error, stage.name
                     if processes:
                         running = " and ".join(processes.names)
                         say(f"{stage.name}: failed; waiting for {running}, so that nothing is lost")
     if failure:
+        if failed:
+            _run_last(failed(done, culprit, failure), done, work, say)
         raise failure
     return done
+
+
+def _run_last(stage: Stage, done: Mapping[str, Done], work: Path, say: Callable[[str], None]) -> None:
+    try:
+        _begin(stage, _digest(stage.key(done)), work, say)
+        stage.action(done)
+    except Exception as error:  # what the run has failed with is what the user must see
+        say(f"{stage.name}: not written ({error})")
 
 
 def clear(work: Path, folders: Sequence[Path], files: Sequence[Path] = ()) -> None:
@@ -154,6 +174,11 @@ def clear(work: Path, folders: Sequence[Path], files: Sequence[Path] = ()) -> No
         for folder in written:
             _remove(folder, work)
         _tidy(work)
+
+
+def is_finished(folder: Path) -> bool:
+    """Whether a stage's folder holds the result of a run that went through."""
+    return "result" in _read(folder)
 
 
 def check_no_stage(folder: Path) -> None:

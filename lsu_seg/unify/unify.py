@@ -21,10 +21,9 @@ is reused; stages that do not wait for each other may run side by side.
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +34,7 @@ import lsu_onto
 from lsu_onto import write_atomic
 from lsu_seg.evaluation.counts import confusion, iou_summary
 from lsu_seg.evaluation.document import document
+from lsu_seg.evaluation.files import as_json, write_figures
 from lsu_seg.evaluation.metrics import VIEWS
 from lsu_seg.evaluation.run import measure
 from lsu_seg.label_files import void_index
@@ -55,7 +55,8 @@ from lsu_seg.training.run import train
 from lsu_seg.unify import report
 from lsu_seg.unify.checks import check_config, check_files, dataset_of
 from lsu_seg.unify.configs import by_content, pseudo_config, student_config, teacher_config, text
-from lsu_seg.unify.stages import Done, Stage, clear, run_stages
+from lsu_seg.unify.pictures import Shown
+from lsu_seg.unify.stages import Done, Stage, clear, is_finished, run_stages
 from lsu_seg.unify.students import STUDENTS, label_kinds, labels_of, models, students, take_doubt
 
 
@@ -93,9 +94,9 @@ def unify(
     stages = method.stages()
     if jobs > 1 and not torch.cuda.device_count():
         stages.insert(1, _decoder())  # beside the teacher
-    done = run_stages(stages, work, say, jobs)
+    done = run_stages(stages, work, say, jobs, failed=partial(method.unfinished_report, stages))
     results = method.results(done)
-    write_atomic(work / "results.json", json.dumps(results, indent=2).encode())
+    write_atomic(work / "results.json", as_json(results).encode())
     return results
 
 
@@ -173,11 +174,12 @@ class Method:
         return [self.teacher(), *labels, *trained, *scores, *means, *figures, self.report(shown)]
 
     def results(self, done: Mapping[str, Done]) -> dict[str, Any]:
-        """What all stages have measured."""
+        """What the stages that are done have measured."""
         scored = [name for name in self.cfg.unify.extra if f"score-{name}" in done]
         labels = {kind: {n: done[f"score-{n}"].result[kind] for n in scored} for kind in label_kinds(self.cfg)}
         settings = {"seed": self.seed, "version": lsu_onto.__version__, "config": Path(str(self.cfg.filename)).name}
-        figures = {model: done[f"evaluate-{model}"].result for model in models(self.cfg)}
+        judged = [model for model in models(self.cfg) if f"evaluate-{model}" in done]
+        figures = {model: done[f"evaluate-{model}"].result for model in judged}
         return {**figures, "pseudo_labels": labels, "settings": settings}
 
     def teacher(self) -> Stage:
@@ -264,7 +266,7 @@ class Method:
         def action(done: Mapping[str, Done]) -> dict[str, Any]:
             own = self._config(kind, done)
             own.work_dir = str(folder)
-            return evaluate(own, Path(done[stage].result), f"evaluating {model}")
+            return evaluate(own, Path(done[stage].result), f"evaluating {model}", folder)
 
         return Stage(
             f"evaluate-{model}",
@@ -273,25 +275,22 @@ class Method:
             # The training's config decides nothing here, so a changed schedule without new weights costs no evaluation.
             key=lambda done: [lsu_onto.__version__, file_sha256(done[stage].result), *self._judged_by],
             action=action,
+            complete=lambda _: (folder / "evaluation.json").is_file(),
         )
 
     def report(self, shown: list[Stage]) -> Stage:
-        folder, title = self.work / "report", Path(str(self.cfg.filename)).stem
-        settings = [lsu_onto.__version__, title, by_content(self.cfg.unify, self._source), self.seed]
+        settings = [lsu_onto.__version__, self._title, by_content(self.cfg.unify, self._source), self.seed]
 
         def corrected() -> list[Any]:
             states = [self._corrections(name) for name in self.cfg.unify.extra]
             return [states] if any(states) else []
 
-        def action(done: Mapping[str, Done]) -> str:
-            return str(report.write(folder, title, self.results(done), shown_datasets(self.cfg, self.work)))
-
         return Stage(
             "report",
-            folder,
+            self.work / "report",
             inputs=tuple(stage.name for stage in shown),
             key=lambda done: [*settings, [done[s.name].key for s in shown], *corrected()],
-            action=action,
+            action=lambda done: self._write_report(done, list(self._trainings)),
             complete=_is_file,
         )
 
@@ -302,6 +301,36 @@ class Method:
 
     def _corrections(self, name: str) -> list[str]:
         return corrections_state(Path(labels_of("constrained", self.work, name)))
+
+    def unfinished_report(self, stages: list[Stage], done: Mapping[str, Done], failed: str, error: Exception) -> Stage:
+        """The report of a run that has failed: an earlier one would be of other models than those in the folder."""
+        missing = [s.name for s in stages if s.name not in {*done, failed, "report"} and s.folder is not None]
+        lines = [f"{failed} failed: {error}"]
+        if missing:
+            lines.append(f"Not done: {', '.join(missing)}. What is done is shown; the same command goes on from there.")
+        # Not the log of an earlier run, where this one has failed before the training began.
+        began = [failed] if not any(s.name == failed and s.folder and is_finished(s.folder) for s in stages) else []
+        trained = [model for model, stage in self._trainings.items() if stage in [*done, *began]]
+        return Stage(
+            "report",
+            self.work / "report",
+            key=lambda done: [lines, {name: d.key for name, d in done.items()}],
+            action=lambda done: self._write_report(done, trained, lines),
+        )
+
+    def _write_report(self, done: Mapping[str, Done], trained: list[str], unfinished: Sequence[str] = ()) -> str:
+        shown = shown_datasets(self.cfg, self.work, [name for name in self.cfg.unify.extra if f"pseudo-{name}" in done])
+        folder = self.work / "report"
+        return str(report.write(folder, self._title, self.results(done), shown, self.work, trained, unfinished))
+
+    @property
+    def _trainings(self) -> dict[str, str]:
+        """The models that are trained, and their stages."""
+        return {"teacher": "teacher"} | {f"student_{kind}": f"student-{kind}" for kind in students(self.cfg)}
+
+    @property
+    def _title(self) -> str:
+        return Path(str(self.cfg.filename)).stem
 
     def _config(self, model: str, done: Mapping[str, Done]) -> Config:
         if model == "teacher":
@@ -348,9 +377,13 @@ def _is_file(path: str) -> bool:
 # --- actions -----------------------------------------------------------------------------------------------
 
 
-def evaluate(cfg: Config, checkpoint: Path, title: str) -> dict[str, Any]:
+def evaluate(cfg: Config, checkpoint: Path, title: str, folder: Path) -> dict[str, Any]:
+    """Judge a model on all evaluation sets: the folder is one of `lsu-seg evaluate`, which `compare` reads."""
     measured = measure(cfg, checkpoint, quiet=True, title=title)
-    sets = document(measured)["sets"]
+    model = {"config": Path(str(cfg.filename)).name, "checkpoint": str(checkpoint), "sha256": file_sha256(checkpoint)}
+    judged = document(measured) | {"model": model | {"precision": "fp32", "compile": False}}
+    write_figures(folder, judged, measured)
+    sets = judged["sets"]
     out = {}
     for name, m in measured.items():
         figures = m.figures()
@@ -387,10 +420,11 @@ def _tensor(annotation: Annotation, path: Path) -> torch.Tensor:
     return torch.from_numpy(annotation.load(str(path))[0].astype("int64"))
 
 
-def shown_datasets(cfg: Config, work: Path) -> list[report.Shown]:
-    """The extra datasets with what the report shows of them."""
+def shown_datasets(cfg: Config, work: Path, names: Iterable[str] | None = None) -> list[Shown]:
+    """The extra datasets with what the report shows of them. names: of those that are labelled; by default all."""
     out = []
-    for name, extra in cfg.unify.extra.items():
+    for name in cfg.unify.extra if names is None else names:
+        extra = cfg.unify.extra[name]
         dataset = dataset_of(extra.dataset)
         folders = {kind: Path(labels_of(kind, work, name)) for kind in label_kinds(cfg)}
         learned = None
@@ -398,7 +432,7 @@ def shown_datasets(cfg: Config, work: Path) -> list[report.Shown]:
             options = {**extra.dataset, "labels": labels_of("set", work, name)}
             take_doubt(options, cfg)
             learned = dataset_of(options)
-        out.append(report.Shown(name, dataset, folders, learned))
+        out.append(Shown(name, dataset, folders, learned))
     return out
 
 

@@ -377,7 +377,7 @@ def test_a_model_that_brings_its_weights_is_evaluated_without_a_checkpoint(park:
     files = ("config.json", "preprocessor_config.json", "model.safetensors")
     sums = [hashlib.sha256((path / f).read_bytes()).hexdigest() for f in files]
     weights = {"checkpoint": str(path), "sha256": " ".join(sums)}
-    assert report["model"] == {"config": "evaluate.py", **weights, "precision": "fp32"}
+    assert report["model"] == {"config": "evaluate.py", **weights, "precision": "fp32", "compile": False}
 
 
 def test_random_weights_are_neither_evaluated_nor_label(park: Path, tmp_path: Path) -> None:

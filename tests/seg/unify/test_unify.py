@@ -18,6 +18,7 @@ import lsu_onto
 from helpers.forkserver import Server
 from helpers.unify import config, make_world
 from lsu_seg.errors import ConfigError
+from lsu_seg.evaluation.compare import compare
 from lsu_seg.openmmlab.compat import load_checkpoint
 from lsu_seg.openmmlab.config import load_config, search_in
 from lsu_seg.pseudo.errors import OutputError
@@ -185,7 +186,7 @@ def test_the_report_shows_targets_of_datasets_with_settings_of_their_own(finishe
         cfg = config(finished.root)
         cfg.unify.extra.town.dataset.update(options)
         shown = unify.shown_datasets(cfg, finished.work)
-        page = report.write(tmp_path, "demo", finished.results, shown)
+        page = report.write(tmp_path, "demo", finished.results, shown, tmp_path, ["teacher"])
         return (page.parent / "pictures/town_0_4.png").read_bytes()
 
     plain = picture()
@@ -213,6 +214,33 @@ def test_side_by_side_the_results_are_the_same(server: Server, finished: Project
         for file in (finished.work / f"pseudo/town/{kind}/labels").rglob("*.png"):
             again = tmp_path / "work" / file.relative_to(finished.work)
             assert again.read_bytes() == file.read_bytes()
+
+
+def test_a_stage_that_fails_leaves_a_report_of_the_others(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    def train(cfg: Config, **options: Any) -> Path:
+        raise ConfigError("<b>no space</b>")
+
+    monkeypatch.setattr(unify, "train", train)
+    cfg = config(project.root)
+    cfg.unify.unsure = 0.2
+    with pytest.raises(ConfigError, match="no space"):
+        project.run(cfg)
+    page = (project.work / "report/index.html").read_text()
+    assert "student-set failed: &lt;b&gt;no space&lt;/b&gt;" in page
+    assert "Not done: score-town, score-country, evaluate-teacher, " in page and "Nothing was evaluated" in page
+    assert "student, set-valued labels: no log" in page and 'class="line student_set"' not in page
+    assert 'class="line teacher"' in page and 'class="line student_raw"' in page
+    assert len(Pictures(page).found) >= 2 * 3 * 4
+    monkeypatch.undo()
+    assert project.run(cfg) == {"student-set", "evaluate-student_set", "report"}
+    assert "not finished" not in (project.work / "report/index.html").read_text()
+
+
+def test_the_evaluations_can_be_compared(finished: Project) -> None:
+    teacher, student = (finished.work / f"evaluation/{model}/evaluation.json" for model in MODEL_NAMES[:2])
+    found = compare(teacher, student)["sets"]["zero_shot"]["views"]["source"]
+    assert found["a"] == finished.results["teacher"]["zero_shot"]["miou"]
+    assert found["b"] == finished.results["student_raw"]["zero_shot"]["miou"]
 
 
 def test_starting_over_removes_all_results(project: Project) -> None:
