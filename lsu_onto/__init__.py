@@ -1,6 +1,6 @@
 """Ontologies of segmentation datasets: read `.tax` files, check them, compile them to constraint matrices.
 
-The whole public API is `load`, `load_dataset`, `about`, `class_names`, `taxonomies`, `draw`, `read_raster`, `Palettes`,
+The whole public API is `load`, `load_dataset`, `about`, `taxonomies`, `draw`, `read_raster`, `Palettes`,
 `Constraint`, `places`, `rewrite`, `suggest_map`, `suggest_rows`, `by_name`, `first_map`, `interruption`, `make_folder`,
 `open_to_read`, `walk`, `write_atomic` and the four codes below; it needs numpy and no torch, and `read_raster` needs
 Pillow.
@@ -66,7 +66,6 @@ __all__ = [
     "UserError",
     "about",
     "by_name",
-    "class_names",
     "draw",
     "first_map",
     "interruption",
@@ -177,23 +176,6 @@ def about(name: str | Path, paths: Iterable[str | Path] = ()) -> dict[str, str]:
     from lsu_onto.library.library import Library
 
     return dict(Library(paths).alone(name).meta)
-
-
-def class_names(
-    name: str | Path, source: str | None = None, paths: Iterable[str | Path] = ()
-) -> dict[str, tuple[str, ...]]:
-    """Every class of a map's source, by channel, with all that it is called: its name, its official one, its aliases.
-
-    Args:
-        name, source, paths: the map, as for `load`, but not a compiled `.npz`.
-
-    >>> class_names("demo_town", "demo")["traffic_sign"]
-    ('traffic_sign',)
-    """
-    from lsu_onto.library.library import Library
-
-    classes = Library(paths).ontology(name, source).source.classes
-    return {c.name: tuple(dict.fromkeys([c.name, *filter(None, [c.official]), *c.aliases])) for c in classes}
 
 
 def taxonomies(paths: Iterable[str | Path] = ()) -> list[Entry]:
