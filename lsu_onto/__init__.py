@@ -1,6 +1,6 @@
 """Ontologies of segmentation datasets: read `.tax` files, check them, compile them to constraint matrices.
 
-The whole public API is `load`, `load_dataset`, `about`, `class_names`, `class_map`, `taxonomies`, `draw`,
+The whole public API is `load`, `load_dataset`, `about`, `class_map`, `taxonomies`, `draw`,
 `read_raster`, `Palettes`, `Constraint`, `places`, `rewrite`, `suggest_map`, `suggest_rows`, `by_name`, `first_map`,
 `interruption`, `make_folder`, `open_to_read`, `walk`, `write_atomic`, `compiled_loops` and the four codes below; it
 needs numpy and no torch, and `read_raster` needs Pillow.
@@ -71,7 +71,6 @@ __all__ = [
     "about",
     "by_name",
     "class_map",
-    "class_names",
     "compiled_loops",
     "draw",
     "first_map",
@@ -183,23 +182,6 @@ def about(name: str | Path, paths: Iterable[str | Path] = ()) -> dict[str, str]:
     from lsu_onto.library.library import Library
 
     return dict(Library(paths).alone(name).meta)
-
-
-def class_names(
-    name: str | Path, source: str | None = None, paths: Iterable[str | Path] = ()
-) -> dict[str, tuple[str, ...]]:
-    """Every class of a map's source, by channel, with all that it is called: its name, its official one, its aliases.
-
-    Args:
-        name, source, paths: the map, as for `load`, but not a compiled `.npz`.
-
-    >>> class_names("demo_town", "demo")["traffic_sign"]
-    ('traffic_sign',)
-    """
-    from lsu_onto.library.library import Library
-
-    classes = Library(paths).ontology(name, source).source.classes
-    return {c.name: tuple(dict.fromkeys([c.name, *filter(None, [c.official]), *c.aliases])) for c in classes}
 
 
 def class_map(source: str, to: str, through: Iterable[str] = (), paths: Iterable[str | Path] = ()) -> ClassMap:

@@ -91,6 +91,8 @@ class Constraint:
         background: the row of pixels on which nothing is drawn (`panoptic-rgb`, `polygons`, `rle`), or `ROW_VOID`.
         palette: uint8 `[D, 3]` RGB. source_palette: uint8 `[K, 3]` RGB.
         source_groups: the group of each channel, `object.vehicle` or empty; none at all without a source.
+        prompts: D tuples, what each class looks like, in words: its `prompt-NAME:`, or else what it is called.
+        source_prompts: K tuples, the same for the source's classes.
         encoding: how label files store raw values (see docs/language.md).
         layout: where the files lie.
         sha256: over the taxonomy files that this was compiled from. A comment changes it; see `content_sha256`.
@@ -117,6 +119,8 @@ class Constraint:
     raw_names: tuple[str, ...] = ()
     background: int = ROW_VOID
     source_groups: tuple[str, ...] = ()
+    prompts: tuple[tuple[str, ...], ...] = ()
+    source_prompts: tuple[tuple[str, ...], ...] = ()
 
     @property
     def num_classes(self) -> int:

@@ -36,7 +36,7 @@ FIELDS: dict[Part, tuple[str, ...]] = {
 """What each part consists of. `map` has what `lsu-onto changes` calls breaking in a map.
 
 Where files lie, which palettes are refused, and the bytes of the files that a constraint was compiled from are in none
-of them: they change nothing that is made from it.
+of them: they change nothing that is made from it. Nor do prompts: a model that takes some has them in its config.
 """
 
 

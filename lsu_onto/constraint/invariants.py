@@ -44,6 +44,7 @@ def _problems(c: Constraint) -> Iterator[str]:
     yield from _allowed_sets(c)
     yield from _raw_values(c)
     yield from _keys(c)
+    yield from _prompts(c)
 
 
 def _names(c: Constraint) -> Iterator[str]:
@@ -173,3 +174,13 @@ def _keys(c: Constraint) -> Iterator[str]:
 
 def _bare(name: str, place: Span) -> TaxClass:
     return TaxClass(name=name, official=name, ids=(), colours=(), aliases=(), group="", note="", span=place, end=1)
+
+
+def _prompts(c: Constraint) -> Iterator[str]:
+    for names, field in ((c.classes, "prompts"), (c.source_classes, "source_prompts")):
+        prompts = getattr(c, field)
+        if prompts and len(prompts) != len(names):
+            yield f"{field}: found {len(prompts)} for {len(names)} classes"
+        for name, texts in zip(names, prompts, strict=False):
+            if not texts or not all(text.strip("| ") == text != "" for text in texts):
+                yield f"{field}: {list(texts)} says nothing of `{name}`"

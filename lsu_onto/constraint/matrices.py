@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from lsu_onto.constraint.arrays import ROW_SKIPPED, ROW_VOID, Constraint, Layout
 from lsu_onto.constraint.graph import VOID_NODE, build
 from lsu_onto.library.errors import TaxonomyError
+from lsu_onto.ontology.keys import PROMPT
 from lsu_onto.ontology.model import NAMED, Ontology, TaxClass, Taxonomy, alternatives
 
 _KIND = {"=": 1, "<": 2, ">": 3, "~": 4}
@@ -56,6 +57,7 @@ def compile_ontology(ontology: Ontology, texts: Mapping[str, str] | None = None)
         novel=novel,
         source_palette=_palette(source.classes),
         source_groups=tuple(c.group for c in source.classes),
+        source_prompts=_prompts(source),
         sha256=_sha256(ontology.files, texts or {}),
     )
 
@@ -100,7 +102,26 @@ def _of_dataset(dataset: Taxonomy) -> dict[str, Any]:
         "palette": _palette(dataset.classes),
         "encoding": dataset.encoding,
         "layout": _layout(dataset),
+        "prompts": _prompts(dataset),
     }
+
+
+def _prompts(t: Taxonomy) -> tuple[tuple[str, ...], ...]:
+    stated = [t.meta.get(f"{PROMPT}{c.name}") for c in t.classes]
+    return tuple(
+        tuple(alternatives(text)) if text else words_of([c.name, c.official, *c.aliases])
+        for text, c in zip(stated, t.classes, strict=True)
+    )
+
+
+def words_of(names: Iterable[str]) -> tuple[str, ...]:
+    """The names of a class as prompts, each once. A path, as Vistas' official names are, is no prompt.
+
+    >>> words_of(["traffic_sign", "traffic sign", "Road sign", "object--traffic-sign"])
+    ('traffic sign', 'road sign')
+    """
+    words = (" ".join(name.replace("_", " ").lower().split()) for name in names if "--" not in name)
+    return tuple(dict.fromkeys(filter(None, words)))
 
 
 def _layout(t: Taxonomy) -> Layout:

@@ -17,7 +17,7 @@ from lsu_onto.constraint.invariants import ARRAYS, broken
 from lsu_onto.files import open_to_read, write_atomic
 from lsu_onto.library.errors import TaxonomyError
 
-FORMAT = 3
+FORMAT = 4
 
 
 class _Header(BaseModel):
@@ -35,6 +35,8 @@ class _Header(BaseModel):
     raw_names: tuple[str, ...]
     background: int
     source_groups: tuple[str, ...]
+    prompts: tuple[tuple[str, ...], ...]
+    source_prompts: tuple[tuple[str, ...], ...]
     encoding: str
     layout: Layout
     sha256: str

@@ -65,7 +65,7 @@ def _proposals(library: Library, analysis: Analysis, text: str, line: int, befor
     elif header:
         yield from _taxonomies(library, analysis, header[1], before, start)
     elif re.fullmatch(r"[A-Za-z_][\w-]*|", before):
-        yield from _line_start(library, analysis, line, len(before))
+        yield from _line_start(library, analysis, line, before)
     else:
         relations = bare
         while _CONTINUES.match(relations) and line > 1:
@@ -80,7 +80,7 @@ def _section(analysis: Analysis, line: int) -> ast.Header | None:
     return headers[-1] if headers else None
 
 
-def _line_start(library: Library, analysis: Analysis, line: int, typed: int) -> _Proposals:
+def _line_start(library: Library, analysis: Analysis, line: int, typed: str) -> _Proposals:
     section = _section(analysis, line)
     if line == 1:
         yield Item("tax 1", "word", words.KEYWORDS["tax"], "", 1)
@@ -101,6 +101,11 @@ def _line_start(library: Library, analysis: Analysis, line: int, typed: int) -> 
             yield from (i for i in _classes(dataset, 1, "raw value") if i.text not in mapped)
     elif section:
         yield from (Item(f"{k}:", "key", about, "", 1) for k, about in keys.KEYS.items())
+        taxonomy = find_taxonomy(library, analysis, section.kind, section.taxon)
+        if taxonomy and typed and typed.startswith(keys.PROMPT[: len(typed)]):  # too many for an empty line
+            about = str(keys.meaning(keys.PROMPT))
+            classes = [c for c in taxonomy.classes if f"{keys.PROMPT}{c.name}" not in taxonomy.meta]
+            yield from (Item(f"{keys.PROMPT}{c.name}:", "key", about, "", 1) for c in classes)
     for word in ("source", "dataset", "map", *(["extends"] if section and section.kind == "dataset" else [])):
         yield Item(word, "word", words.KEYWORDS[word], "", 1)
 

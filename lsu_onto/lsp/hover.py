@@ -99,7 +99,7 @@ def _words(s: ast.Statement, text: str) -> Iterator[tuple[Span, str, str]]:
     `text` is its first line.
     """
     if isinstance(s, ast.Meta):
-        meaning = keys.SPLIT if s.key.text.startswith("split-") else keys.KEYS.get(s.key.text)
+        meaning = keys.meaning(s.key.text)
         if meaning:
             yield s.key.span, f"{s.key.text}:", meaning
     if isinstance(s, (ast.ClassLine, ast.Row)):

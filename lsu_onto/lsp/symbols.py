@@ -11,6 +11,7 @@ from lsu_onto.diagnostics import Span
 from lsu_onto.lang import syntax as ast
 from lsu_onto.library.library import Library
 from lsu_onto.library.pipe import Analysis
+from lsu_onto.ontology.keys import PROMPT
 from lsu_onto.ontology.model import Dataset, MapRow, Ontology, Source, TaxClass, Taxonomy
 from lsu_onto.ontology.model import Target as ResolvedTarget
 
@@ -117,6 +118,10 @@ def _mentions(library: Library, analysis: Analysis, line: int | None = None) -> 
                 yield from _taxon(s.target, find_taxonomy(library, analysis, "source", s.target))
         elif isinstance(s, ast.Extends):
             yield from _taxon(s.taxon, find_taxonomy(library, analysis, "dataset", s.taxon))
+        elif isinstance(s, ast.Meta) and section and (named := _class_in_key(s)):
+            index = section.by_name.get(named.text)
+            if index is not None:
+                yield named.span, "class", named.text, section.classes[index].span, section
         elif isinstance(s, ast.Group) and section:
             name_at = Span(s.span.file, s.span.line, s.span.column + 1, s.span.end - 1)
             yield name_at, "group", s.name, group(section, s.name), section
@@ -132,6 +137,15 @@ def _mentions(library: Library, analysis: Analysis, line: int | None = None) -> 
                 elif len(target.channels) == 1:
                     channel = o.source.classes[target.channels[0]]
                     yield target.span, "class", channel.name, channel.span, o.source
+
+
+def _class_in_key(s: ast.Meta) -> ast.Word | None:
+    """Where a key names a class: `prompt-road:`, `background: road`."""
+    key, start = s.key, len(PROMPT)
+    if key.text.startswith(PROMPT):
+        column = key.span.column + start
+        return ast.Word(key.text[start:], key.span._replace(column=column, end=column + len(key.text) - start))
+    return s.value if key.text == "background" else None
 
 
 def targets(row: MapRow) -> list[ResolvedTarget]:

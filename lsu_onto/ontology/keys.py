@@ -52,11 +52,17 @@ FOREIGN = {
     **dict.fromkeys(("description", "comment", "note", "notes", "info"), "a note starts with `# `"),
     **dict.fromkeys(("author", "authors", "doi", "reference", "citation"), "write it behind `cite:` or `paper:`"),
     "num_classes": "leave the line out: the classes below are counted",
+    **dict.fromkeys(("prompt", "prompts"), "write one for each class, with its name: `prompt-road: an asphalt road`"),
 }
 """Settings of other programs → what to do about them."""
 
-SPLIT = "the split of this name has the files whose placeholder is one of these: `scene = park-8 trail-5`"
-"""The keys `split-NAME`."""
+SPLIT = "split-"
+PROMPT = "prompt-"
+_OF_NAMES = {
+    SPLIT: "the split of this name has the files whose placeholder is one of these: `scene = park-8 trail-5`",
+    PROMPT: "what the class of this name looks like, in words: `a lawn | mown grass`",
+}
+"""How keys begin that end with a name → what they mean."""
 
 ENCODINGS = {
     "id": "8-bit images or palette indices",
@@ -94,6 +100,11 @@ _DRAWN = ("panoptic-rgb", "polygons", "rle")
 """Encodings with pixels on which nothing is drawn."""
 
 
+def meaning(key: str) -> str | None:
+    """What a key means; None if there is none of this name."""
+    return KEYS.get(key) or next((about for start, about in _OF_NAMES.items() if key.startswith(start)), None)
+
+
 @dataclass
 class Keys:
     """The keys of one section: those it inherits and its own."""
@@ -117,7 +128,7 @@ def read(statements: Sequence[ast.Statement], base: model.Dataset | None) -> Key
         if not isinstance(s, ast.Meta):
             continue
         key, value = s.key.text, s.value.text
-        if key in first and key not in KEYS and not key.startswith("split-"):
+        if key in first and not meaning(key):
             continue
         if key in first:
             again = Diagnostic(
@@ -132,7 +143,7 @@ def read(statements: Sequence[ast.Statement], base: model.Dataset | None) -> Key
             continue
         first[key] = s
         keys.meta[key] = value
-        if key not in KEYS and not key.startswith("split-"):
+        if not meaning(key):
             meant = _about_labels(key, value)
             _unknown(keys, s, meant)
             if meant in first:
@@ -163,16 +174,16 @@ def _about_labels(key: str, value: str = "") -> str | None:
     if lower == "label" and re.search(r"[/{]", value):  # a pattern, not a list of classes
         return "labels"
     split = re.fullmatch(r"splits?_(\w+)", lower)
-    if split and not key.startswith("split-"):
-        return f"split-{key[-len(split[1]) :]}"
+    if split and not key.startswith(SPLIT):
+        return f"{SPLIT}{key[-len(split[1]) :]}"
     hit = OTHERS_SAY.get(lower) or (None if lower in FOREIGN else did_you_mean(key, KEYS, 75))
     return hit if hit in _LABELS else None
 
 
 def is_key(key: str) -> bool:
     """Whether it is a key, or probably meant as one."""
-    known = key in KEYS or key.startswith("split-") or key.lower() in _FOREIGN_LAYOUT
-    return known or bool(_about_labels(key) or did_you_mean(key, KEYS, 70))
+    known = meaning(key) or key.lower() in _FOREIGN_LAYOUT
+    return bool(known) or bool(_about_labels(key) or did_you_mean(key, KEYS, 70))
 
 
 def misplaced(statements: Sequence[ast.Statement], dataset: str) -> list[Diagnostic]:
@@ -182,7 +193,10 @@ def misplaced(statements: Sequence[ast.Statement], dataset: str) -> list[Diagnos
         if isinstance(s, ast.Meta):
             key = s.key.text
             foreign = key.lower() in _FOREIGN_LAYOUT or (key not in KEYS and _about_labels(key, s.value.text))
-            if key in _LABELS or key.startswith("split-") or foreign:
+            if key.startswith(PROMPT):
+                what = f"`{key}:` says what a class looks like, and has no effect in a map"
+                findings.append(Diagnostic("TAX011", what, s.key.span, "write it where the class is declared"))
+            elif key in _LABELS or key.startswith(SPLIT) or foreign:
                 what = f"`{key}:` says how labels are read, and has no effect in a map"
                 findings.append(Diagnostic("TAX011", what, s.key.span, f"write it below `dataset {dataset}`"))
             else:
@@ -212,7 +226,9 @@ def class_in(s: ast.Meta) -> str | None:
 
 def _unknown(keys: Keys, s: ast.Meta, about_labels: str | None) -> None:
     key, value = s.key.text, s.value.text
-    hit = about_labels or (None if key.lower() in FOREIGN else did_you_mean(key, KEYS, 70))
+    prompt = re.fullmatch(r"(?i:prompts?)[-_]+(\w+)", key)
+    other = f"{PROMPT}{prompt[1]}" if prompt else did_you_mean(key, KEYS, 70)
+    hit = about_labels or (None if key.lower() in FOREIGN else other)
     fix = Fix.write(f"{hit}:", s.key.span) if hit else None
     if hit:
         help_ = f"did you mean `{hit}`?"
@@ -331,13 +347,22 @@ def misfits(s: ast.Meta, t: model.Taxonomy) -> Iterator[Diagnostic]:
         yield wrong(f"`encoding: {encoding}` has no segments", s.key.span, "leave `segments:` out")
     elif key == "labels" and encoding == "rle":
         yield wrong("`encoding: rle` has its labels in tables", s.key.span, "leave `labels:` out")
-    elif key.startswith("split-"):
-        split = key.removeprefix("split-")
+    elif key.startswith(PROMPT):
+        name = key.removeprefix(PROMPT)
+        if name not in t.by_name:
+            hint = suggest(name, t.by_name, f"write `{PROMPT}` and the name of one of its classes")
+            close = did_you_mean(name, t.by_name)
+            yield wrong(f"`{t.name}` has no class `{name}`", s.key.span, hint, close and f"{PROMPT}{close}:")
+        elif not all(text.strip("| ") == text != "" for text in model.alternatives(value)):
+            hint = "write words with ` | ` between several texts: `a lawn | mown grass`"
+            yield wrong(f"`{value}` has a text without words", s.value.span, hint)
+    elif key.startswith(SPLIT):
+        split = key.removeprefix(SPLIT)
         words = re.fullmatch(r"(\w+)\s*=\s*\S.*", value)
         if split not in t.splits:
             hint = suggest(split, t.splits, "name it in `splits:`")
-            close = did_you_mean(split, [n for n in t.splits if f"split-{n}" not in t.meta])
-            yield wrong(f"there is no split `{split}`", s.key.span, hint, close and f"split-{close}:")
+            close = did_you_mean(split, [n for n in t.splits if f"{SPLIT}{n}" not in t.meta])
+            yield wrong(f"there is no split `{split}`", s.key.span, hint, close and f"{SPLIT}{close}:")
         elif not words:
             hint = "write `placeholder = value value`, e.g. `scene = park-1 park-2`"
             yield wrong(f"`{value}` does not say which files", s.value.span, hint)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from lsu_onto.diagnostics import Diagnostic, Fix, Span, did_you_mean
 from lsu_onto.lang import syntax as ast
-from lsu_onto.ontology.keys import FOREIGN, KEYS, class_in, is_key
+from lsu_onto.ontology.keys import FOREIGN, KEYS, class_in, is_key, meaning
 
 _HEADERS = ("source", "dataset", "map")
 
@@ -222,7 +222,7 @@ class _Splitter:
         elif isinstance(s, ast.Meta) and header.kind == "map" and not is_key(s.key.text):
             help_ = f"a row of a map has no colon: `{s.key.text} < …`"
             self.error("TAX011", f"`{s.key.text}` is not a key", s.key.span, help_)
-        elif isinstance(s, ast.Meta) and s.key.text not in KEYS and (line := class_in(s)):
+        elif isinstance(s, ast.Meta) and not meaning(s.key.text) and (line := class_in(s)):
             fix = Fix.write(line, s.span) if line[0].isdigit() else None
             help_ = f"a class line has no colon, and its id stands in front: `{line}`"
             self.error("TAX011", f"`{s.key.text}` is not a key", s.key.span, help_, fix)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from mmengine.config import Config
 
 import lsu_onto
+from lsu_onto import Constraint
 from lsu_seg.errors import ConfigError
 from lsu_seg.layout.pairs import DatasetError
 from lsu_seg.models.factory import is_factory
@@ -98,7 +99,7 @@ def pseudo_label_config(
     splits = lsu_onto.load(taxonomy, source, paths).layout.splits
     if splits and split not in splits:
         raise DatasetError(f"`{taxonomy}` has no split `{split}`; it has {', '.join(splits)}")
-    config = _teacher_config(teacher, checkpoint, lambda: lsu_onto.class_names(taxonomy, source, paths))
+    config = _teacher_config(teacher, checkpoint, lambda: lsu_onto.load(taxonomy, source, paths))
     dataset: dict[str, Any] = dict(
         type="TaxDataset",
         taxonomy=taxonomy,
@@ -141,10 +142,8 @@ def short_name(taxonomy: str) -> str:
     return Path(taxonomy).stem if taxonomy.endswith((".tax", ".npz")) else Path(taxonomy).name
 
 
-def _teacher_config(
-    teacher: str, checkpoint: str | None, names: Callable[[], Mapping[str, Sequence[str]]]
-) -> dict[str, Any]:
-    """The part of the config that concerns the teacher. names: what the classes of the source are called."""
+def _teacher_config(teacher: str, checkpoint: str | None, constraint: Callable[[], Constraint]) -> dict[str, Any]:
+    """The part of the config that concerns the teacher. constraint: what it says of the source's classes in words."""
     if is_factory(teacher):
         return _by_lsu_seg(dict(type="TorchSegmentor", factory=teacher))
     is_config = Path(teacher).suffix in CONFIG_SUFFIXES
@@ -166,8 +165,8 @@ def _teacher_config(
         folder = described(commit) if commit else Path(teacher).expanduser()
         hf = dict(pretrained=str(commit or teacher))
         if (folder / CONFIG).is_file() and architecture(folder) == PROMPTED:
-            called = names()
-            prompts = dict(classes=list(called), prompts=[words_of(several) for several in called.values()])
+            c = constraint()
+            prompts = dict(classes=list(c.source_classes), prompts=[list(texts) for texts in c.source_prompts])
             return _by_lsu_seg(dict(type="PromptSegmentor", hf=hf, **prompts))
         return _by_lsu_seg(dict(type="HFSegmentor", hf=hf))
     _check_no_network(Path(teacher))
@@ -180,15 +179,6 @@ def _teacher_config(
     imports = kept.get("custom_imports") or {}
     kept["custom_imports"] = {**imports, "imports": list(dict.fromkeys([*_listed(imports.get("imports")), "lsu_seg"]))}
     return {"default_scope": "mmseg", "log_level": "WARNING", **kept}
-
-
-def words_of(names: Sequence[str]) -> list[str]:
-    """The names of a class as prompts, each once. A path, as Vistas' official names are, is no prompt.
-
-    >>> words_of(["traffic_sign", "traffic sign", "Road sign", "object--traffic-sign"])
-    ['traffic sign', 'road sign']
-    """
-    return list(dict.fromkeys(name.replace("_", " ").lower() for name in names if "--" not in name))
 
 
 def _check_no_network(file: Path) -> None:

@@ -51,6 +51,13 @@ def test_groups_of_the_source_have_their_subgroups_classes() -> None:
     assert lsu_onto.load_dataset("bdd100k").groups == {}
 
 
+def test_prompts_are_those_of_the_file_or_else_the_names() -> None:
+    c = lsu_onto.load("farm", "meadow", [TAX / "ok"])
+    assert c.source_prompts == (("road", "paved road"), ("a lawn", "mown grass"), ("the sky above",))
+    assert c.prompts == (("way",), ("lawn",), ("a cow", "cattle"))
+    assert lsu_onto.load_dataset("farm", [TAX / "ok"]).prompts == c.prompts
+
+
 def test_shapes_and_types(compiled: Compile) -> None:
     c = compiled("1 a = car\n2 b ~ road void\n")
     assert c.num_classes == 5

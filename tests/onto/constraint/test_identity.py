@@ -43,7 +43,12 @@ def test_every_field_is_in_one_part_or_left_out_on_purpose() -> None:
     """A field that is added to a constraint has to be put into one."""
     names = [name for part in FIELDS.values() for name in part]
     assert len(names) == len(set(names))
-    left_out = {"sha256", *(f"layout.{f.name}" for f in fields(Layout) if f.name != "image_bits")}
+    left_out = {
+        "sha256",
+        "prompts",
+        "source_prompts",
+        *(f"layout.{f.name}" for f in fields(Layout) if f.name != "image_bits"),
+    }
     own = {f.name for f in fields(Constraint)} - {"layout"}
     assert {*names, *left_out} == own | {f"layout.{f.name}" for f in fields(Layout)}
 

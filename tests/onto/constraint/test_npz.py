@@ -23,7 +23,7 @@ from lsu_onto.library.library import Library
 
 
 def test_npz_repeats_its_bytes_and_comes_back_equal(tmp_path: Path) -> None:
-    for name in ("field", "idd_to_town", "colours"):
+    for name in ("field", "idd_to_town", "colours", "prompts"):
         c = lsu_onto.load(TAX / "ok" / f"{name}.tax")
         save_npz(c, tmp_path / "a.npz")
         save_npz(lsu_onto.load(TAX / "ok" / f"{name}.tax"), tmp_path / "b.npz")
@@ -174,6 +174,9 @@ def crafted(c: Constraint, name: str, value: Any, at: Any) -> Constraint:
         ("source_classes", ("a", "b", "c", "d", "e\n"), None, r"'e\\n' is not the name of a class"),
         ("source_groups", ("a",), None, "source_groups: found 1 for 5 classes"),
         ("source_groups", ("a", "", "b.c", "d.", ""), None, "'d.' is not the name of a group"),
+        ("source_prompts", (("a road",),), None, "source_prompts: found 1 for 5 classes"),
+        ("source_prompts", (("a",),) * 4 + ((),), None, r"source_prompts: \[\] says nothing of `sky`"),
+        ("prompts", (("a", "| b"),) + (("c",),) * 5, None, r"prompts: \['a', '\| b'\] says nothing of `way`"),
         ("source", "", None, "`` has 5 classes"),
         ("dataset_version", "2", None, "'town' '2' is not the name and version"),
         ("sha256", "", None, "sha256: found ''"),

@@ -75,6 +75,28 @@ def test_renaming_changes_no_finding_of_the_shipped_taxonomies(name: str) -> Non
     assert len(fixes) > 2
 
 
+KEYED = """\
+tax 1
+source mini v1
+prompt-road: a road
+0 road
+dataset boxes v1
+encoding: polygons
+background: way
+prompt-way: a way
+0 way
+"""
+
+
+@pytest.mark.parametrize(("name", "places"), [("road", 2), ("way", 3)])
+def test_keys_that_name_a_class_follow_its_name(editor: Editor, name: str, places: int) -> None:
+    editor.open("keyed.tax", KEYED)
+    text = editor.rename("keyed.tax", f"-{name}", "lane", 2)["keyed.tax"]
+    assert f"0 lane aka {name}" in text and "prompt-lane: " in text
+    assert text.count("lane") == places
+    assert [d.code for d in Library(texts={"keyed.tax": text}).check("keyed.tax").diagnostics] == []
+
+
 def test_names_that_a_class_cannot_have(editor: Editor) -> None:
     editor.open("ground.tax")
     for name, why in {

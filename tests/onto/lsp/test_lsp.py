@@ -222,6 +222,12 @@ def test_completion_of_everything_else(editor: Editor) -> None:
     start = labels(editor, HEAD + "enc", "enc")
     assert {"encoding:", "void:", "images:", "extends", "map"} <= set(start)
     assert labels(editor, HEAD + "encoding: ", "encoding: ") == list(keys.ENCODINGS)
+    text = "tax 1\nsource y v1\nprompt-sky: the sky\n0 sky\n1 sea\nprom"
+    proposed = labels(editor, text, "1 sea\nprom")
+    assert "prompt-sea:" in proposed and "prompt-sky:" not in proposed
+    assert "prompt-sea:" not in labels(editor, text, "0 sky\n")
+    editor.open("y.tax", text)
+    assert "what the class" in editor.hover("y.tax", "prompt-sky", 3)
     assert "ground v1" in labels(editor, "tax 1\ndataset y v1 -> gr", "-> gr")
     assert labels(editor, "tax 1\ndataset y v1 -> ground ", "ground ") == ["v1"]
     assert {"track v1", "other v1"} <= set(labels(editor, "tax 1\nmap ", "map "))

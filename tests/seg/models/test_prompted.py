@@ -88,7 +88,8 @@ def test_images_of_any_shape_and_several_prompts(clipseg: Path) -> None:
 def test_one_line_takes_the_prompts_from_the_sources_names(clipseg: Path, park: Path, tmp_path: Path) -> None:
     write_tax(tmp_path / "tax")
     tiny = tmp_path / "tax/tiny.tax"
-    tiny.write_text(re.sub(r"(?m)^1 grass .*", '1 grass "Low_grass" #98fb98 aka lawn', tiny.read_text()))
+    text = re.sub(r"(?m)^1 grass .*", '1 grass "Low_grass" #98fb98 aka lawn', tiny.read_text())
+    tiny.write_text(re.sub(r"(?m)^0 road", "prompt-sky: the sky | clouds\n0 road", text))
     line = [tmp_path / "tax/park.tax", "--data-root", park / "park", "--teacher", clipseg, "--confidence"]
     line += ["-o", tmp_path / "out", "--work-dir", tmp_path / "log"]
     done = CliRunner().invoke(main, ["pseudo-label", *map(str, line)])
@@ -98,6 +99,7 @@ def test_one_line_takes_the_prompts_from_the_sources_names(clipseg: Path, park: 
     assert model.type == "PromptSegmentor"
     assert model.classes == CLASSES
     assert model.prompts[:2] == [["road"], ["grass", "low grass", "lawn"]]
+    assert model.prompts[CLASSES.index("sky")] == ["the sky", "clouds"]
     again = CliRunner().invoke(main, ["pseudo-label", str(tmp_path / "log/park.py")])
     assert again.exit_code == 0, again.output
     first = json.loads((tmp_path / "out/manifest.json").read_text())
