@@ -72,11 +72,31 @@ class RankedRunner(Runner):
             if parts := self.cfg.pop("activation_checkpointing", None):  # mmengine's own trains less than it says
                 model: Any = getattr(self.model, "module", self.model)
                 recompute_in_backward(model, parts)
-            return super().train()
+            try:
+                return super().train()
+            finally:
+                self._end_workers()
 
     def test(self) -> Any:
         with named(self.cfg, self):
-            return super().test()
+            try:
+                return super().test()
+            finally:
+                self._end_workers()
+
+    def _end_workers(self) -> None:
+        """End the processes of the data loaders while their queues still work.
+
+        Loops, loaders and their iterators refer to each other in a circle. The garbage collector would first take the
+        queues apart, and then wait five seconds for each process, which has not been told to end.
+        """
+        for loop in (self._train_loop, self._val_loop, self._test_loop):
+            loader = getattr(loop, "dataloader", None)  # a loop that has not been built is a dict, or None
+            for owner in (loader, getattr(loop, "dataloader_iterator", None)):
+                workers = getattr(owner, "_iterator", None)
+                if hasattr(workers, "_shutdown_workers"):
+                    workers._shutdown_workers()
+                    owner._iterator = None
 
     def build_test_loop(self, loop: Any) -> Any:
         with named(self.cfg, self):  # also for those who ask for the loop before the test

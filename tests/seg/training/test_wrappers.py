@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -55,7 +56,9 @@ def table(work: Path) -> dict[str, list[str]]:
 def test_a_student_trains_on_mosaics(tmp_path: Path, workers: int) -> None:
     cfg = mosaics(student_config(tmp_path, iterations=60 if workers == 0 else 6))
     cfg.train_dataloader.num_workers, cfg.log_level = workers, "INFO"
+    before = multiprocessing.active_children()
     assert train(cfg, quiet=True).is_file()
+    assert multiprocessing.active_children() == before, "the garbage collector would wait for them, 5 s each"
     rows = table(tmp_path / "work")
     assert [rows[name][2] for name in ("park", "park#2")] == ["0.333", "0.667"]
     if workers == 0:  # four images each, of which three are drawn at random
