@@ -44,6 +44,7 @@ def read_xml(place: str, file: BinaryIO) -> Iterator[Returned]:
                 of = f"{place}: image `{name}`"
                 shapes = sorted(element, key=lambda shape: int(shape.get("z_order", "0")))  # stable
                 yield Returned(of, stem_of(name), partial(_layers, of, shapes), by, time)
+                element.clear()  # there may be thousands of images
     except (ElementTree.ParseError, ValueError) as error:
         raise ReviewError(f"{place}: cannot be read ({error}); {_EXPECTED}") from error
 
@@ -128,8 +129,11 @@ def read_masks(place: str, names: list[str], read: Callable[[str], bytes]) -> It
 def _colours(place: str, read: Callable[[], bytes], colours: Mapping[int, str], height: int, width: int) -> Layers:
     from PIL import Image
 
-    with Image.open(io.BytesIO(read())) as image:
-        pixels = np.asarray(image.convert("RGB")).astype(np.int64)
+    try:
+        with Image.open(io.BytesIO(read())) as image:
+            pixels = np.asarray(image.convert("RGB")).astype(np.int64)
+    except (OSError, ValueError, SyntaxError) as error:
+        raise ReviewError(f"{place}: its mask cannot be read ({error}); export again") from error
     values = pixels[..., 0] << 16 | pixels[..., 1] << 8 | pixels[..., 2]
     for value in np.unique(values).tolist():
         if value not in colours:

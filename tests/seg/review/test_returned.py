@@ -129,6 +129,9 @@ def test_mistakes_are_refused_and_nothing_is_taken(labelled: Reviewed, tasks: Pa
     (tmp_path / "empty").mkdir()
     refused(tmp_path / "empty", "expected what the tool exports")
     refused(written("a.zip", "x"), "a.zip: cannot be read (File is not a zip file)")
+    damaged = segmentation_masks(tmp_path / "b.zip", (107, 142, 35))
+    damaged.write_bytes(damaged.read_bytes().replace(b"tree:107", b"tree:108", 1))
+    refused(damaged, "`labelmap.txt` cannot be read (Bad CRC-32")
     refused(written("a.xml", "<annotations><image"), "a.xml: cannot be read (unclosed token")
     refused(written("a.xml", "<mxfile/>"), "its root is `mxfile`; expected `annotations`")
     box = '<box label="tree" xtl="0" ytl="0" xbr="5" ybr="5"/>'
