@@ -100,7 +100,9 @@ def usage_faults(program: click.Group, words: list[str]) -> Iterator[str]:
     except click.UsageError as error:
         yield error.format_message()
         return
-    if left and not isinstance(command, click.Group):
+    if isinstance(command, click.Group) and left and command is not program:
+        yield from usage_faults(command, left)
+    elif left and not isinstance(command, click.Group):
         yield f"{name}: {' '.join(left)} is too much"
     for parameter in command.params:
         if isinstance(parameter.type, click.Choice) and isinstance(value := values.get(parameter.name or ""), str):
@@ -119,6 +121,7 @@ def test_what_counts_as_a_fault() -> None:
     )
     for bad, fault in {
         "lsu-onto validat x.tax": "no command validat",
+        "lsu-seg review export out --too cvat": "No such option",
         "lsu-seg scan idd --data-rot x": "No such option '--data-rot'. Did you mean",
         "lsu-onto export idd --to yaml": "'yaml' is not one of",
         "lsu-onto explain 306 307": "explain: 307 is too much",

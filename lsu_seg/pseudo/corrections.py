@@ -112,6 +112,11 @@ class Corrections:
     def __len__(self) -> int:
         return len(self._lines)
 
+    @property
+    def shown_images(self) -> int:
+        """The number of images that people were shown."""
+        return len(self._shown)
+
     def path(self, key: str) -> Path:
         return self.root / f"{key}.png"
 

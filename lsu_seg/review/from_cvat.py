@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from pathlib import PurePosixPath
@@ -43,6 +44,7 @@ def read_xml(place: str, file: BinaryIO) -> Iterator[Returned]:
                 of = f"{place}: image `{name}`"
                 shapes = sorted(element, key=lambda shape: int(shape.get("z_order", "0")))  # stable
                 yield Returned(of, stem_of(name), partial(_layers, of, shapes), by, time)
+                element.clear()  # there may be thousands of images
     except (ElementTree.ParseError, ValueError) as error:
         raise ReviewError(f"{place}: cannot be read ({error}); {_EXPECTED}") from error
 
@@ -83,12 +85,17 @@ def decode(shape: Mapping[str, str], height: int, width: int) -> NDArray[np.bool
 
 
 def _polygon(points: str, height: int, width: int) -> NDArray[np.bool_]:
-    from PIL import Image, ImageDraw
-
-    corners = [tuple(float(value) - 0.5 for value in point.split(",")) for point in points.split(";")]
-    image = Image.new("1", (width, height))
-    ImageDraw.Draw(image).polygon(corners, fill=1)
-    return np.array(image)
+    """The pixels whose centres lie inside, so that polygons with a common edge share no pixel and leave none out."""
+    corners = [(float(x), float(y)) for x, y in (point.split(",") for point in points.split(";"))]
+    crossed = np.zeros((height, width + 1), np.int64)
+    for (x0, y0), (x1, y1) in zip(corners, [*corners[1:], corners[0]], strict=True):
+        top, bottom = (min(max(math.ceil(y - 0.5), 0), height) for y in sorted((y0, y1)))
+        if top < bottom:
+            rows = np.arange(top, bottom)
+            x = x0 + (rows + 0.5 - y0) * (x1 - x0) / (y1 - y0)
+            crossed[rows, np.clip(np.ceil(x - 0.5), 0, width).astype(int)] += 1
+    inside: NDArray[np.bool_] = np.cumsum(crossed, 1)[:, :-1] % 2 == 1
+    return inside
 
 
 def read_masks(place: str, names: list[str], read: Callable[[str], bytes]) -> Iterator[Returned]:
@@ -122,8 +129,11 @@ def read_masks(place: str, names: list[str], read: Callable[[str], bytes]) -> It
 def _colours(place: str, read: Callable[[], bytes], colours: Mapping[int, str], height: int, width: int) -> Layers:
     from PIL import Image
 
-    with Image.open(io.BytesIO(read())) as image:
-        pixels = np.asarray(image.convert("RGB")).astype(np.int64)
+    try:
+        with Image.open(io.BytesIO(read())) as image:
+            pixels = np.asarray(image.convert("RGB")).astype(np.int64)
+    except (OSError, ValueError, SyntaxError) as error:
+        raise ReviewError(f"{place}: its mask cannot be read ({error}); export again") from error
     values = pixels[..., 0] << 16 | pixels[..., 1] << 8 | pixels[..., 2]
     for value in np.unique(values).tolist():
         if value not in colours:

@@ -66,7 +66,9 @@ def _layers(
 ) -> Layers:
     try:
         values = _mask(label, read_file)
-    except (OSError, ValueError, KeyError, TypeError, zlib.error, binascii.Error) as error:
+        if values.ndim != 2:
+            raise ValueError(f"it has {values.ndim} dimensions")
+    except (OSError, ValueError, SyntaxError, KeyError, TypeError, zlib.error, binascii.Error) as error:
         raise ReviewError(f"{place}: its mask cannot be read ({error}); {_EXPECTED}") from error
     for value in np.unique(values).tolist():
         if value and value not in targets:

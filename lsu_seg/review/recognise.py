@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import zipfile
+import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path, PurePosixPath
 
@@ -27,10 +29,11 @@ def read_returned(path: Path) -> tuple[str, Iterator[Returned]]:
         return _of_files(path, _files_below(path), lambda name: _bytes(path / name))
     if path.suffix == ".zip":
         try:
-            archive = zipfile.ZipFile(path)
+            with zipfile.ZipFile(path) as archive:
+                names = archive.namelist()
         except zipfile.BadZipFile as error:
             raise ReviewError(f"{path}: cannot be read ({error}); export again") from error
-        return _of_files(path, archive.namelist(), archive.read)
+        return _of_files(path, names, lambda name: _member(path, name))
     if path.suffix == ".xml":
         return "cvat", _read_xml(path)
     if path.suffix == ".json":
@@ -39,8 +42,6 @@ def read_returned(path: Path) -> tuple[str, Iterator[Returned]]:
 
 
 def _of_files(path: Path, names: list[str], read: Callable[[str], bytes]) -> tuple[str, Iterator[Returned]]:
-    import io
-
     plain = {PurePosixPath(name).name: name for name in names}
     if "samples.json" in plain:
         folder = PurePosixPath(plain["samples.json"]).parent
@@ -63,6 +64,14 @@ def _files_below(path: Path) -> list[str]:
 def _bytes(path: Path) -> bytes:
     with open_to_read(path) as file:
         return file.read()
+
+
+def _member(path: Path, name: str) -> bytes:
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return archive.read(name)
+    except (zipfile.BadZipFile, zlib.error, RuntimeError, EOFError, KeyError) as error:  # encrypted, cut off, damaged
+        raise ReviewError(f"{path}: `{name}` cannot be read ({error}); export again") from error
 
 
 def _read_xml(path: Path) -> Iterator[Returned]:

@@ -70,7 +70,8 @@ def import_corrections(
     tool, images = read_returned(path)
     taken: dict[str, _Taken] = {}
     problems: list[str] = []
-    for returned in track(images, f"reading {path.name}", len(names)):
+    shown = sum(each.shown_images for each in corrections.values())
+    for returned in track(images, f"reading {path.name}", shown or len(names)):
         item = names.get(returned.name)
         if item is None:
             problems.append(

@@ -10,23 +10,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from helpers.reviewed import CAR, GRASS, GREEN, SKY, TREE, Edit, Reviewed, copy_of, corrected, make
+from helpers.reviewed import CAR, GRASS, GREEN, SKY, TREE, Edit, Reviewed, corrected
 from helpers.tiny import VOID, read
 from lsu_seg.export.run import export_dataset
 from lsu_seg.pseudo.corrections import Corrections, corrections_of, corrections_state, has_corrections
 from lsu_seg.pseudo.records import finished, read_records
 from lsu_seg.pseudo.sample import read_sample
 from lsu_seg.review import TOOLS
-
-
-@pytest.fixture(scope="module")
-def labelled(tmp_path_factory: pytest.TempPathFactory) -> Reviewed:
-    return make(tmp_path_factory.mktemp("labelled"))
-
-
-@pytest.fixture
-def world(labelled: Reviewed, tmp_path: Path) -> Reviewed:
-    return copy_of(labelled, tmp_path / "world")
 
 
 def painting(world: Reviewed, stem: str, row: int, channel: int) -> Edit:

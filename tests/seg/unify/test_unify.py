@@ -10,6 +10,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from mmengine.config import Config
@@ -21,11 +22,14 @@ from lsu_seg.errors import ConfigError
 from lsu_seg.evaluation.compare import compare
 from lsu_seg.openmmlab.compat import load_checkpoint
 from lsu_seg.openmmlab.config import load_config, search_in
+from lsu_seg.pseudo.corrections import Corrections, Line, corrections_of
 from lsu_seg.pseudo.errors import OutputError
+from lsu_seg.pseudo.records import checksum, read_records
 from lsu_seg.runtime.processes import ProcessError
 from lsu_seg.unify import configs, report, students, unify
 from lsu_seg.unify.checks import check_config
 from lsu_seg.unify.stages import Done, Stage, run_stages
+from lsu_seg.unify.stages import _digest as digest
 
 MODEL_NAMES = ["teacher", "student_raw", "student_constrained", "student_set"]
 EVALUATIONS = [f"evaluate-{m}" for m in MODEL_NAMES]
@@ -347,6 +351,26 @@ def test_lost_results_are_made_again(project: Project) -> None:
     before = json.loads((project.work / "results.json").read_text())["student_raw"]
     assert project.run() == {"student-raw", "evaluate-student_raw", "report"}
     assert project.results["student_raw"] == before
+
+
+def test_corrected_labels_have_students_trained_anew_that_learn_from_them(project: Project) -> None:
+    stages = {stage.name: stage for stage in unify.Method(config(project.root), project.work, 0).stages()}
+    records = {name: json.loads((stage.folder / "stage.json").read_text()) for name, stage in stages.items()}
+    done = {name: Done(record["key"], record["result"]) for name, record in records.items()}
+
+    def changed() -> set[str]:
+        return {name for name, stage in stages.items() if digest(stage.key(done)) != records[name]["key"]}
+
+    labels = project.work / "pseudo/town/constrained"
+    key = next(read_records(labels))["key"]
+    corrections = Corrections(corrections_of(labels), "demo v1", ["any"])
+    assert corrections.root == project.work / "corrections/town"
+    assert changed() == set()
+    assert stages["pseudo-town"].complete(None)
+    pixels = corrections.encode(np.zeros((2, 2), bool), np.zeros((2, 2), int))
+    corrections.keep(Line(key, checksum(pixels), 0, "", "", "", "", "", "cvat"), pixels)
+    assert changed() == {"score-town", "student-constrained", "student-set", "report"}
+    assert not stages["pseudo-town"].complete(None)  # until the label has them
 
 
 def test_labels_that_do_not_say_what_they_depend_on_are_not_reused(project: Project) -> None:
