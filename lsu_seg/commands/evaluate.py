@@ -80,7 +80,7 @@ def evaluate(
     from lsu_seg.models.factory import find as find_factory
     from lsu_seg.models.hf_models import weight_files
     from lsu_seg.models.hub import pin
-    from lsu_seg.openmmlab.parts import weights_in
+    from lsu_seg.openmmlab.parts import models_in, weights_in
     from lsu_seg.pseudo.errors import check_output
     from lsu_seg.pseudo.output import file_sha256
     from lsu_seg.teachers.computing import Computing
@@ -90,19 +90,22 @@ def evaluate(
     cfg = load(config, data_root, work_dir, options, search)
     folder = Path(output or f"{cfg.work_dir}/evaluation")
     check_output(folder, {})  # now, and not after the evaluation
-    pin(cfg.get("model"))
+    for model, _ in models_in(cfg.get("model")):
+        pin(model)
     computing = Computing(precision or "fp32", compile)
     measured = measure(cfg, checkpoint, _sets(datasets, source, search), quiet=True, computing=computing)
     if not is_main_process():
         return
-    weights = checkpoint or weights_in(cfg.model) or ""
-    if is_factory(weights):
-        files_of_it = code_files(find_factory(weights))
-    else:
-        files_of_it = [Path(weights)] if checkpoint else list(weight_files(weights))
+    weights = [checkpoint or own or weights_in(model) or "" for model, own in models_in(cfg.model)]
+    files_of_it: list[Path] = []
+    for (_, own), brought in zip(models_in(cfg.model), weights, strict=True):
+        if is_factory(brought):
+            files_of_it += code_files(find_factory(brought))
+        else:
+            files_of_it += [Path(brought)] if checkpoint or own else weight_files(brought)
     model = {
         "config": Path(config).name,
-        "checkpoint": weights,
+        "checkpoint": " ".join(weights),
         "sha256": " ".join(map(file_sha256, files_of_it)),
         "precision": computing.precision,
         "compile": computing.compile,

@@ -71,6 +71,19 @@ def check_work_dir(cfg: Config) -> None:
         raise ConfigError(f"`work_dir` is {cfg.work_dir!r}; expected a folder, as in `work_dir = 'work/NAME'`")
 
 
+def models_in(model: Any) -> list[tuple[Any, str | None]]:
+    """The models of a config, each with its own checkpoint: those of an `Ensemble`, or else the model itself.
+
+    >>> models_in({"type": "Ensemble", "teachers": [{"model": {"type": "A"}, "checkpoint": "a.pth"}]})
+    [({'type': 'A'}, 'a.pth')]
+    """
+    if not is_type(model, "Ensemble"):
+        return [(model, None)]
+    teachers = model.get("teachers")
+    several = teachers if isinstance(teachers, (list, tuple)) else ()
+    return [(t["model"], t.get("checkpoint")) for t in several if isinstance(t, Mapping) and "model" in t]
+
+
 def weights_in(model: Mapping[str, Any]) -> str | None:
     """What brings the weights of a model that needs no checkpoint: a folder, a file, or the function that makes it.
 

@@ -7,7 +7,6 @@ import copy
 import io
 import itertools
 import logging
-import struct
 import warnings
 from pathlib import Path
 from typing import Any
@@ -20,14 +19,14 @@ from mmengine.model import BaseDataPreprocessor, MMDistributedDataParallel, is_m
 from mmengine.runner import Runner
 
 from lsu_onto import make_folder, write_atomic
-from lsu_seg.errors import ConfigError, TeacherError, UserError, no_file
+from lsu_seg.errors import ConfigError, no_file
 from lsu_seg.openmmlab.config import is_type
 from lsu_seg.openmmlab.failures import named
 from lsu_seg.openmmlab.mmdet import check_mmdet
-from lsu_seg.openmmlab.parts import check_parts, weights_in
+from lsu_seg.openmmlab.parts import check_parts, models_in, weights_in
 from lsu_seg.openmmlab.recompute import recompute_in_backward
 from lsu_seg.openmmlab.stated_classes import stated_classes
-from lsu_seg.openmmlab.weights import adopt, check_finite, check_kind, check_weights, misfit
+from lsu_seg.openmmlab.weights import adopt, check_finite, check_kind, check_weights, readable
 from lsu_seg.runtime.allocator import keep_freed_memory
 from lsu_seg.runtime.launch import join_ranks
 
@@ -230,6 +229,17 @@ def _check_normalised(model: Any) -> None:
 
 def check_checkpoint(cfg: Config, checkpoint: str | Path | None) -> None:
     """Refuse a file that is no checkpoint, and a model without weights, before the model is built."""
+    if is_type(cfg.model, "Ensemble"):
+        if checkpoint is not None:
+            raise ConfigError(
+                f"an Ensemble has several teachers, each with its own `checkpoint`: leave out `{checkpoint}`"
+            )
+        for i, (model, own) in enumerate(models_in(cfg.model)):
+            try:
+                check_checkpoint(Config(dict(model=dict(model))), own)
+            except ConfigError as e:
+                raise ConfigError(f"`model.teachers.{i}`: {e}") from e
+        return
     if checkpoint is None:
         if weights_in(cfg.model) is None:
             raise ConfigError("the config's model has random weights: give the CHECKPOINT of a trained one")
@@ -267,17 +277,8 @@ def runner_with_checkpoint(cfg: Config, checkpoint: str | Path | None, quiet: bo
     if is_type(cfg.model, "TorchSegmentor"):
         cfg.model.pop("checkpoint", None)  # what it began with may be on another machine
     runner = build_runner(cfg, quiet)
-    try:
+    with readable(str(checkpoint)):
         loaded = runner.load_checkpoint(str(checkpoint), strict=True)
-    except UserError:
-        raise
-    except (EOFError, KeyError, IndexError, ValueError, TypeError, AttributeError, OSError, struct.error) as e:
-        if isinstance(e, OSError) and e.filename:  # torch says `Invalid argument` of some files that are cut off
-            raise
-        raise TeacherError(f"`{checkpoint}` is not a checkpoint, or is cut off; get the file again") from e
-    except RuntimeError as e:
-        what = "cannot be read" if "PytorchStreamReader" in str(e) else "does not fit the config's model"
-        raise TeacherError(f"`{checkpoint}` {what}: {misfit(e)}") from e
     model: Any = getattr(runner.model, "module", runner.model)
     check_finite(str(checkpoint), model)
     if why := getattr(model, "unsaved", ""):

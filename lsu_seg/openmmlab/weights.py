@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import re
+import struct
 import zipfile
 import zlib
 from collections.abc import Collection, Iterator, Mapping, MutableMapping
@@ -15,7 +17,7 @@ from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
 from lsu_onto import open_to_read
-from lsu_seg.errors import TeacherError
+from lsu_seg.errors import TeacherError, UserError
 
 _AGAIN = "get the file again"
 _KINDS = (
@@ -324,6 +326,26 @@ def weight_bytes(value: Any) -> bytes:
     saved = io.BytesIO()
     torch.save(value, saved)
     return saved.getvalue()
+
+
+@contextlib.contextmanager
+def readable(checkpoint: str) -> Iterator[None]:
+    """What torch and mmengine raise of a checkpoint that is cut off, or of another model, becomes a refusal.
+
+    Raises:
+        TeacherError: it cannot be read, or does not fit.
+    """
+    try:
+        yield
+    except UserError:
+        raise
+    except (EOFError, KeyError, IndexError, ValueError, TypeError, AttributeError, OSError, struct.error) as e:
+        if isinstance(e, OSError) and e.filename:  # torch says `Invalid argument` of some files that are cut off
+            raise
+        raise TeacherError(f"`{checkpoint}` is not a checkpoint, or is cut off; get the file again") from e
+    except RuntimeError as e:
+        what = "cannot be read" if "PytorchStreamReader" in str(e) else "does not fit the config's model"
+        raise TeacherError(f"`{checkpoint}` {what}: {misfit(e)}") from e
 
 
 def misfit(error: RuntimeError) -> str:

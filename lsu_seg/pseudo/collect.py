@@ -18,7 +18,7 @@ from lsu_seg.audit.sample import GRID, UNSEEN
 from lsu_seg.decode.points import covered, p_at
 from lsu_seg.pseudo.output import OutputFolder
 from lsu_seg.runtime.transfer import to_host
-from lsu_seg.teachers import Band, SegmentorTeacher
+from lsu_seg.teachers import Band, EnsembleTeacher, SegmentorTeacher
 
 _SPARE = 4
 """So many times the pixels are drawn where the teacher may have skipped some; the first that it saw are kept."""
@@ -35,7 +35,12 @@ class Collector:
     """
 
     def __init__(
-        self, teacher: SegmentorTeacher, constraint: Constraint, images: int, out: OutputFolder, todo: Container[str]
+        self,
+        teacher: SegmentorTeacher | EnsembleTeacher,
+        constraint: Constraint,
+        images: int,
+        out: OutputFolder,
+        todo: Container[str],
     ) -> None:
         self._teacher, self._rows, self._per_image = teacher, len(constraint.classes), per_image(images)
         self._smallest = Smallest(self._rows)
@@ -62,8 +67,7 @@ class Collector:
         wanted = wants[:-1] & (pixels > 0)
         if not grid and not wanted.any():
             return None
-        settings = self._teacher.settings
-        skips = not settings.keep_windows and self._teacher.plan(image_size, rows.shape).window is not None
+        skips = self._teacher.may_skip(image_size, (rows.shape[0], rows.shape[1]))
         spare = _SPARE if skips and not needed.all() else 1
         # With a grid, whether the teacher saw anything of a row is asked of all rows, whatever this worker keeps.
         number = np.where(wanted | grid, self._per_image * spare, 0)

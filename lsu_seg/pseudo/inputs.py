@@ -24,6 +24,7 @@ from lsu_seg.label_files import container
 from lsu_seg.models.factory import code_sha256, make
 from lsu_seg.models.factory import find as find_factory
 from lsu_seg.openmmlab.config import is_type
+from lsu_seg.openmmlab.parts import models_in
 from lsu_seg.openmmlab.weights import weight_bytes
 from lsu_seg.pseudo.output import file_sha256
 from lsu_seg.pseudo.records import INPUTS, STATED
@@ -144,14 +145,18 @@ def modules_sha256(config: Any) -> dict[str, str]:
             files = [Path(spec.origin)]
         text = "".join(f"{file_sha256(file)}\n" for file in sorted(files))
         digests[name] = hashlib.sha256(text.encode()).hexdigest()
-    model = config.get("model") or {}
-    if is_type(model, "TorchSegmentor") and isinstance(model.get("factory"), str):
-        digests[Path(model["factory"]).name] = code_sha256(find_factory(model["factory"]))
+    for model, _ in models_in(config.get("model") or {}):
+        if is_type(model, "TorchSegmentor") and isinstance(model.get("factory"), str):
+            name = Path(model["factory"]).name
+            digest = code_sha256(find_factory(model["factory"]))
+            digests[name] = digest if digests.get(name, digest) == digest else f"{digests[name]} {digest}"
     return digests
 
 
 def weights_by_code(model: Mapping[str, Any]) -> str:
     """sha256 of the weights that the function of a `TorchSegmentor` loads; nothing where they are in a checkpoint."""
+    if is_type(model, "Ensemble"):
+        return " ".join(weights_by_code(one) for one, checkpoint in models_in(model) if checkpoint is None)
     if not is_type(model, "TorchSegmentor") or model.get("checkpoint"):
         return ""
     return tensors_sha256(make(find_factory(model["factory"]), model.get("args") or {}))

@@ -5,14 +5,12 @@ from __future__ import annotations
 import contextlib
 import copy
 import hashlib
-import itertools
 import json
 import logging
 import os
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, closing
-from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -32,18 +30,19 @@ from lsu_seg.openmmlab.compat import load_checkpoint
 from lsu_seg.openmmlab.config import is_type
 from lsu_seg.openmmlab.registry import LOOPS, register
 from lsu_seg.openmmlab.stated_classes import stated_classes
+from lsu_seg.pseudo.asked import asked, device_of
 from lsu_seg.pseudo.collect import Collector
 from lsu_seg.pseudo.corrections import Corrections, corrections_of, inside
 from lsu_seg.pseudo.errors import OutputError, check_output_settings
 from lsu_seg.pseudo.image import LabelledImage
-from lsu_seg.pseudo.inputs import Inputs, Noting, dataset_sha256, modules_sha256, tensors_sha256
+from lsu_seg.pseudo.inputs import Inputs, Noting, dataset_sha256, modules_sha256
 from lsu_seg.pseudo.lock import check_free
-from lsu_seg.pseudo.output import OutputFolder, file_sha256, labelled_with, some_of
+from lsu_seg.pseudo.output import OutputFolder, labelled_with, some_of
 from lsu_seg.pseudo.pipeline import Behind, ahead, one_behind
 from lsu_seg.pseudo.statistics import Statistics
 from lsu_seg.runtime.progress import progress, track
-from lsu_seg.teachers import Band, SegmentorTeacher, Views
-from lsu_seg.teachers.computing import Computing, ComputingNetwork
+from lsu_seg.teachers import Band, EnsembleTeacher, SegmentorTeacher, Views
+from lsu_seg.teachers.computing import Computing
 
 _HELD = 64 << 20
 """A band's evidence of at most this many bytes waits for the next band's forward pass before it is let go: where there
@@ -124,9 +123,7 @@ class PseudoLabelLoop(BaseLoop):
 
     @cached_property
     def _device(self) -> torch.device:
-        model = self.runner.model  # a frozen network has no parameters, and its segmentor has buffers
-        device: torch.device = next(itertools.chain(model.parameters(), model.buffers())).device
-        return device
+        return device_of(self.runner.model)
 
     @cached_property
     def decoder(self) -> Decoder:
@@ -157,22 +154,11 @@ class PseudoLabelLoop(BaseLoop):
             "pipeline": [dict(t) for t in self.runner.cfg.test_dataloader.dataset.pipeline],
             "model_sha256": _config_sha256(self.runner.cfg),
             "modules_sha256": modules_sha256(self.runner.cfg),
-            "checkpoint_sha256": self._weights_sha256(),
-            **({"teacher": origin} if (origin := getattr(self._model, "origin", "")) else {}),
             "batch_size": self.dataloader.batch_size,
-            **self.views.manifest(),
-            **self.computing.manifest(),
+            **self._of_teacher,
             "threshold": self.threshold,
             "decoder": self.decoder.name,
         }
-
-    def _weights_sha256(self) -> str:
-        """sha256 of the checkpoint, and of the files that the model loads itself (`HFSegmentor`): with a checkpoint,
-        only those that say what the model is and how images are normalised."""
-        files = list(getattr(self._model, "weight_files", ()))
-        if self.runner._load_from:
-            files = [self.runner._load_from, *(f for f in files if f.suffix == ".json")]
-        return " ".join(file_sha256(f) for f in files) or f"none: {tensors_sha256(self._model)}"
 
     @property
     def _model(self) -> Any:
@@ -185,13 +171,13 @@ class PseudoLabelLoop(BaseLoop):
     def run(self) -> dict[str, float]:
         """Label the dataset. Returns counts and speed."""
         self._take_stated_classes()
-        model = getattr(self.runner.model, "module", self.runner.model)
-        with ComputingNetwork(model, self.computing, self._device) as network:
-            teacher = SegmentorTeacher(model, self.constraint.source_classes, self.views, network)
-            self.computing = replace(self.computing, compile=network.compiled)  # what the manifest says
+        with asked(self._model, self.constraint, self.views, self.computing, self._device, self.runner._load_from) as (
+            teacher,
+            self._of_teacher,
+        ):
             return self._run(teacher)
 
-    def _run(self, teacher: SegmentorTeacher) -> dict[str, float]:
+    def _run(self, teacher: SegmentorTeacher | EnsembleTeacher) -> dict[str, float]:
         wanted = [(self.out_dir, self.manifest(constrained=True))]
         if self.raw_dir:
             wanted.append((self.raw_dir, self.manifest(constrained=False)))
@@ -267,7 +253,9 @@ class PseudoLabelLoop(BaseLoop):
                 " beside them"
             )
 
-    def _label(self, teacher: SegmentorTeacher, out: OutputFolder, raw: OutputFolder | None) -> dict[str, float]:
+    def _label(
+        self, teacher: SegmentorTeacher | EnsembleTeacher, out: OutputFolder, raw: OutputFolder | None
+    ) -> dict[str, float]:
         statistics = Statistics(teacher.counts)
         todo = set().union(*self._todo)
         self._collector = Collector(teacher, self.constraint, len(self.dataloader.dataset), out, self._todo[0])
@@ -306,7 +294,8 @@ class PseudoLabelLoop(BaseLoop):
             )
         for line in [*findings, *statistics.findings()]:
             _tell(line)
-        return statistics.summary()
+        seconds = teacher.seconds() if isinstance(teacher, EnsembleTeacher) else {}
+        return statistics.summary() | {f"seconds of {name}": value for name, value in seconds.items()}
 
     def _corrected(self, item: LabelledImage, out: OutputFolder) -> tuple[Any, ...]:
         """What a person corrected in an image, and where its annotation allows that; nothing of most images."""
@@ -322,7 +311,7 @@ class PseudoLabelLoop(BaseLoop):
         return correction, inside(self.constraint, item.rows, correction.labels)
 
     def _decoding(
-        self, teacher: SegmentorTeacher, batches: Iterable[dict[str, Any]], with_raw: bool
+        self, teacher: SegmentorTeacher | EnsembleTeacher, batches: Iterable[dict[str, Any]], with_raw: bool
     ) -> Iterator[LabelledImage]:
         """Yield each image as soon as the work on its labels has been started."""
         for batch in batches:
@@ -340,7 +329,7 @@ class PseudoLabelLoop(BaseLoop):
                 yield from self._decode_group(teacher, group, with_raw)
 
     def _decode_group(
-        self, teacher: SegmentorTeacher, group: list[LabelledImage], with_raw: bool
+        self, teacher: SegmentorTeacher | EnsembleTeacher, group: list[LabelledImage], with_raw: bool
     ) -> Iterator[LabelledImage]:
         """Decode the images of a group, and yield them one by one."""
         for item in group:
@@ -425,7 +414,7 @@ def _agree_on_name(wanted: list[tuple[str, dict[str, Any]]]) -> str:
 
 
 def _bytes(views: Sequence[View | QueryView]) -> int:
-    return sum((v.masks if isinstance(v, QueryView) else v.logits).nbytes for v in views)
+    return sum(v.maps.nbytes for v in views)
 
 
 def _tell(line: str) -> None:
@@ -443,6 +432,8 @@ def _config_sha256(cfg: Config) -> str:
     def settings(value: Any) -> Any:
         if isinstance(value, dict):
             kept = {k: v for k, v in value.items() if k not in ("pretrained", "init_cfg", "checkpoint")}
+            if is_type(kept, "Ensemble"):  # the maps that are found there are in the manifest
+                kept.pop("paths", None)
             if is_type(kept, "TorchSegmentor"):  # its code is hashed, wherever that lies
                 kept["factory"] = Path(str(kept.get("factory"))).name
             return {k: settings(v) for k, v in kept.items()}

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +14,11 @@ import lsu_onto
 from lsu_onto import Constraint
 from lsu_seg.errors import ConfigError
 from lsu_seg.layout.pairs import DatasetError
+from lsu_seg.models.ensemble import named
 from lsu_seg.models.factory import is_factory
 from lsu_seg.models.hf_models import PROMPTED, architecture
 from lsu_seg.models.hub import CONFIG, described, hub_name, pinned
-from lsu_seg.openmmlab.config import LOAD, load_config, renamed
+from lsu_seg.openmmlab.config import LOAD, load_config, merge, renamed
 from lsu_seg.openmmlab.parts import weights_in
 
 CONFIG_SUFFIXES = (".py", ".yaml", ".yml", ".json")
@@ -80,7 +82,7 @@ def pseudo_label_config(
         data_root: the dataset's folder.
         teacher: a config of MMSegmentation; or a Hugging Face folder; or the name of a model on a Hugging Face hub,
             `owner/name[@revision]`; or a checkpoint of data-priors; or a function that makes a network, as
-            `TorchSegmentor` takes it.
+            `TorchSegmentor` takes it; or a file that lists several of them as `teachers`.
         checkpoint: the checkpoint of the config, or of the network; None if the teacher brings its own weights.
         output: folder of the labels.
         split: the split to label.
@@ -100,6 +102,10 @@ def pseudo_label_config(
     if splits and split not in splits:
         raise DatasetError(f"`{taxonomy}` has no split `{split}`; it has {', '.join(splits)}")
     config = _teacher_config(teacher, checkpoint, lambda: lsu_onto.load(taxonomy, source, paths))
+    if isinstance(config["model"], list):
+        c = lsu_onto.load(taxonomy, source, paths)
+        own = source or f"{c.source} {c.source_version}"
+        config["model"] = dict(type="Ensemble", source=own, paths=list(paths), teachers=config["model"])
     dataset: dict[str, Any] = dict(
         type="TaxDataset",
         taxonomy=taxonomy,
@@ -171,6 +177,8 @@ def _teacher_config(teacher: str, checkpoint: str | None, constraint: Callable[[
         return _by_lsu_seg(dict(type="HFSegmentor", hf=hf))
     _check_no_network(Path(teacher))
     cfg = load_config(teacher)
+    if "teachers" in cfg and "model" not in cfg:
+        return ensemble_config(teacher, checkpoint, cfg.to_dict(), constraint)
     if not isinstance(cfg.get("model"), dict):
         raise ConfigError(f"{teacher} has no `model = dict(type=…, …)`, so it is no teacher's config")
     if checkpoint is None and weights_in(cfg.model) is None:
@@ -179,6 +187,70 @@ def _teacher_config(teacher: str, checkpoint: str | None, constraint: Callable[[
     imports = kept.get("custom_imports") or {}
     kept["custom_imports"] = {**imports, "imports": list(dict.fromkeys([*_listed(imports.get("imports")), "lsu_seg"]))}
     return {"default_scope": "mmseg", "log_level": "WARNING", **kept}
+
+
+def ensemble_config(
+    file: str, checkpoint: str | None, listed: Mapping[str, Any], constraint: Callable[[], Constraint]
+) -> dict[str, Any]:
+    """The config of a file that lists several teachers; `model` is the list of `Ensemble.teachers`.
+
+    Args:
+        file: for messages. checkpoint: must be None, because each teacher has its own.
+        listed: what the file says: `teachers`, each with `teacher` and `checkpoint` as on the command line, `set`,
+            which changes keys of its config, and the settings of an `Ensemble`'s teacher.
+        constraint: of the labels, whose source says what its classes look like.
+    """
+    if checkpoint is not None:
+        raise ConfigError(f"`--checkpoint {checkpoint}`: in {file}, each teacher has its own `checkpoint`")
+    teachers = listed["teachers"]
+    if not isinstance(teachers, list) or not teachers or not all(isinstance(one, dict) for one in teachers):
+        raise ConfigError(f"{file}: `teachers` is {teachers!r}; expected a list of `teacher: …, checkpoint: …`")
+    if more := [key for key in listed if key not in ("teachers", "custom_imports")]:
+        raise ConfigError(f"{file}: nothing reads the key `{more[0]}` beside `teachers`")
+    out: list[dict[str, Any]] = []
+    imports: list[str] = _listed((listed.get("custom_imports") or {}).get("imports"))
+    for i, given in enumerate(teachers):
+        one, where = dict(given), f"{file}: `teachers.{i}`"
+        who, weights, changes = one.pop("teacher", None), one.pop("checkpoint", None), one.pop("set", None) or {}
+        if not isinstance(who, str):
+            raise ConfigError(f"{where} has `teacher: {who}`; expected what `--teacher` takes")
+        if not isinstance(changes, dict):
+            raise ConfigError(f"{where} has `set: {changes}`; expected keys of its config, `set: {{model.KEY: VALUE}}`")
+        if "flip" in one:  # as on the command line
+            one["flips"] = [False, True] if one.pop("flip") else [False]
+        try:
+            cfg = Config(
+                _teacher_config(who, weights, partial(_described, one.get("source"), constraint)), filename=file
+            )
+            merge(cfg, changes)
+        except ConfigError as e:
+            raise ConfigError(f"{where}: {e}") from e
+        if isinstance(cfg.model, list):
+            raise ConfigError(f"{where}: {who} lists teachers itself: write them into {file}")
+        model = cfg.model.to_dict()
+        if cfg.get("data_preprocessor") is not None:
+            model.setdefault("data_preprocessor", cfg.data_preprocessor.to_dict())
+        imports += _listed(cfg.custom_imports.imports)
+        name = one.pop("name", None) or _name(who, weights)
+        taken = {other["name"] for other in out}
+        out.append(dict(name=name if name not in taken else f"{name}-{i + 1}", model=model, checkpoint=weights, **one))
+    named(out)  # which looks at all of their settings
+    config = _by_lsu_seg({})
+    return {**config, "model": out, "custom_imports": dict(imports=list(dict.fromkeys([*imports, "lsu_seg"])))}
+
+
+def _described(source: str | None, constraint: Callable[[], Constraint]) -> Constraint:
+    """What says what the classes of a teacher look like."""
+    return constraint() if source is None else lsu_onto.load(source, source)
+
+
+def _name(teacher: str, checkpoint: str | None) -> str:
+    """What a teacher is called: as its weights, or as what it is made from.
+
+    >>> _name("nets/mine.py:build", "work/city.pth"), _name("nvidia/segformer-b5@main", None)
+    ('city', 'segformer-b5')
+    """
+    return Path(checkpoint or teacher.partition("@")[0]).name.partition(".")[0]
 
 
 def _check_no_network(file: Path) -> None:
@@ -193,7 +265,12 @@ def _check_no_network(file: Path) -> None:
     targets = [target for node in tree.body if isinstance(node, ast.Assign) for target in node.targets]
     assigned = {target.id for target in targets if isinstance(target, ast.Name)}
     functions = [node.name for node in tree.body if isinstance(node, ast.FunctionDef)]
-    if functions and file.suffix == ".py" and not assigned & {"model", "_base_"} and "read_base" not in ast.dump(tree):
+    if (
+        functions
+        and file.suffix == ".py"
+        and not assigned & {"model", "_base_", "teachers"}
+        and "read_base" not in ast.dump(tree)
+    ):
         raise ConfigError(
             f"{file} has no `model = dict(type=…, …)`, so it is no teacher's config; if one of its functions makes a"
             f" network, name it: --teacher {file}:{functions[-1]}"

@@ -14,7 +14,7 @@ from lsu_seg.errors import ConfigError
 from lsu_seg.models.hub import pin
 from lsu_seg.openmmlab.config import is_type
 from lsu_seg.openmmlab.leftovers import nothing_left
-from lsu_seg.openmmlab.parts import check_parts
+from lsu_seg.openmmlab.parts import check_parts, models_in
 from lsu_seg.openmmlab.runner import runner_with_checkpoint
 from lsu_seg.pseudo.errors import OutputError, check_output
 from lsu_seg.pseudo.output import MANIFEST
@@ -40,7 +40,8 @@ def pseudo_label(
     cfg = copy.deepcopy(cfg)
     cfg.test_evaluator = []
     _check_labelling(cfg, resume)
-    pin(cfg.model)
+    for model, _ in models_in(cfg.model):
+        pin(model)
     # Nothing is exchanged but a few numbers at the start. NCCL, which configs ask for, would watch over its peers and
     # end processes whose peers are gone.
     cfg.merge_from_dict({"env_cfg.dist_cfg.backend": "gloo"})

@@ -18,7 +18,7 @@ from lsu_seg.audit.sample import load_sample
 from lsu_seg.label_files import LabelReader, size_and_time
 from lsu_seg.layout.pairs import DatasetError, Pair, find_pairs
 from lsu_seg.openmmlab.config import merge
-from lsu_seg.openmmlab.parts import weights_in
+from lsu_seg.openmmlab.parts import models_in, weights_in
 from lsu_seg.pseudo.audited import Audited
 from lsu_seg.pseudo.inputs import modules_sha256, weights_by_code
 from lsu_seg.pseudo.oneline import pseudo_label_config, short_name
@@ -70,7 +70,10 @@ def drawn_sample(
         raise DatasetError(f"{data_root}: `{short_name(name)}` has no images there to draw a sample from")
     chosen = sorted(sorted(range(len(pairs)), key=lambda i: (seed_of(pairs[i].key), pairs[i].key))[:images])
     reader = LabelReader(constraint, unknown=unknown, root=data_root, split=split)
-    files = [*reader.tables(), *_files(weights_in(cfg.model)), *_files(checkpoint)]
+    of_teachers = [
+        file for model, own in models_in(cfg.model) for path in (weights_in(model), own) for file in _files(path)
+    ]
+    files = [*reader.tables(), *of_teachers, *_files(checkpoint)]
     key = _key(cfg, checkpoint, constraint, [pairs[i] for i in chosen], files)
     folder = work / f"{constraint.dataset}-{constraint.source}-{split}-{key}"
     labelling = folder / f"map-{constraint.content_sha256()[:8]}"

@@ -155,6 +155,10 @@ class SegmentorTeacher:
             self._plans[image, label] = plan
         return self._plans[image, label]
 
+    def may_skip(self, image: tuple[int, int], label: tuple[int, int]) -> bool:
+        """Whether some pixels of such an image may not be seen, because they are not needed."""
+        return not self.settings.keep_windows and self.plan(image, label).window is not None
+
     @cached_property
     def _blank(self) -> tuple[Tensor, Maps]:
         """A small image and the model's evidence for it. Models with a fixed input size only accept the window's."""

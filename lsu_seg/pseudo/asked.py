@@ -1,0 +1,126 @@
+"""Who is asked in a labelling run: the teacher, or the teachers of an ensemble, and what the manifest says of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from lsu_onto import Constraint
+from lsu_seg.errors import ConfigError
+from lsu_seg.models.ensemble import Ensemble, Teacher
+from lsu_seg.pseudo.inputs import tensors_sha256
+from lsu_seg.pseudo.output import file_sha256
+from lsu_seg.teachers import EnsembleTeacher, SegmentorTeacher, Views
+from lsu_seg.teachers.classes import tell
+from lsu_seg.teachers.computing import Computing, ComputingNetwork
+from lsu_seg.teachers.ensemble import Placed
+
+
+@contextmanager
+def asked(
+    model: Any, constraint: Constraint, views: Views, computing: Computing, device: torch.device, checkpoint: Any
+) -> Iterator[tuple[SegmentorTeacher | EnsembleTeacher, dict[str, Any]]]:
+    """The teacher of a run, as long as this context is open, and what its labels depend on.
+
+    Args:
+        model: the segmentor of the run, or an `Ensemble`.
+        views, computing: of the run. A teacher of an ensemble may have settings of its own.
+        checkpoint: the file that a segmentor's weights are from, where it does not bring them itself.
+
+    Raises:
+        TeacherError: see `SegmentorTeacher`. ConfigError: the ensemble is for labels of another source.
+    """
+    with ExitStack() as stack:
+        if not isinstance(model, Ensemble):
+            network = stack.enter_context(ComputingNetwork(model, computing, device))
+            teacher = SegmentorTeacher(model, constraint.source_classes, views, network)
+            origin = {"teacher": model.origin} if getattr(model, "origin", "") else {}
+            computing = replace(computing, compile=network.compiled)
+            yield (
+                teacher,
+                {
+                    "checkpoint_sha256": weights_sha256(model, checkpoint),
+                    **origin,
+                    **views.manifest(),
+                    **computing.manifest(),
+                },
+            )
+            return
+        if model.source_classes != constraint.source_classes:
+            raise ConfigError(
+                f"the ensemble's `model.source` has other classes than `{constraint.source}"
+                f" {constraint.source_version}`, in which is labelled: name that one"
+            )
+        teachers: dict[str, tuple[SegmentorTeacher, Placed]] = {}
+        entries = []
+        for one in model.teachers:
+            looks = dict(one.looks)
+            how = replace(computing, **{k: looks.pop(k) for k in ("precision", "compile") if k in looks})
+            seen = replace(views, **looks)
+            how.check_window(seen.window)
+            network = stack.enter_context(ComputingNetwork(one.model, how, device))
+            teachers[one.name] = (SegmentorTeacher(one.model, one.classes, seen, network), one.placed)
+            entries.append(_entry(one, seen, replace(how, compile=network.compiled)))
+        for line in silences(model.teachers, constraint):
+            tell(line)
+        sums = " ".join(entry["checkpoint_sha256"] for entry in entries)
+        yield EnsembleTeacher(teachers), {"checkpoint_sha256": sums, "teachers": entries}
+
+
+def _entry(teacher: Teacher, views: Views, computing: Computing) -> dict[str, Any]:
+    """What a manifest says of a teacher."""
+    mapped = {} if len(teacher.way) < 2 else {"way": list(teacher.way), "map": _digest(teacher)}
+    return {
+        "name": teacher.name,
+        "weight": teacher.weight,
+        "checkpoint_sha256": weights_sha256(teacher.model, teacher.checkpoint),
+        **({"teacher": teacher.model.origin} if getattr(teacher.model, "origin", "") else {}),
+        **mapped,
+        **views.manifest(),
+        **computing.manifest(),
+    }
+
+
+def _digest(teacher: Teacher) -> list[list[int]]:
+    """What each channel may be, by the numbers of the source's classes; void comes after the last."""
+    if teacher.to is None:
+        inverse = {channel: c for c, channel in enumerate(teacher.order or range(len(teacher.classes)))}
+        return [[inverse[channel]] for channel in range(len(teacher.classes))]
+    return [np.flatnonzero(row).tolist() for row in teacher.to]
+
+
+def weights_sha256(model: Any, checkpoint: Any) -> str:
+    """sha256 of the checkpoint, and of the files that the model loads itself (`HFSegmentor`): with a checkpoint, only
+    those that say what the model is and how images are normalised."""
+    files: list[Any] = list(getattr(model, "weight_files", ()))
+    if checkpoint:
+        files = [checkpoint, *(f for f in files if Path(f).suffix == ".json")]
+    return " ".join(file_sha256(f) for f in files) or f"none: {tensors_sha256(model)}"
+
+
+def silences(teachers: Sequence[Teacher], constraint: Constraint) -> Iterator[str]:
+    """A line for each teacher that has no evidence for some classes that the dataset's labels may get."""
+    wanted = constraint.allowed[constraint.relabel < 0, :-1].any(0)
+    for teacher in teachers:
+        if teacher.to is None:
+            continue
+        silent = [constraint.source_classes[c] for c in np.flatnonzero(wanted & ~teacher.to[:, :-1].any(0))]
+        if silent:
+            some = ", ".join(silent[:6]) + (f" and {len(silent) - 6} more" if len(silent) > 6 else "")
+            yield (
+                f"teacher `{teacher.name}`: none of its classes may be {some}; where the annotation leaves these open,"
+                " it counts against them"
+            )
+
+
+def device_of(model: Any) -> torch.device:
+    """A frozen network has no parameters, and its segmentor has buffers."""
+    device: torch.device = next(chain(model.parameters(), model.buffers())).device
+    return device
