@@ -56,16 +56,25 @@ def check_arguments(
         )
 
 
-def check_temperature(rare_classes: Any) -> None:
-    """Refuse a `rare_classes` of a CompoundDataset that is no temperature.
+def check_drawing(rare_classes: Any, oversample_thr: Any, copy_paste: Any) -> None:
+    """Refuse what a CompoundDataset cannot draw images by.
 
     Raises:
         DatasetError: what was found, and what was expected.
     """
-    if rare_classes is None:
-        return
-    if not isinstance(rare_classes, Real) or isinstance(rare_classes, bool) or not 0 < float(rare_classes) < math.inf:
+    evenly = "None to draw every image of a dataset equally often"
+    temperature = "a temperature above 0, such as 0.01, or"
+    for key, value, high, expected in (
+        ("rare_classes", rare_classes, math.inf, f"{temperature} {evenly}"),
+        ("oversample_thr", oversample_thr, 1.0, f"a share of the images, above 0 and at most 1, or {evenly}"),
+        ("copy_paste", copy_paste, math.inf, f"{temperature} None to paste nothing"),
+    ):
+        if value is None:
+            continue
+        if not isinstance(value, Real) or isinstance(value, bool) or not 0 < float(value) <= high or value == math.inf:
+            raise DatasetError(f"`{key}` of a CompoundDataset is {value!r}; expected {expected}")
+    if rare_classes is not None and oversample_thr is not None:
         raise DatasetError(
-            f"`rare_classes` of a CompoundDataset is {rare_classes!r}; expected a temperature above 0, such as 0.01, or"
-            " None to draw every image of a dataset equally often"
+            "a CompoundDataset has both `rare_classes` and `oversample_thr`, and images are drawn by one of them: leave"
+            " the other out"
         )

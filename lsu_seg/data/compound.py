@@ -7,12 +7,15 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 from mmengine.dataset import ConcatDataset, RepeatDataset
 from mmseg.datasets import MultiImageMixDataset
+from numpy.typing import NDArray
 
-from lsu_seg.data.arguments import check_temperature
+from lsu_seg.data.arguments import check_drawing
+from lsu_seg.data.copy_paste import Donors
 from lsu_seg.data.datasets import TaxDataset, no_cat_ids, tax_datasets
-from lsu_seg.data.rare import RareClasses, find_rare_classes
+from lsu_seg.data.rare import RareClasses, find_rare_classes, repeat_factors
 from lsu_seg.layout.pairs import DatasetError
 from lsu_seg.openmmlab.registry import DATASETS, register
 from lsu_seg.targets.table import TargetTable, joined
@@ -30,18 +33,28 @@ class CompoundDataset(ConcatDataset):
         rare_classes: draw images by their classes, the rarer the likelier (`rare.py`); the number is the temperature,
             0.01 in DAFormer. The shares of the datasets stay the same. Needs a `CompoundSampler`. None: every image of
             a dataset is drawn equally often.
+        oversample_thr: draw images with rare classes more often (`repeat_factors`): a class is rare if fewer than this
+            share of the images have it. The shares of the datasets stay the same. Needs a `CompoundSampler`.
+        copy_paste: what `TaxCopyPaste` pastes is drawn by classes, the rarer the likelier; the number is the
+            temperature, as in `rare_classes`.
 
     Attributes:
         table: the meaning of numbers above the void index in all targets; None without a `TaxDataset`.
         rare: with `rare_classes`, after `full_init`: odds and images of the classes.
+        repeats: with `oversample_thr`, after `full_init`: of each dataset, the factors of its images.
+        donors: with `copy_paste`, after `full_init`: where segments come from.
 
     Raises:
         DatasetError: sources, classes or palettes differ; the message says which and where. Or a member is a
-            wrapper of datasets, or `rare_classes` is out of range.
+            wrapper of datasets, or a number that images are drawn by is out of range.
     """
 
     rare_classes: float | None = None
+    oversample_thr: float | None = None
+    copy_paste: float | None = None
     rare: RareClasses | None = None
+    repeats: tuple[NDArray[np.float64], ...] | None = None
+    donors: Donors | None = None
 
     def __init__(
         self,
@@ -51,9 +64,11 @@ class CompoundDataset(ConcatDataset):
         lazy_init: bool = False,
         test_mode: bool = False,
         rare_classes: float | None = None,
+        oversample_thr: float | None = None,
+        copy_paste: float | None = None,
     ) -> None:
-        check_temperature(rare_classes)
-        self.rare_classes = rare_classes
+        check_drawing(rare_classes, oversample_thr, copy_paste)
+        self.rare_classes, self.oversample_thr, self.copy_paste = rare_classes, oversample_thr, copy_paste
         configs = []
         for config in datasets:
             check_member(config)
@@ -92,12 +107,19 @@ class CompoundDataset(ConcatDataset):
             self.find_rare()
 
     def find_rare(self) -> None:
-        """Read from the labels what `rare_classes` draws by; `use_labels` of a member asks for it again."""
-        if self.rare_classes is None:
+        """Read from the labels what images are drawn by; `use_labels` of a member asks for it again."""
+        if self.rare_classes is self.oversample_thr is self.copy_paste is None:
             return
-        self.rare = find_rare_classes([d.class_counts() for d in self.datasets], self.masses(), self.rare_classes)
+        counts, masses = [d.class_counts() for d in self.datasets], self.masses()
+        if self.oversample_thr is not None:
+            self.repeats = repeat_factors(counts, masses, self.oversample_thr)
+        if self.copy_paste is not None:
+            self.donors = Donors(self.datasets, self.weights, find_rare_classes(counts, masses, self.copy_paste))
+        if self.rare_classes is not None:
+            self.rare = find_rare_classes(counts, masses, self.rare_classes)
         for dataset in self.datasets:
-            dataset.class_odds = self.rare.odds
+            dataset.class_odds = None if self.rare is None else self.rare.odds
+            dataset.donors = self.donors
 
     def get_cat_ids(self, idx: int) -> list[int]:
         raise no_cat_ids("a CompoundDataset")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -92,6 +92,8 @@ class TaxDataset(BaseSegDataset):
         self.skip_void = False
         self.class_odds: NDArray[Any] | None = None
         """In a `CompoundDataset` with `rare_classes`: the odds of each class, by which `RareClassCrop` looks for it."""
+        self.donors: Any = None
+        """In a `CompoundDataset` with `copy_paste`: the `Donors` of `TaxCopyPaste`."""
         self._void: set[int] = set()
         self.pseudo = Path(labels) if labels else None
         self.unsure, self.loss_weight = unsure, loss_weight
@@ -271,12 +273,14 @@ class TaxDataset(BaseSegDataset):
         return self._prepare(idx, 0)
 
     def _prepare(self, idx: int, skipped: int) -> Any:
+        return self.run(self.pipeline, idx, class_odds=self.class_odds, donors=self.donors, void_skipped=skipped)
+
+    def run(self, pipeline: Callable[[dict[str, Any]], Any], idx: int, **more: Any) -> Any:
+        """What a pipeline makes of an image, with more entries of its `results`."""
         info = self.get_data_info(idx)
-        info |= {"reader": self.reader, "dataset": self.name, "skip_void": self.skip_void}
-        info["class_odds"] = self.class_odds
+        info |= {"reader": self.reader, "dataset": self.name, "skip_void": self.skip_void, **more}
         info["image_bits"] = self.constraint.layout.image_bits
-        info["void_skipped"] = skipped
-        return run_pipeline(self.pipeline, info, self.name)
+        return run_pipeline(pipeline, info, self.name)
 
     def __getitem__(self, idx: int) -> Any:
         # Where a pipeline returns None, mmengine draws a random sample of the whole dataset, which would hide errors.
@@ -306,8 +310,9 @@ class TaxDataset(BaseSegDataset):
 def no_cat_ids(what: str) -> DatasetError:
     return DatasetError(
         f"a ClassBalancedDataset asks which classes an image has, and {what} does not know without reading every label:"
-        " leave the wrapper out; `weight` of a TaxDataset says how often its images are drawn, and `class_weight` of a"
-        " loss how much a class counts"
+        " leave the wrapper out; `oversample_thr` of a CompoundDataset draws images with rare classes more often,"
+        " `weight` of a TaxDataset says how often its images are drawn, and `class_weight` of a loss how much a class"
+        " counts"
     )
 
 

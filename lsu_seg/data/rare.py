@@ -67,8 +67,34 @@ def find_rare_classes(counts: Sequence[NDArray[np.int64]], masses: Sequence[floa
         f += mass / max(sum(masses), 1e-300) * total[:k] / max(1, total[: k + 1].sum())
     exponent = np.where(f > 0, (1 - f) / temperature, -np.inf)
     odds = np.exp(exponent - exponent.max()) if (f > 0).any() else f
-    images = tuple(
-        tuple(np.flatnonzero(has) for has in ((each > 0) & (each >= MIN_IMAGE * each.sum(1, keepdims=True))).T[:k])
-        for each in counts
-    )
+    images = tuple(tuple(np.flatnonzero(has) for has in _classes_of_images(each).T) for each in counts)
     return RareClasses(f, odds / max(odds.sum(), 1e-300), images)
+
+
+def repeat_factors(
+    counts: Sequence[NDArray[np.int64]], masses: Sequence[float], threshold: float
+) -> tuple[NDArray[np.float64], ...]:
+    """How often each image is drawn, relative to one without rare classes: of each dataset, float64 `[N]`, 1 or more.
+
+    From LVIS (Gupta, Dollar and Girshick, CVPR 2019): with f_c, the share of images that have class c, a class has the
+    factor max(1, sqrt(threshold / f_c)), and an image the largest of its classes. f_c is over all datasets, each by its
+    share of the samples.
+
+    Args:
+        counts, masses: as in `find_rare_classes`. threshold: classes that fewer images have are rare.
+
+    >>> counts = np.array([[98, 0, 0, 2]] * 3 + [[90, 10, 0, 0]])  # of four images: two classes, sets, void
+    >>> [factors.tolist() for factors in repeat_factors([counts], [1.0], 1.0)]
+    [[1.0, 1.0, 1.0, 2.0]]
+    """
+    has = [_classes_of_images(each) for each in counts]
+    weights = np.asarray(masses, float) / max(sum(masses), 1e-300)
+    f = sum(weight * each.mean(0) for weight, each in zip(weights, has, strict=True) if len(each))
+    of_class = np.sqrt(np.maximum(1, threshold / np.maximum(f, 1e-300)))
+    return tuple(np.where(each, of_class, 1.0).max(1, initial=1.0) for each in has)
+
+
+def _classes_of_images(counts: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """bool `[N, K]`: whether an image has enough pixels of a class."""
+    enough: NDArray[np.bool_] = (counts > 0) & (counts >= MIN_IMAGE * counts.sum(1, keepdims=True))
+    return enough[:, :-2]

@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 from mmengine.dist import get_dist_info, sync_random_seed
+from torch import Tensor
 from torch.utils.data import Sampler
 
 from lsu_seg.data.compound import compound_of
@@ -30,6 +31,7 @@ class CompoundSampler(Sampler[int]):
     - Each rank takes the batch that brings it closest to the shares, so every rank sees every dataset.
     - The images of a dataset are shuffled, and each is drawn once, on any rank, before one is drawn again. With
       `rare_classes` of the `CompoundDataset`, images are drawn by their classes instead, and may repeat at any time.
+      With `oversample_thr`, each image is drawn at least once in every cycle, and those with rare classes more often.
 
     An epoch has as many samples as the datasets (of weight above 0) have images, divided by the number of ranks and
     rounded up to whole batches. The plan continues from epoch to epoch. It depends only on the seed and the number of
@@ -45,8 +47,8 @@ class CompoundSampler(Sampler[int]):
         endless: continue after an epoch, as `IterBasedTrainLoop` needs. For `EpochBasedTrainLoop`: False.
 
     Raises:
-        ValueError: a batch size below 1, no dataset with images and a weight above 0, or `rare_classes` without
-            `shuffle`.
+        ValueError: a batch size below 1, no dataset with images and a weight above 0, or `rare_classes` or
+            `oversample_thr` without `shuffle`.
     """
 
     def __init__(
@@ -70,8 +72,9 @@ class CompoundSampler(Sampler[int]):
         repeats = 1
         self._compound = compound
         if compound is not None:
-            if compound.rare_classes is not None and not shuffle:
-                raise ValueError("`shuffle=False` draws images in their order, and `rare_classes` by their classes")
+            for key in ("rare_classes", "oversample_thr"):
+                if getattr(compound, key) is not None and not shuffle:
+                    raise ValueError(f"`shuffle=False` draws images in their order, and `{key}` by their classes")
             self.sizes = [len(d) for d in compound.datasets]
             mass = compound.masses()
             if dataset is not compound:
@@ -86,7 +89,7 @@ class CompoundSampler(Sampler[int]):
         self._epoch = self._skipped = 0
         nothing = [0] * len(self.sizes)
         self._states = {0: _State(nothing, [nothing] * self.world_size)}
-        self._orders: dict[int, tuple[int, list[int]]] = {}
+        self._orders: dict[int, tuple[int, Any, list[int]]] = {}
 
     def __iter__(self) -> Iterator[int]:
         skipped, self._skipped = self._skipped, 0
@@ -127,16 +130,35 @@ class CompoundSampler(Sampler[int]):
         """The n-th draw from a dataset, counted over all ranks from the start of training."""
         size = self.sizes[which]
         rare = self._compound.rare if self._compound is not None else None
+        repeats = self._compound.repeats if self._compound is not None else None
         if rare is not None and (image := rare.draw(which, (self.seed & 2**63 - 1, which, n))) is not None:
             return image
         if not self.shuffle:
             return n % size
-        cycle = n // size
-        if self._orders.get(which, (-1, []))[0] != cycle:
+        factors = None if repeats is None else repeats[which]
+        length = size if factors is None else math.ceil(factors.sum() - 1e-6)
+        cycle = n // length
+        kept = self._orders.get(which)
+        if kept is None or kept[0] != cycle or kept[1] is not factors:  # new labels have other factors
             generator = torch.Generator()
             generator.manual_seed((self.seed * 1_000_003 + which) * 1_000_003 + cycle & 2**63 - 1)
-            self._orders[which] = cycle, torch.randperm(size, generator=generator).tolist()
-        return self._orders[which][1][n % size]
+            order = torch.randperm(size, generator=generator)
+            if factors is not None:
+                order = _repeated(order, torch.from_numpy(factors), length, generator)
+            kept = self._orders[which] = cycle, factors, order.tolist()
+        return kept[2][n % length]
+
+
+def _repeated(order: Tensor, factors: Tensor, length: int, generator: torch.Generator) -> Tensor:
+    """So many draws, in which each image is as often as its factor says, rounded up or down at random.
+
+    Args:
+        order: int64 `[N]`, shuffled images. factors: `[N]`, 1 or more. length: their sum, rounded up.
+    """
+    ends = factors[order].cumsum(0) * (length / factors.sum())
+    marks = torch.rand(1, generator=generator, dtype=ends.dtype) + torch.arange(length)
+    drawn = order[torch.searchsorted(ends, marks, right=True).clamp(max=len(order) - 1)]
+    return drawn[torch.randperm(length, generator=generator)]
 
 
 @dataclass

@@ -269,6 +269,7 @@ class PackTaxInputs(PackSegInputs):
         "dataset",
         "void_skipped",
         "parts",
+        "pasted",
         "unknown_pixels",
     )
 

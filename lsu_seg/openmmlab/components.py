@@ -6,11 +6,14 @@ By name, as mmengine imports what a config names: nothing in this room knows the
 from importlib import import_module
 
 for _name in (
+    "data.colour",
     "data.compound",
+    "data.copy_paste",
     "data.datasets",
     "data.samplers",
     "data.transforms",
     "evaluation.metrics",
+    "losses.category",
     "losses.mmseg",
     "models.backbones",
     "models.huggingface",

@@ -27,7 +27,7 @@ def own_table(constraint: Constraint, threshold: Threshold = None, weight: float
     if threshold is not None:
         rows = (tuple(np.flatnonzero(allowed).tolist()) for allowed in constraint.allowed)
         entries += [TargetSet(members, float(weight)) for members in rows if len(members) > 1 and k not in members]
-    return TargetTable(constraint.source, k, entries)
+    return TargetTable(constraint.source, k, entries, tuple(constraint.source_groups))
 
 
 def check_settings(num_classes: int, threshold: Threshold, weight: float) -> None:

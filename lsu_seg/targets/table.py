@@ -57,6 +57,7 @@ class TargetTable:
         source: the source taxonomy of the classes.
         num_classes: K.
         entries: the sets; duplicates are dropped.
+        groups: the group of each class in the source, `object.vehicle` or empty; () where they are not known.
 
     Raises:
         TargetError: a set with invalid classes, or too many sets.
@@ -71,6 +72,7 @@ class TargetTable:
     source: str
     num_classes: int
     entries: Iterable[TargetSet] = ()
+    groups: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         entries = tuple(dict.fromkeys(self.entries))
@@ -163,7 +165,8 @@ class TargetTable:
 def joined(tables: Iterable[TargetTable]) -> TargetTable:
     """One table with the entries of several tables of the same source."""
     first, *others = tables
-    return TargetTable(first.source, first.num_classes, [e for table in (first, *others) for e in table.entries])
+    entries = [entry for table in (first, *others) for entry in table.entries]
+    return TargetTable(first.source, first.num_classes, entries, first.groups)
 
 
 @runtime_checkable

@@ -16,11 +16,13 @@ from torch import nn
 
 from lsu_onto import Constraint
 from lsu_seg.data.compound import compound_of
+from lsu_seg.data.copy_paste import TaxCopyPaste, nested
 from lsu_seg.data.datasets import TaxDataset, tax_datasets
 from lsu_seg.data.samplers import CompoundSampler
 from lsu_seg.data.transforms import LoadTaxAnnotations, TaxMosaic
 from lsu_seg.errors import UserError
 from lsu_seg.label_files import void_index
+from lsu_seg.losses.category import CategoryLoss
 from lsu_seg.losses.mmseg import SetNLLLoss, SetOHEMPixelSampler
 from lsu_seg.models.hf_models import SET_QUERY_MODELS
 from lsu_seg.models.known_masks import NO_SETS
@@ -46,6 +48,7 @@ def check_training(model: nn.Module, loop: Any, val_dataset: Any = None) -> None
     findings = [
         *check_model(model, members),
         *check_pipelines(dataset),
+        *check_copy_paste(dataset),
         *check_sampling(loop, dataset),
         *check_validation(members[0], val_dataset),
     ]
@@ -87,13 +90,17 @@ def _check_head(name: str, head: nn.Module, constraint: Constraint, with_sets: l
     if ignored != void:
         yield f"{name} ignores {ignored}, and void is {void}: write `{last}=dict(ignore_index={void})`"
     losses = getattr(head, "loss_decode", None)
-    for loss in losses if isinstance(losses, nn.ModuleList) else [losses]:
-        if isinstance(loss, SetNLLLoss):
-            if loss.source != source:
-                yield (
-                    f"{name}'s SetNLLLoss is of `{loss.source}`, and the datasets of `{source}`: write"
-                    f" `loss_decode=dict(type='SetNLLLoss', source='{source}')`"
-                )
+    losses = list(losses) if isinstance(losses, nn.ModuleList) else [losses]
+    for loss in losses:
+        if isinstance(loss, (SetNLLLoss, CategoryLoss)) and loss.source != source:
+            kind = type(loss).__name__
+            yield (
+                f"{name}'s {kind} is of `{loss.source}`, and the datasets of `{source}`: write"
+                f" `loss_decode=dict(type='{kind}', source='{source}')`"
+            )
+        if isinstance(loss, CategoryLoss):
+            yield from _check_categories(name, constraint, alone=len(losses) == 1)
+        elif isinstance(loss, SetNLLLoss):
             weights = loss.class_weight
             if weights is not None and not isinstance(weights, (list, tuple)):
                 yield f"{name}'s SetNLLLoss has class_weight={weights}: write a list of {k} numbers, one for each class"
@@ -118,6 +125,21 @@ def _check_head(name: str, head: nn.Module, constraint: Constraint, with_sets: l
             f"{name}'s OHEMPixelSampler with a `thresh` looks up the probability of one class: write"
             f" `sampler=dict(type='{SetOHEMPixelSampler.__name__}', thresh={pixels.thresh},"
             f" min_kept={pixels.min_kept})`"
+        )
+
+
+def _check_categories(name: str, constraint: Constraint, alone: bool) -> Iterator[str]:
+    if alone:
+        yield (
+            f"{name} has a CategoryLoss alone, which does not tell the classes of a category apart: write"
+            f" `loss_decode=[dict(type='SetNLLLoss', source='{constraint.source}'), dict(type='CategoryLoss', …)]`"
+        )
+    number = len({group or channel for channel, group in enumerate(constraint.source_groups)})
+    if not 1 < number < constraint.num_classes:
+        yield (
+            f"{name} has a CategoryLoss, and the groups of `{constraint.source}` make {number} categories of"
+            f" {constraint.num_classes} classes, on which there is nothing to learn: leave the loss out, or write the"
+            " classes below `[group]` lines in the source's taxonomy"
         )
 
 
@@ -176,17 +198,38 @@ def check_pipelines(dataset: Any) -> Iterator[str]:
     """Check that the transforms read the label files, and fill in void where there is no label."""
     findings: dict[str, list[str]] = {}
     for member, mixing in _mixed(dataset, []):
-        own, void = list(_transforms(member.pipeline)), void_index(member.constraint.num_classes)
+        own, void = list(nested(member.pipeline)), void_index(member.constraint.num_classes)
         for text in (*_check_transforms([*own, *mixing], void), *_check_mixing(own, mixing)):
             findings.setdefault(text, []).append(member.name)
     for text, names in findings.items():
         yield f"the pipeline of {_names(names)}: {text}"
 
 
+def check_copy_paste(dataset: Any) -> Iterator[str]:
+    """Check that what is pasted is drawn, and that what is drawn is pasted."""
+    compound = compound_of(dataset)
+    drawn = compound is not None and compound.copy_paste is not None
+    pasting = [
+        member.name
+        for member, mixing in _mixed(dataset, [])
+        if any(isinstance(t, TaxCopyPaste) for t in (*nested(member.pipeline), *mixing))
+    ]
+    if pasting and not drawn:
+        yield (
+            f"the pipeline of {_names(pasting)} has a TaxCopyPaste, and nothing says what it pastes: write"
+            " `dict(type='CompoundDataset', copy_paste=0.01, …)`, or leave it out"
+        )
+    if drawn and not pasting:
+        yield (
+            "the CompoundDataset has `copy_paste`, and nothing is pasted: write `dict(type='TaxCopyPaste')` into the"
+            " pipeline, after crops and flips"
+        )
+
+
 def _mixed(dataset: Any, outer: list[Any]) -> Iterator[tuple[TaxDataset, list[Any]]]:
     """Each TaxDataset, with the transforms that wrappers apply after its own pipeline."""
     if isinstance(dataset, MultiImageMixDataset):
-        outer = [*_transforms(dataset.pipeline), *outer]
+        outer = [*nested(dataset.pipeline), *outer]
     if isinstance(dataset, TaxDataset):
         yield dataset, outer
         return
@@ -236,14 +279,6 @@ def _check_mixing(own: list[Any], outer: list[Any]) -> Iterator[str]:
             )
 
 
-def _transforms(pipeline: Any) -> Iterator[Any]:
-    """The transforms of a pipeline, also those inside `RandomChoice`, `RandomApply` and the like."""
-    for transform in getattr(pipeline, "transforms", pipeline if isinstance(pipeline, (list, tuple)) else ()):
-        if not isinstance(transform, (list, tuple)):
-            yield transform
-        yield from _transforms(transform)
-
-
 def check_sampling(loop: Any, dataset: Any) -> Iterator[str]:
     """Check that weights have an effect, and that an epoch ends."""
     sampler, kind = getattr(loop.dataloader, "sampler", None), type(dataset).__name__
@@ -256,11 +291,12 @@ def check_sampling(loop: Any, dataset: Any) -> Iterator[str]:
             " `train_dataloader = dict(sampler=dict(type='CompoundSampler'))`"
         )
     if not isinstance(sampler, CompoundSampler):
-        if compound is not None and compound.rare_classes is not None:
-            yield (
-                f"the CompoundDataset has `rare_classes`, and {type(sampler).__name__} draws images whatever classes"
-                " they have: write `train_dataloader = dict(sampler=dict(type='CompoundSampler'))`"
-            )
+        for key in ("rare_classes", "oversample_thr"):
+            if getattr(compound, key, None) is not None:
+                yield (
+                    f"the CompoundDataset has `{key}`, and {type(sampler).__name__} draws images whatever classes"
+                    " they have: write `train_dataloader = dict(sampler=dict(type='CompoundSampler'))`"
+                )
         if compound is not None and len(set(weights)) > 1:
             yield (
                 f"the datasets have the weights {weights}, and {type(sampler).__name__} does not look at them: write"

@@ -43,7 +43,8 @@ class OntologyHook(Hook):
     ignored although they could be trained on as sets, and which channels no set tells apart; after the last, a table
     over all ranks, with the shares that result from the weights, and the number of void images that were skipped.
     Samples are assigned to datasets by the `dataset` that `PackTaxInputs` writes. An image of a mosaic (`TaxMosaic`)
-    counts as its part of a sample; a mosaic of several datasets counts in none of the other figures.
+    counts as its part of a sample; a mosaic of several datasets counts in none of the other figures, and no image with
+    segments that `TaxCopyPaste` has pasted from another dataset.
     """
 
     priority = "NORMAL"  # before the LoggerHook
@@ -93,7 +94,8 @@ class OntologyHook(Hook):
         parts = [s.get("parts") or [(s.dataset, s.get("void_skipped", 0))] for s in samples]
         row_of = {name: row for row, name in enumerate(self.names)}
         rows = [[row_of.get(name, -1) for name, _ in some] for some in parts]  # -1: without an ontology
-        pure = [n for n, of_sample in enumerate(rows) if len(set(of_sample)) == 1 and of_sample[0] >= 0]
+        foreign = [s.get("pasted", s.dataset) != s.dataset for s in samples]  # with segments of another dataset
+        pure = [n for n, of in enumerate(rows) if len(set(of)) == 1 and of[0] >= 0 and not foreign[n]]
         new = torch.zeros_like(self.totals)
         seen = self.loss.seen if self.loss is not None else None
         for some, of_sample in zip(parts, rows, strict=True):
@@ -164,16 +166,25 @@ def log_thresholds(runner: Any, members: list[TaxDataset]) -> None:
 
 
 def log_rare(runner: Any, dataset: Any) -> None:
-    """Log how likely each class is drawn first, and which have too few pixels in every image."""
+    """Log how likely each class is drawn first, which have too few pixels in every image, and what is drawn anew."""
     compound = compound_of(dataset)
-    if compound is None or compound.rare is None:
+    if compound is None:
         return
-    rare, classes = compound.rare, compound.metainfo["classes"]
-    odds = ", ".join(f"{name} {p:.1%}" for name, p in zip(classes, rare.odds, strict=True) if p >= 0.0005)
-    runner.logger.info(f"images are drawn by their classes: {odds}")
-    nowhere = [name for name, *images in zip(classes, *rare.images, strict=True) if not any(map(len, images))]
-    if nowhere:
-        runner.logger.info(f"in no image are enough pixels of {_listed(nowhere, 'or')}, so none is drawn for these")
+    classes = compound.metainfo["classes"]
+    pasted = None if compound.donors is None else compound.donors.rare
+    for rare, what in (compound.rare, "images are drawn"), (pasted, "segments to paste are drawn"):
+        if rare is None:
+            continue
+        odds = ", ".join(f"{name} {p:.1%}" for name, p in zip(classes, rare.odds, strict=True) if p >= 0.0005)
+        runner.logger.info(f"{what} by their classes: {odds}")
+        nowhere = [name for name, *images in zip(classes, *rare.images, strict=True) if not any(map(len, images))]
+        if nowhere:
+            runner.logger.info(f"in no image are enough pixels of {_listed(nowhere, 'or')}, so none is drawn for these")
+    for factors, member in zip(compound.repeats or (), compound.datasets, strict=False):
+        runner.logger.info(
+            f"`{member.name}`: images are drawn up to {factors.max(initial=1):.1f} times as often as others, for their"
+            f" rare classes; {factors.sum() / max(1, len(factors)):.2f} times on average"
+        )
 
 
 def log_ignored(runner: Any, members: list[TaxDataset]) -> None:

@@ -146,7 +146,7 @@ def _set_loss(name: str, head: Any, source: str) -> None:
 
 
 def _set_nll(name: str, loss: dict[str, Any], source: str) -> dict[str, Any]:
-    if is_type(loss, "SetNLLLoss"):
+    if is_type(loss, "SetNLLLoss", "CategoryLoss"):
         return loss
     weights = loss.get("class_weight")
     if not is_type(loss, "CrossEntropyLoss") or (

@@ -18,7 +18,7 @@ import platform
 import statistics
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -79,24 +79,13 @@ def experiment(
         also: some of VARIANTS.
     """
     total = len(find_pairs(root, lsu_onto.load(SOURCE).layout, "train"))
-    if not 0 < fine < total:
-        raise ConfigError(f"{fine} fine frames of {total}: expected at least one, and one left")
-    coarse = work / "coarse"
-    key = [__version__, unify.inputs(_train_split(root), SOURCE), lsu_onto.load(COARSE).sha256]
-    relabel = Stage(
-        "coarse",
-        coarse,
-        key=lambda _: key,
-        action=lambda _: relabel_dataset(COARSE, SOURCE, root, "train", coarse, seed=0),
-    )
-    run_stages([relabel], work, print)
+    chosen = {seed: fine_frames(seed, fine, total) for seed in seeds}
+    coarse = coarsen(root, work)
     models = [*MODELS, *also]
     clock = Clock(len(seeds) * len(models))
     found = {}
     for seed in seeds:
-        # Evenly spaced along the drives, and other frames for every seed.
-        chosen = sorted({(seed * total // fine // 3 + i * total // fine) % total for i in range(fine)})
-        found[str(seed)] = Seed(cfg, root, coarse, work / f"seed{seed}", seed, chosen, total).run(clock, also)
+        found[str(seed)] = Seed(cfg, root, coarse, work / f"seed{seed}", seed, chosen[seed], total).run(clock, also)
     return {
         "settings": {
             "version": __version__,
@@ -111,6 +100,27 @@ def experiment(
         "seeds": found,
         "summary": {model: summary([s[model]["miou"] for s in found.values()]) for model in models},
     }
+
+
+def fine_frames(seed: int, fine: int, total: int) -> list[int]:
+    """The frames with fine labels: evenly spaced along the drives, and others for every seed."""
+    if not 0 < fine < total:
+        raise ConfigError(f"{fine} fine frames of {total}: expected at least one, and one left")
+    return sorted({(seed * total // fine // 3 + i * total // fine) % total for i in range(fine)})
+
+
+def coarsen(root: Path, work: Path) -> Path:
+    """The folder with the coarse labels of the train split."""
+    coarse = work / "coarse"
+    key = [__version__, unify.inputs(_train_split(root), SOURCE), lsu_onto.load(COARSE).sha256]
+    relabel = Stage(
+        "coarse",
+        coarse,
+        key=lambda _: key,
+        action=lambda _: relabel_dataset(COARSE, SOURCE, root, "train", coarse, seed=0),
+    )
+    run_stages([relabel], work, print)
+    return coarse
 
 
 def _train_split(root: Path, indices: Sequence[int] | None = None) -> dict[str, Any]:
@@ -188,17 +198,30 @@ class Seed:
     def folder(self, kind: str) -> str:
         return str(self.work / "pseudo" / ("confident" if kind == "confident" else "whole") / kind)
 
-    def model(self, name: str, extra: list[dict[str, Any]], labels: Any = None) -> dict[str, Any]:
-        """Train and judge one model; `extra` is what it has besides the fine frames."""
-        self.clock.next(f"seed {self.seed}: {TITLES[name]}")
+    def model(
+        self,
+        name: str,
+        extra: list[dict[str, Any]],
+        labels: Any = None,
+        change: Callable[[Config], None] | None = None,
+    ) -> dict[str, Any]:
+        """Train and judge one model.
+
+        Args:
+            extra: what it has besides the fine frames. labels: the key of the labels of these. change: of its config.
+        """
+        title = TITLES.get(name, name)
+        self.clock.next(f"seed {self.seed}: {title}")
         cfg = stage_config(self.cfg, self.work / name, self.seed, name)
         datasets = cfg.train_dataloader.dataset.datasets
         datasets.extend(copy.deepcopy(extra))
-        cfg.custom_hooks = [*cfg.get("custom_hooks", []), dict(type="TrainProgressHook", title=TITLES[name])]
+        cfg.custom_hooks = [*cfg.get("custom_hooks", []), dict(type="TrainProgressHook", title=title)]
         if name == "refreshed":
             cfg.custom_hooks.append(self.refresh())
         if name == "smoothed":
             cfg.model.decode_head.loss_decode.label_smoothing = 0.5
+        if change is not None:
+            change(cfg)
         val = cfg.val_dataloader.dataset
         key = [__version__, text(cfg), [unify.inputs(d, SOURCE) for d in [*datasets, val]], labels]
 

@@ -131,6 +131,17 @@ def test_figures_of_a_dataset_are_of_samples_that_are_its_own(tmp_path: Path) ->
     assert all(float(rows[name][3]) > 0 for name in rows)
 
 
+def test_figures_of_a_dataset_have_no_segments_of_others(tmp_path: Path) -> None:
+    """The rarest class is in the pseudo-labels alone, so each image of the other dataset has segments of theirs."""
+    cfg = student_config(tmp_path, iterations=6)
+    cfg.train_dataloader.dataset.copy_paste, cfg.log_level = 1e-5, "INFO"
+    cfg.train_dataloader.dataset.pipeline.insert(5, dict(type="TaxCopyPaste", prob=1.0))
+    train(cfg, quiet=True)
+    rows = table(tmp_path / "work")
+    assert float(rows["park"][0]) > 0 and float(rows["park#2"][0]) > 0
+    assert rows["park"][3:5] == ["-", "-"] != rows["park#2"][3:5]
+
+
 def test_labels_are_made_anew_for_mosaics(tmp_path: Path) -> None:
     cfg = mosaics(student_config(tmp_path, iterations=6))
     hook = dict(type="TeacherRefreshHook", every=1, views=dict(flips=(False,)), pipeline=LOAD, momentum=0.5)

@@ -16,16 +16,21 @@ from helpers.tiny import model_config, save
 from lsu_seg.errors import ConfigError
 from lsu_seg.openmmlab.config import load_config
 
-SCRIPT = Path(__file__).parents[3] / "tools/experiments/camvid.py"
+SCRIPTS = Path(__file__).parents[3] / "tools/experiments"
 
 
-@pytest.fixture(scope="module")
-def camvid() -> Any:
-    spec = importlib.util.spec_from_file_location("camvid_experiment", SCRIPT)
+def load(name: str) -> Any:
+    """A script, by the name under which another imports it."""
+    spec = importlib.util.spec_from_file_location(name, SCRIPTS / f"{name}.py")
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module
     spec.loader.exec_module(module)
     return module
+
+
+@pytest.fixture(scope="module")
+def camvid() -> Any:
+    return load("camvid")
 
 
 def draw(root: Path) -> None:
@@ -47,7 +52,9 @@ def config(camvid: Any) -> Config:
     cfg.param_scheduler = []
     cfg.train_cfg.update(max_iters=2, val_interval=2)
     pipeline = [dict(type=t) for t in ("LoadTaxImage", "LoadTaxAnnotations", "PackTaxInputs")]
-    cfg.train_dataloader.dataset.pipeline = pipeline
+    augmented = [dict(type="RandomCrop", crop_size=(32, 32)), dict(type="RandomFlip", prob=0.5)]
+    augmented.append(dict(type="PhotoMetricDistortion"))
+    cfg.train_dataloader.dataset.pipeline = [*pipeline[:2], *augmented, pipeline[2]]
     cfg.val_dataloader.dataset.pipeline = pipeline
     return cfg
 
@@ -111,6 +118,46 @@ def test_variants_of_the_set_valued_student(camvid: Any, finished: tuple[Path, d
     loss = Config.fromfile(work / "smoothed/smoothed.py").model.decode_head.loss_decode
     assert (loss.type, loss.label_smoothing) == ("SetNLLLoss", 0.5)
     assert sorted(p.name for p in (work / "refreshed/refresh").iterdir()) == ["1"]
+
+
+def test_recipes(camvid: Any, finished: tuple[Path, dict[str, Any]], capsys: pytest.CaptureFixture) -> None:
+    """`camvid_recipes.py` goes on from the teacher, the labels and the student of the experiment."""
+    folder, results = finished
+    recipes, only = load("camvid_recipes"), ["set", "copy_paste", "category"]
+    found = recipes.experiment(config(camvid), folder / "camvid", folder / "work", seeds=[3], fine=2, only=only)
+    seed = found["seeds"]["3"]
+    assert seed["set"] == results["seeds"]["3"]["set"] and list(seed) == ["teacher", *only]
+    assert capsys.readouterr().out.count("reused") == 4, "also the coarse frames"
+    lines = recipes.table(found).splitlines()
+    assert lines[3].startswith(f"| *set* | {100 * seed['set']['miou']:.1f} (")
+    gain = 100 * (seed["copy_paste"]["miou"] - seed["set"]["miou"])
+    assert f"| {gain:+.1f} ({gain:+.1f}) |" in lines[4]
+    assert len(recipes.class_table(found).splitlines()) == 2 + len(seed)
+    trained = Config.fromfile(folder / "work/seed3/copy_paste/copy_paste.py").train_dataloader.dataset
+    assert trained.copy_paste == 0.01 and trained.pipeline[4].type == "TaxCopyPaste"
+
+
+def test_each_recipe_is_one_change(camvid: Any) -> None:
+    recipes = load("camvid_recipes")
+    changed = {name: config(camvid) for name in recipes.RECIPES}
+    for name, cfg in changed.items():
+        recipes.RECIPES[name](cfg)
+    compounds = {name: cfg.train_dataloader.dataset for name, cfg in changed.items()}
+    steps = {name: [step["type"] for step in compound.pipeline] for name, compound in compounds.items()}
+    keys = ("rare_classes", "oversample_thr", "copy_paste")
+    assert {name: [compound.get(key) for key in keys] for name, compound in compounds.items()} == {
+        **dict.fromkeys(recipes.RECIPES, [None] * 3),
+        "rare": [0.01, None, None],
+        "oversampled": [None, 1.0, None],
+        "copy_paste": [None, None, 0.01],
+    }
+    assert steps["set"][2:5] == ["RandomCrop", "RandomFlip", "PhotoMetricDistortion"]
+    assert steps["rare"][2:5] == ["RareClassCrop", "RandomFlip", "PhotoMetricDistortion"]
+    assert steps["copy_paste"][2:6] == ["RareClassCrop", "RandomFlip", "TaxCopyPaste", "PhotoMetricDistortion"]
+    assert steps["colour"][2:5] == ["RandomCrop", "RandomFlip", "RandAugmentColour"]
+    losses = {name: cfg.model.decode_head.loss_decode for name, cfg in changed.items()}
+    assert [loss["type"] for loss in losses.pop("category")] == ["SetNLLLoss", "CategoryLoss"]
+    assert {loss.type for loss in losses.values()} == {"SetNLLLoss"}
 
 
 def test_table_and_plot(camvid: Any, tmp_path: Path) -> None:
