@@ -118,10 +118,10 @@ def _mentions(library: Library, analysis: Analysis, line: int | None = None) -> 
                 yield from _taxon(s.target, find_taxonomy(library, analysis, "source", s.target))
         elif isinstance(s, ast.Extends):
             yield from _taxon(s.taxon, find_taxonomy(library, analysis, "dataset", s.taxon))
-        elif isinstance(s, ast.Meta) and section and (word := _class_in_key(s)):
-            index = section.by_name.get(word.text)
+        elif isinstance(s, ast.Meta) and section and (named := _class_in_key(s)):
+            index = section.by_name.get(named.text)
             if index is not None:
-                yield word.span, "class", word.text, section.classes[index].span, section
+                yield named.span, "class", named.text, section.classes[index].span, section
         elif isinstance(s, ast.Group) and section:
             name_at = Span(s.span.file, s.span.line, s.span.column + 1, s.span.end - 1)
             yield name_at, "group", s.name, group(section, s.name), section
