@@ -351,7 +351,7 @@ def misfits(s: ast.Meta, t: model.Taxonomy) -> Iterator[Diagnostic]:
         name = key.removeprefix(PROMPT)
         if name not in t.by_name:
             hint = suggest(name, t.by_name, f"write `{PROMPT}` and the name of one of its classes")
-            close = did_you_mean(name, t.by_name)
+            close = did_you_mean(name, [n for n in t.by_name if f"{PROMPT}{n}" not in t.meta])
             yield wrong(f"`{t.name}` has no class `{name}`", s.key.span, hint, close and f"{PROMPT}{close}:")
         elif not all(text.strip("| ") == text != "" for text in model.alternatives(value)):
             hint = "write words with ` | ` between several texts: `a lawn | mown grass`"
