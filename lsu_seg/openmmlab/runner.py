@@ -91,8 +91,9 @@ class RankedRunner(Runner):
         """
         for loop in (self._train_loop, self._val_loop, self._test_loop):
             loader = getattr(loop, "dataloader", None)  # a loop that has not been built is a dict, or None
-            for owner in (loader, getattr(loop, "dataloader_iterator", None)):
-                workers = getattr(owner, "_iterator", None)
+            owners: tuple[Any, ...] = (loader, getattr(loop, "dataloader_iterator", None))
+            for owner in owners:
+                workers: Any = getattr(owner, "_iterator", None)
                 if hasattr(workers, "_shutdown_workers"):
                     workers._shutdown_workers()
                     owner._iterator = None

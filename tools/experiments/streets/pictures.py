@@ -23,8 +23,8 @@ from lsu_onto import write_atomic
 from lsu_seg.label_files import LabelReader
 from lsu_seg.label_files.annotation import channel_constraint
 from lsu_seg.pseudo.run import pseudo_label
+from lsu_seg.training.panels import paint
 from lsu_seg.unify.configs import stage_config
-from lsu_seg.unify.report import paint
 
 SHOWN = ("teacher", "raw", "constrained", "set_mean")
 """The models whose label maps are shown, as far as they were trained."""
