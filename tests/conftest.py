@@ -3,10 +3,13 @@
 import atexit
 import gc
 import os
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
+
+from helpers.forkserver import LIBRARIES, Server
 
 # Processes that a test starts find `helpers`, too.
 os.environ["PYTHONPATH"] = os.pathsep.join(
@@ -20,6 +23,16 @@ settings.register_profile("full", deadline=None, max_examples=100)
 settings.load_profile("quick")
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """Nothing that is imported is garbage, and the collector would look through it a hundred times."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.enable()
+
+
 @pytest.fixture(autouse=True, scope="module")
 def frozen_garbage() -> None:
     """What exists before a module's first test is left alone by the garbage collector from then on.
@@ -29,6 +42,14 @@ def frozen_garbage() -> None:
     """
     gc.collect()
     gc.freeze()
+
+
+@pytest.fixture(scope="session")
+def libraries() -> Iterator[Server]:
+    """Starts processes that know what takes long to import, and neither MMSegmentation nor us."""
+    server = Server(LIBRARIES)
+    yield server
+    server.close()
 
 
 atexit.register(gc.unfreeze)  # nanobind complains about what is left at the end

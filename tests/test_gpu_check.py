@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from helpers.forkserver import LIBRARIES, Server
+from helpers.forkserver import Server
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "tools"))
@@ -29,14 +29,12 @@ def check(*args: object) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.fixture(scope="module")
-def interpreter() -> Iterator[Server]:
+def interpreter(libraries: Server) -> Iterator[Server]:
     """Starts processes without a GPU, the kernel in Triton's interpreter, that know what takes long to import."""
     pytest.importorskip("triton")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("PYTHONPATH", f"{ROOT / 'tools'}{os.pathsep}{os.environ['PYTHONPATH']}")
-        patch.setenv("TRITON_INTERPRET", "1")
-        patch.setenv("CUDA_VISIBLE_DEVICES", "")
-        server = Server(["triton.language", *LIBRARIES, "hypothesis", "mmseg.models"])
+    path = f"{ROOT / 'tools'}{os.pathsep}{os.environ['PYTHONPATH']}"
+    env = {"PYTHONPATH": path, "TRITON_INTERPRET": "1", "CUDA_VISIBLE_DEVICES": ""}
+    server = Server(["triton.language", "hypothesis", "mmseg.models"], parent=libraries, env=env)
     yield server
     server.close()
 
@@ -45,7 +43,7 @@ def interpreter() -> Iterator[Server]:
 def test_every_step_runs_without_a_gpu(step: str, interpreter: Server, tmp_path: Path) -> None:
     """As the check starts it, in a process of its own."""
     rows_file = tmp_path / "rows.jsonl"
-    start = "import sys, gpu_check; sys.exit(gpu_check.main())"
+    start = f"import sys; sys.path.insert(0, {str(ROOT / 'tools')!r}); import gpu_check; sys.exit(gpu_check.main())"
     options = ["--step", step, "--rows", rows_file, "--out", tmp_path, "--device", "cpu", "--seconds", 60]
     code, printed = interpreter.run(tmp_path / "log", *options, code=start)
     assert code == 0, printed

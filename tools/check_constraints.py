@@ -124,8 +124,9 @@ def ask(pins: Sequence[str], pythons: Sequence[str]) -> dict[str, dict[str, Rele
     Most files serve every Python, so that the others are asked only about files for the first one.
     """
     first, *others = pythons
+    parts = [list(pins[i::4]) for i in range(4)] if len(pins) > 8 else [list(pins)]
     with ThreadPoolExecutor(4) as pool:  # pip waits more than it works
-        found = [a for part in pool.map(_answers, [pins[i::4] for i in range(4)], [first] * 4) for a in part]
+        found = [a for part in pool.map(_answers, parts, [first] * len(parts)) for a in part]
         answers = {first: {name: release for name, release, _ in found}}
         shared = {name: release for name, release, alone in found if not alone}
         rest = [pin for pin in pins if _name(pin) not in shared]

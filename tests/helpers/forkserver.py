@@ -39,13 +39,16 @@ OURS = [
 class Server:
     """Starts processes in which some modules are imported. Close it when done."""
 
-    def __init__(self, modules: list[str], parent: Server | None = None) -> None:
-        """parent: a server that forks this one, and that has imported other modules already."""
+    def __init__(self, modules: list[str], parent: Server | None = None, env: Mapping[str, str] | None = None) -> None:
+        """parent: a server that forks this one, and that has imported other modules already.
+
+        env: variables that differ from the tests', set before the modules are imported.
+        """
         self._process = None
         with tempfile.TemporaryDirectory() as folder, socket.socket(socket.AF_UNIX) as listening:
             listening.bind(f"{folder}/socket")
             listening.listen()
-            request = dict(serve=f"{folder}/socket", modules=modules)
+            request = dict(serve=f"{folder}/socket", modules=modules, env=dict(env or {}))
             if parent:
                 parent.ask(**request)
             else:
@@ -159,7 +162,9 @@ def drop_privileges() -> None:
     assert libc.capset(header, sets) == 0
 
 
-def _serve(path: str, modules: list[str]) -> None:
+def _serve(path: str, modules: list[str], env: dict[str, str]) -> None:
+    os.environ.update(env)
+    gc.disable()  # nothing that is imported is garbage
     for module in modules:
         import_module(module)
     if "lsu_seg.cli" in modules:
@@ -167,6 +172,7 @@ def _serve(path: str, modules: list[str]) -> None:
         _leave_configs_unformatted()
     gc.collect()
     gc.freeze()  # processes share what is there
+    gc.enable()
     with socket.socket(socket.AF_UNIX) as peer:
         peer.connect(path)
         requests, answers = peer.makefile("r"), peer.makefile("w")
@@ -193,7 +199,7 @@ def _serve(path: str, modules: list[str]) -> None:
                 os.waitpid(pid, 0)
             return
     if "serve" in request:
-        _serve(request["serve"], request["modules"])
+        _serve(request["serve"], request["modules"], request["env"])
     else:
         _become(request)
 
@@ -236,4 +242,4 @@ def _become(request: dict[str, Any]) -> None:
 
 if __name__ == "__main__":
     _first = json.loads(sys.argv[1])
-    _serve(_first["serve"], _first["modules"])
+    _serve(_first["serve"], _first["modules"], _first["env"])

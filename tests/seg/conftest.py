@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from helpers.forkserver import LIBRARIES, OURS, Server
+from helpers.forkserver import OURS, Server
 
 # The networks here are tiny: more threads only wait for each other. Processes that a test starts inherit it.
 os.environ["OMP_NUM_THREADS"] = "1"
@@ -39,14 +39,6 @@ def formatted_configs(monkeypatch: pytest.MonkeyPatch) -> None:
     from helpers.configs import YAPF, lay_out_by
 
     lay_out_by(YAPF, monkeypatch.setattr)
-
-
-@pytest.fixture(scope="session")
-def libraries() -> Iterator[Server]:
-    """Starts processes that know what takes long to import, and neither MMSegmentation nor us."""
-    server = Server(LIBRARIES)
-    yield server
-    server.close()
 
 
 @pytest.fixture(scope="session")

@@ -32,7 +32,7 @@ def _properties(size: Size, add: Add) -> None:
     @settings(
         database=None,
         deadline=None,
-        max_examples=size.of(2000, 12),
+        max_examples=size.of(2000, 6),
         phases=[Phase.generate],
         suppress_health_check=list(HealthCheck),
     )
@@ -70,7 +70,7 @@ def _properties(size: Size, add: Add) -> None:
 def _parts(size: Size, add: Add) -> None:
     """Plain and mirrored, with labels of 8 bits and of more: equal to the reference, and to itself in parts."""
     for k in size.of((63, 300), (5, 256)):
-        height, width = size.of((256, 512), (12, 8))
+        height, width = size.of((256, 512), (12, 4))
         generator = torch.Generator().manual_seed(k)
         logits = 3 * torch.randn(k, height // 4, width // 4, generator=generator)
         allowed = torch.rand(20, k + 1, generator=generator) < 0.1

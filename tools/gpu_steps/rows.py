@@ -92,11 +92,11 @@ def device_ms(run: Callable[[], object], repeats: int = 1) -> Busy:
 
     Without a GPU, both figures are the wall time.
     """
-    run()
-    sync()
     if not torch.cuda.is_available():
         wall = wall_ms(run, repeats)
         return Busy(wall, wall)
+    run()
+    sync()
     began = time.perf_counter()
     with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CUDA], acc_events=True) as profiler:
         for _ in range(repeats):
