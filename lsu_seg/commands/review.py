@@ -49,7 +49,7 @@ def export_(
     search: tuple[str, ...],
     format_: str,
 ) -> None:
-    """Write the images that the teacher was least sure of as tasks of an annotation tool.
+    """Write tasks of what the teacher was least sure of.
 
     WORK are output folders of `lsu-seg pseudo-label`, or folders that hold some, such as the work folder of `unify`.
     Images are chosen class by class, the rarest first. Runs that were made with `--confidence` say best what the
@@ -99,8 +99,9 @@ def import_(
     search: tuple[str, ...],
     format_: str,
 ) -> None:
-    """Take the labels that people corrected; the labels in WORK are the corrected ones from then on.
+    """Take what people corrected.
 
+    The labels in WORK are the corrected ones from then on, and each later labelling has the corrections on top.
     FILE or DIR is what the tool exports: from CVAT "CVAT for images 1.1" or "Segmentation mask 1.1", from Label Studio
     "JSON", from FiftyOne the folder of a `FiftyOneDataset`. A class that the dataset's own annotation does not allow is
     refused, with its place; then nothing is taken.

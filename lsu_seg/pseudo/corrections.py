@@ -85,7 +85,7 @@ class Corrections:
         source: the source of the labels, as manifests name it. classes: its classes.
 
     Raises:
-        OutputError: they are of other classes.
+        OutputError: they are of other classes, or nothing says of which.
     """
 
     def __init__(self, root: Path, source: str, classes: Sequence[str]) -> None:
@@ -94,9 +94,16 @@ class Corrections:
         self._void = void_index(len(classes))
         self._lines: dict[str, Line] = {}
         self._shown: dict[str, str] = {}
+        is_known = False
         for line in _read_lines(root):
             if "classes" in line:
                 self._check(line)
+                is_known = True
+            elif not is_known:
+                raise OutputError(
+                    f"{root / _LINES}: the first line, which says of what classes the corrections are, is missing;"
+                    f" restore the file, or move {root} away"
+                )
             elif "file" not in line:
                 self._shown[line["key"]] = str(line.get("shown", ""))
             else:

@@ -28,6 +28,10 @@ class Correction(NamedTuple):
     labels: NDArray[Any]
     annotation: str = ""
 
+    def nowhere(self, shape: tuple[int, ...]) -> Correction:
+        """The same correction of no pixel, for an image of another size."""
+        return self._replace(pixels=np.zeros(shape, bool), labels=np.zeros(shape, self.labels.dtype))
+
     def limited_to(self, allowed: NDArray[np.bool_]) -> Correction:
         return self._replace(pixels=self.pixels & allowed)
 

@@ -15,6 +15,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from mmengine.config import Config
 from mmengine.dist import broadcast_object_list, get_dist_info, is_distributed
@@ -300,14 +301,11 @@ class PseudoLabelLoop(BaseLoop):
     def _corrected(self, item: LabelledImage, out: OutputFolder) -> tuple[Any, ...]:
         """What a person corrected in an image, and where its annotation allows that; nothing of most images."""
         correction = None if out.corrections is None else out.corrections.of(item.key)
-        if out.corrections is None or correction is None:
+        if correction is None:
             return ()
-        if correction.pixels.shape != item.rows.shape:
-            height, width = correction.pixels.shape
-            raise OutputError(
-                f"{out.corrections.path(item.key)}: the corrections are {width}x{height}, and the image's annotation"
-                f" {item.rows.shape[1]}x{item.rows.shape[0]} by now; remove this file, which takes them back"
-            )
+        if correction.pixels.shape != item.rows.shape:  # the annotation has another size by now
+            out.left_out[item.key] = int(np.count_nonzero(correction.pixels))
+            correction = correction.nowhere(item.rows.shape)
         return correction, inside(self.constraint, item.rows, correction.labels)
 
     def _decoding(

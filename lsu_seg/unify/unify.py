@@ -177,7 +177,11 @@ class Method:
         """What the stages that are done have measured."""
         scored = [name for name in self.cfg.unify.extra if f"score-{name}" in done]
         labels = {kind: {n: done[f"score-{n}"].result[kind] for n in scored} for kind in label_kinds(self.cfg)}
-        settings = {"seed": self.seed, "version": lsu_onto.__version__, "config": Path(str(self.cfg.filename)).name}
+        config = Path(str(self.cfg.filename)).name
+        settings: dict[str, Any] = {"seed": self.seed, "version": lsu_onto.__version__, "config": config}
+        corrected = {name: len(self._corrections(name)) for name in self.cfg.unify.extra}
+        if any(corrected.values()):
+            settings["corrected_labels"] = ", ".join(f"{name} {count}" for name, count in corrected.items() if count)
         judged = [model for model in models(self.cfg) if f"evaluate-{model}" in done]
         figures = {model: done[f"evaluate-{model}"].result for model in judged}
         return {**figures, "pseudo_labels": labels, "settings": settings}

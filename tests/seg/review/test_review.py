@@ -188,12 +188,18 @@ def test_corrections_survive_a_new_labelling(world: Reviewed, capfd: pytest.Capt
     pixels[was_green & (np.arange(24)[:, None] < 12)] = 3  # the upper half is sky now
     Image.fromarray(pixels).save(annotation)
     (world.corrections / "labels/train/a2.png").unlink()
-    assert world.label_again()["images"] == 2
+    for kind in ("images", "labels"):
+        path = world.root / f"park/{kind}/train/a0.png"
+        Image.fromarray(read(path)[:16]).save(path)
+    assert world.label_again()["images"] == 3
     said = capfd.readouterr().err
-    assert "the annotations of 1 images have changed since people corrected their labels (labels/train/a1)" in said
+    changed = "labels/train/a0, labels/train/a1"
+    assert f"the annotations of 2 images have changed since people corrected their labels ({changed})" in said
     left_out = np.count_nonzero(was_green[:12] & (read(world.path("a1", "uncorrected"))[:12] == 3))
     assert left_out
-    assert "corrected pixels of 1 images (labels/train/a1) are not what their annotations allow" in said
+    assert f"corrected pixels of 2 images ({changed}) are not what their annotations allow" in said
+    assert world.label("a0").shape == (16, 40)
+    assert world.label_again()["images"] == 0
     assert "the corrections of 1 images are others than those of their labels (labels/train/a2)" in said
     assert (world.label("a1")[12:][was_green[12:]] == TREE).all()
     assert (world.label("a1")[:12][was_green[:12]] == 3).all()
@@ -206,6 +212,11 @@ def test_other_classes_and_damaged_corrections_are_refused(world: Reviewed) -> N
     world.take(corrected(world.export(), {"a1": painting(world, "a1", GREEN, TREE)}))
     with pytest.raises(OutputError, match=r"has corrections in the classes of `tiny v1`, and the labels are in those"):
         Corrections(world.corrections, "tiny v2", ["road"])
+    lines = world.corrections / "corrections.jsonl"
+    before = lines.read_text()
+    lines.write_text(before.partition("\n")[2])
+    assert "the first line, which says of what classes the corrections are, is missing" in world.refused(lines)
+    lines.write_text(before)
     (world.corrections / "labels/train/a1.png").write_bytes(b"x")
     shutil.rmtree(world.root / "labels")
     with pytest.raises(OutputError, match=r"a1\.png: these corrections are not what `lsu-seg review import` has"):

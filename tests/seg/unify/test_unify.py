@@ -371,6 +371,8 @@ def test_corrected_labels_have_students_trained_anew_that_learn_from_them(projec
     corrections.keep(Line(key, checksum(pixels), 0, "", "", "", "", "", "cvat"), pixels)
     assert changed() == {"score-town", "student-constrained", "student-set", "report"}
     assert not stages["pseudo-town"].complete(None)  # until the label has them
+    results = unify.Method(config(project.root), project.work, 0).results(done)
+    assert results["settings"]["corrected_labels"] == "town 1"
 
 
 def test_labels_that_do_not_say_what_they_depend_on_are_not_reused(project: Project) -> None:
