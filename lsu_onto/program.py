@@ -133,6 +133,8 @@ def ending(error: BaseException, command: click.Command | None = None) -> Ending
     elif isinstance(error, OSError) and not isinstance(error, ConnectionError):
         named = error.filename is not None and error.strerror
         message = f"{error.filename}: {error.strerror}" if named else error.strerror or error
+        if not named and _current_folder_is_gone():  # removed while the command ran
+            message = _GONE
         if error.errno == errno.EMFILE:
             message = f"{message}; this shell allows no more: see `ulimit -n`"
     elif isinstance(error, RuntimeError) and str(error).startswith("Symlink loop"):  # pathlib, before Python 3.13
@@ -202,10 +204,19 @@ def _need_current_folder() -> None:
     Raises:
         UserError: it has.
     """
+    if _current_folder_is_gone():
+        raise UserError(_GONE)
+
+
+_GONE = "the current folder has been removed, or is on a disk that is gone: `cd` to another"
+
+
+def _current_folder_is_gone() -> bool:
     try:
         Path.cwd()
     except FileNotFoundError:
-        raise UserError("the current folder has been removed, or is on a disk that is gone: `cd` to another") from None
+        return True
+    return False
 
 
 def _empty(args: list[str], command: click.Command) -> str:

@@ -20,6 +20,7 @@ from lsu_onto.files import open_to_read
 
 NAME = "pyproject.toml"
 _TABLE = "[tool.lsu-onto]"
+_WIDE = ("utf-16-le", "utf-16-be", "utf-32-le", "utf-32-be")
 
 
 class SettingsError(UserError):
@@ -96,11 +97,14 @@ def _read(file: str) -> Settings | None:
     except OSError as e:
         raise SettingsError(f"cannot read `{file}`: {e.strerror}") from e
     if b"lsu-onto" not in data:
+        # Or else its settings would be left out of account, although an editor shows them as they should be.
+        if any("lsu-onto".encode(code) in data for code in _WIDE):
+            raise SettingsError(f"{file}: UTF-16 or UTF-32 text; TOML is UTF-8: save it as UTF-8")
         return None
     import tomllib
 
     try:
-        text = data.decode("utf-8")
+        text = data.decode("utf-8-sig")  # a byte order mark, as editors on Windows write it, changes nothing
         tool = tomllib.loads(text).get("tool", {})
     except UnicodeDecodeError as e:
         raise SettingsError(f"{file}: not UTF-8 text: found byte 0x{data[e.start]:02x}") from e

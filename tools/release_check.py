@@ -233,7 +233,9 @@ def use_faults(file: Path, version: str, folder: Path) -> Iterator[str]:
 def main() -> int:
     version = re.search(r'__version__ = "(.+)"', (ROOT / "lsu_onto/__init__.py").read_text(encoding="utf-8"))[1]  # type: ignore[index]
     changelog = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
-    tracked = _run(["git", "-C", ROOT, "ls-tree", "-r", "--name-only", "HEAD"]).splitlines()
+    tracked = _run(["git", "-C", ROOT, "ls-tree", "-rz", "--name-only", "HEAD"]).split("\0")[
+        :-1
+    ]  # -z: names as they are
     if _run(["git", "-C", ROOT, "status", "--porcelain"]):
         print("note: there are changes that are not committed; they are not in the files", flush=True)
     with tempfile.TemporaryDirectory(prefix="lsu-release-") as name:

@@ -98,47 +98,72 @@ def render(
 
 
 def _watch(name: str, source: str | None, view: str, port: int, open_: bool, search: tuple[str, ...]) -> NoReturn:
-    """Serve the page of a map and draw it again after each change, until Ctrl-C."""
+    """Serve the page of a map and draw it again after each change of its files or the settings, until Ctrl-C.
+
+    Settings that are wrong end the command only where it starts with them; later, somebody is still writing them.
+    """
     import webbrowser
 
-    from lsu_onto.library.disk import Disk
-    from lsu_onto.library.errors import TaxonomyError
-    from lsu_onto.library.fixing import findings
+    from lsu_onto.library.disk import Disk, stamps
     from lsu_onto.library.library import Library
     from lsu_onto.library.names import file_and_name
-    from lsu_onto.render.page import page
     from lsu_onto.render.serve import PageServer
-    from lsu_onto.reporting.findings import full
-    from lsu_onto.settings import find_settings
+    from lsu_onto.settings import Settings, SettingsError, candidates, find_settings
 
-    library = Library(search, silenced=find_settings(Path.cwd()).silenced)
-    disk = Disk(library, [file_and_name(name)[0] or f"{name}.tax"])  # a name may be one of the current folder
-    disk.look()
-    changed: list[str] = []
+    def opened(settings: Settings) -> tuple[Library, Disk]:
+        library = Library(dict.fromkeys([*given, *settings.paths_from_here()]), silenced=settings.silenced)
+        disk = Disk(library, [file_and_name(name)[0] or f"{name}.tax"])  # a name may be one of the current folder
+        disk.look(pyprojects)
+        return library, disk
 
-    def draw() -> tuple[str | None, str, str, str]:
-        """The page if there are no errors, and how the bar above it looks."""
-        now = time.strftime("%H:%M:%S")
-        try:
-            ontology = library.ontology(name, source)
-        except TaxonomyError as error:
-            if not changed and all(d.code == "TAX001" for d in error.diagnostics):
-                raise  # there is nothing of this name
-            return None, "error", f"{now}: there are errors; the picture is the last one without any", str(error)
-        warnings = [d for d in findings(library, ontology.files) if d.severity == "warning"]
-        status = f"{now}: {len(warnings) or 'no'} warning{'s' * (len(warnings) != 1)}"
-        return page(ontology, view), "warning" if warnings else "", status, full(warnings, library.texts)
-
-    first = draw()
+    pyprojects = candidates(Path.cwd())
+    read = stamps(pyprojects)
+    settings = find_settings(Path.cwd())
+    given = [path for path in search if path not in settings.paths_from_here()]
+    library, disk = opened(settings)
+    first = _drawn(library, name, source, view, first=True)
     with PageServer(port) as server:
         server.show(*first)
         click.echo(server.url)
         click.echo("watching for changes; Ctrl-C ends", err=True)
         if open_ and not webbrowser.open(server.url):
             click.echo("there is no browser to open; open the address yourself", err=True)
+        wrong = False
         while True:
-            changed = disk.wait()
-            server.show(*draw())
+            if stamps(pyprojects) == read:  # or else they were saved since they were read
+                disk.wait(pyprojects)
+            if wrong or stamps(pyprojects) != read:
+                read = stamps(pyprojects)
+                try:
+                    library, disk = opened(find_settings(Path.cwd()))
+                    wrong = False
+                except SettingsError as error:
+                    wrong = True
+                    status = f"{time.strftime('%H:%M:%S')}: the settings are wrong; the picture is the last one"
+                    server.show(None, "error", status, str(error))
+                    continue
+            server.show(*_drawn(library, name, source, view))
+
+
+def _drawn(
+    library: Library, name: str, source: str | None, view: str, first: bool = False
+) -> tuple[str | None, str, str, str]:
+    """The page if there are no errors, and how the bar above it looks. first: there must be something of this name."""
+    from lsu_onto.library.errors import TaxonomyError
+    from lsu_onto.library.fixing import findings
+    from lsu_onto.render.page import page
+    from lsu_onto.reporting.findings import full
+
+    now = time.strftime("%H:%M:%S")
+    try:
+        ontology = library.ontology(name, source)
+    except TaxonomyError as error:
+        if first and all(d.code == "TAX001" for d in error.diagnostics):
+            raise
+        return None, "error", f"{now}: there are errors; the picture is the last one without any", str(error)
+    warnings = [d for d in findings(library, ontology.files) if d.severity == "warning"]
+    status = f"{now}: {len(warnings) or 'no'} warning{'s' * (len(warnings) != 1)}"
+    return page(ontology, view), "warning" if warnings else "", status, full(warnings, library.texts)
 
 
 def _steps(library: Library, names: tuple[str, ...]) -> list[Step]:

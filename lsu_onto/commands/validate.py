@@ -108,22 +108,23 @@ def _watch(paths: tuple[str, ...], search: tuple[str, ...], format_: str) -> NoR
 
     Settings that are wrong end the command only where it starts with them; later, somebody is still writing them.
     """
-    from lsu_onto.library.disk import Disk
+    from lsu_onto.library.disk import Disk, stamps
     from lsu_onto.library.fixing import findings
     from lsu_onto.library.library import Library
     from lsu_onto.settings import SettingsError, candidates
 
+    pyprojects = candidates(Path.cwd())
+    read = stamps(pyprojects)
     looked_at, settings = project(paths)
     of_project = settings.paths_from_here()
     given = [path for path in search if path not in of_project]
-    pyprojects = candidates(Path.cwd())
     changed: list[str] = []
     while True:
         folders = named_folders(looked_at)
         library = Library(dict.fromkeys([*folders, *given, *settings.paths_from_here()]), silenced=settings.silenced)
         disk = Disk(library, [path for path in looked_at if path not in folders])
         disk.look(pyprojects)
-        afresh = False
+        afresh = stamps(pyprojects) != read  # saved since they were read
         while not afresh:
             _head(changed)
             files, problems = tax_files(looked_at, settings)
@@ -135,6 +136,7 @@ def _watch(paths: tuple[str, ...], search: tuple[str, ...], format_: str) -> NoR
             changed = disk.wait(pyprojects)
             afresh = bool(set(changed) & set(pyprojects)) or named_folders(looked_at) != folders
         while True:
+            read = stamps(pyprojects)
             try:
                 looked_at, settings = project(paths)
                 break

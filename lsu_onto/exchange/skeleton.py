@@ -61,7 +61,7 @@ def write(
                 if not c.relation:
                     hit = names.get(identifier(c.official or c.name).lower())
                     c.relation = (f"< {hit}",) if hit else ("-> any",)
-                    c.notes.append("proposed: the same name, to be checked" if hit else "to do: relate it")
+                    c.notes.append("proposed: the same name, to be checked" if hit else "TODO: relate it")
         keys.append(f"encoding: {options.encoding or encoding(classes)}{f'  # {why}' if why else ''}")
         if options.void:
             keys.append(f"void:     {options.void}")

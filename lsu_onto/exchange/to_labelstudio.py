@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
-from xml.sax.saxutils import quoteattr
+from xml.sax.saxutils import escape, quoteattr
 
 from lsu_onto.ontology.model import TaxClass, Taxonomy
+
+_NO_NUMBERS = "the labels have no numbers, because these classes have not exactly one raw value: {}"
 
 
 def dump(taxonomy: Taxonomy) -> str:
     classes = taxonomy.classes
     numbered = taxonomy.encoding in ("id", "id16") and all(_id(c) >= 0 for c in classes)
     labels = "".join(f"    <Label {_attributes(c, numbered)}/>\n" for c in classes)
+    several = [c.official for c in classes if _id(c) < 0] if taxonomy.encoding in ("id", "id16") else []
+    why = ""
+    if several:  # a number for some of the labels is worse than none: the others would be numbered past them
+        names = ", ".join(several[:3]) + (" …" if len(several) > 3 else "")
+        why = f"  <!-- {escape(_NO_NUMBERS.format(names).replace('--', '- -'))} -->\n"
     return (
-        "<View>\n"
+        f"<View>\n{why}"
         '  <Image name="image" value="$image" zoom="true" zoomControl="true"/>\n'
         f'  <BrushLabels name="label" toName="image">\n{labels}  </BrushLabels>\n'
         "</View>\n"

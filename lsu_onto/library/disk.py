@@ -62,8 +62,8 @@ class Disk:
         """
         began = time.time_ns() - _COARSE_NS
         folders = self._neighbourhood()
-        stamps = {path: stamp for path in {*self.files(), *others} if (stamp := _stamp(path))}
-        changed = {path for path in stamps.keys() | self._stamps.keys() if stamps.get(path) != self._stamps.get(path)}
+        now = stamps({*self.files(), *others})
+        changed = {path for path in now.keys() | self._stamps.keys() if now.get(path) != self._stamps.get(path)}
         for path in changed:
             if path not in self.library.workspace.edited:
                 self.library.forget(path)
@@ -71,9 +71,9 @@ class Disk:
         known = [
             path
             for path in changed
-            if path in self._stamps or Path(path).parent in self._folders or max(stamps[path][:2]) > self._looked
+            if path in self._stamps or Path(path).parent in self._folders or max(now[path][:2]) > self._looked
         ]
-        self._stamps, self._folders, self._looked = stamps, folders, began
+        self._stamps, self._folders, self._looked = now, folders, began
         return sorted(known)
 
     def wait(self, others: Collection[str] = ()) -> list[str]:
@@ -95,6 +95,11 @@ class Disk:
 
     def _neighbourhood(self) -> set[Path]:
         return {Path(p).parent for p in (*self.library.texts, *self.named)}
+
+
+def stamps(paths: Iterable[str]) -> dict[str, _Stamp]:
+    """What the files look like that are there."""
+    return {path: stamp for path in paths if (stamp := _stamp(path))}
 
 
 def _stamp(path: str) -> _Stamp | None:

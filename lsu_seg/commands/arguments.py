@@ -12,6 +12,7 @@ import click
 from lsu_onto.program import FolderPath, OutputPath
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
+_FUNCTION = re.compile(r"(.+\.py):[A-Za-z_]\w*", re.DOTALL)
 _KEY_VALUE = re.compile(r"[A-Za-z_][\w.]*=")
 
 KEPT = "finished stages and written labels are kept, and the same command goes on after them"
@@ -97,9 +98,13 @@ def shipped(config: str) -> str:
 
 
 class ConfigFile(click.Path):
-    """A config: a file, or `lsu_seg/configs/…`."""
+    """A config: a file, or `lsu_seg/configs/…`; or, as a teacher, a function in a file, which must be there."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if (match := _FUNCTION.fullmatch(str(value))) and not Path(value).exists():
+            from lsu_seg.runtime.own_code import check_file
+
+            check_file(match[1])  # now, and not after torch is imported
         return super().convert(shipped(str(value)), param, ctx)
 
 
@@ -128,6 +133,12 @@ JOBS = click.option(
     type=click.IntRange(1),
     help="Stages at a time, each in its own process.  [default: what OMP_NUM_THREADS leaves room for; 1 with a GPU]",
 )
+
+
+def say_written(page: str | None, err: bool) -> None:
+    """Say where the page is that an option has asked for; not of a device, such as `/dev/stdout`, which shows it."""
+    if page and Path(page).is_file():
+        click.echo(page, err=err)
 
 
 def load(

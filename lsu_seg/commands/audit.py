@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from lsu_onto.program import Command, FolderPath, NumberRange, put_data, search_path, source_option, taxonomy_argument
-from lsu_seg.commands.arguments import Output, ask_options, set_option
+from lsu_seg.commands.arguments import Output, ask_options, say_written, set_option
 
 if TYPE_CHECKING:
     from lsu_seg.audit.findings import Report
@@ -207,6 +207,7 @@ def _report(
     else:
         to = sys.stderr if propose == "-" else sys.stdout
         click.echo(text.as_text(report, places, to.isatty()).rstrip("\n"), file=to)
+    say_written(html, err=format_ != "text" or propose == "-")
     return 1 if report.contradictions else 0 if report.judged else 2
 
 

@@ -135,8 +135,12 @@ def pseudo_label(
       lsu-seg pseudo-label lsu_seg/configs/demo/demo.py work/demo/teacher/iter_700.pth
       torchrun --nproc-per-node 4 -m lsu_seg pseudo-label CONFIG CHECKPOINT --launcher pytorch
     """
+    from lsu_seg.pseudo.errors import check_compared
+
     chosen = {key: value for key, value in settings.items() if value is not None}
     if teacher is not None:
+        if compared and "test_cfg.precision" not in options:
+            check_compared(chosen.get("precision", "fp32"))
         _check_one_line(args, data_root, output or ("nothing" if compared else None))
         chosen["paths"] = search
         _one_line(

@@ -16,7 +16,7 @@ from lsu_onto.program import (
     taxonomy_argument,
     text_or_json,
 )
-from lsu_seg.commands.arguments import UNKNOWN, Output
+from lsu_seg.commands.arguments import UNKNOWN, Output, say_written
 
 
 @click.command(cls=Command, refused=2, interrupted="what was read is kept, and the same command goes on after it")
@@ -113,6 +113,7 @@ def scan(
     if html and candidates is not None:
         write_atomic(html, page(report, make_gallery(candidates)).encode("utf-8", "backslashreplace"))
     click.echo(as_json(report) if format_ == "json" else as_text(report, sys.stdout.isatty()).rstrip("\n"))
+    say_written(html, err=format_ == "json")
     sys.exit(1 if report.errors else 0)
 
 

@@ -88,7 +88,7 @@ def export_dataset(
     items = labelled_items(runs, unfinished)
     name = output.resolve().name
     sharded = {"hf": to_hf, "webdataset": to_webdataset}.get(format_)
-    settings = {"to": format_, "copy": copy and not sharded, "shard": shard_bytes if sharded else 0}
+    settings = {"to": format_, "copy": copy and not sharded, "shard_bytes": shard_bytes if sharded else 0}
     try:
         with target(output, items, settings), progress(f"exporting to {name}", len(items)) as advance:
             if sharded:

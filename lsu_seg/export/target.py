@@ -62,6 +62,8 @@ def _claim(root: Path, state: dict[str, object]) -> None:
         raise ExportError(f"{root / _STATE}: cannot be read ({error}); remove the folder or choose another") from None
     if not isinstance(existing, dict) or existing != state:
         keys = [k for k in state if not isinstance(existing, dict) or existing.get(k) != state[k]] or ["version"]
+        if "to" in keys:  # what else differs follows from it
+            keys = [key for key in keys if key in ("to", "items")]
         what = ", ".join("labels" if key == "items" else f"`{key}`" for key in keys)
         raise ExportError(f"{root} holds an export with other {what}: remove it to export again, or choose another")
     write_atomic(root / _STATE, json.dumps(state, indent=1).encode())

@@ -356,6 +356,9 @@ def folder_preprocessor(path: Path, model: HFModel) -> dict[str, Any] | None:
     """The normalisation in `preprocessor_config.json`; None if the file is missing: the config must then have one."""
     try:
         settings = json.loads(_text(path / PROCESSOR))
+        for key in ("do_rescale", "do_normalize"):
+            if (value := settings.get(key, True)) not in (None, True, False):  # text would count as true
+                raise ValueError(f"`{key}` is {json.dumps(value)}; expected true or false")
         factor = float(settings.get("rescale_factor", 1 / 255)) if settings.get("do_rescale", True) else 1.0
         if not settings.get("do_normalize", True):
             return _preprocessor([0.0] * 3, [1 / factor] * 3, model)

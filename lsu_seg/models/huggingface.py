@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -16,6 +17,9 @@ from lsu_seg.models.known_masks import masks_and_known
 from lsu_seg.models.segmentor import NetSegmentor, hard
 from lsu_seg.openmmlab.registry import MODELS, register
 from lsu_seg.runtime.allocator import ran_out
+
+_OF_SIZES = re.compile(r"size|shape|dimension|divisible|resolution|more than 1 value per channel", re.IGNORECASE)
+"""Of errors that are about how large the images are, or that one image is too few to train on."""
 
 
 @register(MODELS)
@@ -163,8 +167,10 @@ class HFSegmentor(NetSegmentor):
         except (ValueError, RuntimeError) as e:  # of a fixed input size, of one that cannot train on a single image
             if ran_out(e):
                 raise
-            images = f"{len(inputs)} image(s) of {width}x{height}"
-            raise TeacherError(f"a {type(self.net).__name__} of this config does not take {images}: {e}") from e
+            images, said = f"{len(inputs)} image(s) of {width}x{height}", " ".join(str(e).split())[:300]
+            does = "does not take" if _OF_SIZES.search(said) else "fails on"
+            why = said if does == "does not take" else f"{type(e).__name__}: {said}"
+            raise TeacherError(f"a {type(self.net).__name__} of this config {does} {images}: {why}") from e
 
     def evidence_of(self, batch: Tensor) -> list[View | QueryView]:
         out = self._run(batch)

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from lsu_seg.errors import UserError
+from lsu_seg.errors import ConfigError, UserError
 
 
 class OutputError(UserError):
@@ -67,6 +67,15 @@ def check_output(path: str | Path, others: Mapping[str, str | Path]) -> None:
         trial.unlink(missing_ok=True)
     except OSError as e:
         raise unusable(path, e) from e
+
+
+def check_compared(precision: str) -> None:
+    """Refuse to compare a precision with itself."""
+    if precision == "fp32":
+        raise ConfigError(
+            "the precision is fp32, which the labels are compared with: choose another one, `--precision bf16`, or in a"
+            " config `test_cfg.precision`, of `unify` `unify.views.precision`"
+        )
 
 
 def check_output_settings(threshold: Any, soft: Any) -> None:

@@ -8,7 +8,6 @@ import hashlib
 import json
 import logging
 import os
-import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, closing
 from functools import cached_property
@@ -42,6 +41,7 @@ from lsu_seg.pseudo.output import OutputFolder, labelled_with, some_of
 from lsu_seg.pseudo.pipeline import Behind, ahead, one_behind
 from lsu_seg.pseudo.statistics import Statistics
 from lsu_seg.runtime.progress import progress, track
+from lsu_seg.runtime.telling import tell
 from lsu_seg.teachers import Band, EnsembleTeacher, SegmentorTeacher, Views
 from lsu_seg.teachers.computing import Computing
 
@@ -416,9 +416,7 @@ def _bytes(views: Sequence[View | QueryView]) -> int:
 
 
 def _tell(line: str) -> None:
-    """Log a line, and print it: at any log level, the user should see it."""
-    print_log(line, "current")
-    print(line, file=sys.stderr, flush=True)
+    tell(line, everywhere=True)  # of a rank's own images
 
 
 def _config_sha256(cfg: Config) -> str:

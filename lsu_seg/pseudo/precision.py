@@ -16,8 +16,10 @@ from lsu_seg.audit.draw import seed_of
 from lsu_seg.errors import ConfigError
 from lsu_seg.layout.pairs import find_pairs
 from lsu_seg.openmmlab.config import is_type
+from lsu_seg.pseudo.errors import check_compared
 from lsu_seg.pseudo.records import FILES, read_records
 from lsu_seg.pseudo.run import pseudo_label
+from lsu_seg.runtime.telling import told_once
 
 
 class Changed(NamedTuple):
@@ -57,18 +59,14 @@ def compare_precision(cfg: Config, checkpoint: str | Path | None, images: int) -
     """
     dataset: Any = (cfg.get("test_dataloader") or {}).get("dataset")
     precision = (cfg.get("test_cfg") or {}).get("precision", "fp32")
-    if precision == "fp32":
-        raise ConfigError(
-            "the precision is fp32, which the labels are compared with: choose another one, `--precision bf16`, or in a"
-            " config `test_cfg.precision`, of `unify` `unify.views.precision`"
-        )
+    check_compared(precision)
     if not is_type(dataset, "TaxDataset"):
         raise ConfigError("`test_dataloader.dataset` is no TaxDataset, so there are no images to compare precisions on")
     constraint = lsu_onto.load(dataset.taxonomy, dataset.get("source"), dataset.get("paths", ()))
     split = dataset.get("split", "train")
     pairs = find_pairs(dataset.data_root, constraint.layout, split)
     chosen = sorted(sorted(range(len(pairs)), key=lambda i: seed_of(pairs[i].key))[:images])
-    with tempfile.TemporaryDirectory(prefix="lsu-seg-", ignore_cleanup_errors=True) as folder:
+    with told_once(), tempfile.TemporaryDirectory(prefix="lsu-seg-", ignore_cleanup_errors=True) as folder:
         roots = {name: Path(folder) / name for name in (precision, "fp32")}
         speeds = {}
         # What a device lacks is refused at once, and the first image of a process, which takes several times as long as

@@ -37,10 +37,7 @@ def import_code(place: str) -> ModuleType:
     Raises:
         TeacherError: there is none, or it cannot be imported.
     """
-    path = Path(place).expanduser().absolute() if place.endswith(".py") else None
-    if path is not None and not path.is_file():
-        near = [p.name for p in path.parent.glob("*.py") if p.is_file()] if path.parent.is_dir() else []
-        raise TeacherError(f"{no_file('file', place)}{did_you_mean(path.name, near)}")
+    path = check_file(place) if place.endswith(".py") else None
     if path is None and not _MODULE.fullmatch(place):
         raise TeacherError(f"`{place}` is neither a `.py` file nor the name of a module, as `package.module` is")
     name = place if path is None else f"{path.stem}_{hashlib.sha256(bytes(path)).hexdigest()[:12]}"
@@ -52,6 +49,19 @@ def import_code(place: str) -> ModuleType:
         module_of = _run_file(name, path) if path is not None else _import(name)
         _code[name] = _digests(module_of)
     return sys.modules[name]
+
+
+def check_file(place: str) -> Path:
+    """The absolute path of a `.py` file.
+
+    Raises:
+        TeacherError: there is none.
+    """
+    path = Path(place).expanduser().absolute()
+    if not path.is_file():
+        near = [p.name for p in path.parent.glob("*.py") if p.is_file()] if path.parent.is_dir() else []
+        raise TeacherError(f"{no_file('file', place)}{did_you_mean(path.name, near)}")
+    return path
 
 
 def _run_file(name: str, path: Path) -> ModuleType:

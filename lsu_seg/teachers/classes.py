@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import re
-import sys
 from collections.abc import Sequence
 from typing import Any
 
-from mmengine.dist import is_main_process
-from mmengine.logging import print_log
+from lsu_seg.runtime.telling import tell
 
 
 def class_mismatch(model: Any, classes: Sequence[str]) -> str | None:
@@ -80,13 +78,6 @@ def warn_of_assumed(model: Any, classes: Sequence[str]) -> None:
         "warning: neither the checkpoint nor the model names its classes, so its channels are taken for the source"
         f" taxonomy's: {', '.join(shown)}; if they have another order, every label is wrong"
     )
-
-
-def tell(text: str) -> None:
-    """Log a line, and print it: at any log level, the user should see it."""
-    print_log(text, "current")
-    if is_main_process():
-        print(text, file=sys.stderr, flush=True)
 
 
 def same_class(name: str, expected: str) -> bool:

@@ -14,8 +14,9 @@ from lsu_onto import open_to_read
 from lsu_seg.errors import ConfigError
 from lsu_seg.models.hub import pin
 from lsu_seg.openmmlab.config import is_type
+from lsu_seg.openmmlab.leftovers import nothing_left
 from lsu_seg.openmmlab.parts import check_parts
-from lsu_seg.openmmlab.runner import build_runner, make_work_dir
+from lsu_seg.openmmlab.runner import RankedRunner, build_runner, make_work_dir
 from lsu_seg.runtime.launch import is_first
 from lsu_seg.runtime.lock import locked
 
@@ -49,13 +50,16 @@ def train(cfg: Config, quiet: bool = False, resume: bool = False) -> Path:
             " `activation_checkpointing = ['backbone']` save memory"
         )
     pin(cfg.model)
-    work = make_work_dir(cfg)
-    # Two runs would overwrite each other's checkpoints, and both end as if nothing was wrong.
-    with locked(work) if is_first(cfg.get("launcher", "none")) else contextlib.nullcontext():
-        return _train(cfg, work, quiet, resume)
+    runners: list[RankedRunner] = []
+    with nothing_left(cfg, lambda: any(runner.started for runner in runners)):
+        work = make_work_dir(cfg)
+        # Two runs would overwrite each other's checkpoints, and both end as if nothing was wrong.
+        with locked(work) if is_first(cfg.get("launcher", "none")) else contextlib.nullcontext():
+            return _train(cfg, work, quiet, resume, runners)
 
 
-def _train(cfg: Config, work: Path, quiet: bool, resume: bool) -> Path:
+def _train(cfg: Config, work: Path, quiet: bool, resume: bool, runners: list[RankedRunner]) -> Path:
+    """Train. runners: gets the Runner once it is built."""
     last = _last_checkpoint(work) if resume else None
     cfg.resume = last is not None
     if last is not None:
@@ -71,6 +75,7 @@ def _train(cfg: Config, work: Path, quiet: bool, resume: bool) -> Path:
             hooks.append(dict(type=kind))
     cfg.custom_hooks = hooks
     runner = build_runner(cfg, quiet)
+    runners.append(runner)
     if why := getattr(getattr(runner.model, "module", runner.model), "untrainable", ""):
         raise ConfigError(why)
     runner.train()

@@ -159,6 +159,13 @@ def test_a_file_that_cannot_be_read(project: Path) -> None:
     (project / "pyproject.toml").write_bytes(b"[tool.lsu-onto]\nexclude = ['caf\xe9']\n")
     with pytest.raises(SettingsError, match="not UTF-8 text: found byte 0xe9"):
         find_settings(project)
+    text = '[tool.lsu-onto]\nexclude = ["drafts"]\n'
+    (project / "pyproject.toml").write_text(text, encoding="utf-8-sig")
+    assert find_settings(project).exclude == ("drafts",)
+    for encoding in ("utf-16", "utf-16-be", "utf-32"):
+        (project / "pyproject.toml").write_text(text, encoding=encoding)
+        with pytest.raises(SettingsError, match="UTF-16 or UTF-32 text; TOML is UTF-8: save it as UTF-8"):
+            find_settings(project)
     (project / "pyproject.toml").write_text("tool = 1\nlsu-onto = 2\n")
     with pytest.raises(SettingsError, match="`tool` is `1`; expected a table"):
         find_settings(project)

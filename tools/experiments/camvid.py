@@ -395,6 +395,8 @@ def main() -> int:
     parser.add_argument("--fine", type=int, default=10, help="frames with fine labels (%(default)s)")
     parser.add_argument("--also", nargs="+", choices=VARIANTS, default=[], help="train these students as well")
     args = parser.parse_args()
+    if len(set(args.seeds)) < len(args.seeds):
+        parser.error("--seeds: a seed is named twice, and would count twice")
     torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
     start = time.monotonic()
     try:

@@ -235,6 +235,8 @@ def main() -> None:
     parser.add_argument("--first-world", type=int, default=100)
     parser.add_argument("-o", "--output", type=Path, required=True)
     args = parser.parse_args()
+    if len(set(args.seeds)) < len(args.seeds):
+        parser.error("--seeds: a seed is named twice, and would count twice")
     if (args.data_root is None) != (args.teacher is None):
         parser.error("--data-root and --teacher belong together")
     args.output.mkdir(parents=True, exist_ok=True)

@@ -348,6 +348,8 @@ def main() -> int:
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--iters", type=int, default=1200, help="of each way, all trainings together (%(default)s)")
     args = parser.parse_args()
+    if len(set(args.seeds)) < len(args.seeds):
+        parser.error("--seeds: a seed is named twice, and would count twice")
     torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
     start = time.monotonic()
     try:

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import os
 import pty
+import shutil
 import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner
 
 from helpers.processes import wait_until
 from lsu_onto.cli import main
+from lsu_onto.commands.arguments import project
+from lsu_onto.library.disk import Disk
 
 SOURCE = "tax 1\nsource s v1\n0 road\n"
 MAP = "tax 1\ndataset d v1 -> s v1\n1 way < road\n"
@@ -24,8 +28,8 @@ END = "watching for changes; Ctrl-C ends\n"
 class Watch:
     """The command, and what it has printed."""
 
-    def __init__(self, folder: Path, *args: str) -> None:
-        self.log = folder / "log"
+    def __init__(self, folder: Path, *args: str, log: Path | None = None) -> None:
+        self.log = log or folder / "log"
         self.rounds = 0
         with self.log.open("wb") as file:
             command = [sys.executable, "-m", "lsu_onto", "validate", "--watch", *args]
@@ -109,6 +113,38 @@ def test_settings_that_are_wrong_for_a_while(tmp_path: Path, watch: Callable[...
     (tmp_path / "maps").rename(tmp_path / "taxonomies")
     assert "no problems in 1 file\n" in running.next()
     running.stop()
+
+
+def test_settings_that_are_saved_while_they_are_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "s.tax").write_text(SOURCE)
+    file = tmp_path / "pyproject.toml"
+    file.write_text("[tool.lsu-onto]\n")
+
+    def saved(paths: tuple[str, ...]) -> Any:
+        out = project(paths)
+        if "ignor" not in file.read_text():
+            save(file, "[tool.lsu-onto]\nignor = []\n")
+        return out
+
+    def end(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("lsu_onto.commands.validate.project", saved)
+    monkeypatch.setattr(Disk, "wait", end)
+    assert "there is no setting `ignor`" in CliRunner().invoke(main, ["validate", "--watch"]).stderr
+
+
+def test_a_folder_that_is_removed_while_it_is_watched(tmp_path: Path, watch: Callable[..., Watch]) -> None:
+    (tmp_path / "here").mkdir()
+    (tmp_path / "here/s.tax").write_text(SOURCE)
+    running = Watch(tmp_path / "here", log=tmp_path / "log")
+    running.next()
+    shutil.rmtree(tmp_path / "here")
+    assert running.process.wait() == 1
+    assert running.log.read_text().endswith(
+        "error: the current folder has been removed, or is on a disk that is gone: `cd` to another\n"
+    )
 
 
 def test_a_file_by_name_that_comes_and_goes(tmp_path: Path, watch: Callable[..., Watch]) -> None:

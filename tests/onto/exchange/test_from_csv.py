@@ -307,7 +307,7 @@ def test_a_source_makes_proposals_that_can_be_loaded(tmp_path: Path) -> None:
     )
     c = lsu_onto.load(out)
     assert c.names("car") == ("car",) and c.names("unlabeled") == ("void",)
-    assert len(c.names("road_way")) == c.num_classes + 1 and "to do: relate it" in out.read_text()
+    assert len(c.names("road_way")) == c.num_classes + 1 and "TODO: relate it" in out.read_text()
     wrong = run("import", "--from", "csv", tmp_path / "town.csv", "--source", "dmo", "--path", tmp_path)
     assert wrong.exit_code == 1 and "there is no source `dmo`; did you mean `demo`?" in wrong.stderr
 

@@ -46,7 +46,10 @@ def test_raw_values_come_back_where_each_class_has_one(tmp_path: Path) -> None:
     assert '<Label value="a \'q\' &lt;&amp;&gt;" background="#4682b4" category="7"/>' in text
     assert [c.ids for c in again(tmp_path, text, "xml").classes] == [((0, 0),), ((7, 7),)]
     (tmp_path / "alone.tax").write_text(ALONE.replace("7 ", "7,8 "))  # one number cannot say this
-    assert "category" not in export_classes(Library().alone(tmp_path / "alone.tax"), "labelstudio")
+    unnumbered = export_classes(Library().alone(tmp_path / "alone.tax"), "labelstudio")
+    assert "category" not in unnumbered
+    assert "have not exactly one raw value: a 'q' &lt;&amp;&gt; -->" in unnumbered
+    assert len(again(tmp_path, unnumbered, "xml").classes) == 2, "the comment is no label"
 
 
 def test_a_dataset_without_a_map_has_labels(tmp_path: Path) -> None:

@@ -61,6 +61,15 @@ def test_a_session(tmp_path: Path) -> None:
                 assert right["severity"] == "warning" and "1 warning" in right["status"]
                 assert "  --> town.tax:4:9" in right["findings"] and "TAX305" in right["findings"]
                 assert right["picture"] != first["picture"] and get(f"{url}page") != picture
+
+                settings = tmp_path / "pyproject.toml"
+                settings.write_text("[tool.lsu-onto]\nignor = []\n")
+                wrong = event(events)
+                assert wrong["severity"] == "error" and "there is no setting `ignor`" in wrong["findings"]
+                assert "the settings are wrong" in wrong["status"] and wrong["picture"] == right["picture"]
+                settings.write_text('[tool.lsu-onto]\nignore = ["TAX305"]\n')
+                ignored = event(events)
+                assert (ignored["severity"], ignored["picture"]) == ("", right["picture"])
             process.send_signal(signal.SIGINT)
             assert process.wait() == 130
             assert process.stderr.read() == "watching for changes; Ctrl-C ends\ninterrupted\n"

@@ -60,6 +60,7 @@ def test_a_right_map(world: Path, tmp_path: Path) -> None:
     first, second, *_ = result.stdout.splitlines()
     assert first.startswith("painted v1 -> colours v1: no contradictions")
     assert second.startswith("36 images and ")
+    assert result.stdout.endswith(f"\n{page}\n")
     assert "4/4" in result.stderr and "4/4" not in result.stdout  # the steps of the audit
     assert "No `.tax` file changes" in patch.read_text() or "# audit:" in patch.read_text()
     html = page.read_text()

@@ -421,6 +421,8 @@ def test_a_folder_belongs_to_one_export(labelled: World, tmp_path: Path) -> None
     labelled.export(tmp_path / "out", "folder")
     with pytest.raises(ExportError, match="holds an export with other `to`: remove it"):
         labelled.export(tmp_path / "out", "coco-panoptic")
+    with pytest.raises(ExportError, match="holds an export with other `to`: remove it"):
+        labelled.export(tmp_path / "out", "hf")
     data = {"": labelled.root / "park"}
     with pytest.raises(ExportError, match="holds an export with other labels"):
         export_dataset(labelled.runs[:1], tmp_path / "out", "folder", data, [str(labelled.root / "tax")])

@@ -77,6 +77,17 @@ def test_a_backbone_that_does_not_fit_is_said() -> None:
         segmentor.evidence_of(torch.randn(1, 3, 64, 64))
 
 
+def test_a_failure_that_is_not_about_sizes_is_not_called_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    segmentor = built(model(DPT, backbone_config=dict(BACKBONES["convnext"])))
+
+    def fails(**_: object) -> None:
+        torch.zeros(4).item()
+
+    monkeypatch.setattr(segmentor.net, "forward", fails)
+    with pytest.raises(TeacherError, match=r"config fails on 1 image\(s\) of 64x64: RuntimeError: a Tensor with 4"):
+        segmentor.evidence_of(torch.randn(1, 3, 64, 64))
+
+
 def test_a_backbone_of_timm_by_its_name() -> None:
     config = dict(model_type="timm_backbone", backbone="resnet18", out_indices=[1, 2, 3, 4])
     network = model(UPERNET, backbone_config=config, auxiliary_in_channels=256)

@@ -51,9 +51,10 @@ def test_a_malicious_one_is_refused_and_does_not_run(tmp_path: Path, monkeypatch
 
 
 @pytest.mark.parametrize(
-    ("key", "value"), [("image_mean", []), ("image_std", [0.2, 0.2, 0.0]), ("image_mean", [float("nan")] * 3)]
+    ("key", "value"),
+    [("image_mean", []), ("image_std", [0.2, 0.2, 0.0]), ("image_mean", [float("nan")] * 3), ("do_normalize", "false")],
 )
-def test_a_folder_whose_normalisation_cannot_be_is_refused(tmp_path: Path, key: str, value: list[float]) -> None:
+def test_a_folder_whose_normalisation_cannot_be_is_refused(tmp_path: Path, key: str, value: Any) -> None:
     path = folder(tmp_path / "f")
     file = path / "preprocessor_config.json"
     file.write_text(json.dumps(json.loads(file.read_text()) | {key: value}))

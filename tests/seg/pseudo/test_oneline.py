@@ -342,8 +342,27 @@ def test_a_refused_teacher_leaves_earlier_runs_as_they_are(parts: tuple[Path, Pa
     assert set((root / "work/log").rglob("*")) >= logs
 
 
+def test_what_is_wrong_is_said_before_torch_is_imported(parts: tuple[Path, Path, Path]) -> None:
+    root, teacher, _ = parts
+    line = ["pseudo-label", root / "tax/park.tax", "--data-root", root / "park", "-o", root / "out", "--teacher"]
+    script = (
+        "import sys\nfrom lsu_seg.cli import main\n"
+        "for line in eval(sys.argv[1]):\n"
+        "    try:\n        main(line)\n"
+        "    except SystemExit as end:\n        print(end.code, 'torch' in sys.modules)\n"
+    )
+    lines = [[*line, root / "teachr.py:build"], [*line, teacher, "--compare-precision", 2]]
+    command = [sys.executable, "-c", script, repr([[str(word) for word in one] for one in lines])]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stdout == "1 False\n1 False\n"
+    assert "teachr.py`; did you mean `teacher.py`?" in done.stderr
+    assert "the precision is fp32, which the labels are compared with: choose another one" in done.stderr
+
+
 def test_another_precision_makes_other_labels(parts: tuple[Path, Path, Path]) -> None:
     line = (*parts, parts[0] / "work")
+    nameless = torch.load(parts[2], weights_only=False) | {"meta": {}}
+    torch.save(nameless, parts[2])
     compared = one_line(*line, extra=("--precision", "bf16", "--compare-precision", 2))
     assert compared.exit_code == 0, compared.output
     said = re.search(
@@ -352,6 +371,7 @@ def test_another_precision_makes_other_labels(parts: tuple[Path, Path, Path]) ->
         compared.output,
     )
     assert said and 0 <= float(said[1]) < 5 and int(said[2]) > 500
+    assert compared.output.count("warning: neither the checkpoint nor the model names its classes") == 1
     rounds = re.findall(r"^(.*?) +(\d)/\2  .* ETA 0 s", compared.output, re.M)
     assert rounds == [("first image of bf16, not timed", "1"), ("labels of bf16", "2"), ("labels of fp32", "2")]
     assert not (line[-1] / "out").exists()

@@ -431,7 +431,7 @@ def test_text_is_plain_and_the_page_stands_alone(tmp_path: Path) -> None:
     result = command(tmp_path, tax, "--html", str(page))
     assert result.exit_code == 0
     assert "\x1b" not in result.output
-    assert "no problems" in result.output
+    assert "no problems" in result.output and result.output.endswith(f"\n{page}\n")
     html = page.read_text()
     assert html.count("<h2>") == 5
     assert not re.search(r"src=(?!\"data:image/)|href=|<script|@import|url\(", html)

@@ -18,7 +18,7 @@ from helpers.students import student_config
 from helpers.tiny import CLASSES, VOID, save
 from lsu_seg.data.datasets import TaxDataset
 from lsu_seg.demo import data
-from lsu_seg.errors import ConfigError
+from lsu_seg.errors import ConfigError, UserError
 from lsu_seg.openmmlab.config import load_config
 from lsu_seg.runtime.lock import LockedError, locked
 from lsu_seg.training import divergence
@@ -65,6 +65,21 @@ def test_a_config_without_a_training_is_named(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="nothing to train: is it one for labelling or evaluation"):
         train(cfg, quiet=True)
     assert not Path(cfg.work_dir).exists()
+
+
+def test_a_refused_training_leaves_nothing(tmp_path: Path) -> None:
+    cfg = student_config(tmp_path)
+    work = Path(cfg.work_dir)
+    right = cfg.model.decode_head.num_classes
+    cfg.model.decode_head.num_classes = right - 1
+    with pytest.raises(UserError, match=str(right - 1)):
+        train(cfg, quiet=True)
+    assert not work.exists()
+    work.mkdir()
+    (work / "notes.txt").write_text("mine")
+    with pytest.raises(UserError, match=str(right - 1)):
+        train(cfg, quiet=True)
+    assert [file.name for file in work.iterdir()] == ["notes.txt"]
 
 
 def test_two_trainings_do_not_share_a_folder(tmp_path: Path) -> None:

@@ -162,6 +162,15 @@ def test_numbers_that_mean_nothing(
     assert f"argument {option.split()[0]}: '{option.split()[-1]}'; expected a whole number" in capsys.readouterr().err
 
 
+def test_a_seed_counts_once(
+    streets: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "argv", f"offroad.py --data-root {tmp_path} -o {tmp_path}/w --seeds 0 1 0".split())
+    with pytest.raises(SystemExit):
+        streets.offroad.main()
+    assert "argument --seeds: a seed is named twice, and would count twice" in capsys.readouterr().err
+
+
 @pytest.mark.slow
 def test_the_whole_experiment(streets: Any, ready: Any) -> None:
     """Results, the page, and that a second run computes nothing."""

@@ -181,7 +181,7 @@ def add_options(parser: argparse.ArgumentParser, models: Sequence[str], work: Pa
     """The options that experiments share."""
     parser.add_argument("--data-root", required=True, type=Path)
     parser.add_argument("-o", "--work", default=work, type=Path, help="for all results (%(default)s)")
-    parser.add_argument("--seeds", type=_at_least(0), nargs="+", default=[0, 1, 2])
+    parser.add_argument("--seeds", type=_at_least(0), nargs="+", action=_Distinct, default=[0, 1, 2])
     parser.add_argument("--only", nargs="+", choices=models, default=models, help="these students (all)")
     parser.add_argument("--iters", type=_at_least(1), help="of every training; by default the config's")
     parser.add_argument(
@@ -190,6 +190,13 @@ def add_options(parser: argparse.ArgumentParser, models: Sequence[str], work: Pa
     parser.add_argument(
         "--set", nargs="+", action=DictAction, default={}, help="of the config, as model.size_divisor=32"
     )
+
+
+class _Distinct(argparse.Action):
+    def __call__(self, parser: Any, namespace: Any, values: Any, option_string: str | None = None) -> None:
+        if len(set(values)) < len(values):
+            raise argparse.ArgumentError(self, "a seed is named twice, and would count twice")
+        setattr(namespace, self.dest, values)
 
 
 def _at_least(least: int) -> Callable[[str], int]:
