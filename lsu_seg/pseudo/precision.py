@@ -56,8 +56,10 @@ def compare_precision(cfg: Config, checkpoint: str | Path | None, images: int) -
         ConfigError: the config has no other precision than fp32. UserError: as for `pseudo_label`.
     """
     dataset: Any = (cfg.get("test_dataloader") or {}).get("dataset")
-    precision = (cfg.get("test_cfg") or {}).get("precision", "fp32")
-    if precision == "fp32":
+    own = [t.get("precision") for t in (cfg.get("model") or {}).get("teachers") or ()]  # of an ensemble
+    others = {p for p in (*own, (cfg.get("test_cfg") or {}).get("precision")) if p not in (None, "fp32")}
+    precision = "+".join(sorted(others))
+    if not others:
         raise ConfigError(
             "the precision is fp32, which the labels are compared with: choose another one, `--precision bf16`, or in a"
             " config `test_cfg.precision`, of `unify` `unify.views.precision`"
@@ -79,7 +81,11 @@ def compare_precision(cfg: Config, checkpoint: str | Path | None, images: int) -
         ):
             one = copy.deepcopy(cfg)
             one.work_dir, one.launcher = str(Path(folder) / f"log-{root.name}"), "none"
-            one.test_cfg.update(out_dir=str(root), raw_dir=None, confidence=False, soft=0, precision=name)
+            one.test_cfg.update(out_dir=str(root), raw_dir=None, confidence=False, soft=0)
+            if name == "fp32":
+                one.test_cfg.precision = name
+                for teacher in one.model.get("teachers") or ():
+                    teacher.pop("precision", None)
             one.test_cfg.title = f"labels of {name}" if name == root.name else f"first image of {name}, not timed"
             one.test_dataloader.dataset.indices = some
             speeds[name] = pseudo_label(one, checkpoint, quiet=True)["images_per_second"]
