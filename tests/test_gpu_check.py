@@ -57,6 +57,8 @@ def test_every_step_runs_without_a_gpu(step: str, interpreter: Server, tmp_path:
         assert "SetNLLLoss" in rows[0]["what"]
     elif step == "labelling":
         assert what == ["SegFormer-B5", "Mask2Former Swin-L"]
+    elif step == "ensemble":
+        assert equal.count(True) == 3, "a view of the same source, of another one, and masks of another one"
     elif step == "computing":
         assert len({row["what"] for row in rows}) == len(rows) == 23
         assert equal.count(True) == 13, "each network, in each way that it computes"

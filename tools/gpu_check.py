@@ -48,6 +48,7 @@ STEPS = {
     "tune": Step("the kernel's knobs", 60),
     "memory": Step("a large image, and running out of memory", 40),
     "labelling": Step("files to pseudo-labels against the bare model", 100),
+    "ensemble": Step("several teachers", 25),
     "computing": Step("precisions, channels last, and compiled networks", 60),
     "training": Step("a training step", 30),
     "suite": Step("the tests that a GPU changes", 60),

@@ -169,7 +169,7 @@ def ask_options(function: _Function) -> _Function:
                 type=ConfigFile(),
                 metavar="CONFIG | FOLDER | OWNER/NAME[@REVISION] | FILE | FILE.py:FUNCTION",
                 help="Ask this teacher about NAME: MMSeg config, Hugging Face folder or name on its hub,"
-                " checkpoint of data-priors, or a function that makes a torch network.",
+                " checkpoint of data-priors, a function that makes a torch network, or a YAML file that lists several.",
             ),
             click.option(
                 "--checkpoint",

@@ -50,7 +50,7 @@ def _splits(context: click.Context, parameter: click.Parameter, value: str | Non
     type=ConfigFile(),
     metavar="CONFIG | FOLDER | OWNER/NAME[@REVISION] | FILE | FILE.py:FUNCTION",
     help="The teacher of TAXONOMY's labels: an MMSeg config, a Hugging Face folder or name on its hub, a"
-    " checkpoint of data-priors, or a function that makes a torch network.",
+    " checkpoint of data-priors, a function that makes a torch network, or a YAML file that lists several teachers.",
 )
 @click.option(
     "--checkpoint",
@@ -132,6 +132,7 @@ def pseudo_label(
       lsu-seg pseudo-label idd --source cityscapes --data-root data/idd --teacher 24_best.pth -o out/idd --scales 0.5,1
       lsu-seg pseudo-label idd --source cityscapes --data-root data/idd -o out/idd \\
           --teacher facebook/mask2former-swin-large-cityscapes-semantic
+      lsu-seg pseudo-label idd --source cityscapes --data-root data/idd -o out/idd --teacher ensemble.yaml
       lsu-seg pseudo-label lsu_seg/configs/demo/demo.py work/demo/teacher/iter_700.pth
       torchrun --nproc-per-node 4 -m lsu_seg pseudo-label CONFIG CHECKPOINT --launcher pytorch
     """

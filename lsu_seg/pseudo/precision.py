@@ -58,7 +58,9 @@ def compare_precision(cfg: Config, checkpoint: str | Path | None, images: int) -
         ConfigError: the config has no other precision than fp32. UserError: as for `pseudo_label`.
     """
     dataset: Any = (cfg.get("test_dataloader") or {}).get("dataset")
-    precision = (cfg.get("test_cfg") or {}).get("precision", "fp32")
+    own = [t.get("precision") for t in (cfg.get("model") or {}).get("teachers") or ()]  # of an ensemble
+    others = {p for p in (*own, (cfg.get("test_cfg") or {}).get("precision")) if p not in (None, "fp32")}
+    precision = "+".join(sorted(others)) or "fp32"
     check_compared(precision)
     if not is_type(dataset, "TaxDataset"):
         raise ConfigError("`test_dataloader.dataset` is no TaxDataset, so there are no images to compare precisions on")
@@ -77,7 +79,11 @@ def compare_precision(cfg: Config, checkpoint: str | Path | None, images: int) -
         ):
             one = copy.deepcopy(cfg)
             one.work_dir, one.launcher = str(Path(folder) / f"log-{root.name}"), "none"
-            one.test_cfg.update(out_dir=str(root), raw_dir=None, confidence=False, soft=0, precision=name)
+            one.test_cfg.update(out_dir=str(root), raw_dir=None, confidence=False, soft=0)
+            if name == "fp32":
+                one.test_cfg.precision = name
+                for teacher in one.model.get("teachers") or ():
+                    teacher.pop("precision", None)
             one.test_cfg.title = f"labels of {name}" if name == root.name else f"first image of {name}, not timed"
             one.test_dataloader.dataset.indices = some
             speeds[name] = pseudo_label(one, checkpoint, quiet=True)["images_per_second"]
