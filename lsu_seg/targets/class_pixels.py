@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from lsu_seg.label_files import count_rows
 from lsu_seg.runtime.progress import track
+from lsu_seg.runtime.side_by_side import side_by_side
 from lsu_seg.targets.kept_counts import digest_of, kept_counts
 from lsu_seg.targets.reader import TargetReader
 from lsu_seg.targets.table import TargetTable
@@ -25,8 +28,12 @@ def class_counts(target: NDArray[Any], table: TargetTable) -> NDArray[np.int64]:
     >>> class_counts(np.array([[0, 0, 1, 255, 256, 257]]), table).tolist()
     [2, 2, 1, 1]
     """
+    return _by_class(np.bincount(target.ravel(), minlength=len(table.single)), table)
+
+
+def _by_class(counts: NDArray[np.int64], table: TargetTable) -> NDArray[np.int64]:
+    """The counts of targets, int64 `[void + 1 + S]`, as those of classes, sets and void."""
     k = table.num_classes
-    counts = np.bincount(target.ravel(), minlength=len(table.single))
     out = np.zeros(k + 2, np.int64)
     alone = table.single < k
     np.add.at(out, table.single[alone], counts[alone])
@@ -49,11 +56,12 @@ def count_classes(
         LabelFileError: as `TargetReader.read`.
     """
     width = reader.constraint.num_classes + 2
+    of_image = partial(_counts_of_image, reader)
 
     def count() -> NDArray[np.int64]:
         out = np.zeros((len(items), width), np.int64)
-        for row, item in zip(out, track(items, title, len(items)), strict=True):
-            row[:] = class_counts(reader.read(item).target, reader.table)
+        for row, counts in zip(out, track(side_by_side(of_image, items), title, len(items)), strict=True):
+            row[:] = counts
         return out
 
     if folder is None:
@@ -61,3 +69,13 @@ def count_classes(
     keys = ("seg_map_path", *(("confidence_path", "own_path") if reader.coder.sure is not None else ()))
     digest = digest_of(items, keys, reader.own, repr(reader.threshold))
     return kept_counts(folder / "classes.json", digest, (len(items), width), count)
+
+
+def _counts_of_image(reader: TargetReader, item: Mapping[str, Any]) -> NDArray[np.int64]:
+    if reader.pseudo:
+        return class_counts(reader.read(item).target, reader.table)
+    _, rows, _ = reader.annotation.read(item["seg_map_path"])  # the target of a pixel is that of its row
+    of_row = count_rows(rows, len(reader.constraint.allowed))
+    counts = np.zeros(len(reader.table.single), np.int64)
+    np.add.at(counts, reader.coder.by_row, np.append(of_row, rows.size - of_row.sum()))
+    return _by_class(counts, reader.table)

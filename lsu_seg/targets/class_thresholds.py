@@ -7,6 +7,7 @@ rare classes (docs/results.md). Class-balanced self-training (Zou et al., ECCV 2
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from numpy.typing import NDArray
 from lsu_seg.label_files import LabelFileError
 from lsu_seg.label_files.annotation import Annotation, read_confidence
 from lsu_seg.runtime.progress import track
+from lsu_seg.runtime.side_by_side import side_by_side
 from lsu_seg.targets.kept_counts import digest_of, kept_counts
 
 SAMPLE = 500
@@ -67,19 +69,24 @@ def count_confidence(
 
     def count() -> NDArray[np.int64]:
         counts = np.zeros((k, 256), np.int64)
-        ambiguous = np.append(own.constraint.allowed.sum(1) > 1, False)  # ROW_VOID is -1, the last entry
-        for item in track(chosen, title, len(chosen)):
-            classes = labels.load(item["seg_map_path"])[0]
-            confidence = read_confidence(item["confidence_path"], classes.shape)
-            rows = own.load(item["own_path"])[1]
-            if rows.shape != classes.shape:
-                raise LabelFileError(
-                    f"{item['seg_map_path']}: the pseudo-label is {classes.shape[1]}x{classes.shape[0]}, and the label"
-                    f" {item['own_path']} {rows.shape[1]}x{rows.shape[0]}: these are not the labels of this dataset"
-                )
-            counted = ambiguous[rows] & (classes < k)
-            index = classes[counted].astype(np.int64) * 256 + confidence[counted]
-            counts += np.bincount(index, minlength=k * 256).reshape(k, 256)
+        for of_image in track(side_by_side(partial(_of_image, labels, own), chosen), title, len(chosen)):
+            counts += of_image
         return counts
 
     return kept_counts(folder / "confidence.json", digest, (k, 256), count)
+
+
+def _of_image(labels: Annotation, own: Annotation, item: Mapping[str, Any]) -> NDArray[np.int64]:
+    k = own.constraint.num_classes
+    ambiguous = np.append(own.constraint.allowed.sum(1) > 1, False)  # ROW_VOID is -1, the last entry
+    classes = labels.load(item["seg_map_path"])[0]
+    confidence = read_confidence(item["confidence_path"], classes.shape)
+    rows = own.load(item["own_path"])[1]
+    if rows.shape != classes.shape:
+        raise LabelFileError(
+            f"{item['seg_map_path']}: the pseudo-label is {classes.shape[1]}x{classes.shape[0]}, and the label"
+            f" {item['own_path']} {rows.shape[1]}x{rows.shape[0]}: these are not the labels of this dataset"
+        )
+    counted = ambiguous[rows] & (classes < k)
+    index = classes[counted].astype(np.int64) * 256 + confidence[counted]
+    return np.bincount(index, minlength=k * 256).reshape(k, 256)

@@ -42,7 +42,8 @@ def kept_counts(
         return kept
     counts = count()
     with contextlib.suppress(OSError):  # in a read-only folder, every run counts again
-        write_atomic(cache, json.dumps({"of": digest, "counts": counts.tolist()}).encode())
+        kept_text = json.dumps({"of": digest, "counts": counts.tolist()}, separators=(",", ":"))  # of many images
+        write_atomic(cache, kept_text.encode())
     return counts
 
 

@@ -1,0 +1,72 @@
+"""A function over many items, in forked processes where that pays."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, TypeVar
+
+from lsu_seg.runtime.processes import can_fork, cores
+
+_Item = TypeVar("_Item")
+_Result = TypeVar("_Result")
+
+_FEWEST = 64
+"""So many items for each process; for fewer, starting it does not pay."""
+_MOST = 16
+"""Processes: more would wait for the disk."""
+
+
+def side_by_side(
+    function: Callable[[_Item], _Result], items: Sequence[_Item], processes: int | None = None
+) -> Iterator[_Result]:
+    """`map(function, items)`, in order, by torch's DataLoader, whose workers end with this process.
+
+    The ranks of a training on one machine share its cores. Neither torch's random numbers nor the results depend on how
+    many processes there are.
+
+    Args:
+        function: its results must be picklable; what it raises is raised here.
+        processes: None: as many as there are cores, but fewer for few items, and none where processes cannot be forked
+            or torch is not installed.
+    """
+    if processes is None:
+        ranks = int(os.environ.get("LOCAL_WORLD_SIZE", 1))
+        processes = min(cores() // ranks, len(items) // _FEWEST, _MOST) if can_fork() else 1
+    if processes > 1:
+        try:
+            import torch
+        except ImportError:
+            processes = 1
+    if processes < 2:
+        yield from map(function, items)
+        return
+    loader = torch.utils.data.DataLoader(
+        _Mapped(function, items),  # type: ignore[arg-type]
+        batch_size=None,
+        num_workers=processes,
+        collate_fn=_as_it_is,
+        multiprocessing_context="fork",
+        generator=torch.Generator(),
+    )
+    for item, (done, result) in zip(items, loader, strict=True):
+        # What failed is done once more here: not every error can be sent between processes.
+        yield result if done else function(item)
+
+
+class _Mapped:
+    def __init__(self, function: Callable[[Any], Any], items: Sequence[Any]) -> None:
+        self.function, self.items = function, items
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+    def __getitem__(self, index: int) -> tuple[bool, Any]:
+        try:
+            return True, self.function(self.items[index])
+        except Exception:
+            return False, None
+
+
+def _as_it_is(sample: Any) -> Any:
+    return sample

@@ -1,0 +1,60 @@
+"""A function over many items in several processes: the same results and errors as in one."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from helpers.tiny import write_park, write_tax
+from lsu_seg.data.datasets import TaxDataset
+from lsu_seg.label_files import LabelFileError
+from lsu_seg.runtime import side_by_side as module
+from lsu_seg.runtime.side_by_side import side_by_side
+
+
+class OddError(Exception):
+    """Cannot be unpickled: it needs two arguments."""
+
+    def __init__(self, number: int, text: str) -> None:
+        super().__init__(f"{number} {text}")
+
+
+def square(number: int) -> tuple[int, int]:
+    if number == 7:
+        raise OddError(number, "is odd")
+    return number**2, os.getpid()
+
+
+def test_results_are_in_order_and_made_elsewhere() -> None:
+    before = torch.get_rng_state()
+    numbers = [n for n in range(40) if n != 7]
+    results = list(side_by_side(square, numbers, processes=2))
+    assert [value for value, _ in results] == [n**2 for n in numbers]
+    assert len({process for _, process in results} - {os.getpid()}) == 2
+    assert torch.equal(torch.get_rng_state(), before), "a training has the same random numbers"
+    assert {process for _, process in side_by_side(square, numbers)} == {os.getpid()}, "few items"
+
+
+def test_an_error_is_that_of_the_item() -> None:
+    results = side_by_side(square, [1, 2, 7, 3], processes=2)
+    assert [next(results)[0] for _ in range(2)] == [1, 4]
+    with pytest.raises(OddError, match=r"^7 is odd$"):
+        next(results)
+
+
+def test_labels_are_counted_by_several_processes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_park(tmp_path, {stem: [0, 1, 2, 3, 4, 5, -1] for stem in "abcd"})
+    dataset = TaxDataset(write_tax(tmp_path / "tax"), str(tmp_path), "train", threshold=1.0)
+    alone = dataset.class_counts()
+    monkeypatch.setattr(module, "_FEWEST", 1)
+    monkeypatch.setattr(module, "cores", lambda: 4)
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", "2")
+    np.testing.assert_array_equal(dataset.class_counts(), alone)
+    assert alone.sum(1).tolist() == [24 * 40] * 4 and (alone.sum(0)[[0, 3, 5, 6]] > 0).all()
+    (tmp_path / "labels/train/c.png").write_bytes(b"no image")
+    with pytest.raises(LabelFileError, match=r"c\.png"):
+        dataset.class_counts()
