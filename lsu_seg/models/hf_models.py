@@ -34,8 +34,9 @@ SET_QUERY_MODELS = (
 
 ONEFORMER = "OneFormerForUniversalSegmentation"
 
-PROMPTED = "CLIPSegForImageSegmentation"
-"""A model that looks for what words describe (`prompted.py`)."""
+CLIPSEG = "CLIPSegForImageSegmentation"
+PROMPTED = (CLIPSEG, "Sam3Model", "Sam3VideoModel")
+"""Models that look for what words describe (`prompted.py`)."""
 
 QUERY_MODELS = (*SET_QUERY_MODELS, "MaskFormerForInstanceSegmentation", ONEFORMER)
 """Models that predict masks with one class each."""
@@ -190,7 +191,7 @@ def model_name(folder: Path) -> str:
         TeacherError: the folder does not exist, or the model is not supported.
     """
     name = architecture(folder)
-    if name == PROMPTED:
+    if name in PROMPTED:
         raise TeacherError(
             f"{folder / CONFIG}: found a `{name}`, which needs words for each class: write `model ="
             " dict(type='PromptSegmentor', hf=dict(pretrained=…), classes=[…], prompts=[…])`"

@@ -164,7 +164,8 @@ class HFSegmentor(NetSegmentor):
             labels["task_inputs"] = self.task.expand(len(inputs), -1)
         try:
             return self.net(pixel_values=inputs, **labels)
-        except (ValueError, RuntimeError) as e:  # of a fixed input size, of one that cannot train on a single image
+        # Of a fixed input size (timm asserts it), of one that cannot train on a single image.
+        except (ValueError, RuntimeError, AssertionError) as e:
             if ran_out(e):
                 raise
             images, said = f"{len(inputs)} image(s) of {width}x{height}", " ".join(str(e).split())[:300]

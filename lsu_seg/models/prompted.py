@@ -1,4 +1,4 @@
-"""CLIPSeg as a segmentor: a network that looks for what words describe, with prompts for each class."""
+"""CLIPSeg and SAM 3 as segmentors: networks that look for what words describe, with prompts for each class."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from lsu_onto import INSTALL
 from lsu_seg.decode import QueryView, View
 from lsu_seg.errors import TeacherError
 from lsu_seg.models.hf_models import (
+    CLIPSEG,
     PROMPTED,
     HFModel,
     architecture,
@@ -27,6 +28,7 @@ from lsu_seg.models.hf_models import (
     weight_files,
 )
 from lsu_seg.models.hub import downloaded, hub_name, pinned
+from lsu_seg.models.sam3 import Sam3Net
 from lsu_seg.models.segmentor import NetSegmentor
 from lsu_seg.openmmlab.registry import MODELS, register
 from lsu_seg.openmmlab.weights import check_finite
@@ -34,7 +36,7 @@ from lsu_seg.openmmlab.weights import check_finite
 
 @register(MODELS)
 class PromptSegmentor(NetSegmentor):
-    """A CLIPSeg network, which looks for what its prompts say: a teacher for classes that it was never trained on.
+    """CLIPSeg or SAM 3, which look for what prompts say: teachers for classes that they were never trained on.
 
     A pixel's evidence for a class is the network's probability that the prompts of this class fit, and its mass of no
     object is the probability that no class's prompts fit. It labels and is evaluated; it is not trained.
@@ -42,8 +44,9 @@ class PromptSegmentor(NetSegmentor):
     Args:
         hf: `dict(pretrained='folder')`: a folder with the model and its processor, or a name on a hub.
         classes: names of the source's classes, in the order of its channels.
-        prompts: what each of them looks like, in words: a text or several, whose embeddings are averaged. (Not a dict
-            with the classes, because mmengine sorts the keys of a config's dicts when it saves them.)
+        prompts: what each of them looks like, in words: a text or several. CLIPSeg takes the mean of their embeddings;
+            SAM 3, pixel by pixel, the one that fits best. (Not a dict with the classes, because mmengine sorts the keys
+            of a config's dicts when it saves them.)
         data_preprocessor: as for `HFSegmentor`. test_cfg: None or `dict(mode='whole')`.
 
     Raises:
@@ -82,7 +85,10 @@ class PromptSegmentor(NetSegmentor):
             if not several or not all(isinstance(text, str) and text.strip() for text in several):
                 raise TeacherError(f"`prompts` has {several!r} for `{name}`; expected a text, or several")
         model = _load(path)
-        net = PromptedNet(model.net, _embeddings(model.net, path, texts))
+        tokens = _tokens(model.net, path, texts)
+        lengths = [len(several) for several in texts]
+        kind = PromptedNet if type(model.net).__name__ == CLIPSEG else Sam3Net
+        net = kind(model.net, tokens, lengths)
         if data_preprocessor is None and model.data_preprocessor is None:
             raise TeacherError(
                 f"nothing says how images are normalised: {path} has no preprocessor_config.json; save the model's"
@@ -120,9 +126,13 @@ class PromptedNet(nn.Module):
 
     embeddings: Tensor
 
-    def __init__(self, model: Any, embeddings: Tensor) -> None:
+    @torch.no_grad()
+    def __init__(self, model: Any, tokens: Mapping[str, Tensor], lengths: Sequence[int]) -> None:
+        """tokens: of all prompts; lengths: how many each class has."""
         super().__init__()
-        self.model = model.requires_grad_(False)
+        self.model = model.eval().requires_grad_(False)
+        words = model.clip.get_text_features(**tokens).pooler_output
+        embeddings = torch.stack([part.mean(0) for part in words.split(list(lengths))])
         self.register_buffer("embeddings", embeddings, persistent=False)
 
     def forward(self, images: Tensor) -> Tensor:
@@ -152,21 +162,24 @@ def _load(path: Path) -> HFModel:
         raise TeacherError(f"Hugging Face models need `transformers`, which is not installed: {INSTALL.format('hf')}")
     import transformers
 
-    if (name := architecture(path)) != PROMPTED:
-        raise TeacherError(f"{path}: found a model `{name}`; expected a `{PROMPTED}`; other models are HFSegmentors")
-    cls: Any = transformers.CLIPSegForImageSegmentation
+    if (name := architecture(path)) not in PROMPTED:
+        expected = " or a ".join(f"`{each}`" for each in PROMPTED[:2])
+        raise TeacherError(f"{path}: found a model `{name}`; expected a {expected}; other models are HFSegmentors")
+    cls: Any = getattr(transformers, CLIPSEG if name == CLIPSEG else "Sam3Model", None)
+    if cls is None:
+        raise TeacherError(f"{path}: holds SAM 3, and transformers {transformers.__version__} has not: upgrade it")
     with quiet(transformers), loading_errors(path):
         check_kinds(path)
         net, info = cls.from_pretrained(str(path), local_files_only=True, dtype=torch.float32, output_loading_info=True)
     check_complete(path, info)
     check_finite(str(path), net)
-    model = HFModel(net, (), weight_files(path), False, False, int(net.config.vision_config.patch_size), None)
+    multiple = int(net.config.vision_config.patch_size) if name == CLIPSEG else Sam3Net.multiple
+    model = HFModel(net, (), weight_files(path), False, False, multiple, None)
     return model._replace(data_preprocessor=folder_preprocessor(path, model))
 
 
-@torch.no_grad()
-def _embeddings(model: Any, path: Path, prompts: Sequence[Sequence[str]]) -> Tensor:
-    """What steers the decoder to each class, float `[K, P]`.
+def _tokens(model: Any, path: Path, prompts: Sequence[Sequence[str]]) -> dict[str, Tensor]:
+    """The tokens of all prompts, `input_ids` and `attention_mask`.
 
     Raises:
         TeacherError: a prompt has more tokens than the model takes.
@@ -180,5 +193,4 @@ def _embeddings(model: Any, path: Path, prompts: Sequence[Sequence[str]]) -> Ten
                 f"`prompts` has {text!r}, which is {used} tokens long; {path} takes {longest} at most: shorten it, or"
                 " split it into several prompts"
             )
-    of_each = model.eval().clip.get_text_features(**tokens).pooler_output
-    return torch.stack([part.mean(0) for part in of_each.split([len(several) for several in prompts])])
+    return {name: tokens[name] for name in ("input_ids", "attention_mask")}

@@ -170,7 +170,7 @@ def _teacher_config(teacher: str, checkpoint: str | None, constraint: Callable[[
         commit = pinned(hub) if hub else None  # looked up once: what follows finds the commit in the cache
         folder = described(commit) if commit else Path(teacher).expanduser()
         hf = dict(pretrained=str(commit or teacher))
-        if (folder / CONFIG).is_file() and architecture(folder) == PROMPTED:
+        if (folder / CONFIG).is_file() and architecture(folder) in PROMPTED:
             c = constraint()
             prompts = dict(classes=list(c.source_classes), prompts=[list(texts) for texts in c.source_prompts])
             return _by_lsu_seg(dict(type="PromptSegmentor", hf=hf, **prompts))

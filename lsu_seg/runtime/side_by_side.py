@@ -41,7 +41,7 @@ def side_by_side(
     if processes < 2:
         yield from map(function, items)
         return
-    loader = torch.utils.data.DataLoader(
+    loader: Any = torch.utils.data.DataLoader(
         _Mapped(function, items),  # type: ignore[arg-type]
         batch_size=None,
         num_workers=processes,

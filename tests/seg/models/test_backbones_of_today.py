@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -88,14 +89,45 @@ def test_a_failure_that_is_not_about_sizes_is_not_called_so(monkeypatch: pytest.
         segmentor.evidence_of(torch.randn(1, 3, 64, 64))
 
 
-def test_a_backbone_of_timm_by_its_name() -> None:
+def on_timm(name: str, network: str, out_indices: Sequence[int]) -> Any:
+    config = dict(model_type="timm_backbone", backbone=name, out_indices=list(out_indices))
+    more: dict[str, Any] = {}
+    if network == UPERNET:
+        import timm
+
+        channels = timm.create_model(name, features_only=True, out_indices=list(out_indices)).feature_info.channels()
+        more = dict(auxiliary_in_channels=channels[2])
+    return built(model(network, backbone_config=config, **more))
+
+
+def test_without_timm_its_backbones_are_refused() -> None:
+    if importlib.util.find_spec("timm") is not None:
+        pytest.skip("timm is installed")
     config = dict(model_type="timm_backbone", backbone="resnet18", out_indices=[1, 2, 3, 4])
-    network = model(UPERNET, backbone_config=config, auxiliary_in_channels=256)
-    if importlib.util.find_spec("timm") is None:
-        with pytest.raises(TeacherError, match="timm"):
-            built(network)
-        pytest.skip("timm is not installed; without it, the model is refused")
-    assert built(network).evidence_of(torch.randn(1, 3, 64, 96))[0].logits.isfinite().all()
+    with pytest.raises(TeacherError, match="timm"):
+        built(model(UPERNET, backbone_config=config))
+
+
+@pytest.mark.parametrize("network", [UPERNET, M2F])
+@pytest.mark.parametrize(
+    ("name", "out_indices"),
+    [("resnet18", [1, 2, 3, 4]), ("convnext_atto", [0, 1, 2, 3]), ("vit_small_patch16_dinov3", [2, 5, 8, 11])],
+)
+def test_a_backbone_of_timm_by_its_name(name: str, out_indices: list[int], network: str) -> None:
+    pytest.importorskip("timm", exc_type=(ImportError, RuntimeError))  # torchvision's, if it is of another torch
+    segmentor = on_timm(name, network, out_indices)
+    with torch.no_grad():
+        view = segmentor.evidence_of(torch.randn(1, 3, 64, 96))[0]
+    maps = view.logits if isinstance(view, View) else view.masks
+    assert maps.isfinite().all() and maps.std() > 0
+    assert 0 < steps(segmentor) < 1e6
+
+
+def test_a_backbone_of_timm_that_takes_one_size_says_so() -> None:
+    pytest.importorskip("timm", exc_type=(ImportError, RuntimeError))
+    segmentor = on_timm("swin_tiny_patch4_window7_224", M2F, [0, 1, 2, 3])
+    with pytest.raises(TeacherError, match=r"does not take 1 image\(s\) of 64x64: Input height \(64\) doesn't match"):
+        segmentor.evidence_of(torch.randn(1, 3, 64, 64))
 
 
 def test_oneformer_is_told_its_task_by_the_folders_tokenizer(tmp_path: Path) -> None:
