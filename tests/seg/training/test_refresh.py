@@ -14,8 +14,10 @@ from mmengine.registry import init_default_scope
 
 from helpers.forkserver import Server
 from helpers.students import student_config
-from helpers.tiny import ALLOWED, LOAD, read
+from helpers.tiny import ALLOWED, CLASSES, LOAD, read
 from lsu_seg.data.datasets import TaxDataset
+from lsu_seg.pseudo.corrections import Corrections, Line, corrections_of
+from lsu_seg.pseudo.records import checksum
 from lsu_seg.pseudo.run import pseudo_label
 from lsu_seg.training.checks import DisagreementError
 from lsu_seg.training.refresh import TeacherRefreshHook
@@ -95,11 +97,19 @@ def test_new_labels_have_thresholds_of_their_own(tmp_path: Path) -> None:
     labelled.unsure = 0.1
     del labelled.threshold
     cfg.log_level = "INFO"
+    green = read(tmp_path / "park/labels/train/a.png") == 2
+    corrections = Corrections(corrections_of(tmp_path / "pseudo"), "tiny v1", CLASSES)
+    data = corrections.encode(green, np.full(green.shape, CLASSES.index("tree")))
+    corrections.keep(Line("labels/train/a", checksum(data), 0, "", "", "", "", "", ""), data)
     train(cfg, quiet=True)
     (log,) = (tmp_path / "work").glob("*/*.log")
     lines = [x.split("INFO - ")[1] for x in log.read_text().splitlines() if "are hard targets: " in x]
     assert len(lines) == len(set(lines)) == 3
-    assert (tmp_path / "work/refresh/2/park#2/confidence.json").is_file()
+    labels = tmp_path / "work/refresh/2/park#2"
+    assert (labels / "confidence.json").is_file()
+    assert (read(labels / "labels/train/a.png")[green] == CLASSES.index("tree")).all()  # as a person has corrected it
+    assert (read(labels / "confidence/labels/train/a.png")[green] == 255).all()
+    assert (read(labels / "uncorrected/labels/train/a.png")[green] != CLASSES.index("tree")).any()
 
 
 def test_images_and_random_numbers_are_as_without_it(tmp_path: Path, batches: list[Any]) -> None:
