@@ -17,8 +17,8 @@ from lsu_seg.errors import ConfigError
 from lsu_seg.models.ensemble import Ensemble, Teacher
 from lsu_seg.pseudo.inputs import tensors_sha256
 from lsu_seg.pseudo.output import file_sha256
+from lsu_seg.runtime.telling import tell
 from lsu_seg.teachers import EnsembleTeacher, SegmentorTeacher, Views
-from lsu_seg.teachers.classes import tell
 from lsu_seg.teachers.computing import Computing, ComputingNetwork
 from lsu_seg.teachers.ensemble import Placed
 
