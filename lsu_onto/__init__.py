@@ -1,9 +1,9 @@
 """Ontologies of segmentation datasets: read `.tax` files, check them, compile them to constraint matrices.
 
-The whole public API is `load`, `load_dataset`, `about`, `class_map`, `taxonomies`, `draw`,
-`read_raster`, `Palettes`, `Constraint`, `places`, `rewrite`, `suggest_map`, `suggest_rows`, `by_name`, `first_map`,
-`interruption`, `make_folder`, `open_to_read`, `walk`, `write_atomic`, `compiled_loops` and the four codes below; it
-needs numpy and no torch, and `read_raster` needs Pillow.
+The whole public API is `load`, `load_dataset`, `about`, `class_map`, `taxonomies`, `draw`, `read_raster`, `Palettes`,
+`Constraint`, `places`, `rewrite`, `suggest_map`, `suggest_rows`, `by_name`, `first_map`, `interruption`, `make_folder`,
+`open_to_read`, `walk`, `write_atomic`, `png_chunks`, `compiled_loops` and the four codes below; it needs numpy and no
+torch, and `read_raster` needs Pillow.
 
 >>> import lsu_onto
 >>> c = lsu_onto.load("demo_town", source="demo")
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from lsu_onto.raster.errors import LabelFileError
     from lsu_onto.raster.loops import Loops, compiled_loops
     from lsu_onto.raster.palettes import Palettes
-    from lsu_onto.raster.reader import MAX_PIXELS, Raster, read_raster
+    from lsu_onto.raster.reader import MAX_PIXELS, Raster, png_chunks, read_raster
     from lsu_onto.revise.places import ClassPlaces, places
     from lsu_onto.revise.revision import Revision, rewrite
     from lsu_onto.starter.by_name import NameOdds, by_name
@@ -80,6 +80,7 @@ __all__ = [
     "make_folder",
     "open_to_read",
     "places",
+    "png_chunks",
     "read_raster",
     "rewrite",
     "suggest_map",
@@ -291,7 +292,7 @@ def __getattr__(name: str) -> Any:
         from lsu_onto import files
 
         return getattr(files, name)
-    if name in ("MAX_PIXELS", "Raster", "read_raster"):
+    if name in ("MAX_PIXELS", "Raster", "png_chunks", "read_raster"):
         from lsu_onto.raster import reader
 
         return getattr(reader, name)

@@ -145,3 +145,23 @@ def look_up(table, values, shift, out):
     """`out = table[values] + shift`, all of one dimension, for values that the table has."""
     for i in range(values.size):
         out[i] = table[values[i]] + shift
+
+
+@compile_and_keep
+def count(words, rest, counts):
+    """Add the numbers of 16 bits to their counts, `[1 << 16]`: four in each of the words, and the rest.
+
+    Labels have long runs, so most words equal the one before.
+    """
+    previous, run = u(0), 0
+    for word in words:
+        if word == previous:
+            run += 1
+        else:
+            for shift in (u(0), u(16), u(32), u(48)):
+                counts[previous >> shift & u(0xFFFF)] += run
+            previous, run = word, 1
+    for shift in (u(0), u(16), u(32), u(48)):
+        counts[previous >> shift & u(0xFFFF)] += run
+    for value in rest:
+        counts[value] += 1

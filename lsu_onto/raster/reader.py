@@ -13,6 +13,7 @@ import os
 import struct
 import sys
 import zlib
+from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -30,6 +31,9 @@ MAX_PIXELS = 1 << 29
 
 _HEAD = 512
 """Bytes that tell what a file is."""
+
+_LARGEST_WINDOW = b"\x78"
+"""The first byte of a zlib stream with a window of 32 KiB."""
 
 _BAND, _PIECE = 1 << 18, 1 << 16
 """Bytes of rows that are decoded at a time, and of compressed data that zlib is given at a time."""
@@ -179,12 +183,14 @@ def _damaged_png(path: str | os.PathLike[str], error: Exception) -> LabelFileErr
     return LabelFileError.of(path, f"a damaged PNG ({error})", "a whole PNG", "get or write the file again")
 
 
-def _take_apart(data: bytes) -> _Png:
-    """Walk the chunks up to IEND, all checksums included. Raises ValueError for what the format does not allow."""
-    header, palette, animated = b"", b"", False
-    compressed: list[memoryview] = []
-    position, before, view = 8, b"", memoryview(data)
-    while before != b"IEND":
+def png_chunks(data: bytes) -> Iterator[tuple[bytes, int, int]]:
+    """Name, start and end of each part of a PNG, up to and with `IEND`.
+
+    Raises:
+        ValueError: the file ends before that, or a checksum is wrong.
+    """
+    position, name, view = 8, b"", memoryview(data)
+    while name != b"IEND":
         if position + 12 > len(data):
             raise ValueError(f"truncated after {len(data)} bytes")
         (length,) = struct.unpack_from(">I", data, position)
@@ -193,8 +199,18 @@ def _take_apart(data: bytes) -> _Png:
             raise ValueError(f"truncated after {len(data)} bytes")
         if fast_zlib.crc32(view[position + 4 : end]) != struct.unpack_from(">I", data, end)[0]:
             raise ValueError(f"wrong checksum at byte {position}")
-        if (name == b"IHDR") != (position == 8):
-            raise ValueError("no header at its start" if position == 8 else "two headers")
+        yield name, start, end
+        position = end + 4
+
+
+def _take_apart(data: bytes) -> _Png:
+    """Go through the parts of a PNG. Raises ValueError for what the format does not allow."""
+    header, palette, animated = b"", b"", False
+    compressed: list[memoryview] = []
+    before, view = b"", memoryview(data)
+    for name, start, end in png_chunks(data):
+        if (name == b"IHDR") != (start == 16):
+            raise ValueError("no header at its start" if start == 16 else "two headers")
         if name == b"IHDR":
             header = data[start:end]
         elif name == b"PLTE":
@@ -209,7 +225,7 @@ def _take_apart(data: bytes) -> _Png:
             animated = data[start : start + 4] != b"\0\0\0\1"
         elif name != b"IEND" and name[:1].isupper():  # a reader must not skip what it does not know
             raise ValueError(f"a part {name!r} that changes what the rest means")
-        position, before = end + 4, name
+        before = name
     if len(header) != 13:
         raise ValueError("a header of another size")
     width, height, bits, colour, packing, filters, interlaced = struct.unpack(">IIBBBBB", header)
@@ -252,8 +268,9 @@ class _Rows:
 
 def _pixels(png: _Png) -> NDArray[Any]:
     """The values, `[H, W]` or `[H, W, channels]`."""
-    if fast_zlib is not zlib:
-        # What the other inflater refuses, zlib explains, and always in the same words.
+    if fast_zlib is not zlib and png.compressed and png.compressed[0][:1] == _LARGEST_WINDOW:
+        # What the other inflater refuses, zlib explains, and always in the same words. Zlib alone looks whether streams
+        # with smaller windows keep to them.
         with contextlib.suppress(ValueError, fast_zlib.error):
             return _pixels_by(png, _Rows(png.compressed, fast_zlib))
     return _pixels_by(png, _Rows(png.compressed, zlib))
@@ -339,7 +356,7 @@ def _by_pillow(mode: str, size: tuple[int, int], rows: bytes, stored: str, inter
     from PIL import Image
 
     # Pillow takes filtered rows only when they are compressed. Level 0 stores them: to inflate again costs a copy.
-    return np.asarray(Image.frombytes(mode, size, fast_zlib.compress(rows, 0), "zip", stored, int(interlaced)))
+    return np.asarray(Image.frombytes(mode, size, zlib.compress(rows, 0), "zip", stored, int(interlaced)))
 
 
 # --- TIFF --------------------------------------------------------------------------------------------------

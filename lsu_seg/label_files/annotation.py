@@ -8,7 +8,7 @@ from functools import cached_property
 import numpy as np
 
 from lsu_onto import ROW_VOID, Constraint
-from lsu_seg.label_files import LabelFileError, LabelReader, read_raw, void_index
+from lsu_seg.label_files import LabelFileError, LabelReader, of_each_row, read_raw, void_index
 
 
 @dataclass
@@ -47,12 +47,16 @@ class Annotation:
             unknown: the number of pixels whose raw value the taxonomy does not list.
         """
         rows, unknown = self.reader.read(path)
+        return self.channels(rows), rows, unknown
+
+    def channels(self, rows: np.ndarray) -> np.ndarray:
+        """`[H, W]`, uint8 or uint16, as `read` returns them: rows of d → channels."""
         k = self.constraint.num_classes
         void = void_index(k)
         table = np.full(len(self.constraint.relabel) + 1, void, np.uint8 if void < 256 else np.uint16)
         decided = (self.constraint.relabel >= 0) & (self.constraint.relabel < k)
         table[:-1][decided] = self.constraint.relabel[decided]
-        return table[rows], rows, unknown  # ROW_VOID is -1, the last entry
+        return of_each_row(table, rows)
 
 
 def channel_constraint(constraint: Constraint) -> Constraint:

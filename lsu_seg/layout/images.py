@@ -8,8 +8,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import NamedTuple
 
+import numpy as np
+from numpy.typing import NDArray
 from PIL import Image, TiffImagePlugin
 
+from lsu_onto import compiled_loops, read_raster
 from lsu_seg.label_files import LabelFileError, not_what_was_expected
 
 _FORMATS = (
@@ -89,3 +92,20 @@ def any_size() -> Iterator[None]:
         yield
     finally:
         Image.MAX_IMAGE_PIXELS = limit
+
+
+def plain_png(path: str | os.PathLike[str], data: bytes) -> NDArray[np.uint8] | None:
+    """The pixels of a whole PNG with 8-bit colours, RGB `[H, W, 3]`, by the reader of labels.
+
+    None for other files, for damaged ones, and as long as its compiled loops, with which it takes half of the time of
+    other readers, are not worth their import.
+    """
+    if not data.startswith(b"\x89PNG\r\n\x1a\n") or data[24:26] != b"\x08\x02" or data[28:29] != b"\0":
+        return None
+    width, height = struct.unpack_from(">II", data, 16)
+    if compiled_loops(3 * width * height) is None:
+        return None
+    try:
+        return read_raster(path, data).array
+    except LabelFileError:
+        return None

@@ -6,6 +6,7 @@ By name, as mmengine imports what a config names: nothing in this room knows the
 from importlib import import_module
 
 for _name in (
+    "data.augment",
     "data.colour",
     "data.compound",
     "data.copy_paste",

@@ -20,10 +20,10 @@ from typing import Any, NamedTuple
 import numpy as np
 from PIL import ExifTags, Image, UnidentifiedImageError
 
-from lsu_onto import open_to_read
+from lsu_onto import open_to_read, png_chunks
 from lsu_seg.errors import UserError
 from lsu_seg.label_files import MAX_PIXELS, LabelFileError, LabelReader, container, count_rows, is_bgr, read_bytes
-from lsu_seg.layout.images import any_size, damaged_image, png_depth, stored_bits
+from lsu_seg.layout.images import any_size, damaged_image, plain_png, png_depth, stored_bits
 from lsu_seg.layout.pairs import Pair
 from lsu_seg.scan.borders import SMOOTH, step_share
 
@@ -42,6 +42,9 @@ again: why a file cannot be read is not in the file, so the next scan reads it a
 
 MAX_VALUES = 64
 """Number of unlisted values kept per file: a smoothed label has thousands."""
+
+_TEXTS = (b"Raw profile type exif", b"XML:com.adobe.xmp")
+"""Texts of a PNG that may hold an orientation."""
 
 _BATCH = 4
 _TOO_LARGE = "too large for the memory of this machine; cut it into tiles, or use fewer --jobs"
@@ -108,11 +111,21 @@ def look_at_image(path: Path, decode: bool = False, max_pixels: int = MAX_PIXELS
             data = read_bytes(path)
         with io.BytesIO(data) if data else open_to_read(path) as file, Image.open(file) as image:
             out: Record = {"image_size": list(image.size)}
-            turned = image.getexif().get(ExifTags.Base.Orientation, 1)
+            if image.format == "PNG" and not data:
+                place = file.tell()
+                file.seek(0)
+                data = file.read()
+                file.seek(place)
+            turned = _exif(image, data).get(ExifTags.Base.Orientation, 1)
+            whole = False
             if decode and image.width * image.height <= max_pixels:
-                image.load()
-                out |= {"decoded": True, **_bits(data, image)}
-        if out.get("decoded") and image.format == "PNG":
+                whole = plain_png(path, data) is not None
+                if not whole:
+                    # A JPEG at an eighth of its size: all of the file is decoded, but not each of its pixels.
+                    image.draft(image.mode, (1, 1))
+                    image.load()
+                out |= {"decoded": True, **({} if whole else _bits(data, image))}
+        if out.get("decoded") and image.format == "PNG" and not whole:
             with Image.open(io.BytesIO(data)) as again:
                 again.verify()  # the checksums of the pixels, which `load` does not look at
     except LabelFileError as error:
@@ -124,6 +137,22 @@ def look_at_image(path: Path, decode: bool = False, max_pixels: int = MAX_PIXELS
     if turned not in (0, 1):
         out["turned"] = int(turned)
     return out
+
+
+def _exif(image: Image.Image, data: bytes) -> Image.Exif:
+    """The EXIF of an image.
+
+    Pillow decodes a PNG to look behind its pixels. Where the file is whole, and nothing is there, that is left out.
+    """
+    if image.format != "PNG":
+        return image.getexif()
+    try:
+        parts = list(png_chunks(data))
+    except ValueError:
+        return image.getexif()  # which says what is wrong with it, if it cannot be decoded
+    pixels = max((end for name, _, end in parts if name == b"IDAT"), default=0)
+    behind = (name == b"eXIf" or data.startswith(_TEXTS, start) for name, start, _ in parts if start > pixels)
+    return image.getexif() if any(behind) or not pixels else Image.Image.getexif(image)
 
 
 def _of_today(error: BaseException) -> Record:

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lsu_onto import Constraint
+from lsu_seg.label_files import of_each_row
 from lsu_seg.targets.table import TargetError, TargetSet, TargetTable
 
 Threshold = float | Sequence[float] | None
@@ -108,7 +109,7 @@ class TargetCoder:
 
     def own(self, rows: NDArray[np.int16]) -> NDArray[Any]:
         """The target map of a dataset's own label: rows int16 `[H, W]` → targets `[H, W]`."""
-        return self.by_row[rows]
+        return of_each_row(self.by_row, rows)
 
     def pseudo(
         self,
@@ -138,5 +139,5 @@ class TargetCoder:
             raise TargetError(
                 f"pseudo-label {labels.shape}, rows {rows.shape} and confidence {confidence.shape} differ in size"
             )
-        unsure = self.ambiguous[rows] & (confidence < self.sure[labels])
-        return np.where(unsure, self.by_row[rows], targets)
+        unsure = of_each_row(self.ambiguous.view(np.uint8), rows).view(bool) & (confidence < self.sure[labels])
+        return np.where(unsure, of_each_row(self.by_row, rows), targets)

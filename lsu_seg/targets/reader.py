@@ -96,15 +96,15 @@ class TargetReader:
             TargetError: label and pseudo-label differ in size.
         """
         path, image_shape = item["seg_map_path"], item.get("ori_shape")
-        labels, rows, unknown = self.annotation.read(path)
-        if image_shape is not None and tuple(image_shape[:2]) != labels.shape:
+        rows, unknown = self.annotation.reader.read(path)
+        if image_shape is not None and tuple(image_shape[:2]) != rows.shape:
             raise LabelFileError(
-                f"{path}: the label is {labels.shape[1]}x{labels.shape[0]} and the image `{item['img_path']}`"
+                f"{path}: the label is {rows.shape[1]}x{rows.shape[0]} and the image `{item['img_path']}`"
                 f" {image_shape[1]}x{image_shape[0]}; they must be of one size, labels are never resized silently"
             )
         if not self.pseudo:
             return ReadTarget(self.coder.own(rows), rows, unknown)
-        confidence = None
+        labels, confidence = self.annotation.channels(rows), None
         if self.coder.sure is not None:
             rows = self.own.load(item["own_path"])[1]
             confidence = read_confidence(item["confidence_path"], labels.shape)

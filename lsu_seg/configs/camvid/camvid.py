@@ -39,9 +39,9 @@ train_pipeline = [
     dict(type="LoadTaxImage"),
     dict(type="LoadTaxAnnotations"),
     dict(type="RandomResize", scale=(320, 240), ratio_range=(0.7, 1.3), keep_ratio=True),
-    dict(type="RandomCrop", crop_size=(160, 192), cat_max_ratio=0.9),
+    dict(type="TaxRandomCrop", crop_size=(160, 192), cat_max_ratio=0.9),
     dict(type="RandomFlip", prob=0.5),
-    dict(type="PhotoMetricDistortion"),
+    dict(type="TaxPhotoMetricDistortion"),
     dict(type="PackTaxInputs"),
 ]
 test_pipeline = [

@@ -16,10 +16,10 @@ train_pipeline = [
     dict(type="LoadTaxImage"),
     dict(type="LoadTaxAnnotations"),
     dict(type="RandomResize", scale=(192, 96), ratio_range=(0.75, 1.5), keep_ratio=True),
-    dict(type="RandomCrop", crop_size=(96, 192)),
+    dict(type="TaxRandomCrop", crop_size=(96, 192)),
     dict(type="Pad", size=(192, 96), pad_val=dict(img=0, seg=255)),
     dict(type="RandomFlip", prob=0.5),
-    dict(type="PhotoMetricDistortion"),
+    dict(type="TaxPhotoMetricDistortion"),
     dict(type="SubsampleTarget"),  # the loss of every second row and column: a third of a step less
     dict(type="PackTaxInputs"),
 ]

@@ -192,7 +192,7 @@ def test_a_full_size_model_and_its_schedule(model: str, monkeypatch: pytest.Monk
     epochs = cfg.train_cfg.max_epochs
     assert (epochs, cfg.param_scheduler[1].milestones) == (100, [0.9 * epochs, 0.95 * epochs])
     assert (cfg.param_scheduler[0].end, cfg.train_dataloader.batch_size) == (1, 4)
-    crop = next(t for t in cfg.train_dataloader.dataset.pipeline if t.type == "RandomCrop")
+    crop = next(t for t in cfg.train_dataloader.dataset.pipeline if t.type == "TaxRandomCrop")
     assert tuple(crop.crop_size) == tuple(cfg.model.data_preprocessor.size) == (750, 1536)
 
 

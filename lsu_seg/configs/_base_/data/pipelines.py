@@ -5,9 +5,9 @@ train_pipeline = [
     dict(type="LoadTaxImage"),
     dict(type="LoadTaxAnnotations"),
     dict(type="RandomResize", scale=crop_size[::-1], ratio_range=(0.5, 2.0), keep_ratio=True),
-    dict(type="RandomCrop", crop_size=crop_size, cat_max_ratio=0.75),
+    dict(type="TaxRandomCrop", crop_size=crop_size, cat_max_ratio=0.75),
     dict(type="RandomFlip", prob=0.5),
-    dict(type="PhotoMetricDistortion"),
+    dict(type="TaxPhotoMetricDistortion"),
     dict(type="PackTaxInputs"),
 ]
 test_pipeline = [dict(type="LoadTaxImage"), dict(type="LoadTaxAnnotations"), dict(type="PackTaxInputs")]
