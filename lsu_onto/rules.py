@@ -464,7 +464,8 @@ RULES: dict[str, Rule] = {
             "error",
             "RENAME: a class was renamed without an alias",
             "Maps and scripts that use the old name no longer find the class. An alias keeps them working, and keeps"
-            " the history readable.",
+            " the history readable. Pseudo-labels are another matter: their folder has the names that classes had, so"
+            " training asks for new ones also after a rename with an alias.",
             "3 soil (it was `3 dirt`)",
             "3 soil aka dirt",
         ),
