@@ -28,6 +28,7 @@ SECTIONS = {
         "scan": "scan:scan",
         "relabel": "relabel:relabel",
         "train": "train:train",
+        "calibrate": "calibrate:calibrate",
         "pseudo-label": "pseudo_label:pseudo_label",
         "review": "review:review",
         "export-dataset": "export_dataset:export_dataset",
@@ -53,6 +54,7 @@ def main() -> None:
       lsu-seg demo                             the whole method on drawn scenes
       lsu-seg scan TAXONOMY --data-root DIR    is the dataset what its taxonomy says?
       lsu-seg train CONFIG                     one model
+      lsu-seg calibrate NAME --teacher …       how sure is a teacher, and how sure may it be?
       lsu-seg pseudo-label CONFIG CHECKPOINT   labels alone
       lsu-seg pseudo-label TAXONOMY --teacher CONFIG --checkpoint FILE --data-root DIR -o OUT
       lsu-seg review export OUT --to cvat …    people correct what it was least sure of

@@ -100,7 +100,7 @@ ROOMS: dict[str, dict[str, str]] = {
         "export": "errors runtime label_files layout pseudo",
         "review": "errors runtime label_files layout gallery pseudo export",
         "training": "errors runtime openmmlab label_files targets losses data models teachers pseudo",
-        "unify": "errors runtime openmmlab label_files layout targets data models pseudo training evaluation",
+        "unify": "errors runtime openmmlab label_files layout targets data models teachers pseudo training evaluation",
         "commands": "*",
         "cli": "commands",
         "__main__": "cli",

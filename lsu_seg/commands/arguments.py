@@ -141,6 +141,17 @@ def say_written(page: str | None, err: bool) -> None:
         click.echo(page, err=err)
 
 
+def scales(context: click.Context, parameter: click.Parameter, value: str | None) -> list[float] | None:
+    """Of an option: a list of numbers."""
+    try:
+        numbers = None if value is None else [float(s) for s in value.split(",")]
+    except ValueError:
+        raise click.BadParameter(f"`{value}` is no list of numbers, as 0.5,1,2 is") from None
+    if numbers and not all(0 < s < 100 for s in numbers):
+        raise click.BadParameter(f"`{value}`: scales are above 0 and below 100")
+    return numbers
+
+
 def load(
     config: str, data_root: str | None, work_dir: str | None, options: dict[str, Any], search: tuple[str, ...] = ()
 ) -> Any:

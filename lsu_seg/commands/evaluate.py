@@ -76,13 +76,11 @@ def evaluate(
     from lsu_seg.evaluation.document import document
     from lsu_seg.evaluation.run import measure
     from lsu_seg.evaluation.text import table
-    from lsu_seg.models.factory import code_files, is_factory
-    from lsu_seg.models.factory import find as find_factory
-    from lsu_seg.models.hf_models import weight_files
     from lsu_seg.models.hub import pin
+    from lsu_seg.models.weights import weights_path
     from lsu_seg.openmmlab.parts import models_in, weights_in
     from lsu_seg.pseudo.errors import check_output
-    from lsu_seg.pseudo.output import file_sha256
+    from lsu_seg.teachers.calibration import calibration_file, calibration_of
     from lsu_seg.teachers.computing import Computing
 
     if source and not datasets:
@@ -93,20 +91,29 @@ def evaluate(
     for model, _ in models_in(cfg.get("model")):
         pin(model)
     computing = Computing(precision or "fp32", compile)
-    measured = measure(cfg, checkpoint, _sets(datasets, source, search), quiet=True, computing=computing)
+    file = calibration_file(weights_path(cfg.get("model") or {}, checkpoint))
+    calibration = None
+    if file:
+        calibration = calibration_of(file, _sha256(str(checkpoint or weights_in(cfg.model)), bool(checkpoint)))
+    measured = measure(
+        cfg,
+        checkpoint,
+        _sets(datasets, source, search),
+        quiet=True,
+        computing=computing,
+        temperature=None if calibration is None else calibration.temperature,
+    )
     if not is_main_process():
         return
     weights = [checkpoint or own or weights_in(model) or "" for model, own in models_in(cfg.model)]
-    files_of_it: list[Path] = []
-    for (_, own), brought in zip(models_in(cfg.model), weights, strict=True):
-        if is_factory(brought):
-            files_of_it += code_files(find_factory(brought))
-        else:
-            files_of_it += [Path(brought)] if checkpoint or own else weight_files(brought)
+    sums = [
+        _sha256(brought, bool(checkpoint or own))
+        for (_, own), brought in zip(models_in(cfg.model), weights, strict=True)
+    ]
     model = {
         "config": Path(config).name,
         "checkpoint": " ".join(weights),
-        "sha256": " ".join(map(file_sha256, files_of_it)),
+        "sha256": " ".join(sums),
         "precision": computing.precision,
         "compile": computing.compile,
     }
@@ -114,6 +121,20 @@ def evaluate(
     files.write(folder, report, measured)
     click.echo(table(report))
     click.echo(folder / "evaluation.json")
+
+
+def _sha256(weights: str, is_checkpoint: bool) -> str:
+    """Of the files of a model's weights."""
+    from lsu_seg.models.factory import code_files, is_factory
+    from lsu_seg.models.factory import find as find_factory
+    from lsu_seg.models.hf_models import weight_files
+    from lsu_seg.pseudo.output import file_sha256
+
+    if is_factory(weights):
+        files = code_files(find_factory(weights))
+    else:
+        files = [Path(weights)] if is_checkpoint else list(weight_files(weights))
+    return " ".join(map(file_sha256, files))
 
 
 def _sets(

@@ -18,20 +18,11 @@ from lsu_seg.commands.arguments import (
     Output,
     load,
     placed,
+    scales,
     set_option,
     shipped,
 )
 from lsu_seg.errors import no_file
-
-
-def _scales(context: click.Context, parameter: click.Parameter, value: str | None) -> list[float] | None:
-    try:
-        scales = None if value is None else [float(s) for s in value.split(",")]
-    except ValueError:
-        raise click.BadParameter(f"`{value}` is no list of numbers, as 0.5,1,2 is") from None
-    if scales and not all(0 < s < 100 for s in scales):
-        raise click.BadParameter(f"`{value}`: scales are above 0 and below 100")
-    return scales
 
 
 def _splits(context: click.Context, parameter: click.Parameter, value: str | None) -> list[str] | None:
@@ -71,10 +62,17 @@ def _splits(context: click.Context, parameter: click.Parameter, value: str | Non
     metavar="NAME,NAME,…",
     help="Of TAXONOMY; all are labelled into one folder.  [default: train]",
 )
-@click.option("--scales", callback=_scales, metavar="S,S,…", help="Of the images that the teacher sees.  [default: 1]")
+@click.option("--scales", callback=scales, metavar="S,S,…", help="Of the images that the teacher sees.  [default: 1]")
 @click.option("--flip/--no-flip", default=None, help="Mirrored images, too, at every scale.  [default: flip]")
 @click.option("--threshold", type=NumberRange(0, 1), help="Below this confidence the label is void.")
 @click.option("--confidence", is_flag=True, default=None, help="Write confidence as images, too.")
+@click.option(
+    "--calibration",
+    type=click.Path(exists=True, dir_okay=False),
+    metavar="FILE.json",
+    help="The teacher's temperature, from `calibrate`.  [default: the file beside its weights]",
+)
+@click.option("--no-calibration", is_flag=True, help="Leave the teacher's confidence as its logits have it.")
 @PRECISION
 @click.option("--unknown", type=UNKNOWN, help="What values are that TAXONOMY does not list.  [default: error]")
 @click.option("-o", "--output", type=Output(file_okay=False), metavar="DIR", help="Folder of TAXONOMY's labels.")
@@ -139,6 +137,10 @@ def pseudo_label(
     from lsu_seg.pseudo.errors import check_compared
 
     chosen = {key: value for key, value in settings.items() if value is not None}
+    if chosen.pop("no_calibration"):
+        if "calibration" in chosen:
+            raise click.UsageError("`--calibration` and `--no-calibration` say opposite things: leave one out")
+        chosen["calibration"] = False
     if teacher is not None:
         if compared and "test_cfg.precision" not in options:
             check_compared(chosen.get("precision", "fp32"))

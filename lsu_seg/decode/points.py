@@ -60,6 +60,26 @@ def p_at(
     return total.float(), (torch.stack(masses).sum(0) / sum(weights)).float() if masses else None
 
 
+def evidence_at(
+    views: Sequence[View | QueryView], y: NDArray[np.int64], x: NDArray[np.int64], size: tuple[int, int]
+) -> Tensor:
+    """The evidence of each view at points, float32 `[V, P, C]` on the views' device. Arguments: see `p_at`.
+
+    Logits; of masks the logarithm of each class's share of the evidence, with that of no object, in the last channel.
+    """
+    parts = []
+    for view in views:
+        if isinstance(view, QueryView):
+            log_mask = logsigmoid(_resized(view.masks, view, y, x, size)).T[:, :, None]
+            log_class = view.classes.detach().double().log_softmax(1)
+            # Class by class, because all at once would need a tensor of size P x Q x K.
+            merged = [(log_mask + log_class[:, c : c + 1]).logsumexp(1) for c in range(log_class.shape[1])]
+            parts.append(torch.cat(merged, 1).log_softmax(1))
+        else:
+            parts.append(_resized(view.logits, view, y, x, size).T)
+    return torch.stack(parts).float()
+
+
 def covered(
     view: View | QueryView,
     missing: NDArray[np.bool_],

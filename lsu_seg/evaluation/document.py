@@ -12,6 +12,7 @@ from torch import Tensor
 
 import lsu_onto
 from lsu_seg.evaluation import bootstrap
+from lsu_seg.evaluation.confidence import as_document
 from lsu_seg.evaluation.counts import iou_summary
 from lsu_seg.evaluation.measured import Measured
 from lsu_seg.evaluation.views import possible, projection, scored_rows
@@ -50,6 +51,8 @@ def _set(m: Measured, draws: Mapping[str, NDArray[np.float64]]) -> dict[str, Any
             assert m.constraint is not None
             scored = scored_rows(m.constraint)
         views[view] = _classes(m.names(view), summary, m.matrix(view), draws[view], len(m.keys), scored)
+        if view == "source" and m.temperatures:
+            views[view]["reliability"] = as_document(m.counts["confidence"], m.classes, m.temperatures)
         if view == "source" and m.groups:
             views[view]["groups"] = _groups(m.groups, m.classes, m.group_sums(), draws["groups"], len(m.keys))
     if "projected" in views and m.constraint is not None:
@@ -132,6 +135,9 @@ def _pooled(measured: Mapping[str, Measured], draws: Mapping[str, Mapping[str, N
         counts = torch.stack([m.counts["source"] for m in measured.values()]).sum(0)
         total = np.sum([d["source"] for d in draws.values()], axis=0)
         views["source"] = _classes(first.classes, iou_summary(counts), counts, total, images)
+        if first.temperatures and all(m.temperatures == first.temperatures for m in measured.values()):
+            confidence = torch.stack([m.counts["confidence"] for m in measured.values()]).sum(0)
+            views["source"]["reliability"] = as_document(confidence, first.classes, first.temperatures)
         if first.groups and all(m.groups == first.groups for m in measured.values()):
             sums = np.sum([m.group_sums() for m in measured.values()], axis=0)
             total = np.sum([d["groups"] for d in draws.values()], axis=0)

@@ -1,4 +1,4 @@
-"""The folder of an evaluation: `evaluation.json`, `.npz` with the sums per image, `classes.csv`, pictures."""
+"""The folder of an evaluation: `evaluation.json`, `.npz` with the sums per image, `classes.csv`, pictures, diagrams."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from lsu_seg.evaluation.document import FORMAT
 from lsu_seg.evaluation.errors import EvaluationError
 from lsu_seg.evaluation.measured import Measured
 from lsu_seg.evaluation.picture import confusion_picture
+from lsu_seg.evaluation.reliability_svg import reliability_svg
 from lsu_seg.evaluation.stored import problem
 
 COLUMNS = ("set", "view", "class", "iou", "low", "high", "iou_upper", "scored", "hits", "truth", "predicted")
@@ -25,12 +26,12 @@ COLUMNS = ("set", "view", "class", "iou", "low", "high", "iou_upper", "scored", 
 def write(folder: Path, document: dict[str, Any], measured: Mapping[str, Measured]) -> None:
     """Write the folder; the JSON comes last, so that its presence means that the folder is complete."""
     make_folder(folder)
-    _write_pictures(folder, measured)
+    _write_pictures(folder, document, measured)
     write_figures(folder, document, measured)
 
 
 def write_figures(folder: Path, document: dict[str, Any], measured: Mapping[str, Measured]) -> None:
-    """What `write` writes, without the pictures of the confusion matrices, which are in the JSON as numbers."""
+    """What `write` writes, without the pictures, which are of what the JSON has as numbers."""
     make_folder(folder)
     arrays: dict[str, Any] = {}
     for i, m in enumerate(measured.values()):
@@ -43,14 +44,21 @@ def write_figures(folder: Path, document: dict[str, Any], measured: Mapping[str,
     write_atomic(folder / "evaluation.json", as_json(document).encode("utf-8", "backslashreplace"))
 
 
-def _write_pictures(folder: Path, measured: Mapping[str, Measured]) -> None:
+def _write_pictures(folder: Path, document: dict[str, Any], measured: Mapping[str, Measured]) -> None:
     for name, m in measured.items():
         for view in (v for v in m.views if v != "set"):
-            safe = re.sub(r"[^\w.-]", "_", name)
-            file = f"confusion_{safe}_{view}.png"
+            file = f"confusion_{_safe(name)}_{view}.png"
             title = f"{name}: truth and prediction, {m.space(view)}"
             last = "void" if view == "source" else "void or ambiguous"
             write_atomic(folder / file, confusion_picture(m.matrix(view).numpy(), m.names(view), title, last))
+    for name, part in document["sets"].items():
+        if reliability := part["views"].get("source", {}).get("reliability"):
+            drawn = reliability_svg(reliability, f"{name}: confidence")
+            write_atomic(folder / f"reliability_{_safe(name)}.svg", drawn.encode("utf-8", "backslashreplace"))
+
+
+def _safe(name: str) -> str:
+    return re.sub(r"[^\w.-]", "_", name)
 
 
 def as_json(value: Any) -> str:

@@ -22,13 +22,15 @@ class Measured:
 
     Attributes:
         source: name of the source taxonomy; `classes`: its K classes.
-        counts: `source` int64 `[K+1, K+1]` of `confusion`, `rows` int64 `[D+2, K+1]` of `row_counts`.
+        counts: `source` int64 `[K+1, K+1]` of `confusion`, `rows` int64 `[D+2, K+1]` of `row_counts`; with T
+            temperatures `confidence` int64 `[T, K, 15, 3]` of `count_confidence`.
         views: the requested views.
         constraint: the dataset's constraint, if `rows` were counted.
         keys: keys of the n images, sorted; the same on every machine and with any number of ranks.
         sums: per image, int32: `source` `[n, 3, K]`, `projected` `[n, 3, D]`, `set` `[n, 2]`, and for the G groups of
             the source `groups` `[n, 3, G]`.
         groups: the groups of the source and their channels, if the view `source` was requested.
+        temperatures: 1, and the one of the model's calibration, if it has one; () if confidence was not counted.
     """
 
     source: str
@@ -39,6 +41,7 @@ class Measured:
     keys: tuple[str, ...] = ()
     sums: dict[str, NDArray[np.int32]] = field(default_factory=dict)
     groups: Mapping[str, Sequence[int]] = field(default_factory=dict)
+    temperatures: tuple[float, ...] = ()
 
     def summary(self, view: str) -> dict[str, Any]:
         """The result of `iou_summary` (`source`), `projected_summary` (`projected`) or `set_consistency` (`set`)."""

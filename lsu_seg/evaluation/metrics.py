@@ -19,6 +19,7 @@ from torch import Tensor
 
 import lsu_onto
 from lsu_onto import Constraint
+from lsu_seg.evaluation.confidence import count_confidence
 from lsu_seg.evaluation.counts import confusion, iou_summary, row_counts
 from lsu_seg.evaluation.errors import EvaluationError
 from lsu_seg.evaluation.image_sums import ImageSums, merged
@@ -26,6 +27,7 @@ from lsu_seg.evaluation.measured import Measured, sums_of_image
 from lsu_seg.evaluation.views import scored_rows
 from lsu_seg.label_files import void_index
 from lsu_seg.openmmlab.registry import METRICS, register
+from lsu_seg.teachers.reliability import BINS
 
 VIEWS = ("source", "projected", "set")
 _OF = "of "
@@ -54,6 +56,9 @@ class OntologyIoU(BaseMetric):
         source: name of the source taxonomy; checked against the constraint's.
         views: any of `source`, `projected`, `set`.
         ignore_index: void in `gt_sem_seg`; by default 255, or 65535 with more than 255 classes.
+        temperatures: in the view `source`, also count how confident predictions are, with `seg_logits` divided by each
+            of these (`count_confidence`).
+        logits_are_shares: as for `count_confidence`.
 
     Raises:
         EvaluationError: an unknown view; data that lacks what a view needs, or does not fit; logits of NaN or Inf.
@@ -64,13 +69,20 @@ class OntologyIoU(BaseMetric):
     default_prefix = ""  # not None: keys carry their view, and BaseMetric would warn of a missing prefix
 
     def __init__(
-        self, source: str, views: Sequence[str] = ("source",), ignore_index: int | None = None, **kwargs: Any
+        self,
+        source: str,
+        views: Sequence[str] = ("source",),
+        ignore_index: int | None = None,
+        temperatures: Sequence[float] = (),
+        logits_are_shares: bool = False,
+        **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         unknown = [v for v in views if v not in VIEWS]
         if unknown or not views:
             raise EvaluationError(f"views are {list(views)}; expected some of {', '.join(VIEWS)}")
         self.source, self.views, self.ignore_index = source, tuple(views), ignore_index
+        self.temperatures, self.logits_are_shares = tuple(temperatures), logits_are_shares
         self._constraint: Constraint | None
         self.measured: Measured | None = None
         self._reset()
@@ -96,6 +108,11 @@ class OntologyIoU(BaseMetric):
                 if "source" in self.views:
                     target = self._map(sample, "gt_sem_seg")
                     counts["source"] = confusion(pred, target, len(names), ignore)
+                    logits = sample["seg_logits"]["data"] if "seg_logits" in sample else None
+                    if self.temperatures and logits is not None and logits.shape == (len(names), *pred.shape):
+                        counts["confidence"] = count_confidence(
+                            logits, pred, target, self.temperatures, self.logits_are_shares
+                        )
                     if dataset := sample.get("dataset"):
                         counts[f"{_OF}{dataset}"] = counts["source"]
                 if constraint is not None:
@@ -121,7 +138,11 @@ class OntologyIoU(BaseMetric):
         if surplus >= world:
             print_log(f"OntologyIoU saw {int(counted)} images, the dataset has {size}: all are counted", "current")
         keep_last = not 0 < surplus < world or rank < world - surplus
-        shapes = {"source": (len(names) + 1,) * 2} if "source" in self.views else {}
+        shapes: dict[str, tuple[int, ...]] = {}
+        if "source" in self.views:
+            shapes["source"] = (len(names) + 1,) * 2
+            if self.temperatures:
+                shapes["confidence"] = (len(self.temperatures), len(names), BINS, 3)
         if constraint is not None:
             shapes["rows"] = (len(constraint.classes) + 2, len(names) + 1)
         counted_here = _add(self._sum, self._last if keep_last else {})
@@ -133,7 +154,9 @@ class OntologyIoU(BaseMetric):
             all_reduce(counts)
         of_members = {key.removeprefix(_OF): total.pop(key) for key in dict.fromkeys(sorted(members))}
         keys, sums = merged(all_gather_object(self._images.take(len(self._images) - (not keep_last))))
-        self.measured = Measured(self.source, tuple(names), self.views, total, constraint, keys, sums, groups)
+        self.measured = Measured(
+            self.source, tuple(names), self.views, total, constraint, keys, sums, groups, self.temperatures
+        )
         metrics = self.compute_metrics([total])
         if len(of_members) > 1:
             means = {name: iou_summary(counts)["miou"] for name, counts in of_members.items()}

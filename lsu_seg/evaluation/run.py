@@ -22,6 +22,7 @@ from lsu_seg.openmmlab.parts import check_parts
 from lsu_seg.openmmlab.runner import RankedRunner, runner_with_checkpoint
 from lsu_seg.teachers.classes import class_mismatch, warn_of_assumed
 from lsu_seg.teachers.computing import Computing, ComputingNetwork
+from lsu_seg.teachers.forward import has_mask_head
 
 
 def evaluate(
@@ -38,6 +39,7 @@ def measure(
     quiet: bool = False,
     title: str = "evaluating",
     computing: Computing | None = None,
+    temperature: float | None = None,
 ) -> dict[str, Measured]:
     """Evaluate a model on datasets, in all views that their labels allow. The model is built once.
 
@@ -50,6 +52,7 @@ def measure(
         title: progress bars say it, `on`, and the dataset's name.
         computing: how the model's network computes, if not in float32. It is compiled for images of the size of each
             dataset's first one, or for the model's own windows.
+        temperature: of the model's calibration; how sure it is of its predictions is counted without and with it.
 
     Returns:
         name → what `OntologyIoU` counted; the same on every rank.
@@ -82,6 +85,12 @@ def measure(
     runner: RankedRunner | None = None
     with nothing_left(one, lambda: bool(out or (runner and runner.started))):
         runner = runner_with_checkpoint(one, checkpoint, quiet)
+        model: Any = getattr(runner.model, "module", runner.model)
+        for _, evaluators in parts.values():
+            ontology_iou(evaluators).update(
+                temperatures=[1.0] if temperature is None else [1.0, temperature],
+                logits_are_shares=has_mask_head(model),
+            )
         _measure(runner, parts, computing or Computing(), out)
     return out
 

@@ -28,8 +28,9 @@ def table(document: dict[str, Any]) -> str:
             _own(own) if own else "",
             _share(sets["consistency"], sets["interval"]) if sets else "",
         )
+    sure = _reliability([(name, part["views"].get("source", {}).get("reliability")) for name, part in parts])
     by_group = _groups([(name, part["views"]["source"]) for name, part in parts if "source" in part["views"]])
-    return f"{_printed(grid)}\n{by_group} percent, with 95 % intervals over images"
+    return f"{_printed(grid)}\n{by_group}{sure} percent, with 95 % intervals over images"
 
 
 def _groups(views: list[tuple[str, dict[str, Any]]]) -> str:
@@ -44,6 +45,26 @@ def _groups(views: list[tuple[str, dict[str, Any]]]) -> str:
     for name in names:
         cells = [of.get(name) for of in found]
         grid.add_row(name, *(_share(g["iou"], g["interval"]) if g and g["truth"] else "" for g in cells))
+    return f"\n{_printed(grid)}\n"
+
+
+def _reliability(parts: list[tuple[str, dict[str, Any] | None]]) -> str:
+    """One line per set: how confident predictions are, how often right, and the calibration error."""
+    known = [(name, part) for name, part in parts if part and part["before"]["pixels"]]
+    if not known:
+        return ""
+    with_after = any("after" in part for _, part in known)
+    grid = Table("confidence", "mean", "right", "calibration error", show_edge=False)
+    if with_after:
+        grid.add_column("with the temperature")
+    for column in grid.columns[1:]:
+        column.justify = "right"
+    for name, part in known:
+        before, after = part["before"], part.get("after")
+        cells = [_percent(before[key]) for key in ("confidence", "accuracy", "ece")]
+        if with_after:
+            cells.append(f"{_percent(after['ece'])} ({part['temperature']:.2f})" if after else "")
+        grid.add_row(name, *cells)
     return f"\n{_printed(grid)}\n"
 
 

@@ -18,12 +18,13 @@ from torch import Tensor, nn
 import lsu_onto
 from lsu_seg.decode import QueryView, View, decoder
 from lsu_seg.errors import ConfigError, TeacherError, UserError, did_you_mean
+from lsu_seg.models.weights import weights_path
 from lsu_seg.openmmlab.compat import load_checkpoint
 from lsu_seg.openmmlab.registry import MODELS, register
 from lsu_seg.openmmlab.stated_classes import stated_classes
 from lsu_seg.openmmlab.weights import adopt, check_finite, load_into, readable
 
-LOOKS = ("scales", "flips", "window", "overlap", "memory", "precision", "compile")
+LOOKS = ("scales", "flips", "window", "overlap", "memory", "precision", "compile", "calibration")
 """Settings of a labelling that a teacher may have for itself."""
 
 _KEYS = ("model", "checkpoint", "name", "weight", "source", "through", *LOOKS)
@@ -41,6 +42,7 @@ class Teacher:
             the source's. way: the taxonomies on the way there.
         order: where the channels are the source's in another order, the channel of each class.
         looks: its own settings of how it looks at images, and computes.
+        weights: where its weights lie, if in a file or a folder.
     """
 
     name: str
@@ -52,6 +54,7 @@ class Teacher:
     order: tuple[int, ...] | None = None
     way: tuple[str, ...] = ()
     looks: Mapping[str, Any] = field(default_factory=dict)
+    weights: str | None = None
 
     def placed(self, views: Sequence[View | QueryView]) -> list[View | QueryView]:
         """The evidence of its views, with their weights, for the classes of the labels' source."""
@@ -78,8 +81,8 @@ class Ensemble(BaseSegmentor):
             `weight`: how much it counts, 1 by default.
             `source`: the source whose classes it predicts, if that is another than the labels'. `through`: taxonomies
             on the way, as for `lsu_onto.class_map`.
-            `scales`, `flips`, `window`, `overlap`, `memory`, `precision`, `compile`: as for `PseudoLabelLoop`, whose
-            own settings it has otherwise.
+            `scales`, `flips`, `window`, `overlap`, `memory`, `precision`, `compile`, `calibration`: as for
+            `PseudoLabelLoop`, whose own settings it has otherwise.
         source: the source of the labels. paths: where taxonomies are searched first, as for `lsu_onto.load`.
 
     Raises:
@@ -124,7 +127,8 @@ class Ensemble(BaseSegmentor):
         to, order = _as_order(found.allowed)
         looks = {key: given[key] for key in LOOKS if given.get(key) is not None}
         weight = float(given.get("weight", 1.0))
-        return Teacher(name, model, checkpoint, weight, found.classes, to, order, found.way, looks)
+        weights = weights_path(given["model"], checkpoint)
+        return Teacher(name, model, checkpoint, weight, found.classes, to, order, found.way, looks, weights)
 
     untrained = ""
     """Every teacher is asked for its weights when it is built."""

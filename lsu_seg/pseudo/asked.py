@@ -19,13 +19,21 @@ from lsu_seg.pseudo.inputs import tensors_sha256
 from lsu_seg.pseudo.output import file_sha256
 from lsu_seg.runtime.telling import tell
 from lsu_seg.teachers import EnsembleTeacher, SegmentorTeacher, Views
+from lsu_seg.teachers.calibration import calibration_file, calibration_of, temperature_of
 from lsu_seg.teachers.computing import Computing, ComputingNetwork
 from lsu_seg.teachers.ensemble import Placed
 
 
 @contextmanager
 def asked(
-    model: Any, constraint: Constraint, views: Views, computing: Computing, device: torch.device, checkpoint: Any
+    model: Any,
+    constraint: Constraint,
+    views: Views,
+    computing: Computing,
+    device: torch.device,
+    checkpoint: Any,
+    weights: str | None = None,
+    calibration: Any = None,
 ) -> Iterator[tuple[SegmentorTeacher | EnsembleTeacher, dict[str, Any]]]:
     """The teacher of a run, as long as this context is open, and what its labels depend on.
 
@@ -33,23 +41,29 @@ def asked(
         model: the segmentor of the run, or an `Ensemble`.
         views, computing: of the run. A teacher of an ensemble may have settings of its own.
         checkpoint: the file that a segmentor's weights are from, where it does not bring them itself.
+        weights: where a segmentor's weights lie.
+        calibration: as for `PseudoLabelLoop`.
 
     Raises:
-        TeacherError: see `SegmentorTeacher`. ConfigError: the ensemble is for labels of another source.
+        TeacherError: see `SegmentorTeacher` and `calibration_of`. ConfigError: the ensemble is for labels of another
+            source, or has one temperature.
     """
     with ExitStack() as stack:
         if not isinstance(model, Ensemble):
             network = stack.enter_context(ComputingNetwork(model, computing, device))
-            teacher = SegmentorTeacher(model, constraint.source_classes, views, network)
+            sums = weights_sha256(model, checkpoint)
+            temperature = _temperature(weights, sums, checkpoint, calibration, views)
+            teacher = SegmentorTeacher(model, constraint.source_classes, views, network, temperature)
             origin = {"teacher": model.origin} if getattr(model, "origin", "") else {}
             computing = replace(computing, compile=network.compiled)
             yield (
                 teacher,
                 {
-                    "checkpoint_sha256": weights_sha256(model, checkpoint),
+                    "checkpoint_sha256": sums,
                     **origin,
                     **views.manifest(),
                     **computing.manifest(),
+                    "temperature": temperature,
                 },
             )
             return
@@ -58,33 +72,48 @@ def asked(
                 f"the ensemble's `model.source` has other classes than `{constraint.source}"
                 f" {constraint.source_version}`, in which is labelled: name that one"
             )
+        if isinstance(calibration, (str, Path)):
+            raise ConfigError(
+                "each teacher has a temperature of its own: name its file as `calibration` of the teacher"
+            )
         teachers: dict[str, tuple[SegmentorTeacher, Placed]] = {}
         entries = []
         for one in model.teachers:
             looks = dict(one.looks)
+            own = looks.pop("calibration", calibration)
             how = replace(computing, **{k: looks.pop(k) for k in ("precision", "compile") if k in looks})
             seen = replace(views, **looks)
             how.check_window(seen.window)
             network = stack.enter_context(ComputingNetwork(one.model, how, device))
-            teachers[one.name] = (SegmentorTeacher(one.model, one.classes, seen, network), one.placed)
-            entries.append(_entry(one, seen, replace(how, compile=network.compiled)))
+            sums = weights_sha256(one.model, one.checkpoint)
+            temperature = _temperature(one.weights, sums, one.checkpoint, own, seen)
+            teachers[one.name] = (SegmentorTeacher(one.model, one.classes, seen, network, temperature), one.placed)
+            entries.append(_entry(one, sums, seen, replace(how, compile=network.compiled), temperature))
         for line in silences(model.teachers, constraint):
             tell(line)
         sums = " ".join(entry["checkpoint_sha256"] for entry in entries)
         yield EnsembleTeacher(teachers), {"checkpoint_sha256": sums, "teachers": entries}
 
 
-def _entry(teacher: Teacher, views: Views, computing: Computing) -> dict[str, Any]:
+def _temperature(weights: str | None, sums: str, checkpoint: Any, calibration: Any, views: Views) -> float:
+    """The temperature of a teacher. sums: of its weights, as `weights_sha256` has them."""
+    file = calibration_file(weights, calibration)
+    found = calibration_of(file, own_sha256(sums, checkpoint), is_named=calibration is not None)
+    return temperature_of(found, views.manifest())
+
+
+def _entry(teacher: Teacher, sums: str, views: Views, computing: Computing, temperature: float) -> dict[str, Any]:
     """What a manifest says of a teacher."""
     mapped = {} if len(teacher.way) < 2 else {"way": list(teacher.way), "map": _digest(teacher)}
     return {
         "name": teacher.name,
         "weight": teacher.weight,
-        "checkpoint_sha256": weights_sha256(teacher.model, teacher.checkpoint),
+        "checkpoint_sha256": sums,
         **({"teacher": teacher.model.origin} if getattr(teacher.model, "origin", "") else {}),
         **mapped,
         **views.manifest(),
         **computing.manifest(),
+        "temperature": temperature,
     }
 
 
@@ -103,6 +132,11 @@ def weights_sha256(model: Any, checkpoint: Any) -> str:
     if checkpoint:
         files = [checkpoint, *(f for f in files if Path(f).suffix == ".json")]
     return " ".join(file_sha256(f) for f in files) or f"none: {tensors_sha256(model)}"
+
+
+def own_sha256(sums: str, checkpoint: Any) -> str:
+    """Of what `weights_sha256` returns, that of the weights alone."""
+    return sums.partition(" ")[0] if checkpoint else sums
 
 
 def silences(teachers: Sequence[Teacher], constraint: Constraint) -> Iterator[str]:

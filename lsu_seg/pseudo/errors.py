@@ -78,9 +78,11 @@ def check_compared(precision: str) -> None:
         )
 
 
-def check_output_settings(threshold: Any, soft: Any) -> None:
-    """Refuse a `threshold` or a `soft` that a `PseudoLabelLoop` does not take."""
+def check_output_settings(threshold: Any, soft: Any, calibration: Any = None) -> None:
+    """Refuse a `threshold`, a `soft` or a `calibration` that a `PseudoLabelLoop` does not take."""
     if threshold is not None and not (isinstance(threshold, (int, float)) and 0 <= threshold <= 1):
         raise OutputError(f"threshold is {threshold!r}; expected 0..1, or None")
     if not isinstance(soft, int) or soft < 0:
         raise OutputError(f"soft is {soft!r}; expected how many classes of each pixel to keep, or 0")
+    if calibration is not None and calibration is not False and not isinstance(calibration, (str, Path)):
+        raise OutputError(f"calibration is {calibration!r}; expected the file of `lsu-seg calibrate`, False or None")

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, closing
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -26,6 +26,7 @@ from lsu_seg.data.datasets import TaxDataset
 from lsu_seg.decode import Decoder, QueryView, View, decoder
 from lsu_seg.decode.soft import top_k
 from lsu_seg.label_files.annotation import meaning_sha256
+from lsu_seg.models.weights import weights_path
 from lsu_seg.openmmlab.compat import load_checkpoint
 from lsu_seg.openmmlab.config import is_type
 from lsu_seg.openmmlab.registry import LOOPS, register
@@ -64,6 +65,8 @@ class PseudoLabelLoop(BaseLoop):
         out_dir: folder of the labels, which are laid out as the dataset's own.
         scales, flips, window, overlap, memory, keep_windows: how the teacher looks at images, see `Views`.
         precision, compile: how its network computes, see `Computing`; `compile` needs a `window`.
+        calibration: the file with the teacher's temperature, from `lsu-seg calibrate`; None: the one beside the
+            checkpoint, if there is one; False: none.
         threshold: pixels with a lower confidence, 0..1, become void. None: no pixel does.
         confidence: also write the confidence as images, `OUT_DIR/confidence`.
         soft: also write this number of best classes and their shares, `OUT_DIR/soft`. This is slow.
@@ -91,6 +94,7 @@ class PseudoLabelLoop(BaseLoop):
         keep_windows: bool = False,
         precision: str = "fp32",
         compile: bool = False,
+        calibration: str | Literal[False] | None = None,
         threshold: float | None = None,
         confidence: bool = False,
         soft: int = 0,
@@ -108,13 +112,14 @@ class PseudoLabelLoop(BaseLoop):
             raise OutputError("a PseudoLabelLoop labels one TaxDataset")
         if self.dataloader.dataset.pseudo:
             raise OutputError("a PseudoLabelLoop reads the dataset's own labels: take `labels=` out of its config")
-        check_output_settings(threshold, soft)
+        check_output_settings(threshold, soft, calibration)
         self.dataloader.dataset.pipeline = Noting(self.dataloader.dataset.pipeline)
         self.out_dir, self.raw_dir, self.title = out_dir, raw_dir, title
         self.corrections_dir = Path(corrections) if corrections else corrections_of(out_dir)
         self.views = Views(tuple(scales), tuple(flips), window, overlap, memory, keep_windows)
         self.computing = Computing(precision, compile)
         self.computing.check_window(self.views.window)
+        self.calibration = calibration
         self.threshold, self.confidence, self.soft = threshold, confidence, soft
 
     @property
@@ -172,10 +177,17 @@ class PseudoLabelLoop(BaseLoop):
     def run(self) -> dict[str, float]:
         """Label the dataset. Returns counts and speed."""
         self._take_stated_classes()
-        with asked(self._model, self.constraint, self.views, self.computing, self._device, self.runner._load_from) as (
-            teacher,
-            self._of_teacher,
-        ):
+        checkpoint = self.runner._load_from
+        with asked(
+            self._model,
+            self.constraint,
+            self.views,
+            self.computing,
+            self._device,
+            checkpoint,
+            weights_path(self.runner.cfg.model, checkpoint),
+            self.calibration,
+        ) as (teacher, self._of_teacher):
             return self._run(teacher)
 
     def _run(self, teacher: SegmentorTeacher | EnsembleTeacher) -> dict[str, float]:

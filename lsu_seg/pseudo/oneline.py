@@ -6,7 +6,7 @@ import ast
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from mmengine.config import Config
 
@@ -73,6 +73,7 @@ def pseudo_label_config(
     confidence: bool = False,
     unknown: str = "error",
     precision: str | None = None,
+    calibration: str | Literal[False] | None = None,
     paths: Sequence[str] = (),
 ) -> Config:
     """An MMSeg config whose test run, with `checkpoint`, pseudo-labels one split of a dataset.
@@ -86,7 +87,7 @@ def pseudo_label_config(
         checkpoint: the checkpoint of the config, or of the network; None if the teacher brings its own weights.
         output: folder of the labels.
         split: the split to label.
-        scales, threshold, confidence, precision: as for `PseudoLabelLoop`.
+        scales, threshold, confidence, precision, calibration: as for `PseudoLabelLoop`.
         flip: also look at the mirrored image at every scale.
         unknown: as for `TaxDataset`.
 
@@ -131,6 +132,8 @@ def pseudo_label_config(
         loop["confidence"] = True
     if precision is not None:
         loop["precision"] = precision
+    if calibration is not None:
+        loop["calibration"] = calibration
     config["test_dataloader"] = dict(
         batch_size=1, num_workers=0, sampler=dict(type="DefaultSampler", shuffle=False), dataset=dataset
     )

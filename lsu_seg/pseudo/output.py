@@ -44,7 +44,7 @@ _FOLLOW = ("splits", "meaning_sha256", "teacher")
 
 _AGAIN = "run the same labelling again, which makes it anew"
 
-_BEFORE: dict[str, Any] = {"precision": "fp32", "compile": False}
+_BEFORE: dict[str, Any] = {"precision": "fp32", "compile": False, "temperature": 1.0}
 """What manifests say that were written before these settings were there."""
 
 

@@ -17,6 +17,7 @@ from lsu_seg.audit.draw import seed_of
 from lsu_seg.audit.sample import load_sample
 from lsu_seg.label_files import LabelReader, size_and_time
 from lsu_seg.layout.pairs import DatasetError, Pair, find_pairs
+from lsu_seg.models.weights import weights_path
 from lsu_seg.openmmlab.config import merge
 from lsu_seg.openmmlab.parts import models_in, weights_in
 from lsu_seg.pseudo.audited import Audited
@@ -24,6 +25,7 @@ from lsu_seg.pseudo.inputs import modules_sha256, weights_by_code
 from lsu_seg.pseudo.oneline import pseudo_label_config, short_name
 from lsu_seg.pseudo.run import pseudo_label
 from lsu_seg.pseudo.sample import check_classes, read_sample
+from lsu_seg.teachers.calibration import calibration_file
 
 _LABELS = "labels-of-the-sample"
 
@@ -72,6 +74,12 @@ def drawn_sample(
     reader = LabelReader(constraint, unknown=unknown, root=data_root, split=split)
     of_teachers = [
         file for model, own in models_in(cfg.model) for path in (weights_in(model), own) for file in _files(path)
+    ]
+    given = cfg.test_cfg.get("calibration")
+    of_teachers += [
+        file
+        for model, own in models_in(cfg.model)
+        if (file := calibration_file(weights_path(model, own or checkpoint), given)) is not None
     ]
     files = [*reader.tables(), *of_teachers, *_files(checkpoint)]
     key = _key(cfg, checkpoint, constraint, [pairs[i] for i in chosen], files)

@@ -47,6 +47,6 @@ def check_views(where: str, options: Any) -> None:
             for settings in (Views, Computing)
         )
         Computing(**computing).check_window(Views(**views).window)
-        check_output_settings(options.get("threshold"), options.get("soft", 0))
+        check_output_settings(options.get("threshold"), options.get("soft", 0), options.get("calibration"))
     except UserError as e:
         raise ConfigError(f"`{where}`: {e}") from e

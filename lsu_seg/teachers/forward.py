@@ -38,12 +38,14 @@ class Forward:
         model: a segmentor, see `SegmentorTeacher`.
         image_size: (height, width), for error messages.
         compiled: (number, height, width) of the batch of windows that the model is compiled for, or None.
+        temperature: what the model's logits are divided by.
         out_of_memory: whether the model ran out of memory.
     """
 
     model: Any
     image_size: tuple[int, int]
     compiled: tuple[int, int, int] | None = None
+    temperature: float = 1.0
     out_of_memory: bool = False
     _too_large: set[tuple[int, ...]] = field(default_factory=set)
 
@@ -66,7 +68,8 @@ class Forward:
             return None
         try:
             evidence = [Maps.of(view) for view in self._views(self._filled(batch))[: len(batch)]]
-            return [maps.by_class() for maps in evidence] if by_class else evidence
+            evidence = [maps.by_class() for maps in evidence] if by_class else evidence
+            return [maps.tempered(self.temperature) for maps in evidence]
         except (RuntimeError, MemoryError) as error:
             if not ran_out(error):
                 raise
@@ -88,7 +91,7 @@ class Forward:
     def _views(self, batch: Tensor) -> list[View | QueryView]:
         if hasattr(self.model, "evidence_of"):
             return list(self.model.evidence_of(batch))
-        if _has_mask_head(self.model):
+        if has_mask_head(self.model):
             return _mask_views(self.model, batch)
         logits = self.model(batch, mode="tensor")
         logits = logits[0] if isinstance(logits, (list, tuple)) else logits
@@ -157,7 +160,7 @@ class Forward:
         return stride
 
 
-def _has_mask_head(model: Any) -> bool:
+def has_mask_head(model: Any) -> bool:
     """Whether the head is one of those that MMSegmentation has from mmdet, Mask2Former's and MaskFormer's.
 
     They are known by what sets them apart: the samples, which no other head's forward takes.

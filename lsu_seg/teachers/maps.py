@@ -74,10 +74,33 @@ class Maps:
         share = log_mask.sub_(log_mask.amax(0)).exp_()
         with torch.autocast(share.device.type, enabled=False):  # 1 - 2**-24 is 1 in less than float32
             evidence = self.classes.softmax(1).T @ share
-        p = evidence.div_(evidence.sum(0)).clamp_(1e-30, 1 - 2**-24)
-        values = torch.logit(p).view(-1, height, width)
+        values = _as_logits(evidence.div_(evidence.sum(0))).view(-1, height, width)
         classes = torch.full((len(values), len(values)), _ELSEWHERE, device=values.device).fill_diagonal_(0)
         return Maps(values, classes, align_corners=self.align_corners)
+
+    def tempered(self, temperature: float) -> Maps:
+        """The evidence with its logits divided by a temperature. Masks are merged by class first.
+
+        The evidence of masks is no softmax of logits, so it is p, including that of no object, which gets the exponent
+        1 / temperature: where p is a softmax of logits, this is the same.
+
+        >>> maps = Maps.of(QueryView(torch.tensor([[4.0, 0, 0], [0, 0, 1]]), torch.tensor([1.0, -1]).view(2, 1, 1)))
+        >>> maps.tempered(2).values.flatten().sigmoid()
+        tensor([0.5593, 0.1693, 0.2714])
+        """
+        if temperature == 1:
+            return self
+        maps = self.by_class()
+        if maps.classes is None:
+            values = maps.values / temperature
+            if maps.mass:
+                values[-1] = maps.values[-1]
+            return maps.like(values)
+        return maps.like(_as_logits((logsigmoid(maps.values) / temperature).softmax(0)))
+
+
+def _as_logits(p: Tensor) -> Tensor:
+    return torch.logit(p.clamp_(1e-30, 1 - 2**-24))
 
 
 def stride_of(window: tuple[int, int], maps: tuple[int, int]) -> int:

@@ -64,6 +64,7 @@ class SegmentorTeacher:
         classes: the source's class names.
         views: how the teacher looks at images.
         network: how the model's network computes, if not as it is; it must be open while the teacher is asked.
+        temperature: what the model's logits are divided by, see `Maps.tempered`.
 
     Raises:
         TeacherError: the model predicts another number of classes, or has other names for them; a network is to be
@@ -76,8 +77,9 @@ class SegmentorTeacher:
         classes: Sequence[str],
         views: Views | None = None,
         network: ComputingNetwork | None = None,
+        temperature: float = 1.0,
     ) -> None:
-        self.settings = views or Views()
+        self.settings, self.temperature = views or Views(), temperature
         self.counts = Counts()
         self._plans: dict[tuple[tuple[int, int], tuple[int, int]], Plan] = {}
         self.model = getattr(model, "module", model)
@@ -165,7 +167,8 @@ class SegmentorTeacher:
         height, width = self.settings.window or (_PROBE, _PROBE)
         try:
             batch = self._normalised([torch.zeros(3, height, width, dtype=torch.uint8)])
-            return batch, self._forward((height, width))(batch)[0]
+            # As it is without a temperature, for which masks are merged by class: until then, they are all in memory.
+            return batch, Forward(self.model, (height, width), self._compiled)(batch)[0]
         except TeacherError as error:
             if self.settings.window or error.__cause__ is None:
                 raise
@@ -246,7 +249,7 @@ class SegmentorTeacher:
         self.counts.skipped += sum(v.skipped for v in views)
 
     def _forward(self, image_size: tuple[int, int]) -> Forward:
-        return Forward(self.model, image_size, self._compiled)
+        return Forward(self.model, image_size, self._compiled, self.temperature)
 
     @cached_property
     def _device(self) -> torch.device:

@@ -18,7 +18,7 @@ from rich.table import Table
 
 import lsu_onto
 from lsu_onto import write_atomic
-from lsu_seg.unify import classes, curves, pictures
+from lsu_seg.unify import classes, confidence, curves, pictures
 from lsu_seg.unify.pictures import Shown
 
 STUDENTS = {
@@ -166,6 +166,7 @@ def write(
         "tables": "".join(_grid(*each(results)) for each in (rows, view_rows, group_rows, label_rows))
         or '<p class="sub note">Nothing was evaluated.</p>',
         "bars": classes.section(judged, MODELS),
+        "confidence": confidence.section(judged, MODELS),
         "legend": "".join(f'<span class="key {name}">{escape(MODELS[name])}</span>' for name in trained),
         "curves": curves.section(logged, MODELS),
         "labels": "".join(pictures.section(shown, folder) for shown in datasets)

@@ -41,6 +41,7 @@ from lsu_seg.label_files import void_index
 from lsu_seg.label_files.annotation import Annotation, channel_constraint
 from lsu_seg.models.hf_models import weight_files
 from lsu_seg.models.hub import pin
+from lsu_seg.models.weights import weights_path
 from lsu_seg.openmmlab.config import is_type
 from lsu_seg.openmmlab.rehearsal import rehearse
 from lsu_seg.pseudo.corrections import corrections_state, has_corrections
@@ -50,6 +51,7 @@ from lsu_seg.pseudo.records import finished
 from lsu_seg.pseudo.run import compile_decoder, pseudo_label
 from lsu_seg.runtime.processes import ProcessError, Processes
 from lsu_seg.runtime.progress import track
+from lsu_seg.teachers.calibration import calibration_file, calibration_of
 from lsu_seg.training.average import average_checkpoints
 from lsu_seg.training.run import train
 from lsu_seg.unify import report
@@ -206,7 +208,7 @@ class Method:
             f"pseudo-{name}",
             self.work / "pseudo" / name,
             inputs=("teacher",),
-            key=lambda done: [*self._taught(done), dataset, text(own)],
+            key=lambda done: [*self._taught(done), dataset, text(own), *self._temperature(own, done)],
             action=lambda done: pseudo_label(own, done["teacher"].result, quiet=True),
             complete=lambda _: (
                 all(is_labelled(f) and len(finished(f)) == dataset[-1] for f in folders)
@@ -277,7 +279,11 @@ class Method:
             folder,
             inputs=tuple(dict.fromkeys(("teacher", stage))),
             # The training's config decides nothing here, so a changed schedule without new weights costs no evaluation.
-            key=lambda done: [lsu_onto.__version__, file_sha256(done[stage].result), *self._judged_by],
+            key=lambda done: [
+                *(lsu_onto.__version__, file_sha256(done[stage].result)),
+                *self._judged_by,
+                *_temperature(calibration_file(done[stage].result)),
+            ],
             action=action,
             complete=lambda _: (folder / "evaluation.json").is_file(),
         )
@@ -355,6 +361,10 @@ class Method:
     def _taught(self, done: Mapping[str, Done]) -> list[Any]:
         return [*self._trained_on, file_sha256(done["teacher"].result)]
 
+    def _temperature(self, own: Config, done: Mapping[str, Done]) -> list[str]:
+        weights = weights_path(own.model, done["teacher"].result)
+        return _temperature(calibration_file(weights, own.test_cfg.get("calibration")))
+
     @cached_property
     def _judged_by(self) -> list[Any]:
         sets = self.cfg.unify.evaluate
@@ -370,6 +380,11 @@ def _decoder() -> Stage:
     return Stage("decoder", None, key=lambda _: None, action=lambda _: compile_decoder())
 
 
+def _temperature(file: Path | None) -> list[str]:
+    """A hash of the file with the temperature of a model, if there is one."""
+    return [file_sha256(file)] if file and file.is_file() else []
+
+
 def _stamp(folder: Path) -> list[Any]:
     return sorted((file.name, file.stat().st_size, file.stat().st_mtime_ns) for file in folder.iterdir())
 
@@ -383,8 +398,11 @@ def _is_file(path: str) -> bool:
 
 def evaluate(cfg: Config, checkpoint: Path, title: str, folder: Path) -> dict[str, Any]:
     """Judge a model on all evaluation sets: the folder is one of `lsu-seg evaluate`, which `compare` reads."""
-    measured = measure(cfg, checkpoint, quiet=True, title=title)
-    model = {"config": Path(str(cfg.filename)).name, "checkpoint": str(checkpoint), "sha256": file_sha256(checkpoint)}
+    sha256 = file_sha256(checkpoint)
+    calibration = calibration_of(calibration_file(checkpoint), sha256)
+    temperature = None if calibration is None else calibration.temperature
+    measured = measure(cfg, checkpoint, quiet=True, title=title, temperature=temperature)
+    model = {"config": Path(str(cfg.filename)).name, "checkpoint": str(checkpoint), "sha256": sha256}
     judged = document(measured) | {"model": model | {"precision": "fp32", "compile": False}}
     write_figures(folder, judged, measured)
     sets = judged["sets"]

@@ -78,8 +78,10 @@ def test_help_names_every_command() -> None:
     text = call("--help").output
     listed = [line.split()[0] for line in text.partition("Options:")[2].splitlines() if line.startswith("  ")]
     assert [name for name in listed if not name.startswith("-")] == COMMANDS
-    order = "demo scan relabel train pseudo-label review export-dataset audit suggest average evaluate compare unify"
-    assert [*order.split(), "decode"] == COMMANDS
+    order = (
+        "demo scan relabel train calibrate pseudo-label review export-dataset audit suggest average evaluate compare"
+    )
+    assert [*order.split(), "unify", "decode"] == COMMANDS
     assert __version__ in call("--version").output
 
 

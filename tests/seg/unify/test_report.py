@@ -96,6 +96,20 @@ def test_bars_say_who_gained_and_lost(work: Path) -> None:
     assert shown["sets"][0]["counts"]["teacher"][0] == [0, 3010, 1, 1990]
 
 
+def test_confidence_is_drawn_where_it_was_counted(work: Path) -> None:
+    table = {"val": counts(5, 3, 0.6)}
+    results = {
+        "teacher": judge(work / "evaluation/teacher", table, NAMES, (1.0, 2.0)),
+        "student_raw": judge(work / "evaluation/student_raw", table, NAMES),
+    }
+    section = write(work, results).split('<section id="confidence"')[1].split('<section id="curves"')[0]
+    assert section.count("<svg") == 1
+    assert section.count("error 19.8 %") == 2, "60.2 % are right, and 80 % sure"
+    assert "temperature 2:" in section
+    without = write(work, judged(work, teacher=counts(2, 3, 0.6)))
+    assert "Nothing was counted." in without.split('<section id="confidence"')[1].split('<section id="curves"')[0]
+
+
 def test_names_cannot_become_a_part_of_the_page(work: Path) -> None:
     page = write(work, judged(work, teacher=counts(2, 3, 0.6)), unfinished=[HOSTILE])
     assert HOSTILE not in page and "<img" not in page
