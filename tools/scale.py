@@ -331,7 +331,7 @@ class Ranks:
     """`lsu-seg ARGUMENTS` in so many processes, connected as torchrun connects them.
 
     Attributes:
-        cpu: processor time in seconds of those that have ended. Unlike the clock, it does not say how busy a machine is.
+        cpu: processor time in seconds of those that have ended: the clock would say how busy the machine is, too.
     """
 
     def __init__(self, log: Path, number: int, arguments: list[str]) -> None:
