@@ -158,8 +158,7 @@ class TaxDataset(BaseSegDataset):
 
     def class_counts(self) -> NDArray[Any]:
         """The pixels of each class in the targets of every image, int64 `[N, K + 2]`: classes, sets, void."""
-        items = [self.get_data_info(i) for i in range(len(self))]
-        return count_classes(items, self.reader, self.pseudo, f"classes of {self.name}")
+        return count_classes(_Items(self), self.reader, self.pseudo, f"classes of {self.name}")
 
     def load_data_list(self) -> list[dict[str, Any]]:
         pairs = find_pairs(self.data_root, self.constraint.layout, self.split)
@@ -239,8 +238,7 @@ class TaxDataset(BaseSegDataset):
             )
 
     def _take_thresholds(self, folder: Path, unsure: float) -> None:
-        items = [self.get_data_info(i) for i in range(len(self))]
-        counts = count_confidence(items, self.annotation, self.reader.own, folder, f"confidence of {self.name}")
+        counts = count_confidence(_Items(self), self.annotation, self.reader.own, folder, f"confidence of {self.name}")
         thresholds = class_thresholds(counts, unsure)
         self.reader = replace(self.reader, threshold=tuple(thresholds.tolist()))
         classes = zip(self.constraint.source_classes, thresholds, counts.sum(1), strict=True)
@@ -340,3 +338,19 @@ def target_table(dataset: Any) -> TargetTable | None:
             f" instead of a {type(dataset).__name__}"
         )
     return next(iter(tables), None)
+
+
+class _Items(Sequence[dict[str, Any]]):
+    """What `load_data_list` says of each image of a dataset, made when it is asked for.
+
+    A list of them would be in memory once for each process that shares the work on it.
+    """
+
+    def __init__(self, dataset: TaxDataset) -> None:
+        self._dataset = dataset
+
+    def __len__(self) -> int:
+        return len(self._dataset)
+
+    def __getitem__(self, index: Any) -> Any:
+        return self._dataset.get_data_info(index)

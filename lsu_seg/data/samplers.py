@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from numbers import Integral
 from typing import Any
@@ -94,7 +94,10 @@ class CompoundSampler(Sampler[int]):
     def __iter__(self) -> Iterator[int]:
         skipped, self._skipped = self._skipped, 0
         epochs = itertools.count(self._epoch) if self.endless else [self._epoch]
-        return itertools.islice(self._stream(epochs), skipped, None)
+        offsets = [0, *itertools.accumulate(self.sizes)]
+        draws = itertools.chain.from_iterable(map(self._draws, epochs))
+        # Images are drawn once it is known which: it takes longer than to know how many of each dataset.
+        return (offsets[i] + self._image(i, n) for i, n in itertools.islice(draws, skipped, None))
 
     def __len__(self) -> int:
         return self.batches * self.batch_size
@@ -106,12 +109,6 @@ class CompoundSampler(Sampler[int]):
     def skip(self, num_samples: int) -> None:
         """Skip the first samples of the next iteration. mmengine calls this to resume."""
         self._skipped = num_samples
-
-    def _stream(self, epochs: Iterable[int]) -> Iterator[int]:
-        offsets = [0, *itertools.accumulate(self.sizes)]
-        for epoch in epochs:
-            for i, n in self._draws(epoch):
-                yield offsets[i] + self._image(i, n)
 
     def _draws(self, epoch: int) -> Iterator[tuple[int, int]]:
         """This rank's draws in an epoch, as (dataset, number of the draw from it)."""
