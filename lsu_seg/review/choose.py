@@ -2,32 +2,30 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Sequence
-
-from lsu_seg.review.doubt import Doubt
+import numpy as np
+from numpy.typing import NDArray
 
 
-def choose(doubts: Sequence[Doubt], number: int) -> list[tuple[int, int]]:
+def choose(pixels: NDArray[np.int64], doubt: NDArray[np.float32], number: int) -> list[tuple[int, int]]:
     """The images with the most doubt, class by class in turn, the rarest first, so that rare classes come up.
 
-    Returns:
-        `(image, channel)` of at most `number` images; the channel is the class that an image was chosen for.
+    Args:
+        pixels: int64 `[C]`, of each class in all images.
+        doubt: float32 `[N, C]`, of each image in each class.
+        number: of images, at most.
 
-    >>> road, curb = 0, 1
-    >>> choose([Doubt({0: 900, 1: 2}, {0: 50.0}), Doubt({0: 900}, {0: 90.0}), Doubt({1: 9}, {1: 3.0})], 2)
+    Returns:
+        `(image, class)` of each; the class is the one that it was chosen for.
+
+    >>> road_and_curb = np.array([[50, 0], [90, 0], [0, 3]], np.float32)
+    >>> choose(np.array([1800, 11]), road_and_curb, 2)
     [(2, 1), (1, 0)]
     """
-    pixels: Counter[int] = Counter()
-    for each in doubts:
-        pixels.update(each.pixels)
-    queues = {
-        channel: sorted(
-            (image for image, each in enumerate(doubts) if channel in each.doubt),
-            key=lambda image, channel=channel: (doubts[image].doubt[channel], -image),  # type: ignore[misc]
-        )
-        for channel in sorted(pixels, key=lambda channel: (pixels[channel], channel))
-    }
+    queues: dict[int, list[int]] = {}
+    for channel in np.argsort(pixels, kind="stable").tolist():
+        # The others can have taken no more than `number` of them.
+        order = np.argsort(-doubt[:, channel], kind="stable")[:number]
+        queues[channel] = [image for image in order.tolist() if doubt[image, channel] > 0][::-1]
     chosen: dict[int, int] = {}
     while len(chosen) < number and any(queues.values()):
         for channel, queue in queues.items():

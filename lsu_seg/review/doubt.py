@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import itertools
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lsu_onto import make_folder, open_to_read
-from lsu_seg.export.labelled import Item
+from lsu_seg.export.labelled import Item, Run
 from lsu_seg.gallery.gallery import in_threads
 from lsu_seg.label_files import void_index
 from lsu_seg.label_files.annotation import Annotation, read_confidence
@@ -49,10 +49,10 @@ class Region(NamedTuple):
 
 
 class Doubts:
-    """Reads labels with their confidence. `annotation`: of a split of the run's dataset, by the split's name."""
+    """Reads the labels of a run with their confidence."""
 
     def __init__(self, corrections: Corrections) -> None:
-        self._corrections = corrections
+        self.folder, self._corrections = corrections.root, corrections
         self._annotations: dict[str, Annotation] = {}
 
     def annotation(self, item: Item) -> Annotation:
@@ -122,27 +122,42 @@ def read_label(item: Item) -> NDArray[Any]:
     return np.asarray(Image.open(io.BytesIO(item.read_label())))
 
 
-def all_doubts(items: Sequence[Item], doubts: Doubts, folder: Path) -> list[Doubt]:
-    """The doubt of each image. What is known is kept in `folder`, so that only labels that are new are read.
+def all_doubts(run: Run, items: Sequence[Item], doubts: Doubts) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+    """What is known of each class: int64 `[K + 1]`, its pixels; and float32 `[N, K + 1]`, its doubt in each image.
+
+    It is kept beside the corrections, so that only labels that are new are read.
 
     Raises:
         ExportError: a label is not what the run has written.
     """
-    known = dict(_kept(folder / "doubt.jsonl"))
-    missing = [item for item in items if _name(item) not in known]
+    path, classes = doubts.folder / "doubt.jsonl", run.constraint.num_classes + 1
+    pixels, doubt = np.zeros(classes, np.int64), np.zeros((len(items), classes), np.float32)
+    rows = {_name(item): row for row, item in enumerate(items)}  # those that are not known yet
+
+    def add(name: str, found: Doubt) -> None:
+        row = rows.pop(name)
+        for channel, count in found.pixels.items():
+            pixels[channel] += count
+        for channel, amount in found.doubt.items():
+            doubt[row, channel] = amount
+
+    for name, found in _kept(path):
+        if name in rows and max(found.pixels, default=0) < classes and max(found.doubt, default=0) < classes:
+            add(name, found)
+    missing = [items[row] for row in rows.values()]
     if missing:
-        make_folder(folder)
-        file = LineFile(folder / "doubt.jsonl")
+        make_folder(path.parent)
+        file = LineFile(path)
         try:
-            with progress(f"doubt in {items[0].run.name}", len(missing)) as advance:
-                for item, doubt in zip(missing, in_threads(doubts.of, missing), strict=True):
-                    known[_name(item)] = doubt
-                    line = {"of": _name(item), "pixels": doubt.pixels, "doubt": doubt.doubt}
+            with progress(f"doubt in {run.name}", len(missing)) as advance:
+                for item, found in zip(missing, in_threads(doubts.of, missing), strict=True):
+                    add(_name(item), found)
+                    line = {"of": _name(item), "pixels": found.pixels, "doubt": found.doubt}
                     file.append(json.dumps(line).encode())
                     advance(1)
         finally:
             file.close()
-    return [known[_name(item)] for item in items]
+    return pixels, doubt
 
 
 def _name(item: Item) -> str:
@@ -151,17 +166,16 @@ def _name(item: Item) -> str:
     return " ".join([item.key, *sums, str(item.noted.confidence), str(item.noted.asked)])
 
 
-def _kept(path: Path) -> list[tuple[str, Doubt]]:
-    found = []
+def _kept(path: Path) -> Iterator[tuple[str, Doubt]]:
     try:
         with open_to_read(path) as file:
             for text in file:
                 try:
                     line = json.loads(text)
-                    counts = ({int(c): n for c, n in line[name].items()} for name in ("pixels", "doubt"))
-                    found.append((str(line["of"]), Doubt(*counts)))
+                    pixels, doubt = ({int(c): n for c, n in line[name].items()} for name in ("pixels", "doubt"))
+                    kept = str(line["of"]), Doubt(pixels, doubt)
                 except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
                     continue  # cut off by a kill
+                yield kept
     except FileNotFoundError:
-        pass
-    return found
+        return

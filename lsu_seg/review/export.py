@@ -7,6 +7,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from lsu_onto import write_atomic
 from lsu_seg.errors import UserError
 from lsu_seg.export.labelled import Item, Run, labelled_items, read_runs
@@ -68,20 +71,15 @@ def export_tasks(
     by_name(items)
     waiting = [item for item in items if not _is_done(item, corrections[item.run.root])]
     try:
-        found = [
-            pair
-            for run in runs
-            if (own := [item for item in waiting if item.run is run])
-            for pair in zip(own, all_doubts(own, doubts[run.root], corrections[run.root].root), strict=True)
-        ]
-        chosen = choose([doubt for _, doubt in found], number)
+        waiting, pixels, doubt = _doubts(runs, waiting, doubts)
+        chosen = choose(pixels, doubt, number)
         if not chosen:
             seen = f"; people have looked at {len(items) - len(waiting)} of them" if len(waiting) < len(items) else ""
             raise ReviewError(
                 f"{', '.join(str(run.root) for run in runs)}: the teacher was sure of every pixel of the"
                 f" {len(items)} labels{seen}: there is nothing to look at"
             )
-        picked = [found[image][0] for image, _ in chosen]
+        picked = [waiting[image] for image, _ in chosen]
         with (
             target(output, picked, {"review": tool}),
             progress(f"tasks for {output.resolve().name}", len(chosen)) as advance,
@@ -90,10 +88,10 @@ def export_tasks(
 
             def tasks() -> Iterator[Task]:
                 for image, channel in chosen:
-                    item, doubt = found[image]
-                    of_run = doubts[item.run.root]
-                    share = sum(doubt.doubt.values()) / max(1, sum(doubt.pixels.values()))
-                    task = _task(output / _TOOLS[tool].IMAGES, item, of_run, channel, round(share, 4))
+                    item = waiting[image]
+                    share = float(doubt[image].sum()) / max(1, item.noted.pixels)
+                    images = output / _TOOLS[tool].IMAGES
+                    task = _task(images, item, doubts[item.run.root], channel, round(share, 4))
                     corrections[item.run.root].show(item.key, item.read_label())
                     documents.append(task.document())
                     yield task
@@ -109,6 +107,19 @@ def export_tasks(
             f"{where}: cannot write there ({error.strerror or error}); the same command goes on from there"
         ) from error
     return documents
+
+
+def _doubts(
+    runs: Sequence[Run], items: Sequence[Item], doubts: Mapping[Path, Doubts]
+) -> tuple[list[Item], NDArray[np.int64], NDArray[np.float32]]:
+    """The images run by run, with what `all_doubts` knows of all of them."""
+    ordered: list[Item] = []
+    parts = []
+    for run in runs:
+        own = [item for item in items if item.run is run]
+        ordered += own
+        parts.append(all_doubts(run, own, doubts[run.root]))
+    return ordered, np.sum([p for p, _ in parts], axis=0), np.concatenate([d for _, d in parts])
 
 
 def _is_done(item: Item, corrections: Corrections) -> bool:

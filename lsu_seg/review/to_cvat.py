@@ -40,15 +40,18 @@ def write(root: Path, tasks: Iterable[Task], colours: Mapping[str, str]) -> None
         xml.endElement("label")
     for tag in ("labels", "task", "meta"):
         xml.endElement(tag)
-    for number, task in enumerate(tasks):
-        height, width = task.labels.shape
-        about = {"id": str(number), "name": task.file, "width": str(width), "height": str(height)}
+    images = [
+        (task.file, task.labels.shape, [{"label": name, **encode(mask)} for name, mask in task.masks()])
+        for task in tasks
+    ]
+    images.sort(key=lambda image: image[0])  # as CVAT sorts the frames of a task: ids are their places
+    for number, (name, (height, width), shapes) in enumerate(images):
+        about = {"id": str(number), "name": name, "width": str(width), "height": str(height)}
         xml.characters("\n")
         xml.startElement("image", AttributesImpl(about))
-        for name, mask in task.masks():
+        for shape in shapes:
             xml.characters("\n  ")
-            shape = {"label": name, "source": "auto", "occluded": "0", **encode(mask), "z_order": "0"}
-            xml.startElement("mask", AttributesImpl(shape))
+            xml.startElement("mask", AttributesImpl({"source": "auto", "occluded": "0", "z_order": "0", **shape}))
             xml.endElement("mask")
         xml.endElement("image")
     xml.endElement("annotations")
