@@ -110,7 +110,7 @@ def read_masks(place: str, names: list[str], read: Callable[[str], bytes]) -> It
     table = next((name for name in names if PurePosixPath(name).name == "labelmap.txt"), None)
     if table is None:
         raise ReviewError(f"{place}: there are masks and no `labelmap.txt`, which says what colours mean; {_EXPECTED}")
-    colours = {}
+    colours: dict[int, str] = {}
     for line in read(table).decode("utf-8", "replace").splitlines():
         if line.strip() and not line.startswith("#"):
             name, _, rest = line.partition(":")
@@ -118,7 +118,12 @@ def read_masks(place: str, names: list[str], read: Callable[[str], bytes]) -> It
                 red, green, blue = (int(value) for value in rest.split(":")[0].split(","))
             except ValueError:
                 raise ReviewError(f"{place}: `{line}` in {table}; expected `name:red,green,blue::`") from None
-            colours[red << 16 | green << 8 | blue] = name
+            other = colours.setdefault(red << 16 | green << 8 | blue, name)
+            if other != name:
+                raise ReviewError(
+                    f"{place}: `{other}` and `{name}` have one colour in {table}, so nothing tells their pixels apart;"
+                    ' export the task from CVAT as "CVAT for images 1.1"'
+                )
     for name in sorted(names):
         path = PurePosixPath(name)
         if path.parent.name == "SegmentationClass" and path.suffix == ".png":

@@ -72,6 +72,9 @@ def import_corrections(
     problems: list[str] = []
     shown = sum(each.shown_images for each in corrections.values())
     for returned in track(images, f"reading {path.name}", shown or len(names)):
+        if returned.name in taken:
+            problems.append(f"{returned.place}: `{returned.name}` is there twice; leave one of the two out")
+            continue
         item = names.get(returned.name)
         if item is None:
             problems.append(

@@ -59,9 +59,9 @@ def segmentation_masks(path: Path, colour: tuple[int, int, int], labelmap: str =
     return path
 
 
-def studio(path: Path, *results: Any, **more: Any) -> Path:
+def studio(path: Path, *results: Any, times: int = 1, **more: Any) -> Path:
     annotation = {"result": list(results), "completed_by": 1, **more}
-    path.write_text(json.dumps([{"id": 7, "data": {"name": NAME}, "annotations": [annotation]}]))
+    path.write_text(json.dumps([{"id": 7, "data": {"name": NAME}, "annotations": [annotation]}] * times))
     return path
 
 
@@ -87,6 +87,8 @@ def test_segmentation_masks(labelled: Reviewed, tmp_path: Path) -> None:
     assert (label_of(labelled, tmp_path / "unpacked") == labels).all()
     with pytest.raises(ReviewError, match=r"no class in `labelmap\.txt` has the colour #010203"):
         label_of(labelled, segmentation_masks(path, (1, 2, 3)))
+    with pytest.raises(ReviewError, match=r"`road` and `tree` have one colour in labelmap\.txt"):
+        label_of(labelled, segmentation_masks(path, (1, 2, 3), labelmap="road:1,2,3::\ntree:1,2,3::\n"))
     with pytest.raises(ReviewError, match=r"no `labelmap\.txt`, which says what colours mean"):
         label_of(labelled, segmentation_masks(path, (1, 2, 3), labelmap=""))
 
@@ -152,6 +154,7 @@ def test_mistakes_are_refused_and_nothing_is_taken(labelled: Reviewed, tasks: Pa
     tree["data"]["label_sha256"] = "0" * 64
     tree["annotations"] = [{"result": []}]
     refused(written("a.json", json.dumps([tree])), "was shown with another label, and has been exported again since")
+    refused(studio(tmp_path / "a.json", times=2), f"task 7: `{NAME}` is there twice; leave one of the two out")
     assert labelled.tree() == before
     assert not list(labelled.corrections.glob("labels/**/*.png"))
 
