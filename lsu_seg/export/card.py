@@ -95,7 +95,7 @@ def _allowed(runs: Sequence[Run]) -> str:
 
 def _corrected(runs: Sequence[Run]) -> list[str]:
     counts = [f"{run.corrected} of `{run.name}`" for run in runs if run.corrected]
-    return [f"People looked at labels and corrected them: {', '.join(counts)}.", ""] if counts else []
+    return [f"People have corrected labels: {', '.join(counts)}.", ""] if counts else []
 
 
 def _provenance(run: Run) -> list[str]:

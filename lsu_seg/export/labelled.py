@@ -15,7 +15,7 @@ from lsu_seg.errors import UserError
 from lsu_seg.label_files import container, read_bytes
 from lsu_seg.label_files.annotation import has_meaning
 from lsu_seg.layout.pairs import find_pairs
-from lsu_seg.pseudo.records import FILES, STATED, correction_of, pack, read_records, teachers_label
+from lsu_seg.pseudo.records import FILES, STATED, pack, read_records, teachers_label
 from lsu_seg.pseudo.sample import read_manifest
 from lsu_seg.runtime.progress import track
 
@@ -57,7 +57,7 @@ class Noted(NamedTuple):
     Attributes:
         sums: sha256 of `label`, `confidence` and `image`; of what there is.
         asked: pixels that the annotation leaves open. confidence: the teacher's, the mean over these.
-        teacher: sha256 of the teacher's own label. is_corrected: whether a person has looked at it.
+        teacher: sha256 of the teacher's own label. is_corrected: whether a person has changed it.
     """
 
     sums: Mapping[str, bytes]
@@ -236,4 +236,6 @@ def _noted(record: dict[str, Any]) -> Noted:
     mean = record.get("confidence")
     confidence = float(mean) if isinstance(mean, (int, float)) else 1.0
     teacher = bytes.fromhex(teachers_label(record) or "")
-    return Noted(sums, pixels, void, asked, confidence, teacher, bool(correction_of(record)))
+    correction = record.get("correction")
+    is_corrected = isinstance(correction, dict) and bool(correction.get("pixels"))
+    return Noted(sums, pixels, void, asked, confidence, teacher, is_corrected)

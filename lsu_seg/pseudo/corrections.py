@@ -203,23 +203,23 @@ class Corrections:
         finally:
             file.close()
 
-    def state(self) -> list[str]:
-        """What labels with these corrections depend on; nothing where there are none."""
-        pairs = ((key, self.digest(key)) for key in sorted(self._lines))
-        return [f"{key} {digest}" for key, digest in pairs if digest]
-
 
 def corrections_state(labels: Path) -> list[str]:
-    """`Corrections.state` of a folder of labels, whatever its classes are."""
+    """What the labels in a folder depend on, whatever their classes are: a line for each that a person has changed."""
+    return [f"{key} {line['file']}" for key, line in sorted(_kept_lines(labels).items()) if line.get("pixels")]
+
+
+def _kept_lines(labels: Path) -> dict[str, dict[str, Any]]:
+    """The last line of each image whose correction is there."""
     root = corrections_of(labels)
-    lines = {line["key"]: line["file"] for line in _read_lines(root) if "file" in line}
-    return [f"{key} {digest}" for key, digest in sorted(lines.items()) if digest and (root / f"{key}.png").is_file()]
+    lines = {line["key"]: line for line in _read_lines(root) if line.get("file")}
+    return {key: line for key, line in lines.items() if (root / f"{key}.png").is_file()}
 
 
 def has_corrections(labels: Path) -> bool:
     """Whether the labels in a folder have just the corrections that are kept of them."""
     latest = {record["key"]: (record.get("correction") or {}).get("file", "") for record in read_records(labels)}
-    kept = dict(line.rsplit(" ", 1) for line in corrections_state(labels))
+    kept = {key: line["file"] for key, line in _kept_lines(labels).items()}
     return all(digest == kept.get(key, "") for key, digest in latest.items())
 
 

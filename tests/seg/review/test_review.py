@@ -118,7 +118,7 @@ def test_whoever_reads_the_labels_sees_them_corrected(world: Reviewed, tmp_path:
     )
     assert count == 3
     assert (read(tmp_path / "out/labels/train/park/labels/train/a1.png") == world.label("a1")).all()
-    assert "People looked at labels and corrected them: 3 of `park`." in (tmp_path / "out/README.md").read_text()
+    assert "People have corrected labels: 1 of `park`." in (tmp_path / "out/README.md").read_text()
 
 
 def test_what_the_annotation_does_not_allow_is_refused_with_its_place(world: Reviewed) -> None:

@@ -365,10 +365,11 @@ def test_corrected_labels_have_students_trained_anew_that_learn_from_them(projec
     key = next(read_records(labels))["key"]
     corrections = Corrections(corrections_of(labels), "demo v1", ["any"])
     assert corrections.root == project.work / "corrections/town"
-    assert changed() == set()
     assert stages["pseudo-town"].complete(None)
-    pixels = corrections.encode(np.zeros((2, 2), bool), np.zeros((2, 2), int))
-    corrections.keep(Line(key, checksum(pixels), 0, "", "", "", "", "", "cvat"), pixels)
+    for count in (0, 4):  # looked at and right, then corrected
+        assert changed() == set()
+        pixels = corrections.encode(np.full((2, 2), count > 0), np.zeros((2, 2), int))
+        corrections.keep(Line(key, checksum(pixels), count, "", "", "", "", "", "cvat"), pixels)
     assert changed() == {"score-town", "student-constrained", "student-set", "report"}
     assert not stages["pseudo-town"].complete(None)  # until the label has them
     results = unify.Method(config(project.root), project.work, 0).results(done)
