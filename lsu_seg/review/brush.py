@@ -55,7 +55,8 @@ def decode(data: Sequence[int], height: int, width: int) -> NDArray[np.bool_]:
     count = number(32)
     if count != height * width * 4:
         raise ValueError(f"it has {count // 4} pixels, and the image {width}x{height}")
-    word = number(5) + 1
+    if number(5) != 7:
+        raise ValueError("its values do not have 8 bits")
     sizes = [number(4) + 1 for _ in range(4)]
     values = np.zeros(count, np.uint8)
     done = 0
@@ -65,8 +66,8 @@ def decode(data: Sequence[int], height: int, width: int) -> NDArray[np.bool_]:
         if done + length > count:
             raise ValueError("its run lengths are damaged")
         if repeats:
-            values[done : done + length] = number(word)
+            values[done : done + length] = number(8)
         else:
-            values[done : done + length] = [number(word) for _ in range(length)]
+            values[done : done + length] = [number(8) for _ in range(length)]
         done += length
     return values.reshape(height, width, 4)[:, :, 3] > _ON // 2

@@ -62,7 +62,7 @@ def _layers(place: str, shapes: list[ElementTree.Element], height: int, width: i
                 yield name, _polygon(shape.get("points", ""), height, width)
             elif shape.tag != "tag":
                 raise ReviewError(f"{place}: `{name}` is a {shape.tag}; expected masks and polygons, which have pixels")
-        except (KeyError, ValueError) as error:
+        except (KeyError, ValueError, OverflowError) as error:
             raise ReviewError(f"{place}: a {shape.tag} of `{name}` is damaged ({error}); export again") from error
 
 
@@ -87,6 +87,8 @@ def decode(shape: Mapping[str, str], height: int, width: int) -> NDArray[np.bool
 def _polygon(points: str, height: int, width: int) -> NDArray[np.bool_]:
     """The pixels whose centres lie inside, so that polygons with a common edge share no pixel and leave none out."""
     corners = [(float(x), float(y)) for x, y in (point.split(",") for point in points.split(";"))]
+    if len(corners) < 3 or not all(math.isfinite(value) and abs(value) < 1e9 for corner in corners for value in corner):
+        raise ValueError("expected three or more points")
     crossed = np.zeros((height, width + 1), np.int64)
     for (x0, y0), (x1, y1) in zip(corners, [*corners[1:], corners[0]], strict=True):
         top, bottom = (min(max(math.ceil(y - 0.5), 0), height) for y in sorted((y0, y1)))
@@ -137,7 +139,7 @@ def _colours(place: str, read: Callable[[], bytes], colours: Mapping[int, str], 
     try:
         with Image.open(io.BytesIO(read())) as image:
             pixels = np.asarray(image.convert("RGB")).astype(np.int64)
-    except (OSError, ValueError, SyntaxError) as error:
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
         raise ReviewError(f"{place}: its mask cannot be read ({error}); export again") from error
     values = pixels[..., 0] << 16 | pixels[..., 1] << 8 | pixels[..., 2]
     for value in np.unique(values).tolist():

@@ -19,6 +19,7 @@ from lsu_seg.review.returned import Layers, Returned
 from lsu_seg.review.tasks import stem_of
 from lsu_seg.review.to_fiftyone import FIELD
 
+_DAMAGED = (OSError, EOFError, ValueError, SyntaxError, KeyError, TypeError, zlib.error, binascii.Error)
 _EXPECTED = "export the dataset with `dataset.export(DIR, dataset_type=fiftyone.types.FiftyOneDataset)`"
 
 
@@ -64,11 +65,13 @@ def _layers(
     height: int,
     width: int,
 ) -> Layers:
+    from PIL import Image
+
     try:
         values = _mask(label, read_file)
         if values.ndim != 2:
             raise ValueError(f"it has {values.ndim} dimensions")
-    except (OSError, ValueError, SyntaxError, KeyError, TypeError, zlib.error, binascii.Error) as error:
+    except (*_DAMAGED, Image.DecompressionBombError) as error:
         raise ReviewError(f"{place}: its mask cannot be read ({error}); {_EXPECTED}") from error
     for value in np.unique(values).tolist():
         if value and value not in targets:

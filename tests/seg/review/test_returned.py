@@ -150,6 +150,14 @@ def test_mistakes_are_refused_and_nothing_is_taken(labelled: Reviewed, tasks: Pa
     cut = {**brush, "value": {**brush["value"], "rle": brush["value"]["rle"][:-9]}}
     refused(studio(tmp_path / "a.json", cut), "its run lengths are cut off")
     refused(studio(tmp_path / "a.json", {**brush, "original_width": 41}), "the image was 41x24")
+    for rle in ([], [1.5], "x", [300], brush["value"]["rle"][:4] + [255] * 99):
+        refused(studio(tmp_path / "a.json", {**brush, "value": {**brush["value"], "rle": rle}}), "a brush is damaged")
+    for points in ("", "1", "1,2;inf,3;4,5", "nan,1;2,3;4,5"):
+        polygons = f'<polygon label="tree" points="{points}"/>'
+        refused(xml(tmp_path / "a.xml", polygons), "a polygon of `tree` is damaged")
+    for field in ("width", "left"):
+        wrong = mask.format("tree", 3).replace(f'{field}="', f'{field}="1e999')
+        refused(xml(tmp_path / "a.xml", wrong), "a mask of `tree` is damaged")
     tree = json.loads((tasks / "tasks.json").read_text())[0]
     tree["data"]["label_sha256"] = "0" * 64
     tree["annotations"] = [{"result": []}]
