@@ -124,6 +124,11 @@ class RankedRunner(Runner):
         """Whether the loop that runs has shown that the config is right: by one step, or by one whole validation."""
         return self.loop in self._started
 
+    @property
+    def trained(self) -> bool:
+        """Whether a step of the training was taken, whatever has run since."""
+        return "train" in self._started
+
     def wrap_model(self, model_wrapper_cfg: Any, model: Any) -> Any:
         if self._train_loop is None:
             return model.to(get_device())

@@ -51,7 +51,7 @@ def train(cfg: Config, quiet: bool = False, resume: bool = False) -> Path:
         )
     pin(cfg.model)
     runners: list[RankedRunner] = []
-    with nothing_left(cfg, lambda: any(runner.started for runner in runners)):
+    with nothing_left(cfg, lambda: any(runner.trained for runner in runners)):
         work = make_work_dir(cfg)
         # Two runs would overwrite each other's checkpoints, and both end as if nothing was wrong.
         with locked(work) if is_first(cfg.get("launcher", "none")) else contextlib.nullcontext():

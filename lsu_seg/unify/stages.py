@@ -148,7 +148,7 @@ def _run_all(
 def _run_last(stage: Stage, done: Mapping[str, Done], work: Path, say: Callable[[str], None]) -> None:
     try:
         _begin(stage, _digest(stage.key(done)), work, say)
-        stage.action(done)
+        say(f"{stage.name}: {stage.action(done)} shows what was done")
     except Exception as error:  # what the run has failed with is what the user must see
         say(f"{stage.name}: not written ({error})")
 

@@ -82,6 +82,22 @@ def test_a_refused_training_leaves_nothing(tmp_path: Path) -> None:
     assert [file.name for file in work.iterdir()] == ["notes.txt"]
 
 
+def test_a_training_that_fails_later_keeps_its_log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(_: object) -> None:
+        raise ConfigError("in the validation")
+
+    monkeypatch.setattr("mmengine.runner.loops.ValLoop.run", fails)
+    cfg = student_config(tmp_path, iterations=2)
+    cfg.train_cfg.val_interval = 2
+    own = cfg.train_dataloader.dataset
+    judged = dict(**own.datasets[0], source="tiny", pipeline=[*own.pipeline[:2], own.pipeline[-1]])
+    cfg.val_dataloader = dict(batch_size=1, sampler=dict(type="DefaultSampler", shuffle=False), dataset=judged)
+    cfg.update(val_cfg=dict(type="ValLoop"), val_evaluator=dict(type="OntologyIoU", source="tiny"))
+    with pytest.raises(ConfigError, match="in the validation"):
+        train(cfg, quiet=True)
+    assert len(list(Path(cfg.work_dir).glob("*/*.log"))) == 1
+
+
 def test_two_trainings_do_not_share_a_folder(tmp_path: Path) -> None:
     cfg = student_config(tmp_path)
     work = Path(cfg.work_dir)

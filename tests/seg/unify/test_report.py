@@ -148,7 +148,11 @@ def test_a_failed_run_has_a_last_stage_that_never_counts_as_finished(work: Path)
         raise ValueError("no space")
 
     def page(text: str) -> Any:
-        return lambda done: (work / "report/index.html").write_text(f"{text}: {', '.join(done)}")
+        def action(done: Any) -> str:
+            (work / "report/index.html").write_text(f"{text}: {', '.join(done)}")
+            return "index.html"
+
+        return action
 
     def stages(action: Any) -> list[Stage]:
         return [
@@ -160,11 +164,13 @@ def test_a_failed_run_has_a_last_stage_that_never_counts_as_finished(work: Path)
     def failed(done: Any, name: str, error: Exception) -> Stage:
         return Stage("report", work / "report", lambda _: [name, str(error)], page(f"{name} {error}"))
 
+    said: list[str] = []
     for _ in range(2):
         with pytest.raises(ValueError, match="no space"):
-            run_stages(stages(fail), work, lambda _: None, failed=failed)
+            run_stages(stages(fail), work, said.append, failed=failed)
+        assert said.pop() == "report: index.html shows what was done"
         assert (work / "report/index.html").read_text() == "b no space: a"
-    said: list[str] = []
+    said.clear()
     run_stages(stages(lambda _: 2), work, said.append, failed=failed)
     assert (work / "report/index.html").read_text() == "whole: a, b"
     assert said == ["a: reused"]
