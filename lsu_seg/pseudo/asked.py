@@ -13,11 +13,11 @@ import numpy as np
 import torch
 
 from lsu_onto import Constraint
-from lsu_seg.errors import ConfigError
+from lsu_seg.errors import ConfigError, TeacherError
 from lsu_seg.models.ensemble import Ensemble, Teacher
 from lsu_seg.pseudo.inputs import tensors_sha256
 from lsu_seg.pseudo.output import file_sha256
-from lsu_seg.runtime.telling import tell
+from lsu_seg.runtime.telling import tell, telling_of
 from lsu_seg.teachers import EnsembleTeacher, SegmentorTeacher, Views
 from lsu_seg.teachers.calibration import calibration_file, calibration_of, temperature_of
 from lsu_seg.teachers.computing import Computing, ComputingNetwork
@@ -83,16 +83,27 @@ def asked(
             own = looks.pop("calibration", calibration)
             how = replace(computing, **{k: looks.pop(k) for k in ("precision", "compile") if k in looks})
             seen = replace(views, **looks)
-            how.check_window(seen.window)
-            network = stack.enter_context(ComputingNetwork(one.model, how, device))
-            sums = weights_sha256(one.model, one.checkpoint)
-            temperature = _temperature(one.weights, sums, one.checkpoint, own, seen)
-            teachers[one.name] = (SegmentorTeacher(one.model, one.classes, seen, network, temperature), one.placed)
+            with _about(one):
+                how.check_window(seen.window)
+                network = stack.enter_context(ComputingNetwork(one.model, how, device))
+                sums = weights_sha256(one.model, one.checkpoint)
+                temperature = _temperature(one.weights, sums, one.checkpoint, own, seen)
+                teachers[one.name] = (SegmentorTeacher(one.model, one.classes, seen, network, temperature), one.placed)
             entries.append(_entry(one, sums, seen, replace(how, compile=network.compiled), temperature))
         for line in silences(model.teachers, constraint):
             tell(line)
         sums = " ".join(entry["checkpoint_sha256"] for entry in entries)
         yield EnsembleTeacher(teachers), {"checkpoint_sha256": sums, "teachers": entries}
+
+
+@contextmanager
+def _about(teacher: Teacher) -> Iterator[None]:
+    """What is refused here, and what is told, is about one of several teachers."""
+    try:
+        with telling_of(f"teacher `{teacher.name}`"):
+            yield
+    except TeacherError as e:
+        raise TeacherError(f"teacher `{teacher.name}`: {e}") from e
 
 
 def _temperature(weights: str | None, sums: str, checkpoint: Any, calibration: Any, views: Views) -> float:

@@ -308,6 +308,8 @@ class PseudoLabelLoop(BaseLoop):
         for line in [*findings, *statistics.findings()]:
             _tell(line)
         seconds = teacher.seconds() if isinstance(teacher, EnsembleTeacher) else {}
+        if seconds:
+            tell("time of each teacher: " + ", ".join(f"{name} {value:.3g} s" for name, value in seconds.items()))
         return statistics.summary() | {f"seconds of {name}": value for name, value in seconds.items()}
 
     def _corrected(self, item: LabelledImage, out: OutputFolder) -> tuple[Any, ...]:

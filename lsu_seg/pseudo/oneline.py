@@ -250,10 +250,12 @@ def _described(source: str | None, constraint: Callable[[], Constraint]) -> Cons
 def _name(teacher: str, checkpoint: str | None) -> str:
     """What a teacher is called: as its weights, or as what it is made from.
 
-    >>> _name("nets/mine.py:build", "work/city.pth"), _name("nvidia/segformer-b5@main", None)
-    ('city', 'segformer-b5')
+    >>> _name("nets/mine.py:build", "work/city_2.0.pth"), _name("nvidia/segformer-b5@main", None)
+    ('city_2.0', 'segformer-b5')
     """
-    return Path(checkpoint or teacher.partition("@")[0]).name.partition(".")[0]
+    if checkpoint:
+        return Path(checkpoint).stem
+    return Path(teacher).stem if is_factory(teacher) else Path(teacher.partition("@")[0]).name
 
 
 def _check_no_network(file: Path) -> None:

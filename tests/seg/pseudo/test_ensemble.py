@@ -100,6 +100,8 @@ def test_several_teachers_of_several_kinds_and_sources(
     result = label(park, tmp_path, file)
     assert result.exit_code == 0, result.output
     assert inside(park, tmp_path / "out")
+    assert "teacher `own`: warning: neither the checkpoint nor the model names its classes" in result.stderr
+    assert "time of each teacher: unet " in result.stderr
     assert "teacher `kinds`: none of its classes may be car" in result.stderr
     manifest = json.loads((tmp_path / "out/manifest.json").read_text())
     entries = manifest["teachers"]
@@ -181,7 +183,10 @@ def test_mistakes_end_in_a_line_that_names_the_teacher(
         ([a, dict(checkpoint="x.pth")], "`teachers.1` has `teacher: None`; expected what `--teacher` takes"),
         ([a, dict(b, checkpoint=str(tmp_path / "no.pth"))], "`model.teachers.1`: there is no checkpoint"),
         ([a, dict(b, checkpoint=a["checkpoint"])], "teacher `unet-2`: `"),
-        ([a, dict(kinds, source="tiny")], "the model predicts 3 classes, and the source taxonomy has 5"),
+        (
+            [a, dict(kinds, source="tiny")],
+            "teacher `kinds`: the model predicts 3 classes, and the source taxonomy has 5",
+        ),
         ([a, dict(kinds, source="knids")], "teacher `kinds`: there is no source `knids`; did you mean `kinds`?"),
         ([a, dict(a, scales=[0])], "scales are (0.0,); expected positive numbers"),
         ([], "`teachers` is []; expected a list of `teacher: …, checkpoint: …`"),
