@@ -46,16 +46,17 @@ def count_confidence(
         rows = slice(top, top + step)
         known = (target[rows] >= 0) & (target[rows] < k) & (pred[rows] >= 0) & (pred[rows] < k)
         own = pred[rows][known].long()
-        hit = own == target[rows][known]
+        hit = (own == target[rows][known]).double().cpu()
         values = logits[:, rows][:, known].float()
         values = values.clamp_min(torch.finfo(values.dtype).tiny).log() if are_shares else values
         for i, temperature in enumerate(temperatures):
             relative = (values - values.gather(0, own[None])) / temperature
-            confidence = relative.exp().sum(0).reciprocal()
-            at = own * BINS + bin_of(confidence)
+            # On the CPU: with `randomness.deterministic`, torch refuses to sum weights on a GPU.
+            confidence = relative.exp().sum(0).reciprocal().cpu()
+            at = own.cpu() * BINS + bin_of(confidence)
             units = (confidence.double() * _UNIT).round()
-            sums = [torch.bincount(at, w, k * BINS) for w in (None, hit.double(), units)]
-            total[i] += torch.stack([s.long().cpu() for s in sums], 1)  # exact: a double holds 2^53 units
+            sums = [torch.bincount(at, w, k * BINS) for w in (None, hit, units)]
+            total[i] += torch.stack([s.long() for s in sums], 1)  # exact: a double holds 2^53 units
     return total.view(len(temperatures), k, BINS, 3)
 
 
