@@ -435,7 +435,7 @@ _MODULES = (
     "pseudo.run",
     "pseudo.loop",
     "evaluation.run",
-    "data.datasets",
+    "data.compound",
     "data.samplers",
 )
 
