@@ -301,7 +301,7 @@ class World:
 
     def training(self) -> Figures:
         """What happens before the first iteration: the union of datasets, the classes of all images, the sampler."""
-        from lsu_seg.data.datasets import CompoundDataset
+        from lsu_seg.data.compound import CompoundDataset
         from lsu_seg.data.samplers import CompoundSampler
 
         labels = next(path for path in sorted(self.work.glob("labels-*")) if (path / "labels").is_dir())
@@ -435,7 +435,7 @@ _MODULES = (
     "pseudo.run",
     "pseudo.loop",
     "evaluation.run",
-    "data.datasets",
+    "data.compound",
     "data.samplers",
 )
 
