@@ -17,6 +17,7 @@ for _name in (
     "losses.category",
     "losses.mmseg",
     "models.backbones",
+    "models.ensemble",
     "models.huggingface",
     "models.prompted",
     "models.mask_heads",
