@@ -140,7 +140,7 @@ class Workspace:
 
 @lru_cache(maxsize=64)
 def _parsed_before(path: str, text: str) -> tuple[ast.File, tuple[Diagnostic, ...], Lines]:
-    """The syntax tree of this very text: a program loads the same few files many times, each time with a new library."""
+    """The syntax tree of this very text: programs load the same few files many times, each time with a new library."""
     lines: Lines = {}
     file, findings = parse(path, text, lines)
     return file, tuple(findings), lines
