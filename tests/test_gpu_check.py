@@ -34,7 +34,7 @@ def interpreter(libraries: Server) -> Iterator[Server]:
     pytest.importorskip("triton")
     path = f"{ROOT / 'tools'}{os.pathsep}{os.environ['PYTHONPATH']}"
     env = {"PYTHONPATH": path, "TRITON_INTERPRET": "1", "CUDA_VISIBLE_DEVICES": ""}
-    server = Server(["triton.language", "hypothesis", "mmseg.models"], parent=libraries, env=env)
+    server = Server(["triton.language", "hypothesis", "lsu_seg", "mmseg.models"], parent=libraries, env=env)
     yield server
     server.close()
 

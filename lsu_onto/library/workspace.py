@@ -7,6 +7,7 @@ a changed file is done again.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Hashable, Iterable
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
@@ -60,14 +61,22 @@ class Workspace:
     def parsed(self, path: str, text: str | None = None) -> Parsed:
         """The syntax tree of a file. With `text` the file on disk is not read."""
         if path not in self._parsed:
-            problem = None
+            problem, on_disk = None, False
             if text is None:
                 text = self.edited.get(path)
             if text is None:
                 text, problem = read(path)
+                on_disk = True
             self.texts[path] = text
             lines = self._lines.setdefault(path, {})
-            file, findings = (ast.File(path, "", ()), [problem]) if problem else parse(path, text, lines)
+            if problem:
+                file, findings = ast.File(path, "", ()), [problem]
+            elif on_disk and not lines:
+                file, kept, read_before = _parsed_before(path, text)
+                findings = list(kept)
+                lines.update(read_before)
+            else:
+                file, findings = parse(path, text, lines)
             self._parsed[path] = Parsed(file, findings, _damaged(file, findings))
         return self._parsed[path]
 
@@ -127,6 +136,14 @@ class Workspace:
                 todo += self._users.get(user, ())
         for user in stale:
             self._results.pop(user, None)
+
+
+@lru_cache(maxsize=64)
+def _parsed_before(path: str, text: str) -> tuple[ast.File, tuple[Diagnostic, ...], Lines]:
+    """The syntax tree of this very text: programs load the same few files many times, each time with a new library."""
+    lines: Lines = {}
+    file, findings = parse(path, text, lines)
+    return file, tuple(findings), lines
 
 
 def _damaged(file: ast.File, findings: list[Diagnostic]) -> frozenset[int]:

@@ -89,10 +89,10 @@ class RankedRunner(Runner):
         Loops, loaders and their iterators refer to each other in a circle. The garbage collector would first take the
         queues apart, and then wait five seconds for each process, which has not been told to end.
         """
+        owner: Any
         for loop in (self._train_loop, self._val_loop, self._test_loop):
-            loader = getattr(loop, "dataloader", None)  # a loop that has not been built is a dict, or None
-            owners: tuple[Any, ...] = (loader, getattr(loop, "dataloader_iterator", None))
-            for owner in owners:
+            # A loop that has not been built is a dict, or None.
+            for owner in (getattr(loop, "dataloader", None), getattr(loop, "dataloader_iterator", None)):
                 workers: Any = getattr(owner, "_iterator", None)
                 if hasattr(workers, "_shutdown_workers"):
                     workers._shutdown_workers()

@@ -31,7 +31,7 @@ LIBRARIES = [
 ]
 """What takes long to import, and has heard of neither MMSegmentation nor us."""
 OURS = [
-    *["mmseg.models", "lsu_seg.openmmlab.components", "lsu_seg.cli"],
+    *["lsu_seg", "mmseg.models", "lsu_seg.openmmlab.components", "lsu_seg.cli"],
     *["lsu_seg.pseudo.run", "lsu_seg.pseudo.loop", "lsu_seg.training.run", "lsu_seg.evaluation.run"],
 ]
 
@@ -48,15 +48,17 @@ class Server:
         with tempfile.TemporaryDirectory() as folder, socket.socket(socket.AF_UNIX) as listening:
             listening.bind(f"{folder}/socket")
             listening.listen()
+            listening.settimeout(0.5)
             request = dict(serve=f"{folder}/socket", modules=modules, env=dict(env or {}))
             if parent:
-                parent.ask(**request)
+                pid = parent.ask(**request)
             else:
                 # Whoever asks the driver itself for GPUs, as MMEngine does when it is imported, cannot fork any more.
                 ask = {"PYTORCH_NVML_BASED_CUDA_CHECK": "1"}
                 command = [sys.executable, "-m", "helpers.forkserver", json.dumps(request)]
                 self._process = subprocess.Popen(command, env=os.environ | ask)
-            self._socket, _ = listening.accept()
+                pid = self._process.pid
+            self._socket = _accepted(listening, pid, modules)
         self._requests, self._answers = self._socket.makefile("w"), self._socket.makefile("r")
 
     def ask(self, **request: Any) -> int:
@@ -112,6 +114,19 @@ class Server:
             end.close()
         if self._process:
             self._process.wait()
+
+
+def _accepted(listening: socket.socket, pid: int, modules: list[str]) -> socket.socket:
+    """The connection of a server that has imported its modules."""
+    while True:
+        try:
+            connection, _ = listening.accept()
+        except TimeoutError:
+            if ended(pid):
+                raise RuntimeError(f"one of {', '.join(modules)} cannot be imported: see the output above") from None
+        else:
+            connection.settimeout(None)
+            return connection
 
 
 def need_a_device_per_rank(number: int) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -31,6 +32,15 @@ def unformatted_configs() -> None:
         from helpers.configs import lay_out_by, parsed
 
         lay_out_by(parsed)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def datasets_leave_garbage_to_the_collector() -> None:
+    """MMEngine has it look through everything for each dataset that is built: 20 ms, thousands of times."""
+    if find_spec("mmengine"):
+        from mmengine.dataset import base_dataset
+
+        base_dataset.gc = SimpleNamespace(collect=lambda: 0)
 
 
 @pytest.fixture

@@ -43,7 +43,11 @@ PROOF: dict[int, tuple[str, ...]] = {
     18: ("test_label_files", "test_encodings.py::test_every_truncation_and_every_flipped_bit_is_refused"),
     19: ("test_label_files", "test_encodings.py::test_every_truncation_and_every_flipped_bit_is_refused"),
     20: ("test_label_files", "test_images", "test_encodings.py::test_what_is_no_image_is_named"),
-    21: ("test_large_files", "test_encodings.py::test_large_images_meet_one_clear_limit"),
+    21: (
+        "test_more_pixels_than_pillow_opens",
+        "test_large_files",
+        "test_encodings.py::test_large_images_meet_one_clear_limit",
+    ),
     22: ("test_images", "test_loading.py::test_image_and_label_of_different_size_are_refused"),
     23: ("test_images", "test_loading.py::test_pixels_are_taken_as_they_are_stored"),
     24: ("test_folders", "test_layout.py::test_without_partner"),
@@ -254,6 +258,17 @@ def test_void_everywhere(world: World) -> None:
     assert "every pixel of every label is void" in world.scan()["found"]["space"]["examples"][0]
 
 
+def test_more_pixels_than_pillow_opens(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its limit is none of ours: see `test_large_files`."""
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 10)  # it refuses twice as many
+    world.pair("large", np.ones((5, 8), np.uint8))
+    assert world.scan(code=0)["classes"][0]["pixels"] == 40 + 2  # the two of another file
+    refused = world.scan("--max-pixels", "39")["found"]["label"]["examples"][0]
+    assert "8 x 5 pixels; expected at most 39" in refused
+    assert "max_pixels" in refused
+
+
+@pytest.mark.slow
 def test_large_files(world: World) -> None:
     """190 megapixels, more than Pillow opens."""
     world.tax("id", places=PLACES.replace("{stem}.{suffix}", "{stem}.png"))

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import gc
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -59,14 +58,6 @@ def test_a_dataset_of_several_releases_is_named_with_its_version(tmp_path: Path)
         dataset = TaxDataset(f"vistas {version}", str(tmp_path), "training", source="cityscapes")
         assert (len(dataset), len(dataset.constraint.classes)) == (2, classes)
         assert (dataset.constraint.dataset, dataset.constraint.dataset_version) == ("vistas", version)
-
-
-@pytest.fixture(scope="module", autouse=True)
-def imported_modules_are_no_garbage() -> Iterator[None]:
-    """mmengine collects garbage for each dataset: half of this file's time, were torch looked through every time."""
-    gc.freeze()
-    yield
-    gc.unfreeze()
 
 
 @pytest.fixture(scope="module")
