@@ -230,6 +230,27 @@ def test_label_maps_are_of_predictions_alone(streets: Any, ready: Any, monkeypat
     assert first <= palette and second <= palette and len(first | second) > 1
 
 
+def test_ensembles_are_held_against_their_members(
+    ready: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.syspath_prepend(str(EXPERIMENTS))
+    from streets import ensemble
+
+    weights, student = ready.folder / "teacher.pth", tmp_path / "seed4/constrained"
+    for file in (student / "training/iter_2.pth", tmp_path / "seed4/constrained_mean/weights/mean.pth"):
+        file.parent.mkdir(parents=True)
+        shutil.copyfile(weights, file)
+    teacher = ["--teacher", f"{ready.folder}/net.py:build", "--checkpoint", str(weights)]
+    ensemble.main([str(tmp_path), "--data-root", str(ready.folder / "data"), *teacher, "--seeds", "4"])
+    rows = [line.split("|") for line in capsys.readouterr().out.splitlines() if line.startswith("| ")]
+    figures = {cells[1].strip(): [float(cell) for cell in cells[2:-1]] for cells in rows[1:]}
+    assert list(figures)[:4] == ["teacher", "student 4", "mean 4", "teacher, student 4"]
+    assert figures["teacher"] == figures["student 4"] == figures["teacher, student 4"]  # they are the same here
+    assert figures["teacher, categories of student 4"][2:] == figures["teacher"][2:]
+    free, pixels, inside, share = figures["teacher"]
+    assert 0 <= free < inside <= 100 and 0 <= pixels < share <= 100  # its weights are random
+
+
 def test_the_plot_is_the_same_for_the_same_results(streets: Any, tmp_path: Path) -> None:
     judged = {key: {"miou": 0.5} for key in streets.report.VIEWS}
     better = {key: {"miou": 0.625} for key in streets.report.VIEWS}

@@ -39,7 +39,7 @@ SCALE = 0.75
 """1280 x 720 pixels become 960 x 544, near the 1024 x 512 of the teacher's training."""
 
 
-def main() -> None:
+def main(argv: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("work", type=Path, help="the work folder of streets.run")
     parser.add_argument("--data-root", type=Path, required=True)
@@ -47,7 +47,7 @@ def main() -> None:
     parser.add_argument("--checkpoint", required=True, help="the teacher's weights")
     parser.add_argument("--student", default="constrained")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
-    args = parser.parse_args()
+    args = parser.parse_args(argv)
     weights = {"teacher": args.checkpoint}
     for seed in args.seeds:
         folder = args.work / f"seed{seed}"
