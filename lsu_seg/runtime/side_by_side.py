@@ -49,9 +49,9 @@ def side_by_side(
         multiprocessing_context="fork",
         generator=torch.Generator(),
     )
-    for item, (done, result) in zip(items, loader, strict=True):
+    for index, (done, result) in enumerate(loader):
         # What failed is done once more here: not every error can be sent between processes.
-        yield result if done else function(item)
+        yield result if done else function(items[index])
 
 
 class _Mapped:

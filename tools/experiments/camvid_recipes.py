@@ -41,7 +41,7 @@ def _steps(cfg: Config) -> list[Any]:
 
 
 def _replace(cfg: Config, kind: str, new: str) -> None:
-    (step,) = (step for step in _steps(cfg) if step.type == kind)
+    (step,) = (step for step in _steps(cfg) if step.type.removeprefix("Tax") == kind)
     step.type = new
 
 
