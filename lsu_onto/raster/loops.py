@@ -71,7 +71,7 @@ class Loops:
         """
         if np.iinfo(values.dtype).max >= len(table) and int(values.max(initial=0)) >= len(table):
             raise IndexError(f"the value {values.max()} in a table of {len(table)}")
-        values = np.ascontiguousarray(values)
+        values = np.require(values, requirements=("C", "A"))
         if values.flags.writeable:  # one compiled function serves both, that for arrays that are not
             values = values.view()
             values.flags.writeable = False
@@ -81,7 +81,8 @@ class Loops:
 
     def count(self, values: NDArray[np.uint16]) -> NDArray[np.int64]:
         """How often each number of 16 bits occurs: int64 `[65536]`."""
-        flat, counts = np.ascontiguousarray(values).reshape(-1), np.zeros(1 << 16, np.int64)
+        flat = np.require(values, requirements=("C", "A")).reshape(-1)
+        counts = np.zeros(1 << 16, np.int64)
         whole = flat.size // 4 * 4
         self._kernels.count(flat[:whole].view(np.uint64), flat[whole:], counts)
         return counts

@@ -41,13 +41,13 @@ def _steps(cfg: Config) -> list[Any]:
 
 
 def _replace(cfg: Config, kind: str, new: str) -> None:
-    (step,) = (step for step in _steps(cfg) if step.type.removeprefix("Tax") == kind)
+    (step,) = (step for step in _steps(cfg) if step.type == kind)
     step.type = new
 
 
 def rare(cfg: Config) -> None:
     cfg.train_dataloader.dataset.rare_classes = 0.01
-    _replace(cfg, "RandomCrop", "RareClassCrop")
+    _replace(cfg, "TaxRandomCrop", "RareClassCrop")
 
 
 def oversampled(cfg: Config) -> None:
@@ -56,7 +56,7 @@ def oversampled(cfg: Config) -> None:
 
 def copy_paste(cfg: Config) -> None:
     cfg.train_dataloader.dataset.copy_paste = 0.01
-    _replace(cfg, "RandomCrop", "RareClassCrop")
+    _replace(cfg, "TaxRandomCrop", "RareClassCrop")
     place = [step.type for step in _steps(cfg)].index("RandomFlip")
     _steps(cfg).insert(place + 1, dict(type="TaxCopyPaste", prob=0.5))
 
@@ -67,7 +67,7 @@ def category(cfg: Config) -> None:
 
 
 def colour(cfg: Config) -> None:
-    _replace(cfg, "PhotoMetricDistortion", "RandAugmentColour")
+    _replace(cfg, "TaxPhotoMetricDistortion", "RandAugmentColour")
 
 
 RECIPES: dict[str, Callable[[Config], None]] = {
