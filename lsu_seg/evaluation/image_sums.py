@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
-from itertools import groupby
 
 import numpy as np
 from numpy.typing import NDArray
@@ -52,10 +52,12 @@ class ImageSums:
 def merged(parts: Sequence[tuple[list[str], Sums]]) -> tuple[tuple[str, ...], Sums]:
     """Keys and sums of all ranks' images, in the order of the keys, whichever rank had them."""
     parts = [part for part in parts if part[0]]
+    if len(parts) == 1 and all(a < b for a, b in itertools.pairwise(parts[0][0])):
+        return tuple(parts[0][0]), parts[0][1]  # not copied: of hundreds of thousands, they are hundreds of megabytes
     keys = [key for own, _ in parts for key in own]
     sums = {view: np.concatenate([part[view] for _, part in parts]) for view in (parts[0][1] if parts else ())}
     order: list[int] = []
-    for _, same in groupby(sorted(range(len(keys)), key=keys.__getitem__), key=keys.__getitem__):
+    for _, same in itertools.groupby(sorted(range(len(keys)), key=keys.__getitem__), key=keys.__getitem__):
         images = list(same)
         if len(images) > 1:  # by their sums, so that the order never depends on who had them
             images.sort(key=lambda i: [values[i].tobytes() for values in sums.values()])
