@@ -151,10 +151,10 @@ def test_each_recipe_is_one_change(camvid: Any) -> None:
         "oversampled": [None, 1.0, None],
         "copy_paste": [None, None, 0.01],
     }
-    assert steps["set"][2:5] == ["TaxRandomCrop", "RandomFlip", "TaxPhotoMetricDistortion"]
-    assert steps["rare"][2:5] == ["RareClassCrop", "RandomFlip", "TaxPhotoMetricDistortion"]
-    assert steps["copy_paste"][2:6] == ["RareClassCrop", "RandomFlip", "TaxCopyPaste", "TaxPhotoMetricDistortion"]
-    assert steps["colour"][2:5] == ["TaxRandomCrop", "RandomFlip", "RandAugmentColour"]
+    assert steps["set"][3:6] == ["TaxRandomCrop", "RandomFlip", "TaxPhotoMetricDistortion"]
+    assert steps["rare"][3:6] == ["RareClassCrop", "RandomFlip", "TaxPhotoMetricDistortion"]
+    assert steps["copy_paste"][3:7] == ["RareClassCrop", "RandomFlip", "TaxCopyPaste", "TaxPhotoMetricDistortion"]
+    assert steps["colour"][3:6] == ["TaxRandomCrop", "RandomFlip", "RandAugmentColour"]
     losses = {name: cfg.model.decode_head.loss_decode for name, cfg in changed.items()}
     assert [loss["type"] for loss in losses.pop("category")] == ["SetNLLLoss", "CategoryLoss"]
     assert {loss.type for loss in losses.values()} == {"SetNLLLoss"}
