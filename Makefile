@@ -10,7 +10,7 @@ unexport PYTHONDONTWRITEBYTECODE
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile
 export PIP_REQUIRE_VIRTUALENV = 1
 
-.PHONY: demo test test-all check docs release-check install install-demo install-docs install-release gpu-bundle clean
+.PHONY: demo test test-all test-stacks check docs release-check install install-demo install-docs install-release gpu-bundle clean
 
 demo: install-demo
 	$(BIN)/lsu-seg demo $(ARGS)
@@ -21,6 +21,10 @@ test: install check
 # With what repeats a behaviour at a larger size, or with all of its examples.
 test-all: install check
 	$(PYTEST) -m "slow or not slow" --hypothesis-profile full $(ARGS)
+
+# A part of the tests on every Python and on the OpenMMLab originals, each in an environment in work/stacks.
+test-stacks: install
+	$(BIN)/python tools/stacks.py $(ARGS)
 
 check: install
 	$(BIN)/ruff check .

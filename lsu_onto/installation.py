@@ -77,8 +77,7 @@ class Environment:
         self.installed: dict[str, Distribution] = {}
         """Normalised name → the distribution that an import finds."""
         for d in distributions() if path is None else distributions(path=list(path)):
-            name = d.metadata["Name"]  # None in the remains of a broken uninstallation
-            if name:
+            if name := "Name" in d.metadata and d.metadata["Name"]:  # not in the remains of a broken uninstallation
                 self.installed.setdefault(canonicalize_name(name), d)
 
     def has(self, names: Iterable[str]) -> list[str]:
