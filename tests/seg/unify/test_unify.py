@@ -26,6 +26,7 @@ from lsu_seg.pseudo.corrections import Corrections, Line, corrections_of
 from lsu_seg.pseudo.errors import OutputError
 from lsu_seg.pseudo.records import checksum, read_records
 from lsu_seg.runtime.processes import ProcessError
+from lsu_seg.teachers.calibration import beside
 from lsu_seg.unify import configs, report, students, unify
 from lsu_seg.unify.checks import check_config
 from lsu_seg.unify.stages import Done, Stage, run_stages
@@ -330,6 +331,17 @@ def test_other_views(project: Project) -> None:
     cfg = config(project.root)
     cfg.unify.views.flips = (False, True)
     assert project.run(cfg) == {*LABELS, *AFTER_LABELS}
+
+
+def test_a_calibrated_teacher_labels_anew_and_is_judged_again(finished: Project) -> None:
+    stages = {stage.name: stage for stage in unify.Method(config(finished.root), finished.work, 0).stages()}
+    weights = json.loads((finished.work / "teacher/stage.json").read_text())["result"]
+    names, done = [*LABELS, "evaluate-teacher"], {"teacher": Done("", weights)}
+    before = {digest(stages[name].key(done)) for name in names}
+    beside(weights).write_text("{}")
+    after = {digest(stages[name].key(done)) for name in names}
+    beside(weights).unlink()
+    assert (len(before), len(after), before & after) == (3, 3, set())
 
 
 def test_another_set_to_judge_on(project: Project) -> None:
