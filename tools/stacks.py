@@ -38,8 +38,9 @@ LANGUAGE = (
     *("tests/onto/commands", "tests/onto/lsp", "tests/onto/raster", "tests/onto/test_files.py"),
 )
 NETWORKS = (
-    *("tests/seg/openmmlab", "tests/seg/models", "tests/seg/data", "tests/seg/losses", "tests/seg/targets"),
-    *("tests/seg/decode", "tests/seg/label_files", "tests/seg/scan"),
+    # `decode` before `models`, as pytest orders them itself: its tests prepare Triton before anybody imports it.
+    *("tests/seg/data", "tests/seg/decode", "tests/seg/label_files", "tests/seg/losses", "tests/seg/models"),
+    *("tests/seg/openmmlab", "tests/seg/scan", "tests/seg/targets"),
     *("tests/seg/pseudo/test_pipeline.py", "tests/seg/training/test_training.py", "tests/seg/training/test_hooks.py"),
     *("tests/seg/evaluation/test_evaluation.py", "tests/seg/unify/test_unify.py"),
 )
