@@ -164,7 +164,7 @@ def test_what_is_worth_knowing_is_no_problem(tmp_path: Path) -> None:
     assert problems(env) == []
     assert found["this is no virtual environment"].fix == "python -m venv .venv && . .venv/bin/activate"
     assert found["[render] lacks pygraphviz"].fix == 'python -m pip install "pygraphviz<3,>=2.0"'
-    assert {"[skos] lacks rdflib", "[lsp] lacks pygls", "[labels] lacks pillow"} <= set(found)
+    assert {"[skos] lacks rdflib", "[lsp] lacks pygls", "[labels] lacks pillow, isal"} <= set(found)
 
 
 @pytest.mark.parametrize(
