@@ -32,7 +32,7 @@ from lsu_seg.layout.pairs import find_pairs
 from lsu_seg.openmmlab.config import load_config
 
 RARE = ("pole", "sign_symbol", "fence", "pedestrian", "bicyclist")
-"""Each has less than 2 % of the pixels."""
+"""Each has less than 1.2 % of the pixels."""
 
 
 def _steps(cfg: Config) -> list[Any]:
