@@ -55,10 +55,10 @@ def format_text(path: str, text: str, name_of: NameOf | None = None) -> str:
         text: its text.
         name_of: turns quoted references into names; without it they stay.
     """
+    given, text = text, "\n".join(line.rstrip(" \t\r") for line in text.removeprefix("\ufeff").split("\n"))
     file, findings = parse(path, text)
     if any(d.code == "TAX005" for d in findings):
-        return text
-    text = "\n".join(line.rstrip(" \t\r") for line in text.removeprefix("\ufeff").split("\n"))
+        return given
     items = list(_items(file, text, name_of))
     for table in _tables(items):
         _align_table(table)

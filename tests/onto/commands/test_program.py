@@ -252,7 +252,9 @@ NO_TAXONOMY = {"explain", "doctor", "docs", "demo", "compare", "average"}
 def test_every_command_that_looks_taxonomies_up_searches_folders(main: Program) -> None:
     for name in {*main.places} - NO_TAXONOMY:
         command = main.get_command(click.Context(main), name)
-        assert command is not None and "search" in {p.name for p in command.params}, name
+        assert command is not None
+        for each in command.commands.values() if isinstance(command, click.Group) else [command]:
+            assert "search" in {p.name for p in each.params}, (name, each.name)
 
 
 FAR = (

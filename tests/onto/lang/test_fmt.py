@@ -210,6 +210,7 @@ def test_what_is_generated_can_be_read() -> None:
 @settings(max_examples=examples(200))
 @given(st.text(alphabet=st.sampled_from(' \t\r\n#=<>~!-,@"[]:.01arv\xa0\u2028\x0b')))
 @example("0 a#804080")
+@example("a~a\r ")
 @example("\n \n")
 @example("")
 def test_any_text(text: str) -> None:

@@ -240,7 +240,7 @@ def test_a_teacher_is_asked_once(world: Path, tmp_path: Path) -> None:
     assert "asking about painted" in first.stderr
     assert "20 of 36 images and " in first.stdout
     second = ask(world, tmp_path, "--html", tmp_path / "a.html")
-    assert second.stdout == first.stdout
+    assert second.stdout == f"{first.stdout}{tmp_path / 'a.html'}\n"
     assert "asking" not in second.stderr
     assert "coarsely" not in (tmp_path / "a.html").read_text()  # the teacher's own labels are kept for the page
     assert "made under another one" not in (tmp_path / "a.html").read_text()

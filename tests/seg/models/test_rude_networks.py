@@ -13,7 +13,7 @@ from mmengine.registry import init_default_scope
 from mmseg.registry import MODELS
 
 from lsu_seg.decode import View
-from lsu_seg.decode.inputs import Arrays
+from lsu_seg.decode.inputs import Arrays, sets_of
 from lsu_seg.errors import ConfigError, TeacherError
 from lsu_seg.openmmlab.failures import named
 from lsu_seg.openmmlab.weights import nan_weights
@@ -154,7 +154,8 @@ def test_a_state_that_is_no_weight_is_not_nan(rude: str) -> None:
 
 def test_logits_are_read_whatever_view_they_are() -> None:
     logits = torch.randn(3, 4, 4)
-    mine, other = (Arrays.of(View(x)).maps for x in (-logits, torch._neg_view(logits)))
+    sets = sets_of(np.ones((1, 4), bool), void=255)
+    mine, other = (Arrays.of(View(x), sets, 1.0).maps for x in (-logits, torch._neg_view(logits)))
     assert np.array_equal(mine, other)
 
 
