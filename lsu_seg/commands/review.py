@@ -124,5 +124,11 @@ def import_(
     changed = sum(1 for image in images if image["changed"])
     left_out = sum(image["left_out"] for image in images)
     pixels = sum(image["changed"] for image in images) - left_out
+    if blank := sum(1 for image in images if image["blank"]):
+        click.echo(
+            f"warning: nothing is painted on {blank} images, so their pixels are void now; if they were never given"
+            " their labels in the tool, do that and import again, which replaces this",
+            err=True,
+        )
     more = f"; {left_out} pixels left out, which annotations do not allow" if left_out else ""
     click.echo(f"{changed} images corrected ({pixels} pixels), {len(images) - changed} looked at and right{more}")

@@ -92,7 +92,7 @@ class Corrections:
         self.root = root
         self._head = {"source": source, "classes": list(classes)}
         self._void = void_index(len(classes))
-        self._lines: dict[str, Line] = {}
+        self._lines: dict[str, list[Line]] = {}
         self._shown: dict[str, str] = {}
         is_known = False
         for line in _read_lines(root):
@@ -107,7 +107,8 @@ class Corrections:
             elif "file" not in line:
                 self._shown[line["key"]] = str(line.get("shown", ""))
             else:
-                self._lines[line["key"]] = Line(**{name: line.get(name, "") for name in Line.__annotations__})
+                known = Line(**{name: line.get(name, "") for name in Line.__annotations__})
+                self._lines.setdefault(known.key, []).append(known)
 
     def _check(self, head: dict[str, Any]) -> None:
         if head["classes"] != self._head["classes"]:
@@ -129,12 +130,12 @@ class Corrections:
 
     def digest(self, key: str) -> str:
         """sha256 of the correction of an image; empty if it has none."""
-        line = self._lines.get(key)
-        return line.file if line is not None and self.path(key).is_file() else ""
+        line = self.line(key)
+        return line.file if line is not None else ""
 
     def line(self, key: str) -> Line | None:
         """What is written down of an image's correction, if there is one."""
-        return self._lines.get(key) if self.digest(key) else None
+        return self._lines[key][-1] if key in self._lines and self.path(key).is_file() else None
 
     def of(self, key: str) -> Correction | None:
         """The corrected pixels of an image, or None.
@@ -145,17 +146,31 @@ class Corrections:
         line = self.line(key)
         if line is None:
             return None
-        path = self.path(key)
-        with open_to_read(path) as file:
-            data = file.read()
-        if checksum(data) != line.file:
+        written, correction = self.in_place(key)
+        if written is None or correction is None or written.file != line.file:
             raise OutputError(
-                f"{path}: these corrections are not what `lsu-seg review import` has written; import them again, or"
-                " remove the file, which takes them back"
+                f"{self.path(key)}: these corrections are not what `lsu-seg review import` has written; import them"
+                " again, or remove the file, which takes them back"
             )
+        return correction
+
+    def in_place(self, key: str) -> tuple[Line, Correction] | tuple[None, None]:
+        """What a new correction of an image replaces: if an import was stopped, it may be an earlier one than `of`.
+
+        Nothing if the file is missing, or not what any import has written.
+        """
+        try:
+            with open_to_read(self.path(key)) as file:
+                data = file.read()
+        except FileNotFoundError:
+            return None, None
+        digest = checksum(data)
+        line = next((line for line in reversed(self._lines.get(key, [])) if line.file == digest), None)
+        if line is None:
+            return None, None
         values = _decode(data)
         labels = np.where(values == VOID16, self._void, np.maximum(values, 1) - 1)
-        return Correction(line.file, values > 0, labels, line.annotation)
+        return line, Correction(digest, values > 0, labels, line.annotation)
 
     def shown(self, key: str) -> tuple[str, bytes] | None:
         """sha256 and bytes of the label of an image that people were shown last, if any was."""
@@ -187,9 +202,9 @@ class Corrections:
 
     def keep(self, line: Line, data: bytes) -> None:
         """Keep a correction, in place of an earlier one of the same image."""
+        self._append([line.__dict__])  # first, so that no file is there that no line tells of
         write_atomic(self.path(line.key), data)
-        self._append([line.__dict__])
-        self._lines[line.key] = line
+        self._lines.setdefault(line.key, []).append(line)
 
     def _append(self, lines: Sequence[dict[str, Any]]) -> None:
         make_folder(self.root)

@@ -15,9 +15,10 @@ from numpy.typing import NDArray
 from lsu_onto import make_folder, open_to_read
 from lsu_seg.export.labelled import Item, Run
 from lsu_seg.gallery.gallery import in_threads
-from lsu_seg.label_files import void_index
+from lsu_seg.label_files import container, void_index
 from lsu_seg.label_files.annotation import Annotation, read_confidence
 from lsu_seg.pseudo.corrections import Corrections
+from lsu_seg.pseudo.output import file_sha256
 from lsu_seg.runtime.lines import LineFile
 from lsu_seg.runtime.progress import progress
 
@@ -54,6 +55,7 @@ class Doubts:
     def __init__(self, corrections: Corrections) -> None:
         self.folder, self._corrections = corrections.root, corrections
         self._annotations: dict[str, Annotation] = {}
+        self._table: tuple[Path, str] | None = None  # the last file of annotations, and its sha256
 
     def annotation(self, item: Item) -> Annotation:
         """The reader of the annotation of an image, as labelling has read it."""
@@ -62,6 +64,13 @@ class Doubts:
             root = str(item.run.data_root)
             self._annotations[item.own_split] = Annotation(item.run.constraint, unknown, root, item.own_split)
         return self._annotations[item.own_split]
+
+    def annotation_sha256(self, item: Item) -> str:
+        """sha256 of the file of the annotation of an image; a table of many images is read once."""
+        path = container(item.own)
+        if self._table is None or self._table[0] != path:
+            self._table = path, file_sha256(path)
+        return self._table[1]
 
     def of(self, item: Item) -> Doubt:
         labels, doubt = self._maps(item)

@@ -4,23 +4,25 @@ from __future__ import annotations
 
 import io
 import math
+import re
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from pathlib import PurePosixPath
-from typing import BinaryIO
+from typing import IO
 from xml.etree import ElementTree
 
 import numpy as np
 from numpy.typing import NDArray
 
 from lsu_seg.review.errors import ReviewError
-from lsu_seg.review.returned import Layers, Returned
-from lsu_seg.review.tasks import stem_of
+from lsu_seg.review.returned import Layers, Returned, check_size
+from lsu_seg.review.tasks import name_and_label
+from lsu_seg.review.to_cvat import COMMENT
 
 _WHO = ("meta/task/assignee/username", "meta/task/owner/username", "meta/job/assignee/username")
 
 
-def read_xml(place: str, file: BinaryIO) -> Iterator[Returned]:
+def read_xml(place: str, file: IO[bytes]) -> Iterator[Returned]:
     """The images of `annotations.xml`.
 
     Raises:
@@ -29,7 +31,11 @@ def read_xml(place: str, file: BinaryIO) -> Iterator[Returned]:
     by = time = ""
     root = None
     try:
-        for event, element in ElementTree.iterparse(file, ("start", "end")):
+        for event, element in ElementTree.iterparse(file, ("start", "end", "comment")):
+            if event == "comment":
+                if element.text == COMMENT:
+                    raise ReviewError(f"{place}: these are the tasks of `lsu-seg review export`; {_EXPECTED}")
+                continue
             if root is None:
                 root = element
                 if element.tag != "annotations":
@@ -43,27 +49,33 @@ def read_xml(place: str, file: BinaryIO) -> Iterator[Returned]:
                 name = element.get("name", "")
                 of = f"{place}: image `{name}`"
                 shapes = sorted(element, key=lambda shape: int(shape.get("z_order", "0")))  # stable
-                yield Returned(of, stem_of(name), partial(_layers, of, shapes), by, time)
+                size = element.get("width", ""), element.get("height", "")
+                name, shown = name_and_label(name)
+                yield Returned(of, name, partial(_layers, of, shapes, size), by, time, shown)
                 element.clear()  # there may be thousands of images
-    except (ElementTree.ParseError, ValueError) as error:
+    except ReviewError:  # a ValueError, too
+        raise
+    except (ElementTree.ParseError, ValueError, LookupError) as error:  # LookupError: an unknown encoding
         raise ReviewError(f"{place}: cannot be read ({error}); {_EXPECTED}") from error
 
 
 _EXPECTED = 'export the task from CVAT as "CVAT for images 1.1" or "Segmentation mask 1.1"'
 
 
-def _layers(place: str, shapes: list[ElementTree.Element], height: int, width: int) -> Layers:
+def _layers(place: str, shapes: list[ElementTree.Element], size: tuple[str, str], height: int, width: int) -> Layers:
+    check_size(place, size, (width, height))  # of a larger image, polygons would lie elsewhere without a word
     for shape in shapes:
         name = shape.get("label", "")
+        if shape.tag not in ("mask", "polygon", "tag"):
+            raise ReviewError(f"{place}: `{name}` is a {shape.tag}; expected masks and polygons, which have pixels")
         try:
             if shape.tag == "mask":
                 yield name, decode(shape.attrib, height, width)
             elif shape.tag == "polygon":
                 yield name, _polygon(shape.get("points", ""), height, width)
-            elif shape.tag != "tag":
-                raise ReviewError(f"{place}: `{name}` is a {shape.tag}; expected masks and polygons, which have pixels")
         except (KeyError, ValueError, OverflowError) as error:
-            raise ReviewError(f"{place}: a {shape.tag} of `{name}` is damaged ({error}); export again") from error
+            what = f"it has no {error}" if isinstance(error, KeyError) else error
+            raise ReviewError(f"{place}: a {shape.tag} of `{name}` is damaged ({what}); export again") from error
 
 
 def decode(shape: Mapping[str, str], height: int, width: int) -> NDArray[np.bool_]:
@@ -74,11 +86,11 @@ def decode(shape: Mapping[str, str], height: int, width: int) -> NDArray[np.bool
     [[0, 0, 0], [0, 1, 1], [0, 0, 1]]
     """
     left, top, across, down = (int(float(shape[key])) for key in ("left", "top", "width", "height"))
-    runs = np.array([int(run) for run in shape["rle"].split(",")])
-    if runs.sum() != across * down or (runs < 0).any():
-        raise ValueError(f"its runs have {runs.sum()} pixels, and its box {across}x{down}")
-    if left < 0 or top < 0 or left + across > width or top + down > height:
+    if min(left, top, across, down) < 0 or left + across > width or top + down > height:
         raise ValueError(f"it reaches out of the image of {width}x{height}")
+    runs = [int(run) for run in shape["rle"].split(",")]
+    if sum(runs) != across * down or min(runs) < 0:
+        raise ValueError(f"its runs have {sum(runs)} pixels, and its box {across}x{down}")
     mask = np.zeros((height, width), bool)
     mask[top : top + down, left : left + across] = np.repeat(np.arange(len(runs)) % 2 == 1, runs).reshape(down, across)
     return mask
@@ -100,6 +112,13 @@ def _polygon(points: str, height: int, width: int) -> NDArray[np.bool_]:
     return inside
 
 
+_COLOUR = re.compile(r"(.*):(\d{1,3}),(\d{1,3}),(\d{1,3}):[^:]*:[^:]*")
+"""A line of `labelmap.txt`; a name may have colons."""
+
+_UNPAINTED = "background"
+"""What `labelmap.txt` calls the colour of pixels that nobody painted."""
+
+
 def read_masks(place: str, names: list[str], read: Callable[[str], bytes]) -> Iterator[Returned]:
     """The images of "Segmentation mask 1.1".
 
@@ -109,17 +128,18 @@ def read_masks(place: str, names: list[str], read: Callable[[str], bytes]) -> It
     Raises:
         ReviewError: there is no `labelmap.txt`, or it is damaged.
     """
-    table = next((name for name in names if PurePosixPath(name).name == "labelmap.txt"), None)
-    if table is None:
+    tables = [name for name in names if PurePosixPath(name).name == "labelmap.txt"]
+    if len(tables) > 1:
+        raise ReviewError(f"{place}: found {' and '.join(tables)}; import the exports one by one")
+    if not tables:
         raise ReviewError(f"{place}: there are masks and no `labelmap.txt`, which says what colours mean; {_EXPECTED}")
-    colours: dict[int, str] = {}
+    table, colours = tables[0], dict[int, str]()
     for line in read(table).decode("utf-8", "replace").splitlines():
         if line.strip() and not line.startswith("#"):
-            name, _, rest = line.partition(":")
-            try:
-                red, green, blue = (int(value) for value in rest.split(":")[0].split(","))
-            except ValueError:
-                raise ReviewError(f"{place}: `{line}` in {table}; expected `name:red,green,blue::`") from None
+            found = _COLOUR.fullmatch(line.strip())
+            if not found:
+                raise ReviewError(f"{place}: `{line}` in {table}; expected `name:red,green,blue::`")
+            name, red, green, blue = found[1], *map(int, found.groups()[1:])
             other = colours.setdefault(red << 16 | green << 8 | blue, name)
             if other != name:
                 raise ReviewError(
@@ -130,7 +150,9 @@ def read_masks(place: str, names: list[str], read: Callable[[str], bytes]) -> It
         path = PurePosixPath(name)
         if path.parent.name == "SegmentationClass" and path.suffix == ".png":
             of = f"{place}: {name}"
-            yield Returned(of, path.stem, partial(_colours, of, partial(read, name), colours))
+            name, shown = name_and_label(path.name)
+            layers = partial(_colours, of, partial(read, str(path)), colours)
+            yield Returned(of, name, layers, shown=shown, unpainted=_UNPAINTED)
 
 
 def _colours(place: str, read: Callable[[], bytes], colours: Mapping[int, str], height: int, width: int) -> Layers:
@@ -138,12 +160,14 @@ def _colours(place: str, read: Callable[[], bytes], colours: Mapping[int, str], 
 
     try:
         with Image.open(io.BytesIO(read())) as image:
+            check_size(place, image.size, (width, height))
             pixels = np.asarray(image.convert("RGB")).astype(np.int64)
+    except ReviewError:  # a ValueError, too
+        raise
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
         raise ReviewError(f"{place}: its mask cannot be read ({error}); export again") from error
     values = pixels[..., 0] << 16 | pixels[..., 1] << 8 | pixels[..., 2]
     for value in np.unique(values).tolist():
         if value not in colours:
             raise ReviewError(f"{place}: no class in `labelmap.txt` has the colour #{value:06x}; export again")
-        if colours[value] != "background":
-            yield colours[value], values == value
+        yield colours[value], values == value

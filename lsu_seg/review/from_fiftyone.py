@@ -15,11 +15,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lsu_seg.review.errors import ReviewError
-from lsu_seg.review.returned import Layers, Returned
-from lsu_seg.review.tasks import stem_of
+from lsu_seg.review.returned import Layers, Returned, check_size
+from lsu_seg.review.tasks import name_and_label
 from lsu_seg.review.to_fiftyone import FIELD
 
-_DAMAGED = (OSError, EOFError, ValueError, SyntaxError, KeyError, TypeError, zlib.error, binascii.Error)
+_DAMAGED = (OSError, EOFError, ValueError, SyntaxError, KeyError, TypeError, MemoryError, zlib.error, binascii.Error)
+_PER_PIXEL, _BESIDE = 8, 4096
+"""Bytes of a pixel of an array, and of what is beside the pixels, at most: more is no mask, and is not unpacked."""
 _EXPECTED = "export the dataset with `dataset.export(DIR, dataset_type=fiftyone.types.FiftyOneDataset)`"
 
 
@@ -37,15 +39,17 @@ def read(place: str, read_file: Callable[[str], bytes]) -> Iterator[Returned]:
         metadata = json.loads(read_file("metadata.json"))
         targets = _targets(metadata)
         samples = [sample for sample in samples if isinstance(sample.get(FIELD), dict)]
+    except ReviewError:  # a ValueError, too
+        raise
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise ReviewError(f"{place}: cannot be read ({error!r}); {_EXPECTED}") from error
     for sample in samples:
-        name = stem_of(str(sample.get("filepath", "")))
+        name, digits = name_and_label(str(sample.get("filepath", "")))
         of = f"{place}: sample `{name}`"
         time = sample.get("last_modified_at")
         time = str(time.get("$date", "") if isinstance(time, dict) else time or "")
         layers = partial(_layers, of, sample[FIELD], targets, read_file)
-        yield Returned(of, name, layers, "", time, str(sample.get("label_sha256", "")))
+        yield Returned(of, name, layers, "", time, str(sample.get("label_sha256") or digits))
 
 
 def _targets(metadata: Mapping[str, Any]) -> dict[int, str]:
@@ -68,9 +72,11 @@ def _layers(
     from PIL import Image
 
     try:
-        values = _mask(label, read_file)
+        values = _mask(place, label, read_file, height, width)
         if values.ndim != 2:
             raise ValueError(f"it has {values.ndim} dimensions")
+    except ReviewError:  # a ValueError, too
+        raise
     except (*_DAMAGED, Image.DecompressionBombError) as error:
         raise ReviewError(f"{place}: its mask cannot be read ({error}); {_EXPECTED}") from error
     for value in np.unique(values).tolist():
@@ -80,14 +86,20 @@ def _layers(
             yield targets[value], values == value
 
 
-def _mask(label: Mapping[str, Any], read_file: Callable[[str], bytes]) -> NDArray[Any]:
+def _mask(
+    place: str, label: Mapping[str, Any], read_file: Callable[[str], bytes], height: int, width: int
+) -> NDArray[Any]:
     from PIL import Image
 
     if label.get("mask_path"):
         with Image.open(io.BytesIO(read_file(label["mask_path"]))) as image:
+            check_size(place, image.size, (width, height))
             return np.asarray(image)
     mask = label["mask"]
     data = mask["$binary"] if isinstance(mask, Mapping) else mask
     text = data["base64"] if isinstance(data, Mapping) else data
-    array: NDArray[Any] = np.load(io.BytesIO(zlib.decompress(base64.b64decode(text))), allow_pickle=False)
+    unpacked = zlib.decompressobj().decompress(base64.b64decode(text), height * width * _PER_PIXEL + _BESIDE)
+    array: NDArray[Any] = np.lib.format.read_array(io.BytesIO(unpacked), allow_pickle=False)
+    if array.ndim == 2:
+        check_size(place, array.shape[::-1], (width, height))
     return array

@@ -10,7 +10,7 @@ from typing import Any, BinaryIO
 from lsu_seg.review.brush import decode
 from lsu_seg.review.errors import ReviewError
 from lsu_seg.review.returned import Layers, Returned
-from lsu_seg.review.tasks import stem_of
+from lsu_seg.review.tasks import name_and_label
 
 _EXPECTED = 'export the project from Label Studio as "JSON"'
 
@@ -36,12 +36,13 @@ def read(place: str, file: BinaryIO) -> Iterator[Returned]:
             continue
         annotation = max(submitted, key=_time)
         data = task["data"]
-        name = str(data.get("name") or stem_of(str(data.get("image", ""))))
+        name, digits = name_and_label(str(data.get("image", "")))
         results = annotation.get("result")
         if not isinstance(results, list):
             raise ReviewError(f"{of}: `result` of its annotation is {results!r}; {_EXPECTED}")
+        name, shown = str(data.get("name") or name), str(data.get("label_sha256") or digits)
         layers = partial(_layers, f"{of} (`{name}`)", results)
-        yield Returned(of, name, layers, _who(annotation), _time(annotation), str(data.get("label_sha256", "")))
+        yield Returned(of, name, layers, _who(annotation), _time(annotation), shown)
 
 
 def _time(annotation: dict[str, Any]) -> str:
@@ -67,6 +68,8 @@ def _layers(place: str, results: list[Any], height: int, width: int) -> Layers:
             if result.get("image_rotation"):
                 raise ValueError("the image was turned")
             (name,) = value["brushlabels"]
+            if not isinstance(value["rle"], list):
+                raise ValueError("its run lengths are no list")
             yield str(name), decode(value["rle"], height, width)
         except (KeyError, TypeError, ValueError) as error:
             raise ReviewError(f"{place}: a brush is damaged, or of another image ({error}); {_EXPECTED}") from error

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import io
+import lzma
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path, PurePosixPath
+from typing import IO
 
 from lsu_onto import open_to_read, walk
 from lsu_seg.review import from_cvat, from_fiftyone, from_labelstudio
@@ -17,6 +18,14 @@ _EXPECTED = (
     'expected what the tool exports: from CVAT "CVAT for images 1.1" or "Segmentation mask 1.1" (.zip, .xml or the'
     ' unpacked folder), from Label Studio "JSON" (.json), from FiftyOne the folder of a `FiftyOneDataset`'
 )
+_DAMAGED = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, RuntimeError, EOFError, KeyError, UnicodeError, OSError)
+"""What reading a zip raises if it is damaged, cut off or encrypted, or packed in a way that Python does not know."""
+
+_JUNK = ("__MACOSX",)
+"""Folders that the archiver of a system adds."""
+
+_LARGEST = 1 << 30
+"""Bytes of a file in a zip that is read as a whole, unpacked."""
 
 
 def read_returned(path: Path) -> tuple[str, Iterator[Returned]]:
@@ -26,31 +35,56 @@ def read_returned(path: Path) -> tuple[str, Iterator[Returned]]:
         ReviewError: no tool writes this; from the iterator too: it is damaged. OSError: it cannot be read.
     """
     if path.is_dir():
-        return _of_files(path, _files_below(path), lambda name: _bytes(path / name))
+        return _of_files(path, _files_below(path), lambda name: open_to_read(path / name), None)
     if path.suffix == ".zip":
+        with open_to_read(path):  # what the system refuses is no damage
+            pass
         try:
-            with zipfile.ZipFile(path) as archive:
-                names = archive.namelist()
-        except zipfile.BadZipFile as error:
+            archive = zipfile.ZipFile(path)  # open as long as something reads from it
+        except _DAMAGED as error:
             raise ReviewError(f"{path}: cannot be read ({error}); export again") from error
-        return _of_files(path, names, lambda name: _member(path, name))
+        return _of_files(path, archive.namelist(), archive.open, lambda name: archive.getinfo(name).file_size)
     if path.suffix == ".xml":
-        return "cvat", _read_xml(path)
+        return "cvat", _read_xml(path, path.name, lambda _: open_to_read(path))
     if path.suffix == ".json":
         return "labelstudio", _read_json(path)
     raise ReviewError(f"{path}: {_EXPECTED}")
 
 
-def _of_files(path: Path, names: list[str], read: Callable[[str], bytes]) -> tuple[str, Iterator[Returned]]:
-    plain = {PurePosixPath(name).name: name for name in names}
-    if "samples.json" in plain:
-        folder = PurePosixPath(plain["samples.json"]).parent
+def _of_files(
+    path: Path, names: Iterable[str], open_: Callable[[str], IO[bytes]], packed: Callable[[str], int] | None
+) -> tuple[str, Iterator[Returned]]:
+    """What is in a folder or in a zip. packed: the size of a file of a zip, unpacked; None: it is a folder."""
+
+    def read(name: str) -> bytes:
+        if packed is None:
+            with open_(name) as file:
+                return file.read()
+        try:
+            if (size := packed(name)) > _LARGEST:
+                raise ReviewError(f"{path}: `{name}` would have {size >> 20} MiB unpacked; export fewer images at once")
+            with open_(name) as file:
+                return file.read()
+        except _DAMAGED as error:
+            raise _damaged(path, name, error) from error
+
+    names = [name for name in names if not any(part in _JUNK or part[:2] == "._" for part in PurePosixPath(name).parts)]
+    if (samples := _only(path, names, "samples.json")) is not None:
+        folder = PurePosixPath(samples).parent
         return "fiftyone", from_fiftyone.read(str(path), lambda name: read(str(folder / name)))
-    if "annotations.xml" in plain:
-        return "cvat", from_cvat.read_xml(str(path), io.BytesIO(read(plain["annotations.xml"])))
+    if (annotations := _only(path, names, "annotations.xml")) is not None:
+        return "cvat", _read_xml(path, annotations, open_)
     if any(PurePosixPath(name).parent.name == "SegmentationClass" for name in names):
         return "cvat", from_cvat.read_masks(str(path), names, read)
     raise ReviewError(f"{path}: {_EXPECTED}")
+
+
+def _only(path: Path, names: Iterable[str], wanted: str) -> str | None:
+    """The file of a name, in whatever folder."""
+    found = [name for name in names if PurePosixPath(name).name == wanted and not name.endswith("/")]
+    if len(found) > 1:
+        raise ReviewError(f"{path}: found {' and '.join(f'`{name}`' for name in found)}; import them one by one")
+    return found[0] if found else None
 
 
 def _files_below(path: Path) -> list[str]:
@@ -61,22 +95,18 @@ def _files_below(path: Path) -> list[str]:
     ]
 
 
-def _bytes(path: Path) -> bytes:
-    with open_to_read(path) as file:
-        return file.read()
+def _damaged(path: Path, name: str, error: Exception) -> ReviewError:
+    return ReviewError(f"{path}: `{name}` cannot be read ({error}); export again")
 
 
-def _member(path: Path, name: str) -> bytes:
+def _read_xml(path: Path, name: str, open_: Callable[[str], IO[bytes]]) -> Iterator[Returned]:
     try:
-        with zipfile.ZipFile(path) as archive:
-            return archive.read(name)
-    except (zipfile.BadZipFile, zlib.error, RuntimeError, EOFError, KeyError) as error:  # encrypted, cut off, damaged
-        raise ReviewError(f"{path}: `{name}` cannot be read ({error}); export again") from error
-
-
-def _read_xml(path: Path) -> Iterator[Returned]:
-    with open_to_read(path) as file:
-        yield from from_cvat.read_xml(str(path), file)
+        with open_(name) as file:
+            yield from from_cvat.read_xml(str(path), file)
+    except _DAMAGED as error:
+        if isinstance(error, OSError) and error.filename:  # the system's word
+            raise
+        raise _damaged(path, name, error) from error
 
 
 def _read_json(path: Path) -> Iterator[Returned]:

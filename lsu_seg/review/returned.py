@@ -26,7 +26,8 @@ class Returned:
         name: see `name_of`.
         layers: makes the classes with their pixels, for an image of a height and a width; raises ReviewError.
         by, time: who and when; empty where the tool does not say.
-        shown: sha256 of the label that the person was shown; empty where the tool does not say.
+        shown: sha256 of the label that the person was shown, or how it begins; empty where the tool does not say.
+    unpainted: what the tool calls pixels that nobody painted, unless the source has such a class; empty: nothing.
     """
 
     place: str
@@ -35,6 +36,20 @@ class Returned:
     by: str = ""
     time: str = ""
     shown: str = ""
+    unpainted: str = ""
+
+
+def check_size(place: str, found: tuple[object, object], expected: tuple[int, int]) -> None:
+    """Compare the width and the height that an image had in a tool with those of its label.
+
+    Raises:
+        ReviewError: they differ.
+    """
+    if tuple(map(str, found)) != tuple(map(str, expected)):
+        raise ReviewError(
+            f"{place}: it is {found[0]}x{found[1]} there, and the label {expected[0]}x{expected[1]}: images must not be"
+            " resized or turned in the tool"
+        )
 
 
 def painted(returned: Returned, constraint: Constraint, shown: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -44,21 +59,18 @@ def painted(returned: Returned, constraint: Constraint, shown: NDArray[np.int64]
     from `shown` counts, of several such classes the last.
 
     Raises:
-        ReviewError: a class that the source does not have, or a mask of another size.
+        ReviewError: a class that the source does not have; or as `layers`.
     """
     void = void_index(constraint.num_classes)
     channels = {name: channel for channel, name in enumerate(constraint.source_classes)}
     labels = np.full(shown.shape, void, np.int64)
     for name, mask in returned.layers(*shown.shape):
         if name not in channels:
+            if name == returned.unpainted:
+                continue
             raise ReviewError(
                 f"{returned.place}: there is no class `{name}` in `{constraint.source}`"
                 f"{did_you_mean(name, channels) or f'; there are {_list(constraint.source_classes)}'}"
-            )
-        if mask.shape != shown.shape:
-            raise ReviewError(
-                f"{returned.place}: a mask of `{name}` is {mask.shape[1]}x{mask.shape[0]}, and the label"
-                f" {shown.shape[1]}x{shown.shape[0]}: images must not be resized or turned in the tool"
             )
         mask = mask & ((labels == void) | (shown != channels[name]))
         labels[mask] = channels[name]

@@ -5,8 +5,8 @@ from __future__ import annotations
 import getpass
 import hashlib
 import io
-from collections.abc import Mapping, Sequence
-from contextlib import closing
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import ExitStack, closing
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -15,9 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lsu_seg.export.labelled import Item, Run, labelled_items, read_runs
-from lsu_seg.label_files import container
+from lsu_seg.label_files import void_index
 from lsu_seg.pseudo.corrections import Corrections, Line, inside
-from lsu_seg.pseudo.output import OutputFolder, file_sha256
+from lsu_seg.pseudo.output import OutputFolder, some_of
 from lsu_seg.review.doubt import Doubts
 from lsu_seg.review.errors import ReviewError
 from lsu_seg.review.export import corrections_for
@@ -31,13 +31,17 @@ _SHOWN = 20
 
 
 class _Taken(NamedTuple):
-    """A correction that is not written yet. changed: pixels that differ from what was shown; left_out: of these."""
+    """A correction that is not written yet. changed: pixels that differ from what was shown; left_out: of these.
+
+    is_blank: nothing is painted any more on an image on which something was.
+    """
 
     item: Item
     line: Line
     data: bytes
     changed: int
     left_out: int
+    is_blank: bool
 
 
 def import_corrections(
@@ -57,11 +61,13 @@ def import_corrections(
         clip: leave out the pixels that the annotation does not allow; otherwise, these are refused.
 
     Returns:
-        of each image: `dataset`, `key`, and the number of pixels that were `changed`, and of those `left_out`.
+        of each image: `dataset`, `key`, the number of pixels that were `changed`, and of those `left_out`; and whether
+        it is `blank`: nothing is painted on it any more.
 
     Raises:
         UserError: see `read_runs`, `labelled_items`, `read_returned`; corrections leave S(d), and the message says
-            where; an image or a class is not known; another run is writing to the labels.
+            where; an image or a class is not known; another run is writing to the labels, or has corrected the same
+            images meanwhile.
     """
     runs = read_runs(roots, data_roots, paths)
     corrections = {run.root: corrections_for(run) for run in runs}
@@ -70,6 +76,7 @@ def import_corrections(
     tool, images = read_returned(path)
     taken: dict[str, _Taken] = {}
     problems: list[str] = []
+    outside: list[str] = []
     shown = sum(each.shown_images for each in corrections.values())
     for returned in track(images, f"reading {path.name}", shown or len(names)):
         if returned.name in taken:
@@ -83,29 +90,43 @@ def import_corrections(
             )
             continue
         try:
-            one = _take(returned, item, corrections[item.run.root], doubts[item.run.root], by, tool, clip, problems)
+            one = _take(returned, item, corrections[item.run.root], doubts[item.run.root], by, tool, clip, outside)
         except ReviewError as error:
             problems.append(str(error))
         else:
             taken[returned.name] = one
-    if problems:
+    if problems or outside:
+        problems += outside
         more = f"\n  … and {len(problems) - _SHOWN} more" if len(problems) > _SHOWN else ""
         raise ReviewError(
-            f"{path}: nothing is taken, because {len(problems)} corrections cannot be:\n  "
+            f"{path}: nothing is taken; problems: {len(problems)}\n  "
             + "\n  ".join(problems[:_SHOWN])
             + f"{more}\n  help: correct them in the tool and export again"
-            + ("" if clip else "; or `--clip` leaves out the pixels that the annotation does not allow")
+            + ("; or `--clip` leaves out the pixels that the annotation does not allow" if outside else "")
         )
     if not taken:
         raise ReviewError(
             f"{path}: no image in it has been looked at; submit or save them in the tool, and export again"
         )
-    for run in runs:
-        own = [one for one in taken.values() if one.item.run is run]
-        if own:
-            _write(run, own, corrections[run.root], doubts[run.root])
+    by_run = {run.root: [one for one in taken.values() if one.item.run is run] for run in runs}
+    with ExitStack() as stack:
+        folders = {}
+        for run in filter(lambda run: by_run[run.root], runs):  # all are ours before anything is written
+            keys = {one.item.key for one in by_run[run.root]}
+            manifest, palette = dict(run.manifest), run.constraint.source_palette
+            folder = OutputFolder(run.root, manifest, palette, keys=keys, corrections=corrections[run.root])
+            folders[run.root] = stack.enter_context(closing(folder))
+            _check_unchanged(run, keys, corrections[run.root])
+        for root, folder in folders.items():
+            _write(folder, by_run[root], corrections[root], doubts[root])
     return [
-        {"dataset": one.item.run.name, "key": one.item.key, "changed": one.changed, "left_out": one.left_out}
+        {
+            "dataset": one.item.run.name,
+            "key": one.item.key,
+            "changed": one.changed,
+            "left_out": one.left_out,
+            "blank": one.is_blank,
+        }
         for one in taken.values()
     ]
 
@@ -118,19 +139,20 @@ def _take(
     by: str,
     tool: str,
     clip: bool,
-    problems: list[str],
+    outside: list[str],
 ) -> _Taken:
-    """What is corrected in an image. What leaves S(d) is added to `problems`."""
+    """What is corrected in an image. What leaves S(d) is added to `outside`."""
     constraint = item.run.constraint
     digest, data = corrections.shown(item.key) or (item.sums["label"].hex(), item.read_label())
-    if returned.shown not in ("", digest):
+    if not digest.startswith(returned.shown):
         raise ReviewError(
-            f"{returned.place}: `{item.key}` was shown with another label, and has been exported again since; take what"
-            " was corrected in the latest export"
+            f"{returned.place}: `{item.key}` was shown with another label than that of the latest export; take what was"
+            " corrected in the tasks of that one"
         )
     shown = _decode(data)
     labels = painted(returned, constraint, shown)
     changed = labels != shown
+    is_blank = bool(changed.any() and (labels == void_index(constraint.num_classes)).all())
     rows = doubts.annotation(item).load(str(item.own))[1]
     if rows.shape != shown.shape:
         raise ReviewError(
@@ -139,9 +161,9 @@ def _take(
         )
     wrong = changed & ~inside(constraint, rows, labels)
     if wrong.any() and not clip:
-        problems += [f"{item.run.name} {item.key} {o.sentence(constraint)}" for o in all_outside(rows, labels, wrong)]
+        outside += [f"{item.run.name} {item.key} {o.sentence(constraint)}" for o in all_outside(rows, labels, wrong)]
     pixels = changed & ~wrong
-    line, earlier = corrections.line(item.key), corrections.of(item.key)
+    line, earlier = corrections.in_place(item.key)
     if line is not None and earlier is not None and earlier.pixels.shape == pixels.shape:
         kept = earlier.pixels & ~pixels
         if line.shown == digest:  # of the same export: what was not in it then is taken back unless it came again
@@ -155,26 +177,37 @@ def _take(
         pixels=int(np.count_nonzero(pixels)),
         shown=digest,
         teacher=item.noted.teacher.hex(),
-        annotation=file_sha256(container(item.own)),
+        annotation=doubts.annotation_sha256(item),
         by=returned.by or by or _user(),
         time=returned.time or datetime.now(UTC).isoformat(timespec="seconds"),
         tool=tool,
     )
-    return _Taken(item, about, data, int(np.count_nonzero(changed)), int(np.count_nonzero(wrong)))
+    return _Taken(item, about, data, int(np.count_nonzero(changed)), int(np.count_nonzero(wrong)), is_blank)
 
 
-def _write(run: Run, taken: Sequence[_Taken], corrections: Corrections, doubts: Doubts) -> None:
+def _check_unchanged(run: Run, keys: Iterable[str], corrections: Corrections) -> None:
+    """Check that the corrections of some images are still those that new ones were put on top of.
+
+    Raises:
+        ReviewError: another import has replaced some.
+    """
+    now = corrections_for(run)
+    if changed := sorted(key for key in keys if now.line(key) != corrections.line(key)):
+        raise ReviewError(
+            f"{run.root}: another import has corrected some of these images meanwhile ({some_of(changed)}); nothing is"
+            " taken: import again"
+        )
+
+
+def _write(folder: OutputFolder, taken: Sequence[_Taken], corrections: Corrections, doubts: Doubts) -> None:
     """Keep corrections, and put them on top of the labels."""
-    c = run.constraint
-    keys = {one.item.key for one in taken}
-    folder = OutputFolder(run.root, dict(run.manifest), c.source_palette, keys=keys, corrections=corrections)
-    with closing(folder):
-        for one in track(taken, f"corrections of {run.name}", len(taken)):
-            corrections.keep(one.line, one.data)
-            correction = corrections.of(one.item.key)
-            assert correction is not None  # it was kept just now
-            rows = doubts.annotation(one.item).load(str(one.item.own))[1]
-            folder.correct(one.item.key, correction, inside(c, rows, correction.labels))
+    run = taken[0].item.run
+    for one in track(taken, f"corrections of {run.name}", len(taken)):
+        corrections.keep(one.line, one.data)
+        correction = corrections.of(one.item.key)
+        assert correction is not None  # it was kept just now
+        rows = doubts.annotation(one.item).load(str(one.item.own))[1]
+        folder.correct(one.item.key, correction, inside(run.constraint, rows, correction.labels))
 
 
 def _decode(data: bytes) -> NDArray[np.int64]:

@@ -18,6 +18,7 @@ from lsu_seg.label_files import container, void_index
 from lsu_seg.review.doubt import Region
 from lsu_seg.review.errors import ReviewError
 
+_DIGITS = 8
 _LONGEST = 120
 """Characters of a name: tools put more before and after it."""
 
@@ -99,11 +100,14 @@ def name_of(dataset: str, key: str) -> str:
 
 
 def file_of(item: Item, data: bytes) -> str:
-    """The name of an image's file: `name_of` with the suffix of the image."""
+    """The name of an image's file: `name_of`, how the sha256 of its label begins, and the suffix of the image.
+
+    CVAT returns nothing else that says which label a person was shown.
+    """
     suffix = item.image.suffix
     if container(item.image) != item.image:  # in a table
         suffix = ".png" if data.startswith(b"\x89PNG") else ".jpg"
-    return f"{name_of(item.run.name, item.key)}{suffix}"
+    return f"{name_of(item.run.name, item.key)}.label-{item.sums['label'].hex()[:_DIGITS]}{suffix}"
 
 
 def by_name(items: Sequence[Item]) -> dict[str, Item]:
@@ -123,13 +127,17 @@ def by_name(items: Sequence[Item]) -> dict[str, Item]:
     return names
 
 
-def stem_of(file: str) -> str:
-    """The name of an image from what a tool calls its file.
+def name_and_label(file: str) -> tuple[str, str]:
+    """The name of an image, and how the sha256 of its label begins, from what a tool calls its file.
 
-    >>> stem_of("/data/local-files/?d=images/idd__a.jpg"), stem_of(r"C:\\tasks\\idd__a.png")
-    ('idd__a', 'idd__a')
+    >>> name_and_label("/data/local-files/?d=images/idd__a.label-0123abcd.jpg")
+    ('idd__a', '0123abcd')
+    >>> name_and_label(r"C:\\tasks\\idd__a.png")
+    ('idd__a', '')
     """
-    return PurePosixPath(re.split(r"[\\/?=]", file)[-1]).stem
+    stem = PurePosixPath(re.split(r"[\\/?=]", file)[-1]).stem
+    found = re.fullmatch(rf"(.+)\.label-([0-9a-f]{{{_DIGITS}}})", stem)
+    return (found[1], found[2]) if found else (stem, "")
 
 
 def colours(run: Run) -> Mapping[str, str]:

@@ -16,6 +16,8 @@ from lsu_onto import write_atomic
 from lsu_seg.review.tasks import Task
 
 IMAGES = "images"
+COMMENT = " tasks of `lsu-seg review export` "
+"""Tells `annotations.xml` from what CVAT exports."""
 
 
 def write(root: Path, tasks: Iterable[Task], colours: Mapping[str, str]) -> None:
@@ -28,6 +30,7 @@ def write(root: Path, tasks: Iterable[Task], colours: Mapping[str, str]) -> None
     buffer = io.BytesIO()
     xml = XMLGenerator(buffer, "utf-8", short_empty_elements=True)
     xml.startDocument()
+    buffer.write(f"<!--{COMMENT}-->\n".encode())
     xml.startElement("annotations", AttributesImpl({}))
     _text(xml, "version", "1.1")
     for tag in ("meta", "task", "labels"):

@@ -106,7 +106,7 @@ def _shown(tasks: Path, stem: str) -> np.ndarray:
 def _cvat(tasks: Path, edits: Mapping[str, Edit]) -> Path:
     tree = ElementTree.parse(tasks / "annotations.xml")
     for image in tree.getroot().iter("image"):
-        stem = Path(image.get("name", "")).stem.rpartition("__")[2]
+        stem = image.get("name", "").rpartition("__")[2].partition(".")[0]
         if stem in edits:
             for shape in list(image):
                 image.remove(shape)

@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+import base64
+import dataclasses
 import io
+import itertools
 import json
+import re
+import struct
 import zipfile
+import zlib
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +22,7 @@ from PIL import Image
 import lsu_onto
 from helpers.reviewed import GRASS, TREE, Reviewed, brushed
 from helpers.tiny import CLASSES, VOID
+from lsu_seg.review import recognise
 from lsu_seg.review.errors import ReviewError
 from lsu_seg.review.recognise import read_returned
 from lsu_seg.review.returned import painted
@@ -38,15 +46,20 @@ def label_of(labelled: Reviewed, path: Path) -> np.ndarray:
     return painted(returned, constraint, SHOWN)
 
 
-def xml(path: Path, *shapes: str, name: str = f"{NAME}.png") -> Path:
-    lines = "".join(shapes)
-    path.write_text(f'<annotations><image id="0" name="{name}" width="40" height="24">{lines}</image></annotations>')
+def xml(path: Path, *shapes: str, size: tuple[int, int] = (40, 24)) -> Path:
+    about = f'name="{NAME}.png" width="{size[0]}" height="{size[1]}"'
+    path.write_text(f'<annotations><image id="0" {about}>{"".join(shapes)}</image></annotations>')
     return path
 
 
-def segmentation_masks(path: Path, colour: tuple[int, int, int], labelmap: str = "tree:107,142,35::\n") -> Path:
+def segmentation_masks(
+    path: Path,
+    colour: tuple[int, int, int],
+    labelmap: str = "tree:107,142,35::\n",
+    size: tuple[int, int] = (40, 24),
+) -> Path:
     """A zip as CVAT writes it; the upper half is background."""
-    pixels = np.zeros((24, 40, 3), np.uint8)
+    pixels = np.zeros((size[1], size[0], 3), np.uint8)
     pixels[12:] = colour
     buffer = io.BytesIO()
     Image.fromarray(pixels).save(buffer, "PNG")
@@ -63,6 +76,21 @@ def studio(path: Path, *results: Any, times: int = 1, **more: Any) -> Path:
     annotation = {"result": list(results), "completed_by": 1, **more}
     path.write_text(json.dumps([{"id": 7, "data": {"name": NAME}, "annotations": [annotation]}] * times))
     return path
+
+
+def fiftyone(root: Path, mask: np.ndarray, is_file: bool = False) -> Path:
+    """A folder with a mask, in a file or in the sample itself."""
+    root.mkdir()
+    buffer = io.BytesIO()
+    if is_file:
+        Image.fromarray(mask).save(root / "mask.png")
+    else:
+        np.save(buffer, mask)
+    text = base64.b64encode(zlib.compress(buffer.getvalue())).decode()
+    label = {"mask_path": "mask.png"} if is_file else {"mask": text}
+    (root / "samples.json").write_text(json.dumps({"samples": [{"filepath": f"data/{NAME}.png", "label": label}]}))
+    (root / "metadata.json").write_text(json.dumps({"default_mask_targets": {"3": "tree"}}))
+    return root
 
 
 def test_polygons_are_drawn_in_their_order(labelled: Reviewed, tmp_path: Path) -> None:
@@ -87,10 +115,23 @@ def test_segmentation_masks(labelled: Reviewed, tmp_path: Path) -> None:
     assert (label_of(labelled, tmp_path / "unpacked") == labels).all()
     with pytest.raises(ReviewError, match=r"no class in `labelmap\.txt` has the colour #010203"):
         label_of(labelled, segmentation_masks(path, (1, 2, 3)))
+    with pytest.raises(ReviewError, match="there is no class `a:b`"):
+        label_of(labelled, segmentation_masks(path, (1, 2, 3), labelmap="a:b:1,2,3::\n"))
     with pytest.raises(ReviewError, match=r"`road` and `tree` have one colour in labelmap\.txt"):
         label_of(labelled, segmentation_masks(path, (1, 2, 3), labelmap="road:1,2,3::\ntree:1,2,3::\n"))
     with pytest.raises(ReviewError, match=r"no `labelmap\.txt`, which says what colours mean"):
         label_of(labelled, segmentation_masks(path, (1, 2, 3), labelmap=""))
+
+
+def test_a_class_background_is_a_class(labelled: Reviewed, tmp_path: Path) -> None:
+    """Of CVAT's masks. Elsewhere, `background` is the name of what nobody painted."""
+    constraint = lsu_onto.load("park", "tiny", [str(labelled.root / "tax")])
+    classes = tuple("background" if name == "tree" else name for name in CLASSES)
+    _, (returned,) = read_returned(segmentation_masks(tmp_path / "a.zip", (107, 142, 35)))
+    returned = dataclasses.replace(returned, layers=lambda *_: [("background", SHOWN >= 0)])
+    assert (painted(returned, constraint, SHOWN) == VOID).all()
+    constraint = dataclasses.replace(constraint, source_classes=classes)
+    assert (painted(returned, constraint, SHOWN) == TREE).all()
 
 
 def test_who_paints_over_a_class_need_not_erase_it(labelled: Reviewed, tmp_path: Path) -> None:
@@ -115,13 +156,12 @@ def test_of_several_annotations_the_latest_that_was_submitted_counts(labelled: R
     assert "no image in it has been looked at; submit or save them" in labelled.refused(path)
 
 
-def test_mistakes_are_refused_and_nothing_is_taken(labelled: Reviewed, tasks: Path, tmp_path: Path) -> None:
-    before = labelled.tree()
-
+def test_what_is_damaged_is_refused(labelled: Reviewed, tmp_path: Path) -> None:
     def refused(path: Path, *expected: str) -> None:
-        message = labelled.refused(path)
+        with pytest.raises(ReviewError) as error:
+            label_of(labelled, path)
         for text in expected:
-            assert text in message
+            assert text in str(error.value)
 
     def written(name: str, text: str) -> Path:
         (tmp_path / name).write_text(text)
@@ -130,18 +170,14 @@ def test_mistakes_are_refused_and_nothing_is_taken(labelled: Reviewed, tasks: Pa
     refused(written("a.txt", ""), 'expected what the tool exports: from CVAT "CVAT for images 1.1"')
     (tmp_path / "empty").mkdir()
     refused(tmp_path / "empty", "expected what the tool exports")
-    refused(written("a.zip", "x"), "a.zip: cannot be read (File is not a zip file)")
-    damaged = segmentation_masks(tmp_path / "b.zip", (107, 142, 35))
-    damaged.write_bytes(damaged.read_bytes().replace(b"tree:107", b"tree:108", 1))
-    refused(damaged, "`labelmap.txt` cannot be read (Bad CRC-32")
     refused(written("a.xml", "<annotations><image"), "a.xml: cannot be read (unclosed token")
-    refused(written("a.xml", "<mxfile/>"), "its root is `mxfile`; expected `annotations`")
+    refused(written("a.xml", "<mxfile/>"), "a.xml: its root is `mxfile`; expected `annotations`")
     box = '<box label="tree" xtl="0" ytl="0" xbr="5" ybr="5"/>'
-    refused(xml(tmp_path / "a.xml", box), f"image `{NAME}.png`: `tree` is a box; expected masks and polygons")
+    refused(xml(tmp_path / "a.xml", box), f"a.xml: image `{NAME}.png`: `tree` is a box; expected masks and polygons")
     mask = '<mask label="{}" rle="0, 4" left="{}" top="0" width="2" height="2"/>'
     refused(xml(tmp_path / "a.xml", mask.format("tree", 39)), "a mask of `tree` is damaged", "reaches out of the image")
     refused(xml(tmp_path / "a.xml", mask.format("tre", 3)), "there is no class `tre` in `tiny`; did you mean `tree`?")
-    refused(xml(tmp_path / "a.xml", name="other.png"), "has the name `other`; names must stay those")
+    refused(xml(tmp_path / "a.xml", '<mask label="tree"/>'), "a mask of `tree` is damaged (it has no 'left')")
     refused(written("a.json", "{"), "cannot be read (", 'export the project from Label Studio as "JSON"')
     refused(written("a.json", '[{"image": "x", "label": []}]'), "no `annotations` and `data`", '"JSON-MIN"')
     polygon = {"type": "polygonlabels", "value": {"points": []}}
@@ -150,7 +186,7 @@ def test_mistakes_are_refused_and_nothing_is_taken(labelled: Reviewed, tasks: Pa
     cut = {**brush, "value": {**brush["value"], "rle": brush["value"]["rle"][:-9]}}
     refused(studio(tmp_path / "a.json", cut), "its run lengths are cut off")
     refused(studio(tmp_path / "a.json", {**brush, "original_width": 41}), "the image was 41x24")
-    for rle in ([], [1.5], "x", [300], brush["value"]["rle"][:4] + [255] * 99):
+    for rle in ([], [1.5], "x", [300], 10**15, brush["value"]["rle"][:4] + [255] * 99):
         refused(studio(tmp_path / "a.json", {**brush, "value": {**brush["value"], "rle": rle}}), "a brush is damaged")
     for points in ("", "1", "1,2;inf,3;4,5", "nan,1;2,3;4,5"):
         polygons = f'<polygon label="tree" points="{points}"/>'
@@ -158,11 +194,92 @@ def test_mistakes_are_refused_and_nothing_is_taken(labelled: Reviewed, tasks: Pa
     for field in ("width", "left"):
         wrong = mask.format("tree", 3).replace(f'{field}="', f'{field}="1e999')
         refused(xml(tmp_path / "a.xml", wrong), "a mask of `tree` is damaged")
-    tree = json.loads((tasks / "tasks.json").read_text())[0]
-    tree["data"]["label_sha256"] = "0" * 64
-    tree["annotations"] = [{"result": []}]
-    refused(written("a.json", json.dumps([tree])), "was shown with another label, and has been exported again since")
-    refused(studio(tmp_path / "a.json", times=2), f"task 7: `{NAME}` is there twice; leave one of the two out")
+    for runs in (
+        f"{2**63 - 1}, {2**63 - 1}, 6",
+        f"{2**64 - 1}, 5",
+        "5, -1",
+        "",
+    ):  # of which three have 4 pixels, mod 2^64
+        refused(xml(tmp_path / "a.xml", mask.format("tree", 3).replace("0, 4", runs)), "a mask of `tree` is damaged")
+    entities = "".join(f'<!ENTITY {b} "{f"&{a};" * 30}">' for a, b in itertools.pairwise("abcdefgh"))
+    for head in (f'<!DOCTYPE x [<!ENTITY a "{"a" * 99}">{entities}]>', '<?xml version="1.0" encoding="x-none"?>'):
+        refused(written("a.xml", f"{head}<annotations>&h;</annotations>"), "a.xml: cannot be read (")
+
+
+def test_damaged_archives_are_refused(labelled: Reviewed, tmp_path: Path) -> None:
+    def refused(path: Path, text: str) -> None:
+        with pytest.raises(ReviewError, match=re.escape(text)):
+            label_of(labelled, path)
+
+    def packed(damage: Callable[[bytes], bytes], how: int = zipfile.ZIP_STORED, name: str = "annotations.xml") -> Path:
+        path = tmp_path / "a.zip"
+        with zipfile.ZipFile(path, "w", how) as archive:
+            archive.writestr(name, "<annotations/>" * 9)
+        path.write_bytes(damage(path.read_bytes()))
+        return path
+
+    refused(packed(lambda _: b"x"), "a.zip: cannot be read (File is not a zip file); export again")
+    damaged = segmentation_masks(tmp_path / "b.zip", (107, 142, 35))
+    damaged.write_bytes(damaged.read_bytes().replace(b"tree:107", b"tree:108", 1))
+    refused(damaged, "b.zip: `labelmap.txt` cannot be read (Bad CRC-32")
+    for how in (zipfile.ZIP_LZMA, zipfile.ZIP_BZIP2, zipfile.ZIP_DEFLATED):
+        refused(packed(lambda data: data[:52] + bytes(9) + data[61:], how), "a.zip: `annotations.xml` cannot be read (")
+    later = struct.pack("<H", 99)  # the version of zip that is needed to read it
+    refused(
+        packed(lambda data: re.sub(b"(?s)(PK\1\2..)..", lambda m: m[1] + later, data)), "a.zip: cannot be read (zip"
+    )
+    refused(packed(lambda data: data.replace("ö".encode(), b"\xff\xff"), name="ö"), "a.zip: cannot be read ('utf-8'")
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        for folder in ("a", "b", "__MACOSX"):
+            archive.writestr(f"{folder}/annotations.xml", "<annotations/>")
+    refused(tmp_path / "a.zip", "found `a/annotations.xml` and `b/annotations.xml`; import them one by one")
+
+
+def test_a_file_that_would_fill_the_memory_is_not_unpacked(
+    labelled: Reviewed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(recognise, "_LARGEST", 20)
+    with pytest.raises(ReviewError, match=r"`labelmap\.txt` would have 0 MiB unpacked; export fewer images at once"):
+        label_of(labelled, segmentation_masks(tmp_path / "a.zip", (107, 142, 35)))
+    label_of(labelled, fiftyone(tmp_path / "ok", np.zeros(SHOWN.shape, np.uint8)))
+    for array in (np.zeros((24, 4000), np.uint8), np.zeros((24, 40, 99), np.uint8)):
+        with pytest.raises(ReviewError, match=r"its mask cannot be read|it is 4000x24 there, and the label 40x24"):
+            label_of(labelled, fiftyone(tmp_path / str(array.ndim), array))
+
+
+@pytest.mark.parametrize("size", [(20, 12), (80, 48)])
+def test_images_of_another_size_are_refused(labelled: Reviewed, tmp_path: Path, size: tuple[int, int]) -> None:
+    width, height = size
+    mask = np.zeros((height, width), np.uint8)
+    paths = [
+        xml(tmp_path / "a.xml", '<polygon label="tree" points="0,0;9,0;9,9;0,9"/>', size=size),
+        segmentation_masks(tmp_path / "a.zip", (107, 142, 35), size=size),
+        fiftyone(tmp_path / "array", mask),
+        fiftyone(tmp_path / "file", mask, is_file=True),
+    ]
+    for path in paths:
+        with pytest.raises(ReviewError, match=f"it is {width}x{height} there, and the label 40x24: images must not be"):
+            label_of(labelled, path)
+
+
+def test_mistakes_are_refused_and_nothing_is_taken(labelled: Reviewed, tasks: Path, tmp_path: Path) -> None:
+    before = labelled.tree()
+    other, first, second = json.loads((tasks / "tasks.json").read_text())
+    other["data"]["name"] = "other"
+    first["data"]["label_sha256"] = "0" * 64
+    for number, task in enumerate((other, first, second)):
+        task |= {"id": number, "annotations": [{"result": []}]}
+    (tmp_path / "a.json").write_text(json.dumps([other, first, second, second]))
+    message = labelled.refused(tmp_path / "a.json")
+    assert "a.json: nothing is taken; problems: 3" in message
+    assert "task 0: no image of" in message
+    assert "has the name `other`; names must stay those" in message
+    assert "was shown with another label than that of the latest export" in message
+    assert f"task 2: `{second['data']['name']}` is there twice; leave one of the two out" in message
+    assert "--clip" not in message  # would not help
+    assert "these are the tasks of `lsu-seg review export`" in labelled.refused(
+        labelled.export("cvat", name="as they were")
+    )
     assert labelled.tree() == before
     assert not list(labelled.corrections.glob("labels/**/*.png"))
 

@@ -80,6 +80,7 @@ def test_corrections_become_the_labels(world: Reviewed, tool: str) -> None:
     assert changed.any()
     assert taken["labels/train/a1"]["changed"] == np.count_nonzero(changed)
     assert taken["labels/train/a0"]["changed"] == 0
+    assert [key for key, image in taken.items() if image["blank"]] == ["labels/train/a2"]
     assert (world.label("a1") == expected).all()
     assert (world.label("a0") == before["a0"]).all()
     assert (world.label("a2") == VOID).all()
@@ -165,6 +166,7 @@ def test_a_later_export_adds_to_what_was_corrected(world: Reviewed) -> None:
     shutil.rmtree(world.root / "labels")
     world.label_again(threshold=0.7)  # as good as another teacher, whose labels nobody has looked at
     later = world.export(name="later")
+    assert "was shown with another label than that of the latest export" in world.refused(first / "corrected.xml")
     world.take(corrected(later, {"a1": painting(world, "a1", 0, VOID)}))
     assert (world.label("a1")[corrected_first] == TREE).all()
     assert (world.label("a1")[world.rows["a1"] == 0] == VOID).all()
