@@ -52,8 +52,8 @@ def export_(
     """Write tasks of what the teacher was least sure of.
 
     WORK are output folders of `lsu-seg pseudo-label`, or folders that hold some, such as the work folder of `unify`.
-    Images are chosen class by class, the rarest first. Runs that were made with `--confidence` say best what the
-    teacher was sure of. Images that people have looked at come again once the teacher labels them otherwise.
+    Images are chosen class by class, the rarest first. Runs made with `--confidence` know best where the teacher was
+    unsure. Images that people have looked at come again once the teacher labels them otherwise.
 
     \b
     cvat         images/, labels.json (raw labels of a project), annotations.xml ("CVAT 1.1")
@@ -63,7 +63,7 @@ def export_(
     \b
     Examples:
       lsu-seg review export out/idd --data-root data/idd --to cvat -o tasks
-      lsu-seg review export work/demo --data-root town=data/town --data-root country=data/country --to fiftyone -o tasks
+      lsu-seg review export out/acdc out/idd --data-root acdc=data/acdc --data-root idd=data/idd --to fiftyone -o tasks
     """
     import json
 

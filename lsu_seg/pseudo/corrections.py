@@ -2,7 +2,7 @@
 
     OUT.corrections/corrections.jsonl   a line per image and import: who, when, with what, and what was corrected
     OUT.corrections/KEY.png             the corrected pixels: 0 not corrected, 1..K the class plus 1, 65535 void
-    OUT.corrections/shown/KEY.png       the label that people were shown, from which their corrections are told
+    OUT.corrections/shown/KEY.png       the label that people were shown, which their corrections are compared with
 
 Labelling puts them on top of what the teacher says, so every reader of `OUT` sees them, and a run that labels anew,
 also in a folder that was removed, keeps them. A correction whose `KEY.png` is removed is taken back by the next run.
@@ -239,7 +239,7 @@ def has_corrections(labels: Path) -> bool:
 
 
 def _read_lines(root: Path) -> Iterator[dict[str, Any]]:
-    """The lines of a folder. One that a kill cut off is none."""
+    """The lines of a folder, without those that a kill cut off."""
     try:
         with open_to_read(root / _LINES) as file:
             for text in file:

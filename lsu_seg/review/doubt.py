@@ -151,7 +151,7 @@ def all_doubts(run: Run, items: Sequence[Item], doubts: Doubts) -> tuple[NDArray
             doubt[row, channel] = amount
 
     for name, found in _kept(path):
-        if name in rows and max(found.pixels, default=0) < classes and max(found.doubt, default=0) < classes:
+        if name in rows and all(0 <= channel < classes for channel in (*found.pixels, *found.doubt)):
             add(name, found)
     missing = [items[row] for row in rows.values()]
     if missing:
@@ -181,9 +181,9 @@ def _kept(path: Path) -> Iterator[tuple[str, Doubt]]:
             for text in file:
                 try:
                     line = json.loads(text)
-                    pixels, doubt = ({int(c): n for c, n in line[name].items()} for name in ("pixels", "doubt"))
-                    kept = str(line["of"]), Doubt(pixels, doubt)
-                except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+                    pixels = {int(c): int(n) for c, n in line["pixels"].items()}
+                    kept = str(line["of"]), Doubt(pixels, {int(c): float(n) for c, n in line["doubt"].items()})
+                except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError):
                     continue  # cut off by a kill
                 yield kept
     except FileNotFoundError:

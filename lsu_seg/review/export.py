@@ -81,7 +81,7 @@ def export_tasks(
             )
         picked = [waiting[image] for image, _ in chosen]
         with (
-            target(output, picked, {"review": tool}),
+            target(output, picked, {"to": tool}),
             progress(f"tasks for {output.resolve().name}", len(chosen)) as advance,
         ):
             documents = []

@@ -9,6 +9,7 @@ import json
 import zlib
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
+from tokenize import TokenError
 from typing import Any
 
 import numpy as np
@@ -19,7 +20,10 @@ from lsu_seg.review.returned import Layers, Returned, check_size
 from lsu_seg.review.tasks import name_and_label
 from lsu_seg.review.to_fiftyone import FIELD
 
-_DAMAGED = (OSError, EOFError, ValueError, SyntaxError, KeyError, TypeError, MemoryError, zlib.error, binascii.Error)
+_DAMAGED = (
+    *(OSError, EOFError, ValueError, SyntaxError, KeyError, TypeError, MemoryError, zlib.error, binascii.Error),
+    TokenError,  # of the header of an array
+)
 _PER_PIXEL, _BESIDE = 8, 4096
 """Bytes of a pixel of an array, and of what is beside the pixels, at most: more is no mask, and is not unpacked."""
 _EXPECTED = "export the dataset with `dataset.export(DIR, dataset_type=fiftyone.types.FiftyOneDataset)`"

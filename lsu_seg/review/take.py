@@ -86,7 +86,7 @@ def import_corrections(
         if item is None:
             problems.append(
                 f"{returned.place}: no image of {', '.join(str(root) for root in roots)} has the name"
-                f" `{returned.name}`; names must stay those of `lsu-seg review export`"
+                f" `{returned.name}`; name all folders that were exported (`--work`), and leave files their names"
             )
             continue
         try:
@@ -118,7 +118,11 @@ def import_corrections(
             folders[run.root] = stack.enter_context(closing(folder))
             _check_unchanged(run, keys, corrections[run.root])
         for root, folder in folders.items():
-            _write(folder, by_run[root], corrections[root], doubts[root])
+            try:
+                _write(folder, by_run[root], corrections[root], doubts[root])
+            except OSError as error:
+                where = f"{error.filename or root}: {error.strerror or error}"
+                raise ReviewError(f"{where}; the same import goes on from there") from error
     return [
         {
             "dataset": one.item.run.name,

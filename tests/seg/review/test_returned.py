@@ -273,7 +273,9 @@ def test_mistakes_are_refused_and_nothing_is_taken(labelled: Reviewed, tasks: Pa
     message = labelled.refused(tmp_path / "a.json")
     assert "a.json: nothing is taken; problems: 3" in message
     assert "task 0: no image of" in message
-    assert "has the name `other`; names must stay those" in message
+    assert (
+        "has the name `other`; name all folders that were exported (`--work`), and leave files their names" in message
+    )
     assert "was shown with another label than that of the latest export" in message
     assert f"task 2: `{second['data']['name']}` is there twice; leave one of the two out" in message
     assert "--clip" not in message  # would not help
@@ -288,6 +290,10 @@ def test_mistakes_are_refused_and_nothing_is_taken(labelled: Reviewed, tasks: Pa
 def test_a_damaged_folder_of_fiftyone(labelled: Reviewed, tmp_path: Path, broken: str) -> None:
     (tmp_path / "samples.json").write_text(json.dumps({"samples": [{"filepath": f"data/{NAME}.png", "label": {}}]}))
     (tmp_path / "metadata.json").write_text(json.dumps({"default_mask_targets": {"3": "tree"}}))
+    assert "its mask cannot be read" in labelled.refused(tmp_path)
+    unclosed = base64.b64encode(zlib.compress(b"\x93NUMPY\x01\x00\x02\x00(\n")).decode()
+    sample = {"filepath": f"data/{NAME}.png", "label": {"mask": unclosed}}
+    (tmp_path / "samples.json").write_text(json.dumps({"samples": [sample]}))
     assert "its mask cannot be read" in labelled.refused(tmp_path)
     (tmp_path / broken).write_text("{}")
     assert "export the dataset with `dataset.export(DIR, dataset_type=" in labelled.refused(tmp_path)

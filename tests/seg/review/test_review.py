@@ -51,7 +51,13 @@ def test_tasks_show_what_the_teacher_was_least_sure_of(world: Reviewed) -> None:
             == read(world.root / f"park/images/train/{stem}.png").tolist()
         )
         assert (world.corrections / f"shown/{image['key']}.png").read_bytes() == world.path(stem).read_bytes()
-    assert len((world.corrections / "doubt.jsonl").read_text().splitlines()) == 3  # the second export read no label
+    kept = world.corrections / "doubt.jsonl"
+    assert len(kept.read_text().splitlines()) == 3  # the second export read no label
+    kept.write_text(
+        kept.read_text().replace('"pixels": {"', '"pixels": {"-', 1) + '{"of": "x", "pixels": {"0": []}}\n{'
+    )
+    damaged = world.export(images=2, name="damaged")
+    assert (damaged / "review.json").read_text() == (first / "review.json").read_text()
 
 
 def test_without_confidence_the_open_pixels_are_in_doubt(world: Reviewed) -> None:
