@@ -94,12 +94,12 @@ class Corrections:
         self._void = void_index(len(classes))
         self._lines: dict[str, list[Line]] = {}
         self._shown: dict[str, str] = {}
-        is_known = False
+        self._has_head = False
         for line in _read_lines(root):
             if "classes" in line:
                 self._check(line)
-                is_known = True
-            elif not is_known:
+                self._has_head = True
+            elif not self._has_head:
                 raise OutputError(
                     f"{root / _LINES}: the first line, which says of what classes the corrections are, is missing;"
                     f" restore the file, or move {root} away"
@@ -208,13 +208,11 @@ class Corrections:
 
     def _append(self, lines: Sequence[dict[str, Any]]) -> None:
         make_folder(self.root)
-        is_new = not (self.root / _LINES).exists()
         file = LineFile(self.root / _LINES)
         try:
-            for line in [self._head] if is_new else []:
+            for line in lines if self._has_head else [self._head, *lines]:
                 file.append(json.dumps(line).encode())
-            for line in lines:
-                file.append(json.dumps(line).encode())
+                self._has_head = True
         finally:
             file.close()
 

@@ -74,11 +74,13 @@ def export_tasks(
         waiting, pixels, doubt = _doubts(runs, waiting, doubts)
         chosen = choose(pixels, doubt, number)
         if not chosen:
-            seen = f"; people have looked at {len(items) - len(waiting)} of them" if len(waiting) < len(items) else ""
-            raise ReviewError(
-                f"{', '.join(str(run.root) for run in runs)}: the teacher was sure of every pixel of the"
-                f" {len(items)} labels{seen}: there is nothing to look at"
-            )
+            seen = len(items) - len(waiting)
+            reasons = [f"people have looked at {seen} of {len(items)} labels"] if seen else []
+            if waiting:
+                others = "others" if seen else f"{len(items)} labels"
+                reasons.append(f"the teacher was sure of every pixel of the {others}")
+            labels = ", ".join(str(run.root) for run in runs)
+            raise ReviewError(f"{labels}: {', and '.join(reasons)}: there is nothing to look at")
         picked = [waiting[image] for image, _ in chosen]
         with (
             target(output, picked, {"to": tool}),

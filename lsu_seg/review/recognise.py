@@ -36,7 +36,8 @@ def read_returned(path: Path) -> tuple[str, Iterator[Returned]]:
     """
     if path.is_dir():
         return _of_files(path, _files_below(path), lambda name: open_to_read(path / name), None)
-    if path.suffix == ".zip":
+    suffix = path.suffix.lower()
+    if suffix == ".zip":
         with open_to_read(path):  # what the system refuses is no damage
             pass
         try:
@@ -44,9 +45,9 @@ def read_returned(path: Path) -> tuple[str, Iterator[Returned]]:
         except _DAMAGED as error:
             raise ReviewError(f"{path}: cannot be read ({error}); export again") from error
         return _of_files(path, archive.namelist(), archive.open, lambda name: archive.getinfo(name).file_size)
-    if path.suffix == ".xml":
+    if suffix == ".xml":
         return "cvat", _read_xml(path, path.name, lambda _: open_to_read(path))
-    if path.suffix == ".json":
+    if suffix == ".json":
         return "labelstudio", _read_json(path)
     raise ReviewError(f"{path}: {_EXPECTED}")
 

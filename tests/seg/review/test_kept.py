@@ -26,6 +26,7 @@ def test_a_correction_comes_back_as_it_was(tmp_path: Path, classes: int, void: i
     labels = rng.integers(0, classes, (6, 8))
     labels[0], labels[1, 0] = void, classes - 1
     pixels = rng.random((6, 8)) < 0.5
+    (tmp_path / "corrections.jsonl").write_bytes(b"")  # what a kill leaves that comes before the first line
     corrections = Corrections(tmp_path, "source v1", [f"c{i}" for i in range(classes)])
     data = corrections.encode(pixels, labels)
     corrections.keep(Line("a/b", checksum(data), 1, "s", "t", "u", "ann", "now", "cvat"), data)

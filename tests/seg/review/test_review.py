@@ -160,7 +160,7 @@ def test_a_second_look_replaces_the_first(world: Reviewed) -> None:
     assert (world.label("a1")[thing] == VOID).all()
     later = world.root / "later"
     result = world.command("export", world.root / "labels", "--to", "cvat", "-o", later)
-    assert "people have looked at 3 of them: there is nothing to look at" in result.output
+    assert "labels: people have looked at 3 of 3 labels: there is nothing to look at" in result.output
     assert not later.exists()
 
 
