@@ -16,6 +16,7 @@ import cv2
 import numpy as np
 from mmcv.transforms import BaseTransform
 from mmengine.dataset import Compose
+from mmseg.datasets.transforms import PackSegInputs
 from numpy.typing import NDArray
 
 from lsu_seg.data.rare import MIN_IMAGE, RareClasses
@@ -60,8 +61,9 @@ class Donors:
 
 
 def _before_paste(transforms: Sequence[Any]) -> Iterator[Any]:
+    """The transforms up to the paste; in the pipeline of a dataset that nothing is pasted into, up to the packing."""
     for transform in transforms:
-        if any(isinstance(inner, TaxCopyPaste) for inner in nested([transform])):
+        if any(isinstance(inner, (TaxCopyPaste, PackSegInputs)) for inner in nested([transform])):
             return
         yield transform
 
@@ -79,7 +81,8 @@ class TaxCopyPaste(BaseTransform):
     """Paste the segments of one class of another training image, where the `CompoundDataset` has `copy_paste`.
 
     A class is drawn, the rarer the likelier (`copy_paste` is the temperature), and an image of any dataset that has it.
-    The image goes through the transforms of its own dataset up to this one. Of the classes that it has enough pixels of
+    The image goes through the transforms of its own dataset up to this one (or up to the packing, where that dataset's
+    own pipeline pastes nothing). Of the classes that it has enough pixels of
     then, one is drawn, and all its segments are pasted, at the place where they are: connected pixels whose target is
     the class, or a set that has the class. Each keeps its target, so sets and loss weights come along.
 

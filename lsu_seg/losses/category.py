@@ -65,9 +65,12 @@ class CategoryLoss(TableUser, nn.Module):
         ignored = label == ignore_index
         known = label.masked_fill(ignored, 0)
         numbers = torch.from_numpy(number).to(label.device)
-        if known.numel() and not 0 <= (highest := int(known.max())) < len(numbers):
-            raise UnknownTargetError(highest, f"target {highest} is neither a class, nor void, nor one of the sets")
-        target = numbers[known].masked_fill(ignored, coarse.void)
+        index = known.clamp(0, len(numbers) - 1)
+        target = numbers[index]
+        if (unknown := (index != known) | (target < 0)).any():
+            first = int(known[unknown][0])
+            raise UnknownTargetError(first, f"target {first} is neither a class, nor void, nor one of the sets")
+        target = target.masked_fill(ignored, coarse.void)
         score = cls_score.to(torch.promote_types(cls_score.dtype, torch.float32))
         logits = torch.stack([score[:, channels].logsumexp(1) for channels in members], 1)
         loss = set_nll_loss(

@@ -127,6 +127,15 @@ def test_the_other_image_goes_through_its_own_transforms(members: list[dict[str,
     assert (build(members, nested)[0]["data_samples"].gt_sem_seg.data == sky).any()
 
 
+def test_a_dataset_that_nothing_is_pasted_into_gives_segments(members: list[dict[str, Any]]) -> None:
+    """Its own pipeline has no paste, so its images go through all of it but the packing."""
+    plain, rich = members
+    compound = build([plain, rich | {"pipeline": copy.deepcopy(LOAD)}], [*STEPS, LOAD[2]])
+    sky = compound.table.number([SKY_CHANNEL], 0.5)
+    assert (compound[0]["data_samples"].gt_sem_seg.data == sky).any()
+    assert compound[0]["data_samples"].pasted == "park#2"
+
+
 def test_around_a_mosaic(members: list[dict[str, Any]]) -> None:
     """In the pipeline of a wrapper, which copies samples with all that they hold."""
     inner = dict(type="CompoundDataset", datasets=members, pipeline=STEPS[:2], copy_paste=0.01)

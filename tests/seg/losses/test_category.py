@@ -86,8 +86,9 @@ def test_categories_of_a_shipped_source() -> None:
 
 def test_what_is_refused() -> None:
     logits, target = torch.zeros(1, 5, 1), torch.tensor([[300]])
-    with pytest.raises(UnknownTargetError, match="target 300 is neither a class, nor void"):
-        loss()(logits, target)
+    for unknown in (300, 100, -1):  # -1 would be the last set, counted from the end
+        with pytest.raises(UnknownTargetError, match=f"target {unknown} is neither a class, nor void"):
+            loss()(torch.zeros(1, 5, 2), torch.tensor([[0, unknown]]))
     for table in (None, TargetTable("some", 5)):
         with pytest.raises(TargetError, match="a CategoryLoss of `some` was given no table with groups"):
             loss(table)(logits, target)
