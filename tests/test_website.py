@@ -29,7 +29,11 @@ def adapted(text: str, file: str = "docs/render.md") -> tuple[str, list[str]]:
 @pytest.mark.parametrize(
     ("file", "text", "expected"),
     [
-        ("README.md", "[a](docs/cli.md#x) ![](docs/images/demo.png)", "[a](cli.md#x) ![](images/demo.png)"),
+        (
+            "README.md",
+            "[a](docs/ci.md#github) ![](docs/images/demo.png)",
+            "[a](ci.md#github) ![](images/demo.png)",
+        ),
         (
             "README.md",
             "[CHANGELOG](CHANGELOG.md) [e](docs/errors/README.md)",
@@ -40,8 +44,8 @@ def adapted(text: str, file: str = "docs/render.md") -> tuple[str, list[str]]:
         ("docs/cli.md", "[m](../Makefile)", "[m](https://example.org/blob/Makefile)"),
         (
             "docs/cli.md",
-            "[`fmt`](scan.md) `](x.md)` [](#here) [](https://e.org)",
-            "[`fmt`](scan.md) `](x.md)` [](#here) [](https://e.org)",
+            "[`fmt`](scan.md) `](x.md)` [](#shell-completion) [](https://e.org)",
+            "[`fmt`](scan.md) `](x.md)` [](#shell-completion) [](https://e.org)",
         ),
         ("docs/cli.md", "| `a \\| b` | c |", "| `a | b` | c |"),
         ("docs/cli.md", "```tax a.tax wrong\ntax 1\n```", '```tax title="a.tax"\ntax 1\n```'),
@@ -59,6 +63,11 @@ def test_what_the_website_would_not_show_is_said() -> None:
     _, faults = adapted("[a](nothing.md)\n\n- item\n  - below it\n")
     assert faults[0].startswith("'  - ' at the start of a line") and faults[1:] == [
         "a link to nothing.md, which is not there"
+    ]
+    _, faults = adapted("[a](cli.md#no-such-heading) [b](cli.md#shell-completion) [c](#x)", "docs/ci.md")
+    assert faults == [
+        "a link to cli.md#no-such-heading, and cli.md has no such heading",
+        "a link to #x, and this page has no such heading",
     ]
 
 

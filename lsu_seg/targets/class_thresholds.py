@@ -1,7 +1,8 @@
 """Thresholds by class: sets replace the same share of each class's pseudo-labels, the least confident ones.
 
 A single threshold removes few labels of frequent classes, on which teachers are confident, and up to half of those of
-rare classes (docs/results.md). Class-balanced self-training (Zou et al., ECCV 2018) chooses thresholds in the same way.
+rare classes (docs/results-camvid.md). Class-balanced self-training (Zou et al., ECCV 2018) chooses thresholds in the
+same way.
 """
 
 from __future__ import annotations

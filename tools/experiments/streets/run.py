@@ -46,7 +46,7 @@ SHARES = {"cityscapes": 0.25, "camvid": 0.25, "idd_lite": 0.5}
 FRAMES = {"camvid": 100, "idd_lite": 400}
 
 UNSURE = 0.25
-"""The value of the other recipes; docs/results.md says why."""
+"""The value of the other recipes; docs/results-camvid.md says why."""
 
 STUDENTS: dict[str, dict[str, Any]] = {
     "raw": dict(kind="raw"),
