@@ -34,7 +34,7 @@ def p_at(
     >>> [round(v, 3) for v in p[:, 0].tolist()]  # the middle pixel lies between both samples
     [0.5, 0.731]
     """
-    total, masses, weights = torch.zeros(()), [], []
+    parts, masses, weights = [], [], []
     for view in views:
         mass: Tensor | None
         if isinstance(view, QueryView):
@@ -42,22 +42,34 @@ def p_at(
             # Relative to the point's most certain mask, so that not all of them underflow.
             evidence = (log_mask - log_mask.amax(0)).exp().T @ view.classes.detach().double().softmax(1)
             with_void = evidence / evidence.sum(1, keepdim=True)
-            p, mass = with_void[:, :-1], with_void[:, -1]
+            log_p, mass = with_void[:, :-1].log(), with_void[:, -1]
         else:
-            p = _resized(view.logits, view, y, x, size).T.softmax(1)
+            log_p = _resized(view.logits, view, y, x, size).T.log_softmax(1)
             mass = None if view.void is None else _resized(view.void[None], view, y, x, size)[0]
-        if view.to is not None:
-            classes = np.arange(view.num_classes + 1)[None] < view.num_classes
-            p = p @ torch.from_numpy(shares_of_sets(np.asarray(view.to), classes)[0, :, :-1]).to(p.device)
+        parts.append(_mapped(log_p, view))
         if mass is not None:
             masses.append(mass * view.weight)
             weights.append(view.weight)
-        total = total.to(p) + p * view.weight
+    # Relative to the view that leaves most to the classes, so that not all of them underflow.
+    most = torch.stack([log_most for log_most, _ in parts]).amax(0).clamp(min=-1e300)
+    total = sum((log_most - most).exp() * p * view.weight for view, (log_most, p) in zip(views, parts, strict=True))
+    assert isinstance(total, Tensor)
     if any(view.to is not None for view in views):
         total = total / total.sum(1, keepdim=True).clamp(min=1e-300)
     else:
         total = total / sum(view.weight for view in views)
     return total.float(), (torch.stack(masses).sum(0) / sum(weights)).float() if masses else None
+
+
+def _mapped(log_p: Tensor, view: View | QueryView) -> tuple[Tensor, Tensor]:
+    """What a view says of the classes: a factor's logarithm `[P, 1]`, and p relative to it `[P, K]`."""
+    if view.to is None:
+        return torch.zeros_like(log_p[:, :1]), log_p.exp()
+    classes = np.arange(view.num_classes + 1)[None] < view.num_classes
+    shares = torch.from_numpy(shares_of_sets(np.asarray(view.to), classes)[0, :, :-1]).to(log_p.device)
+    log_p = log_p.masked_fill(~shares.any(1), -torch.inf)
+    log_most = log_p.amax(1, keepdim=True)
+    return log_most, (log_p - log_most.clamp(min=-1e300)).exp() @ shares
 
 
 def evidence_at(

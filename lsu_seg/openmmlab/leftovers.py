@@ -20,8 +20,7 @@ def nothing_left(cfg: Config, began: Callable[[], bool]) -> Iterator[None]:
     """Leave a work folder as it was if the run is refused.
 
     Args:
-        began: whether the work itself has begun: then its log stays. It also stays if it has a traceback, which the
-            refusal does not show.
+        began: whether the work itself has begun: then its log stays.
     """
     work = Path(os.path.abspath(cfg.get("work_dir", "")))  # noqa: PTH100 - as mmengine makes it
     before = {path for path in (work, *work.parents) if path.exists()} | set(work.glob("*"))
@@ -33,12 +32,19 @@ def nothing_left(cfg: Config, began: Callable[[], bool]) -> Iterator[None]:
         raise
 
 
+def log_has_traceback() -> bool:
+    """Whether the log of this run has more to say of an error than the message does."""
+    log = MMLogger.get_current_instance().log_file
+    try:
+        return bool(log) and b"Traceback (most recent call last)" in Path(log).read_bytes()
+    except OSError:
+        return False
+
+
 def _remove_log(work: Path, before: set[Path], config: str) -> None:
     """Remove what mmengine has written into the work folder of a run that was refused, but nothing of other runs."""
     log = MMLogger.get_current_instance().log_file
     own = Path(log).parent if log else work
-    if log and b"Traceback (most recent call last)" in Path(log).read_bytes():
-        return
     if own.parent == work and own not in before:
         shutil.rmtree(own, ignore_errors=True)
         for file in (work / config, own.with_suffix(".py")):  # the second: of a config without a name

@@ -14,7 +14,7 @@ from lsu_onto import open_to_read
 from lsu_seg.errors import ConfigError
 from lsu_seg.models.hub import pin
 from lsu_seg.openmmlab.config import is_type
-from lsu_seg.openmmlab.leftovers import nothing_left
+from lsu_seg.openmmlab.leftovers import log_has_traceback, nothing_left
 from lsu_seg.openmmlab.parts import check_parts
 from lsu_seg.openmmlab.runner import RankedRunner, build_runner, make_work_dir
 from lsu_seg.runtime.launch import is_first
@@ -51,7 +51,7 @@ def train(cfg: Config, quiet: bool = False, resume: bool = False) -> Path:
         )
     pin(cfg.model)
     runners: list[RankedRunner] = []
-    with nothing_left(cfg, lambda: any(runner.trained for runner in runners)):
+    with nothing_left(cfg, lambda: log_has_traceback() or any(runner.trained for runner in runners)):
         work = make_work_dir(cfg)
         # Two runs would overwrite each other's checkpoints, and both end as if nothing was wrong.
         with locked(work) if is_first(cfg.get("launcher", "none")) else contextlib.nullcontext():

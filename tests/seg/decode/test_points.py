@@ -56,3 +56,11 @@ def test_a_point_is_covered_if_no_missing_sample_changes_it(problem: tuple, seed
     assert torch.equal(p_at([view], y, x, size)[0][at], p_at([changed], y, x, size)[0][at])
     if missing.all() or not missing.any():
         assert at.all() != missing.all()
+
+
+def test_what_a_map_leaves_of_a_very_sure_teacher() -> None:
+    """It says next to nothing of the classes, and that is all there is."""
+    logits = torch.tensor([2000.0, 1.0, 0.0]).view(3, 1, 1)
+    to = np.array([[False, False, True], [True, False, False], [False, True, False]])
+    p, _ = p_at([View(logits, to=to)], np.array([0]), np.array([0]), (1, 1))
+    assert torch.allclose(p, torch.tensor([[1.0, 0.0]]).softmax(1))
