@@ -31,7 +31,7 @@ REGIONS = 3
 class Doubt(NamedTuple):
     """How many pixels of an image have each class, and how many of these are expected to be wrong, by channel.
 
-    The teacher's confidence says so: a pixel of which it was sure by 0.7 counts 0.3. Channel K is void.
+    The teacher's confidence says so: a pixel with confidence 0.7 counts 0.3. Channel K is void.
     """
 
     pixels: Mapping[int, int]
@@ -132,7 +132,7 @@ def read_label(item: Item) -> NDArray[Any]:
 
 
 def all_doubts(run: Run, items: Sequence[Item], doubts: Doubts) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-    """What is known of each class: int64 `[K + 1]`, its pixels; and float32 `[N, K + 1]`, its doubt in each image.
+    """The pixels of each class in all images, int64 `[K + 1]`, and its doubt in each image, float32 `[N, K + 1]`.
 
     It is kept beside the corrections, so that only labels that are new are read.
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import math
 import re
 from collections.abc import Callable, Iterator, Mapping
@@ -15,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lsu_seg.review.errors import ReviewError
-from lsu_seg.review.returned import Layers, Returned, check_size
+from lsu_seg.review.returned import Layers, Returned, check_size, mask_file
 from lsu_seg.review.tasks import name_and_label
 from lsu_seg.review.to_cvat import COMMENT
 
@@ -156,16 +155,7 @@ def read_masks(place: str, names: list[str], read: Callable[[str], bytes]) -> It
 
 
 def _colours(place: str, read: Callable[[], bytes], colours: Mapping[int, str], height: int, width: int) -> Layers:
-    from PIL import Image
-
-    try:
-        with Image.open(io.BytesIO(read())) as image:
-            check_size(place, image.size, (width, height))
-            pixels = np.asarray(image.convert("RGB")).astype(np.int64)
-    except ReviewError:  # a ValueError, too
-        raise
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        raise ReviewError(f"{place}: its mask cannot be read ({error}); export again") from error
+    pixels = mask_file(place, read, height, width, "RGB").astype(np.int64)
     values = pixels[..., 0] << 16 | pixels[..., 1] << 8 | pixels[..., 2]
     for value in np.unique(values).tolist():
         if value not in colours:

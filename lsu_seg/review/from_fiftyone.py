@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lsu_seg.review.errors import ReviewError
-from lsu_seg.review.returned import Layers, Returned, check_size
+from lsu_seg.review.returned import Layers, Returned, check_size, mask_file
 from lsu_seg.review.tasks import name_and_label
 from lsu_seg.review.to_fiftyone import FIELD
 
@@ -73,15 +73,13 @@ def _layers(
     height: int,
     width: int,
 ) -> Layers:
-    from PIL import Image
-
     try:
         values = _mask(place, label, read_file, height, width)
         if values.ndim != 2:
             raise ValueError(f"it has {values.ndim} dimensions")
     except ReviewError:  # a ValueError, too
         raise
-    except (*_DAMAGED, Image.DecompressionBombError) as error:
+    except _DAMAGED as error:
         raise ReviewError(f"{place}: its mask cannot be read ({error}); {_EXPECTED}") from error
     for value in np.unique(values).tolist():
         if value and value not in targets:
@@ -93,12 +91,8 @@ def _layers(
 def _mask(
     place: str, label: Mapping[str, Any], read_file: Callable[[str], bytes], height: int, width: int
 ) -> NDArray[Any]:
-    from PIL import Image
-
     if label.get("mask_path"):
-        with Image.open(io.BytesIO(read_file(label["mask_path"]))) as image:
-            check_size(place, image.size, (width, height))
-            return np.asarray(image)
+        return mask_file(place, lambda: read_file(label["mask_path"]), height, width)
     mask = label["mask"]
     data = mask["$binary"] if isinstance(mask, Mapping) else mask
     text = data["base64"] if isinstance(data, Mapping) else data

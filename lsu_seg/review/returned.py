@@ -1,10 +1,11 @@
-"""What comes back from a tool: of each image the classes that are painted on it, and who painted them."""
+"""What comes back from a tool: the classes that are painted on each image, and who painted them."""
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -50,6 +51,28 @@ def check_size(place: str, found: tuple[object, object], expected: tuple[int, in
             f"{place}: it is {found[0]}x{found[1]} there, and the label {expected[0]}x{expected[1]}: images must not be"
             " resized or turned in the tool"
         )
+
+
+def mask_file(place: str, read: Callable[[], bytes], height: int, width: int, mode: str = "") -> NDArray[Any]:
+    """The pixels of the file of a mask. It is unpacked only if it has the size of the label.
+
+    Args:
+        read: its bytes. mode: a mode of Pillow, to convert the pixels to; empty: as they are.
+
+    Raises:
+        ReviewError: it is damaged, or of another size.
+    """
+    from PIL import Image, UnidentifiedImageError
+
+    try:
+        with Image.open(io.BytesIO(read())) as image:
+            check_size(place, image.size, (width, height))
+            return np.asarray(image.convert(mode) if mode else image)
+    except ReviewError:  # a ValueError, too
+        raise
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        what = "it is no image" if isinstance(error, UnidentifiedImageError) else error
+        raise ReviewError(f"{place}: its mask cannot be read ({what}); export again") from error
 
 
 def painted(returned: Returned, constraint: Constraint, shown: NDArray[np.int64]) -> NDArray[np.int64]:

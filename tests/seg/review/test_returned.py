@@ -123,6 +123,15 @@ def test_segmentation_masks(labelled: Reviewed, tmp_path: Path) -> None:
         label_of(labelled, segmentation_masks(path, (1, 2, 3), labelmap=""))
 
 
+def test_a_mask_that_is_no_image(labelled: Reviewed, tmp_path: Path) -> None:
+    folder = fiftyone(tmp_path / "a", np.zeros(SHOWN.shape, np.uint8), is_file=True)
+    (folder / "mask.png").write_bytes(b"x")
+    with pytest.raises(
+        ReviewError, match=r"sample `park__.*`: its mask cannot be read \(it is no image\); export again"
+    ):
+        label_of(labelled, folder)
+
+
 def test_a_class_background_is_a_class(labelled: Reviewed, tmp_path: Path) -> None:
     """Of CVAT's masks. Elsewhere, `background` is the name of what nobody painted."""
     constraint = lsu_onto.load("park", "tiny", [str(labelled.root / "tax")])
