@@ -66,8 +66,8 @@ def decode(
     void = void_index(num_classes)
     labels = np.empty((height, width), np.uint8 if void < 256 else np.uint16)
     confidence = np.empty((height, width), np.float32)
-    sets, total = sets_of(allowed, void), np.float32(sum(view.weight for view in views))
-    arrays = [Arrays.of(view, sets, float(np.float32(view.weight) / total)) for view in views]
+    sets, total = sets_of(allowed, void), sum(view.weight for view in views)
+    arrays = [Arrays.of(view, sets, float(np.float32(view.weight / total))) for view in views]
     for i, (view, array) in enumerate(zip(views, arrays, strict=True)):
         array.check_small(i, view, image_name)
     if not rows.size:

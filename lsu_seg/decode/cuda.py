@@ -29,6 +29,9 @@ from lsu_seg.runtime.transfer import to_device, to_host
 _MEMBER = 1 << 15
 """See `cuda_kernels.py`."""
 
+_WEAK = 1 << 16
+"""At most so many pixels are decided in float64 at a time: 100 channels of them are 50 MiB."""
+
 
 def decode(
     views: Sequence[View | QueryView],
@@ -133,15 +136,17 @@ class Launched:
     """Whether pixels were decided anew, in float64. Known after the result of `report`."""
 
     def _decide_weak_pixels(self) -> None:
-        y, x = (self.confidence < 0).nonzero().unbind(1)
         y0, y1, ya, x0, x1, xa = self.steps
-        steps = (y0[:, y], y1[:, y], ya[:, y], x0[:, x], x1[:, x], xa[:, x])
-        pixels = [_sampled(v, *(s[i] for s in steps)) for i, v in enumerate(self.views)]
-        exact = reference.decode(pixels, self.rows[y, x][None], self.allowed, None, self.image_name)
-        below = exact.confidence[0] < (-1.0 if self.threshold is None else self.threshold)
         void = void_index(self.allowed.shape[1] - 1)
-        self.labels[y, x] = torch.where(below, void, exact.labels[0]).to(self.labels.dtype)
-        self.confidence[y, x] = exact.confidence[0]
+        # A part at a time: if no channel of a map may be what the annotation allows, it may be every pixel.
+        for some in (self.confidence < 0).nonzero().split(_WEAK):
+            y, x = some.unbind(1)
+            steps = (y0[:, y], y1[:, y], ya[:, y], x0[:, x], x1[:, x], xa[:, x])
+            pixels = [_sampled(v, *(s[i] for s in steps)) for i, v in enumerate(self.views)]
+            exact = reference.decode(pixels, self.rows[y, x][None], self.allowed, None, self.image_name)
+            below = exact.confidence[0] < (-1.0 if self.threshold is None else self.threshold)
+            self.labels[y, x] = torch.where(below, void, exact.labels[0]).to(self.labels.dtype)
+            self.confidence[y, x] = exact.confidence[0]
 
 
 def launch(
@@ -416,9 +421,9 @@ def _sampled(view: View | QueryView, *steps: Tensor) -> View | QueryView:
 
     def at(maps: Tensor) -> Tensor:
         y0, y1, ya, x0, x1, xa = steps
-        maps = maps.detach().double()
-        upper = torch.lerp(maps[:, y0, x0], maps[:, y0, x1], xa.double())
-        lower = torch.lerp(maps[:, y1, x0], maps[:, y1, x1], xa.double())
+        maps = maps.detach()
+        upper = torch.lerp(maps[:, y0, x0].double(), maps[:, y0, x1].double(), xa.double())
+        lower = torch.lerp(maps[:, y1, x0].double(), maps[:, y1, x1].double(), xa.double())
         return torch.lerp(upper, lower, ya.double())[:, None]
 
     if isinstance(view, QueryView):

@@ -122,7 +122,20 @@ def make_job(
         np.stack([c.left for c in columns]),
         np.stack([c.right for c in columns]),
     )
+    sets = sets._replace(silent=_silent(arrays, sets))
     return Job(rule, sets, steps, np.array([array.record(width) for array in arrays]))
+
+
+def _silent(arrays: Sequence[Arrays], sets: Sets) -> NDArray[np.bool_]:
+    """The sets that no view has evidence for, whatever its maps hold, because no channel may be any of their elements."""
+    silent = np.ones(len(sets.members), bool)
+    for array in arrays:
+        if array.log_shares is None or len(array.log_shares) < len(silent):  # without a map
+            return np.zeros(len(silent), bool)
+        has_some = (array.log_shares > -np.inf).any(2)
+        has_some[:, -1] |= array.mass is not None
+        silent &= ~(has_some & sets.members).any(1)
+    return silent
 
 
 @lru_cache(64)
@@ -212,4 +225,5 @@ def _sets(allowed: bytes, columns: int, void: int) -> Sets:
         is_open=is_open.astype(np.int32),
         order=np.argsort(~members, axis=1, kind="stable").astype(np.int32),
         members=distinct,
+        silent=np.zeros(len(distinct), bool),
     )

@@ -48,6 +48,7 @@ class Sets(NamedTuple):
     is_open: NDArray[np.int32]  # [U]: 1 if the set also contains void
     order: NDArray[np.int32]  # [U, K]: the set's classes, ascending, then all others
     members: NDArray[np.bool_]  # [U, K+1]
+    silent: NDArray[np.bool_]  # [U]: no view can have evidence for any element of the set
 
 
 class Steps(NamedTuple):

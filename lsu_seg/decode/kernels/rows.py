@@ -259,7 +259,9 @@ def _decide_sums(y, num_tiles, out, confidence, job, space):
         at += len(sums)
         share_out(sums, asked.order[: asked.size], num_classes, label, sure, space.tile.value)
         for i in range(tile.end - tile.begin):
-            if not space.tile.value[i] >= TINY:
+            if job.sets.silent[u]:  # not pixel by pixel: it may be the whole image
+                label[i], sure[i] = asked.order[0], _f(0.0)
+            elif not space.tile.value[i] >= TINY:
                 x = space.row.places[tile.begin + i] if tile.collected else tile.begin + i
                 label[i], share = exact_pixel(x, y, job.views, job.steps, asked, space.tile.log_p, space.tile.log_view)
                 sure[i] = min(_f(share), _f(1.0))

@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from helpers.decoding import problems, tensor_view
 from helpers.examples import examples
 from lsu_seg.decode import QueryView, View, cpu, reference
+from lsu_seg.decode.inputs import Arrays, make_job, rule_of, sets_of
 from lsu_seg.decode.soft import top_k
 
 VOID = 255
@@ -89,12 +90,33 @@ def test_without_any_evidence_the_lowest_channel_is_taken_with_confidence_0() ->
     assert decided([other], {WALK, GRASS}) == (WALK, 0.0)
     assert decided([other], {WALK, GRASS}, threshold=0.1) == (VOID, 0.0)
     assert decided([other], {WALK, GRASS, "void"}) == (VOID, 1.0)
+    assert decided([other, replace(other, void=np.float32([[0.2]]))], {WALK, GRASS}) == (WALK, 0.0)
+    assert decided([other, replace(other, to=None, logits=view(0.1, 0.2, 0.3, 0.4).logits)], {WALK, GRASS})[0] == GRASS
     labels, confidence = reference.decode_unconstrained(
         [tensor_view(view(0.5, 0.5, to=goes_to({"void"}, {"void"})))], (1, 1)
     )
     assert (labels.item(), confidence.item()) == (0, 0.0)
     classes, shares = top_k([tensor_view(other)], np.zeros((1, 1), np.int16), goes_to({WALK, GRASS}), 2)
     assert (classes[:, 0, 0].tolist(), shares[:, 0, 0].tolist()) == ([VOID, VOID], [0, 0])
+
+
+def test_a_large_region_that_no_teacher_knows_is_not_decoded_pixel_by_pixel() -> None:
+    """Each pixel took as long as 300 others. What no channel may be is known from the map alone."""
+    other = view(0.5, 0.5, to=goes_to({CAR}, {"void"}))
+    allowed = goes_to({WALK, GRASS}, {WALK, GRASS, "void"}, {CAR, GRASS})
+    sets = sets_of(allowed, VOID)
+
+    def silent(*views: View | QueryView) -> list[bool]:
+        arrays = [Arrays.of(v, sets, 1 / len(views)) for v in views]
+        job = make_job(views, arrays, (1, 1), rule_of(arrays, 1, VOID, None), sets, "")
+        return job.sets.silent[sets.of_row[1:]].tolist()
+
+    assert silent(other) == [True, False, False]
+    assert silent(other, replace(other, to=goes_to({WALK}, {"void"}))) == [False, False, False]
+    assert silent(other, view(0.1, 0.2, 0.3, 0.4)) == [False, False, False]
+    masks = QueryView(np.zeros((2, 3), np.float32), np.zeros((2, 1, 1), np.float32), to=other.to)
+    assert silent(masks, other) == [True, False, False]
+    assert silent(replace(masks, to=None, classes=np.zeros((2, K + 1), np.float32))) == [False, False, False]
 
 
 @settings(max_examples=examples(60))
