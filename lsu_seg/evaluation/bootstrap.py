@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,13 +30,13 @@ def resample_views(views: Mapping[str, NDArray[np.int32]], stream: int = 0) -> d
         return {}
     flat = [sums.reshape(len(sums), math.prod(sums.shape[1:])) for sums in views.values()]
     ends = np.cumsum([part.shape[1] for part in flat])[:-1]
-    parts = np.split(resample(np.concatenate(flat, 1), stream), ends, axis=1)
+    parts = np.split(resample(np.concatenate(flat, 1, dtype=np.float64), stream), ends, axis=1)
     return {
         name: part.reshape(RESAMPLES, *sums.shape[1:]) for (name, sums), part in zip(views.items(), parts, strict=True)
     }
 
 
-def resample(sums: NDArray[np.int32], stream: int = 0) -> NDArray[np.float64]:
+def resample(sums: NDArray[Any], stream: int = 0) -> NDArray[np.float64]:
     """Sums over images drawn with replacement: `[n, ...]` -> `[RESAMPLES, ...]`.
 
     The same number of images and the same `stream` give the same draws, so that two models' metrics can be paired.
@@ -44,7 +45,7 @@ def resample(sums: NDArray[np.int32], stream: int = 0) -> NDArray[np.float64]:
     ((1000, 2), 0.0)
     """
     n = len(sums)
-    flat = sums.reshape(n, math.prod(sums.shape[1:])).astype(np.float64)
+    flat = sums.reshape(n, math.prod(sums.shape[1:])).astype(np.float64, copy=False)
     rng = np.random.default_rng([SEED, stream])
     totals = np.zeros((RESAMPLES, flat.shape[1]))
     step = max(1, min(50, _WEIGHTS // max(1, n)))

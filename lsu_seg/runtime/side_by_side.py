@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TypeVar
 
-from lsu_seg.runtime.processes import can_fork, cores
+from lsu_seg.runtime.processes import ProcessError, can_fork, cores
 
 _Item = TypeVar("_Item")
 _Result = TypeVar("_Result")
@@ -28,11 +29,15 @@ def side_by_side(
     Args:
         function: its results must be picklable; what it raises is raised here.
         processes: None: as many as there are cores, but fewer for few items, and none where processes cannot be forked
-            or torch is not installed.
+            (a worker of a DataLoader has none of its own) or torch is not installed.
+
+    Raises:
+        ProcessError: a process ended without a result.
     """
     if processes is None:
         ranks = int(os.environ.get("LOCAL_WORLD_SIZE", 1))
-        processes = min(cores() // ranks, len(items) // _FEWEST, _MOST) if can_fork() else 1
+        forks = can_fork() and not multiprocessing.current_process().daemon
+        processes = min(cores() // ranks, len(items) // _FEWEST, _MOST) if forks else 1
     if processes > 1:
         try:
             import torch
@@ -49,9 +54,19 @@ def side_by_side(
         multiprocessing_context="fork",
         generator=torch.Generator(),
     )
-    for index, (done, result) in enumerate(loader):
+    for item, (done, result) in zip(items, _results(loader), strict=True):
         # What failed is done once more here: not every error can be sent between processes.
-        yield result if done else function(items[index])
+        yield result if done else function(item)
+
+
+def _results(loader: Any) -> Iterator[tuple[bool, Any]]:
+    try:
+        yield from loader
+    except RuntimeError as error:  # errors of the function are results
+        raise ProcessError(
+            "one of several processes that share the work ended without a result, as when memory runs out and Linux"
+            " ends it; to use one process, start the command with `taskset -c 0`"
+        ) from error
 
 
 class _Mapped:

@@ -126,8 +126,7 @@ def look_at_image(path: Path, decode: bool = False, max_pixels: int = MAX_PIXELS
                     image.load()
                 out |= {"decoded": True, **({} if whole else _bits(data, image))}
         if out.get("decoded") and image.format == "PNG" and not whole:
-            with Image.open(io.BytesIO(data)) as again:
-                again.verify()  # the checksums of the pixels, which `load` does not look at
+            _verify(data)
     except LabelFileError as error:
         return {"image": str(error), **_of_today(error)}
     except MemoryError as error:
@@ -139,17 +138,28 @@ def look_at_image(path: Path, decode: bool = False, max_pixels: int = MAX_PIXELS
     return out
 
 
+def _verify(png: bytes) -> None:
+    """Look at the checksums of the pixels, which `load` does not."""
+    with Image.open(io.BytesIO(png)) as image:
+        image.verify()
+
+
 def _exif(image: Image.Image, data: bytes) -> Image.Exif:
     """The EXIF of an image.
 
     Pillow decodes a PNG to look behind its pixels. Where the file is whole, and nothing is there, that is left out.
+
+    Raises:
+        Exception: a PNG that was cut off or has a wrong checksum, in the words that decoding it gets.
     """
     if image.format != "PNG":
         return image.getexif()
     try:
         parts = list(png_chunks(data))
     except ValueError:
-        return image.getexif()  # which says what is wrong with it, if it cannot be decoded
+        image.load()
+        _verify(data)  # Pillow may decode it all the same, and OpenCV does not
+        raise
     pixels = max((end for name, _, end in parts if name == b"IDAT"), default=0)
     behind = (name == b"eXIf" or data.startswith(_TEXTS, start) for name, start, _ in parts if start > pixels)
     return image.getexif() if any(behind) or not pixels else Image.Image.getexif(image)

@@ -161,7 +161,7 @@ def _bar(model: str, title: str, one: dict[str, Any], difference: dict[str, Any]
 
 def _percent(share: float) -> str:
     value = 100 * share
-    return "<0.1".replace("<", "&lt;") if 0 < value < 0.1 else f"{value:.1f}"
+    return "&lt;0.1" if 0 < value < 0.1 else f"{value:.1f}"
 
 
 def matrices(judged: Judged, titles: Mapping[str, str]) -> str:

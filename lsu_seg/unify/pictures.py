@@ -91,7 +91,7 @@ def _paint_targets(
 
 def _scaled(pixels: NDArray[np.uint8], smooth: bool) -> Image.Image:
     image = Image.fromarray(pixels)
-    size = (_WIDTH, round(image.height * _WIDTH / image.width))
+    size = (_WIDTH, max(1, round(image.height * _WIDTH / image.width)))
     return image.resize(size, Image.Resampling.LANCZOS if smooth else Image.Resampling.NEAREST)
 
 

@@ -13,6 +13,7 @@ from helpers.tiny import write_park, write_tax
 from lsu_seg.data.datasets import TaxDataset
 from lsu_seg.label_files import LabelFileError
 from lsu_seg.runtime import side_by_side as module
+from lsu_seg.runtime.processes import ProcessError
 from lsu_seg.runtime.side_by_side import side_by_side
 
 
@@ -44,6 +45,31 @@ def test_an_error_is_that_of_the_item() -> None:
     assert [next(results)[0] for _ in range(2)] == [1, 4]
     with pytest.raises(OddError, match=r"^7 is odd$"):
         next(results)
+
+
+def ends(number: int) -> int:
+    os._exit(3)
+
+
+def test_a_process_that_ends_is_an_error_that_says_so() -> None:
+    with pytest.raises(ProcessError, match="ended without a result"):
+        list(side_by_side(ends, [1, 2], processes=2))
+
+
+class Nested(torch.utils.data.Dataset[int]):
+    """Works on many items in a worker of a DataLoader, as a dataset does that is first used there."""
+
+    def __len__(self) -> int:
+        return 1
+
+    def __getitem__(self, index: int) -> int:
+        return sum(side_by_side(abs, range(200)))
+
+
+def test_a_worker_of_a_loader_works_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "cores", lambda: 4)
+    loader = torch.utils.data.DataLoader(Nested(), None, num_workers=1, multiprocessing_context="fork")
+    assert list(loader) == [sum(range(200))]
 
 
 def test_labels_are_counted_by_several_processes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

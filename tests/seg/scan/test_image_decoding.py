@@ -45,7 +45,7 @@ def test_a_small_jpeg_tells_what_the_whole_one_does(tmp_path: Path, options: dic
 
 @pytest.mark.parametrize("done", [0, loops.WORTH])
 @pytest.mark.parametrize("decode", [False, True])
-def test_a_damaged_png_gets_the_words_of_pillow(
+def test_a_damaged_png_gets_the_words_of_pillow_decoded_or_not(
     tmp_path: Path, done: int, decode: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     file = tmp_path / "a.png"
@@ -56,7 +56,14 @@ def test_a_damaged_png_gets_the_words_of_pillow(
         with monkeypatch.context() as patched:
             patched.setattr(collect, "plain_png", lambda *_: None)
             patched.setattr(collect, "_exif", lambda image, _: image.getexif())
-            assert look_at_image(file, decode) == ours
+            pillows = look_at_image(file, decode=True)
+        if "image" in pillows:
+            assert ours == pillows
+        elif data == encoded("PNG"):
+            assert ours == {"image_size": [64, 48], **({"decoded": True} if decode else {})}
+        else:
+            # Pillow does not look at the last bytes; OpenCV refuses the file.
+            assert "truncated after" in ours["image"] or "wrong checksum" in ours["image"]
 
 
 def exif() -> Image.Exif:

@@ -88,13 +88,17 @@ def test_a_sample_is_decoded_and_all_with_deep(tmp_path: Path) -> None:
     missed = next(json.loads(line)["key"] for line in before[1:] if "decoded" not in json.loads(line)["record"])
     path = tmp_path / "data" / f"{missed.replace('labels', 'images')}.png"
     path.write_bytes(path.read_bytes()[:-20])
+    assert look(tmp_path)[1]["image"].count == 1, "its checksums are wrong"
+    path.write_bytes(pngs.SIGNATURE + pngs.header(40, 24, 8, 2) + pngs.chunk(b"IDAT", b"none") + pngs.chunk(b"IEND"))
     assert "image" not in look(tmp_path)[1]
     label = tmp_path / "data" / f"{missed}.png"
     (tmp_path / "unread").write_bytes(label.read_bytes())
     report, findings = look(tmp_path, deep=True, jobs=2)
     assert (report.decoded, findings["image"].count) == (n, 1)
     assert shares(report)[0].endswith("; all images decoded")
-    assert len(state.read_text().splitlines()) == len(before) + 1 + 5  # the changed pair, and those not decoded before
+    assert (
+        len(state.read_text().splitlines()) == len(before) + 2 + 5
+    )  # the pair that changed twice, and those not decoded before
     assert look(tmp_path)[0] == report
     assert report == scan(
         str(tmp_path / "tax/park.tax"), tmp_path / "data", ["train"], work_dir=tmp_path / "2", deep=True, jobs=1
