@@ -127,12 +127,12 @@ def make_job(
 
 
 def _silent(arrays: Sequence[Arrays], sets: Sets) -> NDArray[np.bool_]:
-    """The sets that no view has evidence for, whatever its maps hold, because no channel may be any of their elements."""
+    """The sets of whose elements no view's channels may be any, so that there is no evidence, whatever the maps hold."""
     silent = np.ones(len(sets.members), bool)
     for array in arrays:
         if array.log_shares is None or len(array.log_shares) < len(silent):  # without a map
             return np.zeros(len(silent), bool)
-        has_some = (array.log_shares > -np.inf).any(2)
+        has_some = np.asarray((array.log_shares > -np.inf).any(2))
         has_some[:, -1] |= array.mass is not None
         silent &= ~(has_some & sets.members).any(1)
     return silent
