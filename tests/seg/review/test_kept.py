@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import itertools
-import json
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 
 from helpers.output_folder import KEYS, MANIFEST, PALETTE, RECORD, arrays
-from helpers.reviewed import GREEN, TREE, Reviewed, corrected
-from helpers.tiny import CLASSES, VOID
-from lsu_seg.pseudo.corrections import Corrections, Line, has_corrections
-from lsu_seg.pseudo.errors import OutputError
+from helpers.tiny import VOID
+from lsu_seg.pseudo.corrections import Corrections, Line
 from lsu_seg.pseudo.label import Correction, Label
 from lsu_seg.pseudo.output import OutputFolder
 from lsu_seg.pseudo.records import Records, checksum
@@ -74,67 +70,3 @@ def test_a_record_that_is_made_anew_counts_whoever_made_the_first(tmp_path: Path
         records.append({"key": "a", "files": next(files)})
         records.close()
     assert Records(tmp_path, 0).made["a"].label() == "2" * 64
-
-
-def test_an_import_that_was_stopped_is_done_again(world: Reviewed, monkeypatch: pytest.MonkeyPatch) -> None:
-    before = world.label("a1")
-    green = world.rows["a1"] == GREEN
-    returned = corrected(world.export(), {"a1": lambda labels: np.where(green, TREE, labels)})
-    with monkeypatch.context() as patch:
-        patch.setattr(OutputFolder, "correct", stopped)
-        result = world.command("import", returned, "--work", world.root / "labels")
-    assert result.exit_code == 130
-    assert "interrupted; what is written is kept, and the same command goes on after it" in result.output
-    assert (world.label("a1") == before).all()
-    assert not has_corrections(world.root / "labels")
-    world.take(returned)
-    assert (world.label("a1") == np.where(green, TREE, before)).all()
-    assert has_corrections(world.root / "labels")
-
-
-def test_an_import_that_was_stopped_before_its_file_was_there_is_done_again(
-    world: Reviewed, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    tasks = world.export(images=1)
-    (image,) = json.loads((tasks / "review.json").read_text())["images"]
-    key, stem = image["key"], Path(image["key"]).stem
-    before, green, thing = world.label(stem), world.rows[stem] == GREEN, world.rows[stem] == 3
-    world.take(corrected(tasks, {stem: lambda labels: np.where(green, TREE, labels)}))
-    returned = corrected(tasks, {stem: lambda labels: np.where(thing, VOID, labels)})
-    with monkeypatch.context() as patch:
-        patch.setattr("lsu_seg.pseudo.corrections.write_atomic", stopped)
-        assert world.command("import", returned, "--work", world.root / "labels").exit_code == 130
-    corrections = Corrections(world.corrections, "tiny v1", CLASSES)
-    with pytest.raises(OutputError, match="import them again"):
-        corrections.of(key)
-    _, earlier = corrections.in_place(key)
-    assert earlier is not None
-    assert (earlier.pixels == (green & (before != TREE))).all()
-    world.take(returned)
-    assert (world.label(stem) == np.where(thing, VOID, before)).all()
-
-
-def test_an_import_does_not_replace_what_another_one_takes_meanwhile(
-    world: Reviewed, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    green = world.rows["a1"] == GREEN
-    tasks = world.export()
-    first = corrected(tasks, {"a1": lambda labels: np.where(green, TREE, labels)}).rename(tasks / "first.xml")
-    second = corrected(tasks, {"a1": lambda labels: np.full_like(labels, VOID)})
-
-    def after_another(*arguments: Any, **options: Any) -> OutputFolder:
-        patch.undo()
-        world.take(first)
-        return OutputFolder(*arguments, **options)
-
-    with monkeypatch.context() as patch:
-        patch.setattr("lsu_seg.review.take.OutputFolder", after_another)
-        assert "another import has corrected some of these images meanwhile (labels/train/a0, " in world.refused(second)
-    assert (world.label("a1")[green] == TREE).all()
-    result = world.command("import", second, "--work", world.root / "labels", json_=False)
-    assert "warning: nothing is painted on 1 images, so their pixels are void now" in result.output
-    assert (world.label("a1") == VOID).all()
-
-
-def stopped(*_: object) -> None:
-    raise KeyboardInterrupt

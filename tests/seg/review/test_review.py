@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,6 +15,8 @@ from helpers.reviewed import CAR, GRASS, GREEN, SKY, TREE, Edit, Reviewed, corre
 from helpers.tiny import CLASSES, VOID, read
 from lsu_seg.export.run import export_dataset
 from lsu_seg.pseudo.corrections import Corrections, corrections_of, corrections_state, has_corrections
+from lsu_seg.pseudo.errors import OutputError
+from lsu_seg.pseudo.output import OutputFolder
 from lsu_seg.pseudo.records import finished, read_records
 from lsu_seg.pseudo.sample import read_sample
 from lsu_seg.review import TOOLS
@@ -214,9 +217,34 @@ def test_corrections_survive_a_new_labelling(world: Reviewed, capfd: pytest.Capt
     assert not world.path("a2", "uncorrected").exists()
 
 
-def test_other_classes_and_damaged_corrections_are_refused(world: Reviewed) -> None:
-    from lsu_seg.pseudo.errors import OutputError
+def test_mistakes_are_refused_and_nothing_is_taken(labelled: Reviewed, tmp_path: Path) -> None:
+    before, tasks = labelled.tree(), labelled.export("labelstudio")
+    other, first, second = json.loads((tasks / "tasks.json").read_text())
+    other["data"]["name"] = "other"
+    first["data"]["label_sha256"] = "0" * 64
+    for number, task in enumerate((other, first, second)):
+        task |= {"id": number, "annotations": [{"result": []}]}
+    (tmp_path / "a.json").write_text(json.dumps([other, first, second, second]))
+    message = labelled.refused(tmp_path / "a.json")
+    assert "a.json: nothing is taken; problems: 3" in message
+    assert "task 0: no image of" in message
+    assert (
+        "has the name `other`; name all folders that were exported (`--work`), and leave files their names" in message
+    )
+    assert "was shown with another label than that of the latest export" in message
+    assert f"task 2: `{second['data']['name']}` is there twice; leave one of the two out" in message
+    assert "--clip" not in message  # would not help
+    third = {**second, "annotations": []}
+    (tmp_path / "a.json").write_text(json.dumps([third]))
+    assert "no image in it has been looked at; submit or save them" in labelled.refused(tmp_path / "a.json")
+    assert "these are the tasks of `lsu-seg review export`" in labelled.refused(
+        labelled.export("cvat", name="as they were")
+    )
+    assert labelled.tree() == before
+    assert not list(labelled.corrections.glob("labels/**/*.png"))
 
+
+def test_other_classes_and_damaged_corrections_are_refused(world: Reviewed) -> None:
     world.take(corrected(world.export(), {"a1": painting(world, "a1", GREEN, TREE)}))
     with pytest.raises(OutputError, match=r"has corrections in the classes of `tiny v1`, and the labels are in those"):
         Corrections(world.corrections, "tiny v2", ["road"])
@@ -237,3 +265,67 @@ def test_corrections_lie_where_no_new_labelling_removes_them(tmp_path: Path) -> 
     (stage / "stage.json").write_text("{}")
     assert corrections_of(stage / "constrained") == tmp_path / "work/corrections/town"
     assert corrections_state(stage / "constrained") == []
+
+
+def test_an_import_that_was_stopped_is_done_again(world: Reviewed, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = world.label("a1")
+    green = world.rows["a1"] == GREEN
+    returned = corrected(world.export(), {"a1": lambda labels: np.where(green, TREE, labels)})
+    with monkeypatch.context() as patch:
+        patch.setattr(OutputFolder, "correct", stopped)
+        result = world.command("import", returned, "--work", world.root / "labels")
+    assert result.exit_code == 130
+    assert "interrupted; what is written is kept, and the same command goes on after it" in result.output
+    assert (world.label("a1") == before).all()
+    assert not has_corrections(world.root / "labels")
+    world.take(returned)
+    assert (world.label("a1") == np.where(green, TREE, before)).all()
+    assert has_corrections(world.root / "labels")
+
+
+def test_an_import_that_was_stopped_before_its_file_was_there_is_done_again(
+    world: Reviewed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tasks = world.export(images=1)
+    (image,) = json.loads((tasks / "review.json").read_text())["images"]
+    key, stem = image["key"], Path(image["key"]).stem
+    before, green, thing = world.label(stem), world.rows[stem] == GREEN, world.rows[stem] == 3
+    world.take(corrected(tasks, {stem: lambda labels: np.where(green, TREE, labels)}))
+    returned = corrected(tasks, {stem: lambda labels: np.where(thing, VOID, labels)})
+    with monkeypatch.context() as patch:
+        patch.setattr("lsu_seg.pseudo.corrections.write_atomic", stopped)
+        assert world.command("import", returned, "--work", world.root / "labels").exit_code == 130
+    corrections = Corrections(world.corrections, "tiny v1", CLASSES)
+    with pytest.raises(OutputError, match="import them again"):
+        corrections.of(key)
+    _, earlier = corrections.in_place(key)
+    assert earlier is not None
+    assert (earlier.pixels == (green & (before != TREE))).all()
+    world.take(returned)
+    assert (world.label(stem) == np.where(thing, VOID, before)).all()
+
+
+def test_an_import_does_not_replace_what_another_one_takes_meanwhile(
+    world: Reviewed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    green = world.rows["a1"] == GREEN
+    tasks = world.export()
+    first = corrected(tasks, {"a1": lambda labels: np.where(green, TREE, labels)}).rename(tasks / "first.xml")
+    second = corrected(tasks, {"a1": lambda labels: np.full_like(labels, VOID)})
+
+    def after_another(*arguments: Any, **options: Any) -> OutputFolder:
+        patch.undo()
+        world.take(first)
+        return OutputFolder(*arguments, **options)
+
+    with monkeypatch.context() as patch:
+        patch.setattr("lsu_seg.review.take.OutputFolder", after_another)
+        assert "another import has corrected some of these images meanwhile (labels/train/a0, " in world.refused(second)
+    assert (world.label("a1")[green] == TREE).all()
+    result = world.command("import", second, "--work", world.root / "labels", json_=False)
+    assert "warning: nothing is painted on 1 images, so their pixels are void now" in result.output
+    assert (world.label("a1") == VOID).all()
+
+
+def stopped(*_: object) -> None:
+    raise KeyboardInterrupt

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -13,12 +14,19 @@ from helpers.reviewed import GREEN, TREE, Reviewed
 from helpers.tiny import CLASSES, VOID
 
 
+def needs(package: str) -> pytest.MarkDecorator:
+    """Skip where a package is missing, before anything is labelled."""
+    return pytest.mark.skipif(find_spec(package) is None, reason=f"pip install {package.replace('_', '-')}")
+
+
 def stem_of(name: str) -> str:
     return name.rpartition("__")[2].partition(".")[0]
 
 
+@needs("datumaro")
 def test_datumaro_reads_what_cvat_would_and_we_read_what_it_writes(world: Reviewed) -> None:
-    dm = pytest.importorskip("datumaro", reason="pip install datumaro")
+    import datumaro as dm
+
     tasks = world.export("cvat")
     dataset = dm.Dataset.import_from(str(tasks), "cvat")
     assert [label.name for label in dataset.categories()[dm.AnnotationType.label]] == CLASSES
@@ -47,8 +55,9 @@ def test_datumaro_reads_what_cvat_would_and_we_read_what_it_writes(world: Review
             assert (world.label(stem) == np.where(rows == GREEN, TREE, before[stem])).all()
 
 
+@needs("label_studio_sdk")
 def test_label_studio_reads_our_brushes_and_we_read_its(world: Reviewed) -> None:
-    brush = pytest.importorskip("label_studio_sdk.converter.brush", reason="pip install label-studio-sdk")
+    from label_studio_sdk.converter import brush
     from label_studio_sdk.label_interface import LabelInterface
 
     tasks = world.export("labelstudio")
@@ -80,10 +89,11 @@ def test_label_studio_reads_our_brushes_and_we_read_its(world: Reviewed) -> None
         assert (world.label(stem) == np.where(rows == GREEN, TREE, before[stem])).all()
 
 
+@needs("fiftyone")
 def test_fiftyone_imports_our_folder_and_we_read_its_masks(world: Reviewed, monkeypatch: pytest.MonkeyPatch) -> None:
     """By its own importer. A dataset of its own would need its database, which not every machine has."""
     monkeypatch.setitem(os.environ, "FIFTYONE_DO_NOT_TRACK", "true")
-    fo = pytest.importorskip("fiftyone", reason="pip install fiftyone")
+    import fiftyone as fo
     import fiftyone.utils.data as foud
     from bson import json_util
 
