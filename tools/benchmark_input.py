@@ -41,6 +41,10 @@ def write_files(folder: Path, data: str | None) -> None:
 
     rng = np.random.default_rng(0)
     real = sorted(Path(data).rglob("*_labelIds.png"))[:IMAGES] if data else []
+    if data and len(real) < IMAGES:
+        raise click.UsageError(
+            f"--data: below {data} are {len(real)} files `*_labelIds.png`; expected {IMAGES} or more"
+        )
     for i in range(IMAGES):
         if real:
             labels = np.array(Image.open(real[i]))

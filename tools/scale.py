@@ -97,6 +97,8 @@ def measure(work: Path, images: int, processes: list[int], labelled: int | None 
     steps += [(f"evaluation, {number}", partial(world.evaluate, number)) for number in processes]
     results = work / "scale.jsonl"
     kept = [json.loads(line) for line in results.read_text().splitlines()] if results.exists() else []
+    if other := next((row["images"] for row in kept if row["images"] != images), None):
+        raise SystemExit(f"error: {results} has figures of {other} images; give `--images {other}`, or another folder")
     for name, step in steps:
         if not any(row["step"] == name for row in kept):
             start = time.monotonic()

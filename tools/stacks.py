@@ -18,6 +18,7 @@ import json
 import os
 import platform
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -177,7 +178,10 @@ def run_stack(name: str, stack: Stack, work: Path, pytest_options: Sequence[str]
     if not report.exists():
         last = (log.read_text().strip().splitlines() or [""])[-1]
         return result._replace(problem=f"pytest ended with {code}: {last}; see {log}", outcome="failed")
-    return with_counts(result, report.read_text(encoding="utf-8"))
+    result = with_counts(result, report.read_text(encoding="utf-8"))
+    if code and result.outcome == "passed":  # interrupted, or broken off by an error of its own
+        result = result._replace(problem=f"pytest ended with {code}; see {log}", outcome="failed")
+    return result
 
 
 VERSIONS = """
@@ -308,7 +312,7 @@ def main() -> int:
     results = []
     for name in chosen:
         print(f"{name} …", flush=True)
-        results.append(run_stack(name, STACKS[name], arguments.work.resolve(), arguments.pytest.split()))
+        results.append(run_stack(name, STACKS[name], arguments.work.resolve(), shlex.split(arguments.pytest)))
         print(f"  {results[-1].outcome} {results[-1].problem}", flush=True)
         data = {"machine": platform.platform(), "stacks": [r._asdict() for r in results]}
         (arguments.work / "stacks.json").write_text(json.dumps(data, indent=2) + "\n", encoding="utf-8")

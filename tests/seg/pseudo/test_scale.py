@@ -31,3 +31,5 @@ def test_every_step_is_taken_once(server: Server, tmp_path: Path, number: int) -
     assert rows[f"records, {number}"]["record_bytes"] > 300
     code, said = server.run(tmp_path / "log", *options, code=START)
     assert (code, [line for line in said.splitlines() if line.startswith("{")]) == (0, [])
+    code, said = server.run(tmp_path / "log", tmp_path / "world", "--images", 300, code=START)
+    assert code == 1 and "scale.jsonl has figures of 200 images; give `--images 200`" in said
