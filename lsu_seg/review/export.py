@@ -130,11 +130,18 @@ def _is_done(item: Item, corrections: Corrections) -> bool:
     return line is not None and line.teacher == item.noted.teacher.hex()
 
 
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        return -1
+
+
 def _task(images: Path, item: Item, doubts: Doubts, channel: int, doubt: float) -> Task:
     data = item.read_image()
-    file = file_of(item, data)
-    if not (images / file).exists():
-        write_atomic(images / file, as_stored(item.image, data), sync=False)  # not links: tools often run elsewhere
+    file, stored = file_of(item, data), as_stored(item.image, data)
+    if _size(images / file) != len(stored):  # a power cut may leave an empty file
+        write_atomic(images / file, stored, sync=False)  # not links: tools often run elsewhere
     return Task(
         item,
         name_of(item.run.name, item.key),

@@ -18,7 +18,7 @@ from lsu_seg.review.returned import Layers, Returned, check_size, mask_file
 from lsu_seg.review.tasks import name_and_label
 from lsu_seg.review.to_cvat import COMMENT
 
-_WHO = ("meta/task/assignee/username", "meta/task/owner/username", "meta/job/assignee/username")
+_WHO = ("meta/job/assignee/username", "meta/task/assignee/username", "meta/task/owner/username")
 
 
 def read_xml(place: str, file: IO[bytes]) -> Iterator[Returned]:

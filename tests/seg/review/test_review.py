@@ -54,6 +54,11 @@ def test_tasks_show_what_the_teacher_was_least_sure_of(world: Reviewed) -> None:
             == read(world.root / f"park/images/train/{stem}.png").tolist()
         )
         assert (world.corrections / f"shown/{image['key']}.png").read_bytes() == world.path(stem).read_bytes()
+    image = first / "images" / images[0]["file"]
+    before = image.read_bytes()
+    image.write_bytes(b"")  # a power cut
+    world.export(images=2)
+    assert image.read_bytes() == before
     kept = world.corrections / "doubt.jsonl"
     assert len(kept.read_text().splitlines()) == 3  # the second export read no label
     kept.write_text(
