@@ -105,9 +105,7 @@ def export_tasks(
         raise
     except OSError as error:
         where = error.filename or output
-        raise ReviewError(
-            f"{where}: cannot write there ({error.strerror or error}); the same command goes on from there"
-        ) from error
+        raise ReviewError(f"{where}: {error.strerror or error}; the same command goes on from there") from error
     return documents
 
 

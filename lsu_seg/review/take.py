@@ -108,6 +108,11 @@ def import_corrections(
         raise ReviewError(
             f"{path}: no image in it has been looked at; submit or save them in the tool, and export again"
         )
+    if (path / "review.json").is_file() and not any(one.changed for one in taken.values()):
+        raise ReviewError(
+            f"{path}: these are the tasks of `lsu-seg review export`, and nobody has changed any; name what the tool"
+            " has exported"
+        )
     by_run = {run.root: [one for one in taken.values() if one.item.run is run] for run in runs}
     with ExitStack() as stack:
         folders = {}

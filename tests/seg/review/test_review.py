@@ -245,6 +245,7 @@ def test_mistakes_are_refused_and_nothing_is_taken(labelled: Reviewed, tmp_path:
     assert "these are the tasks of `lsu-seg review export`" in labelled.refused(
         labelled.export("cvat", name="as they were")
     )
+    assert "nobody has changed any; name what the tool has exported" in labelled.refused(labelled.export("fiftyone"))
     assert labelled.tree() == before
     assert not list(labelled.corrections.glob("labels/**/*.png"))
 
