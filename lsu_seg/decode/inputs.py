@@ -127,7 +127,7 @@ def make_job(
 
 
 def _silent(arrays: Sequence[Arrays], sets: Sets) -> NDArray[np.bool_]:
-    """The sets of whose elements no view's channels may be any: there is no evidence, whatever the maps hold."""
+    """The sets without evidence, whatever the maps hold: no channel of any view may be one of their elements."""
     silent = np.ones(len(sets.members), bool)
     for array in arrays:
         if array.log_shares is None or len(array.log_shares) < len(silent):  # without a map

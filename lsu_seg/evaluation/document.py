@@ -51,8 +51,8 @@ def _set(m: Measured, draws: Mapping[str, NDArray[np.float64]]) -> dict[str, Any
             assert m.constraint is not None
             scored = scored_rows(m.constraint)
         views[view] = _classes(m.names(view), summary, m.matrix(view), draws[view], len(m.keys), scored)
-        if view == "source" and m.temperatures:
-            views[view]["reliability"] = as_document(m.counts["confidence"], m.classes, m.temperatures)
+        if view == "source":
+            views[view] |= _reliability(m.counts, m.classes, m.temperatures)
         if view == "source" and m.groups:
             views[view]["groups"] = _groups(m.groups, m.classes, m.group_sums(), draws["groups"], len(m.keys))
     if "projected" in views and m.constraint is not None:
@@ -125,6 +125,16 @@ def _groups(
     ]
 
 
+def _reliability(counts: Mapping[str, Tensor], classes: Sequence[str], temperatures: Sequence[float]) -> dict[str, Any]:
+    """How sure predictions are; nothing of a model that predicts labels alone, without logits."""
+    if not temperatures:
+        return {}
+    confidence = counts["confidence"]
+    if not confidence.any() and counts["source"][:-1, :-1].any():
+        return {}
+    return {"reliability": as_document(confidence, classes, temperatures)}
+
+
 def _pooled(measured: Mapping[str, Measured], draws: Mapping[str, Mapping[str, NDArray[np.float64]]]) -> dict[str, Any]:
     """The source view and the set consistency over all sets; classes of several taxonomies cannot be pooled."""
     first = next(iter(measured.values()))
@@ -137,7 +147,8 @@ def _pooled(measured: Mapping[str, Measured], draws: Mapping[str, Mapping[str, N
         views["source"] = _classes(first.classes, iou_summary(counts), counts, total, images)
         if first.temperatures and all(m.temperatures == first.temperatures for m in measured.values()):
             confidence = torch.stack([m.counts["confidence"] for m in measured.values()]).sum(0)
-            views["source"]["reliability"] = as_document(confidence, first.classes, first.temperatures)
+            both = {"source": counts, "confidence": confidence}
+            views["source"] |= _reliability(both, first.classes, first.temperatures)
         if first.groups and all(m.groups == first.groups for m in measured.values()):
             sums = np.sum([m.group_sums() for m in measured.values()], axis=0)
             total = np.sum([d["groups"] for d in draws.values()], axis=0)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -113,7 +114,9 @@ class Ensemble(BaseSegmentor):
     def _teacher(self, name: str, given: Mapping[str, Any], source: str, paths: Sequence[str]) -> Teacher:
         own = given.get("source") or source
         try:
-            found = lsu_onto.class_map(own, source, tuple(given.get("through") or ()), paths)
+            through = given.get("through") or ()
+            through = (through,) if isinstance(through, str) else tuple(through)
+            found = lsu_onto.class_map(own, source, through, paths)
             model = MODELS.build(dict(given["model"]))
             checkpoint = given.get("checkpoint")
             if checkpoint is None:
@@ -148,7 +151,7 @@ class Ensemble(BaseSegmentor):
     def predict(self, inputs: Tensor, data_samples: Any = None) -> list[SegDataSample]:
         """Add `pred_sem_seg` `[1, H, W]`: the labels of all teachers together, without constraints.
 
-        Each looks once at the whole image, in float32, whatever its views for labelling are.
+        Each looks once at the whole image, in float32 and without its temperature, whatever it has for labelling.
         """
         samples = list(data_samples or [SegDataSample() for _ in inputs])
         decode = decoder(inputs.device.type)
@@ -188,6 +191,11 @@ def named(teachers: Any) -> list[str]:
         is_number = isinstance(weight, (int, float)) and not isinstance(weight, bool)
         if not (is_number and weight > 0 and math.isfinite(weight)):
             raise ConfigError(f"{where}: `weight` is {weight!r}; expected a number above 0")
+        calibration = one.get("calibration")
+        if calibration is not None and calibration is not False and not isinstance(calibration, (str, Path)):
+            raise ConfigError(
+                f"{where}: `calibration` is {calibration!r}; expected the file of `lsu-seg calibrate`, or False"
+            )
         name = str(one.get("name") or one["model"]["type"])
         names.append(name if name not in names else f"{name}-{i + 1}")
     if len(set(names)) < len(names):

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from lsu_onto import Constraint
-from lsu_seg.errors import ConfigError, TeacherError
+from lsu_seg.errors import ConfigError, TeacherError, UserError
 from lsu_seg.models.ensemble import Ensemble, Teacher
 from lsu_seg.pseudo.inputs import tensors_sha256
 from lsu_seg.pseudo.output import file_sha256
@@ -81,9 +81,9 @@ def asked(
         for one in model.teachers:
             looks = dict(one.looks)
             own = looks.pop("calibration", calibration)
-            how = replace(computing, **{k: looks.pop(k) for k in ("precision", "compile") if k in looks})
-            seen = replace(views, **looks)
             with _about(one):
+                how = replace(computing, **{k: looks.pop(k) for k in ("precision", "compile") if k in looks})
+                seen = replace(views, **looks)
                 how.check_window(seen.window)
                 network = stack.enter_context(ComputingNetwork(one.model, how, device))
                 sums = weights_sha256(one.model, one.checkpoint)
@@ -102,8 +102,9 @@ def _about(teacher: Teacher) -> Iterator[None]:
     try:
         with telling_of(f"teacher `{teacher.name}`"):
             yield
-    except TeacherError as e:
-        raise TeacherError(f"teacher `{teacher.name}`: {e}") from e
+    except UserError as e:
+        kind = TeacherError if isinstance(e, TeacherError) else ConfigError
+        raise kind(f"teacher `{teacher.name}`: {e}") from e
 
 
 def _temperature(weights: str | None, sums: str, checkpoint: Any, calibration: Any, views: Views) -> float:

@@ -102,7 +102,7 @@ def pseudo_label_config(
     splits = lsu_onto.load(taxonomy, source, paths).layout.splits
     if splits and split not in splits:
         raise DatasetError(f"`{taxonomy}` has no split `{split}`; it has {', '.join(splits)}")
-    config = _teacher_config(teacher, checkpoint, lambda: lsu_onto.load(taxonomy, source, paths))
+    config = _teacher_config(teacher, checkpoint, lambda: lsu_onto.load(taxonomy, source, paths), paths)
     if isinstance(config["model"], list):
         c = lsu_onto.load(taxonomy, source, paths)
         own = source or f"{c.source} {c.source_version}"
@@ -151,7 +151,9 @@ def short_name(taxonomy: str) -> str:
     return Path(taxonomy).stem if taxonomy.endswith((".tax", ".npz")) else Path(taxonomy).name
 
 
-def _teacher_config(teacher: str, checkpoint: str | None, constraint: Callable[[], Constraint]) -> dict[str, Any]:
+def _teacher_config(
+    teacher: str, checkpoint: str | None, constraint: Callable[[], Constraint], paths: Sequence[str] = ()
+) -> dict[str, Any]:
     """The part of the config that concerns the teacher. constraint: what it says of the source's classes in words."""
     if is_factory(teacher):
         return _by_lsu_seg(dict(type="TorchSegmentor", factory=teacher))
@@ -181,7 +183,7 @@ def _teacher_config(teacher: str, checkpoint: str | None, constraint: Callable[[
     _check_no_network(Path(teacher))
     cfg = load_config(teacher)
     if "teachers" in cfg and "model" not in cfg:
-        return ensemble_config(teacher, checkpoint, cfg.to_dict(), constraint)
+        return ensemble_config(teacher, checkpoint, cfg.to_dict(), constraint, paths)
     if not isinstance(cfg.get("model"), dict):
         raise ConfigError(f"{teacher} has no `model = dict(type=…, …)`, so it is no teacher's config")
     if checkpoint is None and weights_in(cfg.model) is None:
@@ -193,7 +195,11 @@ def _teacher_config(teacher: str, checkpoint: str | None, constraint: Callable[[
 
 
 def ensemble_config(
-    file: str, checkpoint: str | None, listed: Mapping[str, Any], constraint: Callable[[], Constraint]
+    file: str,
+    checkpoint: str | None,
+    listed: Mapping[str, Any],
+    constraint: Callable[[], Constraint],
+    paths: Sequence[str] = (),
 ) -> dict[str, Any]:
     """The config of a file that lists several teachers; `model` is the list of `Ensemble.teachers`.
 
@@ -202,6 +208,7 @@ def ensemble_config(
         listed: what the file says: `teachers`, each with `teacher` and `checkpoint` as on the command line, `set`,
             which changes keys of its config, and the settings of an `Ensemble`'s teacher.
         constraint: of the labels, whose source says what its classes look like.
+        paths: where taxonomies are searched first.
     """
     if checkpoint is not None:
         raise ConfigError(f"`--checkpoint {checkpoint}`: in {file}, each teacher has its own `checkpoint`")
@@ -222,9 +229,8 @@ def ensemble_config(
         if "flip" in one:  # as on the command line
             one["flips"] = [False, True] if one.pop("flip") else [False]
         try:
-            cfg = Config(
-                _teacher_config(who, weights, partial(_described, one.get("source"), constraint)), filename=file
-            )
+            described = partial(_described, one.get("source"), constraint, paths)
+            cfg = Config(_teacher_config(who, weights, described), filename=file)
             merge(cfg, changes)
         except ConfigError as e:
             raise ConfigError(f"{where}: {e}") from e
@@ -242,9 +248,9 @@ def ensemble_config(
     return {**config, "model": out, "custom_imports": dict(imports=list(dict.fromkeys([*imports, "lsu_seg"])))}
 
 
-def _described(source: str | None, constraint: Callable[[], Constraint]) -> Constraint:
+def _described(source: str | None, constraint: Callable[[], Constraint], paths: Sequence[str]) -> Constraint:
     """What says what the classes of a teacher look like."""
-    return constraint() if source is None else lsu_onto.load(source, source)
+    return constraint() if source is None else lsu_onto.load(source, source, paths)
 
 
 def _name(teacher: str, checkpoint: str | None) -> str:

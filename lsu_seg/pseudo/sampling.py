@@ -75,12 +75,7 @@ def drawn_sample(
     of_teachers = [
         file for model, own in models_in(cfg.model) for path in (weights_in(model), own) for file in _files(path)
     ]
-    given = cfg.test_cfg.get("calibration")
-    of_teachers += [
-        file
-        for model, own in models_in(cfg.model)
-        if (file := calibration_file(weights_path(model, own or checkpoint), given)) is not None
-    ]
+    of_teachers += _calibrations(cfg, checkpoint)
     files = [*reader.tables(), *of_teachers, *_files(checkpoint)]
     key = _key(cfg, checkpoint, constraint, [pairs[i] for i in chosen], files)
     folder = work / f"{constraint.dataset}-{constraint.source}-{split}-{key}"
@@ -125,6 +120,19 @@ def _key(
     ]
     parts += [(pair.key, *size_and_time(pair.image), *size_and_time(pair.label)) for pair in pairs]
     return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()[:10]
+
+
+def _calibrations(cfg: Config, checkpoint: str | None) -> list[Path]:
+    """The files with the temperatures of the teachers."""
+    given = cfg.test_cfg.get("calibration")
+    settings: list[Any] = cfg.model.get("teachers") or [{}]  # those of an ensemble may have files of their own
+    found = [
+        calibration_file(
+            weights_path(model, own or checkpoint), given if one.get("calibration") is None else one["calibration"]
+        )
+        for one, (model, own) in zip(settings, models_in(cfg.model), strict=True)
+    ]
+    return [file for file in found if file is not None]
 
 
 def _files(path: str | None) -> list[Path]:

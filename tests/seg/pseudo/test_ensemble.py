@@ -95,7 +95,10 @@ def test_several_teachers_of_several_kinds_and_sources(
     park: Path, tmp_path: Path, a: dict, b: dict, kinds: dict
 ) -> None:
     file = listed(
-        tmp_path / "all.yaml", dict(a, scales=[0.5, 1], flip=False), dict(b, weight=2), dict(kinds, flip=False)
+        tmp_path / "all.yaml",
+        dict(a, scales=[0.5, 1], flip=False),
+        dict(b, weight=2),
+        dict(kinds, flip=False, through="kinds_labels"),
     )
     result = label(park, tmp_path, file)
     assert result.exit_code == 0, result.output
@@ -171,7 +174,10 @@ def test_labels_are_those_of_the_mean_evidence(park: Path, tmp_path: Path, a: di
         ],
     )
     assert result.exit_code == 0, result.output
-    assert len(json.loads((tmp_path / "figures/evaluation.json").read_text())["model"]["sha256"].split()) == 2
+    figures = json.loads((tmp_path / "figures/evaluation.json").read_text())
+    assert len(figures["model"]["sha256"].split()) == 2
+    assert "reliability" not in figures["sets"]["park"]["views"]["source"], "it has no logits"
+    assert not list((tmp_path / "figures").glob("*.svg"))
 
 
 def test_mistakes_end_in_a_line_that_names_the_teacher(
@@ -188,7 +194,9 @@ def test_mistakes_end_in_a_line_that_names_the_teacher(
             "teacher `kinds`: the model predicts 3 classes, and the source taxonomy has 5",
         ),
         ([a, dict(kinds, source="knids")], "teacher `kinds`: there is no source `knids`; did you mean `kinds`?"),
-        ([a, dict(a, scales=[0])], "scales are (0.0,); expected positive numbers"),
+        ([a, dict(a, scales=[0])], "teacher `unet-2`: scales are (0.0,); expected positive numbers"),
+        ([dict(a, precision="fp99"), a], "teacher `unet`: precision is 'fp99'; expected one of"),
+        ([a, dict(b, calibration=True)], "`model.teachers.1`: `calibration` is True; expected the file of"),
         ([], "`teachers` is []; expected a list of `teacher: …, checkpoint: …`"),
     ):
         result = label(park, tmp_path, listed(tmp_path / "wrong.yaml", *teachers))
@@ -202,7 +210,8 @@ def test_mistakes_end_in_a_line_that_names_the_teacher(
 
 
 def test_an_audit_asks_all_of_them(park: Path, tmp_path: Path, a: dict, kinds: dict) -> None:
-    from lsu_seg.pseudo.sampling import drawn_sample
+    from lsu_seg.pseudo.oneline import pseudo_label_config
+    from lsu_seg.pseudo.sampling import _calibrations, drawn_sample
 
     file = listed(tmp_path / "two.yaml", a, dict(kinds, window=[32, 32]))
     paths = (str(park / "tax"),)
@@ -210,3 +219,13 @@ def test_an_audit_asks_all_of_them(park: Path, tmp_path: Path, a: dict, kinds: d
     p = asked.sample.p / 255
     assert asked.raw is not None
     np.testing.assert_allclose(p.sum(1), 1, atol=0.02)
+
+    named = listed(tmp_path / "named.yaml", dict(a, calibration="own.json"), dict(kinds, calibration=False))
+    cfg = pseudo_label_config(str(park / "tax/park.tax"), "park", str(named), None, "labels", paths=paths)
+    assert _calibrations(cfg, None) == [Path("own.json")], "a sample depends on it"
+
+
+def test_the_source_of_prompts_is_found_where_the_labels_source_is(park: Path, kinds: dict) -> None:
+    from lsu_seg.pseudo.oneline import _described
+
+    assert _described("kinds", lambda: None, [str(park / "tax")]).source_classes == ("plant", "ground", "machine")  # type: ignore[arg-type,return-value]
