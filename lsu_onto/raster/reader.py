@@ -383,7 +383,7 @@ def _read_tiff(path: str | os.PathLike[str], data: bytes, max_pixels: int) -> Ra
         raise
     except Image.DecompressionBombError as error:
         advice = "save it as PNG, or raise `PIL.Image.MAX_IMAGE_PIXELS`"
-        found = f"a TIFF that Pillow holds for too large ({error})"
+        found = f"a TIFF that Pillow considers too large ({error})"
         raise LabelFileError.of(path, found, "a smaller one", advice) from error
     except Exception as error:  # Pillow raises whatever the damage leads to
         raise LabelFileError.of(path, f"a damaged TIFF ({error})", "a whole TIFF", "get the file again") from error

@@ -36,7 +36,7 @@ def load_taxonomy(name: str, source: str | None, paths: Sequence[str] = ()) -> t
         if error.diagnostics:
             why = f"the map has {len(error.diagnostics)} error(s), which `lsu-onto validate` shows"
         else:
-            why = f"{error}; with `--source`, ambiguity is told as well"
+            why = f"{error}; with `--source`, ambiguous pixels are reported as well"
         return alone, why
 
 

@@ -75,7 +75,7 @@
   const option = (value, text) => Object.assign(document.createElement('option'), { value, textContent: text });
   matrix.append(...data.sets.map((s, i) => option(i, `${s.set}, in ${s.space}`)));
   let rows = [];  // the classes of the ground truth that are shown
-  let place = null;  // of the cell that is told: its row on the canvas and its column
+  let place = null;  // row on the canvas and column of the cell that the text is about
   let left = 0;
   let top = 0;
   let cell = 20;
