@@ -28,8 +28,8 @@ def visible(message: str) -> str:
 
     Names in it may be from any file.
 
-    >>> visible("`\x1b[31mred` is no class\n  of `s`")
-    '`\\x1b[31mred` is no class\n  of `s`'
+    >>> visible("`\x1b[31mred` is not a class\n  of `s`")
+    '`\\x1b[31mred` is not a class\n  of `s`'
     """
     return seen(_CONTROLS.sub(lambda c: f"\\x{ord(c[0]):02x}", message))
 

@@ -54,10 +54,10 @@ def main() -> None:
       lsu-seg demo                             the whole method on drawn scenes
       lsu-seg scan TAXONOMY --data-root DIR    is the dataset what its taxonomy says?
       lsu-seg train CONFIG                     one model
-      lsu-seg calibrate NAME --teacher …       how sure is a teacher, and how sure may it be?
+      lsu-seg calibrate NAME --teacher …       fit a teacher's confidence to how often it is right
       lsu-seg pseudo-label CONFIG CHECKPOINT   labels alone
       lsu-seg pseudo-label TAXONOMY --teacher CONFIG --checkpoint FILE --data-root DIR -o OUT
-      lsu-seg review export OUT --to cvat …    people correct what it was least sure of
+      lsu-seg review export OUT --to cvat …    people correct what the teacher was least sure of
       lsu-seg audit OUT                        does the teacher contradict the map?
       lsu-seg average TEACHER STUDENT -o FILE  the mean of two models' weights
       lsu-seg evaluate CONFIG CHECKPOINT       figures alone

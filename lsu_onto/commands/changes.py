@@ -23,7 +23,7 @@ def changes(file: str, against: str, format_: str, **options: Any) -> None:
     LABEL       a raw value (or a colour that is one) means another class
     CHANNEL     a class of a source moved, came or went: checkpoints break
     CONSTRAINT  S(d) changed, also in an inherited map or by a group: pseudo-labels are stale
-    RENAME      a class has another name, and no alias tells
+    RENAME      a class has a new name, and no alias keeps the old one
     CHAIN       what follows from maps in a row changed: composed maps are stale
 
     Exit code 0: none, 1: some, or one of the versions has errors, 2: wrong usage, or nothing to compare with. With

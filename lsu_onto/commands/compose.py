@@ -19,8 +19,8 @@ def compose(names: tuple[str, ...], output: str | None, search: tuple[str, ...])
     claims whole. Decisions stay: `-> void` and `-> any` of the dataset's own row, and `-> void` where all that a class
     may be is ignored on the way. The note of each row says through which classes it came.
 
-    From a source to the next leads a dataset that has all of its classes, each by `=`; another one can be named
-    between the two. docs/map-algebra.md says more.
+    The step from one source to the next is a dataset that has all classes of the former, each by `=`; to choose one,
+    name it between the two. docs/map-algebra.md says more.
 
     \b
     Examples:

@@ -12,9 +12,9 @@ from lsu_onto.program import text_or_json
 @click.command()
 @text_or_json
 def doctor(format_: str) -> None:
-    """Check the installation: versions, what is missing, what does not go together, and the command that mends it.
+    """Check the installation: versions, what is missing, what does not go together, and the command that fixes it.
 
-    Exit code 0: no problems, 1: problems. An extra that is not installed is none.
+    Exit code 0: no problems, 1: problems. An extra that is not installed is not a problem.
 
     \b
     Example:

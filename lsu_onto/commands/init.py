@@ -38,10 +38,10 @@ if TYPE_CHECKING:
     default="auto",
     show_default=True,
     metavar="ENCODING",
-    help="How files store classes: id, id16, id16/1000, instance-ids, rgb …; auto: see what they hold.",
+    help="How files store classes: id, id16, id16/1000, instance-ids, rgb …; auto: look at the files.",
 )
 @click.option("-o", "--output", metavar="FILE", type=OutputPath(".tax", dir_okay=False), help="Default: NAME.tax.")
-@click.option("--force", is_flag=True, help="Replace a file that is there.")
+@click.option("--force", is_flag=True, help="Replace an existing file.")
 @search_path
 def init(argument: str | None, name: str | None, from_labels: tuple[str, ...], **options: Any) -> None:
     """Begin a `.tax` file: a commented one, or the classes of a CSV list or of label files.

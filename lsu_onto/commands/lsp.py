@@ -11,12 +11,12 @@ from lsu_onto.program import Command, path_option
 
 @click.command(cls=Command, refused=2)
 @path_option()
-@click.option("--stdio", is_flag=True, help="Talk over standard input and output: always so; many editors say it.")
+@click.option("--stdio", is_flag=True, help="Use standard input and output. Always on; many editors pass it.")
 def lsp(search: tuple[str, ...], stdio: bool) -> None:
     """Serve an editor: findings as you type, hover, completion, renaming, quick fixes.
 
     Speaks the Language Server Protocol over standard input and output, so an editor starts it, not you. For VS Code
-    the extension in tools/editor/vscode does. Exit code 0: the editor said goodbye, 1: it vanished, 2: pygls is
+    the extension in tools/editor/vscode does. Exit code 0: the editor ended the session, 1: it vanished, 2: pygls is
     missing.
 
     \b

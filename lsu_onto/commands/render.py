@@ -49,7 +49,7 @@ def render(
     An html has all three views on one page, with search; pointing at a class
     shows what it may be, and its notes. It opens from disk, without a network.
 
-    With the names of sources behind NAME, the maps in a row are drawn side by side, as `compose` follows them. With
+    With the names of sources after NAME, the maps in a row are drawn side by side, as `compose` follows them. With
     `--view triangle`, the dataset's own map to the last source is drawn too, on the other side, and where one way
     excludes what the other says, as `check-maps` finds it, the lines are marked.
 

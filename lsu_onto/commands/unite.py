@@ -59,9 +59,9 @@ def unite(
     A class of the new source is a region of pixels that rows force to exist: what a class of one dataset shares with
     one of another. Each class of a dataset is a set of them. Where no row says whether two classes ever meet, no class
     is made of what they would share; these questions are printed, in the order of how many classes they leave in doubt.
-    Datasets that are added at the end change little of what stands before.
+    Adding datasets at the end changes little of what comes before.
 
-    --drop-below leaves classes out, so that their pixels are void; then --merge, which only takes classes together.
+    --drop-below leaves classes out, so that their pixels are void; then --merge, which only joins classes.
     What is lost is printed. docs/map-algebra.md says more.
 
     \b

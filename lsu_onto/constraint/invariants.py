@@ -100,7 +100,7 @@ def _allowed_sets(c: Constraint) -> Iterator[str]:
         ((equal | inside).any(1) & (size > 1), "may be something besides the class that it equals or lies inside"),
         ((c.certain != whole).any(1), "has other certain classes than its relations say"),
         (c.relabel != np.where(size == 1, c.allowed.argmax(1), -1), "has a `relabel` that S(d) does not give"),
-        (c.novel & channels.any(1), "is no source class (`novel`), and may be one"),
+        (c.novel & channels.any(1), "is not a source class (`novel`), and may be one"),
     )
     for rows, what in rules:
         if rows.any():

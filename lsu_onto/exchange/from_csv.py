@@ -70,7 +70,7 @@ def class_list(table: Table, options: Options) -> ClassList:
     """The classes of a table.
 
     Raises:
-        ExchangeError: it is no class list, or it does not say which of its columns holds the raw values.
+        ExchangeError: it is not a class list, or it does not say which of its columns holds the raw values.
     """
     source = skeleton.need_source(options.source, options.search) if options.source else None
     known = columns(table, source)
@@ -303,7 +303,7 @@ class _Guesses:
             target = self._target(part.strip())
             if target is None:
                 self._report(cell, part.strip())
-                notes.append(f"`{self.header}` says `{part.strip()}`, which is no class of {self.source.name}")
+                notes.append(f"`{self.header}` says `{part.strip()}`, which is not a class of {self.source.name}")
                 return ()
             targets.append(target)
         notes.append(f"a guess: `{self.header}` says `{cell.stripped}`")
@@ -319,7 +319,7 @@ class _Guesses:
 
     def _report(self, cell: Cell, part: str) -> None:
         close = suggest(part, [c.name for c in self.source.classes])
-        what = f"`{part}` is no class of `{self.source.name} {self.source.version}`: the guess is not used"
+        what = f"`{part}` is not a class of `{self.source.name} {self.source.version}`: the guess is not used"
         self.findings.append(Finding("warning", "dangling", what, cell.place, close))
 
 
@@ -337,7 +337,7 @@ def _channels(
         place = row[known.places[role]].place if role and known.places[role] < len(row) else row[0].place
         label = line.official or line.name
         if channel in (None, 255) or (role != "train" and _is_void(known.cell(row, "void"))):
-            findings.append(Finding("info", "source", f"`{label}` is no class of the source", row[0].place))
+            findings.append(Finding("info", "source", f"`{label}` is not a class of the source", row[0].place))
         elif channel in kept:
             first = kept[channel][0]
             if sum((c.official or c.name) == label for c, _ in classes) > 1:

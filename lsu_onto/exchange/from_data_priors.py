@@ -282,7 +282,7 @@ def _source(
             for (_, cell), hit in zip(m.channels, hits, strict=True):
                 if hit is None:
                     close = did_you_mean(cell.stripped, [*t.by_other_name, *t.by_name])
-                    what = f"`{cell.stripped}` is no class of `{t.name} {t.version}`: what it maps is lost"
+                    what = f"`{cell.stripped}` is not a class of `{t.name} {t.version}`: what it maps is lost"
                     other = f"`--source-from {m.path}` writes the source as this file has it"
                     _add_lost(
                         m,
@@ -332,7 +332,7 @@ def _source(
                     Finding(
                         "warning",
                         "dangling",
-                        f"`{cell.stripped}` is no class of `{origin.path}`: what it maps is lost",
+                        f"`{cell.stripped}` is not a class of `{origin.path}`: what it maps is lost",
                         cell.place,
                         f"did you mean `{close}`?" if close else None,
                     ),
@@ -394,7 +394,7 @@ def _map(
                     Finding(
                         "warning",
                         "dangling",
-                        f"`{cell.text}` is no class of {Path(labels_path).name}: its edge to `{target}` is lost",
+                        f"`{cell.text}` is not a class of {Path(labels_path).name}: its edge to `{target}` is lost",
                         cell.place,
                         _guess(cell.stripped, stripped),
                     ),

@@ -173,7 +173,7 @@ def _cvat(document: Any, objects: list[_Object]) -> _List:
 
 
 CVAT_BACKGROUND = (
-    "in CVAT's masks, pixels without a label are black, which is no class here",
+    "in CVAT's masks, pixels without a label are black, which is not a class here",
     "`--void '#000000'`, or `labelmap.txt` of the export, which lists it",
 )
 

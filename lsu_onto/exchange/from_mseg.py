@@ -234,10 +234,10 @@ def _numbered(
                 Finding(
                     "warning",
                     "dangling",
-                    f"`{name}` is no class of {Path(path).name}: its edge is lost",
+                    f"`{name}` is not a class of {Path(path).name}: its edge is lost",
                     places[name],
                     f"did you mean `{close}`?" if close else None,
                 )
             )
-            lost.append(note(f"{Path(file).name}:{line}:{column}: `{name}` is no class of {Path(path).name}"))
+            lost.append(note(f"{Path(file).name}:{line}:{column}: `{name}` is not a class of {Path(path).name}"))
     return out, where

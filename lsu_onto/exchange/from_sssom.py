@@ -294,7 +294,7 @@ def _need(end: _End, t: Taxonomy) -> int:
     file, line, column = end.place
     word = end.label or end.name
     hint = suggest(word, [*t.by_other_name, *t.by_name], f"`lsu-onto show {t.name}` lists its classes")
-    raise ExchangeError(f"{file}:{line}:{column}: `{word}` is no class of `{t.name} {t.version}`; {hint}")
+    raise ExchangeError(f"{file}:{line}:{column}: `{word}` is not a class of `{t.name} {t.version}`; {hint}")
 
 
 def _rows(mappings: Iterable[_Mapping], source: Source, findings: list[Finding], of: Any) -> dict[int, _Row]:

@@ -30,7 +30,7 @@ _ALWAYS = (*COLUMNS[:7], "comment")
 """The others are left out where no row has them."""
 
 PART_VOID = "void: "
-"""In the column `other`: the operator of void, which is no class that SSSOM could map to."""
+"""In the column `other`: the operator of void, which is not a class that SSSOM could map to."""
 MAY_BE_VOID = "part of it may be no class of the object source"
 """The same for readers."""
 DECIDED = "decisions: "

@@ -221,7 +221,7 @@ def _written(parts: list[tuple[str, list[str]]], out: Relations, alone: bool) ->
         simple, holds = ("=", IN_TWO[1]) if sign == ">" else ("<", IN_TWO[0])
         out.choices = (
             (f"{simple} {positive[0]}", holds),
-            (f"{sign} {positive[0]} void", "if a part of it is no source class"),
+            (f"{sign} {positive[0]} void", "if a part of it is not a source class"),
         )
         out.text = out.choices[0][0]
         return out

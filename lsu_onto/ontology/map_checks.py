@@ -163,7 +163,7 @@ def says_no_more(o: Ontology) -> Findings:
             "TAX305",
             f"{says} says no more than `{more}`",
             relation.span,
-            f"write `{more}` ({why} `{name}`), or add `void` if part of it is no source class",
+            f"write `{more}` ({why} `{name}`), or add `void` if part of it is not a source class",
             fix=fix,
         )
 

@@ -152,7 +152,7 @@ class _Resolver:
                 if s.name.text in ast.RESERVED:
                     help_ = "take the line out, and list its raw values under the key `void:`"
                     self.reserved(s.name, help_ if s.name.text == "void" else "choose another name")
-                    damaged = True  # the line is no class, so whatever it lacks is no further mistake
+                    damaged = True  # the line is not a class, so whatever it lacks is no further mistake
                 else:
                     own.append(self.tax_class(s, group))
         lines = [s for s in section.statements if isinstance(s, ast.ClassLine)]

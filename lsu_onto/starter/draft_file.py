@@ -35,7 +35,7 @@ def _how_to(source: Source | None) -> list[str]:
         f"  < {a}  it lies inside",
         f"  > {a} {b}  both lie inside it, and make up all of it",
         f"  ~ {a} {b} void  it has pixels of each, and some of no class there",
-        f"  ! any  a fact: it is no class of {source.name}",
+        f"  ! any  a fact: it is not a class of {source.name}",
         "  -> void  a decision: ignore its pixels",
         "  -> any  a decision: the teacher chooses",
     ]

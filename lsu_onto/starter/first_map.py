@@ -103,8 +103,8 @@ def _refuse_mapped(library: Library, d: Dataset, s: Source) -> None:
     for e in [*library.entries(Path(d.span.file).parent)]:
         if (e.name, e.version, e.source, e.source_version) == (d.name, d.version, s.name, s.version):
             raise UserError(
-                f"`{d.name} {d.version}` has a map to `{s.name}` already, in {e.path}, and nothing is overwritten; move"
-                f" that away, or, where it is an arrow in the header of a draft, take `-> {s.name} {s.version}` out"
+                f"`{d.name} {d.version}` already has a map to `{s.name}`, in {e.path}, which is not overwritten; move"
+                f" that file away, or, if the map is only the header of a draft, remove `-> {s.name} {s.version}` there"
             )
 
 

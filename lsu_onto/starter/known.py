@@ -206,7 +206,7 @@ def _by_way(o: Ontology, s: Source, out: Known) -> None:
             continue
         yes = np.max([np.zeros(k + 1), *(part for part in parts if part is not None)], 0)
         counts = np.ones(k + 1)
-        if inside[-1]:  # what is no class there may be one here
+        if inside[-1]:  # what is not a class there may be one here
             yes[k] = 1
             counts = np.array([*np.where(in_both, ABSENT_ELSEWHERE, 0.0), VOID_ELSEWHERE])
         said[cls] = yes, counts

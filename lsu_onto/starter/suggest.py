@@ -135,7 +135,7 @@ class SuggestedMap:
         count = Counter(s.state for s in self.suggestions)
         head = (
             f"{names.dataset} -> {names.source}: {count['certain']} rows certain, {count['widened']} widened,"
-            f" {count['unknown']} of which too little is known"
+            f" {count['unknown']} unknown"
         )
         return "\n".join([head, *lines]) + "\n"
 

@@ -109,7 +109,7 @@ class ConfigFile(click.Path):
 
 
 CONFIG = click.argument("config", type=ConfigFile(exists=True, dir_okay=False))
-ROOT = click.option("--data-root", type=FolderPath(), help="Put in place of the config's `data_root`.")
+ROOT = click.option("--data-root", type=FolderPath(), help="Folder of the data; replaces the config's `data_root`.")
 WORK = click.option(
     "--work-dir", type=OutputPath(), help="Folder of the results.  [default: the config's, or work/NAME]"
 )
@@ -126,7 +126,7 @@ UNKNOWN = click.Choice(["error", "void"])
 PRECISION = click.option(
     "--precision",
     type=click.Choice(["fp32", "tf32", "bf16", "fp16"]),
-    help="What the network computes with.  [default: fp32]",
+    help="Precision that the network computes in.  [default: fp32]",
 )
 JOBS = click.option(
     "--jobs",
@@ -146,7 +146,7 @@ def scales(context: click.Context, parameter: click.Parameter, value: str | None
     try:
         numbers = None if value is None else [float(s) for s in value.split(",")]
     except ValueError:
-        raise click.BadParameter(f"`{value}` is no list of numbers, as 0.5,1,2 is") from None
+        raise click.BadParameter(f"`{value}` is not a list of numbers such as 0.5,1,2") from None
     if numbers and not all(0 < s < 100 for s in numbers):
         raise click.BadParameter(f"`{value}`: scales are above 0 and below 100")
     return numbers
@@ -171,35 +171,51 @@ def placed(cfg: Any, work_dir: str | None, name: str) -> Any:
     return cfg
 
 
+def teacher_options(what: str, required: bool = False, several: bool = True) -> Callable[[_Function], _Function]:
+    """`--teacher` and `--checkpoint`, which take every kind of teacher; `several`: also a file that lists them."""
+    kinds = (
+        "MMSeg config, Hugging Face folder or OWNER/NAME[@REVISION] on its hub, checkpoint of data-priors,"
+        " FILE.py:FUNCTION that makes a torch network"
+    )
+
+    def decorate(function: _Function) -> _Function:
+        weights = click.option(
+            "--checkpoint",
+            type=click.Path(dir_okay=False),
+            metavar="FILE",
+            help="The teacher's weights, if --teacher is a config or a function.",
+        )
+        teacher = click.option(
+            "--teacher",
+            type=ConfigFile(),
+            required=required,
+            metavar="TEACHER",
+            help=f"{what}: {kinds}{', or YAML file that lists several' if several else ''}. See docs/teachers.md.",
+        )
+        return teacher(weights(function))
+
+    return decorate
+
+
 def ask_options(function: _Function) -> _Function:
     """Of the commands that ask a teacher about some images of a dataset, once for all of them."""
     for option in reversed(
         [
-            click.option(
-                "--teacher",
-                type=ConfigFile(),
-                metavar="CONFIG | FOLDER | OWNER/NAME[@REVISION] | FILE | FILE.py:FUNCTION",
-                help="Ask this teacher about NAME: MMSeg config, Hugging Face folder or name on its hub,"
-                " checkpoint of data-priors, a function that makes a torch network, or a YAML file that lists several.",
-            ),
-            click.option(
-                "--checkpoint",
-                type=click.Path(dir_okay=False),
-                metavar="FILE",
-                help="The weights of a teacher's config or network.",
-            ),
-            click.option("--split", metavar="SPLIT", help="Of NAME.  [default: train, or the only one]"),
+            teacher_options("Ask this teacher about NAME"),
+            click.option("--split", metavar="SPLIT", help="Split of NAME.  [default: train, or the only one]"),
             click.option(
                 "--images",
                 type=click.IntRange(1),
                 help="Number of images of NAME to ask about, drawn at random.  [default: 300]",
             ),
-            click.option("--unknown", type=UNKNOWN, help="What values are that NAME does not list.  [default: error]"),
+            click.option(
+                "--unknown", type=UNKNOWN, help="What to do with raw values that NAME does not list.  [default: error]"
+            ),
             click.option(
                 "--work-dir",
                 type=OutputPath(),
                 metavar="DIR",
-                help="Folder of what a teacher has said; `audit` and `suggest` read it again.  [default: work/audit]",
+                help="Folder of the teacher's answers, which `audit` and `suggest` reuse.  [default: work/audit]",
             ),
         ]
     ):

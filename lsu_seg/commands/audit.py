@@ -50,7 +50,7 @@ if TYPE_CHECKING:
     show_default=True,
     help="How the report is printed.",
 )
-@click.option("--html", type=Output(".html", dir_okay=False), help="Also write a page there, with pictures.")
+@click.option("--html", type=Output(".html", dir_okay=False), help="Also write an HTML page with pictures.")
 @click.option(
     "--propose",
     type=Output(".patch", ".diff", dir_okay=False, allow_dash=True),
@@ -82,7 +82,8 @@ def audit(
     Of a dataset that is not labelled yet; a teacher is asked about a few hundred images:
       lsu-seg audit NAME --teacher … --data-root DIR
 
-    Exit code 0: no contradiction (notes do not count), 1: contradictions, 2: could not look.
+    Exit code 0: no contradiction (notes do not count), 1: contradictions, 2: could
+    not run.
 
     \b
     Examples:

@@ -19,7 +19,7 @@ from lsu_seg.commands.arguments import Output
     type=NumberRange(0, 1, min_open=True, max_open=True),
     default=0.5,
     show_default=True,
-    help="Of the teacher's weights in the mean.",
+    help="Share of the teacher's weights in the mean.",
 )
 def average(teacher: str, student: str, output: str, share: float) -> None:
     """Average the weights of a teacher and of a student that began with them.

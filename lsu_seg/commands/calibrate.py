@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from lsu_onto.program import FolderPath, search_path, source_option, taxonomy_argument
-from lsu_seg.commands.arguments import PRECISION, UNKNOWN, ConfigFile, Output, scales, set_option
+from lsu_seg.commands.arguments import PRECISION, UNKNOWN, Output, scales, set_option, teacher_options
 
 if TYPE_CHECKING:
     from lsu_seg.teachers.calibration import Calibration
@@ -15,22 +15,10 @@ if TYPE_CHECKING:
 
 @click.command()
 @taxonomy_argument("dataset", metavar="NAME")
-@click.option(
-    "--teacher",
-    type=ConfigFile(),
-    required=True,
-    metavar="CONFIG | FOLDER | OWNER/NAME[@REVISION] | FILE | FILE.py:FUNCTION",
-    help="The teacher, as for `pseudo-label`.",
-)
-@click.option(
-    "--checkpoint",
-    type=click.Path(dir_okay=False),
-    metavar="FILE",
-    help="The weights of a teacher's config or network.",
-)
+@teacher_options("The teacher to calibrate", required=True, several=False)
 @source_option()
 @click.option("--data-root", type=FolderPath(exists=True), required=True, help="Folder of the dataset.")
-@click.option("--split", default="val", show_default=True, metavar="SPLIT", help="Of NAME.")
+@click.option("--split", default="val", show_default=True, metavar="SPLIT", help="Split of NAME.")
 @click.option(
     "--images",
     type=click.IntRange(2),
@@ -38,10 +26,12 @@ if TYPE_CHECKING:
     show_default=True,
     help="Number of images to draw at random; 200,000 pixels are drawn from them.",
 )
-@click.option("--scales", callback=scales, metavar="S,S,…", help="Of the images that the teacher sees.  [default: 1]")
-@click.option("--flip/--no-flip", default=None, help="Mirrored images, too, at every scale.  [default: flip]")
+@click.option(
+    "--scales", callback=scales, metavar="S,S,…", help="Scales at which the teacher sees each image.  [default: 1]"
+)
+@click.option("--flip/--no-flip", default=None, help="Also show the teacher each image mirrored.  [default: flip]")
 @PRECISION
-@click.option("--unknown", type=UNKNOWN, help="What values are that NAME does not list.  [default: error]")
+@click.option("--unknown", type=UNKNOWN, help="What to do with raw values that NAME does not list.  [default: error]")
 @click.option(
     "-o",
     "--output",
@@ -62,13 +52,13 @@ def calibrate(
     options: dict[str, Any],
     **settings: Any,
 ) -> None:
-    """Fit the temperature of a teacher, so that its confidence is how often it is right.
+    """Fit a teacher's temperature, so that its confidence matches how often it is right.
 
-    NAME is a dataset that the teacher's classes were annotated in, and whose images it was not trained on: best the
-    validation of its own source. Pixels that may be several classes do not count.
+    NAME is a dataset that the teacher's classes were annotated in, and whose images it was not trained on: ideally
+    the validation split of its own source. Pixels that may be several classes do not count.
 
-    The file beside the weights is used by whoever labels with them: `pseudo-label`, `unify`, `audit` and `suggest`.
-    `evaluate` judges confidence with and without it. Calibrate with the views that labels are made with.
+    `pseudo-label`, `unify`, `audit` and `suggest` then use the file beside the weights; `evaluate` judges confidence
+    with and without it. Calibrate with the views that you label with.
 
     \b
     Examples:
@@ -86,15 +76,20 @@ def calibrate(
     cfg = pseudo_label_config(dataset, data_root, teacher, checkpoint, "nothing", paths=search, **chosen)
     merge(cfg, options)
     path = fitted(cfg, checkpoint, output, images)
-    click.echo(_text(Calibration.read(path)))
+    calibration = Calibration.read(path)
+    if missing := calibration.missing:
+        click.echo(
+            f"warning: fitted without {len(missing)} classes of the source, of which there was no pixel:"
+            f" {', '.join(missing)}",
+            err=True,
+        )
+    click.echo(_text(calibration))
     click.echo(path)
 
 
 def _text(c: Calibration) -> str:
-    missing = f"; no pixel of {', '.join(c.missing)}" if c.missing else ""
     lines = [
-        f"temperature {c.temperature:.3f}, fitted on {c.pixels} pixels of {c.images} images of {c.dataset},"
-        f" {c.split}{missing}",
+        f"temperature {c.temperature:.3f}, fitted on {c.pixels} pixels of {c.images} images of {c.dataset}, {c.split}",
         f"expected calibration error {100 * c.before.ece:.1f} % before, {100 * c.after.ece:.1f} % after",
         f"negative log-likelihood {c.before.nll:.3f} before, {c.after.nll:.3f} after",
     ]

@@ -17,14 +17,14 @@ from lsu_seg.commands.arguments import UNKNOWN, Output
 @source_option()
 @click.option("-o", "--output", required=True, type=Output(), help="PNG to write; of folders, the folder of PNGs.")
 @click.option("--threshold", type=NumberRange(0, 1), help="Below this confidence the output is void.")
-@click.option("--confidence", is_flag=True, help="Write confidence as images, too, into the folder `confidence`.")
+@click.option("--confidence", is_flag=True, help="Also write confidence images, to the folder `confidence`.")
 @click.option("--align-corners", is_flag=True, help="The model was trained with `align_corners=True`.")
 @click.option(
     "--unknown",
     type=UNKNOWN,
     default="error",
     show_default=True,
-    help="What becomes of raw values that TAXONOMY does not list.",
+    help="What to do with raw values that TAXONOMY does not list.",
 )
 @search_path
 def decode(search: tuple[str, ...], **options: Any) -> None:

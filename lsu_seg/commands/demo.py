@@ -25,7 +25,7 @@ DEMO = Path(__file__).parents[1] / "configs" / "demo" / "demo.py"
     default=0,
     type=click.IntRange(0, 2**32 - 1),
     show_default=True,
-    help="Of the scenes and of every training.",
+    help="Seed of the scenes and of every training.",
 )
 @click.option("--fresh", is_flag=True, help="Start over: remove what an earlier run left.")
 @JOBS

@@ -60,7 +60,7 @@ def evaluate(
 
     With `--dataset`, CONFIG needs no more than `model`: images and labels are then loaded as they are stored.
 
-    CHECKPOINT is left out where the model brings its weights, as `HFSegmentor` does with `hf=dict(pretrained=…)`,
+    Omit CHECKPOINT if the model brings its own weights, as `HFSegmentor` does with `hf=dict(pretrained=…)`,
     and `TorchSegmentor` with `checkpoint=…`.
 
     \b

@@ -14,13 +14,13 @@ from lsu_seg.commands.arguments import (
     PRECISION,
     UNKNOWN,
     WORK,
-    ConfigFile,
     Output,
     load,
     placed,
     scales,
     set_option,
     shipped,
+    teacher_options,
 )
 from lsu_seg.errors import no_file
 
@@ -30,52 +30,46 @@ def _splits(context: click.Context, parameter: click.Parameter, value: str | Non
         return None
     names = [name.strip() for name in value.split(",")]
     if not all(names) or len(set(names)) < len(names):
-        raise click.BadParameter(f"`{value}` is no list of splits, as train,val is")
+        raise click.BadParameter(f"`{value}` is not a list of splits such as train,val")
     return names
 
 
 @click.command(name="pseudo-label", cls=Command, interrupted=KEPT)
 @taxonomy_argument("args", nargs=-1, metavar="CONFIG [CHECKPOINT] | TAXONOMY")
-@click.option(
-    "--teacher",
-    type=ConfigFile(),
-    metavar="CONFIG | FOLDER | OWNER/NAME[@REVISION] | FILE | FILE.py:FUNCTION",
-    help="The teacher of TAXONOMY's labels: an MMSeg config, a Hugging Face folder or name on its hub, a"
-    " checkpoint of data-priors, a function that makes a torch network, or a YAML file that lists several teachers.",
-)
-@click.option(
-    "--checkpoint",
-    type=click.Path(dir_okay=False),
-    metavar="FILE",
-    help="The weights of a teacher's config or network.",
-)
+@teacher_options("The teacher of TAXONOMY's labels")
 @source_option()
 @click.option(
     "--data-root",
     type=FolderPath(),
-    help="Folder of the dataset; of CONFIG, put in place of its `data_root`.",
+    help="Folder of the dataset; with CONFIG, replaces its `data_root`.",
 )
 @click.option(
     "--split",
     "splits",
     callback=_splits,
     metavar="NAME,NAME,…",
-    help="Of TAXONOMY; all are labelled into one folder.  [default: train]",
+    help="Splits of TAXONOMY, labelled into one folder.  [default: train]",
 )
-@click.option("--scales", callback=scales, metavar="S,S,…", help="Of the images that the teacher sees.  [default: 1]")
-@click.option("--flip/--no-flip", default=None, help="Mirrored images, too, at every scale.  [default: flip]")
+@click.option(
+    "--scales", callback=scales, metavar="S,S,…", help="Scales at which the teacher sees each image.  [default: 1]"
+)
+@click.option("--flip/--no-flip", default=None, help="Also show the teacher each image mirrored.  [default: flip]")
 @click.option("--threshold", type=NumberRange(0, 1), help="Below this confidence the label is void.")
-@click.option("--confidence", is_flag=True, default=None, help="Write confidence as images, too.")
+@click.option("--confidence", is_flag=True, default=None, help="Also write confidence images.")
 @click.option(
     "--calibration",
     type=click.Path(exists=True, dir_okay=False),
     metavar="FILE.json",
     help="The teacher's temperature, from `calibrate`.  [default: the file beside its weights]",
 )
-@click.option("--no-calibration", is_flag=True, help="Leave the teacher's confidence as its logits have it.")
+@click.option("--no-calibration", is_flag=True, help="Ignore the temperature file beside the teacher's weights.")
 @PRECISION
-@click.option("--unknown", type=UNKNOWN, help="What values are that TAXONOMY does not list.  [default: error]")
-@click.option("-o", "--output", type=Output(file_okay=False), metavar="DIR", help="Folder of TAXONOMY's labels.")
+@click.option(
+    "--unknown", type=UNKNOWN, help="What to do with raw values that TAXONOMY does not list.  [default: error]"
+)
+@click.option(
+    "-o", "--output", type=Output(file_okay=False), metavar="DIR", help="Folder to write TAXONOMY's labels to."
+)
 @click.option(
     "--compare-precision",
     "compared",
@@ -87,7 +81,7 @@ def _splits(context: click.Context, parameter: click.Parameter, value: str | Non
     "--resume/--no-resume",
     default=True,
     show_default=True,
-    help="Go on in a folder that a stopped run left, after a look at every label there; else refuse it.",
+    help="Continue in the folder of a stopped run, after checking every label there; --no-resume refuses it.",
 )
 @search_path
 @WORK
@@ -106,7 +100,7 @@ def pseudo_label(
     options: dict[str, Any],
     **settings: Any,
 ) -> None:
-    """Pseudo-label datasets with a trained teacher, inside their constraints. A run that was stopped goes on.
+    """Pseudo-label datasets with a trained teacher, inside their constraints. A stopped run resumes.
 
     \b
     In one line, a split of a dataset:
@@ -116,11 +110,11 @@ def pseudo_label(
     folder, and can be run from there.
 
     \b
-    By a config, everything that one can say:
+    With a config, which can set everything:
       lsu-seg pseudo-label CONFIG CHECKPOINT
 
     It has either a `unify` section, whose `extra` datasets are labelled into WORK_DIR/pseudo, or
-    `test_cfg = dict(type='PseudoLabelLoop', …)`. CHECKPOINT is left out where the model brings its weights, as
+    `test_cfg = dict(type='PseudoLabelLoop', …)`. Omit CHECKPOINT if the model brings its own weights, as
     `HFSegmentor` does with `hf=dict(pretrained=…)`, and `TorchSegmentor` with `checkpoint=…`.
 
     \b

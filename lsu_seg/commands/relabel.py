@@ -19,7 +19,7 @@ from lsu_seg.commands.arguments import Output
     "-o", "--output", required=True, type=Output(file_okay=False), help="Folder to write the coarse dataset to."
 )
 @click.option(
-    "--seed", default=0, type=click.IntRange(0), show_default=True, help="Of the choices where classes overlap."
+    "--seed", default=0, type=click.IntRange(0), show_default=True, help="Seed of the choices where classes overlap."
 )
 @search_path
 def relabel(

@@ -53,7 +53,7 @@ def export_(
 
     WORK are output folders of `lsu-seg pseudo-label`, or folders that hold some, such as the work folder of `unify`.
     Images are chosen class by class, the rarest first. Runs made with `--confidence` know best where the teacher was
-    unsure. Images that people have looked at come again once the teacher labels them otherwise.
+    unsure. Images that people have looked at come again only if the teacher later labels them differently.
 
     \b
     cvat         images/, labels.json (raw labels of a project), annotations.xml ("CVAT 1.1")
@@ -81,7 +81,12 @@ def export_(
 @review.command(name="import")
 @click.argument("path", metavar="FILE|DIR", type=click.Path(exists=True))
 @click.option(
-    "--work", "labels", multiple=True, required=True, type=FolderPath(exists=True), help="As WORK of `review export`."
+    "--work",
+    "labels",
+    multiple=True,
+    required=True,
+    type=FolderPath(exists=True),
+    help="Folder of the labels, as WORK of `review export`.",
 )
 @data_roots_option
 @click.option("--by", default="", help="Who corrected, where the tool does not say.  [default: your user name]")

@@ -33,14 +33,14 @@ from lsu_seg.commands.arguments import UNKNOWN, Output, say_written
 @search_path
 @text_or_json
 @click.option(
-    "--html", type=Output(".html", dir_okay=False), help="Also write a page there, with pictures of each class."
+    "--html", type=Output(".html", dir_okay=False), help="Also write an HTML page with pictures of each class."
 )
 @click.option(
     "--unknown",
     type=UNKNOWN,
     default="error",
     show_default=True,
-    help="What values are that the taxonomy does not list.",
+    help="What to do with raw values that the taxonomy does not list.",
 )
 @click.option("--deep", is_flag=True, help="Decode every image, not only 64 of each split.")
 @click.option("--jobs", type=click.IntRange(1), help="Processes.  [default: one per core]")
@@ -50,7 +50,7 @@ from lsu_seg.commands.arguments import UNKNOWN, Output, say_written
     type=OutputPath(),
     default="work/scan",
     show_default=True,
-    help="Folder of what was read: a further scan reads only what has changed.",
+    help="Folder for what was read, so that a further scan reads only what has changed.",
 )
 @click.option("--fresh", is_flag=True, help="Read everything again.")
 def scan(
@@ -70,8 +70,8 @@ def scan(
 ) -> None:
     """Look through a dataset before any GPU is touched: what is missing, damaged, or not what TAXONOMY says.
 
-    Exits with 0 if there is no problem (warnings do not count), 1 if there are some, 2 if it could not look. A
-    scan that was stopped goes on where it was.
+    Exits with 0 if there is no problem (warnings do not count), 1 if there are some, 2 if it could not run. A
+    stopped scan resumes.
 
     \b
     Examples:

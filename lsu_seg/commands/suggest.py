@@ -31,9 +31,9 @@ def suggest(
 ) -> None:
     """Write a first map of a dataset, from what a teacher sees in each class and from what the classes are called.
 
-    NAME is a dataset that has no map to the source yet. The names are compared as by `lsu-onto suggest`, which is all
-    without a teacher. Rows that are not certain get everything that may be in them, and a note with TODO; each row says
-    why it is as it is. It is a draft: read it, and then let `lsu-seg audit` look.
+    NAME is a dataset that has no map to the source yet. Names are compared as by `lsu-onto suggest`; without a
+    teacher, nothing else is. Uncertain rows get everything that may be in them, and a note with TODO; each row says why
+    it is as it is. It is a draft: read it, and then check it with `lsu-seg audit`.
 
     OUT_DIR is a labelling run of such a dataset, whose sample is used.
 

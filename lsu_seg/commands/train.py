@@ -20,7 +20,7 @@ from lsu_seg.commands.arguments import CONFIG, LAUNCHER, ROOT, WORK, load, set_o
     metavar="KIND",
     help="Train a student of the config's `unify` section, raw, constrained or set, on the labels in WORK_DIR/pseudo.",
 )
-@click.option("--resume", is_flag=True, help="Go on from the last checkpoint in the work folder.")
+@click.option("--resume", is_flag=True, help="Continue from the last checkpoint in the work folder.")
 @LAUNCHER
 @search_path
 @set_option("-o")

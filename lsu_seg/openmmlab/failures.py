@@ -370,7 +370,7 @@ def check_types(cfg: Config) -> None:
 
 
 def _is_built_by(registry: Registry, name: str) -> bool:
-    """Whether a registry builds a name: also one that it would have to import, of which a module is no class."""
+    """Whether a registry builds a name: also one that it would have to import, of which a module is not a class."""
     try:
         return callable(registry.get(name))
     except Exception:  # whatever the import of such a name raises; an empty one is a RuntimeError

@@ -108,8 +108,8 @@ def test_a_message_that_nobody_can_read_keeps_its_code(monkeypatch: pytest.Monke
 
 
 def test_a_message_commands_no_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
-    done = ended(monkeypatch, UserError("`\x1b]0;title\x07\x9b1m` is no class\n  of `s`"))
-    assert done.output == "error: `\\x1b]0;title\\x07\\x9b1m` is no class\n  of `s`\n"
+    done = ended(monkeypatch, UserError("`\x1b]0;title\x07\x9b1m` is not a class\n  of `s`"))
+    assert done.output == "error: `\\x1b]0;title\\x07\\x9b1m` is not a class\n  of `s`\n"
 
 
 @pytest.mark.parametrize("line", ["list", "scan idd --data-root ."])

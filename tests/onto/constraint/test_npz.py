@@ -145,7 +145,7 @@ def crafted(c: Constraint, name: str, value: Any, at: Any) -> Constraint:
         ("certain", True, (2, 0), "`verge` has other certain classes"),
         ("relabel", 1, 0, "`way` has a `relabel` that"),
         ("relabel", np.zeros(6, np.int64), None, "relabel: found int64"),
-        ("novel", True, 2, "`verge` is no source class"),
+        ("novel", True, 2, "`verge` is not a source class"),
         ("raw", np.arange(6, dtype=np.uint32), None, r"raw_row: found int16 \[7\], expected int16 \[6\]"),
         ("raw", 3, 0, "raw: the values do not ascend"),
         ("raw", 256, 6, "raw: 256 does not fit `encoding: id`"),

@@ -134,8 +134,8 @@ def test_a_column_with_the_name_of_the_source_is_a_first_guess(tmp_path: Path) -
         lines, findings = relations(header, rows)
         assert lines == list(cells.values())
         assert findings == [
-            "3: `side-walk` is no class of `demo v1`: the guess is not used; did you mean `sidewalk`?",
-            "8: `raod` is no class of `demo v1`: the guess is not used; did you mean `road`?",
+            "3: `side-walk` is not a class of `demo v1`: the guess is not used; did you mean `sidewalk`?",
+            "8: `raod` is not a class of `demo v1`: the guess is not used; did you mean `road`?",
         ]
     assert relations("demo", "0,a,0\n1,b,4\n2,c,255\n3,d,-1\n") == (["< road", "< sky", "-> void", "-> void"], [])
     for header in ("demo_id", "to demo id"):  # ids of its label files, or its channels?
@@ -180,7 +180,7 @@ def test_the_ids_of_a_source_are_its_channels(tmp_path: Path) -> None:
     assert channels("id,name\n8,sky\n7,road\n") == (["0 road", "1 sky"], [gaps])
     lines, findings = channels("id,name,void\n1,sky,no\n0,road,no\n2,rest,yes\n255,none,\n-1,x,\n")
     assert lines == ["0 road", "1 sky"]
-    assert findings == [f"`{n}` is no class of the source" for n in ("rest", "none", "x")]
+    assert findings == [f"`{n}` is not a class of the source" for n in ("rest", "none", "x")]
     assert channels("id,name,train_id\n7,sky,1\n8,road,0\n") == (["0 road", "1 sky"], ["not used: `id`"])
 
 

@@ -67,10 +67,10 @@ def test_data_priors_reports_every_label_that_goes_astray(priors: Path) -> None:
     }
     texts = "\n".join(map(str, imported.findings))
     assert (
-        "`tree-mergedvoid` is no class of labels.csv: its edge to `traffic_light` is lost; are `tree-merged` and"
+        "`tree-mergedvoid` is not a class of labels.csv: its edge to `traffic_light` is lost; are `tree-merged` and"
         in texts
     )
-    assert "`gras` is no class of labels.csv: its edge to `car` is lost; did you mean `grass`?" in texts
+    assert "`gras` is not a class of labels.csv: its edge to `car` is lost; did you mean `grass`?" in texts
     for kept in (
         "tree-mergedvoid",
         "`gras`",
@@ -89,9 +89,9 @@ def test_data_priors_sources(priors: Path) -> None:
     (priors / "town.tax").write_text("tax 1\nsource town v2\n0 street\n1 Traffic_Light\n2 greens\n3 car\n")
     named = import_("data-priors", [master], Options(source="town", search=(str(priors),)))
     assert errors(named.text, priors) == [] and "-> town v2" in named.text and "\nsource" not in named.text
-    lost = next(f for f in named.findings if "`green` is no class of `town v2`" in f.message)
+    lost = next(f for f in named.findings if "`green` is not a class of `town v2`" in f.message)
     assert lost.place[1:] == (4, 3) and lost.help == "did you mean `greens`?"
-    assert "`green` is no class of `town v2`" in named.text
+    assert "`green` is not a class of `town v2`" in named.text
     with pytest.raises(ExchangeError, match="there is no source `twon`; did you mean `town`"):
         import_("data-priors", [master], Options(source="twon", search=(str(priors),)))
 

@@ -57,7 +57,7 @@ def test_the_ids_of_tools_are_no_raw_values(tmp_path: Path) -> None:
     messages = [f.message for f in found.findings]
     assert messages[:2] == [
         "the `id` of a class is CVAT's own number, and no raw value: not used",
-        "in CVAT's masks, pixels without a label are black, which is no class here",
+        "in CVAT's masks, pixels without a label are black, which is not a class here",
     ]
     black = imported(tmp_path, CVAT, void="#000000")
     assert "void:     #000000\n" in black.text

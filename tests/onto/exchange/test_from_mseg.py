@@ -29,7 +29,7 @@ def test_mseg(tmp_path: Path) -> None:
         ("town-4_names.txt", 3, 1, "unmentioned"),
         ("town-4_names.txt", 5, 1, "unmentioned"),
     }
-    assert "`pavement` is no class of town-4_names.txt" in full.text
+    assert "`pavement` is not a class of town-4_names.txt" in full.text
 
 
 def test_mseg_errors(tmp_path: Path) -> None:

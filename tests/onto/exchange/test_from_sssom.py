@@ -179,9 +179,9 @@ def test_what_is_not_mentioned_is_said(folder: Path) -> None:
         (["way|exactMatch|rod"], "neither `way` nor `rod`, nor any other of its classes, is one of `mini v1`"),
         (
             ["way|exactMatch|road", "green|exactMatch|gras"],
-            ":9:.*`gras` is no class of `mini v1`; did you mean `grass`",
+            ":9:.*`gras` is not a class of `mini v1`; did you mean `grass`",
         ),
-        (["wya|exactMatch|road"], "`wya` is no class of `town v1`; did you mean `way`"),
+        (["wya|exactMatch|road"], "`wya` is not a class of `town v1`; did you mean `way`"),
         (["way|exactMatch|road", "way|broadMatch|road"], "relates `way` and `road` by `=`, this one by `<`"),
         (["|exactMatch|road"], "the mapping has no subject"),
     ],

@@ -82,7 +82,7 @@ def test_the_file_is_valid_and_claims_no_more_than_it_can(town: Path) -> None:
     file.write_text(made.text)
     allowed = lsu_onto.load(file).allowed
     assert [tuple(np.flatnonzero(a)) for a in allowed] == [row.allowed for row in rows]
-    with pytest.raises(lsu_onto.UserError, match=r"`my v1` has a map to `cityscapes` already, in .*my-cityscapes.tax"):
+    with pytest.raises(lsu_onto.UserError, match=r"`my v1` already has a map to `cityscapes`, in .*my-cityscapes.tax"):
         first_map(town, "cityscapes", rows)
 
 
@@ -126,5 +126,5 @@ def test_a_claim_goes_on_in_the_next_line(tmp_path: Path) -> None:
 
 def test_a_draft_with_an_arrow_is_refused(town: Path) -> None:
     town.write_text(TOWN.replace("my v1", "my v1 -> cityscapes v1"))
-    with pytest.raises(lsu_onto.UserError, match="in the header of a draft, take `-> cityscapes v1` out"):
+    with pytest.raises(lsu_onto.UserError, match="only the header of a draft, remove `-> cityscapes v1` there"):
         first_map(town, "cityscapes", [FirstRow((0,))] * 7)

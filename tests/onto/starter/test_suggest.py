@@ -156,7 +156,7 @@ def test_the_file_and_what_is_said_of_it(tmp_path: Path) -> None:
     )
     assert "blob  -> any  # TODO: too little is known" in suggested.made.text
     head, first, *_ = suggested.as_text().splitlines()
-    assert head == "my v1 -> near v1: 2 rows certain, 0 widened, 1 of which too little is known"
+    assert head == "my v1 -> near v1: 2 rows certain, 0 widened, 1 unknown"
     assert first.split() == ["-", "blob", "->", "any", "nothing", "is", "known"]
     document = json.loads(suggested.as_json("x.tax", [{"images": i} for i in range(3)]))
     assert document["classes"][1] == {

@@ -118,7 +118,7 @@ def test_what_is_refused(world: Path, tmp_path: Path) -> None:
         ((world / "tax/painted.tax",), "--source is missing"),
         ((world / "tax/painted.tax", "--source", "colors", "--path", world / "tax"), "there is no source `colors`"),
         (("camvid11", "--source", "cityscapes"), "`camvid11` is a source, and maps are of datasets"),
-        (("idd", "--source", "cityscapes"), "`idd v1` has a map to `cityscapes` already"),
+        (("idd", "--source", "cityscapes"), "`idd v1` already has a map to `cityscapes`"),
         (("idd", "--source", "cityscapes", "--images", 3), "`--images` belongs to a teacher"),
         (("idd", "--source", "offroad", "--set", "test_cfg.scales=[1]"), "`--set` belongs to a teacher"),
         (("idd", "--source", "cityscapes", "--teacher", world / "teacher.py"), "--data-root is missing"),

@@ -142,7 +142,7 @@ def test_set_changes_the_config_that_the_line_makes(park: Path, tmp_path: Path) 
         (("a.py", "b.pth", "--split", "val"), "`--split` belongs to the form TAXONOMY --teacher"),
         (
             ("idd", "--teacher", "f", "--data-root", "d", "-o", "o", "--scales", "1,x"),
-            "`1,x` is no list of numbers",
+            "`1,x` is not a list of numbers",
         ),
     ],
 )
@@ -293,8 +293,8 @@ def test_several_splits_are_labelled_into_one_folder(parts: tuple[Path, Path, Pa
     ("splits", "message"),
     [
         ("train,vall", "has no split `vall`; it has train, val"),
-        ("train,", "`train,` is no list of splits, as train,val is"),
-        ("val,val", "`val,val` is no list of splits"),
+        ("train,", "`train,` is not a list of splits such as train,val"),
+        ("val,val", "`val,val` is not a list of splits"),
     ],
 )
 def test_splits_that_are_none_are_refused(parts: tuple[Path, Path, Path], splits: str, message: str) -> None:

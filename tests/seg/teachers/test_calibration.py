@@ -9,8 +9,10 @@ import numpy as np
 import pytest
 import torch
 
-from lsu_seg.decode import QueryView, View, cpu, reference
+from helpers.decoding import compare, gaps
+from lsu_seg.decode import QueryView, View, cpu
 from lsu_seg.decode.points import evidence_at, p_at
+from lsu_seg.decode.views import Decoded
 from lsu_seg.errors import TeacherError
 from lsu_seg.teachers import SegmentorTeacher, Views
 from lsu_seg.teachers.calibration import Calibration, Fit, beside, calibration_of, warn_of_other_views
@@ -135,12 +137,15 @@ def test_decoders_agree_and_one_view_keeps_its_labels() -> None:
         plain, hot = asked(flips, 1.0), asked(flips, 3.0)
         for a, b in zip(plain, hot, strict=True):
             torch.testing.assert_close(b.logits, a.logits / 3)
-        expected = reference.decode(hot, torch.from_numpy(rows), torch.from_numpy(allowed))
         fast = cpu.decode(hot, rows, allowed)
-        np.testing.assert_array_equal(fast.labels, expected.labels.numpy())
-        np.testing.assert_allclose(fast.confidence, expected.confidence.numpy(), atol=1e-5)
+        decoded = Decoded(torch.from_numpy(fast.labels), torch.from_numpy(fast.confidence))
+        differences = compare(hot, rows, allowed, None, decoded)
+        assert differences.outside == differences.wrong == 0 and differences.confidence <= 1
+        assert differences.compared > 0.99 * rows.size
         before = cpu.decode(plain, rows, allowed)
-        closed = rows != 1  # in an open row, void needs more than the best class, which is less sure now
+        # In an open row, void needs more than the best class, which is less sure now.
+        gap, tolerance = gaps(hot, rows, allowed)
+        closed = (rows != 1) & (gap > tolerance)
         if len(flips) == 1:
             np.testing.assert_array_equal(fast.labels[closed], before.labels[closed])
         assert fast.confidence[rows == 0].mean() < before.confidence[rows == 0].mean() - 0.05
