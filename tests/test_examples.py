@@ -19,6 +19,7 @@ from pathlib import Path
 import click
 import pytest
 import yaml
+from click.testing import CliRunner
 
 from lsu_onto.cli import main as onto
 from lsu_seg.cli import main as seg
@@ -26,7 +27,7 @@ from lsu_seg.cli import main as seg
 ROOT = Path(__file__).parents[1]
 PAGES = [*sorted((ROOT / "docs").glob("*.md")), *(ROOT / n for n in ("README.md", "CONTRIBUTING.md"))]
 PAGES.append(ROOT / "tools/editor/vscode/README.md")
-RUN = ("README", "language", "cookbook", "map-algebra", "adding-a-dataset", "scan")
+RUN = ("README", "language", "cookbook", "map-algebra", "adding-a-dataset", "first-map", "scan")
 """Pages whose `tax` and `console` blocks other tests run."""
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 TARGETS = set(re.findall(r"^([\w-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
@@ -182,3 +183,18 @@ def python_is_sound(text: str) -> None:
                 r"Tax|Ontology|Compound|Pseudo|SetNLL|HF|Torch", name
             ):
                 assert name in REGISTERED, f"nothing registers {name}"
+
+
+def test_the_first_map_of_the_page(tmp_path: Path) -> None:
+    """Its table has what `suggest` prints, reasons cut short by an ellipsis."""
+    harbour, command, table, *_ = (text for _, text in blocks(ROOT / "docs/first-map.md"))
+    (tmp_path / "harbour.tax").write_text(harbour)
+    _, *args = shlex.split(command.replace("harbour.tax", str(tmp_path / "harbour.tax")))
+    result = CliRunner().invoke(onto, [*args, "-o", str(tmp_path / "map.tax")])
+    assert result.exit_code == 0, result.output
+    shown, printed = (
+        [re.split(r"\s{2,}", line.strip()) for line in text.splitlines()] for text in (table, result.stdout)
+    )
+    assert len(shown) == len(printed)
+    for cells, whole in zip(shown, printed, strict=True):
+        assert cells[:-1] == whole[:-1] and whole[-1].startswith(cells[-1].removesuffix("…"))

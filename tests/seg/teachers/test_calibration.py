@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -138,13 +139,14 @@ def test_decoders_agree_and_one_view_keeps_its_labels() -> None:
         for a, b in zip(plain, hot, strict=True):
             torch.testing.assert_close(b.logits, a.logits / 3)
         fast = cpu.decode(hot, rows, allowed)
-        decoded = Decoded(torch.from_numpy(fast.labels), torch.from_numpy(fast.confidence))
-        differences = compare(hot, rows, allowed, None, decoded)
+        decoded = Decoded(torch.as_tensor(fast.labels), torch.as_tensor(fast.confidence))
+        views = [replace(v, logits=v.logits.numpy()) for v in hot]
+        differences = compare(views, rows, allowed, None, decoded)
         assert differences.outside == differences.wrong == 0 and differences.confidence <= 1
         assert differences.compared > 0.99 * rows.size
         before = cpu.decode(plain, rows, allowed)
         # In an open row, void needs more than the best class, which is less sure now.
-        gap, tolerance = gaps(hot, rows, allowed)
+        gap, tolerance = gaps(views, rows, allowed)
         closed = (rows != 1) & (gap > tolerance)
         if len(flips) == 1:
             np.testing.assert_array_equal(fast.labels[closed], before.labels[closed])
