@@ -6,8 +6,10 @@ import io
 import multiprocessing
 import os
 import signal
+import struct
 import sys
 import threading
+import zlib
 from collections import deque
 from collections.abc import Generator, Iterable, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
@@ -45,6 +47,9 @@ MAX_VALUES = 64
 
 _TEXTS = (b"Raw profile type exif", b"XML:com.adobe.xmp")
 """Texts of a PNG that may hold an orientation."""
+
+_CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
+"""Colour type of a PNG → values per pixel."""
 
 _BATCH = 4
 _TOO_LARGE = "too large for the memory of this machine; cut it into tiles, or use fewer --jobs"
@@ -139,9 +144,14 @@ def look_at_image(path: Path, decode: bool = False, max_pixels: int = MAX_PIXELS
 
 
 def _verify(png: bytes) -> None:
-    """Look at the checksums of the pixels, which `load` does not."""
+    """Look at the checksums of the pixels and whether all rows are there, which `load` does not."""
     with Image.open(io.BytesIO(png)) as image:
         image.verify()
+    width, height, bits, colour, *_, interlaced = struct.unpack_from(">IIBBBBB", png, 16)
+    inflate = zlib.decompressobj()
+    stored = sum(len(inflate.decompress(png[start:end])) for name, start, end in png_chunks(png) if name == b"IDAT")
+    if not interlaced and stored < height * (1 + (width * _CHANNELS[colour] * bits + 7) // 8):
+        raise ValueError("it holds fewer rows than it says")
 
 
 def _exif(image: Image.Image, data: bytes) -> Image.Exif:

@@ -102,3 +102,21 @@ def test_pixels_of_a_png_are_decoded_only_if_asked_for(tmp_path: Path, monkeypat
     (tmp_path / "a.png").write_bytes(parts_of_png(behind=pngs.chunk(b"tEXt", b"date:create\0today")))
     monkeypatch.setattr(ImageFile.ImageFile, "load_prepare", mock.Mock(side_effect=AssertionError("decoded")))
     assert look_at_image(tmp_path / "a.png") == {"image_size": [64, 48]}
+
+
+@pytest.mark.parametrize("done", [0, loops.WORTH])
+@pytest.mark.parametrize(("bits", "colour"), [(8, 2), (8, 6), (4, 3), (16, 0)])
+def test_missing_rows_are_found_when_an_image_is_decoded(
+    tmp_path: Path, bits: int, colour: int, done: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Pillow takes them for black, and OpenCV refuses the file."""
+    monkeypatch.setattr(loops._Work, "done", done)
+    channels = {2: (3,), 6: (4,)}.get(colour, ())
+    whole = np.ones((9, 7, *channels), int)
+    for interlaced in (False, True):
+        (tmp_path / "a.png").write_bytes(pngs.png(whole, bits, colour, interlaced=interlaced))
+        assert look_at_image(tmp_path / "a.png", decode=True).get("decoded")
+    short = pngs.png(whole[:8], bits, colour)
+    head = pngs.header(7, 8, bits, colour)
+    (tmp_path / "a.png").write_bytes(short.replace(head, pngs.header(7, 9, bits, colour)))
+    assert "fewer rows than it says" in look_at_image(tmp_path / "a.png", decode=True)["image"]
