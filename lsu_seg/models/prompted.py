@@ -167,7 +167,9 @@ def _load(path: Path) -> HFModel:
         raise TeacherError(f"{path}: found a model `{name}`; expected a {expected}; other models are HFSegmentors")
     cls: Any = getattr(transformers, CLIPSEG if name == CLIPSEG else "Sam3Model", None)
     if cls is None:
-        raise TeacherError(f"{path}: holds SAM 3, and transformers {transformers.__version__} has not: upgrade it")
+        raise TeacherError(
+            f"{path}: holds SAM 3, which transformers {transformers.__version__} does not have: upgrade it"
+        )
     with quiet(transformers), loading_errors(path):
         check_kinds(path)
         net, info = cls.from_pretrained(str(path), local_files_only=True, dtype=torch.float32, output_loading_info=True)

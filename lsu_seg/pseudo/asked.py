@@ -98,7 +98,7 @@ def asked(
 
 @contextmanager
 def _about(teacher: Teacher) -> Iterator[None]:
-    """What is refused here, and what is told, is about one of several teachers."""
+    """Errors and messages in this context name the teacher, one of several, that they are about."""
     try:
         with telling_of(f"teacher `{teacher.name}`"):
             yield

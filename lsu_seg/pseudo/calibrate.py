@@ -69,7 +69,7 @@ def calibrate(cfg: Config, checkpoint: str | Path | None, output: str | Path | N
         images: so many images are drawn from the dataset, by hashes of their keys.
 
     Raises:
-        ConfigError: there is no file beside which another could lie. DatasetError: the dataset has not two images with
+        ConfigError: there is no file beside which another could lie. DatasetError: fewer than two images have
             a pixel of one source class. UserError: as for `pseudo_label`.
     """
     cfg = copy.deepcopy(cfg)

@@ -256,8 +256,8 @@ class PseudoLabelLoop(BaseLoop):
             )
         if folder.corrected:
             _tell(
-                f"{folder.root}: the corrections of {len(folder.corrected)} images are others than those of their"
-                f" labels ({some_of(folder.corrected)}): they are labelled anew"
+                f"{folder.root}: the corrections of {len(folder.corrected)} images have changed since they were"
+                f" labelled ({some_of(folder.corrected)}): they are labelled anew"
             )
         if folder.other_splits and get_dist_info()[0] == 0:
             splits = ", ".join(f"`{split}`" for split in folder.other_splits)

@@ -74,7 +74,7 @@ class OutputFolder:
     Attributes:
         damaged: number of existing labels that do not match their record or have none, and are made again.
         changed: keys of the images that have changed, or whose annotation has, since they were labelled.
-        corrected: keys of the images whose corrections are others than those of their labels, which are made again.
+        corrected: keys of the images whose corrections have changed since they were labelled, which are labelled again.
         outdated: keys of the images whose annotation has changed since they were corrected.
         left_out: key → number of corrected pixels that the annotation does not allow.
         pieces: key → (rows drawn, whether it has a grid) of the labels that have a piece in `audit-RANK.jsonl`.

@@ -121,8 +121,8 @@ def calibration_of(path: Path | None, weights_sha256: str, is_named: bool = Fals
     Args:
         path: the file, or None: there is none.
         weights_sha256: of the teacher's weights.
-        is_named: somebody asks for this file. Otherwise it lies beside the weights, and if it is of other ones, it is
-            passed over, with a word.
+        is_named: the user named this file. Otherwise it lies beside the weights, and one that was fitted on other
+            weights is ignored with a warning.
 
     Raises:
         TeacherError: the file is no calibration; a file that is named is of other weights. OSError: it cannot be read.

@@ -131,7 +131,7 @@ class _Stream:
 
 
 def _merged(streams: Sequence[_Stream], image: int, height: int) -> Iterator[Band]:
-    """What all teachers have of the same label rows. Rows that one of them has passed over are needed by nobody."""
+    """The views of all teachers, for the same label rows. No pixel needs the rows that one of them has passed over."""
     done = 0
     while done < height:
         bands = []

@@ -216,7 +216,7 @@ def test_corrections_survive_a_new_labelling(world: Reviewed, capfd: pytest.Capt
     assert f"corrected pixels of 2 images ({changed}) are not what their annotations allow" in said
     assert world.label("a0").shape == (16, 40)
     assert world.label_again()["images"] == 0
-    assert "the corrections of 1 images are others than those of their labels (labels/train/a2)" in said
+    assert "the corrections of 1 images have changed since they were labelled (labels/train/a2)" in said
     assert (world.label("a1")[12:][was_green[12:]] == TREE).all()
     assert (world.label("a1")[:12][was_green[:12]] == 3).all()
     assert not world.path("a2", "uncorrected").exists()
