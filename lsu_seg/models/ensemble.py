@@ -24,6 +24,7 @@ from lsu_seg.openmmlab.compat import load_checkpoint
 from lsu_seg.openmmlab.registry import MODELS, register
 from lsu_seg.openmmlab.stated_classes import stated_classes
 from lsu_seg.openmmlab.weights import adopt, check_finite, load_into, readable
+from lsu_seg.teachers.forward import views_of
 
 LOOKS = ("scales", "flips", "window", "overlap", "memory", "precision", "compile", "calibration")
 """Settings of a labelling that a teacher may have for itself."""
@@ -231,9 +232,5 @@ def _seen(model: Any, image: Tensor) -> View | QueryView:
         batch = preprocessor({"inputs": [image]}, False)["inputs"]
     finally:
         preprocessor.test_cfg = padding
-    if hasattr(model, "evidence_of"):
-        view: View | QueryView = model.evidence_of(batch)[0]
-        return view
-    logits = model(batch, mode="tensor")
-    logits = logits[0] if isinstance(logits, (list, tuple)) else logits
-    return View(logits[0], align_corners=bool(getattr(model, "align_corners", False)))
+    (view,) = views_of(model, batch)
+    return view

@@ -67,7 +67,7 @@ class Forward:
         if tuple(batch.shape) in self._too_large:
             return None
         try:
-            evidence = [Maps.of(view) for view in self._views(self._filled(batch))[: len(batch)]]
+            evidence = [Maps.of(view) for view in views_of(self.model, self._filled(batch))[: len(batch)]]
             evidence = [maps.by_class() for maps in evidence] if by_class else evidence
             return [maps.tempered(self.temperature) for maps in evidence]
         except (RuntimeError, MemoryError) as error:
@@ -87,16 +87,6 @@ class Forward:
         missing = max(0, self.compiled[0] - len(batch))
         more = batch[-1:].expand(missing if missing <= len(batch) else 0, -1, -1, -1)
         return torch.cat([batch, more])  # a copy, because it is compiled for the strides, too
-
-    def _views(self, batch: Tensor) -> list[View | QueryView]:
-        if hasattr(self.model, "evidence_of"):
-            return list(self.model.evidence_of(batch))
-        if has_mask_head(self.model):
-            return _mask_views(self.model, batch)
-        logits = self.model(batch, mode="tensor")
-        logits = logits[0] if isinstance(logits, (list, tuple)) else logits
-        aligned = bool(getattr(self.model, "align_corners", False))  # the model's `predict` resizes by it
-        return [View(item, align_corners=aligned) for item in logits]
 
     def _from_pieces(self, image: Tensor) -> Maps:
         """See `[1, 3, h, w]` in pieces that overlap only in their halos, which are cut away."""
@@ -158,6 +148,18 @@ class Forward:
                 " for whole images"
             )
         return stride
+
+
+def views_of(model: Any, batch: Tensor) -> list[View | QueryView]:
+    """A forward pass: the evidence of a segmentor for each image of a batch `[N, 3, H, W]`, as it is preprocessed."""
+    if hasattr(model, "evidence_of"):
+        return list(model.evidence_of(batch))
+    if has_mask_head(model):
+        return _mask_views(model, batch)
+    logits = model(batch, mode="tensor")
+    logits = logits[0] if isinstance(logits, (list, tuple)) else logits
+    aligned = bool(getattr(model, "align_corners", False))  # the model's `predict` resizes by it
+    return [View(item, align_corners=aligned) for item in logits]
 
 
 def has_mask_head(model: Any) -> bool:

@@ -25,11 +25,12 @@ from helpers.tiny import ALLOWED, VOID, label_config, model_config, read, save_c
 from lsu_seg.cli import main
 from lsu_seg.decode import QueryView
 from lsu_seg.errors import ConfigError, MissingPackageError
+from lsu_seg.models.ensemble import _seen
 from lsu_seg.models.known_masks import hard_points, labels_at, masks_and_known
 from lsu_seg.models.mask_heads import match_costs
 from lsu_seg.pseudo.run import pseudo_label
 from lsu_seg.targets import TargetError, TargetSet, TargetTable
-from lsu_seg.teachers.forward import Forward
+from lsu_seg.teachers.forward import views_of
 from lsu_seg.training.checks import DisagreementError
 from lsu_seg.training.run import train
 from lsu_seg.unify.students import take_sets
@@ -107,8 +108,10 @@ def test_the_last_layers_masks_are_the_evidence() -> None:
     model.decode_head = MaskHead()
     batch = torch.randn(2, 3, 64, 96)
     with torch.no_grad():
-        views = Forward(model, (64, 96))._views(batch)
+        views = views_of(model, batch)
+        of_ensemble = _seen(model, torch.zeros(3, 64, 96, dtype=torch.uint8))
         masks = model.decode_head.masks(model.extract_feat(batch)[1])
+    assert isinstance(of_ensemble, QueryView)
     assert len(views) == 2
     for view, mine in zip(views, masks, strict=True):
         assert isinstance(view, QueryView)
@@ -335,7 +338,7 @@ def test_evidence_is_what_the_head_predicts_and_no_object(config: Any) -> None:
     segmentor = built(config()).eval()
     batch = torch.randn(2, 3, 64, 96)
     with torch.no_grad():
-        views = Forward(segmentor, (64, 96))._views(batch)
+        views = views_of(segmentor, batch)
         wanted = segmentor.encode_decode(batch, METAS)
     for view, logits in zip(views, wanted, strict=True):
         masks = interpolate(view.masks[None], (64, 96), mode="bilinear")[0].sigmoid()
