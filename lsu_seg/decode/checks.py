@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -39,8 +38,10 @@ def check_shapes(views: Sequence[View | QueryView], image_name: str) -> int:
 
 
 def _check_settings(i: int, view: View | QueryView, num_classes: int, name: str) -> None:
-    if not (view.weight > 0 and math.isfinite(view.weight)):
+    if not view.weight > 0:
         raise DecodeError(f"{name}: view {i} has weight {view.weight}; expected a number above 0")
+    if not 1e-30 <= view.weight <= 1e30:  # in float32, the sum would be 0 or Inf, and p NaN
+        raise DecodeError(f"{name}: view {i} has weight {view.weight:.3}; expected a number from 1e-30 to 1e30")
     if view.to is not None and (view.to.dtype != bool or view.to.ndim != 2 or view.to.shape[1] != num_classes + 1):
         found = f"{view.to.dtype} {view.to.shape}"
         raise DecodeError(f"{name}: view {i} has a map {found}; expected bool (C, {num_classes + 1})")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -30,6 +29,10 @@ LOOKS = ("scales", "flips", "window", "overlap", "memory", "precision", "compile
 """Settings of a labelling that a teacher may have for itself."""
 
 _KEYS = ("model", "checkpoint", "name", "weight", "source", "through", *LOOKS)
+
+
+_LARGEST_WEIGHT = 1e6
+"""Float32, in which evidence is merged, loses what is a millionth of the rest."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -180,28 +183,44 @@ def named(teachers: Any) -> list[str]:
     names: list[str] = []
     for i, one in enumerate(teachers):
         where = f"`model.teachers.{i}`"
-        for key in one:
-            if key not in _KEYS:
-                hint = did_you_mean(key, _KEYS) or f"; it has {', '.join(_KEYS)}"
-                raise ConfigError(f"nothing reads the key `{key}` of {where}{hint}")
+        check_settings(one, where)
         if not isinstance(one.get("model"), Mapping) or not one["model"].get("type"):
             raise ConfigError(f"{where} has no `model = dict(type=…, …)`")
         if one["model"]["type"] in ("Ensemble", "lsu_seg.Ensemble"):
             raise ConfigError(f"{where} is an Ensemble itself: write its teachers into this one")
-        weight = one.get("weight", 1.0)
-        is_number = isinstance(weight, (int, float)) and not isinstance(weight, bool)
-        if not (is_number and weight > 0 and math.isfinite(weight)):
-            raise ConfigError(f"{where}: `weight` is {weight!r}; expected a number above 0")
-        calibration = one.get("calibration")
-        if calibration is not None and calibration is not False and not isinstance(calibration, (str, Path)):
-            raise ConfigError(
-                f"{where}: `calibration` is {calibration!r}; expected the file of `lsu-seg calibrate`, or False"
-            )
         name = str(one.get("name") or one["model"]["type"])
         names.append(name if name not in names else f"{name}-{i + 1}")
     if len(set(names)) < len(names):
         raise ConfigError(f"two of `model.teachers` have the same name: {', '.join(names)}")
     return names
+
+
+def check_settings(one: Mapping[Any, Any], where: str) -> None:
+    """Refuse settings of a teacher that nothing reads, and those that are of another type."""
+    for key in one:
+        if key not in _KEYS:
+            hint = did_you_mean(str(key), _KEYS) or f"; it has {', '.join(_KEYS)}"
+            raise ConfigError(f"nothing reads the key `{key}` of {where}{hint}")
+    weight = one.get("weight", 1.0)
+    if not (isinstance(weight, (int, float)) and not isinstance(weight, bool) and weight > 0):
+        raise ConfigError(f"{where}: `weight` is {weight!r}; expected a number above 0")
+    if not 1 / _LARGEST_WEIGHT <= weight <= _LARGEST_WEIGHT:
+        raise ConfigError(f"{where}: `weight` is {str(weight)[:9]}; expected a number from 1e-6 to 1e6")
+    calibration = one.get("calibration")
+    if calibration is not None and calibration is not False and not isinstance(calibration, (str, Path)):
+        raise ConfigError(
+            f"{where}: `calibration` is {calibration!r}; expected the file of `lsu-seg calibrate`, or False"
+        )
+    for key, kind, expected in (
+        ("name", str, "a name"),
+        ("source", str, "the name of a source"),
+        ("through", str, "names of taxonomies"),
+        ("flips", bool, "a list of true and false"),
+    ):
+        value = one.get(key)
+        items = value if isinstance(value, (list, tuple)) and key in ("through", "flips") else [value]
+        if value is not None and not all(isinstance(item, kind) for item in items):
+            raise ConfigError(f"{where}: `{key}` is {value!r}; expected {expected}")
 
 
 def _as_order(allowed: NDArray[np.bool_]) -> tuple[NDArray[np.bool_] | None, tuple[int, ...] | None]:

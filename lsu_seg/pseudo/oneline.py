@@ -6,6 +6,7 @@ import ast
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
+from types import NoneType
 from typing import Any, Literal
 
 from mmengine.config import Config
@@ -14,7 +15,7 @@ import lsu_onto
 from lsu_onto import Constraint
 from lsu_seg.errors import ConfigError
 from lsu_seg.layout.pairs import DatasetError
-from lsu_seg.models.ensemble import named
+from lsu_seg.models.ensemble import check_settings, named
 from lsu_seg.models.factory import is_factory
 from lsu_seg.models.hf_models import PROMPTED, architecture
 from lsu_seg.models.hub import CONFIG, described, hub_name, pinned
@@ -152,9 +153,17 @@ def short_name(taxonomy: str) -> str:
 
 
 def _teacher_config(
-    teacher: str, checkpoint: str | None, constraint: Callable[[], Constraint], paths: Sequence[str] = ()
+    teacher: str,
+    checkpoint: str | None,
+    constraint: Callable[[], Constraint],
+    paths: Sequence[str] = (),
+    file: str | None = None,
 ) -> dict[str, Any]:
-    """The part of the config that concerns the teacher. constraint: what it says of the source's classes in words."""
+    """The part of the config that concerns the teacher.
+
+    Args:
+        constraint: what it says of the source's classes in words. file: the one that lists it among other teachers.
+    """
     if is_factory(teacher):
         return _by_lsu_seg(dict(type="TorchSegmentor", factory=teacher))
     is_config = Path(teacher).suffix in CONFIG_SUFFIXES
@@ -183,6 +192,8 @@ def _teacher_config(
     _check_no_network(Path(teacher))
     cfg = load_config(teacher)
     if "teachers" in cfg and "model" not in cfg:
+        if file is not None:
+            raise ConfigError(f"{teacher} lists teachers itself: write them into {file}")
         return ensemble_config(teacher, checkpoint, cfg.to_dict(), constraint, paths)
     if not isinstance(cfg.get("model"), dict):
         raise ConfigError(f"{teacher} has no `model = dict(type=…, …)`, so it is no teacher's config")
@@ -222,24 +233,31 @@ def ensemble_config(
     for i, given in enumerate(teachers):
         one, where = dict(given), f"{file}: `teachers.{i}`"
         who, weights, changes = one.pop("teacher", None), one.pop("checkpoint", None), one.pop("set", None) or {}
-        if not isinstance(who, str):
+        if not isinstance(who, str) or not who:
             raise ConfigError(f"{where} has `teacher: {who}`; expected what `--teacher` takes")
-        if not isinstance(changes, dict):
+        if not isinstance(weights, (str, NoneType)) or weights == "":
+            raise ConfigError(f"{where} has `checkpoint: {weights}`; expected a file")
+        if not isinstance(changes, dict) or not all(isinstance(key, str) for key in changes):
             raise ConfigError(f"{where} has `set: {changes}`; expected keys of its config, `set: {{model.KEY: VALUE}}`")
         if "flip" in one:  # as on the command line
-            one["flips"] = [False, True] if one.pop("flip") else [False]
+            flip = one.pop("flip")
+            if not isinstance(flip, bool) or "flips" in one:
+                raise ConfigError(f"{where} has `flip: {flip}`; expected true or false, and no `flips` beside it")
+            one["flips"] = [False, True] if flip else [False]
+        check_settings(one, f"`model.teachers.{i}`")
         try:
             described = partial(_described, one.get("source"), constraint, paths)
-            cfg = Config(_teacher_config(who, weights, described), filename=file)
+            cfg = Config(_teacher_config(who, weights, described, file=file), filename=file)
             merge(cfg, changes)
         except ConfigError as e:
             raise ConfigError(f"{where}: {e}") from e
-        if isinstance(cfg.model, list):
-            raise ConfigError(f"{where}: {who} lists teachers itself: write them into {file}")
+        for key in ("model", "custom_imports", "data_preprocessor"):
+            if not isinstance(cfg.get(key), Mapping) and (key in changes or cfg.get(key) is not None):
+                raise ConfigError(f"{where}: `{key}` is {cfg.get(key)!r}; expected `dict(…)`")
         model = cfg.model.to_dict()
         if cfg.get("data_preprocessor") is not None:
             model.setdefault("data_preprocessor", cfg.data_preprocessor.to_dict())
-        imports += _listed(cfg.custom_imports.imports)
+        imports += _listed(cfg.custom_imports.get("imports"))
         name = one.pop("name", None) or _name(who, weights)
         taken = {other["name"] for other in out}
         out.append(dict(name=name if name not in taken else f"{name}-{i + 1}", model=model, checkpoint=weights, **one))

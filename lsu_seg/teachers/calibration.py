@@ -22,7 +22,7 @@ _Bins = Annotated[list[tuple[_Finite, _Finite, _Finite]], Field(min_length=15, m
 
 
 class _Kept(BaseModel):
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, strict=True)
 
 
 class Fit(_Kept):

@@ -235,6 +235,8 @@ def test_half_precision_teachers_and_int64_rows_work() -> None:
             sets(2, {0}),
             "weight nan; expected a number above 0",
         ),
+        ([View(log(0.5, 0.5), weight=1e-320)], torch.zeros(1, 1), sets(2, {0}), "weight 1e-320; expected .* 1e-30"),
+        ([View(log(0.5, 0.5), weight=math.inf)], torch.zeros(1, 1), sets(2, {0}), "weight inf; expected .* 1e30"),
     ],
 )
 def test_what_does_not_fit_is_refused_by_name(views: list, rows: Tensor, allowed: Tensor, text: str) -> None:
