@@ -22,7 +22,7 @@ _Bins = Annotated[list[tuple[_Finite, _Finite, _Finite]], Field(min_length=15, m
 
 
 class _Kept(BaseModel):
-    model_config = ConfigDict(frozen=True, strict=True)
+    model_config = ConfigDict(frozen=True)
 
 
 class Fit(_Kept):
@@ -81,7 +81,7 @@ class Calibration(_Kept):
         with open_to_read(path) as file:
             text = file.read()
         try:
-            return cls.model_validate_json(text)
+            return cls.model_validate_json(text, strict=True)
         except ValidationError as e:
             first = e.errors()[0]
             where = f"`{'.'.join(map(str, first['loc']))}`: " if first["loc"] else ""

@@ -188,6 +188,8 @@ def test_a_file_of_other_weights_is_passed_over_with_a_word_or_refused(
     [
         ({"temperature": 0}, "`temperature`: input should be greater"),
         ({"temperature": "hot"}, "`temperature`: "),
+        ({"temperature": True}, "`temperature`: "),
+        ({"temperature": "1.5"}, "`temperature`: "),
         ({"format": 2}, "`format`: "),
         ({"before": {"nll": 1, "ece": 2, "bins": []}}, "`before.ece`: "),
         (None, "invalid JSON"),
