@@ -177,7 +177,7 @@ def _is_registry(frame: FrameType) -> bool:
 
 def _is_teacher(frame: FrameType) -> bool:
     """Whether it is where `lsu_seg.teachers.forward` calls a model."""
-    return frame.f_globals.get("__name__") == "lsu_seg.teachers.forward" and frame.f_code.co_name == "_views"
+    return frame.f_globals.get("__name__") == "lsu_seg.teachers.forward" and frame.f_code.co_name == "views_of"
 
 
 def _starts_tracker(frame: FrameType) -> bool:

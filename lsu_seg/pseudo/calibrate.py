@@ -23,10 +23,12 @@ from lsu_seg.layout.pairs import DatasetError, find_pairs
 from lsu_seg.models.hub import pin
 from lsu_seg.models.weights import weights_path
 from lsu_seg.openmmlab.config import is_type
+from lsu_seg.openmmlab.failures import named
+from lsu_seg.openmmlab.parts import check_parts
 from lsu_seg.openmmlab.runner import runner_with_checkpoint
 from lsu_seg.pseudo.asked import device_of, own_sha256, weights_sha256
 from lsu_seg.pseudo.errors import check_output
-from lsu_seg.pseudo.image import LabelledImage
+from lsu_seg.pseudo.image import LabelledImage, labelled_images
 from lsu_seg.pseudo.loop import PseudoLabelLoop
 from lsu_seg.runtime.progress import progress
 from lsu_seg.teachers import SegmentorTeacher
@@ -73,6 +75,9 @@ def calibrate(cfg: Config, checkpoint: str | Path | None, output: str | Path | N
             a pixel of one source class. UserError: as for `pseudo_label`.
     """
     cfg = copy.deepcopy(cfg)
+    check_parts(cfg)
+    if not is_type(cfg.get("test_cfg"), "PseudoLabelLoop"):
+        raise ConfigError("`test_cfg` is no PseudoLabelLoop, so nothing says how the teacher looks at images")
     dataset: Any = cfg.test_dataloader.dataset
     constraint = lsu_onto.load(dataset.taxonomy, dataset.get("source"), dataset.get("paths", ()))
     truth = known_classes(constraint)
@@ -104,9 +109,12 @@ def calibrate(cfg: Config, checkpoint: str | Path | None, output: str | Path | N
     cfg.test_evaluator = []
     with tempfile.TemporaryDirectory(prefix="lsu-seg-", ignore_cleanup_errors=True) as folder:
         cfg.work_dir, cfg.launcher = folder, "none"
-        loop = runner_with_checkpoint(cfg, checkpoint, quiet=True).test_loop
+        runner = runner_with_checkpoint(cfg, checkpoint, quiet=True)
+        loop = runner.test_loop
         assert isinstance(loop, PseudoLabelLoop)
-        _fitted(loop, *_draw(loop, truth)).write(path)
+        with named(cfg, runner):
+            drawn = _draw(loop, truth)
+        _fitted(loop, *drawn).write(path)
     return path
 
 
@@ -160,8 +168,7 @@ def _draw(loop: PseudoLabelLoop, truth: NDArray[np.int64]) -> tuple[Drawn, str]:
     ):
         teacher = SegmentorTeacher(model, loop.constraint.source_classes, views, network)
         for batch in loop.dataloader:
-            for image, sample in zip(batch["inputs"], batch["data_samples"], strict=True):
-                item = LabelledImage(image, sample, loop.constraint)
+            for item in labelled_images(batch, loop.constraint):
                 own = truth[item.rows]
                 places, weight = draw(item.key, own, number)
                 digest.update(f"{item.key}\n".encode("utf-8", "surrogateescape"))

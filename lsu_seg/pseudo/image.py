@@ -13,6 +13,7 @@ from lsu_onto import Constraint
 from lsu_seg.decode import Decoded
 from lsu_seg.label_files import void_index
 from lsu_seg.pseudo.collect import Seen
+from lsu_seg.pseudo.errors import OutputError
 from lsu_seg.pseudo.inputs import State
 
 
@@ -109,3 +110,15 @@ class LabelledImage:
             "teacher": self.teacher,
         }
         return counts | ({"out_of_memory": True} if self.out_of_memory else {})
+
+
+def labelled_images(batch: Any, constraint: Constraint) -> list[LabelledImage]:
+    """The images of a batch, as a data loader gives it.
+
+    Raises:
+        OutputError: its pipeline has not read what a labelling needs.
+    """
+    samples = batch.get("data_samples") if isinstance(batch, dict) and "inputs" in batch else None
+    if not samples or "key" not in samples[0] or "gt_rows" not in samples[0]:
+        raise OutputError("the test pipeline must have LoadTaxAnnotations and end in PackTaxInputs")
+    return [LabelledImage(image, sample, constraint) for image, sample in zip(batch["inputs"], samples, strict=True)]

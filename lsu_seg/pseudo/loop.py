@@ -35,7 +35,7 @@ from lsu_seg.pseudo.asked import asked, device_of
 from lsu_seg.pseudo.collect import Collector
 from lsu_seg.pseudo.corrections import Corrections, corrections_of, inside
 from lsu_seg.pseudo.errors import OutputError, check_output_settings
-from lsu_seg.pseudo.image import LabelledImage
+from lsu_seg.pseudo.image import LabelledImage, labelled_images
 from lsu_seg.pseudo.inputs import Inputs, Noting, dataset_sha256, modules_sha256
 from lsu_seg.pseudo.lock import check_free
 from lsu_seg.pseudo.output import OutputFolder, labelled_with, some_of
@@ -327,13 +327,7 @@ class PseudoLabelLoop(BaseLoop):
     ) -> Iterator[LabelledImage]:
         """Yield each image as soon as the work on its labels has been started."""
         for batch in batches:
-            samples = batch["data_samples"]
-            if "key" not in samples[0] or "gt_rows" not in samples[0]:
-                raise OutputError("the test pipeline must have LoadTaxAnnotations and end in PackTaxInputs")
-            items = [
-                LabelledImage(image, sample, self.constraint)
-                for image, sample in zip(batch["inputs"], samples, strict=True)
-            ]
+            items = labelled_images(batch, self.constraint)
             for item in items:
                 item.todo = item.key in self._todo[0]
                 item.todo_raw = with_raw and item.key in self._todo[1]

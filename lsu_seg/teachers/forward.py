@@ -151,7 +151,10 @@ class Forward:
 
 
 def views_of(model: Any, batch: Tensor) -> list[View | QueryView]:
-    """A forward pass: the evidence of a segmentor for each image of a batch `[N, 3, H, W]`, as it is preprocessed."""
+    """A forward pass: the evidence of a segmentor for each image of a batch `[N, 3, H, W]`, as it is preprocessed.
+
+    `openmmlab/failures.py` knows this function by its name: what the model raises here is explained to its author.
+    """
     if hasattr(model, "evidence_of"):
         return list(model.evidence_of(batch))
     if has_mask_head(model):

@@ -12,7 +12,7 @@ from click.testing import CliRunner, Result
 
 from helpers.hf import inside
 from helpers.nets import save_net, write_net
-from helpers.tiny import read
+from helpers.tiny import PARK, read
 from lsu_seg.cli import main
 from lsu_seg.pseudo.calibrate import draw
 from lsu_seg.pseudo.output import file_sha256
@@ -120,6 +120,8 @@ def test_an_evaluation_judges_confidence_without_and_with_it(
         (None, ("--split", "val"), "1 images of `tiny`.* at least 2 are needed"),
         ("1 way #805080 ~ road grass\n", ("--split", "train"), "no class of `park` is exactly one of `tiny`"),
         (None, ("--split", "evening"), "has no split `evening`"),
+        (None, ("--split", "train", "--set", "test_cfg=3"), "`test_cfg` is no PseudoLabelLoop"),
+        (PARK, ("--split", "train", "--set", "test_dataloader.dataset.pipeline=[]"), "must have LoadTaxAnnotations"),
     ],
 )
 def test_mistakes_end_in_a_line(
