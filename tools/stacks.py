@@ -297,7 +297,7 @@ def main() -> int:
     parser.add_argument("stacks", nargs="*", metavar="STACK", help=f"one or more of {', '.join(STACKS)}; default: all")
     parser.add_argument("--list", action="store_true", help="only say which Python each stack would take")
     parser.add_argument("--work", type=Path, default=WORK, help="where the environments are kept")
-    parser.add_argument("--pytest", default="", help="more options of pytest, in one string")
+    parser.add_argument("--pytest", default="", help="more options of pytest in one string, as in --pytest=-x")
     arguments = parser.parse_args()
     unknown = [name for name in arguments.stacks if name not in STACKS]
     if unknown:
