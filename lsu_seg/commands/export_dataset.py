@@ -82,4 +82,4 @@ def export_dataset(
 
     roots = list(dict.fromkeys(run for folder in labels for run in labelling_runs(Path(folder))))
     count = export(roots, Path(output), format_, data_roots, search, copy, unfinished)
-    click.echo(f"{count} images in {output}")
+    click.echo(f"{count} image{'s' * (count != 1)} in {output}")

@@ -36,4 +36,4 @@ def relabel(
     from lsu_seg.demo.relabel import relabel_dataset
 
     count = relabel_dataset(taxonomy, source, Path(data_root), split, Path(output), seed, search)
-    click.echo(f"{count} images in {output}")
+    click.echo(f"{count} image{'s' * (count != 1)} in {output}")

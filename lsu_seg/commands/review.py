@@ -75,7 +75,7 @@ def export_(
     if format_ == "json":
         put_data(json.dumps(images, indent=1) + "\n")
     else:
-        click.echo(f"{len(images)} images in {output}")
+        click.echo(f"{len(images)} image{'s' * (len(images) != 1)} in {output}")
 
 
 @review.command(name="import")

@@ -55,6 +55,11 @@ def load_config(
                 f"{path} cannot be read: there is no `{e.filename}`, because a `_base_` is relative to the folder of"
                 f" the config; write `{shipped}`"
             ) from e
+        if Path(path).suffix != ".py":
+            if isinstance(e, RecursionError):
+                raise ConfigError(f"{path} cannot be read: a part of it has itself as a part") from e
+            if isinstance(e, AttributeError) and str(e).endswith("object has no attribute 'get'"):
+                raise ConfigError(f"{path} cannot be read: it has no keys; expected lines of `KEY: VALUE`") from e
         said = str(e).partition(", the current sys.path is")[0]  # of `custom_imports`, mmengine prints all of it
         raise ConfigError(f"{path} cannot be read: {type(e).__name__}: {said}") from e
     if data_root is not None:

@@ -341,7 +341,7 @@ def test_relabelling_into_the_input(world: Path) -> None:
     tiny = world / "tax/tiny.tax"
     args = ("relabel", tiny, "--source", tiny, "--data-root", world / "fine", "--split", "train", "-o")
     assert "the output must not be the input" in refused(1, *args, world / "fine")
-    assert call(*args, world / "out").output.splitlines()[-1] == f"1 images in {world / 'out'}"
+    assert call(*args, world / "out").output.splitlines()[-1] == f"1 image in {world / 'out'}"
 
 
 @pytest.mark.parametrize(

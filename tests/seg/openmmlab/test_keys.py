@@ -152,3 +152,17 @@ def test_a_base_of_the_package_is_named_where_it_lies(tmp_path: Path) -> None:
     file.write_text(f"_base_ = [{nothing!r}]\n")
     with pytest.raises(ConfigError, match=rf"cannot be read: FileNotFoundError: .*/{nothing}"):
         load_config(file)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "it has no keys; expected lines of `KEY: VALUE`"),
+        ("- a\n", "it has no keys; expected lines of `KEY: VALUE`"),
+        ("teachers: &a [*a]\n", "a part of it has itself as a part"),
+    ],
+)
+def test_a_file_of_data_that_is_no_config(tmp_path: Path, text: str, message: str) -> None:
+    (tmp_path / "a.yaml").write_text(text)
+    with pytest.raises(ConfigError, match=f"a.yaml cannot be read: {message}"):
+        load_config(tmp_path / "a.yaml")
