@@ -334,37 +334,19 @@ def loss() -> Iterator[Figure]:
 
 def labels() -> Iterator[Figure]:
     """Label files of 1024 x 2048 -> rows of d, every checksum verified, against Pillow alone, which verifies few."""
-    import cv2
     import numpy as np
+    from drawn_labels import ENCODINGS, write_label_files
     from PIL import Image
 
     import lsu_onto
     from lsu_seg.label_files import LabelReader
 
-    rng = np.random.default_rng(0)
-    drawn = np.zeros((1024, 2048), np.uint8)
-    for _ in range(150):
-        corners = rng.integers(0, (2048, 1024), (9, 2))
-        shape = corners.mean(0) + (corners - corners.mean(0)) * rng.uniform(0.05, 0.5)
-        cv2.fillPoly(drawn, [shape.astype(np.int32)], int(rng.integers(19)))
-    colours = rng.integers(0, 256, (19, 3), dtype=np.uint8)
-    indices = Image.fromarray(drawn)
-    indices.putpalette(colours.tobytes())
-    files = {
-        ("palette", "id"): indices,
-        ("8-bit grey", "id"): Image.fromarray(drawn),
-        ("16-bit grey", "id16/1000"): Image.fromarray(drawn.astype(np.uint16) * 1000 + 7),
-        ("RGB", "rgb"): Image.fromarray(colours[drawn]),
-    }
     with tempfile.TemporaryDirectory() as name:
-        for (what, encoding), image in files.items():
-            path, taxonomy = Path(name, "label.png"), Path(name, "town.tax")
-            image.save(path)
-            lines = [f"{i}  c{i}  #{c.tobytes().hex()}  -> any" for i, c in enumerate(colours)]
-            head = ["tax 1", "dataset town v1 -> demo v1", f"encoding: {encoding}"]
-            taxonomy.write_text("\n".join([*head, *lines, ""]))
-            reader = LabelReader(lsu_onto.load(taxonomy))
-            for _ in range(100):  # as many as it takes until compiled loops pay
+        folder = Path(name)
+        write_label_files(folder)
+        for what in ENCODINGS:
+            path, reader = folder / f"{what}.png", LabelReader(lsu_onto.load(folder / f"{what}.tax"))
+            for _ in range(300):  # as many as it takes until compiled loops pay
                 reader.rows(path)
             ms = best(lambda r=reader, p=path: r.rows(p), 20, time.process_time)
             baseline = best(lambda p=path: np.asarray(Image.open(p)), 20, time.process_time)

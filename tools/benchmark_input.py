@@ -33,7 +33,7 @@ IMAGES, PAIRS, SAMPLES = 8, 96, 32
 
 def write_files(folder: Path, data: str | None) -> None:
     """Streets as JPEG and as PNG with their labels, taxonomies, and a label of each encoding."""
-    import cv2
+    from drawn_labels import write_label_files
     from PIL import Image
 
     import lsu_onto
@@ -70,24 +70,7 @@ def write_files(folder: Path, data: str | None) -> None:
         keys = ["encoding: id", f"images: images/{{stem}}.{kind}", "labels: labels/{stem}.png"]
         text = "\n".join(["tax 1", f"dataset {kind} v1 -> cityscapes v1", *keys, *lines, ""])
         (folder / f"{kind}.tax").write_text(text)
-    drawn = np.zeros((1024, 2048), np.uint8)
-    for _ in range(150):
-        corners = rng.integers(0, (2048, 1024), (9, 2))
-        shape = corners.mean(0) + (corners - corners.mean(0)) * rng.uniform(0.05, 0.5)
-        cv2.fillPoly(drawn, [shape.astype(np.int32)], int(rng.integers(19)))
-    colours = rng.integers(0, 256, (19, 3), dtype=np.uint8)
-    indices = Image.fromarray(drawn)
-    indices.putpalette(colours.tobytes())
-    for name, encoding, image in (
-        ("palette", "id", indices),
-        ("8-bit grey", "id", Image.fromarray(drawn)),
-        ("16-bit grey", "id16/1000", Image.fromarray(drawn.astype(np.uint16) * 1000 + 7)),
-        ("RGB", "rgb", Image.fromarray(colours[drawn])),
-    ):
-        image.save(folder / f"{name}.png")
-        rows = [f"{i}  c{i}  #{c.tobytes().hex()}  -> any" for i, c in enumerate(colours)]
-        head = ["tax 1", "dataset town v1 -> demo v1", f"encoding: {encoding}"]
-        (folder / f"{name}.tax").write_text("\n".join([*head, *rows, ""]))
+    write_label_files(folder)
 
 
 # --- one tree ----------------------------------------------------------------------------------------------
@@ -104,12 +87,14 @@ def best(run: Callable[[], object], repeats: int) -> float:
 
 def measured(folder: Path) -> Iterator[tuple[str, float]]:
     """Name and milliseconds of each figure, for the tree that is imported."""
+    from drawn_labels import ENCODINGS
+
     import lsu_onto
     from lsu_seg.label_files import LabelReader
     from lsu_seg.scan.run import scan
 
-    read = {n: LabelReader(lsu_onto.load(folder / f"{n}.tax")) for n in ("palette", "8-bit grey", "16-bit grey", "RGB")}
-    for _ in range(40):  # as many as it takes until compiled loops pay
+    read = {name: LabelReader(lsu_onto.load(folder / f"{name}.tax")) for name in ENCODINGS}
+    for _ in range(80):  # as many as it takes until compiled loops pay
         for name, reader in read.items():
             reader.rows(folder / f"{name}.png")
     for name, reader in read.items():

@@ -5,14 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from lsu_onto import INSTALL
 from lsu_seg.errors import MissingPackageError
 from lsu_seg.export.labelled import Item
 from lsu_seg.export.orientation import as_stored
-from lsu_seg.export.shards import SHARD_BYTES, shards
-from lsu_seg.export.target import temporary
+from lsu_seg.export.shards import SHARD_BYTES, Shard, write_shards
 
 _GROUP_BYTES = 32 << 20
 """Of the images that are in memory at a time, and of a row group."""
@@ -25,13 +24,20 @@ def write(root: Path, items: Sequence[Item], advance: Callable[[int], None], sha
         MissingPackageError: pyarrow is not installed. ExportError: see `Item`. OSError: the disk's word.
     """
     check_installed()
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
     confidence = any(item.confidence for item in items)
-    for shard in shards(items, shard_bytes):
-        path = root / "data" / f"{shard.name}.parquet"
-        if path.exists():
-            advance(len(shard.items))
-        else:
-            _write_shard(path, shard.items, confidence, advance)
+    schema = _schema(pa, confidence)
+
+    def write_one(file: BinaryIO, shard: Shard) -> None:
+        # An open file, because pyarrow takes no path that is not UTF-8. PNG and JPEG are compressed already.
+        with pq.ParquetWriter(file, schema, compression="none") as writer:
+            for rows in _in_groups(_row(item, confidence) for item in shard.items):
+                writer.write_table(pa.Table.from_pylist(rows, schema))
+                advance(len(rows))
+
+    write_shards(root / "data", "parquet", items, shard_bytes, advance, write_one)
 
 
 def check_installed() -> None:
@@ -39,23 +45,6 @@ def check_installed() -> None:
         import pyarrow.parquet  # noqa: F401
     except ImportError as error:
         raise MissingPackageError(f"`--to hf` needs pyarrow: {INSTALL.format('parquet')}") from error
-
-
-def _write_shard(path: Path, items: Sequence[Item], confidence: bool, advance: Callable[[int], None]) -> None:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    schema = _schema(pa, confidence)
-    hidden = temporary(path)
-    try:
-        # An open file, because pyarrow takes no path that is not UTF-8. PNG and JPEG are compressed already.
-        with hidden.open("wb") as file, pq.ParquetWriter(file, schema, compression="none") as writer:
-            for rows in _in_groups(_row(item, confidence) for item in items):
-                writer.write_table(pa.Table.from_pylist(rows, schema))
-                advance(len(rows))
-        hidden.replace(path)
-    finally:
-        hidden.unlink(missing_ok=True)
 
 
 def _row(item: Item, confidence: bool) -> dict[str, Any]:

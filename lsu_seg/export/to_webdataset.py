@@ -7,11 +7,11 @@ import json
 import tarfile
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import BinaryIO
 
 from lsu_seg.export.labelled import Item
 from lsu_seg.export.orientation import as_stored
-from lsu_seg.export.shards import SHARD_BYTES, shards
-from lsu_seg.export.target import temporary
+from lsu_seg.export.shards import SHARD_BYTES, Shard, write_shards
 
 
 def write(root: Path, items: Sequence[Item], advance: Callable[[int], None], shard_bytes: int = SHARD_BYTES) -> None:
@@ -22,29 +22,17 @@ def write(root: Path, items: Sequence[Item], advance: Callable[[int], None], sha
     Raises:
         ExportError: see `Item`. OSError: the disk's word.
     """
-    number = 0
-    for shard in shards(items, shard_bytes):
-        path = root / "data" / f"{shard.name}.tar"
-        if path.exists():
-            advance(len(shard.items))
-        else:
-            _write_shard(path, shard.items, number, advance)
-        number += len(shard.items)
 
-
-def _write_shard(path: Path, items: Sequence[Item], number: int, advance: Callable[[int], None]) -> None:
-    hidden = temporary(path)
-    try:
-        with hidden.open("wb") as file, tarfile.open(fileobj=file, mode="w", format=tarfile.USTAR_FORMAT) as tar:
-            for at, item in enumerate(items, number):
+    def write_one(file: BinaryIO, shard: Shard) -> None:
+        with tarfile.open(fileobj=file, mode="w", format=tarfile.USTAR_FORMAT) as tar:
+            for number, item in enumerate(shard.items, shard.start):
                 for suffix, data in _files(item):
-                    member = tarfile.TarInfo(f"{at:09d}.{suffix}")
+                    member = tarfile.TarInfo(f"{number:09d}.{suffix}")
                     member.size = len(data)
                     tar.addfile(member, io.BytesIO(data))
                 advance(1)
-        hidden.replace(path)
-    finally:
-        hidden.unlink(missing_ok=True)
+
+    write_shards(root / "data", "tar", items, shard_bytes, advance, write_one)
 
 
 def _files(item: Item) -> Iterator[tuple[str, bytes]]:
