@@ -195,7 +195,7 @@ def test_what_people_wrote_is_not_replaced(line: str, tmp_path: Path, monkeypatc
 
 
 def test_streams_that_code_of_users_closes_take_what_comes_later() -> None:
-    code = "import sys; from lsu_onto.program import _mend_streams as mend; mend(); sys.stdout.close(); print('more')"
+    code = "import sys; from lsu_onto.streams import mend_streams; mend_streams(); sys.stdout.close(); print('more')"
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert (run.returncode, run.stdout, run.stderr) == (0, "more\n", "")
 

@@ -1,0 +1,61 @@
+"""The standard streams of both programs: there, able to take any text, and not turned round by names of files."""
+
+from __future__ import annotations
+
+import codecs
+import io
+import os
+import sys
+from collections.abc import Callable
+
+from lsu_onto.errors import seen
+
+_PLAIN = {"→": "->", "…": "...", "✓": "+", "·": "-", "✗": "!", "█": "#", "“": '"', "”": '"', "„": '"'}
+"""Our own signs, for streams that do not have them."""
+
+
+def _spell(error: UnicodeError) -> tuple[str | bytes, int]:
+    """An error handler of codecs: a character that a stream does not have is spelt out, so that nothing is lost."""
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    character = error.object[error.start]
+    if "\udc80" <= character <= "\udcff":  # a byte of a file's name that is no text
+        byte = character.encode("utf-8", "surrogateescape")
+        whole = "x".encode(error.encoding) == b"x"  # a stream of bytes takes it as it is; UTF-16 does not
+        return byte if whole else f"\\x{byte.hex()}", error.start + 1
+    plain = _PLAIN.get(character) or character.encode("ascii", "backslashreplace").decode()
+    return plain, error.start + 1
+
+
+codecs.register_error("lsu_onto.spell", _spell)
+
+
+_STRICT = ("strict", "surrogateescape", "backslashreplace")
+"""What Python has chosen; anything else is the user's choice (`PYTHONIOENCODING=cp1252:replace`)."""
+
+
+def mend_streams() -> None:
+    """Standard streams that take any text, and are there.
+
+    After `>&-` Python has no `sys.stdout`, and the next file that is opened gets the number 1: what a library prints
+    would end up in it.
+    """
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # gets the lowest number that is free, which is this one
+        stream = getattr(sys, name)
+        if stream is None:
+            setattr(sys, name, os.fdopen(os.open(os.devnull, os.O_RDWR), "w" if number else "r"))
+        elif number and isinstance(stream, io.TextIOWrapper):
+            if stream.errors in _STRICT:
+                stream.reconfigure(errors="lsu_onto.spell")
+            vars(stream)["close"] = stream.flush  # code of users' may close it, and we have more to say
+            if number == 2 or stream.isatty():  # for people: what programs read is left as it is
+                vars(stream)["write"] = _writer(stream.write)
+
+
+def _writer(write: Callable[[str], int]) -> Callable[[str], int]:
+    """How text is written where names from any file must not turn the order of what people read."""
+    return lambda text: write(seen(text))
