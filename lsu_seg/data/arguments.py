@@ -1,4 +1,4 @@
-"""The arguments of a `TaxDataset`, checked."""
+"""The arguments of a `TaxDataset`, a `CompoundDataset` and of transforms, checked."""
 
 from __future__ import annotations
 
@@ -71,10 +71,40 @@ def check_drawing(rare_classes: Any, oversample_thr: Any, copy_paste: Any) -> No
     ):
         if value is None:
             continue
-        if not isinstance(value, Real) or isinstance(value, bool) or not 0 < float(value) <= high or value == math.inf:
+        if not is_number(value, 0, high) or value == 0:
             raise DatasetError(f"`{key}` of a CompoundDataset is {value!r}; expected {expected}")
     if rare_classes is not None and oversample_thr is not None:
         raise DatasetError(
             "a CompoundDataset has both `rare_classes` and `oversample_thr`, and images are drawn by one of them: leave"
             " the other out"
         )
+
+
+def check_transform(transform: Any, /, **settings: tuple[Any, bool, str]) -> None:
+    """Refuse settings of a transform of ours: its images are loaded in workers, after whatever else takes long.
+
+    Args:
+        settings: by name, what was found, whether it will do, and what was expected.
+
+    Raises:
+        DatasetError: the first that will not do.
+    """
+    for key, (found, will_do, expected) in settings.items():
+        if not will_do:
+            raise DatasetError(f"`{key}` of a {type(transform).__name__} is {found!r}; expected {expected}")
+
+
+def is_number(value: Any, low: float = -math.inf, high: float = math.inf, whole: bool = False) -> bool:
+    """Whether it is a finite number in a range.
+
+    >>> is_number(0.5, 0, 1), is_number(0.5, 0, 1, whole=True), is_number(math.nan), is_number(True)
+    (True, False, False, False)
+    """
+    if isinstance(value, bool) or not isinstance(value, Integral if whole else Real):
+        return False
+    return math.isfinite(float(value)) and low <= float(value) <= high
+
+
+def are_numbers(value: Any, low: float = -math.inf, high: float = math.inf, whole: bool = False) -> bool:
+    """Whether it is two such numbers."""
+    return isinstance(value, (list, tuple)) and len(value) == 2 and all(is_number(v, low, high, whole) for v in value)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import cv2
@@ -10,6 +11,7 @@ from mmcv.transforms.utils import cache_randomness
 from mmseg.datasets.transforms import PhotoMetricDistortion, RandomCrop
 from numpy.typing import NDArray
 
+from lsu_seg.data.arguments import are_numbers, check_transform, is_number
 from lsu_seg.openmmlab.registry import TRANSFORMS, register
 
 _EVERY = np.arange(256, dtype=np.uint8)
@@ -20,8 +22,21 @@ class TaxRandomCrop(RandomCrop):
     """`RandomCrop` that counts the pixels of a crop's classes with a histogram instead of sorting them.
 
     Args:
-        crop_size, cat_max_ratio, ignore_index: as in `RandomCrop`.
+        crop_size, cat_max_ratio, ignore_index: as in `RandomCrop`; `crop_size` may be a list, as JSON and YAML have it.
+
+    Raises:
+        DatasetError: a setting that is of another type, or out of range.
     """
+
+    def __init__(self, crop_size: int | Sequence[int], cat_max_ratio: float = 1.0, ignore_index: int = 255) -> None:
+        sides = crop_size if isinstance(crop_size, (list, tuple)) else (crop_size, crop_size)
+        check_transform(
+            self,
+            crop_size=(crop_size, are_numbers(sides, 1, whole=True), "height and width in pixels, such as (512, 1024)"),
+            cat_max_ratio=(cat_max_ratio, is_number(cat_max_ratio, 0, 1), "a share of the pixels, 0 to 1"),
+            ignore_index=(ignore_index, is_number(ignore_index, whole=True), "a whole number"),
+        )
+        super().__init__(tuple(sides), cat_max_ratio, ignore_index)
 
     @cache_randomness  # type: ignore[untyped-decorator]
     def crop_bbox(self, results: dict[str, Any]) -> tuple[int, ...]:
@@ -60,8 +75,29 @@ class TaxPhotoMetricDistortion(PhotoMetricDistortion):
     """`PhotoMetricDistortion` that computes each change for the 256 values of a byte, and looks pixels up.
 
     Args:
-        brightness_delta, contrast_range, saturation_range, hue_delta: as in `PhotoMetricDistortion`.
+        brightness_delta, contrast_range, saturation_range, hue_delta: as in `PhotoMetricDistortion`; with a `hue_delta`
+            of 0, the hue stays as it is.
+
+    Raises:
+        DatasetError: a setting that is of another type, or out of range.
     """
+
+    def __init__(
+        self,
+        brightness_delta: float = 32,
+        contrast_range: Sequence[float] = (0.5, 1.5),
+        saturation_range: Sequence[float] = (0.5, 1.5),
+        hue_delta: int = 18,
+    ) -> None:
+        factors = "the lowest and the highest factor, such as (0.5, 1.5)"
+        check_transform(
+            self,
+            brightness_delta=(brightness_delta, is_number(brightness_delta, 0), "a number, 0 or more"),
+            contrast_range=(contrast_range, _is_range(contrast_range), factors),
+            saturation_range=(saturation_range, _is_range(saturation_range), factors),
+            hue_delta=(hue_delta, is_number(hue_delta, 0, 180, whole=True), "a whole number, 0 to 180"),
+        )
+        super().__init__(brightness_delta, contrast_range, saturation_range, hue_delta)
 
     def transform(self, results: dict[str, Any]) -> dict[str, Any]:
         return dict(super().transform(results | {"img": in_order(results["img"])}))
@@ -77,10 +113,14 @@ class TaxPhotoMetricDistortion(PhotoMetricDistortion):
         return _changed_in_hsv(img, 1, super().convert(_EVERY, alpha))
 
     def hue(self, img: NDArray[Any]) -> NDArray[Any]:
-        if not np.random.randint(2):
+        if not np.random.randint(2) or not self.hue_delta:
             return img
         turned = (_EVERY.astype(int) + np.random.randint(-self.hue_delta, self.hue_delta)) % 180
         return _changed_in_hsv(img, 0, turned.astype(np.uint8))
+
+
+def _is_range(value: Any) -> bool:
+    return are_numbers(value, 0) and value[0] <= value[1]
 
 
 def in_order(image: NDArray[Any]) -> NDArray[Any]:

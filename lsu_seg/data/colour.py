@@ -9,7 +9,7 @@ import mmcv
 import numpy as np
 from mmcv.transforms import BaseTransform
 
-from lsu_seg.layout.pairs import DatasetError
+from lsu_seg.data.arguments import check_transform, is_number
 from lsu_seg.openmmlab.registry import TRANSFORMS, register
 
 MAGNITUDES = 30
@@ -48,9 +48,15 @@ class RandAugmentColour(BaseTransform):
     """
 
     def __init__(self, num_ops: int = 2, magnitude: int = 9) -> None:
-        for key, value, high in (("num_ops", num_ops, 100), ("magnitude", magnitude, MAGNITUDES)):
-            if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= high:
-                raise DatasetError(f"`{key}` of a RandAugmentColour is {value!r}; expected a whole number, 0 to {high}")
+        check_transform(
+            self,
+            num_ops=(num_ops, is_number(num_ops, 0, 100, whole=True), "a whole number, 0 to 100"),
+            magnitude=(
+                magnitude,
+                is_number(magnitude, 0, MAGNITUDES, whole=True),
+                f"a whole number, 0 to {MAGNITUDES}",
+            ),
+        )
         self.num_ops, self.magnitude = num_ops, magnitude
 
     def transform(self, results: dict[str, Any]) -> dict[str, Any]:

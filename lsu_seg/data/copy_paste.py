@@ -19,8 +19,8 @@ from mmengine.dataset import Compose
 from mmseg.datasets.transforms import PackSegInputs
 from numpy.typing import NDArray
 
+from lsu_seg.data.arguments import check_transform, is_number
 from lsu_seg.data.rare import MIN_IMAGE, RareClasses
-from lsu_seg.layout.pairs import DatasetError
 from lsu_seg.openmmlab.registry import TRANSFORMS, register
 from lsu_seg.targets.class_pixels import class_counts
 from lsu_seg.targets.table import TargetTable
@@ -97,8 +97,7 @@ class TaxCopyPaste(BaseTransform):
     """
 
     def __init__(self, prob: float = 0.5) -> None:
-        if isinstance(prob, bool) or not isinstance(prob, (int, float)) or not 0 <= prob <= 1:
-            raise DatasetError(f"`prob` of a TaxCopyPaste is {prob!r}; expected a share of the samples, 0 to 1")
+        check_transform(self, prob=(prob, is_number(prob, 0, 1), "a share of the samples, 0 to 1"))
         self.prob = prob
 
     def transform(self, results: dict[str, Any]) -> dict[str, Any]:

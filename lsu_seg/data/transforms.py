@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from mmseg.datasets.transforms import PackSegInputs, RandomMosaic
 from numpy.typing import NDArray
 from PIL import Image
 
+from lsu_seg.data.arguments import are_numbers, check_transform, is_number
 from lsu_seg.data.augment import TaxRandomCrop, in_order
 from lsu_seg.data.compound import compound_of
 from lsu_seg.data.rare import MIN_CROP, TRIES
@@ -180,12 +182,11 @@ class SubsampleTarget(BaseTransform):
         step: the distance between the rows and columns to keep.
 
     Raises:
-        ValueError: a step below 1.
+        DatasetError: a step that is no whole number, or below 1.
     """
 
     def __init__(self, step: int = 2) -> None:
-        if step < 1:
-            raise ValueError(f"`step` is {step}; expected 1 or more")
+        check_transform(self, step=(step, is_number(step, 1, whole=True), "a whole number, 1 or more"))
         self.step = step
 
     def transform(self, results: dict[str, Any]) -> dict[str, Any]:
@@ -202,7 +203,7 @@ class RareClassCrop(TaxRandomCrop):
     tried until one shows it (`MIN_CROP`). Pixels whose target is a set are ignored.
 
     Args:
-        crop_size, cat_max_ratio: as in `RandomCrop`.
+        crop_size, cat_max_ratio: as in `TaxRandomCrop`.
     """
 
     def crop_bbox(self, results: dict[str, Any]) -> tuple[int, ...]:
@@ -234,10 +235,33 @@ class TaxMosaic(RandomMosaic):
     Args:
         prob: the share of the samples that become mosaics; the others are not changed, and load no other image.
         img_scale, center_ratio_range, pad_val, seg_pad_val: as in `RandomMosaic`.
+
+    Raises:
+        DatasetError: a setting that is of another type, or out of range.
     """
 
-    def __init__(self, prob: float, *args: Any, **kwargs: Any) -> None:
-        super().__init__(prob, *args, **kwargs)
+    def __init__(
+        self,
+        prob: float,
+        img_scale: Sequence[int] = (640, 640),
+        center_ratio_range: Sequence[float] = (0.5, 1.5),
+        pad_val: float | Sequence[float] = 0,
+        seg_pad_val: int = 255,
+    ) -> None:
+        middle = center_ratio_range
+        check_transform(
+            self,
+            prob=(prob, is_number(prob, 0, 1), "a share of the samples, 0 to 1"),
+            img_scale=(img_scale, are_numbers(img_scale, 1, whole=True), "height and width, such as (512, 1024)"),
+            center_ratio_range=(
+                middle,
+                are_numbers(middle, 0, 2) and middle[0] <= middle[1],
+                "where the middle lies, from 0 to 2, such as (0.5, 1.5)",
+            ),
+            pad_val=(pad_val, _is_colour(pad_val), "a number, 0 to 255, or three"),
+            seg_pad_val=(seg_pad_val, is_number(seg_pad_val, 0, 65535, whole=True), "the void index, a whole number"),
+        )
+        super().__init__(prob, tuple(img_scale), center_ratio_range, pad_val, seg_pad_val)
         self.share, self.prob = prob, 1.0  # whether it is a mosaic is known before the other images are loaded
 
     def get_indices(self, dataset: Any) -> list[int]:
@@ -279,7 +303,9 @@ class PackTaxInputs(PackSegInputs):
         "unknown_pixels",
     )
 
-    def __init__(self, meta_keys: tuple[str, ...] = META) -> None:
+    def __init__(self, meta_keys: Sequence[str] = META) -> None:
+        names = isinstance(meta_keys, (list, tuple)) and all(isinstance(key, str) for key in meta_keys)
+        check_transform(self, meta_keys=(meta_keys, names, "a list of names"))
         super().__init__(meta_keys=meta_keys)
 
     def transform(self, results: dict[str, Any]) -> dict[str, Any]:
@@ -293,6 +319,11 @@ class PackTaxInputs(PackSegInputs):
             rows = torch.from_numpy(np.ascontiguousarray(results["gt_rows"]))[None]
             packed["data_samples"].gt_rows = PixelData(data=rows)
         return packed
+
+
+def _is_colour(value: Any) -> bool:
+    channels = value if isinstance(value, (list, tuple)) and len(value) == 3 else (value,)
+    return all(is_number(channel, 0, 255) for channel in channels)
 
 
 def _planes(image: NDArray[Any]) -> NDArray[np.uint8] | None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import math
+import re
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +19,10 @@ from PIL import Image
 from helpers.examples import examples
 from helpers.pngs import png
 from lsu_onto.raster import loops
+from lsu_seg.data import transforms
 from lsu_seg.data.augment import TaxPhotoMetricDistortion, TaxRandomCrop
 from lsu_seg.data.transforms import LoadTaxImage, PackTaxInputs
+from lsu_seg.layout.pairs import DatasetError
 
 
 def sample(rng: np.random.Generator, dtype: Any = np.uint8, mirrored: bool = False) -> dict[str, Any]:
@@ -60,6 +64,51 @@ def test_distorted_colours_are_those_of_mmsegmentation(seed: int, mirrored: bool
     assert np.array_equal(distorted["img"], expected["img"])
     assert ours_after == after
     assert np.array_equal(results["img"], before)
+
+
+NAN = math.nan
+
+
+@pytest.mark.parametrize(
+    ("kind", "key", "values"),
+    [
+        (
+            "TaxRandomCrop",
+            "crop_size",
+            [0, (0, 0), (-3, 4), (32.5, 40), (32,), (1, 2, 3), "48x64", None, (NAN, 3), True],
+        ),
+        ("RareClassCrop", "cat_max_ratio", [NAN, -1, 75, "0.75", None, True]),
+        ("TaxRandomCrop", "ignore_index", ["x", None, 2.5]),
+        ("TaxPhotoMetricDistortion", "brightness_delta", [-5, "32", None, NAN, (1, 2)]),
+        ("TaxPhotoMetricDistortion", "hue_delta", [-5, "18", None, NAN, 2.5, 1000]),
+        ("TaxPhotoMetricDistortion", "contrast_range", [0.5, (1.5, 0.5), (-5, -2), (NAN, 1), ("a", "b"), (1,), None]),
+        ("TaxPhotoMetricDistortion", "saturation_range", [(0.5, math.inf), "ab", (1, 2, 3)]),
+        ("TaxMosaic", "prob", [2, NAN, "1", True]),
+        ("TaxMosaic", "img_scale", [96, (96,), (0, 0), (40.5, 30), ("a", "b")]),
+        ("TaxMosaic", "center_ratio_range", [(2, 1), (3, 5), "ab", 1]),
+        ("TaxMosaic", "pad_val", [(1, 2), "0", -1, None]),
+        ("TaxMosaic", "seg_pad_val", ["255", -1, 2.5]),
+        ("PackTaxInputs", "meta_keys", ["img_path", 5, None, (1,)]),
+    ],
+)
+def test_settings_that_would_fail_at_an_image_are_refused_when_they_are_read(
+    kind: str, key: str, values: list[Any]
+) -> None:
+    needed = {"TaxMosaic": dict(prob=1.0)}.get(kind, dict(crop_size=8) if kind.endswith("Crop") else {})
+    for value in values:
+        with pytest.raises(DatasetError, match=re.escape(f"`{key}` of a {kind} is {value!r}; expected ")):
+            getattr(transforms, kind, TaxPhotoMetricDistortion)(**needed | {key: value})
+
+
+def test_a_hue_that_stays_and_a_size_as_json_has_it() -> None:
+    results = sample(np.random.default_rng(0))
+    settings = dict(brightness_delta=0, contrast_range=(1, 1), saturation_range=(1, 1), hue_delta=0)
+    distort = TaxPhotoMetricDistortion(**settings)
+    for seed in range(8):
+        turned = applied(distort, results, seed)[0]["img"].astype(int) - results["img"]
+        assert abs(turned).max() < 8  # there and back again through hue and saturation
+    assert TaxRandomCrop([3, 4]).crop_size == (3, 4)
+    assert transforms.TaxMosaic(1.0, [3, 4], pad_val=(1, 2, 3)).img_scale == (3, 4)
 
 
 @pytest.mark.parametrize("mirrored", [False, True])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import pickle
 from pathlib import Path
 from typing import Any
@@ -153,8 +154,11 @@ def test_a_target_of_every_second_row_and_column() -> None:
     assert {(s.shape, s.dtype.name) for s in seen} == {((3, 4), "uint16")}
     assert all((np.diff(s, axis=1) == 2).all() and (np.diff(s, axis=0) == 16).all() for s in seen)
     assert {int(s[0, 0]) for s in seen} == {0, 1, 8, 9}
-    with pytest.raises(ValueError, match="`step` is 0; expected 1 or more"):
-        TRANSFORMS.build(dict(type="SubsampleTarget", step=0))
+    for step in (0, 1.5, math.nan, "2", None):
+        with pytest.raises(
+            DatasetError, match=f"`step` of a SubsampleTarget is {step!r}; expected a whole number, 1 or"
+        ):
+            TRANSFORMS.build(dict(type="SubsampleTarget", step=step))
 
 
 @pytest.mark.parametrize(
