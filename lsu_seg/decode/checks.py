@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,8 @@ def check_shapes(views: Sequence[View | QueryView], image_name: str) -> int:
     name = image_name or "image"
     if not views:
         raise DecodeError(f"{name}: no teacher view")
+    for i, view in enumerate(views):
+        _check_types(i, view, name)
     num_classes = int(views[0].num_classes)
     for i, view in enumerate(views):
         _check_settings(i, view, num_classes, name)
@@ -35,6 +38,28 @@ def check_shapes(views: Sequence[View | QueryView], image_name: str) -> int:
                 found = tuple(view.void.shape)
                 raise DecodeError(f"{name}: view {i} has a no-object mass of shape {found}; expected {shape[1:]}")
     return num_classes
+
+
+def _check_types(i: int, view: View | QueryView, name: str) -> None:
+    """Before anything is asked of a view that only arrays and numbers know."""
+    if view.to is not None and not (isinstance(view.to, np.ndarray) and view.to.ndim == 2):
+        shape = getattr(view.to, "shape", None)
+        found = f"a {type(view.to).__name__}" + (f" {tuple(shape)}" if shape is not None else "")
+        raise DecodeError(
+            f"{name}: view {i} has {found} as its map `to`; expected a numpy array, bool (C, K+1): write"
+            " `numpy.array(to, bool)`"
+        )
+    if not isinstance(view.weight, Real) or isinstance(view.weight, bool):
+        raise DecodeError(f"{name}: view {i} has weight {view.weight!r}; expected a number above 0")
+    named = ("classes", "masks") if isinstance(view, QueryView) else ("logits", "void")
+    for key in named:
+        array = getattr(view, key)
+        if not hasattr(array, "shape") and not (key == "void" and array is None):
+            raise DecodeError(f"{name}: view {i} has a {type(array).__name__} as `{key}`; expected a float tensor")
+        if key == "logits" and not array.shape:
+            raise DecodeError(f"{name}: view {i} has logits of shape (); expected (K, h, w)")
+        if key == "classes" and len(array.shape) < 2:
+            raise DecodeError(f"{name}: view {i} has class logits of shape {tuple(array.shape)}; expected (Q, K+1)")
 
 
 def _check_settings(i: int, view: View | QueryView, num_classes: int, name: str) -> None:

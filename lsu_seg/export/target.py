@@ -32,8 +32,8 @@ def target(root: Path, items: Sequence[Item], settings: dict[str, object]) -> It
         OutputError: it cannot be written, or lies in a folder that is exported, or around one.
     """
     runs = {item.run.root: item.run for item in items}.values()
-    others = {f"the labels of {run.name},": run.root for run in runs}
-    check_output(root, others | {f"the dataset {run.name},": run.data_root for run in runs})
+    others = {f"the folder of the labels of `{run.name}`": run.root for run in runs}
+    check_output(root, others | {f"the folder of the dataset `{run.name}`": run.data_root for run in runs})
     make_folder(root)
     with locked(root):
         state = {**settings, "items": _sha256(items)}

@@ -28,8 +28,8 @@ from lsu_seg.teachers.forward import views_of
 LOOKS = ("scales", "flips", "window", "overlap", "memory", "precision", "compile", "calibration")
 """Settings of a labelling that a teacher may have for itself."""
 
-_KEYS = ("model", "checkpoint", "name", "weight", "source", "through", *LOOKS)
-
+KEYS = ("model", "checkpoint", "name", "weight", "source", "through", *LOOKS)
+"""Keys of a teacher in a config."""
 
 _LARGEST_WEIGHT = 1e6
 """Float32, in which evidence is merged, loses what is a millionth of the rest."""
@@ -195,15 +195,15 @@ def named(teachers: Any) -> list[str]:
     return names
 
 
-def check_settings(one: Mapping[Any, Any], where: str) -> None:
-    """Refuse settings of a teacher that nothing reads, and those that are of another type."""
+def check_settings(one: Mapping[Any, Any], where: str, keys: Sequence[str] = KEYS) -> None:
+    """Refuse settings of a teacher that nothing reads, and those that are of another type. keys: those it may have."""
     for key in one:
-        if key not in _KEYS:
-            hint = did_you_mean(str(key), _KEYS) or f"; it has {', '.join(_KEYS)}"
+        if key not in keys:
+            hint = did_you_mean(str(key), keys) or f"; it has {', '.join(keys)}"
             raise ConfigError(f"nothing reads the key `{key}` of {where}{hint}")
     weight = one.get("weight", 1.0)
     if not (isinstance(weight, (int, float)) and not isinstance(weight, bool) and weight > 0):
-        raise ConfigError(f"{where}: `weight` is {weight!r}; expected a number above 0")
+        raise ConfigError(f"{where}: `weight` is {weight!r}; expected a number above 0{_as_number(weight)}")
     if not 1 / _LARGEST_WEIGHT <= weight <= _LARGEST_WEIGHT:
         raise ConfigError(f"{where}: `weight` is {str(weight)[:9]}; expected a number from 1e-6 to 1e6")
     calibration = one.get("calibration")
@@ -221,6 +221,15 @@ def check_settings(one: Mapping[Any, Any], where: str) -> None:
         items = value if isinstance(value, (list, tuple)) and key in ("through", "flips") else [value]
         if value is not None and not all(isinstance(item, kind) for item in items):
             raise ConfigError(f"{where}: `{key}` is {value!r}; expected {expected}")
+
+
+def _as_number(text: Any) -> str:
+    """What to write for a text that looks like a number: to YAML, `1e-3` is a text, because it has no point."""
+    try:
+        number = float(text) if isinstance(text, str) else 0.0
+    except ValueError:
+        return ""
+    return f": write {number}, without quotes" if 1 / _LARGEST_WEIGHT <= number <= _LARGEST_WEIGHT else ""
 
 
 def _as_order(allowed: NDArray[np.bool_]) -> tuple[NDArray[np.bool_] | None, tuple[int, ...] | None]:

@@ -15,6 +15,7 @@ from mmengine.config import Config
 from lsu_onto import interruption
 from lsu_seg.errors import ConfigError, no_file
 from lsu_seg.openmmlab.keys import check_keys, check_option
+from lsu_seg.openmmlab.text_configs import check_text_config
 
 LOAD = ("LoadTaxImage", "LoadTaxAnnotations", "PackTaxInputs")
 """The pipeline of datasets for which a config has none: images and labels as they are stored."""
@@ -36,6 +37,7 @@ def load_config(
     """
     if not Path(path).is_file():
         raise ConfigError(no_file("config", path))
+    check_text_config(Path(path))
     try:
         cfg = Config.fromfile(path)
     except (Exception, SystemExit) as e:  # a config is a program, and fails like one

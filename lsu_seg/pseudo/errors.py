@@ -48,7 +48,7 @@ def check_output(path: str | Path, others: Mapping[str, str | Path]) -> None:
 
     Args:
         path: the output folder.
-        others: folders that must not overlap with it, by description, as used in messages.
+        others: folders that must not overlap with it, by what they are: "the dataset's folder".
 
     Raises:
         OutputError: the path is a file or not writable; the folder is one of `others`, lies in one, or contains one.

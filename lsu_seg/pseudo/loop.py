@@ -86,8 +86,8 @@ class PseudoLabelLoop(BaseLoop):
         dataloader: Any,
         out_dir: str,
         evaluator: Any = None,
-        scales: Sequence[float] = (1.0,),
-        flips: Sequence[bool] = (False, True),
+        scales: tuple[float, ...] = (1.0,),
+        flips: tuple[bool, ...] = (False, True),
         window: tuple[int, int] | None = None,
         overlap: float = 0.25,
         memory: float | None = 2.0,
@@ -116,7 +116,7 @@ class PseudoLabelLoop(BaseLoop):
         self.dataloader.dataset.pipeline = Noting(self.dataloader.dataset.pipeline)
         self.out_dir, self.raw_dir, self.title = out_dir, raw_dir, title
         self.corrections_dir = Path(corrections) if corrections else corrections_of(out_dir)
-        self.views = Views(tuple(scales), tuple(flips), window, overlap, memory, keep_windows)
+        self.views = Views(scales, flips, window, overlap, memory, keep_windows)
         self.computing = Computing(precision, compile)
         self.computing.check_window(self.views.window)
         self.calibration = calibration

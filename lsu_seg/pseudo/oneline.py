@@ -15,7 +15,7 @@ import lsu_onto
 from lsu_onto import Constraint
 from lsu_seg.errors import ConfigError
 from lsu_seg.layout.pairs import DatasetError
-from lsu_seg.models.ensemble import check_settings, named
+from lsu_seg.models.ensemble import KEYS, check_settings, named
 from lsu_seg.models.factory import is_factory
 from lsu_seg.models.hf_models import PROMPTED, architecture
 from lsu_seg.models.hub import CONFIG, described, hub_name, pinned
@@ -27,6 +27,10 @@ CONFIG_SUFFIXES = (".py", ".yaml", ".yml", ".json")
 
 TEACHER_KEYS = ("custom_imports", "default_scope", "env_cfg", "model", "data_preprocessor")
 """What is read of a teacher's config; mmengine gives its `data_preprocessor` to a model that has none."""
+
+
+_LISTED = ("teacher", "set", "flip", *(key for key in KEYS if key != "model"))
+"""Keys of a teacher in a file that lists several."""
 
 
 def pseudo_label_configs(
@@ -232,6 +236,7 @@ def ensemble_config(
     imports: list[str] = _listed((listed.get("custom_imports") or {}).get("imports"))
     for i, given in enumerate(teachers):
         one, where = dict(given), f"{file}: `teachers.{i}`"
+        check_settings(one, f"`teachers.{i}` of {file}", _LISTED)
         who, weights, changes = one.pop("teacher", None), one.pop("checkpoint", None), one.pop("set", None) or {}
         if not isinstance(who, str) or not who:
             raise ConfigError(f"{where} has `teacher: {who}`; expected what `--teacher` takes")
@@ -244,7 +249,6 @@ def ensemble_config(
             if not isinstance(flip, bool) or "flips" in one:
                 raise ConfigError(f"{where} has `flip: {flip}`; expected true or false, and no `flips` beside it")
             one["flips"] = [False, True] if flip else [False]
-        check_settings(one, f"`model.teachers.{i}`")
         try:
             described = partial(_described, one.get("source"), constraint, paths)
             cfg = Config(_teacher_config(who, weights, described, file=file), filename=file)

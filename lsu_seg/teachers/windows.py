@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from numbers import Real
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -64,31 +65,25 @@ class Views:
 
     def __post_init__(self) -> None:
         # Configs contain lists and integers.
-        try:
-            scales, flips = tuple(float(s) for s in self.scales), tuple(bool(f) for f in self.flips)
-            window = None if self.window is None else tuple(int(n) for n in self.window)
-            overlap, memory = float(self.overlap), None if self.memory is None else float(self.memory)
-        except (TypeError, ValueError) as e:
-            raise TeacherError(
-                f"{self} is no setting: scales are numbers, flips true or false, window is (height, width) or None, "
-                "overlap and memory are numbers"
-            ) from e
+        for name, expected in _EXPECTED.items():
+            if not _is_setting(name, value := getattr(self, name)):
+                verb = "are" if name in ("scales", "flips") else "is"
+                raise TeacherError(f"{name} {verb} {value!r}; expected {expected}")
+        scales, flips = tuple(float(s) for s in self.scales), tuple(bool(f) for f in self.flips)
+        window = None if self.window is None else tuple(int(n) for n in self.window)
+        overlap, memory = float(self.overlap), None if self.memory is None else float(self.memory)
         if not scales or not flips:
             raise TeacherError(f"scales {scales} and flips {flips} give no view; name at least one of each")
         if not all(math.isfinite(s) and s > 0 for s in scales):
-            raise TeacherError(f"scales are {scales}; expected positive numbers, such as 0.5, 1 and 1.5")
+            raise TeacherError(f"scales are {scales}; expected {_EXPECTED['scales']}")
         if len(set(scales)) < len(scales) or len(set(flips)) < len(flips):
             raise TeacherError(f"scales {scales} and flips {flips} name a view twice; name each once")
         if window is not None and (len(window) != 2 or any(n < MULTIPLE or n % MULTIPLE for n in window)):
-            raise TeacherError(
-                f"window is {window}; expected (height, width), multiples of {MULTIPLE}, such as (512, 512), or None"
-            )
+            raise TeacherError(f"window is {window}; expected {_EXPECTED['window']}")
         if not 0 <= overlap <= 0.9:
-            raise TeacherError(f"overlap is {overlap}; expected 0..0.9, the share of a window that the next sees too")
+            raise TeacherError(f"overlap is {overlap}; expected {_EXPECTED['overlap']}")
         if memory is not None and not memory > 0:
-            raise TeacherError(
-                f"memory is {memory}; expected GiB for the views' evidence, such as 2, or None for no bound"
-            )
+            raise TeacherError(f"memory is {memory}; expected {_EXPECTED['memory']}")
         values = scales, flips, window, overlap, memory
         for name, value in zip(("scales", "flips", "window", "overlap", "memory"), values, strict=True):
             object.__setattr__(self, name, value)
@@ -96,6 +91,38 @@ class Views:
     def manifest(self) -> dict[str, Any]:
         """The settings as JSON values, for an output folder's manifest."""
         return {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(self).items()}
+
+
+_EXPECTED = {
+    "scales": "positive numbers in a list, such as [0.5, 1, 1.5], or [1]",
+    "flips": "a list of true and false: [false, true], or [false] for no mirrored view",
+    "window": f"(height, width), multiples of {MULTIPLE}, such as (512, 512), or None",
+    "overlap": "0..0.9, the share of a window that the next sees too",
+    "memory": "GiB for the views' evidence, such as 2, or None for no bound",
+    "keep_windows": "true or false",
+}
+
+
+def _is_setting(name: str, value: Any) -> bool:
+    """Whether a value is of the type of its setting. A string is none, though it has parts that are numbers."""
+    if name in ("overlap", "memory"):
+        return (value is None and name == "memory") or _is_number(value)
+    if name == "keep_windows":
+        return isinstance(value, bool)
+    if name == "window" and value is None:
+        return True
+    if not isinstance(value, (list, tuple)):
+        return False
+    if name == "flips":
+        return all(isinstance(part, (bool, np.bool_)) or (_is_number(part) and part in (0, 1)) for part in value)
+    return all(_is_number(part) and (name == "scales" or part % 1 == 0) for part in value)
+
+
+def _is_number(value: Any) -> bool:
+    """Whether a value is a number of which there is a float."""
+    if isinstance(value, int) and abs(value) > 1e300:
+        return False
+    return isinstance(value, Real) and not isinstance(value, bool)
 
 
 def scaled_size(size: Sequence[int], scale: float) -> tuple[int, int]:

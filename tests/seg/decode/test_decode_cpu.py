@@ -214,6 +214,15 @@ def test_nan_and_inf_are_found_wherever_they_are(bad: float, where: tuple) -> No
         ([QueryView(np.zeros((3, 3)), np.zeros((2, 1, 1)))], np.zeros((1, 1)), closed(2, 0), "mask logits of shape"),
         ([QueryView(np.full((1, 3), np.nan), np.zeros((1, 1, 1)))], np.zeros((1, 1)), closed(2, 0), "class logits"),
         ([View(np.zeros((2, 1, 1)), weight=0)], np.zeros((1, 1)), closed(2, 0), "view 0 has weight 0; expected"),
+        ([View(np.zeros((2, 1, 1)), weight="2")], np.zeros((1, 1)), closed(2, 0), "view 0 has weight '2'; expected"),
+        (
+            [View(np.zeros((2, 1, 1)), to=[[True] * 3])],
+            np.zeros((1, 1)),
+            closed(2, 0),
+            "a list as its map `to`;",
+        ),
+        ([View(np.zeros(()))], np.zeros((1, 1)), closed(2, 0), r"logits of shape \(\); expected \(K, h, w\)"),
+        ([View([[[1.0]]])], np.zeros((1, 1)), closed(2, 0), "view 0 has a list as `logits`; expected a float tensor"),
         (
             [View(np.zeros((2, 1, 1))), View(np.zeros((4, 1, 1)), to=np.ones((4, 2), bool))],
             np.zeros((1, 1)),

@@ -184,8 +184,8 @@ def test_mistakes_end_in_a_line_that_names_the_teacher(
     park: Path, tmp_path: Path, a: dict, b: dict, kinds: dict
 ) -> None:
     for teachers, message in (
-        ([dict(a, wieght=2)], "nothing reads the key `wieght` of `model.teachers.0`; did you mean `weight`?"),
-        ([a, dict(b, weight=0)], "`model.teachers.1`: `weight` is 0; expected a number above 0"),
+        ([dict(a, wieght=2)], "nothing reads the key `wieght` of `teachers.0` of {file}; did you mean `weight`?"),
+        ([a, dict(b, weight=0)], "`teachers.1` of {file}: `weight` is 0; expected a number above 0"),
         ([a, dict(checkpoint="x.pth")], "`teachers.1` has `teacher: None`; expected what `--teacher` takes"),
         ([a, dict(b, checkpoint=str(tmp_path / "no.pth"))], "`model.teachers.1`: there is no checkpoint"),
         ([a, dict(b, checkpoint=a["checkpoint"])], "teacher `unet-2`: `"),
@@ -196,29 +196,47 @@ def test_mistakes_end_in_a_line_that_names_the_teacher(
         ([a, dict(kinds, source="knids")], "teacher `kinds`: there is no source `knids`; did you mean `kinds`?"),
         ([a, dict(a, scales=[0])], "teacher `unet-2`: scales are (0.0,); expected positive numbers"),
         ([dict(a, precision="fp99"), a], "teacher `unet`: precision is 'fp99'; expected one of"),
-        ([a, dict(b, calibration=True)], "`model.teachers.1`: `calibration` is True; expected the file of"),
+        ([a, dict(b, calibration=True)], "`teachers.1` of {file}: `calibration` is True; expected the file of"),
         ([{**a, 3: 4}], "nothing reads the key `3` of "),
-        ([dict(a, name=["x"])], "`model.teachers.0`: `name` is ['x']; expected a name"),
-        ([dict(a, source=3)], "`model.teachers.0`: `source` is 3; expected the name of a source"),
-        ([dict(a, through=[3])], "`model.teachers.0`: `through` is [3]; expected names of taxonomies"),
+        ([dict(a, name=["x"])], "`teachers.0` of {file}: `name` is ['x']; expected a name"),
+        ([dict(a, source=3)], "`teachers.0` of {file}: `source` is 3; expected the name of a source"),
+        ([dict(a, through=[3])], "`teachers.0` of {file}: `through` is [3]; expected names of taxonomies"),
         ([dict(a, weight=10**400)], "`weight` is 100000000; expected a number from 1e-6 to 1e6"),
         ([dict(a, weight=1e-320)], "`weight` is 1e-320; expected a number from 1e-6 to 1e6"),
         ([dict(a, flip="no")], "`teachers.0` has `flip: no`; expected true or false"),
-        ([dict(a, flips="n")], "`model.teachers.0`: `flips` is 'n'; expected a list of true and false"),
+        ([dict(a, flips="n")], "`teachers.0` of {file}: `flips` is 'n'; expected a list of true and false"),
         ([dict(a, checkpoint=3)], "`teachers.0` has `checkpoint: 3`; expected a file"),
         ([dict(a, set={3: 4})], "`teachers.0` has `set: {3: 4}`; expected keys of its config"),
         ([dict(a, set={"model": None})], "`teachers.0`: `model` is None; expected `dict(…)`"),
         ([dict(a, set={"custom_imports": 3})], "`teachers.0`: `custom_imports` is 3; expected `dict(…)`"),
         ([dict(teacher=str(tmp_path / "wrong.yaml"))], "wrong.yaml lists teachers itself: write them into "),
+        ([dict(a, weight="1e-3")], "`weight` is '1e-3'; expected a number above 0: write 0.001, without quotes"),
+        ([dict(a, model={"type": "x"})], "nothing reads the key `model` of `teachers.0` of {file}; it has teacher, "),
+        ([dict(a, scales=0.5)], "teacher `unet`: scales are 0.5; expected positive numbers in a list, such as [0.5, 1"),
+        ([dict(a, window=64)], "teacher `unet`: window is 64; expected (height, width), multiples of 32, such as"),
         ([], "`teachers` is []; expected a list of `teacher: …, checkpoint: …`"),
     ):
         result = label(park, tmp_path, listed(tmp_path / "wrong.yaml", *teachers))
         assert result.exit_code == 1, result.output
-        assert message in result.output, result.output
+        assert message.replace("{file}", str(tmp_path / "wrong.yaml")) in result.output, result.output
         assert "Traceback" not in result.output
         assert not (tmp_path / "out").exists()
     result = label(park, tmp_path, listed(tmp_path / "two.yaml", a, b), "--checkpoint", a["checkpoint"])
     assert "each teacher has its own `checkpoint`" in result.output
+    text = (tmp_path / "two.yaml").read_text()
+    (tmp_path / "base.yaml").write_text(f"_base_: wrong.yaml\n{text}")
+    for wrong, message in (  # which its reader takes without a word
+        (f"{text}  weight: 1\n  weight: 2\n", "wrong.yaml:{1}: the key `weight` stands twice (first in line {0}),"),
+        (f"{text}teachers: []\n", "the key `teachers` stands twice (first in line 1), and only the last would count"),
+        (f"{text}5: 3\n", "the key `5` is no name; expected lines of `KEY: VALUE`"),
+        (f"x: !!python/object/apply:os.mkdir ['{tmp_path}/ran']\n", "`!!python/object/apply:os.mkdir` would run code"),
+    ):
+        (tmp_path / "wrong.yaml").write_text(wrong)
+        lines = len(wrong.splitlines())
+        for file in ("wrong", "base"):
+            result = label(park, tmp_path, tmp_path / f"{file}.yaml")
+            assert message.replace("{1}", str(lines)).replace("{0}", str(lines - 1)) in result.output, result.output
+    assert not (tmp_path / "ran").exists()
     assert len(CLASSES) == 5
 
 
