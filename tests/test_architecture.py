@@ -84,7 +84,7 @@ ROOMS: dict[str, dict[str, str]] = {
         "errors": "",
         "runtime": "errors",
         "label_files": "errors",
-        "layout": "errors label_files",
+        "layout": "errors runtime label_files",
         "gallery": "errors runtime label_files layout",
         "scan": "errors runtime label_files layout gallery",
         "decode": "errors runtime label_files",

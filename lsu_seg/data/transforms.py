@@ -22,7 +22,15 @@ from lsu_seg.data.augment import TaxRandomCrop, in_order
 from lsu_seg.data.compound import compound_of
 from lsu_seg.data.rare import MIN_CROP, TRIES
 from lsu_seg.label_files import LabelFileError, read_bytes
-from lsu_seg.layout.images import CAMERA_BITS, damaged_image, plain_png, png_depth, stored_bits
+from lsu_seg.layout.images import (
+    CAMERA_BITS,
+    check_tiff,
+    damaged_image,
+    not_decoded,
+    plain_png,
+    png_depth,
+    stored_bits,
+)
 from lsu_seg.openmmlab.registry import TRANSFORMS, register
 from lsu_seg.targets.class_pixels import class_counts
 from lsu_seg.targets.reader import TargetReader
@@ -41,7 +49,8 @@ class LoadTaxImage(BaseTransform):
     `[H, W, 3]` BGR, `img_shape` and `ori_shape`.
 
     Raises:
-        LabelFileError: no such file, OpenCV cannot read the image, or its values use more bits than `image-bits:` says.
+        LabelFileError: no such file, OpenCV cannot read the image or would turn it (TIFF), or its values use more
+            bits than `image-bits:` says.
     """
 
     def __init__(self) -> None:
@@ -53,6 +62,7 @@ class LoadTaxImage(BaseTransform):
         rgb = plain_png(path, data)  # where it gives nothing, OpenCV says what is wrong, or reads the file all the same
         if rgb is not None:
             return _loaded(results, np.asarray(cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR, rgb)))
+        check_tiff(path, data)
         try:
             image = _decode(data, cv2.IMREAD_ANYDEPTH) if data else None
             if image is not None and image.dtype not in (np.uint8, np.uint16):
@@ -60,8 +70,8 @@ class LoadTaxImage(BaseTransform):
         except cv2.error as error:  # a header that claims more pixels than OpenCV reads
             limit = "; set OPENCV_IO_MAX_IMAGE_PIXELS if it is that large" if "CV_IO_MAX" in str(error) else ""
             raise damaged_image(path, data, f"OpenCV refuses its size{limit}" if limit else str(error.err)) from error
-        if image is None:
-            raise damaged_image(path, data, "OpenCV cannot decode it")
+        if image is None or image.ndim != 3:
+            raise not_decoded(path, data)
         if image.dtype == np.uint16:
             image = self._scaled(path, data, image, results.get("image_bits", 0))
         return _loaded(results, image)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import struct
 from collections.abc import Iterator
@@ -24,6 +25,10 @@ _FORMATS = (
     (b"\0\0\0\x0cjP", "JPEG 2000"),
     (b"BM", "BMP"),
 )
+
+_READ_BY_ALL = ("JPEG", "MPO", "PNG", "TIFF", "WEBP", "BMP", "DIB", "PPM", "GIF", "JPEG2000", "AVIF")
+"""Pillow's names of what OpenCV reads, too."""
+_TURNED = 274
 
 CAMERA_BITS = (8, 10, 12, 14)
 """What cameras deliver in 16-bit files."""
@@ -82,6 +87,52 @@ def damaged_image(path: str | os.PathLike[str], data: bytes, why: str = "") -> L
         found = f"a damaged {kind} image{f' ({why})' if why else ''}"
         return LabelFileError.of(path, found, "a whole image", "get the file again")
     return not_what_was_expected(path, data, "an image", "get the file again")
+
+
+def check_format(path: str | os.PathLike[str], image: Image.Image) -> None:
+    """Refuse what OpenCV, with which labelling and training read images, does not read, or reads as other pixels.
+
+    OpenCV turns a TIFF as its orientation says, whatever it is told; images of other formats are read as they are
+    stored.
+
+    Args:
+        image: opened by Pillow, not necessarily decoded.
+
+    Raises:
+        LabelFileError: it is such an image.
+    """
+    if image.format not in _READ_BY_ALL:
+        raise LabelFileError.of(path, f"a {image.format} image", "one that OpenCV reads, too", "save it as PNG")
+    if image.mode == "F" or (image.format == "TIFF" and image.mode == "I"):
+        found, expected = f"a {image.format} image of 32-bit values", "values of 8 or 16 bits"
+        raise LabelFileError.of(path, found, expected, "save it as PNG, scaled to 8 or 16 bits")
+    if isinstance(image, TiffImagePlugin.TiffImageFile) and image.tag_v2.get(_TURNED, 1) != 1:
+        found = f"a TIFF image with orientation {image.tag_v2[_TURNED]}, by which some programs turn it"
+        advice = "save it as PNG, turned as its label is"
+        raise LabelFileError.of(path, found, "pixels in the order of the picture", advice)
+
+
+def check_tiff(path: str | os.PathLike[str], data: bytes) -> None:
+    """`check_format` of a file, if it is a TIFF. One that Pillow cannot open, OpenCV may still decode."""
+    if data[:2] not in (b"II", b"MM"):
+        return
+    try:
+        image = TiffImagePlugin.TiffImageFile(io.BytesIO(data))  # not `Image.open`, which has a limit on sizes
+    except Exception:  # Pillow raises whatever the damage leads to
+        return
+    check_format(path, image)
+
+
+def not_decoded(path: str | os.PathLike[str], data: bytes) -> LabelFileError:
+    """The refusal of an image file that OpenCV cannot decode, although Pillow may."""
+    try:
+        with any_size(), Image.open(io.BytesIO(data)) as image:
+            check_format(path, image)
+    except LabelFileError as error:
+        return error
+    except Exception:  # Pillow raises arbitrary exceptions for damaged files
+        return damaged_image(path, data, "OpenCV cannot decode it")
+    return damaged_image(path, data, "OpenCV cannot decode it")
 
 
 @contextmanager

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import warnings
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 
@@ -13,6 +13,7 @@ from lsu_seg.errors import UserError
 from lsu_seg.label_files import container, load_sheets, segments_path
 from lsu_seg.layout.lists import ListError, read_list
 from lsu_seg.layout.patterns import Pattern, Values
+from lsu_seg.runtime.progress import counting
 
 BOTH = "files that match both `images:` and `labels:`; write patterns that leave each other's files out"
 """What `Survey.both` has."""
@@ -96,13 +97,16 @@ def survey(root: str | Path, layout: Layout, split: str) -> Survey:
     if not root.is_dir():
         raise DatasetError(f"{root}: no such folder; set `data_root` to where the dataset lies")
     out = Survey()
-    images, pattern = _find(root, "images", layout, split, out)
-    layout = replace(layout, images=pattern)
+    labels: dict[Path, list[Values]] = {}
+    with counting(f"files of {root}") as found:  # on a network drive, hundreds of thousands take minutes
+        images, pattern = _find(root, "images", layout, split, out, found)
+        layout = replace(layout, images=pattern)
+        if not tables:
+            labels, pattern = _find(root, "labels", layout, split, out, found)
+            layout = replace(layout, labels=pattern)
     if tables:
         _pair_by_tables(root, layout, images, split, out)
     else:
-        labels, pattern = _find(root, "labels", layout, split, out)
-        layout = replace(layout, labels=pattern)
         if layout.list:
             _pair_by_list(root, layout, images, labels, split, out)
         else:
@@ -110,7 +114,7 @@ def survey(root: str | Path, layout: Layout, split: str) -> Survey:
             edges = _edges(images, labels, _common(root, layout))
             labels = _without_other_forms(labels, edges, layout, out)
             _pair(images, labels, edges, layout, split, out)
-    _same_but_for_case(itertools.chain(images, () if tables else labels), out)
+    _same_but_for_case(itertools.chain(images, labels), out)
     out.pairs = sorted(
         (Pair(p.image, p.label, p.label.relative_to(root).with_suffix("").as_posix()) for p in out.pairs),
         key=lambda p: p.key,
@@ -130,14 +134,16 @@ def overlap(pairs: Mapping[str, Iterable[Pair]]) -> list[tuple[Path, str, str]]:
     return twice
 
 
-def _find(root: Path, key: str, layout: Layout, split: str, out: Survey) -> tuple[dict[Path, list[Values]], str]:
+def _find(
+    root: Path, key: str, layout: Layout, split: str, out: Survey, found: Callable[[int], None]
+) -> tuple[dict[Path, list[Values]], str]:
     """The files of the first alternative that has any, and that alternative.
 
     An unreadable folder may hold files of the alternative, so the search ends there: no file is skipped silently.
     """
     patterns = layout.alternatives(key, split)
     for pattern in patterns:
-        matches = Pattern(pattern).find(root)
+        matches = Pattern(pattern).find(root, found)
         files, missing = _of_split(root, pattern, matches.files, layout, split)
         out.notes += matches.notes
         if files or matches.unreadable:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import errno
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
@@ -63,8 +63,12 @@ class Pattern:
         """The readings of a path below the root; empty if it does not match."""
         return _match(self.parts, path.split("/"), [{}])
 
-    def find(self, root: Path) -> Matches:
-        """The matching files below a folder. Hidden and junk files are ignored, and each folder is entered once."""
+    def find(self, root: Path, found: Callable[[int], None] = lambda _: None) -> Matches:
+        """The matching files below a folder. Hidden and junk files are ignored, and each folder is entered once.
+
+        Args:
+            found: is told of each matching file.
+        """
         matches = Matches()
         top = root.stat()
         identity = top.st_dev, top.st_ino
@@ -72,7 +76,7 @@ class Pattern:
         for part in self.parts[:-1]:
             folders = _below(folders, matches) if part == _FOLDERS else _enter(folders, part, matches, {})
         for folder in folders:
-            _take(folder, self.parts[-1], matches)
+            _take(folder, self.parts[-1], matches, found)
         if _FOLDERS in self.parts:  # folders were looked through for folders and again for files
             for messages in (matches.junk, matches.unreadable, matches.notes):
                 messages[:] = dict.fromkeys(messages)  # type: ignore[arg-type]
@@ -134,7 +138,7 @@ def _below(folders: list[_Folder], matches: Matches) -> list[_Folder]:
     return out
 
 
-def _take(folder: _Folder, part: list[str], matches: Matches) -> None:
+def _take(folder: _Folder, part: list[str], matches: Matches, found: Callable[[int], None]) -> None:
     """Add the files of a folder that match the last part."""
     any_suffix = len(part) > 1 and not part[-1]
     for entry in _entries(folder.path, part, matches):
@@ -144,6 +148,7 @@ def _take(folder: _Folder, part: list[str], matches: Matches) -> None:
         path = folder.path / entry.name
         if entry.file or (_stat(path, entry, matches) and path.is_file()):
             matches.files[path] = readings
+            found(1)
 
 
 def _stat(path: Path, entry: _Entry, matches: Matches) -> os.stat_result | None:

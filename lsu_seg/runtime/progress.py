@@ -69,6 +69,27 @@ def busy(message: str) -> Iterator[None]:
         timer.cancel()
 
 
+@contextmanager
+def counting(what: str) -> Iterator[Callable[[int], None]]:
+    """`with counting("files") as found: … found(1)`: how many there are so far, on stderr, on rank 0 only.
+
+    For what takes long and has no end that is known. Says nothing in the first two seconds.
+    """
+    start = time.monotonic()
+    due, count = start + _AFTER_S, 0
+    is_shown = _is_main_process()
+
+    def found(n: int) -> None:
+        nonlocal due, count
+        count += n
+        now = time.monotonic()
+        if is_shown and now >= due:
+            due = now + _INTERVAL_S
+            print(f"{what}: {count} so far, {now - start:.0f} s", file=sys.stderr, flush=True)
+
+    yield found
+
+
 # --- several processes -------------------------------------------------------------------------------------
 
 Send = Callable[[str, int, int, str], None]

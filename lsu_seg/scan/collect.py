@@ -25,7 +25,7 @@ from PIL import ExifTags, Image, UnidentifiedImageError
 from lsu_onto import open_to_read, png_chunks
 from lsu_seg.errors import UserError
 from lsu_seg.label_files import MAX_PIXELS, LabelFileError, LabelReader, container, count_rows, is_bgr, read_bytes
-from lsu_seg.layout.images import any_size, damaged_image, plain_png, png_depth, stored_bits
+from lsu_seg.layout.images import any_size, check_format, damaged_image, plain_png, png_depth, stored_bits
 from lsu_seg.layout.pairs import Pair
 from lsu_seg.scan.borders import SMOOTH, step_share
 
@@ -115,6 +115,7 @@ def look_at_image(path: Path, decode: bool = False, max_pixels: int = MAX_PIXELS
         if decode or container(path) != path:
             data = read_bytes(path)
         with io.BytesIO(data) if data else open_to_read(path) as file, Image.open(file) as image:
+            check_format(path, image)
             out: Record = {"image_size": list(image.size)}
             if image.format == "PNG" and not data:
                 place = file.tell()
@@ -144,12 +145,15 @@ def look_at_image(path: Path, decode: bool = False, max_pixels: int = MAX_PIXELS
 
 
 def _verify(png: bytes) -> None:
-    """Look at the checksums of the pixels and whether all rows are there, which `load` does not."""
+    """Look at the checksums of the pixels, and whether all rows and a palette are there, which `load` does not."""
     with Image.open(io.BytesIO(png)) as image:
         image.verify()
     width, height, bits, colour, *_, interlaced = struct.unpack_from(">IIBBBBB", png, 16)
+    chunks = list(png_chunks(png))
+    if colour == 3 and not any(name == b"PLTE" for name, _, _ in chunks):
+        raise ValueError("it has no palette")
     inflate = zlib.decompressobj()
-    stored = sum(len(inflate.decompress(png[start:end])) for name, start, end in png_chunks(png) if name == b"IDAT")
+    stored = sum(len(inflate.decompress(png[start:end])) for name, start, end in chunks if name == b"IDAT")
     if not interlaced and stored < height * (1 + (width * _CHANNELS[colour] * bits + 7) // 8):
         raise ValueError("it holds fewer rows than it says")
 

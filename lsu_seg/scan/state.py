@@ -21,7 +21,7 @@ from lsu_seg.label_files import LabelReader, size_and_time
 from lsu_seg.layout.pairs import Pair
 from lsu_seg.scan.collect import Record
 
-FORMAT = 2
+FORMAT = 3
 
 
 def label_space(reader: LabelReader) -> str:

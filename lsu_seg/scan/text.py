@@ -70,6 +70,10 @@ def shares(report: Report) -> list[str]:
     lines = [f"{report.pairs} image-label pairs, {report.read} labels read, {report.pixels} pixels"]
     if report.pairs:
         lines[0] += f"; {'all' if report.decoded == report.pairs else report.decoded} images decoded"
+    if rest := report.pairs - report.decoded:
+        lines.append(
+            f"the pixels of the other {rest} images were not decoded: with `--deep`, damage in them is found, too"
+        )
     if report.source and report.read:
         images = f"{report.images_needing_teacher} of {report.read} images"
         lines.append(

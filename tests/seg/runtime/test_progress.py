@@ -10,7 +10,7 @@ import pytest
 
 import lsu_onto.progress
 from helpers.processes import wait_until
-from lsu_seg.runtime.progress import Board, busy, progress, track
+from lsu_seg.runtime.progress import Board, busy, counting, progress, track
 
 
 def test_a_clock_that_jumps_and_counts_that_are_wrong_end_nothing(
@@ -44,3 +44,14 @@ def test_a_step_that_takes_long_is_said_once(
     with busy("slow"):
         wait_until(lambda: "slow" in capsys.readouterr().err)
     assert capsys.readouterr().err == ""
+
+
+def test_what_has_no_known_end_is_counted(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    with counting("files") as found:
+        found(3)
+    assert capsys.readouterr().err == ""
+    monkeypatch.setattr("lsu_seg.runtime.progress._AFTER_S", 0.0)
+    with counting("files") as found:
+        for n in (3, 4):  # one line, and the next in ten seconds
+            found(n)
+    assert capsys.readouterr().err == "files: 3 so far, 0 s\n"

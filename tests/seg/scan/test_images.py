@@ -16,9 +16,10 @@ import lsu_onto
 from helpers import pngs
 from helpers.tiny import write_park
 from helpers.tiny import write_tax as write_park_tax
-from lsu_seg.label_files import LabelReader
+from lsu_seg.data.transforms import ORIENTATION, LoadTaxImage
+from lsu_seg.label_files import LabelFileError, LabelReader
 from lsu_seg.layout.pairs import Pair
-from lsu_seg.scan.collect import Inspector, Task
+from lsu_seg.scan.collect import Inspector, Task, look_at_image
 from lsu_seg.scan.run import SAMPLE, scan
 from lsu_seg.scan.text import shares
 from lsu_seg.scan.totals import Finding, Report
@@ -62,6 +63,39 @@ DAMAGED = {
 }
 
 
+def saved(kind: str, picture: np.ndarray, orientation: int = 1) -> bytes:
+    buffer, exif = io.BytesIO(), Image.Exif()
+    exif[ORIENTATION] = orientation
+    Image.fromarray(picture).save(buffer, kind, **({"exif": exif} if orientation > 1 else {}))
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("data", "found"),
+    [
+        (saved("TIFF", PICTURE, 3), "a TIFF image with orientation 3"),  # of the same size, and upside down
+        (saved("TIFF", PICTURE[..., 0].astype(np.float32)), "a TIFF image of 32-bit values"),
+        (saved("TIFF", PICTURE[..., 0].astype(np.int32)), "a TIFF image of 32-bit values"),
+        (saved("PPM", PICTURE[..., 0].astype(np.float32)), "a PPM image of 32-bit values"),
+        (saved("TGA", PICTURE), "a TGA image"),
+    ],
+)
+def test_what_opencv_reads_otherwise_or_not_is_told_before_training(tmp_path: Path, data: bytes, found: str) -> None:
+    path = tmp_path / "a.png"
+    path.write_bytes(data)
+    said = look_at_image(path)["image"]
+    assert said.startswith(f"{path}: found {found}")
+    with pytest.raises(LabelFileError) as refused:
+        LoadTaxImage()({"img_path": str(path)})
+    assert str(refused.value) == said
+
+
+def test_a_palette_that_is_missing_is_found_when_an_image_is_decoded(tmp_path: Path) -> None:
+    pixels = pngs.chunk(b"IDAT", zlib.compress(bytes(24 * 41)))
+    (tmp_path / "a.png").write_bytes(pngs.SIGNATURE + pngs.header(40, 24, 8, 3) + pixels + pngs.chunk(b"IEND"))
+    assert "(it has no palette)" in look_at_image(tmp_path / "a.png", decode=True)["image"]
+
+
 @pytest.mark.parametrize("case", DAMAGED)
 def test_a_damaged_image_is_an_error_that_says_what_it_is(tmp_path: Path, case: str) -> None:
     data, message = DAMAGED[case]
@@ -81,6 +115,7 @@ def test_a_sample_is_decoded_and_all_with_deep(tmp_path: Path) -> None:
     report, findings = look(tmp_path)
     assert report.decoded == SAMPLE and "image" not in findings
     assert shares(report)[0].endswith(f"; {SAMPLE} images decoded")
+    assert shares(report)[1].startswith("the pixels of the other 5 images were not decoded")
     (state,) = (tmp_path / "work").glob("*.jsonl")
     before = state.read_text().splitlines()
     first, last = (json.loads(before[i])["record"] for i in (1, -1))
