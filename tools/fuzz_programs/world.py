@@ -48,7 +48,7 @@ import labelmap.txt --from labelmap --name mine --encoding rgb
 import park.sssom.tsv --from sssom --source tiny --path . --name mine
 suggest park.tax --source demo --format json
 suggest two.tax --source demo -o mine.tax
-changes park.tax --against old_park.tax
+changes park.tax --against old_park.txt
 changes park.tax --against git:HEAD --format json
 changes park.tax --against park.npz --format sarif
 check-maps . --strict
@@ -275,7 +275,7 @@ def _taxonomies(folder: Path) -> None:
     for name, text in TAX_FILES.items():
         (folder / name).write_text(text)
     park = (folder / "park.tax").read_text()
-    (folder / "old_park.tax").write_text(park.replace("> grass tree", "> grass").replace("5 animal", "7 animal"))
+    (folder / "old_park.txt").write_text(park.replace("> grass tree", "> grass").replace("5 animal", "7 animal"))
     for name in ("-x", "a b", "new\nline", "em😀ji", "sur\udcff", "[red]m[]", "{stem}", "%s", "ü" * 60):
         (folder / "odd").mkdir(exist_ok=True)
         (folder / "odd" / f"{name}.tax").write_text(park.replace("dataset park", "dataset odd"))
