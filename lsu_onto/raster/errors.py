@@ -18,7 +18,8 @@ _MAGIC: tuple[tuple[bytes, str, str], ...] = (
     (b"PK\x03\x04", "a ZIP archive", "unpack it"),
     (b"\x1f\x8b", "a gzip archive", "unpack it"),
     (b"\x93NUMPY", "a NumPy array", "save it as PNG"),
-    (b"\x89PNG", "a PNG image", "declare the encoding that the files have"),
+    (b"\x89PNG\r\n\x1a\n", "a PNG image", "declare the encoding that the files have"),
+    (b"\x89PNG", "a damaged PNG (a transfer as text leaves such a head)", "get the file again, as binary"),
 )
 _PAGE = (b"<!doctype", b"<html", b"<?xml")
 

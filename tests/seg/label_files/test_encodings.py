@@ -150,6 +150,7 @@ def test_other_formats_are_refused_by_content(tmp_path: Path, format: str, text:
         (b"version https://git-lfs.github.com/spec/v1\noid", "git-LFS pointer"),
         (b"\n<!DOCTYPE html><html>", "HTML"),
         (b"what?", "no known image"),
+        (b"\x89PNG\n\x1a\n", "a damaged PNG .* get the file again, as binary"),
     ],
 )
 def test_what_is_no_image_is_named(tmp_path: Path, data: bytes, text: str) -> None:
