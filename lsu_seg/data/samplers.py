@@ -14,6 +14,7 @@ from mmengine.dist import get_dist_info, sync_random_seed
 from torch import Tensor
 from torch.utils.data import Sampler
 
+from lsu_seg.data.arguments import is_number
 from lsu_seg.data.compound import compound_of
 from lsu_seg.openmmlab.registry import DATA_SAMPLERS, register
 
@@ -47,8 +48,8 @@ class CompoundSampler(Sampler[int]):
         endless: continue after an epoch, as `IterBasedTrainLoop` needs. For `EpochBasedTrainLoop`: False.
 
     Raises:
-        ValueError: a batch size below 1, no dataset with images and a weight above 0, or `rare_classes` or
-            `oversample_thr` without `shuffle`.
+        ValueError: an argument of another type, a batch size below 1, no dataset with images and a weight above 0, or
+            `rare_classes` or `oversample_thr` without `shuffle`.
     """
 
     def __init__(
@@ -59,8 +60,11 @@ class CompoundSampler(Sampler[int]):
         batch_size: int = 1,
         endless: bool = True,
     ) -> None:
-        if batch_size < 1:
+        if not is_number(batch_size, 1, whole=True):
             raise ValueError(f"batch_size is {batch_size}; expected the dataloader's, 1 or more")
+        for key, value in (("shuffle", shuffle), ("endless", endless)):
+            if not isinstance(value, bool):
+                raise ValueError(f"{key} is {value!r}; expected True or False")
         if seed is not None and not isinstance(seed, Integral):
             raise ValueError(f"seed is {seed!r}; expected a whole number, or None for one that all ranks share")
         self.rank, self.world_size = get_dist_info()
@@ -83,6 +87,8 @@ class CompoundSampler(Sampler[int]):
             self.sizes, mass = [len(dataset)], [float(len(dataset))]
         if sum(mass) <= 0:
             raise ValueError("every dataset has weight 0 or no images: there is nothing to sample")
+        if not math.isfinite(sum(mass)):
+            raise ValueError("the weights of the datasets have no finite sum: write smaller ones; only ratios count")
         self.shares = [m / sum(mass) for m in mass]
         drawn_from = sum(n for n, m in zip(self.sizes, mass, strict=True) if m > 0)
         self.batches: int = math.ceil(repeats * drawn_from / (self.world_size * batch_size))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import numpy as np
@@ -10,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from lsu_seg.errors import ConfigError
+from lsu_seg.losses.mmseg import check_loss
 from lsu_seg.losses.set_nll import set_nll_loss
 from lsu_seg.openmmlab.registry import MODELS, register
 from lsu_seg.targets.table import TableUser, TargetError, TargetSet, TargetTable, UnknownTargetError
@@ -35,8 +34,7 @@ class CategoryLoss(TableUser, nn.Module):
 
     def __init__(self, source: str, loss_weight: float = 0.4, loss_name: str = "loss_category") -> None:
         super().__init__()
-        if isinstance(loss_weight, bool) or not isinstance(loss_weight, (int, float)) or not math.isfinite(loss_weight):
-            raise ConfigError(f"`loss_weight` of a CategoryLoss is {loss_weight!r}; expected a number")
+        check_loss(self, loss_weight, loss_name)
         self.source, self.loss_weight, self._loss_name = source, loss_weight, loss_name
 
     @property

@@ -16,6 +16,23 @@ from lsu_seg.openmmlab.registry import MODELS, TASK_UTILS, register
 from lsu_seg.targets.table import TableUser
 
 
+def check_loss(loss: nn.Module, loss_weight: Any, loss_name: Any) -> None:
+    """Refuse a weight or a name that would show at the first step, or never.
+
+    Raises:
+        ConfigError: what was found, and what was expected.
+    """
+    kind = type(loss).__name__
+    if not _is_number(loss_weight) or loss_weight < 0:
+        raise ConfigError(f"`loss_weight` of a {kind} is {loss_weight!r}; expected a number, 0 or more")
+    if not isinstance(loss_name, str) or not loss_name:
+        raise ConfigError(f"`loss_name` of a {kind} is {loss_name!r}; expected a name that begins with `loss_`")
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+
+
 @register(MODELS)
 class SetNLLLoss(TableUser, nn.Module):
     """`set_nll_loss` for any decode head: `loss_decode=dict(type='SetNLLLoss', source='cityscapes')`.
@@ -42,12 +59,16 @@ class SetNLLLoss(TableUser, nn.Module):
         loss_name: str = "loss_set_nll",
     ) -> None:
         super().__init__()
-        numbers = dict(label_smoothing=label_smoothing, loss_weight=loss_weight)
-        for name, value in numbers.items():
-            if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
-                raise ConfigError(f"`{name}` of a SetNLLLoss is {value!r}; expected a number")
+        check_loss(self, loss_weight, loss_name)
+        if not _is_number(label_smoothing) or not 0 <= label_smoothing < 1:
+            raise ConfigError(f"`label_smoothing` of a SetNLLLoss is {label_smoothing!r}; expected 0 to 1, without 1")
         if reduction not in ("mean", "sum", "none"):
             raise ConfigError(f"`reduction` of a SetNLLLoss is {reduction!r}; expected `mean`, `sum` or `none`")
+        each = class_weight if isinstance(class_weight, (list, tuple)) else ()
+        if wrong := [value for value in each if not _is_number(value) or value < 0]:
+            raise ConfigError(f"`class_weight` of a SetNLLLoss has {wrong[0]!r}; expected numbers, 0 or more")
+        if each and not any(each):
+            raise ConfigError("`class_weight` of a SetNLLLoss is 0 for every class: nothing would be learnt")
         self.source, self.class_weight = source, class_weight
         self.label_smoothing, self.loss_weight, self.reduction = label_smoothing, loss_weight, reduction
         self._loss_name = loss_name

@@ -91,6 +91,12 @@ def _check_head(name: str, head: nn.Module, constraint: Constraint, with_sets: l
         yield f"{name} ignores {ignored}, and void is {void}: write `{last}=dict(ignore_index={void})`"
     losses = getattr(head, "loss_decode", None)
     losses = list(losses) if isinstance(losses, nn.ModuleList) else [losses]
+    names = [getattr(loss, "loss_name", "loss_") for loss in losses]
+    if not any("loss" in str(each) for each in names):
+        yield (
+            f"{name} has no loss but {_names(list(map(str, names)))}, and MMSegmentation trains on those whose names"
+            f" begin with `loss_`: write `loss_decode=dict(loss_name='loss_{names[0]}')`"
+        )
     for loss in losses:
         if isinstance(loss, (SetNLLLoss, CategoryLoss)) and loss.source != source:
             kind = type(loss).__name__

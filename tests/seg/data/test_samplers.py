@@ -119,8 +119,12 @@ def test_weight_zero_is_never_drawn() -> None:
     assert len(never) == 6
     with pytest.raises(ValueError, match="nothing to sample"):
         sampler([3, 3], [0.0, 0.0])
-    with pytest.raises(ValueError, match="batch_size is 0"):
-        sampler([3, 3], [1.0, 1.0], batch_size=0)
+    with pytest.raises(ValueError, match="the weights of the datasets have no finite sum"):
+        sampler([3, 3], [1e308, 1.0])
+    for option in (dict(batch_size=0), dict(batch_size="2"), dict(batch_size=2.5), dict(shuffle="no"), dict(endless=0)):
+        ((key, value),) = option.items()
+        with pytest.raises(ValueError, match=f"{key} is {value}|{key} is {value!r}; expected True or False"):
+            sampler([3, 3], [1.0, 1.0], **option)
 
 
 # --- images ------------------------------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import subprocess
 import sys
@@ -20,6 +21,7 @@ from mmseg.structures import SegDataSample
 from torch import Tensor
 
 from helpers.examples import examples
+from lsu_seg.errors import ConfigError
 from lsu_seg.losses.mmseg import SetNLLLoss
 from lsu_seg.losses.set_nll import set_nll_loss
 from lsu_seg.targets import TargetError, TargetSet, TargetTable
@@ -352,6 +354,26 @@ def test_options_of_the_module() -> None:
     assert torch.isclose(build()(logits, target, avg_factor=10.0), total / 10)
     weighted = build(class_weight=[1.0, 2.0, 3.0, 4.0, 5.0])(logits, target)
     assert not torch.isclose(weighted, one)
+
+
+@pytest.mark.parametrize(
+    ("key", "values", "expected"),
+    [
+        (
+            "class_weight",
+            [[1.0, math.nan], [-1.0], ["a"], [None], [[1.0]], [True], [math.inf]],
+            "expected numbers, 0 or",
+        ),
+        ("class_weight", [[0.0, 0]], "is 0 for every class"),
+        ("label_smoothing", [1, 2, -0.1, math.nan, "0.1"], "expected 0 to 1, without 1"),
+        ("loss_weight", [-1, math.nan, "1", None, True], "expected a number, 0 or more"),
+        ("loss_name", [7, None, ""], "expected a name that begins with `loss_`"),
+    ],
+)
+def test_settings_that_would_teach_nothing_are_refused(key: str, values: list[Any], expected: str) -> None:
+    for value in values:
+        with pytest.raises(ConfigError, match=f"^`{key}` of a SetNLLLoss .*{expected}"):
+            SetNLLLoss(SOURCE, **{key: value})
 
 
 def test_without_a_table_hard_labels_are_trained_on_and_sets_refused() -> None:

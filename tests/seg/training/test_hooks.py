@@ -66,6 +66,11 @@ CASES = {
         "SetNLLLoss is of `demo`, and the datasets of `tiny`: write `loss_decode=dict(type='SetNLLLoss',"
         " source='tiny')`",
     ),
+    "names of losses": (
+        change(f"{HEAD}.loss_decode.loss_name", "nll"),
+        "model.decode_head has no loss but `nll`, and MMSegmentation trains on those whose names begin with `loss_`:"
+        " write `loss_decode=dict(loss_name='loss_nll')`",
+    ),
     "class weights": (
         change(f"{HEAD}.loss_decode.class_weight", [1.0, 2.0]),
         "has 2 class weights, and `tiny` 5 classes",
