@@ -13,6 +13,7 @@ True
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
@@ -99,7 +100,7 @@ def load(name: str | Path, source: str | None = None, paths: Iterable[str | Path
             file (`"fleet.tax v2"` where it has several datasets), or of a compiled `.npz`. A source's own name gives
             the identity (labels stored as channels), unless a dataset of that name has a map.
         source: the source taxonomy's name; needed where the dataset has maps to several.
-        paths: folders (with their subfolders), or files, to search before the shipped library.
+        paths: folders (with their subfolders), or files, to search before the shipped library; each must be there.
 
     Returns:
         Arrays with D rows, one per class of the dataset in the file's order, and K columns, one per channel of the
@@ -137,9 +138,9 @@ def load(name: str | Path, source: str | None = None, paths: Iterable[str | Path
 
         return load_npz(name, source)
     from lsu_onto.constraint.matrices import compile_ontology
-    from lsu_onto.library.library import Library
+    from lsu_onto.library.library import Library, searched
 
-    return compile_ontology(Library(paths).ontology(name, source))
+    return compile_ontology(Library(searched(paths)).ontology(name, source))
 
 
 def load_dataset(name: str | Path, paths: Iterable[str | Path] = ()) -> Constraint:
@@ -163,9 +164,9 @@ def load_dataset(name: str | Path, paths: Iterable[str | Path] = ()) -> Constrai
 
         return load_npz(name)
     from lsu_onto.constraint.matrices import compile_alone
-    from lsu_onto.library.library import Library
+    from lsu_onto.library.library import Library, searched
 
-    return compile_alone(Library(paths).alone(name))
+    return compile_alone(Library(searched(paths)).alone(name))
 
 
 def about(name: str | Path, paths: Iterable[str | Path] = ()) -> dict[str, str]:
@@ -180,9 +181,9 @@ def about(name: str | Path, paths: Iterable[str | Path] = ()) -> dict[str, str]:
     >>> about("idd")["url"]
     'https://idd.insaan.iiit.ac.in'
     """
-    from lsu_onto.library.library import Library
+    from lsu_onto.library.library import Library, searched
 
-    return dict(Library(paths).alone(name).meta)
+    return dict(Library(searched(paths)).alone(name).meta)
 
 
 def class_map(source: str, to: str, through: Iterable[str] = (), paths: Iterable[str | Path] = ()) -> ClassMap:
@@ -204,9 +205,9 @@ def class_map(source: str, to: str, through: Iterable[str] = (), paths: Iterable
     ['void']
     """
     from lsu_onto.algebra.between import class_map as between
-    from lsu_onto.library.library import Library
+    from lsu_onto.library.library import Library, searched
 
-    return between(Library(paths), source, to, tuple(through))
+    return between(Library(searched(paths)), os.fspath(source), os.fspath(to), through)
 
 
 def taxonomies(paths: Iterable[str | Path] = ()) -> list[Entry]:
@@ -215,9 +216,9 @@ def taxonomies(paths: Iterable[str | Path] = ()) -> list[Entry]:
     >>> [e.path.name for e in taxonomies() if (e.kind, e.name) == ("source", "demo")]
     ['demo.tax']
     """
-    from lsu_onto.library.library import Library
+    from lsu_onto.library.library import Library, searched
 
-    return [e for e in Library(paths).entries() if e.kind != "map"]
+    return [e for e in Library(searched(paths)).entries() if e.kind != "map"]
 
 
 def draw(
@@ -244,10 +245,10 @@ def draw(
     """
     import pathlib
 
-    from lsu_onto.library.library import Library
+    from lsu_onto.library.library import Library, searched
     from lsu_onto.render import draw as draw_ontology
 
-    draw_ontology(Library(paths).ontology(name, source), pathlib.Path(target), view)
+    draw_ontology(Library(searched(paths)).ontology(name, source), pathlib.Path(target), view)
 
 
 def __getattr__(name: str) -> Any:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterable
 from typing import NamedTuple
 
 import numpy as np
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from lsu_onto.algebra.compose import composed_rows
 from lsu_onto.algebra.ways import way_between
+from lsu_onto.errors import UserError
 from lsu_onto.library.library import Library
 
 
@@ -35,8 +36,11 @@ class ClassMap(NamedTuple):
         return hashlib.sha256(text + np.packbits(self.allowed).tobytes()).hexdigest()
 
 
-def class_map(library: Library, source: str, to: str, through: Sequence[str] = ()) -> ClassMap:
+def class_map(library: Library, source: str, to: str, through: Iterable[str] = ()) -> ClassMap:
     """See `lsu_onto.class_map`."""
+    through = through if isinstance(through, str) else list(through)
+    if isinstance(through, str) or any(not isinstance(name, str) for name in through):
+        raise UserError(f"`through` is {through!r}; expected a list of the names of taxonomies")
     steps = way_between(library, source, [*through, to])
     names = [f"{t.name} {t.version}" for t in (steps[0].start, *(step.end for step in steps))]
     return ClassMap(

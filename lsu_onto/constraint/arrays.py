@@ -149,8 +149,10 @@ class Constraint:
         >>> lsu_onto.load("demo_town", source="demo").names("drivable")
         ('road', 'lane_marking')
         """
-        if isinstance(dataset_class, int):
-            d = dataset_class
+        if isinstance(dataset_class, (int, np.integer)) and not isinstance(dataset_class, bool):
+            d, last = int(dataset_class), len(self.classes) - 1
+            if not -last - 1 <= d <= last:
+                raise UserError(f"`{self.dataset}` has no class {d}; its classes are 0 to {last}")
         elif dataset_class in self.classes:
             d = self.classes.index(dataset_class)
         else:

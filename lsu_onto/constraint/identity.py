@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lsu_onto.constraint.arrays import KINDS
+from lsu_onto.errors import UserError
 
 if TYPE_CHECKING:
     from lsu_onto.constraint.arrays import Constraint
@@ -42,6 +43,8 @@ of them: they change nothing that is made from it. Nor do prompts: a model that 
 
 def content_sha256(constraint: Constraint, parts: tuple[Part, ...]) -> str:
     """The sha256 of some parts of a constraint, or, without any, of all."""
+    if unknown := [part for part in parts if part not in FIELDS]:
+        raise UserError(f"a constraint has no part {unknown[0]!r}; its parts are {', '.join(FIELDS)}")
     digest = hashlib.sha256()
     for part, names in FIELDS.items():
         for name in names if part in parts or not parts else ():

@@ -53,6 +53,11 @@ def rows_of(constraint: Constraint, table: RowTable, values: ArrayLike, unknown:
     """See `Constraint.rows`."""
     if unknown not in ("error", "void", "keep"):
         raise LabelValueError(f"unknown is {unknown!r}; it must be 'error', 'void' or 'keep'")
+    if np.ma.is_masked(values):
+        raise LabelValueError(
+            "found a masked array, whose mask says nothing to labels; give its pixels a value of `void:` first:"
+            " `labels.filled(255)`"
+        )
     array = np.asarray(values)
     raw = _raw(constraint.encoding, array)
     rows = table.look_up(raw)

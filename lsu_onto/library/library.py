@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from pathlib import Path
+from types import NoneType
 
 from lsu_onto.diagnostics import Diagnostic, Span
 from lsu_onto.errors import UserError
@@ -19,7 +21,7 @@ from lsu_onto.library.workspace import Workspace
 from lsu_onto.ontology.model import Dataset, Ontology, Source
 from lsu_onto.ontology.resolve import Resolved
 
-__all__ = ["Analysis", "Library", "TaxonomyError", "here"]
+__all__ = ["Analysis", "Library", "TaxonomyError", "here", "searched"]
 
 
 class Library:
@@ -37,10 +39,8 @@ class Library:
         texts: Mapping[str | Path, str] | None = None,
         silenced: Callable[[str], Collection[str]] = lambda path: (),
     ) -> None:
-        if isinstance(paths, (str, Path)):  # each of whose letters would be a folder, `/` among them
-            raise UserError(f"`paths` is {str(paths)!r}; expected a list of folders: `[{str(paths)!r}]`")
         edited = {str(p): text for p, text in (texts or {}).items()}
-        self.workspace = Workspace([*map(Path, paths), shipped()], edited, silenced=silenced)
+        self.workspace = Workspace([*_listed(paths), shipped()], edited, silenced=silenced)
         self.texts = self.workspace.texts
         """The text of every file that was read."""
 
@@ -80,6 +80,8 @@ class Library:
         Raises:
             TaxonomyError: it does not exist, the choice is ambiguous, or one of its files has errors.
         """
+        if not isinstance(source, (str, NoneType)):
+            raise UserError(f"`source` is {source!r}; expected the name of a source taxonomy")
         return find_ontology(self.workspace, str(name), source)
 
     def alone(self, name: str | Path) -> Source | Dataset:
@@ -113,6 +115,29 @@ class Library:
     def forget(self, path: str | Path) -> None:
         """Drop what is remembered of a file that has changed, appeared or disappeared, and of all files that use it."""
         self.workspace.forget(str(path))
+
+
+def _listed(paths: Iterable[str | Path]) -> list[Path]:
+    if isinstance(paths, (str, os.PathLike)):  # each of whose letters would be a folder, `/` among them
+        raise UserError(f"`paths` is {os.fspath(paths)!r}; expected a list of folders: `[{os.fspath(paths)!r}]`")
+    given = list(paths) if isinstance(paths, Iterable) else paths
+    if not isinstance(given, list) or any(not isinstance(p, (str, os.PathLike)) for p in given):
+        raise UserError(f"`paths` is {given!r}; expected a list of folders: `['taxonomies']`")
+    return [Path(p) for p in given]
+
+
+def searched(paths: Iterable[str | Path]) -> list[Path]:
+    """The folders and files that a caller names, each of which must be there: in place of what is not found, a shipped
+    taxonomy of the same name would be taken.
+
+    Raises:
+        UserError: one is not there, or this is no list of paths.
+    """
+    folders = _listed(paths)
+    for folder in folders:
+        if not os.path.exists(folder):  # noqa: PTH110 (Path raises)
+            raise UserError(f"`paths` has `{folder}`, which is not there; expected folders, or `.tax` files")
+    return folders
 
 
 def here(path: str) -> Span:

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from lsu_onto.diagnostics import Span
 from lsu_onto.lang import syntax as ast
-from lsu_onto.library.library import Library
+from lsu_onto.library.library import Library, searched
 from lsu_onto.ontology.model import TaxClass
 
 
@@ -39,7 +39,7 @@ def places(name: str | Path, source: str | None = None, paths: Iterable[str | Pa
     >>> town["pavement"].row.file == town["pavement"].ids.file, town["pavement"].inherited
     (True, False)
     """
-    library = Library(paths)
+    library = Library(searched(paths))
     o = library.ontology(name, source)
     rows = {r.cls: r for r in o.rows}
     return {

@@ -8,13 +8,14 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from operator import index
 from pathlib import Path
-from typing import TYPE_CHECKING
+from types import NoneType
+from typing import TYPE_CHECKING, TypeVar
 
 from lsu_onto.changes.compare import BUCKETS, compare
 from lsu_onto.changes.revisions import version
 from lsu_onto.constraint.matrices import compile_ontology
 from lsu_onto.diagnostics import suggest
-from lsu_onto.library.library import Library
+from lsu_onto.library.library import Library, searched
 from lsu_onto.ontology.model import MapRow, Ontology, Source
 from lsu_onto.revise.edits import Edits, RefusedError
 from lsu_onto.revise.wording import Allowed, Wording, allowed, reworded
@@ -96,14 +97,14 @@ def rewrite(
     >>> revision.constraint.names("pavement")
     ('sidewalk', 'grass', 'void')
     """
-    paths = paths if isinstance(paths, (str, Path)) else list(paths)  # which is read twice
-    library = Library(paths)
+    folders = searched(paths)
+    library = Library(folders)
     o = library.ontology(name, source)
     if o.dataset is o.source:
         raise RefusedError(f"`{name}` is a source: its rows are its channels, and cannot be changed")
-    wanted = {_row(o, d): _channels(o, d, names) for d, names in (rows or {}).items()}
-    values = {_row(o, d): _raw(d, v) for d, v in (ids or {}).items()}
-    texts = {_row(o, d): [n] if isinstance(n, str) else list(n) for d, n in (notes or {}).items()}
+    wanted = {_row(o, d): _channels(o, d, names) for d, names in _by_class("rows", rows)}
+    values = {_row(o, d): _raw(d, v) for d, v in _by_class("ids", ids)}
+    texts = {_row(o, d): _notes(d, n) for d, n in _by_class("notes", notes)}
     edits = Edits(library, o)
     for d, wording in sorted(_wordings(o, wanted).items()):
         edits.row(d, wording)
@@ -114,34 +115,50 @@ def rewrite(
     after = {path: page.text for path, page in edits.pages.items() if page.text != page.old}
     before = {path: library.texts[path] for path in after}
     edited: dict[str | Path, str] = dict(after.items())
-    changed = Library(paths, edited)
+    changed = Library(folders, edited)
     constraint = compile_ontology(changed.ontology(name, source), after)
     return Revision(before, after, constraint, tuple(_breaks(library, changed, after)))
 
 
+_T = TypeVar("_T")
+
+
+def _by_class(what: str, changes: Mapping[str, _T] | None) -> Iterable[tuple[str, _T]]:
+    if not isinstance(changes, (Mapping, NoneType)):
+        raise RefusedError(f"`{what}` is {changes!r}; expected a dictionary by the names of classes")
+    return (changes or {}).items()
+
+
 def _row(o: Ontology, name: str) -> int:
     if name not in o.dataset.by_name:
-        hint = suggest(name, o.dataset.by_name)
+        hint = suggest(str(name), o.dataset.by_name)
         raise RefusedError(f"`{o.dataset.name}` has no class `{name}`" + (f"; {hint}" if hint else ""))
     return o.dataset.by_name[name]
 
 
 def _raw(name: str, values: Iterable[int]) -> frozenset[int]:
-    values = list(values)
     try:
+        values = list(values)
         return frozenset(map(index, values))
     except TypeError:
         raise RefusedError(f"the ids of `{name}` are {values}; expected whole numbers") from None
 
 
+def _notes(name: str, notes: str | Iterable[str]) -> list[str]:
+    lines = [notes] if isinstance(notes, str) or not isinstance(notes, Iterable) else list(notes)
+    if any(not isinstance(line, str) for line in lines):
+        raise RefusedError(f"the note of `{name}` is {notes!r}; expected text, or a list of texts")
+    return [line for line in lines if line.strip()]
+
+
 def _channels(o: Ontology, name: str, names: Iterable[str]) -> Allowed:
     known = o.source.by_name | {"void": len(o.source.classes)}
-    if isinstance(names, str):
-        raise RefusedError(f"the row of `{name}` is {names!r}; expected a list of classes: `[{names!r}]`")
+    if isinstance(names, str) or not isinstance(names, Iterable):
+        raise RefusedError(f"the row of `{name}` is {names!r}; expected a list of classes: `['{names}']`")
     names = list(names)
     for n in names:
         if n not in known:
-            hint = suggest(n, known)
+            hint = suggest(str(n), known)
             raise RefusedError(f"`{o.source.name}` has no class `{n}`" + (f"; {hint}" if hint else ""))
     if not names:
         raise RefusedError(f"`{name}` would be allowed to be nothing; say `void` to ignore it")

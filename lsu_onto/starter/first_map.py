@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 from lsu_onto.errors import UserError
 from lsu_onto.exchange.draft import allowed_relation, map_rows
 from lsu_onto.exchange.skeleton import need_source
 from lsu_onto.lang.fmt import format_text
-from lsu_onto.library.library import Library
+from lsu_onto.library.library import Library, searched
 from lsu_onto.ontology.model import Dataset, Source
 from lsu_onto.starter.by_name import need_dataset
+
+OPERATORS = "=<>~"
 
 
 @dataclass(frozen=True)
@@ -76,16 +81,21 @@ def first_map(
     Raises:
         UserError: there is no such dataset or source, or the file would not be valid.
     """
-    paths = paths if isinstance(paths, (str, Path)) else list(paths)  # which is read twice
-    library = Library(paths)
-    search = [*map(str, paths)]
-    d, s = need_dataset(library, dataset), need_source(source, tuple(search))
+    search = [*map(str, searched(paths))]
+    library = Library(search)
+    d, s = need_dataset(library, dataset), need_source(os.fspath(source), tuple(search))
     _refuse_mapped(library, d, s)
     file = str(Path(d.span.file).with_name(f"{d.name}-{s.name}.tax"))
+    _need_rows(rows, d, s)
     relations = _relations(rows, s)
     pairs = zip(d.classes, rows, relations, strict=True)
     lines = map_rows([(c.name, r, list(row.notes)) for c, row, r in pairs])
-    head = ["tax 1", *(f"# {line}" for line in about), f"map {d.name} {d.version} -> {s.name} {s.version}", ""]
+    head = [
+        "tax 1",
+        *(f"# {line}" for text in about for line in str(text).splitlines()),
+        f"map {d.name} {d.version} -> {s.name} {s.version}",
+        "",
+    ]
     text = format_text(file, "\n".join([*head, *lines]) + "\n")
     # beside the dataset, so that it is found, whatever folder the file is meant for
     folder = [*search, d.span.file, s.span.file]
@@ -106,6 +116,26 @@ def _refuse_mapped(library: Library, d: Dataset, s: Source) -> None:
                 f"`{d.name} {d.version}` already has a map to `{s.name}`, in {e.path}, which is not overwritten; move"
                 f" that file away, or, if the map is only the header of a draft, remove `-> {s.name} {s.version}` there"
             )
+
+
+def _need_rows(rows: Sequence[FirstRow], d: Dataset, s: Source) -> None:
+    """Refuse rows that are not one for each class, or that have no such channels: `-1` would be the last one."""
+    k = len(s.classes)
+    if not isinstance(rows, Sequence) or any(not isinstance(row, FirstRow) for row in rows):
+        raise UserError(f"the rows are {rows!r}; expected a `FirstRow` for each class of `{d.name}`")
+    if len(rows) != len(d.classes):
+        raise UserError(f"found {len(rows)} rows; expected {len(d.classes)}, one for each class of `{d.name}`")
+    for c, row in zip(d.classes, rows, strict=True):
+        if wrong := [a for a in row.allowed if not isinstance(a, (int, np.integer)) or not 0 <= a <= k]:
+            raise UserError(
+                f"the row of `{c.name}` allows {wrong[0]!r}; expected channels of `{s.name}`, 0 to {k - 1}, or {k} for"
+                " void"
+            )
+        decides = {*row.allowed} <= {k} or {*row.allowed} >= {*range(k + 1)}
+        if row.op not in OPERATORS and not decides:
+            raise UserError(f"the operator of `{c.name}` is {row.op!r}; expected one of {', '.join(OPERATORS)}")
+        if isinstance(row.notes, str) or any(not isinstance(note, str) for note in row.notes):
+            raise UserError(f"the notes of `{c.name}` are {row.notes!r}; expected several texts: `('a note',)`")
 
 
 def _relations(rows: Sequence[FirstRow], s: Source) -> list[tuple[str, ...]]:

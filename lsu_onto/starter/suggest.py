@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from lsu_onto.library.library import searched
 from lsu_onto.ontology.provenance import Provenance, as_note
 from lsu_onto.starter.by_name import NameOdds, by_name
 from lsu_onto.starter.first_map import FirstMap, FirstRow, first_map
@@ -181,7 +182,7 @@ def suggest_map(
     Raises:
         UserError: there is no such dataset or source, or it has a map already.
     """
-    paths = paths if isinstance(paths, (str, Path)) else list(paths)  # which is read twice
+    paths = searched(paths)
     names = names or by_name(dataset, source, paths)
     rows = suggest_rows(names) if suggestions is None else suggestions
     how = "LexicalMatching" if suggestions is None else "CompositeMatching"

@@ -216,3 +216,5 @@ def test_a_class_map_says_what_channels_of_a_source_may_be_in_another(tmp_path: 
     assert same.sha256 != found.sha256
     with pytest.raises(lsu_onto.UserError, match="no dataset leads from the source `coarse v1` to `fine v1`"):
         lsu_onto.class_map("coarse", "fine", paths=[tmp_path])
+    with pytest.raises(lsu_onto.UserError, match="`through` is 'fine'; expected a list of the names of taxonomies"):
+        lsu_onto.class_map("fine", "coarse", "fine", [tmp_path])

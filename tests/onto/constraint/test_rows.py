@@ -78,6 +78,7 @@ REFUSED = [
     ("", np.zeros((4, 5, 3), np.uint8), "a colour image; expected [H, W] under `encoding: id`"),
     ("", np.zeros((4, 5)), "found an array of float64; expected whole numbers"),
     ("", np.array([["road"]]), "found an array of <U4; expected whole numbers"),
+    ("", np.ma.masked_array([[0, 1]], [[0, 1]]), "its pixels a value of `void:` first: `labels.filled(255)`"),
     ("", np.array([[2, -1], [-1, 2**40]]), "3 pixels with values that `town v1` does not list: -1 in 2 of them"),
 ]
 

@@ -117,6 +117,21 @@ def test_the_current_folder_changes_no_name_that_has_a_meaning(here: Path) -> No
     assert lsu_onto.load("acre", paths=["sub/acre.tax"]).dataset == "acre"
 
 
+@pytest.mark.parametrize(
+    ("paths", "message"),
+    [
+        (["subs"], "`paths` has `subs`, which is not there"),  # a shipped taxonomy would be taken
+        ("sub", r"`paths` is 'sub'; expected a list of folders: `\['sub'\]`"),
+        (None, "`paths` is None; expected a list of folders"),
+        ([1], r"`paths` is \[1\]; expected a list of folders"),
+    ],
+)
+def test_paths_are_folders_that_are_there(paths: Any, message: str, here: Path) -> None:
+    for ask in (lambda: lsu_onto.load("demo", paths=paths), lambda: lsu_onto.taxonomies(paths)):
+        with pytest.raises(lsu_onto.UserError, match=message):
+            ask()
+
+
 @pytest.mark.parametrize("name", ["vistas v1.2", "vistas@v1.2", "vistas_v12"])
 def test_a_version_is_named_in_several_ways(name: str) -> None:
     c = lsu_onto.load(name, source="cityscapes@v1")

@@ -7,6 +7,7 @@ import shutil
 import subprocess
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import lsu_onto
@@ -281,6 +282,13 @@ def test_arguments_of_another_type_are_refused(tmp_path: Path) -> None:
         ({"rows": {"a": "road"}}, r"the row of `a` is 'road'; expected a list of classes: `\['road'\]`"),
         ({"ids": {"a": [""]}}, r"the ids of `a` are \[''\]; expected whole numbers"),
         ({"ids": {"a": [2.5]}}, "expected whole numbers"),
+        ({"ids": {"a": 2}}, "the ids of `a` are 2; expected whole numbers"),
+        ({"ids": [1]}, r"`ids` is \[1\]; expected a dictionary by the names of classes"),
+        ({"rows": {"a": None}}, "the row of `a` is None; expected a list of classes"),
+        ({"rows": {"a": [0]}}, "`mini` has no class `0`"),
+        ({"rows": {0: ["road"]}}, "`town` has no class `0`"),
+        ({"notes": {"a": 5}}, "the note of `a` is 5; expected text"),
+        ({"source": 1}, "`source` is 1; expected the name of a source"),
         ({"paths": str(tmp_path)}, "`paths` is '.*'; expected a list of folders"),
     ):
         with pytest.raises(lsu_onto.UserError, match=message):
@@ -297,3 +305,8 @@ def test_a_constraint_names_what_it_does_not_have(tmp_path: Path) -> None:
     town = lsu_onto.load(write(tmp_path, "dataset town v1 -> mini v1\n1 avenue < road\n"))
     with pytest.raises(lsu_onto.UserError, match="`town` has no class `avenu`; did you mean `avenue`"):
         town.names("avenu")
+    with pytest.raises(lsu_onto.UserError, match="`town` has no class 1; its classes are 0 to 0"):
+        town.names(1)
+    assert town.names(np.int64(0)) == town.names(-1) == ("road",)  # type: ignore[arg-type]  # any integer type
+    with pytest.raises(lsu_onto.UserError, match="a constraint has no part 'sets'; its parts are labels, map"):
+        town.content_sha256("sets")  # type: ignore[arg-type]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -128,3 +129,20 @@ def test_a_draft_with_an_arrow_is_refused(town: Path) -> None:
     town.write_text(TOWN.replace("my v1", "my v1 -> cityscapes v1"))
     with pytest.raises(lsu_onto.UserError, match="only the header of a draft, remove `-> cityscapes v1` there"):
         first_map(town, "cityscapes", [FirstRow((0,))] * 7)
+
+
+def test_rows_of_another_form_are_refused(town: Path) -> None:
+    rows: list[Any] = [FirstRow((c,)) for c in range(7)]
+    for changed, message in (
+        (rows[1:], "found 6 rows; expected 7, one for each class of `my`"),
+        (
+            [*rows[1:], FirstRow((-1,))],
+            "the row of `gully` allows -1; expected channels of `cityscapes`, 0 to 18, or 19",
+        ),
+        ([*rows[1:], FirstRow((0,), "in")], "the operator of `gully` is 'in'; expected one of =, <, >, ~"),
+        ([*rows[1:], FirstRow((0,), "<", "ab")], r"the notes of `gully` are 'ab'; expected several texts"),  # type: ignore[arg-type]
+        (["road"] * 7, "expected a `FirstRow` for each class of `my`"),
+    ):
+        with pytest.raises(lsu_onto.UserError, match=message):
+            first_map(town, "cityscapes", changed)
+    assert "# two\n# lines\nmap my" in first_map(town, "cityscapes", rows, ["two\nlines"]).text
