@@ -149,7 +149,7 @@ def _json(data: bytes, rng: Random) -> bytes:
     except ValueError:
         return _token(data, rng)
     places: list[tuple[Any, Any]] = []
-    todo = [document]
+    todo = [document] if isinstance(document, dict | list) else []
     while todo:
         here = todo.pop()
         keys = list(here) if isinstance(here, dict) else range(len(here))

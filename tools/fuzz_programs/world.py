@@ -131,6 +131,7 @@ TINY = """
 [nature]
 1 grass  #98fb98
 2 tree   #6b8e23
+[other]
 3 sky    #4682b4
 4 car    #00008e
 """
