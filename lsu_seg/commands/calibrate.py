@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -83,8 +84,26 @@ def calibrate(
             f" {', '.join(missing)}",
             err=True,
         )
+    for line in _doubts(calibration):
+        click.echo(f"warning: {line}", err=True)
     click.echo(_text(calibration))
     click.echo(path)
+
+
+def _doubts(c: Calibration) -> Iterator[str]:
+    """Why one should not rely on a temperature."""
+    from lsu_seg.teachers.temperature import LARGEST
+
+    if not 1.001 / LARGEST < c.temperature < LARGEST / 1.001:
+        yield (
+            f"the temperature is at an end of its range, {1 / LARGEST:g} to {LARGEST:g}: the teacher's confidence has"
+            " next to nothing to do with these images; check that its classes and its normalisation are theirs"
+        )
+    if c.after.nll > c.before.nll + 0.005:
+        yield (
+            "on images that it was not fitted on, the confidence is worse with the temperature than without: take more"
+            " images, or label with `--no-calibration`"
+        )
 
 
 def _text(c: Calibration) -> str:

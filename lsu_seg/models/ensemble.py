@@ -207,7 +207,11 @@ def check_settings(one: Mapping[Any, Any], where: str, keys: Sequence[str] = KEY
     if not 1 / _LARGEST_WEIGHT <= weight <= _LARGEST_WEIGHT:
         raise ConfigError(f"{where}: `weight` is {str(weight)[:9]}; expected a number from 1e-6 to 1e6")
     calibration = one.get("calibration")
-    if calibration is not None and calibration is not False and not isinstance(calibration, (str, Path)):
+    if (
+        calibration is not None
+        and calibration is not False
+        and not (calibration and isinstance(calibration, (str, Path)))
+    ):
         raise ConfigError(
             f"{where}: `calibration` is {calibration!r}; expected the file of `lsu-seg calibrate`, or False"
         )

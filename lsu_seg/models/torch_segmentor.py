@@ -299,7 +299,12 @@ def _ask(net: nn.Module, reader: Reader, multiple: int, needed: bool) -> Output 
             return None
         if e.__cause__ is None:
             raise
-        raise TeacherError(f"{e}; if it only takes images of another size, write `num_classes`, too") from e
+        hint = "if it only takes images of another size, write `num_classes`, too"
+        other = {name: w.dtype for name, w in weights.items() if w.is_floating_point() and w.dtype != torch.float32}
+        for name, dtype in list(other.items())[:1]:
+            kind = str(dtype).removeprefix("torch.")
+            hint = f"its `{name}` is {kind}, and images are float32: let the function return `net.float()`"
+        raise TeacherError(f"{e}; {hint}") from e
     finally:
         net.train(training)
 

@@ -115,9 +115,10 @@ def load_checkpoint(filename: str | os.PathLike[str], map_location: Any = None) 
     path = Path(filename).expanduser()
     if not path.is_file():
         raise FileNotFoundError(no_file("checkpoint", path))
-    from lsu_seg.openmmlab.weights import check_file  # imports torch
+    from lsu_seg.openmmlab.weights import check_file, is_safetensors, load_safetensors  # imports torch
 
-    check_file(path)
+    if is_safetensors(check_file(path)):
+        return load_safetensors(path)
     with _restricted(str(path)):
         return _torch_load(path, map_location)
 

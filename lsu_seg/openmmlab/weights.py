@@ -6,6 +6,7 @@ import contextlib
 import io
 import re
 import struct
+import tarfile
 import zipfile
 import zlib
 from collections.abc import Collection, Iterator, Mapping, MutableMapping
@@ -25,6 +26,7 @@ _KINDS = (
     (b"\x1f\x8b", "a gzip archive", "unpack it"),
     (b"\x89PNG", "a PNG image", _AGAIN),
     (b"\x89HDF", "an HDF5 file, as Keras writes it", "export its weights to PyTorch"),
+    (b"{", "a JSON text", "name the file of the weights, or, for a model of Hugging Face, its folder as the teacher"),
     (b"\x93NUMPY", "a NumPy array", "save the weights with `torch.save`"),
 )
 _ARCHIVE = b"PK\x03\x04"
@@ -32,16 +34,20 @@ _TORCH_MAGIC = b"\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19"
 """With which `torch.save` begins a pickle outside an archive, its format before torch 1.6."""
 
 
-def check_file(path: Path) -> None:
+def check_file(path: Path) -> bytes:
     """Refuse a file that `check_kind` refuses, or an archive that is damaged: this reads all of it.
+
+    Returns its first bytes.
 
     torch does not look at the checksums of the weights that it reads.
 
     Raises:
         TeacherError: the file cannot be a checkpoint, or is damaged. OSError: it cannot be read.
     """
-    if check_kind(path).startswith(_ARCHIVE):
+    head = check_kind(path)
+    if head.startswith(_ARCHIVE):
         _check_archive(path)
+    return head
 
 
 def check_kind(path: Path) -> bytes:
@@ -59,7 +65,7 @@ def check_kind(path: Path) -> bytes:
     if head.startswith(_ARCHIVE):
         return head
     refuse_other_kinds(path, head)
-    if head[4:9] == b"\0\0\0\0{":  # safetensors: a header's length, which may begin as a pickle does, and the header
+    if is_safetensors(head):  # which may begin as a pickle does
         return head
     if head.startswith(b"\x80"):
         if _TORCH_MAGIC not in head[:64]:
@@ -68,9 +74,10 @@ def check_kind(path: Path) -> bytes:
                 " run code: load it where it was made, and write its weights with `torch.save(…)`"
             )
         return head
-    if not _is_tar(head):  # the format before torch 0.1.10
-        raise TeacherError(f"`{path}` is not a checkpoint, or is cut off: it begins with {head[:16]!r}; {_AGAIN}")
-    return head
+    if _is_tar(head):  # the format before torch 0.1.10, or any other archive
+        _check_tar(path)
+        return head
+    raise TeacherError(f"`{path}` is not a checkpoint, or is cut off: it begins with {head[:16]!r}; {_AGAIN}")
 
 
 def refuse_other_kinds(path: Path, head: bytes) -> None:
@@ -86,8 +93,41 @@ def refuse_other_kinds(path: Path, head: bytes) -> None:
             raise TeacherError(f"`{path}` is {kind} and no checkpoint; {advice}")
 
 
+def is_safetensors(head: bytes) -> bool:
+    """Whether a file begins with a header's length and the header, whatever it is called."""
+    return head[4:9] == b"\0\0\0\0{"
+
+
+def load_safetensors(path: Path) -> dict[str, Tensor]:
+    """The weights of a safetensors file: not every torch reads them, and none those with another ending.
+
+    Raises:
+        TeacherError: it is damaged, or no reader is installed.
+    """
+    try:
+        from safetensors import SafetensorError
+        from safetensors.torch import load_file
+    except ImportError as e:
+        raise TeacherError(f"`{path}` is a safetensors file, which needs `pip install safetensors`") from e
+    try:
+        return load_file(path)
+    except SafetensorError as e:
+        raise TeacherError(f"`{path}` is damaged, or cut off: {e}; {_AGAIN}") from e
+
+
 def _is_tar(head: bytes) -> bool:
     return head[257:262] == b"ustar"
+
+
+def _check_tar(path: Path) -> None:
+    try:
+        with tarfile.open(path, "r:") as archive:
+            names = archive.getnames()
+    except (tarfile.TarError, EOFError) as e:
+        raise TeacherError(f"`{path}` is damaged: it ends too early; {_AGAIN}") from e
+    if "storages" not in names:
+        some = ", ".join(f"`{name}`" for name in names[:3])
+        raise TeacherError(f"`{path}` is a tar archive and no checkpoint: it holds {some or 'nothing'}; unpack it")
 
 
 def _check_archive(path: Path) -> None:
@@ -114,7 +154,9 @@ def _check_archive(path: Path) -> None:
         )
     if "data.pkl" not in ends:
         some = ", ".join(f"`{name}`" for name in names[:3])
-        raise TeacherError(f"`{path}` is an archive and no checkpoint: it holds {some or 'nothing'}")
+        inside = any(name.endswith((".pth", ".pt", ".ckpt", ".bin", ".safetensors")) for name in names)
+        advice = "; unpack it" if inside else ""
+        raise TeacherError(f"`{path}` is an archive and no checkpoint: it holds {some or 'nothing'}{advice}")
 
 
 def check_weights(path: str, checkpoint: Any, model: nn.Module) -> None:
@@ -123,13 +165,14 @@ def check_weights(path: str, checkpoint: Any, model: nn.Module) -> None:
     mmengine loads nothing of it, and only lists all keys of both in a warning.
 
     Raises:
-        TeacherError: no weight has the name of one of the model's.
+        TeacherError: no weight has the name of one of the model's; some are of a kind that theirs are not.
     """
     own = {*model.state_dict()}
     if not own:
         return
     weights = usual_weights(path, checkpoint)
     if own & {*weights}:
+        check_kinds(path, weights, model)
         return
     read = f"load_checkpoint('{path}', 'cpu')"  # ours: `torch.load` would have to run what the file holds
     for place, prefix, _ in _places(own, checkpoint):
@@ -148,6 +191,34 @@ def check_weights(path: str, checkpoint: Any, model: nn.Module) -> None:
     raise TeacherError(
         f"`{path}` is of another model: it has {some(weights)}, and the config's model {some(sorted(own))}"
     )
+
+
+def check_kinds(path: str, weights: Mapping[str, Tensor], model: nn.Module) -> None:
+    """Refuse weights that torch copies into the model's and that are not the same then, or cannot copy.
+
+    Integers are what a quantised network has; what they stand for is written elsewhere.
+
+    Raises:
+        TeacherError: some are of a kind that the model's are not.
+    """
+    for name, own in model.state_dict().items():
+        value = weights.get(name)
+        if value is None or not isinstance(own, Tensor) or is_lazy(own) or own.layout != torch.strided:
+            continue
+        floats = own.is_floating_point() and not own.is_quantized
+        kind = str(value.dtype).removeprefix("torch.")
+        if value.is_meta and not own.is_meta:
+            found = "a tensor of the meta device, which has no values,"
+        elif value.layout != torch.strided:
+            found = "a sparse tensor"
+        elif floats and (value.is_quantized or not value.is_floating_point()):
+            found = f"{'a quantised tensor' if value.is_quantized else 'values'} of {kind}"
+        else:
+            continue
+        raise TeacherError(
+            f"`{path}` has {found} as `{name}`, and the model's is {str(own.dtype).removeprefix('torch.')}: take the"
+            " checkpoint before it was converted"
+        )
 
 
 def usual_weights(path: str, checkpoint: Any) -> dict[str, Tensor]:
@@ -178,7 +249,19 @@ def finite_weights(path: str, checkpoint: Any) -> dict[str, Tensor]:
 
 def _no_weights(path: str, checkpoint: Mapping[Any, Any]) -> TeacherError:
     holds = ", ".join(f"`{key}`" for key in list(checkpoint)[:4]) or "nothing"
-    return TeacherError(f"`{path}` holds no weights: it has {holds}; expected a dict of weights, or `state_dict`")
+    if "state_dict" in checkpoint:
+        holds = f"`state_dict`, which {_holds(checkpoint['state_dict'])}"
+    return TeacherError(
+        f"`{path}` holds no weights: it has {holds}; expected a dict of weights, or one as `state_dict`"
+    )
+
+
+def _holds(state: Any) -> str:
+    if not isinstance(state, Mapping):
+        return f"is of type {type(state).__name__}"
+    for name, value in state.items():
+        return f"has `{name}`, a {type(value).__name__}"
+    return "is empty"
 
 
 def adopt(path: str, checkpoint: Any, names: Collection[str]) -> None:
@@ -213,6 +296,7 @@ def load_into(net: nn.Module, checkpoint: Any, path: str) -> None:
     if found is None:
         check_weights(path, checkpoint, net)
         found = usual_weights(path, checkpoint)  # has some of them, or else that would have been refused
+    check_kinds(path, found, net)
     try:
         load_state_dict(net, found, strict=True)
     except RuntimeError as e:
@@ -344,6 +428,11 @@ def readable(checkpoint: str) -> Iterator[None]:
             raise
         raise TeacherError(f"`{checkpoint}` is not a checkpoint, or is cut off; get the file again") from e
     except RuntimeError as e:
+        if "legacy .tar format" in str(e):
+            raise TeacherError(
+                f"`{checkpoint}` is in the format of torch before 0.1.10, which can run code; if you trust the file's"
+                " author, set LSU_SEG_TRUST_CHECKPOINT=1"
+            ) from e
         what = "cannot be read" if "PytorchStreamReader" in str(e) else "does not fit the config's model"
         raise TeacherError(f"`{checkpoint}` {what}: {misfit(e)}") from e
 

@@ -32,7 +32,7 @@ from lsu_seg.pseudo.image import LabelledImage, labelled_images
 from lsu_seg.pseudo.loop import PseudoLabelLoop
 from lsu_seg.runtime.progress import progress
 from lsu_seg.teachers import SegmentorTeacher
-from lsu_seg.teachers.calibration import FORMAT, Calibration, Fit, beside
+from lsu_seg.teachers.calibration import FORMAT, Calibration, Fit, beside, check_target
 from lsu_seg.teachers.computing import ComputingNetwork
 from lsu_seg.teachers.reliability import calibration_error, count_bins
 from lsu_seg.teachers.temperature import fit, loss, p_of
@@ -96,6 +96,7 @@ def calibrate(cfg: Config, checkpoint: str | Path | None, output: str | Path | N
             " `-o FILE.json`, and label with `--calibration FILE.json`"
         )
     path = Path(output) if output is not None else beside(str(weights))
+    check_target(path)
     check_output(path.absolute().parent, {})
     pairs = find_pairs(dataset.data_root, constraint.layout, dataset.split)
     by_hash = sorted(range(len(pairs)), key=lambda i: (seed_of(pairs[i].key), pairs[i].key))

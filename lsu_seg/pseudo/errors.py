@@ -84,5 +84,9 @@ def check_output_settings(threshold: Any, soft: Any, calibration: Any = None) ->
         raise OutputError(f"threshold is {threshold!r}; expected 0..1, or None")
     if not isinstance(soft, int) or soft < 0:
         raise OutputError(f"soft is {soft!r}; expected how many classes of each pixel to keep, or 0")
-    if calibration is not None and calibration is not False and not isinstance(calibration, (str, Path)):
+    if (
+        calibration is not None
+        and calibration is not False
+        and not (calibration and isinstance(calibration, (str, Path)))
+    ):
         raise OutputError(f"calibration is {calibration!r}; expected the file of `lsu-seg calibrate`, False or None")

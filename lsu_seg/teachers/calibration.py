@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -76,19 +77,42 @@ class Calibration(_Kept):
         """What a file says.
 
         Raises:
-            TeacherError: it is no calibration. OSError: it cannot be read.
+            TeacherError: it is no calibration, or cannot be read.
         """
-        with open_to_read(path) as file:
-            text = file.read()
+        try:
+            with open_to_read(path) as file:
+                text = file.read()
+        except OSError as e:
+            raise TeacherError(f"{path}: {e.strerror or e}; expected the file of `lsu-seg calibrate`") from e
         try:
             return cls.model_validate_json(text, strict=True)
         except ValidationError as e:
             first = e.errors()[0]
             where = f"`{'.'.join(map(str, first['loc']))}`: " if first["loc"] else ""
             what = f"{where}{first['msg'][:1].lower()}{first['msg'][1:]}"
-        raise TeacherError(
-            f"{path}: not what `lsu-seg calibrate` writes ({what}); remove it, or calibrate the teacher again"
+        # Where the file's name was chosen, it may be anything, such as the checkpoint itself: do not say to remove it.
+        advice = (
+            "remove it, or calibrate the teacher again" if path.name.endswith(SUFFIX) else "name the file that it wrote"
         )
+        raise TeacherError(f"{path}: not what `lsu-seg calibrate` writes ({what}); {advice}")
+
+
+def check_target(path: Path) -> None:
+    """Refuse a file to be written, before any time is spent, that is something else.
+
+    Raises:
+        TeacherError: it is no file; or a file that lies there under a name of its own is no calibration.
+    """
+    if path.exists() and not path.is_file():
+        what = "a folder" if path.is_dir() else "a pipe or a device"
+        raise TeacherError(f"{path} is {what}; name another file with `-o FILE.json`")
+    if path.is_file() and not path.name.endswith(SUFFIX):
+        try:
+            Calibration.read(path)
+        except TeacherError:
+            raise TeacherError(
+                f"{path} is there, and not what `lsu-seg calibrate` writes, so it is not replaced; choose another name"
+            ) from None
 
 
 def beside(weights: str | Path) -> Path:
@@ -112,7 +136,8 @@ def calibration_file(weights: str | Path | None, given: Any = None) -> Path | No
         return None
     if given is not None:
         return Path(str(given)).expanduser()
-    return beside(weights) if weights is not None and beside(weights).is_file() else None
+    # What cannot be read there, such as a link to nothing, is refused when it is read.
+    return beside(weights) if weights is not None and os.path.lexists(beside(weights)) else None
 
 
 def calibration_of(path: Path | None, weights_sha256: str, is_named: bool = False) -> Calibration | None:
@@ -125,7 +150,7 @@ def calibration_of(path: Path | None, weights_sha256: str, is_named: bool = Fals
             weights is ignored with a warning.
 
     Raises:
-        TeacherError: the file is no calibration; a file that is named is of other weights. OSError: it cannot be read.
+        TeacherError: the file is no calibration, or cannot be read; a file that is named is of other weights.
     """
     if path is None:
         return None

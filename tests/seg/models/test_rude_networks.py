@@ -94,6 +94,8 @@ def build(does):
     if does == "bare":
         return Bare()
     net = Rude(does)
+    if does == "16 bits":
+        return net.half()
     if does == "circle":
         net.inner = nn.Sequential(nn.Sequential())
         net.inner[0].outer = net
@@ -140,6 +142,7 @@ def test_what_a_layer_adds_to_its_state_is_no_weight(rude: str) -> None:
     [
         ("bare", "own code fails: .*AttributeError: .*_parameters"),  # `super().__init__()` is not called
         ("circle", "own code fails: .*RecursionError"),
+        ("16 bits", "fails on 1 image.*its `weight` is float16, and images are float32: let the .* `net.float\\(\\)`$"),
         ("exits as it is told", "fails: .*in `raise Unspeakable`: Unspeakable$"),
     ],
 )

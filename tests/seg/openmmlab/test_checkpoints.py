@@ -6,6 +6,7 @@ import os
 import pickle
 import re
 import sys
+import tarfile
 import zipfile
 from pathlib import Path
 from types import SimpleNamespace
@@ -89,6 +90,10 @@ def test_a_bare_pickle_is_refused(tmp_path: Path, model: torch.nn.Module) -> Non
         (b"version https://git-lfs.github.com/spec/v1\n", "git lfs pull"),
         (b"PK\x03\x04 and no more", "ends too early"),
         (b"just text", "not a checkpoint, or is cut off"),
+        (
+            tarfile.TarInfo("a.pth").tobuf() + b"\0" * 1024,
+            "is a tar archive and no checkpoint: it holds `a.pth`; unpack",
+        ),
     ],
 )
 def test_a_file_that_is_no_checkpoint_is_named_as_what_it_is(tmp_path: Path, data: bytes, said: str) -> None:
@@ -108,6 +113,10 @@ def test_safetensors_are_weights_whatever_the_length_of_their_header(tmp_path: P
         begins.add(file.read_bytes()[:1])
         assert compat.load_checkpoint(file).keys() == weights.keys()
     assert b"\x80" in begins
+    assert compat.load_checkpoint(file.rename(tmp_path / "model.bin")).keys() == weights.keys()
+    (tmp_path / "cut.safetensors").write_bytes((tmp_path / "model.bin").read_bytes()[:-1])
+    with pytest.raises(TeacherError, match=r"cut.safetensors` is damaged, or cut off: .*; get the file again"):
+        compat.load_checkpoint(tmp_path / "cut.safetensors")
 
 
 @pytest.mark.parametrize("nest", [lambda s: {"net": s}, lambda s: {f"net.{k}": v for k, v in s.items()}])
@@ -137,7 +146,13 @@ def test_weights_that_nothing_would_load_are_found(tmp_path: Path, model: torch.
         ({f"net.{k}": v for k, v in state.items()}, "under names that begin with `net.`"),
         ({"state_dict": {"other": torch.zeros(1)}}, "is of another model: it has `other`"),
         ({"epoch": 3}, "holds no weights: it has `epoch`"),
+        ({"state_dict": {}}, "holds no weights: it has `state_dict`, which is empty; expected a dict of weights"),
+        ({"state_dict": {"weight": np.zeros(2)}}, "has `state_dict`, which has `weight`, a ndarray; expected"),
         ([1], "holds a list"),
+        ({k: v.int() for k, v in state.items()}, "has values of int32 as `weight`, and the model's is float32: take"),
+        ({k: v.to(torch.complex64) for k, v in state.items()}, "has values of complex64 as `weight`"),
+        ({k: v.to_sparse() for k, v in state.items()}, "has a sparse tensor as `weight`"),
+        ({k: v.to("meta") for k, v in state.items()}, "has a tensor of the meta device, which has no values, as"),
     ):
         with pytest.raises(TeacherError, match=said):
             check_weights("a.pth", checkpoint, model)

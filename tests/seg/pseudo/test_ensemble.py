@@ -198,6 +198,8 @@ def test_mistakes_end_in_a_line_that_names_the_teacher(
         ([dict(a, precision="fp99"), a], "teacher `unet`: precision is 'fp99'; expected one of"),
         ([a, dict(b, calibration=True)], "`teachers.1` of {file}: `calibration` is True; expected the file of"),
         ([{**a, 3: 4}], "nothing reads the key `3` of "),
+        ([a, dict(b, calibration="")], "`teachers.1` of {file}: `calibration` is ''; expected the file of"),
+        ([a, dict(b, calibration="no.json")], "teacher `own`: no.json: No such file or directory; expected the file"),
         ([dict(a, name=["x"])], "`teachers.0` of {file}: `name` is ['x']; expected a name"),
         ([dict(a, source=3)], "`teachers.0` of {file}: `source` is 3; expected the name of a source"),
         ([dict(a, through=[3])], "`teachers.0` of {file}: `through` is [3]; expected names of taxonomies"),

@@ -11,12 +11,21 @@ import pytest
 import torch
 
 from helpers.decoding import compare, gaps
+from lsu_seg.commands.calibrate import _doubts
 from lsu_seg.decode import QueryView, View, cpu
 from lsu_seg.decode.points import evidence_at, p_at
 from lsu_seg.decode.views import Decoded
 from lsu_seg.errors import TeacherError
 from lsu_seg.teachers import SegmentorTeacher, Views
-from lsu_seg.teachers.calibration import Calibration, Fit, beside, calibration_of, warn_of_other_views
+from lsu_seg.teachers.calibration import (
+    Calibration,
+    Fit,
+    beside,
+    calibration_file,
+    calibration_of,
+    check_target,
+    warn_of_other_views,
+)
 from lsu_seg.teachers.maps import Maps
 from lsu_seg.teachers.reliability import calibration_error, count_bins
 from lsu_seg.teachers.temperature import fit, loss, p_of
@@ -170,6 +179,40 @@ def test_a_file_says_what_was_written(tmp_path: Path) -> None:
     assert calibration_of(path, "a" * 64) == calibration()
     assert "[ 2.0, 1.0, 1.5 ]" in path.read_text()
     assert calibration_of(None, "a" * 64) is None
+    check_target(path), check_target(tmp_path / "new.json")
+    path.write_text("{}")  # as its refusal says, it may be written anew
+    check_target(path)
+    with pytest.raises(TeacherError, match="remove it, or calibrate the teacher again"):
+        calibration_of(path, "a" * 64)
+    other = tmp_path / "config.json"
+    other.write_text("{}")
+    with pytest.raises(TeacherError, match=r"name the file that it wrote$"):
+        calibration_of(other, "a" * 64, is_named=True)
+    with pytest.raises(TeacherError, match=r"config.json is there, and not what .* so it is not replaced; choose"):
+        check_target(other)
+    with pytest.raises(TeacherError, match=r"is a folder; name another file with `-o FILE.json`"):
+        check_target(tmp_path)
+    path.unlink()
+    assert calibration_file(tmp_path / "net.pth") is None
+    path.symlink_to("nothing")  # labels without the temperature that somebody has put there would be wrong
+    with pytest.raises(TeacherError, match=r"No such file or directory; expected the file of `lsu-seg calibrate`"):
+        calibration_of(calibration_file(tmp_path / "net.pth"), "a" * 64)
+
+
+@pytest.mark.parametrize(
+    ("temperature", "before", "after", "said"),
+    [
+        (1.5, 0.5, 0.4, ""),
+        (9.9999, 2.0, 1.7, "the temperature is at an end of its range, 0.1 to 10: "),
+        (0.1, 2.0, 1.7, "the temperature is at an end of its range, 0.1 to 10: "),
+        (1.6, 1.504, 1.538, "the confidence is worse with the temperature than without"),
+    ],
+)
+def test_a_temperature_that_says_nothing_is_doubted(temperature: float, before: float, after: float, said: str) -> None:
+    fits = {key: Fit(nll=nll, ece=0.1, bins=[(2, 1, 1.5)] * 15) for key, nll in (("before", before), ("after", after))}
+    doubts = [*_doubts(calibration(temperature=temperature, **fits))]
+    assert len(doubts) == bool(said)
+    assert said in "".join(doubts)
 
 
 def test_a_file_of_other_weights_is_passed_over_with_a_word_or_refused(

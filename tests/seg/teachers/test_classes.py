@@ -100,7 +100,7 @@ def test_weights_alone_are_a_checkpoint_too(park: Path, tmp_path: Path) -> None:
         (None, "holds a NoneType"),
         ([1], "holds a list"),
         ("text", "holds a str"),
-        ({"state_dict": 3}, "holds no weights: it has `state_dict`"),
+        ({"state_dict": 3}, "holds no weights: it has `state_dict`, which is of type int"),
     ],
     ids=str,
 )
