@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from functools import partial
 from typing import Any, BinaryIO
 
 from lsu_seg.review.brush import decode
+from lsu_seg.review.elements import elements
 from lsu_seg.review.errors import ReviewError
 from lsu_seg.review.returned import Layers, Returned
 from lsu_seg.review.tasks import name_and_label
@@ -21,13 +21,9 @@ def read(place: str, file: BinaryIO) -> Iterator[Returned]:
     Raises:
         ReviewError: it is damaged, or of another format.
     """
-    try:
-        tasks = json.loads(file.read())
-    except (ValueError, RecursionError) as error:
-        raise ReviewError(f"{place}: cannot be read ({error}); {_EXPECTED}") from error
-    if not isinstance(tasks, list) or not all(isinstance(task, dict) for task in tasks):
-        raise ReviewError(f"{place}: expected a list of tasks; {_EXPECTED}")
-    for number, task in enumerate(tasks, 1):
+    for number, task in enumerate(_tasks(place, file), 1):
+        if not isinstance(task, dict):
+            raise ReviewError(f"{place}: expected a list of tasks; {_EXPECTED}")
         of = f"{place}: task {task.get('id', number)}"
         if not isinstance(task.get("annotations"), list) or not isinstance(task.get("data"), dict):
             raise ReviewError(f'{of} has no `annotations` and `data`; {_EXPECTED}, and not as "JSON-MIN"')
@@ -43,6 +39,13 @@ def read(place: str, file: BinaryIO) -> Iterator[Returned]:
         name, shown = str(data.get("name") or name), str(data.get("label_sha256") or digits)
         layers = partial(_layers, f"{of} (`{name}`)", results)
         yield Returned(of, name, layers, _who(annotation), _time(annotation), shown)
+
+
+def _tasks(place: str, file: BinaryIO) -> Iterator[Any]:
+    try:
+        yield from elements(file)
+    except (ValueError, RecursionError) as error:
+        raise ReviewError(f"{place}: cannot be read ({error}); {_EXPECTED}") from error
 
 
 def _time(annotation: dict[str, Any]) -> str:

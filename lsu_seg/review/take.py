@@ -5,6 +5,8 @@ from __future__ import annotations
 import getpass
 import hashlib
 import io
+import os
+import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack, closing
 from datetime import UTC, datetime
@@ -30,15 +32,43 @@ _SHOWN = 20
 """So many problems are listed."""
 
 
+class _Spool:
+    """Corrections that are not taken yet: in a file without a name, because all of them may not fit into memory.
+
+    Args:
+        folder: on the disk that they are for.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._file = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115 - closed by whoever has made this
+        self.close = self._file.close
+
+    def put(self, data: bytes) -> tuple[int, int]:
+        """Keep the bytes; returns their place."""
+        try:
+            start = self._file.seek(0, os.SEEK_END)
+            self._file.write(data)
+            self._file.flush()
+        except OSError as error:
+            raise OSError(error.errno, error.strerror, str(self._folder)) from error  # writes do not name it
+        return start, len(data)
+
+    def get(self, place: tuple[int, int]) -> bytes:
+        start, length = place
+        self._file.seek(start)
+        return self._file.read(length)
+
+
 class _Taken(NamedTuple):
     """A correction that is not written yet. changed: pixels that differ from what was shown; left_out: of these.
 
-    is_blank: nothing is painted any more on an image on which something was.
+    place: of its bytes in the spool. is_blank: nothing is painted any more on an image on which something was.
     """
 
     item: Item
     line: Line
-    data: bytes
+    place: tuple[int, int]
     changed: int
     left_out: int
     is_blank: bool
@@ -71,6 +101,13 @@ def import_corrections(
     """
     runs = read_runs(roots, data_roots, paths)
     corrections = {run.root: corrections_for(run) for run in runs}
+    with closing(_Spool(runs[0].root)) as spool:
+        return _import(path, runs, corrections, spool, by, clip)
+
+
+def _import(
+    path: Path, runs: Sequence[Run], corrections: Mapping[Path, Corrections], spool: _Spool, by: str, clip: bool
+) -> list[dict[str, Any]]:
     doubts = {run.root: Doubts(corrections[run.root]) for run in runs}
     names = by_name(list({(i.run.name, i.key): i for i in labelled_items(runs, unfinished=True)}.values()))
     tool, images = read_returned(path)
@@ -85,12 +122,14 @@ def import_corrections(
         item = names.get(returned.name)
         if item is None:
             problems.append(
-                f"{returned.place}: no image of {', '.join(str(root) for root in roots)} has the name"
+                f"{returned.place}: no image of {', '.join(str(run.root) for run in runs)} has the name"
                 f" `{returned.name}`; name all folders that were exported (`--work`), and leave files their names"
             )
             continue
         try:
-            one = _take(returned, item, corrections[item.run.root], doubts[item.run.root], by, tool, clip, outside)
+            one = _take(
+                returned, item, corrections[item.run.root], doubts[item.run.root], spool, by, tool, clip, outside
+            )
         except ReviewError as error:
             problems.append(str(error))
         else:
@@ -124,7 +163,7 @@ def import_corrections(
             _check_unchanged(run, keys, corrections[run.root])
         for root, folder in folders.items():
             try:
-                _write(folder, by_run[root], corrections[root], doubts[root])
+                _write(folder, by_run[root], corrections[root], doubts[root], spool)
             except OSError as error:
                 where = f"{error.filename or root}: {error.strerror or error}"
                 raise ReviewError(f"{where}; the same import goes on from there") from error
@@ -145,6 +184,7 @@ def _take(
     item: Item,
     corrections: Corrections,
     doubts: Doubts,
+    spool: _Spool,
     by: str,
     tool: str,
     clip: bool,
@@ -191,7 +231,7 @@ def _take(
         time=returned.time or datetime.now(UTC).isoformat(timespec="seconds"),
         tool=tool,
     )
-    return _Taken(item, about, data, int(np.count_nonzero(changed)), int(np.count_nonzero(wrong)), is_blank)
+    return _Taken(item, about, spool.put(data), int(np.count_nonzero(changed)), int(np.count_nonzero(wrong)), is_blank)
 
 
 def _check_unchanged(run: Run, keys: Iterable[str], corrections: Corrections) -> None:
@@ -208,11 +248,13 @@ def _check_unchanged(run: Run, keys: Iterable[str], corrections: Corrections) ->
         )
 
 
-def _write(folder: OutputFolder, taken: Sequence[_Taken], corrections: Corrections, doubts: Doubts) -> None:
+def _write(
+    folder: OutputFolder, taken: Sequence[_Taken], corrections: Corrections, doubts: Doubts, spool: _Spool
+) -> None:
     """Keep corrections, and put them on top of the labels."""
     run = taken[0].item.run
     for one in track(taken, f"corrections of {run.name}", len(taken)):
-        corrections.keep(one.line, one.data)
+        corrections.keep(one.line, spool.get(one.place))
         correction = corrections.of(one.item.key)
         assert correction is not None  # it was kept just now
         rows = doubts.annotation(one.item).load(str(one.item.own))[1]

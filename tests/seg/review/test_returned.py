@@ -9,6 +9,7 @@ import itertools
 import json
 import re
 import struct
+import types
 import zipfile
 import zlib
 from collections.abc import Callable
@@ -23,6 +24,7 @@ import lsu_onto
 from helpers.reviewed import GRASS, TREE, brushed
 from helpers.tiny import CLASSES, VOID, write_tax
 from lsu_seg.review import recognise
+from lsu_seg.review.elements import elements
 from lsu_seg.review.errors import ReviewError
 from lsu_seg.review.recognise import read_returned
 from lsu_seg.review.returned import painted
@@ -289,3 +291,19 @@ def test_a_damaged_folder_of_fiftyone(constraint: lsu_onto.Constraint, tmp_path:
     (tmp_path / broken).write_text("{}")
     with pytest.raises(ReviewError, match=r"export the dataset with `dataset\.export\(DIR, dataset_type="):
         label_of(constraint, tmp_path)
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+def test_a_list_is_read_one_element_at_a_time(encoding: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("lsu_seg.review.elements._PART", 7)  # signs, numbers and strings are cut everywhere
+    for values in ([], [12345678901, 2], [{"a": ["ü€😀" * 9, {}]}, "x", [[[]]], None]):
+        for indent in (None, 2):
+            text = json.dumps(values, ensure_ascii=False, indent=indent)
+            assert list(elements(io.BytesIO(f" {text}\n".encode(encoding)))) == values
+    damaged = ["", "[", "[{}", "[{},", "[1 2]", "[] 3", "[,]", "[NaN", "[" * 9999, '["a]', '["\xff"]']
+    for text in damaged:
+        with pytest.raises((ValueError, RecursionError)):
+            list(elements(io.BytesIO(text.encode("latin-1"))))
+    parts = iter([b'[{"a": 1}, ', b""])
+    first = next(elements(types.SimpleNamespace(read=lambda _: next(parts))))  # type: ignore[arg-type]
+    assert first == {"a": 1}
