@@ -37,9 +37,9 @@ init mine --source tiny --path . --from-labels park/labels/train -o mine.tax
 init mine --source tiny --path . --data-root park --encoding id
 import list.csv --from csv --name mine --source demo -o mine.tax
 import list.csv --from csv --as source --name mine --void 255
-import labels.csv master.csv --from data-priors --name mine --source-from labels.csv
+import labels.csv --from data-priors --source tiny --path . --name mine
 import mseg.tsv --from mseg --column town-4 -o mine.tax
-import module.py --from mmseg --name mine --taxonomy-version v2 --source demo
+import module.py:TownDataset --from mmseg --name mine --taxonomy-version v2 --source demo
 import cvat.json --from json --name mine --source tiny --path . -o mine.tax
 import config.json --from json --as source --name mine
 import coco.json --from json --name mine
@@ -47,30 +47,30 @@ import labeling.xml --from xml --name mine -o mine.tax
 import labelmap.txt --from labelmap --name mine --encoding rgb
 import park.sssom.tsv --from sssom --source tiny --path . --name mine
 suggest park.tax --source demo --format json
-suggest two.tax --source demo -o mine.tax
+suggest 'two v2' --path . --source demo -o mine.tax
 changes park.tax --against old_park.txt
 changes park.tax --against git:HEAD --format json
 changes park.tax --against park.npz --format sarif
 check-maps . --strict
 check-maps ok park.tax --format json
-compose park.tax tiny.tax demo_town -o mine.tax
-compose park tiny demo --path . -o mine.tax
+compose park.tax tiny demo --path . -o mine.tax
+compose park tiny demo --path .
 invert park.tax -o mine.tax
 invert park --source tiny --path .
 restrict demo road car sky --name mine -o mine.tax
 restrict tiny.tax @ground --groups
 unite demo_town demo_country --name mine -o mine.tax
-unite park two --through tiny --path . --format json
-unite park two --path . --merge road,way --drop-below 0.1 --scan scan.json
+unite park 'two v2' --path . --format json -o mine.tax
+unite park 'two v2' --path . --name mine --merge road,way --drop-below 0.1 --scan scan.json
 list --format json --path .
 show park.tax
 show park way --source tiny --path . --format json
-show two.tax
+show two.tax 'two v1'
 render park.tax -o mine.svg
 render park --path . --source tiny --view matrix -o mine.html
-render park.tax park/labels/train/a.png -o mine.png
+render park.tax tiny demo --path . -o mine.svg
 render tiny.tax --view tree -o mine.svg
-render demo --view triangle demo_town demo_country -o mine.svg
+render park --view triangle tiny demo --path . -o mine.svg
 compile park.tax -o mine.npz
 compile idd --source cityscapes -o mine.npz
 export park.tax --to json
@@ -160,6 +160,22 @@ void: 255
 2 auto     ~ car void
 """,
     "child.tax": "tax 1\ndataset child v1\nextends park v1\n\n7 pond #000099\n\nmap child v1 -> tiny v1\npond ! any\n",
+    "bridge.tax": """\
+tax 1
+dataset bridge v1 -> tiny v1
+0 road   = road
+1 grass  = grass
+2 tree   = tree
+3 sky    = sky
+4 car    = car
+
+map bridge v1 -> demo v1
+road   > road
+grass  = grass
+tree   = tree
+sky    = sky
+car    = car
+""",
     "broken.tax": "tax 1\ndataset broken v1 -> tiny v1\n1 way = raod\n1 green <> grass\n[x]\n2 air = sky ! sky\n",
     "messy.tax": "tax   1\ndataset messy v1 -> demo v1\n   1 way    =   road\n22 green ~ grass tree # x\n",
     "meadow.tax": "tax 1\nsource meadow v1\nprompt-grass: a lawn | grass\n0 grass #00ff00\n1 sky #4682b4\n",
@@ -307,7 +323,7 @@ def _lists(folder: Path, run: Run) -> None:
 
     names = {"list.csv": "LIST", "labels.csv": "LABELS", "master.csv": "MASTER", "mseg.tsv": "MSEG"}
     for name, attribute in (names | {"module.py": "MODULE", "rich.tax": "RICH"}).items():
-        (folder / name).write_text(getattr(exchange, attribute))
+        (folder / name).write_text(getattr(exchange, attribute).replace("dataset field", "dataset rich"))
     for to, name in (("cvat", "cvat.json"), ("labelstudio", "labeling.xml"), ("sssom", "park.sssom.tsv")):
         run(folder, f"export park.tax --to {to} -o {name}")
     run(folder, "export park.tax --to skos -o park.ttl")
