@@ -10,6 +10,7 @@ from pathlib import Path
 from PIL import Image
 
 from lsu_seg.export.labelled import ExportError
+from lsu_seg.layout.images import any_size
 
 _TAG = 0x0112
 
@@ -25,7 +26,7 @@ def as_stored(path: Path, data: bytes) -> bytes:
     """
     if _orientation(data) not in range(2, 9):
         return data
-    with Image.open(io.BytesIO(data)) as image:
+    with any_size(), Image.open(io.BytesIO(data)) as image:
         exif = image.info.get("exif", b"")
     block = exif.removeprefix(b"Exif\0\0") or data  # a TIFF states it among its own tags
     start = data.find(block)
@@ -47,7 +48,7 @@ def as_stored(path: Path, data: bytes) -> bytes:
 def _orientation(data: bytes) -> int:
     """What a file states; 1 if it states nothing, or is no image: its readers will say so."""
     try:
-        with Image.open(io.BytesIO(data)) as image:
+        with any_size(), Image.open(io.BytesIO(data)) as image:
             return int(image.getexif().get(_TAG, 1))
     except (OSError, ValueError, SyntaxError, TypeError, struct.error):
         return 1

@@ -17,7 +17,7 @@ from lsu_onto import make_folder, open_to_read, write_atomic
 from lsu_seg.export.labelled import Item, Run
 from lsu_seg.export.target import temporary
 from lsu_seg.export.to_folder import put_image
-from lsu_seg.label_files import void_index
+from lsu_seg.label_files import own_pixels, void_index
 from lsu_seg.runtime.lines import LineFile
 
 
@@ -54,8 +54,7 @@ def _image(root: Path, number: int, item: Item, copy: bool) -> dict[str, Any]:
     """Write an image's files; returns its lines in the JSON."""
     name = f"{item.run.name}/{item.key}"
     image = put_image(root / "images" / item.split / name, item, copy)
-    with Image.open(io.BytesIO(item.read_label())) as opened:
-        labels = np.asarray(opened)
+    labels = own_pixels(item.label, item.read_label())
     classes = item.run.constraint.num_classes
     ids = np.where(labels == void_index(classes), 0, labels.astype(np.int32) + 1)
     buffer = io.BytesIO()

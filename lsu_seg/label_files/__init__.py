@@ -13,7 +13,7 @@ and what to do.
 from lsu_onto import MAX_PIXELS
 from lsu_seg.label_files.errors import LabelFileError, not_what_was_expected
 from lsu_seg.label_files.members import SUFFIX, container, list_members, read_bytes, size_and_time
-from lsu_seg.label_files.raw import parse_encoding, read_raw
+from lsu_seg.label_files.raw import own_pixels, parse_encoding, read_raw
 from lsu_seg.label_files.reader import Inspection, LabelReader, LabelRows, segments_path
 from lsu_seg.label_files.rle import load_sheets
 from lsu_seg.label_files.rows import (
@@ -56,6 +56,7 @@ __all__ = [
     "not_what_was_expected",
     "of_each_row",
     "other_colour",
+    "own_pixels",
     "parse_encoding",
     "read_bytes",
     "read_raw",

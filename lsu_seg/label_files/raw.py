@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,18 @@ def parse_encoding(encoding: str) -> tuple[str, int]:
     if match is None:
         raise LabelFileError(f"unknown encoding `{encoding}`; known are {', '.join(KINDS)} and `id16/N`")
     return "id16", int(match[1])
+
+
+def own_pixels(path: str | os.PathLike[str], data: bytes) -> NDArray[Any]:
+    """The pixels of a PNG that labelling or a review has written, `[H, W]`: whatever its size, which was accepted then.
+
+    Args:
+        path: for messages.
+
+    Raises:
+        LabelFileError: it is damaged.
+    """
+    return read_raster(path, data, max_pixels=sys.maxsize).array
 
 
 def read_raw(path: str | os.PathLike[str], encoding: str, *, max_pixels: int = MAX_PIXELS) -> NDArray[Any]:

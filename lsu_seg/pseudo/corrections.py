@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lsu_onto import Constraint, make_folder, open_to_read, write_atomic
-from lsu_seg.label_files import VOID16, void_index
+from lsu_seg.label_files import VOID16, own_pixels, void_index
 from lsu_seg.pseudo.errors import OutputError
 from lsu_seg.pseudo.label import Correction
 from lsu_seg.pseudo.records import checksum, read_records
@@ -168,7 +168,7 @@ class Corrections:
         line = next((line for line in reversed(self._lines.get(key, [])) if line.file == digest), None)
         if line is None:
             return None, None
-        values = _decode(data)
+        values = own_pixels(self.path(key), data).astype(np.uint16)
         labels = np.where(values == VOID16, self._void, np.maximum(values, 1) - 1)
         return line, Correction(digest, values > 0, labels, line.annotation)
 
@@ -249,10 +249,3 @@ def _read_lines(root: Path) -> Iterator[dict[str, Any]]:
                     yield line
     except (FileNotFoundError, NotADirectoryError):
         return
-
-
-def _decode(data: bytes) -> NDArray[np.uint16]:
-    from PIL import Image
-
-    with Image.open(io.BytesIO(data)) as image:
-        return np.asarray(image).astype(np.uint16)

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from lsu_seg.label_files import encode_confidence, encode_labels
+from lsu_seg.label_files import encode_confidence, encode_labels, own_pixels
 
 
 class Correction(NamedTuple):
@@ -52,12 +52,10 @@ class Label(NamedTuple):
     @staticmethod
     def of(files: Mapping[str, bytes]) -> Label:
         """The label in files, by the names of records."""
-        from PIL import Image
-
-        labels = np.asarray(Image.open(io.BytesIO(files["label"])))
+        labels = own_pixels("label", files["label"])
         confidence = soft = None
         if "confidence" in files:
-            grey = np.asarray(Image.open(io.BytesIO(files["confidence"])))
+            grey = own_pixels("confidence", files["confidence"])
             confidence = grey.astype(np.float32) / np.float32(255)
         if "soft" in files:
             arrays = np.load(io.BytesIO(files["soft"]))

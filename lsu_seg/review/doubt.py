@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import itertools
 import json
 from collections.abc import Iterator, Mapping, Sequence
@@ -15,7 +14,7 @@ from numpy.typing import NDArray
 from lsu_onto import make_folder, open_to_read
 from lsu_seg.export.labelled import Item, Run
 from lsu_seg.gallery.gallery import in_threads
-from lsu_seg.label_files import container, void_index
+from lsu_seg.label_files import container, own_pixels, void_index
 from lsu_seg.label_files.annotation import Annotation, read_confidence
 from lsu_seg.pseudo.corrections import Corrections
 from lsu_seg.pseudo.output import file_sha256
@@ -126,9 +125,7 @@ def read_label(item: Item) -> NDArray[Any]:
     Raises:
         ExportError: the file is not what the run has written.
     """
-    from PIL import Image
-
-    return np.asarray(Image.open(io.BytesIO(item.read_label())))
+    return own_pixels(item.label, item.read_label())
 
 
 def all_doubts(run: Run, items: Sequence[Item], doubts: Doubts) -> tuple[NDArray[np.int64], NDArray[np.float32]]:

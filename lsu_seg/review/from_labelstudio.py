@@ -70,9 +70,11 @@ def _layers(place: str, results: list[Any], height: int, width: int) -> Layers:
                 raise ValueError(f"the image was {result['original_width']}x{result['original_height']}")
             if result.get("image_rotation"):
                 raise ValueError("the image was turned")
-            (name,) = value["brushlabels"]
+            names = value["brushlabels"]
+            if not isinstance(names, list) or len(names) != 1:
+                raise ValueError(f"its classes are {names!r}; expected a list of one")
             if not isinstance(value["rle"], list):
                 raise ValueError("its run lengths are no list")
-            yield str(name), decode(value["rle"], height, width)
+            yield str(names[0]), decode(value["rle"], height, width)
         except (KeyError, TypeError, ValueError) as error:
             raise ReviewError(f"{place}: a brush is damaged, or of another image ({error}); {_EXPECTED}") from error

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from lsu_onto import Constraint
 from lsu_seg.errors import did_you_mean
 from lsu_seg.label_files import void_index
+from lsu_seg.layout.images import any_size
 from lsu_seg.review.errors import ReviewError
 
 Layers = Iterable[tuple[str, NDArray[np.bool_]]]
@@ -65,7 +66,7 @@ def mask_file(place: str, read: Callable[[], bytes], height: int, width: int, mo
     from PIL import Image, UnidentifiedImageError
 
     try:
-        with Image.open(io.BytesIO(read())) as image:
+        with any_size(), Image.open(io.BytesIO(read())) as image:
             check_size(place, image.size, (width, height))
             return np.asarray(image.convert(mode) if mode else image)
     except ReviewError:  # a ValueError, too
@@ -89,7 +90,7 @@ def painted(returned: Returned, constraint: Constraint, shown: NDArray[np.int64]
     labels = np.full(shown.shape, void, np.int64)
     for name, mask in returned.layers(*shown.shape):
         if name not in channels:
-            if name == returned.unpainted:
+            if name and name == returned.unpainted:
                 continue
             raise ReviewError(
                 f"{returned.place}: there is no class `{name}` in `{constraint.source}`"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import getpass
 import hashlib
-import io
 import os
 import tempfile
 from collections.abc import Iterable, Mapping, Sequence
@@ -14,10 +13,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from lsu_seg.export.labelled import Item, Run, labelled_items, read_runs
-from lsu_seg.label_files import void_index
+from lsu_seg.label_files import own_pixels, void_index
 from lsu_seg.pseudo.corrections import Corrections, Line, inside
 from lsu_seg.pseudo.output import OutputFolder, some_of
 from lsu_seg.review.doubt import Doubts
@@ -198,7 +196,7 @@ def _take(
             f"{returned.place}: `{item.key}` was shown with another label than that of the latest export; take what was"
             " corrected in the tasks of that one"
         )
-    shown = _decode(data)
+    shown = own_pixels(item.label, data).astype(np.int64)
     labels = painted(returned, constraint, shown)
     changed = labels != shown
     is_blank = bool(changed.any() and (labels == void_index(constraint.num_classes)).all())
@@ -259,12 +257,6 @@ def _write(
         assert correction is not None  # it was kept just now
         rows = doubts.annotation(one.item).load(str(one.item.own))[1]
         folder.correct(one.item.key, correction, inside(run.constraint, rows, correction.labels))
-
-
-def _decode(data: bytes) -> NDArray[np.int64]:
-    from PIL import Image
-
-    return np.asarray(Image.open(io.BytesIO(data))).astype(np.int64)
 
 
 def _user() -> str:

@@ -232,7 +232,9 @@ def test_webdataset_reads_it_as_the_card_says(labelled: World, tmp_path: Path, m
 
 
 @pytest.mark.parametrize("suffix", ["jpg", "png", "tiff", "webp"])
-def test_no_program_turns_an_image_away_from_its_label(tmp_path: Path, suffix: str) -> None:
+def test_no_program_turns_an_image_away_from_its_label(
+    tmp_path: Path, suffix: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from lsu_seg.export.orientation import as_stored
 
     exif = Image.Exif()
@@ -240,7 +242,9 @@ def test_no_program_turns_an_image_away_from_its_label(tmp_path: Path, suffix: s
     path = tmp_path / f"a.{suffix}"
     Image.fromarray(np.arange(20 * 30 * 3, dtype=np.uint8).reshape(20, 30, 3)).save(path, exif=exif)
     before = path.read_bytes()
-    path.write_bytes(as_stored(path, before))
+    with monkeypatch.context() as patch:
+        patch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
+        path.write_bytes(as_stored(path, before))
     with Image.open(path) as image:
         assert image.getexif().get(0x0112) == 1
         assert image.getexif()[0x010F] == "a camera"
@@ -264,8 +268,12 @@ def test_a_folder_of_links_or_of_copies(labelled: World, tmp_path: Path, copy: b
     assert (tmp_path / "out/README.md").read_text().startswith("# 2 datasets in the classes of `tiny v1`")
 
 
-def test_our_own_reader_takes_coco_panoptic_for_the_same_labels(labelled: World, tmp_path: Path) -> None:
-    labelled.export(tmp_path / "coco", "coco-panoptic")
+def test_our_own_reader_takes_coco_panoptic_for_the_same_labels(
+    labelled: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(Image, "MAX_IMAGE_PIXELS", 100)  # Pillow's limit is none of ours
+        labelled.export(tmp_path / "coco", "coco-panoptic")
     document = json.loads((tmp_path / "coco/annotations/panoptic_train.json").read_text())
     assert [c["name"] for c in document["categories"]] == CLASSES
     assert document["licenses"][1] == {"id": 2, "name": "CC-BY 4.0", "url": "https://yard.example", "dataset": "yard"}

@@ -190,6 +190,7 @@ def test_what_is_damaged_is_refused(constraint: lsu_onto.Constraint, tmp_path: P
     mask = '<mask label="{}" rle="0, 4" left="{}" top="0" width="2" height="2"/>'
     refused(xml(tmp_path / "a.xml", mask.format("tree", 39)), "a mask of `tree` is damaged", "reaches out of the image")
     refused(xml(tmp_path / "a.xml", mask.format("tre", 3)), "there is no class `tre` in `tiny`; did you mean `tree`?")
+    refused(xml(tmp_path / "a.xml", mask.format("", 3)), "there is no class `` in `tiny`")  # and not void
     refused(xml(tmp_path / "a.xml", '<mask label="tree"/>'), "a mask of `tree` is damaged (it has no 'left')")
     refused(written("a.json", "{"), "cannot be read (", 'export the project from Label Studio as "JSON"')
     refused(written("a.json", '[{"image": "x", "label": []}]'), "no `annotations` and `data`", '"JSON-MIN"')
@@ -201,6 +202,9 @@ def test_what_is_damaged_is_refused(constraint: lsu_onto.Constraint, tmp_path: P
     refused(studio(tmp_path / "a.json", {**brush, "original_width": 41}), "the image was 41x24")
     for rle in ([], [1.5], "x", [300], 10**15, brush["value"]["rle"][:4] + [255] * 99):
         refused(studio(tmp_path / "a.json", {**brush, "value": {**brush["value"], "rle": rle}}), "a brush is damaged")
+    for names in ("tree", [], ["tree", "car"]):
+        two = {**brush, "value": {**brush["value"], "brushlabels": names}}
+        refused(studio(tmp_path / "a.json", two), f"its classes are {names!r}; expected a list of one")
     for points in ("", "1", "1,2;inf,3;4,5", "nan,1;2,3;4,5"):
         polygons = f'<polygon label="tree" points="{points}"/>'
         refused(xml(tmp_path / "a.xml", polygons), "a polygon of `tree` is damaged")
