@@ -37,6 +37,8 @@ def refusal(error: ExchangeError, file: str, tried: str, formats: Mapping[str, s
         tried: the format.
         formats: format → module, as in `IMPORTS`.
     """
+    if _is_taxonomy(file):
+        return ExchangeError(f"`{file}` is a `.tax` file already: `lsu-onto validate {shlex.quote(file)}` checks it")
     other = _recognise(file)
     if other in (None, tried) or (other == "csv" and tried in ("data-priors", "mseg")):  # these are tables, too
         return error
@@ -74,6 +76,15 @@ def _recognise(file: str) -> str | None:
     if "universal" in header:
         return "mseg"
     return "csv" if len(header) > 1 and {"name", "class", "label"} & set(header) else None
+
+
+def _is_taxonomy(file: str) -> bool:
+    try:
+        with open_to_read(Path(file)) as stream:
+            start = stream.read(_START).decode("utf-8-sig", errors="replace")
+    except OSError:
+        return False
+    return bool(re.match(r"(?:\s*(?:#.*)?\n)*tax[ \t]+\d+[ \t]*(?:#.*)?\r?\n", start))
 
 
 def _is_metainfo(path: Path) -> bool:

@@ -13,12 +13,13 @@ from itertools import takewhile
 from lsu_onto.lang.colours import COLOURS, colours_written
 from lsu_onto.lang.names import NAME, OTHERS_SAY, TYPED_KEYS, identifier
 from lsu_onto.lang.plain import plain
-from lsu_onto.lang.relations import Relations, ends_open, is_relation, relations
+from lsu_onto.lang.relations import Relations, ends_open, is_relation, relations, without_phrases
 from lsu_onto.lang.syntax import RESERVED, Reading
 from lsu_onto.lang.tokens import Token, tokens
 
 _AKA = ("aka", "a.k.a.", "a.k.a", "alias", "aliases", "synonym", "synonyms", "auch")
 _FILLER = ("true", "false", "null", "none", "nan", "nil")
+_ENDINGS = ("void", "any", "ignore", "ignored", "none", "null", "nil", "nan", "n/a", "dontcare", "unmapped")
 _LABEL = ("name", "id", "", "group", "", "", "", "colour")
 """The fields of `Label(…)` in the scripts of Cityscapes."""
 _ENTRY = re.compile(
@@ -31,7 +32,7 @@ _IDS = re.compile(
     r"[-\s*•|\[({<]*"
     r"(?:(?:id|ids|index|idx|value|class|label|channel|nr|no)\b[\s:.=#]*)?#?"
     rf"(?:range\(\s*(?P<low>\d{{1,9}})\s*,\s*(?P<stop>\d{{1,9}})\s*\)"
-    rf"|(?P<ids>{_NUMBER}(?:\s*(?:\.\.|[-:+/,;|&]|\s)\s*{_NUMBER})*))"
+    rf"|(?P<ids>{_NUMBER}(?:\s*(?:\.\.+|[-:+/,;|&]|(?<=\s)(?:to|bis|and|und)(?=\s)|\s)\s*{_NUMBER})*))"
     r"[\])>]*(?P<after>[\s,;:.|)=&]*(?:-(?=\s))?[\s|]*)"
 )
 
@@ -47,6 +48,8 @@ def read_loosely(line: str, kind: str, alone: bool = True) -> Reading | None:
     text, note = _without_note(re.sub(r"\s*\\+$", "", plain(line)))
     labelmap = re.fullmatch(r"\s*([^:]+):(\d+,\d+,\d+):*", text)  # of CVAT
     text = f"{labelmap[1]} {labelmap[2]}" if labelmap else text
+    if kind in ("map", "mapped"):
+        text = without_phrases(text)
     if re.match(r"\s+(?:[=<>~!]|->)", line):
         found = relations(list(tokens(text)), False)
         indent = " " * (len(line) - len(line.lstrip()) - 1)
@@ -163,6 +166,7 @@ def _entry(text: str, kind: str, note: str) -> Reading | None:
 def _class(text: str, kind: str, note: str, alone: bool) -> Reading | None:
     """Ids, name, official name, colours, other names, relations: in their order, or nearly."""
     text = re.sub(r"^\s*(?:[*•|>+](?=\s)|class(?=\s+[A-Za-z]))", "", text)
+    text = re.sub(r"(?<=\s)(?:colou?r|rgb|hex)\s*[=:]\s*(?=[\[(#]|\d+\s*,|0x)", "", text)
     front = re.match(r"\s*(#[0-9A-Fa-f]{6})\s+(.+)", text)  # the colour first
     ids, rest = _ids(f"{front[2]} {front[1]}" if front else text)
     items = list(tokens(colours_written(rest)))
@@ -250,7 +254,7 @@ def _ids(text: str) -> tuple[str, str]:
     if found["low"]:
         low, high = int(found["low"]), max(int(found["low"]), int(found["stop"]) - 1)
         return f"{low}..{high}" if high > low else str(low), rest
-    parts = re.findall(rf"({_NUMBER})|(\.\.|[-:])", found["ids"])
+    parts = re.findall(rf"({_NUMBER})|(\.\.+|[-:]|to|bis)", found["ids"])
     numbers = [n for n, _ in parts if n]
     if len(numbers) == 3 and not re.search(r"\.\.|[-:]", found["ids"]) and max(map(_value, numbers)) > 9:
         return "", f"{rest} {' '.join(numbers)}"  # a colour in front of the name, as in CamVid's list
@@ -285,7 +289,7 @@ def _name(items: list[Token], kind: str, has_ids: bool) -> tuple[str, str]:
         ends = token.text.lower().strip(":") in _AKA or (kind == "mapped" and _begins_relations(items))
         if token.kind == "word" and words and ends:
             break
-        if token.kind == "word":
+        if token.kind == "word" or (token.text == "&" and words and _names_go_on(items)):
             words.append(items.pop(0).text)
         elif token.text == "(" and words and not _opens_aka(items) and any(t.text == ")" for t in items):
             while items:
@@ -308,9 +312,17 @@ def _name(items: list[Token], kind: str, has_ids: bool) -> tuple[str, str]:
     return name, f'"{label}"' if name != label else ""
 
 
+def _names_go_on(items: list[Token]) -> bool:
+    """Whether an operator comes behind the next words, which are of the name then."""
+    behind = [t for t in items[1:] if t.kind != "word"]
+    return (
+        len(items) > 1 and items[1].kind == "word" and bool(behind) and behind[0].kind in ("sign", "colour", "string")
+    )
+
+
 def _begins_relations(items: list[Token]) -> bool:
     """Whether a word behind a name is more likely a relation than a part of the name."""
-    return is_relation(items, 0) or (items[0].text.lower() in ("void", "any", "ignore") and ends_open(items))
+    return is_relation(items, 0) or (items[0].text.lower() in _ENDINGS and ends_open(items))
 
 
 def _only_a_number(items: list[Token]) -> bool:

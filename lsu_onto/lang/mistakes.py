@@ -222,7 +222,7 @@ def _ids(text: str, at: int, before: str, rest: str) -> Guess | None:
             instead=f"{dashed[2]}..{dashed[3]}",
         )
     marked = re.match(r"[ \t]*((\d+)[.:;)]+(?!\d)|(\d+),(?=[ \t]+[A-Za-z_]))", text)
-    if marked and at <= marked.end() + 1 and not re.match(r"[ \t]*\d+\.\.\d", text):
+    if marked and at <= marked.end() + 1 and not re.match(r"[ \t]*\d+\.{2,}\d", text):
         number = marked[2] or marked[3]
         return Guess(
             f"`{marked[1]}` is not an id",

@@ -13,7 +13,7 @@ _MEANINGS = {
     "ignored": "void ignore ignored ignorieren ignoriert none null nil nan na n/a unknown unlabeled unlabelled"
     " undefined unannotated background nothing skip drop dontcare dont_care nichts unbekannt 255 65535 -1 -",
     "no class": "none null nil nan na n/a - nothing new novel nichts keine unmapped",
-    "everything": "any all everything anything whatever alles *",
+    "everything": "any all everything anything whatever unconstrained teacher alles *",
     "undecided": "? ?? ??? todo tbd tba fixme xxx",
     "joining": "and or und oder plus et sowie +",
     "<": "subclassof subclass_of in inside within isa is_a partof part_of broadmatch broader subset_of subsetof",
@@ -26,6 +26,24 @@ _MEANINGS = {
 IGNORED, NO_CLASS, EVERYTHING, _UNDECIDED, _JOINING, *_ = (frozenset(words.split()) for words in _MEANINGS.values())
 """What other formats call void; what may mean void, or that no class of the source fits; and so on."""
 _SIGN_OF = {word: sign for sign, words in _MEANINGS.items() if len(sign) < 3 for word in words.split()}
+_CONFIDENCE = ("conf", "confidence", "score", "weight", "prob", "probability", "p")
+_PHRASES = tuple(
+    (re.compile(rf"(?<![\w'-])(?:{phrase})(?![\w'-])", re.IGNORECASE), word)
+    for phrase, word in (
+        (r"(?:(?:is|are)\s+)?(?:an?\s+)?(?:part|subset|subclass|kind|type|sort)\s+of", "part_of"),
+        (r"belongs\s+to|(?:is|are|lies|falls|contained|included)\s+(?:contained\s+)?(?:in|inside|within)", "part_of"),
+        (r"is[\s-]an?", "is_a"),
+        (
+            r"(?:(?:is|are)\s+)?(?:an?\s+)?(?:superset|union)\s+of|consists\s+of|(?:made|composed)\s+(?:up\s+)?of",
+            "contains",
+        ),
+        (r"(?:(?:is|are)\s+)?(?:the\s+)?same\s+as", "equals"),
+        (r"overlaps?\s+with|partly|mostly|mainly", "overlaps"),
+        (r"(?:is\s+)?disjoint\s+(?:with|from)", "disjoint"),
+        (r"(?:is\s+)?map(?:s|ped)?\s+to", "maps_to"),
+    )
+)
+"""Several words → the one above."""
 OPERATORS = {
     "==": "=",
     "===": "=",
@@ -56,6 +74,20 @@ class Relations:
     colours: list[str] = field(default_factory=list)
     aliases: list[str] = field(default_factory=list)
     note: str = ""
+
+
+def without_phrases(text: str) -> str:
+    """A line with one word in place of several that stand for an operator, where it has no other.
+
+    >>> without_phrases("1 car is part of vehicle"), without_phrases("1 part of car < vehicle")
+    ('1 car part_of vehicle', '1 part of car < vehicle')
+    """
+    text = re.sub(r"(?i)\bdon['\u2019]?t[\s_-]+care\b", "dontcare", text)
+    if '"' in text or re.search(r"[=<>~!]|->", text):
+        return text
+    for phrase, word in _PHRASES:
+        text = phrase.sub(word, text)
+    return text
 
 
 def is_relation(items: list[Token], at: int) -> bool:
@@ -99,6 +131,10 @@ def relations(items: list[Token], alone: bool = True) -> Relations | None:
         out.note, items = f"# {items[-1].text}", items[:-1]
     if [t.text.lower() for t in items if t.kind != "mark"] == ["-"]:
         return Relations("-> void", (("-> void", WITHOUT[0]), ("! any", WITHOUT[1])))
+    if len(words) > 1 and re.fullmatch(r"0?\.\d+|1\.0+", items[-1].text):  # how sure somebody is, or a weight
+        out.note, items = f"# conf: {float(items[-1].text):g}", items[:-1]
+        while items and (items[-1].kind in ("mark", "sign") or items[-1].text.lower().strip(":") in _CONFIDENCE):
+            items = items[:-1]
     parts: list[tuple[str, list[str]]] = []
     i = 0
     while i < len(items):
@@ -177,6 +213,9 @@ def _written(parts: list[tuple[str, list[str]]], out: Relations, alone: bool) ->
     sign = parts[0][0]
     minus = [t for s, ts in parts if s == "!" for t in ts]
     positive = [t for s, ts in parts if s != "!" for t in ts]
+    if positive and "void" not in minus and "none" in minus:  # `∩ asphalt ≠ ∅`
+        parts = [(s, ["void" if t == "none" and s == "!" else t for t in ts]) for s, ts in parts]
+        minus = ["void" if t == "none" else t for t in minus]
     if positive and "void" in minus:
         parts = [(s, [t for t in ts if t != "void"] if s == "!" else ts) for s, ts in parts]
         parts = [(parts[0][0], [*parts[0][1], "void"]), *((s, ts) for s, ts in parts[1:] if ts)]

@@ -50,6 +50,12 @@ def find_ontology(workspace: Workspace, name: str, source: str | None) -> Ontolo
         raise SeveralMapsError(_several_maps(name, chosen, file), sources[0] if len(sources) == 1 else None)
     target = f" to `{source}`" if source else ""
     if file:
+        named = [
+            *declared(workspace, file).taxonomies,
+            *(o.dataset for o in check(workspace, file).resolved.ontologies),
+        ]
+        if which and not any(_is_meant(t, file, which) for t in named):
+            raise TaxonomyError(f"`{file}` has no dataset `{which}`; {_declares(workspace, file)}")
         raise TaxonomyError(f"`{file}` has no map{target}; {_hint_for_file(workspace, file, which)}")
     _refuse_other_paths(workspace, name)
     raise TaxonomyError(f"there is no map from `{name}`{target}{_hint(workspace, name, source)}")

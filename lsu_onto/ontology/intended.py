@@ -135,10 +135,27 @@ def _listed(unread: ast.Unread, place: Place) -> ast.Reading | None:
     """The reading of `4 road = asphalt ; grass`, where a class of the source follows what else would start a note."""
     from lsu_onto.lang.loose import read_loosely
 
+    slashed = place.map and _apart_by_slashes(unread.line, place.map)
+    if slashed:
+        return read_loosely(slashed, place.kind)
     found = re.match(r"(.*?\S)\s+;\s+([^#]+)(.*)", unread.line)
     if not place.map or not found or not all_known(words_of(found[2].replace(";", " ")), place.map):
         return None
     return read_loosely(f"{found[1]} {found[2].replace(';', ' ')}{found[3]}", place.kind)
+
+
+def _apart_by_slashes(line: str, o: Ontology) -> str:
+    """A line with `asphalt, grass` in place of `asphalt/grass` behind an operator; empty where there is none."""
+    name = r"[A-Za-z_]\w*"
+    found = re.match(rf"(.*?[=<>~!]\s*)(.*(?<![\w./@]){name}(?:/{name})+(?![\w./]).*)", line)
+    if not found:
+        return ""
+    targets = re.sub(
+        rf"(?<![\w./@]){name}(?:/{name})+(?![\w./])",
+        lambda m: m[0].replace("/", ", ") if all_known(m[0].split("/"), o) else m[0],
+        found[2],
+    )
+    return found[1] + targets if targets != found[2] else ""
 
 
 def _as_class(unread: ast.Unread, o: Ontology) -> ast.Reading | None:

@@ -45,6 +45,14 @@ def test_a_file_is_read_or_refused_with_the_command_that_reads_it(tmp_path: Path
     assert errors(out.read_text()) == []
 
 
+def test_a_taxonomy_is_no_list_to_import(tmp_path: Path) -> None:
+    file = tmp_path / "mini.tax"
+    file.write_text("# ours\ntax 1\nsource mini v1\n0 road\n")
+    for words in (("import", "--from", "csv", file), ("init", "mini", "--from-csv", file)):
+        result = run(*words, "-o", tmp_path / "out.tax")
+        assert result.exit_code == 1 and "is a `.tax` file already: `lsu-onto validate" in result.stderr, words
+
+
 def test_init_names_the_command_too(tmp_path: Path) -> None:
     file = tmp_path / "meta.json"
     file.write_text(json.dumps(SUPERVISELY))

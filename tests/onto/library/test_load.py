@@ -302,6 +302,7 @@ def test_a_file_whose_map_is_inherited_or_elsewhere(tmp_path: Path) -> None:
         ("map.tax", "has no map to `cityscapes`; it has maps to `demo`"),
         ("base.tax", "has no map; name the dataset, `base`, for those that other files have: `demo`"),
         ("demo.tax", "has no map to `cityscapes`; it declares `demo v1`"),
+        ("demo.tax v9", "demo.tax` has no dataset `v9`; it declares `demo v1`"),
         ("new.tax", "`new` has the map of `base` to `demo`, which does not know `x`; write `map new v1"),
     ):
         source = "cityscapes" if "cityscapes" in why else None
