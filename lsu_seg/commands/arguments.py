@@ -147,8 +147,8 @@ def scales(context: click.Context, parameter: click.Parameter, value: str | None
         numbers = None if value is None else [float(s) for s in value.split(",")]
     except ValueError:
         raise click.BadParameter(f"`{value}` is not a list of numbers such as 0.5,1,2") from None
-    if numbers and not all(0 < s < 100 for s in numbers):
-        raise click.BadParameter(f"`{value}`: scales are above 0 and below 100")
+    if numbers and not all(0.01 <= s <= 10 for s in numbers):  # as `Views` has it
+        raise click.BadParameter(f"`{value}`: scales are from 0.01 to 10, such as 0.5,1,2")
     return numbers
 
 

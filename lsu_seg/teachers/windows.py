@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from numbers import Real
@@ -74,7 +73,7 @@ class Views:
         overlap, memory = float(self.overlap), None if self.memory is None else float(self.memory)
         if not scales or not flips:
             raise TeacherError(f"scales {scales} and flips {flips} give no view; name at least one of each")
-        if not all(math.isfinite(s) and s > 0 for s in scales):
+        if not all(_SMALLEST <= s <= _LARGEST for s in scales):
             raise TeacherError(f"scales are {scales}; expected {_EXPECTED['scales']}")
         if len(set(scales)) < len(scales) or len(set(flips)) < len(flips):
             raise TeacherError(f"scales {scales} and flips {flips} name a view twice; name each once")
@@ -93,8 +92,11 @@ class Views:
         return {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(self).items()}
 
 
+_SMALLEST, _LARGEST = 0.01, 10.0
+"""Of scales: with one in percent, such as 50, windows would not come to an end."""
+
 _EXPECTED = {
-    "scales": "positive numbers in a list, such as [0.5, 1, 1.5], or [1]",
+    "scales": "positive numbers in a list, such as [0.5, 1, 1.5], or [1]; each from 0.01 to 10",
     "flips": "a list of true and false: [false, true], or [false] for no mirrored view",
     "window": f"(height, width), multiples of {MULTIPLE}, such as (512, 512), or None",
     "overlap": "0..0.9, the share of a window that the next sees too",

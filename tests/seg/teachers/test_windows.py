@@ -274,6 +274,8 @@ def test_a_model_whose_values_lie_on_no_grid_cannot_be_put_together() -> None:
         (dict(scales=(0.0,)), "expected positive numbers"),
         (dict(scales=("a",)), r"scales are \('a',\); expected positive numbers in a list, such as \[0.5, 1"),
         (dict(scales="12"), "scales are '12'; expected positive numbers in a list"),
+        (dict(scales=(50, 100)), r"scales are \(50.0, 100.0\); expected .*; each from 0.01 to 10"),
+        (dict(scales=(1e-9,)), "each from 0.01 to 10"),
         (dict(scales=0.5), "scales are 0.5; expected positive numbers in a list"),
         (dict(scales=(10**400,)), "scales are .*; expected positive numbers in a list"),
         (dict(flips=["false"]), r"flips are \['false'\]; expected a list of true and false: "),
