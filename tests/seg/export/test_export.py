@@ -438,5 +438,5 @@ def test_a_folder_belongs_to_one_export(labelled: World, tmp_path: Path) -> None
         labelled.export(labelled.root / "tax", "folder")
     result = labelled.command(labelled.root / "yard/export", "folder")
     assert result.exit_code == 1
-    assert "is the dataset yard," in result.output
+    assert "is the folder of the dataset `yard` " in result.output
     assert not (labelled.root / "yard/export").exists()
