@@ -53,7 +53,7 @@ def to_range(lines: list[str], span: Span, encoding: str) -> types.Range:
 
 def to_path(uri: str) -> str:
     """The path under which a library knows a document: the address, if the document is not a file."""
-    return to_fs_path(uri) or uri
+    return (to_fs_path(uri) or uri).replace("\0", "\ufffd")  # a NUL would end every look at the disk
 
 
 def to_uri(path: str) -> str:

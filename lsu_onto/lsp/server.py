@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from lsprotocol import types
-from pygls.exceptions import JsonRpcException
+from pygls.exceptions import JsonRpcException, JsonRpcServerNotInitialized
 from pygls.lsp.server import LanguageServer
 
 from lsu_onto import __version__
@@ -70,7 +70,11 @@ class Server(LanguageServer):
 
     @property
     def encoding(self) -> str:
-        return str(getattr(self.workspace.position_encoding, "value", self.workspace.position_encoding))
+        try:
+            encoding = self.workspace.position_encoding
+        except RuntimeError as error:  # of pygls: nobody has said `initialize`
+            raise JsonRpcServerNotInitialized("the first request is `initialize`") from error
+        return str(getattr(encoding, "value", encoding))
 
     def uri(self, path: str) -> str:
         return self.session.open.get(path) or to_uri(path)
@@ -414,5 +418,8 @@ def serve(paths: Iterable[str] = ()) -> int:
     pygls = logging.getLogger("pygls")
     pygls.addHandler(Handler())
     pygls.propagate = False
-    server.start_io()
+    try:
+        server.start_io()
+    except MemoryError as error:
+        raise UserError("a message is longer than the memory: is its `Content-Length` right?") from error
     return 0 if server.said_goodbye else 1

@@ -10,8 +10,10 @@ from typing import Any
 
 import pytest
 
+from lsu_onto import UserError
 from lsu_onto.lsp.log import Handler
 from lsu_onto.lsp.positions import to_column
+from lsu_onto.lsp.server import Server, serve
 
 
 def message(body: bytes) -> bytes:
@@ -20,6 +22,14 @@ def message(body: bytes) -> bytes:
 
 def request(number: int, method: str, **params: Any) -> bytes:
     return message(json.dumps({"jsonrpc": "2.0", "id": number, "method": method, "params": params}).encode())
+
+
+def notify(method: str, **params: Any) -> bytes:
+    return message(json.dumps({"jsonrpc": "2.0", "method": method, "params": params}).encode())
+
+
+def document(uri: str) -> dict[str, Any]:
+    return {"uri": uri, "languageId": "tax", "version": 1, "text": "tax 2\n"}
 
 
 def test_a_message_that_cannot_be_used_is_a_line() -> None:
@@ -34,8 +44,10 @@ def test_a_message_that_cannot_be_used_is_a_line() -> None:
         ),
     }
     said = [
+        request(7, "textDocument/hover", textDocument={"uri": "file:///x.tax"}, position={"line": 0, "character": 0}),
         request(1, "initialize", processId=None, rootUri=None, capabilities={}),
         *map(message, bad),
+        *(notify("textDocument/didOpen", textDocument=document(uri)) for uri in ("file:///a%00b.tax", "file:///c.tax")),
         request(5, "workspace/executeCommand", command="x"),
         request(9, "shutdown"),
         message(b'{"jsonrpc": "2.0", "method": "exit"}'),
@@ -45,10 +57,24 @@ def test_a_message_that_cannot_be_used_is_a_line() -> None:
     )
     assert done.returncode == 0, "it goes on after each"
     lines = done.stderr.decode().splitlines()
-    assert len(lines) == len(bad) + 1, lines
-    for line, start in zip(lines, [*bad.values(), "Command name 'x' is not defined"], strict=True):
+    assert len(lines) == len(bad) + 2, lines
+    for line, start in zip(
+        lines, ["the first request is `initialize`", *bad.values(), "Command name 'x' is not defined"], strict=True
+    ):
         assert line.startswith("lsu-onto: ") and start in line
     assert b'"id": 9' in done.stdout
+    assert b"-32002" in done.stdout and b"the first request is `initialize`" in done.stdout
+    for name in (b"a%00b.tax", b"c.tax"):
+        assert b'"uri": "file:///' + name + b'", "diagnostics": [' in done.stdout, "one NUL ends nothing"
+
+
+def test_a_length_that_no_memory_holds_ends_in_a_message(monkeypatch: pytest.MonkeyPatch) -> None:
+    def starve(self: Server) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr(Server, "start_io", starve)
+    with pytest.raises(UserError, match="is its `Content-Length` right"):
+        serve()
 
 
 def test_a_fault_of_ours_keeps_its_traceback(capsys: pytest.CaptureFixture[str]) -> None:
