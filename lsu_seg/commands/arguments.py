@@ -123,11 +123,17 @@ LAUNCHER = click.option(
     help="How several processes were started, as mmengine names it; `pytorch` for torchrun.",
 )
 UNKNOWN = click.Choice(["error", "void"])
-PRECISION = click.option(
-    "--precision",
-    type=click.Choice(["fp32", "tf32", "bf16", "fp16"]),
-    help="Precision that the network computes in.  [default: fp32]",
-)
+
+
+def precision_option(default: str = "bf16 on a GPU that has it, else fp32") -> Callable[[_Function], _Function]:
+    """`--precision`. default: in words."""
+    return click.option(
+        "--precision",
+        type=click.Choice(["fp32", "tf32", "bf16", "fp16"]),
+        help=f"Precision that the network computes in.  [default: {default}]",
+    )
+
+
 JOBS = click.option(
     "--jobs",
     type=click.IntRange(1),

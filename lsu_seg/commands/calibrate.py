@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from lsu_onto.program import FolderPath, search_path, source_option, taxonomy_argument
-from lsu_seg.commands.arguments import PRECISION, UNKNOWN, Output, scales, set_option, teacher_options
+from lsu_seg.commands.arguments import UNKNOWN, Output, precision_option, scales, set_option, teacher_options
 
 if TYPE_CHECKING:
     from lsu_seg.teachers.calibration import Calibration
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     "--scales", callback=scales, metavar="S,S,…", help="Scales at which the teacher sees each image.  [default: 1]"
 )
 @click.option("--flip/--no-flip", default=None, help="Also show the teacher each image mirrored.  [default: flip]")
-@PRECISION
+@precision_option()
 @click.option("--unknown", type=UNKNOWN, help="What to do with raw values that NAME does not list.  [default: error]")
 @click.option(
     "-o",

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from lsu_onto.program import search_path, source_option
-from lsu_seg.commands.arguments import CONFIG, LAUNCHER, PRECISION, ROOT, WORK, Output, load, set_option
+from lsu_seg.commands.arguments import CONFIG, LAUNCHER, ROOT, WORK, Output, load, precision_option, set_option
 
 
 @click.command()
@@ -32,7 +32,7 @@ from lsu_seg.commands.arguments import CONFIG, LAUNCHER, PRECISION, ROOT, WORK, 
     metavar="DIR",
     help="Folder to write to.  [default: WORK_DIR/evaluation]",
 )
-@PRECISION
+@precision_option("fp32")
 @click.option(
     "--compile", is_flag=True, help="Compile the network, for images of the size of each dataset's first one."
 )

@@ -11,12 +11,12 @@ from lsu_onto.program import Command, FolderPath, NumberRange, search_path, sour
 from lsu_seg.commands.arguments import (
     KEPT,
     LAUNCHER,
-    PRECISION,
     UNKNOWN,
     WORK,
     Output,
     load,
     placed,
+    precision_option,
     scales,
     set_option,
     shipped,
@@ -63,7 +63,7 @@ def _splits(context: click.Context, parameter: click.Parameter, value: str | Non
     help="The teacher's temperature, from `calibrate`.  [default: the file beside its weights]",
 )
 @click.option("--no-calibration", is_flag=True, help="Ignore the temperature file beside the teacher's weights.")
-@PRECISION
+@precision_option()
 @click.option(
     "--unknown", type=UNKNOWN, help="What to do with raw values that TAXONOMY does not list.  [default: error]"
 )
@@ -137,7 +137,7 @@ def pseudo_label(
         chosen["calibration"] = False
     if teacher is not None:
         if compared and "test_cfg.precision" not in options:
-            check_compared(chosen.get("precision", "fp32"))
+            check_compared(chosen.get("precision"))
         _check_one_line(args, data_root, output or ("nothing" if compared else None))
         chosen["paths"] = search
         _one_line(

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from lsu_onto.program import Command, search_path
-from lsu_seg.commands.arguments import CONFIG, LAUNCHER, ROOT, WORK, load, set_option
+from lsu_seg.commands.arguments import CONFIG, LAUNCHER, ROOT, WORK, load, precision_option, set_option
 
 
 @click.command(cls=Command, interrupted="with `--resume` the same command goes on from the last checkpoint")
@@ -21,6 +21,7 @@ from lsu_seg.commands.arguments import CONFIG, LAUNCHER, ROOT, WORK, load, set_o
     help="Train a student of the config's `unify` section, raw, constrained or set, on the labels in WORK_DIR/pseudo.",
 )
 @click.option("--resume", is_flag=True, help="Continue from the last checkpoint in the work folder.")
+@precision_option()
 @LAUNCHER
 @search_path
 @set_option("-o")
@@ -30,6 +31,7 @@ def train(
     data_root: str | None,
     student: str | None,
     resume: bool,
+    precision: str | None,
     search: tuple[str, ...],
     options: dict[str, Any],
 ) -> None:
@@ -47,5 +49,7 @@ def train(
 
     cfg = load(config, data_root, work_dir, options, search)
     cfg = one_student(cfg, student) if student else cfg
+    if precision:
+        cfg.train_precision = precision
     check_no_stage(Path(cfg.work_dir))
     click.echo(run_training(cfg, resume=resume))

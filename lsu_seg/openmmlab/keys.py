@@ -19,6 +19,8 @@ READ_BY_MMENGINE = (
 )
 """Besides the parameters of its Runner."""
 
+READ_HERE = ("data_root", "unify", "train_precision")
+
 SECTIONS = {
     "unify": (
         *("extra", "evaluate", "students", "unsure", "threshold", "student_init", "average_with_teacher"),
@@ -34,7 +36,7 @@ def read_keys() -> set[str]:
     """The top-level keys that mmengine or this package reads."""
     from mmengine.runner import Runner
 
-    return {*inspect.signature(Runner.__init__).parameters, *READ_BY_MMENGINE, "data_root", "unify"} - {"self", "cfg"}
+    return {*inspect.signature(Runner.__init__).parameters, *READ_BY_MMENGINE, *READ_HERE} - {"self", "cfg"}
 
 
 def check_keys(cfg: Config) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from itertools import chain
@@ -20,7 +20,7 @@ from lsu_seg.pseudo.output import file_sha256
 from lsu_seg.runtime.telling import tell, telling_of
 from lsu_seg.teachers import EnsembleTeacher, SegmentorTeacher, Views
 from lsu_seg.teachers.calibration import calibration_file, calibration_of, temperature_of
-from lsu_seg.teachers.computing import Computing, ComputingNetwork
+from lsu_seg.teachers.computing import PRECISIONS, Computing, ComputingNetwork, precision_here
 from lsu_seg.teachers.ensemble import Placed
 
 
@@ -34,6 +34,7 @@ def asked(
     checkpoint: Any,
     weights: str | None = None,
     calibration: Any = None,
+    before: Mapping[str, str] | None = None,
 ) -> Iterator[tuple[SegmentorTeacher | EnsembleTeacher, dict[str, Any]]]:
     """The teacher of a run, as long as this context is open, and what its labels depend on.
 
@@ -43,6 +44,7 @@ def asked(
         checkpoint: the file that a segmentor's weights are from, where it does not bring them itself.
         weights: where a segmentor's weights lie.
         calibration: as for `PseudoLabelLoop`.
+        before: what `precisions` says of the labels that the run goes on with.
 
     Raises:
         TeacherError: see `SegmentorTeacher` and `calibration_of`. ConfigError: the ensemble is for labels of another
@@ -50,12 +52,13 @@ def asked(
     """
     with ExitStack() as stack:
         if not isinstance(model, Ensemble):
+            computing = _as_before(computing, (before or {}).get(""), device)
             network = stack.enter_context(ComputingNetwork(model, computing, device))
             sums = weights_sha256(model, checkpoint)
             temperature = _temperature(weights, sums, checkpoint, calibration, views)
             teacher = SegmentorTeacher(model, constraint.source_classes, views, network, temperature)
             origin = {"teacher": model.origin} if getattr(model, "origin", "") else {}
-            computing = replace(computing, compile=network.compiled)
+            computing = replace(network.settings, compile=network.compiled)
             yield (
                 teacher,
                 {
@@ -84,12 +87,13 @@ def asked(
             with _about(one):
                 how = replace(computing, **{k: looks.pop(k) for k in ("precision", "compile") if k in looks})
                 seen = replace(views, **looks)
+                how = _as_before(how, (before or {}).get(one.name), device)
                 how.check_window(seen.window)
                 network = stack.enter_context(ComputingNetwork(one.model, how, device))
                 sums = weights_sha256(one.model, one.checkpoint)
                 temperature = _temperature(one.weights, sums, one.checkpoint, own, seen)
                 teachers[one.name] = (SegmentorTeacher(one.model, one.classes, seen, network, temperature), one.placed)
-            entries.append(_entry(one, sums, seen, replace(how, compile=network.compiled), temperature))
+            entries.append(_entry(one, sums, seen, replace(network.settings, compile=network.compiled), temperature))
         for line in silences(model.teachers, constraint):
             tell(line)
         sums = " ".join(entry["checkpoint_sha256"] for entry in entries)
@@ -105,6 +109,14 @@ def _about(teacher: Teacher) -> Iterator[None]:
     except UserError as e:
         kind = TeacherError if isinstance(e, TeacherError) else ConfigError
         raise kind(f"teacher `{teacher.name}`: {e}") from e
+
+
+def _as_before(computing: Computing, before: str | None, device: torch.device) -> Computing:
+    """Settings that go on with labels as they were begun, where nothing else is asked for."""
+    if computing.precision is not None or before not in PRECISIONS or before == precision_here(device):
+        return computing
+    tell(f"the labels that are there were computed in {before}, and so are the others")
+    return replace(computing, precision=before)
 
 
 def _temperature(weights: str | None, sums: str, checkpoint: Any, calibration: Any, views: Views) -> float:

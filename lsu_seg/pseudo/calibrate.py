@@ -33,7 +33,7 @@ from lsu_seg.pseudo.loop import PseudoLabelLoop
 from lsu_seg.runtime.progress import progress
 from lsu_seg.teachers import SegmentorTeacher
 from lsu_seg.teachers.calibration import FORMAT, Calibration, Fit, beside, check_target
-from lsu_seg.teachers.computing import ComputingNetwork
+from lsu_seg.teachers.computing import Computing, ComputingNetwork
 from lsu_seg.teachers.reliability import calibration_error, count_bins
 from lsu_seg.teachers.temperature import fit, loss, p_of
 
@@ -114,8 +114,8 @@ def calibrate(cfg: Config, checkpoint: str | Path | None, output: str | Path | N
         loop = runner.test_loop
         assert isinstance(loop, PseudoLabelLoop)
         with named(cfg, runner):
-            drawn = _draw(loop, truth)
-        _fitted(loop, *drawn).write(path)
+            drawn, digest, computing = _draw(loop, truth)
+        _fitted(loop, drawn, digest, computing).write(path)
     return path
 
 
@@ -154,8 +154,8 @@ def draw(key: str, truth: NDArray[np.int64], number: int) -> tuple[NDArray[np.in
     return np.concatenate(places), np.concatenate(weights)
 
 
-def _draw(loop: PseudoLabelLoop, truth: NDArray[np.int64]) -> tuple[Drawn, str]:
-    """The drawn pixels of all images, and a hash of what they are."""
+def _draw(loop: PseudoLabelLoop, truth: NDArray[np.int64]) -> tuple[Drawn, str, Computing]:
+    """The drawn pixels of all images, a hash of what they are, and how the teacher's network has computed."""
     dataset, views = loop.dataloader.dataset, loop.views
     channels = len(views.scales) * len(views.flips) * (loop.constraint.num_classes + 1)
     number = max(1, min(_PIXELS, _VALUES // channels) // len(dataset))
@@ -187,7 +187,7 @@ def _draw(loop: PseudoLabelLoop, truth: NDArray[np.int64]) -> tuple[Drawn, str]:
     if not evidence.isfinite().all():
         raise TeacherError("the teacher's logits hold NaN or Inf; check its weights, config and precision")
     rest = (torch.cat([part[i] for part in parts]) for i in (1, 2, 3))
-    return Drawn(evidence, *rest), digest.hexdigest()
+    return Drawn(evidence, *rest), digest.hexdigest(), network.settings
 
 
 def _ask(
@@ -220,7 +220,7 @@ def _ask(
     )
 
 
-def _fitted(loop: PseudoLabelLoop, drawn: Drawn, digest: str) -> Calibration:
+def _fitted(loop: PseudoLabelLoop, drawn: Drawn, digest: str, computing: Computing) -> Calibration:
     c = loop.constraint
     halves = [drawn.of(drawn.half == half) for half in (False, True)]
     seen = set(drawn.target.tolist())
@@ -237,7 +237,7 @@ def _fitted(loop: PseudoLabelLoop, drawn: Drawn, digest: str) -> Calibration:
         pixels=len(drawn.target),
         missing=tuple(name for channel, name in enumerate(c.source_classes) if channel not in seen),
         views=loop.views.manifest(),
-        computing=loop.computing.manifest(),
+        computing=computing.manifest(),
         before=_judged([(drawn, 1.0)], c.num_classes),
         after=_judged([(halves[0], _fit(halves[1])), (halves[1], _fit(halves[0]))], c.num_classes),
     )

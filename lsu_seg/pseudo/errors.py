@@ -69,12 +69,13 @@ def check_output(path: str | Path, others: Mapping[str, str | Path]) -> None:
         raise unusable(path, e) from e
 
 
-def check_compared(precision: str) -> None:
-    """Refuse to compare a precision with itself."""
-    if precision == "fp32":
+def check_compared(precision: str | None) -> None:
+    """Refuse to compare a precision with itself. None: none is named, and here that is fp32 on every device."""
+    if precision in (None, "fp32"):
         raise ConfigError(
-            "the precision is fp32, which the labels are compared with: choose another one, `--precision bf16`, or in a"
-            " config `test_cfg.precision`, of `unify` `unify.views.precision`"
+            f"{'none is named, so ' if precision is None else ''}the precision is fp32, which the labels are compared"
+            " with: choose another one, `--precision bf16`, or in a config `test_cfg.precision`, of `unify`"
+            " `unify.views.precision`"
         )
 
 

@@ -38,7 +38,7 @@ from lsu_seg.pseudo.errors import OutputError, check_output_settings
 from lsu_seg.pseudo.image import LabelledImage, labelled_images
 from lsu_seg.pseudo.inputs import Inputs, Noting, dataset_sha256, modules_sha256
 from lsu_seg.pseudo.lock import check_free
-from lsu_seg.pseudo.output import OutputFolder, labelled_with, some_of
+from lsu_seg.pseudo.output import OutputFolder, labelled_with, precisions, some_of
 from lsu_seg.pseudo.pipeline import Behind, ahead, one_behind
 from lsu_seg.pseudo.statistics import Statistics
 from lsu_seg.runtime.progress import progress, track
@@ -64,7 +64,8 @@ class PseudoLabelLoop(BaseLoop):
     Args:
         out_dir: folder of the labels, which are laid out as the dataset's own.
         scales, flips, window, overlap, memory, keep_windows: how the teacher looks at images, see `Views`.
-        precision, compile: how its network computes, see `Computing`; `compile` needs a `window`.
+        precision, compile: how its network computes, see `Computing`; `compile` needs a `window`. Without `precision`,
+            a folder of labels is gone on with as it was begun.
         calibration: the file with the teacher's temperature, from `lsu-seg calibrate`; None: the one beside the
             checkpoint, if there is one; False: none.
         threshold: pixels with a lower confidence, 0..1, become void. None: no pixel does.
@@ -92,7 +93,7 @@ class PseudoLabelLoop(BaseLoop):
         overlap: float = 0.25,
         memory: float | None = 2.0,
         keep_windows: bool = False,
-        precision: str = "fp32",
+        precision: str | None = None,
         compile: bool = False,
         calibration: str | Literal[False] | None = None,
         threshold: float | None = None,
@@ -178,6 +179,7 @@ class PseudoLabelLoop(BaseLoop):
         """Label the dataset. Returns counts and speed."""
         self._take_stated_classes()
         checkpoint = self.runner._load_from
+        before = precisions(Path(self.out_dir)) or precisions(Path(self.raw_dir or self.out_dir))
         with asked(
             self._model,
             self.constraint,
@@ -187,6 +189,7 @@ class PseudoLabelLoop(BaseLoop):
             checkpoint,
             weights_path(self.runner.cfg.model, checkpoint),
             self.calibration,
+            before,
         ) as (teacher, self._of_teacher):
             return self._run(teacher)
 

@@ -344,10 +344,28 @@ def labelled_with(root: Path, manifest: dict[str, Any]) -> dict[str, Any] | None
     if not _has_pngs(root):  # of a run that ended before its first label
         return None
     lines = "\n".join(f"  {line}" for line in differences)
+    go_on = "; `--precision`, left out, goes on in it" if all(d.startswith("precision: ") for d in differences) else ""
     raise OutputError(
         f"{root} holds labels made with other settings:\n{lines}\n"
-        "  help: remove the folder to label again, or write to another one"
+        f"  help: remove the folder to label again, or write to another one{go_on}"
     )
+
+
+def precisions(root: Path) -> dict[str, str]:
+    """In which precision the labels of a folder were computed: by the names of several teachers; of a single one, "".
+
+    What nobody can make sense of is left out: whoever opens the folder says what is wrong with it.
+    """
+    try:
+        manifest = _read_manifest(root / MANIFEST)
+        if manifest is None or not _has_pngs(root):
+            return {}
+    except OSError:
+        return {}
+    teachers = manifest.get("teachers", [manifest | {"name": ""}])
+    entries = [one for one in teachers if isinstance(one, dict)] if isinstance(teachers, list) else []
+    found = {str(one.get("name")): one.get("precision", _BEFORE["precision"]) for one in entries}
+    return {name: precision for name, precision in found.items() if isinstance(precision, str)}
 
 
 def is_labelled(root: Path) -> bool:

@@ -59,9 +59,10 @@ def compare_precision(cfg: Config, checkpoint: str | Path | None, images: int) -
     """
     dataset: Any = (cfg.get("test_dataloader") or {}).get("dataset")
     own = [t.get("precision") for t in (cfg.get("model") or {}).get("teachers") or ()]  # of an ensemble
-    others = {p for p in (*own, (cfg.get("test_cfg") or {}).get("precision")) if p not in (None, "fp32")}
-    precision = "+".join(sorted(others)) or "fp32"
-    check_compared(precision)
+    named = (cfg.get("test_cfg") or {}).get("precision")
+    others = {p for p in (*own, named) if p not in (None, "fp32")}
+    precision = "+".join(sorted(others))
+    check_compared(precision or named)
     if not is_type(dataset, "TaxDataset"):
         raise ConfigError("`test_dataloader.dataset` is no TaxDataset, so there are no images to compare precisions on")
     constraint = lsu_onto.load(dataset.taxonomy, dataset.get("source"), dataset.get("paths", ()))
@@ -79,7 +80,7 @@ def compare_precision(cfg: Config, checkpoint: str | Path | None, images: int) -
         ):
             one = copy.deepcopy(cfg)
             one.work_dir, one.launcher = str(Path(folder) / f"log-{root.name}"), "none"
-            one.test_cfg.update(out_dir=str(root), raw_dir=None, confidence=False, soft=0)
+            one.test_cfg.update(out_dir=str(root), raw_dir=None, confidence=False, soft=0, precision=named or "fp32")
             if name == "fp32":
                 one.test_cfg.precision = name
                 for teacher in one.model.get("teachers") or ():

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import functools
+import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Self
 
 import torch
@@ -23,24 +24,46 @@ _PARTS = ("net", "backbone", "neck", "decode_head")
 """What computes in the segmentors that we know: the network of another library, or the parts of MMSegmentation's."""
 
 
+def default_precision(device: str, capability: tuple[int, int] | None) -> str:
+    """The precision of a network where nobody names one: docs/pseudo-labels.md has what was measured.
+
+    Args:
+        device: its type. capability: of a GPU; Ampere, 8.0, was the first to compute in bfloat16.
+
+    >>> default_precision("cuda", (9, 0)), default_precision("cuda", (7, 5)), default_precision("cpu", None)
+    ('bf16', 'fp32', 'fp32')
+    """
+    return "bf16" if device == "cuda" and capability is not None and capability >= (8, 0) else "fp32"
+
+
+def precision_here(device: torch.device) -> str:
+    """`default_precision` of a device of this machine."""
+    return default_precision(device.type, _capability(device))
+
+
+def _capability(device: torch.device) -> tuple[int, int] | None:
+    return torch.cuda.get_device_capability(device) if device.type == "cuda" else None
+
+
 @dataclass(frozen=True)
 class Computing:
     """How a network computes. Labels depend on it, so it is in the manifest.
 
     Args:
         precision: `fp32`; `tf32`: matrix products of a GPU with 10 bits instead of 23; `bf16` or `fp16`: what
-            `torch.autocast` computes in 16 bits. Weights and the network's outputs are float32 in any case.
+            `torch.autocast` computes in 16 bits. Weights and the network's outputs are float32 in any case. None: what
+            is the default on the network's device, once that is known (`ComputingNetwork`).
         compile: the network is compiled for the windows of its views, or for the images of an evaluation.
 
     Raises:
         TeacherError: there is no such precision.
     """
 
-    precision: str = "fp32"
+    precision: str | None = "fp32"
     compile: bool = False
 
     def __post_init__(self) -> None:
-        if self.precision not in PRECISIONS:
+        if self.precision is not None and self.precision not in PRECISIONS:
             hint = did_you_mean(str(self.precision), PRECISIONS)
             raise TeacherError(f"precision is {self.precision!r}; expected one of {', '.join(PRECISIONS)}{hint}")
         if not isinstance(self.compile, bool):
@@ -71,15 +94,26 @@ class ComputingNetwork:
     Args:
         model: a segmentor. device: of its weights.
 
+    Attributes:
+        settings: with the precision that it computes in, also where none was named.
+
     Raises:
         TeacherError: the device does not have this precision, or the segmentor's network cannot be found.
     """
 
     def __init__(self, model: Any, settings: Computing, device: torch.device) -> None:
-        _check_device(settings.precision, device)
-        self.settings, self._device = settings, device
-        self.compiled = False
         self._parts = _parts(model)
+        if settings.precision is None:  # of a network that is not found, nobody can change it
+            settings = replace(settings, precision=precision_here(device) if self._parts else "fp32")
+            if settings.precision != "fp32":
+                tell(
+                    f"the network computes in {settings.precision}, the default on this GPU; in float32 with"
+                    " `--precision fp32`, or in a config `precision='fp32'`"
+                )
+        assert settings.precision is not None
+        _check_device(settings.precision, device)
+        self.settings, self._device, self._precision = settings, device, settings.precision
+        self.compiled = False
         self._kept = ExitStack()
         self._size: torch.Size | None = None
         self._learns = self._by_compiled = False
@@ -129,7 +163,7 @@ class ComputingNetwork:
                 if self._learns:
                     self._size = images.shape
                 self._by_compiled = self.compiled and images.shape == self._size
-            with _precision(self.settings.precision, self._device):
+            with _precision(self._precision, self._device), _possible(self._precision):
                 out = (compiled() if self._by_compiled else eager)(*args, **kwargs)
             return _in_float32(out) if is_last else out
 
@@ -162,14 +196,38 @@ def _check_device(precision: str, device: torch.device) -> None:
 def _precision(precision: str, device: torch.device) -> Iterator[None]:
     with ExitStack() as stack:
         if device.type == "cuda":
-            stack.enter_context(_tf32(precision != "fp32"))
+            stack.enter_context(tf32(precision != "fp32"))
         if precision in _HALVES:
             stack.enter_context(torch.autocast(device.type, _HALVES[precision]))
         yield
 
 
 @contextmanager
-def _tf32(on: bool) -> Iterator[None]:
+def _possible(precision: str) -> Iterator[None]:
+    """Where a part of the network does not have this precision, which may be nobody's wish but the default: say so."""
+    try:
+        yield
+    except RuntimeError as error:
+        if precision in _HALVES and lacks_precision(error):
+            line = str(error).strip().partition("\n")[0]
+            raise TeacherError(
+                f"the network cannot compute in {precision} ({line}): choose another precision, `--precision fp32`, or"
+                " in a config `precision='fp32'`"
+            ) from error
+        raise
+
+
+def lacks_precision(error: BaseException) -> bool:
+    """Whether torch, or an operator of another library, has an operation in float32 only.
+
+    >>> lacks_precision(RuntimeError('"ms_deform_attn_forward_cuda" not implemented for \'BFloat16\''))
+    True
+    """
+    return re.search(r"not implemented for '(BFloat16|Half)'", str(error)) is not None
+
+
+@contextmanager
+def tf32(on: bool) -> Iterator[None]:
     places: tuple[Any, Any] = (torch.backends.cuda.matmul, torch.backends.cudnn)
     before = [place.allow_tf32 for place in places]
     for place in places:

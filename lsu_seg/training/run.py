@@ -19,6 +19,7 @@ from lsu_seg.openmmlab.parts import check_parts
 from lsu_seg.openmmlab.runner import RankedRunner, build_runner, make_work_dir
 from lsu_seg.runtime.launch import is_first
 from lsu_seg.runtime.lock import locked
+from lsu_seg.training.precision import check_precision, computing
 
 
 def train(cfg: Config, quiet: bool = False, resume: bool = False) -> Path:
@@ -37,6 +38,7 @@ def train(cfg: Config, quiet: bool = False, resume: bool = False) -> Path:
     for key in ("test_dataloader", "test_cfg", "test_evaluator"):
         cfg.pop(key, None)
     check_parts(cfg)
+    check_precision(cfg)
     if not any(cfg.get(key) for key in ("train_dataloader", "train_cfg", "optim_wrapper")):
         raise ConfigError(
             "the config has no `train_dataloader`, `train_cfg` and `optim_wrapper`, so there is nothing to train: is it"
@@ -46,7 +48,7 @@ def train(cfg: Config, quiet: bool = False, resume: bool = False) -> Path:
         key = "strategy" if cfg.get("strategy") else "runner_type"
         raise ConfigError(
             f"`{key}` is {cfg[key]!r}, and mmengine's Runner trains here, which has none of the FlexibleRunner's"
-            " strategies, such as FSDP: leave it out; each GPU has the whole model, and `AmpOptimWrapper` and"
+            " strategies, such as FSDP: leave it out; each GPU has the whole model, and `--precision bf16` and"
             " `activation_checkpointing = ['backbone']` save memory"
         )
     pin(cfg.model)
@@ -74,11 +76,14 @@ def _train(cfg: Config, work: Path, quiet: bool, resume: bool, runners: list[Ran
         if not any(is_type(hook, kind) for hook in hooks):
             hooks.append(dict(type=kind))
     cfg.custom_hooks = hooks
-    runner = build_runner(cfg, quiet)
-    runners.append(runner)
-    if why := getattr(getattr(runner.model, "module", runner.model), "untrainable", ""):
-        raise ConfigError(why)
-    runner.train()
+    with computing(cfg, work, resumed=last is not None) as more:
+        runner = build_runner(cfg, quiet)
+        runners.append(runner)
+        if why := getattr(getattr(runner.model, "module", runner.model), "untrainable", ""):
+            raise ConfigError(why)
+        for hook in more:
+            runner.register_hook(hook)
+        runner.train()
     last = _last_checkpoint(work)
     if last is None:
         raise ConfigError(

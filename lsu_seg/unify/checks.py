@@ -20,6 +20,7 @@ from lsu_seg.openmmlab.parts import check_parts
 from lsu_seg.pseudo.settings import check_views
 from lsu_seg.training.average import is_share
 from lsu_seg.training.checks import DisagreementError
+from lsu_seg.training.precision import check_precision
 from lsu_seg.training.refresh import TeacherRefreshHook
 from lsu_seg.unify.students import check_students, students
 
@@ -106,6 +107,7 @@ def check_config(cfg: Config) -> None:
     """Find what is wrong with the config itself, whatever the datasets' folders hold."""
     check_labelling(cfg)
     check_section(cfg)
+    check_precision(cfg)
     if cfg.unify.get("student_init") not in (None, "teacher"):
         raise ConfigError(f"`student_init` is `{cfg.unify.student_init}`; it can be 'teacher' or None")
     _check_average(cfg)

@@ -378,9 +378,18 @@ def test_another_precision_makes_other_labels(parts: tuple[Path, Path, Path]) ->
     assert one_line(*line, extra=("--precision", "bf16")).exit_code == 0
     manifest = json.loads((line[-1] / "out/manifest.json").read_text())
     assert (manifest["precision"], manifest["compile"]) == ("bf16", False)
-    refused = one_line(*line)
+    refused = one_line(*line, extra=("--precision", "fp32"))
     assert refused.exit_code == 1
     assert "precision: there bf16, now fp32" in refused.output
+    assert "or write to another one; `--precision`, left out, goes on in it" in refused.output
+    label = next((line[-1] / "out").rglob("*.png"))
+    before = label.read_bytes()
+    label.unlink()
+    again = one_line(*line)
+    assert again.exit_code == 0, again.output
+    assert "the labels that are there were computed in bf16, and so are the others" in again.output
+    assert label.read_bytes() == before
+    assert json.loads((line[-1] / "out/manifest.json").read_text()) == manifest
     nothing = one_line(*line, extra=("--compare-precision", 2))
     assert nothing.exit_code == 1
     assert "the precision is fp32, which the labels are compared with: choose another one" in nothing.output

@@ -24,7 +24,7 @@ from helpers.output_folder import KEYS, MANIFEST, PALETTE, SPLIT, arrays, fill
 from helpers.tiny import read
 from lsu_seg.pseudo.errors import OutputError, check_output
 from lsu_seg.pseudo.label import soft_file
-from lsu_seg.pseudo.output import OutputFolder
+from lsu_seg.pseudo.output import OutputFolder, precisions
 from lsu_seg.pseudo.records import finished
 
 # --- what is written ---------------------------------------------------------------------------------------
@@ -182,6 +182,24 @@ def test_every_key_of_a_manifest_counts(unbroken: Path, tmp_path: Path, key: str
         fill(root, manifest={**MANIFEST, "more": 1})
     assert tree(root) == tree(unbroken)
     assert fill(root) == (0, 0)
+
+
+@pytest.mark.parametrize(
+    ("manifest", "found"),
+    [
+        ({"precision": "bf16"}, {"": "bf16"}),
+        ({}, {"": "fp32"}),  # of an earlier version
+        ({"teachers": [{"name": "a", "precision": "bf16"}, {"name": "b"}]}, {"a": "bf16", "b": "fp32"}),
+        ({"precision": ["bf16"]}, {}),
+        ({"teachers": 3}, {}),
+        ([], {}),
+    ],
+)
+def test_in_which_precision_a_folder_was_labelled(manifest: Any, found: dict[str, str], tmp_path: Path) -> None:
+    (tmp_path / "manifest.json").write_text(json.dumps(manifest))
+    assert precisions(tmp_path) == {}, "there is no label yet"
+    (tmp_path / "a.png").touch()
+    assert precisions(tmp_path) == found
 
 
 # --- a disk that refuses -----------------------------------------------------------------------------------

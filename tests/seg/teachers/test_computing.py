@@ -19,7 +19,7 @@ from helpers.tiny import CLASSES, model_config
 from helpers.windows import ALL, decoded, image
 from lsu_seg.decode import View
 from lsu_seg.errors import TeacherError
-from lsu_seg.teachers import SegmentorTeacher, Views, sliding
+from lsu_seg.teachers import SegmentorTeacher, Views, computing, sliding
 from lsu_seg.teachers.computing import Computing, ComputingNetwork
 
 CPU = torch.device("cpu")
@@ -70,6 +70,28 @@ def test_predictions_are_float32_too(unet: Any) -> None:
 def test_float32_on_a_cpu_leaves_a_network_as_it_is(unet: Any) -> None:
     with ComputingNetwork(unet, Computing(), CPU):
         assert "forward" not in vars(unet.backbone)
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_where_no_precision_is_named_the_device_has_one(
+    there: bool, unet: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The answer of a GPU, on a CPU, which can compute in bfloat16 too; and a network that cannot be changed."""
+    monkeypatch.setattr(computing, "precision_here", lambda device: "bf16" if there else "fp32")
+    with ComputingNetwork(unet, Computing(None), CPU) as network:
+        assert network.settings == Computing("bf16" if there else "fp32")
+        assert (values(evidence(unet, network)).unique().numel() < 10_000) is there
+    said = "the network computes in bf16, the default on this GPU; in float32 with `--precision fp32`"
+    assert (said in capsys.readouterr().err) is there
+    assert ComputingNetwork(Other(), Computing(None), CPU).settings == Computing("fp32")
+
+
+def test_an_operation_without_the_precision_is_named(unet: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As of another library's kernels; torch has such, too."""
+    monkeypatch.setattr(unet.backbone, "forward", lambda x: torch.pdist(x[0, 0].bfloat16()))
+    said = r"cannot compute in bf16 \(.*not implemented for 'BFloat16'\): choose another precision, `--precision fp32`"
+    with pytest.raises(TeacherError, match=said), ComputingNetwork(unet, Computing("bf16"), CPU) as network:
+        evidence(unet, network)
 
 
 def _dynamo(monkeypatch: pytest.MonkeyPatch, backend: Any) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from lsu_seg.errors import ConfigError
 from lsu_seg.evaluation.run import measure
 from lsu_seg.losses.mmseg import SetNLLLoss
 from lsu_seg.openmmlab.recompute import recompute_in_backward
+from lsu_seg.training import precision
 from lsu_seg.training.run import train
 
 AMP = {"optim_wrapper.type": "AmpOptimWrapper", "optim_wrapper.dtype": "bfloat16"}
@@ -49,6 +51,55 @@ def test_mixed_precision_needs_a_gpu(tmp_path: Path) -> None:
         pytest.skip("there is a GPU")
     with pytest.raises(ConfigError, match=r"`optim_wrapper` cannot be used as it is: .*only available training on gpu"):
         trained(tmp_path, **AMP)
+    for named, least in (("bf16", "8.0"), ("tf32", "8.0"), ("fp16", "7.0")):
+        said = rf"in {named}, which needs a GPU of .* {least} or newer, and runs on the CPU"
+        with pytest.raises(ConfigError, match=said):
+            trained(tmp_path / "more", train_precision=named)
+    with pytest.raises(ConfigError, match=r"`train_precision` is 'bf61'; expected one of .*; did you mean `bf16`"):
+        trained(tmp_path / "more", train_precision="bf61")
+    with pytest.raises(ConfigError, match=r"'AmpOptimWrapper', which says itself how the network computes"):
+        trained(tmp_path / "more", train_precision="bf16", **AMP)
+    assert not (tmp_path / "more/work").exists()
+
+
+@pytest.fixture
+def as_on_a_gpu(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
+    """What a GPU answers, on a CPU, where torch's autocast computes in bfloat16 as well."""
+    monkeypatch.setattr(amp_optimizer_wrapper, "is_cuda_available", lambda: True)
+    monkeypatch.setattr(precision, "_check_device", lambda *_: None)
+    monkeypatch.setattr(precision, "precision_here", lambda device: "bf16")
+    return monkeypatch
+
+
+def test_a_training_on_a_gpu_is_in_16_bits_and_goes_on_as_it_was_begun(
+    plain: dict[str, torch.Tensor],
+    tmp_path: Path,
+    as_on_a_gpu: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    cfg = student_config(tmp_path, iterations=3)
+    first = torch.load(train(cfg, quiet=True), weights_only=False)
+    assert "the training computes in bf16, the default on this GPU; in float32 with" in capsys.readouterr().err
+    assert "loss_scaler" in first["optimizer"] and "bfloat16" in first["meta"]["cfg"]
+    distance = max(float((w - plain[k]).abs().max()) for k, w in first["state_dict"].items() if w.is_floating_point())
+    assert 0 < distance < 0.02
+    assert json.loads((tmp_path / "work/precision.json").read_text()) == {"precision": "bf16"}
+    as_on_a_gpu.setattr(precision, "precision_here", lambda device: "fp32")
+    cfg.train_cfg.max_iters = 4
+    second = torch.load(train(cfg, quiet=True, resume=True), weights_only=False)
+    assert "the training computes in bf16, as it was begun" in capsys.readouterr().err
+    assert "loss_scaler" in second["optimizer"]
+    cfg.train_precision, cfg.train_cfg.max_iters = "fp32", 5
+    third = torch.load(train(cfg, quiet=True, resume=True), weights_only=False)
+    assert "loss_scaler" not in third["optimizer"] and third["meta"]["iter"] == 5
+    assert json.loads((tmp_path / "work/precision.json").read_text()) == {"precision": "fp32"}
+
+
+@pytest.mark.usefixtures("as_on_a_gpu")
+def test_what_cannot_be_trained_in_16_bits_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(SetNLLLoss, "forward", lambda *_, **__: torch.pdist(torch.eye(2, dtype=torch.bfloat16)))
+    with pytest.raises(ConfigError, match=r"cannot be trained in bf16 \(.*'BFloat16'\): .*`train_precision = 'fp32'`"):
+        trained(tmp_path)
 
 
 def test_the_loss_of_sets_is_float32_in_mixed_precision(
