@@ -14,6 +14,7 @@ Linux, two cores, and for `lsu_seg` some GB of memory.
 from __future__ import annotations
 
 import argparse
+import fcntl
 import gc
 import json
 import os
@@ -74,6 +75,11 @@ class Run:
         self.program, self.work, self.seed = program, work, seed
         self.seen: set[tuple[str, str]] = set()
         work.mkdir(parents=True, exist_ok=True)
+        self._lock = (work / "lock").open("w")
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise SystemExit(f"error: another run works in {work}; give another folder") from None
         _import(program)
         self.main, self.lines = calls.commands(program)
         self.base = work / "world"
