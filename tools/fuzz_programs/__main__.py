@@ -127,7 +127,7 @@ class Run:
             folder.with_name(f"{folder.name}.{log}").unlink(missing_ok=True)
         call = calls.draw(self.main, self.lines, folder, self.base, rng)
         odd = call.env or call.streams != ("null", "file", "file")  # which an interpreter meets as it starts
-        anew = rng.random() < ANEW[self.program] * (5 if odd else 0.5)
+        anew = rng.random() < ANEW[self.program] * (5 if odd else 0.5) and not call.endless  # may be interrupted early
         before = world.tree(folder)
         return process.Process(self.program, call, folder, anew, LIMIT[self.program]), before
 

@@ -39,6 +39,7 @@ class Process:
         self.call, self.folder, self.limit = call, folder, limit
         self._logs = [folder.with_name(f"{folder.name}.{name}") for name in ("out", "err")]
         self._start = time.monotonic()
+        self._at_work = (0.0, self._start)
         self._interrupted = False
         sys.stdout.flush()
         self.pid = os.fork()
@@ -58,7 +59,7 @@ class Process:
             self._interrupted = True
             os.killpg(self.pid, signal.SIGINT)
             return None
-        elif seconds < self.limit or (_cpu(self.pid) < self.limit / 3 and seconds < 2 * self.limit):  # a busy machine
+        elif not self._hangs():
             return None
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self.pid, signal.SIGKILL)  # what it may have left, too
@@ -66,6 +67,13 @@ class Process:
             os.waitpid(self.pid, 0)
         out, err = (log.read_bytes() if log.exists() else b"" for log in self._logs)
         return Ended(code, out, err, seconds)
+
+    def _hangs(self) -> bool:
+        """Whether it has computed for too long, or has not for as long: what waits for a busy machine does neither."""
+        used, now = _cpu(self.pid), time.monotonic()
+        if used >= self._at_work[0] + 0.1:
+            self._at_work = (used, now)
+        return used > self.limit or now - self._at_work[1] > self.limit
 
     def _become(self, program: str, anew: bool) -> None:
         os.setpgrp()  # not a session of its own, whose priority would be another
