@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import atexit
 import multiprocessing
 import os
+import signal
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import Any, TypeVar
 
 from lsu_seg.runtime.processes import ProcessError, can_fork, cores
@@ -60,13 +63,38 @@ def side_by_side(
 
 
 def _results(loader: Any) -> Iterator[tuple[bool, Any]]:
+    # Ctrl-C reaches all processes of a terminal, and only this one decides; while it forks, Python would lose it.
+    blocked = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
-        yield from loader
+        workers: Any = iter(loader)
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
+    # The traceback of an error may keep this generator until Python ends. There torch waits for each process, which has
+    # not been told to end, five seconds; what is registered last comes first.
+    end = partial(_end, workers)
+    atexit.register(end)
+    try:
+        yield from workers
     except RuntimeError as error:  # errors of the function are results
         raise ProcessError(
             "one of several processes that share the work ended without a result, as when memory runs out and Linux"
             " ends it; to use one process, start the command with `taskset -c 0`"
         ) from error
+    finally:
+        atexit.unregister(end)
+        end()
+
+
+def _end(workers: Any) -> None:
+    """End the processes of work whose results nobody takes, at once: one may be compiling, or importing what does."""
+    from torch.utils.data._utils import signal_handling
+
+    if workers._worker_pids_set:  # torch would raise an error about a process that ended before it was set up
+        signal_handling._remove_worker_pids(id(workers))  # type: ignore[attr-defined]
+        workers._worker_pids_set = False
+    for process in workers._workers:
+        process.terminate()
+    workers._shutdown_workers()
 
 
 class _Mapped:

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 
+from helpers.forkserver import Server
 from helpers.tiny import write_park, write_tax
 from lsu_seg.data.datasets import TaxDataset
 from lsu_seg.label_files import LabelFileError
@@ -54,6 +55,30 @@ def ends(number: int) -> int:
 def test_a_process_that_ends_is_an_error_that_says_so() -> None:
     with pytest.raises(ProcessError, match="ended without a result"):
         list(side_by_side(ends, [1, 2], processes=2))
+
+
+INTERRUPTED = """
+import multiprocessing, os, signal, time
+import torch
+from lsu_seg.runtime.side_by_side import side_by_side
+
+torch.utils.data._utils.MP_STATUS_CHECK_INTERVAL = 3600  # so long does torch wait for a process that does not end
+results = side_by_side(abs, range(1000), processes=2)
+first = next(results)
+for process in multiprocessing.active_children():
+    os.kill(process.pid, signal.SIGINT)
+assert [first, *results] == list(range(1000))
+assert not multiprocessing.active_children()
+results = side_by_side(lambda n: time.sleep(3600 * n), [0] * 9 + [1] * 9, processes=2)  # a process may be busy
+next(results)
+print("done", flush=True)
+"""
+
+
+def test_the_processes_of_work_that_is_interrupted_end_with_it(libraries: Server, tmp_path: Path) -> None:
+    """Where it was stopped between two results, the generator lives on in the traceback."""
+    command = libraries.start(tmp_path / "log", code=INTERRUPTED)
+    assert (command.wait(), command.said) == (0, "done\n")
 
 
 class Nested(torch.utils.data.Dataset[int]):
