@@ -294,7 +294,13 @@ def _construct(cls: Any, config: Any) -> Any:
 
 
 def _describe(net: Any, files: tuple[Path, ...], preprocessor: Any) -> HFModel:
-    names = [str(net.config.id2label[i]) for i in range(net.config.num_labels)]
+    labels: Any = net.config.id2label
+    if not isinstance(labels, dict) or set(labels) != set(range(len(labels))):
+        where = f"{files[0].parent}: the config's" if files else "the model's"
+        raise TeacherError(
+            f"{where} `id2label` is {str(labels)[:80]}; expected a name for each of its channels, counted from 0"
+        )
+    names = [str(labels[i]) for i in range(len(labels))]
     queries = type(net).__name__ in QUERY_MODELS
     if hasattr(net, "criterion"):  # a folder keeps the no-object weight its model was trained with
         net.criterion.empty_weight[-1] = net.config.no_object_weight

@@ -81,7 +81,11 @@ def models_in(model: Any) -> list[tuple[Any, str | None]]:
         return [(model, None)]
     teachers = model.get("teachers")
     several = teachers if isinstance(teachers, (list, tuple)) else ()
-    return [(t["model"], t.get("checkpoint")) for t in several if isinstance(t, Mapping) and "model" in t]
+    return [
+        (t["model"], t.get("checkpoint"))
+        for t in several
+        if isinstance(t, Mapping) and isinstance(t.get("model"), Mapping)
+    ]
 
 
 def weights_in(model: Mapping[str, Any]) -> str | None:
@@ -90,7 +94,7 @@ def weights_in(model: Mapping[str, Any]) -> str | None:
     >>> weights_in({"type": "HFSegmentor", "hf": {"pretrained": "weights/segformer"}})
     'weights/segformer'
     """
-    own = (model.get("hf") or {}).get("pretrained")
+    own = hf.get("pretrained") if isinstance(hf := model.get("hf"), Mapping) else None
     if is_type(model, "TorchSegmentor"):
         own = model.get("checkpoint") or model.get("factory")
     return None if own is None else str(own)

@@ -250,6 +250,8 @@ def check_checkpoint(cfg: Config, checkpoint: str | Path | None) -> None:
         if weights_in(cfg.model) is None:
             raise ConfigError("the config's model has random weights: give the CHECKPOINT of a trained one")
         return
+    if not isinstance(checkpoint, (str, Path)):
+        raise ConfigError(f"`checkpoint` is {checkpoint!r}; expected a file")
     if not Path(checkpoint).is_file():
         raise ConfigError(no_file("checkpoint", checkpoint))
     check_kind(Path(checkpoint))  # loading looks at all of it

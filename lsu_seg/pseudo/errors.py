@@ -81,9 +81,9 @@ def check_compared(precision: str | None) -> None:
 
 def check_output_settings(threshold: Any, soft: Any, calibration: Any = None) -> None:
     """Refuse a `threshold`, a `soft` or a `calibration` that a `PseudoLabelLoop` does not take."""
-    if threshold is not None and not (isinstance(threshold, (int, float)) and 0 <= threshold <= 1):
+    if threshold is not None and not (_is_number(threshold) and 0 <= threshold <= 1):
         raise OutputError(f"threshold is {threshold!r}; expected 0..1, or None")
-    if not isinstance(soft, int) or soft < 0:
+    if not isinstance(soft, int) or isinstance(soft, bool) or soft < 0:
         raise OutputError(f"soft is {soft!r}; expected how many classes of each pixel to keep, or 0")
     if (
         calibration is not None
@@ -91,3 +91,17 @@ def check_output_settings(threshold: Any, soft: Any, calibration: Any = None) ->
         and not (calibration and isinstance(calibration, (str, Path)))
     ):
         raise OutputError(f"calibration is {calibration!r}; expected the file of `lsu-seg calibrate`, False or None")
+
+
+def check_forms(title: Any, confidence: Any, corrections: Any) -> None:
+    """Refuse what a `PseudoLabelLoop` would stumble over after the first image, or take for true."""
+    if not isinstance(title, str):
+        raise OutputError(f"title is {title!r}; expected a text")
+    if not isinstance(confidence, bool):
+        raise OutputError(f"confidence is {confidence!r}; expected True or False")
+    if corrections is not None and not isinstance(corrections, (str, Path)):
+        raise OutputError(f"corrections is {corrections!r}; expected a folder, or None")
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)

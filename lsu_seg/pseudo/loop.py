@@ -34,7 +34,7 @@ from lsu_seg.openmmlab.stated_classes import stated_classes
 from lsu_seg.pseudo.asked import asked, device_of
 from lsu_seg.pseudo.collect import Collector
 from lsu_seg.pseudo.corrections import Corrections, corrections_of, inside
-from lsu_seg.pseudo.errors import OutputError, check_output_settings
+from lsu_seg.pseudo.errors import OutputError, check_forms, check_output_settings
 from lsu_seg.pseudo.image import LabelledImage, labelled_images
 from lsu_seg.pseudo.inputs import Inputs, Noting, dataset_sha256, modules_sha256
 from lsu_seg.pseudo.lock import check_free
@@ -114,6 +114,7 @@ class PseudoLabelLoop(BaseLoop):
         if self.dataloader.dataset.pseudo:
             raise OutputError("a PseudoLabelLoop reads the dataset's own labels: take `labels=` out of its config")
         check_output_settings(threshold, soft, calibration)
+        check_forms(title, confidence, corrections)
         self.dataloader.dataset.pipeline = Noting(self.dataloader.dataset.pipeline)
         self.out_dir, self.raw_dir, self.title = out_dir, raw_dir, title
         self.corrections_dir = Path(corrections) if corrections else corrections_of(out_dir)

@@ -81,7 +81,7 @@ class Views:
             raise TeacherError(f"window is {window}; expected {_EXPECTED['window']}")
         if not 0 <= overlap <= 0.9:
             raise TeacherError(f"overlap is {overlap}; expected {_EXPECTED['overlap']}")
-        if memory is not None and not memory > 0:
+        if memory is not None and not 0 < memory <= 2.0**40:  # GiB; infinite bytes are no number of them
             raise TeacherError(f"memory is {memory}; expected {_EXPECTED['memory']}")
         values = scales, flips, window, overlap, memory
         for name, value in zip(("scales", "flips", "window", "overlap", "memory"), values, strict=True):

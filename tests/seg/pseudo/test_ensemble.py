@@ -225,6 +225,12 @@ def test_mistakes_end_in_a_line_that_names_the_teacher(
         assert not (tmp_path / "out").exists()
     result = label(park, tmp_path, listed(tmp_path / "two.yaml", a, b), "--checkpoint", a["checkpoint"])
     assert "each teacher has its own `checkpoint`" in result.output
+    for change, message in (
+        ("model.teachers.0.model=3", "`model.teachers.0` has no `model = dict(type=…, …)`"),
+        ("model.teachers.0.checkpoint=3", "`model.teachers.0`: `checkpoint` is 3; expected a file"),
+    ):
+        result = label(park, tmp_path, tmp_path / "two.yaml", "--set", change)
+        assert message in result.output, result.output
     text = (tmp_path / "two.yaml").read_text()
     (tmp_path / "base.yaml").write_text(f"_base_: wrong.yaml\n{text}")
     for wrong, message in (  # which its reader takes without a word

@@ -226,6 +226,10 @@ def test_another_number_of_classes_gets_a_new_head(tmp_path: Path) -> None:
             lambda p: alter(p / "config.json", decoder_hidden_size=8),
             "of the config's model [8]; its config.json is of another model: get the files again",
         ),
+        (
+            lambda p: alter(p / "config.json", id2label={str(i): name for i, name in enumerate(CLASSES, 1)}),
+            "`id2label` is {1: 'road', 2: 'grass', 3: 'tree', 4: 'sky', 5: 'car'}; expected a name for each of its ",
+        ),
         (lambda p: alter(p / "config.json", hidden_sizes="x"), "Field 'hidden_sizes' expected a "),
     ],
 )

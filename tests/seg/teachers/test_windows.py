@@ -287,6 +287,7 @@ def test_a_model_whose_values_lie_on_no_grid_cannot_be_put_together() -> None:
         (dict(keep_windows="no"), "keep_windows is 'no'; expected true or false"),
         (dict(overlap=1), r"expected 0\.\.0\.9"),
         (dict(memory=0), "expected GiB"),
+        (dict(memory=float("inf")), "memory is inf; expected GiB for the views' evidence, such as 2, or None"),
     ],
 )
 def test_settings_that_make_no_sense_are_refused(settings_: dict, text: str) -> None:
