@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import re
+import shlex
 import subprocess
 import tarfile
 import tempfile
@@ -107,7 +108,8 @@ def checkout(file: Path, revision: str, folder: Path) -> tuple[Path, Path]:
         archive = _git(root, "archive", "--format=tar", sha, "--", ":(glob)**/*.tax", f":(literal){inside.as_posix()}")
     except GitError as e:
         if re.search("exists on disk, but not in|does not exist in", e.said):
-            raise RevisionError(f"`{inside.as_posix()}` is not in revision `{revision}`") from None
+            hint = _moved_from(root, sha, revision, inside.as_posix())
+            raise RevisionError(f"`{inside.as_posix()}` is not in revision `{revision}`{hint}") from None
         raise RevisionError(f"git cannot read `{inside.as_posix()}` at revision `{revision}`: {e.said}") from None
     with tarfile.open(fileobj=io.BytesIO(archive)) as tar:
         for member in tar:  # `filter="data"` came with Python 3.11.4; links are left out, as with it
@@ -122,6 +124,17 @@ def checkout(file: Path, revision: str, folder: Path) -> tuple[Path, Path]:
             " archives (`export-ignore`); give the old file itself"
         )
     return root, folder / inside
+
+
+def _moved_from(root: Path, sha: str, revision: str, inside: str) -> str:
+    """What to do if git finds that a file had another name in a revision; empty if it does not."""
+    fields = _git(root, "diff", "--name-status", "-z", "-M", "--diff-filter=R", sha, "--").split(b"\0")
+    for old, new in zip(fields[1::3], fields[2::3], strict=False):
+        if new == os.fsencode(inside):
+            was = os.fsdecode(old)
+            show = shlex.join(["git", "show", f"{revision}:{was}"])
+            return f", where it was `{was}`: write `{show} > old.tax`, and compare with `--against old.tax`"
+    return ""
 
 
 def moved(roots: Iterable[Path], root: Path, folder: Path) -> list[Path]:

@@ -40,10 +40,13 @@ def read_header(text: str) -> str | None:
     keyword = _keyword(found[1]) if found else None
     if not found or keyword is None:
         return None
-    rest = re.sub(r"[\])}{;,\s]+$", "", re.sub(r"\s#\s.*", "", found[2]))
+    rest = re.sub(r"[\])}{;:,\s]+$", "", re.sub(r"\s#\s.*", "", found[2]))
     if keyword == "tax":
         return f"tax {EDITION}" if re.fullmatch(r"[vV]?\d[\d.]*", rest) else None
     first, arrow, second = _halves(rest)
+    listed = re.split(r"\s*(?:[,;&+]|\band\b)\s*", second)
+    if len(listed) > 1 and all(_TAXON.fullmatch(t) for t in listed):  # a header has one source: the others have maps
+        second = listed[0]
     taxon, target = _taxon(first), _taxon(second) if second else None
     if not taxon or (arrow and not target):
         return None
@@ -76,7 +79,7 @@ def _halves(rest: str) -> tuple[str, str, str]:
 
 def _taxon(text: str) -> str | None:
     """`NAME v1`. A name of several words, and a version that is missing, are amended."""
-    text = text.strip("()[]{}\"' \t")
+    text = re.sub(r"^[\w.~-]*/(?:[\w.-]+/)*(?=\w)|\.tax(?=\s|$)", "", text.strip("()[]{}\"' \t"))  # of a file
     found = _TAXON.fullmatch(text) or re.fullmatch(
         r"(?P<name>[^\W\d][^\"#<>=]*?)(?:\s+[vV]?(?P<version>\d+(?:\.\d+)*))?", text
     )

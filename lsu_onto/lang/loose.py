@@ -101,6 +101,7 @@ def _setting(text: str, note: str) -> Reading | None:
 
 def _row(text: str, note: str, alone: bool) -> Reading | None:
     """A row: a class, then relations."""
+    text = re.sub(r"^\s*[-*•]\s+(?=[\w\"'])", "", text)
     called = re.fullmatch(r"\s*(\w+:)?(\w+)\s*\((.*)\)\s*[.,;]?\s*", text)
     if called and is_relation([Token("word", called[2]), Token("word", "x")], 0):  # `SubClassOf(road asphalt)`
         first, *others = list(tokens(called[3])) or [Token("mark", "")]

@@ -244,7 +244,7 @@ def _ids(text: str, at: int, before: str, rest: str) -> Guess | None:
 
 
 def _decision(text: str, at: int, before: str, rest: str, token: str) -> Guess | None:
-    if before.endswith("->"):
+    if before.endswith("->") and before.split(None, 1)[0] not in KEYWORDS:
         if not token or token == "#":
             return Guess("`->` decides nothing", len(before) - 2, len(before), "write `-> void` or `-> any`")
         if token.lower() in ("void", "any"):

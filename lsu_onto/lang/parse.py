@@ -38,6 +38,8 @@ def read(path: str) -> tuple[str, Diagnostic | None]:
         return "", Diagnostic("TAX001", f"cannot read `{path}`: {e.strerror}", here)
     if len(data) > _LIMIT:
         return "", Diagnostic("TAX001", f"`{path}` has more than {_LIMIT >> 20} MB", here, "is this a `.tax` file?")
+    if data.startswith(b"version https://git-lfs"):
+        return "", Diagnostic("TAX001", "this is a git-LFS pointer, not the file", here, "run `git lfs pull`")
     try:
         text = data.decode("utf-8")
         at = data.find(b"\0")  # no text has it; UTF-16 has little else

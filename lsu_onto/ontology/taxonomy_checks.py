@@ -88,12 +88,14 @@ def channels_not_contiguous(t: Taxonomy) -> Findings:
         return
     for expected, c in enumerate(t.classes):
         if c.ids != ((expected, expected),):
-            channel = "`-`" if not c.ids else f"{c.ids[0][0]}"
+            several = sum(high - low + 1 for low, high in c.ids) > 1
+            numbers = ",".join(f"{low}..{high}" if low < high else f"{low}" for low, high in c.ids)
+            channel = f"{'s' if several else ''} {numbers or '`-`'}"
             yield Diagnostic(
                 "TAX106",
-                f"`{c.name}` has channel {channel}, expected {expected}",
+                f"`{c.name}` has channel{channel}, expected {expected}",
                 c.span,
-                "the classes of a source are numbered 0 to K-1, in order",
+                "the classes of a source are numbered 0 to K-1, in order" + ("; each has one" if several else ""),
             )
             return
 

@@ -276,6 +276,9 @@ def test_a_file_that_is_new_and_a_folder_without_git(
     (repository / "new.tax").write_text(SOURCE)
     result = run(str(repository / "new.tax"), "--against", "git:HEAD")
     assert result.exit_code == 2 and "`new.tax` is not in revision `HEAD`" in result.stderr
+    git(repository, "mv", "sources/ground.tax", "earth.tax")
+    result = run(str(repository / "earth.tax"), "--against", "git:HEAD")
+    assert "where it was `sources/ground.tax`: write `git show HEAD:sources/ground.tax > old.tax`" in result.stderr
     (tmp_path / "loose.tax").write_text(SOURCE)
     result = run(str(tmp_path / "loose.tax"), "--against", "git:HEAD")
     assert result.exit_code == 2 and "not in a git repository" in result.stderr

@@ -150,10 +150,12 @@ def test_what_is_there_is_named_as_what_it_is(
 
 def test_what_no_screen_shows_is_spelt_out(tmp_path: Path) -> None:
     (tmp_path / "nul.tax").write_bytes(b"tax 1\nsource a v1\n0 ro\0ad\n")
+    (tmp_path / "lfs.tax").write_text("version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 12\n")
     (tmp_path / "bell.tax").write_bytes(b"tax 1\nsource a v1\n0 ro\x07ad\n")
     for form in ("full", "concise", "github"):
         found = CliRunner().invoke(main, ["validate", str(tmp_path), "--format", form]).output
         assert "not UTF-8 text: found byte 0x00" in found
+        assert found.count("lfs.tax") == 1 and "this is a git-LFS pointer, not the file" in found
         assert "\0" not in found and "\x07" not in found, form
         assert r"unexpected `\x07ad`" in found, found
     with pytest.raises(TaxonomyError, match="no file has a NUL in its name"):
