@@ -26,7 +26,6 @@ _KINDS = (
     (b"\x1f\x8b", "a gzip archive", "unpack it"),
     (b"\x89PNG", "a PNG image", _AGAIN),
     (b"\x89HDF", "an HDF5 file, as Keras writes it", "export its weights to PyTorch"),
-    (b"{", "a JSON text", "name the file of the weights, or, for a model of Hugging Face, its folder as the teacher"),
     (b"\x93NUMPY", "a NumPy array", "save the weights with `torch.save`"),
 )
 _ARCHIVE = b"PK\x03\x04"

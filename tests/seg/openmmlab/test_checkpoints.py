@@ -28,7 +28,7 @@ from mmengine.optim import OptimWrapper  # noqa: E402
 from mmengine.runner import Runner, load_checkpoint  # noqa: E402
 from mmengine.runner.checkpoint import CheckpointLoader  # noqa: E402
 
-from lsu_seg.openmmlab.weights import check_file, check_finite, check_weights  # noqa: E402
+from lsu_seg.openmmlab.weights import check_file, check_finite, check_weights, refuse_other_kinds  # noqa: E402
 
 
 class Writes:
@@ -113,6 +113,7 @@ def test_safetensors_are_weights_whatever_the_length_of_their_header(tmp_path: P
         begins.add(file.read_bytes()[:1])
         assert compat.load_checkpoint(file).keys() == weights.keys()
     assert b"\x80" in begins
+    refuse_other_kinds(tmp_path / "model.safetensors.index.json", b'{"weight_map": {}}')  # a list of shards is none
     assert compat.load_checkpoint(file.rename(tmp_path / "model.bin")).keys() == weights.keys()
     (tmp_path / "cut.safetensors").write_bytes((tmp_path / "model.bin").read_bytes()[:-1])
     with pytest.raises(TeacherError, match=r"cut.safetensors` is damaged, or cut off: .*; get the file again"):
