@@ -7,6 +7,7 @@ import warnings
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
+from unicodedata import normalize
 
 from lsu_onto import Layout
 from lsu_seg.errors import UserError
@@ -275,19 +276,26 @@ def _pair(
             # A table of images holds every frame of a drive, and most frames are not annotated.
             alone = [f for f in files if f not in partners and (partner_kind == "image" or container(f) == f)]
             alone = [f for f in alone if str(f) not in both]
-            by_name = {o.stem.lower(): o for o in candidates} if alone else {}
+            by_name = {_folded(o.stem): o for o in candidates} if alone else {}
             out.alone += [f"{f} (no {partner_kind}{_reason(f, by_name)})" for f in alone]
 
 
 def _reason(file: Path, by_name: dict[str, Path]) -> str:
-    """The likely reason why a file has no partner."""
-    other = by_name.get(file.stem.lower())
+    """The likely reason why a file has no partner. by_name: the files that might be it, by their folded names."""
+    other = by_name.get(_folded(file.stem))
     if other is not None and other.stem != file.stem:
+        if normalize("NFC", other.stem) == normalize("NFC", file.stem):
+            return f"; {other.name} looks the same and has other bytes (Unicode NFC and NFD); rename one of the two"
         return f"; {other.name} differs in case"
     inner = PurePosixPath(file.stem)
     if inner.suffix.lower() in (".png", ".jpg", ".jpeg", ".tif", ".tiff"):
         return f"; it has two suffixes, {inner.suffix} and {file.suffix}"
     return ""
+
+
+def _folded(stem: str) -> str:
+    """A name without what people do not see, or take for the same."""
+    return normalize("NFC", stem).lower()
 
 
 def _pair_by_list(

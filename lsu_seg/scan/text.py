@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import shutil
 from dataclasses import asdict
 from typing import Any
@@ -17,6 +18,7 @@ from lsu_seg.scan.totals import Report
 ENVELOPE = 1
 _VALUES = 10
 _BAR = 24
+_CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 
 def as_json(report: Report) -> str:
@@ -30,7 +32,7 @@ def as_text(report: Report, colour: bool = False) -> str:
     out = io.StringIO()
     width = shutil.get_terminal_size().columns if colour else 120
     console = Console(file=out, force_terminal=colour, width=max(width, 80), highlight=False, soft_wrap=True)
-    console.print(Text(headline(report), "bold"))
+    console.print(_plain(headline(report), "bold"))
     for line in shares(report):
         console.print(Text(line))
     if report.read:
@@ -52,12 +54,17 @@ def as_text(report: Report, colour: bool = False) -> str:
         style = {"error": "bold red", "warning": "bold yellow"}.get(f.severity, "bold")
         console.print(Text(f"{f.severity}: {f.title} ({f.count})", style))
         for text in f.examples[: 3 if f.severity == "info" else None]:
-            console.print(Text(f"  {text}"))
+            console.print(_plain(f"  {text}"))
         if f.count > len(f.examples):
             console.print(Text(f"  … and {f.count - len(f.examples)} more"))
     console.print()
     console.print(Text(verdict(report), "bold"))
     return "\n".join(line.rstrip() for line in out.getvalue().splitlines()) + "\n"
+
+
+def _plain(text: str, style: str = "") -> Text:
+    """A text with names of files in it, whose control characters would be commands to a terminal."""
+    return Text(_CONTROLS.sub(lambda c: f"\\x{ord(c[0]):02x}", text), style)
 
 
 def headline(report: Report) -> str:
@@ -149,11 +156,11 @@ def _unlisted(report: Report) -> Table:
     for v in report.values[:_VALUES]:
         nearest = [Text(f"{v['nearest']} {v['class']}, distance {v['distance']}")] if near else []
         table.add_row(
-            Text(v["value"]),
+            _plain(v["value"]),
             str(v["pixels"]),
             str(v["files"]),
             *nearest,
-            Text(f"{v['file']} x={v['x']} y={v['y']}"),
+            _plain(f"{v['file']} x={v['x']} y={v['y']}"),
         )
     if len(report.values) > _VALUES:
         table.add_row(Text(f"… and {len(report.values) - _VALUES} more"))

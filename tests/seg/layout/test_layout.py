@@ -88,6 +88,14 @@ def test_without_partner(tmp_path: Path) -> None:
     assert "b.png" not in message
 
 
+def test_names_that_look_the_same_are_told(tmp_path: Path) -> None:
+    """As a Mac writes names, and everybody else."""
+    touch(tmp_path, "images/train/\u00e9.png", "labels/train/e\u0301.png", "images/train/b.png", "labels/train/b.png")
+    image, label = survey(tmp_path, FLAT, "train").alone
+    assert "\u00e9.png (no label; e\u0301.png looks the same and has other bytes (Unicode NFC and NFD)" in image
+    assert "(no image; \u00e9.png looks the same" in label
+
+
 def test_a_long_list_is_cut(tmp_path: Path) -> None:
     touch(tmp_path, *(f"images/train/{i}.png" for i in range(50)), "labels/train/0.png")
     with pytest.raises(DatasetError, match="49 files without their partner") as refusal:

@@ -441,9 +441,11 @@ def test_text_is_plain_and_the_page_stands_alone(tmp_path: Path) -> None:
     next((tmp_path / "work").iterdir()).write_bytes(b"[" * 100_000)  # what was read is damaged: it is read again
     assert "no problems" in command(tmp_path, tax).output
     label = tmp_path / "data/labels/train/a.png"  # a name that is no text
-    label.rename(os.fsdecode(os.fsencode(label.parent) + b"/\xff.png"))
-    assert command(tmp_path, tax, "--html", str(page)).exit_code == 1
-    assert r"\udcff.png" in page.read_text()
+    label.rename(os.fsdecode(os.fsencode(label.parent) + b"/\xff\x1b[31m.png"))
+    result = command(tmp_path, tax, "--html", str(page))
+    assert result.exit_code == 1
+    assert r"\x1b[31m.png (no image" in result.output and "\x1b" not in result.output
+    assert "\\udcff\x1b[31m.png" in page.read_text()
     assert command(tmp_path, "nobody").exit_code == 2
     assert command(tmp_path, tax, "--source", "nobody").exit_code == 2
 
