@@ -211,6 +211,14 @@ class Program(click.Group):
             end.show()
             sys.exit(end.exit_code)
 
+    def _main_shell_completion(self, *args: Any, **options: Any) -> None:
+        try:
+            super()._main_shell_completion(*args, **options)
+        except (KeyError, ValueError) as error:  # no shell has set what it is to complete
+            end = Ending("error: `…_complete` is for shells, which say what to complete; write `…_source`", 2)
+            end.show()
+            raise SystemExit(end.exit_code) from error
+
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(self.places)
 

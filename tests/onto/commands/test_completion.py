@@ -10,6 +10,7 @@ from pathlib import Path
 import click
 import pytest
 
+from lsu_onto.cli import main
 from lsu_onto.diagnostics import RULES
 
 ROOT = Path(__file__).parents[3]
@@ -65,3 +66,14 @@ def test_every_code_is_completed() -> None:
     (argument,) = explain.params
     found = argument.shell_complete(click.Context(explain), "")
     assert [item.value for item in found] == list(RULES)
+
+
+@pytest.mark.parametrize("words", [{}, {"COMP_WORDS": "lsu-onto sh", "COMP_CWORD": "last"}])
+def test_completion_that_no_shell_asks_for_is_refused(
+    words: dict[str, str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(SystemExit) as stopped:
+        for name, value in ({"_LSU_ONTO_COMPLETE": "bash_complete"} | words).items():
+            patch.setenv(name, value)
+        main([], prog_name="lsu-onto")
+    assert stopped.value.code == 2 and "for shells, which say what to complete" in capsys.readouterr().err
