@@ -26,6 +26,7 @@ from lsu_seg.data.datasets import TaxDataset
 from lsu_seg.decode import Decoder, QueryView, View, decoder
 from lsu_seg.decode.soft import top_k
 from lsu_seg.label_files.annotation import meaning_sha256
+from lsu_seg.models.ensemble import LOOKS
 from lsu_seg.models.weights import weights_path
 from lsu_seg.openmmlab.compat import load_checkpoint
 from lsu_seg.openmmlab.config import is_type
@@ -440,8 +441,9 @@ def _config_sha256(cfg: Config) -> str:
     def settings(value: Any) -> Any:
         if isinstance(value, dict):
             kept = {k: v for k, v in value.items() if k not in ("pretrained", "init_cfg", "checkpoint")}
-            if is_type(kept, "Ensemble"):  # the maps that are found there are in the manifest
+            if is_type(kept, "Ensemble"):  # what follows from paths and looks stands in the manifest by teacher
                 kept.pop("paths", None)
+                kept["teachers"] = [{k: v for k, v in one.items() if k not in LOOKS} for one in kept["teachers"]]
             if is_type(kept, "TorchSegmentor"):  # its code is hashed, wherever that lies
                 kept["factory"] = Path(str(kept.get("factory"))).name
             return {k: settings(v) for k, v in kept.items()}

@@ -398,7 +398,12 @@ def _differences(existing: dict[str, Any], expected: dict[str, Any]) -> list[str
     """
     existing = {key: value for key, value in _BEFORE.items() if key in expected} | existing
     pairs = [(key, existing.get(key), expected.get(key)) for key in sorted(existing.keys() | expected.keys())]
-    lines = [f"{k}: there {a}, now {b}" for k, a, b in pairs if a != b and k not in _FOLLOW]
+    lines = [
+        line
+        for k, a, b in pairs
+        if a != b and k not in _FOLLOW
+        for line in (_of_teachers(a, b) if k == "teachers" else [f"{k}: there {a}, now {b}"])
+    ]
     splits, others = (m.get("splits") or {} for m in (existing, expected))
     if not isinstance(splits, dict) or bool(splits) != bool(others):
         return [*lines, f"splits: there {splits}, now {others}"]
@@ -407,6 +412,20 @@ def _differences(existing: dict[str, Any], expected: dict[str, Any]) -> list[str
         for split in sorted(splits.keys() & others.keys())
         if splits[split] != others[split]
         for line in _changes(split, splits[split], others[split])
+    ]
+
+
+def _of_teachers(there: Any, now: Any) -> list[str]:
+    """The settings that differ, if the same teachers were asked; else the names of them."""
+    lists = [[one for one in e if isinstance(one, dict)] if isinstance(e, list) else [] for e in (there, now)]
+    names, others = ([str(one.get("name")) for one in entries] for entries in lists)
+    if names != others:
+        return [f"teachers: there {', '.join(names) or 'a single one'}, now {', '.join(others) or 'a single one'}"]
+    return [
+        f"teacher `{name}`: {key}: there {one.get(key)}, now {other.get(key)}"
+        for name, one, other in zip(names, *lists, strict=True)
+        for key in sorted(one.keys() | other.keys())
+        if one.get(key) != other.get(key)
     ]
 
 

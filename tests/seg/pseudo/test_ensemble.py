@@ -123,10 +123,17 @@ def test_several_teachers_of_several_kinds_and_sources(
     )
     assert again.exit_code == 0, again.output
     np.testing.assert_array_equal(labels(tmp_path), first)
+    said = [dict(a, scales=[0.5, 1], flip=False, calibration=False), dict(b, weight=2, flip=True)]  # the same, in words
+    same = label(park, tmp_path, listed(file, *said, dict(kinds, flip=False, through="kinds_labels")))
+    assert same.exit_code == 0, same.output
     other = label(park, tmp_path, listed(file, a, dict(b, weight=1), kinds))
     assert other.exit_code == 1
     assert "holds labels made with other settings" in other.output
-    assert "teachers: there [{" in other.output
+    assert "teacher `unet`: scales: there [0.5, 1.0], now [1.0]\n" in other.output
+    assert "teacher `own`: weight: there 2.0, now 1.0\n" in other.output
+    assert "teachers: there" not in other.output
+    fewer = label(park, tmp_path, listed(file, a, b))
+    assert "teachers: there unet, own, kinds, now unet, own\n" in fewer.output
 
     apart = label(park, tmp_path / "window", listed(file, dict(a, window=[32, 32]), b, kinds))
     assert apart.exit_code == 0, apart.output
