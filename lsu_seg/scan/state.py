@@ -11,6 +11,7 @@ import errno
 import hashlib
 import json
 import os
+import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,7 +22,7 @@ from lsu_seg.label_files import LabelReader, size_and_time
 from lsu_seg.layout.pairs import Pair
 from lsu_seg.scan.collect import Record
 
-FORMAT = 3
+FORMAT = 4
 
 
 def label_space(reader: LabelReader) -> str:
@@ -96,12 +97,20 @@ class State:
             return None
         self._file.seek(offset)
         record = _json(self._file.readline())
-        return record["record"] if record and record["stamp"] == _stamps(pair) else None
+        if not record or record["stamp"] != _stamps(pair) or record.get("sum") != _sum(record.get("record")):
+            return None  # changed since, or not as it was written: it is read again
+        kept: Record = record["record"]
+        return kept
 
     def add(self, pair: Pair, record: Record) -> None:
-        line = json.dumps({"key": pair.key, "stamp": _stamps(pair), "record": record}, separators=(",", ":"))
+        kept = {"key": pair.key, "stamp": _stamps(pair), "record": record, "sum": _sum(record)}
+        line = json.dumps(kept, separators=(",", ":"))
         self._file.write(line.encode("utf-8", "surrogateescape") + b"\n")
         self._file.flush()
+
+
+def _sum(record: Record) -> int:
+    return zlib.crc32(json.dumps(record).encode())
 
 
 def _stamps(pair: Pair) -> Sequence[Any]:

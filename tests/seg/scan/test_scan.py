@@ -440,6 +440,9 @@ def test_text_is_plain_and_the_page_stands_alone(tmp_path: Path) -> None:
     assert command(tmp_path, tax, "--html", str(tmp_path / "tax/park.tax/page.html")).exit_code == 2
     next((tmp_path / "work").iterdir()).write_bytes(b"[" * 100_000)  # what was read is damaged: it is read again
     assert "no problems" in command(tmp_path, tax).output
+    (state,) = (tmp_path / "work").iterdir()
+    state.write_text(state.read_text().replace('"rows":', '"row":'))  # a record that somebody has edited
+    assert "no problems" in command(tmp_path, tax).output
     label = tmp_path / "data/labels/train/a.png"  # a name that is no text
     label.rename(os.fsdecode(os.fsencode(label.parent) + b"/\xff\x1b[31m.png"))
     result = command(tmp_path, tax, "--html", str(page))
