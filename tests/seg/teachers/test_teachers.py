@@ -182,8 +182,11 @@ def test_a_folder_brings_weights_names_and_normalisation(tmp_path: Path) -> None
     assert batch[0, :, 0, 0].tolist() == pytest.approx([2, 0, -2])
 
 
-def test_another_number_of_classes_gets_a_new_head(tmp_path: Path) -> None:
+def test_another_number_of_classes_gets_a_new_head_and_weights_may_be_in_shards(tmp_path: Path) -> None:
     path = folder(tmp_path / "segformer")
+    (path / "model.safetensors").unlink()
+    built(model(SEGFORMER)).net.save_pretrained(path, max_shard_size="30KB")
+    assert (path / "model.safetensors.index.json").is_file() and len(list(path.glob("*-of-*"))) > 1
     segmentor = built(dict(type="HFSegmentor", hf=dict(pretrained=str(path)), num_classes=7))
     assert segmentor(torch.randn(1, 3, 64, 64), mode="tensor").shape[1] == 7
     assert names_of(segmentor) == {}
