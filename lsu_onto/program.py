@@ -204,10 +204,17 @@ class Program(click.Group):
         logging.raiseExceptions = False  # of a log on a full disk: the command itself ends with a message
         try:
             return super().main(*args, **options)
-        except OSError as error:  # while the help is printed, which is before `invoke`
-            end = ending(error)
+        except (click.ClickException, click.exceptions.Exit, click.Abort):  # without click's standalone mode
+            raise
+        except Exception as error:
+            end = ending(error)  # while the help is printed, which is before `invoke`
             if end is None:
-                raise
+                from lsu_onto.faults import CODE, fault
+
+                said = fault(error, self.package.partition(".")[0].replace("_", "-"))
+                if said is None:
+                    raise
+                end = Ending(said, CODE)
             end.show()
             sys.exit(end.exit_code)
 

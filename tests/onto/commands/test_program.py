@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import importlib
+import re
 import shlex
 import subprocess
 import sys
+import tempfile
 import tomllib
 from importlib.metadata import packages_distributions
 from pathlib import Path
@@ -19,7 +21,7 @@ from packaging.requirements import Requirement
 
 import lsu_onto.cli
 import lsu_seg.cli
-from lsu_onto import UserError
+from lsu_onto import UserError, faults
 from lsu_onto.program import EXTRAS, Command, Program
 
 ROOT = Path(__file__).parents[3]
@@ -89,8 +91,27 @@ def test_what_is_the_users_or_the_machines_is_a_message(
         ConnectionResetError(104, "Connection reset by peer"),
     ],
 )
-def test_a_fault_of_ours_is_a_traceback(error: BaseException, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert ended(monkeypatch, error).exception is error
+def test_a_fault_of_ours_says_so_and_keeps_its_traceback(
+    error: BaseException, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    assert ended(monkeypatch, error).exception is error  # as all tests want it
+    monkeypatch.delenv("LSU_TRACEBACK")
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    assert ended(monkeypatch, error).exception is error  # this file is the user's
+    monkeypatch.setattr(faults, "_is_users", lambda _: False)
+    result = ended(monkeypatch, error)
+    assert (result.exit_code, result.stdout) == (70, "")
+    (file,) = tmp_path.iterdir()
+    assert "Traceback (most recent call last)" in file.read_text() and type(error).__name__ in file.read_text()
+    assert re.match(rf"error: {type(error).__name__}: .*ours|error: ConnectionResetError|error: Import", result.stderr)
+    assert "(lsu_onto/program.py:" in result.stderr and f"report it with {file}" in result.stderr
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "missing"))
+    assert ended(monkeypatch, error).exception is error  # nowhere to keep it
+
+
+def test_whose_code_a_file_is(tmp_path: Path) -> None:
+    assert faults._is_users(str(tmp_path / "net.py"))
+    assert not any(map(faults._is_users, ("<frozen runpy>", click.__file__, re.__file__, faults.__file__)))
 
 
 @pytest.mark.parametrize("error", [EOFError(), BrokenPipeError(32, "Broken pipe")])

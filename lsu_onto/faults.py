@@ -1,0 +1,75 @@
+"""What both programs say of an error that they do not expect: a fault of theirs, or of a library that they use."""
+
+from __future__ import annotations
+
+import os
+import platform
+import site
+import sys
+import sysconfig
+import tempfile
+import traceback
+from pathlib import Path
+
+VARIABLE = "LSU_TRACEBACK"
+"""Set, it shows such an error as Python does: for whoever looks for faults."""
+CODE = 70
+"""The exit code, `EX_SOFTWARE` of sysexits.h: 1 would be a finding of `validate`."""
+
+_OURS = ("lsu_onto", "lsu_seg")
+_SHOWN = 3
+
+
+def fault(error: BaseException, program: str) -> str | None:
+    """The message for such an error; None where the traceback is to be shown instead.
+
+    The message names the places in our code, so that a log says enough, and a new file has the traceback.
+
+    Args:
+        program: the name that it was called by.
+    """
+    frames = traceback.extract_tb(error.__traceback__)
+    if os.environ.get(VARIABLE) or any(_is_users(frame.filename) for frame in frames):
+        return None  # whoever wrote a part of the code needs to see how it was reached
+    try:
+        kept = _keep(error, program)
+    except OSError:  # no folder for temporary files, a full disk
+        return None
+    ours = [frame for frame in frames if _package(frame.filename)][-_SHOWN:]
+    way = ", from ".join(f"{_package(f.filename)}:{f.lineno}" for f in reversed(ours))
+    said = " ".join(str(error).split())
+    shown = f"{type(error).__name__}: {said}" if said else type(error).__name__
+    return (
+        f"error: {shown[:500]}{f' ({way})' if way else ''}\n"
+        f"  help: `{program}` does not expect this: it is a fault of the toolkit, or of a library that it uses. What it"
+        f" was to write may be missing. Please report it with {kept}, which has the traceback"
+    )
+
+
+def _keep(error: BaseException, program: str) -> str:
+    from lsu_onto import __version__
+
+    about = f"{program} {__version__}, Python {platform.python_version()}, {platform.platform()}"
+    typed = " ".join(sys.argv[1:])
+    text = f"{about}\n{program} {typed}\n\n{''.join(traceback.format_exception(error))}"
+    number, path = tempfile.mkstemp(prefix=f"{program}-", suffix=".txt")
+    with os.fdopen(number, "w", encoding="utf-8", errors="backslashreplace") as file:
+        file.write(text)
+    return path
+
+
+def _package(filename: str) -> str:
+    """Where a file lies in our packages, as `lsu_onto/program.py`; empty if it lies elsewhere."""
+    for package in _OURS:
+        root = Path(getattr(sys.modules.get(package), "__file__", None) or "nowhere/nothing").parent
+        if Path(filename).is_relative_to(root):
+            return f"{package}/{Path(filename).relative_to(root).as_posix()}"
+    return ""
+
+
+def _is_users(filename: str) -> bool:
+    """Whether a file belongs neither to us, nor to Python, nor to an installed package."""
+    if filename.startswith("<") or _package(filename):
+        return False
+    paths = (*sysconfig.get_paths().values(), site.getusersitepackages(), sys.prefix, sys.base_prefix)
+    return not any(Path(filename).is_relative_to(path) for path in paths)
