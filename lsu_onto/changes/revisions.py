@@ -10,7 +10,7 @@ import subprocess
 import tarfile
 import tempfile
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from lsu_onto.changes.chains import Maps, changed_chains
@@ -95,20 +95,16 @@ def checkout(file: Path, revision: str, folder: Path) -> tuple[Path, Path]:
     file = file.resolve()
     if not file.parent.is_dir():
         raise RevisionError(f"there is no folder `{file.parent}`")
+    repository = _repository_of(file)
+    sha = _commit(repository, revision)
+    inside = file.relative_to(repository.root)
     try:
-        root = Path(os.fsdecode(_git(file.parent, "rev-parse", "--show-toplevel").rstrip(b"\n"))).resolve()
-    except GitError as e:
-        if "not a git repository" in e.said:
-            raise RevisionError(f"`{file.name}` is not in a git repository") from None
-        raise RevisionError(f"git refuses the repository of `{file.name}`: {e.said}") from None
-    sha = _commit(root, revision)
-    inside = file.relative_to(root)
-    try:
-        _git(root, "cat-file", "-e", f"{sha}:{inside.as_posix()}")
-        archive = _git(root, "archive", "--format=tar", sha, "--", ":(glob)**/*.tax", f":(literal){inside.as_posix()}")
+        repository.git("cat-file", "-e", f"{sha}:{inside.as_posix()}")
+        patterns = ":(glob)**/*.tax", f":(literal){inside.as_posix()}"
+        archive = repository.git("archive", "--format=tar", sha, "--", *patterns)
     except GitError as e:
         if re.search("exists on disk, but not in|does not exist in", e.said):
-            hint = _moved_from(root, sha, revision, inside.as_posix())
+            hint = _moved_from(repository, sha, revision, inside.as_posix())
             raise RevisionError(f"`{inside.as_posix()}` is not in revision `{revision}`{hint}") from None
         raise RevisionError(f"git cannot read `{inside.as_posix()}` at revision `{revision}`: {e.said}") from None
     with tarfile.open(fileobj=io.BytesIO(archive)) as tar:
@@ -123,12 +119,12 @@ def checkout(file: Path, revision: str, folder: Path) -> tuple[Path, Path]:
             f"`{inside.as_posix()}` is no file in revision `{revision}`, or a `.gitattributes` there leaves it out of"
             " archives (`export-ignore`); give the old file itself"
         )
-    return root, folder / inside
+    return repository.root, folder / inside
 
 
-def _moved_from(root: Path, sha: str, revision: str, inside: str) -> str:
+def _moved_from(repository: Repository, sha: str, revision: str, inside: str) -> str:
     """What to do if git finds that a file had another name in a revision; empty if it does not."""
-    fields = _git(root, "diff", "--name-status", "-z", "-M", "--diff-filter=R", sha, "--").split(b"\0")
+    fields = repository.git("diff", "--name-status", "-z", "-M", "--diff-filter=R", sha, "--").split(b"\0")
     for old, new in zip(fields[1::3], fields[2::3], strict=False):
         if new == os.fsencode(inside):
             was = os.fsdecode(old)
@@ -143,20 +139,20 @@ def moved(roots: Iterable[Path], root: Path, folder: Path) -> list[Path]:
     return [p for p in (folder / r.relative_to(root) for r in inside) if p.is_dir()]
 
 
-def _commit(root: Path, revision: str) -> str:
+def _commit(repository: Repository, revision: str) -> str:
     """The hash of a revision's commit."""
     try:
-        return _git(root, "rev-parse", "--verify", "--end-of-options", f"{revision}^{{commit}}").decode().strip()
+        return repository.git("rev-parse", "--verify", "--end-of-options", f"{revision}^{{commit}}").decode().strip()
     except GitError as e:
         message = f"there is no revision `{revision}`"
         if "Needed a single revision" not in e.said:
             message += f"; {e}"
-    if _git(root, "rev-parse", "--is-shallow-repository").decode().strip() == "true":
+    if repository.git("rev-parse", "--is-shallow-repository").decode().strip() == "true":
         raise RevisionError(
             f"{message}; this clone is shallow: fetch the history with `git fetch --unshallow`, or in CI"
             " (`actions/checkout`) with `fetch-depth: 0`"
         )
-    names = _git(root, "for-each-ref", "--format=%(refname:short)").decode(errors="replace").split()
+    names = repository.git("for-each-ref", "--format=%(refname:short)").decode(errors="replace").split()
     hint = suggest(revision, names) if revision else None
     raise RevisionError(f"{message}; {hint}" if hint else message)
 
@@ -169,12 +165,75 @@ class GitError(RevisionError):
         super().__init__(f"git says: {self.said}")
 
 
-def _git(folder: Path, *args: str) -> bytes:
-    env = {**os.environ, "LC_ALL": "C", "LANGUAGE": "C"}  # what it says is compared
+_PLACES = ("GIT_DIR", "GIT_WORK_TREE", "GIT_COMMON_DIR", "GIT_INDEX_FILE", "GIT_OBJECT_DIRECTORY")
+"""Variables that name a repository. git sets them for its hooks, where it takes the folder that it runs in, and not the
+one with the `.git`, for the root of the work tree."""
+
+_PATTERNS = ("GIT_LITERAL_PATHSPECS", "GIT_GLOB_PATHSPECS", "GIT_NOGLOB_PATHSPECS", "GIT_ICASE_PATHSPECS")
+"""Variables that change what our patterns mean."""
+
+
+@dataclass(frozen=True)
+class Repository:
+    """A work tree of git.
+
+    Args:
+        root: its uppermost folder; before that is known, any folder in it.
+        places: the variables that name it, where it cannot be found from the folder.
+    """
+
+    root: Path
+    places: dict[str, str] = field(default_factory=dict)
+
+    def git(self, *args: str) -> bytes:
+        env = {name: value for name, value in os.environ.items() if name not in (*_PLACES, *_PATTERNS)}
+        env |= {**self.places, "LC_ALL": "C", "LANGUAGE": "C"}  # what it says is compared
+        try:
+            done = subprocess.run(["git", "-C", str(self.root), *args], capture_output=True, check=False, env=env)
+        except FileNotFoundError:
+            raise RevisionError("the program `git` is not installed") from None
+        if done.returncode:
+            raise GitError(done.stderr)
+        return done.stdout
+
+    def whole(self) -> Repository:
+        """With its root.
+
+        Raises:
+            GitError: there is no repository, or git does not touch it.
+        """
+        root = Path(os.fsdecode(self.git("rev-parse", "--show-toplevel").rstrip(b"\n"))).resolve()
+        return Repository(root, self.places | {"GIT_WORK_TREE": str(root)} if self.places else {})
+
+
+def _repository_of(file: Path) -> Repository:
+    """The repository that a file lies in, whatever git's variables say; else the one that they name.
+
+    Raises:
+        RevisionError: there is none.
+    """
     try:
-        done = subprocess.run(["git", "-C", str(folder), *args], capture_output=True, check=False, env=env)
-    except FileNotFoundError:
-        raise RevisionError("the program `git` is not installed") from None
-    if done.returncode:
-        raise GitError(done.stderr)
-    return done.stdout
+        repository = Repository(file.parent).whole()
+    except GitError as e:
+        if "not a git repository" not in e.said:
+            raise RevisionError(f"git refuses the repository of `{file.name}`: {e.said}") from None
+        places = {name: str(Path(os.environ[name]).absolute()) for name in _PLACES if os.environ.get(name)}
+        if "GIT_DIR" not in places:
+            raise RevisionError(f"`{file.name}` is not in a git repository{_why_not(file, e.said)}") from None
+        try:
+            repository = Repository(Path.cwd(), places).whole()
+        except GitError as named:
+            why = f"nor is `GIT_DIR={os.environ['GIT_DIR']}` of use: {named.said}"
+            raise RevisionError(f"`{file.name}` is not in a git repository; {why}") from None
+    if not file.is_relative_to(repository.root):
+        why = "see `GIT_WORK_TREE`" if repository.places else "see `git config core.worktree`"
+        raise RevisionError(f"`{file.name}` is not in the work tree of its repository, `{repository.root}`; {why}")
+    return repository
+
+
+def _why_not(file: Path, said: str) -> str:
+    """Why git sees no repository where there seems to be one; empty if there is none."""
+    if "(or any" not in said:  # of the folders above
+        return f": git says: {said}"
+    found = next((folder / ".git" for folder in file.parents if os.path.lexists(folder / ".git")), None)
+    return f": there is `{found}`, but git takes it for none; is it damaged? see `git status`" if found else ""

@@ -300,3 +300,49 @@ def test_names_that_are_no_text(repository: Path, monkeypatch: pytest.MonkeyPatc
     monkeypatch.chdir(odd)
     assert run("sources/ground.tax", "--against", "git:HEAD").exit_code == 0
     assert "there is no revision `v`" in run("sources/ground.tax", "--against", "git:v").stderr
+
+
+def test_variables_of_git_do_not_hide_the_repository_of_a_file(
+    repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """git sets some for its hooks, and takes the folder that it runs in for the root of the work tree then."""
+    (repository / "ground.tax").write_text(SOURCE.replace("road", "street"))  # where `sources/ground.tax` is not
+    commit(repository)
+    monkeypatch.chdir(repository)
+    args = ("sources/ground.tax", "--against", "git:HEAD")
+    for name, value in (
+        ("GIT_DIR", ".git"),
+        ("GIT_DIR", str(repository / ".git")),
+        ("GIT_DIR", "/nothing"),
+        ("GIT_WORK_TREE", str(tmp_path)),
+        ("GIT_OBJECT_DIRECTORY", "/nothing"),
+        ("GIT_LITERAL_PATHSPECS", "1"),
+    ):
+        with monkeypatch.context() as patch:
+            patch.setenv(name, value)
+            result = run(*args)
+        assert (result.exit_code, result.stderr) == (0, ""), (name, value)
+    shutil.move(repository / ".git", tmp_path / "dot")  # as for files of a home folder
+    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path))
+    monkeypatch.setenv("GIT_DIR", "../dot")
+    assert (run(*args).exit_code, run(*args).stderr) == (0, "")
+    monkeypatch.setenv("GIT_WORK_TREE", "sources")
+    result = run("ground.tax", *args[1:])
+    assert result.exit_code == 2 and "is not in the work tree of its repository, `" in result.stderr
+    assert "see `GIT_WORK_TREE`" in result.stderr
+    monkeypatch.setenv("GIT_DIR", "/nothing")
+    assert "nor is `GIT_DIR=/nothing` of use: not a git repository" in run(*args).stderr
+
+
+def test_a_repository_that_git_takes_for_none(
+    repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path))
+    args = (str(repository / "sources" / "ground.tax"), "--against", "git:HEAD")
+    git(repository, "config", "core.worktree", str(tmp_path / "repo" / "data sets"))
+    assert "see `git config core.worktree`" in run(*args).stderr
+    (repository / ".git" / "HEAD").write_text("")
+    assert f"there is `{repository / '.git'}`, but git takes it for none" in run(*args).stderr
+    shutil.rmtree(repository / ".git")
+    (repository / ".git").write_text("gitdir: /nothing\n")
+    assert "not in a git repository: git says: not a git repository: /nothing" in run(*args).stderr
