@@ -147,6 +147,16 @@ def test_recomputed_activations_change_nothing(plain: dict[str, torch.Tensor], t
     assert all(torch.equal(weight, plain[key]) for key, weight in found.items())
 
 
+@pytest.mark.slow
+@pytest.mark.filterwarnings("default")  # of torch's own compiler, which looks at gradients of what has none
+def test_a_compiled_step_learns_the_same(plain: dict[str, torch.Tensor], tmp_path: Path) -> None:
+    """mmengine compiles the whole step, with our losses: minutes."""
+    found = trained(tmp_path, compile=True)["state_dict"]
+    assert found.keys() == plain.keys()
+    for key, weight in found.items():
+        torch.testing.assert_close(weight, plain[key], rtol=1e-3, atol=1e-4)
+
+
 @pytest.mark.parametrize("kind", [torch.nn.BatchNorm2d, torch.nn.SyncBatchNorm])
 @pytest.mark.parametrize("momentum", [0.1, None])
 def test_batch_norms_count_a_recomputed_batch_once(kind: type[torch.nn.BatchNorm2d], momentum: float | None) -> None:
