@@ -57,11 +57,14 @@ def load_config(
                 f"{path} cannot be read: there is no `{e.filename}`, because a `_base_` is relative to the folder of"
                 f" the config; write `{shipped}`"
             ) from e
-        if Path(path).suffix != ".py":
-            if isinstance(e, RecursionError):
-                raise ConfigError(f"{path} cannot be read: a part of it has itself as a part") from e
-            if isinstance(e, AttributeError) and str(e).endswith("object has no attribute 'get'"):
-                raise ConfigError(f"{path} cannot be read: it has no keys; expected lines of `KEY: VALUE`") from e
+        if isinstance(e, RecursionError):
+            what = "a `_base_` leads back to its own file, or a part" if Path(path).suffix == ".py" else "a part of it"
+            raise ConfigError(
+                f"{path} cannot be read: {what} has itself as a part, or parts in parts without end"
+            ) from e
+        without_keys = isinstance(e, AttributeError) and str(e).endswith("object has no attribute 'get'")
+        if without_keys and Path(path).suffix != ".py":
+            raise ConfigError(f"{path} cannot be read: it has no keys; expected lines of `KEY: VALUE`") from e
         said = str(e).partition(", the current sys.path is")[0]  # of `custom_imports`, mmengine prints all of it
         raise ConfigError(f"{path} cannot be read: {type(e).__name__}: {said}") from e
     if data_root is not None:

@@ -13,7 +13,6 @@ import errno
 import inspect
 import logging
 import re
-import sys
 import traceback
 from collections.abc import Iterator, Mapping
 from types import FrameType
@@ -22,37 +21,38 @@ from typing import Any
 from mmengine.config import Config
 from mmengine.logging import MMLogger
 from mmengine.registry import Registry
-from mmengine.visualization import BaseVisBackend
 
 from lsu_onto import interruption
 from lsu_seg.errors import ConfigError, TeacherError, UserError, did_you_mean
-from lsu_seg.openmmlab.keys import find, paths_of, read_keys
+from lsu_seg.openmmlab.frames import (
+    THROWN_BY,
+    frames_of,
+    hook_of,
+    inside,
+    is_made,
+    is_of_stack,
+    is_registry,
+    is_runner,
+    is_teacher,
+    module_of,
+    of_construction,
+    path_of,
+    place_of_hook,
+    starts_tracker,
+    stated_in,
+    types_in,
+)
+from lsu_seg.openmmlab.keys import paths_of, read_keys
+from lsu_seg.runtime.allocator import ran_out
 from lsu_seg.runtime.own_code import failure, raised_by_own
 
-PARTS = {
-    "setup_env": "env_cfg",
-    "set_randomness": "randomness",
-    "build_logger": "log_level",
-    "build_log_processor": "log_processor",
-    "build_visualizer": "visualizer",
-    "build_model": "model",
-    "register_default_hooks": "default_hooks",
-    "register_custom_hooks": "custom_hooks",
-    "build_optim_wrapper": "optim_wrapper",
-    "build_param_scheduler": "param_scheduler",
-    "scale_lr": "auto_scale_lr",
-    "build_train_loop": "train_cfg",
-    "build_val_loop": "val_cfg",
-    "build_test_loop": "test_cfg",
-    "load_or_resume": "load_from",
-    "_maybe_compile": "compile",
-    "_check_scheduler_cfg": "param_scheduler",
-}
-"""Method of mmengine's Runner → the key of what it builds."""
-
-_STACK = {"mmengine", "mmcv", "mmseg", "mmdet", "mmpretrain", "torch", "numpy", *sys.stdlib_module_names}
-_HOOK = re.compile(r" in <([\w.]+) object at 0x\w+>$")
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_DIED = re.compile(
+    r"DataLoader worker \(pid[^)]*(?:\(s\))?[^)]*\) (exited unexpectedly|is killed by signal: (\w[\w ]*))"
+)
+_LOST = re.compile(
+    r"gloo/transport|Connection (closed|reset) by peer|NCCL communicator was aborted|remote process exited"
+)
 _WORKER = re.compile(r"Caught \w+ in DataLoader worker process \d+\.\nOriginal ")
 
 
@@ -73,9 +73,11 @@ def named(cfg: Config, runner: Any = None) -> Iterator[None]:
             raise type(error)(_said_by_worker(error)) from error
         raise
     except OSError as error:
+        if gone := of_machine(error):
+            raise ConfigError(gone) from error
         if error.errno in _FULL and not error.filename:  # of mmengine's log, of its copies of the config
             raise OSError(error.errno, error.strerror, str(cfg.get("work_dir", ""))) from error
-        path = None if getattr(runner, "started", False) else _path(frames_of(error), cfg)
+        path = None if getattr(runner, "started", False) else path_of(frames_of(error), cfg)
         if path:
             said = f"{error.filename}: {error.strerror}" if error.filename and error.strerror else str(error)
             raise ConfigError(f"`{path}`: {_said_by_worker(error) if _WORKER.match(said) else said}") from error
@@ -86,11 +88,13 @@ def named(cfg: Config, runner: Any = None) -> Iterator[None]:
         if raised_by_own(error):  # of a network, which can run at any moment
             _write_down(error)
             raise TeacherError(f"the network's own code fails: {failure(error)}") from error
-        if getattr(runner, "started", False) or isinstance(error, Warning):  # where warnings are made errors
+        message = of_machine(error, runner)
+        if message is None and isinstance(error, Warning):  # where warnings are made errors
             raise
-        if _WORKER.match(str(error)) and "/lsu_seg/" in str(error):  # a transform's settings are a ConfigError by then
-            raise
-        message = explain(error, cfg, runner)
+        if message is None and getattr(runner, "started", False):
+            message = explain_later(error, cfg, runner)
+        elif message is None and not (_WORKER.match(str(error)) and "/lsu_seg/" in str(error)):
+            message = explain(error, cfg, runner)  # a transform's settings are a ConfigError by now
         if message is None:
             raise
         _write_down(error)
@@ -124,138 +128,83 @@ def _write_down(error: Exception) -> None:
 def explain(error: Exception, cfg: Config, runner: Any = None) -> str | None:
     """The message for a config's author; None where it is not the config that is to blame."""
     frames = frames_of(error)
-    building = next((f for f in reversed(frames) if f.f_code.co_name.startswith("build_") and _is_registry(f)), None)
-    if hook := _HOOK.search(str(error)):  # mmengine has thrown the traceback away
-        if not is_of_stack(hook[1]):
+    building = next((f for f in reversed(frames) if f.f_code.co_name.startswith("build_") and is_registry(f)), None)
+    if thrown := THROWN_BY.search(str(error)):  # mmengine has thrown the traceback away
+        if not is_of_stack(thrown[1]):
             return None
-        return _of_hook(error, cfg, hook[1].rpartition(".")[2])
-    path = _path(frames, cfg)
-    if _of_construction(frames) and (wrong := _unexpected(error, frames, building, cfg, path)):
+        return _of_hook(error, cfg, thrown[1].rpartition(".")[2])
+    path = path_of(frames, cfg)
+    if of_construction(frames) and (wrong := _unexpected(error, frames, building, cfg, path)):
         return wrong
     if isinstance(error, ImportError):
         ours = (error.name or "").startswith(("lsu_seg", "lsu_onto"))
         place = f"`{path}`" if path else "a part of the config"
         help_ = "" if "pip install" in str(error) else "; `lsu-onto doctor` lists what is missing"
         return None if ours else f"{place} needs what cannot be imported: {error}{help_}"
-    if not any(map(_starts_tracker, frames)) and not all(
-        is_of_stack(f.f_globals.get("__name__", "")) or _is_made(f) for f in _inside(frames)
+    if not any(map(starts_tracker, frames)) and not all(
+        is_of_stack(f.f_globals.get("__name__", "")) or is_made(f) for f in inside(frames)
     ):
         return None  # of ours, or of the user's own class: they need the traceback
     if group := re.match(r"(\w+)_dataloader, \1_cfg,? and (\w+) should be either", str(error)):
         return _of_group(cfg, group[1], group[2])
     if unknown := _unknown_type(cfg, path):
         return unknown
+    hook = hook_of(error, cfg)
     if building and frames[-1] is building and building.f_locals.get("obj_cls", building) is None:
         name, scope = building.f_locals.get("obj_type"), cfg.get("default_scope", "mmengine")
+        if path is None:  # what a hook makes of its own keys
+            names = {n for registry in _registries() for n in registry.module_dict}
+            return f"`{hook}` names `{name}`, and no class of that name is registered{did_you_mean(str(name), names)}"
         return f"`{path}.type` is `{name}`, which the scope `{scope}` does not have: write `default_scope = 'mmseg'`"
     said = said_by(error)
     if building and (missing := _no_type(error)):
         return f"`{path or 'a part of the config'}` has no `{missing}`: write which class it is"
     if path:
         return f"`{path}` cannot be used as it is: {said}"
-    where = _module(frames, getattr(runner, "model", None))
-    if any(_is_teacher(f) for f in frames):
+    where = module_of(frames, getattr(runner, "model", None))
+    if any(is_teacher(f) for f in frames):
         return f"the model fails{f' in its `{where}`' if where else ''}: {said}"
     what = "validation" if getattr(runner, "loop", "") == "val" else "step"
-    return f"the first {what} fails{f' in `{where}` of the model' if where else ''}: {said}"
+    return f"the first {what} fails{f' in `{where}` of the model' if where else ''}: {said}{hook and f' (in `{hook}`)'}"
 
 
-# --- where -----------------------------------------------------------------------------------------------------------
-
-
-def frames_of(error: BaseException) -> list[FrameType]:
-    out, trace = [], error.__traceback__
-    while trace:
-        out.append(trace.tb_frame)
-        trace = trace.tb_next
-    return out
-
-
-def _is_registry(frame: FrameType) -> bool:
-    return str(frame.f_globals.get("__name__", "")).startswith("mmengine.registry.")
-
-
-def _is_teacher(frame: FrameType) -> bool:
-    """Whether it is where `lsu_seg.teachers.forward` calls a model."""
-    return frame.f_globals.get("__name__") == "lsu_seg.teachers.forward" and frame.f_code.co_name == "views_of"
-
-
-def _starts_tracker(frame: FrameType) -> bool:
-    """Whether a backend of the visualizer starts another program's client: its own mistakes are the config's."""
-    return frame.f_code.co_name == "_init_env" and isinstance(frame.f_locals.get("self"), BaseVisBackend)
-
-
-def is_of_stack(module: str) -> bool:
-    return module.partition(".")[0] in _STACK
-
-
-def _inside(frames: list[FrameType]) -> list[FrameType]:
-    """The frames behind the last one that builds a part, runs a step, or asks a teacher."""
-    last = max(
-        (i + _is_teacher(f) for i, f in enumerate(frames) if _is_registry(f) or _is_runner(f) or _is_teacher(f)),
-        default=0,
-    )
-    return frames[last:]
-
-
-def _is_runner(frame: FrameType) -> bool:
-    return bool(frame.f_globals.get("__name__", "") == "mmengine.runner.runner")
-
-
-def _is_made(frame: FrameType) -> bool:
-    """Whether a frame is a constructor of ours that a registry calls with what the config says."""
-    return str(frame.f_globals.get("__name__", "")).startswith("lsu_seg.") and _is_constructor(frame)
-
-
-def _is_constructor(frame: FrameType) -> bool:
-    """Whether a frame is a constructor that a registry calls, or one that such a constructor inherits and calls."""
-    caller = frame.f_back
-    if frame.f_code.co_name != "__init__" or caller is None:
-        return False
-    inherits = "self" in frame.f_locals and caller.f_locals.get("self") is frame.f_locals["self"]
-    return _is_registry(caller) or (inherits and _is_constructor(caller))
-
-
-def _of_construction(frames: list[FrameType]) -> bool:
-    """Whether all that was called since a part was built, or a step was run, is the stack's, or makes that part.
-
-    A call that another function makes has a keyword too many through a mistake of that function, not of the config.
-    """
-    return all(is_of_stack(f.f_globals.get("__name__", "")) or _is_constructor(f) for f in _inside(frames))
-
-
-def _path(frames: list[FrameType], cfg: Config) -> str | None:
-    """Which part of the config was being built."""
-    known = {key: value for key, value in cfg.items() if key in read_keys()}
-    for frame in reversed(frames):
-        method = frame.f_code.co_name
-        if _is_registry(frame) and isinstance(part := frame.f_locals.get("cfg"), Mapping) and part:
-            if path := find(known, part):
-                return path
-        elif _is_runner(frame):
-            if method == "build_dataloader" and (path := find(known, frame.f_locals.get("dataloader"))):
-                return path
-            if method in PARTS:
-                return PARTS[method]
-        elif _starts_tracker(frame):
-            return PARTS["build_visualizer"]
-        elif (
-            frame.f_globals.get("__name__", "") == "mmengine.model.base_module"
-            and method == "init_weights"
-            and "self" in frame.f_locals
-        ):
-            module = frame.f_locals["self"]
-            if path := find(known, getattr(module, "init_cfg", None)):
-                return path
+def of_machine(error: Exception, runner: Any = None) -> str | None:
+    """Of what is nobody's mistake, at any moment: memory that is not there, a process that is there no more."""
+    trains = getattr(runner, "loop", "") == "train"
+    if ran_out(error):
+        said = _said_by_worker(error) if _WORKER.match(str(error)) else short(str(error))
+        less = "a smaller `batch_size`, smaller images or fewer `num_workers` need less"
+        more = ", and so do `--precision bf16` on a GPU and `activation_checkpointing = ['backbone']`" if trains else ""
+        return f"there is too little memory ({said or type(error).__name__}): {less}{more}"
+    fetches = any(f.f_globals.get("__name__", "").startswith("torch.multiprocessing") for f in frames_of(error))
+    if "received 0 items of ancdata" in str(error):
+        return "there are too many open files; this shell allows no more: see `ulimit -n`, or write fewer `num_workers`"
+    if fetches and isinstance(
+        error, (ConnectionError, FileNotFoundError, EOFError)
+    ):  # what a process that is no more was to hand over
+        return f"a process that loads images has ended ({type(error).__name__}); `num_workers = 0` shows where"
+    if isinstance(error, RuntimeError) and (died := _DIED.search(str(error))):
+        why = {
+            "Killed": "the system does so where memory runs out: write fewer `num_workers` or a smaller `batch_size`",
+            "Bus error": "/dev/shm is full: write fewer `num_workers`, or give a container more (`docker run --shm-size"
+            " 8g`)",
+        }.get(died[2] or "", "`num_workers = 0` shows where")
+        return f"a process that loads images {died[1]}; {why}"
+    if isinstance(error, RuntimeError) and _LOST.search(str(error)):
+        said = short(str(error))
+        return f"another process of this run has ended, or cannot be reached; its own message says why ({said})"
     return None
 
 
-def _module(frames: list[FrameType], model: Any) -> str:
-    """The part of the model that the innermost frames are in."""
-    if model is None:
-        return ""
-    names = {id(module): name for name, module in model.named_modules()}
-    return next((n for f in reversed(frames) if (n := names.get(id(f.f_locals.get("self")), ""))), "")
+def explain_later(error: Exception, cfg: Config, runner: Any) -> str | None:
+    """Of a loop on its way: what a part of the config does wrong that acts only now and then, or the machine does.
+
+    Whatever else a model raises after its first step is no mistake of the config, and needs its traceback.
+    """
+    when = f"iteration {runner.iter + 1}" if runner.loop == "train" else runner.loop
+    if hook := hook_of(error, cfg):
+        return f"`{hook}` cannot be used as it is: in {when}, {THROWN_BY.sub('', said_by(error))}"
+    return None
 
 
 # --- what ------------------------------------------------------------------------------------------------------------
@@ -281,7 +230,7 @@ def _unexpected(
         name = getattr(called, "__name__", qualname.removesuffix(".__init__"))
         hint = did_you_mean(key, parameters_of(called)) or _other_class(given, called)
         return f"nothing reads `{place}`: `{name}` does not take `{key}`{hint}"
-    direct = last is building or _is_runner(last)
+    direct = last is building or is_runner(last)
     if last is building and "missing" in str(error) and (unread := _unread(building, path)):
         return unread
     if direct and (match := re.search(r"([\w.]+)\(\) missing \d+ required [\w-]+ arguments?: (.+)$", str(error))):
@@ -352,7 +301,7 @@ def _unknown_type(cfg: Config, path: str | None) -> str | None:
             return None  # a part that mmengine has added
     registries = _registries()
     names = {n for registry in registries for n in registry.module_dict}
-    for place, name in _types(part, path or ""):
+    for place, name in types_in(part, path or ""):
         if name not in names and not any(_is_built_by(registry, name) for registry in registries):
             names = {n for registry in registries for n in registry.module_dict}  # the search has imported some
             return f"`{place}` is `{name}`, and no class of that name is registered{did_you_mean(name, names)}"
@@ -362,7 +311,7 @@ def _unknown_type(cfg: Config, path: str | None) -> str | None:
 def check_types(cfg: Config) -> None:
     """Refuse a class that no registry has, before anything is built."""
     for key in read_keys() & set(cfg):
-        for path, name in _stated(cfg[key], key):
+        for path, name in stated_in(cfg[key], key):
             if not isinstance(name, str) and not callable(name):
                 raise ConfigError(f"`{path}` is {name!r}; expected the name of a class")
         if unknown := _unknown_type(cfg, key):
@@ -375,23 +324,6 @@ def _is_built_by(registry: Registry, name: str) -> bool:
         return callable(registry.get(name))
     except Exception:  # whatever the import of such a name raises; an empty one is a RuntimeError
         return False
-
-
-def _types(part: Any, path: str) -> Iterator[tuple[str, str]]:
-    """The names of classes in a part of a config, with their paths."""
-    return ((place, name) for place, name in _stated(part, path) if isinstance(name, str))
-
-
-def _stated(part: Any, path: str) -> Iterator[tuple[str, Any]]:
-    """Whatever stands where a class is named."""
-    if isinstance(part, Mapping):
-        if part.get("type") is not None:
-            yield f"{path}.type", part["type"]
-        for key, value in part.items():
-            yield from _stated(value, f"{path}.{key}" if path else str(key))
-    elif isinstance(part, (list, tuple)):
-        for number, value in enumerate(part):
-            yield from _stated(value, f"{path}.{number}")
 
 
 def _registries() -> list[Registry]:
@@ -413,9 +345,8 @@ def _no_type(error: Exception) -> str | None:
 
 
 def _of_hook(error: Exception, cfg: Config, name: str) -> str:
-    said = short(_HOOK.sub("", str(error)))
-    places = {k: v for k, v in cfg.items() if k in ("custom_hooks", "default_hooks")}
-    path = next((p.removesuffix(".type") for p, n in _types(places, "") if n.rpartition(".")[2] == name), name)
+    said = short(THROWN_BY.sub("", str(error)))
+    path = place_of_hook(cfg, name)
     if match := re.search(r"unexpected keyword argument '(\w+)'", said):
         return f"nothing reads `{path}.{match[1]}`: {said}"
     return f"`{path}` cannot be used as it is: {type(error).__name__}: {said}"

@@ -34,6 +34,10 @@ def check_parts(cfg: Config) -> None:
         value = loop.get(key, 1)
         if not isinstance(value, (int, float)) or isinstance(value, bool) or value < 1 or value % 1:
             raise ConfigError(f"`train_cfg.{key}` is {value!r}; expected a whole number, 1 or more")
+    wrapper = cfg.get("optim_wrapper")
+    counts = wrapper.get("accumulative_counts", 1) if isinstance(wrapper, dict) else 1
+    if not _is_count(counts, 1):  # mmengine takes 2.5 for one step in five batches
+        raise ConfigError(f"`optim_wrapper.accumulative_counts` is {counts!r}; expected a whole number, 1 or more")
     for key in read_keys() & set(cfg):
         _check_ours(key, cfg[key])
     hooks = cfg.get("custom_hooks") or []

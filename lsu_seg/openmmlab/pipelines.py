@@ -8,7 +8,8 @@ from typing import Any
 from mmengine.dataset import Compose
 
 from lsu_seg.errors import ConfigError, UserError
-from lsu_seg.openmmlab.failures import frames_of, is_of_stack, said_by, short
+from lsu_seg.openmmlab.failures import said_by, short
+from lsu_seg.openmmlab.frames import frames_of, is_of_stack
 
 
 def run_pipeline(pipeline: Callable[[dict[str, Any]], Any], info: dict[str, Any], name: str) -> Any:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, ClassVar
 
 import numpy as np
 import pytest
+import torch
 from mmengine.config import Config
 from mmengine.hooks import Hook
 from mmengine.registry import HOOKS
@@ -19,7 +21,8 @@ from lsu_seg.data.transforms import LoadTaxAnnotations
 from lsu_seg.errors import ConfigError, UserError
 from lsu_seg.evaluation.run import measure
 from lsu_seg.label_files.errors import LabelFileError
-from lsu_seg.openmmlab.failures import PARTS
+from lsu_seg.openmmlab.failures import named
+from lsu_seg.openmmlab.frames import PARTS
 from lsu_seg.pseudo.run import pseudo_label
 from lsu_seg.training import checks
 from lsu_seg.training.run import train
@@ -130,6 +133,10 @@ def test_the_parts_of_mmengines_runner() -> None:
         ({"param_scheduler.0.powr": 1}, "`PolyLR` does not take `powr`; did you mean `power`?"),
         ({"env_cfg": {"mp_cfg": {"mp_start_metho": "fork"}}}, "did you mean `mp_start_method`?"),
         ({"custom_hooks": [dict(type="EMAHook", momentu=1)]}, "nothing reads `custom_hooks.0.momentu`"),
+        (
+            {"custom_hooks": [dict(type="EMAHook", ema_type="ExpMomentumEMAA")]},
+            "`custom_hooks.0` names `ExpMomentumEMAA`, and no class of that name is registered",
+        ),
         # keys that are missing
         ({"train_cfg.max_iters": None}, "`train_cfg` lacks `max_iters`, which `IterBasedTrainLoop` needs"),
         ({"model.backbone": None}, "`model` lacks `backbone`, which `EncoderDecoder` needs"),
@@ -158,6 +165,7 @@ def test_the_parts_of_mmengines_runner() -> None:
         ),
         ({f"{MEMBER}.pipeline": [dict(type="RandomFlip", prob=1.5)]}, "AssertionError: in `assert 0 <= prob <= 1`"),
         ({"train_dataloader.num_workers": 1.5}, "`train_dataloader.num_workers` is 1.5; expected a whole number, 0 or"),
+        ({"optim_wrapper.accumulative_counts": 2.5}, "`optim_wrapper.accumulative_counts` is 2.5; expected a whole"),
         ({"train_dataloader.batch_size": True}, "`train_dataloader.batch_size` is True; expected a whole number, 1 or"),
         ({"train_dataloader.sampler": True}, "`train_dataloader.sampler` is True; expected `dict(type=…, …)`"),
         ({"train_dataloader.sampler": []}, "`train_dataloader.sampler` is []; expected `dict(type=…, …)`"),
@@ -174,6 +182,10 @@ def test_the_parts_of_mmengines_runner() -> None:
             "`model.backbone.init_cfg`: there is no checkpoint `/no.pth`",
         ),
         # the first step
+        (
+            {"log_processor": dict(custom_cfg=[dict(data_src="loss", method_name="men", window_size=2)])},
+            "KeyError: 'men has not been registered in HistoryBuffer._statistics_methods' (in `log_processor`)",
+        ),
         (
             {"model.decode_head.in_channels": 5},
             "the first step fails in `decode_head.convs.0.conv` of the model: Runtime",
@@ -341,6 +353,32 @@ def test_the_first_step_is_refused_and_later_ones_are_not(world: Path, tmp_path:
 @pytest.mark.parametrize(
     ("options", "said"),
     [
+        (
+            {"custom_hooks": [dict(type="EMAHook", interval=0)]},  # mmengine makes a RuntimeError of what is raised
+            "`custom_hooks.0` cannot be used as it is: in iteration 2, RuntimeError: ZeroDivisionError",
+        ),
+        (
+            {"custom_hooks": [dict(type="EMAHook", interval="x")]},
+            "`custom_hooks.0` cannot be used as it is: in iteration 2, TypeError: unsupported operand type(s) for %",
+        ),
+        (
+            {"default_hooks.checkpoint.filename_tmpl": "{}{}.pth"},
+            "`default_hooks.checkpoint` cannot be used as it is: in iteration 2, IndexError: Replacement index 1",
+        ),
+    ],
+)
+def test_what_a_hook_does_wrong_later_is_refused_too(
+    world: Path, tmp_path: Path, options: dict[str, Any], said: str
+) -> None:
+    with pytest.raises(ConfigError, match=re.escape(said)) as refused:
+        train(changed(world, tmp_path, options), quiet=True)
+    assert " object at 0x" not in str(refused.value)
+    assert "Traceback (most recent call last)" in next(tmp_path.glob("*/*.log")).read_text()
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
         ({"model.test_cfg.mode": 1.5}, "`model.test_cfg.mode` is 1.5; expected 'whole' or 'slide'"),
         (
             {"model.data_preprocessor.test_cfg": 5},
@@ -427,3 +465,33 @@ def test_mmengines_concat_dataset_trains(world: Path, tmp_path: Path) -> None:
     cfg.train_dataloader.sampler = dict(type="CompoundSampler")
     with pytest.raises(UserError, match="the CompoundSampler is endless"):
         train(cfg, quiet=True)
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (
+            RuntimeError("DataLoader worker (pid 8339) is killed by signal: Killed. "),
+            "a process that loads images is killed by signal: Killed; the system does so where memory runs out",
+        ),
+        (
+            RuntimeError("DataLoader worker (pid 8428) is killed by signal: Bus error. It is possible that"),
+            "is killed by signal: Bus error; /dev/shm is full: write fewer `num_workers`, or give a container more",
+        ),
+        (
+            RuntimeError("DataLoader worker (pid(s) 84, 85) exited unexpectedly"),
+            "unexpectedly; `num_workers = 0` shows",
+        ),
+        (RuntimeError("received 0 items of ancdata"), "see `ulimit -n`"),
+        (torch.OutOfMemoryError("CUDA out of memory. Tried to"), "there is too little memory (CUDA out of memory."),
+        (MemoryError(), "there is too little memory (MemoryError): a smaller `batch_size`"),
+        (
+            RuntimeError("[../gloo/transport/tcp/pair.cc:5] Connection closed by peer"),
+            "another process of this run has",
+        ),
+    ],
+)
+def test_what_the_machine_lacks_is_a_message_at_any_moment(error: Exception, said: str) -> None:
+    runner = SimpleNamespace(started=True, loop="train", iter=7)
+    with pytest.raises(ConfigError, match=re.escape(said)), named(Config(), runner):
+        raise error

@@ -166,3 +166,9 @@ def test_a_file_of_data_that_is_no_config(tmp_path: Path, text: str, message: st
     (tmp_path / "a.yaml").write_text(text)
     with pytest.raises(ConfigError, match=f"a.yaml cannot be read: {message}"):
         load_config(tmp_path / "a.yaml")
+
+
+def test_a_config_without_an_end_is_named_so(tmp_path: Path) -> None:
+    (tmp_path / "a.py").write_text("model = dict()\nmodel['neck'] = model\n")
+    with pytest.raises(ConfigError, match=r"a.py cannot be read: a `_base_` leads back to its own file, or a part has"):
+        load_config(tmp_path / "a.py")
