@@ -181,7 +181,7 @@ def test_all_covers_every_import() -> None:
     """What the packages import is brought by a dependency, or by the extra `all`."""
     brought = {*closure(""), *closure("all")}
     # Not in `all`: a second OpenCV comes with it. Or part of what is: lsprotocol of pygls, llvmlite of numba, …
-    elsewhere = {"mmdet"} | {"lsprotocol", "cattrs", "llvmlite", "cv2", "triton"}
+    elsewhere = {"mmdet"} | {"lsprotocol", "cattrs", "llvmlite", "cv2", "triton", "safetensors"}
     names = {"PIL": "pillow", "mmcv": "onedl-mmcv", "mmengine": "onedl-mmengine", "mmseg": "onedl-mmsegmentation"}
     names["yaml"] = "pyyaml"
     missing = set()

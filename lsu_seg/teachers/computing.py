@@ -220,7 +220,7 @@ def _possible(precision: str) -> Iterator[None]:
 def lacks_precision(error: BaseException) -> bool:
     """Whether torch, or an operator of another library, has an operation in float32 only.
 
-    >>> lacks_precision(RuntimeError('"ms_deform_attn_forward_cuda" not implemented for \'BFloat16\''))
+    >>> lacks_precision(RuntimeError("'some_operator' not implemented for 'BFloat16'"))
     True
     """
     return re.search(r"not implemented for '(BFloat16|Half)'", str(error)) is not None

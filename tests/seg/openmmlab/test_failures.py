@@ -201,7 +201,7 @@ def test_a_training_that_cannot_start(world: Path, tmp_path: Path, options: dict
     ("options", "said"),
     [
         ({"test_cfg.thresold": 0.5}, "`PseudoLabelLoop` does not take `thresold`; did you mean `threshold`?"),
-        ({"test_cfg.flips": True}, "`test_cfg` cannot be used as it is: TypeError: 'bool' object is not iterable"),
+        ({"test_cfg.flips": True}, "flips are True; expected a list of true and false: [false, true]"),
         (
             {"model.data_preprocessor": None},
             "`model.data_preprocessor` is None or missing, so nothing says how",

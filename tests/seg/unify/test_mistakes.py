@@ -35,7 +35,7 @@ def test_the_demo_has_none() -> None:
     [
         ("unify.views.scale", 0.5, "nothing reads the key `unify.views.scale`; did you mean `scales`?"),
         ("unify.views.title", "x", "nothing reads the key `unify.views.title`; it has scales, flips, window"),
-        ("unify.views.scales", 0.5, "`unify.views`: Views(scales=0.5"),
+        ("unify.views.scales", 0.5, "`unify.views`: scales are 0.5; expected positive numbers in a list"),
         ("unify.views.scales", [-1], "`unify.views`: scales are (-1.0,); expected positive numbers"),
         ("unify.views.threshold", "x", "`unify.views`: threshold is 'x'; expected 0..1, or None"),
         ("unify.views.soft", -1, "`unify.views`: soft is -1"),
