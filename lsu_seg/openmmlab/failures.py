@@ -24,7 +24,7 @@ from mmengine.logging import MMLogger
 from mmengine.registry import Registry
 from mmengine.visualization import BaseVisBackend
 
-from lsu_onto import interruption
+from lsu_onto import interruption, ran_out
 from lsu_seg.errors import ConfigError, TeacherError, UserError, did_you_mean
 from lsu_seg.openmmlab.keys import find, paths_of, read_keys
 from lsu_seg.runtime.own_code import failure, raised_by_own
@@ -53,6 +53,10 @@ PARTS = {
 _STACK = {"mmengine", "mmcv", "mmseg", "mmdet", "mmpretrain", "torch", "numpy", *sys.stdlib_module_names}
 _HOOK = re.compile(r" in <([\w.]+) object at 0x\w+>$")
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_LESS = (
+    "less is needed with smaller crops, a smaller `batch_size`, fewer `num_workers`, `--precision bf16`, or"
+    " `activation_checkpointing = ['backbone']` (docs/training.md)"
+)
 _WORKER = re.compile(r"Caught \w+ in DataLoader worker process \d+\.\nOriginal ")
 
 
@@ -83,6 +87,10 @@ def named(cfg: Config, runner: Any = None) -> Iterator[None]:
             raise OSError(_said_by_worker(error)) from error
         raise
     except Exception as error:
+        if ran_out(error) and isinstance(error, (RuntimeError, MemoryError)):
+            _write_down(error)
+            said = short(_said_by_worker(error) if _WORKER.match(str(error)) else str(error))
+            raise ConfigError(f"out of memory{said and ': '}{said}; {_LESS}") from error
         if raised_by_own(error):  # of a network, which can run at any moment
             _write_down(error)
             raise TeacherError(f"the network's own code fails: {failure(error)}") from error
