@@ -43,6 +43,33 @@ def seen(text: str) -> str:
     return _UNSEEN.sub(lambda c: c[0].encode("ascii", "backslashreplace").decode(), text)
 
 
+_NO_MEMORY = (
+    "annot allocate memory",  # the system
+    "can't allocate memory",  # torch's CPU allocator
+    "failed to map segment",  # a library that is loaded
+    "out of memory",  # CUDA's, in several sentences
+    "ALLOC_FAILED",  # cuDNN, cuBLAS
+    "unable to find an engine",  # cuDNN, without memory for any of its plans
+    "could not create a primitive",  # oneDNN, without memory for its own buffers
+    "could not create a memory",
+    "std::bad_alloc",
+)
+
+
+def ran_out(error: BaseException | None) -> bool:
+    """Whether memory has run out, under any of the names that torch, its libraries and the loader of libraries use.
+
+    >>> ran_out(MemoryError()), ran_out(RuntimeError("CUDA out of memory. Tried …")), ran_out(RuntimeError("no"))
+    (True, True, False)
+    """
+    while error is not None:
+        said = isinstance(error, (RuntimeError, ImportError)) and any(text in str(error) for text in _NO_MEMORY)
+        if said or isinstance(error, MemoryError):
+            return True
+        error = error.__cause__
+    return False
+
+
 def interruption(error: BaseException) -> KeyboardInterrupt | SystemExit | None:
     """The Ctrl-C or the exit that an error was made of: a library that catches everything, as mmengine does around
     yapf, raises something else in its place.

@@ -22,7 +22,7 @@ from typing import Any, TypeVar
 import click
 from click.shell_completion import CompletionItem
 
-from lsu_onto.errors import UserError, interruption, visible
+from lsu_onto.errors import UserError, interruption, ran_out, visible
 from lsu_onto.streams import mend_streams
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
@@ -73,8 +73,14 @@ def ending(error: BaseException, command: click.Command | None = None) -> Ending
     message: object = None
     if isinstance(error, UserError):
         message = error
+    elif ran_out(error):
+        said = " ".join(str(error).split())
+        what = f"out of memory{said and ': '}{said[:300]}"
+        message = f"{what}; end other programs, or see `ulimit -v` for what this shell allows"
+    elif "can't start new thread" in str(error):
+        message = f"{error}: no memory for it, or more than this shell allows: see `ulimit -v` and `ulimit -u`"
     elif broken := _broken(error):
-        message = f"`{broken}` is installed and cannot be imported ({error}); `lsu-onto doctor` says what is wrong"
+        message = _cannot(broken, error)
     elif isinstance(error, ImportError):
         message = _missing(error)
     elif isinstance(error, OSError) and not isinstance(error, ConnectionError):
@@ -102,25 +108,38 @@ EXTRAS = {
 }
 """Extra → the modules that come with it."""
 
+REQUIRED = (
+    *("click", "lark", "networkx", "numpy", "packaging", "pydantic", "pygments", "yaml", "rapidfuzz", "rich"),
+    *("pydantic_core", "markdown_it"),  # parts of those
+)
+"""The modules that every installation has, unless pip was told `--no-deps`."""
+
 
 def _missing(error: ImportError) -> str | None:
-    """Which extra brings what could not be imported; None where it is a module of ours, or one that we do not know."""
+    """What brings what could not be imported; None where it is a module of ours, or one that we do not know."""
     from lsu_onto import INSTALL, INSTALL_MMDET
 
     module = (error.name or "").partition(".")[0]
-    extra = next((extra for extra, modules in EXTRAS.items() if module in modules), None)
+    extra = next((extra for extra, modules in {**EXTRAS, "": REQUIRED}.items() if module in modules), None)
     if extra is None:
         return None
     if sys.modules.get(module) is None and (module in sys.modules or find_spec(module) is None):
-        how = INSTALL_MMDET if module == "mmdet" else INSTALL.format(extra)
+        how = INSTALL_MMDET if module == "mmdet" else INSTALL.format(extra).replace("[]", "")
         return f"this needs `{module}`, which is not installed: {how}"
+    return _cannot(module, error)
+
+
+def _cannot(module: str, error: BaseException) -> str:
+    while error.__cause__:  # numpy's own words fill a screen
+        error = error.__cause__
     return f"`{module}` is installed and cannot be imported ({error}); `lsu-onto doctor` says what is wrong"
 
 
 def _broken(error: BaseException) -> str | None:
-    """The package of an extra that fails while it is imported, whatever it raises: an AssertionError about versions, or
-    an AttributeError of an older numpy. None where what is missing comes with an extra, or where it is at work."""
-    packages = {module for modules in EXTRAS.values() for module in modules}
+    """The package that we need and that fails while it is imported, whatever it raises: an AssertionError about
+    versions, or an AttributeError of an older numpy. None where it works, or where what is missing has a command of
+    its own to install it."""
+    packages = {module for modules in (REQUIRED, *EXTRAS.values()) for module in modules}
     if isinstance(error, ModuleNotFoundError) and (error.name or "").partition(".")[0] in packages:
         return None
     for frame, _ in traceback.walk_tb(error.__traceback__):

@@ -14,6 +14,13 @@ def main() -> None:
 
         sys.stderr.write("interrupted\n")
         sys.exit(130)
+    except (ImportError, MemoryError) as error:  # of click, or before it is there; of others, see `lsu_onto.program`
+        import sys
+
+        if isinstance(error, ImportError) and (error.name or "").partition(".")[0] != "click":
+            raise
+        without = f"`click` cannot be imported ({error}): pip install . at the root of the repository"
+        sys.exit(f"error: {without if isinstance(error, ImportError) else 'out of memory'}")
     finally:  # nothing of the work is left to be stopped, and Python would report its own end with a traceback
         import signal
 

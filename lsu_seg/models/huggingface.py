@@ -10,13 +10,13 @@ from typing import Any
 from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
+from lsu_onto import ran_out
 from lsu_seg.decode import QueryView, View
 from lsu_seg.errors import TeacherError
 from lsu_seg.models.hf_models import SET_QUERY_MODELS, HFModel, build
 from lsu_seg.models.known_masks import masks_and_known
 from lsu_seg.models.segmentor import NetSegmentor, hard
 from lsu_seg.openmmlab.registry import MODELS, register
-from lsu_seg.runtime.allocator import ran_out
 
 _OF_SIZES = re.compile(r"size|shape|dimension|divisible|resolution|more than 1 value per channel", re.IGNORECASE)
 """Of errors that are about how large the images are, or that one image is too few to train on."""

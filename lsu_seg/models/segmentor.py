@@ -15,11 +15,11 @@ from mmseg.structures import SegDataSample
 from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
+from lsu_onto import ran_out
 from lsu_seg.decode import QueryView, View
 from lsu_seg.errors import ConfigError, UserError
 from lsu_seg.label_files import void_index
 from lsu_seg.openmmlab.registry import MODELS
-from lsu_seg.runtime.allocator import ran_out
 from lsu_seg.targets.table import TableUser
 
 _AT_ONCE = 8

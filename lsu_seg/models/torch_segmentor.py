@@ -12,6 +12,7 @@ from mmengine.config import ConfigDict
 from mmseg.models import EncoderDecoder
 from torch import Tensor, nn
 
+from lsu_onto import ran_out
 from lsu_seg.decode import QueryView, View
 from lsu_seg.errors import TeacherError, no_file
 from lsu_seg.label_files import void_index
@@ -23,7 +24,6 @@ from lsu_seg.openmmlab.compat import load_checkpoint
 from lsu_seg.openmmlab.registry import MODELS, register
 from lsu_seg.openmmlab.stated_classes import stated_classes
 from lsu_seg.openmmlab.weights import load_into, same_weight
-from lsu_seg.runtime.allocator import ran_out
 from lsu_seg.runtime.own_code import run
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)

@@ -22,7 +22,7 @@ from mmengine.config import Config
 from mmengine.logging import MMLogger
 from mmengine.registry import Registry
 
-from lsu_onto import interruption
+from lsu_onto import interruption, ran_out
 from lsu_seg.errors import ConfigError, TeacherError, UserError, did_you_mean
 from lsu_seg.openmmlab.frames import (
     THROWN_BY,
@@ -43,7 +43,6 @@ from lsu_seg.openmmlab.frames import (
     types_in,
 )
 from lsu_seg.openmmlab.keys import paths_of, read_keys
-from lsu_seg.runtime.allocator import ran_out
 from lsu_seg.runtime.own_code import failure, raised_by_own
 
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
@@ -85,10 +84,10 @@ def named(cfg: Config, runner: Any = None) -> Iterator[None]:
             raise OSError(_said_by_worker(error)) from error
         raise
     except Exception as error:
-        if raised_by_own(error):  # of a network, which can run at any moment
+        message = of_machine(error, runner)
+        if message is None and raised_by_own(error):  # of a network, which can run at any moment
             _write_down(error)
             raise TeacherError(f"the network's own code fails: {failure(error)}") from error
-        message = of_machine(error, runner)
         if message is None and isinstance(error, Warning):  # where warnings are made errors
             raise
         if message is None and getattr(runner, "started", False):

@@ -1,4 +1,4 @@
-"""Memory: when it has run out, and the C library's allocator, which takes half of a model's time on a CPU."""
+"""The C library's allocator, which takes half of a model's time on a CPU."""
 
 from __future__ import annotations
 
@@ -11,24 +11,6 @@ import torch
 
 _TRIM_THRESHOLD, _MMAP_THRESHOLD, _MMAP_MAX = -1, -3, -4
 """Parameters of `mallopt`, as glibc's malloc.h numbers them."""
-
-_MESSAGES = (
-    "can't allocate memory",  # torch's CPU allocator
-    "CUDA out of memory",
-    "CUDA error: out of memory",  # beside the allocator
-    "ALLOC_FAILED",  # cuDNN, cuBLAS
-    "unable to find an engine",  # cuDNN, without memory for any of its plans
-    "could not create a primitive",  # oneDNN, without memory for its own buffers
-    "could not create a memory",
-    "std::bad_alloc",
-)
-
-
-def ran_out(error: BaseException) -> bool:
-    """Whether this is an out-of-memory error, under any of the names that torch and its libraries use."""
-    if isinstance(error, (torch.OutOfMemoryError, MemoryError)):
-        return True
-    return isinstance(error, RuntimeError) and any(text in str(error) for text in _MESSAGES)
 
 
 def keep_freed_memory(keep: bool = True) -> bool:

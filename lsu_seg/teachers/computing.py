@@ -12,8 +12,8 @@ from typing import Any, Self
 import torch
 from torch import Tensor, nn
 
+from lsu_onto import ran_out
 from lsu_seg.errors import TeacherError, did_you_mean
-from lsu_seg.runtime.allocator import ran_out
 from lsu_seg.runtime.telling import tell
 
 PRECISIONS = ("fp32", "tf32", "bf16", "fp16")

@@ -11,9 +11,9 @@ import torch
 from mmseg.structures import SegDataSample
 from torch import Tensor
 
+from lsu_onto import ran_out
 from lsu_seg.decode import QueryView, View
 from lsu_seg.errors import TeacherError
-from lsu_seg.runtime.allocator import ran_out
 from lsu_seg.teachers.maps import Maps, stride_of
 from lsu_seg.teachers.windows import MULTIPLE
 

@@ -15,9 +15,10 @@ from mmengine.logging import print_log
 from numpy.typing import NDArray
 from torch import Tensor
 
+from lsu_onto import ran_out
 from lsu_seg.decode import QueryView, View
 from lsu_seg.errors import TeacherError
-from lsu_seg.runtime.allocator import keep_freed_memory, ran_out
+from lsu_seg.runtime.allocator import keep_freed_memory
 from lsu_seg.runtime.transfer import to_device
 from lsu_seg.teachers.classes import class_mismatch, warn_of_assumed
 from lsu_seg.teachers.computing import ComputingNetwork

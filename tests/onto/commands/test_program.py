@@ -52,6 +52,11 @@ def made_of(stop: BaseException, error: BaseException) -> BaseException:
     return error
 
 
+def made_by(cause: BaseException, error: BaseException) -> BaseException:
+    error.__cause__ = cause
+    return error
+
+
 @pytest.mark.parametrize(
     ("error", "code", "said"),
     [
@@ -64,6 +69,23 @@ def made_of(stop: BaseException, error: BaseException) -> BaseException:
         ),
         (OSError(28, "No space left on device"), 1, "error: No space left on device\n"),
         (OSError("image file is truncated"), 1, "error: image file is truncated\n"),
+        (
+            MemoryError(),
+            1,
+            "error: out of memory; end other programs, or see `ulimit -v` for what this shell allows\n",
+        ),
+        (
+            made_by(ImportError("so.6: failed to map segment from shared object"), ImportError("PLEASE READ THIS\n\n")),
+            1,
+            "error: out of memory: PLEASE READ THIS; end other programs, or see `ulimit -v` for what this shell"
+            " allows\n",
+        ),
+        (
+            RuntimeError("can't start new thread"),
+            1,
+            "error: can't start new thread: no memory for it, or more than this shell allows: see `ulimit -v` and"
+            " `ulimit -u`\n",
+        ),
         (RuntimeError("Symlink loop from 'a.tax'"), 1, "error: Symlink loop from 'a.tax'\n"),
         (KeyboardInterrupt(), 130, "interrupted\n"),
         (made_of(KeyboardInterrupt(), SyntaxError("check the syntax")), 130, "interrupted\n"),
@@ -153,6 +175,13 @@ def test_what_an_extra_brings_names_the_extra(monkeypatch: pytest.MonkeyPatch) -
     missing = ended(monkeypatch, ImportError("no", name="rdflib.graph"))
     assert missing.exit_code == 1
     assert missing.stderr.startswith("error: this needs `rdflib`, which is not installed: pip install '.[skos]'")
+    with monkeypatch.context() as patch:
+        patch.setitem(sys.modules, "lark", None)
+        missing = ended(monkeypatch, ImportError("no", name="lark"))
+    assert (
+        missing.stderr
+        == "error: this needs `lark`, which is not installed: pip install '.' at the root of the repository\n"
+    )
     broken = ended(monkeypatch, ImportError("libGL.so.1: cannot open shared object file", name="PIL"))
     assert "`PIL` is installed and cannot be imported (libGL.so.1: cannot open" in broken.stderr
     assert "`lsu-onto doctor`" in broken.stderr
@@ -161,6 +190,10 @@ def test_what_an_extra_brings_names_the_extra(monkeypatch: pytest.MonkeyPatch) -
 @pytest.mark.parametrize(
     ("text", "said"),
     [
+        (
+            "try:\n import nono\nexcept ImportError as e:\n raise ImportError(f'PLEASE READ: {e}') from e",
+            "No module named 'nono'",
+        ),
         ("assert False, 'MMCV==3.0 is used but incompatible'", "MMCV==3.0 is used but incompatible"),
         ("import numpy; numpy.bool8", "module 'numpy' has no attribute 'bool8'"),
         ("import ftfyy", "No module named 'ftfyy'"),

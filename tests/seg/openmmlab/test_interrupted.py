@@ -1,4 +1,4 @@
-"""Ctrl-C while mmengine is at work stays what it is, whatever mmengine makes of it."""
+"""What stops mmengine at work, Ctrl-C first, stays what it is, whatever mmengine makes of it."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from mmengine.config import Config
@@ -37,6 +38,26 @@ def test_a_part_that_ends_the_program() -> None:
         named(Config()),
     ):
         sys.exit(3)
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (
+            RuntimeError("CUDA out of memory. Tried\nmuch"),
+            r"too little memory \(CUDA out of memory. Tried much\): a smaller",
+        ),
+        (MemoryError(), r"too little memory \(MemoryError\): a smaller `batch_size`, smaller images"),
+        (
+            MemoryError("Caught MemoryError in DataLoader worker process 0.\nOriginal Traceback:\nMemoryError: 9 GiB"),
+            r"too little memory \(9 GiB\): ",
+        ),
+    ],
+)
+def test_memory_that_has_run_out_is_no_traceback(error: Exception, said: str) -> None:
+    started = SimpleNamespace(started=True)
+    with pytest.raises(ConfigError, match=said), named(Config(), started):
+        raise error
 
 
 @pytest.mark.parametrize(("kind", "what"), [(os.mkfifo, "a pipe or a device"), (os.mkdir, "a folder")])
