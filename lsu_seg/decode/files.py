@@ -151,6 +151,7 @@ def _closed(error: OSError) -> None:
 
 
 def _logits(path: Path) -> NDArray[Any]:
+    expected = "expected one array of floats, [K, h, w]"
     array: NDArray[Any] | None = None
     names: list[str] = []
     with open_to_read(path) as file:
@@ -161,11 +162,12 @@ def _logits(path: Path) -> NDArray[Any]:
                 names = [name.removesuffix(".npy") for name in archive.namelist()]
         else:
             array = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (OSError, MemoryError):
+    except OSError:
         raise
-    except Exception:  # numpy evaluates the header, so a damaged one raises anything
+    except Exception as error:  # numpy evaluates the header, so a damaged one raises anything, a MemoryError, too
+        if "Python objects" in str(error):
+            raise DecodeError(f"{path}: an array of Python objects; {expected}") from None
         raise DecodeError(f"{path}: not a `.npy` file, or cut off; save the logits with `numpy.save`") from None
-    expected = "expected one array of floats, [K, h, w]"
     if array is None:
         raise DecodeError(f"{path}: an archive ({', '.join(names)}); {expected}: save it alone, with `numpy.save`")
     if array.dtype.kind != "f":

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import cv2
@@ -142,6 +142,7 @@ def relabel_dataset(
     suffix = Path(image_pattern).suffix
     if suffix != pairs[0].image.suffix:
         raise RelabelError(f"`{taxonomy}` has images `*{suffix}`, and {pairs[0].image} is copied as it is")
+    _check_no_other(output, image_pattern, stems)
     for i, (stem, pair) in enumerate(track(zip(stems, pairs, strict=True), "relabelling", len(pairs))):
         channels, _ = annotation.load(str(pair.label))
         data = read_bytes(pair.image)
@@ -156,8 +157,22 @@ def relabel_dataset(
     return len(pairs)
 
 
+def _check_no_other(output: Path, pattern: str, images: Mapping[str, Path]) -> None:
+    """Refuse a folder that has other images of these names, as that of another dataset has.
+
+    Another seed, or a map that has changed, replaces the labels of the same images.
+    """
+    for stem, image in images.items():
+        path = output / pattern.format(stem=stem)
+        if path.exists() and (path.stat().st_size != image.stat().st_size or path.read_bytes() != read_bytes(image)):
+            raise RelabelError(f"{path}: is another image than {image}, which would replace it; choose an empty folder")
+
+
 def _load(taxonomy: str, fine: str, paths: Sequence[str]) -> tuple[Constraint, Constraint]:
-    """The constraints of the fine and the coarse taxonomy. Of several maps of the fine one, the coarse one decides."""
+    """The constraints of the fine and the coarse taxonomy.
+
+    Of several maps of the fine one, the coarse one decides. If both have several, those to the fine one itself count.
+    """
     beside = sorted(Path(taxonomy).parent.glob("*.tax")) if taxonomy.endswith(".tax") else []
     places: list[str | Path] = [*beside, *paths]
     try:
@@ -167,7 +182,13 @@ def _load(taxonomy: str, fine: str, paths: Sequence[str]) -> tuple[Constraint, C
             lsu_onto.load_dataset(fine, places)
         except TaxonomyError:
             raise error from None  # there is none, or its classes have errors
-        coarse = lsu_onto.load(taxonomy, paths=paths)
+        try:
+            coarse = lsu_onto.load(taxonomy, paths=paths)
+        except TaxonomyError as several:
+            try:
+                return lsu_onto.load(fine, fine, places), lsu_onto.load(taxonomy, fine, paths)
+            except TaxonomyError:
+                raise several from None
         return lsu_onto.load(fine, coarse.source, places), coarse
     return first, lsu_onto.load(taxonomy, first.source, paths)
 

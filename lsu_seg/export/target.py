@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from lsu_onto import make_folder, walk, write_atomic
+from lsu_onto import make_folder, open_to_read, walk, write_atomic
 from lsu_seg.export.labelled import ExportError, Item
 from lsu_seg.pseudo.errors import check_output
 from lsu_seg.runtime.lock import LOCK, locked
@@ -53,7 +53,8 @@ def temporary(path: Path) -> Path:
 def _claim(root: Path, state: dict[str, object]) -> None:
     """Begin an export in an empty folder, or go on with the same one."""
     try:
-        existing = json.loads((root / _STATE).read_text())
+        with open_to_read(root / _STATE) as file:
+            existing = json.loads(file.read())
     except FileNotFoundError:
         if any(path.name != LOCK and not _TEMPORARY.fullmatch(path.name) for path in root.iterdir()):
             raise ExportError(f"{root} holds files that are not of an export: choose an empty folder") from None

@@ -145,13 +145,16 @@ def unknown_values(
     return sorted(out, key=lambda u: (-u.count, str(u.value) if isinstance(u.value, str) else f"{u.value:09d}"))
 
 
+_ADVICE = "add it to the taxonomy (to ignore it, in `void:`), or pass `--unknown void` where the command takes it"
+
+
 def unlisted(path: str | os.PathLike[str], values: Sequence[UnknownValue], constraint: Constraint) -> Exception:
     """The error for a file with values that the taxonomy does not list: value, count, first pixel, a hint."""
     shown = ", ".join(
         f"{show_value(u.value, constraint)} in {u.count} pixel(s), first at x={u.x} y={u.y}" for u in values[:5]
     )
     more = f" and {len(values) - 5} more value(s)" if len(values) > 5 else ""
-    advice = hint(values, constraint) or "add it to the taxonomy, or pass `--unknown void` to count it as void"
+    advice = hint(values, constraint) or _ADVICE
     found = f"{sum(u.count for u in values)} pixel(s) with unlisted values: {shown}{more}"
     taxonomy = f"`{constraint.dataset} {constraint.dataset_version}`"
     return refuse(Path(path), found, f"only values that {taxonomy} lists", advice)
@@ -175,7 +178,7 @@ def hint(values: Sequence[UnknownValue], constraint: Constraint) -> str:
     first = values[0].value
     if isinstance(first, str):
         close = difflib.get_close_matches(first, constraint.raw_names, 1)
-        return f"did you mean `{close[0]}`? Else add it, or pass `--unknown void`" if close else ""
+        return f"did you mean `{close[0]}`? Else {_ADVICE}" if close else ""
     if not len(known):
         return ""
     missing = np.array([u.value for u in values if isinstance(u.value, int)], np.int64)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zipfile
 from dataclasses import fields, replace
 from pathlib import Path
 
@@ -65,7 +66,10 @@ def test_what_is_no_sample_is_refused(tmp_path: Path) -> None:
     whole = file.read_bytes()
     np.savez(tmp_path / "other.npz", a=np.zeros(3))
     other = (tmp_path / "other.npz").read_bytes()
-    for data in (b"", b"no archive", whole[:-100], whole[:200], other):
+    with zipfile.ZipFile(tmp_path / "deep.npz", "w") as archive:  # a header at which Python runs out of stack
+        archive.writestr("p.npy", b"\x93NUMPY\x01\0" + (5001).to_bytes(2, "little") + b"~" * 5000 + b"1")
+    deep = (tmp_path / "deep.npz").read_bytes()
+    for data in (b"", b"no archive", whole[:-100], whole[:200], other, deep):
         file.write_bytes(data)
         with pytest.raises(SampleError, match="not a sample of an audit"):
             load_sample(file)

@@ -109,6 +109,7 @@ def test_folders_are_decoded_as_their_files_are(tmp_path: Path) -> None:
         "{'descr': '<f4', 'fortran_order': False, 'shape': (15, -6, 8), }",
         "{'descr': (((((",
         "(" * 9000,
+        "-" * 9000 + "1",  # a MemoryError
     ],
 )
 def test_whatever_numpy_raises_at_a_damaged_header_is_a_message(tmp_path: Path, header: str) -> None:
@@ -141,6 +142,7 @@ def test_whatever_numpy_raises_at_a_damaged_header_is_a_message(tmp_path: Path, 
         ),
         ("labels/a.png", "logits/none.npy", "out.png", r"none\.npy"),
         ("labels/none.png", "logits/a.npy", "out.png", r"none\.png"),
+        ("labels/a.png", "logits/objects.npy", "out.png", r"an array of Python objects; expected one array of floats"),
         ("labels/a.png", "logits/ids.npy", "out.png", r"an array of int64; expected one array of floats"),
         ("labels/a.png", "logits/a.npy", "out.jpg", r"pseudo-labels are PNG files; name it `.*out\.png`"),
         ("labels/a.png", "logits/a.npy", "labels/a.png", "is an input too"),
@@ -154,10 +156,12 @@ def test_what_does_not_belong_together_is_refused(
         (tmp_path / folder).mkdir()
     np.save(tmp_path / "more/b.npy", array)
     np.save(tmp_path / "logits/ids.npy", np.zeros((K, 2, 2), int))
+    np.save(tmp_path / "logits/objects.npy", np.array([{}]), allow_pickle=True)
     np.savez(tmp_path / "logits/a.npz", x=array, y=array)
     (tmp_path / "logits/cut.npz").write_bytes((tmp_path / "logits/a.npz").read_bytes()[:100])
     if logits == "logits":
         (tmp_path / "logits/ids.npy").unlink()
+        (tmp_path / "logits/objects.npy").unlink()
     for name in ("a.png", "a.tif"):
         Image.fromarray(np.ones((8, 12), np.uint8)).save(tmp_path / "doubles" / name)
     before = tree(tmp_path)

@@ -194,6 +194,15 @@ def test_a_seed_decides(tmp_path: Path) -> None:
     assert one == two != three
 
 
+def test_another_dataset_is_not_replaced(tmp_path: Path) -> None:
+    write_fine(tmp_path / "fine")
+    write_fine(tmp_path / "out", stems="xyb")
+    before = {path: path.read_bytes() for path in (tmp_path / "out").rglob("*.png")}
+    with pytest.raises(RelabelError, match=r"out/images/train/b\.png: is another image than .*choose an empty folder"):
+        relabel(tmp_path)
+    assert before == {path: path.read_bytes() for path in (tmp_path / "out").rglob("*.png")}
+
+
 @pytest.mark.parametrize("output", ["fine", "fine/coarse", "link"])
 def test_the_input_is_never_written_to(tmp_path: Path, output: str) -> None:
     write_fine(tmp_path / "fine")
@@ -277,6 +286,10 @@ def test_the_coarse_map_says_which_source_is_meant(tmp_path: Path) -> None:
     assert relabel_dataset(str(taxonomy), "fine", tmp_path / "fine", "train", tmp_path / "out", 0) == 2
     with pytest.raises(lsu_onto.TaxonomyError, match="there is no map from `finer`"):
         relabel_dataset(str(taxonomy), "finer", tmp_path / "fine", "train", tmp_path / "out", 0)
+    to_all = "".join(f"{name} -> any\n" for name in lsu_onto.load(taxonomy).classes)
+    (taxonomy.parent / "tiny_other.tax").write_text(maps.replace("map fine", "map tiny"))
+    taxonomy.write_text(f"{taxonomy.read_text()}\nmap coarse v1 -> other v1\n" + to_all)
+    assert relabel_dataset(str(taxonomy), "tiny", tmp_path / "fine", "train", tmp_path / "out", 0) == 2
     wrong = taxonomy.with_name("wrong.tax")
     wrong.write_text(taxonomy.read_text().replace("road", "raod"))
     with pytest.raises(lsu_onto.TaxonomyError, match="did you mean `road`"):

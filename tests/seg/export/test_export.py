@@ -434,6 +434,10 @@ def test_a_folder_belongs_to_one_export(labelled: World, tmp_path: Path) -> None
     data = {"": labelled.root / "park"}
     with pytest.raises(ExportError, match="holds an export with other labels"):
         export_dataset(labelled.runs[:1], tmp_path / "out", "folder", data, [str(labelled.root / "tax")])
+    (tmp_path / "out/.export.json").unlink()
+    os.mkfifo(tmp_path / "out/.export.json")  # it never waits for a file to become one
+    with pytest.raises(ExportError, match=r"\.export\.json: cannot be read .*remove the folder"):
+        labelled.export(tmp_path / "out", "folder")
     with pytest.raises(ExportError, match="holds files that are not of an export: choose an empty folder"):
         labelled.export(labelled.root / "tax", "folder")
     result = labelled.command(labelled.root / "yard/export", "folder")
