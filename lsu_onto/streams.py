@@ -47,8 +47,9 @@ def mend_streams() -> None:
             os.open(os.devnull, os.O_RDWR)  # gets the lowest number that is free, which is this one
         stream = getattr(sys, name)
         if stream is None:
-            setattr(sys, name, os.fdopen(os.open(os.devnull, os.O_RDWR), "w" if number else "r"))
-        elif number and isinstance(stream, io.TextIOWrapper):
+            stream = os.fdopen(os.open(os.devnull, os.O_RDWR), "w" if number else "r")
+            setattr(sys, name, stream)
+        if number and isinstance(stream, io.TextIOWrapper):
             if stream.errors in _STRICT:
                 stream.reconfigure(errors="lsu_onto.spell")
             vars(stream)["close"] = stream.flush  # code of users' may close it, and we have more to say

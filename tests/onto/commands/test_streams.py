@@ -194,8 +194,12 @@ def test_what_people_wrote_is_not_replaced(line: str, tmp_path: Path, monkeypatc
     assert CliRunner().invoke(lsu_onto.cli.main, [*line.split(), "-o", "new.tax"]).exit_code == 1
 
 
-def test_streams_that_code_of_users_closes_take_what_comes_later() -> None:
-    code = "import sys; from lsu_onto.streams import mend_streams; mend_streams(); sys.stdout.close(); print('more')"
+def test_streams_that_code_of_users_closes_or_nobody_has_opened_take_what_comes_later() -> None:
+    code = (
+        "import sys; from lsu_onto.streams import mend_streams as mend;"
+        "out, sys.stdout = sys.stdout, None; mend(); print('\\udcff'); sys.stdout = out;"
+        "mend(); sys.stdout.close(); print('more')"
+    )
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert (run.returncode, run.stdout, run.stderr) == (0, "more\n", "")
 
