@@ -34,6 +34,7 @@ from lsu_seg.openmmlab.frames import (
     is_registry,
     is_runner,
     is_teacher,
+    loop_or_optimizer,
     module_of,
     of_construction,
     path_of,
@@ -201,8 +202,8 @@ def explain_later(error: Exception, cfg: Config, runner: Any) -> str | None:
     Whatever else a model raises after its first step is no mistake of the config, and needs its traceback.
     """
     when = f"iteration {runner.iter + 1}" if runner.loop == "train" else runner.loop
-    if hook := hook_of(error, cfg):
-        return f"`{hook}` cannot be used as it is: in {when}, {THROWN_BY.sub('', said_by(error))}"
+    if part := hook_of(error, cfg) or loop_or_optimizer(frames_of(error), runner.loop):
+        return f"`{part}` cannot be used as it is: in {when}, {THROWN_BY.sub('', said_by(error))}"
     return None
 
 

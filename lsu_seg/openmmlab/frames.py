@@ -152,6 +152,16 @@ def place_of_hook(cfg: Config, name: str) -> str:
     return next((p.removesuffix(".type") for p, n in types_in(places, "") if n.rpartition(".")[2] == name), name)
 
 
+def loop_or_optimizer(frames: list[FrameType], loop: str) -> str:
+    """The key of mmengine's loop, or of its optimizer, if that is what fails, and not what it calls; or ""."""
+    modules = [str(frame.f_globals.get("__name__", "")) for frame in frames]
+    if modules and modules[-1] in ("mmengine.runner.loops", "mmengine.runner.base_loop", "mmengine.runner.utils"):
+        return f"{loop}_cfg"
+    last = max((i for i, module in enumerate(modules) if module.startswith("mmengine.optim.")), default=len(frames))
+    steps = last < len(frames) and frames[last].f_code.co_name != "backward"  # which is the model's
+    return "optim_wrapper" if steps and all(map(is_of_stack, modules[last:])) else ""
+
+
 def module_of(frames: list[FrameType], model: Any) -> str:
     """The part of the model that the innermost frames are in."""
     if model is None:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import functools
 import io
 import itertools
 import logging
+import signal
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +20,8 @@ from mmengine.device import get_device
 from mmengine.logging import MMLogger
 from mmengine.model import BaseDataPreprocessor, MMDistributedDataParallel, is_model_wrapper
 from mmengine.runner import Runner
+from torch.nn.parameter import is_lazy
+from torch.utils.data import DataLoader
 
 from lsu_onto import make_folder, write_atomic
 from lsu_seg.errors import ConfigError, no_file
@@ -98,6 +103,13 @@ class RankedRunner(Runner):
                     workers._shutdown_workers()
                     owner._iterator = None
 
+    @staticmethod
+    def build_dataloader(dataloader: Any, *args: Any, **kwargs: Any) -> DataLoader[Any]:
+        loader: DataLoader[Any] = Runner.build_dataloader(dataloader, *args, **kwargs)
+        if loader.num_workers:
+            loader.worker_init_fn = functools.partial(_leave_ctrl_c_to_the_first, loader.worker_init_fn)
+        return loader
+
     def build_test_loop(self, loop: Any) -> Any:
         with named(self.cfg, self):  # also for those who ask for the loop before the test
             return super().build_test_loop(loop)
@@ -166,13 +178,61 @@ class RankedRunner(Runner):
         # mmengine would begin the optimizer and the learning rate's schedule anew, in the middle of the training.
         states = {"optimizer": True, "param_schedulers": bool(self.param_schedulers)}
         missing = [key for key, used in states.items() if used and key not in checkpoint]
-        if self._resume and missing and checkpoint.get("meta", {}).get("iter", 0) < self.max_iters:
+        goes_on = self._resume and checkpoint.get("meta", {}).get("iter", 0) < self.max_iters
+        if goes_on and missing:
             raise ConfigError(
                 f"{filename} has no state of {' and '.join(f'`{key}`' for key in missing)}, so the training cannot go"
                 f" on from it: remove {Path(self.work_dir) / 'last_checkpoint'} to train from the beginning, and write"
                 " `default_hooks = dict(checkpoint=dict(save_optimizer=True, save_param_scheduler=True))`"
             )
+        if goes_on:
+            self._check_resumed(filename, checkpoint)
         return checkpoint
+
+    def _check_resumed(self, filename: str, checkpoint: dict[str, Any]) -> None:
+        """Refuse a checkpoint of which mmengine leaves out what has no place here, and goes on with what is there."""
+        model: Any = getattr(self.model, "module", self.model)
+        own, saved = model.state_dict(), checkpoint.get("state_dict", {})
+        optimizer: Any = checkpoint.get("optimizer")
+        kept = optimizer.get("param_groups") if isinstance(optimizer, dict) else None
+        begun: Any = checkpoint.get("param_schedulers") or []
+        now: Any = self.param_schedulers or []
+        anew = f"remove {Path(self.work_dir) / 'last_checkpoint'} to train from the beginning"
+        for name, weights in own.items():
+            there = getattr(saved.get(name), "shape", None)
+            if there is not None and not is_lazy(weights) and there != weights.shape:
+                raise ConfigError(
+                    f"{filename} is of another model, whose `{name}` is {_size(there)}, here {_size(weights.shape)}:"
+                    f" go on with the config that the training began with, or {anew}"
+                )
+        groups = getattr(self.optim_wrapper, "param_groups", None)
+        if isinstance(kept, list) and isinstance(groups, list) and kept and groups:
+            lacks, has = ({*a[0]} - {*b[0]} for a, b in ((groups, kept), (kept, groups)))
+            if lacks and has:  # another version of torch has more, or fewer
+                raise ConfigError(
+                    f"{filename} has the state of another optimizer, with {', '.join(sorted(map(str, has)))} instead of"
+                    f" {', '.join(sorted(map(str, lacks)))}: go on with the one that the training began with, or {anew}"
+                )
+        if isinstance(begun, list) and isinstance(now, list) and begun and now and len(begun) != len(now):
+            raise ConfigError(
+                f"{filename} has the state of {len(begun)} of `param_scheduler`, and the config has {len(now)}, so the"
+                f" learning rate would jump: go on with those that the training began with, or {anew}"
+            )
+
+
+def _size(shape: Any) -> str:
+    return " x ".join(map(str, shape)) or "one number"
+
+
+def _leave_ctrl_c_to_the_first(given: Callable[[int], None] | None, number: int) -> None:
+    """Have a process that loads images end when it is told to.
+
+    Ctrl-C reaches it as well. Without this it would wait until somebody has read what it has loaded, which nobody does:
+    it is ended after five seconds, and a second Ctrl-C is a traceback.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if given:
+        given(number)
 
 
 class QuietRunner(RankedRunner):

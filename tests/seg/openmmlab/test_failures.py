@@ -365,13 +365,28 @@ def test_the_first_step_is_refused_and_later_ones_are_not(world: Path, tmp_path:
             {"default_hooks.checkpoint.filename_tmpl": "{}{}.pth"},
             "`default_hooks.checkpoint` cannot be used as it is: in iteration 2, IndexError: Replacement index 1",
         ),
+        (
+            {"optim_wrapper.clip_grad": dict(max_norm="x"), "optim_wrapper.accumulative_counts": 2},
+            "`optim_wrapper` cannot be used as it is: in iteration 2, ValueError: could not convert string",
+        ),
+        (
+            {"train_cfg.dynamic_intervals": [(1, 0)], "train_cfg.max_iters": 3},
+            "`train_cfg` cannot be used as it is: in iteration 2, ZeroDivisionError: integer modulo by zero",
+        ),
     ],
 )
 def test_what_a_hook_does_wrong_later_is_refused_too(
     world: Path, tmp_path: Path, options: dict[str, Any], said: str
 ) -> None:
+    cfg = changed(world, tmp_path, options)
+    if "train_cfg.dynamic_intervals" in options:  # which are of the validation
+        cfg.val_dataloader, cfg.val_evaluator, cfg.val_cfg = (
+            cfg.test_dataloader,
+            cfg.test_evaluator,
+            dict(type="ValLoop"),
+        )
     with pytest.raises(ConfigError, match=re.escape(said)) as refused:
-        train(changed(world, tmp_path, options), quiet=True)
+        train(cfg, quiet=True)
     assert " object at 0x" not in str(refused.value)
     assert "Traceback (most recent call last)" in next(tmp_path.glob("*/*.log")).read_text()
 

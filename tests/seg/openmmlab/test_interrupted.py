@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from mmengine.config import Config
@@ -15,7 +17,7 @@ from helpers.tiny import model_config
 from lsu_seg.errors import ConfigError
 from lsu_seg.openmmlab.config import load_config
 from lsu_seg.openmmlab.failures import named
-from lsu_seg.openmmlab.runner import build_runner, check_checkpoint
+from lsu_seg.openmmlab.runner import RankedRunner, build_runner, check_checkpoint
 
 
 def test_while_a_config_is_read(tmp_path: Path) -> None:
@@ -88,3 +90,18 @@ def test_while_a_config_is_laid_out_for_the_work_folder(tmp_path: Path, monkeypa
     with pytest.raises(KeyboardInterrupt):
         build_runner(cfg)
     assert not list(tmp_path.glob("*.py")) and not list(tmp_path.glob(".*"))
+
+
+class _Dispositions(list[int]):
+    def __getitem__(self, place: Any) -> Any:
+        return signal.getsignal(signal.SIGINT) == signal.SIG_IGN
+
+
+def test_what_loads_images_leaves_ctrl_c_to_the_first_process() -> None:
+    """Or else it waits for five seconds before it ends, and a second Ctrl-C is a traceback in it."""
+    sampler = dict(type="DefaultSampler", shuffle=False)
+    for workers in (0, 1):
+        loader = RankedRunner.build_dataloader(
+            dict(dataset=_Dispositions([0]), sampler=sampler, batch_size=1, num_workers=workers)
+        )
+        assert list(loader) == [[bool(workers)]]

@@ -211,6 +211,18 @@ def test_a_checkpoint_without_the_optimizers_state_is_not_gone_on_from(tmp_path:
     (last.parent / "last_checkpoint").unlink()
     train(config(1), quiet=True)
     assert train(config(2), quiet=True, resume=True).name == "iter_2.pth"
+    # mmengine goes on with as much of the state as fits.
+    more, other, wider = (config(3) for _ in range(3))
+    more.param_scheduler *= 2
+    other.optim_wrapper.optimizer = dict(type="AdamW", lr=0.01)
+    wider.model.decode_head.channels *= 2
+    for cfg, said in (
+        (more, r"state of 1 of `param_scheduler`, and the config has 2, so the learning rate would jump: go on"),
+        (other, r"iter_2\.pth has the state of another optimizer, with dampening, .* instead of .*betas.*: go on"),
+        (wider, r"iter_2\.pth is of another model, whose `decode_head.* is \d+( x \d+)*, here \d+( x \d+)*: go on"),
+    ):
+        with pytest.raises(ConfigError, match=said):
+            train(cfg, quiet=True, resume=True)
 
 
 def test_resuming_without_a_checkpoint_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
