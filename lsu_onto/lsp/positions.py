@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import re
 from pathlib import Path
+from urllib.parse import quote, unquote, urlsplit
 
 from lsprotocol import types
 from pygls.uris import from_fs_path, to_fs_path
@@ -10,6 +13,9 @@ from pygls.uris import from_fs_path, to_fs_path
 from lsu_onto.diagnostics import Span
 
 _CODECS = {"utf-8": ("utf-8", 1), "utf-16": ("utf-16-le", 2), "utf-32": ("utf-32-le", 4)}
+
+_NO_NAME = re.compile("[\0\ud800-\udc7f\udd00-\udfff]")
+"""What is in no name of a file: it would end every look at the disk."""
 
 
 def to_character(line: str, column: int, encoding: str = "utf-16") -> int:
@@ -52,9 +58,25 @@ def to_range(lines: list[str], span: Span, encoding: str) -> types.Range:
 
 
 def to_path(uri: str) -> str:
-    """The path under which a library knows a document: the address, if the document is not a file."""
-    return (to_fs_path(uri) or uri).replace("\0", "\ufffd")  # a NUL would end every look at the disk
+    r"""The path under which a library knows a document: the address, if the document is not a file.
+
+    >>> to_path("file:///data/caf%C3%A9.tax"), to_path("file:///data/caf%E9.tax"), to_path("untitled:1")
+    ('/data/café.tax', '/data/caf\udce9.tax', 'untitled:1')
+    """
+    path = to_fs_path(uri)
+    if path and "\ufffd" in path:  # bytes that are no text
+        path = unquote(urlsplit(uri).path, errors="surrogateescape")
+    return _NO_NAME.sub("\ufffd", path or uri)
 
 
 def to_uri(path: str) -> str:
-    return from_fs_path(str(Path(path).absolute())) or path
+    r"""The address of a file, whose name may be no text.
+
+    >>> to_uri("/data/café.tax"), to_uri("/data/caf\udce9.tax")
+    ('file:///data/caf%C3%A9.tax', 'file:///data/caf%E9.tax')
+    """
+    absolute = str(Path(path).absolute())
+    try:
+        return from_fs_path(absolute) or path
+    except UnicodeEncodeError:
+        return f"file://{quote(os.fsencode(absolute))}"

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
+import pytest
 from lsprotocol import types
 
 from helpers.lsp_client import Editor
@@ -170,6 +172,22 @@ def test_symbols_by_name(editor: Editor) -> None:
     assert named("no such name") == []
     editor.open("new.tax", "tax 1\nsource brand_new v1\n0 gadget\n")
     assert named("gadget") == [("gadget", "new.tax", "brand_new v1")]
+
+
+def test_symbols_of_a_file_whose_name_is_no_text(editor: Editor, folder: Path) -> None:
+    path = folder / os.fsdecode(b"caf\xe9.tax")
+    try:
+        path.write_text("tax 1\nsource coffee v1\n0 cup\n")
+    except OSError:
+        pytest.skip("this disk takes no such name")
+    try:
+        found = editor.ask("workspace/symbol", types.WorkspaceSymbolParams("coffee"))
+        assert any(symbol.location.uri.endswith("/caf%E9.tax") for symbol in found)
+        document = types.TextDocumentItem("file:///\ud83d/caf%E9.tax", "tax", 1, "tax 1\n")  # half a character
+        editor.client.text_document_did_open(types.DidOpenTextDocumentParams(document))
+        assert editor.ask("workspace/symbol", types.WorkspaceSymbolParams("coffee"))
+    finally:
+        path.unlink()
 
 
 def test_hints_are_asked_for_again_where_a_source_is_edited(editor: Editor) -> None:
