@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import re
 import site
 import sys
 import sysconfig
@@ -18,6 +19,7 @@ CODE = 70
 
 _OURS = ("lsu_onto", "lsu_seg")
 _SHOWN = 3
+_PLACE = re.compile(r'^ *File "(.+)", line \d+, in ', re.M)
 
 
 def fault(error: BaseException, program: str) -> str | None:
@@ -28,13 +30,15 @@ def fault(error: BaseException, program: str) -> str | None:
     Args:
         program: the name that it was called by.
     """
-    frames = traceback.extract_tb(error.__traceback__)
-    if os.environ.get(VARIABLE) or any(_is_users(frame.filename) for frame in frames):
+    # As text, because that of another process, such as one that loads images, is in the message.
+    text = "".join(traceback.format_exception(error))
+    if os.environ.get(VARIABLE) or any(map(_is_users, _PLACE.findall(text))):
         return None  # whoever wrote a part of the code needs to see how it was reached
     try:
-        kept = _keep(error, program)
+        kept = _keep(text, program)
     except OSError:  # no folder for temporary files, a full disk
         return None
+    frames = traceback.extract_tb(error.__traceback__)
     ours = [frame for frame in frames if _package(frame.filename)][-_SHOWN:]
     way = ", from ".join(f"{_package(f.filename)}:{f.lineno}" for f in reversed(ours))
     said = " ".join(str(error).split())
@@ -46,12 +50,12 @@ def fault(error: BaseException, program: str) -> str | None:
     )
 
 
-def _keep(error: BaseException, program: str) -> str:
+def _keep(shown: str, program: str) -> str:
     from lsu_onto import __version__
 
     about = f"{program} {__version__}, Python {platform.python_version()}, {platform.platform()}"
     typed = " ".join(sys.argv[1:])
-    text = f"{about}\n{program} {typed}\n\n{''.join(traceback.format_exception(error))}"
+    text = f"{about}\n{program} {typed}\n\n{shown}"
     number, path = tempfile.mkstemp(prefix=f"{program}-", suffix=".txt")
     with os.fdopen(number, "w", encoding="utf-8", errors="backslashreplace") as file:
         file.write(text)

@@ -136,6 +136,19 @@ def test_whose_code_a_file_is(tmp_path: Path) -> None:
     assert not any(map(faults._is_users, ("<frozen runpy>", click.__file__, re.__file__, faults.__file__)))
 
 
+@pytest.mark.parametrize("where", ["message", "cause"])
+def test_an_error_of_the_users_code_in_another_process_keeps_its_traceback(
+    where: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """torch raises what a worker has raised with the worker's traceback as the message."""
+    lines = f'Traceback (most recent call last):\n  File "{tmp_path}/augment.py", line 3, in transform\nKeyError: 1\n'
+    error = RuntimeError("ours" if where == "cause" else f"Caught KeyError in DataLoader worker process 0.\n{lines}")
+    error.__cause__ = RuntimeError(lines) if where == "cause" else None
+    monkeypatch.delenv("LSU_TRACEBACK")
+    monkeypatch.setattr(faults, "_is_users", lambda file: file == f"{tmp_path}/augment.py")
+    assert ended(monkeypatch, error).exception is error
+
+
 @pytest.mark.parametrize("error", [EOFError(), BrokenPipeError(32, "Broken pipe")])
 def test_click_would_pass_over_these_without_a_word(error: BaseException, monkeypatch: pytest.MonkeyPatch) -> None:
     result = ended(monkeypatch, error)
