@@ -207,7 +207,7 @@ def _possible(precision: str) -> Iterator[None]:
     """Where a part of the network does not have this precision, which may be nobody's wish but the default: say so."""
     try:
         yield
-    except RuntimeError as error:
+    except (RuntimeError, TypeError) as error:
         if precision in _HALVES and lacks_precision(error):
             line = str(error).strip().partition("\n")[0]
             raise TeacherError(
@@ -218,12 +218,17 @@ def _possible(precision: str) -> Iterator[None]:
 
 
 def lacks_precision(error: BaseException) -> bool:
-    """Whether torch, or an operator of another library, has an operation in float32 only.
+    """Whether an operation has no such precision, or the network's own code mixes two: what its first line speaks of.
 
     >>> lacks_precision(RuntimeError("'some_operator' not implemented for 'BFloat16'"))
     True
+    >>> lacks_precision(RuntimeError("mat1 and mat2 must have the same dtype, but got Float and BFloat16"))
+    True
+    >>> lacks_precision(RuntimeError("The size of tensor a (3) must match the size of tensor b (4)"))
+    False
     """
-    return re.search(r"not implemented for '(BFloat16|Half)'", str(error)) is not None
+    first = str(error).strip().partition("\n")[0]
+    return re.search(r"\b(BFloat16|Half|bfloat16|float16)\b", first) is not None
 
 
 @contextmanager

@@ -36,9 +36,10 @@ def check_precision(cfg: Config) -> None:
         hint = did_you_mean(str(named), PRECISIONS)
         raise ConfigError(f"`{KEY}` is {named!r}; expected one of {', '.join(PRECISIONS)}{hint}")
     if isinstance(cfg.get("optim_wrapper"), dict) and not _is_plain(cfg):
+        kind = cfg.optim_wrapper.get("type")
+        what = f"`optim_wrapper.type` is {kind!r}, which" if kind else "`optim_wrapper` has no `optimizer`, so it"
         raise ConfigError(
-            f"`{KEY}` is '{named}', and `optim_wrapper.type` is {cfg.optim_wrapper.get('type')!r}, which says itself"
-            " how the network computes: leave one of the two out"
+            f"`{KEY}` is '{named}', and {what} says itself how the network computes: leave one of the two out"
         )
     _check_device(named, torch.device(get_device()))
 
@@ -65,9 +66,10 @@ def computing(cfg: Config, work: Path, resumed: bool) -> Iterator[list[Hook]]:
     device = torch.device(get_device())
     default = precision_here(device)
     precision = named or (_read(work) if resumed else default)
+    line = ""
     if named is None and precision not in (None, "fp32"):
         why = "as it was begun" if resumed else "the default on this GPU"
-        tell(
+        line = (
             f"the training computes in {precision}, {why}; in float32 with `--precision fp32`, or in a config"
             f" `{KEY} = 'fp32'`"
         )
@@ -79,8 +81,8 @@ def computing(cfg: Config, work: Path, resumed: bool) -> Iterator[list[Hook]]:
     exact = precision in ("fp32", "tf32") and device.type == "cuda"  # else, torch decides: convolutions are in TF32
     with tf32(precision == "tf32") if exact else contextlib.nullcontext():
         try:
-            yield [] if precision is None else [_Keep(work, precision)]
-        except RuntimeError as error:
+            yield [] if precision is None else [_Keep(work, precision, line)]
+        except (RuntimeError, TypeError) as error:
             if precision in _DTYPES and lacks_precision(error):
                 line = str(error).strip().partition("\n")[0]
                 raise ConfigError(
@@ -91,20 +93,39 @@ def computing(cfg: Config, work: Path, resumed: bool) -> Iterator[list[Hook]]:
 
 
 class _Keep(Hook):
-    """Writes down the precision of a training when there is something to go on from; a refused one leaves nothing."""
+    """Writes down the precision of a training when there is something to go on from; a refused one leaves nothing.
 
-    def __init__(self, work: Path, precision: str) -> None:
-        self._path, self._precision = work / RECORD, precision
+    Args:
+        line: what to say of it once the ranks know each other, and there is a log.
+    """
+
+    def __init__(self, work: Path, precision: str, line: str = "") -> None:
+        self._path, self._precision, self._line = work / RECORD, precision, line
+
+    def before_train(self, runner: Any) -> None:
+        """Before the first batch."""
+        if self._line:
+            tell(self._line)
 
     def before_save_checkpoint(self, runner: Any, checkpoint: dict[str, Any]) -> None:
         """On the first rank alone, as checkpoints are saved."""
         write_atomic(self._path, json.dumps({"precision": self._precision}).encode())
 
+    def after_load_checkpoint(self, runner: Any, checkpoint: dict[str, Any]) -> None:
+        """One of bf16 has no scale of gradients, which fp16 begins then: torch would refuse the empty one."""
+        optimizer = checkpoint.get("optimizer")
+        if isinstance(optimizer, dict) and not optimizer.get("loss_scaler", True):
+            del optimizer["loss_scaler"]
+
 
 def _is_plain(cfg: Config) -> bool:
-    """Whether a config's training has the wrapper that says nothing of precision."""
+    """Whether a config's training has the wrapper that says nothing of precision, and not several of a constructor."""
     wrapper = cfg.get("optim_wrapper")
-    return isinstance(wrapper, dict) and ("type" not in wrapper or is_type(wrapper, "OptimWrapper"))
+    return (
+        isinstance(wrapper, dict)
+        and "optimizer" in wrapper
+        and ("type" not in wrapper or is_type(wrapper, "OptimWrapper"))
+    )
 
 
 def _check_device(precision: str, device: torch.device) -> None:
@@ -113,11 +134,11 @@ def _check_device(precision: str, device: torch.device) -> None:
     capability = torch.cuda.get_device_capability(device) if device.type == "cuda" else (0, 0)
     if capability >= ((7, 0) if precision == "fp16" else (8, 0)):
         return
-    here = "the CPU" if device.type == "cpu" else f"a GPU of compute capability {'.'.join(map(str, capability))}"
+    named = {"cpu": "the CPU", "cuda": f"one of compute capability {'.'.join(map(str, capability))}"}
+    least, here = "7.0" if precision == "fp16" else "8.0", named.get(device.type, device.type)
     raise ConfigError(
-        f"the training is to compute in {precision}, which needs a GPU of compute capability"
-        f" {'7.0' if precision == 'fp16' else '8.0'} or newer, and runs on {here}: write `--precision fp32`, or in a"
-        f" config `{KEY} = 'fp32'`"
+        f"the training is to compute in {precision}, which needs a GPU of compute capability {least} or newer, and runs"
+        f" on {here}: write `--precision fp32`, or in a config `{KEY} = 'fp32'`"
     )
 
 

@@ -87,11 +87,16 @@ def test_where_no_precision_is_named_the_device_has_one(
 
 
 def test_an_operation_without_the_precision_is_named(unet: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """As of another library's kernels; torch has such, too."""
-    monkeypatch.setattr(unet.backbone, "forward", lambda x: torch.pdist(x[0, 0].bfloat16()))
-    said = r"cannot compute in bf16 \(.*not implemented for 'BFloat16'\): choose another precision, `--precision fp32`"
-    with pytest.raises(TeacherError, match=said), ComputingNetwork(unet, Computing("bf16"), CPU) as network:
-        evidence(unet, network)
+    """As of another library's kernels; torch has such, too. And a network whose own code mixes two."""
+    for forward, why in (
+        (lambda x: torch.pdist(x[0, 0].bfloat16()), "not implemented for 'BFloat16'"),
+        (lambda x: torch.ops.aten.mm.out(x[0, 0], x[0, 0].bfloat16(), out=x[0, 0]), "BFloat16"),
+        (lambda x: (x[0, 0] @ x[0, 0]).numpy(), "unsupported ScalarType BFloat16"),
+    ):
+        monkeypatch.setattr(unet.backbone, "forward", forward)
+        said = rf"cannot compute in bf16 \(.*{why}.*\): choose another precision, `--precision fp32`"
+        with pytest.raises(TeacherError, match=said), ComputingNetwork(unet, Computing("bf16"), CPU) as network:
+            evidence(unet, network)
 
 
 def _dynamo(monkeypatch: pytest.MonkeyPatch, backend: Any) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import torch
+from mmengine.config import Config
 from mmengine.optim.optimizer import amp_optimizer_wrapper
 from mmengine.registry import init_default_scope
 from mmengine.structures import PixelData
@@ -100,6 +101,33 @@ def test_what_cannot_be_trained_in_16_bits_is_named(tmp_path: Path, monkeypatch:
     monkeypatch.setattr(SetNLLLoss, "forward", lambda *_, **__: torch.pdist(torch.eye(2, dtype=torch.bfloat16)))
     with pytest.raises(ConfigError, match=r"cannot be trained in bf16 \(.*'BFloat16'\): .*`train_precision = 'fp32'`"):
         trained(tmp_path)
+
+
+def test_a_constructor_of_several_optimizers_is_left_as_it_is() -> None:
+    several = dict(constructor="Two", generator=dict(optimizer=dict(type="SGD")), critic=dict(optimizer=dict()))
+    one = dict(constructor="LayerDecayOptimizerConstructor", optimizer=dict(type="SGD"))
+    assert [precision._is_plain(Config(dict(optim_wrapper=w))) for w in (several, one)] == [False, True]
+
+
+def test_the_precision_is_said_when_the_ranks_know_each_other(
+    tmp_path: Path, as_on_a_gpu: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Before, each takes itself for the first, and there is no log."""
+    cfg = Config(dict(optim_wrapper=dict(optimizer=dict(type="SGD"))))
+    with precision.computing(cfg, tmp_path, resumed=False) as (hook,):
+        assert capsys.readouterr().err == ""
+        hook.before_train(None)
+        assert "the training computes in bf16" in capsys.readouterr().err
+
+
+def test_a_training_in_bf16_can_go_on_in_fp16(tmp_path: Path) -> None:
+    """Its scaler of gradients was disabled, and torch refuses the state of such a one."""
+    hook = precision._Keep(tmp_path, "fp16")
+    for scaler, kept in (({}, False), ({"scale": 2.0}, True)):
+        checkpoint: dict[str, Any] = {"optimizer": {"state": {}, "loss_scaler": scaler}}
+        hook.after_load_checkpoint(None, checkpoint)
+        assert ("loss_scaler" in checkpoint["optimizer"]) is kept
+    hook.after_load_checkpoint(None, {"state_dict": {}})
 
 
 def test_the_loss_of_sets_is_float32_in_mixed_precision(
