@@ -355,6 +355,14 @@ def _nearest(root: Path, patterns: Iterable[str]) -> str:
             if not (folder / part).is_dir():
                 break
             folder /= part
-        entries = ", ".join(f"`{p}`" for p in sorted(p.name for p in folder.iterdir())[:5])
+        entries = ", ".join(f"`{p.name}`{_no_file(p)}" for p in sorted(folder.iterdir())[:5])
         hints[folder] = f"; `{folder}` has {entries}" if entries else f"; `{folder}` is empty"
     return "".join(hints.values())
+
+
+def _no_file(path: Path) -> str:
+    """What a file is not that has the name of one."""
+    if path.is_file() or not path.suffix:
+        return ""
+    what = "a folder" if path.is_dir() else "a pipe or a device" if path.exists() else "a link that leads nowhere"
+    return f" ({what})"

@@ -8,9 +8,7 @@ import functools
 import io
 import itertools
 import logging
-import signal
 import warnings
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +31,7 @@ from lsu_seg.openmmlab.recompute import recompute_in_backward
 from lsu_seg.openmmlab.stated_classes import stated_classes
 from lsu_seg.openmmlab.weights import adopt, check_finite, check_kind, check_weights, readable
 from lsu_seg.runtime.allocator import keep_freed_memory
+from lsu_seg.runtime.ctrl_c import leave_to_first_process, second_ends_at_once
 from lsu_seg.runtime.launch import join_ranks
 
 _BEGINS = {"before_train": "train", "before_val": "val", "before_test": "test"}
@@ -70,7 +69,7 @@ class RankedRunner(Runner):
         write_atomic(kept, self.cfg.dump().encode("utf-8", "backslashreplace"))
 
     def train(self) -> Any:
-        with named(self.cfg, self), warnings.catch_warnings():
+        with named(self.cfg, self), second_ends_at_once(), warnings.catch_warnings():
             # mmengine's schedules count iterations, and its `accumulative_counts` takes no step in the first of them.
             warnings.filterwarnings("ignore", r"Detected call of `scheduler\.step\(\)` before", UserWarning)
             if parts := self.cfg.pop("activation_checkpointing", None):  # mmengine's own trains less than it says
@@ -82,7 +81,7 @@ class RankedRunner(Runner):
                 self._end_workers()
 
     def test(self) -> Any:
-        with named(self.cfg, self):
+        with named(self.cfg, self), second_ends_at_once():
             try:
                 return super().test()
             finally:
@@ -107,7 +106,7 @@ class RankedRunner(Runner):
     def build_dataloader(dataloader: Any, *args: Any, **kwargs: Any) -> DataLoader[Any]:
         loader: DataLoader[Any] = Runner.build_dataloader(dataloader, *args, **kwargs)
         if loader.num_workers:
-            loader.worker_init_fn = functools.partial(_leave_ctrl_c_to_the_first, loader.worker_init_fn)
+            loader.worker_init_fn = functools.partial(leave_to_first_process, loader.worker_init_fn)
         return loader
 
     def build_test_loop(self, loop: Any) -> Any:
@@ -222,17 +221,6 @@ class RankedRunner(Runner):
 
 def _size(shape: Any) -> str:
     return " x ".join(map(str, shape)) or "one number"
-
-
-def _leave_ctrl_c_to_the_first(given: Callable[[int], None] | None, number: int) -> None:
-    """Have a process that loads images end when it is told to.
-
-    Ctrl-C reaches it as well. Without this it would wait until somebody has read what it has loaded, which nobody does:
-    it is ended after five seconds, and a second Ctrl-C is a traceback.
-    """
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    if given:
-        given(number)
 
 
 class QuietRunner(RankedRunner):

@@ -118,6 +118,10 @@ def test_no_match_says_what_lies_there(tmp_path: Path) -> None:
     with pytest.raises(DatasetError, match=r"nothing matches `images/train/\{stem\}\.png`") as refusal:
         find_pairs(tmp_path, FLAT, "train")
     assert f"`{tmp_path / 'images/train'}` has `a.jpg`" in str(refusal.value)
+    (tmp_path / "images/train/b.png").symlink_to(tmp_path / "nowhere")
+    (tmp_path / "images/train/c.png").mkdir()
+    with pytest.raises(DatasetError, match=r"`a\.jpg`, `b\.png` \(a link that leads nowhere\), `c\.png` \(a folder\)"):
+        find_pairs(tmp_path, FLAT, "train")
 
 
 def test_no_match_says_where_the_path_ends(tmp_path: Path) -> None:

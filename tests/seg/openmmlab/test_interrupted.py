@@ -18,6 +18,7 @@ from lsu_seg.errors import ConfigError
 from lsu_seg.openmmlab.config import load_config
 from lsu_seg.openmmlab.failures import named
 from lsu_seg.openmmlab.runner import RankedRunner, build_runner, check_checkpoint
+from lsu_seg.runtime.ctrl_c import second_ends_at_once
 
 
 def test_while_a_config_is_read(tmp_path: Path) -> None:
@@ -105,3 +106,14 @@ def test_what_loads_images_leaves_ctrl_c_to_the_first_process() -> None:
             dict(dataset=_Dispositions([0]), sampler=sampler, batch_size=1, num_workers=workers)
         )
         assert list(loader) == [[bool(workers)]]
+
+
+def test_a_second_ctrl_c_ends_the_process_at_once() -> None:
+    """Where destructors end other processes, Python would print its traceback and go on."""
+    before = signal.getsignal(signal.SIGINT)
+    with pytest.raises(KeyboardInterrupt), second_ends_at_once():
+        try:
+            os.kill(os.getpid(), signal.SIGINT)
+        finally:
+            assert signal.getsignal(signal.SIGINT) == signal.SIG_DFL
+    assert signal.getsignal(signal.SIGINT) is before

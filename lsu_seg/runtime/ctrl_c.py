@@ -1,0 +1,50 @@
+"""Ctrl-C while processes load images: one message, no traceback of any of them, and no wait."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from types import FrameType, TracebackType
+
+
+@contextlib.contextmanager
+def second_ends_at_once() -> Iterator[None]:
+    """Have a second Ctrl-C end this process: destructors may then be ending others, and Python only prints a traceback.
+
+    The first is a KeyboardInterrupt, as always.
+    """
+    before = signal.getsignal(signal.SIGINT)
+    if before is not signal.default_int_handler or threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def first(number: int, frame: FrameType | None) -> None:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+        raise KeyboardInterrupt
+
+    signal.signal(signal.SIGINT, first)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def leave_to_first_process(given: Callable[[int], None] | None, number: int) -> None:
+    """Have a process that loads images end when it is told to. given: what the config has it do when it starts.
+
+    Ctrl-C reaches it as well. Without this it would wait until somebody has read what it has loaded, which nobody does:
+    it is ended after five seconds, and a second Ctrl-C is a traceback. So is the end of the first process for the
+    thread that hands over what was loaded.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    sys.excepthook = _shown
+    if given:
+        given(number)
+
+
+def _shown(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    if not issubclass(kind, (OSError, EOFError)):
+        sys.__excepthook__(kind, error, trace)
