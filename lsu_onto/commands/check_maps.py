@@ -38,7 +38,7 @@ def check_maps(paths: tuple[str, ...], strict: bool, format_: str, **options: An
     paths, settings = project(paths)
     files, found = tax_files(paths, settings)
     library = Library([*named_folders(paths), *files, *options["search"]], silenced=settings.silenced)
-    found += disagreements(library, frozenset(files))
+    found += disagreements(library, dict.fromkeys(files))
     errors = sum(d.severity == "error" for d in found)
     if found or format_ in ("json", "sarif"):
         to_stdout = format_ != "full"

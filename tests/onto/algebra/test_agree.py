@@ -211,3 +211,11 @@ def test_the_folder_must_have_files(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     monkeypatch.chdir(tmp_path)
     done = run()
     assert done.exit_code == 1 and "there are no `.tax` files in `.`" in done.output
+
+
+def test_findings_are_in_the_order_of_the_files(tmp_path: Path) -> None:
+    files = [tmp_path / f"{name}.tax" for name in "abcdefgh"]
+    for file in files:
+        file.write_text(f"tax 1\ndataset {file.stem} v1 -> demo v1\n0 x = raod\n")
+    said = [line for line in run(str(tmp_path)).stderr.splitlines() if " --> " in line]
+    assert said == [f"  --> {file}:3:7" for file in files]
