@@ -21,6 +21,13 @@ LOAD = ("LoadTaxImage", "LoadTaxAnnotations", "PackTaxInputs")
 """The pipeline of datasets for which a config has none: images and labels as they are stored."""
 
 
+def _line(error: BaseException, path: str | Path) -> str:
+    """The line of a config that raised an error without words, as a bare `assert` is; or what such a file may be."""
+    frames = traceback.extract_tb(error.__traceback__)
+    line = next((f for f in reversed(frames) if f.line and Path(f.filename).name == Path(path).name), None)
+    return f"in line {line.lineno}, `{line.line}`" if line else "it is no config, or too deep for Python"
+
+
 def load_config(
     path: str | Path,
     data_root: str | None = None,
@@ -66,7 +73,7 @@ def load_config(
         if without_keys and Path(path).suffix != ".py":
             raise ConfigError(f"{path} cannot be read: it has no keys; expected lines of `KEY: VALUE`") from e
         said = str(e).partition(", the current sys.path is")[0]  # of `custom_imports`, mmengine prints all of it
-        raise ConfigError(f"{path} cannot be read: {type(e).__name__}: {said}") from e
+        raise ConfigError(f"{path} cannot be read: {type(e).__name__}: {said or _line(e, path)}") from e
     if data_root is not None:
         old = cfg.get("data_root")
         if not old:

@@ -292,18 +292,15 @@ def _check_no_network(file: Path) -> None:
     To read it as a config would run it, and show what mmengine makes of its imports.
     """
     try:
-        tree = ast.parse(file.read_bytes())
-    except (OSError, SyntaxError, ValueError):  # whoever reads it as a config says so
+        with lsu_onto.open_to_read(file) as code:
+            tree = ast.parse(code.read())
+        reads_base = "read_base" in ast.dump(tree)
+    except (OSError, SyntaxError, ValueError, RecursionError, MemoryError):  # whoever reads it as a config says so
         return
     targets = [target for node in tree.body if isinstance(node, ast.Assign) for target in node.targets]
     assigned = {target.id for target in targets if isinstance(target, ast.Name)}
     functions = [node.name for node in tree.body if isinstance(node, ast.FunctionDef)]
-    if (
-        functions
-        and file.suffix == ".py"
-        and not assigned & {"model", "_base_", "teachers"}
-        and "read_base" not in ast.dump(tree)
-    ):
+    if functions and file.suffix == ".py" and not assigned & {"model", "_base_", "teachers"} and not reads_base:
         raise ConfigError(
             f"{file} has no `model = dict(type=…, …)`, so it is no teacher's config; if one of its functions makes a"
             f" network, name it: --teacher {file}:{functions[-1]}"

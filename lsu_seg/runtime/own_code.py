@@ -208,7 +208,7 @@ def _imports(path: Path, package: str) -> list[str]:
     try:
         with open_to_read(path) as file:
             tree = ast.parse(file.read())
-    except SyntaxError:  # of a file that nothing has imported
+    except (SyntaxError, ValueError, RecursionError, MemoryError):  # of a file that nothing has imported
         return []
     names = set()
     for node in ast.walk(tree):

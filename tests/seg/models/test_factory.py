@@ -79,6 +79,16 @@ def test_a_file_counts_with_all_that_it_imports(net: Path, tmp_path: Path) -> No
         assert (code_sha256(factory) == before) is affine
 
 
+def test_a_neighbour_that_python_cannot_read_imports_nothing(tmp_path: Path) -> None:
+    (tmp_path / "deep.py").write_text("x = " + "-" * 9000 + "1\n")
+    (tmp_path / "holed.py").write_text("\0")
+    trying = "".join(f"try:\n    import {name}\nexcept Exception:\n    pass\n" for name in ("deep", "holed"))
+    (tmp_path / "mine.py").write_text(
+        f"from torch import nn\n\n{trying}\n\ndef build():\n    return nn.Conv2d(3, 2, 1)\n"
+    )
+    assert tmp_path / "mine.py" in code_files(find(f"{tmp_path}/mine.py:build"))
+
+
 def test_a_folder_may_be_called_as_functions_are(tmp_path: Path) -> None:
     assert is_factory(f"{tmp_path}/net.py:build")
     (tmp_path / "a:b").mkdir()

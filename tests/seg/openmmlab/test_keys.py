@@ -168,6 +168,20 @@ def test_a_file_of_data_that_is_no_config(tmp_path: Path, text: str, message: st
         load_config(tmp_path / "a.yaml")
 
 
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("assert 1 == 2\n", "AssertionError: in line 1, `assert 1 == 2`"),
+        ("import torch\n\nclass Net(torch.nn.Module):\n    pass\n", r"RuntimeError: in line 3, `class Net\("),
+        ("x = " + "-" * 9000 + "1\n", r"\w+Error: \S"),
+    ],
+)
+def test_a_config_that_fails_without_a_word(tmp_path: Path, text: str, message: str) -> None:
+    (tmp_path / "a.py").write_text(text)
+    with pytest.raises(ConfigError, match=f"a.py cannot be read: {message}"):
+        load_config(tmp_path / "a.py")
+
+
 def test_a_config_without_an_end_is_named_so(tmp_path: Path) -> None:
     (tmp_path / "a.py").write_text("model = dict()\nmodel['neck'] = model\n")
     with pytest.raises(ConfigError, match=r"a.py cannot be read: a `_base_` leads back to its own file, or a part has"):

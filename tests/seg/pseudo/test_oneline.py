@@ -178,6 +178,16 @@ def test_lines_with_mistakes(args: tuple[str, ...], message: str, tmp_path: Path
     assert "Traceback" not in result.output
 
 
+@pytest.mark.parametrize("deep", ["-" * 9000 + "1", "a." * 9000 + "b", "\0"])
+def test_a_teachers_file_too_deep_for_python_is_a_message(deep: str, tmp_path: Path) -> None:
+    (tmp_path / "m.py").write_text(f"x = 1\n{deep}\n")
+    teacher = "idd", "--source", "cityscapes", "--teacher", tmp_path / "m.py", "--checkpoint", "c.pth"
+    result = call(*teacher, "--data-root", tmp_path, "-o", tmp_path / "out", "--work-dir", tmp_path / "log")
+    assert result.exit_code == 1
+    assert "m.py cannot be read: " in result.output
+    assert isinstance(result.exception, SystemExit)
+
+
 def test_a_teachers_config_needs_its_weights(tmp_path: Path) -> None:
     (tmp_path / "teacher.py").write_text(f"model = {model_config()!r}\n")
     with pytest.raises(ConfigError, match=r"teacher\.py` is a config; give its weights, too: --checkpoint FILE"):
