@@ -195,11 +195,13 @@ def check_weights(path: str, checkpoint: Any, model: nn.Module) -> None:
 def check_kinds(path: str, weights: Mapping[str, Tensor], model: nn.Module) -> None:
     """Refuse weights that torch copies into the model's and that are not the same then, or cannot copy.
 
-    Integers are what a quantised network has; what they stand for is written elsewhere.
+    Integers are what a quantised network has; what they stand for is written elsewhere. In a buffer, such as a count or
+    a table, they are what they say.
 
     Raises:
         TeacherError: some are of a kind that the model's are not.
     """
+    learnt = {name for name, _ in model.named_parameters(remove_duplicate=False)}
     for name, own in model.state_dict().items():
         value = weights.get(name)
         if value is None or not isinstance(own, Tensor) or is_lazy(own) or own.layout != torch.strided:
@@ -210,8 +212,10 @@ def check_kinds(path: str, weights: Mapping[str, Tensor], model: nn.Module) -> N
             found = "a tensor of the meta device, which has no values,"
         elif value.layout != torch.strided:
             found = "a sparse tensor"
-        elif floats and (value.is_quantized or not value.is_floating_point()):
+        elif floats and (value.is_quantized or value.is_complex()):
             found = f"{'a quantised tensor' if value.is_quantized else 'values'} of {kind}"
+        elif floats and name in learnt and not value.is_floating_point():
+            found = f"values of {kind}"
         else:
             continue
         raise TeacherError(

@@ -157,6 +157,8 @@ def test_weights_that_nothing_would_load_are_found(tmp_path: Path, model: torch.
     ):
         with pytest.raises(TeacherError, match=said):
             check_weights("a.pth", checkpoint, model)
+    model.register_buffer("seen", torch.zeros(1))
+    check_weights("a.pth", {**state, "seen": torch.tensor([3])}, model)  # a count is no less a count
     torch.nn.init.constant_(model.bias, torch.nan)
     with pytest.raises(TeacherError, match="NaN: `bias`"):
         check_finite("a.pth", model)
