@@ -105,8 +105,8 @@ def parse(path: str, text: str, known: Lines | None = None) -> tuple[ast.File, l
             kind = _kind(statement, kind)
     known.clear()
     known.update(read_now)
-    if len(findings) > _MANY and not any(isinstance(s, (ast.Edition, ast.Header)) for s in statements):
-        return ast.File(path, text, tuple(statements), allowed, unread), [_no_tax_file(path, text, findings)]
+    if len(unread) > _MANY and not any(isinstance(s, (ast.Edition, ast.Header)) for s in statements):
+        return ast.File(path, text, tuple(statements), allowed, unread), [_no_tax_file(path, text, len(unread))]
     begins = min((s.span.line for s in statements if not isinstance(s, ast.Comment)), default=1 << 60)
     if not any(d.severity == "error" and d.span.line < begins for d in findings):  # otherwise that line was the edition
         findings += _edition(path, statements, text)
@@ -133,9 +133,8 @@ def _kind(statement: ast.Statement | None, kind: str) -> str:
     return kind
 
 
-def _no_tax_file(path: str, text: str, findings: list[Diagnostic]) -> Diagnostic:
-    """One finding in place of one for each line of, say, a JSON file."""
-    lines = len({d.span.line for d in findings})
+def _no_tax_file(path: str, text: str, lines: int) -> Diagnostic:
+    """One finding in place of one for each line of, say, a JSON file. A tab in a line that is read does not count."""
     what = f"{lines} lines cannot be understood, and none says `tax`, `source`, `dataset` or `map`"
     end = max(2, len(text.split("\n", 1)[0]) + 1)
     return Diagnostic("TAX004", what, Span(path, 1, 1, end), "is this a `.tax` file? It starts with `tax 1`")

@@ -362,7 +362,7 @@ def _nearest(root: Path, patterns: Iterable[str]) -> str:
 
 def _no_file(path: Path) -> str:
     """What a file is not that has the name of one."""
-    if path.is_file() or not path.suffix:
+    if path.is_file() or not path.suffix[1:].isalpha():  # a version is no ending
         return ""
     what = "a folder" if path.is_dir() else "a pipe or a device" if path.exists() else "a link that leads nowhere"
     return f" ({what})"

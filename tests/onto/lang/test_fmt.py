@@ -191,6 +191,7 @@ LINES = st.lists(st.one_of(statements(), statements(), st.sampled_from(["", "", 
 @given(LINES, NEWLINE)
 @example(["source a v1", "title:", "  = continued"], "\n")
 @example(["source a v1", "title: a ## note"], "\n")
+@example(["\t< tab\t x", *["0 road = = x"] * 18, *["0 a\t#804080"] * 5], "\n")
 def test_generated_files(lines: list[str], newline: str) -> None:
     holds("tax 1\n" + newline.join(lines))
 
