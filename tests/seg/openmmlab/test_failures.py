@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any, ClassVar
 
 import numpy as np
 import pytest
-import torch
 from mmengine.config import Config
 from mmengine.hooks import Hook
 from mmengine.registry import HOOKS
@@ -21,7 +19,6 @@ from lsu_seg.data.transforms import LoadTaxAnnotations
 from lsu_seg.errors import ConfigError, UserError
 from lsu_seg.evaluation.run import measure
 from lsu_seg.label_files.errors import LabelFileError
-from lsu_seg.openmmlab.failures import named
 from lsu_seg.openmmlab.frames import PARTS
 from lsu_seg.pseudo.run import pseudo_label
 from lsu_seg.training import checks
@@ -480,33 +477,3 @@ def test_mmengines_concat_dataset_trains(world: Path, tmp_path: Path) -> None:
     cfg.train_dataloader.sampler = dict(type="CompoundSampler")
     with pytest.raises(UserError, match="the CompoundSampler is endless"):
         train(cfg, quiet=True)
-
-
-@pytest.mark.parametrize(
-    ("error", "said"),
-    [
-        (
-            RuntimeError("DataLoader worker (pid 8339) is killed by signal: Killed. "),
-            "a process that loads images is killed by signal: Killed; the system does so where memory runs out",
-        ),
-        (
-            RuntimeError("DataLoader worker (pid 8428) is killed by signal: Bus error. It is possible that"),
-            "is killed by signal: Bus error; /dev/shm is full: write fewer `num_workers`, or give a container more",
-        ),
-        (
-            RuntimeError("DataLoader worker (pid(s) 84, 85) exited unexpectedly"),
-            "unexpectedly; `num_workers = 0` shows",
-        ),
-        (RuntimeError("received 0 items of ancdata"), "see `ulimit -n`"),
-        (torch.OutOfMemoryError("CUDA out of memory. Tried to"), "there is too little memory (CUDA out of memory."),
-        (MemoryError(), "there is too little memory (MemoryError): a smaller `batch_size`"),
-        (
-            RuntimeError("[../gloo/transport/tcp/pair.cc:5] Connection closed by peer"),
-            "another process of this run has",
-        ),
-    ],
-)
-def test_what_the_machine_lacks_is_a_message_at_any_moment(error: Exception, said: str) -> None:
-    runner = SimpleNamespace(started=True, loop="train", iter=7)
-    with pytest.raises(ConfigError, match=re.escape(said)), named(Config(), runner):
-        raise error

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import sys
 from collections.abc import Callable
@@ -11,6 +12,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import torch
 from mmengine.config import Config
 
 from helpers.tiny import model_config
@@ -47,19 +49,37 @@ def test_a_part_that_ends_the_program() -> None:
     ("error", "said"),
     [
         (
-            RuntimeError("CUDA out of memory. Tried\nmuch"),
-            r"too little memory \(CUDA out of memory. Tried much\): a smaller",
+            RuntimeError("DataLoader worker (pid 8339) is killed by signal: Killed. "),
+            "a process that loads images is killed by signal: Killed; the system does so where memory runs out",
         ),
-        (MemoryError(), r"too little memory \(MemoryError\): a smaller `batch_size`, smaller images"),
+        (
+            RuntimeError("DataLoader worker (pid 8428) is killed by signal: Bus error. It is possible that"),
+            "is killed by signal: Bus error; /dev/shm is full: write fewer `num_workers`, or give a container more",
+        ),
+        (
+            RuntimeError("DataLoader worker (pid(s) 84, 85) exited unexpectedly"),
+            "unexpectedly; `num_workers = 0` shows",
+        ),
+        (RuntimeError("received 0 items of ancdata"), "see `ulimit -n`"),
+        (
+            torch.OutOfMemoryError("CUDA out of memory. Tried\nmuch"),
+            "there is too little memory (CUDA out of memory. Tried much): a smaller `batch_size`, smaller images",
+        ),
+        (RuntimeError("CUDA out of memory. Tried\nmuch"), "too little memory (CUDA out of memory. Tried much): a"),
+        (MemoryError(), "there is too little memory (MemoryError): a smaller `batch_size`, smaller images"),
         (
             MemoryError("Caught MemoryError in DataLoader worker process 0.\nOriginal Traceback:\nMemoryError: 9 GiB"),
-            r"too little memory \(9 GiB\): ",
+            "too little memory (9 GiB): ",
+        ),
+        (
+            RuntimeError("[../gloo/transport/tcp/pair.cc:5] Connection closed by peer"),
+            "another process of this run has",
         ),
     ],
 )
-def test_memory_that_has_run_out_is_no_traceback(error: Exception, said: str) -> None:
-    started = SimpleNamespace(started=True)
-    with pytest.raises(ConfigError, match=said), named(Config(), started):
+def test_what_the_machine_lacks_is_a_message_at_any_moment(error: Exception, said: str) -> None:
+    runner = SimpleNamespace(started=True, loop="train", iter=7)
+    with pytest.raises(ConfigError, match=re.escape(said)), named(Config(), runner):
         raise error
 
 
