@@ -162,9 +162,9 @@ def _check_no_other(output: Path, pattern: str, images: Mapping[str, Path]) -> N
 
     Another seed, or a map that has changed, replaces the labels of the same images.
     """
-    for stem, image in images.items():
-        path = output / pattern.format(stem=stem)
-        if path.exists() and (path.stat().st_size != image.stat().st_size or path.read_bytes() != read_bytes(image)):
+    there = {path: image for stem, image in images.items() if (path := output / pattern.format(stem=stem)).exists()}
+    for path, image in track(there.items(), f"images in {output}", len(there)) if there else ():
+        if path.stat().st_size != image.stat().st_size or path.read_bytes() != read_bytes(image):
             raise RelabelError(f"{path}: is another image than {image}, which would replace it; choose an empty folder")
 
 
