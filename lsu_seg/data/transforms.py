@@ -24,9 +24,9 @@ from lsu_seg.data.rare import MIN_CROP, TRIES
 from lsu_seg.label_files import LabelFileError, read_bytes
 from lsu_seg.layout.images import (
     CAMERA_BITS,
-    check_tiff,
     damaged_image,
-    not_decoded,
+    decoded_by_opencv,
+    opencv_image,
     plain_png,
     png_depth,
     stored_bits,
@@ -62,16 +62,7 @@ class LoadTaxImage(BaseTransform):
         rgb = plain_png(path, data)  # where it gives nothing, OpenCV says what is wrong, or reads the file all the same
         if rgb is not None:
             return _loaded(results, np.asarray(cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR, rgb)))
-        check_tiff(path, data)
-        try:
-            image = _decode(data, cv2.IMREAD_ANYDEPTH) if data else None
-            if image is not None and image.dtype not in (np.uint8, np.uint16):
-                image = _decode(data)
-        except cv2.error as error:  # a header that claims more pixels than OpenCV reads
-            limit = "; set OPENCV_IO_MAX_IMAGE_PIXELS if it is that large" if "CV_IO_MAX" in str(error) else ""
-            raise damaged_image(path, data, f"OpenCV refuses its size{limit}" if limit else str(error.err)) from error
-        if image is None or image.ndim != 3:
-            raise not_decoded(path, data)
+        image = opencv_image(path, data)
         if image.dtype == np.uint16:
             image = self._scaled(path, data, image, results.get("image_bits", 0))
         return _loaded(results, image)
@@ -95,7 +86,8 @@ class LoadTaxImage(BaseTransform):
                 " more images)",
                 stacklevel=2,
             )
-        pixels: NDArray[np.uint8] | None = _decode(data) if bits in (0, 16) else (image >> (bits - 8)).astype(np.uint8)
+        whole = bits in (0, 16)
+        pixels: NDArray[np.uint8] | None = decoded_by_opencv(data) if whole else (image >> bits - 8).astype(np.uint8)
         if pixels is None:
             raise damaged_image(path, data, "OpenCV cannot decode it")
         return pixels
@@ -104,11 +96,6 @@ class LoadTaxImage(BaseTransform):
 def _loaded(results: dict[str, Any], image: NDArray[np.uint8]) -> dict[str, Any]:
     shape = image.shape[:2]
     return results | {"img": image, "img_shape": shape, "ori_shape": shape, "as_stored": True}
-
-
-def _decode(data: bytes, depth: int = 0) -> Any:
-    """The pixels of an image as they lie in the file, or None; 8 bits unless `depth` is `IMREAD_ANYDEPTH`."""
-    return cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION | depth)
 
 
 def _bits_of_file(data: bytes, image: NDArray[np.uint16]) -> int:
@@ -171,7 +158,7 @@ def _check_other_loader(path: str, bits: int) -> None:
         )
     says = "the taxonomy"
     if sixteen and not bits and 8 <= png_depth(data).significant < 16:
-        pixels = _decode(data, cv2.IMREAD_ANYDEPTH)
+        pixels = decoded_by_opencv(data, cv2.IMREAD_ANYDEPTH)
         says, bits = "the file (sBIT)", 0 if pixels is None else _bits_of_file(data, pixels)
     if sixteen and bits not in (0, 16):
         raise LabelFileError(

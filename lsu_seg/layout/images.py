@@ -7,7 +7,7 @@ import os
 import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,12 +23,22 @@ _FORMATS = (
     (b"MM\0*", "TIFF"),
     (b"GIF8", "GIF"),
     (b"\0\0\0\x0cjP", "JPEG 2000"),
+    (b"\xff\x4f\xff\x51", "JPEG 2000"),
     (b"BM", "BMP"),
+    *((b"P%d%c" % (n, space), "PPM") for n in range(1, 7) for space in b"\n\r\t "),
 )
+_BRANDS = {b"ftypavif": "AVIF", b"ftypavis": "AVIF", b"ftypheic": "HEIC", b"ftypmif1": "HEIC"}
+"""What is at byte 4 of some."""
 
 _READ_BY_ALL = ("JPEG", "MPO", "PNG", "TIFF", "WEBP", "BMP", "DIB", "PPM", "GIF", "JPEG2000", "AVIF")
 """Pillow's names of what OpenCV reads, too."""
+ALIKE = ("PNG", "JPEG", "MPO")
+"""Those that Pillow and OpenCV read by libraries that agree. Of other formats, each reads what the other does not."""
 _TURNED = 274
+_TIFF_BY_OPENCV = (1, 2, 3, 4, 5, 6, 7, 8, 32773, 32946)
+"""Ways in which a TIFF's pixels are compressed that the OpenCV of PyPI can undo: none, CCITT, LZW, JPEG, deflate,
+PackBits."""
+_COMPRESSIONS = {34925: "lzma", 50000: "zstd", 50001: "webp", 34712: "JPEG 2000", 34887: "LERC", 50002: "JPEG XL"}
 
 CAMERA_BITS = (8, 10, 12, 14)
 """What cameras deliver in 16-bit files."""
@@ -82,6 +92,7 @@ def damaged_image(path: str | os.PathLike[str], data: bytes, why: str = "") -> L
         why: what the decoder said, in a few words.
     """
     kind = "WebP" if data[:4] == b"RIFF" and data[8:12] == b"WEBP" else ""
+    kind = kind or _BRANDS.get(data[4:12], "")
     kind = kind or next((name for magic, name in _FORMATS if data.startswith(magic)), "")
     if kind:
         found = f"a damaged {kind} image{f' ({why})' if why else ''}"
@@ -103,24 +114,65 @@ def check_format(path: str | os.PathLike[str], image: Image.Image) -> None:
     """
     if image.format not in _READ_BY_ALL:
         raise LabelFileError.of(path, f"a {image.format} image", "one that OpenCV reads, too", "save it as PNG")
+    if isinstance(image, TiffImagePlugin.TiffImageFile):
+        _check_tags(path, image.tag_v2)
     if image.mode == "F" or (image.format == "TIFF" and image.mode == "I"):
-        found, expected = f"a {image.format} image of 32-bit values", "values of 8 or 16 bits"
-        raise LabelFileError.of(path, found, expected, "save it as PNG, scaled to 8 or 16 bits")
-    if isinstance(image, TiffImagePlugin.TiffImageFile) and image.tag_v2.get(_TURNED, 1) != 1:
-        found = f"a TIFF image with orientation {image.tag_v2[_TURNED]}, by which some programs turn it"
+        raise _too_many_bits(path, image.format, 32)
+    bare = image.format == "JPEG2000" and getattr(image, "codec", "") == "j2k" and image.mode[:3] != "RGB"
+    if bare or (image.format == "JPEG2000" and image.mode == "CMYK"):
+        found = f"a JPEG 2000 image of mode {image.mode}{' that says nothing of its colours' * bare}"
+        raise LabelFileError.of(path, found, "one that OpenCV reads, too", "save it as PNG")
+
+
+def _too_many_bits(path: str | os.PathLike[str], name: str, bits: int) -> LabelFileError:
+    found, expected = f"a {name} image of {bits}-bit values", "values of 8 or 16 bits"
+    return LabelFileError.of(path, found, expected, "save it as PNG, scaled to 8 or 16 bits")
+
+
+def _check_tags(path: str | os.PathLike[str], tags: TiffImagePlugin.ImageFileDirectory_v2) -> None:
+    """Refuse a TIFF by what it says of itself, which it does even where Pillow knows no such form."""
+
+    def numbers(tag: int, unless: int) -> tuple[int, ...]:
+        value = tags.get(tag, unless)
+        return tuple(value) if isinstance(value, tuple) else (int(value),)
+
+    compression, photometric = numbers(259, 1)[0], numbers(262, 1)[0]
+    bits, kind = max(numbers(258, 1), default=1), max(numbers(339, 1), default=1)
+    by_plane, channels, turned = numbers(284, 1)[0] == 2, numbers(277, 1)[0], numbers(_TURNED, 1)[0]
+    if bits > 16:
+        raise _too_many_bits(path, "TIFF", bits)
+    found = ""
+    if compression not in _TIFF_BY_OPENCV:
+        found = f"compressed in a way ({_COMPRESSIONS.get(compression, compression)}) that OpenCV cannot undo"
+    elif kind in (2, 3):
+        found = f"of {'signed' if kind == 2 else 'floating-point'} values"
+    elif bits == 16 and channels > 1 and by_plane:
+        found = "of 16-bit values, each channel by itself"
+    elif bits == 16 and photometric == 0:
+        found = "of 16-bit values, of which the largest is black"
+    elif channels > 4:
+        found = f"of {channels} channels"
+    if found:
+        advice = "save it as PNG" if channels <= 4 else "save those of red, green and blue as PNG"
+        raise LabelFileError.of(path, f"a TIFF image {found}", "one that OpenCV reads as it is meant", advice)
+    if turned != 1:
+        found = f"a TIFF image with orientation {turned}, by which some programs turn it"
         advice = "save it as PNG, turned as its label is"
         raise LabelFileError.of(path, found, "pixels in the order of the picture", advice)
 
 
 def check_tiff(path: str | os.PathLike[str], data: bytes) -> None:
     """`check_format` of a file, if it is a TIFF. One that Pillow cannot open, OpenCV may still decode."""
-    if data[:2] not in (b"II", b"MM"):
+    if data[:4] not in (b"II*\0", b"MM\0*"):
         return
     try:
-        image = TiffImagePlugin.TiffImageFile(io.BytesIO(data))  # not `Image.open`, which has a limit on sizes
+        tags = TiffImagePlugin.ImageFileDirectory_v2(data[:8])
+        file = io.BytesIO(data)
+        file.seek(tags.next)
+        tags.load(file)
     except Exception:  # Pillow raises whatever the damage leads to
         return
-    check_format(path, image)
+    _check_tags(path, tags)
 
 
 def not_decoded(path: str | os.PathLike[str], data: bytes) -> LabelFileError:
@@ -128,11 +180,47 @@ def not_decoded(path: str | os.PathLike[str], data: bytes) -> LabelFileError:
     try:
         with any_size(), Image.open(io.BytesIO(data)) as image:
             check_format(path, image)
+            if image.format not in ALIKE:
+                image.load()
+                found = f"a {image.format} image that Pillow decodes, and OpenCV does not"
+                return LabelFileError.of(path, found, "one that OpenCV reads, too", "save it as PNG")
     except LabelFileError as error:
         return error
     except Exception:  # Pillow raises arbitrary exceptions for damaged files
-        return damaged_image(path, data, "OpenCV cannot decode it")
+        pass
     return damaged_image(path, data, "OpenCV cannot decode it")
+
+
+def opencv_image(path: str | os.PathLike[str], data: bytes) -> NDArray[Any]:
+    """The pixels of an image as they lie in the file, uint8 or uint16 `[H, W, 3]` BGR, by OpenCV.
+
+    Raises:
+        LabelFileError: OpenCV does not read it, or reads it as other pixels.
+    """
+    import cv2
+
+    check_tiff(path, data)
+    level = cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)  # what it says of a file names no file
+    try:
+        image: Any = decoded_by_opencv(data, cv2.IMREAD_ANYDEPTH) if data else None
+    except cv2.error as error:  # a header that claims more pixels than OpenCV reads
+        limit = "; set OPENCV_IO_MAX_IMAGE_PIXELS if it is that large" if "CV_IO_MAX" in str(error) else ""
+        raise damaged_image(path, data, f"OpenCV refuses its size{limit}" if limit else str(error.err)) from error
+    finally:
+        cv2.utils.logging.setLogLevel(level)
+    if image is None or image.ndim != 3:
+        raise not_decoded(path, data)
+    if image.dtype not in (np.uint8, np.uint16):
+        found = f"an image of {image.dtype} values"
+        raise LabelFileError.of(path, found, "values of 8 or 16 bits", "save it as PNG, scaled to 8 or 16 bits")
+    return np.asarray(image)
+
+
+def decoded_by_opencv(data: bytes, depth: int = 0) -> Any:
+    """The pixels of an image as they lie in the file, or None; 8 bits unless `depth` is `IMREAD_ANYDEPTH`."""
+    import cv2
+
+    return cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION | depth)
 
 
 @contextmanager

@@ -15,6 +15,7 @@ from collections.abc import Generator, Iterable, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
+from importlib.util import find_spec
 from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -25,7 +26,17 @@ from PIL import ExifTags, Image, UnidentifiedImageError
 from lsu_onto import open_to_read, png_chunks
 from lsu_seg.errors import UserError
 from lsu_seg.label_files import MAX_PIXELS, LabelFileError, LabelReader, container, count_rows, is_bgr, read_bytes
-from lsu_seg.layout.images import any_size, check_format, damaged_image, plain_png, png_depth, stored_bits
+from lsu_seg.layout.images import (
+    ALIKE,
+    any_size,
+    check_format,
+    check_tiff,
+    damaged_image,
+    opencv_image,
+    plain_png,
+    png_depth,
+    stored_bits,
+)
 from lsu_seg.layout.pairs import Pair
 from lsu_seg.scan.borders import SMOOTH, step_share
 
@@ -133,6 +144,8 @@ def look_at_image(path: Path, decode: bool = False, max_pixels: int = MAX_PIXELS
                 out |= {"decoded": True, **({} if whole else _bits(data, image))}
         if out.get("decoded") and image.format == "PNG" and not whole:
             _verify(data)
+        if out.get("decoded") and image.format not in ALIKE and find_spec("cv2"):
+            opencv_image(path, data)
     except LabelFileError as error:
         return {"image": str(error), **_of_today(error)}
     except MemoryError as error:
@@ -203,6 +216,11 @@ def _no_image(path: Path, error: Exception) -> str:
     try:
         with open_to_read(path) as file:
             head = file.read(512)
+            if head[:2] in (b"II", b"MM"):
+                head += file.read()
+                check_tiff(path, head)
+    except LabelFileError as unread:
+        return str(unread)
     except OSError:
         head = b"?"
     why = "" if isinstance(error, UnidentifiedImageError) else str(error)  # which only repeats the name

@@ -6,6 +6,7 @@ import io
 import json
 import zlib
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -19,6 +20,7 @@ from helpers.tiny import write_tax as write_park_tax
 from lsu_seg.data.transforms import ORIENTATION, LoadTaxImage
 from lsu_seg.label_files import LabelFileError, LabelReader
 from lsu_seg.layout.pairs import Pair
+from lsu_seg.scan import collect
 from lsu_seg.scan.collect import Inspector, Task, look_at_image
 from lsu_seg.scan.run import SAMPLE, scan
 from lsu_seg.scan.text import shares
@@ -63,10 +65,14 @@ DAMAGED = {
 }
 
 
-def saved(kind: str, picture: np.ndarray, orientation: int = 1) -> bytes:
+WIDE = PICTURE[..., 0].astype(np.uint16) * 257
+
+
+def saved(kind: str, picture: np.ndarray, orientation: int = 1, mode: str = "", **options: Any) -> bytes:
     buffer, exif = io.BytesIO(), Image.Exif()
     exif[ORIENTATION] = orientation
-    Image.fromarray(picture).save(buffer, kind, **({"exif": exif} if orientation > 1 else {}))
+    image = Image.fromarray(picture)
+    (image.convert(mode) if mode else image).save(buffer, kind, **({"exif": exif} if orientation > 1 else options))
     return buffer.getvalue()
 
 
@@ -78,6 +84,12 @@ def saved(kind: str, picture: np.ndarray, orientation: int = 1) -> bytes:
         (saved("TIFF", PICTURE[..., 0].astype(np.int32)), "a TIFF image of 32-bit values"),
         (saved("PPM", PICTURE[..., 0].astype(np.float32)), "a PPM image of 32-bit values"),
         (saved("TGA", PICTURE), "a TGA image"),
+        (saved("TIFF", PICTURE, compression="zstd"), "a TIFF image compressed in a way (zstd)"),
+        (saved("TIFF", PICTURE, compression="lzma"), "a TIFF image compressed in a way (lzma)"),
+        (saved("TIFF", PICTURE, tiffinfo={339: (2, 2, 2)}), "a TIFF image of signed values"),  # Pillow knows none
+        (saved("TIFF", WIDE, tiffinfo={262: 0}), "a TIFF image of 16-bit values, of which the largest is black"),
+        (saved("JPEG2000", PICTURE, mode="CMYK"), "a JPEG 2000 image of mode CMYK"),
+        (saved("JPEG2000", PICTURE[..., 0], no_jp2=True), "a JPEG 2000 image of mode L that says nothing"),
     ],
 )
 def test_what_opencv_reads_otherwise_or_not_is_told_before_training(tmp_path: Path, data: bytes, found: str) -> None:
@@ -88,6 +100,16 @@ def test_what_opencv_reads_otherwise_or_not_is_told_before_training(tmp_path: Pa
     with pytest.raises(LabelFileError) as refused:
         LoadTaxImage()({"img_path": str(path)})
     assert str(refused.value) == said
+
+
+def test_what_only_pillow_decodes_is_told_where_opencv_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "a.tif"
+    path.write_bytes(saved("TIFF", PICTURE))
+    assert look_at_image(path, decode=True)["decoded"]
+    monkeypatch.setattr(cv2, "imdecode", lambda *_: None)
+    assert "found a TIFF image that Pillow decodes, and OpenCV does not" in look_at_image(path, decode=True)["image"]
+    monkeypatch.setattr(collect, "find_spec", lambda _: None)
+    assert look_at_image(path, decode=True)["decoded"]
 
 
 def test_a_palette_that_is_missing_is_found_when_an_image_is_decoded(tmp_path: Path) -> None:
