@@ -48,6 +48,7 @@ class Survey:
         unreadable: folders that cannot be read.
         notes: links that were not followed, and the like.
         junk: ignored files: hidden files, `.DS_Store`, thumbnails, other forms of the labels.
+        misspelt: for `images` and `labels`, files that the pattern misses by the case of letters or a suffix only.
     """
 
     pairs: list[Pair] = field(default_factory=list)
@@ -57,6 +58,7 @@ class Survey:
     unreadable: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     junk: list[Path] = field(default_factory=list)
+    misspelt: dict[str, dict[Path, list[Values]]] = field(default_factory=dict)
 
 
 def find_pairs(root: str | Path, layout: Layout, split: str) -> list[Pair]:
@@ -116,6 +118,7 @@ def survey(root: str | Path, layout: Layout, split: str) -> Survey:
             labels = _without_other_forms(labels, edges, layout, out)
             _pair(images, labels, edges, layout, split, out)
     _same_but_for_case(itertools.chain(images, labels), out)
+    _note_misspelt(root, layout, out)
     out.pairs = sorted(
         (Pair(p.image, p.label, p.label.relative_to(root).with_suffix("").as_posix()) for p in out.pairs),
         key=lambda p: p.key,
@@ -151,6 +154,7 @@ def _find(
             out.unreadable += matches.unreadable
             out.notes += missing
             out.junk += matches.junk
+            out.misspelt[key], _ = _of_split(root, pattern, matches.misspelt, layout, split)
             return files, pattern
     raise DatasetError(f"{root}: nothing matches {_or(patterns)}{_nearest(root, patterns)}")
 
@@ -277,7 +281,8 @@ def _pair(
             alone = [f for f in files if f not in partners and (partner_kind == "image" or container(f) == f)]
             alone = [f for f in alone if str(f) not in both]
             by_name = {_folded(o.stem): o for o in candidates} if alone else {}
-            out.alone += [f"{f} (no {partner_kind}{_reason(f, by_name)})" for f in alone]
+            missed = _missed(f"{partner_kind}s", {f: files[f] for f in alone}, layout, out)
+            out.alone += [f"{f} (no {partner_kind}{missed.get(f) or _reason(f, by_name)})" for f in alone]
 
 
 def _reason(file: Path, by_name: dict[str, Path]) -> str:
@@ -291,6 +296,26 @@ def _reason(file: Path, by_name: dict[str, Path]) -> str:
     if inner.suffix.lower() in (".png", ".jpg", ".jpeg", ".tif", ".tiff"):
         return f"; it has two suffixes, {inner.suffix} and {file.suffix}"
     return ""
+
+
+def _missed(kind: str, alone: dict[Path, list[Values]], layout: Layout, out: Survey) -> dict[Path, str]:
+    """For files without a partner, which misspelt file it would be; these need no note of their own."""
+    misspelt = out.misspelt.get(kind, {})
+    common = sorted(Pattern(layout.images).names & Pattern(layout.labels).names)
+    found = dict(_edges(alone, misspelt, common)) if alone and misspelt and common else {}
+    out.misspelt[kind] = {f: readings for f, readings in misspelt.items() if f not in found.values()}
+    pattern = getattr(layout, kind)
+    return {f: f"; {other} is there, and `{pattern}` is spelt otherwise; rename it" for f, other in found.items()}
+
+
+def _note_misspelt(root: Path, layout: Layout, out: Survey) -> None:
+    for kind, files in out.misspelt.items():
+        if files:
+            they, them = ("files differ", "them") if len(files) > 1 else ("file differs", "it")
+            out.notes.append(
+                f"{root}: {len(files)} {they} from `{getattr(layout, kind)}` in the case of letters or the spelling of the"
+                f" suffix only, e.g. {min(files)}; not used: rename {them}, or change the pattern"
+            )
 
 
 def _folded(stem: str) -> str:

@@ -25,6 +25,7 @@ _FOLDERS = ["**"]
 """The part of a pattern that stands for any folders."""
 _JUNK = ("thumbs.db", "desktop.ini", "__macosx")
 _IMAGES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".webp", ".bmp", ".gif", ".ppm", ".pgm", ".json")
+_SPELLINGS = (("jpg", "jpeg"), ("tif", "tiff"))
 
 
 @dataclass
@@ -33,11 +34,14 @@ class Matches:
 
     Attributes:
         files: matching file → the readings of its name.
+        misspelt: files that would match if their letters were of the pattern's case, or their suffix written as there
+            (`.JPG`, `.jpeg` and `.jpg`) → the readings of that name.
         junk: ignored files.
         unreadable, notes: messages for the user.
     """
 
     files: dict[Path, list[Values]] = field(default_factory=dict)
+    misspelt: dict[Path, list[Values]] = field(default_factory=dict)
     junk: list[Path] = field(default_factory=list)
     unreadable: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
@@ -143,9 +147,12 @@ def _take(folder: _Folder, part: list[str], matches: Matches, found: Callable[[i
     any_suffix = len(part) > 1 and not part[-1]
     for entry in _entries(folder.path, part, matches):
         readings = _read(part, entry.name, folder.readings)
+        path = folder.path / entry.name
+        if not readings and (name := _as_in(part, entry.name)):
+            meant = _read(part, name, folder.readings)
+            matches.misspelt |= {path: meant} if meant and entry.file else {}
         if not readings or (any_suffix and not (entry.member or _is_image(entry.name))):
             continue
-        path = folder.path / entry.name
         if entry.file or (_stat(path, entry, matches) and path.is_file()):
             matches.files[path] = readings
             found(1)
@@ -196,6 +203,23 @@ def _entries(folder: Path, part: list[str], matches: Matches) -> Iterable[_Entry
 def _is_image(name: str) -> bool:
     """Whether a name has the suffix of an image or label file; asked if the pattern does not say which suffix."""
     return name.lower().endswith(_IMAGES)
+
+
+def _as_in(part: list[str], name: str) -> str:
+    """A name whose beginning and end differ from a part's in case or in how the suffix is written, as the part has it.
+
+    >>> _as_in(["", "stem", "_Label.jpg"], "a_label.JPEG")
+    'a_Label.jpg'
+    """
+    tail = part[-1]
+    base, dot, suffix = tail.rpartition(".")
+    low = name.lower()
+    for spelling in next((s for s in _SPELLINGS if suffix.lower() in s), (suffix,)) if tail else ():
+        end = f"{base}{dot}{spelling}".lower()
+        if low.endswith(end) and low.startswith(part[0].lower()):
+            head = part[0] if len(part) > 1 else ""
+            return f"{head}{name[len(head) : len(name) - len(end)]}{tail}"
+    return ""
 
 
 def _read(part: list[str], name: str, readings: list[Values]) -> list[Values]:

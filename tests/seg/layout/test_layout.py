@@ -192,6 +192,24 @@ def test_names_that_differ_in_case_are_refused(tmp_path: Path) -> None:
         find_pairs(tmp_path, FLAT, "val")
 
 
+def test_names_that_a_pattern_misses_by_their_spelling_are_told(tmp_path: Path) -> None:
+    layout = Layout((), "images/{stem}.jpg", "labels/{stem}_L.png")
+    both = ("images/a.jpg", "labels/a_L.png", "images/b.jpg", "labels/b_l.PNG", "images/c.JPEG", "labels/c_L.png")
+    touch(tmp_path, *both, "images/d.JPG", "labels/d_L.Png", "images/e.txt", "images/f_jpg", "labels/g_M.png")
+    found = survey(tmp_path, layout, "any")
+    assert found.alone == [
+        f"{tmp_path}/images/b.jpg (no label; {tmp_path}/labels/b_l.PNG is there, and `labels/{{stem}}_L.png` is spelt"
+        " otherwise; rename it)",
+        f"{tmp_path}/labels/c_L.png (no image; {tmp_path}/images/c.JPEG is there, and `images/{{stem}}.jpg` is spelt"
+        " otherwise; rename it)",
+    ]
+    assert [note.partition("; not used")[0] for note in found.notes] == [
+        f"{tmp_path}: 1 file differs from `{pattern}` in the case of letters or the spelling of the suffix only, e.g."
+        f" {tmp_path}/{file}"
+        for pattern, file in ((layout.images, "images/d.JPG"), (layout.labels, "labels/d_L.Png"))
+    ]
+
+
 def test_links_that_lead_back_are_told_and_not_followed(tmp_path: Path) -> None:
     touch(tmp_path, "leftImg8bit/train/bonn/1_leftImg8bit.png", "gtFine/train/bonn/1_gtFine_labelIds.png")
     (tmp_path / "leftImg8bit/train/loop").symlink_to(tmp_path / "leftImg8bit")
