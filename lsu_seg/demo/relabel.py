@@ -6,22 +6,21 @@ truth scores what the pseudo-labels made of them.
 
 from __future__ import annotations
 
-import io
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 import lsu_onto
 from lsu_onto import ROW_VOID, Constraint, TaxonomyError, write_atomic
 from lsu_seg.errors import UserError
 from lsu_seg.label_files import read_bytes
 from lsu_seg.label_files.annotation import Annotation
-from lsu_seg.layout.images import any_size, damaged_image
+from lsu_seg.layout.images import opencv_image, plain_png
 from lsu_seg.layout.pairs import find_pairs
 from lsu_seg.layout.patterns import Pattern
 from lsu_seg.runtime.progress import track
@@ -146,9 +145,10 @@ def relabel_dataset(
     for i, (stem, pair) in enumerate(track(zip(stems, pairs, strict=True), "relabelling", len(pairs))):
         channels, _ = annotation.load(str(pair.label))
         data = read_bytes(pair.image)
-        if (size := _size(pair.image, data)) != (channels.shape[1], channels.shape[0]):
+        height, width = _decoded(pair.image, data).shape[:2]
+        if (height, width) != channels.shape:
             raise RelabelError(
-                f"{pair.image}: found {size[0]} x {size[1]} pixels; expected {channels.shape[1]} x"
+                f"{pair.image}: found {width} x {height} pixels; expected {channels.shape[1]} x"
                 f" {channels.shape[0]}, as its label {pair.label} has; `lsu-seg scan` lists all such pairs"
             )
         rows = coarsen(channels, coarse, np.random.default_rng([seed, i]))
@@ -203,9 +203,7 @@ def _stem(image: Path, root: Path, patterns: Sequence[str]) -> str:
     return image.stem
 
 
-def _size(path: Path, data: bytes) -> tuple[int, int]:
-    try:
-        with any_size(), Image.open(io.BytesIO(data)) as image:
-            return image.size
-    except Exception as error:  # Pillow raises arbitrary exceptions for damaged files
-        raise damaged_image(path, data[:512]) from error
+def _decoded(path: Path, data: bytes) -> NDArray[Any]:
+    """The pixels of an image, which says whether it is whole: its size alone does not."""
+    rgb = plain_png(path, data)
+    return opencv_image(path, data) if rgb is None else rgb

@@ -313,8 +313,8 @@ def _note_misspelt(root: Path, layout: Layout, out: Survey) -> None:
         if files:
             they, them = ("files differ", "them") if len(files) > 1 else ("file differs", "it")
             out.notes.append(
-                f"{root}: {len(files)} {they} from `{getattr(layout, kind)}` in the case of letters or the spelling of the"
-                f" suffix only, e.g. {min(files)}; not used: rename {them}, or change the pattern"
+                f"{root}: {len(files)} {they} from `{getattr(layout, kind)}` in the case of letters or the spelling of"
+                f" the suffix only, e.g. {min(files)}; not used: rename {them}, or change the pattern"
             )
 
 

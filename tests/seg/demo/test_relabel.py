@@ -175,6 +175,12 @@ def test_an_image_that_does_not_fit_its_label_is_refused(tmp_path: Path) -> None
     image.write_bytes(b"<!DOCTYPE html>")
     with pytest.raises(LabelFileError, match=r"images/train/b\.png: found "):
         relabel(tmp_path)
+    for kind in ("images", "labels"):
+        write_fine(tmp_path / "fine")
+        file = tmp_path / "fine" / kind / "train/b.png"
+        file.write_bytes(file.read_bytes()[:-30])
+        with pytest.raises(LabelFileError, match=f"{kind}/train/b.png: found a damaged PNG"):
+            relabel(tmp_path)
 
 
 def test_colours_are_written_as_colours(tmp_path: Path) -> None:
