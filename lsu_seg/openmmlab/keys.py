@@ -19,7 +19,7 @@ READ_BY_MMENGINE = (
 )
 """Besides the parameters of its Runner."""
 
-READ_HERE = ("data_root", "unify", "train_precision")
+READ_HERE = ("data_root", "unify", "train_precision", "strategy")
 
 SECTIONS = {
     "unify": (

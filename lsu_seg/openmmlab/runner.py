@@ -15,8 +15,14 @@ from typing import Any
 import torch
 from mmengine.config import Config
 from mmengine.device import get_device
+from mmengine.dist import is_main_process
 from mmengine.logging import MMLogger
-from mmengine.model import BaseDataPreprocessor, MMDistributedDataParallel, is_model_wrapper
+from mmengine.model import (
+    BaseDataPreprocessor,
+    MMDistributedDataParallel,
+    convert_sync_batchnorm,
+    is_model_wrapper,
+)
 from mmengine.runner import Runner
 from torch.nn.parameter import is_lazy
 from torch.utils.data import DataLoader
@@ -28,6 +34,7 @@ from lsu_seg.openmmlab.failures import named
 from lsu_seg.openmmlab.mmdet import check_mmdet
 from lsu_seg.openmmlab.parts import check_parts, models_in, weights_in
 from lsu_seg.openmmlab.recompute import recompute_in_backward
+from lsu_seg.openmmlab.sharding import Sharding, gather, is_sharded, release
 from lsu_seg.openmmlab.stated_classes import stated_classes
 from lsu_seg.openmmlab.weights import adopt, check_finite, check_kind, check_weights, readable
 from lsu_seg.runtime.allocator import keep_freed_memory
@@ -50,6 +57,7 @@ class RankedRunner(Runner):
     """Which loop runs: `train`, `val` inside it, or `test`."""
     _started: frozenset[str] = frozenset()
     _has_begun, _is_last_test, _loading = False, True, ""
+    _sharding: Sharding | None = None
 
     def build_logger(self, *args: Any, **kwargs: Any) -> MMLogger:
         logger = super().build_logger(*args, **kwargs)
@@ -124,7 +132,13 @@ class RankedRunner(Runner):
             check_weights(self._loading, kwargs["checkpoint"], model)
         if fn_name in _BEGINS:
             self.loop = _BEGINS[fn_name]
+        if fn_name == "after_val_epoch" and self._sharding is not None:
+            release(self.model)  # before a moving average is taken out of the model again
         super().call_hook(fn_name, **kwargs)
+        if fn_name == "before_val_epoch" and self._sharding is not None:
+            gather(self.model)  # after it was put in
+        if fn_name == "before_save_checkpoint" and self._sharding is not None and not is_main_process():
+            raise _GatheredError
         if fn_name in _STARTED:
             self._started |= {self.loop}
         if fn_name == "after_val":
@@ -143,10 +157,29 @@ class RankedRunner(Runner):
     def wrap_model(self, model_wrapper_cfg: Any, model: Any) -> Any:
         if self._train_loop is None:
             return model.to(get_device())
+        if self.distributed and is_sharded(self.cfg):
+            return self._shard(model.to(get_device()))
         plain = model_wrapper_cfg is None and not is_model_wrapper(model)
         if self.distributed and plain and not torch.cuda.is_available():
             return MMDistributedDataParallel(module=model, broadcast_buffers=False)
         return super().wrap_model(model_wrapper_cfg, model)
+
+    def _shard(self, model: Any) -> Any:
+        if (sync_bn := self.cfg.get("sync_bn")) is not None:
+            model = convert_sync_batchnorm(model, sync_bn)
+        self._sharding = Sharding(average=any(is_type(hook, "EMAHook") for hook in self.cfg.get("custom_hooks") or []))
+        self.logger.info(self._sharding.shard(model))
+        return model
+
+    def _init_model_weights(self) -> None:
+        if self._sharding is None:  # else they were, before they were shared out
+            super()._init_model_weights()
+
+    def build_optim_wrapper(self, *args: Any, **kwargs: Any) -> Any:
+        wrapper = super().build_optim_wrapper(*args, **kwargs)
+        if self._sharding is not None:
+            self._sharding.shard_optimizer(wrapper)
+        return wrapper
 
     test_name = ""
     """Of the dataset that `test` is about."""
@@ -164,7 +197,12 @@ class RankedRunner(Runner):
     def save_checkpoint(self, out_dir: str, filename: str, *args: Any, **kwargs: Any) -> None:
         """Say which file a full disk has cut off, and remove it: `last_checkpoint` names the one before."""
         try:
-            super().save_checkpoint(out_dir, filename, *args, **kwargs)
+            if self._sharding is None:
+                super().save_checkpoint(out_dir, filename, *args, **kwargs)
+            else:
+                with self._sharding.gathering(), contextlib.suppress(_GatheredError):
+                    every_rank: Any = Runner.save_checkpoint
+                    every_rank.__wrapped__(self, out_dir, filename, *args, **kwargs)
         except OSError as error:
             path = Path(out_dir) / filename
             with contextlib.suppress(OSError):
@@ -221,6 +259,10 @@ class RankedRunner(Runner):
 
 def _size(shape: Any) -> str:
     return " x ".join(map(str, shape)) or "one number"
+
+
+class _GatheredError(Exception):
+    """A rank has given its part of a checkpoint, which the first one writes."""
 
 
 class QuietRunner(RankedRunner):

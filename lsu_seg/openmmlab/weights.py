@@ -19,6 +19,7 @@ from torch.nn.parameter import is_lazy
 
 from lsu_onto import open_to_read
 from lsu_seg.errors import TeacherError, UserError
+from lsu_seg.openmmlab.sharding import local
 
 _AGAIN = "get the file again"
 _KINDS = (
@@ -377,8 +378,8 @@ def _check_finite(path: str, weights: Mapping[str, Any]) -> None:
 
 
 def nan_weights(model: nn.Module) -> list[str]:
-    """The names of the weights that have a NaN."""
-    return _nan(model.state_dict())
+    """The names of the weights that have a NaN. Of a sharded model, in the parts of this rank."""
+    return _nan({name: local(weight) for name, weight in model.state_dict().items()})
 
 
 def _nan(weights: Mapping[str, Any]) -> list[str]:

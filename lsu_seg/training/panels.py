@@ -20,6 +20,7 @@ from lsu_seg.label_files.annotation import channel_constraint
 from lsu_seg.label_files.reader import LabelReader
 from lsu_seg.openmmlab.config import LOAD
 from lsu_seg.openmmlab.registry import HOOKS, TRANSFORMS, register
+from lsu_seg.openmmlab.sharding import whole
 
 _GAP, _HEAD = 4, 14
 
@@ -64,9 +65,10 @@ class PanelHook(Hook):
         modes = {module: module.training for module in model.modules()}  # some parts may be frozen
         model.eval()
         try:
-            for panel in self._panels:
-                picture = panel.picture(model)
-                runner.visualizer.add_image(f"panels_{panel.name}", picture, step=runner.iter + 1)
+            with whole(model):  # the first rank predicts alone
+                for panel in self._panels:
+                    picture = panel.picture(model)
+                    runner.visualizer.add_image(f"panels_{panel.name}", picture, step=runner.iter + 1)
         finally:
             for module, training in modes.items():
                 module.training = training

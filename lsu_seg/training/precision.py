@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from mmengine.config import Config
 from mmengine.device import get_device
+from mmengine.dist import is_main_process
 from mmengine.hooks import Hook
 
 from lsu_onto import open_to_read, write_atomic
@@ -108,8 +109,9 @@ class _Keep(Hook):
             tell(self._line)
 
     def before_save_checkpoint(self, runner: Any, checkpoint: dict[str, Any]) -> None:
-        """On the first rank alone, as checkpoints are saved."""
-        write_atomic(self._path, json.dumps({"precision": self._precision}).encode())
+        """Written by the first rank alone, as checkpoints are."""
+        if is_main_process():
+            write_atomic(self._path, json.dumps({"precision": self._precision}).encode())
 
     def after_load_checkpoint(self, runner: Any, checkpoint: dict[str, Any]) -> None:
         """One of bf16 has no scale of gradients, which fp16 begins then: torch would refuse the empty one."""

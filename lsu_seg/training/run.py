@@ -17,6 +17,7 @@ from lsu_seg.openmmlab.config import is_type
 from lsu_seg.openmmlab.leftovers import log_has_traceback, nothing_left
 from lsu_seg.openmmlab.parts import check_parts
 from lsu_seg.openmmlab.runner import RankedRunner, build_runner, make_work_dir
+from lsu_seg.openmmlab.sharding import check_sharding
 from lsu_seg.runtime.launch import is_first
 from lsu_seg.runtime.lock import locked
 from lsu_seg.training.precision import check_precision, computing
@@ -44,13 +45,7 @@ def train(cfg: Config, quiet: bool = False, resume: bool = False) -> Path:
             "the config has no `train_dataloader`, `train_cfg` and `optim_wrapper`, so there is nothing to train: is it"
             " one for labelling or evaluation?"
         )
-    if cfg.get("strategy") or cfg.get("runner_type", "Runner") != "Runner":
-        key = "strategy" if cfg.get("strategy") else "runner_type"
-        raise ConfigError(
-            f"`{key}` is {cfg[key]!r}, and mmengine's Runner trains here, which has none of the FlexibleRunner's"
-            " strategies, such as FSDP: leave it out; each GPU has the whole model, and `--precision bf16` and"
-            " `activation_checkpointing = ['backbone']` save memory"
-        )
+    check_sharding(cfg)
     pin(cfg.model)
     runners: list[RankedRunner] = []
     with nothing_left(cfg, lambda: log_has_traceback() or any(runner.trained for runner in runners)):

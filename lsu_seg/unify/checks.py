@@ -17,6 +17,7 @@ from lsu_seg.layout.pairs import DatasetError
 from lsu_seg.openmmlab.config import is_type
 from lsu_seg.openmmlab.failures import check_types, parameters_of
 from lsu_seg.openmmlab.parts import check_parts
+from lsu_seg.openmmlab.sharding import check_sharding
 from lsu_seg.pseudo.settings import check_views
 from lsu_seg.training.average import is_share
 from lsu_seg.training.checks import DisagreementError
@@ -108,6 +109,7 @@ def check_config(cfg: Config) -> None:
     check_labelling(cfg)
     check_section(cfg)
     check_precision(cfg)
+    check_sharding(cfg)
     if cfg.unify.get("student_init") not in (None, "teacher"):
         raise ConfigError(f"`student_init` is `{cfg.unify.student_init}`; it can be 'teacher' or None")
     _check_average(cfg)

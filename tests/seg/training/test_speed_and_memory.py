@@ -257,9 +257,3 @@ def test_a_resumed_moving_average_goes_on(tmp_path: Path) -> None:
     assert torch.allclose(second["state_dict"][key], first["state_dict"][key], atol=1e-5), "it hardly moves"
     moved = second["ema_state_dict"][f"module.{key}"] - first["ema_state_dict"][f"module.{key}"]
     assert moved.abs().max() > 1e-3, "the weights themselves do"
-
-
-@pytest.mark.parametrize("change", [dict(strategy=dict(type="FSDPStrategy")), dict(runner_type="FlexibleRunner")])
-def test_what_the_runner_does_not_have_is_refused(change: dict[str, Any], tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=f"`{next(iter(change))}` is .*mmengine's Runner trains here"):
-        trained(tmp_path, **change)
