@@ -19,6 +19,7 @@ import torch
 from mmengine.config import Config
 
 from lsu_seg.errors import ConfigError, did_you_mean
+from lsu_seg.openmmlab.config import is_type
 from lsu_seg.openmmlab.registry import HOOKS, registries
 
 _SECTIONS = {
@@ -62,6 +63,9 @@ def check_arguments(cfg: Config) -> None:
         _check_clip(clip if isinstance(clip := wrapper.get("clip_grad"), Mapping) else {})
         if wrapper.get("constructor") in (None, "DefaultOptimWrapperConstructor"):
             _check_paramwise(wrapper)
+    for path, part in (*_parts(cfg.get("default_hooks"), "default_hooks"), *_parts(cfg.get("custom_hooks"), "")):
+        if is_type(part, "CheckpointHook") and isinstance(name := part.get("filename_tmpl"), str):
+            _check_name(f"{path or 'custom_hooks'}.filename_tmpl", name)
     loop = cfg.get("train_cfg")
     for _, interval in (loop.get("dynamic_intervals") or ()) if isinstance(loop, Mapping) else ():
         if interval < 1:
@@ -87,6 +91,16 @@ def _check_clip(clip: Mapping[str, Any]) -> None:
                 f"`optim_wrapper.clip_grad.{by}` is {clip[by]!r}; expected a number above 0: 0 leaves no gradient, and"
                 " a negative number turns them round"
             )
+
+
+def _check_name(path: str, name: str) -> None:
+    """mmengine fills in the number of the step when it saves, and then only."""
+    try:
+        name.format(1)
+    except (ValueError, LookupError, AttributeError):
+        raise ConfigError(
+            f"`{path}` is {name!r}; expected a name with one `{{}}` for the step, such as 'iter_{{}}.pth'"
+        ) from None
 
 
 def _check_paramwise(wrapper: Mapping[str, Any]) -> None:

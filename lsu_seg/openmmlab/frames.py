@@ -67,7 +67,8 @@ def starts_tracker(frame: FrameType) -> bool:
 
 
 def is_of_stack(module: str) -> bool:
-    return module.partition(".")[0] in _STACK
+    """Whether a module is mmengine's, or below it; also that of our Runner, which goes on to mmengine's."""
+    return module.partition(".")[0] in _STACK or module == "lsu_seg.openmmlab.runner"
 
 
 def inside(frames: list[FrameType]) -> list[FrameType]:

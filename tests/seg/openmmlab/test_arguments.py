@@ -44,6 +44,7 @@ def config(options: dict[str, Any]) -> Config:
     ("options", "said"),
     [
         ({"default_hooks.checkpoint.interval": "x"}, "`default_hooks.checkpoint.interval` is 'x'; expected a whole"),
+        ({"default_hooks.checkpoint.filename_tmpl": "{}{}.pth"}, "expected a name with one `{}` for the step"),
         ({"train_cfg.val_begin": "x"}, "`train_cfg.val_begin` is 'x'; expected a whole number, such as 1"),
         ({"train_cfg.dynamic_intervals": [(1, 0)]}, "has the interval 0; expected 1 or more"),
         (
@@ -115,7 +116,7 @@ def test_the_defaults_of_the_stack_are_what_its_signatures_say() -> None:
         {"param_scheduler": [dict(type="PolyLRRatio", eta_min_ratio=0.01, param_name="lr")]},
         {"train_cfg.max_iters": 2e3, "train_cfg.dynamic_intervals": [[1, 5]]},
         {"custom_hooks": [dict(type="EMAHook", momentum=0.1, ema_type=ExponentialMovingAverage, priority=49)]},
-        {"default_hooks.checkpoint": dict(out_dir=Path(), save_best=["mIoU"], save_last=1)},
+        {"default_hooks.checkpoint": dict(out_dir=Path(), save_best=["mIoU"], save_last=1, filename_tmpl="only.pth")},
     ],
 )
 def test_what_signatures_leave_open_is_taken(options: dict[str, Any]) -> None:

@@ -368,8 +368,8 @@ def test_the_first_step_is_refused_and_later_ones_are_not(world: Path, tmp_path:
             "`custom_hooks.0` cannot be used as it is: in iteration 2, TypeError: unsupported operand type(s) for %",
         ),
         (
-            {"default_hooks.checkpoint.filename_tmpl": "{}{}.pth"},
-            "`default_hooks.checkpoint` cannot be used as it is: in iteration 2, IndexError: Replacement index 1",
+            {"default_hooks.checkpoint.out_dir": "x\0"},
+            "`default_hooks.checkpoint` cannot be used as it is: in iteration 2, ValueError: embedded null byte",
         ),
         (
             {"optim_wrapper.optimizer.weight_decay": 1e39, "optim_wrapper.accumulative_counts": 2},
