@@ -17,6 +17,7 @@ from typing import Any, Union, get_args, get_origin, get_type_hints
 
 import torch
 from mmengine.config import Config
+from mmengine.runner import Runner
 
 from lsu_seg.errors import ConfigError, did_you_mean
 from lsu_seg.openmmlab.config import is_type
@@ -58,6 +59,14 @@ def check_arguments(cfg: Config) -> None:
             called = _class(part.get("type", default if path == section else ""))
             if called is not None:
                 _check(path, part, called)
+    if isinstance(random := cfg.get("randomness"), Mapping):
+        _check("randomness", random, Runner.set_randomness)
+    if isinstance(scale := cfg.get("auto_scale_lr"), Mapping):
+        size = scale.get("base_batch_size", 1)
+        if not _fits(size, int) or size < 1:
+            raise ConfigError(f"`auto_scale_lr.base_batch_size` is {size!r}; expected a whole number, 1 or more")
+        if not _fits(scale.get("enable"), bool):
+            raise ConfigError(f"`auto_scale_lr.enable` is {scale['enable']!r}; expected True or False")
     wrapper = cfg.get("optim_wrapper")
     if isinstance(wrapper, Mapping):
         _check_clip(clip if isinstance(clip := wrapper.get("clip_grad"), Mapping) else {})

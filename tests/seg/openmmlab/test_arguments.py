@@ -78,6 +78,12 @@ def config(options: dict[str, Any]) -> Config:
         ),
         ({"optim_wrapper.paramwise_cfg": dict(custom_keys=dict(head=3))}, ".head` is 3; expected `dict(lr_mult=…)`"),
         ({"optim_wrapper.paramwise_cfg": dict(bias_lr_mult=-1)}, "bias_lr_mult` is -1; expected a number, 0 or more"),
+        ({"randomness": dict(deterministic="no")}, "`randomness.deterministic` is 'no'; expected True or False"),
+        (
+            {"auto_scale_lr": dict(enable=True, base_batch_size=-1)},
+            "base_batch_size` is -1; expected a whole number, 1",
+        ),
+        ({"auto_scale_lr": dict(enable="no", base_batch_size=1)}, "`auto_scale_lr.enable` is 'no'; expected True or"),
         ({"param_scheduler.0.by_epoch": "no"}, "`param_scheduler.0.by_epoch` is 'no'; expected True or False"),
         ({"param_scheduler.0.end": 1.5}, "`param_scheduler.0.end` is 1.5; expected a whole number"),
         ({"param_scheduler.0.begin": -1}, "`param_scheduler.0.begin` is -1; expected a whole number, 0 or more"),
