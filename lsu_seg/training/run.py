@@ -20,6 +20,7 @@ from lsu_seg.openmmlab.runner import RankedRunner, build_runner, make_work_dir
 from lsu_seg.runtime.launch import is_first
 from lsu_seg.runtime.lock import locked
 from lsu_seg.training.precision import check_precision, computing
+from lsu_seg.training.saving import check_saving
 
 
 def train(cfg: Config, quiet: bool = False, resume: bool = False) -> Path:
@@ -51,6 +52,7 @@ def train(cfg: Config, quiet: bool = False, resume: bool = False) -> Path:
             " strategies, such as FSDP: leave it out; each GPU has the whole model, and `--precision bf16` and"
             " `activation_checkpointing = ['backbone']` save memory"
         )
+    check_saving(cfg)
     pin(cfg.model)
     runners: list[RankedRunner] = []
     with nothing_left(cfg, lambda: log_has_traceback() or any(runner.trained for runner in runners)):
