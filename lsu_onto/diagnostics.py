@@ -5,7 +5,7 @@ Diagnostics are plain values. Functions return them and never raise for a user's
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -72,9 +72,13 @@ def did_you_mean(word: str, candidates: Iterable[str], least: float = 60) -> str
     >>> did_you_mean("vegetaton", ["road", "vegetation"])
     'vegetation'
     """
+    return closest(word, {c.lower(): c for c in candidates}, least)
+
+
+def closest(word: str, pool: Mapping[str, str], least: float) -> str | None:
+    """`did_you_mean` where the candidates are at hand by their lower case, for many words."""
     from rapidfuzz import fuzz, process  # only needed once something is wrong
 
-    pool = {c.lower(): c for c in candidates}
     hit = process.extractOne(word.lower(), pool.keys(), scorer=fuzz.ratio, score_cutoff=least)
     return pool[hit[0]] if hit else None
 

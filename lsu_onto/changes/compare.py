@@ -228,7 +228,7 @@ def _labels(old: Taxonomy, new: Taxonomy, names: Names, past: Analysis, analysis
     classes = not isinstance(old, Source) or old.encoding == "rgb"
     before, after = _raw(old, classes), _raw(new, classes)
     if old.encoding in NAMED:  # a further name for a class breaks nothing
-        known = old.by_other_name | old.by_name
+        known = old.by_any_name
         after = {label: c for label, c in after.items() if label in known}
     moved: dict[tuple[str, str], list[Raw]] = {}
     for value in sorted(before.keys() | after.keys()):
@@ -257,7 +257,7 @@ def _labels(old: Taxonomy, new: Taxonomy, names: Names, past: Analysis, analysis
 def _raw(t: Taxonomy, classes: bool) -> dict[Raw, str]:
     """Raw value → class name, or `void`. If labels are names, only those of classes that are drawn."""
     if t.encoding in NAMED:
-        names = (t.by_other_name | t.by_name).items()
+        names = t.by_any_name.items()
         return {name: t.classes[i].name for name, i in names if t.classes[i].ids}
     table: dict[Raw, str] = dict.fromkeys(t.void, VOID)
     for c in t.classes if classes else ():

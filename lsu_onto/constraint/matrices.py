@@ -149,7 +149,7 @@ def _raw_values(t: Taxonomy) -> tuple[NDArray[np.uint32], NDArray[np.int16]]:
 
 def _raw_names(t: Taxonomy) -> tuple[tuple[str, ...], NDArray[np.uint32], NDArray[np.int16]]:
     """Every name that annotators may have written for a class: its official name, an alias, or its name in the file."""
-    table = {name: d if t.classes[d].ids else ROW_SKIPPED for name, d in (t.by_other_name | t.by_name).items()}
+    table = {name: d if t.classes[d].ids else ROW_SKIPPED for name, d in t.by_any_name.items()}
     return tuple(table), np.arange(len(table), dtype=np.uint32), np.array(list(table.values()), np.int16)
 
 

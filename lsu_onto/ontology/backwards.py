@@ -7,10 +7,13 @@ from collections.abc import Iterable, Iterator
 from lsu_onto.diagnostics import Diagnostic, Span
 from lsu_onto.lang import syntax as ast
 from lsu_onto.lang.names import identifier
+from lsu_onto.lang.relations import OF_SEVERAL
 from lsu_onto.ontology.model import Ontology, Source
 from lsu_onto.ontology.places import Places
 from lsu_onto.ontology.resolve import Importer, Resolved
 
+_LONG = 300
+"""A row that is longer is shown once."""
 _CONVERSE = {"<": ">", ">": "<", "=": "=", "~": "~", "!": "!"}
 
 
@@ -34,15 +37,26 @@ def exchanged_headers(
             yield s.span.line, Diagnostic("TAX203", f"there is no source `{right[0]}`", s.target.name.span, help_)
 
 
+def _relation(by_operator: dict[str, dict[str, None]]) -> tuple[str, str]:
+    """The relation that follows from rows written backwards, and another where they leave two open: `=` and `<` have
+    one target."""
+    names = dict.fromkeys(n for op, ns in by_operator.items() if op != "!" for n in ns)
+    if len(names) < 2 or by_operator.keys().isdisjoint("=<"):
+        return " ".join(f"{op} {' '.join(ns)}" for op, ns in by_operator.items()), ""
+    removed = [n for n in by_operator.get("!", ()) if n not in names]
+    listed = " ".join([*names, *(["!", *removed] if removed else [])])
+    return (f"> {listed}", f"~ {listed}") if "=" in by_operator else (f"~ {listed}", f"> {listed}")
+
+
 def backward_rows(file: ast.File, places: Places) -> Iterator[tuple[Span, str]]:
     """The rows that say of a class of the source what it is in the dataset, and what to write instead."""
     rows: list[tuple[ast.Row, Ontology, str]] = []
-    parts: dict[tuple[int, str], dict[str, list[str]]] = {}
+    parts: dict[tuple[int, str], dict[str, dict[str, None]]] = {}
     for s in file.statements:
         o = places.of(s.span.line).map if isinstance(s, ast.Row) else None
         if not isinstance(s, ast.Row) or o is None:
             continue
-        ours, theirs = o.dataset.by_other_name | o.dataset.by_name, o.source.by_other_name | o.source.by_name
+        ours, theirs = o.dataset.by_any_name, o.source.by_any_name
         own = o.span == o.dataset.span and o.dataset.span.file == o.span.file
         targets = [(r.op, t.text) for r in s.relations for t in r.targets if t.kind in ("name", "string")]
         named = [(op, text) for op, text in targets if text in ours or (own and text not in theirs)]
@@ -51,13 +65,23 @@ def backward_rows(file: ast.File, places: Places) -> Iterator[tuple[Span, str]]:
             for op, text in named:
                 cls = o.dataset.classes[ours[text]].name if text in ours else identifier(text)
                 by_operator = parts.setdefault((o.span.line, cls), {})
-                by_operator.setdefault(_CONVERSE[op], []).append(source)
+                by_operator.setdefault(_CONVERSE[op], {})[source] = None
             first = named[0][1]
             rows.append((s, o, o.dataset.classes[ours[first]].name if first in ours else identifier(first)))
+    shown: dict[tuple[int, str], int] = {}
     for s, o, cls in rows:
         by_operator = parts[o.span.line, cls]
-        relation = " ".join(f"{op} {' '.join(names)}" for op, names in by_operator.items())
-        only = by_operator.get(">", [])
+        several = sum(len(n) for n in by_operator.values()) > 1
+        relation, other = _relation(by_operator)
+        choice = ""
+        if other:
+            first, second = OF_SEVERAL if relation[0] == "~" else OF_SEVERAL[::-1]
+            choice = f" {first}, `{cls} {other}` {second}"
+        only = list(by_operator.get(">", ()))
+        line = shown.setdefault((o.span.line, cls), s.span.line)
+        if line != s.span.line and len(relation) > _LONG:
+            yield s.span, f"it belongs to the row of `{cls}` that line {line} is about"
+            continue
         help_ = f"`{s.target.text}` is a class of `{o.source.name}`: "
         if len(by_operator) == 1 and len(only) == 1:
             relation = f"> {only[0]} void"
@@ -69,7 +93,7 @@ def backward_rows(file: ast.File, places: Places) -> Iterator[tuple[Span, str]]:
             help_ += f"write `4 {cls} {relation}` with the number that label files store"
         else:
             help_ += f"write `{cls} {relation}`"
-            help_ += ", one row for all of them" if sum(len(n) for n in by_operator.values()) > 1 else ""
+            help_ += choice + (", one row for all of them" if several else "")
         if relation.endswith(" void"):
             help_ += f"; `= {only[0]}` if `{cls}` is nothing else"
         yield s.span, help_

@@ -41,15 +41,21 @@ def write_row(row: MapRow, text: str, safe: bool = False) -> Fix | None:
     return Fix.write(text, spans[0]._replace(end=max(s.end for s in spans)), safe)
 
 
-def take_away(row: MapRow, relation: Relation, target: Target) -> Fix | None:
-    """Remove a target that says nothing, and its operator if it has no other; None if an empty line would remain."""
-    at = relation.targets.index(target)
+def take_away(row: MapRow, place: int, at: int) -> Fix | None:
+    """Remove a target that says nothing, and its operator if it has no other; None if an empty line would remain.
+
+    Args:
+        row: the row.
+        place: of the relation in it.
+        at: which of its targets.
+    """
+    relation = row.relations[place]
+    target = relation.targets[at]
     before = relation.targets[at - 1].span if at else None
     if len(relation.targets) > 1 and before is None:
         after = relation.targets[1].span
         gap = target.span._replace(end=after.column) if after.line == target.span.line else None
     elif before is None:
-        place = row.relations.index(relation)
         before = row.relations[place - 1].targets[-1].span if place else None
         gap = before and before._replace(column=before.end, end=target.span.end)
     else:

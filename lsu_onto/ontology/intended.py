@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import replace
+from typing import NamedTuple
 
 from lsu_onto.diagnostics import Diagnostic
 from lsu_onto.lang import fastpath
@@ -43,6 +44,7 @@ def with_intended_help(
     unread = {u.finding.span: u for u in file.unread.values()}
     declared = {u.reading.text.split()[1] for u in file.unread.values() if u.reading and is_header(u.reading.text)}
     reported = {d.span for d in findings}
+    meant: dict[int, _Meant] = {}
     out: list[Diagnostic] = []
     settled = set(exchanged)
     """Lines that one finding is about."""
@@ -78,7 +80,7 @@ def with_intended_help(
         elif line in settled and d.code in ("TAX110", "TAX201", "TAX202", "TAX203"):
             continue
         elif d.code in ("TAX201", "TAX202", "TAX304", "TAX310"):
-            better = _loosely(d, places)
+            better = _loosely(d, places, meant)
             settled |= {line} if better else set()
             out.append(better or d)
         else:
@@ -199,29 +201,53 @@ def _related(file: ast.File, line: int) -> bool:
     return False
 
 
-def _leads_on(reading: ast.Reading | None, line: str, place: Place) -> bool:
-    """Whether the right name alone would be the next error: behind `<` there are several, or the row's class is wrong,
-    too."""
-    if reading is None or place.map is None:
-        return False
-    named = named_reading(reading, place.map)
-    if isinstance(named, Unknown):
-        return False
+def _leads_on(named: ast.Reading, line: str, row: bool) -> bool:
+    """Whether the right name alone would be the next error: behind `<` there are several, or the class of a map's row
+    is wrong, too."""
     ours, theirs = line.split(), named.text.split()
-    return bool(named.choices) or (place.kind == "map" and theirs[0] != ours[0] and theirs[1:] != ours[1:])
+    return bool(named.choices) or (row and theirs[0] != ours[0] and theirs[1:] != ours[1:])
 
 
 # --- names that are words of another language --------------------------------------------------------------
 
 
-def _loosely(d: Diagnostic, places: Places) -> Diagnostic | None:
+class _Meant(NamedTuple):
+    """What a whole line means. It is read once: a line may have hundreds of findings."""
+
+    named: ast.Reading | None
+    """With the names of classes, and only if it is a line of the language."""
+    leads_on: bool
+
+
+def _meant(number: int, places: Places) -> _Meant:
+    from lsu_onto.lang.loose import read_loosely
+
+    line, place = places.line(number), places.of(number)
+    if place.map is None:
+        return _Meant(None, False)
+    name = re.escape(place.map.source.name)
+    body = re.sub(rf"(?<=\s){name}(?:\s+v[\d.]+)?:?\s+(?=\w)", "", line)  # `< mini asphalt`
+    following = places.line(number + 1) if number < len(places.lines) else ""
+    alone = not line[:1].isspace() and not re.match(r"[ \t]+(?:[=<>~!]|->)", following)
+    reading = read_loosely(body, place.kind, alone)
+    named = named_reading(reading, place.map) if reading else None
+    if not named or isinstance(named, Unknown):
+        return _Meant(None, False)
+    written = f"x {named.text.lstrip()}" if line[:1].isspace() else named.text
+    valid = fastpath.statement("", 1, [written]) is not None
+    return _Meant(named if valid else None, _leads_on(named, line, place.kind == "map"))
+
+
+def _loosely(d: Diagnostic, places: Places, meant: dict[int, _Meant]) -> Diagnostic | None:
     """The finding on `and`, `not`, `None`, `aka` … among the targets, or on `!` that leaves nothing, with what the
     whole line means."""
     from lsu_onto.lang.explain import diagnostic_of
-    from lsu_onto.lang.loose import read_loosely
+    from lsu_onto.lang.mistakes import LONG
     from lsu_onto.lang.relations import is_foreign
 
     line, place = places.line(d.span.line), places.of(d.span.line)
+    if len(line) > LONG:
+        return None
     word = line[d.span.column - 1 : d.span.end - 1]
     foreign = is_foreign(word.strip('"@')) and not (d.fix and d.fix.text.lower() == word.lower())
     without = d.code == "TAX304" or (
@@ -232,18 +258,10 @@ def _loosely(d: Diagnostic, places: Places) -> Diagnostic | None:
         return None
     source = place.map.source.name
     foreign = foreign or (word == source and d.code == "TAX201")
-    body = re.sub(rf"(?<=\s){re.escape(source)}(?:\s+v[\d.]+)?:?\s+(?=\w)", "", line)  # `< mini asphalt`
-    following = places.line(d.span.line + 1) if d.span.line < len(places.lines) else ""
-    alone = not line[:1].isspace() and not re.match(r"[ \t]+(?:[=<>~!]|->)", following)
-    reading = read_loosely(body, place.kind, alone)
-    if named_wrongly and not foreign and (d.code == "TAX202" or not _leads_on(reading, line, place)):
-        return None
-    named = named_reading(reading, place.map) if reading else None
-    if (
-        not named
-        or isinstance(named, Unknown)
-        or not fastpath.statement("", 1, [f"x {named.text.lstrip()}" if line[:1].isspace() else named.text])
-    ):
+    if d.span.line not in meant:
+        meant[d.span.line] = _meant(d.span.line, places)
+    named, leads_on = meant[d.span.line]
+    if not named or (named_wrongly and not foreign and (d.code == "TAX202" or not leads_on)):
         return None
     return diagnostic_of(ast.Unread(line, d, "", None), named) if named.text.split() != line.split() else None
 

@@ -256,9 +256,9 @@ def unreached(o: Ontology) -> Findings:
 def named_twice(o: Ontology) -> Findings:
     for row in _sound(o):
         first: dict[tuple[str, int], Target] = {}
-        decided = [("!", row.decision.minus, None)] if row.decision else []
-        for op, targets, relation in [*((r.op, r.targets, r) for r in row.relations), *decided]:
-            for target in targets:
+        decided = [("!", row.decision.minus)] if row.decision else []
+        for place, (op, targets) in enumerate([*((r.op, r.targets) for r in row.relations), *decided]):
+            for at, target in enumerate(targets):
                 keys: list[tuple[str, int]] = [(op, c) for c in target.channels] or [(op + target.kind, -1)]
                 again = [k for k in keys if k in first]
                 if len(again) == len(keys):
@@ -269,7 +269,7 @@ def named_twice(o: Ontology) -> Findings:
                         "leave it out",
                         first[again[0]].span,
                         "here",
-                        take_away(row, relation, target) if relation else None,
+                        take_away(row, place, at) if place < len(row.relations) else None,
                     )
                 for k in keys:
                     first.setdefault(k, target)
@@ -278,15 +278,15 @@ def named_twice(o: Ontology) -> Findings:
 def removes_nothing(o: Ontology) -> Findings:
     for row in _sound(o):
         stated = {c for _, t in _positive(row) for c in t.channels}
-        for relation in row.relations:
-            for target in relation.targets if relation.op == "!" else ():
+        for place, relation in enumerate(row.relations):
+            for at, target in enumerate(relation.targets) if relation.op == "!" else ():
                 if target.kind != "any" and stated.isdisjoint(target.channels):
                     yield Diagnostic(
                         "TAX309",
                         f"`! {shown(target)}` removes nothing",
                         target.span,
                         "what is not written is already excluded: leave it out",
-                        fix=take_away(row, relation, target),
+                        fix=take_away(row, place, at),
                     )
 
 

@@ -105,11 +105,37 @@ class Taxonomy:
     @cached_property
     def by_letters(self) -> dict[str, int]:
         """All names without what may be written in several ways → class."""
-        return {bare(k): i for k, i in (self.by_other_name | self.by_name).items()}
+        return {bare(k): i for k, i in self.by_any_name.items()}
+
+    @cached_property
+    def by_any_name(self) -> dict[str, int]:
+        """Names, official names and aliases → class."""
+        return self.by_other_name | self.by_name
+
+    @cached_property
+    def lowered(self) -> dict[str, str]:
+        """Names in lower case → as they are written."""
+        return {name.lower(): name for name in self.by_any_name}
+
+    @cached_property
+    def meant(self) -> dict[str, tuple[str, str] | None]:
+        """What has been made of names that it does not have (`unknown.py`). A file may repeat one in every row."""
+        return {}
 
     def group(self, name: str) -> tuple[int, ...]:
         """The classes of a group and its subgroups."""
-        return tuple(i for i, c in enumerate(self.classes) if c.group == name or c.group.startswith(name + "."))
+        return self.members.get(name, ())
+
+    @cached_property
+    def members(self) -> dict[str, tuple[int, ...]]:
+        """Group → its classes and those of its subgroups."""
+        found: dict[str, list[int]] = {}
+        for i, c in enumerate(self.classes):
+            group = c.group
+            while group:
+                found.setdefault(group, []).append(i)
+                group = group.rpartition(".")[0]
+        return {name: tuple(classes) for name, classes in found.items()}
 
     @cached_property
     def groups(self) -> tuple[str, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from typing import NamedTuple
 
 from lsu_onto.diagnostics import Span
@@ -27,6 +28,7 @@ class Places:
         ]
         broken = [n for n, u in file.unread.items() if u.reading and is_header(u.reading.text)]
         self.headers = sorted([*self.headers, *((n, Place("", None)) for n in broken)], key=lambda h: h[0])
+        self._starts = [n for n, _ in self.headers]
 
     def line(self, number: int) -> str:
         return self.lines[number - 1].removesuffix("\r").rstrip()
@@ -35,7 +37,8 @@ class Places:
         return self.lines[span.line - 1][span.column - 1 : span.end - 1]
 
     def of(self, line: int) -> Place:
-        return next((place for n, place in reversed(self.headers) if n <= line), Place("", None))
+        at = bisect_right(self._starts, line)
+        return self.headers[at - 1][1] if at else Place("", None)
 
 
 def _kind(header: ast.Header) -> str:

@@ -21,8 +21,7 @@ def words_of(text: str) -> list[str]:
 
 def all_known(words: list[str], o: Ontology) -> bool:
     """Whether all words may be targets of relations to the source."""
-    known = o.source.by_name.keys() | o.source.by_other_name.keys() | {"void", "any"}
-    return all(w in known for w in words)
+    return all(w in o.source.by_any_name or w in ("void", "any") for w in words)
 
 
 def values_in_words(reading: ast.Reading, o: Ontology) -> str:

@@ -86,6 +86,10 @@ class _Resolver:
         self.maps: dict[tuple[Key, Key], list[Section]] = {}
         """The maps that are not yet resolved, by dataset and source."""
         self.mapped: dict[tuple[Key, Key], model.Ontology] = {}
+        self.declared: dict[Key, model.Taxonomy] = {}
+        self.of_kind: dict[tuple[str, Key], model.Taxonomy] = {}
+        self.at: dict[Span, model.Taxonomy] = {}
+        """The resolved ones: the first of each name, by name and by kind and name; and all, by their header."""
         self.open: set[tuple[str, Key]] = set()
         """The taxonomies that are being resolved."""
 
@@ -127,7 +131,7 @@ class _Resolver:
         header, taxon = section.header, section.header.taxon
         name, version = taxon.name.text, taxon.version.text
         self.reserved(taxon.name)
-        first = next((t for t in self.out.taxonomies if (t.name, t.version) == (name, version)), None)
+        first = self.declared.get((name, version))
         if first:
             self.out.diagnostics.append(
                 Diagnostic(
@@ -178,6 +182,9 @@ class _Resolver:
             damaged=damaged or bool(base and base.damaged),
         )
         self.out.taxonomies.append(made)
+        self.declared.setdefault((name, version), made)
+        self.of_kind.setdefault((header.kind, (name, version)), made)
+        self.at[header.span] = made
         for s in section.statements:
             if isinstance(s, ast.Meta) and s.value.text:
                 self.out.diagnostics += tax_keys.misfits(s, made)
@@ -219,10 +226,8 @@ class _Resolver:
     def lookup(self, kind: str, taxon: ast.Taxon) -> Any:
         """A taxonomy of this file or another. None if there is none; a finding then says why."""
         key = _key(taxon)
-        expected: Any = model.Source if kind == "source" else model.Dataset
-        for t in self.out.taxonomies:
-            if isinstance(t, expected) and (t.name, t.version) == key:
-                return t
+        if (kind, key) in self.of_kind:
+            return self.of_kind[kind, key]
         if (kind, key) in self.open:
             self.error("TAX205", f"`{' '.join(key)}` builds on itself", taxon.name.span, "take one `extends` out")
             return None
@@ -238,7 +243,7 @@ class _Resolver:
         if header.kind == "map":
             dataset: model.Dataset | None = self.lookup("dataset", header.taxon)
         else:
-            dataset = next((t for t in self.out.taxonomies if t.span == header.span), None)  # type: ignore[assignment]
+            dataset = self.at.get(header.span)  # type: ignore[assignment]
         if source is None or dataset is None:
             return
         pair = (_key(header.taxon), _key(header.target))

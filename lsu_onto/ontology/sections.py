@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -62,6 +63,7 @@ class _Splitter:
     def __init__(self, file: ast.File, damaged: frozenset[int]) -> None:
         self.file = file
         self.damaged = damaged
+        self.lines = file.text.split("\n")
         self.findings: list[Diagnostic] = []
         self.quiet: set[int] = set()
         """Rows outside of maps that one finding is about."""
@@ -99,34 +101,37 @@ class _Splitter:
     def statements(self, orphans: set[int]) -> list[ast.Statement]:
         """The statements whose section is known. A header that is plainly of the wrong kind is replaced."""
         out: list[ast.Statement] = []
-        rest = [s for s in self.file.statements if s.span.line not in orphans]
-        while rest:
-            end = next((i for i, s in enumerate(rest) if i and isinstance(s, ast.Header)), len(rest))
-            part, rest = rest[:end], rest[end:]
+        parts: list[list[ast.Statement]] = []
+        for s in self.file.statements:
+            if s.span.line in orphans:
+                continue
+            if not parts or isinstance(s, ast.Header):
+                parts.append([])
+            parts[-1].append(s)
+        for i, part in enumerate(parts):
             if not isinstance(part[0], ast.Header):
                 out += part
-            elif not self.in_two_lines(part, rest):
+            elif not self.in_two_lines(part, parts[i + 1] if i + 1 < len(parts) else []):
                 out += self.up_to_missing_header(part)
         return out
 
-    def in_two_lines(self, part: list[ast.Statement], rest: list[ast.Statement]) -> bool:
+    def in_two_lines(self, part: list[ast.Statement], following: list[ast.Statement]) -> bool:
         """`dataset town v1`, and on the next line `source demo v1`: the next header is changed into the one meant."""
-        first, second = part[0], rest[0] if rest else None
-        classes = [s for s in rest[1:] if isinstance(s, (ast.ClassLine, ast.Header))]
+        first, second = part[0], following[0] if following else None
+        cls = next((s for s in following[1:] if isinstance(s, ast.ClassLine)), None)
         if not (
             isinstance(first, ast.Header)
             and isinstance(second, ast.Header)
             and (first.kind, first.target, second.kind, len(part)) == ("dataset", None, "source", 1)
-            and classes
-            and isinstance(classes[0], ast.ClassLine)
-            and (classes[0].relations or classes[0].decision)
+            and cls
+            and (cls.relations or cls.decision)
         ):
             return False
         taxon, source = (" ".join((t.name.text, t.version.text)) for t in (first.taxon, second.taxon))
         what = "a dataset and its source stand in one header"
         help_ = f"write `dataset {taxon} -> {source}` in line {first.span.line}, and take this line out"
         self.error("TAX011", what, second.span, help_)
-        rest[0] = first._replace(target=second.taxon)
+        following[0] = first._replace(target=second.taxon)
         return True
 
     def up_to_missing_header(self, part: list[ast.Statement]) -> list[ast.Statement]:
@@ -172,11 +177,11 @@ class _Splitter:
 
     def line(self, s: ast.Statement) -> str:
         """The line of a statement, without its note."""
-        return re.sub(r"\s+#(\s.*)?$", "", self.file.text.split("\n")[s.span.line - 1].strip())
+        return re.sub(r"\s+#(\s.*)?$", "", self.lines[s.span.line - 1].strip())
 
     def orphans(self) -> set[int]:
         """Lines below a header that could not be read: their section is unknown."""
-        lines = self.file.text.split("\n")
+        lines = self.lines
         out: set[int] = set()
         headers = [s.span.line for s in self.file.statements if isinstance(s, ast.Header)]
         for broken in self.damaged:
@@ -184,8 +189,8 @@ class _Splitter:
             unread = self.file.unread.get(broken)
             meant = unread.reading.text.split(" ", 1)[0] if unread and unread.reading else ""
             if meant in _HEADERS or (word and (word[0] in _HEADERS or did_you_mean(word[0], _HEADERS))):
-                end = min((h for h in headers if h > broken), default=len(lines) + 1)
-                out |= set(range(broken + 1, end))
+                at = bisect_right(headers, broken)
+                out.update(range(broken + 1, headers[at] if at < len(headers) else len(lines) + 1))
         return out
 
     def row(self, s: ast.Row, where: str) -> ast.Meta | None:

@@ -5,9 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 
-from lsu_onto.diagnostics import Diagnostic, Fix, did_you_mean
+from lsu_onto.diagnostics import Diagnostic, Fix, closest, did_you_mean
 from lsu_onto.lang.syntax import Target
 from lsu_onto.ontology.model import Taxonomy, bare
+
+_MANY = 40
+"""How many groups a message lists."""
 
 
 def unknown_class(t: Target, taxonomy: Taxonomy, last: Target | None) -> Diagnostic:
@@ -21,7 +24,13 @@ def unknown_class(t: Target, taxonomy: Taxonomy, last: Target | None) -> Diagnos
 
 def intended_class(text: str, taxonomy: Taxonomy) -> tuple[str, str] | None:
     """The class or group that was probably meant by a name that is none, as a relation refers to it, and the help."""
-    known = taxonomy.by_other_name | taxonomy.by_name
+    if text not in taxonomy.meant:
+        taxonomy.meant[text] = _intended(text, taxonomy)
+    return taxonomy.meant[text]
+
+
+def _intended(text: str, taxonomy: Taxonomy) -> tuple[str, str] | None:
+    known = taxonomy.by_any_name
     cls = _by_value(text, taxonomy)
     if cls is not None:
         name = taxonomy.classes[cls].name
@@ -35,14 +44,14 @@ def intended_class(text: str, taxonomy: Taxonomy) -> tuple[str, str] | None:
     if len(parts) > 1 and all(p in known for p in parts):
         names = " ".join(taxonomy.classes[known[p]].name for p in parts)
         return names, f"targets are separated by spaces: write `{names}`"
-    groups = [] if text.lower() in map(str.lower, known) else _groups(text.replace("/", "."), taxonomy)
+    groups = [] if text.lower() in taxonomy.lowered else _groups(text.replace("/", "."), taxonomy)
     if len(groups) == 1:
         return f"@{groups[0]}", f"`{groups[0]}` is a group: write `@{groups[0]}`"
     *path, last = re.split(r"[./:]", text)
     if path and last in known:
         name = taxonomy.classes[known[last]].name
         return name, f"a class has its name alone: write `{name}`"
-    close = did_you_mean(text, known, 65)
+    close = closest(text, taxonomy.lowered, 65)
     return (taxonomy.classes[known[close]].name, f"did you mean `{close}`?") if close else None
 
 
@@ -73,7 +82,8 @@ def unknown_group(t: Target, taxonomy: Taxonomy) -> Diagnostic:
         instead = f"@{(groups or _groups(close or '', taxonomy))[0]}"
         help_ = f"did you mean `{instead}`?"
     elif names:
-        help_ = f"its groups are {', '.join(f'`@{g}`' for g in names)}"
+        listed = ", ".join(f"`@{g}`" for g in names[:_MANY])
+        help_ = f"its groups are {listed}" + (f" … ({len(names)})" if len(names) > _MANY else "")
     else:
         help_ = "it has no groups"
     fix = Fix.write(instead, t.span) if instead else None

@@ -20,6 +20,8 @@ ENVELOPE = 1
 """Version of the JSON format. It rises when a field changes its meaning or is removed."""
 
 _SARIF = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
+_LONG = 2000
+"""Longer lines have no colours: each excerpt of one would need all of it."""
 _COLOURS = {"error": "1;31", "warning": "1;33", "info": "1;34", "frame": "34", "bold": "1", "help": "36"}
 
 
@@ -30,7 +32,7 @@ def full(diagnostics: Sequence[Diagnostic], texts: Texts, colour: bool = False) 
         return f"\x1b[{_COLOURS[style]}m{text}\x1b[0m" if colour else text
 
     def excerpt(text: str, start: int, end: int) -> str:
-        if not colour:
+        if not colour or len(text) > _LONG:
             return text[start:end]
         from lsu_onto.lang.highlight import highlight
 
@@ -40,12 +42,17 @@ def full(diagnostics: Sequence[Diagnostic], texts: Texts, colour: bool = False) 
     def lines_of(file: str) -> list[str]:
         return texts.get(file, "").removeprefix("\ufeff").split("\n")
 
+    @cache  # a line may have thousands of findings
+    def line_of(file: str, number: int) -> str:
+        lines = lines_of(file)
+        return "".join(c if c.isprintable() else " " for c in lines[number - 1]) if number <= len(lines) else ""
+
     blocks = []
     for d in diagnostics:
         lines = [paint(f"{d.severity}[{d.code}]", d.severity) + paint(f": {visible(d.message)}", "bold")]
-        lines += _excerpt(d.span, "^", "", d.severity, lines_of, paint, excerpt)
+        lines += _excerpt(d.span, "^", "", d.severity, line_of, paint, excerpt)
         for place, label in d.places:
-            lines += _excerpt(place, "-", label, "frame", lines_of, paint, excerpt)
+            lines += _excerpt(place, "-", label, "frame", line_of, paint, excerpt)
         if d.help:
             lines.append(paint("     = ", "frame") + paint("help", "help") + f": {visible(d.help)}")
         blocks.append("\n".join(lines))
@@ -57,14 +64,13 @@ def _excerpt(
     mark: str,
     label: str,
     style: str,
-    lines_of: Callable[[str], list[str]],
+    line_of: Callable[[str, int], str],
     paint: Callable[[str, str], str],
     excerpt: Callable[[str, int, int], str],
 ) -> list[str]:
     out = [paint("  --> ", "frame") + visible(f"{span.file}:{span.line}:{span.column}")]
-    lines = lines_of(span.file)
-    if span.line <= len(lines) and lines[span.line - 1].strip():
-        text = "".join(c if c.isprintable() else " " for c in lines[span.line - 1])
+    text = line_of(span.file, span.line)
+    if text and not text.isspace():
         start, end = span.column - 1, max(span.end - 1, span.column)
         cut = max(0, start - 60) if len(text) > 140 else 0
         shown = ("…" if cut else "") + excerpt(text, cut, cut + 140) + ("…" if len(text) > cut + 140 else "")

@@ -10,7 +10,6 @@ from __future__ import annotations
 import builtins
 import contextlib
 import errno
-import inspect
 import logging
 import re
 import traceback
@@ -24,6 +23,7 @@ from mmengine.registry import Registry
 
 from lsu_onto import interruption, ran_out
 from lsu_seg.errors import ConfigError, TeacherError, UserError, did_you_mean
+from lsu_seg.openmmlab.arguments import signature_of
 from lsu_seg.openmmlab.frames import (
     THROWN_BY,
     frames_of,
@@ -38,12 +38,12 @@ from lsu_seg.openmmlab.frames import (
     module_of,
     of_construction,
     path_of,
-    place_of_hook,
     starts_tracker,
     stated_in,
     types_in,
 )
 from lsu_seg.openmmlab.keys import paths_of, read_keys
+from lsu_seg.openmmlab.registry import registries
 from lsu_seg.runtime.own_code import failure, raised_by_own
 
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
@@ -132,7 +132,7 @@ def explain(error: Exception, cfg: Config, runner: Any = None) -> str | None:
     if thrown := THROWN_BY.search(str(error)):  # mmengine has thrown the traceback away
         if not is_of_stack(thrown[1]):
             return None
-        return _of_hook(error, cfg, thrown[1].rpartition(".")[2])
+        return _of_hook(error, hook_of(error, cfg))
     path = path_of(frames, cfg)
     if of_construction(frames) and (wrong := _unexpected(error, frames, building, cfg, path)):
         return wrong
@@ -149,11 +149,11 @@ def explain(error: Exception, cfg: Config, runner: Any = None) -> str | None:
         return _of_group(cfg, group[1], group[2])
     if unknown := _unknown_type(cfg, path):
         return unknown
-    hook = hook_of(error, cfg)
+    hook = hook_of(error, cfg) or loop_or_optimizer(frames, getattr(runner, "loop", ""))
     if building and frames[-1] is building and building.f_locals.get("obj_cls", building) is None:
         name, scope = building.f_locals.get("obj_type"), cfg.get("default_scope", "mmengine")
         if path is None:  # what a hook makes of its own keys
-            names = {n for registry in _registries() for n in registry.module_dict}
+            names = {n for registry in registries() for n in registry.module_dict}
             return f"`{hook}` names `{name}`, and no class of that name is registered{did_you_mean(str(name), names)}"
         return f"`{path}.type` is `{name}`, which the scope `{scope}` does not have: write `default_scope = 'mmseg'`"
     said = said_by(error)
@@ -245,7 +245,7 @@ def _unexpected(
 
 def _other_class(given: Mapping[str, Any], called: Any) -> str:
     """The end of a sentence that names the class of ours that takes all of a part's keys, if there is one."""
-    classes = {c for registry in _registries() for c in registry.module_dict.values() if isinstance(c, type)}
+    classes = {c for registry in registries() for c in registry.module_dict.values() if isinstance(c, type)}
     ours = [c for c in classes if c.__module__.startswith("lsu_seg.") and c is not called]
     fitting = sorted(c.__name__ for c in ours if given and set(given) <= parameters_of(c))
     return f"; `{fitting[0]}` does" if len(fitting) == 1 else ""
@@ -272,21 +272,7 @@ def _called(qualname: str, frame: FrameType) -> Any:
 
 def parameters_of(called: Any) -> set[str]:
     """What can be given to a class or function, through `**kwargs` also to those that it inherits from."""
-    makers = (
-        [c.__dict__["__init__"] for c in called.__mro__ if "__init__" in c.__dict__]
-        if isinstance(called, type)
-        else [called]
-    )
-    out: set[str] = set()
-    for maker in makers:
-        try:
-            parameters = inspect.signature(maker).parameters.values()
-        except (TypeError, ValueError):
-            continue
-        out |= {p.name for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)} - {"self"}
-        if not any(p.kind is p.VAR_KEYWORD for p in parameters):
-            break
-    return out
+    return set(signature_of(called))
 
 
 def _unknown_type(cfg: Config, path: str | None) -> str | None:
@@ -299,11 +285,11 @@ def _unknown_type(cfg: Config, path: str | None) -> str | None:
             part = part[key]
         else:
             return None  # a part that mmengine has added
-    registries = _registries()
-    names = {n for registry in registries for n in registry.module_dict}
+    tables = registries()
+    names = {n for registry in tables for n in registry.module_dict}
     for place, name in types_in(part, path or ""):
-        if name not in names and not any(_is_built_by(registry, name) for registry in registries):
-            names = {n for registry in registries for n in registry.module_dict}  # the search has imported some
+        if name not in names and not any(_is_built_by(registry, name) for registry in tables):
+            names = {n for registry in tables for n in registry.module_dict}  # the search has imported some
             return f"`{place}` is `{name}`, and no class of that name is registered{did_you_mean(name, names)}"
     return None
 
@@ -326,27 +312,13 @@ def _is_built_by(registry: Registry, name: str) -> bool:
         return False
 
 
-def _registries() -> list[Registry]:
-    """All of mmengine's, mmseg's and ours."""
-    import mmengine.registry
-
-    roots = [r for r in vars(mmengine.registry).values() if isinstance(r, Registry)]
-    out = []
-    while roots:
-        registry = roots.pop()
-        out.append(registry)
-        roots += registry.children.values()
-    return out
-
-
 def _no_type(error: Exception) -> str | None:
     match = re.search(r"must contain the key \"(\w+)\"|should contain the key (\w+)", str(error))
     return match and (match[1] or match[2])
 
 
-def _of_hook(error: Exception, cfg: Config, name: str) -> str:
+def _of_hook(error: Exception, path: str) -> str:
     said = short(THROWN_BY.sub("", str(error)))
-    path = place_of_hook(cfg, name)
     if match := re.search(r"unexpected keyword argument '(\w+)'", said):
         return f"nothing reads `{path}.{match[1]}`: {said}"
     return f"`{path}` cannot be used as it is: {type(error).__name__}: {said}"

@@ -38,6 +38,8 @@ PARTS = {
 _ACT_FOR = {"ParamSchedulerHook": "param_scheduler", "LoggerHook": "log_processor"}
 """Hook → the key of what it acts for, and has no mistake of its own in."""
 
+_NO_CLASS = "optim_wrapper.clip_grad.type"
+"""Says of two functions of torch which one is meant."""
 _STACK = {"mmengine", "mmcv", "mmseg", "mmdet", "mmpretrain", "torch", "numpy", *sys.stdlib_module_names}
 THROWN_BY = re.compile(r" in <([\w.]+) object at 0x\w+>$")
 
@@ -65,7 +67,8 @@ def starts_tracker(frame: FrameType) -> bool:
 
 
 def is_of_stack(module: str) -> bool:
-    return module.partition(".")[0] in _STACK
+    """Whether a module is mmengine's, or below it; also that of our Runner, which goes on to mmengine's."""
+    return module.partition(".")[0] in _STACK or module == "lsu_seg.openmmlab.runner"
 
 
 def inside(frames: list[FrameType]) -> list[FrameType]:
@@ -158,8 +161,14 @@ def loop_or_optimizer(frames: list[FrameType], loop: str) -> str:
     if modules and modules[-1] in ("mmengine.runner.loops", "mmengine.runner.base_loop", "mmengine.runner.utils"):
         return f"{loop}_cfg"
     last = max((i for i, module in enumerate(modules) if module.startswith("mmengine.optim.")), default=len(frames))
-    steps = last < len(frames) and frames[last].f_code.co_name != "backward"  # which is the model's
-    return "optim_wrapper" if steps and all(map(is_of_stack, modules[last:])) else ""
+    if last == len(frames) or frames[last].f_code.co_name == "backward" or not all(map(is_of_stack, modules[last:])):
+        return ""  # a backward pass is the model's
+    if modules[last].startswith("mmengine.optim.scheduler."):
+        return "param_scheduler"
+    if frames[last].f_code.co_name == "_clip_grad":
+        return "optim_wrapper.clip_grad"
+    steps = any(module.startswith("torch.optim.") for module in modules[last:])
+    return "optim_wrapper.optimizer" if steps else "optim_wrapper"
 
 
 def module_of(frames: list[FrameType], model: Any) -> str:
@@ -172,7 +181,7 @@ def module_of(frames: list[FrameType], model: Any) -> str:
 
 def types_in(part: Any, path: str) -> Iterator[tuple[str, str]]:
     """The names of classes in a part of a config, with their paths."""
-    return ((place, name) for place, name in stated_in(part, path) if isinstance(name, str))
+    return ((place, name) for place, name in stated_in(part, path) if isinstance(name, str) and place != _NO_CLASS)
 
 
 def stated_in(part: Any, path: str) -> Iterator[tuple[str, Any]]:

@@ -82,3 +82,16 @@ def register(registry: Registry) -> Callable[[_Class], _Class]:
         return cls
 
     return decorate
+
+
+def registries() -> list[Registry]:
+    """All of mmengine's, mmseg's and ours."""
+    import mmengine.registry
+
+    roots = [r for r in vars(mmengine.registry).values() if isinstance(r, Registry)]
+    out = []
+    while roots:
+        registry = roots.pop()
+        out.append(registry)
+        roots += registry.children.values()
+    return out

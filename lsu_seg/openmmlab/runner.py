@@ -29,6 +29,7 @@ from torch.utils.data import DataLoader
 
 from lsu_onto import make_folder, write_atomic
 from lsu_seg.errors import ConfigError, no_file
+from lsu_seg.openmmlab.arguments import check_arguments
 from lsu_seg.openmmlab.config import is_type
 from lsu_seg.openmmlab.failures import named
 from lsu_seg.openmmlab.mmdet import check_mmdet
@@ -301,6 +302,7 @@ def build_runner(cfg: Config, quiet: bool = False, kind: type[RankedRunner] | No
     check_parts(cfg)
     check_mmdet(cfg.model)
     with named(cfg):
+        check_arguments(cfg)
         runner: RankedRunner = (kind or (QuietRunner if quiet else RankedRunner)).from_cfg(cfg)
     _check_normalised(runner.model)
     return runner

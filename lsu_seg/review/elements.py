@@ -6,46 +6,74 @@ import codecs
 import json
 import re
 from collections.abc import Iterator
-from typing import Any, BinaryIO
+from typing import IO, Any
 
 _PART = 1 << 20
 _SPACE = re.compile(r"[ \t\n\r]*")
 
 
-def elements(file: BinaryIO) -> Iterator[Any]:
-    """The elements of the list in a file.
+def elements(file: IO[bytes], key: str = "") -> Iterator[Any]:
+    """The elements of the list in a file, or of the list under a key of the object in it.
 
     Raises:
-        ValueError, RecursionError: it holds no list, or is damaged.
+        ValueError, RecursionError: it holds no such list, or is damaged.
 
     >>> import io
     >>> list(elements(io.BytesIO(b'[1, {"a": [2]} ]')))
     [1, {'a': [2]}]
+    >>> list(elements(io.BytesIO(b'{"b": 0, "a": [1, 2]}'), "a"))
+    [1, 2]
     """
     text = _Text(file)
-    if text.sign() != "[":
-        raise ValueError("it is no list")
-    text.at += 1
-    if text.sign() == "]":
-        text.at += 1
+    if not key:
+        yield from _list(text)
     else:
-        while True:
-            text.sign()
-            yield text.element()
-            after = text.sign()
+        found = False
+        for name in _items(text, "{", "}", "it is no object"):
+            if text.sign() != ":":
+                raise ValueError(f"no `:` behind the key {str(name)[:40]!r}")
             text.at += 1
-            if after == "]":
-                break
-            if after != ",":
-                raise ValueError(f"found `{after}` behind an element" if after else "it is cut off")
+            if name == key:
+                if found:
+                    raise ValueError(f"it has `{key}` twice")
+                found = True
+                yield from _list(text)
+            else:
+                text.sign()
+                text.element()
+        if not found:
+            raise ValueError(f"it has no `{key}`")
     if behind := text.sign():
-        raise ValueError(f"found `{behind}` behind the list")
+        raise ValueError(f"found `{behind}` behind the {'object' if key else 'list'}")
+
+
+def _list(text: _Text) -> Iterator[Any]:
+    return _items(text, "[", "]", "it is no list")
+
+
+def _items(text: _Text, first: str, last: str, else_: str) -> Iterator[Any]:
+    """The values in brackets: the elements of a list, or the keys of an object, behind which the caller reads on."""
+    if text.sign() != first:
+        raise ValueError(else_)
+    text.at += 1
+    if text.sign() == last:
+        text.at += 1
+        return
+    while True:
+        text.sign()
+        yield text.element()
+        after = text.sign()
+        text.at += 1
+        if after == last:
+            return
+        if after != ",":
+            raise ValueError(f"found `{after}` behind an element" if after else "it is cut off")
 
 
 class _Text:
     """The text of a file from `at` on, as much of it as is needed."""
 
-    def __init__(self, file: BinaryIO) -> None:
+    def __init__(self, file: IO[bytes]) -> None:
         self._file = file
         start = file.read(_PART)
         self._decoder = codecs.getincrementaldecoder(json.detect_encoding(start))("surrogatepass")

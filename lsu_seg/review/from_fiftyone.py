@@ -6,15 +6,19 @@ import base64
 import binascii
 import io
 import json
+import re
+import zipfile
 import zlib
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from functools import partial
 from tokenize import TokenError
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from lsu_seg.review.elements import elements
 from lsu_seg.review.errors import ReviewError
 from lsu_seg.review.returned import Layers, Returned, check_size, mask_file
 from lsu_seg.review.tasks import name_and_label
@@ -29,25 +33,22 @@ _PER_PIXEL, _BESIDE = 8, 4096
 _EXPECTED = "export the dataset with `dataset.export(DIR, dataset_type=fiftyone.types.FiftyOneDataset)`"
 
 
-def read(place: str, read_file: Callable[[str], bytes]) -> Iterator[Returned]:
+def read(place: str, read_file: Callable[[str], bytes], open_file: Callable[[str], IO[bytes]]) -> Iterator[Returned]:
     """The samples that have a mask.
 
     Args:
-        read_file: the bytes of a file of the folder; raises OSError.
+        read_file: the bytes of a file of the folder. open_file: the file itself. Both raise OSError.
 
     Raises:
         ReviewError: it is damaged, or of another format.
     """
-    try:
-        samples = json.loads(read_file("samples.json"))["samples"]
-        metadata = json.loads(read_file("metadata.json"))
-        targets = _targets(metadata)
-        samples = [sample for sample in samples if isinstance(sample.get(FIELD), dict)]
-    except ReviewError:  # a ValueError, too
-        raise
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise ReviewError(f"{place}: cannot be read ({error!r}); {_EXPECTED}") from error
-    for sample in samples:
+    with _readable(place, "metadata.json"):
+        targets = _targets(json.loads(read_file("metadata.json")))
+    for number, sample in enumerate(_samples(place, open_file), 1):
+        if not isinstance(sample, dict):
+            raise ReviewError(f"{place}: sample {number} of `samples.json` is no object; {_EXPECTED}")
+        if not isinstance(sample.get(FIELD), dict):
+            continue
         name, digits = name_and_label(str(sample.get("filepath", "")))
         of = f"{place}: sample `{name}`"
         time = sample.get("last_modified_at")
@@ -56,13 +57,40 @@ def read(place: str, read_file: Callable[[str], bytes]) -> Iterator[Returned]:
         yield Returned(of, name, layers, "", time, str(sample.get("label_sha256") or digits))
 
 
-def _targets(metadata: Mapping[str, Any]) -> dict[int, str]:
+def _samples(place: str, open_file: Callable[[str], IO[bytes]]) -> Iterator[Any]:
+    with _readable(place, "samples.json"), open_file("samples.json") as file:
+        yield from elements(file, "samples")
+
+
+@contextmanager
+def _readable(place: str, name: str) -> Iterator[None]:
+    try:
+        yield
+    except ReviewError:  # a ValueError, too
+        raise
+    except (OSError, ValueError, RecursionError, zlib.error, EOFError, RuntimeError, zipfile.BadZipFile) as error:
+        why = "it is nested too deeply" if isinstance(error, RecursionError) else error
+        why = error.strerror if isinstance(error, OSError) and error.strerror else why
+        raise ReviewError(f"{place}: `{name}` cannot be read ({why}); {_EXPECTED}") from error
+
+
+def _targets(metadata: Any) -> dict[int, str]:
     """What the values of masks mean: in the older layout below `info`, in the newer one beside it."""
+    if not isinstance(metadata, dict):
+        raise ValueError("it is no object")
     for about in (metadata.get("info") or {}, metadata):
-        for stated in ((about.get("mask_targets") or {}).get(FIELD), about.get("default_mask_targets")):
-            if stated:
-                return {int(value): str(name) for value, name in stated.items()}
-    raise ValueError("metadata.json has no mask targets")
+        of_field = about.get("mask_targets") if isinstance(about, dict) else None
+        of_field = of_field.get(FIELD) if isinstance(of_field, dict) else None
+        for stated in (of_field, about.get("default_mask_targets") if isinstance(about, dict) else None):
+            if not stated:
+                continue
+            if not isinstance(stated, dict) or not all(isinstance(name, str) for name in stated.values()):
+                raise ValueError(f"its mask targets are {str(stated)[:60]}; expected values with the names of classes")
+            wrong = next((value for value in stated if not re.fullmatch(r"\d{1,9}", value)), None)
+            if wrong is not None:
+                raise ValueError(f"its mask targets have the value {wrong[:40]!r}, which is no number of a pixel")
+            return {int(value): name for value, name in stated.items()}
+    raise ValueError("it has no mask targets")
 
 
 def _layers(

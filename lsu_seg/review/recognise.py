@@ -57,22 +57,26 @@ def _of_files(
 ) -> tuple[str, Iterator[Returned]]:
     """What is in a folder or in a zip. packed: the size of a file of a zip, unpacked; None: it is a folder."""
 
+    def opened(name: str) -> IO[bytes]:
+        if packed is not None and (size := packed(name)) > _LARGEST:
+            raise ReviewError(f"{path}: `{name}` would have {size >> 20} MiB unpacked; export fewer images at once")
+        return open_(name)
+
     def read(name: str) -> bytes:
-        if packed is None:
-            with open_(name) as file:
-                return file.read()
         try:
-            if (size := packed(name)) > _LARGEST:
-                raise ReviewError(f"{path}: `{name}` would have {size >> 20} MiB unpacked; export fewer images at once")
-            with open_(name) as file:
+            with opened(name) as file:
                 return file.read()
         except _DAMAGED as error:
+            if packed is None:
+                raise
             raise _damaged(path, name, error) from error
 
     names = [name for name in names if not any(part in _JUNK or part[:2] == "._" for part in PurePosixPath(name).parts)]
     if (samples := _only(path, names, "samples.json")) is not None:
         folder = PurePosixPath(samples).parent
-        return "fiftyone", from_fiftyone.read(str(path), lambda name: read(str(folder / name)))
+        return "fiftyone", from_fiftyone.read(
+            str(path), lambda name: read(str(folder / name)), lambda name: opened(str(folder / name))
+        )
     if (annotations := _only(path, names, "annotations.xml")) is not None:
         return "cvat", _read_xml(path, annotations, open_)
     if any(PurePosixPath(name).parent.name == "SegmentationClass" for name in names):

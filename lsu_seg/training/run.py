@@ -21,6 +21,7 @@ from lsu_seg.openmmlab.sharding import check_sharding
 from lsu_seg.runtime.launch import is_first
 from lsu_seg.runtime.lock import locked
 from lsu_seg.training.precision import check_precision, computing
+from lsu_seg.training.saving import check_saving
 
 
 def train(cfg: Config, quiet: bool = False, resume: bool = False) -> Path:
@@ -46,6 +47,7 @@ def train(cfg: Config, quiet: bool = False, resume: bool = False) -> Path:
             " one for labelling or evaluation?"
         )
     check_sharding(cfg)
+    check_saving(cfg)
     pin(cfg.model)
     runners: list[RankedRunner] = []
     with nothing_left(cfg, lambda: log_has_traceback() or any(runner.trained for runner in runners)):

@@ -167,6 +167,12 @@ MAP = "map town v1 -> mini v1\nroad < asphalt\npark ~ grass void\n"
             SOURCE + TOWN + MAP.replace("road < asphalt\n", "road > asphalt snow\n"),
         ),
         (
+            SOURCE + TOWN + MAP.replace("road < asphalt\n", "asphalt = road\nsnow = road\n"),
+            ["TAX201", "TAX201"],
+            "write `road > asphalt snow` if they make up all of it, `road ~ asphalt snow` if it overlaps them",
+            SOURCE + TOWN + MAP.replace("road < asphalt\n", "road > asphalt snow\n"),
+        ),
+        (
             SOURCE + DATASET.replace("1 road < asphalt\n", "asphalt < road\n"),
             ["TAX011"],
             "`asphalt` is a class of `mini`: write `4 road > asphalt void` with the number that label files store",

@@ -6,6 +6,8 @@ is expected.
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -16,6 +18,7 @@ from lsu_onto.algebra.agree import disagreements
 from lsu_onto.diagnostics import RULES
 from lsu_onto.library.library import Library
 from lsu_onto.library.searchpath import shipped
+from lsu_onto.reporting.findings import full
 
 BAD = sorted((TAX / "bad").glob("*.tax"))
 CHANGES = sorted((TAX / "changes").glob("*.new.tax"))
@@ -241,3 +244,22 @@ def test_a_wrong_encoding_is_one_finding(encoding: str, code: str, said: str) ->
     lines = "".join(f"{i} c{i}\n" for i in range(300))
     [found] = diagnose(f"tax 1\ndataset s v1\nencoding: {encoding}\n{lines}")
     assert (found.code, found.message, len(found.more)) == (code, said, 2)
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        lambda n: f"> {' '.join(f'x{i}' for i in range(n))}",
+        lambda n: f"> {' '.join(f'@x{i}' for i in range(n))}",
+        lambda n: f"~ @g void ! {'asphalt grass ' * n}",
+        lambda n: "~ asphalt grass " * n,
+    ],
+    ids=["unknown", "unknown-groups", "removed-again", "named-again"],
+)
+def test_a_row_with_thousands_of_findings_takes_time_in_proportion(row: Callable[[int], str]) -> None:
+    """Its excerpts, too. What is quadratic took minutes."""
+    text = f"tax 1\nsource s v1\n[g]\n0 asphalt\n1 grass\ndataset d v1 -> s v1\n1 road {row(6000)}\n"
+    began = time.process_time()
+    found = Library(texts={"/x.tax": text}).check("/x.tax").diagnostics
+    assert len(full(found, {"/x.tax": text}, True)) > 100_000 and len(found) >= 6000
+    assert time.process_time() - began < 20  # 1 s

@@ -292,9 +292,42 @@ def test_a_damaged_folder_of_fiftyone(constraint: lsu_onto.Constraint, tmp_path:
     (tmp_path / "samples.json").write_text(json.dumps({"samples": [sample]}))
     with pytest.raises(ReviewError, match="its mask cannot be read"):
         label_of(constraint, tmp_path)
-    (tmp_path / broken).write_text("{}")
-    with pytest.raises(ReviewError, match=r"export the dataset with `dataset\.export\(DIR, dataset_type="):
-        label_of(constraint, tmp_path)
+    for text, why in (
+        ("{}", "it has no "),
+        ("[1]", "it is no object"),
+        ('{"samples": {}, "default_mask_targets": [1]}', "it is no list|its mask targets are"),
+        ('{"samples": [', "Expecting value"),
+        ("", "it is no object|Expecting value"),
+        ('{"a": ' + "[" * 9999, "it is nested too deeply|Expecting value"),
+    ):
+        (tmp_path / broken).write_text(text)
+        with pytest.raises(
+            ReviewError, match=rf"`{broken}` cannot be read \(({why}).*`dataset\.export\(DIR, dataset_t"
+        ):
+            label_of(constraint, tmp_path)
+
+
+def test_samples_of_fiftyone_are_read_one_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fiftyone(tmp_path / "a", np.zeros((24, 40), np.uint8))
+    sample = json.loads((tmp_path / "a/samples.json").read_text())["samples"][0]
+    text = json.dumps({"name": [{}], "samples": [sample, sample, "x"]}).encode()
+    assert list(elements(io.BytesIO(text), "samples")) == [sample, sample, "x"]
+    (tmp_path / "a/samples.json").write_bytes(text[:-2] + b", ")
+    monkeypatch.setattr("lsu_seg.review.elements._PART", 64)
+    _, returned = read_returned(tmp_path / "a")
+    assert next(returned).name == next(returned).name == NAME
+    with pytest.raises(ReviewError, match=r"sample 3 of `samples\.json` is no object"):
+        next(returned)
+    for damaged in (
+        b"[]",
+        b'{"samples": 1}',
+        b'{"a": 1}',
+        b'{"samples": [1]',
+        b'{"samples" [1]}',
+        b'{"samples": []} 1',
+    ):
+        with pytest.raises(ValueError):
+            list(elements(io.BytesIO(damaged), "samples"))
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])

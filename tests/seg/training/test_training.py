@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import resource
 from dataclasses import replace
@@ -24,6 +25,7 @@ from lsu_seg.openmmlab.config import load_config
 from lsu_seg.runtime.lock import LockedError, locked
 from lsu_seg.training import divergence
 from lsu_seg.training.run import train
+from lsu_seg.training.saving import check_saving
 
 
 @pytest.fixture(autouse=True)
@@ -230,8 +232,37 @@ def test_resuming_without_a_checkpoint_is_said(tmp_path: Path, capsys: pytest.Ca
     assert "to go on from: the training begins anew" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize(
+    ("loop", "hook", "said"),
+    [
+        (
+            dict(max_iters=9),
+            dict(interval=-1, by_epoch=False),
+            "every -1 iterations is never in a training of 9 iterat",
+        ),
+        (dict(max_iters=9), dict(interval=10, by_epoch=False), "every 10 iterations is never in a training of 9"),
+        (dict(max_iters=9), dict(interval=2), "every 2 epochs is never in a training of 9 iterations"),
+        (dict(max_iters=9), dict(interval=5, save_begin=5, by_epoch=False), "every 5 iterations after 5 is never"),
+        (dict(max_epochs=9, by_epoch=True), dict(interval=10), "every 10 epochs is never in a training of 9 epochs"),
+        (dict(max_iters=9), None, "no hook does so; write"),
+        (dict(max_iters=9), dict(interval=9, by_epoch=False), None),
+        (dict(max_epochs=9, by_epoch=True), dict(interval=10, by_epoch=False), None),
+        (dict(max_iters=9), dict(interval=99, save_last=True), None),
+        (dict(max_iters=9), dict(type="MyOwnHook", interval=99), None),
+    ],
+)
+def test_a_training_that_would_save_nothing(loop: dict[str, Any], hook: Any, said: str | None) -> None:
+    hook = hook and {"type": "CheckpointHook", "save_last": False, **hook}
+    loop = loop if "by_epoch" in loop else {"type": "IterBasedTrainLoop", **loop}
+    cfg = Config(dict(train_cfg=loop, default_hooks=dict(checkpoint=hook), custom_hooks=[dict(type="OntologyHook")]))
+    with pytest.raises(ConfigError, match=said) if said else contextlib.nullcontext():
+        check_saving(cfg)
+
+
 def test_a_training_that_saves_nothing(tmp_path: Path) -> None:
     cfg = student_config(tmp_path, iterations=1)
     cfg.default_hooks.checkpoint.update(interval=-1, save_last=False)
-    with pytest.raises(ConfigError, match=r"saved no checkpoint in .* save_last=True"):
+    before = sorted(tmp_path.iterdir())
+    with pytest.raises(ConfigError, match=r"would save no checkpoint .* save_last=True"):
         train(cfg, quiet=True)
+    assert sorted(tmp_path.iterdir()) == before

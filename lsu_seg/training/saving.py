@@ -1,0 +1,59 @@
+"""Whether a training will leave a checkpoint: said before it, where mmengine trains to the end and says nothing."""
+
+from __future__ import annotations
+
+from numbers import Real
+from typing import Any
+
+from mmengine.config import Config
+
+from lsu_seg.errors import ConfigError
+from lsu_seg.openmmlab.config import is_type
+
+
+def check_saving(cfg: Config) -> None:
+    """Refuse a training of which nothing would be left but a log.
+
+    Raises:
+        ConfigError: none of its hooks saves a checkpoint.
+    """
+    hooks, loop, own = cfg.get("default_hooks") or {}, cfg.get("train_cfg") or {}, cfg.get("custom_hooks") or []
+    if not isinstance(hooks, dict) or not isinstance(loop, dict):
+        return  # which is refused when they are built
+    by_epoch = is_type(loop, "EpochBasedTrainLoop") or bool(loop.get("by_epoch", "type" not in loop))
+    steps = loop.get("max_epochs" if by_epoch else "max_iters")
+    first = hooks.get("checkpoint", {"type": "CheckpointHook"})  # mmengine's own, where a config says nothing
+    savers = [hook for hook in (first, *own) if hook is not None]
+    if not isinstance(steps, Real) or any(_saves(hook, by_epoch, steps) for hook in savers):
+        return
+    hook = next((hook for hook in savers if is_type(hook, "CheckpointHook")), None)
+    unit = "epochs" if by_epoch else "iterations"
+    why = "no hook does so" if hook is None else f"`save_last` is {hook['save_last']!r}"
+    if hook is not None:
+        every = f"{hook.get('interval', -1)!r} {'epochs' if hook.get('by_epoch', True) else 'iterations'}"
+        begin = f" after {hook['save_begin']!r}" if hook.get("save_begin") else ""
+        why += f", and every {every}{begin} is never in a training of {steps!r} {unit}"
+    raise ConfigError(
+        f"this training would save no checkpoint to go on with: {why}; write `default_hooks = dict(checkpoint=dict("
+        f"type='CheckpointHook', by_epoch={by_epoch}, interval=…, save_last=True))`"
+    )
+
+
+def _saves(hook: Any, by_epoch: bool, steps: Real) -> bool:
+    """Whether a hook saves, as far as is known: one of another class may."""
+    if not is_type(hook, "CheckpointHook"):
+        kind = hook.get("type") if isinstance(hook, dict) else hook
+        return not (isinstance(kind, str) and kind.rpartition(".")[2] in _SAVE_NOTHING)
+    interval, begin = hook.get("interval", -1), hook.get("save_begin", 0)
+    if hook.get("save_last", True) or not (isinstance(interval, Real) and isinstance(begin, Real)):
+        return True
+    # A loop of iterations is one epoch to hooks.
+    number = float(steps) if bool(hook.get("by_epoch", True)) == by_epoch else 1 if not by_epoch else float("inf")
+    return 0 < float(interval) <= number - float(begin)
+
+
+_SAVE_NOTHING = (
+    *("EMAHook", "EmptyCacheHook", "IterTimerHook", "LoggerHook", "ParamSchedulerHook", "RuntimeInfoHook"),
+    *("DistSamplerSeedHook", "SyncBuffersHook", "EarlyStoppingHook", "ProfilerHook", "SegVisualizationHook"),
+    *("OntologyHook", "DivergenceHook", "PanelHook", "TrainProgressHook", "ChannelsLastHook", "TeacherRefreshHook"),
+)
