@@ -9,9 +9,14 @@ import traceback
 import cattrs
 from pygls.exceptions import JsonRpcException
 
+from lsu_onto.errors import UserError
+
 
 class Handler(logging.StreamHandler):  # type: ignore[type-arg]  # of whatever standard error is
-    """Writes what pygls logs. An error keeps its traceback where code of ours raised it, which is a fault of ours."""
+    """Writes what pygls, and what it stands on, logs.
+
+    An error keeps its traceback where code of ours raised it, which is a fault of ours.
+    """
 
     def __init__(self) -> None:
         super().__init__(sys.stderr)
@@ -19,7 +24,8 @@ class Handler(logging.StreamHandler):  # type: ignore[type-arg]  # of whatever s
         self.addFilter(lambda record: not _is_said(record, sys.exc_info()[1]))
 
     def format(self, record: logging.LogRecord) -> str:
-        error = sys.exc_info()[1]  # pygls may have it in the message only, as text
+        logged = record.exc_info[1] if record.exc_info else None
+        error = logged or sys.exc_info()[1]  # pygls may have it in the message only, as text
         said = record.getMessage().partition("\n")[0]
         if error is None:
             return f"lsu-onto: {said}"
@@ -36,11 +42,13 @@ def _is_said(record: logging.LogRecord, error: BaseException | None) -> bool:
 def _is_ours(error: BaseException) -> bool:
     frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
     ours = any(str(frame.f_globals.get("__name__", "")).startswith("lsu_onto.") for frame in frames)
-    return ours and not isinstance(error, JsonRpcException)
+    return ours and not isinstance(error, (JsonRpcException, UserError))
 
 
 def _reason(error: BaseException) -> str:
     if isinstance(error, cattrs.ClassValidationError):
         reasons = cattrs.transform_error(error)
         return f"{reasons[0]}{' …' if reasons[1:] else ''}"
+    if isinstance(error, UserError):
+        return str(error)[:300]
     return " ".join(f"{type(error).__name__}: {error}".split())[:300]

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 import time
 from collections.abc import Iterable, Sequence
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
 from lsprotocol import types
 from pygls.exceptions import JsonRpcException, JsonRpcServerNotInitialized
 from pygls.lsp.server import LanguageServer
+from pygls.protocol import LanguageServerProtocol
 
 from lsu_onto import __version__
 from lsu_onto.diagnostics import RULES, Diagnostic, Fix, Span
@@ -54,11 +57,23 @@ _QUICK = 0.2
 """Seconds. If checking takes longer, it waits for a pause in the typing."""
 
 
+class Protocol(LanguageServerProtocol):
+    """That of pygls, which answers a message by its id: some ids that JSON can write are no keys, or equal nothing."""
+
+    def structure_message(self, data: dict[str, Any]) -> Any:
+        number = data.get("id") if "jsonrpc" in data else None  # not a part of a message
+        usable = number is None or isinstance(number, str) or (isinstance(number, (int, float)) and isfinite(number))
+        if not usable or isinstance(number, bool):
+            raise UserError(f"the `id` of a message is a number or a text, not {json.dumps(number)[:80]}")
+        return super().structure_message(data)
+
+
 class Server(LanguageServer):
     """A session behind the protocol of pygls. Texts are sent whole: `.tax` files are small, and no edit can be lost."""
 
     def __init__(self, paths: Iterable[str] = ()) -> None:
-        super().__init__("lsu-onto", __version__, text_document_sync_kind=types.TextDocumentSyncKind.Full)
+        full = types.TextDocumentSyncKind.Full
+        super().__init__("lsu-onto", __version__, text_document_sync_kind=full, protocol_cls=Protocol)
         self.session = Session(paths)
         self.said_goodbye = False
         self._published: dict[str, Analysis] = {}
@@ -415,11 +430,13 @@ def build(paths: Iterable[str] = ()) -> Server:
 def serve(paths: Iterable[str] = ()) -> int:
     """Serve one editor over standard input and output. The exit code: 0 if it said goodbye."""
     server = build(paths)
-    pygls = logging.getLogger("pygls")
-    pygls.addHandler(Handler())
-    pygls.propagate = False
+    everything = logging.getLogger()  # futures and asyncio have loggers of their own for what fails in pygls
+    handler = Handler()
+    everything.addHandler(handler)
     try:
         server.start_io()
     except MemoryError as error:
         raise UserError("a message is longer than the memory: is its `Content-Length` right?") from error
+    finally:
+        everything.removeHandler(handler)
     return 0 if server.said_goodbye else 1

@@ -37,6 +37,8 @@ def test_a_message_that_cannot_be_used_is_a_line() -> None:
         b"{not json": "Unable to handle message: JSONDecodeError: Expecting property name",
         b"[1, 2]": "Unable to handle message: AttributeError: 'list' object has no attribute 'jsonrpc'",
         b'{"jsonrpc": "2.0", "id": "\xff"}': "Unable to handle message: UnicodeDecodeError: 'utf-8' codec",
+        b'{"jsonrpc": "2.0", "id": NaN, "method": "shutdown"}': "number or a text, not NaN",
+        b'{"jsonrpc": "2.0", "id": [[]], "method": "workspace/symbol", "params": {"query": ""}}': "not [[]]",
         b"[" * 100_000: "Unable to handle message: RecursionError",
         b'{"jsonrpc": "2.0", "id": 3, "method": "textDocument/hover"}': "required field missing @ $.params",
         b'{"jsonrpc": "2.0", "id": 4, "method": "textDocument/hover", "params": {"textDocument": 3}}': (

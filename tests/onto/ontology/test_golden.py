@@ -251,8 +251,8 @@ def test_a_wrong_encoding_is_one_finding(encoding: str, code: str, said: str) ->
     [
         lambda n: f"> {' '.join(f'x{i}' for i in range(n))}",
         lambda n: f"> {' '.join(f'@x{i}' for i in range(n))}",
-        lambda n: f"~ @g void ! {'asphalt grass ' * n}",
-        lambda n: "~ asphalt grass " * n,
+        lambda n: f"~ @g ! {'asphalt ' * n}",
+        lambda n: "~ asphalt " * n,
     ],
     ids=["unknown", "unknown-groups", "removed-again", "named-again"],
 )
