@@ -50,6 +50,9 @@ def read_loosely(line: str, kind: str, alone: bool = True) -> Reading | None:
     text = f"{labelmap[1]} {labelmap[2]}" if labelmap else text
     if kind in ("map", "mapped"):
         text = without_phrases(text)
+        behind = re.match(r"\s*([A-Za-z_]\w*)\s*=\s*(\d{1,9})\s+((?:[=<>~!]|->).*)", text)
+        if behind:  # the id behind the name: `pavement=1 < asphalt`
+            text = " ".join([*([behind[2]] if kind == "mapped" else []), behind[1], behind[3]])
     if re.match(r"\s+(?:[=<>~!]|->)", line):
         found = relations(list(tokens(text)), False)
         indent = " " * (len(line) - len(line.lstrip()) - 1)

@@ -139,6 +139,16 @@ def _line(text: str, at: int, rest: str, kind: str) -> Guess | None:
     if mark:
         help_ = "leave the line out: sections and lists have no marks around them"
         return Guess(f"unexpected `{mark[1]}`", mark.start(1), mark.end(1), help_, instead="")
+    included = re.match(r"\s*[#@!]?(?:include|import|require|load|use)\b[\s:(]*[\"'<][^\"'>]*\.\w+[\"'>]", text)
+    if included:
+        help_ = "leave the line out: other files are found by the names that they declare"
+        return Guess("a file includes no other", 0, len(text.rstrip()), help_, instead="")
+    power = re.match(r"[ \t]*(\d{1,4}(?:\.0)?[eE]\+?[0-5])(?=[ \t,])", text)
+    if power and kind != "map":
+        help_ = f"an id is written in digits: `{float(power[1]):.0f}`"
+        return Guess(
+            f"`{power[1]}` is no id", power.start(1), power.end(1), help_, "TAX011", f"{float(power[1]):.0f}", sure=True
+        )
     python = _PYTHON.match(text)
     if python:
         help_ = (

@@ -124,6 +124,7 @@ def relations(items: list[Token], alone: bool = True) -> Relations | None:
     `alone`: the class has no others on further lines.
     """
     out = Relations("")
+    items = _without_shares(items, out)
     words = [t.text.lower() for t in items if t.kind != "mark"]
     if words and all(w in _UNDECIDED for w in words):
         return Relations("-> void", (("-> void", WITHOUT[0]), ("-> any", OPEN)))
@@ -167,6 +168,20 @@ def relations(items: list[Token], alone: bool = True) -> Relations | None:
                 parts.append(("", []))
             parts[-1][1].append(target)
     return _written(parts, out, alone)
+
+
+def _without_shares(items: list[Token], out: Relations) -> list[Token]:
+    """The tokens without how much of the class each of several targets is, which becomes the note."""
+    apart = [
+        t._replace(text=part)
+        for t in items
+        for part in ([t.text] if t.kind != "word" else re.split(r":(?=(?:0?\.\d+|1\.0+)$)", t.text))
+    ]
+    shares = [i for i, t in enumerate(apart) if i and re.fullmatch(r"0?\.\d+|1\.0+", t.text)]
+    if len(shares) < 2:
+        return items
+    out.note = "# " + " ".join(f"{apart[i - 1].text}={apart[i].text}" for i in shares)
+    return [t for i, t in enumerate(apart) if i not in shares]
 
 
 def _sign(items: list[Token], at: int, follows: bool) -> str | None:
