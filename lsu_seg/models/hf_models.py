@@ -22,7 +22,17 @@ from lsu_onto import INSTALL, open_to_read
 from lsu_seg.errors import TeacherError
 from lsu_seg.label_files import void_index
 from lsu_seg.models import data_priors
-from lsu_seg.models.hub import CONFIG, PROCESSOR, TOKENIZER, described, downloaded, hub_name, pinned, weights_in_folder
+from lsu_seg.models.hub import (
+    CONFIG,
+    PROCESSOR,
+    TOKENIZER,
+    check_no_address,
+    described,
+    downloaded,
+    hub_name,
+    pinned,
+    weights_in_folder,
+)
 from lsu_seg.openmmlab.weights import check_finite, refuse_other_kinds
 
 SET_QUERY_MODELS = (
@@ -97,6 +107,7 @@ def build(hf: dict[str, Any], num_classes: int | None) -> HFModel:
     if hf.get("pretrained") is None:
         return _from_config(transformers, hf.get("model"), arguments, num_classes)
     origin = ""
+    check_no_address(hf["pretrained"])
     if name := hub_name(hf["pretrained"]):
         name = pinned(name)
         model_name(described(name))  # before what may be gigabytes

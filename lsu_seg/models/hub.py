@@ -22,6 +22,10 @@ _SAFETENSORS = ("model.safetensors", "model.safetensors.index.json", "model-????
 _PICKLED = ("pytorch_model.bin", "pytorch_model.bin.index.json", "pytorch_model-?????-of-?????.bin")
 _NAME = re.compile(r"([A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*)(?:@(\S+))?", re.ASCII)
 _COMMIT = re.compile("[0-9a-f]{40}")
+_ADDRESS = re.compile(
+    r"(?:https?://)?(?:www\.)?(?:huggingface\.co|hf\.co)/|hf:/+|(?:git@|ssh://git@)hf\.co[:/]", re.ASCII
+)
+_REVISION = re.compile(r"/(?:tree|blob|resolve|commit)/([^/?#]+)")
 _FILE = re.compile(r"\.(pth?|ckpt|bin|safetensors|py|json|ya?ml|tax)$")
 
 
@@ -52,6 +56,29 @@ def hub_name(pretrained: str | Path) -> HubName | None:
     if match is None or _FILE.search(match[1]) or Path(pretrained).exists():
         return None
     return HubName(match[1], match[2])
+
+
+def check_no_address(pretrained: str | Path) -> None:
+    """Refuse the address of a model on a hub, and a name with too much at its end, and say what its name is.
+
+    Raises:
+        TeacherError: it is such an address, and nothing here is called so.
+    """
+    text = str(pretrained)
+    rest = _ADDRESS.sub("", text.strip(), count=1) if _ADDRESS.match(text.strip()) else text.strip()
+    at = _REVISION.search(rest)
+    name, _, revision = rest[: at.start()].partition("@") if at else rest.partition("@")
+    revision = at[1] if at else revision
+    name = re.split(r"[?#]", name)[0].removeprefix("models/").strip("/").removesuffix(".git")
+    meant = f"{name}@{revision}" if revision else name
+    address = "://" in text
+    if (meant == text and not address) or Path(text).expanduser().exists():
+        return
+    whole = _NAME.fullmatch(meant) and not _FILE.search(name) and not name.startswith(("datasets/", "spaces/"))
+    if whole and text[:1] not in "/.~":
+        raise TeacherError(f"`{text}` is no file or folder here; if it is a model of a hub, write `{meant}`")
+    if address:
+        raise TeacherError(f"`{text}` is an address; download what lies there, and pass the file or folder")
 
 
 def pin(model: Any) -> None:

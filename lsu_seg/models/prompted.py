@@ -27,7 +27,7 @@ from lsu_seg.models.hf_models import (
     tokenizer,
     weight_files,
 )
-from lsu_seg.models.hub import downloaded, hub_name, pinned
+from lsu_seg.models.hub import check_no_address, downloaded, hub_name, pinned
 from lsu_seg.models.sam3 import Sam3Net
 from lsu_seg.models.segmentor import NetSegmentor
 from lsu_seg.openmmlab.registry import MODELS, register
@@ -73,6 +73,7 @@ class PromptSegmentor(NetSegmentor):
             raise TeacherError(
                 f"test_cfg is {dict(test_cfg)}; a PromptSegmentor sees whole images (windows: `PseudoLabelLoop`)"
             )
+        check_no_address(hf["pretrained"])
         hub = hub_name(hf["pretrained"])
         commit = pinned(hub) if hub else None
         path = downloaded(commit) if commit else Path(hf["pretrained"]).expanduser()

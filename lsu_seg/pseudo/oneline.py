@@ -18,7 +18,7 @@ from lsu_seg.layout.pairs import DatasetError
 from lsu_seg.models.ensemble import KEYS, check_settings, named
 from lsu_seg.models.factory import is_factory
 from lsu_seg.models.hf_models import PROMPTED, architecture
-from lsu_seg.models.hub import CONFIG, described, hub_name, pinned
+from lsu_seg.models.hub import CONFIG, check_no_address, described, hub_name, pinned
 from lsu_seg.openmmlab.config import LOAD, load_config, merge, renamed
 from lsu_seg.openmmlab.parts import weights_in
 
@@ -170,6 +170,7 @@ def _teacher_config(
     """
     if is_factory(teacher):
         return _by_lsu_seg(dict(type="TorchSegmentor", factory=teacher))
+    check_no_address(teacher)
     is_config = Path(teacher).suffix in CONFIG_SUFFIXES
     hub = hub_name(teacher)
     if not is_config and checkpoint and not hub and not Path(teacher).expanduser().exists():

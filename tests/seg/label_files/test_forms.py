@@ -216,6 +216,11 @@ def test_fractions_and_corners_outside_draw_as_pillow_draws_them(tmp_path: Path)
     assert np.array_equal(reader.rows(path) >= 0, np.asarray(image) == 1)
 
 
+AWAY = b"""{"imgHeight": 9, "imgWidth": 9, "objects": [
+    {"label": "the sky", "polygon": [[1, 1], [8, 1], [3, %s]]}
+]}"""
+
+
 @pytest.mark.parametrize(
     ("data", "text"),
     [
@@ -228,6 +233,8 @@ def test_fractions_and_corners_outside_draw_as_pillow_draws_them(tmp_path: Path)
         (b"version https://git-lfs", "git-LFS pointer"),
         (b'{"imgHeight": 100000, "imgWidth": 100000, "objects": []}', "100000 x 100000 pixels"),
         (b'{"imgHeight": -1, "imgWidth": 5, "objects": []}', "another form"),
+        (b'{"imgHeight": 4.5, "imgWidth": 5, "objects": []}', "a size of 4.5 pixels"),
+        *((AWAY % number, "a corner is NaN") for number in (b"NaN", b"-Infinity", b"1e30")),
     ],
 )
 def test_what_is_no_polygon_file_is_refused(tmp_path: Path, data: bytes, text: str) -> None:

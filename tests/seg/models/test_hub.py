@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -20,7 +21,7 @@ from helpers.hub import Hub, serve
 from lsu_seg.cli import main
 from lsu_seg.errors import TeacherError
 from lsu_seg.models.hf_models import model_of, weight_files
-from lsu_seg.models.hub import HubName, downloaded, pin
+from lsu_seg.models.hub import HubName, check_no_address, downloaded, pin
 
 SAFE, PICKLED, ALIEN, GATED, EMPTY = (f"town/{name}" for name in ("safe", "pickled", "bert", "gated", "empty"))
 ROOT = Path(__file__).parents[3]
@@ -122,6 +123,32 @@ def test_a_model_of_another_kind_is_refused_before_its_weights_are_downloaded(hu
     assert hub.downloads() == {"config.json", "preprocessor_config.json"}
     with pytest.raises(TeacherError, match="found a model `BertModel`"):
         model_of(dict(pretrained=ALIEN))
+
+
+@pytest.mark.parametrize(
+    ("typed", "said"),
+    [
+        ("https://huggingface.co/nvidia/b5", "write `nvidia/b5`"),
+        ("https://www.huggingface.co/nvidia/b5/tree/main?x=1", "write `nvidia/b5@main`"),
+        ("huggingface.co/nvidia/b5/", "write `nvidia/b5`"),
+        ("https://hf.co/nvidia/b5/resolve/v1/model.safetensors", "write `nvidia/b5@v1`"),
+        ("hf://nvidia/b5@v1", "write `nvidia/b5@v1`"),
+        ("hf://models/nvidia/b5", "write `nvidia/b5`"),
+        ("nvidia/b5/", "write `nvidia/b5`"),
+        ("nvidia/b5@", "write `nvidia/b5`"),
+        ("https://huggingface.co/datasets/nvidia/b5", "is an address; download"),
+        ("https://example.org/b5.pth", "is an address; download"),
+    ],
+)
+def test_an_address_is_told_its_name(typed: str, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(TeacherError, match=re.escape(said)) as refused:
+        check_no_address(typed)
+    assert str(refused.value).startswith(f"`{typed}` is ")
+    for name in ("nvidia/b5", "nvidia/b5@main", "~/nvidia/b5/", "/nvidia/b5/", "data/weights/b5/", "b5.pth", "b5"):
+        check_no_address(name)
+    (tmp_path / "nvidia/b5").mkdir(parents=True)
+    check_no_address("nvidia/b5/")
 
 
 def test_a_folder_of_that_name_is_preferred(models: Path, hub: Hub, tmp_path: Path) -> None:
