@@ -15,7 +15,7 @@ from lsu_seg.errors import ConfigError
 from lsu_seg.models.hub import pin
 from lsu_seg.openmmlab.config import is_type
 from lsu_seg.openmmlab.leftovers import log_has_traceback, nothing_left
-from lsu_seg.openmmlab.parts import check_parts
+from lsu_seg.openmmlab.parts import check_parts, check_work_dir
 from lsu_seg.openmmlab.runner import RankedRunner, build_runner, make_work_dir
 from lsu_seg.openmmlab.sharding import check_sharding
 from lsu_seg.runtime.launch import is_first
@@ -48,6 +48,7 @@ def train(cfg: Config, quiet: bool = False, resume: bool = False) -> Path:
         )
     check_sharding(cfg)
     check_saving(cfg)
+    check_work_dir(cfg)
     pin(cfg.model)
     runners: list[RankedRunner] = []
     with nothing_left(cfg, lambda: log_has_traceback() or any(runner.trained for runner in runners)):
