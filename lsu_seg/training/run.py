@@ -94,13 +94,15 @@ def _train(cfg: Config, work: Path, quiet: bool, resume: bool, runners: list[Ran
 def _last_checkpoint(folder: Path) -> Path | None:
     try:
         with open_to_read(folder / "last_checkpoint") as file:
-            named = Path(os.fsdecode(file.read().strip()))
+            text = os.fsdecode(file.read().strip())
     except FileNotFoundError:
         return None
+    named = Path(text)
     for path in (named, folder / named.name):  # the folder may have been moved
         if path.is_file():
             return path
+    what = f"names {named}, which is not there" if text else "is empty"
     raise ConfigError(
-        f"{folder / 'last_checkpoint'} names {named}, which is not there; write another checkpoint's path into it, or"
+        f"{folder / 'last_checkpoint'} {what}; write another checkpoint's path into it, or"
         " remove it to train from the beginning"
     )
