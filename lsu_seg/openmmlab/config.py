@@ -57,10 +57,12 @@ def load_config(
             raise stop from None
         if stop:
             raise ConfigError(f"{path} cannot be read: it ends the program ({stop!r}), and a config must not") from e
-        if isinstance(e, OSError) and e.errno == errno.ENOSPC:
+        if isinstance(e, OSError) and e.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+            small = e.errno == errno.EFBIG
+            why = "this shell allows no file of that size" if small else "there is no space left"
+            mend = "see `ulimit -f`" if small else "make room, or set TMPDIR to a folder on another disk"
             raise ConfigError(
-                f"{path} cannot be read: mmengine copies configs to {tempfile.gettempdir()} first, and there is no"
-                " space left; make room, or set TMPDIR to a folder on another disk"
+                f"{path} cannot be read: mmengine copies configs to {tempfile.gettempdir()} first, and {why}; {mend}"
             ) from e
         if isinstance(e, FileNotFoundError) and (shipped := _shipped(str(e.filename))):
             raise ConfigError(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import inspect
 import re
+import resource
 from pathlib import Path
 
 import mmseg
@@ -215,3 +216,14 @@ def test_a_mistake_in_what_a_config_inherits(tmp_path: Path, files: list[str], m
         (tmp_path / name).write_text(text.replace("'", '"') if name.endswith("json") else text)
     with pytest.raises(ConfigError, match=f"(?s)cannot be read: .*{message}"):
         load_config(tmp_path / files[0].partition("|")[0])
+
+
+def test_a_limit_on_files_is_said_of_mmengines_copy(tmp_path: Path) -> None:
+    (tmp_path / "a.py").write_text("x = 1\n" * 100)
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100, before[1]))
+    try:
+        with pytest.raises(ConfigError, match=r"copies configs to .* no file of that size; see `ulimit -f`"):
+            load_config(tmp_path / "a.py")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
