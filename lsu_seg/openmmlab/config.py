@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import errno
+import re
 import tempfile
 import traceback
 from collections.abc import Mapping, Sequence
@@ -14,6 +15,7 @@ from mmengine.config import Config
 
 from lsu_onto import interruption
 from lsu_seg.errors import ConfigError, no_file
+from lsu_seg.openmmlab.bases import check_bases, check_put_in, place_of
 from lsu_seg.openmmlab.keys import check_keys, check_option
 from lsu_seg.openmmlab.text_configs import check_text_config
 
@@ -45,6 +47,7 @@ def load_config(
     if not Path(path).is_file():
         raise ConfigError(no_file("config", path))
     check_text_config(Path(path))
+    check_bases(Path(path))
     try:
         cfg = Config.fromfile(path)
     except (Exception, SystemExit) as e:  # a config is a program, and fails like one
@@ -54,10 +57,12 @@ def load_config(
             raise stop from None
         if stop:
             raise ConfigError(f"{path} cannot be read: it ends the program ({stop!r}), and a config must not") from e
-        if isinstance(e, OSError) and e.errno == errno.ENOSPC:
+        if isinstance(e, OSError) and e.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+            small = e.errno == errno.EFBIG
+            why = "this shell allows no file of that size" if small else "there is no space left"
+            mend = "see `ulimit -f`" if small else "make room, or set TMPDIR to a folder on another disk"
             raise ConfigError(
-                f"{path} cannot be read: mmengine copies configs to {tempfile.gettempdir()} first, and there is no"
-                " space left; make room, or set TMPDIR to a folder on another disk"
+                f"{path} cannot be read: mmengine copies configs to {tempfile.gettempdir()} first, and {why}; {mend}"
             ) from e
         if isinstance(e, FileNotFoundError) and (shipped := _shipped(str(e.filename))):
             raise ConfigError(
@@ -73,7 +78,10 @@ def load_config(
         if without_keys and Path(path).suffix != ".py":
             raise ConfigError(f"{path} cannot be read: it has no keys; expected lines of `KEY: VALUE`") from e
         said = str(e).partition(", the current sys.path is")[0]  # of `custom_imports`, mmengine prints all of it
-        raise ConfigError(f"{path} cannot be read: {type(e).__name__}: {said or _line(e, path)}") from e
+        where = "" if isinstance(e, FileNotFoundError) else place_of(Path(path), e)
+        said = re.sub(rf"{re.escape(tempfile.gettempdir())}/tmp\w+/tmp\w+\.(py|json|ya?ml)", "mmengine's copy", said)
+        said = said.replace("(<unknown>, line", "(line") or ("without a word" if where else _line(e, path))
+        raise ConfigError(f"{path} cannot be read: {type(e).__name__}: {said}{where}") from e
     if data_root is not None:
         old = cfg.get("data_root")
         if not old:
@@ -85,7 +93,8 @@ def load_config(
         cfg.pop("unify")
     try:  # mmengine imports what a config imports only when the value is looked at
         check_keys(cfg)
-        for _, part in cfg.items():
+        for key, part in cfg.items():
+            check_put_in(Path(path), part, key)
             search_in(part, paths)
     except ImportError as e:
         raise ConfigError(f"{path} cannot be read: {type(e).__name__}: {e}") from e

@@ -28,7 +28,7 @@ from torch.nn.parameter import is_lazy
 from torch.utils.data import DataLoader
 
 from lsu_onto import make_folder, write_atomic
-from lsu_seg.errors import ConfigError, no_file
+from lsu_seg.errors import ConfigError, UserError, no_file
 from lsu_seg.openmmlab.arguments import check_arguments
 from lsu_seg.openmmlab.config import is_type
 from lsu_seg.openmmlab.failures import named
@@ -37,7 +37,7 @@ from lsu_seg.openmmlab.parts import check_parts, models_in, weights_in
 from lsu_seg.openmmlab.recompute import recompute_in_backward
 from lsu_seg.openmmlab.sharding import Sharding, gather, is_sharded, release
 from lsu_seg.openmmlab.stated_classes import stated_classes
-from lsu_seg.openmmlab.weights import adopt, check_finite, check_kind, check_weights, readable
+from lsu_seg.openmmlab.weights import AGAIN, adopt, check_finite, check_kind, check_weights, readable
 from lsu_seg.runtime.allocator import keep_freed_memory
 from lsu_seg.runtime.ctrl_c import leave_to_first_process, second_ends_at_once
 from lsu_seg.runtime.launch import join_ranks
@@ -212,7 +212,14 @@ class RankedRunner(Runner):
 
     def load_checkpoint(self, filename: str, *args: Any, **kwargs: Any) -> Any:
         self._loading = str(filename)
-        checkpoint = super().load_checkpoint(filename, *args, **kwargs)
+        try:
+            checkpoint = super().load_checkpoint(filename, *args, **kwargs)
+        except UserError as error:
+            if not (self._resume and AGAIN in str(error)):
+                raise
+            last = Path(self.work_dir) / "last_checkpoint"
+            other = f"write the path of an earlier one into {last}, or remove {last.name} to train from the beginning"
+            raise type(error)(str(error).replace(AGAIN, other)) from error
         # mmengine would begin the optimizer and the learning rate's schedule anew, in the middle of the training.
         states = {"optimizer": True, "param_schedulers": bool(self.param_schedulers)}
         missing = [key for key, used in states.items() if used and key not in checkpoint]

@@ -21,11 +21,11 @@ from lsu_onto import open_to_read
 from lsu_seg.errors import TeacherError, UserError
 from lsu_seg.openmmlab.sharding import local
 
-_AGAIN = "get the file again"
+AGAIN = "get the file again"
 _KINDS = (
     (b"version https://git-lfs", "a git-LFS pointer", "run `git lfs pull`"),
     (b"\x1f\x8b", "a gzip archive", "unpack it"),
-    (b"\x89PNG", "a PNG image", _AGAIN),
+    (b"\x89PNG", "a PNG image", AGAIN),
     (b"\x89HDF", "an HDF5 file, as Keras writes it", "export its weights to PyTorch"),
     (b"\x93NUMPY", "a NumPy array", "save the weights with `torch.save`"),
 )
@@ -61,7 +61,7 @@ def check_kind(path: Path) -> bytes:
     with open_to_read(path) as file:
         head = file.read(512)
     if not head:
-        raise TeacherError(f"`{path}` is empty (0 bytes); {_AGAIN}")
+        raise TeacherError(f"`{path}` is empty (0 bytes); {AGAIN}")
     if head.startswith(_ARCHIVE):
         return head
     refuse_other_kinds(path, head)
@@ -77,7 +77,7 @@ def check_kind(path: Path) -> bytes:
     if _is_tar(head):  # the format before torch 0.1.10, or any other archive
         _check_tar(path)
         return head
-    raise TeacherError(f"`{path}` is not a checkpoint, or is cut off: it begins with {head[:16]!r}; {_AGAIN}")
+    raise TeacherError(f"`{path}` is not a checkpoint, or is cut off: it begins with {head[:16]!r}; {AGAIN}")
 
 
 def refuse_other_kinds(path: Path, head: bytes) -> None:
@@ -87,7 +87,7 @@ def refuse_other_kinds(path: Path, head: bytes) -> None:
         TeacherError: the file cannot be weights.
     """
     if head[:256].lstrip(b"\xef\xbb\xbf \t\r\n").lower().startswith((b"<!doctype", b"<html", b"<?xml")):
-        raise TeacherError(f"`{path}` is an HTML or XML page, with which the download was answered; {_AGAIN}")
+        raise TeacherError(f"`{path}` is an HTML or XML page, with which the download was answered; {AGAIN}")
     for magic, kind, advice in _KINDS:
         if head.startswith(magic):
             raise TeacherError(f"`{path}` is {kind} and no checkpoint; {advice}")
@@ -112,7 +112,7 @@ def load_safetensors(path: Path) -> dict[str, Tensor]:
     try:
         return load_file(path)
     except SafetensorError as e:
-        raise TeacherError(f"`{path}` is damaged, or cut off: {e}; {_AGAIN}") from e
+        raise TeacherError(f"`{path}` is damaged, or cut off: {e}; {AGAIN}") from e
 
 
 def _is_tar(head: bytes) -> bool:
@@ -124,7 +124,7 @@ def _check_tar(path: Path) -> None:
         with tarfile.open(path, "r:") as archive:
             names = archive.getnames()
     except (tarfile.TarError, EOFError) as e:
-        raise TeacherError(f"`{path}` is damaged: it ends too early; {_AGAIN}") from e
+        raise TeacherError(f"`{path}` is damaged: it ends too early; {AGAIN}") from e
     if "storages" not in names:
         some = ", ".join(f"`{name}`" for name in names[:3])
         raise TeacherError(f"`{path}` is a tar archive and no checkpoint: it holds {some or 'nothing'}; unpack it")
@@ -145,7 +145,7 @@ def _check_archive(path: Path) -> None:
                         pass
     except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as e:
         what = f"`{name}` in it has another checksum" if name else "it ends too early"
-        raise TeacherError(f"`{path}` is damaged: {what}; {_AGAIN}") from e
+        raise TeacherError(f"`{path}` is damaged: {what}; {AGAIN}") from e
     ends = {name.partition("/")[2] for name in names}
     if "constants.pkl" in ends:
         raise TeacherError(

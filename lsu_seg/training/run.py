@@ -15,7 +15,7 @@ from lsu_seg.errors import ConfigError
 from lsu_seg.models.hub import pin
 from lsu_seg.openmmlab.config import is_type
 from lsu_seg.openmmlab.leftovers import log_has_traceback, nothing_left
-from lsu_seg.openmmlab.parts import check_parts
+from lsu_seg.openmmlab.parts import check_parts, check_work_dir
 from lsu_seg.openmmlab.runner import RankedRunner, build_runner, make_work_dir
 from lsu_seg.openmmlab.sharding import check_sharding
 from lsu_seg.runtime.launch import is_first
@@ -48,6 +48,7 @@ def train(cfg: Config, quiet: bool = False, resume: bool = False) -> Path:
         )
     check_sharding(cfg)
     check_saving(cfg)
+    check_work_dir(cfg)
     pin(cfg.model)
     runners: list[RankedRunner] = []
     with nothing_left(cfg, lambda: log_has_traceback() or any(runner.trained for runner in runners)):
@@ -93,13 +94,15 @@ def _train(cfg: Config, work: Path, quiet: bool, resume: bool, runners: list[Ran
 def _last_checkpoint(folder: Path) -> Path | None:
     try:
         with open_to_read(folder / "last_checkpoint") as file:
-            named = Path(os.fsdecode(file.read().strip()))
+            text = os.fsdecode(file.read().strip())
     except FileNotFoundError:
         return None
+    named = Path(text)
     for path in (named, folder / named.name):  # the folder may have been moved
         if path.is_file():
             return path
+    what = f"names {named}, which is not there" if text else "is empty"
     raise ConfigError(
-        f"{folder / 'last_checkpoint'} names {named}, which is not there; write another checkpoint's path into it, or"
+        f"{folder / 'last_checkpoint'} {what}; write another checkpoint's path into it, or"
         " remove it to train from the beginning"
     )

@@ -163,6 +163,7 @@ def test_the_parts_of_mmengines_runner() -> None:
             "ZeroDivisionError: integer modulo by zero (in `param_scheduler`)",
         ),
         ({"randomness": {"seed": "x"}}, "`randomness` cannot be used as it is"),
+        ({"work_dir": 3}, "`work_dir` is 3; expected a folder"),
         ({"log_level": "LOUD"}, "`log_level` cannot be used as it is: KeyError: 'LOUD'"),
         ({"custom_hooks": dict(type="EMAHook")}, "`custom_hooks` is {'type': 'EMAHook'}; expected a list"),
         (

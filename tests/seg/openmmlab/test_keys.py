@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import inspect
 import re
+import resource
 from pathlib import Path
 
 import mmseg
@@ -186,3 +187,43 @@ def test_a_config_without_an_end_is_named_so(tmp_path: Path) -> None:
     (tmp_path / "a.py").write_text("model = dict()\nmodel['neck'] = model\n")
     with pytest.raises(ConfigError, match=r"a.py cannot be read: a `_base_` leads back to its own file, or a part has"):
         load_config(tmp_path / "a.py")
+
+
+@pytest.mark.parametrize(
+    ("files", "message"),
+    [
+        (["a.py|_base_ = 'b.py'", "b.py|_base_ = ['c.yaml']", "c.yaml|_base_: a.py"], "a.py -> .*b.py -> .*c.yaml -> "),
+        (["a.yaml|_base_: a.yaml"], "a `_base_` leads back to its own file: .*a.yaml -> .*a.yaml$"),
+        (["a.py|_base_ = 3"], "its `_base_` is 3; expected the name of a file, or a list"),
+        (["a.py|_base_ = 'b.py'", "b.py|x = ("], r"SyntaxError: .*, in .*b\.py:1$"),
+        (["a.py|_base_ = 'b.py'", "b.py|\nraise ValueError"], r"ValueError: without a word, in .*b\.py:2$"),
+        (["a.py|_base_ = 'b.yaml'", "b.yaml|x: ["], r"ParserError: .*, in .*b\.yaml$"),
+        (["a.py|x = (\n"], r"SyntaxError: '\(' was never closed \(line 1\)$"),
+        (
+            ["a.json|{'_base_': 'b.py', 'y': '{{ _base_.x }}'}", "b.py|x = 3"],
+            r"; write `\{\{ _base_\.x \}\}` without quotes: the value brings its own",
+        ),
+        (
+            ["a.py|_base_ = 'b.py'\ny = ['c/{{ _base_.x }}']", "b.py|x = 3"],
+            r"`\{\{ _base_\.x \}\}` in `y\.0` is in quotes, or a part of a text, .*; in Python, `f'…\{_base_\.x\}…'`",
+        ),
+        (["a.yaml|_base_: b.py\ny: c/{{ _base_.x }}", "b.py|x = 3"], r"in `y` is in quotes, .* without quotes$"),
+    ],
+)
+def test_a_mistake_in_what_a_config_inherits(tmp_path: Path, files: list[str], message: str) -> None:
+    for file in files:
+        name, _, text = file.partition("|")
+        (tmp_path / name).write_text(text.replace("'", '"') if name.endswith("json") else text)
+    with pytest.raises(ConfigError, match=f"(?s)cannot be read: .*{message}"):
+        load_config(tmp_path / files[0].partition("|")[0])
+
+
+def test_a_limit_on_files_is_said_of_mmengines_copy(tmp_path: Path) -> None:
+    (tmp_path / "a.py").write_text("x = 1\n" * 100)
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100, before[1]))
+    try:
+        with pytest.raises(ConfigError, match=r"copies configs to .* no file of that size; see `ulimit -f`"):
+            load_config(tmp_path / "a.py")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)

@@ -186,6 +186,16 @@ def test_a_folder_that_was_moved_is_resumed(tmp_path: Path) -> None:
     here = tmp_path / "here/iter_2.pth"
     assert train(config("here", 2), quiet=True, resume=True) == here, "nothing was left to do"
     assert train(config("here", 3), quiet=True, resume=True).name == "iter_3.pth"
+    last, whole = tmp_path / "here/iter_3.pth", (tmp_path / "here/iter_3.pth").read_bytes()
+    last.write_bytes(whole[:9000])
+    with pytest.raises(
+        UserError, match=r"iter_3.pth` is damaged: .*; write the path of an earlier one into .*/last_ch"
+    ):
+        train(config("here", 4), quiet=True, resume=True)
+    (tmp_path / "here/last_checkpoint").write_text("")
+    with pytest.raises(ConfigError, match=r"here/last_checkpoint is empty; write another checkpoint's path into it"):
+        train(config("here", 4), quiet=True, resume=True)
+    (tmp_path / "here/last_checkpoint").write_text(str(last))
     steps = (tmp_path / "here").glob("iter_*.pth")
     for checkpoint in steps:
         checkpoint.unlink()
