@@ -46,7 +46,7 @@ def fault(error: BaseException, program: str) -> str | None:
     return (
         f"error: {shown[:500]}{f' ({way})' if way else ''}\n"
         f"  help: `{program}` does not expect this: it is a fault of the toolkit, or of a library that it uses. What it"
-        f" was to write may be missing. Please report it with {kept}, which has the traceback"
+        f" was to write may be missing. Please report it with {kept}, which has the traceback and the command line"
     )
 
 
@@ -75,5 +75,8 @@ def _is_users(filename: str) -> bool:
     """Whether a file belongs neither to us, nor to Python, nor to an installed package."""
     if filename.startswith("<") or _package(filename):
         return False
-    paths = (*sysconfig.get_paths().values(), site.getusersitepackages(), sys.prefix, sys.base_prefix)
+    # The folders of modules, and not all of `sys.prefix`: a project may lie beside its environment's `lib`
+    known = sysconfig.get_paths()
+    places = (known[name] for name in ("stdlib", "platstdlib", "purelib", "platlib", "scripts"))
+    paths = (*places, *site.getsitepackages(), site.getusersitepackages())
     return not any(Path(filename).is_relative_to(path) for path in paths)

@@ -161,7 +161,7 @@ class GitError(RevisionError):
     """What git said when it failed."""
 
     def __init__(self, said: bytes) -> None:
-        self.said = " ".join(said.decode(errors="replace").split()).removeprefix("fatal: ")
+        self.said = " ".join(said.decode(errors="replace").split()).removeprefix("fatal: ").removeprefix("warning: ")
         super().__init__(f"git says: {self.said}")
 
 
@@ -192,7 +192,8 @@ class Repository:
             done = subprocess.run(["git", "-C", str(self.root), *args], capture_output=True, check=False, env=env)
         except FileNotFoundError:
             raise RevisionError("the program `git` is not installed") from None
-        if done.returncode:
+        # of `@{1 year ago}` where the reflog begins later, git gives the oldest that it knows, with a warning
+        if done.returncode or b" only goes back to " in done.stderr:
             raise GitError(done.stderr)
         return done.stdout
 

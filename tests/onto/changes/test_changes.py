@@ -228,7 +228,7 @@ def test_a_shipped_dataset_that_extends_cityscapes_follows_its_maps(
     assert (found.code, found.message) == ("TAX903", "`sky` may now be `void`")
 
 
-@pytest.mark.parametrize("revision", ["nothing", "--output=x", "", "HEAD:sources"])
+@pytest.mark.parametrize("revision", ["nothing", "--output=x", "", "HEAD:sources", "HEAD@{1 year ago}"])
 def test_no_such_revision(repository: Path, revision: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(repository)
     result = run("sources/ground.tax", "--against", f"git:{revision}")
