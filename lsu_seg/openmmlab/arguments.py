@@ -40,6 +40,8 @@ _WORDS: dict[Any, str] = {bool: "True or False", int: "a whole number", float: "
 _WRONG = {("AmpOptimWrapper", "loss_scale"), ("PolyLRRatio", "eta_min_ratio")}
 """Arguments that take more than their signatures say."""
 
+_READ_BEFORE = ("type", "_scope_", "priority", "by_epoch", "constructor", "paramwise_cfg", "convert_to_iter_based")
+"""What is taken out of a part before its class gets the rest."""
 _FACTORS = tuple(
     f"{what}_mult" for what in ["bias_lr", "bias_decay", "norm_decay", "dwconv_decay", "flat_decay", "dcn_offset_lr"]
 )
@@ -164,6 +166,8 @@ def _class(named: Any) -> type | None:
 
 def _check(path: str, part: Mapping[str, Any], called: Any) -> None:
     known = signature_of(called)
+    if any(key not in known and key not in _READ_BEFORE for key in part):
+        return  # what it does not take is said when it is built, and may be a misspelt one of these
     for key, value in part.items():
         if key not in known or (called.__name__, key) in _WRONG:
             continue
