@@ -74,9 +74,9 @@ def check_arguments(cfg: Config) -> None:
         _check_clip(clip if isinstance(clip := wrapper.get("clip_grad"), Mapping) else {})
         if wrapper.get("constructor") in (None, "DefaultOptimWrapperConstructor"):
             _check_paramwise(wrapper)
-    for path, part in (*_parts(cfg.get("default_hooks"), "default_hooks"), *_parts(cfg.get("custom_hooks"), "")):
+    for path, part in _hooks(cfg):
         if is_type(part, "CheckpointHook") and isinstance(name := part.get("filename_tmpl"), str):
-            _check_name(f"{path or 'custom_hooks'}.filename_tmpl", name)
+            _check_name(f"{path}.filename_tmpl", name)
     loop = cfg.get("train_cfg")
     for _, interval in (loop.get("dynamic_intervals") or ()) if isinstance(loop, Mapping) else ():
         if interval < 1:
@@ -85,6 +85,43 @@ def check_arguments(cfg: Config) -> None:
         begin = part.get("begin", 0)
         if isinstance(begin, Real) and begin < 0:  # mmengine takes the step after the first for a later one
             raise ConfigError(f"`{path}.begin` is {begin!r}; expected a whole number, 0 or more")
+    known = isinstance(loop, Mapping) and (is_type(loop, "IterBasedTrainLoop") or "type" not in loop)
+    if known and not is_by_epoch(loop):
+        _check_by_epoch(cfg)
+
+
+def is_by_epoch(loop: Mapping[str, Any]) -> bool:
+    """Whether a training's loop counts epochs, as mmengine reads `train_cfg`."""
+    return is_type(loop, "EpochBasedTrainLoop") or bool(loop.get("by_epoch", "type" not in loop))
+
+
+def _check_by_epoch(cfg: Config) -> None:
+    """A loop of iterations is one epoch, after which the training is over: what counts epochs would never act."""
+    for path, part in _parts(cfg.get("param_scheduler"), "param_scheduler"):
+        made = _class(part.get("type"))
+        counts = part.get("by_epoch", True) and not part.get("convert_to_iter_based")
+        if made is not None and counts and not getattr(made, "need_val_args", False):  # those look at validations
+            raise ConfigError(
+                f"`{path}` counts epochs, and the training's loop counts iterations, so it would never change anything:"
+                " write `by_epoch=False` into it, with `begin` and `end` in iterations"
+            )
+    for path, part in _hooks(cfg):
+        interval, first = part.get("interval", -1), part.get("begin_epoch", 0)
+        if is_type(part, "CheckpointHook") and part.get("by_epoch", True) and interval > 1:
+            raise ConfigError(
+                f"`{path}` saves every {interval!r} epochs, and the training's loop counts iterations, so it would save"
+                " the last step alone: write `by_epoch=False` into it, with `interval` in iterations"
+            )
+        if is_type(part, "EMAHook") and first > 1:
+            raise ConfigError(
+                f"`{path}.begin_epoch` is {first!r}, and the training's loop counts iterations, so it would never"
+                " begin: write `begin_iter` instead"
+            )
+
+
+def _hooks(cfg: Config) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    yield from _parts(cfg.get("default_hooks"), "default_hooks")
+    yield from _parts(cfg.get("custom_hooks"), "custom_hooks")
 
 
 def _check_clip(clip: Mapping[str, Any]) -> None:
@@ -93,6 +130,8 @@ def _check_clip(clip: Mapping[str, Any]) -> None:
         raise ConfigError(f"`optim_wrapper.clip_grad.type` is {clip['type']!r}; expected 'norm' or 'value'")
     function = torch.nn.utils.clip_grad_value_ if by == "clip_value" else torch.nn.utils.clip_grad_norm_
     if clip:
+        if clip.get("norm_type") == "inf":  # torch takes the text, too
+            clip = {**clip, "norm_type": math.inf}
         _check_known("optim_wrapper.clip_grad", clip, {"type", *signature_of(function)} - {"parameters"})
         if by not in clip:
             raise ConfigError(f"`optim_wrapper.clip_grad` lacks `{by}`: write `clip_grad=dict({by}=…)`")

@@ -41,6 +41,8 @@ _ACT_FOR = {"ParamSchedulerHook": "param_scheduler", "LoggerHook": "log_processo
 _NO_CLASS = "optim_wrapper.clip_grad.type"
 """Says of two functions of torch which one is meant."""
 _STACK = {"mmengine", "mmcv", "mmseg", "mmdet", "mmpretrain", "torch", "numpy", *sys.stdlib_module_names}
+_OPTIMIZERS = ("transformers.optimization", "bitsandbytes", "dadaptation", "lion_pytorch", "Sophia")
+"""Modules and packages of which mmengine registers the optimizers, where they are installed."""
 THROWN_BY = re.compile(r" in <([\w.]+) object at 0x\w+>$")
 
 
@@ -68,7 +70,8 @@ def starts_tracker(frame: FrameType) -> bool:
 
 def is_of_stack(module: str) -> bool:
     """Whether a module is mmengine's, or below it; also that of our Runner, which goes on to mmengine's."""
-    return module.partition(".")[0] in _STACK or module == "lsu_seg.openmmlab.runner"
+    own = module.partition(".")[0] in _STACK or module == "lsu_seg.openmmlab.runner"
+    return own or module.startswith(_OPTIMIZERS)
 
 
 def inside(frames: list[FrameType]) -> list[FrameType]:
@@ -167,7 +170,7 @@ def loop_or_optimizer(frames: list[FrameType], loop: str) -> str:
         return "param_scheduler"
     if frames[last].f_code.co_name == "_clip_grad":
         return "optim_wrapper.clip_grad"
-    steps = any(module.startswith("torch.optim.") for module in modules[last:])
+    steps = any(module.startswith(("torch.optim.", *_OPTIMIZERS)) for module in modules[last:])
     return "optim_wrapper.optimizer" if steps else "optim_wrapper"
 
 

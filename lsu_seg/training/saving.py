@@ -8,6 +8,7 @@ from typing import Any
 from mmengine.config import Config
 
 from lsu_seg.errors import ConfigError
+from lsu_seg.openmmlab.arguments import is_by_epoch
 from lsu_seg.openmmlab.config import is_type
 
 
@@ -20,7 +21,7 @@ def check_saving(cfg: Config) -> None:
     hooks, loop, own = cfg.get("default_hooks") or {}, cfg.get("train_cfg") or {}, cfg.get("custom_hooks") or []
     if not isinstance(hooks, dict) or not isinstance(loop, dict):
         return  # which is refused when they are built
-    by_epoch = is_type(loop, "EpochBasedTrainLoop") or bool(loop.get("by_epoch", "type" not in loop))
+    by_epoch = is_by_epoch(loop)
     steps = loop.get("max_epochs" if by_epoch else "max_iters")
     first = hooks.get("checkpoint", {"type": "CheckpointHook"})  # mmengine's own, where a config says nothing
     savers = [hook for hook in (first, *own) if hook is not None]

@@ -151,6 +151,10 @@ def test_the_parts_of_mmengines_runner() -> None:
             "`train_dataloader` cannot be used as it is: ValueError: persist",
         ),
         ({"optim_wrapper.optimizer.lr": -1}, "`optim_wrapper.optimizer` cannot be used as it is: ValueError: Invalid"),
+        (
+            {"optim_wrapper.optimizer.type": "Adafactor"},  # transformers', which mmengine registers
+            "`optim_wrapper.optimizer` cannot be used as it is: ValueError: Cannot combine manual `lr`",
+        ),
         ({"param_scheduler.0.end": -1}, "`param_scheduler.0` cannot be used as it is: ValueError: end should"),
         ({"default_hooks.checkpoint.interval": "x"}, "`default_hooks.checkpoint.interval` is 'x'; expected a whole"),
         (
