@@ -23,7 +23,7 @@ import click
 from click.shell_completion import CompletionItem
 
 from lsu_onto.errors import UserError, interruption, ran_out, visible
-from lsu_onto.streams import mend_streams
+from lsu_onto.streams import give_up_full_streams, mend_streams
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 
@@ -236,6 +236,8 @@ class Program(click.Group):
                 end = Ending(said, CODE)
             end.show()
             sys.exit(end.exit_code)
+        finally:
+            give_up_full_streams()
 
     def _main_shell_completion(self, *args: Any, **options: Any) -> None:
         try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+import contextlib
 import io
 import os
 import sys
@@ -60,3 +61,13 @@ def mend_streams() -> None:
 def _writer(write: Callable[[str], int]) -> Callable[[str], int]:
     """How text is written where names from any file must not turn the order of what people read."""
     return lambda text: write(seen(text))
+
+
+def give_up_full_streams() -> None:
+    """Let go of what no stream takes, and which has been said: Python would say it again at its end, with code 120."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except (OSError, ValueError):
+            with contextlib.suppress(OSError, ValueError):
+                os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())

@@ -16,6 +16,7 @@ os.environ["PYTHONPATH"] = os.pathsep.join(
     filter(None, [str(Path(__file__).parent), str(Path(__file__).parents[1]), os.environ.get("PYTHONPATH")])
 )
 
+os.environ.pop("PYTHONUNBUFFERED", None)  # containers set it, and it hides what Python says when it flushes at its end
 os.environ["LSU_TRACEBACK"] = "1"  # an error that nobody expected is a failure, not a message and an exit code
 
 # `make test-all` takes the profile `full`; helpers/examples.py scales with it. How long an example takes is the
