@@ -19,6 +19,8 @@ CODE = 70
 
 _OURS = ("lsu_onto", "lsu_seg")
 _SHOWN = 3
+_COMPILED = (".pyx", ".pxi", ".pxd")
+"""Of Cython, which names a file of an installed package as it was called where that was built."""
 _PLACE = re.compile(r'^ *File "(.+)", line \d+, in ', re.M)
 
 
@@ -74,6 +76,8 @@ def _package(filename: str) -> str:
 def _is_users(filename: str) -> bool:
     """Whether a file belongs neither to us, nor to Python, nor to an installed package."""
     if filename.startswith("<") or _package(filename):
+        return False
+    if filename.endswith(_COMPILED) and not os.path.exists(filename):  # noqa: PTH110 (Path raises)
         return False
     # The folders of modules, and not all of `sys.prefix`: a project may lie beside its environment's `lib`
     known = sysconfig.get_paths()

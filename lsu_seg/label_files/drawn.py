@@ -34,17 +34,23 @@ class Palette:
 
     def __init__(self, known: dict[str, int]) -> None:
         self.known = known
-        self.labels: list[str] = []
+        self._codes: dict[str, int] = {}
+
+    @property
+    def labels(self) -> list[str]:
+        """The name of code i + 1."""
+        return list(self._codes)
 
     def code(self, label: str) -> int | None:
-        """The code of a label, or None if it is not to be drawn."""
+        """The code of a label, or None if it is not to be drawn. Raises ValueError where there are too many labels."""
         if label not in self.known and label.removesuffix("group") in self.known:
             label = label.removesuffix("group")  # Cityscapes' mark of instances that annotators could not separate
         if self.known.get(label) == ROW_SKIPPED:
             return None
-        if label not in self.labels:
-            self.labels.append(label)
-        return self.labels.index(label) + 1
+        code = self._codes.setdefault(label, len(self._codes) + 1)
+        if code > np.iinfo(np.uint16).max:
+            raise ValueError("more labels than 16 bits tell apart")
+        return code
 
 
 def read_json(path: Path, expected: str) -> Any:

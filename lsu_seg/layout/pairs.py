@@ -356,6 +356,8 @@ def _pair_by_tables(root: Path, layout: Layout, images: dict[Path, list[Values]]
             out.pairs.append(Pair(root / name, root / name, ""))
         elif pattern.match(name):
             out.alone.append(f"{root / name} (no image, but masks in {tables.relative_to(root)})")
+    if not out.pairs and not out.alone:
+        raise DatasetError(f"{root}: {tables.relative_to(root)} names no image that matches `{layout.images}`")
 
 
 def _same_but_for_case(files: Iterable[Path], out: Survey) -> None:

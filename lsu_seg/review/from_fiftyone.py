@@ -6,6 +6,7 @@ import base64
 import binascii
 import io
 import json
+import lzma
 import re
 import zipfile
 import zlib
@@ -26,8 +27,9 @@ from lsu_seg.review.to_fiftyone import FIELD
 
 _DAMAGED = (
     *(OSError, EOFError, ValueError, SyntaxError, KeyError, TypeError, MemoryError, zlib.error, binascii.Error),
-    TokenError,  # of the header of an array
+    *(TokenError, OverflowError, RecursionError),  # of the header of an array
 )
+_UNPACKING = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, RuntimeError)
 _PER_PIXEL, _BESIDE = 8, 4096
 """Bytes of a pixel of an array, and of what is beside the pixels, at most: more is no mask, and is not unpacked."""
 _EXPECTED = "export the dataset with `dataset.export(DIR, dataset_type=fiftyone.types.FiftyOneDataset)`"
@@ -68,7 +70,7 @@ def _readable(place: str, name: str) -> Iterator[None]:
         yield
     except ReviewError:  # a ValueError, too
         raise
-    except (OSError, ValueError, RecursionError, zlib.error, EOFError, RuntimeError, zipfile.BadZipFile) as error:
+    except (*_UNPACKING, OSError, ValueError, RecursionError) as error:
         why = "it is nested too deeply" if isinstance(error, RecursionError) else error
         why = error.strerror if isinstance(error, OSError) and error.strerror else why
         raise ReviewError(f"{place}: `{name}` cannot be read ({why}); {_EXPECTED}") from error
@@ -105,6 +107,8 @@ def _layers(
         values = _mask(place, label, read_file, height, width)
         if values.ndim != 2:
             raise ValueError(f"it has {values.ndim} dimensions")
+        if values.dtype.kind not in "biuf":
+            raise ValueError(f"it has values of {values.dtype}")
     except ReviewError:  # a ValueError, too
         raise
     except _DAMAGED as error:

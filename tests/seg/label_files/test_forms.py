@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import pickle
 import re
@@ -285,6 +286,11 @@ def test_masks_that_do_not_fit_are_refused(tmp_path: Path) -> None:
             lambda c: c[0]["mask"].update(counts="?"),
             r"damaged mask of `the way` on `samples/CAM_FRONT/x\.jpg`",
         ),
+        *((lambda c, n=n: c[0]["mask"].update(size=n), "damaged mask") for n in ([-1, 1], [24], [10**9, 10**9], None)),
+        *(  # runs that end too early or too late, or nowhere
+            (lambda c, n=n: c[0]["mask"].update(counts=base64.b64encode(n).decode()), "its run|run length is too large")
+            for n in (b"", b"\0", b"0" * 99, b"P", b"o" * 9, b"oooooooooooo0", b"PX1")
+        ),
         (lambda c: c[0].pop("mask"), r"surface_ann\.json: found no `mask`"),
         (lambda c: c[0].update(category_token="?"), r"surface_ann\.json: found no `\?`"),
     ):
@@ -292,6 +298,16 @@ def test_masks_that_do_not_fit_are_refused(tmp_path: Path) -> None:
         with pytest.raises(LabelFileError, match=text):
             reader.rows(image)
         table.write_text(whole)
+    for name, edits in (
+        ("sample_data", ({"height": 1e999}, {"width": -1}, {"filename": [1]}, {"filename": None})),
+        ("category", ({"name": ["x"]}, {"name": None})),
+    ):
+        whole = (other := data / f"v1.0-train/{name}.json").read_text()
+        for values in edits:
+            change(other, lambda c, values=values: c[0].update(values))
+            with pytest.raises(LabelFileError, match=rf"{name}\.json: found another form"):
+                reader.prepare()
+        other.write_text(whole)
     change(data / "v1.0-train/category.json", lambda c: c[4].update(name="a beast"))
     with pytest.raises(LabelFileError, match=r"`a beast` in \d+ pixel"):
         reader.rows(image)

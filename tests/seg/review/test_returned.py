@@ -241,6 +241,12 @@ def test_damaged_archives_are_refused(constraint: lsu_onto.Constraint, tmp_path:
     refused(damaged, "b.zip: `labelmap.txt` cannot be read (Bad CRC-32")
     for how in (zipfile.ZIP_LZMA, zipfile.ZIP_BZIP2, zipfile.ZIP_DEFLATED):
         refused(packed(lambda data: data[:52] + bytes(9) + data[61:], how), "a.zip: `annotations.xml` cannot be read (")
+        with zipfile.ZipFile(tmp_path / "c.zip", "w", how) as archive:
+            archive.writestr("samples.json", '{"samples": []}' + " " * 99)
+            archive.writestr("metadata.json", '{"default_mask_targets": {"3": "tree"}}')
+        data = (tmp_path / "c.zip").read_bytes()
+        (tmp_path / "c.zip").write_bytes(data[:49] + bytes(9) + data[58:])
+        refused(tmp_path / "c.zip", "c.zip: `samples.json` cannot be read (")
     later = struct.pack("<H", 99)  # the version of zip that is needed to read it
     refused(
         packed(lambda data: re.sub(b"(?s)(PK\1\2..)..", lambda m: m[1] + later, data)), "a.zip: cannot be read (zip"
@@ -287,11 +293,15 @@ def test_a_damaged_folder_of_fiftyone(constraint: lsu_onto.Constraint, tmp_path:
     (tmp_path / "metadata.json").write_text(json.dumps({"default_mask_targets": {"3": "tree"}}))
     with pytest.raises(ReviewError, match="its mask cannot be read"):
         label_of(constraint, tmp_path)
-    unclosed = base64.b64encode(zlib.compress(b"\x93NUMPY\x01\x00\x02\x00(\n")).decode()
-    sample = {"filepath": f"data/{NAME}.png", "label": {"mask": unclosed}}
-    (tmp_path / "samples.json").write_text(json.dumps({"samples": [sample]}))
-    with pytest.raises(ReviewError, match="its mask cannot be read"):
-        label_of(constraint, tmp_path)
+    array = "{{'descr': {}, 'fortran_order': False, 'shape': ({}, 40)}}"
+    odd = (array.format(kind, 24) for kind in ("'<U0'", "'<c8'", "'|V0'", "[('a', '|u1', (3,))]"))
+    for header in ("(", "-" * 5000 + "1", array.format("'|u1'", "1" * 30), *odd):
+        npy = b"\x93NUMPY\x01\x00" + struct.pack("<H", len(header) + 1) + header.encode() + b"\n" + bytes(7680)
+        label = {"mask": base64.b64encode(zlib.compress(npy)).decode()}
+        sample = {"filepath": f"data/{NAME}.png", "label": label}
+        (tmp_path / "samples.json").write_text(json.dumps({"samples": [sample]}))
+        with pytest.raises(ReviewError, match="its mask cannot be read"):
+            label_of(constraint, tmp_path)
     for text, why in (
         ("{}", "it has no "),
         ("[1]", "it is no object"),
