@@ -25,6 +25,7 @@ from lsu_onto import interruption, ran_out
 from lsu_seg.errors import ConfigError, TeacherError, UserError, did_you_mean
 from lsu_seg.openmmlab.arguments import signature_of
 from lsu_seg.openmmlab.frames import (
+    SWITCHES,
     THROWN_BY,
     frames_of,
     hook_of,
@@ -141,8 +142,10 @@ def explain(error: Exception, cfg: Config, runner: Any = None) -> str | None:
         place = f"`{path}`" if path else "a part of the config"
         help_ = "" if "pip install" in str(error) else "; `lsu-onto doctor` lists what is missing"
         return None if ours else f"{place} needs what cannot be imported: {error}{help_}"
-    if not any(map(starts_tracker, frames)) and not all(
-        is_of_stack(f.f_globals.get("__name__", "")) or is_made(f) for f in inside(frames)
+    if (
+        not any(map(starts_tracker, frames))
+        and path not in SWITCHES.values()
+        and not all(is_of_stack(f.f_globals.get("__name__", "")) or is_made(f) for f in inside(frames))
     ):
         return None  # of ours, or of the user's own class: they need the traceback
     if group := re.match(r"(\w+)_dataloader, \1_cfg,? and (\w+) should be either", str(error)):
@@ -155,6 +158,12 @@ def explain(error: Exception, cfg: Config, runner: Any = None) -> str | None:
         if path is None:  # what a hook makes of its own keys
             names = {n for registry in registries() for n in registry.module_dict}
             return f"`{hook}` names `{name}`, and no class of that name is registered{did_you_mean(str(name), names)}"
+        kind, known = _of_kind(building)
+        if str(name).rpartition(".")[2] not in known:
+            hint = did_you_mean(str(name), known) or (
+                f"; there are {', '.join(sorted(known))}" if len(known) < 9 else ""
+            )
+            return f"`{path}.type` is `{name}`, and no {kind} of that name is registered{hint}"
         return f"`{path}.type` is `{name}`, which the scope `{scope}` does not have: write `default_scope = 'mmseg'`"
     said = said_by(error)
     if building and (missing := _no_type(error)):
@@ -273,6 +282,16 @@ def _called(qualname: str, frame: FrameType) -> Any:
 def parameters_of(called: Any) -> set[str]:
     """What can be given to a class or function, through `**kwargs` also to those that it inherits from."""
     return set(signature_of(called))
+
+
+def _of_kind(building: FrameType) -> tuple[str, set[str]]:
+    """What a registry has, in words, and the names of all that it and its relatives have."""
+    tables = [building.f_locals["registry"]]
+    while tables[0].parent is not None:
+        tables = [tables[0].parent]
+    for table in tables:
+        tables += table.children.values()
+    return tables[0].name, {name for table in tables for name in table.module_dict}
 
 
 def _unknown_type(cfg: Config, path: str | None) -> str | None:

@@ -35,6 +35,9 @@ PARTS = {
 }
 """Method of mmengine's Runner → the key of what it builds."""
 
+SWITCHES = {"turn_on_efficient_conv_bn_eval": "efficient_conv_bn_eval", "convert_sync_batchnorm": "sync_bn"}
+"""Function of mmengine's that changes a model which is built → the key that asks for it."""
+
 _ACT_FOR = {"ParamSchedulerHook": "param_scheduler", "LoggerHook": "log_processor"}
 """Hook → the key of what it acts for, and has no mistake of its own in."""
 
@@ -124,6 +127,8 @@ def path_of(frames: list[FrameType], cfg: Config) -> str | None:
                 return PARTS[method]
         elif starts_tracker(frame):
             return PARTS["build_visualizer"]
+        elif method in SWITCHES and is_of_stack(frame.f_globals.get("__name__", "")):
+            return SWITCHES[method]
         elif (
             frame.f_globals.get("__name__", "") == "mmengine.model.base_module"
             and method == "init_weights"

@@ -14,6 +14,13 @@ from lsu_seg.errors import ConfigError
 from lsu_seg.openmmlab.config import is_type
 from lsu_seg.openmmlab.keys import paths_of, read_keys
 
+_MOST = 10**12
+"""More steps than any training takes, and fewer than mmengine can say the end of."""
+_OTHER_LOOPS = {
+    "train_cfg": ("ValLoop", "TestLoop"),
+    "val_cfg": ("IterBasedTrainLoop", "EpochBasedTrainLoop", "TestLoop"),
+}
+"""What mmengine builds where it takes a loop of another kind, and what fails in its first step."""
 _COUNTS = ("max_iters", "max_epochs", "val_interval")
 """Of a training's loop. Schedules of the learning rate follow from them, and would be blamed."""
 
@@ -34,6 +41,14 @@ def check_parts(cfg: Config) -> None:
         value = loop.get(key, 1)
         if not isinstance(value, (int, float)) or isinstance(value, bool) or value < 1 or value % 1:
             raise ConfigError(f"`train_cfg.{key}` is {value!r}; expected a whole number, 1 or more")
+        if value > _MOST:
+            raise ConfigError(f"`train_cfg.{key}` is {value!r}; expected a whole number, {_MOST} or less")
+    for key, kinds in _OTHER_LOOPS.items():
+        if is_type(cfg.get(key), *kinds):
+            own = "`IterBasedTrainLoop` or `EpochBasedTrainLoop`" if key == "train_cfg" else "`ValLoop`"
+            raise ConfigError(f"`{key}.type` is {cfg[key]['type']!r}; expected {own}")
+    if (norms := cfg.get("sync_bn")) not in (None, "torch", "mmcv"):
+        raise ConfigError(f"`sync_bn` is {norms!r}; expected 'torch' or 'mmcv'")
     wrapper = cfg.get("optim_wrapper")
     counts = wrapper.get("accumulative_counts", 1) if isinstance(wrapper, dict) else 1
     if not _is_count(counts, 1):  # mmengine takes 2.5 for one step in five batches

@@ -39,7 +39,7 @@ from lsu_seg.openmmlab.sharding import Sharding, gather, is_sharded, release
 from lsu_seg.openmmlab.stated_classes import stated_classes
 from lsu_seg.openmmlab.weights import AGAIN, adopt, check_finite, check_kind, check_weights, readable
 from lsu_seg.runtime.allocator import keep_freed_memory
-from lsu_seg.runtime.ctrl_c import leave_to_first_process, second_ends_at_once
+from lsu_seg.runtime.ctrl_c import held_back, leave_to_first_process, second_ends_at_once
 from lsu_seg.runtime.launch import join_ranks
 
 _BEGINS = {"before_train": "train", "before_val": "val", "before_test": "test"}
@@ -116,6 +116,8 @@ class RankedRunner(Runner):
         loader: DataLoader[Any] = Runner.build_dataloader(dataloader, *args, **kwargs)
         if loader.num_workers:
             loader.worker_init_fn = functools.partial(leave_to_first_process, loader.worker_init_fn)
+            begin: Any = loader._get_iterator  # which starts them
+            loader._get_iterator = functools.partial(held_back, begin)  # type: ignore[method-assign]
         return loader
 
     def build_test_loop(self, loop: Any) -> Any:

@@ -8,6 +8,9 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from types import FrameType, TracebackType
+from typing import TypeVar
+
+T = TypeVar("T")
 
 
 @contextlib.contextmanager
@@ -30,6 +33,18 @@ def second_ends_at_once() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGINT, before)
+
+
+def held_back(start: Callable[[], T]) -> T:
+    """Start processes with Ctrl-C held back until they are there: they never hear of it.
+
+    One that is spawned imports torch before anybody can tell it so, for seconds, and Ctrl-C would be its traceback.
+    """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        return start()
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def leave_to_first_process(given: Callable[[int], None] | None, number: int) -> None:
