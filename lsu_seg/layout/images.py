@@ -133,8 +133,12 @@ def _check_tags(path: str | os.PathLike[str], tags: TiffImagePlugin.ImageFileDir
     """Refuse a TIFF by what it says of itself, which it does even where Pillow knows no such form."""
 
     def numbers(tag: int, unless: int) -> tuple[int, ...]:
-        value = tags.get(tag, unless)
-        return tuple(value) if isinstance(value, tuple) else (int(value),)
+        try:
+            value = tags.get(tag, unless)
+            return tuple(map(int, value if isinstance(value, tuple) else (value,))) or (unless,)
+        except Exception as error:  # text in the place of a number, or whatever else damage leads Pillow to
+            found = f"a damaged TIFF image (tag {tag} is no number)"
+            raise LabelFileError.of(path, found, "a whole image", "get the file again") from error
 
     compression, photometric = numbers(259, 1)[0], numbers(262, 1)[0]
     bits, kind = max(numbers(258, 1), default=1), max(numbers(339, 1), default=1)

@@ -87,6 +87,10 @@ def saved(kind: str, picture: np.ndarray, orientation: int = 1, mode: str = "", 
         (saved("TIFF", PICTURE, compression="zstd"), "a TIFF image compressed in a way (zstd)"),
         (saved("TIFF", PICTURE, compression="lzma"), "a TIFF image compressed in a way (lzma)"),
         (saved("TIFF", PICTURE, tiffinfo={339: (2, 2, 2)}), "a TIFF image of signed values"),  # Pillow knows none
+        (
+            saved("TIFF", PICTURE).replace(b"\3\1\3\0\1\0", b"\3\1\7\0\1\0"),
+            "a damaged TIFF image (tag 259 is no number)",
+        ),
         (saved("TIFF", WIDE, tiffinfo={262: 0}), "a TIFF image of 16-bit values, of which the largest is black"),
         (saved("JPEG2000", PICTURE, mode="CMYK"), "a JPEG 2000 image of mode CMYK"),
         (saved("JPEG2000", PICTURE[..., 0], no_jp2=True), "a JPEG 2000 image of mode L that says nothing"),
