@@ -78,8 +78,10 @@ def check_arguments(cfg: Config) -> None:
         if is_type(part, "CheckpointHook") and isinstance(name := part.get("filename_tmpl"), str):
             _check_name(f"{path}.filename_tmpl", name)
     loop = cfg.get("train_cfg")
-    for _, interval in (loop.get("dynamic_intervals") or ()) if isinstance(loop, Mapping) else ():
-        if interval < 1:
+    changes = loop.get("dynamic_intervals") if isinstance(loop, Mapping) else None
+    for change in changes if isinstance(changes, (list, tuple)) else ():
+        interval = change[1] if isinstance(change, (list, tuple)) and len(change) == 2 else None
+        if isinstance(interval, Real) and interval < 1:
             raise ConfigError(f"`train_cfg.dynamic_intervals` has the interval {interval!r}; expected 1 or more")
     for path, part in _parts(cfg.get("param_scheduler"), "param_scheduler"):
         begin = part.get("begin", 0)
@@ -107,16 +109,20 @@ def _check_by_epoch(cfg: Config) -> None:
             )
     for path, part in _hooks(cfg):
         interval, first = part.get("interval", -1), part.get("begin_epoch", 0)
-        if is_type(part, "CheckpointHook") and part.get("by_epoch", True) and interval > 1:
+        if is_type(part, "CheckpointHook") and part.get("by_epoch", True) and _above(interval, 1):
             raise ConfigError(
                 f"`{path}` saves every {interval!r} epochs, and the training's loop counts iterations, so it would save"
                 " the last step alone: write `by_epoch=False` into it, with `interval` in iterations"
             )
-        if is_type(part, "EMAHook") and first > 1:
+        if is_type(part, "EMAHook") and _above(first, 1):
             raise ConfigError(
                 f"`{path}.begin_epoch` is {first!r}, and the training's loop counts iterations, so it would never"
                 " begin: write `begin_iter` instead"
             )
+
+
+def _above(value: Any, least: int) -> bool:
+    return isinstance(value, Real) and float(value) > least  # anything else is said when the part is built
 
 
 def _hooks(cfg: Config) -> Iterator[tuple[str, Mapping[str, Any]]]:
@@ -211,7 +217,7 @@ def _check(path: str, part: Mapping[str, Any], called: Any) -> None:
         if key not in known or (called.__name__, key) in _WRONG:
             continue
         hint, default = known[key]
-        if not _fits(value, hint) and not (value is default or (value == default and type(value) is type(default))):
+        if not _fits(value, hint) and not (value is default or (type(value) is type(default) and value == default)):
             like = f", such as {default!r}" if default and type(default) in (int, float, str, tuple) else ""
             raise ConfigError(f"`{path}.{key}` is {value!r}; expected {_words(hint)}{like}")
 

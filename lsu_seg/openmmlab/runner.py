@@ -8,6 +8,7 @@ import functools
 import io
 import itertools
 import logging
+import multiprocessing
 import warnings
 from pathlib import Path
 from typing import Any
@@ -117,7 +118,8 @@ class RankedRunner(Runner):
         if loader.num_workers:
             loader.worker_init_fn = functools.partial(leave_to_first_process, loader.worker_init_fn)
             begin: Any = loader._get_iterator  # which starts them
-            loader._get_iterator = functools.partial(held_back, begin)  # type: ignore[method-assign]
+            method = (loader.multiprocessing_context or multiprocessing).get_start_method  # asked when they start
+            loader._get_iterator = functools.partial(held_back, begin, method)  # type: ignore[method-assign]
         return loader
 
     def build_test_loop(self, loop: Any) -> Any:
@@ -252,6 +254,11 @@ class RankedRunner(Runner):
                     f"{filename} is of another model, whose `{name}` is {_size(there)}, here {_size(weights.shape)}:"
                     f" go on with the config that the training began with, or {anew}"
                 )
+        moments = optimizer.get("state") if isinstance(optimizer, dict) else None
+        if isinstance(kept, list) and not (
+            isinstance(moments, dict) and all(isinstance(each, dict) for each in moments.values())
+        ):
+            raise ConfigError(f"{filename} is damaged: its state of `optimizer` is none of torch's; {anew}")
         groups = getattr(self.optim_wrapper, "param_groups", None)
         if isinstance(kept, list) and isinstance(groups, list) and kept and groups:
             lacks, has = ({*a[0]} - {*b[0]} for a, b in ((groups, kept), (kept, groups)))

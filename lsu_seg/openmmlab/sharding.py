@@ -169,12 +169,14 @@ class Sharding:
         whole = {key: {name: _whole(value) for name, value in each.items()} for key, each in state["state"].items()}
         return {**state, "state": whole}
 
-    def _scatter_moments(self, optimizer: Optimizer, state: dict[str, Any]) -> dict[str, Any]:
+    def _scatter_moments(self, optimizer: Optimizer, state: dict[str, Any]) -> dict[str, Any] | None:
+        moments = state.get("state")
+        if not isinstance(moments, dict) or not all(isinstance(each, dict) for each in moments.values()):
+            return None  # torch says what is wrong
         pairs = zip(state.get("param_groups", []), optimizer.param_groups, strict=False)
         own = {key: weight for kept, now in pairs for key, weight in zip(kept["params"], now["params"], strict=False)}
         parts = {
-            key: {name: _part(value, own.get(key)) for name, value in each.items()}
-            for key, each in state.get("state", {}).items()
+            key: {name: _part(value, own.get(key)) for name, value in each.items()} for key, each in moments.items()
         }
         return {**state, "state": parts}
 

@@ -7,6 +7,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from multiprocessing import resource_tracker
 from types import FrameType, TracebackType
 from typing import TypeVar
 
@@ -35,11 +36,16 @@ def second_ends_at_once() -> Iterator[None]:
         signal.signal(signal.SIGINT, before)
 
 
-def held_back(start: Callable[[], T]) -> T:
+def held_back(start: Callable[[], T], method: Callable[[], str]) -> T:
     """Start processes with Ctrl-C held back until they are there: they never hear of it.
 
     One that is spawned imports torch before anybody can tell it so, for seconds, and Ctrl-C would be its traceback.
+
+    Args:
+        method: says how they are started.
     """
+    if method() != "fork":
+        resource_tracker.ensure_running()  # else it is started with them, and lets Ctrl-C through again
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         return start()

@@ -7,6 +7,7 @@ from inspect import Parameter
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from mmengine.config import Config
 from mmengine.model import ExponentialMovingAverage
@@ -55,6 +56,10 @@ def config(options: dict[str, Any]) -> Config:
         (
             {"optim_wrapper.optimizer": dict(type="AdamW", betas=(0.9,))},
             "`optim_wrapper.optimizer.betas` is (0.9,); expected 2 values, each a number, such as (0.9, 0.999)",
+        ),
+        (
+            {"optim_wrapper.optimizer": dict(type="AdamW", betas=np.array([0.9, 0.99]))},
+            "`optim_wrapper.optimizer.betas` is array([0.9 , 0.99]); expected 2 values, each a number",
         ),
         ({"optim_wrapper.optimizer.nesterov": "yes"}, "`optim_wrapper.optimizer.nesterov` is 'yes'; expected True"),
         ({"optim_wrapper.clip_grad": dict(maxnorm=1)}, "`optim_wrapper.clip_grad.maxnorm`; did you mean `max_norm`?"),
@@ -127,6 +132,11 @@ def test_the_defaults_of_the_stack_are_what_its_signatures_say() -> None:
         {"param_scheduler": [dict(type="LinearLR", convert_to_iter_based=True), dict(type="ReduceOnPlateauLR")]},
         {"param_scheduler": [dict(type="PolyLRRatio", eta_min_ratio=0.01, param_name="lr", by_epoch=False)]},
         {"train_cfg.max_iters": 2e3, "train_cfg.dynamic_intervals": [[1, 5]]},
+        # with a key that nothing takes, which is said when they are built
+        {"train_cfg.dynamic_intervals": 5, "train_cfg.max_iter": 2},
+        {"train_cfg.dynamic_intervals": [(1, "x")], "train_cfg.max_iter": 2},
+        {"default_hooks.checkpoint": dict(by_epoch=True, interval="5", intervall=3)},
+        {"custom_hooks": [dict(type="EMAHook", begin_epoch="2", momentu=1)]},
         {"custom_hooks": [dict(type="EMAHook", momentum=0.1, ema_type=ExponentialMovingAverage, priority=49)]},
         {"default_hooks.checkpoint": dict(out_dir=Path(), save_best=["mIoU"], save_last=1, filename_tmpl="only.pth")},
     ],

@@ -20,7 +20,7 @@ from lsu_seg.errors import ConfigError
 from lsu_seg.openmmlab.config import load_config
 from lsu_seg.openmmlab.failures import named
 from lsu_seg.openmmlab.runner import RankedRunner, build_runner, check_checkpoint
-from lsu_seg.runtime.ctrl_c import second_ends_at_once
+from lsu_seg.runtime.ctrl_c import held_back, second_ends_at_once
 
 
 def test_while_a_config_is_read(tmp_path: Path) -> None:
@@ -127,6 +127,15 @@ def test_what_loads_images_leaves_ctrl_c_to_the_first_process() -> None:
             dict(dataset=_Dispositions([0]), sampler=sampler, batch_size=1, num_workers=workers)
         )
         assert list(loader) == [[bool(workers)]]
+
+
+@pytest.mark.parametrize("method", ["fork", "spawn"])
+def test_what_lets_ctrl_c_through_again_runs_before(monkeypatch: pytest.MonkeyPatch, method: str) -> None:
+    """multiprocessing's tracker is started with the first process that is not forked, and resets the mask."""
+    told: list[str] = []
+    monkeypatch.setattr("multiprocessing.resource_tracker.ensure_running", lambda: told.append("tracker"))
+    held_back(lambda: told.append("start"), lambda: method)
+    assert told == (["start"] if method == "fork" else ["tracker", "start"])
 
 
 def test_a_second_ctrl_c_ends_the_process_at_once() -> None:
