@@ -50,7 +50,7 @@ def _saves(hook: Any, by_epoch: bool, steps: Real) -> bool:
         return True
     # A loop of iterations is one epoch to hooks.
     number = float(steps) if bool(hook.get("by_epoch", True)) == by_epoch else 1 if not by_epoch else float("inf")
-    return interval > 0 and float(begin or interval) <= number  # the first is at `save_begin`
+    return float(interval) > 0 and float(begin or interval) <= number  # the first is at `save_begin`
 
 
 _SAVE_NOTHING = (
