@@ -132,6 +132,7 @@ def test_the_defaults_of_the_stack_are_what_its_signatures_say() -> None:
         {"param_scheduler": [dict(type="LinearLR", convert_to_iter_based=True), dict(type="ReduceOnPlateauLR")]},
         {"param_scheduler": [dict(type="PolyLRRatio", eta_min_ratio=0.01, param_name="lr", by_epoch=False)]},
         {"train_cfg.max_iters": 2e3, "train_cfg.dynamic_intervals": [[1, 5]]},
+        {"optim_wrapper.optimizer.lr": 10**400},  # which torch refuses
         # with a key that nothing takes, which is said when they are built
         {"train_cfg.dynamic_intervals": 5, "train_cfg.max_iter": 2},
         {"train_cfg.dynamic_intervals": [(1, "x")], "train_cfg.max_iter": 2},
