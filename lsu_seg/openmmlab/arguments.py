@@ -123,7 +123,7 @@ def _check_by_epoch(cfg: Config) -> None:
 
 
 def _above(value: Any, least: int) -> bool:
-    return isinstance(value, Real) and float(value) > least  # anything else is said when the part is built
+    return isinstance(value, (Integral, float)) and value > least  # type: ignore[operator]  # anything else is said when the part is built
 
 
 def _hooks(cfg: Config) -> Iterator[tuple[str, Mapping[str, Any]]]:
@@ -283,9 +283,11 @@ def _is(value: Any, kind: type) -> bool:
         return value is None or (isinstance(value, Real) and value in (0, 1))
     if kind is str:
         return isinstance(value, str)
-    if not isinstance(value, Real) or math.isnan(value) or isinstance(value, bool):
+    if not isinstance(value, Real) or isinstance(value, bool):
         return False
-    return kind is float or isinstance(value, Integral) or math.isinf(value) or value % 1 == 0
+    if isinstance(value, Integral):  # of any size: more than a float has
+        return True
+    return not math.isnan(value) and (kind is float or math.isinf(value) or value % 1 == 0)
 
 
 def _words(hint: Any) -> str:

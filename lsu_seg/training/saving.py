@@ -45,12 +45,16 @@ def _saves(hook: Any, by_epoch: bool, steps: Real) -> bool:
     if not is_type(hook, "CheckpointHook"):
         kind = hook.get("type") if isinstance(hook, dict) else hook
         return not (isinstance(kind, str) and kind.rpartition(".")[2] in _SAVE_NOTHING)
-    interval, begin = hook.get("interval", -1), hook.get("save_begin", 0)
+    interval: Any = hook.get("interval", -1)
+    begin: Any = hook.get("save_begin", 0)
     if hook.get("save_last", True) or not (isinstance(interval, Real) and isinstance(begin, Real)):
         return True
     # A loop of iterations is one epoch to hooks.
-    number = float(steps) if bool(hook.get("by_epoch", True)) == by_epoch else 1 if not by_epoch else float("inf")
-    return float(interval) > 0 and float(begin or interval) <= number  # the first is at `save_begin`
+    count: Any = steps
+    number: Any = count if bool(hook.get("by_epoch", True)) == by_epoch else 1 if not by_epoch else float("inf")
+    first: Any = begin or interval
+    every: Any = interval
+    return bool(every > 0 and first <= number)
 
 
 _SAVE_NOTHING = (

@@ -145,6 +145,7 @@ def test_the_defaults_of_the_stack_are_what_its_signatures_say() -> None:
         {"train_cfg": dict(_delete_=True, type=MyOwn, dynamic_intervals={5: 1})},
         {"visualizer": dict(type="SegLocalVisualizer", classes=["road"], palette=[[1, 2, 3]])},
         {"train_cfg.max_iters": 2e3, "train_cfg.dynamic_intervals": [[1, 5]]},
+        {"optim_wrapper.optimizer.lr": 10**400},  # which torch refuses
         # with a key that nothing takes, which is said when they are built
         {"train_cfg.dynamic_intervals": 5, "train_cfg.max_iter": 2},
         {"train_cfg.dynamic_intervals": [(1, "x")], "train_cfg.max_iter": 2},
