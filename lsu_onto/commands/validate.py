@@ -152,7 +152,7 @@ def _head(changed: list[str]) -> None:
         click.echo("\x1b[2J\x1b[3J\x1b[H", nl=False, err=True)
     elif changed:
         click.echo(err=True)
-    names = [os.path.relpath(path) for path in changed[:3]]
+    names = [visible(os.path.relpath(path)).replace("\n", "\\n") for path in changed[:3]]
     more = f" and {len(changed) - 3} more" if len(changed) > 3 else ""
     what = f"{', '.join(names)}{more} changed" if changed else "checking"
     click.echo(f"[{time.strftime('%H:%M:%S')}] {what}\n", err=True)

@@ -149,6 +149,10 @@ def _line(text: str, at: int, rest: str, kind: str) -> Guess | None:
         return Guess(
             f"`{power[1]}` is no id", power.start(1), power.end(1), help_, "TAX011", f"{float(power[1]):.0f}", sure=True
         )
+    part = re.match(r"[ \t]*(\d*\.\d+)(?=[ \t,])", text)
+    if part and kind != "map" and float(part[1]) % 1:
+        help_ = "an id is a whole number, the one that label files store"
+        return Guess(f"`{part[1]}` is no id", part.start(1), part.end(1), help_, "TAX011")
     python = _PYTHON.match(text)
     if python:
         help_ = (

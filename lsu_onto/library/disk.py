@@ -12,7 +12,7 @@ from collections.abc import Collection, Iterable
 from pathlib import Path
 
 from lsu_onto.library.library import Library
-from lsu_onto.library.searchpath import files_below
+from lsu_onto.library.searchpath import files_below, files_in
 
 _REST = 0.25
 """Seconds between two looks."""
@@ -51,7 +51,7 @@ class Disk:
         """Every file that a name may refer to, and its neighbours; those that are named need not be there."""
         found = {str(f) for root in self.library.workspace.search.roots for f in files_below(root)}
         for folder in self._neighbourhood():
-            found |= {str(f) for f in folder.glob("*.tax")}
+            found |= {str(f) for f in files_in(folder)}
         return {f for f in found if os.path.isfile(f)} | set(self.named)  # noqa: PTH113 (it may be closed: Path raises)
 
     def look(self, others: Iterable[str] = ()) -> list[str]:

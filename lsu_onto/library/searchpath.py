@@ -87,6 +87,14 @@ def files_below(
     return sorted(found)
 
 
+def files_in(folder: str | Path) -> list[Path]:
+    """What is called `.tax` in a folder; nothing if that cannot be read: an editor names any folder."""
+    try:
+        return [path for path in Path(folder).iterdir() if path.name.endswith(".tax")]
+    except OSError:
+        return []
+
+
 def _identity(folder: str) -> tuple[int, int] | None:
     """What a folder has in common with the links to it; None if it is gone by now."""
     try:
@@ -144,7 +152,7 @@ class SearchPath:
     def _listing(self, folder: Path, recursive: bool) -> list[Path]:
         key = (folder, recursive)
         if key not in self._listed:
-            below = files_below(folder) if recursive else folder.glob("*.tax")
+            below = files_below(folder) if recursive else files_in(folder)
             files = {folder} if os.path.isfile(folder) else set(below)  # noqa: PTH113 (it may be closed: Path raises)
             open_ = map(Path, self.edited)
             files |= {f for f in open_ if f.parent == folder or (recursive and f.is_relative_to(folder))}
@@ -165,7 +173,7 @@ class SearchPath:
         """The headers of a file, and the lines that only begin like one."""
         path = str(file)
         if path not in self._headers:
-            text = self.edited[path] if path in self.edited else _text(file) if file.is_file() else ""
+            text = self.edited[path] if path in self.edited else _text(file)
             whole: list[Entry] = []
             other: list[Entry] = []
             for m in _HEADER.finditer(text):
@@ -185,8 +193,8 @@ class SearchPath:
 
 
 def _text(file: Path) -> str:
-    """The text of a file, for the index. A file that cannot be read declares nothing."""
+    """The text of a file, for the index. What cannot be read, or is no file, declares nothing."""
     try:
-        return file.read_text(encoding="utf-8", errors="replace")
+        return file.read_text(encoding="utf-8", errors="replace") if file.is_file() else ""
     except OSError:
         return ""

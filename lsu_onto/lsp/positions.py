@@ -62,8 +62,13 @@ def to_path(uri: str) -> str:
 
     >>> to_path("file:///data/caf%C3%A9.tax"), to_path("file:///data/caf%E9.tax"), to_path("untitled:1")
     ('/data/café.tax', '/data/caf\udce9.tax', 'untitled:1')
+    >>> to_path("http://[x/a.tax")
+    'http://[x/a.tax'
     """
-    path = to_fs_path(uri)
+    try:
+        path = to_fs_path(uri)
+    except ValueError:  # `http://[x/`
+        path = None
     if path and "\ufffd" in path:  # bytes that are no text
         path = unquote(urlsplit(uri).path, errors="surrogateescape")
     return _NO_NAME.sub("\ufffd", path or uri)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -112,7 +113,7 @@ class Session:
         paths = self._disk.files()
         for folder in self.folders:
             files = files_below(folder, enter=lambda name: not name.startswith(".") and name not in _NOT_OURS)
-            paths |= {str(f) for f in files if f.is_file()}
+            paths |= {str(f) for f in files if os.path.isfile(f)}  # noqa: PTH113 (it may be closed: Path raises)
         return sorted(paths)
 
     def owns(self, path: str) -> bool:

@@ -30,6 +30,8 @@ from lsu_onto.render.looks import (
 )
 
 FONT = "Helvetica,Arial,sans-serif"
+MAX_CELLS = 1_100_000
+"""Graphviz takes 1.5 kB and 20 µs for each cell of a matrix: beyond, minutes without a word, and then all memory."""
 GREY = "#6b7280"
 GROUND = "#f4f5f7"
 
@@ -65,6 +67,11 @@ def diagram(
     Raises:
         RenderError: as for `lay_out`, or there is no package to write DOT.
     """
+    cells = len(ontology.dataset.classes) * (len(ontology.source.classes) + 1)
+    if view == "matrix" and suffix != "dot" and cells > MAX_CELLS:
+        raise RenderError(
+            f"a matrix of {cells} cells is too large for a `.{suffix}`, which has room for {MAX_CELLS}; write `.html`"
+        )
     try:
         import graphviz
     except ImportError:

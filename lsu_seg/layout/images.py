@@ -167,10 +167,10 @@ def _check_tags(path: str | os.PathLike[str], tags: TiffImagePlugin.ImageFileDir
 
 def check_tiff(path: str | os.PathLike[str], data: bytes) -> None:
     """`check_format` of a file, if it is a TIFF. One that Pillow cannot open, OpenCV may still decode."""
-    if data[:4] not in (b"II*\0", b"MM\0*"):
+    if data[:4] not in (b"II*\0", b"MM\0*", b"II+\0"):  # the last of more than 4 GiB
         return
     try:
-        tags = TiffImagePlugin.ImageFileDirectory_v2(data[:8])
+        tags = TiffImagePlugin.ImageFileDirectory_v2(data[: 16 if data[2:3] == b"+" else 8])
         file = io.BytesIO(data)
         file.seek(tags.next)
         tags.load(file)

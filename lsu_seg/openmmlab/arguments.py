@@ -71,7 +71,8 @@ def check_arguments(cfg: Config) -> None:
             raise ConfigError(f"`auto_scale_lr.enable` is {scale['enable']!r}; expected True or False")
     wrapper = cfg.get("optim_wrapper")
     if isinstance(wrapper, Mapping):
-        _check_clip(clip if isinstance(clip := wrapper.get("clip_grad"), Mapping) else {})
+        if isinstance(clip := wrapper.get("clip_grad"), Mapping) and _class(wrapper.get("type", "OptimWrapper")):
+            _check_clip(clip)
         if wrapper.get("constructor") in (None, "DefaultOptimWrapperConstructor"):
             _check_paramwise(wrapper)
     for path, part in _hooks(cfg):
@@ -185,7 +186,8 @@ def _check_factors(path: str, part: Mapping[str, Any]) -> None:
 def _check_known(path: str, part: Mapping[str, Any], known: set[str]) -> None:
     for key in part:
         if key not in known:
-            hint = did_you_mean(str(key), known) or f"; it has {', '.join(sorted(known))}"
+            near = "; did you mean `decay_mult`?" if key == "wd_mult" else did_you_mean(str(key), known)
+            hint = near or f"; it has {', '.join(sorted(known))}"
             raise ConfigError(f"nothing reads `{path}.{key}`{hint}")
 
 
@@ -245,7 +247,8 @@ def signature_of(called: Any) -> dict[str, tuple[Any, Any]]:
             hints = {}
         for p in parameters:
             if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY) and p.name != "self":
-                plain = Any if p.default is None or p.default is p.empty else type(p.default)
+                stated = p.annotation is not p.empty  # and could not be read, if `hints` lacks it
+                plain = Any if p.default is None or p.default is p.empty or stated else type(p.default)
                 default_hint = float if plain is int else plain if plain in _WORDS else Any
                 out.setdefault(p.name, (hints.get(p.name, default_hint), p.default))
         if not any(p.kind is p.VAR_KEYWORD for p in parameters):
@@ -265,8 +268,8 @@ def _fits(value: Any, hint: Any) -> bool:
         return not isinstance(value, (bool, Real, str, list, tuple, Mapping, complex, types.NoneType))
     if get_origin(hint) in (tuple, list):
         inside = get_args(hint)
-        if not isinstance(value, (tuple, list)):
-            return False
+        if not isinstance(value, (tuple, list)) or not inside:  # `List` says nothing of its entries
+            return isinstance(value, (tuple, list))
         if get_origin(hint) is list or (len(inside) == 2 and inside[1] is ...):
             return all(_fits(each, inside[0]) for each in value)
         return len(value) == len(inside) and all(map(_fits, value, inside))
@@ -298,8 +301,8 @@ def _words(hint: Any) -> str:
     if get_origin(hint) in (Union, types.UnionType):
         said = [_words(each) for each in inside if each not in (types.NoneType, torch.Tensor)]
         return " or ".join(said) + (", or None" if types.NoneType in inside else "")
-    if get_origin(hint) is tuple and ... not in inside:
+    if get_origin(hint) is tuple and inside and ... not in inside:
         return f"{len(inside)} values, each {_words(inside[0])}"
-    if get_origin(hint) in (tuple, list):
+    if get_origin(hint) in (tuple, list) and inside:
         return f"a list, each entry {_words(inside[0])}"
     return "a list" if get_origin(hint) is not None else f"a {getattr(hint, '__name__', 'value')}"

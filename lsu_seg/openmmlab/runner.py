@@ -172,7 +172,8 @@ class RankedRunner(Runner):
     def _shard(self, model: Any) -> Any:
         if (sync_bn := self.cfg.get("sync_bn")) is not None:
             model = convert_sync_batchnorm(model, sync_bn)
-        self._sharding = Sharding(average=any(is_type(hook, "EMAHook") for hook in self.cfg.get("custom_hooks") or []))
+        hooks = [*(self.cfg.get("custom_hooks") or []), *(self.cfg.get("default_hooks") or {}).values()]
+        self._sharding = Sharding(average=any(is_type(hook, "EMAHook") for hook in hooks))
         self.logger.info(self._sharding.shard(model))
         return model
 

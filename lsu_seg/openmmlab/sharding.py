@@ -15,9 +15,10 @@ from contextlib import contextmanager
 from typing import Any
 
 import torch
+import torch.distributed.fsdp
 from mmengine.config import Config
 from mmengine.dist import broadcast, get_world_size, is_main_process
-from mmengine.optim import OptimWrapper
+from mmengine.optim import OptimWrapper, OptimWrapperDict
 from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.utils._pytree import tree_map
@@ -28,7 +29,8 @@ from lsu_seg.openmmlab.config import is_type
 _LEAST_PART = 0.01
 """Share of the model's weights from which on a block is gathered by itself: many small messages take longer."""
 _CONTAINERS = (nn.ModuleList, nn.ModuleDict, nn.ParameterList, nn.ParameterDict)
-"""They are never called, and what is called is what torch gathers the weights for."""
+"""They are never called, and what is called is what torch gathers the weights for. Nor are MMSegmentation's heads, of
+which a model may have a list: it calls their `loss` and `predict`."""
 
 
 def is_sharded(cfg: Config) -> bool:
@@ -78,10 +80,8 @@ def check_sharding(cfg: Config) -> None:
             raise ConfigError(
                 f"{with_it}a TeacherRefreshHook labels with a whole model on each rank: leave one of them out"
             )
-    try:
-        from torch.distributed.fsdp import fully_shard  # noqa: F401
-    except ImportError:
-        raise ConfigError(f"{with_it}torch {torch.__version__} is too old for it; expected 2.6 or newer") from None
+    if not hasattr(getattr(torch.distributed.fsdp, "FSDPModule", None), "set_reshard_after_forward"):
+        raise ConfigError(f"{with_it}torch {torch.__version__} is too old for it; expected 2.8 or newer")
 
 
 class Sharding:
@@ -135,10 +135,11 @@ class Sharding:
 
     def shard_optimizer(self, wrapper: OptimWrapper) -> None:
         """Have the optimizer of a sharded model save and load whole states, and log the norm of whole gradients."""
-        wrapper.optimizer.register_state_dict_post_hook(self._gather_moments)
-        wrapper.optimizer.register_load_state_dict_pre_hook(self._scatter_moments)
-        if clip := getattr(wrapper, "clip_func", None):
-            wrapper.clip_func = functools.partial(_clip, clip)
+        for one in wrapper.values() if isinstance(wrapper, OptimWrapperDict) else [wrapper]:
+            one.optimizer.register_state_dict_post_hook(self._gather_moments)
+            one.optimizer.register_load_state_dict_pre_hook(self._scatter_moments)
+            if clip := getattr(one, "clip_func", None):
+                one.clip_func = functools.partial(_clip, clip)
 
     @contextmanager
     def gathering(self) -> Iterator[None]:
@@ -202,7 +203,8 @@ def _blocks(model: nn.Module) -> list[nn.Module]:
             own = {id(weight): weight for weight in block.parameters() if id(weight) not in taken}
             size = sum(weight.numel() for weight in own.values())
             shared = any(uses[key] > 1 for key in own)
-            if size >= least and not shared and not isinstance(block, _CONTAINERS) and any(block.children()):
+            called = not isinstance(block, _CONTAINERS) and not hasattr(block, "loss")
+            if size >= least and not shared and called and any(block.children()):
                 blocks.append(block)
                 taken |= own.keys()
     return blocks

@@ -88,10 +88,11 @@ def test_a_session(tmp_path: Path, watch: Callable[..., Watch]) -> None:
     (tmp_path / "pyproject.toml").write_text('[tool.lsu-onto]\nignore = ["TAX305"]\n')
     assert "] pyproject.toml changed\n\nno problems in 1 file\n" in running.next()
 
-    (tmp_path / "maps/e.tax").write_text(MAP.replace("dataset d", "dataset e").replace("road", "rood"))
+    odd = tmp_path / "maps/e\n\x1b[31m.tax"
+    odd.write_text(MAP.replace("dataset d", "dataset e").replace("road", "rood"))
     assert "did you mean `road`?" in running.next()
-    (tmp_path / "maps/e.tax").unlink()
-    assert "] maps/e.tax changed\n\nno problems in 1 file\n" in running.next()
+    odd.unlink()
+    assert "] maps/e\\n\\x1b[31m.tax changed\n\nno problems in 1 file\n" in running.next()
     running.stop()
 
 

@@ -50,6 +50,8 @@ def test_a_message_that_cannot_be_used_is_a_line() -> None:
         request(1, "initialize", processId=None, rootUri=None, capabilities={}),
         *map(message, bad),
         *(notify("textDocument/didOpen", textDocument=document(uri)) for uri in ("file:///a%00b.tax", "file:///c.tax")),
+        notify("textDocument/didOpen", textDocument=document(f"file:///{'y/' * 3000}z.tax")),
+        request(8, "textDocument/documentSymbol", textDocument={"uri": "http://[x/a.tax"}),
         request(5, "workspace/executeCommand", command="x"),
         request(9, "shutdown"),
         message(b'{"jsonrpc": "2.0", "method": "exit"}'),
@@ -64,7 +66,7 @@ def test_a_message_that_cannot_be_used_is_a_line() -> None:
         lines, ["the first request is `initialize`", *bad.values(), "Command name 'x' is not defined"], strict=True
     ):
         assert line.startswith("lsu-onto: ") and start in line
-    assert b'"id": 9' in done.stdout
+    assert b'"id": 9' in done.stdout and b'"id": 8, "jsonrpc": "2.0", "result": ' in done.stdout
     assert b"-32002" in done.stdout and b"the first request is `initialize`" in done.stdout
     for name in (b"a%00b.tax", b"c.tax"):
         assert b'"uri": "file:///' + name + b'", "diagnostics": [' in done.stdout, "one NUL ends nothing"

@@ -255,13 +255,16 @@ def test_a_triangle_has_both_ways_and_marks_where_they_disagree(
         assert done.exit_code in (1, 2) and message in done.output, done.output
 
 
-def test_what_cannot_be_drawn_or_written(tmp_path: Path) -> None:
+def test_what_cannot_be_drawn_or_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(RenderError, match=r"`\.svg`, `\.png`, `\.pdf`, `\.html`, `\.dot`"):
         draw(FIELD, tmp_path / "a.jpg", "map")
     with pytest.raises(RenderError, match="`map`, `tree`, `matrix`"):
         draw(FIELD, tmp_path / "a.svg", "pie")
     with pytest.raises(RenderError, match="Not a directory"):
         draw(FIELD, Path("/dev/null/a.dot"), "map")
+    with monkeypatch.context() as patch, pytest.raises(RenderError, match=r"too large for a `\.svg`.*; write `\.html`"):
+        patch.setattr("lsu_onto.render.diagrams.MAX_CELLS", 3)
+        draw(FIELD, tmp_path / "a.svg", "matrix")
     (tmp_path / "folder.dot").mkdir()
     with pytest.raises(RenderError, match="Is a directory"):
         draw(FIELD, tmp_path / "folder.dot", "map")

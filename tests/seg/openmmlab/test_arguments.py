@@ -7,6 +7,7 @@ from inspect import Parameter
 from pathlib import Path
 from typing import Any
 
+import mmseg.visualization  # noqa: F401  (registers its visualizer)
 import numpy as np
 import pytest
 from mmengine.config import Config
@@ -26,6 +27,10 @@ from lsu_seg.errors import ConfigError
 from lsu_seg.openmmlab import arguments
 from lsu_seg.openmmlab.failures import check_types
 from lsu_seg.openmmlab.registry import HOOKS as OURS
+
+
+class MyOwn:
+    """Of which nothing is known."""
 
 
 def config(options: dict[str, Any]) -> Config:
@@ -81,6 +86,11 @@ def config(options: dict[str, Any]) -> Config:
             {"optim_wrapper.paramwise_cfg": dict(custom_keys=dict(backbone=dict(lr_mult="x")))},
             "`optim_wrapper.paramwise_cfg.custom_keys.backbone.lr_mult` is 'x'; expected a number, 0 or more",
         ),
+        (  # so in MMSegmentation's own configs of DNL
+            {"optim_wrapper.paramwise_cfg": dict(custom_keys=dict(theta=dict(wd_mult=0.0)))},
+            "nothing reads `optim_wrapper.paramwise_cfg.custom_keys.theta.wd_mult`; did you mean `decay_mult`?",
+        ),
+        ({"visualizer": dict(type="SegLocalVisualizer", classes=3)}, "`visualizer.classes` is 3; expected a list, or"),
         ({"optim_wrapper.paramwise_cfg": dict(custom_keys=dict(head=3))}, ".head` is 3; expected `dict(lr_mult=…)`"),
         ({"optim_wrapper.paramwise_cfg": dict(bias_lr_mult=-1)}, "bias_lr_mult` is -1; expected a number, 0 or more"),
         ({"randomness": dict(deterministic="no")}, "`randomness.deterministic` is 'no'; expected True or False"),
@@ -131,6 +141,9 @@ def test_the_defaults_of_the_stack_are_what_its_signatures_say() -> None:
         {"param_scheduler.0.by_epoch": True, "train_cfg": dict(_delete_=True, by_epoch=True, max_epochs=2)},
         {"param_scheduler": [dict(type="LinearLR", convert_to_iter_based=True), dict(type="ReduceOnPlateauLR")]},
         {"param_scheduler": [dict(type="PolyLRRatio", eta_min_ratio=0.01, param_name="lr", by_epoch=False)]},
+        {"optim_wrapper": dict(type=MyOwn, clip_grad=dict(type="agc", clipping=0.1))},
+        {"train_cfg": dict(_delete_=True, type=MyOwn, dynamic_intervals={5: 1})},
+        {"visualizer": dict(type="SegLocalVisualizer", classes=["road"], palette=[[1, 2, 3]])},
         {"train_cfg.max_iters": 2e3, "train_cfg.dynamic_intervals": [[1, 5]]},
         {"optim_wrapper.optimizer.lr": 10**400},  # which torch refuses
         # with a key that nothing takes, which is said when they are built

@@ -28,6 +28,7 @@ def config(root: Path, iterations: int, **changes: Any) -> Config:
     """All that has to do with weights: moments, whole norms, a moving average, validation, pictures of one rank."""
     cfg = student_config(root, iterations=iterations)
     cfg.log_level = "INFO"
+    cfg.model.auxiliary_head = [dict(cfg.model.decode_head)]  # of a list, MMSegmentation calls `loss` alone
     cfg.optim_wrapper = dict(
         optimizer=dict(type="AdamW", lr=0.01), clip_grad=dict(max_norm=0.05), accumulative_counts=2
     )
