@@ -52,9 +52,8 @@ def _saves(hook: Any, by_epoch: bool, steps: Real) -> bool:
     # A loop of iterations is one epoch to hooks.
     count: Any = steps
     number: Any = count if bool(hook.get("by_epoch", True)) == by_epoch else 1 if not by_epoch else float("inf")
-    first: Any = begin or interval
-    every: Any = interval
-    return bool(every > 0 and first <= number)
+    first: Any = begin or interval  # the first is at `save_begin`
+    return bool(interval > 0 and first <= number)  # type: ignore[operator]
 
 
 _SAVE_NOTHING = (
