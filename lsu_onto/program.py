@@ -92,6 +92,8 @@ def ending(error: BaseException, command: click.Command | None = None) -> Ending
             message = f"{message}; this shell allows no more: see `ulimit -n`"
     elif isinstance(error, RuntimeError) and str(error).startswith("Symlink loop"):  # pathlib, before Python 3.13
         message = error
+    elif isinstance(error, RuntimeError) and str(error).startswith("Could not determine home"):  # of `~name`
+        message = "a path begins with `~` and a name, and there is no such user: write the whole path"
     return Ending(f"error: {message}", getattr(command, "refused", 1)) if message else None
 
 

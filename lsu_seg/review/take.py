@@ -7,7 +7,7 @@ import hashlib
 import os
 import tempfile
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -40,7 +40,10 @@ class _Spool:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._file = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115 - closed by whoever has made this
-        self.close = self._file.close
+
+    def close(self) -> None:
+        with suppress(OSError):  # of a full disk, which tries again to write what it had no space for
+            self._file.close()
 
     def put(self, data: bytes) -> tuple[int, int]:
         """Keep the bytes; returns their place."""

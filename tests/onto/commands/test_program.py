@@ -87,6 +87,11 @@ def made_by(cause: BaseException, error: BaseException) -> BaseException:
             " `ulimit -u`\n",
         ),
         (RuntimeError("Symlink loop from 'a.tax'"), 1, "error: Symlink loop from 'a.tax'\n"),
+        (
+            RuntimeError("Could not determine home directory."),
+            1,
+            "error: a path begins with `~` and a name, and there is no such user: write the whole path\n",
+        ),
         (KeyboardInterrupt(), 130, "interrupted\n"),
         (made_of(KeyboardInterrupt(), SyntaxError("check the syntax")), 130, "interrupted\n"),
         (made_of(KeyboardInterrupt(), BrokenPipeError(32, "Broken pipe")), 130, "interrupted\n"),

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +21,7 @@ from lsu_seg.pseudo.errors import OutputError
 from lsu_seg.pseudo.output import OutputFolder
 from lsu_seg.pseudo.records import finished, read_records
 from lsu_seg.pseudo.sample import read_sample
-from lsu_seg.review import TOOLS
+from lsu_seg.review import TOOLS, take
 
 
 def painting(world: Reviewed, stem: str, row: int, channel: int) -> Edit:
@@ -339,3 +341,11 @@ def test_an_import_does_not_replace_what_another_one_takes_meanwhile(
 
 def stopped(*_: object) -> None:
     raise KeyboardInterrupt
+
+
+def test_a_full_disk_is_said_with_the_folder_even_when_the_spool_is_closed(tmp_path: Path) -> None:
+    spool = take._Spool(tmp_path)
+    spool.close()
+    spool._file = open("/dev/full", "wb")  # noqa: SIM115, PTH123 - closed below, which fails
+    with pytest.raises(OSError, match=re.escape(f"No space left on device: '{tmp_path}'")), closing(spool):
+        spool.put(b"x")
