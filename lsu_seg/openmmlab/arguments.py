@@ -103,7 +103,8 @@ def _check_by_epoch(cfg: Config) -> None:
     for path, part in _parts(cfg.get("param_scheduler"), "param_scheduler"):
         made = _class(part.get("type"))
         counts = part.get("by_epoch", True) and not part.get("convert_to_iter_based")
-        if made is not None and counts and not getattr(made, "need_val_args", False):  # those look at validations
+        looks = getattr(made, "need_val_args", False)  # at validations, which both kinds of loops have
+        if made is not None and counts and not looks and not _has_others(part, made):
             raise ConfigError(
                 f"`{path}` counts epochs, and the training's loop counts iterations, so it would never change anything:"
                 " write `by_epoch=False` into it, with `begin` and `end` in iterations"
@@ -212,9 +213,9 @@ def _class(named: Any) -> type | None:
 
 
 def _check(path: str, part: Mapping[str, Any], called: Any) -> None:
-    known = signature_of(called)
-    if any(key not in known and key not in _READ_BEFORE for key in part):
+    if _has_others(part, called):
         return  # what it does not take is said when it is built, and may be a misspelt one of these
+    known = signature_of(called)
     for key, value in part.items():
         if key not in known or (called.__name__, key) in _WRONG:
             continue
@@ -222,6 +223,12 @@ def _check(path: str, part: Mapping[str, Any], called: Any) -> None:
         if not _fits(value, hint) and not (value is default or (type(value) is type(default) and value == default)):
             like = f", such as {default!r}" if default and type(default) in (int, float, str, tuple) else ""
             raise ConfigError(f"`{path}.{key}` is {value!r}; expected {_words(hint)}{like}")
+
+
+def _has_others(part: Mapping[str, Any], called: Any) -> bool:
+    """Whether a part has a key that its class does not take."""
+    known = signature_of(called)
+    return any(key not in known and key not in _READ_BEFORE for key in part)
 
 
 def signature_of(called: Any) -> dict[str, tuple[Any, Any]]:
