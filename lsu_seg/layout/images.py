@@ -136,6 +136,8 @@ def _check_tags(path: str | os.PathLike[str], tags: TiffImagePlugin.ImageFileDir
         try:
             value = tags.get(tag, unless)
             return tuple(map(int, value if isinstance(value, tuple) else (value,))) or (unless,)
+        except MemoryError:
+            raise
         except Exception as error:  # text in the place of a number, or whatever else damage leads Pillow to
             found = f"a damaged TIFF image (tag {tag} is no number)"
             raise LabelFileError.of(path, found, "a whole image", "get the file again") from error

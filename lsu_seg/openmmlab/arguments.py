@@ -124,7 +124,8 @@ def _check_by_epoch(cfg: Config) -> None:
 
 
 def _above(value: Any, least: int) -> bool:
-    return isinstance(value, (Integral, float)) and value > least  # type: ignore[operator]  # anything else is said when the part is built
+    """Whether it is a number above another. Anything else is said when the part is built."""
+    return isinstance(value, (Integral, float)) and value > least  # type: ignore[operator]
 
 
 def _hooks(cfg: Config) -> Iterator[tuple[str, Mapping[str, Any]]]:

@@ -191,6 +191,16 @@ def is_type(config: Any, *names: str) -> bool:
     return scope in _SCOPES and name in names
 
 
+def hooks_of(cfg: Config) -> list[Any]:
+    """The hooks of a config, wherever it has them: mmengine takes any under `default_hooks`, too.
+
+    >>> hooks_of(Config(dict(default_hooks=dict(ema=dict(type="EMAHook")), custom_hooks=[dict(type="PanelHook")])))
+    [{'type': 'EMAHook'}, {'type': 'PanelHook'}]
+    """
+    named, listed = cfg.get("default_hooks"), cfg.get("custom_hooks")
+    return [*(named.values() if isinstance(named, Mapping) else ()), *(listed or ())]
+
+
 _SCOPES = ("", "mmengine", "mmseg", "lsu_seg")
 """In which a class of ours, or of theirs, is registered."""
 

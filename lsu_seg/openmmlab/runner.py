@@ -31,7 +31,7 @@ from torch.utils.data import DataLoader
 from lsu_onto import make_folder, write_atomic
 from lsu_seg.errors import ConfigError, UserError, no_file
 from lsu_seg.openmmlab.arguments import check_arguments
-from lsu_seg.openmmlab.config import is_type
+from lsu_seg.openmmlab.config import hooks_of, is_type
 from lsu_seg.openmmlab.failures import named
 from lsu_seg.openmmlab.mmdet import check_mmdet
 from lsu_seg.openmmlab.parts import check_parts, models_in, weights_in
@@ -172,8 +172,7 @@ class RankedRunner(Runner):
     def _shard(self, model: Any) -> Any:
         if (sync_bn := self.cfg.get("sync_bn")) is not None:
             model = convert_sync_batchnorm(model, sync_bn)
-        hooks = [*(self.cfg.get("custom_hooks") or []), *(self.cfg.get("default_hooks") or {}).values()]
-        self._sharding = Sharding(average=any(is_type(hook, "EMAHook") for hook in hooks))
+        self._sharding = Sharding(average=any(is_type(hook, "EMAHook") for hook in hooks_of(self.cfg)))
         self.logger.info(self._sharding.shard(model))
         return model
 
@@ -257,7 +256,9 @@ class RankedRunner(Runner):
                 )
         moments = optimizer.get("state") if isinstance(optimizer, dict) else None
         if isinstance(kept, list) and not (
-            isinstance(moments, dict) and all(isinstance(each, dict) for each in moments.values())
+            isinstance(moments, dict)
+            and all(isinstance(each, dict) for each in moments.values())
+            and all(isinstance(group, dict) and isinstance(group.get("params"), list) for group in kept)
         ):
             raise ConfigError(f"{filename} is damaged: its state of `optimizer` is none of torch's; {anew}")
         groups = getattr(self.optim_wrapper, "param_groups", None)

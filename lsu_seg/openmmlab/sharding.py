@@ -15,7 +15,6 @@ from contextlib import contextmanager
 from typing import Any
 
 import torch
-import torch.distributed.fsdp
 from mmengine.config import Config
 from mmengine.dist import broadcast, get_world_size, is_main_process
 from mmengine.optim import OptimWrapper, OptimWrapperDict
@@ -24,7 +23,8 @@ from torch.optim import Optimizer
 from torch.utils._pytree import tree_map
 
 from lsu_seg.errors import ConfigError
-from lsu_seg.openmmlab.config import is_type
+from lsu_seg.openmmlab.config import hooks_of, is_type
+from lsu_seg.openmmlab.weights import local
 
 _LEAST_PART = 0.01
 """Share of the model's weights from which on a block is gathered by itself: many small messages take longer."""
@@ -75,12 +75,13 @@ def check_sharding(cfg: Config) -> None:
         )
     if cfg.get("compile"):
         raise ConfigError(f"{with_it}`compile` has not been made to work with it: leave one of them out")
-    for hook in cfg.get("custom_hooks") or []:
-        if is_type(hook, "TeacherRefreshHook"):
-            raise ConfigError(
-                f"{with_it}a TeacherRefreshHook labels with a whole model on each rank: leave one of them out"
-            )
-    if not hasattr(getattr(torch.distributed.fsdp, "FSDPModule", None), "set_reshard_after_forward"):
+    if any(is_type(hook, "TeacherRefreshHook") for hook in hooks_of(cfg)):
+        raise ConfigError(
+            f"{with_it}a TeacherRefreshHook labels with a whole model on each rank: leave one of them out"
+        )
+    from torch.distributed import fsdp  # slow
+
+    if not hasattr(getattr(fsdp, "FSDPModule", None), "set_reshard_after_forward"):
         raise ConfigError(f"{with_it}torch {torch.__version__} is too old for it; expected 2.8 or newer")
 
 
@@ -170,14 +171,12 @@ class Sharding:
         whole = {key: {name: _whole(value) for name, value in each.items()} for key, each in state["state"].items()}
         return {**state, "state": whole}
 
-    def _scatter_moments(self, optimizer: Optimizer, state: dict[str, Any]) -> dict[str, Any] | None:
-        moments = state.get("state")
-        if not isinstance(moments, dict) or not all(isinstance(each, dict) for each in moments.values()):
-            return None  # torch says what is wrong
-        pairs = zip(state.get("param_groups", []), optimizer.param_groups, strict=False)
+    def _scatter_moments(self, optimizer: Optimizer, state: dict[str, Any]) -> dict[str, Any]:
+        pairs = zip(state["param_groups"], optimizer.param_groups, strict=False)
         own = {key: weight for kept, now in pairs for key, weight in zip(kept["params"], now["params"], strict=False)}
         parts = {
-            key: {name: _part(value, own.get(key)) for name, value in each.items()} for key, each in moments.items()
+            key: {name: _part(value, own.get(key)) for name, value in each.items()}
+            for key, each in state["state"].items()
         }
         return {**state, "state": parts}
 
@@ -246,11 +245,6 @@ def release(model: nn.Module) -> None:
 
 def _sharded_parts(model: nn.Module) -> list[Any]:
     return [part for part in model.modules() if hasattr(part, "unshard") and hasattr(part, "reshard")]
-
-
-def local(weight: Any) -> Any:
-    """What this rank has of a weight: a part, if it is sharded."""
-    return weight.to_local() if hasattr(weight, "to_local") else weight
 
 
 def _whole(value: Any) -> Any:

@@ -19,7 +19,6 @@ from torch.nn.parameter import is_lazy
 
 from lsu_onto import open_to_read
 from lsu_seg.errors import TeacherError, UserError
-from lsu_seg.openmmlab.sharding import local
 
 AGAIN = "get the file again"
 _KINDS = (
@@ -375,6 +374,11 @@ def _check_finite(path: str, weights: Mapping[str, Any]) -> None:
             f"`{path}` has weights that are NaN: {some(bad)}; its training diverged: take an earlier checkpoint, or"
             " train with a lower learning rate"
         )
+
+
+def local(weight: Any) -> Any:
+    """What this rank has of a weight: a part, if it is sharded."""
+    return weight.to_local() if hasattr(weight, "to_local") else weight
 
 
 def nan_weights(model: nn.Module) -> list[str]:

@@ -37,13 +37,15 @@ def second_ends_at_once() -> Iterator[None]:
 
 
 def held_back(start: Callable[[], T], method: Callable[[], str]) -> T:
-    """Start processes with Ctrl-C held back until they are there: they never hear of it.
+    """Start processes with Ctrl-C held back until they are there: they never hear of it. Windows cannot.
 
     One that is spawned imports torch before anybody can tell it so, for seconds, and Ctrl-C would be its traceback.
 
     Args:
         method: says how they are started.
     """
+    if not hasattr(signal, "pthread_sigmask"):
+        return start()
     if method() != "fork":
         resource_tracker.ensure_running()  # else it is started with them, and lets Ctrl-C through again
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})

@@ -40,20 +40,18 @@ def check_saving(cfg: Config) -> None:
     )
 
 
-def _saves(hook: Any, by_epoch: bool, steps: Real) -> bool:
+def _saves(hook: Any, by_epoch: bool, steps: Any) -> bool:
     """Whether a hook saves, as far as is known: one of another class may."""
     if not is_type(hook, "CheckpointHook"):
         kind = hook.get("type") if isinstance(hook, dict) else hook
         return not (isinstance(kind, str) and kind.rpartition(".")[2] in _SAVE_NOTHING)
-    interval: Any = hook.get("interval", -1)
-    begin: Any = hook.get("save_begin", 0)
+    interval, begin = hook.get("interval", -1), hook.get("save_begin", 0)
     if hook.get("save_last", True) or not (isinstance(interval, Real) and isinstance(begin, Real)):
         return True
     # A loop of iterations is one epoch to hooks.
-    count: Any = steps
-    number: Any = count if bool(hook.get("by_epoch", True)) == by_epoch else 1 if not by_epoch else float("inf")
-    first: Any = begin or interval  # the first is at `save_begin`
-    return bool(interval > 0 and first <= number)  # type: ignore[operator]
+    last: Any = steps if bool(hook.get("by_epoch", True)) == by_epoch else float("inf") if by_epoch else 1
+    first: Any = begin or interval  # mmengine begins with `save_begin` itself
+    return bool(interval > 0 and first <= last)  # type: ignore[operator]
 
 
 _SAVE_NOTHING = (

@@ -343,6 +343,7 @@ def stopped(*_: object) -> None:
     raise KeyboardInterrupt
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no full device")
 def test_a_full_disk_is_said_with_the_folder_even_when_the_spool_is_closed(tmp_path: Path) -> None:
     spool = take._Spool(tmp_path)
     spool.close()

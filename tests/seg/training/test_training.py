@@ -236,10 +236,12 @@ def test_a_checkpoint_without_the_optimizers_state_is_not_gone_on_from(tmp_path:
         with pytest.raises(ConfigError, match=said):
             train(cfg, quiet=True, resume=True)
     state = torch.load(last.with_name("iter_2.pth"), weights_only=False)
-    state["optimizer"]["state"] = {0: 3}
-    torch.save(state, last.with_name("iter_2.pth"))
-    with pytest.raises(ConfigError, match=r"iter_2\.pth is damaged: its state of `optimizer` is none of torch's; rem"):
-        train(config(3), quiet=True, resume=True)
+    for damage in (dict(state={0: 3}), dict(param_groups=[3]), dict(param_groups=[{"lr": 1}])):
+        torch.save({**state, "optimizer": state["optimizer"] | damage}, last.with_name("iter_2.pth"))
+        with pytest.raises(
+            ConfigError, match=r"iter_2\.pth is damaged: its state of `optimizer` is none of torch's; r"
+        ):
+            train(config(3), quiet=True, resume=True)
 
 
 def test_resuming_without_a_checkpoint_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
