@@ -29,6 +29,13 @@ source demo v1
 """
 
 
+def save(file: Path, text: str) -> None:
+    """As many editors do: who watches the file never finds it empty, however busy the machine is."""
+    temporary = file.with_suffix(".swp")
+    temporary.write_text(text)
+    temporary.replace(file)
+
+
 def diagnose(text: str, path: str = "memory.tax") -> list[Diagnostic]:
     """All findings on a text, without a file."""
     return Library().check(path, text).diagnostics

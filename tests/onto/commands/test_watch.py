@@ -16,6 +16,7 @@ import pytest
 from click.testing import CliRunner
 
 from helpers.processes import wait_until
+from helpers.tax import save
 from lsu_onto.cli import main
 from lsu_onto.commands.arguments import project
 from lsu_onto.library.disk import Disk
@@ -63,13 +64,6 @@ def watch(tmp_path: Path) -> Iterator[Callable[..., Watch]]:
         each.process.wait()
 
 
-def save(file: Path, text: str) -> None:
-    """As many editors do."""
-    temporary = file.with_suffix(".swp")
-    temporary.write_text(text)
-    temporary.replace(file)
-
-
 def test_a_session(tmp_path: Path, watch: Callable[..., Watch]) -> None:
     (tmp_path / "maps").mkdir()
     (tmp_path / "s.tax").write_text(SOURCE)
@@ -85,11 +79,11 @@ def test_a_session(tmp_path: Path, watch: Callable[..., Watch]) -> None:
 
     save(tmp_path / "s.tax", SOURCE)
     running.next()
-    (tmp_path / "pyproject.toml").write_text('[tool.lsu-onto]\nignore = ["TAX305"]\n')
+    save(tmp_path / "pyproject.toml", '[tool.lsu-onto]\nignore = ["TAX305"]\n')
     assert "] pyproject.toml changed\n\nno problems in 1 file\n" in running.next()
 
     odd = tmp_path / "maps/e\n\x1b[31m.tax"
-    odd.write_text(MAP.replace("dataset d", "dataset e").replace("road", "rood"))
+    save(odd, MAP.replace("dataset d", "dataset e").replace("road", "rood"))
     assert "did you mean `road`?" in running.next()
     odd.unlink()
     assert "] maps/e\\n\\x1b[31m.tax changed\n\nno problems in 1 file\n" in running.next()

@@ -16,6 +16,7 @@ from urllib.request import Request, urlopen
 import pytest
 from click.testing import CliRunner
 
+from helpers.tax import save
 from lsu_onto.cli import main
 from lsu_onto.render import RenderError
 from lsu_onto.render.serve import PageServer
@@ -51,23 +52,23 @@ def test_a_session(tmp_path: Path) -> None:
                 picture = get(f"{url}page")
                 assert "drivable" in picture and 'id="show-matrix" aria-label="matrix" checked' in picture
 
-                town.write_text(TOWN.format("<").replace("road", "rode"))
+                save(town, TOWN.format("<").replace("road", "rode"))
                 wrong = event(events)
                 assert wrong["severity"] == "error" and "did you mean `road`?" in wrong["findings"]
                 assert wrong["picture"] == first["picture"] and get(f"{url}page") == picture
 
-                town.write_text(TOWN.format("~"))
+                save(town, TOWN.format("~"))
                 right = event(events)
                 assert right["severity"] == "warning" and "1 warning" in right["status"]
                 assert "  --> town.tax:4:9" in right["findings"] and "TAX305" in right["findings"]
                 assert right["picture"] != first["picture"] and get(f"{url}page") != picture
 
                 settings = tmp_path / "pyproject.toml"
-                settings.write_text("[tool.lsu-onto]\nignor = []\n")
+                save(settings, "[tool.lsu-onto]\nignor = []\n")
                 wrong = event(events)
                 assert wrong["severity"] == "error" and "there is no setting `ignor`" in wrong["findings"]
                 assert "the settings are wrong" in wrong["status"] and wrong["picture"] == right["picture"]
-                settings.write_text('[tool.lsu-onto]\nignore = ["TAX305"]\n')
+                save(settings, '[tool.lsu-onto]\nignore = ["TAX305"]\n')
                 ignored = event(events)
                 assert (ignored["severity"], ignored["picture"]) == ("", right["picture"])
             process.send_signal(signal.SIGINT)
